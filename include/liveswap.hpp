@@ -1,0 +1,151 @@
+// liveswap.hpp: embedding liveswap in a C++ program (C++17 and later; link with `pkg-config --libs liveswap`).
+//
+//   int main() { return liveswap::run("libapp.so").status; }
+//
+// run() is the master: it keeps the listening sockets, starts the workers, answers the control protocol and
+// returns when it has been told to stop. Client talks to a running master from anywhere else.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace liveswap {
+
+using Milliseconds = std::chrono::milliseconds;
+
+// A place to listen on. `address` is "host:port" ("127.0.0.1:80", "[::1]:80", "*:80" for every address of both
+// families, port 0: the kernel chooses), or "unix:/path". `name` is how the application finds it
+// (liveswap_listener); empty: its number, counted from 0.
+struct Listener {
+  std::string name;
+  std::string address;
+};
+
+// How the workers share a TCP listener: one SO_REUSEPORT socket per slot, or one socket for all.
+enum class ListenMode { reuseport, shared };
+
+// A number of workers, or a share of `forks` (rounded up, at least 1 unless it is 0 %).
+struct Amount {
+  unsigned value = 0;
+  bool percent = false;
+};
+
+// A resource limit (setrlimit) that every worker gets; `name` as in `ulimit -a` documentation: "nofile", "core",
+// "as", "nproc", "stack", "memlock", "cpu", "fsize". UINT64_MAX: unlimited.
+struct ResourceLimit {
+  std::string name;
+  std::uint64_t value = 0;
+};
+
+// Every option of a master. Relative paths are meant from the working directory of the caller of run().
+struct Options {
+  // The options of the original, by their names.
+  std::string target;                  // the library to run; empty: what the HEAD file names
+  std::uint16_t port = 3000;           // of the control server; names the instance
+  std::string address = "127.0.0.1";   // of the control server
+  unsigned forks = 2;                  // workers; 0: one for each CPU this process may use. At most 1024
+  std::string head;                    // path of the HEAD file; empty: in the state directory
+  std::string pre_upgrade;             // a plugin that runs before each upgrade; empty: none
+  bool zero_downtime = true;           // false: an upgrade kills and respawns
+
+  std::vector<Listener> listen;
+  ListenMode listen_mode = ListenMode::reuseport;
+  int backlog = 4096;                  // of the listeners; the kernel caps it at net.core.somaxconn
+  std::vector<std::string> arguments;  // for the application (liveswap_argv)
+
+  unsigned batch = 1;                  // slots that have a successor in `starting` at once
+  Amount surge = {100, true};          // workers beyond forks during an upgrade; 0: old before new
+
+  // Limits. For drain_limit a negative value means none.
+  Milliseconds settle{100};            // until a worker that never says so counts as ready
+  Milliseconds ready_limit{30'000};    // from spawn to ready
+  Milliseconds drain_limit{60'000};    // from the order to drain until force
+  Milliseconds term_grace{2'000};      // between the steps of force: listeners away, SIGTERM, SIGKILL
+  Milliseconds hook_limit{300'000};    // of the pre-upgrade plugin
+  Milliseconds backoff_min{100};       // the second respawn of a slot that keeps dying waits so long, …
+  Milliseconds backoff_max{30'000};    // … each further one twice as long, up to this
+  Milliseconds backoff_reset{10'000};  // a worker that lived so long is no crash loop
+
+  // What a worker is started with.
+  std::map<std::string, std::string> environment;  // beside the master's own, less LD_* and GLIBC_TUNABLES
+  std::string working_directory;       // empty: the master's
+  std::string user;                    // name or number; empty: the master's. Needs root
+  std::string group;                   // empty: the user's own
+  std::vector<ResourceLimit> limits;
+
+  bool auth = true;                    // false: TCP control needs no token. Loopback only, never as root
+  std::string state_dir;               // HEAD, token, locks; empty: $XDG_STATE_HOME/liveswap/<port>
+  std::string runtime_dir;             // the control socket; empty: $XDG_RUNTIME_DIR/liveswap
+  std::string worker_host;             // path of liveswap-worker; empty: looked for beside program and library
+  bool handle_signals = true;          // SIGTERM and SIGINT stop, SIGHUP upgrades
+
+  std::string log_file;                // empty: stderr. Opened for appending
+
+  // Called on the thread of run() once every worker is ready, before the first request for control is answered.
+  std::function<void()> on_ready;
+};
+
+// Exit statuses of the command line, and what run() and Client report.
+enum Status : int {
+  ok = 0,
+  failed = 1,       // anything that has no number of its own
+  usage = 2,        // options, configuration file
+  no_master = 3,    // nobody listens on that port
+  refused = 4,      // something is under way, not allowed, already running
+  reverted = 5,     // the upgrade failed; the old code serves
+  timed_out = 6,
+};
+
+struct Outcome {
+  int status = ok;    // enum Status
+  std::string text;   // why not, or what was done; for people
+};
+
+// Runs a master on the calling thread until it is told to stop; blocks. Starts no thread. Safe beside other event
+// loops and threads of the program; SIGTERM, SIGINT and SIGHUP are handled while it runs, if asked for. Throws
+// std::bad_alloc only; every other failure is in the outcome.
+Outcome run(const Options& options);
+Outcome run(const std::string& target);
+
+// A client of a master on this machine (by its Unix socket, with the same runtime_dir) or, when that is not there,
+// of one at address and port (by TCP, with the token). Each call connects, sends, waits for the answer and returns;
+// blocking, not thread-safe, one object per thread.
+class Client {
+ public:
+  struct Where {
+    std::uint16_t port = 3000;
+    std::string address = "127.0.0.1";
+    std::string runtime_dir;     // as in Options
+    std::string state_dir;       // as in Options; where the token is
+    std::string token;           // instead of the token file
+    Milliseconds timeout{0};     // for the whole answer; 0: as long as it takes
+  };
+  // A line of the control protocol that arrives before the answer: one JSON object, as text.
+  using Event = std::function<void(const std::string& json)>;
+
+  Client() = default;
+  explicit Client(Where where) : where_(std::move(where)) {}
+
+  // `path` empty: what is at the current path now. Relative: from this process' working directory. Returns when
+  // every old worker has gone.
+  Outcome upgrade(const std::string& path = {}, const Event& event = {});
+  Outcome kill();
+  Outcome die();
+  Outcome stop();
+  Outcome forks(unsigned count);
+  Outcome message(const std::string& text);
+  // On success `text` is the JSON object that docs/protocol.md describes.
+  Outcome status();
+  // Any command of docs/protocol.md, as one JSON object without a newline; on success `text` is the whole answer.
+  Outcome request(const std::string& json, const Event& event = {});
+
+ private:
+  Where where_;
+};
+
+}  // namespace liveswap

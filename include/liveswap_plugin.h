@@ -1,0 +1,228 @@
+/*
+ * liveswap_plugin.h: the contract between liveswap and an application.
+ *
+ * An application is a shared library that defines one function:
+ *
+ *     int liveswap_main(int fd);
+ *
+ * liveswap loads it into a worker process of its own and calls that function on the process' main thread.
+ * Everything else on this page is optional: functions that the worker host defines and the application may
+ * call. Link with nothing; the symbols are resolved when the library is loaded:
+ *
+ *     cc -shared -fPIC -o libapp.so app.c
+ *
+ * An application that must also load outside liveswap defines LIVESWAP_WEAK before including this header.
+ * Its references are then weak: compare a function with NULL before calling it.
+ *
+ * Unless a function says otherwise: callable from any thread, from a constructor of the library onwards; never
+ * blocks; never fails; not async-signal-safe. Every descriptor that a function returns is borrowed: it belongs
+ * to the host, is valid until the process ends, and may be polled by any number of threads and event loops, but
+ * must not be closed, shut down, or have its flags changed. A C++ exception that leaves a function of the
+ * application ends the worker (SIGABRT).
+ *
+ * Plain C, no dependency; compiles as C11 ... C17 and C++11 ... C++20.
+ */
+#ifndef LIVESWAP_PLUGIN_H
+#define LIVESWAP_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LIVESWAP_EXPORT __attribute__((visibility("default")))
+#ifdef LIVESWAP_WEAK
+#define LIVESWAP_HOST __attribute__((weak))
+#else
+#define LIVESWAP_HOST
+#endif
+
+/* ---- what an application defines ---------------------------------------------------------------------- */
+
+/*
+ * The application. `fd` is the first listener: a listening socket, non-blocking and close-on-exec, borrowed;
+ * -1 when none was configured. It stays the same socket across every upgrade, so nothing that waits in its
+ * accept queue is ever lost.
+ *
+ * O_NONBLOCK, the backlog and shutdown() act on the socket that old and new workers share: leave them alone.
+ *
+ * Returns 0 once the application has drained (liveswap_drain_fd) and its connections have ended. Any other
+ * value, or returning before a drain was asked for, is a failure of the worker.
+ */
+LIVESWAP_EXPORT int liveswap_main(int fd);
+
+/* The version of this contract. A host accepts every application with its own major number. */
+#define LIVESWAP_ABI_MAJOR 1
+#define LIVESWAP_ABI_MINOR 0
+
+/* Flag of the ABI note: this application says itself when it is ready, as after liveswap_defer_ready(). */
+#define LIVESWAP_DEFER_READY 1u
+
+/*
+ * The optional ABI note. A library without one is taken as 1.0 with no flags. `size` is sizeof(struct
+ * liveswap_abi) as the application knew it, so that the note can grow; a host reads no further than that.
+ */
+struct liveswap_abi {
+  uint32_t size;
+  uint16_t major;
+  uint16_t minor;
+  uint32_t flags;
+};
+
+/* Put at file scope, in one source file: LIVESWAP_ABI_NOTE(0) or LIVESWAP_ABI_NOTE(LIVESWAP_DEFER_READY) */
+#ifdef __cplusplus
+#define LIVESWAP_ABI_NOTE_LINKAGE extern "C"
+#else
+#define LIVESWAP_ABI_NOTE_LINKAGE
+#endif
+#define LIVESWAP_ABI_NOTE(flags)                                                          \
+  LIVESWAP_ABI_NOTE_LINKAGE LIVESWAP_EXPORT extern const struct liveswap_abi liveswap_abi_note; \
+  const struct liveswap_abi liveswap_abi_note = {(uint32_t)sizeof(struct liveswap_abi), LIVESWAP_ABI_MAJOR,      \
+                                                 LIVESWAP_ABI_MINOR, (flags)};
+
+/* ---- readiness ---------------------------------------------------------------------------------------- */
+
+/*
+ * Says that this worker serves. From then on the worker it succeeds may be told to drain, so call it when the
+ * first request would be answered. Idempotent: only the first call counts.
+ *
+ * An application that never calls it, and never deferred, is ready when liveswap_main has been entered and has
+ * neither returned nor died within the settle time (100 ms by default).
+ */
+LIVESWAP_HOST void liveswap_ready(void);
+
+/*
+ * Turns automatic readiness off: the worker is ready only when it calls liveswap_ready(), and fails when it
+ * has not within the ready limit (30 s by default). Call it from a constructor or early in liveswap_main;
+ * after the worker has become ready it does nothing. Idempotent.
+ */
+LIVESWAP_HOST void liveswap_defer_ready(void);
+
+/* ---- drain -------------------------------------------------------------------------------------------- */
+
+/*
+ * A descriptor that becomes readable when the worker shall drain, and stays readable for ever. Poll it, level
+ * or edge triggered; never read it. Draining means: stop accepting, finish the open connections, return 0 from
+ * liveswap_main. Also signalled when the master has died.
+ */
+LIVESWAP_HOST int liveswap_drain_fd(void);
+
+/* 1 once the worker shall drain, else 0. One atomic load: cheap enough for every request. */
+LIVESWAP_HOST int liveswap_draining(void);
+
+/*
+ * Milliseconds until the drain limit, never below 0; -1 while not draining and when there is no limit. When it
+ * has passed, the listeners are taken away from the worker, then it gets SIGTERM, then SIGKILL.
+ */
+LIVESWAP_HOST long liveswap_drain_left_ms(void);
+
+/*
+ * Marks work that is no connection (a job, a write-back). While more holds than releases were made, a worker
+ * whose liveswap_main has returned waits for the rest before it exits, within the drain limit. A release
+ * without a hold is ignored.
+ */
+LIVESWAP_HOST void liveswap_hold(void);
+LIVESWAP_HOST void liveswap_release(void);
+
+/* ---- listeners ---------------------------------------------------------------------------------------- */
+
+/*
+ * The listening socket with that name (`--listen name=address`; one without a name bears its number, "0" for
+ * the first), borrowed as the `fd` of liveswap_main is. -1 with errno ENOENT when there is none of that name,
+ * EINVAL for NULL.
+ */
+LIVESWAP_HOST int liveswap_listener(const char* name);
+
+/* ---- messages ----------------------------------------------------------------------------------------- */
+
+/*
+ * A descriptor that is readable while a message of `liveswap message TEXT` waits in this worker. The host keeps
+ * a bounded number of them; what does not fit is refused, and the sender is told.
+ */
+LIVESWAP_HOST int liveswap_message_fd(void);
+
+/*
+ * Takes the oldest waiting message: copies it into `buf` with a terminating NUL and returns its length, which
+ * does not count the NUL. Returns 0 when none waits (a message is never empty). Never truncates: when `capacity`
+ * is too small for text and NUL it returns -1 with errno EMSGSIZE and the message stays; 65536 is always
+ * enough. EINVAL for NULL.
+ */
+LIVESWAP_HOST ssize_t liveswap_message(char* buf, size_t capacity);
+
+/* ---- who am I ----------------------------------------------------------------------------------------- */
+
+/* The number of the slot this worker fills, 0 ... forks-1. */
+LIVESWAP_HOST int liveswap_slot(void);
+
+/* The generation this worker belongs to: 1 after the start, higher after every upgrade. */
+LIVESWAP_HOST uint64_t liveswap_generation(void);
+
+/*
+ * The arguments after `--` of `liveswap start`. argv[0] is the path of the library, argv[argc] is NULL. The
+ * strings are borrowed and writable, as those of main() are.
+ */
+LIVESWAP_HOST int liveswap_argc(void);
+LIVESWAP_HOST char** liveswap_argv(void);
+
+/* Levels of liveswap_log. */
+enum { LIVESWAP_DEBUG = 0, LIVESWAP_INFO = 1, LIVESWAP_WARNING = 2, LIVESWAP_ERROR = 3 };
+
+/*
+ * Writes a line to the master's log, with slot and pid before it. `text` is copied; beyond 4096 bytes it is cut
+ * and marked so. Never blocks: a line that the master has no room for is dropped and counted.
+ */
+LIVESWAP_HOST void liveswap_log(int level, const char* text);
+
+/* ---- two things that every server needs and gets wrong ------------------------------------------------- */
+
+/*
+ * Closes a connection without cutting off its last answer. A plain close() while unread bytes wait, or arrive
+ * later, makes the kernel send RST, which can destroy an answer that the client has not read yet. This one takes
+ * ownership of `fd` (a connected stream socket; the caller must not use it again), sends FIN, and lets the host
+ * read and discard in the background until the client has closed too, 2 s at the most. The worker's exit waits
+ * for it.
+ *
+ * Returns 0, or -1 with errno EBADF or ENOTSOCK, and then `fd` remains the caller's.
+ */
+LIVESWAP_HOST int liveswap_close_lingering(int fd);
+
+/*
+ * Ends an idle keep-alive connection during a drain, at the moment when it hurts least. Closing at once loses
+ * requests that are on their way; so every idle connection is kept for a grace (200 ms after the drain began and
+ * after its last answer), in which a client that still uses it sends its next request and is answered with
+ * `Connection: close`.
+ *
+ * `idle_ms`: milliseconds since the last answer on this connection was written. Call it for a connection on
+ * which no request is under way; returns
+ *   0     closed: the host owns `fd` now and closes it as liveswap_close_lingering does;
+ *   > 0   not yet: ask again in that many milliseconds, and keep serving it until then;
+ *   -1    errno EAGAIN: bytes of a request wait in it, read them; EBADF or ENOTSOCK: not a socket.
+ * While the worker does not drain it returns the grace and leaves the connection alone.
+ */
+LIVESWAP_HOST int liveswap_close_idle(int fd, long idle_ms);
+
+/* ---- pre-upgrade plugins ------------------------------------------------------------------------------- */
+
+/*
+ * A pre-upgrade plugin is a shared library that defines liveswap_preupgrade. It is called before each upgrade,
+ * in a process of its own with a time limit, so that it may block, crash or hang without harming anybody.
+ *
+ * `value` is the path asked for ("" when none was given), borrowed until `done` has been called. The plugin
+ * calls `done` exactly once, from any thread, during the call or later, with the `ctx` it was given and
+ *   error   NULL, or why the upgrade shall not happen: it reaches the one who asked for it;
+ *   value   the path to upgrade to, or NULL to keep the one asked for; a relative one is meant from the directory
+ *           the master was started in.
+ * Both are copied before `done` returns. A second call is ignored. Returning without having called `done` is
+ * fine; the process then waits for it until the limit.
+ */
+typedef void (*liveswap_done)(void* ctx, const char* error, const char* value);
+
+LIVESWAP_EXPORT void liveswap_preupgrade(const char* value, liveswap_done done, void* ctx);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+
+#include "base/error.hpp"
+
+// The log of a master: one line an event, to stderr or a file. Lines are written with one write() each, so that
+// they never mix with those of workers that share the descriptor. A line that cannot be written is dropped.
+namespace liveswap::log {
+
+enum class Level { debug, info, warning, error };
+
+// Lines below `level` are left out. Default: info.
+void set_level(Level level);
+
+// Sends further lines to a file, opened for appending and made with mode 0600.
+Result<void> open_file(const std::string& path);
+
+// The descriptor that lines go to; borrowed.
+int descriptor();
+
+// Control characters in `text` are shown as \xNN: a worker cannot forge lines or drive a terminal.
+void write(Level level, std::string_view text);
+
+template <class... Args>
+void info(fmt::format_string<Args...> format, Args&&... args) {
+  write(Level::info, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void warning(fmt::format_string<Args...> format, Args&&... args) {
+  write(Level::warning, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void error(fmt::format_string<Args...> format, Args&&... args) {
+  write(Level::error, fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace liveswap::log

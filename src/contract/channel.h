@@ -1,0 +1,89 @@
+/*
+ * What master and worker host say to each other.
+ *
+ * The channel is a SOCK_SEQPACKET socketpair, made by the master for each worker. One packet is one frame: a
+ * struct liveswap_frame and, behind it, `size of the packet - sizeof frame` bytes of text without a NUL. Both
+ * ends may pass descriptors with a frame (SCM_RIGHTS); a receiver closes those it did not ask for. Either side's
+ * end of file means that the other is gone: the master then reaps, the worker then drains and leaves.
+ *
+ * The worker is not trusted: the master checks every frame for size and kind before it believes a word.
+ *
+ * Plain C, shared by the C++ master and the C worker host. Both are built from the same tree, so the layout needs
+ * no versions; it is not part of the contract with applications.
+ */
+#ifndef LIVESWAP_CONTRACT_CHANNEL_H
+#define LIVESWAP_CONTRACT_CHANNEL_H
+
+#include <stdint.h>
+
+/* Where a worker host finds its descriptors after exec. Everything above the last listener is closed. */
+enum {
+  LIVESWAP_FD_CHANNEL = 3,
+  /* Held for its lock only: tells a later master that workers of this one still live (release/lock). */
+  LIVESWAP_FD_LIFE = 4,
+  LIVESWAP_FD_LISTENERS = 5, /* the first of --listeners, the next one behind it, … */
+};
+
+enum {
+  LIVESWAP_TEXT_MAX = 64 * 1024, /* bytes of text in a frame, at most */
+  LIVESWAP_LOG_MAX = 4096,       /* bytes of a log line */
+  LIVESWAP_LISTENERS_MAX = 64,
+};
+
+/* How far a worker has come, so that a failure can say where. In the order in which a worker passes them. */
+enum liveswap_stage {
+  LIVESWAP_STAGE_SPAWN = 0, /* fork, exec, limits, user, working directory: reported by the master */
+  LIVESWAP_STAGE_OPEN,      /* the file: missing, not regular, not readable */
+  LIVESWAP_STAGE_LINK,      /* dlopen: not ELF, wrong architecture, missing library or symbol, constructors */
+  LIVESWAP_STAGE_ENTRY,     /* liveswap_main is not exported */
+  LIVESWAP_STAGE_ABI,       /* the ABI note asks for another major version */
+  LIVESWAP_STAGE_START,     /* liveswap_main has been entered and the worker is not ready */
+  LIVESWAP_STAGE_READY,     /* the ready limit has passed */
+  LIVESWAP_STAGE_RUN,       /* it was ready */
+};
+
+enum liveswap_frame_kind {
+  /* master → worker */
+  LIVESWAP_DRAIN = 1, /* value: the limit in ms, -1 without; a later one replaces the limit */
+  LIVESWAP_EXPIRED,   /* the drain limit has passed: take the listeners away from the application */
+  LIVESWAP_MESSAGE,   /* value: a number to answer with; text: the message, never empty */
+  LIVESWAP_COUNT,     /* asks for COUNTED; value: a number to answer with */
+
+  /* worker → master */
+  LIVESWAP_STAGED = 64, /* value: enum liveswap_stage, reached: OPEN before the open, LINK before dlopen … */
+  LIVESWAP_ENTERED,     /* liveswap_main is about to be called; value: 1 when readiness is deferred */
+  LIVESWAP_DEFERRED,    /* liveswap_defer_ready() after ENTERED */
+  LIVESWAP_READY,       /* liveswap_ready() */
+  LIVESWAP_FAILED,      /* value: enum liveswap_stage; text: why, for people */
+  LIVESWAP_RETURNED,    /* liveswap_main has returned; value: what */
+  LIVESWAP_LOG,         /* value: the level; text: the line */
+  LIVESWAP_TAKEN,       /* value: that of the MESSAGE, which now waits in the application's inbox */
+  LIVESWAP_REFUSED,     /* value: that of the MESSAGE, for which the inbox had no room */
+  LIVESWAP_COUNTED,     /* value: that of the COUNT; count: open connections */
+  LIVESWAP_HOOK_DONE,   /* a hook's end; value: 0 and text the path ("" keeps it), or 1 and text the error */
+};
+
+struct liveswap_frame {
+  uint32_t kind;  /* enum liveswap_frame_kind */
+  int32_t value;  /* by kind */
+  uint64_t count; /* by kind, else 0 */
+};
+
+/*
+ * The worker host's command line, in this order; `ps` shows who is who:
+ *
+ *   liveswap-worker --slot N --generation G --drain-limit MS --term-grace MS --listeners a,b,c PATH [ARG …]
+ *   liveswap-worker --hook PATH VALUE
+ *
+ * PATH is absolute and names the library, ARGs are those after `--`. --drain-limit is what a worker gives itself
+ * when its master has died (-1: none), --term-grace the time between two steps of the escalation after it. An
+ * empty list of listeners is the empty word.
+ *
+ * Exit statuses of a worker host: what liveswap_main returned & 0xff, or one of these.
+ */
+enum {
+  LIVESWAP_EXIT_LOAD = 120,  /* a FAILED frame was sent */
+  LIVESWAP_EXIT_USAGE = 121, /* not started by a master */
+};
+
+#endif
