@@ -1,0 +1,121 @@
+#include "master/control_connection.hpp"
+
+#include <sys/socket.h>
+
+#include <memory>
+
+namespace liveswap::master {
+namespace {
+
+// What a client may leave unread.
+constexpr std::size_t backlog_limit = 256 * 1024;
+
+struct Write {
+  uv_write_t request{};
+  std::string bytes;
+};
+
+void allocate(uv_handle_t*, std::size_t, uv_buf_t* buffer) {
+  // Used up before the next read of any connection, on one thread.
+  static thread_local char bytes[16 * 1024];
+  *buffer = uv_buf_init(bytes, sizeof bytes);
+}
+
+}  // namespace
+
+ControlConnection::ControlConnection(uv_stream_t* stream, bool local, void (*delete_stream)(uv_handle_t*),
+                                     Handlers handlers)
+    : stream_(stream), local_(local), delete_stream_(delete_stream), handlers_(std::move(handlers)) {
+  stream_->data = this;
+  read();
+}
+
+ControlConnection::~ControlConnection() {
+  stream_->data = nullptr;
+  uv_close(reinterpret_cast<uv_handle_t*>(stream_), delete_stream_);
+}
+
+void ControlConnection::close() {
+  uv_read_stop(stream_);
+  if (const auto closed = std::move(handlers_.closed)) closed();
+}
+
+void ControlConnection::read() {
+  uv_read_start(stream_, allocate, [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
+    auto* self = static_cast<ControlConnection*>(stream->data);
+    if (!self || count == 0) return;
+    if (count < 0)
+      self->close();
+    else
+      self->on_bytes(buffer->base, static_cast<std::size_t>(count));
+  });
+}
+
+void ControlConnection::on_bytes(const char* bytes, std::size_t count) {
+  if (refused_) return;
+  lines_.append({bytes, count});
+  take_lines();
+}
+
+// A command may be answered while it is being given: a loop, not a recursion that a client could drive deep.
+void ControlConnection::take_lines() {
+  if (taking_) return;
+  taking_ = true;
+  while (!busy_ && !refused_) {
+    const auto line = lines_.next();
+    if (!line && !lines_.too_long()) {
+      read();
+      break;
+    }
+    busy_ = true;
+    uv_read_stop(stream_);
+    // One that is too long is given as an empty one, which is no command either.
+    handlers_.line(line.value_or(""));
+  }
+  taking_ = false;
+}
+
+void ControlConnection::answer(const std::string& line) {
+  busy_ = false;
+  write(line);
+  take_lines();
+}
+
+void ControlConnection::refuse(const std::string& line) {
+  refused_ = true;
+  busy_ = false;
+  write(line);
+  // What is queued goes out first; a client that does not take it is ended by the limit on connections.
+  auto* request = new uv_shutdown_t;
+  const int failed = uv_shutdown(request, stream_, [](uv_shutdown_t* done, int) {
+    const std::unique_ptr<uv_shutdown_t> owner(done);
+    if (auto* self = static_cast<ControlConnection*>(done->handle->data)) self->close();
+  });
+  if (failed != 0) {
+    delete request;
+    cut();
+  }
+}
+
+// Ends the connection later, by the end of file that read() then finds: the owner may be in the middle of a call.
+void ControlConnection::cut() {
+  uv_os_fd_t fd = -1;
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(stream_), &fd) == 0) ::shutdown(fd, SHUT_RDWR);
+  refused_ = true;
+  read();
+}
+
+void ControlConnection::write(const std::string& line) {
+  if (stream_->write_queue_size + line.size() > backlog_limit) {
+    cut();
+    return;
+  }
+  auto* write = new Write{{}, line};
+  uv_buf_t buffer = uv_buf_init(write->bytes.data(), static_cast<unsigned>(write->bytes.size()));
+  write->request.data = write;
+  const int failed = uv_write(&write->request, stream_, &buffer, 1,
+                              [](uv_write_t* request, int) { delete static_cast<Write*>(request->data); });
+  if (failed != 0) delete write;
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,179 @@
+#include "master/control_server.hpp"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "config/address.hpp"
+#include "master/sockets.hpp"
+
+namespace liveswap::master {
+namespace {
+
+constexpr int backlog = 128;
+constexpr std::size_t connections_per_door = 64;
+
+// Takes as long for a wrong token as for the right one, wherever they differ.
+bool equal_in_constant_time(const std::string& a, const std::string& b) {
+  if (a.size() != b.size()) return false;
+  volatile unsigned char difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) difference = difference | static_cast<unsigned char>(a[i] ^ b[i]);
+  return difference == 0;
+}
+
+// The runtime directory already keeps others out; this holds when somebody has loosened it.
+bool peer_is_trusted(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+  return peer.uid == ::geteuid() || peer.uid == 0;
+}
+
+template <class Uv>
+void delete_as(uv_handle_t* handle) {
+  delete reinterpret_cast<Uv*>(handle);
+}
+
+struct Stream {
+  uv_stream_t* handle;
+  void (*deleter)(uv_handle_t*);
+};
+
+Stream make_stream(uv_loop_t& loop, bool local) {
+  if (local) {
+    auto* pipe = new uv_pipe_t;
+    uv_pipe_init(&loop, pipe, 0);
+    return {reinterpret_cast<uv_stream_t*>(pipe), delete_as<uv_pipe_t>};
+  }
+  auto* tcp = new uv_tcp_t;
+  uv_tcp_init(&loop, tcp);
+  return {reinterpret_cast<uv_stream_t*>(tcp), delete_as<uv_tcp_t>};
+}
+
+Result<UniqueFd> listen_tcp_door(const std::string& address, std::uint16_t port) {
+  const std::string object = fmt::format("the control port {}:{}", address, port);
+  const auto where = resolve({config::Address::Kind::tcp, address, port, ""});
+  if (!where) return tl::unexpected<Error>(where.error());
+  return listen_tcp(*where, false, backlog, object);
+}
+
+}  // namespace
+
+struct ControlServer::Door {
+  ControlServer* server;
+  bool local;
+  Stream stream;
+};
+
+ControlServer::ControlServer(uv_loop_t& loop, Settings settings, OnCommand on_command)
+    : loop_(loop), settings_(std::move(settings)), on_command_(std::move(on_command)) {}
+
+Result<std::unique_ptr<ControlServer>> ControlServer::open(uv_loop_t& loop, Settings settings, OnCommand on_command) {
+  std::unique_ptr<ControlServer> server(new ControlServer(loop, std::move(settings), std::move(on_command)));
+  const auto& instance = server->settings_.instance;
+  if (auto made = ensure_private_directory(instance.runtime_dir, 0700); !made)
+    return tl::unexpected<Error>(made.error());
+  auto tcp = listen_tcp_door(server->settings_.address, instance.port);
+  if (!tcp) return tl::unexpected<Error>(tcp.error());
+  auto local = listen_unix(instance.socket_path(), 0600, backlog);
+  if (!local) return tl::unexpected<Error>(local.error());
+  server->socket_lock_ = std::move(local->lock);
+  if (auto opened = server->open_door(std::move(local->socket), true); !opened)
+    return tl::unexpected<Error>(opened.error());
+  if (auto opened = server->open_door(std::move(*tcp), false); !opened)
+    return tl::unexpected<Error>(opened.error());
+  return server;
+}
+
+ControlServer::~ControlServer() {
+  connections_.clear();
+  for (Door* door : doors_) {
+    uv_close(reinterpret_cast<uv_handle_t*>(door->stream.handle), door->stream.deleter);
+    delete door;
+  }
+  if (socket_lock_) ::unlink(settings_.instance.socket_path().c_str());
+}
+
+Result<void> ControlServer::open_door(UniqueFd socket, bool local) {
+  auto* door = new Door{this, local, make_stream(loop_, local)};
+  doors_.push_back(door);
+  door->stream.handle->data = door;
+  const int opened = local ? uv_pipe_open(reinterpret_cast<uv_pipe_t*>(door->stream.handle), socket.get())
+                           : uv_tcp_open(reinterpret_cast<uv_tcp_t*>(door->stream.handle), socket.get());
+  if (opened != 0) return fail(fmt::format("cannot watch the control socket: {}", uv_strerror(opened)));
+  socket.release();
+  const int failed = uv_listen(door->stream.handle, backlog, [](uv_stream_t* stream, int status) {
+    auto& waiting = *static_cast<Door*>(stream->data);
+    if (status == 0) waiting.server->accept(waiting);
+  });
+  if (failed != 0) return fail(fmt::format("cannot listen for control: {}", uv_strerror(failed)));
+  return {};
+}
+
+// The oldest connection that waits for nothing makes way: clients that connect and say nothing lock nobody out. False
+// when all of them wait for an answer.
+bool ControlServer::make_room(bool local) {
+  std::size_t count = 0;
+  ConnectionId oldest = 0;
+  for (const auto& [id, connection] : connections_) {
+    if (connection->local() != local) continue;
+    ++count;
+    if (!oldest && !connection->busy()) oldest = id;
+  }
+  if (count < connections_per_door) return true;
+  return oldest && connections_.erase(oldest) > 0;
+}
+
+void ControlServer::accept(Door& door) {
+  const Stream stream = make_stream(loop_, door.local);
+  uv_os_fd_t fd = -1;
+  const bool accepted = uv_accept(door.stream.handle, stream.handle) == 0 && make_room(door.local) &&
+                        uv_fileno(reinterpret_cast<uv_handle_t*>(stream.handle), &fd) == 0;
+  if (!accepted || (door.local && !peer_is_trusted(fd))) {
+    uv_close(reinterpret_cast<uv_handle_t*>(stream.handle), stream.deleter);
+    return;
+  }
+  const ConnectionId id = ++last_id_;
+  connections_[id] = std::make_unique<ControlConnection>(
+      stream.handle, door.local, stream.deleter,
+      ControlConnection::Handlers{[this, id](const std::string& line) { on_line(id, line); },
+                                  [this, id] { connections_.erase(id); }});
+}
+
+ControlConnection* ControlServer::find(ConnectionId id) {
+  const auto it = connections_.find(id);
+  return it == connections_.end() ? nullptr : it->second.get();
+}
+
+bool ControlServer::permitted(bool local, const protocol::Command& command) const {
+  return local || settings_.token.empty() || equal_in_constant_time(command.token, settings_.token);
+}
+
+void ControlServer::on_line(ConnectionId id, const std::string& line) {
+  ControlConnection& connection = *find(id);
+  const auto command = protocol::parse_command(line);
+  if (!command) {
+    connection.refuse(protocol::error_line("", protocol::Refusal::usage, command.error().text));
+  } else if (!permitted(connection.local(), *command)) {
+    log::warning("a {} command with no valid token was refused on TCP", protocol::word(command->verb));
+    connection.refuse(protocol::error_line(protocol::word(command->verb), protocol::Refusal::refused,
+                                           "the command has no valid token; it is in " +
+                                               settings_.instance.token_path()));
+  } else {
+    on_command_(id, *command);
+  }
+}
+
+void ControlServer::answer(ConnectionId id, const std::string& line) {
+  if (auto* connection = find(id)) connection->answer(line);
+}
+
+void ControlServer::event(ConnectionId id, const std::string& line) {
+  if (auto* connection = find(id)) connection->event(line);
+}
+
+}  // namespace liveswap::master

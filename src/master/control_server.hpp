@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/error.hpp"
+#include "base/unique_fd.hpp"
+#include "liveswap.hpp"
+#include "master/control_connection.hpp"
+#include "protocol/instance.hpp"
+#include "protocol/message.hpp"
+
+namespace liveswap::master {
+
+// The two doors of the control protocol (docs/protocol.md): gives valid, permitted commands to the master and its
+// answers back. Everything that arrives is hostile until it has been checked here.
+class ControlServer {
+ public:
+  // `connection` is whom to answer; it may be gone by then.
+  using OnCommand = std::function<void(ConnectionId connection, const protocol::Command&)>;
+
+  // An empty token: TCP needs none.
+  struct Settings {
+    protocol::Instance instance;
+    std::string address;
+    std::string token;
+  };
+  static Result<std::unique_ptr<ControlServer>> open(uv_loop_t& loop, Settings settings, OnCommand on_command);
+  ~ControlServer();
+
+  // Lines with their newline. An answer ends the command that is under way on the connection, and the next one may
+  // come; an event does not. Nothing happens when the connection has gone.
+  void answer(ConnectionId connection, const std::string& line);
+  void event(ConnectionId connection, const std::string& line);
+
+ private:
+  struct Door;
+  explicit ControlServer(uv_loop_t& loop, Settings settings, OnCommand on_command);
+  Result<void> open_door(UniqueFd socket, bool local);
+  void accept(Door& door);
+  bool make_room(bool local);
+  bool permitted(bool local, const protocol::Command& command) const;
+  void on_line(ConnectionId id, const std::string& line);
+  ControlConnection* find(ConnectionId id);
+
+  uv_loop_t& loop_;
+  Settings settings_;
+  OnCommand on_command_;
+  UniqueFd socket_lock_;
+  std::map<ConnectionId, std::unique_ptr<ControlConnection>> connections_;
+  std::vector<Door*> doors_;
+  ConnectionId last_id_ = 0;
+};
+
+}  // namespace liveswap::master

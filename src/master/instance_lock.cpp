@@ -1,0 +1,82 @@
+#include "master/instance_lock.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+
+namespace liveswap::master {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Refusal = InstanceLock::Refusal;
+using Failure = InstanceLock::Failure;
+
+// There is no event for a lock that becomes free, short of a thread that blocks in flock().
+constexpr int look_again_ms = 20;
+
+tl::expected<UniqueFd, Refusal> open_lock(const std::string& path) {
+  auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+  if (!fd) return tl::unexpected<Refusal>({Failure::failed, os_error("open the lock file", path, errno).text});
+  return fd;
+}
+
+bool try_lock(const UniqueFd& fd) { return ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0; }
+
+bool wait_for(const UniqueFd& fd, std::optional<std::chrono::milliseconds> patience) {
+  const auto begin = Clock::now();
+  while (!try_lock(fd)) {
+    if (patience && Clock::now() - begin >= *patience) return false;
+    ::poll(nullptr, 0, look_again_ms);
+  }
+  return true;
+}
+
+std::string pid_in(const std::string& path) {
+  auto text = read_small_file(path, 32);
+  if (!text || text->empty()) return "";
+  return " (pid " + text->substr(0, text->find('\n')) + ")";
+}
+
+}  // namespace
+
+tl::expected<InstanceLock, Refusal> InstanceLock::acquire(const protocol::Instance& instance,
+                                                          std::optional<std::chrono::milliseconds> patience) {
+  const std::string path = instance.state_dir + "/lock";
+  auto master = open_lock(path);
+  if (!master) return tl::unexpected(master.error());
+  if (!try_lock(*master))
+    return tl::unexpected<Refusal>(
+        {Failure::refused, fmt::format("a master{} already runs on port {}: `liveswap upgrade` gives it new code, "
+                                       "another --port starts a second one",
+                                       pid_in(path), instance.port)});
+  const std::string pid = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(master->get(), 0) != 0 ||
+      ::pwrite(master->get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
+    log::warning("cannot write the pid into {}", path);
+
+  auto life = open_lock(instance.state_dir + "/workers.lock");
+  if (!life) return tl::unexpected(life.error());
+  if (!try_lock(*life)) {
+    log::warning("workers of an earlier master on port {} are still draining; waiting for them", instance.port);
+    if (!wait_for(*life, patience))
+      return tl::unexpected<Refusal>(
+          {Failure::timed_out,
+           fmt::format("workers of an earlier master on port {} have not drained within {} ms: `fuser {}/workers.lock` "
+                       "shows which",
+                       instance.port, patience->count(), instance.state_dir)});
+    log::info("the workers of the earlier master have gone");
+  }
+  InstanceLock lock;
+  lock.master_ = std::move(*master);
+  lock.life_ = std::move(*life);
+  return lock;
+}
+
+}  // namespace liveswap::master

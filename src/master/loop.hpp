@@ -1,0 +1,88 @@
+#pragma once
+
+#include <uv.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <utility>
+
+// libuv's handles as values that own them. A callback may destroy the object that it was called from: libuv keeps
+// the memory of a handle until its close callback, and so does Handle.
+namespace liveswap::master {
+
+using Milliseconds = std::chrono::milliseconds;
+
+template <class Uv>
+class Handle {
+ public:
+  Handle() : state_(new State) { state_->uv.data = state_; }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  ~Handle() {
+    state_->callback = nullptr;
+    if (!state_->open) {
+      delete state_;
+      return;
+    }
+    uv_close(reinterpret_cast<uv_handle_t*>(&state_->uv),
+             [](uv_handle_t* handle) { delete static_cast<State*>(handle->data); });
+  }
+
+ protected:
+  struct State {
+    Uv uv{};
+    bool open = false;
+    std::function<void(int)> callback;
+  };
+  // Runs the callback on a copy, so that it may replace or destroy itself.
+  static void call(void* data, int argument) {
+    auto callback = static_cast<State*>(data)->callback;
+    if (callback) callback(argument);
+  }
+  State* state_;
+};
+
+class Timer : public Handle<uv_timer_t> {
+ public:
+  explicit Timer(uv_loop_t& loop) { state_->open = uv_timer_init(&loop, &state_->uv) == 0; }
+  void start(Milliseconds delay, std::function<void()> callback) {
+    state_->callback = [callback = std::move(callback)](int) { callback(); };
+    uv_timer_start(
+        &state_->uv, [](uv_timer_t* timer) { call(timer->data, 0); },
+        static_cast<std::uint64_t>(std::max<Milliseconds::rep>(0, delay.count())), 0);
+  }
+  void stop() { uv_timer_stop(&state_->uv); }
+};
+
+// Watches a borrowed descriptor, which must outlive it. `callback` gets UV_READABLE | UV_WRITABLE; an error on the
+// descriptor shows as both.
+class Poll : public Handle<uv_poll_t> {
+ public:
+  Poll(uv_loop_t& loop, int fd) { state_->open = uv_poll_init(&loop, &state_->uv, fd) == 0; }
+  bool usable() const { return state_->open; }
+  void start(int events, std::function<void(int)> callback) {
+    state_->callback = std::move(callback);
+    watch(events);
+  }
+  void watch(int events) {
+    if (!state_->open) return;
+    uv_poll_start(&state_->uv, events, [](uv_poll_t* poll, int status, int ready) {
+      call(poll->data, status < 0 ? UV_READABLE | UV_WRITABLE : ready);
+    });
+  }
+  void stop() {
+    if (state_->open) uv_poll_stop(&state_->uv);
+  }
+};
+
+class SignalWatch : public Handle<uv_signal_t> {
+ public:
+  SignalWatch(uv_loop_t& loop, int number, std::function<void()> callback) {
+    state_->open = uv_signal_init(&loop, &state_->uv) == 0;
+    state_->callback = [callback = std::move(callback)](int) { callback(); };
+    uv_signal_start(&state_->uv, [](uv_signal_t* watch, int) { call(watch->data, 0); }, number);
+  }
+};
+
+}  // namespace liveswap::master

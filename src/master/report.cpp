@@ -1,0 +1,128 @@
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/log.hpp"
+#include "master/master.hpp"
+
+// What the master tells about itself: status, events, log lines.
+namespace liveswap::master {
+namespace {
+
+using protocol::Json;
+using rollout::NoteKind;
+
+const char* word(NoteKind kind) {
+  switch (kind) {
+    case NoteKind::preparing: return "preparing";
+    case NoteKind::started: return "started";
+    case NoteKind::spawned: return "spawned";
+    case NoteKind::ready: return "ready";
+    case NoteKind::draining: return "draining";
+    case NoteKind::expired: return "expired";
+    case NoteKind::gone: return "gone";
+    case NoteKind::failed: return "failed";
+    case NoteKind::committed: return "committed";
+    case NoteKind::reverting: return "reverting";
+    case NoteKind::waiting: return "waiting";
+  }
+  return "?";
+}
+
+const char* word(rollout::WorkerState state) {
+  switch (state) {
+    case rollout::WorkerState::starting: return "starting";
+    case rollout::WorkerState::ready: return "ready";
+    case rollout::WorkerState::draining: return "draining";
+  }
+  return "?";
+}
+
+const char* word(rollout::Verdict verdict) {
+  switch (verdict) {
+    case rollout::Verdict::ok: return "ok";
+    case rollout::Verdict::failed: return "failed";
+    case rollout::Verdict::refused: return "refused";
+    case rollout::Verdict::reverted: return "reverted";
+    case rollout::Verdict::timed_out: return "timed_out";
+  }
+  return "?";
+}
+
+}  // namespace
+
+Json Master::members_of(const rollout::Note& note) const {
+  Json members{{"event", word(note.kind)}};
+  if (note.generation) members["generation"] = note.generation;
+  if (!note.release.empty()) members["release"] = note.release;
+  if (!note.text.empty()) members["text"] = note.text;
+  if (note.kind == NoteKind::started) members["slots"] = engine_.fork_count();
+  if (!note.worker) return members;
+  members["slot"] = note.slot;
+  members["ms"] = note.since_spawn.count();
+  if (const pid_t pid = pool_.pid(note.worker)) members["pid"] = pid;
+  if (note.kind == NoteKind::gone) members["exit"] = pool_.exit_code(note.worker);
+  return members;
+}
+
+void Master::log_note(const rollout::Note& note) const {
+  const auto pid = pool_.pid(note.worker);
+  const auto ms = note.since_spawn.count();
+  switch (note.kind) {
+    case NoteKind::preparing: log::info("preparing the upgrade to {}", note.text); break;
+    case NoteKind::started: log::info("generation {}: rolling out {}", note.generation, note.release); break;
+    case NoteKind::spawned: log::info("slot {} pid {}: started, generation {}", note.slot, pid, note.generation); break;
+    case NoteKind::ready: log::info("slot {} pid {}: ready after {} ms", note.slot, pid, ms); break;
+    case NoteKind::draining: log::info("slot {} pid {}: draining", note.slot, pid); break;
+    case NoteKind::expired:
+      log::warning("slot {} pid {}: the drain limit has passed, ending it by force", note.slot, pid);
+      break;
+    case NoteKind::gone: log::info("slot {} pid {}: gone, {}", note.slot, pid, note.text); break;
+    case NoteKind::failed: log::error("pid {} of generation {} failed: {}", pid, note.generation, note.text); break;
+    case NoteKind::committed: log::info("generation {}: committed {}", note.generation, note.release); break;
+    case NoteKind::reverting: log::error("generation {}: reverting: {}", note.generation, note.text); break;
+    case NoteKind::waiting: log::info("generation {}: {}", note.generation, note.text); break;
+  }
+}
+
+Json Master::status(const Inquiry::Answers& connections) const {
+  const auto time = now();
+  Json slots = Json::array();
+  for (unsigned slot = 0; slot < engine_.slots().size(); ++slot) {
+    Json workers = Json::array();
+    for (const auto& [id, worker] : engine_.workers()) {
+      if (worker.slot != slot) continue;
+      const auto open = connections.find(id);
+      workers.push_back({{"pid", pool_.pid(id)},
+                         {"state", word(worker.state)},
+                         {"generation", worker.generation},
+                         {"release", worker.release},
+                         {"uptime_ms", (time - worker.spawned).count()},
+                         {"connections", open == connections.end() ? Json() : Json(open->second)}});
+    }
+    slots.push_back({{"slot", slot}, {"restarts", engine_.slots()[slot].restarts}, {"workers", workers}});
+  }
+  Json listeners = Json::array();
+  for (const auto& one : listeners_.bound()) listeners.push_back({{"name", one.name}, {"address", one.address}});
+  Json report{{"version", LIVESWAP_VERSION},
+              {"pid", ::getpid()},
+              {"port", options_.port},
+              {"uptime_ms", (time - started_).count()},
+              {"head", engine_.release()},
+              {"head_file", options_.head},
+              {"generation", engine_.generation()},
+              {"forks", engine_.fork_count()},
+              {"state", engine_.state()},
+              {"zero_downtime", options_.zero_downtime},
+              {"listen_mode", options_.listen_mode == ListenMode::shared ? "shared" : "reuseport"},
+              {"listeners", listeners},
+              {"slots", slots}};
+  if (last_upgrade_)
+    report["last_upgrade"] = {{"status", word(last_upgrade_->verdict)},
+                              {"text", last_upgrade_->text},
+                              {"release", last_upgrade_->release},
+                              {"ago_ms", (time - last_upgrade_->at).count()}};
+  return report;
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,113 @@
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "config/values.hpp"
+#include "master/master.hpp"
+
+namespace liveswap::master {
+namespace {
+
+// A worker host answers at once, from a thread of its own; one that does not is stopped or broken.
+constexpr Milliseconds message_limit{2'000};
+constexpr Milliseconds count_limit{200};
+
+}  // namespace
+
+void Master::on_command(ConnectionId connection, const protocol::Command& command) {
+  const rollout::RequestId request = ++last_request_;
+  pending_[request] = {connection, command.verb, false};
+  switch (command.verb) {
+    case protocol::Verb::upgrade: on_upgrade(request, command); break;
+    case protocol::Verb::kill: perform(engine_.kill(now(), request)); break;
+    case protocol::Verb::die: perform(engine_.stop(now(), request, true)); break;
+    case protocol::Verb::stop: perform(engine_.stop(now(), request, false)); break;
+    case protocol::Verb::message: on_message(request, command.value); break;
+    case protocol::Verb::forks: on_forks(request, command); break;
+    case protocol::Verb::status: on_status(request); break;
+  }
+}
+
+void Master::on_upgrade(rollout::RequestId request, const protocol::Command& command) {
+  const std::string path =
+      command.value.empty() ? engine_.release()
+                            : absolute_path(command.value, command.cwd.empty() ? home_ : command.cwd);
+  log::info("upgrade to {} was asked for", path);
+  if (path.find('\n') != std::string::npos) {
+    refuse(request, protocol::Refusal::usage, "the path contains a line break");
+    return;
+  }
+  pending_[request].detach = command.detach;
+  perform(engine_.upgrade(now(), request, path));
+}
+
+void Master::on_forks(rollout::RequestId request, const protocol::Command& command) {
+  const auto count = config::parse_number(command.value, 1, config::forks_limit);
+  if (!count) {
+    refuse(request, protocol::Refusal::usage, "forks: " + count.error().text);
+    return;
+  }
+  const auto slots = static_cast<unsigned>(*count);
+  if (!engine_.under_way() && slots > engine_.fork_count()) {
+    if (auto grown = listeners_.grow(slots); !grown) {
+      refuse(request, protocol::Refusal::failed, grown.error().text);
+      return;
+    }
+    steered_ = slots;
+  }
+  perform(engine_.forks(now(), request, slots));
+}
+
+void Master::on_message(rollout::RequestId request, const std::string& text) {
+  if (text.size() >= LIVESWAP_TEXT_MAX) {
+    refuse(request, protocol::Refusal::usage, "a message has at most 65535 bytes");
+    return;
+  }
+  std::set<rollout::WorkerId> workers;
+  for (const auto& [id, worker] : engine_.workers())
+    if (worker.state != rollout::WorkerState::draining) workers.insert(id);
+  const std::size_t count = workers.size();
+  const auto question = ask(workers, message_limit, [this, request, count](const Inquiry::Answers& answers) {
+    const auto delivered = std::count_if(answers.begin(), answers.end(), [](const auto& one) { return one.second == 1; });
+    answer(request, protocol::ok_line("message", {{"delivered", delivered}, {"workers", count}}));
+  });
+  for (const auto id : workers)
+    if (!pool_.send_message(id, question, text)) inquiries_.at(question)->answer(id, 0);
+}
+
+void Master::on_status(rollout::RequestId request) {
+  std::set<rollout::WorkerId> workers;
+  for (const auto& [id, worker] : engine_.workers()) workers.insert(id);
+  const auto question = ask(workers, count_limit, [this, request](const Inquiry::Answers& answers) {
+    answer(request, protocol::ok_line("status", {{"status", status(answers)}}));
+  });
+  for (const auto id : workers) pool_.count_connections(id, question);
+}
+
+std::int32_t Master::ask(std::set<rollout::WorkerId> workers, Milliseconds limit, Inquiry::Done done) {
+  last_question_ = last_question_ == INT32_MAX ? 1 : last_question_ + 1;
+  const auto question = last_question_;
+  inquiries_[question] = std::make_unique<Inquiry>(
+      loop_, std::move(workers), limit, [this, question, done = std::move(done)](const Inquiry::Answers& answers) {
+        const auto owner = inquiries_.extract(question);
+        done(answers);
+      });
+  return question;
+}
+
+void Master::answer(rollout::RequestId request, const std::string& line) {
+  const auto it = pending_.find(request);
+  if (it == pending_.end()) return;
+  const ConnectionId connection = it->second.connection;
+  pending_.erase(it);
+  control_->answer(connection, line);
+}
+
+void Master::refuse(rollout::RequestId request, protocol::Refusal refusal, const std::string& text) {
+  const auto it = pending_.find(request);
+  if (it != pending_.end()) answer(request, protocol::error_line(protocol::word(it->second.verb), refusal, text));
+}
+
+}  // namespace liveswap::master

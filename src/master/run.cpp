@@ -1,0 +1,125 @@
+#include <signal.h>
+#include <uv.h>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "config/validate.hpp"
+#include "liveswap.hpp"
+#include "master/master.hpp"
+#include "master/setup.hpp"
+#include "release/head.hpp"
+
+namespace liveswap {
+namespace {
+
+using master::InstanceLock;
+using master::Listeners;
+
+// A loop of its own, never the default one: the program that embeds liveswap may have that.
+class Loop {
+ public:
+  Loop() : usable_(uv_loop_init(&loop_) == 0) {}
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+  ~Loop() {
+    if (!usable_) return;
+    // Handles that were closed by their owners still want their close callbacks.
+    uv_run(&loop_, UV_RUN_DEFAULT);
+    uv_loop_close(&loop_);
+  }
+  bool usable() const { return usable_; }
+  uv_loop_t& get() { return loop_; }
+
+ private:
+  uv_loop_t loop_;
+  bool usable_;
+};
+
+// libuv writes to streams without MSG_NOSIGNAL: a client that has gone must not end the master.
+class WithoutSigpipe {
+ public:
+  WithoutSigpipe() {
+    struct sigaction ignore {};
+    ignore.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &ignore, &before_);
+  }
+  WithoutSigpipe(const WithoutSigpipe&) = delete;
+  WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
+  ~WithoutSigpipe() { ::sigaction(SIGPIPE, &before_, nullptr); }
+
+ private:
+  struct sigaction before_ {};
+};
+
+Outcome refusal(const InstanceLock::Refusal& refused_by) {
+  switch (refused_by.failure) {
+    case InstanceLock::Failure::refused: return {refused, refused_by.text};
+    case InstanceLock::Failure::timed_out: return {timed_out, refused_by.text};
+    case InstanceLock::Failure::failed: break;
+  }
+  return {failed, refused_by.text};
+}
+
+// After its drain limit a worker without a master takes three more steps, a grace apart, to its end.
+std::optional<Milliseconds> patience(const Options& options) {
+  if (options.drain_limit.count() < 0) return std::nullopt;
+  return options.drain_limit + 3 * options.term_grace;
+}
+
+Result<std::string> find_target(const Options& options) {
+  if (!options.target.empty()) return options.target;
+  auto head = release::read_head(options.head);
+  if (!head) return fail("no library was named, and there is " + head.error().text);
+  return head;
+}
+
+Outcome run_settled(const Options& options) {
+  const auto give_up = [](const Error& error) { return Outcome{failed, error.text}; };
+  if (!options.log_file.empty())
+    if (auto opened = log::open_file(options.log_file); !opened) return give_up(opened.error());
+  const auto target = find_target(options);
+  if (!target) return {usage, target.error().text};
+  const auto host = master::find_worker_host(options.worker_host);
+  if (!host) return give_up(host.error());
+  const auto identity = master::find_identity(options.user, options.group);
+  if (!identity) return {usage, identity.error().text};
+  if (auto made = ensure_private_directory(options.state_dir, 0700); !made) return give_up(made.error());
+  auto lock = InstanceLock::acquire({options.port, options.state_dir, options.runtime_dir}, patience(options));
+  if (!lock) return refusal(lock.error());
+  auto listeners = Listeners::open(options.listen, options.listen_mode, options.backlog, options.forks);
+  if (!listeners) return give_up(listeners.error());
+
+  master::SpawnRequest request;
+  request.program = *host;
+  request.environment = master::worker_environment(options);
+  const int output = options.log_file.empty() ? -1 : log::descriptor();
+  request.descriptors = {-1, output < 0 ? STDOUT_FILENO : output, output < 0 ? STDERR_FILENO : output, -1};
+  request.working_directory = options.working_directory;
+  request.identity = *identity;
+  request.limits = master::resource_limits(options.limits);
+
+  const auto token = master::make_token(options.state_dir + "/token");
+  if (!token) return give_up(token.error());
+  const WithoutSigpipe quiet;
+  Loop loop;
+  if (!loop.usable()) return {failed, "cannot make an event loop"};
+  master::Master master(loop.get(), options, std::move(*lock), std::move(*listeners), std::move(request));
+  if (auto opened = master.open_control(options.auth ? *token : ""); !opened) return give_up(opened.error());
+  return master.run(*target);
+}
+
+}  // namespace
+
+Outcome run(const Options& options) {
+  auto valid = config::validate(options);
+  if (!valid) return {usage, valid.error().text};
+  return run_settled(master::settle_options(std::move(*valid)));
+}
+
+Outcome run(const std::string& target) {
+  Options options;
+  options.target = target;
+  return run(options);
+}
+
+}  // namespace liveswap

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <sys/socket.h>
+
+#include <string>
+
+#include "base/error.hpp"
+#include "base/unique_fd.hpp"
+#include "config/address.hpp"
+
+// Sockets that listen: made, bound, named. Close-on-exec and non-blocking, all of them.
+namespace liveswap::master {
+
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+  bool both_families = false;  // [::] that takes IPv4, too
+
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+// Numbers are taken as they are, names are looked up (blocks).
+Result<SocketAddress> resolve(const config::Address& address);
+
+// What the socket is bound to, as "127.0.0.1:80" or "[::1]:80".
+std::string name_of(int fd);
+SocketAddress address_of(int fd);
+
+// A TCP socket that is bound and listens. `reuse_port`: as one of a set. Errors name `object`.
+Result<UniqueFd> listen_tcp(const SocketAddress& address, bool reuse_port, int backlog, const std::string& object);
+
+// Fails when somebody else listens there: a set with SO_REUSEPORT would silently join a stranger of the same user.
+Result<void> probe_tcp(const SocketAddress& address, const std::string& object);
+
+struct UnixListener {
+  UniqueFd socket;
+  UniqueFd lock;
+};
+
+// A Unix socket that is bound and listens. Whoever holds the lock on `<path>.lock` owns the path, so a socket that a
+// dead process left behind is taken over and two living ones never meet. `mode`: of the file.
+Result<UnixListener> listen_unix(const std::string& path, mode_t mode, int backlog);
+
+}  // namespace liveswap::master

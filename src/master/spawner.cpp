@@ -1,0 +1,144 @@
+#include "master/spawner.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#ifndef CLONE_PIDFD
+#define CLONE_PIDFD 0x00001000
+#endif
+
+namespace liveswap::master {
+namespace {
+
+// Enough for the few system calls between clone and exec, sanitizers included.
+constexpr std::size_t stack_size = 256 * 1024;
+
+// What the child reads, and where it leaves word of a failure: the same memory as the parent's, which is stopped
+// meanwhile. Prepared before, since nothing may be allocated in the child.
+struct Plan {
+  const SpawnRequest* request;
+  std::vector<char*> arguments;
+  std::vector<char*> environment;
+  std::vector<int> moved;
+  int null_fd;
+  const char* failed_step;
+  int failed_errno;
+};
+
+int give_up(Plan& plan, const char* step) {
+  plan.failed_step = step;
+  plan.failed_errno = errno;
+  return 127;
+}
+
+// First out of the way, then to their places: a source may lie where another one shall go.
+bool place_descriptors(Plan& plan) {
+  const auto& wanted = plan.request->descriptors;
+  const int count = static_cast<int>(wanted.size());
+  for (int i = 0; i < count; ++i) {
+    const int source = wanted[i] >= 0 ? wanted[i] : (i <= STDERR_FILENO ? plan.null_fd : -1);
+    plan.moved[i] = source < 0 ? -1 : ::fcntl(source, F_DUPFD, count);
+    if (source >= 0 && plan.moved[i] < 0) return false;
+  }
+  for (int i = 0; i < count; ++i) {
+    if (plan.moved[i] < 0)
+      ::close(i);
+    else if (::dup2(plan.moved[i], i) < 0)
+      return false;
+  }
+  return ::syscall(SYS_close_range, static_cast<unsigned>(count), ~0U, 0) == 0;
+}
+
+// The raw system calls: glibc's wrappers would tell threads of the parent.
+bool become(const Identity& identity) {
+  return ::syscall(SYS_setgroups, identity.groups.size(), identity.groups.data()) == 0 &&
+         ::syscall(SYS_setresgid, identity.group, identity.group, identity.group) == 0 &&
+         ::syscall(SYS_setresuid, identity.user, identity.user, identity.user) == 0;
+}
+
+void reset_signals() {
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  for (int number = 1; number < NSIG; ++number) ::sigaction(number, &standard, nullptr);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+int child_main(void* argument) {
+  Plan& plan = *static_cast<Plan*>(argument);
+  const SpawnRequest& request = *plan.request;
+  if (::setpgid(0, 0) != 0) return give_up(plan, "make a process group for");
+  if (!place_descriptors(plan)) return give_up(plan, "place the descriptors of");
+  for (const auto& [resource, limit] : request.limits)
+    if (::setrlimit(static_cast<__rlimit_resource_t>(resource), &limit) != 0)
+      return give_up(plan, "set the resource limits of");
+  if (request.identity && !become(*request.identity)) return give_up(plan, "change the user of");
+  if (!request.working_directory.empty() && ::chdir(request.working_directory.c_str()) != 0)
+    return give_up(plan, "change the working directory of");
+  reset_signals();
+  ::execve(request.program.c_str(), plan.arguments.data(), plan.environment.data());
+  return give_up(plan, "execute");
+}
+
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> found;
+  for (const auto& text : texts) found.push_back(const_cast<char*>(text.c_str()));
+  found.push_back(nullptr);
+  return found;
+}
+
+class Stack {
+ public:
+  Stack()
+      : base_(::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0)) {}
+  Stack(const Stack&) = delete;
+  Stack& operator=(const Stack&) = delete;
+  ~Stack() {
+    if (usable()) ::munmap(base_, stack_size);
+  }
+  bool usable() const { return base_ != MAP_FAILED; }
+  void* top() const { return static_cast<char*>(base_) + stack_size; }
+
+ private:
+  void* base_;
+};
+
+}  // namespace
+
+Result<Child> spawn(const SpawnRequest& request) {
+  const Stack stack;
+  if (!stack.usable()) return os_fail("reserve a stack for", request.program, errno);
+  const auto null_fd = UniqueFd::adopt(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null_fd) return os_fail("open", "/dev/null", errno);
+  Plan plan{&request,          pointers(request.arguments),
+            pointers(request.environment), std::vector<int>(request.descriptors.size(), -1),
+            null_fd.get(),     nullptr,
+            0};
+
+  // A signal that arrives in the child before its dispositions are reset would run a handler of this process on
+  // memory that both share.
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  int pidfd = -1;
+  const pid_t pid = ::clone(child_main, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
+  const int clone_errno = errno;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+
+  if (pid < 0) return os_fail("fork for", request.program, clone_errno);
+  Child child{pid, UniqueFd::adopt(pidfd)};
+  if (!plan.failed_step) return child;
+  ::waitpid(pid, nullptr, 0);
+  return os_fail(plan.failed_step, request.program, plan.failed_errno);
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,161 @@
+#include "master/worker_pool.hpp"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string_view>
+
+#include "base/log.hpp"
+
+namespace liveswap::master {
+namespace {
+
+using rollout::Departure;
+using rollout::WorkerId;
+
+const char* word(int stage) {
+  switch (static_cast<liveswap_stage>(stage)) {
+    case LIVESWAP_STAGE_SPAWN: return "spawn";
+    case LIVESWAP_STAGE_OPEN: return "open";
+    case LIVESWAP_STAGE_LINK: return "link";
+    case LIVESWAP_STAGE_ENTRY: return "entry";
+    case LIVESWAP_STAGE_ABI: return "ABI";
+    case LIVESWAP_STAGE_START: return "start";
+    case LIVESWAP_STAGE_READY: return "ready";
+    case LIVESWAP_STAGE_RUN: return "run";
+  }
+  return "unknown";
+}
+
+log::Level level_of(std::int32_t value) {
+  switch (value) {
+    case 0: return log::Level::debug;
+    case 1: return log::Level::info;
+    case 2: return log::Level::warning;
+    default: return log::Level::error;
+  }
+}
+
+// A text that goes to a log, a terminal and an answer.
+constexpr std::size_t failure_limit = 2048;
+
+std::string milliseconds_or_none(const std::optional<rollout::Time>& time) {
+  return std::to_string(time ? time->count() : -1);
+}
+
+}  // namespace
+
+WorkerPool::WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, Handlers handlers)
+    : loop_(loop), base_(std::move(base)), listeners_(listeners), handlers_(std::move(handlers)) {}
+
+SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
+  SpawnRequest request = base_.request;
+  request.arguments = {"liveswap-worker",
+                       "--slot", std::to_string(order.slot),
+                       "--generation", std::to_string(order.generation),
+                       "--drain-limit", milliseconds_or_none(base_.drain_limit),
+                       "--term-grace", std::to_string(base_.term_grace.count()),
+                       "--listeners", listeners_.names(),
+                       order.release};
+  request.arguments.insert(request.arguments.end(), base_.application_arguments.begin(),
+                           base_.application_arguments.end());
+  request.descriptors.resize(LIVESWAP_FD_LISTENERS, -1);
+  request.descriptors[LIVESWAP_FD_LIFE] = base_.life_fd;
+  for (const int fd : listeners_.of_slot(order.slot)) request.descriptors.push_back(fd);
+  return request;
+}
+
+void WorkerPool::spawn(const rollout::Spawn& order) {
+  const WorkerId id = order.worker;
+  auto process = WorkerProcess::start(loop_, request_for(order),
+                                      {[this, id](const Frame& frame) { on_frame(id, frame); },
+                                       [this, id](const Ending& ending) { on_ended(id, ending); }});
+  if (!process) {
+    handlers_.exited(id, Departure{word(LIVESWAP_STAGE_SPAWN), process.error().text, false});
+    return;
+  }
+  Entry& entry = entries_[id];
+  entry.process = std::move(*process);
+  entry.pid = entry.process->pid();
+  entry.slot = order.slot;
+}
+
+void WorkerPool::drain(WorkerId id, std::optional<rollout::Time> limit) {
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return;
+  it->second.draining = true;
+  it->second.process->send(LIVESWAP_DRAIN, limit ? static_cast<std::int32_t>(limit->count()) : -1);
+}
+
+void WorkerPool::expire(WorkerId id) {
+  if (const auto it = entries_.find(id); it != entries_.end()) it->second.process->send(LIVESWAP_EXPIRED, 0);
+}
+
+void WorkerPool::signal(WorkerId id, bool kill) {
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return;
+  it->second.draining = true;
+  it->second.process->signal(kill ? SIGKILL : SIGTERM);
+}
+
+bool WorkerPool::send_message(WorkerId id, std::int32_t question, const std::string& text) {
+  const auto it = entries_.find(id);
+  return it != entries_.end() && it->second.process->offer(LIVESWAP_MESSAGE, question, text);
+}
+
+void WorkerPool::count_connections(WorkerId id, std::int32_t question) {
+  if (const auto it = entries_.find(id); it != entries_.end()) it->second.process->offer(LIVESWAP_COUNT, question);
+}
+
+pid_t WorkerPool::pid(WorkerId id) const {
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? 0 : it->second.pid;
+}
+
+std::string WorkerPool::exit_code(WorkerId id) const {
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? "" : it->second.exit_code;
+}
+
+void WorkerPool::on_frame(WorkerId id, const Frame& frame) {
+  Entry& entry = entries_.at(id);
+  switch (frame.kind) {
+    case LIVESWAP_STAGED: entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN); break;
+    case LIVESWAP_ENTERED: handlers_.entered(id, frame.value == 1); break;
+    case LIVESWAP_DEFERRED: handlers_.deferred(id); break;
+    case LIVESWAP_READY: handlers_.ready(id); break;
+    case LIVESWAP_FAILED:
+      entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN);
+      entry.failure = frame.text.substr(0, failure_limit);
+      break;
+    case LIVESWAP_RETURNED:
+      if (!entry.draining)
+        entry.failure = fmt::format("liveswap_main returned {} without having been told to drain", frame.value);
+      break;
+    case LIVESWAP_LOG:
+      log::write(level_of(frame.value), fmt::format("slot {} pid {}: {}", entry.slot, entry.pid,
+                                                    std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX)));
+      break;
+    case LIVESWAP_TAKEN: handlers_.answered(id, frame.value, 1); break;
+    case LIVESWAP_REFUSED: handlers_.answered(id, frame.value, 0); break;
+    case LIVESWAP_COUNTED:
+      if (frame.value > 0)
+        handlers_.answered(id, frame.value, frame.count);
+      else if (entry.draining)
+        handlers_.connections(id, frame.count);
+      break;
+    default: break;  // not a word this master knows
+  }
+}
+
+void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
+  Entry& entry = entries_.at(id);
+  entry.exit_code = ending.code;
+  const Departure departure{word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, ending.clean};
+  handlers_.exited(id, departure);
+  entries_.erase(id);
+}
+
+}  // namespace liveswap::master

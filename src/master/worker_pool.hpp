@@ -1,0 +1,73 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "master/listeners.hpp"
+#include "master/worker_process.hpp"
+#include "rollout/types.hpp"
+
+namespace liveswap::master {
+
+// The workers' processes by the engine's numbers: turns its commands into processes, frames and signals, and what
+// those do into its events. What a worker says is believed only so far as it can harm nobody but itself.
+class WorkerPool {
+ public:
+  struct Handlers {
+    std::function<void(rollout::WorkerId, bool deferred)> entered;
+    std::function<void(rollout::WorkerId)> deferred;
+    std::function<void(rollout::WorkerId)> ready;
+    std::function<void(rollout::WorkerId, const rollout::Departure&)> exited;  // its pid is still known here
+    std::function<void(rollout::WorkerId, std::int32_t question, std::uint64_t answer)> answered;
+    std::function<void(rollout::WorkerId, std::uint64_t open)> connections;  // of a draining worker, unasked
+  };
+  // What every worker is started with; arguments and descriptors are filled in for each.
+  struct Template {
+    SpawnRequest request;
+    std::vector<std::string> application_arguments;
+    int life_fd = -1;                          // borrowed
+    std::optional<rollout::Time> drain_limit;  // what a worker gives itself when its master has died
+    rollout::Time term_grace{0};
+  };
+
+  WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, Handlers handlers);
+
+  // exited() is called, at once, when it cannot be spawned.
+  void spawn(const rollout::Spawn& order);
+  void drain(rollout::WorkerId worker, std::optional<rollout::Time> limit);
+  void expire(rollout::WorkerId worker);
+  void signal(rollout::WorkerId worker, bool kill);
+
+  // Each asks one worker; the answer comes back with `question` (> 0). A message: 1 taken, 0 refused.
+  bool send_message(rollout::WorkerId worker, std::int32_t question, const std::string& text);
+  void count_connections(rollout::WorkerId worker, std::int32_t question);
+
+  // 0 when that worker has no process.
+  pid_t pid(rollout::WorkerId worker) const;
+  // "0", "3", "SIGKILL": how a worker that exited() tells of has ended.
+  std::string exit_code(rollout::WorkerId worker) const;
+
+ private:
+  struct Entry {
+    std::unique_ptr<WorkerProcess> process;
+    unsigned slot = 0;
+    pid_t pid = 0;
+    int stage = LIVESWAP_STAGE_SPAWN;
+    bool draining = false;
+    std::string failure;   // what the worker host said of itself
+    std::string exit_code;
+  };
+  void on_frame(rollout::WorkerId id, const Frame& frame);
+  void on_ended(rollout::WorkerId id, const Ending& ending);
+  SpawnRequest request_for(const rollout::Spawn& order) const;
+
+  uv_loop_t& loop_;
+  Template base_;
+  const Listeners& listeners_;
+  Handlers handlers_;
+  std::map<rollout::WorkerId, Entry> entries_;
+};
+
+}  // namespace liveswap::master

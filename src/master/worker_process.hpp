@@ -1,0 +1,73 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.hpp"
+#include "base/unique_fd.hpp"
+#include "contract/channel.h"
+#include "master/loop.hpp"
+#include "master/spawner.hpp"
+
+namespace liveswap::master {
+
+// A frame from a worker host; its size has been checked, its meaning has not.
+struct Frame {
+  std::uint32_t kind = 0;
+  std::int32_t value = 0;
+  std::uint64_t count = 0;
+  std::string text;
+};
+
+// How a worker host's process ended.
+struct Ending {
+  std::string text;  // "exit status 3", "killed by SIGSEGV"
+  std::string code;  // "3", "SIGSEGV"
+  bool clean = false;
+};
+
+// One worker host from its spawn until it has been reaped: the process and the channel to it. Owned by the master,
+// used on the loop's thread. Destroying it earlier kills and reaps the process.
+class WorkerProcess {
+ public:
+  struct Handlers {
+    std::function<void(const Frame&)> frame;
+    // The last call; every frame that the worker sent has been given before. May destroy the object.
+    std::function<void(const Ending&)> ended;
+  };
+
+  // `request.descriptors[LIVESWAP_FD_CHANNEL]` is filled in here.
+  static Result<std::unique_ptr<WorkerProcess>> start(uv_loop_t& loop, SpawnRequest request, Handlers handlers);
+  ~WorkerProcess();
+
+  pid_t pid() const { return child_.pid; }
+
+  // Sends now, or keeps the frame until the worker has room. Nothing happens when the worker has gone.
+  void send(std::uint32_t kind, std::int32_t value, std::string_view text = {});
+  // As send(), but false, and nothing kept, when the worker has no room.
+  bool offer(std::uint32_t kind, std::int32_t value, std::string_view text = {});
+  // By pidfd: never hits another process.
+  void signal(int number);
+
+ private:
+  WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, Handlers handlers);
+  void on_channel(int events);
+  void on_exit();
+  bool read_frame();
+  bool write_frame(const std::string& packet);
+
+  Child child_;
+  UniqueFd channel_;
+  Handlers handlers_;
+  std::deque<std::string> outbox_;
+  Poll exit_poll_;
+  std::optional<Poll> channel_poll_;  // empty once the channel has ended
+};
+
+}  // namespace liveswap::master

@@ -1,0 +1,87 @@
+#include "rollout/engine.hpp"
+
+#include <algorithm>
+
+namespace liveswap::rollout {
+
+Engine::Engine(const Settings& settings)
+    : settings_(settings), random_(settings.seed), forks_(settings.forks), slots_(settings.forks) {}
+
+const Engine::Target* Engine::goal() const {
+  if (rolling()) return &upgrade_->to;
+  return committed_ ? &*committed_ : nullptr;
+}
+
+bool Engine::has_active(unsigned slot) const {
+  return std::any_of(workers_.begin(), workers_.end(),
+                     [&](const auto& entry) { return entry.second.slot == slot && active(entry.second); });
+}
+
+const Engine::Worker* Engine::find_active(unsigned slot, Generation generation) const {
+  for (const auto& [id, worker] : workers_)
+    if (worker.slot == slot && worker.generation == generation && active(worker)) return &worker;
+  return nullptr;
+}
+
+bool Engine::on_goal(unsigned slot) const {
+  const Target* target = goal();
+  if (!target) return false;
+  const Worker* worker = find_active(slot, target->generation);
+  return worker && worker->state == WorkerState::ready;
+}
+
+bool Engine::all_on_goal() const {
+  for (unsigned slot = 0; slot < forks_; ++slot)
+    if (!on_goal(slot)) return false;
+  return true;
+}
+
+unsigned Engine::surge() const {
+  if (!settings_.surge.percent) return settings_.surge.value;
+  return static_cast<unsigned>((std::uint64_t{forks_} * settings_.surge.value + 99) / 100);
+}
+
+bool Engine::may_spawn() const { return workers_.size() < std::size_t{forks_} + surge(); }
+
+const char* Engine::state() const {
+  if (stopping_) return "stopping";
+  if (!committed_) return "starting";
+  if (!upgrade_) return "running";
+  return upgrade_->phase == Phase::reverting ? "reverting" : "upgrading";
+}
+
+std::set<unsigned> Engine::slots_in_backoff(Time now) const {
+  std::set<unsigned> found;
+  for (unsigned slot = 0; slot < forks_; ++slot)
+    if (slots_[slot].respawn_at && *slots_[slot].respawn_at > now && !has_active(slot)) found.insert(slot);
+  return found;
+}
+
+Commands Engine::tick(Time now) {
+  std::vector<WorkerId> due;
+  for (const auto& [id, worker] : workers_)
+    if ((worker.deadline && *worker.deadline <= now) || (worker.settle_at && *worker.settle_at <= now))
+      due.push_back(id);
+  // One deadline may take away another's reason: each worker is looked up again.
+  for (const WorkerId id : due)
+    if (const auto it = workers_.find(id); it != workers_.end()) worker_deadline(now, it->second);
+  if (upgrade_ && upgrade_->deadline && *upgrade_->deadline <= now) upgrade_deadline(now);
+  return done(now);
+}
+
+std::optional<Time> Engine::next_deadline() const {
+  std::optional<Time> next;
+  const auto consider = [&](const std::optional<Time>& time) {
+    if (time && (!next || *time < *next)) next = time;
+  };
+  for (const auto& [id, worker] : workers_) {
+    consider(worker.deadline);
+    consider(worker.settle_at);
+  }
+  for (const Slot& slot : slots_) consider(slot.respawn_at);
+  if (upgrade_) consider(upgrade_->deadline);
+  if (errand_) consider(errand_->deadline);
+  return next;
+}
+
+}  // namespace liveswap::rollout

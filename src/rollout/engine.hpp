@@ -1,0 +1,191 @@
+#pragma once
+
+#include <map>
+#include <random>
+#include <set>
+
+#include "rollout/types.hpp"
+
+namespace liveswap::rollout {
+
+// The rollout engine: decides which workers exist. Events go in with the time, commands come out; it is tested as a
+// value, with a clock of the test's own.
+//
+// The model. There is a *goal*: the release, and its generation, that every slot shall serve. Outside an upgrade the
+// goal is the committed one. An upgrade sets another goal; a failure sets it back. Whatever happens, the engine
+// then does the same thing (reconcile.cpp): it fills empty slots, gives turns to slots that are not on the goal, and
+// looks whether the upgrade has come to its end. Rolling forward and reverting are therefore one mechanism.
+//
+// An upgrade's life:
+//
+//   preparing ─▶ rolling ─▶ probation ─▶ committing ─▶ (committed: its old workers leave; then the answer)
+//       │            │          │             │
+//       ▼            └──────────┴─────────────┴──▶ reverting ─▶ (reverted: its workers leave; then the answer)
+//    (answer)
+//
+// The start is an upgrade from nothing: when it fails there is nothing to go back to, and the master quits.
+// An upgrade is over, and the next one may come, once it is committed or reverted; the answer to the one who asked
+// waits until every worker that it made superfluous has gone.
+class Engine {
+ public:
+  explicit Engine(const Settings& settings);
+
+  // Requests. Each is answered by exactly one Answer, now or later (unless its id is 0).
+  Commands boot(Time now, const std::string& release);
+  Commands upgrade(Time now, RequestId request, const std::string& path);
+  Commands kill(Time now, RequestId request);
+  Commands forks(Time now, RequestId request, unsigned count);
+  // Drain all and quit; `at_once`, or a second call: by force.
+  Commands stop(Time now, RequestId request, bool at_once);
+
+  // What became of commands.
+  Commands prepared(Time now, const std::string& release);
+  Commands prepare_failed(Time now, const std::string& text);
+  Commands committed(Time now);
+  Commands commit_failed(Time now, const std::string& text);
+
+  // What workers do. Events of a worker that is not known any more are ignored.
+  Commands entered(Time now, WorkerId worker, bool deferred);
+  Commands deferred(Time now, WorkerId worker);
+  Commands ready(Time now, WorkerId worker);
+  Commands exited(Time now, WorkerId worker, const Departure& departure);
+
+  // Time has passed. When the next call is due; nothing when no deadline is near: then only events matter.
+  Commands tick(Time now);
+  std::optional<Time> next_deadline() const;
+
+  // For reports.
+  struct Worker {
+    WorkerId id = 0;
+    unsigned slot = 0;
+    Generation generation = 0;
+    std::string release;
+    WorkerState state = WorkerState::starting;
+    Time spawned{0};
+    bool entered = false;
+    bool was_ready = false;
+    std::optional<Time> deadline;   // starting: of readiness; draining: of the next step
+    std::optional<Time> settle_at;  // starting: ready by then if nothing happens
+    DrainStep step = DrainStep::asked;
+  };
+  struct Slot {
+    unsigned restarts = 0;  // deaths outside an order
+    unsigned deaths = 0;    // in a row, none of which lived for backoff_reset
+    std::optional<Time> respawn_at;
+    bool turn = false;  // its turn in the roll under way has come
+  };
+  const std::map<WorkerId, Worker>& workers() const { return workers_; }
+  const std::vector<Slot>& slots() const { return slots_; }
+  unsigned fork_count() const { return forks_; }
+  Generation generation() const { return committed_ ? committed_->generation : 0; }
+  std::string release() const { return committed_ ? committed_->release : ""; }
+  const char* state() const;  // starting, running, upgrading, reverting, stopping
+  // What stands in the way of another request, in words; nothing when the way is free.
+  std::optional<std::string> under_way() const;
+  // Whose upgrade that worker belongs to, or is sent away by; 0: nobody's.
+  RequestId request_of(WorkerId worker) const;
+  // Slots that nobody serves for a while because their workers keep dying.
+  std::set<unsigned> slots_in_backoff(Time now) const;
+
+ private:
+  struct Target {
+    Generation generation = 0;
+    std::string release;
+  };
+  enum class Phase { preparing, rolling, probation, committing, reverting };
+  struct Upgrade {
+    RequestId request = 0;
+    Phase phase = Phase::rolling;
+    Target to;
+    std::string reason;            // why it reverts
+    std::optional<Time> deadline;  // of the phase
+    bool said_waiting = false;
+  };
+  // An upgrade that is decided; its answer waits until these workers have gone.
+  struct Farewell {
+    Answer answer;
+    std::set<WorkerId> workers;
+  };
+  // `kill` or `forks` under way.
+  struct Errand {
+    enum class Kind { kill, grow, shrink } kind = Kind::kill;
+    RequestId request = 0;
+    unsigned forks_before = 0;
+    std::optional<Time> deadline;
+    Verdict verdict = Verdict::ok;
+    std::string text;
+  };
+  struct Stopping {
+    bool at_once = false;
+    bool ok = true;
+    std::string text;
+    std::vector<RequestId> requests;
+  };
+
+  // reconcile.cpp: from what is to what shall be
+  Commands done(Time now);
+  void reconcile(Time now);
+  void reconcile_stop(Time now);
+  void fill_empty_slots(Time now);
+  void take_turns(Time now);
+  bool take_turn(Time now, unsigned slot);
+  void spawn(Time now, unsigned slot, const Target& target);
+  std::optional<Target> target_for_empty(unsigned slot) const;
+
+  // upgrade.cpp: an upgrade's phases
+  void advance_upgrade(Time now);
+  void begin_rolling(const std::string& release);
+  void fail_upgrade(Time now, const std::string& reason);
+  void close_upgrade(Verdict verdict, const std::string& text);
+  void upgrade_deadline(Time now);
+  bool rolling() const;
+
+  // workers.cpp
+  void become_ready(Time now, Worker& worker);
+  void dismiss(Time now, Worker& worker);
+  void drain(Time now, Worker& worker, std::optional<Time> limit);
+  void force(Time now, Worker& worker, DrainStep step);
+  void next_step(Time now, Worker& worker);
+  void died(Time now, const Worker& worker, const std::string& reason);
+  void schedule_respawn(Time now, Slot& slot, Time lived);
+  void worker_deadline(Time now, Worker& worker);
+  void bid_farewell(const Worker& worker, const Departure& departure);
+
+  // requests.cpp
+  void advance_errand(Time now);
+  void advance_shrink(Time now, bool due);
+  void fail_errand(Time now, Verdict verdict, const std::string& text);
+  void end_errand();
+  void begin_stop(bool at_once, bool ok, const std::string& text);
+
+  // notes.cpp
+  void note(NoteKind kind, const Worker& worker, Time now, const std::string& text = {});
+  void note(NoteKind kind, const std::string& text = {});
+  const Farewell* farewell_of(WorkerId worker) const;
+
+  const Target* goal() const;
+  bool active(const Worker& worker) const { return worker.state != WorkerState::draining; }
+  bool on_goal(unsigned slot) const;
+  bool all_on_goal() const;
+  bool has_active(unsigned slot) const;
+  const Worker* find_active(unsigned slot, Generation generation) const;
+  unsigned surge() const;
+  bool may_spawn() const;
+
+  Settings settings_;
+  std::minstd_rand random_;
+  unsigned forks_;
+  WorkerId last_worker_ = 0;
+  Generation last_generation_ = 0;
+  std::map<WorkerId, Worker> workers_;
+  std::vector<Slot> slots_;
+  std::optional<Target> committed_;
+  std::optional<Upgrade> upgrade_;
+  std::vector<Farewell> farewells_;
+  std::optional<Errand> errand_;
+  std::optional<Stopping> stopping_;
+  bool quit_ = false;
+  Commands out_;
+};
+
+}  // namespace liveswap::rollout

@@ -1,0 +1,113 @@
+#include <utility>
+
+#include "rollout/engine.hpp"
+
+namespace liveswap::rollout {
+
+// The end of every event: brings what is nearer to what shall be, and hands out the commands.
+Commands Engine::done(Time now) {
+  // A respawn whose time has come is no deadline any more; what holds it up now is an event.
+  for (Slot& slot : slots_)
+    if (slot.respawn_at && *slot.respawn_at <= now) slot.respawn_at.reset();
+  if (!quit_) reconcile(now);
+  return std::exchange(out_, {});
+}
+
+void Engine::reconcile(Time now) {
+  if (!stopping_) {
+    fill_empty_slots(now);
+    take_turns(now);
+    advance_upgrade(now);
+  }
+  // The upgrade's end may have changed the goal, or begun a stop.
+  if (!stopping_) {
+    fill_empty_slots(now);
+    take_turns(now);
+    advance_errand(now);
+  }
+  if (stopping_) reconcile_stop(now);
+}
+
+void Engine::reconcile_stop(Time now) {
+  for (auto& [id, worker] : workers_) {
+    if (stopping_->at_once && (active(worker) || worker.step < DrainStep::termed))
+      force(now, worker, DrainStep::termed);
+    else if (active(worker))
+      dismiss(now, worker);
+  }
+  if (!workers_.empty()) return;
+  for (const RequestId request : stopping_->requests) out_.push_back(Answer{request, Verdict::ok, "stopped"});
+  out_.push_back(Quit{stopping_->ok, stopping_->text});
+  quit_ = true;
+}
+
+// A respawn runs the committed release; a slot whose turn has come runs the goal.
+std::optional<Engine::Target> Engine::target_for_empty(unsigned slot) const {
+  if (rolling() && (slots_[slot].turn || !committed_)) return upgrade_->to;
+  return committed_;
+}
+
+void Engine::fill_empty_slots(Time now) {
+  for (unsigned slot = 0; slot < forks_; ++slot) {
+    if (has_active(slot) || slots_[slot].respawn_at || !may_spawn()) continue;
+    if (const auto target = target_for_empty(slot)) spawn(now, slot, *target);
+  }
+}
+
+// Gives turns to slots that are not on the goal: `batch` of them may be under way at once. Without zero downtime
+// all of them go at once.
+void Engine::take_turns(Time now) {
+  if (!goal()) return;
+  unsigned under_way = 0;
+  for (unsigned slot = 0; slot < forks_; ++slot)
+    if (slots_[slot].turn && !on_goal(slot)) ++under_way;
+  for (unsigned slot = 0; slot < forks_; ++slot) {
+    if (on_goal(slot) || find_active(slot, goal()->generation)) continue;
+    const bool again = slots_[slot].turn;
+    if (!again && settings_.zero_downtime && under_way >= settings_.batch) return;
+    if (slots_[slot].respawn_at && committed_ && goal()->generation == committed_->generation) continue;
+    if (!take_turn(now, slot)) return;
+    if (!again) ++under_way;
+  }
+}
+
+// Starts the slot's successor, or, where no worker more is allowed at all, sends the old one away first. False when
+// the roll must wait for a worker that leaves.
+bool Engine::take_turn(Time now, unsigned slot) {
+  const bool old_first = surge() == 0 || !settings_.zero_downtime;
+  if (!old_first && !may_spawn()) {
+    if (upgrade_ && !std::exchange(upgrade_->said_waiting, true))
+      note(NoteKind::waiting, "surge allows no further worker until a draining one has gone");
+    return false;
+  }
+  slots_[slot].turn = true;
+  if (!old_first) {
+    spawn(now, slot, *goal());
+    return true;
+  }
+  for (auto& [id, worker] : workers_) {
+    if (worker.slot != slot || !active(worker)) continue;
+    if (settings_.zero_downtime)
+      dismiss(now, worker);
+    else
+      force(now, worker, DrainStep::termed);
+  }
+  if (may_spawn()) spawn(now, slot, *goal());
+  return true;
+}
+
+void Engine::spawn(Time now, unsigned slot, const Target& target) {
+  Worker worker;
+  worker.id = ++last_worker_;
+  worker.slot = slot;
+  worker.generation = target.generation;
+  worker.release = target.release;
+  worker.spawned = now;
+  worker.deadline = now + settings_.ready_limit;
+  slots_[slot].respawn_at.reset();
+  const auto it = workers_.emplace(worker.id, worker).first;
+  out_.push_back(Spawn{worker.id, slot, target.generation, target.release});
+  note(NoteKind::spawned, it->second, now);
+}
+
+}  // namespace liveswap::rollout

@@ -1,0 +1,156 @@
+#include <algorithm>
+
+#include "rollout/engine.hpp"
+
+namespace liveswap::rollout {
+
+// What stands in the way of another request, in words; nothing when the way is free.
+std::optional<std::string> Engine::under_way() const {
+  if (stopping_) return "the master is stopping";
+  if (!committed_) return "the master is still starting";
+  if (upgrade_) {
+    const std::string what = upgrade_->to.release.empty() ? "" : " to " + upgrade_->to.release;
+    return upgrade_->phase == Phase::reverting ? "a failed upgrade" + what + " is being reverted"
+                                               : "an upgrade" + what + " is under way";
+  }
+  if (errand_) return errand_->kind == Errand::Kind::kill ? "a kill is under way" : "a change of forks is under way";
+  return std::nullopt;
+}
+
+Commands Engine::boot(Time now, const std::string& release) {
+  upgrade_ = Upgrade{};
+  begin_rolling(release);
+  return done(now);
+}
+
+Commands Engine::upgrade(Time now, RequestId request, const std::string& path) {
+  if (const auto busy = under_way()) {
+    out_.push_back(Answer{request, Verdict::refused, *busy});
+    return done(now);
+  }
+  upgrade_ = Upgrade{};
+  upgrade_->request = request;
+  upgrade_->phase = Phase::preparing;
+  upgrade_->deadline = now + settings_.hook_limit;
+  note(NoteKind::preparing, path);
+  out_.push_back(Prepare{path});
+  return done(now);
+}
+
+// Kills whatever lives. An upgrade that is under way has failed by that; its slots respawn the committed release.
+Commands Engine::kill(Time now, RequestId request) {
+  if (stopping_ || !committed_ || errand_) {
+    out_.push_back(Answer{request, Verdict::refused, *under_way()});
+    return done(now);
+  }
+  if (upgrade_) {
+    if (upgrade_->phase == Phase::preparing) out_.push_back(CancelPrepare{});
+    if (upgrade_->phase != Phase::reverting) fail_upgrade(now, "all workers were killed on request");
+  }
+  for (auto& [id, worker] : workers_)
+    if (active(worker) || worker.step < DrainStep::termed) force(now, worker, DrainStep::termed);
+  for (Slot& slot : slots_) {
+    slot.respawn_at.reset();
+    slot.deaths = 0;
+  }
+  errand_ = Errand{};
+  errand_->request = request;
+  errand_->deadline = now + 2 * settings_.term_grace + settings_.ready_limit;
+  return done(now);
+}
+
+Commands Engine::forks(Time now, RequestId request, unsigned count) {
+  if (const auto busy = under_way()) {
+    out_.push_back(Answer{request, Verdict::refused, *busy});
+    return done(now);
+  }
+  errand_ = Errand{};
+  errand_->request = request;
+  errand_->forks_before = forks_;
+  if (count >= forks_) {
+    errand_->kind = Errand::Kind::grow;
+    errand_->deadline = now + settings_.ready_limit;
+    slots_.resize(count);
+  } else {
+    errand_->kind = Errand::Kind::shrink;
+    errand_->deadline = now + settings_.unsteer;
+    out_.push_back(Steer{count});
+  }
+  forks_ = count;
+  return done(now);
+}
+
+void Engine::advance_errand(Time now) {
+  if (!errand_) return;
+  const bool due = errand_->deadline && *errand_->deadline <= now;
+  if (errand_->kind == Errand::Kind::shrink) {
+    advance_shrink(now, due);
+    return;
+  }
+  errand_->text = std::to_string(forks_) + (forks_ == 1 ? " worker is ready" : " workers are ready");
+  if (all_on_goal() && workers_.size() == forks_)
+    end_errand();
+  else if (due)
+    fail_errand(now, Verdict::timed_out, "not every slot has a worker that is ready: see `liveswap status`");
+}
+
+// The slots beyond `forks` serve on until nothing new is steered to them, then they drain.
+void Engine::advance_shrink(Time now, bool due) {
+  if (due) {
+    errand_->deadline.reset();
+    for (auto& [id, worker] : workers_)
+      if (worker.slot >= forks_ && active(worker)) dismiss(now, worker);
+  }
+  const bool left = std::any_of(workers_.begin(), workers_.end(),
+                                [&](const auto& entry) { return entry.second.slot >= forks_; });
+  if (errand_->deadline || left) return;
+  slots_.resize(forks_);
+  out_.push_back(CloseSlots{forks_});
+  if (errand_->verdict == Verdict::ok)
+    errand_->text = std::to_string(forks_) + (forks_ == 1 ? " worker is left" : " workers are left");
+  end_errand();
+}
+
+// New slots that do not come up are given up again.
+void Engine::fail_errand(Time now, Verdict verdict, const std::string& text) {
+  errand_->verdict = verdict;
+  errand_->text = text;
+  if (errand_->kind != Errand::Kind::grow || errand_->forks_before == forks_) {
+    end_errand();
+    return;
+  }
+  errand_->kind = Errand::Kind::shrink;
+  forks_ = errand_->forks_before;
+  out_.push_back(Steer{forks_});
+  advance_shrink(now, true);
+}
+
+void Engine::end_errand() {
+  out_.push_back(Answer{errand_->request, errand_->verdict, errand_->text});
+  errand_.reset();
+}
+
+Commands Engine::stop(Time now, RequestId request, bool at_once) {
+  begin_stop(at_once || stopping_.has_value(), true, "");
+  stopping_->requests.push_back(request);
+  return done(now);
+}
+
+// Whoever waits for something else learns that it will not come.
+void Engine::begin_stop(bool at_once, bool ok, const std::string& text) {
+  const std::string why = "the master was told to stop";
+  if (upgrade_) {
+    if (upgrade_->phase == Phase::preparing) out_.push_back(CancelPrepare{});
+    out_.push_back(Answer{upgrade_->request, committed_ ? Verdict::reverted : Verdict::failed, why});
+    upgrade_.reset();
+  }
+  if (errand_) {
+    errand_->verdict = Verdict::failed;
+    errand_->text = why;
+    end_errand();
+  }
+  if (!stopping_) stopping_ = Stopping{at_once, ok, text, {}};
+  stopping_->at_once |= at_once;
+}
+
+}  // namespace liveswap::rollout

@@ -1,0 +1,174 @@
+#include <algorithm>
+
+#include "rollout/engine.hpp"
+
+namespace liveswap::rollout {
+namespace {
+
+// A worker that never became ready has proven nothing: it gets this long, at the most, to finish what it may have
+// accepted while it was starting.
+constexpr Time unproven_drain_limit{5'000};
+
+}  // namespace
+
+Commands Engine::entered(Time now, WorkerId id, bool deferred) {
+  const auto it = workers_.find(id);
+  if (it != workers_.end()) {
+    it->second.entered = true;
+    if (it->second.state == WorkerState::starting && !deferred) {
+      it->second.settle_at = now + settings_.settle;
+      if (settings_.settle == Time{0}) become_ready(now, it->second);
+    }
+  }
+  return done(now);
+}
+
+Commands Engine::deferred(Time now, WorkerId id) {
+  if (const auto it = workers_.find(id); it != workers_.end()) it->second.settle_at.reset();
+  return done(now);
+}
+
+Commands Engine::ready(Time now, WorkerId id) {
+  const auto it = workers_.find(id);
+  if (it != workers_.end() && it->second.state == WorkerState::starting) become_ready(now, it->second);
+  return done(now);
+}
+
+// Only now is the old worker of the slot told to drain: nothing old is touched before the new one has proven itself.
+void Engine::become_ready(Time now, Worker& worker) {
+  worker.state = WorkerState::ready;
+  worker.was_ready = true;
+  worker.settle_at.reset();
+  worker.deadline.reset();
+  note(NoteKind::ready, worker, now);
+  if (!goal() || worker.generation != goal()->generation) return;
+  for (auto& [id, other] : workers_)
+    if (other.slot == worker.slot && other.generation != worker.generation && active(other)) dismiss(now, other);
+}
+
+// Sends a worker away, as gently as what it may hold deserves.
+void Engine::dismiss(Time now, Worker& worker) {
+  if (!worker.entered)
+    force(now, worker, DrainStep::killed);
+  else if (worker.state == WorkerState::ready)
+    drain(now, worker, settings_.drain_limit);
+  else
+    drain(now, worker, std::min(settings_.drain_limit.value_or(unproven_drain_limit), unproven_drain_limit));
+}
+
+void Engine::drain(Time now, Worker& worker, std::optional<Time> limit) {
+  worker.state = WorkerState::draining;
+  worker.step = DrainStep::asked;
+  worker.settle_at.reset();
+  worker.deadline.reset();
+  if (limit) worker.deadline = now + *limit;
+  out_.push_back(Drain{worker.id, limit});
+  note(NoteKind::draining, worker, now);
+}
+
+// Takes the worker to a step of force; the next one follows by itself.
+void Engine::force(Time now, Worker& worker, DrainStep step) {
+  worker.state = WorkerState::draining;
+  worker.step = step;
+  worker.settle_at.reset();
+  worker.deadline = now + settings_.term_grace;
+  switch (step) {
+    case DrainStep::asked: break;
+    case DrainStep::expired:
+      out_.push_back(Expire{worker.id});
+      note(NoteKind::expired, worker, now);
+      break;
+    case DrainStep::termed: out_.push_back(Signal{worker.id, false}); break;
+    case DrainStep::killed:
+      out_.push_back(Signal{worker.id, true});
+      worker.deadline.reset();  // nothing is left to do but to reap it
+      break;
+  }
+}
+
+void Engine::next_step(Time now, Worker& worker) {
+  switch (worker.step) {
+    case DrainStep::asked: force(now, worker, DrainStep::expired); break;
+    case DrainStep::expired: force(now, worker, DrainStep::termed); break;
+    case DrainStep::termed: force(now, worker, DrainStep::killed); break;
+    case DrainStep::killed: break;
+  }
+}
+
+void Engine::worker_deadline(Time now, Worker& worker) {
+  if (worker.state == WorkerState::draining && worker.deadline && *worker.deadline <= now) {
+    next_step(now, worker);
+  } else if (worker.settle_at && *worker.settle_at <= now) {
+    become_ready(now, worker);
+  } else if (worker.state == WorkerState::starting && worker.deadline && *worker.deadline <= now) {
+    const Worker before = worker;
+    dismiss(now, worker);
+    died(now, before,
+         "stage ready: it was not ready within " + std::to_string(settings_.ready_limit.count()) + " ms");
+  }
+}
+
+Commands Engine::exited(Time now, WorkerId id, const Departure& departure) {
+  const auto it = workers_.find(id);
+  if (it == workers_.end()) return done(now);
+  const Worker worker = it->second;
+  note(NoteKind::gone, worker, now, departure.text);
+  workers_.erase(it);
+  bid_farewell(worker, departure);
+  if (active(worker)) {
+    const std::string stage = worker.was_ready ? "run" : worker.entered ? "start" : departure.stage;
+    died(now, worker, "stage " + stage + ": " + departure.text);
+  }
+  return done(now);
+}
+
+// A worker failed that should have lived. Of the generation that is being rolled out: the upgrade has failed. Of
+// any other: its slot gets another one, at once or, when it keeps dying, later.
+void Engine::died(Time now, const Worker& worker, const std::string& reason) {
+  const std::string text = "slot " + std::to_string(worker.slot) + ", " + reason;
+  note(NoteKind::failed, worker, now, text);
+  if (stopping_ || worker.slot >= forks_) return;
+  if (rolling() && worker.generation == upgrade_->to.generation) {
+    fail_upgrade(now, text);
+    return;
+  }
+  const bool replaces = committed_ && worker.generation == committed_->generation;
+  if (!replaces) return;  // of a failed generation: the revert takes care of the slot
+  if (errand_ && errand_->kind == Errand::Kind::grow && worker.slot >= errand_->forks_before) {
+    fail_errand(now, Verdict::failed, text);
+    return;
+  }
+  ++slots_[worker.slot].restarts;
+  schedule_respawn(now, slots_[worker.slot], now - worker.spawned);
+}
+
+// The first death in a row is replaced at once, each further one twice as late as the one before, with a jitter of a
+// quarter either way so that slots which die of one cause do not come back in step.
+void Engine::schedule_respawn(Time now, Slot& slot, Time lived) {
+  if (lived >= settings_.backoff_reset) slot.deaths = 0;
+  ++slot.deaths;
+  if (slot.deaths == 1) return;
+  Time delay = settings_.backoff_min;
+  for (unsigned i = 2; i < slot.deaths && delay < settings_.backoff_max; ++i) delay *= 2;
+  delay = std::min(delay, settings_.backoff_max);
+  std::uniform_int_distribution<Time::rep> jitter(-delay.count() / 4, delay.count() / 4);
+  slot.respawn_at = now + std::max(Time{1}, delay + Time{jitter(random_)});
+}
+
+void Engine::bid_farewell(const Worker& worker, const Departure& departure) {
+  const auto it = std::find_if(farewells_.begin(), farewells_.end(),
+                               [&](const Farewell& farewell) { return farewell.workers.count(worker.id) > 0; });
+  if (it == farewells_.end()) return;
+  it->workers.erase(worker.id);
+  const std::string who = "; the worker of generation " + std::to_string(worker.generation) + " in slot " +
+                          std::to_string(worker.slot);
+  if (active(worker) || (worker.step == DrainStep::asked && !departure.clean))
+    it->answer.text += who + " died while it drained (" + departure.text + ")";
+  else if (worker.was_ready && worker.step > DrainStep::asked && settings_.zero_downtime)
+    it->answer.text += who + " did not drain within its limit and was ended by force (" + departure.text + ")";
+  if (!it->workers.empty()) return;
+  out_.push_back(it->answer);
+  farewells_.erase(it);
+}
+
+}  // namespace liveswap::rollout
