@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#define LIVESWAP_API __attribute__((visibility("default")))
+
 namespace liveswap {
 
 using Milliseconds = std::chrono::milliseconds;
@@ -109,13 +111,13 @@ struct Outcome {
 // Runs a master on the calling thread until it is told to stop; blocks. Starts no thread. Safe beside other event
 // loops and threads of the program; SIGTERM, SIGINT and SIGHUP are handled while it runs, if asked for. Throws
 // std::bad_alloc only; every other failure is in the outcome.
-Outcome run(const Options& options);
-Outcome run(const std::string& target);
+LIVESWAP_API Outcome run(const Options& options);
+LIVESWAP_API Outcome run(const std::string& target);
 
 // A client of a master on this machine (by its Unix socket, with the same runtime_dir) or, when that is not there,
 // of one at address and port (by TCP, with the token). Each call connects, sends, waits for the answer and returns;
 // blocking, not thread-safe, one object per thread.
-class Client {
+class LIVESWAP_API Client {
  public:
   struct Where {
     std::uint16_t port = 3000;

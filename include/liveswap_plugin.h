@@ -34,10 +34,11 @@ extern "C" {
 #endif
 
 #define LIVESWAP_EXPORT __attribute__((visibility("default")))
+/* Default visibility, so that neither -fvisibility=hidden nor a pragma makes a reference that cannot be resolved. */
 #ifdef LIVESWAP_WEAK
-#define LIVESWAP_HOST __attribute__((weak))
+#define LIVESWAP_HOST __attribute__((visibility("default"), weak))
 #else
-#define LIVESWAP_HOST
+#define LIVESWAP_HOST __attribute__((visibility("default")))
 #endif
 
 /* ---- what an application defines ---------------------------------------------------------------------- */
@@ -76,11 +77,11 @@ struct liveswap_abi {
 #ifdef __cplusplus
 #define LIVESWAP_ABI_NOTE_LINKAGE extern "C"
 #else
-#define LIVESWAP_ABI_NOTE_LINKAGE
+#define LIVESWAP_ABI_NOTE_LINKAGE extern
 #endif
-#define LIVESWAP_ABI_NOTE(flags)                                                          \
-  LIVESWAP_ABI_NOTE_LINKAGE LIVESWAP_EXPORT extern const struct liveswap_abi liveswap_abi_note; \
-  const struct liveswap_abi liveswap_abi_note = {(uint32_t)sizeof(struct liveswap_abi), LIVESWAP_ABI_MAJOR,      \
+#define LIVESWAP_ABI_NOTE(flags)                                                                            \
+  LIVESWAP_ABI_NOTE_LINKAGE LIVESWAP_EXPORT const struct liveswap_abi liveswap_abi_note;                     \
+  const struct liveswap_abi liveswap_abi_note = {(uint32_t)sizeof(struct liveswap_abi), LIVESWAP_ABI_MAJOR, \
                                                  LIVESWAP_ABI_MINOR, (flags)};
 
 /* ---- readiness ---------------------------------------------------------------------------------------- */
@@ -183,7 +184,7 @@ LIVESWAP_HOST void liveswap_log(int level, const char* text);
  * later, makes the kernel send RST, which can destroy an answer that the client has not read yet. This one takes
  * ownership of `fd` (a connected stream socket; the caller must not use it again), sends FIN, and lets the host
  * read and discard in the background until the client has closed too, 2 s at the most. The worker's exit waits
- * for it.
+ * for it. Take `fd` out of your epoll first: unlike close(), this does not, and its events would go on.
  *
  * Returns 0, or -1 with errno EBADF or ENOTSOCK, and then `fd` remains the caller's.
  */
@@ -200,7 +201,8 @@ LIVESWAP_HOST int liveswap_close_lingering(int fd);
  *   0     closed: the host owns `fd` now and closes it as liveswap_close_lingering does;
  *   > 0   not yet: ask again in that many milliseconds, and keep serving it until then;
  *   -1    errno EAGAIN: bytes of a request wait in it, read them; EBADF or ENOTSOCK: not a socket.
- * While the worker does not drain it returns the grace and leaves the connection alone.
+ * While the worker does not drain it returns the grace and leaves the connection alone. With epoll: EPOLL_CTL_DEL
+ * before the call, ADD again after any other result than 0.
  */
 LIVESWAP_HOST int liveswap_close_idle(int fd, long idle_ms);
 

@@ -122,7 +122,8 @@ void Master::watch_signals() {
     });
   signals_.emplace_back(loop_, SIGHUP, [this] {
     log::info("SIGHUP: upgrading to what is at {}", engine_.release());
-    perform(engine_.upgrade(now(), 0, engine_.release()));
+    pending_[++last_request_] = {0, protocol::Verb::upgrade, false, {}};
+    perform(engine_.upgrade(now(), last_request_, engine_.release()));
   });
 }
 
@@ -155,7 +156,7 @@ void Master::settle() {
 }
 
 void Master::carry_out(const rollout::Prepare& command) {
-  upgrading_to_ = command.path;
+  pending_[command.request].release = command.path;
   if (options_.pre_upgrade.empty()) {
     perform(engine_.prepared(now(), command.path));
     return;
@@ -163,9 +164,10 @@ void Master::carry_out(const rollout::Prepare& command) {
   const auto place = hooks_.insert(hooks_.end(), nullptr);
   auto hook = Hook::start(
       loop_, hook_request_, options_.pre_upgrade, command.path,
-      [this](const Result<std::string>& path) {
-        if (path) upgrading_to_ = absolute_path(*path, home_);
-        perform(path ? engine_.prepared(now(), upgrading_to_) : engine_.prepare_failed(now(), path.error().text));
+      [this, request = command.request](const Result<std::string>& path) {
+        const std::string release = path ? absolute_path(*path, home_) : "";
+        if (path) pending_[request].release = release;
+        perform(path ? engine_.prepared(now(), release) : engine_.prepare_failed(now(), path.error().text));
       },
       [this, place] { hooks_.erase(place); });
   if (hook) {
@@ -197,17 +199,21 @@ void Master::carry_out(const rollout::Booted&) {
 
 void Master::carry_out(const rollout::Answer& command) {
   const auto it = pending_.find(command.request);
-  const bool upgrade = it != pending_.end() && it->second.verb == protocol::Verb::upgrade;
-  if (upgrade && command.verdict != rollout::Verdict::refused)
-    last_upgrade_ = LastUpgrade{command.verdict, command.text, upgrading_to_, now()};
+  if (it == pending_.end()) return;
+  const Pending& request = it->second;
+  if (request.verb == protocol::Verb::upgrade) remember(request, command);
   if (command.verdict == rollout::Verdict::ok) {
-    if (upgrade) log::info("upgrade done: {}", command.text);
-    if (it != pending_.end())
-      answer(command.request, protocol::ok_line(protocol::word(it->second.verb), {{"text", command.text}}));
-    return;
+    log::info("{}: done, {}", protocol::word(request.verb), command.text);
+    answer(command.request, protocol::ok_line(protocol::word(request.verb), {{"text", command.text}}));
+  } else {
+    log::warning("{}: {}: {}", protocol::word(request.verb), protocol::word(refusal_of(command.verdict)), command.text);
+    refuse(command.request, refusal_of(command.verdict), command.text);
   }
-  log::warning("{}: {}", it == pending_.end() ? "request" : protocol::word(it->second.verb), command.text);
-  refuse(command.request, refusal_of(command.verdict), command.text);
+}
+
+void Master::remember(const Pending& upgrade, const rollout::Answer& answer) {
+  if (answer.verdict != rollout::Verdict::refused)
+    last_upgrade_ = LastUpgrade{answer.verdict, answer.text, upgrade.release, now()};
 }
 
 void Master::carry_out(const rollout::Quit& command) {
@@ -219,8 +225,9 @@ void Master::carry_out(const rollout::Note& note) {
   log_note(note);
   const auto it = pending_.find(note.request);
   if (it == pending_.end() || !control_) return;
-  if (it->second.detach) {
-    answer(note.request, protocol::ok_line(protocol::word(it->second.verb), {{"text", "under way"}}));
+  if (std::exchange(it->second.detach, false)) {
+    const auto connection = std::exchange(it->second.connection, 0);
+    control_->answer(connection, protocol::ok_line(protocol::word(it->second.verb), {{"text", "under way"}}));
     return;
   }
   const auto members = members_of(note);

@@ -34,10 +34,12 @@ class Master {
   Outcome run(const std::string& target);
 
  private:
+  // A request that the engine has not answered yet.
   struct Pending {
-    ConnectionId connection = 0;
+    ConnectionId connection = 0;  // 0: nobody waits
     protocol::Verb verb = protocol::Verb::status;
-    bool detach = false;
+    bool detach = false;   // of an upgrade: answer when it is under way
+    std::string release;   // of an upgrade: to what
   };
   struct LastUpgrade {
     rollout::Verdict verdict = rollout::Verdict::ok;
@@ -66,6 +68,7 @@ class Master {
   void carry_out(const rollout::Quit& command);
   void carry_out(const rollout::Note& note);
   void watch_signals();
+  void remember(const Pending& upgrade, const rollout::Answer& answer);
 
   // requests.cpp
   void on_command(ConnectionId connection, const protocol::Command& command);
@@ -103,7 +106,6 @@ class Master {
   rollout::Time started_{0};
   std::string home_;  // the working directory the master was started in
   std::optional<LastUpgrade> last_upgrade_;
-  std::string upgrading_to_;
   std::optional<Outcome> outcome_;
 };
 

@@ -18,7 +18,7 @@ constexpr Milliseconds count_limit{200};
 
 void Master::on_command(ConnectionId connection, const protocol::Command& command) {
   const rollout::RequestId request = ++last_request_;
-  pending_[request] = {connection, command.verb, false};
+  pending_[request] = {connection, command.verb, false, {}};
   switch (command.verb) {
     case protocol::Verb::upgrade: on_upgrade(request, command); break;
     case protocol::Verb::kill: perform(engine_.kill(now(), request)); break;

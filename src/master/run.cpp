@@ -1,5 +1,8 @@
 #include <signal.h>
+#include <unistd.h>
 #include <uv.h>
+
+#include <cerrno>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
@@ -66,11 +69,12 @@ std::optional<Milliseconds> patience(const Options& options) {
   return options.drain_limit + 3 * options.term_grace;
 }
 
-Result<std::string> find_target(const Options& options) {
+tl::expected<std::string, Outcome> find_target(const Options& options) {
   if (!options.target.empty()) return options.target;
   auto head = release::read_head(options.head);
-  if (!head) return fail("no library was named, and there is " + head.error().text);
-  return head;
+  if (head) return *head;
+  const bool missing = ::access(options.head.c_str(), F_OK) != 0 && errno == ENOENT;
+  return tl::unexpected<Outcome>({missing ? usage : failed, "no library was named, and " + head.error().text});
 }
 
 Outcome run_settled(const Options& options) {
@@ -78,7 +82,7 @@ Outcome run_settled(const Options& options) {
   if (!options.log_file.empty())
     if (auto opened = log::open_file(options.log_file); !opened) return give_up(opened.error());
   const auto target = find_target(options);
-  if (!target) return {usage, target.error().text};
+  if (!target) return target.error();
   const auto host = master::find_worker_host(options.worker_host);
   if (!host) return give_up(host.error());
   const auto identity = master::find_identity(options.user, options.group);

@@ -12,7 +12,8 @@ namespace liveswap::master {
 // A random number modulo the count, then a chain of comparisons: the number of the socket is the program's result.
 // Random, not a hash: a listener is looked up once a connection, and a packet's hash may be missing.
 bool steer_group(int fd, const std::vector<unsigned>& numbers) {
-  if (numbers.empty()) return ::setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, nullptr, 0) == 0;
+  const int unused = 0;  // the kernel wants an int, whatever it is
+  if (numbers.empty()) return ::setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof unused) == 0;
   const auto count = static_cast<unsigned>(numbers.size());
   std::vector<sock_filter> code;
   code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<unsigned>(SKF_AD_OFF + SKF_AD_RANDOM)));

@@ -15,7 +15,7 @@ Error about(const std::string& file, const std::string& found) {
 
 Result<std::string> read_head(const std::string& file) {
   auto text = read_small_file(file, head_limit);
-  if (!text) return fail("no usable HEAD: " + text.error().text);
+  if (!text) return fail("the HEAD file cannot be used: " + text.error().text);
   if (!text->empty() && text->back() == '\n') text->pop_back();
   if (text->empty()) return tl::unexpected<Error>(about(file, "is empty"));
   if (text->find('\n') != std::string::npos) return tl::unexpected<Error>(about(file, "has more than one line"));

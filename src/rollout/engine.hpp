@@ -173,7 +173,7 @@ class Engine {
   bool may_spawn() const;
 
   Settings settings_;
-  std::minstd_rand random_;
+  std::mt19937 random_;  // minstd_rand gives nearly the same first number for all small seeds
   unsigned forks_;
   WorkerId last_worker_ = 0;
   Generation last_generation_ = 0;

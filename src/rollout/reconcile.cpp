@@ -64,7 +64,7 @@ void Engine::take_turns(Time now) {
   for (unsigned slot = 0; slot < forks_; ++slot) {
     if (on_goal(slot) || find_active(slot, goal()->generation)) continue;
     const bool again = slots_[slot].turn;
-    if (!again && settings_.zero_downtime && under_way >= settings_.batch) return;
+    if (!again && settings_.zero_downtime && under_way >= settings_.batch) continue;
     if (slots_[slot].respawn_at && committed_ && goal()->generation == committed_->generation) continue;
     if (!take_turn(now, slot)) return;
     if (!again) ++under_way;

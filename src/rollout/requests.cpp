@@ -33,7 +33,7 @@ Commands Engine::upgrade(Time now, RequestId request, const std::string& path) {
   upgrade_->phase = Phase::preparing;
   upgrade_->deadline = now + settings_.hook_limit;
   note(NoteKind::preparing, path);
-  out_.push_back(Prepare{path});
+  out_.push_back(Prepare{request, path});
   return done(now);
 }
 
@@ -88,7 +88,8 @@ void Engine::advance_errand(Time now) {
     return;
   }
   errand_->text = std::to_string(forks_) + (forks_ == 1 ? " worker is ready" : " workers are ready");
-  if (all_on_goal() && workers_.size() == forks_)
+  // A kill is over when the killed have gone; new slots do not wait for what drains elsewhere.
+  if (all_on_goal() && (errand_->kind == Errand::Kind::grow || workers_.size() == forks_))
     end_errand();
   else if (due)
     fail_errand(now, Verdict::timed_out, "not every slot has a worker that is ready: see `liveswap status`");
@@ -120,9 +121,10 @@ void Engine::fail_errand(Time now, Verdict verdict, const std::string& text) {
     return;
   }
   errand_->kind = Errand::Kind::shrink;
+  errand_->deadline = now + settings_.unsteer;
   forks_ = errand_->forks_before;
   out_.push_back(Steer{forks_});
-  advance_shrink(now, true);
+  if (settings_.unsteer == Time{0}) advance_shrink(now, true);
 }
 
 void Engine::end_errand() {
@@ -151,6 +153,7 @@ void Engine::begin_stop(bool at_once, bool ok, const std::string& text) {
   }
   if (!stopping_) stopping_ = Stopping{at_once, ok, text, {}};
   stopping_->at_once |= at_once;
+  for (Slot& slot : slots_) slot.respawn_at.reset();
 }
 
 }  // namespace liveswap::rollout

@@ -78,6 +78,7 @@ struct Signal {
   bool kill;  // SIGKILL, else SIGTERM
 };
 struct Prepare {  // run the hook, check the file → prepared() or prepare_failed()
+  RequestId request;
   std::string path;
 };
 struct CancelPrepare {};  // it has taken too long, or the master stops: no event is awaited any more

@@ -68,7 +68,11 @@ Commands Engine::committed(Time now) {
   const bool first = !committed_;
   committed_ = upgrade_->to;
   note(NoteKind::committed);
-  for (Slot& slot : slots_) slot.turn = false;
+  // What the old release's workers died of is not held against the new one.
+  for (Slot& slot : slots_) {
+    slot.respawn_at.reset();
+    slot.deaths = 0;
+  }
   close_upgrade(Verdict::ok,
                 "generation " + std::to_string(committed_->generation) + " serves in " + std::to_string(forks_) +
                     (forks_ == 1 ? " slot" : " slots"));

@@ -1,0 +1,109 @@
+#include "base/file.hpp"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "base/unique_fd.hpp"
+
+namespace fs = std::filesystem;
+using namespace liveswap;
+
+namespace {
+
+class TempDir {
+ public:
+  TempDir() {
+    std::string name = (fs::temp_directory_path() / "liveswap-base-XXXXXX").string();
+    path_ = ::mkdtemp(name.data());
+  }
+  ~TempDir() { fs::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+void put(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
+
+mode_t mode_of(const std::string& path) {
+  struct stat info {};
+  ::stat(path.c_str(), &info);
+  return info.st_mode & 07777;
+}
+
+}  // namespace
+
+TEST_CASE("a small file is read whole, up to its limit") {
+  const TempDir dir;
+  put(dir / "f", "12345");
+  CHECK(read_small_file(dir / "f", 5).value() == "12345");
+  CHECK(read_small_file(dir / "f", 4).error().text == (dir / "f") + " has more than 4 bytes");
+}
+
+TEST_CASE("what is no regular file is said, and never waited for") {
+  const TempDir dir;
+  REQUIRE(::mkfifo((dir / "fifo").c_str(), 0600) == 0);
+  CHECK(read_small_file(dir / "fifo", 9).error().text.find("is a FIFO, not a regular file") != std::string::npos);
+  CHECK(read_small_file(dir / ".", 9).error().text.find("is a directory") != std::string::npos);
+  CHECK(read_small_file("/dev/zero", 9).error().text.find("is a device") != std::string::npos);
+  CHECK(read_small_file(dir / "none", 9).error().text == "cannot open " + (dir / "none") + ": No such file or directory");
+}
+
+TEST_CASE("a file is replaced whole, with its mode, and leaves nothing beside it") {
+  const TempDir dir;
+  put(dir / "f", "old and longer");
+  REQUIRE(replace_file(dir / "f", "new", 0640).has_value());
+  CHECK(read_small_file(dir / "f", 99).value() == "new");
+  CHECK(mode_of(dir / "f") == 0640);
+  CHECK(std::distance(fs::directory_iterator(dir / ""), {}) == 1);
+}
+
+TEST_CASE("a file that cannot be replaced stays, and nothing is left beside it") {
+  const TempDir dir;
+  fs::create_directory(dir / "f");
+  put(dir / "f/inside", "x");
+  CHECK_FALSE(replace_file(dir / "f", "new", 0640).has_value());
+  CHECK(fs::exists(dir / "f/inside"));
+  CHECK(std::distance(fs::directory_iterator(dir / ""), {}) == 1);
+}
+
+TEST_CASE("a private directory is made with its mode, or checked") {
+  const TempDir dir;
+  REQUIRE(ensure_private_directory(dir / "a/b/c", 0700).has_value());
+  CHECK(mode_of(dir / "a/b/c") == 0700);
+  CHECK(ensure_private_directory(dir / "a/b/c", 0700).has_value());
+
+  REQUIRE(::chmod((dir / "a/b/c").c_str(), 0770) == 0);
+  CHECK(ensure_private_directory(dir / "a/b/c", 0700).error().text.find("has mode 0770") != std::string::npos);
+
+  fs::create_directory_symlink(dir / "a", dir / "link");
+  CHECK(ensure_private_directory(dir / "link", 0700).error().text.find("is a symbolic link") != std::string::npos);
+  put(dir / "file", "");
+  CHECK_FALSE(ensure_private_directory(dir / "file", 0700).has_value());
+}
+
+TEST_CASE("a relative path is meant from its base") {
+  CHECK(absolute_path("./libapp.so", "/srv/app") == "/srv/app/libapp.so");
+  CHECK(absolute_path("/opt/./libapp.so", "/srv/app") == "/opt/libapp.so");
+  CHECK(absolute_path("../v2/libapp.so", "/srv/app") == "/srv/app/../v2/libapp.so");
+}
+
+TEST_CASE("a descriptor is closed once, and at the moment it is replaced") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  auto reader = UniqueFd::adopt(ends[0]);
+  auto writer = UniqueFd::adopt(ends[1]);
+  UniqueFd moved = std::move(writer);
+  CHECK_FALSE(writer);
+  CHECK(moved.get() == ends[1]);
+  char byte = 0;
+  moved = UniqueFd();
+  CHECK(::read(reader.get(), &byte, 1) == 0);  // the end of file is there
+  const int number = reader.release();
+  CHECK_FALSE(reader);
+  CHECK(::close(number) == 0);
+}
