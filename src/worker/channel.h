@@ -1,0 +1,43 @@
+/*
+ * The worker's end of the channel (contract/channel.h).
+ *
+ * Any thread sends; a packet is atomic. Only the control thread receives. A master that is gone, or does not
+ * read, never stops, blocks for ever or kills the worker: what cannot be sent is lost, and the caller learns
+ * it.
+ */
+#ifndef LIVESWAP_WORKER_CHANNEL_H
+#define LIVESWAP_WORKER_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "contract/channel.h"
+
+/* Takes LIVESWAP_FD_CHANNEL and LIVESWAP_FD_LIFE over. False when no master has put a channel there. */
+bool channel_adopt(void);
+
+/* Borrowed; -1 in a child that the application has forked. */
+int channel_fd(void);
+
+/* Sends at once or not at all. `text` may be NULL; at most LIVESWAP_TEXT_MAX bytes. */
+bool channel_try_send(struct liveswap_frame frame, const char* text, size_t size);
+
+/* For frames that the master must not miss: waits for room, 5 s at the most. */
+bool channel_send(struct liveswap_frame frame, const char* text, size_t size);
+
+void channel_send_value(enum liveswap_frame_kind kind, int32_t value);
+
+/* Tells the master why and ends the process, without running anything of the application. */
+_Noreturn void channel_fail(enum liveswap_stage stage, const char* format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+enum channel_receipt { CHANNEL_FRAME, CHANNEL_NOTHING, CHANNEL_GONE };
+
+/*
+ * Receives one frame without blocking. Descriptors that came with it are closed. `text` has room for
+ * LIVESWAP_TEXT_MAX bytes; what is larger, or smaller than a frame, is CHANNEL_NOTHING.
+ */
+enum channel_receipt channel_receive(struct liveswap_frame* frame, char* text, size_t* size);
+
+#endif

@@ -1,0 +1,35 @@
+#include "count.h"
+
+#include "channel.h"
+#include "clock.h"
+#include "descriptors.h"
+#include "listeners.h"
+
+enum {
+  REPORT_EVERY_MS = 100,
+  /* With many thousand descriptors a look takes milliseconds: it may use a twentieth of one CPU, no more. */
+  REST_PER_WORK = 20,
+};
+
+static void visit(int fd, void* count) {
+  if (listeners_accepted(fd)) ++*(uint64_t*)count;
+}
+
+uint64_t count_connections(void) {
+  uint64_t count = 0;
+  descriptors_each(visit, &count);
+  return count;
+}
+
+int64_t count_report_change(void) {
+  static uint64_t reported = UINT64_MAX;
+  const int64_t began = clock_ms();
+  const uint64_t count = count_connections();
+  if (count != reported &&
+      channel_try_send((struct liveswap_frame){.kind = LIVESWAP_COUNTED, .count = count}, NULL, 0)) {
+    reported = count;
+  }
+  const int64_t now = clock_ms();
+  const int64_t rest = (now - began) * REST_PER_WORK;
+  return now + (rest > REPORT_EVERY_MS ? rest : REPORT_EVERY_MS);
+}

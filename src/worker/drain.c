@@ -1,0 +1,46 @@
+#include "drain.h"
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+
+#include "clock.h"
+#include "holds.h"
+#include "liveswap_plugin.h"
+
+static int signal_fd = -1;
+static atomic_int draining;
+static _Atomic int64_t began;
+static _Atomic int64_t deadline = -1;
+
+bool drain_setup(void) {
+  signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return signal_fd >= 0;
+}
+
+void drain_order(int64_t limit_ms) {
+  const int64_t now = clock_ms();
+  atomic_store(&deadline, limit_ms < 0 ? -1 : now + limit_ms);
+  if (atomic_load(&draining) == 0) {
+    /* The flag last: who sees it sees the times. */
+    atomic_store(&began, now);
+    atomic_store(&draining, 1);
+    eventfd_write(signal_fd, 1);
+  }
+  holds_review();
+}
+
+int64_t drain_deadline(void) { return atomic_load(&deadline); }
+
+int64_t drain_age_ms(void) { return atomic_load(&draining) != 0 ? clock_ms() - atomic_load(&began) : -1; }
+
+int liveswap_drain_fd(void) { return signal_fd; }
+
+int liveswap_draining(void) { return atomic_load_explicit(&draining, memory_order_acquire); }
+
+long liveswap_drain_left_ms(void) {
+  const int64_t end = drain_deadline();
+  if (end < 0 || liveswap_draining() == 0) return -1;
+  const int64_t left = end - clock_ms();
+  return left > 0 ? (long)left : 0;
+}

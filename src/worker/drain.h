@@ -1,0 +1,19 @@
+/* The order to drain: once given it is never taken back, only its limit can change. */
+#ifndef LIVESWAP_WORKER_DRAIN_H
+#define LIVESWAP_WORKER_DRAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+bool drain_setup(void);
+
+/* `limit_ms`: from now, negative without. A later call replaces the limit. */
+void drain_order(int64_t limit_ms);
+
+/* When the limit passes, on clock_ms(); -1 without a limit or while not draining. */
+int64_t drain_deadline(void);
+
+/* Milliseconds since the order; -1 while not draining. */
+int64_t drain_age_ms(void);
+
+#endif

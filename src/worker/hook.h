@@ -1,0 +1,9 @@
+#ifndef LIVESWAP_WORKER_HOOK_H
+#define LIVESWAP_WORKER_HOOK_H
+
+#include "options.h"
+
+/* Runs a pre-upgrade plugin on the calling thread, waits until it is done and ends the process. */
+_Noreturn void hook_run(const struct options* options);
+
+#endif

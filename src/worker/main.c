@@ -1,0 +1,60 @@
+/*
+ * liveswap-worker: the process that loads one release of an application and runs it. The master starts it;
+ * what it finds is in contract/channel.h, what it offers to the application in liveswap_plugin.h.
+ *
+ * Nothing but libc is linked, and nothing but the contract is exported (worker.list), so that the
+ * application's symbols and libraries are its own. Each file here is one noun of the contract; control.c is
+ * the thread that ties them to the master, main.c the path of the application's own thread.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "control.h"
+#include "drain.h"
+#include "holds.h"
+#include "hook.h"
+#include "identity.h"
+#include "inbox.h"
+#include "linger.h"
+#include "listeners.h"
+#include "liveswap_plugin.h"
+#include "load.h"
+#include "options.h"
+#include "readiness.h"
+
+static _Noreturn void refuse(const char* why) {
+  dprintf(STDERR_FILENO, "liveswap-worker: %s; it is started by liveswap, not by hand\n", why);
+  _exit(LIVESWAP_EXIT_USAGE);
+}
+
+static void set_up(const struct options* options) {
+  identity_assume(options);
+  if (!holds_setup() || !drain_setup() || !inbox_setup() || !linger_setup() || !control_start(options)) {
+    channel_fail(LIVESWAP_STAGE_SPAWN, "cannot set up the worker: %s", strerror(errno));
+  }
+}
+
+static _Noreturn void worker_run(const struct options* options) {
+  const struct loaded application = load(options->path, "liveswap_main");
+  int (*entry)(int) = (int (*)(int))application.entry;
+  control_entered();
+  readiness_enter((application.flags & LIVESWAP_DEFER_READY) != 0);
+  const int result = entry(listeners_first());
+  channel_send_value(LIVESWAP_RETURNED, result);
+  holds_wait();
+  exit(result);
+}
+
+int main(int argc, char** argv) {
+  static struct options options;
+  if (!options_parse(&options, argc, argv)) refuse("unknown command line");
+  if (!channel_adopt()) refuse("no channel at descriptor 3");
+  if (!options.hook && !listeners_adopt(options.listeners)) refuse("a listener is missing");
+  set_up(&options);
+  if (options.hook) hook_run(&options);
+  worker_run(&options);
+}

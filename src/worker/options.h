@@ -1,0 +1,26 @@
+#ifndef LIVESWAP_WORKER_OPTIONS_H
+#define LIVESWAP_WORKER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The command line that contract/channel.h describes. Every pointer is into argv. */
+struct options {
+  bool hook;
+  char* path;
+  char** arguments; /* from PATH on; arguments[count] is NULL */
+  int argument_count;
+  /* of a worker */
+  int slot;
+  uint64_t generation;
+  int64_t drain_limit_ms; /* -1: none */
+  int64_t term_grace_ms;
+  char* listeners; /* names, parted by commas */
+  /* of a hook */
+  char* value;
+};
+
+/* False when the line is not one that a master writes. */
+bool options_parse(struct options* options, int argc, char** argv);
+
+#endif

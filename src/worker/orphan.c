@@ -1,0 +1,50 @@
+#include "orphan.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "drain.h"
+#include "liveswap_plugin.h"
+#include "seize.h"
+
+enum step { STEP_NONE, STEP_SEIZE, STEP_TERM, STEP_KILL };
+
+/* Used by the control thread only. */
+static enum step next;
+static int64_t due;
+static int64_t grace;
+
+void orphan_begin(int64_t drain_limit_ms, int64_t term_grace_ms) {
+  if (liveswap_draining() == 0) drain_order(drain_limit_ms);
+  grace = term_grace_ms;
+  due = drain_deadline();
+  next = due >= 0 ? STEP_SEIZE : STEP_NONE;
+}
+
+static void take(enum step step) {
+  switch (step) {
+    case STEP_NONE:
+      break;
+    case STEP_SEIZE:
+      seize_listeners();
+      break;
+    case STEP_TERM:
+      kill(getpid(), SIGTERM);
+      break;
+    case STEP_KILL:
+      kill(getpid(), SIGKILL);
+      break;
+  }
+}
+
+int64_t orphan_step(void) {
+  if (next == STEP_NONE) return -1;
+  const int64_t now = clock_ms();
+  if (now >= due) {
+    take(next);
+    next = next == STEP_KILL ? STEP_NONE : (enum step)(next + 1);
+    due = now + grace;
+  }
+  return next == STEP_NONE ? -1 : due;
+}

@@ -1,0 +1,56 @@
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include "harness.hpp"
+
+using namespace liveswap::test;
+
+namespace {
+
+void answers(const std::string& value, int failed, const std::string& text) {
+  CAPTURE(value);
+  Worker worker = Worker::hook(hooks(), value);
+  const Frame frame = worker.expect(LIVESWAP_HOOK_DONE);
+  CHECK(frame.value == failed);
+  CHECK(frame.text == text);
+  CHECK_FALSE(worker.next());  // one answer, and that is all
+  const End end = worker.wait();
+  CHECK(end.exited);
+  CHECK(end.number == 0);
+}
+
+}  // namespace
+
+TEST_CASE("hook: done during the call or later from a thread, once") {
+  answers("now", 0, "/new/path");
+  answers("keep", 0, "");
+  answers("error", 1, "not on a Friday");
+  answers("twice", 0, "/first");
+  answers("thread", 0, "/from/a/thread");
+  answers("long", 1, "the pre-upgrade plugin answered with a path that is too long");
+}
+
+TEST_CASE("hook: a crash says where") {
+  Worker worker = Worker::hook(hooks(), "crash");
+  for (int stage = LIVESWAP_STAGE_OPEN; stage <= LIVESWAP_STAGE_START; ++stage) {
+    CHECK(worker.expect(LIVESWAP_STAGED).value == stage);
+  }
+  CHECK_FALSE(worker.next());
+  CHECK(worker.wait().number == SIGSEGV);
+}
+
+TEST_CASE("hook: one that never answers waits, and leaves with its master") {
+  Worker worker = Worker::hook(hooks(), "never");
+  for (int stage = LIVESWAP_STAGE_OPEN; stage <= LIVESWAP_STAGE_START; ++stage)
+    worker.expect(LIVESWAP_STAGED);
+  worker.abandon();
+  CHECK(worker.wait().number == LIVESWAP_EXIT_LOAD);
+}
+
+TEST_CASE("hook: a file that is no plugin fails at its stage") {
+  Worker worker = Worker::hook(fixture("version_v1"), "");
+  const Frame frame = worker.expect(LIVESWAP_FAILED);
+  CHECK(frame.value == LIVESWAP_STAGE_ENTRY);
+  CHECK(frame.text.find("liveswap_preupgrade") != std::string::npos);
+  CHECK(worker.wait().number == LIVESWAP_EXIT_LOAD);
+}
