@@ -1,0 +1,23 @@
+// A program that embeds liveswap: it is its own master, with its own name, options and life, and needs no
+// command line of liveswap's. Upgrade it as any other instance: `liveswap upgrade libhello_v2.so`.
+//
+//   c++ -std=c++17 embed.cpp $(pkg-config --cflags --libs liveswap) -o embed
+//   ./embed ./libhello_v1.so
+#include <cstdio>
+#include <liveswap.hpp>
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: %s libapp.so\n", argv[0]);
+    return 2;
+  }
+  liveswap::Options options;
+  options.target = argv[1];
+  options.forks = 2;
+  options.listen = {{"http", "127.0.0.1:1337"}};
+  options.on_ready = [] { std::puts("serving on http://127.0.0.1:1337/"); };
+
+  const liveswap::Outcome outcome = liveswap::run(options);
+  if (outcome.status != liveswap::ok) std::fprintf(stderr, "embed: %s\n", outcome.text.c_str());
+  return outcome.status;
+}
