@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace liveswap::config {
+
+// `text` in double quotes, fit for a message: control characters as \xNN, cut (and marked so) after 80 bytes.
+std::string in_quotes(std::string_view text);
+
+}  // namespace liveswap::config

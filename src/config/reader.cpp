@@ -1,0 +1,60 @@
+#include "config/reader.hpp"
+
+#include <fmt/format.h>
+
+#include "base/file.hpp"
+#include "config/address.hpp"
+#include "config/quote.hpp"
+
+namespace liveswap::config {
+
+Node labelled(const Node& entry, std::string_view option) {
+  Node label;
+  label.line = entry.line;
+  label.column = entry.column;
+  label.text =
+      entry.kind == Node::Kind::scalar ? fmt::format("{}: {}", option, in_quotes(entry.text)) : option;
+  return label;
+}
+
+void Reader::complain(const Node& at, const std::string& text) {
+  problems_.push_back(fmt::format("{}:{}:{}: {}", file_, at.line, at.column, text));
+}
+
+bool Reader::is(const Node& key, const Node& node, Node::Kind kind) {
+  if (node.kind == kind) return true;
+  // A value that is missing has no place of its own.
+  complain(node.kind == Node::Kind::null ? key : node,
+           fmt::format("{}: found {}, expected {}", key.text, word(node.kind), word(kind)));
+  return false;
+}
+
+void Reader::path(const Node& key, const Node& node, std::string& into) {
+  value(key, node, into, [this](const std::string& text) -> Result<std::string> {
+    if (text.empty()) return fail("found \"\", expected a path");
+    return absolute_path(text, directory_);
+  });
+}
+
+void Reader::text(const Node& key, const Node& node, std::string& into) {
+  value(key, node, into, [](const std::string& text) -> Result<std::string> {
+    if (text.empty()) return fail("found \"\", expected a text");
+    return text;
+  });
+}
+
+Result<std::string> Reader::address(const std::string& text) const {
+  return parse_address(text).and_then([&](const Address& address) -> Result<std::string> {
+    if (address.kind != Address::Kind::unix_path) return text;
+    // Absolute, the path may be longer than the address of a socket can hold.
+    std::string absolute = "unix:" + absolute_path(address.path, directory_);
+    if (const auto checked = parse_address(absolute); !checked) return tl::unexpected<Error>(checked.error());
+    return absolute;
+  });
+}
+
+void Reader::complain_of_second(const Node& key, int first_line) {
+  complain(key, fmt::format("the key {} is there twice, first in line {}", in_quotes(key.text), first_line));
+}
+
+}  // namespace liveswap::config

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/document.hpp"
+
+namespace liveswap::config {
+
+// How `entry` is called in messages when it stands in the value of an option: `limits: "core"`.
+Node labelled(const Node& entry, std::string_view option);
+
+// Turns the nodes of one file into values and collects what is wrong with them; a value that is wrong stays
+// as it was.
+class Reader {
+ public:
+  // `directory`, absolute: what relative paths in the file are meant from.
+  Reader(std::string file, std::string directory)
+      : file_(std::move(file)), directory_(std::move(directory)) {}
+
+  const std::vector<std::string>& problems() const { return problems_; }
+  void complain(const Node& at, const std::string& text);
+
+  // Complains when `node`, the value of `key`, is of another kind.
+  bool is(const Node& key, const Node& node, Node::Kind kind);
+
+  // `parse` is one of values.hpp, or like them: Result<T>(const std::string&).
+  template <class T, class Parse>
+  void value(const Node& key, const Node& node, T& into, Parse parse) {
+    if (!is(key, node, Node::Kind::scalar)) return;
+    if (auto parsed = parse(node.text))
+      into = std::move(*parsed);
+    else
+      complain(node, key.text + ": " + parsed.error().text);
+  }
+
+  void path(const Node& key, const Node& node, std::string& into);
+  void text(const Node& key, const Node& node, std::string& into);
+
+  // The address of a listener; the path of a socket becomes absolute.
+  Result<std::string> address(const std::string& text) const;
+
+  // Calls `entry(key, value)` for each key of a map. One that is there twice counts once, and is complained
+  // of.
+  template <class Entry>
+  void entries(const Node& map, Entry entry) {
+    std::map<std::string_view, int> lines;
+    for (std::size_t i = 0; i + 1 < map.items.size(); i += 2) {
+      const Node& key = map.items[i];
+      const auto [first, fresh] = lines.emplace(key.text, key.line);
+      if (fresh)
+        entry(key, map.items[i + 1]);
+      else
+        complain_of_second(key, first->second);
+    }
+  }
+
+ private:
+  void complain_of_second(const Node& key, int first_line);
+
+  std::string file_;
+  std::string directory_;
+  std::vector<std::string> problems_;
+};
+
+}  // namespace liveswap::config

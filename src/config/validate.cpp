@@ -1,0 +1,178 @@
+#include "config/validate.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+
+#include "config/address.hpp"
+#include "config/limits.hpp"
+#include "config/nearest.hpp"
+#include "config/quote.hpp"
+#include "config/values.hpp"
+
+namespace liveswap::config {
+namespace {
+
+class Problems {
+ public:
+  void add(std::string_view option, std::string_view text) {
+    lines_.push_back(fmt::format("{}: {}", option, text));
+  }
+
+  template <class T>
+  void range(std::string_view option, T found, T lowest, T highest) {
+    if (found < lowest || found > highest)
+      add(option, fmt::format("found {}, expected a number from {} to {}", found, lowest, highest));
+  }
+
+  void duration(std::string_view option, Milliseconds found, Milliseconds lowest) {
+    if (found < lowest || found > longest_duration)
+      add(option, fmt::format("found {}ms, expected {}ms to {}ms", found.count(), lowest.count(),
+                              longest_duration.count()));
+  }
+
+  // Paths and words end at a NUL for the system, whatever follows.
+  void text(std::string_view option, const std::string& found) {
+    if (found.find('\0') != std::string::npos)
+      add(option, fmt::format("found a NUL byte in {}, expected a text without", in_quotes(found)));
+  }
+
+  const std::vector<std::string>& lines() const { return lines_; }
+
+ private:
+  std::vector<std::string> lines_;
+};
+
+void check_numbers(Problems& problems, const Options& options) {
+  problems.range("port", unsigned{options.port}, 1U, 65535U);
+  problems.range("forks", options.forks, 0U, forks_limit);
+  problems.range("backlog", options.backlog, 1, std::numeric_limits<int>::max());
+  problems.range("batch", options.batch, 1U, forks_limit);
+  const auto [value, percent] = options.surge;
+  if (value > (percent ? percent_limit : forks_limit))
+    problems.add("surge", fmt::format("found {}{}, expected at most {} or {}%", value, percent ? "%" : "",
+                                      forks_limit, percent_limit));
+}
+
+void check_durations(Problems& problems, const Options& options) {
+  constexpr Milliseconds none{0};
+  constexpr Milliseconds some{1};
+  problems.duration("settle", options.settle, none);
+  problems.duration("ready-limit", options.ready_limit, some);
+  // A negative one means that there is no limit.
+  problems.duration("drain-limit", std::max(options.drain_limit, none), none);
+  problems.duration("term-grace", options.term_grace, none);
+  problems.duration("hook-limit", options.hook_limit, some);
+  problems.duration("backoff-min", options.backoff_min, some);
+  problems.duration("backoff-max", options.backoff_max, some);
+  problems.duration("backoff-reset", options.backoff_reset, none);
+  if (options.settle >= options.ready_limit)
+    problems.add("settle",
+                 fmt::format("found {}ms, expected less than ready-limit, {}ms: no worker would get ready",
+                             options.settle.count(), options.ready_limit.count()));
+  if (options.backoff_min > options.backoff_max)
+    problems.add("backoff-min", fmt::format("found {}ms, expected at most backoff-max, {}ms",
+                                            options.backoff_min.count(), options.backoff_max.count()));
+}
+
+void check_texts(Problems& problems, const Options& options) {
+  problems.text("target", options.target);
+  problems.text("head", options.head);
+  problems.text("pre-upgrade", options.pre_upgrade);
+  problems.text("working-directory", options.working_directory);
+  problems.text("user", options.user);
+  problems.text("group", options.group);
+  problems.text("state-dir", options.state_dir);
+  problems.text("runtime-dir", options.runtime_dir);
+  problems.text("worker-host", options.worker_host);
+  problems.text("log-file", options.log_file);
+  for (const auto& argument : options.arguments) problems.text("arguments", argument);
+  if (options.pre_upgrade.ends_with('/'))
+    problems.add("pre-upgrade",
+                 fmt::format("found {}, expected the path of a plugin", in_quotes(options.pre_upgrade)));
+}
+
+void check_listeners(Problems& problems, Options& options) {
+  if (options.listen.size() > listeners_limit)
+    problems.add("listen", fmt::format("found {} listeners, expected at most {}", options.listen.size(),
+                                       listeners_limit));
+  std::set<std::string_view> names;
+  for (std::size_t i = 0; i < options.listen.size(); ++i) {
+    auto& [name, address] = options.listen[i];
+    if (name.empty()) name = std::to_string(i);
+    if (!is_listener_name(name))
+      problems.add("listen",
+                   fmt::format("found the name {}, expected {}", in_quotes(name), listener_name_rule));
+    else if (!names.insert(name).second)
+      problems.add("listen",
+                   fmt::format("found two listeners named {}, expected different names (one without a name "
+                               "bears its number, from 0)",
+                               in_quotes(name)));
+    if (const auto parsed = parse_address(address); !parsed) problems.add("listen", parsed.error().text);
+  }
+}
+
+void check_control(Problems& problems, const Options& options, uid_t user) {
+  if (const auto parsed = parse_control_address(options.address); !parsed)
+    problems.add("address", parsed.error().text);
+  if (options.auth) return;
+  if (!is_loopback(options.address))
+    problems.add("auth",
+                 fmt::format("found false with the address {}, expected 127.0.0.1 or ::1: anybody who "
+                             "reaches it could run code",
+                             in_quotes(options.address)));
+  if (user == 0)
+    problems.add(
+        "auth", "found false as root, expected another user: anybody on this machine could run code as root");
+}
+
+void check_environment(Problems& problems, const Options& options) {
+  for (const auto& [name, text] : options.environment) {
+    if (!is_variable_name(name))
+      problems.add("environment",
+                   fmt::format("found the name {}, expected {}", in_quotes(name), variable_name_rule));
+    problems.text("environment", text);
+  }
+}
+
+void check_limits(Problems& problems, const Options& options) {
+  std::set<std::string_view> seen;
+  for (const auto& limit : options.limits) {
+    if (!resource_of(limit.name))
+      problems.add("limits", fmt::format("unknown limit {}{}", in_quotes(limit.name),
+                                         suggestion(limit.name, limit_names)));
+    else if (!seen.insert(limit.name).second)
+      problems.add("limits", fmt::format("found {} twice, expected it once", limit.name));
+  }
+}
+
+void check_user(Problems& problems, const Options& options, uid_t user) {
+  if (user == 0) return;
+  if (!options.user.empty())
+    problems.add("user", fmt::format("found {}, expected none: only root can change the user",
+                                     in_quotes(options.user)));
+  if (!options.group.empty())
+    problems.add("group", fmt::format("found {}, expected none: only root can change the group",
+                                      in_quotes(options.group)));
+}
+
+}  // namespace
+
+Result<Options> validate(Options options, uid_t user) {
+  Problems problems;
+  check_numbers(problems, options);
+  check_durations(problems, options);
+  check_texts(problems, options);
+  check_listeners(problems, options);
+  check_control(problems, options, user);
+  check_environment(problems, options);
+  check_limits(problems, options);
+  check_user(problems, options, user);
+  if (!problems.lines().empty()) return fail(fmt::format("{}", fmt::join(problems.lines(), "\n")));
+  return options;
+}
+
+}  // namespace liveswap::config

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/error.hpp"
+#include "liveswap.hpp"
+
+// Values of options as they are written on the command line and in the configuration file. Pure and strict:
+// the whole text must be the value. An error reads `found "5", expected …`; the caller puts the option's name
+// before it.
+namespace liveswap::config {
+
+inline constexpr unsigned forks_limit = 1024;
+inline constexpr unsigned percent_limit = 1000;
+inline constexpr std::size_t listeners_limit = 64;  // LIVESWAP_LISTENERS_MAX of the worker channel
+
+// The channel to a worker carries milliseconds in 31 bits.
+inline constexpr Milliseconds longest_duration = std::chrono::hours(576);
+
+inline constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();
+
+// Decimal digits only, within the range, both ends included.
+Result<std::uint64_t> parse_number(std::string_view text, std::uint64_t lowest, std::uint64_t highest);
+
+// "100ms", "2s", "1m", "1h": whole numbers with a unit, at most longest_duration.
+Result<Milliseconds> parse_duration(std::string_view text);
+
+// A duration, or "none": -1 ms.
+Result<Milliseconds> parse_optional_duration(std::string_view text);
+
+// "2" (at most forks_limit) or "50%" (at most percent_limit).
+Result<Amount> parse_amount(std::string_view text);
+
+// "name=address" or "address". The text before the first "=" is a name unless it contains ":" or "/". A
+// relative path of a socket stays as it is.
+Result<Listener> parse_listener(std::string_view text);
+
+inline constexpr std::string_view listener_name_rule = "1 to 64 letters, digits, \".\", \"_\" or \"-\"";
+bool is_listener_name(std::string_view name);
+
+// A host alone, without a port: where the control server listens.
+Result<std::string> parse_control_address(std::string_view text);
+
+// 1 … 1024, or "auto": 0.
+Result<unsigned> parse_forks(std::string_view text);
+
+// 1 … 65535.
+Result<std::uint16_t> parse_port(std::string_view text);
+
+// 1 … 1024.
+Result<unsigned> parse_batch(std::string_view text);
+
+// 1 … INT_MAX.
+Result<int> parse_backlog(std::string_view text);
+
+// "reuseport" or "shared".
+Result<ListenMode> parse_listen_mode(std::string_view text);
+
+// "true" or "false".
+Result<bool> parse_switch(std::string_view text);
+
+// A number, also with K, M, G or T behind it (powers of 1024), or "unlimited".
+Result<std::uint64_t> parse_limit(std::string_view text);
+
+// "name=limit", as in "nofile=65536".
+Result<ResourceLimit> parse_resource_limit(std::string_view text);
+
+inline constexpr std::string_view variable_name_rule = "a name that is not empty and has no \"=\"";
+bool is_variable_name(std::string_view name);
+
+// "NAME=text"; the text may be empty and may contain "=".
+Result<std::pair<std::string, std::string>> parse_variable(std::string_view text);
+
+}  // namespace liveswap::config

@@ -1,0 +1,184 @@
+#include "config/yaml.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "base/file.hpp"
+#include "config/limits.hpp"
+#include "config/nearest.hpp"
+#include "config/quote.hpp"
+#include "config/reader.hpp"
+#include "config/values.hpp"
+
+namespace liveswap::config {
+namespace {
+
+constexpr std::size_t size_limit = std::size_t{1024} * 1024;
+
+Result<std::string> as_it_is(const std::string& text) { return text; }
+
+Result<std::string> listener_name(const std::string& text) {
+  if (is_listener_name(text)) return text;
+  return fail(fmt::format("found {}, expected {}", in_quotes(text), listener_name_rule));
+}
+
+Listener read_listener_map(Reader& reader, const Node& map) {
+  static constexpr std::array<std::string_view, 2> known{"name", "address"};
+  const auto address = [&](const std::string& text) { return reader.address(text); };
+  Listener listener;
+  bool addressed = false;
+  reader.entries(map, [&](const Node& key, const Node& node) {
+    if (key.text == "name") {
+      reader.value(labelled(key, "listen"), node, listener.name, listener_name);
+    } else if (key.text == "address") {
+      addressed = true;
+      reader.value(labelled(key, "listen"), node, listener.address, address);
+    } else {
+      reader.complain(
+          key, fmt::format("listen: unknown key {}{}", in_quotes(key.text), suggestion(key.text, known)));
+    }
+  });
+  if (!addressed) reader.complain(map, "listen: found a map without an address, expected name and address");
+  return listener;
+}
+
+void read_listen(Reader& reader, const Node& key, const Node& node, Options& options) {
+  const auto parse = [&](const std::string& text) {
+    return parse_listener(text).and_then([&](const Listener& listener) {
+      return reader.address(listener.address).map([&](const std::string& address) {
+        return Listener{listener.name, address};
+      });
+    });
+  };
+  auto& into = options.listen;
+  into.clear();
+  if (node.kind == Node::Kind::scalar) return reader.value(key, node, into.emplace_back(), parse);
+  if (!reader.is(key, node, Node::Kind::list)) return;
+  for (const Node& item : node.items) {
+    if (item.kind == Node::Kind::map)
+      into.push_back(read_listener_map(reader, item));
+    else
+      reader.value(key, item, into.emplace_back(), parse);
+  }
+}
+
+void read_arguments(Reader& reader, const Node& key, const Node& node, Options& options) {
+  options.arguments.clear();
+  if (!reader.is(key, node, Node::Kind::list)) return;
+  for (const Node& item : node.items) reader.value(key, item, options.arguments.emplace_back(), as_it_is);
+}
+
+void read_environment(Reader& reader, const Node& key, const Node& node, Options& options) {
+  options.environment.clear();
+  if (!reader.is(key, node, Node::Kind::map)) return;
+  reader.entries(node, [&](const Node& name, const Node& text) {
+    if (is_variable_name(name.text))
+      return reader.value(labelled(name, "environment"), text, options.environment[name.text], as_it_is);
+    reader.complain(name, fmt::format("environment: found the name {}, expected {}", in_quotes(name.text),
+                                      variable_name_rule));
+  });
+}
+
+void read_limits(Reader& reader, const Node& key, const Node& node, Options& options) {
+  options.limits.clear();
+  if (!reader.is(key, node, Node::Kind::map)) return;
+  reader.entries(node, [&](const Node& name, const Node& limit) {
+    if (!resource_of(name.text))
+      return reader.complain(name, fmt::format("limits: unknown limit {}{}", in_quotes(name.text),
+                                               suggestion(name.text, limit_names)));
+    options.limits.push_back({name.text, 0});
+    reader.value(labelled(name, "limits"), limit, options.limits.back().value, parse_limit);
+  });
+}
+
+using Read = void (*)(Reader&, const Node& key, const Node&, Options&);
+
+template <auto member, auto parse>
+void one(Reader& reader, const Node& key, const Node& node, Options& options) {
+  reader.value(key, node, options.*member, parse);
+}
+template <auto member>
+void path(Reader& reader, const Node& key, const Node& node, Options& options) {
+  reader.path(key, node, options.*member);
+}
+template <auto member>
+void text(Reader& reader, const Node& key, const Node& node, Options& options) {
+  reader.text(key, node, options.*member);
+}
+
+struct Key {
+  std::string_view name;
+  Read read;
+};
+
+constexpr std::array keys{
+    Key{"target", path<&Options::target>},
+    Key{"port", one<&Options::port, parse_port>},
+    Key{"address", one<&Options::address, parse_control_address>},
+    Key{"forks", one<&Options::forks, parse_forks>},
+    Key{"head", path<&Options::head>},
+    Key{"pre-upgrade", path<&Options::pre_upgrade>},
+    Key{"zero-downtime", one<&Options::zero_downtime, parse_switch>},
+    Key{"listen", read_listen},
+    Key{"listen-mode", one<&Options::listen_mode, parse_listen_mode>},
+    Key{"backlog", one<&Options::backlog, parse_backlog>},
+    Key{"arguments", read_arguments},
+    Key{"batch", one<&Options::batch, parse_batch>},
+    Key{"surge", one<&Options::surge, parse_amount>},
+    Key{"settle", one<&Options::settle, parse_duration>},
+    Key{"ready-limit", one<&Options::ready_limit, parse_duration>},
+    Key{"drain-limit", one<&Options::drain_limit, parse_optional_duration>},
+    Key{"term-grace", one<&Options::term_grace, parse_duration>},
+    Key{"hook-limit", one<&Options::hook_limit, parse_duration>},
+    Key{"backoff-min", one<&Options::backoff_min, parse_duration>},
+    Key{"backoff-max", one<&Options::backoff_max, parse_duration>},
+    Key{"backoff-reset", one<&Options::backoff_reset, parse_duration>},
+    Key{"environment", read_environment},
+    Key{"working-directory", path<&Options::working_directory>},
+    Key{"user", text<&Options::user>},
+    Key{"group", text<&Options::group>},
+    Key{"limits", read_limits},
+    Key{"auth", one<&Options::auth, parse_switch>},
+    Key{"state-dir", path<&Options::state_dir>},
+    Key{"runtime-dir", path<&Options::runtime_dir>},
+    Key{"log-file", path<&Options::log_file>},
+};
+
+constexpr auto key_names = [] {
+  std::array<std::string_view, keys.size()> names;
+  std::transform(keys.begin(), keys.end(), names.begin(), [](const Key& key) { return key.name; });
+  return names;
+}();
+
+void read_options(Reader& reader, const Node& root, Options& options) {
+  if (root.kind == Node::Kind::null) return;
+  if (root.kind != Node::Kind::map)
+    return reader.complain(root, fmt::format("found {}, expected a map of options", word(root.kind)));
+  reader.entries(root, [&](const Node& name, const Node& node) {
+    const auto known =
+        std::find_if(keys.begin(), keys.end(), [&](const Key& key) { return key.name == name.text; });
+    if (known != keys.end()) return known->read(reader, name, node, options);
+    reader.complain(name,
+                    fmt::format("unknown key {}{}", in_quotes(name.text), suggestion(name.text, key_names)));
+  });
+}
+
+}  // namespace
+
+Result<Options> load_yaml(const std::string& path, Options options) {
+  const auto text = read_small_file(path, size_limit);
+  if (!text) return tl::unexpected<Error>(text.error());
+  const auto root = parse_document(*text, path);
+  if (!root) return tl::unexpected<Error>(root.error());
+  const auto absolute = absolute_path(path, current_directory());
+  Reader reader(path, std::filesystem::path(absolute).parent_path().string());
+  read_options(reader, *root, options);
+  if (!reader.problems().empty()) return fail(fmt::format("{}", fmt::join(reader.problems(), "\n")));
+  return options;
+}
+
+}  // namespace liveswap::config
