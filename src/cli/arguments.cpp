@@ -1,0 +1,226 @@
+#include "cli/arguments.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cxxopts.hpp>
+
+#include "cli/option_table.hpp"
+#include "config/nearest.hpp"
+#include "config/quote.hpp"
+#include "config/values.hpp"
+
+namespace liveswap::cli {
+namespace {
+
+using config::in_quotes;
+using Words = std::vector<std::string>;
+
+// What cxxopts makes of the command line: options by their long names, in their order, and the other words.
+struct Split {
+  std::vector<std::pair<std::string, std::string>> options;
+  Words others;
+  std::optional<Words> behind;  // "--"
+};
+
+cxxopts::Options known_options() {
+  cxxopts::Options known("liveswap");
+  known.allow_unrecognised_options();
+  auto add = known.add_options();
+  for (const Option& option : option_table()) {
+    // Text throughout: cxxopts would cut lists at commas, and its messages do not say what was expected.
+    auto value = cxxopts::value<std::string>();
+    if (option.takes != Takes::text) value->implicit_value("");
+    const std::string letter(option.letter);
+    add((letter.empty() ? "" : letter + ",") + std::string(option.name), "", value);
+  }
+  return known;
+}
+
+tl::unexpected<Error> unknown_option(const std::string& word) {
+  const std::string name = word.substr(0, word.find('='));
+  std::vector<std::string_view> names;
+  for (const Option& option : option_table()) names.push_back(option.name);
+  const auto meant = name.size() > 3 ? config::nearest(name.substr(2), names) : std::nullopt;
+  return fail(fmt::format("unknown option {}, {}", in_quotes(name),
+                          meant ? fmt::format("did you mean --{}?", *meant) : "see liveswap --help"));
+}
+
+Result<Split> split(const Words& words) {
+  Split result;
+  const auto end = std::find(words.begin(), words.end(), "--");
+  if (end != words.end()) result.behind.emplace(end + 1, words.end());
+  std::vector<const char*> argv{"liveswap"};
+  for (auto it = words.begin(); it != end; ++it) argv.push_back(it->c_str());
+  try {
+    auto known = known_options();
+    const auto parsed = known.parse(static_cast<int>(argv.size()), argv.data());
+    for (const auto& option : parsed.arguments()) result.options.emplace_back(option.key(), option.value());
+    result.others = parsed.unmatched();
+  } catch (const cxxopts::exceptions::exception& error) {
+    return fail(error.what());
+  }
+  for (const auto& word : result.others)
+    if (word.size() > 1 && word.front() == '-') return unknown_option(word);
+  for (const auto& [name, text] : result.options)
+    if (find_option(name)->takes == Takes::nothing && !text.empty())
+      return fail(fmt::format("--{} takes no value, found {}", name, in_quotes(text)));
+  return result;
+}
+
+std::optional<Command> command_of(std::string_view text) {
+  const auto found = std::find(command_words.begin(), command_words.end(), text);
+  if (found == command_words.end()) return std::nullopt;
+  return static_cast<Command>(found - command_words.begin());
+}
+
+tl::unexpected<Error> several(std::string_view one, std::string_view other) {
+  return fail(fmt::format("found {} and {}, expected one command", one, other));
+}
+
+// The flags of the original: the option is the command, and its value what it is about.
+Result<void> take_flag(Arguments& arguments, Split& line, std::string& flag) {
+  for (const auto& [name, text] : line.options) {
+    if (find_option(name)->section != Section::action) continue;
+    if (!flag.empty()) return several(flag, "--" + name);
+    flag = "--" + name;
+    arguments.command = command_of(name);
+    if (!text.empty()) line.others.insert(line.others.begin(), text);
+    // cxxopts gives an optional value only to --name=value; the word behind the flag is meant as well.
+    const std::size_t allowed = find_option(name)->takes == Takes::nothing ? 0 : 1;
+    const auto command = std::find_if(line.others.begin() + (text.empty() ? 0 : 1), line.others.end(),
+                                      [](const std::string& other) { return command_of(other).has_value(); });
+    if (command != line.others.end()) return several(flag, *command);
+    if (line.others.size() > allowed)
+      return fail(fmt::format("{}: found {}, expected nothing more", flag, in_quotes(line.others[allowed])));
+  }
+  return {};
+}
+
+Result<void> take_command(Arguments& arguments, Split& line) {
+  std::string flag;
+  if (auto taken = take_flag(arguments, line, flag); !taken) return taken;
+  if (arguments.command || line.others.empty()) return {};
+  arguments.command = command_of(line.others.front());
+  if (!arguments.command)
+    return fail(fmt::format("unknown command {}{}", in_quotes(line.others.front()),
+                            config::suggestion(line.others.front(), command_words)));
+  line.others.erase(line.others.begin());
+  return {};
+}
+
+// Words behind "--" are the application's when there is one to start, else words like the others.
+Result<void> take_value(Arguments& arguments, Split& line) {
+  const Command command = *arguments.command;
+  if (command == Command::start)
+    arguments.application = line.behind;
+  else if (line.behind)
+    line.others.insert(line.others.end(), line.behind->begin(), line.behind->end());
+
+  const bool optional = command == Command::start || command == Command::upgrade;
+  const bool required = command == Command::message || command == Command::forks;
+  const std::size_t most = optional || required ? 1 : 0;
+  if (line.others.size() > most)
+    return fail(fmt::format("{}: found {}, expected nothing more{}", word(command),
+                            in_quotes(line.others[most]),
+                            command == Command::start     ? "; arguments for the application stand behind --"
+                            : command == Command::message ? "; quote a text with spaces"
+                                                          : ""));
+  if (!line.others.empty()) arguments.value = line.others.front();
+  if (required && arguments.value.empty())
+    return fail(command == Command::message ? "message: expected a text"
+                                            : "forks: expected a number of workers");
+  return {};
+}
+
+Result<void> check_options(Command command, const Split& line) {
+  for (const auto& [name, text] : line.options) {
+    const Commands commands = find_option(name)->commands;
+    if (contains(commands, command)) continue;
+    Words where;
+    for (std::size_t i = 0; i < command_words.size(); ++i)
+      if (contains(commands, static_cast<Command>(i))) where.emplace_back(command_words[i]);
+    return fail(
+        fmt::format("--{} means nothing to {}, only to {}", name, word(command), fmt::join(where, ", ")));
+  }
+  return {};
+}
+
+// Stores a parsed value, or says whose value was wrong.
+template <class T, class Into>
+Result<void> store(const std::string& name, const Result<T>& value, Into& into) {
+  if (!value) return fail(name + ": " + value.error().text);
+  into = *value;
+  return {};
+}
+
+Result<std::string> text_that_is_there(const std::string& text) {
+  if (text.empty()) return fail("found nothing, expected a path");
+  return text;
+}
+
+Result<void> take_where(Arguments& arguments, const Split& line, const Environment& environment) {
+  auto& where = arguments.where;
+  where.token = environment.token;
+  std::vector<Result<void>> done;
+  if (!environment.port.empty())
+    done.push_back(store("LIVESWAP_PORT", config::parse_port(environment.port), where.port));
+  if (!environment.address.empty())
+    done.push_back(
+        store("LIVESWAP_ADDRESS", config::parse_control_address(environment.address), where.address));
+  for (const auto& [name, text] : line.options) {
+    const std::string shown = "--" + name;
+    if (name == "port") done.push_back(store(shown, config::parse_port(text), where.port));
+    if (name == "address") done.push_back(store(shown, config::parse_control_address(text), where.address));
+    if (name == "timeout") done.push_back(store(shown, config::parse_duration(text), where.timeout));
+    if (name == "state-dir") done.push_back(store(shown, text_that_is_there(text), where.state_dir));
+    if (name == "runtime-dir") done.push_back(store(shown, text_that_is_there(text), where.runtime_dir));
+  }
+  for (auto& result : done)
+    if (!result) return std::move(result);
+  return {};
+}
+
+void take_settings(Arguments& arguments, const Split& line) {
+  for (const auto& [name, text] : line.options) {
+    if (name == "daemon")
+      arguments.daemon = true;
+    else if (name == "config")
+      arguments.config = text;
+    else if (find_option(name)->section != Section::action)
+      arguments.settings.emplace_back(name, text);
+  }
+}
+
+}  // namespace
+
+Result<Arguments> parse_arguments(const Words& words, const Environment& environment) {
+  auto line = split(words);
+  if (!line) return tl::unexpected<Error>(line.error());
+  const auto has = [&](std::string_view name) {
+    return std::any_of(line->options.begin(), line->options.end(),
+                       [&](const auto& o) { return o.first == name; });
+  };
+  Arguments arguments;
+  arguments.help = has("help") || words.empty();
+  arguments.version = has("version");
+  const auto taken = take_command(arguments, *line);
+  if (arguments.help || arguments.version) return arguments;
+  if (!taken) return tl::unexpected<Error>(taken.error());
+  if (!arguments.command)
+    return fail("expected a command: " + fmt::format("{}", fmt::join(command_words, ", ")));
+
+  arguments.detach = has("detach");
+  arguments.json = has("json");
+  Result<void> done = check_options(*arguments.command, *line);
+  if (done) done = take_value(arguments, *line);
+  if (done && *arguments.command == Command::start)
+    take_settings(arguments, *line);
+  else if (done)
+    done = take_where(arguments, *line, environment);
+  if (!done) return tl::unexpected<Error>(done.error());
+  return arguments;
+}
+
+}  // namespace liveswap::cli

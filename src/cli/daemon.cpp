@@ -1,0 +1,126 @@
+#include "cli/daemon.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "base/unique_fd.hpp"
+#include "protocol/instance.hpp"
+
+// What the child says to the parent, which then goes its way: the exit status as one byte, then a text, then
+// the end. An end without a word: the child has died.
+namespace liveswap::cli {
+namespace {
+
+// Without waiting for the reader of a FIFO.
+constexpr int log_flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+
+Outcome failed_to(const char* operation, const std::string& object) {
+  return {failed, os_error(operation, object, errno).text};
+}
+
+// Nobody may read it any more: the user can have ended the parent.
+void tell_parent(UniqueFd& parent, const Outcome& outcome) {
+  if (!parent) return;
+  const std::string report = static_cast<char>(outcome.status) + outcome.text;
+  [[maybe_unused]] const ssize_t sent = ::send(parent.get(), report.data(), report.size(), MSG_NOSIGNAL);
+  parent.reset();
+}
+
+Outcome leave_terminal(const std::string& log_file) {
+  ::setsid();
+  const auto nothing = UniqueFd::adopt(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!nothing) return failed_to("open", "/dev/null");
+  const auto log = UniqueFd::adopt(::open(log_file.c_str(), log_flags, 0600));
+  if (!log) return failed_to("open the log file", log_file);
+  if (::dup2(nothing.get(), STDIN_FILENO) < 0 || ::dup2(log.get(), STDOUT_FILENO) < 0 ||
+      ::dup2(log.get(), STDERR_FILENO) < 0)
+    return failed_to("leave the terminal for", log_file);
+  return {};
+}
+
+Outcome run_as_child(UniqueFd parent, Options options, const std::function<Outcome(const Options&)>& run) {
+  Outcome outcome = leave_terminal(options.log_file);
+  if (outcome.status == ok) {
+    options.on_ready = [&, before = options.on_ready] {
+      if (before) before();
+      tell_parent(parent, {});
+    };
+    outcome = run(options);
+  }
+  // A master that was told to stop before its workers were ready did well, but it does not run.
+  if (parent && outcome.status == ok)
+    tell_parent(parent, {failed, "the master was stopped before it was ready"});
+  tell_parent(parent, outcome);
+  return outcome;
+}
+
+std::string end_of(pid_t pid) {
+  int status = 0;
+  pid_t reaped = 0;
+  do reaped = ::waitpid(pid, &status, 0);
+  while (reaped < 0 && errno == EINTR);
+  if (reaped == pid && WIFSIGNALED(status)) {
+    const char* name = ::sigabbrev_np(WTERMSIG(status));
+    return fmt::format("was ended by SIG{}", name ? name : std::to_string(WTERMSIG(status)));
+  }
+  return fmt::format("ended with exit status {}", WEXITSTATUS(status));
+}
+
+Detached wait_for_child(UniqueFd child, pid_t pid, const Options& options) {
+  std::string report;
+  for (;;) {
+    char bytes[4096];
+    const ssize_t n = ::recv(child.get(), bytes, sizeof bytes, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    report.append(bytes, static_cast<std::size_t>(n));
+  }
+  if (report.empty())
+    return {{failed, fmt::format("the master {} before its workers were ready; its log: {}", end_of(pid),
+                                 options.log_file)},
+            pid};
+  Outcome outcome{static_cast<unsigned char>(report.front()), report.substr(1)};
+  return {std::move(outcome), pid};
+}
+
+}  // namespace
+
+Detached run_in_background(Options options, const std::function<Outcome(const Options&)>& run) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    return {failed_to("make a socket pair for", "the master")};
+  auto here = UniqueFd::adopt(ends[0]);
+  auto there = UniqueFd::adopt(ends[1]);
+  std::fflush(nullptr);  // lest both processes write what is buffered
+  const pid_t pid = ::fork();
+  if (pid < 0) return {failed_to("fork", "the master")};
+  if (pid == 0) {
+    here.reset();
+    return {run_as_child(std::move(there), std::move(options), run), ::getpid(), true};
+  }
+  there.reset();
+  return wait_for_child(std::move(here), pid, options);
+}
+
+Outcome prepare_log(Options& options) {
+  if (!options.log_file.empty()) return {};
+  const auto instance = protocol::locate_instance(options.port, options.state_dir, options.runtime_dir);
+  if (auto made = ensure_private_directory(instance.state_dir, 0700); !made)
+    return {failed, made.error().text};
+  options.log_file = instance.log_path();
+  return {};
+}
+
+}  // namespace liveswap::cli

@@ -1,0 +1,140 @@
+#include "cli/help.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "cli/option_table.hpp"
+
+namespace liveswap::cli {
+namespace {
+
+struct Page {
+  Command command;
+  std::string_view usage;
+  std::string_view flags;  // the same, as the original has it; empty: there is none
+  std::string_view about;
+  std::string_view more;  // on the page of the command alone
+};
+
+constexpr std::array pages{
+    Page{
+        Command::start, "start [LIBRARY] [-- ARG...]", "-s, --start LIBRARY",
+        "run an application (default: HEAD)",
+        "Runs in the foreground and logs to stderr, until `liveswap stop` or `die`, SIGTERM or SIGINT (both\n"
+        "drain first; a second one ends at once). SIGHUP upgrades to what is at the current path.\n"
+        "ARGs are for the application.\n"},
+    Page{
+        Command::upgrade, "upgrade [LIBRARY]", "-u, --upgrade [LIBRARY]", "swap the code (default: HEAD)",
+        "Without LIBRARY, what is at the current path now. Returns when every old worker has gone, with the\n"
+        "outcome as exit status. If the new code fails, the old code goes on to serve. Shows a bar on a\n"
+        "terminal and a line an event otherwise. Going away (Ctrl-C) does not stop the upgrade.\n"},
+    Page{Command::message, "message TEXT", "-m, --message TEXT", "tell every worker something",
+         "Says how many workers took it; fewer than all is a failure.\n"},
+    Page{Command::kill, "kill", "-k, --kill", "kill all workers and start new ones",
+         "Returns when every slot has a new worker that is ready. Connections are lost.\n"},
+    Page{Command::die, "die", "-d, --die", "kill all workers and quit the master", "Connections are lost.\n"},
+    Page{Command::stop, "stop", "", "drain all workers, then quit", "Returns when every worker has gone.\n"},
+    Page{Command::status, "status [--json]", "", "what runs: master, slots, workers",
+         "--json prints the object that docs/protocol.md describes.\n"},
+    Page{Command::forks, "forks N", "", "change the number of workers, 1 to 1024",
+         "Returns when the new slots are ready, or the old ones empty.\n"},
+};
+
+struct Heading {
+  Section section;
+  std::string_view text;
+};
+
+constexpr std::array headings{
+    Heading{Section::where, "Which instance"},
+    Heading{Section::client, "To a running master"},
+    Heading{Section::application, "Start"},
+    Heading{Section::sockets, "Start: sockets"},
+    Heading{Section::rollout, "Start: upgrades and limits (TIME as in 100ms, 2s, 1m, 1h)"},
+    Heading{Section::process, "Start: the worker processes"},
+    Heading{Section::instance, "Start: the master"},
+    Heading{Section::other, "Other"},
+};
+
+constexpr std::string_view exit_statuses =
+    "Exit status\n"
+    "  0  done\n"
+    "  1  failed, for a reason that has no number of its own\n"
+    "  2  usage: command line or configuration file\n"
+    "  3  no master there\n"
+    "  4  refused: something else is under way, not allowed, already running\n"
+    "  5  the upgrade failed and was reverted: the old code serves\n"
+    "  6  timed out\n";
+
+constexpr std::string_view environment =
+    "Environment\n"
+    "  LIVESWAP_PORT, LIVESWAP_ADDRESS   defaults of -p and -a for every command but start\n"
+    "  LIVESWAP_TOKEN                    the token of a master on another machine, instead of the file\n"
+    "  NO_COLOR                          no colours\n"
+    "  XDG_RUNTIME_DIR, XDG_STATE_HOME   where sockets and state are\n";
+
+constexpr std::string_view files =
+    "Files\n"
+    "  RUNTIME-DIR/PORT.sock  the control socket. RUNTIME-DIR is $XDG_RUNTIME_DIR/liveswap, for root\n"
+    "                         without that variable /run/liveswap, else /tmp/liveswap-UID\n"
+    "  STATE-DIR/             HEAD, token, log. STATE-DIR is $XDG_STATE_HOME/liveswap/PORT, else\n"
+    "                         ~/.local/state/liveswap/PORT\n";
+
+constexpr std::string_view examples =
+    "Examples\n"
+    "  liveswap start libapp.so --listen 127.0.0.1:1337 --forks auto -- --verbose\n"
+    "  liveswap start -c liveswap.yaml --daemon\n"
+    "  liveswap upgrade libapp_v2.so\n"
+    "  liveswap -u -p 3001\n"
+    "  liveswap status\n";
+
+constexpr std::size_t option_column = 34;
+
+std::string option_lines(const Option& option) {
+  std::string line = option.letter.empty() ? "      --" : fmt::format("  -{}, --", option.letter);
+  line += option.name;
+  if (!option.argument.empty()) line += fmt::format(" {}", option.argument);
+  line += std::string(option_column > line.size() + 1 ? option_column - line.size() : 2, ' ');
+  for (const char c : option.help)
+    line += c == '\n' ? "\n" + std::string(option_column, ' ') : std::string(1, c);
+  return line + "\n";
+}
+
+// The options of each heading that `commands` have in common with it.
+std::string options_text(Commands commands) {
+  std::string text;
+  for (const auto& heading : headings) {
+    std::string lines;
+    for (const Option& option : option_table())
+      if (option.section == heading.section && (option.commands & commands)) lines += option_lines(option);
+    if (!lines.empty()) text += fmt::format("{}\n{}\n", heading.text, lines);
+  }
+  return text;
+}
+
+std::string everything() {
+  std::string text =
+      version_text() + ": replaces the code of a running server without losing a connection\n\n";
+  text += "Usage: liveswap [OPTION...] COMMAND, or its flag; options stand anywhere before --\n\n";
+  for (const Page& page : pages)
+    text += fmt::format("  {:<28} {:<24} {}\n", page.usage, page.flags, page.about);
+  return fmt::format("{}\n{}{}\n{}\n{}\n{}", text, options_text(all_commands), exit_statuses, environment,
+                     files, examples);
+}
+
+}  // namespace
+
+std::string help_text(std::optional<Command> command) {
+  if (!command) return everything();
+  const Page& page = pages[static_cast<std::size_t>(*command)];
+  std::string text = fmt::format("Usage: liveswap {} [OPTION...]\n", page.usage);
+  if (!page.flags.empty()) text += fmt::format("   or: liveswap {} [OPTION...]\n", page.flags);
+  text +=
+      fmt::format("\n{}: {}.\n{}\n{}", word(*command), page.about, page.more, options_text(only(*command)));
+  return text + std::string(exit_statuses);
+}
+
+std::string version_text() { return "liveswap " LIVESWAP_VERSION; }
+
+}  // namespace liveswap::cli

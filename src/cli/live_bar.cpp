@@ -1,0 +1,44 @@
+#include "cli/live_bar.hpp"
+
+namespace liveswap::cli {
+namespace {
+
+constexpr std::chrono::milliseconds tick_time{100};
+
+}  // namespace
+
+LiveBar::LiveBar() : ticker_([this](const std::stop_token& stop) { tick(stop); }) {}
+
+LiveBar::~LiveBar() {
+  ticker_.request_stop();
+  ticker_.join();
+  terminal_.clear();
+}
+
+void LiveBar::take(const std::string& json) {
+  const std::lock_guard lock(mutex_);
+  const auto note = progress_.take(json);
+  if (note.trouble) {
+    terminal_.draw(note.line);
+    terminal_.next_line();
+  }
+  draw();
+}
+
+void LiveBar::draw() {
+  const auto elapsed =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin_);
+  // A cursor behind the last column would wrap the line, and it could not be drawn over.
+  const std::size_t width = terminal_.width();
+  terminal_.draw(progress_.bar(width > 1 ? width - 1 : 1, elapsed, terminal_.colour()));
+}
+
+void LiveBar::tick(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    draw();
+    stopped_.wait_for(lock, stop, tick_time, [] { return false; });
+  }
+}
+
+}  // namespace liveswap::cli

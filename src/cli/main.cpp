@@ -1,0 +1,24 @@
+#include <cstdlib>
+
+#include "cli/arguments.hpp"
+#include "cli/run_command.hpp"
+#include "cli/terminal.hpp"
+
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = ::getenv(name);
+  return value ? value : "";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace liveswap;
+  const cli::Environment environment{variable("LIVESWAP_PORT"), variable("LIVESWAP_ADDRESS"),
+                                     variable("LIVESWAP_TOKEN")};
+  const auto arguments = cli::parse_arguments({argv + (argc > 0 ? 1 : 0), argv + argc}, environment);
+  if (arguments) return cli::run_command(*arguments);
+  cli::complain(arguments.error().text);
+  return usage;
+}

@@ -1,0 +1,99 @@
+#include "cli/option_table.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace liveswap::cli {
+namespace {
+
+constexpr Commands start = only(Command::start);
+constexpr Commands upgrade = only(Command::upgrade);
+constexpr Commands json = upgrade | only(Command::status);
+
+constexpr std::array table{
+    Option{"s", "start", "PATH", start, Section::action, "as liveswap start PATH"},
+    Option{"u", "upgrade", "PATH", upgrade, Section::action, "as liveswap upgrade [PATH]",
+           Takes::optional_text},
+    Option{"m", "message", "TEXT", only(Command::message), Section::action, "as liveswap message TEXT"},
+    Option{"k", "kill", "", only(Command::kill), Section::action, "as liveswap kill", Takes::nothing},
+    Option{"d", "die", "", only(Command::die), Section::action, "as liveswap die", Takes::nothing},
+
+    Option{"p", "port", "PORT", all_commands, Section::where,
+           "port of the control server; names the instance (default 3000)"},
+    Option{"a", "address", "HOST", all_commands, Section::where,
+           "address of the control server (default 127.0.0.1)"},
+    Option{"", "state-dir", "DIR", all_commands, Section::where,
+           "HEAD, token, log (default ~/.local/state/liveswap/PORT)"},
+    Option{"", "runtime-dir", "DIR", all_commands, Section::where,
+           "the control socket (default $XDG_RUNTIME_DIR/liveswap)"},
+
+    Option{"", "timeout", "TIME", client_commands, Section::client,
+           "give up waiting for the answer (default: never)"},
+    Option{"", "detach", "", upgrade, Section::client, "upgrade: return when it is under way",
+           Takes::nothing},
+    Option{"", "json", "", json, Section::client, "upgrade, status: print what the master says as it is",
+           Takes::nothing},
+
+    Option{"c", "config", "FILE", start, Section::application,
+           "read options from a YAML file; those of the command line win"},
+    Option{"", "daemon", "", start, Section::application,
+           "go to the background; return when all workers are ready", Takes::nothing},
+    Option{"f", "forks", "N", start, Section::application,
+           "number of workers (default 2); auto: one for each CPU"},
+    Option{"H", "head", "PATH", start, Section::application,
+           "the HEAD file, which names the code that is committed\n(default STATE-DIR/HEAD)"},
+    Option{"", "pre-upgrade", "PATH", start, Section::application, "a plugin that runs before each upgrade"},
+    Option{"z", "no-zero-downtime", "", start, Section::application, "an upgrade kills and respawns",
+           Takes::nothing},
+
+    Option{"", "listen", "[NAME=]ADDRESS", start, Section::sockets,
+           "HOST:PORT, [HOST]:PORT, *:PORT or unix:/path; repeatable"},
+    Option{"", "listen-mode", "MODE", start, Section::sockets,
+           "reuseport: a socket for each worker (default); shared: one"},
+    Option{"", "backlog", "N", start, Section::sockets, "length of the accept queue (default 4096)"},
+
+    Option{"", "batch", "N", start, Section::rollout, "slots that get their successor at once (default 1)"},
+    Option{"", "surge", "AMOUNT", start, Section::rollout,
+           "workers beyond --forks during an upgrade: 2, or 50%\n(default 100%); 0: old before new"},
+    Option{"", "settle", "TIME", start, Section::rollout,
+           "until a worker that never says so counts as ready (default 100ms)"},
+    Option{"", "ready-limit", "TIME", start, Section::rollout, "from start to ready (default 30s)"},
+    Option{"", "drain-limit", "TIME", start, Section::rollout,
+           "from the order to drain until force; or none (default 1m)"},
+    Option{"", "term-grace", "TIME", start, Section::rollout, "between the steps of force (default 2s)"},
+    Option{"", "hook-limit", "TIME", start, Section::rollout, "of the pre-upgrade plugin (default 5m)"},
+    Option{"", "backoff-min", "TIME", start, Section::rollout,
+           "wait before a slot's second respawn in a row (default 100ms)"},
+    Option{"", "backoff-max", "TIME", start, Section::rollout, "each wait doubles, up to this (default 30s)"},
+    Option{"", "backoff-reset", "TIME", start, Section::rollout,
+           "a worker that lived so long starts afresh (default 10s)"},
+
+    Option{"", "env", "NAME=TEXT", start, Section::process,
+           "environment variable of the workers; repeatable"},
+    Option{"", "working-directory", "DIR", start, Section::process, "of the workers (default: this one)"},
+    Option{"", "user", "USER", start, Section::process, "of the workers; needs root"},
+    Option{"", "group", "GROUP", start, Section::process, "of the workers (default: the user's)"},
+    Option{"", "limit", "NAME=N", start, Section::process,
+           "resource limit, as nofile=65536 or core=unlimited; repeatable"},
+
+    Option{"", "no-auth", "", start, Section::instance,
+           "TCP control without token; loopback only, never as root", Takes::nothing},
+    Option{"", "worker-host", "PATH", start, Section::instance, "liveswap-worker (default: beside liveswap)"},
+    Option{"", "log-file", "PATH", start, Section::instance, "default: stderr; with --daemon STATE-DIR/log"},
+
+    Option{"v", "version", "", all_commands, Section::other, "print the version", Takes::nothing},
+    Option{"h", "help", "", all_commands, Section::other, "print this, or the part of one command",
+           Takes::nothing},
+};
+
+}  // namespace
+
+std::span<const Option> option_table() { return table; }
+
+const Option* find_option(std::string_view name) {
+  const auto found =
+      std::find_if(table.begin(), table.end(), [&](const Option& o) { return o.name == name; });
+  return found == table.end() ? nullptr : &*found;
+}
+
+}  // namespace liveswap::cli

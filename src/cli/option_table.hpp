@@ -1,0 +1,31 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "cli/command.hpp"
+
+// Every option of the command line, once: what is parsed, what is allowed where, and what --help says.
+namespace liveswap::cli {
+
+// The headings of --help, in its order.
+enum class Section { action, where, client, application, sockets, rollout, process, instance, other };
+
+enum class Takes { nothing, text, optional_text };
+
+struct Option {
+  std::string_view letter;  // empty: none
+  std::string_view name;
+  std::string_view argument;  // its name in --help; empty: takes nothing
+  Commands commands;          // where it means something
+  Section section;
+  std::string_view help;  // lines end where they are to end in --help
+  Takes takes = Takes::text;
+};
+
+std::span<const Option> option_table();
+
+// The option of that long name; nullptr when there is none.
+const Option* find_option(std::string_view name);
+
+}  // namespace liveswap::cli

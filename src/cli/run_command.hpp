@@ -1,0 +1,18 @@
+#pragma once
+
+#include "cli/arguments.hpp"
+
+// Each carries out one command, prints what came of it and returns the exit status.
+namespace liveswap::cli {
+
+int run_start(const Arguments& arguments);
+int run_upgrade(const Arguments& arguments);
+int run_status(const Arguments& arguments);
+
+// message, kill, die, stop, forks: ask and print one line.
+int run_control(const Arguments& arguments);
+
+// Any of them, or the help.
+int run_command(const Arguments& arguments);
+
+}  // namespace liveswap::cli

@@ -1,0 +1,52 @@
+#include "cli/terminal.hpp"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "cli/shown.hpp"
+
+namespace liveswap::cli {
+namespace {
+
+void write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+bool is_set(const char* variable) {
+  const char* value = ::getenv(variable);
+  return value && *value;
+}
+
+}  // namespace
+
+bool Terminal::available() {
+  const char* kind = ::getenv("TERM");
+  return ::isatty(STDERR_FILENO) == 1 && kind && *kind && std::string_view(kind) != "dumb";
+}
+
+std::size_t Terminal::width() const {
+  winsize size{};
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+bool Terminal::colour() const { return !is_set("NO_COLOR"); }
+
+void Terminal::draw(std::string_view line) { write_all(STDERR_FILENO, "\r" + std::string(line) + "\x1b[K"); }
+
+void Terminal::clear() { draw(""); }
+
+void Terminal::next_line() { write_all(STDERR_FILENO, "\n"); }
+
+void print(std::string_view text) { write_all(STDOUT_FILENO, text); }
+
+void complain(std::string_view text) { write_all(STDERR_FILENO, "liveswap: " + shown(text, true) + "\n"); }
+
+}  // namespace liveswap::cli

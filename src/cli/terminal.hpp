@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace liveswap::cli {
+
+// Where a bar can be drawn.
+class Terminal {
+ public:
+  // stderr, when it is a terminal that understands a carriage return and "erase to the end of the line".
+  static bool available();
+
+  std::size_t width() const;
+  bool colour() const;
+
+  // Replaces the line that was drawn last.
+  void draw(std::string_view line);
+  void clear();
+
+  // Keeps the line that was drawn last.
+  void next_line();
+};
+
+// To stdout as it is; to stderr as a message, made fit for a terminal. What cannot be written is lost.
+void print(std::string_view text);
+void complain(std::string_view text);
+
+}  // namespace liveswap::cli

@@ -1,0 +1,90 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <optional>
+
+#include "base/file.hpp"
+#include "cli/live_bar.hpp"
+#include "cli/progress.hpp"
+#include "cli/run_command.hpp"
+#include "cli/shown.hpp"
+#include "cli/terminal.hpp"
+#include "client/exchange.hpp"
+
+namespace liveswap::cli {
+namespace {
+
+// What an interrupted client leaves behind; a literal, because a signal handler may build nothing.
+constexpr const char* goodbye =
+    "liveswap: gone; an upgrade that is under way goes on, look: liveswap status\n";
+constexpr const char* goodbye_on_bar =
+    "\r\x1b[Kliveswap: gone; an upgrade that is under way goes on, look: liveswap status\n";
+const char* volatile parting_words = goodbye;
+
+// The signal is raised again with its default action, so that the shell sees what ended the client.
+void part(int number) {
+  const char* words = parting_words;
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, words, std::strlen(words));
+  ::raise(number);
+}
+
+void part_on_interrupt(bool with_bar) {
+  parting_words = with_bar ? goodbye_on_bar : goodbye;
+  struct sigaction action {};
+  action.sa_handler = part;
+  action.sa_flags = SA_RESETHAND;
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction before {};
+    // One that is ignored, as by nohup, stays so.
+    if (::sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+      ::sigaction(number, &action, nullptr);
+  }
+}
+
+protocol::Command command_of(const Arguments& arguments) {
+  protocol::Command command;
+  command.verb = protocol::Verb::upgrade;
+  if (!arguments.value.empty()) command.value = absolute_path(arguments.value, current_directory());
+  command.detach = arguments.detach;
+  return command;
+}
+
+Outcome with_json(const Arguments& arguments) {
+  const auto line = [](const std::string& json) { print(shown_json(json) + "\n"); };
+  const auto reply = client::exchange(arguments.where, command_of(arguments), line);
+  if (!reply.line.empty()) line(reply.line);
+  return reply.outcome;
+}
+
+Outcome with_bar(const Arguments& arguments) {
+  LiveBar bar;
+  return client::exchange(arguments.where, command_of(arguments),
+                          [&](const std::string& json) { bar.take(json); })
+      .outcome;
+}
+
+Outcome with_lines(const Arguments& arguments) {
+  Progress progress;
+  const auto event = [&](const std::string& json) {
+    if (const auto note = progress.take(json); !note.line.empty()) print(note.line + "\n");
+  };
+  return client::exchange(arguments.where, command_of(arguments), event).outcome;
+}
+
+}  // namespace
+
+int run_upgrade(const Arguments& arguments) {
+  const bool bar = !arguments.json && !arguments.detach && Terminal::available();
+  part_on_interrupt(bar);
+  const Outcome outcome = arguments.json ? with_json(arguments)
+                          : bar          ? with_bar(arguments)
+                                         : with_lines(arguments);
+  if (outcome.status != ok)
+    complain(outcome.text);
+  else if (!arguments.json)
+    print(outcome.text.empty() ? "done\n" : shown(outcome.text) + "\n");
+  return outcome.status;
+}
+
+}  // namespace liveswap::cli

@@ -1,0 +1,67 @@
+#include "client/answer.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "protocol/message.hpp"
+
+namespace liveswap::client {
+namespace {
+
+using protocol::Json;
+using protocol::Refusal;
+
+std::string text_of(const Json& object, const char* name) {
+  const auto it = object.find(name);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+bool has_text(const Json& object, const char* name) {
+  const auto it = object.find(name);
+  return it != object.end() && it->is_string();
+}
+
+// A message that did not reach every worker is no success, though the master did what it was told.
+Outcome count_delivered(std::uint64_t delivered, std::uint64_t workers) {
+  if (workers == 0) return {failed, "there is no worker to take the message"};
+  return {delivered < workers ? failed : ok,
+          fmt::format("{} of {} worker{} took the message", delivered, workers, workers == 1 ? "" : "s")};
+}
+
+Outcome outcome_of_success(const Json& object) {
+  const auto status = object.find("status");
+  if (status != object.end() && status->is_object()) return {ok, status->dump()};
+  const auto delivered = object.find("delivered");
+  const auto workers = object.find("workers");
+  if (delivered != object.end() && workers != object.end() && delivered->is_number_unsigned() &&
+      workers->is_number_unsigned())
+    return count_delivered(delivered->get<std::uint64_t>(), workers->get<std::uint64_t>());
+  return {ok, text_of(object, "text")};
+}
+
+}  // namespace
+
+LineKind kind_of(std::string_view line) {
+  const Json object = Json::parse(line, nullptr, false);
+  if (!object.is_object()) return LineKind::foreign;
+  if (object.contains("cmd")) return LineKind::answer;
+  return has_text(object, "event") ? LineKind::event : LineKind::foreign;
+}
+
+Outcome outcome_of(std::string_view line) {
+  const Json object = Json::parse(line, nullptr, false);
+  if (has_text(object, "error")) return {status_of(text_of(object, "status")), text_of(object, "error")};
+  if (text_of(object, "value") == "OK") return outcome_of_success(object);
+  return {failed, R"(the master's answer has neither "value":"OK" nor "error")"};
+}
+
+Status status_of(std::string_view word) {
+  if (word == protocol::word(Refusal::usage)) return usage;
+  if (word == protocol::word(Refusal::refused)) return refused;
+  if (word == protocol::word(Refusal::reverted)) return reverted;
+  if (word == protocol::word(Refusal::timed_out)) return timed_out;
+  return failed;
+}
+
+}  // namespace liveswap::client

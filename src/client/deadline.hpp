@@ -1,0 +1,36 @@
+#pragma once
+
+#include <chrono>
+#include <limits>
+#include <optional>
+
+namespace liveswap::client {
+
+// The moment at which a call gives up, or none at all.
+class Deadline {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // From now on; zero or less: never.
+  static Deadline after(std::chrono::milliseconds time) {
+    Deadline deadline;
+    if (time.count() > 0) deadline.at_ = Clock::now() + time;
+    return deadline;
+  }
+
+  bool limited() const { return at_.has_value(); }
+
+  // For poll(): -1 without a limit, 0 when it has passed. Rounded up, lest the last millisecond be a busy
+  // loop.
+  int poll_timeout() const {
+    if (!at_) return -1;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*at_ - Clock::now()).count();
+    if (left <= 0) return 0;
+    return left > std::numeric_limits<int>::max() ? std::numeric_limits<int>::max() : static_cast<int>(left);
+  }
+
+ private:
+  std::optional<Clock::time_point> at_;
+};
+
+}  // namespace liveswap::client
