@@ -16,6 +16,7 @@
 
 #include "base/file.hpp"
 #include "config/address.hpp"
+#include "config/limits.hpp"
 #include "protocol/instance.hpp"
 
 extern char** environ;
@@ -134,13 +135,10 @@ Result<std::optional<Identity>> find_identity(const std::string& user, const std
 }
 
 std::vector<std::pair<int, rlimit>> resource_limits(const std::vector<ResourceLimit>& limits) {
-  static const std::map<std::string, int> resources{
-      {"nofile", RLIMIT_NOFILE}, {"core", RLIMIT_CORE},       {"as", RLIMIT_AS},   {"nproc", RLIMIT_NPROC},
-      {"stack", RLIMIT_STACK},   {"memlock", RLIMIT_MEMLOCK}, {"cpu", RLIMIT_CPU}, {"fsize", RLIMIT_FSIZE}};
   std::vector<std::pair<int, rlimit>> found;
   for (const auto& [name, value] : limits) {
     const rlim_t number = value == UINT64_MAX ? RLIM_INFINITY : value;
-    found.push_back({resources.at(name), {number, number}});
+    if (const auto resource = config::resource_of(name)) found.push_back({*resource, {number, number}});
   }
   return found;
 }

@@ -35,15 +35,18 @@ Commands Engine::ready(Time now, WorkerId id) {
 }
 
 // Only now is the old worker of the slot told to drain: nothing old is touched before the new one has proven itself.
+// A worker of the committed release replaces what an earlier upgrade has left behind even while another is rolling.
 void Engine::become_ready(Time now, Worker& worker) {
   worker.state = WorkerState::ready;
   worker.was_ready = true;
   worker.settle_at.reset();
   worker.deadline.reset();
   note(NoteKind::ready, worker, now);
-  if (!goal() || worker.generation != goal()->generation) return;
-  for (auto& [id, other] : workers_)
-    if (other.slot == worker.slot && other.generation != worker.generation && active(other)) dismiss(now, other);
+  if (!goal()) return;
+  for (auto& [id, other] : workers_) {
+    if (other.slot != worker.slot || !active(other)) continue;
+    if (other.generation != worker.generation && other.generation != goal()->generation) dismiss(now, other);
+  }
 }
 
 // Sends a worker away, as gently as what it may hold deserves.
