@@ -30,12 +30,14 @@ struct Plan {
   std::vector<int> moved;
   int null_fd;
   const char* failed_step;
+  const char* failed_object;
   int failed_errno;
 };
 
-int give_up(Plan& plan, const char* step) {
-  plan.failed_step = step;
+int give_up(Plan& plan, const char* step, const std::string& object) {
   plan.failed_errno = errno;
+  plan.failed_step = step;
+  plan.failed_object = object.c_str();
   return 127;
 }
 
@@ -76,17 +78,17 @@ void reset_signals() {
 int child_main(void* argument) {
   Plan& plan = *static_cast<Plan*>(argument);
   const SpawnRequest& request = *plan.request;
-  if (::setpgid(0, 0) != 0) return give_up(plan, "make a process group for");
-  if (!place_descriptors(plan)) return give_up(plan, "place the descriptors of");
+  if (::setpgid(0, 0) != 0) return give_up(plan, "make a process group for", request.program);
+  if (!place_descriptors(plan)) return give_up(plan, "place the descriptors of", request.program);
   for (const auto& [resource, limit] : request.limits)
     if (::setrlimit(static_cast<__rlimit_resource_t>(resource), &limit) != 0)
-      return give_up(plan, "set the resource limits of");
-  if (request.identity && !become(*request.identity)) return give_up(plan, "change the user of");
+      return give_up(plan, "set the resource limits of", request.program);
+  if (request.identity && !become(*request.identity)) return give_up(plan, "change the user of", request.program);
   if (!request.working_directory.empty() && ::chdir(request.working_directory.c_str()) != 0)
-    return give_up(plan, "change the working directory of");
+    return give_up(plan, "change to the working directory", request.working_directory);
   reset_signals();
   ::execve(request.program.c_str(), plan.arguments.data(), plan.environment.data());
-  return give_up(plan, "execute");
+  return give_up(plan, "execute", request.program);
 }
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
@@ -122,7 +124,7 @@ Result<Child> spawn(const SpawnRequest& request) {
   Plan plan{&request,          pointers(request.arguments),
             pointers(request.environment), std::vector<int>(request.descriptors.size(), -1),
             null_fd.get(),     nullptr,
-            0};
+            nullptr,           0};
 
   // A signal that arrives in the child before its dispositions are reset would run a handler of this process on
   // memory that both share.
@@ -138,7 +140,7 @@ Result<Child> spawn(const SpawnRequest& request) {
   Child child{pid, UniqueFd::adopt(pidfd)};
   if (!plan.failed_step) return child;
   ::waitpid(pid, nullptr, 0);
-  return os_fail(plan.failed_step, request.program, plan.failed_errno);
+  return os_fail(plan.failed_step, plan.failed_object, plan.failed_errno);
 }
 
 }  // namespace liveswap::master

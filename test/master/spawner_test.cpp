@@ -112,7 +112,7 @@ TEST_CASE("a step that fails is named, and leaves no child behind") {
   request.program = "/bin/true";
   request.working_directory = "/no/such/directory";
   CHECK(spawn(request).error().text ==
-        "cannot change the working directory of /bin/true: No such file or directory");
+        "cannot change to the working directory /no/such/directory: No such file or directory");
   CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
   CHECK(errno == ECHILD);
 }
