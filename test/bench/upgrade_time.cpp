@@ -1,0 +1,113 @@
+// How long an upgrade of 2 workers takes when nothing drains: from the start of the command (`liveswap upgrade`, a
+// process of its own) to the last answer of the old code that a client gets, and to the command's end. A client asks
+// without a pause, each time on a new connection. Run by test/bench/run.
+#include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <mutex>
+#include <thread>
+
+#include "support/instance.hpp"
+
+namespace scenario {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int rounds = 41;
+
+double ms_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
+// Asks again and again, and knows when each version answered last.
+class Prober {
+ public:
+  explicit Prober(std::uint16_t port) : port_(port), thread_([this] { ask_until_stopped(); }) {}
+  ~Prober() {
+    stop_ = true;
+    thread_.join();
+  }
+  Clock::time_point last(const std::string& version) {
+    const std::lock_guard guard(mutex_);
+    return last_[version];
+  }
+  int failures() const { return failures_; }
+
+ private:
+  void ask_until_stopped() {
+    while (!stop_) {
+      const std::string version = ask();
+      if (version.empty()) ++failures_;
+      const std::lock_guard guard(mutex_);
+      last_[version] = Clock::now();
+    }
+  }
+
+  std::string ask() const {
+    const auto fd = liveswap::UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port_);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const std::string request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return "";
+    if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return "";
+    std::string answer;
+    char bytes[1024];
+    for (ssize_t n; (n = ::recv(fd.get(), bytes, sizeof bytes, 0)) > 0;) answer.append(bytes, static_cast<size_t>(n));
+    const auto at = answer.find("X-Version: ");
+    return at == std::string::npos ? "" : answer.substr(at + 11, 2);
+  }
+
+  std::uint16_t port_;
+  std::atomic<bool> stop_{false};
+  std::atomic<int> failures_{0};
+  std::mutex mutex_;
+  std::map<std::string, Clock::time_point> last_;
+  std::thread thread_;
+};
+
+struct Spread {
+  std::vector<double> values;
+  std::string text() {
+    std::sort(values.begin(), values.end());
+    char line[96];
+    std::snprintf(line, sizeof line, "min %.1f, median %.1f, max %.1f ms", values.front(), values[values.size() / 2],
+                  values.back());
+    return line;
+  }
+};
+
+void measure(Scenario& scenario, const std::string& title, const std::string& prefix, const Words& options) {
+  Instance app(scenario, fixture(prefix + "v1"), options);
+  const auto port = static_cast<std::uint16_t>(std::stoi(app.address().substr(app.address().find(':') + 1)));
+  Prober prober(port);
+  Spread last_answer, command;
+  for (int i = 0; i < rounds; ++i) {
+    const std::string from = i % 2 ? "v2" : "v1", to = i % 2 ? "v1" : "v2";
+    REQUIRE(eventually([&] { return prober.last(from) != Clock::time_point{}; }));
+    const auto begin = Clock::now();
+    REQUIRE(app.upgrade(fixture(prefix + to)).status == Exit::ok);
+    command.values.push_back(ms_between(begin, Clock::now()));
+    REQUIRE(eventually([&] { return prober.last(to) > begin; }));
+    last_answer.values.push_back(ms_between(begin, prober.last(from)));
+  }
+  std::printf("%s: command to last old answer: %s; to its own end: %s; %d upgrades, %d requests failed\n",
+              title.c_str(), last_answer.text().c_str(), command.text().c_str(), rounds, prober.failures());
+  CHECK(prober.failures() == 0);
+}
+
+TEST_CASE_FIXTURE(Scenario, "settle time 0") { measure(*this, "settle 0ms", "version_", {"--settle", "0ms"}); }
+
+TEST_CASE_FIXTURE(Scenario, "explicit ready") { measure(*this, "liveswap_ready()", "ready_", {}); }
+
+TEST_CASE_FIXTURE(Scenario, "defaults") { measure(*this, "settle 100ms (default)", "version_", {}); }
+
+}  // namespace
+}  // namespace scenario

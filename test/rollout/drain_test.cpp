@@ -1,0 +1,87 @@
+#include <doctest/doctest.h>
+
+#include "script.hpp"
+
+using namespace liveswap::rollout;
+
+namespace {
+
+// Worker 1 drains because worker 2 has replaced it.
+Script draining(Settings with = settings(1)) {
+  Script script = Script::booted(with);
+  script.upgrade(7);
+  script.prepared("B");
+  script.ready(2);
+  script.committed();
+  return script;
+}
+
+}  // namespace
+
+TEST_CASE("drain: force comes in steps, and the answer says so") {
+  auto with = settings(1);
+  with.drain_limit = Time{60'000};
+  with.term_grace = Time{2'000};
+  Script script = draining(with);
+  CHECK(script.pass(Time{100'000}) == "+60000 expire 1, +62000 term 1, +64000 kill 1");
+  CHECK(script.next() == -1);
+  CHECK(script.crashed(1) == "answer 7 ok");
+  CHECK(script.answer_text() ==
+        "generation 2 serves in 1 slot; the worker of generation 1 in slot 0 did not drain within its limit "
+        "and was "
+        "ended by force (killed by SIGSEGV)");
+}
+
+TEST_CASE("drain: a worker that leaves at a step is spared the next one") {
+  Script script = draining();
+  CHECK(script.pass(Time{60'000}) == "+60000 expire 1");
+  CHECK(script.returned(1) == "answer 7 ok");
+  CHECK(script.pass(Time{100'000}) == "");
+}
+
+TEST_CASE("drain: a death while draining is no failure of the upgrade, but is told") {
+  Script script = draining();
+  CHECK(script.crashed(1) == "answer 7 ok");
+  CHECK(script.answer_text() ==
+        "generation 2 serves in 1 slot; the worker of generation 1 in slot 0 died while it drained (killed "
+        "by SIGSEGV)");
+}
+
+TEST_CASE("drain: without a limit it is never forced") {
+  auto with = settings(1);
+  with.drain_limit.reset();
+  Script script = Script::booted(with);
+  script.upgrade(7);
+  script.prepared("B");
+  CHECK(script.ready(2) == "drain 1 without limit, commit B");
+  script.committed();
+  CHECK(script.next() == -1);
+  CHECK(script.returned(1) == "answer 7 ok");
+}
+
+TEST_CASE("drain: a limit of nothing forces at once, step by step") {
+  auto with = settings(1);
+  with.drain_limit = Time{0};
+  Script script = draining(with);
+  CHECK(script.pass(Time{5'000}) == "+0 expire 1, +2000 term 1, +4000 kill 1");
+}
+
+TEST_CASE("drain: drains overlap, each with its own limit") {
+  Script script = Script::booted(settings(2));
+  script.upgrade(7);
+  script.prepared("B");
+  script.ready(3);
+  script.pass(Time{1'000});
+  script.ready(4);
+  script.committed();
+  CHECK(script.pass(Time{60'000}) == "+59000 expire 1, +60000 expire 2");
+}
+
+TEST_CASE("drain: being ready, settling or deferring means nothing any more") {
+  Script script = draining();
+  CHECK(script.entered(1) == "");
+  CHECK(script.ready(1) == "");
+  CHECK(script.deferred(1) == "");
+  CHECK(script.pass(Time{59'999}) == "");
+  CHECK(script.pass(Time{1}) == "+1 expire 1");
+}

@@ -1,0 +1,116 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "script.hpp"
+
+using namespace liveswap::rollout;
+
+namespace {
+
+// Lets the only worker die and says how long its slot stays empty.
+long vacancy(Script& script) {
+  script.crashed(script.engine().workers().rbegin()->first);
+  return script.engine().workers().empty() ? script.next() : 0;
+}
+
+void wait_for_respawn(Script& script) {
+  if (const long left = script.next(); script.engine().workers().empty()) script.pass(Time{left});
+}
+
+}  // namespace
+
+TEST_CASE("respawn: the first death is replaced at once, by the committed release") {
+  Script script = Script::booted(settings(2));
+  CHECK(script.crashed(2) == "spawn 3 in 1: A");
+  CHECK(script.engine().slots()[1].restarts == 1);
+  CHECK(script.engine().slots()[0].restarts == 0);
+}
+
+TEST_CASE("respawn: a worker that returns although nobody asked it to is replaced too") {
+  Script script = Script::booted(settings(1));
+  CHECK(script.returned(1) == "spawn 2 in 0: A");
+  CHECK(script.notes().back().kind == NoteKind::spawned);
+}
+
+TEST_CASE("respawn: the wait doubles with every death, up to a cap, a quarter more or less") {
+  auto with = settings(1);
+  with.backoff_min = Time{100};
+  with.backoff_max = Time{1'000};
+  for (with.seed = 1; with.seed < 200; ++with.seed) {
+    Script script = Script::booted(with);
+    CHECK(vacancy(script) == 0);
+    for (const long expected : {100, 200, 400, 800, 1'000, 1'000, 1'000}) {
+      const long wait = vacancy(script);
+      CHECK(wait >= expected * 3 / 4);
+      CHECK(wait <= expected * 5 / 4);
+      CHECK(script.engine().slots_in_backoff(Time{0}).size() == 1);
+      wait_for_respawn(script);
+      CHECK(script.engine().workers().size() == 1);
+    }
+  }
+}
+
+TEST_CASE("respawn: the jitter is spread over its range") {
+  auto with = settings(1);
+  long least = 1'000'000, most = 0;
+  for (with.seed = 1; with.seed < 2'000; ++with.seed) {
+    Script script = Script::booted(with);
+    vacancy(script);
+    const long wait = vacancy(script);
+    least = std::min(least, wait);
+    most = std::max(most, wait);
+  }
+  CHECK(least == 75);
+  CHECK(most == 125);
+}
+
+TEST_CASE("respawn: a worker that has lived long enough starts the count anew") {
+  auto with = settings(1);
+  with.backoff_reset = Time{10'000};
+  Script script = Script::booted(with);
+  vacancy(script);
+  vacancy(script);
+  wait_for_respawn(script);
+  script.ready(script.engine().workers().rbegin()->first);
+  SUBCASE("long enough") {
+    script.pass(Time{10'000});
+    CHECK(vacancy(script) == 0);
+    CHECK(vacancy(script) > 0);
+  }
+  SUBCASE("not quite") {
+    script.pass(Time{9'999});
+    CHECK(vacancy(script) >= 150);
+  }
+}
+
+TEST_CASE("respawn: slots are counted one by one") {
+  Script script = Script::booted(settings(2));
+  script.crashed(1);
+  CHECK(script.crashed(3) == "");
+  CHECK(script.engine().slots_in_backoff(Time{0}) == std::set<unsigned>{0});
+  CHECK(script.crashed(2) == "spawn 4 in 1: A");
+}
+
+TEST_CASE("respawn: a worker that cannot be spawned, or is never ready, is tried again") {
+  Script script = Script::booted(settings(1));
+  script.crashed(1);
+  SUBCASE("not spawned") {
+    CHECK(script.not_spawned(2) == "");
+    CHECK(script.next() >= 75);
+  }
+  SUBCASE("never ready: its slot is empty while it leaves") {
+    script.entered_deferred(2);
+    CHECK(script.pass(Time{30'000}) == "+30000 drain 2 5000, +30000 spawn 3 in 0: A");
+  }
+}
+
+TEST_CASE("respawn: nobody is respawned while no worker more is allowed") {
+  auto with = settings(1);
+  with.surge = {0, false};
+  Script script = Script::booted(with);
+  script.crashed(1);
+  script.entered_deferred(2);
+  CHECK(script.pass(Time{30'000}) == "+30000 drain 2 5000");
+  CHECK(script.crashed(2) == "spawn 3 in 0: A");
+}

@@ -1,0 +1,62 @@
+#include "schedule.hpp"
+
+#include <algorithm>
+#include <ostream>
+
+#include "world.hpp"
+
+namespace liveswap::rollout {
+namespace {
+
+// As long as anything may take: one slot after the other, each as slow as can be, there and back again.
+// Workers without a drain limit leave by themselves within 300.
+Time patience(const Settings& s) {
+  const Time slot = s.ready_limit + std::max(Time{300}, s.drain_limit.value_or(Time{300})) + 4 * s.term_grace;
+  return s.hook_limit + s.probation + s.unsteer + 2 * s.backoff_max + 4 * 8 * slot;
+}
+
+// Runs until `over`, or until nothing happens any more; it must not take longer than that.
+template <typename Over>
+void run(World& world, Time limit, const char* rule, Over over) {
+  const Time end = world.now() + limit;
+  while (!over() && world.step())
+    if (world.now() > end) throw Violation(rule);
+}
+
+void stop(World& world, Dice& dice, Time limit) {
+  using Kind = Request::Kind;
+  world.request({dice.chance(30) ? Kind::die : Kind::stop, Time{0}});
+  if (dice.chance(30)) world.request_at(Time{dice.between(0, 100)}, {Kind::stop, Time{0}});
+  run(world, limit, "a stop ends", [&] { return world.quit(); });
+}
+
+}  // namespace
+
+void play(std::uint64_t seed, std::ostream* trace) {
+  Dice dice(seed);
+  const Plan plan = draw_plan(dice);
+  if (trace) *trace << "seed " << seed << ": forks " << plan.settings.forks << '\n';
+  World world(plan, dice, trace);
+  world.boot();
+  Time last{0};
+  for (const Request& request : plan.requests) {
+    world.request_at(request.at, request);
+    last = request.at;
+  }
+  const Time limit = patience(plan.settings);
+  run(world, last + limit, "everybody gets an answer in bounded time",
+      [&] { return world.quit() || world.requests_done(); });
+  if (!world.quit()) {
+    if (trace) *trace << "    (calm)\n";
+    world.calm_down();
+    run(world, limit, "the world comes to rest", [&] { return world.quit(); });
+  }
+  if (!world.quit()) {
+    world.rules().judge_rest();
+    stop(world, dice, limit);
+  }
+  if (!world.quit()) throw Violation("the master quits");
+  run(world, limit, "after quitting nothing happens", [] { return false; });
+}
+
+}  // namespace liveswap::rollout

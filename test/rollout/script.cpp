@@ -1,0 +1,92 @@
+#include "script.hpp"
+
+#include <stdexcept>
+
+#include "words.hpp"
+
+namespace liveswap::rollout {
+namespace {
+
+const Departure clean{"", "exit status 0", true};
+const Departure crash{"entry", "killed by SIGSEGV", false};
+const Departure unborn{"spawn", "cannot fork: Resource temporarily unavailable", false};
+
+}  // namespace
+
+Settings settings(unsigned forks) {
+  Settings settings;
+  settings.forks = forks;
+  return settings;
+}
+
+Script::Script(const Settings& settings) : engine_(settings) {}
+
+Script Script::booted(const Settings& settings) {
+  Script script(settings);
+  script.boot("A");
+  for (WorkerId worker = 1; worker <= settings.forks; ++worker) script.ready(worker);
+  if (settings.probation > Time{0}) script.pass(settings.probation);
+  script.committed();
+  return script;
+}
+
+std::string Script::boot(const std::string& release) { return say(engine_.boot(now_, release)); }
+std::string Script::upgrade(RequestId request) { return say(engine_.upgrade(now_, request, "b.so")); }
+std::string Script::kill(RequestId request) { return say(engine_.kill(now_, request)); }
+std::string Script::forks(RequestId request, unsigned count) {
+  return say(engine_.forks(now_, request, count));
+}
+std::string Script::stop(RequestId request) { return say(engine_.stop(now_, request, false)); }
+std::string Script::die(RequestId request) { return say(engine_.stop(now_, request, true)); }
+
+std::string Script::prepared(const std::string& release) { return say(engine_.prepared(now_, release)); }
+std::string Script::prepare_failed(const std::string& text) {
+  return say(engine_.prepare_failed(now_, text));
+}
+std::string Script::committed() { return say(engine_.committed(now_)); }
+std::string Script::commit_failed(const std::string& text) { return say(engine_.commit_failed(now_, text)); }
+
+std::string Script::entered(WorkerId worker) { return say(engine_.entered(now_, worker, false)); }
+std::string Script::entered_deferred(WorkerId worker) { return say(engine_.entered(now_, worker, true)); }
+std::string Script::deferred(WorkerId worker) { return say(engine_.deferred(now_, worker)); }
+std::string Script::ready(WorkerId worker) {
+  say(engine_.entered(now_, worker, true));
+  return say(engine_.ready(now_, worker));
+}
+std::string Script::returned(WorkerId worker) { return say(engine_.exited(now_, worker, clean)); }
+std::string Script::crashed(WorkerId worker) { return say(engine_.exited(now_, worker, crash)); }
+std::string Script::not_spawned(WorkerId worker) { return say(engine_.exited(now_, worker, unborn)); }
+
+std::string Script::pass(Time span) {
+  const Time begin = now_;
+  const Time end = now_ + span;
+  std::string said;
+  unsigned ticks = 0;
+  for (auto due = engine_.next_deadline(); due && *due <= end; due = engine_.next_deadline()) {
+    if (*due < now_ || ++ticks > 10'000) throw std::logic_error("the engine asks for ticks without end");
+    now_ = *due;
+    const std::string more = say(engine_.tick(now_), "+" + std::to_string((now_ - begin).count()) + " ");
+    if (!said.empty() && !more.empty()) said += ", ";
+    said += more;
+  }
+  now_ = end;
+  return said;
+}
+
+long Script::next() const {
+  const auto due = engine_.next_deadline();
+  return due ? static_cast<long>((*due - now_).count()) : -1;
+}
+
+std::string Script::say(const Commands& commands, const std::string& prefix) {
+  std::string said;
+  for (const Command& command : commands) {
+    if (const auto* note = std::get_if<Note>(&command)) notes_.push_back(*note);
+    if (aside(command)) continue;
+    if (const auto* answer = std::get_if<Answer>(&command)) answer_text_ = answer->text;
+    said += (said.empty() ? "" : ", ") + prefix + in_words(command);
+  }
+  return said;
+}
+
+}  // namespace liveswap::rollout

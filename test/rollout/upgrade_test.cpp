@@ -1,0 +1,204 @@
+#include <doctest/doctest.h>
+
+#include "script.hpp"
+
+using namespace liveswap::rollout;
+
+TEST_CASE("upgrade: new before old, one slot after the other, and the answer waits for the old workers") {
+  Script script = Script::booted(settings(2));
+  CHECK(script.upgrade(7) == "prepare b.so");
+  CHECK(script.engine().state() == std::string("upgrading"));
+  CHECK(script.prepared("B") == "spawn 3 in 0: B");
+  CHECK(script.ready(3) == "drain 1 60000, spawn 4 in 1: B");
+  CHECK(script.ready(4) == "drain 2 60000, commit B");
+  CHECK(script.engine().release() == "A");
+  CHECK(script.committed() == "");
+  CHECK(script.engine().release() == "B");
+  CHECK(script.engine().generation() == 2);
+  CHECK(script.engine().state() == std::string("running"));
+  CHECK(script.returned(1) == "");
+  CHECK(script.returned(2) == "answer 7 ok");
+  CHECK(script.answer_text() == "generation 2 serves in 2 slots");
+  CHECK(script.next() == -1);
+}
+
+TEST_CASE("upgrade: with nobody left to wait for, the answer comes with the commit") {
+  Script script = Script::booted(settings(1));
+  script.upgrade(7);
+  script.prepared("B");
+  script.ready(2);
+  script.returned(1);
+  CHECK(script.committed() == "answer 7 ok");
+  CHECK(script.answer_text() == "generation 2 serves in 1 slot");
+}
+
+TEST_CASE("upgrade: batch says how many slots have their turn at once") {
+  auto with = settings(4);
+  with.batch = 2;
+  Script script = Script::booted(with);
+  script.upgrade(7);
+  CHECK(script.prepared("B") == "spawn 5 in 0: B, spawn 6 in 1: B");
+  CHECK(script.ready(6) == "drain 2 60000, spawn 7 in 2: B");
+  CHECK(script.ready(5) == "drain 1 60000, spawn 8 in 3: B");
+  CHECK(script.ready(7) == "drain 3 60000");
+  CHECK(script.ready(8) == "drain 4 60000, commit B");
+}
+
+TEST_CASE("upgrade: surge bounds the workers beyond forks, the draining ones included") {
+  auto with = settings(4);
+  SUBCASE("as a number") { with.surge = {1, false}; }
+  SUBCASE("as a per cent of forks, rounded up") { with.surge = {10, true}; }
+  Script script = Script::booted(with);
+  script.upgrade(7);
+  CHECK(script.prepared("B") == "spawn 5 in 0: B");
+  CHECK(script.ready(5) == "drain 1 60000");
+  CHECK(script.notes().back().kind == NoteKind::waiting);
+  CHECK(script.returned(1) == "spawn 6 in 1: B");
+  CHECK(script.ready(6) == "drain 2 60000");
+  CHECK(script.returned(2) == "spawn 7 in 2: B");
+}
+
+TEST_CASE("upgrade: without surge the old worker leaves first") {
+  auto with = settings(2);
+  with.surge = {0, false};
+  Script script = Script::booted(with);
+  script.upgrade(7);
+  CHECK(script.prepared("B") == "drain 1 60000");
+  CHECK(script.returned(1) == "spawn 3 in 0: B");
+  CHECK(script.ready(3) == "drain 2 60000");
+  CHECK(script.returned(2) == "spawn 4 in 1: B");
+  CHECK(script.ready(4) == "commit B");
+  CHECK(script.committed() == "answer 7 ok");
+}
+
+TEST_CASE("upgrade: without zero downtime all workers are ended and replaced at once") {
+  auto with = settings(2);
+  with.zero_downtime = false;
+  Script script = Script::booted(with);
+  script.upgrade(7);
+  SUBCASE("as far as the surge allows") {
+    CHECK(script.prepared("B") == "term 1, spawn 3 in 0: B, term 2, spawn 4 in 1: B");
+    script.ready(3);
+    CHECK(script.ready(4) == "commit B");
+    CHECK(script.committed() == "");
+    CHECK(script.crashed(1) == "");
+    CHECK(script.pass(Time{2'000}) == "+2000 kill 2");
+    CHECK(script.crashed(2) == "answer 7 ok");
+    CHECK(script.answer_text() == "generation 2 serves in 2 slots");
+  }
+  SUBCASE("and goes back in the same way") {
+    script.prepared("B");
+    CHECK(script.ready(3) == "");
+    CHECK(script.crashed(4) == "spawn 5 in 1: A, term 3");
+    CHECK(script.crashed(3) == "spawn 6 in 0: A");
+    CHECK(script.crashed(1) == "");
+    CHECK(script.crashed(2) == "");
+    CHECK(script.ready(5) == "");
+    CHECK(script.ready(6) == "answer 7 reverted");
+  }
+}
+
+TEST_CASE("upgrade: without zero downtime and surge a slot is filled when its worker has gone") {
+  auto with = settings(2);
+  with.zero_downtime = false;
+  with.surge = {0, false};
+  Script script = Script::booted(with);
+  script.upgrade(7);
+  CHECK(script.prepared("B") == "term 1, term 2");
+  CHECK(script.crashed(2) == "spawn 3 in 0: B");
+  CHECK(script.crashed(1) == "spawn 4 in 1: B");
+}
+
+TEST_CASE("upgrade: outside of upgrades a death without zero downtime is replaced as ever") {
+  auto with = settings(1);
+  with.zero_downtime = false;
+  Script script = Script::booted(with);
+  CHECK(script.crashed(1) == "spawn 2 in 0: A");
+}
+
+TEST_CASE("upgrade: probation is the time after the last worker is ready") {
+  auto with = settings(1);
+  with.probation = Time{5'000};
+  Script script = Script::booted(with);
+  script.upgrade(7);
+  script.prepared("B");
+  CHECK(script.ready(2) == "drain 1 60000");
+  CHECK(script.pass(Time{4'999}) == "");
+  CHECK(script.pass(Time{1}) == "+1 commit B");
+}
+
+TEST_CASE("upgrade: one at a time, until it is committed") {
+  Script script = Script::booted(settings(1));
+  script.upgrade(7);
+  CHECK(script.upgrade(8) == "answer 8 refused");
+  CHECK(script.answer_text() == "an upgrade is under way");
+  script.prepared("B");
+  CHECK(script.upgrade(9) == "answer 9 refused");
+  CHECK(script.answer_text() == "an upgrade to B is under way");
+  CHECK(script.forks(10, 5) == "answer 10 refused");
+  script.ready(2);
+  script.committed();
+
+  // The first one's old worker still drains.
+  CHECK(script.upgrade(11) == "prepare b.so");
+  script.prepared("C");
+  script.returned(1);
+  CHECK(script.ready(3) == "drain 2 60000, commit C");
+  script.committed();
+  CHECK(script.returned(2) == "answer 11 ok");
+  CHECK(script.engine().generation() == 3);
+}
+
+TEST_CASE("upgrade: each answer waits for the old workers of its own upgrade") {
+  auto with = settings(1);
+  with.surge = {5, false};
+  Script script = Script::booted(with);
+  script.upgrade(7);
+  script.prepared("B");
+  script.ready(2);
+  script.committed();
+  script.upgrade(8);
+  script.prepared("C");
+  script.ready(3);
+  script.committed();
+  CHECK(script.returned(2) == "answer 8 ok");
+  CHECK(script.returned(1) == "answer 7 ok");
+}
+
+TEST_CASE(
+    "upgrade: a death of an old worker is replaced by the committed release, and its turn comes later") {
+  auto with = settings(2);
+  Script script = Script::booted(with);
+  script.upgrade(7);
+  script.prepared("B");
+  CHECK(script.crashed(2) == "spawn 4 in 1: A");
+  CHECK(script.ready(4) == "");
+  CHECK(script.ready(3) == "drain 1 60000, spawn 5 in 1: B");
+  CHECK(script.ready(5) == "drain 4 60000, commit B");
+}
+
+TEST_CASE("upgrade: a slot whose turn it is gets no second successor when its old worker dies") {
+  Script script = Script::booted(settings(1));
+  script.upgrade(7);
+  script.prepared("B");
+  CHECK(script.crashed(1) == "");
+  CHECK(script.ready(2) == "commit B");
+  CHECK(script.committed() == "answer 7 ok");
+}
+
+TEST_CASE(
+    "upgrade: a release that crashes in a loop can be replaced, and its deaths are not the next one's") {
+  Script script = Script::booted(settings(1));
+  for (WorkerId worker = 1; worker <= 8; ++worker) {
+    script.crashed(worker);
+    if (script.engine().workers().empty()) script.pass(Time{script.next()});
+  }
+  script.crashed(9);
+  CHECK(script.engine().slots_in_backoff(Time{0}).size() == 1);
+  CHECK(script.upgrade(7) == "prepare b.so");
+  CHECK(script.prepared("B") == "spawn 10 in 0: B");
+  CHECK(script.ready(10) == "commit B");
+  CHECK(script.committed() == "answer 7 ok");
+  CHECK(script.next() == -1);
+  CHECK(script.crashed(10) == "spawn 11 in 0: B");
+}

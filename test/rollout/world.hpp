@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <iosfwd>
+#include <map>
+#include <optional>
+#include <queue>
+#include <string>
+#include <vector>
+
+#include "plan.hpp"
+#include "rollout/engine.hpp"
+#include "rules.hpp"
+
+namespace liveswap::rollout {
+
+// A simulated master around an engine: it does what the engine orders, in a virtual time, with workers, hooks
+// and disks that behave as badly as the plan says. Every event is put before the rules.
+class World {
+ public:
+  World(const Plan& plan, Dice& dice, std::ostream* trace);
+  World(const World&) = delete;
+
+  void boot();
+  void request(const Request& request);
+  void request_at(Time at, const Request& request);
+  // The next thing that happens; false when nothing will ever happen again.
+  bool step();
+  // From now on nobody dies of itself and everything that is started works.
+  void calm_down() { calm_ = true; }
+
+  bool quit() const { return rules_.quit(); }
+  bool requests_done() const { return requests_ahead_ == 0 && rules_.all_answered(); }
+  Time now() const { return now_; }
+  const Rules& rules() const { return rules_; }
+
+ private:
+  struct Process {
+    std::string release;
+    Nature nature;
+  };
+  struct Event {
+    Time at;
+    std::uint64_t order;  // random: what happens at the same time happens in any order
+    std::function<void()> happen;
+    bool operator>(const Event& other) const { return at != other.at ? at > other.at : order > other.order; }
+  };
+
+  void later(Time span, std::function<void()> happen);
+  void tell(Cause cause, const char* what, std::uint64_t whom, const std::function<Commands()>& engine);
+  void carry_out(const Commands& commands);
+
+  void obey(const Spawn& spawn);
+  void obey(const Drain& drain);
+  void obey(const Expire&) {}
+  void obey(const Signal& signal);
+  void obey(const Prepare&);
+  void obey(const CancelPrepare&) { ++hook_; }
+  void obey(const Commit& commit);
+  void obey(const Steer&) {}
+  void obey(const CloseSlots&) {}
+  void obey(const Booted&) {}
+  void obey(const Answer&) {}
+  void obey(const Quit&) {}
+  void obey(const Note&) {}
+
+  void enter(WorkerId worker);
+  void defer(WorkerId worker);
+  void say_ready(WorkerId worker);
+  void exit(WorkerId worker, bool clean);
+  void haunt(WorkerId worker);
+  void exit_later(WorkerId worker, const std::optional<Time>& span, bool clean);
+  void end_hook(unsigned hook, bool fails);
+  Character character(const std::string& release);
+
+  Plan plan_;
+  Dice& dice_;
+  std::ostream* trace_;
+  Engine engine_;
+  Rules rules_;
+  Time now_{1'000};
+  bool calm_ = false;
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  std::map<WorkerId, Process> processes_;
+  std::map<std::string, Character> characters_;
+  unsigned hook_ = 0;  // the one whose end is awaited
+  unsigned releases_ = 0;
+  unsigned requests_ahead_ = 0;
+  RequestId last_request_ = 0;
+  std::optional<bool> commit_;  // under way: whether it will succeed
+};
+
+}  // namespace liveswap::rollout
