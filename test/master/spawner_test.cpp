@@ -78,10 +78,12 @@ TEST_CASE("a child begins with default dispositions and an empty mask") {
   ::sigemptyset(&block);
   ::sigaddset(&block, SIGUSR2);
   ::pthread_sigmask(SIG_BLOCK, &block, &mask);
-  const auto finished = run_script({}, "grep -E 'SigBlk|SigIgn' /proc/$$/status");
+  // Built-ins alone: while the shell starts a program it blocks signals itself.
+  const auto finished = run_script(
+      {}, "while read -r name mask; do case $name in SigBlk:|SigIgn:) echo $name $mask;; esac; done </proc/$$/status");
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   ::sigaction(SIGUSR1, &before, nullptr);
-  CHECK(finished.output == "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+  CHECK(finished.output == "SigBlk: 0000000000000000\nSigIgn: 0000000000000000\n");
 }
 
 TEST_CASE("a child has its own process group, directory, environment and limits") {
