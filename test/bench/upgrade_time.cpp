@@ -55,14 +55,20 @@ class Prober {
     to.sin_family = AF_INET;
     to.sin_port = htons(port_);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const std::string request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    const timeval patience{5, 0};
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    const std::string request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
     if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return "";
     if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return "";
     std::string answer;
     char bytes[1024];
-    for (ssize_t n; (n = ::recv(fd.get(), bytes, sizeof bytes, 0)) > 0;) answer.append(bytes, static_cast<size_t>(n));
-    const auto at = answer.find("X-Version: ");
-    return at == std::string::npos ? "" : answer.substr(at + 11, 2);
+    // The body is the version and a newline; the connection would be kept.
+    while (answer.find("\r\n\r\nv") == std::string::npos || answer.back() != '\n') {
+      const ssize_t n = ::recv(fd.get(), bytes, sizeof bytes, 0);
+      if (n <= 0) return "";
+      answer.append(bytes, static_cast<size_t>(n));
+    }
+    return answer.substr(answer.size() - 3, 2);
   }
 
   std::uint16_t port_;
