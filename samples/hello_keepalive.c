@@ -5,6 +5,7 @@
  *   - a connection that is idle during a drain is ended by liveswap_close_idle, which knows when that is
  * safe.
  */
+#define _GNU_SOURCE 1 /* accept4 */
 #include <fcntl.h>
 #include <liveswap_plugin.h>
 #include <stdbool.h>

@@ -9,6 +9,7 @@
  * bounded time, and once the drain descriptor is readable it stops accepting, answers who is already there,
  * and returns 0.
  */
+#define _GNU_SOURCE 1 /* accept4 */
 #include <errno.h>
 #include <liveswap_plugin.h>
 #include <poll.h>

@@ -1,6 +1,7 @@
 /*
  * Hello World for liveswap, version 2: hello_v1.c, which explains it, with another answer.
  */
+#define _GNU_SOURCE 1 /* accept4 */
 #include <errno.h>
 #include <liveswap_plugin.h>
 #include <poll.h>
