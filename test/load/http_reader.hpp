@@ -1,0 +1,42 @@
+#pragma once
+
+#include <optional>
+
+#include "load/answer.hpp"
+
+namespace liveswap::load {
+
+// Answers to HTTP/1.x GET requests, read strictly: a server under test has no excuse. Headers up to 16 KiB,
+// lines end in CRLF, the length comes from Content-Length; chunked bodies and interim (1xx) answers are
+// rejected.
+class HttpReader : public AnswerReader {
+ public:
+  static constexpr std::size_t most_header_bytes = 16 * 1024;
+
+  // Without Content-Length an answer cannot be told from a truncated one: rejected unless `allow_eof_body`,
+  // where the end of the stream ends the body.
+  explicit HttpReader(bool allow_eof_body = false) : allow_eof_body_(allow_eof_body) {}
+
+  void expect(std::string_view request) override;
+  Reading feed(std::string_view bytes) override;
+  Reading end() override;
+  const char* place() const override;
+
+ private:
+  enum class Stage { head, body, body_until_eof, done };
+
+  Reading feed_head(std::string_view& bytes);
+  Reading parse_head();
+  Reading parse_status_line(std::string_view line);
+  Reading parse_header(std::string_view line);
+  Reading enter_header(const std::string& name, std::string_view value);
+  Reading start_body();
+  Reading feed_body(std::string_view bytes);
+
+  bool allow_eof_body_;
+  Stage stage_ = Stage::head;
+  std::string head_;
+  std::optional<std::uint64_t> length_;
+};
+
+}  // namespace liveswap::load

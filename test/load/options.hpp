@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "load/judge.hpp"
+#include "load/outcome.hpp"
+#include "load/target.hpp"
+
+namespace liveswap::load {
+
+// What a run is to do.
+struct Options {
+  Target target;
+  double rate = 0;  // requests a second
+  std::uint64_t requests = std::numeric_limits<std::uint64_t>::max();
+  Time duration{};  // never more than the hard maximum
+  Time timeout{};
+
+  bool keep_alive = false;
+  std::size_t connections = 0;       // kept open, with keep_alive
+  std::size_t most_connections = 0;  // open at once
+  unsigned sources = 0;
+
+  unsigned slow = 0;  // requests in flight beside the rate
+  std::string slow_path;
+  Time slow_timeout{};
+
+  Expectations expectations;
+  bool allow_eof_body = false;
+  bool echo_prefixed = false;
+
+  bool commands_on_stdin = false;
+  Time bucket{};
+  bool show_timeline = false;
+  std::string json;  // file, "-" for standard output, empty for none
+};
+
+// Reads the command line; nothing when help was asked for.
+Result<std::optional<Options>> parse_options(int argc, const char* const* argv);
+
+std::string help_text();
+
+}  // namespace liveswap::load

@@ -1,0 +1,54 @@
+#include "load/outcome.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace liveswap::load {
+namespace {
+
+Outcome outcome_of(int number) {
+  switch (number) {
+    case ECONNREFUSED:
+      return Outcome::refused;
+    case ECONNRESET:
+    case EPIPE:
+      return Outcome::reset;
+    case ETIMEDOUT:
+      return Outcome::timed_out;
+    default:
+      return Outcome::other;
+  }
+}
+
+}  // namespace
+
+const char* name_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::ok:
+      return "ok";
+    case Outcome::refused:
+      return "refused";
+    case Outcome::reset:
+      return "reset";
+    case Outcome::truncated:
+      return "truncated";
+    case Outcome::timed_out:
+      return "timed_out";
+    case Outcome::wrong:
+      return "wrong";
+    case Outcome::other:
+      return "other";
+  }
+  return "?";
+}
+
+Verdict failure(Outcome outcome, std::string reason) { return {outcome, {}, std::move(reason)}; }
+
+Verdict failure_of_errno(const char* operation, int number) {
+  const char* text = ::strerrordesc_np(number);
+  return failure(outcome_of(number), fmt::format("{}: {}", operation, text ? text : "unknown error"));
+}
+
+}  // namespace liveswap::load
