@@ -1,0 +1,161 @@
+#include "cli/arguments.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace liveswap;
+using namespace liveswap::cli;
+using namespace std::chrono_literals;
+using Words = std::vector<std::string>;
+
+namespace {
+
+Arguments parsed(const Words& words, const Environment& environment = {}) {
+  auto arguments = parse_arguments(words, environment);
+  INFO((arguments ? std::string() : arguments.error().text));
+  REQUIRE(arguments.has_value());
+  return *arguments;
+}
+
+std::string error_of(const Words& words, const Environment& environment = {}) {
+  const auto arguments = parse_arguments(words, environment);
+  return arguments ? "no error" : arguments.error().text;
+}
+
+struct Form {
+  Words words;
+  Command command;
+  std::string value;
+};
+
+}  // namespace
+
+TEST_CASE("both forms of each command") {
+  const std::vector<Form> forms{
+      {{"start", "lib.so"}, Command::start, "lib.so"},
+      {{"start"}, Command::start, ""},
+      {{"-s", "lib.so"}, Command::start, "lib.so"},
+      {{"--start", "lib.so"}, Command::start, "lib.so"},
+      {{"--start=lib.so"}, Command::start, "lib.so"},
+      {{"upgrade"}, Command::upgrade, ""},
+      {{"upgrade", "v2.so"}, Command::upgrade, "v2.so"},
+      {{"-u"}, Command::upgrade, ""},
+      {{"-u", "v2.so"}, Command::upgrade, "v2.so"},
+      {{"--upgrade"}, Command::upgrade, ""},
+      {{"--upgrade", "v2.so"}, Command::upgrade, "v2.so"},
+      {{"--upgrade=v2.so"}, Command::upgrade, "v2.so"},
+      {{"message", "hi there"}, Command::message, "hi there"},
+      {{"message", "--", "--hi"}, Command::message, "--hi"},
+      {{"-m", "status"}, Command::message, "status"},
+      {{"--message", "-x"}, Command::message, "-x"},
+      {{"kill"}, Command::kill, ""},
+      {{"-k"}, Command::kill, ""},
+      {{"--kill"}, Command::kill, ""},
+      {{"die"}, Command::die, ""},
+      {{"-d"}, Command::die, ""},
+      {{"--die"}, Command::die, ""},
+      {{"stop"}, Command::stop, ""},
+      {{"status"}, Command::status, ""},
+      {{"forks", "4"}, Command::forks, "4"},
+  };
+  for (const auto& form : forms) {
+    CAPTURE(form.words.front());
+    const auto arguments = parsed(form.words);
+    CHECK(*arguments.command == form.command);
+    CHECK(arguments.value == form.value);
+  }
+}
+
+TEST_CASE("options stand before or after the command") {
+  for (const Words& words : {Words{"-p", "3001", "-u"},
+                             {"-u", "-p", "3001"},
+                             {"-p3001", "upgrade"},
+                             {"upgrade", "--port=3001"},
+                             {"--port", "3001", "upgrade"}}) {
+    const auto arguments = parsed(words);
+    CHECK(*arguments.command == Command::upgrade);
+    CHECK(arguments.where.port == 3001);
+    CHECK(arguments.value.empty());
+  }
+}
+
+TEST_CASE("where a running master is") {
+  const auto arguments =
+      parsed({"kill", "-a", "10.0.0.1", "--timeout", "2s", "--state-dir", "s", "--runtime-dir", "r"});
+  CHECK(arguments.where.port == 3000);
+  CHECK(arguments.where.address == "10.0.0.1");
+  CHECK(arguments.where.timeout == 2s);
+  CHECK(arguments.where.state_dir == "s");
+  CHECK(arguments.where.runtime_dir == "r");
+}
+
+TEST_CASE("the environment has the defaults of the client side") {
+  const Environment environment{"3005", "10.0.0.2", "secret"};
+  auto arguments = parsed({"kill"}, environment);
+  CHECK(arguments.where.port == 3005);
+  CHECK(arguments.where.address == "10.0.0.2");
+  CHECK(arguments.where.token == "secret");
+  CHECK(parsed({"kill", "-p", "3006"}, environment).where.port == 3006);
+  CHECK(parsed({"start"}, environment).settings.empty());
+  CHECK(error_of({"kill"}, {"x", "", ""}).substr(0, 14) == "LIVESWAP_PORT:");
+}
+
+TEST_CASE("switches") {
+  CHECK(parsed({"upgrade", "--detach"}).detach);
+  CHECK(parsed({"upgrade", "--json"}).json);
+  CHECK(parsed({"status", "--json"}).json);
+  CHECK(parsed({"start", "--daemon"}).daemon);
+  CHECK(parsed({"start", "-c", "f.yaml"}).config == "f.yaml");
+  CHECK(parsed({}).help);
+  CHECK(parsed({"-h"}).help);
+  CHECK(parsed({"--version"}).version);
+  CHECK(parsed({"-v"}).version);
+  const auto help = parsed({"start", "--help"});
+  CHECK(help.help);
+  CHECK(help.command == Command::start);
+}
+
+TEST_CASE("settings of start keep their order and their text") {
+  const auto arguments =
+      parsed({"start", "lib.so", "-f", "4", "-z", "--env", "A=1,2", "--env=B=x=y", "-H", "head"});
+  using Settings = std::vector<std::pair<std::string, std::string>>;
+  CHECK(arguments.settings ==
+        Settings{
+            {"forks", "4"}, {"no-zero-downtime", ""}, {"env", "A=1,2"}, {"env", "B=x=y"}, {"head", "head"}});
+}
+
+TEST_CASE("what stands behind -- is the application's") {
+  CHECK(*parsed({"start", "lib.so", "--", "-k", "--", "x"}).application == Words{"-k", "--", "x"});
+  CHECK(parsed({"-s", "lib.so", "--"}).application->empty());
+  CHECK_FALSE(parsed({"start", "lib.so"}).application.has_value());
+}
+
+TEST_CASE("mistakes") {
+  const std::vector<std::pair<Words, std::string>> rows{
+      {{"upgade"}, "unknown command \"upgade\", did you mean \"upgrade\"?"},
+      {{"start", "--frks", "2"}, "unknown option \"--frks\", did you mean --forks?"},
+      {{"start", "--frks=2"}, "unknown option \"--frks\", did you mean --forks?"},
+      {{"start", "--xyzzy"}, "unknown option \"--xyzzy\", see liveswap --help"},
+      {{"kill", "-x"}, "unknown option \"-x\", see liveswap --help"},
+      {{"-k", "-d"}, "found --kill and --die, expected one command"},
+      {{"status", "-k"}, "found --kill and status, expected one command"},
+      {{"-u", "kill"}, "found --upgrade and kill, expected one command"},
+      {{"kill", "-u"}, "found --upgrade and kill, expected one command"},
+      {{"-k", "x"}, "--kill: found \"x\", expected nothing more"},
+      {{"-s", "a.so", "b.so"}, "--start: found \"b.so\", expected nothing more"},
+      {{"status", "x"}, "status: found \"x\", expected nothing more"},
+      {{"start", "a.so", "x"},
+       "start: found \"x\", expected nothing more; arguments for the application stand behind --"},
+      {{"message", "a", "b"}, "message: found \"b\", expected nothing more; quote a text with spaces"},
+      {{"message"}, "message: expected a text"},
+      {{"forks"}, "forks: expected a number of workers"},
+      {{"kill", "--forks", "2"}, "--forks means nothing to kill, only to start"},
+      {{"kill", "--json"}, "--json means nothing to kill, only to upgrade, status"},
+      {{"start", "--timeout", "2s"},
+       "--timeout means nothing to start, only to upgrade, message, kill, die, stop, status, forks"},
+      {{"upgrade", "--json=yes"}, "--json takes no value, found \"yes\""},
+      {{"kill", "-p", "70000"}, "--port: found \"70000\", expected a number from 1 to 65535"},
+      {{"-p", "3001"}, "expected a command: start, upgrade, message, kill, die, stop, status, forks"},
+  };
+  for (const auto& [words, text] : rows) CHECK(error_of(words) == text);
+  CHECK(error_of({"kill", "-p"}).find("missing an argument") != std::string::npos);
+}

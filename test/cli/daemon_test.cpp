@@ -1,0 +1,124 @@
+#include "cli/daemon.hpp"
+
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+using namespace liveswap;
+using namespace liveswap::cli;
+
+namespace {
+
+struct Place {
+  Place() {
+    char name[] = "/tmp/liveswap-test-XXXXXX";
+    path = ::mkdtemp(name);
+    options.log_file = path + "/log";
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  ~Place() { std::filesystem::remove_all(path); }
+
+  std::string log() const {
+    std::ostringstream text;
+    text << std::ifstream(options.log_file).rdbuf();
+    return text.str();
+  }
+
+  std::string path;
+  Options options;
+};
+
+// The child of the test ends here and not in the rest of the tests.
+Detached start(const Options& options, const std::function<Outcome(const Options&)>& run) {
+  auto detached = run_in_background(options, run);
+  if (detached.child) ::_exit(detached.outcome.status);
+  return detached;
+}
+
+int wait_for(pid_t pid) {
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
+}  // namespace
+
+TEST_CASE("the parent returns when the workers are ready, and the master goes on") {
+  Place place;
+  const auto detached = start(place.options, [](const Options& options) {
+    options.on_ready();
+    std::cerr << "in the log, session " << (::getsid(0) == ::getpid()) << std::endl;
+    ::pause();
+    return Outcome{};
+  });
+  CHECK(detached.outcome.status == ok);
+  REQUIRE(detached.pid > 0);
+  CHECK(::kill(detached.pid, 0) == 0);
+  ::kill(detached.pid, SIGTERM);
+  CHECK(WTERMSIG(wait_for(detached.pid)) == SIGTERM);
+}
+
+TEST_CASE("a failure reaches the parent with its status and text") {
+  Place place;
+  const auto detached = start(place.options, [](const Options&) {
+    std::cerr << "said to stderr, session " << (::getsid(0) == ::getpid()) << std::endl;
+    return Outcome{refused, "already running"};
+  });
+  CHECK(detached.outcome.status == refused);
+  CHECK(detached.outcome.text == "already running");
+  CHECK(WEXITSTATUS(wait_for(detached.pid)) == refused);
+  CHECK(place.log() == "said to stderr, session 1\n");
+}
+
+TEST_CASE("a master that crashes before it is ready does not leave the parent waiting") {
+  Place place;
+  const auto detached = start(place.options, [](const Options&) -> Outcome { ::_exit(9); });
+  CHECK(detached.outcome.status == failed);
+  CHECK(detached.outcome.text.find("ended with exit status 9 before its workers were ready") !=
+        std::string::npos);
+
+  const auto killed = start(place.options, [](const Options&) -> Outcome {
+    ::raise(SIGKILL);
+    return {};
+  });
+  CHECK(killed.outcome.status == failed);
+  CHECK(killed.outcome.text.find("was ended by SIGKILL") != std::string::npos);
+  CHECK(killed.outcome.text.find(place.options.log_file) != std::string::npos);
+}
+
+TEST_CASE("a master that is stopped before it is ready does not run") {
+  Place place;
+  const auto detached = start(place.options, [](const Options&) { return Outcome{ok, "stopped"}; });
+  CHECK(detached.outcome.status == failed);
+  wait_for(detached.pid);
+}
+
+TEST_CASE("a log file that cannot be opened is said at once") {
+  Place place;
+  place.options.log_file = place.path + "/none/log";
+  const auto detached = start(place.options, [](const Options&) { return Outcome{}; });
+  CHECK(detached.outcome.status == failed);
+  CHECK(detached.outcome.text.find(place.options.log_file) != std::string::npos);
+  wait_for(detached.pid);
+}
+
+TEST_CASE("the log is in the state directory unless it was named") {
+  Place place;
+  Options options;
+  options.state_dir = place.path + "/state";
+  CHECK(prepare_log(options).status == ok);
+  CHECK(options.log_file == place.path + "/state/log");
+  CHECK(std::filesystem::is_directory(options.state_dir));
+  CHECK(prepare_log(place.options).status == ok);
+  CHECK(place.options.log_file == place.path + "/log");
+}
