@@ -80,7 +80,9 @@ int run_upgrade(const Arguments& arguments) {
   const Outcome outcome = arguments.json ? with_json(arguments)
                           : bar          ? with_bar(arguments)
                                          : with_lines(arguments);
-  if (outcome.status != ok)
+  if (outcome.status == reverted)
+    complain("the upgrade failed, the old code serves: " + outcome.text);
+  else if (outcome.status != ok)
     complain(outcome.text);
   else if (!arguments.json)
     print(outcome.text.empty() ? "done\n" : shown(outcome.text) + "\n");

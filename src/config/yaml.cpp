@@ -145,6 +145,7 @@ constexpr std::array keys{
     Key{"auth", one<&Options::auth, parse_switch>},
     Key{"state-dir", path<&Options::state_dir>},
     Key{"runtime-dir", path<&Options::runtime_dir>},
+    Key{"worker-host", path<&Options::worker_host>},
     Key{"log-file", path<&Options::log_file>},
 };
 

@@ -87,8 +87,9 @@ WorkerPool::Handlers Master::pool_handlers() {
       [this](WorkerId id, std::uint64_t open) {
         const auto it = pending_.find(engine_.request_of(id));
         if (it == pending_.end() || !control_) return;
-        control_->event(it->second.connection,
-                        protocol::event_line("connections", {{"pid", pool_.pid(id)}, {"open", open}}));
+        const protocol::Json members{
+            {"slot", engine_.workers().at(id).slot}, {"pid", pool_.pid(id)}, {"open", open}};
+        control_->event(it->second.connection, protocol::event_line("connections", members));
       },
   };
 }

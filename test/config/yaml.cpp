@@ -53,6 +53,7 @@ TEST_CASE("numbers, words and durations") {
   CHECK(load("working-directory: /srv").working_directory == "/srv");
   CHECK(load("state-dir: /srv/s").state_dir == "/srv/s");
   CHECK(load("runtime-dir: /srv/r").runtime_dir == "/srv/r");
+  CHECK(load("worker-host: /srv/w").worker_host == "/srv/w");
   CHECK(load("log-file: /srv/log").log_file == "/srv/log");
 }
 
