@@ -13,13 +13,15 @@ const Engine::Target* Engine::goal() const {
 }
 
 bool Engine::has_active(unsigned slot) const {
-  return std::any_of(workers_.begin(), workers_.end(),
-                     [&](const auto& entry) { return entry.second.slot == slot && active(entry.second); });
+  const auto& ids = slots_[slot].workers;
+  return std::any_of(ids.begin(), ids.end(), [&](WorkerId id) { return active(workers_.at(id)); });
 }
 
 const Engine::Worker* Engine::find_active(unsigned slot, Generation generation) const {
-  for (const auto& [id, worker] : workers_)
-    if (worker.slot == slot && worker.generation == generation && active(worker)) return &worker;
+  for (const WorkerId id : slots_[slot].workers) {
+    const Worker& worker = workers_.at(id);
+    if (worker.generation == generation && active(worker)) return &worker;
+  }
   return nullptr;
 }
 

@@ -73,6 +73,7 @@ class Engine {
     unsigned deaths = 0;    // in a row, none of which lived for backoff_reset
     std::optional<Time> respawn_at;
     bool turn = false;  // its turn in the roll under way has come
+    std::vector<WorkerId> workers;  // of the slot, the oldest first; so that no question about a slot asks them all
   };
   const std::map<WorkerId, Worker>& workers() const { return workers_; }
   const std::vector<Slot>& slots() const { return slots_; }

@@ -85,8 +85,9 @@ bool Engine::take_turn(Time now, unsigned slot) {
     spawn(now, slot, *goal());
     return true;
   }
-  for (auto& [id, worker] : workers_) {
-    if (worker.slot != slot || !active(worker)) continue;
+  for (const WorkerId id : slots_[slot].workers) {
+    Worker& worker = workers_.at(id);
+    if (!active(worker)) continue;
     if (settings_.zero_downtime)
       dismiss(now, worker);
     else
@@ -106,6 +107,7 @@ void Engine::spawn(Time now, unsigned slot, const Target& target) {
   worker.deadline = now + settings_.ready_limit;
   slots_[slot].respawn_at.reset();
   const auto it = workers_.emplace(worker.id, worker).first;
+  slots_[slot].workers.push_back(worker.id);
   out_.push_back(Spawn{worker.id, slot, target.generation, target.release});
   note(NoteKind::spawned, it->second, now);
 }

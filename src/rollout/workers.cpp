@@ -43,8 +43,9 @@ void Engine::become_ready(Time now, Worker& worker) {
   worker.deadline.reset();
   note(NoteKind::ready, worker, now);
   if (!goal()) return;
-  for (auto& [id, other] : workers_) {
-    if (other.slot != worker.slot || !active(other)) continue;
+  for (const WorkerId id : slots_[worker.slot].workers) {
+    Worker& other = workers_.at(id);
+    if (!active(other)) continue;
     if (other.generation != worker.generation && other.generation != goal()->generation) dismiss(now, other);
   }
 }
@@ -117,6 +118,8 @@ Commands Engine::exited(Time now, WorkerId id, const Departure& departure) {
   const Worker worker = it->second;
   note(NoteKind::gone, worker, now, departure.text);
   workers_.erase(it);
+  auto& of_slot = slots_[worker.slot].workers;
+  of_slot.erase(std::find(of_slot.begin(), of_slot.end(), id));
   bid_farewell(worker, departure);
   if (active(worker)) {
     const std::string stage = worker.was_ready ? "run" : worker.entered ? "start" : departure.stage;
