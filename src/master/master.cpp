@@ -148,7 +148,7 @@ void Master::perform(rollout::Commands commands) {
 
 // What follows from the engine's state rather than from a command: the next deadline, and which slots are served.
 void Master::settle() {
-  listeners_.steer(steered_, engine_.slots_in_backoff(now()));
+  listeners_.steer(steered_, engine_.unserved_slots());
   const auto next = engine_.next_deadline();
   if (!next || outcome_)
     timer_.stop();

@@ -52,10 +52,13 @@ const char* Engine::state() const {
   return upgrade_->phase == Phase::reverting ? "reverting" : "upgrading";
 }
 
-std::set<unsigned> Engine::slots_in_backoff(Time now) const {
+std::set<unsigned> Engine::unserved_slots() const {
   std::set<unsigned> found;
-  for (unsigned slot = 0; slot < forks_; ++slot)
-    if (slots_[slot].respawn_at && *slots_[slot].respawn_at > now && !has_active(slot)) found.insert(slot);
+  for (unsigned slot = 0; slot < forks_; ++slot) {
+    const auto& ids = slots_[slot].workers;
+    const auto serves = [&](WorkerId id) { return workers_.at(id).state == WorkerState::ready; };
+    if (std::none_of(ids.begin(), ids.end(), serves)) found.insert(slot);
+  }
   return found;
 }
 

@@ -85,8 +85,8 @@ class Engine {
   std::optional<std::string> under_way() const;
   // Whose upgrade that worker belongs to, or is sent away by; 0: nobody's.
   RequestId request_of(WorkerId worker) const;
-  // Slots that nobody serves for a while because their workers keep dying.
-  std::set<unsigned> slots_in_backoff(Time now) const;
+  // Slots without a worker that is ready: one that keeps dying, one that is new, one whose old worker had to go first.
+  std::set<unsigned> unserved_slots() const;
 
  private:
   struct Target {

@@ -44,7 +44,7 @@ TEST_CASE("respawn: the wait doubles with every death, up to a cap, a quarter mo
       const long wait = vacancy(script);
       CHECK(wait >= expected * 3 / 4);
       CHECK(wait <= expected * 5 / 4);
-      CHECK(script.engine().slots_in_backoff(Time{0}).size() == 1);
+      CHECK(script.engine().unserved_slots().size() == 1);
       wait_for_respawn(script);
       CHECK(script.engine().workers().size() == 1);
     }
@@ -88,7 +88,7 @@ TEST_CASE("respawn: slots are counted one by one") {
   Script script = Script::booted(settings(2));
   script.crashed(1);
   CHECK(script.crashed(3) == "");
-  CHECK(script.engine().slots_in_backoff(Time{0}) == std::set<unsigned>{0});
+  CHECK(script.engine().unserved_slots() == std::set<unsigned>{0});
   CHECK(script.crashed(2) == "spawn 4 in 1: A");
 }
 

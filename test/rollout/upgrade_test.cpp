@@ -194,7 +194,7 @@ TEST_CASE(
     if (script.engine().workers().empty()) script.pass(Time{script.next()});
   }
   script.crashed(9);
-  CHECK(script.engine().slots_in_backoff(Time{0}).size() == 1);
+  CHECK(script.engine().unserved_slots().size() == 1);
   CHECK(script.upgrade(7) == "prepare b.so");
   CHECK(script.prepared("B") == "spawn 10 in 0: B");
   CHECK(script.ready(10) == "commit B");
