@@ -1,0 +1,123 @@
+// The HEAD file: what a restart runs. It names code that is committed, or the old code.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "support/connection.hpp"
+#include "support/instance.hpp"
+#include "support/nobody.hpp"
+
+namespace scenario {
+namespace {
+
+// A file system of a few pages, full but for what is in it already.
+class TinyDisk {
+ public:
+  explicit TinyDisk(const std::string& path) : path_(path) {
+    mounted_ = ::mount("liveswap-test", path.c_str(), "tmpfs", 0, "size=32k") == 0;
+  }
+  ~TinyDisk() {
+    if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
+  }
+  TinyDisk(const TinyDisk&) = delete;
+  TinyDisk& operator=(const TinyDisk&) = delete;
+
+  bool mounted() const { return mounted_; }
+
+  void fill() const {
+    const auto file = liveswap::UniqueFd::adopt(::creat((path_ + "/filler").c_str(), 0600));
+    const std::string block(4096, 'x');
+    while (::write(file.get(), block.data(), block.size()) > 0) {
+    }
+    REQUIRE(errno == ENOSPC);
+  }
+  void make_room() const { REQUIRE(::unlink((path_ + "/filler").c_str()) == 0); }
+
+ private:
+  std::string path_;
+  bool mounted_ = false;
+};
+
+TEST_CASE_FIXTURE(Scenario, "a start without a target runs what HEAD names") {
+  const auto site = std::make_shared<Site>(*this);
+  const std::string head = dir / "my-head";
+  {
+    Instance app(site, fixture("version_v1"), {"--head", head});
+    CHECK(read_file(head) == fixture("version_v1") + "\n");
+    CHECK(app.upgrade(fixture("version_v2")).status == Exit::ok);
+    CHECK(read_file(head) == fixture("version_v2") + "\n");
+  }
+  Instance again(site, "", {"--head", head});
+  CHECK(again.status()["head"] == fixture("version_v2"));
+  CHECK(contains(http_get(again.address()), "v2"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "HEAD of the state directory is there for the next start") {
+  const auto site = std::make_shared<Site>(*this);
+  { Instance app(site, fixture("version_v2")); }
+  Instance again(site, "");
+  CHECK(contains(http_get(again.address()), "v2"));
+}
+
+void expect_refusal(const Site& site, const std::string& head, const std::string& found) {
+  const auto finished = site.run("start", {"--listen", site.address(), "--head", head});
+  CAPTURE(finished.err);
+  CHECK(finished.status != Exit::ok);
+  CHECK(contains(finished.err, head));
+  CHECK(contains(finished.err, found));
+}
+
+TEST_CASE_FIXTURE(Scenario, "a HEAD that names nothing is refused with what was found") {
+  const Site site(*this);
+  write_file(dir / "empty", "");
+  write_file(dir / "relative", "libapp.so\n");
+  write_file(dir / "lines", "/one.so\n/two.so\n");
+  write_file(dir / "binary", std::string("/a\0b\n", 5));
+  write_file(dir / "long", "/" + std::string(10'000, 'a'));
+  REQUIRE(::mkfifo((dir / "fifo").c_str(), 0600) == 0);
+  expect_refusal(site, dir / "missing", "No such file");
+  expect_refusal(site, dir / "empty", "empty");
+  expect_refusal(site, dir / "relative", "begin with /");
+  expect_refusal(site, dir / "lines", "more than one line");
+  expect_refusal(site, dir / "binary", "NUL");
+  expect_refusal(site, dir / "long", "bytes");
+  expect_refusal(site, dir / "fifo", "FIFO");
+  expect_refusal(site, dir.directory("folder"), "directory");
+}
+
+TEST_CASE_FIXTURE(Scenario, "a HEAD that may not be read") {
+  Site site(*this);
+  const std::string head = dir / "secret";
+  write_file(head, fixture("version_v1") + "\n");
+  REQUIRE(::chmod(head.c_str(), 0) == 0);
+  if (!become_nobody(site)) return;
+  expect_refusal(site, head, "Permission denied");
+}
+
+TEST_CASE_FIXTURE(Scenario, "HEAD on a full disk: the old one stays and the upgrade is reverted") {
+  const auto disk_path = dir.directory("disk");
+  const TinyDisk disk(disk_path);
+  if (!disk.mounted()) {
+    MESSAGE("mounting needs root: left out");
+    return;
+  }
+  const std::string head = disk_path + "/HEAD";
+  Instance app(*this, fixture("version_v1"), {"--head", head});
+  disk.fill();
+  const auto finished = app.upgrade(fixture("version_v2"));
+  CHECK(finished.status == Exit::reverted);
+  CHECK(contains(finished.err, head));
+  CHECK(contains(finished.err, "No space left"));
+  CHECK(read_file(head) == fixture("version_v1") + "\n");
+  CHECK(app.serves(fixture("version_v1")));
+  disk.make_room();
+  CHECK(app.upgrade(fixture("version_v2")).status == Exit::ok);
+  CHECK(read_file(head) == fixture("version_v2") + "\n");
+}
+
+}  // namespace
+}  // namespace scenario

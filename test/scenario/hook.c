@@ -1,0 +1,27 @@
+/* Pre-upgrade plugins, one for each -DHOOK_…: the good one and what goes wrong with others. */
+#include <liveswap_plugin.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+void liveswap_preupgrade(const char* value, liveswap_done done, void* ctx) {
+#if defined HOOK_REPLACE
+  char next[4096];
+  snprintf(next, sizeof next, "%s.next", value);
+  done(ctx, NULL, next);
+#elif defined HOOK_KEEP
+  (void)value;
+  done(ctx, NULL, NULL);
+#elif defined HOOK_REFUSE
+  (void)value;
+  done(ctx, "not on a Friday", NULL);
+#elif defined HOOK_CRASH
+  (void)value, (void)done, (void)ctx;
+  raise(SIGSEGV);
+#elif defined HOOK_HANG
+  (void)value, (void)done, (void)ctx;
+  for (;;) pause();
+#elif defined HOOK_SILENT
+  (void)value, (void)done, (void)ctx;
+#endif
+}

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+
+// Where the build has put things.
+namespace scenario {
+
+std::string liveswap_program();
+std::string load_program();
+
+// "version_v1": test/fixtures/libversion_v1.so
+std::string fixture(const std::string& name);
+
+// "hello_v1"
+std::string sample(const std::string& name);
+
+// "run-command": a pre-upgrade plugin that ships with liveswap.
+std::string shipped_plugin(const std::string& name);
+
+// "report", "hook_crash": the fixtures of the scenarios alone.
+std::string own_fixture(const std::string& name);
+
+// Whether this is a build with a sanitizer: its processes are bigger and slower, and have threads and output
+// of their own.
+bool sanitized();
+
+}  // namespace scenario

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+// What /proc says about processes.
+namespace scenario::proc {
+
+// A zombie does not run any more.
+bool runs(pid_t pid);
+
+// Direct children, and all that descend from it. Zombies count.
+std::vector<pid_t> children(pid_t pid);
+std::vector<pid_t> descendants(pid_t pid);
+
+// A number of /proc/PID/status, such as "VmRSS" (KiB) or "voluntary_ctxt_switches"; -1 when there is none.
+long status_number(pid_t pid, const std::string& name);
+
+// Descriptors and what they are, as the links say: "socket:[123]", "pipe:[4]", "/dev/null".
+std::map<int, std::string> descriptors(pid_t pid);
+
+// "NAME=value" each.
+std::vector<std::string> environment(pid_t pid);
+
+std::vector<std::string> arguments(pid_t pid);
+
+std::string working_directory(pid_t pid);
+
+std::size_t threads(pid_t pid);
+
+}  // namespace scenario::proc
