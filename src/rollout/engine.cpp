@@ -17,6 +17,12 @@ bool Engine::has_active(unsigned slot) const {
   return std::any_of(ids.begin(), ids.end(), [&](WorkerId id) { return active(workers_.at(id)); });
 }
 
+bool Engine::served(unsigned slot) const {
+  const auto& ids = slots_[slot].workers;
+  return std::any_of(ids.begin(), ids.end(),
+                     [&](WorkerId id) { return workers_.at(id).state == WorkerState::ready; });
+}
+
 const Engine::Worker* Engine::find_active(unsigned slot, Generation generation) const {
   for (const WorkerId id : slots_[slot].workers) {
     const Worker& worker = workers_.at(id);
@@ -54,11 +60,8 @@ const char* Engine::state() const {
 
 std::set<unsigned> Engine::unserved_slots() const {
   std::set<unsigned> found;
-  for (unsigned slot = 0; slot < forks_; ++slot) {
-    const auto& ids = slots_[slot].workers;
-    const auto serves = [&](WorkerId id) { return workers_.at(id).state == WorkerState::ready; };
-    if (std::none_of(ids.begin(), ids.end(), serves)) found.insert(slot);
-  }
+  for (unsigned slot = 0; slot < forks_; ++slot)
+    if (!served(slot)) found.insert(slot);
   return found;
 }
 

@@ -35,7 +35,7 @@ class Engine {
   Commands upgrade(Time now, RequestId request, const std::string& path);
   Commands kill(Time now, RequestId request);
   Commands forks(Time now, RequestId request, unsigned count);
-  // Drain all and quit; `at_once`, or a second call: by force.
+  // Drain all and quit; `at_once`: by force, also when a drain is under way.
   Commands stop(Time now, RequestId request, bool at_once);
 
   // What became of commands.
@@ -48,6 +48,8 @@ class Engine {
   Commands entered(Time now, WorkerId worker, bool deferred);
   Commands deferred(Time now, WorkerId worker);
   Commands ready(Time now, WorkerId worker);
+  // liveswap_main has returned though nobody had asked for it; the process itself may take its time to end.
+  Commands returned(Time now, WorkerId worker, const std::string& text);
   Commands exited(Time now, WorkerId worker, const Departure& departure);
 
   // Time has passed. When the next call is due; nothing when no deadline is near: then only events matter.
@@ -64,6 +66,7 @@ class Engine {
     Time spawned{0};
     bool entered = false;
     bool was_ready = false;
+    bool failed = false;  // has been counted as dead, and is on its way out
     std::optional<Time> deadline;   // starting: of readiness; draining: of the next step
     std::optional<Time> settle_at;  // starting: ready by then if nothing happens
     DrainStep step = DrainStep::asked;
@@ -106,6 +109,7 @@ class Engine {
   struct Farewell {
     Answer answer;
     std::set<WorkerId> workers;
+    unsigned told = 0;  // fates in the text
   };
   // `kill` or `forks` under way.
   struct Errand {
@@ -132,6 +136,7 @@ class Engine {
   bool take_turn(Time now, unsigned slot);
   void spawn(Time now, unsigned slot, const Target& target);
   std::optional<Target> target_for_empty(unsigned slot) const;
+  bool needs_stopgap(unsigned slot) const;
 
   // upgrade.cpp: an upgrade's phases
   void advance_upgrade(Time now);
@@ -150,13 +155,16 @@ class Engine {
   void died(Time now, const Worker& worker, const std::string& reason);
   void schedule_respawn(Time now, Slot& slot, Time lived);
   void worker_deadline(Time now, Worker& worker);
+  void tell_fate(Farewell& farewell, const Worker& worker, const Departure& departure);
   void bid_farewell(const Worker& worker, const Departure& departure);
 
   // requests.cpp
   void advance_errand(Time now);
   void advance_shrink(Time now, bool due);
   void fail_errand(Time now, Verdict verdict, const std::string& text);
+  void abandon_errand(const std::string& why);
   void end_errand();
+  void close_slots();
   void begin_stop(bool at_once, bool ok, const std::string& text);
 
   // notes.cpp
@@ -169,6 +177,7 @@ class Engine {
   bool on_goal(unsigned slot) const;
   bool all_on_goal() const;
   bool has_active(unsigned slot) const;
+  bool served(unsigned slot) const;
   const Worker* find_active(unsigned slot, Generation generation) const;
   unsigned surge() const;
   bool may_spawn() const;

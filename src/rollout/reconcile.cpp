@@ -49,9 +49,19 @@ std::optional<Engine::Target> Engine::target_for_empty(unsigned slot) const {
 
 void Engine::fill_empty_slots(Time now) {
   for (unsigned slot = 0; slot < forks_; ++slot) {
-    if (has_active(slot) || slots_[slot].respawn_at || !may_spawn()) continue;
-    if (const auto target = target_for_empty(slot)) spawn(now, slot, *target);
+    if (slots_[slot].respawn_at || !may_spawn()) continue;
+    if (needs_stopgap(slot))
+      spawn(now, slot, *committed_);
+    else if (const auto target = has_active(slot) ? std::nullopt : target_for_empty(slot))
+      spawn(now, slot, *target);
   }
+}
+
+// The old worker died while its successor still starts, which may take long: nobody serves the slot meanwhile. Not
+// for code that keeps dying.
+bool Engine::needs_stopgap(unsigned slot) const {
+  return settings_.zero_downtime && surge() > 0 && rolling() && committed_ && has_active(slot) && !served(slot) &&
+         !find_active(slot, committed_->generation) && slots_[slot].deaths <= 1;
 }
 
 // Gives turns to slots that are not on the goal: `batch` of them may be under way at once. Without zero downtime

@@ -39,10 +39,11 @@ Commands Engine::upgrade(Time now, RequestId request, const std::string& path) {
 
 // Kills whatever lives. An upgrade that is under way has failed by that; its slots respawn the committed release.
 Commands Engine::kill(Time now, RequestId request) {
-  if (stopping_ || !committed_ || errand_) {
+  if (stopping_ || !committed_ || (errand_ && errand_->kind == Errand::Kind::kill)) {
     out_.push_back(Answer{request, Verdict::refused, *under_way()});
     return done(now);
   }
+  if (errand_) abandon_errand("all workers were killed on request");
   if (upgrade_) {
     if (upgrade_->phase == Phase::preparing) out_.push_back(CancelPrepare{});
     if (upgrade_->phase != Phase::reverting) fail_upgrade(now, "all workers were killed on request");
@@ -105,11 +106,15 @@ void Engine::advance_shrink(Time now, bool due) {
   const bool left = std::any_of(workers_.begin(), workers_.end(),
                                 [&](const auto& entry) { return entry.second.slot >= forks_; });
   if (errand_->deadline || left) return;
-  slots_.resize(forks_);
-  out_.push_back(CloseSlots{forks_});
+  close_slots();
   if (errand_->verdict == Verdict::ok)
     errand_->text = std::to_string(forks_) + (forks_ == 1 ? " worker is left" : " workers are left");
   end_errand();
+}
+
+void Engine::close_slots() {
+  slots_.resize(forks_);
+  out_.push_back(CloseSlots{forks_});
 }
 
 // New slots that do not come up are given up again.
@@ -127,13 +132,21 @@ void Engine::fail_errand(Time now, Verdict verdict, const std::string& text) {
   if (settings_.unsteer == Time{0}) advance_shrink(now, true);
 }
 
+void Engine::abandon_errand(const std::string& why) {
+  errand_->verdict = Verdict::failed;
+  errand_->text = why;
+  end_errand();
+}
+
 void Engine::end_errand() {
+  // A kill may have overtaken a change of forks, and left its slots behind.
+  if (errand_->kind == Errand::Kind::kill && slots_.size() > forks_ && workers_.size() == forks_) close_slots();
   out_.push_back(Answer{errand_->request, errand_->verdict, errand_->text});
   errand_.reset();
 }
 
 Commands Engine::stop(Time now, RequestId request, bool at_once) {
-  begin_stop(at_once || stopping_.has_value(), true, "");
+  begin_stop(at_once, true, "");
   stopping_->requests.push_back(request);
   return done(now);
 }
@@ -143,14 +156,10 @@ void Engine::begin_stop(bool at_once, bool ok, const std::string& text) {
   const std::string why = "the master was told to stop";
   if (upgrade_) {
     if (upgrade_->phase == Phase::preparing) out_.push_back(CancelPrepare{});
-    out_.push_back(Answer{upgrade_->request, committed_ ? Verdict::reverted : Verdict::failed, why});
+    out_.push_back(Answer{upgrade_->request, Verdict::failed, why});
     upgrade_.reset();
   }
-  if (errand_) {
-    errand_->verdict = Verdict::failed;
-    errand_->text = why;
-    end_errand();
-  }
+  if (errand_) abandon_errand(why);
   if (!stopping_) stopping_ = Stopping{at_once, ok, text, {}};
   stopping_->at_once |= at_once;
   for (Slot& slot : slots_) slot.respawn_at.reset();

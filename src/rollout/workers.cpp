@@ -106,10 +106,21 @@ void Engine::worker_deadline(Time now, Worker& worker) {
     become_ready(now, worker);
   } else if (worker.state == WorkerState::starting && worker.deadline && *worker.deadline <= now) {
     const Worker before = worker;
+    worker.failed = true;
     dismiss(now, worker);
     died(now, before,
          "stage ready: it was not ready within " + std::to_string(settings_.ready_limit.count()) + " ms");
   }
+}
+
+Commands Engine::returned(Time now, WorkerId id, const std::string& text) {
+  const auto it = workers_.find(id);
+  if (it == workers_.end() || !active(it->second)) return done(now);
+  const Worker before = it->second;
+  it->second.failed = true;
+  drain(now, it->second, std::min(settings_.drain_limit.value_or(unproven_drain_limit), unproven_drain_limit));
+  died(now, before, std::string(before.was_ready ? "stage run: " : "stage start: ") + text);
+  return done(now);
 }
 
 Commands Engine::exited(Time now, WorkerId id, const Departure& departure) {
@@ -166,15 +177,26 @@ void Engine::bid_farewell(const Worker& worker, const Departure& departure) {
                                [&](const Farewell& farewell) { return farewell.workers.count(worker.id) > 0; });
   if (it == farewells_.end()) return;
   it->workers.erase(worker.id);
-  const std::string who = "; the worker of generation " + std::to_string(worker.generation) + " in slot " +
-                          std::to_string(worker.slot);
-  if (active(worker) || (worker.step == DrainStep::asked && !departure.clean))
-    it->answer.text += who + " died while it drained (" + departure.text + ")";
-  else if (worker.was_ready && worker.step > DrainStep::asked && settings_.zero_downtime)
-    it->answer.text += who + " did not drain within its limit and was ended by force (" + departure.text + ")";
+  if (!worker.failed) tell_fate(*it, worker, departure);
   if (!it->workers.empty()) return;
   out_.push_back(it->answer);
   farewells_.erase(it);
+}
+
+// What became of a worker that did not leave as it should; of the first few, since the answer is one line.
+void Engine::tell_fate(Farewell& farewell, const Worker& worker, const Departure& departure) {
+  constexpr unsigned told_at_most = 8;
+  std::string fate;
+  const std::string who = "; the worker of generation " + std::to_string(worker.generation) + " in slot " +
+                          std::to_string(worker.slot);
+  if (active(worker) || (worker.step == DrainStep::asked && !departure.clean))
+    fate = who + " died while it drained (" + departure.text + ")";
+  else if (worker.was_ready && worker.step > DrainStep::asked && settings_.zero_downtime)
+    fate = who + " did not drain within its limit and was ended by force (" + departure.text + ")";
+  if (fate.empty()) return;
+  ++farewell.told;
+  if (farewell.told <= told_at_most) farewell.answer.text += fate;
+  if (farewell.told == told_at_most + 1) farewell.answer.text += "; and others";
 }
 
 }  // namespace liveswap::rollout

@@ -30,8 +30,9 @@ void Rules::order(const Spawn& spawn) {
   for (const auto& [id, worker] : workers_) {
     if (worker.slot != spawn.slot || worker.told) continue;
     demand(worker.generation != spawn.generation, "a slot has one worker of a generation");
-    demand(spawn.generation != engine_.generation() || worker.generation <= failed_,
-           "the committed release takes the place of nobody but failed ones");
+    const bool starts = engine_.workers().at(id).state == WorkerState::starting;
+    demand(spawn.generation != engine_.generation() || worker.generation <= failed_ || starts,
+           "the committed release takes the place of failed ones, or stands in for one that starts");
     demand(settings_.zero_downtime && surge(engine_.fork_count()) > 0,
            "the old leaves first where that is asked for");
   }

@@ -36,6 +36,10 @@ std::string Script::kill(RequestId request) { return say(engine_.kill(now_, requ
 std::string Script::forks(RequestId request, unsigned count) {
   return say(engine_.forks(now_, request, count));
 }
+std::string Script::gave_up(WorkerId worker) {
+  engine_.entered(now_, worker, true);
+  return say(engine_.returned(now_, worker, "liveswap_main returned 0"));
+}
 std::string Script::stop(RequestId request) { return say(engine_.stop(now_, request, false)); }
 std::string Script::die(RequestId request) { return say(engine_.stop(now_, request, true)); }
 

@@ -26,6 +26,7 @@ class Script {
   std::string upgrade(RequestId request);  // to a file whose preparation the script decides
   std::string kill(RequestId request);
   std::string forks(RequestId request, unsigned count);
+  std::string gave_up(WorkerId worker);  // liveswap_main returned, nobody had asked
   std::string stop(RequestId request);
   std::string die(RequestId request);
 

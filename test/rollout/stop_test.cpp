@@ -23,12 +23,13 @@ TEST_CASE("stop: its drains have their limits") {
   CHECK(script.pass(Time{100'000}) == "+60000 expire 1, +62000 term 1, +64000 kill 1");
 }
 
-TEST_CASE("stop: a second one is by force, and both are answered") {
+TEST_CASE("stop: a second one changes nothing, a die ends it by force, and all are answered") {
   Script script = Script::booted(settings(1));
   script.stop(7);
-  CHECK(script.stop(8) == "term 1");
+  CHECK(script.stop(8) == "");
+  CHECK(script.die(9) == "term 1");
   CHECK(script.pass(Time{10'000}) == "+2000 kill 1");
-  CHECK(script.crashed(1) == "answer 7 ok, answer 8 ok, quit");
+  CHECK(script.crashed(1) == "answer 7 ok, answer 8 ok, answer 9 ok, quit");
 }
 
 TEST_CASE("die: by force from the start") {
@@ -41,10 +42,10 @@ TEST_CASE("die: by force from the start") {
 TEST_CASE("stop: ends an upgrade, whoever asked learns it") {
   Script script = Script::booted(settings(1));
   script.upgrade(7);
-  SUBCASE("in its preparation") { CHECK(script.stop(8) == "cancel, answer 7 reverted, drain 1 60000"); }
+  SUBCASE("in its preparation") { CHECK(script.stop(8) == "cancel, answer 7 failed, drain 1 60000"); }
   SUBCASE("in its roll: who has not entered holds nothing") {
     script.prepared("B");
-    CHECK(script.stop(8) == "answer 7 reverted, drain 1 60000, kill 2");
+    CHECK(script.stop(8) == "answer 7 failed, drain 1 60000, kill 2");
     script.crashed(2);
   }
   CHECK(script.answer_text() == "the master was told to stop");

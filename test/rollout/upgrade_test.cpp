@@ -177,13 +177,29 @@ TEST_CASE(
   CHECK(script.ready(5) == "drain 4 60000, commit B");
 }
 
-TEST_CASE("upgrade: a slot whose turn it is gets no second successor when its old worker dies") {
+TEST_CASE("upgrade: a slot whose old worker dies before its successor is ready is not left without one") {
   Script script = Script::booted(settings(1));
   script.upgrade(7);
   script.prepared("B");
-  CHECK(script.crashed(1) == "");
-  CHECK(script.ready(2) == "commit B");
-  CHECK(script.committed() == "answer 7 ok");
+  CHECK(script.crashed(1) == "spawn 3 in 0: A");
+  CHECK(script.ready(3) == "");
+  CHECK(script.ready(2) == "drain 3 60000, commit B");
+  CHECK(script.committed() == "");
+  CHECK(script.returned(3) == "answer 7 ok");
+}
+
+TEST_CASE("upgrade: a release that returns at once is no success, however long its process takes to end") {
+  Script script = Script::booted(settings(1));
+  script.upgrade(7);
+  script.prepared("B");
+  CHECK(script.gave_up(2) == "drain 2 5000");
+  CHECK(script.crashed(2) == "answer 7 reverted");
+  CHECK(script.engine().release() == "A");
+}
+
+TEST_CASE("respawn: a worker that returned is replaced before its process has ended") {
+  Script script = Script::booted(settings(1));
+  CHECK(script.gave_up(1) == "drain 1 5000, spawn 2 in 0: A");
 }
 
 TEST_CASE(
