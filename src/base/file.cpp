@@ -37,13 +37,6 @@ Result<void> write_all(int fd, std::string_view content, const std::string& path
   return {};
 }
 
-Result<void> sync_directory(const std::string& path) {
-  const auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) return os_fail("open directory", path, errno);
-  if (::fsync(fd.get()) != 0) return os_fail("sync directory", path, errno);
-  return {};
-}
-
 }  // namespace
 
 Result<std::string> read_small_file(const std::string& path, std::size_t limit) {
@@ -67,7 +60,11 @@ Result<std::string> read_small_file(const std::string& path, std::size_t limit) 
 }
 
 Result<void> replace_file(const std::string& path, std::string_view content, unsigned mode) {
-  const std::string directory = std::filesystem::path(path).parent_path().string();
+  const auto above = std::filesystem::path(path).parent_path().string();
+  // Opened first: once the file has been renamed there is no way back, and nothing may fail any more.
+  const auto directory =
+      UniqueFd::adopt(::open(above.empty() ? "." : above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return os_fail("open directory", above, errno);
   std::string temporary = path + ".XXXXXX";
   const auto fd = UniqueFd::adopt(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!fd) return os_fail("make a file beside", path, errno);
@@ -78,16 +75,18 @@ Result<void> replace_file(const std::string& path, std::string_view content, uns
   if (::fchmod(fd.get(), mode) != 0) return give_up(os_error("set the mode of", temporary, errno));
   if (auto written = write_all(fd.get(), content, temporary); !written) return give_up(written.error());
   if (::rename(temporary.c_str(), path.c_str()) != 0) return give_up(os_error("replace", path, errno));
-  return sync_directory(directory.empty() ? "." : directory);
+  // If this fails the new file is in place all the same, and so is the old one's absence: not a failure to replace.
+  ::fsync(directory.get());
+  return {};
 }
 
-Result<void> ensure_private_directory(const std::string& path, unsigned mode) {
-  std::error_code above;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), above);
-  if (::mkdir(path.c_str(), mode) == 0) {
-    if (::chmod(path.c_str(), mode) != 0) return os_fail("set the mode of", path, errno);
-    return {};
+Result<void> ensure_private_directory(const std::string& path, unsigned forbidden) {
+  std::filesystem::path above;
+  for (const auto& part : std::filesystem::path(path).parent_path()) {
+    above /= part;
+    ::mkdir(above.c_str(), 0755);  // with a mode of its own: the umask may be 0
   }
+  if (::mkdir(path.c_str(), 0700) == 0) return {};
   if (errno != EEXIST) return os_fail("make directory", path, errno);
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return os_fail("look at", path, errno);
@@ -95,9 +94,9 @@ Result<void> ensure_private_directory(const std::string& path, unsigned mode) {
   if (info.st_uid != ::geteuid() && info.st_uid != 0)
     return fail(fmt::format("directory {} belongs to user {}, expected {}: remove it or choose another", path, info.st_uid,
                             ::geteuid()));
-  if (info.st_mode & 022)
-    return fail(fmt::format("directory {} has mode {:04o}, others may write to it: expected {:04o}", path,
-                            info.st_mode & 07777, mode));
+  if (info.st_mode & forbidden)
+    return fail(fmt::format("directory {} has mode {:04o}, which lets others in: expected 0700", path,
+                            info.st_mode & 07777));
   return {};
 }
 

@@ -17,9 +17,9 @@ Result<std::string> read_small_file(const std::string& path, std::size_t limit);
 // block on the disk.
 Result<void> replace_file(const std::string& path, std::string_view content, unsigned mode);
 
-// Makes a directory (and those above it, mode 0755 less the umask) with exactly `mode`, or checks that what is there
-// is a directory, owned by this user (or root), that nobody else may write to. Symbolic links at the last component are refused.
-Result<void> ensure_private_directory(const std::string& path, unsigned mode);
+// Makes a directory with mode 0700 (and those above it with 0755), or checks that what is there is a directory, owned
+// by this user or root, with none of the permissions in `forbidden`. A symbolic link as last component is refused.
+Result<void> ensure_private_directory(const std::string& path, unsigned forbidden);
 
 // `path`, made absolute from `base` when it is relative, without "." and empty components. ".." stays: a
 // component before it may be a link.

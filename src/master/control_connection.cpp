@@ -69,8 +69,7 @@ void ControlConnection::take_lines() {
     }
     busy_ = true;
     uv_read_stop(stream_);
-    // One that is too long is given as an empty one, which is no command either.
-    handlers_.line(line.value_or(""));
+    handlers_.line(line);
   }
   taking_ = false;
 }
@@ -106,7 +105,7 @@ void ControlConnection::cut() {
 }
 
 void ControlConnection::write(const std::string& line) {
-  if (stream_->write_queue_size + line.size() > backlog_limit) {
+  if (stream_->write_queue_size > backlog_limit) {
     cut();
     return;
   }

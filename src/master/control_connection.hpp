@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "protocol/line_buffer.hpp"
@@ -17,7 +18,7 @@ using ConnectionId = std::uint64_t;
 class ControlConnection {
  public:
   struct Handlers {
-    std::function<void(const std::string& line)> line;
+    std::function<void(const std::optional<std::string>& line)> line;  // nothing: one that is too long
     std::function<void()> closed;  // the last call; may destroy the object
   };
 

@@ -58,7 +58,9 @@ Result<UniqueFd> listen_tcp_door(const std::string& address, std::uint16_t port)
   const std::string object = fmt::format("the control port {}:{}", address, port);
   const auto where = resolve({config::Address::Kind::tcp, address, port, ""});
   if (!where) return tl::unexpected<Error>(where.error());
-  return listen_tcp(*where, false, backlog, object);
+  auto fd = listen_tcp(*where, false, backlog, object);
+  if (!fd) return fail(fd.error().text + "; `--port` chooses another");
+  return fd;
 }
 
 }  // namespace
@@ -75,7 +77,7 @@ ControlServer::ControlServer(uv_loop_t& loop, Settings settings, OnCommand on_co
 Result<std::unique_ptr<ControlServer>> ControlServer::open(uv_loop_t& loop, Settings settings, OnCommand on_command) {
   std::unique_ptr<ControlServer> server(new ControlServer(loop, std::move(settings), std::move(on_command)));
   const auto& instance = server->settings_.instance;
-  if (auto made = ensure_private_directory(instance.runtime_dir, 0700); !made)
+  if (auto made = ensure_private_directory(instance.runtime_dir, 0077); !made)
     return tl::unexpected<Error>(made.error());
   auto tcp = listen_tcp_door(server->settings_.address, instance.port);
   if (!tcp) return tl::unexpected<Error>(tcp.error());
@@ -140,7 +142,7 @@ void ControlServer::accept(Door& door) {
   const ConnectionId id = ++last_id_;
   connections_[id] = std::make_unique<ControlConnection>(
       stream.handle, door.local, stream.deleter,
-      ControlConnection::Handlers{[this, id](const std::string& line) { on_line(id, line); },
+      ControlConnection::Handlers{[this, id](const std::optional<std::string>& line) { on_line(id, line); },
                                   [this, id] { connections_.erase(id); }});
 }
 
@@ -153,16 +155,16 @@ bool ControlServer::permitted(bool local, const protocol::Command& command) cons
   return local || settings_.token.empty() || equal_in_constant_time(command.token, settings_.token);
 }
 
-void ControlServer::on_line(ConnectionId id, const std::string& line) {
+void ControlServer::on_line(ConnectionId id, const std::optional<std::string>& line) {
   ControlConnection& connection = *find(id);
-  const auto command = protocol::parse_command(line);
+  const auto command = line ? protocol::parse_command(*line)
+                            : fail(fmt::format("a line of more than {} bytes, expected a command", protocol::line_limit));
   if (!command) {
     connection.refuse(protocol::error_line("", protocol::Refusal::usage, command.error().text));
   } else if (!permitted(connection.local(), *command)) {
     log::warning("a {} command with no valid token was refused on TCP", protocol::word(command->verb));
     connection.refuse(protocol::error_line(protocol::word(command->verb), protocol::Refusal::refused,
-                                           "the command has no valid token; it is in " +
-                                               settings_.instance.token_path()));
+                                           "the command has no valid token"));
   } else {
     on_command_(id, *command);
   }

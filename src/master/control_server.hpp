@@ -44,7 +44,7 @@ class ControlServer {
   void accept(Door& door);
   bool make_room(bool local);
   bool permitted(bool local, const protocol::Command& command) const;
-  void on_line(ConnectionId id, const std::string& line);
+  void on_line(ConnectionId id, const std::optional<std::string>& line);
   ControlConnection* find(ConnectionId id);
 
   uv_loop_t& loop_;

@@ -6,10 +6,16 @@
 #include "base/log.hpp"
 
 namespace liveswap::master {
+namespace {
+
+// A path, or a reason that goes to a log, a terminal and an answer.
+constexpr std::size_t text_limit = 4096;
+
+}  // namespace
 
 Result<std::unique_ptr<Hook>> Hook::start(uv_loop_t& loop, SpawnRequest base, const std::string& plugin,
                                           const std::string& value, Done done, std::function<void()> gone) {
-  std::unique_ptr<Hook> hook(new Hook(plugin, value));
+  std::unique_ptr<Hook> hook(new Hook(plugin));
   hook->done_ = std::move(done);
   hook->gone_ = std::move(gone);
   base.arguments = {"liveswap-worker", "--hook", plugin, value};
@@ -39,16 +45,20 @@ void Hook::on_frame(const Frame& frame) {
   if (answered_ || (frame.kind != LIVESWAP_HOOK_DONE && frame.kind != LIVESWAP_FAILED)) return;
   answered_ = true;
   failed_ = frame.kind == LIVESWAP_FAILED || frame.value != 0;
-  text_ = frame.text;
+  text_ = frame.text.substr(0, text_limit);
+  loaded_ = frame.kind == LIVESWAP_HOOK_DONE;
+  // It has said what it had to say; a plugin that does not return holds nobody up.
+  process_->signal(SIGKILL);
 }
 
 Result<std::string> Hook::result(const Ending& ending) const {
   const std::string who = fmt::format("the pre-upgrade plugin {} ", plugin_);
   if (!answered_) return fail(who + "ended without an answer: " + ending.text);
+  if (!loaded_) return fail(who + "cannot be used: " + text_);
   if (failed_) return fail(who + "refused: " + text_);
   if (text_.find('\0') != std::string::npos || text_.find('\n') != std::string::npos)
     return fail(who + "gave a path with a line break or NUL in it");
-  return text_.empty() ? value_ : text_;
+  return text_;
 }
 
 }  // namespace liveswap::master

@@ -13,7 +13,7 @@ namespace liveswap::master {
 // hangs harms nobody.
 class Hook {
  public:
-  // The path to upgrade to, or why there shall be no upgrade.
+  // The path to upgrade to, "" for the one asked for; or why there shall be no upgrade.
   using Done = std::function<void(Result<std::string>)>;
 
   // `done` is called once, when the process has been reaped; not after cancel().
@@ -23,15 +23,15 @@ class Hook {
   void cancel();
 
  private:
-  Hook(std::string plugin, std::string value) : plugin_(std::move(plugin)), value_(std::move(value)) {}
+  explicit Hook(std::string plugin) : plugin_(std::move(plugin)) {}
   void on_frame(const Frame& frame);
   Result<std::string> result(const Ending& ending) const;
 
   std::string plugin_;
-  std::string value_;
   Done done_;
   std::function<void()> gone_;
   bool answered_ = false;
+  bool loaded_ = false;
   bool failed_ = false;
   std::string text_;
   std::unique_ptr<WorkerProcess> process_;

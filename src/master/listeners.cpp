@@ -1,6 +1,8 @@
 #include "master/listeners.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -34,7 +36,7 @@ Result<Listeners::Set> Listeners::open_set(const Listener& wanted, ListenMode mo
   const auto address = config::parse_address(wanted.address);
   if (!address) return tl::unexpected<Error>(address.error());
   if (address->kind == config::Address::Kind::tcp) return open_tcp(wanted, mode, backlog, slots);
-  auto opened = listen_unix(address->path, 0666, backlog);
+  auto opened = listen_unix(address->path, 0660, backlog);
   if (!opened) return tl::unexpected<Error>(opened.error());
   Set set;
   set.bound = {wanted.name, "unix:" + address->path};
@@ -98,6 +100,23 @@ void Listeners::steer(unsigned slots, const std::set<unsigned>& without) {
       set.steered = to;
     else
       log::warning("cannot steer the connections of listener {}: {}", set.bound.name, ::strerrordesc_np(errno));
+  }
+}
+
+void Listeners::repair() {
+  for (const Set& set : sets_) {
+    for (const UniqueFd& socket : set.sockets) {
+      int listens = 0;
+      socklen_t size = sizeof listens;
+      ::getsockopt(socket.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);
+      if (!listens)
+        log::warning("listener {}: an application has shut the shared socket down; listening again", set.bound.name);
+      // On a socket that listens it only sets the backlog.
+      if (::listen(socket.get(), backlog_) != 0)
+        log::error("cannot listen again on {}: {}", set.bound.address, ::strerrordesc_np(errno));
+      const int flags = ::fcntl(socket.get(), F_GETFL);
+      if (!(flags & O_NONBLOCK)) ::fcntl(socket.get(), F_SETFL, flags | O_NONBLOCK);
+    }
   }
 }
 

@@ -32,6 +32,10 @@ class Listeners {
   // New connections go to the slots below `slots` that are not in `without`; to all when that leaves none.
   void steer(unsigned slots, const std::set<unsigned>& without);
 
+  // Undoes what an application may have done to sockets that all generations share: a shutdown(), a smaller backlog,
+  // blocking mode. Says in the log what it found. Cheap: to be called whenever a worker may have.
+  void repair();
+
   // The sockets a worker of that slot gets, in the order of the listeners; borrowed.
   std::vector<int> of_slot(unsigned slot) const;
   // "name,name"

@@ -77,7 +77,9 @@ WorkerPool::Handlers Master::pool_handlers() {
       [this](WorkerId id, bool deferred) { perform(engine_.entered(now(), id, deferred)); },
       [this](WorkerId id) { perform(engine_.deferred(now(), id)); },
       [this](WorkerId id) { perform(engine_.ready(now(), id)); },
+      [this](WorkerId id, const std::string& text) { perform(engine_.returned(now(), id, text)); },
       [this](WorkerId id, const rollout::Departure& departure) {
+        listeners_.repair();
         for (auto it = inquiries_.begin(); it != inquiries_.end();) (it++)->second->forget(id);
         perform(engine_.exited(now(), id, departure));
       },
@@ -85,6 +87,7 @@ WorkerPool::Handlers Master::pool_handlers() {
         if (const auto it = inquiries_.find(question); it != inquiries_.end()) it->second->answer(id, value);
       },
       [this](WorkerId id, std::uint64_t open) {
+        listeners_.repair();
         const auto it = pending_.find(engine_.request_of(id));
         if (it == pending_.end() || !control_) return;
         const protocol::Json members{
@@ -107,6 +110,7 @@ Result<void> Master::open_control(const std::string& token) {
 
 Outcome Master::run(const std::string& target) {
   if (options_.handle_signals) watch_signals();
+  if (listeners_.bound().empty()) log::info("no listener was configured (--listen): the application gets -1");
   for (const auto& listener : listeners_.bound()) log::info("listener {}: {}", listener.name, listener.address);
   log::info("control: port {}, socket {}/{}.sock", options_.port, options_.runtime_dir, options_.port);
   perform(engine_.boot(now(), target));
@@ -117,14 +121,14 @@ Outcome Master::run(const std::string& target) {
 void Master::watch_signals() {
   for (const int number : {SIGTERM, SIGINT})
     signals_.emplace_back(loop_, number, [this, number] {
-      log::info("{}: {}", number == SIGTERM ? "SIGTERM" : "SIGINT",
-                std::string_view(engine_.state()) == "stopping" ? "stopping now" : "draining, then stopping");
-      perform(engine_.stop(now(), 0, false));
+      const bool second = std::string_view(engine_.state()) == "stopping";
+      log::info("{}: {}", number == SIGTERM ? "SIGTERM" : "SIGINT", second ? "stopping now" : "draining, then stopping");
+      perform(engine_.stop(now(), 0, second));
     });
   signals_.emplace_back(loop_, SIGHUP, [this] {
     log::info("SIGHUP: upgrading to what is at {}", engine_.release());
     pending_[++last_request_] = {0, protocol::Verb::upgrade, false, {}};
-    perform(engine_.upgrade(now(), last_request_, engine_.release()));
+    perform(engine_.upgrade(now(), last_request_, ""));
   });
 }
 
@@ -157,16 +161,19 @@ void Master::settle() {
 }
 
 void Master::carry_out(const rollout::Prepare& command) {
-  pending_[command.request].release = command.path;
+  const std::string asked = command.path.empty() ? engine_.release() : command.path;
+  pending_[command.request].release = asked;
   if (options_.pre_upgrade.empty()) {
-    perform(engine_.prepared(now(), command.path));
+    perform(engine_.prepared(now(), asked));
     return;
   }
   const auto place = hooks_.insert(hooks_.end(), nullptr);
   auto hook = Hook::start(
       loop_, hook_request_, options_.pre_upgrade, command.path,
-      [this, request = command.request](const Result<std::string>& path) {
-        const std::string release = path ? absolute_path(*path, home_) : "";
+      [this, asked, request = command.request](const Result<std::string>& path) {
+        // The plugin ran where the workers do, and means its paths from there.
+        const std::string& there = options_.working_directory.empty() ? home_ : options_.working_directory;
+        const std::string release = !path ? "" : path->empty() ? asked : absolute_path(*path, there);
         if (path) pending_[request].release = release;
         perform(path ? engine_.prepared(now(), release) : engine_.prepare_failed(now(), path.error().text));
       },
@@ -194,7 +201,8 @@ void Master::carry_out(const rollout::CloseSlots& command) {
 }
 
 void Master::carry_out(const rollout::Booted&) {
-  log::info("ready: {} workers run {}", engine_.fork_count(), engine_.release());
+  log::info("ready: {} {} {}", engine_.fork_count(), engine_.fork_count() == 1 ? "worker runs" : "workers run",
+            engine_.release());
   if (options_.on_ready) options_.on_ready();
 }
 
@@ -223,6 +231,8 @@ void Master::carry_out(const rollout::Quit& command) {
 }
 
 void Master::carry_out(const rollout::Note& note) {
+  // What could not be spawned was not: its failure follows.
+  if (note.kind == rollout::NoteKind::spawned && pool_.pid(note.worker) == 0) return;
   log_note(note);
   const auto it = pending_.find(note.request);
   if (it == pending_.end() || !control_) return;

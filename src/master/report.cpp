@@ -69,7 +69,7 @@ void Master::log_note(const rollout::Note& note) const {
   const auto pid = pool_.pid(note.worker);
   const auto ms = note.since_spawn.count();
   switch (note.kind) {
-    case NoteKind::preparing: log::info("preparing the upgrade to {}", note.text); break;
+    case NoteKind::preparing: log::info("preparing the upgrade"); break;
     case NoteKind::started: log::info("generation {}: rolling out {}", note.generation, note.release); break;
     case NoteKind::spawned: log::info("slot {} pid {}: started, generation {}", note.slot, pid, note.generation); break;
     case NoteKind::ready: log::info("slot {} pid {}: ready after {} ms", note.slot, pid, ms); break;

@@ -31,10 +31,10 @@ void Master::on_command(ConnectionId connection, const protocol::Command& comman
 }
 
 void Master::on_upgrade(rollout::RequestId request, const protocol::Command& command) {
-  const std::string path =
-      command.value.empty() ? engine_.release()
-                            : absolute_path(command.value, command.cwd.empty() ? home_ : command.cwd);
-  log::info("upgrade to {} was asked for", path);
+  const std::string path = command.value.empty()
+                               ? ""
+                               : absolute_path(command.value, command.cwd.empty() ? home_ : command.cwd);
+  log::info("upgrade to {} was asked for", path.empty() ? "what is at the current path" : path);
   if (path.find('\n') != std::string::npos) {
     refuse(request, protocol::Refusal::usage, "the path contains a line break");
     return;

@@ -87,7 +87,7 @@ Outcome run_settled(const Options& options) {
   if (!host) return give_up(host.error());
   const auto identity = master::find_identity(options.user, options.group);
   if (!identity) return {usage, identity.error().text};
-  if (auto made = ensure_private_directory(options.state_dir, 0700); !made) return give_up(made.error());
+  if (auto made = ensure_private_directory(options.state_dir, 0022); !made) return give_up(made.error());
   auto lock = InstanceLock::acquire({options.port, options.state_dir, options.runtime_dir}, patience(options));
   if (!lock) return refusal(lock.error());
   auto listeners = Listeners::open(options.listen, options.listen_mode, options.backlog, options.forks);

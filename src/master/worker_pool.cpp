@@ -132,7 +132,7 @@ void WorkerPool::on_frame(WorkerId id, const Frame& frame) {
       break;
     case LIVESWAP_RETURNED:
       if (!entry.draining)
-        entry.failure = fmt::format("liveswap_main returned {} without having been told to drain", frame.value);
+        handlers_.returned(id, fmt::format("liveswap_main returned {} without having been told to drain", frame.value));
       break;
     case LIVESWAP_LOG:
       log::write(level_of(frame.value), fmt::format("slot {} pid {}: {}", entry.slot, entry.pid,

@@ -19,6 +19,7 @@ class WorkerPool {
     std::function<void(rollout::WorkerId, bool deferred)> entered;
     std::function<void(rollout::WorkerId)> deferred;
     std::function<void(rollout::WorkerId)> ready;
+    std::function<void(rollout::WorkerId, const std::string& text)> returned;  // without having been asked to
     std::function<void(rollout::WorkerId, const rollout::Departure&)> exited;  // its pid is still known here
     std::function<void(rollout::WorkerId, std::int32_t question, std::uint64_t answer)> answered;
     std::function<void(rollout::WorkerId, std::uint64_t open)> connections;  // of a draining worker, unasked

@@ -108,6 +108,8 @@ bool WorkerProcess::read_frame() {
   static thread_local char buffer[sizeof(liveswap_frame) + LIVESWAP_TEXT_MAX];
   const ssize_t size = ::recv(channel_.get(), buffer, sizeof buffer, MSG_DONTWAIT);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  // The other end closed with something unread; what it had sent before still waits.
+  if (size < 0 && errno == ECONNRESET) return true;
   if (size <= 0) {
     channel_poll_.reset();
     return false;
@@ -124,9 +126,12 @@ bool WorkerProcess::read_frame() {
 void WorkerProcess::on_exit() {
   while (read_frame()) continue;
   siginfo_t info{};
-  const int reaped = ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child_.pidfd.get()), &info,
-                              WEXITED | WNOHANG);
-  if (reaped == 0 && info.si_pid == 0) return;
+  const auto pidfd = static_cast<id_t>(child_.pidfd.get());
+  const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
+  if (found == 0 && info.si_pid == 0) return;
+  // What it has forked would go on with the listening sockets. Until it is reaped the group's number is its own.
+  if (found == 0 && !ending_of(info).clean) ::kill(-child_.pid, SIGKILL);
+  const int reaped = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED);
   exit_poll_.stop();
   child_.pid = -1;
   // ECHILD: a program that embeds liveswap has reaped it for us.

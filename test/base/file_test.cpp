@@ -73,17 +73,17 @@ TEST_CASE("a file that cannot be replaced stays, and nothing is left beside it")
 
 TEST_CASE("a private directory is made with its mode, or checked") {
   const TempDir dir;
-  REQUIRE(ensure_private_directory(dir / "a/b/c", 0700).has_value());
+  REQUIRE(ensure_private_directory(dir / "a/b/c", 0077).has_value());
   CHECK(mode_of(dir / "a/b/c") == 0700);
-  CHECK(ensure_private_directory(dir / "a/b/c", 0700).has_value());
+  CHECK(ensure_private_directory(dir / "a/b/c", 0077).has_value());
 
   REQUIRE(::chmod((dir / "a/b/c").c_str(), 0770) == 0);
-  CHECK(ensure_private_directory(dir / "a/b/c", 0700).error().text.find("has mode 0770") != std::string::npos);
+  CHECK(ensure_private_directory(dir / "a/b/c", 0077).error().text.find("has mode 0770") != std::string::npos);
 
   fs::create_directory_symlink(dir / "a", dir / "link");
-  CHECK(ensure_private_directory(dir / "link", 0700).error().text.find("is a symbolic link") != std::string::npos);
+  CHECK(ensure_private_directory(dir / "link", 0077).error().text.find("is a symbolic link") != std::string::npos);
   put(dir / "file", "");
-  CHECK_FALSE(ensure_private_directory(dir / "file", 0700).has_value());
+  CHECK_FALSE(ensure_private_directory(dir / "file", 0077).has_value());
 }
 
 TEST_CASE("a relative path is meant from its base") {

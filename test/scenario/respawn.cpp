@@ -81,7 +81,7 @@ TEST_CASE_FIXTURE(Scenario, "an upgrade heals a slot that cannot start") {
 TEST_CASE_FIXTURE(Scenario, "a start whose workers cannot start ends with the reason") {
   const Site site(*this);
   for (const auto& [release, reason] :
-       std::vector<std::pair<const char*, const char*>>{{"crash_start", "SIGSEGV"},
+       std::vector<std::pair<std::string, std::string>>{{"crash_start", "SIGSEGV"},
                                                         {"crash_constructor", "SIGSEGV"},
                                                         {"return_3", "3"},
                                                         {"missing_symbol", "function_that_nobody_defines"},

@@ -22,6 +22,8 @@ Site::Site(Scenario& scenario, const std::string& name)
     : scenario_(scenario), directory_(scenario.dir.directory(name)), address_(listener_.address()) {
   environment["XDG_STATE_HOME"] = scenario.dir.directory(name + "/state");
   environment["XDG_RUNTIME_DIR"] = scenario.dir.directory(name + "/run");
+  // A fixture that crashes shall die of its signal, as without the sanitizer.
+  environment["ASAN_OPTIONS"] = environment["TSAN_OPTIONS"] = "handle_segv=0:handle_abort=0";
 }
 
 Process::Setup Site::command(const std::string& verb, const Words& words) const {
