@@ -1,6 +1,8 @@
 #include "base/log.hpp"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,8 +13,11 @@
 namespace liveswap::log {
 namespace {
 
-Level lowest = Level::info;
+// What a pipe takes at once when poll says that it takes anything.
+constexpr std::size_t line_limit = PIPE_BUF;
+
 UniqueFd file;
+unsigned dropped = 0;
 
 const char* word(Level level) {
   switch (level) {
@@ -34,19 +39,33 @@ std::string timestamp() {
   return fmt::format("{}.{:03}Z", std::string_view(text, length), now.tv_nsec / 1'000'000);
 }
 
+// C0, DEL, and C1, which UTF-8 writes as C2 80 … C2 9F.
 void append_shown(std::string& line, std::string_view text) {
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f)
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    if (byte < 0x20 || byte == 0x7f || (byte == 0xc2 && next >= 0x80 && next < 0xa0))
       line += fmt::format("\\x{:02x}", byte);
     else
-      line += c;
+      line += text[i];
   }
 }
 
-}  // namespace
+// The log may be a pipe that nobody reads or a terminal that was stopped: the master waits for neither.
+bool write_at_once(std::string_view line) {
+  pollfd wait{descriptor(), POLLOUT, 0};
+  return ::poll(&wait, 1, 0) == 1 && (wait.revents & POLLOUT) &&
+         ::write(descriptor(), line.data(), line.size()) == static_cast<ssize_t>(line.size());
+}
 
-void set_level(Level level) { lowest = level; }
+std::string line_of(Level level, std::string_view text) {
+  std::string line = fmt::format("{} liveswap[{}] {}: ", timestamp(), ::getpid(), word(level));
+  append_shown(line, text);
+  if (line.size() >= line_limit) line.resize(line_limit - 1);
+  return line + '\n';
+}
+
+}  // namespace
 
 Result<void> open_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
@@ -58,12 +77,9 @@ Result<void> open_file(const std::string& path) {
 int descriptor() { return file ? file.get() : STDERR_FILENO; }
 
 void write(Level level, std::string_view text) {
-  if (level < lowest) return;
-  std::string line = fmt::format("{} liveswap[{}] {}: ", timestamp(), ::getpid(), word(level));
-  append_shown(line, text);
-  line += '\n';
-  // Nobody can be told that the log is full or closed.
-  [[maybe_unused]] const ssize_t written = ::write(descriptor(), line.data(), line.size());
+  if (dropped > 0 && write_at_once(line_of(Level::warning, fmt::format("{} lines were dropped: the log was full", dropped))))
+    dropped = 0;
+  if (!write_at_once(line_of(level, text))) ++dropped;
 }
 
 }  // namespace liveswap::log

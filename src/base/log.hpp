@@ -8,13 +8,11 @@
 #include "base/error.hpp"
 
 // The log of a master: one line an event, to stderr or a file. Lines are written with one write() each, so that
-// they never mix with those of workers that share the descriptor. A line that cannot be written is dropped.
+// they never mix with those of workers that share the descriptor. Never blocks: a line that
+// cannot be written at once is dropped, and counted in the next one that can. Lines are cut at 4096 bytes.
 namespace liveswap::log {
 
 enum class Level { debug, info, warning, error };
-
-// Lines below `level` are left out. Default: info.
-void set_level(Level level);
 
 // Sends further lines to a file, opened for appending and made with mode 0600.
 Result<void> open_file(const std::string& path);

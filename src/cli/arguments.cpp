@@ -128,6 +128,8 @@ Result<void> take_value(Arguments& arguments, Split& line) {
                             : command == Command::message ? "; quote a text with spaces"
                                                           : ""));
   if (!line.others.empty()) arguments.value = line.others.front();
+  if (optional && !line.others.empty() && arguments.value.empty())
+    return fail(fmt::format("{}: found an empty path, expected one of a library, or none at all", word(command)));
   if (required && arguments.value.empty())
     return fail(command == Command::message ? "message: expected a text"
                                             : "forks: expected a number of workers");

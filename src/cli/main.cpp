@@ -1,5 +1,6 @@
 #include <cstdlib>
 
+#include "base/descriptors.hpp"
 #include "cli/arguments.hpp"
 #include "cli/run_command.hpp"
 #include "cli/terminal.hpp"
@@ -15,6 +16,7 @@ std::string variable(const char* name) {
 
 int main(int argc, char** argv) {
   using namespace liveswap;
+  fill_standard_descriptors();
   const cli::Environment environment{variable("LIVESWAP_PORT"), variable("LIVESWAP_ADDRESS"),
                                      variable("LIVESWAP_TOKEN")};
   const auto arguments = cli::parse_arguments({argv + (argc > 0 ? 1 : 0), argv + argc}, environment);

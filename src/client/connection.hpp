@@ -37,7 +37,7 @@ class Connection {
 
   UniqueFd fd_;
   Deadline deadline_;
-  protocol::LineBuffer lines_;
+  protocol::LineBuffer lines_{protocol::answer_limit};
   std::string beginning_;
 };
 

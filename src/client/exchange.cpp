@@ -75,7 +75,8 @@ Outcome explain(const Attempt& attempt, const Client::Where& where) {
 // Without a token the command is sent as it is: a master may want none.
 void fill_token(Command& command, const Client::Where& where, const protocol::Instance& instance) {
   command.token = where.token;
-  if (!command.token.empty()) return;
+  // The token of an instance here is nobody else's business.
+  if (!command.token.empty() || !means_this_machine(where.address)) return;
   auto token = read_small_file(instance.token_path(), token_limit);
   if (!token) return;
   while (!token->empty() && (token->back() == '\n' || token->back() == '\r')) token->pop_back();
@@ -120,7 +121,7 @@ Outcome explain(Connection::Did did, const Connection& connection, const Door& d
     return foreign(door, connection.beginning());
   if (did == Connection::Did::too_long)
     return {failed,
-            fmt::format("{} sent a line of more than {} bytes: {}", door.name, protocol::line_limit, look)};
+            fmt::format("{} sent a line of more than {} bytes: {}", door.name, protocol::answer_limit, look)};
   return {failed, fmt::format("{} closed the connection before it answered: {}", door.name, look)};
 }
 

@@ -19,7 +19,7 @@
 /* Where a worker host finds its descriptors after exec. Everything above the last listener is closed. */
 enum {
   LIVESWAP_FD_CHANNEL = 3,
-  /* Held for its lock only: tells a later master that workers of this one still live (release/lock). */
+  /* Held for its lock only: tells a later master that workers of this one still live (master/instance_lock). */
   LIVESWAP_FD_LIFE = 4,
   LIVESWAP_FD_LISTENERS = 5, /* the first of --listeners, the next one behind it, … */
 };

@@ -61,7 +61,8 @@ tl::expected<InstanceLock, Refusal> InstanceLock::acquire(const protocol::Instan
       ::pwrite(master->get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
     log::warning("cannot write the pid into {}", path);
 
-  auto life = open_lock(instance.state_dir + "/workers.lock");
+  const std::string workers_path = instance.state_dir + "/workers.lock";
+  const auto life = open_lock(workers_path);
   if (!life) return tl::unexpected(life.error());
   if (!try_lock(*life)) {
     log::warning("workers of an earlier master on port {} are still draining; waiting for them", instance.port);
@@ -75,8 +76,14 @@ tl::expected<InstanceLock, Refusal> InstanceLock::acquire(const protocol::Instan
   }
   InstanceLock lock;
   lock.master_ = std::move(*master);
-  lock.life_ = std::move(*life);
+  lock.workers_path_ = workers_path;
   return lock;
+}
+
+UniqueFd InstanceLock::life() const {
+  auto fd = UniqueFd::adopt(::open(workers_path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (fd) ::flock(fd.get(), LOCK_SH | LOCK_NB);
+  return fd;
 }
 
 }  // namespace liveswap::master

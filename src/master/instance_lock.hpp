@@ -11,8 +11,8 @@
 namespace liveswap::master {
 
 // Makes sure that an instance has one master, and that a new one does not start while workers of a dead one still
-// finish. Two lock files in the state directory: `lock` is the master's alone; `workers.lock` is locked on a
-// description that every worker inherits, so the kernel itself releases it when the last of them has gone.
+// finish. Two lock files in the state directory: `lock` is the master's alone; `workers.lock` is locked, shared, by each
+// worker on an open file of its own, so the kernel itself releases it when the last of them has gone.
 class InstanceLock {
  public:
   enum class Failure { refused, timed_out, failed };
@@ -25,12 +25,12 @@ class InstanceLock {
   static tl::expected<InstanceLock, Refusal> acquire(const protocol::Instance& instance,
                                                      std::optional<std::chrono::milliseconds> patience);
 
-  // What workers inherit; borrowed.
-  int life() const { return life_.get(); }
+  // A shared lock for one worker, which inherits it; empty when that fails. No worker can take away another's.
+  UniqueFd life() const;
 
  private:
   UniqueFd master_;
-  UniqueFd life_;
+  std::string workers_path_;
 };
 
 }  // namespace liveswap::master

@@ -68,7 +68,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
 Master::~Master() = default;
 
 WorkerPool::Template Master::pool_template(SpawnRequest request) const {
-  return {std::move(request), options_.arguments, lock_.life(), limit_of(options_.drain_limit), options_.term_grace};
+  return {std::move(request), options_.arguments, [this] { return lock_.life(); }, limit_of(options_.drain_limit), options_.term_grace};
 }
 
 WorkerPool::Handlers Master::pool_handlers() {

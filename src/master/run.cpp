@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "base/descriptors.hpp"
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "config/validate.hpp"
@@ -54,6 +55,24 @@ class WithoutSigpipe {
   struct sigaction before_ {};
 };
 
+// A worker costs the master three descriptors, twice that during an upgrade, and a socket of each listener: the usual
+// soft limit of 1024 would end that early. Workers get the limit as it was.
+class ManyDescriptors {
+ public:
+  ManyDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit all{before_.rlim_max, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &all);
+  }
+  ManyDescriptors(const ManyDescriptors&) = delete;
+  ManyDescriptors& operator=(const ManyDescriptors&) = delete;
+  ~ManyDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  const rlimit& before() const { return before_; }
+
+ private:
+  rlimit before_{};
+};
+
 Outcome refusal(const InstanceLock::Refusal& refused_by) {
   switch (refused_by.failure) {
     case InstanceLock::Failure::refused: return {refused, refused_by.text};
@@ -70,6 +89,8 @@ std::optional<Milliseconds> patience(const Options& options) {
 }
 
 tl::expected<std::string, Outcome> find_target(const Options& options) {
+  if (options.target.find('\n') != std::string::npos)
+    return tl::unexpected<Outcome>({usage, "the path of the library contains a line break"});
   if (!options.target.empty()) return options.target;
   auto head = release::read_head(options.head);
   if (head) return *head;
@@ -81,8 +102,11 @@ Outcome run_settled(const Options& options) {
   const auto give_up = [](const Error& error) { return Outcome{failed, error.text}; };
   if (!options.log_file.empty())
     if (auto opened = log::open_file(options.log_file); !opened) return give_up(opened.error());
+  const ManyDescriptors many;
   const auto target = find_target(options);
   if (!target) return target.error();
+  if (!options.pre_upgrade.empty() && ::access(options.pre_upgrade.c_str(), R_OK) != 0)
+    return {usage, os_error("read the pre-upgrade plugin", options.pre_upgrade, errno).text};
   const auto host = master::find_worker_host(options.worker_host);
   if (!host) return give_up(host.error());
   const auto identity = master::find_identity(options.user, options.group);
@@ -100,7 +124,8 @@ Outcome run_settled(const Options& options) {
   request.descriptors = {-1, output < 0 ? STDOUT_FILENO : output, output < 0 ? STDERR_FILENO : output, -1};
   request.working_directory = options.working_directory;
   request.identity = *identity;
-  request.limits = master::resource_limits(options.limits);
+  request.limits = {{RLIMIT_NOFILE, many.before()}};
+  for (const auto& limit : master::resource_limits(options.limits)) request.limits.push_back(limit);
 
   const auto token = master::make_token(options.state_dir + "/token");
   if (!token) return give_up(token.error());
@@ -115,6 +140,7 @@ Outcome run_settled(const Options& options) {
 }  // namespace
 
 Outcome run(const Options& options) {
+  fill_standard_descriptors();
   auto valid = config::validate(options);
   if (!valid) return {usage, valid.error().text};
   return run_settled(master::settle_options(std::move(*valid)));

@@ -62,14 +62,16 @@ SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
   request.arguments.insert(request.arguments.end(), base_.application_arguments.begin(),
                            base_.application_arguments.end());
   request.descriptors.resize(LIVESWAP_FD_LISTENERS, -1);
-  request.descriptors[LIVESWAP_FD_LIFE] = base_.life_fd;
   for (const int fd : listeners_.of_slot(order.slot)) request.descriptors.push_back(fd);
   return request;
 }
 
 void WorkerPool::spawn(const rollout::Spawn& order) {
   const WorkerId id = order.worker;
-  auto process = WorkerProcess::start(loop_, request_for(order),
+  const UniqueFd life = base_.life();
+  auto request = request_for(order);
+  request.descriptors[LIVESWAP_FD_LIFE] = life.get();
+  auto process = WorkerProcess::start(loop_, std::move(request),
                                       {[this, id](const Frame& frame) { on_frame(id, frame); },
                                        [this, id](const Ending& ending) { on_ended(id, ending); }});
   if (!process) {

@@ -28,7 +28,7 @@ class WorkerPool {
   struct Template {
     SpawnRequest request;
     std::vector<std::string> application_arguments;
-    int life_fd = -1;                          // borrowed
+    std::function<UniqueFd()> life;            // the lock that tells of a worker that lives
     std::optional<rollout::Time> drain_limit;  // what a worker gives itself when its master has died
     rollout::Time term_grace{0};
   };

@@ -7,12 +7,17 @@
 
 namespace liveswap::protocol {
 
-// A line of the control protocol, with its newline, is never longer than this.
+// A command, with its newline, is never longer than this.
 inline constexpr std::size_t line_limit = 64 * 1024;
+
+// An answer or event; the status of a thousand workers is the longest.
+inline constexpr std::size_t answer_limit = 4 * 1024 * 1024;
 
 // Cuts a stream of bytes into lines. Holds at most one line's worth of bytes beyond what a single append brings.
 class LineBuffer {
  public:
+  explicit LineBuffer(std::size_t limit = line_limit) : limit_(limit) {}
+
   void append(std::string_view bytes) { bytes_ += bytes; }
 
   // The next whole line without its newline (nor a carriage return before it), or nothing yet.
@@ -22,6 +27,7 @@ class LineBuffer {
   bool too_long() const;
 
  private:
+  std::size_t limit_;
   std::string bytes_;
 };
 

@@ -134,7 +134,8 @@ Commands Engine::exited(Time now, WorkerId id, const Departure& departure) {
   bid_farewell(worker, departure);
   if (active(worker)) {
     const std::string stage = worker.was_ready ? "run" : worker.entered ? "start" : departure.stage;
-    died(now, worker, "stage " + stage + ": " + departure.text);
+    const bool named = departure.text.find(worker.release) != std::string::npos;
+    died(now, worker, "stage " + stage + ": " + (named ? "" : worker.release + ": ") + departure.text);
   }
   return done(now);
 }
