@@ -117,7 +117,7 @@ Detached run_in_background(Options options, const std::function<Outcome(const Op
 Outcome prepare_log(Options& options) {
   if (!options.log_file.empty()) return {};
   const auto instance = protocol::locate_instance(options.port, options.state_dir, options.runtime_dir);
-  if (auto made = ensure_private_directory(instance.state_dir, 0700); !made)
+  if (auto made = ensure_private_directory(instance.state_dir, 0022); !made)
     return {failed, made.error().text};
   options.log_file = instance.log_path();
   return {};

@@ -134,8 +134,7 @@ Commands Engine::exited(Time now, WorkerId id, const Departure& departure) {
   bid_farewell(worker, departure);
   if (active(worker)) {
     const std::string stage = worker.was_ready ? "run" : worker.entered ? "start" : departure.stage;
-    const bool named = departure.text.find(worker.release) != std::string::npos;
-    died(now, worker, "stage " + stage + ": " + (named ? "" : worker.release + ": ") + departure.text);
+    died(now, worker, "stage " + stage + ": " + departure.text);
   }
   return done(now);
 }

@@ -33,6 +33,13 @@ struct BadHook {
   const char* reason;
 };
 
+TEST_CASE_FIXTURE(Scenario, "a plugin that is not there is found at the start") {
+  const Site site(*this);
+  const auto finished = site.run("start", {"--pre-upgrade", dir / "missing.so", fixture("version_v1")});
+  CHECK(finished.status == Exit::usage);
+  CHECK(contains(finished.err, "missing.so: No such file"));
+}
+
 TEST_CASE_FIXTURE(Scenario, "a plugin that refuses, crashes or hangs harms nobody") {
   const std::vector<BadHook> hooks{{own_fixture("hook_refuse"), "not on a Friday"},
                                    {own_fixture("hook_crash"), "SIGSEGV"},
@@ -40,8 +47,7 @@ TEST_CASE_FIXTURE(Scenario, "a plugin that refuses, crashes or hangs harms nobod
                                    {own_fixture("hook_silent"), "1000 ms"},
                                    {fixture("version_v1"), "liveswap_preupgrade"},
                                    {fixture("missing_symbol"), "function_that_nobody_defines"},
-                                   {fixture("hang_constructor"), "1000 ms"},
-                                   {dir / "missing.so", "No such file"}};
+                                   {fixture("hang_constructor"), "1000 ms"}};
   for (const auto& hook : hooks) {
     CAPTURE(hook.path);
     Instance app(*this, fixture("version_v1"), with_hook(hook.path));
