@@ -2,6 +2,7 @@
 // notices.
 #include <doctest/doctest.h>
 
+#include "support/connection.hpp"
 #include "support/load.hpp"
 
 namespace scenario {
@@ -28,6 +29,7 @@ const Bad bad_releases[] = {
     {"return_0", "stage start", "0"},
     {"return_3", "stage start", "3"},
     {"return_late", "stage start", "4"},
+    {"return_linger", "stage start", "liveswap_main returned 0"},
 };
 
 std::string in_lower_case(std::string text) {
@@ -59,6 +61,15 @@ void survive_bad_releases(Scenario& scenario, const char* mode) {
   const auto report = load.stop();
   report.check_nothing_lost();
   CHECK(report.answers_of("v2") > 0);
+}
+
+// Server libraries do that on their way out. The socket is everybody's.
+TEST_CASE_FIXTURE(Scenario, "a release that shuts the listener down harms the next one for a moment only") {
+  for (const char* mode : {"reuseport", "shared"}) {
+    Instance app(*this, fixture("shuts_down"), {"--listen-mode", mode});
+    REQUIRE(app.upgrade(fixture("version_v1")).status == Exit::ok);
+    for (int i = 0; i < 20; ++i) CHECK(contains(http_get(app.address()), "v1"));
+  }
 }
 
 TEST_CASE_FIXTURE(Scenario, "bad releases, reuseport") { survive_bad_releases(*this, "reuseport"); }
