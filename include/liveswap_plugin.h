@@ -172,7 +172,7 @@ LIVESWAP_HOST char** liveswap_argv(void);
 enum { LIVESWAP_DEBUG = 0, LIVESWAP_INFO = 1, LIVESWAP_WARNING = 2, LIVESWAP_ERROR = 3 };
 
 /*
- * Writes a line to the master's log, with slot and pid before it. `text` is copied; beyond 4096 bytes it is cut
+ * Writes a line to the master's log, with slot and pid before it, whatever its level. `text` is copied; beyond 4096 bytes it is cut
  * and marked so. Never blocks: a line that the master has no room for is dropped and counted.
  */
 LIVESWAP_HOST void liveswap_log(int level, const char* text);
@@ -215,8 +215,8 @@ LIVESWAP_HOST int liveswap_close_idle(int fd, long idle_ms);
  * `value` is the path asked for ("" when none was given), borrowed until `done` has been called. The plugin
  * calls `done` exactly once, from any thread, during the call or later, with the `ctx` it was given and
  *   error   NULL, or why the upgrade shall not happen: it reaches the one who asked for it;
- *   value   the path to upgrade to, or NULL to keep the one asked for; a relative one is meant from the directory
- *           the master was started in.
+ *   value   the path to upgrade to, or NULL to keep the one asked for; a relative one is meant from the plugin's
+ *           working directory: --working-directory, else the one the master was started in.
  * Both are copied before `done` returns. A second call is ignored. Returning without having called `done` is
  * fine; the process then waits for it until the limit.
  */
