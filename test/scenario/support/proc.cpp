@@ -28,10 +28,16 @@ std::string link_target(const fs::path& path) {
 
 }  // namespace
 
+// Of a process whose main thread has ended before the others the state is already "zombie", while it still holds its
+// sockets.
 bool runs(pid_t pid) {
-  for (const auto& line : lines_of(read_file(path_of(pid, "status"))))
-    if (line.starts_with("State:")) return line.find('Z') == std::string::npos;
-  return false;
+  bool zombie = true;
+  long threads = 0;
+  for (const auto& line : lines_of(read_file(path_of(pid, "status")))) {
+    if (line.starts_with("State:")) zombie = line.find('Z') != std::string::npos;
+    if (line.starts_with("Threads:")) threads = std::stol(line.substr(8));
+  }
+  return !zombie || threads > 1;
 }
 
 std::vector<pid_t> children(pid_t pid) {
