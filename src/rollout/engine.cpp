@@ -20,7 +20,10 @@ bool Engine::has_active(unsigned slot) const {
 bool Engine::served(unsigned slot) const {
   const auto& ids = slots_[slot].workers;
   return std::any_of(ids.begin(), ids.end(),
-                     [&](WorkerId id) { return workers_.at(id).state == WorkerState::ready; });
+                     [&](WorkerId id) {
+                       const Worker& worker = workers_.at(id);
+                       return worker.state == WorkerState::ready && !worker.apart;
+                     });
 }
 
 const Engine::Worker* Engine::find_active(unsigned slot, Generation generation) const {
@@ -44,9 +47,18 @@ bool Engine::all_on_goal() const {
   return true;
 }
 
-unsigned Engine::surge() const {
-  if (!settings_.surge.percent) return settings_.surge.value;
-  return static_cast<unsigned>((std::uint64_t{forks_} * settings_.surge.value + 99) / 100);
+unsigned Engine::surge() const { return pace().surge.of(forks_); }
+
+unsigned Engine::canary() const {
+  return upgrade_ && !upgrade_->pace.flip && !upgrade_->baked ? std::min(upgrade_->pace.canary.of(forks_), forks_) : 0;
+}
+
+// All of the canary's slots have had their turn and serve the goal.
+bool Engine::canary_on_goal() const {
+  unsigned on = 0;
+  for (unsigned slot = 0; slot < forks_; ++slot)
+    if (slots_[slot].turn && on_goal(slot)) ++on;
+  return on >= canary();
 }
 
 bool Engine::may_spawn() const { return workers_.size() < std::size_t{forks_} + surge(); }
@@ -56,6 +68,25 @@ const char* Engine::state() const {
   if (!committed_) return "starting";
   if (!upgrade_) return "running";
   return upgrade_->phase == Phase::reverting ? "reverting" : "upgrading";
+}
+
+const char* Engine::phase() const {
+  if (!upgrade_) return "";
+  switch (upgrade_->phase) {
+    case Phase::preparing: return "preparing";
+    case Phase::rolling: return "rolling";
+    case Phase::baking: return "baking";
+    case Phase::flipping: return "flipping";
+    case Phase::probation: return "probation";
+    case Phase::committing: return "committing";
+    case Phase::reverting: return "reverting";
+  }
+  return "";
+}
+
+std::optional<Time> Engine::phase_end() const {
+  const bool trial = upgrade_ && (upgrade_->phase == Phase::baking || upgrade_->phase == Phase::probation);
+  return trial ? upgrade_->deadline : std::nullopt;
 }
 
 std::set<unsigned> Engine::unserved_slots() const {

@@ -18,10 +18,14 @@ namespace liveswap::rollout {
 //
 // An upgrade's life:
 //
-//   preparing ─▶ rolling ─▶ probation ─▶ committing ─▶ (committed: its old workers leave; then the answer)
-//       │            │          │             │
-//       ▼            └──────────┴─────────────┴──▶ reverting ─▶ (reverted: its workers leave; then the answer)
+//   preparing ─▶ rolling ⇄ baking     ┌─▶ probation ─▶ committing ─▶ (committed: its old workers leave; then the answer)
+//       │           │  └─▶ flipping ──┤        │            │
+//       ▼           └─────────────────┴────────┴────────────┴─▶ reverting ─▶ (reverted: its workers leave; the answer)
 //    (answer)
+//
+// With a canary, rolling stops after the first slots, bakes, and goes on. With a flip, successors are staged: their
+// sockets get no connection until all of them are ready; then all connections go to them at one moment, and the old
+// workers are told to drain when nothing waits in the sockets they serve. A revert after a flip is made in place.
 //
 // The start is an upgrade from nothing: when it fails there is nothing to go back to, and the master quits.
 // An upgrade is over, and the next one may come, once it is committed or reverted; the answer to the one who asked
@@ -31,18 +35,26 @@ class Engine {
   explicit Engine(const Settings& settings);
 
   // Requests. Each is answered by exactly one Answer, now or later (unless its id is 0).
-  Commands boot(Time now, const std::string& release);
-  Commands upgrade(Time now, RequestId request, const std::string& path);
+  Commands boot(Time now, const Wish& wish);
+  Commands upgrade(Time now, RequestId request, const Wish& wish);
+  Commands promote(Time now, RequestId request);  // ends bake or probation
+  Commands abort(Time now, RequestId request);    // answered when everything is as it was
   Commands kill(Time now, RequestId request);
   Commands forks(Time now, RequestId request, unsigned count);
   // Drain all and quit; `at_once`: by force, also when a drain is under way.
   Commands stop(Time now, RequestId request, bool at_once);
 
   // What became of commands.
-  Commands prepared(Time now, const std::string& release);
+  Commands prepared(Time now, const Release& release);
   Commands prepare_failed(Time now, const std::string& text);
   Commands committed(Time now);
   Commands commit_failed(Time now, const std::string& text);
+  Commands flipped(Time now);
+  Commands measured(Time now, const std::map<WorkerId, std::uint64_t>& bytes);
+
+  // What is found out about the health of the new and the old (judge.cpp); while judging() only.
+  Commands probed(Time now, const Probe& probe);
+  Commands counted(Time now, const std::map<WorkerId, Served>& served);
 
   // What workers do. Events of a worker that is not known any more are ignored.
   Commands entered(Time now, WorkerId worker, bool deferred);
@@ -61,8 +73,9 @@ class Engine {
     WorkerId id = 0;
     unsigned slot = 0;
     Generation generation = 0;
-    std::string release;
+    Release release;
     WorkerState state = WorkerState::starting;
+    bool apart = false;  // its sockets get no connection: before its flip, or after that of its successor
     Time spawned{0};
     bool entered = false;
     bool was_ready = false;
@@ -82,8 +95,13 @@ class Engine {
   const std::vector<Slot>& slots() const { return slots_; }
   unsigned fork_count() const { return forks_; }
   Generation generation() const { return committed_ ? committed_->generation : 0; }
-  std::string release() const { return committed_ ? committed_->release : ""; }
+  Release release() const { return committed_ ? committed_->release : Release{}; }
   const char* state() const;  // starting, running, upgrading, reverting, stopping
+  const char* phase() const;  // of the upgrade under way; "" without one
+  std::optional<Time> phase_end() const;  // of bake and probation
+  bool queued() const { return queue_.has_value(); }
+  // Probes, and counts of requests, mean something now.
+  bool judging() const;
   // What stands in the way of another request, in words; nothing when the way is free.
   std::optional<std::string> under_way() const;
   // Whose upgrade that worker belongs to, or is sent away by; 0: nobody's.
@@ -94,20 +112,32 @@ class Engine {
  private:
   struct Target {
     Generation generation = 0;
-    std::string release;
+    Release release;
   };
-  enum class Phase { preparing, rolling, probation, committing, reverting };
+  enum class Phase { preparing, rolling, baking, flipping, probation, committing, reverting };
   struct Upgrade {
     RequestId request = 0;
     Phase phase = Phase::rolling;
+    Pace pace;
     Target to;
     std::string reason;            // why it reverts
     std::optional<Time> deadline;  // of the phase
     bool said_waiting = false;
+    bool baked = false;      // the canary has proven itself
+    bool flip_ahead = false;   // successors are staged
+    bool measuring = false;  // measured() is awaited: nobody is started before
+    bool sick_before = false;  // the old release failed its probes, too
+    unsigned failed_probes = 0;  // in a row
+    bool probed = false;     // since the phase began
+    std::vector<RequestId> aborts;
   };
-  // An upgrade that is decided; its answer waits until these workers have gone.
+  struct Queued {
+    RequestId request = 0;
+    Wish wish;
+  };
+  // An upgrade that is decided; its answers wait until these workers have gone.
   struct Farewell {
-    Answer answer;
+    std::vector<Answer> answers;
     std::set<WorkerId> workers;
     unsigned told = 0;  // fates in the text
   };
@@ -140,14 +170,28 @@ class Engine {
 
   // upgrade.cpp: an upgrade's phases
   void advance_upgrade(Time now);
-  void begin_rolling(const std::string& release);
+  void begin_upgrade(Time now, RequestId request, const Wish& wish);
+  void begin_rolling(const Release& release);
+  void begin_queued(Time now);
+  void bake(Time now);
+  void begin_probation(Time now);
+  void end_trial(Time now);
+  void flip();
   void fail_upgrade(Time now, const std::string& reason);
   void close_upgrade(Verdict verdict, const std::string& text);
   void upgrade_deadline(Time now);
   bool rolling() const;
+  // What has failed meanwhile is dealt with when the flip has ended: nobody is started.
+  bool flipping() const { return upgrade_ && upgrade_->phase == Phase::flipping; }
+
+  // judge.cpp
+  bool fits_memory() const;
+  bool wait_for_memory(Time now);
+  void ask_memory();
 
   // workers.cpp
   void become_ready(Time now, Worker& worker);
+  void relieve(Time now, unsigned slot, Generation generation);
   void dismiss(Time now, Worker& worker);
   void drain(Time now, Worker& worker, std::optional<Time> limit);
   void force(Time now, Worker& worker, DrainStep step);
@@ -164,6 +208,8 @@ class Engine {
   void fail_errand(Time now, Verdict verdict, const std::string& text);
   void abandon_errand(const std::string& why);
   void end_errand();
+  void enqueue(RequestId request, const Wish& wish);
+  bool may_abort() const;
   void close_slots();
   void begin_stop(bool at_once, bool ok, const std::string& text);
 
@@ -176,6 +222,9 @@ class Engine {
   bool active(const Worker& worker) const { return worker.state != WorkerState::draining; }
   bool on_goal(unsigned slot) const;
   bool all_on_goal() const;
+  bool canary_on_goal() const;
+  unsigned canary() const;
+  const Pace& pace() const { return upgrade_ ? upgrade_->pace : settings_; }
   bool has_active(unsigned slot) const;
   bool served(unsigned slot) const;
   const Worker* find_active(unsigned slot, Generation generation) const;
@@ -191,7 +240,9 @@ class Engine {
   std::vector<Slot> slots_;
   std::optional<Target> committed_;
   std::optional<Upgrade> upgrade_;
+  std::optional<Queued> queue_;
   std::vector<Farewell> farewells_;
+  std::map<WorkerId, std::uint64_t> memory_;
   std::optional<Errand> errand_;
   std::optional<Stopping> stopping_;
   bool quit_ = false;

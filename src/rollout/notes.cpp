@@ -9,7 +9,7 @@ const Engine::Farewell* Engine::farewell_of(WorkerId worker) const {
 }
 
 RequestId Engine::request_of(WorkerId worker) const {
-  if (const Farewell* farewell = farewell_of(worker)) return farewell->answer.request;
+  if (const Farewell* farewell = farewell_of(worker)) return farewell->answers.front().request;
   return upgrade_ ? upgrade_->request : 0;
 }
 

@@ -15,6 +15,7 @@ Commands Engine::done(Time now) {
 
 void Engine::reconcile(Time now) {
   if (!stopping_) {
+    begin_queued(now);
     fill_empty_slots(now);
     take_turns(now);
     advance_upgrade(now);
@@ -48,6 +49,7 @@ std::optional<Engine::Target> Engine::target_for_empty(unsigned slot) const {
 }
 
 void Engine::fill_empty_slots(Time now) {
+  if (flipping()) return;
   for (unsigned slot = 0; slot < forks_; ++slot) {
     if (slots_[slot].respawn_at || !may_spawn()) continue;
     if (needs_stopgap(slot))
@@ -67,17 +69,22 @@ bool Engine::needs_stopgap(unsigned slot) const {
 // Gives turns to slots that are not on the goal: `batch` of them may be under way at once. Without zero downtime
 // all of them go at once.
 void Engine::take_turns(Time now) {
-  if (!goal()) return;
+  if (!goal() || flipping()) return;
   unsigned under_way = 0;
-  for (unsigned slot = 0; slot < forks_; ++slot)
+  unsigned turns = 0;
+  for (unsigned slot = 0; slot < forks_; ++slot) {
+    if (slots_[slot].turn) ++turns;
     if (slots_[slot].turn && !on_goal(slot)) ++under_way;
+  }
+  const unsigned at_most = rolling() && committed_ && canary() > 0 ? canary() : forks_;
   for (unsigned slot = 0; slot < forks_; ++slot) {
     if (on_goal(slot) || find_active(slot, goal()->generation)) continue;
     const bool again = slots_[slot].turn;
-    if (!again && settings_.zero_downtime && under_way >= settings_.batch) continue;
+    if (!again && (turns >= at_most || (upgrade_ && upgrade_->phase == Phase::baking))) continue;
+    if (!again && settings_.zero_downtime && under_way >= pace().batch) continue;
     if (slots_[slot].respawn_at && committed_ && goal()->generation == committed_->generation) continue;
     if (!take_turn(now, slot)) return;
-    if (!again) ++under_way;
+    if (!again) ++under_way, ++turns;
   }
 }
 
@@ -90,6 +97,7 @@ bool Engine::take_turn(Time now, unsigned slot) {
       note(NoteKind::waiting, "surge allows no further worker until a draining one has gone");
     return false;
   }
+  if (!old_first && wait_for_memory(now)) return false;
   slots_[slot].turn = true;
   if (!old_first) {
     spawn(now, slot, *goal());
@@ -113,12 +121,13 @@ void Engine::spawn(Time now, unsigned slot, const Target& target) {
   worker.slot = slot;
   worker.generation = target.generation;
   worker.release = target.release;
+  worker.apart = upgrade_ && upgrade_->flip_ahead && target.generation == goal()->generation;
   worker.spawned = now;
   worker.deadline = now + settings_.ready_limit;
   slots_[slot].respawn_at.reset();
   const auto it = workers_.emplace(worker.id, worker).first;
   slots_[slot].workers.push_back(worker.id);
-  out_.push_back(Spawn{worker.id, slot, target.generation, target.release});
+  out_.push_back(Spawn{worker.id, slot, target.generation, target.release, worker.apart});
   note(NoteKind::spawned, it->second, now);
 }
 

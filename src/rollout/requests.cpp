@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "rollout/engine.hpp"
 
@@ -9,7 +10,7 @@ std::optional<std::string> Engine::under_way() const {
   if (stopping_) return "the master is stopping";
   if (!committed_) return "the master is still starting";
   if (upgrade_) {
-    const std::string what = upgrade_->to.release.empty() ? "" : " to " + upgrade_->to.release;
+    const std::string what = upgrade_->to.release.path.empty() ? "" : " to " + upgrade_->to.release.path;
     return upgrade_->phase == Phase::reverting ? "a failed upgrade" + what + " is being reverted"
                                                : "an upgrade" + what + " is under way";
   }
@@ -17,23 +18,77 @@ std::optional<std::string> Engine::under_way() const {
   return std::nullopt;
 }
 
-Commands Engine::boot(Time now, const std::string& release) {
-  upgrade_ = Upgrade{};
-  begin_rolling(release);
+// There is nothing to go back to, and nobody to compare with: neither canary nor probation.
+Commands Engine::boot(Time now, const Wish& wish) {
+  Wish start = wish;
+  start.pace.canary = {};
+  start.pace.probation = Time{0};
+  begin_upgrade(now, 0, start);
   return done(now);
 }
 
-Commands Engine::upgrade(Time now, RequestId request, const std::string& path) {
-  if (const auto busy = under_way()) {
-    out_.push_back(Answer{request, Verdict::refused, *busy});
+Commands Engine::upgrade(Time now, RequestId request, const Wish& wish) {
+  const auto refuse = [&](const std::string& why) {
+    out_.push_back(Answer{request, Verdict::refused, why});
+    return done(now);
+  };
+  if (wish.pace.flip && wish.pace.canary.of(forks_) > 0)
+    return refuse("a flip and a canary exclude each other: a canary serves beside the old release");
+  if (wish.pace.flip && settings_.zero_downtime && wish.pace.surge.of(forks_) < forks_)
+    return refuse("a flip needs a successor beside every worker: surge 100%");
+  const auto busy = under_way();
+  if (!busy) {
+    begin_upgrade(now, request, wish);
     return done(now);
   }
-  upgrade_ = Upgrade{};
-  upgrade_->request = request;
-  upgrade_->phase = Phase::preparing;
-  upgrade_->deadline = now + settings_.hook_limit;
-  note(NoteKind::preparing, path);
-  out_.push_back(Prepare{request, path});
+  if (stopping_ || !committed_ || (!wish.queue && !wish.overtake)) return refuse(*busy);
+  enqueue(request, wish);
+  if (wish.overtake && may_abort()) {
+    if (upgrade_->phase == Phase::preparing) out_.push_back(CancelPrepare{});
+    fail_upgrade(now, "aborted: a rollback was asked for");
+  }
+  return done(now);
+}
+
+// The newest wins.
+void Engine::enqueue(RequestId request, const Wish& wish) {
+  if (queue_) out_.push_back(Answer{queue_->request, Verdict::refused, "overtaken by a later upgrade"});
+  queue_ = Queued{request, wish};
+  Note note;
+  note.kind = NoteKind::queued;
+  note.request = request;
+  note.text = *under_way();
+  out_.push_back(std::move(note));
+}
+
+Commands Engine::promote(Time now, RequestId request) {
+  const bool trial = upgrade_ && (upgrade_->phase == Phase::baking || upgrade_->phase == Phase::probation);
+  if (!trial) {
+    out_.push_back(Answer{request, Verdict::refused, "no upgrade is baking or in probation"});
+    return done(now);
+  }
+  out_.push_back(Answer{request, Verdict::ok,
+                        upgrade_->phase == Phase::baking ? "the bake is over, the other slots follow"
+                                                         : "the probation is over"});
+  end_trial(now);
+  return done(now);
+}
+
+// What is being committed, or on its way back already, is not aborted.
+bool Engine::may_abort() const {
+  return upgrade_ && committed_ && upgrade_->phase != Phase::committing && upgrade_->phase != Phase::reverting &&
+         !stopping_;
+}
+
+Commands Engine::abort(Time now, RequestId request) {
+  if (!may_abort()) {
+    const auto busy = under_way();
+    out_.push_back(Answer{request, Verdict::refused, busy ? *busy : "no upgrade is under way"});
+    return done(now);
+  }
+  upgrade_->aborts.push_back(request);
+  if (upgrade_->phase == Phase::preparing) out_.push_back(CancelPrepare{});
+  fail_upgrade(now, "aborted on request");
   return done(now);
 }
 
@@ -157,8 +212,11 @@ void Engine::begin_stop(bool at_once, bool ok, const std::string& text) {
   if (upgrade_) {
     if (upgrade_->phase == Phase::preparing) out_.push_back(CancelPrepare{});
     out_.push_back(Answer{upgrade_->request, Verdict::failed, why});
+    for (const RequestId request : upgrade_->aborts) out_.push_back(Answer{request, Verdict::failed, why});
     upgrade_.reset();
   }
+  if (const auto queued = std::exchange(queue_, std::nullopt))
+    out_.push_back(Answer{queued->request, Verdict::failed, why});
   if (errand_) abandon_errand(why);
   if (!stopping_) stopping_ = Stopping{at_once, ok, text, {}};
   stopping_->at_once |= at_once;

@@ -16,23 +16,44 @@ using WorkerId = std::uint64_t;          // given by the engine, never used twic
 using Generation = std::uint64_t;
 using RequestId = std::uint64_t;  // given by the caller; whom an answer is for. 0: nobody waits for it
 
-struct Surge {
-  unsigned value = 100;
-  bool percent = true;
+// What is rolled out: the path as somebody asked for it, and the content that was found there.
+struct Release {
+  std::string path;
+  std::string id;
+  bool operator==(const Release&) const = default;
 };
 
-struct Settings {
-  unsigned forks = 2;
+// A number of workers, or a share of `forks`, rounded up.
+struct Amount {
+  unsigned value = 0;
+  bool percent = false;
+  unsigned of(unsigned forks) const {
+    return percent ? static_cast<unsigned>((std::uint64_t{forks} * value + 99) / 100) : value;
+  }
+};
+
+// How one upgrade goes.
+struct Pace {
   unsigned batch = 1;
-  Surge surge;
+  Amount surge{100, true};
+  Amount canary;      // so many slots first; 0: no canary
+  Time bake{30'000};  // then this long until the others
+  Time probation{0};
+  bool flip = false;  // all successors ready first, then all connections at one moment; excludes a canary
+};
+
+// The pace: of upgrades that ask for no other one.
+struct Settings : Pace {
+  unsigned forks = 2;
   bool zero_downtime = true;
+  bool health = false;           // probed() is going to be told: nothing is committed before a good one
+  std::uint64_t max_memory = 0;  // bytes that all workers together may take during an upgrade; 0: no matter
 
   Time settle{100};
   Time ready_limit{30'000};
   std::optional<Time> drain_limit{60'000};
   Time term_grace{2'000};
-  Time hook_limit{300'000};
-  Time probation{0};
+  Time prepare_limit{360'000};  // the last resort: whoever prepares has limits of his own
   Time unsteer{0};  // how long a slot that shall vanish still serves what the kernel has already given to it
 
   Time backoff_min{100};
@@ -58,13 +79,36 @@ enum class DrainStep {
   killed,   // SIGKILL
 };
 
+// What somebody asks for.
+struct Wish {
+  std::string path;                // empty: what is at the path of the committed release now
+  std::optional<Release> release;  // of the store, proven before: needs no preparation
+  Pace pace;
+  bool queue = false;     // wait for what is under way; the newest wins
+  bool overtake = false;  // abort an upgrade that is under way, and wait until it has been reverted
+};
+
+// A round of health probes.
+struct Probe {
+  unsigned made = 0;
+  unsigned failed = 0;
+  std::string text;  // of the first failure
+};
+
+// Requests that an application has counted (liveswap_served), since the worker's start.
+struct Served {
+  std::uint64_t requests = 0;
+  std::uint64_t failed = 0;
+};
+
 // What the engine wants done. Commands are carried out in their order; an outcome comes back as an event.
 
 struct Spawn {  // → worker events; or exited() at once when it cannot be spawned
   WorkerId worker;
   unsigned slot;
   Generation generation;
-  std::string release;
+  Release release;
+  bool staged;  // on sockets that get no connection before the Flip
 };
 struct Drain {
   WorkerId worker;
@@ -77,14 +121,16 @@ struct Signal {
   WorkerId worker;
   bool kill;  // SIGKILL, else SIGTERM
 };
-struct Prepare {  // run the hook, check the file → prepared() or prepare_failed()
+struct Prepare {  // run the hook, take the file, check it → prepared() or prepare_failed()
   RequestId request;
-  std::string path;
+  std::string path;  // empty: that of the committed release
 };
 struct CancelPrepare {};  // it has taken too long, or the master stops: no event is awaited any more
 struct Commit {           // write HEAD → committed() or commit_failed(), before any other event
-  std::string release;
+  Release release;
 };
+struct Flip {};     // from now on all new connections to the staged sockets → flipped(), once nothing waits in the others
+struct Measure {};  // the memory of every worker → measured()
 struct Steer {  // new connections only to slots below this number
   unsigned slots;
 };
@@ -118,6 +164,12 @@ enum class NoteKind {  // one for each event of docs/protocol.md
   committed,
   reverting,
   waiting,
+  queued,
+  baking,
+  flipping,
+  flipped,
+  probation,
+  leaving,  // decided; who is superfluous leaves
 };
 
 // Something worth telling to the log and to whoever asked for the upgrade that it belongs to.
@@ -127,13 +179,13 @@ struct Note {
   WorkerId worker = 0;  // 0: of no worker
   unsigned slot = 0;
   Generation generation = 0;
-  std::string release;
+  Release release;
   std::string text;
   Time since_spawn{0};
 };
 
-using Command = std::variant<Spawn, Drain, Expire, Signal, Prepare, CancelPrepare, Commit, Steer, CloseSlots, Booted,
-                             Answer, Quit, Note>;
+using Command = std::variant<Spawn, Drain, Expire, Signal, Prepare, CancelPrepare, Commit, Flip, Measure, Steer,
+                             CloseSlots, Booted, Answer, Quit, Note>;
 using Commands = std::vector<Command>;
 
 // How a worker ended. `stage`: how far it had come before liveswap_main was entered (contract/channel.h in words).

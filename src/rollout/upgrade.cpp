@@ -1,4 +1,4 @@
-#include <algorithm>
+#include <utility>
 
 #include "rollout/engine.hpp"
 
@@ -8,15 +8,38 @@ bool Engine::rolling() const {
   return upgrade_ && upgrade_->phase != Phase::preparing && upgrade_->phase != Phase::reverting;
 }
 
-void Engine::begin_rolling(const std::string& release) {
+void Engine::begin_upgrade(Time now, RequestId request, const Wish& wish) {
+  upgrade_ = Upgrade{};
+  upgrade_->request = request;
+  upgrade_->pace = wish.pace;
+  if (wish.release) {
+    begin_rolling(*wish.release);
+    return;
+  }
+  upgrade_->phase = Phase::preparing;
+  upgrade_->deadline = now + settings_.prepare_limit;
+  note(NoteKind::preparing, wish.path);
+  out_.push_back(Prepare{request, wish.path});
+}
+
+void Engine::begin_rolling(const Release& release) {
   upgrade_->phase = Phase::rolling;
   upgrade_->to = {++last_generation_, release};
   upgrade_->deadline.reset();
+  upgrade_->flip_ahead = upgrade_->pace.flip && committed_ && settings_.zero_downtime;
   for (Slot& slot : slots_) slot.turn = false;
   note(NoteKind::started);
+  ask_memory();
 }
 
-Commands Engine::prepared(Time now, const std::string& release) {
+// The next one may come: the newest that somebody has asked for meanwhile.
+void Engine::begin_queued(Time now) {
+  if (!queue_ || under_way()) return;
+  const Queued next = *std::exchange(queue_, std::nullopt);
+  begin_upgrade(now, next.request, next.wish);
+}
+
+Commands Engine::prepared(Time now, const Release& release) {
   if (upgrade_ && upgrade_->phase == Phase::preparing) begin_rolling(release);
   return done(now);
 }
@@ -27,18 +50,77 @@ Commands Engine::prepare_failed(Time now, const std::string& text) {
 }
 
 void Engine::advance_upgrade(Time now) {
-  if (!upgrade_ || !all_on_goal()) return;
+  if (!upgrade_) return;
+  if (upgrade_->phase == Phase::rolling && canary() > 0 && canary_on_goal()) {
+    bake(now);
+    return;
+  }
+  if (!all_on_goal()) return;
   switch (upgrade_->phase) {
     case Phase::preparing:
+    case Phase::baking:
+    case Phase::flipping:
+    case Phase::probation:
     case Phase::committing: return;
     case Phase::rolling:
-      upgrade_->phase = Phase::probation;
-      upgrade_->deadline = now + settings_.probation;
-      if (settings_.probation == Time{0}) upgrade_deadline(now);
+      if (upgrade_->flip_ahead)
+        flip();
+      else
+        begin_probation(now);
       return;
-    case Phase::probation: return;
     case Phase::reverting: close_upgrade(Verdict::reverted, upgrade_->reason); return;
   }
+}
+
+void Engine::bake(Time now) {
+  upgrade_->phase = Phase::baking;
+  upgrade_->deadline = now + upgrade_->pace.bake;
+  upgrade_->probed = false;
+  note(NoteKind::baking);
+  if (upgrade_->pace.bake == Time{0}) upgrade_deadline(now);
+}
+
+void Engine::begin_probation(Time now) {
+  upgrade_->phase = Phase::probation;
+  upgrade_->deadline = now + upgrade_->pace.probation;
+  upgrade_->probed = false;
+  if (upgrade_->pace.probation > Time{0} || (settings_.health && committed_)) note(NoteKind::probation);
+  if (upgrade_->pace.probation == Time{0}) upgrade_deadline(now);
+}
+
+// All successors are ready, none has had a connection yet: now they get all of them, and the old ones no more.
+void Engine::flip() {
+  upgrade_->phase = Phase::flipping;
+  upgrade_->flip_ahead = false;
+  for (auto& [id, worker] : workers_) worker.apart = !worker.apart;
+  note(NoteKind::flipping);
+  out_.push_back(Flip{});
+}
+
+Commands Engine::flipped(Time now) {
+  if (!flipping()) return done(now);
+  note(NoteKind::flipped);
+  for (unsigned slot = 0; slot < slots_.size(); ++slot) relieve(now, slot, upgrade_->to.generation);
+  upgrade_->phase = Phase::probation;
+  if (upgrade_->reason.empty())
+    begin_probation(now);
+  else
+    fail_upgrade(now, upgrade_->reason);
+  return done(now);
+}
+
+// Bake or probation has lasted long enough, or somebody vouches for the release.
+void Engine::end_trial(Time now) {
+  (void)now;
+  upgrade_->deadline.reset();
+  if (upgrade_->phase == Phase::baking) {
+    upgrade_->baked = true;
+    upgrade_->phase = Phase::rolling;
+    note(NoteKind::started);
+    return;
+  }
+  upgrade_->phase = Phase::committing;
+  out_.push_back(Commit{upgrade_->to.release});
 }
 
 void Engine::upgrade_deadline(Time now) {
@@ -46,12 +128,14 @@ void Engine::upgrade_deadline(Time now) {
   switch (upgrade_->phase) {
     case Phase::preparing:
       out_.push_back(CancelPrepare{});
-      fail_upgrade(now, "the pre-upgrade plugin took longer than its limit of " +
-                            std::to_string(settings_.hook_limit.count()) + " ms");
+      fail_upgrade(now, "preparing it took longer than the limit of " + std::to_string(settings_.prepare_limit.count()) +
+                            " ms");
       return;
+    case Phase::baking:
     case Phase::probation:
-      upgrade_->phase = Phase::committing;
-      out_.push_back(Commit{upgrade_->to.release});
+      // Without a good probe there is no proof; the next one decides (probed()).
+      if (!settings_.health || !committed_ || upgrade_->sick_before || (upgrade_->probed && upgrade_->failed_probes == 0))
+        end_trial(now);
       return;
     case Phase::reverting:
       // Going back goes on as ordinary respawn; whoever asked has waited long enough.
@@ -59,6 +143,7 @@ void Engine::upgrade_deadline(Time now) {
                     upgrade_->reason + "; not every slot is back on the old release yet: see `liveswap status`");
       return;
     case Phase::rolling:
+    case Phase::flipping:
     case Phase::committing: return;
   }
 }
@@ -93,14 +178,16 @@ void Engine::fail_upgrade(Time now, const std::string& reason) {
     return;
   }
   if (upgrade_->phase == Phase::preparing) {
-    out_.push_back(Answer{upgrade_->request, Verdict::reverted, reason});
-    upgrade_.reset();
+    close_upgrade(Verdict::reverted, reason);
     return;
   }
   upgrade_->reason = reason;
+  if (flipping()) return;  // what waits in the old sockets is served first; then flipped()
   note(NoteKind::reverting, reason);
   upgrade_->phase = Phase::reverting;
   upgrade_->said_waiting = false;
+  upgrade_->flip_ahead = false;
+  if (upgrade_->pace.flip) upgrade_->pace.batch = forks_;  // back in place: on the new sockets, and as fast as can be
   upgrade_->deadline = now + 2 * settings_.ready_limit + settings_.drain_limit.value_or(Time{0});
   for (Slot& slot : slots_) {
     slot.turn = false;
@@ -108,18 +195,23 @@ void Engine::fail_upgrade(Time now, const std::string& reason) {
     slot.deaths = 0;
   }
   for (auto& [id, worker] : workers_)
-    if (worker.generation == upgrade_->to.generation && worker.state == WorkerState::starting) dismiss(now, worker);
+    if (worker.generation == upgrade_->to.generation && active(worker) &&
+        (worker.state == WorkerState::starting || worker.apart))
+      dismiss(now, worker);
 }
 
-// The upgrade is decided. Its answer waits for the workers that it has sent away.
+// The upgrade is decided. Its answers wait for the workers that it has sent away.
 void Engine::close_upgrade(Verdict verdict, const std::string& text) {
-  Farewell farewell{Answer{upgrade_->request, verdict, text}, {}};
-  for (const auto& [id, worker] : workers_)
-    if (!active(worker) && !farewell_of(id)) farewell.workers.insert(id);
+  note(NoteKind::leaving);
+  Farewell farewell{{Answer{upgrade_->request, verdict, text}}, {}};
+  for (const RequestId abort : upgrade_->aborts) farewell.answers.push_back(Answer{abort, Verdict::ok, "reverted"});
+  if (upgrade_->phase != Phase::preparing)
+    for (const auto& [id, worker] : workers_)
+      if (!active(worker) && !farewell_of(id)) farewell.workers.insert(id);
   for (Slot& slot : slots_) slot.turn = false;
   upgrade_.reset();
   if (farewell.workers.empty())
-    out_.push_back(farewell.answer);
+    out_.insert(out_.end(), farewell.answers.begin(), farewell.answers.end());
   else
     farewells_.push_back(std::move(farewell));
 }

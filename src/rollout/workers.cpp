@@ -42,11 +42,15 @@ void Engine::become_ready(Time now, Worker& worker) {
   worker.settle_at.reset();
   worker.deadline.reset();
   note(NoteKind::ready, worker, now);
-  if (!goal()) return;
-  for (const WorkerId id : slots_[worker.slot].workers) {
+  ask_memory();
+  if (goal() && !worker.apart && !flipping()) relieve(now, worker.slot, worker.generation);
+}
+
+// Sends those away whom a worker of that generation succeeds.
+void Engine::relieve(Time now, unsigned slot, Generation generation) {
+  for (const WorkerId id : std::vector<WorkerId>(slots_[slot].workers)) {
     Worker& other = workers_.at(id);
-    if (!active(other)) continue;
-    if (other.generation != worker.generation && other.generation != goal()->generation) dismiss(now, other);
+    if (active(other) && other.generation != generation && other.generation != goal()->generation) dismiss(now, other);
   }
 }
 
@@ -129,6 +133,7 @@ Commands Engine::exited(Time now, WorkerId id, const Departure& departure) {
   const Worker worker = it->second;
   note(NoteKind::gone, worker, now, departure.text);
   workers_.erase(it);
+  memory_.erase(id);
   auto& of_slot = slots_[worker.slot].workers;
   of_slot.erase(std::find(of_slot.begin(), of_slot.end(), id));
   bid_farewell(worker, departure);
@@ -179,7 +184,7 @@ void Engine::bid_farewell(const Worker& worker, const Departure& departure) {
   it->workers.erase(worker.id);
   if (!worker.failed) tell_fate(*it, worker, departure);
   if (!it->workers.empty()) return;
-  out_.push_back(it->answer);
+  out_.insert(out_.end(), it->answers.begin(), it->answers.end());
   farewells_.erase(it);
 }
 
@@ -195,8 +200,8 @@ void Engine::tell_fate(Farewell& farewell, const Worker& worker, const Departure
     fate = who + " did not drain within its limit and was ended by force (" + departure.text + ")";
   if (fate.empty()) return;
   ++farewell.told;
-  if (farewell.told <= told_at_most) farewell.answer.text += fate;
-  if (farewell.told == told_at_most + 1) farewell.answer.text += "; and others";
+  if (farewell.told <= told_at_most) farewell.answers.front().text += fate;
+  if (farewell.told == told_at_most + 1) farewell.answers.front().text += "; and others";
 }
 
 }  // namespace liveswap::rollout

@@ -1,0 +1,116 @@
+#include "rollout/judge.hpp"
+
+#include <algorithm>
+
+#include "rollout/engine.hpp"
+
+// What a new release is judged by, beside its crashes: probes, errors, memory.
+namespace liveswap::rollout {
+namespace {
+
+constexpr std::uint64_t enough_requests = 20;
+constexpr double tolerated_share = 0.01;
+constexpr double tolerated_factor = 2.0;
+constexpr unsigned probes_to_fail = 2;  // in a row: one may meet a moment
+
+double share(const Served& served) {
+  return served.requests ? static_cast<double>(served.failed) / static_cast<double>(served.requests) : 0.0;
+}
+
+std::string in_words(const Served& served) {
+  return std::to_string(served.failed) + " of " + std::to_string(served.requests) + " requests";
+}
+
+std::string mebibytes(std::uint64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
+
+}  // namespace
+
+std::optional<std::string> judge_errors(const Served& old_release, const Served& new_release) {
+  if (new_release.requests < enough_requests) return std::nullopt;
+  const double limit = std::max(tolerated_share, tolerated_factor * share(old_release));
+  if (share(new_release) <= limit) return std::nullopt;
+  return "the application reports errors for " + in_words(new_release) + " that the new workers have answered, for " +
+         in_words(old_release) + " of the old ones";
+}
+
+bool Engine::judging() const {
+  return upgrade_ && committed_ && (rolling() || upgrade_->phase == Phase::preparing) &&
+         upgrade_->phase != Phase::committing;
+}
+
+Commands Engine::probed(Time now, const Probe& probe) {
+  if (!judging() || probe.made == 0) return done(now);
+  if (upgrade_->phase == Phase::preparing) {
+    upgrade_->sick_before = probe.failed > 0;
+    return done(now);
+  }
+  const bool trial = upgrade_->phase == Phase::baking || upgrade_->phase == Phase::probation;
+  upgrade_->probed = trial;
+  upgrade_->failed_probes = probe.failed > 0 ? upgrade_->failed_probes + 1 : 0;
+  if (upgrade_->sick_before) return done(now);
+  if (upgrade_->failed_probes >= probes_to_fail)
+    fail_upgrade(now, "health probe: " + probe.text);
+  else if (trial && !upgrade_->deadline && upgrade_->failed_probes == 0)
+    end_trial(now);
+  return done(now);
+}
+
+Commands Engine::counted(Time now, const std::map<WorkerId, Served>& served) {
+  if (!judging() || upgrade_->phase == Phase::preparing) return done(now);
+  Served old_release;
+  Served new_release;
+  for (const auto& [id, count] : served) {
+    const auto it = workers_.find(id);
+    if (it == workers_.end()) continue;
+    Served& sum = it->second.generation == upgrade_->to.generation ? new_release : old_release;
+    sum.requests += count.requests;
+    sum.failed += count.failed;
+  }
+  if (const auto worse = judge_errors(old_release, new_release)) fail_upgrade(now, *worse);
+  return done(now);
+}
+
+void Engine::ask_memory() {
+  if (settings_.max_memory == 0 || !upgrade_ || !committed_ || upgrade_->measuring) return;
+  upgrade_->measuring = true;
+  out_.push_back(Measure{});
+}
+
+Commands Engine::measured(Time now, const std::map<WorkerId, std::uint64_t>& bytes) {
+  memory_ = bytes;
+  if (upgrade_) upgrade_->measuring = false;
+  return done(now);
+}
+
+// Whether one worker more has room. One that is not measured yet will be as large as the largest.
+bool Engine::fits_memory() const {
+  std::uint64_t largest = 0;
+  for (const auto& [id, bytes] : memory_) largest = std::max(largest, bytes);
+  std::uint64_t sum = largest;
+  for (const auto& [id, worker] : workers_) {
+    const auto it = memory_.find(id);
+    sum += it != memory_.end() ? it->second : largest;
+  }
+  return sum <= settings_.max_memory;
+}
+
+// True when a successor must not be started yet. When nobody is left whose end could make room, a roll forward has
+// failed; the way back is never barred.
+bool Engine::wait_for_memory(Time now) {
+  if (settings_.max_memory == 0 || !upgrade_ || !committed_) return false;
+  if (upgrade_->measuring) return true;
+  if (fits_memory()) return false;
+  const bool may_change = std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+    return entry.second.state != WorkerState::ready;
+  });
+  if (!may_change && !rolling()) return false;
+  if (!may_change) {
+    std::uint64_t sum = 0;
+    for (const auto& [id, bytes] : memory_) sum += bytes;
+    fail_upgrade(now, "no memory for a successor: the workers take " + mebibytes(sum) + ", --max-memory is " +
+                          mebibytes(settings_.max_memory) + "; raise it, or let the old worker go first (--surge 0)");
+  }
+  return true;
+}
+
+}  // namespace liveswap::rollout
