@@ -8,26 +8,13 @@
 #include <string_view>
 
 #include "base/log.hpp"
+#include "master/stage.hpp"
 
 namespace liveswap::master {
 namespace {
 
 using rollout::Departure;
 using rollout::WorkerId;
-
-const char* word(int stage) {
-  switch (static_cast<liveswap_stage>(stage)) {
-    case LIVESWAP_STAGE_SPAWN: return "spawn";
-    case LIVESWAP_STAGE_OPEN: return "open";
-    case LIVESWAP_STAGE_LINK: return "link";
-    case LIVESWAP_STAGE_ENTRY: return "entry";
-    case LIVESWAP_STAGE_ABI: return "ABI";
-    case LIVESWAP_STAGE_START: return "start";
-    case LIVESWAP_STAGE_READY: return "ready";
-    case LIVESWAP_STAGE_RUN: return "run";
-  }
-  return "unknown";
-}
 
 log::Level level_of(std::int32_t value) {
   switch (value) {
@@ -75,7 +62,7 @@ void WorkerPool::spawn(const rollout::Spawn& order) {
                                       {[this, id](const Frame& frame) { on_frame(id, frame); },
                                        [this, id](const Ending& ending) { on_ended(id, ending); }});
   if (!process) {
-    handlers_.exited(id, Departure{word(LIVESWAP_STAGE_SPAWN), process.error().text, false});
+    handlers_.exited(id, Departure{stage_word(LIVESWAP_STAGE_SPAWN), process.error().text, false});
     return;
   }
   Entry& entry = entries_[id];
@@ -155,7 +142,7 @@ void WorkerPool::on_frame(WorkerId id, const Frame& frame) {
 void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   Entry& entry = entries_.at(id);
   entry.exit_code = ending.code;
-  const Departure departure{word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, ending.clean};
+  const Departure departure{stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, ending.clean};
   handlers_.exited(id, departure);
   entries_.erase(id);
 }

@@ -1,0 +1,105 @@
+#include "master/preparation.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+
+namespace liveswap::master {
+namespace {
+
+using Kind = Task::Result::Kind;
+using Json = nlohmann::json;
+
+std::string member(const Json& object, const char* name) {
+  const auto it = object.find(name);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : "";
+}
+
+}  // namespace
+
+Preparation::Preparation(uv_loop_t& loop, const Tools& tools, std::string asked, const std::string& value, Done done)
+    : loop_(loop), tools_(tools), release_{std::move(asked), {}}, done_(std::move(done)) {
+  if (tools_.plugin.empty()) {
+    take();
+    return;
+  }
+  SpawnRequest request = tools_.worker;
+  request.arguments = {"liveswap-worker", "--hook", tools_.plugin, value};
+  run("pre-upgrade plugin", std::move(request), tools_.plugin_limit,
+      [this](const Task::Result& result) { after_plugin(result); });
+}
+
+void Preparation::cancel(std::list<std::unique_ptr<Task>>& dying) {
+  done_ = nullptr;
+  if (!task_) return;
+  dying.push_front(std::move(task_));
+  const auto place = dying.begin();
+  (*place)->cancel([&dying, place] { dying.erase(place); });
+}
+
+void Preparation::run(const char* name, SpawnRequest request, Milliseconds limit, Task::Done next) {
+  // The next step's task takes the place of this one's, which has ended by then.
+  task_ = std::make_unique<Task>(loop_, name, std::move(request), limit, std::move(next));
+}
+
+void Preparation::after_plugin(const Task::Result& result) {
+  const std::string who = fmt::format("the pre-upgrade plugin {}", tools_.plugin);
+  if (result.kind == Kind::failed) return fail_step(who + " cannot be used", result, tools_.plugin_limit);
+  if (result.kind == Kind::refused) return fail_step(who + " refused", result, tools_.plugin_limit);
+  if (result.kind != Kind::done) return fail_step(who, result, tools_.plugin_limit);
+  if (result.text.find('\0') != std::string::npos || result.text.find('\n') != std::string::npos) {
+    const auto done = std::move(done_);
+    return done(fail(who + " gave a path with a line break or NUL in it"));
+  }
+  if (!result.text.empty()) release_.path = absolute_path(result.text, tools_.there);
+  take();
+}
+
+void Preparation::take() {
+  SpawnRequest request = tools_.store;
+  request.arguments = {"liveswap-store", "take", tools_.state_dir, ::geteuid() == 0 ? "1" : "0", release_.path};
+  run("store", std::move(request), tools_.check_limit, [this](const Task::Result& result) { after_take(result); });
+}
+
+void Preparation::after_take(const Task::Result& result) {
+  if (result.kind != Kind::done) return fail_step("stage " + result.stage, result, tools_.check_limit);
+  const Json answer = Json::parse(result.text, nullptr, false);
+  if (answer.is_object()) {
+    release_.id = member(answer, "id");
+    file_ = member(answer, "file");
+  }
+  if (release_.id.empty() || file_.empty()) {
+    const auto done = std::move(done_);
+    return done(fail("the store gave an answer that is none: " + result.text));
+  }
+  log::info("release {}: {} taken into the store ({})", release_.id.substr(0, 12), release_.path,
+            member(answer, "how"));
+  SpawnRequest request = tools_.worker;
+  request.arguments = {"liveswap-worker", "--check", file_};
+  run("check", std::move(request), tools_.check_limit, [this](const Task::Result& next) { after_check(next); });
+}
+
+void Preparation::after_check(const Task::Result& result) {
+  if (result.kind != Kind::done)
+    return fail_step(fmt::format("preflight, stage {}", result.stage), result, tools_.check_limit);
+  const auto done = std::move(done_);
+  done(release_);
+}
+
+void Preparation::fail_step(const std::string& what, const Task::Result& result, Milliseconds limit) {
+  const auto done = std::move(done_);
+  switch (result.kind) {
+    case Kind::done:
+    case Kind::refused:
+    case Kind::failed: return done(fail(fmt::format("{}: {}", what, result.text)));
+    case Kind::silent: return done(fail(fmt::format("{}: it ended without an answer: {}", what, result.text)));
+    case Kind::late: return done(fail(fmt::format("{}: it took longer than its limit of {} ms", what, limit.count())));
+    case Kind::unstarted: return done(fail(fmt::format("{}: {}", what, result.text)));
+  }
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "base/error.hpp"
+#include "master/task.hpp"
+#include "rollout/types.hpp"
+
+namespace liveswap::master {
+
+// Everything that comes before the first worker is touched, a process for each step, each with a time limit:
+//
+//   plugin   the pre-upgrade plugin, if there is one, may choose another path, or refuse
+//   take     liveswap-store takes the file into the release store
+//   check    a sacrificial worker host loads it from there, as the workers will
+class Preparation {
+ public:
+  struct Tools {
+    SpawnRequest worker;  // a worker host as the workers are started: user, limits, environment
+    SpawnRequest store;   // liveswap-store as the master itself
+    std::string plugin;   // empty: none
+    std::string state_dir;
+    std::string there;  // what a relative path of the plugin is meant from
+    Milliseconds plugin_limit{0};
+    Milliseconds check_limit{0};  // of take and check, each
+  };
+  using Done = std::function<void(Result<rollout::Release>)>;
+
+  // `asked`: absolute, what to upgrade to; `value`: what the plugin is told ("" when nothing was asked for). `done` is
+  // called once, never from within the constructor, and may destroy the preparation.
+  Preparation(uv_loop_t& loop, const Tools& tools, std::string asked, const std::string& value, Done done);
+
+  // The step under way is killed; nothing more is heard of it. The processes are kept in `dying` until they are reaped.
+  void cancel(std::list<std::unique_ptr<Task>>& dying);
+
+ private:
+  void run(const char* name, SpawnRequest request, Milliseconds limit, Task::Done next);
+  void after_plugin(const Task::Result& result);
+  void take();
+  void after_take(const Task::Result& result);
+  void after_check(const Task::Result& result);
+  void fail_step(const std::string& what, const Task::Result& result, Milliseconds limit);
+
+  uv_loop_t& loop_;
+  const Tools& tools_;
+  rollout::Release release_;
+  std::string file_;
+  Done done_;
+  std::unique_ptr<Task> task_;
+};
+
+}  // namespace liveswap::master

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/error.hpp"
+#include "master/worker_process.hpp"
+
+namespace liveswap::master {
+
+// A short-lived process that does one thing which may hang or crash, answers, and ends: the pre-upgrade plugin, the
+// intake of a release, its check. It speaks the worker channel (contract/channel.h): HOOK_DONE, or FAILED.
+class Task {
+ public:
+  struct Result {
+    enum class Kind {
+      done,      // text: the answer
+      refused,   // it said that it will not (HOOK_DONE with 1): text
+      failed,    // FAILED: stage and text
+      silent,    // it ended without an answer: how
+      late,      // its time was over
+      unstarted  // it could not be started: why
+    } kind = Kind::silent;
+    std::string text;
+    std::string stage;
+  };
+  using Done = std::function<void(const Result&)>;
+
+  // Starts `request.program`; what it logs bears `name`. `done` is called once, on the loop, when the process has been
+  // reaped (or could not be started), and may destroy the task.
+  Task(uv_loop_t& loop, std::string name, SpawnRequest request, Milliseconds limit, Done done);
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+  // Kills what still runs, with its process group, and waits for its end.
+  ~Task();
+  // Kills it; in place of `done`, `gone` is called once it has been reaped.
+  void cancel(std::function<void()> gone);
+
+ private:
+  void on_frame(const Frame& frame);
+  void on_ended(const Ending& ending);
+  void finish();
+  void end_group();
+
+  std::string name_;
+  Done done_;
+  Result result_;
+  bool answered_ = false;
+  Timer timer_;
+  std::unique_ptr<WorkerProcess> process_;
+};
+
+}  // namespace liveswap::master
