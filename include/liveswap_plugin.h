@@ -84,6 +84,20 @@ struct liveswap_abi {
   const struct liveswap_abi liveswap_abi_note = {(uint32_t)sizeof(struct liveswap_abi), LIVESWAP_ABI_MAJOR, \
                                                  LIVESWAP_ABI_MINOR, (flags)};
 
+/*
+ * The optional self-test. Before an upgrade touches any worker, and in `liveswap check`, the library is loaded into a
+ * process of its own; if it exports this function, that is called there, on the main thread, after the constructors,
+ * and liveswap_main is not. 0: fine, anything else: the release is rejected, with the number and what it has said by
+ * liveswap_log. It has to be back within the check limit (30 s by default; --check-limit), and may block, crash or
+ * hang without harming anybody.
+ *
+ * It runs beside the workers that serve, with their user, limits, environment and working directory: open what the
+ * application will open, but bind no address and change no data. There are no listeners (liveswap_listener says
+ * ENOENT) and no messages; liveswap_slot() is -1, liveswap_generation() 0, liveswap_argv as in a worker. The process
+ * then ends by exit(), so that exit handlers and destructors run.
+ */
+LIVESWAP_EXPORT int liveswap_selftest(void);
+
 /* ---- readiness ---------------------------------------------------------------------------------------- */
 
 /*
@@ -155,7 +169,7 @@ LIVESWAP_HOST ssize_t liveswap_message(char* buf, size_t capacity);
 
 /* ---- who am I ----------------------------------------------------------------------------------------- */
 
-/* The number of the slot this worker fills, 0 ... forks-1. */
+/* The number of the slot this worker fills, 0 ... forks-1; -1 in a process that is no worker (self-test, plugin). */
 LIVESWAP_HOST int liveswap_slot(void);
 
 /* The generation this worker belongs to: 1 after the start, higher after every upgrade. */

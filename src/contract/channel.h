@@ -37,6 +37,7 @@ enum liveswap_stage {
   LIVESWAP_STAGE_LINK,      /* dlopen: not ELF, wrong architecture, missing library or symbol, constructors */
   LIVESWAP_STAGE_ENTRY,     /* liveswap_main is not exported */
   LIVESWAP_STAGE_ABI,       /* the ABI note asks for another major version */
+  LIVESWAP_STAGE_SELFTEST,  /* liveswap_selftest has been entered; in check mode only */
   LIVESWAP_STAGE_START,     /* liveswap_main has been entered and the worker is not ready */
   LIVESWAP_STAGE_READY,     /* the ready limit has passed */
   LIVESWAP_STAGE_RUN,       /* it was ready */
@@ -60,7 +61,8 @@ enum liveswap_frame_kind {
   LIVESWAP_TAKEN,       /* value: that of the MESSAGE, which now waits in the application's inbox */
   LIVESWAP_REFUSED,     /* value: that of the MESSAGE, for which the inbox had no room */
   LIVESWAP_COUNTED,     /* value: that of the COUNT; count: open connections */
-  LIVESWAP_HOOK_DONE,   /* a hook's end; value: 0 and text the path ("" keeps it), or 1 and text the error */
+  LIVESWAP_HOOK_DONE,   /* a hook's end; value: 0 and text the path ("" keeps it), or 1 and text the error. Of a
+                         * check: value 0, no text: it has passed, and exit handlers run from here on */
 };
 
 struct liveswap_frame {
@@ -74,8 +76,11 @@ struct liveswap_frame {
  *
  *   liveswap-worker --slot N --generation G --drain-limit MS --term-grace MS --listeners a,b,c PATH [ARG …]
  *   liveswap-worker --hook PATH VALUE
+ *   liveswap-worker --check PATH [ARG …]
  *
- * PATH is absolute and names the library, ARGs are those after `--`. --drain-limit is what a worker gives itself
+ * PATH is absolute and names the library, ARGs are those after `--`. A check loads the library, looks for the entry
+ * and the ABI note, calls liveswap_selftest where it is exported, and exits as a worker would; liveswap_main is not
+ * called. --drain-limit is what a worker gives itself
  * when its master has died (-1: none), --term-grace the time between two steps of the escalation after it. An
  * empty list of listeners is the empty word.
  *

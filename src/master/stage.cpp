@@ -11,6 +11,7 @@ const char* stage_word(int stage) {
     case LIVESWAP_STAGE_LINK: return "link";
     case LIVESWAP_STAGE_ENTRY: return "entry";
     case LIVESWAP_STAGE_ABI: return "ABI";
+    case LIVESWAP_STAGE_SELFTEST: return "selftest";
     case LIVESWAP_STAGE_START: return "start";
     case LIVESWAP_STAGE_READY: return "ready";
     case LIVESWAP_STAGE_RUN: return "run";

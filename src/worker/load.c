@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -61,12 +63,24 @@ static const char* hint_for(void* library, const char* entry) {
                                          : "";
 }
 
+/* A variable of that name would be called as if it were code, and end every worker with SIGSEGV. */
+static bool is_variable(void* found) {
+  Dl_info info;
+  const ElfW(Sym)* symbol = NULL;
+  return dladdr1(found, &info, (void**)&symbol, RTLD_DL_SYMENT) != 0 && symbol != NULL &&
+         info.dli_saddr == found && ELF64_ST_TYPE(symbol->st_info) == STT_OBJECT;
+}
+
 static void* find_entry(void* library, const char* path, const char* entry) {
   channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_ENTRY);
   void* found = dlsym(library, entry);
   if (found == NULL) {
     channel_fail(LIVESWAP_STAGE_ENTRY, "%s does not export the function %s (liveswap_plugin.h)%s", path,
                  entry, hint_for(library, entry));
+  }
+  if (is_variable(found)) {
+    channel_fail(LIVESWAP_STAGE_ENTRY, "%s exports %s as a variable; expected a function (liveswap_plugin.h)",
+                 path, entry);
   }
   return found;
 }
@@ -90,11 +104,11 @@ static uint32_t check_abi(void* library, const char* path) {
 
 struct loaded load(const char* path, const char* entry) {
   struct loaded loaded;
-  void* library = link_library(path, open_library(path));
-  void* function = find_entry(library, path, entry);
+  loaded.library = link_library(path, open_library(path));
+  void* function = find_entry(loaded.library, path, entry);
   /* ISO C has no cast from an object pointer to a function pointer; POSIX promises that the bits are the
    * same. */
   memcpy(&loaded.entry, &function, sizeof function);
-  loaded.flags = check_abi(library, path);
+  loaded.flags = check_abi(loaded.library, path);
   return loaded;
 }

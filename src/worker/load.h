@@ -6,6 +6,7 @@
 struct loaded {
   void (*entry)(void); /* to be cast to the type of the function that was asked for */
   uint32_t flags;      /* of the ABI note */
+  void* library;       /* of dlopen */
 };
 
 /*

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "check.h"
 #include "control.h"
 #include "drain.h"
 #include "holds.h"
@@ -53,8 +54,9 @@ int main(int argc, char** argv) {
   static struct options options;
   if (!options_parse(&options, argc, argv)) refuse("unknown command line");
   if (!channel_adopt()) refuse("no channel at descriptor 3");
-  if (!options.hook && !listeners_adopt(options.listeners)) refuse("a listener is missing");
+  if (options.mode == MODE_WORKER && !listeners_adopt(options.listeners)) refuse("a listener is missing");
   set_up(&options);
-  if (options.hook) hook_run(&options);
+  if (options.mode == MODE_HOOK) hook_run(&options);
+  if (options.mode == MODE_CHECK) check_run(&options);
   worker_run(&options);
 }

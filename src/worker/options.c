@@ -16,13 +16,22 @@ static bool parse_number(const char* text, int64_t min, int64_t max, int64_t* nu
 
 static bool parse_hook(struct options* options, int argc, char** argv) {
   if (argc != 4) return false;
-  options->hook = true;
+  options->mode = MODE_HOOK;
   options->path = argv[2];
   options->value = argv[3];
   /* The value is no argument of the plugin, and its argv has to end behind the path. */
   argv[3] = NULL;
   options->arguments = argv + 2;
   options->argument_count = 1;
+  return options->path[0] == '/';
+}
+
+static bool parse_check(struct options* options, int argc, char** argv) {
+  if (argc < 3) return false;
+  options->mode = MODE_CHECK;
+  options->path = argv[2];
+  options->arguments = argv + 2;
+  options->argument_count = argc - 2;
   return options->path[0] == '/';
 }
 
@@ -51,7 +60,8 @@ static bool parse_worker(struct options* options, int argc, char** argv) {
 }
 
 bool options_parse(struct options* options, int argc, char** argv) {
-  *options = (struct options){.drain_limit_ms = -1};
-  const bool hook = argc > 1 && strcmp(argv[1], "--hook") == 0;
-  return hook ? parse_hook(options, argc, argv) : parse_worker(options, argc, argv);
+  *options = (struct options){.slot = -1, .drain_limit_ms = -1};
+  if (argc > 1 && strcmp(argv[1], "--hook") == 0) return parse_hook(options, argc, argv);
+  if (argc > 1 && strcmp(argv[1], "--check") == 0) return parse_check(options, argc, argv);
+  return parse_worker(options, argc, argv);
 }

@@ -4,14 +4,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum mode { MODE_WORKER, MODE_HOOK, MODE_CHECK };
+
 /* The command line that contract/channel.h describes. Every pointer is into argv. */
 struct options {
-  bool hook;
+  enum mode mode;
   char* path;
   char** arguments; /* from PATH on; arguments[count] is NULL */
   int argument_count;
   /* of a worker */
-  int slot;
+  int slot; /* -1 in the other modes */
   uint64_t generation;
   int64_t drain_limit_ms; /* -1: none */
   int64_t term_grace_ms;

@@ -131,6 +131,12 @@ Worker Worker::hook(const std::string& path, const std::string& value) {
   return spawn({WORKER_HOST, "--hook", path, value}, {}, {});
 }
 
+Worker Worker::check(const std::string& path, const std::vector<std::string>& arguments) {
+  std::vector<std::string> words = {WORKER_HOST, "--check", path};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return spawn(words, {}, {});
+}
+
 Worker Worker::spawn(const std::vector<std::string>& words, const std::vector<int>& listeners,
                      const std::map<std::string, std::string>& environment) {
   int ends[2];

@@ -55,6 +55,7 @@ class Worker {
 
   static Worker start(const Settings& settings);
   static Worker hook(const std::string& path, const std::string& value);
+  static Worker check(const std::string& path, const std::vector<std::string>& arguments = {});
   static Worker spawn(const std::vector<std::string>& words, const std::vector<int>& listeners,
                       const std::map<std::string, std::string>& environment);
   Worker(const Worker&) = delete;

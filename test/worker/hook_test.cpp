@@ -7,6 +7,10 @@ using namespace liveswap::test;
 
 namespace {
 
+// Those that a hook passes.
+constexpr int stages[] = {LIVESWAP_STAGE_OPEN, LIVESWAP_STAGE_LINK, LIVESWAP_STAGE_ENTRY, LIVESWAP_STAGE_ABI,
+                          LIVESWAP_STAGE_START};
+
 void answers(const std::string& value, int failed, const std::string& text) {
   CAPTURE(value);
   Worker worker = Worker::hook(hooks(), value);
@@ -32,17 +36,14 @@ TEST_CASE("hook: done during the call or later from a thread, once") {
 
 TEST_CASE("hook: a crash says where") {
   Worker worker = Worker::hook(hooks(), "crash");
-  for (int stage = LIVESWAP_STAGE_OPEN; stage <= LIVESWAP_STAGE_START; ++stage) {
-    CHECK(worker.expect(LIVESWAP_STAGED).value == stage);
-  }
+  for (const int stage : stages) CHECK(worker.expect(LIVESWAP_STAGED).value == stage);
   CHECK_FALSE(worker.next());
   CHECK(worker.wait().number == SIGSEGV);
 }
 
 TEST_CASE("hook: one that never answers waits, and leaves with its master") {
   Worker worker = Worker::hook(hooks(), "never");
-  for (int stage = LIVESWAP_STAGE_OPEN; stage <= LIVESWAP_STAGE_START; ++stage)
-    worker.expect(LIVESWAP_STAGED);
+  for ([[maybe_unused]] const int stage : stages) worker.expect(LIVESWAP_STAGED);
   worker.abandon();
   CHECK(worker.wait().number == LIVESWAP_EXIT_LOAD);
 }

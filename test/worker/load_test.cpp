@@ -152,6 +152,8 @@ TEST_CASE("a command line that no master writes, and a missing listener, end wit
       {host, "--help"},
       {host, "--hook", "/path"},
       {host, "--hook", "relative.so", ""},
+      {host, "--check"},
+      {host, "--check", "relative.so"},
       {host, "--slot", "x", "--generation", "1", "--drain-limit", "1", "--term-grace", "1", "--listeners", "",
        "/p"},
       {host, "--slot", "0", "--generation", "1", "--drain-limit", "1", "--term-grace", "1", "--listeners",

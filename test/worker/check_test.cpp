@@ -1,0 +1,132 @@
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "../fixtures/bad/corpus.hpp"
+#include "harness.hpp"
+
+using namespace liveswap::test;
+
+namespace {
+
+// Those of a library that has no self-test.
+constexpr int stages[] = {LIVESWAP_STAGE_OPEN, LIVESWAP_STAGE_LINK, LIVESWAP_STAGE_ENTRY, LIVESWAP_STAGE_ABI};
+
+constexpr int quiet_ms = 150;  // for what shall not happen
+
+std::string_view word(int stage) {
+  switch (stage) {
+    case LIVESWAP_STAGE_OPEN:
+      return "open";
+    case LIVESWAP_STAGE_LINK:
+      return "link";
+    case LIVESWAP_STAGE_ENTRY:
+      return "entry";
+    case LIVESWAP_STAGE_ABI:
+      return "abi";
+    case LIVESWAP_STAGE_SELFTEST:
+      return "selftest";
+    default:
+      return "?";
+  }
+}
+
+struct Course {
+  int stage = -1;
+  bool passed = false;
+  std::string text;  // of FAILED
+  std::string log;
+  End end;
+};
+
+// Follows a check to its end; one that hangs, until it has been quiet for a while.
+Course follow(Worker& worker, bool hangs) {
+  Course course;
+  while (!hangs || readable(worker.channel(), quiet_ms)) {
+    const auto frame = worker.next();
+    if (!frame) break;
+    CHECK_FALSE(course.passed);  // nothing comes after that
+    if (frame->kind == LIVESWAP_STAGED || frame->kind == LIVESWAP_FAILED) course.stage = frame->value;
+    if (frame->kind == LIVESWAP_FAILED) course.text = frame->text;
+    if (frame->kind == LIVESWAP_LOG) course.log += frame->text + "\n";
+    if (frame->kind == LIVESWAP_HOOK_DONE) course.passed = true;
+    CHECK(frame->kind != LIVESWAP_ENTERED);
+  }
+  if (hangs) worker.abandon();
+  course.end = worker.wait();
+  if (!course.end.exited) course.text += "SIG" + std::string(sigabbrev_np(course.end.number));
+  if (course.end.exited && course.text.empty()) course.text = "exit";
+  return course;
+}
+
+}  // namespace
+
+TEST_CASE("check: a good library passes, stage by stage, and the process ends by itself") {
+  Worker worker = Worker::check(fixture("version_v1"));
+  for (const int stage : stages) {
+    const auto frame = worker.next();
+    REQUIRE(frame);
+    CHECK(frame->kind == LIVESWAP_STAGED);
+    CHECK(frame->value == stage);
+  }
+  const auto frame = worker.next();
+  REQUIRE(frame);
+  CHECK(frame->kind == LIVESWAP_HOOK_DONE);
+  CHECK(frame->value == 0);
+  CHECK(frame->text.empty());
+  CHECK_FALSE(worker.next());
+  const End end = worker.wait();
+  CHECK(end.exited);
+  CHECK(end.number == 0);
+}
+
+TEST_CASE("check: the self-test runs after the constructors, without listeners, and exit handlers after it") {
+  const std::string left = "/tmp/liveswap-left-" + std::to_string(getpid());
+  Worker worker = Worker::check(WORKER_TESTS "/libselftest.so", {left, "word"});
+  const Course course = follow(worker, false);
+  CHECK(course.passed);
+  CHECK(course.stage == LIVESWAP_STAGE_SELFTEST);
+  CHECK(course.log == "constructor\nslot -1 generation 0 listener -1 ENOENT argc 3 word draining 0\n");
+  CHECK(course.end.exited);
+  CHECK(course.end.number == 0);
+  std::ifstream file(left);
+  CHECK(std::string(std::istreambuf_iterator<char>(file), {}) == "left");
+  unlink(left.c_str());
+}
+
+TEST_CASE("check: what a self-test says goes along with its failure") {
+  Worker worker = Worker::check(fixture("version_v1").substr(0, fixture("").rfind('/')) + "/bad/libselftest_fails.so");
+  const Course course = follow(worker, false);
+  CHECK(course.log == "the licence has run out\n");
+  CHECK(course.text.find("liveswap_selftest of /") == 0);
+  CHECK(course.text.find("returned 7; expected 0") != std::string::npos);
+  CHECK(course.end.number == LIVESWAP_EXIT_LOAD);
+}
+
+TEST_CASE("check: finds each bad release that is there for it, at its stage, and passes the others") {
+  for (const BadRelease& bad : bad_releases) {
+    CAPTURE(bad.name);
+    Worker worker = Worker::check(FIXTURES "/" + std::string(bad.file));
+    const bool preflight = bad.finder == Finder::preflight;
+    const bool lingers = bad.file == "libreturn_linger.so";
+    const Course course = follow(worker, (preflight && bad.says.empty()) || lingers);
+    CAPTURE(course.text);
+    CHECK(course.passed == !preflight);
+    if (!preflight) continue;
+    CHECK(word(course.stage) == bad.stage);
+    CHECK(course.text.find(bad.says) != std::string::npos);
+  }
+}
+
+TEST_CASE("check: an exit handler that hangs shows by a process that stays after its answer") {
+  Worker worker = Worker::check(fixture("return_linger"));
+  worker.expect(LIVESWAP_HOOK_DONE);
+  CHECK_FALSE(readable(worker.channel(), quiet_ms));
+  worker.abandon();
+  CHECK(worker.wait().number == LIVESWAP_EXIT_LOAD);
+}
