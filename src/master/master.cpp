@@ -7,7 +7,6 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
-#include "release/head.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -15,6 +14,9 @@ namespace {
 // How long a slot that shall vanish still serves after new connections are steered away from it: what the kernel had
 // dealt to it by then has long been accepted, and a handshake that was under way has ended.
 constexpr rollout::Time steer_grace{1'000};
+
+// Each step of a preparation has its own limit; the engine's is for the case that one of them is not kept.
+constexpr rollout::Time prepare_slack{5'000};
 
 std::optional<rollout::Time> limit_of(Milliseconds value) {
   return value.count() < 0 ? std::nullopt : std::optional<rollout::Time>(value);
@@ -26,11 +28,13 @@ rollout::Settings settings_of(const Options& options) {
   settings.batch = options.batch;
   settings.surge = {options.surge.value, options.surge.percent};
   settings.zero_downtime = options.zero_downtime;
+  settings.health = !options.health.empty();
+  settings.max_memory = options.max_memory;
   settings.settle = options.settle;
   settings.ready_limit = options.ready_limit;
   settings.drain_limit = limit_of(options.drain_limit);
   settings.term_grace = options.term_grace;
-  settings.hook_limit = options.hook_limit;
+  settings.prepare_limit = options.hook_limit + 2 * options.check_limit + prepare_slack;
   settings.unsteer = options.listen_mode == ListenMode::reuseport ? steer_grace : rollout::Time{0};
   settings.backoff_min = options.backoff_min;
   settings.backoff_max = options.backoff_max;
@@ -52,23 +56,35 @@ protocol::Refusal refusal_of(rollout::Verdict verdict) {
 
 }  // namespace
 
-Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners listeners, SpawnRequest worker_request)
+Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners listeners, SpawnRequest worker_request,
+               SpawnRequest store_request)
     : loop_(loop),
       options_(std::move(options)),
       lock_(std::move(lock)),
       listeners_(std::move(listeners)),
-      hook_request_(worker_request),
+      home_(current_directory()),
+      tools_{worker_request, std::move(store_request), options_.pre_upgrade, options_.state_dir,
+             options_.working_directory.empty() ? home_ : options_.working_directory, options_.hook_limit,
+             options_.check_limit},
+      store_(options_.state_dir),
+      ledger_(release::History(options_.state_dir)),
       pool_(loop, pool_template(std::move(worker_request)), listeners_, pool_handlers()),
       engine_(settings_of(options_)),
       timer_(loop),
+      flip_timer_(loop),
+      queue_timer_(loop),
       steered_(options_.forks),
-      started_(now()),
-      home_(current_directory()) {}
+      started_(now()) {}
 
 Master::~Master() = default;
 
 WorkerPool::Template Master::pool_template(SpawnRequest request) const {
-  return {std::move(request), options_.arguments, [this] { return lock_.life(); }, limit_of(options_.drain_limit), options_.term_grace};
+  return {std::move(request),
+          options_.arguments,
+          [this](const rollout::Release& release) { return store_.file(release.id, release.path); },
+          [this] { return lock_.life(); },
+          limit_of(options_.drain_limit),
+          options_.term_grace};
 }
 
 WorkerPool::Handlers Master::pool_handlers() {
@@ -88,7 +104,9 @@ WorkerPool::Handlers Master::pool_handlers() {
       },
       [this](WorkerId id, std::uint64_t open) {
         listeners_.repair();
-        const auto it = pending_.find(engine_.request_of(id));
+        const auto request = engine_.request_of(id);
+        if (auto* receipt = ledger_.find(request)) receipt->connections(id, open);
+        const auto it = pending_.find(request);
         if (it == pending_.end() || !control_) return;
         const protocol::Json members{
             {"slot", engine_.workers().at(id).slot}, {"pid", pool_.pid(id)}, {"open", open}};
@@ -108,12 +126,16 @@ Result<void> Master::open_control(const std::string& token) {
   return {};
 }
 
-Outcome Master::run(const std::string& target) {
+Outcome Master::run(const rollout::Release& start) {
   if (options_.handle_signals) watch_signals();
   if (listeners_.bound().empty()) log::info("no listener was configured (--listen): the application gets -1");
   for (const auto& listener : listeners_.bound()) log::info("listener {}: {}", listener.name, listener.address);
   log::info("control: port {}, socket {}/{}.sock", options_.port, options_.runtime_dir, options_.port);
-  perform(engine_.boot(now(), target));
+  rollout::Wish wish;
+  wish.path = start.path;
+  if (!start.id.empty()) wish.release = start;
+  if (!start.id.empty()) compare(start);
+  perform(engine_.boot(now(), wish));
   uv_run(&loop_, UV_RUN_DEFAULT);
   return outcome_.value_or(Outcome{failed, "the event loop ended by itself"});
 }
@@ -126,9 +148,11 @@ void Master::watch_signals() {
       perform(engine_.stop(now(), 0, second));
     });
   signals_.emplace_back(loop_, SIGHUP, [this] {
-    log::info("SIGHUP: upgrading to what is at {}", engine_.release());
-    pending_[++last_request_] = {0, protocol::Verb::upgrade, false, {}};
-    perform(engine_.upgrade(now(), last_request_, ""));
+    log::info("SIGHUP: upgrading to what is at {}", engine_.release().path);
+    pending_[++last_request_] = {0, protocol::Verb::upgrade, false, {}, "SIGHUP"};
+    rollout::Wish wish;
+    wish.pace = pace({});
+    perform(engine_.upgrade(now(), last_request_, wish));
   });
 }
 
@@ -153,46 +177,12 @@ void Master::perform(rollout::Commands commands) {
 // What follows from the engine's state rather than from a command: the next deadline, and which slots are served.
 void Master::settle() {
   listeners_.steer(steered_, engine_.unserved_slots());
+  watch();
   const auto next = engine_.next_deadline();
   if (!next || outcome_)
     timer_.stop();
   else
     timer_.start(*next - now(), [this] { perform(engine_.tick(now())); });
-}
-
-void Master::carry_out(const rollout::Prepare& command) {
-  const std::string asked = command.path.empty() ? engine_.release() : command.path;
-  pending_[command.request].release = asked;
-  if (options_.pre_upgrade.empty()) {
-    perform(engine_.prepared(now(), asked));
-    return;
-  }
-  const auto place = hooks_.insert(hooks_.end(), nullptr);
-  auto hook = Hook::start(
-      loop_, hook_request_, options_.pre_upgrade, command.path,
-      [this, asked, request = command.request](const Result<std::string>& path) {
-        // The plugin ran where the workers do, and means its paths from there.
-        const std::string& there = options_.working_directory.empty() ? home_ : options_.working_directory;
-        const std::string release = !path ? "" : path->empty() ? asked : absolute_path(*path, there);
-        if (path) pending_[request].release = release;
-        perform(path ? engine_.prepared(now(), release) : engine_.prepare_failed(now(), path.error().text));
-      },
-      [this, place] { hooks_.erase(place); });
-  if (hook) {
-    *place = std::move(*hook);
-  } else {
-    hooks_.erase(place);
-    perform(engine_.prepare_failed(now(), hook.error().text));
-  }
-}
-
-void Master::carry_out(const rollout::CancelPrepare&) {
-  if (!hooks_.empty()) hooks_.back()->cancel();
-}
-
-void Master::carry_out(const rollout::Commit& command) {
-  const auto written = release::write_head(options_.head, command.release);
-  perform(written ? engine_.committed(now()) : engine_.commit_failed(now(), written.error().text));
 }
 
 void Master::carry_out(const rollout::CloseSlots& command) {
@@ -201,31 +191,35 @@ void Master::carry_out(const rollout::CloseSlots& command) {
 }
 
 void Master::carry_out(const rollout::Booted&) {
+  close_receipt(0, "ok", "");
   log::info("ready: {} {} {}", engine_.fork_count(), engine_.fork_count() == 1 ? "worker runs" : "workers run",
-            engine_.release());
+            engine_.release().path);
   if (options_.on_ready) options_.on_ready();
 }
 
 void Master::carry_out(const rollout::Answer& command) {
   const auto it = pending_.find(command.request);
   if (it == pending_.end()) return;
-  const Pending& request = it->second;
-  if (request.verb == protocol::Verb::upgrade) remember(request, command);
-  if (command.verdict == rollout::Verdict::ok) {
-    log::info("{}: done, {}", protocol::word(request.verb), command.text);
-    answer(command.request, protocol::ok_line(protocol::word(request.verb), {{"text", command.text}}));
-  } else {
-    log::warning("{}: {}: {}", protocol::word(request.verb), protocol::word(refusal_of(command.verdict)), command.text);
-    refuse(command.request, refusal_of(command.verdict), command.text);
+  const char* verb = protocol::word(it->second.verb);
+  const auto refusal = refusal_of(command.verdict);
+  const bool done = command.verdict == rollout::Verdict::ok;
+  if (done)
+    log::info("{}: done, {}", verb, command.text);
+  else
+    log::warning("{}: {}: {}", verb, protocol::word(refusal), command.text);
+  protocol::Json members = protocol::Json::object();
+  if (const auto number = close_receipt(command.request, done ? "ok" : protocol::word(refusal), command.text)) {
+    members["receipt"] = number;
+    last_upgrade_ = LastUpgrade{command.verdict, command.text, number, now()};
   }
-}
-
-void Master::remember(const Pending& upgrade, const rollout::Answer& answer) {
-  if (answer.verdict != rollout::Verdict::refused)
-    last_upgrade_ = LastUpgrade{answer.verdict, answer.text, upgrade.release, now()};
+  if (done) members["text"] = command.text;
+  answer(command.request, done ? protocol::ok_line(verb, members)
+                               : protocol::error_line(verb, refusal, command.text, members));
+  collect();
 }
 
 void Master::carry_out(const rollout::Quit& command) {
+  close_receipt(0, "failed", command.text);
   outcome_ = Outcome{command.ok ? ok : failed, command.text};
   uv_stop(&loop_);
 }
@@ -234,6 +228,12 @@ void Master::carry_out(const rollout::Note& note) {
   // What could not be spawned was not: its failure follows.
   if (note.kind == rollout::NoteKind::spawned && pool_.pid(note.worker) == 0) return;
   log_note(note);
+  account(note);
+  note_event(note);
+}
+
+// The one who asked for the upgrade sees what happens; a detached one is answered with the first of it.
+void Master::note_event(const rollout::Note& note) {
   const auto it = pending_.find(note.request);
   if (it == pending_.end() || !control_) return;
   if (std::exchange(it->second.detach, false)) {

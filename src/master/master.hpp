@@ -9,12 +9,15 @@
 
 #include "liveswap.hpp"
 #include "master/control_server.hpp"
-#include "master/hook.hpp"
 #include "master/inquiry.hpp"
 #include "master/instance_lock.hpp"
+#include "master/ledger.hpp"
 #include "master/listeners.hpp"
 #include "master/loop.hpp"
+#include "master/preparation.hpp"
+#include "master/watch.hpp"
 #include "master/worker_pool.hpp"
+#include "release/store.hpp"
 #include "rollout/engine.hpp"
 
 namespace liveswap::master {
@@ -23,28 +26,31 @@ namespace liveswap::master {
 // its commands. It decides nothing about workers itself, and ends only when the engine says so.
 class Master {
  public:
-  // `options` are validated and settled (setup.hpp); everything else is taken over.
-  Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners listeners, SpawnRequest worker_request);
+  // `options` are validated and settled (setup.hpp); everything else is taken over. `store_request`: liveswap-store.
+  Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners listeners, SpawnRequest worker_request,
+         SpawnRequest store_request);
   Master(const Master&) = delete;
   Master& operator=(const Master&) = delete;
   ~Master();
 
   Result<void> open_control(const std::string& token);
-  // Starts the workers and runs the loop until all of them have gone again.
-  Outcome run(const std::string& target);
+  // Starts the workers, of `start.id` from the store or, when that is empty, of what is at `start.path` now, and runs
+  // the loop until all of them have gone again.
+  Outcome run(const rollout::Release& start);
 
  private:
   // A request that the engine has not answered yet.
   struct Pending {
     ConnectionId connection = 0;  // 0: nobody waits
     protocol::Verb verb = protocol::Verb::status;
-    bool detach = false;   // of an upgrade: answer when it is under way
-    std::string release;   // of an upgrade: to what
+    bool detach = false;  // of an upgrade: answer when it is under way
+    std::string asked;    // of an upgrade: its value
+    std::string by;       // who asked
   };
   struct LastUpgrade {
     rollout::Verdict verdict = rollout::Verdict::ok;
     std::string text;
-    std::string release;
+    std::uint64_t receipt = 0;
     rollout::Time at{0};
   };
 
@@ -58,9 +64,6 @@ class Master {
   void carry_out(const rollout::Drain& command) { pool_.drain(command.worker, command.limit); }
   void carry_out(const rollout::Expire& command) { pool_.expire(command.worker); }
   void carry_out(const rollout::Signal& command) { pool_.signal(command.worker, command.kill); }
-  void carry_out(const rollout::Prepare& command);
-  void carry_out(const rollout::CancelPrepare&);
-  void carry_out(const rollout::Commit& command);
   void carry_out(const rollout::Steer& command) { steered_ = command.slots; }
   void carry_out(const rollout::CloseSlots& command);
   void carry_out(const rollout::Booted&);
@@ -68,11 +71,38 @@ class Master {
   void carry_out(const rollout::Quit& command);
   void carry_out(const rollout::Note& note);
   void watch_signals();
-  void remember(const Pending& upgrade, const rollout::Answer& answer);
+  void note_event(const rollout::Note& note);
+
+  // upgrades.cpp
+  rollout::Pace pace(const UpgradeWishes& wishes) const;
+  void on_upgrade(rollout::RequestId request, const protocol::Command& command);
+  void on_rollback(rollout::RequestId request, const protocol::Command& command);
+  Result<rollout::Release> find_earlier(const std::string& which) const;
+  void carry_out(const rollout::Prepare& command);
+  void carry_out(const rollout::CancelPrepare&);
+  void carry_out(const rollout::Commit& command);
+  void carry_out(const rollout::Flip&);
+  void carry_out(const rollout::Measure&);
+  void watch_flip();
+  void collect();
+  void compare(const rollout::Release& committed);
+  void cancel_task(std::unique_ptr<Task>& task);
+
+  // receipts.cpp
+  void open_receipt(const rollout::Note& note);
+  void account(const rollout::Note& note);
+  void sample_queues();
+  std::uint64_t close_receipt(rollout::RequestId request, const char* outcome, const std::string& reason);
+  void on_history(rollout::RequestId request, const std::string& count);
+  void on_receipt(rollout::RequestId request, const std::string& number);
+
+  // watching.cpp
+  void watch();
+  void probe_round();
+  void count_served();
 
   // requests.cpp
   void on_command(ConnectionId connection, const protocol::Command& command);
-  void on_upgrade(rollout::RequestId request, const protocol::Command& command);
   void on_forks(rollout::RequestId request, const protocol::Command& command);
   void on_message(rollout::RequestId request, const std::string& text);
   void on_status(rollout::RequestId request);
@@ -89,13 +119,22 @@ class Master {
   Options options_;
   InstanceLock lock_;
   Listeners listeners_;
-  SpawnRequest hook_request_;
+  std::string home_;  // the working directory the master was started in
+  Preparation::Tools tools_;
+  release::Store store_;
+  Ledger ledger_;
   WorkerPool pool_;
   rollout::Engine engine_;
   Timer timer_;
+  Timer flip_timer_;
+  Timer queue_timer_;
+  rollout::Time flip_began_{0};
   std::unique_ptr<ControlServer> control_;
   std::list<SignalWatch> signals_;
-  std::list<std::unique_ptr<Hook>> hooks_;  // the last one is the current one; the others have been cancelled
+  std::list<std::unique_ptr<Task>> dying_;  // cancelled, and not reaped yet
+  std::unique_ptr<Preparation> preparation_;
+  std::unique_ptr<Task> collection_;
+  std::unique_ptr<Task> comparison_;
   std::map<std::int32_t, std::unique_ptr<Inquiry>> inquiries_;
   std::int32_t last_question_ = 0;
   std::map<rollout::RequestId, Pending> pending_;
@@ -104,7 +143,6 @@ class Master {
   bool performing_ = false;
   unsigned steered_ = 0;
   rollout::Time started_{0};
-  std::string home_;  // the working directory the master was started in
   std::optional<LastUpgrade> last_upgrade_;
   std::optional<Outcome> outcome_;
 };

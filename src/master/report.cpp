@@ -25,9 +25,17 @@ const char* word(NoteKind kind) {
     case NoteKind::committed: return "committed";
     case NoteKind::reverting: return "reverting";
     case NoteKind::waiting: return "waiting";
+    case NoteKind::queued: return "queued";
+    case NoteKind::baking: return "baking";
+    case NoteKind::flipping: return "flipping";
+    case NoteKind::flipped: return "flipped";
+    case NoteKind::probation: return "probation";
+    case NoteKind::leaving: return "leaving";
   }
   return "?";
 }
+
+std::string short_id(const rollout::Release& release) { return release.id.substr(0, 12); }
 
 const char* word(rollout::WorkerState state) {
   switch (state) {
@@ -54,7 +62,8 @@ const char* word(rollout::Verdict verdict) {
 Json Master::members_of(const rollout::Note& note) const {
   Json members{{"event", word(note.kind)}};
   if (note.generation) members["generation"] = note.generation;
-  if (!note.release.empty()) members["release"] = note.release;
+  if (!note.release.path.empty()) members["release"] = note.release.path;
+  if (!note.release.id.empty()) members["id"] = note.release.id;
   if (!note.text.empty()) members["text"] = note.text;
   if (note.kind == NoteKind::started) members["slots"] = engine_.fork_count();
   if (!note.worker) return members;
@@ -70,7 +79,7 @@ void Master::log_note(const rollout::Note& note) const {
   const auto ms = note.since_spawn.count();
   switch (note.kind) {
     case NoteKind::preparing: log::info("preparing the upgrade"); break;
-    case NoteKind::started: log::info("generation {}: rolling out {}", note.generation, note.release); break;
+    case NoteKind::started: log::info("generation {}: rolling out {} ({})", note.generation, note.release.path, short_id(note.release)); break;
     case NoteKind::spawned: log::info("slot {} pid {}: started, generation {}", note.slot, pid, note.generation); break;
     case NoteKind::ready: log::info("slot {} pid {}: ready after {} ms", note.slot, pid, ms); break;
     case NoteKind::draining: log::info("slot {} pid {}: draining", note.slot, pid); break;
@@ -79,9 +88,15 @@ void Master::log_note(const rollout::Note& note) const {
       break;
     case NoteKind::gone: log::info("slot {} pid {}: gone, {}", note.slot, pid, note.text); break;
     case NoteKind::failed: log::error("pid {} of generation {} failed: {}", pid, note.generation, note.text); break;
-    case NoteKind::committed: log::info("generation {}: committed {}", note.generation, note.release); break;
+    case NoteKind::committed: log::info("generation {}: committed {} ({})", note.generation, note.release.path, short_id(note.release)); break;
     case NoteKind::reverting: log::error("generation {}: reverting: {}", note.generation, note.text); break;
     case NoteKind::waiting: log::info("generation {}: {}", note.generation, note.text); break;
+    case NoteKind::queued: log::info("an upgrade waits: {}", note.text); break;
+    case NoteKind::baking: log::info("generation {}: the canary bakes", note.generation); break;
+    case NoteKind::flipping: log::info("generation {}: all new connections go to it from now on", note.generation); break;
+    case NoteKind::flipped: log::info("generation {}: nothing waits for the old workers any more", note.generation); break;
+    case NoteKind::probation: log::info("generation {}: in probation", note.generation); break;
+    case NoteKind::leaving: break;
   }
 }
 
@@ -96,7 +111,8 @@ Json Master::status(const Inquiry::Answers& connections) const {
       workers.push_back({{"pid", pool_.pid(id)},
                          {"state", word(worker.state)},
                          {"generation", worker.generation},
-                         {"release", worker.release},
+                         {"release", worker.release.path},
+                         {"id", worker.release.id},
                          {"uptime_ms", (time - worker.spawned).count()},
                          {"connections", open == connections.end() ? Json() : Json(open->second)}});
     }
@@ -108,7 +124,8 @@ Json Master::status(const Inquiry::Answers& connections) const {
               {"pid", ::getpid()},
               {"port", options_.port},
               {"uptime_ms", (time - started_).count()},
-              {"head", engine_.release()},
+              {"head", engine_.release().path},
+              {"id", engine_.release().id},
               {"head_file", options_.head},
               {"generation", engine_.generation()},
               {"forks", engine_.fork_count()},
@@ -120,7 +137,7 @@ Json Master::status(const Inquiry::Answers& connections) const {
   if (last_upgrade_)
     report["last_upgrade"] = {{"status", word(last_upgrade_->verdict)},
                               {"text", last_upgrade_->text},
-                              {"release", last_upgrade_->release},
+                              {"receipt", last_upgrade_->receipt},
                               {"ago_ms", (time - last_upgrade_->at).count()}};
   return report;
 }

@@ -18,29 +18,21 @@ constexpr Milliseconds count_limit{200};
 
 void Master::on_command(ConnectionId connection, const protocol::Command& command) {
   const rollout::RequestId request = ++last_request_;
-  pending_[request] = {connection, command.verb, false, {}};
+  pending_[request] = {connection, command.verb, false, {}, control_->peer(connection)};
   switch (command.verb) {
     case protocol::Verb::upgrade: on_upgrade(request, command); break;
+    case protocol::Verb::rollback: on_rollback(request, command); break;
+    case protocol::Verb::promote: perform(engine_.promote(now(), request)); break;
+    case protocol::Verb::abort: perform(engine_.abort(now(), request)); break;
     case protocol::Verb::kill: perform(engine_.kill(now(), request)); break;
     case protocol::Verb::die: perform(engine_.stop(now(), request, true)); break;
     case protocol::Verb::stop: perform(engine_.stop(now(), request, false)); break;
     case protocol::Verb::message: on_message(request, command.value); break;
     case protocol::Verb::forks: on_forks(request, command); break;
     case protocol::Verb::status: on_status(request); break;
+    case protocol::Verb::history: on_history(request, command.value); break;
+    case protocol::Verb::receipt: on_receipt(request, command.value); break;
   }
-}
-
-void Master::on_upgrade(rollout::RequestId request, const protocol::Command& command) {
-  const std::string path = command.value.empty()
-                               ? ""
-                               : absolute_path(command.value, command.cwd.empty() ? home_ : command.cwd);
-  log::info("upgrade to {} was asked for", path.empty() ? "what is at the current path" : path);
-  if (path.find('\n') != std::string::npos) {
-    refuse(request, protocol::Refusal::usage, "the path contains a line break");
-    return;
-  }
-  pending_[request].detach = command.detach;
-  perform(engine_.upgrade(now(), request, path));
 }
 
 void Master::on_forks(rollout::RequestId request, const protocol::Command& command) {

@@ -3,6 +3,7 @@
 #include <uv.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "base/descriptors.hpp"
 #include "base/file.hpp"
@@ -88,14 +89,28 @@ std::optional<Milliseconds> patience(const Options& options) {
   return options.drain_limit + 3 * options.term_grace;
 }
 
-tl::expected<std::string, Outcome> find_target(const Options& options) {
+// What was named; else what is committed: the very bytes, when the store has them.
+tl::expected<rollout::Release, Outcome> find_start(const Options& options) {
   if (options.target.find('\n') != std::string::npos)
     return tl::unexpected<Outcome>({usage, "the path of the library contains a line break"});
-  if (!options.target.empty()) return options.target;
-  auto head = release::read_head(options.head);
-  if (head) return *head;
-  const bool missing = ::access(options.head.c_str(), F_OK) != 0 && errno == ENOENT;
-  return tl::unexpected<Outcome>({missing ? usage : failed, "no library was named, and " + head.error().text});
+  if (!options.target.empty()) return rollout::Release{options.target, {}};
+  const auto committed = release::read_committed(options.head, options.state_dir);
+  if (!committed) {
+    const bool missing = ::access(options.head.c_str(), F_OK) != 0 && errno == ENOENT;
+    return tl::unexpected<Outcome>({missing ? usage : failed, "no library was named, and " + committed.error().text});
+  }
+  if (release::Store(options.state_dir).has(committed->id, committed->path))
+    return rollout::Release{committed->path, committed->id};
+  log::warning("the store has no snapshot of what HEAD names ({}): taking what is there now", committed->path);
+  return rollout::Release{committed->path, {}};
+}
+
+// liveswap-store lies beside the worker host. It works as the master itself, and tells only its channel.
+master::SpawnRequest store_request(const std::string& worker_host) {
+  master::SpawnRequest request;
+  request.program = std::filesystem::path(worker_host).parent_path() / "liveswap-store";
+  request.descriptors = {-1, -1, STDERR_FILENO, -1};
+  return request;
 }
 
 Outcome run_settled(const Options& options) {
@@ -103,17 +118,20 @@ Outcome run_settled(const Options& options) {
   if (!options.log_file.empty())
     if (auto opened = log::open_file(options.log_file); !opened) return give_up(opened.error());
   const ManyDescriptors many;
-  const auto target = find_target(options);
-  if (!target) return target.error();
   if (!options.pre_upgrade.empty() && ::access(options.pre_upgrade.c_str(), R_OK) != 0)
     return {usage, os_error("read the pre-upgrade plugin", options.pre_upgrade, errno).text};
   const auto host = master::find_worker_host(options.worker_host);
   if (!host) return give_up(host.error());
+  const auto store = store_request(*host);
+  if (::access(store.program.c_str(), X_OK) != 0)
+    return give_up(os_error("execute the release store beside the worker host", store.program, errno));
   const auto identity = master::find_identity(options.user, options.group);
   if (!identity) return {usage, identity.error().text};
   if (auto made = ensure_private_directory(options.state_dir, 0022); !made) return give_up(made.error());
   auto lock = InstanceLock::acquire({options.port, options.state_dir, options.runtime_dir}, patience(options));
   if (!lock) return refusal(lock.error());
+  const auto start = find_start(options);
+  if (!start) return start.error();
   auto listeners = Listeners::open(options.listen, options.listen_mode, options.backlog, options.forks);
   if (!listeners) return give_up(listeners.error());
 
@@ -132,9 +150,9 @@ Outcome run_settled(const Options& options) {
   const WithoutSigpipe quiet;
   Loop loop;
   if (!loop.usable()) return {failed, "cannot make an event loop"};
-  master::Master master(loop.get(), options, std::move(*lock), std::move(*listeners), std::move(request));
+  master::Master master(loop.get(), options, std::move(*lock), std::move(*listeners), std::move(request), store);
   if (auto opened = master.open_control(options.auth ? *token : ""); !opened) return give_up(opened.error());
-  return master.run(*target);
+  return master.run(*start);
 }
 
 }  // namespace

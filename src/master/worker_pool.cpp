@@ -45,7 +45,7 @@ SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
                        "--drain-limit", milliseconds_or_none(base_.drain_limit),
                        "--term-grace", std::to_string(base_.term_grace.count()),
                        "--listeners", listeners_.names(),
-                       order.release};
+                       base_.file_of(order.release)};
   request.arguments.insert(request.arguments.end(), base_.application_arguments.begin(),
                            base_.application_arguments.end());
   request.descriptors.resize(LIVESWAP_FD_LISTENERS, -1);
@@ -79,13 +79,17 @@ void WorkerPool::drain(WorkerId id, std::optional<rollout::Time> limit) {
 }
 
 void WorkerPool::expire(WorkerId id) {
-  if (const auto it = entries_.find(id); it != entries_.end()) it->second.process->send(LIVESWAP_EXPIRED, 0);
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return;
+  it->second.forced = true;
+  it->second.process->send(LIVESWAP_EXPIRED, 0);
 }
 
 void WorkerPool::signal(WorkerId id, bool kill) {
   const auto it = entries_.find(id);
   if (it == entries_.end()) return;
   it->second.draining = true;
+  it->second.forced = true;
   it->second.process->signal(kill ? SIGKILL : SIGTERM);
 }
 
@@ -101,6 +105,11 @@ void WorkerPool::count_connections(WorkerId id, std::int32_t question) {
 pid_t WorkerPool::pid(WorkerId id) const {
   const auto it = entries_.find(id);
   return it == entries_.end() ? 0 : it->second.pid;
+}
+
+bool WorkerPool::forced(WorkerId id) const {
+  const auto it = entries_.find(id);
+  return it != entries_.end() && it->second.forced;
 }
 
 std::string WorkerPool::exit_code(WorkerId id) const {

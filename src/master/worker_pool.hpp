@@ -28,6 +28,7 @@ class WorkerPool {
   struct Template {
     SpawnRequest request;
     std::vector<std::string> application_arguments;
+    std::function<std::string(const rollout::Release&)> file_of;  // where it lies in the store
     std::function<UniqueFd()> life;            // the lock that tells of a worker that lives
     std::optional<rollout::Time> drain_limit;  // what a worker gives itself when its master has died
     rollout::Time term_grace{0};
@@ -49,6 +50,8 @@ class WorkerPool {
   pid_t pid(rollout::WorkerId worker) const;
   // "0", "3", "SIGKILL": how a worker that exited() tells of has ended.
   std::string exit_code(rollout::WorkerId worker) const;
+  // Whether it was sent a signal, or had its listeners taken away.
+  bool forced(rollout::WorkerId worker) const;
 
  private:
   struct Entry {
@@ -57,6 +60,7 @@ class WorkerPool {
     pid_t pid = 0;
     int stage = LIVESWAP_STAGE_SPAWN;
     bool draining = false;
+    bool forced = false;
     std::string failure;   // what the worker host said of itself
     std::string exit_code;
   };

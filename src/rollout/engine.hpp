@@ -100,6 +100,9 @@ class Engine {
   const char* phase() const;  // of the upgrade under way; "" without one
   std::optional<Time> phase_end() const;  // of bake and probation
   bool queued() const { return queue_.has_value(); }
+  const Pace& pace() const { return upgrade_ ? upgrade_->pace : settings_; }
+  // Whose upgrade is under way.
+  std::optional<RequestId> upgrading() const { return upgrade_ ? std::optional(upgrade_->request) : std::nullopt; }
   // Probes, and counts of requests, mean something now.
   bool judging() const;
   // What stands in the way of another request, in words; nothing when the way is free.
@@ -224,7 +227,6 @@ class Engine {
   bool all_on_goal() const;
   bool canary_on_goal() const;
   unsigned canary() const;
-  const Pace& pace() const { return upgrade_ ? upgrade_->pace : settings_; }
   bool has_active(unsigned slot) const;
   bool served(unsigned slot) const;
   const Worker* find_active(unsigned slot, Generation generation) const;

@@ -11,6 +11,9 @@ std::string load_program();
 // "version_v1": test/fixtures/libversion_v1.so
 std::string fixture(const std::string& name);
 
+// "bad/libempty.so", below test/fixtures.
+std::string fixture_file(const std::string& name);
+
 // "hello_v1"
 std::string sample(const std::string& name);
 

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/error.hpp"
+#include "release/history.hpp"
+#include "release/recorder.hpp"
+#include "rollout/engine.hpp"
+
+namespace liveswap::master {
+
+// The receipts of what is under way: a recorder for each start, upgrade and rollback from its beginning until its
+// answer, when it goes into the history.
+class Ledger {
+ public:
+  using Json = nlohmann::json;
+
+  explicit Ledger(release::History history) : history_(std::move(history)) {}
+
+  void open(rollout::RequestId request, rollout::Time now, const Json& head);
+  // Nothing when that request has no receipt (any more).
+  release::Recorder* find(rollout::RequestId request);
+  // The workers that serve when an upgrade begins to roll, and what it goes to.
+  void begin(rollout::RequestId request, const rollout::Engine& engine, const std::map<rollout::WorkerId, pid_t>& pids,
+             const rollout::Note& note);
+  // Ends the receipt and writes it: its number, 0 when there is none, or when it could not be written (the log has why).
+  // Blocks on the disk for one small file.
+  std::uint64_t close(rollout::RequestId request, rollout::Time now, const std::string& outcome,
+                      const std::string& reason);
+
+  const release::History& history() const { return history_; }
+
+ private:
+  release::History history_;
+  std::map<rollout::RequestId, release::Recorder> open_;
+};
+
+// {"path", "id", "generation"}, or null for no release.
+nlohmann::json release_json(const rollout::Release& release, rollout::Generation generation);
+
+}  // namespace liveswap::master

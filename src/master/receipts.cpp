@@ -1,0 +1,151 @@
+#include <unistd.h>
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "base/log.hpp"
+#include "config/values.hpp"
+#include "master/master.hpp"
+
+// What goes into the receipt of an upgrade, and what is told of the receipts of earlier ones.
+namespace liveswap::master {
+namespace {
+
+using protocol::Json;
+using release::Recorder;
+using rollout::NoteKind;
+
+// How often accept queues are looked at while an upgrade is under way.
+constexpr Milliseconds queue_interval{20};
+constexpr std::uint64_t history_default = 20;
+constexpr std::uint64_t history_limit = 1000;
+
+// The phase that begins with a note; nothing for notes that begin none.
+const char* phase_of(NoteKind kind) {
+  switch (kind) {
+    case NoteKind::preparing: return "preparing";
+    case NoteKind::started: return "rolling";
+    case NoteKind::baking: return "baking";
+    case NoteKind::flipping: return "flipping";
+    case NoteKind::probation: return "probation";
+    case NoteKind::reverting: return "reverting";
+    case NoteKind::leaving: return "leaving";
+    case NoteKind::spawned:
+    case NoteKind::ready:
+    case NoteKind::draining:
+    case NoteKind::expired:
+    case NoteKind::gone:
+    case NoteKind::failed:
+    case NoteKind::committed:
+    case NoteKind::waiting:
+    case NoteKind::queued:
+    case NoteKind::flipped: return nullptr;
+  }
+  return nullptr;
+}
+
+Json plan_of(const rollout::Engine& engine) {
+  const auto& pace = engine.pace();
+  return {{"forks", engine.fork_count()},
+          {"batch", pace.batch},
+          {"surge", pace.surge.of(engine.fork_count())},
+          {"canary", pace.canary.of(engine.fork_count())},
+          {"bake_ms", pace.bake.count()},
+          {"probation_ms", pace.probation.count()},
+          {"flip", pace.flip}};
+}
+
+}  // namespace
+
+void Master::open_receipt(const rollout::Note& note) {
+  const auto it = pending_.find(note.request);
+  const bool start = note.request == 0;
+  if (!start && it == pending_.end()) return;
+  const std::string by = start ? "uid " + std::to_string(::getuid()) + ", start of pid " + std::to_string(::getpid())
+                               : it->second.by;
+  const std::string value = start ? options_.target : it->second.asked;
+  ledger_.open(note.request, now(),
+               Json{{"kind", start ? "start" : protocol::word(it->second.verb)},
+                    {"asked", {{"by", by}, {"value", value}}},
+                    {"from", release_json(engine_.release(), engine_.generation())},
+                    {"to", nullptr},
+                    {"plan", plan_of(engine_)}});
+}
+
+void Master::account(const rollout::Note& note) {
+  const bool begins = note.kind == NoteKind::preparing || note.kind == NoteKind::started;
+  if (begins && !ledger_.find(note.request) && (note.request != 0 || engine_.generation() == 0)) open_receipt(note);
+  Recorder* receipt = ledger_.find(note.request);
+  if (!receipt) return;
+  const auto time = now();
+  if (const char* phase = phase_of(note.kind)) receipt->phase(time, phase);
+  if (note.kind == NoteKind::started) {
+    std::map<rollout::WorkerId, pid_t> pids;
+    for (const auto& [id, worker] : engine_.workers())
+      if (worker.generation != note.generation && pool_.pid(id)) pids[id] = pool_.pid(id);
+    ledger_.begin(note.request, engine_, pids, note);
+  }
+  if (begins) sample_queues();
+  switch (note.kind) {
+    case NoteKind::spawned: {
+      const bool reverting = std::string_view(engine_.state()) == "reverting";
+      const auto role = note.generation > engine_.generation() ? Recorder::Role::fresh
+                        : reverting                            ? Recorder::Role::back
+                                                               : Recorder::Role::before;
+      receipt->worker(time, note.worker, note.slot, note.generation, role, pool_.pid(note.worker));
+      break;
+    }
+    case NoteKind::ready: receipt->ready(time, note.worker); break;
+    case NoteKind::draining: receipt->draining(time, note.worker); break;
+    case NoteKind::flipping: receipt->flip(time); break;
+    case NoteKind::gone: {
+      const auto exit = pool_.exit_code(note.worker);
+      const auto end = pool_.forced(note.worker) ? Recorder::End::forced
+                       : exit == "0"             ? Recorder::End::clean
+                                                 : Recorder::End::crashed;
+      receipt->gone(time, note.worker, exit, end);
+      break;
+    }
+    default: break;
+  }
+}
+
+// Until the upgrade's last receipt is closed.
+void Master::sample_queues() {
+  const auto request = engine_.upgrading();
+  Recorder* receipt = request ? ledger_.find(*request) : nullptr;
+  if (!receipt) return;
+  for (const auto& [listener, waiting] : listeners_.depth()) receipt->depth(listener, waiting);
+  queue_timer_.start(queue_interval, [this] { sample_queues(); });
+}
+
+std::uint64_t Master::close_receipt(rollout::RequestId request, const char* outcome, const std::string& reason) {
+  return ledger_.close(request, now(), outcome, reason);
+}
+
+void Master::on_history(rollout::RequestId request, const std::string& count) {
+  const auto wanted = count.empty() ? Result<std::uint64_t>(history_default)
+                                    : config::parse_number(count, 1, history_limit);
+  if (!wanted) return refuse(request, protocol::Refusal::usage, "history: " + wanted.error().text);
+  Json list = Json::array();
+  for (auto& receipt : ledger_.history().list(*wanted)) {
+    // The whole of a receipt can be asked for by its number.
+    for (const char* whole : {"slots", "phases", "queues"}) receipt.erase(whole);
+    list.push_back(std::move(receipt));
+  }
+  answer(request, protocol::ok_line("history", {{"history", list}}));
+}
+
+void Master::on_receipt(rollout::RequestId request, const std::string& number) {
+  std::optional<std::uint64_t> wanted;
+  if (!number.empty()) {
+    const auto parsed = config::parse_number(number, 1, UINT32_MAX);
+    if (!parsed) return refuse(request, protocol::Refusal::usage, "receipt: " + parsed.error().text);
+    wanted = *parsed;
+  }
+  const auto receipt = ledger_.history().receipt(wanted);
+  if (!receipt) return refuse(request, protocol::Refusal::failed, receipt.error().text);
+  answer(request, protocol::ok_line("receipt", {{"receipt", *receipt}}));
+}
+
+}  // namespace liveswap::master

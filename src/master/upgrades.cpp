@@ -1,0 +1,205 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "config/values.hpp"
+#include "config/wishes.hpp"
+#include "master/master.hpp"
+#include "master/memory.hpp"
+#include "release/committed.hpp"
+
+// What an upgrade needs of the world beside workers: its release prepared, committed and found again, its sockets
+// flipped, memory measured, what nobody needs any more removed.
+namespace liveswap::master {
+namespace {
+
+// A handshake that was under way with an old socket when the connections were flipped ends within this time; on the
+// machine itself it ends at once.
+constexpr Milliseconds handshake_grace{1'000};
+// Connections that nobody accepts do not hold up a flip for longer.
+constexpr Milliseconds flip_limit{3'000};
+constexpr Milliseconds flip_step{2};
+
+bool stays_on_this_machine(const std::string& address) {
+  return address.rfind("unix:", 0) == 0 || address.rfind("127.", 0) == 0 || address.rfind("[::1]", 0) == 0;
+}
+
+rollout::Amount amount(const Amount& value) { return {value.value, value.percent}; }
+
+}  // namespace
+
+rollout::Pace Master::pace(const UpgradeWishes& wishes) const {
+  rollout::Pace pace;
+  pace.batch = wishes.batch.value_or(options_.batch);
+  pace.surge = amount(wishes.surge.value_or(options_.surge));
+  pace.canary = amount(wishes.canary.value_or(options_.canary));
+  pace.bake = wishes.bake.value_or(options_.bake);
+  pace.probation = wishes.probation.value_or(options_.probation);
+  pace.flip = wishes.flip.value_or(options_.flip);
+  return pace;
+}
+
+void Master::on_upgrade(rollout::RequestId request, const protocol::Command& command) {
+  const std::string path = command.value.empty()
+                               ? ""
+                               : absolute_path(command.value, command.cwd.empty() ? home_ : command.cwd);
+  const auto wishes = config::parse_wishes(command.wishes);
+  if (!wishes) return refuse(request, protocol::Refusal::usage, wishes.error().text);
+  if (path.find('\n') != std::string::npos)
+    return refuse(request, protocol::Refusal::usage, "the path contains a line break");
+  log::info("upgrade to {} was asked for", path.empty() ? "what is at the current path" : path);
+  Pending& pending = pending_.at(request);
+  pending.detach = command.detach;
+  pending.asked = path;
+  rollout::Wish wish;
+  wish.path = path;
+  wish.pace = pace(*wishes);
+  wish.queue = wishes->queue;
+  perform(engine_.upgrade(now(), request, wish));
+}
+
+// Proven before: as many slots at once as the surge allows, and nothing to wait for.
+void Master::on_rollback(rollout::RequestId request, const protocol::Command& command) {
+  const auto wishes = config::parse_wishes(command.wishes);
+  if (!wishes) return refuse(request, protocol::Refusal::usage, wishes.error().text);
+  auto release = find_earlier(command.value);
+  if (!release) return refuse(request, protocol::Refusal::failed, release.error().text);
+  log::info("rollback to {} (release {}) was asked for", release->path, release->id.substr(0, 12));
+  Pending& pending = pending_.at(request);
+  pending.detach = command.detach;
+  pending.asked = command.value;
+  rollout::Wish wish;
+  wish.release = *release;
+  wish.path = release->path;
+  wish.pace = pace(*wishes);
+  wish.overtake = true;
+  if (!wishes->batch) wish.pace.batch = engine_.fork_count();
+  if (!wishes->canary) wish.pace.canary = {};
+  if (!wishes->probation) wish.pace.probation = rollout::Time{0};
+  perform(engine_.upgrade(now(), request, wish));
+}
+
+// `which`: nothing for the release before the committed one, a number of the history, or the beginning of an id.
+Result<rollout::Release> Master::find_earlier(const std::string& which) const {
+  const auto earlier = ledger_.history().committed(options_.keep_releases + 1);
+  const bool number = !which.empty() && which.size() < 6 && which.find_first_not_of("0123456789") == std::string::npos;
+  rollout::Release found;
+  if (which.empty()) {
+    for (const auto& one : earlier)
+      if (one.id != engine_.release().id && found.id.empty()) found = {one.path, one.id};
+    if (found.id.empty()) return fail("there is no earlier release in the history: see `liveswap history`");
+  } else if (number) {
+    const auto receipt = ledger_.history().receipt(std::stoull(which));
+    if (!receipt) return tl::unexpected<Error>(receipt.error());
+    const auto& to = receipt->value("to", nlohmann::json::object());
+    if (receipt->value("outcome", "") != "ok" || !to.is_object())
+      return fail(fmt::format("number {} of the history is no upgrade that succeeded; `liveswap history` shows those "
+                              "that did", which));
+    found = {to.value("path", ""), to.value("id", "")};
+  } else {
+    const auto id = store_.complete(which);
+    if (!id) return tl::unexpected<Error>(id.error());
+    for (const auto& one : earlier)
+      if (one.id == *id && found.id.empty()) found = {one.path, one.id};
+    if (found.id.empty()) return fail(fmt::format("release {} was never committed here; upgrade to its file", which));
+  }
+  if (store_.has(found.id, found.path)) return found;
+  return fail(fmt::format("release {} ({}) is not in the store any more, which keeps the last {} (--keep-releases)",
+                          found.id.substr(0, 12), found.path, options_.keep_releases));
+}
+
+void Master::carry_out(const rollout::Prepare& command) {
+  const std::string asked = command.path.empty() ? engine_.release().path : command.path;
+  // It may be about to remove what is going to be asked for.
+  if (collection_) cancel_task(collection_);
+  preparation_ = std::make_unique<Preparation>(
+      loop_, tools_, asked, command.path, [this](const Result<rollout::Release>& release) {
+        const auto ended = std::move(preparation_);
+        perform(release ? engine_.prepared(now(), *release) : engine_.prepare_failed(now(), release.error().text));
+      });
+}
+
+void Master::carry_out(const rollout::CancelPrepare&) {
+  if (preparation_) preparation_->cancel(dying_);
+  preparation_.reset();
+}
+
+void Master::cancel_task(std::unique_ptr<Task>& task) {
+  dying_.push_front(std::move(task));
+  const auto place = dying_.begin();
+  (*place)->cancel([this, place] { dying_.erase(place); });
+}
+
+void Master::carry_out(const rollout::Commit& command) {
+  const auto written = release::commit(options_.head, options_.state_dir, {command.release.path, command.release.id});
+  perform(written ? engine_.committed(now()) : engine_.commit_failed(now(), written.error().text));
+}
+
+void Master::carry_out(const rollout::Flip&) {
+  listeners_.flip();
+  flip_began_ = now();
+  watch_flip();
+}
+
+// Until nothing waits in the sockets that get no connections any more.
+void Master::watch_flip() {
+  const auto bound = listeners_.bound();
+  const bool local = std::all_of(bound.begin(), bound.end(),
+                                 [](const auto& one) { return stays_on_this_machine(one.address); });
+  const auto since = now() - flip_began_;
+  const bool quiet = listeners_.waiting_in_old() == 0 && (local || since >= handshake_grace);
+  if (quiet || since >= flip_limit) {
+    perform(engine_.flipped(now()));
+    return;
+  }
+  flip_timer_.start(flip_step, [this] { watch_flip(); });
+}
+
+void Master::carry_out(const rollout::Measure&) {
+  std::map<rollout::WorkerId, std::uint64_t> bytes;
+  for (const auto& [id, worker] : engine_.workers()) {
+    const pid_t pid = pool_.pid(id);
+    if (const auto pss = pid ? pss_of(pid) : std::nullopt) bytes[id] = *pss;
+  }
+  perform(engine_.measured(now(), bytes));
+}
+
+// Snapshots that nobody runs and that are too old to go back to.
+void Master::collect() {
+  if (collection_ || preparation_ || engine_.under_way()) return;
+  std::set<std::string> keep{engine_.release().id};
+  for (const auto& [id, worker] : engine_.workers()) keep.insert(worker.release.id);
+  for (const auto& one : ledger_.history().committed(options_.keep_releases)) keep.insert(one.id);
+  SpawnRequest request = tools_.store;
+  request.arguments = {"liveswap-store", "collect", options_.state_dir};
+  request.arguments.insert(request.arguments.end(), keep.begin(), keep.end());
+  collection_ = std::make_unique<Task>(loop_, "store", std::move(request), options_.check_limit,
+                                       [this](const Task::Result& result) {
+                                         const auto ended = std::move(collection_);
+                                         if (result.kind != Task::Result::Kind::done)
+                                           log::warning("old releases could not be removed: {}", result.text);
+                                       });
+}
+
+// The committed release runs even when its path has been rebuilt since; it would be odd not to know.
+void Master::compare(const rollout::Release& committed) {
+  SpawnRequest request = tools_.store;
+  request.arguments = {"liveswap-store", "hash", committed.path};
+  comparison_ = std::make_unique<Task>(
+      loop_, "store", std::move(request), options_.check_limit, [this, committed](const Task::Result& result) {
+        const auto ended = std::move(comparison_);
+        const auto answer = nlohmann::json::parse(result.text, nullptr, false);
+        const bool same = result.kind == Task::Result::Kind::done && answer.is_object() &&
+                          answer.value("id", "") == committed.id;
+        if (same) return;
+        log::warning("running release {}, as it was committed; what is at {} now is another one ({}): `liveswap upgrade` "
+                     "takes it", committed.id.substr(0, 12), committed.path,
+                     result.kind == Task::Result::Kind::done ? "rebuilt since" : result.text);
+      });
+}
+
+}  // namespace liveswap::master
