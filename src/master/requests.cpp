@@ -27,6 +27,13 @@ void Master::on_command(ConnectionId connection, const protocol::Command& comman
     case protocol::Verb::message: on_message(request, command.value); break;
     case protocol::Verb::forks: on_forks(request, command); break;
     case protocol::Verb::status: on_status(request); break;
+    case protocol::Verb::rollback:
+    case protocol::Verb::promote:
+    case protocol::Verb::abort:
+    case protocol::Verb::history:
+    case protocol::Verb::receipt:
+      refuse(request, protocol::Refusal::refused, std::string(protocol::word(command.verb)) + " is not in this build");
+      break;
   }
 }
 
