@@ -62,6 +62,19 @@ struct Options {
 
   unsigned batch = 1;                  // slots that have a successor in `starting` at once
   Amount surge = {100, true};          // workers beyond forks during an upgrade; 0: old before new
+  bool flip = false;                   // all successors are ready before the first of them accepts a connection
+  Amount canary = {0, false};          // so many slots first, which then bake before the others follow; 0: none
+  Milliseconds bake{30'000};           // how long the canaries are judged
+  Milliseconds probation{0};           // after the last slot: a failure still reverts the upgrade; 0: none
+  std::uint64_t max_memory = 0;        // bytes that all workers together may take (PSS); 0: no limit
+
+  // Probes of the new workers, in bake and probation: "[NAME=]connect", "[NAME=]GET /path [STATUS]" (NAME: of a
+  // listener, default the first; default STATUS: any 2xx) or "run /path/to/command ARG…".
+  std::vector<std::string> health;
+  Milliseconds health_interval{1'000};  // from one round of probes to the next
+  Milliseconds health_limit{2'000};     // of one probe
+
+  unsigned keep_releases = 10;         // snapshots kept in the state directory beside those in use, 1 … 1000
 
   // Limits. For drain_limit a negative value means none.
   Milliseconds settle{100};            // until a worker that never says so counts as ready
@@ -69,6 +82,7 @@ struct Options {
   Milliseconds drain_limit{60'000};    // from the order to drain until force
   Milliseconds term_grace{2'000};      // between the steps of force: listeners away, SIGTERM, SIGKILL
   Milliseconds hook_limit{300'000};    // of the pre-upgrade plugin
+  Milliseconds check_limit{30'000};    // of loading a new release on trial before any worker is touched
   Milliseconds backoff_min{100};       // the second respawn of a slot that keeps dying waits so long, …
   Milliseconds backoff_max{30'000};    // … each further one twice as long, up to this
   Milliseconds backoff_reset{10'000};  // a worker that lived so long is no crash loop
@@ -106,6 +120,19 @@ enum Status : int {
 struct Outcome {
   int status = ok;    // enum Status
   std::string text;   // why not, or what was done; for people
+  std::uint64_t receipt = 0;  // of an upgrade or rollback: the number of its receipt; 0: it left none
+};
+
+// What one upgrade shall do otherwise than the options of the master say. Absent: as the options say.
+struct UpgradeWishes {
+  std::optional<Amount> canary;
+  std::optional<Milliseconds> bake;
+  std::optional<Milliseconds> probation;
+  std::optional<unsigned> batch;
+  std::optional<Amount> surge;
+  std::optional<bool> flip;
+  bool queue = false;   // while another upgrade runs: wait for it. A later one that waits takes this one's place
+  bool detach = false;  // return when the upgrade is under way
 };
 
 // Runs a master on the calling thread until it is told to stop; blocks. Starts no thread. Safe beside other event
@@ -136,6 +163,14 @@ class LIVESWAP_API Client {
   // `path` empty: what is at the current path now. Relative: from this process' working directory. Returns when
   // every old worker has gone.
   Outcome upgrade(const std::string& path = {}, const Event& event = {});
+  Outcome upgrade(const std::string& path, const UpgradeWishes& wishes, const Event& event = {});
+  // Back to an earlier release from the store: the number of a receipt in the history, at least 6 digits of a
+  // release's id, or nothing: the release before the current one. Returns as upgrade() does.
+  Outcome rollback(const std::string& to = {}, const Event& event = {});
+  // Ends the bake or the probation that is under way as if it had passed; the upgrade goes on.
+  Outcome promote();
+  // Reverts the upgrade that is under way, now.
+  Outcome abort();
   Outcome kill();
   Outcome die();
   Outcome stop();
@@ -143,6 +178,10 @@ class LIVESWAP_API Client {
   Outcome message(const std::string& text);
   // On success `text` is the JSON object that docs/protocol.md describes.
   Outcome status();
+  // On success `text` is a JSON array of the newest receipts in short, oldest first, or one receipt as a JSON object,
+  // both as docs/protocol.md describes them. No number: the newest.
+  Outcome history(unsigned newest = 20);
+  Outcome receipt(std::optional<std::uint64_t> number = {});
   // Any command of docs/protocol.md, as one JSON object without a newline; on success `text` is the whole answer.
   Outcome request(const std::string& json, const Event& event = {});
 

@@ -30,8 +30,9 @@ Outcome count_delivered(std::uint64_t delivered, std::uint64_t workers) {
 }
 
 Outcome outcome_of_success(const Json& object) {
-  const auto status = object.find("status");
-  if (status != object.end() && status->is_object()) return {ok, status->dump()};
+  // A receipt that is a number belongs to an upgrade.
+  for (const char* document : {"status", "history", "receipt"})
+    if (const auto it = object.find(document); it != object.end() && it->is_structured()) return {ok, it->dump()};
   const auto delivered = object.find("delivered");
   const auto workers = object.find("workers");
   if (delivered != object.end() && workers != object.end() && delivered->is_number_unsigned() &&
@@ -51,9 +52,14 @@ LineKind kind_of(std::string_view line) {
 
 Outcome outcome_of(std::string_view line) {
   const Json object = Json::parse(line, nullptr, false);
-  if (has_text(object, "error")) return {status_of(text_of(object, "status")), text_of(object, "error")};
-  if (text_of(object, "value") == "OK") return outcome_of_success(object);
-  return {failed, R"(the master's answer has neither "value":"OK" nor "error")"};
+  Outcome outcome{failed, R"(the master's answer has neither "value":"OK" nor "error")"};
+  if (has_text(object, "error"))
+    outcome = {status_of(text_of(object, "status")), text_of(object, "error")};
+  else if (text_of(object, "value") == "OK")
+    outcome = outcome_of_success(object);
+  if (const auto it = object.find("receipt"); it != object.end() && it->is_number_unsigned())
+    outcome.receipt = it->get<std::uint64_t>();
+  return outcome;
 }
 
 Status status_of(std::string_view word) {

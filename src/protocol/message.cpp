@@ -1,16 +1,21 @@
 #include "protocol/message.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <vector>
 
 namespace liveswap::protocol {
 namespace {
 
-constexpr std::array verbs{Verb::upgrade, Verb::kill,  Verb::die,   Verb::stop,
-                           Verb::message, Verb::forks, Verb::status};
+constexpr std::array verbs{Verb::upgrade, Verb::rollback, Verb::promote, Verb::abort,  Verb::kill,    Verb::die,
+                           Verb::stop,    Verb::message,  Verb::forks,   Verb::status, Verb::history, Verb::receipt};
+
+constexpr std::array<std::string_view, 5> members_of_all{"cmd", "value", "token", "cwd", "detach"};
 
 std::optional<Verb> verb_of(std::string_view text) {
   for (const Verb verb : verbs)
@@ -32,16 +37,43 @@ Result<std::string> text_member(const Json& object, const char* name) {
   return text;
 }
 
+bool takes_number(Verb verb) {
+  return verb == Verb::forks || verb == Verb::rollback || verb == Verb::history || verb == Verb::receipt;
+}
+
 Result<std::string> value_member(const Json& object, Verb verb) {
   const auto it = object.find("value");
-  if (verb == Verb::forks && it != object.end() && it->is_number_unsigned())
+  if (takes_number(verb) && it != object.end() && it->is_number_unsigned())
     return std::to_string(it->get<std::uint64_t>());
   return text_member(object, "value");
+}
+
+// Other commands may carry what they like, as in the original; what changes an upgrade must not be overlooked.
+Result<void> take_wishes(const Json& object, Command& command) {
+  if (command.verb != Verb::upgrade && command.verb != Verb::rollback) return {};
+  for (const auto& [name, value] : object.items()) {
+    if (std::find(members_of_all.begin(), members_of_all.end(), name) != members_of_all.end()) continue;
+    if (value.is_null()) continue;
+    if (value.is_boolean() || value.is_number_unsigned()) {
+      command.wishes[name] = value.dump();
+      continue;
+    }
+    const auto text = text_member(object, name.c_str());
+    if (!text) return tl::unexpected<Error>(text.error());
+    command.wishes[name] = *text;
+  }
+  return {};
+}
+
+bool is_number(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 Result<Command> check(Command command) {
   if (command.verb == Verb::message && command.value.empty())
     return fail("a message needs a \"value\" that is not empty");
+  if ((command.verb == Verb::history || command.verb == Verb::receipt) && !is_number(command.value))
+    return fail(fmt::format("{}: found \"{}\", expected a number, or nothing", word(command.verb), command.value));
   if (!command.cwd.empty() && command.cwd.front() != '/')
     return fail(fmt::format("\"cwd\" is {}, expected an absolute path", command.cwd));
   return command;
@@ -52,12 +84,17 @@ Result<Command> check(Command command) {
 const char* word(Verb verb) {
   switch (verb) {
     case Verb::upgrade: return "upgrade";
+    case Verb::rollback: return "rollback";
+    case Verb::promote: return "promote";
+    case Verb::abort: return "abort";
     case Verb::kill: return "kill";
     case Verb::die: return "die";
     case Verb::stop: return "stop";
     case Verb::message: return "message";
     case Verb::forks: return "forks";
     case Verb::status: return "status";
+    case Verb::history: return "history";
+    case Verb::receipt: return "receipt";
   }
   return "?";
 }
@@ -81,7 +118,11 @@ Result<Command> parse_command(std::string_view line) {
   const auto cmd = object.find("cmd");
   if (cmd == object.end() || !cmd->is_string()) return fail("the object has no \"cmd\" that is a string");
   const auto verb = verb_of(cmd->get_ref<const std::string&>());
-  if (!verb) return fail("unknown command, expected upgrade, kill, die, stop, message, forks or status");
+  if (!verb) {
+    std::vector<const char*> known;
+    for (const Verb one : verbs) known.push_back(word(one));
+    return fail(fmt::format("unknown command, expected one of {}", fmt::join(known, ", ")));
+  }
 
   Command command;
   command.verb = *verb;
@@ -97,6 +138,7 @@ Result<Command> parse_command(std::string_view line) {
     if (!detach->is_boolean()) return fail("\"detach\" is not true or false");
     command.detach = detach->get<bool>();
   }
+  if (auto taken = take_wishes(object, command); !taken) return tl::unexpected<Error>(taken.error());
   return check(std::move(command));
 }
 
@@ -105,6 +147,8 @@ std::string to_line(const Command& command) {
   if (!command.token.empty()) object["token"] = command.token;
   if (!command.cwd.empty()) object["cwd"] = command.cwd;
   if (command.detach) object["detach"] = true;
+  for (const auto& [name, text] : command.wishes)
+    object.emplace(name, text == "true" || text == "false" ? Json(text == "true") : Json(text));
   return line_of(object);
 }
 
@@ -116,7 +160,15 @@ std::string ok_line(std::string_view verb_text, const Json& members) {
 }
 
 std::string error_line(std::string_view verb_text, Refusal refusal, std::string_view text) {
-  return line_of(Json{{"cmd", verb_text}, {"error", text}, {"status", word(refusal)}});
+  return error_line(verb_text, refusal, text, Json::object());
+}
+
+std::string error_line(std::string_view verb_text, Refusal refusal, std::string_view text, const Json& members) {
+  Json object = members.is_object() ? members : Json::object();
+  object["cmd"] = verb_text;
+  object["error"] = text;
+  object["status"] = word(refusal);
+  return line_of(object);
 }
 
 std::string event_line(std::string_view event, const Json& members) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -11,16 +12,33 @@ namespace liveswap::protocol {
 
 using Json = nlohmann::json;
 
-enum class Verb { upgrade, kill, die, stop, message, forks, status };
+enum class Verb {
+  upgrade,
+  rollback,
+  promote,
+  abort,
+  kill,
+  die,
+  stop,
+  message,
+  forks,
+  status,
+  history,
+  receipt,
+};
 
 const char* word(Verb verb);
 
 struct Command {
   Verb verb = Verb::status;
-  std::string value;    // empty: none. For forks the number in digits
+  std::string value;    // empty: none. For forks, history and receipt a number in digits
   std::string token;    // empty: none
   std::string cwd;      // what a relative path in `value` is meant from; empty: not said. Absolute
-  bool detach = false;  // of an upgrade: answer when it is under way
+  bool detach = false;  // of an upgrade or rollback: answer when it is under way
+
+  // What an upgrade or rollback shall do otherwise: every further member of the object, "true" and "false" among
+  // the texts. Neither names nor texts are checked here, config/wishes.hpp does that.
+  std::map<std::string, std::string> wishes;
 };
 
 // A line from a client, which is hostile until checked: anything that is not exactly a command is an error that says
@@ -38,6 +56,8 @@ const char* word(Refusal refusal);
 // Lines, with their newline. `verb_text` is what the client called the command. Text that is no UTF-8 is repaired.
 std::string ok_line(std::string_view verb_text, const Json& members);
 std::string error_line(std::string_view verb_text, Refusal refusal, std::string_view text);
+// With further members, as the number of a receipt.
+std::string error_line(std::string_view verb_text, Refusal refusal, std::string_view text, const Json& members);
 std::string event_line(std::string_view event, const Json& members);
 
 }  // namespace liveswap::protocol

@@ -88,6 +88,7 @@ TEST_CASE("a command survives its own line") {
   command.token = "t";
   command.cwd = "/srv";
   command.detach = true;
+  command.wishes = {{"queue", "true"}, {"bake", "30s"}};
   const auto line = to_line(command);
   CHECK(line.back() == '\n');
   CHECK(line.find('\n') == line.size() - 1);
@@ -97,6 +98,36 @@ TEST_CASE("a command survives its own line") {
   CHECK(again->token == "t");
   CHECK(again->cwd == "/srv");
   CHECK(again->detach);
+  CHECK(again->wishes == command.wishes);
+  CHECK(Json::parse(line).at("queue") == true);
+}
+
+TEST_CASE("an upgrade carries wishes, whatever their names") {
+  const auto command = parse_command(
+      R"({"cmd":"upgrade","value":"a.so","queue":true,"flip":false,"canary":"10%","batch":4,"bake":null,"canery":""})");
+  REQUIRE(command.has_value());
+  CHECK(command->wishes == std::map<std::string, std::string>{{"queue", "true"},
+                                                              {"flip", "false"},
+                                                              {"canary", "10%"},
+                                                              {"batch", "4"},
+                                                              {"canery", ""}});
+  CHECK(parse_command(R"({"cmd":"rollback","value":"","surge":"2"})")->wishes.at("surge") == "2");
+  // To other commands, further members mean nothing, as in the original.
+  CHECK(parse_command(R"({"cmd":"kill","value":"","queue":true})")->wishes.empty());
+  CHECK(error_of(R"({"cmd":"upgrade","canary":["1"]})") == "\"canary\" is array, expected a string");
+  CHECK(error_of(R"({"cmd":"upgrade","canary":-1})") == "\"canary\" is number, expected a string");
+  CHECK(error_of(R"({"cmd":"upgrade","canary":"a\u0000b"})") == "\"canary\" contains a NUL byte");
+}
+
+TEST_CASE("history, receipt and rollback take numbers") {
+  CHECK(parse_command(R"({"cmd":"history","value":5})")->value == "5");
+  CHECK(parse_command(R"({"cmd":"receipt","value":"12"})")->value == "12");
+  CHECK(parse_command(R"({"cmd":"receipt"})")->value.empty());
+  CHECK(error_of(R"({"cmd":"receipt","value":"last"})") == "receipt: found \"last\", expected a number, or nothing");
+  CHECK(parse_command(R"({"cmd":"rollback","value":3})")->value == "3");
+  CHECK(parse_command(R"({"cmd":"rollback","value":"ab12cd"})")->value == "ab12cd");
+  CHECK(parse_command(R"({"cmd":"promote"})")->verb == Verb::promote);
+  CHECK(parse_command(R"({"cmd":"abort","value":""})")->verb == Verb::abort);
 }
 
 TEST_CASE("answers and events are told apart by their members") {
@@ -105,6 +136,8 @@ TEST_CASE("answers and events are told apart by their members") {
   const auto error = Json::parse(error_line("upgrade", Refusal::reverted, "why \xff"));
   CHECK(error.at("status") == "reverted");
   CHECK_FALSE(error.contains("value"));
+  const auto reverted = Json::parse(error_line("upgrade", Refusal::reverted, "why", {{"receipt", 7}}));
+  CHECK(reverted == Json{{"cmd", "upgrade"}, {"error", "why"}, {"status", "reverted"}, {"receipt", 7}});
   const auto event = Json::parse(event_line("ready", {{"slot", 0}}));
   CHECK(event == Json{{"event", "ready"}, {"slot", 0}});
 }
