@@ -175,7 +175,7 @@ class Engine {
   void advance_upgrade(Time now);
   void begin_upgrade(Time now, RequestId request, const Wish& wish);
   void begin_rolling(const Release& release);
-  void begin_queued(Time now);
+  bool begin_queued(Time now);
   void bake(Time now);
   void begin_probation(Time now);
   void end_trial(Time now);
@@ -213,6 +213,7 @@ class Engine {
   void end_errand();
   void enqueue(RequestId request, const Wish& wish);
   bool may_abort() const;
+  std::optional<std::string> impossible(const Wish& wish) const;
   void close_slots();
   void begin_stop(bool at_once, bool ok, const std::string& text);
 

@@ -77,7 +77,9 @@ void Engine::ask_memory() {
 }
 
 Commands Engine::measured(Time now, const std::map<WorkerId, std::uint64_t>& bytes) {
-  memory_ = bytes;
+  memory_.clear();
+  for (const auto& [id, size] : bytes)  // some may have gone meanwhile
+    if (workers_.count(id)) memory_.emplace(id, size);
   if (upgrade_) upgrade_->measuring = false;
   return done(now);
 }

@@ -10,12 +10,13 @@ Commands Engine::done(Time now) {
   for (Slot& slot : slots_)
     if (slot.respawn_at && *slot.respawn_at <= now) slot.respawn_at.reset();
   if (!quit_) reconcile(now);
+  // What has come to its end makes way for the next upgrade.
+  while (begin_queued(now)) reconcile(now);
   return std::exchange(out_, {});
 }
 
 void Engine::reconcile(Time now) {
   if (!stopping_) {
-    begin_queued(now);
     fill_empty_slots(now);
     take_turns(now);
     advance_upgrade(now);

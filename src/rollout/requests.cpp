@@ -27,15 +27,21 @@ Commands Engine::boot(Time now, const Wish& wish) {
   return done(now);
 }
 
+// Why an upgrade like that cannot be made; nothing when it can.
+std::optional<std::string> Engine::impossible(const Wish& wish) const {
+  if (wish.pace.flip && wish.pace.canary.of(forks_) > 0)
+    return "a flip and a canary exclude each other: a canary serves beside the old release";
+  if (wish.pace.flip && settings_.zero_downtime && wish.pace.surge.of(forks_) < forks_)
+    return "a flip needs a successor beside every worker: surge 100%";
+  return std::nullopt;
+}
+
 Commands Engine::upgrade(Time now, RequestId request, const Wish& wish) {
   const auto refuse = [&](const std::string& why) {
     out_.push_back(Answer{request, Verdict::refused, why});
     return done(now);
   };
-  if (wish.pace.flip && wish.pace.canary.of(forks_) > 0)
-    return refuse("a flip and a canary exclude each other: a canary serves beside the old release");
-  if (wish.pace.flip && settings_.zero_downtime && wish.pace.surge.of(forks_) < forks_)
-    return refuse("a flip needs a successor beside every worker: surge 100%");
+  if (const auto why = impossible(wish)) return refuse(*why);
   const auto busy = under_way();
   if (!busy) {
     begin_upgrade(now, request, wish);

@@ -33,10 +33,14 @@ void Engine::begin_rolling(const Release& release) {
 }
 
 // The next one may come: the newest that somebody has asked for meanwhile.
-void Engine::begin_queued(Time now) {
-  if (!queue_ || under_way()) return;
+bool Engine::begin_queued(Time now) {
+  if (!queue_ || under_way()) return false;
   const Queued next = *std::exchange(queue_, std::nullopt);
-  begin_upgrade(now, next.request, next.wish);
+  if (const auto why = impossible(next.wish))  // `forks` may have changed since
+    out_.push_back(Answer{next.request, Verdict::refused, *why});
+  else
+    begin_upgrade(now, next.request, next.wish);
+  return true;
 }
 
 Commands Engine::prepared(Time now, const Release& release) {
@@ -51,10 +55,7 @@ Commands Engine::prepare_failed(Time now, const std::string& text) {
 
 void Engine::advance_upgrade(Time now) {
   if (!upgrade_) return;
-  if (upgrade_->phase == Phase::rolling && canary() > 0 && canary_on_goal()) {
-    bake(now);
-    return;
-  }
+  if (upgrade_->phase == Phase::rolling && canary() > 0 && canary_on_goal()) bake(now);
   if (!all_on_goal()) return;
   switch (upgrade_->phase) {
     case Phase::preparing:
@@ -92,7 +93,7 @@ void Engine::begin_probation(Time now) {
 void Engine::flip() {
   upgrade_->phase = Phase::flipping;
   upgrade_->flip_ahead = false;
-  for (auto& [id, worker] : workers_) worker.apart = !worker.apart;
+  for (auto& [id, worker] : workers_) worker.apart = worker.generation != upgrade_->to.generation;
   note(NoteKind::flipping);
   out_.push_back(Flip{});
 }
@@ -174,6 +175,7 @@ Commands Engine::commit_failed(Time now, const std::string& text) {
 // those that do not serve yet are dismissed.
 void Engine::fail_upgrade(Time now, const std::string& reason) {
   if (!committed_) {
+    upgrade_.reset();
     begin_stop(false, false, reason);
     return;
   }
@@ -181,7 +183,7 @@ void Engine::fail_upgrade(Time now, const std::string& reason) {
     close_upgrade(Verdict::reverted, reason);
     return;
   }
-  upgrade_->reason = reason;
+  if (upgrade_->reason.empty()) upgrade_->reason = reason;
   if (flipping()) return;  // what waits in the old sockets is served first; then flipped()
   note(NoteKind::reverting, reason);
   upgrade_->phase = Phase::reverting;
