@@ -19,7 +19,7 @@ namespace {
 using std::chrono::milliseconds;
 
 // What epoll says is ready.
-constexpr std::uint64_t signal_id = 0, stdin_id = 1, first_connection_id = 2;
+constexpr std::uint64_t signal_id = 0, commands_id = 1, first_connection_id = 2;
 
 // A client that is late takes that many requests before it looks for answers again.
 constexpr int most_at_once = 256;
@@ -72,16 +72,22 @@ Result<void> Runner::set_up() {
   if (!epoll_) return os_fail("make", "an epoll descriptor", errno);
   // The default of 50 us would be added to every request that is waited for.
   ::prctl(PR_SET_TIMERSLACK, 1);
+  if (options_.stops_on_signal)
+    if (auto watched = watch_signals(); !watched) return watched;
+  if (options_.commands < 0) return {};
+  // EPERM: a regular file or /dev/null, where waiting for a command makes no sense.
+  if (const int error = watch_input(epoll_.get(), options_.commands, commands_id))
+    return os_fail("wait for", "commands, expected a pipe or terminal", error);
+  return {};
+}
+
+Result<void> Runner::watch_signals() {
   const sigset_t signals = stop_signals();
-  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signals_ = UniqueFd::adopt(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) return os_fail("make", "a signal descriptor", errno);
   if (const int error = watch_input(epoll_.get(), signals_.get(), signal_id))
     return os_fail("wait for", "signals", error);
-  if (!options_.commands_on_stdin) return {};
-  // EPERM: a regular file or /dev/null, where waiting for a command makes no sense.
-  if (const int error = watch_input(epoll_.get(), STDIN_FILENO, stdin_id))
-    return os_fail("wait for", "standard input, expected a pipe or terminal", error);
   return {};
 }
 
@@ -121,8 +127,8 @@ Result<void> Runner::wait() {
       case signal_id:
         on_signal();
         break;
-      case stdin_id:
-        on_stdin();
+      case commands_id:
+        on_commands();
         break;
       default:
         on_connection(id);
@@ -138,16 +144,16 @@ void Runner::on_signal() {
   const sigset_t signals = stop_signals();
   signalfd_siginfo info;
   [[maybe_unused]] const ssize_t taken = ::read(signals_.get(), &info, sizeof info);
-  ::sigprocmask(SIG_UNBLOCK, &signals, nullptr);
+  ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
-void Runner::on_stdin() {
+void Runner::on_commands() {
   char buffer[4096];
-  const ssize_t n = ::read(STDIN_FILENO, buffer, sizeof buffer);
+  const ssize_t n = ::read(options_.commands, buffer, sizeof buffer);
   if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
   if (n <= 0) {
     stopping_ = true;
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, STDIN_FILENO, nullptr);
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, options_.commands, nullptr);
     return;
   }
   for (const Command& command : commands_.feed({buffer, static_cast<std::size_t>(n)})) obey(command);
