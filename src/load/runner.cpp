@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "load/close_reader.hpp"
 #include "load/echo_reader.hpp"
 #include "load/http_reader.hpp"
 
@@ -29,15 +30,23 @@ constexpr Time least_slow_interval = milliseconds(10);
 
 Pool make_pool(const Options& options, int epoll) {
   Pool::MakeReader make_reader;
-  if (options.target.protocol == Protocol::http)
-    make_reader = [allow = options.allow_eof_body] { return std::make_unique<HttpReader>(allow); };
-  else
-    make_reader = [prefixed = options.echo_prefixed] { return std::make_unique<EchoReader>(prefixed); };
+  switch (options.target.protocol) {
+    case Protocol::http:
+      make_reader = [allow = options.allow_eof_body] { return std::make_unique<HttpReader>(allow); };
+      break;
+    case Protocol::echo:
+      make_reader = [prefixed = options.echo_prefixed] { return std::make_unique<EchoReader>(prefixed); };
+      break;
+    case Protocol::close:
+      make_reader = [] { return std::make_unique<CloseReader>(); };
+      break;
+  }
   return {epoll,
           first_connection_id,
           Dialer(options.target, options.sources),
           std::move(make_reader),
-          {options.keep_alive, options.connections, options.most_connections}};
+          {options.keep_alive, options.connections, options.most_connections,
+           options.target.protocol == Protocol::close}};
 }
 
 sigset_t stop_signals() {
@@ -250,17 +259,17 @@ void Runner::settle(Pool::Id id, Connection::Step step) {
       verdict = pool_.find(id)->failure();
       break;
   }
-  end(busy_.at(id), verdict);
+  end(busy_.at(id), verdict, pool_.find(id)->port());
   busy_.erase(id);
   pool_.give_back(id, verdict.outcome == Outcome::ok, !waiting_.empty());
 }
 
-void Runner::end(AttemptId id, const Verdict& verdict) {
+void Runner::end(AttemptId id, const Verdict& verdict, std::uint16_t port) {
   const auto found = attempts_.find(id);
   const Attempt attempt = found->second;
   attempts_.erase(found);
   const Time time = now();
-  accounting_.end({attempt.kind, attempt.phase, attempt.intended, time}, verdict);
+  accounting_.end({attempt.kind, attempt.phase, attempt.intended, time, port}, verdict);
   if (attempt.kind == Kind::slow)
     slow_starts_.push_back(std::max(time, attempt.intended + least_slow_interval));
   if (verdict.outcome == Outcome::ok && accounting_.total.of(Outcome::ok) == 1)
@@ -273,13 +282,15 @@ void Runner::expire() {
     const auto [id, attempt] = *attempts_.begin();
     const Connection* connection = pool_.find(attempt.connection);
     end(id, failure(Outcome::timed_out,
-                    connection ? connection->waiting_for() : "waiting for a free connection"));
+                    connection ? connection->waiting_for() : "waiting for a free connection"),
+        connection ? connection->port() : 0);
     busy_.erase(attempt.connection);
     pool_.drop(attempt.connection);
   }
 }
 
 std::string Runner::request_for(Kind kind, std::uint64_t number) const {
+  if (options_.target.protocol == Protocol::close) return "";
   if (options_.target.protocol == Protocol::echo) return fmt::format("liveswap-load {}\n", number);
   return fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: liveswap-load\r\n{}\r\n",
                      kind == Kind::rate ? options_.target.path : options_.slow_path, options_.target.host,

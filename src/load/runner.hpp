@@ -64,7 +64,7 @@ class Runner {
   void serve_waiting();
   bool serve(AttemptId id, Attempt& attempt);
   void settle(Pool::Id connection, Connection::Step step);
-  void end(AttemptId id, const Verdict& verdict);
+  void end(AttemptId id, const Verdict& verdict, std::uint16_t port = 0);
   void expire();
 
   std::string request_for(Kind kind, std::uint64_t number) const;
