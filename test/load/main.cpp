@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/file.hpp"
+#include "load/command_line.hpp"
 #include "load/report.hpp"
 #include "load/runner.hpp"
 
@@ -52,7 +53,7 @@ int verdict_on(const Report& report) {
   return well ? all_well : some_failed;
 }
 
-int run(const Options& options) {
+int run(const CommandLine& options) {
   std::FILE* const people = options.json == "-" ? stderr : stdout;
   Accounting accounting(options.bucket);
   Runner runner(options, accounting, [people](const std::string& line) { say(people, line + "\n"); });

@@ -3,14 +3,14 @@
 #include <string>
 
 #include "load/accounting.hpp"
-#include "load/options.hpp"
+#include "load/command_line.hpp"
 #include "load/pool.hpp"
 
 namespace liveswap::load {
 
 // What a run was and came to.
 struct Report {
-  const Options& options;
+  const CommandLine& options;
   const Accounting& accounting;
   const ConnectionCounts& connections;
   const std::vector<Timeline::Bucket>& timeline;

@@ -29,6 +29,9 @@ class Dialer {
   unsigned turn_ = 0;
 };
 
+// The local port of a TCP socket, 0 for any other.
+std::uint16_t local_port(int fd);
+
 // Both ends of the connection are the same socket. TCP makes such a connection when nobody listens on a port
 // of the ephemeral range and that very port is chosen as the source: an echo server that is gone seems to
 // answer.

@@ -39,6 +39,12 @@ void Histogram::record(std::uint64_t microseconds) {
   max_ = std::max(max_, microseconds);
 }
 
+void Histogram::add(const Histogram& other) {
+  for (std::size_t index = 0; index < buckets_.size(); ++index) buckets_[index] += other.buckets_[index];
+  count_ += other.count_;
+  max_ = std::max(max_, other.max_);
+}
+
 std::uint64_t Histogram::at(double quantile) const {
   if (count_ == 0) return 0;
   const auto wanted = static_cast<std::uint64_t>(std::ceil(quantile * static_cast<double>(count_)));

@@ -44,6 +44,15 @@ Dialed Dialer::dial() {
   return {std::move(fd), false, 0};
 }
 
+std::uint16_t local_port(int fd) {
+  sockaddr_storage here{};
+  socklen_t size = sizeof here;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&here), &size) != 0) return 0;
+  if (here.ss_family != AF_INET && here.ss_family != AF_INET6) return 0;
+  // The port is at the same place in both.
+  return ntohs(reinterpret_cast<const sockaddr_in*>(&here)->sin_port);
+}
+
 bool is_connected_to_itself(int fd) {
   sockaddr_storage here{}, there{};
   socklen_t here_size = sizeof here, there_size = sizeof there;

@@ -12,6 +12,7 @@ class Histogram {
   Histogram();
 
   void record(std::uint64_t microseconds);
+  void add(const Histogram& other);
 
   std::uint64_t count() const { return count_; }
   std::uint64_t max() const { return max_; }

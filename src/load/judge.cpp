@@ -38,7 +38,7 @@ bool Judge::body_expected(const std::string& version, const Answer& answer, Kind
 Verdict Judge::judge(const Answer& answer, Kind kind) {
   if (!expected_.statuses.contains(answer.status))
     return failure(Outcome::wrong, fmt::format("unexpected status {}", answer.status));
-  std::string version = version_of(answer);
+  std::string version = expected_.by_status ? fmt::format("{}", answer.status) : version_of(answer);
   if (!expected_.versions.empty() && !expected_.versions.contains(version))
     return failure(Outcome::wrong, fmt::format("unexpected version {}", version));
   if (!versions_.contains(version)) {

@@ -2,11 +2,8 @@
 
 #include <cstdint>
 #include <limits>
-#include <optional>
 #include <string>
-#include <vector>
 
-#include "base/error.hpp"
 #include "load/judge.hpp"
 #include "load/outcome.hpp"
 #include "load/target.hpp"
@@ -34,15 +31,9 @@ struct Options {
   bool allow_eof_body = false;
   bool echo_prefixed = false;
 
-  bool commands_on_stdin = false;
+  int commands = -1;           // where commands are read from (control.hpp); borrowed, -1: nowhere
+  bool stops_on_signal = true;  // SIGINT and SIGTERM end the run; false: they are somebody else's
   Time bucket{};
-  bool show_timeline = false;
-  std::string json;  // file, "-" for standard output, empty for none
 };
-
-// Reads the command line; nothing when help was asked for.
-Result<std::optional<Options>> parse_options(int argc, const char* const* argv);
-
-std::string help_text();
 
 }  // namespace liveswap::load

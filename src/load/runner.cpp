@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "load/close_reader.hpp"
 #include "load/echo_reader.hpp"
 #include "load/http_reader.hpp"
 
@@ -19,7 +20,7 @@ namespace {
 using std::chrono::milliseconds;
 
 // What epoll says is ready.
-constexpr std::uint64_t signal_id = 0, stdin_id = 1, first_connection_id = 2;
+constexpr std::uint64_t signal_id = 0, commands_id = 1, first_connection_id = 2;
 
 // A client that is late takes that many requests before it looks for answers again.
 constexpr int most_at_once = 256;
@@ -29,15 +30,23 @@ constexpr Time least_slow_interval = milliseconds(10);
 
 Pool make_pool(const Options& options, int epoll) {
   Pool::MakeReader make_reader;
-  if (options.target.protocol == Protocol::http)
-    make_reader = [allow = options.allow_eof_body] { return std::make_unique<HttpReader>(allow); };
-  else
-    make_reader = [prefixed = options.echo_prefixed] { return std::make_unique<EchoReader>(prefixed); };
+  switch (options.target.protocol) {
+    case Protocol::http:
+      make_reader = [allow = options.allow_eof_body] { return std::make_unique<HttpReader>(allow); };
+      break;
+    case Protocol::echo:
+      make_reader = [prefixed = options.echo_prefixed] { return std::make_unique<EchoReader>(prefixed); };
+      break;
+    case Protocol::close:
+      make_reader = [] { return std::make_unique<CloseReader>(); };
+      break;
+  }
   return {epoll,
           first_connection_id,
           Dialer(options.target, options.sources),
           std::move(make_reader),
-          {options.keep_alive, options.connections, options.most_connections}};
+          {options.keep_alive, options.connections, options.most_connections,
+           options.target.protocol == Protocol::close}};
 }
 
 sigset_t stop_signals() {
@@ -72,16 +81,22 @@ Result<void> Runner::set_up() {
   if (!epoll_) return os_fail("make", "an epoll descriptor", errno);
   // The default of 50 us would be added to every request that is waited for.
   ::prctl(PR_SET_TIMERSLACK, 1);
+  if (options_.stops_on_signal)
+    if (auto watched = watch_signals(); !watched) return watched;
+  if (options_.commands < 0) return {};
+  // EPERM: a regular file or /dev/null, where waiting for a command makes no sense.
+  if (const int error = watch_input(epoll_.get(), options_.commands, commands_id))
+    return os_fail("wait for", "commands, expected a pipe or terminal", error);
+  return {};
+}
+
+Result<void> Runner::watch_signals() {
   const sigset_t signals = stop_signals();
-  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signals_ = UniqueFd::adopt(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) return os_fail("make", "a signal descriptor", errno);
   if (const int error = watch_input(epoll_.get(), signals_.get(), signal_id))
     return os_fail("wait for", "signals", error);
-  if (!options_.commands_on_stdin) return {};
-  // EPERM: a regular file or /dev/null, where waiting for a command makes no sense.
-  if (const int error = watch_input(epoll_.get(), STDIN_FILENO, stdin_id))
-    return os_fail("wait for", "standard input, expected a pipe or terminal", error);
   return {};
 }
 
@@ -121,8 +136,8 @@ Result<void> Runner::wait() {
       case signal_id:
         on_signal();
         break;
-      case stdin_id:
-        on_stdin();
+      case commands_id:
+        on_commands();
         break;
       default:
         on_connection(id);
@@ -138,16 +153,16 @@ void Runner::on_signal() {
   const sigset_t signals = stop_signals();
   signalfd_siginfo info;
   [[maybe_unused]] const ssize_t taken = ::read(signals_.get(), &info, sizeof info);
-  ::sigprocmask(SIG_UNBLOCK, &signals, nullptr);
+  ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
-void Runner::on_stdin() {
+void Runner::on_commands() {
   char buffer[4096];
-  const ssize_t n = ::read(STDIN_FILENO, buffer, sizeof buffer);
+  const ssize_t n = ::read(options_.commands, buffer, sizeof buffer);
   if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
   if (n <= 0) {
     stopping_ = true;
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, STDIN_FILENO, nullptr);
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, options_.commands, nullptr);
     return;
   }
   for (const Command& command : commands_.feed({buffer, static_cast<std::size_t>(n)})) obey(command);
@@ -244,17 +259,17 @@ void Runner::settle(Pool::Id id, Connection::Step step) {
       verdict = pool_.find(id)->failure();
       break;
   }
-  end(busy_.at(id), verdict);
+  end(busy_.at(id), verdict, pool_.find(id)->port());
   busy_.erase(id);
   pool_.give_back(id, verdict.outcome == Outcome::ok, !waiting_.empty());
 }
 
-void Runner::end(AttemptId id, const Verdict& verdict) {
+void Runner::end(AttemptId id, const Verdict& verdict, std::uint16_t port) {
   const auto found = attempts_.find(id);
   const Attempt attempt = found->second;
   attempts_.erase(found);
   const Time time = now();
-  accounting_.end({attempt.kind, attempt.phase, attempt.intended, time}, verdict);
+  accounting_.end({attempt.kind, attempt.phase, attempt.intended, time, port}, verdict);
   if (attempt.kind == Kind::slow)
     slow_starts_.push_back(std::max(time, attempt.intended + least_slow_interval));
   if (verdict.outcome == Outcome::ok && accounting_.total.of(Outcome::ok) == 1)
@@ -267,13 +282,15 @@ void Runner::expire() {
     const auto [id, attempt] = *attempts_.begin();
     const Connection* connection = pool_.find(attempt.connection);
     end(id, failure(Outcome::timed_out,
-                    connection ? connection->waiting_for() : "waiting for a free connection"));
+                    connection ? connection->waiting_for() : "waiting for a free connection"),
+        connection ? connection->port() : 0);
     busy_.erase(attempt.connection);
     pool_.drop(attempt.connection);
   }
 }
 
 std::string Runner::request_for(Kind kind, std::uint64_t number) const {
+  if (options_.target.protocol == Protocol::close) return "";
   if (options_.target.protocol == Protocol::echo) return fmt::format("liveswap-load {}\n", number);
   return fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: liveswap-load\r\n{}\r\n",
                      kind == Kind::rate ? options_.target.path : options_.slow_path, options_.target.host,

@@ -31,12 +31,14 @@ class Runner {
   // `announce` gets the lines that scripts wait for.
   Runner(const Options& options, Accounting& accounting, std::function<void(const std::string&)> announce);
 
-  // An error when the system does not let the run go on, or the commands on standard input were not
-  // understood; the books are complete only without one.
+  // An error when the system does not let the run go on, or a command was not understood; the books are complete
+  // only without one.
   Result<void> run();
 
   const ConnectionCounts& connections() const { return pool_.counts(); }
   Time elapsed() const { return now(); }
+  // What every time in the books counts from; set by run().
+  std::chrono::steady_clock::time_point start() const { return start_; }
 
  private:
   using AttemptId =
@@ -49,10 +51,11 @@ class Runner {
   };
 
   Result<void> set_up();
+  Result<void> watch_signals();
   Result<void> wait();
   Time next_wake() const;
   void on_signal();
-  void on_stdin();
+  void on_commands();
   void obey(const Command& command);
   void on_connection(Pool::Id id);
 
@@ -61,7 +64,7 @@ class Runner {
   void serve_waiting();
   bool serve(AttemptId id, Attempt& attempt);
   void settle(Pool::Id connection, Connection::Step step);
-  void end(AttemptId id, const Verdict& verdict);
+  void end(AttemptId id, const Verdict& verdict, std::uint16_t port = 0);
   void expire();
 
   std::string request_for(Kind kind, std::uint64_t number) const;

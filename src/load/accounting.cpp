@@ -48,6 +48,15 @@ std::uint64_t Tally::ended() const {
   return std::accumulate(outcomes.begin(), outcomes.end(), std::uint64_t{0});
 }
 
+void Tally::add(const Tally& other) {
+  attempts += other.attempts;
+  slow_attempts += other.slow_attempts;
+  for (std::size_t i = 0; i < outcome_count; ++i) outcomes[i] += other.outcomes[i];
+  for (const auto& [version, count] : other.versions) versions[version] += count;
+  latency.add(other.latency);
+  slow_latency.add(other.slow_latency);
+}
+
 std::size_t Accounting::begin(Kind kind, Time intended, Time now) {
   std::size_t phase = phases.size() - 1;
   while (phase > 0 && intended < phases[phase].start) --phase;
@@ -76,6 +85,9 @@ void Accounting::end(const Ended& attempt, const Verdict& verdict) {
     return;
   }
   timeline.failed(attempt.now);
+  if (failed.size() < most_failed)
+    failed.push_back(
+        {attempt.phase, attempt.intended, attempt.now, attempt.port, verdict.outcome, verdict.reason});
   std::pair key{verdict.outcome, verdict.reason};
   if (reasons.size() >= most_reasons && !reasons.contains(key)) key.second = "(further reasons)";
   note(reasons[key], attempt.now);

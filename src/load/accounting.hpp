@@ -26,6 +26,7 @@ struct Tally {
 
   std::uint64_t of(Outcome outcome) const { return outcomes[static_cast<std::size_t>(outcome)]; }
   std::uint64_t ended() const;
+  void add(const Tally& other);
   std::uint64_t failures() const { return ended() - of(Outcome::ok); }
 };
 
@@ -33,6 +34,16 @@ struct Phase {
   std::string name;
   Time start{};
   Tally tally;
+};
+
+// An attempt that failed, for whoever wants to find out why.
+struct Failed {
+  std::size_t phase = 0;
+  Time begun{};  // as intended
+  Time ended{};
+  std::uint16_t port = 0;
+  Outcome outcome = Outcome::other;
+  std::string reason;
 };
 
 struct Seen {
@@ -57,6 +68,7 @@ class Accounting {
     std::size_t phase;
     Time intended;
     Time now;
+    std::uint16_t port = 0;  // local, of its TCP connection; 0: it had none
   };
   void end(const Ended& attempt, const Verdict& verdict);
 
@@ -67,6 +79,9 @@ class Accounting {
   std::vector<Phase> phases;
   std::map<std::string, Seen> versions;
   std::map<std::pair<Outcome, std::string>, Seen> reasons;
+  // The first ones; the sums above count all.
+  static constexpr std::size_t most_failed = 10'000;
+  std::vector<Failed> failed;
   Timeline timeline;
   // How long after the intended time the client got round to a request of the fixed rate. When this is high,
   // the client lacked CPU and the latencies are its own.

@@ -8,7 +8,11 @@
 
 namespace liveswap::load {
 
-enum class Protocol { http, echo };
+enum class Protocol {
+  http,
+  echo,
+  close,  // no request: the client ends its side of the connection, and waits for the server to end its own
+};
 
 // Where the requests go.
 struct Target {

@@ -15,6 +15,7 @@ struct Expectations {
   std::set<std::string> versions;  // empty: any
   std::map<std::string, std::string>
       bodies;             // by version, not for slow requests; a line end after it is allowed
+  bool by_status = false;  // the status alone is the version: for servers whose bodies may be anything
   bool same_body = true;  // all answers of a version, status and kind have the first one's body
 };
 

@@ -15,7 +15,7 @@ Pool::Picked Pool::pick() {
   Dialed dialed = dialer_.dial();
   if (dialed.error != 0) return {0, dialed.error};
   const Id id = next_id_++;
-  entries_.try_emplace(id, Entry{Connection(std::move(dialed), make_reader_())});
+  entries_.try_emplace(id, Entry{Connection(std::move(dialed), make_reader_(), limits_.ends_after_request)});
   ++counts_.opened;
   counts_.most_open = std::max<std::uint64_t>(counts_.most_open, entries_.size());
   return {id, 0};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -27,7 +28,8 @@ class Connection {
   enum class Step { pending, answered, failed };
   enum class Idle { quiet, closed, reset, garbage };
 
-  Connection(Dialed dialed, std::unique_ptr<AnswerReader> reader);
+  // With `ends_after_request` the request is followed by an end of file.
+  Connection(Dialed dialed, std::unique_ptr<AnswerReader> reader, bool ends_after_request = false);
 
   // Puts a request on a connection that is new or idle, and goes as far as it can without blocking.
   Step start(std::string request);
@@ -41,6 +43,8 @@ class Connection {
   int fd() const { return fd_.get(); }
   Stage stage() const { return stage_; }
   bool wants_write() const { return stage_ == Stage::connecting || stage_ == Stage::sending; }
+  // The local TCP port, by which others can tell whose connection this is; 0 before it is connected.
+  std::uint16_t port() const { return port_; }
   const Answer& answer() const { return reader_->answer(); }
   const Verdict& failure() const { return failure_; }
 
@@ -59,7 +63,9 @@ class Connection {
 
   UniqueFd fd_;
   std::unique_ptr<AnswerReader> reader_;
+  bool ends_after_request_;
   Stage stage_;
+  std::uint16_t port_ = 0;
   std::string request_;
   std::size_t sent_ = 0;
   int send_error_ = 0;

@@ -1,7 +1,8 @@
-#include "load/options.hpp"
+#include "load/command_line.hpp"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cxxopts.hpp>
@@ -159,8 +160,8 @@ Result<void> take_connections(const cxxopts::ParseResult& given, Options& option
   return {};
 }
 
-Result<Options> read(const cxxopts::ParseResult& given) {
-  Options options;
+Result<CommandLine> read(const cxxopts::ParseResult& given) {
+  CommandLine options;
   if (given.count("target") != 1 || !given.unmatched().empty())
     return fail("expected one target; --help says more");
   auto target = parse_target(given["target"].as<std::string>(), given["unix"].as<std::string>(),
@@ -169,7 +170,7 @@ Result<Options> read(const cxxopts::ParseResult& given) {
   options.target = *target;
   for (const auto take : {take_expectations, take_load, take_connections})
     if (auto taken = take(given, options); !taken) return tl::unexpected(taken.error());
-  options.commands_on_stdin = given.count("stdin") > 0;
+  if (given.count("stdin") > 0) options.commands = STDIN_FILENO;
   options.bucket = milliseconds(std::max(1U, given["bucket-ms"].as<unsigned>()));
   options.show_timeline = given.count("timeline") > 0;
   options.json = given["json"].as<std::string>();
@@ -180,13 +181,13 @@ Result<Options> read(const cxxopts::ParseResult& given) {
 
 std::string help_text() { return command_line().help({"Load", "Connections", "Expected answers", "Output"}); }
 
-Result<std::optional<Options>> parse_options(int argc, const char* const* argv) {
+Result<std::optional<CommandLine>> parse_options(int argc, const char* const* argv) {
   try {
     const auto given = command_line().parse(argc, argv);
-    if (given.count("help") > 0) return std::optional<Options>{};
+    if (given.count("help") > 0) return std::optional<CommandLine>{};
     auto options = read(given);
     if (!options) return tl::unexpected(options.error());
-    return std::optional<Options>(std::move(*options));
+    return std::optional<CommandLine>(std::move(*options));
   } catch (const cxxopts::exceptions::exception& error) {
     return fail(error.what());
   }

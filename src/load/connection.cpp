@@ -7,9 +7,10 @@
 
 namespace liveswap::load {
 
-Connection::Connection(Dialed dialed, std::unique_ptr<AnswerReader> reader)
+Connection::Connection(Dialed dialed, std::unique_ptr<AnswerReader> reader, bool ends_after_request)
     : fd_(std::move(dialed.fd)),
       reader_(std::move(reader)),
+      ends_after_request_(ends_after_request),
       stage_(dialed.connected ? Stage::idle : Stage::connecting) {}
 
 Connection::Step Connection::start(std::string request) {
@@ -42,6 +43,7 @@ Connection::Step Connection::finish_connecting() {
   socklen_t size = sizeof error;
   if (::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
   if (error != 0) return fail_with_errno("connect", error);
+  port_ = local_port(fd_.get());
   if (is_connected_to_itself(fd_.get()))
     return fail(load::failure(Outcome::refused, "connect: connected to itself, nobody listens"));
   stage_ = Stage::sending;
@@ -62,6 +64,8 @@ Connection::Step Connection::send_request() {
     }
     sent_ += static_cast<std::size_t>(n);
   }
+  // When the server has reset the connection meanwhile, reading tells.
+  if (ends_after_request_) ::shutdown(fd_.get(), SHUT_WR);
   stage_ = Stage::reading;
   return Step::pending;
 }

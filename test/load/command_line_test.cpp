@@ -1,4 +1,4 @@
-#include "load/options.hpp"
+#include "load/command_line.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,7 +9,7 @@ using What = Command::What;
 
 namespace {
 
-liveswap::Result<std::optional<Options>> parse(std::vector<const char*> arguments) {
+liveswap::Result<std::optional<CommandLine>> parse(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "liveswap-load");
   return parse_options(static_cast<int>(arguments.size()), arguments.data());
 }

@@ -34,6 +34,7 @@ class Pool {
     bool keep_alive = false;
     std::size_t wanted = 0;
     std::size_t most = 1;
+    bool ends_after_request = false;  // what Connection does with it
   };
 
   // Registers connections with the `epoll` descriptor, their id as the data; ids start at `first_id`.

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/error.hpp"
+#include "load/options.hpp"
+
+namespace liveswap::load {
+
+// What the program liveswap-load is to do, and what it prints beside.
+struct CommandLine : Options {
+  bool show_timeline = false;
+  std::string json;  // file, "-" for standard output, empty for none
+};
+
+// Reads the command line; nothing when help was asked for.
+Result<std::optional<CommandLine>> parse_options(int argc, const char* const* argv);
+
+std::string help_text();
+
+}  // namespace liveswap::load
