@@ -90,7 +90,14 @@ struct Spread {
   }
 };
 
-void measure(Scenario& scenario, const std::string& title, const std::string& prefix, const Words& options) {
+enum class Way { upgrade, rollback };
+
+Finished go(const Instance& app, Way way, const std::string& library) {
+  return way == Way::upgrade ? app.upgrade(library) : app.run("rollback");
+}
+
+void measure(Scenario& scenario, const std::string& title, const std::string& prefix, const Words& options,
+             Way way = Way::upgrade) {
   Instance app(scenario, fixture(prefix + "v1"), options);
   const auto port = static_cast<std::uint16_t>(std::stoi(app.address().substr(app.address().find(':') + 1)));
   Prober prober(port);
@@ -99,7 +106,7 @@ void measure(Scenario& scenario, const std::string& title, const std::string& pr
     const std::string from = i % 2 ? "v2" : "v1", to = i % 2 ? "v1" : "v2";
     REQUIRE(eventually([&] { return prober.last(from) != Clock::time_point{}; }));
     const auto begin = Clock::now();
-    REQUIRE(app.upgrade(fixture(prefix + to)).status == Exit::ok);
+    REQUIRE(go(app, i == 0 ? Way::upgrade : way, fixture(prefix + to)).status == Exit::ok);
     command.values.push_back(ms_between(begin, Clock::now()));
     REQUIRE(eventually([&] { return prober.last(to) > begin; }));
     last_answer.values.push_back(ms_between(begin, prober.last(from)));
@@ -112,6 +119,15 @@ void measure(Scenario& scenario, const std::string& title, const std::string& pr
 TEST_CASE_FIXTURE(Scenario, "settle time 0") { measure(*this, "settle 0ms", "version_", {"--settle", "0ms"}); }
 
 TEST_CASE_FIXTURE(Scenario, "explicit ready") { measure(*this, "liveswap_ready()", "ready_", {}); }
+
+// Two releases, back and forth between them.
+TEST_CASE_FIXTURE(Scenario, "rollback") {
+  measure(*this, "rollback, liveswap_ready()", "ready_", {}, Way::rollback);
+}
+
+TEST_CASE_FIXTURE(Scenario, "rollback, settle time 0") {
+  measure(*this, "rollback, settle 0ms", "version_", {"--settle", "0ms"}, Way::rollback);
+}
 
 TEST_CASE_FIXTURE(Scenario, "defaults") { measure(*this, "settle 100ms (default)", "version_", {}); }
 

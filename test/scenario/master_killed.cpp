@@ -1,0 +1,103 @@
+// The master is killed at every step of an upgrade: HEAD names a release that was proven, and the next start runs it.
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include <memory>
+#include <random>
+
+#include "support/connection.hpp"
+#include "support/control.hpp"
+#include "support/proc.hpp"
+
+namespace scenario {
+namespace {
+
+const Words options{"--settle", "20ms", "--drain-limit", "2s", "--term-grace", "200ms"};
+
+void kill_master(Instance& app) {
+  app.master().signal(SIGKILL);
+  app.master().wait();
+}
+
+// What HEAD names is what the next start runs, without a word of what it shall run: one of the two.
+void expect_committed(const std::shared_ptr<Site>& site) {
+  const auto head = read_file(site->head_path());
+  const bool old_one = head == fixture("version_v1") + "\n";
+  CHECK_MESSAGE((old_one || head == fixture("version_v2") + "\n"), "HEAD: ", head);
+  Instance again(site, "", options);
+  CHECK(contains(http_get(again.address()), old_one ? "v1" : "v2"));
+  const auto status = again.status();
+  CHECK(status["id"].get<std::string>().size() == 64);
+  const auto finished = again.upgrade(fixture("version_v2"));
+  CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
+  CHECK(contains(http_get(again.address()), "v2"));
+}
+
+// Asks for an upgrade and reads on until the event comes for the n-th time; false when the upgrade ends before.
+bool upgrade_until(const Site& site, const std::string& event, int count) {
+  Connection client(local_door(site));
+  REQUIRE(client.send(Json{{"cmd", "upgrade"}, {"value", fixture("version_v2")}}.dump() + "\n"));
+  for (;;) {
+    const auto line = Json::parse(client.read_line(), nullptr, false);
+    REQUIRE(line.is_object());
+    if (line.contains("cmd")) return false;
+    if (line["event"] == event && --count == 0) return true;
+  }
+}
+
+TEST_CASE_FIXTURE(Scenario, "the master is killed at every event of an upgrade") {
+  const std::pair<const char*, int> steps[] = {{"preparing", 1}, {"started", 1},   {"spawned", 1},   {"ready", 1},
+                                               {"draining", 1},  {"spawned", 2},   {"ready", 2},     {"draining", 2},
+                                               {"probation", 1}, {"committed", 1}, {"leaving", 1},   {"gone", 1}};
+  for (const auto& [event, count] : steps) {
+    CAPTURE(event);
+    CAPTURE(count);
+    const auto site = std::make_shared<Site>(*this, std::string(event) + std::to_string(count));
+    {
+      Instance app(site, fixture("version_v1"), options + Words{"--probation", "100ms"});
+      CHECK(upgrade_until(*site, event, count));
+      kill_master(app);
+    }
+    expect_committed(site);
+  }
+}
+
+// Between the events lie the writes: a kill at any moment, many times.
+TEST_CASE_FIXTURE(Scenario, "the master is killed at any moment of an upgrade") {
+  std::minstd_rand random(20'261'122);
+  std::uniform_int_distribution<int> moment(0, 60);
+  for (int i = 0; i < 25; ++i) {
+    const milliseconds when{moment(random)};
+    CAPTURE(when.count());
+    const auto site = std::make_shared<Site>(*this, "moment" + std::to_string(i));
+    {
+      Instance app(site, fixture("ready_v1"), options);
+      Connection client(local_door(*site));
+      REQUIRE(client.send(Json{{"cmd", "upgrade"}, {"value", fixture("version_v2")}}.dump() + "\n"));
+      let_pass(when);
+      kill_master(app);
+    }
+    const auto head = read_file(site->head_path());
+    const bool known = head == fixture("ready_v1") + "\n" || head == fixture("version_v2") + "\n";
+    CHECK_MESSAGE(known, "HEAD: ", head);
+    Instance again(site, "", options);
+    CHECK(again.status()["head"].get<std::string>() + "\n" == head);
+    CHECK(contains(http_get(again.address()), head == fixture("ready_v1") + "\n" ? "v1" : "v2"));
+  }
+}
+
+TEST_CASE_FIXTURE(Scenario, "a restart runs the committed bytes, and says that the path has been rebuilt") {
+  const auto site = std::make_shared<Site>(*this);
+  const std::string path = dir / "libapp.so";
+  write_file(path, read_file(fixture("version_v1")));
+  { Instance app(site, path); }
+  write_file(path, read_file(fixture("version_v2")));
+  Instance again(site, "");
+  CHECK(contains(http_get(again.address()), "v1"));
+  CHECK(again.master().says("rebuilt since"));
+  CHECK(again.run("upgrade").status == Exit::ok);
+  CHECK(contains(http_get(again.address()), "v2"));
+}
+
+}  // namespace
+}  // namespace scenario
