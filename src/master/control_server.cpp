@@ -1,6 +1,7 @@
 #include "master/control_server.hpp"
 
 #include <fmt/format.h>
+#include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,6 +32,24 @@ bool peer_is_trusted(int fd) {
   socklen_t size = sizeof peer;
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
   return peer.uid == ::geteuid() || peer.uid == 0;
+}
+
+std::string name_of_peer(int fd, bool local) {
+  if (local) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return "";
+    return fmt::format("uid {}, pid {}", peer.uid, peer.pid);
+  }
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  auto* address = reinterpret_cast<sockaddr*>(&peer);
+  char host[NI_MAXHOST], port[NI_MAXSERV];
+  if (::getpeername(fd, address, &size) != 0 ||
+      ::getnameinfo(address, size, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    return "";
+  const std::string name = peer.ss_family == AF_INET6 ? fmt::format("[{}]", host) : std::string(host);
+  return fmt::format("{}:{} over TCP", name, port);
 }
 
 template <class Uv>
@@ -121,10 +140,10 @@ Result<void> ControlServer::open_door(UniqueFd socket, bool local) {
 bool ControlServer::make_room(bool local) {
   std::size_t count = 0;
   ConnectionId oldest = 0;
-  for (const auto& [id, connection] : connections_) {
-    if (connection->local() != local) continue;
+  for (const auto& [id, client] : connections_) {
+    if (client.connection->local() != local) continue;
     ++count;
-    if (!oldest && !connection->busy()) oldest = id;
+    if (!oldest && !client.connection->busy()) oldest = id;
   }
   if (count < connections_per_door) return true;
   return oldest && connections_.erase(oldest) > 0;
@@ -140,7 +159,9 @@ void ControlServer::accept(Door& door) {
     return;
   }
   const ConnectionId id = ++last_id_;
-  connections_[id] = std::make_unique<ControlConnection>(
+  Client& client = connections_[id];
+  client.peer = name_of_peer(fd, door.local);
+  client.connection = std::make_unique<ControlConnection>(
       stream.handle, door.local, stream.deleter,
       ControlConnection::Handlers{[this, id](const std::optional<std::string>& line) { on_line(id, line); },
                                   [this, id] { connections_.erase(id); }});
@@ -148,7 +169,12 @@ void ControlServer::accept(Door& door) {
 
 ControlConnection* ControlServer::find(ConnectionId id) {
   const auto it = connections_.find(id);
-  return it == connections_.end() ? nullptr : it->second.get();
+  return it == connections_.end() ? nullptr : it->second.connection.get();
+}
+
+std::string ControlServer::peer(ConnectionId id) const {
+  const auto it = connections_.find(id);
+  return it == connections_.end() ? "" : it->second.peer;
 }
 
 bool ControlServer::permitted(bool local, const protocol::Command& command) const {

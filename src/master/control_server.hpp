@@ -37,8 +37,16 @@ class ControlServer {
   void answer(ConnectionId connection, const std::string& line);
   void event(ConnectionId connection, const std::string& line);
 
+  // Who is behind a connection, for the receipt: "uid 1000, pid 4242", or "127.0.0.1:4711 over TCP". Empty when it has
+  // gone. The kernel says so, not the client; the process may have ended and its number been given away since.
+  std::string peer(ConnectionId connection) const;
+
  private:
   struct Door;
+  struct Client {
+    std::unique_ptr<ControlConnection> connection;
+    std::string peer;
+  };
   explicit ControlServer(uv_loop_t& loop, Settings settings, OnCommand on_command);
   Result<void> open_door(UniqueFd socket, bool local);
   void accept(Door& door);
@@ -51,7 +59,7 @@ class ControlServer {
   Settings settings_;
   OnCommand on_command_;
   UniqueFd socket_lock_;
-  std::map<ConnectionId, std::unique_ptr<ControlConnection>> connections_;
+  std::map<ConnectionId, Client> connections_;
   std::vector<Door*> doors_;
   ConnectionId last_id_ = 0;
 };
