@@ -73,6 +73,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       timer_(loop),
       flip_timer_(loop),
       queue_timer_(loop),
+      watch_timer_(loop),
       steered_(options_.forks),
       started_(now()) {}
 

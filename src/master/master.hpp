@@ -15,7 +15,7 @@
 #include "master/listeners.hpp"
 #include "master/loop.hpp"
 #include "master/preparation.hpp"
-#include "master/watch.hpp"
+#include "master/prober.hpp"
 #include "master/worker_pool.hpp"
 #include "release/store.hpp"
 #include "rollout/engine.hpp"
@@ -83,6 +83,7 @@ class Master {
   void carry_out(const rollout::Commit& command);
   void carry_out(const rollout::Flip&);
   void carry_out(const rollout::Measure&);
+  void begin_preparation(const std::string& value);
   void watch_flip();
   void collect();
   void compare(const rollout::Release& committed);
@@ -91,6 +92,7 @@ class Master {
   // receipts.cpp
   void open_receipt(const rollout::Note& note);
   void account(const rollout::Note& note);
+  release::Recorder* upgrade_receipt();
   void sample_queues();
   std::uint64_t close_receipt(rollout::RequestId request, const char* outcome, const std::string& reason);
   void on_history(rollout::RequestId request, const std::string& count);
@@ -98,7 +100,8 @@ class Master {
 
   // watching.cpp
   void watch();
-  void probe_round();
+  void watch_round();
+  void probe(std::function<void(const Prober::Result&)> done);
   void count_served();
 
   // requests.cpp
@@ -128,6 +131,9 @@ class Master {
   Timer timer_;
   Timer flip_timer_;
   Timer queue_timer_;
+  Timer watch_timer_;
+  std::string watched_phase_;
+  std::unique_ptr<Prober> prober_;
   rollout::Time flip_began_{0};
   std::unique_ptr<ControlServer> control_;
   std::list<SignalWatch> signals_;

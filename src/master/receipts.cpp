@@ -110,10 +110,13 @@ void Master::account(const rollout::Note& note) {
   }
 }
 
-// Until the upgrade's last receipt is closed.
-void Master::sample_queues() {
+Recorder* Master::upgrade_receipt() {
   const auto request = engine_.upgrading();
-  Recorder* receipt = request ? ledger_.find(*request) : nullptr;
+  return request ? ledger_.find(*request) : nullptr;
+}
+
+void Master::sample_queues() {
+  Recorder* receipt = upgrade_receipt();
   if (!receipt) return;
   for (const auto& [listener, waiting] : listeners_.depth()) receipt->depth(listener, waiting);
   queue_timer_.start(queue_interval, [this] { sample_queues(); });

@@ -112,18 +112,27 @@ Result<rollout::Release> Master::find_earlier(const std::string& which) const {
                           found.id.substr(0, 12), found.path, options_.keep_releases));
 }
 
+// The probes are asked first: what the old release fails is not held against the new one.
 void Master::carry_out(const rollout::Prepare& command) {
-  const std::string asked = command.path.empty() ? engine_.release().path : command.path;
+  if (options_.health.empty() || engine_.generation() == 0) return begin_preparation(command.path);
+  probe([this, path = command.path](const Prober::Result& result) {
+    perform(engine_.probed(now(), {result.made, result.failed, result.text}));
+    begin_preparation(path);
+  });
+}
+
+void Master::begin_preparation(const std::string& value) {
   // It may be about to remove what is going to be asked for.
   if (collection_) cancel_task(collection_);
   preparation_ = std::make_unique<Preparation>(
-      loop_, tools_, asked, command.path, [this](const Result<rollout::Release>& release) {
+      loop_, tools_, value.empty() ? engine_.release().path : value, value, [this](const Result<rollout::Release>& release) {
         const auto ended = std::move(preparation_);
         perform(release ? engine_.prepared(now(), *release) : engine_.prepare_failed(now(), release.error().text));
       });
 }
 
 void Master::carry_out(const rollout::CancelPrepare&) {
+  prober_.reset();
   if (preparation_) preparation_->cancel(dying_);
   preparation_.reset();
 }
