@@ -29,20 +29,6 @@ bool Reader::is(const Node& key, const Node& node, Node::Kind kind) {
   return false;
 }
 
-void Reader::path(const Node& key, const Node& node, std::string& into) {
-  value(key, node, into, [this](const std::string& text) -> Result<std::string> {
-    if (text.empty()) return fail("found \"\", expected a path");
-    return absolute_path(text, directory_);
-  });
-}
-
-void Reader::text(const Node& key, const Node& node, std::string& into) {
-  value(key, node, into, [](const std::string& text) -> Result<std::string> {
-    if (text.empty()) return fail("found \"\", expected a text");
-    return text;
-  });
-}
-
 Result<std::string> Reader::address(const std::string& text) const {
   return parse_address(text).and_then([&](const Address& address) -> Result<std::string> {
     if (address.kind != Address::Kind::unix_path) return text;

@@ -20,6 +20,7 @@ class Reader {
   Reader(std::string file, std::string directory)
       : file_(std::move(file)), directory_(std::move(directory)) {}
 
+  const std::string& directory() const { return directory_; }
   const std::vector<std::string>& problems() const { return problems_; }
   void complain(const Node& at, const std::string& text);
 
@@ -35,9 +36,6 @@ class Reader {
     else
       complain(node, key.text + ": " + parsed.error().text);
   }
-
-  void path(const Node& key, const Node& node, std::string& into);
-  void text(const Node& key, const Node& node, std::string& into);
 
   // The address of a listener; the path of a socket becomes absolute.
   Result<std::string> address(const std::string& text) const;

@@ -16,6 +16,8 @@
 namespace liveswap::config {
 namespace {
 
+std::string text_of(const Amount& amount) { return fmt::format("{}{}", amount.value, amount.percent ? "%" : ""); }
+
 class Problems {
  public:
   void add(std::string_view option, std::string_view text) {
@@ -26,6 +28,12 @@ class Problems {
   void range(std::string_view option, T found, T lowest, T highest) {
     if (found < lowest || found > highest)
       add(option, fmt::format("found {}, expected a number from {} to {}", found, lowest, highest));
+  }
+
+  void amount(std::string_view option, const Amount& found) {
+    if (found.value > (found.percent ? percent_limit : forks_limit))
+      add(option,
+          fmt::format("found {}, expected at most {} or {}%", text_of(found), forks_limit, percent_limit));
   }
 
   void duration(std::string_view option, Milliseconds found, Milliseconds lowest) {
@@ -51,10 +59,37 @@ void check_numbers(Problems& problems, const Options& options) {
   problems.range("forks", options.forks, 0U, forks_limit);
   problems.range("backlog", options.backlog, 1, std::numeric_limits<int>::max());
   problems.range("batch", options.batch, 1U, forks_limit);
+  problems.range("keep-releases", options.keep_releases, 1U, releases_limit);
+  problems.amount("surge", options.surge);
+  problems.amount("canary", options.canary);
+  if (options.max_memory > 0 && options.max_memory < smallest_memory)
+    problems.add("max-memory", fmt::format("found {} bytes, expected at least {}, or 0 for no limit", options.max_memory,
+                                           smallest_memory));
+}
+
+// Every successor is there before the first of them serves.
+void check_flip(Problems& problems, const Options& options) {
+  if (!options.flip) return;
+  if (!options.zero_downtime)
+    problems.add("flip", "found true with zero-downtime false, expected one of the two: the other kills and respawns");
+  if (options.canary.value > 0)
+    problems.add("flip", fmt::format("found true with canary {}, expected one of the two: a canary serves beside the "
+                                     "old code",
+                                     text_of(options.canary)));
   const auto [value, percent] = options.surge;
-  if (value > (percent ? percent_limit : forks_limit))
-    problems.add("surge", fmt::format("found {}{}, expected at most {} or {}%", value, percent ? "%" : "",
-                                      forks_limit, percent_limit));
+  if (percent ? value < 100 : value < options.forks)
+    problems.add("flip", fmt::format("found true with surge {}, expected 100% or more: all successors are ready before "
+                                     "the first old worker leaves",
+                                     text_of(options.surge)));
+}
+
+void check_health(Problems& problems, const Options& options) {
+  if (options.health.size() > probes_limit)
+    problems.add("health", fmt::format("found {} probes, expected at most {}", options.health.size(), probes_limit));
+  for (const auto& probe : options.health) {
+    problems.text("health", probe);
+    if (const auto parsed = parse_probe_text(probe); !parsed) problems.add("health", parsed.error().text);
+  }
 }
 
 void check_durations(Problems& problems, const Options& options) {
@@ -66,6 +101,11 @@ void check_durations(Problems& problems, const Options& options) {
   problems.duration("drain-limit", std::max(options.drain_limit, none), none);
   problems.duration("term-grace", options.term_grace, none);
   problems.duration("hook-limit", options.hook_limit, some);
+  problems.duration("check-limit", options.check_limit, some);
+  problems.duration("bake", options.bake, none);
+  problems.duration("probation", options.probation, none);
+  problems.duration("health-interval", options.health_interval, some);
+  problems.duration("health-limit", options.health_limit, some);
   problems.duration("backoff-min", options.backoff_min, some);
   problems.duration("backoff-max", options.backoff_max, some);
   problems.duration("backoff-reset", options.backoff_reset, none);
@@ -165,6 +205,8 @@ Result<Options> validate(Options options, uid_t user) {
   Problems problems;
   check_numbers(problems, options);
   check_durations(problems, options);
+  check_flip(problems, options);
+  check_health(problems, options);
   check_texts(problems, options);
   check_listeners(problems, options);
   check_control(problems, options, user);

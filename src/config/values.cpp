@@ -76,6 +76,10 @@ Result<Milliseconds> parse_optional_duration(std::string_view text) {
       [](Error error) { return Error{std::move(error.text) + ", or none"}; });
 }
 
+Result<Milliseconds> parse_duration_or_none(std::string_view text) {
+  return parse_optional_duration(text).map([](Milliseconds time) { return std::max(time, Milliseconds{0}); });
+}
+
 Result<Amount> parse_amount(std::string_view text) {
   const bool percent = text.ends_with('%');
   const auto number =
@@ -149,6 +153,27 @@ Result<std::uint64_t> parse_limit(std::string_view text) {
     return fail(fmt::format("found {}, expected a number such as 1024 or 64M (K, M, G, T), or unlimited",
                             in_quotes(text)));
   return *number << (10 * power);
+}
+
+Result<std::uint64_t> parse_memory(std::string_view text) {
+  if (text == "none") return std::uint64_t{0};
+  const auto bytes = parse_limit(text);
+  if (!bytes || *bytes == unlimited)
+    return fail(fmt::format("found {}, expected bytes such as 512M or 2G (K, M, G, T), or none", in_quotes(text)));
+  if (*bytes < smallest_memory)
+    return fail(fmt::format("found {}, expected at least 1M: no worker would fit", in_quotes(text)));
+  return *bytes;
+}
+
+Result<unsigned> parse_keep_releases(std::string_view text) {
+  return narrowed<unsigned>(parse_number(text, 1, releases_limit));
+}
+
+// The one place where probes are checked on their way in.
+Result<std::string> parse_probe_text(std::string_view text) {
+  if (text.empty())
+    return fail("found \"\", expected [NAME=]connect, [NAME=]GET /path [STATUS] or run /path/to/command");
+  return std::string(text);
 }
 
 Result<ResourceLimit> parse_resource_limit(std::string_view text) {

@@ -32,6 +32,9 @@ Result<Milliseconds> parse_duration(std::string_view text);
 // A duration, or "none": -1 ms.
 Result<Milliseconds> parse_optional_duration(std::string_view text);
 
+// A duration, or "none": 0 ms.
+Result<Milliseconds> parse_duration_or_none(std::string_view text);
+
 // "2" (at most forks_limit) or "50%" (at most percent_limit).
 Result<Amount> parse_amount(std::string_view text);
 
@@ -65,6 +68,18 @@ Result<bool> parse_switch(std::string_view text);
 
 // A number, also with K, M, G or T behind it (powers of 1024), or "unlimited".
 Result<std::uint64_t> parse_limit(std::string_view text);
+
+// Bytes, also with K, M, G or T behind the number (powers of 1024), at least smallest_memory; or "none": 0.
+Result<std::uint64_t> parse_memory(std::string_view text);
+inline constexpr std::uint64_t smallest_memory = std::uint64_t{1} << 20;
+
+// 1 … releases_limit.
+Result<unsigned> parse_keep_releases(std::string_view text);
+inline constexpr unsigned releases_limit = 1000;
+
+// A health probe, as it is written.
+Result<std::string> parse_probe_text(std::string_view text);
+inline constexpr std::size_t probes_limit = 64;
 
 // "name=limit", as in "nofile=65536".
 Result<ResourceLimit> parse_resource_limit(std::string_view text);

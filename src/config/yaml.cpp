@@ -12,6 +12,7 @@
 #include "config/nearest.hpp"
 #include "config/quote.hpp"
 #include "config/reader.hpp"
+#include "config/settings.hpp"
 #include "config/values.hpp"
 
 namespace liveswap::config {
@@ -66,6 +67,15 @@ void read_listen(Reader& reader, const Node& key, const Node& node, Options& opt
   }
 }
 
+// One probe, or a list of them.
+void read_health(Reader& reader, const Node& key, const Node& node, Options& options) {
+  options.health.clear();
+  if (node.kind == Node::Kind::scalar)
+    return reader.value(key, node, options.health.emplace_back(), parse_probe_text);
+  if (!reader.is(key, node, Node::Kind::list)) return;
+  for (const Node& item : node.items) reader.value(key, item, options.health.emplace_back(), parse_probe_text);
+}
+
 void read_arguments(Reader& reader, const Node& key, const Node& node, Options& options) {
   options.arguments.clear();
   if (!reader.is(key, node, Node::Kind::list)) return;
@@ -97,63 +107,29 @@ void read_limits(Reader& reader, const Node& key, const Node& node, Options& opt
 
 using Read = void (*)(Reader&, const Node& key, const Node&, Options&);
 
-template <auto member, auto parse>
-void one(Reader& reader, const Node& key, const Node& node, Options& options) {
-  reader.value(key, node, options.*member, parse);
-}
-template <auto member>
-void path(Reader& reader, const Node& key, const Node& node, Options& options) {
-  reader.path(key, node, options.*member);
-}
-template <auto member>
-void text(Reader& reader, const Node& key, const Node& node, Options& options) {
-  reader.text(key, node, options.*member);
-}
-
+// What is more than a single value.
 struct Key {
   std::string_view name;
   Read read;
 };
 
 constexpr std::array keys{
-    Key{"target", path<&Options::target>},
-    Key{"port", one<&Options::port, parse_port>},
-    Key{"address", one<&Options::address, parse_control_address>},
-    Key{"forks", one<&Options::forks, parse_forks>},
-    Key{"head", path<&Options::head>},
-    Key{"pre-upgrade", path<&Options::pre_upgrade>},
-    Key{"zero-downtime", one<&Options::zero_downtime, parse_switch>},
-    Key{"listen", read_listen},
-    Key{"listen-mode", one<&Options::listen_mode, parse_listen_mode>},
-    Key{"backlog", one<&Options::backlog, parse_backlog>},
-    Key{"arguments", read_arguments},
-    Key{"batch", one<&Options::batch, parse_batch>},
-    Key{"surge", one<&Options::surge, parse_amount>},
-    Key{"settle", one<&Options::settle, parse_duration>},
-    Key{"ready-limit", one<&Options::ready_limit, parse_duration>},
-    Key{"drain-limit", one<&Options::drain_limit, parse_optional_duration>},
-    Key{"term-grace", one<&Options::term_grace, parse_duration>},
-    Key{"hook-limit", one<&Options::hook_limit, parse_duration>},
-    Key{"backoff-min", one<&Options::backoff_min, parse_duration>},
-    Key{"backoff-max", one<&Options::backoff_max, parse_duration>},
-    Key{"backoff-reset", one<&Options::backoff_reset, parse_duration>},
-    Key{"environment", read_environment},
-    Key{"working-directory", path<&Options::working_directory>},
-    Key{"user", text<&Options::user>},
-    Key{"group", text<&Options::group>},
-    Key{"limits", read_limits},
-    Key{"auth", one<&Options::auth, parse_switch>},
-    Key{"state-dir", path<&Options::state_dir>},
-    Key{"runtime-dir", path<&Options::runtime_dir>},
-    Key{"worker-host", path<&Options::worker_host>},
-    Key{"log-file", path<&Options::log_file>},
+    Key{"listen", read_listen},           Key{"health", read_health}, Key{"arguments", read_arguments},
+    Key{"environment", read_environment}, Key{"limits", read_limits},
 };
 
-constexpr auto key_names = [] {
-  std::array<std::string_view, keys.size()> names;
-  std::transform(keys.begin(), keys.end(), names.begin(), [](const Key& key) { return key.name; });
+std::vector<std::string_view> key_names() {
+  std::vector<std::string_view> names;
+  for (const Setting& setting : settings()) names.push_back(setting.name);
+  for (const Key& key : keys) names.push_back(key.name);
   return names;
-}();
+}
+
+void read_setting(Reader& reader, const Setting& setting, const Node& key, const Node& node, Options& options) {
+  if (!reader.is(key, node, Node::Kind::scalar)) return;
+  if (const auto set = setting.set(options, node.text, reader.directory()); !set)
+    reader.complain(node, key.text + ": " + set.error().text);
+}
 
 void read_options(Reader& reader, const Node& root, Options& options) {
   if (root.kind == Node::Kind::null) return;
@@ -163,8 +139,9 @@ void read_options(Reader& reader, const Node& root, Options& options) {
     const auto known =
         std::find_if(keys.begin(), keys.end(), [&](const Key& key) { return key.name == name.text; });
     if (known != keys.end()) return known->read(reader, name, node, options);
+    if (const auto* setting = find_setting(name.text)) return read_setting(reader, *setting, name, node, options);
     reader.complain(name,
-                    fmt::format("unknown key {}{}", in_quotes(name.text), suggestion(name.text, key_names)));
+                    fmt::format("unknown key {}{}", in_quotes(name.text), suggestion(name.text, key_names())));
   });
 }
 
