@@ -129,7 +129,7 @@ class Engine {
     bool baked = false;      // the canary has proven itself
     bool flip_ahead = false;   // successors are staged
     bool measuring = false;  // measured() is awaited: nobody is started before
-    bool sick_before = false;  // the old release failed its probes, too
+    std::optional<bool> sick_before;  // the old release failed its probes, too; unknown: it had none
     unsigned failed_probes = 0;  // in a row
     bool probed = false;     // since the phase began
     std::vector<RequestId> aborts;
@@ -188,6 +188,7 @@ class Engine {
   bool flipping() const { return upgrade_ && upgrade_->phase == Phase::flipping; }
 
   // judge.cpp
+  bool successor_serves() const;
   bool fits_memory() const;
   bool wait_for_memory(Time now);
   void ask_memory();

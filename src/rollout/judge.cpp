@@ -38,16 +38,25 @@ bool Engine::judging() const {
          upgrade_->phase != Phase::committing;
 }
 
+bool Engine::successor_serves() const {
+  return std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+    const Worker& worker = entry.second;
+    return rolling() && worker.generation == upgrade_->to.generation && worker.state == WorkerState::ready &&
+           !worker.apart;
+  });
+}
+
 Commands Engine::probed(Time now, const Probe& probe) {
   if (!judging() || probe.made == 0) return done(now);
-  if (upgrade_->phase == Phase::preparing) {
-    upgrade_->sick_before = probe.failed > 0;
+  if (!successor_serves()) {
+    if (upgrade_->phase == Phase::preparing || !upgrade_->sick_before) upgrade_->sick_before = probe.failed > 0;
     return done(now);
   }
   const bool trial = upgrade_->phase == Phase::baking || upgrade_->phase == Phase::probation;
   upgrade_->probed = trial;
   upgrade_->failed_probes = probe.failed > 0 ? upgrade_->failed_probes + 1 : 0;
-  if (upgrade_->sick_before) return done(now);
+  // Without a probe of the old release alone, what fails while both serve may be what is being got rid of.
+  if (upgrade_->sick_before.value_or(!trial)) return done(now);
   if (upgrade_->failed_probes >= probes_to_fail)
     fail_upgrade(now, "health probe: " + probe.text);
   else if (trial && !upgrade_->deadline && upgrade_->failed_probes == 0)

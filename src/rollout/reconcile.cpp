@@ -61,10 +61,10 @@ void Engine::fill_empty_slots(Time now) {
 }
 
 // The old worker died while its successor still starts, which may take long: nobody serves the slot meanwhile. Not
-// for code that keeps dying.
+// for code that keeps dying, unless the successor waits for a flip and serves nobody.
 bool Engine::needs_stopgap(unsigned slot) const {
   return settings_.zero_downtime && surge() > 0 && rolling() && committed_ && has_active(slot) && !served(slot) &&
-         !find_active(slot, committed_->generation) && slots_[slot].deaths <= 1;
+         !find_active(slot, committed_->generation) && (slots_[slot].deaths <= 1 || upgrade_->flip_ahead);
 }
 
 // Gives turns to slots that are not on the goal: `batch` of them may be under way at once. Without zero downtime

@@ -135,7 +135,8 @@ void Engine::upgrade_deadline(Time now) {
     case Phase::baking:
     case Phase::probation:
       // Without a good probe there is no proof; the next one decides (probed()).
-      if (!settings_.health || !committed_ || upgrade_->sick_before || (upgrade_->probed && upgrade_->failed_probes == 0))
+      if (!settings_.health || !committed_ || upgrade_->sick_before.value_or(false) ||
+          (upgrade_->probed && upgrade_->failed_probes == 0))
         end_trial(now);
       return;
     case Phase::reverting:

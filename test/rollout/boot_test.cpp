@@ -10,10 +10,10 @@ TEST_CASE("boot: all slots start at once; all ready, then HEAD is written, then 
   CHECK(script.engine().state() == std::string("starting"));
   CHECK(script.ready(1) == "");
   CHECK(script.ready(2) == "commit A");
-  CHECK(script.engine().release() == "");
+  CHECK(script.engine().release().id == "");
   CHECK(script.committed() == "booted");
   CHECK(script.engine().state() == std::string("running"));
-  CHECK(script.engine().release() == "A");
+  CHECK(script.engine().release().id == "A");
   CHECK(script.engine().generation() == 1);
   CHECK(script.next() == -1);
 }
@@ -56,13 +56,51 @@ TEST_CASE("boot: who defers its readiness is not ready by settling") {
   CHECK(script.ready(1) == "commit A");
 }
 
-TEST_CASE("boot: probation comes before HEAD") {
-  auto with = settings(1);
+TEST_CASE("boot: there is nothing to go back to: neither canary nor probation nor flip, nor a probe to wait for") {
+  auto with = settings(2);
   with.probation = Time{500};
+  with.canary = {1, false};
+  with.health = true;
+  SUBCASE("a canary") { with.canary = {1, false}; }
+  SUBCASE("a flip") { with.flip = true; }
   Script script(with);
-  script.boot("A");
-  CHECK(script.ready(1) == "");
-  CHECK(script.pass(Time{500}) == "+500 commit A");
+  CHECK(script.boot("A") == "spawn 1 in 0: A, spawn 2 in 1: A");
+  CHECK_FALSE(script.engine().judging());
+  script.ready(1);
+  CHECK(script.ready(2) == "commit A");
+}
+
+TEST_CASE("boot: a file is prepared first, for nobody who asked") {
+  auto with = settings(1);
+  with.prepare_limit = Time{3'000};
+  Script script(with);
+  CHECK(script.prepare_boot("a.so") == "prepare a.so");
+  CHECK(script.engine().state() == std::string("starting"));
+  CHECK(script.engine().phase() == std::string("preparing"));
+  SUBCASE("and then started") {
+    CHECK(script.prepared("A") == "spawn 1 in 0: A");
+    CHECK(script.ready(1) == "commit A");
+    CHECK(script.committed() == "booted");
+    CHECK(script.next() == -1);
+  }
+  SUBCASE("or it is no use") { CHECK(script.prepare_failed("a.so: no entry") == "quit: a.so: no entry"); }
+  SUBCASE("or it takes too long") {
+    CHECK(script.pass(Time{3'000}) ==
+          "+3000 cancel, +3000 quit: preparing it took longer than the limit of 3000 ms");
+  }
+  SUBCASE("or the master is stopped") {
+    CHECK(script.stop(7) == "cancel, answer 7 ok, quit");
+    CHECK(script.prepared("A") == "");
+  }
+  SUBCASE("meanwhile nothing else is possible") {
+    CHECK(script.abort(7) == "answer 7 refused");
+    CHECK(script.answer_text() == "the master is still starting");
+    CHECK(script.promote(8) == "answer 8 refused");
+    Wish queued = file();
+    queued.queue = true;
+    CHECK(script.upgrade(9, queued) == "answer 9 refused");
+    CHECK(script.kill(10) == "answer 10 refused");
+  }
 }
 
 TEST_CASE("boot: a worker that fails ends it; the others drain, then it quits with the reason") {

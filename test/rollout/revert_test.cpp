@@ -24,7 +24,7 @@ TEST_CASE("revert: a first successor that crashes ends the upgrade, and no old w
   CHECK(script.crashed(3) == "answer 7 reverted");
   CHECK(script.answer_text() == "slot 0, stage entry: killed by SIGSEGV");
   CHECK(script.engine().state() == std::string("running"));
-  CHECK(script.engine().release() == "A");
+  CHECK(script.engine().release().id == "A");
   CHECK(script.next() == -1);
 
   // The number of the failed generation is not given again.
@@ -55,7 +55,7 @@ TEST_CASE(
   CHECK(script.engine().state() == std::string("running"));
   CHECK(script.returned(3) == "answer 7 reverted");
   CHECK(script.answer_text() == "slot 1, stage entry: killed by SIGSEGV");
-  CHECK(script.engine().release() == "A");
+  CHECK(script.engine().release().id == "A");
   CHECK(script.engine().generation() == 1);
 }
 
@@ -121,7 +121,7 @@ TEST_CASE("revert: a HEAD that cannot be written") {
   script.returned(3);
   CHECK(script.returned(4) == "answer 7 reverted");
   CHECK(script.answer_text() == "cannot write HEAD");
-  CHECK(script.engine().release() == "A");
+  CHECK(script.engine().release().id == "A");
 }
 
 TEST_CASE("revert: a preparation that fails touches nobody") {
@@ -134,7 +134,7 @@ TEST_CASE("revert: a preparation that fails touches nobody") {
 
 TEST_CASE("revert: a preparation that takes too long is cancelled, and what it says later is not heard") {
   auto with = settings(1);
-  with.hook_limit = Time{3'000};
+  with.prepare_limit = Time{3'000};
   Script script = Script::booted(with);
   script.upgrade(7);
   CHECK(script.pass(Time{3'000}) == "+3000 cancel, +3000 answer 7 reverted");

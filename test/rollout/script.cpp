@@ -19,19 +19,49 @@ Settings settings(unsigned forks) {
   return settings;
 }
 
-Script::Script(const Settings& settings) : engine_(settings) {}
+Wish file(const Pace& pace) {
+  Wish wish;
+  wish.path = "b.so";
+  wish.pace = pace;
+  return wish;
+}
+
+Wish stored(const std::string& release, const Pace& pace) {
+  Wish wish;
+  wish.path = release;
+  wish.release = Release{release, release};
+  wish.pace = pace;
+  return wish;
+}
+
+Script::Script(const Settings& settings) : settings_(settings), engine_(settings) {}
 
 Script Script::booted(const Settings& settings) {
   Script script(settings);
   script.boot("A");
   for (WorkerId worker = 1; worker <= settings.forks; ++worker) script.ready(worker);
-  if (settings.probation > Time{0}) script.pass(settings.probation);
   script.committed();
   return script;
 }
 
-std::string Script::boot(const std::string& release) { return say(engine_.boot(now_, release)); }
-std::string Script::upgrade(RequestId request) { return say(engine_.upgrade(now_, request, "b.so")); }
+std::string Script::boot(const std::string& release) {
+  return say(engine_.boot(now_, stored(release, settings_)));
+}
+std::string Script::prepare_boot(const std::string& path) {
+  Wish wish = file(settings_);
+  wish.path = path;
+  return say(engine_.boot(now_, wish));
+}
+std::string Script::upgrade(RequestId request) { return upgrade(request, file(settings_)); }
+std::string Script::upgrade(RequestId request, const Wish& wish) {
+  return say(engine_.upgrade(now_, request, wish));
+}
+std::string Script::roll(RequestId request, const Pace& pace, const std::string& release) {
+  upgrade(request, file(pace));
+  return prepared(release);
+}
+std::string Script::promote(RequestId request) { return say(engine_.promote(now_, request)); }
+std::string Script::abort(RequestId request) { return say(engine_.abort(now_, request)); }
 std::string Script::kill(RequestId request) { return say(engine_.kill(now_, request)); }
 std::string Script::forks(RequestId request, unsigned count) {
   return say(engine_.forks(now_, request, count));
@@ -43,12 +73,24 @@ std::string Script::gave_up(WorkerId worker) {
 std::string Script::stop(RequestId request) { return say(engine_.stop(now_, request, false)); }
 std::string Script::die(RequestId request) { return say(engine_.stop(now_, request, true)); }
 
-std::string Script::prepared(const std::string& release) { return say(engine_.prepared(now_, release)); }
+std::string Script::prepared(const std::string& release) {
+  return say(engine_.prepared(now_, {release, release}));
+}
 std::string Script::prepare_failed(const std::string& text) {
   return say(engine_.prepare_failed(now_, text));
 }
 std::string Script::committed() { return say(engine_.committed(now_)); }
 std::string Script::commit_failed(const std::string& text) { return say(engine_.commit_failed(now_, text)); }
+std::string Script::flipped() { return say(engine_.flipped(now_)); }
+std::string Script::measured(const std::map<WorkerId, std::uint64_t>& bytes) {
+  return say(engine_.measured(now_, bytes));
+}
+std::string Script::probed(bool good) {
+  return say(engine_.probed(now_, good ? Probe{1, 0, ""} : Probe{2, 1, "GET / gave 500, expected 200"}));
+}
+std::string Script::counted(const std::map<WorkerId, Served>& served) {
+  return say(engine_.counted(now_, served));
+}
 
 std::string Script::entered(WorkerId worker) { return say(engine_.entered(now_, worker, false)); }
 std::string Script::entered_deferred(WorkerId worker) { return say(engine_.entered(now_, worker, true)); }

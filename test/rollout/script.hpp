@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,13 @@ class Script {
   // Boots with every worker ready at once: workers 1 … forks of release A.
   static Script booted(const Settings& settings);
 
-  std::string upgrade(RequestId request);  // to a file whose preparation the script decides
+  std::string prepare_boot(const std::string& path);  // of a file whose preparation the script decides
+  std::string upgrade(RequestId request);             // likewise; at the pace of the settings
+  std::string upgrade(RequestId request, const Wish& wish);
+  // Half-way upgrades, when nothing else is of interest: asked for and prepared.
+  std::string roll(RequestId request, const Pace& pace, const std::string& release = "B");
+  std::string promote(RequestId request);
+  std::string abort(RequestId request);
   std::string kill(RequestId request);
   std::string forks(RequestId request, unsigned count);
   std::string gave_up(WorkerId worker);  // liveswap_main returned, nobody had asked
@@ -34,6 +41,10 @@ class Script {
   std::string prepare_failed(const std::string& text);
   std::string committed();
   std::string commit_failed(const std::string& text);
+  std::string flipped();
+  std::string measured(const std::map<WorkerId, std::uint64_t>& bytes);
+  std::string probed(bool good);
+  std::string counted(const std::map<WorkerId, Served>& served);
 
   std::string entered(WorkerId worker);
   std::string entered_deferred(WorkerId worker);
@@ -56,6 +67,7 @@ class Script {
  private:
   std::string say(const Commands& commands, const std::string& prefix = "");
 
+  Settings settings_;
   Engine engine_;
   Time start_{1'000'000};
   Time now_ = start_;
@@ -65,5 +77,8 @@ class Script {
 
 // The defaults, with so many slots.
 Settings settings(unsigned forks);
+// What somebody asks for: a file at that pace, or a release of the store, which has the same path and id.
+Wish file(const Pace& pace = {});
+Wish stored(const std::string& release, const Pace& pace = {});
 
 }  // namespace liveswap::rollout

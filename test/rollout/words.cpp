@@ -43,14 +43,26 @@ std::string in_words(NoteKind kind) {
       return "reverting";
     case NoteKind::waiting:
       return "waiting";
+    case NoteKind::queued:
+      return "queued";
+    case NoteKind::baking:
+      return "baking";
+    case NoteKind::flipping:
+      return "flipping";
+    case NoteKind::flipped:
+      return "flipped";
+    case NoteKind::probation:
+      return "probation";
+    case NoteKind::leaving:
+      return "leaving";
   }
   return "?";
 }
 
 struct Speaker {
   std::string operator()(const Spawn& spawn) const {
-    return "spawn " + std::to_string(spawn.worker) + " in " + std::to_string(spawn.slot) + ": " +
-           spawn.release;
+    return (spawn.staged ? "stage " : "spawn ") + std::to_string(spawn.worker) + " in " +
+           std::to_string(spawn.slot) + ": " + spawn.release.id;
   }
   std::string operator()(const Drain& drain) const {
     return "drain " + std::to_string(drain.worker) +
@@ -62,7 +74,9 @@ struct Speaker {
   }
   std::string operator()(const Prepare& prepare) const { return "prepare " + prepare.path; }
   std::string operator()(const CancelPrepare&) const { return "cancel"; }
-  std::string operator()(const Commit& commit) const { return "commit " + commit.release; }
+  std::string operator()(const Commit& commit) const { return "commit " + commit.release.id; }
+  std::string operator()(const Flip&) const { return "flip"; }
+  std::string operator()(const Measure&) const { return "measure"; }
   std::string operator()(const Steer& steer) const { return "steer below " + std::to_string(steer.slots); }
   std::string operator()(const CloseSlots& close) const {
     return "close from " + std::to_string(close.slots);
