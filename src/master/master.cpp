@@ -24,9 +24,8 @@ std::optional<rollout::Time> limit_of(Milliseconds value) {
 
 rollout::Settings settings_of(const Options& options) {
   rollout::Settings settings;
+  static_cast<rollout::Pace&>(settings) = pace_of(options);
   settings.forks = options.forks;
-  settings.batch = options.batch;
-  settings.surge = {options.surge.value, options.surge.percent};
   settings.zero_downtime = options.zero_downtime;
   settings.health = !options.health.empty();
   settings.max_memory = options.max_memory;
@@ -134,6 +133,7 @@ Outcome Master::run(const rollout::Release& start) {
   log::info("control: port {}, socket {}/{}.sock", options_.port, options_.runtime_dir, options_.port);
   rollout::Wish wish;
   wish.path = start.path;
+  wish.pace = pace_of(options_);
   if (!start.id.empty()) wish.release = start;
   if (!start.id.empty()) compare(start);
   perform(engine_.boot(now(), wish));
@@ -152,7 +152,7 @@ void Master::watch_signals() {
     log::info("SIGHUP: upgrading to what is at {}", engine_.release().path);
     pending_[++last_request_] = {0, protocol::Verb::upgrade, false, {}, "SIGHUP"};
     rollout::Wish wish;
-    wish.pace = pace({});
+    wish.pace = pace_of(options_);
     perform(engine_.upgrade(now(), last_request_, wish));
   });
 }

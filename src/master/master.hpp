@@ -22,6 +22,9 @@
 
 namespace liveswap::master {
 
+// How upgrades go that wish nothing else.
+rollout::Pace pace_of(const Options& options);
+
 // The master: carries what happens (workers, clients, signals, time) to the rollout engine as events, and carries out
 // its commands. It decides nothing about workers itself, and ends only when the engine says so.
 class Master {
@@ -74,7 +77,6 @@ class Master {
   void note_event(const rollout::Note& note);
 
   // upgrades.cpp
-  rollout::Pace pace(const UpgradeWishes& wishes) const;
   void on_upgrade(rollout::RequestId request, const protocol::Command& command);
   void on_rollback(rollout::RequestId request, const protocol::Command& command);
   Result<rollout::Release> find_earlier(const std::string& which) const;

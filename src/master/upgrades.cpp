@@ -32,14 +32,14 @@ rollout::Amount amount(const Amount& value) { return {value.value, value.percent
 
 }  // namespace
 
-rollout::Pace Master::pace(const UpgradeWishes& wishes) const {
+rollout::Pace pace_of(const Options& options) {
   rollout::Pace pace;
-  pace.batch = wishes.batch.value_or(options_.batch);
-  pace.surge = amount(wishes.surge.value_or(options_.surge));
-  pace.canary = amount(wishes.canary.value_or(options_.canary));
-  pace.bake = wishes.bake.value_or(options_.bake);
-  pace.probation = wishes.probation.value_or(options_.probation);
-  pace.flip = wishes.flip.value_or(options_.flip);
+  pace.batch = options.batch;
+  pace.surge = amount(options.surge);
+  pace.canary = amount(options.canary);
+  pace.bake = options.bake;
+  pace.probation = options.probation;
+  pace.flip = options.flip;
   return pace;
 }
 
@@ -47,8 +47,8 @@ void Master::on_upgrade(rollout::RequestId request, const protocol::Command& com
   const std::string path = command.value.empty()
                                ? ""
                                : absolute_path(command.value, command.cwd.empty() ? home_ : command.cwd);
-  const auto wishes = config::parse_wishes(command.wishes);
-  if (!wishes) return refuse(request, protocol::Refusal::usage, wishes.error().text);
+  const auto wished = config::with_wishes(options_, command.wishes);
+  if (!wished) return refuse(request, protocol::Refusal::usage, wished.error().text);
   if (path.find('\n') != std::string::npos)
     return refuse(request, protocol::Refusal::usage, "the path contains a line break");
   log::info("upgrade to {} was asked for", path.empty() ? "what is at the current path" : path);
@@ -57,16 +57,20 @@ void Master::on_upgrade(rollout::RequestId request, const protocol::Command& com
   pending.asked = path;
   rollout::Wish wish;
   wish.path = path;
-  wish.pace = pace(*wishes);
-  wish.queue = wishes->queue;
+  wish.pace = pace_of(wished->options);
+  wish.queue = wished->queue;
   perform(engine_.upgrade(now(), request, wish));
 }
 
-// Proven before: as many slots at once as the surge allows, and nothing to wait for.
+// Proven before: as many slots at once as the surge allows, and nothing to wait for, unless somebody wishes otherwise.
 void Master::on_rollback(rollout::RequestId request, const protocol::Command& command) {
-  const auto wishes = config::parse_wishes(command.wishes);
-  if (!wishes) return refuse(request, protocol::Refusal::usage, wishes.error().text);
-  auto release = find_earlier(command.value);
+  Options instantly = options_;
+  instantly.batch = engine_.fork_count();
+  instantly.canary = {};
+  instantly.probation = Milliseconds{0};
+  const auto wished = config::with_wishes(std::move(instantly), command.wishes);
+  if (!wished) return refuse(request, protocol::Refusal::usage, wished.error().text);
+  const auto release = find_earlier(command.value);
   if (!release) return refuse(request, protocol::Refusal::failed, release.error().text);
   log::info("rollback to {} (release {}) was asked for", release->path, release->id.substr(0, 12));
   Pending& pending = pending_.at(request);
@@ -75,11 +79,8 @@ void Master::on_rollback(rollout::RequestId request, const protocol::Command& co
   rollout::Wish wish;
   wish.release = *release;
   wish.path = release->path;
-  wish.pace = pace(*wishes);
+  wish.pace = pace_of(wished->options);
   wish.overtake = true;
-  if (!wishes->batch) wish.pace.batch = engine_.fork_count();
-  if (!wishes->canary) wish.pace.canary = {};
-  if (!wishes->probation) wish.pace.probation = rollout::Time{0};
   perform(engine_.upgrade(now(), request, wish));
 }
 
