@@ -56,7 +56,8 @@ TEST_CASE("boot: who defers its readiness is not ready by settling") {
   CHECK(script.ready(1) == "commit A");
 }
 
-TEST_CASE("boot: there is nothing to go back to: neither canary nor probation nor flip, nor a probe to wait for") {
+TEST_CASE(
+    "boot: there is nothing to go back to: neither canary nor probation nor flip, nor a probe to wait for") {
   auto with = settings(2);
   with.probation = Time{500};
   with.canary = {1, false};
