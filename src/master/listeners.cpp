@@ -120,7 +120,7 @@ void Listeners::repair() {
   }
 }
 
-std::vector<int> Listeners::of_slot(unsigned slot) const {
+std::vector<int> Listeners::of_slot(unsigned slot, bool) const {
   std::vector<int> found;
   for (const Set& set : sets_) found.push_back(set.sockets[set.per_slot ? slot : 0].get());
   return found;

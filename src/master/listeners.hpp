@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -37,7 +38,10 @@ class Listeners {
   void repair();
 
   // The sockets a worker of that slot gets, in the order of the listeners; borrowed.
-  std::vector<int> of_slot(unsigned slot) const;
+  std::vector<int> of_slot(unsigned slot, bool staged = false) const;
+  void flip() {}
+  std::size_t waiting_in_old() const { return 0; }
+  std::vector<std::pair<std::string, std::optional<std::uint64_t>>> depth() const { return {}; }
   // "name,name"
   std::string names() const;
 

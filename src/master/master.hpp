@@ -135,6 +135,7 @@ class Master {
   Timer queue_timer_;
   Timer watch_timer_;
   std::string watched_phase_;
+  std::vector<int> probes_;
   std::unique_ptr<Prober> prober_;
   rollout::Time flip_began_{0};
   std::unique_ptr<ControlServer> control_;

@@ -84,8 +84,13 @@ void Preparation::after_take(const Task::Result& result) {
 }
 
 void Preparation::after_check(const Task::Result& result) {
-  if (result.kind != Kind::done)
-    return fail_step(fmt::format("preflight, stage {}", result.stage), result, tools_.check_limit);
+  if (result.kind != Kind::done) {
+    // Whoever asked knows the file by its own name.
+    Task::Result named = result;
+    for (auto at = named.text.find(file_); at != std::string::npos; at = named.text.find(file_, at + release_.path.size()))
+      named.text.replace(at, file_.size(), release_.path);
+    return fail_step(fmt::format("preflight, stage {}", result.stage), named, tools_.check_limit);
+  }
   const auto done = std::move(done_);
   done(release_);
 }

@@ -49,7 +49,7 @@ SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
   request.arguments.insert(request.arguments.end(), base_.application_arguments.begin(),
                            base_.application_arguments.end());
   request.descriptors.resize(LIVESWAP_FD_LISTENERS, -1);
-  for (const int fd : listeners_.of_slot(order.slot)) request.descriptors.push_back(fd);
+  for (const int fd : listeners_.of_slot(order.slot, order.staged)) request.descriptors.push_back(fd);
   return request;
 }
 

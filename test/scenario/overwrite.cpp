@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "support/connection.hpp"
 #include "support/load.hpp"
 #include "support/proc.hpp"
 
