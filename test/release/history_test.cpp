@@ -1,0 +1,121 @@
+#include "release/history.hpp"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "support.hpp"
+
+namespace fs = std::filesystem;
+using namespace liveswap::release;
+using Json = nlohmann::json;
+
+namespace {
+
+Json receipt(const std::string& outcome, char id, const std::string& path = "/srv/app.so") {
+  return {{"outcome", outcome}, {"to", {{"path", path}, {"id", std::string(64, id)}}}};
+}
+
+std::string numbers(const std::vector<Json>& list) {
+  std::string text;
+  for (const auto& item : list) text += item["number"].dump() + " ";
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("receipts are numbered from 1 and found again") {
+  const TempDir dir;
+  const History history(dir.path());
+  CHECK(contains(history.receipt({}).error().text, "nothing has been upgraded yet"));
+  CHECK(contains(history.receipt(1).error().text, "the history is empty"));
+  CHECK(history.list(5).empty());
+  CHECK(history.committed(5).empty());
+  CHECK(history.add(receipt("ok", 'a')).value() == 1);
+  CHECK(history.add(receipt("failed", 'b')).value() == 2);
+  CHECK(history.receipt(1).value()["outcome"] == "ok");
+  CHECK(history.receipt({}).value()["number"] == 2);
+  CHECK(contains(history.receipt(3).error().text, "there is no receipt 3: found 1 to 2"));
+  CHECK(mode_of(dir / "history/1.json") == 0600);
+  CHECK(get(dir / "history/1.json").back() == '\n');
+}
+
+TEST_CASE("the newest come last, and as many as are asked for") {
+  const TempDir dir;
+  const History history(dir.path());
+  for (int i = 0; i < 12; ++i) REQUIRE(history.add(receipt("ok", 'a')).has_value());
+  CHECK(numbers(history.list(3)) == "10 11 12 ");
+  CHECK(numbers(history.list(0)).empty());
+  CHECK(history.list(99).size() == 12);
+}
+
+TEST_CASE("damaged receipts are left out, keep their numbers, and are said when asked for") {
+  const TempDir dir;
+  const History history(dir.path());
+  for (int i = 0; i < 6; ++i) REQUIRE(history.add(receipt("ok", 'a')).has_value());
+  put(dir / "history/2.json", "");
+  put(dir / "history/3.json", "{\"number\":3,");
+  put(dir / "history/4.json", "[1]");
+  put(dir / "history/6.json", "{\"number\":5}");
+  CHECK(numbers(history.list(9)) == "1 5 ");
+  CHECK(history.receipt({}).value()["number"] == 5);
+  CHECK(contains(history.receipt(6).error().text, "6.json is damaged: expected a JSON object with \"number\": 6"));
+  CHECK(history.add(receipt("ok", 'b')).value() == 7);
+}
+
+TEST_CASE("files that are no receipts are passed over") {
+  const TempDir dir;
+  const History history(dir.path());
+  REQUIRE(history.add(receipt("ok", 'a')).has_value());
+  for (const std::string name : {"x.json", "-1.json", "007.json", "0.json", ".json", "9", "18446744073709551615.json",
+                                 "99999999999999999999999.json", "notes.txt", "1.json.bak"})
+    put(dir / ("history/" + name), "somebody's");
+  fs::create_directory(dir / "history/5.json");
+  CHECK(numbers(history.list(9)) == "1 ");
+  CHECK(history.add(receipt("ok", 'a')).value() == 6);
+  CHECK(fs::exists(dir / "history/1.json.bak"));
+  CHECK(numbers(history.list(9)) == "1 6 ");
+}
+
+TEST_CASE("the newest thousand are kept, and what a killed master left is removed") {
+  const TempDir dir;
+  const History history(dir.path());
+  REQUIRE(history.add(receipt("ok", 'a')).has_value());
+  for (int i = 2; i <= 1003; ++i) fs::copy(dir / "history/1.json", dir / ("history/" + std::to_string(i) + ".json"));
+  put(dir / "history/7.json.Xa81fE", "half");
+  CHECK(history.add(receipt("ok", 'b')).value() == 1004);
+  CHECK(std::distance(fs::directory_iterator(dir / "history"), {}) == 1000);
+  CHECK_FALSE(fs::exists(dir / "history/4.json"));
+  CHECK(fs::exists(dir / "history/5.json"));
+  CHECK(history.receipt({}).value()["number"] == 1004);
+}
+
+TEST_CASE("the releases to go back to are those that were well, each once, newest first") {
+  const TempDir dir;
+  const History history(dir.path());
+  for (const auto& [outcome, id] : std::vector<std::pair<std::string, char>>{
+           {"ok", 'a'}, {"ok", 'b'}, {"reverted", 'c'}, {"ok", 'a'}, {"failed", 'd'}, {"ok", 'e'}})
+    REQUIRE(history.add(receipt(outcome, id, std::string("/srv/") + id)).has_value());
+  const auto all = history.committed(9);
+  REQUIRE(all.size() == 3);
+  CHECK(all[0].path == "/srv/e");
+  CHECK(all[1].id == std::string(64, 'a'));
+  CHECK(all[2].path == "/srv/b");
+  CHECK(history.committed(2).size() == 2);
+}
+
+TEST_CASE("receipts with members of other kinds than expected are no releases") {
+  const TempDir dir;
+  const History history(dir.path());
+  for (const auto& odd : {Json{{"outcome", 1}}, Json{{"outcome", "ok"}}, Json{{"outcome", "ok"}, {"to", nullptr}},
+                          Json{{"outcome", "ok"}, {"to", "text"}}, Json{{"outcome", "ok"}, {"to", {{"id", 7}}}},
+                          Json{{"outcome", "ok"}, {"to", {{"id", "abc"}, {"path", "/x"}}}}})
+    REQUIRE(history.add(odd).has_value());
+  CHECK(history.committed(9).empty());
+  CHECK(history.list(9).size() == 6);
+  CHECK_FALSE(history.add(Json::array()).has_value());
+  CHECK(history.add(Json{{"reason", "not \xff UTF-8"}}).has_value());
+  CHECK(history.receipt(7).has_value());
+}

@@ -1,0 +1,147 @@
+// liveswap-store as the master starts it.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.hpp"
+#include "contract/channel.h"
+#include "release/family.hpp"
+#include "release/sha256.hpp"
+#include "support.hpp"
+
+namespace fs = std::filesystem;
+using liveswap::UniqueFd;
+using Json = nlohmann::json;
+
+namespace {
+
+struct Outcome {
+  int status = -1;
+  std::uint32_t kind = 0;  // 0: no frame
+  int value = -1;
+  std::string text;
+  Json json() const { return Json::parse(text, nullptr, false); }
+};
+
+// `channel` -1: started by hand.
+int run_with(int channel, std::vector<std::string> words) {
+  words.insert(words.begin(), "liveswap-store");
+  std::vector<char*> arguments;
+  for (auto& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  if (channel >= 0) ::posix_spawn_file_actions_adddup2(&actions, channel, LIVESWAP_FD_CHANNEL);
+  else
+    ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  pid_t child = -1;
+  REQUIRE(::posix_spawn(&child, STORE_PROGRAM, &actions, nullptr, arguments.data(), environ) == 0);
+  ::posix_spawn_file_actions_destroy(&actions);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+Outcome run(const std::vector<std::string>& words) {
+  int ends[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+  const auto mine = UniqueFd::adopt(ends[0]);
+  auto theirs = UniqueFd::adopt(ends[1]);
+  Outcome outcome;
+  // Moved out of the way of the place at which the program expects it.
+  const auto high = UniqueFd::adopt(::fcntl(theirs.get(), F_DUPFD_CLOEXEC, 20));
+  theirs.reset();
+  outcome.status = run_with(high.get(), words);
+  std::string packet(sizeof(liveswap_frame) + LIVESWAP_TEXT_MAX, '\0');
+  const ssize_t size = ::recv(mine.get(), packet.data(), packet.size(), MSG_DONTWAIT);
+  if (size < static_cast<ssize_t>(sizeof(liveswap_frame))) return outcome;
+  const auto* frame = reinterpret_cast<const liveswap_frame*>(packet.data());
+  outcome.kind = frame->kind;
+  outcome.value = frame->value;
+  outcome.text = packet.substr(sizeof(liveswap_frame), static_cast<std::size_t>(size) - sizeof(liveswap_frame));
+  return outcome;
+}
+
+}  // namespace
+
+TEST_CASE("liveswap-store takes a release and says which") {
+  const TempDir dir;
+  put_library("app", dir / "srv/libapp.so");
+  put_library("inner", dir / "srv/libinner.so");
+  put_library("deep", dir / "srv/sub/libdeep.so");
+  put_library("back", dir / "srv/libback.so");
+  const auto outcome = run({"take", dir.path(), "0", dir / "srv/libapp.so"});
+  CHECK(outcome.status == 0);
+  CHECK(outcome.kind == LIVESWAP_HOOK_DONE);
+  CHECK(outcome.value == 0);
+  const auto answer = outcome.json();
+  REQUIRE(answer.is_object());
+  CHECK(answer["private_libraries"] == Json{"libback.so", "libinner.so", "sub/libdeep.so"});
+  CHECK(liveswap::release::identify(answer["file"]).value() == answer["id"]);
+  CHECK_FALSE(answer["how"].get<std::string>().empty());
+
+  const auto hashed = run({"hash", dir / "srv/libapp.so"});
+  CHECK(hashed.status == 0);
+  CHECK(hashed.json() == Json{{"id", answer["id"]}});
+}
+
+TEST_CASE("liveswap-store says at which stage and why it failed") {
+  const TempDir dir;
+  const auto missing = run({"take", dir.path(), "0", dir / "none.so"});
+  CHECK(missing.status == LIVESWAP_EXIT_LOAD);
+  CHECK(missing.kind == LIVESWAP_FAILED);
+  CHECK(missing.value == LIVESWAP_STAGE_OPEN);
+  CHECK(missing.text == "cannot open " + (dir / "none.so") + ": No such file or directory");
+
+  put(dir / "free.so", "x");
+  fs::permissions(dir / "free.so", fs::perms::all);
+  CHECK(contains(run({"take", dir.path(), "1", dir / "free.so"}).text, "since the master runs as root"));
+  CHECK(run({"take", dir.path(), "0", dir / "free.so"}).kind == LIVESWAP_HOOK_DONE);
+  CHECK(run({"hash", dir / "none.so"}).kind == LIVESWAP_FAILED);
+}
+
+TEST_CASE("liveswap-store removes what is not named, and nothing when a word is no id") {
+  const TempDir dir;
+  const std::string a(64, 'a');
+  const std::string b(64, 'b');
+  put(dir / ("releases/" + a + "/x"), "");
+  put(dir / ("releases/" + b + "/x"), "");
+  const auto wrong = run({"collect", dir.path(), a, "abc"});
+  CHECK(wrong.kind == LIVESWAP_FAILED);
+  CHECK(contains(wrong.text, "\"abc\" is no id of a release"));
+  CHECK(fs::exists(dir / ("releases/" + b)));
+  CHECK(run({"collect", dir.path(), a}).kind == LIVESWAP_HOOK_DONE);
+  CHECK(fs::exists(dir / ("releases/" + a)));
+  CHECK_FALSE(fs::exists(dir / ("releases/" + b)));
+}
+
+TEST_CASE("liveswap-store does nothing without a master or with other words") {
+  const TempDir dir;
+  put(dir / "f", "x");
+  CHECK(run_with(-1, {"hash", dir / "f"}) == LIVESWAP_EXIT_USAGE);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{}, {"take"}, {"take", dir.path(), "2", dir / "f"}, {"take", dir.path(), "0"},
+        {"collect"}, {"hash"}, {"hash", "a", "b"}, {"other", dir.path()}}) {
+    const auto outcome = run(words);
+    CHECK(outcome.status == LIVESWAP_EXIT_USAGE);
+    CHECK(outcome.kind == 0);
+  }
+  CHECK_FALSE(fs::exists(dir / "releases"));
+}
+
+TEST_CASE("a path that is no UTF-8 is taken, and the answer can be read") {
+  const TempDir dir;
+  put(dir / "lib\xff.so", "x");
+  const auto outcome = run({"take", dir.path(), "0", dir / "lib\xff.so"});
+  CHECK(outcome.kind == LIVESWAP_HOOK_DONE);
+  REQUIRE(outcome.json().is_object());
+  CHECK(fs::exists(dir / ("releases/" + outcome.json()["id"].get<std::string>() + "/lib\xff.so")));
+}

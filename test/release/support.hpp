@@ -1,0 +1,40 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <map>
+#include <string>
+
+// A directory of its own for each test, removed at its end.
+class TempDir {
+ public:
+  TempDir();
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+  ~TempDir();
+  const std::string& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+void put(const std::string& path, const std::string& text);  // makes the directories above it
+std::string get(const std::string& path);
+mode_t mode_of(const std::string& path);
+
+// Every file below a directory with its content, directories with "/": to compare a whole state with an earlier one.
+std::map<std::string, std::string> tree(const std::string& path);
+
+// `size` bytes that do not repeat, different ones for each seed.
+std::string noise(std::size_t size, unsigned seed);
+
+// Copies a library of the family (meson.build) to a path.
+void put_library(const std::string& name, const std::string& path);
+
+// What the function of that name in a library returns, found out in a child of its own: one process would never load two
+// libraries with the same SONAME. -1: it cannot be loaded. 255: it has loaded a file outside `only_below`.
+int call_in_child(const std::string& library, const std::string& function, const std::string& only_below);
+
+bool contains(const std::string& text, const std::string& part);
