@@ -189,4 +189,37 @@ class LIVESWAP_API Client {
   Where where_;
 };
 
+// What can be known of a library before it serves anybody. One line of a report.
+struct CheckFinding {
+  enum class Level { fine, warning, error };
+  Level level = Level::fine;
+  std::string kind;    // a word for programs: "missing_symbol", "static_tls", … (docs/operations.md)
+  std::string text;    // what was found, and what was expected; for people
+  std::string advice;  // what to do; may be empty
+};
+
+struct CheckOptions {
+  Milliseconds limit{30'000};                           // of loading and self-test; 1 ms or more
+  std::vector<std::string> arguments = {};              // liveswap_argv of the self-test
+  std::map<std::string, std::string> environment = {};  // as in Options
+  std::string worker_host = {};                         // as in Options
+};
+
+struct CheckReport {
+  std::string path;                    // absolute
+  std::vector<CheckFinding> findings;  // never empty; errors first, then warnings
+  std::string output;                  // what the library wrote and logged meanwhile: the last 16 KiB, as it was
+  std::size_t count(CheckFinding::Level level) const {
+    std::size_t found = 0;
+    for (const auto& finding : findings) found += finding.level == level;
+    return found;
+  }
+};
+
+// Checks a library as an upgrade to it would, needs no master and touches none: lists everything that the dynamic
+// loader misses, looks for what is likely to bite, then loads it in a process of its own and runs its self-test there.
+// An upgrade would be refused when there is an error. Blocks up to the limit and a few seconds more; relative paths
+// are meant from the working directory.
+LIVESWAP_API CheckReport check(const std::string& path, const CheckOptions& options = {});
+
 }  // namespace liveswap

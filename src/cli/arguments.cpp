@@ -113,18 +113,18 @@ Result<void> take_command(Arguments& arguments, Split& line) {
 // Words behind "--" are the application's when there is one to start, else words like the others.
 Result<void> take_value(Arguments& arguments, Split& line) {
   const Command command = *arguments.command;
-  if (command == Command::start)
+  if (command == Command::start || command == Command::check)
     arguments.application = line.behind;
   else if (line.behind)
     line.others.insert(line.others.end(), line.behind->begin(), line.behind->end());
 
   const bool optional = command == Command::start || command == Command::upgrade;
-  const bool required = command == Command::message || command == Command::forks;
+  const bool required = command == Command::message || command == Command::forks || command == Command::check;
   const std::size_t most = optional || required ? 1 : 0;
   if (line.others.size() > most)
     return fail(fmt::format("{}: found {}, expected nothing more{}", word(command),
                             in_quotes(line.others[most]),
-                            command == Command::start     ? "; arguments for the application stand behind --"
+                            command == Command::start || command == Command::check ? "; arguments for the application stand behind --"
                             : command == Command::message ? "; quote a text with spaces"
                                                           : ""));
   if (!line.others.empty()) arguments.value = line.others.front();
@@ -132,6 +132,7 @@ Result<void> take_value(Arguments& arguments, Split& line) {
     return fail(fmt::format("{}: found an empty path, expected one of a library, or none at all", word(command)));
   if (required && arguments.value.empty())
     return fail(command == Command::message ? "message: expected a text"
+                : command == Command::check ? "check: expected the path of a library"
                                             : "forks: expected a number of workers");
   return {};
 }
@@ -217,7 +218,7 @@ Result<Arguments> parse_arguments(const Words& words, const Environment& environ
   arguments.json = has("json");
   Result<void> done = check_options(*arguments.command, *line);
   if (done) done = take_value(arguments, *line);
-  if (done && *arguments.command == Command::start)
+  if (done && (*arguments.command == Command::start || *arguments.command == Command::check))
     take_settings(arguments, *line);
   else if (done)
     done = take_where(arguments, *line, environment);

@@ -6,10 +6,10 @@
 namespace liveswap::cli {
 
 // What liveswap is asked to do. The word on the command line is the name of the enumerator.
-enum class Command { start, upgrade, message, kill, die, stop, status, forks };
+enum class Command { start, upgrade, message, kill, die, stop, status, forks, check };
 
-inline constexpr std::array<std::string_view, 8> command_words{"start", "upgrade", "message", "kill",
-                                                               "die",   "stop",    "status",  "forks"};
+inline constexpr std::array<std::string_view, 9> command_words{"start", "upgrade", "message", "kill", "die",
+                                                               "stop",  "status",  "forks",   "check"};
 
 constexpr std::string_view word(Command command) { return command_words[static_cast<std::size_t>(command)]; }
 
@@ -17,7 +17,9 @@ constexpr std::string_view word(Command command) { return command_words[static_c
 using Commands = unsigned;
 constexpr Commands only(Command command) { return 1U << static_cast<unsigned>(command); }
 constexpr Commands all_commands = (1U << command_words.size()) - 1;
-constexpr Commands client_commands = all_commands & ~only(Command::start);
+// Those that have to do with a master, and those that talk to one that runs.
+constexpr Commands master_commands = all_commands & ~only(Command::check);
+constexpr Commands client_commands = master_commands & ~only(Command::start);
 constexpr bool contains(Commands commands, Command command) { return (commands & only(command)) != 0; }
 
 }  // namespace liveswap::cli

@@ -8,7 +8,8 @@ namespace {
 
 constexpr Commands start = only(Command::start);
 constexpr Commands upgrade = only(Command::upgrade);
-constexpr Commands json = upgrade | only(Command::status);
+constexpr Commands check = only(Command::check);
+constexpr Commands json = upgrade | only(Command::status) | check;
 
 constexpr std::array table{
     Option{"s", "start", "PATH", start, Section::action, "as liveswap start PATH"},
@@ -18,20 +19,20 @@ constexpr std::array table{
     Option{"k", "kill", "", only(Command::kill), Section::action, "as liveswap kill", Takes::nothing},
     Option{"d", "die", "", only(Command::die), Section::action, "as liveswap die", Takes::nothing},
 
-    Option{"p", "port", "PORT", all_commands, Section::where,
+    Option{"p", "port", "PORT", master_commands, Section::where,
            "port of the control server; names the instance (default 3000)"},
-    Option{"a", "address", "HOST", all_commands, Section::where,
+    Option{"a", "address", "HOST", master_commands, Section::where,
            "address of the control server (default 127.0.0.1)"},
-    Option{"", "state-dir", "DIR", all_commands, Section::where,
+    Option{"", "state-dir", "DIR", master_commands, Section::where,
            "HEAD, token, log (default ~/.local/state/liveswap/PORT)"},
-    Option{"", "runtime-dir", "DIR", all_commands, Section::where,
+    Option{"", "runtime-dir", "DIR", master_commands, Section::where,
            "the control socket (default $XDG_RUNTIME_DIR/liveswap)"},
 
     Option{"", "timeout", "TIME", client_commands, Section::client,
            "give up waiting for the answer (default: never)"},
     Option{"", "detach", "", upgrade, Section::client, "upgrade: return when it is under way",
            Takes::nothing},
-    Option{"", "json", "", json, Section::client, "upgrade, status: print what the master says as it is",
+    Option{"", "json", "", json, Section::client, "upgrade, status: print what the master says as it is;\ncheck: print the report",
            Takes::nothing},
 
     Option{"c", "config", "FILE", start, Section::application,
@@ -62,13 +63,14 @@ constexpr std::array table{
            "from the order to drain until force; or none (default 1m)"},
     Option{"", "term-grace", "TIME", start, Section::rollout, "between the steps of force (default 2s)"},
     Option{"", "hook-limit", "TIME", start, Section::rollout, "of the pre-upgrade plugin (default 5m)"},
+    Option{"", "check-limit", "TIME", check, Section::rollout, "of loading and self-test (default 30s)"},
     Option{"", "backoff-min", "TIME", start, Section::rollout,
            "wait before a slot's second respawn in a row (default 100ms)"},
     Option{"", "backoff-max", "TIME", start, Section::rollout, "each wait doubles, up to this (default 30s)"},
     Option{"", "backoff-reset", "TIME", start, Section::rollout,
            "a worker that lived so long starts afresh (default 10s)"},
 
-    Option{"", "env", "NAME=TEXT", start, Section::process,
+    Option{"", "env", "NAME=TEXT", start | check, Section::process,
            "environment variable of the workers; repeatable"},
     Option{"", "working-directory", "DIR", start, Section::process, "of the workers (default: this one)"},
     Option{"", "user", "USER", start, Section::process, "of the workers; needs root"},
@@ -78,7 +80,7 @@ constexpr std::array table{
 
     Option{"", "no-auth", "", start, Section::instance,
            "TCP control without token; loopback only, never as root", Takes::nothing},
-    Option{"", "worker-host", "PATH", start, Section::instance, "liveswap-worker (default: beside liveswap)"},
+    Option{"", "worker-host", "PATH", start | check, Section::instance, "liveswap-worker (default: beside liveswap)"},
     Option{"", "log-file", "PATH", start, Section::instance, "default: stderr; with --daemon STATE-DIR/log"},
 
     Option{"v", "version", "", all_commands, Section::other, "print the version", Takes::nothing},

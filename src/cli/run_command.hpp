@@ -9,6 +9,8 @@ int run_start(const Arguments& arguments);
 int run_upgrade(const Arguments& arguments);
 int run_status(const Arguments& arguments);
 
+int run_check(const Arguments& arguments);
+
 // message, kill, die, stop, forks: ask and print one line.
 int run_control(const Arguments& arguments);
 

@@ -62,7 +62,8 @@ enum liveswap_frame_kind {
   LIVESWAP_REFUSED,     /* value: that of the MESSAGE, for which the inbox had no room */
   LIVESWAP_COUNTED,     /* value: that of the COUNT; count: open connections */
   LIVESWAP_HOOK_DONE,   /* a hook's end; value: 0 and text the path ("" keeps it), or 1 and text the error. Of a
-                         * check: value 0, no text: it has passed, and exit handlers run from here on */
+                         * check: value 0, no text, count: threads that the library has left running. It has
+                         * passed; exit handlers run from here on */
 };
 
 struct liveswap_frame {

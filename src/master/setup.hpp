@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "liveswap.hpp"
 #include "master/spawner.hpp"
+#include "master/worker_host.hpp"
 
 // What a master finds out about its surroundings once, before it starts. Everything here may block.
 namespace liveswap::master {
@@ -15,12 +16,7 @@ namespace liveswap::master {
 // `options` with every path absolute, forks counted and the defaults of the instance filled in.
 Options settle_options(Options options);
 
-// The worker host: as configured, else beside this program or this library, in libexec beside them, or where it was
-// installed. The error names the places that were looked at.
-Result<std::string> find_worker_host(const std::string& configured);
-
-// The environment of workers: this process' own without what steers the dynamic loader (LD_*, GLIBC_TUNABLES), then
-// the configured variables.
+// The environment of workers (master/worker_host.hpp).
 std::vector<std::string> worker_environment(const Options& options);
 
 // The user and group that workers run as; nothing when neither is configured.

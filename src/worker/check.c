@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +22,20 @@ static void run_selftest(void* library, const char* path) {
   }
 }
 
+/* Threads beside this one and the host's own, which constructors and self-test have left running. */
+static uint64_t count_threads(void) {
+  enum { OWN = 2 };
+  uint64_t count = 0;
+  DIR* tasks = opendir("/proc/self/task");
+  if (tasks == NULL) return 0;
+  for (const struct dirent* task = NULL; (task = readdir(tasks)) != NULL;) count += task->d_name[0] != '.';
+  closedir(tasks);
+  return count > OWN ? count - OWN : 0;
+}
+
 void check_run(const struct options* options) {
   const struct loaded application = load(options->path, "liveswap_main");
   run_selftest(application.library, options->path);
-  channel_send_value(LIVESWAP_HOOK_DONE, 0);
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_HOOK_DONE, .count = count_threads()}, NULL, 0);
   exit(0);
 }

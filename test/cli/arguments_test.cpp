@@ -56,6 +56,7 @@ TEST_CASE("both forms of each command") {
       {{"stop"}, Command::stop, ""},
       {{"status"}, Command::status, ""},
       {{"forks", "4"}, Command::forks, "4"},
+      {{"check", "lib.so"}, Command::check, "lib.so"},
   };
   for (const auto& form : forms) {
     CAPTURE(form.words.front());
@@ -149,13 +150,25 @@ TEST_CASE("mistakes") {
       {{"message"}, "message: expected a text"},
       {{"forks"}, "forks: expected a number of workers"},
       {{"kill", "--forks", "2"}, "--forks means nothing to kill, only to start"},
-      {{"kill", "--json"}, "--json means nothing to kill, only to upgrade, status"},
+      {{"kill", "--json"}, "--json means nothing to kill, only to upgrade, status, check"},
       {{"start", "--timeout", "2s"},
-       "--timeout means nothing to start, only to upgrade, message, kill, die, stop, status, forks"},
+       "--timeout means nothing to start, only to upgrade, message, kill, die, stop, status, forks, check"},
       {{"upgrade", "--json=yes"}, "--json takes no value, found \"yes\""},
       {{"kill", "-p", "70000"}, "--port: found \"70000\", expected a number from 1 to 65535"},
-      {{"-p", "3001"}, "expected a command: start, upgrade, message, kill, die, stop, status, forks"},
+      {{"-p", "3001"}, "expected a command: start, upgrade, message, kill, die, stop, status, forks, check"},
   };
   for (const auto& [words, text] : rows) CHECK(error_of(words) == text);
   CHECK(error_of({"kill", "-p"}).find("missing an argument") != std::string::npos);
+}
+
+TEST_CASE("check: a library, its own options, and arguments for the self-test") {
+  const Arguments arguments =
+      parsed({"check", "--check-limit", "2s", "lib.so", "--env", "A=b", "--json", "--", "--port", "x"});
+  CHECK(arguments.value == "lib.so");
+  CHECK(arguments.json);
+  CHECK(arguments.application == Words{"--port", "x"});
+  CHECK(error_of({"check"}) == "check: expected the path of a library");
+  CHECK(error_of({"check", "a.so", "b.so"}).find("expected nothing more") != std::string::npos);
+  CHECK(error_of({"check", "a.so", "-p", "3001"}).find("--port means nothing to check") == 0);
+  CHECK(error_of({"start", "a.so", "--check-limit", "1s"}).find("--check-limit means nothing to start") == 0);
 }

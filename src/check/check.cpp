@@ -1,0 +1,127 @@
+// liveswap::check: what its parts find, put together.
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/descriptors.hpp"
+#include "base/file.hpp"
+#include "check/findings.hpp"
+#include "liveswap.hpp"
+#include "master/worker_host.hpp"
+
+namespace liveswap {
+namespace {
+
+using namespace preflight;
+using Level = CheckFinding::Level;
+
+bool has_error(const Findings& findings, std::string_view kind = {}) {
+  return std::any_of(findings.begin(), findings.end(), [&](const CheckFinding& finding) {
+    return finding.level == Level::error && (kind.empty() || finding.kind == kind);
+  });
+}
+
+// The dynamic loader lists what is missing instead of stopping at the first, and runs nothing of the library, when it
+// is asked as ldd asks it. The worker host is the program that it loads, so that what the host exports is there.
+Result<ChildEnd> trace(const std::string& host, const std::string& path, const CheckOptions& options) {
+  auto variables = options.environment;
+  auto& preload = variables["LD_PRELOAD"];
+  preload = path + (preload.empty() ? "" : " " + preload);
+  variables["LD_TRACE_LOADED_OBJECTS"] = "1";
+  variables["LD_WARN"] = "yes";
+  variables["LD_BIND_NOW"] = "yes";
+  master::SpawnRequest request;
+  request.program = host;
+  request.arguments = {"liveswap-worker"};
+  request.environment = master::child_environment(variables);
+  return run_child(std::move(request), options.limit, {});
+}
+
+void add_links(Findings& findings, const std::string& host, const std::string& path, const CheckOptions& options) {
+  // The loader takes these for the end of a name.
+  if (path.find_first_of(" :") != std::string::npos) {
+    findings.push_back({Level::warning, "link",
+                        "there is a blank or colon in the path: of what it misses, only the first can be told", ""});
+    return;
+  }
+  const bool library_path = ::getenv("LD_LIBRARY_PATH") && options.environment.count("LD_LIBRARY_PATH") == 0;
+  const auto end = trace(host, path, options);
+  if (!end) {
+    findings.push_back({Level::error, "host", end.error().text, ""});
+    return;
+  }
+  // A loader that gives up on the file has not looked at everything; the trial says so.
+  const bool complete = end->how == ChildEnd::How::exited && end->number == 0;
+  for (const CheckFinding& finding : link_findings(path, end->output, library_path))
+    if (complete || finding.level != Level::fine) findings.push_back(finding);
+}
+
+// What the store insists on where the master is privileged (release/store.hpp).
+void add_trust(Findings& findings, const std::string& path) {
+  struct stat status {};
+  if (::geteuid() != 0 || ::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return;
+  const std::string refused = "a master that runs as root refuses it";
+  if (status.st_uid != 0)
+    findings.push_back({Level::warning, "trust",
+                        fmt::format("its owner is user {}, expected root: {}", status.st_uid, refused),
+                        "chown root, or run the master as that user"});
+  if ((status.st_mode & 0022) != 0)
+    findings.push_back({Level::warning, "trust",
+                        fmt::format("others may write to it (mode {:04o}): {}", status.st_mode & 07777, refused),
+                        "chmod go-w"});
+}
+
+// The trial stops at the first fault; what was listed before it, in full, is not said twice.
+void add_trial(Findings& findings, const Findings& found) {
+  const bool links = has_error(findings, "missing_symbol") || has_error(findings, "missing_library") ||
+                     has_error(findings, "missing_version");
+  for (const CheckFinding& finding : found) {
+    if (finding.level == Level::error && finding.kind == "load" && links) continue;
+    if (finding.level == Level::error && has_error(findings, finding.kind)) continue;
+    findings.push_back(finding);
+  }
+}
+
+std::string all_output(const Trial& trial) {
+  std::string output = trial.end.output;
+  if (!output.empty() && output.back() != '\n') output += '\n';
+  for (const std::string& line : trial.log) output += "liveswap_log: " + line + "\n";
+  return output;
+}
+
+void sort_by_weight(Findings& findings) {
+  std::stable_sort(findings.begin(), findings.end(),
+                   [](const CheckFinding& a, const CheckFinding& b) { return a.level > b.level; });
+}
+
+}  // namespace
+
+CheckReport check(const std::string& path, const CheckOptions& options) {
+  fill_standard_descriptors();
+  CheckReport report;
+  report.path = absolute_path(path, current_directory());
+  const auto host = master::find_worker_host(options.worker_host);
+  if (!host) {
+    report.findings.push_back({Level::error, "host", host.error().text, "install liveswap whole"});
+    return report;
+  }
+  // No ELF file of this machine: what is wrong with it, the worker host says.
+  if (const auto file = ElfFile::read(report.path)) {
+    report.findings = elf_findings(report.path, *file, private_libraries(report.path, *file));
+    add_links(report.findings, *host, report.path, options);
+    add_trust(report.findings, report.path);
+  }
+  if (const auto trial = run_trial(*host, report.path, options)) {
+    add_trial(report.findings, trial_findings(report.path, *trial, options.limit));
+    report.output = all_output(*trial);
+  } else {
+    report.findings.push_back({Level::error, "host", trial.error().text, ""});
+  }
+  sort_by_weight(report.findings);
+  return report;
+}
+
+}  // namespace liveswap

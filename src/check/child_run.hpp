@@ -1,0 +1,35 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+#include "check/processes.hpp"
+#include "contract/channel.h"
+#include "master/spawner.hpp"
+
+namespace liveswap::preflight {
+
+// How a child came to its end.
+struct ChildEnd {
+  enum class How { exited, killed, overdue };
+  How how = How::exited;
+  int number = 0;                 // exit status, or signal
+  std::string output;             // of both kinds: the last 16 KiB
+  std::vector<LeftProcess> left;  // that outlived it; those of its process group have been killed
+};
+
+// A frame on the channel. The limit that it returns counts from now and takes the place of the one before.
+using OnFrame =
+    std::function<std::optional<std::chrono::milliseconds>(const liveswap_frame& frame, std::string_view text)>;
+
+// Runs a child to its end, or kills it and its process group when the limit has passed. It gets /dev/null as input, a
+// pipe for its output and, with `on_frame`, a worker channel. Blocks. An error: it could not be started.
+Result<ChildEnd> run_child(master::SpawnRequest request, std::chrono::milliseconds limit, const OnFrame& on_frame);
+
+}  // namespace liveswap::preflight

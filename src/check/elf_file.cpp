@@ -1,0 +1,205 @@
+#include "check/elf_file.hpp"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "base/unique_fd.hpp"
+
+namespace liveswap::preflight {
+namespace {
+
+using Header = ElfW(Ehdr);
+using Segment = ElfW(Phdr);
+using Section = ElfW(Shdr);
+using Dynamic = ElfW(Dyn);
+using Symbol = ElfW(Sym);
+
+// Of one table. The symbols of the largest libraries there are (browsers, with debug information) fit.
+constexpr std::uint64_t table_limit = 256ULL * 1024 * 1024;
+constexpr std::size_t unique_limit = 100'000;
+
+// A file, read at places that it names itself.
+class Bytes {
+ public:
+  Bytes(UniqueFd fd, std::uint64_t size) : fd_(std::move(fd)), size_(size) {}
+
+  // Empty unless all of it lies within the file.
+  std::string at(std::uint64_t offset, std::uint64_t size) const {
+    if (size > table_limit || offset > size_ || size > size_ - offset) return {};
+    std::string bytes(size, '\0');
+    std::size_t filled = 0;
+    while (filled < size) {
+      const ssize_t n =
+          ::pread(fd_.get(), bytes.data() + filled, size - filled, static_cast<off_t>(offset + filled));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return {};
+      filled += static_cast<std::size_t>(n);
+    }
+    return bytes;
+  }
+
+  template <class T>
+  std::vector<T> table(std::uint64_t offset, std::uint64_t size) const {
+    const std::string bytes = at(offset, size);
+    std::vector<T> entries(bytes.size() / sizeof(T));
+    if (!entries.empty()) std::memcpy(entries.data(), bytes.data(), entries.size() * sizeof(T));
+    return entries;
+  }
+
+ private:
+  UniqueFd fd_;
+  std::uint64_t size_;
+};
+
+std::string_view text_at(const std::string& strings, std::uint64_t offset) {
+  if (offset >= strings.size()) return {};
+  const std::string_view rest = std::string_view(strings).substr(offset);
+  return rest.substr(0, rest.find('\0'));
+}
+
+// Where a loaded address lies in the file.
+std::optional<std::uint64_t> offset_of(const std::vector<Segment>& segments, std::uint64_t address) {
+  for (const Segment& segment : segments)
+    if (segment.p_type == PT_LOAD && address >= segment.p_vaddr && address - segment.p_vaddr < segment.p_filesz)
+      return segment.p_offset + (address - segment.p_vaddr);
+  return std::nullopt;
+}
+
+std::vector<std::string> split_path(std::string_view text) {
+  std::vector<std::string> parts;
+  for (;;) {
+    const auto colon = text.find(':');
+    parts.emplace_back(text.substr(0, colon));
+    if (colon == std::string_view::npos) return parts;
+    text.remove_prefix(colon + 1);
+  }
+}
+
+void take_segments(ElfFile& file, const std::vector<Segment>& segments) {
+  // Where nothing is said about the stack, the loader takes the architecture's default: executable on x86.
+  file.executable_stack = true;
+  for (const Segment& segment : segments) {
+    if (segment.p_type == PT_GNU_STACK) file.executable_stack = (segment.p_flags & PF_X) != 0;
+    if (segment.p_type == PT_TLS) file.tls_size = segment.p_memsz;
+  }
+}
+
+void take_dynamic(ElfFile& file, const Bytes& bytes, const std::vector<Segment>& segments) {
+  const auto place = std::find_if(segments.begin(), segments.end(),
+                                  [](const Segment& segment) { return segment.p_type == PT_DYNAMIC; });
+  if (place == segments.end()) return;
+  std::vector<Dynamic> entries = bytes.table<Dynamic>(place->p_offset, place->p_filesz);
+  entries.erase(std::find_if(entries.begin(), entries.end(), [](const Dynamic& e) { return e.d_tag == DT_NULL; }),
+                entries.end());
+  const auto value = [&](ElfW(Sxword) tag) -> std::uint64_t {
+    const auto found =
+        std::find_if(entries.begin(), entries.end(), [&](const Dynamic& entry) { return entry.d_tag == tag; });
+    return found == entries.end() ? 0 : found->d_un.d_val;
+  };
+  const auto strings_at = offset_of(segments, value(DT_STRTAB));
+  const std::string strings = strings_at ? bytes.at(*strings_at, value(DT_STRSZ)) : "";
+  for (const Dynamic& entry : entries) {
+    if (entry.d_tag == DT_NEEDED) file.needed.emplace_back(text_at(strings, entry.d_un.d_val));
+    if (entry.d_tag == DT_TEXTREL) file.text_relocations = true;
+  }
+  // As the loader does it: an old DT_RPATH means nothing beside a DT_RUNPATH.
+  const std::uint64_t run_path = value(DT_RUNPATH) != 0 ? value(DT_RUNPATH) : value(DT_RPATH);
+  if (run_path != 0) file.run_path = split_path(text_at(strings, run_path));
+  file.text_relocations = file.text_relocations || (value(DT_FLAGS) & DF_TEXTREL) != 0;
+  file.static_tls = (value(DT_FLAGS) & DF_STATIC_TLS) != 0;
+}
+
+void take_entry(ElfFile& file, const Symbol& symbol) {
+  const auto type = ELF64_ST_TYPE(symbol.st_info);
+  file.entry = type == STT_OBJECT || type == STT_TLS ? ElfFile::Entry::variable : ElfFile::Entry::function;
+}
+
+void take_note(ElfFile& file, const Symbol& symbol, const Bytes& bytes, const std::vector<Segment>& segments) {
+  const auto place = offset_of(segments, symbol.st_value);
+  if (!place) return;
+  const auto notes = bytes.table<ElfFile::AbiNote>(*place, sizeof(ElfFile::AbiNote));
+  if (!notes.empty()) file.abi_note = notes.front();
+}
+
+struct Symbols {
+  std::vector<Symbol> entries;
+  std::string strings;
+};
+
+std::optional<Symbols> symbols_of(const Bytes& bytes, const std::vector<Section>& sections, std::uint32_t type) {
+  for (const Section& section : sections) {
+    if (section.sh_type != type || section.sh_link >= sections.size()) continue;
+    const Section& strings = sections[section.sh_link];
+    return Symbols{bytes.table<Symbol>(section.sh_offset, section.sh_size),
+                   bytes.at(strings.sh_offset, strings.sh_size)};
+  }
+  return std::nullopt;
+}
+
+void take_symbols(ElfFile& file, const Bytes& bytes, const std::vector<Section>& sections,
+                  const std::vector<Segment>& segments) {
+  const auto exported = symbols_of(bytes, sections, SHT_DYNSYM);
+  if (!exported) return;
+  file.has_symbols = true;
+  bool mangled = false;
+  for (const Symbol& symbol : exported->entries) {
+    if (symbol.st_shndx == SHN_UNDEF) continue;
+    const std::string_view name = text_at(exported->strings, symbol.st_name);
+    if (ELF64_ST_BIND(symbol.st_info) == STB_GNU_UNIQUE && file.unique.size() < unique_limit)
+      file.unique.emplace_back(name);
+    if (name == "liveswap_main") take_entry(file, symbol);
+    if (name == "liveswap_selftest") file.selftest = true;
+    if (name == "liveswap_abi_note") take_note(file, symbol, bytes, segments);
+    mangled = mangled || name.substr(0, 17) == "_Z13liveswap_main";
+  }
+  if (file.entry != ElfFile::Entry::missing) return;
+  if (mangled) file.entry = ElfFile::Entry::mangled;
+  if (mangled) return;
+  // Not exported, yet there: compiled with -fvisibility=hidden and without the header, or static.
+  const auto internal = symbols_of(bytes, sections, SHT_SYMTAB);
+  if (!internal) return;
+  for (const Symbol& symbol : internal->entries)
+    if (symbol.st_shndx != SHN_UNDEF && text_at(internal->strings, symbol.st_name) == "liveswap_main")
+      file.entry = ElfFile::Entry::hidden;
+}
+
+}  // namespace
+
+Result<ElfFile> ElfFile::read(const std::string& path) {
+  auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (!fd) return os_fail("open", path, errno);
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return os_fail("examine", path, errno);
+  if (!S_ISREG(status.st_mode)) return fail(path + " is no regular file");
+  const Bytes bytes(std::move(fd), static_cast<std::uint64_t>(status.st_size));
+  const auto headers = bytes.table<Header>(0, sizeof(Header));
+  if (headers.empty() || std::memcmp(headers[0].e_ident, ELFMAG, SELFMAG) != 0)
+    return fail(path + " is no ELF file");
+  const Header& header = headers[0];
+  // What this machine's loader would take is the worker host's to judge; this says only what can be read here.
+  constexpr unsigned char own_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
+  constexpr unsigned char own_order = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB;
+  if (header.e_ident[EI_CLASS] != own_class || header.e_ident[EI_DATA] != own_order || header.e_type != ET_DYN ||
+      header.e_phentsize != sizeof(Segment))
+    return fail(path + " is no shared library of this machine");
+  const auto segments = bytes.table<Segment>(header.e_phoff, std::uint64_t{header.e_phnum} * sizeof(Segment));
+  if (segments.empty()) return fail(path + " has no program headers");
+
+  ElfFile file;
+  take_segments(file, segments);
+  take_dynamic(file, bytes, segments);
+  if (header.e_shentsize == sizeof(Section))
+    take_symbols(file, bytes, bytes.table<Section>(header.e_shoff, std::uint64_t{header.e_shnum} * sizeof(Section)),
+                 segments);
+  return file;
+}
+
+}  // namespace liveswap::preflight

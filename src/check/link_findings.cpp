@@ -1,0 +1,141 @@
+#include <cxxabi.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <string_view>
+#include <tuple>
+
+#include "check/findings.hpp"
+
+namespace liveswap::preflight {
+namespace {
+
+using Level = CheckFinding::Level;
+
+constexpr std::string_view undefined = "undefined symbol: ";
+constexpr std::string_view not_found = " => not found";
+
+// "foo(int) (_Z3fooi)", or the name as it is.
+std::string readable(const std::string& symbol) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status),
+                                                    std::free);
+  return status == 0 && name ? fmt::format("{} ({})", name.get(), symbol) : symbol;
+}
+
+std::string base_name(std::string_view path) { return std::filesystem::path(path).filename().string(); }
+
+std::string advice_for(const std::string& symbol) {
+  if (symbol.rfind("liveswap_", 0) == 0)
+    return "no function of this version of liveswap: upgrade liveswap, or guard it with LIVESWAP_WEAK";
+  return "link the object file or library that defines it; -Wl,-z,defs finds such a symbol when the library is made";
+}
+
+// What lies between two marks of a line; empty when one of them is not there.
+std::string between(std::string_view line, std::string_view open, std::string_view close) {
+  const auto from = line.find(open);
+  if (from == std::string_view::npos) return {};
+  const auto to = line.find(close, from + open.size());
+  if (to == std::string_view::npos) return {};
+  return std::string(line.substr(from + open.size(), to - from - open.size()));
+}
+
+class Reading {
+ public:
+  Reading(const std::string& path, bool library_path) : path_(path), library_path_(library_path) {}
+
+  void take(std::string_view line) {
+    if (line.size() > not_found.size() && line.substr(line.size() - not_found.size()) == not_found)
+      take_library(line);
+    else if (line.find("' not found (required by ") != std::string_view::npos)
+      take_version(line);
+    else if (line.substr(0, undefined.size()) == undefined)
+      take_symbol(line.substr(undefined.size()));
+    else if (line.find(" (0x") != std::string_view::npos)
+      ++loaded_;
+  }
+
+  Findings result() && {
+    if (findings_.empty() && loaded_ > 0)
+      findings_.push_back({Level::fine, "link", "every symbol and library that it needs is there", ""});
+    std::stable_sort(findings_.begin(), findings_.end(), [](const CheckFinding& a, const CheckFinding& b) {
+      return std::tie(a.kind, a.advice, a.text) < std::tie(b.kind, b.advice, b.text);
+    });
+    if (!library_missing_) return std::move(findings_);
+    for (CheckFinding& finding : findings_)
+      if (finding.kind == "missing_symbol") finding.advice = "it may be in a library that is missing; if not, " + finding.advice;
+    return std::move(findings_);
+  }
+
+ private:
+  void take_library(std::string_view line) {
+    const auto begin = line.find_first_not_of(" \t");
+    const std::string name(line.substr(begin, line.size() - not_found.size() - begin));
+    if (!seen_.insert(name).second) return;
+    library_missing_ = true;
+    findings_.push_back({Level::error, "missing_library", fmt::format("the library {} is not found", name),
+                         library_path_ ? "LD_LIBRARY_PATH is set here, and workers do not get it: link with "
+                                         "-Wl,-rpath, or start with --env LD_LIBRARY_PATH=…"
+                                       : "install it, or put it beside the library and link with "
+                                         "-Wl,-rpath,'$ORIGIN'"});
+  }
+
+  // "host: /lib/libc.so.6: version `GLIBC_2.38' not found (required by /srv/libapp.so)"
+  void take_version(std::string_view line) {
+    const std::string version = between(line, "version `", "'");
+    const std::string by = between(line, "(required by ", ")");
+    const std::string_view before = line.substr(0, line.find(": version `"));
+    const std::string library(before.substr(before.rfind(' ') + 1));
+    versions_.insert(version);
+    if (!seen_.insert(library + version + by).second) return;
+    findings_.push_back(
+        {Level::error, "missing_version",
+         fmt::format("{} is of another version than expected: {} is not in it{}", library, version, needed_by(by)),
+         "build it on the oldest system that it shall run on, or upgrade this one"});
+  }
+
+  // "name\t(file)" or "name, version V\t(file)"
+  void take_symbol(std::string_view rest) {
+    const auto tab = rest.find('\t');
+    const std::string by = between(rest, "\t(", ")");
+    const std::string_view symbol = rest.substr(0, tab);
+    const auto comma = symbol.find(", version ");
+    const std::string name(symbol.substr(0, comma));
+    // Said before, once for all symbols of that version.
+    if (comma != std::string_view::npos && versions_.count(std::string(symbol.substr(comma + 10))) > 0) return;
+    if (!seen_.insert(name + by).second) return;
+    findings_.push_back({Level::error, "missing_symbol",
+                         fmt::format("nothing defines {}{}", readable(name), needed_by(by)), advice_for(name)});
+  }
+
+  // Nothing for the library itself: most often that is it.
+  std::string needed_by(const std::string& by) const {
+    return by.empty() || by == path_ ? "" : fmt::format(", which {} needs", base_name(by));
+  }
+
+  const std::string& path_;
+  bool library_path_;
+  std::size_t loaded_ = 0;
+  bool library_missing_ = false;
+  std::set<std::string> seen_;
+  std::set<std::string> versions_;
+  Findings findings_;
+};
+
+}  // namespace
+
+Findings link_findings(const std::string& path, const std::string& output, bool library_path) {
+  Reading reading(path, library_path);
+  for (std::string_view rest = output; !rest.empty();) {
+    const auto end = std::min(rest.find('\n'), rest.size());
+    reading.take(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return std::move(reading).result();
+}
+
+}  // namespace liveswap::preflight

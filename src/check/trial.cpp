@@ -1,0 +1,57 @@
+#include "check/trial.hpp"
+
+#include "master/worker_host.hpp"
+
+namespace liveswap::preflight {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t log_limit = 100;      // lines that are kept
+constexpr std::size_t failure_limit = 2048;  // as much as a master would pass on
+
+}  // namespace
+
+Result<Trial> run_trial(const std::string& host, const std::string& path, const CheckOptions& options) {
+  master::SpawnRequest request;
+  request.program = host;
+  request.arguments = {"liveswap-worker", "--check", path};
+  request.arguments.insert(request.arguments.end(), options.arguments.begin(), options.arguments.end());
+  request.environment = master::child_environment(options.environment);
+
+  Trial trial;
+  const auto begin = Clock::now();
+  auto loaded = begin;
+  const auto since = [](Clock::time_point from) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - from);
+  };
+  const auto take = [&](const liveswap_frame& frame, std::string_view text) -> std::optional<Milliseconds> {
+    switch (frame.kind) {
+      case LIVESWAP_STAGED:
+        trial.stage = frame.value;
+        loaded = Clock::now();
+        break;
+      case LIVESWAP_FAILED:
+        trial.stage = frame.value;
+        trial.failure = text.substr(0, failure_limit);
+        break;
+      case LIVESWAP_LOG:
+        if (trial.log.size() < log_limit) trial.log.emplace_back(text.substr(0, LIVESWAP_LOG_MAX));
+        break;
+      case LIVESWAP_HOOK_DONE:
+        trial.passed = true;
+        trial.threads = frame.count;
+        trial.load = std::chrono::duration_cast<std::chrono::microseconds>(loaded - begin);
+        trial.selftest = since(loaded);
+        return exit_limit;
+      default: break;  // not for a check
+    }
+    return std::nullopt;
+  };
+  auto end = run_child(std::move(request), options.limit, take);
+  if (!end) return tl::unexpected<Error>(end.error());
+  trial.end = std::move(*end);
+  return trial;
+}
+
+}  // namespace liveswap::preflight

@@ -1,0 +1,147 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <string.h>
+
+#include "check/findings.hpp"
+
+namespace liveswap::preflight {
+namespace {
+
+using Level = CheckFinding::Level;
+
+// What the dynamic loader ends a process with when it has no caller to tell.
+constexpr int loader_gave_up = 127;
+
+std::string kind_of(int stage) {
+  switch (static_cast<liveswap_stage>(stage)) {
+    case LIVESWAP_STAGE_OPEN: return "open";
+    case LIVESWAP_STAGE_LINK: return "load";
+    case LIVESWAP_STAGE_ENTRY: return "entry";
+    case LIVESWAP_STAGE_ABI: return "abi";
+    case LIVESWAP_STAGE_SELFTEST: return "selftest";
+    case LIVESWAP_STAGE_SPAWN:
+    case LIVESWAP_STAGE_START:
+    case LIVESWAP_STAGE_READY:
+    case LIVESWAP_STAGE_RUN: break;  // none that a check reaches by itself
+  }
+  return "host";
+}
+
+// Whose code ran at that moment.
+std::string culprit(int stage) {
+  if (stage == LIVESWAP_STAGE_SELFTEST) return "liveswap_selftest";
+  return stage == LIVESWAP_STAGE_LINK ? "a constructor" : "the worker host";
+}
+
+std::string signal_name(int number) {
+  const char* name = ::sigabbrev_np(number);
+  return name ? fmt::format("SIG{}", name) : fmt::format("signal {}", number);
+}
+
+std::string time_text(std::chrono::microseconds time) {
+  return time < std::chrono::milliseconds(10) ? fmt::format("{:.1f} ms", static_cast<double>(time.count()) / 1000)
+                                              : fmt::format("{} ms", time.count() / 1000);
+}
+
+std::string last_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text.substr(text.rfind('\n') + 1);  // npos + 1: all of it
+}
+
+CheckFinding overdue(const Trial& trial, Milliseconds limit) {
+  return {Level::error, kind_of(trial.stage),
+          fmt::format("{} has not returned within {} ms", culprit(trial.stage), limit.count()),
+          trial.stage == LIVESWAP_STAGE_SELFTEST
+              ? "make the self-test shorter, or raise --check-limit"
+              : "do what takes long in liveswap_main, after liveswap_defer_ready(), or raise --check-limit"};
+}
+
+CheckFinding died(const Trial& trial) {
+  return {Level::error, kind_of(trial.stage),
+          fmt::format("{} died of {}", culprit(trial.stage), signal_name(trial.end.number)),
+          "a core dump of liveswap-worker shows where: `ulimit -c unlimited`, or coredumpctl"};
+}
+
+CheckFinding exited(const Trial& trial) {
+  const int status = trial.end.number;
+  if (trial.stage == LIVESWAP_STAGE_LINK && status == loader_gave_up &&
+      trial.end.output.find("ld.so") != std::string::npos)
+    return {Level::error, kind_of(trial.stage), "the dynamic loader ended the process by exit: " + last_line(trial.end.output),
+            "the file is damaged: build or copy it again"};
+  return {Level::error, kind_of(trial.stage),
+          fmt::format("{} ended the process by exit, status {}", culprit(trial.stage), status),
+          "take the exit out: let liveswap_selftest or liveswap_main say what is wrong, by what they return"};
+}
+
+CheckFinding rejected(const std::string& path, const Trial& trial) {
+  CheckFinding finding{Level::error, kind_of(trial.stage), trial.failure, ""};
+  if (trial.stage == LIVESWAP_STAGE_SELFTEST && !trial.log.empty())
+    finding.text += "; the last it said: " + trial.log.back();
+  if (trial.stage == LIVESWAP_STAGE_LINK && finding.text.rfind(path, 0) != 0)
+    finding.text = path + ": " + finding.text;
+  return finding;
+}
+
+CheckFinding failure_of(const std::string& path, const Trial& trial, Milliseconds limit) {
+  if (!trial.failure.empty()) return rejected(path, trial);
+  switch (trial.end.how) {
+    case ChildEnd::How::overdue: return overdue(trial, limit);
+    case ChildEnd::How::killed: return died(trial);
+    case ChildEnd::How::exited: return exited(trial);
+  }
+  return {};
+}
+
+void add_exit(Findings& findings, const ChildEnd& end) {
+  const std::string always = "workers run the same when they have drained";
+  if (end.how == ChildEnd::How::overdue)
+    findings.push_back({Level::warning, "exit",
+                        fmt::format("its process had not ended {} ms after the check: a destructor or exit handler "
+                                    "blocks",
+                                    exit_limit.count()),
+                        always + ": each would stay until the drain limit, and be killed. End what runs before "
+                                 "liveswap_main returns"});
+  if (end.how == ChildEnd::How::killed)
+    findings.push_back({Level::warning, "exit",
+                        fmt::format("a destructor or exit handler died of {}", signal_name(end.number)),
+                        always + ": each would count as crashed. End threads before liveswap_main returns"});
+  if (end.how == ChildEnd::How::exited && end.number != 0)
+    findings.push_back({Level::warning, "exit",
+                        fmt::format("a destructor or exit handler made the exit status {}, expected 0", end.number),
+                        always + ": each would count as failed"});
+}
+
+void add_left(Findings& findings, const Trial& trial) {
+  if (trial.threads > 0)
+    findings.push_back({Level::warning, "threads",
+                        fmt::format("its constructors or self-test have left {} thread{} running", trial.threads,
+                                    trial.threads == 1 ? "" : "s"),
+                        "start threads in liveswap_main, and end them before it returns: at exit they meet what "
+                        "destructors have taken apart"});
+  for (const LeftProcess& process : trial.end.left)
+    findings.push_back({Level::warning, "processes",
+                        fmt::format("it has left the process {} ({}) running{}", process.pid, process.name,
+                                    process.in_group ? ", which has been killed" : ", in a group of its own: it goes on"),
+                        "start processes in liveswap_main, and end them before it returns"});
+}
+
+}  // namespace
+
+Findings trial_findings(const std::string& path, const Trial& trial, Milliseconds limit) {
+  Findings findings;
+  if (!trial.passed) {
+    findings.push_back(failure_of(path, trial, limit));
+  } else {
+    findings.push_back({Level::fine, "load", "it loads in " + time_text(trial.load), ""});
+    findings.push_back({Level::fine, "selftest",
+                        trial.stage == LIVESWAP_STAGE_SELFTEST
+                            ? "its self-test passes in " + time_text(trial.selftest)
+                            : "it has no self-test, which is optional (liveswap_selftest)",
+                        ""});
+    add_exit(findings, trial.end);
+  }
+  add_left(findings, trial);
+  return findings;
+}
+
+}  // namespace liveswap::preflight

@@ -1,0 +1,5 @@
+/* What an application brings along. */
+#include <liveswap_plugin.h>
+
+LIVESWAP_EXPORT int liveswap_test_private(void);
+int liveswap_test_private(void) { return 0; }
