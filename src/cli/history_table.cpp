@@ -29,7 +29,7 @@ std::string what(const Json& receipt) {
 
 std::string id(const Json& receipt) {
   const Json& found = member(member(receipt, "to"), "id");
-  return found.is_string() && !found.get_ref<const std::string&>().empty() ? short_id(shown(found)) : "-";
+  return found.is_string() && !found.get_ref<const std::string&>().empty() ? short_id(text(member(receipt, "to"), "id")) : "-";
 }
 
 }  // namespace

@@ -1,0 +1,81 @@
+#include "release/committed.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <vector>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "release/head.hpp"
+#include "release/sha256.hpp"
+
+namespace liveswap::release {
+namespace {
+
+constexpr std::size_t record_limit = std::size_t{2} * (64 + 2 + 4096 + 1);
+constexpr std::size_t hash_length = 64;
+
+std::string record_file(const std::string& state_dir) { return state_dir + "/committed"; }
+
+std::string line_of(const Committed& committed) { return committed.id + "  " + committed.path + "\n"; }
+
+// Nothing: a line that is none of ours.
+Result<std::vector<Committed>> parse(const std::string& file, const std::string& text) {
+  std::vector<Committed> found;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const auto end = text.find('\n', begin);
+    const std::string line = text.substr(begin, end == std::string::npos ? end : end - begin);
+    if (end == std::string::npos || line.size() < hash_length + 3 || !is_id(line.substr(0, hash_length)) ||
+        line.substr(hash_length, 3) != "  /" || line.find('\0') != std::string::npos)
+      return fail("the record " + file + " is damaged: found the line \"" + line +
+                  "\", expected 64 hex digits, two spaces and an absolute path");
+    found.push_back({line.substr(hash_length + 2), line.substr(0, hash_length)});
+    begin = end + 1;
+  }
+  return found;
+}
+
+std::vector<Committed> read_record(const std::string& state_dir) {
+  const std::string file = record_file(state_dir);
+  if (::access(file.c_str(), F_OK) != 0 && errno == ENOENT) return {};
+  const auto text = read_small_file(file, record_limit);
+  const auto found = text ? parse(file, *text) : Result<std::vector<Committed>>(tl::unexpected<Error>(text.error()));
+  if (found) return *found;
+  log::warning("{}; which release is committed is not known, only its path", found.error().text);
+  return {};
+}
+
+Result<void> check(const Committed& committed) {
+  if (!is_id(committed.id))
+    return fail("cannot commit \"" + committed.id + "\": expected the id of a release, 64 hex digits");
+  if (committed.path.empty() || committed.path.front() != '/' ||
+      committed.path.find_first_of(std::string("\n\0", 2)) != std::string::npos || committed.path.size() > 4096)
+    return fail("cannot commit \"" + committed.path + "\": expected an absolute path without a line break");
+  return {};
+}
+
+}  // namespace
+
+Result<void> commit(const std::string& head_file, const std::string& state_dir, const Committed& committed) {
+  if (auto checked = check(committed); !checked) return checked;
+  const auto head = read_head(head_file);
+  const auto before = head ? read_committed(head_file, state_dir) : Result<Committed>(Committed{});
+  std::string record = line_of(committed);
+  if (before && !before->id.empty()) record += line_of(*before);
+  if (auto written = replace_file(record_file(state_dir), record, 0644); !written)
+    return fail("cannot record the release " + committed.id + ": " + written.error().text);
+  // The same path again: the record alone decides, and has decided. To write HEAD as well could only fail.
+  if (head && *head == committed.path) return {};
+  return write_head(head_file, committed.path);
+}
+
+Result<Committed> read_committed(const std::string& head_file, const std::string& state_dir) {
+  const auto head = read_head(head_file);
+  if (!head) return tl::unexpected<Error>(head.error());
+  for (const auto& known : read_record(state_dir))
+    if (known.path == *head) return known;
+  return Committed{*head, ""};
+}
+
+}  // namespace liveswap::release

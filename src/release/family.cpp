@@ -1,0 +1,69 @@
+#include "release/family.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+#include "base/unique_fd.hpp"
+#include "release/private_libraries.hpp"
+#include "release/sha256.hpp"
+
+namespace liveswap::release {
+namespace {
+
+Result<Content> read_only(const Source& source, const std::string&) {
+  auto hash = sha256_of_file(source.fd(), source.shown());
+  if (!hash) return tl::unexpected<Error>(hash.error());
+  auto needs = read_needs(source.fd());
+  if (auto same = source.unchanged(); !same) return tl::unexpected<Error>(same.error());
+  return Content{std::move(*hash), std::move(needs)};
+}
+
+}  // namespace
+
+Result<std::vector<Member>> visit_family(const std::string& path, const Trust& trust, const Visit& visit) {
+  const std::string name = base_name(path);
+  if (path.empty() || path.front() != '/' || name.empty() || name == "." || name == ".." ||
+      path.find('\n') != std::string::npos)
+    return fail("cannot take \"" + path + "\": expected the absolute path of a library, without a line break");
+  const std::string above = std::filesystem::path(path).parent_path().string();
+  const auto directory = UniqueFd::adopt(::open(above.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return os_fail("open", path, errno);
+
+  PrivateLibraries privates(directory.get(), above);
+  std::vector<Member> members;
+  std::vector<std::string> to_visit = {name};
+  for (std::size_t i = 0; i < to_visit.size(); ++i) {
+    const std::string member = to_visit[i];
+    const auto source = Source::open(directory.get(), member, (above == "/" ? "" : above) + "/" + member, trust);
+    if (!source) return tl::unexpected<Error>(source.error());
+    const auto content = visit(*source, member);
+    if (!content) return tl::unexpected<Error>(content.error());
+    members.push_back({member, content->hash});
+    if (!content->needs) continue;
+    const auto more = privates.of(member, *content->needs);
+    if (!more) return tl::unexpected<Error>(more.error());
+    to_visit.insert(to_visit.end(), more->begin(), more->end());
+  }
+  std::sort(members.begin() + 1, members.end(), [](const Member& a, const Member& b) { return a.name < b.name; });
+  return members;
+}
+
+std::string id_of(const std::vector<Member>& members) {
+  if (members.size() == 1) return members.front().hash;
+  std::string manifest;
+  for (const auto& member : members) manifest += member.hash + "  " + member.name + "\n";
+  return sha256_of(manifest);
+}
+
+Result<std::string> identify(const std::string& path) {
+  const auto members = visit_family(path, {}, read_only);
+  if (!members) return tl::unexpected<Error>(members.error());
+  return id_of(*members);
+}
+
+std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+}  // namespace liveswap::release

@@ -1,0 +1,76 @@
+#include "release/fresh.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/unique_fd.hpp"
+#include "release/disk.hpp"
+#include "release/sha256.hpp"
+
+namespace liveswap::release {
+
+namespace fs = std::filesystem;
+
+Result<Fresh> Fresh::make(const std::string& releases) {
+  std::string path = releases + "/.new-XXXXXX";
+  if (!::mkdtemp(path.data())) return disk_fail("make a directory in", releases, errno);
+  return Fresh(path);
+}
+
+Fresh::~Fresh() {
+  std::error_code ignored;  // keep_only tries again
+  if (!path_.empty()) fs::remove_all(path_, ignored);
+}
+
+Result<Content> Fresh::add(const Source& source, const std::string& name) {
+  const auto made = make_directories(path_, name);
+  if (!made) return tl::unexpected<Error>(made.error());
+  directories_.insert(made->begin(), made->end());
+
+  const std::string path = path_ + "/" + name;
+  const auto copy = UniqueFd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!copy) return disk_fail("make", path, errno);
+  const auto way = copy_bytes(source.fd(), copy.get(), source.size(), path);
+  if (!way) return tl::unexpected<Error>(way.error());
+  way_ = *way;
+  if (auto same = source.unchanged(); !same) return tl::unexpected<Error>(same.error());
+  if (::fchmod(copy.get(), 0444) != 0) return disk_fail("set the mode of", path, errno);
+  // A full disk shows at the latest here.
+  if (::fsync(copy.get()) != 0) return disk_fail("sync", path, errno);
+  auto hash = sha256_of_file(copy.get(), path);
+  if (!hash) return tl::unexpected<Error>(hash.error());
+  return Content{std::move(*hash), read_needs(copy.get())};
+}
+
+Result<void> Fresh::seal() const {
+  for (const auto& directory : directories_)
+    if (auto synced = sync_directory(directory); !synced) return synced;
+  if (::chmod(path_.c_str(), 0755) != 0) return disk_fail("set the mode of", path_, errno);
+  return sync_directory(path_);
+}
+
+Result<bool> Fresh::move_to(const std::string& place) {
+  if (::rename(path_.c_str(), place.c_str()) == 0) {
+    path_.clear();
+    return true;
+  }
+  if (errno == EEXIST || errno == ENOTEMPTY) return false;
+  return disk_fail("move the new release to", place, errno);
+}
+
+Result<std::set<std::string>> make_directories(const std::string& root, const std::string& name) {
+  std::set<std::string> made;
+  for (auto slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
+    const std::string directory = root + "/" + name.substr(0, slash);
+    if (auto there = make_directory(directory, 0755); !there) return tl::unexpected<Error>(there.error());
+    made.insert(directory);
+  }
+  return made;
+}
+
+}  // namespace liveswap::release

@@ -1,0 +1,156 @@
+#include "release/history.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cerrno>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <system_error>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "release/disk.hpp"
+#include "release/sha256.hpp"
+
+namespace liveswap::release {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t receipt_limit = std::size_t{16} << 20;
+constexpr std::string_view suffix = ".json";
+
+// No master lives to see it; a file with such a name must not make the next number overflow.
+constexpr std::uint64_t number_limit = 1'000'000'000'000;
+
+// The number in "17.json", and nothing for "017.json", "17.json.Xa81fE" or another's file.
+std::optional<std::uint64_t> number_of(const std::string& name) {
+  if (!name.ends_with(suffix) || name.front() == '0') return std::nullopt;
+  const char* end = name.data() + name.size() - suffix.size();
+  std::uint64_t number = 0;
+  const auto [stopped, error] = std::from_chars(name.data(), end, number);
+  if (error != std::errc{} || stopped != end || number >= number_limit) return std::nullopt;
+  return number;
+}
+
+// What replace_file() leaves behind when it is killed: "17.json.Xa81fE".
+bool is_left_over(const std::string& name) {
+  constexpr std::size_t random = 7;
+  return name.size() > random && name[name.size() - random] == '.' && number_of(name.substr(0, name.size() - random));
+}
+
+std::vector<std::string> names_in(const std::string& directory) {
+  std::vector<std::string> names;
+  std::error_code failed;
+  for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end; entry.increment(failed))
+    names.push_back(entry->path().filename().string());
+  return names;
+}
+
+// Where a receipt went to, if that was well.
+std::optional<Committed> went_to(const nlohmann::json& receipt) {
+  const auto text = [](const nlohmann::json& in, const char* key) {
+    const auto found = in.is_object() ? in.find(key) : in.end();
+    return in.is_object() && found != in.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  if (text(receipt, "outcome") != "ok" || !receipt.contains("to")) return std::nullopt;
+  Committed to{text(receipt["to"], "path"), text(receipt["to"], "id")};
+  if (to.path.empty() || !is_id(to.id)) return std::nullopt;
+  return to;
+}
+
+}  // namespace
+
+History::History(std::string state_dir) : directory_(std::move(state_dir) + "/history") {}
+
+std::string History::file(std::uint64_t number) const {
+  return directory_ + "/" + std::to_string(number) + std::string(suffix);
+}
+
+// Ascending. The file names alone count: a damaged receipt keeps its number.
+std::vector<std::uint64_t> History::numbers() const {
+  std::vector<std::uint64_t> found;
+  for (const auto& name : names_in(directory_))
+    if (const auto number = number_of(name)) found.push_back(*number);
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+Result<std::uint64_t> History::add(Json receipt) const {
+  if (!receipt.is_object())
+    return fail("cannot add to the history: expected a JSON object, found " + std::string(receipt.type_name()));
+  if (auto made = make_directory(directory_, 0700); !made) return tl::unexpected<Error>(made.error());
+  const auto before = numbers();
+  const std::uint64_t number = before.empty() ? 1 : before.back() + 1;
+  receipt["number"] = number;
+  const std::string text = receipt.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  if (auto written = replace_file(file(number), text, 0600); !written)
+    return fail("cannot write the receipt " + std::to_string(number) + ": " + written.error().text);
+  prune();
+  return number;
+}
+
+void History::prune() const {
+  for (const auto& name : names_in(directory_))
+    if (is_left_over(name)) ::unlink((directory_ + "/" + name).c_str());
+  const auto all = numbers();
+  for (std::size_t i = 0; i + kept < all.size(); ++i)
+    if (::unlink(file(all[i]).c_str()) != 0)
+      log::warning("{}", os_error("remove the old receipt", file(all[i]), errno).text);
+}
+
+Result<History::Json> History::read(std::uint64_t number) const {
+  const auto text = read_small_file(file(number), receipt_limit);
+  if (!text) return tl::unexpected<Error>(text.error());
+  auto receipt = Json::parse(*text, nullptr, false);
+  if (receipt.is_discarded() || !receipt.is_object() || receipt.value("number", Json()) != number)
+    return fail("the receipt " + file(number) + " is damaged: expected a JSON object with \"number\": " +
+                std::to_string(number));
+  return receipt;
+}
+
+Result<History::Json> History::receipt(std::optional<std::uint64_t> number) const {
+  const auto known = numbers();
+  if (!number) {
+    auto newest = list(1);
+    if (newest.empty()) return fail("there is no receipt in " + directory_ + ": nothing has been upgraded yet");
+    return std::move(newest.front());
+  }
+  if (std::binary_search(known.begin(), known.end(), *number)) return read(*number);
+  return fail("there is no receipt " + std::to_string(*number) + ": " +
+              (known.empty() ? "the history is empty"
+                             : "found " + std::to_string(known.front()) + " to " + std::to_string(known.back())));
+}
+
+std::vector<History::Json> History::list(std::size_t newest) const {
+  const auto known = numbers();
+  std::vector<Json> found;
+  std::size_t damaged = 0;
+  for (auto number = known.rbegin(); number != known.rend() && found.size() < newest; ++number) {
+    auto receipt = read(*number);
+    if (receipt)
+      found.push_back(std::move(*receipt));
+    else
+      ++damaged;
+  }
+  if (damaged > 0) log::warning("{} damaged receipts in {} are left out", damaged, directory_);
+  std::reverse(found.begin(), found.end());
+  return found;
+}
+
+std::vector<Committed> History::committed(std::size_t k) const {
+  const auto known = numbers();
+  std::vector<Committed> found;
+  std::set<std::string> seen;
+  for (auto number = known.rbegin(); number != known.rend() && found.size() < k; ++number) {
+    const auto receipt = read(*number);
+    const auto to = receipt ? went_to(*receipt) : std::nullopt;
+    if (to && seen.insert(to->id).second) found.push_back(*to);
+  }
+  return found;
+}
+
+}  // namespace liveswap::release

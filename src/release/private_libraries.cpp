@@ -1,0 +1,129 @@
+#include "release/private_libraries.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string_view>
+
+namespace liveswap::release {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A family of more than these is a mistake, or an attempt to fill the disk.
+constexpr std::size_t family_max = 256;
+
+// What follows $ORIGIN at the beginning of a text: empty, or with its slash. $ORIGINAL is another word.
+std::optional<std::string> behind_origin(std::string_view text) {
+  for (const std::string_view token : {"$ORIGIN", "${ORIGIN}"}) {
+    if (!text.starts_with(token)) continue;
+    text.remove_prefix(token.size());
+    if (text.empty() || text.front() == '/') return std::string(text);
+  }
+  return std::nullopt;
+}
+
+// `behind` from `origin` (relative, "" for the first directory itself), without "." and, where it can be, "..".
+std::string joined(const std::string& origin, const std::string& behind) {
+  auto path = fs::path("./" + origin + "/" + behind).lexically_normal().string();
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path == "." ? "" : path;
+}
+
+bool leads_out(const std::string& path) { return path == ".." || path.starts_with("../"); }
+
+std::string directory_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+std::string inside(const std::string& directory, const std::string& name) {
+  return directory.empty() ? name : directory + "/" + name;
+}
+
+}  // namespace
+
+PrivateLibraries::Places PrivateLibraries::places(const std::string& list, const std::string& origin) {
+  Places found;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const auto end = std::min(list.find(':', begin), list.size());
+    const std::string text = list.substr(begin, end - begin);
+    begin = end + 1;
+    if (const auto behind = behind_origin(text)) {
+      const auto path = joined(origin, *behind);
+      found.push_back({text, path, true, leads_out(path)});
+    } else if (!text.empty() && text.front() == '/') {
+      found.push_back({text, text, false, false});
+    }
+  }
+  return found;
+}
+
+bool PrivateLibraries::exists(const std::string& path) const {
+  struct stat info {};
+  return ::fstatat(directory_, path.c_str(), &info, 0) == 0 && !S_ISDIR(info.st_mode);
+}
+
+Result<std::optional<std::string>> PrivateLibraries::look(const std::string& library, const std::string& name,
+                                                          const Place& place) const {
+  const std::string path = inside(place.path, name);
+  if (!exists(path)) return std::nullopt;
+  if (place.outside)
+    return fail(fmt::format(
+        "{} needs {}, which it finds through {} at {}: outside its own directory {}, so a snapshot cannot keep the two "
+        "together. Put {} into {} or below and link with -Wl,-rpath,'$ORIGIN', or name its directory by an absolute "
+        "path if it never changes",
+        inside(shown_, library), name, place.text, fs::path(inside(shown_, path)).lexically_normal().string(), shown_, name,
+        shown_));
+  if (path.find_first_of("\n\\") != std::string::npos)
+    return fail(fmt::format("{} needs a library with a line break or backslash in its name: rename it",
+                            inside(shown_, library)));
+  return path;
+}
+
+Result<std::optional<std::string>> PrivateLibraries::find(const std::string& library, const std::string& name,
+                                                          const Places& where) const {
+  if (name.find('/') != std::string::npos) {
+    // A name with a slash is a path, and not looked for anywhere else.
+    const auto behind = behind_origin(name);
+    if (!behind) return std::nullopt;
+    const auto path = joined(directory_of(library), *behind);
+    const std::string last = path.substr(directory_of(path).empty() ? 0 : directory_of(path).size() + 1);
+    return look(library, last, {name, directory_of(path), true, leads_out(path)});
+  }
+  for (const auto& place : where) {
+    if (!place.by_origin && exists(inside(place.path, name))) return std::nullopt;
+    if (!place.by_origin) continue;
+    auto found = look(library, name, place);
+    if (!found || *found) return found;
+  }
+  return std::nullopt;
+}
+
+Result<std::vector<std::string>> PrivateLibraries::of(const std::string& library, const Needs& needs) {
+  const std::string origin = directory_of(library);
+  known_.insert(library.substr(origin.empty() ? 0 : origin.size() + 1));
+  if (!needs.soname.empty()) known_.insert(needs.soname);
+  Places inherited = inherited_[library];
+  Places rpath = needs.runpath.empty() ? places(needs.rpath, origin) : Places{};
+  rpath.insert(rpath.end(), inherited.begin(), inherited.end());
+  const Places where = needs.runpath.empty() ? rpath : places(needs.runpath, origin);
+
+  std::vector<std::string> found;
+  for (const auto& name : needs.needed) {
+    if (name.empty() || !known_.insert(name).second) continue;
+    auto path = find(library, name, where);
+    if (!path) return tl::unexpected<Error>(path.error());
+    if (!*path || inherited_.contains(**path)) continue;
+    if (inherited_.size() > family_max)
+      return fail(fmt::format("{} needs more than {} private libraries", inside(shown_, library), family_max));
+    inherited_[**path] = rpath;
+    found.push_back(**path);
+  }
+  return found;
+}
+
+}  // namespace liveswap::release

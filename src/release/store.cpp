@@ -1,0 +1,201 @@
+#include "release/store.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <filesystem>
+
+#include "base/log.hpp"
+#include "release/disk.hpp"
+#include "release/family.hpp"
+#include "release/fresh.hpp"
+#include "release/sha256.hpp"
+
+namespace liveswap::release {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t prefix_min = 6;
+
+Error taking(const std::string& path, const Error& error) {
+  // The reason may be about another file than the one that was asked for.
+  if (error.text.find(path) != std::string::npos) return error;
+  return {"cannot take " + path + " into the release store: " + error.text};
+}
+
+// Whoever takes shares the store, whoever removes has it alone. Released with the descriptor.
+Result<UniqueFd> lock(const std::string& releases, int operation) {
+  auto directory = open_directory(releases);
+  if (!directory) return directory;
+  while (::flock(directory->get(), operation) != 0) {
+    if (errno == EINTR) continue;
+    if (errno == EWOULDBLOCK)
+      return fail("the release store " + releases + " is in use: old releases are removed another time");
+    return os_fail("lock", releases, errno);
+  }
+  return directory;
+}
+
+Result<UniqueFd> open_for_taking(const std::string& releases) {
+  if (auto made = make_directory(releases, 0755); !made) return tl::unexpected<Error>(made.error());
+  auto directory = lock(releases, LOCK_SH);
+  if (!directory) return directory;
+  struct stat info {};
+  if (::fstat(directory->get(), &info) != 0) return os_fail("look at", releases, errno);
+  if (info.st_uid != ::geteuid() || (info.st_mode & (S_IWGRP | S_IWOTH)))
+    return fail(fmt::format("directory {} belongs to user {} and has mode {:04o}, expected user {} and mode 0755: what lies "
+                            "there is run",
+                            releases, info.st_uid, info.st_mode & 07777, ::geteuid()));
+  return directory;
+}
+
+// The same file under another name needs no second copy. `twin` is any name of it in this release.
+bool link_to_twin(const std::string& place, const Member& member) {
+  std::error_code failed;
+  for (const auto& twin : fs::directory_iterator(place, failed)) {
+    const auto fd = UniqueFd::adopt(::open(twin.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    struct stat info {};
+    if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    const auto hash = sha256_of_file(fd.get(), twin.path().string());
+    if (hash && *hash == member.hash && ::link(twin.path().c_str(), (place + "/" + member.name).c_str()) == 0) return true;
+  }
+  return false;
+}
+
+// Moves the files of a fresh copy over those at `place`, each in one step: workers that have mapped a damaged one keep
+// it, and whoever opens a name finds the old file or the new one, whole.
+Result<void> move_over(const std::string& fresh, const std::string& place, const std::vector<Member>& members) {
+  for (const auto& member : members) {
+    const auto directories = make_directories(place, member.name);
+    if (!directories) return tl::unexpected<Error>(directories.error());
+    const std::string to = place + "/" + member.name;
+    if (::rename((fresh + "/" + member.name).c_str(), to.c_str()) != 0) return disk_fail("replace", to, errno);
+    for (const auto& directory : *directories)
+      if (auto synced = sync_directory(directory); !synced) return synced;
+  }
+  return sync_directory(place);
+}
+
+// Compares what is at `place` with the fresh copy and mends it. Returns what was found, for people.
+Result<std::string> settle_with(const std::string& place, const Fresh& fresh, const std::string& id,
+                                const std::vector<Member>& members) {
+  const std::string first = place + "/" + members.front().name;
+  const bool other_name = ::access(first.c_str(), F_OK) != 0;
+  if (other_name && members.size() == 1 && link_to_twin(place, members.front())) {
+    if (auto synced = sync_directory(place); !synced) return tl::unexpected<Error>(synced.error());
+    return "already there under another name";
+  }
+  const auto found = other_name ? Result<std::string>("") : identify(first);
+  if (found && *found == id) return "already there";
+  if (auto moved = move_over(fresh.path(), place, members); !moved) return tl::unexpected<Error>(moved.error());
+  if (other_name) return word(fresh.way());
+  log::warning("the release store had a damaged copy of {}: replaced", first);
+  return std::string(word(fresh.way())) + ", in place of a damaged copy";
+}
+
+Result<std::string> put_in_place(const std::string& releases, Fresh fresh, const std::string& id,
+                                 const std::vector<Member>& members) {
+  if (auto sealed = fresh.seal(); !sealed) return tl::unexpected<Error>(sealed.error());
+  const std::string place = releases + "/" + id;
+  const auto moved = fresh.move_to(place);
+  if (!moved) return tl::unexpected<Error>(moved.error());
+  if (!*moved) return settle_with(place, fresh, id, members);
+  if (auto synced = sync_directory(releases); !synced) return tl::unexpected<Error>(synced.error());
+  return word(fresh.way());
+}
+
+// Renamed first: a release is whole or not there at every moment, even if this process is killed.
+Result<void> remove(const std::string& releases, const std::string& name) {
+  const std::string from = releases + "/" + name;
+  std::string doomed = from;
+  if (name.front() != '.') {
+    doomed = releases + "/.old-" + name;
+    std::error_code ignored;
+    fs::remove_all(doomed, ignored);
+    if (::rename(from.c_str(), doomed.c_str()) != 0) return os_fail("remove", from, errno);
+  }
+  std::error_code failed;
+  fs::remove_all(doomed, failed);
+  if (failed) return os_fail("remove", doomed, failed.value());
+  return {};
+}
+
+std::vector<std::string> names_in(const std::string& directory) {
+  std::vector<std::string> names;
+  std::error_code failed;
+  for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end; entry.increment(failed))
+    names.push_back(entry->path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
+Store::Store(std::string state_dir) : state_dir_(std::move(state_dir)), releases_(state_dir_ + "/releases") {}
+
+Result<Store::Taken> Store::take(const std::string& path, const Trust& trust) const {
+  const auto give_up = [&](const Error& error) { return tl::unexpected<Error>(taking(path, error)); };
+  const auto held = open_for_taking(releases_);
+  if (!held) return give_up(held.error());
+  auto fresh = Fresh::make(releases_);
+  if (!fresh) return give_up(fresh.error());
+  const auto members = visit_family(
+      path, trust, [&](const Source& source, const std::string& name) { return fresh->add(source, name); });
+  if (!members) return give_up(members.error());
+  Taken taken;
+  taken.id = id_of(*members);
+  taken.file = file(taken.id, path);
+  for (std::size_t i = 1; i < members->size(); ++i) taken.private_libraries.push_back((*members)[i].name);
+  const auto how = put_in_place(releases_, std::move(*fresh), taken.id, *members);
+  if (!how) return give_up(how.error());
+  taken.how = *how;
+  return taken;
+}
+
+std::string Store::file(const std::string& id, const std::string& path) const {
+  return releases_ + "/" + id + "/" + base_name(path);
+}
+
+bool Store::has(const std::string& id, const std::string& path) const {
+  return is_id(id) && ::access(file(id, path).c_str(), R_OK) == 0;
+}
+
+Result<std::string> Store::complete(const std::string& prefix) const {
+  std::string digits = prefix;
+  std::transform(digits.begin(), digits.end(), digits.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (digits.size() < prefix_min || digits.find_first_not_of("0123456789abcdef") != std::string::npos)
+    return fail(fmt::format("release \"{}\": expected the first {} or more hex digits of its id", prefix, prefix_min));
+  std::string found;
+  for (const auto& name : names_in(releases_)) {
+    if (!is_id(name) || !name.starts_with(digits)) continue;
+    if (!found.empty())
+      return fail(fmt::format("release {}: found {} and {}, expected one: say more digits", prefix, found, name));
+    found = name;
+  }
+  if (found.empty())
+    return fail(fmt::format("release {}: none in {} begins so: `liveswap history` shows those that are kept", prefix,
+                            releases_));
+  return found;
+}
+
+Result<void> Store::keep_only(const std::set<std::string>& ids) const {
+  if (::access(releases_.c_str(), F_OK) != 0 && errno == ENOENT) return {};
+  const auto held = lock(releases_, LOCK_EX | LOCK_NB);
+  if (!held) return tl::unexpected<Error>(held.error());
+  Result<void> outcome;
+  for (const auto& name : names_in(releases_)) {
+    const bool left_over = name.starts_with(".new-") || name.starts_with(".old-");
+    if (!left_over && (!is_id(name) || ids.contains(name))) continue;
+    if (auto removed = remove(releases_, name); !removed && outcome) outcome = removed;
+  }
+  return outcome;
+}
+
+}  // namespace liveswap::release

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+
+namespace liveswap::store {
+
+// The channel to the master, at its place in the descriptors (contract/channel.h). False: this process was not started
+// by one.
+bool adopt_channel();
+
+// Each ends what there is to say. False: the master has gone. Waits for a master that does not read.
+bool send_done(const std::string& text);
+bool send_failed(const std::string& why);
+
+}  // namespace liveswap::store
