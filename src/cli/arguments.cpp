@@ -10,6 +10,7 @@
 #include "config/nearest.hpp"
 #include "config/quote.hpp"
 #include "config/values.hpp"
+#include "config/wishes.hpp"
 
 namespace liveswap::cli {
 namespace {
@@ -110,6 +111,24 @@ Result<void> take_command(Arguments& arguments, Split& line) {
   return {};
 }
 
+// What history, receipt and rollback are about.
+Result<void> check_number(Command command, const std::string& value) {
+  Result<std::uint64_t> number = 0;
+  if (value.empty()) return {};
+  if (command == Command::history) number = config::parse_number(value, 1, 1000);
+  if (command == Command::receipt) number = config::parse_number(value, 1, UINT64_MAX);
+  if (!number) return fail(fmt::format("{}: {}", word(command), number.error().text));
+  if (command != Command::rollback) return {};
+  const bool digits = value.find_first_not_of("0123456789") == std::string::npos;
+  const bool prefix = value.size() >= 6 && value.size() <= 64 &&
+                      value.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (!prefix && !(digits && config::parse_number(value, 1, UINT64_MAX)))
+    return fail(fmt::format("rollback: found {}, expected the number of a receipt in `liveswap history`, or 6 to 64 "
+                            "hexadecimal digits of a release",
+                            in_quotes(value)));
+  return {};
+}
+
 // Words behind "--" are the application's when there is one to start, else words like the others.
 Result<void> take_value(Arguments& arguments, Split& line) {
   const Command command = *arguments.command;
@@ -118,7 +137,8 @@ Result<void> take_value(Arguments& arguments, Split& line) {
   else if (line.behind)
     line.others.insert(line.others.end(), line.behind->begin(), line.behind->end());
 
-  const bool optional = command == Command::start || command == Command::upgrade;
+  const bool path = command == Command::start || command == Command::upgrade;
+  const bool optional = path || command == Command::rollback || command == Command::history || command == Command::receipt;
   const bool required = command == Command::message || command == Command::forks || command == Command::check;
   const std::size_t most = optional || required ? 1 : 0;
   if (line.others.size() > most)
@@ -128,13 +148,13 @@ Result<void> take_value(Arguments& arguments, Split& line) {
                             : command == Command::message ? "; quote a text with spaces"
                                                           : ""));
   if (!line.others.empty()) arguments.value = line.others.front();
-  if (optional && !line.others.empty() && arguments.value.empty())
+  if (path && !line.others.empty() && arguments.value.empty())
     return fail(fmt::format("{}: found an empty path, expected one of a library, or none at all", word(command)));
   if (required && arguments.value.empty())
     return fail(command == Command::message ? "message: expected a text"
                 : command == Command::check ? "check: expected the path of a library"
                                             : "forks: expected a number of workers");
-  return {};
+  return check_number(command, arguments.value);
 }
 
 Result<void> check_options(Command command, const Split& line) {
@@ -185,6 +205,22 @@ Result<void> take_where(Arguments& arguments, const Split& line, const Environme
   return {};
 }
 
+// What an upgrade shall do otherwise, by the names of the protocol.
+Result<void> take_wishes(Arguments& arguments, const Split& line) {
+  if (*arguments.command != Command::upgrade) return {};
+  for (const auto& [name, text] : line.options) {
+    const Option& option = *find_option(name);
+    if (name == "queue" || name == "flip")
+      arguments.wishes[name] = "true";
+    else if (name == "no-flip")
+      arguments.wishes["flip"] = "false";
+    else if (option.section == Section::pace)
+      arguments.wishes[name] = text;
+  }
+  if (auto checked = config::check_wishes(arguments.wishes); !checked) return fail("--" + checked.error().text);
+  return {};
+}
+
 void take_settings(Arguments& arguments, const Split& line) {
   for (const auto& [name, text] : line.options) {
     if (name == "daemon")
@@ -222,6 +258,9 @@ Result<Arguments> parse_arguments(const Words& words, const Environment& environ
     take_settings(arguments, *line);
   else if (done)
     done = take_where(arguments, *line, environment);
+  if (done) done = take_wishes(arguments, *line);
+  if (done && arguments.json && arguments.detach)
+    done = fail("found --json and --detach, expected one of the two: the receipt is there when the upgrade is done");
   if (!done) return tl::unexpected<Error>(done.error());
   return arguments;
 }

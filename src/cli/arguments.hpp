@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -22,6 +23,7 @@ struct Arguments {
 
   std::string value;    // the path, the text or the number that the command is about; as it was given
   Client::Where where;  // of a command for a running master
+  std::map<std::string, std::string> wishes;  // of upgrade: as in the protocol
   std::string config;   // of start; empty: none
   std::vector<std::pair<std::string, std::string>>
       settings;                                         // of start: long names and texts, in their order

@@ -6,10 +6,26 @@
 namespace liveswap::cli {
 
 // What liveswap is asked to do. The word on the command line is the name of the enumerator.
-enum class Command { start, upgrade, message, kill, die, stop, status, forks, check };
+enum class Command {
+  start,
+  upgrade,
+  rollback,
+  promote,
+  abort,
+  history,
+  receipt,
+  message,
+  kill,
+  die,
+  stop,
+  status,
+  forks,
+  check,
+};
 
-inline constexpr std::array<std::string_view, 9> command_words{"start", "upgrade", "message", "kill", "die",
-                                                               "stop",  "status",  "forks",   "check"};
+inline constexpr std::array<std::string_view, 14> command_words{
+    "start",   "upgrade", "rollback", "promote", "abort",  "history", "receipt",
+    "message", "kill",    "die",      "stop",    "status", "forks", "check"};
 
 constexpr std::string_view word(Command command) { return command_words[static_cast<std::size_t>(command)]; }
 

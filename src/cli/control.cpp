@@ -9,6 +9,10 @@ namespace {
 Outcome ask(const Arguments& arguments) {
   Client client(arguments.where);
   switch (*arguments.command) {
+    case Command::promote:
+      return client.promote();
+    case Command::abort:
+      return client.abort();
     case Command::message:
       return client.message(arguments.value);
     case Command::kill:
@@ -24,6 +28,9 @@ Outcome ask(const Arguments& arguments) {
     }
     case Command::start:
     case Command::upgrade:
+    case Command::rollback:
+    case Command::history:
+    case Command::receipt:
     case Command::status:
     case Command::check:
       break;

@@ -28,7 +28,19 @@ constexpr std::array pages{
         Command::upgrade, "upgrade [LIBRARY]", "-u, --upgrade [LIBRARY]", "swap the code (default: HEAD)",
         "Without LIBRARY, what is at the current path now. Returns when every old worker has gone, with the\n"
         "outcome as exit status. If the new code fails, the old code goes on to serve. Shows a bar on a\n"
-        "terminal and a line an event otherwise. Going away (Ctrl-C) does not stop the upgrade.\n"},
+        "terminal and a line an event otherwise; --json prints nothing but the receipt. Going away\n"
+        "(Ctrl-C) does not stop the upgrade.\n"},
+    Page{Command::rollback, "rollback [N | RELEASE]", "", "back to an earlier release",
+         "N is a receipt of `liveswap history`, RELEASE the first 6 or more digits of a release's id; without\n"
+         "either, the release before the current one. From the store, by the rules of an upgrade.\n"},
+    Page{Command::promote, "promote", "", "end bake or probation as passed",
+         "The upgrade goes on at once.\n"},
+    Page{Command::abort, "abort", "", "revert the upgrade under way", "Returns when the old code serves alone.\n"},
+    Page{Command::history, "history [N]", "", "the last N upgrades (default 20)",
+         "Asks the master; without one, reads the state directory. --json prints the receipts in short.\n"},
+    Page{Command::receipt, "receipt [N]", "", "all about one upgrade (default: the last)",
+         "N is its number in `liveswap history`. A summary and a picture of each slot over time; --json prints\n"
+         "the whole document. Asks the master; without one, reads the state directory.\n"},
     Page{Command::message, "message TEXT", "-m, --message TEXT", "tell every worker something",
          "Says how many workers took it; fewer than all is a failure.\n"},
     Page{Command::kill, "kill", "-k, --kill", "kill all workers and start new ones",
@@ -53,9 +65,11 @@ struct Heading {
 constexpr std::array headings{
     Heading{Section::where, "Which instance"},
     Heading{Section::client, "To a running master"},
+    Heading{Section::pace, "Start, and one upgrade alone: how it goes (TIME as in 100ms, 2s, 1m, 1h)"},
     Heading{Section::application, "Start"},
     Heading{Section::sockets, "Start: sockets"},
-    Heading{Section::rollout, "Start: upgrades and limits (TIME as in 100ms, 2s, 1m, 1h)"},
+    Heading{Section::health, "Start: health probes, during bake and probation"},
+    Heading{Section::rollout, "Start: releases and limits"},
     Heading{Section::process, "Start: the worker processes"},
     Heading{Section::instance, "Start: the master"},
     Heading{Section::other, "Other"},
@@ -82,7 +96,7 @@ constexpr std::string_view files =
     "Files\n"
     "  RUNTIME-DIR/PORT.sock  the control socket. RUNTIME-DIR is $XDG_RUNTIME_DIR/liveswap, for root\n"
     "                         without that variable /run/liveswap, else /tmp/liveswap-UID\n"
-    "  STATE-DIR/             HEAD, token, log. STATE-DIR is $XDG_STATE_HOME/liveswap/PORT, else\n"
+    "  STATE-DIR/             HEAD, token, log, releases, history. STATE-DIR is $XDG_STATE_HOME/liveswap/PORT, else\n"
     "                         ~/.local/state/liveswap/PORT\n";
 
 constexpr std::string_view examples =

@@ -8,8 +8,10 @@ namespace {
 
 constexpr Commands start = only(Command::start);
 constexpr Commands upgrade = only(Command::upgrade);
+constexpr Commands swap = upgrade | only(Command::rollback);
 constexpr Commands check = only(Command::check);
-constexpr Commands json = upgrade | only(Command::status) | check;
+constexpr Commands json = swap | check | only(Command::history) | only(Command::receipt) | only(Command::status);
+constexpr Commands pace = start | upgrade;
 
 constexpr std::array table{
     Option{"s", "start", "PATH", start, Section::action, "as liveswap start PATH"},
@@ -30,10 +32,13 @@ constexpr std::array table{
 
     Option{"", "timeout", "TIME", client_commands, Section::client,
            "give up waiting for the answer (default: never)"},
-    Option{"", "detach", "", upgrade, Section::client, "upgrade: return when it is under way",
+    Option{"", "detach", "", swap, Section::client, "upgrade, rollback: return when it is under way",
            Takes::nothing},
-    Option{"", "json", "", json, Section::client, "upgrade, status: print what the master says as it is;\ncheck: print the report",
+    Option{"", "json", "", json, Section::client,
+           "print the document: of status, history, check or a receipt\n(upgrade and rollback print their receipt)",
            Takes::nothing},
+    Option{"", "queue", "", upgrade, Section::client,
+           "wait while another upgrade runs; a later one takes the place", Takes::nothing},
 
     Option{"c", "config", "FILE", start, Section::application,
            "read options from a YAML file; those of the command line win"},
@@ -53,9 +58,31 @@ constexpr std::array table{
            "reuseport: a socket for each worker (default); shared: one"},
     Option{"", "backlog", "N", start, Section::sockets, "length of the accept queue (default 4096)"},
 
-    Option{"", "batch", "N", start, Section::rollout, "slots that get their successor at once (default 1)"},
-    Option{"", "surge", "AMOUNT", start, Section::rollout,
+    Option{"", "canary", "AMOUNT", pace, Section::pace,
+           "so many slots first, which then bake: 1, or 10% (default 0)"},
+    Option{"", "bake", "TIME", pace, Section::pace, "how long the canaries are judged (default 30s)"},
+    Option{"", "probation", "TIME", pace, Section::pace,
+           "after the last slot: a failure still reverts (default none)"},
+    Option{"", "batch", "N", pace, Section::pace, "slots that get their successor at once (default 1)"},
+    Option{"", "surge", "AMOUNT", pace, Section::pace,
            "workers beyond --forks during an upgrade: 2, or 50%\n(default 100%); 0: old before new"},
+    Option{"", "flip", "", pace, Section::pace,
+           "all successors are ready before the first serves: no mix", Takes::nothing},
+    Option{"", "no-flip", "", upgrade, Section::pace, "slot by slot, where the master was started with --flip",
+           Takes::nothing},
+
+    Option{"", "health", "[NAME=]PROBE", start, Section::health,
+           "connect, \"GET /path [STATUS]\" (default: any 2xx), of the\nlistener NAME (default: the first); or "
+           "\"run /command ARG...\";\nrepeatable"},
+    Option{"", "health-interval", "TIME", start, Section::health, "from round to round (default 1s)"},
+    Option{"", "health-limit", "TIME", start, Section::health, "of one probe (default 2s)"},
+
+    Option{"", "max-memory", "BYTES", start, Section::rollout,
+           "of all workers, as 2G: no more successors than fit (PSS;\ndefault none)"},
+    Option{"", "keep-releases", "N", start, Section::rollout,
+           "snapshots to keep for rollback, 1 to 1000 (default 10)"},
+    Option{"", "check-limit", "TIME", start, Section::rollout,
+           "of loading a new release on trial first (default 30s)"},
     Option{"", "settle", "TIME", start, Section::rollout,
            "until a worker that never says so counts as ready (default 100ms)"},
     Option{"", "ready-limit", "TIME", start, Section::rollout, "from start to ready (default 30s)"},

@@ -9,7 +9,19 @@
 namespace liveswap::cli {
 
 // The headings of --help, in its order.
-enum class Section { action, where, client, application, sockets, rollout, process, instance, other };
+enum class Section {
+  action,
+  where,
+  client,
+  pace,
+  application,
+  sockets,
+  health,
+  rollout,
+  process,
+  instance,
+  other,
+};
 
 enum class Takes { nothing, text, optional_text };
 

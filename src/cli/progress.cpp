@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/duration_text.hpp"
+#include "cli/fields.hpp"
 #include "cli/shown.hpp"
 
 namespace liveswap::cli {
@@ -39,10 +40,6 @@ namespace {
 
 constexpr std::size_t widest_bar = 30;
 constexpr std::size_t narrowest_bar = 8;
-
-std::string plural(long long count, std::string_view one) {
-  return fmt::format("{} {}{}", count, one, count == 1 ? "" : "s");
-}
 
 std::string after(std::string_view separator, const std::string& text) {
   return text.empty() ? text : std::string(separator) + text;

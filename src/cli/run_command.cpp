@@ -14,11 +14,18 @@ int run_command(const Arguments& arguments) {
     case Command::start:
       return run_start(arguments);
     case Command::upgrade:
+    case Command::rollback:
       return run_upgrade(arguments);
+    case Command::history:
+      return run_history(arguments);
+    case Command::receipt:
+      return run_receipt(arguments);
     case Command::status:
       return run_status(arguments);
     case Command::check:
       return run_check(arguments);
+    case Command::promote:
+    case Command::abort:
     case Command::message:
     case Command::kill:
     case Command::die:

@@ -6,12 +6,14 @@
 namespace liveswap::cli {
 
 int run_start(const Arguments& arguments);
-int run_upgrade(const Arguments& arguments);
+int run_upgrade(const Arguments& arguments);  // and rollback
+int run_history(const Arguments& arguments);
+int run_receipt(const Arguments& arguments);
 int run_status(const Arguments& arguments);
 
 int run_check(const Arguments& arguments);
 
-// message, kill, die, stop, forks: ask and print one line.
+// promote, abort, message, kill, die, stop, forks: ask and print one line.
 int run_control(const Arguments& arguments);
 
 // Any of them, or the help.

@@ -63,4 +63,13 @@ std::size_t columns(std::string_view text) {
       text.begin(), text.end(), [](char c) { return !is_continuation(static_cast<unsigned char>(c)); }));
 }
 
+std::string cut(const std::string& text, std::size_t width) {
+  if (width == 0 || columns(text) <= width) return text;
+  const std::string dots(std::min<std::size_t>(width, 3), '.');
+  std::size_t end = 0;
+  for (std::size_t room = width - dots.size(); end < text.size(); ++end)
+    if (!is_continuation(byte_at(text, end)) && room-- == 0) break;
+  return text.substr(0, end) + dots;
+}
+
 }  // namespace liveswap::cli

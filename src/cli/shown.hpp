@@ -15,4 +15,7 @@ std::string shown_json(std::string_view line);
 // Columns that shown text takes: one for each character.
 std::size_t columns(std::string_view text);
 
+// Shown text of at most `width` columns, with "..." where something was left out; 0: as it is.
+std::string cut(const std::string& text, std::size_t width);
+
 }  // namespace liveswap::cli

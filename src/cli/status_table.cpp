@@ -2,52 +2,44 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
-#include <nlohmann/json.hpp>
 #include <vector>
 
-#include "cli/duration_text.hpp"
-#include "cli/shown.hpp"
+#include "cli/fields.hpp"
+#include "cli/table.hpp"
 
 namespace liveswap::cli {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr std::size_t column_count = 8;
-using Row = std::array<std::string, column_count>;
-constexpr std::array<bool, column_count> is_number{true, true, false, true, true, true, true, false};
-
-const Json& member(const Json& object, const char* name) {
-  static const Json nothing;
-  if (!object.is_object()) return nothing;
-  const auto it = object.find(name);
-  return it == object.end() ? nothing : *it;
-}
-
-// A list that is missing is an empty one.
-const Json& list(const Json& object, const char* name) {
-  static const Json nothing = Json::array();
-  const Json& found = member(object, name);
-  return found.is_array() ? found : nothing;
-}
-
-std::string text(const Json& object, const char* name) {
-  const Json& found = member(object, name);
-  if (found.is_string()) return shown(found.get_ref<const std::string&>());
-  return found.is_number_integer() ? found.dump() : "?";
-}
-
-std::string time(const Json& object, const char* name) {
-  const Json& found = member(object, name);
-  return found.is_number_integer() ? duration_text(std::chrono::milliseconds(found.get<long long>())) : "?";
-}
-
 std::string head_line(const Json& status) {
   const std::string head = text(status, "head");
-  return fmt::format("{} (generation {})", head.empty() ? "nothing committed yet" : head,
+  const Json& id = member(status, "release_id");
+  const std::string release = id.is_string() && !id.empty() ? "release " + short_id(text(status, "release_id")) + ", " : "";
+  return fmt::format("{} ({}generation {})", head.empty() ? "nothing committed yet" : head, release,
                      text(status, "generation"));
+}
+
+// What is under way: "rollback to /srv/app.so: baking, 12.0 s left, 1 of 4 slots ready, asked for 18.0 s ago by …".
+std::string under_way_line(const Json& upgrade) {
+  std::string line = fmt::format("{} to {}: {}", text(upgrade, "kind"), text(upgrade, "to"), text(upgrade, "phase"));
+  if (number(upgrade, "left_ms")) line += fmt::format(", {} left", time(upgrade, "left_ms"));
+  if (number(upgrade, "slots"))
+    line += fmt::format(", {} of {} slots ready", text(upgrade, "slots_ready"), text(upgrade, "slots"));
+  line += fmt::format(", since {}", time(upgrade, "elapsed_ms"));
+  if (member(upgrade, "asked_by").is_string()) line += ", asked for by " + text(upgrade, "asked_by");
+  return line;
+}
+
+std::string under_way(const Json& status) {
+  std::string lines;
+  if (const Json& upgrade = member(status, "upgrade"); upgrade.is_object()) {
+    lines += fmt::format("under way     {}\n", under_way_line(upgrade));
+    const std::string phase = text(upgrade, "phase");
+    if (phase == "baking" || phase == "probation")
+      lines += "              end it as passed: liveswap promote; revert it: liveswap abort\n";
+  }
+  if (const Json& queued = member(status, "queued"); queued.is_object())
+    lines += fmt::format("queued        {}, waiting for {}\n", text(queued, "to"), time(queued, "waiting_ms"));
+  return lines;
 }
 
 std::string listener_line(const Json& status) {
@@ -59,9 +51,17 @@ std::string listener_line(const Json& status) {
   return line.empty() ? "none" : line + " (" + text(status, "listen_mode") + ")";
 }
 
+// Bytes, as "512 MiB".
+std::string memory(const Json& status, const char* name) {
+  const auto bytes = number(status, name);
+  return bytes ? fmt::format("{} MiB", *bytes / (1 << 20)) : "?";
+}
+
 std::string upgrade_line(const Json& status) {
   const Json& last = member(status, "last_upgrade");
-  return fmt::format("{}, {} ago: {}", text(last, "status"), time(last, "ago_ms"), text(last, "text"));
+  const auto receipt = number(last, "receipt");
+  return fmt::format("{}, {} ago: {}{}", text(last, "status"), time(last, "ago_ms"), text(last, "text"),
+                     receipt ? fmt::format(" (liveswap receipt {})", *receipt) : "");
 }
 
 std::string top(const Json& status) {
@@ -74,12 +74,17 @@ std::string top(const Json& status) {
   lines += fmt::format("listeners     {}\n", listener_line(status));
   if (downtime.is_boolean() && !downtime.get<bool>())
     lines += "upgrades      kill and respawn: zero downtime is off\n";
+  if (number(status, "max_memory"))
+    lines += fmt::format("memory        {} of {}\n", memory(status, "memory"), memory(status, "max_memory"));
+  lines += under_way(status);
   if (member(status, "last_upgrade").is_object())
     lines += fmt::format("last upgrade  {}\n", upgrade_line(status));
   return lines;
 }
 
-Row row_of(const Json& slot, const Json& worker) {
+using Rows = std::vector<std::vector<std::string>>;
+
+std::vector<std::string> row_of(const Json& slot, const Json& worker) {
   const Json& open = member(worker, "connections");
   return {text(slot, "slot"),        text(worker, "pid"),
           text(worker, "state"),     text(worker, "generation"),
@@ -87,8 +92,8 @@ Row row_of(const Json& slot, const Json& worker) {
           text(slot, "restarts"),    text(worker, "release")};
 }
 
-std::vector<Row> rows_of(const Json& status) {
-  std::vector<Row> rows{{"SLOT", "PID", "STATE", "GEN", "UPTIME", "CONNECTIONS", "RESTARTS", "RELEASE"}};
+Rows rows_of(const Json& status) {
+  Rows rows{{"SLOT", "PID", "STATE", "GEN", "UPTIME", "CONNECTIONS", "RESTARTS", "RELEASE"}};
   for (const Json& slot : list(status, "slots")) {
     const Json& workers = list(slot, "workers");
     if (workers.empty())
@@ -98,29 +103,12 @@ std::vector<Row> rows_of(const Json& status) {
   return rows;
 }
 
-std::string lay_out(const std::vector<Row>& rows) {
-  std::array<std::size_t, column_count> widths{};
-  for (const Row& row : rows)
-    for (std::size_t i = 0; i < column_count; ++i) widths[i] = std::max(widths[i], columns(row[i]));
-  std::string lines;
-  for (const Row& row : rows) {
-    std::string line;
-    for (std::size_t i = 0; i < column_count; ++i) {
-      const std::string padding(widths[i] - columns(row[i]), ' ');
-      line += (i ? "  " : "") + (is_number[i] ? padding + row[i] : row[i] + padding);
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    lines += line + "\n";
-  }
-  return lines;
-}
-
 }  // namespace
 
 Result<std::string> status_table(std::string_view json) {
   const Json status = Json::parse(json, nullptr, false);
   if (!status.is_object()) return fail("the master's status is no JSON object");
-  return top(status) + "\n" + lay_out(rows_of(status));
+  return top(status) + "\n" + lay_out(rows_of(status), "rrlrrrrl");
 }
 
 }  // namespace liveswap::cli

@@ -25,16 +25,27 @@ bool is_set(const char* variable) {
   return value && *value;
 }
 
-}  // namespace
-
-bool Terminal::available() {
+bool is_terminal(int fd) {
   const char* kind = ::getenv("TERM");
-  return ::isatty(STDERR_FILENO) == 1 && kind && *kind && std::string_view(kind) != "dumb";
+  return ::isatty(fd) == 1 && kind && *kind && std::string_view(kind) != "dumb";
 }
 
-std::size_t Terminal::width() const {
+std::size_t width_of(int fd) {
   winsize size{};
-  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  return ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+}  // namespace
+
+bool Terminal::available() { return is_terminal(STDERR_FILENO); }
+
+std::size_t Terminal::width() const { return width_of(STDERR_FILENO); }
+
+bool on_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
+
+Screen screen() {
+  if (!on_terminal()) return {};
+  return {width_of(STDOUT_FILENO), is_terminal(STDOUT_FILENO) && !is_set("NO_COLOR")};
 }
 
 bool Terminal::colour() const { return !is_set("NO_COLOR"); }

@@ -23,6 +23,16 @@ class Terminal {
   void next_line();
 };
 
+// What a page on stdout may look like.
+struct Screen {
+  std::size_t width = 100;
+  bool colour = false;
+};
+
+// As wide as the terminal on stdout; 100 columns without colours when it is none, so that pipes get the same everywhere.
+Screen screen();
+bool on_terminal();  // stdout
+
 // To stdout as it is; to stderr as a message, made fit for a terminal. What cannot be written is lost.
 void print(std::string_view text);
 void complain(std::string_view text);

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 #include "base/file.hpp"
 #include "cli/live_bar.hpp"
 #include "cli/progress.hpp"
+#include "cli/records.hpp"
 #include "cli/run_command.hpp"
 #include "cli/shown.hpp"
 #include "cli/terminal.hpp"
@@ -44,17 +46,25 @@ void part_on_interrupt(bool with_bar) {
 
 protocol::Command command_of(const Arguments& arguments) {
   protocol::Command command;
-  command.verb = protocol::Verb::upgrade;
-  if (!arguments.value.empty()) command.value = absolute_path(arguments.value, current_directory());
+  const bool upgrade = *arguments.command == Command::upgrade;
+  command.verb = upgrade ? protocol::Verb::upgrade : protocol::Verb::rollback;
+  command.value = arguments.value;
+  if (upgrade && !command.value.empty()) command.value = absolute_path(command.value, current_directory());
   command.detach = arguments.detach;
+  command.wishes = arguments.wishes;
   return command;
 }
 
+// Nothing but the receipt on stdout, whatever became of the upgrade.
 Outcome with_json(const Arguments& arguments) {
-  const auto line = [](const std::string& json) { print(shown_json(json) + "\n"); };
-  const auto reply = client::exchange(arguments.where, command_of(arguments), line);
-  if (!reply.line.empty()) line(reply.line);
-  return reply.outcome;
+  const Outcome outcome = client::exchange(arguments.where, command_of(arguments), {}).outcome;
+  if (outcome.receipt == 0) return outcome;
+  const Outcome receipt = receipt_of(arguments.where, outcome.receipt);
+  if (receipt.status == ok)
+    print(shown_json(receipt.text) + "\n");
+  else
+    complain(receipt.text);
+  return outcome;
 }
 
 Outcome with_bar(const Arguments& arguments) {
@@ -72,6 +82,11 @@ Outcome with_lines(const Arguments& arguments) {
   return client::exchange(arguments.where, command_of(arguments), event).outcome;
 }
 
+// For a command line that people may copy.
+std::string port_option(const Arguments& arguments) {
+  return arguments.where.port == Client::Where().port ? "" : fmt::format(" -p {}", arguments.where.port);
+}
+
 }  // namespace
 
 int run_upgrade(const Arguments& arguments) {
@@ -80,10 +95,12 @@ int run_upgrade(const Arguments& arguments) {
   const Outcome outcome = arguments.json ? with_json(arguments)
                           : bar          ? with_bar(arguments)
                                          : with_lines(arguments);
+  const std::string more = outcome.receipt == 0 || arguments.json ? ""
+                           : fmt::format("\nmore of it: liveswap receipt {}{}", outcome.receipt, port_option(arguments));
   if (outcome.status == reverted)
-    complain("the upgrade failed, the old code serves: " + outcome.text);
+    complain(fmt::format("the {} failed, the old code serves: {}{}", word(*arguments.command), outcome.text, more));
   else if (outcome.status != ok)
-    complain(outcome.text);
+    complain(outcome.text + more);
   else if (!arguments.json)
     print(outcome.text.empty() ? "done\n" : shown(outcome.text) + "\n");
   return outcome.status;

@@ -21,6 +21,15 @@ const char* word(Recorder::Role role) {
   return "?";
 }
 
+const char* word(Recorder::End end) {
+  switch (end) {
+    case Recorder::End::clean: return "clean";
+    case Recorder::End::forced: return "forced";
+    case Recorder::End::crashed: return "crashed";
+  }
+  return "?";
+}
+
 template <class T>
 Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json();
@@ -148,6 +157,7 @@ Json Recorder::json_of(const Worker& worker) const {
           {"drain_ms", since(start_, worker.drain)},
           {"gone_ms", since(start_, worker.gone)},
           {"exit", worker.gone ? Json(worker.exit) : Json()},
+          {"end", worker.gone ? Json(word(worker.end)) : Json()},
           {"connections", worker.drain ? or_null(worker.to_drain) : Json()},
           {"drained", worker.drain ? drained : Json()},
           {"killed", killed},
@@ -210,6 +220,14 @@ Recorder::Json Recorder::finish(Time time, const std::string& outcome, const std
   };
   document["requests"] = {{"old", counted(old_requests_)}, {"new", counted(new_requests_)}};
   return document;
+}
+
+Json summary_of(const Json& receipt) {
+  Json summary = Json::object();
+  if (!receipt.is_object()) return summary;
+  for (const char* name : {"number", "kind", "asked", "from", "to", "outcome", "reason", "started", "length_ms"})
+    if (const auto it = receipt.find(name); it != receipt.end()) summary[name] = *it;
+  return summary;
 }
 
 }  // namespace liveswap::release

@@ -15,6 +15,9 @@ namespace liveswap::release {
 // "2026-11-22T23:17:58.042Z".
 std::string utc_text(std::chrono::system_clock::time_point time);
 
+// A receipt in short, as a line of the history has it: without slots, phases and what was counted.
+nlohmann::json summary_of(const nlohmann::json& receipt);
+
 // Writes the receipt of one upgrade, rollback or start while it happens: events in, the JSON document of
 // docs/protocol.md out. Pure; all times are of one steady clock of the caller's, and stand in the receipt as
 // milliseconds since `start`. An event of a worker that was never introduced is passed over. Of the workers at most

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 using liveswap::release::Recorder;
+using liveswap::release::summary_of;
 using liveswap::release::utc_text;
 using Json = Recorder::Json;
 using Role = Recorder::Role;
@@ -54,10 +55,10 @@ TEST_CASE("a rollout of two slots is written down") {
   REQUIRE(receipt.at("slots").size() == 2);
   CHECK(worker(receipt, 0, 0) ==
         Json::parse(R"({"pid":101,"generation":1,"role":"old","spawned_ms":null,"ready_ms":null,"drain_ms":13,
-                        "gone_ms":30,"exit":"0","connections":null,"drained":null,"killed":0,"lost":0})"));
+                        "gone_ms":30,"exit":"0","end":"clean","connections":null,"drained":null,"killed":0,"lost":0})"));
   CHECK(worker(receipt, 1, 1) ==
         Json::parse(R"({"pid":112,"generation":2,"role":"new","spawned_ms":14,"ready_ms":16,"drain_ms":null,
-                        "gone_ms":null,"exit":null,"connections":null,"drained":null,"killed":null,"lost":null})"));
+                        "gone_ms":null,"exit":null,"end":null,"connections":null,"drained":null,"killed":null,"lost":null})"));
   CHECK(worker(receipt, 1, 0).at("spawned_ms").is_null());
   CHECK(receipt.at("skew_ms") == 8);
   CHECK_FALSE(receipt.contains("unrecorded_workers"));
@@ -83,6 +84,7 @@ TEST_CASE("connections are counted by how they ended") {
     made.gone(start + 1ms, 1, "SIGKILL", End::forced);
     const auto receipt = made.finish(start + 2ms, "ok", "");
     CHECK(worker(receipt, 0, 0).at("drained") == 6);
+    CHECK(worker(receipt, 0, 0).at("end") == "forced");
     CHECK(worker(receipt, 0, 0).at("killed") == 4);
     CHECK(worker(receipt, 0, 0).at("lost") == 0);
   }
@@ -192,6 +194,14 @@ TEST_CASE("version skew") {
     CHECK(receipt.at("skew_ms") == 0);
     CHECK(worker(receipt, 0, 0).at("spawned_ms") == 0);
   }
+}
+
+TEST_CASE("a receipt in short") {
+  auto made = two_slots({{"kind", "upgrade"}, {"to", {{"path", "/a.so"}}}, {"plan", {{"forks", 2}}}});
+  const auto summary = summary_of(made.finish(start + 9ms, "reverted", "why"));
+  CHECK(summary == Json::parse(R"({"kind":"upgrade","to":{"path":"/a.so"},"outcome":"reverted","reason":"why",
+                                   "started":"2026-11-22T23:17:58.042Z","length_ms":9})"));
+  CHECK(summary_of(Json()) == Json::object());
 }
 
 TEST_CASE("what is odd does no harm") {

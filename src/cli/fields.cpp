@@ -1,0 +1,53 @@
+#include "cli/fields.hpp"
+
+#include <fmt/format.h>
+
+#include "cli/duration_text.hpp"
+#include "cli/shown.hpp"
+
+namespace liveswap::cli {
+namespace {
+
+constexpr std::size_t short_id_length = 12;
+
+}  // namespace
+
+const Json& member(const Json& object, const char* name) {
+  static const Json nothing;
+  if (!object.is_object()) return nothing;
+  const auto it = object.find(name);
+  return it == object.end() ? nothing : *it;
+}
+
+const Json& list(const Json& object, const char* name) {
+  static const Json nothing = Json::array();
+  const Json& found = member(object, name);
+  return found.is_array() ? found : nothing;
+}
+
+std::optional<std::int64_t> number(const Json& object, const char* name) {
+  const Json& found = member(object, name);
+  if (!found.is_number_integer()) return std::nullopt;
+  return found.get<std::int64_t>();
+}
+
+bool is_true(const Json& object, const char* name) { return member(object, name) == Json(true); }
+
+std::string text(const Json& object, const char* name) {
+  const Json& found = member(object, name);
+  if (found.is_string()) return shown(found.get_ref<const std::string&>());
+  return found.is_number_integer() ? found.dump() : "?";
+}
+
+std::string time(const Json& object, const char* name) {
+  const auto found = number(object, name);
+  return found ? duration_text(std::chrono::milliseconds(*found)) : "?";
+}
+
+std::string plural(std::int64_t count, const std::string& one) {
+  return fmt::format("{} {}{}", count, one, count == 1 ? "" : "s");
+}
+
+std::string short_id(const std::string& id) { return id.substr(0, short_id_length); }
+
+}  // namespace liveswap::cli

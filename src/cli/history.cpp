@@ -1,0 +1,51 @@
+#include <nlohmann/json.hpp>
+
+#include "cli/history_table.hpp"
+#include "cli/receipt_text.hpp"
+#include "cli/records.hpp"
+#include "cli/run_command.hpp"
+#include "cli/shown.hpp"
+#include "cli/terminal.hpp"
+
+namespace liveswap::cli {
+namespace {
+
+constexpr unsigned usual_length = 20;
+
+// Prints a document, as it is or for people.
+template <class Show>
+int print_document(const Outcome& outcome, bool json, Show show) {
+  if (outcome.status != ok) {
+    complain(outcome.text);
+    return outcome.status;
+  }
+  if (json) {
+    print(shown_json(outcome.text) + "\n");
+    return ok;
+  }
+  const auto document = nlohmann::json::parse(outcome.text, nullptr, false);
+  if (!document.is_structured()) {
+    complain("the master's answer is no JSON document");
+    return failed;
+  }
+  print(show(document));
+  return ok;
+}
+
+}  // namespace
+
+int run_history(const Arguments& arguments) {
+  const unsigned newest = arguments.value.empty() ? usual_length : static_cast<unsigned>(std::stoul(arguments.value));
+  const std::size_t width = on_terminal() ? screen().width : 0;
+  return print_document(history_of(arguments.where, newest), arguments.json,
+                        [&](const auto& receipts) { return history_table(receipts, width); });
+}
+
+int run_receipt(const Arguments& arguments) {
+  std::optional<std::uint64_t> number;
+  if (!arguments.value.empty()) number = std::stoull(arguments.value);
+  return print_document(receipt_of(arguments.where, number), arguments.json,
+                        [](const auto& receipt) { return receipt_text(receipt, screen()); });
+}
+
+}  // namespace liveswap::cli

@@ -1,0 +1,160 @@
+#include "cli/receipt_text.hpp"
+
+#include <fmt/format.h>
+
+#include <sstream>
+
+#include "cli/fields.hpp"
+#include "cli/shown.hpp"
+#include "cli/timeline.hpp"
+
+namespace liveswap::cli {
+namespace {
+
+constexpr std::size_t label_width = 14;
+constexpr std::size_t narrowest = 40;
+constexpr std::size_t most_troubles = 20;
+
+// A label, and a text beside it that is broken between words.
+std::string paragraph(const std::string& label, const std::string& text, std::size_t width) {
+  const std::size_t room = std::max(width, narrowest) - label_width;
+  std::string result = fmt::format("{:<{}}", label, label_width);
+  std::istringstream words(text);
+  std::size_t used = 0;
+  for (std::string word; words >> word; used += columns(word)) {
+    if (used > 0 && used + 1 + columns(word) > room) {
+      result += "\n" + std::string(label_width, ' ');
+      used = 0;
+    } else if (used > 0) {
+      result += ' ';
+      ++used;
+    }
+    result += word;
+  }
+  return result + "\n";
+}
+
+std::string release(const Json& receipt, const char* name) {
+  const Json& release = member(receipt, name);
+  if (!release.is_object()) return "nothing";
+  const Json& id = member(release, "id");
+  const std::string known = id.is_string() && !id.empty() ? "release " + short_id(text(release, "id")) + ", " : "";
+  return fmt::format("{} ({}generation {})", text(release, "path"), known, text(release, "generation"));
+}
+
+std::string asked(const Json& receipt) {
+  const Json& asked = member(receipt, "asked");
+  std::string line = text(receipt, "started");
+  if (member(asked, "by").is_string() && !text(asked, "by").empty()) line += " by " + text(asked, "by");
+  if (member(asked, "value").is_string() && !text(asked, "value").empty()) line += ": " + text(asked, "value");
+  return line;
+}
+
+std::string plan(const Json& receipt) {
+  const Json& plan = member(receipt, "plan");
+  if (!plan.is_object()) return "";
+  std::string line = fmt::format("forks {}, batch {}, surge {}", text(plan, "forks"), text(plan, "batch"),
+                                 text(plan, "surge"));
+  if (const auto canary = text(plan, "canary"); canary != "0" && canary != "?")
+    line += fmt::format(", canary {} for {}", canary, time(plan, "bake_ms"));
+  if (number(plan, "probation_ms").value_or(0) > 0) line += ", probation " + time(plan, "probation_ms");
+  return line + (is_true(plan, "flip") ? ", flip" : "");
+}
+
+// Sums over all workers; what nobody has counted is not claimed to be nothing.
+std::string connections(const Json& receipt) {
+  std::string line;
+  for (const char* name : {"drained", "killed", "lost"}) {
+    std::int64_t sum = 0;
+    bool unknown = false;
+    for (const Json& slot : list(receipt, "slots"))
+      for (const Json& worker : list(slot, "workers")) {
+        if (const auto found = number(worker, name)) sum += *found;
+        else if (number(worker, "gone_ms") && number(worker, "drain_ms")) unknown = true;
+      }
+    line += fmt::format("{}{}{} {}", line.empty() ? "" : ", ", unknown ? "at least " : "", sum, name);
+  }
+  return line;
+}
+
+std::string requests(const Json& receipt) {
+  std::string line;
+  for (const char* role : {"old", "new"}) {
+    const Json& counted = member(member(receipt, "requests"), role);
+    if (!counted.is_object()) continue;
+    line += fmt::format("{}{} code {} served, {} failed", line.empty() ? "" : "; ", role, text(counted, "served"),
+                        text(counted, "failed"));
+  }
+  return line;
+}
+
+std::string probes(const Json& receipt) {
+  const Json& probes = member(receipt, "probes");
+  if (number(probes, "made").value_or(0) == 0) return "";
+  return fmt::format("{} made, {} failed", text(probes, "made"), text(probes, "failed"));
+}
+
+std::string queues(const Json& receipt) {
+  std::string line;
+  for (const Json& queue : list(receipt, "queues")) {
+    const bool known = number(queue, "peak_depth").has_value();
+    line += fmt::format("{}{} {}", line.empty() ? "" : ", ", text(queue, "listener"),
+                        known ? "at most " + text(queue, "peak_depth") : "not measured");
+  }
+  return line;
+}
+
+// What became of a worker that did not leave by itself.
+std::string trouble(const Json& slot, const Json& worker) {
+  const std::string end = text(worker, "end");
+  if (end != "forced" && end != "crashed") return "";
+  std::string line = fmt::format("slot {}: worker {} ({}) {} after {}, exit {}", text(slot, "slot"), text(worker, "pid"),
+                                 text(worker, "role"), end == "forced" ? "was ended by force" : "failed",
+                                 time(worker, "gone_ms"), text(worker, "exit"));
+  for (const char* name : {"drained", "killed", "lost"})
+    if (const auto count = number(worker, name); count.value_or(0) > 0)
+      line += fmt::format(", {} {}", plural(*count, "connection"), name);
+  return line;
+}
+
+std::string troubles(const Json& receipt, std::size_t width) {
+  std::string lines;
+  std::size_t count = 0;
+  for (const Json& slot : list(receipt, "slots"))
+    for (const Json& worker : list(slot, "workers"))
+      if (const auto line = trouble(slot, worker); !line.empty() && ++count <= most_troubles)
+        lines += paragraph(count == 1 ? "trouble" : "", line, width);
+  if (count > most_troubles) lines += paragraph("", fmt::format("and {} more", count - most_troubles), width);
+  return lines;
+}
+
+std::string outcome(const Json& receipt) {
+  const std::string reason = text(receipt, "reason");
+  const bool told = member(receipt, "reason").is_string() && !reason.empty();
+  return fmt::format("{}, {} after {}{}", text(receipt, "kind"), text(receipt, "outcome"), time(receipt, "length_ms"),
+                     told ? ": " + reason : "");
+}
+
+}  // namespace
+
+std::string receipt_text(const Json& receipt, const Screen& screen) {
+  std::string lines;
+  const auto add = [&](const char* label, const std::string& text) {
+    if (!text.empty()) lines += paragraph(label, text, screen.width);
+  };
+  add(("receipt " + text(receipt, "number")).c_str(), outcome(receipt));
+  add("asked for", asked(receipt));
+  add("from", release(receipt, "from"));
+  add("to", release(receipt, "to"));
+  add("plan", plan(receipt));
+  add("connections", connections(receipt));
+  add("requests", requests(receipt));
+  add("probes", probes(receipt));
+  add("waiting", queues(receipt));
+  add("version skew", time(receipt, "skew_ms"));
+  lines += troubles(receipt, screen.width);
+  const std::string picture = timeline(receipt, screen);
+  return picture.empty() ? lines : lines + "\n" + picture;
+}
+
+}  // namespace liveswap::cli

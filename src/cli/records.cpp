@@ -1,0 +1,46 @@
+#include "cli/records.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.hpp"
+#include "client/connect.hpp"
+#include "protocol/instance.hpp"
+#include "release/history.hpp"
+#include "release/recorder.hpp"
+
+namespace liveswap::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string state_directory(const Client::Where& where) {
+  const std::string given = where.state_dir.empty() ? "" : absolute_path(where.state_dir, current_directory());
+  return protocol::locate_instance(where.port, given, "").state_dir;
+}
+
+std::string text_of(const Json& document) { return document.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+bool read_here(const Outcome& outcome, const Client::Where& where) {
+  return outcome.status == no_master && client::means_this_machine(where.address);
+}
+
+}  // namespace
+
+Outcome history_of(const Client::Where& where, unsigned newest) {
+  Outcome outcome = Client(where).history(newest);
+  if (!read_here(outcome, where)) return outcome;
+  Json summaries = Json::array();
+  for (const Json& receipt : release::History(state_directory(where)).list(newest))
+    summaries.push_back(release::summary_of(receipt));
+  return {ok, text_of(summaries)};
+}
+
+Outcome receipt_of(const Client::Where& where, std::optional<std::uint64_t> number) {
+  Outcome outcome = Client(where).receipt(number);
+  if (!read_here(outcome, where)) return outcome;
+  const auto receipt = release::History(state_directory(where)).receipt(number);
+  if (!receipt) return {failed, receipt.error().text};
+  return {ok, text_of(*receipt)};
+}
+
+}  // namespace liveswap::cli

@@ -1,0 +1,26 @@
+#include "cli/table.hpp"
+
+#include <algorithm>
+
+#include "cli/shown.hpp"
+
+namespace liveswap::cli {
+
+std::string lay_out(const std::vector<std::vector<std::string>>& rows, const std::string& sides) {
+  std::vector<std::size_t> widths(sides.size());
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < sides.size(); ++i) widths[i] = std::max(widths[i], columns(row[i]));
+  std::string lines;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < sides.size(); ++i) {
+      const std::string padding(widths[i] - columns(row[i]), ' ');
+      line += (i ? "  " : "") + (sides[i] == 'r' ? padding + row[i] : row[i] + padding);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    lines += line + "\n";
+  }
+  return lines;
+}
+
+}  // namespace liveswap::cli
