@@ -7,22 +7,46 @@ namespace {
 
 Time span(Dice& dice, long least, long most) { return Time{dice.between(least, most)}; }
 
+Amount draw_surge(Dice& dice, bool some) {
+  const long least = some ? 1 : 0;
+  return dice.chance(50) ? Amount{static_cast<unsigned>(dice.between(least, 3)), false}
+                         : Amount{static_cast<unsigned>(dice.between(least, 4) * 50), true};
+}
+
+Pace draw_pace(Dice& dice, bool some_surge) {
+  Pace pace;
+  pace.batch = static_cast<unsigned>(dice.between(1, 3));
+  pace.surge = draw_surge(dice, some_surge);
+  if (dice.chance(40))
+    pace.canary = dice.chance(50) ? Amount{static_cast<unsigned>(dice.between(1, 6)), false}
+                                  : Amount{static_cast<unsigned>(dice.between(1, 120)), true};
+  pace.bake = dice.chance(20) ? Time{0} : span(dice, 1, 60);
+  pace.probation = dice.chance(50) ? Time{0} : span(dice, 1, 50);
+  pace.flip = dice.chance(30);
+  // Most of them are possible.
+  if (pace.flip && dice.chance(90)) pace.canary = {};
+  if (pace.flip && dice.chance(80)) pace.surge = {static_cast<unsigned>(dice.between(100, 200)), true};
+  return pace;
+}
+
 // Everything is short, and of the same order: the less room there is between events, the more of them
 // collide.
-Settings draw_settings(Dice& dice) {
+Settings draw_settings(Dice& dice, bool peaceful) {
   Settings settings;
+  static_cast<Pace&>(settings) = draw_pace(dice, peaceful);
   settings.forks = static_cast<unsigned>(dice.between(1, 5));
-  settings.batch = static_cast<unsigned>(dice.between(1, 3));
-  settings.surge = dice.chance(50) ? Surge{static_cast<unsigned>(dice.between(0, 3)), false}
-                                   : Surge{static_cast<unsigned>(dice.between(0, 4) * 50), true};
   settings.zero_downtime = dice.chance(88);
+  settings.health = dice.chance(40);
+  // A worker takes 5 to 15.
+  if (dice.chance(35))
+    settings.max_memory =
+        static_cast<std::uint64_t>(settings.forks * 10 + dice.between(0, settings.forks * 20));
   settings.settle = dice.chance(20) ? Time{0} : span(dice, 1, 30);
   settings.ready_limit = settings.settle + span(dice, 20, 200);
   settings.drain_limit = span(dice, 1, 200);
   if (dice.chance(10)) settings.drain_limit.reset();
   settings.term_grace = span(dice, 1, 30);
-  settings.hook_limit = span(dice, 5, 100);
-  settings.probation = dice.chance(50) ? Time{0} : span(dice, 1, 50);
+  settings.prepare_limit = span(dice, 5, 100);
   settings.unsteer = dice.chance(50) ? Time{0} : span(dice, 1, 20);
   settings.backoff_min = span(dice, 1, 20);
   settings.backoff_max = settings.backoff_min + span(dice, 0, 150);
@@ -31,27 +55,45 @@ Settings draw_settings(Dice& dice) {
   return settings;
 }
 
-Request::Kind draw_kind(Dice& dice, const Plan& plan) {
-  if (plan.peaceful || dice.chance(55)) return Request::Kind::upgrade;
-  if (dice.chance(45)) return Request::Kind::forks;
+Request::Kind draw_kind(Dice& dice, bool peaceful) {
+  if (dice.chance(50)) return Request::Kind::upgrade;
+  if (peaceful || dice.chance(40)) return dice.chance(50) ? Request::Kind::promote : Request::Kind::abort;
+  if (dice.chance(50)) return Request::Kind::forks;
   if (dice.chance(75)) return Request::Kind::kill;
   return dice.chance(60) ? Request::Kind::stop : Request::Kind::die;
 }
+
+Request draw_request(Dice& dice, const Plan& plan, Time at) {
+  Request request;
+  request.kind = draw_kind(dice, plan.peaceful);
+  request.at = at;
+  request.forks = static_cast<unsigned>(dice.between(1, 6));
+  request.pace = dice.chance(50) ? Pace(plan.settings) : draw_pace(dice, plan.peaceful);
+  request.stored = dice.chance(30);
+  request.queue = dice.chance(35);
+  request.overtake = dice.chance(15);
+  return request;
+}
+
+unsigned now_and_then(Dice& dice, unsigned per_cent) { return dice.chance(70) ? 0 : per_cent; }
 
 }  // namespace
 
 Plan draw_plan(Dice& dice) {
   Plan plan;
-  plan.settings = draw_settings(dice);
   plan.peaceful = dice.chance(40);
-  plan.commit_fails = dice.chance(70) ? 0 : 30;
-  plan.hook_fails = dice.chance(70) ? 0 : 30;
-  plan.hook_hangs = dice.chance(70) ? 0 : 30;
+  plan.settings = draw_settings(dice, plan.peaceful);
+  plan.prepares_boot = dice.chance(30);
+  plan.commit_fails = now_and_then(dice, 30);
+  plan.hook_fails = now_and_then(dice, 30);
+  plan.hook_hangs = now_and_then(dice, 30);
+  plan.probe_fails = now_and_then(dice, static_cast<unsigned>(dice.between(10, 80)));
+  plan.counts_badly = now_and_then(dice, 10);
   plan.stubborn = dice.chance(50) ? 0 : 40;
   Time at{0};
-  for (long left = dice.between(0, 6); left > 0; --left) {
-    at += dice.chance(30) ? span(dice, 0, 5) : span(dice, 0, 300);
-    plan.requests.push_back({draw_kind(dice, plan), at, static_cast<unsigned>(dice.between(1, 6))});
+  for (long left = dice.between(0, 7); left > 0; --left) {
+    at += dice.chance(50) ? span(dice, 0, 40) : span(dice, 0, 300);
+    plan.requests.push_back(draw_request(dice, plan, at));
   }
   return plan;
 }
@@ -67,7 +109,7 @@ namespace {
 
 // One of the ways never to become ready.
 void fail_to_start(Nature& nature, Dice& dice) {
-  switch (dice.between(1, 5)) {
+  switch (dice.between(1, 6)) {
     case 1:
       nature.can_be_spawned = false;
       break;
@@ -86,6 +128,11 @@ void fail_to_start(Nature& nature, Dice& dice) {
       nature.defers_at_entry = true;
       nature.ready_after.reset();
       nature.dies_after = span(dice, 0, 60);
+      break;
+    case 6:
+      nature.defers_at_entry = true;
+      nature.ready_after.reset();
+      nature.returns_after = span(dice, 0, 40);
       break;
   }
 }
@@ -121,7 +168,8 @@ Nature draw_nature(Dice& dice, const Plan& plan, Character character) {
       break;
   }
   if (dice.chance(plan.stubborn)) be_stubborn(nature, dice, plan.settings);
-  if (character == Character::mortal && dice.chance(50)) nature.dies_after = span(dice, 0, 300);
+  if (character == Character::mortal && dice.chance(40)) nature.dies_after = span(dice, 0, 300);
+  if (character == Character::mortal && dice.chance(15)) nature.returns_after = span(dice, 0, 200);
   if (character == Character::hopeless || (character == Character::fickle && dice.chance(40)))
     fail_to_start(nature, dice);
   return nature;

@@ -15,9 +15,10 @@ struct Nature {
   bool can_be_spawned = true;
   std::optional<Time> enters_after{Time{0}};
   bool defers_at_entry = false;
-  std::optional<Time> defers_after;  // entry
-  std::optional<Time> ready_after;   // entry
-  std::optional<Time> dies_after;    // birth
+  std::optional<Time> defers_after;   // entry
+  std::optional<Time> ready_after;    // entry
+  std::optional<Time> dies_after;     // birth
+  std::optional<Time> returns_after;  // entry: from liveswap_main, before its process ends
   std::optional<Time> leaves_after_drain{Time{0}};
   bool leaves_cleanly = true;
   std::optional<Time> leaves_after_term{Time{0}};
@@ -33,20 +34,29 @@ enum class Character {
 };
 
 struct Request {
-  enum class Kind { upgrade, kill, forks, stop, die } kind = Kind::upgrade;
+  enum class Kind { upgrade, promote, abort, kill, forks, stop, die } kind = Kind::upgrade;
   Time at{0};
   unsigned forks = 0;
+  // Of upgrades:
+  Pace pace;
+  bool stored = false;  // a release of the store: needs no preparation
+  bool queue = false;
+  bool overtake = false;
 };
 
 // One random schedule: the settings, what is asked for and when, and how unkind the world is.
 struct Plan {
   Settings settings;
   std::vector<Request> requests;
-  // Nothing but upgrades is asked for and nobody who is ready dies: the capacity must never suffer.
+  bool prepares_boot = false;
+  // Nothing but upgrades is asked for, each with surge, and nobody who is ready dies: the capacity must never
+  // suffer.
   bool peaceful = false;
   unsigned commit_fails = 0;  // per cent
   unsigned hook_fails = 0;
   unsigned hook_hangs = 0;
+  unsigned probe_fails = 0;
+  unsigned counts_badly = 0;
   unsigned stubborn = 0;  // workers that do not leave when they are told to
 };
 

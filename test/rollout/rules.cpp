@@ -2,45 +2,36 @@
 
 #include <algorithm>
 
+#include "rollout/judge.hpp"
+
 namespace liveswap::rollout {
 
 Rules::Rules(const Settings& settings, const Engine& engine, bool peaceful)
     : settings_(settings), engine_(engine), peaceful_(peaceful), forks_before_(settings.forks) {}
 
-void Rules::wished(Time now, Wish wish, RequestId request) {
-  wish_ = wish;
-  request_ = request;
-  if (request == 0) return;
-  Open open{wish, {}};
-  if (wish == Wish::kill) open.due = now + 2 * settings_.term_grace + settings_.ready_limit;
-  // Who is killed leaves a little later.
-  const Time force = 2 * settings_.term_grace + Time{5};
-  if (wish == Wish::stop && settings_.drain_limit)
-    open.due = now + *settings_.drain_limit + force + settings_.term_grace;
-  if (wish == Wish::die) open.due = now + force;
-  open_.emplace(request, open);
+void Rules::judge(Time now, Cause cause, const Commands& commands) {
+  now_ = now;
+  cause_ = cause;
+  demand(!quit_ || commands.empty(), "after quitting there is silence");
+  if (cause == Cause::prepared || cause == Cause::prepare_failed) hook_runs_ = false;
+  if (cause == Cause::committed && course_) succeeded_.insert(course_->request);
+  if (cause == Cause::commit_failed && course_) course_->doomed = true;
+  if (std::string(engine_.state()) == "stopping") {
+    stopping_ = true;
+    course_.reset();
+    queued_ = 0;
+  }
+  for (const Command& command : commands) std::visit([&](const auto& one) { order(one); }, command);
+  judge_books();
+  wish_.reset();
+  request_ = 0;
+  probe_counts_ = false;
 }
 
-void Rules::entered(Time now, WorkerId worker, bool deferred) {
-  const auto it = workers_.find(worker);
-  if (it == workers_.end()) return;
-  it->second.entered = now;
-  it->second.deferred = deferred;
-}
-
-void Rules::deferred(WorkerId worker) {
-  if (const auto it = workers_.find(worker); it != workers_.end()) it->second.deferred = true;
-}
-
-void Rules::said_ready(WorkerId worker) {
-  if (const auto it = workers_.find(worker); it != workers_.end()) it->second.said_ready = true;
-}
-
-void Rules::exited(WorkerId worker) { workers_.erase(worker); }
-
-unsigned Rules::surge(unsigned forks) const {
-  if (!settings_.surge.percent) return settings_.surge.value;
-  return (forks * settings_.surge.value + 99) / 100;
+bool Rules::errand_open() const {
+  return std::any_of(open_.begin(), open_.end(), [](const auto& entry) {
+    return entry.second.kind == Kind::kill || entry.second.kind == Kind::forks;
+  });
 }
 
 void Rules::judge_books() {
@@ -50,7 +41,6 @@ void Rules::judge_books() {
   for (const auto& [id, worker] : theirs) {
     demand(id == known->first, "the engine knows every worker that is alive, and no other");
     judge_worker(known->second, worker);
-    known->second.ready |= worker.state == WorkerState::ready;
     ++known;
   }
   judge_release();
@@ -58,13 +48,13 @@ void Rules::judge_books() {
   if (!stopping_) {
     judge_capacity();
     judge_batch();
+    judge_course();
+    judge_mix();
   }
   forks_before_ = engine_.fork_count();
   state_before_ = engine_.state();
-  if (state_before_ != "upgrading" && state_before_ != "reverting") upgrade_ = 0;
-  errand_before_ = std::any_of(open_.begin(), open_.end(), [](const auto& entry) {
-    return entry.second.wish == Wish::kill || entry.second.wish == Wish::forks;
-  });
+  phase_before_ = engine_.phase();
+  errand_before_ = errand_open();
 }
 
 void Rules::judge_worker(const Known& known, const Engine::Worker& worker) const {
@@ -75,50 +65,50 @@ void Rules::judge_worker(const Known& known, const Engine::Worker& worker) const
   demand(!known.told || known.step == DrainStep::killed || known.step == DrainStep::asked || known.next_step,
          "force goes on until it is over");
   if (known.told) return;
+  demand(!known.returned, "who has returned is sent away");
+  demand(known.apart == worker.apart, "who is apart is known");
+  demand(known.ready == (worker.state == WorkerState::ready), "who becomes ready is noted");
   if (worker.state == WorkerState::starting)
-    demand(!known.ready && (cause_ != Cause::tick || now_ < known.spawned + settings_.ready_limit),
+    demand((cause_ != Cause::tick || now_ < known.spawned + settings_.ready_limit),
            "nobody starts for longer than the ready limit");
-  if (worker.state == WorkerState::ready && !known.ready)
-    demand(
-        known.said_ready || (known.entered && !known.deferred && now_ >= *known.entered + settings_.settle),
-        "ready is who says so, or has settled");
 }
 
 // Whatever is upgraded to, and however that fails: every slot has a worker that serves it.
 void Rules::judge_capacity() const {
-  if (!booted_ || !peaceful_ || !settings_.zero_downtime || surge(engine_.fork_count()) == 0) return;
-  for (unsigned slot = 0; slot < engine_.fork_count(); ++slot)
-    demand(std::any_of(engine_.workers().begin(), engine_.workers().end(),
-                       [&](const auto& entry) {
-                         return entry.second.slot == slot && entry.second.state == WorkerState::ready;
-                       }),
-           "the capacity never falls below forks");
+  if (!booted_ || !peaceful_ || !settings_.zero_downtime) return;
+  std::set<unsigned> slots;
+  for (const auto& [id, worker] : workers_)
+    if (serves(worker)) slots.insert(worker.slot);
+  demand(slots.size() >= engine_.fork_count(), "the capacity never falls below forks");
 }
 
 void Rules::judge_batch() const {
-  const std::string state = engine_.state();
-  if (!settings_.zero_downtime || (state != "upgrading" && state != "reverting")) return;
+  if (!settings_.zero_downtime || !course_) return;
   std::set<unsigned> slots;
   for (const auto& [id, worker] : engine_.workers()) {
     if (worker.state != WorkerState::starting) continue;
-    const bool successor =
-        state == "upgrading"
-            ? worker.generation > engine_.generation()
-            : std::any_of(engine_.workers().begin(), engine_.workers().end(), [&](const auto& entry) {
-                return entry.second.slot == worker.slot && entry.second.generation > engine_.generation() &&
-                       entry.second.state == WorkerState::ready;
-              });
-    if (successor) slots.insert(worker.slot);
+    const auto failed_beside = [&](const auto& entry) {
+      return entry.second.slot == worker.slot && entry.second.generation > generation_ &&
+             entry.second.state == WorkerState::ready;
+    };
+    const bool successor = course_->reverting ? id > course_->last_before_revert &&
+                                                    std::any_of(engine_.workers().begin(),
+                                                                engine_.workers().end(), failed_beside)
+                                              : worker.generation > generation_;
+    if (successor && booted_) slots.insert(worker.slot);
   }
-  demand(slots.size() <= settings_.batch, "there are never more than batch successors starting");
+  // Back from a flip: as fast as can be.
+  const bool back_from_flip = course_->reverting && course_->pace().flip;
+  demand(back_from_flip || slots.size() <= course_->pace().batch,
+         "there are never more than batch successors starting");
 }
 
 void Rules::judge_release() {
   demand(engine_.generation() >= generation_, "the generation grows");
-  const bool changed = engine_.generation() != generation_ || engine_.release() != release_;
-  demand(changed == (cause_ == Cause::committed), "the release changes with a commit and only with it");
+  const bool changed = engine_.generation() != generation_ || engine_.release().id != release_;
+  demand(!changed || cause_ == Cause::committed, "the release changes with a commit and only with it");
   generation_ = engine_.generation();
-  release_ = engine_.release();
+  release_ = engine_.release().id;
 }
 
 void Rules::judge_deadlines() const {
@@ -127,15 +117,17 @@ void Rules::judge_deadlines() const {
   demand(!next || *next >= now_, "no deadline is forgotten");
   demand(cause_ != Cause::tick || !next || *next > now_, "a tick does all that is due");
   for (const auto& [id, open] : open_) demand(!open.due || *open.due >= now_, "an answer comes in its time");
+  demand(queued_ == 0 || engine_.under_way(), "who is queued begins as soon as nothing is in the way");
+  demand(engine_.queued() == (queued_ != 0), "who is queued is known");
 }
 
 void Rules::judge_rest() const {
   demand(open_.empty(), "everybody gets an answer");
-  demand(std::string(engine_.state()) == "running", "everything comes to its end");
+  demand(std::string(engine_.state()) == "running" && !course_, "everything comes to its end");
   demand(workers_.size() == engine_.fork_count(), "at rest there are as many workers as slots");
   std::set<unsigned> slots;
   for (const auto& [id, worker] : engine_.workers()) {
-    demand(worker.state == WorkerState::ready, "at rest everybody is ready");
+    demand(worker.state == WorkerState::ready && !worker.apart, "at rest everybody serves");
     demand(worker.generation == engine_.generation() && worker.release == engine_.release(),
            "at rest every slot serves the committed release");
     slots.insert(worker.slot);

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "plan.hpp"
 #include "rollout/engine.hpp"
 
 namespace liveswap::rollout {
@@ -15,21 +16,41 @@ struct Violation : std::runtime_error {
 };
 
 // What the engine was just told.
-enum class Cause { request, prepared, prepare_failed, committed, commit_failed, worker, tick };
+enum class Cause {
+  request,
+  prepared,
+  prepare_failed,
+  committed,
+  commit_failed,
+  flipped,
+  measured,
+  probed,
+  counted,
+  worker,
+  tick
+};
 
-// The invariants of the engine. Looks at what goes in and what comes out, keeps its own book of the workers,
-// and throws a Violation when the engine does what no engine may do. It knows nothing of how the engine
-// decides.
+// The invariants of the engine. Looks at what goes in and what comes out, keeps its own book of the workers
+// and of the upgrade under way, and throws a Violation when the engine does what no engine may do. It knows
+// nothing of how the engine decides.
 class Rules {
  public:
+  using Kind = Request::Kind;
+
   Rules(const Settings& settings, const Engine& engine, bool peaceful);
 
   // Before the engine is told.
-  enum class Wish { boot, upgrade, kill, forks, stop, die };
-  void wished(Time now, Wish wish, RequestId request);
+  void boots(Time now, const Wish& wish);
+  void wished(Time now, Kind kind, RequestId request, const Wish& wish = {});
+  void prepared(const Release& release) { prepared_ = release; }
+  void flipped();
+  void measured(const std::map<WorkerId, std::uint64_t>& bytes);
+  void probed(bool bad);
+  void counted(const std::map<WorkerId, Served>& served);
   void entered(Time now, WorkerId worker, bool deferred);
   void deferred(WorkerId worker);
   void said_ready(WorkerId worker);
+  void returned(WorkerId worker);
   void exited(WorkerId worker);
 
   // After it was told: what it ordered.
@@ -37,7 +58,6 @@ class Rules {
 
   bool quit() const { return quit_; }
   bool all_answered() const { return open_.empty(); }
-  bool knows(WorkerId worker) const { return workers_.count(worker) > 0; }
   // After a long time in which nothing went wrong: one worker a slot, all of the committed release, nothing
   // to wait for.
   void judge_rest() const;
@@ -50,15 +70,38 @@ class Rules {
     std::optional<Time> entered;
     bool deferred = false;
     bool said_ready = false;
+    bool returned = false;
     bool ready = false;
+    bool apart = false;
     bool told = false;  // to leave, in whatever way
     DrainStep step = DrainStep::asked;
     std::optional<Time> next_step;  // when the next one is due
     RequestId told_in = 0;          // the upgrade that was under way then
   };
   struct Open {
+    Kind kind;
     Wish wish;
     std::optional<Time> due;
+    RequestId target = 0;  // of an abort: the upgrade
+  };
+  // The upgrade under way, from its Prepare or its first spawn to its Note{leaving}.
+  struct Course {
+    RequestId request = 0;
+    Wish wish;
+    bool rolling = false;  // not preparing any more
+    Generation to = 0;
+    Release release;
+    bool doomed = false;  // something has happened after which it must not be committed
+    bool reverting = false;
+    WorkerId last_before_revert = 0;
+    bool baked = false;
+    std::optional<Time> trial;  // bake or probation: since
+    bool flip = false;          // ordered
+    bool flipped = false;
+    std::optional<bool> sick;  // the old release failed its probe
+    bool good_probe = false;   // the last one of the trial
+    unsigned bad_probes = 0;   // in a row
+    const Pace& pace() const { return wish.pace; }
   };
 
   // rules_orders.cpp: each order by itself
@@ -69,14 +112,39 @@ class Rules {
   void order(const Prepare& prepare);
   void order(const CancelPrepare& cancel);
   void order(const Commit& commit);
+  void order(const Flip& flip);
+  void order(const Measure& measure);
   void order(const Steer& steer);
   void order(const CloseSlots& close);
   void order(const Booted& booted);
   void order(const Answer& answer);
   void order(const Quit& quit);
   void order(const Note& note);
+  void judge_neighbours(const Spawn& spawn) const;
+  void judge_successor(const Spawn& spawn) const;
   void step(WorkerId id, DrainStep step, std::optional<Time> next);
-  void judge_upgrade_answer(const Answer& answer);
+  bool force_allowed() const;
+
+  // rules_answers.cpp
+  void judge_upgrade_answer(const Answer& answer, const Open& open) const;
+  void judge_refusal(const Answer& answer, const Open& open);
+  void judge_refused_upgrade(const Answer& answer, const Open& open);
+  bool impossible(const Wish& wish) const;
+
+  // rules_upgrade.cpp: the course of the upgrade
+  void begin_course(RequestId request);
+  void begin_rolling(const Note& note);
+  void end_trial(const char* rule);
+  bool rolls() const { return course_ && course_->rolling && !course_->reverting; }
+  bool may_fail() const { return course_ && booted_ && !stopping_ && !course_->reverting; }
+  bool serves(const Known& worker) const { return worker.ready && !worker.apart && !worker.told; }
+  bool successor_serves() const;
+  void become_ready(Known& worker) const;
+  bool all_slots_serve(Generation generation) const;
+  unsigned canary() const;
+  void doom(WorkerId failed);
+  void judge_course() const;
+  void judge_mix() const;
 
   // rules.cpp: the state after all of them
   void judge_books();
@@ -85,8 +153,9 @@ class Rules {
   void judge_batch() const;
   void judge_release();
   void judge_deadlines() const;
-  unsigned surge(unsigned forks) const;
-  bool force_allowed() const;
+  const Pace& pace() const { return course_ ? course_->pace() : settings_; }
+  unsigned surge() const { return pace().surge.of(engine_.fork_count()); }
+  bool errand_open() const;
 
   void demand(bool holds, const char* rule) const {
     if (!holds) throw Violation(rule);
@@ -99,12 +168,15 @@ class Rules {
 
   std::map<WorkerId, Known> workers_;
   std::map<RequestId, Open> open_;
-  std::map<Generation, std::string> releases_;  // of a generation, always the same
-  Generation failed_ = 0;                       // the newest that was reverted
+  std::map<Generation, Release> releases_;  // of a generation, always the same
+  std::map<WorkerId, std::uint64_t> sizes_;
+  std::optional<Course> course_;
+  RequestId queued_ = 0;
+  Generation failed_ = 0;  // the newest that was reverted
   WorkerId last_worker_ = 0;
-  RequestId upgrade_ = 0;          // under way
   std::set<RequestId> succeeded_;  // upgrades
   bool hook_runs_ = false;
+  bool measuring_ = false;
   bool booted_ = false;
   bool stopping_ = false;
   bool quit_ = false;
@@ -112,9 +184,13 @@ class Rules {
   // Of the event that is being judged, and of the one before it.
   Time now_{0};
   Cause cause_ = Cause::tick;
-  std::optional<Wish> wish_;
+  std::optional<Kind> wish_;
   RequestId request_ = 0;
+  Wish boot_;
+  Release prepared_;
+  bool probe_counts_ = false;  // against the new release
   std::string state_before_ = "starting";
+  std::string phase_before_;
   bool errand_before_ = false;
   unsigned forks_before_;
   std::string release_;

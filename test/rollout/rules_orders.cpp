@@ -17,48 +17,70 @@ void Rules::order(const Spawn& spawn) {
   const unsigned forks = std::max(forks_before_, engine_.fork_count());
   demand(spawn.slot < forks, "a worker is for a slot that exists");
   const unsigned limit =
-      std::max(forks_before_ + surge(forks_before_), engine_.fork_count() + surge(engine_.fork_count()));
+      std::max(forks_before_ + pace().surge.of(forks_before_), engine_.fork_count() + surge());
   demand(workers_.size() < limit, "there are never more workers than forks + surge");
-  const std::string& release = releases_.emplace(spawn.generation, spawn.release).first->second;
+  const Release& release = releases_.emplace(spawn.generation, spawn.release).first->second;
   demand(release == spawn.release, "a generation has one release");
-  demand(spawn.generation == releases_.rbegin()->first || spawn.generation == engine_.generation(),
-         "only the newest generation and the committed one are spawned");
-  const std::string state = engine_.state();
-  if (state != "upgrading" && state != "starting")
-    demand(spawn.generation == engine_.generation() && spawn.release == engine_.release(),
-           "a respawn runs the committed release");
-  for (const auto& [id, worker] : workers_) {
-    if (worker.slot != spawn.slot || worker.told) continue;
-    demand(worker.generation != spawn.generation, "a slot has one worker of a generation");
-    const bool starts = engine_.workers().at(id).state == WorkerState::starting;
-    demand(spawn.generation != engine_.generation() || worker.generation <= failed_ || starts,
-           "the committed release takes the place of failed ones, or stands in for one that starts");
-    demand(settings_.zero_downtime && surge(engine_.fork_count()) > 0,
-           "the old leaves first where that is asked for");
-  }
+  const bool successor = rolls() && spawn.generation == course_->to;
+  demand(successor ? spawn.release == course_->release
+                   : booted_ && spawn.generation == generation_ && spawn.release.id == release_,
+         "only the release that is rolled out and the committed one are spawned");
+  demand(!course_ || !course_->flip || course_->flipped, "nobody is spawned while it flips");
+  judge_neighbours(spawn);
+  if (successor && booted_) judge_successor(spawn);
+  const bool flips =
+      successor && booted_ && course_->pace().flip && settings_.zero_downtime && !course_->flip;
+  demand(spawn.staged == flips, "staged is who waits for a flip");
   Known worker;
   worker.slot = spawn.slot;
   worker.generation = spawn.generation;
   worker.spawned = now_;
+  worker.apart = spawn.staged;
   workers_.emplace(spawn.worker, worker);
+}
+
+void Rules::judge_neighbours(const Spawn& spawn) const {
+  for (const auto& [id, worker] : workers_) {
+    if (worker.slot != spawn.slot || worker.told) continue;
+    demand(worker.generation != spawn.generation, "a slot has one worker of a generation");
+    const bool waits = worker.apart || !worker.ready;
+    demand(!booted_ || spawn.generation != generation_ || worker.generation <= failed_ || waits,
+           "the committed release takes the place of failed ones, or stands in for one that starts");
+    demand(settings_.zero_downtime && surge() > 0, "the old leaves first where that is asked for");
+  }
+}
+
+// Within its canary, and within the memory.
+void Rules::judge_successor(const Spawn& spawn) const {
+  std::set<unsigned> slots{spawn.slot};
+  for (const auto& [id, worker] : workers_)
+    if (worker.generation == course_->to) slots.insert(worker.slot);
+  demand(canary() == 0 || course_->pace().flip || course_->baked || slots.size() <= canary(),
+         "no more slots than the canary has before it is baked");
+  demand(!course_->trial, "nobody gets his turn during a trial");
+  if (settings_.max_memory == 0 || !settings_.zero_downtime || surge() == 0) return;
+  demand(!measuring_, "nobody is started before the memory is known");
+  std::uint64_t largest = 0;
+  for (const auto& [id, size] : sizes_) largest = std::max(largest, size);
+  std::uint64_t sum = largest;
+  for (const auto& [id, worker] : workers_) sum += sizes_.count(id) ? sizes_.at(id) : largest;
+  demand(sum <= settings_.max_memory, "no successor is started that does not fit");
 }
 
 // Force without a drain, or before its limit, is for those who asked for it.
 bool Rules::force_allowed() const {
-  return wish_ == Wish::kill || wish_ == Wish::die || (wish_ == Wish::stop && state_before_ == "stopping") ||
+  return wish_ == Kind::kill || wish_ == Kind::die || (wish_ == Kind::stop && state_before_ == "stopping") ||
          !settings_.zero_downtime;
 }
 
 void Rules::step(WorkerId id, DrainStep step, std::optional<Time> next) {
   Known& worker = known(id);
-  if (!worker.told && !hook_runs_) worker.told_in = upgrade_;
-  if (!worker.told && worker.ready && !stopping_ && !force_allowed() && surge(engine_.fork_count()) > 0 &&
+  if (!worker.told && course_ && course_->rolling) worker.told_in = course_->request;
+  if (!worker.told && !worker.returned && serves(worker) && !stopping_ && !force_allowed() && surge() > 0 &&
       worker.slot < engine_.fork_count()) {
-    const auto& all = engine_.workers();
-    demand(std::any_of(all.begin(), all.end(),
+    demand(std::any_of(workers_.begin(), workers_.end(),
                        [&](const auto& entry) {
-                         return entry.first != id && entry.second.slot == worker.slot &&
-                                entry.second.state == WorkerState::ready;
+                         return entry.first != id && entry.second.slot == worker.slot && serves(entry.second);
                        }),
            "the only ready worker of a slot is left alone");
   }
@@ -71,7 +93,7 @@ void Rules::order(const Drain& drain) {
   const Known& worker = known(drain.worker);
   demand(!worker.told, "a worker is told to drain once");
   demand(worker.entered.has_value(), "who has not entered holds nothing that could drain");
-  if (worker.ready)
+  if (worker.ready && !worker.returned)
     demand(drain.limit == settings_.drain_limit, "a proven worker has the drain limit");
   else
     demand(drain.limit && *drain.limit <= settings_.drain_limit.value_or(Time{5'000}),
@@ -102,10 +124,11 @@ void Rules::order(const Signal& signal) {
   step(signal.worker, DrainStep::termed, now_ + settings_.term_grace);
 }
 
-void Rules::order(const Prepare&) {
-  demand(wish_ == Wish::upgrade && !hook_runs_, "a preparation is for an upgrade that was asked for");
-  demand(upgrade_ == 0 && state_before_ == "running" && !errand_before_, "there is one upgrade at a time");
-  upgrade_ = request_;
+void Rules::order(const Prepare& prepare) {
+  demand(!hook_runs_, "there is one preparation at a time");
+  begin_course(prepare.request);
+  demand(!course_->wish.release, "a release of the store needs no preparation");
+  demand(prepare.path == course_->wish.path, "what is prepared is what was asked for");
   hook_runs_ = true;
 }
 
@@ -115,16 +138,28 @@ void Rules::order(const CancelPrepare&) {
 }
 
 void Rules::order(const Commit& commit) {
-  const auto& [generation, release] = *releases_.rbegin();
-  demand(generation > engine_.generation() && release == commit.release,
+  demand(rolls() && commit.release == course_->release && course_->to > generation_,
          "what is committed is what was rolled out");
-  for (unsigned slot = 0; slot < engine_.fork_count(); ++slot)
-    demand(std::any_of(engine_.workers().begin(), engine_.workers().end(),
-                       [&, wanted = generation](const auto& entry) {
-                         return entry.second.slot == slot && entry.second.generation == wanted &&
-                                entry.second.state == WorkerState::ready;
-                       }),
-           "a release is committed when every slot has a ready worker of it");
+  demand(all_slots_serve(course_->to), "a release is committed when every slot has a ready worker of it");
+  demand(!course_->doomed, "what has failed is not committed");
+  const bool flips = booted_ && course_->pace().flip && settings_.zero_downtime;
+  demand(!flips || course_->flipped, "a flip comes before the commit");
+  demand(!booted_ || canary() == 0 || course_->pace().flip || course_->baked,
+         "a bake comes before the commit");
+  course_->baked = true;
+  end_trial("a probation lasts as long as it should");
+}
+
+void Rules::order(const Flip&) {
+  demand(rolls() && course_->pace().flip && !course_->flip, "a flip is for those who asked for it, and once");
+  course_->flip = true;
+  for (auto& [id, worker] : workers_) worker.apart = worker.generation != course_->to;
+  demand(all_slots_serve(course_->to), "nothing flips before all successors are ready");
+}
+
+void Rules::order(const Measure&) {
+  demand(settings_.max_memory > 0, "memory without a limit is of no interest");
+  measuring_ = true;
 }
 
 void Rules::order(const Steer& steer) {
@@ -139,54 +174,6 @@ void Rules::order(const CloseSlots& close) {
 void Rules::order(const Booted&) {
   demand(!booted_ && cause_ == Cause::committed, "the master has booted once, with the first commit");
   booted_ = true;
-}
-
-void Rules::order(const Answer& answer) {
-  if (answer.request == 0) return;
-  const auto it = open_.find(answer.request);
-  demand(it != open_.end(), "a request is answered once");
-  if (it->second.wish == Wish::upgrade) judge_upgrade_answer(answer);
-  if (answer.verdict == Verdict::refused) {
-    demand(answer.request == request_, "a request is refused at once");
-    demand(state_before_ != "running" || errand_before_, "a request is refused when something is under way");
-  }
-  if (it->second.wish == Wish::stop || it->second.wish == Wish::die)
-    demand(workers_.empty(), "a stop is answered when every worker has gone");
-  if (answer.request == upgrade_) upgrade_ = 0;
-  open_.erase(it);
-}
-
-void Rules::judge_upgrade_answer(const Answer& answer) {
-  const bool succeeded = succeeded_.count(answer.request) > 0;
-  demand(succeeded == (answer.verdict == Verdict::ok), "an upgrade is answered with what became of it");
-  demand(answer.verdict == Verdict::ok || !answer.text.empty(), "a failure has a reason");
-  const bool waited_long_enough = answer.text.find("not every slot is back") != std::string::npos;
-  if (stopping_ || waited_long_enough) return;
-  for (const auto& [id, worker] : workers_)
-    demand(worker.told_in != answer.request,
-           "the answer waits for the workers that the upgrade has sent away");
-}
-
-void Rules::order(const Quit&) {
-  demand(workers_.empty(), "the master quits when every worker has gone");
-  demand(open_.empty(), "the master quits when everybody has an answer");
-  quit_ = true;
-}
-
-void Rules::order(const Note&) {}
-
-void Rules::judge(Time now, Cause cause, const Commands& commands) {
-  now_ = now;
-  cause_ = cause;
-  demand(!quit_ || commands.empty(), "after quitting there is silence");
-  if (cause == Cause::prepared || cause == Cause::prepare_failed) hook_runs_ = false;
-  if (cause == Cause::committed) succeeded_.insert(upgrade_);
-  if (std::string(engine_.state()) == "stopping") stopping_ = true;
-  if (std::string(engine_.state()) == "reverting") failed_ = releases_.rbegin()->first;
-  for (const Command& command : commands) std::visit([&](const auto& one) { order(one); }, command);
-  judge_books();
-  wish_.reset();
-  request_ = 0;
 }
 
 }  // namespace liveswap::rollout

@@ -10,9 +10,11 @@ namespace {
 
 // As long as anything may take: one slot after the other, each as slow as can be, there and back again.
 // Workers without a drain limit leave by themselves within 300.
+// One upgrade may wait for another one. A trial ends with a good probe or two bad ones.
 Time patience(const Settings& s) {
   const Time slot = s.ready_limit + std::max(Time{300}, s.drain_limit.value_or(Time{300})) + 4 * s.term_grace;
-  return s.hook_limit + s.probation + s.unsteer + 2 * s.backoff_max + 4 * 8 * slot;
+  const Time trial = Time{60} + (s.health ? Time{400} : Time{0});
+  return 2 * (s.prepare_limit + 2 * trial + s.unsteer + 2 * s.backoff_max + 4 * 8 * slot);
 }
 
 // Runs until `over`, or until nothing happens any more; it must not take longer than that.
@@ -25,8 +27,11 @@ void run(World& world, Time limit, const char* rule, Over over) {
 
 void stop(World& world, Dice& dice, Time limit) {
   using Kind = Request::Kind;
-  world.request({dice.chance(30) ? Kind::die : Kind::stop, Time{0}});
-  if (dice.chance(30)) world.request_at(Time{dice.between(0, 100)}, {Kind::stop, Time{0}});
+  Request request;
+  request.kind = dice.chance(30) ? Kind::die : Kind::stop;
+  world.request(request);
+  request.kind = Kind::stop;
+  if (dice.chance(30)) world.request_at(Time{dice.between(0, 100)}, request);
   run(world, limit, "a stop ends", [&] { return world.quit(); });
 }
 

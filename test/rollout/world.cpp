@@ -39,68 +39,92 @@ void World::tell(Cause cause, const char* what, std::uint64_t whom, const std::f
   if (trace_)
     for (const Command& command : commands) *trace_ << "    " << in_words(command) << '\n';
   rules_.judge(now_, cause, commands);
-  carry_out(commands);
+  perform(commands);
+  if (performing_) return;
+  watch();
   if (const auto due = engine_.next_deadline(); due && *due <= now_) return;
   // Whatever there was to decide has been decided: time alone, before the next deadline, changes nothing.
   if (!engine_.tick(now_).empty()) throw Violation("a tick with nothing due orders nothing");
 }
 
-void World::carry_out(const Commands& commands) {
-  for (const Command& command : commands) std::visit([&](const auto& order) { obey(order); }, command);
-  if (!commit_) return;
-  const bool succeeds = *commit_;
-  commit_.reset();
-  if (succeeds)
+// In their order; what an order leads to at once comes after all that were given before.
+void World::perform(const Commands& commands) {
+  orders_.insert(orders_.end(), commands.begin(), commands.end());
+  if (performing_) return;
+  performing_ = true;
+  while (!orders_.empty()) {
+    const Command command = std::move(orders_.front());
+    orders_.pop_front();
+    std::visit([&](const auto& order) { obey(order); }, command);
+  }
+  performing_ = false;
+}
+
+// Probes and counts, as long as they mean something.
+void World::watch() {
+  if (watched_ || !engine_.judging()) return;
+  watched_ = true;
+  later(Time{dice_.between(1, 20)}, [this] {
+    watched_ = false;
+    if (plan_.settings.health) probe();
+    if (plan_.counts_badly) count();
+    watch();
+  });
+}
+
+void World::probe() {
+  const bool bad = !calm_ && dice_.chance(plan_.probe_fails);
+  const Probe probe = bad ? Probe{2, 1, "it is ill"} : Probe{1, 0, ""};
+  rules_.probed(bad);
+  tell(Cause::probed, bad ? "probed, bad" : "probed, good", 0, [&] { return engine_.probed(now_, probe); });
+}
+
+void World::count() {
+  std::map<WorkerId, Served> served;
+  for (const auto& [id, process] : processes_) {
+    const bool bad = !calm_ && dice_.chance(plan_.counts_badly);
+    served[id] = {static_cast<std::uint64_t>(dice_.between(0, 50)), 0};
+    if (bad) served[id].failed = served[id].requests / 2;
+  }
+  rules_.counted(served);
+  tell(Cause::counted, "counted", 0, [&] { return engine_.counted(now_, served); });
+}
+
+void World::obey(const Commit&) {
+  if (calm_ || !dice_.chance(plan_.commit_fails))
     tell(Cause::committed, "committed", 0, [&] { return engine_.committed(now_); });
   else
     tell(Cause::commit_failed, "commit failed", 0,
          [&] { return engine_.commit_failed(now_, "no space left"); });
 }
 
-void World::obey(const Commit&) { commit_ = calm_ || !dice_.chance(plan_.commit_fails); }
-
-void World::boot() {
-  // A schedule is of little use when nothing ever runs.
-  if (dice_.chance(90)) characters_["r0"] = Character::sound;
-  rules_.wished(now_, Rules::Wish::boot, 0);
-  tell(Cause::request, "boot", 0, [&] { return engine_.boot(now_, "r0"); });
+void World::obey(const Flip&) {
+  flips_ = true;
+  if (dice_.chance(30))
+    flipped();
+  else
+    later(Time{dice_.between(0, 60)}, [this] { flipped(); });
 }
 
-void World::request_at(Time at, const Request& request) {
-  ++requests_ahead_;
-  later(at, [this, request] {
-    --requests_ahead_;
-    this->request(request);
-  });
+void World::flipped() {
+  flips_ = false;
+  rules_.flipped();
+  tell(Cause::flipped, "flipped", 0, [&] { return engine_.flipped(now_); });
 }
 
-void World::request(const Request& request) {
-  using Kind = Request::Kind;
-  if (quit()) return;
-  const RequestId id = ++last_request_;
-  const auto wish = [&](Rules::Wish wish) { rules_.wished(now_, wish, id); };
-  switch (request.kind) {
-    case Kind::upgrade:
-      wish(Rules::Wish::upgrade);
-      tell(Cause::request, "upgrade", id, [&] { return engine_.upgrade(now_, id, "path"); });
-      return;
-    case Kind::kill:
-      wish(Rules::Wish::kill);
-      tell(Cause::request, "kill", id, [&] { return engine_.kill(now_, id); });
-      return;
-    case Kind::forks:
-      wish(Rules::Wish::forks);
-      tell(Cause::request, "forks", request.forks, [&] { return engine_.forks(now_, id, request.forks); });
-      return;
-    case Kind::stop:
-      wish(Rules::Wish::stop);
-      tell(Cause::request, "stop", id, [&] { return engine_.stop(now_, id, false); });
-      return;
-    case Kind::die:
-      wish(Rules::Wish::die);
-      tell(Cause::request, "die", id, [&] { return engine_.stop(now_, id, true); });
-      return;
-  }
+void World::obey(const Measure&) {
+  if (dice_.chance(60))
+    measured();
+  else
+    later(Time{dice_.between(0, 15)}, [this] { measured(); });
+}
+
+void World::measured() {
+  std::map<WorkerId, std::uint64_t> bytes;
+  for (const auto& [id, process] : processes_)
+    if (dice_.chance(95)) bytes[id] = process.size;
+  rules_.measured(bytes);
+  tell(Cause::measured, "measured", 0, [&] { return engine_.measured(now_, bytes); });
 }
 
 void World::obey(const Prepare&) {
@@ -119,9 +143,8 @@ void World::end_hook(unsigned hook, bool fails) {
          [&] { return engine_.prepare_failed(now_, "the hook failed"); });
     return;
   }
-  // Now and then somebody upgrades to what is there already.
-  const bool same = dice_.chance(10);
-  const std::string release = same ? engine_.release() : "r" + std::to_string(++releases_);
+  const Release release = any_release();
+  rules_.prepared(release);
   tell(Cause::prepared, "prepared", 0, [&] { return engine_.prepared(now_, release); });
 }
 

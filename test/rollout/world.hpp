@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <iosfwd>
 #include <map>
@@ -15,8 +16,9 @@
 
 namespace liveswap::rollout {
 
-// A simulated master around an engine: it does what the engine orders, in a virtual time, with workers, hooks
-// and disks that behave as badly as the plan says. Every event is put before the rules.
+// A simulated master around an engine: it does what the engine orders, one order after the other, in a
+// virtual time, with workers, hooks, probes and disks that behave as badly as the plan says. Every event is
+// put before the rules.
 class World {
  public:
   World(const Plan& plan, Dice& dice, std::ostream* trace);
@@ -36,9 +38,14 @@ class World {
   const Rules& rules() const { return rules_; }
 
  private:
+  // What the workers of a release have in common.
+  struct Nurture {
+    Character character;
+    std::uint64_t size;
+  };
   struct Process {
-    std::string release;
     Nature nature;
+    std::uint64_t size;
   };
   struct Event {
     Time at;
@@ -49,7 +56,8 @@ class World {
 
   void later(Time span, std::function<void()> happen);
   void tell(Cause cause, const char* what, std::uint64_t whom, const std::function<Commands()>& engine);
-  void carry_out(const Commands& commands);
+  void perform(const Commands& commands);
+  void watch();
 
   void obey(const Spawn& spawn);
   void obey(const Drain& drain);
@@ -58,6 +66,8 @@ class World {
   void obey(const Prepare&);
   void obey(const CancelPrepare&) { ++hook_; }
   void obey(const Commit& commit);
+  void obey(const Flip&);
+  void obey(const Measure&);
   void obey(const Steer&) {}
   void obey(const CloseSlots&) {}
   void obey(const Booted&) {}
@@ -68,11 +78,18 @@ class World {
   void enter(WorkerId worker);
   void defer(WorkerId worker);
   void say_ready(WorkerId worker);
+  void give_up(WorkerId worker);
   void exit(WorkerId worker, bool clean);
   void haunt(WorkerId worker);
   void exit_later(WorkerId worker, const std::optional<Time>& span, bool clean);
   void end_hook(unsigned hook, bool fails);
-  Character character(const std::string& release);
+  void flipped();
+  void measured();
+  void probe();
+  void count();
+  void ask_for_upgrade(RequestId id, const Request& request);
+  Release any_release();
+  const Nurture& nurture(const Release& release);
 
   Plan plan_;
   Dice& dice_;
@@ -82,13 +99,16 @@ class World {
   Time now_{1'000};
   bool calm_ = false;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  std::deque<Command> orders_;
+  bool performing_ = false;
   std::map<WorkerId, Process> processes_;
-  std::map<std::string, Character> characters_;
+  std::map<std::string, Nurture> releases_;
   unsigned hook_ = 0;  // the one whose end is awaited
-  unsigned releases_ = 0;
+  bool flips_ = false;
+  bool watched_ = false;
+  unsigned release_count_ = 0;
   unsigned requests_ahead_ = 0;
   RequestId last_request_ = 0;
-  std::optional<bool> commit_;  // under way: whether it will succeed
 };
 
 }  // namespace liveswap::rollout

@@ -8,18 +8,11 @@ const Departure crash{"entry", "killed by SIGSEGV", false};
 
 }  // namespace
 
-Character World::character(const std::string& release) {
-  if (calm_) return Character::sound;
-  const auto it = characters_.find(release);
-  return it != characters_.end() ? it->second
-                                 : characters_.emplace(release, draw_character(dice_, plan_)).first->second;
-}
-
 void World::obey(const Spawn& spawn) {
   const WorkerId id = spawn.worker;
-  const Process process{spawn.release, draw_nature(dice_, plan_, character(spawn.release))};
-  const Nature& nature = process.nature;
-  processes_.emplace(id, process);
+  const Nurture& from = nurture(spawn.release);
+  const Nature nature = draw_nature(dice_, plan_, calm_ ? Character::sound : from.character);
+  processes_.emplace(id, Process{nature, from.size});
   if (!nature.can_be_spawned) {
     later(Time{0}, [this, id] { exit(id, false); });
     return;
@@ -51,6 +44,7 @@ void World::enter(WorkerId id) {
   const Nature nature = it->second.nature;
   if (nature.defers_after) later(*nature.defers_after, [this, id] { defer(id); });
   if (nature.ready_after) later(*nature.ready_after, [this, id] { say_ready(id); });
+  if (nature.returns_after) later(*nature.returns_after, [this, id] { give_up(id); });
   rules_.entered(now_, id, nature.defers_at_entry);
   tell(Cause::worker, "entered", id, [&] { return engine_.entered(now_, id, nature.defers_at_entry); });
 }
@@ -67,6 +61,12 @@ void World::say_ready(WorkerId id) {
   tell(Cause::worker, "ready", id, [&] { return engine_.ready(now_, id); });
 }
 
+void World::give_up(WorkerId id) {
+  if (calm_ || !processes_.count(id)) return;
+  rules_.returned(id);
+  tell(Cause::worker, "returned", id, [&] { return engine_.returned(now_, id, "it returned"); });
+}
+
 void World::exit(WorkerId id, bool cleanly) {
   if (!processes_.erase(id)) return;
   rules_.exited(id);
@@ -74,11 +74,16 @@ void World::exit(WorkerId id, bool cleanly) {
   if (dice_.chance(5)) haunt(id);
 }
 
-// What a worker has written may be read after it has been reaped.
+// What a worker has written may be read after it has been reaped; and nothing that was not asked for is
+// heard.
 void World::haunt(WorkerId id) {
   tell(Cause::worker, "entered, too late", id, [&] { return engine_.entered(now_, id, false); });
   tell(Cause::worker, "deferred, too late", id, [&] { return engine_.deferred(now_, id); });
   tell(Cause::worker, "ready, too late", id, [&] { return engine_.ready(now_, id); });
+  tell(Cause::worker, "returned, too late", id, [&] { return engine_.returned(now_, id, "late"); });
+  if (!flips_) tell(Cause::worker, "flipped, too late", 0, [&] { return engine_.flipped(now_); });
+  tell(Cause::worker, "committed, too late", 0, [&] { return engine_.committed(now_); });
+  tell(Cause::worker, "commit failed, too late", 0, [&] { return engine_.commit_failed(now_, "late"); });
   tell(Cause::worker, "exited, too late", id, [&] { return engine_.exited(now_, id, clean); });
 }
 
