@@ -25,6 +25,7 @@ Outcome ask(const Arguments& arguments) {
     case Command::start:
     case Command::upgrade:
     case Command::status:
+    case Command::verify:
       break;
   }
   return {failed, "no command of this kind"};

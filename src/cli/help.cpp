@@ -39,6 +39,11 @@ constexpr std::array pages{
          "--json prints the object that docs/protocol.md describes.\n"},
     Page{Command::forks, "forks N", "", "change the number of workers, 1 to 1024",
          "Returns when the new slots are ready, or the old ones empty.\n"},
+    Page{Command::verify, "verify LIBRARY [SECOND] [-- ARG...]", "", "prove that upgrades lose nothing",
+         "Starts LIBRARY in an instance of its own, on free ports, gives it load, upgrades it to SECOND (or to\n"
+         "itself) and back under injected faults, and says what its clients have noticed. Exit status 0: nothing.\n"
+         "Everything is stopped and removed at the end. Options of start about sockets, upgrades, limits and\n"
+         "workers are handed on to it. Here --ready-limit is 3s by default, and --drain-limit 10s.\n"},
 };
 
 struct Heading {
@@ -49,6 +54,7 @@ struct Heading {
 constexpr std::array headings{
     Heading{Section::where, "Which instance"},
     Heading{Section::client, "To a running master"},
+    Heading{Section::verify, "Verify"},
     Heading{Section::application, "Start"},
     Heading{Section::sockets, "Start: sockets"},
     Heading{Section::rollout, "Start: upgrades and limits (TIME as in 100ms, 2s, 1m, 1h)"},

@@ -8,7 +8,10 @@ namespace {
 
 constexpr Commands start = only(Command::start);
 constexpr Commands upgrade = only(Command::upgrade);
-constexpr Commands json = upgrade | only(Command::status);
+constexpr Commands verify = only(Command::verify);
+// verify has an instance of its own.
+constexpr Commands instances = all_commands & ~verify;
+constexpr Commands json = upgrade | only(Command::status) | verify;
 
 constexpr std::array table{
     Option{"s", "start", "PATH", start, Section::action, "as liveswap start PATH"},
@@ -18,21 +21,33 @@ constexpr std::array table{
     Option{"k", "kill", "", only(Command::kill), Section::action, "as liveswap kill", Takes::nothing},
     Option{"d", "die", "", only(Command::die), Section::action, "as liveswap die", Takes::nothing},
 
-    Option{"p", "port", "PORT", all_commands, Section::where,
+    Option{"p", "port", "PORT", instances, Section::where,
            "port of the control server; names the instance (default 3000)"},
-    Option{"a", "address", "HOST", all_commands, Section::where,
+    Option{"a", "address", "HOST", instances, Section::where,
            "address of the control server (default 127.0.0.1)"},
-    Option{"", "state-dir", "DIR", all_commands, Section::where,
+    Option{"", "state-dir", "DIR", instances, Section::where,
            "HEAD, token, log (default ~/.local/state/liveswap/PORT)"},
-    Option{"", "runtime-dir", "DIR", all_commands, Section::where,
+    Option{"", "runtime-dir", "DIR", instances, Section::where,
            "the control socket (default $XDG_RUNTIME_DIR/liveswap)"},
 
     Option{"", "timeout", "TIME", client_commands, Section::client,
            "give up waiting for the answer (default: never)"},
     Option{"", "detach", "", upgrade, Section::client, "upgrade: return when it is under way",
            Takes::nothing},
-    Option{"", "json", "", json, Section::client, "upgrade, status: print what the master says as it is",
+    Option{"", "json", "", json, Section::client, "upgrade, status: print what the master says as it is;\nverify: one object with everything",
            Takes::nothing},
+
+    Option{"", "path", "PATH", verify, Section::verify, "what is asked for, by GET (default /)"},
+    Option{"", "connect", "", verify, Section::verify,
+           "for servers that speak no HTTP: plain connects, each ended by both sides", Takes::nothing},
+    Option{"", "upgrades", "N", verify, Section::verify, "good upgrades (default 10)"},
+    Option{"", "faults", "LIST", verify, Section::verify,
+           "none, all (default), or some of: crash-at-load, crash-at-start,\nhang-at-load, never-ready, "
+           "returns-at-once, slow-drain,\nkilled-worker, overwrite"},
+    Option{"", "clients", "N", verify, Section::verify,
+           "each makes 25 requests a second (default 16); half of them keep\ntheir connections"},
+    Option{"", "seconds-before", "TIME", verify, Section::verify,
+           "measured before the first upgrade (default 3s)"},
 
     Option{"c", "config", "FILE", start, Section::application,
            "read options from a YAML file; those of the command line win"},
@@ -89,6 +104,13 @@ constexpr std::array table{
 }  // namespace
 
 std::span<const Option> option_table() { return table; }
+
+bool is_handed_to_start(const Option& option) {
+  return contains(option.commands, Command::start) &&
+         (option.section == Section::sockets || option.section == Section::rollout ||
+          option.section == Section::process || option.name == "config" || option.name == "forks" ||
+          option.name == "no-zero-downtime" || option.name == "worker-host");
+}
 
 const Option* find_option(std::string_view name) {
   const auto found =

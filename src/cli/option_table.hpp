@@ -9,7 +9,7 @@
 namespace liveswap::cli {
 
 // The headings of --help, in its order.
-enum class Section { action, where, client, application, sockets, rollout, process, instance, other };
+enum class Section { action, where, client, verify, application, sockets, rollout, process, instance, other };
 
 enum class Takes { nothing, text, optional_text };
 
@@ -24,6 +24,9 @@ struct Option {
 };
 
 std::span<const Option> option_table();
+
+// An option of start that verify takes too: it makes the same application, in an instance of its own.
+bool is_handed_to_start(const Option& option);
 
 // The option of that long name; nullptr when there is none.
 const Option* find_option(std::string_view name);

@@ -17,6 +17,8 @@ int run_command(const Arguments& arguments) {
       return run_upgrade(arguments);
     case Command::status:
       return run_status(arguments);
+    case Command::verify:
+      return run_verify(arguments);
     case Command::message:
     case Command::kill:
     case Command::die:

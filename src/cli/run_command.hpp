@@ -8,6 +8,7 @@ namespace liveswap::cli {
 int run_start(const Arguments& arguments);
 int run_upgrade(const Arguments& arguments);
 int run_status(const Arguments& arguments);
+int run_verify(const Arguments& arguments);
 
 // message, kill, die, stop, forks: ask and print one line.
 int run_control(const Arguments& arguments);
