@@ -129,31 +129,36 @@ Result<void> check_number(Command command, const std::string& value) {
   return {};
 }
 
+const char* wanted(Command command) {
+  if (command == Command::message) return "a text";
+  return command == Command::forks ? "a number of workers" : "the path of a library";
+}
+
 // Words behind "--" are the application's when there is one to start, else words like the others.
 Result<void> take_value(Arguments& arguments, Split& line) {
   const Command command = *arguments.command;
-  if (command == Command::start || command == Command::check)
+  const bool starts = command == Command::start || command == Command::check || command == Command::verify;
+  if (starts)
     arguments.application = line.behind;
   else if (line.behind)
     line.others.insert(line.others.end(), line.behind->begin(), line.behind->end());
 
   const bool path = command == Command::start || command == Command::upgrade;
   const bool optional = path || command == Command::rollback || command == Command::history || command == Command::receipt;
-  const bool required = command == Command::message || command == Command::forks || command == Command::check;
-  const std::size_t most = optional || required ? 1 : 0;
+  const bool required = command == Command::message || command == Command::forks || command == Command::check ||
+                        command == Command::verify;
+  const std::size_t most = command == Command::verify ? 2 : optional || required ? 1 : 0;
   if (line.others.size() > most)
     return fail(fmt::format("{}: found {}, expected nothing more{}", word(command),
                             in_quotes(line.others[most]),
-                            command == Command::start || command == Command::check ? "; arguments for the application stand behind --"
+                            starts                        ? "; arguments for the application stand behind --"
                             : command == Command::message ? "; quote a text with spaces"
                                                           : ""));
   if (!line.others.empty()) arguments.value = line.others.front();
+  if (line.others.size() > 1) arguments.second = line.others[1];
   if (path && !line.others.empty() && arguments.value.empty())
     return fail(fmt::format("{}: found an empty path, expected one of a library, or none at all", word(command)));
-  if (required && arguments.value.empty())
-    return fail(command == Command::message ? "message: expected a text"
-                : command == Command::check ? "check: expected the path of a library"
-                                            : "forks: expected a number of workers");
+  if (required && arguments.value.empty()) return fail(fmt::format("{}: expected {}", word(command), wanted(command)));
   return check_number(command, arguments.value);
 }
 
@@ -161,6 +166,7 @@ Result<void> check_options(Command command, const Split& line) {
   for (const auto& [name, text] : line.options) {
     const Commands commands = find_option(name)->commands;
     if (contains(commands, command)) continue;
+    if (command == Command::verify && is_handed_to_start(*find_option(name))) continue;
     Words where;
     for (std::size_t i = 0; i < command_words.size(); ++i)
       if (contains(commands, static_cast<Command>(i))) where.emplace_back(command_words[i]);
@@ -254,7 +260,9 @@ Result<Arguments> parse_arguments(const Words& words, const Environment& environ
   arguments.json = has("json");
   Result<void> done = check_options(*arguments.command, *line);
   if (done) done = take_value(arguments, *line);
-  if (done && (*arguments.command == Command::start || *arguments.command == Command::check))
+  const bool has_settings = *arguments.command == Command::start || *arguments.command == Command::check ||
+                            *arguments.command == Command::verify;
+  if (done && has_settings)
     take_settings(arguments, *line);
   else if (done)
     done = take_where(arguments, *line, environment);

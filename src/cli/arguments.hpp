@@ -21,13 +21,14 @@ struct Arguments {
   bool detach = false;
   bool json = false;
 
+  std::string second;   // of verify: the other library
   std::string value;    // the path, the text or the number that the command is about; as it was given
   Client::Where where;  // of a command for a running master
   std::map<std::string, std::string> wishes;  // of upgrade: as in the protocol
   std::string config;   // of start; empty: none
   std::vector<std::pair<std::string, std::string>>
-      settings;                                         // of start: long names and texts, in their order
-  std::optional<std::vector<std::string>> application;  // of start: what stands behind "--"
+      settings;                                         // of start and verify: long names and texts, in their order
+  std::optional<std::vector<std::string>> application;  // of start and verify: what stands behind "--"
 };
 
 // The variables that are defaults of the client side; empty: not set.

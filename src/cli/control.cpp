@@ -33,6 +33,7 @@ Outcome ask(const Arguments& arguments) {
     case Command::receipt:
     case Command::status:
     case Command::check:
+    case Command::verify:
       break;
   }
   return {failed, "no command of this kind"};

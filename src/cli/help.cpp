@@ -55,6 +55,11 @@ constexpr std::array pages{
          "Needs no master, touches none. Lists every symbol and library that is missing and what is likely to\n"
          "bite, then loads the library in a process of its own and runs its self-test there, as an upgrade\n"
          "does first. Exit status 1 when an upgrade would be refused. ARGs are for the self-test.\n"},
+    Page{Command::verify, "verify LIBRARY [SECOND] [-- ARG...]", "", "prove that upgrades lose nothing",
+         "Starts LIBRARY in an instance of its own, on free ports, gives it load, upgrades it to SECOND (or to\n"
+         "itself) and back under injected faults, and says what its clients have noticed. Exit status 0: nothing.\n"
+         "Everything is stopped and removed at the end. Options of start about sockets, upgrades, limits and\n"
+         "workers are handed on to it. Here --ready-limit is 3s by default, and --drain-limit 10s.\n"},
 };
 
 struct Heading {
@@ -66,6 +71,7 @@ constexpr std::array headings{
     Heading{Section::where, "Which instance"},
     Heading{Section::client, "To a running master"},
     Heading{Section::pace, "Start, and one upgrade alone: how it goes (TIME as in 100ms, 2s, 1m, 1h)"},
+    Heading{Section::verify, "Verify"},
     Heading{Section::application, "Start"},
     Heading{Section::sockets, "Start: sockets"},
     Heading{Section::health, "Start: health probes, during bake and probation"},

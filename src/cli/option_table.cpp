@@ -10,8 +10,9 @@ constexpr Commands start = only(Command::start);
 constexpr Commands upgrade = only(Command::upgrade);
 constexpr Commands swap = upgrade | only(Command::rollback);
 constexpr Commands check = only(Command::check);
-constexpr Commands json = swap | check | only(Command::history) | only(Command::receipt) | only(Command::status);
+constexpr Commands json = swap | check | only(Command::verify) | only(Command::history) | only(Command::receipt) | only(Command::status);
 constexpr Commands pace = start | upgrade;
+constexpr Commands verify = only(Command::verify);
 
 constexpr std::array table{
     Option{"s", "start", "PATH", start, Section::action, "as liveswap start PATH"},
@@ -35,10 +36,22 @@ constexpr std::array table{
     Option{"", "detach", "", swap, Section::client, "upgrade, rollback: return when it is under way",
            Takes::nothing},
     Option{"", "json", "", json, Section::client,
-           "print the document: of status, history, check or a receipt\n(upgrade and rollback print their receipt)",
+           "print the document: of status, history, check, verify or a receipt\n(upgrade and rollback print their receipt)",
            Takes::nothing},
     Option{"", "queue", "", upgrade, Section::client,
            "wait while another upgrade runs; a later one takes the place", Takes::nothing},
+
+    Option{"", "path", "PATH", verify, Section::verify, "what is asked for, by GET (default /)"},
+    Option{"", "connect", "", verify, Section::verify,
+           "for servers that speak no HTTP: plain connects, each ended by both sides", Takes::nothing},
+    Option{"", "upgrades", "N", verify, Section::verify, "good upgrades (default 10)"},
+    Option{"", "faults", "LIST", verify, Section::verify,
+           "none, all (default), or some of: crash-at-load, crash-at-start,\nhang-at-load, never-ready, "
+           "returns-at-once, slow-drain,\nkilled-worker, overwrite"},
+    Option{"", "clients", "N", verify, Section::verify,
+           "each makes 25 requests a second (default 16); half of them keep\ntheir connections"},
+    Option{"", "seconds-before", "TIME", verify, Section::verify,
+           "measured before the first upgrade (default 3s)"},
 
     Option{"c", "config", "FILE", start, Section::application,
            "read options from a YAML file; those of the command line win"},
@@ -118,6 +131,13 @@ constexpr std::array table{
 }  // namespace
 
 std::span<const Option> option_table() { return table; }
+
+bool is_handed_to_start(const Option& option) {
+  return contains(option.commands, Command::start) &&
+         (option.section == Section::sockets || option.section == Section::rollout ||
+          option.section == Section::process || option.name == "config" || option.name == "forks" ||
+          option.name == "no-zero-downtime" || option.name == "worker-host");
+}
 
 const Option* find_option(std::string_view name) {
   const auto found =

@@ -13,6 +13,7 @@ enum class Section {
   action,
   where,
   client,
+  verify,
   pace,
   application,
   sockets,
@@ -36,6 +37,9 @@ struct Option {
 };
 
 std::span<const Option> option_table();
+
+// An option of start that verify takes too: it makes the same application, in an instance of its own.
+bool is_handed_to_start(const Option& option);
 
 // The option of that long name; nullptr when there is none.
 const Option* find_option(std::string_view name);

@@ -22,6 +22,8 @@ int run_command(const Arguments& arguments) {
       return run_receipt(arguments);
     case Command::status:
       return run_status(arguments);
+    case Command::verify:
+      return run_verify(arguments);
     case Command::check:
       return run_check(arguments);
     case Command::promote:

@@ -10,6 +10,7 @@ int run_upgrade(const Arguments& arguments);  // and rollback
 int run_history(const Arguments& arguments);
 int run_receipt(const Arguments& arguments);
 int run_status(const Arguments& arguments);
+int run_verify(const Arguments& arguments);
 
 int run_check(const Arguments& arguments);
 

@@ -1,0 +1,195 @@
+#include "verify/application.hpp"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <deque>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace liveswap::verify {
+namespace {
+
+using Json = nlohmann::json;
+using Clock = std::chrono::steady_clock;
+using std::chrono::seconds;
+
+// Loading, the limit of readiness and an own --ready-limit fit; a master that hangs does not.
+constexpr Milliseconds start_limit = seconds(90), status_limit = seconds(5), upgrade_limit = seconds(180),
+                       stop_limit = seconds(90), force_limit = seconds(5);
+
+// Somebody may take the port between this and the start of the master, hence the attempts.
+constexpr int start_attempts = 5;
+constexpr std::size_t log_lines = 15;
+
+std::uint16_t free_port() {
+  const auto probe = UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  if (::bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+      ::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    return 0;
+  return ntohs(address.sin_port);
+}
+
+// An answer that lacks something is that of a master of another version: what is missing is empty here.
+Snapshot snapshot_of(const Json& status) {
+  Snapshot result;
+  result.state = status.value("state", "");
+  result.head = status.value("head", "");
+  const Json none = Json::array();
+  const Json listeners = status.value("listeners", none), slots = status.value("slots", none);
+  if (!listeners.empty()) result.address = listeners[0].value("address", "");
+  result.slots = slots.size();
+  for (const auto& slot : slots) {
+    result.restarts += slot.value("restarts", 0U);
+    for (const auto& worker : slot.value("workers", none))
+      result.workers.push_back({slot.value("slot", 0U), worker.value("pid", 0), worker.value("state", ""),
+                                worker.value("release", "")});
+  }
+  return result;
+}
+
+void note_oddity(Upgrade& upgrade, const Json& event) {
+  const std::string kind = event.value("event", "");
+  const auto pid = event.value("pid", 0);
+  if (kind == "expired")
+    upgrade.oddities.push_back(fmt::format("worker {} did not drain in time and was ended by force", pid));
+  else if (kind == "gone" && upgrade.outcome.status == ok && event.value("exit", "0") != "0")
+    upgrade.oddities.push_back(fmt::format("worker {} ended with {}", pid, event.value("exit", "")));
+}
+
+}  // namespace
+
+Application::Application(const Task& task, const Workplace& place, Interrupt& interrupt)
+    : task_(task), interrupt_(interrupt), log_(place / "log") {
+  where_.state_dir = place / "state";
+  where_.runtime_dir = place / "run";
+}
+
+// SIGTERM makes the master drain, a second signal makes it kill; two of one kind might arrive as one.
+Application::~Application() {
+  interrupt_.set_handler({});
+  if (!master_ || master_->ended()) return;
+  master_->signal(SIGTERM);
+  master_->signal(SIGINT);
+  master_->ended(force_limit);
+}
+
+Client Application::client(Milliseconds limit) const {
+  Client::Where where = where_;
+  where.timeout = limit;
+  return Client(where);
+}
+
+std::string Application::last_lines_of_log() const {
+  std::ifstream file(log_);
+  std::deque<std::string> lines;
+  for (std::string line; std::getline(file, line);) {
+    lines.push_back(line);
+    if (lines.size() > log_lines) lines.pop_front();
+  }
+  std::string text;
+  for (const auto& line : lines) text += "\n  " + line;
+  return text;
+}
+
+std::string Application::explain(const std::string& what) const {
+  const std::string lines = last_lines_of_log();
+  return what + (lines.empty() ? "" : "; its log:" + lines);
+}
+
+// False when the port was taken meanwhile.
+Result<bool> Application::try_start(std::uint16_t port) {
+  where_.port = port;
+  // Everything that a master writes lies in the temporary place, whatever a configuration file says.
+  std::vector<std::string> words{task_.program,   "start",           "--port",        std::to_string(port),
+                                 "--state-dir",   where_.state_dir,  "--head",        where_.state_dir + "/HEAD",
+                                 "--runtime-dir", where_.runtime_dir, "--log-file",   log_};
+  words.insert(words.end(), task_.start_options.begin(), task_.start_options.end());
+  words.push_back(task_.library);
+  if (!task_.arguments.empty()) words.push_back("--");
+  words.insert(words.end(), task_.arguments.begin(), task_.arguments.end());
+  interrupt_.set_handler({});
+  master_.reset();
+  auto child = Child::start(words, log_);
+  if (!child) return tl::unexpected<Error>(child.error());
+  master_.emplace(std::move(*child));
+  interrupt_.set_handler([this] {
+    master_->signal(SIGTERM);
+    master_->signal(SIGINT);
+  });
+  const auto running = [this] {
+    if (master_->ended()) return true;
+    const auto now = look();
+    return now && now->state == "running" && now->whole();
+  };
+  const bool came = interrupt_.wait(start_limit, running);
+  if (interrupt_.number() != 0) return fail("interrupted");
+  if (!came) return fail(explain(fmt::format("no worker was ready after {} s", start_limit.count() / 1000)));
+  if (!master_->ended()) return true;
+  if (last_lines_of_log().find("in use") != std::string::npos) return false;
+  return fail(explain(fmt::format("liveswap start ended ({})", master_->ending())));
+}
+
+Result<void> Application::start() {
+  for (int attempt = 0; attempt < start_attempts; ++attempt) {
+    const auto started = try_start(free_port());
+    if (!started) return tl::unexpected<Error>(started.error());
+    if (*started) return {};
+  }
+  return fail(explain("no free port was found"));
+}
+
+Result<Snapshot> Application::look() const {
+  const Outcome outcome = client(status_limit).status();
+  if (outcome.status != ok) return fail(outcome.text);
+  const Json status = Json::parse(outcome.text, nullptr, false);
+  if (!status.is_object()) return fail("the status of the master is no JSON object");
+  try {
+    return snapshot_of(status);
+  } catch (const Json::exception& error) {
+    return fail(std::string("the status of the master is not as expected: ") + error.what());
+  }
+}
+
+Result<Snapshot> Application::look_until(Milliseconds limit,
+                                         const std::function<bool(const Snapshot&)>& condition) const {
+  Result<Snapshot> last = look();
+  interrupt_.wait(limit, [&] {
+    last = look();
+    return last && condition(*last);
+  });
+  return last;
+}
+
+Upgrade Application::upgrade(const std::string& path, const Client::Event& event) const {
+  Upgrade result;
+  result.to = path;
+  std::vector<Json> events;
+  const auto begun = Clock::now();
+  result.outcome = client(upgrade_limit).upgrade(path, [&](const std::string& line) {
+    events.push_back(Json::parse(line, nullptr, false));
+    if (event) event(line);
+  });
+  result.length = std::chrono::round<Milliseconds>(Clock::now() - begun);
+  for (const Json& one : events)
+    if (one.is_object()) note_oddity(result, one);
+  return result;
+}
+
+Result<void> Application::stop() {
+  const Outcome outcome = client(stop_limit).stop();
+  if (outcome.status != ok) return fail("liveswap stop: " + outcome.text);
+  if (!interrupt_.wait(force_limit, [this] { return master_->ended(); }))
+    return fail("the master still ran 5 s after it had answered to stop");
+  if (!master_->ended_well()) return fail(explain("the master ended with " + master_->ending()));
+  return {};
+}
+
+}  // namespace liveswap::verify

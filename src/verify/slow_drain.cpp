@@ -1,0 +1,88 @@
+// A client in the middle of a request while its worker is replaced: the worker has to wait for it, and the upgrade for
+// the worker.
+#include <fmt/format.h>
+
+#include <future>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "verify/held_request.hpp"
+#include "verify/proc.hpp"
+#include "verify/stage.hpp"
+
+namespace liveswap::verify {
+namespace {
+
+using Json = nlohmann::json;
+using std::chrono::seconds;
+
+// How long the client dawdles after its worker was told to drain.
+constexpr Milliseconds dawdle{500};
+constexpr Milliseconds accept_limit = seconds(5), drain_order_limit = seconds(60);
+
+// The worker that has accepted the connection; 0: none.
+pid_t holder_of(const Stage& stage, std::uint16_t client) {
+  const auto now = stage.application.look();
+  if (!now) return 0;
+  for (const auto& worker : now->workers) {
+    const auto clients = clients_of(worker.pid, stage.port);
+    if (clients && clients->contains(client)) return worker.pid;
+  }
+  return 0;
+}
+
+// The workers that an upgrade has told to drain so far. Written on the upgrade's thread.
+class Drained {
+ public:
+  void take(const std::string& line) {
+    const Json event = Json::parse(line, nullptr, false);
+    if (!event.is_object() || event.value("event", "") != "draining") return;
+    const std::lock_guard lock(mutex_);
+    pids_.insert(event.value("pid", 0));
+  }
+  bool contains(pid_t pid) {
+    const std::lock_guard lock(mutex_);
+    return pids_.contains(pid);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<pid_t> pids_;
+};
+
+Result<std::string> hold(Stage& stage, HeldRequest& held) {
+  pid_t holder = 0;
+  if (!stage.interrupt.wait(accept_limit, [&] { return (holder = holder_of(stage, held.port())) != 0; }))
+    return fail(fmt::format("no worker accepted the connection within {} s", accept_limit.count() / 1000));
+  Drained drained;
+  auto upgrading = std::async(std::launch::async, [&] {
+    return stage.application.upgrade(stage.current, [&](const std::string& line) { drained.take(line); });
+  });
+  const auto over = [&] { return upgrading.wait_for(seconds(0)) == std::future_status::ready; };
+  stage.interrupt.wait(drain_order_limit, [&] { return drained.contains(holder) || over(); });
+  stage.interrupt.pause(dawdle);
+  const bool waited = !over();
+  const auto answered = held.finish();
+  const Upgrade upgrade = upgrading.get();
+  if (upgrade.outcome.status != ok) return fail("the upgrade failed: " + upgrade.outcome.text);
+  if (!answered) return fail("the request was lost: " + answered.error().text);
+  if (!waited) return fail("the upgrade was over before the request was");
+  return fmt::format("answered {} ms after the order to drain, by the old worker", dawdle.count());
+}
+
+}  // namespace
+
+FaultFinding play_slow_drain(Stage& stage) {
+  FaultFinding finding{Fault::slow_drain, false, "the worker waits and answers", "", {}};
+  auto held = HeldRequest::begin(stage.address, stage.task.connect, stage.task.path);
+  if (!held) {
+    finding.found = held.error().text;
+    return finding;
+  }
+  const auto came = hold(stage, *held);
+  finding.as_expected = came.has_value();
+  finding.found = came ? *came : came.error().text;
+  return finding;
+}
+
+}  // namespace liveswap::verify
