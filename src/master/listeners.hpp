@@ -88,7 +88,7 @@ class Listeners {
  private:
   Listeners() = default;
   unsigned set_of(bool staged) const { return staged ? *staged_ : live_; }
-  bool free(unsigned set) const;
+  bool is_free(unsigned set) const;
 
   std::vector<std::string> names_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;  // by listener; each knows the sockets of every set
