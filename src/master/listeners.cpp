@@ -1,140 +1,188 @@
 #include "master/listeners.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <cerrno>
+#include <algorithm>
 
 #include "base/log.hpp"
 #include "config/address.hpp"
-#include "master/sockets.hpp"
-#include "master/steering.hpp"
+#include "master/accept_queue.hpp"
+#include "master/tcp_endpoint.hpp"
+#include "master/unix_endpoint.hpp"
 
 namespace liveswap::master {
+namespace {
+
+Result<std::unique_ptr<Endpoint>> open_endpoint(const Listener& wanted, ListenMode mode, int backlog) {
+  const auto address = config::parse_address(wanted.address);
+  if (!address) return tl::unexpected<Error>(address.error());
+  if (address->kind == config::Address::Kind::unix_path) return UnixEndpoint::open(wanted, address->path, backlog);
+  return TcpEndpoint::open(wanted, mode, backlog);
+}
+
+tl::unexpected<Error> fail_listener(const std::string& name, const Error& error) {
+  return fail(fmt::format("listener {}: {}", name, error.text));
+}
+
+// At least whether there is one.
+std::size_t waiting_at(int fd) {
+  return accept_queue(fd).value_or(anybody_waits(fd) ? 1 : 0);
+}
+
+}  // namespace
 
 Result<Listeners> Listeners::open(const std::vector<Listener>& wanted, ListenMode mode, int backlog, unsigned slots) {
   Listeners listeners;
-  listeners.backlog_ = backlog;
+  listeners.holds_.push_back(std::make_shared<const int>(0));
+  listeners.slots_ = listeners.steered_ = slots;
   for (const Listener& one : wanted) {
     Listener named = one;
-    if (named.name.empty()) named.name = std::to_string(listeners.sets_.size());
-    auto set = open_set(named, mode, backlog, slots);
-    if (!set) return fail(fmt::format("listener {}: {}", named.name, set.error().text));
-    listeners.sets_.push_back(std::move(*set));
+    if (named.name.empty()) named.name = std::to_string(listeners.endpoints_.size());
+    auto endpoint = open_endpoint(named, mode, backlog);
+    if (!endpoint) return fail_listener(named.name, endpoint.error());
+    if (auto made = (*endpoint)->prepare(0, slots); !made) return fail_listener(named.name, made.error());
+    listeners.endpoints_.push_back(std::move(*endpoint));
   }
   return listeners;
 }
 
-Listeners::~Listeners() {
-  for (const Set& set : sets_)
-    if (!set.path.empty()) ::unlink(set.path.c_str());
-}
-
-Result<Listeners::Set> Listeners::open_set(const Listener& wanted, ListenMode mode, int backlog, unsigned slots) {
-  const auto address = config::parse_address(wanted.address);
-  if (!address) return tl::unexpected<Error>(address.error());
-  if (address->kind == config::Address::Kind::tcp) return open_tcp(wanted, mode, backlog, slots);
-  auto opened = listen_unix(address->path, 0660, backlog);
-  if (!opened) return tl::unexpected<Error>(opened.error());
-  Set set;
-  set.bound = {wanted.name, "unix:" + address->path};
-  set.path = address->path;
-  set.lock = std::move(opened->lock);
-  set.sockets.push_back(std::move(opened->socket));
-  return set;
-}
-
-Result<Listeners::Set> Listeners::open_tcp(const Listener& wanted, ListenMode mode, int backlog, unsigned slots) {
-  auto where = resolve(*config::parse_address(wanted.address));
-  if (!where) return tl::unexpected<Error>(where.error());
-  Set set;
-  set.per_slot = mode == ListenMode::reuseport;
-  if (set.per_slot)
-    if (auto free = probe_tcp(*where, wanted.address); !free) return tl::unexpected<Error>(free.error());
-  for (unsigned i = 0; i < (set.per_slot ? slots : 1); ++i) {
-    auto fd = listen_tcp(*where, set.per_slot, backlog, wanted.address);
-    if (!fd) return tl::unexpected<Error>(fd.error());
-    set.sockets.push_back(std::move(*fd));
-    if (i > 0) continue;
-    // The port that the kernel chose for the first one is that of all.
-    where = address_of(set.sockets[0].get());
-    set.bound = {wanted.name, name_of(set.sockets[0].get())};
-  }
-  return set;
-}
-
 Result<void> Listeners::grow(unsigned slots) {
-  const auto give_up = [&](std::size_t before, Error error) -> Result<void> {
-    shrink(static_cast<unsigned>(before));
-    return tl::unexpected<Error>(std::move(error));
-  };
-  for (Set& set : sets_) {
-    if (!set.per_slot) continue;
-    const std::size_t before = set.sockets.size();
-    const auto where = address_of(set.sockets[0].get());
-    while (set.sockets.size() < slots) {
-      auto fd = listen_tcp(where, true, backlog_, set.bound.address);
-      if (!fd) return give_up(before, fd.error());
-      set.sockets.push_back(std::move(*fd));
-    }
+  for (auto& endpoint : endpoints_) {
+    auto made = endpoint->prepare(live_, slots);
+    if (made && staged_) made = endpoint->prepare(*staged_, slots);
+    if (made) continue;
+    shrink(slots_);
+    return fail_listener(endpoint->name(), made.error());
   }
+  slots_ = std::max(slots_, slots);
+  steer(slots_, without_);
   return {};
 }
 
 void Listeners::shrink(unsigned slots) {
-  for (Set& set : sets_)
-    while (set.per_slot && set.sockets.size() > slots && set.sockets.size() > 1) set.sockets.pop_back();
+  slots_ = std::min(slots_, slots);
+  for (auto& endpoint : endpoints_) endpoint->shrink(slots);
 }
 
 void Listeners::steer(unsigned slots, const std::set<unsigned>& without) {
-  for (Set& set : sets_) {
-    if (!set.per_slot) continue;
-    std::vector<unsigned> to;
-    for (unsigned slot = 0; slot < slots && slot < set.sockets.size(); ++slot)
-      if (!without.count(slot)) to.push_back(slot);
-    if (to.size() == set.sockets.size()) to.clear();
-    if (to == set.steered) continue;
-    if (steer_group(set.sockets[0].get(), to))
-      set.steered = to;
-    else
-      log::warning("cannot steer the connections of listener {}: {}", set.bound.name, ::strerrordesc_np(errno));
-  }
+  steered_ = slots;
+  without_ = without;
+  for (auto& endpoint : endpoints_)
+    if (auto pointed = endpoint->point(live_, slots, without); !pointed)
+      log::warning("listener {}: {}", endpoint->name(), pointed.error().text);
 }
 
-void Listeners::repair() {
-  for (const Set& set : sets_) {
-    for (const UniqueFd& socket : set.sockets) {
-      int listens = 0;
-      socklen_t size = sizeof listens;
-      ::getsockopt(socket.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);
-      if (!listens)
-        log::warning("listener {}: an application has shut the shared socket down; listening again", set.bound.name);
-      // On a socket that listens it only sets the backlog.
-      if (::listen(socket.get(), backlog_) != 0)
-        log::error("cannot listen again on {}: {}", set.bound.address, ::strerrordesc_np(errno));
-      const int flags = ::fcntl(socket.get(), F_GETFL);
-      if (!(flags & O_NONBLOCK)) ::fcntl(socket.get(), F_SETFL, flags | O_NONBLOCK);
+bool Listeners::is_free(unsigned set) const {
+  return set != live_ && set != staged_ && holds_[set].use_count() == 1;
+}
+
+Result<void> Listeners::stage() {
+  unstage();
+  unsigned set = 0;
+  while (set < holds_.size() && !is_free(set)) ++set;
+  if (set == holds_.size()) holds_.push_back(std::make_shared<const int>(0));
+  for (auto& endpoint : endpoints_) {
+    // What came to a set since its last worker left.
+    endpoint->retire(set);
+    if (auto made = endpoint->prepare(set, slots_); !made) {
+      for (auto& one : endpoints_) one->retire(set);
+      return fail_listener(endpoint->name(), made.error());
     }
   }
+  staged_ = set;
+  return {};
 }
 
-std::vector<int> Listeners::of_slot(unsigned slot, bool) const {
-  std::vector<int> found;
-  for (const Set& set : sets_) found.push_back(set.sockets[set.per_slot ? slot : 0].get());
+void Listeners::unstage() {
+  if (!staged_) return;
+  for (auto& endpoint : endpoints_) endpoint->retire(*staged_);
+  staged_.reset();
+}
+
+Result<void> Listeners::flip() {
+  if (!staged_) return fail("cannot flip: no second set of sockets has been made; stage() comes first");
+  for (auto& endpoint : endpoints_) {
+    const auto pointed = endpoint->point(*staged_, steered_, {});
+    if (pointed) continue;
+    for (auto& before : endpoints_) {
+      if (before == endpoint) break;
+      if (auto back = before->point(live_, steered_, without_); !back)
+        log::error("listener {}: stays with the new workers: {}", before->name(), back.error().text);
+    }
+    return fail_listener(endpoint->name(), pointed.error());
+  }
+  for (auto& endpoint : endpoints_) endpoint->settle();
+  live_ = *staged_;
+  staged_.reset();
+  without_.clear();
+  settling_.emplace();
+  return {};
+}
+
+std::size_t Listeners::waiting_in_old() {
+  std::size_t sum = 0;
+  bool held = false;
+  for (unsigned set = 0; set < holds_.size(); ++set) {
+    if (set == live_ || set == staged_ || is_free(set)) continue;
+    held = true;
+    for (const auto& endpoint : endpoints_)
+      for (const int fd : endpoint->sockets(set)) sum += waiting_at(fd);
+  }
+  if (held && settling_) {
+    const std::size_t coming = settling_->left(endpoints_);
+    if (coming == 0) settling_.reset();
+    sum += coming;
+  }
+  return sum;
+}
+
+std::size_t Listeners::waiting(unsigned slot) const {
+  std::size_t sum = 0;
+  for (const auto& endpoint : endpoints_)
+    for (unsigned set = 0; set < holds_.size() && endpoint->per_slot(); ++set)
+      if (const auto sockets = endpoint->sockets(set); slot < sockets.size()) sum += waiting_at(sockets[slot]);
+  return sum;
+}
+
+std::vector<Listeners::Depth> Listeners::depth() const {
+  std::vector<Depth> found;
+  for (const auto& endpoint : endpoints_) {
+    std::optional<std::size_t> sum = 0;
+    for (unsigned set = 0; set < holds_.size(); ++set)
+      for (const int fd : endpoint->sockets(set)) {
+        const auto queue = accept_queue(fd);
+        sum = sum && queue ? std::optional(*sum + *queue) : std::nullopt;
+      }
+    found.push_back({endpoint->name(), sum});
+  }
   return found;
 }
 
+void Listeners::repair() {
+  for (auto& endpoint : endpoints_) {
+    endpoint->repair();
+    for (unsigned set = 0; set < holds_.size(); ++set)
+      if (is_free(set)) endpoint->retire(set);
+  }
+}
+
+std::vector<int> Listeners::of_slot(unsigned slot, bool staged) const {
+  std::vector<int> found;
+  for (const auto& endpoint : endpoints_) found.push_back(endpoint->socket(set_of(staged), slot));
+  return found;
+}
+
+Listeners::Hold Listeners::hold(bool staged) const { return holds_[set_of(staged)]; }
+
 std::string Listeners::names() const {
   std::string list;
-  for (const Set& set : sets_) list += (list.empty() ? "" : ",") + set.bound.name;
+  for (const auto& endpoint : endpoints_) list += (list.empty() ? "" : ",") + endpoint->name();
   return list;
 }
 
 std::vector<Listeners::Bound> Listeners::bound() const {
   std::vector<Bound> found;
-  for (const Set& set : sets_) found.push_back(set.bound);
+  for (const auto& endpoint : endpoints_) found.push_back({endpoint->name(), endpoint->address()});
   return found;
 }
 

@@ -178,6 +178,7 @@ void Master::perform(rollout::Commands commands) {
 // What follows from the engine's state rather than from a command: the next deadline, and which slots are served.
 void Master::settle() {
   listeners_.steer(steered_, engine_.unserved_slots());
+  if (listeners_.staged() && !engine_.staging()) listeners_.unstage();
   watch();
   const auto next = engine_.next_deadline();
   if (!next || outcome_)

@@ -63,7 +63,6 @@ class Master {
   rollout::Time now() const;
   void perform(rollout::Commands commands);
   void settle();
-  void carry_out(const rollout::Spawn& command) { pool_.spawn(command); }
   void carry_out(const rollout::Drain& command) { pool_.drain(command.worker, command.limit); }
   void carry_out(const rollout::Expire& command) { pool_.expire(command.worker); }
   void carry_out(const rollout::Signal& command) { pool_.signal(command.worker, command.kill); }
@@ -80,6 +79,7 @@ class Master {
   void on_upgrade(rollout::RequestId request, const protocol::Command& command);
   void on_rollback(rollout::RequestId request, const protocol::Command& command);
   Result<rollout::Release> find_earlier(const std::string& which) const;
+  void carry_out(const rollout::Spawn& command);
   void carry_out(const rollout::Prepare& command);
   void carry_out(const rollout::CancelPrepare&);
   void carry_out(const rollout::Commit& command);

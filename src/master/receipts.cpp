@@ -118,7 +118,7 @@ Recorder* Master::upgrade_receipt() {
 void Master::sample_queues() {
   Recorder* receipt = upgrade_receipt();
   if (!receipt) return;
-  for (const auto& [listener, waiting] : listeners_.depth()) receipt->depth(listener, waiting);
+  for (const auto& queue : listeners_.depth()) receipt->depth(queue.name, queue.waiting);
   queue_timer_.start(queue_interval, [this] { sample_queues(); });
 }
 

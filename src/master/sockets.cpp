@@ -56,6 +56,16 @@ Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
   return {};
 }
 
+Result<sockaddr_un> unix_address(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path)
+    return fail(fmt::format("cannot listen on {}: the path of a socket has at most {} bytes, this one has {}", path,
+                            sizeof address.sun_path - 1, path.size()));
+  path.copy(address.sun_path, path.size());
+  return address;
+}
+
 }  // namespace
 
 Result<SocketAddress> resolve(const config::Address& address) {
@@ -107,25 +117,28 @@ Result<UniqueFd> listen_tcp(const SocketAddress& address, bool reuse_port, int b
   return fd;
 }
 
-Result<UnixListener> listen_unix(const std::string& path, mode_t mode, int backlog) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    return fail(fmt::format("cannot listen on {}: the path of a socket has at most {} bytes, this one has {}", path,
-                            sizeof address.sun_path - 1, path.size()));
-  path.copy(address.sun_path, path.size());
-
-  auto lock = lock_path(path);
-  if (!lock) return tl::unexpected<Error>(lock.error());
-  if (auto removed = remove_stale(path, address); !removed) return tl::unexpected<Error>(removed.error());
+Result<UniqueFd> bind_unix(const std::string& path, mode_t mode, int backlog) {
+  const auto address = unix_address(path);
+  if (!address) return tl::unexpected<Error>(address.error());
+  if (auto removed = remove_stale(path, *address); !removed) return tl::unexpected<Error>(removed.error());
   auto fd = UniqueFd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return os_fail("make a socket for", path, errno);
   // Nobody can connect before listen(): the mode is right by then.
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
     return os_fail("bind", path, errno);
   if (::chmod(path.c_str(), mode) != 0) return os_fail("set the mode of", path, errno);
   if (::listen(fd.get(), backlog) != 0) return os_fail("listen on", path, errno);
-  return UnixListener{std::move(fd), std::move(*lock)};
+  return fd;
+}
+
+Result<UnixListener> listen_unix(const std::string& path, mode_t mode, int backlog) {
+  // Before a lock file is made for a path that cannot be used.
+  if (const auto address = unix_address(path); !address) return tl::unexpected<Error>(address.error());
+  auto lock = lock_path(path);
+  if (!lock) return tl::unexpected<Error>(lock.error());
+  auto fd = bind_unix(path, mode, backlog);
+  if (!fd) return tl::unexpected<Error>(fd.error());
+  return UnixListener{std::move(*fd), std::move(*lock)};
 }
 
 }  // namespace liveswap::master

@@ -32,13 +32,16 @@ Result<UniqueFd> listen_tcp(const SocketAddress& address, bool reuse_port, int b
 // Fails when somebody else listens there: a set with SO_REUSEPORT would silently join a stranger of the same user.
 Result<void> probe_tcp(const SocketAddress& address, const std::string& object);
 
+// A Unix socket that listens at a path, where one that nobody listens on any more is replaced. `mode`: of the file.
+Result<UniqueFd> bind_unix(const std::string& path, mode_t mode, int backlog);
+
 struct UnixListener {
   UniqueFd socket;
   UniqueFd lock;
 };
 
-// A Unix socket that is bound and listens. Whoever holds the lock on `<path>.lock` owns the path, so a socket that a
-// dead process left behind is taken over and two living ones never meet. `mode`: of the file.
+// bind_unix() for the owner of a path. Whoever holds the lock on `<path>.lock` owns the path, so a socket that a
+// dead process left behind is taken over and two living ones never meet.
 Result<UnixListener> listen_unix(const std::string& path, mode_t mode, int backlog);
 
 }  // namespace liveswap::master

@@ -17,16 +17,9 @@
 namespace liveswap::master {
 namespace {
 
-// A handshake that was under way with an old socket when the connections were flipped ends within this time; on the
-// machine itself it ends at once.
-constexpr Milliseconds handshake_grace{1'000};
-// Connections that nobody accepts do not hold up a flip for longer.
+// Connections that nobody accepts, and handshakes that never end, do not hold up a flip for longer.
 constexpr Milliseconds flip_limit{3'000};
-constexpr Milliseconds flip_step{2};
-
-bool stays_on_this_machine(const std::string& address) {
-  return address.rfind("unix:", 0) == 0 || address.rfind("127.", 0) == 0 || address.rfind("[::1]", 0) == 0;
-}
+constexpr Milliseconds flip_step{5};
 
 rollout::Amount amount(const Amount& value) { return {value.value, value.percent}; }
 
@@ -149,24 +142,29 @@ void Master::carry_out(const rollout::Commit& command) {
   perform(written ? engine_.committed(now()) : engine_.commit_failed(now(), written.error().text));
 }
 
+// The first successor of a flip has the staged sockets made.
+void Master::carry_out(const rollout::Spawn& command) {
+  const auto staged = command.staged && !listeners_.staged() ? listeners_.stage() : Result<void>();
+  if (staged)
+    pool_.spawn(command);
+  else
+    perform(engine_.exited(now(), command.worker, {"spawn", staged.error().text, false}));
+}
+
 void Master::carry_out(const rollout::Flip&) {
-  listeners_.flip();
   flip_began_ = now();
-  watch_flip();
+  if (const auto flipped = listeners_.flip(); flipped)
+    watch_flip();
+  else
+    perform(engine_.flip_failed(now(), flipped.error().text));
 }
 
 // Until nothing waits in the sockets that get no connections any more.
 void Master::watch_flip() {
-  const auto bound = listeners_.bound();
-  const bool local = std::all_of(bound.begin(), bound.end(),
-                                 [](const auto& one) { return stays_on_this_machine(one.address); });
-  const auto since = now() - flip_began_;
-  const bool quiet = listeners_.waiting_in_old() == 0 && (local || since >= handshake_grace);
-  if (quiet || since >= flip_limit) {
+  if (listeners_.waiting_in_old() == 0 || now() - flip_began_ >= flip_limit)
     perform(engine_.flipped(now()));
-    return;
-  }
-  flip_timer_.start(flip_step, [this] { watch_flip(); });
+  else
+    flip_timer_.start(flip_step, [this] { watch_flip(); });
 }
 
 void Master::carry_out(const rollout::Measure&) {

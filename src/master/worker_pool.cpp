@@ -69,6 +69,7 @@ void WorkerPool::spawn(const rollout::Spawn& order) {
   entry.process = std::move(*process);
   entry.pid = entry.process->pid();
   entry.slot = order.slot;
+  entry.sockets = listeners_.hold(order.staged);
 }
 
 void WorkerPool::drain(WorkerId id, std::optional<rollout::Time> limit) {
@@ -151,6 +152,7 @@ void WorkerPool::on_frame(WorkerId id, const Frame& frame) {
 void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   Entry& entry = entries_.at(id);
   entry.exit_code = ending.code;
+  entry.sockets.reset();
   const Departure departure{stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, ending.clean};
   handlers_.exited(id, departure);
   entries_.erase(id);

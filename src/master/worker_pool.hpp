@@ -56,6 +56,7 @@ class WorkerPool {
  private:
   struct Entry {
     std::unique_ptr<WorkerProcess> process;
+    Listeners::Hold sockets;
     unsigned slot = 0;
     pid_t pid = 0;
     int stage = LIVESWAP_STAGE_SPAWN;

@@ -50,6 +50,7 @@ class Engine {
   Commands committed(Time now);
   Commands commit_failed(Time now, const std::string& text);
   Commands flipped(Time now);
+  Commands flip_failed(Time now, const std::string& text);  // connections go where they went
   Commands measured(Time now, const std::map<WorkerId, std::uint64_t>& bytes);
 
   // What is found out about the health of the new and the old (judge.cpp); while judging() only.
@@ -101,6 +102,8 @@ class Engine {
   std::optional<Time> phase_end() const;  // of bake and probation
   bool queued() const { return queue_.has_value(); }
   const Pace& pace() const { return upgrade_ ? upgrade_->pace : settings_; }
+  // Successors are staged, or going to be.
+  bool staging() const { return upgrade_ && upgrade_->flip_ahead; }
   // Whose upgrade is under way.
   std::optional<RequestId> upgrading() const { return upgrade_ ? std::optional(upgrade_->request) : std::nullopt; }
   // Probes, and counts of requests, mean something now.

@@ -110,6 +110,14 @@ Commands Engine::flipped(Time now) {
   return done(now);
 }
 
+Commands Engine::flip_failed(Time now, const std::string& text) {
+  if (!flipping()) return done(now);
+  for (auto& [id, worker] : workers_) worker.apart = !worker.apart;
+  upgrade_->phase = Phase::rolling;
+  fail_upgrade(now, upgrade_->reason.empty() ? text : upgrade_->reason);
+  return done(now);
+}
+
 // Bake or probation has lasted long enough, or somebody vouches for the release.
 void Engine::end_trial(Time now) {
   (void)now;

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+
+namespace liveswap::master {
+
+// One address and every socket that listens there: those of the live set and of others (listeners.hpp), by the number
+// of the set. The sockets of one set are the same for all slots, or one a slot.
+class Endpoint {
+ public:
+  explicit Endpoint(std::string name) : name_(std::move(name)) {}
+  Endpoint(const Endpoint&) = delete;
+  Endpoint& operator=(const Endpoint&) = delete;
+  virtual ~Endpoint() = default;
+
+  const std::string& name() const { return name_; }
+  virtual std::string address() const = 0;
+
+  // Makes what a set lacks for so many slots. Connections come to the set only after point(); new slots of the set
+  // that is pointed to may get some at once. On failure everything is as before.
+  virtual Result<void> prepare(unsigned set, unsigned slots) = 0;
+  // From now on new connections go to this set, to its slots below `slots` that are not in `without`, or to all below
+  // `slots` when that leaves none. On failure they go where they went.
+  virtual Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) = 0;
+  // What point() left behind to be able to go back is not needed any more.
+  virtual void settle() {}
+  // Nobody accepts on that set any more, and it is not pointed to: who still waits is turned away.
+  virtual void retire(unsigned set) = 0;
+  // Gives the slots from this number on up, in every set.
+  virtual void shrink(unsigned slots) = 0;
+  // Listens again where an application has shut down what is shared, with backlog and O_NONBLOCK as they were.
+  virtual void repair() = 0;
+
+  // Borrowed.
+  virtual int socket(unsigned set, unsigned slot) const = 0;
+  // All of a set; by slot when there is one a slot.
+  virtual std::vector<int> sockets(unsigned set) const = 0;
+  virtual bool per_slot() const = 0;
+  // The kernel's names of the handshakes that are under way; none when it does not say.
+  virtual std::optional<std::set<std::uint64_t>> handshakes() const = 0;
+
+ protected:
+  // Resets the connections that wait in a socket, and says so in the log.
+  void turn_away(int fd) const;
+  // True when the socket had been shut down.
+  bool repair_socket(int fd, int backlog) const;
+
+ private:
+  std::string name_;
+};
+
+}  // namespace liveswap::master

@@ -1,0 +1,39 @@
+#include "master/settling.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+namespace liveswap::master {
+namespace {
+
+// Longer than a connect() takes between its look-up and the queue, on a machine with more to do than it can.
+constexpr std::chrono::milliseconds first_moments{50};
+// In place of knowing: the handshake of a distant client, and one repetition of a lost packet would take longer.
+constexpr std::chrono::milliseconds blind_wait{1'000};
+
+}  // namespace
+
+void Settling::look(const std::vector<std::unique_ptr<Endpoint>>& endpoints) {
+  if (!looked_) under_way_.resize(endpoints.size());
+  for (std::size_t i = 0; i < endpoints.size() && !blind_; ++i) {
+    auto& before = under_way_[i];
+    if (looked_ && before.empty()) continue;
+    const auto now = endpoints[i]->handshakes();
+    blind_ = !now;
+    if (!looked_ && now) before = *now;
+    if (now) std::erase_if(before, [&now](std::uint64_t one) { return !now->contains(one); });
+  }
+  looked_ = true;
+}
+
+std::size_t Settling::left(const std::vector<std::unique_ptr<Endpoint>>& endpoints) {
+  const auto passed = Clock::now() - since_;
+  if (passed < first_moments) return 1;
+  look(endpoints);
+  if (blind_) return passed < blind_wait ? 1 : 0;
+  std::size_t count = 0;
+  for (const auto& one : under_way_) count += one.size();
+  return count;
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,100 @@
+#include "master/unix_endpoint.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "master/sockets.hpp"
+
+namespace liveswap::master {
+namespace {
+
+constexpr mode_t first_mode = 0660;
+
+// What an administrator has made of the file is kept: programs of another group may connect.
+Result<void> take_after(const std::string& file, const struct stat& model) {
+  struct stat found {};
+  if (::lstat(file.c_str(), &found) != 0) return os_fail("look at", file, errno);
+  if ((found.st_uid != model.st_uid || found.st_gid != model.st_gid) &&
+      ::lchown(file.c_str(), model.st_uid, model.st_gid) != 0)
+    return os_fail("give the owner of the socket it shall replace to", file, errno);
+  // Clears set-id bits, so after the owner.
+  if (::chmod(file.c_str(), model.st_mode & 0777) != 0) return os_fail("set the mode of", file, errno);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Endpoint>> UnixEndpoint::open(const Listener& wanted, const std::string& path, int backlog) {
+  auto opened = listen_unix(path, first_mode, backlog);
+  if (!opened) return tl::unexpected<Error>(opened.error());
+  std::unique_ptr<UnixEndpoint> endpoint(new UnixEndpoint(wanted.name, path));
+  endpoint->lock_ = std::move(opened->lock);
+  endpoint->backlog_ = backlog;
+  endpoint->sockets_.push_back(std::move(opened->socket));
+  return endpoint;
+}
+
+UnixEndpoint::~UnixEndpoint() {
+  ::unlink(path_.c_str());
+  settle();
+}
+
+Result<void> UnixEndpoint::prepare(unsigned set, unsigned) {
+  if (sockets_.size() <= set) sockets_.resize(set + 1);
+  if (sockets_[set]) return {};
+  struct stat model {};
+  const bool there = ::lstat(path_.c_str(), &model) == 0 && S_ISSOCK(model.st_mode);
+  auto fd = bind_unix(beside_, there ? model.st_mode & 0777 : first_mode, backlog_);
+  if (!fd) return tl::unexpected<Error>(fd.error());
+  set_beside_ = set;
+  if (there)
+    if (auto same = take_after(beside_, model); !same) {
+      settle();
+      return same;
+    }
+  sockets_[set] = std::move(*fd);
+  return {};
+}
+
+// An exchange, so that there is a way back. A file system that cannot do it, or a path that somebody has removed, leaves
+// the plain rename.
+Result<void> UnixEndpoint::point(unsigned set, unsigned, const std::set<unsigned>&) {
+  if (set == set_) return {};
+  if (::renameat2(AT_FDCWD, beside_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {
+    if (::rename(beside_.c_str(), path_.c_str()) != 0) return os_fail("rename over " + path_, beside_, errno);
+    set_beside_.reset();
+  } else {
+    set_beside_ = set_;
+  }
+  set_ = set;
+  return {};
+}
+
+void UnixEndpoint::settle() {
+  if (std::exchange(set_beside_, std::nullopt)) ::unlink(beside_.c_str());
+}
+
+// Closed, so that a connect() that has found the path just before the flip looks again (unix_stream_connect in the
+// kernel).
+void UnixEndpoint::retire(unsigned set) {
+  if (set >= sockets_.size() || !sockets_[set]) return;
+  if (set_beside_ == set) settle();
+  turn_away(sockets_[set].get());
+  sockets_[set].reset();
+}
+
+void UnixEndpoint::repair() {
+  for (const UniqueFd& socket : sockets_)
+    if (socket) repair_socket(socket.get(), backlog_);
+}
+
+std::vector<int> UnixEndpoint::sockets(unsigned set) const {
+  if (set >= sockets_.size() || !sockets_[set]) return {};
+  return {sockets_[set].get()};
+}
+
+}  // namespace liveswap::master
