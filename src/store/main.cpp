@@ -12,7 +12,6 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "contract/channel.h"
@@ -57,7 +56,8 @@ Result<std::string> hash(const Words& words) {
 }
 
 bool usable(const Words& words) {
-  const std::string_view verb = words.empty() ? "" : words[0];
+  if (words.empty()) return false;
+  const std::string& verb = words[0];
   if (verb == "take") return words.size() == 4 && (words[2] == "0" || words[2] == "1");
   if (verb == "collect") return words.size() >= 2;
   return verb == "hash" && words.size() == 2;

@@ -69,6 +69,23 @@ TEST_CASE("what is no library of this machine needs nothing") {
   CHECK_FALSE(needs_of(other));
 }
 
+TEST_CASE("a text is not read from outside the table of texts") {
+  const std::string whole = library("app");
+  ElfW(Ehdr) header{};
+  std::memcpy(&header, whole.data(), sizeof header);
+  for (unsigned i = 0; i < header.e_phnum; ++i) {
+    ElfW(Phdr) segment{};
+    std::memcpy(&segment, whole.data() + header.e_phoff + i * sizeof segment, sizeof segment);
+    if (segment.p_type != PT_DYNAMIC) continue;
+    // The first entry is DT_NEEDED; so far below the table that the sum overflows and points into the file again.
+    for (const ElfW(Xword) offset : {ElfW(Xword){0} - 16, ElfW(Xword){1} << 32, ElfW(Xword){1'000'000}}) {
+      std::string bytes = whole;
+      std::memcpy(bytes.data() + segment.p_offset + offsetof(ElfW(Dyn), d_un), &offset, sizeof offset);
+      CHECK_FALSE(needs_of(bytes));
+    }
+  }
+}
+
 TEST_CASE("a library that is cut anywhere is read without harm") {
   const std::string whole = library("app");
   for (std::size_t size = 0; size < whole.size(); size += 61) needs_of(whole.substr(0, size));
