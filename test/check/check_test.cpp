@@ -58,7 +58,7 @@ TEST_CASE("the path may be relative, and need not be there") {
 TEST_CASE("what will bite is a warning") {
   warns("executable_stack", "executable_stack", "executable stack");
   warns("static_tls", "static_tls", "4 bytes");
-  warns("unique", "unique_symbols", "1 STB_GNU_UNIQUE symbol (");
+  warns("unique", "unique_symbols", "1 STB_GNU_UNIQUE symbol (Counted<int>::count)");
   warns("relative_path", "relative_path", "\"lib/private\"");
 #ifdef __x86_64__
   warns("text_relocations", "text_relocations", "text relocations");
