@@ -25,6 +25,12 @@ using Symbol = ElfW(Sym);
 // Of one table. The symbols of the largest libraries there are (browsers, with debug information) fit.
 constexpr std::uint64_t table_limit = 256ULL * 1024 * 1024;
 constexpr std::size_t unique_limit = 100'000;
+// Longer than names and paths of honest files, so that a file of many names at one place costs no more than its size
+// suggests.
+constexpr std::size_t name_limit = 4096;
+constexpr std::size_t run_path_limit = 64 * 1024;
+constexpr std::size_t parts_limit = 256;
+constexpr std::size_t needed_limit = 1024;
 
 // A file, read at places that it names itself.
 class Bytes {
@@ -59,9 +65,9 @@ class Bytes {
   std::uint64_t size_;
 };
 
-std::string_view text_at(const std::string& strings, std::uint64_t offset) {
+std::string_view text_at(const std::string& strings, std::uint64_t offset, std::size_t limit = name_limit) {
   if (offset >= strings.size()) return {};
-  const std::string_view rest = std::string_view(strings).substr(offset);
+  const std::string_view rest = std::string_view(strings).substr(offset, limit);
   return rest.substr(0, rest.find('\0'));
 }
 
@@ -78,7 +84,7 @@ std::vector<std::string> split_path(std::string_view text) {
   for (;;) {
     const auto colon = text.find(':');
     parts.emplace_back(text.substr(0, colon));
-    if (colon == std::string_view::npos) return parts;
+    if (colon == std::string_view::npos || parts.size() >= parts_limit) return parts;
     text.remove_prefix(colon + 1);
   }
 }
@@ -107,12 +113,13 @@ void take_dynamic(ElfFile& file, const Bytes& bytes, const std::vector<Segment>&
   const auto strings_at = offset_of(segments, value(DT_STRTAB));
   const std::string strings = strings_at ? bytes.at(*strings_at, value(DT_STRSZ)) : "";
   for (const Dynamic& entry : entries) {
-    if (entry.d_tag == DT_NEEDED) file.needed.emplace_back(text_at(strings, entry.d_un.d_val));
+    if (entry.d_tag == DT_NEEDED && file.needed.size() < needed_limit)
+      file.needed.emplace_back(text_at(strings, entry.d_un.d_val));
     if (entry.d_tag == DT_TEXTREL) file.text_relocations = true;
   }
   // As the loader does it: an old DT_RPATH means nothing beside a DT_RUNPATH.
   const std::uint64_t run_path = value(DT_RUNPATH) != 0 ? value(DT_RUNPATH) : value(DT_RPATH);
-  if (run_path != 0) file.run_path = split_path(text_at(strings, run_path));
+  if (run_path != 0) file.run_path = split_path(text_at(strings, run_path, run_path_limit));
   file.text_relocations = file.text_relocations || (value(DT_FLAGS) & DF_TEXTREL) != 0;
   file.static_tls = (value(DT_FLAGS) & DF_STATIC_TLS) != 0;
 }

@@ -2,7 +2,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <string_view>
 
+#include "check/demangled.hpp"
 #include "check/findings.hpp"
 #include "liveswap_plugin.h"
 
@@ -92,9 +94,18 @@ std::string shown_names(const std::vector<std::string>& names) {
   return fmt::format("{}{}", fmt::join(first, ", "), more > 0 ? fmt::format(" and {} more", more) : "");
 }
 
+// The standard library keeps its own compatible from version to version.
+bool is_standard(const std::string& name) {
+  constexpr std::string_view guard = "guard variable for ";
+  const std::size_t begin = name.rfind(guard, 0) == 0 ? guard.size() : 0;
+  return name.compare(begin, 5, "std::") == 0 || name.compare(begin, 11, "__gnu_cxx::") == 0;
+}
+
 void add_unique(Findings& findings, const ElfFile& file) {
-  if (file.unique.empty()) return;
-  std::vector<std::string> names = file.unique;
+  std::vector<std::string> names;
+  for (const std::string& symbol : file.unique)
+    if (auto name = demangled(symbol); !is_standard(name)) names.push_back(std::move(name));
+  if (names.empty()) return;
   findings.push_back(
       {Level::warning, "unique_symbols",
        fmt::format("it has {} STB_GNU_UNIQUE symbol{} ({}): another library in the same worker that has one of the "

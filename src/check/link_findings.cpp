@@ -1,14 +1,12 @@
-#include <cxxabi.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
-#include <memory>
 #include <set>
 #include <string_view>
 #include <tuple>
 
+#include "check/demangled.hpp"
 #include "check/findings.hpp"
 
 namespace liveswap::preflight {
@@ -21,17 +19,15 @@ constexpr std::string_view not_found = " => not found";
 
 // "foo(int) (_Z3fooi)", or the name as it is.
 std::string readable(const std::string& symbol) {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status),
-                                                    std::free);
-  return status == 0 && name ? fmt::format("{} ({})", name.get(), symbol) : symbol;
+  const std::string name = demangled(symbol);
+  return name == symbol ? symbol : fmt::format("{} ({})", name, symbol);
 }
 
 std::string base_name(std::string_view path) { return std::filesystem::path(path).filename().string(); }
 
 std::string advice_for(const std::string& symbol) {
   if (symbol.rfind("liveswap_", 0) == 0)
-    return "no function of this version of liveswap: upgrade liveswap, or guard it with LIVESWAP_WEAK";
+    return "this version of liveswap has no such function: upgrade liveswap, or guard the call (LIVESWAP_WEAK)";
   return "link the object file or library that defines it; -Wl,-z,defs finds such a symbol when the library is made";
 }
 

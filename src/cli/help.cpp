@@ -51,7 +51,7 @@ constexpr std::array pages{
          "--json prints the object that docs/protocol.md describes.\n"},
     Page{Command::forks, "forks N", "", "change the number of workers, 1 to 1024",
          "Returns when the new slots are ready, or the old ones empty.\n"},
-    Page{Command::check, "check LIBRARY [-- ARG...]", "", "would an upgrade to it work?",
+    Page{Command::check, "check LIBRARY [-- ARG...]", "", "would an upgrade to it work",
          "Needs no master, touches none. Lists every symbol and library that is missing and what is likely to\n"
          "bite, then loads the library in a process of its own and runs its self-test there, as an upgrade\n"
          "does first. Exit status 1 when an upgrade would be refused. ARGs are for the self-test.\n"},

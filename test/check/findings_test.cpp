@@ -36,13 +36,13 @@ TEST_CASE("link: names are made readable, and whose they are is said where it is
                                           "\t/srv/libapp.so (0x00007f3bdc675000)\n"
                                           "undefined symbol: _Z3fooi\t(/srv/libapp.so)\n"
                                           "undefined symbol: _Z3fooi\t(/srv/libapp.so)\n"
-                                          "undefined symbol: bar\t(/usr/lib/libdep.so.2)\n"
+                                          "undefined symbol: i\t(/usr/lib/libdep.so.2)\n"
                                           "undefined symbol: liveswap_teleport\t(/srv/libapp.so)\n",
                                           false);
   CAPTURE(listed(findings));
   CHECK(findings.size() == 3);
   CHECK(count(findings, Level::error, "missing_symbol", "nothing defines foo(int) (_Z3fooi)") == 1);
-  CHECK(count(findings, Level::error, "missing_symbol", "nothing defines bar, which libdep.so.2 needs") == 1);
+  CHECK(count(findings, Level::error, "missing_symbol", "nothing defines i, which libdep.so.2 needs") == 1);
   const auto newer = std::find_if(findings.begin(), findings.end(), [](const CheckFinding& finding) {
     return finding.text.find("teleport") != std::string::npos;
   });
@@ -132,6 +132,8 @@ TEST_CASE("elf: notes of another contract, damaged ones, and the flag") {
 
 TEST_CASE("elf: of many names the first three are shown") {
   ElfFile file;
+  file.unique = {"_ZZNSt8__detail18__waiter_pool_base6_S_forEPKvE3__w", "_ZGVNSt3fooE"};
+  CHECK(elf_findings(path, file, {}).empty());  // the standard library's own
   file.unique = {"a", "b", "c", "d", "e"};
   CHECK(count(elf_findings(path, file, {}), Level::warning, "unique_symbols", "5 STB_GNU_UNIQUE symbols (a, b, c and 2 "
                                                                               "more)") == 1);

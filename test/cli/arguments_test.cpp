@@ -152,7 +152,7 @@ TEST_CASE("mistakes") {
       {{"kill", "--forks", "2"}, "--forks means nothing to kill, only to start"},
       {{"kill", "--json"}, "--json means nothing to kill, only to upgrade, status, check"},
       {{"start", "--timeout", "2s"},
-       "--timeout means nothing to start, only to upgrade, message, kill, die, stop, status, forks, check"},
+       "--timeout means nothing to start, only to upgrade, message, kill, die, stop, status, forks"},
       {{"upgrade", "--json=yes"}, "--json takes no value, found \"yes\""},
       {{"kill", "-p", "70000"}, "--port: found \"70000\", expected a number from 1 to 65535"},
       {{"-p", "3001"}, "expected a command: start, upgrade, message, kill, die, stop, status, forks, check"},
