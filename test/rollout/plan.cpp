@@ -56,7 +56,7 @@ Settings draw_settings(Dice& dice, bool peaceful) {
 }
 
 Request::Kind draw_kind(Dice& dice, bool peaceful) {
-  if (dice.chance(50)) return Request::Kind::upgrade;
+  if (dice.chance(60)) return Request::Kind::upgrade;
   if (peaceful || dice.chance(40)) return dice.chance(50) ? Request::Kind::promote : Request::Kind::abort;
   if (dice.chance(50)) return Request::Kind::forks;
   if (dice.chance(75)) return Request::Kind::kill;
@@ -89,6 +89,7 @@ Plan draw_plan(Dice& dice) {
   plan.hook_hangs = now_and_then(dice, 30);
   plan.probe_fails = now_and_then(dice, static_cast<unsigned>(dice.between(10, 80)));
   plan.counts_badly = now_and_then(dice, 10);
+  plan.spoiled = now_and_then(dice, static_cast<unsigned>(dice.between(20, 100)));
   plan.stubborn = dice.chance(50) ? 0 : 40;
   Time at{0};
   for (long left = dice.between(0, 7); left > 0; --left) {

@@ -57,6 +57,7 @@ struct Plan {
   unsigned hook_hangs = 0;
   unsigned probe_fails = 0;
   unsigned counts_badly = 0;
+  unsigned spoiled = 0;   // workers of the committed release that do not start any more
   unsigned stubborn = 0;  // workers that do not leave when they are told to
 };
 

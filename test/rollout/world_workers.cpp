@@ -11,7 +11,9 @@ const Departure crash{"entry", "killed by SIGSEGV", false};
 void World::obey(const Spawn& spawn) {
   const WorkerId id = spawn.worker;
   const Nurture& from = nurture(spawn.release);
-  const Nature nature = draw_nature(dice_, plan_, calm_ ? Character::sound : from.character);
+  const bool spoiled = spawn.generation == engine_.generation() && dice_.chance(plan_.spoiled);
+  const Character character = spoiled ? Character::hopeless : from.character;
+  const Nature nature = draw_nature(dice_, plan_, calm_ ? Character::sound : character);
   processes_.emplace(id, Process{nature, from.size});
   if (!nature.can_be_spawned) {
     later(Time{0}, [this, id] { exit(id, false); });
