@@ -123,9 +123,10 @@ Result<void> check_number(Command command, const std::string& value) {
   const bool prefix = value.size() >= 6 && value.size() <= 64 &&
                       value.find_first_not_of("0123456789abcdef") == std::string::npos;
   if (!prefix && !(digits && config::parse_number(value, 1, UINT64_MAX)))
-    return fail(fmt::format("rollback: found {}, expected the number of a receipt in `liveswap history`, or 6 to 64 "
-                            "hexadecimal digits of a release",
-                            in_quotes(value)));
+    return fail(
+        fmt::format("rollback: found {}, expected the number of a receipt in `liveswap history`, or 6 to 64 "
+                    "hexadecimal digits of a release",
+                    in_quotes(value)));
   return {};
 }
 
@@ -138,7 +139,8 @@ Result<void> take_value(Arguments& arguments, Split& line) {
     line.others.insert(line.others.end(), line.behind->begin(), line.behind->end());
 
   const bool path = command == Command::start || command == Command::upgrade;
-  const bool optional = path || command == Command::rollback || command == Command::history || command == Command::receipt;
+  const bool optional =
+      path || command == Command::rollback || command == Command::history || command == Command::receipt;
   const bool required = command == Command::message || command == Command::forks;
   const std::size_t most = optional || required ? 1 : 0;
   if (line.others.size() > most)
@@ -149,7 +151,8 @@ Result<void> take_value(Arguments& arguments, Split& line) {
                                                           : ""));
   if (!line.others.empty()) arguments.value = line.others.front();
   if (path && !line.others.empty() && arguments.value.empty())
-    return fail(fmt::format("{}: found an empty path, expected one of a library, or none at all", word(command)));
+    return fail(
+        fmt::format("{}: found an empty path, expected one of a library, or none at all", word(command)));
   if (required && arguments.value.empty())
     return fail(command == Command::message ? "message: expected a text"
                                             : "forks: expected a number of workers");
@@ -216,7 +219,8 @@ Result<void> take_wishes(Arguments& arguments, const Split& line) {
     else if (option.section == Section::pace)
       arguments.wishes[name] = text;
   }
-  if (auto checked = config::check_wishes(arguments.wishes); !checked) return fail("--" + checked.error().text);
+  if (auto checked = config::check_wishes(arguments.wishes); !checked)
+    return fail("--" + checked.error().text);
   return {};
 }
 
@@ -259,7 +263,8 @@ Result<Arguments> parse_arguments(const Words& words, const Environment& environ
     done = take_where(arguments, *line, environment);
   if (done) done = take_wishes(arguments, *line);
   if (done && arguments.json && arguments.detach)
-    done = fail("found --json and --detach, expected one of the two: the receipt is there when the upgrade is done");
+    done = fail(
+        "found --json and --detach, expected one of the two: the receipt is there when the upgrade is done");
   if (!done) return tl::unexpected<Error>(done.error());
   return arguments;
 }
