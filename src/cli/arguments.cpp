@@ -123,9 +123,10 @@ Result<void> check_number(Command command, const std::string& value) {
   const bool prefix = value.size() >= 6 && value.size() <= 64 &&
                       value.find_first_not_of("0123456789abcdef") == std::string::npos;
   if (!prefix && !(digits && config::parse_number(value, 1, UINT64_MAX)))
-    return fail(fmt::format("rollback: found {}, expected the number of a receipt in `liveswap history`, or 6 to 64 "
-                            "hexadecimal digits of a release",
-                            in_quotes(value)));
+    return fail(
+        fmt::format("rollback: found {}, expected the number of a receipt in `liveswap history`, or 6 to 64 "
+                    "hexadecimal digits of a release",
+                    in_quotes(value)));
   return {};
 }
 
@@ -223,7 +224,8 @@ Result<void> take_wishes(Arguments& arguments, const Split& line) {
     else if (option.section == Section::pace)
       arguments.wishes[name] = text;
   }
-  if (auto checked = config::check_wishes(arguments.wishes); !checked) return fail("--" + checked.error().text);
+  if (auto checked = config::check_wishes(arguments.wishes); !checked)
+    return fail("--" + checked.error().text);
   return {};
 }
 
@@ -268,7 +270,8 @@ Result<Arguments> parse_arguments(const Words& words, const Environment& environ
     done = take_where(arguments, *line, environment);
   if (done) done = take_wishes(arguments, *line);
   if (done && arguments.json && arguments.detach)
-    done = fail("found --json and --detach, expected one of the two: the receipt is there when the upgrade is done");
+    done = fail(
+        "found --json and --detach, expected one of the two: the receipt is there when the upgrade is done");
   if (!done) return tl::unexpected<Error>(done.error());
   return arguments;
 }

@@ -25,7 +25,7 @@ struct Arguments {
   std::string value;    // the path, the text or the number that the command is about; as it was given
   Client::Where where;  // of a command for a running master
   std::map<std::string, std::string> wishes;  // of upgrade: as in the protocol
-  std::string config;   // of start; empty: none
+  std::string config;                         // of start; empty: none
   std::vector<std::pair<std::string, std::string>>
       settings;                                         // of start and verify: long names and texts, in their order
   std::optional<std::vector<std::string>> application;  // of start and verify: what stands behind "--"

@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-// Members of a document from a master or a file. Nothing about it is taken for granted: one that is missing or of
-// another type is "?" or nothing.
+// Members of a document from a master or a file. Nothing about it is taken for granted: one that is missing
+// or of another type is "?" or nothing.
 namespace liveswap::cli {
 
 using Json = nlohmann::json;

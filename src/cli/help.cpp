@@ -31,15 +31,18 @@ constexpr std::array pages{
         "terminal and a line an event otherwise; --json prints nothing but the receipt. Going away\n"
         "(Ctrl-C) does not stop the upgrade.\n"},
     Page{Command::rollback, "rollback [N | RELEASE]", "", "back to an earlier release",
-         "N is a receipt of `liveswap history`, RELEASE the first 6 or more digits of a release's id; without\n"
+         "N is a receipt of `liveswap history`, RELEASE the first 6 or more digits of a release's id; "
+         "without\n"
          "either, the release before the current one. From the store, by the rules of an upgrade.\n"},
     Page{Command::promote, "promote", "", "end bake or probation as passed",
          "The upgrade goes on at once.\n"},
-    Page{Command::abort, "abort", "", "revert the upgrade under way", "Returns when the old code serves alone.\n"},
+    Page{Command::abort, "abort", "", "revert the upgrade under way",
+         "Returns when the old code serves alone.\n"},
     Page{Command::history, "history [N]", "", "the last N upgrades (default 20)",
          "Asks the master; without one, reads the state directory. --json prints the receipts in short.\n"},
     Page{Command::receipt, "receipt [N]", "", "all about one upgrade (default: the last)",
-         "N is its number in `liveswap history`. A summary and a picture of each slot over time; --json prints\n"
+         "N is its number in `liveswap history`. A summary and a picture of each slot over time; --json "
+         "prints\n"
          "the whole document. Asks the master; without one, reads the state directory.\n"},
     Page{Command::message, "message TEXT", "-m, --message TEXT", "tell every worker something",
          "Says how many workers took it; fewer than all is a failure.\n"},
@@ -102,14 +105,17 @@ constexpr std::string_view files =
     "Files\n"
     "  RUNTIME-DIR/PORT.sock  the control socket. RUNTIME-DIR is $XDG_RUNTIME_DIR/liveswap, for root\n"
     "                         without that variable /run/liveswap, else /tmp/liveswap-UID\n"
-    "  STATE-DIR/             HEAD, token, log, releases, history. STATE-DIR is $XDG_STATE_HOME/liveswap/PORT, else\n"
-    "                         ~/.local/state/liveswap/PORT\n";
+    "  STATE-DIR/             HEAD, token, log; releases/ and history/. STATE-DIR is\n"
+    "                         $XDG_STATE_HOME/liveswap/PORT, else ~/.local/state/liveswap/PORT\n";
 
 constexpr std::string_view examples =
     "Examples\n"
     "  liveswap start libapp.so --listen 127.0.0.1:1337 --forks auto -- --verbose\n"
     "  liveswap start -c liveswap.yaml --daemon\n"
     "  liveswap upgrade libapp_v2.so\n"
+    "  liveswap upgrade libapp_v2.so --canary 10% --bake 1m --probation 10s\n"
+    "  liveswap receipt\n"
+    "  liveswap rollback\n"
     "  liveswap -u -p 3001\n"
     "  liveswap status\n";
 

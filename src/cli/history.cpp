@@ -35,7 +35,8 @@ int print_document(const Outcome& outcome, bool json, Show show) {
 }  // namespace
 
 int run_history(const Arguments& arguments) {
-  const unsigned newest = arguments.value.empty() ? usual_length : static_cast<unsigned>(std::stoul(arguments.value));
+  const unsigned newest =
+      arguments.value.empty() ? usual_length : static_cast<unsigned>(std::stoul(arguments.value));
   const std::size_t width = on_terminal() ? screen().width : 0;
   return print_document(history_of(arguments.where, newest), arguments.json,
                         [&](const auto& receipts) { return history_table(receipts, width); });

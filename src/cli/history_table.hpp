@@ -5,8 +5,8 @@
 
 namespace liveswap::cli {
 
-// Receipts in short (docs/protocol.md), oldest first, for people: a line each. The reason of a failure is cut where the
-// line would be longer than `width` columns; 0: never. Pure.
+// Receipts in short (docs/protocol.md), oldest first, for people: a line each. The reason of a failure is cut
+// where the line would be longer than `width` columns; 0: never. Pure.
 std::string history_table(const nlohmann::json& receipts, std::size_t width);
 
 }  // namespace liveswap::cli

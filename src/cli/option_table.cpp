@@ -27,7 +27,7 @@ constexpr std::array table{
     Option{"a", "address", "HOST", master_commands, Section::where,
            "address of the control server (default 127.0.0.1)"},
     Option{"", "state-dir", "DIR", master_commands, Section::where,
-           "HEAD, token, log (default ~/.local/state/liveswap/PORT)"},
+           "HEAD, releases, log (default ~/.local/state/liveswap/PORT)"},
     Option{"", "runtime-dir", "DIR", master_commands, Section::where,
            "the control socket (default $XDG_RUNTIME_DIR/liveswap)"},
 
@@ -79,14 +79,15 @@ constexpr std::array table{
     Option{"", "batch", "N", pace, Section::pace, "slots that get their successor at once (default 1)"},
     Option{"", "surge", "AMOUNT", pace, Section::pace,
            "workers beyond --forks during an upgrade: 2, or 50%\n(default 100%); 0: old before new"},
-    Option{"", "flip", "", pace, Section::pace,
-           "all successors are ready before the first serves: no mix", Takes::nothing},
-    Option{"", "no-flip", "", upgrade, Section::pace, "slot by slot, where the master was started with --flip",
+    Option{"", "flip", "", pace, Section::pace, "all successors are ready before the first serves: no mix",
            Takes::nothing},
+    Option{"", "no-flip", "", upgrade, Section::pace,
+           "slot by slot, where the master was started with --flip", Takes::nothing},
 
-    Option{"", "health", "[NAME=]PROBE", start, Section::health,
-           "connect, \"GET /path [STATUS]\" (default: any 2xx), of the\nlistener NAME (default: the first); or "
-           "\"run /command ARG...\";\nrepeatable"},
+    Option{
+        "", "health", "[NAME=]PROBE", start, Section::health,
+        "connect, \"GET /path [STATUS]\" (default: any 2xx), of the\nlistener NAME (default: the first); or "
+        "\"run /command ARG...\";\nrepeatable"},
     Option{"", "health-interval", "TIME", start, Section::health, "from round to round (default 1s)"},
     Option{"", "health-limit", "TIME", start, Section::health, "of one probe (default 2s)"},
 

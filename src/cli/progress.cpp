@@ -45,6 +45,10 @@ std::string after(std::string_view separator, const std::string& text) {
   return text.empty() ? text : std::string(separator) + text;
 }
 
+std::string lasting(long long ms) {
+  return ms < 0 ? "" : ": " + duration_text(std::chrono::milliseconds(ms)) + " left";
+}
+
 std::string with_time(long long ms) {
   return ms < 0 ? "" : " after " + duration_text(std::chrono::milliseconds(ms));
 }
@@ -74,6 +78,12 @@ Progress::Note Progress::take(std::string_view json) {
   if (event.is("failed")) return {event.what() + " failed" + after(": ", event.text("text")), true};
   if (event.is("committed")) return {"committed" + after(": ", event.text("release")), false};
   if (event.is("reverting")) return {"reverting" + after(": ", event.text("text")), false};
+  if (event.is("queued")) return {"queued" + after(": ", event.text("text")), false};
+  if (event.is("baking")) return {"baking" + lasting(event.number("left_ms")), false};
+  if (event.is("flipped")) return {"flipped: new connections go to the new code", false};
+  if (event.is("probation")) return {"probation" + lasting(event.number("left_ms")), false};
+  if (event.is("promoted")) return {"promoted: bake or probation counts as passed", false};
+  if (event.is("unhealthy")) return {"a health probe failed" + after(": ", event.text("text")), true};
   if (event.is("waiting")) return {"waiting until a worker has gone: no more are allowed at once", false};
   return {};
 }
@@ -85,7 +95,14 @@ void Progress::count(const Event& event) {
     phase_ = "upgrading";
     slots_ = static_cast<std::size_t>(std::max(event.number("slots"), 0LL));
   }
-  if (event.is("spawned")) fresh_.insert(pid);
+  if (event.is("queued")) phase_ = "queued";
+  if (event.is("baking") || event.is("probation")) phase_ = event.text("event");
+  if (event.is("flipped") || event.is("promoted")) phase_ = "upgrading";
+  if (event.is("spawned")) {
+    fresh_.insert(pid);
+    // The canaries have baked, and the others follow.
+    if (phase_ == "baking") phase_ = "upgrading";
+  }
   if (event.is("ready") && event.number("slot") >= 0) ready_.insert(event.number("slot"));
   if (event.is("draining")) draining_.try_emplace(pid, 0);
   if (event.is("connections") && draining_.contains(pid))

@@ -38,7 +38,8 @@ std::string release(const Json& receipt, const char* name) {
   const Json& release = member(receipt, name);
   if (!release.is_object()) return "nothing";
   const Json& id = member(release, "id");
-  const std::string known = id.is_string() && !id.empty() ? "release " + short_id(text(release, "id")) + ", " : "";
+  const std::string known =
+      id.is_string() && !id.empty() ? "release " + short_id(text(release, "id")) + ", " : "";
   return fmt::format("{} ({}generation {})", text(release, "path"), known, text(release, "generation"));
 }
 
@@ -46,7 +47,8 @@ std::string asked(const Json& receipt) {
   const Json& asked = member(receipt, "asked");
   std::string line = text(receipt, "started");
   if (member(asked, "by").is_string() && !text(asked, "by").empty()) line += " by " + text(asked, "by");
-  if (member(asked, "value").is_string() && !text(asked, "value").empty()) line += ": " + text(asked, "value");
+  if (member(asked, "value").is_string() && !text(asked, "value").empty())
+    line += ": " + text(asked, "value");
   return line;
 }
 
@@ -69,8 +71,10 @@ std::string connections(const Json& receipt) {
     bool unknown = false;
     for (const Json& slot : list(receipt, "slots"))
       for (const Json& worker : list(slot, "workers")) {
-        if (const auto found = number(worker, name)) sum += *found;
-        else if (number(worker, "gone_ms") && number(worker, "drain_ms")) unknown = true;
+        if (const auto found = number(worker, name))
+          sum += *found;
+        else if (number(worker, "gone_ms") && number(worker, "drain_ms"))
+          unknown = true;
       }
     line += fmt::format("{}{}{} {}", line.empty() ? "" : ", ", unknown ? "at least " : "", sum, name);
   }
@@ -82,8 +86,8 @@ std::string requests(const Json& receipt) {
   for (const char* role : {"old", "new"}) {
     const Json& counted = member(member(receipt, "requests"), role);
     if (!counted.is_object()) continue;
-    line += fmt::format("{}{} code {} served, {} failed", line.empty() ? "" : "; ", role, text(counted, "served"),
-                        text(counted, "failed"));
+    line += fmt::format("{}{} code {} served, {} failed", line.empty() ? "" : "; ", role,
+                        text(counted, "served"), text(counted, "failed"));
   }
   return line;
 }
@@ -108,9 +112,10 @@ std::string queues(const Json& receipt) {
 std::string trouble(const Json& slot, const Json& worker) {
   const std::string end = text(worker, "end");
   if (end != "forced" && end != "crashed") return "";
-  std::string line = fmt::format("slot {}: worker {} ({}) {} after {}, exit {}", text(slot, "slot"), text(worker, "pid"),
-                                 text(worker, "role"), end == "forced" ? "was ended by force" : "failed",
-                                 time(worker, "gone_ms"), text(worker, "exit"));
+  std::string line =
+      fmt::format("slot {}: worker {} ({}) {} after {}, exit {}", text(slot, "slot"), text(worker, "pid"),
+                  text(worker, "role"), end == "forced" ? "was ended by force" : "failed",
+                  time(worker, "gone_ms"), text(worker, "exit"));
   for (const char* name : {"drained", "killed", "lost"})
     if (const auto count = number(worker, name); count.value_or(0) > 0)
       line += fmt::format(", {} {}", plural(*count, "connection"), name);
@@ -131,8 +136,8 @@ std::string troubles(const Json& receipt, std::size_t width) {
 std::string outcome(const Json& receipt) {
   const std::string reason = text(receipt, "reason");
   const bool told = member(receipt, "reason").is_string() && !reason.empty();
-  return fmt::format("{}, {} after {}{}", text(receipt, "kind"), text(receipt, "outcome"), time(receipt, "length_ms"),
-                     told ? ": " + reason : "");
+  return fmt::format("{}, {} after {}{}", text(receipt, "kind"), text(receipt, "outcome"),
+                     time(receipt, "length_ms"), told ? ": " + reason : "");
 }
 
 }  // namespace

@@ -14,11 +14,14 @@ namespace {
 using Json = nlohmann::json;
 
 std::string state_directory(const Client::Where& where) {
-  const std::string given = where.state_dir.empty() ? "" : absolute_path(where.state_dir, current_directory());
+  const std::string given =
+      where.state_dir.empty() ? "" : absolute_path(where.state_dir, current_directory());
   return protocol::locate_instance(where.port, given, "").state_dir;
 }
 
-std::string text_of(const Json& document) { return document.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string text_of(const Json& document) {
+  return document.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 bool read_here(const Outcome& outcome, const Client::Where& where) {
   return outcome.status == no_master && client::means_this_machine(where.address);
@@ -32,6 +35,8 @@ Outcome history_of(const Client::Where& where, unsigned newest) {
   Json summaries = Json::array();
   for (const Json& receipt : release::History(state_directory(where)).list(newest))
     summaries.push_back(release::summary_of(receipt));
+  if (summaries.empty())
+    return {no_master, outcome.text + "; and there is no receipt in " + state_directory(where) + "/history"};
   return {ok, text_of(summaries)};
 }
 

@@ -7,8 +7,8 @@
 
 namespace liveswap::cli {
 
-// The receipts of an instance as JSON in `text`, as Client gives them: from its master, or from its state directory
-// when there is no master on this machine.
+// The receipts of an instance as JSON in `text`, as Client gives them: from its master, or from its state
+// directory when there is no master on this machine.
 Outcome history_of(const Client::Where& where, unsigned newest);
 Outcome receipt_of(const Client::Where& where, std::optional<std::uint64_t> number);
 

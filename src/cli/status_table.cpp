@@ -13,14 +13,17 @@ namespace {
 std::string head_line(const Json& status) {
   const std::string head = text(status, "head");
   const Json& id = member(status, "release_id");
-  const std::string release = id.is_string() && !id.empty() ? "release " + short_id(text(status, "release_id")) + ", " : "";
+  const std::string release =
+      id.is_string() && !id.empty() ? "release " + short_id(text(status, "release_id")) + ", " : "";
   return fmt::format("{} ({}generation {})", head.empty() ? "nothing committed yet" : head, release,
                      text(status, "generation"));
 }
 
-// What is under way: "rollback to /srv/app.so: baking, 12.0 s left, 1 of 4 slots ready, asked for 18.0 s ago by …".
+// What is under way: "rollback to /srv/app.so: baking, 12.0 s left, 1 of 4 slots ready, asked for 18.0 s ago
+// by …".
 std::string under_way_line(const Json& upgrade) {
-  std::string line = fmt::format("{} to {}: {}", text(upgrade, "kind"), text(upgrade, "to"), text(upgrade, "phase"));
+  std::string line =
+      fmt::format("{} to {}: {}", text(upgrade, "kind"), text(upgrade, "to"), text(upgrade, "phase"));
   if (number(upgrade, "left_ms")) line += fmt::format(", {} left", time(upgrade, "left_ms"));
   if (number(upgrade, "slots"))
     line += fmt::format(", {} of {} slots ready", text(upgrade, "slots_ready"), text(upgrade, "slots"));
@@ -38,7 +41,8 @@ std::string under_way(const Json& status) {
       lines += "              end it as passed: liveswap promote; revert it: liveswap abort\n";
   }
   if (const Json& queued = member(status, "queued"); queued.is_object())
-    lines += fmt::format("queued        {}, waiting for {}\n", text(queued, "to"), time(queued, "waiting_ms"));
+    lines +=
+        fmt::format("queued        {}, waiting for {}\n", text(queued, "to"), time(queued, "waiting_ms"));
   return lines;
 }
 

@@ -29,7 +29,8 @@ struct Screen {
   bool colour = false;
 };
 
-// As wide as the terminal on stdout; 100 columns without colours when it is none, so that pipes get the same everywhere.
+// As wide as the terminal on stdout; 100 columns without colours when it is none, so that pipes get the same
+// everywhere.
 Screen screen();
 bool on_terminal();  // stdout
 

@@ -27,7 +27,8 @@ std::vector<std::size_t> shares_of(std::size_t total, const std::vector<double>&
 
 }  // namespace
 
-TimeScale::TimeScale(std::vector<Phase> phases, const Moments& moments, std::int64_t length, std::size_t width)
+TimeScale::TimeScale(std::vector<Phase> phases, const Moments& moments, std::int64_t length,
+                     std::size_t width)
     : phases_(std::move(phases)) {
   width = std::max<std::size_t>(width, 1);
   if (phases_.empty() || phases_.size() * least_columns > width) phases_ = {{"", 0}};
@@ -53,8 +54,8 @@ TimeScale::TimeScale(std::vector<Phase> phases, const Moments& moments, std::int
     place(phases_[i], of_phase[i], i + 1 < phases_.size() ? phases_[i + 1].at : length);
 }
 
-// First what a name and the moments need, as far as that is fair to the others; the rest by length, but tempered, or a
-// bake of a minute would leave nothing for the rollout.
+// First what a name and the moments need, as far as that is fair to the others; the rest by length, but
+// tempered, or a bake of a minute would leave nothing for the rollout.
 void TimeScale::share_columns(const std::vector<Moments>& moments, std::int64_t length, std::size_t width) {
   const std::size_t fair = width / phases_.size();
   std::vector<double> weights;
@@ -62,7 +63,8 @@ void TimeScale::share_columns(const std::vector<Moments>& moments, std::int64_t 
   for (std::size_t i = 0; i < phases_.size(); ++i) {
     Phase& phase = phases_[i];
     const std::int64_t end = i + 1 < phases_.size() ? phases_[i + 1].at : length;
-    phase.columns = std::clamp(std::max(moments[i].size(), phase.name.size() + 1), std::min(least_columns, fair), fair);
+    phase.columns =
+        std::clamp(std::max(moments[i].size(), phase.name.size() + 1), std::min(least_columns, fair), fair);
     taken += phase.columns;
     const double wanted = static_cast<double>(moments[i].size()) + 1;
     weights.push_back(std::sqrt(static_cast<double>(end - phase.at)) * wanted + 1e-3);

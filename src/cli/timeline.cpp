@@ -15,7 +15,7 @@ namespace liveswap::cli {
 namespace {
 
 constexpr std::size_t most_slots = 24;
-constexpr std::size_t narrow = 72;          // below it there is no room for process numbers
+constexpr std::size_t narrow = 72;  // below it there is no room for process numbers
 constexpr std::size_t least_picture = 20;
 constexpr std::int64_t latest = std::int64_t{1} << 53;
 
@@ -30,8 +30,9 @@ struct Mark {
 // In the order of the legend.
 constexpr char starting = '.', old_code = '=', new_code = '#', back_again = '+', draining = '-', left = ']',
                forced = 'x', crashed = '!';
-constexpr Mark marks[] = {{starting, "starting"}, {old_code, "old code"}, {new_code, "new code"},
-                          {back_again, "old code again"}, {draining, "draining"}, {left, "left"},
+constexpr Mark marks[] = {{starting, "starting"},     {old_code, "old code"},
+                          {new_code, "new code"},     {back_again, "old code again"},
+                          {draining, "draining"},     {left, "left"},
                           {forced, "ended by force"}, {crashed, "failed or crashed"}};
 
 struct Row {
@@ -49,13 +50,16 @@ bool is_trouble(const Json& worker) {
   return end == "forced" || end == "crashed";
 }
 
-char serving(const std::string& role) { return role == "new" ? new_code : role == "back" ? back_again : old_code; }
+char serving(const std::string& role) {
+  return role == "new" ? new_code : role == "back" ? back_again : old_code;
+}
 
 std::string_view colour_of(const std::string& role) {
   return role == "new" ? "\x1b[32m" : role == "back" ? "\x1b[33m" : "\x1b[36m";
 }
 
-// Those with trouble first, then the others from the first on, until there are enough; in the order of the receipt.
+// Those with trouble first, then the others from the first on, until there are enough; in the order of the
+// receipt.
 std::vector<const Json*> shown_slots(const Json& receipt) {
   const Json& slots = list(receipt, "slots");
   const auto troubled = [](const Json& slot) {
@@ -73,7 +77,8 @@ std::vector<const Json*> shown_slots(const Json& receipt) {
 
 TimeScale scale_of(const Json& receipt, const std::vector<const Json*>& slots, std::size_t width) {
   std::vector<TimeScale::Phase> phases;
-  for (const Json& phase : list(receipt, "phases")) phases.push_back({text(phase, "phase"), moment(phase, "at_ms", 0)});
+  for (const Json& phase : list(receipt, "phases"))
+    phases.push_back({text(phase, "phase"), moment(phase, "at_ms", 0)});
   std::vector<std::int64_t> moments;
   for (const Json* slot : slots)
     for (const Json& worker : list(*slot, "workers"))
@@ -82,7 +87,8 @@ TimeScale scale_of(const Json& receipt, const std::vector<const Json*>& slots, s
   return {std::move(phases), moments, moment(receipt, "length_ms", 0), width};
 }
 
-// Fills the row up to the column of each change in turn; a change that shares its column with the next one is not seen.
+// Fills the row up to the column of each change in turn; a change that shares its column with the next one is
+// not seen.
 std::string cells_of(const Json& worker, const TimeScale& scale, std::size_t width) {
   const auto role = text(worker, "role");
   const bool was_there = !number(worker, "spawned_ms");
@@ -154,7 +160,8 @@ std::vector<Row> labels_of(const std::vector<const Json*>& slots, bool with_pids
     std::string name = "slot " + text(*slot, "slot");
     for (const Json& worker : list(*slot, "workers")) {
       const std::string role = text(worker, "role");
-      rows.push_back({std::exchange(name, ""), role, with_pids ? text(worker, "pid") : "", "", colour_of(role)});
+      rows.push_back(
+          {std::exchange(name, ""), role, with_pids ? text(worker, "pid") : "", "", colour_of(role)});
     }
   }
   return rows;
@@ -187,7 +194,8 @@ std::string timeline(const Json& receipt, const Screen& screen) {
                              painted(row, screen.colour));
     }
   const std::size_t all = list(receipt, "slots").size();
-  if (all > slots.size()) picture += fmt::format("{} of {} slots; --json has all of them\n", slots.size(), all);
+  if (all > slots.size())
+    picture += fmt::format("{} of {} slots; --json has all of them\n", slots.size(), all);
   return picture + "\n" + legend(rows, screen.width);
 }
 

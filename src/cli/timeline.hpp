@@ -16,7 +16,8 @@ namespace liveswap::cli {
 //
 //   . starting  = old code  # new code  - draining  ] left
 //
-// A row a worker; of very many slots those with trouble and the first ones. Empty when the receipt has no slots. Pure.
+// A row a worker; of very many slots those with trouble and the first ones. Empty when the receipt has no
+// slots. Pure.
 std::string timeline(const nlohmann::json& receipt, const Screen& screen);
 
 }  // namespace liveswap::cli

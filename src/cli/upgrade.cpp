@@ -95,10 +95,13 @@ int run_upgrade(const Arguments& arguments) {
   const Outcome outcome = arguments.json ? with_json(arguments)
                           : bar          ? with_bar(arguments)
                                          : with_lines(arguments);
-  const std::string more = outcome.receipt == 0 || arguments.json ? ""
-                           : fmt::format("\nmore of it: liveswap receipt {}{}", outcome.receipt, port_option(arguments));
+  const std::string more =
+      outcome.receipt == 0 || arguments.json
+          ? ""
+          : fmt::format("\nmore of it: liveswap receipt {}{}", outcome.receipt, port_option(arguments));
   if (outcome.status == reverted)
-    complain(fmt::format("the {} failed, the old code serves: {}{}", word(*arguments.command), outcome.text, more));
+    complain(fmt::format("the {} failed, the old code serves: {}{}", word(*arguments.command), outcome.text,
+                         more));
   else if (outcome.status != ok)
     complain(outcome.text + more);
   else if (!arguments.json)

@@ -32,7 +32,8 @@ Outcome count_delivered(std::uint64_t delivered, std::uint64_t workers) {
 Outcome outcome_of_success(const Json& object) {
   // A receipt that is a number belongs to an upgrade.
   for (const char* document : {"status", "history", "receipt"})
-    if (const auto it = object.find(document); it != object.end() && it->is_structured()) return {ok, it->dump()};
+    if (const auto it = object.find(document); it != object.end() && it->is_structured())
+      return {ok, it->dump()};
   const auto delivered = object.find("delivered");
   const auto workers = object.find("workers");
   if (delivered != object.end() && workers != object.end() && delivered->is_number_unsigned() &&

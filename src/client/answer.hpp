@@ -17,8 +17,8 @@ enum class LineKind {
 LineKind kind_of(std::string_view line);
 
 // The outcome that an answer tells; `line` is one of kind `answer`. On success `text` is what the master has
-// to say for people, for `status`, `history` and `receipt` that document, for `message` how many workers took it;
-// fewer than all is a failure.
+// to say for people, for `status`, `history` and `receipt` that document, for `message` how many workers took
+// it; fewer than all is a failure.
 Outcome outcome_of(std::string_view line);
 
 // "failed", "usage", "refused", "reverted", "timed_out": the exit status of that name. `failed` for any other

@@ -14,7 +14,9 @@ Outcome tell(const Client::Where& where, protocol::Verb verb, std::string value 
   return client::exchange(where, std::move(command), {}).outcome;
 }
 
-std::string text_of(const Amount& amount) { return fmt::format("{}{}", amount.value, amount.percent ? "%" : ""); }
+std::string text_of(const Amount& amount) {
+  return fmt::format("{}{}", amount.value, amount.percent ? "%" : "");
+}
 std::string text_of(Milliseconds time) { return fmt::format("{}ms", time.count()); }
 std::string text_of(unsigned number) { return std::to_string(number); }
 std::string text_of(bool wanted) { return wanted ? "true" : "false"; }
@@ -36,7 +38,9 @@ std::map<std::string, std::string> texts_of(const UpgradeWishes& wishes) {
 
 }  // namespace
 
-Outcome Client::upgrade(const std::string& path, const Event& event) { return upgrade(path, UpgradeWishes{}, event); }
+Outcome Client::upgrade(const std::string& path, const Event& event) {
+  return upgrade(path, UpgradeWishes{}, event);
+}
 
 Outcome Client::upgrade(const std::string& path, const UpgradeWishes& wishes, const Event& event) {
   protocol::Command command;

@@ -74,7 +74,8 @@ constexpr std::array table{
 std::span<const Setting> settings() { return table; }
 
 const Setting* find_setting(std::string_view name) {
-  const auto found = std::find_if(table.begin(), table.end(), [&](const Setting& one) { return one.name == name; });
+  const auto found =
+      std::find_if(table.begin(), table.end(), [&](const Setting& one) { return one.name == name; });
   return found == table.end() ? nullptr : &*found;
 }
 

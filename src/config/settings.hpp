@@ -12,7 +12,8 @@ namespace liveswap::config {
 
 struct Setting {
   std::string_view name;
-  // `directory`, absolute: what a relative path is meant from. The error is about the text alone, as in values.hpp.
+  // `directory`, absolute: what a relative path is meant from. The error is about the text alone, as in
+  // values.hpp.
   Result<void> (*set)(Options&, const std::string& text, const std::string& directory);
 };
 

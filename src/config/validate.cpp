@@ -16,7 +16,9 @@
 namespace liveswap::config {
 namespace {
 
-std::string text_of(const Amount& amount) { return fmt::format("{}{}", amount.value, amount.percent ? "%" : ""); }
+std::string text_of(const Amount& amount) {
+  return fmt::format("{}{}", amount.value, amount.percent ? "%" : "");
+}
 
 class Problems {
  public:
@@ -63,29 +65,34 @@ void check_numbers(Problems& problems, const Options& options) {
   problems.amount("surge", options.surge);
   problems.amount("canary", options.canary);
   if (options.max_memory > 0 && options.max_memory < smallest_memory)
-    problems.add("max-memory", fmt::format("found {} bytes, expected at least {}, or 0 for no limit", options.max_memory,
-                                           smallest_memory));
+    problems.add("max-memory", fmt::format("found {} bytes, expected at least {}, or 0 for no limit",
+                                           options.max_memory, smallest_memory));
 }
 
 // Every successor is there before the first of them serves.
 void check_flip(Problems& problems, const Options& options) {
   if (!options.flip) return;
   if (!options.zero_downtime)
-    problems.add("flip", "found true with zero-downtime false, expected one of the two: the other kills and respawns");
+    problems.add(
+        "flip", "found true with zero-downtime false, expected one of the two: the other kills and respawns");
   if (options.canary.value > 0)
-    problems.add("flip", fmt::format("found true with canary {}, expected one of the two: a canary serves beside the "
-                                     "old code",
-                                     text_of(options.canary)));
+    problems.add("flip",
+                 fmt::format("found true with canary {}, expected one of the two: a canary serves beside the "
+                             "old code",
+                             text_of(options.canary)));
   const auto [value, percent] = options.surge;
   if (percent ? value < 100 : value < options.forks)
-    problems.add("flip", fmt::format("found true with surge {}, expected 100% or more: all successors are ready before "
-                                     "the first old worker leaves",
-                                     text_of(options.surge)));
+    problems.add(
+        "flip",
+        fmt::format("found true with surge {}, expected 100% or more: all successors are ready before "
+                    "the first old worker leaves",
+                    text_of(options.surge)));
 }
 
 void check_health(Problems& problems, const Options& options) {
   if (options.health.size() > probes_limit)
-    problems.add("health", fmt::format("found {} probes, expected at most {}", options.health.size(), probes_limit));
+    problems.add("health",
+                 fmt::format("found {} probes, expected at most {}", options.health.size(), probes_limit));
   for (const auto& probe : options.health) {
     problems.text("health", probe);
     if (const auto parsed = parse_probe_text(probe); !parsed) problems.add("health", parsed.error().text);

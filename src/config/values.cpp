@@ -159,7 +159,8 @@ Result<std::uint64_t> parse_memory(std::string_view text) {
   if (text == "none") return std::uint64_t{0};
   const auto bytes = parse_limit(text);
   if (!bytes || *bytes == unlimited)
-    return fail(fmt::format("found {}, expected bytes such as 512M or 2G (K, M, G, T), or none", in_quotes(text)));
+    return fail(
+        fmt::format("found {}, expected bytes such as 512M or 2G (K, M, G, T), or none", in_quotes(text)));
   if (*bytes < smallest_memory)
     return fail(fmt::format("found {}, expected at least 1M: no worker would fit", in_quotes(text)));
   return *bytes;

@@ -15,7 +15,8 @@
 namespace liveswap::config {
 namespace {
 
-constexpr std::array<std::string_view, 7> names{"canary", "bake", "probation", "batch", "surge", "flip", "queue"};
+constexpr std::array<std::string_view, 7> names{"canary", "bake", "probation", "batch",
+                                                "surge",  "flip", "queue"};
 
 Result<void> take(Wished& wished, const std::string& name, const std::string& text) {
   if (std::find(names.begin(), names.end(), name) == names.end())

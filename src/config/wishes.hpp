@@ -8,7 +8,8 @@
 
 namespace liveswap::config {
 
-// By name: canary, bake, probation, batch, surge, flip (as in the configuration file), and queue ("true" or "false").
+// By name: canary, bake, probation, batch, surge, flip (as in the configuration file), and queue ("true" or
+// "false").
 using Wishes = std::map<std::string, std::string>;
 
 struct Wished {
@@ -16,11 +17,13 @@ struct Wished {
   bool queue = false;
 };
 
-// The options of a master with what one upgrade shall do otherwise. An unknown wish, a value that is none of its
-// option, and values that do not go together with the others are errors: `canary: found "x", expected …`. Pure.
+// The options of a master with what one upgrade shall do otherwise. An unknown wish, a value that is none of
+// its option, and values that do not go together with the others are errors: `canary: found "x", expected …`.
+// Pure.
 Result<Wished> with_wishes(Options options, const Wishes& wishes);
 
-// The same, without a look at how the values go together: for a client, which does not know the master's options.
+// The same, without a look at how the values go together: for a client, which does not know the master's
+// options.
 Result<void> check_wishes(const Wishes& wishes);
 
 }  // namespace liveswap::config

@@ -73,7 +73,8 @@ void read_health(Reader& reader, const Node& key, const Node& node, Options& opt
   if (node.kind == Node::Kind::scalar)
     return reader.value(key, node, options.health.emplace_back(), parse_probe_text);
   if (!reader.is(key, node, Node::Kind::list)) return;
-  for (const Node& item : node.items) reader.value(key, item, options.health.emplace_back(), parse_probe_text);
+  for (const Node& item : node.items)
+    reader.value(key, item, options.health.emplace_back(), parse_probe_text);
 }
 
 void read_arguments(Reader& reader, const Node& key, const Node& node, Options& options) {
@@ -125,7 +126,8 @@ std::vector<std::string_view> key_names() {
   return names;
 }
 
-void read_setting(Reader& reader, const Setting& setting, const Node& key, const Node& node, Options& options) {
+void read_setting(Reader& reader, const Setting& setting, const Node& key, const Node& node,
+                  Options& options) {
   if (!reader.is(key, node, Node::Kind::scalar)) return;
   if (const auto set = setting.set(options, node.text, reader.directory()); !set)
     reader.complain(node, key.text + ": " + set.error().text);
@@ -139,9 +141,10 @@ void read_options(Reader& reader, const Node& root, Options& options) {
     const auto known =
         std::find_if(keys.begin(), keys.end(), [&](const Key& key) { return key.name == name.text; });
     if (known != keys.end()) return known->read(reader, name, node, options);
-    if (const auto* setting = find_setting(name.text)) return read_setting(reader, *setting, name, node, options);
-    reader.complain(name,
-                    fmt::format("unknown key {}{}", in_quotes(name.text), suggestion(name.text, key_names())));
+    if (const auto* setting = find_setting(name.text))
+      return read_setting(reader, *setting, name, node, options);
+    reader.complain(
+        name, fmt::format("unknown key {}{}", in_quotes(name.text), suggestion(name.text, key_names())));
   });
 }
 

@@ -14,18 +14,24 @@ using Time = Recorder::Time;
 
 const char* word(Recorder::Role role) {
   switch (role) {
-    case Recorder::Role::before: return "old";
-    case Recorder::Role::fresh: return "new";
-    case Recorder::Role::back: return "back";
+    case Recorder::Role::before:
+      return "old";
+    case Recorder::Role::fresh:
+      return "new";
+    case Recorder::Role::back:
+      return "back";
   }
   return "?";
 }
 
 const char* word(Recorder::End end) {
   switch (end) {
-    case Recorder::End::clean: return "clean";
-    case Recorder::End::forced: return "forced";
-    case Recorder::End::crashed: return "crashed";
+    case Recorder::End::clean:
+      return "clean";
+    case Recorder::End::forced:
+      return "forced";
+    case Recorder::End::crashed:
+      return "crashed";
   }
   return "?";
 }
@@ -52,7 +58,9 @@ std::string utc_text(std::chrono::system_clock::time_point time) {
 }
 
 Recorder::Recorder(Time start, std::string started, Json head)
-    : start_(start), started_(std::move(started)), head_(head.is_object() ? std::move(head) : Json::object()) {}
+    : start_(start),
+      started_(std::move(started)),
+      head_(head.is_object() ? std::move(head) : Json::object()) {}
 
 void Recorder::amend(const Json& members) {
   if (members.is_object()) head_.update(members);
@@ -123,7 +131,8 @@ void Recorder::flip(Time time) {
 }
 
 void Recorder::depth(const std::string& listener, std::optional<std::uint64_t> waiting) {
-  auto it = std::find_if(queues_.begin(), queues_.end(), [&](const auto& queue) { return queue.first == listener; });
+  auto it = std::find_if(queues_.begin(), queues_.end(),
+                         [&](const auto& queue) { return queue.first == listener; });
   if (it == queues_.end()) it = queues_.insert(it, {listener, std::nullopt});
   it->second = std::max(it->second, waiting);
 }
@@ -137,14 +146,15 @@ void Recorder::requests(Role role, std::uint64_t served, std::uint64_t failed) {
   (role == Role::fresh ? new_requests_ : old_requests_) = Requests{served, failed};
 }
 
-// How many connections ended how. A worker that left by itself had ended all of its own, whatever was counted last;
-// without a count nothing is claimed but that.
+// How many connections ended how. A worker that left by itself had ended all of its own, whatever was counted
+// last; without a count nothing is claimed but that.
 Json Recorder::json_of(const Worker& worker) const {
   const auto had = worker.drain ? worker.to_drain : worker.open;
   Json drained, killed, lost;
   if (worker.gone) {
     const auto cut = worker.end == End::clean ? std::optional<std::uint64_t>(0) : worker.open;
-    // More may be open at the end than at the order to drain: what still waited in the accept queue is served.
+    // More may be open at the end than at the order to drain: what still waited in the accept queue is
+    // served.
     if (had && cut) drained = *had - std::min(*had, *cut);
     killed = worker.end == End::forced ? or_null(cut) : Json(0);
     lost = worker.end == End::crashed ? or_null(cut) : Json(0);
@@ -175,8 +185,8 @@ Json Recorder::slots() const {
   return slots;
 }
 
-// How long new connections went to both codes: from when the first new worker took them until the last worker of
-// either side no longer did.
+// How long new connections went to both codes: from when the first new worker took them until the last worker
+// of either side no longer did.
 Recorder::Time Recorder::skew(Time finish) const {
   const auto plan = head_.find("plan");
   const bool flips = plan != head_.end() && plan->is_object() && plan->value("flip", Json()) == Json(true);
@@ -212,7 +222,8 @@ Recorder::Json Recorder::finish(Time time, const std::string& outcome, const std
   document["slots"] = slots();
   if (unrecorded_ > 0) document["unrecorded_workers"] = unrecorded_;
   Json& queues = document["queues"] = Json::array();
-  for (const auto& [listener, peak] : queues_) queues.push_back({{"listener", listener}, {"peak_depth", or_null(peak)}});
+  for (const auto& [listener, peak] : queues_)
+    queues.push_back({{"listener", listener}, {"peak_depth", or_null(peak)}});
   document["skew_ms"] = skew(time).count();
   document["probes"] = {{"made", probes_made_}, {"failed", probes_failed_}};
   const auto counted = [](const std::optional<Requests>& one) {
@@ -225,7 +236,8 @@ Recorder::Json Recorder::finish(Time time, const std::string& outcome, const std
 Json summary_of(const Json& receipt) {
   Json summary = Json::object();
   if (!receipt.is_object()) return summary;
-  for (const char* name : {"number", "kind", "asked", "from", "to", "outcome", "reason", "started", "length_ms"})
+  for (const char* name :
+       {"number", "kind", "asked", "from", "to", "outcome", "reason", "started", "length_ms"})
     if (const auto it = receipt.find(name); it != receipt.end()) summary[name] = *it;
   return summary;
 }

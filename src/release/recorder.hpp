@@ -20,8 +20,8 @@ nlohmann::json summary_of(const nlohmann::json& receipt);
 
 // Writes the receipt of one upgrade, rollback or start while it happens: events in, the JSON document of
 // docs/protocol.md out. Pure; all times are of one steady clock of the caller's, and stand in the receipt as
-// milliseconds since `start`. An event of a worker that was never introduced is passed over. Of the workers at most
-// `worker_limit` are written down, further ones (a crash loop in a long bake) are counted.
+// milliseconds since `start`. An event of a worker that was never introduced is passed over. Of the workers
+// at most `worker_limit` are written down, further ones (a crash loop in a long bake) are counted.
 class Recorder {
  public:
   using Time = std::chrono::milliseconds;
@@ -30,13 +30,13 @@ class Recorder {
 
   static constexpr std::size_t worker_limit = 8192;
 
-  // What a worker runs in this upgrade: the code before it, the code that is to be proven, or the code before it
-  // again, in a slot that went back.
+  // What a worker runs in this upgrade: the code before it, the code that is to be proven, or the code before
+  // it again, in a slot that went back.
   enum class Role { before, fresh, back };  // "old", "new", "back"
   enum class End { clean, forced, crashed };
 
-  // `head`: the members that are known before anything happens: "kind", "asked", "from", "to", "plan". "flip" in the
-  // plan decides from when on new workers take connections.
+  // `head`: the members that are known before anything happens: "kind", "asked", "from", "to", "plan". "flip"
+  // in the plan decides from when on new workers take connections.
   Recorder(Time start, std::string started, Json head);
 
   // Members of the head that are known later, as the id of "to"; each replaces the one of its name.
@@ -45,12 +45,13 @@ class Recorder {
   // Ends the phase before it. The same phase again goes on.
   void phase(Time time, const std::string& name);
 
-  // `spawned` may be before the start. A worker of role `before` that was there at the start has no time of its own.
+  // `spawned` may be before the start. A worker of role `before` that was there at the start has no time of
+  // its own.
   void worker(Time spawned, Id id, unsigned slot, std::uint64_t generation, Role role, pid_t pid);
   void ready(Time time, Id id);
   void draining(Time time, Id id);
-  // The connections that are open in a worker, whenever they have been counted; the first count after draining()
-  // (without one, the last before it) is what it had to drain.
+  // The connections that are open in a worker, whenever they have been counted; the first count after
+  // draining() (without one, the last before it) is what it had to drain.
   void connections(Id id, std::uint64_t open);
   // `exit`: "0", "1", "SIGKILL".
   void gone(Time time, Id id, const std::string& exit, End end);
@@ -76,7 +77,7 @@ class Recorder {
     std::optional<Time> spawned, ready, drain, gone;
     std::string exit;
     End end = End::clean;
-    std::optional<std::uint64_t> open;     // as counted last
+    std::optional<std::uint64_t> open;  // as counted last
     std::optional<std::uint64_t> to_drain;
     bool counted_in_drain = false;
   };

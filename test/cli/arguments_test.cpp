@@ -57,6 +57,15 @@ TEST_CASE("both forms of each command") {
       {{"status"}, Command::status, ""},
       {{"forks", "4"}, Command::forks, "4"},
       {{"check", "lib.so"}, Command::check, "lib.so"},
+      {{"rollback"}, Command::rollback, ""},
+      {{"rollback", "3"}, Command::rollback, "3"},
+      {{"rollback", "ab12cd"}, Command::rollback, "ab12cd"},
+      {{"promote"}, Command::promote, ""},
+      {{"abort"}, Command::abort, ""},
+      {{"history"}, Command::history, ""},
+      {{"history", "5"}, Command::history, "5"},
+      {{"receipt"}, Command::receipt, ""},
+      {{"receipt", "12"}, Command::receipt, "12"},
   };
   for (const auto& form : forms) {
     CAPTURE(form.words.front());
@@ -103,7 +112,8 @@ TEST_CASE("the environment has the defaults of the client side") {
 TEST_CASE("switches") {
   CHECK(parsed({"upgrade", "--detach"}).detach);
   CHECK(parsed({"upgrade", "--json"}).json);
-  CHECK(parsed({"status", "--json"}).json);
+  for (const char* command : {"status", "history", "receipt", "rollback"}) CHECK(parsed({command, "--json"}).json);
+  CHECK(parsed({"rollback", "--detach"}).detach);
   CHECK(parsed({"start", "--daemon"}).daemon);
   CHECK(parsed({"start", "-c", "f.yaml"}).config == "f.yaml");
   CHECK(parsed({}).help);
@@ -113,6 +123,23 @@ TEST_CASE("switches") {
   const auto help = parsed({"start", "--help"});
   CHECK(help.help);
   CHECK(help.command == Command::start);
+}
+
+TEST_CASE("wishes of an upgrade") {
+  using Wishes = std::map<std::string, std::string>;
+  const auto arguments = parsed({"upgrade", "v2.so", "--canary", "1", "--bake=5s", "--probation", "none", "--batch", "2",
+                                 "--surge", "50%", "--flip", "--queue"});
+  CHECK(arguments.value == "v2.so");
+  CHECK(arguments.wishes == Wishes{{"canary", "1"},
+                                   {"bake", "5s"},
+                                   {"probation", "none"},
+                                   {"batch", "2"},
+                                   {"surge", "50%"},
+                                   {"flip", "true"},
+                                   {"queue", "true"}});
+  CHECK(parsed({"upgrade", "--no-flip"}).wishes == Wishes{{"flip", "false"}});
+  CHECK(parsed({"upgrade"}).wishes.empty());
+  CHECK(parsed({"start", "--canary", "1"}).wishes.empty());
 }
 
 TEST_CASE("settings of start keep their order and their text") {
@@ -150,12 +177,24 @@ TEST_CASE("mistakes") {
       {{"message"}, "message: expected a text"},
       {{"forks"}, "forks: expected a number of workers"},
       {{"kill", "--forks", "2"}, "--forks means nothing to kill, only to start"},
-      {{"kill", "--json"}, "--json means nothing to kill, only to upgrade, status, check"},
+      {{"kill", "--json"}, "--json means nothing to kill, only to upgrade, rollback, history, receipt, status, check, verify"},
+      {{"upgrade", "--settle", "1s"}, "--settle means nothing to upgrade, only to start"},
+      {{"upgrade", "--canary", "x"},
+       "--canary: found \"x\", expected a number from 0 to 1024 or a share from 0% to 1000%"},
+      {{"upgrade", "--json", "--detach"},
+       "found --json and --detach, expected one of the two: the receipt is there when the upgrade is done"},
+      {{"rollback", "--canary", "1"}, "--canary means nothing to rollback, only to start, upgrade"},
+      {{"rollback", "abc"},
+       "rollback: found \"abc\", expected the number of a receipt in `liveswap history`, or 6 to 64 hexadecimal "
+       "digits of a release"},
+      {{"history", "0"}, "history: found \"0\", expected a number from 1 to 1000"},
+      {{"receipt", "last"}, "receipt: found \"last\", expected a number from 1 to 18446744073709551615"},
       {{"start", "--timeout", "2s"},
-       "--timeout means nothing to start, only to upgrade, message, kill, die, stop, status, forks"},
+       "--timeout means nothing to start, only to upgrade, rollback, promote, abort, history, receipt, message, kill, "
+       "die, stop, status, forks"},
       {{"upgrade", "--json=yes"}, "--json takes no value, found \"yes\""},
       {{"kill", "-p", "70000"}, "--port: found \"70000\", expected a number from 1 to 65535"},
-      {{"-p", "3001"}, "expected a command: start, upgrade, message, kill, die, stop, status, forks, check"},
+      {{"-p", "3001"}, "expected a command: start, upgrade, rollback, promote, abort, history, receipt, message, kill, die, stop, status, forks, check, verify"},
   };
   for (const auto& [words, text] : rows) CHECK(error_of(words) == text);
   CHECK(error_of({"kill", "-p"}).find("missing an argument") != std::string::npos);

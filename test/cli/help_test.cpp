@@ -32,6 +32,7 @@ TEST_CASE("a command's page begins with it and has its options only") {
   for (std::size_t i = 0; i < command_words.size(); ++i) {
     const std::string text = help_text(static_cast<Command>(i));
     CHECK(text.rfind("Usage: liveswap " + std::string(command_words[i]), 0) == 0);
-    CHECK((text.find("--surge") != std::string::npos) == (i == 0));
+    CHECK((text.find("--surge") != std::string::npos) == (i <= 1));
+    CHECK((text.find("--settle") != std::string::npos) == (i == 0));
   }
 }

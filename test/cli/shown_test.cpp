@@ -40,3 +40,11 @@ TEST_CASE("durations for people") {
   CHECK(duration_text(123min) == "2 h 3 min");
   CHECK(duration_text(50h) == "2 d 2 h");
 }
+
+TEST_CASE("what is cut says so") {
+  CHECK(cut("abcdef", 6) == "abcdef");
+  CHECK(cut("abcdef", 5) == "ab...");
+  CHECK(cut("abcdef", 2) == "..");
+  CHECK(cut("abcdef", 0) == "abcdef");
+  CHECK(cut("ääääää", 5) == "ää...");
+}

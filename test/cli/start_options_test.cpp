@@ -64,6 +64,26 @@ TEST_CASE("every option arrives") {
                              "2",
                              "--surge",
                              "50%",
+                             "--canary",
+                             "10%",
+                             "--bake",
+                             "8s",
+                             "--probation",
+                             "9s",
+                             "--max-memory",
+                             "512M",
+                             "--health",
+                             "web=connect",
+                             "--health",
+                             "GET / 200",
+                             "--health-interval",
+                             "10s",
+                             "--health-limit",
+                             "11s",
+                             "--keep-releases",
+                             "12",
+                             "--check-limit",
+                             "13s",
                              "--settle",
                              "1ms",
                              "--ready-limit",
@@ -116,6 +136,17 @@ TEST_CASE("every option arrives") {
   CHECK(o->batch == 2);
   CHECK(o->surge.value == 50);
   CHECK(o->surge.percent);
+  CHECK(o->canary.value == 10);
+  CHECK(o->canary.percent);
+  CHECK(o->bake == 8s);
+  CHECK(o->probation == 9s);
+  CHECK(o->max_memory == 512ULL << 20);
+  CHECK(o->health == std::vector<std::string>{"web=connect", "GET / 200"});
+  CHECK(o->health_interval == 10s);
+  CHECK(o->health_limit == 11s);
+  CHECK(o->keep_releases == 12);
+  CHECK(o->check_limit == 13s);
+  CHECK_FALSE(o->flip);
   CHECK(o->settle == 1ms);
   CHECK(o->ready_limit == 2s);
   CHECK(o->drain_limit < 0ms);
@@ -135,6 +166,11 @@ TEST_CASE("every option arrives") {
   CHECK(o->arguments == std::vector<std::string>{"x", "--y"});
 }
 
+TEST_CASE("flip") {
+  CHECK(options_of({"--flip"})->flip);
+  CHECK(error_of({"--flip", "--canary", "1"}).starts_with("flip: found true with canary 1, expected one of the two"));
+}
+
 TEST_CASE("every option of start has a meaning there") {
   for (const Option& option : option_table()) {
     if (!contains(option.commands, Command::start) || option.section == Section::other) continue;
@@ -150,7 +186,8 @@ TEST_CASE("every option of start has a meaning there") {
 TEST_CASE("the command line wins over the file") {
   const File file(
       "forks: 5\nbatch: 3\nlisten: [127.0.0.1:81, 127.0.0.1:82]\nenvironment: {A: file, B: file}\n"
-      "limits: {core: 1, nofile: 2}\narguments: [from, file]\ntarget: lib.so\n");
+      "limits: {core: 1, nofile: 2}\narguments: [from, file]\ntarget: lib.so\n"
+      "health: file\n");
   const auto o = options_of(
       {"-c", file.path, "-f", "4", "--listen", "127.0.0.1:80", "--env", "A=line", "--limit", "nofile=3"});
   INFO((o ? std::string() : o.error().text));
@@ -165,6 +202,8 @@ TEST_CASE("the command line wins over the file") {
   CHECK(o->limits[1].value == 3);
   CHECK(o->arguments == std::vector<std::string>{"from", "file"});
   CHECK(o->target == std::filesystem::path(file.path).parent_path().string() + "/lib.so");
+  CHECK(o->health == std::vector<std::string>{"file"});
+  CHECK(options_of({"-c", file.path, "--health", "connect"})->health == std::vector<std::string>{"connect"});
   CHECK(options_of({"-c", file.path, "--"})->arguments.empty());
   CHECK(options_of({"-c", file.path})->listen.size() == 2);
 }
@@ -172,6 +211,6 @@ TEST_CASE("the command line wins over the file") {
 TEST_CASE("mistakes name the option") {
   CHECK(error_of({"--forks", "x"}).substr(0, 8) == "--forks:");
   CHECK(error_of({"--settle", "5"}).substr(0, 9) == "--settle:");
-  CHECK(error_of({"--head="}) == "--head: found nothing, expected a path");
+  CHECK(error_of({"--head="}) == "--head: found \"\", expected a path");
   CHECK(error_of({"-c", "/does/not/exist.yaml"}).find("/does/not/exist.yaml") != std::string::npos);
 }

@@ -27,6 +27,28 @@ TEST_CASE("a master in the middle of an upgrade") {
         "   1     -  down        -       -            -        12  -\n");
 }
 
+TEST_CASE("a bake, and an upgrade that waits") {
+  const auto table = status_table(
+      R"({"head":"/v1.so","release_id":"3fa9c1d2e0b1ffff","generation":2,"max_memory":1073741824,"memory":536870912,
+    "upgrade":{"kind":"upgrade","to":"/v2.so","phase":"baking","left_ms":12000,"elapsed_ms":18000,"slots_ready":1,
+               "slots":4,"asked_by":"uid 0, pid 5"},
+    "queued":{"to":"/v3.so","waiting_ms":900,"asked_by":"uid 0, pid 6"},
+    "last_upgrade":{"status":"ok","text":"done","ago_ms":5000,"release":"/v1.so","receipt":7}})");
+  REQUIRE(table.has_value());
+  for (const char* line :
+       {"HEAD          /v1.so (release 3fa9c1d2e0b1, generation 2)\n", "memory        512 MiB of 1024 MiB\n",
+        "under way     upgrade to /v2.so: baking, 12.0 s left, 1 of 4 slots ready, since 18.0 s, asked for by uid 0, "
+        "pid 5\n              end it as passed: liveswap promote; revert it: liveswap abort\n",
+        "queued        /v3.so, waiting for 900 ms\n", "last upgrade  ok, 5.0 s ago: done (liveswap receipt 7)\n"}) {
+    CAPTURE(line);
+    CHECK(table->find(line) != std::string::npos);
+  }
+  const auto rolling = status_table(R"({"upgrade":{"kind":"rollback","to":"/v2.so","phase":"rolling"},"queued":null})");
+  CHECK(rolling->find("under way     rollback to /v2.so: rolling, since ?\n") != std::string::npos);
+  CHECK(rolling->find("promote") == std::string::npos);
+  CHECK(rolling->find("queued") == std::string::npos);
+}
+
 TEST_CASE("what is missing or of another type is no reason to fail") {
   const auto table = status_table(R"({"slots":[7,{"workers":[{}]}],"listeners":{},"zero_downtime":false})");
   REQUIRE(table.has_value());

@@ -123,6 +123,66 @@ TEST_CASE("status is the object, request the whole answer") {
   CHECK(Client(place.where()).request(R"({"cmd":"dance"})").status == usage);
 }
 
+TEST_CASE("an upgrade with wishes") {
+  Place place;
+  auto server = FakeServer::on_unix(
+      place.socket(), answers(R"({"cmd":"upgrade","value":"OK","text":"done","receipt":7})"
+                              "\n"));
+  UpgradeWishes wishes;
+  wishes.canary = Amount{10, true};
+  wishes.surge = Amount{2, false};
+  wishes.bake = 1500ms;
+  wishes.batch = 3;
+  wishes.flip = false;
+  wishes.queue = true;
+  const auto outcome = Client(place.where()).upgrade("", wishes);
+  CHECK(outcome.status == ok);
+  CHECK(outcome.text == "done");
+  CHECK(outcome.receipt == 7);
+  CHECK(Json::parse(server.received()) == Json{{"cmd", "upgrade"},
+                                               {"value", ""},
+                                               {"canary", "10%"},
+                                               {"surge", "2"},
+                                               {"bake", "1500ms"},
+                                               {"batch", "3"},
+                                               {"flip", false},
+                                               {"queue", true}});
+}
+
+TEST_CASE("a failure has its receipt too") {
+  const auto outcome = outcome_of_line(R"({"cmd":"rollback","error":"why","status":"reverted","receipt":8})"
+                                       "\n");
+  CHECK(outcome.status == reverted);
+  CHECK(outcome.text == "why");
+  CHECK(outcome.receipt == 8);
+}
+
+TEST_CASE("what an upgrade is steered with, and what it left") {
+  const auto sent_by = [](auto call, const std::string& answer, Outcome& outcome) {
+    Place place;
+    auto server = FakeServer::on_unix(place.socket(), answers(answer + "\n"));
+    outcome = call(Client(place.where()));
+    return Json::parse(server.received());
+  };
+  const std::string done = R"({"cmd":"x","value":"OK"})";
+  Outcome outcome;
+  CHECK(sent_by([](Client c) { return c.rollback("3"); }, done, outcome) == Json{{"cmd", "rollback"}, {"value", "3"}});
+  CHECK(sent_by([](Client c) { return c.rollback(); }, done, outcome)["value"] == "");
+  CHECK(sent_by([](Client c) { return c.promote(); }, done, outcome)["cmd"] == "promote");
+  CHECK(sent_by([](Client c) { return c.abort(); }, done, outcome)["cmd"] == "abort");
+
+  CHECK(sent_by([](Client c) { return c.history(5); },
+                R"({"cmd":"history","value":"OK","history":[{"number":1}]})", outcome) ==
+        Json{{"cmd", "history"}, {"value", "5"}});
+  CHECK(outcome.text == R"([{"number":1}])");
+  CHECK(sent_by([](Client c) { return c.receipt(12); },
+                R"({"cmd":"receipt","value":"OK","receipt":{"number":12}})", outcome) ==
+        Json{{"cmd", "receipt"}, {"value", "12"}});
+  CHECK(outcome.text == R"({"number":12})");
+  CHECK(outcome.receipt == 0);
+  CHECK(sent_by([](Client c) { return c.receipt(); }, done, outcome)["value"] == "");
+}
+
 TEST_CASE("forks goes out as digits") {
   Place place;
   auto server = FakeServer::on_unix(place.socket(), answers("{\"cmd\":\"forks\",\"value\":\"OK\"}\n"));

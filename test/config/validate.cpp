@@ -60,6 +60,45 @@ TEST_CASE("durations") {
               "settle: found 100ms, expected less than ready-limit, 100ms: no worker would get ready");
 }
 
+TEST_CASE("canary, bake, probation, memory, releases") {
+  CHECK_GOOD((o.canary = {1000, true}));
+  CHECK_ERROR((o.canary = {1001, true}), "canary: found 1001%, expected at most 1024 or 1000%");
+  CHECK_GOOD(o.bake = 0ms);
+  CHECK_ERROR(o.bake = -1ms, "bake: found -1ms, expected 0ms to 2073600000ms");
+  CHECK_ERROR(o.probation = -1ms, "probation: found -1ms, expected 0ms to 2073600000ms");
+  CHECK_ERROR(o.check_limit = 0ms, "check-limit: found 0ms, expected 1ms to 2073600000ms");
+  CHECK_ERROR(o.health_interval = 0ms, "health-interval: found 0ms, expected 1ms to 2073600000ms");
+  CHECK_ERROR(o.health_limit = 0ms, "health-limit: found 0ms, expected 1ms to 2073600000ms");
+  CHECK_ERROR(o.keep_releases = 0, "keep-releases: found 0, expected a number from 1 to 1000");
+  CHECK_ERROR(o.keep_releases = 1001, "keep-releases: found 1001, expected a number from 1 to 1000");
+  CHECK_GOOD(o.max_memory = 1 << 20);
+  CHECK_ERROR(o.max_memory = 512, "max-memory: found 512 bytes, expected at least 1048576, or 0 for no limit");
+}
+
+TEST_CASE("health probes") {
+  CHECK_GOOD((o.health = {"connect", "run /bin/true"}));
+  CHECK_ERROR(o.health.push_back(""),
+              "health: found \"\", expected [NAME=]connect, [NAME=]GET /path [STATUS] or run /path/to/command");
+  CHECK_ERROR(o.health.assign(65, "connect"), "health: found 65 probes, expected at most 64");
+  CHECK_ERROR(o.health.push_back(std::string("a\0b", 3)),
+              "health: found a NUL byte in \"a\\x00b\", expected a text without");
+}
+
+TEST_CASE("a flip needs room for all, and nobody that serves first") {
+  CHECK_GOOD(o.flip = true);
+  CHECK_GOOD((o.flip = true, o.surge = {2, false}));
+  CHECK_ERROR((o.flip = true, o.zero_downtime = false),
+              "flip: found true with zero-downtime false, expected one of the two: the other kills and respawns");
+  CHECK_ERROR((o.flip = true, o.canary = {10, true}),
+              "flip: found true with canary 10%, expected one of the two: a canary serves beside the old code");
+  CHECK_ERROR((o.flip = true, o.surge = {1, false}),
+              "flip: found true with surge 1, expected 100% or more: all successors are ready before the first old "
+              "worker leaves");
+  CHECK_ERROR((o.flip = true, o.surge = {99, true}),
+              "flip: found true with surge 99%, expected 100% or more: all successors are ready before the first old "
+              "worker leaves");
+}
+
 TEST_CASE("listeners without a name bear their number") {
   Options options;
   options.listen = {{"", "*:1"}, {"web", "*:2"}, {"", "unix:/run/a"}};

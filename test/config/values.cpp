@@ -170,3 +170,27 @@ TEST_CASE("variables of the environment") {
   check_bad(parse_variable,
             {{"A", "found \"A\", expected NAME=text"}, {"=b", "found \"=b\", expected NAME=text"}});
 }
+
+TEST_CASE("memory") {
+  CHECK(*parse_memory("none") == 0);
+  CHECK(*parse_memory("1M") == 1 << 20);
+  CHECK(*parse_memory("2G") == 2ULL << 30);
+  CHECK(*parse_memory("1048576") == 1 << 20);
+  const std::string expected = ", expected bytes such as 512M or 2G (K, M, G, T), or none";
+  check_bad(parse_memory, {{"", "found \"\"" + expected},
+                           {"2GB", "found \"2GB\"" + expected},
+                           {"-1", "found \"-1\"" + expected},
+                           {"unlimited", "found \"unlimited\"" + expected},
+                           {"512", "found \"512\", expected at least 1M: no worker would fit"},
+                           {"0", "found \"0\", expected at least 1M: no worker would fit"}});
+}
+
+TEST_CASE("durations that may be none, releases, probes") {
+  CHECK(*parse_duration_or_none("none") == 0ms);
+  CHECK(*parse_duration_or_none("10s") == 10s);
+  CHECK(error_of(parse_duration_or_none("x")) == "found \"x\"" + duration_expected + ", or none");
+  CHECK(*parse_keep_releases("1000") == 1000);
+  check_bad(parse_keep_releases, {{"0", "found \"0\", expected a number from 1 to 1000"}});
+  CHECK(*parse_probe_text("connect") == "connect");
+  CHECK_FALSE(parse_probe_text("").has_value());
+}

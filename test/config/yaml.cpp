@@ -38,6 +38,18 @@ TEST_CASE("numbers, words and durations") {
   CHECK(load("batch: 3").batch == 3);
   CHECK(load("surge: 2").surge.value == 2);
   CHECK(load("surge: 50%").surge.percent);
+  CHECK(load("flip: true").flip);
+  CHECK(load("canary: 10%").canary.value == 10);
+  CHECK(load("bake: 5s").bake == 5s);
+  CHECK(load("probation: 10s").probation == 10s);
+  CHECK(load("probation: none").probation == 0ms);
+  CHECK(load("max-memory: 2G").max_memory == 2ULL << 30);
+  CHECK(load("health-interval: 3s").health_interval == 3s);
+  CHECK(load("health-limit: 4s").health_limit == 4s);
+  CHECK(load("keep-releases: 3").keep_releases == 3);
+  CHECK(load("check-limit: 5s").check_limit == 5s);
+  CHECK(load("health: connect").health == std::vector<std::string>{"connect"});
+  CHECK(load("health: [connect, admin=GET /up 204]").health == std::vector<std::string>{"connect", "admin=GET /up 204"});
   CHECK(load("settle: 0ms").settle == 0ms);
   CHECK(load("ready-limit: 2s").ready_limit == 2s);
   CHECK(load("drain-limit: 1h").drain_limit == 1h);

@@ -14,7 +14,9 @@ namespace {
 
 constexpr Recorder::Time start = 5000ms;
 
-Recorder recorder(Json head = {{"kind", "upgrade"}}) { return {start, "2026-11-22T23:17:58.042Z", std::move(head)}; }
+Recorder recorder(Json head = {{"kind", "upgrade"}}) {
+  return {start, "2026-11-22T23:17:58.042Z", std::move(head)};
+}
 
 // Two slots; the old workers are 1 and 2, the new ones 11 and 12.
 Recorder two_slots(Json head = {{"kind", "upgrade"}}) {

@@ -1,0 +1,53 @@
+#include "cli/history_table.hpp"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cli/shown.hpp"
+
+using namespace liveswap::cli;
+using Json = nlohmann::json;
+
+namespace {
+
+const Json two = Json::parse(R"([
+  {"number":9,"started":"2026-11-22T23:17:58.042Z","kind":"upgrade","outcome":"ok","reason":"","length_ms":42510,
+   "to":{"path":"/srv/v2.so","id":"ab12cd34ef5611111"}},
+  {"number":10,"started":"2026-11-23T01:00:00.000Z","kind":"rollback","outcome":"reverted","length_ms":12,
+   "reason":"slot 1 failed, and there is much to say about it that does not fit","to":{"path":"/srv/v1.so","id":""}}])");
+
+}  // namespace
+
+TEST_CASE("a line a receipt") {
+  CHECK(history_table(two, 0) ==
+        " N  STARTED               KIND      OUTCOME     TOOK  RELEASE       WHAT\n"
+        " 9  2026-11-22 23:17:58Z  upgrade   ok        42.5 s  ab12cd34ef56  /srv/v2.so\n"
+        "10  2026-11-23 01:00:00Z  rollback  reverted   12 ms  -             /srv/v1.so: slot 1 failed, and "
+        "there is "
+        "much to say about it that does not fit\n");
+}
+
+TEST_CASE("on a narrow terminal what it went to has a line of its own") {
+  CHECK(history_table(two, 70) ==
+        " N  STARTED               KIND      OUTCOME     TOOK  RELEASE\n"
+        " 9  2026-11-22 23:17:58Z  upgrade   ok        42.5 s  ab12cd34ef56\n"
+        "   /srv/v2.so\n"
+        "10  2026-11-23 01:00:00Z  rollback  reverted   12 ms  -\n"
+        "   /srv/v1.so: slot 1 failed, and there is much to say about it tha...\n");
+  for (std::size_t width = 1; width < 140; ++width) {
+    std::istringstream lines(history_table(two, width));
+    for (std::string line; std::getline(lines, line);) {
+      CAPTURE(line);
+      CHECK(columns(line) <= width);
+    }
+  }
+}
+
+TEST_CASE("no history, and one that is none") {
+  CHECK(history_table(Json::array(), 0) == "no upgrade has left a receipt yet\n");
+  const auto table = history_table(Json::parse(R"([7,{"to":7,"reason":7,"started":"\u001b[2J"}])"), 0);
+  CHECK(table.find('\x1b') == std::string::npos);
+  CHECK(table.find("?") != std::string::npos);
+}

@@ -1,0 +1,65 @@
+#include "cli/records.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "release/history.hpp"
+
+using namespace liveswap;
+using namespace liveswap::cli;
+using Json = nlohmann::json;
+
+namespace {
+
+// An instance without a master, whose state directory is there.
+struct Place {
+  Place() {
+    char name[] = "/tmp/liveswap-test-XXXXXX";
+    where.state_dir = ::mkdtemp(name);
+    where.runtime_dir = where.state_dir + "/none";
+    where.port = 1;
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  ~Place() { std::filesystem::remove_all(where.state_dir); }
+
+  Client::Where where;
+};
+
+}  // namespace
+
+TEST_CASE("without a master the receipts are read from the state directory") {
+  const Place place;
+  const release::History history(place.where.state_dir);
+  REQUIRE(history.add({{"kind", "start"}, {"outcome", "ok"}, {"slots", Json::array()}}).has_value());
+  REQUIRE(history.add({{"kind", "upgrade"}, {"outcome", "reverted"}, {"slots", Json::array()}}).has_value());
+
+  const auto all = history_of(place.where, 20);
+  REQUIRE(all.status == ok);
+  CHECK(Json::parse(all.text) == Json::parse(R"([{"number":1,"kind":"start","outcome":"ok"},
+                                                {"number":2,"kind":"upgrade","outcome":"reverted"}])"));
+  CHECK(Json::parse(history_of(place.where, 1).text).size() == 1);
+  CHECK(Json::parse(receipt_of(place.where, 1).text).at("kind") == "start");
+  CHECK(Json::parse(receipt_of(place.where, {}).text).at("slots").is_array());
+  CHECK(receipt_of(place.where, 9).status == failed);
+}
+
+TEST_CASE("neither a master nor receipts") {
+  const Place place;
+  const auto outcome = history_of(place.where, 20);
+  CHECK(outcome.status == no_master);
+  CHECK(outcome.text.find("no master on port 1") == 0);
+  CHECK(outcome.text.ends_with("; and there is no receipt in " + place.where.state_dir + "/history"));
+}
+
+TEST_CASE("the receipts of another machine are not looked for here") {
+  Place place;
+  const release::History history(place.where.state_dir);
+  REQUIRE(history.add({{"kind", "start"}}).has_value());
+  place.where.address = "192.0.2.1";
+  place.where.timeout = Milliseconds{50};
+  CHECK(history_of(place.where, 20).status != ok);
+}

@@ -1,0 +1,44 @@
+#include "config/wishes.hpp"
+
+#include <doctest/doctest.h>
+
+#include "shown.hpp"
+
+using namespace liveswap;
+using namespace liveswap::config;
+using namespace std::chrono_literals;
+
+TEST_CASE("an upgrade goes as the options say, but for its wishes") {
+  Options options;
+  options.batch = 3;
+  options.bake = 9s;
+  const auto wished =
+      with_wishes(options, {{"canary", "10%"}, {"surge", "2"}, {"probation", "5s"}, {"queue", "true"}});
+  REQUIRE_MESSAGE(wished, error_of(wished));
+  CHECK(wished->queue);
+  CHECK(wished->options.canary.value == 10);
+  CHECK(wished->options.canary.percent);
+  CHECK(wished->options.surge.value == 2);
+  CHECK(wished->options.probation == 5s);
+  CHECK(wished->options.batch == 3);
+  CHECK(wished->options.bake == 9s);
+  CHECK_FALSE(with_wishes(options, {})->queue);
+  CHECK(with_wishes(options, {{"flip", "true"}})->options.flip);
+  options.flip = true;
+  CHECK_FALSE(with_wishes(options, {{"flip", "false"}})->options.flip);
+}
+
+TEST_CASE("wishes that cannot be") {
+  CHECK(error_of(with_wishes({}, {{"canery", "1"}})) == "unknown wish \"canery\", did you mean \"canary\"?");
+  // An option that is not the business of one upgrade.
+  CHECK(error_of(with_wishes({}, {{"user", "root"}})) ==
+        "unknown wish \"user\", expected one of canary, bake, probation, batch, surge, flip, queue");
+  CHECK(error_of(with_wishes({}, {{"batch", "0"}})) ==
+        "batch: found \"0\", expected a number from 1 to 1024");
+  CHECK(error_of(with_wishes({}, {{"queue", "yes"}})) == "queue: found \"yes\", expected true or false");
+  CHECK(error_of(with_wishes({}, {{"flip", "true"}, {"surge", "0"}}))
+            .starts_with("flip: found true with surge 0"));
+  CHECK(error_of(check_wishes({{"bake", "5"}})).starts_with("bake: found \"5\", expected a unit"));
+  // What goes with what only the master knows.
+  CHECK(error_of(check_wishes({{"flip", "true"}, {"surge", "1"}})).empty());
+}
