@@ -149,12 +149,12 @@ TEST_CASE("mistakes") {
       {{"message"}, "message: expected a text"},
       {{"forks"}, "forks: expected a number of workers"},
       {{"kill", "--forks", "2"}, "--forks means nothing to kill, only to start"},
-      {{"kill", "--json"}, "--json means nothing to kill, only to upgrade, status"},
+      {{"kill", "--json"}, "--json means nothing to kill, only to upgrade, status, verify"},
       {{"start", "--timeout", "2s"},
        "--timeout means nothing to start, only to upgrade, message, kill, die, stop, status, forks"},
       {{"upgrade", "--json=yes"}, "--json takes no value, found \"yes\""},
       {{"kill", "-p", "70000"}, "--port: found \"70000\", expected a number from 1 to 65535"},
-      {{"-p", "3001"}, "expected a command: start, upgrade, message, kill, die, stop, status, forks"},
+      {{"-p", "3001"}, "expected a command: start, upgrade, message, kill, die, stop, status, forks, verify"},
   };
   for (const auto& [words, text] : rows) CHECK(error_of(words) == text);
   CHECK(error_of({"kill", "-p"}).find("missing an argument") != std::string::npos);
