@@ -60,9 +60,9 @@ constexpr std::array pages{
          "does first. Exit status 1 when an upgrade would be refused. ARGs are for the self-test.\n"},
     Page{Command::verify, "verify LIBRARY [SECOND] [-- ARG...]", "", "prove that upgrades lose nothing",
          "Starts LIBRARY in an instance of its own, on free ports, gives it load, upgrades it to SECOND (or to\n"
-         "itself) and back under injected faults, and says what its clients have noticed. Exit status 0: nothing.\n"
-         "Everything is stopped and removed at the end. Options of start about sockets, upgrades, limits and\n"
-         "workers are handed on to it. Here --ready-limit is 3s by default, and --drain-limit 10s.\n"},
+         "itself) and back under injected faults, and says what its clients have noticed; exit status 0:\n"
+         "nothing. Everything is stopped and removed at the end. Options of start about sockets, upgrades,\n"
+         "limits and workers are handed on to it. Here --ready-limit is 3s by default, and --drain-limit 10s.\n"},
 };
 
 struct Heading {

@@ -43,7 +43,7 @@ constexpr std::array table{
 
     Option{"", "path", "PATH", verify, Section::verify, "what is asked for, by GET (default /)"},
     Option{"", "connect", "", verify, Section::verify,
-           "for servers that speak no HTTP: plain connects, each ended by both sides", Takes::nothing},
+           "for servers that speak no HTTP: plain connects", Takes::nothing},
     Option{"", "upgrades", "N", verify, Section::verify, "good upgrades (default 10)"},
     Option{"", "faults", "LIST", verify, Section::verify,
            "none, all (default), or some of: crash-at-load, crash-at-start,\nhang-at-load, never-ready, "

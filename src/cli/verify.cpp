@@ -21,8 +21,8 @@ namespace {
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
-// What the start is given where the user says nothing: limits that the faults run into, so that a run ends in time.
-// One that this liveswap does not know is left out.
+// What the start is given where the user says nothing: limits that the faults run into, so that a run ends in
+// time. One that this liveswap does not know is left out.
 constexpr std::pair<std::string_view, std::string_view> defaults_of_start[] = {
     {"listen", "127.0.0.1:0"}, {"ready-limit", "3s"}, {"check-limit", "3s"}, {"drain-limit", "10s"}};
 
@@ -31,11 +31,13 @@ std::string program() {
   return std::filesystem::read_symlink("/proc/self/exe", failed).string();
 }
 
-// Beside an installed program, beside one that was built and not installed, or where it would be installed to.
+// Beside an installed program, beside one that was built and not installed, or where it would be installed
+// to.
 std::string fault_directory() {
   const auto here = std::filesystem::path(program()).parent_path();
-  for (const std::string& place : {(here.parent_path() / "libexec/liveswap/faults").string(),
-                                   (here / "src/faults").string(), std::string(LIVESWAP_LIBEXECDIR "/faults")})
+  for (const std::string& place :
+       {(here.parent_path() / "libexec/liveswap/faults").string(), (here / "src/faults").string(),
+        std::string(LIVESWAP_LIBEXECDIR "/faults")})
     if (::access(place.c_str(), X_OK) == 0) return place;
   return "";
 }
@@ -50,8 +52,10 @@ Result<std::vector<verify::Fault>> parse_faults(const std::string& text) {
     const auto fault = verify::fault_of(word);
     if (!fault) {
       std::string known;
-      for (const auto one : verify::all_faults) known += (known.empty() ? "" : ", ") + std::string(verify::word(one));
-      return fail(fmt::format("--faults: found {}, expected none, all, or some of {}", config::in_quotes(word), known));
+      for (const auto one : verify::all_faults)
+        known += (known.empty() ? "" : ", ") + std::string(verify::word(one));
+      return fail(fmt::format("--faults: found {}, expected none, all, or some of {}",
+                              config::in_quotes(word), known));
     }
     faults.push_back(*fault);
     at = comma + 1;
@@ -69,7 +73,8 @@ Result<void> store(const std::string& name, const Result<T>& value, Into& into) 
 Result<void> store_path(const std::string& text, std::string& path) {
   const bool plain = text.find_first_of(" \t\r\n") == std::string::npos;
   if (text.empty() || text.front() != '/' || !plain)
-    return fail(fmt::format("--path: found {}, expected one that begins with / and has no blanks", config::in_quotes(text)));
+    return fail(fmt::format("--path: found {}, expected one that begins with / and has no blanks",
+                            config::in_quotes(text)));
   path = text;
   return {};
 }

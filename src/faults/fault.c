@@ -1,6 +1,6 @@
 /*
- * Releases that must never serve, one for each -DFAULT_...: `liveswap verify` upgrades a running application to
- * them and looks whether anybody notices. Installed in libexec/liveswap/faults.
+ * Releases that must never serve, one for each -DFAULT_...: `liveswap verify` upgrades a running application
+ * to them and looks whether anybody notices. Installed in libexec/liveswap/faults.
  */
 #include <liveswap_plugin.h>
 #include <poll.h>

@@ -14,9 +14,9 @@ struct Expectations {
   std::set<int> statuses = {200, 404};
   std::set<std::string> versions;  // empty: any
   std::map<std::string, std::string>
-      bodies;             // by version, not for slow requests; a line end after it is allowed
+      bodies;              // by version, not for slow requests; a line end after it is allowed
   bool by_status = false;  // the status alone is the version: for servers whose bodies may be anything
-  bool same_body = true;  // all answers of a version, status and kind have the first one's body
+  bool same_body = true;   // all answers of a version, status and kind have the first one's body
 };
 
 // Whether a complete answer is the expected one, and of which version it is. The version is what the server

@@ -31,7 +31,7 @@ struct Options {
   bool allow_eof_body = false;
   bool echo_prefixed = false;
 
-  int commands = -1;           // where commands are read from (control.hpp); borrowed, -1: nowhere
+  int commands = -1;            // where commands are read from (control.hpp); borrowed, -1: nowhere
   bool stops_on_signal = true;  // SIGINT and SIGTERM end the run; false: they are somebody else's
   Time bucket{};
 };

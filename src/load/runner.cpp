@@ -281,8 +281,8 @@ void Runner::expire() {
   while (!attempts_.empty() && attempts_.begin()->first.first <= time) {
     const auto [id, attempt] = *attempts_.begin();
     const Connection* connection = pool_.find(attempt.connection);
-    end(id, failure(Outcome::timed_out,
-                    connection ? connection->waiting_for() : "waiting for a free connection"),
+    end(id,
+        failure(Outcome::timed_out, connection ? connection->waiting_for() : "waiting for a free connection"),
         connection ? connection->port() : 0);
     busy_.erase(attempt.connection);
     pool_.drop(attempt.connection);

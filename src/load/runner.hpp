@@ -31,8 +31,8 @@ class Runner {
   // `announce` gets the lines that scripts wait for.
   Runner(const Options& options, Accounting& accounting, std::function<void(const std::string&)> announce);
 
-  // An error when the system does not let the run go on, or a command was not understood; the books are complete
-  // only without one.
+  // An error when the system does not let the run go on, or a command was not understood; the books are
+  // complete only without one.
   Result<void> run();
 
   const ConnectionCounts& connections() const { return pool_.counts(); }

@@ -55,13 +55,19 @@ Snapshot snapshot_of(const Json& status) {
   return result;
 }
 
-void note_oddity(Upgrade& upgrade, const Json& event) {
-  const std::string kind = event.value("event", "");
-  const auto pid = event.value("pid", 0);
-  if (kind == "expired")
-    upgrade.oddities.push_back(fmt::format("worker {} did not drain in time and was ended by force", pid));
-  else if (kind == "gone" && upgrade.outcome.status == ok && event.value("exit", "0") != "0")
-    upgrade.oddities.push_back(fmt::format("worker {} ended with {}", pid, event.value("exit", "")));
+// Of an upgrade that failed, the new workers are expected to end as they please.
+std::vector<std::string> oddities_in(const std::vector<Json>& events, bool succeeded) {
+  std::vector<std::string> oddities;
+  std::set<int> forced;
+  for (const Json& event : events) {
+    const std::string kind = event.value("event", "");
+    const int pid = event.value("pid", 0);
+    if (kind == "expired" && forced.insert(pid).second)
+      oddities.push_back(fmt::format("worker {} did not drain in time and was ended by force", pid));
+    else if (kind == "gone" && succeeded && !forced.contains(pid) && event.value("exit", "0") != "0")
+      oddities.push_back(fmt::format("worker {} ended with {}", pid, event.value("exit", "")));
+  }
+  return oddities;
 }
 
 }  // namespace
@@ -108,9 +114,12 @@ std::string Application::explain(const std::string& what) const {
 Result<bool> Application::try_start(std::uint16_t port) {
   where_.port = port;
   // Everything that a master writes lies in the temporary place, whatever a configuration file says.
-  std::vector<std::string> words{task_.program,   "start",           "--port",        std::to_string(port),
-                                 "--state-dir",   where_.state_dir,  "--head",        where_.state_dir + "/HEAD",
-                                 "--runtime-dir", where_.runtime_dir, "--log-file",   log_};
+  std::vector<std::string> words{task_.program,   "start",
+                                 "--port",        std::to_string(port),
+                                 "--state-dir",   where_.state_dir,
+                                 "--head",        where_.state_dir + "/HEAD",
+                                 "--runtime-dir", where_.runtime_dir,
+                                 "--log-file",    log_};
   words.insert(words.end(), task_.start_options.begin(), task_.start_options.end());
   words.push_back(task_.library);
   if (!task_.arguments.empty()) words.push_back("--");
@@ -174,12 +183,12 @@ Upgrade Application::upgrade(const std::string& path, const Client::Event& event
   std::vector<Json> events;
   const auto begun = Clock::now();
   result.outcome = client(upgrade_limit).upgrade(path, [&](const std::string& line) {
-    events.push_back(Json::parse(line, nullptr, false));
+    auto json = Json::parse(line, nullptr, false);
+    if (json.is_object()) events.push_back(std::move(json));
     if (event) event(line);
   });
   result.length = std::chrono::round<Milliseconds>(Clock::now() - begun);
-  for (const Json& one : events)
-    if (one.is_object()) note_oddity(result, one);
+  result.oddities = oddities_in(events, result.outcome.status == ok);
   return result;
 }
 

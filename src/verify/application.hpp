@@ -44,8 +44,8 @@ struct Upgrade {
   std::vector<std::string> oddities;  // an old worker that crashed or was ended by force
 };
 
-// The application under liveswap: the very `liveswap start` that a user calls, in a process, a state directory and on
-// ports of its own. Ended by force when this goes, and when a signal comes.
+// The application under liveswap: the very `liveswap start` that a user calls, in a process, a state
+// directory and on ports of its own. Ended by force when this goes, and when a signal comes.
 class Application {
  public:
   Application(const Task& task, const Workplace& place, Interrupt& interrupt);
@@ -58,7 +58,8 @@ class Application {
 
   Result<Snapshot> look() const;
   // Waits for it; the last look when it does not come.
-  Result<Snapshot> look_until(Milliseconds limit, const std::function<bool(const Snapshot&)>& condition) const;
+  Result<Snapshot> look_until(Milliseconds limit,
+                              const std::function<bool(const Snapshot&)>& condition) const;
 
   // `event` gets the lines before the answer. Callable from any thread.
   Upgrade upgrade(const std::string& path, const Client::Event& event = {}) const;

@@ -39,7 +39,8 @@ std::vector<char*> pointers(const std::vector<std::string>& words) {
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
-  if (::dup2(input, STDIN_FILENO) < 0 || ::dup2(output, STDOUT_FILENO) < 0 || ::dup2(output, STDERR_FILENO) < 0)
+  if (::dup2(input, STDIN_FILENO) < 0 || ::dup2(output, STDOUT_FILENO) < 0 ||
+      ::dup2(output, STDERR_FILENO) < 0)
     ::_exit(126);
   ::execv(words[0], words);
   ::_exit(127);
@@ -67,7 +68,9 @@ Result<Child> Child::start(const std::vector<std::string>& words, const std::str
 }
 
 Child::Child(Child&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)), ending_(std::move(other.ending_)) {}
+    : pid_(std::exchange(other.pid_, -1)),
+      pidfd_(std::move(other.pidfd_)),
+      ending_(std::move(other.ending_)) {}
 
 Child::~Child() {
   if (pid_ < 0 || !ending_.empty()) return;
@@ -88,7 +91,9 @@ bool Child::ended(milliseconds limit) {
   return true;
 }
 
-UniqueFd open_process(pid_t pid) { return UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
+UniqueFd open_process(pid_t pid) {
+  return UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+}
 
 void signal_process(const UniqueFd& process, int number) {
   ::syscall(SYS_pidfd_send_signal, process.get(), number, nullptr, 0);

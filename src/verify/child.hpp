@@ -12,11 +12,13 @@
 
 namespace liveswap::verify {
 
-// A child process, held by a pidfd: a signal never hits another process. In a process group of its own, so that a
-// Ctrl-C is for this process alone; gets SIGTERM when this process dies. Destroying it kills and reaps it.
+// A child process, held by a pidfd: a signal never hits another process. In a process group of its own, so
+// that a Ctrl-C is for this process alone; gets SIGTERM when this process dies. Destroying it kills and reaps
+// it.
 class Child {
  public:
-  // Its input is empty, its output is appended to the file at `output`. The thread that starts it must live as long.
+  // Its input is empty, its output is appended to the file at `output`. The thread that starts it must live
+  // as long.
   static Result<Child> start(const std::vector<std::string>& words, const std::string& output);
   ~Child();
   Child(Child&& other) noexcept;

@@ -18,7 +18,7 @@ namespace {
 using std::chrono::seconds;
 
 constexpr load::Time longest_run = std::chrono::hours(24);
-constexpr std::size_t most_new_connections = 4096;
+constexpr std::size_t most_connections = 4096;
 
 // Descriptors for connections; the application has its own limit, it was started before.
 std::size_t raise_descriptors() {
@@ -30,18 +30,21 @@ std::size_t raise_descriptors() {
   return limit.rlim_cur > 2 * spare ? limit.rlim_cur - spare : spare;
 }
 
-// Any answer counts but one that says that the server has failed: what the application answers is its own business.
+// Any answer counts but one that says that the server has failed: what the application answers is its own
+// business.
 std::set<int> statuses_that_are_fine() {
   std::set<int> statuses;
   for (int status = 100; status < 500; ++status) statuses.insert(status);
   return statuses;
 }
 
-load::Options common_options(const load::Target& target) {
+load::Options common_options(const load::Target& target, std::size_t descriptors) {
   load::Options options;
   options.target = target;
   options.duration = longest_run;
   options.timeout = seconds(5);
+  // Also of the clients that keep theirs: a server that takes long for an answer has many requests under way.
+  options.most_connections = std::min(descriptors / 2, most_connections);
   options.expectations.statuses = statuses_that_are_fine();
   options.expectations.by_status = true;
   options.expectations.same_body = false;
@@ -108,26 +111,25 @@ const load::Tally* Measured::find(const std::string& name) const {
 void Clients::add(const load::Options& options) { crews_.push_back(std::make_unique<Crew>(options)); }
 
 Result<std::unique_ptr<Clients>> Clients::start(const Orders& orders) {
-  auto target = load::parse_target((orders.connect ? "tcp://" : "http://") + orders.address +
-                                       (orders.connect ? "" : orders.path),
-                                   "", false);
+  auto target = load::parse_target(
+      (orders.connect ? "tcp://" : "http://") + orders.address + (orders.connect ? "" : orders.path), "",
+      false);
   if (!target) return tl::unexpected<Error>(target.error());
   if (orders.connect) target->protocol = load::Protocol::close;
   const std::size_t descriptors = raise_descriptors();
   std::unique_ptr<Clients> clients(new Clients);
   const unsigned kept = orders.connect ? 0 : orders.count / 2;
-  load::Options options = common_options(*target);
+  load::Options options = common_options(*target, descriptors);
   if (kept > 0) {
     options.rate = kept * rate_of_client;
     options.keep_alive = true;
     options.connections = kept;
-    options.most_connections = std::min<std::size_t>(descriptors / 2, 4 * kept);
     clients->add(options);
   }
-  options = common_options(*target);
+  options = common_options(*target, descriptors);
   options.rate = (orders.count - kept) * rate_of_client;
-  options.most_connections = std::min(descriptors / 2, most_new_connections);
-  // A port is not free again for a minute after its connection: many clients need several addresses for themselves.
+  // A port is not free again for a minute after its connection: many clients need several addresses for
+  // themselves.
   options.sources = options.rate > 300 ? 32 : 0;
   clients->add(options);
   return clients;
@@ -155,8 +157,8 @@ Measured Clients::stop() {
     merge(measured, crew->books);
     measured.garbage += crew->runner.connections().idle_garbage;
     for (const load::Failed& one : crew->books.failed)
-      measured.losses.push_back({name_of(crew->books.phases[one.phase]), crew->runner.start() + one.ended, one.port,
-                                 fmt::format("{}: {}", load::name_of(one.outcome), one.reason)});
+      measured.losses.push_back({name_of(crew->books.phases[one.phase]), crew->runner.start() + one.ended,
+                                 one.port, fmt::format("{}: {}", load::name_of(one.outcome), one.reason)});
   }
   std::sort(measured.losses.begin(), measured.losses.end(),
             [](const Loss& a, const Loss& b) { return a.ended < b.ended; });

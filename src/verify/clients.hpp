@@ -31,15 +31,15 @@ struct Measured {
   };
   std::vector<Phase> phases;  // in the order of their beginning; those of one name are one
   load::Tally total;
-  std::vector<Loss> losses;   // no more than fit in the books: load::Accounting::most_failed
-  std::uint64_t garbage = 0;  // answers that nobody asked for
+  std::vector<Loss> losses;         // no more than fit in the books: load::Accounting::most_failed
+  std::uint64_t garbage = 0;        // answers that nobody asked for
   std::vector<std::string> faults;  // of the measuring itself: its figures are worth nothing then
 
   const load::Tally* find(const std::string& name) const;
 };
 
-// Load on the application, by threads of this process: half of the requests on connections that are kept, half on new
-// ones; or plain connects. A fixed rate, whatever becomes of the requests (src/load says why).
+// Load on the application, by threads of this process: half of the requests on connections that are kept,
+// half on new ones; or plain connects. A fixed rate, whatever becomes of the requests (src/load says why).
 class Clients {
  public:
   struct Orders {

@@ -59,14 +59,16 @@ std::vector<std::string> Findings::problems() const {
         text += fmt::format("\n    {:>6}  in {}: {}", number, key.first, key.second);
     if (shown > most_reasons) text += fmt::format("\n    {:>6}  further reasons", shown - most_reasons);
     if (lost_in("before") > 0)
-      text += "\n    some before the first upgrade: the application does not keep up (fewer --clients?) or"
-              " answers with errors";
+      text +=
+          "\n    some before the first upgrade: the application does not keep up (fewer --clients?) or"
+          " answers with errors";
     result.push_back(text);
   }
-  if (measured.total.of(load::Outcome::ok) == 0) result.push_back("no request was answered, which proves nothing");
+  if (measured.total.of(load::Outcome::ok) == 0)
+    result.push_back("no request was answered, which proves nothing");
   if (measured.garbage > 0)
-    result.push_back(fmt::format("{} on idle connections that nobody had asked for",
-                                 plural(measured.garbage, "answer")));
+    result.push_back(
+        fmt::format("{} on idle connections that nobody had asked for", plural(measured.garbage, "answer")));
   for (std::size_t i = 0; i < upgrades.size(); ++i)
     if (const Upgrade& one = upgrades[i]; one.outcome.status != ok)
       result.push_back(fmt::format("upgrade {} to {} failed: {}", i + 1, one.to, one.outcome.text));

@@ -18,8 +18,8 @@ struct FaultFinding {
   Milliseconds length{};
 };
 
-// A worker that this program has killed: the requests on its connections are lost with it, by no fault of liveswap or
-// of the application.
+// A worker that this program has killed: the requests on its connections are lost with it, by no fault of
+// liveswap or of the application.
 struct Killed {
   Instant at;
   std::set<std::uint16_t> clients;  // ports of the connections it had accepted

@@ -43,7 +43,8 @@ Result<HeldRequest> HeldRequest::begin(const std::string& address, bool connect,
     return tl::unexpected<Error>(there.error());
   HeldRequest held(std::move(dialed.fd), connect);
   if (!connect)
-    if (auto sent = send_all(held.fd_.get(), fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n", path, address)); !sent)
+    if (auto sent = send_all(held.fd_.get(), fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n", path, address));
+        !sent)
       return tl::unexpected<Error>(sent.error());
   return held;
 }

@@ -9,8 +9,8 @@
 
 namespace liveswap::verify {
 
-// A slow client: a request that has begun and is finished when it is told to. Of plain connects, a connection that is
-// open and ended later. Every step has a limit.
+// A slow client: a request that has begun and is finished when it is told to. Of plain connects, a connection
+// that is open and ended later. Every step has a limit.
 class HeldRequest {
  public:
   // Connects and sends all but the end of the request.
@@ -19,8 +19,8 @@ class HeldRequest {
   // Of its own side of the connection.
   std::uint16_t port() const { return port_; }
 
-  // Sends the end, and reads until the answer is complete (of plain connects: until the server has closed). An error
-  // says what came instead.
+  // Sends the end, and reads until the answer is complete (of plain connects: until the server has closed).
+  // An error says what came instead.
   Result<void> finish();
 
  private:

@@ -41,14 +41,18 @@ Interrupt::Interrupt()
     : stop_(UniqueFd::adopt(::eventfd(0, EFD_CLOEXEC))), woken_(UniqueFd::adopt(::eventfd(0, EFD_CLOEXEC))) {
   const sigset_t set = caught();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  signals_ = UniqueFd::adopt(::signalfd(-1, &set, SFD_CLOEXEC));
+  signals_ = UniqueFd::adopt(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   thread_ = std::thread([this] { watch(); });
 }
 
 Interrupt::~Interrupt() {
   wake(stop_);
   thread_.join();
-  // Still blocked: a signal that comes while the process ends in good order has nothing left to end.
+  // Still blocked: a signal that comes while the process ends in good order has nothing left to end. Those
+  // that have come already are forgotten.
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+  }
 }
 
 void Interrupt::watch() {

@@ -10,9 +10,10 @@
 
 namespace liveswap::verify {
 
-// Ctrl-C and its like, while something runs that has to be cleared away: SIGINT, SIGTERM and SIGHUP do not end the
-// process but are remembered, end every wait, and call the handler. Make it before any other thread: those that start
-// later leave the signals to it. Further signals change nothing; clearing away has limits of its own.
+// Ctrl-C and its like, while something runs that has to be cleared away: SIGINT, SIGTERM and SIGHUP do not
+// end the process but are remembered, end every wait, and call the handler. Make it before any other thread:
+// those that start later leave the signals to it. Further signals change nothing; clearing away has limits of
+// its own.
 class Interrupt {
  public:
   Interrupt();
@@ -23,8 +24,8 @@ class Interrupt {
   // The number of the signal that came; 0: none.
   int number() const { return number_; }
 
-  // Called once, on another thread, when a signal comes or has come; empty: nothing. Returns when no earlier handler
-  // runs any more.
+  // Called once, on another thread, when a signal comes or has come; empty: nothing. Returns when no earlier
+  // handler runs any more.
   void set_handler(std::function<void()> handler);
 
   // Looks every few milliseconds whether `condition` holds. False when the limit or a signal came first.

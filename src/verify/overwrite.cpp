@@ -1,5 +1,5 @@
-// The library that runs is overwritten in place, as cp, a linker or strip do: the same file, other bytes. Done to a
-// copy, never to the user's own file.
+// The library that runs is overwritten in place, as cp, a linker or strip do: the same file, other bytes.
+// Done to a copy, never to the user's own file.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -38,7 +38,8 @@ Result<std::string> overwrite_what_runs(Stage& stage, const std::string& copy) {
   const auto dead = std::count_if(old.begin(), old.end(), [&](pid_t pid) { return !now.contains(pid); });
   if (dead > 0) return fail(fmt::format("{} of {} workers died", dead, old.size()));
   auto respawned = kill_worker(stage);
-  if (!respawned) return fail("no worker could be started from what was committed: " + respawned.error().text);
+  if (!respawned)
+    return fail("no worker could be started from what was committed: " + respawned.error().text);
   return std::string("no worker died; one that was killed came back with the same code");
 }
 

@@ -74,7 +74,8 @@ std::vector<pid_t> children_of(pid_t pid) {
   for (const auto& name : entries("/proc", nullptr)) {
     pid_t one = 0;
     const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), one);
-    if (failed == std::errc{} && end == name.data() + name.size() && parent_of(one) == pid) children.push_back(one);
+    if (failed == std::errc{} && end == name.data() + name.size() && parent_of(one) == pid)
+      children.push_back(one);
   }
   return children;
 }

@@ -20,8 +20,8 @@ char state_of(pid_t pid);
 
 std::string name_of(pid_t pid);
 
-// The ports of the clients whose connections to `port` the process has accepted and not closed. An error when its
-// descriptors may not be looked at.
+// The ports of the clients whose connections to `port` the process has accepted and not closed. An error when
+// its descriptors may not be looked at.
 Result<std::set<std::uint16_t>> clients_of(pid_t pid, std::uint16_t port);
 
 }  // namespace liveswap::verify

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <exception>
 
 #include "verify/stage.hpp"
 
@@ -48,7 +49,14 @@ Result<Findings> Proof::run() {
   auto place = Workplace::make();
   if (!place) return tl::unexpected<Error>(place.error());
   adopt_strays();
-  const auto done = run_in(*place);
+  Result<void> done;
+  try {
+    done = run_in(*place);
+  } catch (const std::exception& error) {
+    // A line of the master that is not as expected, or no memory: what was started has been ended on the way
+    // here.
+    done = fail(error.what());
+  }
   findings_.left = end_strays(strays_limit);
   if (interrupt_.number() != 0) return fail("interrupted");
   if (!done) return tl::unexpected<Error>(done.error());
@@ -76,14 +84,14 @@ Result<void> Proof::exercise(const Workplace& place, Application& application) {
   if (!now) return tl::unexpected<Error>(now.error());
   const auto colon = now->address.rfind(':');
   if (now->address.starts_with("unix:") || colon == std::string::npos)
-    return fail(fmt::format("the first listener is \"{}\", expected one of TCP: --listen 127.0.0.1:0", now->address));
+    return fail(
+        fmt::format("the first listener is \"{}\", expected one of TCP: --listen 127.0.0.1:0", now->address));
   const std::string address = to_connect_to(now->address);
   std::uint16_t port = 0;
   std::from_chars(now->address.data() + colon + 1, now->address.data() + now->address.size(), port);
   auto clients = Clients::start({address, task_.path, task_.connect, task_.clients});
   if (!clients) return tl::unexpected<Error>(clients.error());
-  Stage stage{task_,   place, interrupt_,    application, **clients,
-              address, port,  task_.library, findings_};
+  Stage stage{task_, place, interrupt_, application, **clients, address, port, task_.library, findings_};
   if (auto answered = wait_for_answers(stage); !answered) return answered;
   say(fmt::format("{} workers serve on {}; {} clients have answers", now->slots, address, task_.clients));
   stage.clients.mark("before");
@@ -99,12 +107,14 @@ Result<void> Proof::wait_for_answers(Stage& stage) {
   const Measured measured = stage.clients.stop();
   const std::string reason =
       measured.losses.empty() ? "no answer came at all" : "first, " + measured.losses.front().reason;
-  return fail(fmt::format("not every client got an answer from {} within {} s ({}); --path and --connect say what"
-                          " is asked for",
-                          stage.address, first_answer_limit.count() / 1000, reason));
+  return fail(
+      fmt::format("not every client got an answer from {} within {} s ({}); --path and --connect say what"
+                  " is asked for",
+                  stage.address, first_answer_limit.count() / 1000, reason));
 }
 
-// Good upgrades with the faults spread evenly between them; the first step that fails where it must not is the last.
+// Good upgrades with the faults spread evenly between them; the first step that fails where it must not is
+// the last.
 void Proof::take_steps(Stage& stage) {
   const std::size_t turns = std::max<std::size_t>(task_.upgrades, 1), count = task_.faults.size();
   std::size_t fault = 0;
@@ -135,7 +145,8 @@ bool Proof::hurt(Stage& stage, Fault fault) {
   if (interrupt_.number() != 0) return false;
   stage.clients.mark(std::string(word(fault)));
   FaultFinding finding = play(stage, fault);
-  say(fmt::format("{:<17}  {}{}", word(fault), finding.as_expected ? "" : "NOT AS EXPECTED: ", finding.found));
+  say(fmt::format("{:<17}  {}{}", word(fault),
+                  finding.as_expected ? "" : "NOT AS EXPECTED: ", finding.found));
   findings_.faults.push_back(std::move(finding));
   interrupt_.pause(after_step);
   const auto now = stage.application.look_until(whole_limit, [](const auto& seen) { return seen.whole(); });

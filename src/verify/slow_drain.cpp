@@ -1,5 +1,5 @@
-// A client in the middle of a request while its worker is replaced: the worker has to wait for it, and the upgrade for
-// the worker.
+// A client in the middle of a request while its worker is replaced: the worker has to wait for it, and the
+// upgrade for the worker.
 #include <fmt/format.h>
 
 #include <future>
@@ -66,7 +66,7 @@ Result<std::string> hold(Stage& stage, HeldRequest& held) {
   const Upgrade upgrade = upgrading.get();
   if (upgrade.outcome.status != ok) return fail("the upgrade failed: " + upgrade.outcome.text);
   if (!answered) return fail("the request was lost: " + answered.error().text);
-  if (!waited) return fail("the upgrade was over before the request was");
+  if (!waited) return fail("the worker had gone before the request was finished");
   return fmt::format("answered {} ms after the order to drain, by the old worker", dawdle.count());
 }
 

@@ -32,7 +32,8 @@ FaultFinding play_bad_release(Stage& stage, Fault fault) {
   }
   const auto before = stage.application.look();
   const Upgrade upgrade = stage.application.upgrade(library);
-  const auto after = stage.application.look_until(recovery_limit, [](const auto& now) { return now.whole(); });
+  const auto after =
+      stage.application.look_until(recovery_limit, [](const auto& now) { return now.whole(); });
   const int status = upgrade.outcome.status;
   if (status == ok)
     finding.found = "it was accepted";
@@ -57,8 +58,8 @@ FaultFinding play_killed_worker(Stage& stage) {
 
 }  // namespace
 
-// Stopped first, so that it accepts nothing between the look at its connections and its death: whatever still waits
-// in the accept queue then is not lost with it.
+// Stopped first, so that it accepts nothing between the look at its connections and its death: whatever still
+// waits in the accept queue then is not lost with it.
 Result<std::string> kill_worker(Stage& stage) {
   const auto before = stage.application.look();
   if (!before) return tl::unexpected<Error>(before.error());
@@ -82,8 +83,8 @@ Result<std::string> kill_worker(Stage& stage) {
   if (!after->whole() || after->pids().contains(pid))
     return fail(fmt::format("no worker was ready in its slot after {} s", recovery_limit.count() / 1000));
   const auto took = std::chrono::round<Milliseconds>(Clock::now() - begun);
-  return fmt::format("another one was ready after {} ms; {} connection{} died with it", took.count(), connections,
-                     connections == 1 ? "" : "s");
+  return fmt::format("another one was ready after {} ms; {} connection{} died with it", took.count(),
+                     connections, connections == 1 ? "" : "s");
 }
 
 FaultFinding play(Stage& stage, Fault fault) {

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-// `liveswap verify`: runs an application in a place of its own, gives it load, upgrades it and hurts it, and reports
-// whether a client would have noticed. The steps are in proof.cpp, what came of them in findings.hpp.
+// `liveswap verify`: runs an application in a place of its own, gives it load, upgrades it and hurts it, and
+// reports whether a client would have noticed. The steps are in proof.cpp, what came of them in findings.hpp.
 namespace liveswap::verify {
 
 using Milliseconds = std::chrono::milliseconds;
@@ -24,9 +24,9 @@ enum class Fault {
   overwrite,        // the library that runs is overwritten in place, as by cp
 };
 
-inline constexpr Fault all_faults[] = {Fault::crash_at_load,   Fault::crash_at_start, Fault::hang_at_load,
-                                       Fault::never_ready,     Fault::returns_at_once, Fault::slow_drain,
-                                       Fault::killed_worker,   Fault::overwrite};
+inline constexpr Fault all_faults[] = {Fault::crash_at_load, Fault::crash_at_start,  Fault::hang_at_load,
+                                       Fault::never_ready,   Fault::returns_at_once, Fault::slow_drain,
+                                       Fault::killed_worker, Fault::overwrite};
 
 std::string_view word(Fault fault);
 std::optional<Fault> fault_of(std::string_view word);

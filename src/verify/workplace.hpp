@@ -16,8 +16,8 @@ class Workplace {
 
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
-  // A copy of a library in a directory of its own, with links to its neighbours, among which it may look for its
-  // private libraries.
+  // A copy of a library in a directory of its own, with links to its neighbours, among which it may look for
+  // its private libraries.
   Result<std::string> copy_library(const std::string& library) const;
 
  private:
