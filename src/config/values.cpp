@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "config/address.hpp"
+#include "config/health.hpp"
 #include "config/limits.hpp"
 #include "config/nearest.hpp"
 #include "config/quote.hpp"
@@ -172,9 +173,7 @@ Result<unsigned> parse_keep_releases(std::string_view text) {
 
 // The one place where probes are checked on their way in.
 Result<std::string> parse_probe_text(std::string_view text) {
-  if (text.empty())
-    return fail("found \"\", expected [NAME=]connect, [NAME=]GET /path [STATUS] or run /path/to/command");
-  return std::string(text);
+  return parse_health(text).map([&](const HealthProbe&) { return std::string(text); });
 }
 
 Result<ResourceLimit> parse_resource_limit(std::string_view text) {

@@ -42,6 +42,13 @@ rollout::Settings settings_of(const Options& options) {
   return settings;
 }
 
+std::vector<config::HealthProbe> probes_of(const Options& options) {
+  std::vector<config::HealthProbe> probes;
+  for (const auto& text : options.health)
+    if (auto probe = config::parse_health(text)) probes.push_back(std::move(*probe));
+  return probes;
+}
+
 protocol::Refusal refusal_of(rollout::Verdict verdict) {
   switch (verdict) {
     case rollout::Verdict::ok:
@@ -62,7 +69,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       lock_(std::move(lock)),
       listeners_(std::move(listeners)),
       home_(current_directory()),
-      tools_{worker_request, std::move(store_request), options_.pre_upgrade, options_.state_dir,
+      tools_{worker_request, std::move(store_request), options_.arguments, options_.pre_upgrade, options_.state_dir,
              options_.working_directory.empty() ? home_ : options_.working_directory, options_.hook_limit,
              options_.check_limit},
       store_(options_.state_dir),
@@ -73,6 +80,8 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       flip_timer_(loop),
       queue_timer_(loop),
       watch_timer_(loop),
+      prober_(loop, probes_of(options_), listeners_.bound(), tools_.worker, options_.health_limit,
+              [this](const Prober::Findings& found) { on_probed(found); }),
       steered_(options_.forks),
       started_(now()) {}
 
@@ -150,7 +159,7 @@ void Master::watch_signals() {
     });
   signals_.emplace_back(loop_, SIGHUP, [this] {
     log::info("SIGHUP: upgrading to what is at {}", engine_.release().path);
-    pending_[++last_request_] = {0, protocol::Verb::upgrade, false, {}, "SIGHUP"};
+    pending_[++last_request_] = {0, protocol::Verb::upgrade, false, {}, "SIGHUP", now()};
     rollout::Wish wish;
     wish.pace = pace_of(options_);
     perform(engine_.upgrade(now(), last_request_, wish));

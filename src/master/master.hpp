@@ -49,6 +49,7 @@ class Master {
     bool detach = false;  // of an upgrade: answer when it is under way
     std::string asked;    // of an upgrade: its value
     std::string by;       // who asked
+    rollout::Time since{0};
   };
   struct LastUpgrade {
     rollout::Verdict verdict = rollout::Verdict::ok;
@@ -103,7 +104,7 @@ class Master {
   // watching.cpp
   void watch();
   void watch_round();
-  void probe(std::function<void(const Prober::Result&)> done);
+  void on_probed(const Prober::Findings& found);
   void count_served();
 
   // requests.cpp
@@ -117,6 +118,8 @@ class Master {
 
   // report.cpp
   protocol::Json status(const Inquiry::Answers& connections) const;
+  protocol::Json upgrade_status(rollout::RequestId request) const;
+  protocol::Json queued_status(rollout::RequestId request) const;
   protocol::Json members_of(const rollout::Note& note) const;
   void log_note(const rollout::Note& note) const;
 
@@ -135,8 +138,8 @@ class Master {
   Timer queue_timer_;
   Timer watch_timer_;
   std::string watched_phase_;
-  std::vector<int> probes_;
-  std::unique_ptr<Prober> prober_;
+  Prober prober_;
+  std::optional<std::string> unprepared_;  // value of an upgrade whose preparation waits for a round of probes
   rollout::Time flip_began_{0};
   std::unique_ptr<ControlServer> control_;
   std::list<SignalWatch> signals_;

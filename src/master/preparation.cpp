@@ -80,6 +80,7 @@ void Preparation::after_take(const Task::Result& result) {
             member(answer, "how"));
   SpawnRequest request = tools_.worker;
   request.arguments = {"liveswap-worker", "--check", file_};
+  request.arguments.insert(request.arguments.end(), tools_.arguments.begin(), tools_.arguments.end());
   run("check", std::move(request), tools_.check_limit, [this](const Task::Result& next) { after_check(next); });
 }
 

@@ -21,6 +21,7 @@ class Preparation {
   struct Tools {
     SpawnRequest worker;  // a worker host as the workers are started: user, limits, environment
     SpawnRequest store;   // liveswap-store as the master itself
+    std::vector<std::string> arguments;  // of the application
     std::string plugin;   // empty: none
     std::string state_dir;
     std::string there;  // what a relative path of the plugin is meant from

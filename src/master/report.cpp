@@ -1,5 +1,7 @@
 #include <unistd.h>
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "base/log.hpp"
@@ -125,7 +127,7 @@ Json Master::status(const Inquiry::Answers& connections) const {
               {"port", options_.port},
               {"uptime_ms", (time - started_).count()},
               {"head", engine_.release().path},
-              {"id", engine_.release().id},
+              {"release_id", engine_.release().id},
               {"head_file", options_.head},
               {"generation", engine_.generation()},
               {"forks", engine_.fork_count()},
@@ -139,7 +141,35 @@ Json Master::status(const Inquiry::Answers& connections) const {
                               {"text", last_upgrade_->text},
                               {"receipt", last_upgrade_->receipt},
                               {"ago_ms", (time - last_upgrade_->at).count()}};
+  if (const auto request = engine_.upgrading()) report["upgrade"] = upgrade_status(*request);
+  if (const auto request = engine_.queued()) report["queued"] = queued_status(*request);
+  if (options_.max_memory > 0) report["max_memory"] = options_.max_memory;
   return report;
+}
+
+// What is under way.
+Json Master::upgrade_status(rollout::RequestId request) const {
+  const auto it = pending_.find(request);
+  unsigned ready = 0;
+  for (const auto& [id, worker] : engine_.workers())
+    if (worker.generation == engine_.goal_generation() && worker.state == rollout::WorkerState::ready) ++ready;
+  Json upgrade{{"kind", it == pending_.end() ? "start" : protocol::word(it->second.verb)},
+               {"to", engine_.goal_release().path},
+               {"phase", engine_.phase()},
+               {"slots", engine_.fork_count()},
+               {"slots_ready", ready}};
+  if (const auto end = engine_.phase_end()) upgrade["left_ms"] = std::max<rollout::Time::rep>(0, (*end - now()).count());
+  if (it == pending_.end()) return upgrade;
+  upgrade["elapsed_ms"] = (now() - it->second.since).count();
+  upgrade["asked_by"] = it->second.by;
+  if (engine_.goal_release().path.empty()) upgrade["to"] = it->second.asked;
+  return upgrade;
+}
+
+Json Master::queued_status(rollout::RequestId request) const {
+  const auto it = pending_.find(request);
+  if (it == pending_.end()) return nullptr;
+  return {{"to", it->second.asked}, {"waiting_ms", (now() - it->second.since).count()}};
 }
 
 }  // namespace liveswap::master

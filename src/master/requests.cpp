@@ -18,7 +18,7 @@ constexpr Milliseconds count_limit{200};
 
 void Master::on_command(ConnectionId connection, const protocol::Command& command) {
   const rollout::RequestId request = ++last_request_;
-  pending_[request] = {connection, command.verb, false, {}, control_->peer(connection)};
+  pending_[request] = {connection, command.verb, false, {}, control_->peer(connection), now()};
   switch (command.verb) {
     case protocol::Verb::upgrade: on_upgrade(request, command); break;
     case protocol::Verb::rollback: on_rollback(request, command); break;

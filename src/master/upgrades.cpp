@@ -109,10 +109,8 @@ Result<rollout::Release> Master::find_earlier(const std::string& which) const {
 // The probes are asked first: what the old release fails is not held against the new one.
 void Master::carry_out(const rollout::Prepare& command) {
   if (options_.health.empty() || engine_.generation() == 0) return begin_preparation(command.path);
-  probe([this, path = command.path](const Prober::Result& result) {
-    perform(engine_.probed(now(), {result.made, result.failed, result.text}));
-    begin_preparation(path);
-  });
+  unprepared_ = command.path;
+  prober_.start(probe_connections(engine_.fork_count()));
 }
 
 void Master::begin_preparation(const std::string& value) {
@@ -126,7 +124,8 @@ void Master::begin_preparation(const std::string& value) {
 }
 
 void Master::carry_out(const rollout::CancelPrepare&) {
-  prober_.reset();
+  unprepared_.reset();
+  prober_.cancel();
   if (preparation_) preparation_->cancel(dying_);
   preparation_.reset();
 }

@@ -1,4 +1,4 @@
-#include <algorithm>
+#include <utility>
 
 #include "master/master.hpp"
 
@@ -7,10 +7,6 @@ namespace liveswap::master {
 namespace {
 
 constexpr Milliseconds count_limit{500};
-// Connections of a round to a listener: enough for every worker to get one, most likely.
-constexpr unsigned least_connects = 4;
-constexpr unsigned most_connects = 32;
-
 }  // namespace
 
 // A phase begins with a round of its own: what was found out before says nothing of it.
@@ -20,7 +16,7 @@ void Master::watch() {
   watched_phase_ = phase;
   // The round before the preparation is begun and awaited there.
   if (phase == "preparing") return;
-  prober_.reset();
+  prober_.cancel();
   if (phase.empty())
     watch_timer_.stop();
   else
@@ -29,25 +25,15 @@ void Master::watch() {
 
 void Master::watch_round() {
   count_served();
-  if (options_.health.empty() || prober_) {
-    watch_timer_.start(options_.health_interval, [this] { watch_round(); });
-    return;
-  }
-  probe([this](const Prober::Result& result) {
-    watch_timer_.start(options_.health_interval, [this] { watch_round(); });
-    perform(engine_.probed(now(), {result.made, result.failed, result.text}));
-  });
+  watch_timer_.start(options_.health_interval, [this] { watch_round(); });
+  if (!options_.health.empty() && !prober_.under_way()) prober_.start(probe_connections(engine_.fork_count()));
 }
 
-// One round; a round that is replaced is never heard of again.
-void Master::probe(std::function<void(const Prober::Result&)> done) {
-  const unsigned connects = std::clamp(2 * engine_.fork_count(), least_connects, most_connects);
-  prober_ = std::make_unique<Prober>(loop_, probes_, connects, options_.health_limit,
-                                     [this, done = std::move(done)](const Prober::Result& result) {
-                                       const auto ended = std::move(prober_);
-                                       if (auto* receipt = upgrade_receipt()) receipt->probes(result.made, result.failed);
-                                       done(result);
-                                     });
+void Master::on_probed(const Prober::Findings& found) {
+  if (auto* receipt = upgrade_receipt()) receipt->probes(found.made, found.failed);
+  perform(engine_.probed(now(), {found.made, found.failed, found.text}));
+  // Of the round before the preparation; the upgrade may have been given up meanwhile.
+  if (const auto value = std::exchange(unprepared_, std::nullopt)) begin_preparation(*value);
 }
 
 void Master::count_served() {

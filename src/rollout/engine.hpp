@@ -100,7 +100,10 @@ class Engine {
   const char* state() const;  // starting, running, upgrading, reverting, stopping
   const char* phase() const;  // of the upgrade under way; "" without one
   std::optional<Time> phase_end() const;  // of bake and probation
-  bool queued() const { return queue_.has_value(); }
+  // Of the upgrade under way, once it is known.
+  Release goal_release() const { return upgrade_ ? upgrade_->to.release : Release{}; }
+  Generation goal_generation() const { return goal() ? goal()->generation : 0; }
+  std::optional<RequestId> queued() const { return queue_ ? std::optional(queue_->request) : std::nullopt; }
   const Pace& pace() const { return upgrade_ ? upgrade_->pace : settings_; }
   // Successors are staged, or going to be.
   bool staging() const { return upgrade_ && upgrade_->flip_ahead; }

@@ -6,31 +6,19 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
 
 #include "config/address.hpp"
 #include "master/sockets.hpp"
+#include "temp_dir.hpp"
 
 using namespace liveswap;
 using namespace liveswap::master;
+using liveswap::test::TempDir;
 
 namespace {
-
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "liveswap-master-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TempDir() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 Listeners open_one(ListenMode mode, unsigned slots) {
   auto opened = Listeners::open({{"http", "127.0.0.1:0"}}, mode, 128, slots);

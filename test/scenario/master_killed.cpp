@@ -27,7 +27,7 @@ void expect_committed(const std::shared_ptr<Site>& site) {
   Instance again(site, "", options);
   CHECK(contains(http_get(again.address()), old_one ? "v1" : "v2"));
   const auto status = again.status();
-  CHECK(status["id"].get<std::string>().size() == 64);
+  CHECK(status["release_id"].get<std::string>().size() == 64);
   const auto finished = again.upgrade(fixture("version_v2"));
   CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
   CHECK(contains(http_get(again.address()), "v2"));

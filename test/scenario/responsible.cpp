@@ -10,6 +10,8 @@
 namespace scenario {
 namespace {
 
+using namespace nlohmann::literals;
+
 const Words quick{"--settle", "20ms"};
 
 Json receipt(const Instance& app, const Words& words = {}) {
@@ -19,7 +21,7 @@ Json receipt(const Instance& app, const Words& words = {}) {
 }
 
 bool in_phase(const Instance& app, const std::string& phase) {
-  return eventually([&] { return app.status().value("phase", "") == phase; });
+  return eventually([&] { return app.status().value("/upgrade/phase"_json_pointer, "") == phase; });
 }
 
 // Workers by slot, as their generations.

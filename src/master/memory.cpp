@@ -1,0 +1,35 @@
+#include "master/memory.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "base/unique_fd.hpp"
+
+namespace liveswap::master {
+
+std::optional<std::uint64_t> parse_pss(std::string_view rollup) {
+  constexpr std::string_view label = "\nPss:";
+  const auto at = rollup.find(label);
+  if (at == std::string_view::npos) return std::nullopt;
+  const auto line = rollup.substr(at + label.size(), rollup.find('\n', at + 1) - at - label.size());
+  const auto begin = line.find_first_not_of(' ');
+  if (begin == std::string_view::npos || !line.ends_with(" kB")) return std::nullopt;
+  std::uint64_t kilobytes = 0;
+  const auto [end, failed] = std::from_chars(line.data() + begin, line.data() + line.size() - 3, kilobytes);
+  if (failed != std::errc() || end != line.data() + line.size() - 3) return std::nullopt;
+  return kilobytes * 1024;
+}
+
+std::optional<std::uint64_t> pss_of(pid_t process) {
+  const auto path = fmt::format("/proc/{}/smaps_rollup", process);
+  const auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char text[4096];
+  const ssize_t size = fd ? ::read(fd.get(), text, sizeof text) : -1;
+  if (size <= 0) return std::nullopt;
+  return parse_pss(std::string_view(text, static_cast<std::size_t>(size)));
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/unique_fd.hpp"
+#include "master/listeners.hpp"
+
+// Servers and clients around Listeners, as threads: enough to see whether a flip loses a connection or lets the wrong
+// version answer.
+namespace liveswap::test {
+
+// The workers of one generation: a thread a slot, which answers each connection with the generation's number. They have
+// descriptors of their own, as processes have.
+class Generation {
+ public:
+  Generation(const master::Listeners& listeners, unsigned slots, std::uint32_t number, bool staged);
+  ~Generation();
+  // Stops accepting at once, whatever waits; the sockets are kept.
+  void stop();
+
+ private:
+  void serve(std::vector<int> sockets, std::uint32_t number);
+
+  master::Listeners::Hold hold_;
+  std::atomic<bool> stopped_ = false;
+  std::vector<UniqueFd> own_;
+  std::vector<std::thread> threads_;
+};
+
+// A client that connects, asks and waits for the answer, again and again.
+class Caller {
+ public:
+  // `live`: the generation that had become the live one when a connection was begun must not be newer than its answer.
+  Caller(std::string address, const std::atomic<std::uint32_t>& live);
+  // Ends it; "" when every connection was answered, and by the right generation.
+  std::string finish();
+  std::size_t answered() const { return answered_; }
+
+ private:
+  void run();
+  std::string ask();
+
+  std::string address_;
+  const std::atomic<std::uint32_t>& live_;
+  std::atomic<bool> stopped_ = false;
+  std::atomic<std::size_t> answered_ = 0;
+  std::string failure_;
+  std::thread thread_;
+};
+
+// Connects to "127.0.0.1:80", "[::1]:80" or "unix:/path", blocking, with a time limit of 5 s. -1 and errno on failure.
+UniqueFd dial(const std::string& address);
+
+}  // namespace liveswap::test

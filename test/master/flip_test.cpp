@@ -1,0 +1,295 @@
+#include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <list>
+#include <map>
+
+#include "flip_load.hpp"
+#include "master/accept_queue.hpp"
+#include "temp_dir.hpp"
+
+using namespace liveswap;
+using namespace liveswap::test;
+using master::Listeners;
+
+namespace {
+
+constexpr unsigned slots = 3;
+using Clock = std::chrono::steady_clock;
+
+Listeners open_all(const std::vector<Listener>& wanted, ListenMode mode) {
+  auto opened = Listeners::open(wanted, mode, 256, slots);
+  REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().text));
+  return std::move(*opened);
+}
+
+// False when it has not become so within 10 s.
+template <class Condition>
+bool eventually(Condition condition) {
+  const auto limit = Clock::now() + std::chrono::seconds(10);
+  while (!condition()) {
+    if (Clock::now() > limit) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+void stage(Listeners& listeners) {
+  const auto staged = listeners.stage();
+  REQUIRE_MESSAGE(staged.has_value(), (staged ? "" : staged.error().text));
+}
+
+void flip(Listeners& listeners) {
+  const auto flipped = listeners.flip();
+  REQUIRE_MESSAGE(flipped.has_value(), (flipped ? "" : flipped.error().text));
+}
+
+// Which of these sockets so many new connections come to; those are left waiting.
+std::map<int, std::size_t> deal(const std::string& address, const std::vector<int>& sockets, int connections,
+                                std::list<UniqueFd>& clients) {
+  std::map<int, std::size_t> before, dealt;
+  for (int i = 0; i < connections; ++i) {
+    clients.push_back(dial(address));
+    REQUIRE(clients.back());
+  }
+  for (const int fd : sockets)
+    if (const auto count = *master::accept_queue(fd)) dealt[fd] = count;
+  return dealt;
+}
+
+std::vector<int> sockets_of(const Listeners& listeners, unsigned count, bool staged) {
+  std::vector<int> found;
+  for (unsigned slot = 0; slot < count; ++slot) found.push_back(listeners.of_slot(slot, staged)[0]);
+  return found;
+}
+
+void flip_under_load(ListenMode mode) {
+  const TempDir dir;
+  auto listeners =
+      open_all({{"v4", "127.0.0.1:0"}, {"v6", "[::1]:0"}, {"unix", "unix:" + (dir / "app.sock")}}, mode);
+  std::list<Generation> generations;
+  std::atomic<std::uint32_t> live = 0;
+  generations.emplace_back(listeners, slots, 0, false);
+  std::list<Caller> clients;
+  for (const auto& bound : listeners.bound())
+    for (int i = 0; i < 2; ++i) clients.emplace_back(bound.address, live);
+
+  for (std::uint32_t number = 1; number <= 100; ++number) {
+    stage(listeners);
+    generations.emplace_back(listeners, slots, number, true);
+    flip(listeners);
+    live = number;
+    REQUIRE(eventually([&] { return listeners.waiting_in_old() == 0; }));
+    std::prev(generations.end(), 2)->stop();
+    // Some generations keep their connections, and so their sockets, for a while.
+    if (number % 5 != 0)
+      while (generations.size() > 1) generations.pop_front();
+    listeners.repair();
+  }
+  std::size_t total = 0;
+  for (auto& client : clients) {
+    CHECK(client.finish() == "");
+    CHECK(client.answered() > 500);
+    total += client.answered();
+  }
+  MESSAGE(total << " connections, all answered");
+}
+
+}  // namespace
+
+TEST_CASE("100 flips under load lose no connection and never go back: a socket a slot") {
+  flip_under_load(ListenMode::reuseport);
+}
+
+TEST_CASE("100 flips under load lose no connection and never go back: one socket for all slots") {
+  flip_under_load(ListenMode::shared);
+}
+
+TEST_CASE("a staged set gets nothing before the flip, the former one nothing after it") {
+  for (const auto mode : {ListenMode::reuseport, ListenMode::shared}) {
+    auto listeners = open_all({{"http", "127.0.0.1:0"}}, mode);
+    const auto address = listeners.bound()[0].address;
+    const auto old_hold = listeners.hold();
+    const auto old_set = sockets_of(listeners, slots, false);
+    stage(listeners);
+    CHECK(listeners.staged());
+    const auto new_set = sockets_of(listeners, slots, true);
+    CHECK(old_set != new_set);
+    std::list<UniqueFd> clients;
+    CHECK(deal(address, new_set, 60, clients).empty());
+    CHECK(listeners.depth()[0].waiting == 60);
+    flip(listeners);
+    CHECK_FALSE(listeners.staged());
+    CHECK(sockets_of(listeners, slots, false) == new_set);
+    CHECK(deal(address, new_set, 60, clients).size() == (mode == ListenMode::reuseport ? slots : 1));
+    CHECK(listeners.depth()[0].waiting == 120);
+    CHECK(eventually([&] { return listeners.waiting_in_old() == 60; }));
+  }
+}
+
+TEST_CASE("a set that has not been wanted is used again, without what came to it") {
+  auto listeners = open_all({{"http", "127.0.0.1:0"}}, ListenMode::reuseport);
+  const auto first = sockets_of(listeners, slots, false);
+  stage(listeners);
+  const auto second = sockets_of(listeners, slots, true);
+  listeners.unstage();
+  stage(listeners);
+  CHECK(sockets_of(listeners, slots, true) == second);
+  std::list<UniqueFd> clients;
+  deal(listeners.bound()[0].address, first, 20, clients);
+  flip(listeners);
+  // Nobody holds the first set: who waits there is told so.
+  stage(listeners);
+  CHECK(sockets_of(listeners, slots, true) == first);
+  char nothing = 0;
+  for (const auto& client : clients) {
+    CHECK(::recv(client.get(), &nothing, 1, 0) == -1);
+    CHECK(errno == ECONNRESET);
+  }
+  // One that is held is left alone.
+  const auto hold = listeners.hold(true);
+  listeners.unstage();
+  stage(listeners);
+  CHECK(sockets_of(listeners, slots, true) != first);
+}
+
+TEST_CASE("slots come and go, and are steered around, in a set that was flipped to") {
+  auto listeners = open_all({{"http", "127.0.0.1:0"}}, ListenMode::reuseport);
+  const auto address = listeners.bound()[0].address;
+  const auto hold = listeners.hold();
+  stage(listeners);
+  REQUIRE(listeners.grow(4).has_value());
+  flip(listeners);
+  std::list<UniqueFd> clients;
+  const auto four = sockets_of(listeners, 4, false);
+  CHECK(deal(address, four, 200, clients).size() == 4);
+  listeners.steer(4, {0, 2});
+  for (const int fd : four) CHECK((listeners.waiting(0), *master::accept_queue(fd)) > 0);
+  const auto before = std::pair(*master::accept_queue(four[0]), *master::accept_queue(four[2]));
+  deal(address, four, 100, clients);
+  CHECK(std::pair(*master::accept_queue(four[0]), *master::accept_queue(four[2])) == before);
+  CHECK(listeners.waiting(0) == before.first);
+
+  listeners.steer(2, {});
+  const auto waiting = listeners.waiting(3);
+  CHECK(waiting > 0);
+  deal(address, four, 100, clients);
+  CHECK(listeners.waiting(3) == waiting);
+  listeners.shrink(2);
+  listeners.steer(2, {});
+  CHECK(listeners.waiting(3) == 0);
+  REQUIRE(listeners.grow(5).has_value());
+  listeners.steer(5, {});
+  CHECK(deal(address, sockets_of(listeners, 5, false), 300, clients).size() == 5);
+  CHECK(eventually([&] { return listeners.waiting_in_old() == 0; }));
+}
+
+TEST_CASE("a handshake that is under way at the flip is waited for") {
+  auto listeners = open_all({{"http", "127.0.0.1:0"}}, ListenMode::shared);
+  const auto hold = listeners.hold();
+  // The kernel then ends a handshake only with the first byte of the request.
+  const int seconds = 30;
+  REQUIRE(::setsockopt(listeners.of_slot(0)[0], IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds) == 0);
+  const auto client = dial(listeners.bound()[0].address);
+  const int old_socket = listeners.of_slot(0)[0];
+  stage(listeners);
+  flip(listeners);
+  CHECK(*master::accept_queue(old_socket) == 0);
+  CHECK(listeners.waiting_in_old() == 1);
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  CHECK(listeners.waiting_in_old() == 1);
+  REQUIRE(::send(client.get(), "?", 1, 0) == 1);
+  CHECK(eventually([&] { return *master::accept_queue(old_socket) == 1; }));
+  CHECK(listeners.waiting_in_old() == 1);
+  ::close(::accept(old_socket, nullptr, nullptr));
+  CHECK(listeners.waiting_in_old() == 0);
+}
+
+TEST_CASE("the file of a Unix socket stays as its administrator made it, and is alone") {
+  const TempDir dir;
+  const auto path = dir / "app.sock";
+  {
+    auto listeners = open_all({{"http", "unix:" + path}}, ListenMode::reuseport);
+    REQUIRE(::chmod(path.c_str(), 0666) == 0);
+    if (::geteuid() == 0) REQUIRE(::chown(path.c_str(), 65534, 65533) == 0);
+    const auto hold = listeners.hold();
+    stage(listeners);
+    flip(listeners);
+    struct stat info {};
+    REQUIRE(::stat(path.c_str(), &info) == 0);
+    CHECK((info.st_mode & 0777) == 0666);
+    if (::geteuid() == 0) CHECK(info.st_uid == 65534);
+    if (::geteuid() == 0) CHECK(info.st_gid == 65533);
+    CHECK_FALSE(std::filesystem::exists(path + ".new"));
+    const auto client = dial("unix:" + path);
+    CHECK(listeners.depth()[0].waiting == 1);
+    CHECK(listeners.waiting_in_old() == 1);  // the first moments
+    CHECK(eventually([&] { return listeners.waiting_in_old() == 0; }));
+    stage(listeners);
+    CHECK(std::filesystem::exists(path + ".new"));
+    listeners.repair();
+    CHECK(std::filesystem::exists(path + ".new"));
+  }
+  CHECK_FALSE(std::filesystem::exists(path));
+  CHECK_FALSE(std::filesystem::exists(path + ".new"));
+}
+
+TEST_CASE("a flip that fails at one listener leaves all as they were") {
+  const TempDir dir;
+  std::filesystem::create_directory(dir / "gone");
+  auto listeners = open_all({{"tcp", "127.0.0.1:0"}, {"unix", "unix:" + (dir / "app.sock")},
+                             {"lost", "unix:" + (dir / "gone/app.sock")}},
+                            ListenMode::reuseport);
+  const auto hold = listeners.hold();
+  const auto before = sockets_of(listeners, slots, false);
+  const int unix_before = listeners.of_slot(0)[1];
+  stage(listeners);
+  std::filesystem::remove_all(dir / "gone");
+  const auto flipped = listeners.flip();
+  REQUIRE_FALSE(flipped.has_value());
+  CHECK(flipped.error().text.find("listener lost: cannot rename over " + (dir / "gone/app.sock") + " ") == 0);
+  CHECK(listeners.staged());
+  std::list<UniqueFd> clients;
+  CHECK(deal(listeners.bound()[0].address, before, 60, clients).size() == slots);
+  clients.push_back(dial(listeners.bound()[1].address));
+  CHECK(*master::accept_queue(unix_before) == 1);
+  CHECK(listeners.waiting_in_old() == 0);
+}
+
+TEST_CASE("a set that cannot be staged leaves no trace") {
+  const TempDir dir;
+  auto listeners = open_all({{"tcp", "127.0.0.1:0"}, {"unix", "unix:" + (dir / "app.sock")}}, ListenMode::shared);
+  std::ofstream(dir / "app.sock.new") << "somebody's";
+  const auto staged = listeners.stage();
+  REQUIRE_FALSE(staged.has_value());
+  CHECK(staged.error().text == "listener unix: cannot listen on " + (dir / "app.sock.new") +
+                                   ": a file that is no socket is there");
+  CHECK_FALSE(listeners.staged());
+  CHECK(std::filesystem::exists(dir / "app.sock.new"));
+  CHECK_FALSE(listeners.flip().has_value());
+  std::filesystem::remove(dir / "app.sock.new");
+  CHECK(listeners.stage().has_value());
+}
+
+TEST_CASE("a socket that an application has shut down comes back with the right number") {
+  auto listeners = open_all({{"http", "127.0.0.1:0"}}, ListenMode::reuseport);
+  const auto hold = listeners.hold();
+  stage(listeners);
+  flip(listeners);
+  REQUIRE(::shutdown(listeners.of_slot(1)[0], SHUT_RDWR) == 0);
+  listeners.repair();
+  std::list<UniqueFd> clients;
+  const auto live = sockets_of(listeners, slots, false);
+  CHECK(deal(listeners.bound()[0].address, live, 100, clients).size() == slots);
+  CHECK(listeners.depth()[0].waiting == 100);
+  listeners.steer(slots, {0});
+  const auto before = *master::accept_queue(live[0]);
+  deal(listeners.bound()[0].address, live, 100, clients);
+  CHECK(*master::accept_queue(live[0]) == before);
+  CHECK(eventually([&] { return listeners.waiting_in_old() == 0; }));
+}
