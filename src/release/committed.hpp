@@ -7,8 +7,7 @@
 namespace liveswap::release {
 
 // Which release is committed: HEAD names the path that was asked for, and the record beside it in the state
-// directory
-// (`committed`, lines like sha256sum's, the newest first) says which release that path was then.
+// directory (`committed`, lines like sha256sum's, the newest first) says which release that path was then.
 struct Committed {
   std::string path;
   std::string id;  // empty: no record knows

@@ -112,9 +112,10 @@ Result<std::string> put_in_place(const std::string& releases, Fresh fresh, const
   const std::string place = releases + "/" + id;
   const auto moved = fresh.move_to(place);
   if (!moved) return tl::unexpected<Error>(moved.error());
-  if (!*moved) return settle_with(place, fresh, id, members);
+  auto how = *moved ? Result<std::string>(word(fresh.way())) : settle_with(place, fresh, id, members);
+  // Also where it was there: who put it there may have been killed before this step.
   if (auto synced = sync_directory(releases); !synced) return tl::unexpected<Error>(synced.error());
-  return word(fresh.way());
+  return how;
 }
 
 // Renamed first: a release is whole or not there at every moment, even if this process is killed.
