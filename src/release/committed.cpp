@@ -40,7 +40,8 @@ std::vector<Committed> read_record(const std::string& state_dir) {
   const std::string file = record_file(state_dir);
   if (::access(file.c_str(), F_OK) != 0 && errno == ENOENT) return {};
   const auto text = read_small_file(file, record_limit);
-  const auto found = text ? parse(file, *text) : Result<std::vector<Committed>>(tl::unexpected<Error>(text.error()));
+  const auto found =
+      text ? parse(file, *text) : Result<std::vector<Committed>>(tl::unexpected<Error>(text.error()));
   if (found) return *found;
   log::warning("{}; which release is committed is not known, only its path", found.error().text);
   return {};
@@ -50,7 +51,8 @@ Result<void> check(const Committed& committed) {
   if (!is_id(committed.id))
     return fail("cannot commit \"" + committed.id + "\": expected the id of a release, 64 hex digits");
   if (committed.path.empty() || committed.path.front() != '/' ||
-      committed.path.find_first_of(std::string("\n\0", 2)) != std::string::npos || committed.path.size() > 4096)
+      committed.path.find_first_of(std::string("\n\0", 2)) != std::string::npos ||
+      committed.path.size() > 4096)
     return fail("cannot commit \"" + committed.path + "\": expected an absolute path without a line break");
   return {};
 }

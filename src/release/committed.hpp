@@ -6,21 +6,21 @@
 
 namespace liveswap::release {
 
-// Which release is committed: HEAD names the path that was asked for, and the record beside it in the state directory
-// (`committed`, lines like sha256sum's, the newest first) says which release that path was then.
+// Which release is committed: HEAD names the path that was asked for, and the record beside it in the state
+// directory (`committed`, lines like sha256sum's, the newest first) says which release that path was then.
 struct Committed {
   std::string path;
   std::string id;  // empty: no record knows
 };
 
-// Makes a release the committed one. The record is written first, and names this release and the one before it; then
-// HEAD. Killed between the two, HEAD and the record still name a pair that was committed: read_committed() then gives the
-// release before, or, where both were asked for by the same path, this one. An error: read_committed() gives what it gave
-// before. May block on the disk.
+// Makes a release the committed one. The record is written first, and names this release and the one before
+// it; then HEAD. Killed between the two, HEAD and the record still name a pair that was committed:
+// read_committed() then gives the release before, or, where both were asked for by the same path, this one.
+// An error: read_committed() gives what it gave before. May block on the disk.
 Result<void> commit(const std::string& head_file, const std::string& state_dir, const Committed& committed);
 
-// What a restart runs: the path that HEAD names, and the newest release in the record that was asked for by that path.
-// A damaged record counts as none, with a warning in the log. Errors are those of read_head().
+// What a restart runs: the path that HEAD names, and the newest release in the record that was asked for by
+// that path. A damaged record counts as none, with a warning in the log. Errors are those of read_head().
 Result<Committed> read_committed(const std::string& head_file, const std::string& state_dir);
 
 }  // namespace liveswap::release

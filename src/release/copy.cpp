@@ -18,11 +18,11 @@ constexpr std::uint64_t piece = std::uint64_t{1} << 20;
 // What becomes of one way: done, or the next one is to be tried.
 enum class Tried { done, not_here };
 
-// Whether errno means that two file systems, or this kernel, do not know a call, rather than that the disk is full or
-// broken.
+// Whether errno means that two file systems, or this kernel, do not know a call, rather than that the disk is
+// full or broken.
 bool not_known(int number) {
-  return number == EXDEV || number == EINVAL || number == ENOSYS || number == EOPNOTSUPP || number == ENOTTY ||
-         number == EPERM || number == EBADF;
+  return number == EXDEV || number == EINVAL || number == ENOSYS || number == EOPNOTSUPP ||
+         number == ENOTTY || number == EPERM || number == EBADF;
 }
 
 Result<Tried> by_range(int from, int to, std::uint64_t size, const std::string& shown) {
@@ -55,11 +55,13 @@ Result<void> write_at(int to, const char* bytes, std::size_t size, off_t at, con
 Result<void> by_bytes(int from, int to, std::uint64_t size, const std::string& shown) {
   std::vector<char> bytes(piece);
   for (std::uint64_t at = 0; at < size;) {
-    const ssize_t n = ::pread(from, bytes.data(), std::min<std::uint64_t>(piece, size - at), static_cast<off_t>(at));
+    const ssize_t n =
+        ::pread(from, bytes.data(), std::min<std::uint64_t>(piece, size - at), static_cast<off_t>(at));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return os_fail("read what is copied to", shown, errno);
     if (n == 0) return {};
-    if (auto written = write_at(to, bytes.data(), static_cast<std::size_t>(n), static_cast<off_t>(at), shown); !written)
+    if (auto written = write_at(to, bytes.data(), static_cast<std::size_t>(n), static_cast<off_t>(at), shown);
+        !written)
       return written;
     at += static_cast<std::uint64_t>(n);
   }
@@ -70,9 +72,12 @@ Result<void> by_bytes(int from, int to, std::uint64_t size, const std::string& s
 
 const char* word(CopyWay way) {
   switch (way) {
-    case CopyWay::reflink: return "reflink";
-    case CopyWay::range: return "copy_file_range";
-    case CopyWay::bytes: return "read and write";
+    case CopyWay::reflink:
+      return "reflink";
+    case CopyWay::range:
+      return "copy_file_range";
+    case CopyWay::bytes:
+      return "read and write";
   }
   return "";
 }

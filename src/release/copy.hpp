@@ -16,9 +16,9 @@ enum class CopyWay {
 
 const char* word(CopyWay way);
 
-// Copies the first `size` bytes of `from` into the empty file `to` (both borrowed; offsets stay) by the first way from
-// `first` on that these file systems know. Copies less when the file has become shorter, never more. `shown` is the name
-// of the new file in errors. Blocks on the disk.
+// Copies the first `size` bytes of `from` into the empty file `to` (both borrowed; offsets stay) by the first
+// way from `first` on that these file systems know. Copies less when the file has become shorter, never more.
+// `shown` is the name of the new file in errors. Blocks on the disk.
 Result<CopyWay> copy_bytes(int from, int to, std::uint64_t size, const std::string& shown,
                            CopyWay first = CopyWay::reflink);
 

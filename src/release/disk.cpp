@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 namespace liveswap::release {
 
@@ -27,7 +28,7 @@ Result<void> make_directory(const std::string& path, unsigned mode) {
     return disk_fail("make directory", path, errno);
   }
   if (::chmod(path.c_str(), mode) != 0) return disk_fail("set the mode of", path, errno);
-  return {};
+  return sync_directory(std::filesystem::path(path).parent_path().string());
 }
 
 Result<void> sync_directory(const std::string& path) {

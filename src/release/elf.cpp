@@ -77,7 +77,8 @@ std::vector<Entry> dynamic_of(const File& file, const std::vector<Segment>& segm
   for (const auto& segment : segments) {
     if (segment.p_type != PT_DYNAMIC) continue;
     auto entries = file.array<Entry>(segment.p_offset, segment.p_filesz / sizeof(Entry), dynamic_max);
-    const auto end = std::find_if(entries.begin(), entries.end(), [](const Entry& e) { return e.d_tag == DT_NULL; });
+    const auto end =
+        std::find_if(entries.begin(), entries.end(), [](const Entry& e) { return e.d_tag == DT_NULL; });
     entries.erase(end, entries.end());
     return entries;
   }
@@ -93,7 +94,9 @@ std::optional<std::uint64_t> value_of(const std::vector<Entry>& entries, std::in
 // The dynamic section names addresses; the file has the bytes of those at places of its own.
 std::optional<std::uint64_t> place_of(const std::vector<Segment>& segments, std::uint64_t address) {
   for (const auto& segment : segments) {
-    if (segment.p_type != PT_LOAD || address < segment.p_vaddr || address - segment.p_vaddr >= segment.p_filesz) continue;
+    if (segment.p_type != PT_LOAD || address < segment.p_vaddr ||
+        address - segment.p_vaddr >= segment.p_filesz)
+      continue;
     const std::uint64_t place = segment.p_offset + (address - segment.p_vaddr);
     if (place >= segment.p_offset) return place;
   }
@@ -115,11 +118,19 @@ std::optional<Needs> read_needs(int fd) {
   for (const auto& entry : entries) {
     std::string* to = nullptr;
     switch (entry.d_tag) {
-      case DT_NEEDED: break;
-      case DT_SONAME: to = &needs.soname; break;
-      case DT_RPATH: to = &needs.rpath; break;
-      case DT_RUNPATH: to = &needs.runpath; break;
-      default: continue;
+      case DT_NEEDED:
+        break;
+      case DT_SONAME:
+        to = &needs.soname;
+        break;
+      case DT_RPATH:
+        to = &needs.rpath;
+        break;
+      case DT_RUNPATH:
+        to = &needs.runpath;
+        break;
+      default:
+        continue;
     }
     const std::uint64_t offset = entry.d_un.d_val;
     auto text = offset < *size ? file.text(*place + offset, *place + *size) : std::nullopt;

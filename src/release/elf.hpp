@@ -14,8 +14,9 @@ struct Needs {
   std::string runpath;
 };
 
-// Reads them from a file (borrowed, offset stays) that may be hostile: nothing in it is believed without a bound.
-// Nothing: it is no library of this machine's kind, or damaged. That is no error here; loading it says what is wrong.
+// Reads them from a file (borrowed, offset stays) that may be hostile: nothing in it is believed without a
+// bound. Nothing: it is no library of this machine's kind, or damaged. That is no error here; loading it says
+// what is wrong.
 std::optional<Needs> read_needs(int fd);
 
 }  // namespace liveswap::release

@@ -27,7 +27,8 @@ Result<std::vector<Member>> visit_family(const std::string& path, const Trust& t
   const std::string name = base_name(path);
   if (path.empty() || path.front() != '/' || name.empty() || name == "." || name == ".." ||
       path.find('\n') != std::string::npos)
-    return fail("cannot take \"" + path + "\": expected the absolute path of a library, without a line break");
+    return fail("cannot take \"" + path +
+                "\": expected the absolute path of a library, without a line break");
   const std::string above = std::filesystem::path(path).parent_path().string();
   const auto directory = UniqueFd::adopt(::open(above.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return os_fail("open", path, errno);
@@ -37,7 +38,8 @@ Result<std::vector<Member>> visit_family(const std::string& path, const Trust& t
   std::vector<std::string> to_visit = {name};
   for (std::size_t i = 0; i < to_visit.size(); ++i) {
     const std::string member = to_visit[i];
-    const auto source = Source::open(directory.get(), member, (above == "/" ? "" : above) + "/" + member, trust);
+    const auto source =
+        Source::open(directory.get(), member, (above == "/" ? "" : above) + "/" + member, trust);
     if (!source) return tl::unexpected<Error>(source.error());
     const auto content = visit(*source, member);
     if (!content) return tl::unexpected<Error>(content.error());
@@ -47,7 +49,8 @@ Result<std::vector<Member>> visit_family(const std::string& path, const Trust& t
     if (!more) return tl::unexpected<Error>(more.error());
     to_visit.insert(to_visit.end(), more->begin(), more->end());
   }
-  std::sort(members.begin() + 1, members.end(), [](const Member& a, const Member& b) { return a.name < b.name; });
+  std::sort(members.begin() + 1, members.end(),
+            [](const Member& a, const Member& b) { return a.name < b.name; });
   return members;
 }
 

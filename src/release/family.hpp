@@ -27,12 +27,13 @@ struct Content {
 // What is done with each file: copied, or only read. Told its name in the release.
 using Visit = std::function<Result<Content>(const Source&, const std::string& name)>;
 
-// The library at `path` (absolute) first, then those that it needs privately, and those that these need. All are opened
-// from one directory that is looked up once: a link above it that is changed meanwhile makes no mixture.
+// The library at `path` (absolute) first, then those that it needs privately, and those that these need. All
+// are opened from one directory that is looked up once: a link above it that is changed meanwhile makes no
+// mixture.
 Result<std::vector<Member>> visit_family(const std::string& path, const Trust& trust, const Visit& visit);
 
-// The id of a release. One file: the SHA-256 of its content. Several: that of a text like sha256sum's, with the first
-// file on the first line and the others in the order of their names:
+// The id of a release. One file: the SHA-256 of its content. Several: that of a text like sha256sum's, with
+// the first file on the first line and the others in the order of their names:
 //
 //   cd releases/<id> && sha256sum libapp.so libprivate.so sub/libother.so | sha256sum
 std::string id_of(const std::vector<Member>& members);

@@ -33,7 +33,8 @@ Result<Content> Fresh::add(const Source& source, const std::string& name) {
   directories_.insert(made->begin(), made->end());
 
   const std::string path = path_ + "/" + name;
-  const auto copy = UniqueFd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const auto copy =
+      UniqueFd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!copy) return disk_fail("make", path, errno);
   const auto way = copy_bytes(source.fd(), copy.get(), source.size(), path);
   if (!way) return tl::unexpected<Error>(way.error());

@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cerrno>
+#include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -39,7 +39,8 @@ std::optional<std::uint64_t> number_of(const std::string& name) {
 // What replace_file() leaves behind when it is killed: "17.json.Xa81fE".
 bool is_left_over(const std::string& name) {
   constexpr std::size_t random = 7;
-  return name.size() > random && name[name.size() - random] == '.' && number_of(name.substr(0, name.size() - random));
+  return name.size() > random && name[name.size() - random] == '.' &&
+         number_of(name.substr(0, name.size() - random));
 }
 
 std::vector<std::string> names_in(const std::string& directory) {
@@ -54,7 +55,8 @@ std::vector<std::string> names_in(const std::string& directory) {
 std::optional<Committed> went_to(const nlohmann::json& receipt) {
   const auto text = [](const nlohmann::json& in, const char* key) {
     const auto found = in.is_object() ? in.find(key) : in.end();
-    return in.is_object() && found != in.end() && found->is_string() ? found->get<std::string>() : std::string();
+    return in.is_object() && found != in.end() && found->is_string() ? found->get<std::string>()
+                                                                     : std::string();
   };
   if (text(receipt, "outcome") != "ok" || !receipt.contains("to")) return std::nullopt;
   Committed to{text(receipt["to"], "path"), text(receipt["to"], "id")};
@@ -81,7 +83,8 @@ std::vector<std::uint64_t> History::numbers() const {
 
 Result<std::uint64_t> History::add(Json receipt) const {
   if (!receipt.is_object())
-    return fail("cannot add to the history: expected a JSON object, found " + std::string(receipt.type_name()));
+    return fail("cannot add to the history: expected a JSON object, found " +
+                std::string(receipt.type_name()));
   if (auto made = make_directory(directory_, 0700); !made) return tl::unexpected<Error>(made.error());
   const auto before = numbers();
   const std::uint64_t number = before.empty() ? 1 : before.back() + 1;
@@ -107,8 +110,8 @@ Result<History::Json> History::read(std::uint64_t number) const {
   if (!text) return tl::unexpected<Error>(text.error());
   auto receipt = Json::parse(*text, nullptr, false);
   if (receipt.is_discarded() || !receipt.is_object() || receipt.value("number", Json()) != number)
-    return fail("the receipt " + file(number) + " is damaged: expected a JSON object with \"number\": " +
-                std::to_string(number));
+    return fail("the receipt " + file(number) +
+                " is damaged: expected a JSON object with \"number\": " + std::to_string(number));
   return receipt;
 }
 
@@ -116,13 +119,15 @@ Result<History::Json> History::receipt(std::optional<std::uint64_t> number) cons
   const auto known = numbers();
   if (!number) {
     auto newest = list(1);
-    if (newest.empty()) return fail("there is no receipt in " + directory_ + ": nothing has been upgraded yet");
+    if (newest.empty())
+      return fail("there is no receipt in " + directory_ + ": nothing has been upgraded yet");
     return std::move(newest.front());
   }
   if (std::binary_search(known.begin(), known.end(), *number)) return read(*number);
   return fail("there is no receipt " + std::to_string(*number) + ": " +
-              (known.empty() ? "the history is empty"
-                             : "found " + std::to_string(known.front()) + " to " + std::to_string(known.back())));
+              (known.empty()
+                   ? "the history is empty"
+                   : "found " + std::to_string(known.front()) + " to " + std::to_string(known.back())));
 }
 
 std::vector<History::Json> History::list(std::size_t newest) const {

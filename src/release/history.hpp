@@ -12,9 +12,9 @@
 
 namespace liveswap::release {
 
-// The receipts of a master: <state_dir>/history/<number>.json, one JSON document each, numbered from 1. What a receipt
-// says is the recorder's affair; only "number", "outcome" and "to" are looked at here. Files that are no receipts are
-// left alone and passed over. May block on the disk.
+// The receipts of a master: <state_dir>/history/<number>.json, one JSON document each, numbered from 1. What
+// a receipt says is the recorder's affair; only "number", "outcome" and "to" are looked at here. Files that
+// are no receipts are left alone and passed over. May block on the disk.
 class History {
  public:
   using Json = nlohmann::json;
@@ -23,8 +23,9 @@ class History {
 
   explicit History(std::string state_dir);
 
-  // Gives the receipt (an object) the next number and writes it, whole or not at all, for this user alone; then removes
-  // all but the newest `kept`. Returns the number. Text in it that is no UTF-8 is repaired. One process at a time.
+  // Gives the receipt (an object) the next number and writes it, whole or not at all, for this user alone;
+  // then removes all but the newest `kept`. Returns the number. Text in it that is no UTF-8 is repaired. One
+  // process at a time.
   Result<std::uint64_t> add(Json receipt) const;
 
   // The receipt of that number; none: the newest one that can be read.

@@ -26,7 +26,8 @@ std::optional<std::string> behind_origin(std::string_view text) {
   return std::nullopt;
 }
 
-// `behind` from `origin` (relative, "" for the first directory itself), without "." and, where it can be, "..".
+// `behind` from `origin` (relative, "" for the first directory itself), without "." and, where it can be,
+// "..".
 std::string joined(const std::string& origin, const std::string& behind) {
   auto path = fs::path("./" + origin + "/" + behind).lexically_normal().string();
   while (path.size() > 1 && path.back() == '/') path.pop_back();
@@ -72,12 +73,14 @@ Result<std::optional<std::string>> PrivateLibraries::look(const std::string& lib
   const std::string path = inside(place.path, name);
   if (!exists(path)) return std::nullopt;
   if (place.outside)
-    return fail(fmt::format(
-        "{} needs {}, which it finds through {} at {}: outside its own directory {}, so a snapshot cannot keep the two "
-        "together. Put {} into {} or below and link with -Wl,-rpath,'$ORIGIN', or name its directory by an absolute "
-        "path if it never changes",
-        inside(shown_, library), name, place.text, fs::path(inside(shown_, path)).lexically_normal().string(), shown_, name,
-        shown_));
+    return fail(
+        fmt::format("{} needs {}, which it finds through {} at {}: outside its own directory {}, so a "
+                    "snapshot cannot keep the two "
+                    "together. Put {} into {} or below and link with -Wl,-rpath,'$ORIGIN', or name its "
+                    "directory by an absolute "
+                    "path if it never changes",
+                    inside(shown_, library), name, place.text,
+                    fs::path(inside(shown_, path)).lexically_normal().string(), shown_, name, shown_));
   if (path.find_first_of("\n\\") != std::string::npos)
     return fail(fmt::format("{} needs a library with a line break or backslash in its name: rename it",
                             inside(shown_, library)));
@@ -119,7 +122,8 @@ Result<std::vector<std::string>> PrivateLibraries::of(const std::string& library
     if (!path) return tl::unexpected<Error>(path.error());
     if (!*path || inherited_.contains(**path)) continue;
     if (inherited_.size() > family_max)
-      return fail(fmt::format("{} needs more than {} private libraries", inside(shown_, library), family_max));
+      return fail(
+          fmt::format("{} needs more than {} private libraries", inside(shown_, library), family_max));
     inherited_[**path] = rpath;
     found.push_back(**path);
   }

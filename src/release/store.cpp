@@ -50,9 +50,10 @@ Result<UniqueFd> open_for_taking(const std::string& releases) {
   struct stat info {};
   if (::fstat(directory->get(), &info) != 0) return os_fail("look at", releases, errno);
   if (info.st_uid != ::geteuid() || (info.st_mode & (S_IWGRP | S_IWOTH)))
-    return fail(fmt::format("directory {} belongs to user {} and has mode {:04o}, expected user {} and mode 0755: what lies "
-                            "there is run",
-                            releases, info.st_uid, info.st_mode & 07777, ::geteuid()));
+    return fail(fmt::format(
+        "directory {} belongs to user {} and has mode {:04o}, expected user {} and mode 0755: what lies "
+        "there is run",
+        releases, info.st_uid, info.st_mode & 07777, ::geteuid()));
   return directory;
 }
 
@@ -60,23 +61,27 @@ Result<UniqueFd> open_for_taking(const std::string& releases) {
 bool link_to_twin(const std::string& place, const Member& member) {
   std::error_code failed;
   for (const auto& twin : fs::directory_iterator(place, failed)) {
-    const auto fd = UniqueFd::adopt(::open(twin.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    const auto fd =
+        UniqueFd::adopt(::open(twin.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     struct stat info {};
     if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
     const auto hash = sha256_of_file(fd.get(), twin.path().string());
-    if (hash && *hash == member.hash && ::link(twin.path().c_str(), (place + "/" + member.name).c_str()) == 0) return true;
+    if (hash && *hash == member.hash && ::link(twin.path().c_str(), (place + "/" + member.name).c_str()) == 0)
+      return true;
   }
   return false;
 }
 
-// Moves the files of a fresh copy over those at `place`, each in one step: workers that have mapped a damaged one keep
-// it, and whoever opens a name finds the old file or the new one, whole.
-Result<void> move_over(const std::string& fresh, const std::string& place, const std::vector<Member>& members) {
+// Moves the files of a fresh copy over those at `place`, each in one step: workers that have mapped a damaged
+// one keep it, and whoever opens a name finds the old file or the new one, whole.
+Result<void> move_over(const std::string& fresh, const std::string& place,
+                       const std::vector<Member>& members) {
   for (const auto& member : members) {
     const auto directories = make_directories(place, member.name);
     if (!directories) return tl::unexpected<Error>(directories.error());
     const std::string to = place + "/" + member.name;
-    if (::rename((fresh + "/" + member.name).c_str(), to.c_str()) != 0) return disk_fail("replace", to, errno);
+    if (::rename((fresh + "/" + member.name).c_str(), to.c_str()) != 0)
+      return disk_fail("replace", to, errno);
     for (const auto& directory : *directories)
       if (auto synced = sync_directory(directory); !synced) return synced;
   }
@@ -94,7 +99,8 @@ Result<std::string> settle_with(const std::string& place, const Fresh& fresh, co
   }
   const auto found = other_name ? Result<std::string>("") : identify(first);
   if (found && *found == id) return "already there";
-  if (auto moved = move_over(fresh.path(), place, members); !moved) return tl::unexpected<Error>(moved.error());
+  if (auto moved = move_over(fresh.path(), place, members); !moved)
+    return tl::unexpected<Error>(moved.error());
   if (other_name) return word(fresh.way());
   log::warning("the release store had a damaged copy of {}: replaced", first);
   return std::string(word(fresh.way())) + ", in place of a damaged copy";
@@ -106,9 +112,10 @@ Result<std::string> put_in_place(const std::string& releases, Fresh fresh, const
   const std::string place = releases + "/" + id;
   const auto moved = fresh.move_to(place);
   if (!moved) return tl::unexpected<Error>(moved.error());
-  if (!*moved) return settle_with(place, fresh, id, members);
+  auto how = *moved ? Result<std::string>(word(fresh.way())) : settle_with(place, fresh, id, members);
+  // Also where it was there: who put it there may have been killed before this step.
   if (auto synced = sync_directory(releases); !synced) return tl::unexpected<Error>(synced.error());
-  return word(fresh.way());
+  return how;
 }
 
 // Renamed first: a release is whole or not there at every moment, even if this process is killed.
@@ -169,19 +176,22 @@ bool Store::has(const std::string& id, const std::string& path) const {
 
 Result<std::string> Store::complete(const std::string& prefix) const {
   std::string digits = prefix;
-  std::transform(digits.begin(), digits.end(), digits.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(digits.begin(), digits.end(), digits.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   if (digits.size() < prefix_min || digits.find_first_not_of("0123456789abcdef") != std::string::npos)
-    return fail(fmt::format("release \"{}\": expected the first {} or more hex digits of its id", prefix, prefix_min));
+    return fail(fmt::format("release \"{}\": expected the first {} or more hex digits of its id", prefix,
+                            prefix_min));
   std::string found;
   for (const auto& name : names_in(releases_)) {
     if (!is_id(name) || !name.starts_with(digits)) continue;
     if (!found.empty())
-      return fail(fmt::format("release {}: found {} and {}, expected one: say more digits", prefix, found, name));
+      return fail(
+          fmt::format("release {}: found {} and {}, expected one: say more digits", prefix, found, name));
     found = name;
   }
   if (found.empty())
-    return fail(fmt::format("release {}: none in {} begins so: `liveswap history` shows those that are kept", prefix,
-                            releases_));
+    return fail(fmt::format("release {}: none in {} begins so: `liveswap history` shows those that are kept",
+                            prefix, releases_));
   return found;
 }
 

@@ -15,13 +15,14 @@ namespace liveswap::release {
 //   <state_dir>/releases/.new-XXXXXX/         being written, or left over by a process that was killed
 //   <state_dir>/releases/.old-<id>/           being removed
 //
-// A release has its place or has it not: it is written elsewhere, synced, and renamed. Whatever fails, power included,
-// the releases that were there are as they were. Two processes may take at once; who removes has the store for itself.
-// All of this may block on the disk for any time: the master leaves it to the program liveswap-store.
+// A release has its place or has it not: it is written elsewhere, synced, and renamed. Whatever fails, power
+// included, the releases that were there are as they were. Two processes may take at once; who removes has
+// the store for itself. All of this may block on the disk for any time: the master leaves it to the program
+// liveswap-store.
 class Store {
  public:
-  // The directory need not exist before the first take(); `state_dir` itself has been made by the master. Workers that
-  // run as another user must be able to pass through it.
+  // The directory need not exist before the first take(); `state_dir` itself has been made by the master.
+  // Workers that run as another user must be able to pass through it.
   explicit Store(std::string state_dir);
 
   struct Taken {
@@ -31,9 +32,9 @@ class Store {
     std::vector<std::string> private_libraries;  // relative to the directory of `file`
   };
 
-  // Takes the library at `path` (absolute) into the store, with its private ones, or finds it there. A copy in the
-  // store that is damaged is replaced; one that workers have loaded stays theirs until they leave. An error says what is
-  // wrong with the file or the disk.
+  // Takes the library at `path` (absolute) into the store, with its private ones, or finds it there. A copy
+  // in the store that is damaged is replaced; one that workers have loaded stays theirs until they leave. An
+  // error says what is wrong with the file or the disk.
   Result<Taken> take(const std::string& path, const Trust& trust) const;
 
   // Where a release lies, whether it is there or not. Pure.
@@ -45,8 +46,8 @@ class Store {
   // The only id in the store that begins with these hex digits, of which there must be 6 or more.
   Result<std::string> complete(const std::string& prefix) const;
 
-  // Removes all other releases, and what killed processes left behind. Refused while one is being taken. The caller
-  // sees to it that `ids` has every release that was taken, is loaded, or can be respawned.
+  // Removes all other releases, and what killed processes left behind. Refused while one is being taken. The
+  // caller sees to it that `ids` has every release that was taken, is loaded, or can be respawned.
   Result<void> keep_only(const std::set<std::string>& ids) const;
 
  private:

@@ -31,7 +31,8 @@ bool send_frame(liveswap_frame frame, const std::string& text) {
 bool adopt_channel() {
   int type = 0;
   socklen_t size = sizeof type;
-  if (::getsockopt(LIVESWAP_FD_CHANNEL, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) return false;
+  if (::getsockopt(LIVESWAP_FD_CHANNEL, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET)
+    return false;
   ::fcntl(LIVESWAP_FD_CHANNEL, F_SETFD, FD_CLOEXEC);
   return true;
 }

@@ -4,8 +4,8 @@
 
 namespace liveswap::store {
 
-// The channel to the master, at its place in the descriptors (contract/channel.h). False: this process was not started
-// by one.
+// The channel to the master, at its place in the descriptors (contract/channel.h). False: this process was
+// not started by one.
 bool adopt_channel();
 
 // Each ends what there is to say. False: the master has gone. Waits for a master that does not read.

@@ -1,12 +1,13 @@
-// liveswap-store: what the master has to do with files of any size on disks of any speed, in a process of its own, so
-// that no disk ever holds up the master, and so that a file that nobody trusts yet is read where it can do no harm.
+// liveswap-store: what the master has to do with files of any size on disks of any speed, in a process of its
+// own, so that no disk ever holds up the master, and so that a file that nobody trusts yet is read where it
+// can do no harm.
 //
 //   liveswap-store take STATE_DIR PRIVILEGED PATH   PRIVILEGED: 1 when the master is root
 //   liveswap-store collect STATE_DIR ID …           removes all releases but these
 //   liveswap-store hash PATH                        the id that PATH has; copies nothing
 //
-// One frame on the channel at descriptor 3 ends it (contract/channel.h): HOOK_DONE with JSON, or FAILED at the stage
-// `open` with the reason. Exit status 0 after the first, LIVESWAP_EXIT_LOAD after the second.
+// One frame on the channel at descriptor 3 ends it (contract/channel.h): HOOK_DONE with JSON, or FAILED at
+// the stage `open` with the reason. Exit status 0 after the first, LIVESWAP_EXIT_LOAD after the second.
 #include <cstdio>
 #include <exception>
 #include <nlohmann/json.hpp>
@@ -27,8 +28,11 @@ using liveswap::release::Store;
 using Json = nlohmann::json;
 using Words = std::vector<std::string>;
 
-// A path may have bytes that are no UTF-8, which JSON cannot say; the master knows the path and asks Store::file().
-std::string text_of(const Json& answer) { return answer.dump(-1, ' ', false, Json::error_handler_t::replace); }
+// A path may have bytes that are no UTF-8, which JSON cannot say; the master knows the path and asks
+// Store::file().
+std::string text_of(const Json& answer) {
+  return answer.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 Result<std::string> take(const Words& words) {
   const auto taken = Store(words[1]).take(words[3], {words[2] == "1"});
@@ -43,7 +47,8 @@ Result<std::string> collect(const Words& words) {
   const std::set<std::string> ids(words.begin() + 2, words.end());
   // A word that was meant as an id and is none would cost a release that is in use.
   for (const auto& id : ids)
-    if (!liveswap::release::is_id(id)) return liveswap::fail("\"" + id + "\" is no id of a release: removed nothing");
+    if (!liveswap::release::is_id(id))
+      return liveswap::fail("\"" + id + "\" is no id of a release: removed nothing");
   const auto kept = Store(words[1]).keep_only(ids);
   if (!kept) return liveswap::unexpected<liveswap::Error>(kept.error());
   return text_of(Json::object());

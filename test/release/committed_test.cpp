@@ -87,8 +87,9 @@ TEST_CASE("a damaged record costs the release, never HEAD") {
   const State state;
   REQUIRE(state.commit("/srv/a.so", id_a).has_value());
   for (const std::string& text :
-       {std::string("garbage"), std::string("\0\0\0", 3), id_a + "  relative\n", id_a + "  /srv/a.so", id_a + " /srv/a.so\n",
-        std::string(63, 'a') + "  /srv/a.so\n", id_a + "\n", std::string(100'000, 'x')}) {
+       {std::string("garbage"), std::string("\0\0\0", 3), id_a + "  relative\n", id_a + "  /srv/a.so",
+        id_a + " /srv/a.so\n", std::string(63, 'a') + "  /srv/a.so\n", id_a + "\n",
+        std::string(100'000, 'x')}) {
     CAPTURE(text.substr(0, 80));
     put(state.dir / "committed", text);
     CHECK(state.now() == "/srv/a.so ");

@@ -1,4 +1,5 @@
-// A file system that is full at every write in turn. It is made for the test, in a mount namespace of this process.
+// A file system that is full at every write in turn. It is made for the test, in a mount namespace of this
+// process.
 #include <doctest/doctest.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -43,7 +44,8 @@ class SmallDisk {
     REQUIRE(::statvfs(path_.c_str(), &info) == 0);
     const auto blocks = (info.f_blocks - info.f_bfree) * info.f_frsize / 4096 + pages;
     const auto inodes = info.f_files - info.f_ffree + files;
-    const std::string options = "size=" + std::to_string(blocks * 4096) + ",nr_inodes=" + std::to_string(inodes);
+    const std::string options =
+        "size=" + std::to_string(blocks * 4096) + ",nr_inodes=" + std::to_string(inodes);
     REQUIRE(::mount("tmpfs", path_.c_str(), "tmpfs", MS_REMOUNT, options.c_str()) == 0);
   }
 
@@ -51,8 +53,8 @@ class SmallDisk {
   std::string path_;
 };
 
-// Gives the operation one page, or one file, more at each try until it succeeds; says how often it failed. `try_it`
-// returns the error, empty when it has worked; `intact` looks at the state after each failure.
+// Gives the operation one page, or one file, more at each try until it succeeds; says how often it failed.
+// `try_it` returns the error, empty when it has worked; `intact` looks at the state after each failure.
 int starve(const SmallDisk& disk, bool of_files, const std::function<std::string()>& try_it,
            const std::function<void()>& intact) {
   for (int room = 0; room < 200; ++room) {
@@ -150,7 +152,8 @@ TEST_CASE("a full disk: what is committed stays committed") {
       const SmallDisk disk(dir / "state");
       const std::string head = dir / "state/HEAD";
       const Committed old{"/srv/old.so", recorded ? std::string(64, 'a') : ""};
-      if (recorded) REQUIRE(commit(head, dir / "state", old).has_value());
+      if (recorded)
+        REQUIRE(commit(head, dir / "state", old).has_value());
       else
         put(head, old.path + "\n");
       const Committed fresh{"/srv/new.so", std::string(64, 'b')};

@@ -30,7 +30,8 @@ std::string library(const std::string& name) { return get(std::string(FAMILY) + 
 
 std::optional<Needs> needs_of(const std::string& content) { return read_needs(memory(content).get()); }
 
-// Where the interesting bytes are: headers and dynamic section. Most of a library is code, which is not read here.
+// Where the interesting bytes are: headers and dynamic section. Most of a library is code, which is not read
+// here.
 std::size_t interesting(const std::string& content, std::mt19937& dice) {
   ElfW(Ehdr) header{};
   std::memcpy(&header, content.data(), sizeof header);
@@ -77,7 +78,8 @@ TEST_CASE("a text is not read from outside the table of texts") {
     ElfW(Phdr) segment{};
     std::memcpy(&segment, whole.data() + header.e_phoff + i * sizeof segment, sizeof segment);
     if (segment.p_type != PT_DYNAMIC) continue;
-    // The first entry is DT_NEEDED; so far below the table that the sum overflows and points into the file again.
+    // The first entry is DT_NEEDED; so far below the table that the sum overflows and points into the file
+    // again.
     for (const ElfW(Xword) offset : {ElfW(Xword){0} - 16, ElfW(Xword){1} << 32, ElfW(Xword){1'000'000}}) {
       std::string bytes = whole;
       std::memcpy(bytes.data() + segment.p_offset + offsetof(ElfW(Dyn), d_un), &offset, sizeof offset);
@@ -105,7 +107,8 @@ TEST_CASE("hostile libraries are read within bounds") {
     for (unsigned i = 0; i <= dice() % 8; ++i) {
       // Bytes, and words that are likely to overflow something.
       const std::size_t at = interesting(whole, dice);
-      if (dice() % 2) bytes[at] = static_cast<char>(dice());
+      if (dice() % 2)
+        bytes[at] = static_cast<char>(dice());
       else
         for (std::size_t k = at & ~std::size_t{7}; k < (at & ~std::size_t{7}) + 8 && k < bytes.size(); ++k)
           bytes[k] = dice() % 4 ? '\xff' : static_cast<char>(dice());
@@ -149,5 +152,6 @@ TEST_CASE("no name leads out of the directory of a hostile library") {
   CHECK(found(".", "$ORIGIN") == "nothing");
   CHECK(found("..", "$ORIGIN") == "nothing");
   CHECK(found("libbeside.so", ":::$ORIGIN//./:") == "libbeside.so");
-  CHECK(found("libbeside.so", (dir / "app") + ":$ORIGIN") == "nothing");  // found by an absolute path: stays there
+  CHECK(found("libbeside.so", (dir / "app") + ":$ORIGIN") ==
+        "nothing");  // found by an absolute path: stays there
 }

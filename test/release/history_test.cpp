@@ -61,7 +61,8 @@ TEST_CASE("damaged receipts are left out, keep their numbers, and are said when 
   put(dir / "history/6.json", "{\"number\":5}");
   CHECK(numbers(history.list(9)) == "1 5 ");
   CHECK(history.receipt({}).value()["number"] == 5);
-  CHECK(contains(history.receipt(6).error().text, "6.json is damaged: expected a JSON object with \"number\": 6"));
+  CHECK(contains(history.receipt(6).error().text,
+                 "6.json is damaged: expected a JSON object with \"number\": 6"));
   CHECK(history.add(receipt("ok", 'b')).value() == 7);
 }
 
@@ -69,8 +70,9 @@ TEST_CASE("files that are no receipts are passed over") {
   const TempDir dir;
   const History history(dir.path());
   REQUIRE(history.add(receipt("ok", 'a')).has_value());
-  for (const std::string name : {"x.json", "-1.json", "007.json", "0.json", ".json", "9", "18446744073709551615.json",
-                                 "99999999999999999999999.json", "notes.txt", "1.json.bak"})
+  for (const std::string name :
+       {"x.json", "-1.json", "007.json", "0.json", ".json", "9", "18446744073709551615.json",
+        "99999999999999999999999.json", "notes.txt", "1.json.bak"})
     put(dir / ("history/" + name), "somebody's");
   fs::create_directory(dir / "history/5.json");
   CHECK(numbers(history.list(9)) == "1 ");
@@ -83,7 +85,8 @@ TEST_CASE("the newest thousand are kept, and what a killed master left is remove
   const TempDir dir;
   const History history(dir.path());
   REQUIRE(history.add(receipt("ok", 'a')).has_value());
-  for (int i = 2; i <= 1003; ++i) fs::copy(dir / "history/1.json", dir / ("history/" + std::to_string(i) + ".json"));
+  for (int i = 2; i <= 1003; ++i)
+    fs::copy(dir / "history/1.json", dir / ("history/" + std::to_string(i) + ".json"));
   put(dir / "history/7.json.Xa81fE", "half");
   CHECK(history.add(receipt("ok", 'b')).value() == 1004);
   CHECK(std::distance(fs::directory_iterator(dir / "history"), {}) == 1000);
@@ -109,9 +112,10 @@ TEST_CASE("the releases to go back to are those that were well, each once, newes
 TEST_CASE("receipts with members of other kinds than expected are no releases") {
   const TempDir dir;
   const History history(dir.path());
-  for (const auto& odd : {Json{{"outcome", 1}}, Json{{"outcome", "ok"}}, Json{{"outcome", "ok"}, {"to", nullptr}},
-                          Json{{"outcome", "ok"}, {"to", "text"}}, Json{{"outcome", "ok"}, {"to", {{"id", 7}}}},
-                          Json{{"outcome", "ok"}, {"to", {{"id", "abc"}, {"path", "/x"}}}}})
+  for (const auto& odd :
+       {Json{{"outcome", 1}}, Json{{"outcome", "ok"}}, Json{{"outcome", "ok"}, {"to", nullptr}},
+        Json{{"outcome", "ok"}, {"to", "text"}}, Json{{"outcome", "ok"}, {"to", {{"id", 7}}}},
+        Json{{"outcome", "ok"}, {"to", {{"id", "abc"}, {"path", "/x"}}}}})
     REQUIRE(history.add(odd).has_value());
   CHECK(history.committed(9).empty());
   CHECK(history.list(9).size() == 6);

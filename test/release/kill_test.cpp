@@ -51,7 +51,8 @@ TEST_CASE("a commit that is killed leaves a pair that was committed") {
   }
 }
 
-TEST_CASE("a release that is taken by a killed process is whole or not there, and leaves what is cleared away") {
+TEST_CASE(
+    "a release that is taken by a killed process is whole or not there, and leaves what is cleared away") {
   const TempDir dir;
   for (unsigned i = 0; i < 6; ++i) put(dir / ("srv/" + std::to_string(i) + ".so"), noise(400'000, i));
   const Store store(dir.path());

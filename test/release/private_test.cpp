@@ -142,14 +142,15 @@ TEST_CASE("a link in front of the last component is looked up once") {
   const auto v1 = identify(dir / "v1/libapp.so").value();
   const auto v2 = identify(dir / "v2/libapp.so").value();
   bool first = true;
-  const auto members = visit_family(dir / "current/libapp.so", {}, [&](const Source& source, const std::string&) {
-    if (first) {
-      fs::create_directory_symlink("v2", dir / "next");
-      fs::rename(dir / "next", dir / "current");
-    }
-    first = false;
-    return Result<Content>(Content{sha256_of_file(source.fd(), "").value(), read_needs(source.fd())});
-  });
+  const auto members =
+      visit_family(dir / "current/libapp.so", {}, [&](const Source& source, const std::string&) {
+        if (first) {
+          fs::create_directory_symlink("v2", dir / "next");
+          fs::rename(dir / "next", dir / "current");
+        }
+        first = false;
+        return Result<Content>(Content{sha256_of_file(source.fd(), "").value(), read_needs(source.fd())});
+      });
   REQUIRE(members.has_value());
   CHECK(v1 != v2);
   CHECK(id_of(*members) == v1);

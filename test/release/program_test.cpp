@@ -39,7 +39,8 @@ int run_with(int channel, std::vector<std::string> words) {
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  if (channel >= 0) ::posix_spawn_file_actions_adddup2(&actions, channel, LIVESWAP_FD_CHANNEL);
+  if (channel >= 0)
+    ::posix_spawn_file_actions_adddup2(&actions, channel, LIVESWAP_FD_CHANNEL);
   else
     ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   pid_t child = -1;
@@ -66,7 +67,8 @@ Outcome run(const std::vector<std::string>& words) {
   const auto* frame = reinterpret_cast<const liveswap_frame*>(packet.data());
   outcome.kind = frame->kind;
   outcome.value = frame->value;
-  outcome.text = packet.substr(sizeof(liveswap_frame), static_cast<std::size_t>(size) - sizeof(liveswap_frame));
+  outcome.text =
+      packet.substr(sizeof(liveswap_frame), static_cast<std::size_t>(size) - sizeof(liveswap_frame));
   return outcome;
 }
 
@@ -127,9 +129,14 @@ TEST_CASE("liveswap-store does nothing without a master or with other words") {
   const TempDir dir;
   put(dir / "f", "x");
   CHECK(run_with(-1, {"hash", dir / "f"}) == LIVESWAP_EXIT_USAGE);
-  for (const std::vector<std::string>& words :
-       {std::vector<std::string>{}, {"take"}, {"take", dir.path(), "2", dir / "f"}, {"take", dir.path(), "0"},
-        {"collect"}, {"hash"}, {"hash", "a", "b"}, {"other", dir.path()}}) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{},
+                                                {"take"},
+                                                {"take", dir.path(), "2", dir / "f"},
+                                                {"take", dir.path(), "0"},
+                                                {"collect"},
+                                                {"hash"},
+                                                {"hash", "a", "b"},
+                                                {"other", dir.path()}}) {
     const auto outcome = run(words);
     CHECK(outcome.status == LIVESWAP_EXIT_USAGE);
     CHECK(outcome.kind == 0);

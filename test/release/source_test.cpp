@@ -17,7 +17,9 @@ using namespace liveswap::release;
 
 namespace {
 
-Result<Source> open_at(const std::string& path, Trust trust = {}) { return Source::open(AT_FDCWD, path, path, trust); }
+Result<Source> open_at(const std::string& path, Trust trust = {}) {
+  return Source::open(AT_FDCWD, path, path, trust);
+}
 
 std::string refusal(const std::string& path, Trust trust = {}) {
   const auto source = open_at(path, trust);

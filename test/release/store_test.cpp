@@ -127,7 +127,8 @@ TEST_CASE("a damaged copy is replaced, and stays for those who have mapped it") 
   }
   const std::string damaged = get(first->file);
   const auto mapped = UniqueFd::adopt(::open(first->file.c_str(), O_RDONLY | O_CLOEXEC));
-  const auto* bytes = static_cast<const char*>(::mmap(nullptr, damaged.size(), PROT_READ, MAP_PRIVATE, mapped.get(), 0));
+  const auto* bytes =
+      static_cast<const char*>(::mmap(nullptr, damaged.size(), PROT_READ, MAP_PRIVATE, mapped.get(), 0));
 
   const auto again = store.take(dir / "libapp.so", {});
   REQUIRE_MESSAGE(again.has_value(), again.error().text);
@@ -152,7 +153,8 @@ TEST_CASE("a library that is written to over and over is taken whole or not at a
       const std::string piece(size / 8, letter);
       const auto again = UniqueFd::adopt(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
       for (std::size_t i = 0; i < 8; ++i)
-        if (::pwrite(again.get(), piece.data(), piece.size(), static_cast<off_t>(i * piece.size())) < 0) return;
+        if (::pwrite(again.get(), piece.data(), piece.size(), static_cast<off_t>(i * piece.size())) < 0)
+          return;
     }
   });
   for (int i = 0; i < 3; ++i) {
@@ -164,20 +166,23 @@ TEST_CASE("a library that is written to over and over is taken whole or not at a
   builder.join();
   const auto taken = store.take(path, {});
   REQUIRE_MESSAGE(taken.has_value(), taken.error().text);
-  for (const auto& entry : fs::directory_iterator(dir / "releases")) CHECK(is_id(entry.path().filename().string()));
+  for (const auto& entry : fs::directory_iterator(dir / "releases"))
+    CHECK(is_id(entry.path().filename().string()));
 }
 
 TEST_CASE("what cannot be taken is said, with the path, and leaves nothing") {
   const TempDir dir;
   const Store store(dir.path());
-  CHECK(store.take(dir / "none.so", {}).error().text == "cannot open " + (dir / "none.so") + ": No such file or directory");
+  CHECK(store.take(dir / "none.so", {}).error().text ==
+        "cannot open " + (dir / "none.so") + ": No such file or directory");
   CHECK(contains(store.take("libapp.so", {}).error().text, "expected the absolute path"));
   CHECK(contains(store.take("", {}).error().text, "expected the absolute path"));
   CHECK(contains(store.take("/", {}).error().text, "expected the absolute path"));
   CHECK(contains(store.take(dir / "..", {}).error().text, "expected the absolute path"));
   CHECK(contains(store.take(dir / "a\nb", {}).error().text, "without a line break"));
   CHECK(fs::is_empty(dir / "releases"));
-  CHECK(contains(Store(dir / "gone").take(dir / "none.so", {}).error().text, "cannot make directory " + (dir / "gone")));
+  CHECK(contains(Store(dir / "gone").take(dir / "none.so", {}).error().text,
+                 "cannot make directory " + (dir / "gone")));
 }
 
 TEST_CASE("a store that others can write to is not used") {
@@ -213,14 +218,16 @@ TEST_CASE("only the releases that are named are kept, and nothing that is none i
   const TempDir dir;
   const Store store(dir.path());
   CHECK(store.keep_only({}).has_value());  // there is no store yet
-  for (const char digit : {'a', 'b', 'c'}) put(dir / (std::string("releases/") + id_for(digit) + "/sub/lib.so"), "x");
+  for (const char digit : {'a', 'b', 'c'})
+    put(dir / (std::string("releases/") + id_for(digit) + "/sub/lib.so"), "x");
   put(dir / "releases/.new-abc123/libapp.so", "left over");
   put(dir / ("releases/.old-" + id_for('d') + "/libapp.so"), "left over");
   put(dir / "releases/README", "somebody's");
   put(dir / "releases/short/file", "somebody's");
   REQUIRE(store.keep_only({id_for('b'), id_for('f')}).has_value());
   std::set<std::string> left;
-  for (const auto& entry : fs::directory_iterator(dir / "releases")) left.insert(entry.path().filename().string());
+  for (const auto& entry : fs::directory_iterator(dir / "releases"))
+    left.insert(entry.path().filename().string());
   CHECK(left == std::set<std::string>{id_for('b'), "README", "short"});
   CHECK(get(dir / ("releases/" + id_for('b') + "/sub/lib.so")) == "x");
 }

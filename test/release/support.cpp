@@ -41,7 +41,8 @@ mode_t mode_of(const std::string& path) {
 std::map<std::string, std::string> tree(const std::string& path) {
   std::map<std::string, std::string> found;
   for (const auto& entry : fs::recursive_directory_iterator(path))
-    found[fs::relative(entry.path(), path).string()] = entry.is_directory() ? "/" : get(entry.path().string());
+    found[fs::relative(entry.path(), path).string()] =
+        entry.is_directory() ? "/" : get(entry.path().string());
   return found;
 }
 
@@ -64,7 +65,8 @@ bool all_below(const std::string& directory) {
   return ::dl_iterate_phdr(
              [](dl_phdr_info* info, std::size_t, void* context) {
                const std::string name = info->dlpi_name;
-               const bool family = fs::path(name).filename().string().starts_with("lib") && contains(name, "liveswap-release-");
+               const bool family = fs::path(name).filename().string().starts_with("lib") &&
+                                   contains(name, "liveswap-release-");
                return family && !name.starts_with(*static_cast<std::string*>(context)) ? 1 : 0;
              },
              const_cast<std::string*>(&directory)) == 0;
@@ -86,4 +88,6 @@ int call_in_child(const std::string& library, const std::string& function, const
   return value == 254 ? -1 : value;
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}

@@ -24,7 +24,8 @@ void put(const std::string& path, const std::string& text);  // makes the direct
 std::string get(const std::string& path);
 mode_t mode_of(const std::string& path);
 
-// Every file below a directory with its content, directories with "/": to compare a whole state with an earlier one.
+// Every file below a directory with its content, directories with "/": to compare a whole state with an
+// earlier one.
 std::map<std::string, std::string> tree(const std::string& path);
 
 // `size` bytes that do not repeat, different ones for each seed.
@@ -33,8 +34,9 @@ std::string noise(std::size_t size, unsigned seed);
 // Copies a library of the family (meson.build) to a path.
 void put_library(const std::string& name, const std::string& path);
 
-// What the function of that name in a library returns, found out in a child of its own: one process would never load two
-// libraries with the same SONAME. -1: it cannot be loaded. 255: it has loaded a file outside `only_below`.
+// What the function of that name in a library returns, found out in a child of its own: one process would
+// never load two libraries with the same SONAME. -1: it cannot be loaded. 255: it has loaded a file outside
+// `only_below`.
 int call_in_child(const std::string& library, const std::string& function, const std::string& only_below);
 
 bool contains(const std::string& text, const std::string& part);
