@@ -7,6 +7,7 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "release/store.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -68,11 +69,10 @@ void Preparation::take() {
 void Preparation::after_take(const Task::Result& result) {
   if (result.kind != Kind::done) return fail_step("stage " + result.stage, result, tools_.check_limit);
   const Json answer = Json::parse(result.text, nullptr, false);
-  if (answer.is_object()) {
-    release_.id = member(answer, "id");
-    file_ = member(answer, "file");
-  }
-  if (release_.id.empty() || file_.empty()) {
+  if (answer.is_object()) release_.id = member(answer, "id");
+  // Not the answer's "file": JSON cannot say every path.
+  file_ = release::Store(tools_.state_dir).file(release_.id, release_.path);
+  if (release_.id.empty()) {
     const auto done = std::move(done_);
     return done(fail("the store gave an answer that is none: " + result.text));
   }

@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -128,6 +129,9 @@ Outcome run_settled(const Options& options) {
   const auto identity = master::find_identity(options.user, options.group);
   if (!identity) return {usage, identity.error().text};
   if (auto made = ensure_private_directory(options.state_dir, 0022); !made) return give_up(made.error());
+  // Workers of another user pass through it to the store; what is private in it has modes of its own.
+  if (*identity && ::chmod(options.state_dir.c_str(), 0711) != 0)
+    return give_up(os_error("let the workers through", options.state_dir, errno));
   auto lock = InstanceLock::acquire({options.port, options.state_dir, options.runtime_dir}, patience(options));
   if (!lock) return refusal(lock.error());
   const auto start = find_start(options);
