@@ -55,9 +55,10 @@ extern "C" {
  */
 LIVESWAP_EXPORT int liveswap_main(int fd);
 
-/* The version of this contract. A host accepts every application with its own major number. */
+/* The version of this contract. A host accepts every application with its own major number. Since
+ * 1.1: liveswap_served. An application that must also load in a host of 1.0 refers to it weakly. */
 #define LIVESWAP_ABI_MAJOR 1
-#define LIVESWAP_ABI_MINOR 0
+#define LIVESWAP_ABI_MINOR 1
 
 /* Flag of the ABI note: this application says itself when it is ready, as after liveswap_defer_ready(). */
 #define LIVESWAP_DEFER_READY 1u
@@ -141,6 +142,16 @@ LIVESWAP_HOST long liveswap_drain_left_ms(void);
  */
 LIVESWAP_HOST void liveswap_hold(void);
 LIVESWAP_HOST void liveswap_release(void);
+
+/* ---- how it goes --------------------------------------------------------------------------------------- */
+
+/*
+ * Counts a request that has been answered. `failed`: 0 when it was answered as it should be; anything else when
+ * the application itself is to blame (HTTP: 5xx), not its client. An upgrade may be judged by it: the share of
+ * failures of the new workers against that of the old ones. Call it for every request or for none. One relaxed
+ * atomic operation: cheap enough for every request.
+ */
+LIVESWAP_HOST void liveswap_served(int failed);
 
 /* ---- listeners ---------------------------------------------------------------------------------------- */
 

@@ -65,6 +65,7 @@ static void on_written(uv_write_t* write, int status) {
   if (uv_is_closing((uv_handle_t*)&client->tcp)) return;
   client->writing = false;
   client->last_ms = uv_now(&loop);
+  if (status == 0) liveswap_served(0);
   if (status < 0 || client->last) {
     finish(client);
   } else {

@@ -65,6 +65,7 @@ static void serve(int i) {
   const bool complete = strstr(client->request, "\r\n\r\n") != NULL;
   /* A hundred bytes always fit into the empty send buffer of a new connection. */
   if (complete) send(polled[i].fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (complete) liveswap_served(0);
   if (complete || got <= 0 || client->size == REQUEST_MAX) finish(i);
 }
 

@@ -26,13 +26,15 @@ std::vector<std::string> words_of(std::string_view text) {
 Result<void> parse_status(const std::string& text, HealthProbe& probe) {
   const bool kind = text.size() == 3 && text.substr(1) == "xx";
   const auto number = parse_number(kind ? text.substr(0, 1) + "00" : text, 100, 599);
-  if (!number) return fail(fmt::format("found the status {}, expected 100 to 599, or 1xx to 5xx", in_quotes(text)));
+  if (!number)
+    return fail(fmt::format("found the status {}, expected 100 to 599, or 1xx to 5xx", in_quotes(text)));
   probe.lowest_status = static_cast<unsigned>(*number);
   probe.highest_status = probe.lowest_status + (kind ? 99 : 0);
   return {};
 }
 
-Result<HealthProbe> parse_get(const std::vector<std::string>& words, std::string_view whole, HealthProbe probe) {
+Result<HealthProbe> parse_get(const std::vector<std::string>& words, std::string_view whole,
+                              HealthProbe probe) {
   probe.kind = HealthProbe::Kind::get;
   if (words.size() < 2 || words.size() > 3 || words[1].front() != '/')
     return fail(fmt::format("found {}, expected GET /path, and a status or nothing", in_quotes(whole)));
@@ -46,11 +48,14 @@ Result<HealthProbe> parse_get(const std::vector<std::string>& words, std::string
 
 Result<HealthProbe> parse_health(std::string_view text) {
   // It becomes a line of a request, of the log, of an answer.
-  const bool plain = std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= ' ' && c != 0x7f; });
-  if (!plain) return fail(fmt::format("found a control character in {}, expected {}", in_quotes(text), forms));
+  const bool plain =
+      std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= ' ' && c != 0x7f; });
+  if (!plain)
+    return fail(fmt::format("found a control character in {}, expected {}", in_quotes(text), forms));
   HealthProbe probe;
   std::string_view rest = text;
-  if (const auto equals = text.find('='); equals != std::string_view::npos && is_listener_name(text.substr(0, equals))) {
+  if (const auto equals = text.find('=');
+      equals != std::string_view::npos && is_listener_name(text.substr(0, equals))) {
     probe.listener = text.substr(0, equals);
     rest = text.substr(equals + 1);
   }
@@ -69,8 +74,10 @@ Result<HealthProbe> parse_health(std::string_view text) {
 Result<void> match_health(const HealthProbe& probe, const std::vector<std::string>& listeners) {
   if (probe.kind == HealthProbe::Kind::run) return {};
   if (listeners.empty())
-    return fail(fmt::format("found {}, but there is no listener to probe (--listen)", in_quotes(health_text(probe))));
-  if (probe.listener.empty() || std::find(listeners.begin(), listeners.end(), probe.listener) != listeners.end())
+    return fail(
+        fmt::format("found {}, but there is no listener to probe (--listen)", in_quotes(health_text(probe))));
+  if (probe.listener.empty() ||
+      std::find(listeners.begin(), listeners.end(), probe.listener) != listeners.end())
     return {};
   return fail(fmt::format("found the listener {}, expected one of {}", in_quotes(probe.listener),
                           fmt::join(listeners, ", ")));
@@ -79,12 +86,16 @@ Result<void> match_health(const HealthProbe& probe, const std::vector<std::strin
 std::string health_text(const HealthProbe& probe) {
   const std::string name = probe.listener.empty() ? "" : probe.listener + "=";
   switch (probe.kind) {
-    case HealthProbe::Kind::connect: return name + "connect";
-    case HealthProbe::Kind::run: return fmt::format("run {}", fmt::join(probe.command, " "));
-    case HealthProbe::Kind::get: break;
+    case HealthProbe::Kind::connect:
+      return name + "connect";
+    case HealthProbe::Kind::run:
+      return fmt::format("run {}", fmt::join(probe.command, " "));
+    case HealthProbe::Kind::get:
+      break;
   }
-  const std::string status = probe.lowest_status == probe.highest_status ? std::to_string(probe.lowest_status)
-                                                                         : fmt::format("{}xx", probe.lowest_status / 100);
+  const std::string status = probe.lowest_status == probe.highest_status
+                                 ? std::to_string(probe.lowest_status)
+                                 : fmt::format("{}xx", probe.lowest_status / 100);
   return fmt::format("{}GET {} {}", name, probe.path, status);
 }
 

@@ -23,8 +23,9 @@ struct HealthProbe {
   std::vector<std::string> command;  // of run; the first word is an absolute path
 };
 
-// "[NAME=]connect", "[NAME=]GET /path [STATUS]" or "run /path/to/command [word …]". STATUS is a number or "2xx", which
-// is also the default. There are no quotes and no shell: words are parted by spaces. An error reads `found …, expected …`.
+// "[NAME=]connect", "[NAME=]GET /path [STATUS]" or "run /path/to/command [word …]". STATUS is a number or
+// "2xx", which is also the default. There are no quotes and no shell: words are parted by spaces. An error
+// reads `found …, expected …`.
 Result<HealthProbe> parse_health(std::string_view text);
 
 // Whether the listener that a probe is for is among these names.

@@ -60,10 +60,16 @@ enum liveswap_frame_kind {
   LIVESWAP_LOG,         /* value: the level; text: the line */
   LIVESWAP_TAKEN,       /* value: that of the MESSAGE, which now waits in the application's inbox */
   LIVESWAP_REFUSED,     /* value: that of the MESSAGE, for which the inbox had no room */
-  LIVESWAP_COUNTED,     /* value: that of the COUNT; count: open connections */
+  LIVESWAP_COUNTED,     /* value: that of the COUNT; count: open connections; text: struct liveswap_served_count */
   LIVESWAP_HOOK_DONE,   /* a hook's end; value: 0 and text the path ("" keeps it), or 1 and text the error. Of a
                          * check: value 0, no text, count: threads that the library has left running. It has
                          * passed; exit handlers run from here on */
+};
+
+/* Requests since the worker's start, by liveswap_served(). All 0 for an application that does not count. */
+struct liveswap_served_count {
+  uint64_t served; /* those that failed included */
+  uint64_t failed;
 };
 
 struct liveswap_frame {

@@ -18,7 +18,8 @@
 namespace liveswap::master {
 namespace {
 
-// A request socket is in a state of its own within the kernel; which of the two bits finds it depends on the version.
+// A request socket is in a state of its own within the kernel; which of the two bits finds it depends on the
+// version.
 constexpr unsigned syn_recv = 1u << 3, new_syn_recv = 1u << 12;
 
 // Asks sock_diag and calls `take` for each answer. False when the kernel will not answer.

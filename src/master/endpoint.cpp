@@ -23,7 +23,8 @@ void Endpoint::turn_away(int fd) const {
     ::setsockopt(client.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
   }
   if (count > 0)
-    log::warning("listener {}: reset {} connection{} that no worker is left for", name_, count, count == 1 ? "" : "s");
+    log::warning("listener {}: reset {} connection{} that no worker is left for", name_, count,
+                 count == 1 ? "" : "s");
 }
 
 bool Endpoint::repair_socket(int fd, int backlog) const {

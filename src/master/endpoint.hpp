@@ -10,8 +10,8 @@
 
 namespace liveswap::master {
 
-// One address and every socket that listens there: those of the live set and of others (listeners.hpp), by the number
-// of the set. The sockets of one set are the same for all slots, or one a slot.
+// One address and every socket that listens there: those of the live set and of others (listeners.hpp), by
+// the number of the set. The sockets of one set are the same for all slots, or one a slot.
 class Endpoint {
  public:
   explicit Endpoint(std::string name) : name_(std::move(name)) {}
@@ -22,11 +22,11 @@ class Endpoint {
   const std::string& name() const { return name_; }
   virtual std::string address() const = 0;
 
-  // Makes what a set lacks for so many slots. Connections come to the set only after point(); new slots of the set
-  // that is pointed to may get some at once. On failure everything is as before.
+  // Makes what a set lacks for so many slots. Connections come to the set only after point(); new slots of
+  // the set that is pointed to may get some at once. On failure everything is as before.
   virtual Result<void> prepare(unsigned set, unsigned slots) = 0;
-  // From now on new connections go to this set, to its slots below `slots` that are not in `without`, or to all below
-  // `slots` when that leaves none. On failure they go where they went.
+  // From now on new connections go to this set, to its slots below `slots` that are not in `without`, or to
+  // all below `slots` when that leaves none. On failure they go where they went.
   virtual Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) = 0;
   // What point() left behind to be able to go back is not needed any more.
   virtual void settle() {}
@@ -34,7 +34,8 @@ class Endpoint {
   virtual void retire(unsigned set) = 0;
   // Gives the slots from this number on up, in every set.
   virtual void shrink(unsigned slots) = 0;
-  // Listens again where an application has shut down what is shared, with backlog and O_NONBLOCK as they were.
+  // Listens again where an application has shut down what is shared, with backlog and O_NONBLOCK as they
+  // were.
   virtual void repair() = 0;
 
   // Borrowed.

@@ -16,7 +16,8 @@ namespace {
 Result<std::unique_ptr<Endpoint>> open_endpoint(const Listener& wanted, ListenMode mode, int backlog) {
   const auto address = config::parse_address(wanted.address);
   if (!address) return tl::unexpected<Error>(address.error());
-  if (address->kind == config::Address::Kind::unix_path) return UnixEndpoint::open(wanted, address->path, backlog);
+  if (address->kind == config::Address::Kind::unix_path)
+    return UnixEndpoint::open(wanted, address->path, backlog);
   return TcpEndpoint::open(wanted, mode, backlog);
 }
 
@@ -25,13 +26,12 @@ tl::unexpected<Error> fail_listener(const std::string& name, const Error& error)
 }
 
 // At least whether there is one.
-std::size_t waiting_at(int fd) {
-  return accept_queue(fd).value_or(anybody_waits(fd) ? 1 : 0);
-}
+std::size_t waiting_at(int fd) { return accept_queue(fd).value_or(anybody_waits(fd) ? 1 : 0); }
 
 }  // namespace
 
-Result<Listeners> Listeners::open(const std::vector<Listener>& wanted, ListenMode mode, int backlog, unsigned slots) {
+Result<Listeners> Listeners::open(const std::vector<Listener>& wanted, ListenMode mode, int backlog,
+                                  unsigned slots) {
   Listeners listeners;
   listeners.holds_.push_back(std::make_shared<const int>(0));
   listeners.slots_ = listeners.steered_ = slots;
@@ -140,7 +140,8 @@ std::size_t Listeners::waiting(unsigned slot) const {
   std::size_t sum = 0;
   for (const auto& endpoint : endpoints_)
     for (unsigned set = 0; set < holds_.size() && endpoint->per_slot(); ++set)
-      if (const auto sockets = endpoint->sockets(set); slot < sockets.size()) sum += waiting_at(sockets[slot]);
+      if (const auto sockets = endpoint->sockets(set); slot < sockets.size())
+        sum += waiting_at(sockets[slot]);
   return sum;
 }
 

@@ -15,26 +15,28 @@ namespace liveswap::master {
 
 // The listening sockets, bound once and kept for the master's life; workers inherit them.
 //
-// A TCP listener in reuseport mode has a socket for each slot. The kernel deals new connections to all of them, so a
-// slot that shall vanish, or that nobody serves for a while, is steered around first (steering.hpp). What such a slot
-// was given before stays in its accept queue: waiting().
+// A TCP listener in reuseport mode has a socket for each slot. The kernel deals new connections to all of
+// them, so a slot that shall vanish, or that nobody serves for a while, is steered around first
+// (steering.hpp). What such a slot was given before stays in its accept queue: waiting().
 //
-// Flip. Two versions that must not serve side by side cannot share sockets. So there may be a second set of sockets at
-// the same addresses: stage() makes it, of_slot(slot, true) are its sockets, and it gets no connection before flip(),
-// which makes it the live one at one moment. The former set still has what the kernel had already given to it;
-// its workers accept until waiting_in_old() is 0 and may then stop:
+// Flip. Two versions that must not serve side by side cannot share sockets. So there may be a second set of
+// sockets at the same addresses: stage() makes it, of_slot(slot, true) are its sockets, and it gets no
+// connection before flip(), which makes it the live one at one moment. The former set still has what the
+// kernel had already given to it; its workers accept until waiting_in_old() is 0 and may then stop:
 //
-//     stage() → spawn the successors, with hold(true) each → all ready → flip() → … waiting_in_old() == 0 → drain the old
+//     stage() → spawn the successors, with hold(true) each → all ready → flip() → … waiting_in_old() == 0 →
+//     drain the old
 //
-// No socket of a set is closed by a flip. A set is used again once nobody holds it, so there are as many as there are
-// generations that live at once.
+// No socket of a set is closed by a flip. A set is used again once nobody holds it, so there are as many as
+// there are generations that live at once.
 class Listeners {
  public:
   // Kept as long as a process may accept on the sockets of a set.
   using Hold = std::shared_ptr<const void>;
 
   // Binds everything, or fails and binds nothing. Blocks on name look-ups.
-  static Result<Listeners> open(const std::vector<Listener>& wanted, ListenMode mode, int backlog, unsigned slots);
+  static Result<Listeners> open(const std::vector<Listener>& wanted, ListenMode mode, int backlog,
+                                unsigned slots);
   Listeners(Listeners&&) = default;
   Listeners& operator=(Listeners&&) = delete;
 
@@ -42,8 +44,8 @@ class Listeners {
   Result<void> grow(unsigned slots);
   // Gives the slots from this number on up; what still waits for them is reset.
   void shrink(unsigned slots);
-  // New connections go to the slots below `slots` that are not in `without`; to all when that leaves none. Holds for
-  // the live set, also for one that becomes it.
+  // New connections go to the slots below `slots` that are not in `without`; to all when that leaves none.
+  // Holds for the live set, also for one that becomes it.
   void steer(unsigned slots, const std::set<unsigned>& without);
 
   // Makes the staged set. On failure there is none, and nothing has changed.
@@ -51,12 +53,13 @@ class Listeners {
   bool staged() const { return staged_.has_value(); }
   // The staged set is not needed any more. Nothing happens when there is none.
   void unstage();
-  // From now on new connections go to the staged set, to all of its slots. On failure, for every listener, they go
-  // where they went, and the set is still staged.
+  // From now on new connections go to the staged set, to all of its slots. On failure, for every listener,
+  // they go where they went, and the set is still staged.
   Result<void> flip();
-  // Connections that wait for a worker in sets that are no longer live, those whose handshake was under way at the last
-  // flip included; sets that nobody holds do not count. At least 1 for the first moments after a flip, so that 0 is the
-  // last word. Ask every 10 ms or so, with a limit: a client that never completes its handshake counts for a minute.
+  // Connections that wait for a worker in sets that are no longer live, those whose handshake was under way
+  // at the last flip included; sets that nobody holds do not count. At least 1 for the first moments after a
+  // flip, so that 0 is the last word. Ask every 10 ms or so, with a limit: a client that never completes its
+  // handshake counts for a minute.
   std::size_t waiting_in_old();
 
   // Connections in the accept queues that only this slot's workers serve: none in shared mode.
@@ -68,12 +71,12 @@ class Listeners {
   // The accept queues of each listener, summed up over its sockets.
   std::vector<Depth> depth() const;
 
-  // Undoes what an application may have done to sockets that all generations share: a shutdown(), a smaller backlog,
-  // blocking mode. Says in the log what it found. Cheap: to be called whenever a worker may have.
+  // Undoes what an application may have done to sockets that all generations share: a shutdown(), a smaller
+  // backlog, blocking mode. Says in the log what it found. Cheap: to be called whenever a worker may have.
   void repair();
 
-  // The sockets a worker of that slot gets, in the order of the listeners; borrowed. Whoever gets them keeps hold(),
-  // taken at the same time, until it has gone.
+  // The sockets a worker of that slot gets, in the order of the listeners; borrowed. Whoever gets them keeps
+  // hold(), taken at the same time, until it has gone.
   std::vector<int> of_slot(unsigned slot, bool staged = false) const;
   Hold hold(bool staged = false) const;
   // "name,name"
@@ -95,8 +98,8 @@ class Listeners {
   std::vector<std::shared_ptr<const int>> holds_;     // by set
   unsigned live_ = 0;
   std::optional<unsigned> staged_;
-  unsigned slots_ = 0;          // that sets have sockets for
-  unsigned steered_ = 0;        // as steer() was told
+  unsigned slots_ = 0;    // that sets have sockets for
+  unsigned steered_ = 0;  // as steer() was told
   std::set<unsigned> without_;
   std::optional<Settling> settling_;  // since the last flip, until its last handshake has ended
 };

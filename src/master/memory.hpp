@@ -8,10 +8,10 @@
 
 namespace liveswap::master {
 
-// The memory of a process in bytes, with its share of what it has in common with others (proportional set size): the
-// sum over all workers is what they cost. None when the process has gone, may not be looked at (a worker of another
-// user, for a master that is not root) or the kernel does not count (before 4.14). Takes the kernel as long as the
-// process has memory, about a millisecond for 100 MiB: not for every event.
+// The memory of a process in bytes, with its share of what it has in common with others (proportional set
+// size): the sum over all workers is what they cost. None when the process has gone, may not be looked at (a
+// worker of another user, for a master that is not root) or the kernel does not count (before 4.14). Takes
+// the kernel as long as the process has memory, about a millisecond for 100 MiB: not for every event.
 std::optional<std::uint64_t> pss_of(pid_t process);
 
 // The "Pss:" line of a smaps_rollup.

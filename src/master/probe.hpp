@@ -6,8 +6,8 @@
 
 namespace liveswap::master {
 
-// One question to the application, under way. It answers once, from the loop, never from its constructor; the answer
-// may destroy it. Destroying it earlier gives it up.
+// One question to the application, under way. It answers once, from the loop, never from its constructor; the
+// answer may destroy it. Destroying it earlier gives it up.
 class Probe {
  public:
   using Done = std::function<void(const std::string& failure)>;  // "": it is well

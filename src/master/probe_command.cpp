@@ -35,7 +35,8 @@ ProbeCommand::~ProbeCommand() {
   if (child_.pid < 0) return;
   ::kill(-child_.pid, SIGKILL);
   siginfo_t info{};
-  ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child_.pidfd.get()), &info, WEXITED);
+  // By its number: libuv has made the pidfd non-blocking, and waitid() then does not wait.
+  ::waitid(P_PID, static_cast<id_t>(child_.pid), &info, WEXITED);
 }
 
 void ProbeCommand::begin(SpawnRequest request) {
@@ -69,6 +70,7 @@ void ProbeCommand::read_output() {
 }
 
 void ProbeCommand::on_exit() {
+  limit_.stop();
   read_output();
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());

@@ -12,8 +12,8 @@ namespace liveswap::master {
 class ProbeCommand final : public Probe {
  public:
   // `base`: whom and where it runs as; program, arguments and descriptors are filled in.
-  ProbeCommand(uv_loop_t& loop, SpawnRequest base, const std::vector<std::string>& command, Milliseconds limit,
-               Done done);
+  ProbeCommand(uv_loop_t& loop, SpawnRequest base, const std::vector<std::string>& command,
+               Milliseconds limit, Done done);
   ~ProbeCommand() override;
 
  private:

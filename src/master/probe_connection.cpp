@@ -17,8 +17,10 @@ constexpr Milliseconds retry{10};
 std::string request_for(const config::HealthProbe& probe, const std::string& address) {
   if (probe.kind != config::HealthProbe::Kind::get) return {};
   const std::string host = address.starts_with("unix:") ? "localhost" : address;
-  return fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: liveswap-health\r\nAccept: */*\r\n"
-                     "Connection: close\r\n\r\n", probe.path, host);
+  return fmt::format(
+      "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: liveswap-health\r\nAccept: */*\r\n"
+      "Connection: close\r\n\r\n",
+      probe.path, host);
 }
 
 // 0: not an HTTP answer.
@@ -34,8 +36,9 @@ unsigned status_of(const std::string& head) {
 
 }  // namespace
 
-ProbeConnection::ProbeConnection(uv_loop_t& loop, const config::HealthProbe& probe, const SocketAddress& where,
-                                 const std::string& address, Milliseconds limit, Done done)
+ProbeConnection::ProbeConnection(uv_loop_t& loop, const config::HealthProbe& probe,
+                                 const SocketAddress& where, const std::string& address, Milliseconds limit,
+                                 Done done)
     : Probe(std::move(done)),
       loop_(loop),
       probe_(probe),
@@ -104,7 +107,8 @@ void ProbeConnection::receive() {
 void ProbeConnection::judge() {
   const unsigned status = status_of(head_);
   if (status == 0)
-    return finish(received_ == 0 ? "the connection was closed without an answer" : "the answer is not HTTP/1");
+    return finish(received_ == 0 ? "the connection was closed without an answer"
+                                 : "the answer is not HTTP/1");
   if (status >= probe_.lowest_status && status <= probe_.highest_status) return finish("");
   const auto expected = probe_.lowest_status == probe_.highest_status
                             ? std::to_string(probe_.lowest_status)

@@ -10,8 +10,8 @@
 
 namespace liveswap::master {
 
-// A connection to a listener, with a GET on it or without. What an answer says after its status line is read, so
-// that the application need not see a reset, but up to 64 KiB only, and it is not judged.
+// A connection to a listener, with a GET on it or without. What an answer says after its status line is read,
+// so that the application need not see a reset, but up to 64 KiB only, and it is not judged.
 class ProbeConnection final : public Probe {
  public:
   ProbeConnection(uv_loop_t& loop, const config::HealthProbe& probe, const SocketAddress& where,

@@ -30,8 +30,8 @@ Result<SocketAddress> reach(const std::string& bound) {
 
 unsigned probe_connections(unsigned forks) { return std::clamp(2 * forks, 4u, 32u); }
 
-Prober::Prober(uv_loop_t& loop, std::vector<config::HealthProbe> probes, std::vector<Listeners::Bound> listeners,
-               SpawnRequest commands, Milliseconds limit, Done done)
+Prober::Prober(uv_loop_t& loop, std::vector<config::HealthProbe> probes,
+               std::vector<Listeners::Bound> listeners, SpawnRequest commands, Milliseconds limit, Done done)
     : loop_(loop),
       probes_(std::move(probes)),
       listeners_(std::move(listeners)),
@@ -54,14 +54,18 @@ void Prober::cancel() {
 
 void Prober::begin(const config::HealthProbe& probe, unsigned connections) {
   if (probe.kind == config::HealthProbe::Kind::run) {
-    add([&](Probe::Done done) { return std::make_unique<ProbeCommand>(loop_, commands_, probe.command, limit_, done); },
+    add(
+        [&](Probe::Done done) {
+          return std::make_unique<ProbeCommand>(loop_, commands_, probe.command, limit_, done);
+        },
         config::health_text(probe));
     return;
   }
   const auto found = std::find_if(listeners_.begin(), listeners_.end(), [&probe](const auto& listener) {
     return probe.listener.empty() || probe.listener == listener.name;
   });
-  const auto where = found == listeners_.end() ? Result<SocketAddress>(fail("there is no such listener")) : reach(found->address);
+  const auto where = found == listeners_.end() ? Result<SocketAddress>(fail("there is no such listener"))
+                                               : reach(found->address);
   if (!where) {
     ++findings_.made;
     if (findings_.failed++ == 0) findings_.text = config::health_text(probe) + ": " + where.error().text;

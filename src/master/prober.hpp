@@ -25,9 +25,9 @@ class Prober {
   Prober(uv_loop_t& loop, std::vector<config::HealthProbe> probes, std::vector<Listeners::Bound> listeners,
          SpawnRequest commands, Milliseconds limit, Done done);
 
-  // Begins a round; `done` is called once, at its end, and may destroy the prober or begin the next round. Which worker
-  // gets a connection is the kernel's choice: each probe of a listener is made over so many connections at once
-  // that every worker is likely to be met. A round under way is given up.
+  // Begins a round; `done` is called once, at its end, and may destroy the prober or begin the next round.
+  // Which worker gets a connection is the kernel's choice: each probe of a listener is made over so many
+  // connections at once that every worker is likely to be met. A round under way is given up.
   void start(unsigned connections);
   void cancel();
   bool under_way() const { return !probes_under_way_.empty(); }

@@ -8,7 +8,8 @@ namespace {
 
 // Longer than a connect() takes between its look-up and the queue, on a machine with more to do than it can.
 constexpr std::chrono::milliseconds first_moments{50};
-// In place of knowing: the handshake of a distant client, and one repetition of a lost packet would take longer.
+// In place of knowing: the handshake of a distant client, and one repetition of a lost packet would take
+// longer.
 constexpr std::chrono::milliseconds blind_wait{1'000};
 
 }  // namespace

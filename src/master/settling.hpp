@@ -11,13 +11,13 @@
 
 namespace liveswap::master {
 
-// What may still come to the former set of sockets after a flip. A handshake belongs to the socket that its first packet
-// met, so it ends in that accept queue however long it takes; and another CPU may have looked up the former socket,
-// or a Unix path, at the very moment of the flip.
+// What may still come to the former set of sockets after a flip. A handshake belongs to the socket that its
+// first packet met, so it ends in that accept queue however long it takes; and another CPU may have looked up
+// the former socket, or a Unix path, at the very moment of the flip.
 class Settling {
  public:
-  // Handshakes that may end in the former set, at least 1 during the first moments. Those that were under way when
-  // it is first asked after these moments count until they have ended.
+  // Handshakes that may end in the former set, at least 1 during the first moments. Those that were under way
+  // when it is first asked after these moments count until they have ended.
   std::size_t left(const std::vector<std::unique_ptr<Endpoint>>& endpoints);
 
  private:
@@ -26,7 +26,7 @@ class Settling {
 
   Clock::time_point since_ = Clock::now();
   bool looked_ = false;
-  bool blind_ = false;  // the kernel does not tell of handshakes
+  bool blind_ = false;                              // the kernel does not tell of handshakes
   std::vector<std::set<std::uint64_t>> under_way_;  // by endpoint
 };
 

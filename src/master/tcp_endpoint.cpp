@@ -33,7 +33,8 @@ Result<void> TcpEndpoint::prepare(unsigned set, unsigned slots) {
     // Without a program a newcomer would get its share at once.
     std::vector<unsigned> all(group_.size());
     std::iota(all.begin(), all.end(), 0u);
-    if (!steer_group(group_[0], all)) return os_fail("steer (SO_ATTACH_REUSEPORT_CBPF) the connections of", text_, errno);
+    if (!steer_group(group_[0], all))
+      return os_fail("steer (SO_ATTACH_REUSEPORT_CBPF) the connections of", text_, errno);
     program_ = all;
   }
   while (sockets.size() < wanted) {
@@ -67,7 +68,8 @@ Result<void> TcpEndpoint::deal_to(const std::vector<int>& sockets) {
   for (unsigned number = 0; number < group_.size(); ++number)
     if (std::find(sockets.begin(), sockets.end(), group_[number]) != sockets.end()) numbers.push_back(number);
   if (numbers.size() == group_.size()) numbers.clear();
-  if (numbers != program_ && !steer_group(group_[0], numbers)) return os_fail("steer the connections of", text_, errno);
+  if (numbers != program_ && !steer_group(group_[0], numbers))
+    return os_fail("steer the connections of", text_, errno);
   program_ = numbers;
   dealt_to_ = sockets;
   return {};
@@ -98,8 +100,9 @@ void TcpEndpoint::shrink(unsigned slots) {
     for (std::size_t slot = slots; slot < sockets.size(); ++slot) turn_away(sockets[slot].get());
 }
 
-// With several at once nobody can say in which order they left, and the numbers may be wrong: a connection could then
-// wait in a set that is not live. Seen by an application's shutdown() alone, which its contract forbids.
+// With several at once nobody can say in which order they left, and the numbers may be wrong: a connection
+// could then wait in a set that is not live. Seen by an application's shutdown() alone, which its contract
+// forbids.
 void TcpEndpoint::note_relisten(int fd) {
   const auto place = std::find(group_.begin(), group_.end(), fd);
   *place = group_.back();
@@ -119,7 +122,9 @@ void TcpEndpoint::repair() {
   if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt) log::warning("{}", dealt.error().text);
 }
 
-int TcpEndpoint::socket(unsigned set, unsigned slot) const { return sets_.at(set).at(per_slot_ ? slot : 0).get(); }
+int TcpEndpoint::socket(unsigned set, unsigned slot) const {
+  return sets_.at(set).at(per_slot_ ? slot : 0).get();
+}
 
 std::vector<int> TcpEndpoint::sockets(unsigned set) const {
   std::vector<int> found;

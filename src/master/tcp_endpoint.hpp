@@ -10,12 +10,13 @@
 
 namespace liveswap::master {
 
-// A TCP address: one SO_REUSEPORT group, in which the kernel deals new connections by our program (steering.hpp), or, as
-// long as all sockets shall get some, by itself.
+// A TCP address: one SO_REUSEPORT group, in which the kernel deals new connections by our program
+// (steering.hpp), or, as long as all sockets shall get some, by itself.
 //
-// The program names sockets by their numbers in the group: the order in which they began to listen. When one leaves,
-// the last one moves into its place, and between that and a new program connections would go astray. So a socket
-// is closed only when it is the last one; the others stay, unused, until their slot or set is wanted again.
+// The program names sockets by their numbers in the group: the order in which they began to listen. When one
+// leaves, the last one moves into its place, and between that and a new program connections would go astray.
+// So a socket is closed only when it is the last one; the others stay, unused, until their slot or set is
+// wanted again.
 class TcpEndpoint final : public Endpoint {
  public:
   // Looks the address up and finds out whether it is free; listens from the first prepare() on.
@@ -43,10 +44,10 @@ class TcpEndpoint final : public Endpoint {
   bool per_slot_ = false;
   int backlog_ = 0;
   std::vector<std::vector<UniqueFd>> sets_;
-  std::vector<int> group_;            // every socket, at its number
-  std::vector<int> dealt_to_;         // as last asked for
-  std::vector<unsigned> program_;     // the numbers in the program; empty: there is none
-  unsigned set_ = 0;                  // that is pointed to
+  std::vector<int> group_;         // every socket, at its number
+  std::vector<int> dealt_to_;      // as last asked for
+  std::vector<unsigned> program_;  // the numbers in the program; empty: there is none
+  unsigned set_ = 0;               // that is pointed to
 };
 
 }  // namespace liveswap::master

@@ -28,7 +28,8 @@ Result<void> take_after(const std::string& file, const struct stat& model) {
 
 }  // namespace
 
-Result<std::unique_ptr<Endpoint>> UnixEndpoint::open(const Listener& wanted, const std::string& path, int backlog) {
+Result<std::unique_ptr<Endpoint>> UnixEndpoint::open(const Listener& wanted, const std::string& path,
+                                                     int backlog) {
   auto opened = listen_unix(path, first_mode, backlog);
   if (!opened) return tl::unexpected<Error>(opened.error());
   std::unique_ptr<UnixEndpoint> endpoint(new UnixEndpoint(wanted.name, path));
@@ -60,8 +61,8 @@ Result<void> UnixEndpoint::prepare(unsigned set, unsigned) {
   return {};
 }
 
-// An exchange, so that there is a way back. A file system that cannot do it, or a path that somebody has removed, leaves
-// the plain rename.
+// An exchange, so that there is a way back. A file system that cannot do it, or a path that somebody has
+// removed, leaves the plain rename.
 Result<void> UnixEndpoint::point(unsigned set, unsigned, const std::set<unsigned>&) {
   if (set == set_) return {};
   if (::renameat2(AT_FDCWD, beside_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {
@@ -78,8 +79,8 @@ void UnixEndpoint::settle() {
   if (std::exchange(set_beside_, std::nullopt)) ::unlink(beside_.c_str());
 }
 
-// Closed, so that a connect() that has found the path just before the flip looks again (unix_stream_connect in the
-// kernel).
+// Closed, so that a connect() that has found the path just before the flip looks again (unix_stream_connect
+// in the kernel).
 void UnixEndpoint::retire(unsigned set) {
   if (set >= sockets_.size() || !sockets_[set]) return;
   if (set_beside_ == set) settle();

@@ -9,8 +9,8 @@
 
 namespace liveswap::master {
 
-// A Unix socket at a path; all slots share it. Each set has a socket of its own: a staged one is bound beside the path,
-// as `<path>.new`, and renamed over it, so that a connect() meets one or the other.
+// A Unix socket at a path; all slots share it. Each set has a socket of its own: a staged one is bound beside
+// the path, as `<path>.new`, and renamed over it, so that a connect() meets one or the other.
 class UnixEndpoint final : public Endpoint {
  public:
   // Binds, and takes over what a dead master left at the path.
@@ -37,7 +37,7 @@ class UnixEndpoint final : public Endpoint {
   std::string path_;
   std::string beside_;
   std::optional<unsigned> set_beside_;  // whose socket is bound there
-  UniqueFd lock_;                  // held while the path is ours
+  UniqueFd lock_;                       // held while the path is ours
   int backlog_ = 0;
   std::vector<UniqueFd> sockets_;  // by set
   unsigned set_ = 0;               // whose socket is at the path

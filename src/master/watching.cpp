@@ -42,7 +42,7 @@ void Master::count_served() {
     if (worker.state == rollout::WorkerState::ready) workers.insert(id);
   const auto question = ask(workers, count_limit, [this](const Inquiry::Answers& answers) {
     std::map<rollout::WorkerId, rollout::Served> served;
-    for (const auto& [id, answer] : answers) served[id] = {answer, 0};
+    for (const auto& [id, open] : answers) served[id] = {pool_.served(id).served, pool_.served(id).failed};
     perform(engine_.counted(now(), served));
   });
   for (const auto id : workers) pool_.count_connections(id, question);

@@ -4,8 +4,10 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <string_view>
+#include <utility>
 
 #include "base/log.hpp"
 #include "master/stage.hpp"
@@ -113,6 +115,11 @@ bool WorkerPool::forced(WorkerId id) const {
   return it != entries_.end() && it->second.forced;
 }
 
+WorkerPool::Served WorkerPool::served(WorkerId id) const {
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? Served{} : it->second.served;
+}
+
 std::string WorkerPool::exit_code(WorkerId id) const {
   const auto it = entries_.find(id);
   return it == entries_.end() ? "" : it->second.exit_code;
@@ -140,13 +147,24 @@ void WorkerPool::on_frame(WorkerId id, const Frame& frame) {
     case LIVESWAP_TAKEN: handlers_.answered(id, frame.value, 1); break;
     case LIVESWAP_REFUSED: handlers_.answered(id, frame.value, 0); break;
     case LIVESWAP_COUNTED:
+      note_served(id, entry, frame.text);
       if (frame.value > 0)
         handlers_.answered(id, frame.value, frame.count);
-      else if (entry.draining)
+      else if (entry.draining && std::exchange(entry.open, frame.count) != frame.count)
         handlers_.connections(id, frame.count);
       break;
     default: break;  // not a word this master knows
   }
+}
+
+// A count that goes back would make a mockery of every difference of two.
+void WorkerPool::note_served(WorkerId id, Entry& entry, const std::string& text) {
+  liveswap_served_count said{};
+  if (text.size() != sizeof said) return;
+  std::memcpy(&said, text.data(), sizeof said);
+  if (said.failed > said.served || said.served < entry.served.served || said.failed < entry.served.failed) return;
+  entry.served = {said.served, said.failed};
+  if (handlers_.served) handlers_.served(id, entry.served);
 }
 
 void WorkerPool::on_ended(WorkerId id, const Ending& ending) {

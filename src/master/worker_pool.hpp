@@ -15,6 +15,11 @@ namespace liveswap::master {
 // those do into its events. What a worker says is believed only so far as it can harm nobody but itself.
 class WorkerPool {
  public:
+  // Requests of one worker since its start, as its application counts them.
+  struct Served {
+    std::uint64_t served = 0;  // those that failed included
+    std::uint64_t failed = 0;
+  };
   struct Handlers {
     std::function<void(rollout::WorkerId, bool deferred)> entered;
     std::function<void(rollout::WorkerId)> deferred;
@@ -23,6 +28,7 @@ class WorkerPool {
     std::function<void(rollout::WorkerId, const rollout::Departure&)> exited;  // its pid is still known here
     std::function<void(rollout::WorkerId, std::int32_t question, std::uint64_t answer)> answered;
     std::function<void(rollout::WorkerId, std::uint64_t open)> connections;  // of a draining worker, unasked
+    std::function<void(rollout::WorkerId, const Served&)> served = {};       // with every count of connections
   };
   // What every worker is started with; arguments and descriptors are filled in for each.
   struct Template {
@@ -48,6 +54,8 @@ class WorkerPool {
 
   // 0 when that worker has no process.
   pid_t pid(rollout::WorkerId worker) const;
+  // As the worker has said last; also while exited() tells of it.
+  Served served(rollout::WorkerId worker) const;
   // "0", "3", "SIGKILL": how a worker that exited() tells of has ended.
   std::string exit_code(rollout::WorkerId worker) const;
   // Whether it was sent a signal, or had its listeners taken away.
@@ -62,10 +70,13 @@ class WorkerPool {
     int stage = LIVESWAP_STAGE_SPAWN;
     bool draining = false;
     bool forced = false;
+    Served served;
+    std::optional<std::uint64_t> open;  // connections, as said last during a drain
     std::string failure;   // what the worker host said of itself
     std::string exit_code;
   };
   void on_frame(rollout::WorkerId id, const Frame& frame);
+  void note_served(rollout::WorkerId id, Entry& entry, const std::string& text);
   void on_ended(rollout::WorkerId id, const Ending& ending);
   SpawnRequest request_for(const rollout::Spawn& order) const;
 

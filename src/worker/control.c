@@ -35,11 +35,9 @@ static void serve_frame(const struct liveswap_frame* frame, const char* text, si
     case LIVESWAP_MESSAGE:
       channel_send_value(inbox_put(text, size) ? LIVESWAP_TAKEN : LIVESWAP_REFUSED, frame->value);
       break;
-    case LIVESWAP_COUNT: {
-      const struct liveswap_frame answer = {LIVESWAP_COUNTED, frame->value, count_connections()};
-      channel_send(answer, NULL, 0);
+    case LIVESWAP_COUNT:
+      count_answer(frame->value);
       break;
-    }
     default:
       break; /* of a newer master */
   }

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "descriptors.h"
 #include "listeners.h"
+#include "served.h"
 
 enum {
   REPORT_EVERY_MS = 100,
@@ -21,12 +22,23 @@ uint64_t count_connections(void) {
   return count;
 }
 
+void count_answer(int32_t value) {
+  const struct liveswap_served_count served = served_count();
+  const struct liveswap_frame answer = {LIVESWAP_COUNTED, value, count_connections()};
+  channel_send(answer, (const char*)&served, sizeof served);
+}
+
+void count_last(void) {
+  if (served_count().served > 0) count_answer(0);
+}
+
 int64_t count_report_change(void) {
   static uint64_t reported = UINT64_MAX;
   const int64_t began = clock_ms();
   const uint64_t count = count_connections();
-  if (count != reported &&
-      channel_try_send((struct liveswap_frame){.kind = LIVESWAP_COUNTED, .count = count}, NULL, 0)) {
+  const struct liveswap_served_count served = served_count();
+  if (count != reported && channel_try_send((struct liveswap_frame){.kind = LIVESWAP_COUNTED, .count = count},
+                                            (const char*)&served, sizeof served)) {
     reported = count;
   }
   const int64_t now = clock_ms();

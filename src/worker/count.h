@@ -10,7 +10,13 @@
  */
 uint64_t count_connections(void);
 
-/* Counts, and sends the number when it is not the one sent last. Returns when to do so again, on clock_ms().
+/* Answers a COUNT with that value. */
+void count_answer(int32_t value);
+
+/* Sends what has been served, when there is any, before the process ends. */
+void count_last(void);
+
+/* Counts, and sends the numbers when there are not as many connections as it said last. Returns when to do so again, on clock_ms().
  */
 int64_t count_report_change(void);
 

@@ -15,6 +15,7 @@
 #include "channel.h"
 #include "check.h"
 #include "control.h"
+#include "count.h"
 #include "drain.h"
 #include "holds.h"
 #include "hook.h"
@@ -47,6 +48,7 @@ static _Noreturn void worker_run(const struct options* options) {
   const int result = entry(listeners_first());
   channel_send_value(LIVESWAP_RETURNED, result);
   holds_wait();
+  count_last();
   exit(result);
 }
 

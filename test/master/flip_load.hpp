@@ -9,12 +9,12 @@
 #include "base/unique_fd.hpp"
 #include "master/listeners.hpp"
 
-// Servers and clients around Listeners, as threads: enough to see whether a flip loses a connection or lets the wrong
-// version answer.
+// Servers and clients around Listeners, as threads: enough to see whether a flip loses a connection or lets
+// the wrong version answer.
 namespace liveswap::test {
 
-// The workers of one generation: a thread a slot, which answers each connection with the generation's number. They have
-// descriptors of their own, as processes have.
+// The workers of one generation: a thread a slot, which answers each connection with the generation's number.
+// They have descriptors of their own, as processes have.
 class Generation {
  public:
   Generation(const master::Listeners& listeners, unsigned slots, std::uint32_t number, bool staged);
@@ -34,7 +34,8 @@ class Generation {
 // A client that connects, asks and waits for the answer, again and again.
 class Caller {
  public:
-  // `live`: the generation that had become the live one when a connection was begun must not be newer than its answer.
+  // `live`: the generation that had become the live one when a connection was begun must not be newer than
+  // its answer.
   Caller(std::string address, const std::atomic<std::uint32_t>& live);
   // Ends it; "" when every connection was answered, and by the right generation.
   std::string finish();
@@ -52,7 +53,8 @@ class Caller {
   std::thread thread_;
 };
 
-// Connects to "127.0.0.1:80", "[::1]:80" or "unix:/path", blocking, with a time limit of 5 s. -1 and errno on failure.
+// Connects to "127.0.0.1:80", "[::1]:80" or "unix:/path", blocking, with a time limit of 5 s. -1 and errno on
+// failure.
 UniqueFd dial(const std::string& address);
 
 }  // namespace liveswap::test

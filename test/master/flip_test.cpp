@@ -194,7 +194,8 @@ TEST_CASE("a handshake that is under way at the flip is waited for") {
   const auto hold = listeners.hold();
   // The kernel then ends a handshake only with the first byte of the request.
   const int seconds = 30;
-  REQUIRE(::setsockopt(listeners.of_slot(0)[0], IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds) == 0);
+  REQUIRE(::setsockopt(listeners.of_slot(0)[0], IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds) ==
+          0);
   const auto client = dial(listeners.bound()[0].address);
   const int old_socket = listeners.of_slot(0)[0];
   stage(listeners);
@@ -242,7 +243,8 @@ TEST_CASE("the file of a Unix socket stays as its administrator made it, and is 
 TEST_CASE("a flip that fails at one listener leaves all as they were") {
   const TempDir dir;
   std::filesystem::create_directory(dir / "gone");
-  auto listeners = open_all({{"tcp", "127.0.0.1:0"}, {"unix", "unix:" + (dir / "app.sock")},
+  auto listeners = open_all({{"tcp", "127.0.0.1:0"},
+                             {"unix", "unix:" + (dir / "app.sock")},
                              {"lost", "unix:" + (dir / "gone/app.sock")}},
                             ListenMode::reuseport);
   const auto hold = listeners.hold();
@@ -263,12 +265,13 @@ TEST_CASE("a flip that fails at one listener leaves all as they were") {
 
 TEST_CASE("a set that cannot be staged leaves no trace") {
   const TempDir dir;
-  auto listeners = open_all({{"tcp", "127.0.0.1:0"}, {"unix", "unix:" + (dir / "app.sock")}}, ListenMode::shared);
+  auto listeners =
+      open_all({{"tcp", "127.0.0.1:0"}, {"unix", "unix:" + (dir / "app.sock")}}, ListenMode::shared);
   std::ofstream(dir / "app.sock.new") << "somebody's";
   const auto staged = listeners.stage();
   REQUIRE_FALSE(staged.has_value());
-  CHECK(staged.error().text == "listener unix: cannot listen on " + (dir / "app.sock.new") +
-                                   ": a file that is no socket is there");
+  CHECK(staged.error().text ==
+        "listener unix: cannot listen on " + (dir / "app.sock.new") + ": a file that is no socket is there");
   CHECK_FALSE(listeners.staged());
   CHECK(std::filesystem::exists(dir / "app.sock.new"));
   CHECK_FALSE(listeners.flip().has_value());

@@ -21,9 +21,10 @@ TEST_CASE("the memory of a process grows by what it touches") {
 
 TEST_CASE("of a process that is not there nothing is known") {
   CHECK_FALSE(pss_of(1 << 30).has_value());
-  CHECK(parse_pss("5-7 ---p 00 [rollup]\nRss:    9 kB\nPss:             1234 kB\nPss_Dirty: 5 kB\n") == 1234 * 1024);
-  for (const char* text : {"", "Pss: 1 kB", "\nPss:", "\nPss: \n", "\nPss: kB\n", "\nPss: 1 MB\n", "\nPss: 1x kB\n",
-                           "\nPss: 99999999999999999999 kB\n", "\nPss_Anon: 1 kB\n"}) {
+  CHECK(parse_pss("5-7 ---p 00 [rollup]\nRss:    9 kB\nPss:             1234 kB\nPss_Dirty: 5 kB\n") ==
+        1234 * 1024);
+  for (const char* text : {"", "Pss: 1 kB", "\nPss:", "\nPss: \n", "\nPss: kB\n", "\nPss: 1 MB\n",
+                           "\nPss: 1x kB\n", "\nPss: 99999999999999999999 kB\n", "\nPss_Anon: 1 kB\n"}) {
     CAPTURE(text);
     CHECK_FALSE(parse_pss(text).has_value());
   }

@@ -86,7 +86,8 @@ Round probe(const std::vector<std::string>& texts, const std::vector<Listeners::
   }
   uv_run(&loop, UV_RUN_DEFAULT);
   CHECK(uv_loop_close(&loop) == 0);
-  round.took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+  round.took =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
   return round;
 }
 
@@ -141,8 +142,10 @@ TEST_CASE("nobody listens") {
   const auto found = probe({"connect"}, gone).findings;
   CHECK(found.failed == 4);
   CHECK(found.text == "connect (" + gone[0].address + "): cannot connect: Connection refused");
-  CHECK(probe({"connect"}, {{"http", "unix:/nowhere/at/all"}}).findings.text.ends_with("No such file or directory"));
-  CHECK(probe({"web=connect"}, gone, Milliseconds(2'000), 4).findings.text == "web=connect: there is no such listener");
+  CHECK(probe({"connect"}, {{"http", "unix:/nowhere/at/all"}})
+            .findings.text.ends_with("No such file or directory"));
+  CHECK(probe({"web=connect"}, gone, Milliseconds(2'000), 4).findings.text ==
+        "web=connect: there is no such listener");
 }
 
 TEST_CASE("a probe has a time limit, and reads no more than it must") {
@@ -152,7 +155,8 @@ TEST_CASE("a probe has a time limit, and reads no more than it must") {
   CHECK(late.findings.text.ends_with("no answer within 100 ms"));
   CHECK(late.took < Milliseconds(1'500));
   // It never closes; the status has been seen.
-  const Server open("127.0.0.1:0", [](int client) { ::send(client, fine.data(), fine.size(), MSG_NOSIGNAL); });
+  const Server open("127.0.0.1:0",
+                    [](int client) { ::send(client, fine.data(), fine.size(), MSG_NOSIGNAL); });
   CHECK(probe({"GET /"}, open.bound(), Milliseconds(100)).findings.failed == 0);
   const Server endless("127.0.0.1:0", [](int client) {
     const timeval patience{1, 0};
@@ -178,7 +182,8 @@ TEST_CASE("a command is well when it exits with 0, and its first line says what 
   CHECK(found.made == 2);
   CHECK(found.failed == 1);
   CHECK(found.text == "run " + bad + " luck: exit status 3: no luck");
-  CHECK(probe({"run /no/such"}, {}).findings.text == "run /no/such: cannot execute /no/such: No such file or directory");
+  CHECK(probe({"run /no/such"}, {}).findings.text ==
+        "run /no/such: cannot execute /no/such: No such file or directory");
   CHECK(probe({"run " + script("loud", "head -c 1000000 /dev/zero")}, {}).findings.failed == 0);
   CHECK(probe({"run " + script("killed", "kill -9 $$")}, {}).findings.text.ends_with("killed by signal 9"));
 }
@@ -211,7 +216,8 @@ TEST_CASE("a round can be given up, and nothing to do is done at once") {
   uv_loop_init(&loop);
   unsigned rounds = 0;
   {
-    const std::vector<config::HealthProbe> probes{*config::parse_health("GET /"), *config::parse_health("run /bin/cat")};
+    const std::vector<config::HealthProbe> probes{*config::parse_health("GET /"),
+                                                  *config::parse_health("run /bin/cat")};
     Prober prober(loop, probes, silent.bound(), {}, Milliseconds(10'000), [&](const auto&) { ++rounds; });
     prober.start(4);
     for (int i = 0; i < 20; ++i) uv_run(&loop, UV_RUN_NOWAIT);

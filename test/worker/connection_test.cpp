@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstring>
 #include <string>
 
 #include "harness.hpp"
@@ -148,6 +149,27 @@ TEST_CASE("count: while draining every change is told without being asked") {
   frame = served.worker.expect(LIVESWAP_COUNTED);
   CHECK(frame.value == 0);
   CHECK(frame.count == 0);
+}
+
+TEST_CASE("count: what the application has served goes along, and is told once more at the end") {
+  Served served;
+  const auto count = [&](int question) {
+    if (question != 0) served.worker.send(LIVESWAP_COUNT, question);
+    const Frame frame = served.worker.expect(LIVESWAP_COUNTED);
+    CHECK(frame.value == question);
+    liveswap_served_count found{};
+    REQUIRE(frame.text.size() == sizeof found);
+    std::memcpy(&found, frame.text.data(), sizeof found);
+    return std::pair<std::uint64_t, std::uint64_t>(found.served, found.failed);
+  };
+  CHECK(count(3) == std::pair<std::uint64_t, std::uint64_t>(0, 0));
+  served.worker.tell("served 10 3");
+  served.worker.ask("draining");
+  CHECK(count(4) == std::pair<std::uint64_t, std::uint64_t>(10, 3));
+  served.worker.tell("served 1 0");
+  served.worker.tell("return 0");
+  CHECK(count(0) == std::pair<std::uint64_t, std::uint64_t>(11, 3));
+  CHECK(served.worker.wait().number == 0);
 }
 
 TEST_CASE("expired: the listener is taken away, the queue stays, an epoll neither fires nor forgets") {

@@ -151,6 +151,8 @@ static void obey(int listener, const char* line) {
     liveswap_hold();
   else if (strcmp(word, "release") == 0)
     liveswap_release();
+  else if (strcmp(word, "served") == 0)
+    for (long i = 0; i < one; ++i) liveswap_served(i < two);
   else if (strcmp(word, "return") == 0)
     result = (int)one;
   else if (strcmp(word, "return-then-release") == 0) {

@@ -1,0 +1,19 @@
+#include "served.h"
+
+#include <stdatomic.h>
+
+#include "liveswap_plugin.h"
+
+/* Apart, so that the sum never has to be read while half of it is counted: each request is in one of them. */
+static atomic_uint_fast64_t succeeded;
+static atomic_uint_fast64_t failed;
+
+void liveswap_served(int has_failed) {
+  atomic_fetch_add_explicit(has_failed != 0 ? &failed : &succeeded, 1, memory_order_relaxed);
+}
+
+struct liveswap_served_count served_count(void) {
+  const uint64_t failures = atomic_load_explicit(&failed, memory_order_relaxed);
+  return (struct liveswap_served_count){
+      .served = atomic_load_explicit(&succeeded, memory_order_relaxed) + failures, .failed = failures};
+}
