@@ -123,6 +123,12 @@ TEST_CASE_FIXTURE(Verification, "an application that does not even start is told
   CHECK(contains(finished.err, "liveswap_main returned 3"));
 }
 
+// Whether all of it is gone is what Scenario looks at.
+TEST_CASE_FIXTURE(Verification, "what the application has left behind is ended, and told") {
+  const auto finished = verify({"--upgrades", "1", "--faults", "none", own("leaves")});
+  CHECK(contains(finished.out, "left behind by the application, and killed: "));
+}
+
 TEST_CASE_FIXTURE(Verification, "what makes no sense is refused before anything is started") {
   const Words wrong[] = {{},
                          {"/is/not/there.so"},
