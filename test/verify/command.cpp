@@ -167,6 +167,19 @@ TEST_CASE_FIXTURE(Verification, "a signal leaves nothing behind, whenever it com
   }
 }
 
+// In the middle of an upgrade whose old workers would go on serving until the drain limit.
+TEST_CASE_FIXTURE(Verification, "a signal does not wait for an application that does not drain") {
+  Process process(
+      dir, setup({"--upgrades", "1", "--faults", "none", "--drain-limit", "1m", fixture("ignores_drain")}));
+  REQUIRE(process.says("clients have answers"));
+  REQUIRE(eventually([&] { return proc::descendants(process.pid()).size() >= 4; }));
+  const auto descendants = proc::descendants(process.pid());
+  process.signal(SIGINT);
+  CHECK(process.wait(milliseconds(10'000)).status == 128 + SIGINT);
+  CHECK(nothing_is_left());
+  for (const pid_t pid : descendants) CHECK_FALSE(proc::runs(pid));
+}
+
 // The directory stays, for nobody is there any more who could remove it.
 TEST_CASE_FIXTURE(Verification, "the application does not outlive a verification that is killed") {
   Process process(dir, setup({"--upgrades", "1", "--faults", "none", fixture("version_v1")}));
