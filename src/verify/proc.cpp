@@ -10,10 +10,10 @@
 #include <memory>
 #include <sstream>
 
+#include "verify/connections.hpp"
+
 namespace liveswap::verify {
 namespace {
-
-constexpr const char* listening = "0A";
 
 // The fields of /proc/PID/stat behind the name, which is in parentheses and may contain anything.
 std::string stat_after_name(pid_t pid) {
@@ -58,15 +58,6 @@ Result<std::set<std::uint64_t>> sockets_of(pid_t pid) {
   return inodes;
 }
 
-// "0100007F:1F90"
-std::uint16_t port_in(const std::string& address) {
-  const auto colon = address.rfind(':');
-  std::uint16_t port = 0;
-  if (colon != std::string::npos)
-    std::from_chars(address.data() + colon + 1, address.data() + address.size(), port, 16);
-  return port;
-}
-
 }  // namespace
 
 std::vector<pid_t> children_of(pid_t pid) {
@@ -98,21 +89,8 @@ Result<std::set<std::uint16_t>> clients_of(pid_t pid, std::uint16_t port) {
   const auto inodes = sockets_of(pid);
   if (!inodes) return tl::unexpected<Error>(inodes.error());
   std::set<std::uint16_t> clients;
-  for (const char* table : {"tcp", "tcp6"}) {
-    std::ifstream file(fmt::format("/proc/{}/net/{}", pid, table));
-    std::string line;
-    std::getline(file, line);
-    while (std::getline(file, line)) {
-      std::istringstream fields(line);
-      std::string number, here, there, state, skipped;
-      std::uint64_t inode = 0;
-      fields >> number >> here >> there >> state;
-      if (state == listening || port_in(here) != port) continue;
-      for (int i = 0; i < 5; ++i) fields >> skipped;  // queues, timer, retransmits, uid, timeout
-      fields >> inode;
-      if (inodes->contains(inode)) clients.insert(port_in(there));
-    }
-  }
+  for (const ServerSide& side : connections_to(port))
+    if (inodes->contains(side.inode)) clients.insert(side.client);
   return clients;
 }
 

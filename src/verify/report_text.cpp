@@ -31,15 +31,15 @@ double ms(std::uint64_t microseconds) { return static_cast<double>(microseconds)
 
 double p99(const load::Tally& tally) { return ms(tally.latency.at(0.99)); }
 
-// What comes from applications and loaders may contain anything.
-std::string one_line(std::string text) {
+// What comes from applications and loaders may contain anything; a line end stays where `kept` says so.
+std::string plain(std::string text, char kept = ' ') {
   std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, ' ');
+      text.begin(), text.end(), [kept](unsigned char c) { return c != kept && (c < ' ' || c == 0x7f); }, ' ');
   return text;
 }
 
 std::string cut(const std::string& text, std::size_t width) {
-  const std::string line = one_line(text);
+  const std::string line = plain(text);
   return line.size() <= width ? line : line.substr(0, width - 3) + "...";
 }
 
@@ -115,13 +115,15 @@ std::string as_text(const Findings& findings, const Task& task, bool colour) {
   add_faults(out, paint, findings, task);
   fmt::format_to(out, "\n");
   for (const auto& warning : findings.warnings())
-    fmt::format_to(out, "  {} {}\n", paint.odd("warning:"), warning);
+    fmt::format_to(out, "  {} {}\n", paint.odd("warning:"), plain(warning));
   if (problems.empty()) {
-    fmt::format_to(out, "{}: {} requests, none was lost\n", paint.good("PASSED"),
-                   findings.measured.total.attempts);
+    const auto excused = findings.lost_with_worker();
+    fmt::format_to(out, "{}: {} requests, none was lost{}\n", paint.good("PASSED"),
+                   findings.measured.total.attempts,
+                   excused > 0 ? fmt::format(" but {} with a killed worker", excused) : "");
   } else {
     fmt::format_to(out, "{}:\n", paint.bad("FAILED"));
-    for (const auto& problem : problems) fmt::format_to(out, "  - {}\n", problem);
+    for (const auto& problem : problems) fmt::format_to(out, "  - {}\n", plain(problem, '\n'));
   }
   return text;
 }

@@ -123,6 +123,12 @@ TEST_CASE_FIXTURE(Verification, "an application that does not even start is told
   CHECK(contains(finished.err, "liveswap_main returned 3"));
 }
 
+// Whether all of it is gone is what Scenario looks at.
+TEST_CASE_FIXTURE(Verification, "what the application has left behind is ended, and told") {
+  const auto finished = verify({"--upgrades", "1", "--faults", "none", own("leaves")});
+  CHECK(contains(finished.out, "left behind by the application, and killed: "));
+}
+
 TEST_CASE_FIXTURE(Verification, "what makes no sense is refused before anything is started") {
   const Words wrong[] = {{},
                          {"/is/not/there.so"},
@@ -159,6 +165,19 @@ TEST_CASE_FIXTURE(Verification, "a signal leaves nothing behind, whenever it com
     CHECK(nothing_is_left());
     for (const pid_t pid : descendants) CHECK_FALSE(proc::runs(pid));
   }
+}
+
+// In the middle of an upgrade whose old workers would go on serving until the drain limit.
+TEST_CASE_FIXTURE(Verification, "a signal does not wait for an application that does not drain") {
+  Process process(
+      dir, setup({"--upgrades", "1", "--faults", "none", "--drain-limit", "1m", fixture("ignores_drain")}));
+  REQUIRE(process.says("clients have answers"));
+  REQUIRE(eventually([&] { return proc::descendants(process.pid()).size() >= 4; }));
+  const auto descendants = proc::descendants(process.pid());
+  process.signal(SIGINT);
+  CHECK(process.wait(milliseconds(10'000)).status == 128 + SIGINT);
+  CHECK(nothing_is_left());
+  for (const pid_t pid : descendants) CHECK_FALSE(proc::runs(pid));
 }
 
 // The directory stays, for nobody is there any more who could remove it.

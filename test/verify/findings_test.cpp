@@ -117,6 +117,8 @@ TEST_CASE("only what was on the connections of a killed worker is lost with it")
 TEST_CASE("a long explanation is cut, and drives no terminal") {
   Findings findings = good();
   findings.faults[0].found = "turned down: \x1b[2J" + std::string(500, 'x');
+  findings.stopped = "the master ended\x1b[2J";
+  findings.left = {"\x1b[2J (1)"};
   const std::string text = as_text(findings, task(), false);
   CHECK(text.find('\x1b') == std::string::npos);
   for (std::size_t at = 0, end = 0; (end = text.find('\n', at)) != std::string::npos; at = end + 1)

@@ -7,9 +7,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "base/unique_fd.hpp"
 #include "load/dialer.hpp"
+#include "verify/connections.hpp"
 #include "verify/workplace.hpp"
 
 namespace liveswap::verify {
@@ -33,6 +35,17 @@ TEST_CASE("the clients of a process are those whose connections it has accepted"
   auto accepted = UniqueFd::adopt(::accept(listener.get(), nullptr, nullptr));
   const auto waiting = dial();
   CHECK(*clients_of(::getpid(), port) == std::set<std::uint16_t>{load::local_port(first.get())});
+  // Both ways to ask know the accepted one, and the one that waits as nobody's.
+  const auto of = [&](const std::vector<ServerSide>& sides) {
+    std::map<std::uint16_t, bool> owned;
+    for (const ServerSide& side : sides) owned[side.client] = side.inode != 0;
+    return owned;
+  };
+  const std::map<std::uint16_t, bool> expected{{load::local_port(first.get()), true},
+                                               {load::local_port(waiting.get()), false}};
+  std::vector<ServerSide> by_diag;
+  if (connections_by_diag(port, by_diag)) CHECK(of(by_diag) == expected);
+  CHECK(of(connections_by_proc(port)) == expected);
   CHECK(clients_of(::getpid(), static_cast<std::uint16_t>(port + 1))->empty());
   accepted.reset();
   CHECK(clients_of(::getpid(), port)->empty());
