@@ -122,6 +122,7 @@ class Rules {
   void order(const Note& note);
   void judge_neighbours(const Spawn& spawn) const;
   void judge_successor(const Spawn& spawn) const;
+  bool one_more_fits() const;
   void step(WorkerId id, DrainStep step, std::optional<Time> next);
   bool force_allowed() const;
 

@@ -59,6 +59,8 @@ void Rules::order(const Note& note) {
       demand(
           (cause_ != Cause::probed && cause_ != Cause::counted) || probe_counts_ || settings_.max_memory > 0,
           "nobody is judged for what is not his fault");
+      demand(note.text.find("no memory") != 0 || !one_more_fits(),
+             "nothing fails for want of memory that is there");
       course_->reverting = true;
       course_->last_before_revert = last_worker_;
       failed_ = course_->to;
@@ -127,7 +129,9 @@ void Rules::judge_course() const {
          "what has failed is reverted");
   demand(phase != "committing" || !course_->doomed, "what has failed is not committed");
   demand(course_->trial.has_value() == (phase == "baking" || phase == "probation"), "a trial is announced");
-  if (!course_->trial || settings_.health) return;
+  if (!course_->trial) return;
+  demand(wish_ != Kind::promote || phase != phase_before_, "who is promoted is not on trial any more");
+  if (settings_.health) return;
   const Time end = *course_->trial + (phase == "baking" ? course_->pace().bake : course_->pace().probation);
   demand(now_ < end || (now_ == end && cause_ != Cause::tick), "a trial lasts no longer than it should");
   demand(engine_.phase_end() == end, "a trial says when it ends");

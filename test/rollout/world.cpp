@@ -122,7 +122,7 @@ void World::obey(const Measure&) {
 void World::measured() {
   std::map<WorkerId, std::uint64_t> bytes;
   for (const auto& [id, process] : processes_)
-    if (dice_.chance(95)) bytes[id] = process.size;
+    if (dice_.chance(95)) bytes[id] = process.size + static_cast<std::uint64_t>(dice_.between(0, 5));
   rules_.measured(bytes);
   tell(Cause::measured, "measured", 0, [&] { return engine_.measured(now_, bytes); });
 }
