@@ -43,7 +43,7 @@ void Engine::become_ready(Time now, Worker& worker) {
   worker.deadline.reset();
   note(NoteKind::ready, worker, now);
   ask_memory();
-  if (goal() && !worker.apart && !flipping()) relieve(now, worker.slot, worker.generation);
+  if (goal() && !worker.apart) relieve(now, worker.slot, worker.generation);
 }
 
 // Sends those away whom a worker of that generation succeeds.

@@ -217,7 +217,7 @@ TEST_CASE("flip: revert after it is in place, and all slots at once") {
 }
 
 TEST_CASE("flip: a HEAD that cannot be written reverts in place") {
-  Script script = flipping();
+  Script script = flipping(flip(1));
   CHECK(script.flipped() == "drain 1 60000, drain 2 60000, commit B");
   script.returned(1);
   script.returned(2);

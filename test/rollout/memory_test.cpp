@@ -37,6 +37,15 @@ TEST_CASE("memory: a draining worker is waited for") {
   CHECK(script.returned(1) == "spawn 4 in 1: B");
 }
 
+TEST_CASE("memory: one that has grown large does not count any more when it has gone") {
+  Script script = Script::booted(with_memory(2, 20));
+  script.roll(7, {});
+  script.measured({{1, 5 * MiB}, {2, 5 * MiB}});
+  script.ready(3);
+  CHECK(script.measured({{1, 14 * MiB}, {2, 5 * MiB}, {3, 5 * MiB}}) == "");
+  CHECK(script.returned(1) == "spawn 4 in 1: B");
+}
+
 TEST_CASE("memory: who is not measured yet will be as large as the largest") {
   Script script = Script::booted(with_memory(3, 50));
   Pace pace;

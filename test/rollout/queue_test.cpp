@@ -125,42 +125,28 @@ TEST_CASE("queue: a kill ends the upgrade, not those who wait") {
   CHECK(script.ready(6) == "answer 7 reverted, answer 9 ok, prepare c.so");
 }
 
-TEST_CASE("queue: what is not possible any more when its time comes is refused then, and nobody is held up") {
-  Script script = Script::booted(settings(2));
-  script.forks(7, 3);
+TEST_CASE("queue: what is possible is decided by the forks that are asked for") {
   Pace flip;
   flip.flip = true;
   flip.surge = {2, false};
-  CHECK(script.upgrade(8, queued("b.so", flip)) == "answer 8 refused");
-  script.ready(3);
-
-  script.forks(9, 2);
-  CHECK(script.upgrade(10, queued("b.so", flip)) == "");
-  script.pass(Time{0});
-  CHECK(script.returned(3) == "close from 2, answer 9 ok, prepare b.so");
-  script.prepare_failed("no");
-
-  script.forks(11, 3);
-  script.crashed(1);
-  script.stop(12);
-}
-
-TEST_CASE("queue: a change of forks that is given up changes what is possible") {
-  Script script = Script::booted(settings(3));
-  Pace flip;
-  flip.flip = true;
-  flip.surge = {1, false};
-  script.forks(7, 1);
-  CHECK(script.upgrade(8, queued("b.so", flip)) == "");
-  script.pass(Time{0});
-  script.returned(2);
-  CHECK(script.returned(3) == "close from 1, answer 7 ok, prepare b.so");
-  script.abort(9);
-
-  flip.surge = {2, false};
-  script.forks(10, 2);
-  CHECK(script.upgrade(11, queued("b.so", flip)) == "");
-  CHECK(script.ready(4) == "answer 10 ok, prepare b.so");
+  SUBCASE("more") {
+    Script script = Script::booted(settings(2));
+    script.forks(7, 3);
+    CHECK(script.upgrade(8, queued("b.so", flip)) == "answer 8 refused");
+  }
+  SUBCASE("less") {
+    Script script = Script::booted(settings(3));
+    script.forks(7, 2);
+    CHECK(script.upgrade(8, queued("b.so", flip)) == "");
+    script.pass(Time{0});
+    CHECK(script.returned(3) == "close from 2, answer 7 ok, prepare b.so");
+  }
+  SUBCASE("more, which are given up again") {
+    Script script = Script::booted(settings(1));
+    script.forks(7, 2);
+    CHECK(script.upgrade(8, queued("b.so", flip)) == "");
+    CHECK(script.crashed(2) == "steer below 1, close from 1, answer 7 failed, prepare b.so");
+  }
 }
 
 TEST_CASE("queue: nothing is queued while the master starts or stops") {

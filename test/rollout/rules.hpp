@@ -122,6 +122,7 @@ class Rules {
   void order(const Note& note);
   void judge_neighbours(const Spawn& spawn) const;
   void judge_successor(const Spawn& spawn) const;
+  bool one_more_fits() const;
   void step(WorkerId id, DrainStep step, std::optional<Time> next);
   bool force_allowed() const;
 
@@ -134,7 +135,9 @@ class Rules {
   // rules_upgrade.cpp: the course of the upgrade
   void begin_course(RequestId request);
   void begin_rolling(const Note& note);
+  void begin_trial();
   void end_trial(const char* rule);
+  void begin_revert(const Note& note);
   bool rolls() const { return course_ && course_->rolling && !course_->reverting; }
   bool may_fail() const { return course_ && booted_ && !stopping_ && !course_->reverting; }
   bool serves(const Known& worker) const { return worker.ready && !worker.apart && !worker.told; }

@@ -60,11 +60,17 @@ void Rules::judge_successor(const Spawn& spawn) const {
   demand(!course_->trial, "nobody gets his turn during a trial");
   if (settings_.max_memory == 0 || !settings_.zero_downtime || surge() == 0) return;
   demand(!measuring_, "nobody is started before the memory is known");
+  demand(one_more_fits(), "no successor is started that does not fit");
+}
+
+// Who is not measured yet may be as large as the largest who lives.
+bool Rules::one_more_fits() const {
   std::uint64_t largest = 0;
-  for (const auto& [id, size] : sizes_) largest = std::max(largest, size);
+  for (const auto& [id, worker] : workers_)
+    if (const auto it = sizes_.find(id); it != sizes_.end()) largest = std::max(largest, it->second);
   std::uint64_t sum = largest;
   for (const auto& [id, worker] : workers_) sum += sizes_.count(id) ? sizes_.at(id) : largest;
-  demand(sum <= settings_.max_memory, "no successor is started that does not fit");
+  return sum <= settings_.max_memory;
 }
 
 // Force without a drain, or before its limit, is for those who asked for it.

@@ -31,6 +31,23 @@ void Rules::begin_rolling(const Note& note) {
          "the generation is a new one");
 }
 
+void Rules::begin_trial() {
+  course_->trial = now_;
+  course_->good_probe = false;
+}
+
+void Rules::begin_revert(const Note& note) {
+  demand(rolls() && !note.text.empty(), "what fails is an upgrade, for a reason");
+  demand(!course_->flip || course_->flipped, "nothing is reverted while it flips");
+  demand((cause_ != Cause::probed && cause_ != Cause::counted) || probe_counts_ || settings_.max_memory > 0,
+         "nobody is judged for what is not his fault");
+  demand(note.text.find("no memory") != 0 || !one_more_fits(),
+         "nothing fails for want of memory that is there");
+  course_->reverting = true;
+  course_->last_before_revert = last_worker_;
+  failed_ = course_->to;
+}
+
 void Rules::order(const Note& note) {
   switch (note.kind) {
     case NoteKind::ready:
@@ -45,23 +62,14 @@ void Rules::order(const Note& note) {
       return;
     case NoteKind::baking:
       demand(rolls() && booted_ && canary() > 0 && !course_->pace().flip, "a bake is for a canary");
-      course_->trial = now_;
-      course_->good_probe = false;
+      begin_trial();
       return;
     case NoteKind::probation:
       demand(rolls() && all_slots_serve(course_->to), "a probation is for all slots");
-      course_->trial = now_;
-      course_->good_probe = false;
+      begin_trial();
       return;
     case NoteKind::reverting:
-      demand(rolls() && !note.text.empty(), "what fails is an upgrade, for a reason");
-      demand(!course_->flip || course_->flipped, "nothing is reverted while it flips");
-      demand(
-          (cause_ != Cause::probed && cause_ != Cause::counted) || probe_counts_ || settings_.max_memory > 0,
-          "nobody is judged for what is not his fault");
-      course_->reverting = true;
-      course_->last_before_revert = last_worker_;
-      failed_ = course_->to;
+      begin_revert(note);
       return;
     case NoteKind::queued:
       demand(queued_ == 0 && note.request == request_ && wish_ == Kind::upgrade, "one waits at the most");
@@ -127,7 +135,9 @@ void Rules::judge_course() const {
          "what has failed is reverted");
   demand(phase != "committing" || !course_->doomed, "what has failed is not committed");
   demand(course_->trial.has_value() == (phase == "baking" || phase == "probation"), "a trial is announced");
-  if (!course_->trial || settings_.health) return;
+  if (!course_->trial) return;
+  demand(wish_ != Kind::promote || phase != phase_before_, "who is promoted is not on trial any more");
+  if (settings_.health) return;
   const Time end = *course_->trial + (phase == "baking" ? course_->pace().bake : course_->pace().probation);
   demand(now_ < end || (now_ == end && cause_ != Cause::tick), "a trial lasts no longer than it should");
   demand(engine_.phase_end() == end, "a trial says when it ends");

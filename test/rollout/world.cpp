@@ -112,17 +112,18 @@ void World::flipped() {
   tell(Cause::flipped, "flipped", 0, [&] { return engine_.flipped(now_); });
 }
 
+// Some of whom are measured have gone when it is told.
 void World::obey(const Measure&) {
-  if (dice_.chance(60))
-    measured();
-  else
-    later(Time{dice_.between(0, 15)}, [this] { measured(); });
-}
-
-void World::measured() {
   std::map<WorkerId, std::uint64_t> bytes;
   for (const auto& [id, process] : processes_)
-    if (dice_.chance(95)) bytes[id] = process.size;
+    if (dice_.chance(95)) bytes[id] = process.size + static_cast<std::uint64_t>(dice_.between(0, 5));
+  if (dice_.chance(60))
+    measured(bytes);
+  else
+    later(Time{dice_.between(0, 15)}, [this, bytes] { measured(bytes); });
+}
+
+void World::measured(const std::map<WorkerId, std::uint64_t>& bytes) {
   rules_.measured(bytes);
   tell(Cause::measured, "measured", 0, [&] { return engine_.measured(now_, bytes); });
 }

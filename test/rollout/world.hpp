@@ -84,7 +84,7 @@ class World {
   void exit_later(WorkerId worker, const std::optional<Time>& span, bool clean);
   void end_hook(unsigned hook, bool fails);
   void flipped();
-  void measured();
+  void measured(const std::map<WorkerId, std::uint64_t>& bytes);
   void probe();
   void count();
   void ask_for_upgrade(RequestId id, const Request& request);
