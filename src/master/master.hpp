@@ -106,6 +106,7 @@ class Master {
   void watch_round();
   void on_probed(const Prober::Findings& found);
   void count_served();
+  void tell_served(const std::map<rollout::WorkerId, rollout::Served>& served);
 
   // requests.cpp
   void on_command(ConnectionId connection, const protocol::Command& command);
@@ -139,6 +140,7 @@ class Master {
   Timer watch_timer_;
   std::string watched_phase_;
   Prober prober_;
+  std::map<rollout::WorkerId, rollout::Served> served_before_;  // of old workers, when the upgrade began
   std::optional<std::string> unprepared_;  // value of an upgrade whose preparation waits for a round of probes
   rollout::Time flip_began_{0};
   std::unique_ptr<ControlServer> control_;

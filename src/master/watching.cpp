@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "master/master.hpp"
@@ -17,10 +18,12 @@ void Master::watch() {
   // The round before the preparation is begun and awaited there.
   if (phase == "preparing") return;
   prober_.cancel();
-  if (phase.empty())
+  if (phase.empty()) {
     watch_timer_.stop();
-  else
-    watch_timer_.start(Milliseconds{0}, [this] { watch_round(); });
+    served_before_.clear();
+    return;
+  }
+  watch_timer_.start(Milliseconds{0}, [this] { watch_round(); });
 }
 
 void Master::watch_round() {
@@ -36,6 +39,24 @@ void Master::on_probed(const Prober::Findings& found) {
   if (const auto value = std::exchange(unprepared_, std::nullopt)) begin_preparation(*value);
 }
 
+// Into the receipt, since the upgrade began: the first count of an old worker is where it begins.
+void Master::tell_served(const std::map<rollout::WorkerId, rollout::Served>& served) {
+  release::Recorder* receipt = upgrade_receipt();
+  if (!receipt) return;
+  rollout::Served before, fresh;
+  for (const auto& [id, count] : served) {
+    const auto worker = engine_.workers().find(id);
+    if (worker == engine_.workers().end()) continue;
+    const bool is_fresh = worker->second.generation > engine_.generation();
+    const auto& from = is_fresh ? rollout::Served{} : served_before_.emplace(id, count).first->second;
+    auto& sum = is_fresh ? fresh : before;
+    sum.requests += count.requests - std::min(from.requests, count.requests);
+    sum.failed += count.failed - std::min(from.failed, count.failed);
+  }
+  receipt->requests(release::Recorder::Role::before, before.requests, before.failed);
+  receipt->requests(release::Recorder::Role::fresh, fresh.requests, fresh.failed);
+}
+
 void Master::count_served() {
   std::set<rollout::WorkerId> workers;
   for (const auto& [id, worker] : engine_.workers())
@@ -43,6 +64,7 @@ void Master::count_served() {
   const auto question = ask(workers, count_limit, [this](const Inquiry::Answers& answers) {
     std::map<rollout::WorkerId, rollout::Served> served;
     for (const auto& [id, open] : answers) served[id] = {pool_.served(id).served, pool_.served(id).failed};
+    tell_served(served);
     perform(engine_.counted(now(), served));
   });
   for (const auto id : workers) pool_.count_connections(id, question);

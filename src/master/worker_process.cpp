@@ -67,7 +67,8 @@ WorkerProcess::~WorkerProcess() {
   if (child_.pid < 0) return;
   signal(SIGKILL);
   siginfo_t info{};
-  ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child_.pidfd.get()), &info, WEXITED);
+  // Not by the descriptor: libuv has made that non-blocking, and waitid() heeds it.
+  ::waitid(P_PID, static_cast<id_t>(child_.pid), &info, WEXITED);
 }
 
 void WorkerProcess::signal(int number) {
