@@ -64,11 +64,13 @@ void Master::open_receipt(const rollout::Note& note) {
   const std::string by = start ? "uid " + std::to_string(::getuid()) + ", start of pid " + std::to_string(::getpid())
                                : it->second.by;
   const std::string value = start ? options_.target : it->second.asked;
+  // Until more is known of it, which is never when its preparation fails.
+  const std::string to = value.empty() ? engine_.release().path : value;
   ledger_.open(note.request, now(),
                Json{{"kind", start ? "start" : protocol::word(it->second.verb)},
                     {"asked", {{"by", by}, {"value", value}}},
                     {"from", release_json(engine_.release(), engine_.generation())},
-                    {"to", nullptr},
+                    {"to", release_json({to, {}}, 0)},
                     {"plan", plan_of(engine_)}});
 }
 

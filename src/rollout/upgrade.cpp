@@ -109,7 +109,7 @@ Commands Engine::flipped(Time now) {
 
 Commands Engine::flip_failed(Time now, const std::string& text) {
   if (!flipping()) return done(now);
-  for (auto& [id, worker] : workers_) worker.apart = !worker.apart;
+  for (auto& [id, worker] : workers_) worker.apart = worker.generation == upgrade_->to.generation;
   upgrade_->phase = Phase::rolling;
   fail_upgrade(now, upgrade_->reason.empty() ? text : upgrade_->reason);
   return done(now);

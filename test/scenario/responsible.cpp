@@ -63,7 +63,7 @@ TEST_CASE_FIXTURE(Scenario, "a canary bakes until its time is over, or somebody 
   Instance app(*this, fixture("version_v1"), quick + Words{"--forks", "4"});
   Process upgrade = app.site().launch("upgrade", {fixture("version_v2"), "--canary", "50%", "--bake", "10m"});
   REQUIRE(in_phase(app, "baking"));
-  CHECK(generations(app) == std::vector<int>{2, 2, 1, 1});
+  CHECK(Json(generations(app)) == Json{2, 2, 1, 1});
   CHECK(app.head() == fixture("version_v1") + "\n");
   CHECK(app.run("promote").status == Exit::ok);
   CHECK(upgrade.wait().status == Exit::ok);
@@ -176,7 +176,7 @@ TEST_CASE_FIXTURE(Scenario, "a rollback goes back at any time, from the store") 
 }
 
 TEST_CASE_FIXTURE(Scenario, "no successor is started that has no room in the memory") {
-  Instance app(*this, fixture("version_v1"), quick + Words{"--max-memory", "1M"});
+  Instance app(*this, fixture("version_v1"), quick + Words{"--max-memory", "100K"});
   const auto before = app.workers();
   const auto finished = app.upgrade(fixture("version_v2"));
   CHECK(finished.status == Exit::reverted);
@@ -279,7 +279,7 @@ TEST_CASE_FIXTURE(Scenario, "a flip that fails leaves the old workers as they we
   CHECK(app.upgrade(fixture_file("bad/libcrash_later.so"), {"--flip", "--probation", "20s"}).status == Exit::reverted);
   CHECK(app.serves(fixture("version_v1")));
   CHECK(app.upgrade(fixture("version_v2"), {"--flip"}).status == Exit::ok);
-  CHECK(app.upgrade(fixture("version_v1"), {"--flip", "--canary", "1"}).status == Exit::refused);
+  CHECK(app.upgrade(fixture("version_v1"), {"--flip", "--canary", "1"}).status == Exit::usage);
   load.stop().check_nothing_lost();
 }
 
