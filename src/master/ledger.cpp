@@ -30,7 +30,8 @@ void Ledger::begin(rollout::RequestId request, const rollout::Engine& engine,
   recorder->amend({{"to", release_json(note.release, note.generation)}});
   for (const auto& [id, worker] : engine.workers()) {
     const auto pid = pids.find(id);
-    if (pid == pids.end() || worker.state == rollout::WorkerState::draining) continue;
+    // The engine may be ahead: it may have told the first ones to drain already. Not those that drain since before.
+    if (pid == pids.end() || engine.request_of(id) != request) continue;
     recorder->worker(worker.spawned, id, worker.slot, worker.generation, Recorder::Role::before, pid->second);
     if (worker.was_ready) recorder->ready(worker.spawned, id);
   }

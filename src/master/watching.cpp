@@ -8,6 +8,9 @@ namespace liveswap::master {
 namespace {
 
 constexpr Milliseconds count_limit{500};
+// An old worker that has just been told to drain may still accept for a moment, and answer a probe that was meant for
+// its successor.
+constexpr Milliseconds drain_grace{100};
 }  // namespace
 
 // A phase begins with a round of its own: what was found out before says nothing of it.
@@ -23,7 +26,7 @@ void Master::watch() {
     served_before_.clear();
     return;
   }
-  watch_timer_.start(Milliseconds{0}, [this] { watch_round(); });
+  watch_timer_.start(drain_grace, [this] { watch_round(); });
 }
 
 void Master::watch_round() {

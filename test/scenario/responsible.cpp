@@ -27,7 +27,8 @@ bool in_phase(const Instance& app, const std::string& phase) {
 // Workers by slot, as their generations.
 std::vector<int> generations(const Instance& app) {
   std::vector<int> found;
-  for (const auto& slot : app.status()["slots"])
+  const auto status = app.status();
+  for (const auto& slot : status["slots"])
     for (const auto& worker : slot["workers"])
       if (worker["state"] == "ready") found.push_back(worker["generation"].get<int>());
   return found;
@@ -176,7 +177,7 @@ TEST_CASE_FIXTURE(Scenario, "a rollback goes back at any time, from the store") 
 }
 
 TEST_CASE_FIXTURE(Scenario, "no successor is started that has no room in the memory") {
-  Instance app(*this, fixture("version_v1"), quick + Words{"--max-memory", "100K"});
+  Instance app(*this, fixture("version_v1"), quick + Words{"--max-memory", "1M", "--forks", "12"});
   const auto before = app.workers();
   const auto finished = app.upgrade(fixture("version_v2"));
   CHECK(finished.status == Exit::reverted);
@@ -190,7 +191,8 @@ TEST_CASE_FIXTURE(Scenario, "no successor is started that has no room in the mem
 TEST_CASE_FIXTURE(Scenario, "surge 0 lets the old one leave first") {
   Instance app(*this, fixture("version_v1"), quick + Words{"--surge", "0"});
   CHECK(app.upgrade(fixture("version_v2")).status == Exit::ok);
-  for (const auto& slot : receipt(app)["slots"]) {
+  const auto told = receipt(app);
+  for (const auto& slot : told["slots"]) {
     REQUIRE(slot["workers"].size() == 2);
     CHECK(slot["workers"][0]["gone_ms"].get<int>() <= slot["workers"][1]["spawned_ms"].get<int>());
   }
