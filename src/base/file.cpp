@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
@@ -13,6 +14,8 @@
 
 namespace liveswap {
 namespace {
+
+constexpr std::size_t least_read = 4096;
 
 const char* kind_of(mode_t mode) {
   switch (mode & S_IFMT) {
@@ -45,9 +48,12 @@ Result<std::string> read_small_file(const std::string& path, std::size_t limit) 
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return os_fail("look at", path, errno);
   if (!S_ISREG(info.st_mode)) return fail(fmt::format("{} is {}, not a regular file", path, kind_of(info.st_mode)));
-  std::string text(limit + 1, '\0');
+  // What the file says of its size is a hint: it may grow, and those of /proc say 0.
+  const auto hint = static_cast<std::size_t>(info.st_size) + 1;
+  std::string text(std::min(std::max(hint, least_read), limit + 1), '\0');
   std::size_t length = 0;
-  while (length < text.size()) {
+  while (length <= limit) {
+    if (length == text.size()) text.resize(std::min(2 * text.size(), limit + 1));
     const ssize_t n = ::read(fd.get(), text.data() + length, text.size() - length);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return os_fail("read", path, errno);

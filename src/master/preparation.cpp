@@ -22,14 +22,15 @@ std::string member(const Json& object, const char* name) {
 
 }  // namespace
 
-Preparation::Preparation(uv_loop_t& loop, const Tools& tools, std::string asked, const std::string& value, Done done)
+Preparation::Preparation(uv_loop_t& loop, const Tools& tools, std::string asked,
+                         const std::optional<std::string>& value, Done done)
     : loop_(loop), tools_(tools), release_{std::move(asked), {}}, done_(std::move(done)) {
-  if (tools_.plugin.empty()) {
+  if (tools_.plugin.empty() || !value) {
     take();
     return;
   }
   SpawnRequest request = tools_.worker;
-  request.arguments = {"liveswap-worker", "--hook", tools_.plugin, value};
+  request.arguments = {"liveswap-worker", "--hook", tools_.plugin, *value};
   run("pre-upgrade plugin", std::move(request), tools_.plugin_limit,
       [this](const Task::Result& result) { after_plugin(result); });
 }

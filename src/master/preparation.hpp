@@ -3,6 +3,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/error.hpp"
@@ -32,7 +33,8 @@ class Preparation {
 
   // `asked`: absolute, what to upgrade to; `value`: what the plugin is told ("" when nothing was asked for). `done` is
   // called once, never from within the constructor, and may destroy the preparation.
-  Preparation(uv_loop_t& loop, const Tools& tools, std::string asked, const std::string& value, Done done);
+  // Without a `value`, as at the start, the plugin is left out.
+  Preparation(uv_loop_t& loop, const Tools& tools, std::string asked, const std::optional<std::string>& value, Done done);
 
   // The step under way is killed; nothing more is heard of it. The processes are kept in `dying` until they are reaped.
   void cancel(std::list<std::unique_ptr<Task>>& dying);

@@ -116,8 +116,10 @@ void Master::carry_out(const rollout::Prepare& command) {
 void Master::begin_preparation(const std::string& value) {
   // It may be about to remove what is going to be asked for.
   if (collection_) cancel_task(collection_);
+  const bool start = engine_.generation() == 0;
   preparation_ = std::make_unique<Preparation>(
-      loop_, tools_, value.empty() ? engine_.release().path : value, value, [this](const Result<rollout::Release>& release) {
+      loop_, tools_, value.empty() ? engine_.release().path : value, start ? std::nullopt : std::optional(value),
+      [this](const Result<rollout::Release>& release) {
         const auto ended = std::move(preparation_);
         perform(release ? engine_.prepared(now(), *release) : engine_.prepare_failed(now(), release.error().text));
       });
