@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "config/address.hpp"
+#include "config/health.hpp"
 #include "config/limits.hpp"
 #include "config/nearest.hpp"
 #include "config/quote.hpp"
@@ -93,11 +94,14 @@ void check_health(Problems& problems, const Options& options) {
   if (options.health.size() > probes_limit)
     problems.add("health",
                  fmt::format("found {} probes, expected at most {}", options.health.size(), probes_limit));
+  std::vector<std::string> names;
+  for (const auto& listener : options.listen) names.push_back(listener.name);
   for (const auto& probe : options.health) {
     problems.text("health", probe);
-    // A NUL byte has been complained of already.
-    if (const auto parsed = parse_probe_text(probe); !parsed && probe.find('\0') == std::string::npos)
-      problems.add("health", parsed.error().text);
+    if (probe.find('\0') != std::string::npos) continue;  // has been complained of already
+    const auto parsed = parse_health(probe);
+    const auto matched = parsed ? match_health(*parsed, names) : tl::unexpected<Error>(parsed.error());
+    if (!matched) problems.add("health", matched.error().text);
   }
 }
 
@@ -215,9 +219,9 @@ Result<Options> validate(Options options, uid_t user) {
   check_numbers(problems, options);
   check_durations(problems, options);
   check_flip(problems, options);
-  check_health(problems, options);
   check_texts(problems, options);
   check_listeners(problems, options);
+  check_health(problems, options);
   check_control(problems, options, user);
   check_environment(problems, options);
   check_limits(problems, options);

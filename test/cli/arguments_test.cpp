@@ -209,5 +209,5 @@ TEST_CASE("check: a library, its own options, and arguments for the self-test") 
   CHECK(error_of({"check"}) == "check: expected the path of a library");
   CHECK(error_of({"check", "a.so", "b.so"}).find("expected nothing more") != std::string::npos);
   CHECK(error_of({"check", "a.so", "-p", "3001"}).find("--port means nothing to check") == 0);
-  CHECK(error_of({"start", "a.so", "--check-limit", "1s"}).find("--check-limit means nothing to start") == 0);
+  CHECK(error_of({"upgrade", "a.so", "--check-limit", "1s"}).find("--check-limit means nothing to upgrade") == 0);
 }

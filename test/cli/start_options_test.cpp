@@ -187,7 +187,7 @@ TEST_CASE("the command line wins over the file") {
   const File file(
       "forks: 5\nbatch: 3\nlisten: [127.0.0.1:81, 127.0.0.1:82]\nenvironment: {A: file, B: file}\n"
       "limits: {core: 1, nofile: 2}\narguments: [from, file]\ntarget: lib.so\n"
-      "health: file\n");
+      "health: connect\n");
   const auto o = options_of(
       {"-c", file.path, "-f", "4", "--listen", "127.0.0.1:80", "--env", "A=line", "--limit", "nofile=3"});
   INFO((o ? std::string() : o.error().text));
@@ -202,8 +202,8 @@ TEST_CASE("the command line wins over the file") {
   CHECK(o->limits[1].value == 3);
   CHECK(o->arguments == std::vector<std::string>{"from", "file"});
   CHECK(o->target == std::filesystem::path(file.path).parent_path().string() + "/lib.so");
-  CHECK(o->health == std::vector<std::string>{"file"});
-  CHECK(options_of({"-c", file.path, "--health", "connect"})->health == std::vector<std::string>{"connect"});
+  CHECK(o->health == std::vector<std::string>{"connect"});
+  CHECK(options_of({"-c", file.path, "--health", "GET /"})->health == std::vector<std::string>{"GET /"});
   CHECK(options_of({"-c", file.path, "--"})->arguments.empty());
   CHECK(options_of({"-c", file.path})->listen.size() == 2);
 }

@@ -76,10 +76,13 @@ TEST_CASE("canary, bake, probation, memory, releases") {
 }
 
 TEST_CASE("health probes") {
-  CHECK_GOOD((o.health = {"connect", "run /bin/true"}));
+  CHECK_GOOD((o.listen = {{"web", "127.0.0.1:80"}}, o.health = {"connect", "web=GET / 204", "run /bin/true"}));
+  CHECK_ERROR((o.listen = {{"web", "127.0.0.1:80"}}, o.health = {"api=connect"}),
+              "health: found the listener \"api\", expected one of web");
+  CHECK_ERROR(o.health = {"connect"}, "health: found \"connect\", but there is no listener to probe (--listen)");
   CHECK_ERROR(o.health.push_back(""),
               "health: found \"\", expected [NAME=]connect, [NAME=]GET /path [STATUS] or run /path/to/command");
-  CHECK_ERROR(o.health.assign(65, "connect"), "health: found 65 probes, expected at most 64");
+  CHECK_ERROR(o.health.assign(65, "run /bin/true"), "health: found 65 probes, expected at most 64");
   CHECK_ERROR(o.health.push_back(std::string("a\0b", 3)),
               "health: found a NUL byte in \"a\\x00b\", expected a text without");
 }

@@ -282,3 +282,17 @@ TEST_CASE("flip: a kill in its midst") {
   CHECK(script.ready(6) == "answer 7 reverted, answer 8 ok");
   CHECK(script.answer_text() == "2 workers are ready");
 }
+
+TEST_CASE("flip: when the sockets cannot be flipped, the old ones serve on as if nothing had been") {
+  Script script = Script::booted(settings(2));
+  script.roll(7, flip());
+  script.ready(3);
+  REQUIRE(script.ready(4) == "flip");
+  CHECK(script.flip_failed("cannot rename") == "drain 3 60000, drain 4 60000");
+  CHECK(script.engine().unserved_slots().empty());
+  CHECK_FALSE(script.engine().workers().at(1).apart);
+  CHECK(script.returned(3) == "");
+  CHECK(script.returned(4) == "answer 7 reverted");
+  CHECK(script.answer_text() == "cannot rename");
+  CHECK(script.flip_failed("too late") == "");
+}

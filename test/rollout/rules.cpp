@@ -118,7 +118,7 @@ void Rules::judge_deadlines() const {
   demand(cause_ != Cause::tick || !next || *next > now_, "a tick does all that is due");
   for (const auto& [id, open] : open_) demand(!open.due || *open.due >= now_, "an answer comes in its time");
   demand(queued_ == 0 || engine_.under_way(), "who is queued begins as soon as nothing is in the way");
-  demand(engine_.queued() == (queued_ != 0), "who is queued is known");
+  demand(engine_.queued().has_value() == (queued_ != 0), "who is queued is known");
 }
 
 void Rules::judge_rest() const {

@@ -81,6 +81,7 @@ std::string Script::prepare_failed(const std::string& text) {
 }
 std::string Script::committed() { return say(engine_.committed(now_)); }
 std::string Script::commit_failed(const std::string& text) { return say(engine_.commit_failed(now_, text)); }
+std::string Script::flip_failed(const std::string& text) { return say(engine_.flip_failed(now_, text)); }
 std::string Script::flipped() { return say(engine_.flipped(now_)); }
 std::string Script::measured(const std::map<WorkerId, std::uint64_t>& bytes) {
   return say(engine_.measured(now_, bytes));

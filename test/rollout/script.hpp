@@ -42,6 +42,7 @@ class Script {
   std::string committed();
   std::string commit_failed(const std::string& text);
   std::string flipped();
+  std::string flip_failed(const std::string& text);
   std::string measured(const std::map<WorkerId, std::uint64_t>& bytes);
   std::string probed(bool good);
   std::string counted(const std::map<WorkerId, Served>& served);
