@@ -94,8 +94,13 @@ std::optional<Milliseconds> patience(const Options& options) {
 tl::expected<rollout::Release, Outcome> find_start(const Options& options) {
   if (options.target.find('\n') != std::string::npos)
     return tl::unexpected<Outcome>({usage, "the path of the library contains a line break"});
-  if (!options.target.empty()) return rollout::Release{options.target, {}};
   const auto committed = release::read_committed(options.head, options.state_dir);
+  if (!options.target.empty()) {
+    if (committed && committed->path != options.target)
+      log::warning("starting {}, as was asked for, though {} is committed; start without a library runs that",
+                   options.target, committed->path);
+    return rollout::Release{options.target, {}};
+  }
   if (!committed) {
     const bool missing = ::access(options.head.c_str(), F_OK) != 0 && errno == ENOENT;
     return tl::unexpected<Outcome>({missing ? usage : failed, "no library was named, and " + committed.error().text});

@@ -115,6 +115,19 @@ TEST_CASE_FIXTURE(Scenario, "a health probe that fails reverts; one that failed 
   CHECK(sick.upgrade(fixture("version_v2")).status == Exit::ok);
 }
 
+TEST_CASE_FIXTURE(Scenario, "a canary that reports more errors than the old workers is reverted") {
+  Instance app(*this, fixture("version_v1"), quick + Words{"--health-interval", "50ms"});
+  Load load(*this, app.address());
+  const auto finished = app.upgrade(fixture("reports_errors"), {"--canary", "1", "--bake", "20s"});
+  CHECK(finished.status == Exit::reverted);
+  CHECK(contains(finished.err, "reports errors for"));
+  CHECK(app.serves(fixture("version_v1")));
+  load.stop().check_nothing_lost();
+  const auto told = receipt(app);
+  CHECK(told["requests"]["new"]["failed"].get<int>() >= 20);
+  CHECK(told["requests"]["old"]["failed"] == 0);
+}
+
 TEST_CASE_FIXTURE(Scenario, "a command is a health probe, too") {
   const std::string flag = dir / "healthy";
   write_file(flag, "yes");
