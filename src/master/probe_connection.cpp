@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::size_t status_line = sizeof "HTTP/1.1 200" - 1;
 constexpr std::size_t answer_limit = 64 * 1024;
+// What is judged has arrived; the rest is read so that the application is not cut off, if it comes soon.
+constexpr Milliseconds rest_of_answer{20};
 // A Unix socket with a full queue does not say when there is room.
 constexpr Milliseconds retry{10};
 
@@ -98,8 +100,10 @@ void ProbeConnection::receive() {
   if (size < 0 && head_.size() < status_line)
     return finish(fmt::format("cannot receive an answer: {}", ::strerrordesc_np(errno)));
   if (size > 0) {
+    const bool judged_before = head_.size() == status_line;
     head_.append(buffer, std::min(static_cast<std::size_t>(size), status_line - head_.size()));
     received_ += static_cast<std::size_t>(size);
+    if (head_.size() == status_line && !judged_before) limit_.start(rest_of_answer, [this] { judge(); });
   }
   if (size <= 0 || received_ > answer_limit) judge();
 }
