@@ -15,6 +15,10 @@ namespace {
 // dealt to it by then has long been accepted, and a handshake that was under way has ended.
 constexpr rollout::Time steer_grace{1'000};
 
+// How often the accept queue of a slot that shall vanish is looked at, and for how long its drain waits for that.
+constexpr rollout::Time crowd_step{20};
+constexpr rollout::Time crowd_limit{30'000};
+
 // Each step of a preparation has its own limit; the engine's is for the case that one of them is not kept.
 constexpr rollout::Time prepare_slack{5'000};
 
@@ -77,6 +81,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       pool_(loop, pool_template(std::move(worker_request)), listeners_, pool_handlers()),
       engine_(settings_of(options_)),
       timer_(loop),
+      crowd_timer_(loop),
       flip_timer_(loop),
       queue_timer_(loop),
       watch_timer_(loop),
@@ -194,6 +199,33 @@ void Master::settle() {
     timer_.stop();
   else
     timer_.start(*next - now(), [this] { perform(engine_.tick(now())); });
+}
+
+// What waits for a slot that vanishes has nobody else: its worker is not told to drain before it has accepted that.
+void Master::carry_out(const rollout::Drain& command) {
+  if (!is_crowded(command.worker)) return pool_.drain(command.worker, command.limit);
+  crowded_.push_back({command, now()});
+  crowd_timer_.start(crowd_step, [this] { drain_crowded(); });
+}
+
+bool Master::is_crowded(rollout::WorkerId id) const {
+  const auto it = engine_.workers().find(id);
+  return it != engine_.workers().end() && it->second.slot >= engine_.fork_count() && listeners_.waiting(it->second.slot) > 0;
+}
+
+void Master::drain_crowded() {
+  std::vector<Crowded> still;
+  for (const Crowded& one : std::exchange(crowded_, {})) {
+    const auto waited = now() - one.since;
+    const auto limit = std::min(one.order.limit.value_or(crowd_limit), crowd_limit);
+    if (waited < limit && is_crowded(one.order.worker))
+      still.push_back(one);
+    else
+      pool_.drain(one.order.worker, one.order.limit ? std::optional(*one.order.limit - std::min(waited, *one.order.limit))
+                                                    : std::nullopt);
+  }
+  crowded_ = std::move(still);
+  if (!crowded_.empty()) crowd_timer_.start(crowd_step, [this] { drain_crowded(); });
 }
 
 void Master::carry_out(const rollout::CloseSlots& command) {

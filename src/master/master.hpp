@@ -64,7 +64,7 @@ class Master {
   rollout::Time now() const;
   void perform(rollout::Commands commands);
   void settle();
-  void carry_out(const rollout::Drain& command) { pool_.drain(command.worker, command.limit); }
+  void carry_out(const rollout::Drain& command);
   void carry_out(const rollout::Expire& command) { pool_.expire(command.worker); }
   void carry_out(const rollout::Signal& command) { pool_.signal(command.worker, command.kill); }
   void carry_out(const rollout::Steer& command) { steered_ = command.slots; }
@@ -73,6 +73,8 @@ class Master {
   void carry_out(const rollout::Answer& command);
   void carry_out(const rollout::Quit& command);
   void carry_out(const rollout::Note& note);
+  bool is_crowded(rollout::WorkerId worker) const;
+  void drain_crowded();
   void watch_signals();
   void note_event(const rollout::Note& note);
 
@@ -135,6 +137,12 @@ class Master {
   WorkerPool pool_;
   rollout::Engine engine_;
   Timer timer_;
+  struct Crowded {
+    rollout::Drain order;
+    rollout::Time since{0};
+  };
+  std::vector<Crowded> crowded_;
+  Timer crowd_timer_;
   Timer flip_timer_;
   Timer queue_timer_;
   Timer watch_timer_;

@@ -128,6 +128,21 @@ void change_forks(Scenario& scenario, const char* mode) {
 TEST_CASE_FIXTURE(Scenario, "forks up and down, reuseport") { change_forks(*this, "reuseport"); }
 TEST_CASE_FIXTURE(Scenario, "forks up and down, shared") { change_forks(*this, "shared"); }
 
+// More waits for the slot that vanishes than it serves in its last second.
+TEST_CASE_FIXTURE(Scenario, "forks down loses nobody who waits") {
+  Instance app(*this, own_fixture("one_by_one"), {"--drain-limit", "20s"});
+  std::vector<Connection> clients;
+  for (int i = 0; i < 50; ++i) {
+    clients.emplace_back(app.address());
+    REQUIRE(clients.back().send("GET / HTTP/1.1\r\nHost: test\r\n\r\n"));
+  }
+  CHECK(app.run("forks", {"1"}).status == Exit::ok);
+  int answered = 0;
+  for (auto& client : clients) answered += contains(client.read_all(), "v1");
+  CHECK(answered == 50);
+  CHECK(app.workers().size() == 1);
+}
+
 TEST_CASE_FIXTURE(Scenario, "forks that are no number of workers") {
   Instance app(*this, fixture("version_v1"));
   for (const std::string count : {"0", "-1", "1025", "many", ""}) {
