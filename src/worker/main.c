@@ -43,10 +43,13 @@ static void set_up(const struct options* options) {
   }
 }
 
+/* Not `environ`: referring to it would make the host export it. */
+static char** environment;
+
 /* liveswap_main gets the first listener; any other entry is a program's main. */
 static int enter(const struct options* options, const struct loaded* application) {
   if (strcmp(options->entry, "liveswap_main") == 0) return ((int (*)(int))application->entry)(listeners_first());
-  return ((int (*)(int, char**, char**))application->entry)(options->argument_count, options->arguments, environ);
+  return ((int (*)(int, char**, char**))application->entry)(options->argument_count, options->arguments, environment);
 }
 
 static _Noreturn void worker_run(const struct options* options) {
@@ -62,7 +65,8 @@ static _Noreturn void worker_run(const struct options* options) {
   exit(retire_has_begun() ? 0 : result);
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv, char** envp) {
+  environment = envp;
   static struct options options;
   if (!real_setup()) refuse("this libc lacks a function that it needs");
   if (!options_parse(&options, argc, argv)) refuse("unknown command line");

@@ -150,6 +150,8 @@ static void terminate(void) {
 }
 
 int64_t retire_step(void) {
+  /* It has asked only now: what has been taken from it it does not need, the rest it does itself. */
+  if (drain_is_the_applications()) step = STEP_NONE;
   if (step == STEP_NONE) return -1;
   if (clock_ms() < due) return due;
   switch (step) {
