@@ -27,7 +27,7 @@ enum {
 enum {
   LIVESWAP_TEXT_MAX = 64 * 1024, /* bytes of text in a frame, at most */
   LIVESWAP_LOG_MAX = 4096,       /* bytes of a log line */
-  LIVESWAP_LISTENERS_MAX = 64,
+  LIVESWAP_LISTENERS_MAX = 64, /* lent at the start; and as many again that the application binds itself */
 };
 
 /* How far a worker has come, so that a failure can say where. In the order in which a worker passes them. */
@@ -45,10 +45,14 @@ enum liveswap_stage {
 
 enum liveswap_frame_kind {
   /* master → worker */
-  LIVESWAP_DRAIN = 1, /* value: the limit in ms, -1 without; a later one replaces the limit */
+  LIVESWAP_DRAIN = 1, /* value: the limit in ms, -1 without; a later one replaces the limit; count: enum liveswap_drain */
   LIVESWAP_EXPIRED,   /* the drain limit has passed: take the listeners away from the application */
   LIVESWAP_MESSAGE,   /* value: a number to answer with; text: the message, never empty */
   LIVESWAP_COUNT,     /* asks for COUNTED; value: a number to answer with */
+  LIVESWAP_ANSWER,    /* value: that of a BIND, LISTEN, UNLINK or HANDOFF; count: 0, or an errno. With a descriptor after a
+                       * BIND: the socket that the application shall have in place of its own */
+  LIVESWAP_ADOPT,     /* a connection, as a descriptor, that an earlier worker has given back; text: uint64_t, the
+                       * SO_COOKIE of the listener that shall accept it */
 
   /* worker → master */
   LIVESWAP_STAGED = 64, /* value: enum liveswap_stage, reached: OPEN before the open, LINK before dlopen … */
@@ -64,6 +68,29 @@ enum liveswap_frame_kind {
   LIVESWAP_HOOK_DONE,   /* a hook's end; value: 0 and text the path ("" keeps it), or 1 and text the error. Of a
                          * check: value 0, no text, count: threads that the library has left running. It has
                          * passed; exit handlers run from here on */
+
+  /* worker → master: of an application that binds its own listeners. Those with a value > 0 are answered, in any order */
+  LIVESWAP_BIND,     /* value: a number; text: struct liveswap_bind; a descriptor: the socket that shall be bound */
+  LIVESWAP_LISTEN,   /* value: a number; count: the backlog; text: uint64_t, SO_COOKIE of a socket that BIND gave */
+  LIVESWAP_UNLISTEN, /* text: uint64_t as for LISTEN: the application has closed its last descriptor of it */
+  LIVESWAP_UNLINK,   /* value: a number; text: the absolute path of a Unix socket, which is not removed when it is held */
+  LIVESWAP_HANDOFF,  /* value: a number; text: uint64_t as for LISTEN, of the listener it came in by; a descriptor: an idle
+                      * connection that the successor shall serve */
+};
+
+enum liveswap_drain { LIVESWAP_DRAIN_SUCCEEDED = 1 /* a successor serves, and adopts what is handed off */ };
+
+enum { LIVESWAP_ADDRESS_MAX = 128 }; /* sizeof(struct sockaddr_storage) */
+
+/* A bind() of the application. The master checks everything in it. */
+struct liveswap_bind {
+  int32_t domain;
+  int32_t type; /* SOCK_STREAM …, without flags */
+  int32_t protocol;
+  uint32_t v6only;       /* 0 or 1 */
+  uint32_t umask;        /* of the worker, for a Unix socket's file */
+  uint32_t address_size; /* that are used of `address` */
+  unsigned char address[LIVESWAP_ADDRESS_MAX]; /* a path in it is absolute */
 };
 
 /* Requests since the worker's start, by liveswap_served(). All 0 for an application that does not count. */
@@ -81,9 +108,15 @@ struct liveswap_frame {
 /*
  * The worker host's command line, in this order; `ps` shows who is who:
  *
- *   liveswap-worker --slot N --generation G --drain-limit MS --term-grace MS --listeners a,b,c PATH [ARG …]
+ *   liveswap-worker --slot N --generation G --drain-limit MS --term-grace MS --listeners a,b,c [MORE …] PATH [ARG …]
  *   liveswap-worker --hook PATH VALUE
- *   liveswap-worker --check PATH [ARG …]
+ *   liveswap-worker --check [--entry NAME] PATH [ARG …]
+ *
+ * MORE, each left out where it is the default, in any order:
+ *   --entry NAME              the function to call: liveswap_main, or main
+ *   --intercept libc|seccomp  how the application's bind() is seen
+ *   --keepalive end|migrate|keep, --keepalive-grace MS: what becomes of idle connections in a drain, and after how long
+ *   --awaits-listener 1       the workers before had listeners of their own: not ready before one is accepted from
  *
  * PATH is absolute and names the library, ARGs are those after `--`. A check loads the library, looks for the entry
  * and the ABI note, calls liveswap_selftest where it is exported, and exits as a worker would; liveswap_main is not

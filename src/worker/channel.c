@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "takeover/marks.h"
+#include "takeover/real.h"
 
 /* A master that has not read for so long is stopped or stuck; the worker goes on without it. */
 enum { SEND_LIMIT_MS = 5000 };
@@ -23,8 +25,10 @@ static int channel = -1;
 /* A child without exec must not keep the channel open, nor speak in the worker's name. */
 static void forget_in_child(void) {
   if (channel < 0) return;
-  close(channel);
-  close(LIVESWAP_FD_LIFE);
+  real.close(channel);
+  real.close(LIVESWAP_FD_LIFE);
+  marks_set(channel, 0);
+  marks_set(LIVESWAP_FD_LIFE, 0);
   channel = -1;
 }
 
@@ -37,15 +41,28 @@ bool channel_adopt(void) {
   /* A hook has no life descriptor; this then fails and does no harm. */
   fcntl(LIVESWAP_FD_LIFE, F_SETFD, FD_CLOEXEC);
   channel = LIVESWAP_FD_CHANNEL;
+  marks_set(LIVESWAP_FD_CHANNEL, MARK_HOST);
+  marks_set(LIVESWAP_FD_LIFE, MARK_HOST);
   pthread_atfork(NULL, NULL, forget_in_child);
   return true;
 }
 
 int channel_fd(void) { return channel; }
 
-bool channel_try_send(struct liveswap_frame frame, const char* text, size_t size) {
-  struct iovec parts[2] = {{&frame, sizeof frame}, {(char*)text, size}};
-  const struct msghdr packet = {.msg_iov = parts, .msg_iovlen = size > 0 ? 2 : 1};
+union control {
+  struct cmsghdr header;
+  char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static bool try_send(struct liveswap_frame frame, const void* text, size_t size, int fd) {
+  struct iovec parts[2] = {{&frame, sizeof frame}, {(void*)text, size}};
+  struct msghdr packet = {.msg_iov = parts, .msg_iovlen = size > 0 ? 2 : 1};
+  union control control = {.header = {CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS}};
+  if (fd >= 0) {
+    memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+    packet.msg_control = &control;
+    packet.msg_controllen = sizeof control;
+  }
   ssize_t sent = 0;
   do {
     sent = sendmsg(channel, &packet, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -53,12 +70,22 @@ bool channel_try_send(struct liveswap_frame frame, const char* text, size_t size
   return sent >= 0;
 }
 
+bool channel_try_send(struct liveswap_frame frame, const char* text, size_t size) {
+  return try_send(frame, text, size, -1);
+}
+
 bool channel_send(struct liveswap_frame frame, const char* text, size_t size) {
+  return channel_send_with(frame, text, size, -1);
+}
+
+bool channel_send_with(struct liveswap_frame frame, const void* text, size_t size, int fd) {
   const int64_t limit = clock_ms() + SEND_LIMIT_MS;
-  while (!channel_try_send(frame, text, size)) {
-    if ((errno != EAGAIN && errno != ENOBUFS) || clock_ms() >= limit) return false;
+  while (!try_send(frame, text, size, fd)) {
+    /* ETOOMANYREFS: the master has not yet taken the descriptors that are under way. */
+    const bool passing = errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS;
+    if (!passing || clock_ms() >= limit) return false;
     struct pollfd room = {channel, POLLOUT, 0};
-    poll(&room, 1, SEND_RETRY_MS);
+    real.poll(&room, 1, SEND_RETRY_MS);
   }
   return true;
 }
@@ -77,14 +104,31 @@ void channel_fail(enum liveswap_stage stage, const char* format, ...) {
   _exit(LIVESWAP_EXIT_LOAD);
 }
 
-enum channel_receipt channel_receive(struct liveswap_frame* frame, char* text, size_t* size) {
+/* Room for one: the kernel closes what has none. */
+static int descriptor_of(struct msghdr* packet) {
+  const struct cmsghdr* header = CMSG_FIRSTHDR(packet);
+  int fd = -1;
+  if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+      header->cmsg_len >= CMSG_LEN(sizeof fd))
+    memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  return fd;
+}
+
+enum channel_receipt channel_receive(struct liveswap_frame* frame, char* text, size_t* size, int* fd) {
   struct iovec parts[2] = {{frame, sizeof *frame}, {text, LIVESWAP_TEXT_MAX}};
-  /* Without a control buffer the kernel closes descriptors that came along. */
-  struct msghdr packet = {.msg_iov = parts, .msg_iovlen = 2};
-  const ssize_t received = recvmsg(channel, &packet, MSG_DONTWAIT);
+  union control control;
+  struct msghdr packet = {
+      .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof control};
+  *fd = -1;
+  const ssize_t received = recvmsg(channel, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (received < 0 && (errno == EAGAIN || errno == EINTR)) return CHANNEL_NOTHING;
   if (received <= 0) return CHANNEL_GONE;
-  if ((size_t)received < sizeof *frame || (packet.msg_flags & MSG_TRUNC) != 0) return CHANNEL_NOTHING;
+  *fd = descriptor_of(&packet);
+  if ((size_t)received < sizeof *frame || (packet.msg_flags & MSG_TRUNC) != 0) {
+    if (*fd >= 0) real.close(*fd);
+    *fd = -1;
+    return CHANNEL_NOTHING;
+  }
   *size = (size_t)received - sizeof *frame;
   return CHANNEL_FRAME;
 }

@@ -26,6 +26,9 @@ bool channel_try_send(struct liveswap_frame frame, const char* text, size_t size
 /* For frames that the master must not miss: waits for room, 5 s at the most. */
 bool channel_send(struct liveswap_frame frame, const char* text, size_t size);
 
+/* As channel_send, with a descriptor beside it, borrowed; -1 for none. */
+bool channel_send_with(struct liveswap_frame frame, const void* text, size_t size, int fd);
+
 void channel_send_value(enum liveswap_frame_kind kind, int32_t value);
 
 /* Tells the master why and ends the process, without running anything of the application. */
@@ -35,9 +38,9 @@ _Noreturn void channel_fail(enum liveswap_stage stage, const char* format, ...)
 enum channel_receipt { CHANNEL_FRAME, CHANNEL_NOTHING, CHANNEL_GONE };
 
 /*
- * Receives one frame without blocking. Descriptors that came with it are closed. `text` has room for
- * LIVESWAP_TEXT_MAX bytes; what is larger, or smaller than a frame, is CHANNEL_NOTHING.
+ * Receives one frame without blocking. `text` has room for LIVESWAP_TEXT_MAX bytes; what is larger, or smaller than
+ * a frame, is CHANNEL_NOTHING. `fd` gets the descriptor that came with the frame, owned by the caller, or -1.
  */
-enum channel_receipt channel_receive(struct liveswap_frame* frame, char* text, size_t* size);
+enum channel_receipt channel_receive(struct liveswap_frame* frame, char* text, size_t* size, int* fd);
 
 #endif

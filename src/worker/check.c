@@ -34,7 +34,7 @@ static uint64_t count_threads(void) {
 }
 
 void check_run(const struct options* options) {
-  const struct loaded application = load(options->path, "liveswap_main");
+  const struct loaded application = load(options->path, options->entry);
   run_selftest(application.library, options->path);
   channel_send((struct liveswap_frame){.kind = LIVESWAP_HOOK_DONE, .count = count_threads()}, NULL, 0);
   exit(0);

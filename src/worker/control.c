@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "channel.h"
@@ -14,20 +16,49 @@
 #include "drain.h"
 #include "inbox.h"
 #include "linger.h"
-#include "liveswap_plugin.h"
 #include "orphan.h"
+#include "readiness.h"
 #include "seize.h"
+#include "takeover/adopt.h"
+#include "takeover/marks.h"
+#include "takeover/question.h"
+#include "takeover/real.h"
+#include "takeover/retire.h"
 
 /* Its deepest path, seize.c, needs 8 KiB; glibc puts the static TLS of the process on the same stack. */
 enum { STACK_SIZE = 256 * 1024 };
 
 static const struct options* options;
 static atomic_bool entered;
+static int wake_fd = -1;
 
-static void serve_frame(const struct liveswap_frame* frame, const char* text, size_t size) {
+static void drain(int64_t limit_ms, bool succeeded) {
+  drain_order(limit_ms);
+  if (!drain_is_the_applications()) retire_begin(options, succeeded);
+}
+
+static void adopt(const char* text, size_t size, int fd) {
+  uint64_t cookie = 0;
+  if (fd < 0) return;
+  if (size != sizeof cookie) {
+    real.close(fd);
+    return;
+  }
+  memcpy(&cookie, text, sizeof cookie);
+  adopt_put(cookie, fd);
+}
+
+/* `fd` is owned, or -1. */
+static void serve_frame(const struct liveswap_frame* frame, const char* text, size_t size, int fd) {
   switch (frame->kind) {
+    case LIVESWAP_ANSWER:
+      question_answered(frame->value, (int)frame->count, fd);
+      return;
+    case LIVESWAP_ADOPT:
+      adopt(text, size, fd);
+      return;
     case LIVESWAP_DRAIN:
-      drain_order(frame->value);
+      drain(frame->value, (frame->count & LIVESWAP_DRAIN_SUCCEEDED) != 0);
       break;
     case LIVESWAP_EXPIRED:
       seize_listeners();
@@ -41,6 +72,7 @@ static void serve_frame(const struct liveswap_frame* frame, const char* text, si
     default:
       break; /* of a newer master */
   }
+  if (fd >= 0) real.close(fd);
 }
 
 /* False once the master is gone. */
@@ -48,9 +80,10 @@ static bool serve_channel(void) {
   static char text[LIVESWAP_TEXT_MAX];
   struct liveswap_frame frame;
   size_t size = 0;
-  switch (channel_receive(&frame, text, &size)) {
+  int fd = -1;
+  switch (channel_receive(&frame, text, &size, &fd)) {
     case CHANNEL_FRAME:
-      serve_frame(&frame, text, size);
+      serve_frame(&frame, text, size, fd);
       return true;
     case CHANNEL_NOTHING:
       return true;
@@ -58,13 +91,19 @@ static bool serve_channel(void) {
       break;
   }
   if (!atomic_load(&entered)) _exit(LIVESWAP_EXIT_LOAD);
+  question_give_up();
   orphan_begin(options->drain_limit_ms, options->term_grace_ms);
+  if (!drain_is_the_applications()) retire_begin(options, false);
   return false;
 }
 
-/* For poll: until the earlier of two times, either of which may be -1 for never. */
-static int timeout_until(int64_t one, int64_t other) {
-  const int64_t end = one < 0 || (other >= 0 && other < one) ? other : one;
+/* Either may be -1, for never. */
+static int64_t earlier(int64_t one, int64_t other) {
+  return one < 0 || (other >= 0 && other < one) ? other : one;
+}
+
+/* For poll. */
+static int timeout_until(int64_t end) {
   if (end < 0) return -1;
   const int64_t left = end - clock_ms();
   return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
@@ -76,19 +115,26 @@ static void* control(void* unused) {
   bool connected = true;
   int64_t count_due = -1;
   for (;;) {
-    if (connected && liveswap_draining() != 0 && clock_ms() >= count_due) count_due = count_report_change();
+    if (connected && drain_is_on() && clock_ms() >= count_due) count_due = count_report_change();
     if (!connected) count_due = -1;
+    const int64_t due = earlier(earlier(count_due, orphan_step()), earlier(retire_step(), readiness_step()));
     /* poll leaves negative descriptors out. */
-    struct pollfd wake[2] = {{connected ? channel_fd() : -1, POLLIN, 0}, {linger_fd(), POLLIN, 0}};
-    poll(wake, 2, timeout_until(count_due, orphan_step()));
+    struct pollfd wake[3] = {
+        {connected ? channel_fd() : -1, POLLIN, 0}, {linger_fd(), POLLIN, 0}, {wake_fd, POLLIN, 0}};
+    real.poll(wake, 3, timeout_until(due));
+    eventfd_t unused;
     if (wake[0].revents != 0) connected = serve_channel();
     if (wake[1].revents != 0) linger_serve();
+    if (wake[2].revents != 0) eventfd_read(wake_fd, &unused);
   }
   return NULL;
 }
 
 bool control_start(const struct options* of_process) {
   options = of_process;
+  wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (wake_fd < 0) return false;
+  marks_set(wake_fd, MARK_HOST);
   pthread_attr_t attributes;
   pthread_t thread;
   sigset_t all;
@@ -104,5 +150,7 @@ bool control_start(const struct options* of_process) {
   pthread_attr_destroy(&attributes);
   return started;
 }
+
+void control_wake(void) { eventfd_write(wake_fd, 1); }
 
 void control_entered(void) { atomic_store(&entered, true); }

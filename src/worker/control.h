@@ -13,6 +13,9 @@
 /* `options` stays borrowed. False, with errno, when there can be no thread. */
 bool control_start(const struct options* options);
 
+/* Has the control thread look at what is due. Any thread. */
+void control_wake(void);
+
 /* From now on the end of the master means draining; before it, leaving at once: nobody is served yet. */
 void control_entered(void);
 

@@ -13,7 +13,7 @@ enum {
 };
 
 static void visit(int fd, void* count) {
-  if (listeners_accepted(fd)) ++*(uint64_t*)count;
+  if (listeners_accepted(fd) != NULL) ++*(uint64_t*)count;
 }
 
 uint64_t count_connections(void) {

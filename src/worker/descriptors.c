@@ -3,8 +3,12 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "takeover/real.h"
 
 static void visit_all(char* buffer, ssize_t size, int directory, void (*visit)(int, void*), void* context) {
   for (ssize_t at = 0; at < size;) {
@@ -25,5 +29,13 @@ void descriptors_each(void (*visit)(int fd, void* context), void* context) {
     if (size <= 0) break;
     visit_all(buffer, size, directory, visit, context);
   }
-  close(directory);
+  real.close(directory);
+}
+
+bool descriptor_is(int fd, const char* kind) {
+  char path[64];
+  char found[64];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  const ssize_t size = readlink(path, found, sizeof found);
+  return size > 0 && (size_t)size == strlen(kind) && memcmp(found, kind, (size_t)size) == 0;
 }

@@ -7,14 +7,17 @@
 #include "clock.h"
 #include "holds.h"
 #include "liveswap_plugin.h"
+#include "takeover/marks.h"
 
 static int signal_fd = -1;
 static atomic_int draining;
 static _Atomic int64_t began;
 static _Atomic int64_t deadline = -1;
+static atomic_bool cooperates;
 
 bool drain_setup(void) {
   signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  marks_set(signal_fd, MARK_HOST);
   return signal_fd >= 0;
 }
 
@@ -34,13 +37,29 @@ int64_t drain_deadline(void) { return atomic_load(&deadline); }
 
 int64_t drain_age_ms(void) { return atomic_load(&draining) != 0 ? clock_ms() - atomic_load(&began) : -1; }
 
-int liveswap_drain_fd(void) { return signal_fd; }
+bool drain_is_on(void) { return atomic_load_explicit(&draining, memory_order_acquire) != 0; }
 
-int liveswap_draining(void) { return atomic_load_explicit(&draining, memory_order_acquire); }
+bool drain_is_the_applications(void) { return atomic_load(&cooperates); }
+
+/* Written once: a store with every request would keep the line from being shared. */
+static void note_cooperation(void) {
+  if (!atomic_load_explicit(&cooperates, memory_order_relaxed)) atomic_store(&cooperates, true);
+}
+
+int liveswap_drain_fd(void) {
+  note_cooperation();
+  return signal_fd;
+}
+
+int liveswap_draining(void) {
+  note_cooperation();
+  return drain_is_on() ? 1 : 0;
+}
 
 long liveswap_drain_left_ms(void) {
+  note_cooperation();
   const int64_t end = drain_deadline();
-  if (end < 0 || liveswap_draining() == 0) return -1;
+  if (end < 0 || !drain_is_on()) return -1;
   const int64_t left = end - clock_ms();
   return left > 0 ? (long)left : 0;
 }

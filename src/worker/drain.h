@@ -13,6 +13,14 @@ void drain_order(int64_t limit_ms);
 /* When the limit passes, on clock_ms(); -1 without a limit or while not draining. */
 int64_t drain_deadline(void);
 
+bool drain_is_on(void);
+
+/*
+ * Whether the application drains by itself: it has asked for the order by one of liveswap_drain_fd, liveswap_draining
+ * and liveswap_drain_left_ms, at any time.
+ */
+bool drain_is_the_applications(void);
+
 /* Milliseconds since the order; -1 while not draining. */
 int64_t drain_age_ms(void);
 

@@ -47,6 +47,13 @@ void holds_review(void) {
   pthread_mutex_unlock(&lock);
 }
 
+bool holds_none(void) {
+  pthread_mutex_lock(&lock);
+  const bool none = application == 0 && lingering == 0;
+  pthread_mutex_unlock(&lock);
+  return none;
+}
+
 static void wait_until(int64_t end_ms) {
   if (end_ms < 0) {
     pthread_cond_wait(&changed, &lock);
@@ -60,7 +67,7 @@ void holds_wait(void) {
   const int64_t returned = clock_ms();
   pthread_mutex_lock(&lock);
   for (;;) {
-    const bool draining = liveswap_draining() != 0;
+    const bool draining = drain_is_on();
     const int64_t end = draining ? drain_deadline() : returned + LINGER_LIMIT_MS;
     const bool held = lingering > 0 || (draining && application > 0);
     if (!held || (end >= 0 && clock_ms() >= end)) break;

@@ -10,6 +10,9 @@ bool holds_setup(void);
 void holds_linger_began(void);
 void holds_linger_ended(void);
 
+/* Whether nothing holds the worker now. */
+bool holds_none(void);
+
 /* Lets holds_wait look at the drain limit anew. */
 void holds_review(void);
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "liveswap_plugin.h"
+#include "takeover/marks.h"
 
 /* The contract promises that a buffer of 65536 bytes holds every message and its NUL. */
 enum { MESSAGE_MAX = 65536 - 1 };
@@ -19,6 +20,8 @@ bool inbox_setup(void) {
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) return false;
   in = ends[0];
   out = ends[1];
+  marks_set(in, MARK_HOST);
+  marks_set(out, MARK_HOST);
   return true;
 }
 

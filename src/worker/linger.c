@@ -13,6 +13,8 @@
 #include "drain.h"
 #include "holds.h"
 #include "liveswap_plugin.h"
+#include "takeover/marks.h"
+#include "takeover/real.h"
 
 enum {
   /* Bounds what a crowd of clients that never close can hold; beyond it the oldest is closed at once. */
@@ -43,6 +45,8 @@ bool linger_setup(void) {
   events_fd = epoll_create1(EPOLL_CLOEXEC);
   timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   struct epoll_event event = {.events = EPOLLIN, .data.u32 = TIMER};
+  marks_set(events_fd, MARK_HOST);
+  marks_set(timer_fd, MARK_HOST);
   return events_fd >= 0 && timer_fd >= 0 && epoll_ctl(events_fd, EPOLL_CTL_ADD, timer_fd, &event) == 0;
 }
 
@@ -66,7 +70,7 @@ static void set_timer(void) {
 static void end(struct connection* connection) {
   /* The application may have a copy of the descriptor; without this its events would go on. */
   epoll_ctl(events_fd, EPOLL_CTL_DEL, connection->fd, NULL);
-  close(connection->fd);
+  real.close(connection->fd);
   connection->used = false;
   holds_linger_ended();
 }
@@ -113,7 +117,7 @@ static void keep(int fd) {
     holds_linger_began();
     set_timer();
   } else {
-    close(fd);
+    real.close(fd);
   }
   pthread_mutex_unlock(&lock);
 }
@@ -133,7 +137,7 @@ int liveswap_close_lingering(int fd) {
   if (shutdown(fd, SHUT_WR) == 0) {
     keep(fd);
   } else {
-    close(fd);
+    real.close(fd);
   }
   return 0;
 }

@@ -3,50 +3,51 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 
 #include "contract/channel.h"
 #include "liveswap_plugin.h"
+#include "takeover/marks.h"
+#include "takeover/real.h"
 
-union address {
-  struct sockaddr any;
-  struct sockaddr_in in;
-  struct sockaddr_in6 in6;
-  struct sockaddr_un un;
-};
+/* Lent ones, and as many that the application binds. */
+enum { LISTENERS_MAX = 2 * LIVESWAP_LISTENERS_MAX };
 
-struct listener {
-  const char* name;
-  int fd;
-  int type;
-  uint64_t cookie; /* the kernel's name for the socket, the same for every duplicate */
-  union address address;
-  socklen_t address_size;
-};
+/* Any thread reads below the count, which grows once what is there has been written. */
+static struct listener listeners[LISTENERS_MAX];
+static atomic_int listener_count;
+static int lent_count;
+static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
 
-/* Written before the application is loaded, only read afterwards. */
-static struct listener listeners[LIVESWAP_LISTENERS_MAX];
-static int listener_count;
-
-static bool read_cookie(int fd, uint64_t* cookie) {
+bool socket_cookie(int fd, uint64_t* cookie) {
   socklen_t size = sizeof *cookie;
   return getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &size) == 0;
 }
 
-static bool adopt(struct listener* listener, int fd, const char* name) {
+static int count(void) { return atomic_load_explicit(&listener_count, memory_order_acquire); }
+
+static bool describe(struct listener* listener, int fd, const char* name) {
   socklen_t size = sizeof listener->type;
   *listener = (struct listener){.name = name, .fd = fd, .address_size = sizeof listener->address};
   if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &listener->type, &size) != 0 ||
-      !read_cookie(fd, &listener->cookie) ||
+      !socket_cookie(fd, &listener->cookie) ||
       getsockname(fd, &listener->address.any, &listener->address_size) != 0) {
     return false;
   }
-  fcntl(fd, F_SETFD, FD_CLOEXEC);
   /* The flag is shared with every generation: one before may have cleared it. */
-  const int flags = fcntl(fd, F_GETFL);
-  return (flags & O_NONBLOCK) != 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+  const int flags = real.fcntl(fd, F_GETFL);
+  return (flags & O_NONBLOCK) != 0 || real.fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+static bool adopt(int fd, const char* name) {
+  if (lent_count == LIVESWAP_LISTENERS_MAX || !describe(&listeners[lent_count], fd, name)) return false;
+  real.fcntl(fd, F_SETFD, FD_CLOEXEC);
+  marks_set(fd, MARK_HELD);
+  atomic_store(&listener_count, ++lent_count);
+  return true;
 }
 
 bool listeners_adopt(char* names) {
@@ -54,34 +55,49 @@ bool listeners_adopt(char* names) {
   for (char* name = names; name != NULL;) {
     char* comma = strchr(name, ',');
     if (comma != NULL) *comma = '\0';
-    if (listener_count == LIVESWAP_LISTENERS_MAX) return false;
-    if (!adopt(&listeners[listener_count], LIVESWAP_FD_LISTENERS + listener_count, name)) return false;
-    ++listener_count;
+    if (!adopt(LIVESWAP_FD_LISTENERS + lent_count, name)) return false;
     name = comma != NULL ? comma + 1 : NULL;
   }
   return true;
 }
 
-int listeners_first(void) { return listener_count > 0 ? listeners[0].fd : -1; }
-
-bool listeners_own(int fd, int* type) {
-  uint64_t cookie = 0;
-  if (!read_cookie(fd, &cookie)) return false;
-  for (int i = 0; i < listener_count; ++i) {
-    if (listeners[i].cookie != cookie) continue;
-    *type = listeners[i].type;
-    return true;
+bool listeners_add(int fd) {
+  pthread_mutex_lock(&adding);
+  const int place = count();
+  bool done = listeners_find(fd) != NULL;
+  if (!done && place < LISTENERS_MAX) {
+    done = describe(&listeners[place], fd, NULL);
+    if (done) atomic_store_explicit(&listener_count, place + 1, memory_order_release);
+  } else if (!done) {
+    errno = EMFILE;
   }
-  return false;
+  pthread_mutex_unlock(&adding);
+  return done;
+}
+
+int listeners_first(void) { return lent_count > 0 ? listeners[0].fd : -1; }
+
+bool listeners_bound(void) { return count() > lent_count; }
+
+const struct listener* listeners_find(int fd) {
+  const int before = errno;
+  uint64_t cookie = 0;
+  const struct listener* found = NULL;
+  if (socket_cookie(fd, &cookie)) {
+    for (int i = 0; i < count() && found == NULL; ++i)
+      if (listeners[i].cookie == cookie) found = &listeners[i];
+  }
+  errno = before;
+  return found;
 }
 
 /* The port; -1 for a family without ports. */
 static int port_of(const union address* address) {
   switch (address->any.sa_family) {
     case AF_INET:
-      return address->in.sin_port;
+      return ((const struct sockaddr_in*)address)->sin_port;
     case AF_INET6:
-      return address->in6.sin6_port;
+      return ((const struct sockaddr_in6*)address)->sin6_port;
     default:
       return -1;
   }
@@ -95,20 +111,21 @@ static bool same_place(const struct listener* listener, const union address* add
          memcmp(address, &listener->address, size) == 0;
 }
 
-bool listeners_accepted(int fd) {
+const struct listener* listeners_accepted(int fd) {
   union address local;
   union address peer;
   socklen_t size = sizeof local;
   socklen_t peer_size = sizeof peer;
-  if (getsockname(fd, &local.any, &size) != 0) return false;
-  for (int i = 0; i < listener_count; ++i) {
-    if (same_place(&listeners[i], &local, size)) return getpeername(fd, &peer.any, &peer_size) == 0;
+  if (getsockname(fd, &local.any, &size) != 0) return NULL;
+  for (int i = 0; i < count(); ++i) {
+    if (listeners[i].type == SOCK_DGRAM || !same_place(&listeners[i], &local, size)) continue;
+    return getpeername(fd, &peer.any, &peer_size) == 0 ? &listeners[i] : NULL;
   }
-  return false;
+  return NULL;
 }
 
 int liveswap_listener(const char* name) {
-  for (int i = 0; name != NULL && i < listener_count; ++i) {
+  for (int i = 0; name != NULL && i < lent_count; ++i) {
     if (strcmp(listeners[i].name, name) == 0) return listeners[i].fd;
   }
   errno = name == NULL ? EINVAL : ENOENT;

@@ -1,21 +1,49 @@
-/* The listening sockets that the master has lent to this worker. */
+/*
+ * The listening sockets that the master holds for this worker: those it has lent at the start, and those that the
+ * application has bound itself (takeover/bind.c). Known by the kernel's cookie, so that every duplicate is.
+ */
 #ifndef LIVESWAP_WORKER_LISTENERS_H
 #define LIVESWAP_WORKER_LISTENERS_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
+
+union address {
+  struct sockaddr any;
+  struct sockaddr_storage storage;
+};
+
+/* Written once, then only read; never removed. */
+struct listener {
+  const char* name; /* NULL: bound by the application */
+  int fd;           /* when it was added */
+  int type;         /* SOCK_STREAM, SOCK_DGRAM … */
+  uint64_t cookie;  /* the kernel's name for the socket, the same for every duplicate */
+  union address address;
+  socklen_t address_size;
+};
 
 /* `names`: parted by commas, kept and written to. False when a descriptor is missing or there are too many
  * names. */
 bool listeners_adopt(char* names);
 
+/* Adds one that the application has bound and the master holds from now on; an EMFILE when there are too many. */
+bool listeners_add(int fd);
+
 /* -1 when there is none. */
 int listeners_first(void);
 
-/* Whether `fd` is one of the listeners, or a duplicate of one; then `type` is SOCK_STREAM, SOCK_DGRAM … */
-bool listeners_own(int fd, int* type);
+/* The listener that `fd` is, or is a duplicate of; NULL: none. Keeps errno. */
+const struct listener* listeners_find(int fd);
 
-/* Whether `fd` is a connection that came in by one of the listeners. */
-bool listeners_accepted(int fd);
+/* Whether the application has bound any itself. */
+bool listeners_bound(void);
+
+/* The listener by which `fd`, a connection, came in; NULL: none. */
+const struct listener* listeners_accepted(int fd);
+
+/* SO_COOKIE; false when it is no socket. */
+bool socket_cookie(int fd, uint64_t* cookie);
 
 #endif

@@ -55,8 +55,9 @@ static void* link_library(const char* path, int fd) {
   return library;
 }
 
-/* The commonest reason in C++: `int liveswap_main(int)` without the header, so that the name is mangled. */
+/* A program as it is; or, the commonest reason in C++: `int liveswap_main(int)` without the header, so that the name is mangled. */
 static const char* hint_for(void* library, const char* entry) {
+  if (strcmp(entry, "main") != 0 && dlsym(library, "main") != NULL) return "; it has main: `--entry main` runs that";
   char mangled[64];
   snprintf(mangled, sizeof mangled, "_Z%zu%si", strlen(entry), entry);
   return dlsym(library, mangled) != NULL ? "; it has a C++ function of that name: declare it extern \"C\""

@@ -27,6 +27,9 @@
 #include "load.h"
 #include "options.h"
 #include "readiness.h"
+#include "takeover/calls.h"
+#include "takeover/real.h"
+#include "takeover/retire.h"
 
 static _Noreturn void refuse(const char* why) {
   dprintf(STDERR_FILENO, "liveswap-worker: %s; it is started by liveswap, not by hand\n", why);
@@ -40,20 +43,32 @@ static void set_up(const struct options* options) {
   }
 }
 
+/* Not `environ`: referring to it would make the host export it. */
+static char** environment;
+
+/* liveswap_main gets the first listener; any other entry is a program's main. */
+static int enter(const struct options* options, const struct loaded* application) {
+  if (strcmp(options->entry, "liveswap_main") == 0) return ((int (*)(int))application->entry)(listeners_first());
+  return ((int (*)(int, char**, char**))application->entry)(options->argument_count, options->arguments, environment);
+}
+
 static _Noreturn void worker_run(const struct options* options) {
-  const struct loaded application = load(options->path, "liveswap_main");
-  int (*entry)(int) = (int (*)(int))application.entry;
+  calls_take_over();
+  const struct loaded application = load(options->path, options->entry);
   control_entered();
-  readiness_enter((application.flags & LIVESWAP_DEFER_READY) != 0);
-  const int result = entry(listeners_first());
+  readiness_enter((application.flags & LIVESWAP_DEFER_READY) != 0, options->awaits_listener);
+  const int result = enter(options, &application);
   channel_send_value(LIVESWAP_RETURNED, result);
   holds_wait();
   count_last();
-  exit(result);
+  /* Of an application that was retired, only that it has ended was wanted. */
+  exit(retire_has_begun() ? 0 : result);
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv, char** envp) {
+  environment = envp;
   static struct options options;
+  if (!real_setup()) refuse("this libc lacks a function that it needs");
   if (!options_parse(&options, argc, argv)) refuse("unknown command line");
   if (!channel_adopt()) refuse("no channel at descriptor 3");
   if (options.mode == MODE_WORKER && !listeners_adopt(options.listeners)) refuse("a listener is missing");

@@ -26,13 +26,63 @@ static bool parse_hook(struct options* options, int argc, char** argv) {
   return options->path[0] == '/';
 }
 
+/* The place of a word in a list of them; -1: none of these. */
+static int find_word(const char* const* words, int count, const char* word) {
+  for (int i = 0; i < count; ++i) {
+    if (strcmp(words[i], word) == 0) return i;
+  }
+  return -1;
+}
+
+static bool parse_choice(const char* const* words, int count, const char* word, int* choice) {
+  *choice = find_word(words, count, word);
+  return *choice >= 0;
+}
+
+static bool parse_more(struct options* options, const char* name, char* value) {
+  static const char* const intercepts[] = {"libc", "seccomp"};
+  static const char* const keepalives[] = {"end", "migrate", "keep"};
+  int choice = 0;
+  int64_t number = 0;
+  if (strcmp(name, "--entry") == 0) {
+    options->entry = value;
+    return *value != '\0';
+  }
+  if (strcmp(name, "--intercept") == 0) {
+    if (!parse_choice(intercepts, 2, value, &choice)) return false;
+    options->intercept = (enum intercept)choice;
+    return true;
+  }
+  if (strcmp(name, "--keepalive") == 0) {
+    if (!parse_choice(keepalives, 3, value, &choice)) return false;
+    options->keepalive = (enum keepalive)choice;
+    return true;
+  }
+  if (strcmp(name, "--keepalive-grace") == 0)
+    return parse_number(value, 0, INT_MAX, &options->keepalive_grace_ms);
+  if (strcmp(name, "--awaits-listener") == 0 && parse_number(value, 0, 1, &number)) {
+    options->awaits_listener = number == 1;
+    return true;
+  }
+  return false;
+}
+
+/* Words in pairs from `at` on, up to the path; returns its place, 0 when there is none. */
+static int parse_rest(struct options* options, int at, int argc, char** argv) {
+  while (at + 1 < argc && argv[at][0] == '-') {
+    if (!parse_more(options, argv[at], argv[at + 1])) return 0;
+    at += 2;
+  }
+  if (at >= argc || argv[at][0] != '/') return 0;
+  options->path = argv[at];
+  options->arguments = argv + at;
+  options->argument_count = argc - at;
+  return at;
+}
+
 static bool parse_check(struct options* options, int argc, char** argv) {
-  if (argc < 3) return false;
   options->mode = MODE_CHECK;
-  options->path = argv[2];
-  options->arguments = argv + 2;
-  options->argument_count = argc - 2;
-  return options->path[0] == '/';
+  return parse_rest(options, 2, argc, argv) > 0;
 }
 
 static bool parse_worker(struct options* options, int argc, char** argv) {
@@ -53,14 +103,12 @@ static bool parse_worker(struct options* options, int argc, char** argv) {
   options->slot = (int)slot;
   options->generation = (uint64_t)generation;
   options->listeners = argv[10];
-  options->path = argv[PATH];
-  options->arguments = argv + PATH;
-  options->argument_count = argc - PATH;
-  return options->path[0] == '/';
+  return parse_rest(options, PATH, argc, argv) > 0;
 }
 
 bool options_parse(struct options* options, int argc, char** argv) {
-  *options = (struct options){.slot = -1, .drain_limit_ms = -1};
+  *options = (struct options){
+      .slot = -1, .drain_limit_ms = -1, .entry = "liveswap_main", .keepalive_grace_ms = 1000};
   if (argc > 1 && strcmp(argv[1], "--hook") == 0) return parse_hook(options, argc, argv);
   if (argc > 1 && strcmp(argv[1], "--check") == 0) return parse_check(options, argc, argv);
   return parse_worker(options, argc, argv);

@@ -4,6 +4,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum intercept { INTERCEPT_LIBC, INTERCEPT_SECCOMP };
+
+/* What becomes of idle connections in a drain that the application does not make itself. */
+enum keepalive { KEEPALIVE_END, KEEPALIVE_MIGRATE, KEEPALIVE_KEEP };
+
 enum mode { MODE_WORKER, MODE_HOOK, MODE_CHECK };
 
 /* The command line that contract/channel.h describes. Every pointer is into argv. */
@@ -18,6 +23,11 @@ struct options {
   int64_t drain_limit_ms; /* -1: none */
   int64_t term_grace_ms;
   char* listeners; /* names, parted by commas */
+  const char* entry;
+  enum intercept intercept;
+  enum keepalive keepalive;
+  int64_t keepalive_grace_ms;
+  bool awaits_listener;
   /* of a hook */
   char* value;
 };

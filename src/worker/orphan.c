@@ -5,7 +5,6 @@
 
 #include "clock.h"
 #include "drain.h"
-#include "liveswap_plugin.h"
 #include "seize.h"
 
 enum step { STEP_NONE, STEP_SEIZE, STEP_TERM, STEP_KILL };
@@ -16,7 +15,7 @@ static int64_t due;
 static int64_t grace;
 
 void orphan_begin(int64_t drain_limit_ms, int64_t term_grace_ms) {
-  if (liveswap_draining() == 0) drain_order(drain_limit_ms);
+  if (!drain_is_on()) drain_order(drain_limit_ms);
   grace = term_grace_ms;
   due = drain_deadline();
   next = due >= 0 ? STEP_SEIZE : STEP_NONE;

@@ -3,33 +3,115 @@
 #include <pthread.h>
 
 #include "channel.h"
+#include "clock.h"
+#include "control.h"
+#include "descriptors.h"
+#include "listeners.h"
 #include "liveswap_plugin.h"
+#include "takeover/calls.h"
+#include "takeover/swap.h"
+
+enum {
+  LOOK_EVERY_MS = 20,
+  /* A listener that listens for so long without being waited for in any way that can be seen is served by one that
+   * cannot: io_uring, or an accept by a raw system call. */
+  LISTENS_MS = 100,
+};
 
 /* Held while sending, so that ENTERED, DEFERRED and READY leave in the order in which they became true. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool entered;
-static bool deferred;
+static bool deferred; /* by the application */
+static bool awaited;  /* by the host */
 static bool ready;
+atomic_bool readiness_watched;
 
-void readiness_enter(bool deferred_by_note) {
+static void tell(enum liveswap_frame_kind kind, int32_t value) {
+  if (entered || kind == LIVESWAP_ENTERED) channel_send_value(kind, value);
+}
+
+/* With the lock. */
+static void watch(void) { atomic_store(&readiness_watched, awaited && !deferred && !ready); }
+
+void readiness_enter(bool deferred_by_note, bool awaits_listener) {
   pthread_mutex_lock(&lock);
-  entered = true;
   if (deferred_by_note) deferred = true;
-  channel_send_value(LIVESWAP_ENTERED, deferred || ready);
-  if (ready) channel_send_value(LIVESWAP_READY, 0);
+  if (awaits_listener) awaited = true;
+  tell(LIVESWAP_ENTERED, deferred || awaited || ready);
+  entered = true;
+  if (ready) tell(LIVESWAP_READY, 0);
+  watch();
   pthread_mutex_unlock(&lock);
+  control_wake();
+}
+
+static void say_ready(void) {
+  if (!ready) tell(LIVESWAP_READY, 0);
+  ready = true;
+  watch();
 }
 
 void liveswap_ready(void) {
   pthread_mutex_lock(&lock);
-  if (!ready && entered) channel_send_value(LIVESWAP_READY, 0);
-  ready = true;
+  say_ready();
   pthread_mutex_unlock(&lock);
 }
 
 void liveswap_defer_ready(void) {
   pthread_mutex_lock(&lock);
-  if (!deferred && !ready && entered) channel_send_value(LIVESWAP_DEFERRED, 0);
+  if (!deferred && !awaited && !ready) tell(LIVESWAP_DEFERRED, 0);
   deferred = true;
+  watch();
   pthread_mutex_unlock(&lock);
+}
+
+void readiness_await(void) {
+  pthread_mutex_lock(&lock);
+  const bool first = !awaited && !ready;
+  if (first && !deferred) tell(LIVESWAP_DEFERRED, 0);
+  awaited = true;
+  watch();
+  pthread_mutex_unlock(&lock);
+  if (first) control_wake();
+}
+
+void readiness_seen(void) {
+  if (!readiness_is_watched()) return;
+  pthread_mutex_lock(&lock);
+  if (!deferred) say_ready();
+  pthread_mutex_unlock(&lock);
+}
+
+bool readiness_is_over(void) {
+  pthread_mutex_lock(&lock);
+  const bool is_over = ready;
+  pthread_mutex_unlock(&lock);
+  return is_over;
+}
+
+struct look {
+  bool listens;
+  bool registered;
+};
+
+static void look_at(int fd, void* context) {
+  struct look* look = context;
+  const struct listener* listener = listeners_find(fd);
+  if (listener == NULL || listener->name != NULL || !calls_listens(fd)) return;
+  look->listens = true;
+  if (swap_is_registered(fd)) look->registered = true;
+}
+
+int64_t readiness_step(void) {
+  static int64_t listens_since = -1;
+  if (!readiness_is_watched() || !entered) return -1;
+  struct look look = {0};
+  const int64_t now = clock_ms();
+  descriptors_each(look_at, &look);
+  if (look.listens && listens_since < 0) listens_since = now;
+  if (look.registered || (look.listens && now - listens_since >= LISTENS_MS)) {
+    readiness_seen();
+    return -1;
+  }
+  return now + LOOK_EVERY_MS;
 }

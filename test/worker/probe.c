@@ -193,6 +193,7 @@ static void obey(int listener, const char* line) {
 
 int liveswap_main(int fd) {
   static char message[65536];
+  (void)liveswap_draining(); /* it drains by itself: nothing is taken from it */
   while (result < 0) {
     poll(&(struct pollfd){liveswap_message_fd(), POLLIN, 0}, 1, -1);
     const ssize_t size = liveswap_message(message, capacity);

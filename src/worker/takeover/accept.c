@@ -1,0 +1,94 @@
+/*
+ * accept and accept4. A held listener is always non-blocking, since that belongs to the socket that generations
+ * share; who takes it for blocking is made to wait here. The call itself is libc's, with what it was called with.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "../readiness.h"
+#include "adopt.h"
+#include "calls.h"
+#include "kick.h"
+#include "marks.h"
+#include "real.h"
+#include "wait.h"
+
+enum { ACCEPT_PLAIN = -1 };
+
+static int accept_now(int fd, struct sockaddr* address, socklen_t* size, int flags) {
+  return flags == ACCEPT_PLAIN ? real.accept(fd, address, size) : real.accept4(fd, address, size, flags);
+}
+
+/* poll() never goes on after a handler, accept() does where every handler was installed so. */
+static bool handlers_restart(void) {
+  struct sigaction action;
+  for (int number = 1; number < SIGRTMIN; ++number) {
+    if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) continue;
+    if ((action.sa_flags & SA_RESTART) == 0) return false;
+  }
+  return true;
+}
+
+/* As SO_RCVTIMEO says, for poll(). */
+static int time_limit(int fd) {
+  struct timeval limit = {0};
+  socklen_t size = sizeof limit;
+  if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) != 0 || (limit.tv_sec == 0 && limit.tv_usec == 0))
+    return -1;
+  return (int)(limit.tv_sec * 1000 + limit.tv_usec / 1000);
+}
+
+/* Whether to look again; otherwise errno says what accept() shall. */
+static bool wait_for_connection(int fd) {
+  const unsigned kicks = kick_count();
+  struct pollfd wanted[2] = {{fd, POLLIN, 0}, {adopt_fd(), POLLIN, 0}};
+  const int found = real.poll(wanted, 2, time_limit(fd));
+  if (found > 0) return true;
+  if (found == 0) errno = EAGAIN;
+  return found < 0 && errno == EINTR && (kick_count() != kicks || handlers_restart());
+}
+
+/* Not now, or not any more. Whether to look again. */
+static bool may_wait(int fd) {
+  const unsigned marks = marks_of(fd);
+  if (wait_was_woken()) {
+    /* Taken from it while it waited in poll() for nothing else: its event loop has to go on. */
+    errno = ECONNABORTED;
+    return false;
+  }
+  if ((marks & MARK_BLOCKING) == 0 || ((marks & MARK_SEIZED) == 0 && calls_held(fd) == NULL)) {
+    errno = EAGAIN;
+    return false;
+  }
+  if ((marks & MARK_POLLED) != 0) {
+    /* Another worker was faster. Waiting would hold up what else this thread waits for. */
+    errno = ECONNABORTED;
+    return false;
+  }
+  return wait_for_connection(fd);
+}
+
+static int take_one(int fd, struct sockaddr* address, socklen_t* size, int flags) {
+  if (readiness_is_watched() && (marks_of(fd) & MARK_HELD) != 0) readiness_seen();
+  for (;;) {
+    int connection = -1;
+    if (adopt_is_waiting() && (connection = adopt_accept(fd, address, size, flags)) >= 0) return connection;
+    connection = accept_now(fd, address, size, flags);
+    if (connection >= 0) {
+      /* The number had another use, which ended where nobody saw it. */
+      if (marks_of(connection) != 0) marks_set(connection, 0);
+      return connection;
+    }
+    if (errno != EAGAIN || marks_of(fd) == 0 || !may_wait(fd)) return -1;
+  }
+}
+
+SEEN_CALL int accept(int fd, __SOCKADDR_ARG address, socklen_t* size) {
+  return take_one(fd, address.__sockaddr__, size, ACCEPT_PLAIN);
+}
+
+SEEN_CALL int accept4(int fd, __SOCKADDR_ARG address, socklen_t* size, int flags) {
+  return take_one(fd, address.__sockaddr__, size, flags);
+}

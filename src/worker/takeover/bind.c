@@ -1,0 +1,232 @@
+/*
+ * bind, listen and connect: how a listener that the application makes for itself comes into the master's hands.
+ *
+ * The master gets the application's own socket, with the options that were set on it, and binds it; or it has the
+ * address already and gives the socket that it holds, which takes the place of the application's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../channel.h"
+#include "../readiness.h"
+#include "../seize.h"
+#include "calls.h"
+#include "marks.h"
+#include "question.h"
+#include "real.h"
+#include "swap.h"
+
+static int option_of(int fd, int option) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+/* The umask can only be read by setting it; /proc tells it without a moment in which it is another. */
+static mode_t current_umask(void) {
+  char text[512];
+  unsigned mask = 022;
+  const int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  const ssize_t size = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+  if (fd >= 0) real.close(fd);
+  if (size <= 0) return (mode_t)mask;
+  text[size] = '\0';
+  const char* line = strstr(text, "\nUmask:");
+  if (line != NULL) sscanf(line, "\nUmask: %o", &mask);
+  return (mode_t)mask;
+}
+
+/* Paths are meant from the application's working directory, and the master has another. */
+static bool make_absolute(struct liveswap_bind* wish) {
+  struct sockaddr_un* address = (struct sockaddr_un*)wish->address;
+  char path[sizeof address->sun_path + 1] = "";
+  memcpy(path, address->sun_path, wish->address_size - offsetof(struct sockaddr_un, sun_path));
+  char whole[4096 + sizeof path];
+  if (path[0] == '/') {
+    snprintf(whole, sizeof whole, "%s", path);
+  } else {
+    char here[4096];
+    if (getcwd(here, sizeof here) == NULL) return false;
+    snprintf(whole, sizeof whole, "%s/%s", here, path);
+  }
+  const size_t size = strlen(whole);
+  if (size >= sizeof address->sun_path) return false;
+  memcpy(address->sun_path, whole, size + 1);
+  wish->address_size = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + size + 1);
+  return true;
+}
+
+static bool is_wanted_inet(const struct liveswap_bind* wish) {
+  const struct sockaddr_in* address = (const struct sockaddr_in*)wish->address;
+  const size_t least = wish->domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+  if (wish->address_size < least || address->sin_family != wish->domain) return false;
+  if (wish->type == SOCK_STREAM) return wish->protocol == IPPROTO_TCP;
+  /* Datagrams: what is bound later, or to any port, is most often a client. */
+  return wish->type == SOCK_DGRAM && wish->protocol == IPPROTO_UDP && address->sin_port != 0 && !readiness_is_over();
+}
+
+static bool is_wanted_unix(struct liveswap_bind* wish) {
+  const struct sockaddr_un* address = (const struct sockaddr_un*)wish->address;
+  if (wish->type != SOCK_STREAM && wish->type != SOCK_SEQPACKET) return false;
+  /* Without a name the kernel chooses one: nobody could ask for it again. */
+  if (wish->address_size <= offsetof(struct sockaddr_un, sun_path) || address->sun_family != AF_UNIX) return false;
+  return address->sun_path[0] == '\0' || make_absolute(wish);
+}
+
+static bool describe(int fd, const struct sockaddr* address, socklen_t size, struct liveswap_bind* wish) {
+  *wish = (struct liveswap_bind){.domain = option_of(fd, SO_DOMAIN),
+                                 .type = option_of(fd, SO_TYPE),
+                                 .protocol = option_of(fd, SO_PROTOCOL),
+                                 .address_size = size};
+  if (address == NULL || size < sizeof(sa_family_t) || size > sizeof(struct sockaddr_storage)) return false;
+  memcpy(wish->address, address, size);
+  if (wish->domain == AF_UNIX) {
+    if (size > sizeof(struct sockaddr_un) || !is_wanted_unix(wish)) return false;
+    wish->umask = current_umask();
+    return true;
+  }
+  if (wish->domain == AF_INET6) {
+    int v6only = 0;
+    socklen_t value_size = sizeof v6only;
+    getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &value_size);
+    wish->v6only = v6only != 0;
+  }
+  return (wish->domain == AF_INET || wish->domain == AF_INET6) && is_wanted_inet(wish);
+}
+
+static void copy_option(int from, int to, int level, int option) {
+  unsigned char value[64];
+  unsigned char there[64];
+  socklen_t size = sizeof value;
+  socklen_t there_size = sizeof there;
+  if (getsockopt(from, level, option, value, &size) != 0) return;
+  if (getsockopt(to, level, option, there, &there_size) == 0 && there_size == size && memcmp(value, there, size) == 0)
+    return;
+  /* The kernel doubles what is set for its own needs, and tells the doubled number (socket(7)). */
+  if (level == SOL_SOCKET && (option == SO_RCVBUF || option == SO_SNDBUF)) {
+    int bytes = 0;
+    memcpy(&bytes, value, sizeof bytes);
+    bytes /= 2;
+    memcpy(value, &bytes, sizeof bytes);
+  }
+  setsockopt(to, level, option, value, size);
+}
+
+/* The held socket has the options of the code that bound it first; the new code may want others. */
+static void copy_options(int from, int to, int domain, int type) {
+  static const struct {
+    int level;
+    int option;
+  } options[] = {
+      {SOL_SOCKET, SO_RCVBUF},       {SOL_SOCKET, SO_SNDBUF},         {SOL_SOCKET, SO_KEEPALIVE},
+      {SOL_SOCKET, SO_LINGER},       {SOL_SOCKET, SO_OOBINLINE},      {SOL_SOCKET, SO_PRIORITY},
+      {SOL_SOCKET, SO_RCVLOWAT},     {SOL_SOCKET, SO_RCVTIMEO},       {SOL_SOCKET, SO_SNDTIMEO},
+      {IPPROTO_TCP, TCP_NODELAY},    {IPPROTO_TCP, TCP_DEFER_ACCEPT}, {IPPROTO_TCP, TCP_KEEPIDLE},
+      {IPPROTO_TCP, TCP_KEEPINTVL},  {IPPROTO_TCP, TCP_KEEPCNT},      {IPPROTO_TCP, TCP_USER_TIMEOUT},
+      {IPPROTO_TCP, TCP_CONGESTION}, {IPPROTO_TCP, TCP_FASTOPEN},     {IPPROTO_IP, IP_TOS},
+  };
+  for (size_t i = 0; i < sizeof options / sizeof options[0]; ++i) {
+    if (options[i].level == IPPROTO_TCP && (domain == AF_UNIX || type != SOCK_STREAM)) continue;
+    if (options[i].level == IPPROTO_IP && domain != AF_INET) continue;
+    copy_option(from, to, options[i].level, options[i].option);
+  }
+}
+
+/* From here on `fd` is a held listener; `given` replaces it, or is -1. */
+static bool take(int fd, int given, const struct liveswap_bind* wish) {
+  const bool blocking = (real.fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+  if (given >= 0) {
+    copy_options(fd, given, wish->domain, wish->type);
+    if (!swap_descriptor(fd, given, (real.fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0)) return false;
+  }
+  marks_set(fd, MARK_HELD | (blocking ? MARK_BLOCKING : 0));
+  if (!listeners_add(fd)) {
+    marks_set(fd, 0);
+    return false;
+  }
+  /* An order to drain does not wait for a server that is just starting. */
+  if (seize_has_begun()) seize_descriptor(fd, wish->type);
+  return true;
+}
+
+SEEN_CALL int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t size) {
+  struct liveswap_bind wish;
+  if (!calls_taking_over() || (unsigned)fd >= MARKS_MAX || !describe(fd, address.__sockaddr__, size, &wish))
+    return real.bind(fd, address.__sockaddr__, size);
+  /* Before the question: a server that has to wait for its address is not ready meanwhile. */
+  readiness_await();
+  int given = -1;
+  const struct question question = {.kind = LIVESWAP_BIND, .text = &wish, .size = sizeof wish, .fd = fd};
+  const int error = question_ask(&question, &given);
+  if (error == QUESTION_UNANSWERED) return real.bind(fd, address.__sockaddr__, size);
+  if (error != 0) {
+    errno = error;
+    return -1;
+  }
+  const bool taken = take(fd, given, &wish);
+  const int why = errno;
+  if (given >= 0) real.close(given);
+  errno = why;
+  if (taken && wish.type == SOCK_DGRAM) readiness_seen();
+  return taken ? 0 : -1;
+}
+
+SEEN_CALL int listen(int fd, int backlog) {
+  const struct listener* listener = calls_held(fd);
+  if (listener == NULL) return (marks_of(fd) & MARK_SEIZED) != 0 ? 0 : real.listen(fd, backlog);
+  /* Lent: the master has chosen the backlog. */
+  if (listener->name != NULL) return 0;
+  if (listener->type == SOCK_DGRAM) return real.listen(fd, backlog);
+  const struct question question = {.kind = LIVESWAP_LISTEN,
+                                    .count = backlog < 0 ? UINT32_MAX : (uint64_t)backlog,
+                                    .text = &listener->cookie,
+                                    .size = sizeof listener->cookie,
+                                    .fd = -1};
+  const int error = question_ask(&question, NULL);
+  if (error == QUESTION_UNANSWERED) return real.listen(fd, backlog);
+  if (error != 0) {
+    errno = error;
+    return -1;
+  }
+  /* Some event loops register a socket before they bind it. */
+  if (swap_is_registered(fd)) marks_add(fd, MARK_POLLED);
+  if ((marks_of(fd) & MARK_POLLED) != 0) readiness_seen();
+  return 0;
+}
+
+/* A client that wants an address of its own: bind, then connect. It was no listener after all. */
+static bool let_go(int fd, const struct listener* listener) {
+  union address local = listener->address;
+  const int domain = local.any.sa_family;
+  const int fresh = socket(domain, listener->type | SOCK_CLOEXEC, 0);
+  if (fresh < 0) return false;
+  const int yes = 1;
+  const bool blocking = (marks_of(fd) & MARK_BLOCKING) != 0;
+  copy_options(fd, fresh, domain, listener->type);
+  setsockopt(fresh, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
+  setsockopt(fresh, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  bool done = real.bind(fresh, &local.any, listener->address_size) == 0 &&
+              (blocking || real.fcntl(fresh, F_SETFL, O_NONBLOCK) == 0) &&
+              swap_descriptor(fd, fresh, (real.fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+  real.close(fresh);
+  if (!done) return false;
+  marks_set(fd, 0);
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&listener->cookie,
+               sizeof listener->cookie);
+  return true;
+}
+
+SEEN_CALL int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t size) {
+  const struct listener* listener = calls_held(fd);
+  if (listener != NULL && listener->name == NULL && !calls_listens(fd) && !let_go(fd, listener)) return -1;
+  return real.connect(fd, address.__sockaddr__, size);
+}

@@ -1,0 +1,46 @@
+#include "calls.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "../channel.h"
+#include "../readiness.h"
+#include "marks.h"
+#include "real.h"
+
+static atomic_bool taking_over;
+
+void calls_take_over(void) { atomic_store(&taking_over, true); }
+
+/* A child without exec has no channel, and its listeners are its own affair. */
+bool calls_taking_over(void) { return atomic_load(&taking_over) && channel_fd() >= 0; }
+
+const struct listener* calls_held(int fd) {
+  if ((marks_of(fd) & MARK_HELD) == 0) return NULL;
+  const struct listener* found = listeners_find(fd);
+  if (found == NULL) marks_set(fd, 0);
+  return found;
+}
+
+static pthread_rwlock_t registering = PTHREAD_RWLOCK_INITIALIZER;
+
+void calls_stop_registering(void) { pthread_rwlock_wrlock(&registering); }
+void calls_go_on_registering(void) { pthread_rwlock_unlock(&registering); }
+
+SEEN_CALL int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* event) {
+  if ((marks_of(fd) & (MARK_HELD | MARK_SEIZED)) == 0) return real.epoll_ctl(epoll, operation, fd, event);
+  pthread_rwlock_rdlock(&registering);
+  const int done = real.epoll_ctl(epoll, operation, fd, event);
+  pthread_rwlock_unlock(&registering);
+  if (done == 0 && operation == EPOLL_CTL_ADD) {
+    marks_add(fd, MARK_POLLED);
+    if (calls_listens(fd)) readiness_seen();
+  }
+  return done;
+}
+
+bool calls_listens(int fd) {
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
+}

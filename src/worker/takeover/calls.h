@@ -1,0 +1,26 @@
+/* What the calls that the host sees (bind.c, accept.c, wait.c, guard.c) share. */
+#ifndef LIVESWAP_WORKER_CALLS_H
+#define LIVESWAP_WORKER_CALLS_H
+
+#include <stdbool.h>
+
+#include "../listeners.h"
+
+/* Of a definition: the application's references, and those of its libraries, meet it before libc's (worker.list). */
+#define SEEN_CALL __attribute__((visibility("default")))
+
+/* From here on listeners are taken over. For a worker, before the application is loaded. */
+void calls_take_over(void);
+bool calls_taking_over(void);
+
+/* The listener at `fd`, going by its marks; a mark that is out of date is removed. NULL: none. */
+const struct listener* calls_held(int fd);
+
+/* SO_ACCEPTCONN */
+bool calls_listens(int fd);
+
+/* Between these no epoll_ctl() of the application on a listener goes on. Blocks until none does. */
+void calls_stop_registering(void);
+void calls_go_on_registering(void);
+
+#endif

@@ -1,0 +1,238 @@
+/*
+ * Calls that hurt every generation when they meet a socket that is shared: they do what the application means by
+ * them, to the application alone. And the host's own descriptors against loops that close whatever is open.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../channel.h"
+#include "../descriptors.h"
+#include "../readiness.h"
+#include "../seize.h"
+#include "calls.h"
+#include "kick.h"
+#include "marks.h"
+#include "question.h"
+#include "real.h"
+#include "swap.h"
+
+struct copies {
+  uint64_t cookie;
+  int count;
+};
+
+static void count_copy(int fd, void* context) {
+  struct copies* copies = context;
+  uint64_t cookie = 0;
+  if (socket_cookie(fd, &cookie) && cookie == copies->cookie) ++copies->count;
+}
+
+/* The application has given up a descriptor of it; with the last one the master may stop listening. */
+static void released(const struct listener* listener) {
+  struct copies copies = {.cookie = listener->cookie};
+  if (listener->name != NULL || seize_has_begun()) return;
+  descriptors_each(count_copy, &copies);
+  if (copies.count > 0) return;
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&listener->cookie,
+               sizeof listener->cookie);
+}
+
+/* After vfork() the child has the parent's memory, but descriptors of its own. */
+static bool is_child(void) {
+  static pid_t self;
+  if (self == 0) self = getpid();
+  return getpid() != self;
+}
+
+static int close_marked(int fd) {
+  if (is_child()) return real.close(fd);
+  if ((marks_of(fd) & MARK_HOST) != 0) {
+    errno = EBADF;
+    return -1;
+  }
+  const struct listener* listener = calls_held(fd);
+  if (listener != NULL) swap_forget(fd);
+  marks_set(fd, 0);
+  const int done = real.close(fd);
+  if (listener != NULL) released(listener);
+  return done;
+}
+
+SEEN_CALL int close(int fd) { return marks_of(fd) == 0 ? real.close(fd) : close_marked(fd); }
+
+SEEN_CALL int close_range(unsigned first, unsigned last, int flags) {
+  if ((flags & CLOSE_RANGE_CLOEXEC) != 0) return real.close_range(first, last, flags);
+  unsigned from = first;
+  for (unsigned fd = first; fd <= last && fd < MARKS_MAX; ++fd) {
+    if (marks_of((int)fd) == 0) continue;
+    if (fd > from) real.close_range(from, fd - 1, flags);
+    close_marked((int)fd);
+    from = fd + 1;
+  }
+  return from <= last ? real.close_range(from, last, flags) : 0;
+}
+
+SEEN_CALL void closefrom(int low) { close_range(low < 0 ? 0 : (unsigned)low, ~0U, 0); }
+
+SEEN_CALL int shutdown(int fd, int how) {
+  const struct listener* listener = calls_held(fd);
+  if (listener == NULL || !calls_listens(fd)) return real.shutdown(fd, how);
+  seize_descriptor(fd, listener->type);
+  const int done = real.shutdown(fd, how);
+  kick_waiting_threads();
+  released(listener);
+  return done;
+}
+
+static bool may_replace(int fd) {
+  if ((marks_of(fd) & MARK_HOST) == 0) return true;
+  errno = EBUSY;
+  return false;
+}
+
+SEEN_CALL int dup(int fd) {
+  const int copy = real.dup(fd);
+  if (copy >= 0) marks_set(copy, marks_of(fd) & ~(unsigned)MARK_HOST);
+  return copy;
+}
+
+static int dup_as(int fd, int as, int flags) {
+  if (fd == as) return flags < 0 ? real.dup2(fd, as) : real.dup3(fd, as, flags);
+  if (!may_replace(as)) return -1;
+  const struct listener* replaced = calls_held(as);
+  if (replaced != NULL) swap_forget(as);
+  const int copy = flags < 0 ? real.dup2(fd, as) : real.dup3(fd, as, flags);
+  if (copy >= 0) marks_set(copy, marks_of(fd) & ~(unsigned)MARK_HOST);
+  if (copy >= 0 && replaced != NULL) released(replaced);
+  return copy;
+}
+
+SEEN_CALL int dup2(int fd, int as) { return dup_as(fd, as, -1); }
+SEEN_CALL int dup3(int fd, int as, int flags) { return dup_as(fd, as, flags < 0 ? 0 : flags); }
+
+static void believe_blocking(int fd, bool blocking) {
+  if (blocking)
+    marks_add(fd, MARK_BLOCKING);
+  else
+    marks_drop(fd, MARK_BLOCKING);
+}
+
+static int control_marked(int fd, int command, void* argument) {
+  const long flags = (long)argument;
+  switch (command) {
+    case F_SETFL:
+      believe_blocking(fd, (flags & O_NONBLOCK) == 0);
+      return real.fcntl(fd, command, flags | O_NONBLOCK);
+    case F_GETFL: {
+      const int found = real.fcntl(fd, command);
+      return found >= 0 && (marks_of(fd) & MARK_BLOCKING) != 0 ? found & ~O_NONBLOCK : found;
+    }
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC: {
+      const int copy = real.fcntl(fd, command, flags);
+      if (copy >= 0) marks_set(copy, marks_of(fd));
+      return copy;
+    }
+    default:
+      return real.fcntl(fd, command, argument);
+  }
+}
+
+static bool is_guarded(int fd) {
+  return (marks_of(fd) & MARK_SEIZED) != 0 || ((marks_of(fd) & MARK_HELD) != 0 && calls_held(fd) != NULL);
+}
+
+/* Under a name of its own, since libc's headers make one of the two another name for the other. */
+static int guarded_fcntl(int fd, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void* const argument = va_arg(arguments, void*);
+  va_end(arguments);
+  return marks_of(fd) != 0 && is_guarded(fd) ? control_marked(fd, command, argument)
+                                             : real.fcntl(fd, command, argument);
+}
+
+SEEN_CALL extern __typeof__(guarded_fcntl) plain_fcntl __asm__("fcntl") __attribute__((alias("guarded_fcntl")));
+SEEN_CALL extern __typeof__(guarded_fcntl) large_fcntl __asm__("fcntl64") __attribute__((alias("guarded_fcntl")));
+
+SEEN_CALL int ioctl(int fd, unsigned long request, ...) {
+  va_list arguments;
+  va_start(arguments, request);
+  void* const argument = va_arg(arguments, void*);
+  va_end(arguments);
+  if (request != FIONBIO || marks_of(fd) == 0 || !is_guarded(fd)) return real.ioctl(fd, request, argument);
+  if (argument == NULL) {
+    errno = EFAULT;
+    return -1;
+  }
+  believe_blocking(fd, *(const int*)argument == 0);
+  return 0;
+}
+
+/* True: answered, with errno when `*result` is not 0. A path that the master holds stays. */
+static bool ask_to_unlink(const char* path, int* result) {
+  struct stat found;
+  char whole[4096];
+  if (path == NULL || !calls_taking_over()) return false;
+  /* Later a Unix listener that was there from the start is what it can be about. */
+  if (readiness_is_over() && !listeners_bound()) return false;
+  if (lstat(path, &found) != 0) {
+    /* Not to be tried again: another worker may be binding it at this moment. */
+    *result = -1;
+    return errno == ENOENT;
+  }
+  if (!S_ISSOCK(found.st_mode)) return false;
+  char here[2048] = "";
+  if (path[0] != '/' && getcwd(here, sizeof here) == NULL) return false;
+  const int size = snprintf(whole, sizeof whole, "%s%s%s", here, path[0] == '/' ? "" : "/", path);
+  if (size >= (int)sizeof whole) return false;
+  const struct question question = {.kind = LIVESWAP_UNLINK, .text = whole, .size = (size_t)size, .fd = -1};
+  const int error = question_ask(&question, NULL);
+  if (error == QUESTION_UNANSWERED) return false;
+  errno = error;
+  *result = error == 0 ? 0 : -1;
+  return true;
+}
+
+SEEN_CALL int unlink(const char* path) {
+  int result = 0;
+  return ask_to_unlink(path, &result) ? result : real.unlink(path);
+}
+
+SEEN_CALL int unlinkat(int directory, const char* path, int flags) {
+  int result = 0;
+  const bool plain = flags == 0 && (directory == AT_FDCWD || path[0] == '/');
+  return plain && ask_to_unlink(path, &result) ? result : real.unlinkat(directory, path, flags);
+}
+
+SEEN_CALL int remove(const char* path) {
+  int result = 0;
+  return ask_to_unlink(path, &result) ? result : real.remove(path);
+}
+
+/* Libraries call some of them without libc's functions. */
+SEEN_CALL long syscall(long number, ...) {
+  long a[6];
+  va_list arguments;
+  va_start(arguments, number);
+  for (int i = 0; i < 6; ++i) a[i] = va_arg(arguments, long);
+  va_end(arguments);
+  switch (number) {
+    case SYS_close: return close((int)a[0]);
+    case SYS_bind: return bind((int)a[0], (const struct sockaddr*)a[1], (socklen_t)a[2]);
+    case SYS_listen: return listen((int)a[0], (int)a[1]);
+    case SYS_accept4: return accept4((int)a[0], (struct sockaddr*)a[1], (socklen_t*)a[2], (int)a[3]);
+    case SYS_shutdown: return shutdown((int)a[0], (int)a[1]);
+    default: return real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+  }
+}

@@ -1,0 +1,3 @@
+#include "marks.h"
+
+_Atomic uint8_t marks_table[MARKS_MAX];

@@ -1,0 +1,28 @@
+#include "real.h"
+
+#include <dlfcn.h>
+#include <stddef.h>
+#include <string.h>
+
+struct real real;
+
+bool real_setup(void) {
+  static const struct {
+    const char* name;
+    size_t place;
+  } table[] = {
+#define REAL(name) {#name, offsetof(struct real, name)}
+      REAL(bind),  REAL(listen),      REAL(connect), REAL(accept), REAL(accept4), REAL(shutdown),
+      REAL(close), REAL(close_range), REAL(dup),     REAL(dup2),   REAL(dup3),    REAL(fcntl),
+      REAL(ioctl), REAL(poll),        REAL(ppoll),   REAL(select), REAL(pselect), REAL(epoll_ctl),
+      REAL(unlink), REAL(unlinkat),   REAL(remove),  REAL(syscall),
+#undef REAL
+  };
+  for (size_t i = 0; i < sizeof table / sizeof table[0]; ++i) {
+    void* const found = dlsym(RTLD_NEXT, table[i].name);
+    if (found == NULL) return false;
+    /* As in load.c: ISO C has no cast from an object pointer to a function pointer. */
+    memcpy((char*)&real + table[i].place, &found, sizeof found);
+  }
+  return true;
+}

@@ -1,0 +1,50 @@
+/*
+ * libc's own functions, behind those of the same name that the host defines and exports. The application's
+ * references, and those of its libraries, meet the host's; the host's own code that must not be looked at calls
+ * these.
+ */
+#ifndef LIVESWAP_WORKER_REAL_H
+#define LIVESWAP_WORKER_REAL_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <time.h>
+
+struct real {
+  int (*bind)(int fd, const struct sockaddr* address, socklen_t size);
+  int (*listen)(int fd, int backlog);
+  int (*connect)(int fd, const struct sockaddr* address, socklen_t size);
+  int (*accept)(int fd, struct sockaddr* address, socklen_t* size);
+  int (*accept4)(int fd, struct sockaddr* address, socklen_t* size, int flags);
+  int (*shutdown)(int fd, int how);
+  int (*close)(int fd);
+  int (*close_range)(unsigned first, unsigned last, int flags);
+  int (*dup)(int fd);
+  int (*dup2)(int fd, int as);
+  int (*dup3)(int fd, int as, int flags);
+  int (*fcntl)(int fd, int command, ...);
+  int (*ioctl)(int fd, unsigned long request, ...);
+  int (*poll)(struct pollfd* fds, nfds_t count, int timeout);
+  int (*ppoll)(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask);
+  int (*select)(int count, fd_set* in, fd_set* out, fd_set* failed, struct timeval* timeout);
+  int (*pselect)(int count, fd_set* in, fd_set* out, fd_set* failed, const struct timespec* timeout,
+                 const sigset_t* mask);
+  int (*epoll_ctl)(int epoll, int operation, int fd, struct epoll_event* event);
+  int (*unlink)(const char* path);
+  int (*unlinkat)(int directory, const char* path, int flags);
+  int (*remove)(const char* path);
+  long (*syscall)(long number, ...);
+};
+
+/* Filled in before the application is loaded. */
+extern struct real real;
+
+/* False when libc lacks one of them. Call it first of all: before it, none of the host's own may be called. */
+bool real_setup(void);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * Putting another socket in a descriptor's place, under the application's hands: every duplicate of the number in
+ * its epolls goes along, with the same events and data.
+ *
+ * An epoll knows a socket by number and open file. Somebody else keeps the file alive, so without EPOLL_CTL_DEL the
+ * old registration would stay and fire for ever, and nobody could remove it any more. The kernel lists what is
+ * registered in /proc/self/fdinfo, also what was registered by a raw system call.
+ */
+#ifndef LIVESWAP_WORKER_SWAP_H
+#define LIVESWAP_WORKER_SWAP_H
+
+#include <stdbool.h>
+
+/* At most so many registrations of one descriptor are moved. */
+enum { REGISTRATIONS_MAX = 256 };
+
+/* Puts `by`, which stays the caller's, in the place of `fd`. Any thread. False, with errno, when it could not be. */
+bool swap_descriptor(int fd, int by, bool close_on_exec);
+
+/* Takes `fd` out of every epoll: what close() does, as long as nobody else has the file. */
+void swap_forget(int fd);
+
+/* Whether an epoll of the process has it. */
+bool swap_is_registered(int fd);
+
+#endif

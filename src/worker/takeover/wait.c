@@ -1,0 +1,261 @@
+/*
+ * poll and select, for three reasons: a listener that is waited for shows that the server is ready; one that is taken
+ * away while a thread waits must not be reported to it; and one with a connection to adopt is readable. When none of
+ * them holds, the calls are libc's own.
+ */
+#include "wait.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/select.h>
+#include <time.h>
+
+#include "../readiness.h"
+#include "../seize.h"
+#include "adopt.h"
+#include "calls.h"
+#include "kick.h"
+#include "marks.h"
+#include "real.h"
+
+/* Beyond so many descriptors nobody is woken for a connection to adopt; it waits for the next event. */
+enum { WAKEN_MAX = 1024 };
+
+static __thread bool woken;
+static __thread bool woken_before;
+
+bool wait_was_woken(void) {
+  const bool was = woken;
+  woken = false;
+  return was;
+}
+
+static bool is_special(void) { return readiness_is_watched() || seize_has_begun() || adopt_fd() >= 0; }
+
+static struct timespec now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time;
+}
+
+static struct timespec sum_of(struct timespec one, struct timespec other) {
+  struct timespec sum = {one.tv_sec + other.tv_sec, one.tv_nsec + other.tv_nsec};
+  if (sum.tv_nsec >= 1000000000) {
+    ++sum.tv_sec;
+    sum.tv_nsec -= 1000000000;
+  }
+  return sum;
+}
+
+static struct timespec left_until(struct timespec end) {
+  const struct timespec time = now();
+  struct timespec left = {end.tv_sec - time.tv_sec, end.tv_nsec - time.tv_nsec};
+  if (left.tv_nsec < 0) {
+    --left.tv_sec;
+    left.tv_nsec += 1000000000;
+  }
+  return left.tv_sec < 0 ? (struct timespec){0} : left;
+}
+
+/* Whether a held listener is among them. */
+static bool note_polled(const struct pollfd* fds, nfds_t count) {
+  bool found = false;
+  for (nfds_t i = 0; i < count; ++i) {
+    if ((marks_of(fds[i].fd) & MARK_HELD) == 0 || (fds[i].events & POLLIN) == 0) continue;
+    marks_add(fds[i].fd, MARK_POLLED);
+    found = true;
+  }
+  if (found && readiness_is_watched()) readiness_seen();
+  return found;
+}
+
+static int count_events(const struct pollfd* fds, nfds_t count) {
+  int events = 0;
+  for (nfds_t i = 0; i < count; ++i) events += fds[i].revents != 0;
+  return events;
+}
+
+/* Events of a listener that was swapped during the wait belong to somebody else now. */
+static void look_again(struct pollfd* fds, nfds_t count) {
+  for (nfds_t i = 0; i < count; ++i) {
+    if (fds[i].revents == 0 || (marks_of(fds[i].fd) & MARK_SEIZED) == 0) continue;
+    struct pollfd now_there = {fds[i].fd, fds[i].events, 0};
+    fds[i].revents = real.poll(&now_there, 1, 0) > 0 ? now_there.revents : 0;
+  }
+}
+
+static void note_adoptable(struct pollfd* fds, nfds_t count) {
+  for (nfds_t i = 0; i < count && adopt_is_waiting(); ++i) {
+    if ((fds[i].events & POLLIN) != 0 && (marks_of(fds[i].fd) & MARK_HELD) != 0 && adopt_has_one(fds[i].fd))
+      fds[i].revents |= POLLIN;
+  }
+}
+
+/*
+ * A thread that waits for nothing but what has been taken from it may be the one of an event loop, in a library's own
+ * wait within accept: it is sent back, once.
+ */
+static bool wake_for_good(struct pollfd* fds, nfds_t count) {
+  if (woken_before || count == 0) return false;
+  for (nfds_t i = 0; i < count; ++i)
+    if ((marks_of(fds[i].fd) & MARK_SEIZED) == 0) return false;
+  woken = woken_before = true;
+  fds[0].revents = POLLIN;
+  return true;
+}
+
+/* As ppoll, which also returns when there is a connection to adopt. */
+static int poll_and_adopt(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
+  struct pollfd more[WAKEN_MAX + 1];
+  if (count > WAKEN_MAX) return real.ppoll(fds, count, timeout, mask);
+  memcpy(more, fds, count * sizeof *fds);
+  more[count] = (struct pollfd){adopt_fd(), POLLIN, 0};
+  const int found = real.ppoll(more, count + 1, timeout, mask);
+  for (nfds_t i = 0; i < count; ++i) fds[i].revents = found > 0 ? more[i].revents : 0;
+  return found;
+}
+
+static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
+  const struct timespec end = timeout != NULL ? sum_of(now(), *timeout) : (struct timespec){0};
+  for (;;) {
+    const unsigned kicks = kick_count();
+    const bool held = note_polled(fds, count);
+    const struct timespec left = timeout != NULL ? left_until(end) : (struct timespec){0};
+    const struct timespec* const limit = timeout != NULL ? &left : NULL;
+    const int found = held && adopt_fd() >= 0 ? poll_and_adopt(fds, count, limit, mask)
+                                              : real.ppoll(fds, count, limit, mask);
+    if (found == 0 || (found < 0 && (errno != EINTR || kick_count() == kicks))) return found;
+    if (found < 0)
+      for (nfds_t i = 0; i < count; ++i) fds[i].revents = 0;
+    look_again(fds, count);
+    note_adoptable(fds, count);
+    if (held && wake_for_good(fds, count)) return 1;
+    const int events = count_events(fds, count);
+    if (events > 0) return events;
+  }
+}
+
+SEEN_CALL int poll(struct pollfd* fds, nfds_t count, int timeout) {
+  if (!is_special()) return real.poll(fds, count, timeout);
+  const struct timespec time = {timeout / 1000, (long)(timeout % 1000) * 1000000};
+  return watched_poll(fds, count, timeout < 0 ? NULL : &time, NULL);
+}
+
+SEEN_CALL int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
+  return is_special() ? watched_poll(fds, count, timeout, mask) : real.ppoll(fds, count, timeout, mask);
+}
+
+/* What -D_FORTIFY_SOURCE makes of poll and ppoll. */
+SEEN_CALL int __poll_chk(struct pollfd* fds, nfds_t count, int timeout, size_t size) {
+  if (size / sizeof *fds < count) abort();
+  return poll(fds, count, timeout);
+}
+
+SEEN_CALL int __ppoll_chk(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask, size_t size) {
+  if (size / sizeof *fds < count) abort();
+  return ppoll(fds, count, timeout, mask);
+}
+
+struct sets {
+  fd_set in;
+  fd_set out;
+  fd_set failed;
+};
+
+static fd_set* copy_set(fd_set* to, const fd_set* from) {
+  if (from == NULL) return NULL;
+  *to = *from;
+  return to;
+}
+
+static bool note_selected(int count, const fd_set* in) {
+  bool found = false;
+  for (int fd = 0; in != NULL && fd < count; ++fd) {
+    if ((marks_of(fd) & MARK_HELD) == 0 || !FD_ISSET(fd, in)) continue;
+    marks_add(fd, MARK_POLLED);
+    found = true;
+  }
+  if (found && readiness_is_watched()) readiness_seen();
+  return found;
+}
+
+/* As look_again() and note_adoptable(). Returns by how many the number of events has changed. */
+static int correct_selected(int count, fd_set* in, const fd_set* wanted) {
+  int change = 0;
+  for (int fd = 0; in != NULL && fd < count; ++fd) {
+    if (marks_of(fd) == 0 || !FD_ISSET(fd, wanted)) continue;
+    struct pollfd now_there = {fd, POLLIN, 0};
+    const bool readable = (marks_of(fd) & MARK_HELD) != 0 && adopt_is_waiting() && adopt_has_one(fd);
+    if (FD_ISSET(fd, in) && (marks_of(fd) & MARK_SEIZED) != 0 && real.poll(&now_there, 1, 0) == 0) {
+      FD_CLR(fd, in);
+      --change;
+    } else if (!FD_ISSET(fd, in) && readable) {
+      FD_SET(fd, in);
+      ++change;
+    }
+  }
+  return change;
+}
+
+/* One round of watched_select: the events in `found`, of which there are as many as it returns; -1 and errno. */
+static int select_once(int count, struct sets* found, fd_set* sets[3], const struct timespec* limit,
+                       const sigset_t* mask) {
+  const bool adopts = sets[0] != NULL && adopt_fd() >= 0 && adopt_fd() < FD_SETSIZE && note_selected(count, sets[0]);
+  fd_set* const in = copy_set(&found->in, sets[0]);
+  fd_set* const out = copy_set(&found->out, sets[1]);
+  fd_set* const failed = copy_set(&found->failed, sets[2]);
+  if (adopts) FD_SET(adopt_fd(), in);
+  const int width = adopts && adopt_fd() >= count ? adopt_fd() + 1 : count;
+  const int events = real.pselect(width, in, out, failed, limit, mask);
+  const bool told = adopts && events > 0 && FD_ISSET(adopt_fd(), in);
+  if (adopts) FD_CLR(adopt_fd(), in);
+  return told ? events - 1 : events;
+}
+
+static int watched_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
+  const struct timespec end = timeout != NULL ? sum_of(now(), *timeout) : (struct timespec){0};
+  for (;;) {
+    struct sets found;
+    const unsigned kicks = kick_count();
+    note_selected(count, sets[0]);
+    const struct timespec left = timeout != NULL ? left_until(end) : (struct timespec){0};
+    int events = select_once(count, &found, sets, timeout != NULL ? &left : NULL, mask);
+    if (events < 0) {
+      if (errno != EINTR || kick_count() == kicks) return events;
+      memset(&found, 0, sizeof found);
+      events = 0;
+    }
+    if (sets[0] != NULL) events += correct_selected(count, &found.in, sets[0]);
+    const bool is_over = timeout != NULL && left_until(end).tv_sec == 0 && left_until(end).tv_nsec == 0;
+    if (events == 0 && !is_over) continue;
+    if (sets[0] != NULL) *sets[0] = found.in;
+    if (sets[1] != NULL) *sets[1] = found.out;
+    if (sets[2] != NULL) *sets[2] = found.failed;
+    return events;
+  }
+}
+
+/* Sets beyond FD_SETSIZE have a size that only the application knows. */
+static bool is_special_select(int count) { return is_special() && count <= FD_SETSIZE; }
+
+SEEN_CALL int select(int count, fd_set* in, fd_set* out, fd_set* failed, struct timeval* timeout) {
+  if (!is_special_select(count)) return real.select(count, in, out, failed, timeout);
+  const struct timespec time = timeout != NULL ? (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000}
+                                               : (struct timespec){0};
+  const struct timespec end = sum_of(now(), time);
+  const int found = watched_select(count, (fd_set*[3]){in, out, failed}, timeout != NULL ? &time : NULL, NULL);
+  if (timeout != NULL) {
+    /* As on Linux: what is left of it. */
+    const struct timespec left = left_until(end);
+    *timeout = (struct timeval){left.tv_sec, left.tv_nsec / 1000};
+  }
+  return found;
+}
+
+SEEN_CALL int pselect(int count, fd_set* in, fd_set* out, fd_set* failed, const struct timespec* timeout, const sigset_t* mask) {
+  if (!is_special_select(count)) return real.pselect(count, in, out, failed, timeout, mask);
+  return watched_select(count, (fd_set*[3]){in, out, failed}, timeout, mask);
+}
