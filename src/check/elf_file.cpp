@@ -36,7 +36,9 @@ constexpr std::size_t needed_limit = 1024;
 // What tells how a server serves: what the worker host has in place of the C library's; what makes processes and starts
 // programs; what asks for a drain. Beside these, all of liburing.
 constexpr std::string_view telling[] = {
-    "accept", "accept4", "bind", "close", "epoll_ctl", "fcntl", "fcntl64", "ioctl", "listen", "shutdown", "syscall",
+    "accept", "accept4", "bind", "close", "close_range", "closefrom", "connect", "dup", "dup2", "dup3", "epoll_ctl",
+    "fcntl", "fcntl64", "ioctl", "listen", "poll", "ppoll", "pselect", "remove", "select", "shutdown", "syscall",
+    "unlink", "unlinkat",
     "_Fork", "daemon", "fork", "setsid", "vfork",
     "execl", "execle", "execlp", "execv", "execve", "execveat", "execvp", "execvpe", "fexecve",
     "liveswap_drain_fd", "liveswap_draining", "liveswap_drain_left_ms"};
@@ -199,7 +201,8 @@ void take_internal(ElfFile& file, const Symbols& symbols) {
     const std::string_view name = text_at(symbols.strings, symbol.st_name);
     if (name == file.entry_name && file.entry == ElfFile::Entry::missing) file.entry = ElfFile::Entry::hidden;
     if (name == "main" && file.main == ElfFile::Entry::missing) file.main = ElfFile::Entry::hidden;
-    if (ELF64_ST_VISIBILITY(symbol.st_other) == STV_HIDDEN) take_telling(file.hidden, name);
+    if (ELF64_ST_TYPE(symbol.st_info) == STT_FUNC && ELF64_ST_BIND(symbol.st_info) == STB_LOCAL)
+      take_telling(file.internal, name);
   }
 }
 

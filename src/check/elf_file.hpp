@@ -40,7 +40,7 @@ struct ElfFile {
   // Of the functions that tell how a server serves (elf_file.cpp), in the order of the file:
   std::vector<std::string> imports;     // those that it wants from elsewhere
   std::vector<std::string> exports;     // those that it defines for everybody
-  std::vector<std::string> hidden;      // those that it defines for all of itself alone
+  std::vector<std::string> internal;    // those that it defines for itself alone, hidden or static
 
   static Result<ElfFile> read(const std::string& path, const std::string& entry = "liveswap_main");
 };

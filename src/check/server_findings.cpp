@@ -44,7 +44,29 @@ Names libraries_that(const Libraries& libraries, bool (*is_so)(const ElfFile&)) 
   return direct.empty() ? others : direct;
 }
 
-void add_listeners(Findings& findings, const ElfFile& file, const Libraries& libraries) {
+// Of the functions that the worker host has in place of the C library's (src/worker/worker.list): those that the library
+// has of its own, and whether its calls reach these or the host's.
+struct OwnNames {
+  Names reached;
+  Names passed_by;
+};
+
+OwnNames own_names(const ElfFile& file) {
+  constexpr std::string_view in_host[] = {
+      "accept", "accept4", "bind", "close", "close_range", "closefrom", "connect", "dup", "dup2", "dup3", "epoll_ctl",
+      "fcntl", "fcntl64", "ioctl", "listen", "poll", "ppoll", "pselect", "remove", "select", "shutdown", "syscall",
+      "unlink", "unlinkat"};
+  OwnNames own;
+  for (const std::string_view name : in_host) {
+    if (has(file.exports, name)) (file.symbolic ? own.reached : own.passed_by).emplace_back(name);
+  }
+  // Not told from static functions that bear the name by chance, which nobody gives to these two.
+  for (const std::string_view name : {"bind", "listen"})
+    if (has(file.internal, name) && !has(file.imports, name)) own.reached.emplace_back(name);
+  return own;
+}
+
+void add_listeners(Findings& findings, const ElfFile& file, const Libraries& libraries, const OwnNames& own) {
   const bool drains_itself =
       !those_of(file.imports, {"liveswap_drain_fd", "liveswap_draining", "liveswap_drain_left_ms"}).empty();
   const std::string taken = drains_itself ? ": liveswap takes them over; it drains by itself"
@@ -56,7 +78,7 @@ void add_listeners(Findings& findings, const ElfFile& file, const Libraries& lib
     findings.push_back(
         {Level::fine, "listeners",
          fmt::format("it can bind listeners of its own, by {}{}", fmt::join(by, ", "), taken), ""});
-  else if (file.entry_name == "main" && !file.go)
+  else if (file.entry_name == "main" && !file.go && own.reached.empty() && own.passed_by.empty())
     findings.push_back({Level::warning, "listeners",
                         "neither it nor a library that it is linked with uses bind and listen of the C library: a "
                         "listener that it makes by system calls of its own is not seen",
@@ -97,7 +119,7 @@ void add_processes(Findings& findings, const ElfFile& file, const Libraries& lib
 
 void add_uring(Findings& findings, const ElfFile& file, const Libraries& libraries) {
   const Names by = libraries_that(libraries, [](const ElfFile& library) { return has_uring(library.imports); });
-  const bool itself = has_uring(file.imports) || has_uring(file.exports) || has_uring(file.hidden);
+  const bool itself = has_uring(file.imports) || has_uring(file.exports) || has_uring(file.internal);
   if (!itself && by.empty()) return;
   findings.push_back({Level::fine, "io_uring",
                       fmt::format("it can use io_uring{}: accepting by it is taken over and drained; connections that "
@@ -106,25 +128,17 @@ void add_uring(Findings& findings, const ElfFile& file, const Libraries& librari
                       ""});
 }
 
-// Names of the C library that mean something else in this one.
-void add_own_names(Findings& findings, const ElfFile& file) {
-  constexpr std::string_view in_host[] = {"accept", "accept4", "bind", "close", "epoll_ctl", "fcntl", "fcntl64", "ioctl", "listen",
-                            "shutdown", "syscall"};
-  Names exported, kept;
-  for (const std::string_view name : in_host) {
-    if (has(file.exports, name)) (file.symbolic ? kept : exported).emplace_back(name);
-    if (has(file.hidden, name)) kept.emplace_back(name);
-  }
-  if (!exported.empty())
+void add_own_names(Findings& findings, const ElfFile& file, const OwnNames& own) {
+  if (!own.passed_by.empty())
     findings.push_back({Level::warning, "own_names",
                         fmt::format("it exports {} of its own: in a worker, calls of that name reach liveswap's instead",
-                                    fmt::join(exported, ", ")),
+                                    fmt::join(own.passed_by, ", ")),
                         "make it static or hidden, or give it another name"});
-  if (!kept.empty())
+  if (!own.reached.empty())
     findings.push_back({Level::warning, "own_names",
                         fmt::format("it calls {} of its own in place of the C library's{}: what is done by that, liveswap "
                                     "does not see",
-                                    fmt::join(kept, ", "), file.symbolic ? " (-Bsymbolic)" : ""),
+                                    fmt::join(own.reached, ", "), file.symbolic ? " (-Bsymbolic)" : ""),
                         "link the C library dynamically, without a wrapper of these; or --intercept seccomp"});
 }
 
@@ -133,11 +147,13 @@ void add_own_names(Findings& findings, const ElfFile& file) {
 Findings server_findings(const ElfFile& file, const Libraries& libraries) {
   Findings findings;
   if (file.program || !file.has_symbols) return findings;
-  add_listeners(findings, file, libraries);
+  const OwnNames own = own_names(file);
+  add_listeners(findings, file, libraries, own);
   add_go(findings, file);
-  add_processes(findings, file, libraries);
+  // Who is given a listener knows what is done with it.
+  if (file.entry_name == "main" || binds(file)) add_processes(findings, file, libraries);
   add_uring(findings, file, libraries);
-  add_own_names(findings, file);
+  add_own_names(findings, file, own);
   return findings;
 }
 
