@@ -40,11 +40,29 @@ static int time_limit(int fd) {
   return (int)(limit.tv_sec * 1000 + limit.tv_usec / 1000);
 }
 
+/* What a thread has found out about the listener that it accepts from: true until some mark changes. */
+struct known {
+  int fd;
+  unsigned changes;
+  int time_limit;
+};
+
+static __thread struct known known = {.fd = -1};
+
+/* Whether it is what its marks say. */
+static bool is_known(int fd) {
+  const unsigned changes = atomic_load(&marks_changes);
+  if (known.fd == fd && known.changes == changes) return true;
+  if ((marks_of(fd) & MARK_SEIZED) == 0 && calls_held(fd) == NULL) return false;
+  known = (struct known){fd, changes, time_limit(fd)};
+  return true;
+}
+
 /* Whether to look again; otherwise errno says what accept() shall. */
 static bool wait_for_connection(int fd) {
   const unsigned kicks = kick_count();
   struct pollfd wanted[2] = {{fd, POLLIN, 0}, {adopt_fd(), POLLIN, 0}};
-  const int found = real.poll(wanted, 2, time_limit(fd));
+  const int found = real.poll(wanted, 2, known.time_limit);
   if (found > 0) return true;
   if (found == 0) errno = EAGAIN;
   return found < 0 && errno == EINTR && (kick_count() != kicks || handlers_restart());
@@ -58,7 +76,7 @@ static bool may_wait(int fd) {
     errno = ECONNABORTED;
     return false;
   }
-  if ((marks & MARK_BLOCKING) == 0 || ((marks & MARK_SEIZED) == 0 && calls_held(fd) == NULL)) {
+  if ((marks & MARK_BLOCKING) == 0 || !is_known(fd)) {
     errno = EAGAIN;
     return false;
   }

@@ -22,20 +22,28 @@ enum { MARKS_MAX = 65536 };
 
 extern _Atomic uint8_t marks_table[MARKS_MAX];
 
+/* Counts the changes, so that what was found out about a mark need not be found out again. */
+extern atomic_uint marks_changes;
+
 static inline unsigned marks_of(int fd) {
   return (unsigned)fd < MARKS_MAX ? atomic_load_explicit(&marks_table[fd], memory_order_relaxed) : 0;
 }
 
 static inline void marks_set(int fd, unsigned marks) {
   if ((unsigned)fd < MARKS_MAX) atomic_store_explicit(&marks_table[fd], (uint8_t)marks, memory_order_relaxed);
+  atomic_fetch_add(&marks_changes, 1);
 }
 
 static inline void marks_add(int fd, unsigned marks) {
-  if ((unsigned)fd < MARKS_MAX) atomic_fetch_or_explicit(&marks_table[fd], (uint8_t)marks, memory_order_relaxed);
+  if ((marks_of(fd) & marks) == marks || (unsigned)fd >= MARKS_MAX) return;
+  atomic_fetch_or_explicit(&marks_table[fd], (uint8_t)marks, memory_order_relaxed);
+  atomic_fetch_add(&marks_changes, 1);
 }
 
 static inline void marks_drop(int fd, unsigned marks) {
-  if ((unsigned)fd < MARKS_MAX) atomic_fetch_and_explicit(&marks_table[fd], (uint8_t)~marks, memory_order_relaxed);
+  if ((marks_of(fd) & marks) == 0) return;
+  atomic_fetch_and_explicit(&marks_table[fd], (uint8_t)~marks, memory_order_relaxed);
+  atomic_fetch_add(&marks_changes, 1);
 }
 
 #endif
