@@ -128,9 +128,16 @@ void add_memory(Findings& findings, const ElfFile& file) {
                         "compile every part of it, static libraries too, without -ftls-model=initial-exec"});
 }
 
+// Of templates within templates nobody reads more.
+std::string shortened(const std::string& name) {
+  constexpr std::size_t most = 60;
+  return name.size() <= most ? name : name.substr(0, most) + "…";
+}
+
 std::string shown_names(const std::vector<std::string>& names) {
-  std::vector<std::string> first(names.begin(),
-                                 names.begin() + static_cast<long>(std::min(names.size(), names_shown)));
+  std::vector<std::string> first;
+  for (const std::string& name : names)
+    if (first.size() < names_shown) first.push_back(shortened(name));
   const std::size_t more = names.size() - first.size();
   return fmt::format("{}{}", fmt::join(first, ", "), more > 0 ? fmt::format(" and {} more", more) : "");
 }
