@@ -98,6 +98,15 @@ std::string Connection::read_line(milliseconds limit) {
   return line;
 }
 
+std::string Connection::read_exactly(std::size_t size, milliseconds limit) {
+  const auto end = Clock::now() + limit;
+  while (received_.size() < size && receive(end)) {
+  }
+  const std::string bytes = received_.substr(0, size);
+  received_.erase(0, bytes.size());
+  return bytes;
+}
+
 bool Connection::ends(milliseconds limit) {
   read_all(limit);
   return ended_;

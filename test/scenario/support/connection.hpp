@@ -28,6 +28,9 @@ class Connection {
   // The next line with its newline; what there is when the connection ends first.
   std::string read_line(milliseconds limit = patience);
 
+  // So many bytes; fewer when the connection ends first.
+  std::string read_exactly(std::size_t size, milliseconds limit = patience);
+
   // Whether the other end has closed within the limit; discards what it sent.
   bool ends(milliseconds limit = patience);
 

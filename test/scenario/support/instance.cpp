@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 
+#include <algorithm>
+
 #include "support/proc.hpp"
 
 namespace scenario {
@@ -10,7 +12,9 @@ namespace {
 
 Words start_words(const Site& site, const std::string& library, const Words& options,
                   const Words& arguments) {
-  Words words = Words{"--listen", site.address()} + options;
+  // An application that runs its own main binds its own listeners.
+  const bool binds = std::find(options.begin(), options.end(), "--entry") != options.end();
+  Words words = binds ? options : Words{"--listen", site.address()} + options;
   if (!library.empty()) words.push_back(library);
   if (!arguments.empty()) words = words + Words{"--"} + arguments;
   return words;

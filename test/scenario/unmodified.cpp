@@ -1,0 +1,120 @@
+// Ordinary servers, with their own bind, listen and accept, that know nothing of liveswap: upgraded under load.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <sstream>
+
+#include "support/load.hpp"
+#include "support/proc.hpp"
+#include "support/sessions.hpp"
+
+namespace scenario {
+namespace {
+
+constexpr int upgrades = 20;
+
+// Those that could be built here; one alone when the environment names it.
+std::vector<std::string> servers() {
+  std::istringstream list(std::getenv("UNMODIFIED_SERVER") ? std::getenv("UNMODIFIED_SERVER") : UNMODIFIED_SERVERS);
+  std::vector<std::string> found;
+  for (std::string name; std::getline(list, name, ',');) found.push_back(name);
+  return found;
+}
+
+bool runs_alone() { return std::getenv("UNMODIFIED_SERVER") != nullptr; }
+
+std::string server(const std::string& name, const std::string& version) {
+  return UNMODIFIED_BUILD "/lib" + name + "_" + version + ".so";
+}
+
+const Words as_a_program{"--entry", "main"};
+
+void check_no_failures(Sessions& sessions) {
+  for (const auto& [what, count] : sessions.stop()) FAIL_CHECK(count, " times: ", what);
+  CHECK(sessions.answers() > 0);
+}
+
+bool all_gone(const std::vector<pid_t>& pids) {
+  for (const pid_t pid : pids)
+    if (proc::runs(pid)) return false;
+  return true;
+}
+
+void upgrade_under_load(Scenario& scenario, const std::string& name) {
+  CAPTURE(name);
+  const Port port;
+  Instance app(scenario, server(name, "v1"), as_a_program, {port.text()});
+  Load load(scenario, port.address(), {"--rate", "300"});
+  Sessions sessions(port.address());
+  milliseconds longest{0};
+  for (int i = 1; i <= upgrades; ++i) {
+    const auto before = app.workers();
+    REQUIRE(before.size() == 2);
+    const auto finished = app.upgrade(server(name, i % 2 ? "v2" : "v1"));
+    REQUIRE_MESSAGE(finished.status == Exit::ok, "upgrade ", i, ": ", finished.err);
+    const auto since = Clock::now();
+    CHECK_MESSAGE(eventually([&] { return all_gone(before); }), "workers of generation ", i, " are still there");
+    longest = std::max(longest, std::chrono::duration_cast<milliseconds>(Clock::now() - since));
+  }
+  check_no_failures(sessions);
+  const auto report = load.stop();
+  report.check_nothing_lost();
+  CHECK(sessions.answers_of("v1") > 0);
+  CHECK(sessions.answers_of("v2") > 0);
+  MESSAGE(name, ": ", upgrades, " upgrades, ", report.attempts(), " attempts and ", sessions.answers(),
+          " on kept connections, 0 failed; old workers gone ", longest.count(), " ms after the upgrade at the latest");
+}
+
+TEST_CASE_FIXTURE(Scenario, "20 upgrades under load") {
+  for (const std::string& name : servers()) upgrade_under_load(*this, name);
+}
+
+TEST_CASE_FIXTURE(Scenario, "the same listener under one library after the other" * doctest::skip(runs_alone())) {
+  const Port port;
+  Instance app(*this, server("threads", "v1"), as_a_program, {port.text()});
+  Load load(*this, port.address(), {"--rate", "300"});
+  Sessions sessions(port.address());
+  std::vector<std::string> names = servers();
+  names.push_back("threads");
+  for (const std::string& name : names) {
+    const auto finished = app.upgrade(server(name, "v2"));
+    REQUIRE_MESSAGE(finished.status == Exit::ok, name, ": ", finished.err);
+  }
+  check_no_failures(sessions);
+  load.stop().check_nothing_lost();
+}
+
+TEST_CASE_FIXTURE(Scenario, "one that calls its main from liveswap_main" * doctest::skip(runs_alone())) {
+  const Port port;
+  Instance app(*this, server("adapted", "v1"), {"--entry", "liveswap_main"}, {port.text()});
+  Sessions sessions(port.address());
+  REQUIRE(sessions.all_began());
+  for (int i = 1; i <= 4; ++i) CHECK(app.upgrade(server("adapted", i % 2 ? "v2" : "v1")).status == Exit::ok);
+  check_no_failures(sessions);
+}
+
+TEST_CASE_FIXTURE(Scenario, "one socket for all workers" * doctest::skip(runs_alone())) {
+  const Port port;
+  Instance app(*this, server("threads", "v1"), as_a_program + Words{"--listen-mode", "shared"}, {port.text()});
+  Load load(*this, port.address(), {"--rate", "300"});
+  for (int i = 1; i <= 6; ++i)
+    CHECK(app.upgrade(server(i % 2 ? "epoll" : "threads", "v2")).status == Exit::ok);
+  load.stop().check_nothing_lost();
+}
+
+TEST_CASE_FIXTURE(Scenario, "several listeners, both families and a Unix socket" * doctest::skip(runs_alone())) {
+  const Port one, two, three;
+  const std::string path = "unix:" + (dir / "app.sock");
+  const std::vector<std::string> addresses{one.address(), "127.0.0.1:" + two.text(), path};
+  for (const std::string name : {"threads", "epoll"}) {
+    CAPTURE(name);
+    Instance app(*this, server(name, "v1"), as_a_program, {one.text(), "[::]:" + two.text(), path});
+    Sessions sessions(addresses, {.clients = 6});
+    REQUIRE(sessions.all_began());
+    for (int i = 1; i <= 6; ++i) CHECK(app.upgrade(server(name, i % 2 ? "v2" : "v1")).status == Exit::ok);
+    check_no_failures(sessions);
+  }
+}
+
+}  // namespace
+}  // namespace scenario

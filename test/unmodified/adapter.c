@@ -1,0 +1,9 @@
+/* All that a program needs where `--entry main` is not wanted. */
+#include <liveswap_plugin.h>
+
+int main(int argc, char** argv);
+
+int liveswap_main(int fd) {
+  (void)fd;
+  return main(liveswap_argc(), liveswap_argv());
+}

@@ -1,0 +1,85 @@
+/* The little HTTP that the bare servers of this folder speak: GET and keep-alive, the body is VERSION. */
+#ifndef UNMODIFIED_HTTP_H
+#define UNMODIFIED_HTTP_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* The project hides what is not exported on purpose. */
+#define PROGRAM __attribute__((visibility("default")))
+
+struct client {
+  int fd;
+  size_t size;
+  char in[4096];
+};
+
+/* Answers what is complete in the buffer; the size of the answers, 0 when none is; `*last`: close after them. */
+static inline size_t answers_to(struct client* client, char* out, size_t capacity, bool* last) {
+  size_t made = 0;
+  for (char* end; (end = memmem(client->in, client->size, "\r\n\r\n", 4)) != NULL && capacity - made > 256;) {
+    const size_t taken = (size_t)(end + 4 - client->in);
+    *end = '\0';
+    *last = *last || strcasestr(client->in, "connection: close") != NULL;
+    made += (size_t)snprintf(out + made, capacity - made, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n%s\r\n%s",
+                             strlen(VERSION), *last ? "Connection: close\r\n" : "", VERSION);
+    client->size -= taken;
+    memmove(client->in, client->in + taken, client->size);
+  }
+  return made;
+}
+
+/* Reads once and answers. False: the connection has ended, and is to be closed. */
+static inline bool serve_once(struct client* client) {
+  char out[16384];
+  bool last = false;
+  const ssize_t size = recv(client->fd, client->in + client->size, sizeof client->in - client->size, 0);
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+  if (size <= 0) return false;
+  client->size += (size_t)size;
+  const size_t made = answers_to(client, out, sizeof out, &last);
+  if (made > 0 && send(client->fd, out, made, MSG_NOSIGNAL) != (ssize_t)made) return false;
+  return !last && client->size < sizeof client->in;
+}
+
+/* "8080", "[::]:8080" for every address of both families, or "unix:PATH", which is removed first. */
+static inline int listen_at(const char* where, int flags) {
+  union {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    struct sockaddr_un un;
+  } address = {.in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}}};
+  socklen_t size = sizeof address.in;
+  const int on = 1;
+  if (strncmp(where, "unix:", 5) == 0) {
+    address.un = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(address.un.sun_path, sizeof address.un.sun_path, "%s", where + 5);
+    size = sizeof address.un;
+    unlink(address.un.sun_path);
+  } else if (strncmp(where, "[::]:", 5) == 0) {
+    address.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)atoi(where + 5))};
+    size = sizeof address.in6;
+  } else {
+    address.in.sin_port = htons((uint16_t)atoi(where));
+  }
+  const int fd = socket(address.any.sa_family, SOCK_STREAM | flags, 0);
+  if (fd < 0 || (address.any.sa_family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) ||
+      bind(fd, &address.any, size) != 0 || listen(fd, 511) != 0) {
+    perror(where);
+    exit(1);
+  }
+  return fd;
+}
+
+#endif
