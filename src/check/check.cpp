@@ -109,7 +109,7 @@ CheckReport check(const std::string& path, const CheckOptions& options) {
     return report;
   }
   // No ELF file of this machine: what is wrong with it, the worker host says.
-  if (const auto file = ElfFile::read(report.path)) {
+  if (const auto file = ElfFile::read(report.path, options.entry)) {
     report.findings = elf_findings(report.path, *file, private_libraries(report.path, *file));
     add_links(report.findings, *host, report.path, options);
     add_trust(report.findings, report.path);

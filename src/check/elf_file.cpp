@@ -157,15 +157,16 @@ void take_symbols(ElfFile& file, const Bytes& bytes, const std::vector<Section>&
   if (!exported) return;
   file.has_symbols = true;
   bool mangled = false;
+  const std::string mangling = "_Z" + std::to_string(file.entry_name.size()) + file.entry_name;
   for (const Symbol& symbol : exported->entries) {
     if (symbol.st_shndx == SHN_UNDEF) continue;
     const std::string_view name = text_at(exported->strings, symbol.st_name);
     if (ELF64_ST_BIND(symbol.st_info) == STB_GNU_UNIQUE && file.unique.size() < unique_limit)
       file.unique.emplace_back(name);
-    if (name == "liveswap_main") take_entry(file, symbol);
+    if (name == file.entry_name) take_entry(file, symbol);
     if (name == "liveswap_selftest") file.selftest = true;
     if (name == "liveswap_abi_note") take_note(file, symbol, bytes, segments);
-    mangled = mangled || name.substr(0, 17) == "_Z13liveswap_main";
+    mangled = mangled || name.substr(0, mangling.size()) == mangling;
   }
   if (file.entry != ElfFile::Entry::missing) return;
   if (mangled) file.entry = ElfFile::Entry::mangled;
@@ -174,13 +175,13 @@ void take_symbols(ElfFile& file, const Bytes& bytes, const std::vector<Section>&
   const auto internal = symbols_of(bytes, sections, SHT_SYMTAB);
   if (!internal) return;
   for (const Symbol& symbol : internal->entries)
-    if (symbol.st_shndx != SHN_UNDEF && text_at(internal->strings, symbol.st_name) == "liveswap_main")
+    if (symbol.st_shndx != SHN_UNDEF && text_at(internal->strings, symbol.st_name) == file.entry_name)
       file.entry = ElfFile::Entry::hidden;
 }
 
 }  // namespace
 
-Result<ElfFile> ElfFile::read(const std::string& path) {
+Result<ElfFile> ElfFile::read(const std::string& path, const std::string& entry) {
   auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!fd) return os_fail("open", path, errno);
   struct stat status {};
@@ -201,6 +202,7 @@ Result<ElfFile> ElfFile::read(const std::string& path) {
   if (segments.empty()) return fail(path + " has no program headers");
 
   ElfFile file;
+  file.entry_name = entry;
   take_segments(file, segments);
   take_dynamic(file, bytes, segments);
   if (header.e_shentsize == sizeof(Section))

@@ -29,11 +29,12 @@ struct ElfFile {
   std::vector<std::string> unique;      // names of defined STB_GNU_UNIQUE symbols
   // From the section headers; a library without any works, and these are then not known.
   bool has_symbols = false;
-  Entry entry = Entry::missing;         // liveswap_main
+  std::string entry_name;               // that was looked for
+  Entry entry = Entry::missing;
   bool selftest = false;                // liveswap_selftest is exported
   std::optional<AbiNote> abi_note;
 
-  static Result<ElfFile> read(const std::string& path);
+  static Result<ElfFile> read(const std::string& path, const std::string& entry = "liveswap_main");
 };
 
 }  // namespace liveswap::preflight

@@ -17,29 +17,28 @@ constexpr std::size_t names_shown = 3;
 
 void add_entry(Findings& findings, const std::string& path, const ElfFile& file) {
   const std::string header = "include liveswap_plugin.h where it is defined: that makes it extern \"C\" and exports it";
+  const std::string& name = file.entry_name;
+  const std::string advice = name == "liveswap_main" ? header : "export it: extern \"C\", and default visibility";
+  const auto add = [&](const std::string& text, const std::string& what_to_do) {
+    findings.push_back({Level::error, "entry", path + text, what_to_do});
+  };
   switch (file.entry) {
     case ElfFile::Entry::function:
-      findings.push_back({Level::fine, "entry", "it exports the function liveswap_main", ""});
+      findings.push_back({Level::fine, "entry", "it exports the function " + name, ""});
       return;
     case ElfFile::Entry::variable:
-      findings.push_back({Level::error, "entry",
-                          path + " exports liveswap_main as a variable, expected the function int liveswap_main(int)",
-                          header});
-      return;
+      return add(fmt::format(" exports {0} as a variable, expected the function int {0}(int)", name), advice);
     case ElfFile::Entry::mangled:
-      findings.push_back({Level::error, "entry",
-                          path + " does not export the function liveswap_main; it has a C++ function of that name: "
-                                 "declare it extern \"C\"",
-                          header});
-      return;
+      return add(fmt::format(" does not export the function {}; it has a C++ function of that name: declare it "
+                             "extern \"C\"", name), advice);
     case ElfFile::Entry::hidden:
-      findings.push_back({Level::error, "entry",
-                          path + " does not export the function liveswap_main; it has a hidden or static one", header});
-      return;
+      return add(fmt::format(" does not export the function {}; it has a hidden or static one", name), advice);
     case ElfFile::Entry::missing:
-      findings.push_back({Level::error, "entry", path + " does not export the function liveswap_main",
-                          "define int liveswap_main(int fd) (liveswap_plugin.h), and link the file that defines it"});
-      return;
+      return add(" does not export the function " + name,
+                 name == "liveswap_main"
+                     ? "define int liveswap_main(int fd) (liveswap_plugin.h), and link the file that defines it; a "
+                       "program that shall run as it is: --entry main"
+                     : "link the object that defines it; --entry names the function to run");
   }
 }
 

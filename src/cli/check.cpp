@@ -34,6 +34,10 @@ Result<CheckOptions> check_options(const Arguments& arguments) {
       const auto variable = config::parse_variable(text);
       if (!variable) return because(variable.error());
       options.environment[variable->first] = variable->second;
+    } else if (name == "entry") {
+      const auto entry = config::parse_entry(text);
+      if (!entry) return because(entry.error());
+      options.entry = *entry;
     } else if (name == "worker-host") {
       if (text.empty()) return fail("--worker-host: found nothing, expected a path");
       options.worker_host = absolute_path(text, current_directory());

@@ -71,6 +71,17 @@ constexpr std::array table{
            "reuseport: a socket for each worker (default); shared: one"},
     Option{"", "backlog", "N", start, Section::sockets, "length of the accept queue (default 4096)"},
 
+    Option{"", "entry", "NAME", start | check, Section::own_sockets,
+           "the function to run (default liveswap_main); main: that of an\nordinary program, built -shared"},
+    Option{"", "intercept", "HOW", start, Section::own_sockets,
+           "libc (default); seccomp: of programs with raw system calls, too"},
+    Option{"", "keepalive", "WHAT", start, Section::own_sockets,
+           "idle connections in a drain: end (default), migrate to the new\nworker, or keep"},
+    Option{"", "keepalive-grace", "TIME", start, Section::own_sockets,
+           "how long such a one must have been idle (default 1s)"},
+    Option{"", "privileged-port", "PORT", start, Section::own_sockets,
+           "that may be bound for workers of a --user who may not;\nrepeatable"},
+
     Option{"", "canary", "AMOUNT", pace, Section::pace,
            "so many slots first, which then bake: 1, or 10% (default 0)"},
     Option{"", "bake", "TIME", pace, Section::pace, "how long the canaries are judged (default 30s)"},
@@ -135,6 +146,7 @@ std::span<const Option> option_table() { return table; }
 bool is_handed_to_start(const Option& option) {
   return contains(option.commands, Command::start) &&
          (option.section == Section::sockets || option.section == Section::rollout ||
+          option.section == Section::own_sockets ||
           option.section == Section::process || option.name == "config" || option.name == "forks" ||
           option.name == "no-zero-downtime" || option.name == "worker-host");
 }
