@@ -21,22 +21,28 @@ constexpr const char* export_advice =
     "compile the file that has it with -fvisibility=default, or declare it __attribute__((visibility(\"default\"))); a "
     "version script has to name it";
 
-// A program of old, built as a library, and what it takes to have its main called.
+// A program of old, built as a library, and what it takes to have its main, or whatever is asked for, called.
 void add_program_entry(Findings& findings, const std::string& path, const ElfFile& file) {
-  switch (file.main) {
+  const std::string missing = fmt::format("{} does not export the function {}", path, file.entry_name);
+  switch (file.entry) {
     case ElfFile::Entry::function:
-      findings.push_back({Level::fine, "entry", "it exports the function main, and is run as the program that it is", ""});
+      findings.push_back({Level::fine, "entry",
+                          fmt::format("it exports the function {}, and is run as the program that it is", file.entry_name),
+                          ""});
       return;
     case ElfFile::Entry::variable:
-      findings.push_back({Level::error, "entry", path + " exports main as a variable, expected a function", ""});
+      findings.push_back({Level::error, "entry",
+                          fmt::format("{} exports {} as a variable, expected a function", path, file.entry_name), ""});
       return;
     case ElfFile::Entry::hidden:
-      findings.push_back({Level::error, "entry", path + " does not export the function main; it has a hidden or static one",
-                          export_advice});
+      findings.push_back({Level::error, "entry", missing + "; it has a hidden or static one", export_advice});
       return;
     case ElfFile::Entry::mangled:
+      findings.push_back({Level::error, "entry", missing + "; it has a C++ function of that name",
+                          "declare it extern \"C\""});
+      return;
     case ElfFile::Entry::missing:
-      findings.push_back({Level::error, "entry", path + " does not export the function main",
+      findings.push_back({Level::error, "entry", missing,
                           std::string("link the file that defines it; if it is there, ") + export_advice});
       return;
   }
@@ -54,7 +60,8 @@ void add_missing_entry(Findings& findings, const std::string& path, const ElfFil
                             export_advice});
   else
     findings.push_back({Level::error, "entry", text,
-                        "define int liveswap_main(int fd) (liveswap_plugin.h), and link the file that defines it"});
+                        "define int liveswap_main(int fd) (liveswap_plugin.h), and link the file that defines it; a "
+                        "program that shall run as it is: --entry main"});
 }
 
 void add_entry(Findings& findings, const std::string& path, const ElfFile& file) {
@@ -211,7 +218,7 @@ Findings elf_findings(const std::string& path, const ElfFile& file, const Privat
     return findings;
   }
   if (file.has_symbols) {
-    file.entry_name == "main" ? add_program_entry(findings, path, file) : add_entry(findings, path, file);
+    file.entry_name == "liveswap_main" ? add_entry(findings, path, file) : add_program_entry(findings, path, file);
     add_abi(findings, path, file);
   }
   add_origin(findings, file, libraries);

@@ -78,7 +78,7 @@ void add_listeners(Findings& findings, const ElfFile& file, const Libraries& lib
     findings.push_back(
         {Level::fine, "listeners",
          fmt::format("it can bind listeners of its own, by {}{}", fmt::join(by, ", "), taken), ""});
-  else if (file.entry_name == "main" && !file.go && own.reached.empty() && own.passed_by.empty())
+  else if (file.entry_name != "liveswap_main" && !file.go && own.reached.empty() && own.passed_by.empty())
     findings.push_back({Level::warning, "listeners",
                         "neither it nor a library that it is linked with uses bind and listen of the C library: a "
                         "listener that it makes by system calls of its own is not seen",
@@ -151,7 +151,7 @@ Findings server_findings(const ElfFile& file, const Libraries& libraries) {
   add_listeners(findings, file, libraries, own);
   add_go(findings, file);
   // Who is given a listener knows what is done with it.
-  if (file.entry_name == "main" || binds(file)) add_processes(findings, file, libraries);
+  if (file.entry_name != "liveswap_main" || binds(file)) add_processes(findings, file, libraries);
   add_uring(findings, file, libraries);
   add_own_names(findings, file, own);
   return findings;

@@ -78,6 +78,7 @@ constexpr std::array headings{
     Heading{Section::verify, "Verify"},
     Heading{Section::application, "Start"},
     Heading{Section::sockets, "Start: sockets"},
+    Heading{Section::own_sockets, "Start: an application that opens its sockets itself"},
     Heading{Section::health, "Start: health probes, during bake and probation"},
     Heading{Section::rollout, "Start: releases and limits"},
     Heading{Section::process, "Start: the worker processes"},
