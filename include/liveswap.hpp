@@ -215,6 +215,7 @@ struct CheckFinding {
 
 struct CheckOptions {
   Milliseconds limit{30'000};                           // of loading and self-test; 1 ms or more
+  std::string entry = "liveswap_main";                  // as in Options
   std::vector<std::string> arguments = {};              // liveswap_argv of the self-test
   std::map<std::string, std::string> environment = {};  // as in Options
   std::string worker_host = {};                         // as in Options
