@@ -49,8 +49,9 @@ std::string under_way(const Json& status) {
 std::string listener_line(const Json& status) {
   std::string line;
   for (const Json& listener : list(status, "listeners")) {
-    const auto name = text(listener, "name");
-    line += (line.empty() ? "" : ", ") + name + "=" + text(listener, "address");
+    const auto name = text(listener, "name"), address = text(listener, "address");
+    // What an application binds itself is called by its address.
+    line += (line.empty() ? "" : ", ") + (name == address ? address : name + "=" + address);
   }
   return line.empty() ? "none" : line + " (" + text(status, "listen_mode") + ")";
 }
