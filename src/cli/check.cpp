@@ -31,10 +31,6 @@ Result<CheckOptions> check_options(const Arguments& arguments) {
       const auto limit = config::parse_duration(text);
       if (!limit) return because(limit.error());
       options.limit = *limit;
-    } else if (name == "entry") {
-      if (text != "liveswap_main" && text != "main")
-        return fail(fmt::format("--entry: found \"{}\", expected liveswap_main or main", text));
-      options.entry = text;
     } else if (name == "env") {
       const auto variable = config::parse_variable(text);
       if (!variable) return because(variable.error());

@@ -61,8 +61,6 @@ constexpr std::array table{
            "number of workers (default 2); auto: one for each CPU"},
     Option{"H", "head", "PATH", start, Section::application,
            "the HEAD file, which names the code that is committed\n(default STATE-DIR/HEAD)"},
-    Option{"", "entry", "NAME", check, Section::application,
-           "the function to call: liveswap_main (default), or main"},
     Option{"", "pre-upgrade", "PATH", start, Section::application, "a plugin that runs before each upgrade"},
     Option{"z", "no-zero-downtime", "", start, Section::application, "an upgrade kills and respawns",
            Takes::nothing},
