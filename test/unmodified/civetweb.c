@@ -1,0 +1,23 @@
+/* civetweb: a thread that accepts, a pool of others that serve. */
+#include "http.h"
+
+#include <civetweb.h>
+
+static int on_request(struct mg_connection* connection, void* unused) {
+  (void)unused;
+  mg_send_http_ok(connection, "text/plain", (long long)strlen(VERSION));
+  mg_write(connection, VERSION, strlen(VERSION));
+  return 200;
+}
+
+PROGRAM int main(int argc, char** argv) {
+  char where[64];
+  snprintf(where, sizeof where, "127.0.0.1:%s", argv[argc - 1]);
+  const char* options[] = {"listening_ports", where, "num_threads", "32", "enable_keep_alive", "yes",
+                           "keep_alive_timeout_ms", "10000", "tcp_nodelay", "1", NULL};
+  mg_init_library(0);
+  struct mg_context* context = mg_start(NULL, NULL, options);
+  if (context == NULL) return 1;
+  mg_set_request_handler(context, "/", on_request, NULL);
+  for (;;) pause();
+}
