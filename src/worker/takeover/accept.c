@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include "../readiness.h"
+#include "worker/readiness.h"
 #include "adopt.h"
 #include "calls.h"
 #include "kick.h"

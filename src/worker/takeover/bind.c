@@ -16,9 +16,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../channel.h"
-#include "../readiness.h"
-#include "../seize.h"
+#include "worker/channel.h"
+#include "worker/readiness.h"
+#include "worker/seize.h"
 #include "calls.h"
 #include "marks.h"
 #include "question.h"

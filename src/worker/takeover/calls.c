@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "../channel.h"
-#include "../readiness.h"
+#include "worker/channel.h"
+#include "worker/readiness.h"
 #include "marks.h"
 #include "real.h"
 

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "../listeners.h"
+#include "worker/listeners.h"
 
 /* Of a definition: the application's references, and those of its libraries, meet it before libc's (worker.list). */
 #define SEEN_CALL __attribute__((visibility("default")))

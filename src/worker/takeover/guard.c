@@ -15,10 +15,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../channel.h"
-#include "../descriptors.h"
-#include "../readiness.h"
-#include "../seize.h"
+#include "worker/channel.h"
+#include "worker/descriptors.h"
+#include "worker/readiness.h"
+#include "worker/seize.h"
 #include "calls.h"
 #include "kick.h"
 #include "marks.h"

@@ -8,7 +8,7 @@
 #include <netinet/tcp.h>
 #include <stdbool.h>
 
-#include "../listeners.h"
+#include "worker/listeners.h"
 
 /*
  * For the control thread, with the connection's TCP_INFO as it has just been read. False when the connection is not

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "../channel.h"
+#include "worker/channel.h"
 #include "real.h"
 
 enum { ANSWER_LIMIT_S = 10 };

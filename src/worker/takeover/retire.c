@@ -14,13 +14,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../clock.h"
-#include "../count.h"
-#include "../descriptors.h"
-#include "../drain.h"
-#include "../holds.h"
-#include "../listeners.h"
-#include "../seize.h"
+#include "worker/clock.h"
+#include "worker/count.h"
+#include "worker/descriptors.h"
+#include "worker/drain.h"
+#include "worker/holds.h"
+#include "worker/listeners.h"
+#include "worker/seize.h"
 #include "handler.h"
 #include "handoff.h"
 #include "real.h"

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../options.h"
+#include "worker/options.h"
 
 /* All for the control thread. `succeeded`: a successor takes over what is handed off. */
 void retire_begin(const struct options* options, bool succeeded);

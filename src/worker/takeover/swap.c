@@ -8,7 +8,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "../descriptors.h"
+#include "worker/descriptors.h"
 #include "calls.h"
 #include "real.h"
 

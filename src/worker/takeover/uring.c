@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../descriptors.h"
+#include "worker/descriptors.h"
 #include "liveswap_plugin.h"
 #include "real.h"
 

@@ -13,8 +13,8 @@
 #include <sys/select.h>
 #include <time.h>
 
-#include "../readiness.h"
-#include "../seize.h"
+#include "worker/readiness.h"
+#include "worker/seize.h"
 #include "adopt.h"
 #include "calls.h"
 #include "kick.h"
@@ -122,6 +122,7 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
   const struct timespec end = timeout != NULL ? sum_of(now(), *timeout) : (struct timespec){0};
   for (;;) {
     const unsigned kicks = kick_count();
+    if (wake_for_good(fds, count)) return 1;
     const bool held = note_polled(fds, count);
     const struct timespec left = timeout != NULL ? left_until(end) : (struct timespec){0};
     const struct timespec* const limit = timeout != NULL ? &left : NULL;
@@ -132,20 +133,30 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
       for (nfds_t i = 0; i < count; ++i) fds[i].revents = 0;
     look_again(fds, count);
     note_adoptable(fds, count);
-    if (held && wake_for_good(fds, count)) return 1;
     const int events = count_events(fds, count);
     if (events > 0) return events;
   }
 }
 
+/* Whether the listeners were taken during a wait that began as libc's own: its outcome, and errno, are not to be
+ * trusted then, and it starts again. */
+static bool is_spoilt(int found) { return found != 0 && seize_has_begun(); }
+
 SEEN_CALL int poll(struct pollfd* fds, nfds_t count, int timeout) {
-  if (!is_special()) return real.poll(fds, count, timeout);
+  if (!is_special()) {
+    const int found = real.poll(fds, count, timeout);
+    if (!is_spoilt(found)) return found;
+  }
   const struct timespec time = {timeout / 1000, (long)(timeout % 1000) * 1000000};
   return watched_poll(fds, count, timeout < 0 ? NULL : &time, NULL);
 }
 
 SEEN_CALL int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
-  return is_special() ? watched_poll(fds, count, timeout, mask) : real.ppoll(fds, count, timeout, mask);
+  if (!is_special()) {
+    const int found = real.ppoll(fds, count, timeout, mask);
+    if (!is_spoilt(found)) return found;
+  }
+  return watched_poll(fds, count, timeout, mask);
 }
 
 /* What -D_FORTIFY_SOURCE makes of poll and ppoll. */
@@ -238,15 +249,33 @@ static int watched_select(int count, fd_set* sets[3], const struct timespec* tim
   }
 }
 
-/* Sets beyond FD_SETSIZE have a size that only the application knows. */
-static bool is_special_select(int count) { return is_special() && count <= FD_SETSIZE; }
+/* What a wait that turned out to be spoilt started with. */
+static void restore(fd_set* sets[3], const struct sets* before) {
+  if (sets[0] != NULL) *sets[0] = before->in;
+  if (sets[1] != NULL) *sets[1] = before->out;
+  if (sets[2] != NULL) *sets[2] = before->failed;
+}
+
+static int any_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
+  if (!is_special()) {
+    struct sets before;
+    copy_set(&before.in, sets[0]);
+    copy_set(&before.out, sets[1]);
+    copy_set(&before.failed, sets[2]);
+    const int found = real.pselect(count, sets[0], sets[1], sets[2], timeout, mask);
+    if (!is_spoilt(found)) return found;
+    restore(sets, &before);
+  }
+  return watched_select(count, sets, timeout, mask);
+}
 
 SEEN_CALL int select(int count, fd_set* in, fd_set* out, fd_set* failed, struct timeval* timeout) {
-  if (!is_special_select(count)) return real.select(count, in, out, failed, timeout);
+  /* Sets beyond FD_SETSIZE have a size that only the application knows. */
+  if (count > FD_SETSIZE) return real.select(count, in, out, failed, timeout);
   const struct timespec time = timeout != NULL ? (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000}
                                                : (struct timespec){0};
   const struct timespec end = sum_of(now(), time);
-  const int found = watched_select(count, (fd_set*[3]){in, out, failed}, timeout != NULL ? &time : NULL, NULL);
+  const int found = any_select(count, (fd_set*[3]){in, out, failed}, timeout != NULL ? &time : NULL, NULL);
   if (timeout != NULL) {
     /* As on Linux: what is left of it. */
     const struct timespec left = left_until(end);
@@ -255,7 +284,8 @@ SEEN_CALL int select(int count, fd_set* in, fd_set* out, fd_set* failed, struct 
   return found;
 }
 
-SEEN_CALL int pselect(int count, fd_set* in, fd_set* out, fd_set* failed, const struct timespec* timeout, const sigset_t* mask) {
-  if (!is_special_select(count)) return real.pselect(count, in, out, failed, timeout, mask);
-  return watched_select(count, (fd_set*[3]){in, out, failed}, timeout, mask);
+SEEN_CALL int pselect(int count, fd_set* in, fd_set* out, fd_set* failed, const struct timespec* timeout,
+                      const sigset_t* mask) {
+  if (count > FD_SETSIZE) return real.pselect(count, in, out, failed, timeout, mask);
+  return any_select(count, (fd_set*[3]){in, out, failed}, timeout, mask);
 }
