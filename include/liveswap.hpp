@@ -31,6 +31,14 @@ struct Listener {
 // How the workers share a TCP listener: one SO_REUSEPORT socket per slot, or one socket for all.
 enum class ListenMode { reuseport, shared };
 
+// How the worker host sees what an application does with its sockets: by standing before the C library, or, for one
+// that makes raw system calls (Go), also by a seccomp filter on bind().
+enum class Intercept { libc, seccomp };
+
+// What becomes of a connection on which nothing is under way, when an application that knows nothing of drains shall
+// leave: it is ended, moved to the successor, or left to its client.
+enum class Keepalive { end, migrate, keep };
+
 // A number of workers, or a share of `forks` (rounded up, at least 1 unless it is 0 %).
 struct Amount {
   unsigned value = 0;
@@ -59,6 +67,13 @@ struct Options {
   ListenMode listen_mode = ListenMode::reuseport;
   int backlog = 4096;                  // of the listeners; the kernel caps it at net.core.somaxconn
   std::vector<std::string> arguments;  // for the application (liveswap_argv)
+
+  // For an application that opens its listeners itself: `listen` is not needed then.
+  std::string entry = "liveswap_main";  // the function to run; "main": that of an ordinary program, built -shared
+  Intercept intercept = Intercept::libc;
+  Keepalive keepalive = Keepalive::end;
+  Milliseconds keepalive_grace{1'000};  // how long such a connection must have been idle
+  std::vector<std::uint16_t> privileged_ports;  // that are bound for workers of a user who may not bind them himself
 
   unsigned batch = 1;                  // slots that have a successor in `starting` at once
   Amount surge = {100, true};          // workers beyond forks during an upgrade; 0: old before new
@@ -200,6 +215,7 @@ struct CheckFinding {
 
 struct CheckOptions {
   Milliseconds limit{30'000};                           // of loading and self-test; 1 ms or more
+  std::string entry = "liveswap_main";                  // as in Options
   std::vector<std::string> arguments = {};              // liveswap_argv of the self-test
   std::map<std::string, std::string> environment = {};  // as in Options
   std::string worker_host = {};                         // as in Options

@@ -40,23 +40,34 @@ Result<ChildEnd> trace(const std::string& host, const std::string& path, const C
   return run_child(std::move(request), options.limit, {});
 }
 
-void add_links(Findings& findings, const std::string& host, const std::string& path, const CheckOptions& options) {
+Libraries linked_libraries(const ElfFile& file, const std::string& output) {
+  Libraries libraries;
+  for (auto& [name, path] : linked_paths(output))
+    if (auto library = ElfFile::read(path))
+      libraries.push_back({name, std::count(file.needed.begin(), file.needed.end(), name) > 0, std::move(*library)});
+  return libraries;
+}
+
+// The libraries that it is linked with, as far as the loader finds them.
+Libraries add_links(Findings& findings, const std::string& host, const std::string& path, const ElfFile& file,
+                    const CheckOptions& options) {
   // The loader takes these for the end of a name.
   if (path.find_first_of(" :") != std::string::npos) {
     findings.push_back({Level::warning, "link",
                         "there is a blank or colon in the path: of what it misses, only the first can be told", ""});
-    return;
+    return {};
   }
   const bool library_path = ::getenv("LD_LIBRARY_PATH") && options.environment.count("LD_LIBRARY_PATH") == 0;
   const auto end = trace(host, path, options);
   if (!end) {
     findings.push_back({Level::error, "host", end.error().text, ""});
-    return;
+    return {};
   }
   // A loader that gives up on the file has not looked at everything; the trial says so.
   const bool complete = end->how == ChildEnd::How::exited && end->number == 0;
   for (const CheckFinding& finding : link_findings(path, end->output, library_path))
     if (complete || finding.level != Level::fine) findings.push_back(finding);
+  return linked_libraries(file, end->output);
 }
 
 // What the store insists on where the master is privileged (release/store.hpp).
@@ -109,9 +120,10 @@ CheckReport check(const std::string& path, const CheckOptions& options) {
     return report;
   }
   // No ELF file of this machine: what is wrong with it, the worker host says.
-  if (const auto file = ElfFile::read(report.path)) {
+  if (const auto file = ElfFile::read(report.path, options.entry)) {
     report.findings = elf_findings(report.path, *file, private_libraries(report.path, *file));
-    add_links(report.findings, *host, report.path, options);
+    const Libraries libraries = add_links(report.findings, *host, report.path, *file, options);
+    for (CheckFinding& finding : server_findings(*file, libraries)) report.findings.push_back(std::move(finding));
     add_trust(report.findings, report.path);
   }
   if (const auto trial = run_trial(*host, report.path, options)) {

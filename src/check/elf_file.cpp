@@ -25,12 +25,27 @@ using Symbol = ElfW(Sym);
 // Of one table. The symbols of the largest libraries there are (browsers, with debug information) fit.
 constexpr std::uint64_t table_limit = 256ULL * 1024 * 1024;
 constexpr std::size_t unique_limit = 100'000;
+constexpr std::size_t telling_limit = 1000;
 // Longer than names and paths of honest files, so that a file of many names at one place costs no more than its size
 // suggests.
 constexpr std::size_t name_limit = 4096;
 constexpr std::size_t run_path_limit = 64 * 1024;
 constexpr std::size_t parts_limit = 256;
 constexpr std::size_t needed_limit = 1024;
+
+// What tells how a server serves: what the worker host has in place of the C library's; what makes processes and starts
+// programs; what asks for a drain. Beside these, all of liburing.
+constexpr std::string_view telling[] = {
+    "accept", "accept4", "bind", "close", "close_range", "closefrom", "connect", "dup", "dup2", "dup3", "epoll_ctl",
+    "fcntl", "fcntl64", "ioctl", "listen", "poll", "ppoll", "pselect", "remove", "select", "shutdown", "syscall",
+    "unlink", "unlinkat",
+    "_Fork", "daemon", "fork", "setsid", "vfork",
+    "execl", "execle", "execlp", "execv", "execve", "execveat", "execvp", "execvpe", "fexecve",
+    "liveswap_drain_fd", "liveswap_draining", "liveswap_drain_left_ms"};
+
+bool tells(std::string_view name) {
+  return name.substr(0, 9) == "io_uring_" || std::find(std::begin(telling), std::end(telling), name) != std::end(telling);
+}
 
 // A file, read at places that it names itself.
 class Bytes {
@@ -116,17 +131,24 @@ void take_dynamic(ElfFile& file, const Bytes& bytes, const std::vector<Segment>&
     if (entry.d_tag == DT_NEEDED && file.needed.size() < needed_limit)
       file.needed.emplace_back(text_at(strings, entry.d_un.d_val));
     if (entry.d_tag == DT_TEXTREL) file.text_relocations = true;
+    if (entry.d_tag == DT_SYMBOLIC) file.symbolic = true;
   }
   // As the loader does it: an old DT_RPATH means nothing beside a DT_RUNPATH.
   const std::uint64_t run_path = value(DT_RUNPATH) != 0 ? value(DT_RUNPATH) : value(DT_RPATH);
   if (run_path != 0) file.run_path = split_path(text_at(strings, run_path, run_path_limit));
   file.text_relocations = file.text_relocations || (value(DT_FLAGS) & DF_TEXTREL) != 0;
   file.static_tls = (value(DT_FLAGS) & DF_STATIC_TLS) != 0;
+  file.symbolic = file.symbolic || (value(DT_FLAGS) & DF_SYMBOLIC) != 0;
+  file.program = (value(DT_FLAGS_1) & DF_1_PIE) != 0;
 }
 
-void take_entry(ElfFile& file, const Symbol& symbol) {
+ElfFile::Entry kind_of(const Symbol& symbol) {
   const auto type = ELF64_ST_TYPE(symbol.st_info);
-  file.entry = type == STT_OBJECT || type == STT_TLS ? ElfFile::Entry::variable : ElfFile::Entry::function;
+  return type == STT_OBJECT || type == STT_TLS ? ElfFile::Entry::variable : ElfFile::Entry::function;
+}
+
+void take_telling(std::vector<std::string>& names, std::string_view name) {
+  if (names.size() < telling_limit && tells(name)) names.emplace_back(name);
 }
 
 void take_note(ElfFile& file, const Symbol& symbol, const Bytes& bytes, const std::vector<Segment>& segments) {
@@ -151,36 +173,52 @@ std::optional<Symbols> symbols_of(const Bytes& bytes, const std::vector<Section>
   return std::nullopt;
 }
 
-void take_symbols(ElfFile& file, const Bytes& bytes, const std::vector<Section>& sections,
-                  const std::vector<Segment>& segments) {
-  const auto exported = symbols_of(bytes, sections, SHT_DYNSYM);
-  if (!exported) return;
-  file.has_symbols = true;
-  bool mangled = false;
-  for (const Symbol& symbol : exported->entries) {
+// What is exported, and what is wanted.
+void take_exported(ElfFile& file, const Symbols& symbols, const Bytes& bytes, const std::vector<Segment>& segments) {
+  const std::string& entry = file.entry_name;
+  const std::string mangled = "_Z" + std::to_string(entry.size()) + entry;
+  for (const Symbol& symbol : symbols.entries) {
+    const std::string_view name = text_at(symbols.strings, symbol.st_name);
+    if (symbol.st_shndx == SHN_UNDEF) take_telling(file.imports, name);
     if (symbol.st_shndx == SHN_UNDEF) continue;
-    const std::string_view name = text_at(exported->strings, symbol.st_name);
+    take_telling(file.exports, name);
     if (ELF64_ST_BIND(symbol.st_info) == STB_GNU_UNIQUE && file.unique.size() < unique_limit)
       file.unique.emplace_back(name);
-    if (name == "liveswap_main") take_entry(file, symbol);
+    if (name == entry) file.entry = kind_of(symbol);
+    if (name == "main") file.main = kind_of(symbol);
     if (name == "liveswap_selftest") file.selftest = true;
     if (name == "liveswap_abi_note") take_note(file, symbol, bytes, segments);
-    mangled = mangled || name.substr(0, 17) == "_Z13liveswap_main";
+    if (file.entry == ElfFile::Entry::missing && name.substr(0, mangled.size()) == mangled)
+      file.entry = ElfFile::Entry::mangled;
   }
-  if (file.entry != ElfFile::Entry::missing) return;
-  if (mangled) file.entry = ElfFile::Entry::mangled;
-  if (mangled) return;
-  // Not exported, yet there: compiled with -fvisibility=hidden and without the header, or static.
-  const auto internal = symbols_of(bytes, sections, SHT_SYMTAB);
-  if (!internal) return;
-  for (const Symbol& symbol : internal->entries)
-    if (symbol.st_shndx != SHN_UNDEF && text_at(internal->strings, symbol.st_name) == "liveswap_main")
-      file.entry = ElfFile::Entry::hidden;
+}
+
+// Not exported, yet there: compiled with -fvisibility=hidden and without the header, or static. A library that was
+// stripped does not tell.
+void take_internal(ElfFile& file, const Symbols& symbols) {
+  for (const Symbol& symbol : symbols.entries) {
+    if (symbol.st_shndx == SHN_UNDEF) continue;
+    const std::string_view name = text_at(symbols.strings, symbol.st_name);
+    if (name == file.entry_name && file.entry == ElfFile::Entry::missing) file.entry = ElfFile::Entry::hidden;
+    if (name == "main" && file.main == ElfFile::Entry::missing) file.main = ElfFile::Entry::hidden;
+    if (ELF64_ST_TYPE(symbol.st_info) == STT_FUNC && ELF64_ST_BIND(symbol.st_info) == STB_LOCAL)
+      take_telling(file.internal, name);
+  }
+}
+
+// Go's linker writes these, whoever links in the end.
+bool has_go(const Bytes& bytes, const std::vector<Section>& sections, std::size_t names) {
+  if (names >= sections.size()) return false;
+  const std::string strings = bytes.at(sections[names].sh_offset, sections[names].sh_size);
+  return std::any_of(sections.begin(), sections.end(), [&](const Section& section) {
+    const std::string_view name = text_at(strings, section.sh_name);
+    return name == ".go.buildinfo" || name == ".note.go.buildid";
+  });
 }
 
 }  // namespace
 
-Result<ElfFile> ElfFile::read(const std::string& path) {
+Result<ElfFile> ElfFile::read(const std::string& path, const std::string& entry) {
   auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!fd) return os_fail("open", path, errno);
   struct stat status {};
@@ -201,11 +239,17 @@ Result<ElfFile> ElfFile::read(const std::string& path) {
   if (segments.empty()) return fail(path + " has no program headers");
 
   ElfFile file;
+  file.entry_name = entry;
   take_segments(file, segments);
   take_dynamic(file, bytes, segments);
-  if (header.e_shentsize == sizeof(Section))
-    take_symbols(file, bytes, bytes.table<Section>(header.e_shoff, std::uint64_t{header.e_shnum} * sizeof(Section)),
-                 segments);
+  if (header.e_shentsize != sizeof(Section)) return file;
+  const auto sections = bytes.table<Section>(header.e_shoff, std::uint64_t{header.e_shnum} * sizeof(Section));
+  file.go = has_go(bytes, sections, header.e_shstrndx);
+  const auto exported = symbols_of(bytes, sections, SHT_DYNSYM);
+  file.has_symbols = exported.has_value();
+  if (exported) take_exported(file, *exported, bytes, segments);
+  if (const auto internal = symbols_of(bytes, sections, SHT_SYMTAB); exported && internal)
+    take_internal(file, *internal);
   return file;
 }
 

@@ -27,13 +27,22 @@ struct ElfFile {
   bool static_tls = false;
   std::uint64_t tls_size = 0;           // bytes that each thread gets
   std::vector<std::string> unique;      // names of defined STB_GNU_UNIQUE symbols
+  bool program = false;                 // a program (PIE), which the loader does not load as a library
+  bool symbolic = false;                // linked with -Bsymbolic: what it defines itself, it uses itself
   // From the section headers; a library without any works, and these are then not known.
   bool has_symbols = false;
-  Entry entry = Entry::missing;         // liveswap_main
+  std::string entry_name = "liveswap_main";
+  Entry entry = Entry::missing;         // the function of that name
+  Entry main = Entry::missing;          // that of a program, wherever it came from
   bool selftest = false;                // liveswap_selftest is exported
   std::optional<AbiNote> abi_note;
+  bool go = false;                      // there is code of the Go compiler in it
+  // Of the functions that tell how a server serves (elf_file.cpp), in the order of the file:
+  std::vector<std::string> imports;     // those that it wants from elsewhere
+  std::vector<std::string> exports;     // those that it defines for everybody
+  std::vector<std::string> internal;    // those that it defines for itself alone, hidden or static
 
-  static Result<ElfFile> read(const std::string& path);
+  static Result<ElfFile> read(const std::string& path, const std::string& entry = "liveswap_main");
 };
 
 }  // namespace liveswap::preflight

@@ -15,8 +15,49 @@ using Level = CheckFinding::Level;
 
 constexpr std::size_t names_shown = 3;
 
+constexpr const char* header_advice =
+    "include liveswap_plugin.h where it is defined: that makes it extern \"C\" and exports it";
+constexpr const char* export_advice =
+    "compile the file that has it with -fvisibility=default, or declare it __attribute__((visibility(\"default\"))); a "
+    "version script has to name it";
+
+// A program of old, built as a library, and what it takes to have its main called.
+void add_program_entry(Findings& findings, const std::string& path, const ElfFile& file) {
+  switch (file.main) {
+    case ElfFile::Entry::function:
+      findings.push_back({Level::fine, "entry", "it exports the function main, and is run as the program that it is", ""});
+      return;
+    case ElfFile::Entry::variable:
+      findings.push_back({Level::error, "entry", path + " exports main as a variable, expected a function", ""});
+      return;
+    case ElfFile::Entry::hidden:
+      findings.push_back({Level::error, "entry", path + " does not export the function main; it has a hidden or static one",
+                          export_advice});
+      return;
+    case ElfFile::Entry::mangled:
+    case ElfFile::Entry::missing:
+      findings.push_back({Level::error, "entry", path + " does not export the function main",
+                          std::string("link the file that defines it; if it is there, ") + export_advice});
+      return;
+  }
+}
+
+// Where liveswap_main is expected, and not there.
+void add_missing_entry(Findings& findings, const std::string& path, const ElfFile& file) {
+  const std::string text = path + " does not export the function liveswap_main";
+  if (file.main == ElfFile::Entry::function)
+    findings.push_back({Level::error, "entry", text + "; it exports main",
+                        "add --entry main: it is then run as the program that it is"});
+  else if (file.main == ElfFile::Entry::hidden)
+    findings.push_back({Level::error, "entry", text + "; it has a main, which is hidden",
+                        std::string("to have it run as the program that it is, export main and add --entry main: ") +
+                            export_advice});
+  else
+    findings.push_back({Level::error, "entry", text,
+                        "define int liveswap_main(int fd) (liveswap_plugin.h), and link the file that defines it"});
+}
+
 void add_entry(Findings& findings, const std::string& path, const ElfFile& file) {
-  const std::string header = "include liveswap_plugin.h where it is defined: that makes it extern \"C\" and exports it";
   switch (file.entry) {
     case ElfFile::Entry::function:
       findings.push_back({Level::fine, "entry", "it exports the function liveswap_main", ""});
@@ -24,21 +65,21 @@ void add_entry(Findings& findings, const std::string& path, const ElfFile& file)
     case ElfFile::Entry::variable:
       findings.push_back({Level::error, "entry",
                           path + " exports liveswap_main as a variable, expected the function int liveswap_main(int)",
-                          header});
+                          header_advice});
       return;
     case ElfFile::Entry::mangled:
       findings.push_back({Level::error, "entry",
                           path + " does not export the function liveswap_main; it has a C++ function of that name: "
                                  "declare it extern \"C\"",
-                          header});
+                          header_advice});
       return;
     case ElfFile::Entry::hidden:
       findings.push_back({Level::error, "entry",
-                          path + " does not export the function liveswap_main; it has a hidden or static one", header});
+                          path + " does not export the function liveswap_main; it has a hidden or static one",
+                          header_advice});
       return;
     case ElfFile::Entry::missing:
-      findings.push_back({Level::error, "entry", path + " does not export the function liveswap_main",
-                          "define int liveswap_main(int fd) (liveswap_plugin.h), and link the file that defines it"});
+      add_missing_entry(findings, path, file);
       return;
   }
 }
@@ -87,9 +128,16 @@ void add_memory(Findings& findings, const ElfFile& file) {
                         "compile every part of it, static libraries too, without -ftls-model=initial-exec"});
 }
 
+// Of templates within templates nobody reads more.
+std::string shortened(const std::string& name) {
+  constexpr std::size_t most = 60;
+  return name.size() <= most ? name : name.substr(0, most) + "…";
+}
+
 std::string shown_names(const std::vector<std::string>& names) {
-  std::vector<std::string> first(names.begin(),
-                                 names.begin() + static_cast<long>(std::min(names.size(), names_shown)));
+  std::vector<std::string> first;
+  for (const std::string& name : names)
+    if (first.size() < names_shown) first.push_back(shortened(name));
   const std::size_t more = names.size() - first.size();
   return fmt::format("{}{}", fmt::join(first, ", "), more > 0 ? fmt::format(" and {} more", more) : "");
 }
@@ -157,8 +205,13 @@ void add_origin(Findings& findings, const ElfFile& file, const PrivateLibraries&
 
 Findings elf_findings(const std::string& path, const ElfFile& file, const PrivateLibraries& libraries) {
   Findings findings;
+  if (file.program) {
+    findings.push_back({Level::error, "load", path + " is a program (PIE); expected a shared library",
+                        "link it with -shared in place of -pie, all of it compiled with -fPIC, and add --entry main"});
+    return findings;
+  }
   if (file.has_symbols) {
-    add_entry(findings, path, file);
+    file.entry_name == "main" ? add_program_entry(findings, path, file) : add_entry(findings, path, file);
     add_abi(findings, path, file);
   }
   add_origin(findings, file, libraries);

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "check/elf_file.hpp"
@@ -17,9 +18,23 @@ using Findings = std::vector<CheckFinding>;
 // `path` is what the texts call the library.
 Findings elf_findings(const std::string& path, const ElfFile& file, const PrivateLibraries& libraries);
 
+// One that the loader loads along with a library.
+struct LinkedLibrary {
+  std::string name;     // as it is needed: "libuv.so.1"
+  bool direct = false;  // the library itself names it
+  ElfFile file;
+};
+using Libraries = std::vector<LinkedLibrary>;
+
+// Of an application that is a server by itself: what liveswap will see of it, and what it would refuse.
+Findings server_findings(const ElfFile& file, const Libraries& libraries);
+
 // `output` is what the dynamic loader wrote with LD_TRACE_LOADED_OBJECTS, LD_WARN and LD_BIND_NOW set. `library_path`:
 // whether LD_LIBRARY_PATH is set here, which workers do not get.
 Findings link_findings(const std::string& path, const std::string& output, bool library_path);
+
+// Of the same output: the name and the path of each library that is loaded along.
+std::vector<std::pair<std::string, std::string>> linked_paths(const std::string& output);
 
 Findings trial_findings(const std::string& path, const Trial& trial, Milliseconds limit);
 

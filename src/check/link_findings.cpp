@@ -15,6 +15,7 @@ namespace {
 using Level = CheckFinding::Level;
 
 constexpr std::string_view undefined = "undefined symbol: ";
+constexpr std::string_view arrow = " => ";
 constexpr std::string_view not_found = " => not found";
 
 // "foo(int) (_Z3fooi)", or the name as it is.
@@ -38,6 +39,15 @@ std::string between(std::string_view line, std::string_view open, std::string_vi
   const auto to = line.find(close, from + open.size());
   if (to == std::string_view::npos) return {};
   return std::string(line.substr(from + open.size(), to - from - open.size()));
+}
+
+template <class Take>
+void for_each_line(std::string_view rest, Take take) {
+  while (!rest.empty()) {
+    const auto end = std::min(rest.find('\n'), rest.size());
+    take(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
 }
 
 class Reading {
@@ -126,12 +136,18 @@ class Reading {
 
 Findings link_findings(const std::string& path, const std::string& output, bool library_path) {
   Reading reading(path, library_path);
-  for (std::string_view rest = output; !rest.empty();) {
-    const auto end = std::min(rest.find('\n'), rest.size());
-    reading.take(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
+  for_each_line(output, [&](std::string_view line) { reading.take(line); });
   return std::move(reading).result();
+}
+
+// "\tlibuv.so.1 => /lib/libuv.so.1 (0x00007f3bdc488000)"
+std::vector<std::pair<std::string, std::string>> linked_paths(const std::string& output) {
+  std::vector<std::pair<std::string, std::string>> paths;
+  for_each_line(output, [&](std::string_view line) {
+    std::string name = between(line, "\t", arrow), path = between(line, arrow, " (0x");
+    if (!name.empty() && !path.empty()) paths.emplace_back(std::move(name), std::move(path));
+  });
+  return paths;
 }
 
 }  // namespace liveswap::preflight

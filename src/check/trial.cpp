@@ -15,7 +15,9 @@ constexpr std::size_t failure_limit = 2048;  // as much as a master would pass o
 Result<Trial> run_trial(const std::string& host, const std::string& path, const CheckOptions& options) {
   master::SpawnRequest request;
   request.program = host;
-  request.arguments = {"liveswap-worker", "--check", path};
+  request.arguments = {"liveswap-worker", "--check"};
+  if (options.entry != "liveswap_main") request.arguments.insert(request.arguments.end(), {"--entry", options.entry});
+  request.arguments.push_back(path);
   request.arguments.insert(request.arguments.end(), options.arguments.begin(), options.arguments.end());
   request.environment = master::child_environment(options.environment);
 

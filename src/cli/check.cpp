@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -30,10 +31,18 @@ Result<CheckOptions> check_options(const Arguments& arguments) {
       const auto limit = config::parse_duration(text);
       if (!limit) return because(limit.error());
       options.limit = *limit;
+    } else if (name == "entry") {
+      if (text != "liveswap_main" && text != "main")
+        return fail(fmt::format("--entry: found \"{}\", expected liveswap_main or main", text));
+      options.entry = text;
     } else if (name == "env") {
       const auto variable = config::parse_variable(text);
       if (!variable) return because(variable.error());
       options.environment[variable->first] = variable->second;
+    } else if (name == "entry") {
+      const auto entry = config::parse_entry(text);
+      if (!entry) return because(entry.error());
+      options.entry = *entry;
     } else if (name == "worker-host") {
       if (text.empty()) return fail("--worker-host: found nothing, expected a path");
       options.worker_host = absolute_path(text, current_directory());

@@ -55,9 +55,10 @@ constexpr std::array pages{
     Page{Command::forks, "forks N", "", "change the number of workers, 1 to 1024",
          "Returns when the new slots are ready, or the old ones empty.\n"},
     Page{Command::check, "check LIBRARY [-- ARG...]", "", "would an upgrade to it work",
-         "Needs no master, touches none. Lists every symbol and library that is missing and what is likely to\n"
-         "bite, then loads the library in a process of its own and runs its self-test there, as an upgrade\n"
-         "does first. Exit status 1 when an upgrade would be refused. ARGs are for the self-test.\n"},
+         "Needs no master, touches none. Lists every symbol and library that is missing, what is likely to\n"
+         "bite, and what it sees of a server that binds its own listeners (--entry main); then loads the\n"
+         "library in a process of its own and runs its self-test there, as an upgrade does first. Exit status\n"
+         "1 when an upgrade would be refused. ARGs are for the self-test.\n"},
     Page{Command::verify, "verify LIBRARY [SECOND] [-- ARG...]", "", "prove that upgrades lose nothing",
          "Starts LIBRARY in an instance of its own, on free ports, gives it load, upgrades it to SECOND (or to\n"
          "itself) and back under injected faults, and says what its clients have noticed; exit status 0:\n"
@@ -77,6 +78,7 @@ constexpr std::array headings{
     Heading{Section::verify, "Verify"},
     Heading{Section::application, "Start"},
     Heading{Section::sockets, "Start: sockets"},
+    Heading{Section::own_sockets, "Start: an application that opens its sockets itself"},
     Heading{Section::health, "Start: health probes, during bake and probation"},
     Heading{Section::rollout, "Start: releases and limits"},
     Heading{Section::process, "Start: the worker processes"},

@@ -61,6 +61,8 @@ constexpr std::array table{
            "number of workers (default 2); auto: one for each CPU"},
     Option{"H", "head", "PATH", start, Section::application,
            "the HEAD file, which names the code that is committed\n(default STATE-DIR/HEAD)"},
+    Option{"", "entry", "NAME", check, Section::application,
+           "the function to call: liveswap_main (default), or main"},
     Option{"", "pre-upgrade", "PATH", start, Section::application, "a plugin that runs before each upgrade"},
     Option{"z", "no-zero-downtime", "", start, Section::application, "an upgrade kills and respawns",
            Takes::nothing},
@@ -70,6 +72,17 @@ constexpr std::array table{
     Option{"", "listen-mode", "MODE", start, Section::sockets,
            "reuseport: a socket for each worker (default); shared: one"},
     Option{"", "backlog", "N", start, Section::sockets, "length of the accept queue (default 4096)"},
+
+    Option{"", "entry", "NAME", start | check, Section::own_sockets,
+           "the function to run (default liveswap_main); main: that of an\nordinary program, built -shared"},
+    Option{"", "intercept", "HOW", start, Section::own_sockets,
+           "libc (default); seccomp: of programs with raw system calls, too"},
+    Option{"", "keepalive", "WHAT", start, Section::own_sockets,
+           "idle connections in a drain: end (default), migrate to the new\nworker, or keep"},
+    Option{"", "keepalive-grace", "TIME", start, Section::own_sockets,
+           "how long such a one must have been idle (default 1s)"},
+    Option{"", "privileged-port", "PORT", start, Section::own_sockets,
+           "that may be bound for workers of a --user who may not;\nrepeatable"},
 
     Option{"", "canary", "AMOUNT", pace, Section::pace,
            "so many slots first, which then bake: 1, or 10% (default 0)"},
@@ -135,6 +148,7 @@ std::span<const Option> option_table() { return table; }
 bool is_handed_to_start(const Option& option) {
   return contains(option.commands, Command::start) &&
          (option.section == Section::sockets || option.section == Section::rollout ||
+          option.section == Section::own_sockets ||
           option.section == Section::process || option.name == "config" || option.name == "forks" ||
           option.name == "no-zero-downtime" || option.name == "worker-host");
 }

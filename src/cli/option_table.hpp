@@ -17,6 +17,7 @@ enum class Section {
   pace,
   application,
   sockets,
+  own_sockets,
   health,
   rollout,
   process,

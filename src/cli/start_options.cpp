@@ -49,6 +49,10 @@ Result<void> add_probe(Options& options, std::string_view text) {
   return config::parse_probe_text(text).map([&](auto probe) { options.health.push_back(std::move(probe)); });
 }
 
+Result<void> add_privileged_port(Options& options, std::string_view text) {
+  return config::parse_privileged_port(text).map([&](std::uint16_t port) { options.privileged_ports.push_back(port); });
+}
+
 // Options of the command line that are no single value, or have another word there than in a file.
 struct Setter {
   std::string_view name;
@@ -58,6 +62,7 @@ struct Setter {
 constexpr std::array setters{
     Setter{"listen", add_listener},
     Setter{"health", add_probe},
+    Setter{"privileged-port", add_privileged_port},
     Setter{"env", set_variable},
     Setter{"limit", set_limit},
     Setter{"flip", turn<&Options::flip, true>},
@@ -91,6 +96,7 @@ Result<Options> start_options(const Arguments& arguments) {
   };
   if (has("listen")) options.listen.clear();
   if (has("health")) options.health.clear();
+  if (has("privileged-port")) options.privileged_ports.clear();
   for (const auto& [name, text] : settings)
     if (auto applied = apply(options, name, text); !applied) return tl::unexpected<Error>(applied.error());
   if (!arguments.value.empty()) options.target = absolute_path(arguments.value, current_directory());

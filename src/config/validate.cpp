@@ -182,6 +182,14 @@ void check_control(Problems& problems, const Options& options, uid_t user) {
         "auth", "found false as root, expected another user: anybody on this machine could run code as root");
 }
 
+void check_takeover(Problems& problems, const Options& options) {
+  if (!is_entry_name(options.entry))
+    problems.add("entry", fmt::format("found {}, expected {}", in_quotes(options.entry), entry_rule));
+  problems.duration("keepalive-grace", options.keepalive_grace, Milliseconds{0});
+  for (const auto port : options.privileged_ports)
+    problems.range("privileged-ports", unsigned{port}, 1U, unsigned{highest_privileged_port});
+}
+
 void check_environment(Problems& problems, const Options& options) {
   for (const auto& [name, text] : options.environment) {
     if (!is_variable_name(name))
@@ -223,6 +231,7 @@ Result<Options> validate(Options options, uid_t user) {
   check_listeners(problems, options);
   check_health(problems, options);
   check_control(problems, options, user);
+  check_takeover(problems, options);
   check_environment(problems, options);
   check_limits(problems, options);
   check_user(problems, options, user);

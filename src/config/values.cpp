@@ -139,6 +139,34 @@ Result<ListenMode> parse_listen_mode(std::string_view text) {
   return fail(fmt::format("found {}, expected reuseport or shared", in_quotes(text)));
 }
 
+bool is_entry_name(std::string_view name) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  return !name.empty() && name.size() <= 255 && letter(name.front()) &&
+         std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+}
+
+Result<std::string> parse_entry(std::string_view text) {
+  if (is_entry_name(text)) return std::string(text);
+  return fail(fmt::format("found {}, expected {}", in_quotes(text), entry_rule));
+}
+
+Result<Intercept> parse_intercept(std::string_view text) {
+  if (text == "libc") return Intercept::libc;
+  if (text == "seccomp") return Intercept::seccomp;
+  return fail(fmt::format("found {}, expected libc or seccomp", in_quotes(text)));
+}
+
+Result<Keepalive> parse_keepalive(std::string_view text) {
+  if (text == "end") return Keepalive::end;
+  if (text == "migrate") return Keepalive::migrate;
+  if (text == "keep") return Keepalive::keep;
+  return fail(fmt::format("found {}, expected end, migrate or keep", in_quotes(text)));
+}
+
+Result<std::uint16_t> parse_privileged_port(std::string_view text) {
+  return narrowed<std::uint16_t>(parse_number(text, 1, highest_privileged_port));
+}
+
 Result<bool> parse_switch(std::string_view text) {
   if (text == "true") return true;
   if (text == "false") return false;

@@ -63,6 +63,21 @@ Result<int> parse_backlog(std::string_view text);
 // "reuseport" or "shared".
 Result<ListenMode> parse_listen_mode(std::string_view text);
 
+// A name of a function in C: letters, digits and "_".
+Result<std::string> parse_entry(std::string_view text);
+bool is_entry_name(std::string_view name);
+inline constexpr std::string_view entry_rule = "the name of a function: letters, digits and \"_\", no digit first";
+
+// "libc" or "seccomp".
+Result<Intercept> parse_intercept(std::string_view text);
+
+// "end", "migrate" or "keep".
+Result<Keepalive> parse_keepalive(std::string_view text);
+
+// 1 … 1023: one that a user who is not root may usually not bind.
+Result<std::uint16_t> parse_privileged_port(std::string_view text);
+inline constexpr std::uint16_t highest_privileged_port = 1023;
+
 // "true" or "false".
 Result<bool> parse_switch(std::string_view text);
 

@@ -106,6 +106,15 @@ void read_limits(Reader& reader, const Node& key, const Node& node, Options& opt
   });
 }
 
+void read_privileged_ports(Reader& reader, const Node& key, const Node& node, Options& options) {
+  options.privileged_ports.clear();
+  if (node.kind == Node::Kind::scalar)
+    return reader.value(key, node, options.privileged_ports.emplace_back(), parse_privileged_port);
+  if (!reader.is(key, node, Node::Kind::list)) return;
+  for (const Node& item : node.items)
+    reader.value(key, item, options.privileged_ports.emplace_back(), parse_privileged_port);
+}
+
 using Read = void (*)(Reader&, const Node& key, const Node&, Options&);
 
 // What is more than a single value.
@@ -117,6 +126,7 @@ struct Key {
 constexpr std::array keys{
     Key{"listen", read_listen},           Key{"health", read_health}, Key{"arguments", read_arguments},
     Key{"environment", read_environment}, Key{"limits", read_limits},
+    Key{"privileged-ports", read_privileged_ports},
 };
 
 std::vector<std::string_view> key_names() {

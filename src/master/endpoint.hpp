@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -9,6 +11,8 @@
 #include "base/error.hpp"
 
 namespace liveswap::master {
+
+struct TakenAddress;
 
 // One address and every socket that listens there: those of the live set and of others (listeners.hpp), by
 // the number of the set. The sockets of one set are the same for all slots, or one a slot.
@@ -38,17 +42,22 @@ class Endpoint {
   // were.
   virtual void repair() = 0;
 
-  // Borrowed.
+  // Borrowed; -1: there is none, which only an endpoint has that applications open (taken_endpoint.hpp).
   virtual int socket(unsigned set, unsigned slot) const = 0;
-  // All of a set; by slot when there is one a slot.
+  // All of a set; by slot when there is one a slot. -1 where none listens.
   virtual std::vector<int> sockets(unsigned set) const = 0;
   virtual bool per_slot() const = 0;
+  // Whether an application that binds a socket of its own there means this endpoint.
+  virtual bool is_at(const TakenAddress& address) const = 0;
+  // Whether that file is the endpoint's, a Unix socket at its path.
+  virtual bool is_file(const struct stat&) const { return false; }
   // The kernel's names of the handshakes that are under way; none when it does not say.
   virtual std::optional<std::set<std::uint64_t>> handshakes() const = 0;
 
  protected:
   // Resets the connections that wait in a socket, and says so in the log.
   void turn_away(int fd) const;
+  void rename(std::string name) { name_ = std::move(name); }
   // True when the socket had been shut down.
   bool repair_socket(int fd, int backlog) const;
 

@@ -26,7 +26,7 @@ tl::unexpected<Error> fail_listener(const std::string& name, const Error& error)
 }
 
 // At least whether there is one.
-std::size_t waiting_at(int fd) { return accept_queue(fd).value_or(anybody_waits(fd) ? 1 : 0); }
+std::size_t waiting_at(int fd) { return fd < 0 ? 0 : accept_queue(fd).value_or(anybody_waits(fd) ? 1 : 0); }
 
 }  // namespace
 
@@ -43,6 +43,7 @@ Result<Listeners> Listeners::open(const std::vector<Listener>& wanted, ListenMod
     if (auto made = (*endpoint)->prepare(0, slots); !made) return fail_listener(named.name, made.error());
     listeners.endpoints_.push_back(std::move(*endpoint));
   }
+  listeners.lent_ = listeners.endpoints_.size();
   return listeners;
 }
 
@@ -151,6 +152,7 @@ std::vector<Listeners::Depth> Listeners::depth() const {
     std::optional<std::size_t> sum = 0;
     for (unsigned set = 0; set < holds_.size(); ++set)
       for (const int fd : endpoint->sockets(set)) {
+        if (fd < 0) continue;
         const auto queue = accept_queue(fd);
         sum = sum && queue ? std::optional(*sum + *queue) : std::nullopt;
       }
@@ -169,22 +171,57 @@ void Listeners::repair() {
 
 std::vector<int> Listeners::of_slot(unsigned slot, bool staged) const {
   std::vector<int> found;
-  for (const auto& endpoint : endpoints_) found.push_back(endpoint->socket(set_of(staged), slot));
+  for (const Endpoint* endpoint : lent()) found.push_back(endpoint->socket(set_of(staged), slot));
   return found;
 }
 
 Listeners::Hold Listeners::hold(bool staged) const { return holds_[set_of(staged)]; }
 
+unsigned Listeners::set_of(const Hold& hold) const {
+  const auto found = std::find_if(holds_.begin(), holds_.end(), [&](const auto& one) { return one == hold; });
+  return static_cast<unsigned>(found - holds_.begin());
+}
+
+std::vector<Endpoint*> Listeners::lent() const {
+  std::vector<Endpoint*> found;
+  for (std::size_t i = 0; i < lent_; ++i) found.push_back(endpoints_[i].get());
+  return found;
+}
+
 std::string Listeners::names() const {
   std::string list;
-  for (const auto& endpoint : endpoints_) list += (list.empty() ? "" : ",") + endpoint->name();
+  for (const Endpoint* endpoint : lent()) list += (list.empty() ? "" : ",") + endpoint->name();
   return list;
 }
 
 std::vector<Listeners::Bound> Listeners::bound() const {
   std::vector<Bound> found;
-  for (const auto& endpoint : endpoints_) found.push_back({endpoint->name(), endpoint->address()});
+  for (const Endpoint* endpoint : lent()) found.push_back({endpoint->name(), endpoint->address(), false});
+  for (const TakenEndpoint* endpoint : taken_)
+    if (endpoint->in_use()) found.push_back({endpoint->name(), endpoint->address(), true});
   return found;
+}
+
+void Listeners::take(std::unique_ptr<TakenEndpoint> endpoint) {
+  taken_.push_back(endpoint.get());
+  endpoints_.push_back(std::move(endpoint));
+}
+
+void Listeners::drop(const TakenEndpoint& endpoint) {
+  std::erase(taken_, &endpoint);
+  std::erase_if(endpoints_, [&](const auto& one) { return one.get() == &endpoint; });
+}
+
+Endpoint* Listeners::find(const TakenAddress& address, unsigned nth) const {
+  for (Endpoint* endpoint : lent())
+    if (!address.is_unnamed() && endpoint->is_at(address)) return endpoint;
+  for (TakenEndpoint* endpoint : taken_)
+    if (endpoint->is_for(address, nth)) return endpoint;
+  return nullptr;
+}
+
+bool Listeners::is_ours(const struct stat& file) const {
+  return std::any_of(endpoints_.begin(), endpoints_.end(), [&](const auto& one) { return one->is_file(file); });
 }
 
 }  // namespace liveswap::master

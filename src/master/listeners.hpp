@@ -10,6 +10,7 @@
 #include "liveswap.hpp"
 #include "master/endpoint.hpp"
 #include "master/settling.hpp"
+#include "master/taken_endpoint.hpp"
 
 namespace liveswap::master {
 
@@ -71,6 +72,18 @@ class Listeners {
   // The accept queues of each listener, summed up over its sockets.
   std::vector<Depth> depth() const;
 
+  // Beside those that were asked for there are endpoints that applications bind themselves (takeover.hpp). They are
+  // steered, flipped and repaired with the others, and come and go.
+  void take(std::unique_ptr<TakenEndpoint> endpoint);
+  void drop(const TakenEndpoint& endpoint);
+  const std::vector<TakenEndpoint*>& taken() const { return taken_; }
+  // The endpoint that an application means by that address; an unnamed one: the n-th. nullptr: there is none.
+  Endpoint* find(const TakenAddress& address, unsigned nth) const;
+  // Whether that file is a Unix socket of ours.
+  bool is_ours(const struct stat& file) const;
+  // As last asked for, for sockets that have come since or are wanted again.
+  void steer_again() { steer(steered_, without_); }
+
   // Undoes what an application may have done to sockets that all generations share: a shutdown(), a smaller
   // backlog, blocking mode. Says in the log what it found. Cheap: to be called whenever a worker may have.
   void repair();
@@ -79,12 +92,16 @@ class Listeners {
   // hold(), taken at the same time, until it has gone.
   std::vector<int> of_slot(unsigned slot, bool staged = false) const;
   Hold hold(bool staged = false) const;
+  unsigned set_of(const Hold& hold) const;
+  // The endpoints that of_slot() has the sockets of.
+  std::vector<Endpoint*> lent() const;
   // "name,name"
   std::string names() const;
 
   struct Bound {
     std::string name;
     std::string address;  // with the port that the kernel chose
+    bool taken = false;   // bound by applications
   };
   std::vector<Bound> bound() const;
 
@@ -93,8 +110,9 @@ class Listeners {
   unsigned set_of(bool staged) const { return staged ? *staged_ : live_; }
   bool is_free(unsigned set) const;
 
-  std::vector<std::string> names_;
-  std::vector<std::unique_ptr<Endpoint>> endpoints_;  // by listener; each knows the sockets of every set
+  std::vector<std::unique_ptr<Endpoint>> endpoints_;  // those asked for, then those taken; each knows every set
+  std::size_t lent_ = 0;                              // so many were asked for
+  std::vector<TakenEndpoint*> taken_;                 // the others
   std::vector<std::shared_ptr<const int>> holds_;     // by set
   unsigned live_ = 0;
   std::optional<unsigned> staged_;

@@ -53,6 +53,25 @@ std::vector<config::HealthProbe> probes_of(const Options& options) {
   return probes;
 }
 
+Takeover::Rules takeover_rules(const Options& options, const std::optional<Identity>& identity) {
+  return {options.listen_mode == ListenMode::reuseport, options.backlog, options.intercept == Intercept::seccomp, identity,
+          {options.privileged_ports.begin(), options.privileged_ports.end()}};
+}
+
+// Of the worker host's command line, what is not its default.
+std::vector<std::string> more_words(const Options& options) {
+  const Options standard;
+  std::vector<std::string> words;
+  const auto add = [&](const char* name, const std::string& value) { words.insert(words.end(), {name, value}); };
+  if (options.entry != standard.entry) add("--entry", options.entry);
+  if (options.intercept == Intercept::seccomp) add("--intercept", "seccomp");
+  if (options.keepalive != Keepalive::end)
+    add("--keepalive", options.keepalive == Keepalive::migrate ? "migrate" : "keep");
+  if (options.keepalive_grace != standard.keepalive_grace)
+    add("--keepalive-grace", std::to_string(options.keepalive_grace.count()));
+  return words;
+}
+
 protocol::Refusal refusal_of(rollout::Verdict verdict) {
   switch (verdict) {
     case rollout::Verdict::ok:
@@ -73,16 +92,21 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       lock_(std::move(lock)),
       listeners_(std::move(listeners)),
       home_(current_directory()),
-      tools_{worker_request, std::move(store_request), options_.arguments, options_.pre_upgrade, options_.state_dir,
+      tools_{worker_request, std::move(store_request), options_.arguments, options_.entry, options_.pre_upgrade, options_.state_dir,
              options_.working_directory.empty() ? home_ : options_.working_directory, options_.hook_limit,
              options_.check_limit},
       store_(options_.state_dir),
       ledger_(release::History(options_.state_dir)),
-      pool_(loop, pool_template(std::move(worker_request)), listeners_, pool_handlers()),
+      takeover_(listeners_, takeover_rules(options_, worker_request.identity),
+                [this](rollout::WorkerId id, std::uint32_t kind, std::int32_t value, const Extras& extras) {
+                  pool_.tell(id, kind, value, extras);
+                }),
+      pool_(loop, pool_template(std::move(worker_request)), listeners_, takeover_, pool_handlers()),
       engine_(settings_of(options_)),
       timer_(loop),
       crowd_timer_(loop),
       flip_timer_(loop),
+      takeover_timer_(loop),
       queue_timer_(loop),
       watch_timer_(loop),
       prober_(loop, probes_of(options_), listeners_.bound(), tools_.worker, options_.health_limit,
@@ -95,6 +119,7 @@ Master::~Master() = default;
 WorkerPool::Template Master::pool_template(SpawnRequest request) const {
   return {std::move(request),
           options_.arguments,
+          more_words(options_),
           [this](const rollout::Release& release) { return store_.file(release.id, release.path); },
           [this] { return lock_.life(); },
           limit_of(options_.drain_limit),
@@ -126,6 +151,8 @@ WorkerPool::Handlers Master::pool_handlers() {
             {"slot", engine_.workers().at(id).slot}, {"pid", pool_.pid(id)}, {"open", open}};
         control_->event(it->second.connection, protocol::event_line("connections", members));
       },
+      {},
+      [this] { look_at_takeover(); },
   };
 }
 
@@ -142,7 +169,7 @@ Result<void> Master::open_control(const std::string& token) {
 
 Outcome Master::run(const rollout::Release& start) {
   if (options_.handle_signals) watch_signals();
-  if (listeners_.bound().empty()) log::info("no listener was configured (--listen): the application gets -1");
+  if (listeners_.bound().empty()) log::info("no listener was configured (--listen): the application gets -1, and opens its own");
   for (const auto& listener : listeners_.bound()) log::info("listener {}: {}", listener.name, listener.address);
   log::info("control: port {}, socket {}/{}.sock", options_.port, options_.runtime_dir, options_.port);
   rollout::Wish wish;
@@ -193,6 +220,7 @@ void Master::perform(rollout::Commands commands) {
 void Master::settle() {
   listeners_.steer(steered_, engine_.unserved_slots());
   if (listeners_.staged() && !engine_.staging()) listeners_.unstage();
+  look_at_takeover();
   watch();
   const auto next = engine_.next_deadline();
   if (!next || outcome_)
@@ -201,9 +229,30 @@ void Master::settle() {
     timer_.start(*next - now(), [this] { perform(engine_.tick(now())); });
 }
 
+// The sockets that applications have bound, as the workers are now.
+void Master::look_at_takeover() {
+  if (takeover_.idle()) return takeover_timer_.stop();
+  std::vector<Takeover::Seen> seen;
+  for (const auto& [id, worker] : engine_.workers())
+    seen.push_back({id, worker.state == rollout::WorkerState::ready, worker.state == rollout::WorkerState::draining});
+  const bool quiet = std::string_view(engine_.state()) == "running" && engine_.unserved_slots().empty();
+  const auto next = takeover_.look(now(), seen, quiet);
+  if (!next || outcome_)
+    takeover_timer_.stop();
+  else
+    takeover_timer_.start(*next - now(), [this] { look_at_takeover(); });
+}
+
+// Whoever drains while the master stops, or in a slot that vanishes, has no successor.
+bool Master::has_successor(rollout::WorkerId id) const {
+  const auto it = engine_.workers().find(id);
+  return std::string_view(engine_.state()) != "stopping" && it != engine_.workers().end() &&
+         it->second.slot < engine_.fork_count();
+}
+
 // What waits for a slot that vanishes has nobody else: its worker is not told to drain before it has accepted that.
 void Master::carry_out(const rollout::Drain& command) {
-  if (!is_crowded(command.worker)) return pool_.drain(command.worker, command.limit);
+  if (!is_crowded(command.worker)) return pool_.drain(command.worker, command.limit, has_successor(command.worker));
   crowded_.push_back({command, now()});
   crowd_timer_.start(crowd_step, [this] { drain_crowded(); });
 }
@@ -222,7 +271,8 @@ void Master::drain_crowded() {
       still.push_back(one);
     else
       pool_.drain(one.order.worker, one.order.limit ? std::optional(*one.order.limit - std::min(waited, *one.order.limit))
-                                                    : std::nullopt);
+                                                    : std::nullopt,
+                  has_successor(one.order.worker));
   }
   crowded_ = std::move(still);
   if (!crowded_.empty()) crowd_timer_.start(crowd_step, [this] { drain_crowded(); });

@@ -64,6 +64,7 @@ class Master {
   rollout::Time now() const;
   void perform(rollout::Commands commands);
   void settle();
+  void look_at_takeover();
   void carry_out(const rollout::Drain& command);
   void carry_out(const rollout::Expire& command) { pool_.expire(command.worker); }
   void carry_out(const rollout::Signal& command) { pool_.signal(command.worker, command.kill); }
@@ -73,6 +74,7 @@ class Master {
   void carry_out(const rollout::Answer& command);
   void carry_out(const rollout::Quit& command);
   void carry_out(const rollout::Note& note);
+  bool has_successor(rollout::WorkerId worker) const;
   bool is_crowded(rollout::WorkerId worker) const;
   void drain_crowded();
   void watch_signals();
@@ -134,6 +136,7 @@ class Master {
   Preparation::Tools tools_;
   release::Store store_;
   Ledger ledger_;
+  Takeover takeover_;
   WorkerPool pool_;
   rollout::Engine engine_;
   Timer timer_;
@@ -144,6 +147,7 @@ class Master {
   std::vector<Crowded> crowded_;
   Timer crowd_timer_;
   Timer flip_timer_;
+  Timer takeover_timer_;
   Timer queue_timer_;
   Timer watch_timer_;
   std::string watched_phase_;

@@ -80,7 +80,9 @@ void Preparation::after_take(const Task::Result& result) {
   log::info("release {}: {} taken into the store ({})", release_.id.substr(0, 12), release_.path,
             member(answer, "how"));
   SpawnRequest request = tools_.worker;
-  request.arguments = {"liveswap-worker", "--check", file_};
+  request.arguments = {"liveswap-worker", "--check"};
+  if (tools_.entry != default_entry) request.arguments.insert(request.arguments.end(), {"--entry", tools_.entry});
+  request.arguments.push_back(file_);
   request.arguments.insert(request.arguments.end(), tools_.arguments.begin(), tools_.arguments.end());
   run("check", std::move(request), tools_.check_limit, [this](const Task::Result& next) { after_check(next); });
 }

@@ -12,6 +12,9 @@
 
 namespace liveswap::master {
 
+// What the worker host calls when it is not told otherwise (contract/channel.h).
+inline constexpr const char* default_entry = "liveswap_main";
+
 // Everything that comes before the first worker is touched, a process for each step, each with a time limit:
 //
 //   plugin   the pre-upgrade plugin, if there is one, may choose another path, or refuse
@@ -23,6 +26,7 @@ class Preparation {
     SpawnRequest worker;  // a worker host as the workers are started: user, limits, environment
     SpawnRequest store;   // liveswap-store as the master itself
     std::vector<std::string> arguments;  // of the application
+    std::string entry;    // the function to look for
     std::string plugin;   // empty: none
     std::string state_dir;
     std::string there;  // what a relative path of the plugin is meant from

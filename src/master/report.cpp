@@ -121,7 +121,7 @@ Json Master::status(const Inquiry::Answers& connections) const {
     slots.push_back({{"slot", slot}, {"restarts", engine_.slots()[slot].restarts}, {"workers", workers}});
   }
   Json listeners = Json::array();
-  for (const auto& one : listeners_.bound()) listeners.push_back({{"name", one.name}, {"address", one.address}});
+  for (const auto& one : listeners_.bound()) listeners.push_back({{"name", one.name}, {"address", one.address}, {"taken_over", one.taken}});
   Json report{{"version", LIVESWAP_VERSION},
               {"pid", ::getpid()},
               {"port", options_.port},

@@ -15,15 +15,17 @@ constexpr std::chrono::milliseconds blind_wait{1'000};
 }  // namespace
 
 void Settling::look(const std::vector<std::unique_ptr<Endpoint>>& endpoints) {
-  if (!looked_) under_way_.resize(endpoints.size());
+  std::map<const Endpoint*, std::set<std::uint64_t>> left;
   for (std::size_t i = 0; i < endpoints.size() && !blind_; ++i) {
-    auto& before = under_way_[i];
-    if (looked_ && before.empty()) continue;
-    const auto now = endpoints[i]->handshakes();
+    const auto before = under_way_.find(endpoints[i].get());
+    // One that applications have bound since, or where nothing is left.
+    if (looked_ && before == under_way_.end()) continue;
+    auto now = endpoints[i]->handshakes();
     blind_ = !now;
-    if (!looked_ && now) before = *now;
-    if (now) std::erase_if(before, [&now](std::uint64_t one) { return !now->contains(one); });
+    if (looked_ && now) std::erase_if(*now, [&](std::uint64_t one) { return !before->second.contains(one); });
+    if (now && !now->empty()) left.emplace(endpoints[i].get(), std::move(*now));
   }
+  under_way_ = std::move(left);
   looked_ = true;
 }
 
@@ -33,7 +35,7 @@ std::size_t Settling::left(const std::vector<std::unique_ptr<Endpoint>>& endpoin
   look(endpoints);
   if (blind_) return passed < blind_wait ? 1 : 0;
   std::size_t count = 0;
-  for (const auto& one : under_way_) count += one.size();
+  for (const auto& [endpoint, one] : under_way_) count += one.size();
   return count;
 }
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -27,7 +28,7 @@ class Settling {
   Clock::time_point since_ = Clock::now();
   bool looked_ = false;
   bool blind_ = false;                              // the kernel does not tell of handshakes
-  std::vector<std::set<std::uint64_t>> under_way_;  // by endpoint
+  std::map<const Endpoint*, std::set<std::uint64_t>> under_way_;
 };
 
 }  // namespace liveswap::master

@@ -28,19 +28,42 @@ std::vector<Run> runs_of(const std::vector<unsigned>& numbers) {
   return runs;
 }
 
+// A hash of the sender's address (of IPv6 the last quarter) and port. From the packet, since the kernel's own hash of
+// it may be missing. An IPv4 header with options has something else than the port behind 20 bytes: still a hash.
+void hash_peer(std::vector<sock_filter>& code) {
+  constexpr unsigned packet = static_cast<unsigned>(SKF_NET_OFF);
+  code.push_back(BPF_STMT(BPF_LD | BPF_B | BPF_ABS, packet));
+  code.push_back(BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 4));
+  code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 6, 4, 0));
+  code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, packet + 12));
+  code.push_back(BPF_STMT(BPF_MISC | BPF_TAX, 0));
+  code.push_back(BPF_STMT(BPF_LD | BPF_H | BPF_ABS, packet + 20));
+  code.push_back(BPF_JUMP(BPF_JMP | BPF_JA, 3, 0, 0));
+  code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, packet + 20));
+  code.push_back(BPF_STMT(BPF_MISC | BPF_TAX, 0));
+  code.push_back(BPF_STMT(BPF_LD | BPF_H | BPF_ABS, packet + 40));
+  code.push_back(BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0));
+  // Knuth's multiplicative hash: the upper bits are mixed best.
+  code.push_back(BPF_STMT(BPF_ALU | BPF_MUL | BPF_K, 2654435761u));
+  code.push_back(BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 16));
+}
+
 }  // namespace
 
 // A random number modulo the count; then a chain of comparisons finds the run that it falls into, and the sum
 // of both is the number of the socket, the program's result. By runs, since the size of a program is limited
 // (optmem_max). Random, not a hash: a listener is looked up once a connection, and a packet's hash may be
-// missing.
-bool steer_group(int fd, const std::vector<unsigned>& numbers) {
+// missing. Datagrams are looked up each: those of one sender belong together.
+bool steer_group(int fd, const std::vector<unsigned>& numbers, Deal deal) {
   const int unused = 0;  // the kernel wants an int, whatever it is
   if (numbers.empty())
     return ::setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof unused) == 0 ||
            errno == ENOENT;
   std::vector<sock_filter> code;
-  code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<unsigned>(SKF_AD_OFF + SKF_AD_RANDOM)));
+  if (deal == Deal::by_peer)
+    hash_peer(code);
+  else
+    code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<unsigned>(SKF_AD_OFF + SKF_AD_RANDOM)));
   code.push_back(BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, static_cast<unsigned>(numbers.size())));
   const auto runs = runs_of(numbers);
   for (const Run& run : runs) {

@@ -8,6 +8,7 @@
 #include "config/address.hpp"
 #include "master/accept_queue.hpp"
 #include "master/steering.hpp"
+#include "master/taken_address.hpp"
 
 namespace liveswap::master {
 
@@ -131,6 +132,16 @@ std::vector<int> TcpEndpoint::sockets(unsigned set) const {
   if (set < sets_.size())
     for (const UniqueFd& socket : sets_[set]) found.push_back(socket.get());
   return found;
+}
+
+bool TcpEndpoint::is_at(const TakenAddress& address) const {
+  if (group_.empty() || address.is_unix() || address.is_datagram()) return false;
+  TakenAddress own;
+  own.domain = where_.storage.ss_family;
+  own.type = SOCK_STREAM;
+  own.where = where_;
+  own.v6only = own.domain == AF_INET6 && !where_.both_families;
+  return own.same(address);
 }
 
 std::optional<std::set<std::uint64_t>> TcpEndpoint::handshakes() const { return handshakes_at(where_); }

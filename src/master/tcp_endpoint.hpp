@@ -31,6 +31,7 @@ class TcpEndpoint final : public Endpoint {
   int socket(unsigned set, unsigned slot) const override;
   std::vector<int> sockets(unsigned set) const override;
   bool per_slot() const override { return per_slot_; }
+  bool is_at(const TakenAddress& address) const override;
   std::optional<std::set<std::uint64_t>> handshakes() const override;
 
  private:

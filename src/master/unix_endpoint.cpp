@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "master/sockets.hpp"
+#include "master/taken_address.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -91,6 +92,15 @@ void UnixEndpoint::retire(unsigned set) {
 void UnixEndpoint::repair() {
   for (const UniqueFd& socket : sockets_)
     if (socket) repair_socket(socket.get(), backlog_);
+}
+
+bool UnixEndpoint::is_at(const TakenAddress& address) const {
+  return address.is_unix() && address.type == SOCK_STREAM && address.path() == path_;
+}
+
+bool UnixEndpoint::is_file(const struct stat& file) const {
+  struct stat own {};
+  return ::lstat(path_.c_str(), &own) == 0 && own.st_dev == file.st_dev && own.st_ino == file.st_ino;
 }
 
 std::vector<int> UnixEndpoint::sockets(unsigned set) const {

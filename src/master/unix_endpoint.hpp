@@ -27,6 +27,8 @@ class UnixEndpoint final : public Endpoint {
   int socket(unsigned set, unsigned) const override { return sockets_.at(set).get(); }
   std::vector<int> sockets(unsigned set) const override;
   bool per_slot() const override { return false; }
+  bool is_at(const TakenAddress& address) const override;
+  bool is_file(const struct stat& file) const override;
   // A connect() is one system call.
   std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
 

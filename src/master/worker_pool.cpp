@@ -36,8 +36,13 @@ std::string milliseconds_or_none(const std::optional<rollout::Time>& time) {
 
 }  // namespace
 
-WorkerPool::WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, Handlers handlers)
-    : loop_(loop), base_(std::move(base)), listeners_(listeners), handlers_(std::move(handlers)) {}
+WorkerPool::WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, Takeover& takeover,
+                       Handlers handlers)
+    : loop_(loop),
+      base_(std::move(base)),
+      listeners_(listeners),
+      takeover_(takeover),
+      handlers_(std::move(handlers)) {}
 
 SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
   SpawnRequest request = base_.request;
@@ -46,8 +51,10 @@ SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
                        "--generation", std::to_string(order.generation),
                        "--drain-limit", milliseconds_or_none(base_.drain_limit),
                        "--term-grace", std::to_string(base_.term_grace.count()),
-                       "--listeners", listeners_.names(),
-                       base_.file_of(order.release)};
+                       "--listeners", listeners_.names()};
+  request.arguments.insert(request.arguments.end(), base_.more.begin(), base_.more.end());
+  if (takeover_.expected()) request.arguments.insert(request.arguments.end(), {"--awaits-listener", "1"});
+  request.arguments.push_back(base_.file_of(order.release));
   request.arguments.insert(request.arguments.end(), base_.application_arguments.begin(),
                            base_.application_arguments.end());
   request.descriptors.resize(LIVESWAP_FD_LISTENERS, -1);
@@ -61,7 +68,7 @@ void WorkerPool::spawn(const rollout::Spawn& order) {
   auto request = request_for(order);
   request.descriptors[LIVESWAP_FD_LIFE] = life.get();
   auto process = WorkerProcess::start(loop_, std::move(request),
-                                      {[this, id](const Frame& frame) { on_frame(id, frame); },
+                                      {[this, id](Frame& frame) { on_frame(id, frame); },
                                        [this, id](const Ending& ending) { on_ended(id, ending); }});
   if (!process) {
     handlers_.exited(id, Departure{stage_word(LIVESWAP_STAGE_SPAWN), process.error().text, false});
@@ -72,13 +79,20 @@ void WorkerPool::spawn(const rollout::Spawn& order) {
   entry.pid = entry.process->pid();
   entry.slot = order.slot;
   entry.sockets = listeners_.hold(order.staged);
+  takeover_.joined(id, order.slot, order.generation, entry.pid, entry.sockets);
 }
 
-void WorkerPool::drain(WorkerId id, std::optional<rollout::Time> limit) {
+void WorkerPool::drain(WorkerId id, std::optional<rollout::Time> limit, bool succeeded) {
   const auto it = entries_.find(id);
   if (it == entries_.end()) return;
   it->second.draining = true;
-  it->second.process->send(LIVESWAP_DRAIN, limit ? static_cast<std::int32_t>(limit->count()) : -1);
+  Extras extras;
+  extras.count = succeeded ? LIVESWAP_DRAIN_SUCCEEDED : 0;
+  it->second.process->send(LIVESWAP_DRAIN, limit ? static_cast<std::int32_t>(limit->count()) : -1, extras);
+}
+
+void WorkerPool::tell(WorkerId id, std::uint32_t kind, std::int32_t value, const Extras& extras) {
+  if (const auto it = entries_.find(id); it != entries_.end()) it->second.process->send(kind, value, extras);
 }
 
 void WorkerPool::expire(WorkerId id) {
@@ -125,7 +139,7 @@ std::string WorkerPool::exit_code(WorkerId id) const {
   return it == entries_.end() ? "" : it->second.exit_code;
 }
 
-void WorkerPool::on_frame(WorkerId id, const Frame& frame) {
+void WorkerPool::on_frame(WorkerId id, Frame& frame) {
   Entry& entry = entries_.at(id);
   switch (frame.kind) {
     case LIVESWAP_STAGED: entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN); break;
@@ -153,7 +167,9 @@ void WorkerPool::on_frame(WorkerId id, const Frame& frame) {
       else if (entry.draining && std::exchange(entry.open, frame.count) != frame.count)
         handlers_.connections(id, frame.count);
       break;
-    default: break;  // not a word this master knows
+    default:
+      if (takeover_.take_frame(id, frame) && handlers_.taken_over) handlers_.taken_over();
+      break;  // or not a word this master knows
   }
 }
 
@@ -170,6 +186,7 @@ void WorkerPool::note_served(WorkerId id, Entry& entry, const std::string& text)
 void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   Entry& entry = entries_.at(id);
   entry.exit_code = ending.code;
+  takeover_.left(id);
   entry.sockets.reset();
   const Departure departure{stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, ending.clean};
   handlers_.exited(id, departure);

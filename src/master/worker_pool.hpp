@@ -6,6 +6,7 @@
 #include <string>
 
 #include "master/listeners.hpp"
+#include "master/takeover.hpp"
 #include "master/worker_process.hpp"
 #include "rollout/types.hpp"
 
@@ -29,28 +30,34 @@ class WorkerPool {
     std::function<void(rollout::WorkerId, std::int32_t question, std::uint64_t answer)> answered;
     std::function<void(rollout::WorkerId, std::uint64_t open)> connections;  // of a draining worker, unasked
     std::function<void(rollout::WorkerId, const Served&)> served = {};       // with every count of connections
+    std::function<void()> taken_over = {};  // a worker has bound or closed a listener of its own, or handed something off
   };
   // What every worker is started with; arguments and descriptors are filled in for each.
   struct Template {
     SpawnRequest request;
     std::vector<std::string> application_arguments;
+    std::vector<std::string> more;  // options of the worker host that are not the default (contract/channel.h)
     std::function<std::string(const rollout::Release&)> file_of;  // where it lies in the store
     std::function<UniqueFd()> life;            // the lock that tells of a worker that lives
     std::optional<rollout::Time> drain_limit;  // what a worker gives itself when its master has died
     rollout::Time term_grace{0};
   };
 
-  WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, Handlers handlers);
+  WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, Takeover& takeover, Handlers handlers);
 
   // exited() is called, at once, when it cannot be spawned.
   void spawn(const rollout::Spawn& order);
-  void drain(rollout::WorkerId worker, std::optional<rollout::Time> limit);
+  // `succeeded`: another worker serves in its place.
+  void drain(rollout::WorkerId worker, std::optional<rollout::Time> limit, bool succeeded);
   void expire(rollout::WorkerId worker);
   void signal(rollout::WorkerId worker, bool kill);
 
   // Each asks one worker; the answer comes back with `question` (> 0). A message: 1 taken, 0 refused.
   bool send_message(rollout::WorkerId worker, std::int32_t question, const std::string& text);
   void count_connections(rollout::WorkerId worker, std::int32_t question);
+
+  // What a worker is told about listeners of its own (takeover.hpp).
+  void tell(rollout::WorkerId worker, std::uint32_t kind, std::int32_t value, const Extras& extras);
 
   // 0 when that worker has no process.
   pid_t pid(rollout::WorkerId worker) const;
@@ -75,7 +82,7 @@ class WorkerPool {
     std::string failure;   // what the worker host said of itself
     std::string exit_code;
   };
-  void on_frame(rollout::WorkerId id, const Frame& frame);
+  void on_frame(rollout::WorkerId id, Frame& frame);
   void note_served(rollout::WorkerId id, Entry& entry, const std::string& text);
   void on_ended(rollout::WorkerId id, const Ending& ending);
   SpawnRequest request_for(const rollout::Spawn& order) const;
@@ -83,6 +90,7 @@ class WorkerPool {
   uv_loop_t& loop_;
   Template base_;
   const Listeners& listeners_;
+  Takeover& takeover_;
   Handlers handlers_;
   std::map<rollout::WorkerId, Entry> entries_;
 };

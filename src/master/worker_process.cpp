@@ -1,5 +1,6 @@
 #include "master/worker_process.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -9,17 +10,46 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/log.hpp"
+
 namespace liveswap::master {
 namespace {
 
 // Frames that are taken from one worker before the others get their turn.
 constexpr int frames_at_once = 64;
 
-std::string packet_of(std::uint32_t kind, std::int32_t value, std::string_view text) {
-  const liveswap_frame header{kind, value, 0};
+// A worker that asks and never reads the answers is not listened to before it has.
+constexpr std::size_t outbox_limit = 256;
+
+// Of a worker that has exited: more than a channel holds. A process that it has left behind may go on sending.
+constexpr int frames_of_the_dead = 4096;
+
+// Before a descriptor is sent again that the kernel had no room for.
+constexpr Milliseconds pause{5};
+
+std::string packet_of(std::uint32_t kind, std::int32_t value, std::uint64_t count, std::string_view text) {
+  const liveswap_frame header{kind, value, count};
   std::string packet(reinterpret_cast<const char*>(&header), sizeof header);
   packet += text;
   return packet;
+}
+
+// Takes every descriptor of a message. One alone is given back; several are closed, since nobody knows which was
+// meant.
+UniqueFd take_descriptor(msghdr& message, bool& crippled) {
+  UniqueFd taken;
+  unsigned found = 0;
+  for (cmsghdr* one = CMSG_FIRSTHDR(&message); one; one = CMSG_NXTHDR(&message, one)) {
+    if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_RIGHTS) continue;
+    for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= one->cmsg_len; at += sizeof(int), ++found) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(one) + at, sizeof fd);
+      taken = UniqueFd::adopt(fd);
+    }
+  }
+  crippled = found > 1 || (message.msg_flags & MSG_CTRUNC);
+  if (crippled) taken.reset();
+  return taken;
 }
 
 Ending ending_of(const siginfo_t& info) {
@@ -54,6 +84,7 @@ WorkerProcess::WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, Han
     : child_(std::move(child)),
       channel_(std::move(channel)),
       handlers_(std::move(handlers)),
+      pause_(loop),
       exit_poll_(loop, child_.pidfd.get()) {
   channel_poll_.emplace(loop, channel_.get());
   exit_poll_.start(UV_READABLE, [this](int) { on_exit(); });
@@ -75,31 +106,77 @@ void WorkerProcess::signal(int number) {
   if (child_.pid >= 0) ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), number, nullptr, 0);
 }
 
-bool WorkerProcess::write_frame(const std::string& packet) {
-  const ssize_t sent = ::send(channel_.get(), packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  // A worker that has gone gets nothing and needs nothing.
-  return sent >= 0 || (errno != EAGAIN && errno != ENOBUFS && errno != EINTR);
+WorkerProcess::Written WorkerProcess::write_frame(const std::string& bytes, int descriptor) {
+  iovec text{const_cast<char*>(bytes.data()), bytes.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &text;
+  message.msg_iovlen = 1;
+  if (descriptor >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof descriptor);
+    std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
+  }
+  if (::sendmsg(channel_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return Written::done;
+  if (errno == ETOOMANYREFS) return Written::too_many_descriptors;
+  if (errno == EAGAIN || errno == ENOBUFS || errno == EINTR) return Written::full;
+  return Written::done;  // a worker that has gone gets nothing and needs nothing
 }
 
-void WorkerProcess::send(std::uint32_t kind, std::int32_t value, std::string_view text) {
+void WorkerProcess::send(std::uint32_t kind, std::int32_t value, const Extras& extras) {
   if (!channel_poll_) return;
-  auto packet = packet_of(kind, value, text);
-  if (outbox_.empty() && write_frame(packet)) return;
-  outbox_.push_back(std::move(packet));
-  channel_poll_->watch(UV_READABLE | UV_WRITABLE);
+  auto bytes = packet_of(kind, value, extras.count, extras.text);
+  if (outbox_.empty() && write_frame(bytes, extras.descriptor) == Written::done) return;
+  auto kept = UniqueFd::adopt(extras.descriptor < 0 ? -1 : ::fcntl(extras.descriptor, F_DUPFD_CLOEXEC, 0));
+  if (extras.descriptor >= 0 && !kept) {
+    log::warning("pid {}: no descriptor left for what it shall be sent: {}", child_.pid, ::strerrordesc_np(errno));
+    if (kind != LIVESWAP_ANSWER) return;
+    bytes = packet_of(kind, value, EMFILE, {});
+  }
+  outbox_.push_back({std::move(bytes), std::move(kept)});
+  if (outbox_.size() == 1) write_outbox();
+  watch_channel();
 }
 
 bool WorkerProcess::offer(std::uint32_t kind, std::int32_t value, std::string_view text) {
-  return channel_poll_ && outbox_.empty() && write_frame(packet_of(kind, value, text));
+  return channel_poll_ && outbox_.empty() && write_frame(packet_of(kind, value, 0, text), -1) == Written::done;
+}
+
+void WorkerProcess::write_outbox() {
+  while (!outbox_.empty() && !pausing_) {
+    const auto written = write_frame(outbox_.front().bytes, outbox_.front().descriptor.get());
+    if (written == Written::full) return;
+    if (written == Written::done) {
+      outbox_.pop_front();
+      continue;
+    }
+    pausing_ = true;
+    pause_.start(pause, [this] {
+      pausing_ = false;
+      write_outbox();
+      watch_channel();
+    });
+  }
+}
+
+void WorkerProcess::watch_channel() {
+  if (!channel_poll_) return;
+  const int reading = outbox_.size() < outbox_limit ? UV_READABLE : 0;
+  const int writing = outbox_.empty() || pausing_ ? 0 : UV_WRITABLE;
+  channel_poll_->watch(reading | writing);
 }
 
 void WorkerProcess::on_channel(int events) {
   if (events & UV_WRITABLE) {
-    while (!outbox_.empty() && write_frame(outbox_.front())) outbox_.pop_front();
-    if (outbox_.empty()) channel_poll_->watch(UV_READABLE);
+    write_outbox();
+    watch_channel();
   }
   if (events & UV_READABLE)
-    for (int i = 0; i < frames_at_once && read_frame(); ++i) continue;
+    for (int i = 0; i < frames_at_once && outbox_.size() < outbox_limit && read_frame(); ++i) continue;
 }
 
 // False when no frame waits. The end of the channel is only noted: the process' own end is what counts.
@@ -107,7 +184,15 @@ bool WorkerProcess::read_frame() {
   if (!channel_poll_) return false;
   // One buffer for all workers: frames are read one after the other on one thread, and a worker need not cost 64 KiB.
   static thread_local char buffer[sizeof(liveswap_frame) + LIVESWAP_TEXT_MAX];
-  const ssize_t size = ::recv(channel_.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+  // The kernel drops descriptors that find no room here.
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  iovec text{buffer, sizeof buffer};
+  msghdr message{};
+  message.msg_iov = &text;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t size = ::recvmsg(channel_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   // The other end closed with something unread; what it had sent before still waits.
   if (size < 0 && errno == ECONNRESET) return true;
@@ -115,17 +200,23 @@ bool WorkerProcess::read_frame() {
     channel_poll_.reset();
     return false;
   }
-  if (static_cast<std::size_t>(size) < sizeof(liveswap_frame)) return true;
-  liveswap_frame header;
-  std::memcpy(&header, buffer, sizeof header);
-  Frame frame{header.kind, header.value, header.count,
-              std::string(buffer + sizeof header, static_cast<std::size_t>(size) - sizeof header)};
-  if (handlers_.frame) handlers_.frame(frame);
+  bool crippled = false;
+  auto descriptor = take_descriptor(message, crippled);
+  take_frame(buffer, static_cast<std::size_t>(size), std::move(descriptor), crippled);
   return true;
 }
 
+void WorkerProcess::take_frame(const char* packet, std::size_t size, UniqueFd descriptor, bool crippled) {
+  if (size < sizeof(liveswap_frame)) return;
+  liveswap_frame header;
+  std::memcpy(&header, packet, sizeof header);
+  Frame frame{header.kind, header.value, header.count,
+              std::string(packet + sizeof header, size - sizeof header), std::move(descriptor), crippled};
+  if (handlers_.frame) handlers_.frame(frame);
+}
+
 void WorkerProcess::on_exit() {
-  while (read_frame()) continue;
+  for (int i = 0; i < frames_of_the_dead && read_frame(); ++i) continue;
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());
   const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);

@@ -23,6 +23,15 @@ struct Frame {
   std::int32_t value = 0;
   std::uint64_t count = 0;
   std::string text;
+  UniqueFd descriptor;  // that came with it; a frame of a kind that wants none closes it
+  bool crippled = false;  // came with more than one, or with one that this process had no room for: it has none
+};
+
+// What a frame to a worker may have beside its number.
+struct Extras {
+  std::uint64_t count = 0;
+  std::string_view text = {};
+  int descriptor = -1;  // borrowed
 };
 
 // How a worker host's process ended.
@@ -37,7 +46,7 @@ struct Ending {
 class WorkerProcess {
  public:
   struct Handlers {
-    std::function<void(const Frame&)> frame;
+    std::function<void(Frame&)> frame;
     // The last call; every frame that the worker sent has been given before. May destroy the object.
     std::function<void(const Ending&)> ended;
   };
@@ -49,7 +58,7 @@ class WorkerProcess {
   pid_t pid() const { return child_.pid; }
 
   // Sends now, or keeps the frame until the worker has room. Nothing happens when the worker has gone.
-  void send(std::uint32_t kind, std::int32_t value, std::string_view text = {});
+  void send(std::uint32_t kind, std::int32_t value, const Extras& extras = {});
   // As send(), but false, and nothing kept, when the worker has no room.
   bool offer(std::uint32_t kind, std::int32_t value, std::string_view text = {});
   // By pidfd: never hits another process.
@@ -60,12 +69,22 @@ class WorkerProcess {
   void on_channel(int events);
   void on_exit();
   bool read_frame();
-  bool write_frame(const std::string& packet);
+  void take_frame(const char* packet, std::size_t size, UniqueFd descriptor, bool crippled);
+  struct Packet {
+    std::string bytes;
+    UniqueFd descriptor;  // a duplicate
+  };
+  enum class Written { done, full, too_many_descriptors };
+  Written write_frame(const std::string& bytes, int descriptor);
+  void write_outbox();
+  void watch_channel();
 
   Child child_;
   UniqueFd channel_;
   Handlers handlers_;
-  std::deque<std::string> outbox_;
+  std::deque<Packet> outbox_;
+  bool pausing_ = false;  // the kernel takes no more descriptors in flight: retried after a moment
+  Timer pause_;
   Poll exit_poll_;
   std::optional<Poll> channel_poll_;  // empty once the channel has ended
 };

@@ -1,6 +1,8 @@
 // The applications that ship as samples, upgraded under load: each must drain as the contract asks.
 #include <doctest/doctest.h>
 
+#include <sstream>
+
 #include "support/connection.hpp"
 #include "support/load.hpp"
 
@@ -44,6 +46,29 @@ TEST_CASE_FIXTURE(Scenario, "what hello answers") {
   CHECK(contains(http_get(app.address()), "Hello World"));
   CHECK(app.upgrade(sample("hello_v2")).status == Exit::ok);
   CHECK(contains(http_get(app.address()), "404 Not Found"));
+}
+
+// Every one of them upgraded to the next, under one listener, whatever library it is on.
+TEST_CASE_FIXTURE(Scenario, "ordinary servers") {
+  const Port port;
+  Instance app(*this, server_sample("threads"), {"--entry", "main"}, {port.text()});
+  Load load(*this, port.address(), {"--rate", "300", "--any-body"});
+  std::istringstream names(SERVERS ",threads_v2,threads");
+  for (std::string name; std::getline(names, name, ',');) {
+    CAPTURE(name);
+    const auto finished = app.upgrade(server_sample(name));
+    REQUIRE_MESSAGE(finished.status == Exit::ok, finished.err);
+    CHECK(contains(http_get(port.address()), name == "threads_v2" ? "Hello from version 2" : "Hello from version 1"));
+  }
+  load.stop().check_nothing_lost();
+}
+
+TEST_CASE_FIXTURE(Scenario, "an ordinary server with a liveswap_main of one line") {
+  const Port port;
+  Instance app(*this, server_sample("libuv"), {"--entry", "liveswap_main"}, {port.text()});
+  Load load(*this, port.address(), {"--rate", "300", "--any-body"});
+  for (int i = 0; i < upgrades; ++i) CHECK(app.upgrade(server_sample("libuv")).status == Exit::ok);
+  load.stop().check_nothing_lost();
 }
 
 }  // namespace

@@ -16,6 +16,8 @@ std::string fixture_file(const std::string& name);
 
 // "hello_v1"
 std::string sample(const std::string& name);
+// One of samples/servers.
+std::string server_sample(const std::string& name);
 
 // "run-command": a pre-upgrade plugin that ships with liveswap.
 std::string shipped_plugin(const std::string& name);

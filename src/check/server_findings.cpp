@@ -1,0 +1,160 @@
+// An application that does for itself what a server does, as far as its symbols tell.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <initializer_list>
+#include <string_view>
+
+#include "check/findings.hpp"
+
+namespace liveswap::preflight {
+namespace {
+
+using Level = CheckFinding::Level;
+using Names = std::vector<std::string>;
+
+bool has(const Names& names, std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); }
+
+Names those_of(const Names& names, std::initializer_list<std::string_view> wanted) {
+  Names found;
+  for (const std::string_view name : wanted)
+    if (has(names, name)) found.emplace_back(name);
+  return found;
+}
+
+bool has_uring(const Names& names) {
+  return std::any_of(names.begin(), names.end(), [](const std::string& name) { return name.rfind("io_uring_", 0) == 0; });
+}
+
+bool binds(const ElfFile& file) { return has(file.imports, "bind") && has(file.imports, "listen"); }
+
+bool starts_programs(const ElfFile& file) {
+  return std::any_of(file.imports.begin(), file.imports.end(), [](const std::string& name) {
+    return name.rfind("exec", 0) == 0 || name == "fexecve";
+  });
+}
+
+// The libraries that it is linked with itself and that are so; where there is none, those that come with these. A
+// library of encryption can listen, too, and is not what listens in a server.
+Names libraries_that(const Libraries& libraries, bool (*is_so)(const ElfFile&)) {
+  Names direct, others;
+  for (const LinkedLibrary& library : libraries)
+    if (is_so(library.file)) (library.direct ? direct : others).push_back(library.name);
+  return direct.empty() ? others : direct;
+}
+
+// Of the functions that the worker host has in place of the C library's (src/worker/worker.list): those that the library
+// has of its own, and whether its calls reach these or the host's.
+struct OwnNames {
+  Names reached;
+  Names passed_by;
+};
+
+OwnNames own_names(const ElfFile& file) {
+  constexpr std::string_view in_host[] = {
+      "accept", "accept4", "bind", "close", "close_range", "closefrom", "connect", "dup", "dup2", "dup3", "epoll_ctl",
+      "fcntl", "fcntl64", "ioctl", "listen", "poll", "ppoll", "pselect", "remove", "select", "shutdown", "syscall",
+      "unlink", "unlinkat"};
+  OwnNames own;
+  for (const std::string_view name : in_host) {
+    if (has(file.exports, name)) (file.symbolic ? own.reached : own.passed_by).emplace_back(name);
+  }
+  // Not told from static functions that bear the name by chance, which nobody gives to these two.
+  for (const std::string_view name : {"bind", "listen"})
+    if (has(file.internal, name) && !has(file.imports, name)) own.reached.emplace_back(name);
+  return own;
+}
+
+void add_listeners(Findings& findings, const ElfFile& file, const Libraries& libraries, const OwnNames& own) {
+  const bool drains_itself =
+      !those_of(file.imports, {"liveswap_drain_fd", "liveswap_draining", "liveswap_drain_left_ms"}).empty();
+  const std::string taken = drains_itself ? ": liveswap takes them over; it drains by itself"
+                                          : ": liveswap takes them over, and drains it from outside";
+  const Names by = libraries_that(libraries, binds);
+  if (binds(file))
+    findings.push_back({Level::fine, "listeners", "it can bind listeners of its own" + taken, ""});
+  else if (!by.empty())
+    findings.push_back(
+        {Level::fine, "listeners",
+         fmt::format("it can bind listeners of its own, by {}{}", fmt::join(by, ", "), taken), ""});
+  else if (file.entry_name == "main" && !file.go && own.reached.empty() && own.passed_by.empty())
+    findings.push_back({Level::warning, "listeners",
+                        "neither it nor a library that it is linked with uses bind and listen of the C library: a "
+                        "listener that it makes by system calls of its own is not seen",
+                        "--intercept seccomp sees these. Nothing is to be done where a module that it loads while it "
+                        "runs does it"});
+}
+
+void add_go(Findings& findings, const ElfFile& file) {
+  if (!file.go) return;
+  findings.push_back({Level::warning, "raw_calls",
+                      "there is Go in it, which makes its system calls itself: listeners that it binds are not seen",
+                      "start with --intercept seccomp"});
+}
+
+void add_processes(Findings& findings, const ElfFile& file, const Libraries& libraries) {
+  const Names forks = those_of(file.imports, {"fork", "vfork", "_Fork"});
+  const Names leaves = those_of(file.imports, {"daemon", "setsid"});
+  if (has(leaves, "daemon") || (!leaves.empty() && !forks.empty())) {
+    Names by = forks;
+    by.insert(by.end(), leaves.begin(), leaves.end());
+    findings.push_back({Level::warning, "daemon",
+                        fmt::format("it can make a daemon of itself ({}), which is refused in a worker", fmt::join(by, ", ")),
+                        "give it its option to stay in the foreground; liveswap start --daemon goes to the background"});
+  } else if (!forks.empty() && !starts_programs(file)) {
+    findings.push_back({Level::warning, "prefork",
+                        fmt::format("it makes processes that run no other program ({}): ones that accept connections "
+                                    "(prefork) are refused in a worker",
+                                    fmt::join(forks, ", ")),
+                        "give it its option for one process, or for threads; --forks N makes N workers of it"});
+  }
+  const Names daemons = libraries_that(libraries, [](const ElfFile& library) { return has(library.imports, "daemon"); });
+  if (!daemons.empty() && !has(leaves, "daemon"))
+    findings.push_back({Level::fine, "daemon",
+                        fmt::format("by {} it could make a daemon of itself, which is refused in a worker",
+                                    fmt::join(daemons, ", ")),
+                        ""});
+}
+
+void add_uring(Findings& findings, const ElfFile& file, const Libraries& libraries) {
+  const Names by = libraries_that(libraries, [](const ElfFile& library) { return has_uring(library.imports); });
+  const bool itself = has_uring(file.imports) || has_uring(file.exports) || has_uring(file.internal);
+  if (!itself && by.empty()) return;
+  findings.push_back({Level::fine, "io_uring",
+                      fmt::format("it can use io_uring{}: accepting by it is taken over and drained; connections that "
+                                  "are read by it are not moved to the new code (--keepalive migrate)",
+                                  itself ? "" : fmt::format(", by {}", fmt::join(by, ", "))),
+                      ""});
+}
+
+void add_own_names(Findings& findings, const ElfFile& file, const OwnNames& own) {
+  if (!own.passed_by.empty())
+    findings.push_back({Level::warning, "own_names",
+                        fmt::format("it exports {} of its own: in a worker, calls of that name reach liveswap's instead",
+                                    fmt::join(own.passed_by, ", ")),
+                        "make it static or hidden, or give it another name"});
+  if (!own.reached.empty())
+    findings.push_back({Level::warning, "own_names",
+                        fmt::format("it calls {} of its own in place of the C library's{}: what is done by that, liveswap "
+                                    "does not see",
+                                    fmt::join(own.reached, ", "), file.symbolic ? " (-Bsymbolic)" : ""),
+                        "link the C library dynamically, without a wrapper of these; or --intercept seccomp"});
+}
+
+}  // namespace
+
+Findings server_findings(const ElfFile& file, const Libraries& libraries) {
+  Findings findings;
+  if (file.program || !file.has_symbols) return findings;
+  const OwnNames own = own_names(file);
+  add_listeners(findings, file, libraries, own);
+  add_go(findings, file);
+  // Who is given a listener knows what is done with it.
+  if (file.entry_name == "main" || binds(file)) add_processes(findings, file, libraries);
+  add_uring(findings, file, libraries);
+  add_own_names(findings, file, own);
+  return findings;
+}
+
+}  // namespace liveswap::preflight

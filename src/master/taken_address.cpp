@@ -1,0 +1,149 @@
+#include "master/taken_address.hpp"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+
+namespace liveswap::master {
+namespace {
+
+constexpr std::size_t path_at = offsetof(sockaddr_un, sun_path);
+
+int option(int fd, int level, int name) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return ::getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
+}
+
+// How much of so many bytes the kernel would read; 0 when it would read none. An internet address may be followed
+// by whatever it likes (programs say sizeof(sockaddr_storage)), and an IPv6 one may lack its scope.
+socklen_t used_size(int domain, std::size_t size) {
+  constexpr std::size_t six_without_scope = offsetof(sockaddr_in6, sin6_scope_id);
+  switch (domain) {
+    case AF_INET: return size >= sizeof(sockaddr_in) ? sizeof(sockaddr_in) : 0;
+    case AF_INET6: return size >= six_without_scope ? sizeof(sockaddr_in6) : 0;
+    default: return size >= path_at && size <= sizeof(sockaddr_un) ? static_cast<socklen_t>(size) : 0;
+  }
+}
+
+// A file's path is from the root. Names of the abstract namespace may be anything.
+bool right_path(const sockaddr_storage& address, std::size_t size) {
+  const auto* path = reinterpret_cast<const char*>(&address) + path_at;
+  return size == path_at || path[0] == 0 || path[0] == '/';
+}
+
+// The scope and flow of an IPv6 address belong to it; what pads an IPv4 one does not.
+bool same_host(const sockaddr_storage& a, const sockaddr_storage& b) {
+  if (a.ss_family == AF_INET)
+    return reinterpret_cast<const sockaddr_in&>(a).sin_addr.s_addr ==
+           reinterpret_cast<const sockaddr_in&>(b).sin_addr.s_addr;
+  const auto &one = reinterpret_cast<const sockaddr_in6&>(a), &other = reinterpret_cast<const sockaddr_in6&>(b);
+  return std::memcmp(&one.sin6_addr, &other.sin6_addr, sizeof one.sin6_addr) == 0 &&
+         one.sin6_scope_id == other.sin6_scope_id;
+}
+
+}  // namespace
+
+std::optional<TakenAddress> TakenAddress::parse(const std::string& text, int& error) {
+  liveswap_bind said;
+  error = EINVAL;
+  if (text.size() != sizeof said) return std::nullopt;
+  std::memcpy(&said, text.data(), sizeof said);
+  const bool internet = said.domain == AF_INET || said.domain == AF_INET6;
+  error = EAFNOSUPPORT;
+  if (!internet && said.domain != AF_UNIX) return std::nullopt;
+  error = EPROTONOSUPPORT;
+  const bool stream = said.type == SOCK_STREAM && (!internet || said.protocol == 0 || said.protocol == IPPROTO_TCP ||
+                                                   said.protocol == IPPROTO_MPTCP);
+  const bool other = internet ? said.type == SOCK_DGRAM && (said.protocol == 0 || said.protocol == IPPROTO_UDP)
+                              : said.type == SOCK_SEQPACKET;
+  if (!stream && !other) return std::nullopt;
+  error = EINVAL;
+  const socklen_t used = said.address_size <= sizeof said.address ? used_size(said.domain, said.address_size) : 0;
+  if (used == 0) return std::nullopt;
+  TakenAddress found;
+  found.domain = said.domain;
+  found.type = said.type;
+  found.protocol = !internet ? 0 : !stream ? IPPROTO_UDP : said.protocol ? said.protocol : IPPROTO_TCP;
+  found.v6only = said.domain == AF_INET6 && said.v6only != 0;
+  found.umask = said.umask & 0777;
+  std::memcpy(&found.where.storage, said.address, used);
+  found.where.length = used;
+  found.where.both_families = said.domain == AF_INET6 && !found.v6only;
+  if (found.where.storage.ss_family != said.domain) return std::nullopt;
+  if (found.is_unix() && !right_path(found.where.storage, used)) return std::nullopt;
+  return found;
+}
+
+bool TakenAddress::is_unnamed() const { return is_unix() ? where.length == path_at : port() == 0; }
+
+std::uint16_t TakenAddress::port() const {
+  // The port has the same place in both families.
+  return is_unix() ? 0 : ntohs(reinterpret_cast<const sockaddr_in&>(where.storage).sin_port);
+}
+
+std::string TakenAddress::path() const {
+  if (!is_unix() || where.length <= path_at) return "";
+  const auto* begin = reinterpret_cast<const char*>(&where.storage) + path_at;
+  const std::size_t size = where.length - path_at;
+  return begin[0] == 0 ? std::string(begin, size) : std::string(begin, ::strnlen(begin, size));
+}
+
+std::string TakenAddress::text() const {
+  if (is_unix()) {
+    auto name = path();
+    if (!name.empty() && name.front() == '\0') name.front() = '@';
+    return "unix:" + name;
+  }
+  char host[INET6_ADDRSTRLEN] = "?";
+  const bool six = domain == AF_INET6;
+  const void* bytes = six ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6&>(where.storage).sin6_addr)
+                          : &reinterpret_cast<const sockaddr_in&>(where.storage).sin_addr;
+  ::inet_ntop(domain, bytes, host, sizeof host);
+  return fmt::format(fmt::runtime(six ? "{}[{}]:{}" : "{}{}:{}"), is_datagram() ? "udp:" : "", host, port());
+}
+
+bool TakenAddress::same(const TakenAddress& other) const {
+  if (domain != other.domain || type != other.type || v6only != other.v6only) return false;
+  if (is_unix()) return path() == other.path();
+  return port() == other.port() && same_host(where.storage, other.where.storage);
+}
+
+int check_fresh(int fd, const TakenAddress& wanted) {
+  if (option(fd, SOL_SOCKET, SO_DOMAIN) != wanted.domain || option(fd, SOL_SOCKET, SO_TYPE) != wanted.type ||
+      option(fd, SOL_SOCKET, SO_PROTOCOL) != wanted.protocol)
+    return ENOTSOCK;
+  if (wanted.domain == AF_INET6 && option(fd, IPPROTO_IPV6, IPV6_V6ONLY) != int{wanted.v6only}) return EINVAL;
+  if (listens(fd)) return EINVAL;
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0) return EINVAL;
+  size = sizeof address;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return errno;
+  TakenAddress bound = wanted;
+  bound.where.storage = address;
+  bound.where.length = size;
+  return bound.is_unnamed() ? 0 : EINVAL;
+}
+
+std::uint64_t cookie_of(int fd) {
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  return ::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
+bool listens(int fd) { return option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1; }
+
+TakenAddress bound_address(int fd, const TakenAddress& wanted) {
+  TakenAddress found = wanted;
+  found.where = address_of(fd);
+  found.where.both_families = wanted.where.both_families;
+  return found;
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "contract/channel.h"
+#include "master/sockets.hpp"
+
+namespace liveswap::master {
+
+// What an application wants to bind a socket of its own to, as a worker host says it (struct liveswap_bind): its
+// sizes, its domain and its kind have been checked.
+struct TakenAddress {
+  int domain = 0;
+  int type = 0;
+  int protocol = 0;  // as the kernel has it: TCP, MPTCP, UDP; 0 of a Unix socket
+  bool v6only = false;
+  unsigned umask = 0;
+  SocketAddress where;
+
+  // None, and the errno that the application gets for it: a family, kind or size that cannot be taken over.
+  static std::optional<TakenAddress> parse(const std::string& text, int& error);
+
+  bool is_unix() const { return domain == AF_UNIX; }
+  bool is_datagram() const { return type == SOCK_DGRAM; }
+  // The kernel chooses: port 0, or a Unix socket without a name.
+  bool is_unnamed() const;
+  std::uint16_t port() const;  // 0 of a Unix socket
+  std::string path() const;    // of a Unix socket; one in the abstract namespace begins with a NUL
+  // "127.0.0.1:80", "udp:[::1]:53", "unix:/path", "unix:@name"
+  std::string text() const;
+  // The same endpoint, but for a port that the kernel chooses.
+  bool same(const TakenAddress& other) const;
+};
+
+// 0 when `fd` is a fresh socket of the kind that `wanted` says: neither bound nor connected nor listening. Else
+// the errno for the application.
+int check_fresh(int fd, const TakenAddress& wanted);
+
+// SO_COOKIE: the kernel's name of a socket, never used twice; 0 when it does not say.
+std::uint64_t cookie_of(int fd);
+
+// Whether it listens, and has not been shut down.
+bool listens(int fd);
+
+// What it is bound to, with the port that the kernel chose.
+TakenAddress bound_address(int fd, const TakenAddress& wanted);
+
+}  // namespace liveswap::master

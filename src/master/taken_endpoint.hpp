@@ -1,0 +1,53 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/unique_fd.hpp"
+#include "master/endpoint.hpp"
+#include "master/taken_address.hpp"
+
+namespace liveswap::master {
+
+// An address that applications bind themselves, and the sockets there: those that the applications made, so that
+// every option they set is kept. The first worker that binds the address for a slot gives its socket; whoever
+// comes later for that slot gets the same one.
+//
+// So a set may be sparse: a slot whose worker has not bound the address, or not yet, has no socket. And a socket
+// may be unwanted: its worker has closed it, or a successor does not bind it. Such a one stays among those that
+// the kernel deals connections to, for a socket can leave these only as the last one (tcp_endpoint.hpp), but gets
+// none.
+class TakenEndpoint : public Endpoint {
+ public:
+  // Whether `address` means this endpoint; an unnamed one: the n-th that a worker leaves to the kernel.
+  bool is_for(const TakenAddress& address, unsigned nth) const;
+
+  // Takes the application's socket, which is not bound, and binds it. 0, or an errno.
+  virtual int add(unsigned set, unsigned slot, UniqueFd socket) = 0;
+  // The socket of that slot listens from now on, with at least that backlog. 0, or an errno.
+  virtual int listen(unsigned set, unsigned slot, int backlog) = 0;
+  // The socket for that slot, also one that does not listen yet. Borrowed; -1: there is none.
+  virtual int held(unsigned set, unsigned slot) const = 0;
+
+  // Which sockets shall get connections: holds from the next point() on. Asked for every one; slot 0 of one that
+  // all slots share. `served`: whether it was wanted before.
+  using Wanted = std::function<bool(unsigned set, unsigned slot, bool served)>;
+  virtual void want(const Wanted& wanted) = 0;
+  // Resets what waits in the sockets that are not wanted.
+  virtual void clear_unwanted() = 0;
+
+  // Somebody serves here, or has: it listens, or needs no listen().
+  virtual bool in_use() const = 0;
+  bool is_datagram() const { return asked_.is_datagram(); }
+
+ protected:
+  TakenEndpoint(const TakenAddress& asked, unsigned nth) : Endpoint(asked.text()), asked_(asked), nth_(nth) {}
+  const TakenAddress& asked() const { return asked_; }
+
+ private:
+  TakenAddress asked_;
+  unsigned nth_;
+};
+
+}  // namespace liveswap::master

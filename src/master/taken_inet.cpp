@@ -1,0 +1,248 @@
+#include "master/taken_inet.hpp"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <numeric>
+
+#include "base/log.hpp"
+#include "master/accept_queue.hpp"
+#include "master/steering.hpp"
+
+namespace liveswap::master {
+namespace {
+
+void keep_nonblocking(int fd) {
+  if (const int flags = ::fcntl(fd, F_GETFL); !(flags & O_NONBLOCK)) ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+}  // namespace
+
+// Workers that drain may still have them: shut down, they leave the port to others all the same.
+TakenInet::~TakenInet() {
+  for (auto& set : sets_)
+    for (Socket& one : set) {
+      if (one.member && !is_datagram()) turn_away(one.fd.get());
+      if (one.fd) ::shutdown(one.fd.get(), SHUT_RDWR);
+    }
+}
+
+TakenInet::Socket* TakenInet::find(unsigned set, unsigned slot) {
+  return const_cast<Socket*>(static_cast<const TakenInet*>(this)->find(set, slot));
+}
+
+const TakenInet::Socket* TakenInet::find(unsigned set, unsigned slot) const {
+  const unsigned at = rules_.per_slot ? slot : 0;
+  if (set >= sets_.size() || at >= sets_[set].size() || !sets_[set][at].fd) return nullptr;
+  return &sets_[set][at];
+}
+
+TakenInet::Socket* TakenInet::owner(int fd) {
+  for (auto& set : sets_)
+    for (Socket& one : set)
+      if (one.fd.get() == fd) return &one;
+  return nullptr;
+}
+
+// The first one of an address alone shows whether the port is a stranger's: with SO_REUSEPORT it would silently join
+// him when he is the same user.
+int TakenInet::bind_socket(int fd) {
+  const bool first = std::all_of(sets_.begin(), sets_.end(), [](const auto& set) {
+    return std::all_of(set.begin(), set.end(), [](const Socket& one) { return !one.fd; });
+  });
+  // An application that listens to a group of many (mDNS) says so.
+  int shares = 0;
+  socklen_t size = sizeof shares;
+  if (is_datagram()) ::getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &shares, &size);
+  if (first && where_.port() != 0 && !shares) {
+    const auto probe = UniqueFd::adopt(::socket(where_.domain, where_.type | SOCK_CLOEXEC, 0));
+    if (!probe) return errno;
+    const int on = 1, only = where_.v6only;
+    // Of datagrams a second socket with this would be let in beside a stranger's.
+    if (!is_datagram()) ::setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (where_.domain == AF_INET6) ::setsockopt(probe.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+    if (::bind(probe.get(), where_.where.get(), where_.where.length) != 0 && errno == EADDRINUSE) return errno;
+  }
+  const int on = 1;
+  // Connections of an earlier generation that wait for their end would keep the port from a plain socket.
+  if (!is_datagram()) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) return errno;
+  return ::bind(fd, where_.where.get(), where_.where.length) == 0 ? 0 : errno;
+}
+
+int TakenInet::add(unsigned set, unsigned slot, UniqueFd fd) {
+  const int error = bind_socket(fd.get());
+  if (error != 0) return error;
+  const bool known = where_.port() != 0;
+  where_ = bound_address(fd.get(), where_);
+  if (!known) rename(where_.text());
+  const unsigned at = rules_.per_slot ? slot : 0;
+  if (sets_.size() <= set) sets_.resize(set + 1);
+  if (sets_[set].size() <= at) sets_[set].resize(at + 1);
+  Socket& socket = sets_[set][at];
+  socket = {};
+  socket.fd = std::move(fd);
+  if (is_datagram()) return join(socket);
+  return rules_.listen_at_once ? listen(set, slot, 0) : 0;
+}
+
+// Without a program a newcomer would get its share at once, before it is known whether anybody serves it.
+bool TakenInet::hold_dealing() {
+  if (group_.empty() || !program_.empty()) return true;
+  std::vector<unsigned> all(group_.size());
+  std::iota(all.begin(), all.end(), 0u);
+  if (!steer_group(group_[0], all, is_datagram() ? Deal::by_peer : Deal::at_random)) return false;
+  program_ = all;
+  return true;
+}
+
+// Also of a socket that has joined by itself.
+int TakenInet::join(Socket& socket) {
+  group_.push_back(socket.fd.get());
+  socket.member = true;
+  return 0;
+}
+
+// An application that calls listen() past the worker host makes its socket a member in an order that nobody has seen:
+// of several at once, that of their slots is assumed.
+void TakenInet::note_raw_listens() {
+  if (is_datagram()) return;
+  for (auto& set : sets_)
+    for (Socket& one : set)
+      if (one.fd && !one.member && listens(one.fd.get())) join(one);
+}
+
+int TakenInet::listen(unsigned set, unsigned slot, int backlog) {
+  Socket* socket = find(set, slot);
+  if (!socket) return EBADF;
+  if (is_datagram()) return EOPNOTSUPP;
+  note_raw_listens();
+  const bool steered = socket->member || hold_dealing();
+  if (!steered)
+    log::warning("listener {}: new sockets get connections at once: cannot steer them: {}", name(),
+                 ::strerrordesc_np(errno));
+  socket->backlog = std::max({socket->backlog, rules_.backlog, backlog});
+  keep_nonblocking(socket->fd.get());
+  // On a socket that listens it only sets the backlog.
+  if (::listen(socket->fd.get(), socket->backlog) != 0) return errno;
+  return socket->member ? 0 : join(*socket);
+}
+
+Result<void> TakenInet::point(unsigned set, unsigned slots, const std::set<unsigned>& without) {
+  note_raw_listens();
+  std::vector<int> all, served;
+  for (unsigned slot = 0; set < sets_.size() && slot < sets_[set].size() && (slot < slots || slot == 0); ++slot) {
+    const Socket& one = sets_[set][slot];
+    if (!one.member) continue;
+    all.push_back(one.fd.get());
+    if (!rules_.per_slot || (one.wanted && !without.contains(slot))) served.push_back(one.fd.get());
+  }
+  if (all.empty()) return {};  // nobody of that set has bound it: whoever has it keeps it
+  return deal_to(served.empty() ? all : served);
+}
+
+Result<void> TakenInet::deal_to(const std::vector<int>& sockets) {
+  std::vector<unsigned> numbers;
+  for (unsigned number = 0; number < group_.size(); ++number)
+    if (std::find(sockets.begin(), sockets.end(), group_[number]) != sockets.end()) numbers.push_back(number);
+  if (numbers.size() == group_.size()) numbers.clear();
+  if (numbers != program_ && !steer_group(group_[0], numbers, is_datagram() ? Deal::by_peer : Deal::at_random))
+    return os_fail("steer the connections of", address(), errno);
+  program_ = numbers;
+  dealt_to_ = sockets;
+  return {};
+}
+
+void TakenInet::retire(unsigned set) {
+  if (set >= sets_.size() || is_datagram()) return;
+  for (const Socket& one : sets_[set])
+    if (one.member) turn_away(one.fd.get());
+}
+
+// As TcpEndpoint does it; a socket that is no member can go at any time.
+void TakenInet::close_last_beyond(unsigned slots) {
+  for (auto& set : sets_)
+    for (std::size_t slot = slots; slot < set.size(); ++slot)
+      if (!set[slot].member) set[slot] = {};
+  while (group_.size() > 1) {
+    const auto beyond = [&](const auto& set) {
+      for (std::size_t slot = slots; slot < set.size(); ++slot)
+        if (set[slot].fd.get() == group_.back()) return true;
+      return false;
+    };
+    if (std::none_of(sets_.begin(), sets_.end(), beyond)) return;
+    Socket& last = *owner(group_.back());
+    if (!is_datagram()) turn_away(last.fd.get());
+    // A UDP socket stays a member as long as anybody has it.
+    if (is_datagram()) return;
+    ::shutdown(last.fd.get(), SHUT_RDWR);
+    group_.pop_back();
+    last = {};
+  }
+}
+
+void TakenInet::shrink(unsigned slots) {
+  if (!rules_.per_slot) return;
+  close_last_beyond(std::max(slots, 1u));
+  for (const auto& set : sets_)
+    for (std::size_t slot = slots; slot < set.size() && !is_datagram(); ++slot)
+      if (set[slot].member) turn_away(set[slot].fd.get());
+}
+
+void TakenInet::repair() {
+  if (is_datagram()) return;
+  note_raw_listens();
+  bool moved = false;
+  for (const int fd : std::vector<int>(group_)) {
+    if (!repair_socket(fd, owner(fd)->backlog)) continue;
+    // It had left the group, and is its last member now (TcpEndpoint::note_relisten).
+    const auto place = std::find(group_.begin(), group_.end(), fd);
+    *place = group_.back();
+    group_.back() = fd;
+    moved = true;
+  }
+  if (!moved || group_.size() <= 1) return;
+  program_.clear();
+  if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt) log::warning("{}", dealt.error().text);
+}
+
+int TakenInet::held(unsigned set, unsigned slot) const {
+  const Socket* one = find(set, slot);
+  return one ? one->fd.get() : -1;
+}
+
+int TakenInet::socket(unsigned set, unsigned slot) const {
+  const Socket* one = find(set, slot);
+  return one && one->member ? one->fd.get() : -1;
+}
+
+std::vector<int> TakenInet::sockets(unsigned set) const {
+  std::vector<int> found;
+  if (set < sets_.size())
+    for (const Socket& one : sets_[set]) found.push_back(one.member ? one.fd.get() : -1);
+  return found;
+}
+
+void TakenInet::want(const Wanted& wanted) {
+  for (unsigned set = 0; set < sets_.size(); ++set)
+    for (unsigned slot = 0; slot < sets_[set].size(); ++slot) {
+      Socket& one = sets_[set][slot];
+      one.wanted = one.fd && wanted(set, slot, one.served);
+      one.served = one.served || one.wanted;
+    }
+}
+
+void TakenInet::clear_unwanted() {
+  for (const auto& set : sets_)
+    for (const Socket& one : set)
+      if (one.member && !one.wanted && !is_datagram()) turn_away(one.fd.get());
+}
+
+std::optional<std::set<std::uint64_t>> TakenInet::handshakes() const {
+  return is_datagram() ? std::set<std::uint64_t>() : handshakes_at(where_.where);
+}
+
+}  // namespace liveswap::master

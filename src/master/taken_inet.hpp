@@ -1,0 +1,68 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "master/taken_endpoint.hpp"
+
+namespace liveswap::master {
+
+// A TCP or UDP address that applications bind: a SO_REUSEPORT group as that of TcpEndpoint, of which a TCP socket is a
+// member from its listen() on, a UDP socket from its bind() on.
+class TakenInet final : public TakenEndpoint {
+ public:
+  struct Rules {
+    bool per_slot = true;
+    int backlog = 0;              // at least
+    bool listen_at_once = false;  // where a listen() of the application is not seen
+  };
+  TakenInet(const TakenAddress& asked, unsigned nth, const Rules& rules)
+      : TakenEndpoint(asked, nth), rules_(rules), where_(asked) {}
+  ~TakenInet() override;
+
+  std::string address() const override { return where_.text(); }
+  Result<void> prepare(unsigned, unsigned) override { return {}; }
+  Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) override;
+  void retire(unsigned set) override;
+  void shrink(unsigned slots) override;
+  void repair() override;
+  int socket(unsigned set, unsigned slot) const override;
+  std::vector<int> sockets(unsigned set) const override;
+  bool per_slot() const override { return rules_.per_slot; }
+  bool is_at(const TakenAddress& address) const override { return where_.same(address); }
+  std::optional<std::set<std::uint64_t>> handshakes() const override;
+
+  int add(unsigned set, unsigned slot, UniqueFd socket) override;
+  int listen(unsigned set, unsigned slot, int backlog) override;
+  int held(unsigned set, unsigned slot) const override;
+  void want(const Wanted& wanted) override;
+  void clear_unwanted() override;
+  bool in_use() const override { return !group_.empty(); }
+
+ private:
+  struct Socket {
+    UniqueFd fd;
+    int backlog = 0;
+    bool member = false;  // of the group
+    bool wanted = false;
+    bool served = false;  // was wanted once
+  };
+  Socket* find(unsigned set, unsigned slot);
+  const Socket* find(unsigned set, unsigned slot) const;
+  Socket* owner(int fd);
+  int bind_socket(int fd);
+  int join(Socket& socket);
+  bool hold_dealing();
+  Result<void> deal_to(const std::vector<int>& sockets);
+  void note_raw_listens();
+  void close_last_beyond(unsigned slots);
+
+  Rules rules_;
+  TakenAddress where_;  // with the port that the kernel chose
+  std::vector<std::vector<Socket>> sets_;
+  std::vector<int> group_;         // every member, at its number
+  std::vector<int> dealt_to_;      // as last asked for
+  std::vector<unsigned> program_;  // the numbers in the program; empty: there is none
+};
+
+}  // namespace liveswap::master

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <optional>
+
+#include "master/spawner.hpp"
+#include "master/taken_endpoint.hpp"
+
+namespace liveswap::master {
+
+// A Unix socket that applications bind, at a path or in the abstract namespace; all slots share it. The file is made
+// and removed as the workers' user.
+//
+// One socket serves every set: a path could have a second one beside it (unix_endpoint.hpp), but the application would
+// see a name that it has not given. So a --flip does not keep the staged workers from accepting here before it.
+class TakenUnix final : public TakenEndpoint {
+ public:
+  struct Rules {
+    int backlog = 0;  // at least
+    bool listen_at_once = false;
+    std::optional<Identity> identity;
+  };
+  TakenUnix(const TakenAddress& asked, unsigned nth, const Rules& rules)
+      : TakenEndpoint(asked, nth), rules_(rules), where_(asked) {}
+  ~TakenUnix() override;  // removes the file, when it still is ours
+
+  std::string address() const override { return where_.text(); }
+  Result<void> prepare(unsigned, unsigned) override { return {}; }
+  Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) override;
+  void retire(unsigned) override {}
+  void shrink(unsigned) override {}
+  void repair() override;
+  int socket(unsigned set, unsigned slot) const override;
+  std::vector<int> sockets(unsigned set) const override;
+  bool per_slot() const override { return false; }
+  bool is_at(const TakenAddress& address) const override { return where_.same(address); }
+  bool is_file(const struct stat& file) const override;
+  std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
+
+  // Where the file is gone or somebody else's, another socket takes the place of the one before.
+  int add(unsigned set, unsigned slot, UniqueFd socket) override;
+  int listen(unsigned set, unsigned slot, int backlog) override;
+  int held(unsigned set, unsigned slot) const override;
+  void want(const Wanted&) override {}
+  void clear_unwanted() override {}
+  bool in_use() const override { return listens_; }
+
+ private:
+  bool is_abstract() const { return where_.path().empty() || where_.path().front() == '\0'; }
+  bool has_file() const;
+
+  Rules rules_;
+  TakenAddress where_;
+  UniqueFd fd_;
+  struct stat file_ {};  // as it was made
+  int backlog_ = 0;
+  bool listens_ = false;
+  unsigned set_ = 0;  // that is pointed to
+};
+
+}  // namespace liveswap::master

@@ -1,0 +1,234 @@
+#include "master/takeover.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "master/acting_as.hpp"
+#include "master/taken_inet.hpp"
+#include "master/taken_unix.hpp"
+
+// What workers ask for, frame by frame.
+namespace liveswap::master {
+namespace {
+
+// Lines that a worker can bring into the log by what it asks for.
+constexpr unsigned complaints_limit = 10;
+// Sockets that one worker is given over its life; each endpoint has one for it, a Unix socket whose file was removed
+// has several.
+constexpr std::size_t cookies_limit = 4 * LIVESWAP_LISTENERS_MAX;
+
+std::optional<std::uint64_t> cookie_in(const std::string& text) {
+  std::uint64_t cookie = 0;
+  if (text.size() != sizeof cookie) return std::nullopt;
+  std::memcpy(&cookie, text.data(), sizeof cookie);
+  return cookie;
+}
+
+// From which port on everybody may bind.
+unsigned unprivileged_start() {
+  const auto text = read_small_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", 64);
+  const int number = text ? std::atoi(text->c_str()) : 0;
+  return text && number >= 0 && number <= 65536 ? static_cast<unsigned>(number) : 1024;
+}
+
+UniqueFd plain_socket(const TakenAddress& address) {
+  auto fd = UniqueFd::adopt(::socket(address.domain, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int only = address.v6only;
+  if (fd && address.domain == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+  return fd;
+}
+
+}  // namespace
+
+TakenEndpoint* Takeover::taken_endpoint(const Endpoint* endpoint) const {
+  const auto& taken = listeners_.taken();
+  const auto found = std::find(taken.begin(), taken.end(), endpoint);
+  return found == taken.end() ? nullptr : *found;
+}
+
+void Takeover::joined(rollout::WorkerId id, unsigned slot, rollout::Generation generation, pid_t pid,
+                      const Listeners::Hold& set) {
+  Worker& worker = workers_[id];
+  worker.slot = slot;
+  worker.generation = generation;
+  worker.pid = pid;
+  worker.set = listeners_.set_of(set);
+  changed_ = true;
+}
+
+void Takeover::left(rollout::WorkerId id) {
+  workers_.erase(id);
+  changed_ = true;
+}
+
+bool Takeover::expected() const {
+  return std::any_of(listeners_.taken().begin(), listeners_.taken().end(),
+                     [](const TakenEndpoint* one) { return one->in_use() && !one->is_datagram(); });
+}
+
+bool Takeover::take_frame(rollout::WorkerId id, Frame& frame) {
+  Worker& worker = workers_.at(id);
+  UniqueFd descriptor;
+  int error = 0;
+  switch (frame.kind) {
+    case LIVESWAP_BIND: error = bind(worker, frame, descriptor); break;
+    case LIVESWAP_LISTEN: error = listen(worker, frame); break;
+    case LIVESWAP_UNLISTEN: unlisten(worker, frame); return true;
+    case LIVESWAP_UNLINK: error = unlink(frame); break;
+    case LIVESWAP_HANDOFF: error = hand_off(id, worker, frame); break;
+    default: return false;
+  }
+  changed_ = true;
+  if (frame.value <= 0) return true;
+  Extras extras;
+  extras.count = static_cast<std::uint64_t>(error);
+  extras.descriptor = descriptor.get();
+  send_(id, LIVESWAP_ANSWER, frame.value, extras);
+  return true;
+}
+
+void Takeover::complain(Worker& worker, const std::string& text) const {
+  if (worker.complaints == complaints_limit) return;
+  log::warning("slot {} pid {}: {}{}", worker.slot, worker.pid, text,
+               ++worker.complaints == complaints_limit ? " (no more of this is said for this process)" : "");
+}
+
+int Takeover::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
+  int error = 0;
+  const auto address = TakenAddress::parse(frame.text, error);
+  if (!address) {
+    complain(worker, fmt::format("an address that cannot be taken over: {}", ::strerrordesc_np(error)));
+    return error;
+  }
+  if (frame.crippled) return EMFILE;
+  if (!frame.descriptor) return EBADF;
+  if (error = check_fresh(frame.descriptor.get(), *address); error != 0) return error;
+  if (worker.cookies.size() >= cookies_limit) {
+    complain(worker, fmt::format("no more sockets for it: it has been given {}", worker.cookies.size()));
+    return ENOSPC;
+  }
+  return bind_address(worker, *address, std::move(frame.descriptor), answer);
+}
+
+int Takeover::bind_address(Worker& worker, const TakenAddress& address, UniqueFd own, UniqueFd& answer) {
+  // Sockets of MPTCP share no port: a plain one takes the place, which every client can do with.
+  const bool replaced = address.protocol == IPPROTO_MPTCP;
+  if (replaced) own = plain_socket(address);
+  if (!own || worker.unnamed.size() >= cookies_limit) return own ? ENOSPC : errno;
+  auto& nth = worker.unnamed[address.is_unnamed() ? address.text() : ""];
+  Endpoint* endpoint = listeners_.find(address, nth);
+  TakenEndpoint* taken = taken_endpoint(endpoint);
+  int socket = taken      ? taken->held(worker.set, worker.slot)
+               : endpoint ? endpoint->socket(worker.set, worker.slot)
+                          : -1;
+  const bool held = socket >= 0;
+  if (!held) {
+    socket = own.get();
+    const int error = taken ? taken->add(worker.set, worker.slot, std::move(own))
+                            : first_bind(worker, address, nth, std::move(own), endpoint);
+    if (error != 0) {
+      complain(worker, fmt::format("cannot bind {}: {}", address.text(), ::strerrordesc_np(error)));
+      return error;
+    }
+  }
+  if (held || replaced) answer = UniqueFd::adopt(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
+  if ((held || replaced) && !answer) return errno;
+  if (address.is_unnamed()) ++nth;
+  worker.uses.insert(endpoint);
+  worker.cookies[cookie_of(socket)] = endpoint;
+  if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.closed = false;
+  return 0;
+}
+
+bool Takeover::may_bind(std::uint16_t port) const {
+  return port == 0 || !rules_.identity || rules_.identity->user == 0 || rules_.privileged_ports.contains(port) ||
+         port >= unprivileged_start();
+}
+
+int Takeover::first_bind(Worker& worker, const TakenAddress& address, unsigned nth, UniqueFd own, Endpoint*& endpoint) {
+  if (!may_bind(address.port())) {
+    complain(worker, fmt::format("port {} is not bound for a worker that is not root: --privileged-port {} allows it",
+                                 address.port(), address.port()));
+    return EACCES;
+  }
+  if (listeners_.taken().size() >= LIVESWAP_LISTENERS_MAX) {
+    complain(worker, fmt::format("{} is not bound: applications have {} listeners already, the limit", address.text(),
+                                 LIVESWAP_LISTENERS_MAX));
+    return ENOSPC;
+  }
+  std::unique_ptr<TakenEndpoint> made;
+  if (address.is_unix())
+    made = std::make_unique<TakenUnix>(
+        address, nth, TakenUnix::Rules{rules_.backlog, rules_.listen_at_once, rules_.identity});
+  else
+    made = std::make_unique<TakenInet>(
+        address, nth, TakenInet::Rules{rules_.per_slot, rules_.backlog, rules_.listen_at_once});
+  const int error = made->add(worker.set, worker.slot, std::move(own));
+  if (error != 0) return error;
+  endpoint = made.get();
+  uses_[endpoint] = {};
+  listeners_.take(std::move(made));
+  return 0;
+}
+
+Endpoint* Takeover::endpoint_of(const Worker& worker, const std::string& text) const {
+  const auto cookie = cookie_in(text);
+  if (!cookie) return nullptr;
+  const auto found = worker.cookies.find(*cookie);
+  return found != worker.cookies.end() ? found->second : lent_with(worker, *cookie);
+}
+
+// One of those that every worker has from its start.
+Endpoint* Takeover::lent_with(const Worker& worker, std::uint64_t cookie) const {
+  for (Endpoint* endpoint : listeners_.lent())
+    if (cookie_of(endpoint->socket(worker.set, worker.slot)) == cookie) return endpoint;
+  return nullptr;
+}
+
+int Takeover::listen(Worker& worker, const Frame& frame) {
+  Endpoint* endpoint = endpoint_of(worker, frame.text);
+  if (!endpoint) return EBADF;
+  TakenEndpoint* taken = taken_endpoint(endpoint);
+  // What the master lends listens already, and so does what has been replaced.
+  if (!taken || cookie_of(taken->held(worker.set, worker.slot)) != cookie_in(frame.text)) return 0;
+  const int backlog = static_cast<int>(std::min<std::uint64_t>(frame.count, INT_MAX));
+  if (const int error = taken->listen(worker.set, worker.slot, backlog); error != 0) {
+    complain(worker, fmt::format("cannot listen on {}: {}", taken->address(), ::strerrordesc_np(error)));
+    return error;
+  }
+  worker.uses.insert(taken);
+  uses_[taken].closed = false;
+  return 0;
+}
+
+void Takeover::unlisten(Worker& worker, const Frame& frame) {
+  Endpoint* endpoint = endpoint_of(worker, frame.text);
+  if (!endpoint || worker.uses.erase(endpoint) == 0) return;
+  if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.closed = !worker.draining;
+  changed_ = true;
+}
+
+int Takeover::unlink(const Frame& frame) const {
+  const std::string& path = frame.text;
+  if (path.empty() || path.front() != '/' || path.size() >= PATH_MAX || path.find('\0') != std::string::npos)
+    return EINVAL;
+  const ActingAs user(rules_.identity);
+  if (user.error() != 0) return user.error();
+  struct stat file {};
+  if (::lstat(path.c_str(), &file) != 0) return errno;
+  if (listeners_.is_ours(file)) return 0;
+  if (!S_ISSOCK(file.st_mode)) return ENOTSOCK;
+  return ::unlink(path.c_str()) == 0 ? 0 : errno;
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,126 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "master/listeners.hpp"
+#include "master/taken_endpoint.hpp"
+#include "master/worker_process.hpp"
+#include "rollout/types.hpp"
+
+namespace liveswap::master {
+
+// Listeners of applications that know nothing of a master: who binds which address, by what the worker hosts say
+// (BIND, LISTEN, UNLISTEN, UNLINK, HANDOFF of contract/channel.h). Nothing of it is believed: a worker can reach only
+// sockets that it was given, and only so many of them.
+//
+// A life of such a listener:
+//
+//   bound      a worker's socket is bound to it; another worker that binds the same address gets a socket of it, too
+//   listening  one of them has called listen(): it is said in the log and in the status
+//   unused     none but draining workers use it. Outside of upgrades that is so after the last worker has closed it, or
+//              at the end of an upgrade to code that does not bind it; after a grace, for those that bind late, it is
+//   dropped    closed, a Unix socket's file removed
+class Takeover {
+ public:
+  struct Rules {
+    bool per_slot = true;
+    int backlog = 0;
+    bool listen_at_once = false;            // listen() of the application is not seen (--intercept seccomp)
+    std::optional<Identity> identity;       // that the workers have; none: the master's
+    std::set<std::uint16_t> privileged_ports;  // that are bound for workers who may not do so themselves
+  };
+  using Send = std::function<void(rollout::WorkerId, std::uint32_t kind, std::int32_t value, const Extras&)>;
+
+  Takeover(Listeners& listeners, Rules rules, Send send)
+      : listeners_(listeners), rules_(std::move(rules)), send_(std::move(send)) {}
+
+  void joined(rollout::WorkerId worker, unsigned slot, rollout::Generation generation, pid_t pid,
+              const Listeners::Hold& set);
+  void left(rollout::WorkerId worker);
+  // A frame of a worker that is known; takes its descriptor. False: it is none of these.
+  bool take_frame(rollout::WorkerId worker, Frame& frame);
+
+  // As the engine sees it. `quiet`: no upgrade is under way, and every slot is served.
+  struct Seen {
+    rollout::WorkerId worker;
+    bool ready;
+    bool draining;
+  };
+  // What follows from the use of the endpoints: which sockets are wanted, what is dropped, who gets a connection that
+  // was handed off. To be called after every frame, and whenever the engine's view may have changed. When to call
+  // next if nothing happens.
+  std::optional<rollout::Time> look(rollout::Time now, const std::vector<Seen>& seen, bool quiet);
+  // Nothing to look at.
+  bool idle() const { return listeners_.taken().empty() && handed_off_.empty(); }
+  // Applications have listeners of their own, which a new worker has still to bind.
+  bool expected() const;
+
+ private:
+  struct Worker {
+    unsigned slot = 0;
+    unsigned set = 0;
+    rollout::Generation generation = 0;
+    pid_t pid = 0;
+    bool ready = false;
+    bool draining = false;
+    std::set<Endpoint*> uses;                     // that it has bound and not closed
+    std::map<std::uint64_t, Endpoint*> cookies;   // of every socket that it was given
+    std::map<std::string, unsigned> unnamed;      // how often it has left the choice to the kernel, by address
+    unsigned complaints = 0;
+    std::uint64_t adopted = 0;
+  };
+  // What is known of a taken endpoint beside its sockets.
+  struct Use {
+    std::optional<rollout::Time> unused_since;
+    std::optional<rollout::Time> clear_at;
+    bool closed = false;  // by an application, not by an upgrade
+    bool told = false;    // in the log
+  };
+  struct HandedOff {
+    UniqueFd connection;
+    Endpoint* endpoint;
+    unsigned slot;
+    rollout::WorkerId from;
+    std::optional<rollout::Time> until;  // set when it is first looked at
+  };
+
+  int bind(Worker& worker, Frame& frame, UniqueFd& answer);
+  int bind_address(Worker& worker, const TakenAddress& address, UniqueFd own, UniqueFd& answer);
+  int first_bind(Worker& worker, const TakenAddress& address, unsigned nth, UniqueFd own, Endpoint*& endpoint);
+  int listen(Worker& worker, const Frame& frame);
+  void unlisten(Worker& worker, const Frame& frame);
+  int unlink(const Frame& frame) const;
+  int hand_off(rollout::WorkerId id, Worker& worker, Frame& frame);
+  TakenEndpoint* taken_endpoint(const Endpoint* endpoint) const;  // nullptr: of another kind, or none
+  Endpoint* endpoint_of(const Worker& worker, const std::string& text) const;
+  Endpoint* lent_with(const Worker& worker, std::uint64_t cookie) const;
+  bool may_bind(std::uint16_t port) const;
+  void complain(Worker& worker, const std::string& text) const;
+
+  bool note_states(const std::vector<Seen>& seen);
+  void want(TakenEndpoint& endpoint) const;
+  bool is_used(Endpoint* endpoint, bool also_draining) const;
+  bool is_over(TakenEndpoint& endpoint, Use& use, rollout::Time now, bool quiet) const;
+  void drop(TakenEndpoint& endpoint);
+  bool adopt(const HandedOff& one);
+  void place_handed_off(rollout::Time now);
+  std::optional<rollout::Time> next_time() const;
+
+  Listeners& listeners_;
+  Rules rules_;
+  Send send_;
+  std::map<rollout::WorkerId, Worker> workers_;
+  std::map<const Endpoint*, Use> uses_;
+  std::deque<HandedOff> handed_off_;
+  bool changed_ = true;  // since the last look()
+  bool quiet_ = false;   // at that
+};
+
+}  // namespace liveswap::master
