@@ -71,7 +71,8 @@ static bool is_wanted_inet(const struct liveswap_bind* wish) {
   const struct sockaddr_in* address = (const struct sockaddr_in*)wish->address;
   const size_t least = wish->domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
   if (wish->address_size < least || address->sin_family != wish->domain) return false;
-  if (wish->type == SOCK_STREAM) return wish->protocol == IPPROTO_TCP;
+  /* MPTCP, which Go asks for where the kernel has it: the master answers with a plain socket. */
+  if (wish->type == SOCK_STREAM) return wish->protocol == IPPROTO_TCP || wish->protocol == IPPROTO_MPTCP;
   /* Datagrams: what is bound later, or to any port, is most often a client. */
   return wish->type == SOCK_DGRAM && wish->protocol == IPPROTO_UDP && address->sin_port != 0 && !readiness_is_over();
 }
