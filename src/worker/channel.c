@@ -101,7 +101,7 @@ void channel_fail(enum liveswap_stage stage, const char* format, ...) {
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
   channel_send((struct liveswap_frame){.kind = LIVESWAP_FAILED, .value = (int32_t)stage}, text, strlen(text));
-  _exit(LIVESWAP_EXIT_LOAD);
+  real._exit(LIVESWAP_EXIT_LOAD);
 }
 
 /* Room for one: the kernel closes what has none. */

@@ -8,6 +8,7 @@
 #include "channel.h"
 #include "liveswap_plugin.h"
 #include "load.h"
+#include "takeover/real.h"
 
 static void run_selftest(void* library, const char* path) {
   int (*selftest)(void) = NULL;
@@ -37,5 +38,5 @@ void check_run(const struct options* options) {
   const struct loaded application = load(options->path, options->entry);
   run_selftest(application.library, options->path);
   channel_send((struct liveswap_frame){.kind = LIVESWAP_HOOK_DONE, .count = count_threads()}, NULL, 0);
-  exit(0);
+  real.exit(0);
 }

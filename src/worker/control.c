@@ -20,10 +20,12 @@
 #include "readiness.h"
 #include "seize.h"
 #include "takeover/adopt.h"
+#include "takeover/child.h"
 #include "takeover/marks.h"
 #include "takeover/question.h"
 #include "takeover/real.h"
 #include "takeover/retire.h"
+#include "takeover/stray.h"
 
 /* Its deepest path, seize.c, needs 8 KiB; glibc puts the static TLS of the process on the same stack. */
 enum { STACK_SIZE = 256 * 1024 };
@@ -90,7 +92,7 @@ static bool serve_channel(void) {
     case CHANNEL_GONE:
       break;
   }
-  if (!atomic_load(&entered)) _exit(LIVESWAP_EXIT_LOAD);
+  if (!atomic_load(&entered)) real._exit(LIVESWAP_EXIT_LOAD);
   question_give_up();
   orphan_begin(options->drain_limit_ms, options->term_grace_ms);
   if (!drain_is_the_applications()) retire_begin(options, false);
@@ -117,15 +119,18 @@ static void* control(void* unused) {
   for (;;) {
     if (connected && drain_is_on() && clock_ms() >= count_due) count_due = count_report_change();
     if (!connected) count_due = -1;
-    const int64_t due = earlier(earlier(count_due, orphan_step()), earlier(retire_step(), readiness_step()));
+    const int64_t due = earlier(earlier(count_due, orphan_step()), earlier(retire_step(), earlier(readiness_step(), stray_step())));
     /* poll leaves negative descriptors out. */
-    struct pollfd wake[3] = {
-        {connected ? channel_fd() : -1, POLLIN, 0}, {linger_fd(), POLLIN, 0}, {wake_fd, POLLIN, 0}};
-    real.poll(wake, 3, timeout_until(due));
+    struct pollfd wake[4] = {{connected ? channel_fd() : -1, POLLIN, 0},
+                             {linger_fd(), POLLIN, 0},
+                             {wake_fd, POLLIN, 0},
+                             {child_fd(), POLLIN, 0}};
+    real.poll(wake, 4, timeout_until(due));
     eventfd_t unused;
     if (wake[0].revents != 0) connected = serve_channel();
     if (wake[1].revents != 0) linger_serve();
     if (wake[2].revents != 0) eventfd_read(wake_fd, &unused);
+    if (wake[3].revents != 0) child_serve_report();
   }
   return NULL;
 }

@@ -7,6 +7,7 @@
 #include "channel.h"
 #include "liveswap_plugin.h"
 #include "load.h"
+#include "takeover/real.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t finished = PTHREAD_COND_INITIALIZER;
@@ -44,5 +45,5 @@ void hook_run(const struct options* options) {
   pthread_mutex_lock(&lock);
   while (!is_done) pthread_cond_wait(&finished, &lock);
   pthread_mutex_unlock(&lock);
-  exit(0);
+  real.exit(0);
 }

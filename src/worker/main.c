@@ -28,8 +28,12 @@
 #include "options.h"
 #include "readiness.h"
 #include "takeover/calls.h"
+#include "takeover/child.h"
+#include "takeover/daemon.h"
+#include "takeover/intercept.h"
 #include "takeover/real.h"
 #include "takeover/retire.h"
+#include "takeover/stray.h"
 
 static _Noreturn void refuse(const char* why) {
   dprintf(STDERR_FILENO, "liveswap-worker: %s; it is started by liveswap, not by hand\n", why);
@@ -38,7 +42,8 @@ static _Noreturn void refuse(const char* why) {
 
 static void set_up(const struct options* options) {
   identity_assume(options);
-  if (!holds_setup() || !drain_setup() || !inbox_setup() || !linger_setup() || !control_start(options)) {
+  if (!holds_setup() || !drain_setup() || !inbox_setup() || !linger_setup() || !child_setup() ||
+      !control_start(options)) {
     channel_fail(LIVESWAP_STAGE_SPAWN, "cannot set up the worker: %s", strerror(errno));
   }
 }
@@ -54,15 +59,18 @@ static int enter(const struct options* options, const struct loaded* application
 
 static _Noreturn void worker_run(const struct options* options) {
   calls_take_over();
+  if (options->intercept == INTERCEPT_SECCOMP) intercept_begin();
   const struct loaded application = load(options->path, options->entry);
   control_entered();
+  stray_watch(options);
   readiness_enter((application.flags & LIVESWAP_DEFER_READY) != 0, options->awaits_listener);
   const int result = enter(options, &application);
+  daemon_refuse(result);
   channel_send_value(LIVESWAP_RETURNED, result);
   holds_wait();
   count_last();
   /* Of an application that was retired, only that it has ended was wanted. */
-  exit(retire_has_begun() ? 0 : result);
+  real.exit(retire_has_begun() ? 0 : result);
 }
 
 int main(int argc, char** argv, char** envp) {

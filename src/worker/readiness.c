@@ -23,7 +23,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool entered;
 static bool deferred; /* by the application */
 static bool awaited;  /* by the host */
-static bool ready;
+static atomic_bool ready; /* written with the lock */
 atomic_bool readiness_watched;
 
 static void tell(enum liveswap_frame_kind kind, int32_t value) {
@@ -83,10 +83,7 @@ void readiness_seen(void) {
 }
 
 bool readiness_is_over(void) {
-  pthread_mutex_lock(&lock);
-  const bool is_over = ready;
-  pthread_mutex_unlock(&lock);
-  return is_over;
+  return atomic_load(&ready);
 }
 
 struct look {

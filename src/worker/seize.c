@@ -32,7 +32,9 @@ static bool bind_nowhere(int fd) {
 static int make_stand_in(int type) {
   const int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0 || type == SOCK_DGRAM) return fd;
+  marks_set(fd, MARK_HOST);
   if (bind_nowhere(fd) && real.listen(fd, 1) == 0) return fd;
+  marks_set(fd, 0);
   real.close(fd);
   return -1;
 }
@@ -52,6 +54,7 @@ void seize_descriptor(int fd, int type) {
     } else {
       marks_drop(fd, MARK_SEIZED);
     }
+    marks_set(stand_in, 0);
     real.close(stand_in);
   }
   if (held >= 0) real.close(held);

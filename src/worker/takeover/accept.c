@@ -10,6 +10,7 @@
 #include "worker/readiness.h"
 #include "adopt.h"
 #include "calls.h"
+#include "child.h"
 #include "kick.h"
 #include "marks.h"
 #include "real.h"
@@ -89,6 +90,7 @@ static bool may_wait(int fd) {
 }
 
 static int take_one(int fd, struct sockaddr* address, socklen_t* size, int flags) {
+  if (child_is_here()) child_uses(fd);
   if (readiness_is_watched() && (marks_of(fd) & MARK_HELD) != 0) readiness_seen();
   for (;;) {
     int connection = -1;

@@ -19,7 +19,9 @@
 #include "worker/channel.h"
 #include "worker/readiness.h"
 #include "worker/seize.h"
+#include "bind.h"
 #include "calls.h"
+#include "child.h"
 #include "marks.h"
 #include "question.h"
 #include "real.h"
@@ -69,7 +71,8 @@ static bool is_wanted_inet(const struct liveswap_bind* wish) {
   const struct sockaddr_in* address = (const struct sockaddr_in*)wish->address;
   const size_t least = wish->domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
   if (wish->address_size < least || address->sin_family != wish->domain) return false;
-  if (wish->type == SOCK_STREAM) return wish->protocol == IPPROTO_TCP;
+  /* MPTCP, which Go asks for where the kernel has it: the master answers with a plain socket. */
+  if (wish->type == SOCK_STREAM) return wish->protocol == IPPROTO_TCP || wish->protocol == IPPROTO_MPTCP;
   /* Datagrams: what is bound later, or to any port, is most often a client. */
   return wish->type == SOCK_DGRAM && wish->protocol == IPPROTO_UDP && address->sin_port != 0 && !readiness_is_over();
 }
@@ -144,63 +147,75 @@ static void copy_options(int from, int to, int domain, int type) {
 /* From here on `fd` is a held listener; `given` replaces it, or is -1. */
 static bool take(int fd, int given, const struct liveswap_bind* wish) {
   const bool blocking = (real.fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+  /* First of all: who finds it listening (stray.c) finds it known. */
+  if (!listeners_add(given >= 0 ? given : fd)) return false;
   if (given >= 0) {
     copy_options(fd, given, wish->domain, wish->type);
     if (!swap_descriptor(fd, given, (real.fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0)) return false;
   }
   marks_set(fd, MARK_HELD | (blocking ? MARK_BLOCKING : 0));
-  if (!listeners_add(fd)) {
-    marks_set(fd, 0);
-    return false;
-  }
   /* An order to drain does not wait for a server that is just starting. */
   if (seize_has_begun()) seize_descriptor(fd, wish->type);
   return true;
 }
 
-SEEN_CALL int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t size) {
+int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   struct liveswap_bind wish;
-  if (!calls_taking_over() || (unsigned)fd >= MARKS_MAX || !describe(fd, address.__sockaddr__, size, &wish))
-    return real.bind(fd, address.__sockaddr__, size);
+  if (!calls_taking_over() || (unsigned)fd >= MARKS_MAX || !describe(fd, address, size, &wish)) return TAKEOVER_NOT_OURS;
   /* Before the question: a server that has to wait for its address is not ready meanwhile. */
   readiness_await();
   int given = -1;
   const struct question question = {.kind = LIVESWAP_BIND, .text = &wish, .size = sizeof wish, .fd = fd};
   const int error = question_ask(&question, &given);
-  if (error == QUESTION_UNANSWERED) return real.bind(fd, address.__sockaddr__, size);
-  if (error != 0) {
-    errno = error;
-    return -1;
-  }
-  const bool taken = take(fd, given, &wish);
-  const int why = errno;
+  if (error == QUESTION_UNANSWERED) return TAKEOVER_NOT_OURS;
+  if (error != 0) return error;
+  const int failed = take(fd, given, &wish) ? 0 : errno;
   if (given >= 0) real.close(given);
-  errno = why;
-  if (taken && wish.type == SOCK_DGRAM) readiness_seen();
-  return taken ? 0 : -1;
+  if (failed == 0 && wish.type == SOCK_DGRAM) readiness_seen();
+  return failed;
 }
 
-SEEN_CALL int listen(int fd, int backlog) {
+int takeover_listen(int fd, int backlog) {
   const struct listener* listener = calls_held(fd);
-  if (listener == NULL) return (marks_of(fd) & MARK_SEIZED) != 0 ? 0 : real.listen(fd, backlog);
+  /* In a child: it is the parent's (child.h). */
+  if (listener == NULL) return (marks_of(fd) & (MARK_SEIZED | MARK_INHERITED)) != 0 ? 0 : TAKEOVER_NOT_OURS;
   /* Lent: the master has chosen the backlog. */
   if (listener->name != NULL) return 0;
-  if (listener->type == SOCK_DGRAM) return real.listen(fd, backlog);
+  if (listener->type == SOCK_DGRAM) return TAKEOVER_NOT_OURS;
   const struct question question = {.kind = LIVESWAP_LISTEN,
                                     .count = backlog < 0 ? UINT32_MAX : (uint64_t)backlog,
                                     .text = &listener->cookie,
                                     .size = sizeof listener->cookie,
                                     .fd = -1};
   const int error = question_ask(&question, NULL);
-  if (error == QUESTION_UNANSWERED) return real.listen(fd, backlog);
-  if (error != 0) {
-    errno = error;
-    return -1;
-  }
+  if (error == QUESTION_UNANSWERED) return TAKEOVER_NOT_OURS;
+  if (error != 0) return error;
   /* Some event loops register a socket before they bind it. */
   if (swap_is_registered(fd)) marks_add(fd, MARK_POLLED);
   if ((marks_of(fd) & MARK_POLLED) != 0) readiness_seen();
   return 0;
+}
+
+static int result_of(int error) {
+  if (error == 0) return 0;
+  errno = error;
+  return -1;
+}
+
+SEEN_CALL int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t size) {
+  if (child_is_here()) child_binds(fd);
+  const int error = takeover_bind(fd, address.__sockaddr__, size);
+  return error == TAKEOVER_NOT_OURS ? real.bind(fd, address.__sockaddr__, size) : result_of(error);
+}
+
+SEEN_CALL int listen(int fd, int backlog) {
+  const int error = takeover_listen(fd, backlog);
+  if (error != TAKEOVER_NOT_OURS) return result_of(error);
+  /* Seen, so that it is no stray; before it listens. */
+  marks_add(fd, MARK_OWN);
+  const int done = real.listen(fd, backlog);
+  if (done != 0) marks_drop(fd, MARK_OWN);
+  return done;
 }
 
 /* A client that wants an address of its own: bind, then connect. It was no listener after all. */

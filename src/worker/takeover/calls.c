@@ -5,6 +5,7 @@
 
 #include "worker/channel.h"
 #include "worker/readiness.h"
+#include "child.h"
 #include "marks.h"
 #include "real.h"
 
@@ -28,6 +29,7 @@ void calls_stop_registering(void) { pthread_rwlock_wrlock(&registering); }
 void calls_go_on_registering(void) { pthread_rwlock_unlock(&registering); }
 
 SEEN_CALL int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* event) {
+  if (child_is_here() && operation == EPOLL_CTL_ADD) child_uses(fd);
   if ((marks_of(fd) & (MARK_HELD | MARK_SEIZED)) == 0) return real.epoll_ctl(epoll, operation, fd, event);
   pthread_rwlock_rdlock(&registering);
   const int done = real.epoll_ctl(epoll, operation, fd, event);

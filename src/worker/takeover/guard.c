@@ -20,6 +20,7 @@
 #include "worker/readiness.h"
 #include "worker/seize.h"
 #include "calls.h"
+#include "child.h"
 #include "kick.h"
 #include "marks.h"
 #include "question.h"
@@ -47,15 +48,8 @@ static void released(const struct listener* listener) {
                sizeof listener->cookie);
 }
 
-/* After vfork() the child has the parent's memory, but descriptors of its own. */
-static bool is_child(void) {
-  static pid_t self;
-  if (self == 0) self = getpid();
-  return getpid() != self;
-}
-
 static int close_marked(int fd) {
-  if (is_child()) return real.close(fd);
+  if (child_is_of_vfork()) return real.close(fd);
   if ((marks_of(fd) & MARK_HOST) != 0) {
     errno = EBADF;
     return -1;
@@ -85,6 +79,8 @@ SEEN_CALL int close_range(unsigned first, unsigned last, int flags) {
 SEEN_CALL void closefrom(int low) { close_range(low < 0 ? 0 : (unsigned)low, ~0U, 0); }
 
 SEEN_CALL int shutdown(int fd, int how) {
+  /* What it ends for a child, it ends for everybody. */
+  if ((marks_of(fd) & MARK_INHERITED) != 0 && calls_listens(fd)) return 0;
   const struct listener* listener = calls_held(fd);
   if (listener == NULL || !calls_listens(fd)) return real.shutdown(fd, how);
   seize_descriptor(fd, listener->type);
@@ -95,24 +91,29 @@ SEEN_CALL int shutdown(int fd, int how) {
 }
 
 static bool may_replace(int fd) {
-  if ((marks_of(fd) & MARK_HOST) == 0) return true;
+  if ((marks_of(fd) & MARK_HOST) == 0 || child_runs()) return true;
   errno = EBUSY;
   return false;
 }
 
+static void mark_copy(int fd, int copy) {
+  const unsigned marks = marks_of(fd) & ~(unsigned)MARK_HOST;
+  if (marks_of(copy) != marks && !child_is_of_vfork()) marks_set(copy, marks);
+}
+
 SEEN_CALL int dup(int fd) {
   const int copy = real.dup(fd);
-  if (copy >= 0) marks_set(copy, marks_of(fd) & ~(unsigned)MARK_HOST);
+  if (copy >= 0) mark_copy(fd, copy);
   return copy;
 }
 
 static int dup_as(int fd, int as, int flags) {
   if (fd == as) return flags < 0 ? real.dup2(fd, as) : real.dup3(fd, as, flags);
   if (!may_replace(as)) return -1;
-  const struct listener* replaced = calls_held(as);
+  const struct listener* replaced = marks_of(as) != 0 && !child_runs() ? calls_held(as) : NULL;
   if (replaced != NULL) swap_forget(as);
   const int copy = flags < 0 ? real.dup2(fd, as) : real.dup3(fd, as, flags);
-  if (copy >= 0) marks_set(copy, marks_of(fd) & ~(unsigned)MARK_HOST);
+  if (copy >= 0) mark_copy(fd, copy);
   if (copy >= 0 && replaced != NULL) released(replaced);
   return copy;
 }
@@ -149,7 +150,7 @@ static int control_marked(int fd, int command, void* argument) {
 }
 
 static bool is_guarded(int fd) {
-  return (marks_of(fd) & MARK_SEIZED) != 0 || ((marks_of(fd) & MARK_HELD) != 0 && calls_held(fd) != NULL);
+  return (marks_of(fd) & (MARK_SEIZED | MARK_INHERITED)) != 0 || ((marks_of(fd) & MARK_HELD) != 0 && calls_held(fd) != NULL);
 }
 
 /* Under a name of its own, since libc's headers make one of the two another name for the other. */

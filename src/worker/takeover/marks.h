@@ -15,6 +15,8 @@ enum mark {
   MARK_POLLED = 4,   /* the application waits for it with poll, select or epoll */
   MARK_SEIZED = 8,   /* was one: a stand-in is in its place */
   MARK_HOST = 16,    /* the host's own: not for the application to close */
+  MARK_OWN = 32,     /* listens, seen, and stays the application's own */
+  MARK_INHERITED = 64, /* in a child without exec: a listener that its parent's master holds */
 };
 
 /* Descriptors beyond are never marked: their listeners are not taken over. */

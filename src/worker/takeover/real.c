@@ -16,6 +16,7 @@ bool real_setup(void) {
       REAL(close), REAL(close_range), REAL(dup),     REAL(dup2),   REAL(dup3),    REAL(fcntl),
       REAL(ioctl), REAL(poll),        REAL(ppoll),   REAL(select), REAL(pselect), REAL(epoll_ctl),
       REAL(unlink), REAL(unlinkat),   REAL(remove),  REAL(syscall),
+      REAL(exit),  REAL(_exit),      REAL(daemon),  REAL(setsid),
 #undef REAL
   };
   for (size_t i = 0; i < sizeof table / sizeof table[0]; ++i) {

@@ -39,6 +39,10 @@ struct real {
   int (*unlinkat)(int directory, const char* path, int flags);
   int (*remove)(const char* path);
   long (*syscall)(long number, ...);
+  __attribute__((noreturn)) void (*exit)(int status);
+  __attribute__((noreturn)) void (*_exit)(int status);
+  int (*daemon)(int keep_directory, int keep_streams);
+  pid_t (*setsid)(void);
 };
 
 /* Filled in before the application is loaded. */

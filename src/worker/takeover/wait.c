@@ -17,6 +17,7 @@
 #include "worker/seize.h"
 #include "adopt.h"
 #include "calls.h"
+#include "child.h"
 #include "kick.h"
 #include "marks.h"
 #include "real.h"
@@ -33,7 +34,9 @@ bool wait_was_woken(void) {
   return was;
 }
 
-static bool is_special(void) { return readiness_is_watched() || seize_has_begun() || adopt_fd() >= 0; }
+static bool is_special(void) {
+  return readiness_is_watched() || seize_has_begun() || adopt_fd() >= 0 || child_is_here();
+}
 
 static struct timespec now(void) {
   struct timespec time;
@@ -64,6 +67,7 @@ static struct timespec left_until(struct timespec end) {
 static bool note_polled(const struct pollfd* fds, nfds_t count) {
   bool found = false;
   for (nfds_t i = 0; i < count; ++i) {
+    if (child_is_here() && (fds[i].events & POLLIN) != 0) child_uses(fds[i].fd);
     if ((marks_of(fds[i].fd) & MARK_HELD) == 0 || (fds[i].events & POLLIN) == 0) continue;
     marks_add(fds[i].fd, MARK_POLLED);
     found = true;
@@ -185,6 +189,7 @@ static fd_set* copy_set(fd_set* to, const fd_set* from) {
 static bool note_selected(int count, const fd_set* in) {
   bool found = false;
   for (int fd = 0; in != NULL && fd < count; ++fd) {
+    if (child_is_here() && FD_ISSET(fd, in)) child_uses(fd);
     if ((marks_of(fd) & MARK_HELD) == 0 || !FD_ISSET(fd, in)) continue;
     marks_add(fd, MARK_POLLED);
     found = true;

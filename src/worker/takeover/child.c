@@ -1,0 +1,127 @@
+#include "child.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "worker/channel.h"
+#include "worker/drain.h"
+#include "worker/readiness.h"
+#include "marks.h"
+#include "real.h"
+
+enum found { FOUND_NOTHING, FOUND_SERVES, FOUND_DAEMON };
+
+/* What a worker and its children have in common. */
+struct shared {
+  atomic_int found;    /* enum found */
+  atomic_int pid;      /* of the child that has found it */
+  atomic_bool refused; /* the worker has failed: no child shall serve */
+  atomic_bool detached; /* a child has left the session before the worker was ready */
+};
+
+static struct shared* shared;
+static int report_fd = -1;
+static pid_t self;
+static atomic_bool has_forked;
+static bool is_detached; /* this child has */
+atomic_bool child_flag;
+
+static void note_fork(void) { atomic_store(&has_forked, true); }
+
+/* Nothing here may take a lock: a thread that does not exist in the child may hold it. */
+static void become_child(void) {
+  atomic_store(&child_flag, true);
+  atomic_store(&readiness_watched, false);
+  self = getpid();
+  for (int fd = 0; fd < MARKS_MAX; ++fd) {
+    const unsigned marks = marks_of(fd);
+    if ((marks & MARK_HELD) != 0) marks_set(fd, (marks & ~(unsigned)MARK_HELD) | MARK_INHERITED);
+    if ((marks & MARK_HOST) != 0 && fd != report_fd) marks_set(fd, 0);
+  }
+}
+
+bool child_setup(void) {
+  self = getpid();
+  shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) return false;
+  report_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (report_fd < 0) return false;
+  marks_set(report_fd, MARK_HOST);
+  errno = pthread_atfork(NULL, note_fork, become_child);
+  return errno == 0;
+}
+
+bool child_is_of_vfork(void) { return getpid() != self; }
+
+bool child_runs(void) { return child_is_here() || child_is_of_vfork(); }
+
+static _Noreturn void end(enum found found) {
+  dprintf(STDERR_FILENO, "liveswap-worker: process %d ends: it was forked by an application under liveswap, and %s\n",
+          (int)getpid(), found == FOUND_SERVES ? "waits for connections itself" : "becomes a daemon");
+  real._exit(1);
+}
+
+static _Noreturn void report(enum found found) {
+  int nothing = FOUND_NOTHING;
+  if (atomic_compare_exchange_strong(&shared->found, &nothing, (int)found)) atomic_store(&shared->pid, (int)getpid());
+  eventfd_write(report_fd, 1);
+  end(found);
+}
+
+/* One that drains by itself looks after its children too. */
+static bool is_free(void) { return drain_is_the_applications(); }
+
+void child_uses(int fd) {
+  if (is_free()) return;
+  if ((marks_of(fd) & MARK_INHERITED) != 0) report(FOUND_SERVES);
+  if (atomic_load(&shared->refused)) end(FOUND_DAEMON);
+}
+
+void child_binds(int fd) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (is_free() || readiness_is_over()) return;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type == SOCK_DGRAM) return;
+  if (is_detached) report(FOUND_DAEMON);
+  if (atomic_load(&shared->refused)) end(FOUND_DAEMON);
+}
+
+void child_detached(void) {
+  if (is_free() || readiness_is_over()) return;
+  is_detached = true;
+  atomic_store(&shared->detached, true);
+}
+
+bool child_may_be_daemon(void) {
+  siginfo_t info;
+  if (!atomic_load(&has_forked)) return false;
+  return atomic_load(&shared->detached) || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+int child_fd(void) { return report_fd; }
+
+static enum liveswap_stage stage(void) { return readiness_is_over() ? LIVESWAP_STAGE_RUN : LIVESWAP_STAGE_START; }
+
+void child_refuse_daemon(void) {
+  atomic_store(&shared->refused, true);
+  channel_fail(stage(),
+               "the application turns itself into a daemon, where liveswap would lose it: start it in the foreground (nginx: "
+               "daemon off; master_process off; redis: --daemonize no; memcached: without -d; lighttpd: -D)");
+}
+
+void child_serve_report(void) {
+  eventfd_t count;
+  eventfd_read(report_fd, &count);
+  if (atomic_load(&shared->found) == FOUND_NOTHING) return;
+  if (atomic_load(&shared->found) == FOUND_DAEMON) child_refuse_daemon();
+  atomic_store(&shared->refused, true);
+  channel_fail(stage(),
+               "the application forks processes that serve (prefork), which liveswap cannot drain: run it as a single "
+               "process, with threads if it has them (nginx: master_process off), and let liveswap start as many workers as are wanted (--forks)");
+}

@@ -1,0 +1,214 @@
+/*
+ * Programs that liveswap has to refuse, or to leave alone: argv[1] says which. Those that serve answer a connection with
+ * "ok". argv[2] is a port for those that bind it themselves.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "raw_call.h"
+
+#define PROGRAM __attribute__((visibility("default")))
+
+static struct sockaddr_in address_of(const char* port) {
+  return (struct sockaddr_in){
+      .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons((uint16_t)atoi(port))};
+}
+
+static int listen_at(const char* port) {
+  const struct sockaddr_in address = address_of(port);
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int yes = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  if (bind(fd, (const struct sockaddr*)&address, sizeof address) != 0 || listen(fd, 100) != 0) {
+    perror("listen");
+    exit(7);
+  }
+  return fd;
+}
+
+static int raw_listen_at(const char* port) {
+  struct sockaddr_in address = address_of(port);
+  const int fd = (int)raw_call(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0, 0);
+  const int yes = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  long done = raw_call(SYS_bind, fd, (long)&address, sizeof address, 0);
+  if (done == 0) done = raw_call(SYS_listen, fd, 100, 0, 0);
+  if (done != 0) {
+    fprintf(stderr, "listen: %s\n", strerror((int)-done));
+    exit(7);
+  }
+  return fd;
+}
+
+static void answer(int connection) {
+  if (connection < 0) return;
+  if (send(connection, "ok", 2, MSG_NOSIGNAL) < 0) perror("send");
+  close(connection);
+}
+
+static _Noreturn void serve(int listener) {
+  for (;;) answer(accept(listener, NULL, NULL));
+}
+
+static _Noreturn void serve_polling(int listener) {
+  struct pollfd wait = {listener, POLLIN, 0};
+  for (;;)
+    if (poll(&wait, 1, -1) > 0) answer(accept(listener, NULL, NULL));
+}
+
+static _Noreturn void serve_selecting(int listener) {
+  for (;;) {
+    fd_set in;
+    FD_ZERO(&in);
+    FD_SET(listener, &in);
+    if (select(listener + 1, &in, NULL, NULL, NULL) > 0) answer(accept(listener, NULL, NULL));
+  }
+}
+
+static _Noreturn void serve_epoll(int listener) {
+  struct epoll_event event = {.events = EPOLLIN};
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+  for (;;)
+    if (epoll_wait(epoll, &event, 1, -1) > 0) answer(accept(listener, NULL, NULL));
+}
+
+static _Noreturn void prefork(const char* port, void (*serve_by)(int)) {
+  const int listener = listen_at(port);
+  for (int i = 0; i < 3; ++i)
+    if (fork() == 0) serve_by(listener);
+  for (;;) pause();
+}
+
+static void forked_for_each(int listener) {
+  signal(SIGCHLD, SIG_IGN);
+  for (;;) {
+    const int connection = accept(listener, NULL, NULL);
+    if (fork() == 0) {
+      close(listener);
+      answer(connection);
+      _exit(0);
+    }
+    close(connection);
+  }
+}
+
+/* What an application does before it runs a CGI program: standard streams in place, all else closed. */
+static void run_program(void) {
+  const pid_t child = fork();
+  if (child == 0) {
+    setsid();
+    for (int fd = 3; fd < 256; ++fd) close(fd);
+    closefrom(3);
+    execl("/bin/true", "true", (char*)NULL);
+    _exit(99);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  FILE* pipe = popen("true", "r");
+  if (status != 0 || system("true") != 0 || pipe == NULL || pclose(pipe) != 0) exit(7);
+}
+
+/* Helpers that serve nobody: the listener closed, shut down or ignored. */
+static void fork_helper(int listener) {
+  const pid_t child = fork();
+  if (child == 0) {
+    shutdown(listener, SHUT_RDWR);
+    close(listener);
+    poll(NULL, 0, 1);
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+}
+
+static void into_background(void) {
+  if (fork() != 0) exit(0);
+  setsid();
+}
+
+/* The parent waits for the first child, which has left at once. */
+static void into_background_twice(void) {
+  const pid_t child = fork();
+  if (child == 0) {
+    setsid();
+    if (fork() != 0) _exit(0);
+    return;
+  }
+  waitpid(child, NULL, 0);
+  _exit(0);
+}
+
+/* The parent leaves when the child says that it serves. */
+static void serve_in_background(const char* port) {
+  int ends[2];
+  char byte = 0;
+  if (pipe(ends) != 0) exit(7);
+  if (fork() != 0) exit(read(ends[0], &byte, 1) == 1 ? 0 : 1);
+  setsid();
+  const int listener = listen_at(port);
+  if (write(ends[1], &byte, 1) != 1) _exit(7);
+  serve(listener);
+}
+
+static void serve_raw(const char* port) {
+  const int listener = raw_listen_at(port);
+  for (;;) {
+    const long connection = raw_call(SYS_accept4, listener, 0, 0, SOCK_CLOEXEC);
+    if (connection >= 0) {
+      answer((int)connection);
+      continue;
+    }
+    /* As Go does it: held listeners do not block. */
+    struct epoll_event event = {.events = EPOLLIN};
+    const int epoll = epoll_create1(EPOLL_CLOEXEC);
+    raw_call(SYS_epoll_ctl, epoll, EPOLL_CTL_ADD, listener, (long)&event);
+    epoll_wait(epoll, &event, 1, -1);
+    close(epoll);
+  }
+}
+
+/* Listeners that are nobody's business: without a name, to any address, seen and passed on. */
+static void listen_privately(void) {
+  const struct sockaddr_un unnamed = {.sun_family = AF_UNIX};
+  const int first = socket(AF_UNIX, SOCK_STREAM, 0);
+  const int second = socket(AF_INET, SOCK_STREAM, 0);
+  if (bind(first, (const struct sockaddr*)&unnamed, sizeof unnamed.sun_family) != 0 || listen(first, 1) != 0) exit(7);
+  if (listen(second, 1) != 0) exit(7);
+}
+
+PROGRAM int main(int argc, char** argv) {
+  const char* const what = argv[1];
+  const char* const port = argc > 2 ? argv[2] : "0";
+  if (strcmp(what, "prefork-accept") == 0) prefork(port, serve);
+  if (strcmp(what, "prefork-poll") == 0) prefork(port, serve_polling);
+  if (strcmp(what, "prefork-select") == 0) prefork(port, serve_selecting);
+  if (strcmp(what, "prefork-epoll") == 0) prefork(port, serve_epoll);
+  if (strcmp(what, "daemon") == 0 && daemon(1, 1) != 0) return 7;
+  if (strcmp(what, "background") == 0) into_background();
+  if (strcmp(what, "background-twice") == 0) into_background_twice();
+  if (strcmp(what, "background-serving") == 0) serve_in_background(port);
+  if (strcmp(what, "background-return") == 0 && fork() != 0) return 0;
+  if (strcmp(what, "raw") == 0) serve_raw(port);
+  if (strcmp(what, "fork-each") == 0) forked_for_each(listen_at(port));
+  if (strcmp(what, "exit") == 0) exit(atoi(port));
+  if (strcmp(what, "programs") == 0) run_program();
+  if (strcmp(what, "private") == 0) listen_privately();
+  const int listener = listen_at(port);
+  if (strcmp(what, "programs") == 0) run_program();
+  if (strcmp(what, "helper") == 0) fork_helper(listener);
+  if (strcmp(what, "one-by-one") == 0) serve(listener);
+  serve_polling(listener);
+}

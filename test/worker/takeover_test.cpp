@@ -1,0 +1,191 @@
+// Applications that bind by raw system calls, fork, or leave: what is taken over, and what is refused with which words.
+#include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "harness.hpp"
+
+using namespace liveswap::test;
+
+namespace {
+
+// A worker host with a master that keeps what is bound, and answers.
+class Application {
+ public:
+  explicit Application(const std::string& what, const std::vector<std::string>& more = {}, std::string port = free_port())
+      : port_(std::move(port)), worker_(Worker::spawn(words(what, more), {}, {})) {}
+
+  Worker& worker() { return worker_; }
+  int listener() const { return listener_.get(); }
+  int listens() const { return listens_; }
+
+  // The next frame of that kind, after everything else has been answered; a failure ends the wait with its text.
+  Frame await(std::uint32_t kind) {
+    for (;;) {
+      Frame frame = receive();
+      if (frame.kind == LIVESWAP_BIND) bind(frame);
+      if (frame.kind == LIVESWAP_LISTEN) {
+        ++listens_;
+        worker_.send(LIVESWAP_ANSWER, frame.value);
+      }
+      if (frame.kind == LIVESWAP_UNLINK) worker_.send(LIVESWAP_ANSWER, frame.value);
+      if (frame.kind == kind) return frame;
+      REQUIRE_MESSAGE(frame.kind != LIVESWAP_FAILED, frame.text);
+    }
+  }
+
+  // The text of a failure at that stage.
+  std::string failure(int stage = LIVESWAP_STAGE_START) {
+    const Frame frame = await(LIVESWAP_FAILED);
+    CHECK(frame.value == stage);
+    const End end = worker_.wait();
+    CHECK(end.exited);
+    CHECK(end.number == LIVESWAP_EXIT_LOAD);
+    return frame.text;
+  }
+
+  void check_serves() {
+    const auto connection = connect_to(listener());
+    CHECK(read_all(connection.get()) == "ok");
+  }
+
+  void check_drains() {
+    worker_.send(LIVESWAP_DRAIN, 10'000);
+    CHECK(worker_.wait().number == 0);
+  }
+
+  const std::string& port() const { return port_; }
+
+  static std::string free_port() {
+    const auto fd = listen_tcp();
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    REQUIRE(getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+    return std::to_string(ntohs(address.sin_port));
+  }
+
+ private:
+  std::vector<std::string> words(const std::string& what, const std::vector<std::string>& more) const {
+    std::vector<std::string> all = {WORKER_HOST,     "--slot", "0",            "--generation", "1",           "--drain-limit",
+                                    "10000",         "--term-grace", "1000",   "--listeners",  "",            "--entry", "main"};
+    all.insert(all.end(), more.begin(), more.end());
+    all.insert(all.end(), {WORKER_TESTS "/libmisfit.so", what, port_});
+    return all;
+  }
+
+  Frame receive() {
+    static char packet[sizeof(liveswap_frame) + LIVESWAP_TEXT_MAX];
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    iovec part{packet, sizeof packet};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    REQUIRE_MESSAGE(readable(worker_.channel(), 20'000), "the worker says nothing");
+    const ssize_t size = recvmsg(worker_.channel(), &message, MSG_CMSG_CLOEXEC);
+    REQUIRE_MESSAGE(size >= static_cast<ssize_t>(sizeof(liveswap_frame)), "the channel has ended");
+    if (const cmsghdr* header = CMSG_FIRSTHDR(&message)) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+      received_ = liveswap::UniqueFd::adopt(fd);
+    }
+    liveswap_frame frame{};
+    std::memcpy(&frame, packet, sizeof frame);
+    return {frame.kind, frame.value, frame.count,
+            std::string(packet + sizeof frame, static_cast<std::size_t>(size) - sizeof frame)};
+  }
+
+  // Binds, listens at once and keeps it, as a master does.
+  void bind(const Frame& frame) {
+    liveswap_bind wish{};
+    REQUIRE(frame.text.size() == sizeof wish);
+    std::memcpy(&wish, frame.text.data(), sizeof wish);
+    REQUIRE(received_);
+    listener_ = std::move(received_);
+    REQUIRE(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(wish.address), wish.address_size) == 0);
+    REQUIRE(::listen(listener_.get(), 100) == 0);
+    worker_.send(LIVESWAP_ANSWER, frame.value);
+  }
+
+  std::string port_;
+  Worker worker_;
+  liveswap::UniqueFd received_;
+  liveswap::UniqueFd listener_;
+  int listens_ = 0;
+};
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("raw system calls are taken over by seccomp") {
+  Application application("raw", {"--intercept", "seccomp"});
+  application.await(LIVESWAP_READY);
+  REQUIRE(application.listener() >= 0);
+  CHECK(application.listens() == 1);
+  application.check_serves();
+  application.check_drains();
+}
+
+TEST_CASE("with seccomp libc's calls are taken over once, and what runs beside binds for itself") {
+  for (const std::string what : {"one-by-one", "poll", "helper", "programs"}) {
+    CAPTURE(what);
+    Application application(what, {"--intercept", "seccomp"});
+    application.await(LIVESWAP_READY);
+    CHECK(application.listens() == 1);
+    application.check_serves();
+    application.check_drains();
+  }
+}
+
+TEST_CASE("without seccomp a listener by raw system calls is refused") {
+  Application application("raw");
+  const std::string text = application.failure();
+  CHECK(has(text, "127.0.0.1:" + application.port()));
+  CHECK(has(text, "--intercept seccomp"));
+}
+
+TEST_CASE("listeners that are passed on on purpose are not refused") {
+  Application application("private");
+  application.await(LIVESWAP_READY);
+  application.check_serves();
+  application.check_drains();
+}
+
+TEST_CASE("prefork is refused, however the children wait") {
+  for (const std::string what : {"prefork-accept", "prefork-poll", "prefork-select", "prefork-epoll"}) {
+    CAPTURE(what);
+    CHECK(has(Application(what).failure(), "prefork"));
+  }
+}
+
+TEST_CASE("becoming a daemon is refused, however it is done") {
+  for (const std::string what : {"daemon", "background", "background-twice", "background-serving", "background-return"}) {
+    CAPTURE(what);
+    CHECK(has(Application(what).failure(), "foreground"));
+  }
+}
+
+TEST_CASE("children that do not serve are left alone") {
+  for (const std::string what : {"fork-each", "programs", "helper"}) {
+    CAPTURE(what);
+    Application application(what);
+    application.await(LIVESWAP_READY);
+    for (int i = 0; i < 5; ++i) application.check_serves();
+    application.check_drains();
+  }
+}
+
+TEST_CASE("a status is passed on, and exit handlers run") {
+  for (const std::string status : {"0", "5"}) {
+    CAPTURE(status);
+    Application application("exit", {}, status);
+    CHECK(application.worker().wait().number == std::stoi(status));
+  }
+}
