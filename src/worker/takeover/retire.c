@@ -67,6 +67,11 @@ static bool is_quiet(int fd) {
          (real.ioctl(fd, SIOCOUTQNSD, &out) != 0 || out == 0);
 }
 
+/* It was answered what it had asked, and went idle so long ago. */
+static bool is_idle_since(int fd, const struct tcp_info* info, int64_t ms) {
+  return info->tcpi_last_data_sent <= info->tcpi_last_data_recv && info->tcpi_last_data_sent >= ms && is_quiet(fd);
+}
+
 struct look {
   int open;
   int64_t age;
@@ -76,9 +81,28 @@ static void end_when_idle(int fd, const struct tcp_info* info, int64_t age) {
   const int64_t grace = options->keepalive_grace_ms;
   /* A Unix socket has no clock: a whole grace without a byte waiting must do, after one for the clients to react. */
   if (info == NULL ? age < 2 * grace : age < grace) return;
-  if (info != NULL && (info->tcpi_last_data_sent > info->tcpi_last_data_recv || info->tcpi_last_data_sent < grace)) return;
+  if (info != NULL ? !is_idle_since(fd, info, grace) : !is_quiet(fd)) return;
   /* What is queued stays readable; then the application reads the end, and closes as it does when a client leaves. */
-  if (is_quiet(fd)) real.shutdown(fd, SHUT_RD);
+  real.shutdown(fd, SHUT_RD);
+}
+
+/*
+ * Whether a connection needs the application. Not one that it only has not closed: while the client's side is about to
+ * end; and, with libraries that do not look at idle connections (libsoup), after the client has left.
+ */
+static bool is_open(int fd, const struct tcp_info* info) {
+  switch (info->tcpi_state) {
+    case TCP_ESTABLISHED:
+    case TCP_SYN_RECV:
+      return true;
+    case TCP_CLOSE_WAIT:
+      return !is_idle_since(fd, info, options->keepalive_grace_ms);
+    case TCP_FIN_WAIT1:
+    case TCP_FIN_WAIT2:
+      return info->tcpi_last_data_sent < CLOSING_LIMIT_MS;
+    default:
+      return false;
+  }
 }
 
 static void look_at(int fd, void* context) {
@@ -88,13 +112,7 @@ static void look_at(int fd, void* context) {
   const struct listener* listener = listeners_accepted(fd);
   if (listener == NULL) return;
   const bool tcp = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
-  if (tcp) {
-    const bool closing = info.tcpi_state == TCP_FIN_WAIT1 || info.tcpi_state == TCP_FIN_WAIT2;
-    const bool open = info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_SYN_RECV ||
-                      info.tcpi_state == TCP_CLOSE_WAIT ||
-                      (closing && info.tcpi_last_data_sent < CLOSING_LIMIT_MS);
-    if (!open) return;
-  }
+  if (tcp && !is_open(fd, &info)) return;
   ++look->open;
   if (hands_off && tcp && info.tcpi_state == TCP_ESTABLISHED && handoff_try(fd, listener, &info)) {
     --look->open;
