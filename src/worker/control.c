@@ -21,6 +21,7 @@
 #include "seize.h"
 #include "takeover/adopt.h"
 #include "takeover/child.h"
+#include "takeover/handoff.h"
 #include "takeover/marks.h"
 #include "takeover/question.h"
 #include "takeover/real.h"
@@ -36,6 +37,7 @@ static int wake_fd = -1;
 
 static void drain(int64_t limit_ms, bool succeeded) {
   drain_order(limit_ms);
+  adopt_stop();
   if (!drain_is_the_applications()) retire_begin(options, succeeded);
 }
 
@@ -119,18 +121,24 @@ static void* control(void* unused) {
   for (;;) {
     if (connected && drain_is_on() && clock_ms() >= count_due) count_due = count_report_change();
     if (!connected) count_due = -1;
-    const int64_t due = earlier(earlier(count_due, orphan_step()), earlier(retire_step(), earlier(readiness_step(), stray_step())));
+    int64_t due = earlier(count_due, orphan_step());
+    due = earlier(due, retire_step());
+    due = earlier(due, adopt_step());
+    due = earlier(due, readiness_step());
+    due = earlier(due, stray_step());
     /* poll leaves negative descriptors out. */
-    struct pollfd wake[4] = {{connected ? channel_fd() : -1, POLLIN, 0},
+    struct pollfd wake[5] = {{connected ? channel_fd() : -1, POLLIN, 0},
                              {linger_fd(), POLLIN, 0},
                              {wake_fd, POLLIN, 0},
-                             {child_fd(), POLLIN, 0}};
-    real.poll(wake, 4, timeout_until(due));
+                             {child_fd(), POLLIN, 0},
+                             {handoff_fd(), POLLIN, 0}};
+    real.poll(wake, 5, timeout_until(due));
     eventfd_t unused;
     if (wake[0].revents != 0) connected = serve_channel();
     if (wake[1].revents != 0) linger_serve();
     if (wake[2].revents != 0) eventfd_read(wake_fd, &unused);
     if (wake[3].revents != 0) child_serve_report();
+    if (wake[4].revents != 0) handoff_serve();
   }
   return NULL;
 }

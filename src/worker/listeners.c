@@ -79,14 +79,16 @@ int listeners_first(void) { return lent_count > 0 ? listeners[0].fd : -1; }
 
 bool listeners_bound(void) { return count() > lent_count; }
 
+const struct listener* listeners_with(uint64_t cookie) {
+  for (int i = 0; i < count(); ++i)
+    if (listeners[i].cookie == cookie) return &listeners[i];
+  return NULL;
+}
+
 const struct listener* listeners_find(int fd) {
   const int before = errno;
   uint64_t cookie = 0;
-  const struct listener* found = NULL;
-  if (socket_cookie(fd, &cookie)) {
-    for (int i = 0; i < count() && found == NULL; ++i)
-      if (listeners[i].cookie == cookie) found = &listeners[i];
-  }
+  const struct listener* found = socket_cookie(fd, &cookie) ? listeners_with(cookie) : NULL;
   errno = before;
   return found;
 }

@@ -37,6 +37,9 @@ int listeners_first(void);
 /* The listener that `fd` is, or is a duplicate of; NULL: none. Keeps errno. */
 const struct listener* listeners_find(int fd);
 
+/* By SO_COOKIE; NULL: none. */
+const struct listener* listeners_with(uint64_t cookie);
+
 /* Whether the application has bound any itself. */
 bool listeners_bound(void);
 

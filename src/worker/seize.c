@@ -44,11 +44,10 @@ void seize_descriptor(int fd, int type) {
   const int stand_in = make_stand_in(type);
   /* To cancel what io_uring does with the file: it has no use for numbers. */
   const int held = real.fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  const bool close_on_exec = (real.fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0;
   if (stand_in >= 0) {
     /* First the mark: who finds the listener gone looks at it. */
     marks_add(fd, MARK_SEIZED);
-    if (swap_descriptor(fd, stand_in, close_on_exec)) {
+    if (swap_descriptor(fd, stand_in)) {
       marks_drop(fd, MARK_HELD);
       if (held >= 0) uring_cancel(held);
     } else {

@@ -62,7 +62,7 @@ static bool is_known(int fd) {
 /* Whether to look again; otherwise errno says what accept() shall. */
 static bool wait_for_connection(int fd) {
   const unsigned kicks = kick_count();
-  struct pollfd wanted[2] = {{fd, POLLIN, 0}, {adopt_fd(), POLLIN, 0}};
+  struct pollfd wanted[2] = {{fd, POLLIN, 0}, {adopt_fd(fd), POLLIN, 0}};
   const int found = real.poll(wanted, 2, known.time_limit);
   if (found > 0) return true;
   if (found == 0) errno = EAGAIN;

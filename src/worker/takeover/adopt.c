@@ -1,25 +1,244 @@
 #include "adopt.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "contract/channel.h"
+#include "liveswap_plugin.h"
+#include "worker/channel.h"
+#include "worker/clock.h"
+#include "worker/descriptors.h"
+#include "bind.h"
+#include "calls.h"
+#include "kick.h"
+#include "marks.h"
 #include "real.h"
+#include "swap.h"
+
+enum {
+  WAITING_MAX = 4096,
+  BELLS_MAX = 2 * LIVESWAP_LISTENERS_MAX,
+  /* A thread may have fallen asleep just before it could hear the bell. */
+  WAKE_EVERY_MS = 20,
+  /* An application that accepts where nobody sees it, by io_uring or a raw call, never takes one. */
+  WAIT_LIMIT_MS = 2000,
+};
+
+struct waiting {
+  int fd;
+  const struct listener* listener;
+  int64_t since;
+};
+
+/* A listener's eventfd. Never removed, so that no thread can look at a number that has got another use. */
+struct bell {
+  _Atomic(const struct listener*) listener;
+  int fd;
+};
 
 atomic_int adopt_waiting;
+atomic_bool adopt_begun;
 
-int adopt_fd(void) { return -1; }
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct waiting queue[WAITING_MAX];
+static struct bell bells[BELLS_MAX];
+static bool stopped;
 
-void adopt_put(uint64_t cookie, int connection) {
-  (void)cookie;
-  real.close(connection);
-}
-
-int adopt_accept(int fd, struct sockaddr* address, socklen_t* size, int flags) {
-  (void)fd;
-  (void)address;
-  (void)size;
-  (void)flags;
+static int bell_of(const struct listener* listener) {
+  for (int i = 0; i < BELLS_MAX && bells[i].listener != NULL; ++i)
+    if (bells[i].listener == listener) return bells[i].fd;
   return -1;
 }
 
+static void hang_beside(int fd, void* context) {
+  const struct bell* bell = context;
+  if (listeners_find(fd) == bell->listener) swap_add_beside(fd, bell->fd);
+}
+
+/* The listener's bell, hung where it is waited for. */
+static int hang_bell(const struct listener* listener) {
+  int place = 0;
+  while (place < BELLS_MAX && bells[place].listener != NULL && bells[place].listener != listener) ++place;
+  if (place == BELLS_MAX) return -1;
+  if (bells[place].listener == listener) return bells[place].fd;
+  bells[place].fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (bells[place].fd < 0) return -1;
+  marks_set(bells[place].fd, MARK_HOST);
+  bells[place].listener = listener;
+  atomic_store(&adopt_begun, true);
+  descriptors_each(hang_beside, &bells[place]);
+  return bells[place].fd;
+}
+
+static void give_back(const struct listener* listener, int connection) {
+  channel_send_with((struct liveswap_frame){.kind = LIVESWAP_HANDOFF}, &listener->cookie, sizeof listener->cookie,
+                    connection);
+  real.close(connection);
+}
+
+static void enqueue(const struct listener* listener, int connection, int bell) {
+  pthread_mutex_lock(&lock);
+  const int count = atomic_load(&adopt_waiting);
+  const bool room = count < WAITING_MAX;
+  if (room) {
+    queue[count] = (struct waiting){connection, listener, clock_ms()};
+    marks_set(connection, MARK_HOST);
+    atomic_store(&adopt_waiting, count + 1);
+    eventfd_write(bell, 1);
+  }
+  pthread_mutex_unlock(&lock);
+  if (!room) real.close(connection);
+}
+
+void adopt_put(uint64_t cookie, int connection) {
+  const struct listener* listener = listeners_with(cookie);
+  if (listener == NULL) {
+    real.close(connection);
+    return;
+  }
+  if (stopped) {
+    give_back(listener, connection);
+    return;
+  }
+  const bool first = bell_of(listener) < 0;
+  const int bell = hang_bell(listener);
+  if (bell < 0) {
+    real.close(connection);
+    return;
+  }
+  enqueue(listener, connection, bell);
+  if (first) kick_waiting_threads();
+}
+
+/* The caller has the lock. */
+static int find(const struct listener* listener) {
+  for (int i = 0; i < atomic_load(&adopt_waiting); ++i)
+    if (queue[i].listener == listener) return i;
+  return -1;
+}
+
+static struct waiting remove_at(int place) {
+  const struct waiting found = queue[place];
+  const int left = atomic_load(&adopt_waiting) - 1;
+  memmove(&queue[place], &queue[place + 1], (size_t)(left - place) * sizeof queue[0]);
+  atomic_store(&adopt_waiting, left);
+  marks_set(found.fd, 0);
+  eventfd_t unused;
+  if (find(found.listener) < 0) eventfd_read(bell_of(found.listener), &unused);
+  return found;
+}
+
+/* The oldest, or the oldest at `listener` where that is not NULL; fd -1: none. */
+static struct waiting take(const struct listener* listener) {
+  pthread_mutex_lock(&lock);
+  const int place = listener != NULL ? find(listener) : 0;
+  const bool none = place < 0 || atomic_load(&adopt_waiting) == 0;
+  const struct waiting found = none ? (struct waiting){.fd = -1} : remove_at(place);
+  pthread_mutex_unlock(&lock);
+  return found;
+}
+
+/* -1: none waits. */
+static int64_t oldest_since(void) {
+  pthread_mutex_lock(&lock);
+  const int64_t since = adopt_is_waiting() ? queue[0].since : -1;
+  pthread_mutex_unlock(&lock);
+  return since;
+}
+
+int64_t adopt_step(void) {
+  if (!adopt_is_waiting()) return -1;
+  const int64_t now = clock_ms();
+  for (int64_t since; (since = oldest_since()) >= 0 && now - since >= WAIT_LIMIT_MS;) {
+    const struct waiting late = take(NULL);
+    if (late.fd < 0) break;
+    liveswap_log(LIVESWAP_WARNING,
+                 "closed a connection of the worker before: the application does not accept it (--keepalive migrate is "
+                 "not for what accepts by io_uring or raw system calls)");
+    real.close(late.fd);
+  }
+  if (!adopt_is_waiting()) return -1;
+  kick_waiting_threads();
+  return now + WAKE_EVERY_MS;
+}
+
+static void give_back_all(const struct listener* listener) {
+  for (;;) {
+    const struct waiting one = take(listener);
+    if (one.fd < 0) return;
+    give_back(one.listener, one.fd);
+  }
+}
+
+void adopt_stop(void) {
+  stopped = true;
+  give_back_all(NULL);
+}
+
+void adopt_forget(const struct listener* listener) {
+  if (adopt_is_waiting()) give_back_all(listener);
+}
+
+int adopt_fd(int fd) {
+  if (!adopt_has_begun()) return -1;
+  const struct listener* listener = calls_held(fd);
+  return listener != NULL ? bell_of(listener) : -1;
+}
+
 bool adopt_has_one(int fd) {
-  (void)fd;
-  return false;
+  const struct listener* listener = calls_held(fd);
+  if (listener == NULL) return false;
+  pthread_mutex_lock(&lock);
+  const bool found = find(listener) >= 0;
+  pthread_mutex_unlock(&lock);
+  return found;
+}
+
+/* As one that has just been accepted: nothing of what the code before has set, but what its listener gives it. */
+static void make_fresh(int connection, int listener, int flags) {
+  const int off = 0;
+  const int status = real.fcntl(connection, F_GETFL);
+  const bool nonblocking = flags > 0 && (flags & SOCK_NONBLOCK) != 0;
+  const bool close_on_exec = flags > 0 && (flags & SOCK_CLOEXEC) != 0;
+  real.fcntl(connection, F_SETFL, nonblocking ? status | O_NONBLOCK : status & ~O_NONBLOCK);
+  real.fcntl(connection, F_SETFD, close_on_exec ? FD_CLOEXEC : 0);
+  takeover_copy_options(listener, connection);
+  setsockopt(connection, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+}
+
+int adopt_accept(int fd, struct sockaddr* address, socklen_t* size, int flags) {
+  const int before = errno;
+  const struct listener* listener = calls_held(fd);
+  union address peer;
+  socklen_t peer_size = sizeof peer;
+  struct waiting found = {.fd = -1};
+  /* A client that has left meanwhile has no name any more. */
+  while (listener != NULL && (found = take(listener)).fd >= 0 && getpeername(found.fd, &peer.any, &peer_size) != 0) {
+    real.close(found.fd);
+    peer_size = sizeof peer;
+  }
+  if (found.fd >= 0) {
+    make_fresh(found.fd, fd, flags);
+    if (address != NULL && size != NULL) {
+      memcpy(address, &peer, *size < peer_size ? *size : peer_size);
+      *size = peer_size;
+    }
+  }
+  errno = before;
+  return found.fd;
+}
+
+void adopt_mirror(int epoll, int operation, int fd, struct epoll_event* event) {
+  const int bell = adopt_fd(fd);
+  if (bell < 0) return;
+  const int before = errno;
+  real.epoll_ctl(epoll, operation, bell, event);
+  errno = before;
 }

@@ -1,7 +1,8 @@
 /*
  * Connections that an earlier worker has given back, and that this one's accept() returns as if they were new
- * (LIVESWAP_ADOPT). The application is woken by its own means: an eventfd stands in its epolls with the listener's
- * data, and poll and select find the listener readable (wait.c).
+ * (LIVESWAP_ADOPT). The application is woken by its own means: each listener has an eventfd, readable while a connection
+ * waits for it, that stands in its epolls with the listener's data, and that poll, select and a waiting accept() look at
+ * beside it (wait.c, accept.c).
  */
 #ifndef LIVESWAP_WORKER_ADOPT_H
 #define LIVESWAP_WORKER_ADOPT_H
@@ -9,23 +10,45 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "worker/listeners.h"
+
 extern atomic_int adopt_waiting;
+extern atomic_bool adopt_begun;
 
 /* Whether any waits. One load. */
 static inline bool adopt_is_waiting(void) { return atomic_load_explicit(&adopt_waiting, memory_order_relaxed) > 0; }
 
-/* Readable while any waits; -1 when none has ever come. */
-int adopt_fd(void);
+/* Whether any has ever come. One load. */
+static inline bool adopt_has_begun(void) { return atomic_load_explicit(&adopt_begun, memory_order_relaxed); }
 
 /* For the control thread: takes `connection` over; the listener with that cookie shall accept it. */
 void adopt_put(uint64_t cookie, int connection);
+
+/*
+ * For the control thread: wakes who has slept through a connection, and closes those that nobody has accepted for long.
+ * When the next step is due, on clock_ms(), or -1.
+ */
+int64_t adopt_step(void);
+
+/* For the control thread: no more are adopted. Those that wait, and those that come, are given back to the master. */
+void adopt_stop(void);
+
+/* The eventfd of the listener that `fd` is; -1: nothing has ever come for it. Borrowed. */
+int adopt_fd(int fd);
 
 /* The oldest that waits at listener `fd`, as accept4 would give it, `flags` -1 as accept() would; -1: none, errno kept. */
 int adopt_accept(int fd, struct sockaddr* address, socklen_t* size, int flags);
 
 /* Whether one waits at listener `fd`. */
 bool adopt_has_one(int fd);
+
+/* The application has done this with listener `fd`. The caller has the lock of calls_stop_registering(), to read. */
+void adopt_mirror(int epoll, int operation, int fd, struct epoll_event* event);
+
+/* The application has closed the listener for good. */
+void adopt_forget(const struct listener* listener);
 
 #endif

@@ -124,8 +124,9 @@ static void copy_option(int from, int to, int level, int option) {
   setsockopt(to, level, option, value, size);
 }
 
-/* The held socket has the options of the code that bound it first; the new code may want others. */
-static void copy_options(int from, int to, int domain, int type) {
+void takeover_copy_options(int from, int to) {
+  const int domain = option_of(from, SO_DOMAIN);
+  const int type = option_of(from, SO_TYPE);
   static const struct {
     int level;
     int option;
@@ -150,8 +151,9 @@ static bool take(int fd, int given, const struct liveswap_bind* wish) {
   /* First of all: who finds it listening (stray.c) finds it known. */
   if (!listeners_add(given >= 0 ? given : fd)) return false;
   if (given >= 0) {
-    copy_options(fd, given, wish->domain, wish->type);
-    if (!swap_descriptor(fd, given, (real.fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0)) return false;
+    /* The held socket has the options of the code that bound it first; the new code may want others. */
+    takeover_copy_options(fd, given);
+    if (!swap_descriptor(fd, given)) return false;
   }
   marks_set(fd, MARK_HELD | (blocking ? MARK_BLOCKING : 0));
   /* An order to drain does not wait for a server that is just starting. */
@@ -226,12 +228,12 @@ static bool let_go(int fd, const struct listener* listener) {
   if (fresh < 0) return false;
   const int yes = 1;
   const bool blocking = (marks_of(fd) & MARK_BLOCKING) != 0;
-  copy_options(fd, fresh, domain, listener->type);
+  takeover_copy_options(fd, fresh);
   setsockopt(fresh, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
   setsockopt(fresh, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   bool done = real.bind(fresh, &local.any, listener->address_size) == 0 &&
               (blocking || real.fcntl(fresh, F_SETFL, O_NONBLOCK) == 0) &&
-              swap_descriptor(fd, fresh, (real.fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+              swap_descriptor(fd, fresh);
   real.close(fresh);
   if (!done) return false;
   marks_set(fd, 0);

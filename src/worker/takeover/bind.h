@@ -11,4 +11,7 @@ enum { TAKEOVER_NOT_OURS = -1 };
 int takeover_bind(int fd, const struct sockaddr* address, socklen_t size);
 int takeover_listen(int fd, int backlog);
 
+/* The options that an application sets on a socket, from one to another of the same kind. */
+void takeover_copy_options(int from, int to);
+
 #endif

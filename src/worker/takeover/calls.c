@@ -5,6 +5,7 @@
 
 #include "worker/channel.h"
 #include "worker/readiness.h"
+#include "adopt.h"
 #include "child.h"
 #include "marks.h"
 #include "real.h"
@@ -30,14 +31,22 @@ void calls_go_on_registering(void) { pthread_rwlock_unlock(&registering); }
 
 SEEN_CALL int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* event) {
   if (child_is_here() && operation == EPOLL_CTL_ADD) child_uses(fd);
-  if ((marks_of(fd) & (MARK_HELD | MARK_SEIZED)) == 0) return real.epoll_ctl(epoll, operation, fd, event);
+  if ((marks_of(fd) & (MARK_HELD | MARK_SEIZED | MARK_MOVED)) == 0) return real.epoll_ctl(epoll, operation, fd, event);
   pthread_rwlock_rdlock(&registering);
   const int done = real.epoll_ctl(epoll, operation, fd, event);
+  if (done == 0 && (marks_of(fd) & MARK_HELD) != 0) adopt_mirror(epoll, operation, fd, event);
   pthread_rwlock_unlock(&registering);
-  if (done == 0 && operation == EPOLL_CTL_ADD) {
+  if (done == 0 && operation == EPOLL_CTL_ADD && (marks_of(fd) & MARK_MOVED) == 0) {
     marks_add(fd, MARK_POLLED);
     if (calls_listens(fd)) readiness_seen();
   }
+  return done;
+}
+
+int calls_close_moved(int fd) {
+  pthread_rwlock_rdlock(&registering);
+  const int done = real.close(fd);
+  pthread_rwlock_unlock(&registering);
   return done;
 }
 

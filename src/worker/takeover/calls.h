@@ -19,8 +19,11 @@ const struct listener* calls_held(int fd);
 /* SO_ACCEPTCONN */
 bool calls_listens(int fd);
 
-/* Between these no epoll_ctl() of the application on a listener goes on. Blocks until none does. */
+/* Between these no epoll_ctl() of the application on a listener, or on what is being moved, goes on. Blocks until none does. */
 void calls_stop_registering(void);
 void calls_go_on_registering(void);
+
+/* close() of what may just be being moved: waits for it. */
+int calls_close_moved(int fd);
 
 #endif

@@ -19,6 +19,7 @@
 #include "worker/descriptors.h"
 #include "worker/readiness.h"
 #include "worker/seize.h"
+#include "adopt.h"
 #include "calls.h"
 #include "child.h"
 #include "kick.h"
@@ -44,6 +45,7 @@ static void released(const struct listener* listener) {
   if (listener->name != NULL || seize_has_begun()) return;
   descriptors_each(count_copy, &copies);
   if (copies.count > 0) return;
+  adopt_forget(listener);
   channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&listener->cookie,
                sizeof listener->cookie);
 }
@@ -54,6 +56,7 @@ static int close_marked(int fd) {
     errno = EBADF;
     return -1;
   }
+  if ((marks_of(fd) & MARK_MOVED) != 0) return calls_close_moved(fd);
   const struct listener* listener = calls_held(fd);
   if (listener != NULL) swap_forget(fd);
   marks_set(fd, 0);

@@ -1,8 +1,334 @@
 #include "handoff.h"
 
-bool handoff_try(int fd, const struct listener* listener, const struct tcp_info* info) {
-  (void)fd;
-  (void)listener;
-  (void)info;
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "liveswap_plugin.h"
+#include "worker/channel.h"
+#include "worker/clock.h"
+#include "worker/descriptors.h"
+#include "kick.h"
+#include "marks.h"
+#include "real.h"
+#include "swap.h"
+
+enum {
+  MOVED_MAX = 4096,
+  /* In one look. The application's epoll_ctl() on these waits meanwhile. */
+  BATCH_MAX = 1024,
+  /* The clock of the kernel is as coarse as 10 ms; and a round trip more, for who has been told to go on (100 Continue). */
+  QUIET_MS = 20,
+  RELAY_SIZE = 64 * 1024,
+  /* From one kick to the next: for a thread that was just about to wait. */
+  KICK_AGAIN_US = 1000,
+};
+
+/* net/tcp_states.h of the kernel; <netinet/tcp.h> has it, and lacks the newer half of struct tcp_info. */
+enum { ESTABLISHED = 1 };
+
+struct candidate {
+  int fd;
+  bool is_read; /* a thread waits for it in a read() */
+  bool dropped;
+  uint64_t cookie;
+  uint64_t received;
+  uint64_t listener;
+};
+
+struct moved {
+  bool used;
+  bool is_read;
+  bool client_asks; /* since the look before */
+  bool client_left;
+  int connection; /* -1: the master has it */
+  int pair;       /* the host's end of the stand-in */
+  uint64_t listener;
+  int64_t since; /* nothing has happened */
+};
+
+enum side { SIDE_CONNECTION, SIDE_PAIR, SIDES };
+
+static int events_fd = -1;
+static int64_t grace;
+static struct moved table[MOVED_MAX];
+static struct candidate batch[BATCH_MAX];
+static int batch_size;
+
+static void note_uring(int fd, void* found) {
+  if (descriptor_is(fd, "anon_inode:[io_uring]")) *(bool*)found = true;
+}
+
+bool handoff_begin(int64_t grace_ms) {
+  bool has_uring = false;
+  descriptors_each(note_uring, &has_uring);
+  if (has_uring) {
+    liveswap_log(LIVESWAP_WARNING, "--keepalive migrate: not with io_uring; idle connections are ended");
+    return false;
+  }
+  grace = grace_ms;
+  events_fd = epoll_create1(EPOLL_CLOEXEC);
+  if (events_fd >= 0) marks_set(events_fd, MARK_HOST);
+  return events_fd >= 0;
+}
+
+int handoff_fd(void) { return events_fd; }
+
+static int queued(int fd, unsigned long request) {
+  int bytes = 0;
+  return real.ioctl(fd, request, &bytes) == 0 ? bytes : 0;
+}
+
+/*
+ * Nothing unread, nothing unsent, and the last word was the application's, or nobody has said anything. What was received
+ * in the same tick as the last word may still be unanswered: the stand-in shows it.
+ */
+static bool looks_idle(int fd, struct tcp_info* info) {
+  socklen_t size = sizeof *info;
+  memset(info, 0, sizeof *info);
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &size) != 0 || info->tcpi_state != ESTABLISHED) return false;
+  if (queued(fd, SIOCINQ) != 0 || queued(fd, SIOCOUTQNSD) != 0) return false;
+  if (info->tcpi_last_data_sent < QUIET_MS + 2 * info->tcpi_min_rtt / 1000) return false;
+  if (info->tcpi_bytes_received == 0) return true;
+  return info->tcpi_bytes_sent > 0 && info->tcpi_last_data_sent <= info->tcpi_last_data_recv;
+}
+
+void handoff_consider(int fd, const struct listener* listener) {
+  struct tcp_info info;
+  uint64_t cookie = 0;
+  if (batch_size == BATCH_MAX || (unsigned)fd >= MARKS_MAX || !looks_idle(fd, &info) || !socket_cookie(fd, &cookie)) return;
+  batch[batch_size++] = (struct candidate){
+      .fd = fd, .cookie = cookie, .received = info.tcpi_bytes_received, .listener = listener->cookie};
+}
+
+static void note_reader(int fd) {
+  for (int i = 0; i < batch_size; ++i)
+    if (batch[i].fd == fd) batch[i].is_read = true;
+}
+
+static bool has_time_limit(int fd) {
+  struct timeval limit = {0};
+  socklen_t size = sizeof limit;
+  return getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) == 0 && (limit.tv_sec != 0 || limit.tv_usec != 0);
+}
+
+/* The application would go on with a duplicate; and a read() with a time limit does not go on after a signal. */
+static void drop_unmovable(void) {
+  for (int i = 0; i < batch_size; ++i) {
+    if (batch[i].is_read && has_time_limit(batch[i].fd)) batch[i].dropped = true;
+    for (int k = i + 1; k < batch_size; ++k)
+      if (batch[i].cookie == batch[k].cookie) batch[i].dropped = batch[k].dropped = true;
+  }
+}
+
+static struct moved* free_place(void) {
+  for (struct moved* each = table; each < table + MOVED_MAX; ++each)
+    if (!each->used) return each;
+  return NULL;
+}
+
+static bool watch(const struct moved* moved, enum side side, int operation, uint32_t events) {
+  const uint32_t place = (uint32_t)(moved - table);
+  struct epoll_event event = {.events = events, .data.u32 = place * SIDES + side};
+  return real.epoll_ctl(events_fd, operation, side == SIDE_PAIR ? moved->pair : moved->connection, &event) == 0;
+}
+
+static void close_host(int fd) {
+  if (fd < 0) return;
+  marks_set(fd, 0);
+  real.close(fd);
+}
+
+/* The application sees a socket that waits, and gives up, as the connection did. */
+static void make_alike(int like, int fd) {
+  static const int limits[] = {SO_RCVTIMEO, SO_SNDTIMEO};
+  real.fcntl(fd, F_SETFL, real.fcntl(like, F_GETFL));
+  for (int i = 0; i < 2; ++i) {
+    struct timeval limit = {0};
+    socklen_t size = sizeof limit;
+    if (getsockopt(like, SOL_SOCKET, limits[i], &limit, &size) == 0) setsockopt(fd, SOL_SOCKET, limits[i], &limit, size);
+  }
+}
+
+/* Still the same, and nobody has received anything. */
+static bool is_untouched(int connection, const struct candidate* candidate) {
+  struct tcp_info info;
+  uint64_t cookie = 0;
+  return socket_cookie(connection, &cookie) && cookie == candidate->cookie && looks_idle(connection, &info) &&
+         info.tcpi_bytes_received == candidate->received;
+}
+
+static bool put_in_place(const struct moved* moved, int stand_in, const struct candidate* candidate) {
+  if (!is_untouched(moved->connection, candidate)) return false;
+  make_alike(moved->connection, stand_in);
+  if (!swap_learnt(candidate->fd, stand_in)) return false;
+  if (is_untouched(moved->connection, candidate) && watch(moved, SIDE_PAIR, EPOLL_CTL_ADD, EPOLLIN | EPOLLRDHUP) &&
+      watch(moved, SIDE_CONNECTION, EPOLL_CTL_ADD, EPOLLIN | EPOLLRDHUP))
+    return true;
+  swap_learnt(candidate->fd, moved->connection);
   return false;
+}
+
+static void move(const struct candidate* candidate) {
+  struct moved* moved = free_place();
+  int ends[2] = {-1, -1};
+  if (moved == NULL || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
+  *moved = (struct moved){.used = true,
+                          .is_read = candidate->is_read,
+                          .connection = real.fcntl(candidate->fd, F_DUPFD_CLOEXEC, 0),
+                          .pair = ends[0],
+                          .listener = candidate->listener,
+                          .since = clock_ms()};
+  marks_set(moved->pair, MARK_HOST);
+  if (moved->connection >= 0) marks_set(moved->connection, MARK_HOST);
+  if (moved->connection < 0 || !put_in_place(moved, ends[1], candidate)) {
+    close_host(moved->pair);
+    close_host(moved->connection);
+    moved->used = false;
+  }
+  real.close(ends[1]);
+}
+
+static void move_batch(void) {
+  const struct timespec pause = {0, KICK_AGAIN_US * 1000};
+  kick_note_readers(note_reader);
+  drop_unmovable();
+  for (int i = 0; i < batch_size; ++i)
+    if (!batch[i].dropped) marks_add(batch[i].fd, MARK_MOVED);
+  if (swap_learn())
+    for (int i = 0; i < batch_size; ++i)
+      if (!batch[i].dropped) move(&batch[i]);
+  swap_forget_learnt();
+  kick_users_of_moved();
+  nanosleep(&pause, NULL);
+  kick_users_of_moved();
+  for (int i = 0; i < batch_size; ++i) marks_drop(batch[i].fd, MARK_MOVED);
+}
+
+static void release(struct moved* moved) {
+  watch(moved, SIDE_PAIR, EPOLL_CTL_DEL, 0);
+  close_host(moved->pair);
+  moved->used = false;
+}
+
+/* The application has closed, or will not be asked: with a farewell that reaches the client whatever it sends. */
+static void end(struct moved* moved) {
+  if (moved->connection >= 0) {
+    watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, 0);
+    marks_set(moved->connection, 0);
+    liveswap_close_lingering(moved->connection);
+  }
+  release(moved);
+}
+
+enum relayed { RELAYED_ALL, RELAYED_SOME, RELAYED_CLOSED };
+
+/* What the application has sent goes to the client. It stays where it is until the client's side has room for it. */
+static enum relayed relay(struct moved* moved) {
+  static char bytes[RELAY_SIZE];
+  for (;;) {
+    const ssize_t there = recv(moved->pair, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    if (there < 0) return errno == EAGAIN || errno == EINTR ? RELAYED_ALL : RELAYED_CLOSED;
+    if (there == 0) return RELAYED_CLOSED;
+    ssize_t sent = there;
+    if (moved->connection >= 0 && !moved->client_left) {
+      moved->since = clock_ms();
+      sent = send(moved->connection, bytes, (size_t)there, MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return RELAYED_SOME;
+      /* A client that is gone: nobody misses it. */
+      if (sent < 0) sent = there;
+    }
+    (void)!recv(moved->pair, bytes, (size_t)sent, MSG_DONTWAIT);
+  }
+}
+
+/* The client has left, or closed its side: the application is told, and may still answer. */
+static void note_client_left(struct moved* moved) {
+  moved->since = clock_ms();
+  watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, 0);
+  real.shutdown(moved->pair, SHUT_WR);
+}
+
+static void hand_off(struct moved* moved) {
+  const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF};
+  if (relay(moved) != RELAYED_ALL) return;
+  if (!channel_send_with(frame, &moved->listener, sizeof moved->listener, moved->connection)) return;
+  watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, 0);
+  close_host(moved->connection);
+  moved->connection = -1;
+  real.shutdown(moved->pair, SHUT_WR);
+}
+
+static void serve_connection(struct moved* moved, uint32_t events) {
+  if ((events & EPOLLOUT) != 0) {
+    watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, EPOLLIN | EPOLLRDHUP);
+    watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, EPOLLIN | EPOLLRDHUP);
+    return;
+  }
+  if (queued(moved->connection, SIOCINQ) == 0) {
+    if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) note_client_left(moved);
+  } else if (!moved->is_read) {
+    hand_off(moved);
+  } else {
+    /* A thread that has not been woken may be just about to read it: the next look tells. */
+    moved->client_asks = true;
+    watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, 0);
+  }
+}
+
+static void serve_pair(struct moved* moved) {
+  switch (relay(moved)) {
+    case RELAYED_ALL:
+      return;
+    case RELAYED_SOME:
+      watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, 0);
+      watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, EPOLLOUT);
+      return;
+    case RELAYED_CLOSED:
+      end(moved);
+  }
+}
+
+void handoff_serve(void) {
+  struct epoll_event events[64];
+  const int count = epoll_wait(events_fd, events, sizeof events / sizeof events[0], 0);
+  for (int i = 0; i < count; ++i) {
+    struct moved* moved = &table[events[i].data.u32 / SIDES];
+    if (!moved->used) continue;
+    if (events[i].data.u32 % SIDES == SIDE_PAIR)
+      serve_pair(moved);
+    else if (moved->connection >= 0)
+      serve_connection(moved, events[i].events);
+  }
+}
+
+static void look_at_moved(struct moved* moved, int64_t now) {
+  if (moved->client_asks) {
+    moved->client_asks = false;
+    watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, EPOLLIN | EPOLLRDHUP);
+    if (queued(moved->connection, SIOCINQ) > 0) hand_off(moved);
+  } else if (now - moved->since >= grace) {
+    if (moved->client_left)
+      end(moved);
+    else
+      hand_off(moved);
+  }
+}
+
+void handoff_move(void) {
+  if (batch_size > 0) move_batch();
+  batch_size = 0;
+  const int64_t now = clock_ms();
+  for (struct moved* each = table; each < table + MOVED_MAX; ++each)
+    if (each->used && each->connection >= 0) look_at_moved(each, now);
 }

@@ -1,19 +1,40 @@
 /*
- * An idle connection goes to the successor without its client noticing (--keepalive migrate): an ended one takes its
- * place, so that the application closes it as one that its client has left, and the master passes the real one on.
+ * An idle connection goes to the successor without its client noticing (--keepalive migrate).
+ *
+ * From outside nobody can tell for sure that a connection is idle: a request may have been read that is still worked on.
+ * So it is tried out. A stand-in, one end of a socket pair, takes the connection's place; the host holds the other end
+ * and the connection. What happens next shows what it was:
+ *
+ *   the client sends       it had got its answer, so the application owes nothing: the connection goes to the master,
+ *                          with what the client sent unread in it, and the application reads the end of its stand-in
+ *   the application sends  it owed something: that is passed on to the client, byte by byte, for as long as it likes
+ *   either closes          so does the host, to the other
+ *   nothing, for a grace   it was idle, and goes to the master
+ *
+ * This needs a protocol where the client speaks, is answered, and only then speaks again, and where nothing is
+ * remembered between two requests: HTTP/1.1 without TLS and pipelining.
  */
 #ifndef LIVESWAP_WORKER_HANDOFF_H
 #define LIVESWAP_WORKER_HANDOFF_H
 
-#include <netinet/tcp.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "worker/listeners.h"
 
-/*
- * For the control thread, with the connection's TCP_INFO as it has just been read. False when the connection is not
- * idle, or a thread just took something from it: it stays the application's.
- */
-bool handoff_try(int fd, const struct listener* listener, const struct tcp_info* info);
+/* All for the control thread. */
+
+/* False when connections of this process cannot be moved. */
+bool handoff_begin(int64_t grace_ms);
+
+/* An established TCP connection of the application: is moved by the next handoff_move() when it looks idle. */
+void handoff_consider(int fd, const struct listener* listener);
+
+/* Moves those, and goes on with those that were moved before. */
+void handoff_move(void);
+
+/* Readable when there is something to do; -1 before handoff_begin(). */
+int handoff_fd(void);
+void handoff_serve(void);
 
 #endif

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "marks.h"
 #include "real.h"
 
 static __thread volatile unsigned kicks;
@@ -61,13 +62,14 @@ static bool reads(long call) {
   return call == SYS_read || call == SYS_readv || call == SYS_recvfrom || call == SYS_recvmsg;
 }
 
-/* `reader_of`: -1 for those who wait. */
-static int kick(int reader_of) {
+/* What a thread that is found in a call is for the caller: whether to kick it. */
+typedef bool (*choice)(long call, unsigned long first_argument, void* context);
+
+static void each_thread(choice choose, void* context) {
   _Alignas(struct dirent64) char buffer[4096];
   const int number = kick_signal();
   const int tasks = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  int count = 0;
-  if (tasks < 0) return 0;
+  if (tasks < 0) return;
   for (ssize_t size = 0; (size = getdents64(tasks, buffer, sizeof buffer)) > 0;) {
     for (ssize_t at = 0; at < size; at += ((struct dirent64*)(buffer + at))->d_reclen) {
       const struct dirent64* entry = (const struct dirent64*)(buffer + at);
@@ -76,15 +78,33 @@ static int kick(int reader_of) {
       if (!isdigit((unsigned char)entry->d_name[0])) continue;
       const int thread = atoi(entry->d_name);
       if (thread == gettid() || !read_call(thread, &call, &argument)) continue;
-      if (reader_of < 0 ? !waits_for_descriptors(call) : !reads(call) || argument != (unsigned long)reader_of) continue;
-      ++count;
-      if (number > 0) tgkill(getpid(), thread, number);
+      if (choose(call, argument, context) && number > 0) tgkill(getpid(), thread, number);
     }
   }
   real.close(tasks);
-  return count;
 }
 
-void kick_waiting_threads(void) { kick(-1); }
+static bool waits(long call, unsigned long argument, void* context) {
+  (void)argument, (void)context;
+  return waits_for_descriptors(call);
+}
 
-int kick_readers_of(int fd) { return kick(fd); }
+void kick_waiting_threads(void) { each_thread(waits, NULL); }
+
+static bool has_to_do_with_moved(long call, unsigned long argument, void* context) {
+  (void)context;
+  return waits_for_descriptors(call) || (reads(call) && (marks_of((int)argument) & MARK_MOVED) != 0);
+}
+
+void kick_users_of_moved(void) { each_thread(has_to_do_with_moved, NULL); }
+
+struct note {
+  void (*note)(int fd);
+};
+
+static bool note_reader(long call, unsigned long argument, void* context) {
+  if (reads(call)) ((const struct note*)context)->note((int)argument);
+  return false;
+}
+
+void kick_note_readers(void (*note)(int fd)) { each_thread(note_reader, &(struct note){note}); }

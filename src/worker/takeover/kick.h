@@ -10,11 +10,11 @@
 /* Every thread but the caller's that is in poll, ppoll, select or pselect. For the control thread. */
 void kick_waiting_threads(void);
 
-/*
- * Every thread but the caller's that is in one of read, readv, recvfrom, recvmsg with that descriptor. Returns how many
- * there were. For the control thread.
- */
-int kick_readers_of(int fd);
+/* Those, and every one that is in read, readv, recvfrom or recvmsg with a descriptor that bears MARK_MOVED. */
+void kick_users_of_moved(void);
+
+/* Kicks nobody: tells with which descriptors threads are in these calls. */
+void kick_note_readers(void (*note)(int fd));
 
 /* How often the calling thread has been kicked. */
 unsigned kick_count(void);

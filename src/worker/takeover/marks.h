@@ -16,6 +16,7 @@ enum mark {
   MARK_SEIZED = 8,   /* was one: a stand-in is in its place */
   MARK_HOST = 16,    /* the host's own: not for the application to close */
   MARK_OWN = 32,     /* listens, seen, and stays the application's own */
+  MARK_MOVED = 128,  /* a connection that is just being moved (handoff.c) */
   MARK_INHERITED = 64, /* in a child without exec: a listener that its parent's master holds */
 };
 

@@ -21,8 +21,10 @@
 #include "worker/holds.h"
 #include "worker/listeners.h"
 #include "worker/seize.h"
+#include "adopt.h"
 #include "handler.h"
 #include "handoff.h"
+#include "marks.h"
 #include "real.h"
 
 enum {
@@ -51,7 +53,8 @@ bool retire_has_begun(void) { return atomic_load(&begun); }
 void retire_begin(const struct options* of_process, bool succeeded) {
   if (retire_has_begun()) return;
   options = of_process;
-  hands_off = succeeded && options->keepalive == KEEPALIVE_MIGRATE;
+  adopt_stop();
+  hands_off = succeeded && options->keepalive == KEEPALIVE_MIGRATE && handoff_begin(options->keepalive_grace_ms);
   atomic_store(&begun, true);
   seize_listeners();
   step = STEP_DRAIN;
@@ -78,7 +81,8 @@ struct look {
 };
 
 static void end_when_idle(int fd, const struct tcp_info* info, int64_t age) {
-  const int64_t grace = options->keepalive_grace_ms;
+  /* What could be handed off has been long before. */
+  const int64_t grace = (hands_off ? 2 : 1) * options->keepalive_grace_ms;
   /* A Unix socket has no clock: a whole grace without a byte waiting must do, after one for the clients to react. */
   if (info == NULL ? age < 2 * grace : age < grace) return;
   if (info != NULL ? !is_idle_since(fd, info, grace) : !is_quiet(fd)) return;
@@ -114,12 +118,10 @@ static void look_at(int fd, void* context) {
   const bool tcp = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
   if (tcp && !is_open(fd, &info)) return;
   ++look->open;
-  if (hands_off && tcp && info.tcpi_state == TCP_ESTABLISHED && handoff_try(fd, listener, &info)) {
-    --look->open;
-    return;
-  }
-  if (options->keepalive == KEEPALIVE_END || (options->keepalive == KEEPALIVE_MIGRATE && !hands_off))
-    end_when_idle(fd, tcp ? &info : NULL, look->age);
+  /* The host's own: one that is just being handed off. */
+  if ((marks_of(fd) & MARK_HOST) != 0) return;
+  if (hands_off && tcp && info.tcpi_state == TCP_ESTABLISHED) handoff_consider(fd, listener);
+  if (options->keepalive != KEEPALIVE_KEEP) end_when_idle(fd, tcp ? &info : NULL, look->age);
 }
 
 static void* flush(void* done) {
@@ -149,6 +151,7 @@ static void drain(void) {
   const int64_t before = clock_ms();
   struct look look = {.age = drain_age_ms()};
   descriptors_each(look_at, &look);
+  if (hands_off) handoff_move();
   empty_looks = look.open == 0 && holds_none() ? empty_looks + 1 : 0;
   const int64_t now = clock_ms();
   const int64_t rest = (now - before) * REST_PER_WORK;

@@ -14,8 +14,23 @@
 /* At most so many registrations of one descriptor are moved. */
 enum { REGISTRATIONS_MAX = 256 };
 
-/* Puts `by`, which stays the caller's, in the place of `fd`. Any thread. False, with errno, when it could not be. */
-bool swap_descriptor(int fd, int by, bool close_on_exec);
+/*
+ * Puts `by`, which stays the caller's, in the place of `fd`, whose FD_CLOEXEC stays. Any thread. False, with errno, when it
+ * could not be.
+ */
+bool swap_descriptor(int fd, int by);
+
+/*
+ * Many at once, for the control thread: those that bear MARK_MOVED. Between swap_learn() and swap_forget_learnt() the
+ * application's epoll_ctl() and close() of them wait. False: they have too many registrations, nothing is to be swapped.
+ */
+enum { LEARNT_MAX = 4096 };
+bool swap_learn(void);
+bool swap_learnt(int fd, int by); /* as swap_descriptor() */
+void swap_forget_learnt(void);
+
+/* Adds `other` to every epoll that `fd` is in, with the same events and data. Whether there was any. */
+bool swap_add_beside(int fd, int other);
 
 /* Takes `fd` out of every epoll: what close() does, as long as nobody else has the file. */
 void swap_forget(int fd);

@@ -35,7 +35,7 @@ bool wait_was_woken(void) {
 }
 
 static bool is_special(void) {
-  return readiness_is_watched() || seize_has_begun() || adopt_fd() >= 0 || child_is_here();
+  return readiness_is_watched() || seize_has_begun() || adopt_has_begun() || child_is_here();
 }
 
 static struct timespec now(void) {
@@ -113,11 +113,16 @@ static bool wake_for_good(struct pollfd* fds, nfds_t count) {
 
 /* As ppoll, which also returns when there is a connection to adopt. */
 static int poll_and_adopt(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
-  struct pollfd more[WAKEN_MAX + 1];
+  struct pollfd more[2 * WAKEN_MAX];
   if (count > WAKEN_MAX) return real.ppoll(fds, count, timeout, mask);
   memcpy(more, fds, count * sizeof *fds);
-  more[count] = (struct pollfd){adopt_fd(), POLLIN, 0};
-  const int found = real.ppoll(more, count + 1, timeout, mask);
+  nfds_t width = count;
+  for (nfds_t i = 0; i < count; ++i) {
+    const bool held = (marks_of(fds[i].fd) & MARK_HELD) != 0 && (fds[i].events & POLLIN) != 0;
+    const int bell = held ? adopt_fd(fds[i].fd) : -1;
+    if (bell >= 0) more[width++] = (struct pollfd){bell, POLLIN, 0};
+  }
+  const int found = real.ppoll(more, width, timeout, mask);
   for (nfds_t i = 0; i < count; ++i) fds[i].revents = found > 0 ? more[i].revents : 0;
   return found;
 }
@@ -130,7 +135,7 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
     const bool held = note_polled(fds, count);
     const struct timespec left = timeout != NULL ? left_until(end) : (struct timespec){0};
     const struct timespec* const limit = timeout != NULL ? &left : NULL;
-    const int found = held && adopt_fd() >= 0 ? poll_and_adopt(fds, count, limit, mask)
+    const int found = held && adopt_has_begun() ? poll_and_adopt(fds, count, limit, mask)
                                               : real.ppoll(fds, count, limit, mask);
     if (found == 0 || (found < 0 && (errno != EINTR || kick_count() == kicks))) return found;
     if (found < 0)
@@ -142,9 +147,9 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
   }
 }
 
-/* Whether the listeners were taken during a wait that began as libc's own: its outcome, and errno, are not to be
- * trusted then, and it starts again. */
-static bool is_spoilt(int found) { return found != 0 && seize_has_begun(); }
+/* Whether listeners were taken, or got connections to adopt, during a wait that began as libc's own: its outcome, and
+ * errno, are not to be trusted then, and it starts again. */
+static bool is_spoilt(int found) { return found != 0 && (seize_has_begun() || adopt_has_begun()); }
 
 SEEN_CALL int poll(struct pollfd* fds, nfds_t count, int timeout) {
   if (!is_special()) {
@@ -216,19 +221,38 @@ static int correct_selected(int count, fd_set* in, const fd_set* wanted) {
   return change;
 }
 
+/* Adds what wakes for connections to adopt. The new width. */
+static int add_bells(int count, const fd_set* wanted, fd_set* in) {
+  int width = count;
+  for (int fd = 0; wanted != NULL && adopt_has_begun() && fd < count; ++fd) {
+    const int bell = (marks_of(fd) & MARK_HELD) != 0 && FD_ISSET(fd, wanted) ? adopt_fd(fd) : -1;
+    if (bell < 0 || bell >= FD_SETSIZE) continue;
+    FD_SET(bell, in);
+    if (bell >= width) width = bell + 1;
+  }
+  return width;
+}
+
+/* The number of those in the sets below `count`: bells are not the caller's. */
+static int remove_bells(int count, const fd_set* wanted, fd_set* in, int events) {
+  for (int fd = 0; wanted != NULL && adopt_has_begun() && fd < count; ++fd) {
+    const int bell = (marks_of(fd) & MARK_HELD) != 0 && FD_ISSET(fd, wanted) ? adopt_fd(fd) : -1;
+    if (bell < 0 || bell >= FD_SETSIZE || !FD_ISSET(bell, in)) continue;
+    FD_CLR(bell, in);
+    --events;
+  }
+  return events;
+}
+
 /* One round of watched_select: the events in `found`, of which there are as many as it returns; -1 and errno. */
 static int select_once(int count, struct sets* found, fd_set* sets[3], const struct timespec* limit,
                        const sigset_t* mask) {
-  const bool adopts = sets[0] != NULL && adopt_fd() >= 0 && adopt_fd() < FD_SETSIZE && note_selected(count, sets[0]);
   fd_set* const in = copy_set(&found->in, sets[0]);
   fd_set* const out = copy_set(&found->out, sets[1]);
   fd_set* const failed = copy_set(&found->failed, sets[2]);
-  if (adopts) FD_SET(adopt_fd(), in);
-  const int width = adopts && adopt_fd() >= count ? adopt_fd() + 1 : count;
+  const int width = add_bells(count, sets[0], in);
   const int events = real.pselect(width, in, out, failed, limit, mask);
-  const bool told = adopts && events > 0 && FD_ISSET(adopt_fd(), in);
-  if (adopts) FD_CLR(adopt_fd(), in);
-  return told ? events - 1 : events;
+  return events > 0 ? remove_bells(count, sets[0], in, events) : events;
 }
 
 static int watched_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
