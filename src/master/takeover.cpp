@@ -105,6 +105,16 @@ void Takeover::complain(Worker& worker, const std::string& text) const {
                ++worker.complaints == complaints_limit ? " (no more of this is said for this process)" : "");
 }
 
+int Takeover::complain_of_bind(Worker& worker, const TakenAddress& address, int error) const {
+  std::string more;
+  if (error == EACCES && address.port() != 0)
+    more = fmt::format(" for a worker that is not root: --privileged-port {} allows it", address.port());
+  if (error == ENOSPC)
+    more = fmt::format(": applications have {} listeners already, the limit", LIVESWAP_LISTENERS_MAX);
+  complain(worker, fmt::format("cannot bind {}: {}{}", address.text(), ::strerrordesc_np(error), more));
+  return error;
+}
+
 int Takeover::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
   int error = 0;
   const auto address = TakenAddress::parse(frame.text, error);
@@ -141,10 +151,7 @@ int Takeover::bind_address(Worker& worker, const TakenAddress& address, UniqueFd
     socket = own.get();
     const int error = taken ? taken->add(worker.set, worker.slot, std::move(own), *as)
                             : first_bind(worker, address, nth, std::move(own), *as, endpoint);
-    if (error != 0) {
-      complain(worker, fmt::format("cannot bind {}: {}", address.text(), ::strerrordesc_np(error)));
-      return error;
-    }
+    if (error != 0) return complain_of_bind(worker, address, error);
   }
   if (held || replaced) answer = UniqueFd::adopt(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
   if ((held || replaced) && !answer) return errno;
@@ -175,16 +182,8 @@ bool Takeover::may_bind(const std::optional<Identity>& as, std::uint16_t port) c
 
 int Takeover::first_bind(Worker& worker, const TakenAddress& address, unsigned nth, UniqueFd own,
                          const std::optional<Identity>& as, Endpoint*& endpoint) {
-  if (!may_bind(as, address.port())) {
-    complain(worker, fmt::format("port {} is not bound for a worker that is not root: --privileged-port {} allows it",
-                                 address.port(), address.port()));
-    return EACCES;
-  }
-  if (listeners_.taken().size() >= LIVESWAP_LISTENERS_MAX) {
-    complain(worker, fmt::format("{} is not bound: applications have {} listeners already, the limit", address.text(),
-                                 LIVESWAP_LISTENERS_MAX));
-    return ENOSPC;
-  }
+  if (!may_bind(as, address.port())) return EACCES;
+  if (listeners_.taken().size() >= LIVESWAP_LISTENERS_MAX) return ENOSPC;
   std::unique_ptr<TakenEndpoint> made;
   if (address.is_unix())
     made = std::make_unique<TakenUnix>(address, nth, TakenUnix::Rules{rules_.backlog, rules_.listen_at_once});

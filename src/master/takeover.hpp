@@ -109,6 +109,7 @@ class Takeover {
   Result<std::optional<Identity>> identity_of(const Worker& worker) const;
   int check_path(Worker& worker, const std::string& path) const;
   bool may_bind(const std::optional<Identity>& as, std::uint16_t port) const;
+  int complain_of_bind(Worker& worker, const TakenAddress& address, int error) const;
   void complain(Worker& worker, const std::string& text) const;
 
   bool note_states(const std::vector<Seen>& seen);
