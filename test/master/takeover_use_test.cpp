@@ -204,9 +204,6 @@ TEST_CASE("takeover: staged workers get no connection before the flip, and all a
   desk.join(4, 1, 2, true);
   const auto a = desk.serve(3, pair.where), b = desk.serve(4, pair.where);
   CHECK(cookie(a.get()) != cookie(pair.first.get()));
-  desk.ready(3);
-  desk.ready(4);
-  desk.look(0, false);
   const auto came_to = [&](int count) {
     std::vector<int> dealt(4);
     for (int i = 0; i < count; ++i) {
@@ -219,7 +216,13 @@ TEST_CASE("takeover: staged workers get no connection before the flip, and all a
     }
     return dealt;
   };
+  // Not even in the moment before the master looks.
   auto dealt = came_to(60);
+  CHECK(dealt[2] + dealt[3] == 0);
+  desk.ready(3);
+  desk.ready(4);
+  desk.look(0, false);
+  dealt = came_to(60);
   CHECK(dealt[2] + dealt[3] == 0);
   REQUIRE(desk.listeners().flip().has_value());
   desk.look(0, false);

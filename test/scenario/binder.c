@@ -1,0 +1,207 @@
+/*
+ * A server that binds what a plan says: `binder DIRECTORY` reads DIRECTORY/VERSION.plan, a word and its argument a line:
+ *
+ *   listen WHERE      as listen_at() of http.h has it, or "0", a port that the kernel chooses
+ *   udp PORT          datagrams, each answered with VERSION
+ *   later MS WHERE    listens when it has served for so long
+ *   wait FILE         does not go on before the file exists
+ *   ready FILE        takes its readiness into its own hands: ready when the file exists
+ *   own-drain FILE    drains by itself, and then writes the file
+ *   term FILE         has a handler of SIGTERM, which writes the file
+ *   fail              leaves, as one that cannot start
+ *
+ * With anything but a directory, `binder WORD … PORT` listens at the port. After a SIGUSR1 it does to its listeners whatever
+ * a program may do to its own, goes on with what is left, and writes DIRECTORY/hurt.PID.
+ */
+#include "../unmodified/http.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <time.h>
+
+#include <liveswap_plugin.h>
+
+enum { ENTRIES_MAX = 64 };
+enum what { LISTENER, DATAGRAMS, CLIENT };
+
+static struct entry {
+  enum what what;
+  struct client client;
+} entries[ENTRIES_MAX];
+static int count;
+
+static char directory[200], later_where[128], ready_file[256], drain_file[256], term_file[256];
+static long later_ms = -1;
+static int drain_fd = -1;
+static volatile sig_atomic_t hurt;
+
+static void write_file(const char* path) {
+  const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd >= 0) close(fd);
+}
+
+static void add(enum what what, int fd) {
+  if (count == ENTRIES_MAX) {
+    close(fd);
+    return;
+  }
+  entries[count].what = what;
+  entries[count].client.fd = fd;
+  entries[count++].client.size = 0;
+}
+
+static void take_datagrams(const char* port) {
+  const struct sockaddr_in address = {
+      .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons((uint16_t)atoi(port))};
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (bind(fd, (const struct sockaddr*)&address, sizeof address) != 0) {
+    perror("bind");
+    exit(1);
+  }
+  add(DATAGRAMS, fd);
+}
+
+static void wait_for(const char* path) {
+  while (access(path, F_OK) != 0) poll(NULL, 0, 5);
+}
+
+static void on_term(int number) {
+  (void)number;
+  write_file(term_file);
+  _exit(0);
+}
+
+static void on_usr1(int number) {
+  (void)number;
+  hurt = 1;
+}
+
+static void carry_out(const char* word, const char* rest) {
+  if (strcmp(word, "listen") == 0) add(LISTENER, listen_at(rest, SOCK_CLOEXEC));
+  if (strcmp(word, "udp") == 0) take_datagrams(rest);
+  if (strcmp(word, "later") == 0) sscanf(rest, "%ld %127s", &later_ms, later_where);
+  if (strcmp(word, "wait") == 0) wait_for(rest);
+  if (strcmp(word, "ready") == 0) {
+    liveswap_defer_ready();
+    snprintf(ready_file, sizeof ready_file, "%s", rest);
+  }
+  if (strcmp(word, "own-drain") == 0) {
+    drain_fd = liveswap_drain_fd();
+    snprintf(drain_file, sizeof drain_file, "%s", rest);
+  }
+  if (strcmp(word, "term") == 0) {
+    snprintf(term_file, sizeof term_file, "%s", rest);
+    signal(SIGTERM, on_term);
+  }
+  if (strcmp(word, "fail") == 0) exit(3);
+}
+
+static void follow_plan(void) {
+  char path[256], line[512], word[32];
+  snprintf(path, sizeof path, "%s/" VERSION ".plan", directory);
+  FILE* plan = fopen(path, "re");
+  if (plan == NULL) {
+    perror(path);
+    exit(1);
+  }
+  while (fgets(line, sizeof line, plan) != NULL) {
+    int end = 0;
+    line[strcspn(line, "\n")] = '\0';
+    if (sscanf(line, "%31s %n", word, &end) == 1) carry_out(word, line + end);
+  }
+  fclose(plan);
+}
+
+static void hurt_listeners(void) {
+  char path[256];
+  for (int i = 0; i < count; ++i) {
+    const int fd = entries[i].client.fd;
+    if (entries[i].what != LISTENER) continue;
+    listen(fd, 1);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    shutdown(fd, SHUT_RDWR);
+    close(fd);
+    entries[i--] = entries[--count];
+  }
+  hurt = 0;
+  snprintf(path, sizeof path, "%s/hurt.%d", directory, (int)getpid());
+  write_file(path);
+}
+
+static void answer_datagram(int fd) {
+  struct sockaddr_storage peer;
+  socklen_t size = sizeof peer;
+  char text[64];
+  if (recvfrom(fd, text, sizeof text, MSG_DONTWAIT, (struct sockaddr*)&peer, &size) < 0) return;
+  sendto(fd, VERSION, strlen(VERSION), 0, (const struct sockaddr*)&peer, size);
+}
+
+static int clients(void) {
+  int found = 0;
+  for (int i = 0; i < count; ++i) found += entries[i].what == CLIENT;
+  return found;
+}
+
+static void serve(int i) {
+  const int fd = entries[i].client.fd;
+  if (entries[i].what == LISTENER) {
+    const int connection = accept(fd, NULL, NULL);
+    if (connection >= 0) add(CLIENT, connection);
+  } else if (entries[i].what == DATAGRAMS) {
+    answer_datagram(fd);
+  } else if (!serve_once(&entries[i].client)) {
+    close(fd);
+    entries[i] = entries[--count];
+  }
+}
+
+static long now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* False: it has drained. */
+static bool turn(void) {
+  struct pollfd wait[ENTRIES_MAX + 1];
+  const int before = count;
+  for (int i = 0; i < before; ++i) wait[i] = (struct pollfd){entries[i].client.fd, POLLIN, 0};
+  wait[before] = (struct pollfd){drain_fd, POLLIN, 0};
+  const bool waits = later_ms >= 0 || ready_file[0] != '\0' || wait[before].fd >= 0;
+  const int found = poll(wait, (nfds_t)before + 1, waits ? 10 : -1);
+  if (hurt) {
+    hurt_listeners();
+    return true;
+  }
+  if (found <= 0) return true;
+  if (wait[before].revents != 0 && clients() == 0) {
+    write_file(drain_file);
+    return false;
+  }
+  for (int i = before - 1; i >= 0; --i)
+    if (wait[i].revents != 0) serve(i);
+  return true;
+}
+
+PROGRAM int main(int argc, char** argv) {
+  signal(SIGUSR1, on_usr1);
+  if (argc < 2) return 2;
+  if (argv[1][0] == '/') {
+    snprintf(directory, sizeof directory, "%s", argv[1]);
+    follow_plan();
+  } else {
+    add(LISTENER, listen_at(argv[argc - 1], SOCK_CLOEXEC));
+  }
+  for (const long began = now_ms(); turn();) {
+    if (later_ms >= 0 && now_ms() - began >= later_ms) {
+      later_ms = -1;
+      add(LISTENER, listen_at(later_where, SOCK_CLOEXEC));
+    }
+    if (ready_file[0] != '\0' && access(ready_file, F_OK) == 0) {
+      ready_file[0] = '\0';
+      liveswap_ready();
+    }
+  }
+  return 0;
+}
