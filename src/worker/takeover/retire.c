@@ -151,10 +151,11 @@ static void drain(void) {
   const int64_t before = clock_ms();
   struct look look = {.age = drain_age_ms()};
   descriptors_each(look_at, &look);
+  const int64_t work = clock_ms() - before;
   if (hands_off) handoff_move();
   empty_looks = look.open == 0 && holds_none() ? empty_looks + 1 : 0;
   const int64_t now = clock_ms();
-  const int64_t rest = (now - before) * REST_PER_WORK;
+  const int64_t rest = work * REST_PER_WORK;
   due = now + (rest > LOOK_EVERY_MS ? rest : LOOK_EVERY_MS);
   if (empty_looks < EMPTY_LOOKS) return;
   step = STEP_TERM;
