@@ -27,8 +27,8 @@ enum {
   MOVED_MAX = 4096,
   /* In one look. The application's epoll_ctl() on these waits meanwhile. */
   BATCH_MAX = 1024,
-  /* The clock of the kernel is as coarse as 10 ms; and a round trip more, for who has been told to go on (100 Continue). */
-  QUIET_MS = 20,
+  /* The kernel's clock is as coarse as that. Two round trips more, for who has been told to go on (100 Continue). */
+  QUIET_MS = 10,
   RELAY_SIZE = 64 * 1024,
   /* From one kick to the next: for a thread that was just about to wait. */
   KICK_AGAIN_US = 1000,
