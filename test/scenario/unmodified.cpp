@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <sstream>
 
 #include "support/load.hpp"
@@ -118,6 +119,20 @@ TEST_CASE_FIXTURE(Scenario, "the same listener under one library after the other
   }
   check_no_failures(sessions);
   load.stop().check_nothing_lost();
+}
+
+TEST_CASE_FIXTURE(Scenario, "an io_uring that nobody else may cancel is refused" * doctest::skip(runs_alone())) {
+  const std::string refused = server("uring_single", "v2");
+  if (!std::filesystem::exists(refused)) return;
+  const Port port;
+  Instance app(*this, server("threads", "v1"), as_a_program, {port.text()});
+  Sessions sessions(port.address());
+  REQUIRE(sessions.all_began());
+  const auto finished = app.upgrade(refused);
+  CHECK(finished.status == Exit::reverted);
+  CHECK_MESSAGE(contains(finished.err, "IORING_SETUP_SINGLE_ISSUER"), finished.err);
+  check_no_failures(sessions);
+  CHECK(sessions.answers_of("v2") == 0);
 }
 
 TEST_CASE_FIXTURE(Scenario, "one that calls its main from liveswap_main" * doctest::skip(runs_alone())) {
