@@ -8,6 +8,7 @@
 
 #include "base/log.hpp"
 #include "base/unique_fd.hpp"
+#include "master/accept_queue.hpp"
 
 namespace liveswap::master {
 
@@ -15,7 +16,7 @@ void Endpoint::turn_away(int fd) const {
   std::size_t count = 0;
   // An application may have made it blocking (repair_socket).
   if (const int flags = ::fcntl(fd, F_GETFL); !(flags & O_NONBLOCK)) ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-  for (;; ++count) {
+  for (; anybody_waits(fd); ++count) {
     const auto client = UniqueFd::adopt(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC));
     if (!client) break;
     // A reset, not an end of file: the client shall know that nobody has read its request.

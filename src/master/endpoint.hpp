@@ -42,7 +42,8 @@ class Endpoint {
   // were.
   virtual void repair() = 0;
 
-  // Borrowed; -1: there is none, which only an endpoint has that applications open (taken_endpoint.hpp).
+  // Borrowed; -1: there is none: an application has not opened it yet (taken_endpoint.hpp), or the slot has been given
+  // up while its worker still leaves.
   virtual int socket(unsigned set, unsigned slot) const = 0;
   // All of a set; by slot when there is one a slot. -1 where none listens.
   virtual std::vector<int> sockets(unsigned set) const = 0;

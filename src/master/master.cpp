@@ -99,7 +99,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       ledger_(release::History(options_.state_dir)),
       takeover_(listeners_, takeover_rules(options_, worker_request.identity),
                 [this](rollout::WorkerId id, std::uint32_t kind, std::int32_t value, const Extras& extras) {
-                  pool_.tell(id, kind, value, extras);
+                  return pool_.tell(id, kind, value, extras);
                 }),
       pool_(loop, pool_template(std::move(worker_request)), listeners_, takeover_, pool_handlers()),
       engine_(settings_of(options_)),

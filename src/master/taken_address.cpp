@@ -3,11 +3,14 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+
+#include "master/endpoint.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -37,7 +40,13 @@ bool right_path(const sockaddr_storage& address, std::size_t size) {
   return size == path_at || path[0] == 0 || path[0] == '/';
 }
 
-// The scope and flow of an IPv6 address belong to it; what pads an IPv4 one does not.
+// Only where every address is meant it makes a difference whether those of IPv4 are.
+bool is_for_all(const TakenAddress& address) {
+  return address.domain == AF_INET6 &&
+         IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(address.where.storage).sin6_addr);
+}
+
+// The scope of an IPv6 address belongs to it; what pads an IPv4 one does not.
 bool same_host(const sockaddr_storage& a, const sockaddr_storage& b) {
   if (a.ss_family == AF_INET)
     return reinterpret_cast<const sockaddr_in&>(a).sin_addr.s_addr ==
@@ -109,8 +118,9 @@ std::string TakenAddress::text() const {
 }
 
 bool TakenAddress::same(const TakenAddress& other) const {
-  if (domain != other.domain || type != other.type || v6only != other.v6only) return false;
+  if (domain != other.domain || type != other.type) return false;
   if (is_unix()) return path() == other.path();
+  if (is_for_all(*this) && v6only != other.v6only) return false;
   return port() == other.port() && same_host(where.storage, other.where.storage);
 }
 
@@ -138,6 +148,12 @@ std::uint64_t cookie_of(int fd) {
 }
 
 bool listens(int fd) { return option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1; }
+
+bool leads_to(const TakenAddress& address, const Endpoint& endpoint) {
+  struct stat file {};
+  const auto path = address.path();
+  return !path.empty() && path.front() == '/' && ::lstat(path.c_str(), &file) == 0 && endpoint.is_file(file);
+}
 
 TakenAddress bound_address(int fd, const TakenAddress& wanted) {
   TakenAddress found = wanted;

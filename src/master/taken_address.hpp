@@ -9,6 +9,8 @@
 
 namespace liveswap::master {
 
+class Endpoint;
+
 // What an application wants to bind a socket of its own to, as a worker host says it (struct liveswap_bind): its
 // sizes, its domain and its kind have been checked.
 struct TakenAddress {
@@ -43,6 +45,9 @@ std::uint64_t cookie_of(int fd);
 
 // Whether it listens, and has not been shut down.
 bool listens(int fd);
+
+// Whether a Unix socket's path leads to the endpoint's file, by whatever way: "/run/./app.sock", "/run//app.sock".
+bool leads_to(const TakenAddress& address, const Endpoint& endpoint);
 
 // What it is bound to, with the port that the kernel chose.
 TakenAddress bound_address(int fd, const TakenAddress& wanted);

@@ -6,6 +6,7 @@
 
 #include "base/unique_fd.hpp"
 #include "master/endpoint.hpp"
+#include "master/spawner.hpp"
 #include "master/taken_address.hpp"
 
 namespace liveswap::master {
@@ -23,12 +24,14 @@ class TakenEndpoint : public Endpoint {
   // Whether `address` means this endpoint; an unnamed one: the n-th that a worker leaves to the kernel.
   bool is_for(const TakenAddress& address, unsigned nth) const;
 
-  // Takes the application's socket, which is not bound, and binds it. 0, or an errno.
-  virtual int add(unsigned set, unsigned slot, UniqueFd socket) = 0;
+  // Takes the application's socket, which is not bound, and binds it. 0, or an errno. `as`: whose file it becomes.
+  virtual int add(unsigned set, unsigned slot, UniqueFd socket, const std::optional<Identity>& as) = 0;
   // The socket of that slot listens from now on, with at least that backlog. 0, or an errno.
   virtual int listen(unsigned set, unsigned slot, int backlog) = 0;
   // The socket for that slot, also one that does not listen yet. Borrowed; -1: there is none.
   virtual int held(unsigned set, unsigned slot) const = 0;
+  // As held(), but for whoever binds now: not a socket that nobody can reach any more, since its file is gone.
+  virtual int reachable(unsigned set, unsigned slot) const { return held(set, slot); }
 
   // Which sockets shall get connections: holds from the next point() on. Asked for every one; slot 0 of one that
   // all slots share. `served`: whether it was wanted before.

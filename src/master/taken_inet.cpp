@@ -73,7 +73,7 @@ int TakenInet::bind_socket(int fd) {
   return ::bind(fd, where_.where.get(), where_.where.length) == 0 ? 0 : errno;
 }
 
-int TakenInet::add(unsigned set, unsigned slot, UniqueFd fd) {
+int TakenInet::add(unsigned set, unsigned slot, UniqueFd fd, const std::optional<Identity>&) {
   const int error = bind_socket(fd.get());
   if (error != 0) return error;
   const bool known = where_.port() != 0;
@@ -119,7 +119,8 @@ int TakenInet::listen(unsigned set, unsigned slot, int backlog) {
   Socket* socket = find(set, slot);
   if (!socket) return EBADF;
   if (is_datagram()) return EOPNOTSUPP;
-  note_raw_listens();
+  // A member that was shut down would join again below, at a number that nobody has noted.
+  repair();
   const bool steered = socket->member || hold_dealing();
   if (!steered)
     log::warning("listener {}: new sockets get connections at once: cannot steer them: {}", name(),

@@ -32,7 +32,7 @@ class TakenInet final : public TakenEndpoint {
   bool is_at(const TakenAddress& address) const override { return where_.same(address); }
   std::optional<std::set<std::uint64_t>> handshakes() const override;
 
-  int add(unsigned set, unsigned slot, UniqueFd socket) override;
+  int add(unsigned set, unsigned slot, UniqueFd socket, const std::optional<Identity>& as) override;
   int listen(unsigned set, unsigned slot, int backlog) override;
   int held(unsigned set, unsigned slot) const override;
   void want(const Wanted& wanted) override;

@@ -14,10 +14,15 @@ TakenUnix::~TakenUnix() {
   if (listens_) turn_away(fd_.get());
   if (fd_) ::shutdown(fd_.get(), SHUT_RDWR);
   if (!fd_ || is_abstract() || !has_file()) return;
-  const ActingAs user(rules_.identity);
+  const ActingAs user(made_by_);
   if (user.error() == 0) ::unlink(where_.path().c_str());
 }
 
+bool TakenUnix::is_at(const TakenAddress& address) const {
+  return where_.same(address) || (address.type == where_.type && leads_to(address, *this));
+}
+
+// The number is not given to another file as long as the socket lives, which holds on to its own.
 bool TakenUnix::is_file(const struct stat& file) const {
   return fd_ && !is_abstract() && file.st_dev == file_.st_dev && file.st_ino == file_.st_ino;
 }
@@ -27,10 +32,10 @@ bool TakenUnix::has_file() const {
   return ::lstat(where_.path().c_str(), &found) == 0 && is_file(found);
 }
 
-int TakenUnix::add(unsigned, unsigned, UniqueFd fd) {
+int TakenUnix::add(unsigned, unsigned, UniqueFd fd, const std::optional<Identity>& as) {
   TakenAddress where = asked();
   {
-    const ActingAs user(rules_.identity);
+    const ActingAs user(as);
     if (user.error() != 0) return user.error();
     if (::bind(fd.get(), where.where.get(), where.where.length) != 0) return errno;
     where = bound_address(fd.get(), where);
@@ -40,10 +45,11 @@ int TakenUnix::add(unsigned, unsigned, UniqueFd fd) {
       if (::lstat(path.c_str(), &file_) != 0) return errno;
     }
   }
-  if (listens_) turn_away(fd_.get());
+  // Whoever has the socket before still accepts what waits in it.
   if (asked().is_unnamed()) rename(where.text());
   where_ = where;
   fd_ = std::move(fd);
+  made_by_ = as;
   listens_ = false;
   return rules_.listen_at_once ? listen(0, 0, 0) : 0;
 }
@@ -72,7 +78,7 @@ void TakenUnix::repair() {
   if (listens_) repair_socket(fd_.get(), backlog_);
 }
 
-int TakenUnix::held(unsigned, unsigned) const {
+int TakenUnix::reachable(unsigned, unsigned) const {
   return fd_ && (is_abstract() || has_file()) ? fd_.get() : -1;
 }
 

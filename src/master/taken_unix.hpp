@@ -2,13 +2,12 @@
 
 #include <optional>
 
-#include "master/spawner.hpp"
 #include "master/taken_endpoint.hpp"
 
 namespace liveswap::master {
 
 // A Unix socket that applications bind, at a path or in the abstract namespace; all slots share it. The file is made
-// and removed as the workers' user.
+// and removed as the user of the worker that has bound it.
 //
 // One socket serves every set: a path could have a second one beside it (unix_endpoint.hpp), but the application would
 // see a name that it has not given. So a --flip does not keep the staged workers from accepting here before it.
@@ -17,7 +16,6 @@ class TakenUnix final : public TakenEndpoint {
   struct Rules {
     int backlog = 0;  // at least
     bool listen_at_once = false;
-    std::optional<Identity> identity;
   };
   TakenUnix(const TakenAddress& asked, unsigned nth, const Rules& rules)
       : TakenEndpoint(asked, nth), rules_(rules), where_(asked) {}
@@ -32,14 +30,15 @@ class TakenUnix final : public TakenEndpoint {
   int socket(unsigned set, unsigned slot) const override;
   std::vector<int> sockets(unsigned set) const override;
   bool per_slot() const override { return false; }
-  bool is_at(const TakenAddress& address) const override { return where_.same(address); }
+  bool is_at(const TakenAddress& address) const override;
   bool is_file(const struct stat& file) const override;
   std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
 
   // Where the file is gone or somebody else's, another socket takes the place of the one before.
-  int add(unsigned set, unsigned slot, UniqueFd socket) override;
+  int add(unsigned set, unsigned slot, UniqueFd socket, const std::optional<Identity>& as) override;
   int listen(unsigned set, unsigned slot, int backlog) override;
-  int held(unsigned set, unsigned slot) const override;
+  int held(unsigned, unsigned) const override { return fd_.get(); }
+  int reachable(unsigned set, unsigned slot) const override;
   void want(const Wanted&) override {}
   void clear_unwanted() override {}
   bool in_use() const override { return listens_; }
@@ -51,6 +50,7 @@ class TakenUnix final : public TakenEndpoint {
   Rules rules_;
   TakenAddress where_;
   UniqueFd fd_;
+  std::optional<Identity> made_by_;  // whose the file is
   struct stat file_ {};  // as it was made
   int backlog_ = 0;
   bool listens_ = false;

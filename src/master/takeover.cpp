@@ -41,7 +41,9 @@ unsigned unprivileged_start() {
   return text && number >= 0 && number <= 65536 ? static_cast<unsigned>(number) : 1024;
 }
 
-UniqueFd plain_socket(const TakenAddress& address) {
+// Its owner has to be that of the application's own, which may join its group.
+UniqueFd plain_socket(const TakenAddress& address, const std::optional<Identity>& as) {
+  const ActingAs user(as);
   auto fd = UniqueFd::adopt(::socket(address.domain, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int only = address.v6only;
   if (fd && address.domain == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
@@ -84,7 +86,7 @@ bool Takeover::take_frame(rollout::WorkerId id, Frame& frame) {
     case LIVESWAP_BIND: error = bind(worker, frame, descriptor); break;
     case LIVESWAP_LISTEN: error = listen(worker, frame); break;
     case LIVESWAP_UNLISTEN: unlisten(worker, frame); return true;
-    case LIVESWAP_UNLINK: error = unlink(frame); break;
+    case LIVESWAP_UNLINK: error = unlink(worker, frame); break;
     case LIVESWAP_HANDOFF: error = hand_off(id, worker, frame); break;
     default: return false;
   }
@@ -101,6 +103,16 @@ void Takeover::complain(Worker& worker, const std::string& text) const {
   if (worker.complaints == complaints_limit) return;
   log::warning("slot {} pid {}: {}{}", worker.slot, worker.pid, text,
                ++worker.complaints == complaints_limit ? " (no more of this is said for this process)" : "");
+}
+
+int Takeover::complain_of_bind(Worker& worker, const TakenAddress& address, int error) const {
+  std::string more;
+  if (error == EACCES && address.port() != 0)
+    more = fmt::format(" for a worker that is not root: --privileged-port {} allows it", address.port());
+  if (error == ENOSPC)
+    more = fmt::format(": applications have {} listeners already, the limit", LIVESWAP_LISTENERS_MAX);
+  complain(worker, fmt::format("cannot bind {}: {}{}", address.text(), ::strerrordesc_np(error), more));
+  return error;
 }
 
 int Takeover::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
@@ -123,23 +135,23 @@ int Takeover::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
 int Takeover::bind_address(Worker& worker, const TakenAddress& address, UniqueFd own, UniqueFd& answer) {
   // Sockets of MPTCP share no port: a plain one takes the place, which every client can do with.
   const bool replaced = address.protocol == IPPROTO_MPTCP;
-  if (replaced) own = plain_socket(address);
+  if (const int error = check_path(worker, address.path()); error != 0) return error;
+  const auto as = identity_of(worker);
+  if (!as) return EPERM;
+  if (replaced) own = plain_socket(address, *as);
   if (!own || worker.unnamed.size() >= cookies_limit) return own ? ENOSPC : errno;
   auto& nth = worker.unnamed[address.is_unnamed() ? address.text() : ""];
   Endpoint* endpoint = listeners_.find(address, nth);
   TakenEndpoint* taken = taken_endpoint(endpoint);
-  int socket = taken      ? taken->held(worker.set, worker.slot)
+  int socket = taken      ? taken->reachable(worker.set, worker.slot)
                : endpoint ? endpoint->socket(worker.set, worker.slot)
                           : -1;
   const bool held = socket >= 0;
   if (!held) {
     socket = own.get();
-    const int error = taken ? taken->add(worker.set, worker.slot, std::move(own))
-                            : first_bind(worker, address, nth, std::move(own), endpoint);
-    if (error != 0) {
-      complain(worker, fmt::format("cannot bind {}: {}", address.text(), ::strerrordesc_np(error)));
-      return error;
-    }
+    const int error = taken ? taken->add(worker.set, worker.slot, std::move(own), *as)
+                            : first_bind(worker, address, nth, std::move(own), *as, endpoint);
+    if (error != 0) return complain_of_bind(worker, address, error);
   }
   if (held || replaced) answer = UniqueFd::adopt(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
   if ((held || replaced) && !answer) return errno;
@@ -150,30 +162,35 @@ int Takeover::bind_address(Worker& worker, const TakenAddress& address, UniqueFd
   return 0;
 }
 
-bool Takeover::may_bind(std::uint16_t port) const {
-  return port == 0 || !rules_.identity || rules_.identity->user == 0 || rules_.privileged_ports.contains(port) ||
-         port >= unprivileged_start();
+// The user that the workers are given, or that this one has become.
+Result<std::optional<Identity>> Takeover::identity_of(const Worker& worker) const {
+  if (rules_.identity) return rules_.identity;
+  return identity_now(worker.pid);
 }
 
-int Takeover::first_bind(Worker& worker, const TakenAddress& address, unsigned nth, UniqueFd own, Endpoint*& endpoint) {
-  if (!may_bind(address.port())) {
-    complain(worker, fmt::format("port {} is not bound for a worker that is not root: --privileged-port {} allows it",
-                                 address.port(), address.port()));
-    return EACCES;
-  }
-  if (listeners_.taken().size() >= LIVESWAP_LISTENERS_MAX) {
-    complain(worker, fmt::format("{} is not bound: applications have {} listeners already, the limit", address.text(),
-                                 LIVESWAP_LISTENERS_MAX));
-    return ENOSPC;
-  }
+// May the master do for it what it asks for at that path?
+int Takeover::check_path(Worker& worker, const std::string& path) const {
+  if (path.empty() || path.front() == '\0') return 0;
+  const auto same = check_root_of(worker.pid);
+  if (!same) complain(worker, fmt::format("{} is left alone: {}", path, same.error().text));
+  return same ? 0 : EXDEV;
+}
+
+bool Takeover::may_bind(const std::optional<Identity>& as, std::uint16_t port) const {
+  return port == 0 || !as || as->user == 0 || rules_.privileged_ports.contains(port) || port >= unprivileged_start();
+}
+
+int Takeover::first_bind(Worker& worker, const TakenAddress& address, unsigned nth, UniqueFd own,
+                         const std::optional<Identity>& as, Endpoint*& endpoint) {
+  if (!may_bind(as, address.port())) return EACCES;
+  if (listeners_.taken().size() >= LIVESWAP_LISTENERS_MAX) return ENOSPC;
   std::unique_ptr<TakenEndpoint> made;
   if (address.is_unix())
-    made = std::make_unique<TakenUnix>(
-        address, nth, TakenUnix::Rules{rules_.backlog, rules_.listen_at_once, rules_.identity});
+    made = std::make_unique<TakenUnix>(address, nth, TakenUnix::Rules{rules_.backlog, rules_.listen_at_once});
   else
     made = std::make_unique<TakenInet>(
         address, nth, TakenInet::Rules{rules_.per_slot, rules_.backlog, rules_.listen_at_once});
-  const int error = made->add(worker.set, worker.slot, std::move(own));
+  const int error = made->add(worker.set, worker.slot, std::move(own), as);
   if (error != 0) return error;
   endpoint = made.get();
   uses_[endpoint] = {};
@@ -183,7 +200,7 @@ int Takeover::first_bind(Worker& worker, const TakenAddress& address, unsigned n
 
 Endpoint* Takeover::endpoint_of(const Worker& worker, const std::string& text) const {
   const auto cookie = cookie_in(text);
-  if (!cookie) return nullptr;
+  if (!cookie || *cookie == 0) return nullptr;
   const auto found = worker.cookies.find(*cookie);
   return found != worker.cookies.end() ? found->second : lent_with(worker, *cookie);
 }
@@ -213,16 +230,25 @@ int Takeover::listen(Worker& worker, const Frame& frame) {
 
 void Takeover::unlisten(Worker& worker, const Frame& frame) {
   Endpoint* endpoint = endpoint_of(worker, frame.text);
-  if (!endpoint || worker.uses.erase(endpoint) == 0) return;
+  if (!endpoint) return;
+  // Closed may be the one that it had before: a Unix socket whose file was removed is bound anew.
+  const TakenEndpoint* taken = taken_endpoint(endpoint);
+  if (taken && cookie_of(taken->held(worker.set, worker.slot)) != cookie_in(frame.text) &&
+      worker.cookies.contains(cookie_of(taken->held(worker.set, worker.slot))))
+    return;
+  if (worker.uses.erase(endpoint) == 0) return;
   if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.closed = !worker.draining;
   changed_ = true;
 }
 
-int Takeover::unlink(const Frame& frame) const {
+int Takeover::unlink(Worker& worker, const Frame& frame) const {
   const std::string& path = frame.text;
   if (path.empty() || path.front() != '/' || path.size() >= PATH_MAX || path.find('\0') != std::string::npos)
     return EINVAL;
-  const ActingAs user(rules_.identity);
+  if (const int error = check_path(worker, path); error != 0) return error;
+  const auto as = identity_of(worker);
+  if (!as) return EPERM;
+  const ActingAs user(*as);
   if (user.error() != 0) return user.error();
   struct stat file {};
   if (::lstat(path.c_str(), &file) != 0) return errno;

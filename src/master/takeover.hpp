@@ -33,10 +33,11 @@ class Takeover {
     bool per_slot = true;
     int backlog = 0;
     bool listen_at_once = false;            // listen() of the application is not seen (--intercept seccomp)
-    std::optional<Identity> identity;       // that the workers have; none: the master's
+    std::optional<Identity> identity;       // that the workers are given; none: the master's
     std::set<std::uint16_t> privileged_ports;  // that are bound for workers who may not do so themselves
   };
-  using Send = std::function<void(rollout::WorkerId, std::uint32_t kind, std::int32_t value, const Extras&)>;
+  // False: the worker has too much to read already, and is sent nothing; an answer is sent in any case.
+  using Send = std::function<bool(rollout::WorkerId, std::uint32_t kind, std::int32_t value, const Extras&)>;
 
   Takeover(Listeners& listeners, Rules rules, Send send)
       : listeners_(listeners), rules_(std::move(rules)), send_(std::move(send)) {}
@@ -59,6 +60,8 @@ class Takeover {
   std::optional<rollout::Time> look(rollout::Time now, const std::vector<Seen>& seen, bool quiet);
   // Nothing to look at.
   bool idle() const { return listeners_.taken().empty() && handed_off_.empty(); }
+  // So many connections wait for a worker that who hands off more shall be listened to later.
+  bool is_full() const;
   // Applications have listeners of their own, which a new worker has still to bind.
   bool expected() const;
 
@@ -93,15 +96,20 @@ class Takeover {
 
   int bind(Worker& worker, Frame& frame, UniqueFd& answer);
   int bind_address(Worker& worker, const TakenAddress& address, UniqueFd own, UniqueFd& answer);
-  int first_bind(Worker& worker, const TakenAddress& address, unsigned nth, UniqueFd own, Endpoint*& endpoint);
+  int first_bind(Worker& worker, const TakenAddress& address, unsigned nth, UniqueFd own,
+                 const std::optional<Identity>& as, Endpoint*& endpoint);
   int listen(Worker& worker, const Frame& frame);
   void unlisten(Worker& worker, const Frame& frame);
-  int unlink(const Frame& frame) const;
+  int unlink(Worker& worker, const Frame& frame) const;
   int hand_off(rollout::WorkerId id, Worker& worker, Frame& frame);
+  bool is_from(const Endpoint& endpoint, const Worker& worker, int connection) const;
   TakenEndpoint* taken_endpoint(const Endpoint* endpoint) const;  // nullptr: of another kind, or none
   Endpoint* endpoint_of(const Worker& worker, const std::string& text) const;
   Endpoint* lent_with(const Worker& worker, std::uint64_t cookie) const;
-  bool may_bind(std::uint16_t port) const;
+  Result<std::optional<Identity>> identity_of(const Worker& worker) const;
+  int check_path(Worker& worker, const std::string& path) const;
+  bool may_bind(const std::optional<Identity>& as, std::uint16_t port) const;
+  int complain_of_bind(Worker& worker, const TakenAddress& address, int error) const;
   void complain(Worker& worker, const std::string& text) const;
 
   bool note_states(const std::vector<Seen>& seen);
@@ -111,7 +119,7 @@ class Takeover {
   void drop(TakenEndpoint& endpoint);
   bool adopt(const HandedOff& one);
   void place_handed_off(rollout::Time now);
-  std::optional<rollout::Time> next_time() const;
+  std::optional<rollout::Time> next_time(rollout::Time now) const;
 
   Listeners& listeners_;
   Rules rules_;

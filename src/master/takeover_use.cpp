@@ -20,6 +20,8 @@ constexpr rollout::Time clearing{1'000};
 // Connections that were handed off while nobody was there to take them.
 constexpr std::size_t handed_off_limit = 1024;
 constexpr rollout::Time handed_off_wait{10'000};
+// Until they are offered again: nothing tells when a worker has read what it was sent.
+constexpr rollout::Time handed_off_step{20};
 
 bool name_of_socket(int fd, bool peer, sockaddr_storage& address, socklen_t& size) {
   size = sizeof address;
@@ -33,8 +35,15 @@ int option(int fd, int name) {
   return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
 }
 
-bool same_port(const sockaddr_storage& a, const sockaddr_storage& b) {
-  return reinterpret_cast<const sockaddr_in&>(a).sin_port == reinterpret_cast<const sockaddr_in&>(b).sin_port;
+// Whether a connection may have come to `here` by a listener that is bound to `bound`.
+bool is_inside(const sockaddr_storage& here, const sockaddr_storage& bound) {
+  const auto &in = reinterpret_cast<const sockaddr_in&>(here), &in_bound = reinterpret_cast<const sockaddr_in&>(bound);
+  if (in.sin_port != in_bound.sin_port) return false;  // which has the same place in both families
+  if (bound.ss_family == AF_INET)
+    return in_bound.sin_addr.s_addr == htonl(INADDR_ANY) || in.sin_addr.s_addr == in_bound.sin_addr.s_addr;
+  const in6_addr &six = reinterpret_cast<const sockaddr_in6&>(here).sin6_addr,
+                 &six_bound = reinterpret_cast<const sockaddr_in6&>(bound).sin6_addr;
+  return IN6_IS_ADDR_UNSPECIFIED(&six_bound) || IN6_ARE_ADDR_EQUAL(&six, &six_bound);
 }
 
 // Whether the one is a connection that the other may have accepted.
@@ -46,7 +55,7 @@ bool comes_from(int connection, int listener) {
   if (option(connection, SO_TYPE) == SOCK_DGRAM || !name_of_socket(connection, true, peer, size) ||
       !name_of_socket(connection, false, here, size) || !name_of_socket(listener, false, bound, bound_size))
     return false;
-  if (bound.ss_family != AF_UNIX) return same_port(here, bound);
+  if (bound.ss_family != AF_UNIX) return is_inside(here, bound);
   return size == bound_size && std::memcmp(&here, &bound, size) == 0;
 }
 
@@ -130,29 +139,34 @@ std::optional<rollout::Time> Takeover::look(rollout::Time now, const std::vector
   }
   if (changed) listeners_.steer_again();
   place_handed_off(now);
-  return next_time();
+  return next_time(now);
 }
 
-std::optional<rollout::Time> Takeover::next_time() const {
+std::optional<rollout::Time> Takeover::next_time(rollout::Time now) const {
   std::optional<rollout::Time> next;
   const auto take = [&next](rollout::Time time) { next = next ? std::min(*next, time) : time; };
   for (const auto& [endpoint, use] : uses_) {
     if (use.unused_since) take(*use.unused_since + (use.closed ? reopening : late_binder));
     if (use.clear_at) take(*use.clear_at);
   }
-  for (const HandedOff& one : handed_off_)
-    if (one.until) take(*one.until);
+  if (!handed_off_.empty()) take(now + handed_off_step);
   return next;
 }
+
+// Its own socket may be gone; any other of the set has the same name.
+bool Takeover::is_from(const Endpoint& endpoint, const Worker& worker, int connection) const {
+  const auto sockets = endpoint.sockets(worker.set);
+  return std::any_of(sockets.begin(), sockets.end(), [&](int fd) { return fd >= 0 && comes_from(connection, fd); });
+}
+
+bool Takeover::is_full() const { return handed_off_.size() >= handed_off_limit / 2; }
 
 int Takeover::hand_off(rollout::WorkerId id, Worker& worker, Frame& frame) {
   if (frame.crippled) return EMFILE;
   if (!frame.descriptor) return EBADF;
   Endpoint* endpoint = endpoint_of(worker, frame.text);
   if (!endpoint) return EBADF;
-  // Of a set that is shared by nobody else the listener may be gone; any of its sockets says the same.
-  const int listener = endpoint->socket(worker.set, worker.slot);
-  if (listener < 0 || !comes_from(frame.descriptor.get(), listener)) return EINVAL;
+  if (!is_from(*endpoint, worker, frame.descriptor.get())) return EINVAL;
   HandedOff one{std::move(frame.descriptor), endpoint, worker.slot, id, std::nullopt};
   if (adopt(one)) return 0;
   if (handed_off_.size() >= handed_off_limit) return ENOBUFS;
@@ -176,12 +190,12 @@ bool Takeover::adopt(const HandedOff& one) {
     if (can && (!best || rank(worker) > rank(best->second))) best = &candidate;
   }
   if (!best) return false;
-  ++best->second.adopted;
   const std::uint64_t cookie = cookie_of(one.endpoint->socket(best->second.set, best->second.slot));
   Extras extras;
   extras.text = std::string_view(reinterpret_cast<const char*>(&cookie), sizeof cookie);
   extras.descriptor = one.connection.get();
-  send_(best->first, LIVESWAP_ADOPT, 0, extras);
+  if (!send_(best->first, LIVESWAP_ADOPT, 0, extras)) return false;
+  ++best->second.adopted;
   return true;
 }
 

@@ -124,7 +124,8 @@ void TcpEndpoint::repair() {
 }
 
 int TcpEndpoint::socket(unsigned set, unsigned slot) const {
-  return sets_.at(set).at(per_slot_ ? slot : 0).get();
+  const unsigned at = per_slot_ ? slot : 0;
+  return set < sets_.size() && at < sets_[set].size() ? sets_[set][at].get() : -1;
 }
 
 std::vector<int> TcpEndpoint::sockets(unsigned set) const {

@@ -95,7 +95,7 @@ void UnixEndpoint::repair() {
 }
 
 bool UnixEndpoint::is_at(const TakenAddress& address) const {
-  return address.is_unix() && address.type == SOCK_STREAM && address.path() == path_;
+  return address.is_unix() && address.type == SOCK_STREAM && (address.path() == path_ || leads_to(address, *this));
 }
 
 bool UnixEndpoint::is_file(const struct stat& file) const {

@@ -24,7 +24,7 @@ class UnixEndpoint final : public Endpoint {
   void retire(unsigned set) override;
   void shrink(unsigned) override {}
   void repair() override;
-  int socket(unsigned set, unsigned) const override { return sockets_.at(set).get(); }
+  int socket(unsigned set, unsigned) const override { return set < sockets_.size() ? sockets_[set].get() : -1; }
   std::vector<int> sockets(unsigned set) const override;
   bool per_slot() const override { return false; }
   bool is_at(const TakenAddress& address) const override;

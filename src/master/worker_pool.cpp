@@ -91,8 +91,12 @@ void WorkerPool::drain(WorkerId id, std::optional<rollout::Time> limit, bool suc
   it->second.process->send(LIVESWAP_DRAIN, limit ? static_cast<std::int32_t>(limit->count()) : -1, extras);
 }
 
-void WorkerPool::tell(WorkerId id, std::uint32_t kind, std::int32_t value, const Extras& extras) {
-  if (const auto it = entries_.find(id); it != entries_.end()) it->second.process->send(kind, value, extras);
+bool WorkerPool::tell(WorkerId id, std::uint32_t kind, std::int32_t value, const Extras& extras) {
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return false;
+  if (kind == LIVESWAP_ADOPT) return it->second.process->send_bounded(kind, value, extras);
+  it->second.process->send(kind, value, extras);
+  return true;
 }
 
 void WorkerPool::expire(WorkerId id) {
@@ -169,6 +173,7 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       break;
     default:
       if (takeover_.take_frame(id, frame) && handlers_.taken_over) handlers_.taken_over();
+      if (frame.kind == LIVESWAP_HANDOFF && takeover_.is_full()) entry.process->rest();
       break;  // or not a word this master knows
   }
 }

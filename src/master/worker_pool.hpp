@@ -56,8 +56,8 @@ class WorkerPool {
   bool send_message(rollout::WorkerId worker, std::int32_t question, const std::string& text);
   void count_connections(rollout::WorkerId worker, std::int32_t question);
 
-  // What a worker is told about listeners of its own (takeover.hpp).
-  void tell(rollout::WorkerId worker, std::uint32_t kind, std::int32_t value, const Extras& extras);
+  // What a worker is told about listeners of its own (Takeover::Send).
+  bool tell(rollout::WorkerId worker, std::uint32_t kind, std::int32_t value, const Extras& extras);
 
   // 0 when that worker has no process.
   pid_t pid(rollout::WorkerId worker) const;

@@ -24,7 +24,10 @@ constexpr std::size_t outbox_limit = 256;
 // Of a worker that has exited: more than a channel holds. A process that it has left behind may go on sending.
 constexpr int frames_of_the_dead = 4096;
 
-// Before a descriptor is sent again that the kernel had no room for.
+// Connections of others that wait until a worker reads them; each costs a descriptor.
+constexpr std::size_t bounded_limit = 1024;
+
+// Before a descriptor is sent again that the kernel had no room for, or a worker that rests is listened to.
 constexpr Milliseconds pause{5};
 
 std::string packet_of(std::uint32_t kind, std::int32_t value, std::uint64_t count, std::string_view text) {
@@ -85,6 +88,7 @@ WorkerProcess::WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, Han
       channel_(std::move(channel)),
       handlers_(std::move(handlers)),
       pause_(loop),
+      rest_(loop),
       exit_poll_(loop, child_.pidfd.get()) {
   channel_poll_.emplace(loop, channel_.get());
   exit_poll_.start(UV_READABLE, [this](int) { on_exit(); });
@@ -142,6 +146,21 @@ void WorkerProcess::send(std::uint32_t kind, std::int32_t value, const Extras& e
   watch_channel();
 }
 
+bool WorkerProcess::send_bounded(std::uint32_t kind, std::int32_t value, const Extras& extras) {
+  if (outbox_.size() >= bounded_limit) return false;
+  send(kind, value, extras);
+  return true;
+}
+
+void WorkerProcess::rest() {
+  if (std::exchange(resting_, true)) return;
+  rest_.start(pause, [this] {
+    resting_ = false;
+    watch_channel();
+  });
+  watch_channel();
+}
+
 bool WorkerProcess::offer(std::uint32_t kind, std::int32_t value, std::string_view text) {
   return channel_poll_ && outbox_.empty() && write_frame(packet_of(kind, value, 0, text), -1) == Written::done;
 }
@@ -165,7 +184,7 @@ void WorkerProcess::write_outbox() {
 
 void WorkerProcess::watch_channel() {
   if (!channel_poll_) return;
-  const int reading = outbox_.size() < outbox_limit ? UV_READABLE : 0;
+  const int reading = outbox_.size() < outbox_limit && !resting_ ? UV_READABLE : 0;
   const int writing = outbox_.empty() || pausing_ ? 0 : UV_WRITABLE;
   channel_poll_->watch(reading | writing);
 }
@@ -176,7 +195,7 @@ void WorkerProcess::on_channel(int events) {
     watch_channel();
   }
   if (events & UV_READABLE)
-    for (int i = 0; i < frames_at_once && outbox_.size() < outbox_limit && read_frame(); ++i) continue;
+    for (int i = 0; i < frames_at_once && outbox_.size() < outbox_limit && !resting_ && read_frame(); ++i) continue;
 }
 
 // False when no frame waits. The end of the channel is only noted: the process' own end is what counts.

@@ -57,8 +57,12 @@ class WorkerProcess {
 
   pid_t pid() const { return child_.pid; }
 
-  // Sends now, or keeps the frame until the worker has room. Nothing happens when the worker has gone.
+  // Sends now, or keeps the frame until the worker has room. Nothing happens when the worker has gone. What is kept is
+  // bounded by what the worker asks for; send_bounded() keeps no more than so many, and says false beyond that.
   void send(std::uint32_t kind, std::int32_t value, const Extras& extras = {});
+  bool send_bounded(std::uint32_t kind, std::int32_t value, const Extras& extras);
+  // Nothing is read from it for a moment.
+  void rest();
   // As send(), but false, and nothing kept, when the worker has no room.
   bool offer(std::uint32_t kind, std::int32_t value, std::string_view text = {});
   // By pidfd: never hits another process.
@@ -85,6 +89,8 @@ class WorkerProcess {
   std::deque<Packet> outbox_;
   bool pausing_ = false;  // the kernel takes no more descriptors in flight: retried after a moment
   Timer pause_;
+  bool resting_ = false;
+  Timer rest_;
   Poll exit_poll_;
   std::optional<Poll> channel_poll_;  // empty once the channel has ended
 };

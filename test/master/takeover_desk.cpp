@@ -1,0 +1,212 @@
+#include "takeover_desk.hpp"
+
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+
+namespace liveswap::test {
+namespace {
+
+master::Listeners open(const std::vector<Listener>& lent, ListenMode mode, unsigned slots) {
+  auto opened = master::Listeners::open(lent, mode, 64, slots);
+  REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().text));
+  return std::move(*opened);
+}
+
+}  // namespace
+
+Where Where::v4(std::uint16_t port, std::uint32_t host) {
+  Where where;
+  auto& in = reinterpret_cast<sockaddr_in&>(where.storage);
+  in.sin_family = AF_INET;
+  in.sin_port = htons(port);
+  in.sin_addr.s_addr = htonl(host);
+  where.size = sizeof in;
+  return where;
+}
+
+Where Where::v6(std::uint16_t port, const char* host, bool v6only) {
+  Where where;
+  where.domain = AF_INET6;
+  where.v6only = v6only;
+  auto& in = reinterpret_cast<sockaddr_in6&>(where.storage);
+  in.sin6_family = AF_INET6;
+  in.sin6_port = htons(port);
+  REQUIRE(::inet_pton(AF_INET6, host, &in.sin6_addr) == 1);
+  where.size = sizeof in;
+  return where;
+}
+
+Where Where::udp(std::uint16_t port) {
+  Where where = v4(port);
+  where.type = SOCK_DGRAM;
+  return where;
+}
+
+Where Where::path(const std::string& path, int type) {
+  Where where;
+  where.domain = AF_UNIX;
+  where.type = type;
+  auto& un = reinterpret_cast<sockaddr_un&>(where.storage);
+  un.sun_family = AF_UNIX;
+  REQUIRE(path.size() <= sizeof un.sun_path);
+  std::memcpy(un.sun_path, path.data(), path.size());
+  where.size = static_cast<socklen_t>(std::min(offsetof(sockaddr_un, sun_path) + path.size() + 1, sizeof un));
+  return where;
+}
+
+Where Where::abstract(const std::string& name) {
+  Where where = path("x" + name);
+  reinterpret_cast<sockaddr_un&>(where.storage).sun_path[0] = '\0';
+  where.size -= 1;
+  return where;
+}
+
+std::string Where::text() const {
+  liveswap_bind said{};
+  said.domain = domain;
+  said.type = type;
+  said.protocol = domain == AF_UNIX ? 0 : type == SOCK_DGRAM ? IPPROTO_UDP : IPPROTO_TCP;
+  said.v6only = v6only;
+  said.umask = umask;
+  said.address_size = size;
+  std::memcpy(said.address, &storage, sizeof said.address);
+  return {reinterpret_cast<const char*>(&said), sizeof said};
+}
+
+UniqueFd socket_for(const Where& where) {
+  auto fd = UniqueFd::adopt(::socket(where.domain, where.type | SOCK_CLOEXEC, 0));
+  REQUIRE(fd);
+  const int only = where.v6only;
+  if (where.domain == AF_INET6)
+    REQUIRE(::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) == 0);
+  return fd;
+}
+
+std::uint64_t cookie(int fd) { return master::cookie_of(fd); }
+
+std::string cookie_text(int fd) {
+  const std::uint64_t number = cookie(fd);
+  return {reinterpret_cast<const char*>(&number), sizeof number};
+}
+
+std::uint16_t port_of(int fd) {
+  const auto address = master::address_of(fd);
+  return ntohs(reinterpret_cast<const sockaddr_in&>(address.storage).sin_port);
+}
+
+UniqueFd connect_to(const Where& where) {
+  auto fd = UniqueFd::adopt(::socket(where.domain, where.type | SOCK_CLOEXEC, 0));
+  REQUIRE(fd);
+  if (::connect(fd.get(), where.get(), where.size) != 0) fd.reset();
+  return fd;
+}
+
+UniqueFd accept_from(int listener) {
+  pollfd wait{listener, POLLIN, 0};
+  if (::poll(&wait, 1, 10'000) != 1) return {};
+  return UniqueFd::adopt(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+}
+
+bool has_waiting(int listener) {
+  pollfd wait{listener, POLLIN, 0};
+  return ::poll(&wait, 1, 0) == 1 && wait.revents == POLLIN;
+}
+
+Desk::Desk(unsigned slots, Rules rules, const std::vector<Listener>& lent, ListenMode mode)
+    : listeners_(open(lent, mode, slots)),
+      takeover_(listeners_, std::move(rules),
+                [this](rollout::WorkerId worker, std::uint32_t kind, std::int32_t value, const master::Extras& extras) {
+                  if (!has_room && kind != LIVESWAP_ANSWER) return false;
+                  auto copy = UniqueFd::adopt(
+                      extras.descriptor < 0 ? -1 : ::fcntl(extras.descriptor, F_DUPFD_CLOEXEC, 0));
+                  told.push_back({worker, kind, value, extras.count, std::string(extras.text), std::move(copy)});
+                  return true;
+                }) {}
+
+void Desk::join(rollout::WorkerId id, unsigned slot, rollout::Generation generation, bool staged, pid_t pid) {
+  takeover_.joined(id, slot, generation, pid, listeners_.hold(staged));
+  seen_.push_back({id, false, false});
+}
+
+void Desk::leave(rollout::WorkerId id) {
+  takeover_.left(id);
+  std::erase_if(seen_, [id](const auto& one) { return one.worker == id; });
+}
+
+void Desk::ready(rollout::WorkerId id) {
+  for (auto& one : seen_)
+    if (one.worker == id) one.ready = true;
+}
+
+void Desk::drain(rollout::WorkerId id) {
+  for (auto& one : seen_)
+    if (one.worker == id) one = {id, false, true};
+}
+
+int Desk::ask(rollout::WorkerId id, std::uint32_t kind, const std::string& text, std::uint64_t count, UniqueFd fd,
+              bool crippled) {
+  master::Frame frame{kind, ++last_number_, count, text, std::move(fd), crippled};
+  REQUIRE(takeover_.take_frame(id, frame));
+  for (const Told& one : told)
+    if (one.kind == LIVESWAP_ANSWER && one.value == last_number_ && one.worker == id)
+      return static_cast<int>(one.count);
+  FAIL("no answer");
+  return -1;
+}
+
+void Desk::tell(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd) {
+  master::Frame frame{kind, 0, 0, text, std::move(fd), false};
+  REQUIRE(takeover_.take_frame(id, frame));
+}
+
+Desk::Held Desk::bind(rollout::WorkerId id, const Where& where) {
+  Held held;
+  held.fd = socket_for(where);
+  auto sent = UniqueFd::adopt(::fcntl(held.fd.get(), F_DUPFD_CLOEXEC, 0));
+  held.error = ask(id, LIVESWAP_BIND, where.text(), 0, std::move(sent));
+  held.given = static_cast<bool>(told.back().descriptor);
+  if (held.given) held.fd = std::move(told.back().descriptor);
+  return held;
+}
+
+int Desk::listen(rollout::WorkerId id, const Held& held, int backlog) {
+  return ask(id, LIVESWAP_LISTEN, cookie_text(held.fd.get()), static_cast<std::uint64_t>(backlog));
+}
+
+UniqueFd Desk::serve(rollout::WorkerId id, const Where& where) {
+  auto held = bind(id, where);
+  REQUIRE(held.error == 0);
+  if (where.type != SOCK_DGRAM) REQUIRE(listen(id, held) == 0);
+  return std::move(held.fd);
+}
+
+void Desk::close(rollout::WorkerId id, UniqueFd fd) {
+  const auto text = cookie_text(fd.get());
+  fd.reset();
+  tell(id, LIVESWAP_UNLISTEN, text);
+}
+
+void Desk::look(int ms, bool quiet) {
+  // In steps: what has to have lasted for a while is noted at the first look.
+  for (int left = ms; left > 0; left -= 100) {
+    takeover_.look(now_, seen_, quiet);
+    now_ += rollout::Time{std::min(left, 100)};
+  }
+  takeover_.look(now_, seen_, quiet);
+}
+
+std::vector<std::string> Desk::names() const {
+  std::vector<std::string> found;
+  for (const auto& one : listeners_.bound())
+    if (one.taken) found.push_back(one.name);
+  return found;
+}
+
+}  // namespace liveswap::test
