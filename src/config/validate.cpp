@@ -186,6 +186,9 @@ void check_takeover(Problems& problems, const Options& options) {
   if (!is_entry_name(options.entry))
     problems.add("entry", fmt::format("found {}, expected {}", in_quotes(options.entry), entry_rule));
   problems.duration("keepalive-grace", options.keepalive_grace, Milliseconds{0});
+  if (options.keepalive == Keepalive::migrate && options.intercept == Intercept::seccomp)
+    problems.add("keepalive", "found migrate with the intercept seccomp, expected end or keep: who accepts by system calls of "
+                              "his own is not given a connection");
   for (const auto port : options.privileged_ports)
     problems.range("privileged-ports", unsigned{port}, 1U, unsigned{highest_privileged_port});
 }

@@ -123,6 +123,7 @@ static void* control(void* unused) {
     if (!connected) count_due = -1;
     int64_t due = earlier(count_due, orphan_step());
     due = earlier(due, retire_step());
+    due = earlier(due, handoff_step());
     due = earlier(due, adopt_step());
     due = earlier(due, readiness_step());
     due = earlier(due, stray_step());

@@ -6,10 +6,12 @@
 #include "clock.h"
 #include "control.h"
 #include "descriptors.h"
+#include "drain.h"
 #include "listeners.h"
 #include "liveswap_plugin.h"
 #include "takeover/calls.h"
 #include "takeover/swap.h"
+#include "takeover/uring.h"
 
 enum {
   LOOK_EVERY_MS = 20,
@@ -99,6 +101,23 @@ static void look_at(int fd, void* context) {
   if (swap_is_registered(fd)) look->registered = true;
 }
 
+/* It accepts where nobody sees it: then a drain must be able to cancel that. */
+static void check_uring(void) {
+  if (drain_is_the_applications()) return;
+  switch (uring_trouble()) {
+    case URING_FINE:
+      return;
+    case URING_SINGLE_ISSUER:
+      channel_fail(LIVESWAP_STAGE_START,
+                   "it accepts by an io_uring that only one of its threads may use (IORING_SETUP_SINGLE_ISSUER): nobody "
+                   "could take the listener from it; set the ring up without that flag, or drain by liveswap_drain_fd()");
+    case URING_OLD_KERNEL:
+      channel_fail(LIVESWAP_STAGE_START,
+                   "it accepts by io_uring, and this kernel cannot cancel that: it needs Linux 6.0; or drain by "
+                   "liveswap_drain_fd()");
+  }
+}
+
 int64_t readiness_step(void) {
   static int64_t listens_since = -1;
   if (!readiness_is_watched() || !entered) return -1;
@@ -106,6 +125,7 @@ int64_t readiness_step(void) {
   const int64_t now = clock_ms();
   descriptors_each(look_at, &look);
   if (look.listens && listens_since < 0) listens_since = now;
+  if (!look.registered && look.listens && now - listens_since >= LISTENS_MS) check_uring();
   if (look.registered || (look.listens && now - listens_since >= LISTENS_MS)) {
     readiness_seen();
     return -1;

@@ -43,6 +43,16 @@ TEST_CASE("numbers") {
   CHECK_ERROR((o.surge = {1025, false}), "surge: found 1025, expected at most 1024 or 1000%");
 }
 
+TEST_CASE("what is taken over") {
+  CHECK_GOOD(o.keepalive = Keepalive::migrate);
+  CHECK_GOOD(o.intercept = Intercept::seccomp);
+  CHECK_ERROR((o.keepalive = Keepalive::migrate, o.intercept = Intercept::seccomp),
+              "keepalive: found migrate with the intercept seccomp, expected end or keep: who accepts by system calls of his "
+              "own is not given a connection");
+  CHECK_ERROR(o.keepalive_grace = -1ms, "keepalive-grace: found -1ms, expected 0ms to 2073600000ms");
+  CHECK_ERROR(o.privileged_ports = {0}, "privileged-ports: found 0, expected a number from 1 to 1023");
+}
+
 TEST_CASE("durations") {
   CHECK_GOOD(o.settle = 0ms);
   CHECK_GOOD(o.drain_limit = -7ms);

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <sstream>
 
 #include "support/load.hpp"
@@ -69,6 +70,42 @@ TEST_CASE_FIXTURE(Scenario, "20 upgrades under load") {
   for (const std::string& name : servers()) upgrade_under_load(*this, name);
 }
 
+// Clients that never close a connection, and try nothing again: each that is closed is a failure.
+void migrate_under_load(Scenario& scenario, const std::string& name, int count, Sessions::Manner manner) {
+  CAPTURE(name);
+  const Port port;
+  Instance app(scenario, server(name, "v1"), as_a_program + Words{"--keepalive", "migrate"}, {port.text()});
+  manner.requests = 0;
+  Sessions sessions({port.address()}, manner);
+  REQUIRE(sessions.all_began());
+  milliseconds longest{0};
+  for (int i = 1; i <= count; ++i) {
+    const auto before = app.workers();
+    const auto began = Clock::now();
+    const auto finished = app.upgrade(server(name, i % 2 ? "v2" : "v1"));
+    REQUIRE_MESSAGE(finished.status == Exit::ok, "upgrade ", i, ": ", finished.err);
+    CHECK_MESSAGE(eventually([&] { return all_gone(before); }), "workers of generation ", i, " are still there");
+    longest = std::max(longest, std::chrono::duration_cast<milliseconds>(Clock::now() - began));
+  }
+  check_no_failures(sessions);
+  MESSAGE(name, ": ", count, " upgrades, ", manner.clients, " connections that were never closed, ", sessions.answers(),
+          " answers, 0 failed; the longest upgrade with its drain ", longest.count(), " ms");
+}
+
+TEST_CASE_FIXTURE(Scenario, "5 upgrades, and connections go along" * doctest::skip(!runs_alone())) {
+  for (const std::string& name : servers())
+    if (!name.starts_with("uring")) migrate_under_load(*this, name, 5, {.clients = 24, .pause = milliseconds(25)});
+}
+
+TEST_CASE_FIXTURE(Scenario, "100 upgrades and 200 pooled connections" * doctest::skip(runs_alone())) {
+  migrate_under_load(*this, "epoll", 100, {.clients = 200, .pause = milliseconds(25)});
+}
+
+// What is answered late, and in pieces, is not idle; clients that are never idle go along too.
+TEST_CASE_FIXTURE(Scenario, "connections go along between slow answers" * doctest::skip(runs_alone())) {
+  migrate_under_load(*this, "slow", 5, {.clients = 24, .pause = milliseconds(0)});
+}
+
 TEST_CASE_FIXTURE(Scenario, "the same listener under one library after the other" * doctest::skip(runs_alone())) {
   const Port port;
   Instance app(*this, server("threads", "v1"), as_a_program, {port.text()});
@@ -82,6 +119,20 @@ TEST_CASE_FIXTURE(Scenario, "the same listener under one library after the other
   }
   check_no_failures(sessions);
   load.stop().check_nothing_lost();
+}
+
+TEST_CASE_FIXTURE(Scenario, "an io_uring that nobody else may cancel is refused" * doctest::skip(runs_alone())) {
+  const std::string refused = server("uring_single", "v2");
+  if (!std::filesystem::exists(refused)) return;
+  const Port port;
+  Instance app(*this, server("threads", "v1"), as_a_program, {port.text()});
+  Sessions sessions(port.address());
+  REQUIRE(sessions.all_began());
+  const auto finished = app.upgrade(refused);
+  CHECK(finished.status == Exit::reverted);
+  CHECK_MESSAGE(contains(finished.err, "IORING_SETUP_SINGLE_ISSUER"), finished.err);
+  check_no_failures(sessions);
+  CHECK(sessions.answers_of("v2") == 0);
 }
 
 TEST_CASE_FIXTURE(Scenario, "one that calls its main from liveswap_main" * doctest::skip(runs_alone())) {

@@ -39,6 +39,19 @@ static inline size_t answers_to(struct client* client, char* out, size_t capacit
   return made;
 }
 
+/* -DSLOW: answers in two halves, each of which takes its time. */
+static inline bool send_answer(const struct client* client, const char* text, size_t size) {
+#ifdef SLOW
+  const size_t half = size / 2;
+  usleep(60 * 1000);
+  if (send(client->fd, text, half, MSG_NOSIGNAL) != (ssize_t)half) return false;
+  usleep(60 * 1000);
+  text += half;
+  size -= half;
+#endif
+  return send(client->fd, text, size, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
 /* Reads once and answers. False: the connection has ended, and is to be closed. */
 static inline bool serve_once(struct client* client) {
   char out[16384];
@@ -48,7 +61,7 @@ static inline bool serve_once(struct client* client) {
   if (size <= 0) return false;
   client->size += (size_t)size;
   const size_t made = answers_to(client, out, sizeof out, &last);
-  if (made > 0 && send(client->fd, out, made, MSG_NOSIGNAL) != (ssize_t)made) return false;
+  if (made > 0 && !send_answer(client, out, made)) return false;
   return !last && client->size < sizeof client->in;
 }
 

@@ -32,7 +32,10 @@ static int on_event(struct lws* wsi, enum lws_callback_reasons reason, void* use
 
 PROGRAM int main(int argc, char** argv) {
   static const struct lws_protocols protocols[] = {{.name = "http", .callback = on_event}, {0}};
-  struct lws_context_creation_info info = {.port = atoi(argv[argc - 1]), .iface = "127.0.0.1", .protocols = protocols};
+  struct lws_context_creation_info info = {.port = atoi(argv[argc - 1]),
+                                           .iface = "127.0.0.1",
+                                           .protocols = protocols,
+                                           .options = LWS_SERVER_OPTION_DISABLE_IPV6};
   lws_set_log_level(LLL_ERR, NULL);
   struct lws_context* context = lws_create_context(&info);
   if (context == NULL) return 1;

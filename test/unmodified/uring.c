@@ -3,6 +3,12 @@
 
 #include <liburing.h>
 
+#ifdef SINGLE_ISSUER
+#define RING_FLAGS IORING_SETUP_SINGLE_ISSUER
+#else
+#define RING_FLAGS 0
+#endif
+
 enum { ACCEPT, RECEIVE, SEND };
 
 struct connection {
@@ -73,7 +79,7 @@ static void received(struct connection* connection, int result) {
 
 PROGRAM int main(int argc, char** argv) {
   listener.client.fd = listen_at(argc > 1 ? argv[1] : "8080", SOCK_CLOEXEC);
-  if (io_uring_queue_init(256, &ring, 0) != 0) return 1;
+  if (io_uring_queue_init(256, &ring, RING_FLAGS) != 0) return 1;
   start_accept();
   for (;;) {
     struct io_uring_cqe* cqe = NULL;

@@ -27,11 +27,13 @@ enum {
   MOVED_MAX = 4096,
   /* In one look. The application's epoll_ctl() on these waits meanwhile. */
   BATCH_MAX = 1024,
-  /* The clock of the kernel is as coarse as 10 ms; and a round trip more, for who has been told to go on (100 Continue). */
-  QUIET_MS = 20,
+  /* The kernel's clock is as coarse as that. Two round trips more, for who has been told to go on (100 Continue). */
+  QUIET_MS = 10,
   RELAY_SIZE = 64 * 1024,
   /* From one kick to the next: for a thread that was just about to wait. */
   KICK_AGAIN_US = 1000,
+  /* For a thread that was just about to read. */
+  ASK_AGAIN_MS = 4,
 };
 
 /* net/tcp_states.h of the kernel; <netinet/tcp.h> has it, and lacks the newer half of struct tcp_info. */
@@ -49,17 +51,23 @@ struct candidate {
 struct moved {
   bool used;
   bool is_read;
-  bool client_asks; /* since the look before */
+  bool owes;        /* the application has read something and not yet answered */
+  bool client_asks; /* to be looked at again */
   bool client_left;
   int connection; /* -1: the master has it */
   int pair;       /* the host's end of the stand-in */
   uint64_t listener;
-  int64_t since; /* nothing has happened */
+  uint64_t received; /* bytes from the client that are accounted for */
+  int64_t since;     /* nothing has happened */
 };
 
 enum side { SIDE_CONNECTION, SIDE_PAIR, SIDES };
 
+/* Errors are always told: with ONESHOT not over and over. */
+enum { NOTHING = EPOLLONESHOT, LISTENS = EPOLLIN | EPOLLRDHUP, WAITS_FOR_ROOM = EPOLLOUT };
+
 static int events_fd = -1;
+static int64_t asks_due = -1; /* when to look again at those whose client asks */
 static int64_t grace;
 static struct moved table[MOVED_MAX];
 static struct candidate batch[BATCH_MAX];
@@ -168,15 +176,13 @@ static bool is_untouched(int connection, const struct candidate* candidate) {
          info.tcpi_bytes_received == candidate->received;
 }
 
+/* From its end in place on the stand-in must stay: a thread may wait in it already. */
 static bool put_in_place(const struct moved* moved, int stand_in, const struct candidate* candidate) {
   if (!is_untouched(moved->connection, candidate)) return false;
   make_alike(moved->connection, stand_in);
-  if (!swap_learnt(candidate->fd, stand_in)) return false;
-  if (is_untouched(moved->connection, candidate) && watch(moved, SIDE_PAIR, EPOLL_CTL_ADD, EPOLLIN | EPOLLRDHUP) &&
-      watch(moved, SIDE_CONNECTION, EPOLL_CTL_ADD, EPOLLIN | EPOLLRDHUP))
-    return true;
-  swap_learnt(candidate->fd, moved->connection);
-  return false;
+  if (!watch(moved, SIDE_PAIR, EPOLL_CTL_ADD, LISTENS)) return false;
+  if (!watch(moved, SIDE_CONNECTION, EPOLL_CTL_ADD, LISTENS)) return false;
+  return swap_learnt(candidate->fd, stand_in);
 }
 
 static void move(const struct candidate* candidate) {
@@ -188,6 +194,7 @@ static void move(const struct candidate* candidate) {
                           .connection = real.fcntl(candidate->fd, F_DUPFD_CLOEXEC, 0),
                           .pair = ends[0],
                           .listener = candidate->listener,
+                          .received = candidate->received,
                           .since = clock_ms()};
   marks_set(moved->pair, MARK_HOST);
   if (moved->connection >= 0) marks_set(moved->connection, MARK_HOST);
@@ -216,7 +223,7 @@ static void move_batch(void) {
 }
 
 static void release(struct moved* moved) {
-  watch(moved, SIDE_PAIR, EPOLL_CTL_DEL, 0);
+  watch(moved, SIDE_PAIR, EPOLL_CTL_DEL, NOTHING);
   close_host(moved->pair);
   moved->used = false;
 }
@@ -224,7 +231,7 @@ static void release(struct moved* moved) {
 /* The application has closed, or will not be asked: with a farewell that reaches the client whatever it sends. */
 static void end(struct moved* moved) {
   if (moved->connection >= 0) {
-    watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, 0);
+    watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
     marks_set(moved->connection, 0);
     liveswap_close_lingering(moved->connection);
   }
@@ -233,66 +240,99 @@ static void end(struct moved* moved) {
 
 enum relayed { RELAYED_ALL, RELAYED_SOME, RELAYED_CLOSED };
 
-/* What the application has sent goes to the client. It stays where it is until the client's side has room for it. */
-static enum relayed relay(struct moved* moved) {
+/* What has been sent stays where it is until the other side has room for it. `to` -1: nobody misses it. */
+static enum relayed relay(int from, int to, uint64_t* total) {
   static char bytes[RELAY_SIZE];
   for (;;) {
-    const ssize_t there = recv(moved->pair, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    const ssize_t there = recv(from, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
     if (there < 0) return errno == EAGAIN || errno == EINTR ? RELAYED_ALL : RELAYED_CLOSED;
     if (there == 0) return RELAYED_CLOSED;
-    ssize_t sent = there;
-    if (moved->connection >= 0 && !moved->client_left) {
-      moved->since = clock_ms();
-      sent = send(moved->connection, bytes, (size_t)there, MSG_DONTWAIT | MSG_NOSIGNAL);
-      if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return RELAYED_SOME;
-      /* A client that is gone: nobody misses it. */
-      if (sent < 0) sent = there;
-    }
-    (void)!recv(moved->pair, bytes, (size_t)sent, MSG_DONTWAIT);
+    ssize_t sent = to >= 0 ? send(to, bytes, (size_t)there, MSG_DONTWAIT | MSG_NOSIGNAL) : there;
+    if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return RELAYED_SOME;
+    /* The other side is gone. */
+    if (sent < 0) sent = there;
+    (void)!recv(from, bytes, (size_t)sent, MSG_DONTWAIT);
+    *total += (uint64_t)sent;
   }
+}
+
+static enum relayed relay_to_client(struct moved* moved) {
+  uint64_t total = 0;
+  const enum relayed result = relay(moved->pair, moved->connection, &total);
+  if (total == 0) return result;
+  moved->owes = false;
+  moved->since = clock_ms();
+  return result;
+}
+
+/* The client has said something: whether the application has read a part of it, by a read that went on. */
+static void note_what_was_read(struct moved* moved) {
+  struct tcp_info info = {0};
+  socklen_t size = sizeof info;
+  if (getsockopt(moved->connection, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return;
+  const uint64_t read = info.tcpi_bytes_received - moved->received - (uint64_t)queued(moved->connection, SIOCINQ);
+  if (read == 0 || read > info.tcpi_bytes_received) return;
+  moved->received += read;
+  moved->owes = true;
 }
 
 /* The client has left, or closed its side: the application is told, and may still answer. */
 static void note_client_left(struct moved* moved) {
   moved->since = clock_ms();
-  watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, 0);
+  moved->client_left = true;
+  watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, NOTHING);
   real.shutdown(moved->pair, SHUT_WR);
 }
 
 static void hand_off(struct moved* moved) {
   const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF};
-  if (relay(moved) != RELAYED_ALL) return;
+  if (relay_to_client(moved) != RELAYED_ALL) return;
   if (!channel_send_with(frame, &moved->listener, sizeof moved->listener, moved->connection)) return;
-  watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, 0);
+  watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
   close_host(moved->connection);
   moved->connection = -1;
   real.shutdown(moved->pair, SHUT_WR);
 }
 
+static void ask_again(struct moved* moved) {
+  moved->client_asks = true;
+  watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, NOTHING);
+  if (asks_due < 0) asks_due = clock_ms() + ASK_AGAIN_MS;
+}
+
+/* The rest of what it has begun to read, too, is the application's. */
+static void serve_request(struct moved* moved) {
+  note_what_was_read(moved);
+  if (queued(moved->connection, SIOCINQ) == 0) return;
+  if (!moved->owes) {
+    hand_off(moved);
+  } else if (relay(moved->connection, moved->pair, &moved->received) == RELAYED_SOME) {
+    /* It has no room for more. */
+    ask_again(moved);
+  }
+}
+
 static void serve_connection(struct moved* moved, uint32_t events) {
   if ((events & EPOLLOUT) != 0) {
-    watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, EPOLLIN | EPOLLRDHUP);
-    watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, EPOLLIN | EPOLLRDHUP);
-    return;
-  }
-  if (queued(moved->connection, SIOCINQ) == 0) {
-    if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) note_client_left(moved);
-  } else if (!moved->is_read) {
-    hand_off(moved);
+    watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, LISTENS);
+    watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, LISTENS);
+  } else if (queued(moved->connection, SIOCINQ) == 0) {
+    if (!moved->client_left && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) note_client_left(moved);
+  } else if (moved->is_read) {
+    /* A thread that has not been woken may be just about to read it. */
+    ask_again(moved);
   } else {
-    /* A thread that has not been woken may be just about to read it: the next look tells. */
-    moved->client_asks = true;
-    watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, 0);
+    serve_request(moved);
   }
 }
 
 static void serve_pair(struct moved* moved) {
-  switch (relay(moved)) {
+  switch (relay_to_client(moved)) {
     case RELAYED_ALL:
       return;
     case RELAYED_SOME:
-      watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, 0);
-      watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, EPOLLOUT);
+      watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, NOTHING);
+      watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, WAITS_FOR_ROOM);
       return;
     case RELAYED_CLOSED:
       end(moved);
@@ -312,17 +352,25 @@ void handoff_serve(void) {
   }
 }
 
-static void look_at_moved(struct moved* moved, int64_t now) {
-  if (moved->client_asks) {
-    moved->client_asks = false;
-    watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, EPOLLIN | EPOLLRDHUP);
-    if (queued(moved->connection, SIOCINQ) > 0) hand_off(moved);
-  } else if (now - moved->since >= grace) {
-    if (moved->client_left)
-      end(moved);
-    else
-      hand_off(moved);
+int64_t handoff_step(void) {
+  if (asks_due < 0 || clock_ms() < asks_due) return asks_due;
+  asks_due = -1;
+  for (struct moved* each = table; each < table + MOVED_MAX; ++each) {
+    if (!each->used || !each->client_asks) continue;
+    each->client_asks = false;
+    watch(each, SIDE_CONNECTION, EPOLL_CTL_MOD, LISTENS);
+    serve_request(each);
   }
+  return asks_due;
+}
+
+static void look_at_moved(struct moved* moved, int64_t now) {
+  note_what_was_read(moved);
+  if (moved->owes || moved->client_asks || now - moved->since < grace) return;
+  if (moved->client_left)
+    end(moved);
+  else
+    hand_off(moved);
 }
 
 void handoff_move(void) {

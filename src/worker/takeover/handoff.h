@@ -37,4 +37,7 @@ void handoff_move(void);
 int handoff_fd(void);
 void handoff_serve(void);
 
+/* Takes the steps that are due; returns when the next one is, on clock_ms(), or -1. */
+int64_t handoff_step(void);
+
 #endif

@@ -36,6 +36,9 @@ enum {
   FLUSH_LIMIT_MS = 200,
   /* The application has closed its side and waits for the client's; as long as the host itself would. */
   CLOSING_LIMIT_MS = 2000,
+  /* Near the end of the drain limit a connection is idle after an eighth of what is left, but not sooner than this. */
+  GRACES_LEFT = 8,
+  LEAST_GRACE_MS = 10,
 };
 
 enum step { STEP_NONE, STEP_DRAIN, STEP_TERM, STEP_LEAVE };
@@ -80,9 +83,20 @@ struct look {
   int64_t age;
 };
 
+/*
+ * A client that asks more often than the grace would keep its connection until the drain limit, and be cut in the middle of
+ * an answer. So shorter and shorter pauses will do, as the limit comes near.
+ */
+static int64_t shrunk(int64_t grace, int64_t deadline) {
+  if (deadline < 0) return grace;
+  const int64_t left = (deadline - clock_ms()) / GRACES_LEFT;
+  return left >= grace ? grace : left > LEAST_GRACE_MS ? left : LEAST_GRACE_MS;
+}
+
 static void end_when_idle(int fd, const struct tcp_info* info, int64_t age) {
   /* What could be handed off has been long before. */
-  const int64_t grace = (hands_off ? 2 : 1) * options->keepalive_grace_ms;
+  int64_t grace = (hands_off ? 2 : 1) * options->keepalive_grace_ms;
+  if (info != NULL && age >= grace) grace = shrunk(grace, drain_deadline());
   /* A Unix socket has no clock: a whole grace without a byte waiting must do, after one for the clients to react. */
   if (info == NULL ? age < 2 * grace : age < grace) return;
   if (info != NULL ? !is_idle_since(fd, info, grace) : !is_quiet(fd)) return;
@@ -151,10 +165,11 @@ static void drain(void) {
   const int64_t before = clock_ms();
   struct look look = {.age = drain_age_ms()};
   descriptors_each(look_at, &look);
+  const int64_t work = clock_ms() - before;
   if (hands_off) handoff_move();
   empty_looks = look.open == 0 && holds_none() ? empty_looks + 1 : 0;
   const int64_t now = clock_ms();
-  const int64_t rest = (now - before) * REST_PER_WORK;
+  const int64_t rest = work * REST_PER_WORK;
   due = now + (rest > LOOK_EVERY_MS ? rest : LOOK_EVERY_MS);
   if (empty_looks < EMPTY_LOOKS) return;
   step = STEP_TERM;

@@ -25,17 +25,29 @@ struct sync_cancel {
   uint64_t padding[4];
 };
 
-static void visit(int fd, void* context) {
-  if (!descriptor_is(fd, "anon_inode:[io_uring]")) return;
-  const int held = *(const int*)context;
-  struct sync_cancel order = {.fd = held, .flags = CANCEL_ALL | CANCEL_FD, .timeout = {1, 0}};
-  const long done = real.syscall(SYS_io_uring_register, fd, REGISTER_SYNC_CANCEL, &order, 1);
-  if (done >= 0 || errno == ENOENT) return;
-  liveswap_log(LIVESWAP_WARNING,
-               errno == EEXIST
-                   ? "an io_uring of a single issuer goes on accepting: this worker has to drain by itself "
-                     "(liveswap_drain_fd), or without IORING_SETUP_SINGLE_ISSUER"
-                   : "the accept of an io_uring could not be cancelled: this worker has to drain by itself");
+static long cancel(int ring, int fd) {
+  struct sync_cancel order = {.fd = fd, .flags = CANCEL_ALL | CANCEL_FD, .timeout = {1, 0}};
+  return real.syscall(SYS_io_uring_register, ring, REGISTER_SYNC_CANCEL, &order, 1);
 }
 
-void uring_cancel(int held) { descriptors_each(visit, &held); }
+static bool is_ring(int fd) { return descriptor_is(fd, "anon_inode:[io_uring]"); }
+
+static void cancel_in(int fd, void* context) {
+  if (!is_ring(fd) || cancel(fd, *(const int*)context) >= 0 || errno == ENOENT) return;
+  liveswap_log(LIVESWAP_WARNING, "an io_uring may go on accepting: its accept could not be cancelled");
+}
+
+void uring_cancel(int held) { descriptors_each(cancel_in, &held); }
+
+/* Nobody waits for the ring in itself, so that there is nothing to cancel, where cancelling is possible. */
+static void try_in(int fd, void* context) {
+  if (!is_ring(fd) || cancel(fd, fd) >= 0) return;
+  if (errno == EEXIST) *(enum uring_trouble*)context = URING_SINGLE_ISSUER;
+  if (errno == EINVAL) *(enum uring_trouble*)context = URING_OLD_KERNEL;
+}
+
+enum uring_trouble uring_trouble(void) {
+  enum uring_trouble found = URING_FINE;
+  descriptors_each(try_in, &found);
+  return found;
+}

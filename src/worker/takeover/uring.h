@@ -4,9 +4,17 @@
 
 /*
  * Cancels what every io_uring of the process waits for on the file behind `held`: the application gets ECANCELED, and
- * what it asks for next is asked of the descriptor as it is now. Any thread. A ring of one issuer (SINGLE_ISSUER)
- * takes no orders from another thread: its requests stay, and the log says so.
+ * what it asks for next is asked of the descriptor as it is now. Any thread.
+ * Where that is not possible (uring_trouble) the log says so.
  */
 void uring_cancel(int held);
+
+/* Whether an accept in one of the rings of this process could not be cancelled, and why. */
+enum uring_trouble {
+  URING_FINE,
+  URING_SINGLE_ISSUER, /* IORING_SETUP_SINGLE_ISSUER: only the thread that made it may */
+  URING_OLD_KERNEL,    /* before Linux 6.0 */
+};
+enum uring_trouble uring_trouble(void);
 
 #endif
