@@ -30,7 +30,8 @@ class WorkerPool {
     std::function<void(rollout::WorkerId, std::int32_t question, std::uint64_t answer)> answered;
     std::function<void(rollout::WorkerId, std::uint64_t open)> connections;  // of a draining worker, unasked
     std::function<void(rollout::WorkerId, const Served&)> served = {};       // with every count of connections
-    std::function<void()> taken_over = {};  // a worker has bound or closed a listener of its own, or handed something off
+    // A worker has bound or closed a listener of its own, or handed something off.
+    std::function<void()> taken_over = {};
   };
   // What every worker is started with; arguments and descriptors are filled in for each.
   struct Template {

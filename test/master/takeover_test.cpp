@@ -267,7 +267,8 @@ TEST_CASE("takeover: frames that make no sense are refused, and cost no descript
     CHECK(desk.ask(1, LIVESWAP_HANDOFF, text, 0, fresh()) == EBADF);
     desk.tell(1, LIVESWAP_UNLISTEN, text);
   }
-  for (const std::string& path : {std::string(), std::string("relative"), std::string("/a\0b", 4), "/" + std::string(5000, 'x')})
+  for (const std::string& path :
+       {std::string(), std::string("relative"), std::string("/a\0b", 4), "/" + std::string(5000, 'x')})
     CHECK(desk.ask(1, LIVESWAP_UNLINK, path) == EINVAL);
   CHECK(desk.ask(1, LIVESWAP_UNLINK, "/proc/self/status") == ENOTSOCK);
   desk.told.clear();

@@ -162,7 +162,8 @@ TEST_CASE("takeover: a dropped listener takes its own file with it, and no other
   {
     Desk desk;
     desk.join(1, 0);
-    const auto a = desk.serve(1, Where::path(mine)), b = desk.serve(1, Where::path(moved)), c = desk.serve(1, Where::path(file));
+    const auto a = desk.serve(1, Where::path(mine)), b = desk.serve(1, Where::path(moved));
+    const auto c = desk.serve(1, Where::path(file));
     REQUIRE(::rename(moved.c_str(), (dir / "renamed").c_str()) == 0);
     REQUIRE(::unlink(file.c_str()) == 0);
     std::ofstream(file) << "precious";

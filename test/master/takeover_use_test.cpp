@@ -209,7 +209,10 @@ TEST_CASE("takeover: staged workers get no connection before the flip, and all a
     for (int i = 0; i < count; ++i) {
       const auto client = connect_to(pair.where);
       REQUIRE(client);
-      pollfd wait[] = {{pair.first.get(), POLLIN, 0}, {pair.second.get(), POLLIN, 0}, {a.get(), POLLIN, 0}, {b.get(), POLLIN, 0}};
+      pollfd wait[] = {{pair.first.get(), POLLIN, 0},
+                       {pair.second.get(), POLLIN, 0},
+                       {a.get(), POLLIN, 0},
+                       {b.get(), POLLIN, 0}};
       REQUIRE(::poll(wait, 4, 10'000) == 1);
       for (int k = 0; k < 4; ++k)
         if (wait[k].revents) ++dealt[k], accept_from(wait[k].fd);
@@ -364,6 +367,31 @@ TEST_CASE("handoff: only connections that came in by that listener") {
   CHECK(hand_off(accept_from(stranger.get()).get(), pair.first.get()) == EINVAL);
   CHECK(adopted(desk).empty());
   CHECK(hand_off(connection.get(), pair.first.get()) == 0);
+}
+
+TEST_CASE("handoff: by every listener of a dual stack or of both families, and of packets") {
+  Desk desk;
+  desk.join(1, 0);
+  desk.join(2, 0, 2);
+  const auto six = desk.serve(1, Where::v6(0, "::")), one = desk.serve(1, Where::v6(0, "::1"));
+  const auto any = desk.serve(1, Where::v4(0, INADDR_ANY)), name = desk.serve(1, Where::abstract("liveswap-handoff"));
+  const struct {
+    const UniqueFd& listener;
+    Where client;
+  } ways[] = {{six, Where::v6(port_of(six.get()), "::1")},
+              {six, Where::v4(port_of(six.get()))},
+              {one, Where::v6(port_of(one.get()), "::1")},
+              {any, Where::v4(port_of(any.get()), INADDR_LOOPBACK + 1)},
+              {name, Where::abstract("liveswap-handoff")}};
+  for (const auto& way : ways) {
+    CAPTURE(&way - ways);
+    const auto client = connect_to(way.client);
+    REQUIRE(client);
+    const auto text = cookie_text(way.listener.get());
+    CHECK(desk.ask(1, LIVESWAP_HANDOFF, text, 0, accept_from(way.listener.get())) == 0);
+  }
+  const auto client = connect_to(ways[0].client);
+  CHECK(desk.ask(1, LIVESWAP_HANDOFF, cookie_text(one.get()), 0, accept_from(six.get())) == EINVAL);
 }
 
 TEST_CASE("handoff: nobody who does not listen there gets one") {

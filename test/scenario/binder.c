@@ -1,5 +1,6 @@
 /*
- * A server that binds what a plan says: `binder DIRECTORY` reads DIRECTORY/VERSION.plan, a word and its argument a line:
+ * A server that binds what a plan says: `binder DIRECTORY` reads DIRECTORY/VERSION.plan, a word and its argument a
+ * line:
  *
  *   listen WHERE      as listen_at() of http.h has it, or "0", a port that the kernel chooses
  *   udp PORT          datagrams, each answered with VERSION
@@ -10,8 +11,8 @@
  *   term FILE         has a handler of SIGTERM, which writes the file
  *   fail              leaves, as one that cannot start
  *
- * With anything but a directory, `binder WORD … PORT` listens at the port. After a SIGUSR1 it does to its listeners whatever
- * a program may do to its own, goes on with what is left, and writes DIRECTORY/hurt.PID.
+ * With anything but a directory, `binder WORD … PORT` listens at the port. After a SIGUSR1 it does to its listeners
+ * whatever a program may do to its own, goes on with what is left, and writes DIRECTORY/hurt.PID.
  */
 #include "../unmodified/http.h"
 

@@ -1,5 +1,5 @@
-// Listeners that applications bind themselves, through whole upgrades: what is held, what is dropped and when, how an old
-// worker ends, and what is refused.
+// Listeners that applications bind themselves, through whole upgrades: what is held, what is dropped and when, how an
+// old worker ends, and what is refused.
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -284,7 +284,8 @@ TEST_CASE_FIXTURE(Scenario, "an idle connection is ended after the grace") {
   const Plans plans(dir);
   const Port port;
   plans.set_both({"listen " + port.text()});
-  Instance app(*this, v1, as_a_program + Words{"--keepalive-grace", "200ms", "--drain-limit", "10m"}, plans.arguments());
+  const Words patient{"--keepalive-grace", "200ms", "--drain-limit", "10m"};
+  Instance app(*this, v1, as_a_program + patient, plans.arguments());
   auto idle = keep(port.address());
   // The answer waits for the old workers, and these for the connection.
   check_upgrade(app, v2);
@@ -295,10 +296,9 @@ TEST_CASE_FIXTURE(Scenario, "an idle connection lives until the drain limit with
   const Plans plans(dir);
   const Port port;
   plans.set_both({"listen " + port.text()});
-  Instance app(*this, v1,
-               as_a_program + Words{"--keepalive", "keep", "--keepalive-grace", "50ms", "--drain-limit", "6s",
-                                    "--term-grace", "100ms"},
-               plans.arguments());
+  const Words limited{"--keepalive", "keep",          "--keepalive-grace", "50ms",
+                      "--drain-limit", "6s", "--term-grace", "100ms"};
+  Instance app(*this, v1, as_a_program + limited, plans.arguments());
   auto idle = keep(port.address());
   begin_upgrade(app, v2);
   // Many times the grace, and far from the limit.
