@@ -57,6 +57,15 @@ static int enter(const struct options* options, const struct loaded* application
   return ((int (*)(int, char**, char**))application->entry)(options->argument_count, options->arguments, environment);
 }
 
+/* Of two such workers the second finds the address in use, before anybody has looked at the first (takeover/stray.h). */
+static void hint(const struct options* options, int result) {
+  if (result == 0 || options->intercept != INTERCEPT_LIBC || readiness_is_over()) return;
+  if (listeners_bound() || listeners_first() >= 0) return;
+  liveswap_log(LIVESWAP_WARNING,
+               "it has not bound a listener by libc's bind(): what makes its system calls itself, as Go, needs "
+               "--intercept seccomp");
+}
+
 static _Noreturn void worker_run(const struct options* options) {
   calls_take_over();
   if (options->intercept == INTERCEPT_SECCOMP) intercept_begin();
@@ -66,6 +75,7 @@ static _Noreturn void worker_run(const struct options* options) {
   readiness_enter((application.flags & LIVESWAP_DEFER_READY) != 0, options->awaits_listener);
   const int result = enter(options, &application);
   daemon_refuse(result);
+  hint(options, result);
   channel_send_value(LIVESWAP_RETURNED, result);
   holds_wait();
   count_last();

@@ -181,8 +181,8 @@ TEST_CASE("log: a master that does not read blocks nobody, and is told what it m
   worker.expect(LIVESWAP_ENTERED);
   worker.send(LIVESWAP_MESSAGE, 1, "log 5000 4000");
   worker.send(LIVESWAP_MESSAGE, 2, "ready");  // vital: waits for room
-  worker.send(LIVESWAP_MESSAGE, 3, "draining");
   worker.expect(LIVESWAP_READY);
+  worker.send(LIVESWAP_MESSAGE, 3, "draining");  // its answer has room again
   std::string report;
   unsigned lines = 0;
   for (std::string text; text != "0"; text = worker.expect(LIVESWAP_LOG).text) {

@@ -1,0 +1,2 @@
+module server
+go 1.19
