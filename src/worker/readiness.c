@@ -16,7 +16,7 @@
 enum {
   LOOK_EVERY_MS = 20,
   /* A listener that listens for so long without being waited for in any way that can be seen is served by one that
-   * cannot: io_uring, or an accept by a raw system call. */
+   * cannot: io_uring, an accept by a raw system call, or a receive, for datagrams. */
   LISTENS_MS = 100,
 };
 
@@ -96,9 +96,12 @@ struct look {
 static void look_at(int fd, void* context) {
   struct look* look = context;
   const struct listener* listener = listeners_find(fd);
-  if (listener == NULL || listener->name != NULL || !calls_listens(fd)) return;
+  if (listener == NULL || listener->name != NULL) return;
+  const bool datagrams = listener->type == SOCK_DGRAM;
+  if (!datagrams && !calls_listens(fd)) return;
   look->listens = true;
-  if (swap_is_registered(fd)) look->registered = true;
+  /* Event loops register a socket for datagrams at once, and its owner may go on to bind the next. */
+  if (!datagrams && swap_is_registered(fd)) look->registered = true;
 }
 
 /* It accepts where nobody sees it: then a drain must be able to cancel that. */

@@ -28,9 +28,11 @@ static bool bind_nowhere(int fd) {
   return real.bind(fd, (struct sockaddr*)&address, sizeof address.sun_family) == 0;
 }
 
-/* Non-blocking, as what it replaces: whom the application takes for blocking is made to wait (takeover/accept.c). */
-static int make_stand_in(int type) {
-  const int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+/* As what it replaces: listeners do not block, and whom the application takes for blocking is made to wait
+ * (takeover/accept.c); of datagrams the application decides. */
+static int make_stand_in(int replaced, int type) {
+  const bool blocks = type == SOCK_DGRAM && (real.fcntl(replaced, F_GETFL) & O_NONBLOCK) == 0;
+  const int fd = socket(AF_UNIX, type | (blocks ? 0 : SOCK_NONBLOCK) | SOCK_CLOEXEC, 0);
   if (fd < 0 || type == SOCK_DGRAM) return fd;
   marks_set(fd, MARK_HOST);
   if (bind_nowhere(fd) && real.listen(fd, 1) == 0) return fd;
@@ -41,7 +43,7 @@ static int make_stand_in(int type) {
 
 void seize_descriptor(int fd, int type) {
   const int before = errno;
-  const int stand_in = make_stand_in(type);
+  const int stand_in = make_stand_in(fd, type);
   /* To cancel what io_uring does with the file: it has no use for numbers. */
   const int held = real.fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (stand_in >= 0) {

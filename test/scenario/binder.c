@@ -4,6 +4,7 @@
  *
  *   listen WHERE      as listen_at() of http.h has it, or "0", a port that the kernel chooses
  *   udp PORT          datagrams, each answered with VERSION
+ *   udp-thread PORT   the same, by a thread that blocks in recvfrom()
  *   later MS WHERE    listens when it has served for so long
  *   wait FILE         does not go on before the file exists
  *   ready FILE        takes its readiness into its own hands: ready when the file exists
@@ -18,6 +19,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <time.h>
 
 #include <liveswap_plugin.h>
@@ -51,15 +53,34 @@ static void add(enum what what, int fd) {
   entries[count++].client.size = 0;
 }
 
-static void take_datagrams(const char* port) {
+static int bind_datagrams(const char* port, int flags) {
   const struct sockaddr_in address = {
       .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons((uint16_t)atoi(port))};
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | flags, 0);
   if (bind(fd, (const struct sockaddr*)&address, sizeof address) != 0) {
     perror("bind");
     exit(1);
   }
-  add(DATAGRAMS, fd);
+  return fd;
+}
+
+/* An error other than that of an answer to nobody ends the server: a socket that blocks does not say EAGAIN. */
+static void* answer_all(void* socket) {
+  const int fd = *(int*)socket;
+  struct sockaddr_storage peer;
+  socklen_t size;
+  char text[64];
+  while (size = sizeof peer, recvfrom(fd, text, sizeof text, 0, (struct sockaddr*)&peer, &size) >= 0)
+    sendto(fd, VERSION, strlen(VERSION), 0, (const struct sockaddr*)&peer, size);
+  perror("recvfrom");
+  _exit(1);
+}
+
+static void answer_in_thread(const char* port) {
+  static int fd;
+  pthread_t thread;
+  fd = bind_datagrams(port, 0);
+  if ((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0 || pthread_create(&thread, NULL, answer_all, &fd) != 0) exit(1);
 }
 
 static void wait_for(const char* path) {
@@ -79,7 +100,8 @@ static void on_usr1(int number) {
 
 static void carry_out(const char* word, const char* rest) {
   if (strcmp(word, "listen") == 0) add(LISTENER, listen_at(rest, SOCK_CLOEXEC));
-  if (strcmp(word, "udp") == 0) take_datagrams(rest);
+  if (strcmp(word, "udp") == 0) add(DATAGRAMS, bind_datagrams(rest, SOCK_NONBLOCK));
+  if (strcmp(word, "udp-thread") == 0) answer_in_thread(rest);
   if (strcmp(word, "later") == 0) sscanf(rest, "%ld %127s", &later_ms, later_where);
   if (strcmp(word, "wait") == 0) wait_for(rest);
   if (strcmp(word, "ready") == 0) {

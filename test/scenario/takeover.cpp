@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "support/load.hpp"
 #include "support/proc.hpp"
@@ -98,9 +99,27 @@ void begin_upgrade(const Instance& app, const std::string& library) {
   REQUIRE(eventually([&] { return app.status().value("state", "") == "running" && are_replaced(app, old); }));
 }
 
-std::string ask_by_datagram(int fd) {
+bool share_sockets(pid_t one, pid_t other) {
+  std::set<std::string> held;
+  for (const auto& [fd, what] : proc::descriptors(one)) held.insert(what);
+  for (const auto& [fd, what] : proc::descriptors(other))
+    if (what.starts_with("socket:") && held.contains(what)) return true;
+  return false;
+}
+
+liveswap::UniqueFd datagrams_to(const Port& port) {
+  auto fd = liveswap::UniqueFd::adopt(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port.number());
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  return fd;
+}
+
+std::string ask_by_datagram(int fd, int attempts = 20) {
   char answer[16];
-  for (int attempt = 0; attempt < 20; ++attempt) {
+  for (int attempt = 0; attempt < attempts; ++attempt) {
     if (::send(fd, "?", 1, 0) != 1) continue;
     pollfd wait{fd, POLLIN, 0};
     if (::poll(&wait, 1, 500) != 1) continue;
@@ -231,17 +250,51 @@ TEST_CASE_FIXTURE(Scenario, "datagrams are answered by the old code or the new")
   const Port web, datagrams;
   plans.set_both({"udp " + datagrams.text(), "listen " + web.text()});
   Instance app(*this, v1, as_a_program, plans.arguments());
-  const auto fd = liveswap::UniqueFd::adopt(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(datagrams.number());
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  REQUIRE(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  const auto fd = datagrams_to(datagrams);
   REQUIRE(ask_by_datagram(fd.get()) == "v1");
   auto upgrade = app.site().launch("upgrade", {v2});
   while (upgrade.running()) CHECK_FALSE(ask_by_datagram(fd.get()).empty());
   CHECK(upgrade.wait().status == Exit::ok);
   CHECK(eventually([&] { return ask_by_datagram(fd.get()) == "v2"; }));
+}
+
+TEST_CASE_FIXTURE(Scenario, "a server of nothing but datagrams, at three ports, one of them with a thread that blocks") {
+  const Plans plans(dir);
+  const Port one, two, blocking;
+  plans.set_both({"udp " + one.text(), "udp-thread " + blocking.text(), "udp " + two.text()});
+  Instance app(*this, v1, as_a_program, plans.arguments());
+  CHECK(taken(app).size() == 3);
+  std::vector<liveswap::UniqueFd> sockets;
+  for (const Port* port : {&one, &two, &blocking}) sockets.push_back(datagrams_to(*port));
+  for (const auto& fd : sockets) CHECK(ask_by_datagram(fd.get()) == "v1");
+  for (int i = 1; i <= 6; ++i) {
+    const std::string library = i % 2 ? v2 : v1, version = i % 2 ? "v2" : "v1";
+    auto upgrade = app.site().launch("upgrade", {library});
+    while (upgrade.running())
+      for (const auto& fd : sockets) CHECK_FALSE(ask_by_datagram(fd.get()).empty());
+    const auto finished = upgrade.wait();
+    CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
+    for (const auto& fd : sockets) CHECK(ask_by_datagram(fd.get()) == version);
+  }
+  CHECK(taken(app).size() == 3);
+}
+
+// A connection holds the old workers; the thread that blocked when its socket was taken must not get one more datagram.
+TEST_CASE_FIXTURE(Scenario, "an old worker that waits for a datagram gets none") {
+  const Plans plans(dir);
+  const Port web, blocking;
+  plans.set_both({"udp-thread " + blocking.text(), "listen " + web.text()});
+  Instance app(*this, v1, as_a_program + Words{"--keepalive", "keep", "--forks", "1"}, plans.arguments());
+  const auto fd = datagrams_to(blocking);
+  REQUIRE(ask_by_datagram(fd.get()) == "v1");
+  const pid_t old = app.workers().at(0);
+  auto connection = keep(web.address());
+  begin_upgrade(app, v2);
+  REQUIRE(eventually([&] { return !share_sockets(old, app.workers().at(0)); }));
+  // Its thread is woken right after that, which nobody can see.
+  let_pass(milliseconds(300));
+  for (int i = 0; i < 10; ++i) CHECK(ask_by_datagram(fd.get(), 1) == "v2");
+  CHECK(still_answers(connection));
 }
 
 TEST_CASE_FIXTURE(Scenario, "what an old worker does to its listener hurts nobody") {
@@ -260,8 +313,8 @@ TEST_CASE_FIXTURE(Scenario, "what an old worker does to its listener hurts nobod
     begin_upgrade(app, v2);
     for (const pid_t pid : old) {
       REQUIRE(proc::runs(pid));
-      REQUIRE(::kill(pid, SIGUSR1) == 0);
-      CHECK(eventually([&] { return plans.has("hurt." + std::to_string(pid)); }));
+      // Again and again: one that meets a kick (docs/design.md) is acted upon with the next event.
+      CHECK(eventually([&] { return ::kill(pid, SIGUSR1) == 0 && plans.has("hurt." + std::to_string(pid)); }));
     }
     for (int i = 0; i < 100; ++i) CHECK(contains(http_get(port.address()), "v2"));
     for (Connection& one : kept) CHECK(still_answers(one));

@@ -147,15 +147,17 @@ void takeover_copy_options(int from, int to) {
 
 /* From here on `fd` is a held listener; `given` replaces it, or is -1. */
 static bool take(int fd, int given, const struct liveswap_bind* wish) {
-  const bool blocking = (real.fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+  const int status = real.fcntl(fd, F_GETFL);
+  const bool believed = (status & O_NONBLOCK) == 0 && wish->type != SOCK_DGRAM;
   /* First of all: who finds it listening (stray.c) finds it known. */
   if (!listeners_add(given >= 0 ? given : fd)) return false;
   if (given >= 0) {
     /* The held socket has the options of the code that bound it first; the new code may want others. */
     takeover_copy_options(fd, given);
+    if (wish->type == SOCK_DGRAM) real.fcntl(given, F_SETFL, status);
     if (!swap_descriptor(fd, given)) return false;
   }
-  marks_set(fd, MARK_HELD | (blocking ? MARK_BLOCKING : 0));
+  marks_set(fd, MARK_HELD | (believed ? MARK_BLOCKING : 0));
   /* An order to drain does not wait for a server that is just starting. */
   if (seize_has_begun()) seize_descriptor(fd, wish->type);
   return true;
@@ -173,7 +175,6 @@ int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   if (error != 0) return error;
   const int failed = take(fd, given, &wish) ? 0 : errno;
   if (given >= 0) real.close(given);
-  if (failed == 0 && wish.type == SOCK_DGRAM) readiness_seen();
   return failed;
 }
 

@@ -152,7 +152,15 @@ static int control_marked(int fd, int command, void* argument) {
   }
 }
 
+/* The mode of a socket for datagrams is the application's (listeners.c). */
+static bool has_datagrams(int fd) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
+}
+
 static bool is_guarded(int fd) {
+  if (has_datagrams(fd)) return false;
   return (marks_of(fd) & (MARK_SEIZED | MARK_INHERITED)) != 0 || ((marks_of(fd) & MARK_HELD) != 0 && calls_held(fd) != NULL);
 }
 

@@ -59,7 +59,7 @@ static bool waits_for_descriptors(long call) {
 }
 
 static bool reads(long call) {
-  return call == SYS_read || call == SYS_readv || call == SYS_recvfrom || call == SYS_recvmsg;
+  return call == SYS_read || call == SYS_readv || call == SYS_recvfrom || call == SYS_recvmsg || call == SYS_recvmmsg;
 }
 
 /* What a thread that is found in a call is for the caller: whether to kick it. */
@@ -84,9 +84,10 @@ static void each_thread(choice choose, void* context) {
   real.close(tasks);
 }
 
+/* Who receives datagrams would take one more from those who serve now. */
 static bool waits(long call, unsigned long argument, void* context) {
-  (void)argument, (void)context;
-  return waits_for_descriptors(call);
+  (void)context;
+  return waits_for_descriptors(call) || (reads(call) && (marks_of((int)argument) & MARK_SEIZED) != 0);
 }
 
 void kick_waiting_threads(void) { each_thread(waits, NULL); }

@@ -7,10 +7,11 @@
 
 #include <stdbool.h>
 
-/* Every thread but the caller's that is in poll, ppoll, select or pselect. For the control thread. */
+/* Every thread but the caller's that is in poll, ppoll, select or pselect, or receives from what bears MARK_SEIZED. For the
+ * control thread. */
 void kick_waiting_threads(void);
 
-/* Those, and every one that is in read, readv, recvfrom or recvmsg with a descriptor that bears MARK_MOVED. */
+/* Those, and every one that is in read, readv, recvfrom, recvmsg or recvmmsg with a descriptor that bears MARK_MOVED. */
 void kick_users_of_moved(void);
 
 /* Kicks nobody: tells with which descriptors threads are in these calls. */

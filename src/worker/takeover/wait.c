@@ -148,13 +148,16 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
 }
 
 /* Whether listeners were taken, or got connections to adopt, during a wait that began as libc's own: its outcome, and
- * errno, are not to be trusted then, and it starts again. */
-static bool is_spoilt(int found) { return found != 0 && (seize_has_begun() || adopt_has_begun()); }
+ * errno, are not to be trusted then, and it starts again. A signal of the application's ends it as ever. */
+static bool is_spoilt(int found, unsigned kicks) {
+  return found < 0 ? kick_count() != kicks : found > 0 && (seize_has_begun() || adopt_has_begun());
+}
 
 SEEN_CALL int poll(struct pollfd* fds, nfds_t count, int timeout) {
   if (!is_special()) {
+    const unsigned kicks = kick_count();
     const int found = real.poll(fds, count, timeout);
-    if (!is_spoilt(found)) return found;
+    if (!is_spoilt(found, kicks)) return found;
   }
   const struct timespec time = {timeout / 1000, (long)(timeout % 1000) * 1000000};
   return watched_poll(fds, count, timeout < 0 ? NULL : &time, NULL);
@@ -162,8 +165,9 @@ SEEN_CALL int poll(struct pollfd* fds, nfds_t count, int timeout) {
 
 SEEN_CALL int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
   if (!is_special()) {
+    const unsigned kicks = kick_count();
     const int found = real.ppoll(fds, count, timeout, mask);
-    if (!is_spoilt(found)) return found;
+    if (!is_spoilt(found, kicks)) return found;
   }
   return watched_poll(fds, count, timeout, mask);
 }
@@ -288,11 +292,12 @@ static void restore(fd_set* sets[3], const struct sets* before) {
 static int any_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
   if (!is_special()) {
     struct sets before;
+    const unsigned kicks = kick_count();
     copy_set(&before.in, sets[0]);
     copy_set(&before.out, sets[1]);
     copy_set(&before.failed, sets[2]);
     const int found = real.pselect(count, sets[0], sets[1], sets[2], timeout, mask);
-    if (!is_spoilt(found)) return found;
+    if (!is_spoilt(found, kicks)) return found;
     restore(sets, &before);
   }
   return watched_select(count, sets, timeout, mask);
