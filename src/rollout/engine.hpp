@@ -126,6 +126,7 @@ class Engine {
   enum class Phase { preparing, rolling, baking, flipping, probation, committing, reverting };
   struct Upgrade {
     RequestId request = 0;
+    std::string asked;  // the path of the wish; empty: what is at the current one
     Phase phase = Phase::rolling;
     Pace pace;
     Target to;

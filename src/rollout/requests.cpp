@@ -10,7 +10,9 @@ std::optional<std::string> Engine::under_way() const {
   if (stopping_) return "the master is stopping";
   if (!committed_) return "the master is still starting";
   if (upgrade_) {
-    const std::string what = upgrade_->to.release.path.empty() ? "" : " to " + upgrade_->to.release.path;
+    // What was asked for, as long as it is being prepared.
+    const std::string& path = upgrade_->to.release.path.empty() ? upgrade_->asked : upgrade_->to.release.path;
+    const std::string what = path.empty() ? "" : " to " + path;
     return upgrade_->phase == Phase::reverting ? "a failed upgrade" + what + " is being reverted"
                                                : "an upgrade" + what + " is under way";
   }

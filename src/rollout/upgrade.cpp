@@ -11,6 +11,7 @@ bool Engine::rolling() const {
 void Engine::begin_upgrade(Time now, RequestId request, const Wish& wish) {
   upgrade_ = Upgrade{};
   upgrade_->request = request;
+  upgrade_->asked = wish.path;
   upgrade_->pace = wish.pace;
   if (wish.release) {
     begin_rolling(*wish.release);

@@ -38,6 +38,13 @@ TEST_CASE("queue: who does not ask for it is refused") {
   CHECK_FALSE(script.engine().queued());
 }
 
+TEST_CASE("queue: who is refused learns what is under way, also while that is being prepared") {
+  Script script = Script::booted(settings(2));
+  CHECK(script.upgrade(7, file()) == "prepare b.so");
+  CHECK(script.upgrade(8, file()) == "answer 8 refused");
+  CHECK(script.answer_text() == "an upgrade to b.so is under way");
+}
+
 TEST_CASE("queue: with nothing under way nobody waits") {
   Script script = Script::booted(settings(1));
   CHECK(script.upgrade(7, queued("b.so")) == "prepare b.so");
