@@ -10,14 +10,18 @@
 #include "listeners.h"
 #include "liveswap_plugin.h"
 #include "takeover/calls.h"
+#include "takeover/intercept.h"
+#include "takeover/kick.h"
 #include "takeover/swap.h"
 #include "takeover/uring.h"
 
 enum {
   LOOK_EVERY_MS = 20,
-  /* A listener that listens for so long without being waited for in any way that can be seen is served by one that
-   * cannot: io_uring, an accept by a raw system call, or a receive, for datagrams. */
-  LISTENS_MS = 100,
+  /* A listener that listens for so long, where some ways to wait for it cannot be seen: io_uring, raw system calls. */
+  UNSEEN_MS = 100,
+  /* One that datagrams are received from without any wait, between other work. */
+  POLLED_MS = 1000,
+  SAY_AFTER_MS = 5000,
 };
 
 /* Held while sending, so that ENTERED, DEFERRED and READY leave in the order in which they became true. */
@@ -89,19 +93,39 @@ bool readiness_is_over(void) {
 }
 
 struct look {
-  bool listens;
-  bool registered;
+  bool streams;    /* a listener for connections listens */
+  bool registered; /* an epoll has it */
+  bool datagrams;
+  bool received; /* by a thread that blocks in it, or in an epoll: whose owner may go on to bind the next */
 };
 
-static void look_at(int fd, void* context) {
-  struct look* look = context;
+/* Of the control thread. */
+static struct look look;
+
+static void look_at(int fd, void* unused) {
+  (void)unused;
   const struct listener* listener = listeners_find(fd);
   if (listener == NULL || listener->name != NULL) return;
-  const bool datagrams = listener->type == SOCK_DGRAM;
-  if (!datagrams && !calls_listens(fd)) return;
-  look->listens = true;
-  /* Event loops register a socket for datagrams at once, and its owner may go on to bind the next. */
-  if (!datagrams && swap_is_registered(fd)) look->registered = true;
+  if (listener->type == SOCK_DGRAM) {
+    look.datagrams = true;
+    if (swap_is_registered(fd)) look.received = true;
+  } else if (calls_listens(fd)) {
+    look.streams = true;
+    if (swap_is_registered(fd)) look.registered = true;
+  }
+}
+
+static void note_reader(int fd) {
+  const struct listener* listener = listeners_find(fd);
+  if (listener != NULL && listener->type == SOCK_DGRAM) look.received = true;
+}
+
+/* How long it has to listen to be taken for ready; -1: however long it listens, it has not shown that it serves. */
+static int64_t patience(void) {
+  if (look.registered) return 0;
+  if (look.streams) return uring_is_there() || intercept_is_on() ? UNSEEN_MS : -1;
+  if (look.datagrams && !look.received) kick_note_readers(note_reader);
+  return look.received ? UNSEEN_MS : look.datagrams ? POLLED_MS : -1;
 }
 
 /* It accepts where nobody sees it: then a drain must be able to cancel that. */
@@ -121,17 +145,30 @@ static void check_uring(void) {
   }
 }
 
+static void say_what_is_missing(void) {
+  liveswap_log(LIVESWAP_WARNING,
+               "it listens, and has not been seen to wait for a connection (accept, poll, select, epoll), so it is not ready yet; "
+               "an application that waits in another way calls liveswap_ready()");
+}
+
 int64_t readiness_step(void) {
   static int64_t listens_since = -1;
+  static bool said;
   if (!readiness_is_watched() || !entered) return -1;
-  struct look look = {0};
   const int64_t now = clock_ms();
-  descriptors_each(look_at, &look);
-  if (look.listens && listens_since < 0) listens_since = now;
-  if (!look.registered && look.listens && now - listens_since >= LISTENS_MS) check_uring();
-  if (look.registered || (look.listens && now - listens_since >= LISTENS_MS)) {
+  look = (struct look){0};
+  descriptors_each(look_at, NULL);
+  if (listens_since < 0 && (look.streams || look.datagrams)) listens_since = now;
+  const int64_t enough = patience();
+  const int64_t age = listens_since < 0 ? -1 : now - listens_since;
+  if (enough >= 0 && age >= enough) {
+    if (!look.registered) check_uring();
     readiness_seen();
     return -1;
+  }
+  if (age >= SAY_AFTER_MS && !said) {
+    said = true;
+    say_what_is_missing();
   }
   return now + LOOK_EVERY_MS;
 }

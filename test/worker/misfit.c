@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -189,6 +191,42 @@ static void listen_privately(void) {
   if (listen(second, 1) != 0) exit(7);
 }
 
+static void demand(bool holds, const char* what) {
+  if (holds) return;
+  fprintf(stderr, "misfit: %s\n", what);
+  exit(7);
+}
+
+static bool is_nonblocking(int fd) { return (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }
+
+static void demand_empty(int listener) {
+  demand(accept(listener, NULL, NULL) == -1 && errno == EAGAIN, "accept() without a connection");
+}
+
+/* What would hurt who else has the listener; seen from here it has the effect that the caller means. */
+static void hurt_listener(int listener) {
+  int on = 1, off = 0;
+  demand(!is_nonblocking(listener), "non-blocking from the start");
+  demand(fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK) == 0 && is_nonblocking(listener), "F_SETFL on");
+  demand_empty(listener);
+  demand(fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) & ~O_NONBLOCK) == 0 && !is_nonblocking(listener), "F_SETFL off");
+  demand(ioctl(listener, FIONBIO, &on) == 0 && is_nonblocking(listener), "FIONBIO on");
+  demand_empty(listener);
+  demand(ioctl(listener, FIONBIO, &off) == 0 && !is_nonblocking(listener), "FIONBIO off");
+  /* Last: it says that the others are over. */
+  demand(listen(listener, 1) == 0, "listen()");
+}
+
+static void end_listener(int listener) {
+  demand(shutdown(listener, SHUT_RDWR) == 0, "shutdown()");
+  demand(close(listener) == 0 && fcntl(listener, F_GETFD) == -1, "close()");
+  for (;;) pause();
+}
+
+static void wait_for(const char* file) {
+  while (access(file, F_OK) != 0) poll(NULL, 0, 5);
+}
+
 PROGRAM int main(int argc, char** argv) {
   const char* const what = argv[1];
   const char* const port = argc > 2 ? argv[2] : "0";
@@ -209,6 +247,15 @@ PROGRAM int main(int argc, char** argv) {
   const int listener = listen_at(port);
   if (strcmp(what, "programs") == 0) run_program();
   if (strcmp(what, "helper") == 0) fork_helper(listener);
+  if (strcmp(what, "guards") == 0) {
+    hurt_listener(listener);
+    answer(accept(listener, NULL, NULL));
+    end_listener(listener);
+  }
+  if (argc > 3) wait_for(argv[3]);
+  if (strcmp(what, "late-accept") == 0) serve(listener);
+  if (strcmp(what, "late-select") == 0) serve_selecting(listener);
+  if (strcmp(what, "late-epoll") == 0) serve_epoll(listener);
   if (strcmp(what, "one-by-one") == 0) serve(listener);
   serve_polling(listener);
 }

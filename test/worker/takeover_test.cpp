@@ -1,10 +1,14 @@
 // Applications that bind by raw system calls, fork, or leave: what is taken over, and what is refused with which words.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -17,12 +21,22 @@ namespace {
 // A worker host with a master that keeps what is bound, and answers.
 class Application {
  public:
-  explicit Application(const std::string& what, const std::vector<std::string>& more = {}, std::string port = free_port())
-      : port_(std::move(port)), worker_(Worker::spawn(words(what, more), {}, {})) {}
+  // `more`: words for the worker host, `arguments` for the application.
+  explicit Application(const std::string& what, const std::vector<std::string>& more = {}, std::string port = free_port(),
+                       const std::vector<std::string>& arguments = {})
+      : port_(std::move(port)), worker_(Worker::spawn(words(what, more, arguments), {}, {})) {}
 
   Worker& worker() { return worker_; }
   int listener() const { return listener_.get(); }
   int listens() const { return listens_; }
+
+  // What the kernel has: of a listener tcp(7) tells it in this field.
+  unsigned backlog() const {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    REQUIRE(getsockopt(listener_.get(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
+    return info.tcpi_sacked;
+  }
 
   // The next frame of that kind, after everything else has been answered; a failure ends the wait with its text.
   Frame await(std::uint32_t kind) {
@@ -70,11 +84,13 @@ class Application {
   }
 
  private:
-  std::vector<std::string> words(const std::string& what, const std::vector<std::string>& more) const {
+  std::vector<std::string> words(const std::string& what, const std::vector<std::string>& more,
+                                 const std::vector<std::string>& arguments) const {
     std::vector<std::string> all = {WORKER_HOST,     "--slot", "0",            "--generation", "1",           "--drain-limit",
                                     "10000",         "--term-grace", "1000",   "--listeners",  "",            "--entry", "main"};
     all.insert(all.end(), more.begin(), more.end());
     all.insert(all.end(), {WORKER_TESTS "/libmisfit.so", what, port_});
+    all.insert(all.end(), arguments.begin(), arguments.end());
     return all;
   }
 
@@ -180,6 +196,41 @@ TEST_CASE("children that do not serve are left alone") {
     for (int i = 0; i < 5; ++i) application.check_serves();
     application.check_drains();
   }
+}
+
+// One that reads a large file meanwhile would keep its clients waiting.
+TEST_CASE("who listens is not ready before it waits for a connection") {
+  const auto directory = std::filesystem::temp_directory_path() / ("liveswap-ready-" + std::to_string(getpid()));
+  std::filesystem::create_directory(directory);
+  for (const std::string what : {"late-accept", "late-poll", "late-select", "late-epoll"}) {
+    CAPTURE(what);
+    const std::string go = directory / what;
+    Application application(what, {}, Application::free_port(), {go});
+    application.await(LIVESWAP_LISTEN);
+    // Longer than anything takes that could make it ready.
+    CHECK_FALSE(readable(application.worker().channel(), 500));
+    std::ofstream(go).put('x');
+    application.await(LIVESWAP_READY);
+    application.check_serves();
+    application.check_drains();
+  }
+  std::filesystem::remove_all(directory);
+}
+
+TEST_CASE("what a worker does to its listener, it does to itself alone") {
+  Application application("guards");
+  application.await(LIVESWAP_READY);
+  CHECK(application.await(LIVESWAP_LISTEN).count == 1);
+  CHECK(application.backlog() == 100);
+  application.check_serves();
+  CHECK((fcntl(application.listener(), F_GETFL) & O_NONBLOCK) != 0);
+  CHECK(application.await(LIVESWAP_UNLISTEN).text.size() == sizeof(std::uint64_t));
+  // Others go on with it.
+  const auto connection = connect_to(application.listener());
+  REQUIRE(readable(application.listener(), 1'000));
+  const auto accepted = liveswap::UniqueFd::adopt(::accept(application.listener(), nullptr, nullptr));
+  CHECK(accepted);
+  CHECK(application.backlog() == 100);
 }
 
 TEST_CASE("a status is passed on, and exit handlers run") {

@@ -17,11 +17,11 @@
 #include "liveswap_plugin.h"
 #include "worker/channel.h"
 #include "worker/clock.h"
-#include "worker/descriptors.h"
 #include "kick.h"
 #include "marks.h"
 #include "real.h"
 #include "swap.h"
+#include "uring.h"
 
 enum {
   MOVED_MAX = 4096,
@@ -73,14 +73,8 @@ static struct moved table[MOVED_MAX];
 static struct candidate batch[BATCH_MAX];
 static int batch_size;
 
-static void note_uring(int fd, void* found) {
-  if (descriptor_is(fd, "anon_inode:[io_uring]")) *(bool*)found = true;
-}
-
 bool handoff_begin(int64_t grace_ms) {
-  bool has_uring = false;
-  descriptors_each(note_uring, &has_uring);
-  if (has_uring) {
+  if (uring_is_there()) {
     liveswap_log(LIVESWAP_WARNING, "--keepalive migrate: not with io_uring; idle connections are ended");
     return false;
   }

@@ -217,6 +217,8 @@ static void forget_in_child(void) {
   real.close(pipe_ends[1]);
 }
 
+bool intercept_is_on(void) { return notices >= 0; }
+
 void intercept_begin(void) {
   if (ARCHITECTURE == 0) {
     channel_fail(LIVESWAP_STAGE_START, "--intercept seccomp: not known for this processor; start without it");

@@ -8,6 +8,8 @@
 #ifndef LIVESWAP_WORKER_INTERCEPT_H
 #define LIVESWAP_WORKER_INTERCEPT_H
 
+#include <stdbool.h>
+
 /*
  * Begins, for the calling thread and all that it will start, and their children for ever; so before the application is
  * loaded, and after the host's own threads have been started. Ends the worker when the kernel does not let it.
@@ -15,5 +17,8 @@
  * Children are let through at once; but one that outlives the worker gets ENOSYS from bind(), since nobody answers.
  */
 void intercept_begin(void);
+
+/* Any thread. */
+bool intercept_is_on(void);
 
 #endif

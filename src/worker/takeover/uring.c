@@ -32,6 +32,16 @@ static long cancel(int ring, int fd) {
 
 static bool is_ring(int fd) { return descriptor_is(fd, "anon_inode:[io_uring]"); }
 
+static void note_ring(int fd, void* found) {
+  if (is_ring(fd)) *(bool*)found = true;
+}
+
+bool uring_is_there(void) {
+  bool found = false;
+  descriptors_each(note_ring, &found);
+  return found;
+}
+
 static void cancel_in(int fd, void* context) {
   if (!is_ring(fd) || cancel(fd, *(const int*)context) >= 0 || errno == ENOENT) return;
   liveswap_log(LIVESWAP_WARNING, "an io_uring may go on accepting: its accept could not be cancelled");

@@ -2,6 +2,11 @@
 #ifndef LIVESWAP_WORKER_URING_H
 #define LIVESWAP_WORKER_URING_H
 
+#include <stdbool.h>
+
+/* Whether the process has a ring. Any thread. */
+bool uring_is_there(void);
+
 /*
  * Cancels what every io_uring of the process waits for on the file behind `held`: the application gets ECANCELED, and
  * what it asks for next is asked of the descriptor as it is now. Any thread.
