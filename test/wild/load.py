@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Clients of a server under test: each opens a connection, asks a few times on it, closes it, opens the next.
-Nothing is tried again: what is refused, cut, late or wrong is a failure.
+Nothing is tried again: what is refused, cut, late or wrong is a failure. Only a datagram (dns) may get lost, and is then
+repeated, as resolvers do; how often is in the line.
 
-    load.py http|memcached|redis PORT [--never-close]     until the end of stdin; prints one line; exit 1 on failures
+    load.py http|https|memcached|redis|dns PORT [--never-close]   until the end of stdin; prints one line; exit 1 on failures
 """
 import argparse
 import collections
 import socket
+import ssl
 import sys
 import threading
 import time
 
 CLIENTS, REQUESTS, PAUSE, LIMIT = 6, 10, 0.005, 10
+DATAGRAM_LIMIT, DATAGRAM_ATTEMPTS = 0.5, 5
 
 
 class Wrong(Exception):
@@ -50,6 +53,48 @@ class Client:
 
     def close(self):
         self.socket.close()
+
+
+class SecureClient(Client):
+    """Nobody vouches for the certificate: it is a test's."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def __init__(self, port):
+        super().__init__(port)
+        self.bytes.close()
+        self.socket = self.context.wrap_socket(self.socket)
+        self.bytes = self.socket.makefile("rb")
+
+
+class DatagramClient:
+    def __init__(self, port):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.connect(("127.0.0.1", port))
+        self.socket.settimeout(DATAGRAM_LIMIT)
+        self.repeated = 0
+
+    def ask(self, question):
+        for _ in range(DATAGRAM_ATTEMPTS):
+            self.socket.send(question)
+            try:
+                while (answer := self.socket.recv(512))[:2] != question[:2]:
+                    pass
+                return answer
+            except TimeoutError:
+                self.repeated += 1
+        raise Wrong("no answer to %d datagrams" % DATAGRAM_ATTEMPTS)
+
+    def close(self):
+        self.socket.close()
+
+
+def dns(client, number):
+    """The address of it.works (RFC 1035), which is 127.0.0.7 as long as nobody else is asked."""
+    question = b"\x02it\x05works\0\0\x01\0\x01"
+    answer = client.ask(b"%c%c\1\0\0\1\0\0\0\0\0\0" % divmod(number % 65536, 256) + question)
+    if answer[3] & 15 != 0 or not answer.endswith(b"\0\x04\x7f\0\0\x07"):
+        raise Wrong("answer %r" % answer)
 
 
 def http(client, number):
@@ -91,16 +136,21 @@ def redis(client, number):
             raise Wrong("value %r" % found)
 
 
+CLIENT_OF = {"https": SecureClient, "dns": DatagramClient}
+ASK_OF = {"http": http, "https": http, "memcached": memcached, "redis": redis, "dns": dns}
+
+
 class Load:
-    def __init__(self, ask, port, never_close):
-        self.ask, self.port, self.never_close = ask, port, never_close
+    def __init__(self, protocol, port, never_close):
+        self.ask, self.connect = ASK_OF[protocol], CLIENT_OF.get(protocol, Client)
+        self.port, self.never_close = port, never_close
         self.stop = threading.Event()
         self.lock = threading.Lock()
-        self.requests = self.connections = 0
+        self.requests = self.connections = self.repeated = 0
         self.failures = collections.Counter()
 
     def session(self, number):
-        client = Client(self.port)
+        client = self.connect(self.port)
         with self.lock:
             self.connections += 1
         try:
@@ -114,6 +164,8 @@ class Load:
             return asked
         finally:
             client.close()
+            with self.lock:
+                self.repeated += getattr(client, "repeated", 0)
 
     def run(self):
         number = 0
@@ -129,19 +181,21 @@ class Load:
         end = time.monotonic() + LIMIT
         while time.monotonic() < end:
             try:
-                return Client(self.port).close()
-            except OSError:
+                client = self.connect(self.port)
+                self.ask(client, 0)
+                return client.close()
+            except (OSError, Wrong):
                 time.sleep(0.05)
         sys.exit("nobody listens on port %d" % self.port)
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("protocol", choices=("http", "memcached", "redis"))
+    parser.add_argument("protocol", choices=ASK_OF)
     parser.add_argument("port", type=int)
     parser.add_argument("--never-close", action="store_true")
     words = parser.parse_args()
-    load = Load(globals()[words.protocol], words.port, words.never_close)
+    load = Load(words.protocol, words.port, words.never_close)
     load.wait_for_server()
     threads = [threading.Thread(target=load.run) for _ in range(CLIENTS)]
     for thread in threads:
@@ -152,6 +206,8 @@ def main():
         thread.join()
     failed = sum(load.failures.values())
     print("%d requests on %d connections, %d failed" % (load.requests, load.connections, failed), end="")
+    if load.repeated:
+        print(", %d datagrams repeated" % load.repeated, end="")
     for what, count in load.failures.most_common(5):
         print("\n  %d times: %s" % (count, what), end="")
     sys.exit(failed > 0 or load.requests == 0)
