@@ -32,7 +32,7 @@ struct Listener {
 enum class ListenMode { reuseport, shared };
 
 // How the worker host sees what an application does with its sockets: by standing before the C library, or, for one
-// that makes raw system calls (Go), also by a seccomp filter on bind().
+// that makes raw system calls (Go), also by a seccomp filter on bind() and listen().
 enum class Intercept { libc, seccomp };
 
 // What becomes of a connection on which nothing is under way, when an application that knows nothing of drains shall

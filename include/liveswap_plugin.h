@@ -106,7 +106,10 @@ LIVESWAP_EXPORT int liveswap_selftest(void);
  * first request would be answered. Idempotent: only the first call counts.
  *
  * An application that never calls it, and never deferred, is ready when liveswap_main has been entered and has
- * neither returned nor died within the settle time (100 ms by default).
+ * neither returned nor died within the settle time (100 ms by default). One that binds listeners of its own, or
+ * whose predecessor did, is ready when it first waits for a connection on one of them (accept, poll, select, or an
+ * epoll that has it), and fails when it has not within the ready limit; with io_uring or `--intercept seccomp`,
+ * where not every wait can be seen, having listened for 100 ms is enough.
  */
 LIVESWAP_HOST void liveswap_ready(void);
 
@@ -118,6 +121,14 @@ LIVESWAP_HOST void liveswap_ready(void);
 LIVESWAP_HOST void liveswap_defer_ready(void);
 
 /* ---- drain -------------------------------------------------------------------------------------------- */
+
+/*
+ * An application that calls one of the next three functions, at any time, drains by itself: nothing is taken from it
+ * before the drain limit. One that calls none of them is drained from outside: its listeners are taken away, its
+ * connections counted, idle ones ended or moved (`--keepalive`), and when there is none left, and no hold, the process
+ * is ended: by its own handler of SIGTERM if it has one, else, or when that takes longer than the term grace (2 s by
+ * default), by _exit(0). What liveswap_main returns is then no failure.
+ */
 
 /*
  * A descriptor that becomes readable when the worker shall drain, and stays readable for ever. Poll it, level
@@ -137,8 +148,8 @@ LIVESWAP_HOST long liveswap_drain_left_ms(void);
 
 /*
  * Marks work that is no connection (a job, a write-back). While more holds than releases were made, a worker
- * whose liveswap_main has returned waits for the rest before it exits, within the drain limit. A release
- * without a hold is ignored.
+ * whose liveswap_main has returned, or that is drained from outside, waits for the rest before it ends, within the
+ * drain limit. A release without a hold is ignored.
  */
 LIVESWAP_HOST void liveswap_hold(void);
 LIVESWAP_HOST void liveswap_release(void);

@@ -7,6 +7,7 @@
 //     liveswap upgrade ./libserver_v2.so                                        # curl http://127.0.0.1:8080/
 #include <utility>  // before Boost 1.74, which forgets it where there are coroutines (C++20)
 
+#include <boost/algorithm/string/predicate.hpp>
 #include <boost/asio.hpp>
 #include <cstdlib>
 #include <iostream>
@@ -35,7 +36,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
  private:
   void answer(std::size_t size) {
-    const bool last = request_.substr(0, size).find("\r\nConnection: close") != std::string::npos;
+    const bool last = boost::algorithm::icontains(request_.substr(0, size), "\nConnection: close");
     request_.erase(0, size);  // a client may send requests ahead
     const std::string body = "Hello from version " + std::to_string(VERSION) + ", Boost.Asio\n";
     answer_ = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) +

@@ -1,12 +1,14 @@
 // An ordinary HTTP server on cpp-httplib (blocking sockets, a pool of threads). Nothing in it knows of liveswap.
 //
-//     c++ -pthread -o server httplib.cpp -lcpp-httplib && ./server 8080         # the program, as ever
-//     c++ -pthread -shared -fPIC -o libserver.so httplib.cpp -lcpp-httplib      # the same, as a library
+//     flags='-pthread '$(pkg-config --cflags --libs cpp-httplib)
+//     c++ -o server httplib.cpp $flags && ./server 8080                         # the program, as ever
+//     c++ -shared -fPIC -o libserver.so httplib.cpp $flags                      # the same, as a library
 //     liveswap start ./libserver.so --entry main -- 8080
-//     c++ -pthread -shared -fPIC -DVERSION=2 -o libserver_v2.so httplib.cpp -lcpp-httplib
+//     c++ -shared -fPIC -DVERSION=2 -o libserver_v2.so httplib.cpp $flags
 //     liveswap upgrade ./libserver_v2.so                                        # curl http://127.0.0.1:8080/
 //
-// Where cpp-httplib is only a header, leave -lcpp-httplib out.
+// The flags matter: Debian's library was compiled with macros that change the types of its header. Where cpp-httplib is
+// only a header, `flags=-pthread` is all.
 #include <httplib.h>
 
 #include <cstdlib>

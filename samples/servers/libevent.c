@@ -39,6 +39,7 @@ static void on_sigterm(evutil_socket_t number, short events, void* base) {
 
 int main(int argc, char** argv) {
   const int port = argc > 1 ? atoi(argv[1]) : 8080;
+  signal(SIGPIPE, SIG_IGN); /* libevent leaves that to the program: a client may have left when it is answered */
   struct event_base* base = event_base_new();
   struct evhttp* server = evhttp_new(base);
   struct event* sigterm = evsignal_new(base, SIGTERM, on_sigterm, base);

@@ -8,12 +8,11 @@
  *     cc -shared -fPIC -DVERSION=2 -o libserver_v2.so libuv.c -luv
  *     liveswap upgrade ./libserver_v2.so                                      # curl http://127.0.0.1:8080/
  */
-#define _GNU_SOURCE 1 /* strcasestr */
-#include <stdbool.h>
+#define _GNU_SOURCE 1 /* memmem, strcasestr */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <uv.h>
 
 #define LIVESWAP_WEAK /* so that the program, too, can be linked */
@@ -23,44 +22,23 @@
 #define VERSION 1
 #endif
 
-enum { REQUEST_MAX = 8192 };
-
 struct client {
-  uv_tcp_t tcp;
+  uv_tcp_t tcp; /* the first, so that its address is the client's */
   uv_write_t write;
-  bool writing, last; /* an answer is under way; it is the last one */
+  int last; /* the answer that is under way is the last one */
   size_t filled;
-  char request[REQUEST_MAX + 1];
-  char answer[256];
+  char request[8192], answer[256];
 };
 
-static void on_closed(uv_handle_t* handle) { free(handle->data); }
+static void on_closed(uv_handle_t* tcp) { free(tcp); }
 
-static void finish(struct client* client) {
-  if (!uv_is_closing((uv_handle_t*)&client->tcp)) uv_close((uv_handle_t*)&client->tcp, on_closed);
-}
+static void on_written(uv_write_t* write, int status);
 
-static void serve(struct client* client);
-
-static void on_written(uv_write_t* write, int status) {
-  struct client* client = write->data;
-  client->writing = false;
-  if (status < 0 || client->last)
-    finish(client);
-  else
-    serve(client);
-}
-
-/* Answers the first request that is complete; a client may send requests ahead. */
-static void serve(struct client* client) {
-  char body[64];
-  client->request[client->filled] = '\0';
-  char* end = strstr(client->request, "\r\n\r\n");
-  if (client->writing) return;
-  if (end == NULL) {
-    if (client->filled == REQUEST_MAX) finish(client);
-    return;
-  }
+/* Ends the connection, or answers the first complete request; a client that sends more ahead is not read meanwhile. */
+static void go_on(struct client* client, int ended) {
+  char body[64], *end = memmem(client->request, client->filled, "\r\n\r\n", 4);
+  if (ended || (end == NULL && client->filled == sizeof client->request)) uv_close((uv_handle_t*)client, on_closed);
+  if (ended || end == NULL) return;
   *end = '\0';
   client->last = strcasestr(client->request, "\nConnection: close") != NULL;
   client->filled -= (size_t)(end + 4 - client->request);
@@ -69,54 +47,48 @@ static void serve(struct client* client) {
   const int size = snprintf(client->answer, sizeof client->answer,
                             "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n%s", length,
                             client->last ? "Connection: close\r\n" : "", body);
-  uv_buf_t text = uv_buf_init(client->answer, (unsigned)size);
-  client->writing = true;
-  client->write.data = client;
-  if (uv_write(&client->write, (uv_stream_t*)&client->tcp, &text, 1, on_written) != 0) finish(client);
+  const uv_buf_t text = uv_buf_init(client->answer, (unsigned)size);
+  uv_read_stop((uv_stream_t*)client);
+  uv_write(&client->write, (uv_stream_t*)client, &text, 1, on_written);
 }
 
-static void give_buffer(uv_handle_t* handle, size_t suggested, uv_buf_t* buffer) {
-  struct client* client = handle->data;
+static void give_buffer(uv_handle_t* tcp, size_t suggested, uv_buf_t* buffer) {
+  struct client* client = (struct client*)tcp;
   (void)suggested;
-  *buffer = uv_buf_init(client->request + client->filled, (unsigned)(REQUEST_MAX - client->filled));
+  *buffer = uv_buf_init(client->request + client->filled, (unsigned)(sizeof client->request - client->filled));
 }
 
-static void on_read(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer) {
-  struct client* client = stream->data;
-  (void)buffer;
-  if (size < 0) {
-    finish(client);
-  } else {
-    client->filled += (size_t)size;
-    serve(client);
-  }
+static void on_read(uv_stream_t* tcp, ssize_t size, const uv_buf_t* unused) {
+  struct client* client = (struct client*)tcp;
+  (void)unused;
+  if (size > 0) client->filled += (size_t)size;
+  go_on(client, size < 0);
+}
+
+static void on_written(uv_write_t* write, int status) {
+  struct client* client = (struct client*)write->handle;
+  uv_read_start((uv_stream_t*)client, give_buffer, on_read);
+  go_on(client, status < 0 || client->last);
 }
 
 static void on_connection(uv_stream_t* listener, int status) {
-  struct client* client = calloc(1, sizeof *client);
-  if (status < 0 || client == NULL) {
-    free(client);
-    return;
-  }
+  struct client* client = status == 0 ? calloc(1, sizeof *client) : NULL;
+  if (client == NULL) return;
   uv_tcp_init(listener->loop, &client->tcp);
-  client->tcp.data = client;
-  if (uv_accept(listener, (uv_stream_t*)&client->tcp) != 0 ||
-      uv_read_start((uv_stream_t*)&client->tcp, give_buffer, on_read) != 0)
-    finish(client);
+  if (uv_accept(listener, (uv_stream_t*)client) == 0) uv_read_start((uv_stream_t*)client, give_buffer, on_read);
 }
 
 int main(int argc, char** argv) {
   uv_tcp_t listener;
   struct sockaddr_in address;
+  signal(SIGPIPE, SIG_IGN); /* libuv leaves that to the program: a client may have left when it is answered */
   uv_ip4_addr("127.0.0.1", argc > 1 ? atoi(argv[1]) : 8080, &address);
   uv_tcp_init(uv_default_loop(), &listener);
   int failed = uv_tcp_bind(&listener, (struct sockaddr*)&address, 0);
   if (failed == 0) failed = uv_listen((uv_stream_t*)&listener, 1024, on_connection);
-  if (failed != 0) {
-    fprintf(stderr, "cannot listen: %s\n", uv_strerror(failed));
-    return 1;
-  }
-  return uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+  if (failed == 0) return uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+  fprintf(stderr, "cannot listen: %s\n", uv_strerror(failed));
+  return 1;
 }
 
 /* `fd` is a listener of `liveswap start --listen`; this server binds its own. */

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,6 +27,9 @@ struct LinkedLibrary {
   ElfFile file;
 };
 using Libraries = std::vector<LinkedLibrary>;
+
+// The functions that the worker host has in place of the C library's, as src/worker/worker.list has them.
+std::span<const std::string_view> names_in_host();
 
 // Of an application that is a server by itself: what liveswap will see of it, and what it would refuse.
 Findings server_findings(const ElfFile& file, const Libraries& libraries);

@@ -44,20 +44,15 @@ Names libraries_that(const Libraries& libraries, bool (*is_so)(const ElfFile&)) 
   return direct.empty() ? others : direct;
 }
 
-// Of the functions that the worker host has in place of the C library's (src/worker/worker.list): those that the library
-// has of its own, and whether its calls reach these or the host's.
+// Of the names in the host: those that the library has of its own, and whether its calls reach these or the host's.
 struct OwnNames {
   Names reached;
   Names passed_by;
 };
 
 OwnNames own_names(const ElfFile& file) {
-  constexpr std::string_view in_host[] = {
-      "accept", "accept4", "bind", "close", "close_range", "closefrom", "connect", "dup", "dup2", "dup3", "epoll_ctl",
-      "fcntl", "fcntl64", "ioctl", "listen", "poll", "ppoll", "pselect", "remove", "select", "shutdown", "syscall",
-      "unlink", "unlinkat"};
   OwnNames own;
-  for (const std::string_view name : in_host) {
+  for (const std::string_view name : names_in_host()) {
     if (has(file.exports, name)) (file.symbolic ? own.reached : own.passed_by).emplace_back(name);
   }
   // Not told from static functions that bear the name by chance, which nobody gives to these two.
@@ -72,13 +67,14 @@ void add_listeners(Findings& findings, const ElfFile& file, const Libraries& lib
   const std::string taken = drains_itself ? ": liveswap takes them over; it drains by itself"
                                           : ": liveswap takes them over, and drains it from outside";
   const Names by = libraries_that(libraries, binds);
+  const auto has_own = [&](std::string_view name) { return has(own.reached, name) || has(own.passed_by, name); };
   if (binds(file))
     findings.push_back({Level::fine, "listeners", "it can bind listeners of its own" + taken, ""});
   else if (!by.empty())
     findings.push_back(
         {Level::fine, "listeners",
          fmt::format("it can bind listeners of its own, by {}{}", fmt::join(by, ", "), taken), ""});
-  else if (file.entry_name != "liveswap_main" && !file.go && own.reached.empty() && own.passed_by.empty())
+  else if (file.entry_name != "liveswap_main" && !file.go && !has_own("bind") && !has_own("listen"))
     findings.push_back({Level::warning, "listeners",
                         "neither it nor a library that it is linked with uses bind and listen of the C library: a "
                         "listener that it makes by system calls of its own is not seen",
@@ -143,6 +139,14 @@ void add_own_names(Findings& findings, const ElfFile& file, const OwnNames& own)
 }
 
 }  // namespace
+
+std::span<const std::string_view> names_in_host() {
+  static constexpr std::string_view names[] = {
+      "_Exit", "__poll_chk", "__ppoll_chk", "_exit", "accept", "accept4", "bind", "close", "close_range", "closefrom",
+      "connect", "daemon", "dup", "dup2", "dup3", "epoll_ctl", "exit", "fcntl", "fcntl64", "ioctl", "listen", "poll",
+      "ppoll", "pselect", "remove", "select", "setsid", "shutdown", "syscall", "unlink", "unlinkat"};
+  return names;
+}
 
 Findings server_findings(const ElfFile& file, const Libraries& libraries) {
   Findings findings;

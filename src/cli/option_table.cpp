@@ -76,7 +76,7 @@ constexpr std::array table{
     Option{"", "intercept", "HOW", start, Section::own_sockets,
            "libc (default); seccomp: of programs with raw system calls, too"},
     Option{"", "keepalive", "WHAT", start, Section::own_sockets,
-           "idle connections in a drain: end (default), migrate to the new\nworker, or keep"},
+           "idle connections in a drain: end (default), migrate to the new\nworker (not with --intercept seccomp), or keep"},
     Option{"", "keepalive-grace", "TIME", start, Section::own_sockets,
            "how long such a one must have been idle (default 1s)"},
     Option{"", "privileged-port", "PORT", start, Section::own_sockets,

@@ -124,6 +124,7 @@ enum channel_receipt channel_receive(struct liveswap_frame* frame, char* text, s
   if (received < 0 && (errno == EAGAIN || errno == EINTR)) return CHANNEL_NOTHING;
   if (received <= 0) return CHANNEL_GONE;
   *fd = descriptor_of(&packet);
+  if (*fd < 0 && (packet.msg_flags & MSG_CTRUNC) != 0) *fd = CHANNEL_LOST;
   if ((size_t)received < sizeof *frame || (packet.msg_flags & MSG_TRUNC) != 0) {
     if (*fd >= 0) real.close(*fd);
     *fd = -1;

@@ -39,8 +39,10 @@ enum channel_receipt { CHANNEL_FRAME, CHANNEL_NOTHING, CHANNEL_GONE };
 
 /*
  * Receives one frame without blocking. `text` has room for LIVESWAP_TEXT_MAX bytes; what is larger, or smaller than
- * a frame, is CHANNEL_NOTHING. `fd` gets the descriptor that came with the frame, owned by the caller, or -1.
+ * a frame, is CHANNEL_NOTHING. `fd` gets the descriptor that came with the frame, owned by the caller, or -1; or
+ * CHANNEL_LOST, when this process could have no more.
  */
+enum { CHANNEL_LOST = -2 };
 enum channel_receipt channel_receive(struct liveswap_frame* frame, char* text, size_t* size, int* fd);
 
 #endif

@@ -16,6 +16,7 @@
 #include "drain.h"
 #include "inbox.h"
 #include "linger.h"
+#include "liveswap_plugin.h"
 #include "orphan.h"
 #include "readiness.h"
 #include "seize.h"
@@ -43,7 +44,10 @@ static void drain(int64_t limit_ms, bool succeeded) {
 
 static void adopt(const char* text, size_t size, int fd) {
   uint64_t cookie = 0;
-  if (fd < 0) return;
+  if (fd < 0) {
+    liveswap_log(LIVESWAP_WARNING, "lost a connection of the worker before: no descriptor was left for it (RLIMIT_NOFILE)");
+    return;
+  }
   if (size != sizeof cookie) {
     real.close(fd);
     return;
@@ -96,6 +100,7 @@ static bool serve_channel(void) {
   }
   if (!atomic_load(&entered)) real._exit(LIVESWAP_EXIT_LOAD);
   question_give_up();
+  handoff_give_up();
   orphan_begin(options->drain_limit_ms, options->term_grace_ms);
   if (!drain_is_the_applications()) retire_begin(options, false);
   return false;
@@ -122,6 +127,7 @@ static void* control(void* unused) {
     if (connected && drain_is_on() && clock_ms() >= count_due) count_due = count_report_change();
     if (!connected) count_due = -1;
     int64_t due = earlier(count_due, orphan_step());
+    due = earlier(due, seize_step());
     due = earlier(due, retire_step());
     due = earlier(due, handoff_step());
     due = earlier(due, adopt_step());

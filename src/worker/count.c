@@ -2,8 +2,8 @@
 
 #include "channel.h"
 #include "clock.h"
-#include "descriptors.h"
 #include "listeners.h"
+#include "self.h"
 #include "served.h"
 
 enum {
@@ -18,7 +18,7 @@ static void visit(int fd, void* count) {
 
 uint64_t count_connections(void) {
   uint64_t count = 0;
-  descriptors_each(visit, &count);
+  self_each_descriptor(visit, &count);
   return count;
 }
 

@@ -37,6 +37,12 @@ int64_t drain_deadline(void) { return atomic_load(&deadline); }
 
 int64_t drain_age_ms(void) { return atomic_load(&draining) != 0 ? clock_ms() - atomic_load(&began) : -1; }
 
+int64_t drain_patience_ms(void) {
+  enum { WITHOUT_LIMIT_MS = 30 * 1000 };
+  const int64_t end = drain_deadline();
+  return end < 0 ? WITHOUT_LIMIT_MS : (end - atomic_load(&began)) / 2;
+}
+
 bool drain_is_on(void) { return atomic_load_explicit(&draining, memory_order_acquire) != 0; }
 
 bool drain_is_the_applications(void) { return atomic_load(&cooperates); }

@@ -24,4 +24,7 @@ bool drain_is_the_applications(void);
 /* Milliseconds since the order; -1 while not draining. */
 int64_t drain_age_ms(void);
 
+/* How old a drain has to be before anything is done that might, if seldom, be wrong: half of its limit; 30 s without one. */
+int64_t drain_patience_ms(void);
+
 #endif

@@ -20,7 +20,7 @@ enum { LISTENERS_MAX = 2 * LIVESWAP_LISTENERS_MAX };
 static struct listener listeners[LISTENERS_MAX];
 static atomic_int listener_count;
 static int lent_count;
-static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
 
 bool socket_cookie(int fd, uint64_t* cookie) {
   socklen_t size = sizeof *cookie;
@@ -31,9 +31,10 @@ static int count(void) { return atomic_load_explicit(&listener_count, memory_ord
 
 static bool describe(struct listener* listener, int fd, const char* name) {
   socklen_t size = sizeof listener->type;
-  *listener = (struct listener){.name = name, .fd = fd, .address_size = sizeof listener->address};
+  listener->name = name;
+  listener->fd = fd;
+  listener->address_size = sizeof listener->address;
   if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &listener->type, &size) != 0 ||
-      !socket_cookie(fd, &listener->cookie) ||
       getsockname(fd, &listener->address.any, &listener->address_size) != 0) {
     return false;
   }
@@ -44,8 +45,20 @@ static bool describe(struct listener* listener, int fd, const char* name) {
   return (flags & O_NONBLOCK) != 0 || real.fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
+/* Last, for who finds the cookie uses the rest. */
+static bool set_cookie(struct listener* listener) {
+  uint64_t cookie = 0;
+  if (!socket_cookie(listener->fd, &cookie)) return false;
+  atomic_store(&listener->closed, false);
+  atomic_store(&listener->cookie, cookie);
+  return true;
+}
+
 static bool adopt(int fd, const char* name) {
-  if (lent_count == LIVESWAP_LISTENERS_MAX || !describe(&listeners[lent_count], fd, name)) return false;
+  if (lent_count == LIVESWAP_LISTENERS_MAX || !describe(&listeners[lent_count], fd, name) ||
+      !set_cookie(&listeners[lent_count])) {
+    return false;
+  }
   real.fcntl(fd, F_SETFD, FD_CLOEXEC);
   marks_set(fd, MARK_HELD);
   atomic_store(&listener_count, ++lent_count);
@@ -63,19 +76,62 @@ bool listeners_adopt(char* names) {
   return true;
 }
 
-bool listeners_add(int fd) {
-  pthread_mutex_lock(&adding);
-  const int place = count();
-  bool done = listeners_find(fd) != NULL;
-  if (!done && place < LISTENERS_MAX) {
-    done = describe(&listeners[place], fd, NULL);
-    if (done) atomic_store_explicit(&listener_count, place + 1, memory_order_release);
-  } else if (!done) {
-    errno = EMFILE;
+static bool is_same(const struct listener* one, const struct listener* other) {
+  return one->type == other->type && one->address_size == other->address_size &&
+         memcmp(&one->address, &other->address, one->address_size) == 0;
+}
+
+/* For `wanted`, or for any; NULL: the table is full. With the lock. */
+static struct listener* place_for(const struct listener* wanted) {
+  for (int i = lent_count; i < count(); ++i) {
+    struct listener* const each = &listeners[i];
+    if (atomic_load(&each->cookie) == 0) return each;
+    if (wanted != NULL && atomic_load(&each->closed) && is_same(each, wanted)) return each;
   }
-  pthread_mutex_unlock(&adding);
+  return count() < LISTENERS_MAX ? &listeners[count()] : NULL;
+}
+
+/* One that was closed keeps its address: others look at it meanwhile. */
+static bool add_at(struct listener* place, const struct listener* wanted) {
+  if (place == NULL) {
+    errno = EMFILE;
+    return false;
+  }
+  if (atomic_load(&place->cookie) == 0) {
+    place->name = NULL;
+    place->type = wanted->type;
+    place->address = wanted->address;
+    place->address_size = wanted->address_size;
+  }
+  place->fd = wanted->fd;
+  if (!set_cookie(place)) return false;
+  if (place == &listeners[count()]) atomic_store_explicit(&listener_count, count() + 1, memory_order_release);
+  return true;
+}
+
+bool listeners_add(int fd) {
+  struct listener wanted = {0};
+  if (listeners_find(fd) != NULL) return true;
+  if (!describe(&wanted, fd, NULL)) return false;
+  pthread_mutex_lock(&changing);
+  const bool done = add_at(place_for(&wanted), &wanted);
+  pthread_mutex_unlock(&changing);
   return done;
 }
+
+bool listeners_have_room(void) {
+  pthread_mutex_lock(&changing);
+  const bool room = place_for(NULL) != NULL;
+  pthread_mutex_unlock(&changing);
+  return room;
+}
+
+/* The table's own, from what it has given out. */
+static struct listener* own(const struct listener* listener) { return &listeners[listener - listeners]; }
+
+void listeners_closed(const struct listener* listener) { atomic_store(&own(listener)->closed, true); }
+
+void listeners_forget(const struct listener* listener) { atomic_store(&own(listener)->cookie, 0); }
 
 int listeners_first(void) { return lent_count > 0 ? listeners[0].fd : -1; }
 
@@ -83,7 +139,7 @@ bool listeners_bound(void) { return count() > lent_count; }
 
 const struct listener* listeners_with(uint64_t cookie) {
   for (int i = 0; i < count(); ++i)
-    if (listeners[i].cookie == cookie) return &listeners[i];
+    if (cookie != 0 && atomic_load_explicit(&listeners[i].cookie, memory_order_acquire) == cookie) return &listeners[i];
   return NULL;
 }
 
@@ -122,7 +178,7 @@ const struct listener* listeners_accepted(int fd) {
   socklen_t peer_size = sizeof peer;
   if (getsockname(fd, &local.any, &size) != 0) return NULL;
   for (int i = 0; i < count(); ++i) {
-    if (listeners[i].type == SOCK_DGRAM || !same_place(&listeners[i], &local, size)) continue;
+    if (atomic_load(&listeners[i].cookie) == 0 || listeners[i].type == SOCK_DGRAM || !same_place(&listeners[i], &local, size)) continue;
     return getpeername(fd, &peer.any, &peer_size) == 0 ? &listeners[i] : NULL;
   }
   return NULL;

@@ -5,6 +5,7 @@
 #ifndef LIVESWAP_WORKER_LISTENERS_H
 #define LIVESWAP_WORKER_LISTENERS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -14,12 +15,16 @@ union address {
   struct sockaddr_storage storage;
 };
 
-/* Written once, then only read; never removed. */
+/*
+ * Written once, then only read, and never removed, since its connections outlive it. An entry that the application has
+ * closed is used again for the same address; one that was forgotten, for any.
+ */
 struct listener {
   const char* name; /* NULL: bound by the application */
   int fd;           /* when it was added */
   int type;         /* SOCK_STREAM, SOCK_DGRAM … */
-  uint64_t cookie;  /* the kernel's name for the socket, the same for every duplicate */
+  _Atomic uint64_t cookie; /* the kernel's name for the socket, the same for every duplicate; 0: forgotten */
+  atomic_bool closed;
   union address address;
   socklen_t address_size;
 };
@@ -30,6 +35,15 @@ bool listeners_adopt(char* names);
 
 /* Adds one that the application has bound and the master holds from now on; an EMFILE when there are too many. */
 bool listeners_add(int fd);
+
+/* Whether there is room for one more, at any address. */
+bool listeners_have_room(void);
+
+/* The application has closed it for good. */
+void listeners_closed(const struct listener* listener);
+
+/* It was none after all, and no connection has come in by it. */
+void listeners_forget(const struct listener* listener);
 
 /* -1 when there is none. */
 int listeners_first(void);

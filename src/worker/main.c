@@ -27,6 +27,8 @@
 #include "load.h"
 #include "options.h"
 #include "readiness.h"
+#include "self.h"
+#include "takeover/adopt.h"
 #include "takeover/calls.h"
 #include "takeover/child.h"
 #include "takeover/daemon.h"
@@ -68,6 +70,7 @@ static void hint(const struct options* options, int result) {
 
 static _Noreturn void worker_run(const struct options* options) {
   calls_take_over();
+  if (options->keepalive == KEEPALIVE_MIGRATE) adopt_begin();
   if (options->intercept == INTERCEPT_SECCOMP) intercept_begin();
   const struct loaded application = load(options->path, options->entry);
   control_entered();
@@ -87,6 +90,7 @@ int main(int argc, char** argv, char** envp) {
   environment = envp;
   static struct options options;
   if (!real_setup()) refuse("this libc lacks a function that it needs");
+  if (!self_setup()) refuse("it needs /proc");
   if (!options_parse(&options, argc, argv)) refuse("unknown command line");
   if (!channel_adopt()) refuse("no channel at descriptor 3");
   if (options.mode == MODE_WORKER && !listeners_adopt(options.listeners)) refuse("a listener is missing");

@@ -5,10 +5,10 @@
 #include "channel.h"
 #include "clock.h"
 #include "control.h"
-#include "descriptors.h"
 #include "drain.h"
 #include "listeners.h"
 #include "liveswap_plugin.h"
+#include "self.h"
 #include "takeover/calls.h"
 #include "takeover/intercept.h"
 #include "takeover/kick.h"
@@ -157,7 +157,7 @@ int64_t readiness_step(void) {
   if (!readiness_is_watched() || !entered) return -1;
   const int64_t now = clock_ms();
   look = (struct look){0};
-  descriptors_each(look_at, NULL);
+  self_each_descriptor(look_at, NULL);
   if (listens_since < 0 && (look.streams || look.datagrams)) listens_since = now;
   const int64_t enough = patience();
   const int64_t age = listens_since < 0 ? -1 : now - listens_since;

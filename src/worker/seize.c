@@ -8,15 +8,19 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "descriptors.h"
+#include "clock.h"
 #include "listeners.h"
+#include "self.h"
 #include "takeover/kick.h"
 #include "takeover/marks.h"
 #include "takeover/real.h"
 #include "takeover/swap.h"
 #include "takeover/uring.h"
 
+enum { TRY_EVERY_MS = 20 };
+
 static atomic_bool begun;
+static atomic_bool complete;
 static atomic_uint stand_ins;
 
 /* A path that is gone before the socket listens cannot be connected to; an abstract name could be guessed. */
@@ -41,37 +45,57 @@ static int make_stand_in(int replaced, int type) {
   return -1;
 }
 
-void seize_descriptor(int fd, int type) {
-  const int before = errno;
-  const int stand_in = make_stand_in(fd, type);
+static bool put_in_place(int fd, const struct listener* listener, int stand_in) {
   /* To cancel what io_uring does with the file: it has no use for numbers. */
   const int held = real.fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  /* First the mark: who finds the listener gone looks at it. */
+  marks_add(fd, MARK_SEIZED);
+  const bool done = swap_descriptor(fd, listener->cookie, stand_in);
+  marks_drop(fd, done ? MARK_HELD : MARK_SEIZED);
+  if (done && held >= 0) uring_cancel(held);
+  if (held >= 0) real.close(held);
+  return done;
+}
+
+bool seize_descriptor(int fd, const struct listener* listener) {
+  const int before = errno;
+  const int stand_in = make_stand_in(fd, listener->type);
+  const bool done = stand_in >= 0 && put_in_place(fd, listener, stand_in);
   if (stand_in >= 0) {
-    /* First the mark: who finds the listener gone looks at it. */
-    marks_add(fd, MARK_SEIZED);
-    if (swap_descriptor(fd, stand_in)) {
-      marks_drop(fd, MARK_HELD);
-      if (held >= 0) uring_cancel(held);
-    } else {
-      marks_drop(fd, MARK_SEIZED);
-    }
     marks_set(stand_in, 0);
     real.close(stand_in);
   }
-  if (held >= 0) real.close(held);
+  if (!done) atomic_store(&complete, false);
   errno = before;
+  return done;
 }
 
-static void visit(int fd, void* context) {
-  (void)context;
+static void visit(int fd, void* all) {
   const struct listener* listener = listeners_find(fd);
-  if (listener != NULL) seize_descriptor(fd, listener->type);
+  if (listener != NULL && !seize_descriptor(fd, listener)) *(bool*)all = false;
+}
+
+static void try_all(void) {
+  bool all = true;
+  const bool seen = self_each_descriptor(visit, &all);
+  atomic_store(&complete, seen && all);
+  kick_waiting_threads();
 }
 
 void seize_listeners(void) {
   atomic_store(&begun, true);
-  descriptors_each(visit, NULL);
-  kick_waiting_threads();
+  try_all();
 }
 
 bool seize_has_begun(void) { return atomic_load_explicit(&begun, memory_order_relaxed); }
+
+bool seize_is_complete(void) { return atomic_load(&complete); }
+
+int64_t seize_step(void) {
+  static int64_t due;
+  const int64_t now = clock_ms();
+  if (!seize_has_begun() || seize_is_complete()) return -1;
+  if (now < due) return due;
+  try_all();
+  return seize_is_complete() ? -1 : (due = now + TRY_EVERY_MS);
+}

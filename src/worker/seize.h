@@ -2,11 +2,16 @@
  * Takes listeners away from the application: puts a socket that nobody can connect to in the place of each, and of
  * each duplicate, in its epolls too. The application's next accept finds nothing, its event loop sleeps, and the
  * successor gets every new connection. Nothing of the application has to help.
+ *
+ * It takes descriptors to do that, and the application may have none left: then it is tried again until it is done.
  */
 #ifndef LIVESWAP_WORKER_SEIZE_H
 #define LIVESWAP_WORKER_SEIZE_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#include "listeners.h"
 
 /* All of them, for ever; those that are taken over later too. For the control thread. */
 void seize_listeners(void);
@@ -14,7 +19,13 @@ void seize_listeners(void);
 /* Whether seize_listeners has begun. */
 bool seize_has_begun(void);
 
-/* One of them, by any thread; keeps errno. */
-void seize_descriptor(int fd, int type);
+/* Whether there is nothing left to be taken. */
+bool seize_is_complete(void);
+
+/* For the control thread: tries again. When the next time is, on clock_ms(), or -1. */
+int64_t seize_step(void);
+
+/* One of them, by any thread; keeps errno. False: it could not be taken. */
+bool seize_descriptor(int fd, const struct listener* listener);
 
 #endif

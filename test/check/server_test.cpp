@@ -1,4 +1,7 @@
 // What check says of servers that were programs: with real libraries, none of which is run.
+#include <fstream>
+#include <set>
+
 #include "check/findings.hpp"
 #include "checked.hpp"
 
@@ -20,6 +23,16 @@ void says(const std::string& name, Level level, const std::string& kind, const s
   CHECK(count(report.findings, level, kind, part) == 1);
   CHECK(report.count(Level::error) == 0);
   CHECK(report.count(Level::warning) == (level == Level::warning ? 1 : 0));
+}
+
+// What the worker host exports, but for the contract of liveswap_plugin.h.
+std::set<std::string> interposed() {
+  std::ifstream list(WORKER_LIST);
+  std::set<std::string> names;
+  for (std::string line; std::getline(list, line);)
+    if (line.starts_with("  ") && line.ends_with(";") && !line.starts_with("  liveswap_"))
+      names.insert(line.substr(2, line.size() - 3));
+  return names;
 }
 
 }  // namespace
@@ -68,6 +81,14 @@ TEST_CASE("server: names of the C library that it defines itself") {
   says("symbolic", Level::warning, "own_names", "it calls listen of its own in place of the C library's (-Bsymbolic)");
   says("hidden_names", Level::warning, "own_names", "it calls listen of its own in place of the C library's: ");
   says("static_names", Level::fine, "listeners", "");  // file-local: nobody else can have meant it
+}
+
+TEST_CASE("server: the names that are looked for are those that the worker host has") {
+  const std::set<std::string> known(names_in_host().begin(), names_in_host().end());
+  const std::set<std::string> there = interposed();
+  CHECK(there.size() > 20);
+  for (const std::string& name : there) CHECK_MESSAGE(known.count(name) == 1, name, " is missing in names_in_host()");
+  for (const std::string& name : known) CHECK_MESSAGE(there.count(name) == 1, name, " is not in worker.list any more");
 }
 
 TEST_CASE("server: a program that was not built as a library is told how to") {

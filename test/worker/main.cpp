@@ -1,2 +1,29 @@
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+
+namespace {
+
+// Applications fork, and what they fork may outlive its worker: all of it becomes a child of this process.
+void end_children() {
+  for (;;) {
+    std::ifstream list("/proc/self/task/" + std::to_string(getpid()) + "/children");
+    for (pid_t pid = 0; list >> pid;) kill(pid, SIGKILL);
+    if (waitpid(-1, nullptr, 0) < 0) return;
+  }
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  const int result = doctest::Context(count, words).run();
+  end_children();
+  return result;
+}

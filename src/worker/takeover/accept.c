@@ -81,7 +81,7 @@ static bool may_wait(int fd) {
     errno = EAGAIN;
     return false;
   }
-  if ((marks & MARK_POLLED) != 0) {
+  if ((marks & MARK_EPOLLED) != 0 || ((marks & MARK_POLLED) != 0 && wait_may_go_back())) {
     /* Another worker was faster. Waiting would hold up what else this thread waits for. */
     errno = ECONNABORTED;
     return false;
@@ -92,6 +92,7 @@ static bool may_wait(int fd) {
 static int take_one(int fd, struct sockaddr* address, socklen_t* size, int flags) {
   if (child_is_here()) child_uses(fd);
   if (readiness_is_watched() && (marks_of(fd) & MARK_HELD) != 0) readiness_seen();
+  if (adopt_has_begun() && (marks_of(fd) & MARK_HELD) != 0) adopt_note_accept();
   for (;;) {
     int connection = -1;
     if (adopt_is_waiting() && (connection = adopt_accept(fd, address, size, flags)) >= 0) return connection;

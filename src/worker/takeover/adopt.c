@@ -14,7 +14,7 @@
 #include "liveswap_plugin.h"
 #include "worker/channel.h"
 #include "worker/clock.h"
-#include "worker/descriptors.h"
+#include "worker/self.h"
 #include "bind.h"
 #include "calls.h"
 #include "kick.h"
@@ -45,6 +45,7 @@ struct bell {
 
 atomic_int adopt_waiting;
 atomic_bool adopt_begun;
+atomic_bool adopt_accepts;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct waiting queue[WAITING_MAX];
@@ -62,19 +63,26 @@ static void hang_beside(int fd, void* context) {
   if (listeners_find(fd) == bell->listener) swap_add_beside(fd, bell->fd);
 }
 
-/* The listener's bell, hung where it is waited for. */
-static int hang_bell(const struct listener* listener) {
+/* A new one for a listener that has none; NULL: it has one, or cannot have any. */
+static const struct bell* make_bell(const struct listener* listener) {
   int place = 0;
   while (place < BELLS_MAX && bells[place].listener != NULL && bells[place].listener != listener) ++place;
-  if (place == BELLS_MAX) return -1;
-  if (bells[place].listener == listener) return bells[place].fd;
+  if (place == BELLS_MAX || bells[place].listener == listener) return NULL;
   bells[place].fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (bells[place].fd < 0) return -1;
-  marks_set(bells[place].fd, MARK_HOST);
+  if (bells[place].fd < 0) return NULL;
   bells[place].listener = listener;
-  atomic_store(&adopt_begun, true);
-  descriptors_each(hang_beside, &bells[place]);
-  return bells[place].fd;
+  marks_set(bells[place].fd, MARK_HOST);
+  return &bells[place];
+}
+
+void adopt_begin(void) { atomic_store(&adopt_begun, true); }
+
+void adopt_listener(const struct listener* listener) {
+  if (!adopt_has_begun()) return;
+  pthread_mutex_lock(&lock);
+  const struct bell* made = make_bell(listener);
+  pthread_mutex_unlock(&lock);
+  if (made != NULL) self_each_descriptor(hang_beside, (void*)made);
 }
 
 static void give_back(const struct listener* listener, int connection) {
@@ -83,10 +91,11 @@ static void give_back(const struct listener* listener, int connection) {
   real.close(connection);
 }
 
-static void enqueue(const struct listener* listener, int connection, int bell) {
+static void enqueue(const struct listener* listener, int connection) {
   pthread_mutex_lock(&lock);
   const int count = atomic_load(&adopt_waiting);
-  const bool room = count < WAITING_MAX;
+  const int bell = bell_of(listener);
+  const bool room = count < WAITING_MAX && bell >= 0;
   if (room) {
     queue[count] = (struct waiting){connection, listener, clock_ms()};
     marks_set(connection, MARK_HOST);
@@ -94,7 +103,10 @@ static void enqueue(const struct listener* listener, int connection, int bell) {
     eventfd_write(bell, 1);
   }
   pthread_mutex_unlock(&lock);
-  if (!room) real.close(connection);
+  if (room) return;
+  liveswap_log(LIVESWAP_WARNING, bell < 0 ? "closed a connection of the worker before: nobody can be told of it"
+                                          : "closed a connection of the worker before: 4096 wait already");
+  real.close(connection);
 }
 
 void adopt_put(uint64_t cookie, int connection) {
@@ -107,14 +119,7 @@ void adopt_put(uint64_t cookie, int connection) {
     give_back(listener, connection);
     return;
   }
-  const bool first = bell_of(listener) < 0;
-  const int bell = hang_bell(listener);
-  if (bell < 0) {
-    real.close(connection);
-    return;
-  }
-  enqueue(listener, connection, bell);
-  if (first) kick_waiting_threads();
+  enqueue(listener, connection);
 }
 
 /* The caller has the lock. */
@@ -156,7 +161,8 @@ static int64_t oldest_since(void) {
 int64_t adopt_step(void) {
   if (!adopt_is_waiting()) return -1;
   const int64_t now = clock_ms();
-  for (int64_t since; (since = oldest_since()) >= 0 && now - since >= WAIT_LIMIT_MS;) {
+  const bool is_blind = !atomic_load(&adopt_accepts);
+  for (int64_t since; is_blind && (since = oldest_since()) >= 0 && now - since >= WAIT_LIMIT_MS;) {
     const struct waiting late = take(NULL);
     if (late.fd < 0) break;
     liveswap_log(LIVESWAP_WARNING,
@@ -182,14 +188,34 @@ void adopt_stop(void) {
   give_back_all(NULL);
 }
 
+/* Its entry may serve another listener, which has to have a bell in its own epolls. */
 void adopt_forget(const struct listener* listener) {
+  static const struct listener nobody;
   if (adopt_is_waiting()) give_back_all(listener);
+  pthread_mutex_lock(&lock);
+  for (int i = 0; i < BELLS_MAX; ++i)
+    if (bells[i].listener == listener) bells[i].listener = &nobody;
+  pthread_mutex_unlock(&lock);
 }
 
+/* What a thread has found out: true until some mark changes. So that to wait costs no look at the socket. */
+struct known_bell {
+  int fd;
+  unsigned changes;
+  int bell;
+};
+
 int adopt_fd(int fd) {
+  enum { KNOWN = 8 };
+  static __thread struct known_bell known[KNOWN];
   if (!adopt_has_begun()) return -1;
-  const struct listener* listener = calls_held(fd);
-  return listener != NULL ? bell_of(listener) : -1;
+  struct known_bell* const place = &known[(unsigned)fd % KNOWN];
+  const unsigned changes = atomic_load(&marks_changes);
+  if (place->fd != fd || place->changes != changes) {
+    const struct listener* listener = calls_held(fd);
+    *place = (struct known_bell){fd, changes, listener != NULL ? bell_of(listener) : -1};
+  }
+  return place->bell;
 }
 
 bool adopt_has_one(int fd) {

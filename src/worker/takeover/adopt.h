@@ -17,26 +17,38 @@
 
 extern atomic_int adopt_waiting;
 extern atomic_bool adopt_begun;
+extern atomic_bool adopt_accepts;
 
 /* Whether any waits. One load. */
 static inline bool adopt_is_waiting(void) { return atomic_load_explicit(&adopt_waiting, memory_order_relaxed) > 0; }
 
-/* Whether any has ever come. One load. */
+/* Whether any may come. One load. */
 static inline bool adopt_has_begun(void) { return atomic_load_explicit(&adopt_begun, memory_order_relaxed); }
+
+/* The application has called accept() on a listener: what waits will be fetched, however long it is busy. */
+static inline void adopt_note_accept(void) {
+  if (!atomic_load_explicit(&adopt_accepts, memory_order_relaxed)) atomic_store(&adopt_accepts, true);
+}
+
+/* Connections may come to this worker. Before the application runs, so that whoever waits can be woken. */
+void adopt_begin(void);
+
+/* The application has got this listener, or another thread has it already. */
+void adopt_listener(const struct listener* listener);
 
 /* For the control thread: takes `connection` over; the listener with that cookie shall accept it. */
 void adopt_put(uint64_t cookie, int connection);
 
 /*
- * For the control thread: wakes who has slept through a connection, and closes those that nobody has accepted for long.
- * When the next step is due, on clock_ms(), or -1.
+ * For the control thread: wakes who has slept through a connection, and closes those that an application which accepts
+ * by no call that is seen has not fetched for long. When the next step is due, on clock_ms(), or -1.
  */
 int64_t adopt_step(void);
 
 /* For the control thread: no more are adopted. Those that wait, and those that come, are given back to the master. */
 void adopt_stop(void);
 
-/* The eventfd of the listener that `fd` is; -1: nothing has ever come for it. Borrowed. */
+/* The eventfd of the listener that `fd` is; -1: nothing can come for it. Borrowed. */
 int adopt_fd(int fd);
 
 /* The oldest that waits at listener `fd`, as accept4 would give it, `flags` -1 as accept() would; -1: none, errno kept. */

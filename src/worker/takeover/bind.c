@@ -19,6 +19,8 @@
 #include "worker/channel.h"
 #include "worker/readiness.h"
 #include "worker/seize.h"
+#include "worker/self.h"
+#include "adopt.h"
 #include "bind.h"
 #include "calls.h"
 #include "child.h"
@@ -37,11 +39,7 @@ static int option_of(int fd, int option) {
 static mode_t current_umask(void) {
   char text[512];
   unsigned mask = 022;
-  const int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-  const ssize_t size = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-  if (fd >= 0) real.close(fd);
-  if (size <= 0) return (mode_t)mask;
-  text[size] = '\0';
+  if (self_read("status", text, sizeof text) <= 0) return (mode_t)mask;
   const char* line = strstr(text, "\nUmask:");
   if (line != NULL) sscanf(line, "\nUmask: %o", &mask);
   return (mode_t)mask;
@@ -67,14 +65,19 @@ static bool make_absolute(struct liveswap_bind* wish) {
   return true;
 }
 
+/* Datagrams, and any port: what is bound so later is most often a client, or for one client alone. */
+static bool is_wanted_late(const struct liveswap_bind* wish, in_port_t port) {
+  return wish->type == SOCK_STREAM && port != 0;
+}
+
 static bool is_wanted_inet(const struct liveswap_bind* wish) {
   const struct sockaddr_in* address = (const struct sockaddr_in*)wish->address;
   const size_t least = wish->domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
   if (wish->address_size < least || address->sin_family != wish->domain) return false;
+  if (readiness_is_over() && !is_wanted_late(wish, address->sin_port)) return false;
   /* MPTCP, which Go asks for where the kernel has it: the master answers with a plain socket. */
   if (wish->type == SOCK_STREAM) return wish->protocol == IPPROTO_TCP || wish->protocol == IPPROTO_MPTCP;
-  /* Datagrams: what is bound later, or to any port, is most often a client. */
-  return wish->type == SOCK_DGRAM && wish->protocol == IPPROTO_UDP && address->sin_port != 0 && !readiness_is_over();
+  return wish->type == SOCK_DGRAM && wish->protocol == IPPROTO_UDP && address->sin_port != 0;
 }
 
 static bool is_wanted_unix(struct liveswap_bind* wish) {
@@ -149,29 +152,35 @@ void takeover_copy_options(int from, int to) {
 static bool take(int fd, int given, const struct liveswap_bind* wish) {
   const int status = real.fcntl(fd, F_GETFL);
   const bool believed = (status & O_NONBLOCK) == 0 && wish->type != SOCK_DGRAM;
+  uint64_t cookie = 0;
   /* First of all: who finds it listening (stray.c) finds it known. */
-  if (!listeners_add(given >= 0 ? given : fd)) return false;
+  if (!socket_cookie(fd, &cookie) || !listeners_add(given >= 0 ? given : fd)) return false;
   if (given >= 0) {
     /* The held socket has the options of the code that bound it first; the new code may want others. */
     takeover_copy_options(fd, given);
     if (wish->type == SOCK_DGRAM) real.fcntl(given, F_SETFL, status);
-    if (!swap_descriptor(fd, given)) return false;
+    if (!swap_descriptor(fd, cookie, given)) return false;
   }
   marks_set(fd, MARK_HELD | (believed ? MARK_BLOCKING : 0));
   /* An order to drain does not wait for a server that is just starting. */
-  if (seize_has_begun()) seize_descriptor(fd, wish->type);
+  const struct listener* listener = listeners_find(fd);
+  if (listener == NULL) return true;
+  if (wish->type == SOCK_STREAM) adopt_listener(listener);
+  if (seize_has_begun()) seize_descriptor(fd, listener);
   return true;
 }
 
 int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   struct liveswap_bind wish;
   if (!calls_taking_over() || (unsigned)fd >= MARKS_MAX || !describe(fd, address, size, &wish)) return TAKEOVER_NOT_OURS;
+  /* Without room it is on its own; that it is there to stay shows at the latest when its successor wants its address. */
+  if (readiness_is_over() && !listeners_have_room()) return TAKEOVER_NOT_OURS;
   /* Before the question: a server that has to wait for its address is not ready meanwhile. */
   readiness_await();
   int given = -1;
   const struct question question = {.kind = LIVESWAP_BIND, .text = &wish, .size = sizeof wish, .fd = fd};
   const int error = question_ask(&question, &given);
-  if (error == QUESTION_UNANSWERED) return TAKEOVER_NOT_OURS;
+  if (error == QUESTION_UNANSWERED || (error == ENOSPC && readiness_is_over())) return TAKEOVER_NOT_OURS;
   if (error != 0) return error;
   const int failed = take(fd, given, &wish) ? 0 : errno;
   if (given >= 0) real.close(given);
@@ -185,17 +194,18 @@ int takeover_listen(int fd, int backlog) {
   /* Lent: the master has chosen the backlog. */
   if (listener->name != NULL) return 0;
   if (listener->type == SOCK_DGRAM) return TAKEOVER_NOT_OURS;
+  const uint64_t cookie = listener->cookie;
   const struct question question = {.kind = LIVESWAP_LISTEN,
                                     .count = backlog < 0 ? UINT32_MAX : (uint64_t)backlog,
-                                    .text = &listener->cookie,
-                                    .size = sizeof listener->cookie,
+                                    .text = &cookie,
+                                    .size = sizeof cookie,
                                     .fd = -1};
   const int error = question_ask(&question, NULL);
   if (error == QUESTION_UNANSWERED) return TAKEOVER_NOT_OURS;
   if (error != 0) return error;
   /* Some event loops register a socket before they bind it. */
-  if (swap_is_registered(fd)) marks_add(fd, MARK_POLLED);
-  if ((marks_of(fd) & MARK_POLLED) != 0) readiness_seen();
+  if (swap_is_registered(fd)) marks_add(fd, MARK_EPOLLED);
+  if ((marks_of(fd) & MARK_EPOLLED) != 0) readiness_seen();
   return 0;
 }
 
@@ -234,12 +244,13 @@ static bool let_go(int fd, const struct listener* listener) {
   setsockopt(fresh, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   bool done = real.bind(fresh, &local.any, listener->address_size) == 0 &&
               (blocking || real.fcntl(fresh, F_SETFL, O_NONBLOCK) == 0) &&
-              swap_descriptor(fd, fresh);
+              swap_descriptor(fd, listener->cookie, fresh);
   real.close(fresh);
   if (!done) return false;
   marks_set(fd, 0);
-  channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&listener->cookie,
-               sizeof listener->cookie);
+  const uint64_t cookie = listener->cookie;
+  listeners_forget(listener);
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&cookie, sizeof cookie);
   return true;
 }
 

@@ -1,5 +1,6 @@
 #include "calls.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -37,18 +38,26 @@ SEEN_CALL int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* ev
   if (done == 0 && (marks_of(fd) & MARK_HELD) != 0) adopt_mirror(epoll, operation, fd, event);
   pthread_rwlock_unlock(&registering);
   if (done == 0 && operation == EPOLL_CTL_ADD && (marks_of(fd) & MARK_MOVED) == 0) {
-    marks_add(fd, MARK_POLLED);
+    marks_add(fd, MARK_EPOLLED);
     if (calls_listens(fd)) readiness_seen();
   }
   return done;
 }
 
-int calls_close_moved(int fd) {
+/* A thread that is cancelled in close() must not take the lock with it. */
+int calls_close(int fd) {
+  int cancel = 0;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
   pthread_rwlock_rdlock(&registering);
   const int done = real.close(fd);
+  const int error = errno;
   pthread_rwlock_unlock(&registering);
+  pthread_setcancelstate(cancel, NULL);
+  errno = error;
   return done;
 }
+
+void calls_in_child(void) { registering = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER; }
 
 bool calls_listens(int fd) {
   int listens = 0;

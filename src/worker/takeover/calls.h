@@ -23,7 +23,10 @@ bool calls_listens(int fd);
 void calls_stop_registering(void);
 void calls_go_on_registering(void);
 
-/* close() of what may just be being moved: waits for it. */
-int calls_close_moved(int fd);
+/* In a child of fork(): whoever had the lock does not exist here. */
+void calls_in_child(void);
+
+/* close() of a listener, or of what may just be being moved: not within those, so that no other descriptor gets the number. */
+int calls_close(int fd);
 
 #endif

@@ -12,6 +12,7 @@
 #include "worker/channel.h"
 #include "worker/drain.h"
 #include "worker/readiness.h"
+#include "calls.h"
 #include "marks.h"
 #include "real.h"
 
@@ -39,9 +40,11 @@ static void become_child(void) {
   atomic_store(&child_flag, true);
   atomic_store(&readiness_watched, false);
   self = getpid();
+  calls_in_child();
   for (int fd = 0; fd < MARKS_MAX; ++fd) {
     const unsigned marks = marks_of(fd);
     if ((marks & MARK_HELD) != 0) marks_set(fd, (marks & ~(unsigned)MARK_HELD) | MARK_INHERITED);
+    if ((marks & MARK_MOVED) != 0) marks_drop(fd, MARK_MOVED);
     if ((marks & MARK_HOST) != 0 && fd != report_fd) marks_set(fd, 0);
   }
 }

@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 #include "worker/channel.h"
-#include "worker/descriptors.h"
 #include "worker/readiness.h"
 #include "worker/seize.h"
+#include "worker/self.h"
 #include "adopt.h"
 #include "calls.h"
 #include "child.h"
@@ -43,11 +43,10 @@ static void count_copy(int fd, void* context) {
 static void released(const struct listener* listener) {
   struct copies copies = {.cookie = listener->cookie};
   if (listener->name != NULL || seize_has_begun()) return;
-  descriptors_each(count_copy, &copies);
-  if (copies.count > 0) return;
+  if (!self_each_descriptor(count_copy, &copies) || copies.count > 0) return;
   adopt_forget(listener);
-  channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&listener->cookie,
-               sizeof listener->cookie);
+  listeners_closed(listener);
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&copies.cookie, sizeof copies.cookie);
 }
 
 static int close_marked(int fd) {
@@ -56,11 +55,11 @@ static int close_marked(int fd) {
     errno = EBADF;
     return -1;
   }
-  if ((marks_of(fd) & MARK_MOVED) != 0) return calls_close_moved(fd);
+  if ((marks_of(fd) & MARK_MOVED) != 0) return calls_close(fd);
   const struct listener* listener = calls_held(fd);
   if (listener != NULL) swap_forget(fd);
   marks_set(fd, 0);
-  const int done = real.close(fd);
+  const int done = listener != NULL ? calls_close(fd) : real.close(fd);
   if (listener != NULL) released(listener);
   return done;
 }
@@ -68,7 +67,7 @@ static int close_marked(int fd) {
 SEEN_CALL int close(int fd) { return marks_of(fd) == 0 ? real.close(fd) : close_marked(fd); }
 
 SEEN_CALL int close_range(unsigned first, unsigned last, int flags) {
-  if ((flags & CLOSE_RANGE_CLOEXEC) != 0) return real.close_range(first, last, flags);
+  if (first > last || (flags & ~CLOSE_RANGE_UNSHARE) != 0) return real.close_range(first, last, flags);
   unsigned from = first;
   for (unsigned fd = first; fd <= last && fd < MARKS_MAX; ++fd) {
     if (marks_of((int)fd) == 0) continue;
@@ -86,7 +85,10 @@ SEEN_CALL int shutdown(int fd, int how) {
   if ((marks_of(fd) & MARK_INHERITED) != 0 && calls_listens(fd)) return 0;
   const struct listener* listener = calls_held(fd);
   if (listener == NULL || !calls_listens(fd)) return real.shutdown(fd, how);
-  seize_descriptor(fd, listener->type);
+  if (!seize_descriptor(fd, listener)) {
+    errno = ENOBUFS;
+    return -1;
+  }
   const int done = real.shutdown(fd, how);
   kick_waiting_threads();
   released(listener);
@@ -112,7 +114,8 @@ SEEN_CALL int dup(int fd) {
 
 static int dup_as(int fd, int as, int flags) {
   if (fd == as) return flags < 0 ? real.dup2(fd, as) : real.dup3(fd, as, flags);
-  if (!may_replace(as)) return -1;
+  /* Nothing is done for what is going to fail. */
+  if (!may_replace(as) || real.fcntl(fd, F_GETFD) < 0) return -1;
   const struct listener* replaced = marks_of(as) != 0 && !child_runs() ? calls_held(as) : NULL;
   if (replaced != NULL) swap_forget(as);
   const int copy = flags < 0 ? real.dup2(fd, as) : real.dup3(fd, as, flags);
@@ -122,7 +125,9 @@ static int dup_as(int fd, int as, int flags) {
 }
 
 SEEN_CALL int dup2(int fd, int as) { return dup_as(fd, as, -1); }
-SEEN_CALL int dup3(int fd, int as, int flags) { return dup_as(fd, as, flags < 0 ? 0 : flags); }
+SEEN_CALL int dup3(int fd, int as, int flags) {
+  return (flags & ~O_CLOEXEC) != 0 ? real.dup3(fd, as, flags) : dup_as(fd, as, flags);
+}
 
 static void believe_blocking(int fd, bool blocking) {
   if (blocking)
@@ -243,6 +248,7 @@ SEEN_CALL long syscall(long number, ...) {
     case SYS_close: return close((int)a[0]);
     case SYS_bind: return bind((int)a[0], (const struct sockaddr*)a[1], (socklen_t)a[2]);
     case SYS_listen: return listen((int)a[0], (int)a[1]);
+    case SYS_accept: return accept((int)a[0], (struct sockaddr*)a[1], (socklen_t*)a[2]);
     case SYS_accept4: return accept4((int)a[0], (struct sockaddr*)a[1], (socklen_t*)a[2], (int)a[3]);
     case SYS_shutdown: return shutdown((int)a[0], (int)a[1]);
     default: return real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);

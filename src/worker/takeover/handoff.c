@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,6 +15,7 @@
 #include "liveswap_plugin.h"
 #include "worker/channel.h"
 #include "worker/clock.h"
+#include "worker/drain.h"
 #include "kick.h"
 #include "marks.h"
 #include "real.h"
@@ -34,10 +33,9 @@ enum {
   KICK_AGAIN_US = 1000,
   /* For a thread that was just about to read. */
   ASK_AGAIN_MS = 4,
+  /* For one that waits in a read, on a busy machine. */
+  READ_LIMIT_MS = 500,
 };
-
-/* net/tcp_states.h of the kernel; <netinet/tcp.h> has it, and lacks the newer half of struct tcp_info. */
-enum { ESTABLISHED = 1 };
 
 struct candidate {
   int fd;
@@ -52,13 +50,15 @@ struct moved {
   bool used;
   bool is_read;
   bool owes;        /* the application has read something and not yet answered */
+  bool has_spoken;  /* the application, since: there may be more of that */
   bool client_asks; /* to be looked at again */
   bool client_left;
   int connection; /* -1: the master has it */
   int pair;       /* the host's end of the stand-in */
   uint64_t listener;
   uint64_t received; /* bytes from the client that are accounted for */
-  int64_t since;     /* nothing has happened */
+  int64_t began;
+  int64_t since; /* nothing has happened */
 };
 
 enum side { SIDE_CONNECTION, SIDE_PAIR, SIDES };
@@ -66,6 +66,7 @@ enum side { SIDE_CONNECTION, SIDE_PAIR, SIDES };
 /* Errors are always told: with ONESHOT not over and over. */
 enum { NOTHING = EPOLLONESHOT, LISTENS = EPOLLIN | EPOLLRDHUP, WAITS_FOR_ROOM = EPOLLOUT };
 
+static bool is_over; /* nobody takes anything */
 static int events_fd = -1;
 static int64_t asks_due = -1; /* when to look again at those whose client asks */
 static int64_t grace;
@@ -86,36 +87,29 @@ bool handoff_begin(int64_t grace_ms) {
 
 int handoff_fd(void) { return events_fd; }
 
-static int queued(int fd, unsigned long request) {
+/* Bytes that nobody has read. */
+static int queued(int fd) {
   int bytes = 0;
-  return real.ioctl(fd, request, &bytes) == 0 ? bytes : 0;
+  return real.ioctl(fd, SIOCINQ, &bytes) == 0 ? bytes : 0;
 }
 
-/*
- * Nothing unread, nothing unsent, and the last word was the application's, or nobody has said anything. What was received
- * in the same tick as the last word may still be unanswered: the stand-in shows it.
- */
-static bool looks_idle(int fd, struct tcp_info* info) {
-  socklen_t size = sizeof *info;
-  memset(info, 0, sizeof *info);
-  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &size) != 0 || info->tcpi_state != ESTABLISHED) return false;
-  if (queued(fd, SIOCINQ) != 0 || queued(fd, SIOCOUTQNSD) != 0) return false;
-  if (info->tcpi_last_data_sent < QUIET_MS + 2 * info->tcpi_min_rtt / 1000) return false;
-  if (info->tcpi_bytes_received == 0) return true;
-  return info->tcpi_bytes_sent > 0 && info->tcpi_last_data_sent <= info->tcpi_last_data_recv;
+/* What was received in the same tick as the last word may still be unanswered: the stand-in shows it. */
+static bool looks_idle(const struct connection* connection) {
+  return connection->state == CONNECTION_OPEN && connection->is_empty && connection->last != LAST_CLIENTS &&
+         connection->silent_ms >= QUIET_MS + 2 * connection->round_trip_ms;
 }
 
-void handoff_consider(int fd, const struct listener* listener) {
-  struct tcp_info info;
+void handoff_consider(int fd, const struct connection* connection, const struct listener* listener) {
   uint64_t cookie = 0;
-  if (batch_size == BATCH_MAX || (unsigned)fd >= MARKS_MAX || !looks_idle(fd, &info) || !socket_cookie(fd, &cookie)) return;
+  if (is_over || batch_size == BATCH_MAX || (unsigned)fd >= MARKS_MAX) return;
+  if (!looks_idle(connection) || !socket_cookie(fd, &cookie)) return;
   batch[batch_size++] = (struct candidate){
-      .fd = fd, .cookie = cookie, .received = info.tcpi_bytes_received, .listener = listener->cookie};
+      .fd = fd, .cookie = cookie, .received = connection->received, .listener = listener->cookie};
 }
 
 static void note_reader(int fd) {
   for (int i = 0; i < batch_size; ++i)
-    if (batch[i].fd == fd) batch[i].is_read = true;
+    if (batch[i].fd == fd || fd == KICK_ANY) batch[i].is_read = true;
 }
 
 static bool has_time_limit(int fd) {
@@ -164,10 +158,10 @@ static void make_alike(int like, int fd) {
 
 /* Still the same, and nobody has received anything. */
 static bool is_untouched(int connection, const struct candidate* candidate) {
-  struct tcp_info info;
+  struct connection now;
   uint64_t cookie = 0;
-  return socket_cookie(connection, &cookie) && cookie == candidate->cookie && looks_idle(connection, &info) &&
-         info.tcpi_bytes_received == candidate->received;
+  return socket_cookie(connection, &cookie) && cookie == candidate->cookie && connection_look(connection, &now) &&
+         looks_idle(&now) && now.received == candidate->received;
 }
 
 /* From its end in place on the stand-in must stay: a thread may wait in it already. */
@@ -176,7 +170,7 @@ static bool put_in_place(const struct moved* moved, int stand_in, const struct c
   make_alike(moved->connection, stand_in);
   if (!watch(moved, SIDE_PAIR, EPOLL_CTL_ADD, LISTENS)) return false;
   if (!watch(moved, SIDE_CONNECTION, EPOLL_CTL_ADD, LISTENS)) return false;
-  return swap_learnt(candidate->fd, stand_in);
+  return swap_learnt(candidate->fd, candidate->cookie, stand_in);
 }
 
 static void move(const struct candidate* candidate) {
@@ -189,6 +183,7 @@ static void move(const struct candidate* candidate) {
                           .pair = ends[0],
                           .listener = candidate->listener,
                           .received = candidate->received,
+                          .began = clock_ms(),
                           .since = clock_ms()};
   marks_set(moved->pair, MARK_HOST);
   if (moved->connection >= 0) marks_set(moved->connection, MARK_HOST);
@@ -255,17 +250,17 @@ static enum relayed relay_to_client(struct moved* moved) {
   const enum relayed result = relay(moved->pair, moved->connection, &total);
   if (total == 0) return result;
   moved->owes = false;
+  moved->has_spoken = true;
   moved->since = clock_ms();
   return result;
 }
 
 /* The client has said something: whether the application has read a part of it, by a read that went on. */
 static void note_what_was_read(struct moved* moved) {
-  struct tcp_info info = {0};
-  socklen_t size = sizeof info;
-  if (getsockopt(moved->connection, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return;
-  const uint64_t read = info.tcpi_bytes_received - moved->received - (uint64_t)queued(moved->connection, SIOCINQ);
-  if (read == 0 || read > info.tcpi_bytes_received) return;
+  struct connection now;
+  if (!connection_look(moved->connection, &now)) return;
+  const uint64_t read = now.received - moved->received - (uint64_t)queued(moved->connection);
+  if (read == 0 || read > now.received) return;
   moved->received += read;
   moved->owes = true;
 }
@@ -278,39 +273,47 @@ static void note_client_left(struct moved* moved) {
   real.shutdown(moved->pair, SHUT_WR);
 }
 
-static void hand_off(struct moved* moved) {
-  const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF};
-  if (relay_to_client(moved) != RELAYED_ALL) return;
-  if (!channel_send_with(frame, &moved->listener, sizeof moved->listener, moved->connection)) return;
-  watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
-  close_host(moved->connection);
-  moved->connection = -1;
-  real.shutdown(moved->pair, SHUT_WR);
-}
-
 static void ask_again(struct moved* moved) {
   moved->client_asks = true;
   watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, NOTHING);
   if (asks_due < 0) asks_due = clock_ms() + ASK_AGAIN_MS;
 }
 
+/* The application it is that goes on with it. */
+static void keep(struct moved* moved) {
+  moved->owes = true;
+  /* Where it has no room for more, later. */
+  if (relay(moved->connection, moved->pair, &moved->received) == RELAYED_SOME) ask_again(moved);
+}
+
+static void hand_off(struct moved* moved) {
+  const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF};
+  if (relay_to_client(moved) != RELAYED_ALL) return;
+  if (is_over || !channel_send_with(frame, &moved->listener, sizeof moved->listener, moved->connection)) {
+    keep(moved);
+    return;
+  }
+  watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
+  close_host(moved->connection);
+  moved->connection = -1;
+  real.shutdown(moved->pair, SHUT_WR);
+}
+
 /* The rest of what it has begun to read, too, is the application's. */
 static void serve_request(struct moved* moved) {
   note_what_was_read(moved);
-  if (queued(moved->connection, SIOCINQ) == 0) return;
-  if (!moved->owes) {
+  if (queued(moved->connection) == 0) return;
+  if (moved->owes)
+    keep(moved);
+  else
     hand_off(moved);
-  } else if (relay(moved->connection, moved->pair, &moved->received) == RELAYED_SOME) {
-    /* It has no room for more. */
-    ask_again(moved);
-  }
 }
 
 static void serve_connection(struct moved* moved, uint32_t events) {
   if ((events & EPOLLOUT) != 0) {
     watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, LISTENS);
-    watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, LISTENS);
-  } else if (queued(moved->connection, SIOCINQ) == 0) {
+    watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, moved->client_left ? NOTHING : LISTENS);
+  } else if (queued(moved->connection) == 0) {
     if (!moved->client_left && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) note_client_left(moved);
   } else if (moved->is_read) {
     /* A thread that has not been woken may be just about to read it. */
@@ -346,11 +349,20 @@ void handoff_serve(void) {
   }
 }
 
+/* Whether every thread that waited in a read when the stand-in came has been woken; one may block the signal. */
+static bool has_been_read_if_ever(const struct moved* moved) {
+  return kick_all_handled() || clock_ms() - moved->began >= READ_LIMIT_MS;
+}
+
 int64_t handoff_step(void) {
   if (asks_due < 0 || clock_ms() < asks_due) return asks_due;
   asks_due = -1;
   for (struct moved* each = table; each < table + MOVED_MAX; ++each) {
     if (!each->used || !each->client_asks) continue;
+    if (each->is_read && !has_been_read_if_ever(each)) {
+      ask_again(each);
+      continue;
+    }
     each->client_asks = false;
     watch(each, SIDE_CONNECTION, EPOLL_CTL_MOD, LISTENS);
     serve_request(each);
@@ -358,12 +370,20 @@ int64_t handoff_step(void) {
   return asks_due;
 }
 
+/* Idle for so long that it goes to the successor without a word from either side. */
+static bool has_rested(const struct moved* moved, int64_t now) {
+  struct connection connection;
+  if (now - moved->since < grace) return false;
+  if (drain_age_ms() >= drain_patience_ms()) return true;
+  return !moved->has_spoken && connection_look(moved->connection, &connection) && connection.last != LAST_UNCLEAR;
+}
+
 static void look_at_moved(struct moved* moved, int64_t now) {
   note_what_was_read(moved);
-  if (moved->owes || moved->client_asks || now - moved->since < grace) return;
-  if (moved->client_left)
+  if (moved->owes || moved->client_asks) return;
+  if (moved->client_left && now - moved->since >= grace)
     end(moved);
-  else
+  else if (!moved->client_left && has_rested(moved, now))
     hand_off(moved);
 }
 
@@ -373,4 +393,10 @@ void handoff_move(void) {
   const int64_t now = clock_ms();
   for (struct moved* each = table; each < table + MOVED_MAX; ++each)
     if (each->used && each->connection >= 0) look_at_moved(each, now);
+}
+
+void handoff_give_up(void) {
+  is_over = true;
+  for (struct moved* each = table; each < table + MOVED_MAX; ++each)
+    if (each->used && each->connection >= 0) keep(each);
 }

@@ -1,33 +1,35 @@
 #include "kick.h"
 
-#include <ctype.h>
-#include <dirent.h>
-#include <fcntl.h>
+#include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "worker/self.h"
 #include "marks.h"
-#include "real.h"
 
 static __thread volatile unsigned kicks;
+static atomic_uint sent;
+static atomic_uint handled;
 
 unsigned kick_count(void) { return kicks; }
+
+bool kick_all_handled(void) { return (int)(atomic_load(&sent) - atomic_load(&handled)) <= 0; }
 
 static void on_kick(int number) {
   (void)number;
   ++kicks;
+  atomic_fetch_add(&handled, 1);
 }
 
 /* High, where applications seldom look for one. SA_RESTART: accept and read go on by themselves, with the descriptor
- * looked up anew. */
+ * looked up anew. SA_ONSTACK: Go's threads have small stacks, and one of their own for signals. */
 static int kick_signal(void) {
   static int number;
   if (number != 0) return number;
-  struct sigaction action = {.sa_handler = on_kick, .sa_flags = SA_RESTART};
+  struct sigaction action = {.sa_handler = on_kick, .sa_flags = SA_RESTART | SA_ONSTACK};
   struct sigaction before;
   for (int candidate = SIGRTMAX - 1; candidate > SIGRTMIN; --candidate) {
     if (sigaction(candidate, NULL, &before) != 0 || before.sa_handler != SIG_DFL) continue;
@@ -37,18 +39,17 @@ static int kick_signal(void) {
   return -1;
 }
 
+/* The kernel tells the calls of a process that has changed its user to nobody. */
+enum { CALL_UNKNOWN = -2, CALL_NONE = -1 };
+
 /* "7 0x5 0x7f… …": the call and its arguments; "running" and such for a thread that is in none. */
-static bool read_call(int thread, long* call, unsigned long* first_argument) {
+static long call_of(int thread, unsigned long* first_argument) {
   char path[64];
   char text[256];
-  snprintf(path, sizeof path, "/proc/self/task/%d/syscall", thread);
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const ssize_t size = read(fd, text, sizeof text - 1);
-  real.close(fd);
-  if (size <= 0) return false;
-  text[size] = '\0';
-  return sscanf(text, "%ld %lx", call, first_argument) == 2;
+  long call = CALL_NONE;
+  snprintf(path, sizeof path, "task/%d/syscall", thread);
+  if (self_read(path, text, sizeof text) <= 0) return errno == ENOENT || errno == ESRCH ? CALL_NONE : CALL_UNKNOWN;
+  return sscanf(text, "%ld %lx", &call, first_argument) == 2 ? call : CALL_NONE;
 }
 
 static bool waits_for_descriptors(long call) {
@@ -65,36 +66,36 @@ static bool reads(long call) {
 /* What a thread that is found in a call is for the caller: whether to kick it. */
 typedef bool (*choice)(long call, unsigned long first_argument, void* context);
 
-static void each_thread(choice choose, void* context) {
-  _Alignas(struct dirent64) char buffer[4096];
+struct round {
+  choice choose;
+  void* context;
+};
+
+static void visit(int thread, void* context) {
+  const struct round* round = context;
+  unsigned long argument = 0;
+  if (thread == gettid()) return;
+  const long call = call_of(thread, &argument);
+  if (call == CALL_NONE || !round->choose(call, argument, round->context)) return;
   const int number = kick_signal();
-  const int tasks = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (tasks < 0) return;
-  for (ssize_t size = 0; (size = getdents64(tasks, buffer, sizeof buffer)) > 0;) {
-    for (ssize_t at = 0; at < size; at += ((struct dirent64*)(buffer + at))->d_reclen) {
-      const struct dirent64* entry = (const struct dirent64*)(buffer + at);
-      long call = -1;
-      unsigned long argument = 0;
-      if (!isdigit((unsigned char)entry->d_name[0])) continue;
-      const int thread = atoi(entry->d_name);
-      if (thread == gettid() || !read_call(thread, &call, &argument)) continue;
-      if (choose(call, argument, context) && number > 0) tgkill(getpid(), thread, number);
-    }
-  }
-  real.close(tasks);
+  if (number > 0 && tgkill(getpid(), thread, number) == 0) atomic_fetch_add(&sent, 1);
 }
+
+static void each_thread(choice choose, void* context) { self_each_thread(visit, &(struct round){choose, context}); }
 
 /* Who receives datagrams would take one more from those who serve now. */
 static bool waits(long call, unsigned long argument, void* context) {
   (void)context;
-  return waits_for_descriptors(call) || (reads(call) && (marks_of((int)argument) & MARK_SEIZED) != 0);
+  return call == CALL_UNKNOWN || waits_for_descriptors(call) ||
+         (reads(call) && (marks_of((int)argument) & MARK_SEIZED) != 0);
 }
 
 void kick_waiting_threads(void) { each_thread(waits, NULL); }
 
 static bool has_to_do_with_moved(long call, unsigned long argument, void* context) {
   (void)context;
-  return waits_for_descriptors(call) || (reads(call) && (marks_of((int)argument) & MARK_MOVED) != 0);
+  return call == CALL_UNKNOWN || waits_for_descriptors(call) ||
+         (reads(call) && (marks_of((int)argument) & MARK_MOVED) != 0);
 }
 
 void kick_users_of_moved(void) { each_thread(has_to_do_with_moved, NULL); }
@@ -104,6 +105,7 @@ struct note {
 };
 
 static bool note_reader(long call, unsigned long argument, void* context) {
+  if (call == CALL_UNKNOWN) ((const struct note*)context)->note(KICK_ANY);
   if (reads(call)) ((const struct note*)context)->note((int)argument);
   return false;
 }

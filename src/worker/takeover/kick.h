@@ -14,8 +14,12 @@ void kick_waiting_threads(void);
 /* Those, and every one that is in read, readv, recvfrom, recvmsg or recvmmsg with a descriptor that bears MARK_MOVED. */
 void kick_users_of_moved(void);
 
-/* Kicks nobody: tells with which descriptors threads are in these calls. */
+/* Kicks nobody: tells with which descriptors threads are in these calls; KICK_ANY when the kernel does not tell. */
+enum { KICK_ANY = -1 };
 void kick_note_readers(void (*note)(int fd));
+
+/* Whether every kick so far has met its thread, which then is in no call any more that began before. */
+bool kick_all_handled(void);
 
 /* How often the calling thread has been kicked. */
 unsigned kick_count(void);

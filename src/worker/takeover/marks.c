@@ -1,4 +1,4 @@
 #include "marks.h"
 
-_Atomic uint8_t marks_table[MARKS_MAX];
+_Atomic uint16_t marks_table[MARKS_MAX];
 atomic_uint marks_changes;

@@ -70,8 +70,9 @@ void question_answered(int32_t number, int error, int fd) {
   pthread_mutex_lock(&lock);
   struct waiting* found = first;
   while (found != NULL && found->number != number) found = found->next;
+  if (fd == CHANNEL_LOST && error == 0) error = EMFILE;
   if (found != NULL && !found->done) {
-    *found = (struct waiting){number, true, error, fd, found->next};
+    *found = (struct waiting){number, true, error, fd < 0 ? -1 : fd, found->next};
     fd = -1;
     pthread_cond_broadcast(&answered);
   }

@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,16 +14,18 @@
 
 #include "worker/clock.h"
 #include "worker/count.h"
-#include "worker/descriptors.h"
 #include "worker/drain.h"
 #include "worker/holds.h"
 #include "worker/listeners.h"
 #include "worker/seize.h"
+#include "worker/self.h"
 #include "adopt.h"
+#include "connection.h"
 #include "handler.h"
 #include "handoff.h"
 #include "marks.h"
 #include "real.h"
+#include "uring.h"
 
 enum {
   LOOK_EVERY_MS = 20,
@@ -64,20 +64,6 @@ void retire_begin(const struct options* of_process, bool succeeded) {
   due = clock_ms();
 }
 
-/* Nothing unread, nothing unsent, and the last word was the application's. SIOCOUTQNSD, not SIOCOUTQ: what only waits
- * for a delayed ACK has been sent. */
-static bool is_quiet(int fd) {
-  int in = 0;
-  int out = 0;
-  return real.ioctl(fd, SIOCINQ, &in) == 0 && in == 0 &&
-         (real.ioctl(fd, SIOCOUTQNSD, &out) != 0 || out == 0);
-}
-
-/* It was answered what it had asked, and went idle so long ago. */
-static bool is_idle_since(int fd, const struct tcp_info* info, int64_t ms) {
-  return info->tcpi_last_data_sent <= info->tcpi_last_data_recv && info->tcpi_last_data_sent >= ms && is_quiet(fd);
-}
-
 struct look {
   int open;
   int64_t age;
@@ -87,55 +73,77 @@ struct look {
  * A client that asks more often than the grace would keep its connection until the drain limit, and be cut in the middle of
  * an answer. So shorter and shorter pauses will do, as the limit comes near.
  */
-static int64_t shrunk(int64_t grace, int64_t deadline) {
-  if (deadline < 0) return grace;
-  const int64_t left = (deadline - clock_ms()) / GRACES_LEFT;
+static int64_t shrunk(int64_t grace) {
+  if (drain_deadline() < 0) return grace;
+  const int64_t left = (drain_deadline() - clock_ms()) / GRACES_LEFT;
   return left >= grace ? grace : left > LEAST_GRACE_MS ? left : LEAST_GRACE_MS;
 }
 
-static void end_when_idle(int fd, const struct tcp_info* info, int64_t age) {
+/* How long an idle connection is left alone, after its application has had the last word. */
+static int64_t grace_of(const struct connection* connection, int64_t age) {
   /* What could be handed off has been long before. */
-  int64_t grace = (hands_off ? 2 : 1) * options->keepalive_grace_ms;
-  if (info != NULL && age >= grace) grace = shrunk(grace, drain_deadline());
-  /* A Unix socket has no clock: a whole grace without a byte waiting must do, after one for the clients to react. */
-  if (info == NULL ? age < 2 * grace : age < grace) return;
-  if (info != NULL ? !is_idle_since(fd, info, grace) : !is_quiet(fd)) return;
+  const int64_t grace = (hands_off ? 2 : 1) * options->keepalive_grace_ms;
+  if (connection->last == LAST_UNCLEAR && age < drain_patience_ms()) return INT64_MAX;
+  return age >= grace ? shrunk(grace) : grace;
+}
+
+static void end_when_idle(int fd, const struct connection* connection, int64_t age) {
+  if (!connection->is_empty || connection->last == LAST_CLIENTS) return;
+  if (age < options->keepalive_grace_ms || connection->silent_ms < grace_of(connection, age)) return;
   /* What is queued stays readable; then the application reads the end, and closes as it does when a client leaves. */
+  real.shutdown(fd, SHUT_RD);
+}
+
+/* A Unix socket has no clock: a whole grace without a byte waiting must do, after one for the clients to react. */
+static void end_when_quiet(int fd, int64_t age) {
+  int in = 0;
+  if (age < 2 * options->keepalive_grace_ms || real.ioctl(fd, SIOCINQ, &in) != 0 || in > 0) return;
   real.shutdown(fd, SHUT_RD);
 }
 
 /*
  * Whether a connection needs the application. Not one that it only has not closed: while the client's side is about to
- * end; and, with libraries that do not look at idle connections (libsoup), after the client has left.
+ * end; and, with libraries that do not look at idle connections (libsoup), after the client has left with its answer.
  */
-static bool is_open(int fd, const struct tcp_info* info) {
-  switch (info->tcpi_state) {
-    case TCP_ESTABLISHED:
-    case TCP_SYN_RECV:
+static bool is_open(const struct connection* connection) {
+  switch (connection->state) {
+    case CONNECTION_OPEN:
       return true;
-    case TCP_CLOSE_WAIT:
-      return !is_idle_since(fd, info, options->keepalive_grace_ms);
-    case TCP_FIN_WAIT1:
-    case TCP_FIN_WAIT2:
-      return info->tcpi_last_data_sent < CLOSING_LIMIT_MS;
-    default:
+    case CONNECTION_LEFT:
+      return !connection->is_empty || connection->last == LAST_CLIENTS ||
+             connection->silent_ms < options->keepalive_grace_ms;
+    case CONNECTION_CLOSED:
+      return connection->silent_ms < CLOSING_LIMIT_MS;
+    case CONNECTION_OVER:
       return false;
   }
+  return true;
+}
+
+/* That it has been shown the end of the connection, and has not closed it for another grace: it does not look at idle ones. */
+static bool is_ignored(int fd, const struct connection* connection) {
+  struct pollfd ended = {fd, POLLRDHUP, 0};
+  return options->keepalive != KEEPALIVE_KEEP && connection->is_empty && connection->last != LAST_CLIENTS &&
+         connection->silent_ms >= 2 * options->keepalive_grace_ms && real.poll(&ended, 1, 0) == 1 &&
+         (ended.revents & POLLRDHUP) != 0;
 }
 
 static void look_at(int fd, void* context) {
   struct look* look = context;
-  struct tcp_info info;
-  socklen_t size = sizeof info;
+  struct connection connection;
   const struct listener* listener = listeners_accepted(fd);
   if (listener == NULL) return;
-  const bool tcp = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
-  if (tcp && !is_open(fd, &info)) return;
+  const bool tcp = connection_look(fd, &connection);
+  if (tcp && (!is_open(&connection) || is_ignored(fd, &connection))) return;
   ++look->open;
   /* The host's own: one that is just being handed off. */
   if ((marks_of(fd) & MARK_HOST) != 0) return;
-  if (hands_off && tcp && info.tcpi_state == TCP_ESTABLISHED) handoff_consider(fd, listener);
-  if (options->keepalive != KEEPALIVE_KEEP) end_when_idle(fd, tcp ? &info : NULL, look->age);
+  if (hands_off && tcp) handoff_consider(fd, &connection, listener);
+  if (options->keepalive == KEEPALIVE_KEEP) return;
+  if (tcp)
+    end_when_idle(fd, &connection, look->age);
+  else
+    end_when_quiet(fd, look->age);
 }
 
 static void* flush(void* done) {
@@ -161,13 +169,18 @@ static _Noreturn void leave(void) {
   real._exit(0);
 }
 
+/* What could not be looked at may be open. */
+static bool is_empty(void) {
+  struct look look = {.age = drain_age_ms()};
+  const bool seen = self_each_descriptor(look_at, &look);
+  return seen && look.open == 0 && seize_is_complete() && holds_none() && !uring_has_fixed_sockets();
+}
+
 static void drain(void) {
   const int64_t before = clock_ms();
-  struct look look = {.age = drain_age_ms()};
-  descriptors_each(look_at, &look);
+  empty_looks = is_empty() ? empty_looks + 1 : 0;
   const int64_t work = clock_ms() - before;
   if (hands_off) handoff_move();
-  empty_looks = look.open == 0 && holds_none() ? empty_looks + 1 : 0;
   const int64_t now = clock_ms();
   const int64_t rest = work * REST_PER_WORK;
   due = now + (rest > LOOK_EVERY_MS ? rest : LOOK_EVERY_MS);

@@ -12,10 +12,10 @@
 
 #include "worker/channel.h"
 #include "worker/clock.h"
-#include "worker/descriptors.h"
 #include "worker/drain.h"
 #include "worker/listeners.h"
 #include "worker/readiness.h"
+#include "worker/self.h"
 #include "calls.h"
 #include "marks.h"
 
@@ -104,7 +104,7 @@ int64_t stray_step(void) {
   if (start < 0 || now - start > LOOKS_END_MS || readiness_is_over() || drain_is_on()) return -1;
   if (now < due) return due;
   struct stray stray = {.fd = -1};
-  descriptors_each(look_at, &stray);
+  self_each_descriptor(look_at, &stray);
   /* Twice: what is just being taken over is not known for a moment. */
   if (stray.fd >= 0 && stray.cookie == seen) refuse(&stray);
   seen = stray.fd >= 0 ? stray.cookie : 0;

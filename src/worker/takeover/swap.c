@@ -8,7 +8,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "worker/descriptors.h"
+#include "worker/listeners.h"
+#include "worker/self.h"
 #include "calls.h"
 #include "marks.h"
 #include "real.h"
@@ -26,6 +27,7 @@ struct search {
   int fd;
   int count;
   int limit;
+  bool is_partial; /* too many, or no descriptor left to look with */
   struct registration* found;
 };
 
@@ -40,7 +42,11 @@ static void note_registration(struct search* search, int epoll, const char* line
   unsigned events = 0;
   unsigned long long data = 0;
   if (sscanf(line, "tfd: %d events: %x data: %llx", &fd, &events, &data) != 3) return;
-  if (!is_wanted(search, fd) || search->count == search->limit) return;
+  if (!is_wanted(search, fd)) return;
+  if (search->count == search->limit) {
+    search->is_partial = true;
+    return;
+  }
   search->found[search->count++] = (struct registration){epoll, fd, {.events = events, .data.u64 = data}};
 }
 
@@ -61,14 +67,27 @@ static void read_registrations(struct search* search, int epoll, int info) {
   }
 }
 
-static void find_registrations(int fd, void* search) {
-  char path[64];
-  if (!descriptor_is(fd, "anon_inode:[eventpoll]")) return;
-  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-  const int info = open(path, O_RDONLY | O_CLOEXEC);
-  if (info < 0) return;
-  read_registrations(search, fd, info);
-  real.close(info);
+static bool is_epoll(int fd) { return self_descriptor_is(fd, "anon_inode:[eventpoll]"); }
+
+static void find_in(int fd, void* context) {
+  struct search* search = context;
+  char path[32];
+  if (!is_epoll(fd)) return;
+  snprintf(path, sizeof path, "fdinfo/%d", fd);
+  const int info = self_open(path);
+  if (info >= 0) {
+    read_registrations(search, fd, info);
+    real.close(info);
+  } else if (errno != ENOENT) {
+    search->is_partial = true; /* it has not just been closed */
+  }
+}
+
+/* False, with errno: not all of them. */
+static bool find_registrations(struct search* search) {
+  if (!self_each_descriptor(find_in, search)) search->is_partial = true;
+  if (search->is_partial) errno = EMFILE;
+  return !search->is_partial;
 }
 
 static void remove_all(const struct search* search, int fd) {
@@ -86,7 +105,16 @@ static void put_back(const struct search* search, int fd) {
   }
 }
 
-static bool replace(const struct search* search, int fd, int by) {
+/* The application may have closed the number, and used it again: nothing else can now. */
+static bool is_still(int fd, uint64_t cookie) {
+  uint64_t now = 0;
+  if (socket_cookie(fd, &now) && now == cookie) return true;
+  errno = EBADF;
+  return false;
+}
+
+static bool replace(const struct search* search, int fd, uint64_t cookie, int by) {
+  if (!is_still(fd, cookie)) return false;
   const int close_on_exec = (real.fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0;
   int done = 0;
   remove_all(search, fd);
@@ -100,12 +128,11 @@ static bool replace(const struct search* search, int fd, int by) {
   return done >= 0;
 }
 
-bool swap_descriptor(int fd, int by) {
+bool swap_descriptor(int fd, uint64_t cookie, int by) {
   struct registration found[REGISTRATIONS_MAX];
-  struct search search = {fd, 0, REGISTRATIONS_MAX, found};
+  struct search search = {.fd = fd, .limit = REGISTRATIONS_MAX, .found = found};
   calls_stop_registering();
-  descriptors_each(find_registrations, &search);
-  const bool done = replace(&search, fd, by);
+  const bool done = find_registrations(&search) && replace(&search, fd, cookie, by);
   const int error = errno;
   calls_go_on_registering();
   errno = error;
@@ -114,33 +141,32 @@ bool swap_descriptor(int fd, int by) {
 
 /* Of the control thread, as is what uses it. */
 static struct registration learnt_ones[LEARNT_MAX];
-static struct search learnt = {ALL_MOVED, 0, LEARNT_MAX, learnt_ones};
+static struct search learnt;
 
 bool swap_learn(void) {
   calls_stop_registering();
-  learnt.count = 0;
-  descriptors_each(find_registrations, &learnt);
-  return learnt.count < learnt.limit;
+  learnt = (struct search){.fd = ALL_MOVED, .limit = LEARNT_MAX, .found = learnt_ones};
+  return find_registrations(&learnt);
 }
 
-bool swap_learnt(int fd, int by) { return replace(&learnt, fd, by); }
+bool swap_learnt(int fd, uint64_t cookie, int by) { return replace(&learnt, fd, cookie, by); }
 
 void swap_forget_learnt(void) { calls_go_on_registering(); }
 
 void swap_forget(int fd) {
   struct registration found[REGISTRATIONS_MAX];
-  struct search search = {fd, 0, REGISTRATIONS_MAX, found};
+  struct search search = {.fd = fd, .limit = REGISTRATIONS_MAX, .found = found};
   calls_stop_registering();
-  descriptors_each(find_registrations, &search);
+  find_registrations(&search);
   remove_all(&search, fd);
   calls_go_on_registering();
 }
 
 bool swap_add_beside(int fd, int other) {
   struct registration found[REGISTRATIONS_MAX];
-  struct search search = {fd, 0, REGISTRATIONS_MAX, found};
+  struct search search = {.fd = fd, .limit = REGISTRATIONS_MAX, .found = found};
   calls_stop_registering();
-  descriptors_each(find_registrations, &search);
+  find_registrations(&search);
   for (int i = 0; i < search.count; ++i) real.epoll_ctl(found[i].epoll, EPOLL_CTL_ADD, other, &found[i].event);
   calls_go_on_registering();
   return search.count > 0;
@@ -148,7 +174,7 @@ bool swap_add_beside(int fd, int other) {
 
 bool swap_is_registered(int fd) {
   struct registration found[REGISTRATIONS_MAX];
-  struct search search = {fd, 0, REGISTRATIONS_MAX, found};
-  descriptors_each(find_registrations, &search);
+  struct search search = {.fd = fd, .limit = REGISTRATIONS_MAX, .found = found};
+  find_registrations(&search);
   return search.count > 0;
 }

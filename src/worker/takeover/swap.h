@@ -10,23 +10,24 @@
 #define LIVESWAP_WORKER_SWAP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* At most so many registrations of one descriptor are moved. */
 enum { REGISTRATIONS_MAX = 256 };
 
 /*
- * Puts `by`, which stays the caller's, in the place of `fd`, whose FD_CLOEXEC stays. Any thread. False, with errno, when it
- * could not be.
+ * Puts `by`, which stays the caller's, in the place of `fd`, whose FD_CLOEXEC stays, if that still is the socket with
+ * `cookie`. Any thread. False, with errno, when it could not be; then nothing has changed.
  */
-bool swap_descriptor(int fd, int by);
+bool swap_descriptor(int fd, uint64_t cookie, int by);
 
 /*
  * Many at once, for the control thread: those that bear MARK_MOVED. Between swap_learn() and swap_forget_learnt() the
- * application's epoll_ctl() and close() of them wait. False: they have too many registrations, nothing is to be swapped.
+ * application's epoll_ctl() and close() of them wait. False: not all registrations could be learnt, nothing is to be swapped.
  */
 enum { LEARNT_MAX = 4096 };
 bool swap_learn(void);
-bool swap_learnt(int fd, int by); /* as swap_descriptor() */
+bool swap_learnt(int fd, uint64_t cookie, int by); /* as swap_descriptor() */
 void swap_forget_learnt(void);
 
 /* Adds `other` to every epoll that `fd` is in, with the same events and data. Whether there was any. */

@@ -4,10 +4,12 @@
 #include <linux/io_uring.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "worker/descriptors.h"
+#include "worker/self.h"
 #include "liveswap_plugin.h"
 #include "real.h"
 
@@ -30,15 +32,31 @@ static long cancel(int ring, int fd) {
   return real.syscall(SYS_io_uring_register, ring, REGISTER_SYNC_CANCEL, &order, 1);
 }
 
-static bool is_ring(int fd) { return descriptor_is(fd, "anon_inode:[io_uring]"); }
+static bool is_ring(int fd) { return self_descriptor_is(fd, "anon_inode:[io_uring]"); }
 
 static void note_ring(int fd, void* found) {
   if (is_ring(fd)) *(bool*)found = true;
 }
 
+/* In fdinfo, below "UserFiles: 8": "    0: socket:[4711]". A look that is cut short before the end counts as one. */
+static void note_fixed_sockets(int fd, void* found) {
+  char path[32];
+  char text[16 * 1024];
+  if (!is_ring(fd)) return;
+  snprintf(path, sizeof path, "fdinfo/%d", fd);
+  const ssize_t size = self_read(path, text, sizeof text);
+  if (size < 0 || size == (ssize_t)sizeof text - 1 || strstr(text, ": socket:[") != NULL) *(bool*)found = true;
+}
+
+bool uring_has_fixed_sockets(void) {
+  bool found = false;
+  self_each_descriptor(note_fixed_sockets, &found);
+  return found;
+}
+
 bool uring_is_there(void) {
   bool found = false;
-  descriptors_each(note_ring, &found);
+  self_each_descriptor(note_ring, &found);
   return found;
 }
 
@@ -47,7 +65,7 @@ static void cancel_in(int fd, void* context) {
   liveswap_log(LIVESWAP_WARNING, "an io_uring may go on accepting: its accept could not be cancelled");
 }
 
-void uring_cancel(int held) { descriptors_each(cancel_in, &held); }
+void uring_cancel(int held) { self_each_descriptor(cancel_in, &held); }
 
 /* Nobody waits for the ring in itself, so that there is nothing to cancel, where cancelling is possible. */
 static void try_in(int fd, void* context) {
@@ -58,6 +76,6 @@ static void try_in(int fd, void* context) {
 
 enum uring_trouble uring_trouble(void) {
   enum uring_trouble found = URING_FINE;
-  descriptors_each(try_in, &found);
+  self_each_descriptor(try_in, &found);
   return found;
 }

@@ -25,6 +25,7 @@
 /* Beyond so many descriptors nobody is woken for a connection to adopt; it waits for the next event. */
 enum { WAKEN_MAX = 1024 };
 
+static __thread bool was_sent_back;
 static __thread bool woken;
 static __thread bool woken_before;
 
@@ -34,7 +35,15 @@ bool wait_was_woken(void) {
   return was;
 }
 
+bool wait_may_go_back(void) {
+  const bool may = !was_sent_back;
+  was_sent_back = true;
+  return may;
+}
+
+/* Where every wait begins. */
 static bool is_special(void) {
+  was_sent_back = false;
   return readiness_is_watched() || seize_has_begun() || adopt_has_begun() || child_is_here();
 }
 
@@ -44,13 +53,20 @@ static struct timespec now(void) {
   return time;
 }
 
+/* Of a wait without end some make a very long one. */
 static struct timespec sum_of(struct timespec one, struct timespec other) {
+  enum { YEARS = 1000000000 };
+  if (other.tv_sec > YEARS) other.tv_sec = YEARS;
   struct timespec sum = {one.tv_sec + other.tv_sec, one.tv_nsec + other.tv_nsec};
   if (sum.tv_nsec >= 1000000000) {
     ++sum.tv_sec;
     sum.tv_nsec -= 1000000000;
   }
   return sum;
+}
+
+static bool is_time(const struct timespec* time) {
+  return time == NULL || (time->tv_sec >= 0 && time->tv_nsec >= 0 && time->tv_nsec < 1000000000);
 }
 
 static struct timespec left_until(struct timespec end) {
@@ -107,7 +123,7 @@ static bool wake_for_good(struct pollfd* fds, nfds_t count) {
   for (nfds_t i = 0; i < count; ++i)
     if ((marks_of(fds[i].fd) & MARK_SEIZED) == 0) return false;
   woken = woken_before = true;
-  fds[0].revents = POLLIN;
+  for (nfds_t i = 0; i < count; ++i) fds[i].revents = i == 0 ? POLLIN : 0;
   return true;
 }
 
@@ -164,7 +180,7 @@ SEEN_CALL int poll(struct pollfd* fds, nfds_t count, int timeout) {
 }
 
 SEEN_CALL int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
-  if (!is_special()) {
+  if (!is_special() || !is_time(timeout)) {
     const unsigned kicks = kick_count();
     const int found = real.ppoll(fds, count, timeout, mask);
     if (!is_spoilt(found, kicks)) return found;
@@ -189,10 +205,28 @@ struct sets {
   fd_set failed;
 };
 
-static fd_set* copy_set(fd_set* to, const fd_set* from) {
+/* Some make sets of no more words than they need. */
+static size_t size_of_sets(int count) {
+  return ((size_t)count + NFDBITS - 1) / NFDBITS * sizeof(fd_mask);
+}
+
+static fd_set* copy_set(fd_set* to, const fd_set* from, int count) {
   if (from == NULL) return NULL;
-  *to = *from;
+  FD_ZERO(to);
+  memcpy(to, from, size_of_sets(count));
   return to;
+}
+
+static void copy_sets(struct sets* to, fd_set* from[3], int count) {
+  copy_set(&to->in, from[0], count);
+  copy_set(&to->out, from[1], count);
+  copy_set(&to->failed, from[2], count);
+}
+
+static void give_sets(fd_set* to[3], const struct sets* from, int count) {
+  const fd_set* const sets[3] = {&from->in, &from->out, &from->failed};
+  for (int i = 0; i < 3; ++i)
+    if (to[i] != NULL) memcpy(to[i], sets[i], size_of_sets(count));
 }
 
 static bool note_selected(int count, const fd_set* in) {
@@ -251,9 +285,9 @@ static int remove_bells(int count, const fd_set* wanted, fd_set* in, int events)
 /* One round of watched_select: the events in `found`, of which there are as many as it returns; -1 and errno. */
 static int select_once(int count, struct sets* found, fd_set* sets[3], const struct timespec* limit,
                        const sigset_t* mask) {
-  fd_set* const in = copy_set(&found->in, sets[0]);
-  fd_set* const out = copy_set(&found->out, sets[1]);
-  fd_set* const failed = copy_set(&found->failed, sets[2]);
+  fd_set* const in = copy_set(&found->in, sets[0], count);
+  fd_set* const out = copy_set(&found->out, sets[1], count);
+  fd_set* const failed = copy_set(&found->failed, sets[2], count);
   const int width = add_bells(count, sets[0], in);
   const int events = real.pselect(width, in, out, failed, limit, mask);
   return events > 0 ? remove_bells(count, sets[0], in, events) : events;
@@ -275,30 +309,20 @@ static int watched_select(int count, fd_set* sets[3], const struct timespec* tim
     if (sets[0] != NULL) events += correct_selected(count, &found.in, sets[0]);
     const bool is_over = timeout != NULL && left_until(end).tv_sec == 0 && left_until(end).tv_nsec == 0;
     if (events == 0 && !is_over) continue;
-    if (sets[0] != NULL) *sets[0] = found.in;
-    if (sets[1] != NULL) *sets[1] = found.out;
-    if (sets[2] != NULL) *sets[2] = found.failed;
+    give_sets(sets, &found, count);
     return events;
   }
 }
 
-/* What a wait that turned out to be spoilt started with. */
-static void restore(fd_set* sets[3], const struct sets* before) {
-  if (sets[0] != NULL) *sets[0] = before->in;
-  if (sets[1] != NULL) *sets[1] = before->out;
-  if (sets[2] != NULL) *sets[2] = before->failed;
-}
-
 static int any_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
-  if (!is_special()) {
+  if (!is_special() || count < 0 || !is_time(timeout)) {
     struct sets before;
     const unsigned kicks = kick_count();
-    copy_set(&before.in, sets[0]);
-    copy_set(&before.out, sets[1]);
-    copy_set(&before.failed, sets[2]);
+    copy_sets(&before, sets, count < 0 ? 0 : count);
     const int found = real.pselect(count, sets[0], sets[1], sets[2], timeout, mask);
     if (!is_spoilt(found, kicks)) return found;
-    restore(sets, &before);
+    /* What it has started with. */
+    give_sets(sets, &before, count);
   }
   return watched_select(count, sets, timeout, mask);
 }
@@ -306,8 +330,12 @@ static int any_select(int count, fd_set* sets[3], const struct timespec* timeout
 SEEN_CALL int select(int count, fd_set* in, fd_set* out, fd_set* failed, struct timeval* timeout) {
   /* Sets beyond FD_SETSIZE have a size that only the application knows. */
   if (count > FD_SETSIZE) return real.select(count, in, out, failed, timeout);
-  const struct timespec time = timeout != NULL ? (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000}
-                                               : (struct timespec){0};
+  struct timespec time = {0};
+  if (timeout != NULL) {
+    if (timeout->tv_sec < 0 || timeout->tv_usec < 0) return real.select(count, in, out, failed, timeout);
+    /* More than a million of them are carried over, as libc does it. */
+    time = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000, timeout->tv_usec % 1000000 * 1000};
+  }
   const struct timespec end = sum_of(now(), time);
   const int found = any_select(count, (fd_set*[3]){in, out, failed}, timeout != NULL ? &time : NULL, NULL);
   if (timeout != NULL) {

@@ -9,4 +9,10 @@
  */
 bool wait_was_woken(void);
 
+/*
+ * Whether the calling thread, which has found nothing to accept, may be sent back to its poll or select. Not twice without
+ * having been there: it only accepts, and another thread polls.
+ */
+bool wait_may_go_back(void);
+
 #endif

@@ -1,0 +1,31 @@
+/*
+ * What the kernel says of this process in /proc. Kept open from the start, for the application may change its root
+ * directory, give up its rights, or have no descriptor left.
+ *
+ * Without malloc, whose lock a thread of the application may hold for ever.
+ */
+#ifndef LIVESWAP_WORKER_SELF_H
+#define LIVESWAP_WORKER_SELF_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* False, with errno. Before anything else here. */
+bool self_setup(void);
+
+/* Opens a file of /proc/self, "fdinfo/5", to be read. -1 and errno. */
+int self_open(const char* path);
+
+/* Reads such a file into `text` with a NUL at its end, as far as there is room. Its length; -1 and errno. */
+ssize_t self_read(const char* path, char* text, size_t size);
+
+/* Whether a descriptor is of that kind: "anon_inode:[eventpoll]". */
+bool self_descriptor_is(int fd, const char* kind);
+
+/* Calls `visit` for every open descriptor; other threads may open and close meanwhile. False: not for all of them. */
+bool self_each_descriptor(void (*visit)(int fd, void* context), void* context);
+
+/* The same for the threads. */
+bool self_each_thread(void (*visit)(int thread, void* context), void* context);
+
+#endif
