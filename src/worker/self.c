@@ -92,3 +92,13 @@ bool self_each_descriptor(void (*visit)(int fd, void* context), void* context) {
 bool self_each_thread(void (*visit)(int thread, void* context), void* context) {
   return each_in_another("task", visit, context);
 }
+
+/* "7 0x5 0x7f… …": the call and its arguments; "running" and such for a thread that is in none. */
+long self_call(int thread, unsigned long* first_argument) {
+  char path[64];
+  char text[256];
+  long call = SELF_CALL_NONE;
+  snprintf(path, sizeof path, "task/%d/syscall", thread);
+  if (self_read(path, text, sizeof text) <= 0) return errno == ENOENT || errno == ESRCH ? SELF_CALL_NONE : SELF_CALL_UNKNOWN;
+  return sscanf(text, "%ld %lx", &call, first_argument) == 2 ? call : SELF_CALL_NONE;
+}

@@ -28,4 +28,10 @@ bool self_each_descriptor(void (*visit)(int fd, void* context), void* context);
 /* The same for the threads. */
 bool self_each_thread(void (*visit)(int thread, void* context), void* context);
 
+/* The kernel tells the calls of a process that has changed its user to nobody. */
+enum { SELF_CALL_UNKNOWN = -2, SELF_CALL_NONE = -1 };
+
+/* The number of the system call that a thread is in, and its first argument. */
+long self_call(int thread, unsigned long* first_argument);
+
 #endif

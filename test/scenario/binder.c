@@ -9,7 +9,10 @@
  *   wait FILE         does not go on before the file exists
  *   ready FILE        takes its readiness into its own hands: ready when the file exists
  *   own-drain FILE    drains by itself, and then writes the file
- *   term FILE         has a handler of SIGTERM, which writes the file
+ *   term FILE         has a handler of SIGTERM, which writes the file; term-sigwait and term-signalfd: has blocked it, and
+ *                     a thread that waits for it
+ *   ignore-term       ignores SIGTERM
+ *   hold FILE         has work in progress, until the file exists
  *   fail              leaves, as one that cannot start
  *
  * With anything but a directory, `binder WORD … PORT` listens at the port. After a SIGUSR1 it does to its listeners
@@ -20,6 +23,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/signalfd.h>
 #include <time.h>
 
 #include <liveswap_plugin.h>
@@ -93,6 +97,50 @@ static void on_term(int number) {
   _exit(0);
 }
 
+/* By the way, "sigwait" or "signalfd", that `term_way` says. */
+static const char* term_way;
+
+static void* take_term(void* context) {
+  sigset_t term;
+  int number = 0;
+  (void)context;
+  sigemptyset(&term);
+  sigaddset(&term, SIGTERM);
+  if (strcmp(term_way, "sigwait") == 0) {
+    sigwait(&term, &number);
+  } else {
+    struct signalfd_siginfo info;
+    const int fd = signalfd(-1, &term, SFD_CLOEXEC);
+    if (read(fd, &info, sizeof info) != sizeof info) return NULL;
+  }
+  write_file(term_file);
+  _exit(0);
+}
+
+/* Before any other thread is started, which inherits what is blocked. */
+static void wait_for_term(const char* way, const char* file) {
+  sigset_t term;
+  pthread_t thread;
+  term_way = strdup(way);
+  snprintf(term_file, sizeof term_file, "%s", file);
+  sigemptyset(&term);
+  sigaddset(&term, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &term, NULL);
+  if (pthread_create(&thread, NULL, take_term, NULL) != 0) exit(1);
+}
+
+static void* release_when(void* file) {
+  wait_for(file);
+  liveswap_release();
+  return NULL;
+}
+
+static void hold(const char* file) {
+  pthread_t thread;
+  liveswap_hold();
+  if (pthread_create(&thread, NULL, release_when, strdup(file)) != 0) exit(1);
+}
+
 static void on_usr1(int number) {
   (void)number;
   hurt = 1;
@@ -116,6 +164,9 @@ static void carry_out(const char* word, const char* rest) {
     snprintf(term_file, sizeof term_file, "%s", rest);
     signal(SIGTERM, on_term);
   }
+  if (strncmp(word, "term-", 5) == 0) wait_for_term(word + 5, rest);
+  if (strcmp(word, "ignore-term") == 0) signal(SIGTERM, SIG_IGN);
+  if (strcmp(word, "hold") == 0) hold(rest);
   if (strcmp(word, "fail") == 0) exit(3);
 }
 

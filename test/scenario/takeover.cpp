@@ -358,12 +358,78 @@ TEST_CASE_FIXTURE(Scenario, "an idle connection is ended after the grace") {
   const Plans plans(dir);
   const Port port;
   plans.set_both({"listen " + port.text()});
-  const Words patient{"--keepalive-grace", "200ms", "--drain-limit", "10m"};
+  const Words patient{"--keepalive-grace", "1500ms", "--drain-limit", "10m"};
   Instance app(*this, v1, as_a_program + patient, plans.arguments());
   auto idle = keep(port.address());
-  // The answer waits for the old workers, and these for the connection.
-  check_upgrade(app, v2);
+  begin_upgrade(app, v2);
+  // Not at once; and the connection still works. From its answer on it has a grace again.
+  CHECK_FALSE(idle.ends(milliseconds(400)));
+  CHECK(still_answers(idle));
+  CHECK_FALSE(idle.ends(milliseconds(800)));
   CHECK(idle.ends());
+}
+
+TEST_CASE_FIXTURE(Scenario, "what does not end by itself is ended by the drain limit") {
+  for (const std::string ignored : {"", "ignore-term"}) {
+    CAPTURE(ignored);
+    const Plans plans(dir);
+    const Port port;
+    plans.set("v1", {"listen " + port.text(), ignored});
+    plans.set("v2", {"listen " + port.text()});
+    const Words limited{"--keepalive", "keep", "--drain-limit", "700ms", "--term-grace", "200ms", "--forks", "1"};
+    Instance app(*this, v1, as_a_program + limited, plans.arguments());
+    auto idle = keep(port.address());
+    check_upgrade(app, v2);
+    const auto receipt = Json::parse(app.run("receipt", {"--json"}).out);
+    const auto& old = receipt["slots"][0]["workers"][0];
+    CHECK(old["role"] == "old");
+    CHECK(old["end"] == "forced");
+    CHECK(contains(old["exit"].get<std::string>(), ignored.empty() ? "SIGTERM" : "SIGKILL"));
+    CHECK(idle.ends());
+  }
+}
+
+// By a thread, or a descriptor; who takes it so has blocked it in all threads.
+TEST_CASE_FIXTURE(Scenario, "one that waits for SIGTERM gets it when an old worker has drained") {
+  for (const std::string way : {"term-sigwait", "term-signalfd"}) {
+    CAPTURE(way);
+    const Plans plans(dir);
+    const Port port;
+    const std::string note = plans / way;
+    plans.set("v1", {way + " " + note, "listen " + port.text()});
+    plans.set("v2", {"listen " + port.text()});
+    Instance app(*this, v1, as_a_program, plans.arguments());
+    check_upgrade(app, v2);
+    CHECK(std::filesystem::exists(note));
+  }
+}
+
+TEST_CASE_FIXTURE(Scenario, "work that is no connection holds an old worker, too") {
+  const Plans plans(dir);
+  const Port port;
+  plans.set("v1", {"listen " + port.text(), "hold " + plans / "released"});
+  plans.set("v2", {"listen " + port.text()});
+  Instance app(*this, v1, as_a_program + Words{"--forks", "1"}, plans.arguments());
+  const pid_t old = app.workers().at(0);
+  begin_upgrade(app, v2);
+  let_pass(milliseconds(500));
+  CHECK(proc::runs(old));
+  write_file(plans / "released", "");
+  CHECK(eventually([&] { return !proc::runs(old); }));
+}
+
+TEST_CASE_FIXTURE(Scenario, "a listener of --listen, bound by the server itself, and one of its own") {
+  const Plans plans(dir);
+  const Port lent, own;
+  plans.set_both({"listen " + lent.text(), "listen " + own.text()});
+  Instance app(*this, v1, as_a_program + Words{"--listen", lent.address()}, plans.arguments());
+  CHECK(taken(app) == Words{own.address()});
+  Sessions sessions({lent.address(), own.address()}, {});
+  REQUIRE(sessions.all_began());
+  for (const auto& library : {v2, v1, v2}) check_upgrade(app, library);
+  CHECK(answers(lent.address(), "v2"));
+  CHECK(answers(own.address(), "v2"));
+  check_no_failures(sessions);
 }
 
 TEST_CASE_FIXTURE(Scenario, "an idle connection lives until the drain limit with --keepalive keep") {

@@ -1,10 +1,12 @@
 // Ordinary servers, with their own bind, listen and accept, that know nothing of liveswap: upgraded under load.
 #include <doctest/doctest.h>
+#include <signal.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
 
+#include "support/file.hpp"
 #include "support/load.hpp"
 #include "support/proc.hpp"
 #include "support/sessions.hpp"
@@ -30,6 +32,13 @@ std::string server(const std::string& name, const std::string& version) {
 
 const Words as_a_program{"--entry", "main"};
 
+// Of the one whose calls do not go through libc.
+Words options_for(const std::string& name) {
+  return name == "raw" ? as_a_program + Words{"--intercept", "seccomp"} : as_a_program;
+}
+
+bool can_be_moved(const std::string& name) { return !name.starts_with("uring") && name != "raw"; }
+
 void check_no_failures(Sessions& sessions) {
   for (const auto& [what, count] : sessions.stop()) FAIL_CHECK(count, " times: ", what);
   CHECK(sessions.answers() > 0);
@@ -41,21 +50,32 @@ bool all_gone(const std::vector<pid_t>& pids) {
   return true;
 }
 
+// The command returns when the old workers have gone: none of them by force.
+void check_clean_ends(const Instance& app) {
+  const auto receipt = Json::parse(app.run("receipt", {"--json"}).out);
+  int old = 0;
+  for (const auto& slot : receipt["slots"])
+    for (const auto& worker : slot["workers"])
+      if (worker["role"] == "old") {
+        ++old;
+        CHECK(worker["end"] == "clean");
+      }
+  CHECK(old == 2);
+}
+
 void upgrade_under_load(Scenario& scenario, const std::string& name) {
   CAPTURE(name);
   const Port port;
-  Instance app(scenario, server(name, "v1"), as_a_program, {port.text()});
+  Instance app(scenario, server(name, "v1"), options_for(name), {port.text()});
   Load load(scenario, port.address(), {"--rate", "300"});
   Sessions sessions(port.address());
-  milliseconds longest{0};
   for (int i = 1; i <= upgrades; ++i) {
     const auto before = app.workers();
     REQUIRE(before.size() == 2);
     const auto finished = app.upgrade(server(name, i % 2 ? "v2" : "v1"));
     REQUIRE_MESSAGE(finished.status == Exit::ok, "upgrade ", i, ": ", finished.err);
-    const auto since = Clock::now();
-    CHECK_MESSAGE(eventually([&] { return all_gone(before); }), "workers of generation ", i, " are still there");
-    longest = std::max(longest, std::chrono::duration_cast<milliseconds>(Clock::now() - since));
+    CHECK(all_gone(before));
+    check_clean_ends(app);
   }
   check_no_failures(sessions);
   const auto report = load.stop();
@@ -63,7 +83,7 @@ void upgrade_under_load(Scenario& scenario, const std::string& name) {
   CHECK(sessions.answers_of("v1") > 0);
   CHECK(sessions.answers_of("v2") > 0);
   MESSAGE(name, ": ", upgrades, " upgrades, ", report.attempts(), " attempts and ", sessions.answers(),
-          " on kept connections, 0 failed; old workers gone ", longest.count(), " ms after the upgrade at the latest");
+          " on kept connections, 0 failed");
 }
 
 TEST_CASE_FIXTURE(Scenario, "20 upgrades under load") {
@@ -88,13 +108,15 @@ void migrate_under_load(Scenario& scenario, const std::string& name, int count, 
     longest = std::max(longest, std::chrono::duration_cast<milliseconds>(Clock::now() - began));
   }
   check_no_failures(sessions);
+  CHECK(sessions.answers_of("v1") > 0);
+  CHECK(sessions.answers_of("v2") > 0);
   MESSAGE(name, ": ", count, " upgrades, ", manner.clients, " connections that were never closed, ", sessions.answers(),
           " answers, 0 failed; the longest upgrade with its drain ", longest.count(), " ms");
 }
 
 TEST_CASE_FIXTURE(Scenario, "5 upgrades, and connections go along" * doctest::skip(!runs_alone())) {
   for (const std::string& name : servers())
-    if (!name.starts_with("uring")) migrate_under_load(*this, name, 5, {.clients = 24, .pause = milliseconds(25)});
+    if (can_be_moved(name)) migrate_under_load(*this, name, 5, {.clients = 24, .pause = milliseconds(25)});
 }
 
 TEST_CASE_FIXTURE(Scenario, "100 upgrades and 200 pooled connections" * doctest::skip(runs_alone())) {
@@ -112,12 +134,45 @@ TEST_CASE_FIXTURE(Scenario, "the same listener under one library after the other
   Load load(*this, port.address(), {"--rate", "300"});
   Sessions sessions(port.address());
   std::vector<std::string> names = servers();
+  std::erase(names, "raw");
   names.push_back("threads");
+  bool second = true;
   for (const std::string& name : names) {
-    const auto finished = app.upgrade(server(name, "v2"));
-    REQUIRE_MESSAGE(finished.status == Exit::ok, name, ": ", finished.err);
+    CAPTURE(name);
+    const std::string version = second ? "v2" : "v1";
+    const auto finished = app.upgrade(server(name, version));
+    REQUIRE_MESSAGE(finished.status == Exit::ok, finished.err);
+    CHECK(contains(http_get(port.address()), second ? "2" : "1"));
+    second = !second;
   }
   check_no_failures(sessions);
+  load.stop().check_nothing_lost();
+}
+
+// On the system that liveswap is tested on, packages.txt has what all of them need.
+TEST_CASE("every server that is known was built" * doctest::skip(runs_alone())) {
+  if (read_file("/etc/debian_version").starts_with("12")) CHECK(std::string(UNMODIFIED_MISSING) == "");
+}
+
+// One socket: old before new. Connections wait in its queue meanwhile.
+TEST_CASE_FIXTURE(Scenario, "old before new loses nothing" * doctest::skip(runs_alone())) {
+  const Port port;
+  Instance app(*this, server("epoll", "v1"), as_a_program + Words{"--surge", "0", "--forks", "1"}, {port.text()});
+  Load load(*this, port.address(), {"--rate", "300"});
+  for (int i = 1; i <= 6; ++i) CHECK(app.upgrade(server("epoll", i % 2 ? "v2" : "v1")).status == Exit::ok);
+  load.stop().check_nothing_lost();
+}
+
+TEST_CASE_FIXTURE(Scenario, "a rollback, and a worker that dies, keep the listeners" * doctest::skip(runs_alone())) {
+  const Port port;
+  Instance app(*this, server("epoll", "v1"), as_a_program, {port.text()});
+  CHECK(app.upgrade(server("epoll", "v2")).status == Exit::ok);
+  const auto before = app.workers();
+  REQUIRE(::kill(before.at(0), SIGKILL) == 0);
+  REQUIRE(eventually([&] { return app.workers().size() == 2 && app.workers().at(0) != before.at(0); }));
+  Load load(*this, port.address(), {"--rate", "300"});
+  CHECK(app.run("rollback").status == Exit::ok);
+  CHECK(contains(http_get(port.address()), "v1"));
   load.stop().check_nothing_lost();
 }
 
@@ -156,11 +211,11 @@ TEST_CASE_FIXTURE(Scenario, "one socket for all workers" * doctest::skip(runs_al
 TEST_CASE_FIXTURE(Scenario, "several listeners, both families and a Unix socket" * doctest::skip(runs_alone())) {
   const Port one, two, three;
   const std::string path = "unix:" + (dir / "app.sock");
-  const std::vector<std::string> addresses{one.address(), "127.0.0.1:" + two.text(), path};
+  const std::vector<std::string> addresses{one.address(), "127.0.0.1:" + two.text(), "[::1]:" + two.text(), path};
   for (const std::string name : {"threads", "epoll"}) {
     CAPTURE(name);
     Instance app(*this, server(name, "v1"), as_a_program, {one.text(), "[::]:" + two.text(), path});
-    Sessions sessions(addresses, {.clients = 6});
+    Sessions sessions(addresses, {.clients = 8});
     REQUIRE(sessions.all_began());
     for (int i = 1; i <= 6; ++i) CHECK(app.upgrade(server(name, i % 2 ? "v2" : "v1")).status == Exit::ok);
     check_no_failures(sessions);

@@ -34,6 +34,7 @@ static void on_connection(uv_stream_t* listener, int status) {
 }
 
 PROGRAM int main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
   uv_tcp_t listener;
   struct sockaddr_in address;
   h2o_config_init(&config);

@@ -223,6 +223,17 @@ static void end_listener(int listener) {
   for (;;) pause();
 }
 
+/* What libc lets pass, and what it does not. */
+static void wait_by_select(void) {
+  struct timeval second = {0, 1000000}, negative = {0, -1};
+  demand(select(0, NULL, NULL, NULL, &second) == 0, "select() for a million microseconds");
+  demand(select(0, NULL, NULL, NULL, &negative) == -1 && errno == EINVAL, "select() for less than nothing");
+  /* A set of one word, with something behind it. */
+  fd_mask words[2] = {1, 0x5a5a};
+  struct timeval none = {0};
+  demand(select(1, (fd_set*)words, NULL, NULL, &none) >= 0 && words[1] == 0x5a5a, "select() with a short set");
+}
+
 static void wait_for(const char* file) {
   while (access(file, F_OK) != 0) poll(NULL, 0, 5);
 }
@@ -251,6 +262,11 @@ PROGRAM int main(int argc, char** argv) {
     hurt_listener(listener);
     answer(accept(listener, NULL, NULL));
     end_listener(listener);
+  }
+  if (strcmp(what, "select") == 0) {
+    answer(accept(listener, NULL, NULL));
+    wait_by_select();
+    serve(listener);
   }
   if (argc > 3) wait_for(argv[3]);
   if (strcmp(what, "late-accept") == 0) serve(listener);

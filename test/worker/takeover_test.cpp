@@ -233,6 +233,14 @@ TEST_CASE("what a worker does to its listener, it does to itself alone") {
   CHECK(application.backlog() == 100);
 }
 
+TEST_CASE("select() takes what libc's takes, also when the worker is drained") {
+  Application application("select");
+  application.await(LIVESWAP_READY);
+  application.check_serves();
+  application.check_serves();
+  application.check_drains();
+}
+
 TEST_CASE("a status is passed on, and exit handlers run") {
   for (const std::string status : {"0", "5"}) {
     CAPTURE(status);

@@ -1,9 +1,7 @@
 #include "kick.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -39,19 +37,6 @@ static int kick_signal(void) {
   return -1;
 }
 
-/* The kernel tells the calls of a process that has changed its user to nobody. */
-enum { CALL_UNKNOWN = -2, CALL_NONE = -1 };
-
-/* "7 0x5 0x7f… …": the call and its arguments; "running" and such for a thread that is in none. */
-static long call_of(int thread, unsigned long* first_argument) {
-  char path[64];
-  char text[256];
-  long call = CALL_NONE;
-  snprintf(path, sizeof path, "task/%d/syscall", thread);
-  if (self_read(path, text, sizeof text) <= 0) return errno == ENOENT || errno == ESRCH ? CALL_NONE : CALL_UNKNOWN;
-  return sscanf(text, "%ld %lx", &call, first_argument) == 2 ? call : CALL_NONE;
-}
-
 static bool waits_for_descriptors(long call) {
 #ifdef SYS_poll
   if (call == SYS_poll || call == SYS_select) return true;
@@ -75,8 +60,8 @@ static void visit(int thread, void* context) {
   const struct round* round = context;
   unsigned long argument = 0;
   if (thread == gettid()) return;
-  const long call = call_of(thread, &argument);
-  if (call == CALL_NONE || !round->choose(call, argument, round->context)) return;
+  const long call = self_call(thread, &argument);
+  if (call == SELF_CALL_NONE || !round->choose(call, argument, round->context)) return;
   const int number = kick_signal();
   if (number > 0 && tgkill(getpid(), thread, number) == 0) atomic_fetch_add(&sent, 1);
 }
@@ -86,7 +71,7 @@ static void each_thread(choice choose, void* context) { self_each_thread(visit, 
 /* Who receives datagrams would take one more from those who serve now. */
 static bool waits(long call, unsigned long argument, void* context) {
   (void)context;
-  return call == CALL_UNKNOWN || waits_for_descriptors(call) ||
+  return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) ||
          (reads(call) && (marks_of((int)argument) & MARK_SEIZED) != 0);
 }
 
@@ -94,7 +79,7 @@ void kick_waiting_threads(void) { each_thread(waits, NULL); }
 
 static bool has_to_do_with_moved(long call, unsigned long argument, void* context) {
   (void)context;
-  return call == CALL_UNKNOWN || waits_for_descriptors(call) ||
+  return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) ||
          (reads(call) && (marks_of((int)argument) & MARK_MOVED) != 0);
 }
 
@@ -105,7 +90,7 @@ struct note {
 };
 
 static bool note_reader(long call, unsigned long argument, void* context) {
-  if (call == CALL_UNKNOWN) ((const struct note*)context)->note(KICK_ANY);
+  if (call == SELF_CALL_UNKNOWN) ((const struct note*)context)->note(KICK_ANY);
   if (reads(call)) ((const struct note*)context)->note((int)argument);
   return false;
 }
