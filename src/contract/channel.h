@@ -106,7 +106,7 @@ struct liveswap_frame {
 };
 
 /*
- * The worker host's command line, in this order; `ps` shows who is who:
+ * The worker host's command line, in this order:
  *
  *   liveswap-worker --slot N --generation G --drain-limit MS --term-grace MS --listeners a,b,c [MORE …] PATH [ARG …]
  *   liveswap-worker --hook PATH VALUE
@@ -118,6 +118,10 @@ struct liveswap_frame {
  *   --keepalive end|migrate|keep, --keepalive-grace MS: what becomes of idle connections in a drain, and after how long
  *   --awaits-listener 1       the workers before had listeners of their own: not ready before one is accepted from
  *
+ * Of a worker the words between the first and PATH may stand in the environment instead, one in a line, and the line is
+ * PATH [ARG …]. So it is started by the master: what reads the process's own arguments without asking main for them (Go,
+ * Rust) finds those that are meant for it, and `ps` shows the server. The process's name has slot and generation.
+ *
  * PATH is absolute and names the library, ARGs are those after `--`. A check loads the library, looks for the entry
  * and the ABI note, calls liveswap_selftest where it is exported, and exits as a worker would; liveswap_main is not
  * called. --drain-limit is what a worker gives itself
@@ -126,6 +130,8 @@ struct liveswap_frame {
  *
  * Exit statuses of a worker host: what liveswap_main returned & 0xff, or one of these.
  */
+#define LIVESWAP_WORKER_VARIABLE "LIVESWAP_WORKER"
+
 enum {
   LIVESWAP_EXIT_LOAD = 120,  /* a FAILED frame was sent */
   LIVESWAP_EXIT_USAGE = 121, /* not started by a master */

@@ -1,6 +1,7 @@
 #include "master/worker_pool.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -46,15 +47,17 @@ WorkerPool::WorkerPool(uv_loop_t& loop, Template base, const Listeners& listener
 
 SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
   SpawnRequest request = base_.request;
-  request.arguments = {"liveswap-worker",
-                       "--slot", std::to_string(order.slot),
-                       "--generation", std::to_string(order.generation),
-                       "--drain-limit", milliseconds_or_none(base_.drain_limit),
-                       "--term-grace", std::to_string(base_.term_grace.count()),
-                       "--listeners", listeners_.names()};
-  request.arguments.insert(request.arguments.end(), base_.more.begin(), base_.more.end());
-  if (takeover_.expected()) request.arguments.insert(request.arguments.end(), {"--awaits-listener", "1"});
-  request.arguments.push_back(base_.file_of(order.release));
+  std::vector<std::string> words{"--slot", std::to_string(order.slot),
+                                 "--generation", std::to_string(order.generation),
+                                 "--drain-limit", milliseconds_or_none(base_.drain_limit),
+                                 "--term-grace", std::to_string(base_.term_grace.count()),
+                                 "--listeners", listeners_.names()};
+  words.insert(words.end(), base_.more.begin(), base_.more.end());
+  if (takeover_.expected()) words.insert(words.end(), {"--awaits-listener", "1"});
+  // First, so that nothing that was configured hides it.
+  request.environment.insert(request.environment.begin(),
+                             fmt::format(LIVESWAP_WORKER_VARIABLE "={}", fmt::join(words, "\n")));
+  request.arguments = {base_.file_of(order.release)};
   request.arguments.insert(request.arguments.end(), base_.application_arguments.begin(),
                            base_.application_arguments.end());
   request.descriptors.resize(LIVESWAP_FD_LISTENERS, -1);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "contract/channel.h"
+
 static bool parse_number(const char* text, int64_t min, int64_t max, int64_t* number) {
   char* end = NULL;
   errno = 0;
@@ -106,10 +108,32 @@ static bool parse_worker(struct options* options, int argc, char** argv) {
   return parse_rest(options, PATH, argc, argv) > 0;
 }
 
+/* The words of a worker's line, one in a line, and the library behind them as the line would have it. */
+static bool parse_environment(struct options* options, char* text, int argc, char** argv) {
+  enum { WORDS_MAX = 64 };
+  static char* words[WORDS_MAX + 2];
+  int count = 1; /* the first is the program's name */
+  words[0] = text;
+  for (char* word = text; word != NULL && count < WORDS_MAX;) {
+    char* const end = strchr(word, '\n');
+    if (end != NULL) *end = '\0';
+    words[count++] = word;
+    word = end != NULL ? end + 1 : NULL;
+  }
+  words[count] = argv[0];
+  if (argc < 1 || !parse_worker(options, count + 1, words)) return false;
+  options->arguments = argv;
+  options->argument_count = argc;
+  return true;
+}
+
 bool options_parse(struct options* options, int argc, char** argv) {
+  char* const text = getenv(LIVESWAP_WORKER_VARIABLE);
   *options = (struct options){
       .slot = -1, .drain_limit_ms = -1, .entry = "liveswap_main", .keepalive_grace_ms = 1000};
   if (argc > 1 && strcmp(argv[1], "--hook") == 0) return parse_hook(options, argc, argv);
   if (argc > 1 && strcmp(argv[1], "--check") == 0) return parse_check(options, argc, argv);
-  return parse_worker(options, argc, argv);
+  if (text == NULL) return parse_worker(options, argc, argv);
+  unsetenv(LIVESWAP_WORKER_VARIABLE);
+  return parse_environment(options, text, argc, argv);
 }

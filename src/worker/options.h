@@ -11,7 +11,7 @@ enum keepalive { KEEPALIVE_END, KEEPALIVE_MIGRATE, KEEPALIVE_KEEP };
 
 enum mode { MODE_WORKER, MODE_HOOK, MODE_CHECK };
 
-/* The command line that contract/channel.h describes. Every pointer is into argv. */
+/* The command line that contract/channel.h describes. Every pointer is into argv, or into the environment. */
 struct options {
   enum mode mode;
   char* path;

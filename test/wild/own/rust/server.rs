@@ -26,7 +26,7 @@ fn serve(mut stream: TcpStream) {
 
 #[no_mangle]
 pub extern "C" fn liveswap_main(_: i32) -> i32 {
-    let port: u16 = std::env::args().last().and_then(|word| word.parse().ok()).expect("a port");
+    let port: u16 = std::env::args().nth(1).and_then(|word| word.parse().ok()).expect("a port");
     let listener = TcpListener::bind(("127.0.0.1", port)).expect("bind");
     for stream in listener.incoming().flatten() {
         std::thread::spawn(move || serve(stream));
