@@ -73,6 +73,7 @@ bool connection_look(int fd, struct connection* connection) {
                                     .is_empty = is_empty(fd),
                                     .silent_ms = info.tcpi_last_data_sent,
                                     .round_trip_ms = info.tcpi_min_rtt / 1000,
-                                    .received = info.tcpi_bytes_received};
+                                    .received = info.tcpi_bytes_received,
+                                    .sent = info.tcpi_bytes_sent};
   return true;
 }

@@ -29,6 +29,7 @@ struct connection {
   int64_t silent_ms;    /* since the application has sent something, or the connection began */
   int64_t round_trip_ms;
   uint64_t received;    /* bytes of the client */
+  uint64_t sent;        /* bytes of the application, those that were sent again included */
 };
 
 /* False: `fd` is no TCP socket. Any thread. */

@@ -101,17 +101,36 @@ static void end_when_quiet(int fd, int64_t age) {
   real.shutdown(fd, SHUT_RD);
 }
 
+/* Those that were open in a look, with nothing owed, and how much they had been sent by then. One place for many. */
+static struct {
+  uint64_t cookie;
+  uint64_t sent;
+} seen[4096];
+
+/* Whether a client has left after it had its answer, and not before, to wait for it. */
+static bool has_left_answered(int fd, const struct connection* connection) {
+  uint64_t cookie = 0;
+  if (!socket_cookie(fd, &cookie)) return false;
+  const size_t place = cookie % (sizeof seen / sizeof seen[0]);
+  if (connection->state == CONNECTION_OPEN && connection->is_empty && connection->last != LAST_CLIENTS) {
+    seen[place].cookie = cookie;
+    seen[place].sent = connection->sent;
+  }
+  return connection->state == CONNECTION_LEFT && seen[place].cookie == cookie && seen[place].sent == connection->sent;
+}
+
 /*
  * Whether a connection needs the application. Not one that it only has not closed: while the client's side is about to
  * end; and, with libraries that do not look at idle connections (libsoup), after the client has left with its answer.
  */
-static bool is_open(const struct connection* connection) {
+static bool is_open(int fd, const struct connection* connection) {
+  const bool is_answered = has_left_answered(fd, connection);
   switch (connection->state) {
     case CONNECTION_OPEN:
       return true;
     case CONNECTION_LEFT:
       return !connection->is_empty || connection->last == LAST_CLIENTS ||
-             connection->silent_ms < options->keepalive_grace_ms;
+             (!is_answered && connection->silent_ms < options->keepalive_grace_ms);
     case CONNECTION_CLOSED:
       return connection->silent_ms < CLOSING_LIMIT_MS;
     case CONNECTION_OVER:
@@ -134,7 +153,7 @@ static void look_at(int fd, void* context) {
   const struct listener* listener = listeners_accepted(fd);
   if (listener == NULL) return;
   const bool tcp = connection_look(fd, &connection);
-  if (tcp && (!is_open(&connection) || is_ignored(fd, &connection))) return;
+  if (tcp && (!is_open(fd, &connection) || is_ignored(fd, &connection))) return;
   ++look->open;
   /* The host's own: one that is just being handed off. */
   if ((marks_of(fd) & MARK_HOST) != 0) return;
