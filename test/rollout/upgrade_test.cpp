@@ -131,7 +131,7 @@ TEST_CASE("upgrade: one at a time, until it is committed") {
   Script script = Script::booted(settings(1));
   script.upgrade(7);
   CHECK(script.upgrade(8) == "answer 8 refused");
-  CHECK(script.answer_text() == "an upgrade is under way");
+  CHECK(script.answer_text() == "an upgrade to b.so is under way");
   script.prepared("B");
   CHECK(script.upgrade(9) == "answer 9 refused");
   CHECK(script.answer_text() == "an upgrade to B is under way");
