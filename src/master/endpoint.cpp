@@ -36,7 +36,7 @@ bool Endpoint::repair_socket(int fd, int backlog) const {
     log::warning("listener {}: an application has shut the shared socket down; listening again", name_);
   // On a socket that listens it only sets the backlog.
   if (::listen(fd, backlog) != 0)
-    log::error("cannot listen again on {}: {}", address(), ::strerrordesc_np(errno));
+    log::error("cannot listen again on {}: {}", address(), error_text(errno));
   const int flags = ::fcntl(fd, F_GETFL);
   if (!(flags & O_NONBLOCK)) ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
   return !listens;

@@ -210,7 +210,8 @@ void Master::perform(rollout::Commands commands) {
   while (!queue_.empty()) {
     const rollout::Command command = std::move(queue_.front());
     queue_.pop_front();
-    std::visit([this](const auto& order) { carry_out(order); }, command);
+    // One that fails must not leave those behind it undone for ever.
+    guarded([&] { std::visit([this](const auto& order) { carry_out(order); }, command); });
   }
   performing_ = false;
   settle();

@@ -124,7 +124,7 @@ int TakenInet::listen(unsigned set, unsigned slot, int backlog) {
   const bool steered = socket->member || hold_dealing();
   if (!steered)
     log::warning("listener {}: new sockets get connections at once: cannot steer them: {}", name(),
-                 ::strerrordesc_np(errno));
+                 error_text(errno));
   socket->backlog = std::max({socket->backlog, rules_.backlog, backlog});
   keep_nonblocking(socket->fd.get());
   // On a socket that listens it only sets the backlog.

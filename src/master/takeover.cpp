@@ -111,7 +111,7 @@ int Takeover::complain_of_bind(Worker& worker, const TakenAddress& address, int 
     more = fmt::format(" for a worker that is not root: --privileged-port {} allows it", address.port());
   if (error == ENOSPC)
     more = fmt::format(": applications have {} listeners already, the limit", LIVESWAP_LISTENERS_MAX);
-  complain(worker, fmt::format("cannot bind {}: {}{}", address.text(), ::strerrordesc_np(error), more));
+  complain(worker, fmt::format("cannot bind {}: {}{}", address.text(), error_text(error), more));
   return error;
 }
 
@@ -119,7 +119,7 @@ int Takeover::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
   int error = 0;
   const auto address = TakenAddress::parse(frame.text, error);
   if (!address) {
-    complain(worker, fmt::format("an address that cannot be taken over: {}", ::strerrordesc_np(error)));
+    complain(worker, fmt::format("an address that cannot be taken over: {}", error_text(error)));
     return error;
   }
   if (frame.crippled) return EMFILE;
@@ -220,7 +220,7 @@ int Takeover::listen(Worker& worker, const Frame& frame) {
   if (!taken || cookie_of(taken->held(worker.set, worker.slot)) != cookie_in(frame.text)) return 0;
   const int backlog = static_cast<int>(std::min<std::uint64_t>(frame.count, INT_MAX));
   if (const int error = taken->listen(worker.set, worker.slot, backlog); error != 0) {
-    complain(worker, fmt::format("cannot listen on {}: {}", taken->address(), ::strerrordesc_np(error)));
+    complain(worker, fmt::format("cannot listen on {}: {}", taken->address(), error_text(error)));
     return error;
   }
   worker.uses.insert(taken);

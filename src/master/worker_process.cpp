@@ -137,7 +137,7 @@ void WorkerProcess::send(std::uint32_t kind, std::int32_t value, const Extras& e
   if (outbox_.empty() && write_frame(bytes, extras.descriptor) == Written::done) return;
   auto kept = UniqueFd::adopt(extras.descriptor < 0 ? -1 : ::fcntl(extras.descriptor, F_DUPFD_CLOEXEC, 0));
   if (extras.descriptor >= 0 && !kept) {
-    log::warning("pid {}: no descriptor left for what it shall be sent: {}", child_.pid, ::strerrordesc_np(errno));
+    log::warning("pid {}: no descriptor left for what it shall be sent: {}", child_.pid, error_text(errno));
     if (kind != LIVESWAP_ANSWER) return;
     bytes = packet_of(kind, value, EMFILE, {});
   }
