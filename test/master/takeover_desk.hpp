@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <deque>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -45,6 +46,9 @@ UniqueFd connect_to(const Where& where);
 UniqueFd accept_from(int listener);
 // Whether a connection is there without waiting.
 bool has_waiting(int listener);
+std::size_t open_descriptors();
+// Some are closed in the background.
+bool has_open_descriptors(std::size_t count);
 
 // The master's side of takeover on real sockets, with workers that are only numbers.
 class Desk {
@@ -73,6 +77,8 @@ class Desk {
 
   void join(rollout::WorkerId id, unsigned slot, rollout::Generation generation = 1, bool staged = false,
             pid_t pid = ::getpid());
+  // Who the kernel says has sent its frames from now on; else the process that has joined, as our user.
+  void speaks_as(rollout::WorkerId id, const master::Sender& sender);
   void leave(rollout::WorkerId id);
   // What the engine says of it from now on.
   void ready(rollout::WorkerId id);
@@ -101,6 +107,7 @@ class Desk {
   master::Listeners listeners_;
   master::Takeover takeover_;
   std::vector<master::Takeover::Seen> seen_;
+  std::map<rollout::WorkerId, master::Sender> senders_;
   rollout::Time now_{1'000};
   std::int32_t last_number_ = 0;
 };
