@@ -126,9 +126,9 @@ std::size_t open_descriptors() {
   return count;
 }
 
-bool has_open_descriptors(std::size_t count) {
-  for (int i = 0; i < 10'000 && open_descriptors() != count; ++i) ::usleep(1'000);
-  return open_descriptors() == count;
+bool has_no_more_than(std::size_t count) {
+  for (int i = 0; i < 10'000 && open_descriptors() > count; ++i) ::usleep(1'000);
+  return open_descriptors() <= count;
 }
 
 Desk::Desk(unsigned slots, Rules rules, const std::vector<Listener>& lent, ListenMode mode)
@@ -138,7 +138,7 @@ Desk::Desk(unsigned slots, Rules rules, const std::vector<Listener>& lent, Liste
                   if (!has_room && kind != LIVESWAP_ANSWER) return false;
                   auto copy = UniqueFd::adopt(
                       extras.descriptor < 0 ? -1 : ::fcntl(extras.descriptor, F_DUPFD_CLOEXEC, 0));
-                  told.push_back({worker, kind, value, extras.count, std::string(extras.text), std::move(copy)});
+                  told.push_back({worker, kind, value, extras.count, std::string(extras.text), std::move(copy), extras.ticket});
                   return true;
                 }) {}
 
@@ -167,7 +167,14 @@ void Desk::drain(rollout::WorkerId id) {
 
 int Desk::ask(rollout::WorkerId id, std::uint32_t kind, const std::string& text, std::uint64_t count, UniqueFd fd,
               bool crippled) {
-  master::Frame frame{kind, ++last_number_, count, text, std::move(fd), crippled, senders_[id]};
+  return answer_to(id, {kind, ++last_number_, count, text, std::move(fd), crippled, senders_[id]});
+}
+
+int Desk::ask_posthumously(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd) {
+  return answer_to(id, {kind, ++last_number_, 0, text, std::move(fd), false, senders_[id], true});
+}
+
+int Desk::answer_to(rollout::WorkerId id, master::Frame frame) {
   REQUIRE(takeover_.take_frame(id, frame));
   for (const Told& one : told)
     if (one.kind == LIVESWAP_ANSWER && one.value == last_number_ && one.worker == id)

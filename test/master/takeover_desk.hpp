@@ -47,8 +47,8 @@ UniqueFd accept_from(int listener);
 // Whether a connection is there without waiting.
 bool has_waiting(int listener);
 std::size_t open_descriptors();
-// Some are closed in the background.
-bool has_open_descriptors(std::size_t count);
+// Open descriptors; some are closed in the background, those of a test before as well.
+bool has_no_more_than(std::size_t count);
 
 // The master's side of takeover on real sockets, with workers that are only numbers.
 class Desk {
@@ -61,6 +61,7 @@ class Desk {
     std::uint64_t count;
     std::string text;
     UniqueFd descriptor;
+    std::shared_ptr<const void> ticket;  // held as long as it waits to be read
   };
   // What bind() leaves with the application: its own socket, or the one that took its place.
   struct Held {
@@ -87,6 +88,8 @@ class Desk {
   // The errno that the worker is answered with.
   int ask(rollout::WorkerId id, std::uint32_t kind, const std::string& text, std::uint64_t count = 0, UniqueFd fd = {},
           bool crippled = false);
+  // Read when it had exited.
+  int ask_posthumously(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd = {});
   // Without a number, so without an answer.
   void tell(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd = {});
   Held bind(rollout::WorkerId id, const Where& where);
@@ -104,6 +107,8 @@ class Desk {
   bool has_room = true;  // workers read what they are sent
 
  private:
+  int answer_to(rollout::WorkerId id, master::Frame frame);
+
   master::Listeners listeners_;
   master::Takeover takeover_;
   std::vector<master::Takeover::Seen> seen_;
