@@ -94,6 +94,7 @@ class Takeover {
     std::optional<rollout::Time> leaving_until;  // nobody finds it any more, and what has begun before comes to its end
     bool closed = false;  // by an application, not by an upgrade
     bool told = false;    // in the log
+    bool stays = false;   // the kernel cannot withdraw it
     std::vector<Heir> heirs;
   };
   using Ticket = std::shared_ptr<const void>;  // counts as long as the connection waits
@@ -133,8 +134,10 @@ class Takeover {
 
   bool note_states(const std::vector<Seen>& seen);
   TakenEndpoint::Wanted wanted_of(TakenEndpoint& endpoint) const;
-  void look_at(TakenEndpoint& endpoint, Use& use, rollout::Time now, bool changed);
-  void leave_or_drop(TakenEndpoint& endpoint, Use& use, rollout::Time now, bool changed);
+  void refresh(TakenEndpoint& endpoint, Use& use);
+  void look_at(TakenEndpoint& endpoint, Use& use, rollout::Time now);
+  bool begin_leaving(TakenEndpoint& endpoint, Use& use, rollout::Time now);
+  void clear(TakenEndpoint& endpoint, Use& use, rollout::Time now);
   bool is_used(Endpoint* endpoint, bool also_draining) const;
   bool is_over(TakenEndpoint& endpoint, Use& use, rollout::Time now, bool quiet) const;
   void drop(TakenEndpoint& endpoint);

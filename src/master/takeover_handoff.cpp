@@ -46,25 +46,13 @@ bool is_inside(const sockaddr_storage& here, const sockaddr_storage& bound) {
   return IN6_IS_ADDR_UNSPECIFIED(&six_bound) || IN6_ARE_ADDR_EQUAL(&six, &six_bound);
 }
 
-// Whether the one is a connection that the other may have accepted.
-bool comes_from(int connection, int listener) {
-  for (const int name : {SO_DOMAIN, SO_TYPE, SO_PROTOCOL})
-    if (option(connection, name) != option(listener, name)) return false;
-  sockaddr_storage here{}, peer{}, bound{};
-  socklen_t size = 0, bound_size = 0;
-  if (option(connection, SO_TYPE) == SOCK_DGRAM || !name_of_socket(connection, true, peer, size) ||
-      !name_of_socket(connection, false, here, size) || !name_of_socket(listener, false, bound, bound_size))
-    return false;
-  if (bound.ss_family != AF_UNIX) return is_inside(here, bound);
-  return size == bound_size && std::memcmp(&here, &bound, size) == 0;
-}
-
 // Whether whoever can come to `from` could come to `heir`, too, if `from` were not there.
 bool covers(const SocketAddress& heir, const SocketAddress& from) {
   const bool six = heir.storage.ss_family == AF_INET6;
   if (heir.storage.ss_family == from.storage.ss_family)
     return is_inside(from.storage, heir.storage) && (!six || heir.both_families || !from.both_families);
-  const auto &in = reinterpret_cast<const sockaddr_in&>(from.storage), &in_heir = reinterpret_cast<const sockaddr_in&>(heir.storage);
+  const auto &in = reinterpret_cast<const sockaddr_in&>(from.storage),
+             &in_heir = reinterpret_cast<const sockaddr_in&>(heir.storage);
   return six && heir.both_families && in.sin_port == in_heir.sin_port &&
          IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(heir.storage).sin6_addr);
 }
@@ -73,6 +61,21 @@ bool covers(const SocketAddress& heir, const SocketAddress& from) {
 SocketAddress of_six_alone(SocketAddress from) {
   from.both_families = false;
   return from;
+}
+
+// Whether the one is a connection that the other may have accepted.
+bool comes_from(int connection, int listener) {
+  for (const int name : {SO_TYPE, SO_PROTOCOL})
+    if (option(connection, name) != option(listener, name)) return false;
+  sockaddr_storage here{}, peer{}, bound{};
+  socklen_t size = 0, bound_size = 0;
+  if (option(connection, SO_TYPE) == SOCK_DGRAM || !name_of_socket(connection, true, peer, size) ||
+      !name_of_socket(connection, false, here, size) || !name_of_socket(listener, false, bound, bound_size))
+    return false;
+  // One of IPv4 may have been forwarded to a listener of both families, and given back.
+  if (bound.ss_family != AF_UNIX && here.ss_family != AF_UNIX)
+    return covers(address_of(listener), of_six_alone(address_of(connection)));
+  return size == bound_size && std::memcmp(&here, &bound, size) == 0;
 }
 
 // Every address of IPv4, at that port.

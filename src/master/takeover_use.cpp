@@ -87,35 +87,44 @@ void Takeover::drop(TakenEndpoint& endpoint) {
   listeners_.drop(endpoint);
 }
 
-// At its end. Where another listener of ours takes its connections from then on, none may be lost in between.
-void Takeover::leave_or_drop(TakenEndpoint& endpoint, Use& use, rollout::Time now, bool changed) {
-  if (changed) use.heirs = heirs_of(endpoint);
-  if (use.leaving_until && now < *use.leaving_until) return forward(endpoint, use);
-  if (use.leaving_until || use.heirs.empty() || !endpoint.in_use() || !endpoint.leave()) return drop(endpoint);
+// Where another listener of ours takes its connections from then on: at once, for what comes to it meanwhile goes through
+// the master. Code that binds it late begins anew (find()).
+bool Takeover::begin_leaving(TakenEndpoint& endpoint, Use& use, rollout::Time now) {
+  if (use.leaving_until) return true;
+  if (!quiet_ || use.stays || use.heirs.empty() || !endpoint.in_use() || is_used(&endpoint, false)) return false;
+  use.stays = !endpoint.leave();
+  if (use.stays) return false;
   use.leaving_until = now + leaving;
-  use.clear_at.reset();
-  forward(endpoint, use);
+  use.unused_since.reset();
+  return true;
 }
 
-void Takeover::look_at(TakenEndpoint& endpoint, Use& use, rollout::Time now, bool changed) {
-  if (!use.told && endpoint.in_use()) {
-    use.told = true;
-    log::info("listener {}: taken over from the application", endpoint.name());
-  }
-  if (changed) {
-    if (endpoint.want(wanted_of(endpoint))) {
-      use.unwanted = true;
-      use.clear_at.reset();
-    }
-    use.heirs = heirs_of(endpoint);
-  }
+void Takeover::clear(TakenEndpoint& endpoint, Use& use, rollout::Time now) {
   if (!quiet_) use.clear_at.reset();
   if (quiet_ && use.unwanted && !use.clear_at) use.clear_at = now + clearing;
-  if (use.unwanted) forward(endpoint, use);
   if (!use.clear_at || now < *use.clear_at) return;
   endpoint.clear_unwanted();
   use.clear_at.reset();
   use.unwanted = false;
+}
+
+void Takeover::refresh(TakenEndpoint& endpoint, Use& use) {
+  if (endpoint.want(wanted_of(endpoint))) {
+    use.unwanted = true;
+    use.clear_at.reset();
+  }
+  use.heirs = heirs_of(endpoint);
+}
+
+void Takeover::look_at(TakenEndpoint& endpoint, Use& use, rollout::Time now) {
+  if (!use.told && endpoint.in_use()) {
+    use.told = true;
+    log::info("listener {}: taken over from the application", endpoint.name());
+  }
+  const bool leaves = begin_leaving(endpoint, use, now);
+  if (leaves || use.unwanted) forward(endpoint, use);
+  if (leaves ? now >= *use.leaving_until : is_over(endpoint, use, now, quiet_)) return drop(endpoint);
+  clear(endpoint, use, now);
 }
 
 std::optional<rollout::Time> Takeover::look(rollout::Time now, const std::vector<Seen>& seen, bool quiet) {
@@ -124,10 +133,8 @@ std::optional<rollout::Time> Takeover::look(rollout::Time now, const std::vector
   const bool changed = (std::exchange(quiet_, quiet) != quiet) || states || frames;
   for (TakenEndpoint* endpoint : std::vector<TakenEndpoint*>(listeners_.taken())) {
     Use& use = uses_[endpoint];
-    if (use.leaving_until || is_over(*endpoint, use, now, quiet))
-      leave_or_drop(*endpoint, use, now, changed);
-    else
-      look_at(*endpoint, use, now, changed);
+    if (changed) refresh(*endpoint, use);
+    look_at(*endpoint, use, now);
   }
   if (changed) listeners_.steer_again();
   place_handed_off(now);

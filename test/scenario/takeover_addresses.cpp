@@ -48,7 +48,7 @@ TEST_CASE_FIXTURE(Scenario, "from one address to all and back, at one port, noth
     plan(directory, "v2", change.wide + port.text());
     Instance app(*this, v1, as_a_program + Words{"--listen-mode", change.mode}, {directory});
     const auto narrow = taken(app);
-    Load load(*this, port.address(), {"--rate", "500"});
+    Load load(*this, port.address(), {"--rate", "300"});
     Sessions sessions(port.address());
     REQUIRE(sessions.all_began());
     check_upgrade(app, v2);
@@ -71,7 +71,7 @@ TEST_CASE_FIXTURE(Scenario, "an upgrade to another address that is given up lose
     plan(directory, widen ? "v2" : "v1", "0.0.0.0:" + port.text());
     Instance app(*this, v1, as_a_program, {directory});
     const auto before = taken(app);
-    Load load(*this, port.address(), {"--rate", "500"});
+    Load load(*this, port.address(), {"--rate", "300"});
     REQUIRE(app.upgrade(v2, {"--probation", "10m", "--detach"}).status == Exit::ok);
     REQUIRE(app.serves(v2));
     for (int i = 0; i < 20; ++i) CHECK(contains(http_get(port.address()), "v2"));
