@@ -18,6 +18,10 @@ using tl::unexpected;
 
 inline tl::unexpected<Error> fail(std::string text) { return tl::unexpected<Error>(Error{std::move(text)}); }
 
+// What an errno value says, for people. A file system of somebody's own (FUSE) may answer with any number, and libc has
+// no words for most of them.
+std::string error_text(int number);
+
 // "cannot <operation> <object>: <what errno says>". `number` is an errno value.
 Error os_error(const std::string& operation, const std::string& object, int number);
 tl::unexpected<Error> os_fail(const std::string& operation, const std::string& object, int number);

@@ -80,6 +80,9 @@ enum liveswap_frame_kind {
 
 enum liveswap_drain { LIVESWAP_DRAIN_SUCCEEDED = 1 /* a successor serves, and adopts what is handed off */ };
 
+/* In place of an errno in the ANSWER to a BIND: a socket that cannot be shared, which stays the application's own. */
+enum { LIVESWAP_STAYS_OWN = 4096 };
+
 enum { LIVESWAP_ADDRESS_MAX = 128 }; /* sizeof(struct sockaddr_storage) */
 
 /* A bind() of the application. The master checks everything in it. */

@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/error.hpp"
+
 namespace liveswap::load {
 namespace {
 
@@ -47,8 +49,7 @@ const char* name_of(Outcome outcome) {
 Verdict failure(Outcome outcome, std::string reason) { return {outcome, {}, std::move(reason)}; }
 
 Verdict failure_of_errno(const char* operation, int number) {
-  const char* text = ::strerrordesc_np(number);
-  return failure(outcome_of(number), fmt::format("{}: {}", operation, text ? text : "unknown error"));
+  return failure(outcome_of(number), fmt::format("{}: {}", operation, error_text(number)));
 }
 
 }  // namespace liveswap::load

@@ -21,6 +21,25 @@ namespace {
 // A request socket is in a state of its own within the kernel; which of the two bits finds it depends on the
 // version.
 constexpr unsigned syn_recv = 1u << 3, new_syn_recv = 1u << 12;
+constexpr unsigned listening = 1u << 10, bound_inactive = 1u << 13;
+
+std::uint64_t cookie_in(const inet_diag_msg& message) {
+  return message.id.idiag_cookie[0] | static_cast<std::uint64_t>(message.id.idiag_cookie[1]) << 32;
+}
+
+// Both have the port: two addresses of one family that are not for everybody go together. Of two families the kernel
+// knows more than the message says.
+bool excludes(const inet_diag_msg& message, const SocketAddress& address) {
+  if (message.idiag_family != address.storage.ss_family) return true;
+  const bool six = message.idiag_family == AF_INET6;
+  const auto* bound = six ? reinterpret_cast<const sockaddr_in6&>(address.storage).sin6_addr.s6_addr
+                          : reinterpret_cast<const unsigned char*>(
+                                &reinterpret_cast<const sockaddr_in&>(address.storage).sin_addr);
+  const std::size_t size = six ? sizeof(in6_addr) : sizeof(in_addr);
+  static constexpr unsigned char any[sizeof(in6_addr)] = {};
+  return std::memcmp(bound, any, size) == 0 || std::memcmp(message.id.idiag_src, any, size) == 0 ||
+         std::memcmp(message.id.idiag_src, bound, size) == 0;
+}
 
 // Asks sock_diag and calls `take` for each answer. False when the kernel will not answer.
 template <class Question>
@@ -88,6 +107,26 @@ bool anybody_waits(int fd) {
   return ::poll(&watch, 1, 0) == 1 && (watch.revents & POLLIN);
 }
 
+std::optional<std::set<std::uint64_t>> holders_of(const SocketAddress& address, int protocol) {
+  std::set<std::uint64_t> found;
+  for (const int family : {AF_INET, AF_INET6}) {
+    inet_diag_req_v2 question{};
+    question.sdiag_family = static_cast<__u8>(family);
+    question.sdiag_protocol = static_cast<__u8>(protocol);
+    question.idiag_states = protocol == IPPROTO_TCP ? listening | bound_inactive : ~0u;
+    question.id.idiag_sport = reinterpret_cast<const sockaddr_in&>(address.storage).sin_port;
+    question.id.idiag_cookie[0] = question.id.idiag_cookie[1] = ~0u;
+    const bool asked = ask(question, NLM_F_DUMP, [&](const nlmsghdr& answer) {
+      inet_diag_msg message{};
+      if (answer.nlmsg_len < NLMSG_LENGTH(sizeof message)) return;
+      std::memcpy(&message, NLMSG_DATA(&answer), sizeof message);
+      if (message.id.idiag_sport == question.id.idiag_sport && excludes(message, address)) found.insert(cookie_in(message));
+    });
+    if (!asked) return std::nullopt;
+  }
+  return found;
+}
+
 std::optional<std::set<std::uint64_t>> handshakes_at(const SocketAddress& address) {
   inet_diag_req_v2 question{};
   question.sdiag_family = static_cast<__u8>(address.storage.ss_family);
@@ -102,7 +141,7 @@ std::optional<std::set<std::uint64_t>> handshakes_at(const SocketAddress& addres
     if (answer.nlmsg_len < NLMSG_LENGTH(sizeof message)) return;
     std::memcpy(&message, NLMSG_DATA(&answer), sizeof message);
     if (message.id.idiag_sport != question.id.idiag_sport) return;
-    found.insert(message.id.idiag_cookie[0] | static_cast<std::uint64_t>(message.id.idiag_cookie[1]) << 32);
+    found.insert(cookie_in(message));
   });
   if (!asked) return std::nullopt;
   return found;

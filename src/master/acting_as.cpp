@@ -29,8 +29,13 @@ bool set_groups(const std::vector<gid_t>& groups) {
   return ::syscall(SYS_setgroups, groups.size(), groups.data()) == 0;
 }
 
-// The last number of "Uid:" and "Gid:" is that of the file system (proc(5)).
-Result<Identity> read_status(const std::string& path) {
+// The four numbers are the real, the effective, the saved one and that of the file system (proc(5)).
+struct Status {
+  std::vector<unsigned> users, groups, others;
+};
+
+Result<Status> status_of(pid_t pid) {
+  const std::string path = fmt::format("/proc/{}/status", pid);
   std::ifstream file(path);
   std::map<std::string, std::vector<unsigned>> found;
   for (std::string line; std::getline(file, line);) {
@@ -41,23 +46,45 @@ Result<Identity> read_status(const std::string& path) {
     for (unsigned number = 0; words >> number;) found[name].push_back(number);
   }
   if (found["Uid:"].size() != 4 || found["Gid:"].size() != 4) return fail(fmt::format("cannot read {}", path));
-  const auto& groups = found["Groups:"];
-  return Identity{found["Uid:"][3], found["Gid:"][3], {groups.begin(), groups.end()}};
+  return Status{found["Uid:"], found["Gid:"], found["Groups:"]};
+}
+
+bool are_all(const std::vector<unsigned>& numbers, unsigned number) {
+  return std::all_of(numbers.begin(), numbers.end(), [number](unsigned one) { return one == number; });
+}
+
+// Of a worker that was root when it asked.
+Result<std::optional<Identity>> identity_of_root(const Status& status) {
+  if (are_all(status.users, 0)) return std::nullopt;
+  if (status.users[3] == 0) return fail("it is root in part");
+  return std::optional(Identity{status.users[3], status.groups[3], {status.others.begin(), status.others.end()}});
 }
 
 }  // namespace
 
-Result<std::optional<Identity>> identity_now(pid_t pid) {
+Result<std::optional<Identity>> identity_of(pid_t worker, const Sender& sender) {
   if (::geteuid() != 0) return std::nullopt;
-  auto status = read_status(fmt::format("/proc/{}/status", pid));
+  const bool is_worker = sender.pid == worker;
+  if (sender.user == 0 && !is_worker) return fail("another process than the worker asks as root");
+  if (sender.user == static_cast<uid_t>(-1)) return fail("nobody knows who asks");
+  const auto status = is_worker ? status_of(worker) : Result<Status>(Status{});
   if (!status) return tl::unexpected<Error>(status.error());
-  if (status->user == 0) return std::nullopt;
-  return std::optional<Identity>(std::move(*status));
+  if (sender.user == 0) return identity_of_root(*status);
+  Identity as{sender.user, sender.group, {}};
+  if (is_worker && are_all(status->users, sender.user)) as.groups = {status->others.begin(), status->others.end()};
+  return std::optional(as);
 }
 
 Result<void> check_root_of(pid_t pid) {
   struct stat own {}, root {};
-  if (::stat("/", &own) != 0 || ::stat(fmt::format("/proc/{}/root", pid).c_str(), &root) != 0) return {};
+  if (::stat("/", &own) != 0) return os_fail("look at", "/", errno);
+  const std::string path = fmt::format("/proc/{}/root", pid);
+  if (::stat(path.c_str(), &root) != 0) {
+    // A master that is not root may not look at a process which has changed its user: nothing is done for that one
+    // that it could not do itself.
+    if (errno == EACCES || errno == EPERM) return {};
+    return os_fail("look at", path, errno);
+  }
   if (own.st_dev == root.st_dev && own.st_ino == root.st_ino) return {};
   return fail("it has another root directory (chroot) than the master");
 }

@@ -6,14 +6,21 @@
 
 #include "base/error.hpp"
 #include "master/spawner.hpp"
+#include "master/worker_process.hpp"
 
 namespace liveswap::master {
 
-// As whom a master that is root does what a process asks for: as whom that process meets the file system by now, for
-// it may have given up its rights. None: nothing has to change. An error when that cannot be found out.
-Result<std::optional<Identity>> identity_now(pid_t pid);
+// As whom a master that is root does what the sender of a frame asks for. None: nothing has to change. An error: it
+// gets nothing.
+//
+// What the kernel says of the sender is how it was then, what /proc says is how the worker is now, and either alone
+// deceives: a child of the worker may speak on its channel, and a worker that has given up root's rights becomes root
+// again, by the number, when it executes a set-uid program. So root it is only where both say so of the worker itself;
+// who has given rights up for a while (seteuid) has given them up here, too; and groups beside its own only the worker has.
+Result<std::optional<Identity>> identity_of(pid_t worker, const Sender& sender);
 
-// An error when its paths are meant from another root directory than ours, as far as this process may know.
+// An error when its paths are meant from another root directory than ours, as far as this process may know, or when it
+// is gone.
 Result<void> check_root_of(pid_t pid);
 
 // While it lives, this thread meets the file system as that user: its files are his, and what he may not do

@@ -4,6 +4,8 @@
 
 #include <memory>
 
+#include "master/loop.hpp"
+
 namespace liveswap::master {
 namespace {
 
@@ -44,10 +46,12 @@ void ControlConnection::read() {
   uv_read_start(stream_, allocate, [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
     auto* self = static_cast<ControlConnection*>(stream->data);
     if (!self || count == 0) return;
-    if (count < 0)
-      self->close();
-    else
-      self->on_bytes(buffer->base, static_cast<std::size_t>(count));
+    guarded([&] {
+      if (count < 0)
+        self->close();
+      else
+        self->on_bytes(buffer->base, static_cast<std::size_t>(count));
+    });
   });
 }
 
@@ -69,7 +73,7 @@ void ControlConnection::take_lines() {
     }
     busy_ = true;
     uv_read_stop(stream_);
-    handlers_.line(line);
+    guarded([&] { handlers_.line(line); });
   }
   taking_ = false;
 }
@@ -88,7 +92,9 @@ void ControlConnection::refuse(const std::string& line) {
   auto* request = new uv_shutdown_t;
   const int failed = uv_shutdown(request, stream_, [](uv_shutdown_t* done, int) {
     const std::unique_ptr<uv_shutdown_t> owner(done);
-    if (auto* self = static_cast<ControlConnection*>(done->handle->data)) self->close();
+    guarded([done] {
+      if (auto* self = static_cast<ControlConnection*>(done->handle->data)) self->close();
+    });
   });
   if (failed != 0) {
     delete request;

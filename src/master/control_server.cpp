@@ -10,6 +10,7 @@
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "config/address.hpp"
+#include "master/loop.hpp"
 #include "master/sockets.hpp"
 
 namespace liveswap::master {
@@ -129,7 +130,9 @@ Result<void> ControlServer::open_door(UniqueFd socket, bool local) {
   socket.release();
   const int failed = uv_listen(door->stream.handle, backlog, [](uv_stream_t* stream, int status) {
     auto& waiting = *static_cast<Door*>(stream->data);
-    if (status == 0) waiting.server->accept(waiting);
+    guarded([&] {
+      if (status == 0) waiting.server->accept(waiting);
+    });
   });
   if (failed != 0) return fail(fmt::format("cannot listen for control: {}", uv_strerror(failed)));
   return {};

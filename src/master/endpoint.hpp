@@ -56,13 +56,17 @@ class Endpoint {
   virtual std::optional<std::set<std::uint64_t>> handshakes() const = 0;
 
  protected:
-  // Resets the connections that wait in a socket, and says so in the log.
+  // Resets the connections that wait in a socket, and says so in the log; not those that come meanwhile.
   void turn_away(int fd) const;
+  // The same, and none comes any more: shut down, it leaves its address to others whoever still has it.
+  void shut_down(int fd) const;
   void rename(std::string name) { name_ = std::move(name); }
-  // True when the socket had been shut down.
+  // True when the socket had been shut down. Of Unix sockets that is for ever: not to be called for such a one.
   bool repair_socket(int fd, int backlog) const;
 
  private:
+  void tell_reset(std::size_t count) const;
+
   std::string name_;
 };
 

@@ -220,6 +220,16 @@ Endpoint* Listeners::find(const TakenAddress& address, unsigned nth) const {
   return nullptr;
 }
 
+bool Listeners::has_socket(std::uint64_t cookie) const {
+  for (const TakenEndpoint* endpoint : taken_)
+    if (const auto all = endpoint->cookies(); std::find(all.begin(), all.end(), cookie) != all.end()) return true;
+  for (const Endpoint* endpoint : lent())
+    for (unsigned set = 0; set < holds_.size(); ++set)
+      for (const int fd : endpoint->sockets(set))
+        if (cookie_of(fd) == cookie) return true;
+  return false;
+}
+
 bool Listeners::is_ours(const struct stat& file) const {
   return std::any_of(endpoints_.begin(), endpoints_.end(), [&](const auto& one) { return one->is_file(file); });
 }

@@ -79,6 +79,8 @@ class Listeners {
   const std::vector<TakenEndpoint*>& taken() const { return taken_; }
   // The endpoint that an application means by that address; an unnamed one: the n-th. nullptr: there is none.
   Endpoint* find(const TakenAddress& address, unsigned nth) const;
+  // Whether one of all these sockets has that cookie.
+  bool has_socket(std::uint64_t cookie) const;
   // Whether that file is a Unix socket of ours.
   bool is_ours(const struct stat& file) const;
   // As last asked for, for sockets that have come since or are wanted again.

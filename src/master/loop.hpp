@@ -3,15 +3,33 @@
 #include <uv.h>
 
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <utility>
+
+#include "base/log.hpp"
 
 // libuv's handles as values that own them. A callback may destroy the object that it was called from: libuv keeps
 // the memory of a handle until its close callback, and so does Handle.
 namespace liveswap::master {
 
 using Milliseconds = std::chrono::milliseconds;
+
+// The border to C for what libuv calls back; says in the log what was thrown.
+template <class Work>
+void guarded(Work&& work) noexcept {
+  try {
+    try {
+      work();
+    } catch (const std::exception& error) {
+      log::error("internal error, gone on after it: {}", error.what());
+    } catch (...) {
+      log::error("internal error, gone on after it");
+    }
+  } catch (...) {  // not even a line in the log
+  }
+}
 
 template <class Uv>
 class Handle {
@@ -35,10 +53,13 @@ class Handle {
     bool open = false;
     std::function<void(int)> callback;
   };
-  // Runs the callback on a copy, so that it may replace or destroy itself.
+  // Runs the callback on a copy, so that it may replace or destroy itself. Exceptions stop here: libuv is C, and
+  // whatever a library throws at one event ends neither this process nor the program that embeds it.
   static void call(void* data, int argument) {
     auto callback = static_cast<State*>(data)->callback;
-    if (callback) callback(argument);
+    guarded([&] {
+      if (callback) callback(argument);
+    });
   }
   State* state_;
 };

@@ -185,7 +185,7 @@ Outcome Master::run(const rollout::Release& start) {
 void Master::watch_signals() {
   for (const int number : {SIGTERM, SIGINT})
     signals_.emplace_back(loop_, number, [this, number] {
-      const bool second = std::string_view(engine_.state()) == "stopping";
+      const bool second = engine_.stopping();
       log::info("{}: {}", number == SIGTERM ? "SIGTERM" : "SIGINT", second ? "stopping now" : "draining, then stopping");
       perform(engine_.stop(now(), 0, second));
     });
@@ -210,7 +210,8 @@ void Master::perform(rollout::Commands commands) {
   while (!queue_.empty()) {
     const rollout::Command command = std::move(queue_.front());
     queue_.pop_front();
-    std::visit([this](const auto& order) { carry_out(order); }, command);
+    // One that fails must not leave those behind it undone for ever.
+    guarded([&] { std::visit([this](const auto& order) { carry_out(order); }, command); });
   }
   performing_ = false;
   settle();
@@ -235,7 +236,7 @@ void Master::look_at_takeover() {
   std::vector<Takeover::Seen> seen;
   for (const auto& [id, worker] : engine_.workers())
     seen.push_back({id, worker.state == rollout::WorkerState::ready, worker.state == rollout::WorkerState::draining});
-  const bool quiet = std::string_view(engine_.state()) == "running" && engine_.unserved_slots().empty();
+  const bool quiet = engine_.running() && engine_.unserved_slots().empty();
   const auto next = takeover_.look(now(), seen, quiet);
   if (!next || outcome_)
     takeover_timer_.stop();
@@ -246,7 +247,7 @@ void Master::look_at_takeover() {
 // Whoever drains while the master stops, or in a slot that vanishes, has no successor.
 bool Master::has_successor(rollout::WorkerId id) const {
   const auto it = engine_.workers().find(id);
-  return std::string_view(engine_.state()) != "stopping" && it != engine_.workers().end() &&
+  return !engine_.stopping() && it != engine_.workers().end() &&
          it->second.slot < engine_.fork_count();
 }
 

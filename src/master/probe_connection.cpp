@@ -62,7 +62,7 @@ void ProbeConnection::connect() {
   if (!fd_) return finish(os_error("make", "a socket", errno).text);
   if (::connect(fd_.get(), where_.get(), where_.length) != 0 && errno != EINPROGRESS) {
     if (errno == EAGAIN) return begin_.start(retry, [this] { connect(); });
-    return finish(fmt::format("cannot connect: {}", ::strerrordesc_np(errno)));
+    return finish(fmt::format("cannot connect: {}", error_text(errno)));
   }
   poll_.emplace(loop_, fd_.get());
   if (!poll_->usable()) return finish("cannot watch a socket");
@@ -74,12 +74,12 @@ void ProbeConnection::on_event() {
     int why = 0;
     socklen_t size = sizeof why;
     ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &why, &size);
-    if (why != 0) return finish(fmt::format("cannot connect: {}", ::strerrordesc_np(why)));
+    if (why != 0) return finish(fmt::format("cannot connect: {}", error_text(why)));
     connected_ = true;
     if (request_.empty()) return finish("");
   }
   if (!request_.empty()) {
-    if (!send_request()) return finish(fmt::format("cannot send the request: {}", ::strerrordesc_np(errno)));
+    if (!send_request()) return finish(fmt::format("cannot send the request: {}", error_text(errno)));
     if (request_.empty()) poll_->watch(UV_READABLE);
     return;
   }
@@ -98,7 +98,7 @@ void ProbeConnection::receive() {
   const ssize_t size = ::recv(fd_.get(), buffer, sizeof buffer, 0);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (size < 0 && head_.size() < status_line)
-    return finish(fmt::format("cannot receive an answer: {}", ::strerrordesc_np(errno)));
+    return finish(fmt::format("cannot receive an answer: {}", error_text(errno)));
   if (size > 0) {
     const bool judged_before = head_.size() == status_line;
     head_.append(buffer, std::min(static_cast<std::size_t>(size), status_line - head_.size()));

@@ -90,7 +90,7 @@ void Master::account(const rollout::Note& note) {
   if (begins) sample_queues();
   switch (note.kind) {
     case NoteKind::spawned: {
-      const bool reverting = std::string_view(engine_.state()) == "reverting";
+      const bool reverting = engine_.reverting();
       const auto role = note.generation > engine_.generation() ? Recorder::Role::fresh
                         : reverting                            ? Recorder::Role::back
                                                                : Recorder::Role::before;

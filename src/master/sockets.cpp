@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <memory>
 
@@ -115,6 +116,12 @@ Result<UniqueFd> listen_tcp(const SocketAddress& address, bool reuse_port, int b
   auto fd = bound_tcp(address, reuse_port, object);
   if (fd && ::listen(fd->get(), backlog) != 0) return os_fail("listen on", object, errno);
   return fd;
+}
+
+// A device that is nowhere, by its number, which the kernel does not look at. Without privileges since Linux 5.7.
+bool withdraw(int fd) {
+  const int nowhere = INT_MAX;
+  return ::setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &nowhere, sizeof nowhere) == 0;
 }
 
 Result<UniqueFd> bind_unix(const std::string& path, mode_t mode, int backlog) {

@@ -35,6 +35,11 @@ Result<void> probe_tcp(const SocketAddress& address, const std::string& object);
 // A Unix socket that listens at a path, where one that nobody listens on any more is replaced. `mode`: of the file.
 Result<UniqueFd> bind_unix(const std::string& path, mode_t mode, int backlog);
 
+// From now on no packet finds this TCP or UDP socket: what is sent there goes to whoever else is bound to it, or is
+// refused. Nothing that it has is ended, not even a handshake; who polls it sees nothing of it. There is no way back
+// (for that the kernel wants CAP_NET_RAW). False when the kernel will not, or a program has bound it to a device.
+bool withdraw(int fd);
+
 struct UnixListener {
   UniqueFd socket;
   UniqueFd lock;

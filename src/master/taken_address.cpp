@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -10,7 +11,12 @@
 #include <cstddef>
 #include <cstring>
 
+#include "base/unique_fd.hpp"
 #include "master/endpoint.hpp"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 namespace liveswap::master {
 namespace {
@@ -21,6 +27,13 @@ int option(int fd, int level, int name) {
   int value = -1;
   socklen_t size = sizeof value;
   return ::getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
+}
+
+// The kernel's name of its network namespace; 0 where it does not say (before Linux 5.14).
+std::uint64_t network_of(int fd) {
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  return ::getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
 // How much of so many bytes the kernel would read; 0 when it would read none. An internet address may be followed
@@ -40,11 +53,14 @@ bool right_path(const sockaddr_storage& address, std::size_t size) {
   return size == path_at || path[0] == 0 || path[0] == '/';
 }
 
-// Only where every address is meant it makes a difference whether those of IPv4 are.
-bool is_for_all(const TakenAddress& address) {
-  return address.domain == AF_INET6 &&
-         IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(address.where.storage).sin6_addr);
+bool is_any(const TakenAddress& address) {
+  if (address.domain == AF_INET)
+    return reinterpret_cast<const sockaddr_in&>(address.where.storage).sin_addr.s_addr == htonl(INADDR_ANY);
+  return IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(address.where.storage).sin6_addr);
 }
+
+// Only where every address is meant it makes a difference whether those of IPv4 are.
+bool is_for_all(const TakenAddress& address) { return address.domain == AF_INET6 && is_any(address); }
 
 // The scope of an IPv6 address belongs to it; what pads an IPv4 one does not.
 bool same_host(const sockaddr_storage& a, const sockaddr_storage& b) {
@@ -54,6 +70,15 @@ bool same_host(const sockaddr_storage& a, const sockaddr_storage& b) {
   const auto &one = reinterpret_cast<const sockaddr_in6&>(a), &other = reinterpret_cast<const sockaddr_in6&>(b);
   return std::memcmp(&one.sin6_addr, &other.sin6_addr, sizeof one.sin6_addr) == 0 &&
          one.sin6_scope_id == other.sin6_scope_id;
+}
+
+// Its address means something else than ours: on one interface alone, or in another network namespace. There paths of Unix
+// sockets mean the same.
+bool is_elsewhere(int fd, const TakenAddress& wanted) {
+  if (!wanted.is_unix() && option(fd, SOL_SOCKET, SO_BINDTOIFINDEX) > 0) return true;
+  if (const auto path = wanted.path(); !path.empty() && path.front() == '/') return false;
+  const auto own = UniqueFd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return own && network_of(fd) != network_of(own.get());
 }
 
 }  // namespace
@@ -124,6 +149,14 @@ bool TakenAddress::same(const TakenAddress& other) const {
   return port() == other.port() && same_host(where.storage, other.where.storage);
 }
 
+bool TakenAddress::excludes(const TakenAddress& other) const {
+  if (is_unix() || other.is_unix()) return same(other);
+  if (type != other.type || port() != other.port()) return false;
+  if (domain == other.domain) return is_any(*this) || is_any(other) || same_host(where.storage, other.where.storage);
+  const TakenAddress& six = domain == AF_INET6 ? *this : other;
+  return is_any(six) && !six.v6only;
+}
+
 int check_fresh(int fd, const TakenAddress& wanted) {
   if (option(fd, SOL_SOCKET, SO_DOMAIN) != wanted.domain || option(fd, SOL_SOCKET, SO_TYPE) != wanted.type ||
       option(fd, SOL_SOCKET, SO_PROTOCOL) != wanted.protocol)
@@ -138,7 +171,8 @@ int check_fresh(int fd, const TakenAddress& wanted) {
   TakenAddress bound = wanted;
   bound.where.storage = address;
   bound.where.length = size;
-  return bound.is_unnamed() ? 0 : EINVAL;
+  if (!bound.is_unnamed()) return EINVAL;
+  return is_elsewhere(fd, wanted) ? LIVESWAP_STAYS_OWN : 0;
 }
 
 std::uint64_t cookie_of(int fd) {
@@ -147,7 +181,13 @@ std::uint64_t cookie_of(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
-bool listens(int fd) { return option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1; }
+bool listens(int fd) { return option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1 && !is_shut_down(fd); }
+
+// Not POLLHUP: that says the same of a socket that is only bound.
+bool is_shut_down(int fd) {
+  pollfd look{fd, POLLRDHUP, 0};
+  return ::poll(&look, 1, 0) == 1 && (look.revents & POLLRDHUP) != 0;
+}
 
 bool leads_to(const TakenAddress& address, const Endpoint& endpoint) {
   struct stat file {};

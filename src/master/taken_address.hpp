@@ -32,12 +32,14 @@ struct TakenAddress {
   std::string path() const;    // of a Unix socket; one in the abstract namespace begins with a NUL
   // "127.0.0.1:80", "udp:[::1]:53", "unix:/path", "unix:@name"
   std::string text() const;
+  // Whether the kernel would let one process have both: not where one address is within the other.
+  bool excludes(const TakenAddress& other) const;
   // The same endpoint, but for a port that the kernel chooses.
   bool same(const TakenAddress& other) const;
 };
 
 // 0 when `fd` is a fresh socket of the kind that `wanted` says: neither bound nor connected nor listening. Else
-// the errno for the application.
+// the errno for the application, or LIVESWAP_STAYS_OWN.
 int check_fresh(int fd, const TakenAddress& wanted);
 
 // SO_COOKIE: the kernel's name of a socket, never used twice; 0 when it does not say.
@@ -45,6 +47,9 @@ std::uint64_t cookie_of(int fd);
 
 // Whether it listens, and has not been shut down.
 bool listens(int fd);
+
+// Of a Unix listener, for which listen() does not undo it.
+bool is_shut_down(int fd);
 
 // Whether a Unix socket's path leads to the endpoint's file, by whatever way: "/run/./app.sock", "/run//app.sock".
 bool leads_to(const TakenAddress& address, const Endpoint& endpoint);

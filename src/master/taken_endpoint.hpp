@@ -6,6 +6,7 @@
 
 #include "base/unique_fd.hpp"
 #include "master/endpoint.hpp"
+#include "master/received_fd.hpp"
 #include "master/spawner.hpp"
 #include "master/taken_address.hpp"
 
@@ -25,7 +26,7 @@ class TakenEndpoint : public Endpoint {
   bool is_for(const TakenAddress& address, unsigned nth) const;
 
   // Takes the application's socket, which is not bound, and binds it. 0, or an errno. `as`: whose file it becomes.
-  virtual int add(unsigned set, unsigned slot, UniqueFd socket, const std::optional<Identity>& as) = 0;
+  virtual int add(unsigned set, unsigned slot, ReceivedFd socket, const std::optional<Identity>& as) = 0;
   // The socket of that slot listens from now on, with at least that backlog. 0, or an errno.
   virtual int listen(unsigned set, unsigned slot, int backlog) = 0;
   // The socket for that slot, also one that does not listen yet. Borrowed; -1: there is none.
@@ -36,13 +37,26 @@ class TakenEndpoint : public Endpoint {
   // Which sockets shall get connections: holds from the next point() on. Asked for every one; slot 0 of one that
   // all slots share. `served`: whether it was wanted before.
   using Wanted = std::function<bool(unsigned set, unsigned slot, bool served)>;
-  virtual void want(const Wanted& wanted) = 0;
+  // True: one is not wanted that was, or that has been unknown.
+  virtual bool want(const Wanted& wanted) = 0;
   // Resets what waits in the sockets that are not wanted.
   virtual void clear_unwanted() = 0;
+
+  // TCP sockets that listen and are not wanted: whoever comes to one of them is served by nobody here.
+  virtual std::vector<int> unwanted() const { return {}; }
+  // Of every socket, also one that does not listen.
+  virtual std::vector<std::uint64_t> cookies() const { return {}; }
+  // From now on its connections go to others that are bound there, and all that it still gets counts as not wanted.
+  // False: there is no such way.
+  virtual bool leave() { return false; }
+  // A worker that drains by itself polls its sockets until it goes: they are not to be shut down under it at the end.
+  virtual void spare() = 0;
 
   // Somebody serves here, or has: it listens, or needs no listen().
   virtual bool in_use() const = 0;
   bool is_datagram() const { return asked_.is_datagram(); }
+  // Whether no process can have this and that address both.
+  virtual bool excludes(const TakenAddress& address) const = 0;
 
  protected:
   TakenEndpoint(const TakenAddress& asked, unsigned nth) : Endpoint(asked.text()), asked_(asked), nth_(nth) {}

@@ -21,13 +21,19 @@ void keep_nonblocking(int fd) {
 
 }  // namespace
 
-// Workers that drain may still have them: shut down, they leave the port to others all the same.
 TakenInet::~TakenInet() {
   for (auto& set : sets_)
-    for (Socket& one : set) {
-      if (one.member && !is_datagram()) turn_away(one.fd.get());
-      if (one.fd) ::shutdown(one.fd.get(), SHUT_RDWR);
-    }
+    for (const Socket& one : set)
+      if (one.fd) end(one);
+}
+
+// Shut down, it leaves the port to others whoever still has it. One that is spared is withdrawn instead, and holds the
+// port as long as a worker polls it: to those who share it by SO_REUSEPORT, as we do, that is no hindrance.
+void TakenInet::end(const Socket& socket) const {
+  const int fd = socket.fd.get();
+  const bool withdrawn = spared_ && (left_ || withdraw(fd));
+  if (withdrawn && socket.member && !is_datagram()) turn_away(fd);
+  if (!withdrawn) shut_down(fd);
 }
 
 TakenInet::Socket* TakenInet::find(unsigned set, unsigned slot) {
@@ -47,25 +53,38 @@ TakenInet::Socket* TakenInet::owner(int fd) {
   return nullptr;
 }
 
-// The first one of an address alone shows whether the port is a stranger's: with SO_REUSEPORT it would silently join
-// him when he is the same user.
-int TakenInet::bind_socket(int fd) {
-  const bool first = std::all_of(sets_.begin(), sets_.end(), [](const auto& set) {
+bool TakenInet::is_first() const {
+  return std::all_of(sets_.begin(), sets_.end(), [](const auto& set) {
     return std::all_of(set.begin(), set.end(), [](const Socket& one) { return !one.fd; });
   });
+}
+
+// Whether somebody else is among those that are in the way. Who cannot be seen is taken for somebody else.
+bool TakenInet::is_strangers() const {
+  const auto holders = holders_of(where_.where, where_.protocol == IPPROTO_MPTCP ? IPPROTO_TCP : where_.protocol);
+  return !holders || holders->empty() || !rules_.is_ours || !std::all_of(holders->begin(), holders->end(), rules_.is_ours);
+}
+
+// The first one of an address alone shows whether the port is a stranger's: with SO_REUSEPORT it would silently join
+// him when he is the same user. Other sockets of ours at that port are no strangers (127.0.0.1:80 after 0.0.0.0:80).
+int TakenInet::probe() const {
+  const auto fd = UniqueFd::adopt(::socket(where_.domain, where_.type | SOCK_CLOEXEC, 0));
+  if (!fd) return errno;
+  const int on = 1, only = where_.v6only;
+  // Of datagrams a second socket with this would be let in beside a stranger's.
+  if (!is_datagram()) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (where_.domain == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+  const bool taken = ::bind(fd.get(), where_.where.get(), where_.where.length) != 0 && errno == EADDRINUSE;
+  return taken && is_strangers() ? EADDRINUSE : 0;
+}
+
+int TakenInet::bind_socket(int fd) {
   // An application that listens to a group of many (mDNS) says so.
   int shares = 0;
   socklen_t size = sizeof shares;
   if (is_datagram()) ::getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &shares, &size);
-  if (first && where_.port() != 0 && !shares) {
-    const auto probe = UniqueFd::adopt(::socket(where_.domain, where_.type | SOCK_CLOEXEC, 0));
-    if (!probe) return errno;
-    const int on = 1, only = where_.v6only;
-    // Of datagrams a second socket with this would be let in beside a stranger's.
-    if (!is_datagram()) ::setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (where_.domain == AF_INET6) ::setsockopt(probe.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
-    if (::bind(probe.get(), where_.where.get(), where_.where.length) != 0 && errno == EADDRINUSE) return errno;
-  }
+  if (is_first() && where_.port() != 0 && !shares)
+    if (const int error = probe(); error != 0) return error;
   const int on = 1;
   // Connections of an earlier generation that wait for their end would keep the port from a plain socket.
   if (!is_datagram()) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -73,7 +92,7 @@ int TakenInet::bind_socket(int fd) {
   return ::bind(fd, where_.where.get(), where_.where.length) == 0 ? 0 : errno;
 }
 
-int TakenInet::add(unsigned set, unsigned slot, UniqueFd fd, const std::optional<Identity>&) {
+int TakenInet::add(unsigned set, unsigned slot, ReceivedFd fd, const std::optional<Identity>&) {
   const int error = bind_socket(fd.get());
   if (error != 0) return error;
   const bool known = where_.port() != 0;
@@ -112,7 +131,10 @@ void TakenInet::note_raw_listens() {
   if (is_datagram()) return;
   for (auto& set : sets_)
     for (Socket& one : set)
-      if (one.fd && !one.member && listens(one.fd.get())) join(one);
+      if (one.fd && !one.member && listens(one.fd.get())) {
+        one.backlog = std::max(one.backlog, rules_.backlog);
+        join(one);
+      }
 }
 
 int TakenInet::listen(unsigned set, unsigned slot, int backlog) {
@@ -124,7 +146,7 @@ int TakenInet::listen(unsigned set, unsigned slot, int backlog) {
   const bool steered = socket->member || hold_dealing();
   if (!steered)
     log::warning("listener {}: new sockets get connections at once: cannot steer them: {}", name(),
-                 ::strerrordesc_np(errno));
+                 error_text(errno));
   socket->backlog = std::max({socket->backlog, rules_.backlog, backlog});
   keep_nonblocking(socket->fd.get());
   // On a socket that listens it only sets the backlog.
@@ -150,7 +172,8 @@ Result<void> TakenInet::deal_to(const std::vector<int>& sockets) {
   for (unsigned number = 0; number < group_.size(); ++number)
     if (std::find(sockets.begin(), sockets.end(), group_[number]) != sockets.end()) numbers.push_back(number);
   if (numbers.size() == group_.size()) numbers.clear();
-  if (numbers != program_ && !steer_group(group_[0], numbers, is_datagram() ? Deal::by_peer : Deal::at_random))
+  // Also where nothing has changed: an application may have put a program of its own in the place of ours.
+  if ((numbers != program_ || !numbers.empty()) && !steer_group(group_[0], numbers, is_datagram() ? Deal::by_peer : Deal::at_random))
     return os_fail("steer the connections of", address(), errno);
   program_ = numbers;
   dealt_to_ = sockets;
@@ -176,10 +199,9 @@ void TakenInet::close_last_beyond(unsigned slots) {
     };
     if (std::none_of(sets_.begin(), sets_.end(), beyond)) return;
     Socket& last = *owner(group_.back());
-    if (!is_datagram()) turn_away(last.fd.get());
     // A UDP socket stays a member as long as anybody has it.
     if (is_datagram()) return;
-    ::shutdown(last.fd.get(), SHUT_RDWR);
+    shut_down(last.fd.get());
     group_.pop_back();
     last = {};
   }
@@ -227,13 +249,44 @@ std::vector<int> TakenInet::sockets(unsigned set) const {
   return found;
 }
 
-void TakenInet::want(const Wanted& wanted) {
+bool TakenInet::want(const Wanted& wanted) {
+  bool changed = false;
   for (unsigned set = 0; set < sets_.size(); ++set)
     for (unsigned slot = 0; slot < sets_[set].size(); ++slot) {
       Socket& one = sets_[set][slot];
       one.wanted = one.fd && wanted(set, slot, one.served);
       one.served = one.served || one.wanted;
+      const bool unwanted = one.fd && !one.wanted;
+      changed = changed || (unwanted && !one.unwanted);
+      one.unwanted = unwanted;
     }
+  return changed;
+}
+
+std::vector<int> TakenInet::unwanted() const {
+  std::vector<int> found;
+  for (const auto& set : sets_)
+    for (const Socket& one : set)
+      if (one.member && !is_datagram() && (left_ || !one.wanted)) found.push_back(one.fd.get());
+  return found;
+}
+
+std::vector<std::uint64_t> TakenInet::cookies() const {
+  std::vector<std::uint64_t> found;
+  for (const auto& set : sets_)
+    for (const Socket& one : set)
+      if (one.fd) found.push_back(cookie_of(one.fd.get()));
+  return found;
+}
+
+// Those before the one that will not are withdrawn already: the rest keeps getting connections, and the end is as without.
+bool TakenInet::leave() {
+  if (is_datagram()) return false;
+  for (const auto& set : sets_)
+    for (const Socket& one : set)
+      if (one.fd && !withdraw(one.fd.get())) return false;
+  left_ = true;
+  return true;
 }
 
 void TakenInet::clear_unwanted() {

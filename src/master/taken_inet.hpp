@@ -15,6 +15,7 @@ class TakenInet final : public TakenEndpoint {
     bool per_slot = true;
     int backlog = 0;              // at least
     bool listen_at_once = false;  // where a listen() of the application is not seen
+    std::function<bool(std::uint64_t cookie)> is_ours = {};  // whether that socket is one of this master's
   };
   TakenInet(const TakenAddress& asked, unsigned nth, const Rules& rules)
       : TakenEndpoint(asked, nth), rules_(rules), where_(asked) {}
@@ -32,25 +33,35 @@ class TakenInet final : public TakenEndpoint {
   bool is_at(const TakenAddress& address) const override { return where_.same(address); }
   std::optional<std::set<std::uint64_t>> handshakes() const override;
 
-  int add(unsigned set, unsigned slot, UniqueFd socket, const std::optional<Identity>& as) override;
+  int add(unsigned set, unsigned slot, ReceivedFd socket, const std::optional<Identity>& as) override;
   int listen(unsigned set, unsigned slot, int backlog) override;
   int held(unsigned set, unsigned slot) const override;
-  void want(const Wanted& wanted) override;
+  bool want(const Wanted& wanted) override;
   void clear_unwanted() override;
+  std::vector<int> unwanted() const override;
+  std::vector<std::uint64_t> cookies() const override;
+  bool leave() override;
+  void spare() override { spared_ = true; }
+  bool excludes(const TakenAddress& address) const override { return where_.excludes(address); }
   bool in_use() const override { return !group_.empty(); }
 
  private:
   struct Socket {
-    UniqueFd fd;
+    ReceivedFd fd;
     int backlog = 0;
-    bool member = false;  // of the group
+    bool member = false;    // of the group
     bool wanted = false;
-    bool served = false;  // was wanted once
+    bool served = false;    // was wanted once
+    bool unwanted = false;  // has been asked for, and is not wanted
   };
   Socket* find(unsigned set, unsigned slot);
   const Socket* find(unsigned set, unsigned slot) const;
   Socket* owner(int fd);
   int bind_socket(int fd);
+  bool is_first() const;
+  bool is_strangers() const;
+  int probe() const;
+  void end(const Socket& socket) const;
   int join(Socket& socket);
   bool hold_dealing();
   Result<void> deal_to(const std::vector<int>& sockets);
@@ -63,6 +74,8 @@ class TakenInet final : public TakenEndpoint {
   std::vector<int> group_;         // every member, at its number
   std::vector<int> dealt_to_;      // as last asked for
   std::vector<unsigned> program_;  // the numbers in the program; empty: there is none
+  bool left_ = false;
+  bool spared_ = false;
 };
 
 }  // namespace liveswap::master

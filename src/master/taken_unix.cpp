@@ -6,16 +6,32 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/log.hpp"
 #include "master/acting_as.hpp"
 
 namespace liveswap::master {
 
+// Spared, it can still be reached by whoever is connecting, and by an abstract name until its last worker goes.
 TakenUnix::~TakenUnix() {
-  if (listens_) turn_away(fd_.get());
-  if (fd_) ::shutdown(fd_.get(), SHUT_RDWR);
-  if (!fd_ || is_abstract() || !has_file()) return;
+  if (!fd_) return;
+  remove_file();
+  if (spared_)
+    discard(std::move(fd_));
+  else
+    shut_down(fd_.get());
+}
+
+void TakenUnix::remove_file() const {
+  if (is_abstract() || !has_file()) return;
   const ActingAs user(made_by_);
   if (user.error() == 0) ::unlink(where_.path().c_str());
+}
+
+// A Unix socket that was shut down once refuses everybody for ever, and listen() succeeds all the same.
+void TakenUnix::give_up() {
+  log::warning("listener {}: an application has shut it down; who binds it next makes a new one", name());
+  remove_file();
+  discard(std::move(fd_));
 }
 
 bool TakenUnix::is_at(const TakenAddress& address) const {
@@ -32,23 +48,26 @@ bool TakenUnix::has_file() const {
   return ::lstat(where_.path().c_str(), &found) == 0 && is_file(found);
 }
 
-int TakenUnix::add(unsigned, unsigned, UniqueFd fd, const std::optional<Identity>& as) {
+int TakenUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identity>& as) {
   TakenAddress where = asked();
   {
     const ActingAs user(as);
     if (user.error() != 0) return user.error();
+    // Of the socket, whose mode the application may have set by fchmod(): what its own bind() would have made of it.
+    struct stat own {};
+    if (::fstat(fd.get(), &own) != 0) return errno;
     if (::bind(fd.get(), where.where.get(), where.where.length) != 0) return errno;
     where = bound_address(fd.get(), where);
     // Nobody can connect before listen(): the mode is right by then. That of the file is the worker's umask, not ours.
     if (const auto path = where.path(); !path.empty() && path.front() != '\0') {
-      ::chmod(path.c_str(), 0777 & ~where.umask);
+      ::chmod(path.c_str(), own.st_mode & 0777 & ~where.umask);
       if (::lstat(path.c_str(), &file_) != 0) return errno;
     }
   }
   // Whoever has the socket before still accepts what waits in it.
   if (asked().is_unnamed()) rename(where.text());
   where_ = where;
-  fd_ = std::move(fd);
+  discard(std::exchange(fd_, fd.release()));
   made_by_ = as;
   listens_ = false;
   return rules_.listen_at_once ? listen(0, 0, 0) : 0;
@@ -71,6 +90,8 @@ Result<void> TakenUnix::point(unsigned set, unsigned, const std::set<unsigned>&)
 }
 
 void TakenUnix::repair() {
+  if (fd_ && is_shut_down(fd_.get())) give_up();
+  if (!fd_) return;
   if (!listens_ && fd_ && listens(fd_.get())) {
     backlog_ = std::max(backlog_, rules_.backlog);
     listens_ = true;

@@ -35,26 +35,31 @@ class TakenUnix final : public TakenEndpoint {
   std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
 
   // Where the file is gone or somebody else's, another socket takes the place of the one before.
-  int add(unsigned set, unsigned slot, UniqueFd socket, const std::optional<Identity>& as) override;
+  int add(unsigned set, unsigned slot, ReceivedFd socket, const std::optional<Identity>& as) override;
   int listen(unsigned set, unsigned slot, int backlog) override;
   int held(unsigned, unsigned) const override { return fd_.get(); }
   int reachable(unsigned set, unsigned slot) const override;
-  void want(const Wanted&) override {}
+  bool want(const Wanted&) override { return false; }
   void clear_unwanted() override {}
+  void spare() override { spared_ = true; }
+  bool excludes(const TakenAddress& address) const override { return where_.excludes(address); }
   bool in_use() const override { return listens_; }
 
  private:
   bool is_abstract() const { return where_.path().empty() || where_.path().front() == '\0'; }
   bool has_file() const;
+  void remove_file() const;
+  void give_up();
 
   Rules rules_;
   TakenAddress where_;
-  UniqueFd fd_;
+  UniqueFd fd_;  // empty: an application has shut it down, and nobody has bound another one since
   std::optional<Identity> made_by_;  // whose the file is
   struct stat file_ {};  // as it was made
   int backlog_ = 0;
   bool listens_ = false;
   unsigned set_ = 0;  // that is pointed to
+  bool spared_ = false;
 };
 
 }  // namespace liveswap::master

@@ -41,13 +41,16 @@ unsigned unprivileged_start() {
   return text && number >= 0 && number <= 65536 ? static_cast<unsigned>(number) : 1024;
 }
 
-// Its owner has to be that of the application's own, which may join its group.
-UniqueFd plain_socket(const TakenAddress& address, const std::optional<Identity>& as) {
+// Its owner has to be that of the application's own, which may join its group. 0, or an errno.
+int make_plain_socket(const TakenAddress& address, const std::optional<Identity>& as, ReceivedFd& made) {
   const ActingAs user(as);
+  if (user.error() != 0) return user.error();
   auto fd = UniqueFd::adopt(::socket(address.domain, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return errno;
   const int only = address.v6only;
-  if (fd && address.domain == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
-  return fd;
+  if (address.domain == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+  made = std::move(fd);
+  return 0;
 }
 
 }  // namespace
@@ -83,14 +86,15 @@ bool Takeover::take_frame(rollout::WorkerId id, Frame& frame) {
   UniqueFd descriptor;
   int error = 0;
   switch (frame.kind) {
-    case LIVESWAP_BIND: error = bind(worker, frame, descriptor); break;
+    // Of one that has exited nobody knows any more whose rights these were.
+    case LIVESWAP_BIND: error = frame.posthumous ? ESRCH : bind(worker, frame, descriptor); break;
     case LIVESWAP_LISTEN: error = listen(worker, frame); break;
     case LIVESWAP_UNLISTEN: unlisten(worker, frame); return true;
-    case LIVESWAP_UNLINK: error = unlink(worker, frame); break;
+    case LIVESWAP_UNLINK: error = frame.posthumous ? ESRCH : unlink(worker, frame); break;
     case LIVESWAP_HANDOFF: error = hand_off(id, worker, frame); break;
     default: return false;
   }
-  changed_ = true;
+  if (error == 0 && (frame.kind == LIVESWAP_BIND || frame.kind == LIVESWAP_LISTEN)) changed_ = true;
   if (frame.value <= 0) return true;
   Extras extras;
   extras.count = static_cast<std::uint64_t>(error);
@@ -111,7 +115,7 @@ int Takeover::complain_of_bind(Worker& worker, const TakenAddress& address, int 
     more = fmt::format(" for a worker that is not root: --privileged-port {} allows it", address.port());
   if (error == ENOSPC)
     more = fmt::format(": applications have {} listeners already, the limit", LIVESWAP_LISTENERS_MAX);
-  complain(worker, fmt::format("cannot bind {}: {}{}", address.text(), ::strerrordesc_np(error), more));
+  complain(worker, fmt::format("cannot bind {}: {}{}", address.text(), error_text(error), more));
   return error;
 }
 
@@ -119,38 +123,43 @@ int Takeover::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
   int error = 0;
   const auto address = TakenAddress::parse(frame.text, error);
   if (!address) {
-    complain(worker, fmt::format("an address that cannot be taken over: {}", ::strerrordesc_np(error)));
+    complain(worker, fmt::format("an address that cannot be taken over: {}", error_text(error)));
     return error;
   }
   if (frame.crippled) return EMFILE;
   if (!frame.descriptor) return EBADF;
   if (error = check_fresh(frame.descriptor.get(), *address); error != 0) return error;
-  if (worker.cookies.size() >= cookies_limit) {
+  if (worker.cookies.size() >= cookies_limit || worker.unnamed.size() >= cookies_limit) {
     complain(worker, fmt::format("no more sockets for it: it has been given {}", worker.cookies.size()));
     return ENOSPC;
   }
-  return bind_address(worker, *address, std::move(frame.descriptor), answer);
+  if (error = check_path(worker, frame.sender, address->path()); error != 0) return error;
+  auto as = identity_for(worker, frame);
+  if (!as) return EPERM;
+  return bind_address(worker, {*address, std::move(*as)}, std::move(frame.descriptor), answer);
 }
 
-int Takeover::bind_address(Worker& worker, const TakenAddress& address, UniqueFd own, UniqueFd& answer) {
+int Takeover::bind_address(Worker& worker, const Wish& wish, ReceivedFd own, UniqueFd& answer) {
+  const TakenAddress& address = wish.address;
   // Sockets of MPTCP share no port: a plain one takes the place, which every client can do with.
   const bool replaced = address.protocol == IPPROTO_MPTCP;
-  if (const int error = check_path(worker, address.path()); error != 0) return error;
-  const auto as = identity_of(worker);
-  if (!as) return EPERM;
-  if (replaced) own = plain_socket(address, *as);
-  if (!own || worker.unnamed.size() >= cookies_limit) return own ? ENOSPC : errno;
+  if (replaced)
+    if (const int error = make_plain_socket(address, wish.as, own); error != 0) return error;
   auto& nth = worker.unnamed[address.is_unnamed() ? address.text() : ""];
-  Endpoint* endpoint = listeners_.find(address, nth);
+  Endpoint* endpoint = find(address, nth);
   TakenEndpoint* taken = taken_endpoint(endpoint);
+  // It may have been shut down since, and then is another one's.
+  if (taken) taken->repair();
   int socket = taken      ? taken->reachable(worker.set, worker.slot)
                : endpoint ? endpoint->socket(worker.set, worker.slot)
                           : -1;
   const bool held = socket >= 0;
+  // A listener of --listen has no socket for a slot that is given up.
+  if (!held && endpoint && !taken) return EADDRINUSE;
   if (!held) {
     socket = own.get();
-    const int error = taken ? taken->add(worker.set, worker.slot, std::move(own), *as)
-                            : first_bind(worker, address, nth, std::move(own), *as, endpoint);
+    const int error = taken ? taken->add(worker.set, worker.slot, std::move(own), wish.as)
+                            : first_bind(worker, wish, nth, std::move(own), endpoint);
     if (error != 0) return complain_of_bind(worker, address, error);
   }
   if (held || replaced) answer = UniqueFd::adopt(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
@@ -163,34 +172,55 @@ int Takeover::bind_address(Worker& worker, const TakenAddress& address, UniqueFd
 }
 
 // The user that the workers are given, or that this one has become.
-Result<std::optional<Identity>> Takeover::identity_of(const Worker& worker) const {
+Result<std::optional<Identity>> Takeover::identity_for(Worker& worker, const Frame& frame) const {
   if (rules_.identity) return rules_.identity;
-  return identity_now(worker.pid);
+  auto as = identity_of(worker.pid, frame.sender);
+  if (!as) complain(worker, fmt::format("it gets nothing of what it asks for: {}", as.error().text));
+  return as;
 }
 
 // May the master do for it what it asks for at that path?
-int Takeover::check_path(Worker& worker, const std::string& path) const {
+int Takeover::check_path(Worker& worker, const Sender& sender, const std::string& path) const {
   if (path.empty() || path.front() == '\0') return 0;
-  const auto same = check_root_of(worker.pid);
+  auto same = check_root_of(worker.pid);
+  if (same && sender.pid != worker.pid) same = check_root_of(sender.pid);
   if (!same) complain(worker, fmt::format("{} is left alone: {}", path, same.error().text));
   return same ? 0 : EXDEV;
 }
 
+// What a master has by a capability alone is not its workers'.
 bool Takeover::may_bind(const std::optional<Identity>& as, std::uint16_t port) const {
-  return port == 0 || !as || as->user == 0 || rules_.privileged_ports.contains(port) || port >= unprivileged_start();
+  const bool is_root = as ? as->user == 0 : ::geteuid() == 0;
+  return port == 0 || is_root || rules_.privileged_ports.contains(port) || port >= unprivileged_start();
 }
 
-int Takeover::first_bind(Worker& worker, const TakenAddress& address, unsigned nth, UniqueFd own,
-                         const std::optional<Identity>& as, Endpoint*& endpoint) {
-  if (!may_bind(as, address.port())) return EACCES;
-  if (listeners_.taken().size() >= LIVESWAP_LISTENERS_MAX) return ENOSPC;
-  std::unique_ptr<TakenEndpoint> made;
+// What it has itself is in its way as it would be without a master; what only others have is not (TakenInet::probe).
+bool Takeover::excludes(const Worker& worker, const TakenAddress& address, int fd) const {
+  int shares = 0;
+  socklen_t size = sizeof shares;
+  if (address.is_datagram() && ::getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &shares, &size) == 0 && shares) return false;
+  return std::any_of(worker.uses.begin(), worker.uses.end(), [&](const Endpoint* one) {
+    const TakenEndpoint* taken = taken_endpoint(one);
+    return taken && !address.is_unnamed() && taken->excludes(address);
+  });
+}
+
+std::unique_ptr<TakenEndpoint> Takeover::make_endpoint(const TakenAddress& address, unsigned nth) const {
   if (address.is_unix())
-    made = std::make_unique<TakenUnix>(address, nth, TakenUnix::Rules{rules_.backlog, rules_.listen_at_once});
-  else
-    made = std::make_unique<TakenInet>(
-        address, nth, TakenInet::Rules{rules_.per_slot, rules_.backlog, rules_.listen_at_once});
-  const int error = made->add(worker.set, worker.slot, std::move(own), as);
+    return std::make_unique<TakenUnix>(address, nth, TakenUnix::Rules{rules_.backlog, rules_.listen_at_once});
+  const auto is_ours = [this](std::uint64_t cookie) {
+    return listeners_.has_socket(cookie) || std::find(former_.begin(), former_.end(), cookie) != former_.end();
+  };
+  return std::make_unique<TakenInet>(
+      address, nth, TakenInet::Rules{rules_.per_slot, rules_.backlog, rules_.listen_at_once, is_ours});
+}
+
+int Takeover::first_bind(Worker& worker, const Wish& wish, unsigned nth, ReceivedFd own, Endpoint*& endpoint) {
+  if (!may_bind(wish.as, wish.address.port())) return EACCES;
+  if (listeners_.taken().size() >= LIVESWAP_LISTENERS_MAX) return ENOSPC;
+  if (excludes(worker, wish.address, own.get())) return EADDRINUSE;
+  auto made = make_endpoint(wish.address, nth);
+  const int error = made->add(worker.set, worker.slot, std::move(own), wish.as);
   if (error != 0) return error;
   endpoint = made.get();
   uses_[endpoint] = {};
@@ -220,7 +250,7 @@ int Takeover::listen(Worker& worker, const Frame& frame) {
   if (!taken || cookie_of(taken->held(worker.set, worker.slot)) != cookie_in(frame.text)) return 0;
   const int backlog = static_cast<int>(std::min<std::uint64_t>(frame.count, INT_MAX));
   if (const int error = taken->listen(worker.set, worker.slot, backlog); error != 0) {
-    complain(worker, fmt::format("cannot listen on {}: {}", taken->address(), ::strerrordesc_np(error)));
+    complain(worker, fmt::format("cannot listen on {}: {}", taken->address(), error_text(error)));
     return error;
   }
   worker.uses.insert(taken);
@@ -241,12 +271,21 @@ void Takeover::unlisten(Worker& worker, const Frame& frame) {
   changed_ = true;
 }
 
+// Of one that is leaving there is nothing left to share: whoever binds its address begins anew.
+Endpoint* Takeover::find(const TakenAddress& address, unsigned nth) {
+  Endpoint* endpoint = listeners_.find(address, nth);
+  TakenEndpoint* taken = taken_endpoint(endpoint);
+  if (!taken || !uses_[taken].leaving_until) return endpoint;
+  drop(*taken);
+  return nullptr;
+}
+
 int Takeover::unlink(Worker& worker, const Frame& frame) const {
   const std::string& path = frame.text;
   if (path.empty() || path.front() != '/' || path.size() >= PATH_MAX || path.find('\0') != std::string::npos)
     return EINVAL;
-  if (const int error = check_path(worker, path); error != 0) return error;
-  const auto as = identity_of(worker);
+  if (const int error = check_path(worker, frame.sender, path); error != 0) return error;
+  const auto as = identity_for(worker, frame);
   if (!as) return EPERM;
   const ActingAs user(*as);
   if (user.error() != 0) return user.error();

@@ -35,6 +35,7 @@ class Takeover {
     bool listen_at_once = false;            // listen() of the application is not seen (--intercept seccomp)
     std::optional<Identity> identity;       // that the workers are given; none: the master's
     std::set<std::uint16_t> privileged_ports;  // that are bound for workers who may not do so themselves
+    std::size_t handed_off_limit = 0;       // connections that wait at a time; 0: by the limit on descriptors
   };
   // False: the worker has too much to read already, and is sent nothing; an answer is sent in any case.
   using Send = std::function<bool(rollout::WorkerId, std::uint32_t kind, std::int32_t value, const Extras&)>;
@@ -61,7 +62,7 @@ class Takeover {
   // Nothing to look at.
   bool idle() const { return listeners_.taken().empty() && handed_off_.empty(); }
   // So many connections wait for a worker that who hands off more shall be listened to later.
-  bool is_full() const;
+  bool is_full(rollout::WorkerId giver) const;
   // Applications have listeners of their own, which a new worker has still to bind.
   bool expected() const;
 
@@ -78,26 +79,45 @@ class Takeover {
     std::map<std::string, unsigned> unnamed;      // how often it has left the choice to the kernel, by address
     unsigned complaints = 0;
     std::uint64_t adopted = 0;
+    std::shared_ptr<std::size_t> waiting = std::make_shared<std::size_t>(0);  // connections that it has handed off
+  };
+  // Where the connections of an endpoint that nobody serves can go.
+  struct Heir {
+    Endpoint* endpoint;
+    int family;
   };
   // What is known of a taken endpoint beside its sockets.
   struct Use {
     std::optional<rollout::Time> unused_since;
     std::optional<rollout::Time> clear_at;
+    bool unwanted = false;  // some sockets are, and have not been cleared since
+    std::optional<rollout::Time> leaving_until;  // nobody finds it any more, and what has begun before comes to its end
     bool closed = false;  // by an application, not by an upgrade
     bool told = false;    // in the log
+    bool stays = false;   // the kernel cannot withdraw it
+    std::vector<Heir> heirs;
   };
+  using Ticket = std::shared_ptr<const void>;  // counts as long as the connection waits
   struct HandedOff {
-    UniqueFd connection;
+    ReceivedFd connection;
     Endpoint* endpoint;
     unsigned slot;
     rollout::WorkerId from;
     std::optional<rollout::Time> until;  // set when it is first looked at
+    Ticket ticket;
   };
 
+  // What a BIND has said, and on whose behalf it is done.
+  struct Wish {
+    TakenAddress address;
+    std::optional<Identity> as;
+  };
   int bind(Worker& worker, Frame& frame, UniqueFd& answer);
-  int bind_address(Worker& worker, const TakenAddress& address, UniqueFd own, UniqueFd& answer);
-  int first_bind(Worker& worker, const TakenAddress& address, unsigned nth, UniqueFd own,
-                 const std::optional<Identity>& as, Endpoint*& endpoint);
+  int bind_address(Worker& worker, const Wish& wish, ReceivedFd own, UniqueFd& answer);
+  int first_bind(Worker& worker, const Wish& wish, unsigned nth, ReceivedFd own, Endpoint*& endpoint);
+  std::unique_ptr<TakenEndpoint> make_endpoint(const TakenAddress& address, unsigned nth) const;
+  bool excludes(const Worker& worker, const TakenAddress& address, int fd) const;
+  Endpoint* find(const TakenAddress& address, unsigned nth);
   int listen(Worker& worker, const Frame& frame);
   void unlisten(Worker& worker, const Frame& frame);
   int unlink(Worker& worker, const Frame& frame) const;
@@ -106,17 +126,25 @@ class Takeover {
   TakenEndpoint* taken_endpoint(const Endpoint* endpoint) const;  // nullptr: of another kind, or none
   Endpoint* endpoint_of(const Worker& worker, const std::string& text) const;
   Endpoint* lent_with(const Worker& worker, std::uint64_t cookie) const;
-  Result<std::optional<Identity>> identity_of(const Worker& worker) const;
-  int check_path(Worker& worker, const std::string& path) const;
+  Result<std::optional<Identity>> identity_for(Worker& worker, const Frame& frame) const;
+  int check_path(Worker& worker, const Sender& sender, const std::string& path) const;
   bool may_bind(const std::optional<Identity>& as, std::uint16_t port) const;
   int complain_of_bind(Worker& worker, const TakenAddress& address, int error) const;
   void complain(Worker& worker, const std::string& text) const;
 
   bool note_states(const std::vector<Seen>& seen);
-  void want(TakenEndpoint& endpoint) const;
+  TakenEndpoint::Wanted wanted_of(TakenEndpoint& endpoint) const;
+  void refresh(TakenEndpoint& endpoint, Use& use);
+  void look_at(TakenEndpoint& endpoint, Use& use, rollout::Time now);
+  bool begin_leaving(TakenEndpoint& endpoint, Use& use, rollout::Time now);
+  void clear(TakenEndpoint& endpoint, Use& use, rollout::Time now);
   bool is_used(Endpoint* endpoint, bool also_draining) const;
   bool is_over(TakenEndpoint& endpoint, Use& use, rollout::Time now, bool quiet) const;
   void drop(TakenEndpoint& endpoint);
+  std::vector<Heir> heirs_of(const TakenEndpoint& endpoint) const;
+  void forward(const TakenEndpoint& from, const Use& use);
+  std::size_t handed_off_limit() const;
+  Ticket ticket_for(const std::shared_ptr<std::size_t>& giver) const;
   bool adopt(const HandedOff& one);
   void place_handed_off(rollout::Time now);
   std::optional<rollout::Time> next_time(rollout::Time now) const;
@@ -127,6 +155,9 @@ class Takeover {
   std::map<rollout::WorkerId, Worker> workers_;
   std::map<const Endpoint*, Use> uses_;
   std::deque<HandedOff> handed_off_;
+  std::deque<std::uint64_t> former_;  // cookies of sockets that are no more ours; others may have them still
+  std::shared_ptr<std::size_t> waiting_ = std::make_shared<std::size_t>(0);    // connections, of all givers
+  std::shared_ptr<std::size_t> forwarded_ = std::make_shared<std::size_t>(0);  // those of no giver
   bool changed_ = true;  // since the last look()
   bool quiet_ = false;   // at that
 };

@@ -69,7 +69,8 @@ Result<void> TcpEndpoint::deal_to(const std::vector<int>& sockets) {
   for (unsigned number = 0; number < group_.size(); ++number)
     if (std::find(sockets.begin(), sockets.end(), group_[number]) != sockets.end()) numbers.push_back(number);
   if (numbers.size() == group_.size()) numbers.clear();
-  if (numbers != program_ && !steer_group(group_[0], numbers))
+  // Also where nothing has changed: an application may have put a program of its own in the place of ours.
+  if ((numbers != program_ || !numbers.empty()) && !steer_group(group_[0], numbers))
     return os_fail("steer the connections of", text_, errno);
   program_ = numbers;
   dealt_to_ = sockets;

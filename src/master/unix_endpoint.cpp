@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/log.hpp"
 #include "master/sockets.hpp"
 #include "master/taken_address.hpp"
 
@@ -90,8 +91,38 @@ void UnixEndpoint::retire(unsigned set) {
 }
 
 void UnixEndpoint::repair() {
-  for (const UniqueFd& socket : sockets_)
-    if (socket) repair_socket(socket.get(), backlog_);
+  for (unsigned set = 0; set < sockets_.size(); ++set) {
+    if (!sockets_[set]) continue;
+    if (is_shut_down(sockets_[set].get()))
+      replace(set);
+    else
+      repair_socket(sockets_[set].get(), backlog_);
+  }
+}
+
+// A Unix socket that was shut down once refuses everybody for ever, and listen() succeeds all the same. So another one
+// takes its place, for the workers that are started from now on. To a former set no path leads any more.
+void UnixEndpoint::replace(unsigned set) {
+  if (set != set_ && set_beside_ != set) return;
+  const std::string& path = set == set_ ? path_ : beside_;
+  auto fresh = bind_anew(path);
+  if (!fresh) return log::error("listener {}: an application has shut it down: {}", name(), fresh.error().text);
+  sockets_[set] = std::move(*fresh);
+  log::warning("listener {}: an application has shut it down; a new socket is in its place, which the workers that run now "
+               "do not have: `liveswap upgrade` replaces them", name());
+}
+
+Result<UniqueFd> UnixEndpoint::bind_anew(const std::string& path) const {
+  const std::string aside = path_ + ".again";
+  struct stat model {};
+  const bool there = ::lstat(path.c_str(), &model) == 0 && S_ISSOCK(model.st_mode);
+  auto fd = bind_unix(aside, there ? model.st_mode & 0777 : first_mode, backlog_);
+  if (!fd) return fd;
+  auto same = there ? take_after(aside, model) : Result<void>();
+  if (same && ::rename(aside.c_str(), path.c_str()) != 0) same = os_fail("rename over " + path, aside, errno);
+  if (same) return fd;
+  ::unlink(aside.c_str());
+  return tl::unexpected<Error>(same.error());
 }
 
 bool UnixEndpoint::is_at(const TakenAddress& address) const {

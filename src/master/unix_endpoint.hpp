@@ -33,6 +33,8 @@ class UnixEndpoint final : public Endpoint {
   std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
 
  private:
+  void replace(unsigned set);
+  Result<UniqueFd> bind_anew(const std::string& path) const;
   UnixEndpoint(std::string name, std::string path)
       : Endpoint(std::move(name)), path_(std::move(path)), beside_(path_ + ".new") {}
 

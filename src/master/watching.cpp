@@ -19,7 +19,7 @@ void Master::watch() {
   if (phase == watched_phase_) return;
   watched_phase_ = phase;
   // The round before the preparation is begun and awaited there.
-  if (phase == "preparing") return;
+  if (engine_.judging() && engine_.preparing()) return;
   prober_.cancel();
   if (phase.empty()) {
     watch_timer_.stop();

@@ -176,7 +176,7 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       break;
     default:
       if (takeover_.take_frame(id, frame) && handlers_.taken_over) handlers_.taken_over();
-      if (frame.kind == LIVESWAP_HANDOFF && takeover_.is_full()) entry.process->rest();
+      if (frame.kind == LIVESWAP_HANDOFF && takeover_.is_full(id)) entry.process->rest();
       break;  // or not a word this master knows
   }
 }

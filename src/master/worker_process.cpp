@@ -37,22 +37,32 @@ std::string packet_of(std::uint32_t kind, std::int32_t value, std::uint64_t coun
   return packet;
 }
 
-// Takes every descriptor of a message. One alone is given back; several are closed, since nobody knows which was
-// meant.
-UniqueFd take_descriptor(msghdr& message, bool& crippled) {
-  UniqueFd taken;
+// The kernel's own limit for one message (SCM_MAX_FD). What found no room here the kernel would close itself, on this
+// thread and as slowly as its owner likes (received_fd.hpp).
+constexpr std::size_t descriptors_limit = 253;
+constexpr std::size_t control_size = CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(descriptors_limit * sizeof(int));
+
+// Takes every descriptor of a message, and who has sent it; returns how many there were. One alone is given on; several
+// are closed, since nobody knows which was meant.
+unsigned take_control(msghdr& message, Frame& frame) {
   unsigned found = 0;
   for (cmsghdr* one = CMSG_FIRSTHDR(&message); one; one = CMSG_NXTHDR(&message, one)) {
-    if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_RIGHTS) continue;
+    if (one->cmsg_level != SOL_SOCKET) continue;
+    if (one->cmsg_type == SCM_CREDENTIALS && one->cmsg_len == CMSG_LEN(sizeof(ucred))) {
+      ucred said{};
+      std::memcpy(&said, CMSG_DATA(one), sizeof said);
+      frame.sender = {said.pid, said.uid, said.gid};
+    }
+    if (one->cmsg_type != SCM_RIGHTS) continue;
     for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= one->cmsg_len; at += sizeof(int), ++found) {
       int fd = -1;
       std::memcpy(&fd, CMSG_DATA(one) + at, sizeof fd);
-      taken = UniqueFd::adopt(fd);
+      frame.descriptor = UniqueFd::adopt(fd);
     }
   }
-  crippled = found > 1 || (message.msg_flags & MSG_CTRUNC);
-  if (crippled) taken.reset();
-  return taken;
+  frame.crippled = found > 1 || (message.msg_flags & MSG_CTRUNC);
+  if (frame.crippled) frame.descriptor.reset();
+  return found;
 }
 
 Ending ending_of(const siginfo_t& info) {
@@ -73,6 +83,9 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(uv_loop_t& loop, Spa
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
     return os_fail("make the channel of", "a worker", errno);
   auto ours = UniqueFd::adopt(ends[0]);
+  const int on = 1;
+  if (::setsockopt(ours.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
+    return os_fail("ask who speaks on the channel of", "a worker", errno);
   const auto theirs = UniqueFd::adopt(ends[1]);
   request.descriptors.at(LIVESWAP_FD_CHANNEL) = theirs.get();
   auto child = spawn(request);
@@ -98,12 +111,21 @@ WorkerProcess::WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, Han
 WorkerProcess::~WorkerProcess() {
   // The polls must let go of the descriptors before those are closed.
   exit_poll_.stop();
-  channel_poll_.reset();
+  close_channel();
   if (child_.pid < 0) return;
   signal(SIGKILL);
   siginfo_t info{};
   // Not by the descriptor: libuv has made that non-blocking, and waitid() heeds it.
   ::waitid(P_PID, static_cast<id_t>(child_.pid), &info, WEXITED);
+}
+
+// What still lies in it is taken out, for the kernel would close that as slowly as its owner likes. Nobody can add to it.
+void WorkerProcess::close_channel() {
+  handlers_.frame = nullptr;
+  if (channel_) ::shutdown(channel_.get(), SHUT_RDWR);
+  while (read_frame(true)) continue;
+  channel_poll_.reset();
+  channel_.reset();
 }
 
 void WorkerProcess::signal(int number) {
@@ -137,11 +159,11 @@ void WorkerProcess::send(std::uint32_t kind, std::int32_t value, const Extras& e
   if (outbox_.empty() && write_frame(bytes, extras.descriptor) == Written::done) return;
   auto kept = UniqueFd::adopt(extras.descriptor < 0 ? -1 : ::fcntl(extras.descriptor, F_DUPFD_CLOEXEC, 0));
   if (extras.descriptor >= 0 && !kept) {
-    log::warning("pid {}: no descriptor left for what it shall be sent: {}", child_.pid, ::strerrordesc_np(errno));
+    log::warning("pid {}: no descriptor left for what it shall be sent: {}", child_.pid, error_text(errno));
     if (kind != LIVESWAP_ANSWER) return;
     bytes = packet_of(kind, value, EMFILE, {});
   }
-  outbox_.push_back({std::move(bytes), std::move(kept)});
+  outbox_.push_back({std::move(bytes), std::move(kept), extras.ticket});
   if (outbox_.size() == 1) write_outbox();
   watch_channel();
 }
@@ -199,12 +221,11 @@ void WorkerProcess::on_channel(int events) {
 }
 
 // False when no frame waits. The end of the channel is only noted: the process' own end is what counts.
-bool WorkerProcess::read_frame() {
+bool WorkerProcess::read_frame(bool posthumous) {
   if (!channel_poll_) return false;
   // One buffer for all workers: frames are read one after the other on one thread, and a worker need not cost 64 KiB.
   static thread_local char buffer[sizeof(liveswap_frame) + LIVESWAP_TEXT_MAX];
-  // The kernel drops descriptors that find no room here.
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  alignas(cmsghdr) char control[control_size];
   iovec text{buffer, sizeof buffer};
   msghdr message{};
   message.msg_iov = &text;
@@ -215,31 +236,36 @@ bool WorkerProcess::read_frame() {
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   // The other end closed with something unread; what it had sent before still waits.
   if (size < 0 && errno == ECONNRESET) return true;
-  if (size <= 0) {
+  Frame frame;
+  frame.posthumous = posthumous;
+  const unsigned descriptors = size < 0 ? 0 : take_control(message, frame);
+  // A packet without a byte looks like the end, but that nobody has sent.
+  if (size < 0 || (size == 0 && message.msg_controllen == 0)) {
     channel_poll_.reset();
     return false;
   }
-  bool crippled = false;
-  auto descriptor = take_descriptor(message, crippled);
-  take_frame(buffer, static_cast<std::size_t>(size), std::move(descriptor), crippled);
+  take_frame(std::move(frame), buffer, static_cast<std::size_t>(size));
+  if (descriptors > 0 && is_discarding_too_many()) rest();
   return true;
 }
 
-void WorkerProcess::take_frame(const char* packet, std::size_t size, UniqueFd descriptor, bool crippled) {
-  if (size < sizeof(liveswap_frame)) return;
+void WorkerProcess::take_frame(Frame frame, const char* packet, std::size_t size) {
+  if (size < sizeof(liveswap_frame) || !handlers_.frame) return;
   liveswap_frame header;
   std::memcpy(&header, packet, sizeof header);
-  Frame frame{header.kind, header.value, header.count,
-              std::string(packet + sizeof header, size - sizeof header), std::move(descriptor), crippled};
-  if (handlers_.frame) handlers_.frame(frame);
+  frame.kind = header.kind;
+  frame.value = header.value;
+  frame.count = header.count;
+  frame.text.assign(packet + sizeof header, size - sizeof header);
+  handlers_.frame(frame);
 }
 
 void WorkerProcess::on_exit() {
-  for (int i = 0; i < frames_of_the_dead && read_frame(); ++i) continue;
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());
   const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
   if (found == 0 && info.si_pid == 0) return;
+  for (int i = 0; i < frames_of_the_dead && read_frame(true); ++i) continue;
   // What it has forked would go on with the listening sockets. Until it is reaped the group's number is its own.
   if (found == 0 && !ending_of(info).clean) ::kill(-child_.pid, SIGKILL);
   const int reaped = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED);

@@ -13,9 +13,18 @@
 #include "base/unique_fd.hpp"
 #include "contract/channel.h"
 #include "master/loop.hpp"
+#include "master/received_fd.hpp"
 #include "master/spawner.hpp"
 
 namespace liveswap::master {
+
+// Who has sent a frame, as the kernel says it: the process, and its real user and group at that moment. A child of the
+// worker may hold the channel, too; and a process that has given up its rights can become another user by exec.
+struct Sender {
+  pid_t pid = 0;  // 0: not known here
+  uid_t user = static_cast<uid_t>(-1);
+  gid_t group = static_cast<gid_t>(-1);
+};
 
 // A frame from a worker host; its size has been checked, its meaning has not.
 struct Frame {
@@ -23,8 +32,10 @@ struct Frame {
   std::int32_t value = 0;
   std::uint64_t count = 0;
   std::string text;
-  UniqueFd descriptor;  // that came with it; a frame of a kind that wants none closes it
+  ReceivedFd descriptor;  // that came with it; a frame of a kind that wants none closes it
   bool crippled = false;  // came with more than one, or with one that this process had no room for: it has none
+  Sender sender = {};
+  bool posthumous = false;  // read when the worker had exited: nothing more can be found out about it
 };
 
 // What a frame to a worker may have beside its number.
@@ -32,6 +43,7 @@ struct Extras {
   std::uint64_t count = 0;
   std::string_view text = {};
   int descriptor = -1;  // borrowed
+  std::shared_ptr<const void> ticket = {};  // held as long as the frame is kept here
 };
 
 // How a worker host's process ended.
@@ -72,11 +84,13 @@ class WorkerProcess {
   WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, Handlers handlers);
   void on_channel(int events);
   void on_exit();
-  bool read_frame();
-  void take_frame(const char* packet, std::size_t size, UniqueFd descriptor, bool crippled);
+  bool read_frame(bool posthumous = false);
+  void close_channel();
+  void take_frame(Frame frame, const char* packet, std::size_t size);
   struct Packet {
     std::string bytes;
-    UniqueFd descriptor;  // a duplicate
+    ReceivedFd descriptor;  // a duplicate
+    std::shared_ptr<const void> ticket;
   };
   enum class Written { done, full, too_many_descriptors };
   Written write_frame(const std::string& bytes, int descriptor);

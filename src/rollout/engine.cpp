@@ -63,11 +63,17 @@ bool Engine::canary_on_goal() const {
 
 bool Engine::may_spawn() const { return workers_.size() < std::size_t{forks_} + surge(); }
 
+bool Engine::running() const { return !stopping_ && committed_ && !upgrade_; }
+
+bool Engine::reverting() const {
+  return !stopping_ && committed_ && upgrade_ && upgrade_->phase == Phase::reverting;
+}
+
 const char* Engine::state() const {
   if (stopping_) return "stopping";
   if (!committed_) return "starting";
-  if (!upgrade_) return "running";
-  return upgrade_->phase == Phase::reverting ? "reverting" : "upgrading";
+  if (running()) return "running";
+  return reverting() ? "reverting" : "upgrading";
 }
 
 const char* Engine::phase() const {

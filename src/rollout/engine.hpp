@@ -97,6 +97,10 @@ class Engine {
   unsigned fork_count() const { return forks_; }
   Generation generation() const { return committed_ ? committed_->generation : 0; }
   Release release() const { return committed_ ? committed_->release : Release{}; }
+  bool running() const;   // a release is committed, and nothing changes it
+  bool stopping() const { return stopping_.has_value(); }
+  bool preparing() const { return upgrade_ && upgrade_->phase == Phase::preparing; }
+  bool reverting() const;
   const char* state() const;  // starting, running, upgrading, reverting, stopping
   const char* phase() const;  // of the upgrade under way; "" without one
   std::optional<Time> phase_end() const;  // of bake and probation

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <filesystem>
 
 namespace liveswap::test {
 namespace {
@@ -119,6 +120,17 @@ bool has_waiting(int listener) {
   return ::poll(&wait, 1, 0) == 1 && wait.revents == POLLIN;
 }
 
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& one : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
+  return count;
+}
+
+bool has_no_more_than(std::size_t count) {
+  for (int i = 0; i < 10'000 && open_descriptors() > count; ++i) ::usleep(1'000);
+  return open_descriptors() <= count;
+}
+
 Desk::Desk(unsigned slots, Rules rules, const std::vector<Listener>& lent, ListenMode mode)
     : listeners_(open(lent, mode, slots)),
       takeover_(listeners_, std::move(rules),
@@ -126,14 +138,17 @@ Desk::Desk(unsigned slots, Rules rules, const std::vector<Listener>& lent, Liste
                   if (!has_room && kind != LIVESWAP_ANSWER) return false;
                   auto copy = UniqueFd::adopt(
                       extras.descriptor < 0 ? -1 : ::fcntl(extras.descriptor, F_DUPFD_CLOEXEC, 0));
-                  told.push_back({worker, kind, value, extras.count, std::string(extras.text), std::move(copy)});
+                  told.push_back({worker, kind, value, extras.count, std::string(extras.text), std::move(copy), extras.ticket});
                   return true;
                 }) {}
 
 void Desk::join(rollout::WorkerId id, unsigned slot, rollout::Generation generation, bool staged, pid_t pid) {
   takeover_.joined(id, slot, generation, pid, listeners_.hold(staged));
   seen_.push_back({id, false, false});
+  senders_[id] = {pid, ::getuid(), ::getgid()};
 }
+
+void Desk::speaks_as(rollout::WorkerId id, const master::Sender& sender) { senders_[id] = sender; }
 
 void Desk::leave(rollout::WorkerId id) {
   takeover_.left(id);
@@ -152,7 +167,14 @@ void Desk::drain(rollout::WorkerId id) {
 
 int Desk::ask(rollout::WorkerId id, std::uint32_t kind, const std::string& text, std::uint64_t count, UniqueFd fd,
               bool crippled) {
-  master::Frame frame{kind, ++last_number_, count, text, std::move(fd), crippled};
+  return answer_to(id, {kind, ++last_number_, count, text, std::move(fd), crippled, senders_[id]});
+}
+
+int Desk::ask_posthumously(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd) {
+  return answer_to(id, {kind, ++last_number_, 0, text, std::move(fd), false, senders_[id], true});
+}
+
+int Desk::answer_to(rollout::WorkerId id, master::Frame frame) {
   REQUIRE(takeover_.take_frame(id, frame));
   for (const Told& one : told)
     if (one.kind == LIVESWAP_ANSWER && one.value == last_number_ && one.worker == id)
@@ -162,7 +184,7 @@ int Desk::ask(rollout::WorkerId id, std::uint32_t kind, const std::string& text,
 }
 
 void Desk::tell(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd) {
-  master::Frame frame{kind, 0, 0, text, std::move(fd), false};
+  master::Frame frame{kind, 0, 0, text, std::move(fd), false, senders_[id]};
   REQUIRE(takeover_.take_frame(id, frame));
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <deque>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -45,6 +46,9 @@ UniqueFd connect_to(const Where& where);
 UniqueFd accept_from(int listener);
 // Whether a connection is there without waiting.
 bool has_waiting(int listener);
+std::size_t open_descriptors();
+// Open descriptors; some are closed in the background, those of a test before as well.
+bool has_no_more_than(std::size_t count);
 
 // The master's side of takeover on real sockets, with workers that are only numbers.
 class Desk {
@@ -57,6 +61,7 @@ class Desk {
     std::uint64_t count;
     std::string text;
     UniqueFd descriptor;
+    std::shared_ptr<const void> ticket;  // held as long as it waits to be read
   };
   // What bind() leaves with the application: its own socket, or the one that took its place.
   struct Held {
@@ -73,6 +78,8 @@ class Desk {
 
   void join(rollout::WorkerId id, unsigned slot, rollout::Generation generation = 1, bool staged = false,
             pid_t pid = ::getpid());
+  // Who the kernel says has sent its frames from now on; else the process that has joined, as our user.
+  void speaks_as(rollout::WorkerId id, const master::Sender& sender);
   void leave(rollout::WorkerId id);
   // What the engine says of it from now on.
   void ready(rollout::WorkerId id);
@@ -81,6 +88,8 @@ class Desk {
   // The errno that the worker is answered with.
   int ask(rollout::WorkerId id, std::uint32_t kind, const std::string& text, std::uint64_t count = 0, UniqueFd fd = {},
           bool crippled = false);
+  // Read when it had exited.
+  int ask_posthumously(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd = {});
   // Without a number, so without an answer.
   void tell(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd = {});
   Held bind(rollout::WorkerId id, const Where& where);
@@ -98,9 +107,12 @@ class Desk {
   bool has_room = true;  // workers read what they are sent
 
  private:
+  int answer_to(rollout::WorkerId id, master::Frame frame);
+
   master::Listeners listeners_;
   master::Takeover takeover_;
   std::vector<master::Takeover::Seen> seen_;
+  std::map<rollout::WorkerId, master::Sender> senders_;
   rollout::Time now_{1'000};
   std::int32_t last_number_ = 0;
 };

@@ -92,6 +92,17 @@ TEST_CASE("takeover: the file has the mode that the worker's umask leaves") {
   CHECK((info_of(dir / "app.sock").st_mode & 0777) == 0660);
 }
 
+TEST_CASE("takeover: and what an fchmod() of the socket has left, as with the kernel's own bind()") {
+  const TempDir dir;
+  Desk desk;
+  desk.join(1, 0);
+  const auto where = Where::path(dir / "app.sock");
+  auto own = socket_for(where);
+  REQUIRE(::fchmod(own.get(), 0620) == 0);
+  REQUIRE(desk.ask(1, LIVESWAP_BIND, where.text(), 0, std::move(own)) == 0);
+  CHECK((info_of(dir / "app.sock").st_mode & 0777) == 0600);
+}
+
 TEST_CASE("takeover: what is removed and bound again stays, and is never out of reach") {
   const TempDir dir;
   const std::string path = dir / "app.sock";

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 
 #include "takeover_desk.hpp"
 
@@ -187,10 +188,11 @@ TEST_CASE("takeover: connections that nobody fetches any more are reset after th
   const auto client = connect_to(pair.where);
   desk.listeners().steer(2, {});
   desk.close(1, std::move(pair.first));
-  desk.look(500);
+  // Not before those who bind late have had their time.
+  desk.look(1'900);
   pollfd wait{client.get(), POLLIN, 0};
   CHECK(::poll(&wait, 1, 0) == 0);
-  desk.look(1'000);
+  desk.look(200);
   CHECK(::poll(&wait, 1, 10'000) == 1);
   CHECK((wait.revents & (POLLHUP | POLLERR)) != 0);
   check_all_come_to(pair.second.get(), pair.where);
@@ -330,13 +332,43 @@ TEST_CASE("handoff: so many wait, and no more") {
   int taken = 0, error = 0;
   bool full = false;
   for (; taken < 10'000 && error == 0; ++taken) {
-    full = full || desk.takeover().is_full();
+    full = full || desk.takeover().is_full(1);
     error = desk.ask(1, LIVESWAP_HANDOFF, cookie_text(pair.first.get()), 0, UniqueFd::adopt(::dup(connection.get())));
     desk.told.clear();
   }
   CHECK(error == ENOBUFS);
   CHECK(taken < 2'000);
   CHECK(full);
+}
+
+TEST_CASE("handoff: nobody fills the master with what those who read nothing are to get") {
+  Desk::Rules rules;
+  rules.handed_off_limit = 8;
+  Pair pair(rules);
+  Desk& desk = pair.desk;
+  std::map<rollout::WorkerId, UniqueFd> connections;
+  for (const rollout::WorkerId id : {1u, 2u}) {
+    desk.listeners().steer(2, {id == 1 ? 1u : 0u});
+    const auto client = connect_to(pair.where);
+    connections[id] = accept_from(id == 1 ? pair.first.get() : pair.second.get());
+    REQUIRE(connections[id]);
+  }
+  const auto hand_off = [&](rollout::WorkerId id) {
+    const auto& listener = id == 1 ? pair.first : pair.second;
+    return desk.ask(id, LIVESWAP_HANDOFF, cookie_text(listener.get()), 0, UniqueFd::adopt(::dup(connections[id].get())));
+  };
+  // Each goes to the other at once, and waits there unread.
+  for (int i = 0; i < 4; ++i) {
+    CHECK(hand_off(1) == 0);
+    CHECK(desk.takeover().is_full(1) == (i >= 1));
+  }
+  CHECK(hand_off(1) == ENOBUFS);
+  for (int i = 0; i < 4; ++i) CHECK(hand_off(2) == 0);
+  CHECK(hand_off(2) == ENOBUFS);
+  CHECK(adopted(desk).size() == 8);
+  desk.told.clear();
+  CHECK_FALSE(desk.takeover().is_full(1));
+  CHECK(hand_off(1) == 0);
 }
 
 TEST_CASE("handoff: only connections that came in by that listener") {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -12,17 +13,13 @@
 #include <vector>
 
 #include "master/loop.hpp"
+#include "takeover_desk.hpp"
 
 using namespace liveswap;
 using namespace liveswap::master;
+using liveswap::test::has_no_more_than, liveswap::test::open_descriptors;
 
 namespace {
-
-std::size_t open_descriptors() {
-  std::size_t count = 0;
-  for ([[maybe_unused]] const auto& one : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
-  return count;
-}
 
 // A process that does nothing, and its end of the channel, which is in our hands.
 class Worker {
@@ -31,6 +28,7 @@ class Worker {
     std::uint32_t kind;
     std::size_t size;
     bool has_descriptor, crippled;
+    Sender sender;
   };
 
   Worker() {
@@ -47,7 +45,7 @@ class Worker {
     auto started = WorkerProcess::start(loop_, std::move(request),
                                         {[this](Frame& frame) {
                                            heard.push_back({frame.kind, frame.text.size(),
-                                                            static_cast<bool>(frame.descriptor), frame.crippled});
+                                                            static_cast<bool>(frame.descriptor), frame.crippled, frame.sender});
                                          },
                                          [this](const Ending&) { ended = true; }});
     REQUIRE(started.has_value());
@@ -133,7 +131,7 @@ TEST_CASE("channel: descriptors that nobody asked for are closed, however many")
     CHECK_FALSE(worker.heard[i].has_descriptor);
     CHECK(worker.heard[i].crippled);
   }
-  CHECK(open_descriptors() == before);
+  CHECK(has_no_more_than(before));
 }
 
 TEST_CASE("channel: a frame is as long as the longest text, and no longer") {
@@ -171,7 +169,7 @@ TEST_CASE("channel: a worker that reads nothing is kept a bounded number of conn
     worker.turn();
   }
   CHECK(received == sent + 1);
-  CHECK(open_descriptors() == before);
+  CHECK(has_no_more_than(before));
 }
 
 TEST_CASE("channel: one that rests is listened to later") {
@@ -180,4 +178,45 @@ TEST_CASE("channel: one that rests is listened to later") {
   REQUIRE(worker.send(packet(LIVESWAP_LOG)));
   worker.hear(1);
   CHECK(worker.heard.size() == 1);
+}
+
+TEST_CASE("channel: who has sent a frame is known, whoever has the channel") {
+  Worker worker;
+  REQUIRE(worker.send(packet(LIVESWAP_LOG)));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::geteuid() == 0 && ::setresuid(65534, 65534, 65534) != 0) ::_exit(1);
+    ::_exit(::send(worker.channel(), packet(LIVESWAP_LOG).data(), sizeof(liveswap_frame), 0) > 0 ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+  worker.hear(2);
+  REQUIRE(worker.heard.size() == 2);
+  CHECK(worker.heard[0].sender.pid == ::getpid());
+  CHECK(worker.heard[0].sender.user == ::getuid());
+  CHECK(worker.heard[1].sender.pid == child);
+  CHECK(worker.heard[1].sender.user == (::getuid() == 0 ? 65534 : ::getuid()));
+}
+
+TEST_CASE("channel: a packet without a byte is no end, and its descriptor is closed") {
+  const auto null = UniqueFd::adopt(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  Worker worker;
+  worker.turn();
+  const auto before = open_descriptors();
+  REQUIRE(worker.send("", {null.get()}));
+  REQUIRE(worker.send(packet(LIVESWAP_LOG)));
+  worker.hear(1);
+  CHECK(worker.heard.size() == 1);
+  CHECK(has_no_more_than(before));
+}
+
+TEST_CASE("channel: descriptors that nobody has read go with it") {
+  const auto null = UniqueFd::adopt(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const auto before = open_descriptors();
+  {
+    Worker worker;
+    for (int i = 0; i < 20; ++i) REQUIRE(worker.send(packet(LIVESWAP_LOG), {null.get(), null.get()}));
+  }
+  CHECK(has_no_more_than(before));
 }

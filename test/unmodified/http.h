@@ -65,7 +65,7 @@ static inline bool serve_once(struct client* client) {
   return !last && client->size < sizeof client->in;
 }
 
-/* "8080", "[::]:8080" for every address of both families, or "unix:PATH", which is removed first. */
+/* "8080", "0.0.0.0:8080", "[::]:8080" for every address of both families, or "unix:PATH", which is removed first. */
 static inline int listen_at(const char* where, int flags) {
   union {
     struct sockaddr any;
@@ -83,6 +83,9 @@ static inline int listen_at(const char* where, int flags) {
   } else if (strncmp(where, "[::]:", 5) == 0) {
     address.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)atoi(where + 5))};
     size = sizeof address.in6;
+  } else if (strncmp(where, "0.0.0.0:", 8) == 0) {
+    address.in.sin_addr.s_addr = htonl(INADDR_ANY);
+    address.in.sin_port = htons((uint16_t)atoi(where + 8));
   } else {
     address.in.sin_port = htons((uint16_t)atoi(where));
   }

@@ -119,7 +119,14 @@ void adopt_put(uint64_t cookie, int connection) {
     give_back(listener, connection);
     return;
   }
+  /* Nobody has expected any: who waits already has to be woken to hear of it. */
+  const bool is_first = bell_of(listener) < 0;
+  if (is_first) {
+    adopt_begin();
+    adopt_listener(listener);
+  }
   enqueue(listener, connection);
+  if (is_first) kick_waiting_threads();
 }
 
 /* The caller has the lock. */

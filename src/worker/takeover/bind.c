@@ -180,7 +180,8 @@ int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   int given = -1;
   const struct question question = {.kind = LIVESWAP_BIND, .text = &wish, .size = sizeof wish, .fd = fd};
   const int error = question_ask(&question, &given);
-  if (error == QUESTION_UNANSWERED || (error == ENOSPC && readiness_is_over())) return TAKEOVER_NOT_OURS;
+  if (error == QUESTION_UNANSWERED || error == LIVESWAP_STAYS_OWN) return TAKEOVER_NOT_OURS;
+  if (error == ENOSPC && readiness_is_over()) return TAKEOVER_NOT_OURS;
   if (error != 0) return error;
   const int failed = take(fd, given, &wish) ? 0 : errno;
   if (given >= 0) real.close(given);
