@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "aside.h"
 #include "channel.h"
 #include "clock.h"
 #include "count.h"
@@ -118,9 +119,11 @@ static int timeout_until(int64_t end) {
   return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
-static void* control(void* unused) {
-  (void)unused;
+/* `before` points to the one whose place it takes, or is NULL. */
+static void* control(void* before) {
+  if (before != NULL) pthread_join(*(const pthread_t*)before, NULL);
   pthread_setname_np(pthread_self(), "lsw-control");
+  aside_put_off();
   bool connected = true;
   int64_t count_due = -1;
   for (;;) {
@@ -139,7 +142,8 @@ static void* control(void* unused) {
                              {wake_fd, POLLIN, 0},
                              {child_fd(), POLLIN, 0},
                              {handoff_fd(), POLLIN, 0}};
-    real.poll(wake, 5, timeout_until(due));
+    if (due < 0 && aside_step(wake, 5)) return NULL;
+    if (real.poll(wake, 5, timeout_until(due < 0 ? aside_due() : due)) != 0) aside_put_off();
     eventfd_t unused;
     if (wake[0].revents != 0) connected = serve_channel();
     if (wake[1].revents != 0) linger_serve();
@@ -150,25 +154,36 @@ static void* control(void* unused) {
   return NULL;
 }
 
+static pthread_t thread;
+
+/* With every signal blocked. */
+static bool start(pthread_t* before) {
+  pthread_attr_t attributes;
+  sigset_t all;
+  sigset_t mask;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, STACK_SIZE);
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &mask);
+  errno = pthread_create(&thread, &attributes, control, before);
+  const bool started = errno == 0;
+  pthread_sigmask(SIG_SETMASK, &mask, NULL);
+  pthread_attr_destroy(&attributes);
+  return started;
+}
+
 bool control_start(const struct options* of_process) {
   options = of_process;
   wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd < 0) return false;
   marks_set(wake_fd, MARK_HOST);
-  pthread_attr_t attributes;
-  pthread_t thread;
-  sigset_t all;
-  sigset_t before;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, STACK_SIZE);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &before);
-  errno = pthread_create(&thread, &attributes, control, NULL);
-  const bool started = errno == 0;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  pthread_attr_destroy(&attributes);
-  return started;
+  return start(NULL);
+}
+
+bool control_succeed(void) {
+  static pthread_t before;
+  before = thread;
+  return start(&before);
 }
 
 void control_wake(void) { eventfd_write(wake_fd, 1); }

@@ -13,6 +13,9 @@
 /* `options` stays borrowed. False, with errno, when there can be no thread. */
 bool control_start(const struct options* options);
 
+/* Another one, in the calling thread's table of descriptors, that goes on when the present one has ended (aside.h). */
+bool control_succeed(void);
+
 /* Has the control thread look at what is due. Any thread. */
 void control_wake(void);
 

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "worker/aside.h"
 #include "worker/channel.h"
 #include "real.h"
 
@@ -56,6 +57,8 @@ int question_ask(const struct question* question, int* given) {
   int cancel = 0;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
   enter(&waiting);
+  /* Who waits here cannot come by elsewhere. */
+  aside_let_in();
   const struct liveswap_frame frame = {question->kind, waiting.number, question->count};
   wait_for(&waiting, channel_send_with(frame, question->text, question->size, question->fd));
   pthread_setcancelstate(cancel, NULL);

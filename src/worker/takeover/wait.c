@@ -13,6 +13,7 @@
 #include <sys/select.h>
 #include <time.h>
 
+#include "worker/aside.h"
 #include "worker/readiness.h"
 #include "worker/seize.h"
 #include "adopt.h"
@@ -44,7 +45,8 @@ bool wait_may_go_back(void) {
 /* Where every wait begins. */
 static bool is_special(void) {
   was_sent_back = false;
-  return readiness_is_watched() || seize_has_begun() || adopt_has_begun() || child_is_here();
+  return readiness_is_watched() || seize_has_begun() || adopt_has_begun() || child_is_here() ||
+         aside_is_wanted();
 }
 
 static struct timespec now(void) {
@@ -147,6 +149,7 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
   const struct timespec end = timeout != NULL ? sum_of(now(), *timeout) : (struct timespec){0};
   for (;;) {
     const unsigned kicks = kick_count();
+    if (aside_is_wanted()) aside_let_in();
     if (wake_for_good(fds, count)) return 1;
     const bool held = note_polled(fds, count);
     const struct timespec left = timeout != NULL ? left_until(end) : (struct timespec){0};
@@ -298,6 +301,7 @@ static int watched_select(int count, fd_set* sets[3], const struct timespec* tim
   for (;;) {
     struct sets found;
     const unsigned kicks = kick_count();
+    if (aside_is_wanted()) aside_let_in();
     note_selected(count, sets[0]);
     const struct timespec left = timeout != NULL ? left_until(end) : (struct timespec){0};
     int events = select_once(count, &found, sets, timeout != NULL ? &left : NULL, mask);
