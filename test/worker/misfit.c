@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -238,6 +239,37 @@ static void wait_for(const char* file) {
   while (access(file, F_OK) != 0) poll(NULL, 0, 5);
 }
 
+static void* sleep_for_ever(void* nothing) {
+  while (pause() < 0) continue;
+  return nothing;
+}
+
+static void have_another_thread(void) {
+  pthread_t thread;
+  demand(pthread_create(&thread, NULL, sleep_for_ever, NULL) == 0, "another thread");
+}
+
+static void block_signals(void) {
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_BLOCK, &all, NULL);
+}
+
+/* After its first connection. */
+static _Noreturn void serve_elsewhere(int listener, const char* port) {
+  struct epoll_event event = {.events = EPOLLIN};
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+  for (int connection = -1; connection < 0;) {
+    if (epoll_wait(epoll, &event, 1, -1) > 0) connection = accept(listener, NULL, NULL);
+    /* It goes on when the client does. */
+    char byte = 0;
+    if (connection >= 0) demand(recv(connection, &byte, 1, 0) == 1, "a byte");
+    if (connection >= 0) answer(connection);
+  }
+  serve_epoll(listen_at(port));
+}
+
 PROGRAM int main(int argc, char** argv) {
   const char* const what = argv[1];
   const char* const port = argc > 2 ? argv[2] : "0";
@@ -268,10 +300,15 @@ PROGRAM int main(int argc, char** argv) {
     wait_by_select();
     serve(listener);
   }
+  if (strcmp(what, "another-thread") == 0) have_another_thread();
+  if (strcmp(what, "no-signals") == 0) block_signals();
+  if (strcmp(what, "epoll") == 0) serve_epoll(listener);
+  if (strcmp(what, "elsewhere") == 0) serve_elsewhere(listener, argv[3]);
   if (argc > 3) wait_for(argv[3]);
   if (strcmp(what, "late-accept") == 0) serve(listener);
   if (strcmp(what, "late-select") == 0) serve_selecting(listener);
   if (strcmp(what, "late-epoll") == 0) serve_epoll(listener);
   if (strcmp(what, "one-by-one") == 0) serve(listener);
+  if (strcmp(what, "selecting") == 0) serve_selecting(listener);
   serve_polling(listener);
 }
