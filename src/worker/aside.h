@@ -4,9 +4,15 @@
  * for each of its many; a server of one thread lost 2 to 4 % of its requests by that (docs/measurements.md).
  *
  * Nothing but a thread of the application can make one that shares its table again. So what comes over the channel is
- * left there; the application is woken by its own means, as if a connection had come; and in the call that follows
- * (accept, poll, select, epoll_ctl), where it could start a thread itself, it starts the next control thread. Until then it
- * accepts nothing. Who cannot be woken so, or has threads of its own anyway, shares the table as ever.
+ * left there; the application's thread is kicked out of its wait, which it does not notice, and starts the next control
+ * thread in the call that it waits in: poll, select and epoll_wait are the gates. So this is for event loops:
+ *
+ *   of one thread       with more the table is shared anyway
+ *   with such waits     seen to wait for a connection that it has accepted, so that it does not block in recv() instead
+ *   that can be kicked  has not blocked the signals
+ *
+ * Whoever is at work when the control thread wants in, accepts nothing meanwhile, and passes a gate before it accepts
+ * again. All others share their table as ever.
  */
 #ifndef LIVESWAP_WORKER_ASIDE_H
 #define LIVESWAP_WORKER_ASIDE_H
@@ -16,20 +22,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "options.h"
+
 extern atomic_bool aside_wanted;
-extern atomic_bool aside_accepted;
+extern atomic_bool aside_has_loop;
 
 /* Whether the control thread waits for aside_let_in(). One load. */
 static inline bool aside_is_wanted(void) { return atomic_load_explicit(&aside_wanted, memory_order_relaxed); }
 
 /*
- * By a thread of the application, at a point where it may start one: when this returns, the control thread shares the
- * application's table, or there can be no thread. Does nothing where it does already, or in a child. Keeps errno.
+ * The gate, for a thread of the application. True: the control thread shares the application's table. False: it does not,
+ * and there can be no other now. Does nothing in a child. Keeps errno. In a handler that has interrupted malloc() it is as
+ * little safe as pthread_create().
  */
-void aside_let_in(void);
+bool aside_let_in(void);
 
-/* The application has accepted from a listener that it waits for with others: it comes by when it is woken. */
-static inline void aside_note_accept(void);
+/* Whether an event loop has been seen. One load. */
+static inline bool aside_knows_loop(void) { return atomic_load_explicit(&aside_has_loop, memory_order_relaxed); }
+
+/* The application has one. Any thread. */
+void aside_note_loop(void);
 
 /* For the control thread: something has happened. */
 void aside_put_off(void);
@@ -38,16 +50,9 @@ void aside_put_off(void);
 int64_t aside_due(void);
 
 /*
- * For the control thread, that waits for these. False: it stays. True: it has been aside, its successor has begun, and
- * waits for it to return from its function.
+ * For the control thread, that waits for these, the channel first. False: it stays. True: it has been aside, and its successor
+ * waits for it to return from its function. Nothing else of the host's runs meanwhile: what is not among these is closed here.
  */
-bool aside_step(struct pollfd* waited_for, nfds_t count);
-
-/* The first one: wakes the control thread. */
-void aside_note_first_accept(void);
-
-static inline void aside_note_accept(void) {
-  if (!atomic_load_explicit(&aside_accepted, memory_order_relaxed)) aside_note_first_accept();
-}
+bool aside_step(struct pollfd* waited_for, nfds_t count, const struct options* options);
 
 #endif

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -36,6 +37,7 @@ enum { STACK_SIZE = 256 * 1024 };
 static const struct options* options;
 static atomic_bool entered;
 static int wake_fd = -1;
+static cpu_set_t affinity; /* empty, and then left alone, where there are more than fit */
 
 static void drain(int64_t limit_ms, bool succeeded) {
   drain_order(limit_ms);
@@ -119,10 +121,12 @@ static int timeout_until(int64_t end) {
   return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
-/* `before` points to the one whose place it takes, or is NULL. */
+/* `before` points to the one whose place it takes, or is NULL; it starts with what the application has made of its own thread. */
 static void* control(void* before) {
   if (before != NULL) pthread_join(*(const pthread_t*)before, NULL);
   pthread_setname_np(pthread_self(), "lsw-control");
+  sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0});
+  sched_setaffinity(0, sizeof affinity, &affinity);
   aside_put_off();
   bool connected = true;
   int64_t count_due = -1;
@@ -142,7 +146,7 @@ static void* control(void* before) {
                              {wake_fd, POLLIN, 0},
                              {child_fd(), POLLIN, 0},
                              {handoff_fd(), POLLIN, 0}};
-    if (due < 0 && aside_step(wake, 5)) return NULL;
+    if (due < 0 && aside_step(wake, 5, options)) return NULL;
     if (real.poll(wake, 5, timeout_until(due < 0 ? aside_due() : due)) != 0) aside_put_off();
     eventfd_t unused;
     if (wake[0].revents != 0) connected = serve_channel();
@@ -154,9 +158,9 @@ static void* control(void* before) {
   return NULL;
 }
 
-static pthread_t thread;
+static pthread_t control_thread;
 
-/* With every signal blocked. */
+/* The thread has every signal blocked. */
 static bool start(pthread_t* before) {
   pthread_attr_t attributes;
   sigset_t all;
@@ -165,8 +169,10 @@ static bool start(pthread_t* before) {
   pthread_attr_setstacksize(&attributes, STACK_SIZE);
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &mask);
+  pthread_t thread;
   errno = pthread_create(&thread, &attributes, control, before);
   const bool started = errno == 0;
+  if (started) control_thread = thread;
   pthread_sigmask(SIG_SETMASK, &mask, NULL);
   pthread_attr_destroy(&attributes);
   return started;
@@ -177,12 +183,14 @@ bool control_start(const struct options* of_process) {
   wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd < 0) return false;
   marks_set(wake_fd, MARK_HOST);
+  sched_getaffinity(0, sizeof affinity, &affinity);
   return start(NULL);
 }
 
 bool control_succeed(void) {
+  /* Of one whose successor has begun there can be no other: that joins it first. */
   static pthread_t before;
-  before = thread;
+  before = control_thread;
   return start(&before);
 }
 

@@ -88,7 +88,7 @@ static bool discard(int fd) {
 void linger_serve(void) {
   struct epoll_event events[64];
   pthread_mutex_lock(&lock);
-  const int count = epoll_wait(events_fd, events, sizeof events / sizeof events[0], 0);
+  const int count = real.epoll_wait(events_fd, events, sizeof events / sizeof events[0], 0);
   for (int i = 0; i < count; ++i) {
     const uint32_t place = events[i].data.u32;
     if (place != TIMER && table[place].used && !discard(table[place].fd)) end(&table[place]);

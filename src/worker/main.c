@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "aside.h"
 #include "channel.h"
 #include "check.h"
 #include "control.h"
@@ -78,6 +79,7 @@ static _Noreturn void worker_run(const struct options* options) {
   readiness_enter((application.flags & LIVESWAP_DEFER_READY) != 0, options->awaits_listener);
   const int result = enter(options, &application);
   daemon_refuse(result);
+  aside_let_in();
   hint(options, result);
   channel_send_value(LIVESWAP_RETURNED, result);
   holds_wait();

@@ -37,6 +37,11 @@ static void take(enum step step) {
   }
 }
 
+void orphan_end_hanging(int64_t for_ms, int64_t drain_limit_ms, int64_t term_grace_ms) {
+  if (drain_limit_ms < 0 || for_ms < drain_limit_ms + term_grace_ms) return;
+  take(for_ms < drain_limit_ms + 2 * term_grace_ms ? STEP_TERM : STEP_KILL);
+}
+
 int64_t orphan_step(void) {
   if (next == STEP_NONE) return -1;
   const int64_t now = clock_ms();

@@ -78,6 +78,17 @@ TEST_CASE("it stays where nobody could let it in again, or nothing would be gain
   }
 }
 
+// It may be in recv() when the order comes, which is no gate.
+TEST_CASE("who reads from a connection without waiting for others keeps its control thread") {
+  Application application("in-turn");
+  application.await(LIVESWAP_READY);
+  const auto connection = connect_to(application.listener());
+  char answer[2];
+  REQUIRE(read(connection.get(), answer, sizeof answer) == 2);
+  CHECK(stays(application.worker().pid()));
+  check_counts(application, 1);
+}
+
 TEST_CASE("a worker that binds while it is aside gets its answer") {
   Application application("elsewhere", {}, Application::free_port(), {Application::free_port()});
   application.await(LIVESWAP_READY);

@@ -67,9 +67,11 @@ static _Noreturn void serve(int listener) {
 }
 
 static _Noreturn void serve_polling(int listener) {
-  struct pollfd wait = {listener, POLLIN, 0};
-  for (;;)
-    if (poll(&wait, 1, -1) > 0) answer(accept(listener, NULL, NULL));
+  for (;;) {
+    struct pollfd wait[2] = {{listener, POLLIN, 0}, {-1, POLLOUT, 0}};
+    if (poll(wait, 1, -1) <= 0 || (wait[1].fd = accept(listener, NULL, NULL)) < 0) continue;
+    if (poll(wait, 2, -1) > 0) answer(wait[1].fd);
+  }
 }
 
 static _Noreturn void serve_selecting(int listener) {
@@ -77,16 +79,37 @@ static _Noreturn void serve_selecting(int listener) {
     fd_set in;
     FD_ZERO(&in);
     FD_SET(listener, &in);
-    if (select(listener + 1, &in, NULL, NULL, NULL) > 0) answer(accept(listener, NULL, NULL));
+    if (select(listener + 1, &in, NULL, NULL, NULL) <= 0) continue;
+    const int connection = accept(listener, NULL, NULL);
+    if (connection < 0) continue;
+    fd_set out;
+    FD_ZERO(&out);
+    FD_SET(connection, &out);
+    if (select(connection + 1, NULL, &out, NULL, NULL) > 0) answer(connection);
+  }
+}
+
+static int epoll_of(int listener) {
+  struct epoll_event event = {.events = EPOLLIN, .data.fd = listener};
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+  return epoll;
+}
+
+/* The next connection that is ready for these events. */
+static int next_by_epoll(int epoll, int listener, unsigned events) {
+  for (;;) {
+    struct epoll_event event;
+    if (epoll_wait(epoll, &event, 1, -1) <= 0) continue;
+    if (event.data.fd != listener) return event.data.fd;
+    const int connection = accept(listener, NULL, NULL);
+    event = (struct epoll_event){.events = events, .data.fd = connection};
+    if (connection >= 0) epoll_ctl(epoll, EPOLL_CTL_ADD, connection, &event);
   }
 }
 
 static _Noreturn void serve_epoll(int listener) {
-  struct epoll_event event = {.events = EPOLLIN};
-  const int epoll = epoll_create1(EPOLL_CLOEXEC);
-  epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
-  for (;;)
-    if (epoll_wait(epoll, &event, 1, -1) > 0) answer(accept(listener, NULL, NULL));
+  for (const int epoll = epoll_of(listener);;) answer(next_by_epoll(epoll, listener, EPOLLOUT));
 }
 
 static _Noreturn void prefork(const char* port, void (*serve_by)(int)) {
@@ -249,6 +272,19 @@ static void have_another_thread(void) {
   demand(pthread_create(&thread, NULL, sleep_for_ever, NULL) == 0, "another thread");
 }
 
+/* Poll, accept, and then read from it until it ends. */
+static _Noreturn void serve_in_turn(int listener) {
+  struct pollfd wait = {listener, POLLIN, 0};
+  for (char byte = 0;;) {
+    if (poll(&wait, 1, -1) <= 0) continue;
+    const int connection = accept(listener, NULL, NULL);
+    if (connection < 0) continue;
+    if (send(connection, "ok", 2, MSG_NOSIGNAL) < 0) perror("send");
+    while (recv(connection, &byte, 1, 0) > 0) continue;
+    close(connection);
+  }
+}
+
 static void block_signals(void) {
   sigset_t all;
   sigfillset(&all);
@@ -257,16 +293,10 @@ static void block_signals(void) {
 
 /* After its first connection. */
 static _Noreturn void serve_elsewhere(int listener, const char* port) {
-  struct epoll_event event = {.events = EPOLLIN};
-  const int epoll = epoll_create1(EPOLL_CLOEXEC);
-  epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
-  for (int connection = -1; connection < 0;) {
-    if (epoll_wait(epoll, &event, 1, -1) > 0) connection = accept(listener, NULL, NULL);
-    /* It goes on when the client does. */
-    char byte = 0;
-    if (connection >= 0) demand(recv(connection, &byte, 1, 0) == 1, "a byte");
-    if (connection >= 0) answer(connection);
-  }
+  const int connection = next_by_epoll(epoll_of(listener), listener, EPOLLIN);
+  char byte = 0;
+  demand(recv(connection, &byte, 1, 0) == 1, "a byte");
+  answer(connection);
   serve_epoll(listen_at(port));
 }
 
@@ -302,6 +332,7 @@ PROGRAM int main(int argc, char** argv) {
   }
   if (strcmp(what, "another-thread") == 0) have_another_thread();
   if (strcmp(what, "no-signals") == 0) block_signals();
+  if (strcmp(what, "in-turn") == 0) serve_in_turn(listener);
   if (strcmp(what, "epoll") == 0) serve_epoll(listener);
   if (strcmp(what, "elsewhere") == 0) serve_elsewhere(listener, argv[3]);
   if (argc > 3) wait_for(argv[3]);

@@ -7,12 +7,12 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include "worker/aside.h"
 #include "worker/readiness.h"
 #include "adopt.h"
 #include "calls.h"
 #include "child.h"
 #include "kick.h"
+#include "loop.h"
 #include "marks.h"
 #include "real.h"
 #include "wait.h"
@@ -94,15 +94,14 @@ static int take_one(int fd, struct sockaddr* address, socklen_t* size, int flags
   if (child_is_here()) child_uses(fd);
   if (readiness_is_watched() && (marks_of(fd) & MARK_HELD) != 0) readiness_seen();
   if (adopt_has_begun() && (marks_of(fd) & MARK_HELD) != 0) adopt_note_accept();
-  if ((marks_of(fd) & (MARK_POLLED | MARK_EPOLLED)) != 0) aside_note_accept();
   for (;;) {
     int connection = -1;
-    if (aside_is_wanted()) aside_let_in();
     if (adopt_is_waiting() && (connection = adopt_accept(fd, address, size, flags)) >= 0) return connection;
     connection = accept_now(fd, address, size, flags);
     if (connection >= 0) {
       /* The number had another use, which ended where nobody saw it. */
       if (marks_of(connection) != 0) marks_set(connection, 0);
+      loop_accepts(connection);
       return connection;
     }
     if (errno != EAGAIN || marks_of(fd) == 0 || !may_wait(fd)) return -1;

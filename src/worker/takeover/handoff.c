@@ -338,7 +338,7 @@ static void serve_pair(struct moved* moved) {
 
 void handoff_serve(void) {
   struct epoll_event events[64];
-  const int count = epoll_wait(events_fd, events, sizeof events / sizeof events[0], 0);
+  const int count = real.epoll_wait(events_fd, events, sizeof events / sizeof events[0], 0);
   for (int i = 0; i < count; ++i) {
     struct moved* moved = &table[events[i].data.u32 / SIDES];
     if (!moved->used) continue;

@@ -77,6 +77,16 @@ static bool waits(long call, unsigned long argument, void* context) {
 
 void kick_waiting_threads(void) { each_thread(waits, NULL); }
 
+static bool is_at_gate(long call, unsigned long argument, void* context) {
+  (void)argument, (void)context;
+#ifdef SYS_epoll_wait
+  if (call == SYS_epoll_wait) return true;
+#endif
+  return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) || call == SYS_epoll_pwait || call == SYS_epoll_pwait2;
+}
+
+void kick_gates(void) { each_thread(is_at_gate, NULL); }
+
 static bool has_to_do_with_moved(long call, unsigned long argument, void* context) {
   (void)context;
   return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) ||

@@ -11,7 +11,10 @@
  * control thread. */
 void kick_waiting_threads(void);
 
-/* Those, and every one that is in read, readv, recvfrom, recvmsg or recvmmsg with a descriptor that bears MARK_MOVED. */
+/* Every thread but the caller's that is in one of those four, or in epoll_wait: none notices (aside.h). */
+void kick_gates(void);
+
+/* The four, and every one that is in read, readv, recvfrom, recvmsg or recvmmsg with a descriptor that bears MARK_MOVED. */
 void kick_users_of_moved(void);
 
 /* Kicks nobody: tells with which descriptors threads are in these calls; KICK_ANY when the kernel does not tell. */

@@ -57,16 +57,23 @@ int question_ask(const struct question* question, int* given) {
   int cancel = 0;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
   enter(&waiting);
-  /* Who waits here cannot come by elsewhere. */
-  aside_let_in();
   const struct liveswap_frame frame = {question->kind, waiting.number, question->count};
-  wait_for(&waiting, channel_send_with(frame, question->text, question->size, question->fd));
+  /* The answer comes by the control thread, and who waits here passes no gate. */
+  const bool can_come = aside_let_in();
+  wait_for(&waiting, can_come && channel_send_with(frame, question->text, question->size, question->fd));
   pthread_setcancelstate(cancel, NULL);
   if (given != NULL)
     *given = waiting.fd;
   else if (waiting.fd >= 0)
     real.close(waiting.fd);
   return waiting.error;
+}
+
+bool question_is_open(void) {
+  pthread_mutex_lock(&lock);
+  const bool is_open = first != NULL;
+  pthread_mutex_unlock(&lock);
+  return is_open;
 }
 
 void question_answered(int32_t number, int error, int fd) {

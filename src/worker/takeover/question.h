@@ -25,6 +25,9 @@ struct question {
  */
 int question_ask(const struct question* question, int* given);
 
+/* Whether anybody waits for an answer. */
+bool question_is_open(void);
+
 /* For the control thread: an answer has come, with `fd` (owned) or -1. */
 void question_answered(int32_t number, int error, int fd);
 

@@ -35,6 +35,9 @@ struct real {
   int (*pselect)(int count, fd_set* in, fd_set* out, fd_set* failed, const struct timespec* timeout,
                  const sigset_t* mask);
   int (*epoll_ctl)(int epoll, int operation, int fd, struct epoll_event* event);
+  int (*epoll_wait)(int epoll, struct epoll_event* events, int count, int limit);
+  int (*epoll_pwait)(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask);
+  int (*epoll_pwait2)(int epoll, struct epoll_event* events, int count, const struct timespec* limit, const sigset_t* mask);
   int (*unlink)(const char* path);
   int (*unlinkat)(int directory, const char* path, int flags);
   int (*remove)(const char* path);

@@ -162,21 +162,15 @@ void swap_forget(int fd) {
   calls_go_on_registering();
 }
 
-bool swap_each_registration(int fd, void (*visit)(int epoll, struct epoll_event* event, void* context), void* context) {
+bool swap_add_beside(int fd, int other) {
   struct registration found[REGISTRATIONS_MAX];
   struct search search = {.fd = fd, .limit = REGISTRATIONS_MAX, .found = found};
   calls_stop_registering();
   find_registrations(&search);
-  for (int i = 0; i < search.count; ++i) visit(found[i].epoll, &found[i].event, context);
+  for (int i = 0; i < search.count; ++i) real.epoll_ctl(found[i].epoll, EPOLL_CTL_ADD, other, &found[i].event);
   calls_go_on_registering();
   return search.count > 0;
 }
-
-static void add_other(int epoll, struct epoll_event* event, void* other) {
-  real.epoll_ctl(epoll, EPOLL_CTL_ADD, *(const int*)other, event);
-}
-
-bool swap_add_beside(int fd, int other) { return swap_each_registration(fd, add_other, &other); }
 
 bool swap_is_registered(int fd) {
   struct registration found[REGISTRATIONS_MAX];

@@ -30,10 +30,6 @@ bool swap_learn(void);
 bool swap_learnt(int fd, uint64_t cookie, int by); /* as swap_descriptor() */
 void swap_forget_learnt(void);
 
-struct epoll_event;
-/* Calls `visit` for every epoll that `fd` is in; the application's epoll_ctl() of it waits meanwhile. Whether there was any. */
-bool swap_each_registration(int fd, void (*visit)(int epoll, struct epoll_event* event, void* context), void* context);
-
 /* Adds `other` to every epoll that `fd` is in, with the same events and data. Whether there was any. */
 bool swap_add_beside(int fd, int other);
 

@@ -14,12 +14,14 @@
 #include <time.h>
 
 #include "worker/aside.h"
+#include "worker/clock.h"
 #include "worker/readiness.h"
 #include "worker/seize.h"
 #include "adopt.h"
 #include "calls.h"
 #include "child.h"
 #include "kick.h"
+#include "loop.h"
 #include "marks.h"
 #include "real.h"
 
@@ -49,36 +51,8 @@ static bool is_special(void) {
          aside_is_wanted();
 }
 
-static struct timespec now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time;
-}
-
-/* Of a wait without end some make a very long one. */
-static struct timespec sum_of(struct timespec one, struct timespec other) {
-  enum { YEARS = 1000000000 };
-  if (other.tv_sec > YEARS) other.tv_sec = YEARS;
-  struct timespec sum = {one.tv_sec + other.tv_sec, one.tv_nsec + other.tv_nsec};
-  if (sum.tv_nsec >= 1000000000) {
-    ++sum.tv_sec;
-    sum.tv_nsec -= 1000000000;
-  }
-  return sum;
-}
-
 static bool is_time(const struct timespec* time) {
   return time == NULL || (time->tv_sec >= 0 && time->tv_nsec >= 0 && time->tv_nsec < 1000000000);
-}
-
-static struct timespec left_until(struct timespec end) {
-  const struct timespec time = now();
-  struct timespec left = {end.tv_sec - time.tv_sec, end.tv_nsec - time.tv_nsec};
-  if (left.tv_nsec < 0) {
-    --left.tv_sec;
-    left.tv_nsec += 1000000000;
-  }
-  return left.tv_sec < 0 ? (struct timespec){0} : left;
 }
 
 /* Whether a held listener is among them. */
@@ -146,13 +120,13 @@ static int poll_and_adopt(struct pollfd* fds, nfds_t count, const struct timespe
 }
 
 static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
-  const struct timespec end = timeout != NULL ? sum_of(now(), *timeout) : (struct timespec){0};
+  const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
   for (;;) {
     const unsigned kicks = kick_count();
     if (aside_is_wanted()) aside_let_in();
     if (wake_for_good(fds, count)) return 1;
     const bool held = note_polled(fds, count);
-    const struct timespec left = timeout != NULL ? left_until(end) : (struct timespec){0};
+    const struct timespec left = timeout != NULL ? clock_until(end) : (struct timespec){0};
     const struct timespec* const limit = timeout != NULL ? &left : NULL;
     const int found = held && adopt_has_begun() ? poll_and_adopt(fds, count, limit, mask)
                                               : real.ppoll(fds, count, limit, mask);
@@ -172,23 +146,42 @@ static bool is_spoilt(int found, unsigned kicks) {
   return found < 0 ? kick_count() != kicks : found > 0 && (seize_has_begun() || adopt_has_begun());
 }
 
+static void look_for_loop(struct pollfd* fds, nfds_t count) {
+  if (loop_is_looked_for()) loop_polls(fds, count);
+}
+
+/* Of a time limit in ms, whose wait began then. */
+static struct timespec limit_left(int timeout, int64_t began) {
+  const int64_t elapsed = clock_coarse_ms() - began - CLOCK_COARSE_STEP_MS;
+  const int64_t left = elapsed <= 0 ? timeout : elapsed < timeout ? timeout - elapsed : 0;
+  return (struct timespec){left / 1000, (long)(left % 1000) * 1000000};
+}
+
 SEEN_CALL int poll(struct pollfd* fds, nfds_t count, int timeout) {
+  const int64_t began = timeout > 0 ? clock_coarse_ms() : 0;
+  look_for_loop(fds, count);
   if (!is_special()) {
     const unsigned kicks = kick_count();
     const int found = real.poll(fds, count, timeout);
     if (!is_spoilt(found, kicks)) return found;
   }
-  const struct timespec time = {timeout / 1000, (long)(timeout % 1000) * 1000000};
+  const struct timespec time = timeout > 0 ? limit_left(timeout, began) : (struct timespec){0};
   return watched_poll(fds, count, timeout < 0 ? NULL : &time, NULL);
 }
 
 SEEN_CALL int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
+  struct timespec left = {0};
+  look_for_loop(fds, count);
   if (!is_special() || !is_time(timeout)) {
+    const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : left;
     const unsigned kicks = kick_count();
     const int found = real.ppoll(fds, count, timeout, mask);
     if (!is_spoilt(found, kicks)) return found;
+    if (timeout != NULL) left = clock_until(end);
+  } else if (timeout != NULL) {
+    left = *timeout;
   }
-  return watched_poll(fds, count, timeout, mask);
+  return watched_poll(fds, count, timeout != NULL ? &left : NULL, mask);
 }
 
 /* What -D_FORTIFY_SOURCE makes of poll and ppoll. */
@@ -297,13 +290,13 @@ static int select_once(int count, struct sets* found, fd_set* sets[3], const str
 }
 
 static int watched_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
-  const struct timespec end = timeout != NULL ? sum_of(now(), *timeout) : (struct timespec){0};
+  const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
   for (;;) {
     struct sets found;
     const unsigned kicks = kick_count();
     if (aside_is_wanted()) aside_let_in();
     note_selected(count, sets[0]);
-    const struct timespec left = timeout != NULL ? left_until(end) : (struct timespec){0};
+    const struct timespec left = timeout != NULL ? clock_until(end) : (struct timespec){0};
     int events = select_once(count, &found, sets, timeout != NULL ? &left : NULL, mask);
     if (events < 0) {
       if (errno != EINTR || kick_count() == kicks) return events;
@@ -311,7 +304,7 @@ static int watched_select(int count, fd_set* sets[3], const struct timespec* tim
       events = 0;
     }
     if (sets[0] != NULL) events += correct_selected(count, &found.in, sets[0]);
-    const bool is_over = timeout != NULL && left_until(end).tv_sec == 0 && left_until(end).tv_nsec == 0;
+    const bool is_over = timeout != NULL && clock_until(end).tv_sec == 0 && clock_until(end).tv_nsec == 0;
     if (events == 0 && !is_over) continue;
     give_sets(sets, &found, count);
     return events;
@@ -319,6 +312,7 @@ static int watched_select(int count, fd_set* sets[3], const struct timespec* tim
 }
 
 static int any_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
+  for (int i = 0; i < 2 && loop_is_looked_for(); ++i) loop_selects(count, sets[i]);
   if (!is_special() || count < 0 || !is_time(timeout)) {
     struct sets before;
     const unsigned kicks = kick_count();
@@ -340,11 +334,11 @@ SEEN_CALL int select(int count, fd_set* in, fd_set* out, fd_set* failed, struct 
     /* More than a million of them are carried over, as libc does it. */
     time = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000, timeout->tv_usec % 1000000 * 1000};
   }
-  const struct timespec end = sum_of(now(), time);
+  const struct timespec end = clock_sum(clock_now(), time);
   const int found = any_select(count, (fd_set*[3]){in, out, failed}, timeout != NULL ? &time : NULL, NULL);
   if (timeout != NULL) {
     /* As on Linux: what is left of it. */
-    const struct timespec left = left_until(end);
+    const struct timespec left = clock_until(end);
     *timeout = (struct timeval){left.tv_sec, left.tv_nsec / 1000};
   }
   return found;

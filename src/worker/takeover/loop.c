@@ -1,0 +1,71 @@
+/* And epoll_wait, out of which a thread is kicked without noticing (worker/aside.h). The call itself is libc's. */
+#include "loop.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "worker/clock.h"
+#include "calls.h"
+#include "kick.h"
+#include "real.h"
+
+__thread int loop_newest = -1;
+static __thread bool has_registered;
+
+void loop_accepts(int connection) {
+  if (!aside_knows_loop()) loop_newest = connection;
+}
+
+void loop_registers(int fd) {
+  if (fd == loop_newest) has_registered = true;
+}
+
+void loop_polls(const struct pollfd* fds, nfds_t count) {
+  for (nfds_t i = 0; i < count; ++i)
+    if (fds[i].fd == loop_newest) aside_note_loop();
+}
+
+void loop_selects(int count, const fd_set* set) {
+  if (set != NULL && loop_newest < count && FD_ISSET(loop_newest, set)) aside_note_loop();
+}
+
+static void pass_gate(void) {
+  if (loop_is_looked_for() && has_registered) aside_note_loop();
+  if (aside_is_wanted()) aside_let_in();
+}
+
+static bool is_kicked(int found, unsigned kicks) { return found < 0 && errno == EINTR && kick_count() != kicks; }
+
+/* Of a time limit in ms, whose wait began then. */
+static int left_of(int limit, int64_t began) {
+  const int64_t elapsed = clock_coarse_ms() - began - CLOCK_COARSE_STEP_MS;
+  return limit < 0 || elapsed <= 0 ? limit : elapsed < limit ? (int)(limit - elapsed) : 0;
+}
+
+SEEN_CALL int epoll_wait(int epoll, struct epoll_event* events, int count, int limit) {
+  return epoll_pwait(epoll, events, count, limit, NULL);
+}
+
+SEEN_CALL int epoll_pwait(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask) {
+  const int64_t began = limit > 0 ? clock_coarse_ms() : 0;
+  for (int left = limit;; left = left_of(limit, began)) {
+    pass_gate();
+    const unsigned kicks = kick_count();
+    const int found = mask == NULL ? real.epoll_wait(epoll, events, count, left)
+                                   : real.epoll_pwait(epoll, events, count, left, mask);
+    if (!is_kicked(found, kicks)) return found;
+  }
+}
+
+SEEN_CALL int epoll_pwait2(int epoll, struct epoll_event* events, int count, const struct timespec* limit,
+                           const sigset_t* mask) {
+  const struct timespec end = limit != NULL ? clock_sum(clock_now(), *limit) : (struct timespec){0};
+  struct timespec left = limit != NULL ? *limit : (struct timespec){0};
+  for (;; left = clock_until(end)) {
+    pass_gate();
+    const unsigned kicks = kick_count();
+    const int found = real.epoll_pwait2(epoll, events, count, limit != NULL ? &left : NULL, mask);
+    if (!is_kicked(found, kicks)) return found;
+  }
+}
