@@ -37,6 +37,7 @@ constexpr std::size_t needed_limit = 1024;
 // programs; what asks for a drain. Beside these, all of liburing.
 constexpr std::string_view telling[] = {
     "accept", "accept4", "bind", "close", "close_range", "closefrom", "connect", "dup", "dup2", "dup3", "epoll_ctl",
+    "epoll_pwait", "epoll_pwait2", "epoll_wait",
     "fcntl", "fcntl64", "ioctl", "listen", "poll", "ppoll", "pselect", "remove", "select", "shutdown", "syscall",
     "unlink", "unlinkat",
     "_Fork", "daemon", "fork", "setsid", "vfork",

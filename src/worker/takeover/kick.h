@@ -1,6 +1,6 @@
 /*
  * Making threads that wait look again: a signal that does nothing but end a wait. A library may have blocked it, so
- * nothing that has to happen may rest on it.
+ * nothing that has to happen may rest on it, but in a process that is known not to block it (worker/aside.h).
  */
 #ifndef LIVESWAP_WORKER_KICK_H
 #define LIVESWAP_WORKER_KICK_H
