@@ -98,9 +98,11 @@ static unsigned long long status_of(const char* status, const char* name, int ba
   return found != NULL ? strtoull(found + strlen(name), NULL, base) : ~0ULL;
 }
 
-/* A filter may forbid to start a thread. */
+/* One whose calls cannot be told would be kicked out of others, too, and notice; and a filter may forbid to start a thread. */
 static bool can_be_kicked(void) {
   char status[4096];
+  unsigned long argument = 0;
+  if (self_call(getpid(), &argument) == SELF_CALL_UNKNOWN) return false;
   if (self_read("status", status, sizeof status) <= 0) return false;
   const unsigned long long kicks = ~0ULL << SIGRTMIN & ~0ULL >> (64 - (SIGRTMAX - 1));
   return (status_of(status, "\nSigBlk:\t", 16) & kicks) == 0 && status_of(status, "\nSeccomp:\t", 10) == 0;

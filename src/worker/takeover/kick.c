@@ -37,6 +37,12 @@ static int kick_signal(void) {
   return -1;
 }
 
+bool kick_is_blocked(const sigset_t* mask) {
+  for (int candidate = SIGRTMAX - 1; candidate > SIGRTMIN; --candidate)
+    if (sigismember(mask, candidate)) return true;
+  return false;
+}
+
 static bool waits_for_descriptors(long call) {
 #ifdef SYS_poll
   if (call == SYS_poll || call == SYS_select) return true;

@@ -5,6 +5,7 @@
 #ifndef LIVESWAP_WORKER_KICK_H
 #define LIVESWAP_WORKER_KICK_H
 
+#include <signal.h>
 #include <stdbool.h>
 
 /* Every thread but the caller's that is in poll, ppoll, select or pselect, or receives from what bears MARK_SEIZED. For the
@@ -20,6 +21,9 @@ void kick_users_of_moved(void);
 /* Kicks nobody: tells with which descriptors threads are in these calls; KICK_ANY when the kernel does not tell. */
 enum { KICK_ANY = -1 };
 void kick_note_readers(void (*note)(int fd));
+
+/* Whether one of the signals that kicks may be is in the set. */
+bool kick_is_blocked(const sigset_t* mask);
 
 /* Whether every kick so far has met its thread, which then is in no call any more that began before. */
 bool kick_all_handled(void);

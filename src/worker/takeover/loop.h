@@ -6,6 +6,7 @@
 #define LIVESWAP_WORKER_LOOP_H
 
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/select.h>
 
@@ -17,10 +18,11 @@ extern __thread int loop_newest;
 /* Whether the thread may be about to show that it is one. A load, mostly. */
 static inline bool loop_is_looked_for(void) { return !aside_knows_loop() && loop_newest >= 0; }
 
-/* The thread has accepted a connection; adds it to an epoll; polls for these; waits for one of a set. */
+/* The thread has accepted a connection; adds it to an epoll; polls for these; waits for one of a set. `mask` is that of the
+ * wait, or NULL: a loop that blocks the kicks in it is none. */
 void loop_accepts(int connection);
 void loop_registers(int fd);
-void loop_polls(const struct pollfd* fds, nfds_t count);
-void loop_selects(int count, const fd_set* set);
+void loop_polls(const struct pollfd* fds, nfds_t count, const sigset_t* mask);
+void loop_selects(int count, const fd_set* set, const sigset_t* mask);
 
 #endif
