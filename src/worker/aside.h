@@ -1,7 +1,7 @@
 /*
  * The control thread steps aside while nothing happens: it gives up the application's table of descriptors for one of its
  * own. As long as two threads share a table, the kernel counts a reference for every descriptor of every call, in poll()
- * for each of its many; a server of one thread lost 2 to 4 % of its requests by that (docs/measurements.md).
+ * for each of its many; a server of one thread lost 2 to 5 % of its requests by that (docs/measurements.md).
  *
  * Nothing but a thread of the application can make one that shares its table again. So what comes over the channel is
  * left there; the application's thread is kicked out of its wait, which it does not notice, and starts the next control
@@ -11,8 +11,8 @@
  *   with such waits     seen to wait for a connection that it has accepted, so that it does not block in recv() instead
  *   that can be kicked  has not blocked the signals
  *
- * Whoever is at work when the control thread wants in, accepts nothing meanwhile, and passes a gate before it accepts
- * again. All others share their table as ever.
+ * Whoever is at work when the control thread wants in accepts what it has just been told of, and passes a gate before it is
+ * told of more. All others share their table as ever.
  */
 #ifndef LIVESWAP_WORKER_ASIDE_H
 #define LIVESWAP_WORKER_ASIDE_H

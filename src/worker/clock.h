@@ -11,7 +11,7 @@ static inline int64_t clock_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* The same, some milliseconds old, at a fifth of the price. The kernel's ticks are no longer than that. */
+/* The same, some milliseconds old, for less. The kernel's ticks are no longer than that. */
 enum { CLOCK_COARSE_STEP_MS = 10 };
 static inline int64_t clock_coarse_ms(void) {
   struct timespec now;
