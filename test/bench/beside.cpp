@@ -135,6 +135,7 @@ class Server {
     const bool complete = length > 0 && client.answer.size() >= length;
     if (size == 0 && !complete) fail("an answer ends early");
     if (!complete || (size > 0 && !keeps_)) return;
+    if (client.answer.compare(0, 7, "HTTP/1.") != 0 || client.answer.compare(8, 5, " 200 ") != 0) fail("not answered with 200");
     // Some end a connection after so many requests.
     if (!keeps_ || strcasestr(client.answer.c_str(), "connection: close") != nullptr) {
       close(client.fd);
