@@ -1,23 +1,23 @@
 /*
- * The control thread steps aside while nothing happens: it gives up the application's table of descriptors for one of its
- * own. As long as two threads share a table, the kernel counts a reference for every descriptor of every call, in poll()
- * for each of its many; a server of one thread lost 2 to 5 % of its requests by that (docs/measurements.md).
+ * The control thread is there only while it has something to do. A server of one thread then is one: with a second thread
+ * the kernel counts a reference for every descriptor of every call, and libc takes locks in malloc(); together one to five
+ * of a hundred requests (docs/measurements.md). And it may do what only one thread may: unshare(2), setns(2).
  *
- * Nothing but a thread of the application can make one that shares its table again. So what comes over the channel is
- * left there; the application's thread is kicked out of its wait, which it does not notice, and starts the next control
- * thread in the call that it waits in: poll, select and epoll_wait are the gates. So this is for event loops:
+ * It goes when nothing has happened for a while and the application has no thread but its first. It comes, which only a
+ * thread of the application can bring about:
  *
- *   of one thread       with more the table is shared anyway
- *   with such waits     seen to wait for a connection that it has accepted, so that it does not block in recv() instead
- *   that can be kicked  has not blocked the signals
+ *   when the master says something   the application's thread is knocked at (knock.h). Blocked in a call, it starts the
+ *                                    control thread in the handler; at work, at its next gate: poll, select, epoll_wait
+ *   before it could not any more     the application starts a thread, forks, makes an io_uring
+ *   when the application needs it    it asks the master something, or its entry returns
  *
- * Whoever is at work when the control thread wants in accepts what it has just been told of, and passes a gate before it is
- * told of more. All others share their table as ever.
+ * What a program was started for can begin without it: then it comes, too, when the program is not ready soon.
  */
 #ifndef LIVESWAP_WORKER_ASIDE_H
 #define LIVESWAP_WORKER_ASIDE_H
 
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,34 +25,50 @@
 #include "options.h"
 
 extern atomic_bool aside_wanted;
-extern atomic_bool aside_has_loop;
+extern atomic_bool aside_out;
 
-/* Whether the control thread waits for aside_let_in(). One load. */
+/* Whether there is none. One load. */
+static inline bool aside_is_out(void) { return atomic_load_explicit(&aside_out, memory_order_relaxed); }
+
+/* Whether to pass aside_look(). One load. */
 static inline bool aside_is_wanted(void) { return atomic_load_explicit(&aside_wanted, memory_order_relaxed); }
 
+/* Of the first thread, before the application is loaded: starts the control thread, or leaves that for later where nothing
+ * speaks against it. False, with errno. */
+bool aside_begin(const struct options* options);
+
+/* The application is about to do something before it is ready, and gets time for that. */
+void aside_await_readiness(void);
+
+/* It is ready. Any thread. */
+void aside_settle(void);
+
 /*
- * The gate, for a thread of the application. True: the control thread shares the application's table. False: it does not,
- * and there can be no other now. Does nothing in a child. Keeps errno. In a handler that has interrupted malloc() it is as
- * little safe as pthread_create().
+ * For a thread of the application. True: the control thread is there now. False: it is not, and there can be none. Does
+ * nothing in a child. Keeps errno. In a handler of the application's that has interrupted malloc() it is as little safe as
+ * pthread_create().
  */
-bool aside_let_in(void);
+bool aside_come_in(void);
 
-/* Whether an event loop has been seen. One load. */
-static inline bool aside_knows_loop(void) { return atomic_load_explicit(&aside_has_loop, memory_order_relaxed); }
+/* The same for good: after what the application is about to do, it could not come any more, or would make no difference. */
+void aside_stay(void);
 
-/* The application has one. Any thread. */
-void aside_note_loop(void);
+/* Does what the master wants, where that is little, or has the control thread come. Keeps errno. */
+void aside_look(void);
+
+/* The gate, for a thread that is about to wait; with `mask`, or NULL. Two loads. */
+void aside_pass(const sigset_t* mask);
+static inline void aside_gate(const sigset_t* mask) {
+  if (aside_is_wanted() || (mask != NULL && aside_is_out())) aside_pass(mask);
+}
 
 /* For the control thread: something has happened. */
 void aside_put_off(void);
 
-/* For the control thread: when to step aside unless something happens, on clock_ms(), or -1. */
+/* For the control thread: when to go unless something happens, on clock_ms(), or -1. */
 int64_t aside_due(void);
 
-/*
- * For the control thread, that waits for these, the channel first. False: it stays. True: it has been aside, and its successor
- * waits for it to return from its function. Nothing else of the host's runs meanwhile: what is not among these is closed here.
- */
-bool aside_step(struct pollfd* waited_for, nfds_t count, const struct options* options);
+/* For the control thread, which waits for these. True: it has to return from its function; another will come. */
+bool aside_leave(struct pollfd* waited_for, nfds_t count);
 
 #endif

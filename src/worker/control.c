@@ -7,8 +7,10 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "aside.h"
@@ -22,6 +24,7 @@
 #include "orphan.h"
 #include "readiness.h"
 #include "seize.h"
+#include "self.h"
 #include "takeover/adopt.h"
 #include "takeover/child.h"
 #include "takeover/handoff.h"
@@ -101,7 +104,7 @@ static bool serve_channel(void) {
     case CHANNEL_GONE:
       break;
   }
-  if (!atomic_load(&entered)) real._exit(LIVESWAP_EXIT_LOAD);
+  if (!control_has_entered()) real._exit(LIVESWAP_EXIT_LOAD);
   question_give_up();
   handoff_give_up();
   orphan_begin(options->drain_limit_ms, options->term_grace_ms);
@@ -146,7 +149,7 @@ static void* control(void* before) {
                              {wake_fd, POLLIN, 0},
                              {child_fd(), POLLIN, 0},
                              {handoff_fd(), POLLIN, 0}};
-    if (due < 0 && aside_step(wake, 5, options)) return NULL;
+    if (due < 0 && aside_leave(wake, 5)) return NULL;
     if (real.poll(wake, 5, timeout_until(due < 0 ? aside_due() : due)) != 0) aside_put_off();
     eventfd_t unused;
     if (wake[0].revents != 0) connected = serve_channel();
@@ -158,10 +161,8 @@ static void* control(void* before) {
   return NULL;
 }
 
-static pthread_t control_thread;
-
 /* The thread has every signal blocked. */
-static bool start(pthread_t* before) {
+static bool start(pthread_t* thread, pthread_t* before) {
   pthread_attr_t attributes;
   sigset_t all;
   sigset_t mask;
@@ -169,31 +170,54 @@ static bool start(pthread_t* before) {
   pthread_attr_setstacksize(&attributes, STACK_SIZE);
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &mask);
-  pthread_t thread;
-  errno = pthread_create(&thread, &attributes, control, before);
+  errno = real.pthread_create(thread, &attributes, control, before);
   const bool started = errno == 0;
-  if (started) control_thread = thread;
   pthread_sigmask(SIG_SETMASK, &mask, NULL);
   pthread_attr_destroy(&attributes);
   return started;
 }
 
-bool control_start(const struct options* of_process) {
+bool control_setup(const struct options* of_process) {
   options = of_process;
   wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd < 0) return false;
   marks_set(wake_fd, MARK_HOST);
   sched_getaffinity(0, sizeof affinity, &affinity);
-  return start(NULL);
+  return true;
 }
 
-bool control_succeed(void) {
+bool control_begin(void) {
   /* Of one whose successor has begun there can be no other: that joins it first. */
+  static pthread_t thread;
   static pthread_t before;
-  before = control_thread;
-  return start(&before);
+  static bool is_first = true;
+  before = thread;
+  if (!start(&thread, is_first ? NULL : &before)) return false;
+  is_first = false;
+  return true;
+}
+
+/* Counting takes a microsecond for each descriptor, which the application would wait for. */
+static bool has_few_descriptors(void) {
+  enum { FEW = 1024 };
+  char status[1024];
+  if (self_read("status", status, sizeof status) <= 0) return false;
+  const char* const size = strstr(status, "\nFDSize:");
+  return size != NULL && atoi(size + strlen("\nFDSize:")) <= FEW;
+}
+
+bool control_serve_little(void) {
+  struct liveswap_frame frame;
+  ssize_t size = 0;
+  while ((size = recv(channel_fd(), &frame, sizeof frame, MSG_PEEK | MSG_DONTWAIT)) == sizeof frame) {
+    const bool is_little = frame.kind == LIVESWAP_ANSWER || (frame.kind == LIVESWAP_COUNT && has_few_descriptors());
+    if (!is_little) return false;
+    serve_channel();
+  }
+  return size < 0 && errno == EAGAIN;
 }
 
 void control_wake(void) { eventfd_write(wake_fd, 1); }
 
 void control_entered(void) { atomic_store(&entered, true); }
+bool control_has_entered(void) { return atomic_load(&entered); }

@@ -9,6 +9,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "aside.h"
 #include "clock.h"
 #include "drain.h"
 #include "holds.h"
@@ -108,7 +109,15 @@ static struct connection* free_place(void) {
   return victim;
 }
 
+bool linger_has_none(void) {
+  pthread_mutex_lock(&lock);
+  const bool none = oldest() == NULL;
+  pthread_mutex_unlock(&lock);
+  return none;
+}
+
 static void keep(int fd) {
+  aside_come_in();
   pthread_mutex_lock(&lock);
   struct connection* place = free_place();
   struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.u32 = (uint32_t)(place - table)};

@@ -16,4 +16,7 @@ bool linger_setup(void);
 int linger_fd(void);
 void linger_serve(void);
 
+/* Whether no connection lingers. Any thread. */
+bool linger_has_none(void);
+
 #endif

@@ -37,6 +37,7 @@
 #include "takeover/real.h"
 #include "takeover/retire.h"
 #include "takeover/stray.h"
+#include "takeover/uring.h"
 
 static _Noreturn void refuse(const char* why) {
   dprintf(STDERR_FILENO, "liveswap-worker: %s; it is started by liveswap, not by hand\n", why);
@@ -46,7 +47,7 @@ static _Noreturn void refuse(const char* why) {
 static void set_up(const struct options* options) {
   identity_assume(options);
   if (!holds_setup() || !drain_setup() || !inbox_setup() || !linger_setup() || !child_setup() ||
-      !control_start(options)) {
+      !control_setup(options) || !aside_begin(options)) {
     channel_fail(LIVESWAP_STAGE_SPAWN, "cannot set up the worker: %s", strerror(errno));
   }
 }
@@ -74,12 +75,14 @@ static _Noreturn void worker_run(const struct options* options) {
   if (options->keepalive == KEEPALIVE_MIGRATE) adopt_begin();
   if (options->intercept == INTERCEPT_SECCOMP) intercept_begin();
   const struct loaded application = load(options->path, options->entry);
+  if (uring_is_linked(application.library)) aside_stay();
   control_entered();
   stray_watch(options);
   readiness_enter((application.flags & LIVESWAP_DEFER_READY) != 0, options->awaits_listener);
+  aside_await_readiness();
   const int result = enter(options, &application);
   daemon_refuse(result);
-  aside_let_in();
+  aside_come_in();
   hint(options, result);
   channel_send_value(LIVESWAP_RETURNED, result);
   holds_wait();

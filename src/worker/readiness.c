@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include "aside.h"
 #include "channel.h"
 #include "clock.h"
 #include "control.h"
@@ -51,6 +52,7 @@ void readiness_enter(bool deferred_by_note, bool awaits_listener) {
   control_wake();
 }
 
+/* With the lock. */
 static void say_ready(void) {
   if (!ready) tell(LIVESWAP_READY, 0);
   ready = true;
@@ -61,6 +63,7 @@ void liveswap_ready(void) {
   pthread_mutex_lock(&lock);
   say_ready();
   pthread_mutex_unlock(&lock);
+  aside_settle();
 }
 
 void liveswap_defer_ready(void) {
@@ -86,6 +89,7 @@ void readiness_seen(void) {
   pthread_mutex_lock(&lock);
   if (!deferred) say_ready();
   pthread_mutex_unlock(&lock);
+  if (readiness_is_over()) aside_settle();
 }
 
 bool readiness_is_over(void) {

@@ -40,13 +40,6 @@ bool self_setup(void) {
   return root >= 0;
 }
 
-int self_descriptors(int* fds, int count) {
-  int put = 0;
-  if (put < count) fds[put++] = root;
-  for (int i = 0; i < DIRECTORIES && put < count; ++i) fds[put++] = descriptors[i].fd;
-  return put;
-}
-
 int self_open(const char* path) { return openat(root, path, O_RDONLY | O_CLOEXEC); }
 
 ssize_t self_read(const char* path, char* text, size_t size) {

@@ -13,9 +13,6 @@
 /* False, with errno. Before anything else here. */
 bool self_setup(void);
 
-/* Puts the descriptors that this takes into `fds`, at most `count`. How many. */
-int self_descriptors(int* fds, int count);
-
 /* Opens a file of /proc/self, "fdinfo/5", to be read. -1 and errno. */
 int self_open(const char* path);
 

@@ -16,10 +16,15 @@ namespace liveswap::test {
 // A worker host with a master that keeps what is bound, and answers.
 class Application {
  public:
+  struct Limits {
+    std::string drain_ms;
+    std::string grace_ms;
+  };
+
   // `more`: words for the worker host, `arguments` for the application.
   explicit Application(const std::string& what, const std::vector<std::string>& more = {}, std::string port = free_port(),
-                       const std::vector<std::string>& arguments = {})
-      : port_(std::move(port)), worker_(Worker::spawn(words(what, more, arguments), {}, {})) {}
+                       const std::vector<std::string>& arguments = {}, const Limits& limits = {"10000", "1000"})
+      : port_(std::move(port)), worker_(Worker::spawn(words(what, more, arguments, limits), {}, {})) {}
 
   Worker& worker() { return worker_; }
   int listener() const { return listener_.get(); }
@@ -80,9 +85,9 @@ class Application {
 
  private:
   std::vector<std::string> words(const std::string& what, const std::vector<std::string>& more,
-                                 const std::vector<std::string>& arguments) const {
-    std::vector<std::string> all = {WORKER_HOST,     "--slot", "0",            "--generation", "1",           "--drain-limit",
-                                    "10000",         "--term-grace", "1000",   "--listeners",  "",            "--entry", "main"};
+                                 const std::vector<std::string>& arguments, const Limits& limits) const {
+    std::vector<std::string> all = {WORKER_HOST, "--slot", "0", "--generation", "1", "--drain-limit", limits.drain_ms,
+                                    "--term-grace", limits.grace_ms, "--listeners", "", "--entry", "main"};
     all.insert(all.end(), more.begin(), more.end());
     all.insert(all.end(), {WORKER_TESTS "/libmisfit.so", what, port_});
     all.insert(all.end(), arguments.begin(), arguments.end());

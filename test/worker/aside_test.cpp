@@ -1,13 +1,14 @@
-// The control thread steps aside, into a table of descriptors of its own, and comes back when it is needed (src/worker/aside.h).
+// The control thread is there only while it has something to do (src/worker/aside.h).
 #include <doctest/doctest.h>
-#include <linux/kcmp.h>
-#include <sys/syscall.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "application.hpp"
 
@@ -16,27 +17,23 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Whether every thread of the process has the descriptors of the first.
-bool shares(pid_t pid) {
-  for (const auto& each : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
-    const int thread = std::stoi(each.path().filename());
-    if (syscall(SYS_kcmp, pid, thread, KCMP_FILES, 0, 0) != 0) return false;
-  }
-  return true;
+long threads_of(pid_t pid) {
+  const std::filesystem::directory_iterator all("/proc/" + std::to_string(pid) + "/task");
+  return std::distance(begin(all), end(all));
 }
 
-bool steps_aside(pid_t pid) {
+bool comes_to(pid_t pid, long threads) {
   for (int i = 0; i < 2'000; ++i) {
-    if (!shares(pid)) return true;
+    if (threads_of(pid) == threads) return true;
     std::this_thread::sleep_for(5ms);
   }
   return false;
 }
 
-// For three times as long as it would take.
-bool stays(pid_t pid) {
+// For three times as long as it would take to change.
+bool stays_at(pid_t pid, long threads) {
   for (int i = 0; i < 300; ++i) {
-    if (!shares(pid)) return false;
+    if (threads_of(pid) != threads) return false;
     std::this_thread::sleep_for(5ms);
   }
   return true;
@@ -47,69 +44,114 @@ void check_counts(Application& application, std::uint64_t connections) {
   CHECK(application.await(LIVESWAP_COUNTED).count == connections);
 }
 
+// Which takes the control thread.
+void check_takes_message(Application& application) {
+  application.worker().send(LIVESWAP_MESSAGE, 7, "a word");
+  CHECK(application.await(LIVESWAP_TAKEN).value == 7);
+}
+
+// All that the worker host of misfit.c knows how to serve with one thread.
+const std::vector<std::string> loops = {"epoll", "poll", "selecting", "one-by-one"};
+
 }  // namespace
 
-TEST_CASE("the control thread of an event loop steps aside, and comes back for every order") {
-  for (const std::string what : {"epoll", "poll", "selecting"}) {
+TEST_CASE("a server of one thread is one: it starts, binds, serves and is counted without another") {
+  for (const std::string& what : loops) {
     CAPTURE(what);
     Application application(what);
     application.await(LIVESWAP_READY);
     const pid_t pid = application.worker().pid();
-    application.check_serves();
-    for (int i = 0; i < 2; ++i) {
-      REQUIRE(steps_aside(pid));
+    for (int i = 0; i < 3; ++i) {
       application.check_serves();
       check_counts(application, 0);
-      CHECK(shares(pid));
+      CHECK(threads_of(pid) == 1);
     }
-    REQUIRE(steps_aside(pid));
     application.check_drains();
   }
 }
 
-TEST_CASE("it stays where nobody could let it in again, or nothing would be gained") {
-  for (const std::string what : {"one-by-one", "another-thread", "no-signals"}) {
+TEST_CASE("the control thread comes for a message, wherever the application waits, and goes again") {
+  for (const std::string& what : loops) {
     CAPTURE(what);
     Application application(what);
     application.await(LIVESWAP_READY);
-    application.check_serves();
-    CHECK(stays(application.worker().pid()));
+    const pid_t pid = application.worker().pid();
+    for (int i = 0; i < 3; ++i) {
+      check_takes_message(application);
+      CHECK(comes_to(pid, 1));
+      application.check_serves();
+    }
     application.check_drains();
   }
 }
 
-// It may be in recv() when the order comes, which is no gate.
-TEST_CASE("who reads from a connection without waiting for others keeps its control thread") {
+// It is in recv(), which goes on: the application does not notice that it was interrupted.
+TEST_CASE("an application that is blocked by a client is reached") {
   Application application("in-turn");
   application.await(LIVESWAP_READY);
   const auto connection = connect_to(application.listener());
   char answer[2];
   REQUIRE(read(connection.get(), answer, sizeof answer) == 2);
-  CHECK(stays(application.worker().pid()));
+  check_counts(application, 1);
+  CHECK(threads_of(application.worker().pid()) == 1);
+  check_takes_message(application);
+  REQUIRE(write(connection.get(), "x", 1) == 1);
+  CHECK(comes_to(application.worker().pid(), 1));
+  check_takes_message(application);
   check_counts(application, 1);
 }
 
-TEST_CASE("a worker that binds while it is aside gets its answer") {
+TEST_CASE("it is there from the first thread, ring or child on, and where nobody would hear that it is wanted") {
+  for (const std::string what : {"another-thread", "no-signals", "deaf", "filtered"}) {
+    CAPTURE(what);
+    Application application(what);
+    application.await(LIVESWAP_READY);
+    const long threads = what == "another-thread" ? 3 : 2;
+    REQUIRE(comes_to(application.worker().pid(), threads));
+    application.check_serves();
+    CHECK(stays_at(application.worker().pid(), threads));
+    application.check_drains();
+  }
+}
+
+TEST_CASE("who is not ready soon is looked at") {
+  Application application("sleeps");
+  CHECK(comes_to(application.worker().pid(), 2));
+}
+
+TEST_CASE("a worker that binds again while there is no control thread gets its answer") {
   Application application("elsewhere", {}, Application::free_port(), {Application::free_port()});
   application.await(LIVESWAP_READY);
   const auto connection = connect_to(application.listener());
-  REQUIRE(steps_aside(application.worker().pid()));
   REQUIRE(write(connection.get(), "x", 1) == 1);
   CHECK(read_all(connection.get()) == "ok");
   application.await(LIVESWAP_LISTEN);
-  CHECK(shares(application.worker().pid()));
   application.check_serves();
+  CHECK(threads_of(application.worker().pid()) == 1);
   application.check_drains();
 }
 
-TEST_CASE("the end of the master is noticed aside") {
-  for (const std::string what : {"epoll", "poll"}) {
+TEST_CASE("the end of the master is noticed") {
+  for (const std::string& what : loops) {
     CAPTURE(what);
     Application application(what);
     application.await(LIVESWAP_READY);
     application.check_serves();
-    REQUIRE(steps_aside(application.worker().pid()));
+    REQUIRE(threads_of(application.worker().pid()) == 1);
     application.worker().abandon();
     CHECK(application.worker().wait().number == 0);
   }
+}
+
+TEST_CASE("one that hangs when its master has ended does not hang for ever") {
+  Application application("hangs", {}, Application::free_port(), {}, {"100", "100"});
+  application.await(LIVESWAP_READY);
+  const auto connection = connect_to(application.listener());
+  char answer[2];
+  REQUIRE(read(connection.get(), answer, sizeof answer) == 2);
+  REQUIRE(threads_of(application.worker().pid()) == 1);
+  application.worker().abandon();
+  const End end = application.worker().wait();
+  CHECK(!end.exited);
+  CHECK(end.number == SIGTERM);
 }

@@ -5,6 +5,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -15,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -291,6 +294,25 @@ static void block_signals(void) {
   sigprocmask(SIG_BLOCK, &all, NULL);
 }
 
+/* As many do that take nothing over from who has started them. */
+static void reset_signals(void) {
+  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+}
+
+static void install_filter(void) {
+  struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  const struct sock_fprog program = {1, &allow};
+  demand(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "filter");
+}
+
+static _Noreturn void hang(int listener) {
+  struct pollfd wait = {listener, POLLIN, 0};
+  poll(&wait, 1, -1);
+  const int connection = accept(listener, NULL, NULL);
+  if (send(connection, "ok", 2, MSG_NOSIGNAL) < 0) perror("send");
+  for (volatile int i = 0;; ++i) continue;
+}
+
 /* After its first connection. */
 static _Noreturn void serve_elsewhere(int listener, const char* port) {
   const int connection = next_by_epoll(epoll_of(listener), listener, EPOLLIN);
@@ -317,6 +339,7 @@ PROGRAM int main(int argc, char** argv) {
   if (strcmp(what, "exit") == 0) exit(atoi(port));
   if (strcmp(what, "programs") == 0) run_program();
   if (strcmp(what, "private") == 0) listen_privately();
+  if (strcmp(what, "sleeps") == 0) sleep_for_ever(NULL);
   const int listener = listen_at(port);
   if (strcmp(what, "programs") == 0) run_program();
   if (strcmp(what, "helper") == 0) fork_helper(listener);
@@ -332,6 +355,9 @@ PROGRAM int main(int argc, char** argv) {
   }
   if (strcmp(what, "another-thread") == 0) have_another_thread();
   if (strcmp(what, "no-signals") == 0) block_signals();
+  if (strcmp(what, "deaf") == 0) reset_signals();
+  if (strcmp(what, "filtered") == 0) install_filter();
+  if (strcmp(what, "hangs") == 0) hang(listener);
   if (strcmp(what, "in-turn") == 0) serve_in_turn(listener);
   if (strcmp(what, "epoll") == 0) serve_epoll(listener);
   if (strcmp(what, "elsewhere") == 0) serve_elsewhere(listener, argv[3]);

@@ -12,7 +12,6 @@
 #include "calls.h"
 #include "child.h"
 #include "kick.h"
-#include "loop.h"
 #include "marks.h"
 #include "real.h"
 #include "wait.h"
@@ -101,7 +100,6 @@ static int take_one(int fd, struct sockaddr* address, socklen_t* size, int flags
     if (connection >= 0) {
       /* The number had another use, which ended where nobody saw it. */
       if (marks_of(connection) != 0) marks_set(connection, 0);
-      loop_accepts(connection);
       return connection;
     }
     if (errno != EAGAIN || marks_of(fd) == 0 || !may_wait(fd)) return -1;

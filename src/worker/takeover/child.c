@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "worker/aside.h"
 #include "worker/channel.h"
 #include "worker/drain.h"
 #include "worker/readiness.h"
@@ -33,7 +34,11 @@ static atomic_bool has_forked;
 static bool is_detached; /* this child has */
 atomic_bool child_flag;
 
-static void note_fork(void) { atomic_store(&has_forked, true); }
+/* The control thread is the one that hears of what a child does. */
+static void note_fork(void) {
+  atomic_store(&has_forked, true);
+  aside_come_in();
+}
 
 /* Nothing here may take a lock: a thread that does not exist in the child may hold it. */
 static void become_child(void) {
@@ -105,6 +110,11 @@ bool child_may_be_daemon(void) {
   siginfo_t info;
   if (!atomic_load(&has_forked)) return false;
   return atomic_load(&shared->detached) || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+bool child_may_report(void) {
+  siginfo_t info;
+  return atomic_load(&has_forked) && (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD);
 }
 
 int child_fd(void) { return report_fd; }

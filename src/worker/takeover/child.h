@@ -41,6 +41,9 @@ void child_detached(void);
 /* In the worker: whether something that it forked lives on, or has lived on, as a daemon would. */
 bool child_may_be_daemon(void);
 
+/* Whether a child that fork() has made may be there. */
+bool child_may_report(void);
+
 /* Readable when a child has found out that it is not wanted; for the control thread, which then ends the worker. */
 int child_fd(void);
 void child_serve_report(void);

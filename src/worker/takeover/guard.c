@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "worker/aside.h"
 #include "worker/channel.h"
 #include "worker/readiness.h"
 #include "worker/seize.h"
@@ -251,6 +253,10 @@ SEEN_CALL long syscall(long number, ...) {
     case SYS_accept: return accept((int)a[0], (struct sockaddr*)a[1], (socklen_t*)a[2]);
     case SYS_accept4: return accept4((int)a[0], (struct sockaddr*)a[1], (socklen_t*)a[2], (int)a[3]);
     case SYS_shutdown: return shutdown((int)a[0], (int)a[1]);
-    default: return real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    case SYS_io_uring_setup:
+    case SYS_seccomp: aside_stay(); break;
+    case SYS_prctl: return prctl((int)a[0], a[1], a[2], a[3], a[4]);
+    default: break;
   }
+  return real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

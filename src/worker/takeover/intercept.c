@@ -147,7 +147,7 @@ static bool start_thread(void) {
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &before);
-  errno = pthread_create(&thread, &attributes, serve, NULL);
+  errno = real.pthread_create(&thread, &attributes, serve, NULL);
   const bool started = errno == 0;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_attr_destroy(&attributes);

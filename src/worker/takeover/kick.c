@@ -14,6 +14,8 @@ static atomic_uint handled;
 
 unsigned kick_count(void) { return kicks; }
 
+void kick_note(void) { ++kicks; }
+
 bool kick_all_handled(void) { return (int)(atomic_load(&sent) - atomic_load(&handled)) <= 0; }
 
 static void on_kick(int number) {
@@ -35,12 +37,6 @@ static int kick_signal(void) {
     if (sigaction(candidate, &action, NULL) == 0) return number = candidate;
   }
   return -1;
-}
-
-bool kick_is_blocked(const sigset_t* mask) {
-  for (int candidate = SIGRTMAX - 1; candidate > SIGRTMIN; --candidate)
-    if (sigismember(mask, candidate)) return true;
-  return false;
 }
 
 static bool waits_for_descriptors(long call) {
@@ -82,16 +78,6 @@ static bool waits(long call, unsigned long argument, void* context) {
 }
 
 void kick_waiting_threads(void) { each_thread(waits, NULL); }
-
-static bool is_at_gate(long call, unsigned long argument, void* context) {
-  (void)argument, (void)context;
-#ifdef SYS_epoll_wait
-  if (call == SYS_epoll_wait) return true;
-#endif
-  return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) || call == SYS_epoll_pwait || call == SYS_epoll_pwait2;
-}
-
-void kick_gates(void) { each_thread(is_at_gate, NULL); }
 
 static bool has_to_do_with_moved(long call, unsigned long argument, void* context) {
   (void)context;

@@ -1,11 +1,15 @@
 #include "question.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <time.h>
 
 #include "worker/aside.h"
 #include "worker/channel.h"
+#include "worker/clock.h"
+#include "worker/knock.h"
 #include "real.h"
 
 enum { ANSWER_LIMIT_S = 10 };
@@ -50,6 +54,23 @@ static void wait_for(struct waiting* waiting, bool sent) {
   pthread_mutex_unlock(&lock);
 }
 
+/* Without a control thread to receive it (aside.h). */
+static void wait_alone(const struct waiting* waiting) {
+  const int64_t end = clock_ms() + ANSWER_LIMIT_S * 1000;
+  sigset_t before;
+  knock_hold(&before);
+  for (int64_t left = 0; aside_is_out() && !waiting->done && (left = end - clock_ms()) > 0;) {
+    struct pollfd answer = {channel_fd(), POLLIN, 0};
+    real.poll(&answer, 1, (int)left);
+    aside_look();
+  }
+  /* What has come meanwhile. */
+  knock_forget();
+  aside_look();
+  knock_release(&before);
+  aside_await_readiness();
+}
+
 int question_ask(const struct question* question, int* given) {
   struct waiting waiting = {.error = QUESTION_UNANSWERED, .fd = -1};
   if (channel_fd() < 0) return QUESTION_UNANSWERED;
@@ -58,9 +79,9 @@ int question_ask(const struct question* question, int* given) {
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
   enter(&waiting);
   const struct liveswap_frame frame = {question->kind, waiting.number, question->count};
-  /* The answer comes by the control thread, and who waits here passes no gate. */
-  const bool can_come = aside_let_in();
-  wait_for(&waiting, can_come && channel_send_with(frame, question->text, question->size, question->fd));
+  const bool sent = channel_send_with(frame, question->text, question->size, question->fd);
+  if (sent && aside_is_out()) wait_alone(&waiting);
+  wait_for(&waiting, sent && !aside_is_out());
   pthread_setcancelstate(cancel, NULL);
   if (given != NULL)
     *given = waiting.fd;

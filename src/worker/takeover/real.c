@@ -17,6 +17,7 @@ bool real_setup(void) {
       REAL(ioctl), REAL(poll),        REAL(ppoll),   REAL(select), REAL(pselect), REAL(epoll_ctl),
       REAL(unlink), REAL(unlinkat),   REAL(remove),  REAL(syscall),
       REAL(epoll_wait), REAL(epoll_pwait), REAL(epoll_pwait2),
+      REAL(pthread_create), REAL(thrd_create), REAL(prctl),
       REAL(exit),  REAL(_exit),      REAL(daemon),  REAL(setsid),
 #undef REAL
   };

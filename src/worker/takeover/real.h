@@ -7,12 +7,14 @@
 #define LIVESWAP_WORKER_REAL_H
 
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <threads.h>
 #include <time.h>
 
 struct real {
@@ -46,6 +48,9 @@ struct real {
   __attribute__((noreturn)) void (*_exit)(int status);
   int (*daemon)(int keep_directory, int keep_streams);
   pid_t (*setsid)(void);
+  int (*pthread_create)(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*), void* argument);
+  int (*thrd_create)(thrd_t* thread, thrd_start_t run, void* argument);
+  int (*prctl)(int option, ...);
 };
 
 /* Filled in before the application is loaded. */

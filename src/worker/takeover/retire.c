@@ -176,7 +176,7 @@ static void flush_streams(void) {
   static int done;
   pthread_t thread;
   done = eventfd(0, EFD_CLOEXEC);
-  if (done < 0 || pthread_create(&thread, NULL, flush, &done) != 0) return;
+  if (done < 0 || real.pthread_create(&thread, NULL, flush, &done) != 0) return;
   struct pollfd wait = {done, POLLIN, 0};
   real.poll(&wait, 1, FLUSH_LIMIT_MS);
 }

@@ -1,5 +1,6 @@
 #include "uring.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <linux/io_uring.h>
 #include <stdbool.h>
@@ -46,6 +47,10 @@ static void note_fixed_sockets(int fd, void* found) {
   snprintf(path, sizeof path, "fdinfo/%d", fd);
   const ssize_t size = self_read(path, text, sizeof text);
   if (size < 0 || size == (ssize_t)sizeof text - 1 || strstr(text, ": socket:[") != NULL) *(bool*)found = true;
+}
+
+bool uring_is_linked(void* library) {
+  return dlsym(library, "io_uring_queue_init") != NULL || dlsym(library, "io_uring_queue_init_params") != NULL;
 }
 
 bool uring_has_fixed_sockets(void) {

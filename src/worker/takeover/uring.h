@@ -4,6 +4,9 @@
 
 #include <stdbool.h>
 
+/* Whether a library, or one that it needs, has liburing in it: rings are then made without libc. */
+bool uring_is_linked(void* library);
+
 /* Whether the process has a ring. Any thread. */
 bool uring_is_there(void);
 

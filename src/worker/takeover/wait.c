@@ -21,7 +21,6 @@
 #include "calls.h"
 #include "child.h"
 #include "kick.h"
-#include "loop.h"
 #include "marks.h"
 #include "real.h"
 
@@ -45,10 +44,10 @@ bool wait_may_go_back(void) {
 }
 
 /* Where every wait begins. */
-static bool is_special(void) {
+static bool is_special(const sigset_t* mask) {
   was_sent_back = false;
-  return readiness_is_watched() || seize_has_begun() || adopt_has_begun() || child_is_here() ||
-         aside_is_wanted();
+  return readiness_is_watched() || seize_has_begun() || adopt_has_begun() || child_is_here() || aside_is_wanted() ||
+         (mask != NULL && aside_is_out());
 }
 
 static bool is_time(const struct timespec* time) {
@@ -122,10 +121,10 @@ static int poll_and_adopt(struct pollfd* fds, nfds_t count, const struct timespe
 static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
   const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
   for (;;) {
-    const unsigned kicks = kick_count();
-    if (aside_is_wanted()) aside_let_in();
     if (wake_for_good(fds, count)) return 1;
     const bool held = note_polled(fds, count);
+    const unsigned kicks = kick_count();
+    aside_gate(mask);
     const struct timespec left = timeout != NULL ? clock_until(end) : (struct timespec){0};
     const struct timespec* const limit = timeout != NULL ? &left : NULL;
     const int found = held && adopt_has_begun() ? poll_and_adopt(fds, count, limit, mask)
@@ -146,10 +145,6 @@ static bool is_spoilt(int found, unsigned kicks) {
   return found < 0 ? kick_count() != kicks : found > 0 && (seize_has_begun() || adopt_has_begun());
 }
 
-static void look_for_loop(struct pollfd* fds, nfds_t count, const sigset_t* mask) {
-  if (loop_is_looked_for()) loop_polls(fds, count, mask);
-}
-
 /* Of a time limit in ms, whose wait began then. */
 static struct timespec limit_left(int timeout, int64_t began) {
   const int64_t elapsed = clock_coarse_ms() - began - CLOCK_COARSE_STEP_MS;
@@ -159,8 +154,7 @@ static struct timespec limit_left(int timeout, int64_t began) {
 
 SEEN_CALL int poll(struct pollfd* fds, nfds_t count, int timeout) {
   const int64_t began = timeout > 0 ? clock_coarse_ms() : 0;
-  look_for_loop(fds, count, NULL);
-  if (!is_special()) {
+  if (!is_special(NULL)) {
     const unsigned kicks = kick_count();
     const int found = real.poll(fds, count, timeout);
     if (!is_spoilt(found, kicks)) return found;
@@ -171,8 +165,7 @@ SEEN_CALL int poll(struct pollfd* fds, nfds_t count, int timeout) {
 
 SEEN_CALL int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
   struct timespec left = {0};
-  look_for_loop(fds, count, mask);
-  if (!is_special() || !is_time(timeout)) {
+  if (!is_special(mask) || !is_time(timeout)) {
     const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : left;
     const unsigned kicks = kick_count();
     const int found = real.ppoll(fds, count, timeout, mask);
@@ -294,8 +287,8 @@ static int watched_select(int count, fd_set* sets[3], const struct timespec* tim
   for (;;) {
     struct sets found;
     const unsigned kicks = kick_count();
-    if (aside_is_wanted()) aside_let_in();
     note_selected(count, sets[0]);
+    aside_gate(mask);
     const struct timespec left = timeout != NULL ? clock_until(end) : (struct timespec){0};
     int events = select_once(count, &found, sets, timeout != NULL ? &left : NULL, mask);
     if (events < 0) {
@@ -312,8 +305,7 @@ static int watched_select(int count, fd_set* sets[3], const struct timespec* tim
 }
 
 static int any_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
-  for (int i = 0; i < 2 && loop_is_looked_for(); ++i) loop_selects(count, sets[i], mask);
-  if (!is_special() || count < 0 || !is_time(timeout)) {
+  if (!is_special(mask) || count < 0 || !is_time(timeout)) {
     struct sets before;
     const unsigned kicks = kick_count();
     copy_sets(&before, sets, count < 0 ? 0 : count);

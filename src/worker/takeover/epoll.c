@@ -1,43 +1,14 @@
-/* And epoll_wait, out of which a thread is kicked without noticing (worker/aside.h). The call itself is libc's. */
-#include "loop.h"
-
+/* epoll_wait, out of which a thread is knocked without noticing (worker/aside.h). The call itself is libc's. */
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 
+#include "worker/aside.h"
 #include "worker/clock.h"
 #include "calls.h"
 #include "kick.h"
 #include "real.h"
-
-__thread int loop_newest = -1;
-static __thread bool has_registered;
-
-void loop_accepts(int connection) {
-  if (!aside_knows_loop()) loop_newest = connection;
-}
-
-void loop_registers(int fd) {
-  if (fd == loop_newest) has_registered = true;
-}
-
-static void note_found(const sigset_t* mask) {
-  if (mask == NULL || !kick_is_blocked(mask)) aside_note_loop();
-}
-
-void loop_polls(const struct pollfd* fds, nfds_t count, const sigset_t* mask) {
-  for (nfds_t i = 0; i < count; ++i)
-    if (fds[i].fd == loop_newest) note_found(mask);
-}
-
-void loop_selects(int count, const fd_set* set, const sigset_t* mask) {
-  if (set != NULL && loop_newest < count && FD_ISSET(loop_newest, set)) note_found(mask);
-}
-
-static void pass_gate(const sigset_t* mask) {
-  if (loop_is_looked_for() && has_registered) note_found(mask);
-  if (aside_is_wanted()) aside_let_in();
-}
 
 static bool is_kicked(int found, unsigned kicks) { return found < 0 && errno == EINTR && kick_count() != kicks; }
 
@@ -54,7 +25,7 @@ SEEN_CALL int epoll_wait(int epoll, struct epoll_event* events, int count, int l
 SEEN_CALL int epoll_pwait(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask) {
   const int64_t began = limit > 0 ? clock_coarse_ms() : 0;
   for (int left = limit;; left = left_of(limit, began)) {
-    pass_gate(mask);
+    aside_gate(mask);
     const unsigned kicks = kick_count();
     const int found = mask == NULL ? real.epoll_wait(epoll, events, count, left)
                                    : real.epoll_pwait(epoll, events, count, left, mask);
@@ -67,7 +38,7 @@ SEEN_CALL int epoll_pwait2(int epoll, struct epoll_event* events, int count, con
   const struct timespec end = limit != NULL ? clock_sum(clock_now(), *limit) : (struct timespec){0};
   struct timespec left = limit != NULL ? *limit : (struct timespec){0};
   for (;; left = clock_until(end)) {
-    pass_gate(mask);
+    aside_gate(mask);
     const unsigned kicks = kick_count();
     const int found = real.epoll_pwait2(epoll, events, count, limit != NULL ? &left : NULL, mask);
     if (!is_kicked(found, kicks)) return found;

@@ -1,0 +1,164 @@
+#include "knock.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "takeover/kick.h"
+#include "takeover/real.h"
+
+enum { KNOCK = SIGURG, REST_MAX_MS = 1024 };
+
+static int channel = -1;
+static void (*knocked)(bool was_blocked);
+static timer_t timer;
+static _Atomic int64_t rest_ms;
+/* libc's __libc_single_threaded. Referring to it would make the host export it. */
+static const char* single_threaded;
+
+#ifdef __x86_64__
+
+/* A call that goes on after the handler is found as one that is about to begin. None of these is ever made by what
+ * malloc(), pthread_create() and dlopen() do; a library is read from a regular file, and a lock that is waited for takes a
+ * second thread. */
+static bool waits_for_somebody(long call, int fd) {
+  struct stat file;
+  switch (call) {
+    case SYS_accept:
+    case SYS_accept4:
+    case SYS_connect:
+    case SYS_readv:
+    case SYS_recvfrom:
+    case SYS_recvmmsg:
+    case SYS_recvmsg:
+    case SYS_sendmsg:
+    case SYS_sendto:
+    case SYS_wait4:
+    case SYS_waitid:
+      return true;
+    case SYS_futex:
+      return single_threaded != NULL && *single_threaded != 0;
+    case SYS_read:
+    case SYS_write:
+    case SYS_writev:
+      return fstat(fd, &file) == 0 && !S_ISREG(file.st_mode);
+    default:
+      return false;
+  }
+}
+
+static bool is_call(const unsigned char* code) { return code[0] == 0x0f && code[1] == 0x05; }
+
+/* signal(7): a call that a handler has interrupted fails with EINTR, or is made again with the registers that it began
+ * with. */
+static bool was_blocked(const ucontext_t* context) {
+  const greg_t* const registers = context->uc_mcontext.gregs;
+  const unsigned char* const next = (const unsigned char*)registers[REG_RIP];
+  if (registers[REG_RAX] == -EINTR) return is_call(next - 2);
+  return is_call(next) && waits_for_somebody((long)registers[REG_RAX], (int)registers[REG_RDI]);
+}
+
+static bool can_tell(void) { return true; }
+
+#else
+
+static bool was_blocked(const ucontext_t* context) {
+  (void)context;
+  return false;
+}
+
+static bool can_tell(void) { return false; }
+
+#endif
+
+static void on_knock(int number, siginfo_t* info, void* context) {
+  (void)number, (void)info;
+  const int error = errno;
+  kick_note();
+  knocked(was_blocked(context));
+  errno = error;
+}
+
+static bool send_signals(int fd) {
+  const struct f_owner_ex owner = {F_OWNER_TID, gettid()};
+  return real.fcntl(fd, F_SETOWN_EX, &owner) == 0 && real.fcntl(fd, F_SETSIG, KNOCK) == 0;
+}
+
+bool knock_setup(int of_channel, void (*call)(bool was_blocked)) {
+  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KNOCK};
+  struct sigaction action = {.sa_sigaction = on_knock, .sa_flags = SA_RESTART | SA_SIGINFO};
+  channel = of_channel;
+  knocked = call;
+  single_threaded = dlsym(RTLD_DEFAULT, "__libc_single_threaded");
+  event._sigev_un._tid = gettid();
+  sigfillset(&action.sa_mask);
+  return can_tell() && sigaction(KNOCK, &action, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 &&
+         send_signals(channel);
+}
+
+static bool set_async(bool on) {
+  const int flags = real.fcntl(channel, F_GETFL);
+  return flags >= 0 && real.fcntl(channel, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC) == 0;
+}
+
+bool knock_begin(void) { return set_async(true); }
+
+void knock_end(void) {
+  set_async(false);
+  knock_no_more();
+}
+
+void knock_in(int64_t ms) {
+  const struct itimerspec when = {.it_value = {ms / 1000, ms % 1000 * 1000000}};
+  rest_ms = ms;
+  timer_settime(timer, 0, &when, NULL);
+}
+
+void knock_again(void) { knock_in(rest_ms == 0 ? 1 : rest_ms < REST_MAX_MS ? 2 * rest_ms : rest_ms); }
+
+void knock_no_more(void) {
+  const struct itimerspec never = {0};
+  rest_ms = 0;
+  timer_settime(timer, 0, &never, NULL);
+}
+
+static sigset_t knock_alone(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, KNOCK);
+  return set;
+}
+
+void knock_hold(sigset_t* before) {
+  const sigset_t knock = knock_alone();
+  pthread_sigmask(SIG_BLOCK, &knock, before);
+}
+
+void knock_forget(void) {
+  const sigset_t knock = knock_alone();
+  const struct timespec now = {0};
+  while (sigtimedwait(&knock, NULL, &now) > 0) continue;
+}
+
+void knock_release(const sigset_t* before) { pthread_sigmask(SIG_SETMASK, before, NULL); }
+
+bool knock_is_blocked(const sigset_t* mask) { return sigismember(mask, KNOCK) == 1; }
+
+static bool is_handled(void) {
+  struct sigaction action;
+  return sigaction(KNOCK, NULL, &action) == 0 && action.sa_sigaction == on_knock;
+}
+
+bool knock_is_heard_with(unsigned long long blocked) { return is_handled() && (blocked >> (KNOCK - 1) & 1) == 0; }
+
+bool knock_is_heard(void) {
+  sigset_t mask;
+  return is_handled() && pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0 && !knock_is_blocked(&mask);
+}

@@ -1,0 +1,42 @@
+/*
+ * How the master is heard while there is no control thread (aside.h): the kernel sends the application's thread a signal
+ * when something has come over the channel, and again until it has been dealt with. The handler tells whether the thread
+ * was blocked in a system call: then it is in the middle of nothing, and what malloc() or pthread_create() do is safe.
+ *
+ * SIGURG, which is ignored where nobody handles it: an application that gives every signal back to the kernel when it
+ * starts would be ended by another. Waits that it ends go on unnoticed (takeover/kick.h).
+ */
+#ifndef LIVESWAP_WORKER_KNOCK_H
+#define LIVESWAP_WORKER_KNOCK_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * For the calling thread, which is the one that is knocked at. `knocked` is called in the handler, with every signal
+ * blocked. False where it is not known how to tell a blocked thread, or without a timer.
+ */
+bool knock_setup(int channel, void (*knocked)(bool was_blocked));
+
+/* From here on the kernel knocks when something comes; and no more. Any thread; async-signal-safe, as all below. */
+bool knock_begin(void);
+void knock_end(void);
+
+/* Knocks once, after this time; after twice that, when it is asked again, up to about a second. */
+void knock_in(int64_t ms);
+void knock_again(void);
+void knock_no_more(void);
+
+/* Holds knocks back from the calling thread, which looks for itself; forgets those that have been held back. */
+void knock_hold(sigset_t* before);
+void knock_forget(void);
+void knock_release(const sigset_t* before);
+
+/* Whether knocks reach the calling thread, or one with that mask as /proc shows it: the handler is there, and nothing
+ * blocks the signal. */
+bool knock_is_heard(void);
+bool knock_is_heard_with(unsigned long long blocked);
+bool knock_is_blocked(const sigset_t* mask);
+
+#endif
