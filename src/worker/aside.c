@@ -29,6 +29,7 @@ enum {
 
 atomic_bool aside_wanted;
 atomic_bool aside_out; /* changed with the lock */
+atomic_bool aside_has_loop;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct options* options;
@@ -50,13 +51,13 @@ static void enter_section(struct section* section) {
   section->error = errno;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &section->cancel);
   sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &section->mask);
+  real.pthread_sigmask(SIG_BLOCK, &all, &section->mask);
   pthread_mutex_lock(&lock);
 }
 
 static void leave_section(const struct section* section) {
   pthread_mutex_unlock(&lock);
-  pthread_sigmask(SIG_SETMASK, &section->mask, NULL);
+  real.pthread_sigmask(SIG_SETMASK, &section->mask, NULL);
   pthread_setcancelstate(section->cancel, NULL);
   errno = section->error;
 }
@@ -72,7 +73,7 @@ static bool come_in(void) {
 
 bool aside_come_in(void) {
   struct section section;
-  if (!aside_is_out() || child_runs()) return true;
+  if (!atomic_load(&aside_out) || child_runs()) return true;
   enter_section(&section);
   const bool is_in = come_in();
   if (is_in) atomic_store(&aside_wanted, false);
@@ -82,27 +83,38 @@ bool aside_come_in(void) {
 
 void aside_stay(void) {
   struct section section;
-  if (atomic_load(&has_to_stay) || child_runs()) return;
+  if ((atomic_load(&has_to_stay) && !aside_is_out()) || child_runs()) return;
   enter_section(&section);
   atomic_store(&has_to_stay, true);
   if (come_in()) atomic_store(&aside_wanted, false);
   leave_section(&section);
 }
 
-void aside_look(void) {
+bool aside_look(void) {
   struct section section;
-  if (child_runs()) return;
+  if (child_runs()) return true;
   enter_section(&section);
   const bool done = (aside_is_out() && control_serve_little()) || come_in();
-  if (done) atomic_store(&aside_wanted, false);
+  atomic_store(&aside_wanted, !done);
+  if (!done) knock_again();
   /* Before it is ready it is knocked at for that. */
   if (done && aside_is_out() && readiness_is_over()) knock_no_more();
   leave_section(&section);
+  return done;
 }
 
 void aside_pass(const sigset_t* mask) {
-  if (mask != NULL && knock_is_blocked(mask)) aside_come_in();
-  if (aside_is_wanted()) aside_look();
+  if (mask != NULL && knock_is_blocked(mask)) aside_stay();
+  if (!aside_is_wanted()) return;
+  /* Not ready for a while, and perhaps never found blocked. */
+  if (readiness_is_over())
+    aside_look();
+  else
+    aside_come_in();
+}
+
+void aside_note_loop(void) {
+  if (!atomic_exchange(&aside_has_loop, true) && !aside_is_out()) control_wake();
 }
 
 static bool is_abandoned(void) {
@@ -124,6 +136,7 @@ static void knocked(bool was_blocked) {
   atomic_store(&aside_wanted, true);
   if (!control_has_entered()) {
     if (is_abandoned()) real._exit(LIVESWAP_EXIT_LOAD);
+    if (was_blocked) aside_come_in();
     return;
   }
   end_if_hanging();
@@ -137,33 +150,44 @@ static bool may_begin_without(void) {
   return strcmp(options->entry, "liveswap_main") != 0 && options->intercept == INTERCEPT_LIBC;
 }
 
+static bool has_come(int fd) {
+  struct pollfd something = {fd, POLLIN, 0};
+  return real.poll(&something, 1, 0) != 0;
+}
+
 bool aside_begin(const struct options* of_process) {
   options = of_process;
   is_ruled_out = options->mode != MODE_WORKER || !knock_setup(channel_fd(), knocked);
   atomic_store(&aside_out, true);
-  return (!is_ruled_out && may_begin_without() && knock_begin()) || aside_come_in();
+  return (!is_ruled_out && may_begin_without() && knock_begin() && !has_come(channel_fd())) || come_in();
+}
+
+/* In the name of whom the process has become. */
+static void be_heard(void) {
+  if (!knock_is_heard() || !knock_begin()) aside_come_in();
+}
+
+void aside_recheck(void) {
+  if (aside_is_out() && !child_runs() && !knock_is_heard()) aside_come_in();
 }
 
 void aside_await_readiness(void) {
-  if (!aside_is_out() || readiness_is_over()) return;
-  if (knock_is_heard())
-    knock_in(READY_SOON_MS);
-  else
-    aside_come_in();
+  if (!aside_is_out()) return;
+  be_heard();
+  if (aside_is_out() && (aside_is_wanted() || !readiness_is_over())) knock_in(aside_is_wanted() ? 1 : READY_SOON_MS);
 }
 
 void aside_settle(void) {
   if (!aside_is_out()) return;
-  if (!knock_is_heard())
-    aside_come_in();
-  else if (!aside_is_wanted())
-    knock_no_more();
+  be_heard();
+  knock_no_more();
+  if (aside_is_out() && aside_is_wanted()) knock_in(1);
 }
 
 void aside_put_off(void) { quiet_since = clock_ms(); }
 
 int64_t aside_due(void) {
-  const bool may = !is_ruled_out && readiness_is_over() && !drain_is_on();
+  const bool may = aside_knows_loop() && !is_ruled_out && readiness_is_over() && !drain_is_on();
   return may ? quiet_since + QUIET_MS : -1;
 }
 
@@ -195,10 +219,12 @@ static bool is_possible(void) {
   return !intercept_is_on() && are_two_threads() && !uring_is_there() && can_be_knocked_at();
 }
 
-/* From here on the kernel knocks for what comes; what has come before is seen at once. */
+/* With the lock. First of all it says that it is out: whoever asks a question, forks or lingers after that has it come. */
 static bool go_out(struct pollfd* waited_for, nfds_t count) {
   atomic_store(&aside_out, true);
-  if (knock_begin() && real.poll(waited_for, count, 0) == 0) return true;
+  const bool may = !atomic_load(&has_to_stay) && !question_is_open() && !child_may_report() && linger_has_none();
+  /* From here on the kernel knocks for what comes; what has come before is seen at once. */
+  if (may && knock_begin() && real.poll(waited_for, count, 0) == 0) return true;
   knock_end();
   atomic_store(&aside_out, false);
   return false;
@@ -209,9 +235,7 @@ bool aside_leave(struct pollfd* waited_for, nfds_t count) {
   if (due < 0 || clock_ms() < due) return false;
   is_ruled_out = !is_possible();
   pthread_mutex_lock(&lock);
-  /* Who waits for an answer is in the list of questions before it looks whether there is anybody to receive it. */
-  const bool may = !is_ruled_out && !atomic_load(&has_to_stay) && !question_is_open() && !child_may_report() && linger_has_none();
-  const bool left = may && go_out(waited_for, count);
+  const bool left = !is_ruled_out && go_out(waited_for, count);
   pthread_mutex_unlock(&lock);
   if (!left) aside_put_off();
   return left;

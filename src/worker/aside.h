@@ -1,17 +1,17 @@
 /*
  * The control thread is there only while it has something to do. A server of one thread then is one: with a second thread
- * the kernel counts a reference for every descriptor of every call, and libc takes locks in malloc(); together one to five
- * of a hundred requests (docs/measurements.md). And it may do what only one thread may: unshare(2), setns(2).
+ * the kernel counts a reference for every descriptor of every call, and libc, once there has been one, takes locks in
+ * malloc(); together one to five of a hundred requests (docs/measurements.md).
  *
- * It goes when nothing has happened for a while and the application has no thread but its first. It comes, which only a
- * thread of the application can bring about:
+ * It goes when nothing has happened for a while, and the application is an event loop (takeover/loop.h) of one thread. It
+ * comes, which only a thread of the application can bring about:
  *
  *   when the master says something   the application's thread is knocked at (knock.h). Blocked in a call, it starts the
  *                                    control thread in the handler; at work, at its next gate: poll, select, epoll_wait
- *   before it could not any more     the application starts a thread, forks, makes an io_uring
- *   when the application needs it    it asks the master something, or its entry returns
+ *   before it could not any more     the application starts a thread, forks, makes an io_uring, blocks the knocks
+ *   when the application needs it    it waits for a client elsewhere than at a gate, or its entry returns
  *
- * What a program was started for can begin without it: then it comes, too, when the program is not ready soon.
+ * A program can begin without it: then it comes, too, when the program is not ready soon.
  */
 #ifndef LIVESWAP_WORKER_ASIDE_H
 #define LIVESWAP_WORKER_ASIDE_H
@@ -26,12 +26,19 @@
 
 extern atomic_bool aside_wanted;
 extern atomic_bool aside_out;
+extern atomic_bool aside_has_loop;
 
 /* Whether there is none. One load. */
 static inline bool aside_is_out(void) { return atomic_load_explicit(&aside_out, memory_order_relaxed); }
 
 /* Whether to pass aside_look(). One load. */
 static inline bool aside_is_wanted(void) { return atomic_load_explicit(&aside_wanted, memory_order_relaxed); }
+
+/* Whether an event loop has been seen. One load. */
+static inline bool aside_knows_loop(void) { return atomic_load_explicit(&aside_has_loop, memory_order_relaxed); }
+
+/* The application has one. Any thread. */
+void aside_note_loop(void);
 
 /* Of the first thread, before the application is loaded: starts the control thread, or leaves that for later where nothing
  * speaks against it. False, with errno. */
@@ -43,20 +50,25 @@ void aside_await_readiness(void);
 /* It is ready. Any thread. */
 void aside_settle(void);
 
+/* It has changed its signals. Any thread. */
+void aside_recheck(void);
+
 /*
- * For a thread of the application. True: the control thread is there now. False: it is not, and there can be none. Does
- * nothing in a child. Keeps errno. In a handler of the application's that has interrupted malloc() it is as little safe as
+ * For a thread of the application. False: the control thread is not there, and there can be none now. Does nothing in a
+ * child. Keeps errno. In a handler of the application's that has interrupted malloc() it is as little safe as
  * pthread_create().
  */
 bool aside_come_in(void);
 
-/* The same for good: after what the application is about to do, it could not come any more, or would make no difference. */
+/* The same, and it does not go again: after what the application is about to do, it could not come any more, or would make no
+ * difference. */
 void aside_stay(void);
 
-/* Does what the master wants, where that is little, or has the control thread come. Keeps errno. */
-void aside_look(void);
+/* Does what the master wants, where that is little, or has the control thread come. False: neither could be done now; it is
+ * knocked again. Keeps errno. */
+bool aside_look(void);
 
-/* The gate, for a thread that is about to wait; with `mask`, or NULL. Two loads. */
+/* The gate, for a thread that is about to wait; with `mask`, or NULL. A load, mostly. */
 void aside_pass(const sigset_t* mask);
 static inline void aside_gate(const sigset_t* mask) {
   if (aside_is_wanted() || (mask != NULL && aside_is_out())) aside_pass(mask);

@@ -169,10 +169,10 @@ static bool start(pthread_t* thread, pthread_t* before) {
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, STACK_SIZE);
   sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &mask);
+  real.pthread_sigmask(SIG_BLOCK, &all, &mask);
   errno = real.pthread_create(thread, &attributes, control, before);
   const bool started = errno == 0;
-  pthread_sigmask(SIG_SETMASK, &mask, NULL);
+  real.pthread_sigmask(SIG_SETMASK, &mask, NULL);
   pthread_attr_destroy(&attributes);
   return started;
 }
@@ -188,11 +188,13 @@ bool control_setup(const struct options* of_process) {
 
 bool control_begin(void) {
   /* Of one whose successor has begun there can be no other: that joins it first. */
-  static pthread_t thread;
   static pthread_t before;
+  static pthread_t present;
   static bool is_first = true;
-  before = thread;
-  if (!start(&thread, is_first ? NULL : &before)) return false;
+  pthread_t next;
+  before = present;
+  if (!start(&next, is_first ? NULL : &before)) return false;
+  present = next;
   is_first = false;
   return true;
 }
@@ -206,12 +208,21 @@ static bool has_few_descriptors(void) {
   return size != NULL && atoi(size + strlen("\nFDSize:")) <= FEW;
 }
 
+/* The master is slow to listen: the application shall not wait for it. */
+static bool has_room(void) {
+  struct pollfd room = {channel_fd(), POLLOUT, 0};
+  return real.poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0;
+}
+
+static bool is_little(const struct liveswap_frame* frame) {
+  return frame->kind == LIVESWAP_ANSWER || (frame->kind == LIVESWAP_COUNT && has_few_descriptors() && has_room());
+}
+
 bool control_serve_little(void) {
   struct liveswap_frame frame;
   ssize_t size = 0;
   while ((size = recv(channel_fd(), &frame, sizeof frame, MSG_PEEK | MSG_DONTWAIT)) == sizeof frame) {
-    const bool is_little = frame.kind == LIVESWAP_ANSWER || (frame.kind == LIVESWAP_COUNT && has_few_descriptors());
-    if (!is_little) return false;
+    if (!is_little(&frame)) return false;
     serve_channel();
   }
   return size < 0 && errno == EAGAIN;

@@ -1,6 +1,5 @@
 #include "knock.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -20,14 +19,11 @@ static int channel = -1;
 static void (*knocked)(bool was_blocked);
 static timer_t timer;
 static _Atomic int64_t rest_ms;
-/* libc's __libc_single_threaded. Referring to it would make the host export it. */
-static const char* single_threaded;
 
 #ifdef __x86_64__
 
-/* A call that goes on after the handler is found as one that is about to begin. None of these is ever made by what
- * malloc(), pthread_create() and dlopen() do; a library is read from a regular file, and a lock that is waited for takes a
- * second thread. */
+/* A call that goes on after the handler is found as one that is about to begin. None of these is made by what malloc(),
+ * pthread_create() and dlopen() do; a library is read from a regular file. */
 static bool waits_for_somebody(long call, int fd) {
   struct stat file;
   switch (call) {
@@ -43,11 +39,8 @@ static bool waits_for_somebody(long call, int fd) {
     case SYS_wait4:
     case SYS_waitid:
       return true;
-    case SYS_futex:
-      return single_threaded != NULL && *single_threaded != 0;
     case SYS_read:
     case SYS_write:
-    case SYS_writev:
       return fstat(fd, &file) == 0 && !S_ISREG(file.st_mode);
     default:
       return false;
@@ -56,9 +49,20 @@ static bool waits_for_somebody(long call, int fd) {
 
 static bool is_call(const unsigned char* code) { return code[0] == 0x0f && code[1] == 0x05; }
 
+/* Whether a thread with that mask may be in a handler of the application's, which may have interrupted anything. */
+static bool runs_handler(const sigset_t* blocked) {
+  struct sigaction action;
+  for (int number = 1; number <= SIGRTMAX; ++number) {
+    if (sigismember(blocked, number) != 1 || real.sigaction(number, NULL, &action) != 0) continue;
+    if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) return true;
+  }
+  return false;
+}
+
 /* signal(7): a call that a handler has interrupted fails with EINTR, or is made again with the registers that it began
  * with. */
 static bool was_blocked(const ucontext_t* context) {
+  if (runs_handler(&context->uc_sigmask)) return false;
   const greg_t* const registers = context->uc_mcontext.gregs;
   const unsigned char* const next = (const unsigned char*)registers[REG_RIP];
   if (registers[REG_RAX] == -EINTR) return is_call(next - 2);
@@ -86,21 +90,14 @@ static void on_knock(int number, siginfo_t* info, void* context) {
   errno = error;
 }
 
-static bool send_signals(int fd) {
-  const struct f_owner_ex owner = {F_OWNER_TID, gettid()};
-  return real.fcntl(fd, F_SETOWN_EX, &owner) == 0 && real.fcntl(fd, F_SETSIG, KNOCK) == 0;
-}
-
 bool knock_setup(int of_channel, void (*call)(bool was_blocked)) {
   struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KNOCK};
   struct sigaction action = {.sa_sigaction = on_knock, .sa_flags = SA_RESTART | SA_SIGINFO};
   channel = of_channel;
   knocked = call;
-  single_threaded = dlsym(RTLD_DEFAULT, "__libc_single_threaded");
-  event._sigev_un._tid = gettid();
+  event._sigev_un._tid = getpid();
   sigfillset(&action.sa_mask);
-  return can_tell() && sigaction(KNOCK, &action, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 &&
-         send_signals(channel);
+  return can_tell() && real.sigaction(KNOCK, &action, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &event, &timer) == 0;
 }
 
 static bool set_async(bool on) {
@@ -108,7 +105,14 @@ static bool set_async(bool on) {
   return flags >= 0 && real.fcntl(channel, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC) == 0;
 }
 
-bool knock_begin(void) { return set_async(true); }
+/* The first thread has the number of the process. fcntl(2): the kernel compares the user who says this with the user whom
+ * it knocks at later. */
+static bool send_signals(void) {
+  const struct f_owner_ex owner = {F_OWNER_TID, getpid()};
+  return real.fcntl(channel, F_SETOWN_EX, &owner) == 0 && real.fcntl(channel, F_SETSIG, KNOCK) == 0;
+}
+
+bool knock_begin(void) { return send_signals() && set_async(true); }
 
 void knock_end(void) {
   set_async(false);
@@ -121,7 +125,10 @@ void knock_in(int64_t ms) {
   timer_settime(timer, 0, &when, NULL);
 }
 
-void knock_again(void) { knock_in(rest_ms == 0 ? 1 : rest_ms < REST_MAX_MS ? 2 * rest_ms : rest_ms); }
+void knock_again(void) {
+  const int64_t next = rest_ms == 0 ? 1 : 2 * rest_ms;
+  knock_in(next < REST_MAX_MS ? next : REST_MAX_MS);
+}
 
 void knock_no_more(void) {
   const struct itimerspec never = {0};
@@ -138,7 +145,7 @@ static sigset_t knock_alone(void) {
 
 void knock_hold(sigset_t* before) {
   const sigset_t knock = knock_alone();
-  pthread_sigmask(SIG_BLOCK, &knock, before);
+  real.pthread_sigmask(SIG_BLOCK, &knock, before);
 }
 
 void knock_forget(void) {
@@ -147,18 +154,18 @@ void knock_forget(void) {
   while (sigtimedwait(&knock, NULL, &now) > 0) continue;
 }
 
-void knock_release(const sigset_t* before) { pthread_sigmask(SIG_SETMASK, before, NULL); }
+void knock_release(const sigset_t* before) { real.pthread_sigmask(SIG_SETMASK, before, NULL); }
 
 bool knock_is_blocked(const sigset_t* mask) { return sigismember(mask, KNOCK) == 1; }
 
 static bool is_handled(void) {
   struct sigaction action;
-  return sigaction(KNOCK, NULL, &action) == 0 && action.sa_sigaction == on_knock;
+  return real.sigaction(KNOCK, NULL, &action) == 0 && action.sa_sigaction == on_knock;
 }
 
 bool knock_is_heard_with(unsigned long long blocked) { return is_handled() && (blocked >> (KNOCK - 1) & 1) == 0; }
 
 bool knock_is_heard(void) {
   sigset_t mask;
-  return is_handled() && pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0 && !knock_is_blocked(&mask);
+  return is_handled() && real.pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0 && !knock_is_blocked(&mask);
 }

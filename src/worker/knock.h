@@ -4,7 +4,8 @@
  * was blocked in a system call: then it is in the middle of nothing, and what malloc() or pthread_create() do is safe.
  *
  * SIGURG, which is ignored where nobody handles it: an application that gives every signal back to the kernel when it
- * starts would be ended by another. Waits that it ends go on unnoticed (takeover/kick.h).
+ * starts would be ended by another. The waits of an event loop go on unnoticed (takeover/kick.h), and so does what the kernel
+ * begins again; who sleeps, or blocks with a time limit of the socket's, may see EINTR.
  */
 #ifndef LIVESWAP_WORKER_KNOCK_H
 #define LIVESWAP_WORKER_KNOCK_H
@@ -14,12 +15,13 @@
 #include <stdint.h>
 
 /*
- * For the calling thread, which is the one that is knocked at. `knocked` is called in the handler, with every signal
+ * Of the first thread, which is the one that is knocked at. `knocked` is called in the handler, with every signal
  * blocked. False where it is not known how to tell a blocked thread, or without a timer.
  */
 bool knock_setup(int channel, void (*knocked)(bool was_blocked));
 
-/* From here on the kernel knocks when something comes; and no more. Any thread; async-signal-safe, as all below. */
+/* From here on the kernel knocks when something comes; and no more. To be said again by who has changed its user. Any thread;
+ * async-signal-safe, as all below. */
 bool knock_begin(void);
 void knock_end(void);
 

@@ -117,7 +117,6 @@ bool linger_has_none(void) {
 }
 
 static void keep(int fd) {
-  aside_come_in();
   pthread_mutex_lock(&lock);
   struct connection* place = free_place();
   struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.u32 = (uint32_t)(place - table)};
@@ -129,6 +128,7 @@ static void keep(int fd) {
     real.close(fd);
   }
   pthread_mutex_unlock(&lock);
+  aside_come_in();
 }
 
 static bool is_socket(int fd) {

@@ -356,6 +356,12 @@ PROGRAM int main(int argc, char** argv) {
   if (strcmp(what, "another-thread") == 0) have_another_thread();
   if (strcmp(what, "no-signals") == 0) block_signals();
   if (strcmp(what, "deaf") == 0) reset_signals();
+  if (strstr(what, "-later") != NULL) {
+    const int epoll = epoll_of(listener);
+    if (strcmp(what, "no-signals-later") == 0) block_signals();
+    if (strcmp(what, "deaf-later") == 0) reset_signals();
+    for (;;) answer(next_by_epoll(epoll, listener, EPOLLOUT));
+  }
   if (strcmp(what, "filtered") == 0) install_filter();
   if (strcmp(what, "hangs") == 0) hang(listener);
   if (strcmp(what, "in-turn") == 0) serve_in_turn(listener);

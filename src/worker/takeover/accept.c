@@ -12,6 +12,7 @@
 #include "calls.h"
 #include "child.h"
 #include "kick.h"
+#include "loop.h"
 #include "marks.h"
 #include "real.h"
 #include "wait.h"
@@ -26,7 +27,7 @@ static int accept_now(int fd, struct sockaddr* address, socklen_t* size, int fla
 static bool handlers_restart(void) {
   struct sigaction action;
   for (int number = 1; number < SIGRTMIN; ++number) {
-    if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) continue;
+    if (real.sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) continue;
     if ((action.sa_flags & SA_RESTART) == 0) return false;
   }
   return true;
@@ -61,6 +62,7 @@ static bool is_known(int fd) {
 
 /* Whether to look again; otherwise errno says what accept() shall. */
 static bool wait_for_connection(int fd) {
+  loop_blocks();
   const unsigned kicks = kick_count();
   struct pollfd wanted[2] = {{fd, POLLIN, 0}, {adopt_fd(fd), POLLIN, 0}};
   const int found = real.poll(wanted, 2, known.time_limit);
@@ -100,6 +102,7 @@ static int take_one(int fd, struct sockaddr* address, socklen_t* size, int flags
     if (connection >= 0) {
       /* The number had another use, which ended where nobody saw it. */
       if (marks_of(connection) != 0) marks_set(connection, 0);
+      loop_accepts(connection);
       return connection;
     }
     if (errno != EAGAIN || marks_of(fd) == 0 || !may_wait(fd)) return -1;

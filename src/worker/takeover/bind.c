@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "worker/aside.h"
 #include "worker/channel.h"
 #include "worker/readiness.h"
 #include "worker/seize.h"
@@ -28,6 +29,7 @@
 #include "question.h"
 #include "real.h"
 #include "swap.h"
+#include "uring.h"
 
 static int option_of(int fd, int option) {
   int value = -1;
@@ -177,6 +179,8 @@ int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   if (readiness_is_over() && !listeners_have_room()) return TAKEOVER_NOT_OURS;
   /* Before the question: a server that has to wait for its address is not ready meanwhile. */
   readiness_await();
+  /* Who receives datagrams may never be seen to wait (readiness.c). */
+  if (wish.type == SOCK_DGRAM) aside_come_in();
   int given = -1;
   const struct question question = {.kind = LIVESWAP_BIND, .text = &wish, .size = sizeof wish, .fd = fd};
   const int error = question_ask(&question, &given);
@@ -207,6 +211,7 @@ int takeover_listen(int fd, int backlog) {
   /* Some event loops register a socket before they bind it. */
   if (swap_is_registered(fd)) marks_add(fd, MARK_EPOLLED);
   if ((marks_of(fd) & MARK_EPOLLED) != 0) readiness_seen();
+  if (aside_is_out() && uring_is_there()) aside_stay();
   return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "worker/readiness.h"
 #include "adopt.h"
 #include "child.h"
+#include "loop.h"
 #include "marks.h"
 #include "real.h"
 
@@ -32,6 +33,7 @@ void calls_go_on_registering(void) { pthread_rwlock_unlock(&registering); }
 
 SEEN_CALL int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* event) {
   if (child_is_here() && operation == EPOLL_CTL_ADD) child_uses(fd);
+  if (loop_is_looked_for() && operation == EPOLL_CTL_ADD) loop_registers(fd);
   if ((marks_of(fd) & (MARK_HELD | MARK_SEIZED | MARK_MOVED)) == 0) return real.epoll_ctl(epoll, operation, fd, event);
   pthread_rwlock_rdlock(&registering);
   const int done = real.epoll_ctl(epoll, operation, fd, event);

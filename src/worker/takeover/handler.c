@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "worker/self.h"
+#include "real.h"
 
 struct takers {
   int blocking;
@@ -49,7 +50,7 @@ static void note_thread(int thread, void* context) {
 bool handler_of_sigterm(void) {
   struct sigaction action;
   struct takers takers = {0};
-  if (sigaction(SIGTERM, NULL, &action) != 0 || action.sa_handler == SIG_IGN) return false;
+  if (real.sigaction(SIGTERM, NULL, &action) != 0 || action.sa_handler == SIG_IGN) return false;
   if (action.sa_handler != SIG_DFL) return true;
   if (!self_each_thread(note_thread, &takers) || takers.others > 0) return false;
   /* One that cannot be seen is the one that waits, where all others leave the signal to it. */

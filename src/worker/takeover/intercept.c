@@ -146,10 +146,10 @@ static bool start_thread(void) {
   pthread_attr_setstacksize(&attributes, STACK_SIZE);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &before);
+  real.pthread_sigmask(SIG_BLOCK, &all, &before);
   errno = real.pthread_create(&thread, &attributes, serve, NULL);
   const bool started = errno == 0;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  real.pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_attr_destroy(&attributes);
   return started;
 }

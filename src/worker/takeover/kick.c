@@ -7,6 +7,7 @@
 
 #include "worker/self.h"
 #include "marks.h"
+#include "real.h"
 
 static __thread volatile unsigned kicks;
 static atomic_uint sent;
@@ -32,9 +33,9 @@ static int kick_signal(void) {
   struct sigaction action = {.sa_handler = on_kick, .sa_flags = SA_RESTART | SA_ONSTACK};
   struct sigaction before;
   for (int candidate = SIGRTMAX - 1; candidate > SIGRTMIN; --candidate) {
-    if (sigaction(candidate, NULL, &before) != 0 || before.sa_handler != SIG_DFL) continue;
+    if (real.sigaction(candidate, NULL, &before) != 0 || before.sa_handler != SIG_DFL) continue;
     sigfillset(&action.sa_mask);
-    if (sigaction(candidate, &action, NULL) == 0) return number = candidate;
+    if (real.sigaction(candidate, &action, NULL) == 0) return number = candidate;
   }
   return -1;
 }

@@ -62,7 +62,7 @@ static void wait_alone(const struct waiting* waiting) {
   for (int64_t left = 0; aside_is_out() && !waiting->done && (left = end - clock_ms()) > 0;) {
     struct pollfd answer = {channel_fd(), POLLIN, 0};
     real.poll(&answer, 1, (int)left);
-    aside_look();
+    if (!aside_look()) break;
   }
   /* What has come meanwhile. */
   knock_forget();
@@ -80,7 +80,8 @@ int question_ask(const struct question* question, int* given) {
   enter(&waiting);
   const struct liveswap_frame frame = {question->kind, waiting.number, question->count};
   const bool sent = channel_send_with(frame, question->text, question->size, question->fd);
-  if (sent && aside_is_out()) wait_alone(&waiting);
+  /* Who goes aside looks into the list after it has said so. */
+  if (sent && atomic_load(&aside_out)) wait_alone(&waiting);
   wait_for(&waiting, sent && !aside_is_out());
   pthread_setcancelstate(cancel, NULL);
   if (given != NULL)

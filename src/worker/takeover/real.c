@@ -6,6 +6,13 @@
 
 struct real real;
 
+/* Libraries that are loaded before this program is run already call some of them, when they set themselves up. */
+static void set_up_first(int count, char** words, char** environment) {
+  (void)count, (void)words, (void)environment;
+  real_setup();
+}
+__attribute__((section(".preinit_array"), used)) static void (*const first)(int, char**, char**) = set_up_first;
+
 bool real_setup(void) {
   static const struct {
     const char* name;
@@ -18,6 +25,7 @@ bool real_setup(void) {
       REAL(unlink), REAL(unlinkat),   REAL(remove),  REAL(syscall),
       REAL(epoll_wait), REAL(epoll_pwait), REAL(epoll_pwait2),
       REAL(pthread_create), REAL(thrd_create), REAL(prctl),
+      REAL(pthread_sigmask), REAL(sigprocmask), REAL(sigaction), REAL(signal),
       REAL(exit),  REAL(_exit),      REAL(daemon),  REAL(setsid),
 #undef REAL
   };

@@ -51,12 +51,16 @@ struct real {
   int (*pthread_create)(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*), void* argument);
   int (*thrd_create)(thrd_t* thread, thrd_start_t run, void* argument);
   int (*prctl)(int option, ...);
+  int (*pthread_sigmask)(int how, const sigset_t* set, sigset_t* before);
+  int (*sigprocmask)(int how, const sigset_t* set, sigset_t* before);
+  int (*sigaction)(int number, const struct sigaction* action, struct sigaction* before);
+  sighandler_t (*signal)(int number, sighandler_t handler);
 };
 
 /* Filled in before the application is loaded. */
 extern struct real real;
 
-/* False when libc lacks one of them. Call it first of all: before it, none of the host's own may be called. */
+/* False when libc lacks one of them. Has been called already before any other code of the process ran. */
 bool real_setup(void);
 
 #endif

@@ -1,14 +1,58 @@
-/* epoll_wait, out of which a thread is knocked without noticing (worker/aside.h). The call itself is libc's. */
+/* And epoll_wait, out of which a thread is knocked without noticing (worker/aside.h). The call itself is libc's. */
+#include "loop.h"
+
 #include <errno.h>
-#include <signal.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 
-#include "worker/aside.h"
 #include "worker/clock.h"
 #include "calls.h"
 #include "kick.h"
 #include "real.h"
+
+__thread int loop_newest = -1;
+static __thread bool has_registered;
+
+void loop_accepts(int connection) {
+  if (aside_knows_loop()) return;
+  loop_newest = connection;
+  has_registered = false;
+}
+
+void loop_registers(int fd) {
+  if (fd == loop_newest) has_registered = true;
+}
+
+static void note(bool is_loop) {
+  if (is_loop)
+    aside_note_loop();
+  else
+    aside_come_in();
+  loop_newest = -1;
+}
+
+void loop_polls(const struct pollfd* fds, nfds_t count) {
+  bool found = false;
+  for (nfds_t i = 0; i < count; ++i) found = found || fds[i].fd == loop_newest;
+  note(found);
+}
+
+void loop_selects(int count, fd_set* const sets[3]) {
+  bool found = false;
+  for (int i = 0; i < 3; ++i) found = found || (sets[i] != NULL && loop_newest < count && FD_ISSET(loop_newest, sets[i]));
+  note(found);
+}
+
+void loop_waits(void) { note(has_registered); }
+
+void loop_blocks(void) {
+  if (!aside_knows_loop()) note(false);
+}
+
+static void pass_gate(const sigset_t* mask) {
+  if (loop_is_looked_for()) loop_waits();
+  aside_gate(mask);
+}
 
 static bool is_kicked(int found, unsigned kicks) { return found < 0 && errno == EINTR && kick_count() != kicks; }
 
@@ -25,7 +69,7 @@ SEEN_CALL int epoll_wait(int epoll, struct epoll_event* events, int count, int l
 SEEN_CALL int epoll_pwait(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask) {
   const int64_t began = limit > 0 ? clock_coarse_ms() : 0;
   for (int left = limit;; left = left_of(limit, began)) {
-    aside_gate(mask);
+    pass_gate(mask);
     const unsigned kicks = kick_count();
     const int found = mask == NULL ? real.epoll_wait(epoll, events, count, left)
                                    : real.epoll_pwait(epoll, events, count, left, mask);
@@ -38,7 +82,7 @@ SEEN_CALL int epoll_pwait2(int epoll, struct epoll_event* events, int count, con
   const struct timespec end = limit != NULL ? clock_sum(clock_now(), *limit) : (struct timespec){0};
   struct timespec left = limit != NULL ? *limit : (struct timespec){0};
   for (;; left = clock_until(end)) {
-    aside_gate(mask);
+    pass_gate(mask);
     const unsigned kicks = kick_count();
     const int found = real.epoll_pwait2(epoll, events, count, limit != NULL ? &left : NULL, mask);
     if (!is_kicked(found, kicks)) return found;

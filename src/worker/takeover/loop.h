@@ -1,0 +1,32 @@
+/*
+ * Event loops. What shows that a thread is one: it waits, by poll, select or epoll, for a connection that it has accepted.
+ * Who does not may be blocked by a client, in a call that would show that it was interrupted, so it has a control thread
+ * (worker/aside.h). Looked for until it has been seen.
+ */
+#ifndef LIVESWAP_WORKER_LOOP_H
+#define LIVESWAP_WORKER_LOOP_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/select.h>
+
+#include "worker/aside.h"
+
+/* The last connection that the thread has accepted, as long as nothing is known; -1. */
+extern __thread int loop_newest;
+
+/* Whether the thread may be about to show that it is one. A load, mostly. */
+static inline bool loop_is_looked_for(void) { return !aside_knows_loop() && loop_newest >= 0; }
+
+/* The thread has accepted a connection; adds it to an epoll. */
+void loop_accepts(int connection);
+void loop_registers(int fd);
+
+/* It is about to wait for these; by select, for one of three sets, or NULL each; by epoll; for nothing but the next connection. */
+void loop_polls(const struct pollfd* fds, nfds_t count);
+void loop_selects(int count, fd_set* const sets[3]);
+void loop_waits(void);
+void loop_blocks(void);
+
+#endif
