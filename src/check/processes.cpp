@@ -6,7 +6,6 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 
 namespace liveswap::preflight {
@@ -21,8 +20,12 @@ struct Stat {
 
 // "pid (name) state parent group …"; the name may have parentheses and spaces in it.
 Stat stat_of(const fs::path& process) {
+  constexpr std::size_t longest = 4096; // numbers, and a name of 64 bytes
   std::ifstream file(process / "stat");
-  const std::string text(std::istreambuf_iterator<char>(file), {});
+  std::string text(longest, '\0');
+  // A process that ends meanwhile is an error of the file, which an iterator over its buffer would throw.
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(file.gcount()));
   const auto open = text.find('(');
   const auto close = text.rfind(')');
   if (open == std::string::npos || close == std::string::npos || close < open) return {};

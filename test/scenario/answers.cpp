@@ -180,6 +180,7 @@ TEST_CASE_FIXTURE(Scenario, "when the master dies in the middle of it, the old w
   REQUIRE(eventually([&] { return !proc::runs(toil.app().master().pid()); }));
   for (int i = 0; i < 3; ++i) CHECK(is_answered(connection, "now"));
   for (const pid_t pid : workers) ::kill(pid, SIGKILL);
+  for (const pid_t pid : workers) CHECK(eventually([&] { return !proc::runs(pid); }));
 }
 
 TEST_CASE_FIXTURE(Scenario, "clients that a server binds are no listeners") {
