@@ -23,6 +23,8 @@
 
 enum {
   QUIET_MS = 500,
+  /* Some children live as long as their parent. */
+  CHILD_REST_MS = 10 * 1000,
   /* A server is ready within milliseconds, mostly; who is not has to be looked at (readiness.c, takeover/stray.c). */
   READY_SOON_MS = 100,
 };
@@ -71,12 +73,19 @@ static bool come_in(void) {
   return true;
 }
 
+/* With the lock. What cannot be done now is tried again with the next knock. */
+static bool try_to_come_in(void) {
+  const bool is_in = come_in();
+  atomic_store(&aside_wanted, !is_in);
+  if (!is_in) knock_again();
+  return is_in;
+}
+
 bool aside_come_in(void) {
   struct section section;
   if (!atomic_load(&aside_out) || child_runs()) return true;
   enter_section(&section);
-  const bool is_in = come_in();
-  if (is_in) atomic_store(&aside_wanted, false);
+  const bool is_in = try_to_come_in();
   leave_section(&section);
   return is_in;
 }
@@ -86,19 +95,29 @@ void aside_stay(void) {
   if ((atomic_load(&has_to_stay) && !aside_is_out()) || child_runs()) return;
   enter_section(&section);
   atomic_store(&has_to_stay, true);
-  if (come_in()) atomic_store(&aside_wanted, false);
+  try_to_come_in();
   leave_section(&section);
+}
+
+void aside_come_soon(const sigset_t* mask) {
+  if (!atomic_load(&aside_out) || child_runs()) return;
+  if (!knock_may_meet_handler(mask)) {
+    aside_come_in();
+    return;
+  }
+  atomic_store(&aside_wanted, true);
+  knock_again();
 }
 
 bool aside_look(void) {
   struct section section;
   if (child_runs()) return true;
   enter_section(&section);
-  const bool done = (aside_is_out() && control_serve_little()) || come_in();
-  atomic_store(&aside_wanted, !done);
-  if (!done) knock_again();
+  const bool is_little = aside_is_out() && control_serve_little();
+  if (is_little) atomic_store(&aside_wanted, false);
   /* Before it is ready it is knocked at for that. */
-  if (done && aside_is_out() && readiness_is_over()) knock_no_more();
+  if (is_little && readiness_is_over()) knock_no_more();
+  const bool done = is_little || try_to_come_in();
   leave_section(&section);
   return done;
 }
@@ -162,13 +181,16 @@ bool aside_begin(const struct options* of_process) {
   return (!is_ruled_out && may_begin_without() && knock_begin() && !has_come(channel_fd())) || come_in();
 }
 
-/* In the name of whom the process has become. */
+/* In the name of whom the process has become; what has come before that was refused is looked at. */
 static void be_heard(void) {
-  if (!knock_is_heard() || !knock_begin()) aside_come_in();
+  if (!knock_is_heard() || !knock_begin())
+    aside_come_in();
+  else if (has_come(channel_fd()))
+    atomic_store(&aside_wanted, true);
 }
 
-void aside_recheck(void) {
-  if (aside_is_out() && !child_runs() && !knock_is_heard()) aside_come_in();
+void aside_recheck(const sigset_t* before) {
+  if (aside_is_out() && !child_runs() && !knock_is_blocked(before) && !knock_is_heard()) aside_come_soon(before);
 }
 
 void aside_await_readiness(void) {
@@ -233,7 +255,11 @@ static bool go_out(struct pollfd* waited_for, nfds_t count) {
 bool aside_leave(struct pollfd* waited_for, nfds_t count) {
   const int64_t due = aside_due();
   if (due < 0 || clock_ms() < due) return false;
-  is_ruled_out = !is_possible();
+  if (child_may_report()) {
+    quiet_since = clock_ms() + CHILD_REST_MS;
+    return false;
+  }
+  is_ruled_out = atomic_load(&has_to_stay) || !is_possible();
   pthread_mutex_lock(&lock);
   const bool left = !is_ruled_out && go_out(waited_for, count);
   pthread_mutex_unlock(&lock);

@@ -6,8 +6,8 @@
  * It goes when nothing has happened for a while, and the application is an event loop (takeover/loop.h) of one thread. It
  * comes, which only a thread of the application can bring about:
  *
- *   when the master says something   the application's thread is knocked at (knock.h). Blocked in a call, it starts the
- *                                    control thread in the handler; at work, at its next gate: poll, select, epoll_wait
+ *   when the master says something   the application's thread is knocked at (knock.h). Blocked, it starts the control thread
+ *                                    in the handler; at work, at its next gate: poll, select, epoll_wait
  *   before it could not any more     the application starts a thread, forks, makes an io_uring, blocks the knocks
  *   when the application needs it    it waits for a client elsewhere than at a gate, or its entry returns
  *
@@ -50,15 +50,18 @@ void aside_await_readiness(void);
 /* It is ready. Any thread. */
 void aside_settle(void);
 
-/* It has changed its signals. Any thread. */
-void aside_recheck(void);
+/* The thread has changed what it does with signals; before that it had blocked these. */
+void aside_recheck(const sigset_t* before);
 
 /*
- * For a thread of the application. False: the control thread is not there, and there can be none now. Does nothing in a
- * child. Keeps errno. In a handler of the application's that has interrupted malloc() it is as little safe as
- * pthread_create().
+ * For a thread of the application. False: the control thread is not there, and there can be none now; it is tried again.
+ * Does nothing in a child. Keeps errno. In a handler of the application's that has interrupted malloc() it is as little safe
+ * as pthread_create().
  */
 bool aside_come_in(void);
+
+/* The same where a handler may be running: then at the next gate. `mask`: what the thread has blocked. */
+void aside_come_soon(const sigset_t* mask);
 
 /* The same, and it does not go again: after what the application is about to do, it could not come any more, or would make no
  * difference. */

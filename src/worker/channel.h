@@ -1,9 +1,9 @@
 /*
  * The worker's end of the channel (contract/channel.h).
  *
- * Any thread sends; a packet is atomic. Only the control thread receives. A master that is gone, or does not
- * read, never stops, blocks for ever or kills the worker: what cannot be sent is lost, and the caller learns
- * it.
+ * Any thread sends; a packet is atomic. One receives: the control thread or, while there is none (aside.h), who takes its
+ * place. A master that is gone, or does not read, never stops, blocks for ever or kills the worker: what cannot be sent is
+ * lost, and the caller learns it.
  */
 #ifndef LIVESWAP_WORKER_CHANNEL_H
 #define LIVESWAP_WORKER_CHANNEL_H

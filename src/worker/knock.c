@@ -20,6 +20,20 @@ static void (*knocked)(bool was_blocked);
 static timer_t timer;
 static _Atomic int64_t rest_ms;
 
+/* A handler blocks its own signal; one that does not (SA_NODEFER) cannot be told. One for a single time is none any more while
+ * it runs. */
+bool knock_may_meet_handler(const sigset_t* blocked) {
+  static const int of_crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+  struct sigaction action;
+  for (size_t i = 0; i < sizeof of_crashes / sizeof of_crashes[0]; ++i)
+    if (sigismember(blocked, of_crashes[i]) == 1) return true;
+  for (int number = 1; number <= SIGRTMAX; ++number) {
+    if (sigismember(blocked, number) != 1 || real.sigaction(number, NULL, &action) != 0) continue;
+    if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) return true;
+  }
+  return false;
+}
+
 #ifdef __x86_64__
 
 /* A call that goes on after the handler is found as one that is about to begin. None of these is made by what malloc(),
@@ -30,10 +44,13 @@ static bool waits_for_somebody(long call, int fd) {
     case SYS_accept:
     case SYS_accept4:
     case SYS_connect:
+    case SYS_fcntl:
+    case SYS_flock:
     case SYS_readv:
     case SYS_recvfrom:
     case SYS_recvmmsg:
     case SYS_recvmsg:
+    case SYS_sendfile:
     case SYS_sendmsg:
     case SYS_sendto:
     case SYS_wait4:
@@ -41,6 +58,7 @@ static bool waits_for_somebody(long call, int fd) {
       return true;
     case SYS_read:
     case SYS_write:
+    case SYS_writev:
       return fstat(fd, &file) == 0 && !S_ISREG(file.st_mode);
     default:
       return false;
@@ -49,20 +67,10 @@ static bool waits_for_somebody(long call, int fd) {
 
 static bool is_call(const unsigned char* code) { return code[0] == 0x0f && code[1] == 0x05; }
 
-/* Whether a thread with that mask may be in a handler of the application's, which may have interrupted anything. */
-static bool runs_handler(const sigset_t* blocked) {
-  struct sigaction action;
-  for (int number = 1; number <= SIGRTMAX; ++number) {
-    if (sigismember(blocked, number) != 1 || real.sigaction(number, NULL, &action) != 0) continue;
-    if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) return true;
-  }
-  return false;
-}
-
 /* signal(7): a call that a handler has interrupted fails with EINTR, or is made again with the registers that it began
  * with. */
 static bool was_blocked(const ucontext_t* context) {
-  if (runs_handler(&context->uc_sigmask)) return false;
+  if (knock_may_meet_handler(&context->uc_sigmask)) return false;
   const greg_t* const registers = context->uc_mcontext.gregs;
   const unsigned char* const next = (const unsigned char*)registers[REG_RIP];
   if (registers[REG_RAX] == -EINTR) return is_call(next - 2);
@@ -155,6 +163,8 @@ void knock_forget(void) {
 }
 
 void knock_release(const sigset_t* before) { real.pthread_sigmask(SIG_SETMASK, before, NULL); }
+
+bool knock_is(int number) { return number == KNOCK; }
 
 bool knock_is_blocked(const sigset_t* mask) { return sigismember(mask, KNOCK) == 1; }
 

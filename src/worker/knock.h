@@ -5,7 +5,8 @@
  *
  * SIGURG, which is ignored where nobody handles it: an application that gives every signal back to the kernel when it
  * starts would be ended by another. The waits of an event loop go on unnoticed (takeover/kick.h), and so does what the kernel
- * begins again; who sleeps, or blocks with a time limit of the socket's, may see EINTR.
+ * begins again; who sleeps, or blocks with a time limit of the socket's, may see EINTR. The handler
+ * needs some KiB of the stack that is in use.
  */
 #ifndef LIVESWAP_WORKER_KNOCK_H
 #define LIVESWAP_WORKER_KNOCK_H
@@ -40,5 +41,11 @@ void knock_release(const sigset_t* before);
 bool knock_is_heard(void);
 bool knock_is_heard_with(unsigned long long blocked);
 bool knock_is_blocked(const sigset_t* mask);
+
+/* Whether a thread with that mask may be in a handler of the application's, which may have interrupted anything. */
+bool knock_may_meet_handler(const sigset_t* mask);
+
+/* Whether it is the signal. */
+bool knock_is(int number);
 
 #endif

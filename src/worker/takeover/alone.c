@@ -1,5 +1,6 @@
 /* Calls after which the control thread could not come any more, or would make no difference (worker/aside.h): threads, filters,
  * signals. */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -7,6 +8,7 @@
 #include <threads.h>
 
 #include "worker/aside.h"
+#include "worker/knock.h"
 #include "calls.h"
 #include "real.h"
 
@@ -32,25 +34,34 @@ SEEN_CALL int prctl(int option, ...) {
 }
 
 SEEN_CALL int pthread_sigmask(int how, const sigset_t* set, sigset_t* before) {
-  const int error = real.pthread_sigmask(how, set, before);
-  if (set != NULL) aside_recheck();
-  return error;
+  sigset_t was;
+  const int error = real.pthread_sigmask(how, set, &was);
+  if (error != 0) return error;
+  if (set != NULL && how != SIG_UNBLOCK) aside_recheck(&was);
+  if (before != NULL) *before = was;
+  return 0;
 }
 
 SEEN_CALL int sigprocmask(int how, const sigset_t* set, sigset_t* before) {
-  const int done = real.sigprocmask(how, set, before);
-  if (set != NULL) aside_recheck();
-  return done;
+  const int error = pthread_sigmask(how, set, before);
+  if (error == 0) return 0;
+  errno = error;
+  return -1;
+}
+
+static void note_action(int number) {
+  sigset_t mask;
+  if (knock_is(number) && real.pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0) aside_recheck(&mask);
 }
 
 SEEN_CALL int sigaction(int number, const struct sigaction* action, struct sigaction* before) {
   const int done = real.sigaction(number, action, before);
-  if (action != NULL) aside_recheck();
+  if (action != NULL) note_action(number);
   return done;
 }
 
 SEEN_CALL sighandler_t signal(int number, sighandler_t handler) {
   const sighandler_t before = real.signal(number, handler);
-  aside_recheck();
+  note_action(number);
   return before;
 }

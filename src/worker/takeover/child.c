@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -36,8 +37,9 @@ atomic_bool child_flag;
 
 /* The control thread is the one that hears of what a child does. */
 static void note_fork(void) {
+  sigset_t mask;
   atomic_store(&has_forked, true);
-  aside_come_in();
+  if (real.pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0) aside_come_soon(&mask);
 }
 
 /* Nothing here may take a lock: a thread that does not exist in the child may hold it. */

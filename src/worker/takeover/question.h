@@ -28,7 +28,7 @@ int question_ask(const struct question* question, int* given);
 /* Whether anybody waits for an answer. */
 bool question_is_open(void);
 
-/* For the control thread: an answer has come, with `fd` (owned) or -1. */
+/* For who receives: an answer has come, with `fd` (owned) or -1. */
 void question_answered(int32_t number, int error, int fd);
 
 /* For the control thread: no more answers will come. */

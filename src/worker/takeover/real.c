@@ -25,7 +25,7 @@ bool real_setup(void) {
       REAL(unlink), REAL(unlinkat),   REAL(remove),  REAL(syscall),
       REAL(epoll_wait), REAL(epoll_pwait), REAL(epoll_pwait2),
       REAL(pthread_create), REAL(thrd_create), REAL(prctl),
-      REAL(pthread_sigmask), REAL(sigprocmask), REAL(sigaction), REAL(signal),
+      REAL(pthread_sigmask), REAL(sigaction), REAL(signal),
       REAL(exit),  REAL(_exit),      REAL(daemon),  REAL(setsid),
 #undef REAL
   };

@@ -52,7 +52,6 @@ struct real {
   int (*thrd_create)(thrd_t* thread, thrd_start_t run, void* argument);
   int (*prctl)(int option, ...);
   int (*pthread_sigmask)(int how, const sigset_t* set, sigset_t* before);
-  int (*sigprocmask)(int how, const sigset_t* set, sigset_t* before);
   int (*sigaction)(int number, const struct sigaction* action, struct sigaction* before);
   sighandler_t (*signal)(int number, sighandler_t handler);
 };
@@ -60,7 +59,7 @@ struct real {
 /* Filled in before the application is loaded. */
 extern struct real real;
 
-/* False when libc lacks one of them. Has been called already before any other code of the process ran. */
+/* False when libc lacks one of them. Has been called already before the constructors of other libraries. */
 bool real_setup(void);
 
 #endif

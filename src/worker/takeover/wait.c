@@ -124,8 +124,8 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
   for (;;) {
     if (wake_for_good(fds, count)) return 1;
     const bool held = note_polled(fds, count);
-    const unsigned kicks = kick_count();
     aside_gate(mask);
+    const unsigned kicks = kick_count();
     const struct timespec left = timeout != NULL ? clock_until(end) : (struct timespec){0};
     const struct timespec* const limit = timeout != NULL ? &left : NULL;
     const int found = held && adopt_has_begun() ? poll_and_adopt(fds, count, limit, mask)
@@ -293,9 +293,9 @@ static int watched_select(int count, fd_set* sets[3], const struct timespec* tim
   const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
   for (;;) {
     struct sets found;
-    const unsigned kicks = kick_count();
     note_selected(count, sets[0]);
     aside_gate(mask);
+    const unsigned kicks = kick_count();
     const struct timespec left = timeout != NULL ? clock_until(end) : (struct timespec){0};
     int events = select_once(count, &found, sets, timeout != NULL ? &left : NULL, mask);
     if (events < 0) {
@@ -327,7 +327,10 @@ static int any_select(int count, fd_set* sets[3], const struct timespec* timeout
 
 SEEN_CALL int select(int count, fd_set* in, fd_set* out, fd_set* failed, struct timeval* timeout) {
   /* Sets beyond FD_SETSIZE have a size that only the application knows. */
-  if (count > FD_SETSIZE) return real.select(count, in, out, failed, timeout);
+  if (count > FD_SETSIZE) {
+    aside_stay(); /* whose knocks it would show */
+    return real.select(count, in, out, failed, timeout);
+  }
   struct timespec time = {0};
   if (timeout != NULL) {
     if (timeout->tv_sec < 0 || timeout->tv_usec < 0) return real.select(count, in, out, failed, timeout);
@@ -346,6 +349,9 @@ SEEN_CALL int select(int count, fd_set* in, fd_set* out, fd_set* failed, struct 
 
 SEEN_CALL int pselect(int count, fd_set* in, fd_set* out, fd_set* failed, const struct timespec* timeout,
                       const sigset_t* mask) {
-  if (count > FD_SETSIZE) return real.pselect(count, in, out, failed, timeout, mask);
+  if (count > FD_SETSIZE) {
+    aside_stay();
+    return real.pselect(count, in, out, failed, timeout, mask);
+  }
   return any_select(count, (fd_set*[3]){in, out, failed}, timeout, mask);
 }
