@@ -25,6 +25,7 @@
 #include "calls.h"
 #include "child.h"
 #include "kick.h"
+#include "loop.h"
 #include "marks.h"
 #include "question.h"
 #include "real.h"
@@ -66,7 +67,10 @@ static int close_marked(int fd) {
   return done;
 }
 
-SEEN_CALL int close(int fd) { return marks_of(fd) == 0 ? real.close(fd) : close_marked(fd); }
+SEEN_CALL int close(int fd) {
+  if (fd == loop_newest && fd >= 0) loop_closes(fd);
+  return marks_of(fd) == 0 ? real.close(fd) : close_marked(fd);
+}
 
 SEEN_CALL int close_range(unsigned first, unsigned last, int flags) {
   if (first > last || (flags & ~CLOSE_RANGE_UNSHARE) != 0) return real.close_range(first, last, flags);

@@ -2,6 +2,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 
@@ -23,34 +24,43 @@ void loop_registers(int fd) {
   if (fd == loop_newest) has_registered = true;
 }
 
-static void note(bool is_loop) {
+/* What has been made non-blocking holds nobody up. */
+static bool may_block(int fd) {
+  const int flags = real.fcntl(fd, F_GETFL);
+  return flags >= 0 && (flags & O_NONBLOCK) == 0;
+}
+
+/* Who only has a look, and does not wait, may still become one. */
+static void note(bool is_loop, bool waits) {
   if (is_loop)
     aside_note_loop();
-  else
+  else if (waits && may_block(loop_newest))
     aside_come_in();
-  loop_newest = -1;
 }
 
-void loop_polls(const struct pollfd* fds, nfds_t count) {
+void loop_closes(int fd) {
+  loop_newest = -1;
+  if (!aside_knows_loop() && may_block(fd)) aside_come_in();
+}
+
+void loop_polls(const struct pollfd* fds, nfds_t count, bool waits) {
   bool found = false;
   for (nfds_t i = 0; i < count; ++i) found = found || fds[i].fd == loop_newest;
-  note(found);
+  note(found, waits);
 }
 
-void loop_selects(int count, fd_set* const sets[3]) {
+void loop_selects(int count, fd_set* const sets[3], bool waits) {
   bool found = false;
   for (int i = 0; i < 3; ++i) found = found || (sets[i] != NULL && loop_newest < count && FD_ISSET(loop_newest, sets[i]));
-  note(found);
+  note(found, waits);
 }
-
-void loop_waits(void) { note(has_registered); }
 
 void loop_blocks(void) {
-  if (!aside_knows_loop()) note(false);
+  if (!aside_knows_loop()) aside_come_in();
 }
 
-static void pass_gate(const sigset_t* mask) {
-  if (loop_is_looked_for()) loop_waits();
+static void pass_gate(const sigset_t* mask, bool waits) {
+  if (loop_is_looked_for()) note(has_registered, waits);
   aside_gate(mask);
 }
 
@@ -69,7 +79,7 @@ SEEN_CALL int epoll_wait(int epoll, struct epoll_event* events, int count, int l
 SEEN_CALL int epoll_pwait(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask) {
   const int64_t began = limit > 0 ? clock_coarse_ms() : 0;
   for (int left = limit;; left = left_of(limit, began)) {
-    pass_gate(mask);
+    pass_gate(mask, limit != 0);
     const unsigned kicks = kick_count();
     const int found = mask == NULL ? real.epoll_wait(epoll, events, count, left)
                                    : real.epoll_pwait(epoll, events, count, left, mask);
@@ -82,7 +92,7 @@ SEEN_CALL int epoll_pwait2(int epoll, struct epoll_event* events, int count, con
   const struct timespec end = limit != NULL ? clock_sum(clock_now(), *limit) : (struct timespec){0};
   struct timespec left = limit != NULL ? *limit : (struct timespec){0};
   for (;; left = clock_until(end)) {
-    pass_gate(mask);
+    pass_gate(mask, limit == NULL || limit->tv_sec != 0 || limit->tv_nsec != 0);
     const unsigned kicks = kick_count();
     const int found = real.epoll_pwait2(epoll, events, count, limit != NULL ? &left : NULL, mask);
     if (!is_kicked(found, kicks)) return found;

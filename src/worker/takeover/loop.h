@@ -1,7 +1,7 @@
 /*
  * Event loops. What shows that a thread is one: it waits, by poll, select or epoll, for a connection that it has accepted.
- * Who does not may be blocked by a client, in a call that would show that it was interrupted, so it has a control thread
- * (worker/aside.h). Looked for until it has been seen.
+ * Who does not, and leaves it blocking, may be held up by a client in a call that would show that it was interrupted, so it
+ * has a control thread (worker/aside.h). Looked for until it has been seen.
  */
 #ifndef LIVESWAP_WORKER_LOOP_H
 #define LIVESWAP_WORKER_LOOP_H
@@ -19,14 +19,15 @@ extern __thread int loop_newest;
 /* Whether the thread may be about to show that it is one. A load, mostly. */
 static inline bool loop_is_looked_for(void) { return !aside_knows_loop() && loop_newest >= 0; }
 
-/* The thread has accepted a connection; adds it to an epoll. */
+/* The thread has accepted a connection; adds it to an epoll; is about to close it. */
 void loop_accepts(int connection);
 void loop_registers(int fd);
+void loop_closes(int fd);
 
-/* It is about to wait for these; by select, for one of three sets, or NULL each; by epoll; for nothing but the next connection. */
-void loop_polls(const struct pollfd* fds, nfds_t count);
-void loop_selects(int count, fd_set* const sets[3]);
-void loop_waits(void);
+/* It polls for these; selects three sets, or NULL each; waits for nothing but the next connection. `waits`: it does not only
+ * have a look. */
+void loop_polls(const struct pollfd* fds, nfds_t count, bool waits);
+void loop_selects(int count, fd_set* const sets[3], bool waits);
 void loop_blocks(void);
 
 #endif

@@ -146,8 +146,12 @@ static bool is_spoilt(int found, unsigned kicks) {
   return found < 0 ? kick_count() != kicks : found > 0 && (seize_has_begun() || adopt_has_begun());
 }
 
-static void look_for_loop(struct pollfd* fds, nfds_t count) {
-  if (loop_is_looked_for()) loop_polls(fds, count);
+static bool waits(const struct timespec* timeout) {
+  return timeout == NULL || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
+}
+
+static void look_for_loop(struct pollfd* fds, nfds_t count, bool waits) {
+  if (loop_is_looked_for()) loop_polls(fds, count, waits);
 }
 
 /* Of a time limit in ms, whose wait began then. */
@@ -159,7 +163,7 @@ static struct timespec limit_left(int timeout, int64_t began) {
 
 SEEN_CALL int poll(struct pollfd* fds, nfds_t count, int timeout) {
   const int64_t began = timeout > 0 ? clock_coarse_ms() : 0;
-  look_for_loop(fds, count);
+  look_for_loop(fds, count, timeout != 0);
   if (!is_special(NULL)) {
     const unsigned kicks = kick_count();
     const int found = real.poll(fds, count, timeout);
@@ -171,7 +175,7 @@ SEEN_CALL int poll(struct pollfd* fds, nfds_t count, int timeout) {
 
 SEEN_CALL int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
   struct timespec left = {0};
-  look_for_loop(fds, count);
+  look_for_loop(fds, count, waits(timeout));
   if (!is_special(mask) || !is_time(timeout)) {
     const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : left;
     const unsigned kicks = kick_count();
@@ -312,7 +316,7 @@ static int watched_select(int count, fd_set* sets[3], const struct timespec* tim
 }
 
 static int any_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
-  if (loop_is_looked_for()) loop_selects(count, sets);
+  if (loop_is_looked_for()) loop_selects(count, sets, waits(timeout));
   if (!is_special(mask) || count < 0 || !is_time(timeout)) {
     struct sets before;
     const unsigned kicks = kick_count();
