@@ -29,9 +29,7 @@ enum {
   READY_SOON_MS = 100,
 };
 
-atomic_bool aside_wanted;
 atomic_bool aside_out; /* changed with the lock */
-atomic_bool aside_has_loop;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct options* options;
@@ -76,7 +74,10 @@ static bool come_in(void) {
 /* With the lock. What cannot be done now is tried again with the next knock. */
 static bool try_to_come_in(void) {
   const bool is_in = come_in();
-  atomic_store(&aside_wanted, !is_in);
+  if (is_in)
+    special_end(SPECIAL_WANTED);
+  else
+    special_begin(SPECIAL_WANTED);
   if (!is_in) knock_again();
   return is_in;
 }
@@ -95,6 +96,7 @@ void aside_stay(void) {
   if ((atomic_load(&has_to_stay) && !aside_is_out()) || child_runs()) return;
   enter_section(&section);
   atomic_store(&has_to_stay, true);
+  special_end(SPECIAL_LOOP);
   try_to_come_in();
   leave_section(&section);
 }
@@ -105,7 +107,7 @@ void aside_come_soon(const sigset_t* mask) {
     aside_come_in();
     return;
   }
-  atomic_store(&aside_wanted, true);
+  special_begin(SPECIAL_WANTED);
   knock_again();
 }
 
@@ -114,7 +116,7 @@ bool aside_look(void) {
   if (child_runs()) return true;
   enter_section(&section);
   const bool is_little = aside_is_out() && control_serve_little();
-  if (is_little) atomic_store(&aside_wanted, false);
+  if (is_little) special_end(SPECIAL_WANTED);
   /* Before it is ready it is knocked at for that. */
   if (is_little && readiness_is_over()) knock_no_more();
   const bool done = is_little || try_to_come_in();
@@ -133,7 +135,7 @@ void aside_pass(const sigset_t* mask) {
 }
 
 void aside_note_loop(void) {
-  if (!atomic_exchange(&aside_has_loop, true) && !aside_is_out()) control_wake();
+  if (special_end(SPECIAL_LOOP) && !aside_is_out()) control_wake();
 }
 
 static bool is_abandoned(void) {
@@ -152,7 +154,7 @@ static void end_if_hanging(void) {
 /* In the handler. */
 static void knocked(bool was_blocked) {
   if (!aside_is_out() || child_runs()) return;
-  atomic_store(&aside_wanted, true);
+  special_begin(SPECIAL_WANTED);
   if (!control_has_entered()) {
     if (is_abandoned()) real._exit(LIVESWAP_EXIT_LOAD);
     if (was_blocked) aside_come_in();
@@ -177,6 +179,7 @@ static bool has_come(int fd) {
 bool aside_begin(const struct options* of_process) {
   options = of_process;
   is_ruled_out = options->mode != MODE_WORKER || !knock_setup(channel_fd(), knocked);
+  if (is_ruled_out) special_end(SPECIAL_LOOP);
   atomic_store(&aside_out, true);
   return (!is_ruled_out && may_begin_without() && knock_begin() && !has_come(channel_fd())) || come_in();
 }
@@ -186,7 +189,7 @@ static void be_heard(void) {
   if (!knock_is_heard() || !knock_begin())
     aside_come_in();
   else if (has_come(channel_fd()))
-    atomic_store(&aside_wanted, true);
+    special_begin(SPECIAL_WANTED);
 }
 
 void aside_recheck(const sigset_t* before) {
@@ -209,7 +212,7 @@ void aside_settle(void) {
 void aside_put_off(void) { quiet_since = clock_ms(); }
 
 int64_t aside_due(void) {
-  const bool may = aside_knows_loop() && !is_ruled_out && readiness_is_over() && !drain_is_on();
+  const bool may = !aside_looks_for_loop() && !is_ruled_out && readiness_is_over() && !drain_is_on();
   return may ? quiet_since + QUIET_MS : -1;
 }
 

@@ -23,19 +23,18 @@
 #include <stdint.h>
 
 #include "options.h"
+#include "takeover/special.h"
 
-extern atomic_bool aside_wanted;
 extern atomic_bool aside_out;
-extern atomic_bool aside_has_loop;
 
 /* Whether there is none. One load. */
 static inline bool aside_is_out(void) { return atomic_load_explicit(&aside_out, memory_order_relaxed); }
 
 /* Whether to pass aside_look(). One load. */
-static inline bool aside_is_wanted(void) { return atomic_load_explicit(&aside_wanted, memory_order_relaxed); }
+static inline bool aside_is_wanted(void) { return special_is(SPECIAL_WANTED); }
 
-/* Whether an event loop has been seen. One load. */
-static inline bool aside_knows_loop(void) { return atomic_load_explicit(&aside_has_loop, memory_order_relaxed); }
+/* Whether it would matter to see that the application is an event loop. One load. */
+static inline bool aside_looks_for_loop(void) { return special_is(SPECIAL_LOOP); }
 
 /* The application has one. Any thread. */
 void aside_note_loop(void);

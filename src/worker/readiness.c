@@ -31,14 +31,18 @@ static bool entered;
 static bool deferred; /* by the application */
 static bool awaited;  /* by the host */
 static atomic_bool ready; /* written with the lock */
-atomic_bool readiness_watched;
 
 static void tell(enum liveswap_frame_kind kind, int32_t value) {
   if (entered || kind == LIVESWAP_ENTERED) channel_send_value(kind, value);
 }
 
 /* With the lock. */
-static void watch(void) { atomic_store(&readiness_watched, awaited && !deferred && !ready); }
+static void watch(void) {
+  if (awaited && !deferred && !ready)
+    special_begin(SPECIAL_READINESS);
+  else
+    special_end(SPECIAL_READINESS);
+}
 
 void readiness_enter(bool deferred_by_note, bool awaits_listener) {
   pthread_mutex_lock(&lock);

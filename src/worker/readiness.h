@@ -5,9 +5,10 @@
 #ifndef LIVESWAP_WORKER_READINESS_H
 #define LIVESWAP_WORKER_READINESS_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "takeover/special.h"
 
 /*
  * Announces that the application is about to be called. One that has called liveswap_ready() from a constructor is
@@ -25,12 +26,8 @@ void readiness_seen(void);
 /* Whether READY has been sent. */
 bool readiness_is_over(void);
 
-extern atomic_bool readiness_watched;
-
 /* Whether readiness_seen() would tell anybody anything. One load. */
-static inline bool readiness_is_watched(void) {
-  return atomic_load_explicit(&readiness_watched, memory_order_relaxed);
-}
+static inline bool readiness_is_watched(void) { return special_is(SPECIAL_READINESS); }
 
 /*
  * For the control thread: looks from outside for what no call has shown (raw system calls, io_uring). Returns when to

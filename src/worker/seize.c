@@ -19,7 +19,6 @@
 
 enum { TRY_EVERY_MS = 20 };
 
-static atomic_bool begun;
 static atomic_bool complete;
 static atomic_uint stand_ins;
 
@@ -83,11 +82,9 @@ static void try_all(void) {
 }
 
 void seize_listeners(void) {
-  atomic_store(&begun, true);
+  special_begin(SPECIAL_SEIZED);
   try_all();
 }
-
-bool seize_has_begun(void) { return atomic_load_explicit(&begun, memory_order_relaxed); }
 
 bool seize_is_complete(void) { return atomic_load(&complete); }
 

@@ -12,12 +12,13 @@
 #include <stdint.h>
 
 #include "listeners.h"
+#include "takeover/special.h"
 
 /* All of them, for ever; those that are taken over later too. For the control thread. */
 void seize_listeners(void);
 
-/* Whether seize_listeners has begun. */
-bool seize_has_begun(void);
+/* Whether seize_listeners has begun. One load. */
+static inline bool seize_has_begun(void) { return special_is(SPECIAL_SEIZED); }
 
 /* Whether there is nothing left to be taken. */
 bool seize_is_complete(void);

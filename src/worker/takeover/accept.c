@@ -72,7 +72,7 @@ static bool wait_for_connection(int fd) {
 }
 
 /* Not now, or not any more. Whether to look again. */
-static bool may_wait(int fd) {
+static SELDOM bool may_wait(int fd) {
   const unsigned marks = marks_of(fd);
   if (wait_was_woken()) {
     /* Taken from it while it waited in poll() for nothing else: its event loop has to go on. */
@@ -91,21 +91,30 @@ static bool may_wait(int fd) {
   return wait_for_connection(fd);
 }
 
-static int take_one(int fd, struct sockaddr* address, socklen_t* size, int flags) {
+static SELDOM void note_accept(int fd) {
   if (child_is_here()) child_uses(fd);
   if (readiness_is_watched() && (marks_of(fd) & MARK_HELD) != 0) readiness_seen();
   if (adopt_has_begun() && (marks_of(fd) & MARK_HELD) != 0) adopt_note_accept();
+}
+
+static SELDOM void note_connection(int connection) {
+  /* The number had another use, which ended where nobody saw it. */
+  if (marks_of(connection) != 0) marks_set(connection, 0);
+  if (aside_looks_for_loop()) loop_accepts(connection);
+}
+
+static inline int take_one(int fd, struct sockaddr* address, socklen_t* size, int flags) {
+  if (special_is(SPECIAL_CHILD | SPECIAL_READINESS | SPECIAL_ADOPTS)) note_accept(fd);
   for (;;) {
     int connection = -1;
     if (adopt_is_waiting() && (connection = adopt_accept(fd, address, size, flags)) >= 0) return connection;
     connection = accept_now(fd, address, size, flags);
     if (connection >= 0) {
-      /* The number had another use, which ended where nobody saw it. */
-      if (marks_of(connection) != 0) marks_set(connection, 0);
-      loop_accepts(connection);
+      if (marks_of(connection) != 0 || aside_looks_for_loop()) note_connection(connection);
       return connection;
     }
-    if (errno != EAGAIN || marks_of(fd) == 0 || !may_wait(fd)) return -1;
+    /* Of one that does not block, and is still there, that is all. */
+    if (errno != EAGAIN || (marks_of(fd) & (MARK_BLOCKING | MARK_SEIZED)) == 0 || !may_wait(fd)) return -1;
   }
 }
 

@@ -43,12 +43,11 @@ struct bell {
   int fd;
 };
 
-atomic_int adopt_waiting;
-atomic_bool adopt_begun;
 atomic_bool adopt_accepts;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct waiting queue[WAITING_MAX];
+static int queued;
 static struct bell bells[BELLS_MAX];
 static bool stopped;
 
@@ -75,7 +74,7 @@ static const struct bell* make_bell(const struct listener* listener) {
   return &bells[place];
 }
 
-void adopt_begin(void) { atomic_store(&adopt_begun, true); }
+void adopt_begin(void) { special_begin(SPECIAL_ADOPTS); }
 
 void adopt_listener(const struct listener* listener) {
   if (!adopt_has_begun()) return;
@@ -93,13 +92,12 @@ static void give_back(const struct listener* listener, int connection) {
 
 static void enqueue(const struct listener* listener, int connection) {
   pthread_mutex_lock(&lock);
-  const int count = atomic_load(&adopt_waiting);
   const int bell = bell_of(listener);
-  const bool room = count < WAITING_MAX && bell >= 0;
+  const bool room = queued < WAITING_MAX && bell >= 0;
   if (room) {
-    queue[count] = (struct waiting){connection, listener, clock_ms()};
+    queue[queued++] = (struct waiting){connection, listener, clock_ms()};
     marks_set(connection, MARK_HOST);
-    atomic_store(&adopt_waiting, count + 1);
+    special_begin(SPECIAL_ADOPTABLE);
     eventfd_write(bell, 1);
   }
   pthread_mutex_unlock(&lock);
@@ -131,16 +129,16 @@ void adopt_put(uint64_t cookie, int connection) {
 
 /* The caller has the lock. */
 static int find(const struct listener* listener) {
-  for (int i = 0; i < atomic_load(&adopt_waiting); ++i)
+  for (int i = 0; i < queued; ++i)
     if (queue[i].listener == listener) return i;
   return -1;
 }
 
 static struct waiting remove_at(int place) {
   const struct waiting found = queue[place];
-  const int left = atomic_load(&adopt_waiting) - 1;
-  memmove(&queue[place], &queue[place + 1], (size_t)(left - place) * sizeof queue[0]);
-  atomic_store(&adopt_waiting, left);
+  --queued;
+  memmove(&queue[place], &queue[place + 1], (size_t)(queued - place) * sizeof queue[0]);
+  if (queued == 0) special_end(SPECIAL_ADOPTABLE);
   marks_set(found.fd, 0);
   eventfd_t unused;
   if (find(found.listener) < 0) eventfd_read(bell_of(found.listener), &unused);
@@ -151,7 +149,7 @@ static struct waiting remove_at(int place) {
 static struct waiting take(const struct listener* listener) {
   pthread_mutex_lock(&lock);
   const int place = listener != NULL ? find(listener) : 0;
-  const bool none = place < 0 || atomic_load(&adopt_waiting) == 0;
+  const bool none = place < 0 || queued == 0;
   const struct waiting found = none ? (struct waiting){.fd = -1} : remove_at(place);
   pthread_mutex_unlock(&lock);
   return found;
@@ -160,7 +158,7 @@ static struct waiting take(const struct listener* listener) {
 /* -1: none waits. */
 static int64_t oldest_since(void) {
   pthread_mutex_lock(&lock);
-  const int64_t since = adopt_is_waiting() ? queue[0].since : -1;
+  const int64_t since = queued > 0 ? queue[0].since : -1;
   pthread_mutex_unlock(&lock);
   return since;
 }

@@ -14,16 +14,15 @@
 #include <sys/socket.h>
 
 #include "worker/listeners.h"
+#include "special.h"
 
-extern atomic_int adopt_waiting;
-extern atomic_bool adopt_begun;
 extern atomic_bool adopt_accepts;
 
 /* Whether any waits. One load. */
-static inline bool adopt_is_waiting(void) { return atomic_load_explicit(&adopt_waiting, memory_order_relaxed) > 0; }
+static inline bool adopt_is_waiting(void) { return special_is(SPECIAL_ADOPTABLE); }
 
 /* Whether any may come. One load. */
-static inline bool adopt_has_begun(void) { return atomic_load_explicit(&adopt_begun, memory_order_relaxed); }
+static inline bool adopt_has_begun(void) { return special_is(SPECIAL_ADOPTS); }
 
 /* The application has called accept() on a listener: what waits will be fetched, however long it is busy. */
 static inline void adopt_note_accept(void) {

@@ -31,10 +31,12 @@ static pthread_rwlock_t registering = PTHREAD_RWLOCK_INITIALIZER;
 void calls_stop_registering(void) { pthread_rwlock_wrlock(&registering); }
 void calls_go_on_registering(void) { pthread_rwlock_unlock(&registering); }
 
-SEEN_CALL int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* event) {
-  if (child_is_here() && operation == EPOLL_CTL_ADD) child_uses(fd);
-  if (loop_is_looked_for() && operation == EPOLL_CTL_ADD) loop_registers(fd);
-  if ((marks_of(fd) & (MARK_HELD | MARK_SEIZED | MARK_MOVED)) == 0) return real.epoll_ctl(epoll, operation, fd, event);
+static SELDOM void note_registration(int fd) {
+  if (child_is_here()) child_uses(fd);
+  if (loop_is_looked_for()) loop_registers(fd);
+}
+
+static SELDOM int register_marked(int epoll, int operation, int fd, struct epoll_event* event) {
   pthread_rwlock_rdlock(&registering);
   const int done = real.epoll_ctl(epoll, operation, fd, event);
   if (done == 0 && (marks_of(fd) & MARK_HELD) != 0) adopt_mirror(epoll, operation, fd, event);
@@ -44,6 +46,12 @@ SEEN_CALL int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* ev
     if (calls_listens(fd)) readiness_seen();
   }
   return done;
+}
+
+SEEN_CALL int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* event) {
+  if (special_is(SPECIAL_CHILD | SPECIAL_LOOP) && operation == EPOLL_CTL_ADD) note_registration(fd);
+  return (marks_of(fd) & (MARK_HELD | MARK_SEIZED | MARK_MOVED)) == 0 ? real.epoll_ctl(epoll, operation, fd, event)
+                                                                      : register_marked(epoll, operation, fd, event);
 }
 
 /* A thread that is cancelled in close() must not take the lock with it. */

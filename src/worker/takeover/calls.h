@@ -7,7 +7,10 @@
 #include "worker/listeners.h"
 
 /* Of a definition: the application's references, and those of its libraries, meet it before libc's (worker.list). */
-#define SEEN_CALL __attribute__((visibility("default")))
+#define SEEN_CALL __attribute__((visibility("default"), hot))
+
+/* Of what hardly any of these calls needs: apart from them, so that they are short. */
+#define SELDOM __attribute__((noinline, cold))
 
 /* From here on listeners are taken over. For a worker, before the application is loaded. */
 void calls_take_over(void);

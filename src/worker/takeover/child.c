@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -33,7 +34,6 @@ static int report_fd = -1;
 static pid_t self;
 static atomic_bool has_forked;
 static bool is_detached; /* this child has */
-atomic_bool child_flag;
 
 /* The control thread is the one that hears of what a child does. */
 static void note_fork(void) {
@@ -44,8 +44,8 @@ static void note_fork(void) {
 
 /* Nothing here may take a lock: a thread that does not exist in the child may hold it. */
 static void become_child(void) {
-  atomic_store(&child_flag, true);
-  atomic_store(&readiness_watched, false);
+  special_begin(SPECIAL_CHILD);
+  special_end(SPECIAL_READINESS);
   self = getpid();
   calls_in_child();
   for (int fd = 0; fd < MARKS_MAX; ++fd) {

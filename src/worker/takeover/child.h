@@ -9,16 +9,15 @@
 #ifndef LIVESWAP_WORKER_CHILD_H
 #define LIVESWAP_WORKER_CHILD_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
+
+#include "special.h"
 
 /* False, with errno. Before the application runs. */
 bool child_setup(void);
 
-extern atomic_bool child_flag;
-
 /* Whether this process is one that fork() has made of a worker. One load. */
-static inline bool child_is_here(void) { return atomic_load_explicit(&child_flag, memory_order_relaxed); }
+static inline bool child_is_here(void) { return special_is(SPECIAL_CHILD); }
 
 /* Whether it is any child of a worker, also after vfork(). */
 bool child_runs(void);

@@ -52,7 +52,7 @@ static void released(const struct listener* listener) {
   channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&copies.cookie, sizeof copies.cookie);
 }
 
-static int close_marked(int fd) {
+static SELDOM int close_marked(int fd) {
   if (child_is_of_vfork()) return real.close(fd);
   if ((marks_of(fd) & MARK_HOST) != 0) {
     errno = EBADF;
@@ -68,7 +68,7 @@ static int close_marked(int fd) {
 }
 
 SEEN_CALL int close(int fd) {
-  if (fd == loop_newest && fd >= 0) loop_closes(fd);
+  if (aside_looks_for_loop() && fd == loop_newest && fd >= 0) loop_closes(fd);
   return marks_of(fd) == 0 ? real.close(fd) : close_marked(fd);
 }
 
@@ -142,7 +142,7 @@ static void believe_blocking(int fd, bool blocking) {
     marks_drop(fd, MARK_BLOCKING);
 }
 
-static int control_marked(int fd, int command, void* argument) {
+static SELDOM int control_marked(int fd, int command, void* argument) {
   const long flags = (long)argument;
   switch (command) {
     case F_SETFL:
@@ -170,17 +170,16 @@ static bool has_datagrams(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
 }
 
-static bool is_guarded(int fd) {
+static SELDOM bool is_guarded(int fd) {
   if (has_datagrams(fd)) return false;
   return (marks_of(fd) & (MARK_SEIZED | MARK_INHERITED)) != 0 || ((marks_of(fd) & MARK_HELD) != 0 && calls_held(fd) != NULL);
 }
 
-/* Under a name of its own, since libc's headers make one of the two another name for the other. */
-static int guarded_fcntl(int fd, int command, ...) {
-  va_list arguments;
-  va_start(arguments, command);
-  void* const argument = va_arg(arguments, void*);
-  va_end(arguments);
+/*
+ * These two under names of their own: what may be left out is taken as if it were there, where the callers of a variadic
+ * function put it, too, and which is less to do. And libc's headers make one fcntl another name for the other.
+ */
+static int guarded_fcntl(int fd, int command, void* argument) {
   return marks_of(fd) != 0 && is_guarded(fd) ? control_marked(fd, command, argument)
                                              : real.fcntl(fd, command, argument);
 }
@@ -188,19 +187,21 @@ static int guarded_fcntl(int fd, int command, ...) {
 SEEN_CALL extern __typeof__(guarded_fcntl) plain_fcntl __asm__("fcntl") __attribute__((alias("guarded_fcntl")));
 SEEN_CALL extern __typeof__(guarded_fcntl) large_fcntl __asm__("fcntl64") __attribute__((alias("guarded_fcntl")));
 
-SEEN_CALL int ioctl(int fd, unsigned long request, ...) {
-  va_list arguments;
-  va_start(arguments, request);
-  void* const argument = va_arg(arguments, void*);
-  va_end(arguments);
-  if (request != FIONBIO || marks_of(fd) == 0 || !is_guarded(fd)) return real.ioctl(fd, request, argument);
-  if (argument == NULL) {
+static SELDOM int set_mode(const int* non_blocking, int fd) {
+  if (non_blocking == NULL) {
     errno = EFAULT;
     return -1;
   }
-  believe_blocking(fd, *(const int*)argument == 0);
+  believe_blocking(fd, *non_blocking == 0);
   return 0;
 }
+
+static int guarded_ioctl(int fd, unsigned long request, void* argument) {
+  return request == FIONBIO && marks_of(fd) != 0 && is_guarded(fd) ? set_mode(argument, fd)
+                                                                  : real.ioctl(fd, request, argument);
+}
+
+SEEN_CALL extern __typeof__(guarded_ioctl) plain_ioctl __asm__("ioctl") __attribute__((alias("guarded_ioctl")));
 
 /* True: answered, with errno when `*result` is not 0. A path that the master holds stays. */
 static bool ask_to_unlink(const char* path, int* result) {

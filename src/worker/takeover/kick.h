@@ -21,8 +21,10 @@ void kick_note_readers(void (*note)(int fd));
 /* Whether every kick so far has met its thread, which then is in no call any more that began before. */
 bool kick_all_handled(void);
 
-/* How often the calling thread has been kicked: a wait that was ended so goes on. */
-unsigned kick_count(void);
+extern __thread volatile unsigned kick_counter;
+
+/* How often the calling thread has been kicked: a wait that was ended so goes on. One load. */
+static inline unsigned kick_count(void) { return kick_counter; }
 
 /* In the handler of another signal of the host's: counts as a kick (worker/knock.h). */
 void kick_note(void);

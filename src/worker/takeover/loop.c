@@ -15,7 +15,6 @@ __thread int loop_newest = -1;
 static __thread bool has_registered;
 
 void loop_accepts(int connection) {
-  if (aside_knows_loop()) return;
   loop_newest = connection;
   has_registered = false;
 }
@@ -40,7 +39,7 @@ static void note(bool is_loop, bool waits) {
 
 void loop_closes(int fd) {
   loop_newest = -1;
-  if (!aside_knows_loop() && may_block(fd)) aside_come_in();
+  if (aside_looks_for_loop() && may_block(fd)) aside_come_in();
 }
 
 void loop_polls(const struct pollfd* fds, nfds_t count, bool waits) {
@@ -56,12 +55,16 @@ void loop_selects(int count, fd_set* const sets[3], bool waits) {
 }
 
 void loop_blocks(void) {
-  if (!aside_knows_loop()) aside_come_in();
+  if (aside_looks_for_loop()) aside_come_in();
 }
 
-static void pass_gate(const sigset_t* mask, bool waits) {
+static SELDOM void pass(const sigset_t* mask, bool waits) {
   if (loop_is_looked_for()) note(has_registered, waits);
   aside_gate(mask);
+}
+
+static inline void pass_gate(const sigset_t* mask, bool waits) {
+  if (special_is(SPECIAL_LOOP | SPECIAL_WANTED) || mask != NULL) pass(mask, waits);
 }
 
 static bool is_kicked(int found, unsigned kicks) { return found < 0 && errno == EINTR && kick_count() != kicks; }
@@ -72,19 +75,30 @@ static int left_of(int limit, int64_t began) {
   return limit < 0 || elapsed <= 0 ? limit : elapsed < limit ? (int)(limit - elapsed) : 0;
 }
 
-SEEN_CALL int epoll_wait(int epoll, struct epoll_event* events, int count, int limit) {
-  return epoll_pwait(epoll, events, count, limit, NULL);
+static int wait_once(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask) {
+  return mask == NULL ? real.epoll_wait(epoll, events, count, limit) : real.epoll_pwait(epoll, events, count, limit, mask);
+}
+
+static SELDOM int wait_on(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask) {
+  const int64_t began = clock_coarse_ms();
+  for (int left = limit;; left = left_of(limit, began)) {
+    pass_gate(mask, limit != 0);
+    const unsigned kicks = kick_count();
+    const int found = wait_once(epoll, events, count, left, mask);
+    if (!is_kicked(found, kicks)) return found;
+  }
 }
 
 SEEN_CALL int epoll_pwait(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask) {
   const int64_t began = limit > 0 ? clock_coarse_ms() : 0;
-  for (int left = limit;; left = left_of(limit, began)) {
-    pass_gate(mask, limit != 0);
-    const unsigned kicks = kick_count();
-    const int found = mask == NULL ? real.epoll_wait(epoll, events, count, left)
-                                   : real.epoll_pwait(epoll, events, count, left, mask);
-    if (!is_kicked(found, kicks)) return found;
-  }
+  pass_gate(mask, limit != 0);
+  const unsigned kicks = kick_count();
+  const int found = wait_once(epoll, events, count, limit, mask);
+  return is_kicked(found, kicks) ? wait_on(epoll, events, count, left_of(limit, began), mask) : found;
+}
+
+SEEN_CALL int epoll_wait(int epoll, struct epoll_event* events, int count, int limit) {
+  return epoll_pwait(epoll, events, count, limit, NULL);
 }
 
 SEEN_CALL int epoll_pwait2(int epoll, struct epoll_event* events, int count, const struct timespec* limit,

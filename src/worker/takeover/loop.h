@@ -17,7 +17,7 @@
 extern __thread int loop_newest;
 
 /* Whether the thread may be about to show that it is one. A load, mostly. */
-static inline bool loop_is_looked_for(void) { return !aside_knows_loop() && loop_newest >= 0; }
+static inline bool loop_is_looked_for(void) { return aside_looks_for_loop() && loop_newest >= 0; }
 
 /* The thread has accepted a connection; adds it to an epoll; is about to close it. */
 void loop_accepts(int connection);

@@ -47,7 +47,7 @@ bool wait_may_go_back(void) {
 /* Where every wait begins. */
 static bool is_special(const sigset_t* mask) {
   was_sent_back = false;
-  return readiness_is_watched() || seize_has_begun() || adopt_has_begun() || child_is_here() || aside_is_wanted() ||
+  return special_is(SPECIAL_READINESS | SPECIAL_SEIZED | SPECIAL_ADOPTS | SPECIAL_CHILD | SPECIAL_WANTED) ||
          (mask != NULL && aside_is_out());
 }
 
@@ -119,7 +119,7 @@ static int poll_and_adopt(struct pollfd* fds, nfds_t count, const struct timespe
   return found;
 }
 
-static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
+static SELDOM int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
   const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
   for (;;) {
     if (wake_for_good(fds, count)) return 1;
@@ -143,14 +143,14 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
 /* Whether listeners were taken, or got connections to adopt, during a wait that began as libc's own: its outcome, and
  * errno, are not to be trusted then, and it starts again. A signal of the application's ends it as ever. */
 static bool is_spoilt(int found, unsigned kicks) {
-  return found < 0 ? kick_count() != kicks : found > 0 && (seize_has_begun() || adopt_has_begun());
+  return found < 0 ? kick_count() != kicks : found > 0 && special_is(SPECIAL_SEIZED | SPECIAL_ADOPTS);
 }
 
 static bool waits(const struct timespec* timeout) {
   return timeout == NULL || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
 }
 
-static void look_for_loop(struct pollfd* fds, nfds_t count, bool waits) {
+static SELDOM void look_for_loop(struct pollfd* fds, nfds_t count, bool waits) {
   if (loop_is_looked_for()) loop_polls(fds, count, waits);
 }
 
@@ -163,7 +163,7 @@ static struct timespec limit_left(int timeout, int64_t began) {
 
 SEEN_CALL int poll(struct pollfd* fds, nfds_t count, int timeout) {
   const int64_t began = timeout > 0 ? clock_coarse_ms() : 0;
-  look_for_loop(fds, count, timeout != 0);
+  if (aside_looks_for_loop()) look_for_loop(fds, count, timeout != 0);
   if (!is_special(NULL)) {
     const unsigned kicks = kick_count();
     const int found = real.poll(fds, count, timeout);
@@ -175,7 +175,7 @@ SEEN_CALL int poll(struct pollfd* fds, nfds_t count, int timeout) {
 
 SEEN_CALL int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
   struct timespec left = {0};
-  look_for_loop(fds, count, waits(timeout));
+  if (aside_looks_for_loop()) look_for_loop(fds, count, waits(timeout));
   if (!is_special(mask) || !is_time(timeout)) {
     const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : left;
     const unsigned kicks = kick_count();
@@ -293,7 +293,7 @@ static int select_once(int count, struct sets* found, fd_set* sets[3], const str
   return events > 0 ? remove_bells(count, sets[0], in, events) : events;
 }
 
-static int watched_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
+static SELDOM int watched_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
   const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
   for (;;) {
     struct sets found;
