@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -216,32 +215,11 @@ int64_t aside_due(void) {
   return may ? quiet_since + QUIET_MS : -1;
 }
 
-static void count_one(int thread, void* count) {
-  (void)thread;
-  ++*(int*)count;
-}
-
-/* The application's one, and this. */
-static bool are_two_threads(void) {
-  int count = 0;
-  return self_each_thread(count_one, &count) && count == 2;
-}
-
-/* A number in /proc/self/status, which is about the first thread. */
-static unsigned long long status_of(const char* status, const char* name, int base) {
-  const char* const found = strstr(status, name);
-  return found != NULL ? strtoull(found + strlen(name), NULL, base) : ~0ULL;
-}
-
-/* A filter may forbid to start a thread. */
-static bool can_be_knocked_at(void) {
-  char status[4096];
-  if (self_read("status", status, sizeof status) <= 0 || strstr(status, "\nState:\tZ") != NULL) return false;
-  return status_of(status, "\nSeccomp:\t", 10) == 0 && knock_is_heard_with(status_of(status, "\nSigBlk:\t", 16));
-}
-
+/* With the application's one thread and this. A filter may forbid to start another. */
 static bool is_possible(void) {
-  return !intercept_is_on() && are_two_threads() && !uring_is_there() && can_be_knocked_at();
+  struct self_status first;
+  return !intercept_is_on() && !uring_is_there() && self_count_threads() == 2 && self_status(&first) && !first.is_over &&
+         !first.is_filtered && knock_is_heard_with(first.blocked);
 }
 
 /* With the lock. First of all it says that it is out: whoever asks a question, forks or lingers after that has it come. */

@@ -93,6 +93,33 @@ bool self_each_thread(void (*visit)(int thread, void* context), void* context) {
   return each_in_another("task", visit, context);
 }
 
+static void count_one(int thread, void* count) {
+  (void)thread;
+  ++*(int*)count;
+}
+
+int self_count_threads(void) {
+  int count = 0;
+  return self_each_thread(count_one, &count) ? count : -1;
+}
+
+static bool find_number(const char* text, const char* name, int base, unsigned long long* number) {
+  const char* const found = strstr(text, name);
+  if (found != NULL) *number = strtoull(found + strlen(name), NULL, base);
+  return found != NULL;
+}
+
+bool self_status(struct self_status* status) {
+  char text[4096];
+  unsigned long long filter = 0;
+  if (self_read("status", text, sizeof text) <= 0) return false;
+  status->is_over = strstr(text, "\nState:\tZ") != NULL;
+  const bool found = find_number(text, "\nSeccomp:\t", 10, &filter) &&
+                     find_number(text, "\nSigBlk:\t", 16, &status->blocked);
+  status->is_filtered = filter != 0;
+  return found;
+}
+
 /* "7 0x5 0x7f… …": the call and its arguments; "running" and such for a thread that is in none. */
 long self_call(int thread, unsigned long* first_argument) {
   char path[64];

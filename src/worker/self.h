@@ -28,6 +28,17 @@ bool self_each_descriptor(void (*visit)(int fd, void* context), void* context);
 /* The same for the threads. */
 bool self_each_thread(void (*visit)(int thread, void* context), void* context);
 
+/* How many there are; -1: it could not be told. */
+int self_count_threads(void);
+
+/* What the kernel says of the first of them. False: nothing. */
+struct self_status {
+  bool is_over;               /* it has ended before the others */
+  bool is_filtered;           /* by seccomp */
+  unsigned long long blocked; /* signals, the first one in the lowest bit */
+};
+bool self_status(struct self_status* status);
+
 /* The kernel tells the calls of a process that has changed its user to nobody. */
 enum { SELF_CALL_UNKNOWN = -2, SELF_CALL_NONE = -1 };
 

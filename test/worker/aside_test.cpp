@@ -115,6 +115,23 @@ TEST_CASE("it stays from the first thread on, for who blocks in accept, and wher
   }
 }
 
+TEST_CASE("it comes before it could not any more, or would not be seen: a thread, a ring, a filter, a child") {
+  for (const std::string how : {"thrd", "ring", "seccomp", "prctl", "fork"}) {
+    CAPTURE(how);
+    Application application("changes", {}, Application::free_port(), {how});
+    application.await(LIVESWAP_READY);
+    application.check_serves();
+    CHECK(threads_of(application.worker().pid()) == 1);
+    application.check_serves();
+    const long threads = how == "thrd" ? 3 : 2;
+    CHECK(comes_to(application.worker().pid(), threads));
+    CHECK(stays_at(application.worker().pid(), threads));
+    application.check_serves();
+    check_takes_message(application);
+    application.check_drains();
+  }
+}
+
 TEST_CASE("who is not ready soon is looked at") {
   Application application("sleeps");
   CHECK(comes_to(application.worker().pid(), 2));

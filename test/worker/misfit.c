@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/io_uring.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -20,8 +21,10 @@
 #include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <threads.h>
 #include <unistd.h>
 
 #include "raw_call.h"
@@ -299,10 +302,41 @@ static void reset_signals(void) {
   for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
 }
 
+static struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+static const struct sock_fprog allow_all = {1, &allow};
+
+static void allow_filters(void) { demand(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new privileges"); }
+
 static void install_filter(void) {
-  struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-  const struct sock_fprog program = {1, &allow};
-  demand(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "filter");
+  allow_filters();
+  demand(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &allow_all) == 0, "filter");
+}
+
+static int sleep_too(void* nothing) { return sleep_for_ever(nothing) != NULL; }
+
+/* What a server of one thread can do that it is not reached any more after, or not seen. */
+static void change(const char* how) {
+  struct io_uring_params ring = {0};
+  thrd_t thread;
+  if (strcmp(how, "thrd") == 0) demand(thrd_create(&thread, sleep_too, NULL) == thrd_success, "thrd_create");
+  if (strcmp(how, "ring") == 0) demand(syscall(SYS_io_uring_setup, 4, &ring) >= 0, "io_uring");
+  if (strcmp(how, "seccomp") == 0) allow_filters(), demand(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &allow_all) == 0, how);
+  if (strcmp(how, "prctl") == 0) allow_filters(), demand(syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &allow_all) == 0, how);
+  if (strcmp(how, "fork") == 0 && fork() == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    closefrom(3);
+    sleep_for_ever(NULL);
+  }
+}
+
+/* After its second connection: with the first it has been seen to be an event loop. */
+static _Noreturn void serve_and_change(int listener, const char* how) {
+  const int epoll = epoll_of(listener);
+  for (int i = 0;; ++i) {
+    const int connection = next_by_epoll(epoll, listener, EPOLLOUT);
+    if (i == 1) change(how);
+    answer(connection);
+  }
 }
 
 static _Noreturn void hang(int listener) {
@@ -364,6 +398,7 @@ PROGRAM int main(int argc, char** argv) {
   }
   if (strcmp(what, "filtered") == 0) install_filter();
   if (strcmp(what, "hangs") == 0) hang(listener);
+  if (strcmp(what, "changes") == 0) serve_and_change(listener, argv[3]);
   if (strcmp(what, "in-turn") == 0) serve_in_turn(listener);
   if (strcmp(what, "epoll") == 0) serve_epoll(listener);
   if (strcmp(what, "elsewhere") == 0) serve_elsewhere(listener, argv[3]);

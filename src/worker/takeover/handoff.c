@@ -1,62 +1,40 @@
 #include "handoff.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/sockios.h>
 #include <stddef.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "liveswap_plugin.h"
 #include "worker/channel.h"
 #include "worker/clock.h"
 #include "worker/drain.h"
+#include "connection.h"
 #include "kick.h"
 #include "marks.h"
 #include "real.h"
-#include "swap.h"
-#include "uring.h"
 
 enum {
   MOVED_MAX = 4096,
-  /* In one look. The application's epoll_ctl() on these waits meanwhile. */
-  BATCH_MAX = 1024,
-  /* The kernel's clock is as coarse as that. Two round trips more, for who has been told to go on (100 Continue). */
-  QUIET_MS = 10,
   RELAY_SIZE = 64 * 1024,
-  /* From one kick to the next: for a thread that was just about to wait. */
-  KICK_AGAIN_US = 1000,
   /* For a thread that was just about to read. */
   ASK_AGAIN_MS = 4,
   /* For one that waits in a read, on a busy machine. */
   READ_LIMIT_MS = 500,
 };
 
-struct candidate {
-  int fd;
-  bool is_read; /* a thread waits for it in a read() */
-  bool dropped;
-  uint64_t cookie;
-  uint64_t received;
-  uint64_t listener;
-};
-
 struct moved {
   bool used;
-  bool is_read;
   bool owes;        /* the application has read something and not yet answered */
   bool has_spoken;  /* the application, since: there may be more of that */
   bool client_asks; /* to be looked at again */
   bool client_left;
   int connection; /* -1: the master has it */
   int pair;       /* the host's end of the stand-in */
-  uint64_t listener;
-  uint64_t received; /* bytes from the client that are accounted for */
+  struct handoff_origin origin; /* `received` goes on */
   int64_t began;
   int64_t since; /* nothing has happened */
 };
@@ -71,14 +49,8 @@ static int events_fd = -1;
 static int64_t asks_due = -1; /* when to look again at those whose client asks */
 static int64_t grace;
 static struct moved table[MOVED_MAX];
-static struct candidate batch[BATCH_MAX];
-static int batch_size;
 
 bool handoff_begin(int64_t grace_ms) {
-  if (uring_is_there()) {
-    liveswap_log(LIVESWAP_WARNING, "--keepalive migrate: not with io_uring; idle connections are ended");
-    return false;
-  }
   grace = grace_ms;
   events_fd = epoll_create1(EPOLL_CLOEXEC);
   if (events_fd >= 0) marks_set(events_fd, MARK_HOST);
@@ -87,44 +59,12 @@ bool handoff_begin(int64_t grace_ms) {
 
 int handoff_fd(void) { return events_fd; }
 
+bool handoff_is_over(void) { return is_over; }
+
 /* Bytes that nobody has read. */
 static int queued(int fd) {
   int bytes = 0;
   return real.ioctl(fd, SIOCINQ, &bytes) == 0 ? bytes : 0;
-}
-
-/* What was received in the same tick as the last word may still be unanswered: the stand-in shows it. */
-static bool looks_idle(const struct connection* connection) {
-  return connection->state == CONNECTION_OPEN && connection->is_empty && connection->last != LAST_CLIENTS &&
-         connection->silent_ms >= QUIET_MS + 2 * connection->round_trip_ms;
-}
-
-void handoff_consider(int fd, const struct connection* connection, const struct listener* listener) {
-  uint64_t cookie = 0;
-  if (is_over || batch_size == BATCH_MAX || (unsigned)fd >= MARKS_MAX) return;
-  if (!looks_idle(connection) || !socket_cookie(fd, &cookie)) return;
-  batch[batch_size++] = (struct candidate){
-      .fd = fd, .cookie = cookie, .received = connection->received, .listener = listener->cookie};
-}
-
-static void note_reader(int fd) {
-  for (int i = 0; i < batch_size; ++i)
-    if (batch[i].fd == fd || fd == KICK_ANY) batch[i].is_read = true;
-}
-
-static bool has_time_limit(int fd) {
-  struct timeval limit = {0};
-  socklen_t size = sizeof limit;
-  return getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) == 0 && (limit.tv_sec != 0 || limit.tv_usec != 0);
-}
-
-/* The application would go on with a duplicate; and a read() with a time limit does not go on after a signal. */
-static void drop_unmovable(void) {
-  for (int i = 0; i < batch_size; ++i) {
-    if (batch[i].is_read && has_time_limit(batch[i].fd)) batch[i].dropped = true;
-    for (int k = i + 1; k < batch_size; ++k)
-      if (batch[i].cookie == batch[k].cookie) batch[i].dropped = batch[k].dropped = true;
-  }
 }
 
 static struct moved* free_place(void) {
@@ -145,76 +85,39 @@ static void close_host(int fd) {
   real.close(fd);
 }
 
-/* The application sees a socket that waits, and gives up, as the connection did. */
-static void make_alike(int like, int fd) {
-  static const int limits[] = {SO_RCVTIMEO, SO_SNDTIMEO};
-  real.fcntl(fd, F_SETFL, real.fcntl(like, F_GETFL));
-  for (int i = 0; i < 2; ++i) {
-    struct timeval limit = {0};
-    socklen_t size = sizeof limit;
-    if (getsockopt(like, SOL_SOCKET, limits[i], &limit, &size) == 0) setsockopt(fd, SOL_SOCKET, limits[i], &limit, size);
+struct moved* handoff_take(int connection, int pair, const struct handoff_origin* origin) {
+  struct moved* const moved = connection >= 0 ? free_place() : NULL;
+  marks_set(pair, MARK_HOST);
+  if (connection >= 0) marks_set(connection, MARK_HOST);
+  if (moved == NULL) {
+    close_host(pair);
+    close_host(connection);
+    return NULL;
   }
+  const int64_t now = clock_ms();
+  *moved = (struct moved){
+      .used = true, .origin = *origin, .connection = connection, .pair = pair, .began = now, .since = now};
+  if (watch(moved, SIDE_PAIR, EPOLL_CTL_ADD, LISTENS) && watch(moved, SIDE_CONNECTION, EPOLL_CTL_ADD, LISTENS)) return moved;
+  handoff_undo(moved);
+  return NULL;
 }
 
-/* Still the same, and nobody has received anything. */
-static bool is_untouched(int connection, const struct candidate* candidate) {
-  struct connection now;
-  uint64_t cookie = 0;
-  return socket_cookie(connection, &cookie) && cookie == candidate->cookie && connection_look(connection, &now) &&
-         looks_idle(&now) && now.received == candidate->received;
-}
-
-/* From its end in place on the stand-in must stay: a thread may wait in it already. */
-static bool put_in_place(const struct moved* moved, int stand_in, const struct candidate* candidate) {
-  if (!is_untouched(moved->connection, candidate)) return false;
-  make_alike(moved->connection, stand_in);
-  if (!watch(moved, SIDE_PAIR, EPOLL_CTL_ADD, LISTENS)) return false;
-  if (!watch(moved, SIDE_CONNECTION, EPOLL_CTL_ADD, LISTENS)) return false;
-  return swap_learnt(candidate->fd, candidate->cookie, stand_in);
-}
-
-static void move(const struct candidate* candidate) {
-  struct moved* moved = free_place();
-  int ends[2] = {-1, -1};
-  if (moved == NULL || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
-  *moved = (struct moved){.used = true,
-                          .is_read = candidate->is_read,
-                          .connection = real.fcntl(candidate->fd, F_DUPFD_CLOEXEC, 0),
-                          .pair = ends[0],
-                          .listener = candidate->listener,
-                          .received = candidate->received,
-                          .began = clock_ms(),
-                          .since = clock_ms()};
-  marks_set(moved->pair, MARK_HOST);
-  if (moved->connection >= 0) marks_set(moved->connection, MARK_HOST);
-  if (moved->connection < 0 || !put_in_place(moved, ends[1], candidate)) {
-    close_host(moved->pair);
-    close_host(moved->connection);
-    moved->used = false;
-  }
-  real.close(ends[1]);
-}
-
-static void move_batch(void) {
-  const struct timespec pause = {0, KICK_AGAIN_US * 1000};
-  kick_note_readers(note_reader);
-  drop_unmovable();
-  for (int i = 0; i < batch_size; ++i)
-    if (!batch[i].dropped) marks_add(batch[i].fd, MARK_MOVED);
-  if (swap_learn())
-    for (int i = 0; i < batch_size; ++i)
-      if (!batch[i].dropped) move(&batch[i]);
-  swap_forget_learnt();
-  kick_users_of_moved();
-  nanosleep(&pause, NULL);
-  kick_users_of_moved();
-  for (int i = 0; i < batch_size; ++i) marks_drop(batch[i].fd, MARK_MOVED);
+/* Its file stays open, and would stay in the epoll. */
+static void let_go(struct moved* moved) {
+  watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
+  close_host(moved->connection);
+  moved->connection = -1;
 }
 
 static void release(struct moved* moved) {
   watch(moved, SIDE_PAIR, EPOLL_CTL_DEL, NOTHING);
   close_host(moved->pair);
   moved->used = false;
+}
+
+void handoff_undo(struct moved* moved) {
+  let_go(moved);
+  release(moved);
 }
 
 /* The application has closed, or will not be asked: with a farewell that reaches the client whatever it sends. */
@@ -259,9 +162,9 @@ static enum relayed relay_to_client(struct moved* moved) {
 static void note_what_was_read(struct moved* moved) {
   struct connection now;
   if (!connection_look(moved->connection, &now)) return;
-  const uint64_t read = now.received - moved->received - (uint64_t)queued(moved->connection);
+  const uint64_t read = now.received - moved->origin.received - (uint64_t)queued(moved->connection);
   if (read == 0 || read > now.received) return;
-  moved->received += read;
+  moved->origin.received += read;
   moved->owes = true;
 }
 
@@ -283,19 +186,17 @@ static void ask_again(struct moved* moved) {
 static void keep(struct moved* moved) {
   moved->owes = true;
   /* Where it has no room for more, later. */
-  if (relay(moved->connection, moved->pair, &moved->received) == RELAYED_SOME) ask_again(moved);
+  if (relay(moved->connection, moved->pair, &moved->origin.received) == RELAYED_SOME) ask_again(moved);
 }
 
 static void hand_off(struct moved* moved) {
   const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF};
   if (relay_to_client(moved) != RELAYED_ALL) return;
-  if (is_over || !channel_send_with(frame, &moved->listener, sizeof moved->listener, moved->connection)) {
+  if (is_over || !channel_send_with(frame, &moved->origin.listener, sizeof moved->origin.listener, moved->connection)) {
     keep(moved);
     return;
   }
-  watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
-  close_host(moved->connection);
-  moved->connection = -1;
+  let_go(moved);
   real.shutdown(moved->pair, SHUT_WR);
 }
 
@@ -315,7 +216,7 @@ static void serve_connection(struct moved* moved, uint32_t events) {
     watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, moved->client_left ? NOTHING : LISTENS);
   } else if (queued(moved->connection) == 0) {
     if (!moved->client_left && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) note_client_left(moved);
-  } else if (moved->is_read) {
+  } else if (moved->origin.is_read) {
     /* A thread that has not been woken may be just about to read it. */
     ask_again(moved);
   } else {
@@ -359,7 +260,7 @@ int64_t handoff_step(void) {
   asks_due = -1;
   for (struct moved* each = table; each < table + MOVED_MAX; ++each) {
     if (!each->used || !each->client_asks) continue;
-    if (each->is_read && !has_been_read_if_ever(each)) {
+    if (each->origin.is_read && !has_been_read_if_ever(each)) {
       ask_again(each);
       continue;
     }
@@ -387,9 +288,7 @@ static void look_at_moved(struct moved* moved, int64_t now) {
     hand_off(moved);
 }
 
-void handoff_move(void) {
-  if (batch_size > 0) move_batch();
-  batch_size = 0;
+void handoff_look(void) {
   const int64_t now = clock_ms();
   for (struct moved* each = table; each < table + MOVED_MAX; ++each)
     if (each->used && each->connection >= 0) look_at_moved(each, now);

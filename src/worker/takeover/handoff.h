@@ -1,5 +1,5 @@
 /*
- * An idle connection goes to the successor without its client noticing (--keepalive migrate).
+ * An idle connection goes to the successor without its client noticing (migrate.h has chosen it).
  *
  * From outside nobody can tell for sure that a connection is idle: a request may have been read that is still worked on.
  * So it is tried out. A stand-in, one end of a socket pair, takes the connection's place; the host holds the other end
@@ -21,19 +21,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "worker/listeners.h"
-#include "connection.h"
-
 /* All for the control thread. */
 
-/* False when connections of this process cannot be moved. */
+/* False, with errno. */
 bool handoff_begin(int64_t grace_ms);
 
-/* A connection of the application: is moved by the next handoff_move() when it looks idle. */
-void handoff_consider(int fd, const struct connection* connection, const struct listener* listener);
+/* Where a connection comes from. */
+struct handoff_origin {
+  uint64_t listener; /* its cookie */
+  uint64_t received; /* bytes from the client that are accounted for */
+  bool is_read;      /* a thread waits for it in a read() */
+};
 
-/* Moves those, and goes on with those that were moved before. */
-void handoff_move(void);
+/*
+ * Takes charge of a duplicate of the connection and of the host's end of its stand-in, also when it returns NULL: then both
+ * are closed. The other end is about to take the connection's place; handoff_undo() when it could not.
+ */
+struct moved* handoff_take(int connection, int pair, const struct handoff_origin* origin);
+void handoff_undo(struct moved* moved);
+
+/* Goes on with those that nothing has happened to. */
+void handoff_look(void);
 
 /* Readable when there is something to do; -1 before handoff_begin(). */
 int handoff_fd(void);
@@ -41,6 +49,7 @@ void handoff_serve(void);
 
 /* There is nobody any more to hand anything to: what has been moved is relayed to the application until it ends. */
 void handoff_give_up(void);
+bool handoff_is_over(void);
 
 /* Takes the steps that are due; returns when the next one is, on clock_ms(), or -1. */
 int64_t handoff_step(void);

@@ -22,7 +22,7 @@
 #include "adopt.h"
 #include "connection.h"
 #include "handler.h"
-#include "handoff.h"
+#include "migrate.h"
 #include "marks.h"
 #include "real.h"
 #include "uring.h"
@@ -57,7 +57,7 @@ void retire_begin(const struct options* of_process, bool succeeded) {
   if (retire_has_begun()) return;
   options = of_process;
   adopt_stop();
-  hands_off = succeeded && options->keepalive == KEEPALIVE_MIGRATE && handoff_begin(options->keepalive_grace_ms);
+  hands_off = succeeded && options->keepalive == KEEPALIVE_MIGRATE && migrate_begin(options->keepalive_grace_ms);
   atomic_store(&begun, true);
   seize_listeners();
   step = STEP_DRAIN;
@@ -157,7 +157,7 @@ static void look_at(int fd, void* context) {
   ++look->open;
   /* The host's own: one that is just being handed off. */
   if ((marks_of(fd) & MARK_HOST) != 0) return;
-  if (hands_off && tcp) handoff_consider(fd, &connection, listener);
+  if (hands_off && tcp) migrate_consider(fd, &connection, listener);
   if (options->keepalive == KEEPALIVE_KEEP) return;
   if (tcp)
     end_when_idle(fd, &connection, look->age);
@@ -199,7 +199,7 @@ static void drain(void) {
   const int64_t before = clock_ms();
   empty_looks = is_empty() ? empty_looks + 1 : 0;
   const int64_t work = clock_ms() - before;
-  if (hands_off) handoff_move();
+  if (hands_off) migrate_idle();
   const int64_t now = clock_ms();
   const int64_t rest = work * REST_PER_WORK;
   due = now + (rest > LOOK_EVERY_MS ? rest : LOOK_EVERY_MS);

@@ -1,0 +1,25 @@
+/*
+ * --keepalive migrate: which of the application's connections look idle, and the stand-ins in their place. What becomes of
+ * each is found out behind its stand-in (handoff.h).
+ */
+#ifndef LIVESWAP_WORKER_MIGRATE_H
+#define LIVESWAP_WORKER_MIGRATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "worker/listeners.h"
+#include "connection.h"
+
+/* All for the control thread. */
+
+/* False when connections of this process cannot be moved. */
+bool migrate_begin(int64_t grace_ms);
+
+/* A connection of the application: is moved by the next migrate_idle() when it looks idle. */
+void migrate_consider(int fd, const struct connection* connection, const struct listener* listener);
+
+/* Moves those, and goes on with those that were moved before. */
+void migrate_idle(void);
+
+#endif
