@@ -167,7 +167,7 @@ int Takeover::bind_address(Worker& worker, const Wish& wish, ReceivedFd own, Uni
   if (address.is_unnamed()) ++nth;
   worker.uses.insert(endpoint);
   worker.cookies[cookie_of(socket)] = endpoint;
-  if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.closed = false;
+  if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.tenure.bound();
   return 0;
 }
 
@@ -254,7 +254,7 @@ int Takeover::listen(Worker& worker, const Frame& frame) {
     return error;
   }
   worker.uses.insert(taken);
-  uses_[taken].closed = false;
+  uses_[taken].tenure.bound();
   return 0;
 }
 
@@ -267,7 +267,7 @@ void Takeover::unlisten(Worker& worker, const Frame& frame) {
       worker.cookies.contains(cookie_of(taken->held(worker.set, worker.slot))))
     return;
   if (worker.uses.erase(endpoint) == 0) return;
-  if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.closed = !worker.draining;
+  if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.tenure.closed(worker.draining);
   changed_ = true;
 }
 
@@ -275,7 +275,7 @@ void Takeover::unlisten(Worker& worker, const Frame& frame) {
 Endpoint* Takeover::find(const TakenAddress& address, unsigned nth) {
   Endpoint* endpoint = listeners_.find(address, nth);
   TakenEndpoint* taken = taken_endpoint(endpoint);
-  if (!taken || !uses_[taken].leaving_until) return endpoint;
+  if (!taken || !uses_[taken].tenure.is_leaving()) return endpoint;
   drop(*taken);
   return nullptr;
 }

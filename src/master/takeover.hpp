@@ -12,6 +12,7 @@
 #include "master/listeners.hpp"
 #include "master/taken_endpoint.hpp"
 #include "master/worker_process.hpp"
+#include "rollout/tenure.hpp"
 #include "rollout/types.hpp"
 
 namespace liveswap::master {
@@ -25,7 +26,7 @@ namespace liveswap::master {
 //   bound      a worker's socket is bound to it; another worker that binds the same address gets a socket of it, too
 //   listening  one of them has called listen(): it is said in the log and in the status
 //   unused     none but draining workers use it. Outside of upgrades that is so after the last worker has closed it, or
-//              at the end of an upgrade to code that does not bind it; after a grace, for those that bind late, it is
+//              at the end of an upgrade to code that does not bind it; after a grace (rollout/tenure.hpp) it is
 //   dropped    closed, a Unix socket's file removed
 class Takeover {
  public:
@@ -88,14 +89,9 @@ class Takeover {
   };
   // What is known of a taken endpoint beside its sockets.
   struct Use {
-    std::optional<rollout::Time> unused_since;
-    std::optional<rollout::Time> clear_at;
-    bool unwanted = false;  // some sockets are, and have not been cleared since
-    std::optional<rollout::Time> leaving_until;  // nobody finds it any more, and what has begun before comes to its end
-    bool closed = false;  // by an application, not by an upgrade
-    bool told = false;    // in the log
-    bool stays = false;   // the kernel cannot withdraw it
+    rollout::Tenure tenure;
     std::vector<Heir> heirs;
+    bool told = false;  // in the log
   };
   using Ticket = std::shared_ptr<const void>;  // counts as long as the connection waits
   struct HandedOff {
@@ -136,10 +132,7 @@ class Takeover {
   TakenEndpoint::Wanted wanted_of(TakenEndpoint& endpoint) const;
   void refresh(TakenEndpoint& endpoint, Use& use);
   void look_at(TakenEndpoint& endpoint, Use& use, rollout::Time now);
-  bool begin_leaving(TakenEndpoint& endpoint, Use& use, rollout::Time now);
-  void clear(TakenEndpoint& endpoint, Use& use, rollout::Time now);
   bool is_used(Endpoint* endpoint, bool also_draining) const;
-  bool is_over(TakenEndpoint& endpoint, Use& use, rollout::Time now, bool quiet) const;
   void drop(TakenEndpoint& endpoint);
   std::vector<Heir> heirs_of(const TakenEndpoint& endpoint) const;
   void forward(const TakenEndpoint& from, const Use& use);

@@ -11,15 +11,6 @@
 namespace liveswap::master {
 namespace {
 
-// For workers that bind only when they have been ready for a while.
-constexpr rollout::Time late_binder{2'000};
-// An application that closes a listener may open it again at once.
-constexpr rollout::Time reopening{1'000};
-// From the moment when a socket is not wanted any more until those that still wait in it are turned away: not before
-// those who bind late have had their time.
-constexpr rollout::Time clearing = late_binder;
-// From the moment when nobody can come to a listener any more until it is closed: handshakes end, or are repeated once.
-constexpr rollout::Time leaving{1'000};
 // Until it is looked again whether somebody has come, or has read what he was sent: nothing tells of either.
 constexpr rollout::Time forward_step{10}, handed_off_step{20};
 // Of sockets that were ours, and may live on in workers that drain.
@@ -60,17 +51,6 @@ bool Takeover::is_used(Endpoint* endpoint, bool also_draining) const {
   });
 }
 
-bool Takeover::is_over(TakenEndpoint& endpoint, Use& use, rollout::Time now, bool quiet) const {
-  // Bound and closed again without a listen(): nobody has noticed it.
-  if (!endpoint.in_use() && !is_used(&endpoint, true)) return true;
-  if (!quiet || is_used(&endpoint, false)) {
-    use.unused_since.reset();
-    return false;
-  }
-  if (!use.unused_since) use.unused_since = now;
-  return now - *use.unused_since >= (use.closed ? reopening : late_binder);
-}
-
 void Takeover::drop(TakenEndpoint& endpoint) {
   if (endpoint.in_use()) log::info("listener {}: dropped, no worker uses it any more", endpoint.name());
   if (is_used(&endpoint, true)) endpoint.spare();
@@ -87,32 +67,8 @@ void Takeover::drop(TakenEndpoint& endpoint) {
   listeners_.drop(endpoint);
 }
 
-// Where another listener of ours takes its connections from then on: at once, for what comes to it meanwhile goes through
-// the master. Code that binds it late begins anew (find()).
-bool Takeover::begin_leaving(TakenEndpoint& endpoint, Use& use, rollout::Time now) {
-  if (use.leaving_until) return true;
-  if (!quiet_ || use.stays || use.heirs.empty() || !endpoint.in_use() || is_used(&endpoint, false)) return false;
-  use.stays = !endpoint.leave();
-  if (use.stays) return false;
-  use.leaving_until = now + leaving;
-  use.unused_since.reset();
-  return true;
-}
-
-void Takeover::clear(TakenEndpoint& endpoint, Use& use, rollout::Time now) {
-  if (!quiet_) use.clear_at.reset();
-  if (quiet_ && use.unwanted && !use.clear_at) use.clear_at = now + clearing;
-  if (!use.clear_at || now < *use.clear_at) return;
-  endpoint.clear_unwanted();
-  use.clear_at.reset();
-  use.unwanted = false;
-}
-
 void Takeover::refresh(TakenEndpoint& endpoint, Use& use) {
-  if (endpoint.want(wanted_of(endpoint))) {
-    use.unwanted = true;
-    use.clear_at.reset();
-  }
+  if (endpoint.want(wanted_of(endpoint))) use.tenure.unwanted();
   use.heirs = heirs_of(endpoint);
 }
 
@@ -121,10 +77,17 @@ void Takeover::look_at(TakenEndpoint& endpoint, Use& use, rollout::Time now) {
     use.told = true;
     log::info("listener {}: taken over from the application", endpoint.name());
   }
-  const bool leaves = begin_leaving(endpoint, use, now);
-  if (leaves || use.unwanted) forward(endpoint, use);
-  if (leaves ? now >= *use.leaving_until : is_over(endpoint, use, now, quiet_)) return drop(endpoint);
-  clear(endpoint, use, now);
+  rollout::Tenure& tenure = use.tenure;
+  const rollout::Tenure::Use as_it_is{.quiet = quiet_,
+                                      .serves = endpoint.in_use(),
+                                      .known = is_used(&endpoint, true),
+                                      .lasting = is_used(&endpoint, false),
+                                      .inherited = !use.heirs.empty()};
+  // Code that binds it late begins anew (find()).
+  if (tenure.may_leave(as_it_is)) endpoint.leave() ? tenure.leaves(now) : tenure.stays();
+  if (tenure.passes_on()) forward(endpoint, use);
+  if (tenure.is_over(now, as_it_is)) return drop(endpoint);
+  if (tenure.turns_away(now, as_it_is)) endpoint.clear_unwanted();
 }
 
 std::optional<rollout::Time> Takeover::look(rollout::Time now, const std::vector<Seen>& seen, bool quiet) {
@@ -145,10 +108,8 @@ std::optional<rollout::Time> Takeover::next_time(rollout::Time now) const {
   std::optional<rollout::Time> next;
   const auto take = [&next](rollout::Time time) { next = next ? std::min(*next, time) : time; };
   for (const auto& [endpoint, use] : uses_) {
-    if (use.unused_since) take(*use.unused_since + (use.closed ? reopening : late_binder));
-    if (use.clear_at) take(*use.clear_at);
-    if (use.leaving_until) take(*use.leaving_until);
-    if (!use.heirs.empty() && (use.unwanted || use.leaving_until)) take(now + forward_step);
+    if (const auto due = use.tenure.next()) take(*due);
+    if (!use.heirs.empty() && use.tenure.passes_on()) take(now + forward_step);
   }
   if (!handed_off_.empty()) take(now + handed_off_step);
   return next;
