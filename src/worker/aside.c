@@ -70,14 +70,19 @@ static bool come_in(void) {
   return true;
 }
 
-/* With the lock. What cannot be done now is tried again with the next knock. */
+/* It comes with the next knock, or at the next gate. */
+static void need(void) {
+  special_begin(SPECIAL_NEEDED);
+  knock_again();
+}
+
+/* With the lock. What cannot be done now is tried again. */
 static bool try_to_come_in(void) {
   const bool is_in = come_in();
   if (is_in)
-    special_end(SPECIAL_WANTED);
+    special_end(SPECIAL_SAID | SPECIAL_NEEDED);
   else
-    special_begin(SPECIAL_WANTED);
-  if (!is_in) knock_again();
+    need();
   return is_in;
 }
 
@@ -95,8 +100,7 @@ void aside_stay(void) {
   if ((atomic_load(&has_to_stay) && !aside_is_out()) || child_runs()) return;
   enter_section(&section);
   atomic_store(&has_to_stay, true);
-  special_end(SPECIAL_LOOP);
-  try_to_come_in();
+  if (try_to_come_in()) special_end(SPECIAL_LOOP);
   leave_section(&section);
 }
 
@@ -106,16 +110,15 @@ void aside_come_soon(const sigset_t* mask) {
     aside_come_in();
     return;
   }
-  special_begin(SPECIAL_WANTED);
-  knock_again();
+  need();
 }
 
 bool aside_look(void) {
   struct section section;
   if (child_runs()) return true;
   enter_section(&section);
-  const bool is_little = aside_is_out() && control_serve_little();
-  if (is_little) special_end(SPECIAL_WANTED);
+  const bool is_little = aside_is_out() && !special_is(SPECIAL_NEEDED) && control_serve_little();
+  if (is_little) special_end(SPECIAL_SAID);
   /* Before it is ready it is knocked at for that. */
   if (is_little && readiness_is_over()) knock_no_more();
   const bool done = is_little || try_to_come_in();
@@ -153,7 +156,7 @@ static void end_if_hanging(void) {
 /* In the handler. */
 static void knocked(bool was_blocked) {
   if (!aside_is_out() || child_runs()) return;
-  special_begin(SPECIAL_WANTED);
+  special_begin(SPECIAL_SAID);
   if (!control_has_entered()) {
     if (is_abandoned()) real._exit(LIVESWAP_EXIT_LOAD);
     if (was_blocked) aside_come_in();
@@ -180,7 +183,7 @@ bool aside_begin(const struct options* of_process) {
   is_ruled_out = options->mode != MODE_WORKER || !knock_setup(channel_fd(), knocked);
   if (is_ruled_out) special_end(SPECIAL_LOOP);
   atomic_store(&aside_out, true);
-  return (!is_ruled_out && may_begin_without() && knock_begin() && !has_come(channel_fd())) || come_in();
+  return (!is_ruled_out && !atomic_load(&has_to_stay) && may_begin_without() && knock_begin() && !has_come(channel_fd())) || come_in();
 }
 
 /* In the name of whom the process has become; what has come before that was refused is looked at. */
@@ -188,7 +191,7 @@ static void be_heard(void) {
   if (!knock_is_heard() || !knock_begin())
     aside_come_in();
   else if (has_come(channel_fd()))
-    special_begin(SPECIAL_WANTED);
+    special_begin(SPECIAL_SAID);
 }
 
 void aside_recheck(const sigset_t* before) {

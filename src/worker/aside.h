@@ -31,7 +31,7 @@ extern atomic_bool aside_out;
 static inline bool aside_is_out(void) { return atomic_load_explicit(&aside_out, memory_order_relaxed); }
 
 /* Whether to pass aside_look(). One load. */
-static inline bool aside_is_wanted(void) { return special_is(SPECIAL_WANTED); }
+static inline bool aside_is_wanted(void) { return special_is(SPECIAL_AT_GATES); }
 
 /* Whether it would matter to see that the application is an event loop. One load. */
 static inline bool aside_looks_for_loop(void) { return special_is(SPECIAL_LOOP); }

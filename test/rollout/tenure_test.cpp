@@ -100,14 +100,14 @@ TEST_CASE("tenure: what another listener inherits leaves at once, and is closed 
   Tenure tenure;
   CHECK_FALSE(tenure.is_over(0ms, unused()));
   REQUIRE(tenure.may_leave(replaced()));
-  tenure.leaves(500ms);
+  tenure.leaves(1'500ms);
   CHECK(tenure.is_leaving());
   CHECK(tenure.passes_on());
   CHECK_FALSE(tenure.may_leave(replaced()));
-  CHECK(tenure.next() == 1'500ms);
+  CHECK(tenure.next() == 2'500ms);
   // Nothing holds it any more.
-  CHECK_FALSE(tenure.is_over(1'499ms, during_an_upgrade(served)));
-  CHECK(tenure.is_over(1'500ms, during_an_upgrade(served)));
+  CHECK_FALSE(tenure.is_over(2'499ms, during_an_upgrade(served)));
+  CHECK(tenure.is_over(2'500ms, during_an_upgrade(served)));
 }
 
 TEST_CASE("tenure: it leaves for an heir only, when it listens, outside of upgrades, and not under those that serve") {

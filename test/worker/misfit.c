@@ -314,19 +314,25 @@ static void install_filter(void) {
 
 static int sleep_too(void* nothing) { return sleep_for_ever(nothing) != NULL; }
 
+static void fork_sleeper(int unused) {
+  (void)unused;
+  if (fork() != 0) return;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  closefrom(3);
+  sleep_for_ever(NULL);
+}
+
 /* What a server of one thread can do that it is not reached any more after, or not seen. */
 static void change(const char* how) {
   struct io_uring_params ring = {0};
   thrd_t thread;
   if (strcmp(how, "thrd") == 0) demand(thrd_create(&thread, sleep_too, NULL) == thrd_success, "thrd_create");
   if (strcmp(how, "ring") == 0) demand(syscall(SYS_io_uring_setup, 4, &ring) >= 0, "io_uring");
-  if (strcmp(how, "seccomp") == 0) allow_filters(), demand(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &allow_all) == 0, how);
-  if (strcmp(how, "prctl") == 0) allow_filters(), demand(syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &allow_all) == 0, how);
-  if (strcmp(how, "fork") == 0 && fork() == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    closefrom(3);
-    sleep_for_ever(NULL);
-  }
+  if (strcmp(how, "seccomp") == 0 || strcmp(how, "prctl") == 0) allow_filters();
+  if (strcmp(how, "seccomp") == 0) demand(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &allow_all) == 0, how);
+  if (strcmp(how, "prctl") == 0) demand(syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &allow_all) == 0, how);
+  if (strcmp(how, "fork") == 0) fork_sleeper(0);
+  if (strcmp(how, "fork in a handler") == 0) demand(signal(SIGUSR1, fork_sleeper) != SIG_ERR && raise(SIGUSR1) == 0, how);
 }
 
 /* After its second connection: with the first it has been seen to be an event loop. */

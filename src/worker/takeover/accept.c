@@ -15,6 +15,7 @@
 #include "loop.h"
 #include "marks.h"
 #include "real.h"
+#include "special.h"
 #include "wait.h"
 
 enum { ACCEPT_PLAIN = -1 };
@@ -103,6 +104,11 @@ static SELDOM void note_connection(int connection) {
   if (aside_looks_for_loop()) loop_accepts(connection);
 }
 
+/* It does not block, and nobody has tried to take it. */
+static inline bool is_all(int fd) {
+  return (marks_of(fd) & (MARK_BLOCKING | MARK_SEIZED)) == 0 && !special_is(SPECIAL_SEIZED);
+}
+
 static inline int take_one(int fd, struct sockaddr* address, socklen_t* size, int flags) {
   if (special_is(SPECIAL_CHILD | SPECIAL_READINESS | SPECIAL_ADOPTS)) note_accept(fd);
   for (;;) {
@@ -113,8 +119,7 @@ static inline int take_one(int fd, struct sockaddr* address, socklen_t* size, in
       if (marks_of(connection) != 0 || aside_looks_for_loop()) note_connection(connection);
       return connection;
     }
-    /* Of one that does not block, and is still there, that is all. */
-    if (errno != EAGAIN || (marks_of(fd) & (MARK_BLOCKING | MARK_SEIZED)) == 0 || !may_wait(fd)) return -1;
+    if (errno != EAGAIN || is_all(fd) || !may_wait(fd)) return -1;
   }
 }
 

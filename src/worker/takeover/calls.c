@@ -11,6 +11,7 @@
 #include "loop.h"
 #include "marks.h"
 #include "real.h"
+#include "special.h"
 
 static atomic_bool taking_over;
 

@@ -18,6 +18,7 @@
 #include "calls.h"
 #include "marks.h"
 #include "real.h"
+#include "special.h"
 
 enum found { FOUND_NOTHING, FOUND_SERVES, FOUND_DAEMON };
 
@@ -45,7 +46,7 @@ static void note_fork(void) {
 /* Nothing here may take a lock: a thread that does not exist in the child may hold it. */
 static void become_child(void) {
   special_begin(SPECIAL_CHILD);
-  special_end(SPECIAL_READINESS);
+  special_end(~(unsigned)(SPECIAL_CHILD | SPECIAL_SEIZED));
   self = getpid();
   calls_in_child();
   for (int fd = 0; fd < MARKS_MAX; ++fd) {

@@ -73,6 +73,8 @@ static struct moved* free_place(void) {
   return NULL;
 }
 
+bool handoff_has_room(void) { return free_place() != NULL; }
+
 static bool watch(const struct moved* moved, enum side side, int operation, uint32_t events) {
   const uint32_t place = (uint32_t)(moved - table);
   struct epoll_event event = {.events = events, .data.u32 = place * SIDES + side};

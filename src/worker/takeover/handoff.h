@@ -26,6 +26,9 @@
 /* False, with errno. */
 bool handoff_begin(int64_t grace_ms);
 
+/* Whether there is room for one more. */
+bool handoff_has_room(void);
+
 /* Where a connection comes from. */
 struct handoff_origin {
   uint64_t listener; /* its cookie */
@@ -34,8 +37,8 @@ struct handoff_origin {
 };
 
 /*
- * Takes charge of a duplicate of the connection and of the host's end of its stand-in, also when it returns NULL: then both
- * are closed. The other end is about to take the connection's place; handoff_undo() when it could not.
+ * Takes charge of a duplicate of the connection, or -1, and of the host's end of its stand-in, also when it returns NULL: then
+ * both are closed. The other end is about to take the connection's place; handoff_undo() when it could not.
  */
 struct moved* handoff_take(int connection, int pair, const struct handoff_origin* origin);
 void handoff_undo(struct moved* moved);

@@ -10,6 +10,7 @@
 #include "calls.h"
 #include "kick.h"
 #include "real.h"
+#include "special.h"
 
 __thread int loop_newest = -1;
 static __thread bool has_registered;
@@ -39,7 +40,7 @@ static void note(bool is_loop, bool waits) {
 
 void loop_closes(int fd) {
   loop_newest = -1;
-  if (aside_looks_for_loop() && may_block(fd)) aside_come_in();
+  if (may_block(fd)) aside_come_in();
 }
 
 void loop_polls(const struct pollfd* fds, nfds_t count, bool waits) {
@@ -64,7 +65,7 @@ static SELDOM void pass(const sigset_t* mask, bool waits) {
 }
 
 static inline void pass_gate(const sigset_t* mask, bool waits) {
-  if (special_is(SPECIAL_LOOP | SPECIAL_WANTED) || mask != NULL) pass(mask, waits);
+  if (special_is(SPECIAL_LOOP | SPECIAL_AT_GATES) || mask != NULL) pass(mask, waits);
 }
 
 static bool is_kicked(int found, unsigned kicks) { return found < 0 && errno == EINTR && kick_count() != kicks; }
@@ -79,12 +80,12 @@ static int wait_once(int epoll, struct epoll_event* events, int count, int limit
   return mask == NULL ? real.epoll_wait(epoll, events, count, limit) : real.epoll_pwait(epoll, events, count, limit, mask);
 }
 
-static SELDOM int wait_on(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask) {
-  const int64_t began = clock_coarse_ms();
-  for (int left = limit;; left = left_of(limit, began)) {
+/* After a kick. */
+static SELDOM int wait_on(int epoll, struct epoll_event* events, int count, int limit, int64_t began, const sigset_t* mask) {
+  for (;;) {
     pass_gate(mask, limit != 0);
     const unsigned kicks = kick_count();
-    const int found = wait_once(epoll, events, count, left, mask);
+    const int found = wait_once(epoll, events, count, left_of(limit, began), mask);
     if (!is_kicked(found, kicks)) return found;
   }
 }
@@ -94,7 +95,7 @@ SEEN_CALL int epoll_pwait(int epoll, struct epoll_event* events, int count, int 
   pass_gate(mask, limit != 0);
   const unsigned kicks = kick_count();
   const int found = wait_once(epoll, events, count, limit, mask);
-  return is_kicked(found, kicks) ? wait_on(epoll, events, count, left_of(limit, began), mask) : found;
+  return is_kicked(found, kicks) ? wait_on(epoll, events, count, limit, began, mask) : found;
 }
 
 SEEN_CALL int epoll_wait(int epoll, struct epoll_event* events, int count, int limit) {

@@ -17,7 +17,7 @@ enum mark {
   MARK_HOST = 16,    /* the host's own: not for the application to close */
   MARK_OWN = 32,     /* listens, seen, and stays the application's own */
   MARK_INHERITED = 64, /* in a child without exec: a listener that its parent's master holds */
-  MARK_MOVED = 128,    /* a connection that is just being moved (handoff.c) */
+  MARK_MOVED = 128,    /* a connection that is just being moved (migrate.c) */
   MARK_EPOLLED = 256,  /* the application waits for it with epoll */
 };
 

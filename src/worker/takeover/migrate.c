@@ -6,7 +6,6 @@
 #include <time.h>
 
 #include "liveswap_plugin.h"
-#include "worker/self.h"
 #include "handoff.h"
 #include "kick.h"
 #include "marks.h"
@@ -101,7 +100,7 @@ static bool put_in_place(int stand_in, int connection, const struct candidate* c
 
 static void move(const struct candidate* candidate) {
   int ends[2] = {-1, -1};
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
+  if (!handoff_has_room() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
   const int connection = real.fcntl(candidate->fd, F_DUPFD_CLOEXEC, 0);
   struct moved* const moved = handoff_take(connection, ends[0], &candidate->origin);
   if (moved != NULL && !put_in_place(ends[1], connection, candidate)) handoff_undo(moved);

@@ -22,8 +22,8 @@
 #include "adopt.h"
 #include "connection.h"
 #include "handler.h"
-#include "migrate.h"
 #include "marks.h"
+#include "migrate.h"
 #include "real.h"
 #include "uring.h"
 

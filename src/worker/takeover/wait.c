@@ -24,6 +24,7 @@
 #include "loop.h"
 #include "marks.h"
 #include "real.h"
+#include "special.h"
 
 /* Beyond so many descriptors nobody is woken for a connection to adopt; it waits for the next event. */
 enum { WAKEN_MAX = 1024 };
@@ -47,7 +48,7 @@ bool wait_may_go_back(void) {
 /* Where every wait begins. */
 static bool is_special(const sigset_t* mask) {
   was_sent_back = false;
-  return special_is(SPECIAL_READINESS | SPECIAL_SEIZED | SPECIAL_ADOPTS | SPECIAL_CHILD | SPECIAL_WANTED) ||
+  return special_is(SPECIAL_READINESS | SPECIAL_SEIZED | SPECIAL_ADOPTS | SPECIAL_CHILD | SPECIAL_AT_GATES) ||
          (mask != NULL && aside_is_out());
 }
 
@@ -119,7 +120,7 @@ static int poll_and_adopt(struct pollfd* fds, nfds_t count, const struct timespe
   return found;
 }
 
-static SELDOM int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
+static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
   const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
   for (;;) {
     if (wake_for_good(fds, count)) return 1;
@@ -293,7 +294,7 @@ static int select_once(int count, struct sets* found, fd_set* sets[3], const str
   return events > 0 ? remove_bells(count, sets[0], in, events) : events;
 }
 
-static SELDOM int watched_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
+static int watched_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
   const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
   for (;;) {
     struct sets found;
