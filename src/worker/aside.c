@@ -117,10 +117,11 @@ bool aside_look(void) {
   struct section section;
   if (child_runs()) return true;
   enter_section(&section);
-  const bool is_little = aside_is_out() && !special_is(SPECIAL_NEEDED) && control_serve_little();
+  if (special_is(SPECIAL_NEEDED)) try_to_come_in();
+  const bool is_little = aside_is_out() && control_serve_little();
   if (is_little) special_end(SPECIAL_SAID);
-  /* Before it is ready it is knocked at for that. */
-  if (is_little && readiness_is_over()) knock_no_more();
+  /* Before it is ready it is knocked at for that; and as long as it cannot come. */
+  if (is_little && readiness_is_over() && !special_is(SPECIAL_NEEDED)) knock_no_more();
   const bool done = is_little || try_to_come_in();
   leave_section(&section);
   return done;
