@@ -1,6 +1,5 @@
 #include "master/endpoint.hpp"
 
-#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -10,6 +9,7 @@
 #include "base/unique_fd.hpp"
 #include "master/accept_queue.hpp"
 #include "master/received_fd.hpp"
+#include "master/sockets.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -31,8 +31,7 @@ void reset_connection(int fd) {
 void Endpoint::turn_away(int fd) const {
   std::size_t count = 0;
   const std::size_t limit = accept_queue(fd).value_or(queue_limit);
-  // An application may have made it blocking (repair_socket).
-  if (const int flags = ::fcntl(fd, F_GETFL); !(flags & O_NONBLOCK)) ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+  end_blocking(fd);
   for (; count < limit && anybody_waits(fd); ++count) {
     const ReceivedFd client(UniqueFd::adopt(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC)));
     if (!client) break;
@@ -58,7 +57,7 @@ void Endpoint::shut_down(int fd) const {
     turn_away(fd);
 }
 
-bool Endpoint::repair_socket(int fd, int backlog) const {
+bool Endpoint::repair_socket(int fd, int backlog, bool nonblocking) const {
   int listens = 0;
   socklen_t size = sizeof listens;
   ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);
@@ -67,8 +66,7 @@ bool Endpoint::repair_socket(int fd, int backlog) const {
   // On a socket that listens it only sets the backlog.
   if (::listen(fd, backlog) != 0)
     log::error("cannot listen again on {}: {}", address(), error_text(errno));
-  const int flags = ::fcntl(fd, F_GETFL);
-  if (!(flags & O_NONBLOCK)) ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+  if (nonblocking && !is_nonblocking(fd)) end_blocking(fd);
   return !listens;
 }
 

@@ -62,7 +62,7 @@ class Endpoint {
   void shut_down(int fd) const;
   void rename(std::string name) { name_ = std::move(name); }
   // True when the socket had been shut down. Of Unix sockets that is for ever: not to be called for such a one.
-  bool repair_socket(int fd, int backlog) const;
+  bool repair_socket(int fd, int backlog, bool nonblocking = true) const;
 
  private:
   void tell_reset(std::size_t count) const;

@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -116,6 +117,14 @@ Result<UniqueFd> listen_tcp(const SocketAddress& address, bool reuse_port, int b
   auto fd = bound_tcp(address, reuse_port, object);
   if (fd && ::listen(fd->get(), backlog) != 0) return os_fail("listen on", object, errno);
   return fd;
+}
+
+bool is_nonblocking(int fd) { return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }
+
+// Not F_SETFL, which would take back what another process does at the same moment.
+void end_blocking(int fd) {
+  int on = 1;
+  ::ioctl(fd, FIONBIO, &on);
 }
 
 // A device that is nowhere, by its number, which the kernel does not look at. Without privileges since Linux 5.7.

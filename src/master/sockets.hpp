@@ -8,7 +8,7 @@
 #include "base/unique_fd.hpp"
 #include "config/address.hpp"
 
-// Sockets that listen: made, bound, named. Close-on-exec and non-blocking, all of them.
+// Sockets that listen: made, bound, named. Close-on-exec and non-blocking, all that are made here.
 namespace liveswap::master {
 
 struct SocketAddress {
@@ -34,6 +34,10 @@ Result<void> probe_tcp(const SocketAddress& address, const std::string& object);
 
 // A Unix socket that listens at a path, where one that nobody listens on any more is replaced. `mode`: of the file.
 Result<UniqueFd> bind_unix(const std::string& path, mode_t mode, int backlog);
+
+bool is_nonblocking(int fd);
+// For whoever has it, for ever.
+void end_blocking(int fd);
 
 // From now on no packet finds this TCP or UDP socket: what is sent there goes to whoever else is bound to it, or is
 // refused. Nothing that it has is ended, not even a handshake; who polls it sees nothing of it. There is no way back

@@ -59,6 +59,10 @@ class TakenEndpoint : public Endpoint {
   virtual bool excludes(const TakenAddress& address) const = 0;
 
  protected:
+  // As repair_socket(). Whether a socket blocks is the applications' affair, but one that did not once never does again: others
+  // count on it. `nonblocking` is kept with the socket, false at first.
+  bool repair_taken(int fd, int backlog, bool& nonblocking) const;
+
   TakenEndpoint(const TakenAddress& asked, unsigned nth) : Endpoint(asked.text()), asked_(asked), nth_(nth) {}
   const TakenAddress& asked() const { return asked_; }
 

@@ -1,6 +1,5 @@
 #include "master/taken_inet.hpp"
 
-#include <fcntl.h>
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -13,13 +12,6 @@
 #include "master/steering.hpp"
 
 namespace liveswap::master {
-namespace {
-
-void keep_nonblocking(int fd) {
-  if (const int flags = ::fcntl(fd, F_GETFL); !(flags & O_NONBLOCK)) ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-}
-
-}  // namespace
 
 TakenInet::~TakenInet() {
   for (auto& set : sets_)
@@ -148,7 +140,6 @@ int TakenInet::listen(unsigned set, unsigned slot, int backlog) {
     log::warning("listener {}: new sockets get connections at once: cannot steer them: {}", name(),
                  error_text(errno));
   socket->backlog = std::max({socket->backlog, rules_.backlog, backlog});
-  keep_nonblocking(socket->fd.get());
   // On a socket that listens it only sets the backlog.
   if (::listen(socket->fd.get(), socket->backlog) != 0) return errno;
   return socket->member ? 0 : join(*socket);
@@ -220,7 +211,8 @@ void TakenInet::repair() {
   note_raw_listens();
   bool moved = false;
   for (const int fd : std::vector<int>(group_)) {
-    if (!repair_socket(fd, owner(fd)->backlog)) continue;
+    Socket& one = *owner(fd);
+    if (!repair_taken(fd, one.backlog, one.nonblocking)) continue;
     // It had left the group, and is its last member now (TcpEndpoint::note_relisten).
     const auto place = std::find(group_.begin(), group_.end(), fd);
     *place = group_.back();

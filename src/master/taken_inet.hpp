@@ -49,7 +49,8 @@ class TakenInet final : public TakenEndpoint {
   struct Socket {
     ReceivedFd fd;
     int backlog = 0;
-    bool member = false;    // of the group
+    bool nonblocking = false;  // has been
+    bool member = false;       // of the group
     bool wanted = false;
     bool served = false;    // was wanted once
     bool unwanted = false;  // has been asked for, and is not wanted

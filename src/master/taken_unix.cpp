@@ -1,6 +1,5 @@
 #include "master/taken_unix.hpp"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -70,14 +69,13 @@ int TakenUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identi
   discard(std::exchange(fd_, fd.release()));
   made_by_ = as;
   listens_ = false;
+  nonblocking_ = false;
   return rules_.listen_at_once ? listen(0, 0, 0) : 0;
 }
 
 int TakenUnix::listen(unsigned, unsigned, int backlog) {
   if (!fd_) return EBADF;
   backlog_ = std::max({backlog_, rules_.backlog, backlog});
-  if (const int flags = ::fcntl(fd_.get(), F_GETFL); !(flags & O_NONBLOCK))
-    ::fcntl(fd_.get(), F_SETFL, flags | O_NONBLOCK);
   // Also where an application has listened past the worker host.
   if (::listen(fd_.get(), backlog_) != 0) return errno;
   listens_ = true;
@@ -96,7 +94,7 @@ void TakenUnix::repair() {
     backlog_ = std::max(backlog_, rules_.backlog);
     listens_ = true;
   }
-  if (listens_) repair_socket(fd_.get(), backlog_);
+  if (listens_) repair_taken(fd_.get(), backlog_, nonblocking_);
 }
 
 int TakenUnix::reachable(unsigned, unsigned) const {

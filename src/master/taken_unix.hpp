@@ -57,6 +57,7 @@ class TakenUnix final : public TakenEndpoint {
   std::optional<Identity> made_by_;  // whose the file is
   struct stat file_ {};  // as it was made
   int backlog_ = 0;
+  bool nonblocking_ = false;  // has been
   bool listens_ = false;
   unsigned set_ = 0;  // that is pointed to
   bool spared_ = false;

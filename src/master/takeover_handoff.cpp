@@ -1,4 +1,3 @@
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
 
@@ -202,7 +201,7 @@ std::vector<Takeover::Heir> Takeover::heirs_of(const TakenEndpoint& endpoint) co
 void Takeover::forward(const TakenEndpoint& from, const Use& use) {
   if (use.heirs.empty()) return;
   for (const int fd : from.unwanted()) {
-    if (const int flags = ::fcntl(fd, F_GETFL); !(flags & O_NONBLOCK)) ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    end_blocking(fd);
     for (unsigned i = 0; i < forwarded_at_once && *waiting_ < handed_off_limit() && anybody_waits(fd); ++i) {
       ReceivedFd connection(UniqueFd::adopt(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC)));
       if (!connection) break;

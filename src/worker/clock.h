@@ -11,12 +11,20 @@ static inline int64_t clock_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* The same, some milliseconds old, for less. The kernel's ticks are no longer than that. */
-enum { CLOCK_COARSE_STEP_MS = 10 };
-static inline int64_t clock_coarse_ms(void) {
+/* When a wait begins that has a limit, in ms. Some milliseconds old, for less; undefined where there is no limit. */
+static inline void clock_note(struct timespec* began, int limit) {
+  if (limit > 0) clock_gettime(CLOCK_MONOTONIC_COARSE, began);
+}
+
+/* What is left of the limit. */
+static inline int clock_left(int limit, const struct timespec* began) {
+  enum { STEP_MS = 10 }; /* the kernel's ticks are no longer than that */
   struct timespec now;
+  if (limit <= 0) return limit;
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+  const int64_t elapsed =
+      (int64_t)(now.tv_sec - began->tv_sec) * 1000 + (now.tv_nsec - began->tv_nsec) / 1000000 - STEP_MS;
+  return elapsed <= 0 ? limit : elapsed < limit ? (int)(limit - elapsed) : 0;
 }
 
 static inline struct timespec clock_now(void) {

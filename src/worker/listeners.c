@@ -38,8 +38,8 @@ static bool describe(struct listener* listener, int fd, const char* name) {
       getsockname(fd, &listener->address.any, &listener->address_size) != 0) {
     return false;
   }
-  /* Calls that nobody sees receive datagrams: whether these wait is the application's affair. */
-  if (name == NULL && listener->type == SOCK_DGRAM) return true;
+  /* Whether the application's own blocks is seen to where it is taken over (takeover/bind.c). */
+  if (name == NULL) return true;
   /* The flag is shared with every generation: one before may have cleared it. */
   const int flags = real.fcntl(fd, F_GETFL);
   return (flags & O_NONBLOCK) != 0 || real.fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;

@@ -17,9 +17,14 @@
 #include "takeover/swap.h"
 #include "takeover/uring.h"
 
-enum { TRY_EVERY_MS = 20 };
+enum {
+  TRY_EVERY_MS = 20,
+  /* A thread that is just beginning to wait for a connection may be seen by neither of two looks, never by both. */
+  EMPTY_LOOKS = 2,
+};
 
-static atomic_bool complete;
+static atomic_bool taken = true;
+static atomic_int empty_looks = EMPTY_LOOKS;
 static atomic_uint stand_ins;
 
 /* A path that is gone before the socket listens cannot be connected to; an abstract name could be guessed. */
@@ -64,7 +69,8 @@ bool seize_descriptor(int fd, const struct listener* listener) {
     marks_set(stand_in, 0);
     real.close(stand_in);
   }
-  if (!done) atomic_store(&complete, false);
+  if (!done && seize_has_begun()) atomic_store(&taken, false);
+  if (done && kick_is_relied_upon()) atomic_store(&empty_looks, 0);
   errno = before;
   return done;
 }
@@ -74,25 +80,30 @@ static void visit(int fd, void* all) {
   if (listener != NULL && !seize_descriptor(fd, listener)) *(bool*)all = false;
 }
 
-static void try_all(void) {
+static void take_all(void) {
   bool all = true;
   const bool seen = self_each_descriptor(visit, &all);
-  atomic_store(&complete, seen && all);
+  atomic_store(&taken, seen && all);
   kick_waiting_threads();
 }
 
 void seize_listeners(void) {
   special_begin(SPECIAL_SEIZED);
-  try_all();
+  take_all();
 }
 
-bool seize_is_complete(void) { return atomic_load(&complete); }
+bool seize_is_complete(void) { return atomic_load(&taken) && atomic_load(&empty_looks) >= EMPTY_LOOKS; }
 
 int64_t seize_step(void) {
   static int64_t due;
   const int64_t now = clock_ms();
-  if (!seize_has_begun() || seize_is_complete()) return -1;
+  if (seize_is_complete()) return -1;
   if (now < due) return due;
-  try_all();
+  if (!atomic_load(&taken))
+    take_all();
+  else if (kick_out_of_accept())
+    atomic_store(&empty_looks, 0);
+  else
+    atomic_fetch_add(&empty_looks, 1);
   return seize_is_complete() ? -1 : (due = now + TRY_EVERY_MS);
 }

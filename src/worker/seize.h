@@ -3,7 +3,8 @@
  * each duplicate, in its epolls too. The application's next accept finds nothing, its event loop sleeps, and the
  * successor gets every new connection. Nothing of the application has to help.
  *
- * It takes descriptors to do that, and the application may have none left: then it is tried again until it is done.
+ * It takes descriptors to do that, and the application may have none left: then it is tried again until it is done. And a
+ * thread that sleeps in accept() sleeps on what was there before: it is kicked until it has looked again.
  */
 #ifndef LIVESWAP_WORKER_SEIZE_H
 #define LIVESWAP_WORKER_SEIZE_H
@@ -20,13 +21,14 @@ void seize_listeners(void);
 /* Whether seize_listeners has begun. One load. */
 static inline bool seize_has_begun(void) { return special_is(SPECIAL_SEIZED); }
 
-/* Whether there is nothing left to be taken. */
+/* Whether there is nothing left to be taken, and nobody waits for a connection of what has been. For the control thread. */
 bool seize_is_complete(void);
 
 /* For the control thread: tries again. When the next time is, on clock_ms(), or -1. */
 int64_t seize_step(void);
 
-/* One of them, by any thread; keeps errno. False: it could not be taken. */
+/* One of them, by any thread; keeps errno. Where another may be in accept() with it, the control thread has to be woken. False: it
+ * could not be taken. */
 bool seize_descriptor(int fd, const struct listener* listener);
 
 #endif

@@ -1,5 +1,6 @@
 // What applications, and those who connect to them, do to sockets that the master shares with them.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -103,6 +104,23 @@ TEST_CASE("hurt: a listen() that nobody has seen leaves the backlog as it has to
     pollfd wait{client.get(), POLLOUT, 0};
     REQUIRE(::poll(&wait, 1, 300) == 1);
     clients.push_back(std::move(client));
+  }
+}
+
+TEST_CASE("hurt: whether a listener blocks is the application's affair, until it once did not") {
+  for (const auto& where : {Where::v4(0), Where::abstract("liveswap-blocks-" + std::to_string(::getpid()))}) {
+    Desk desk(1);
+    desk.join(1, 0);
+    const auto held = desk.bind(1, where);
+    REQUIRE(desk.listen(1, held, 10) == 0);
+    const int fd = held.fd.get(), flags = ::fcntl(fd, F_GETFL);
+    desk.listeners().repair();
+    CHECK((::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0);
+    REQUIRE(::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0);
+    desk.listeners().repair();
+    REQUIRE(::fcntl(fd, F_SETFL, flags) == 0);
+    desk.listeners().repair();
+    CHECK((::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
   }
 }
 

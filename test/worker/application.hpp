@@ -23,8 +23,9 @@ class Application {
 
   // `more`: words for the worker host, `arguments` for the application.
   explicit Application(const std::string& what, const std::vector<std::string>& more = {}, std::string port = free_port(),
-                       const std::vector<std::string>& arguments = {}, const Limits& limits = {"10000", "1000"})
-      : port_(std::move(port)), worker_(Worker::spawn(words(what, more, arguments, limits), {}, {})) {}
+                       const std::vector<std::string>& arguments = {}, const Limits& limits = {"10000", "1000"},
+                       const std::string& library = "libmisfit.so")
+      : port_(std::move(port)), worker_(Worker::spawn(words(what, more, arguments, limits, library), {}, {})) {}
 
   Worker& worker() { return worker_; }
   int listener() const { return listener_.get(); }
@@ -85,11 +86,12 @@ class Application {
 
  private:
   std::vector<std::string> words(const std::string& what, const std::vector<std::string>& more,
-                                 const std::vector<std::string>& arguments, const Limits& limits) const {
+                                 const std::vector<std::string>& arguments, const Limits& limits,
+                                 const std::string& library) const {
     std::vector<std::string> all = {WORKER_HOST, "--slot", "0", "--generation", "1", "--drain-limit", limits.drain_ms,
                                     "--term-grace", limits.grace_ms, "--listeners", "", "--entry", "main"};
     all.insert(all.end(), more.begin(), more.end());
-    all.insert(all.end(), {WORKER_TESTS "/libmisfit.so", what, port_});
+    all.insert(all.end(), {WORKER_TESTS "/" + library, what, port_});
     all.insert(all.end(), arguments.begin(), arguments.end());
     return all;
   }

@@ -1,8 +1,9 @@
 /*
- * accept and accept4. A held listener is always non-blocking, since that belongs to the socket that generations
- * share; who takes it for blocking is made to wait here. The call itself is libc's, with what it was called with.
+ * accept and accept4. Where a held listener does not block and the application takes it for blocking (mode.h), the caller is
+ * made to wait here. The call itself is libc's, with what it was called with.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -11,9 +12,11 @@
 #include "adopt.h"
 #include "calls.h"
 #include "child.h"
+#include "intercept.h"
 #include "kick.h"
 #include "loop.h"
 #include "marks.h"
+#include "mode.h"
 #include "real.h"
 #include "special.h"
 #include "wait.h"
@@ -43,22 +46,41 @@ static int time_limit(int fd) {
   return (int)(limit.tv_sec * 1000 + limit.tv_usec / 1000);
 }
 
-/* What a thread has found out about the listener that it accepts from: true until some mark changes. */
+/* What a thread has found out about the listener that it accepts from: true until some mark changes, or its signals. */
 struct known {
   int fd;
   unsigned changes;
+  unsigned masks;
   int time_limit;
+  bool does_not_block;
 };
 
 static __thread struct known known = {.fd = -1};
 
+/* In the kernel a thread sees neither a connection to adopt nor that its listener is taken away: it has to be made to look
+ * again. And a wait with a limit would not go on. */
+static bool may_wait_in_kernel(int limit) { return limit < 0 && !adopt_has_begun() && !intercept_is_on() && kick_reaches(); }
+
+static inline bool has_been_known(int fd) {
+  return known.fd == fd && known.changes == atomic_load(&marks_changes) && known.masks == kick_masks;
+}
+
 /* Whether it is what its marks say. */
 static bool is_known(int fd) {
   const unsigned changes = atomic_load(&marks_changes);
-  if (known.fd == fd && known.changes == changes) return true;
+  if (has_been_known(fd)) return true;
   if ((marks_of(fd) & MARK_SEIZED) == 0 && calls_held(fd) == NULL) return false;
-  known = (struct known){fd, changes, time_limit(fd)};
+  known = (struct known){fd, changes, kick_masks, time_limit(fd), false};
+  if (!may_wait_in_kernel(known.time_limit)) mode_end_blocking(fd);
   return true;
+}
+
+/* Somebody with whom it is shared may have ended that it blocks. */
+static bool still_blocks(int fd) {
+  if (known.does_not_block) return false;
+  const int flags = real.fcntl(fd, F_GETFL);
+  known.does_not_block = flags >= 0 && (flags & O_NONBLOCK) != 0;
+  return !known.does_not_block;
 }
 
 /* Whether to look again; otherwise errno says what accept() shall. */
@@ -72,15 +94,25 @@ static bool wait_for_connection(int fd) {
   return found < 0 && errno == EINTR && (kick_count() != kicks || handlers_restart());
 }
 
+/* Of a Unix socket that does not block, as stand-ins are, accept() does not tell. */
+static bool is_shut_down(int fd) {
+  struct pollfd end = {fd, POLLIN, 0};
+  return real.poll(&end, 1, 0) > 0 && (end.revents & POLLHUP) != 0;
+}
+
 /* Not now, or not any more. Whether to look again. */
 static SELDOM bool may_wait(int fd) {
   const unsigned marks = marks_of(fd);
+  if ((marks & MARK_SEIZED) != 0 && is_shut_down(fd)) {
+    errno = EINVAL;
+    return false;
+  }
   if (wait_was_woken()) {
     /* Taken from it while it waited in poll() for nothing else: its event loop has to go on. */
     errno = ECONNABORTED;
     return false;
   }
-  if ((marks & MARK_BLOCKING) == 0 || !is_known(fd)) {
+  if ((marks & MARK_BLOCKING) == 0 || !is_known(fd) || still_blocks(fd)) {
     errno = EAGAIN;
     return false;
   }
@@ -98,6 +130,17 @@ static SELDOM void note_accept(int fd) {
   if (adopt_has_begun() && (marks_of(fd) & MARK_HELD) != 0) adopt_note_accept();
 }
 
+static SELDOM void prepare_to_wait(int fd) {
+  loop_blocks();
+  is_known(fd);
+}
+
+/* It may be about to wait in the kernel. */
+static inline void begin_to_wait(int fd) {
+  const bool blocks = (marks_of(fd) & (MARK_BLOCKING | MARK_POLLED | MARK_EPOLLED)) == MARK_BLOCKING;
+  if (blocks && (!has_been_known(fd) || aside_looks_for_loop())) prepare_to_wait(fd);
+}
+
 static SELDOM void note_connection(int connection) {
   /* The number had another use, which ended where nobody saw it. */
   if (marks_of(connection) != 0) marks_set(connection, 0);
@@ -111,6 +154,7 @@ static inline bool is_all(int fd) {
 
 static inline int take_one(int fd, struct sockaddr* address, socklen_t* size, int flags) {
   if (special_is(SPECIAL_CHILD | SPECIAL_READINESS | SPECIAL_ADOPTS)) note_accept(fd);
+  begin_to_wait(fd);
   for (;;) {
     int connection = -1;
     if (adopt_is_waiting() && (connection = adopt_accept(fd, address, size, flags)) >= 0) return connection;

@@ -19,6 +19,7 @@
 #include "calls.h"
 #include "kick.h"
 #include "marks.h"
+#include "mode.h"
 #include "real.h"
 #include "swap.h"
 
@@ -57,9 +58,12 @@ static int bell_of(const struct listener* listener) {
   return -1;
 }
 
+/* Whoever waits in the kernel would not hear it. */
 static void hang_beside(int fd, void* context) {
   const struct bell* bell = context;
-  if (listeners_find(fd) == bell->listener) swap_add_beside(fd, bell->fd);
+  if (listeners_find(fd) != bell->listener) return;
+  mode_end_blocking(fd);
+  swap_add_beside(fd, bell->fd);
 }
 
 /* A new one for a listener that has none; NULL: it has one, or cannot have any. */

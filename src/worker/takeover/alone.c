@@ -10,6 +10,7 @@
 #include "worker/aside.h"
 #include "worker/knock.h"
 #include "calls.h"
+#include "kick.h"
 #include "real.h"
 
 SEEN_CALL int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*), void* argument) {
@@ -37,7 +38,10 @@ SEEN_CALL int pthread_sigmask(int how, const sigset_t* set, sigset_t* before) {
   sigset_t was;
   const int error = real.pthread_sigmask(how, set, &was);
   if (error != 0) return error;
-  if (set != NULL && how != SIG_UNBLOCK) aside_recheck(&was);
+  if (set != NULL && how != SIG_UNBLOCK) {
+    ++kick_masks;
+    aside_recheck(&was);
+  }
   if (before != NULL) *before = was;
   return 0;
 }

@@ -25,7 +25,9 @@
 #include "bind.h"
 #include "calls.h"
 #include "child.h"
+#include "intercept.h"
 #include "marks.h"
+#include "mode.h"
 #include "question.h"
 #include "real.h"
 #include "swap.h"
@@ -157,6 +159,8 @@ static bool take(int fd, int given, const struct liveswap_bind* wish) {
   uint64_t cookie = 0;
   /* First of all: who finds it listening (stray.c) finds it known. */
   if (!socket_cookie(fd, &cookie) || !listeners_add(given >= 0 ? given : fd)) return false;
+  /* Calls that nobody sees cannot be made to wait. */
+  if (wish->type != SOCK_DGRAM && (!believed || intercept_is_on())) mode_end_blocking(given >= 0 ? given : fd);
   if (given >= 0) {
     /* The held socket has the options of the code that bound it first; the new code may want others. */
     takeover_copy_options(fd, given);
@@ -209,7 +213,7 @@ int takeover_listen(int fd, int backlog) {
   if (error == QUESTION_UNANSWERED) return TAKEOVER_NOT_OURS;
   if (error != 0) return error;
   /* Some event loops register a socket before they bind it. */
-  if (swap_is_registered(fd)) marks_add(fd, MARK_EPOLLED);
+  if (swap_is_registered(fd)) mode_note_wait(fd, MARK_EPOLLED);
   if ((marks_of(fd) & MARK_EPOLLED) != 0) readiness_seen();
   if (aside_is_out() && uring_is_there()) aside_stay();
   return 0;

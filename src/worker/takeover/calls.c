@@ -10,6 +10,7 @@
 #include "child.h"
 #include "loop.h"
 #include "marks.h"
+#include "mode.h"
 #include "real.h"
 #include "special.h"
 
@@ -43,7 +44,7 @@ static SELDOM int register_marked(int epoll, int operation, int fd, struct epoll
   if (done == 0 && (marks_of(fd) & MARK_HELD) != 0) adopt_mirror(epoll, operation, fd, event);
   pthread_rwlock_unlock(&registering);
   if (done == 0 && operation == EPOLL_CTL_ADD && (marks_of(fd) & MARK_MOVED) == 0) {
-    marks_add(fd, MARK_EPOLLED);
+    mode_note_wait(fd, MARK_EPOLLED);
     if (calls_listens(fd)) readiness_seen();
   }
   return done;

@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,6 +17,7 @@
 
 #include "worker/aside.h"
 #include "worker/channel.h"
+#include "worker/control.h"
 #include "worker/readiness.h"
 #include "worker/seize.h"
 #include "worker/self.h"
@@ -52,6 +52,14 @@ static void released(const struct listener* listener) {
   channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&copies.cookie, sizeof copies.cookie);
 }
 
+/* A thread that waits for its connections would take one from those who still have it. */
+static void given_up(int fd, const struct listener* listener) {
+  const int before = errno;
+  kick_accepting(fd);
+  released(listener);
+  errno = before;
+}
+
 static SELDOM int close_marked(int fd) {
   if (child_is_of_vfork()) return real.close(fd);
   if ((marks_of(fd) & MARK_HOST) != 0) {
@@ -63,7 +71,7 @@ static SELDOM int close_marked(int fd) {
   if (listener != NULL) swap_forget(fd);
   marks_set(fd, 0);
   const int done = listener != NULL ? calls_close(fd) : real.close(fd);
-  if (listener != NULL) released(listener);
+  if (listener != NULL) given_up(fd, listener);
   return done;
 }
 
@@ -96,8 +104,11 @@ SEEN_CALL int shutdown(int fd, int how) {
     return -1;
   }
   const int done = real.shutdown(fd, how);
+  const int error = errno;
   kick_waiting_threads();
+  control_wake();
   released(listener);
+  errno = error;
   return done;
 }
 
@@ -126,7 +137,7 @@ static int dup_as(int fd, int as, int flags) {
   if (replaced != NULL) swap_forget(as);
   const int copy = flags < 0 ? real.dup2(fd, as) : real.dup3(fd, as, flags);
   if (copy >= 0) mark_copy(fd, copy);
-  if (copy >= 0 && replaced != NULL) released(replaced);
+  if (copy >= 0 && replaced != NULL) given_up(as, replaced);
   return copy;
 }
 
@@ -134,76 +145,6 @@ SEEN_CALL int dup2(int fd, int as) { return dup_as(fd, as, -1); }
 SEEN_CALL int dup3(int fd, int as, int flags) {
   return (flags & ~O_CLOEXEC) != 0 ? real.dup3(fd, as, flags) : dup_as(fd, as, flags);
 }
-
-static void believe_blocking(int fd, bool blocking) {
-  if (blocking)
-    marks_add(fd, MARK_BLOCKING);
-  else
-    marks_drop(fd, MARK_BLOCKING);
-}
-
-static SELDOM int control_marked(int fd, int command, void* argument) {
-  const long flags = (long)argument;
-  switch (command) {
-    case F_SETFL:
-      believe_blocking(fd, (flags & O_NONBLOCK) == 0);
-      return real.fcntl(fd, command, flags | O_NONBLOCK);
-    case F_GETFL: {
-      const int found = real.fcntl(fd, command);
-      return found >= 0 && (marks_of(fd) & MARK_BLOCKING) != 0 ? found & ~O_NONBLOCK : found;
-    }
-    case F_DUPFD:
-    case F_DUPFD_CLOEXEC: {
-      const int copy = real.fcntl(fd, command, flags);
-      if (copy >= 0) marks_set(copy, marks_of(fd));
-      return copy;
-    }
-    default:
-      return real.fcntl(fd, command, argument);
-  }
-}
-
-/* The mode of a socket for datagrams is the application's (listeners.c). */
-static bool has_datagrams(int fd) {
-  int type = 0;
-  socklen_t size = sizeof type;
-  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
-}
-
-static SELDOM bool is_guarded(int fd) {
-  if (has_datagrams(fd)) return false;
-  return (marks_of(fd) & (MARK_SEIZED | MARK_INHERITED)) != 0 || ((marks_of(fd) & MARK_HELD) != 0 && calls_held(fd) != NULL);
-}
-
-/*
- * These two under names of their own: what may be left out is taken as if it were there, which is less to do, and where
- * 64-bit Linux has it in a variadic call as well. And libc's headers make one fcntl another name for the other.
- */
-_Static_assert(sizeof(void*) == 8, "elsewhere the argument is on the stack, or is not there");
-
-static __attribute__((hot)) int guarded_fcntl(int fd, int command, void* argument) {
-  return marks_of(fd) != 0 && is_guarded(fd) ? control_marked(fd, command, argument)
-                                             : real.fcntl(fd, command, argument);
-}
-
-SEEN_CALL extern __typeof__(guarded_fcntl) plain_fcntl __asm__("fcntl") __attribute__((alias("guarded_fcntl")));
-SEEN_CALL extern __typeof__(guarded_fcntl) large_fcntl __asm__("fcntl64") __attribute__((alias("guarded_fcntl")));
-
-static SELDOM int set_mode(int fd, const int* non_blocking) {
-  if (non_blocking == NULL) {
-    errno = EFAULT;
-    return -1;
-  }
-  believe_blocking(fd, *non_blocking == 0);
-  return 0;
-}
-
-static __attribute__((hot)) int guarded_ioctl(int fd, unsigned long request, void* argument) {
-  return request == FIONBIO && marks_of(fd) != 0 && is_guarded(fd) ? set_mode(fd, argument)
-                                                                  : real.ioctl(fd, request, argument);
-}
-
-SEEN_CALL extern __typeof__(guarded_ioctl) plain_ioctl __asm__("ioctl") __attribute__((alias("guarded_ioctl")));
 
 /* True: answered, with errno when `*result` is not 0. A path that the master holds stays. */
 static bool ask_to_unlink(const char* path, int* result) {

@@ -10,8 +10,10 @@
 #include "real.h"
 
 __thread volatile unsigned kick_counter;
+__thread unsigned kick_masks;
 static atomic_uint sent;
 static atomic_uint handled;
+static atomic_bool relied_upon; /* threads may wait in accept() where nothing else wakes them */
 
 void kick_note(void) { ++kick_counter; }
 
@@ -25,17 +27,35 @@ static void on_kick(int number) {
 
 /* High, where applications seldom look for one. SA_RESTART: accept and read go on by themselves, with the descriptor
  * looked up anew. SA_ONSTACK: Go's threads have small stacks, and one of their own for signals. */
-static int kick_signal(void) {
-  static int number;
-  if (number != 0) return number;
+static int choose_signal(void) {
   struct sigaction action = {.sa_handler = on_kick, .sa_flags = SA_RESTART | SA_ONSTACK};
   struct sigaction before;
+  sigfillset(&action.sa_mask);
   for (int candidate = SIGRTMAX - 1; candidate > SIGRTMIN; --candidate) {
-    if (real.sigaction(candidate, NULL, &before) != 0 || before.sa_handler != SIG_DFL) continue;
-    sigfillset(&action.sa_mask);
-    if (real.sigaction(candidate, &action, NULL) == 0) return number = candidate;
+    if (real.sigaction(candidate, NULL, &before) != 0) continue;
+    if (before.sa_handler == on_kick) return candidate; /* another thread was faster */
+    if (before.sa_handler == SIG_DFL && real.sigaction(candidate, &action, NULL) == 0) return candidate;
   }
   return -1;
+}
+
+/* -1: the application uses them all. It may begin to use one later. */
+static int kick_signal(void) {
+  static atomic_int number;
+  struct sigaction now;
+  const int chosen = atomic_load(&number);
+  if (chosen > 0 && real.sigaction(chosen, NULL, &now) == 0 && now.sa_handler == on_kick) return chosen;
+  const int other = choose_signal();
+  atomic_store(&number, other);
+  return other;
+}
+
+bool kick_reaches(void) {
+  sigset_t mask;
+  const int number = kick_signal();
+  const bool reaches = number > 0 && real.pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0 && sigismember(&mask, number) == 0;
+  if (reaches) atomic_store(&relied_upon, true);
+  return reaches;
 }
 
 static bool waits_for_descriptors(long call) {
@@ -48,6 +68,8 @@ static bool waits_for_descriptors(long call) {
 static bool reads(long call) {
   return call == SYS_read || call == SYS_readv || call == SYS_recvfrom || call == SYS_recvmsg || call == SYS_recvmmsg;
 }
+
+static bool accepts(long call) { return call == SYS_accept || call == SYS_accept4; }
 
 /* What a thread that is found in a call is for the caller: whether to kick it. */
 typedef bool (*choice)(long call, unsigned long first_argument, void* context);
@@ -73,10 +95,31 @@ static void each_thread(choice choose, void* context) { self_each_thread(visit, 
 static bool waits(long call, unsigned long argument, void* context) {
   (void)context;
   return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) ||
-         (reads(call) && (marks_of((int)argument) & MARK_SEIZED) != 0);
+         (reads(call) && (marks_of((int)argument) & MARK_SEIZED) != 0) ||
+         (accepts(call) && (marks_of((int)argument) & (MARK_HELD | MARK_SEIZED)) != 0);
 }
 
 void kick_waiting_threads(void) { each_thread(waits, NULL); }
+
+static bool still_accepts(long call, unsigned long argument, void* found) {
+  if (!accepts(call) || (marks_of((int)argument) & MARK_SEIZED) == 0) return call == SELF_CALL_UNKNOWN;
+  *(bool*)found = true;
+  return true;
+}
+
+bool kick_is_relied_upon(void) { return atomic_load(&relied_upon); }
+
+bool kick_out_of_accept(void) {
+  bool found = false;
+  each_thread(still_accepts, &found);
+  return found;
+}
+
+static bool accepts_from(long call, unsigned long argument, void* fd) {
+  return accepts(call) && (int)argument == *(const int*)fd;
+}
+
+void kick_accepting(int fd) { each_thread(accepts_from, &fd); }
 
 static bool has_to_do_with_moved(long call, unsigned long argument, void* context) {
   (void)context;

@@ -70,32 +70,28 @@ static inline void pass_gate(const sigset_t* mask, bool waits) {
 
 static bool is_kicked(int found, unsigned kicks) { return found < 0 && errno == EINTR && kick_count() != kicks; }
 
-/* Of a time limit in ms, whose wait began then. */
-static int left_of(int limit, int64_t began) {
-  const int64_t elapsed = clock_coarse_ms() - began - CLOCK_COARSE_STEP_MS;
-  return limit < 0 || elapsed <= 0 ? limit : elapsed < limit ? (int)(limit - elapsed) : 0;
-}
-
 static int wait_once(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask) {
   return mask == NULL ? real.epoll_wait(epoll, events, count, limit) : real.epoll_pwait(epoll, events, count, limit, mask);
 }
 
 /* After a kick. */
-static SELDOM int wait_on(int epoll, struct epoll_event* events, int count, int limit, int64_t began, const sigset_t* mask) {
+static SELDOM int wait_on(int epoll, struct epoll_event* events, int count, int limit, const struct timespec* began,
+                          const sigset_t* mask) {
   for (;;) {
     pass_gate(mask, limit != 0);
     const unsigned kicks = kick_count();
-    const int found = wait_once(epoll, events, count, left_of(limit, began), mask);
+    const int found = wait_once(epoll, events, count, clock_left(limit, began), mask);
     if (!is_kicked(found, kicks)) return found;
   }
 }
 
 SEEN_CALL int epoll_pwait(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask) {
-  const int64_t began = limit > 0 ? clock_coarse_ms() : 0;
+  struct timespec began;
+  clock_note(&began, limit);
   pass_gate(mask, limit != 0);
   const unsigned kicks = kick_count();
   const int found = wait_once(epoll, events, count, limit, mask);
-  return is_kicked(found, kicks) ? wait_on(epoll, events, count, limit, began, mask) : found;
+  return is_kicked(found, kicks) ? wait_on(epoll, events, count, limit, &began, mask) : found;
 }
 
 SEEN_CALL int epoll_wait(int epoll, struct epoll_event* events, int count, int limit) {

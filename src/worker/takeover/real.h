@@ -18,26 +18,27 @@
 #include <time.h>
 
 struct real {
+  /* What is called for every connection: one line of the cache. */
+  _Alignas(64) int (*accept)(int fd, struct sockaddr* address, socklen_t* size);
+  int (*accept4)(int fd, struct sockaddr* address, socklen_t* size, int flags);
+  int (*close)(int fd);
+  int (*fcntl)(int fd, int command, ...);
+  int (*ioctl)(int fd, unsigned long request, ...);
+  int (*poll)(struct pollfd* fds, nfds_t count, int timeout);
+  int (*epoll_ctl)(int epoll, int operation, int fd, struct epoll_event* event);
+  int (*epoll_wait)(int epoll, struct epoll_event* events, int count, int limit);
   int (*bind)(int fd, const struct sockaddr* address, socklen_t size);
   int (*listen)(int fd, int backlog);
   int (*connect)(int fd, const struct sockaddr* address, socklen_t size);
-  int (*accept)(int fd, struct sockaddr* address, socklen_t* size);
-  int (*accept4)(int fd, struct sockaddr* address, socklen_t* size, int flags);
   int (*shutdown)(int fd, int how);
-  int (*close)(int fd);
   int (*close_range)(unsigned first, unsigned last, int flags);
   int (*dup)(int fd);
   int (*dup2)(int fd, int as);
   int (*dup3)(int fd, int as, int flags);
-  int (*fcntl)(int fd, int command, ...);
-  int (*ioctl)(int fd, unsigned long request, ...);
-  int (*poll)(struct pollfd* fds, nfds_t count, int timeout);
   int (*ppoll)(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask);
   int (*select)(int count, fd_set* in, fd_set* out, fd_set* failed, struct timeval* timeout);
   int (*pselect)(int count, fd_set* in, fd_set* out, fd_set* failed, const struct timespec* timeout,
                  const sigset_t* mask);
-  int (*epoll_ctl)(int epoll, int operation, int fd, struct epoll_event* event);
-  int (*epoll_wait)(int epoll, struct epoll_event* events, int count, int limit);
   int (*epoll_pwait)(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask);
   int (*epoll_pwait2)(int epoll, struct epoll_event* events, int count, const struct timespec* limit, const sigset_t* mask);
   int (*unlink)(const char* path);

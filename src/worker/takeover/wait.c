@@ -23,6 +23,7 @@
 #include "kick.h"
 #include "loop.h"
 #include "marks.h"
+#include "mode.h"
 #include "real.h"
 #include "special.h"
 
@@ -41,13 +42,14 @@ bool wait_was_woken(void) {
 
 bool wait_may_go_back(void) {
   const bool may = !was_sent_back;
+  special_begin(SPECIAL_SENT_BACK);
   was_sent_back = true;
   return may;
 }
 
 /* Where every wait begins. */
-static bool is_special(const sigset_t* mask) {
-  was_sent_back = false;
+static inline bool is_special(const sigset_t* mask) {
+  if (special_is(SPECIAL_SENT_BACK)) was_sent_back = false;
   return special_is(SPECIAL_READINESS | SPECIAL_SEIZED | SPECIAL_ADOPTS | SPECIAL_CHILD | SPECIAL_AT_GATES) ||
          (mask != NULL && aside_is_out());
 }
@@ -62,7 +64,7 @@ static bool note_polled(const struct pollfd* fds, nfds_t count) {
   for (nfds_t i = 0; i < count; ++i) {
     if (child_is_here() && (fds[i].events & POLLIN) != 0) child_uses(fds[i].fd);
     if ((marks_of(fds[i].fd) & MARK_HELD) == 0 || (fds[i].events & POLLIN) == 0) continue;
-    marks_add(fds[i].fd, MARK_POLLED);
+    mode_note_wait(fds[i].fd, MARK_POLLED);
     found = true;
   }
   if (found && readiness_is_watched()) readiness_seen();
@@ -155,23 +157,20 @@ static SELDOM void look_for_loop(struct pollfd* fds, nfds_t count, bool waits) {
   if (loop_is_looked_for()) loop_polls(fds, count, waits);
 }
 
-/* Of a time limit in ms, whose wait began then. */
-static struct timespec limit_left(int timeout, int64_t began) {
-  const int64_t elapsed = clock_coarse_ms() - began - CLOCK_COARSE_STEP_MS;
-  const int64_t left = elapsed <= 0 ? timeout : elapsed < timeout ? timeout - elapsed : 0;
-  return (struct timespec){left / 1000, (long)(left % 1000) * 1000000};
+/* A wait of that many ms, or without end. */
+static SELDOM int poll_specially(struct pollfd* fds, nfds_t count, int timeout) {
+  const struct timespec time = {timeout / 1000, (long)(timeout % 1000) * 1000000};
+  return watched_poll(fds, count, timeout < 0 ? NULL : &time, NULL);
 }
 
 SEEN_CALL int poll(struct pollfd* fds, nfds_t count, int timeout) {
-  const int64_t began = timeout > 0 ? clock_coarse_ms() : 0;
   if (aside_looks_for_loop()) look_for_loop(fds, count, timeout != 0);
-  if (!is_special(NULL)) {
-    const unsigned kicks = kick_count();
-    const int found = real.poll(fds, count, timeout);
-    if (!is_spoilt(found, kicks)) return found;
-  }
-  const struct timespec time = timeout > 0 ? limit_left(timeout, began) : (struct timespec){0};
-  return watched_poll(fds, count, timeout < 0 ? NULL : &time, NULL);
+  if (is_special(NULL)) return poll_specially(fds, count, timeout);
+  struct timespec began;
+  clock_note(&began, timeout);
+  const unsigned kicks = kick_count();
+  const int found = real.poll(fds, count, timeout);
+  return is_spoilt(found, kicks) ? poll_specially(fds, count, clock_left(timeout, &began)) : found;
 }
 
 SEEN_CALL int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
@@ -235,7 +234,7 @@ static bool note_selected(int count, const fd_set* in) {
   for (int fd = 0; in != NULL && fd < count; ++fd) {
     if (child_is_here() && FD_ISSET(fd, in)) child_uses(fd);
     if ((marks_of(fd) & MARK_HELD) == 0 || !FD_ISSET(fd, in)) continue;
-    marks_add(fd, MARK_POLLED);
+    mode_note_wait(fd, MARK_POLLED);
     found = true;
   }
   if (found && readiness_is_watched()) readiness_seen();

@@ -1,0 +1,15 @@
+/*
+ * Whether calls on a held listener wait in the kernel. O_NONBLOCK belongs to what generations share, so it is what suits
+ * them all: off as long as every application has taken it for blocking, and has waited for it in accept() alone; from then on
+ * it is on for ever, and who takes it for blocking is made to wait (accept.c). What the application believes is a mark.
+ */
+#ifndef LIVESWAP_WORKER_MODE_H
+#define LIVESWAP_WORKER_MODE_H
+
+/* From here on it does not block, for whoever has it. Keeps errno. */
+void mode_end_blocking(int fd);
+
+/* The application waits for it elsewhere than in accept(), which must not wait then: `mark` says where. Keeps errno. */
+void mode_note_wait(int fd, unsigned mark);
+
+#endif

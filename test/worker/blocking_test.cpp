@@ -1,0 +1,106 @@
+// Who waits for connections in accept(): in the kernel, where it can be told to look again, and what ends that.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "application.hpp"
+
+using namespace liveswap::test;
+
+namespace {
+
+struct Blocker : Application {
+  explicit Blocker(const std::string& what, const std::vector<std::string>& more = {})
+      : Application(what, more, free_port(), {}, {"10000", "1000"}, "libblocker.so") {}
+
+  bool blocks() const { return (fcntl(listener(), F_GETFL) & O_NONBLOCK) == 0; }
+
+  // The threads that the kernel shows in accept().
+  int sleepers() {
+    int count = 0;
+    std::error_code ignored;
+    for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(worker().pid()) + "/task", ignored)) {
+      std::ifstream file(thread.path() / "syscall");
+      long call = -1;
+      if (file >> call && call == SYS_accept) ++count;
+    }
+    return count;
+  }
+
+  void await_sleepers(int count) {
+    bool found = false;
+    for (int i = 0; i < 2000 && !found; ++i, usleep(5'000)) found = sleepers() == count;
+    REQUIRE(found);
+  }
+
+  void serve_one() {
+    const auto connection = connect_to(listener());
+    REQUIRE(::send(connection.get(), "x", 1, 0) == 1);
+    CHECK(read_all(connection.get()) == "ok");
+  }
+};
+
+}  // namespace
+
+TEST_CASE("who takes its listener for blocking sleeps in accept(), and is woken when it is taken away") {
+  Blocker blocker("accept");
+  blocker.await(LIVESWAP_READY);
+  for (int i = 0; i < 5; ++i) blocker.serve_one();
+  CHECK(blocker.blocks());
+  const auto open = connect_to(blocker.listener());
+  blocker.await_sleepers(2);
+  blocker.worker().send(LIVESWAP_DRAIN, 10'000);
+  blocker.await_sleepers(0);
+  // None of them is there any more to take what belongs to the successor.
+  const auto later = connect_to(blocker.listener());
+  REQUIRE(readable(blocker.listener(), 1'000));
+  REQUIRE(::send(open.get(), "x", 1, 0) == 1);
+  CHECK(read_all(open.get()) == "ok");
+  CHECK(blocker.worker().wait().number == 0);
+  CHECK(readable(blocker.listener(), 0));
+}
+
+TEST_CASE("who could not be woken there, or waits elsewhere too, does not sleep in accept()") {
+  for (const std::string what : {"masked", "masked-later", "limit", "poll", "select", "epoll"}) {
+    CAPTURE(what);
+    Blocker blocker(what);
+    blocker.await(LIVESWAP_READY);
+    for (int i = 0; i < 9; ++i) blocker.serve_one();
+    blocker.await_sleepers(0);
+    CHECK_FALSE(blocker.blocks());
+    blocker.check_drains();
+  }
+}
+
+TEST_CASE("calls that the worker host does not see do not sleep in accept()") {
+  Blocker blocker("accept", {"--intercept", "seccomp"});
+  blocker.await(LIVESWAP_READY);
+  blocker.serve_one();
+  CHECK_FALSE(blocker.blocks());
+  blocker.check_drains();
+}
+
+TEST_CASE("what another has made non-blocking makes nobody return") {
+  Blocker blocker("accept");
+  blocker.await(LIVESWAP_READY);
+  blocker.serve_one();
+  blocker.await_sleepers(3);
+  REQUIRE(fcntl(blocker.listener(), F_SETFL, fcntl(blocker.listener(), F_GETFL) | O_NONBLOCK) == 0);
+  for (int i = 0; i < 20; ++i) blocker.serve_one();
+  blocker.check_drains();
+}
+
+TEST_CASE("who sleeps in accept() hears of its listener's end, and of its time limit") {
+  for (const std::string what : {"shutdown", "close", "limit-passes"}) {
+    CAPTURE(what);
+    Blocker blocker(what);
+    blocker.await(LIVESWAP_READY);
+    blocker.serve_one();
+    CHECK(blocker.worker().wait().number == 0);
+  }
+}
