@@ -11,6 +11,7 @@
 #include "contract/channel.h"
 #include "liveswap_plugin.h"
 #include "takeover/marks.h"
+#include "takeover/mode.h"
 #include "takeover/real.h"
 
 /* Lent ones, and as many that the application binds. */
@@ -39,10 +40,8 @@ static bool describe(struct listener* listener, int fd, const char* name) {
     return false;
   }
   /* Whether the application's own blocks is seen to where it is taken over (takeover/bind.c). */
-  if (name == NULL) return true;
-  /* The flag is shared with every generation: one before may have cleared it. */
-  const int flags = real.fcntl(fd, F_GETFL);
-  return (flags & O_NONBLOCK) != 0 || real.fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+  if (name != NULL) mode_end_blocking(fd);
+  return true;
 }
 
 /* Last, for who finds the cookie uses the rest. */

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "liveswap_plugin.h"
 #include "clock.h"
 #include "listeners.h"
 #include "self.h"
@@ -19,12 +20,13 @@
 
 enum {
   TRY_EVERY_MS = 20,
-  /* A thread that is just beginning to wait for a connection may be seen by neither of two looks, never by both. */
-  EMPTY_LOOKS = 2,
+  COMPLAIN_AFTER_LOOKS = 50,
 };
 
 static atomic_bool taken = true;
-static atomic_int empty_looks = EMPTY_LOOKS;
+/* Swaps under which somebody may have slept, and how many there had been before a look found nobody any more. */
+static atomic_uint swaps;
+static atomic_uint left;
 static atomic_uint stand_ins;
 
 /* A path that is gone before the socket listens cannot be connected to; an abstract name could be guessed. */
@@ -36,8 +38,8 @@ static bool bind_nowhere(int fd) {
   return real.bind(fd, (struct sockaddr*)&address, sizeof address.sun_family) == 0;
 }
 
-/* As what it replaces: listeners do not block, and whom the application takes for blocking is made to wait
- * (takeover/accept.c); of datagrams the application decides. */
+/* Does not block: whoever sleeps in accept() sleeps on what was there before. Who takes it for blocking is made to wait
+ * (takeover/accept.c). Of datagrams the application decides. */
 static int make_stand_in(int replaced, int type) {
   const bool blocks = type == SOCK_DGRAM && (real.fcntl(replaced, F_GETFL) & O_NONBLOCK) == 0;
   const int fd = socket(AF_UNIX, type | (blocks ? 0 : SOCK_NONBLOCK) | SOCK_CLOEXEC, 0);
@@ -70,7 +72,7 @@ bool seize_descriptor(int fd, const struct listener* listener) {
     real.close(stand_in);
   }
   if (!done && seize_has_begun()) atomic_store(&taken, false);
-  if (done && kick_is_relied_upon()) atomic_store(&empty_looks, 0);
+  if (done && kick_is_relied_upon()) atomic_fetch_add(&swaps, 1);
   errno = before;
   return done;
 }
@@ -83,8 +85,8 @@ static void visit(int fd, void* all) {
 static void take_all(void) {
   bool all = true;
   const bool seen = self_each_descriptor(visit, &all);
-  atomic_store(&taken, seen && all);
-  kick_waiting_threads();
+  const bool kicked = kick_waiting_threads();
+  atomic_store(&taken, seen && all && (kicked || !kick_is_relied_upon()));
 }
 
 void seize_listeners(void) {
@@ -92,18 +94,26 @@ void seize_listeners(void) {
   take_all();
 }
 
-bool seize_is_complete(void) { return atomic_load(&taken) && atomic_load(&empty_looks) >= EMPTY_LOOKS; }
+bool seize_is_complete(void) { return atomic_load(&taken) && atomic_load(&left) == atomic_load(&swaps); }
+
+static void look_for_sleepers(void) {
+  static int looks;
+  const unsigned before = atomic_load(&swaps);
+  if (kick_out_of_accept())
+    atomic_store(&left, before);
+  else if (++looks == COMPLAIN_AFTER_LOOKS)
+    liveswap_log(LIVESWAP_WARNING, "a thread stays in accept() with a listener that has been taken away: it has blocked the signal that wakes "
+                                   "it, or the application handles it");
+}
 
 int64_t seize_step(void) {
   static int64_t due;
   const int64_t now = clock_ms();
   if (seize_is_complete()) return -1;
   if (now < due) return due;
-  if (!atomic_load(&taken))
-    take_all();
-  else if (kick_out_of_accept())
-    atomic_store(&empty_looks, 0);
+  if (atomic_load(&taken))
+    look_for_sleepers();
   else
-    atomic_fetch_add(&empty_looks, 1);
+    take_all();
   return seize_is_complete() ? -1 : (due = now + TRY_EVERY_MS);
 }

@@ -27,8 +27,8 @@ bool seize_is_complete(void);
 /* For the control thread: tries again. When the next time is, on clock_ms(), or -1. */
 int64_t seize_step(void);
 
-/* One of them, by any thread; keeps errno. Where another may be in accept() with it, the control thread has to be woken. False: it
- * could not be taken. */
+/* One of them, by any thread; keeps errno. Where another may sleep in accept() with it, the threads have to be kicked, and the control
+ * thread woken to see to it. False: it could not be taken. */
 bool seize_descriptor(int fd, const struct listener* listener);
 
 #endif

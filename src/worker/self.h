@@ -39,7 +39,8 @@ struct self_status {
 };
 bool self_status(struct self_status* status);
 
-/* The kernel tells the calls of a process that has changed its user to nobody. */
+/* The kernel tells the calls of a process that has changed its user to nobody. In none is a thread that runs, also one that is
+ * just beginning a call. */
 enum { SELF_CALL_UNKNOWN = -2, SELF_CALL_NONE = -1 };
 
 /* The number of the system call that a thread is in, and its first argument. */

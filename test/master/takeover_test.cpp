@@ -2,7 +2,6 @@
 #include "master/takeover.hpp"
 
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>

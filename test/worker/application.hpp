@@ -127,7 +127,7 @@ class Application {
     REQUIRE(received_);
     listener_ = std::move(received_);
     REQUIRE(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(wish.address), wish.address_size) == 0);
-    REQUIRE(::listen(listener_.get(), 100) == 0);
+    if (wish.type != SOCK_DGRAM) REQUIRE(::listen(listener_.get(), 100) == 0);
     worker_.send(LIVESWAP_ANSWER, frame.value);
   }
 

@@ -1,9 +1,10 @@
 /*
- * Servers that wait for connections in accept(), by several threads: argv[1] says what else they do, argv[2] is the port. A
+ * Servers that wait for connections in accept(), by several threads: argv[1] says what else they do, argv[2] is the port, or a path. A
  * connection is answered with "ok" when it has sent a byte, or has ended; what does not go as by itself ends with status 7.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define PROGRAM __attribute__((visibility("default")))
@@ -25,6 +27,8 @@
 enum { THREADS = 3 };
 
 static int listener;
+static int epoll = -1;
+static bool polled;
 static const char* what;
 static atomic_int served;
 static atomic_int last_error;
@@ -37,12 +41,35 @@ static void demand(bool holds, const char* thing) {
 
 static bool is(const char* name) { return strcmp(what, name) == 0; }
 
-static int listen_at(const char* port) {
+static int bind_at(const char* port, int type) {
   const struct sockaddr_in address = {
       .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons((uint16_t)atoi(port))};
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  demand(bind(fd, (const struct sockaddr*)&address, sizeof address) == 0 && listen(fd, 100) == 0, "listen");
+  const int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+  demand(bind(fd, (const struct sockaddr*)&address, sizeof address) == 0, "bind");
   return fd;
+}
+
+static int bind_at_path(const char* path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  demand(bind(fd, (const struct sockaddr*)&address, sizeof address) == 0, "bind");
+  return fd;
+}
+
+static int listen_at(const char* where) {
+  const int fd = where[0] == '/' ? bind_at_path(where) : bind_at(where, SOCK_STREAM);
+  demand(listen(fd, 100) == 0, "listen");
+  return fd;
+}
+
+/* Whether these block is nobody else's affair. */
+static void wait_for_datagrams(const char* port) {
+  struct pollfd wait = {bind_at(port, SOCK_DGRAM), POLLIN, 0};
+  struct epoll_event event = {.events = EPOLLIN};
+  poll(&wait, 1, 0);
+  epoll_ctl(epoll_create1(EPOLL_CLOEXEC), EPOLL_CTL_ADD, wait.fd, &event);
+  demand((fcntl(wait.fd, F_GETFL) & O_NONBLOCK) == 0, "it blocks");
 }
 
 static void answer(int connection) {
@@ -63,14 +90,27 @@ static void limit_waits(int ms) {
   demand(setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0, "SO_RCVTIMEO");
 }
 
+static bool ends_listener(void) { return is("shutdown") || is("shutdown-read") || is("close"); }
+
+static void wait_elsewhere(void) {
+  struct pollfd wait = {listener, POLLIN, 0};
+  struct epoll_event event;
+  if (epoll >= 0)
+    epoll_wait(epoll, &event, 1, -1);
+  else if (polled)
+    poll(&wait, 1, -1);
+}
+
 static void* accept_all(void* nothing) {
   for (;;) {
+    wait_elsewhere();
     const int connection = accept(listener, NULL, NULL);
     if (connection >= 0) {
       answer(connection);
     } else {
       last_error = errno;
-      if (is("shutdown") || is("close")) return nothing;
+      if (ends_listener()) return nothing;
+      demand(polled && errno == ECONNABORTED, strerror(errno));
     }
     if (is("masked-later")) block_signals();
   }
@@ -78,14 +118,16 @@ static void* accept_all(void* nothing) {
 
 /* Before it accepts by threads. */
 static void look_first(void) {
-  struct pollfd polled = {listener, POLLIN, 0};
+  struct pollfd wait = {listener, POLLIN, 0};
   struct epoll_event event = {.events = EPOLLIN};
   fd_set set;
   FD_ZERO(&set);
   FD_SET(listener, &set);
-  if (is("poll")) poll(&polled, 1, -1);
+  if (is("poll")) poll(&wait, 1, -1);
   if (is("select")) select(listener + 1, &set, NULL, NULL, NULL);
-  if (is("epoll")) epoll_ctl(epoll_create1(EPOLL_CLOEXEC), EPOLL_CTL_ADD, listener, &event);
+  if (is("epoll")) epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (is("epoll")) epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+  polled = is("poll") || is("select") || is("epoll");
 }
 
 /* Whether the kernel says so of that thread. */
@@ -99,7 +141,7 @@ static bool is_in_accept(pid_t thread) {
   return call == SYS_accept;
 }
 
-static pid_t sleeper;
+static _Atomic pid_t sleeper;
 
 static void* sleep_in_accept(void* nothing) {
   sleeper = gettid();
@@ -109,12 +151,11 @@ static void* sleep_in_accept(void* nothing) {
 /* What a thread that sleeps in accept() is told when another one ends its listener. */
 static _Noreturn void end_under_sleeper(void) {
   pthread_t thread;
-  const bool shuts = is("shutdown");
   demand(pthread_create(&thread, NULL, sleep_in_accept, NULL) == 0, "thread");
   while (served == 0 || !is_in_accept(sleeper)) poll(NULL, 0, 5);
-  demand((shuts ? shutdown(listener, SHUT_RDWR) : close(listener)) == 0, what);
+  demand((is("close") ? close(listener) : shutdown(listener, is("shutdown") ? SHUT_RDWR : SHUT_RD)) == 0, what);
   pthread_join(thread, NULL);
-  demand(last_error == (shuts ? EINVAL : EBADF), strerror(last_error));
+  demand(last_error == (is("close") ? EBADF : EINVAL), strerror(last_error));
   exit(0);
 }
 
@@ -128,10 +169,11 @@ static _Noreturn void let_limit_pass(void) {
 
 PROGRAM int main(int argc, char** argv) {
   pthread_t thread;
-  demand(argc > 2, "what, and a port");
+  demand(argc > 2, "what, and where");
   what = argv[1];
+  if (is("datagrams")) wait_for_datagrams(argv[2]);
   listener = listen_at(argv[2]);
-  if (is("shutdown") || is("close")) end_under_sleeper();
+  if (ends_listener()) end_under_sleeper();
   if (is("limit-passes")) let_limit_pass();
   if (is("masked")) block_signals();
   if (is("limit")) limit_waits(100 * 1000);

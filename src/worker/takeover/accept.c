@@ -6,13 +6,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include "worker/readiness.h"
 #include "adopt.h"
 #include "calls.h"
 #include "child.h"
-#include "intercept.h"
 #include "kick.h"
 #include "loop.h"
 #include "marks.h"
@@ -37,15 +35,6 @@ static bool handlers_restart(void) {
   return true;
 }
 
-/* As SO_RCVTIMEO says, for poll(). */
-static int time_limit(int fd) {
-  struct timeval limit = {0};
-  socklen_t size = sizeof limit;
-  if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) != 0 || (limit.tv_sec == 0 && limit.tv_usec == 0))
-    return -1;
-  return (int)(limit.tv_sec * 1000 + limit.tv_usec / 1000);
-}
-
 /* What a thread has found out about the listener that it accepts from: true until some mark changes, or its signals. */
 struct known {
   int fd;
@@ -59,7 +48,7 @@ static __thread struct known known = {.fd = -1};
 
 /* In the kernel a thread sees neither a connection to adopt nor that its listener is taken away: it has to be made to look
  * again. And a wait with a limit would not go on. */
-static bool may_wait_in_kernel(int limit) { return limit < 0 && !adopt_has_begun() && !intercept_is_on() && kick_reaches(); }
+static bool may_wait_in_kernel(int limit) { return limit < 0 && !adopt_has_begun() && kick_reaches(); }
 
 static inline bool has_been_known(int fd) {
   return known.fd == fd && known.changes == atomic_load(&marks_changes) && known.masks == kick_masks;
@@ -70,7 +59,7 @@ static bool is_known(int fd) {
   const unsigned changes = atomic_load(&marks_changes);
   if (has_been_known(fd)) return true;
   if ((marks_of(fd) & MARK_SEIZED) == 0 && calls_held(fd) == NULL) return false;
-  known = (struct known){fd, changes, kick_masks, time_limit(fd), false};
+  known = (struct known){fd, changes, kick_masks, mode_time_limit(fd), false};
   if (!may_wait_in_kernel(known.time_limit)) mode_end_blocking(fd);
   return true;
 }
@@ -79,8 +68,11 @@ static bool is_known(int fd) {
 static bool still_blocks(int fd) {
   if (known.does_not_block) return false;
   const int flags = real.fcntl(fd, F_GETFL);
-  known.does_not_block = flags >= 0 && (flags & O_NONBLOCK) != 0;
-  return !known.does_not_block;
+  if (flags < 0 || (flags & O_NONBLOCK) == 0) return true;
+  known.does_not_block = true;
+  /* The kernel has kept to a limit that was set meanwhile. */
+  known.time_limit = mode_time_limit(fd);
+  return false;
 }
 
 /* Whether to look again; otherwise errno says what accept() shall. */
@@ -96,8 +88,8 @@ static bool wait_for_connection(int fd) {
 
 /* Of a Unix socket that does not block, as stand-ins are, accept() does not tell. */
 static bool is_shut_down(int fd) {
-  struct pollfd end = {fd, POLLIN, 0};
-  return real.poll(&end, 1, 0) > 0 && (end.revents & POLLHUP) != 0;
+  struct pollfd end = {fd, POLLRDHUP, 0};
+  return real.poll(&end, 1, 0) > 0;
 }
 
 /* Not now, or not any more. Whether to look again. */
@@ -157,12 +149,14 @@ static inline int take_one(int fd, struct sockaddr* address, socklen_t* size, in
   begin_to_wait(fd);
   for (;;) {
     int connection = -1;
+    const unsigned kicks = kick_count();
     if (adopt_is_waiting() && (connection = adopt_accept(fd, address, size, flags)) >= 0) return connection;
     connection = accept_now(fd, address, size, flags);
     if (connection >= 0) {
       if (marks_of(connection) != 0 || aside_looks_for_loop()) note_connection(connection);
       return connection;
     }
+    if (errno == EINTR && kick_count() != kicks) continue; /* with a time limit nothing goes on by itself */
     if (errno != EAGAIN || is_all(fd) || !may_wait(fd)) return -1;
   }
 }

@@ -159,8 +159,9 @@ static bool take(int fd, int given, const struct liveswap_bind* wish) {
   uint64_t cookie = 0;
   /* First of all: who finds it listening (stray.c) finds it known. */
   if (!socket_cookie(fd, &cookie) || !listeners_add(given >= 0 ? given : fd)) return false;
-  /* Calls that nobody sees cannot be made to wait. */
-  if (wish->type != SOCK_DGRAM && (!believed || intercept_is_on())) mode_end_blocking(given >= 0 ? given : fd);
+  /* Calls that nobody sees cannot be made to wait; a time limit is for whoever has the socket. */
+  const bool may_block = believed && !intercept_is_on() && mode_time_limit(fd) < 0;
+  if (wish->type != SOCK_DGRAM && !may_block) mode_end_blocking(given >= 0 ? given : fd);
   if (given >= 0) {
     /* The held socket has the options of the code that bound it first; the new code may want others. */
     takeover_copy_options(fd, given);

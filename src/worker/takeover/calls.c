@@ -39,6 +39,7 @@ static SELDOM void note_registration(int fd) {
 }
 
 static SELDOM int register_marked(int epoll, int operation, int fd, struct epoll_event* event) {
+  if (operation == EPOLL_CTL_ADD) mode_begin_waits(fd);
   pthread_rwlock_rdlock(&registering);
   const int done = real.epoll_ctl(epoll, operation, fd, event);
   if (done == 0 && (marks_of(fd) & MARK_HELD) != 0) adopt_mirror(epoll, operation, fd, event);

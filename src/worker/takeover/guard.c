@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,12 +53,29 @@ static void released(const struct listener* listener) {
   channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&copies.cookie, sizeof copies.cookie);
 }
 
+/* Neither a failure of what follows nor a cancelled thread changes what the application's call has done. */
+struct section {
+  int error;
+  int cancel;
+};
+
+static struct section enter_section(void) {
+  struct section section = {.error = errno};
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &section.cancel);
+  return section;
+}
+
+static void leave_section(struct section section) {
+  pthread_setcancelstate(section.cancel, NULL);
+  errno = section.error;
+}
+
 /* A thread that waits for its connections would take one from those who still have it. */
 static void given_up(int fd, const struct listener* listener) {
-  const int before = errno;
+  const struct section section = enter_section();
   kick_accepting(fd);
   released(listener);
-  errno = before;
+  leave_section(section);
 }
 
 static SELDOM int close_marked(int fd) {
@@ -104,11 +122,11 @@ SEEN_CALL int shutdown(int fd, int how) {
     return -1;
   }
   const int done = real.shutdown(fd, how);
-  const int error = errno;
+  const struct section section = enter_section();
   kick_waiting_threads();
   control_wake();
   released(listener);
-  errno = error;
+  leave_section(section);
   return done;
 }
 

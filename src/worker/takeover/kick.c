@@ -1,5 +1,6 @@
 #include "kick.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -52,8 +53,12 @@ static int kick_signal(void) {
 
 bool kick_reaches(void) {
   sigset_t mask;
+  unsigned long unused;
   const int number = kick_signal();
-  const bool reaches = number > 0 && real.pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0 && sigismember(&mask, number) == 0;
+  /* Some kernels know nothing of calls. */
+  const bool can_be_found = self_call(gettid(), &unused) != SELF_CALL_NONE;
+  const bool reaches = can_be_found && number > 0 && real.pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0 &&
+                       sigismember(&mask, number) == 0;
   if (reaches) atomic_store(&relied_upon, true);
   return reaches;
 }
@@ -71,7 +76,7 @@ static bool reads(long call) {
 
 static bool accepts(long call) { return call == SYS_accept || call == SYS_accept4; }
 
-/* What a thread that is found in a call is for the caller: whether to kick it. */
+/* What a thread that is found in a call, or in none, is for the caller: whether to kick it. */
 typedef bool (*choice)(long call, unsigned long first_argument, void* context);
 
 struct round {
@@ -84,25 +89,36 @@ static void visit(int thread, void* context) {
   unsigned long argument = 0;
   if (thread == gettid()) return;
   const long call = self_call(thread, &argument);
-  if (call == SELF_CALL_NONE || !round->choose(call, argument, round->context)) return;
+  if (!round->choose(call, argument, round->context)) return;
   const int number = kick_signal();
   if (number > 0 && tgkill(getpid(), thread, number) == 0) atomic_fetch_add(&sent, 1);
 }
 
-static void each_thread(choice choose, void* context) { self_each_thread(visit, &(struct round){choose, context}); }
+/* False: not all of them could be looked at. */
+static bool each_thread(choice choose, void* context) {
+  return self_each_thread(visit, &(struct round){choose, context});
+}
+
+/* Who is at work may just be beginning to wait on what has its number no more: the kernel looks for signals before it sleeps. */
+static bool may_begin_to_accept(long call) { return call == SELF_CALL_NONE && kick_is_relied_upon(); }
 
 /* Who receives datagrams would take one more from those who serve now. */
 static bool waits(long call, unsigned long argument, void* context) {
   (void)context;
-  return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) ||
+  return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) || may_begin_to_accept(call) ||
          (reads(call) && (marks_of((int)argument) & MARK_SEIZED) != 0) ||
          (accepts(call) && (marks_of((int)argument) & (MARK_HELD | MARK_SEIZED)) != 0);
 }
 
-void kick_waiting_threads(void) { each_thread(waits, NULL); }
+bool kick_waiting_threads(void) { return each_thread(waits, NULL); }
+
+/* What is there now does not block, if it is a stand-in. */
+static bool is_at_stand_in(long call, int fd) {
+  return accepts(call) && (marks_of(fd) & MARK_SEIZED) != 0 && (real.fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
+}
 
 static bool still_accepts(long call, unsigned long argument, void* found) {
-  if (!accepts(call) || (marks_of((int)argument) & MARK_SEIZED) == 0) return call == SELF_CALL_UNKNOWN;
+  if (!is_at_stand_in(call, (int)argument)) return call == SELF_CALL_UNKNOWN;
   *(bool*)found = true;
   return true;
 }
@@ -111,12 +127,11 @@ bool kick_is_relied_upon(void) { return atomic_load(&relied_upon); }
 
 bool kick_out_of_accept(void) {
   bool found = false;
-  each_thread(still_accepts, &found);
-  return found;
+  return each_thread(still_accepts, &found) && !found;
 }
 
 static bool accepts_from(long call, unsigned long argument, void* fd) {
-  return accepts(call) && (int)argument == *(const int*)fd;
+  return may_begin_to_accept(call) || (accepts(call) && (int)argument == *(const int*)fd);
 }
 
 void kick_accepting(int fd) { each_thread(accepts_from, &fd); }

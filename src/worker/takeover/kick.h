@@ -1,26 +1,25 @@
 /*
  * Making threads that wait look again: a signal that does nothing but end a wait. A library may have blocked it, so
- * nothing that has to happen may rest on it, but for threads that have asked (kick_reaches).
+ * nothing that has to happen may rest on it, but that a thread does not sleep in accept() which has asked before
+ * (kick_reaches).
  */
 #ifndef LIVESWAP_WORKER_KICK_H
 #define LIVESWAP_WORKER_KICK_H
 
 #include <stdbool.h>
 
-/* Every thread but the caller's that is in poll, ppoll, select or pselect, accepts from a listener that is or was held, or
- * receives from what bears MARK_SEIZED. For the control thread. */
-void kick_waiting_threads(void);
+/* Every thread but the caller's that is in poll, ppoll, select or pselect, accepts from a listener that is or was held, may be
+ * just beginning to, or receives from what bears MARK_SEIZED. False: not all of them could be looked at. */
+bool kick_waiting_threads(void);
 
-/*
- * Every thread but the caller's that sleeps in accept() with what bears MARK_SEIZED: it has begun before the stand-in was there,
- * which does not block. Whether there was any. One that was just beginning cannot be told from one at work: look twice.
- */
-bool kick_out_of_accept(void);
-
-/* Whether any thread may sleep so. */
+/* Whether any thread may sleep in accept(). */
 bool kick_is_relied_upon(void);
 
-/* Every thread but the caller's that is in accept() with this number. */
+/* Every thread but the caller's that sleeps in accept() with what bears MARK_SEIZED: it has begun before the stand-in was there,
+ * which does not block. True: there is none. */
+bool kick_out_of_accept(void);
+
+/* Every thread but the caller's that is in accept() with this number, or may be just beginning to be. */
 void kick_accepting(int fd);
 
 /* Whether a kick would end what the calling thread waits for from now on, until it changes its signals (kick_masks). */

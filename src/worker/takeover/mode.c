@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "calls.h"
 #include "marks.h"
@@ -18,10 +19,23 @@ void mode_end_blocking(int fd) {
   errno = before;
 }
 
+/* Not of datagrams, nor of what only has the number of a listener. */
+void mode_begin_waits(int fd) {
+  if ((marks_of(fd) & MARK_BLOCKING) != 0 && calls_held(fd) != NULL) mode_end_blocking(fd);
+}
+
 void mode_note_wait(int fd, unsigned mark) {
   if ((marks_of(fd) & mark) != 0) return;
-  mode_end_blocking(fd);
+  mode_begin_waits(fd);
   marks_add(fd, mark);
+}
+
+int mode_time_limit(int fd) {
+  struct timeval limit = {0};
+  socklen_t size = sizeof limit;
+  if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) != 0 || (limit.tv_sec == 0 && limit.tv_usec == 0))
+    return -1;
+  return (int)(limit.tv_sec * 1000 + limit.tv_usec / 1000);
 }
 
 static void believe_blocking(int fd, bool blocking) {
@@ -36,9 +50,9 @@ static void believe_blocking(int fd, bool blocking) {
 static int set_flags(int fd, int wanted) {
   const int others = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME; /* all that F_SETFL can set (fcntl(2)) */
   const int now = real.fcntl(fd, F_GETFL);
-  if (now < 0) return now;
+  if (now < 0 || (((now ^ wanted) & others) != 0 && real.fcntl(fd, F_SETFL, wanted | O_NONBLOCK) < 0)) return -1;
   believe_blocking(fd, (wanted & O_NONBLOCK) == 0);
-  return ((now ^ wanted) & others) == 0 ? 0 : real.fcntl(fd, F_SETFL, wanted | O_NONBLOCK);
+  return 0;
 }
 
 static SELDOM int control_marked(int fd, int command, void* argument) {

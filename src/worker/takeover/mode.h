@@ -9,7 +9,13 @@
 /* From here on it does not block, for whoever has it. Keeps errno. */
 void mode_end_blocking(int fd);
 
-/* The application waits for it elsewhere than in accept(), which must not wait then: `mark` says where. Keeps errno. */
+/* The application is about to wait for it elsewhere than in accept(), which must not wait then. Keeps errno. */
+void mode_begin_waits(int fd);
+
+/* The same, and `mark` says where. */
 void mode_note_wait(int fd, unsigned mark);
+
+/* How long accept() waits, as SO_RCVTIMEO says: in ms, -1 without end. */
+int mode_time_limit(int fd);
 
 #endif
