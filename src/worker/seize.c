@@ -15,6 +15,7 @@
 #include "takeover/kick.h"
 #include "takeover/marks.h"
 #include "takeover/real.h"
+#include "takeover/sleeper.h"
 #include "takeover/swap.h"
 #include "takeover/uring.h"
 
@@ -24,7 +25,7 @@ enum {
 };
 
 static atomic_bool taken = true;
-/* Swaps under which somebody may have slept, and how many there had been before a look found nobody any more. */
+/* The swaps so far, and how many there had been before a look found nobody in accept() any more. */
 static atomic_uint swaps;
 static atomic_uint left;
 static atomic_uint stand_ins;
@@ -72,7 +73,7 @@ bool seize_descriptor(int fd, const struct listener* listener) {
     real.close(stand_in);
   }
   if (!done && seize_has_begun()) atomic_store(&taken, false);
-  if (done && kick_is_relied_upon()) atomic_fetch_add(&swaps, 1);
+  if (done) atomic_fetch_add(&swaps, 1);
   errno = before;
   return done;
 }
@@ -82,11 +83,23 @@ static void visit(int fd, void* all) {
   if (listener != NULL && !seize_descriptor(fd, listener)) *(bool*)all = false;
 }
 
+static void look_for_sleepers(void) {
+  static int looks;
+  const unsigned before = atomic_load(&swaps);
+  if (sleeper_wake_marked(MARK_SEIZED))
+    atomic_store(&left, before);
+  else if (++looks == COMPLAIN_AFTER_LOOKS)
+    liveswap_log(LIVESWAP_WARNING, "a thread stays in accept() with a listener that has been taken away: it has blocked the signal that wakes "
+                                   "it, or the application handles it");
+}
+
 static void take_all(void) {
   bool all = true;
+  atomic_store(&taken, true);
   const bool seen = self_each_descriptor(visit, &all);
-  const bool kicked = kick_waiting_threads();
-  atomic_store(&taken, seen && all && (kicked || !kick_is_relied_upon()));
+  if (!seen || !all) atomic_store(&taken, false);
+  kick_waiting_threads();
+  look_for_sleepers();
 }
 
 void seize_listeners(void) {
@@ -95,16 +108,6 @@ void seize_listeners(void) {
 }
 
 bool seize_is_complete(void) { return atomic_load(&taken) && atomic_load(&left) == atomic_load(&swaps); }
-
-static void look_for_sleepers(void) {
-  static int looks;
-  const unsigned before = atomic_load(&swaps);
-  if (kick_out_of_accept())
-    atomic_store(&left, before);
-  else if (++looks == COMPLAIN_AFTER_LOOKS)
-    liveswap_log(LIVESWAP_WARNING, "a thread stays in accept() with a listener that has been taken away: it has blocked the signal that wakes "
-                                   "it, or the application handles it");
-}
 
 int64_t seize_step(void) {
   static int64_t due;

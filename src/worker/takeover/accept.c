@@ -16,6 +16,7 @@
 #include "marks.h"
 #include "mode.h"
 #include "real.h"
+#include "sleeper.h"
 #include "special.h"
 #include "wait.h"
 
@@ -35,23 +36,24 @@ static bool handlers_restart(void) {
   return true;
 }
 
-/* What a thread has found out about the listener that it accepts from: true until some mark changes, or its signals. */
+/* What a thread has found out about the listener that it accepts from: true until some mark changes. */
 struct known {
   int fd;
   unsigned changes;
-  unsigned masks;
   int time_limit;
-  bool does_not_block;
+  bool may_sleep;      /* in the kernel */
+  bool does_not_block; /* has been seen not to */
 };
 
 static __thread struct known known = {.fd = -1};
 
-/* In the kernel a thread sees neither a connection to adopt nor that its listener is taken away: it has to be made to look
- * again. And a wait with a limit would not go on. */
-static bool may_wait_in_kernel(int limit) { return limit < 0 && !adopt_has_begun() && kick_reaches(); }
+static inline bool has_been_known(int fd) { return known.fd == fd && known.changes == atomic_load(&marks_changes); }
 
-static inline bool has_been_known(int fd) {
-  return known.fd == fd && known.changes == atomic_load(&marks_changes) && known.masks == kick_masks;
+/* In the kernel a thread sees neither a connection to adopt nor that its listener is taken away: it has to be woken. And a wait with
+ * a limit would not go on. */
+static void decide(int fd) {
+  known.may_sleep = known.time_limit < 0 && !adopt_has_begun() && sleeper_ready();
+  if (!known.may_sleep) mode_end_blocking(fd);
 }
 
 /* Whether it is what its marks say. */
@@ -59,8 +61,8 @@ static bool is_known(int fd) {
   const unsigned changes = atomic_load(&marks_changes);
   if (has_been_known(fd)) return true;
   if ((marks_of(fd) & MARK_SEIZED) == 0 && calls_held(fd) == NULL) return false;
-  known = (struct known){fd, changes, kick_masks, mode_time_limit(fd), false};
-  if (!may_wait_in_kernel(known.time_limit)) mode_end_blocking(fd);
+  known = (struct known){.fd = fd, .changes = changes, .time_limit = mode_time_limit(fd)};
+  decide(fd);
   return true;
 }
 
@@ -68,11 +70,8 @@ static bool is_known(int fd) {
 static bool still_blocks(int fd) {
   if (known.does_not_block) return false;
   const int flags = real.fcntl(fd, F_GETFL);
-  if (flags < 0 || (flags & O_NONBLOCK) == 0) return true;
-  known.does_not_block = true;
-  /* The kernel has kept to a limit that was set meanwhile. */
-  known.time_limit = mode_time_limit(fd);
-  return false;
+  known.does_not_block = flags >= 0 && (flags & O_NONBLOCK) != 0;
+  return !known.does_not_block;
 }
 
 /* Whether to look again; otherwise errno says what accept() shall. */
@@ -89,7 +88,7 @@ static bool wait_for_connection(int fd) {
 /* Of a Unix socket that does not block, as stand-ins are, accept() does not tell. */
 static bool is_shut_down(int fd) {
   struct pollfd end = {fd, POLLRDHUP, 0};
-  return real.poll(&end, 1, 0) > 0;
+  return real.poll(&end, 1, 0) > 0 && (end.revents & (POLLRDHUP | POLLHUP)) != 0;
 }
 
 /* Not now, or not any more. Whether to look again. */
@@ -122,15 +121,21 @@ static SELDOM void note_accept(int fd) {
   if (adopt_has_begun() && (marks_of(fd) & MARK_HELD) != 0) adopt_note_accept();
 }
 
-static SELDOM void prepare_to_wait(int fd) {
-  loop_blocks();
-  is_known(fd);
+static SELDOM void find_out(int fd) {
+  if (has_been_known(fd))
+    decide(fd);
+  else
+    is_known(fd);
 }
 
-/* It may be about to wait in the kernel. */
-static inline void begin_to_wait(int fd) {
-  const bool blocks = (marks_of(fd) & (MARK_BLOCKING | MARK_POLLED | MARK_EPOLLED)) == MARK_BLOCKING;
-  if (blocks && (!has_been_known(fd) || aside_looks_for_loop())) prepare_to_wait(fd);
+static inline bool has_changed(void) { return known.may_sleep && (kick_is_blocked || sleeper_own == NULL); }
+
+/* Whether it may be about to sleep in the kernel. */
+static inline bool begin_to_wait(int fd) {
+  if ((marks_of(fd) & (MARK_BLOCKING | MARK_POLLED | MARK_EPOLLED)) != MARK_BLOCKING) return false;
+  if (aside_looks_for_loop()) loop_blocks();
+  if (!has_been_known(fd) || has_changed()) find_out(fd);
+  return known.fd == fd && known.may_sleep;
 }
 
 static SELDOM void note_connection(int connection) {
@@ -146,12 +151,14 @@ static inline bool is_all(int fd) {
 
 static inline int take_one(int fd, struct sockaddr* address, socklen_t* size, int flags) {
   if (special_is(SPECIAL_CHILD | SPECIAL_READINESS | SPECIAL_ADOPTS)) note_accept(fd);
-  begin_to_wait(fd);
+  const bool may_sleep = begin_to_wait(fd);
   for (;;) {
     int connection = -1;
     const unsigned kicks = kick_count();
     if (adopt_is_waiting() && (connection = adopt_accept(fd, address, size, flags)) >= 0) return connection;
+    if (may_sleep) sleeper_begin(fd);
     connection = accept_now(fd, address, size, flags);
+    if (may_sleep) sleeper_end();
     if (connection >= 0) {
       if (marks_of(connection) != 0 || aside_looks_for_loop()) note_connection(connection);
       return connection;

@@ -21,6 +21,7 @@
 #include "marks.h"
 #include "mode.h"
 #include "real.h"
+#include "sleeper.h"
 #include "swap.h"
 
 enum {
@@ -128,7 +129,9 @@ void adopt_put(uint64_t cookie, int connection) {
     adopt_listener(listener);
   }
   enqueue(listener, connection);
-  if (is_first) kick_waiting_threads();
+  if (!is_first) return;
+  kick_waiting_threads();
+  sleeper_wake_marked(MARK_HELD);
 }
 
 /* The caller has the lock. */

@@ -38,10 +38,8 @@ SEEN_CALL int pthread_sigmask(int how, const sigset_t* set, sigset_t* before) {
   sigset_t was;
   const int error = real.pthread_sigmask(how, set, &was);
   if (error != 0) return error;
-  if (set != NULL && how != SIG_UNBLOCK) {
-    ++kick_masks;
-    aside_recheck(&was);
-  }
+  if (set != NULL) kick_note_mask(how, set);
+  if (set != NULL && how != SIG_UNBLOCK) aside_recheck(&was);
   if (before != NULL) *before = was;
   return 0;
 }

@@ -249,7 +249,8 @@ static bool let_go(int fd, const struct listener* listener) {
   const int fresh = socket(domain, listener->type | SOCK_CLOEXEC, 0);
   if (fresh < 0) return false;
   const int yes = 1;
-  const bool blocking = (marks_of(fd) & MARK_BLOCKING) != 0;
+  const bool blocking = listener->type == SOCK_DGRAM ? (real.fcntl(fd, F_GETFL) & O_NONBLOCK) == 0
+                                                     : (marks_of(fd) & MARK_BLOCKING) != 0;
   takeover_copy_options(fd, fresh);
   setsockopt(fresh, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
   setsockopt(fresh, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);

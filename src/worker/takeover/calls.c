@@ -30,8 +30,18 @@ const struct listener* calls_held(int fd) {
 
 static pthread_rwlock_t registering = PTHREAD_RWLOCK_INITIALIZER;
 
-void calls_stop_registering(void) { pthread_rwlock_wrlock(&registering); }
-void calls_go_on_registering(void) { pthread_rwlock_unlock(&registering); }
+/* A thread that is cancelled meanwhile must not take the lock with it. */
+static __thread int cancel_before;
+
+void calls_stop_registering(void) {
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_before);
+  pthread_rwlock_wrlock(&registering);
+}
+
+void calls_go_on_registering(void) {
+  pthread_rwlock_unlock(&registering);
+  pthread_setcancelstate(cancel_before, NULL);
+}
 
 static SELDOM void note_registration(int fd) {
   if (child_is_here()) child_uses(fd);

@@ -30,6 +30,7 @@
 #include "marks.h"
 #include "question.h"
 #include "real.h"
+#include "sleeper.h"
 #include "swap.h"
 
 struct copies {
@@ -73,7 +74,7 @@ static void leave_section(struct section section) {
 /* A thread that waits for its connections would take one from those who still have it. */
 static void given_up(int fd, const struct listener* listener) {
   const struct section section = enter_section();
-  kick_accepting(fd);
+  sleeper_wake_at(fd);
   released(listener);
   leave_section(section);
 }
@@ -124,6 +125,7 @@ SEEN_CALL int shutdown(int fd, int how) {
   const int done = real.shutdown(fd, how);
   const struct section section = enter_section();
   kick_waiting_threads();
+  sleeper_wake_at(fd);
   control_wake();
   released(listener);
   leave_section(section);

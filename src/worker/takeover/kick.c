@@ -1,6 +1,5 @@
 #include "kick.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -11,10 +10,10 @@
 #include "real.h"
 
 __thread volatile unsigned kick_counter;
-__thread unsigned kick_masks;
+__thread bool kick_is_blocked;
 static atomic_uint sent;
 static atomic_uint handled;
-static atomic_bool relied_upon; /* threads may wait in accept() where nothing else wakes them */
+static atomic_int number; /* of the signal; 0: none yet, -1: the application uses them all */
 
 void kick_note(void) { ++kick_counter; }
 
@@ -40,9 +39,8 @@ static int choose_signal(void) {
   return -1;
 }
 
-/* -1: the application uses them all. It may begin to use one later. */
+/* The application may have begun to use it. */
 static int kick_signal(void) {
-  static atomic_int number;
   struct sigaction now;
   const int chosen = atomic_load(&number);
   if (chosen > 0 && real.sigaction(chosen, NULL, &now) == 0 && now.sa_handler == on_kick) return chosen;
@@ -53,14 +51,24 @@ static int kick_signal(void) {
 
 bool kick_reaches(void) {
   sigset_t mask;
-  unsigned long unused;
-  const int number = kick_signal();
-  /* Some kernels know nothing of calls. */
-  const bool can_be_found = self_call(gettid(), &unused) != SELF_CALL_NONE;
-  const bool reaches = can_be_found && number > 0 && real.pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0 &&
-                       sigismember(&mask, number) == 0;
-  if (reaches) atomic_store(&relied_upon, true);
-  return reaches;
+  const int chosen = kick_signal();
+  if (chosen < 0 || real.pthread_sigmask(SIG_SETMASK, NULL, &mask) != 0) return false;
+  kick_is_blocked = sigismember(&mask, chosen) != 0;
+  return !kick_is_blocked;
+}
+
+void kick_note_mask(int how, const sigset_t* set) {
+  const int chosen = atomic_load(&number);
+  if (chosen <= 0) return;
+  if (how == SIG_SETMASK)
+    kick_is_blocked = sigismember(set, chosen) != 0;
+  else if (sigismember(set, chosen) != 0)
+    kick_is_blocked = how == SIG_BLOCK;
+}
+
+void kick_thread(pid_t thread) {
+  const int chosen = kick_signal();
+  if (chosen > 0 && tgkill(getpid(), thread, chosen) == 0) atomic_fetch_add(&sent, 1);
 }
 
 static bool waits_for_descriptors(long call) {
@@ -76,7 +84,7 @@ static bool reads(long call) {
 
 static bool accepts(long call) { return call == SYS_accept || call == SYS_accept4; }
 
-/* What a thread that is found in a call, or in none, is for the caller: whether to kick it. */
+/* What a thread that is found in a call is for the caller: whether to kick it. */
 typedef bool (*choice)(long call, unsigned long first_argument, void* context);
 
 struct round {
@@ -89,52 +97,19 @@ static void visit(int thread, void* context) {
   unsigned long argument = 0;
   if (thread == gettid()) return;
   const long call = self_call(thread, &argument);
-  if (!round->choose(call, argument, round->context)) return;
-  const int number = kick_signal();
-  if (number > 0 && tgkill(getpid(), thread, number) == 0) atomic_fetch_add(&sent, 1);
+  if (call != SELF_CALL_NONE && round->choose(call, argument, round->context)) kick_thread(thread);
 }
 
-/* False: not all of them could be looked at. */
-static bool each_thread(choice choose, void* context) {
-  return self_each_thread(visit, &(struct round){choose, context});
-}
+static void each_thread(choice choose, void* context) { self_each_thread(visit, &(struct round){choose, context}); }
 
-/* Who is at work may just be beginning to wait on what has its number no more: the kernel looks for signals before it sleeps. */
-static bool may_begin_to_accept(long call) { return call == SELF_CALL_NONE && kick_is_relied_upon(); }
-
-/* Who receives datagrams would take one more from those who serve now. */
+/* Who receives datagrams would take one more from those who serve now, and so would who accepts where nobody sees it. */
 static bool waits(long call, unsigned long argument, void* context) {
   (void)context;
-  return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) || may_begin_to_accept(call) ||
-         (reads(call) && (marks_of((int)argument) & MARK_SEIZED) != 0) ||
-         (accepts(call) && (marks_of((int)argument) & (MARK_HELD | MARK_SEIZED)) != 0);
+  return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) ||
+         ((reads(call) || accepts(call)) && (marks_of((int)argument) & MARK_SEIZED) != 0);
 }
 
-bool kick_waiting_threads(void) { return each_thread(waits, NULL); }
-
-/* What is there now does not block, if it is a stand-in. */
-static bool is_at_stand_in(long call, int fd) {
-  return accepts(call) && (marks_of(fd) & MARK_SEIZED) != 0 && (real.fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
-}
-
-static bool still_accepts(long call, unsigned long argument, void* found) {
-  if (!is_at_stand_in(call, (int)argument)) return call == SELF_CALL_UNKNOWN;
-  *(bool*)found = true;
-  return true;
-}
-
-bool kick_is_relied_upon(void) { return atomic_load(&relied_upon); }
-
-bool kick_out_of_accept(void) {
-  bool found = false;
-  return each_thread(still_accepts, &found) && !found;
-}
-
-static bool accepts_from(long call, unsigned long argument, void* fd) {
-  return may_begin_to_accept(call) || (accepts(call) && (int)argument == *(const int*)fd);
-}
-
-void kick_accepting(int fd) { each_thread(accepts_from, &fd); }
+void kick_waiting_threads(void) { each_thread(waits, NULL); }
 
 static bool has_to_do_with_moved(long call, unsigned long argument, void* context) {
   (void)context;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -35,7 +36,7 @@ int mode_time_limit(int fd) {
   socklen_t size = sizeof limit;
   if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) != 0 || (limit.tv_sec == 0 && limit.tv_usec == 0))
     return -1;
-  return (int)(limit.tv_sec * 1000 + limit.tv_usec / 1000);
+  return limit.tv_sec < INT_MAX / 1000 ? (int)(limit.tv_sec * 1000 + limit.tv_usec / 1000) : INT_MAX;
 }
 
 static void believe_blocking(int fd, bool blocking) {

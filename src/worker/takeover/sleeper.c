@@ -1,0 +1,82 @@
+#include "sleeper.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "worker/self.h"
+#include "kick.h"
+#include "marks.h"
+
+/* Who finds none left does not sleep. */
+enum { SLEEPERS_MAX = 1024 };
+
+__thread struct sleeper* sleeper_own;
+static struct sleeper sleepers[SLEEPERS_MAX];
+static atomic_int used; /* those from here on never have been */
+static pthread_key_t at_end;
+static bool has_key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* Of a thread that ends, also one that was cancelled in accept(). */
+static void give_back(void* own) {
+  struct sleeper* const sleeper = own;
+  sleeper_own = NULL;
+  atomic_store(&sleeper->fd, SLEEPER_AWAKE);
+  atomic_store(&sleeper->thread, 0);
+}
+
+static void make_key(void) { has_key = pthread_key_create(&at_end, give_back) == 0; }
+
+static struct sleeper* claim(void) {
+  for (int i = 0; i < SLEEPERS_MAX; ++i) {
+    pid_t nobody = 0;
+    if (!atomic_compare_exchange_strong(&sleepers[i].thread, &nobody, gettid())) continue;
+    atomic_store(&sleepers[i].fd, SLEEPER_AWAKE);
+    for (int before = atomic_load(&used); before <= i && !atomic_compare_exchange_weak(&used, &before, i + 1);) continue;
+    return &sleepers[i];
+  }
+  return NULL;
+}
+
+bool sleeper_ready(void) {
+  pthread_once(&once, make_key);
+  if (!has_key || !kick_reaches()) return false;
+  if (sleeper_own != NULL) return true;
+  struct sleeper* const own = claim();
+  if (own == NULL) return false;
+  if (pthread_setspecific(at_end, own) != 0) {
+    give_back(own);
+    return false;
+  }
+  sleeper_own = own;
+  return true;
+}
+
+/* A handler may have jumped out of it. */
+static bool is_elsewhere(pid_t thread) {
+  unsigned long unused;
+  const long call = self_call(thread, &unused);
+  return call >= 0 && call != SYS_accept && call != SYS_accept4;
+}
+
+/* Whether it may be there. */
+static bool wake(struct sleeper* sleeper, int fd) {
+  const pid_t thread = atomic_load(&sleeper->thread);
+  if (thread == 0 || thread == gettid() || is_elsewhere(thread)) return false;
+  kick_thread(thread);
+  return atomic_load(&sleeper->fd) == fd;
+}
+
+static bool wake_all(unsigned marks, int number) {
+  bool found = false;
+  for (int i = 0; i < atomic_load(&used); ++i) {
+    const int fd = atomic_load(&sleepers[i].fd);
+    if (fd != SLEEPER_AWAKE && (fd == number || (marks_of(fd) & marks) != 0) && wake(&sleepers[i], fd)) found = true;
+  }
+  return !found;
+}
+
+bool sleeper_wake_marked(unsigned marks) { return wake_all(marks, SLEEPER_AWAKE); }
+bool sleeper_wake_at(int fd) { return wake_all(0, fd); }

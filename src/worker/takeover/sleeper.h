@@ -1,0 +1,35 @@
+/*
+ * Threads that may sleep in accept() (mode.h). One that does sleeps on the socket that it has begun with, whatever has its number
+ * now: once another has taken the number it has to be kicked, and so has one that has looked up the number and is just falling
+ * asleep. That these can be told from threads that do something else, each says so before it calls.
+ */
+#ifndef LIVESWAP_WORKER_SLEEPER_H
+#define LIVESWAP_WORKER_SLEEPER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum { SLEEPER_AWAKE = -1 };
+
+struct sleeper {
+  _Alignas(64) _Atomic pid_t thread; /* 0: nobody's */
+  atomic_int fd;                     /* which it may be in accept() with, or SLEEPER_AWAKE */
+};
+
+/* The calling thread's; NULL: it must not sleep. */
+extern __thread struct sleeper* sleeper_own;
+
+/* Gives the calling thread its own, until it ends. Whether it has one, and a kick would reach it. */
+bool sleeper_ready(void);
+
+/* Around the call. Who takes the number away looks afterwards, so one of the two finds the other. */
+static inline void sleeper_begin(int fd) { atomic_store(&sleeper_own->fd, fd); }
+static inline void sleeper_end(void) { atomic_store_explicit(&sleeper_own->fd, SLEEPER_AWAKE, memory_order_release); }
+
+/* Kicks every thread that may be in accept() with a number that bears one of the marks, or with this number. True: there is none.
+ * Any thread. */
+bool sleeper_wake_marked(unsigned marks);
+bool sleeper_wake_at(int fd);
+
+#endif
