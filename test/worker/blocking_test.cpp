@@ -46,6 +46,33 @@ struct Blocker : Application {
   }
 };
 
+// What has been here before keeps its own end open.
+bool recv_ok(int client) {
+  char answer[2]{};
+  return readable(client, 20'000) && recv(client, answer, sizeof answer, 0) == 2 && std::memcmp(answer, "ok", 2) == 0;
+}
+
+// As a master does it.
+void send_adoption(int channel, int listener, int connection) {
+  const liveswap_frame frame{LIVESWAP_ADOPT, 0, 0};
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  REQUIRE(getsockopt(listener, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0);
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof connection)]{};
+  iovec parts[] = {{const_cast<liveswap_frame*>(&frame), sizeof frame}, {&cookie, sizeof cookie}};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof connection);
+  std::memcpy(CMSG_DATA(header), &connection, sizeof connection);
+  REQUIRE(sendmsg(channel, &message, MSG_NOSIGNAL) > 0);
+}
+
 }  // namespace
 
 TEST_CASE("who takes its listener for blocking sleeps in accept(), and is woken when it is taken away") {
@@ -83,6 +110,23 @@ TEST_CASE("who could not be woken there, or waits elsewhere too, does not sleep 
     CHECK_FALSE(blocker.blocks());
     blocker.check_drains();
   }
+}
+
+TEST_CASE("who sleeps in accept() hears of a connection that it shall adopt") {
+  Blocker blocker("accept");
+  blocker.await(LIVESWAP_READY);
+  blocker.serve_one();
+  blocker.await_sleepers(3);
+  const auto elsewhere = listen_tcp();
+  for (int i = 0; i < 5; ++i) {
+    const auto client = connect_to(elsewhere.get());
+    REQUIRE(readable(elsewhere.get(), 1'000));
+    const auto connection = liveswap::UniqueFd::adopt(::accept(elsewhere.get(), nullptr, nullptr));
+    send_adoption(blocker.worker().channel(), blocker.listener(), connection.get());
+    REQUIRE(::send(client.get(), "x", 1, 0) == 1);
+    CHECK(recv_ok(client.get()));
+  }
+  blocker.check_drains();
 }
 
 TEST_CASE("to wait for datagrams changes nothing about their socket") {
