@@ -36,6 +36,7 @@
 #include "takeover/intercept.h"
 #include "takeover/real.h"
 #include "takeover/retire.h"
+#include "takeover/sleeper.h"
 #include "takeover/stray.h"
 #include "takeover/uring.h"
 
@@ -72,6 +73,7 @@ static void hint(const struct options* options, int result) {
 
 static _Noreturn void worker_run(const struct options* options) {
   calls_take_over();
+  sleeper_setup();
   if (options->keepalive == KEEPALIVE_MIGRATE) adopt_begin();
   if (options->intercept == INTERCEPT_SECCOMP) intercept_begin();
   const struct loaded application = load(options->path, options->entry);

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -39,11 +40,18 @@ static bool bind_nowhere(int fd) {
   return real.bind(fd, (struct sockaddr*)&address, sizeof address.sun_family) == 0;
 }
 
+static void copy_time_limit(int from, int to) {
+  struct timeval limit;
+  socklen_t size = sizeof limit;
+  if (getsockopt(from, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) == 0) setsockopt(to, SOL_SOCKET, SO_RCVTIMEO, &limit, size);
+}
+
 /* Does not block: whoever sleeps in accept() sleeps on what was there before. Who takes it for blocking is made to wait
  * (takeover/accept.c). Of datagrams the application decides. */
 static int make_stand_in(int replaced, int type) {
   const bool blocks = type == SOCK_DGRAM && (real.fcntl(replaced, F_GETFL) & O_NONBLOCK) == 0;
   const int fd = socket(AF_UNIX, type | (blocks ? 0 : SOCK_NONBLOCK) | SOCK_CLOEXEC, 0);
+  if (fd >= 0) copy_time_limit(replaced, fd);
   if (fd < 0 || type == SOCK_DGRAM) return fd;
   marks_set(fd, MARK_HOST);
   if (bind_nowhere(fd) && real.listen(fd, 1) == 0) return fd;
@@ -83,14 +91,19 @@ static void visit(int fd, void* all) {
   if (listener != NULL && !seize_descriptor(fd, listener)) *(bool*)all = false;
 }
 
+/* Whatever has become of its number, all that a thread may sleep with has been taken, or what bears the mark. */
+static bool nobody_sleeps(void) { return seize_has_begun() ? sleeper_wake_all() : sleeper_wake_marked(MARK_SEIZED); }
+
 static void look_for_sleepers(void) {
   static int looks;
   const unsigned before = atomic_load(&swaps);
-  if (sleeper_wake_marked(MARK_SEIZED))
+  if (nobody_sleeps()) {
     atomic_store(&left, before);
-  else if (++looks == COMPLAIN_AFTER_LOOKS)
-    liveswap_log(LIVESWAP_WARNING, "a thread stays in accept() with a listener that has been taken away: it has blocked the signal that wakes "
-                                   "it, or the application handles it");
+    looks = 0;
+  } else if (++looks == COMPLAIN_AFTER_LOOKS) {
+    liveswap_log(LIVESWAP_WARNING, "a thread stays in accept() with a listener that has been taken away: it has blocked the "
+                                   "signal that wakes it, or the application handles it");
+  }
 }
 
 static void take_all(void) {

@@ -60,6 +60,7 @@ static void decide(int fd) {
 static bool is_known(int fd) {
   const unsigned changes = atomic_load(&marks_changes);
   if (has_been_known(fd)) return true;
+  known.fd = -1;
   if ((marks_of(fd) & MARK_SEIZED) == 0 && calls_held(fd) == NULL) return false;
   known = (struct known){.fd = fd, .changes = changes, .time_limit = mode_time_limit(fd)};
   decide(fd);
@@ -156,9 +157,9 @@ static inline int take_one(int fd, struct sockaddr* address, socklen_t* size, in
     int connection = -1;
     const unsigned kicks = kick_count();
     if (adopt_is_waiting() && (connection = adopt_accept(fd, address, size, flags)) >= 0) return connection;
-    if (may_sleep) sleeper_begin(fd);
+    const int before = may_sleep ? sleeper_begin(fd) : SLEEPER_AWAKE;
     connection = accept_now(fd, address, size, flags);
-    if (may_sleep) sleeper_end();
+    if (may_sleep) sleeper_end(before);
     if (connection >= 0) {
       if (marks_of(connection) != 0 || aside_looks_for_loop()) note_connection(connection);
       return connection;

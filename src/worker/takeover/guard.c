@@ -118,16 +118,16 @@ SEEN_CALL int shutdown(int fd, int how) {
   if ((marks_of(fd) & MARK_INHERITED) != 0 && calls_listens(fd)) return 0;
   const struct listener* listener = calls_held(fd);
   if (listener == NULL || !calls_listens(fd)) return real.shutdown(fd, how);
-  if (!seize_descriptor(fd, listener)) {
-    errno = ENOBUFS;
-    return -1;
+  struct section section = enter_section();
+  const bool seized = seize_descriptor(fd, listener);
+  const int done = seized ? real.shutdown(fd, how) : -1;
+  if (done != 0) section.error = seized ? errno : ENOBUFS;
+  if (seized) {
+    kick_waiting_threads();
+    sleeper_wake_at(fd);
+    control_wake();
+    released(listener);
   }
-  const int done = real.shutdown(fd, how);
-  const struct section section = enter_section();
-  kick_waiting_threads();
-  sleeper_wake_at(fd);
-  control_wake();
-  released(listener);
   leave_section(section);
   return done;
 }
@@ -140,7 +140,8 @@ static bool may_replace(int fd) {
 
 static void mark_copy(int fd, int copy) {
   const unsigned marks = marks_of(fd) & ~(unsigned)MARK_HOST;
-  if (marks_of(copy) != marks && !child_is_of_vfork()) marks_set(copy, marks);
+  /* Also from one listener to another, so that what was found out about it is found out anew. */
+  if ((marks_of(copy) | marks) != 0 && !child_is_of_vfork()) marks_set(copy, marks);
 }
 
 SEEN_CALL int dup(int fd) {

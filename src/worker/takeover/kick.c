@@ -1,5 +1,6 @@
 #include "kick.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -66,9 +67,12 @@ void kick_note_mask(int how, const sigset_t* set) {
     kick_is_blocked = how == SIG_BLOCK;
 }
 
-void kick_thread(pid_t thread) {
+bool kick_thread(pid_t thread) {
   const int chosen = kick_signal();
-  if (chosen > 0 && tgkill(getpid(), thread, chosen) == 0) atomic_fetch_add(&sent, 1);
+  if (chosen < 0) return true;
+  if (tgkill(getpid(), thread, chosen) != 0) return errno != ESRCH;
+  atomic_fetch_add(&sent, 1);
+  return true;
 }
 
 static bool waits_for_descriptors(long call) {

@@ -16,8 +16,8 @@ void kick_waiting_threads(void);
  * descriptor that bears MARK_MOVED. */
 void kick_users_of_moved(void);
 
-/* That one. */
-void kick_thread(pid_t thread);
+/* That one. False: there is none. */
+bool kick_thread(pid_t thread);
 
 /* Whether a kick would end what the calling thread waits for from now on, as long as kick_is_blocked stays as it is. */
 bool kick_reaches(void);

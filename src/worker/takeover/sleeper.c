@@ -17,7 +17,6 @@ static struct sleeper sleepers[SLEEPERS_MAX];
 static atomic_int used; /* those from here on never have been */
 static pthread_key_t at_end;
 static bool has_key;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* Of a thread that ends, also one that was cancelled in accept(). */
 static void give_back(void* own) {
@@ -27,12 +26,12 @@ static void give_back(void* own) {
   atomic_store(&sleeper->thread, 0);
 }
 
-static void make_key(void) { has_key = pthread_key_create(&at_end, give_back) == 0; }
+void sleeper_setup(void) { has_key = pthread_key_create(&at_end, give_back) == 0; }
 
 static struct sleeper* claim(void) {
   for (int i = 0; i < SLEEPERS_MAX; ++i) {
     pid_t nobody = 0;
-    if (!atomic_compare_exchange_strong(&sleepers[i].thread, &nobody, gettid())) continue;
+    if (atomic_load(&sleepers[i].thread) != 0 || !atomic_compare_exchange_strong(&sleepers[i].thread, &nobody, gettid())) continue;
     atomic_store(&sleepers[i].fd, SLEEPER_AWAKE);
     for (int before = atomic_load(&used); before <= i && !atomic_compare_exchange_weak(&used, &before, i + 1);) continue;
     return &sleepers[i];
@@ -41,7 +40,6 @@ static struct sleeper* claim(void) {
 }
 
 bool sleeper_ready(void) {
-  pthread_once(&once, make_key);
   if (!has_key || !kick_reaches()) return false;
   if (sleeper_own != NULL) return true;
   struct sleeper* const own = claim();
@@ -63,20 +61,24 @@ static bool is_elsewhere(pid_t thread) {
 
 /* Whether it may be there. */
 static bool wake(struct sleeper* sleeper, int fd) {
-  const pid_t thread = atomic_load(&sleeper->thread);
-  if (thread == 0 || thread == gettid() || is_elsewhere(thread)) return false;
-  kick_thread(thread);
-  return atomic_load(&sleeper->fd) == fd;
+  pid_t thread = atomic_load(&sleeper->thread);
+  if (thread == 0 || thread == gettid() || is_elsewhere(thread) || atomic_load(&sleeper->fd) != fd) return false;
+  if (kick_thread(thread)) return atomic_load(&sleeper->fd) == fd;
+  /* It has ended where nobody saw it. */
+  atomic_compare_exchange_strong(&sleeper->thread, &thread, 0);
+  return false;
 }
 
-static bool wake_all(unsigned marks, int number) {
+static bool wake_those(bool any, unsigned marks, int number) {
   bool found = false;
   for (int i = 0; i < atomic_load(&used); ++i) {
     const int fd = atomic_load(&sleepers[i].fd);
-    if (fd != SLEEPER_AWAKE && (fd == number || (marks_of(fd) & marks) != 0) && wake(&sleepers[i], fd)) found = true;
+    const bool meant = any || fd == number || (marks_of(fd) & marks) != 0;
+    if (fd != SLEEPER_AWAKE && meant && wake(&sleepers[i], fd)) found = true;
   }
   return !found;
 }
 
-bool sleeper_wake_marked(unsigned marks) { return wake_all(marks, SLEEPER_AWAKE); }
-bool sleeper_wake_at(int fd) { return wake_all(0, fd); }
+bool sleeper_wake_marked(unsigned marks) { return wake_those(false, marks, SLEEPER_AWAKE); }
+bool sleeper_wake_at(int fd) { return wake_those(false, 0, fd); }
+bool sleeper_wake_all(void) { return wake_those(true, 0, SLEEPER_AWAKE); }

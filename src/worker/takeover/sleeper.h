@@ -20,16 +20,21 @@ struct sleeper {
 /* The calling thread's; NULL: it must not sleep. */
 extern __thread struct sleeper* sleeper_own;
 
+/* Before the application is loaded. */
+void sleeper_setup(void);
+
 /* Gives the calling thread its own, until it ends. Whether it has one, and a kick would reach it. */
 bool sleeper_ready(void);
 
-/* Around the call. Who takes the number away looks afterwards, so one of the two finds the other. */
-static inline void sleeper_begin(int fd) { atomic_store(&sleeper_own->fd, fd); }
-static inline void sleeper_end(void) { atomic_store_explicit(&sleeper_own->fd, SLEEPER_AWAKE, memory_order_release); }
+/* Around the call. Who takes the number away looks afterwards, so one of the two finds the other. Within a handler that has
+ * interrupted another accept(), which goes on afterwards: so what there was before is kept. */
+static inline int sleeper_begin(int fd) { return atomic_exchange(&sleeper_own->fd, fd); }
+static inline void sleeper_end(int before) { atomic_store_explicit(&sleeper_own->fd, before, memory_order_release); }
 
-/* Kicks every thread that may be in accept() with a number that bears one of the marks, or with this number. True: there is none.
- * Any thread. */
+/* Kicks every thread but the caller's that may be in accept() with a number that bears one of the marks, with this number, or at
+ * all. True: there is none. Any thread. */
 bool sleeper_wake_marked(unsigned marks);
 bool sleeper_wake_at(int fd);
+bool sleeper_wake_all(void);
 
 #endif
