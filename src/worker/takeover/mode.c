@@ -76,7 +76,7 @@ static SELDOM int control_marked(int fd, int command, void* argument) {
   }
 }
 
-/* The mode of a socket for datagrams is the application's (listeners.c). */
+/* Calls that nobody sees receive datagrams: whether these wait is the application's affair. */
 static bool has_datagrams(int fd) {
   int type = 0;
   socklen_t size = sizeof type;

@@ -1,7 +1,8 @@
 /*
  * Whether calls on a held listener wait in the kernel. O_NONBLOCK belongs to what generations share, so it is what suits
- * them all: off as long as every application has taken it for blocking, and has waited for it in accept() alone; from then on
- * it is on for ever, and who takes it for blocking is made to wait (accept.c). What the application believes is a mark.
+ * them all: off as long as every application has taken it for blocking, and has not been seen to wait for it elsewhere than in
+ * accept() (a poll is seen until it is ready); from then on it is on for ever, and who takes it for blocking is made to wait
+ * (accept.c). What the application believes is a mark.
  */
 #ifndef LIVESWAP_WORKER_MODE_H
 #define LIVESWAP_WORKER_MODE_H
