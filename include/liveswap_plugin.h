@@ -9,7 +9,7 @@
  * Everything else on this page is optional: functions that the worker host defines and the application may
  * call. Link with nothing; the symbols are resolved when the library is loaded:
  *
- *     cc -shared -fPIC -o libapp.so app.c
+ *     cc -shared -fPIC $(pkg-config --cflags liveswap-plugin) -o libapp.so app.c
  *
  * An application that must also load outside liveswap defines LIVESWAP_WEAK before including this header.
  * Its references are then weak: compare a function with NULL before calling it.

@@ -124,6 +124,7 @@ CheckReport check(const std::string& path, const CheckOptions& options) {
     report.findings = elf_findings(report.path, *file, private_libraries(report.path, *file));
     const Libraries libraries = add_links(report.findings, *host, report.path, *file, options);
     for (CheckFinding& finding : server_findings(*file, libraries)) report.findings.push_back(std::move(finding));
+    for (CheckFinding& finding : wait_findings(*file)) report.findings.push_back(std::move(finding));
     add_trust(report.findings, report.path);
   }
   if (const auto trial = run_trial(*host, report.path, options)) {

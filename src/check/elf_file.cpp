@@ -44,6 +44,25 @@ constexpr std::string_view telling[] = {
     "execl", "execle", "execlp", "execv", "execve", "execveat", "execvp", "execvpe", "fexecve",
     "liveswap_drain_fd", "liveswap_draining", "liveswap_drain_left_ms"};
 
+// Functions of the C library in which a thread can wait, or by which main() ends and leaves its threads to go on.
+constexpr std::string_view waiting[] = {
+    "__poll_chk", "__ppoll_chk", "__read_chk", "__recv_chk", "__recvfrom_chk", "accept", "accept4", "clock_nanosleep",
+    "cnd_timedwait", "cnd_wait", "epoll_pwait", "epoll_pwait2", "epoll_wait", "fgets", "fread", "getchar", "getline",
+    "mq_receive", "mq_timedreceive", "msgrcv", "nanosleep", "pause", "poll", "ppoll", "pselect", "pthread_barrier_wait",
+    "pthread_cond_clockwait", "pthread_cond_timedwait", "pthread_cond_wait", "pthread_exit", "pthread_join",
+    "pthread_timedjoin_np", "read", "readv", "recv", "recvfrom", "recvmmsg", "recvmsg", "select", "sem_clockwait",
+    "sem_timedwait", "sem_wait", "sigsuspend", "sigtimedwait", "sigwait", "sigwaitinfo", "sleep", "syscall", "thrd_exit",
+    "thrd_join", "thrd_sleep", "usleep", "wait", "wait4", "waitid", "waitpid"};
+
+// std::thread::join, std::condition_variable and the futex of std::atomic::wait and std::future, as the compiler writes them.
+constexpr std::string_view waiting_in_cpp[] = {"_ZNSt6thread4join", "_ZNSt18condition_variable", "_ZNSt28__atomic_futex_unsigned"};
+
+bool can_wait(std::string_view name) {
+  return name.substr(0, 9) == "io_uring_" || std::find(std::begin(waiting), std::end(waiting), name) != std::end(waiting) ||
+         std::any_of(std::begin(waiting_in_cpp), std::end(waiting_in_cpp),
+                     [&](std::string_view prefix) { return name.substr(0, prefix.size()) == prefix; });
+}
+
 bool tells(std::string_view name) {
   return name.substr(0, 9) == "io_uring_" || std::find(std::begin(telling), std::end(telling), name) != std::end(telling);
 }
@@ -180,8 +199,11 @@ void take_exported(ElfFile& file, const Symbols& symbols, const Bytes& bytes, co
   const std::string mangled = "_Z" + std::to_string(entry.size()) + entry;
   for (const Symbol& symbol : symbols.entries) {
     const std::string_view name = text_at(symbols.strings, symbol.st_name);
-    if (symbol.st_shndx == SHN_UNDEF) take_telling(file.imports, name);
-    if (symbol.st_shndx == SHN_UNDEF) continue;
+    if (symbol.st_shndx == SHN_UNDEF) {
+      take_telling(file.imports, name);
+      file.waits = file.waits || can_wait(name);
+      continue;
+    }
     take_telling(file.exports, name);
     if (ELF64_ST_BIND(symbol.st_info) == STB_GNU_UNIQUE && file.unique.size() < unique_limit)
       file.unique.emplace_back(name);

@@ -36,6 +36,7 @@ struct ElfFile {
   Entry main = Entry::missing;          // that of a program, wherever it came from
   bool selftest = false;                // liveswap_selftest is exported
   std::optional<AbiNote> abi_note;
+  bool waits = false;                   // it calls a function in which a thread can wait
   bool go = false;                      // there is code of the Go compiler in it
   // Of the functions that tell how a server serves (elf_file.cpp), in the order of the file:
   std::vector<std::string> imports;     // those that it wants from elsewhere
