@@ -11,7 +11,8 @@ Connection::Connection(Dialed dialed, std::unique_ptr<AnswerReader> reader, bool
     : fd_(std::move(dialed.fd)),
       reader_(std::move(reader)),
       ends_after_request_(ends_after_request),
-      stage_(dialed.connected ? Stage::idle : Stage::connecting) {}
+      stage_(dialed.connected ? Stage::idle : Stage::connecting),
+      port_(local_port(fd_.get())) {}
 
 Connection::Step Connection::start(std::string request) {
   reader_->expect(request);
@@ -43,7 +44,6 @@ Connection::Step Connection::finish_connecting() {
   socklen_t size = sizeof error;
   if (::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
   if (error != 0) return fail_with_errno("connect", error);
-  port_ = local_port(fd_.get());
   if (is_connected_to_itself(fd_.get()))
     return fail(load::failure(Outcome::refused, "connect: connected to itself, nobody listens"));
   stage_ = Stage::sending;
