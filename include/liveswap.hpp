@@ -189,7 +189,7 @@ class LIVESWAP_API Client {
   Outcome kill();
   Outcome die();
   Outcome stop();
-  Outcome forks(unsigned count);
+  Outcome forks(unsigned count);  // 0: one for each CPU that the master may use
   Outcome message(const std::string& text);
   // On success `text` is the JSON object that docs/protocol.md describes.
   Outcome status();

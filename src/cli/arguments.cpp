@@ -45,7 +45,7 @@ tl::unexpected<Error> unknown_option(const std::string& word) {
   for (const Option& option : option_table()) names.push_back(option.name);
   const auto meant = name.size() > 3 ? config::nearest(name.substr(2), names) : std::nullopt;
   return fail(fmt::format("unknown option {}, {}", in_quotes(name),
-                          meant ? fmt::format("did you mean --{}?", *meant) : "see liveswap --help"));
+                          meant ? fmt::format("did you mean --{}?", *meant) : "see `liveswap help`"));
 }
 
 Result<Split> split(const Words& words) {
@@ -80,6 +80,19 @@ tl::unexpected<Error> several(std::string_view one, std::string_view other) {
   return fail(fmt::format("found {} and {}, expected one command", one, other));
 }
 
+// Words of other tools for what is called otherwise here.
+constexpr std::pair<std::string_view, std::string_view> other_words[] = {
+    {"reload", "upgrade"}, {"restart", "upgrade"}, {"deploy", "upgrade"}, {"update", "upgrade"}, {"swap", "upgrade"},
+    {"run", "start"},      {"quit", "stop"},       {"shutdown", "stop"},  {"exit", "stop"},      {"ls", "status"},
+    {"ps", "status"},      {"log", "history"},     {"scale", "forks"},    {"workers", "forks"},  {"undo", "rollback"},
+    {"revert", "rollback"}, {"cancel", "abort"},   {"info", "status"},    {"test", "check"},     {"send", "message"}};
+
+tl::unexpected<Error> unknown_command(const std::string& word) {
+  for (const auto& [other, ours] : other_words)
+    if (word == other) return fail(fmt::format("unknown command {}, did you mean \"{}\"?", in_quotes(word), ours));
+  return fail(fmt::format("unknown command {}{}", in_quotes(word), config::suggestion(word, command_words)));
+}
+
 // The flags of the original: the option is the command, and its value what it is about.
 Result<void> take_flag(Arguments& arguments, Split& line, std::string& flag) {
   for (const auto& [name, text] : line.options) {
@@ -104,10 +117,22 @@ Result<void> take_command(Arguments& arguments, Split& line) {
   if (auto taken = take_flag(arguments, line, flag); !taken) return taken;
   if (arguments.command || line.others.empty()) return {};
   arguments.command = command_of(line.others.front());
-  if (!arguments.command)
-    return fail(fmt::format("unknown command {}{}", in_quotes(line.others.front()),
-                            config::suggestion(line.others.front(), command_words)));
+  if (!arguments.command) return unknown_command(line.others.front());
   line.others.erase(line.others.begin());
+  return {};
+}
+
+// `help` and `version` are the options of that name; `help` may be followed by what it is about.
+Result<void> take_help(Arguments& arguments, Split& line) {
+  if (arguments.command == Command::version) arguments.version = true;
+  if (arguments.command != Command::help || arguments.help) return {};
+  arguments.help = true;
+  arguments.command.reset();
+  if (line.others.empty()) return {};
+  arguments.command = command_of(line.others.front());
+  if (!arguments.command) return unknown_command(line.others.front());
+  if (line.others.size() > 1)
+    return fail(fmt::format("help: found {}, expected nothing more", in_quotes(line.others[1])));
   return {};
 }
 
@@ -132,7 +157,7 @@ Result<void> check_number(Command command, const std::string& value) {
 
 const char* wanted(Command command) {
   if (command == Command::message) return "a text";
-  return command == Command::forks ? "a number of workers" : "the path of a library";
+  return command == Command::forks ? "a number of workers, or auto" : "the path of a library";
 }
 
 // Words behind "--" are the application's when there is one to start, else words like the others.
@@ -250,13 +275,16 @@ Result<Arguments> parse_arguments(const Words& words, const Environment& environ
                        [&](const auto& o) { return o.first == name; });
   };
   Arguments arguments;
-  arguments.help = has("help") || words.empty();
+  arguments.nothing = words.empty();
+  arguments.help = has("help");
   arguments.version = has("version");
-  const auto taken = take_command(arguments, *line);
-  if (arguments.help || arguments.version) return arguments;
+  auto taken = take_command(arguments, *line);
+  if ((arguments.help || arguments.version || arguments.nothing) && arguments.command != Command::help) return arguments;
+  if (taken) taken = take_help(arguments, *line);
   if (!taken) return tl::unexpected<Error>(taken.error());
+  if (arguments.help || arguments.version) return arguments;
   if (!arguments.command)
-    return fail("expected a command: " + fmt::format("{}", fmt::join(command_words, ", ")));
+    return fail(fmt::format("expected a command: {}", fmt::join(command_words, ", ")));
 
   arguments.detach = has("detach");
   arguments.json = has("json");

@@ -14,7 +14,8 @@ namespace liveswap::cli {
 
 // The command line as a value.
 struct Arguments {
-  std::optional<Command> command;  // none only with help or version
+  std::optional<Command> command;  // none only with nothing, help or version; of help: what it is about
+  bool nothing = false;            // the command line is empty
   bool help = false;
   bool version = false;
   bool daemon = false;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cli/filled.hpp"
 #include "cli/shown.hpp"
 
 namespace liveswap::cli {
@@ -39,32 +40,19 @@ std::string painted(const std::string& text, const char* colour, const Paper& pa
 }
 
 // Broken at blanks where there is a width; further lines are indented as the first one is.
-std::string filled(const std::string& text, const Paper& paper) {
-  if (paper.width == 0) return text;
-  const std::size_t room = std::max(paper.width > indent ? paper.width - indent : 0, narrowest);
-  std::istringstream words(text);
-  std::string lines;
-  std::size_t used = 0;
-  for (std::string next; words >> next;) {
-    const std::size_t size = columns(next);
-    if (used > 0 && used + 1 + size > room) {
-      lines += "\n" + std::string(indent, ' ');
-      used = 0;
-    }
-    lines += (used > 0 ? " " : "") + next;
-    used += (used > 0 ? 1 : 0) + size;
-  }
-  return lines;
+std::string beside_label(const std::string& text, const Paper& paper) {
+  const std::size_t width = paper.width == 0 ? 0 : std::max(paper.width, indent + narrowest);
+  return filled(text, {width, indent});
 }
 
 std::string finding_lines(const CheckFinding& finding, const Paper& paper) {
   const std::string label = fmt::format("{:<{}}", word(finding.level), indent);
-  return painted(label, colour_of(finding.level), paper) + filled(shown(finding.text), paper) + "\n";
+  return painted(label, colour_of(finding.level), paper) + beside_label(shown(finding.text), paper) + "\n";
 }
 
 std::string advice_lines(const CheckFinding& finding, const Paper& paper) {
   if (finding.advice.empty()) return "";
-  return std::string(indent, ' ') + painted(filled("> " + shown(finding.advice), paper), "\x1b[2m", paper) + "\n";
+  return std::string(indent, ' ') + painted(beside_label("> " + shown(finding.advice), paper), "\x1b[2m", paper) + "\n";
 }
 
 std::string output_lines(const std::string& output) {

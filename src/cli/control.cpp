@@ -22,9 +22,9 @@ Outcome ask(const Arguments& arguments) {
     case Command::stop:
       return client.stop();
     case Command::forks: {
-      const auto count = config::parse_number(arguments.value, 1, config::forks_limit);
+      const auto count = config::parse_forks(arguments.value);
       if (!count) return {usage, "forks: " + count.error().text};
-      return client.forks(static_cast<unsigned>(*count));
+      return client.forks(*count);
     }
     case Command::start:
     case Command::upgrade:
@@ -34,6 +34,8 @@ Outcome ask(const Arguments& arguments) {
     case Command::status:
     case Command::check:
     case Command::verify:
+    case Command::version:
+    case Command::help:
       break;
   }
   return {failed, "no command of this kind"};

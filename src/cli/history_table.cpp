@@ -3,17 +3,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <sstream>
 #include <vector>
 
 #include "cli/fields.hpp"
+#include "cli/filled.hpp"
 #include "cli/shown.hpp"
 #include "cli/table.hpp"
 
 namespace liveswap::cli {
 namespace {
 
-constexpr std::size_t least_room = 30;  // for what it went to; below it that stands on a line of its own
+constexpr std::size_t least_room = 28;  // for what it went to; below it that stands on lines of its own
+constexpr std::size_t step = 4;         // such lines are further right
+constexpr std::size_t full_id = 12, shorter_id = 8;
+
+// How much of paths and ids is shown.
+struct Style {
+  bool whole_paths;
+  std::size_t id;
+};
 
 // "2026-11-22T23:17:58.042Z" without what a table has no room for.
 std::string when(const Json& receipt) {
@@ -23,42 +31,92 @@ std::string when(const Json& receipt) {
   return started.substr(0, 19) + "Z";
 }
 
-std::string what(const Json& receipt) {
+std::string what(const Json& receipt, const Style& style) {
   const Json& to = member(receipt, "to");
   std::string line = to.is_object() ? text(to, "path") : "?";
+  if (!style.whole_paths && line.back() != '/') line.erase(0, line.rfind('/') + 1);
   const std::string reason = text(receipt, "reason");
   return member(receipt, "reason").is_string() && !reason.empty() ? line + ": " + reason : line;
 }
 
-std::string id(const Json& receipt) {
+std::string id(const Json& receipt, const Style& style) {
   const Json& found = member(member(receipt, "to"), "id");
   return found.is_string() && !found.get_ref<const std::string&>().empty()
-             ? short_id(text(member(receipt, "to"), "id"))
+             ? text(member(receipt, "to"), "id").substr(0, style.id)
              : "-";
+}
+
+struct Table {
+  std::vector<std::string> left;   // all columns but the last, as lines of the same length
+  std::vector<std::string> whats;  // the last one
+  std::size_t left_width = 0;
+  std::size_t width = 0;
+};
+
+Table table_of(const Json& receipts, const Style& style) {
+  std::vector<std::vector<std::string>> rows{{"N", "STARTED", "KIND", "OUTCOME", "TOOK", "RELEASE"}};
+  Table table{{}, {"WHAT"}};
+  for (const Json& receipt : receipts) {
+    rows.push_back({text(receipt, "number"), when(receipt), text(receipt, "kind"), text(receipt, "outcome"),
+                    time(receipt, "length_ms"), id(receipt, style)});
+    table.whats.push_back(what(receipt, style));
+  }
+  table.left = lines_of_table(rows, "rlllrl");
+  std::size_t widest = 0;
+  for (const auto& line : table.left) table.left_width = std::max(table.left_width, columns(line));
+  for (const auto& line : table.whats) widest = std::max(widest, columns(line));
+  table.width = table.left_width + 2 + widest;
+  return table;
+}
+
+bool has_room(const Table& table, std::size_t width) { return table.left_width + 2 + least_room <= width; }
+
+// What it went to in a column of its own, or below.
+std::string shown_table(const Table& table, std::size_t width) {
+  const bool beside = width == 0 || has_room(table, width);
+  const std::size_t indent = beside ? table.left_width + 2 : std::min(step, width / 4);
+  std::string lines;
+  for (std::size_t i = 0; i < table.left.size(); ++i) {
+    const std::string& left = table.left[i];
+    const std::string what = filled(table.whats[i], {width, indent, true});
+    if (beside)
+      lines += left + std::string(indent - columns(left), ' ') + what + "\n";
+    else if (i == 0)  // the heading: what stands below needs none
+      lines += left + "\n";
+    else
+      lines += left + "\n" + std::string(indent, ' ') + what + "\n";
+  }
+  return lines;
+}
+
+// For widths in which there is no room for columns.
+std::string paragraphs(const Json& receipts, std::size_t width) {
+  const Style style{false, shorter_id};
+  const std::size_t indent = std::min(step, width / 4);
+  std::string lines;
+  for (const Json& receipt : receipts)
+    lines += filled(fmt::format("{} {} {} {} {} {}: {}", text(receipt, "number"), when(receipt), text(receipt, "kind"),
+                                text(receipt, "outcome"), time(receipt, "length_ms"), id(receipt, style),
+                                what(receipt, style)),
+                    {width, indent, true}) +
+             "\n";
+  return lines;
 }
 
 }  // namespace
 
 std::string history_table(const Json& receipts, std::size_t width) {
-  std::vector<std::vector<std::string>> rows{{"N", "STARTED", "KIND", "OUTCOME", "TOOK", "RELEASE"}};
-  std::vector<std::string> whats{"WHAT"};
-  for (const Json& receipt : receipts) {
-    rows.push_back({text(receipt, "number"), when(receipt), text(receipt, "kind"), text(receipt, "outcome"),
-                    time(receipt, "length_ms"), id(receipt)});
-    whats.push_back(what(receipt));
+  if (receipts.empty()) return "no upgrade has left a receipt yet\n";
+  for (const Style& style : {Style{true, full_id}, Style{false, full_id}}) {
+    const Table table = table_of(receipts, style);
+    if (width == 0 || table.width <= width) return shown_table(table, width);
   }
-  if (rows.size() == 1) return "no upgrade has left a receipt yet\n";
-  std::istringstream lines(lay_out(rows, "rlllrl"));
-  std::vector<std::string> left;
-  std::size_t longest = 0;
-  for (std::string line; std::getline(lines, line);)
-    longest = std::max(longest, columns(left.emplace_back(line)));
-  const bool beside = width == 0 || longest + least_room <= width;
-  std::string table;
-  for (std::size_t i = 0; i < left.size(); ++i)
-    table += beside ? cut(fmt::format("{:<{}}  {}", left[i], longest, whats[i]), width) + "\n"
-                    : cut(left[i], width) + (i == 0 ? "" : "\n" + cut("   " + whats[i], width)) + "\n";
-  return table;
+  const Table shortest = table_of(receipts, {false, shorter_id});
+  if (shortest.width <= width || has_room(shortest, width)) return shown_table(shortest, width);
+  const Table below = table_of(receipts, {false, full_id});
+  for (const Table& table : {below, shortest})
+    if (table.left_width <= width) return shown_table(table, width);
+  return paragraphs(receipts, width);
 }
 
 }  // namespace liveswap::cli

@@ -5,8 +5,9 @@
 
 namespace liveswap::cli {
 
-// Receipts in short (docs/protocol.md), oldest first, for people: a line each. The reason of a failure is cut
-// where the line would be longer than `width` columns; 0: never. Pure.
+// Receipts in short (docs/protocol.md), oldest first, for people. No word of a reason is ever left out. A line a
+// receipt, `width` 0: however long. Where lines would be longer than `width` columns, in this order: paths become
+// names of files, ids get shorter, reasons are broken into lines in their column, then below their receipt. Pure.
 std::string history_table(const nlohmann::json& receipts, std::size_t width);
 
 }  // namespace liveswap::cli

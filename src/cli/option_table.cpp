@@ -134,8 +134,8 @@ constexpr std::array table{
     Option{"", "worker-host", "PATH", start | check, Section::instance, "liveswap-worker (default: beside liveswap)"},
     Option{"", "log-file", "PATH", start, Section::instance, "default: stderr; with --daemon STATE-DIR/log"},
 
-    Option{"v", "version", "", all_commands, Section::other, "print the version", Takes::nothing},
-    Option{"h", "help", "", all_commands, Section::other, "print this, or the part of one command",
+    Option{"v", "version", "", all_commands, Section::other, "as liveswap version", Takes::nothing},
+    Option{"h", "help", "", all_commands, Section::other, "as liveswap help [COMMAND]",
            Takes::nothing},
 };
 

@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <sstream>
+#include <algorithm>
 
 #include "cli/fields.hpp"
+#include "cli/filled.hpp"
 #include "cli/shown.hpp"
 #include "cli/timeline.hpp"
 
@@ -17,21 +18,7 @@ constexpr std::size_t most_troubles = 20;
 
 // A label, and a text beside it that is broken between words.
 std::string paragraph(const std::string& label, const std::string& text, std::size_t width) {
-  const std::size_t room = std::max(width, narrowest) - label_width;
-  std::string result = fmt::format("{:<{}}", label, label_width);
-  std::istringstream words(text);
-  std::size_t used = 0;
-  for (std::string word; words >> word; used += columns(word)) {
-    if (used > 0 && used + 1 + columns(word) > room) {
-      result += "\n" + std::string(label_width, ' ');
-      used = 0;
-    } else if (used > 0) {
-      result += ' ';
-      ++used;
-    }
-    result += word;
-  }
-  return result + "\n";
+  return fmt::format("{:<{}}", label, label_width) + filled(text, {std::max(width, narrowest), label_width}) + "\n";
 }
 
 std::string release(const Json& receipt, const char* name) {

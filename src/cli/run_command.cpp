@@ -1,13 +1,31 @@
 #include "cli/run_command.hpp"
 
+#include <algorithm>
+
 #include "cli/help.hpp"
 #include "cli/terminal.hpp"
 
 namespace liveswap::cli {
 
+namespace {
+
+constexpr std::size_t narrowest = 40, usual = 80, widest = 100;
+
+int run_help(const Arguments& arguments) {
+  print(help_text(arguments.command, std::clamp(screen(usual).width, narrowest, widest)));
+  return ok;
+}
+
+}  // namespace
+
 int run_command(const Arguments& arguments) {
-  if (arguments.help || arguments.version) {
-    print(arguments.help ? help_text(arguments.command) : version_text() + "\n");
+  if (arguments.nothing) {
+    print_aside(usage_text());
+    return usage;
+  }
+  if (arguments.help) return run_help(arguments);
+  if (arguments.version) {
+    print(version_text() + "\n");
     return ok;
   }
   switch (*arguments.command) {
@@ -26,6 +44,9 @@ int run_command(const Arguments& arguments) {
       return run_verify(arguments);
     case Command::check:
       return run_check(arguments);
+    case Command::version:
+    case Command::help:
+      break;
     case Command::promote:
     case Command::abort:
     case Command::message:

@@ -6,11 +6,11 @@
 
 namespace liveswap::cli {
 
-std::string lay_out(const std::vector<std::vector<std::string>>& rows, const std::string& sides) {
+std::vector<std::string> lines_of_table(const std::vector<std::vector<std::string>>& rows, const std::string& sides) {
   std::vector<std::size_t> widths(sides.size());
   for (const auto& row : rows)
     for (std::size_t i = 0; i < sides.size(); ++i) widths[i] = std::max(widths[i], columns(row[i]));
-  std::string lines;
+  std::vector<std::string> lines;
   for (const auto& row : rows) {
     std::string line;
     for (std::size_t i = 0; i < sides.size(); ++i) {
@@ -18,9 +18,15 @@ std::string lay_out(const std::vector<std::vector<std::string>>& rows, const std
       line += (i ? "  " : "") + (sides[i] == 'r' ? padding + row[i] : row[i] + padding);
     }
     line.erase(line.find_last_not_of(' ') + 1);
-    lines += line + "\n";
+    lines.push_back(std::move(line));
   }
   return lines;
+}
+
+std::string lay_out(const std::vector<std::vector<std::string>>& rows, const std::string& sides) {
+  std::string text;
+  for (const auto& line : lines_of_table(rows, sides)) text += line + "\n";
+  return text;
 }
 
 }  // namespace liveswap::cli

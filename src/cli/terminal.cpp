@@ -30,22 +30,26 @@ bool is_terminal(int fd) {
   return ::isatty(fd) == 1 && kind && *kind && std::string_view(kind) != "dumb";
 }
 
-std::size_t width_of(int fd) {
+winsize size_of(int fd) {
   winsize size{};
-  return ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  ::ioctl(fd, TIOCGWINSZ, &size);
+  if (size.ws_col == 0) size.ws_col = 80;
+  if (size.ws_row == 0) size.ws_row = 24;
+  return size;
 }
 
 }  // namespace
 
 bool Terminal::available() { return is_terminal(STDERR_FILENO); }
 
-std::size_t Terminal::width() const { return width_of(STDERR_FILENO); }
+std::size_t Terminal::width() const { return size_of(STDERR_FILENO).ws_col; }
 
 bool on_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
 
-Screen screen() {
-  if (!on_terminal()) return {};
-  return {width_of(STDOUT_FILENO), is_terminal(STDOUT_FILENO) && !is_set("NO_COLOR")};
+Screen screen(std::size_t otherwise) {
+  if (!on_terminal()) return {otherwise};
+  const winsize size = size_of(STDOUT_FILENO);
+  return {size.ws_col, is_terminal(STDOUT_FILENO) && !is_set("NO_COLOR"), true, size.ws_row};
 }
 
 bool Terminal::colour() const { return !is_set("NO_COLOR"); }
@@ -57,6 +61,8 @@ void Terminal::clear() { draw(""); }
 void Terminal::next_line() { write_all(STDERR_FILENO, "\n"); }
 
 void print(std::string_view text) { write_all(STDOUT_FILENO, text); }
+
+void print_aside(std::string_view text) { write_all(STDERR_FILENO, text); }
 
 void complain(std::string_view text) { write_all(STDERR_FILENO, "liveswap: " + shown(text, true) + "\n"); }
 

@@ -27,15 +27,19 @@ class Terminal {
 struct Screen {
   std::size_t width = 100;
   bool colour = false;
+  bool terminal = false;
+  std::size_t height = 24;
 };
 
-// As wide as the terminal on stdout; 100 columns without colours when it is none, so that pipes get the same
+// As large as the terminal on stdout; `otherwise` columns without colours when it is none, so that pipes get the same
 // everywhere.
-Screen screen();
+Screen screen(std::size_t otherwise = 100);
 bool on_terminal();  // stdout
 
 // To stdout as it is; to stderr as a message, made fit for a terminal. What cannot be written is lost.
 void print(std::string_view text);
 void complain(std::string_view text);
+// To stderr as it is.
+void print_aside(std::string_view text);
 
 }  // namespace liveswap::cli

@@ -75,7 +75,9 @@ Outcome Client::receipt(std::optional<std::uint64_t> number) {
   return tell(where_, protocol::Verb::receipt, number ? std::to_string(*number) : "");
 }
 
-Outcome Client::forks(unsigned count) { return tell(where_, protocol::Verb::forks, std::to_string(count)); }
+Outcome Client::forks(unsigned count) {
+  return tell(where_, protocol::Verb::forks, count == 0 ? "auto" : std::to_string(count));
+}
 
 Outcome Client::message(const std::string& text) { return tell(where_, protocol::Verb::message, text); }
 

@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "config/values.hpp"
 #include "master/master.hpp"
+#include "master/setup.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -36,12 +37,12 @@ void Master::on_command(ConnectionId connection, const protocol::Command& comman
 }
 
 void Master::on_forks(rollout::RequestId request, const protocol::Command& command) {
-  const auto count = config::parse_number(command.value, 1, config::forks_limit);
+  const auto count = config::parse_forks(command.value);
   if (!count) {
     refuse(request, protocol::Refusal::usage, "forks: " + count.error().text);
     return;
   }
-  const auto slots = static_cast<unsigned>(*count);
+  const unsigned slots = *count == 0 ? usable_cpus() : *count;
   if (!engine_.under_way() && slots > engine_.fork_count()) {
     if (auto grown = listeners_.grow(slots); !grown) {
       refuse(request, protocol::Refusal::failed, grown.error().text);

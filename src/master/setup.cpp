@@ -14,16 +14,11 @@
 #include "base/file.hpp"
 #include "config/address.hpp"
 #include "config/limits.hpp"
+#include "config/values.hpp"
 #include "protocol/instance.hpp"
 
 namespace liveswap::master {
 namespace {
-
-unsigned usable_cpus() {
-  cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return std::max(1, CPU_COUNT(&set));
-}
 
 std::optional<unsigned> as_number(const std::string& text) {
   unsigned number = 0;
@@ -41,6 +36,12 @@ std::vector<gid_t> groups_of(const char* user, gid_t group) {
 }
 
 }  // namespace
+
+unsigned usable_cpus() {
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return std::clamp(CPU_COUNT(&set), 1, static_cast<int>(config::forks_limit));
+}
 
 Options settle_options(Options options) {
   const std::string here = current_directory();

@@ -13,6 +13,9 @@
 // What a master finds out about its surroundings once, before it starts. Everything here may block.
 namespace liveswap::master {
 
+// CPUs that this process may run on; as many as there may be workers at most.
+unsigned usable_cpus();
+
 // `options` with every path absolute, forks counted and the defaults of the instance filled in.
 Options settle_options(Options options);
 

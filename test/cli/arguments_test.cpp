@@ -116,13 +116,29 @@ TEST_CASE("switches") {
   CHECK(parsed({"rollback", "--detach"}).detach);
   CHECK(parsed({"start", "--daemon"}).daemon);
   CHECK(parsed({"start", "-c", "f.yaml"}).config == "f.yaml");
-  CHECK(parsed({}).help);
   CHECK(parsed({"-h"}).help);
   CHECK(parsed({"--version"}).version);
   CHECK(parsed({"-v"}).version);
   const auto help = parsed({"start", "--help"});
   CHECK(help.help);
   CHECK(help.command == Command::start);
+}
+
+TEST_CASE("help and version are commands, too") {
+  CHECK(parsed({}).nothing);
+  CHECK_FALSE(parsed({}).help);
+  for (const Words& words : {Words{"help"}, {"-h"}, {"--help"}}) {
+    CHECK(parsed(words).help);
+    CHECK_FALSE(parsed(words).command.has_value());
+  }
+  for (const Words& words : {Words{"help", "upgrade"}, {"upgrade", "--help"}, {"-h", "upgrade"}}) {
+    CHECK(parsed(words).help);
+    CHECK(parsed(words).command == Command::upgrade);
+  }
+  CHECK(parsed({"help", "help"}).command == Command::help);
+  CHECK(parsed({"version"}).version);
+  CHECK(error_of({"help", "upgade"}) == "unknown command \"upgade\", did you mean \"upgrade\"?");
+  CHECK(error_of({"help", "upgrade", "now"}) == "help: found \"now\", expected nothing more");
 }
 
 TEST_CASE("wishes of an upgrade") {
@@ -162,8 +178,8 @@ TEST_CASE("mistakes") {
       {{"upgade"}, "unknown command \"upgade\", did you mean \"upgrade\"?"},
       {{"start", "--frks", "2"}, "unknown option \"--frks\", did you mean --forks?"},
       {{"start", "--frks=2"}, "unknown option \"--frks\", did you mean --forks?"},
-      {{"start", "--xyzzy"}, "unknown option \"--xyzzy\", see liveswap --help"},
-      {{"kill", "-x"}, "unknown option \"-x\", see liveswap --help"},
+      {{"start", "--xyzzy"}, "unknown option \"--xyzzy\", see `liveswap help`"},
+      {{"kill", "-x"}, "unknown option \"-x\", see `liveswap help`"},
       {{"-k", "-d"}, "found --kill and --die, expected one command"},
       {{"status", "-k"}, "found --kill and status, expected one command"},
       {{"-u", "kill"}, "found --upgrade and kill, expected one command"},
@@ -175,7 +191,7 @@ TEST_CASE("mistakes") {
        "start: found \"x\", expected nothing more; arguments for the application stand behind --"},
       {{"message", "a", "b"}, "message: found \"b\", expected nothing more; quote a text with spaces"},
       {{"message"}, "message: expected a text"},
-      {{"forks"}, "forks: expected a number of workers"},
+      {{"forks"}, "forks: expected a number of workers, or auto"},
       {{"kill", "--forks", "2"}, "--forks means nothing to kill, only to start"},
       {{"kill", "--json"}, "--json means nothing to kill, only to upgrade, rollback, history, receipt, status, check, verify"},
       {{"upgrade", "--settle", "1s"}, "--settle means nothing to upgrade, only to start"},
@@ -194,7 +210,9 @@ TEST_CASE("mistakes") {
        "die, stop, status, forks"},
       {{"upgrade", "--json=yes"}, "--json takes no value, found \"yes\""},
       {{"kill", "-p", "70000"}, "--port: found \"70000\", expected a number from 1 to 65535"},
-      {{"-p", "3001"}, "expected a command: start, upgrade, rollback, promote, abort, history, receipt, message, kill, die, stop, status, forks, check, verify"},
+      {{"-p", "3001"}, "expected a command: start, upgrade, rollback, promote, abort, history, receipt, message, kill, die, stop, status, forks, check, verify, version, help"},
+      {{"reload"}, "unknown command \"reload\", did you mean \"upgrade\"?"},
+      {{"help", "quit"}, "unknown command \"quit\", did you mean \"stop\"?"},
   };
   for (const auto& [words, text] : rows) CHECK(error_of(words) == text);
   CHECK(error_of({"kill", "-p"}).find("missing an argument") != std::string::npos);

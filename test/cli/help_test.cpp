@@ -9,14 +9,30 @@
 
 using namespace liveswap::cli;
 
-TEST_CASE("every page fits into 100 columns") {
-  std::string pages = help_text({});
-  for (std::size_t i = 0; i < command_words.size(); ++i) pages += help_text(static_cast<Command>(i));
-  std::istringstream lines(pages);
+TEST_CASE("every page fits the terminal") {
+  for (const std::size_t width : {40, 60, 80, 100}) {
+    std::string pages = help_text({}, width);
+    // Examples are there to be copied, and stay as they are.
+    pages.erase(pages.find("Examples\n"));
+    for (std::size_t i = 0; i < command_words.size(); ++i) pages += help_text(static_cast<Command>(i), width);
+    std::istringstream lines(pages);
+    for (std::string line; std::getline(lines, line);) {
+      CAPTURE(line);
+      CHECK((columns(line) <= width || line.find("liveswap ") != std::string::npos));
+    }
+  }
+  std::istringstream lines(help_text({}) + usage_text());
   for (std::string line; std::getline(lines, line);) {
     CAPTURE(line);
-    CHECK(columns(line) <= 100);
+    CHECK(columns(line) <= 80);
   }
+}
+
+TEST_CASE("an option and its text stand in two columns, on a narrow terminal below each other") {
+  const auto wide = help_text({}, 80), narrow = help_text({}, 40);
+  CHECK(wide.find("\n      --surge AMOUNT          workers beyond --forks during an upgrade: 2, or\n"
+                  "                              50% (default 100%)") != std::string::npos);
+  CHECK(narrow.find("\n      --surge AMOUNT\n        workers beyond --forks during an\n") != std::string::npos);
 }
 
 TEST_CASE("everything is documented") {
@@ -25,7 +41,10 @@ TEST_CASE("everything is documented") {
     CAPTURE(option.name);
     CHECK(text.find("--" + std::string(option.name)) != std::string::npos);
   }
-  for (const auto word : command_words) CHECK(text.find("\n  " + std::string(word)) != std::string::npos);
+  for (const auto word : command_words) {
+    CHECK(text.find("\n  " + std::string(word)) != std::string::npos);
+    CHECK(usage_text().find("\n  " + std::string(word)) != std::string::npos);
+  }
 }
 
 TEST_CASE("a command's page begins with it and has its options only") {

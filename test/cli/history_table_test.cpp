@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -33,15 +34,39 @@ TEST_CASE("on a narrow terminal what it went to has a line of its own") {
   CHECK(history_table(two, 70) ==
         " N  STARTED               KIND      OUTCOME     TOOK  RELEASE\n"
         " 9  2026-11-22 23:17:58Z  upgrade   ok        42.5 s  ab12cd34ef56\n"
-        "   /srv/v2.so\n"
+        "    v2.so\n"
         "10  2026-11-23 01:00:00Z  rollback  reverted   12 ms  -\n"
-        "   /srv/v1.so: slot 1 failed, and there is much to say about it tha...\n");
+        "    v1.so: slot 1 failed, and there is much to say about it that does\n"
+        "    not fit\n");
   for (std::size_t width = 1; width < 140; ++width) {
     std::istringstream lines(history_table(two, width));
     for (std::string line; std::getline(lines, line);) {
       CAPTURE(line);
       CHECK(columns(line) <= width);
     }
+  }
+}
+
+TEST_CASE("paths get shorter first, then ids, and a reason is never cut") {
+  Json one = two;
+  one.erase(0);
+  one[0]["to"] = {{"path", "/srv/app/releases/2026-11-23/libapp.so"}, {"id", "ab12cd34ef5611111"}};
+  const std::string reason = one[0]["reason"];
+  const auto line = [&](std::size_t width) { return history_table(one, width); };
+  CHECK(line(200).find("ab12cd34ef56  /srv/app/releases/2026-11-23/libapp.so: slot 1 failed, and there") !=
+        std::string::npos);
+  CHECK(line(150).find("ab12cd34ef56  libapp.so: slot 1 failed, and there") != std::string::npos);
+  CHECK(line(120).find("ab12cd34  libapp.so: slot 1 failed, and there is much to say about\n" +
+                      std::string(63, ' ') + "it that does not fit\n") != std::string::npos);
+  for (std::size_t width = 1; width < 220; ++width) {
+    std::string words = line(width);
+    CAPTURE(words);
+    CHECK(words.find("...") == std::string::npos);
+    if (width < 20) continue;  // there words are broken
+    std::replace(words.begin(), words.end(), '\n', ' ');
+    words.erase(std::unique(words.begin(), words.end(), [](char a, char b) { return a == ' ' && b == ' '; }),
+                words.end());
+    CHECK(words.find(reason) != std::string::npos);
   }
 }
 

@@ -1,5 +1,6 @@
 // What the command line offers beside start and upgrade.
 #include <doctest/doctest.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -141,6 +142,15 @@ TEST_CASE_FIXTURE(Scenario, "forks down loses nobody who waits") {
   for (auto& client : clients) answered += contains(client.read_all(), "v1");
   CHECK(answered == 50);
   CHECK(app.workers().size() == 1);
+}
+
+TEST_CASE_FIXTURE(Scenario, "forks auto: one for each CPU that the master may use") {
+  cpu_set_t cpus;
+  REQUIRE(::sched_getaffinity(0, sizeof cpus, &cpus) == 0);
+  Instance app(*this, fixture("version_v1"), {"--forks", "5"});
+  const auto finished = app.run("forks", {"auto"});
+  CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
+  CHECK(app.status().at("forks") == CPU_COUNT(&cpus));
 }
 
 TEST_CASE_FIXTURE(Scenario, "forks that are no number of workers") {

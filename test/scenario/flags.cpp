@@ -44,6 +44,17 @@ TEST_CASE_FIXTURE(Scenario, "LIVESWAP_PORT is the default of the client side") {
   CHECK(run(dir, {{liveswap_program(), "status"}, environment}).status == Exit::ok);
 }
 
+TEST_CASE_FIXTURE(Scenario, "help and version as commands, and a command line with nothing on it") {
+  const auto liveswap = [&](const Words& words) { return run(dir, {Words{liveswap_program()} + words}); };
+  CHECK(liveswap({"help"}).status == Exit::ok);
+  CHECK(contains(liveswap({"help", "status"}).out, "Usage: liveswap status"));
+  CHECK(liveswap({"version"}).out == liveswap({"--version"}).out);
+  const auto bare = liveswap({});
+  CHECK(bare.status == Exit::usage);
+  CHECK(bare.out.empty());
+  CHECK(contains(bare.err, "Usage: liveswap COMMAND"));
+}
+
 TEST_CASE_FIXTURE(Scenario, "version and help") {
   for (const char* flag : {"-v", "--version", "--help"}) {
     const auto finished = run(dir, {{liveswap_program(), flag}});
