@@ -108,6 +108,7 @@ constexpr std::array environment{
 };
 
 constexpr std::array files{
+    Entry{"share/doc/liveswap/", "the documents (docs/protocol.md and others), under the prefix that bin/liveswap is installed in"},
     Entry{"RUNTIME-DIR/PORT.sock",
           "the control socket. RUNTIME-DIR is $XDG_RUNTIME_DIR/liveswap, for root without that variable /run/liveswap, "
           "else /tmp/liveswap-UID"},
