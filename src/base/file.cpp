@@ -114,7 +114,25 @@ std::string absolute_path(const std::string& path, const std::string& base) {
   return clean.string();
 }
 
+namespace {
+
+// The kernel knows a directory by no name: getcwd() gives the one without links. The shell's $PWD is the name that
+// the user has gone there by. It is believed while it names the same directory; POSIX allows no "." and ".." in it.
+std::string directory_of_the_shell() {
+  const char* name = ::getenv("PWD");
+  if (!name || name[0] != '/') return "";
+  for (const auto& part : std::filesystem::path(name))
+    if (part == "." || part == "..") return "";
+  struct stat named {}, here {};
+  const bool same = ::stat(name, &named) == 0 && ::stat(".", &here) == 0 && named.st_dev == here.st_dev &&
+                    named.st_ino == here.st_ino;
+  return same ? name : "";
+}
+
+}  // namespace
+
 std::string current_directory() {
+  if (auto name = directory_of_the_shell(); !name.empty()) return absolute_path(name, "/");
   std::error_code failed;
   const auto path = std::filesystem::current_path(failed);
   return failed ? "/" : path.string();

@@ -25,7 +25,8 @@ Result<void> ensure_private_directory(const std::string& path, unsigned forbidde
 // component before it may be a link.
 std::string absolute_path(const std::string& path, const std::string& base);
 
-// The working directory; "/" when it has been removed.
+// The working directory as the user has gone there, links included ($PWD, where it names this directory); without
+// $PWD the one without links; "/" when it has been removed.
 std::string current_directory();
 
 }  // namespace liveswap

@@ -81,7 +81,10 @@ void Master::log_note(const rollout::Note& note) const {
   const auto ms = note.since_spawn.count();
   switch (note.kind) {
     case NoteKind::preparing: log::info("preparing the upgrade"); break;
-    case NoteKind::started: log::info("generation {}: rolling out {} ({})", note.generation, note.release.path, short_id(note.release)); break;
+    case NoteKind::started:
+      log::info("generation {}: rolling out {} ({})", note.generation, note.release.path, short_id(note.release));
+      if (!note.text.empty()) log::warning("generation {}: {}", note.generation, note.text);
+      break;
     case NoteKind::spawned: log::info("slot {} pid {}: started, generation {}", note.slot, pid, note.generation); break;
     case NoteKind::ready: log::info("slot {} pid {}: ready after {} ms", note.slot, pid, ms); break;
     case NoteKind::draining: log::info("slot {} pid {}: draining", note.slot, pid); break;

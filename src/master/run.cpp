@@ -150,6 +150,7 @@ Outcome run_settled(const Options& options) {
   const int output = options.log_file.empty() ? -1 : log::descriptor();
   request.descriptors = {-1, output < 0 ? STDOUT_FILENO : output, output < 0 ? STDERR_FILENO : output, -1};
   request.working_directory = options.working_directory;
+  request.home = current_directory();
   request.identity = *identity;
   request.limits = {{RLIMIT_NOFILE, many.before()}};
   for (const auto& limit : master::resource_limits(options.limits)) request.limits.push_back(limit);

@@ -86,6 +86,10 @@ int child_main(void* argument) {
   if (request.identity && !become(*request.identity)) return give_up(plan, "change the user of", request.program);
   if (!request.working_directory.empty() && ::chdir(request.working_directory.c_str()) != 0)
     return give_up(plan, "change to the working directory", request.working_directory);
+  if (request.working_directory.empty() && !request.home.empty()) {
+    // Removed, or closed to the child's user: the child has inherited the directory itself, as it was.
+    [[maybe_unused]] const int stays = ::chdir(request.home.c_str());
+  }
   reset_signals();
   ::execve(request.program.c_str(), plan.arguments.data(), plan.environment.data());
   return give_up(plan, "execute", request.program);

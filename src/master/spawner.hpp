@@ -24,7 +24,10 @@ struct SpawnRequest {
   std::vector<std::string> arguments;  // argv, with argv[0]
   std::vector<std::string> environment;
   std::vector<int> descriptors;  // borrowed; the n-th becomes descriptor n. -1: /dev/null for 0 … 2, else closed
-  std::string working_directory;  // empty: that of the caller
+  std::string working_directory;  // empty: `home`
+  // Without a working directory: where the caller was started, by name, so that a link in it is followed anew. Where
+  // the child cannot go there it stays in the directory of the caller. Empty: likewise.
+  std::string home;
   std::optional<Identity> identity;
   std::vector<std::pair<int, rlimit>> limits;
 };

@@ -45,7 +45,8 @@ class Engine {
   Commands stop(Time now, RequestId request, bool at_once);
 
   // What became of commands.
-  Commands prepared(Time now, const Release& release);
+  // `remark`: what the requester is to be told with the answer; empty: nothing.
+  Commands prepared(Time now, const Release& release, const std::string& remark = "");
   Commands prepare_failed(Time now, const std::string& text);
   Commands committed(Time now);
   Commands commit_failed(Time now, const std::string& text);
@@ -135,6 +136,7 @@ class Engine {
     Pace pace;
     Target to;
     std::string reason;            // why it reverts
+    std::string remark;            // told with `started`, and with the answer
     std::optional<Time> deadline;  // of the phase
     bool said_waiting = false;
     bool baked = false;      // the canary has proven itself
@@ -186,6 +188,7 @@ class Engine {
   void advance_upgrade(Time now);
   void begin_upgrade(Time now, RequestId request, const Wish& wish);
   void begin_rolling(const Release& release);
+  std::string same_content(const Release& release) const;
   bool begin_queued(Time now);
   void bake(Time now);
   void begin_probation(Time now);

@@ -4,6 +4,16 @@
 
 namespace liveswap::rollout {
 
+namespace {
+
+constexpr std::size_t short_id = 8;  // digits of an id, for people
+
+std::string joined(const std::string& text, const std::string& more) {
+  return text.empty() || more.empty() ? text + more : text + "; " + more;
+}
+
+}  // namespace
+
 bool Engine::rolling() const {
   return upgrade_ && upgrade_->phase != Phase::preparing && upgrade_->phase != Phase::reverting;
 }
@@ -29,7 +39,7 @@ void Engine::begin_rolling(const Release& release) {
   upgrade_->deadline.reset();
   upgrade_->flip_ahead = upgrade_->pace.flip && committed_ && settings_.zero_downtime;
   for (Slot& slot : slots_) slot.turn = false;
-  note(NoteKind::started);
+  note(NoteKind::started, upgrade_->remark);
   ask_memory();
 }
 
@@ -41,9 +51,19 @@ bool Engine::begin_queued(Time now) {
   return true;
 }
 
-Commands Engine::prepared(Time now, const Release& release) {
-  if (upgrade_ && upgrade_->phase == Phase::preparing) begin_rolling(release);
+Commands Engine::prepared(Time now, const Release& release, const std::string& remark) {
+  if (upgrade_ && upgrade_->phase == Phase::preparing) {
+    upgrade_->remark = joined(same_content(release), remark);
+    begin_rolling(release);
+  }
   return done(now);
+}
+
+// An upgrade to what serves does its work all the same: a restart of every worker may be what is wanted. But most
+// often somebody has forgotten to build, or has moved a link that this path does not go through.
+std::string Engine::same_content(const Release& release) const {
+  if (!committed_ || committed_->release.id != release.id) return "";
+  return "the file has the same content as the release that serves (" + release.id.substr(0, short_id) + ")";
 }
 
 Commands Engine::prepare_failed(Time now, const std::string& text) {
@@ -167,8 +187,9 @@ Commands Engine::committed(Time now) {
     slot.deaths = 0;
   }
   close_upgrade(Verdict::ok,
-                "generation " + std::to_string(committed_->generation) + " serves in " + std::to_string(forks_) +
-                    (forks_ == 1 ? " slot" : " slots"));
+                joined("generation " + std::to_string(committed_->generation) + " serves in " +
+                           std::to_string(forks_) + (forks_ == 1 ? " slot" : " slots"),
+                       upgrade_->remark));
   if (first) out_.push_back(Booted{});
   return done(now);
 }

@@ -92,6 +92,38 @@ TEST_CASE("a relative path is meant from its base") {
   CHECK(absolute_path("../v2/libapp.so", "/srv/app") == "/srv/app/../v2/libapp.so");
 }
 
+TEST_CASE("the working directory has the name that the shell went there by, while that is its name") {
+  TempDir dir;
+  fs::create_directories(dir / "releases/1");
+  fs::create_directories(dir / "releases/2");
+  fs::create_directory_symlink("releases/1", dir / "current");
+  const std::string before = fs::current_path();
+  const char* pwd = ::getenv("PWD");
+  const std::string pwd_before = pwd ? pwd : "";
+  fs::current_path(dir / "current");
+  const std::string physical = fs::canonical(dir / "releases/1");
+
+  const auto with_pwd = [](const std::string& text) {
+    ::setenv("PWD", text.c_str(), 1);
+    return current_directory();
+  };
+  CHECK(with_pwd(dir / "current") == dir / "current");
+  CHECK(with_pwd(dir / "current/") == dir / "current");
+  CHECK(with_pwd(dir / "releases/2") == physical);
+  CHECK(with_pwd("current") == physical);
+  CHECK(with_pwd(dir / "releases/../current") == physical);
+  CHECK(with_pwd("") == physical);
+  // The link has been moved since the shell went there.
+  fs::remove(dir / "current");
+  fs::create_directory_symlink("releases/2", dir / "current");
+  CHECK(with_pwd(dir / "current") == physical);
+  ::unsetenv("PWD");
+  CHECK(current_directory() == physical);
+
+  fs::current_path(before);
+  if (pwd) ::setenv("PWD", pwd_before.c_str(), 1);
+}
+
 TEST_CASE("a descriptor is closed once, and at the moment it is replaced") {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 
 using namespace liveswap;
 using namespace liveswap::master;
@@ -95,6 +96,17 @@ TEST_CASE("a child has its own process group, directory, environment and limits"
       run_script(request, "echo $ONLY $HOME; pwd; ulimit -n; read -r p c s pp g rest </proc/$$/stat; test $p = $g");
   CHECK(finished.output == "this\n/proc\n77\n");
   CHECK(finished.status == 0);
+}
+
+TEST_CASE("without a working directory a child starts in its home, by name, or where the caller is") {
+  SpawnRequest request;
+  request.home = "/proc";
+  CHECK(run_script(request, "pwd").output == "/proc\n");
+  request.home = "/no/such/directory";
+  CHECK(run_script(request, "pwd -P").output == std::filesystem::current_path().string() + "\n");
+  request.home = "/proc";
+  request.working_directory = "/dev";
+  CHECK(run_script(request, "pwd").output == "/dev\n");
 }
 
 TEST_CASE("a child becomes the user it shall be") {

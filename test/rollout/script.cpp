@@ -73,8 +73,8 @@ std::string Script::gave_up(WorkerId worker) {
 std::string Script::stop(RequestId request) { return say(engine_.stop(now_, request, false)); }
 std::string Script::die(RequestId request) { return say(engine_.stop(now_, request, true)); }
 
-std::string Script::prepared(const std::string& release) {
-  return say(engine_.prepared(now_, {release, release}));
+std::string Script::prepared(const std::string& release, const std::string& remark) {
+  return say(engine_.prepared(now_, {release, release}, remark));
 }
 std::string Script::prepare_failed(const std::string& text) {
   return say(engine_.prepare_failed(now_, text));

@@ -37,7 +37,7 @@ class Script {
   std::string stop(RequestId request);
   std::string die(RequestId request);
 
-  std::string prepared(const std::string& release);
+  std::string prepared(const std::string& release, const std::string& remark = "");
   std::string prepare_failed(const std::string& text);
   std::string committed();
   std::string commit_failed(const std::string& text);

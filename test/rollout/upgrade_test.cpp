@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "script.hpp"
 
 using namespace liveswap::rollout;
@@ -217,4 +219,40 @@ TEST_CASE(
   CHECK(script.committed() == "answer 7 ok");
   CHECK(script.next() == -1);
   CHECK(script.crashed(10) == "spawn 11 in 0: B");
+}
+
+TEST_CASE("upgrade: to the same content it does its work, and says what it is") {
+  Script script = Script::booted(settings(1));
+  const std::string id = "0123456789abcdef";
+  script.upgrade(7);
+  script.prepared(id);
+  script.ready(2);
+  script.returned(1);
+  script.committed();
+  CHECK(script.answer_text() == "generation 2 serves in 1 slot");
+
+  script.upgrade(8);
+  CHECK(script.prepared(id) == "spawn 3 in 0: " + id);
+  const std::string remark = "the file has the same content as the release that serves (01234567)";
+  CHECK(script.notes().back().kind == NoteKind::spawned);
+  const auto& notes = script.notes();
+  CHECK(std::any_of(notes.begin(), notes.end(), [&](const Note& note) {
+    return note.kind == NoteKind::started && note.request == 8 && note.text == remark;
+  }));
+  CHECK(script.ready(3) == "drain 2 60000, commit " + id);
+  script.returned(2);
+  CHECK(script.committed() == "answer 8 ok");
+  CHECK(script.answer_text() == "generation 3 serves in 1 slot; " + remark);
+}
+
+TEST_CASE("upgrade: what its preparation remarked stands in the answer, beside what the engine says") {
+  Script script = Script::booted(settings(1));
+  script.upgrade(7);
+  script.prepared("A", "libx.so is not part of the release");
+  script.ready(2);
+  script.returned(1);
+  script.committed();
+  CHECK(script.answer_text() ==
+        "generation 2 serves in 1 slot; the file has the same content as the release that serves (A); "
+        "libx.so is not part of the release");
 }
