@@ -50,6 +50,21 @@ std::string plan(const Json& receipt) {
   return line + (is_true(plan, "flip") ? ", flip" : "");
 }
 
+std::int64_t sum_of(const Json& receipt, const char* name) {
+  std::int64_t sum = 0;
+  for (const Json& slot : list(receipt, "slots"))
+    for (const Json& worker : list(slot, "workers")) sum += number(worker, name).value_or(0);
+  return sum;
+}
+
+// Of those that were drained.
+std::string idle_ones(const Json& receipt) {
+  const auto ended = sum_of(receipt, "ended"), moved = sum_of(receipt, "moved");
+  if (ended == 0 && moved == 0) return "";
+  const std::string first = ended > 0 ? fmt::format("{} idle ones ended", ended) : fmt::format("{} idle ones moved", moved);
+  return "; " + first + (ended > 0 && moved > 0 ? fmt::format(", {} moved", moved) : "");
+}
+
 // Sums over all workers; what nobody has counted is not claimed to be nothing.
 std::string connections(const Json& receipt) {
   std::string line;
@@ -65,7 +80,7 @@ std::string connections(const Json& receipt) {
       }
     line += fmt::format("{}{}{} {}", line.empty() ? "" : ", ", unknown ? "at least " : "", sum, name);
   }
-  return line;
+  return line + idle_ones(receipt);
 }
 
 std::string requests(const Json& receipt) {

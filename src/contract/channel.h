@@ -76,6 +76,9 @@ enum liveswap_frame_kind {
   LIVESWAP_UNLINK,   /* value: a number; text: the absolute path of a Unix socket, which is not removed when it is held */
   LIVESWAP_HANDOFF,  /* value: a number; text: uint64_t as for LISTEN, of the listener it came in by; a descriptor: an idle
                       * connection that the successor shall serve */
+
+  /* worker → master, in a drain, whenever it has changed and before the end; text: struct liveswap_idle_count */
+  LIVESWAP_IDLE,
 };
 
 enum liveswap_drain { LIVESWAP_DRAIN_SUCCEEDED = 1 /* a successor serves, and adopts what is handed off */ };
@@ -100,6 +103,12 @@ struct liveswap_bind {
 struct liveswap_served_count {
   uint64_t served; /* those that failed included */
   uint64_t failed;
+};
+
+/* Idle connections of a worker that drains: each that it has ended, and each that it has handed to its successor, so far. */
+struct liveswap_idle_count {
+  uint64_t ended;
+  uint64_t moved;
 };
 
 struct liveswap_frame {

@@ -105,6 +105,8 @@ void Master::account(const rollout::Note& note) {
       const auto end = pool_.forced(note.worker) ? Recorder::End::forced
                        : exit == "0"             ? Recorder::End::clean
                                                  : Recorder::End::crashed;
+      const auto idle = pool_.idle(note.worker);
+      receipt->idle(note.worker, idle.ended, idle.moved);
       receipt->gone(time, note.worker, exit, end);
       break;
     }

@@ -141,6 +141,11 @@ WorkerPool::Served WorkerPool::served(WorkerId id) const {
   return it == entries_.end() ? Served{} : it->second.served;
 }
 
+WorkerPool::Idle WorkerPool::idle(WorkerId id) const {
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? Idle{} : it->second.idle;
+}
+
 std::string WorkerPool::exit_code(WorkerId id) const {
   const auto it = entries_.find(id);
   return it == entries_.end() ? "" : it->second.exit_code;
@@ -174,6 +179,7 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       else if (entry.draining && std::exchange(entry.open, frame.count) != frame.count)
         handlers_.connections(id, frame.count);
       break;
+    case LIVESWAP_IDLE: note_idle(entry, frame.text); break;
     default:
       if (takeover_.take_frame(id, frame) && handlers_.taken_over) handlers_.taken_over();
       if (frame.kind == LIVESWAP_HANDOFF && takeover_.is_full(id)) entry.process->rest();
@@ -191,11 +197,24 @@ void WorkerPool::note_served(WorkerId id, Entry& entry, const std::string& text)
   if (handlers_.served) handlers_.served(id, entry.served);
 }
 
+void WorkerPool::note_idle(Entry& entry, const std::string& text) {
+  liveswap_idle_count said{};
+  if (text.size() != sizeof said) return;
+  std::memcpy(&said, text.data(), sizeof said);
+  // A log and a receipt are no place for what no worker can have done.
+  constexpr std::uint64_t most = UINT32_MAX;
+  if (said.ended > most || said.moved > most || said.ended < entry.idle.ended || said.moved < entry.idle.moved) return;
+  entry.idle = {said.ended, said.moved};
+}
+
 void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   Entry& entry = entries_.at(id);
   entry.exit_code = ending.code;
   takeover_.left(id);
   entry.sockets.reset();
+  if (entry.idle.ended > 0 || entry.idle.moved > 0)
+    log::info("slot {}: ended {} idle connection{}, moved {}", entry.slot, entry.idle.ended,
+              entry.idle.ended == 1 ? "" : "s", entry.idle.moved);
   const Departure departure{stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, ending.clean};
   handlers_.exited(id, departure);
   entries_.erase(id);

@@ -21,6 +21,11 @@ class WorkerPool {
     std::uint64_t served = 0;  // those that failed included
     std::uint64_t failed = 0;
   };
+  // Idle connections that a worker has ended in its drain, and that it has handed to its successor.
+  struct Idle {
+    std::uint64_t ended = 0;
+    std::uint64_t moved = 0;
+  };
   struct Handlers {
     std::function<void(rollout::WorkerId, bool deferred)> entered;
     std::function<void(rollout::WorkerId)> deferred;
@@ -64,6 +69,7 @@ class WorkerPool {
   pid_t pid(rollout::WorkerId worker) const;
   // As the worker has said last; also while exited() tells of it.
   Served served(rollout::WorkerId worker) const;
+  Idle idle(rollout::WorkerId worker) const;
   // "0", "3", "SIGKILL": how a worker that exited() tells of has ended.
   std::string exit_code(rollout::WorkerId worker) const;
   // Whether it was sent a signal, or had its listeners taken away.
@@ -79,12 +85,14 @@ class WorkerPool {
     bool draining = false;
     bool forced = false;
     Served served;
+    Idle idle;
     std::optional<std::uint64_t> open;  // connections, as said last during a drain
     std::string failure;   // what the worker host said of itself
     std::string exit_code;
   };
   void on_frame(rollout::WorkerId id, Frame& frame);
   void note_served(rollout::WorkerId id, Entry& entry, const std::string& text);
+  static void note_idle(Entry& entry, const std::string& text);
   void on_ended(rollout::WorkerId id, const Ending& ending);
   SpawnRequest request_for(const rollout::Spawn& order) const;
 

@@ -118,6 +118,13 @@ void Recorder::connections(Id id, std::uint64_t open) {
   worker->counted_in_drain = true;
 }
 
+void Recorder::idle(Id id, std::uint64_t ended, std::uint64_t moved) {
+  auto* worker = find(id);
+  if (!worker || worker->gone) return;
+  worker->ended = ended;
+  worker->moved = moved;
+}
+
 void Recorder::gone(Time time, Id id, const std::string& exit, End end) {
   auto* worker = find(id);
   if (!worker || worker->gone) return;
@@ -170,6 +177,8 @@ Json Recorder::json_of(const Worker& worker) const {
           {"end", worker.gone ? Json(word(worker.end)) : Json()},
           {"connections", worker.drain ? or_null(worker.to_drain) : Json()},
           {"drained", worker.drain ? drained : Json()},
+          {"ended", worker.drain ? Json(worker.ended) : Json()},
+          {"moved", worker.drain ? Json(worker.moved) : Json()},
           {"killed", killed},
           {"lost", lost}};
 }

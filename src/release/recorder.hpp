@@ -53,6 +53,8 @@ class Recorder {
   // The connections that are open in a worker, whenever they have been counted; the first count after
   // draining() (without one, the last before it) is what it had to drain.
   void connections(Id id, std::uint64_t open);
+  // Idle connections that a worker has ended in its drain, and that it has handed to its successor; the last call counts.
+  void idle(Id id, std::uint64_t ended, std::uint64_t moved);
   // `exit`: "0", "1", "SIGKILL".
   void gone(Time time, Id id, const std::string& exit, End end);
   // The moment from which new connections go to the new workers.
@@ -80,6 +82,7 @@ class Recorder {
     std::optional<std::uint64_t> open;  // as counted last
     std::optional<std::uint64_t> to_drain;
     bool counted_in_drain = false;
+    std::uint64_t ended = 0, moved = 0;
   };
   struct Phase {
     std::string name;

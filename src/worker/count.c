@@ -1,5 +1,7 @@
 #include "count.h"
 
+#include <stdatomic.h>
+
 #include "channel.h"
 #include "clock.h"
 #include "listeners.h"
@@ -28,8 +30,24 @@ void count_answer(int32_t value) {
   channel_send(answer, (const char*)&served, sizeof served);
 }
 
+static atomic_uint_fast64_t ended;
+static atomic_uint_fast64_t moved;
+
+void count_idle_ended(void) { atomic_fetch_add(&ended, 1); }
+void count_idle_moved(void) { atomic_fetch_add(&moved, 1); }
+
+typedef bool sender(struct liveswap_frame frame, const char* text, size_t size);
+
+static void report_idle(sender* send) {
+  static struct liveswap_idle_count reported;
+  const struct liveswap_idle_count now = {.ended = atomic_load(&ended), .moved = atomic_load(&moved)};
+  if (now.ended == reported.ended && now.moved == reported.moved) return;
+  if (send((struct liveswap_frame){.kind = LIVESWAP_IDLE}, (const char*)&now, sizeof now)) reported = now;
+}
+
 void count_last(void) {
   if (served_count().served > 0) count_answer(0);
+  report_idle(channel_send);
 }
 
 int64_t count_report_change(void) {
@@ -41,6 +59,7 @@ int64_t count_report_change(void) {
                                             (const char*)&served, sizeof served)) {
     reported = count;
   }
+  report_idle(channel_try_send);
   const int64_t now = clock_ms();
   const int64_t rest = (now - began) * REST_PER_WORK;
   return now + (rest > REPORT_EVERY_MS ? rest : REPORT_EVERY_MS);

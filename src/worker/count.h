@@ -13,8 +13,12 @@ uint64_t count_connections(void);
 /* Answers a COUNT with that value. */
 void count_answer(int32_t value);
 
-/* Sends what has been served, when there is any, before the process ends. */
+/* Sends what has been served, and how many idle connections were ended or moved, when there is any, before the process ends. */
 void count_last(void);
+
+/* An idle connection has been ended, or handed to the successor, for the sake of the drain. Any thread. */
+void count_idle_ended(void);
+void count_idle_moved(void);
 
 /* Counts, and sends the numbers when there are not as many connections as it said last. Returns when to do so again, on clock_ms().
  */

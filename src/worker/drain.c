@@ -8,6 +8,7 @@
 #include "holds.h"
 #include "liveswap_plugin.h"
 #include "takeover/marks.h"
+#include "takeover/traffic.h"
 
 static int signal_fd = -1;
 static atomic_int draining;
@@ -49,7 +50,9 @@ bool drain_is_the_applications(void) { return atomic_load(&cooperates); }
 
 /* Written once: a store with every request would keep the line from being shared. */
 static void note_cooperation(void) {
-  if (!atomic_load_explicit(&cooperates, memory_order_relaxed)) atomic_store(&cooperates, true);
+  if (atomic_load_explicit(&cooperates, memory_order_relaxed)) return;
+  atomic_store(&cooperates, true);
+  traffic_ignore();
 }
 
 int liveswap_drain_fd(void) {

@@ -11,6 +11,7 @@
 
 #include "aside.h"
 #include "clock.h"
+#include "count.h"
 #include "drain.h"
 #include "holds.h"
 #include "liveswap_plugin.h"
@@ -163,5 +164,6 @@ int liveswap_close_idle(int fd, long idle_ms) {
   const int64_t kept = age < idle_ms ? age : idle_ms;
   if (kept < 0) return IDLE_GRACE_MS;
   if (kept < IDLE_GRACE_MS) return (int)(IDLE_GRACE_MS - kept);
+  count_idle_ended();
   return liveswap_close_lingering(fd);
 }

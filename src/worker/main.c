@@ -38,6 +38,7 @@
 #include "takeover/retire.h"
 #include "takeover/sleeper.h"
 #include "takeover/stray.h"
+#include "takeover/traffic.h"
 #include "takeover/uring.h"
 
 static _Noreturn void refuse(const char* why) {
@@ -75,6 +76,7 @@ static _Noreturn void worker_run(const struct options* options) {
   calls_take_over();
   sleeper_setup();
   if (options->keepalive == KEEPALIVE_MIGRATE) adopt_begin();
+  if (options->keepalive != KEEPALIVE_KEEP) traffic_follow();
   if (options->intercept == INTERCEPT_SECCOMP) intercept_begin();
   const struct loaded application = load(options->path, options->entry);
   if (uring_is_linked(application.library)) aside_stay();

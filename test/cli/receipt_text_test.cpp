@@ -43,6 +43,21 @@ TEST_CASE("what is not known is not claimed") {
   CHECK(text.find("connections   at least 7 drained, 2 killed, 4 lost\n") != std::string::npos);
 }
 
+TEST_CASE("idle connections that were ended or moved are told") {
+  Json receipt = reverted_receipt();
+  const auto with = [&](int ended, int moved) {
+    receipt["slots"][0]["workers"][0]["ended"] = ended;
+    receipt["slots"][0]["workers"][1]["moved"] = moved;
+    const auto text = receipt_text(receipt, {100, false});
+    const auto begin = text.find("lost");
+    return text.substr(begin + 4, text.find('\n', begin) - begin - 4);
+  };
+  CHECK(with(0, 0).empty());
+  CHECK(with(3, 0) == "; 3 idle ones ended");
+  CHECK(with(0, 5) == "; 5 idle ones moved");
+  CHECK(with(3, 5) == "; 3 idle ones ended, 5 moved");
+}
+
 TEST_CASE("a receipt from elsewhere neither drives the terminal nor fails") {
   Json receipt = reverted_receipt();
   receipt["reason"] = "\x1b[2J\n";

@@ -57,10 +57,10 @@ TEST_CASE("a rollout of two slots is written down") {
   REQUIRE(receipt.at("slots").size() == 2);
   CHECK(worker(receipt, 0, 0) ==
         Json::parse(R"({"pid":101,"generation":1,"role":"old","spawned_ms":null,"ready_ms":null,"drain_ms":13,
-                        "gone_ms":30,"exit":"0","end":"clean","connections":null,"drained":null,"killed":0,"lost":0})"));
+                        "gone_ms":30,"exit":"0","end":"clean","connections":null,"drained":null,"ended":0,"moved":0,"killed":0,"lost":0})"));
   CHECK(worker(receipt, 1, 1) ==
         Json::parse(R"({"pid":112,"generation":2,"role":"new","spawned_ms":14,"ready_ms":16,"drain_ms":null,
-                        "gone_ms":null,"exit":null,"end":null,"connections":null,"drained":null,"killed":null,"lost":null})"));
+                        "gone_ms":null,"exit":null,"end":null,"connections":null,"drained":null,"ended":null,"moved":null,"killed":null,"lost":null})"));
   CHECK(worker(receipt, 1, 0).at("spawned_ms").is_null());
   CHECK(receipt.at("skew_ms") == 8);
   CHECK_FALSE(receipt.contains("unrecorded_workers"));
@@ -110,6 +110,21 @@ TEST_CASE("connections are counted by how they ended") {
     CHECK(worker(receipt, 1, 0).at("connections") == 7);
     CHECK(worker(receipt, 1, 0).at("drained") == 7);
   }
+}
+
+TEST_CASE("idle connections that were ended and moved are told of each worker that drained") {
+  auto made = two_slots();
+  made.draining(start, 1);
+  made.idle(1, 2, 0);
+  made.idle(1, 3, 5);
+  made.idle(2, 1, 1);
+  made.idle(9, 1, 1);  // nobody knows it
+  made.gone(start + 1ms, 1, "0", End::clean);
+  made.idle(1, 9, 9);  // too late
+  const auto receipt = made.finish(start + 2ms, "ok", "");
+  CHECK(worker(receipt, 0, 0).at("ended") == 3);
+  CHECK(worker(receipt, 0, 0).at("moved") == 5);
+  CHECK(worker(receipt, 1, 0).at("ended").is_null());
 }
 
 TEST_CASE("a worker that crashes without an order to drain loses what it had") {

@@ -18,6 +18,7 @@
 #include "real.h"
 #include "sleeper.h"
 #include "special.h"
+#include "traffic.h"
 #include "wait.h"
 
 enum { ACCEPT_PLAIN = -1 };
@@ -161,6 +162,7 @@ static inline int take_one(int fd, struct sockaddr* address, socklen_t* size, in
     connection = accept_now(fd, address, size, flags);
     if (may_sleep) sleeper_end(before);
     if (connection >= 0) {
+      if (special_is(SPECIAL_TRAFFIC)) traffic_accepted(connection);
       if (marks_of(connection) != 0 || aside_looks_for_loop()) note_connection(connection);
       return connection;
     }

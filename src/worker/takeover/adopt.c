@@ -23,6 +23,7 @@
 #include "real.h"
 #include "sleeper.h"
 #include "swap.h"
+#include "traffic.h"
 
 enum {
   WAITING_MAX = 4096,
@@ -264,6 +265,7 @@ int adopt_accept(int fd, struct sockaddr* address, socklen_t* size, int flags) {
   }
   if (found.fd >= 0) {
     make_fresh(found.fd, fd, flags);
+    traffic_adopted(found.fd);
     if (address != NULL && size != NULL) {
       memcpy(address, &peer, *size < peer_size ? *size : peer_size);
       *size = peer_size;

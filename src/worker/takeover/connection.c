@@ -74,6 +74,8 @@ bool connection_look(int fd, struct connection* connection) {
                                     .silent_ms = info.tcpi_last_data_sent,
                                     .round_trip_ms = info.tcpi_min_rtt / 1000,
                                     .received = info.tcpi_bytes_received,
-                                    .sent = info.tcpi_bytes_sent};
+                                    .sent = info.tcpi_bytes_sent,
+                                    .acked = info.tcpi_bytes_acked,
+                                    .has_unacked = info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0};
   return true;
 }

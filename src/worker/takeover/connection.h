@@ -30,6 +30,8 @@ struct connection {
   int64_t round_trip_ms;
   uint64_t received;    /* bytes of the client */
   uint64_t sent;        /* bytes of the application, those that were sent again included */
+  uint64_t acked;       /* bytes of the application that the client's side has */
+  bool has_unacked;     /* there are some that it has not, as far as is known here */
 };
 
 /* False: `fd` is no TCP socket. Any thread. */

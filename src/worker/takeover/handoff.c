@@ -11,11 +11,13 @@
 #include "liveswap_plugin.h"
 #include "worker/channel.h"
 #include "worker/clock.h"
+#include "worker/count.h"
 #include "worker/drain.h"
 #include "connection.h"
 #include "kick.h"
 #include "marks.h"
 #include "real.h"
+#include "traffic.h"
 
 enum {
   MOVED_MAX = 4096,
@@ -138,14 +140,14 @@ enum relayed { RELAYED_ALL, RELAYED_SOME, RELAYED_CLOSED };
 static enum relayed relay(int from, int to, uint64_t* total) {
   static char bytes[RELAY_SIZE];
   for (;;) {
-    const ssize_t there = recv(from, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    const ssize_t there = real.recv(from, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
     if (there < 0) return errno == EAGAIN || errno == EINTR ? RELAYED_ALL : RELAYED_CLOSED;
     if (there == 0) return RELAYED_CLOSED;
-    ssize_t sent = to >= 0 ? send(to, bytes, (size_t)there, MSG_DONTWAIT | MSG_NOSIGNAL) : there;
+    ssize_t sent = to >= 0 ? real.send(to, bytes, (size_t)there, MSG_DONTWAIT | MSG_NOSIGNAL) : there;
     if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return RELAYED_SOME;
     /* The other side is gone. */
     if (sent < 0) sent = there;
-    (void)!recv(from, bytes, (size_t)sent, MSG_DONTWAIT);
+    (void)!real.recv(from, bytes, (size_t)sent, MSG_DONTWAIT);
     *total += (uint64_t)sent;
   }
 }
@@ -198,15 +200,19 @@ static void hand_off(struct moved* moved) {
     keep(moved);
     return;
   }
+  count_idle_moved();
   let_go(moved);
   real.shutdown(moved->pair, SHUT_WR);
 }
+
+/* It is in the middle of an answer, as what it sends on the stand-in shows. */
+static bool is_answering(const struct moved* moved) { return traffic_is_answering(moved->origin.fd, NULL); }
 
 /* The rest of what it has begun to read, too, is the application's. */
 static void serve_request(struct moved* moved) {
   note_what_was_read(moved);
   if (queued(moved->connection) == 0) return;
-  if (moved->owes)
+  if (moved->owes || is_answering(moved))
     keep(moved);
   else
     hand_off(moved);
@@ -283,7 +289,7 @@ static bool has_rested(const struct moved* moved, int64_t now) {
 
 static void look_at_moved(struct moved* moved, int64_t now) {
   note_what_was_read(moved);
-  if (moved->owes || moved->client_asks) return;
+  if (moved->owes || moved->client_asks || is_answering(moved)) return;
   if (moved->client_left && now - moved->since >= grace)
     end(moved);
   else if (!moved->client_left && has_rested(moved, now))

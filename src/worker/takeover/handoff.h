@@ -32,6 +32,7 @@ bool handoff_has_room(void);
 /* Where a connection comes from. */
 struct handoff_origin {
   uint64_t listener; /* its cookie */
+  int fd;            /* the application's number for it */
   uint64_t received; /* bytes from the client that are accounted for */
   bool is_read;      /* a thread waits for it in a read() */
 };

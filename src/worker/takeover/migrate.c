@@ -49,7 +49,7 @@ void migrate_consider(int fd, const struct connection* connection, const struct 
   if (handoff_is_over() || batch_size == BATCH_MAX || (unsigned)fd >= MARKS_MAX) return;
   if (!looks_idle(connection) || !socket_cookie(fd, &cookie)) return;
   batch[batch_size++] = (struct candidate){
-      .fd = fd, .cookie = cookie, .origin = {.listener = listener->cookie, .received = connection->received}};
+      .fd = fd, .cookie = cookie, .origin = {.listener = listener->cookie, .fd = fd, .received = connection->received}};
 }
 
 static void note_reader(int fd) {

@@ -26,6 +26,10 @@ bool real_setup(void) {
       REAL(epoll_wait), REAL(epoll_pwait), REAL(epoll_pwait2),
       REAL(pthread_create), REAL(thrd_create), REAL(prctl),
       REAL(pthread_sigmask), REAL(sigaction), REAL(signal),
+      REAL(read),  REAL(recv),        REAL(readv),   REAL(recvmsg), REAL(recvfrom),
+      REAL(write), REAL(send),        REAL(writev),  REAL(sendmsg), REAL(sendto), REAL(sendmmsg),
+      REAL(sendfile64), REAL(splice), REAL(vdprintf), REAL(__vdprintf_chk),
+      REAL(__read_chk), REAL(__recv_chk), REAL(__recvfrom_chk),
       REAL(exit),  REAL(_exit),      REAL(daemon),  REAL(setsid),
 #undef REAL
   };

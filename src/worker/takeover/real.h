@@ -12,13 +12,15 @@
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <stdarg.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <threads.h>
 #include <time.h>
 
 struct real {
-  /* What is called for every connection: one line of the cache. */
+  /* What is called for every connection or request: two lines of the cache. */
   _Alignas(64) int (*accept)(int fd, struct sockaddr* address, socklen_t* size);
   int (*accept4)(int fd, struct sockaddr* address, socklen_t* size, int flags);
   int (*close)(int fd);
@@ -27,6 +29,25 @@ struct real {
   int (*poll)(struct pollfd* fds, nfds_t count, int timeout);
   int (*epoll_ctl)(int epoll, int operation, int fd, struct epoll_event* event);
   int (*epoll_wait)(int epoll, struct epoll_event* events, int count, int limit);
+  ssize_t (*read)(int fd, void* bytes, size_t size);
+  ssize_t (*recv)(int fd, void* bytes, size_t size, int flags);
+  ssize_t (*readv)(int fd, const struct iovec* parts, int count);
+  ssize_t (*recvmsg)(int fd, struct msghdr* message, int flags);
+  ssize_t (*write)(int fd, const void* bytes, size_t size);
+  ssize_t (*send)(int fd, const void* bytes, size_t size, int flags);
+  ssize_t (*writev)(int fd, const struct iovec* parts, int count);
+  ssize_t (*sendmsg)(int fd, const struct msghdr* message, int flags);
+  ssize_t (*recvfrom)(int fd, void* bytes, size_t size, int flags, struct sockaddr* from, socklen_t* from_size);
+  ssize_t (*sendto)(int fd, const void* bytes, size_t size, int flags, const struct sockaddr* to, socklen_t to_size);
+  int (*sendmmsg)(int fd, struct mmsghdr* messages, unsigned count, int flags);
+  ssize_t (*sendfile64)(int to, int from, off64_t* offset, size_t size);
+  ssize_t (*splice)(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t size, unsigned flags);
+  int (*vdprintf)(int fd, const char* format, va_list values);
+  int (*__vdprintf_chk)(int fd, int flag, const char* format, va_list values);
+  ssize_t (*__read_chk)(int fd, void* bytes, size_t size, size_t room);
+  ssize_t (*__recv_chk)(int fd, void* bytes, size_t size, size_t room, int flags);
+  ssize_t (*__recvfrom_chk)(int fd, void* bytes, size_t size, size_t room, int flags, struct sockaddr* from,
+                            socklen_t* from_size);
   int (*bind)(int fd, const struct sockaddr* address, socklen_t size);
   int (*listen)(int fd, int backlog);
   int (*connect)(int fd, const struct sockaddr* address, socklen_t size);

@@ -25,6 +25,7 @@
 #include "marks.h"
 #include "migrate.h"
 #include "real.h"
+#include "traffic.h"
 #include "uring.h"
 
 enum {
@@ -49,6 +50,7 @@ static enum step step;
 static int64_t due;
 static int empty_looks;
 static bool hands_off;
+static bool sends_unseen; /* by an io_uring */
 static const struct options* options;
 
 bool retire_has_begun(void) { return atomic_load(&begun); }
@@ -58,6 +60,7 @@ void retire_begin(const struct options* of_process, bool succeeded) {
   options = of_process;
   adopt_stop();
   hands_off = succeeded && options->keepalive == KEEPALIVE_MIGRATE && migrate_begin(options->keepalive_grace_ms);
+  sends_unseen = uring_is_there();
   atomic_store(&begun, true);
   seize_listeners();
   step = STEP_DRAIN;
@@ -87,18 +90,24 @@ static int64_t grace_of(const struct connection* connection, int64_t age) {
   return age >= grace ? shrunk(grace) : grace;
 }
 
+/* What is queued stays readable; then the application reads the end, and closes as it does when a client leaves. */
+static void show_the_end(int fd) {
+  struct pollfd ended = {fd, POLLRDHUP, 0};
+  if (real.poll(&ended, 1, 0) == 1 && (ended.revents & POLLRDHUP) != 0) return;
+  if (real.shutdown(fd, SHUT_RD) == 0) count_idle_ended();
+}
+
 static void end_when_idle(int fd, const struct connection* connection, int64_t age) {
   if (!connection->is_empty || connection->last == LAST_CLIENTS) return;
   if (age < options->keepalive_grace_ms || connection->silent_ms < grace_of(connection, age)) return;
-  /* What is queued stays readable; then the application reads the end, and closes as it does when a client leaves. */
-  real.shutdown(fd, SHUT_RD);
+  show_the_end(fd);
 }
 
 /* A Unix socket has no clock: a whole grace without a byte waiting must do, after one for the clients to react. */
 static void end_when_quiet(int fd, int64_t age) {
   int in = 0;
   if (age < 2 * options->keepalive_grace_ms || real.ioctl(fd, SIOCINQ, &in) != 0 || in > 0) return;
-  real.shutdown(fd, SHUT_RD);
+  show_the_end(fd);
 }
 
 /* Those that were open in a look, with nothing owed, and how much they had been sent by then. One place for many. */
@@ -147,14 +156,23 @@ static bool is_ignored(int fd, const struct connection* connection) {
          (ended.revents & POLLRDHUP) != 0;
 }
 
+/* A pause in it is not its end. With the connection over, or closed by the application, it is. */
+static bool is_answering(int fd, const struct connection* connection) {
+  if (connection == NULL) return !sends_unseen && traffic_is_answering(fd, NULL);
+  const bool can_go_on = connection->state == CONNECTION_OPEN || connection->state == CONNECTION_LEFT;
+  return can_go_on && traffic_is_answering(fd, connection);
+}
+
 static void look_at(int fd, void* context) {
   struct look* look = context;
   struct connection connection;
   const struct listener* listener = listeners_accepted(fd);
   if (listener == NULL) return;
   const bool tcp = connection_look(fd, &connection);
-  if (tcp && (!is_open(fd, &connection) || is_ignored(fd, &connection))) return;
+  const bool answering = is_answering(fd, tcp ? &connection : NULL);
+  if (tcp && !answering && (!is_open(fd, &connection) || is_ignored(fd, &connection))) return;
   ++look->open;
+  if (answering) return;
   /* The host's own: one that is just being handed off. */
   if ((marks_of(fd) & MARK_HOST) != 0) return;
   if (hands_off && tcp) migrate_consider(fd, &connection, listener);

@@ -18,6 +18,7 @@ enum special {
   SPECIAL_SEIZED = 64,   /* its listeners have been taken from it (worker/seize.h) */
   SPECIAL_CHILD = 128,   /* it runs in a child that fork() has made of a worker (child.h) */
   SPECIAL_SENT_BACK = 256, /* some thread has been sent back to its wait (wait.h) */
+  SPECIAL_TRAFFIC = 512, /* what it sends is followed (traffic.h) */
   /* What a thread looks at before it waits. */
   SPECIAL_AT_GATES = SPECIAL_SAID | SPECIAL_NEEDED,
 };

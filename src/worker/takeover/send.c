@@ -1,0 +1,120 @@
+/* The calls that send on a socket. They are libc's own; what has been sent on a connection is then followed (traffic.h). */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "real.h"
+#include "traffic.h"
+
+static ssize_t note(int fd, const void* bytes, ssize_t sent) {
+  if (sent > 0) traffic_sent(fd, bytes, (size_t)sent);
+  return sent;
+}
+
+SEEN_CALL ssize_t write(int fd, const void* bytes, size_t size) {
+  if (!traffic_is_followed(fd)) return real.write(fd, bytes, size);
+  return note(fd, bytes, real.write(fd, bytes, size));
+}
+
+SEEN_CALL ssize_t send(int fd, const void* bytes, size_t size, int flags) {
+  if (!traffic_is_followed(fd)) return real.send(fd, bytes, size, flags);
+  return note(fd, bytes, real.send(fd, bytes, size, flags));
+}
+
+SEEN_CALL ssize_t sendto(int fd, const void* bytes, size_t size, int flags, __CONST_SOCKADDR_ARG to, socklen_t to_size) {
+  if (!traffic_is_followed(fd)) return real.sendto(fd, bytes, size, flags, to.__sockaddr__, to_size);
+  return note(fd, bytes, real.sendto(fd, bytes, size, flags, to.__sockaddr__, to_size));
+}
+
+static ssize_t note_parts(int fd, const struct iovec* parts, size_t count, ssize_t sent) {
+  if (sent > 0) traffic_sent_parts(fd, parts, count, (size_t)sent);
+  return sent;
+}
+
+SEEN_CALL ssize_t writev(int fd, const struct iovec* parts, int count) {
+  if (!traffic_is_followed(fd)) return real.writev(fd, parts, count);
+  return note_parts(fd, parts, (size_t)count, real.writev(fd, parts, count));
+}
+
+SEEN_CALL ssize_t sendmsg(int fd, const struct msghdr* message, int flags) {
+  if (!traffic_is_followed(fd)) return real.sendmsg(fd, message, flags);
+  return note_parts(fd, message->msg_iov, message->msg_iovlen, real.sendmsg(fd, message, flags));
+}
+
+SEEN_CALL int sendmmsg(int fd, struct mmsghdr* messages, unsigned count, int flags) {
+  const int sent = real.sendmmsg(fd, messages, count, flags);
+  if (!traffic_is_followed(fd)) return sent;
+  for (int i = 0; i < sent; ++i)
+    note_parts(fd, messages[i].msg_hdr.msg_iov, messages[i].msg_hdr.msg_iovlen, (ssize_t)messages[i].msg_len);
+  return sent;
+}
+
+static ssize_t note_file(int fd, ssize_t sent) {
+  if (sent > 0 && traffic_is_followed(fd)) traffic_sent_file(fd, (size_t)sent);
+  return sent;
+}
+
+/* Both names by the compiler's own: <sys/sendfile.h> may make the one out of the other, by the size of off_t. */
+static ssize_t followed_sendfile(int to, int from, off64_t* offset, size_t size) {
+  return note_file(to, real.sendfile64(to, from, offset, size));
+}
+SEEN_CALL extern __typeof__(followed_sendfile) any_sendfile __asm__("sendfile") __attribute__((alias("followed_sendfile")));
+SEEN_CALL extern __typeof__(followed_sendfile) large_sendfile __asm__("sendfile64") __attribute__((alias("followed_sendfile")));
+
+SEEN_CALL ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t size, unsigned flags) {
+  return note_file(to, real.splice(from, from_offset, to, to_offset, size, flags));
+}
+
+/* dprintf() makes the text and writes it within libc: it is made once more to be seen. */
+static SELDOM void note_text(int fd, size_t size, const char* format, va_list values) {
+  char some[2048];
+  char* const text = size < sizeof some ? some : malloc(size + 1);
+  if (text == NULL) return;
+  vsnprintf(text, size + 1, format, values);
+  traffic_sent(fd, text, size);
+  if (text != some) free(text);
+}
+
+SEEN_CALL int vdprintf(int fd, const char* format, va_list values) {
+  if (!traffic_is_followed(fd)) return real.vdprintf(fd, format, values);
+  va_list again;
+  va_copy(again, values);
+  const int sent = real.vdprintf(fd, format, values);
+  if (sent > 0) note_text(fd, (size_t)sent, format, again);
+  va_end(again);
+  return sent;
+}
+
+SEEN_CALL int dprintf(int fd, const char* format, ...) {
+  va_list values;
+  va_start(values, format);
+  const int sent = vdprintf(fd, format, values);
+  va_end(values);
+  return sent;
+}
+
+/* What -D_FORTIFY_SOURCE makes of these. */
+SEEN_CALL int __vdprintf_chk(int fd, int flag, const char* format, va_list values) {
+  if (!traffic_is_followed(fd)) return real.__vdprintf_chk(fd, flag, format, values);
+  va_list again;
+  va_copy(again, values);
+  const int sent = real.__vdprintf_chk(fd, flag, format, values);
+  if (sent > 0) note_text(fd, (size_t)sent, format, again);
+  va_end(again);
+  return sent;
+}
+
+SEEN_CALL int __dprintf_chk(int fd, int flag, const char* format, ...) {
+  va_list values;
+  va_start(values, format);
+  const int sent = __vdprintf_chk(fd, flag, format, values);
+  va_end(values);
+  return sent;
+}

@@ -1,0 +1,115 @@
+#include "traffic.h"
+
+#include "worker/drain.h"
+
+struct traffic traffic_table[TRAFFIC_MAX];
+
+union image {
+  struct answer answer;
+  uint64_t words[2];
+};
+_Static_assert(sizeof(struct answer) == sizeof(uint64_t[2]), "a place has room for an answer");
+
+/* Plain moves, but so that two threads do not harm each other. */
+static struct answer load(const struct traffic* place) {
+  union image image;
+  for (int i = 0; i < 2; ++i) image.words[i] = atomic_load_explicit(&place->answer[i], memory_order_relaxed);
+  return image.answer;
+}
+
+static void store(struct traffic* place, struct answer answer) {
+  union image image = {.words = {0, 0}};
+  image.answer = answer;
+  for (int i = 0; i < 2; ++i) atomic_store_explicit(&place->answer[i], image.words[i], memory_order_relaxed);
+  if (answer.phase == ANSWER_FOREIGN) atomic_store_explicit(&place->followed, false, memory_order_relaxed);
+}
+
+static void add(struct traffic* place, size_t size) {
+  const uint64_t before = atomic_load_explicit(&place->sent, memory_order_relaxed);
+  atomic_store_explicit(&place->sent, before + size, memory_order_relaxed);
+}
+
+static void begin(int fd, uint64_t sent) {
+  struct traffic* const place = &traffic_table[fd];
+  struct answer answer;
+  answer_begin(&answer);
+  atomic_store_explicit(&place->sent, sent, memory_order_relaxed);
+  store(place, answer);
+  atomic_store_explicit(&place->followed, true, memory_order_relaxed);
+}
+
+void traffic_accepted(int fd) {
+  if ((unsigned)fd < TRAFFIC_MAX) begin(fd, 0);
+}
+
+void traffic_adopted(int fd) {
+  struct connection connection;
+  if ((unsigned)fd >= TRAFFIC_MAX || !special_is(SPECIAL_TRAFFIC)) return;
+  if (connection_look(fd, &connection) && !connection.has_unacked)
+    begin(fd, connection.acked);
+  else
+    atomic_store_explicit(&traffic_table[fd].followed, false, memory_order_relaxed);
+}
+
+void traffic_sent(int fd, const void* bytes, size_t size) {
+  struct traffic* const place = &traffic_table[fd];
+  struct answer answer = load(place);
+  answer_feed(&answer, bytes, size);
+  add(place, size);
+  store(place, answer);
+}
+
+void traffic_sent_parts(int fd, const struct iovec* parts, size_t count, size_t size) {
+  struct traffic* const place = &traffic_table[fd];
+  struct answer answer = load(place);
+  add(place, size);
+  for (size_t i = 0; i < count && size > 0; ++i) {
+    const size_t here = parts[i].iov_len < size ? parts[i].iov_len : size;
+    answer_feed(&answer, parts[i].iov_base, here);
+    size -= here;
+  }
+  store(place, answer);
+}
+
+void traffic_sent_file(int fd, size_t size) {
+  struct traffic* const place = &traffic_table[fd];
+  struct answer answer = load(place);
+  answer_skip(&answer, size);
+  add(place, size);
+  store(place, answer);
+}
+
+void traffic_received(int fd, const void* bytes, size_t size) {
+  struct traffic* const place = &traffic_table[fd];
+  struct answer answer = load(place);
+  const uint8_t before = answer.asked;
+  answer_note_request(&answer, bytes, size);
+  if (answer.asked != before) store(place, answer);
+}
+
+/* What is under way has been counted by the application's calls, not yet by the kernel. */
+static bool is_counted(const struct traffic* place, const struct connection* connection) {
+  const uint64_t sent = atomic_load_explicit(&place->sent, memory_order_relaxed);
+  return connection->has_unacked ? sent > connection->acked : sent == connection->acked;
+}
+
+static enum answer_state state_of(int fd, const struct connection* connection) {
+  const struct traffic* const place = &traffic_table[fd];
+  if (connection != NULL && !is_counted(place, connection)) return ANSWER_UNKNOWN;
+  const struct answer answer = load(place);
+  return answer_state(&answer);
+}
+
+bool traffic_is_answering(int fd, const struct connection* connection) {
+  if (!traffic_is_followed(fd)) return false;
+  switch (state_of(fd, connection)) {
+    case ANSWER_UNKNOWN:
+    case ANSWER_COMPLETE:
+      return false;
+    case ANSWER_UNFINISHED:
+      return true;
+    case ANSWER_DOUBTFUL:
+      return drain_age_ms() < drain_patience_ms() && (connection == NULL || connection->state == CONNECTION_OPEN);
+  }
+  return false;
+}
