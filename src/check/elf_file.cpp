@@ -39,7 +39,9 @@ constexpr std::string_view telling[] = {
     "accept", "accept4", "bind", "close", "close_range", "closefrom", "connect", "dup", "dup2", "dup3", "epoll_ctl",
     "epoll_pwait", "epoll_pwait2", "epoll_wait",
     "fcntl", "fcntl64", "ioctl", "listen", "poll", "ppoll", "pselect", "remove", "select", "shutdown", "syscall",
-    "unlink", "unlinkat", "prctl", "pthread_create", "pthread_sigmask", "sigaction", "signal", "sigprocmask", "thrd_create",
+    "__dprintf_chk", "__read_chk", "__recv_chk", "__recvfrom_chk", "__vdprintf_chk", "dprintf", "read", "readv", "recv",
+    "recvfrom", "recvmsg", "send", "sendfile", "sendfile64", "sendmmsg", "sendmsg", "sendto", "splice", "vdprintf", "write",
+    "writev", "unlink", "unlinkat", "prctl", "pthread_create", "pthread_sigmask", "sigaction", "signal", "sigprocmask", "thrd_create",
     "_Fork", "daemon", "fork", "setsid", "vfork",
     "execl", "execle", "execlp", "execv", "execve", "execveat", "execvp", "execvpe", "fexecve",
     "liveswap_drain_fd", "liveswap_draining", "liveswap_drain_left_ms"};

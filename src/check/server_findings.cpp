@@ -142,7 +142,9 @@ void add_own_names(Findings& findings, const ElfFile& file, const OwnNames& own)
 
 std::span<const std::string_view> names_in_host() {
   static constexpr std::string_view names[] = {
-      "_Exit", "__poll_chk", "__ppoll_chk", "_exit", "accept", "accept4", "bind", "close", "close_range", "closefrom",
+      "__dprintf_chk", "__read_chk", "__recv_chk", "__recvfrom_chk", "__vdprintf_chk", "dprintf", "read", "readv", "recv",
+      "recvfrom", "recvmsg", "send", "sendfile", "sendfile64", "sendmmsg", "sendmsg", "sendto", "splice", "vdprintf", "write",
+      "writev", "_Exit", "__poll_chk", "__ppoll_chk", "_exit", "accept", "accept4", "bind", "close", "close_range", "closefrom",
       "connect", "daemon", "dup", "dup2", "dup3", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait",
       "exit", "fcntl", "fcntl64", "ioctl", "listen", "poll", "ppoll", "prctl", "pselect", "pthread_create", "pthread_sigmask",
       "remove", "select", "setsid", "shutdown", "sigaction", "signal", "sigprocmask", "syscall", "thrd_create", "unlink", "unlinkat"};
