@@ -113,7 +113,9 @@ struct Options {
   std::string state_dir;               // HEAD, token, locks; empty: $XDG_STATE_HOME/liveswap/<port>
   std::string runtime_dir;             // the control socket; empty: $XDG_RUNTIME_DIR/liveswap
   std::string worker_host;             // path of liveswap-worker; empty: looked for beside program and library
-  bool handle_signals = true;          // SIGTERM and SIGINT stop, SIGHUP upgrades
+  // SIGTERM and SIGINT stop; SIGHUP upgrades, or stops when the terminal was closed; SIGUSR1 opens the log file anew;
+  // SIGQUIT logs the state; SIGUSR2 is logged. A SIGHUP that is ignored when run() begins stays ignored.
+  bool handle_signals = true;
 
   std::string log_file;                // empty: stderr. Opened for appending
 
@@ -151,7 +153,8 @@ struct UpgradeWishes {
 };
 
 // Runs a master on the calling thread until it is told to stop; blocks. Starts no thread. Safe beside other event
-// loops and threads of the program; SIGTERM, SIGINT and SIGHUP are handled while it runs, if asked for. Throws
+// loops and threads of the program; the signals of Options::handle_signals are handled while it runs, if asked for, and
+// have their default action afterwards. SIGPIPE, SIGXFSZ and SIGTTOU are ignored while it runs. Throws
 // std::bad_alloc only; every other failure is in the outcome.
 LIVESWAP_API Outcome run(const Options& options);
 LIVESWAP_API Outcome run(const std::string& target);

@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <ctime>
+#include <vector>
 
 #include "base/unique_fd.hpp"
 
@@ -17,6 +19,7 @@ namespace {
 constexpr std::size_t line_limit = PIPE_BUF;
 
 UniqueFd file;
+std::string path_of_file;
 unsigned dropped = 0;
 
 const char* word(Level level) {
@@ -65,13 +68,30 @@ std::string line_of(Level level, std::string_view text) {
   return line + '\n';
 }
 
+bool are_same(int one, int other) {
+  struct stat first {}, second {};
+  return ::fstat(one, &first) == 0 && ::fstat(other, &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
+}
+
 }  // namespace
 
 Result<void> open_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
   if (fd < 0) return os_fail("open the log file", path, errno);
   file = UniqueFd::adopt(fd);
+  path_of_file = path;
   return {};
+}
+
+Result<bool> reopen() {
+  if (!file) return false;
+  std::vector<int> same;
+  for (const int fd : {STDOUT_FILENO, STDERR_FILENO})
+    if (are_same(fd, file.get())) same.push_back(fd);
+  if (auto opened = open_file(path_of_file); !opened) return tl::unexpected<Error>(opened.error());
+  for (const int fd : same) ::dup2(file.get(), fd);
+  return true;
 }
 
 int descriptor() { return file ? file.get() : STDERR_FILENO; }

@@ -17,6 +17,11 @@ enum class Level { debug, info, warning, error };
 // Sends further lines to a file, opened for appending and made with mode 0600.
 Result<void> open_file(const std::string& path);
 
+// Opens that file again by its path, so that further lines go to a new one when it was moved away (log rotation). Where
+// standard output and error are the same file they follow. False: no file was opened, the log is stderr. After an error
+// the log goes on in the old file.
+Result<bool> reopen();
+
 // The descriptor that lines go to; borrowed.
 int descriptor();
 

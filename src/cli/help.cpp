@@ -22,8 +22,9 @@ struct Page {
 constexpr std::array pages{
     Page{Command::start, "start [LIBRARY] [-- ARG...]", "-s, --start LIBRARY", "run an application (default: HEAD)",
          "Runs in the foreground and logs to stderr, until `liveswap stop` or `die`, SIGTERM or SIGINT (both drain "
-         "first; a second one ends at once). SIGHUP upgrades to what is at the current path. ARGs are for the "
-         "application."},
+         "first; a second one ends at once). SIGHUP upgrades to what is at the current path, SIGUSR1 opens the log file "
+         "anew, SIGQUIT writes the state to the log. A terminal that closes stops it; nohup and --daemon do not let it. "
+         "ARGs are for the application."},
     Page{Command::upgrade, "upgrade [LIBRARY]", "-u, --upgrade [LIBRARY]", "swap the code (default: HEAD)",
          "Without LIBRARY, what is at the current path now. Returns when every old worker has gone, with the outcome "
          "as exit status. If the new code fails, the old code goes on to serve. Shows a bar on a terminal and a line "

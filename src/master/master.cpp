@@ -1,8 +1,5 @@
 #include "master/master.hpp"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <nlohmann/json.hpp>
 
 #include "base/file.hpp"
@@ -168,7 +165,8 @@ Result<void> Master::open_control(const std::string& token) {
 }
 
 Outcome Master::run(const rollout::Release& start) {
-  if (options_.handle_signals) watch_signals();
+  if (options_.handle_signals)
+    signals_.emplace(loop_, [this](Signals::Order order, const char* name) { obey(order, name); });
   if (listeners_.bound().empty()) log::info("no listener was configured (--listen): the application gets -1, and opens its own");
   for (const auto& listener : listeners_.bound()) log::info("listener {}: {}", listener.name, listener.address);
   log::info("control: port {}, socket {}/{}.sock", options_.port, options_.runtime_dir, options_.port);
@@ -182,20 +180,33 @@ Outcome Master::run(const rollout::Release& start) {
   return outcome_.value_or(Outcome{failed, "the event loop ended by itself"});
 }
 
-void Master::watch_signals() {
-  for (const int number : {SIGTERM, SIGINT})
-    signals_.emplace_back(loop_, number, [this, number] {
+void Master::obey(Signals::Order order, const char* name) {
+  switch (order) {
+    case Signals::Order::stop: {
       const bool second = engine_.stopping();
-      log::info("{}: {}", number == SIGTERM ? "SIGTERM" : "SIGINT", second ? "stopping now" : "draining, then stopping");
-      perform(engine_.stop(now(), 0, second));
-    });
-  signals_.emplace_back(loop_, SIGHUP, [this] {
-    log::info("SIGHUP: upgrading to what is at {}", engine_.release().path);
-    pending_[++last_request_] = {0, protocol::Verb::upgrade, false, {}, "SIGHUP", now()};
-    rollout::Wish wish;
-    wish.pace = pace_of(options_);
-    perform(engine_.upgrade(now(), last_request_, wish));
-  });
+      log::info("{}: {}", name, second ? "stopping now" : "draining, then stopping");
+      return perform(engine_.stop(now(), 0, second));
+    }
+    case Signals::Order::hang_up:
+      if (engine_.stopping()) return;
+      log::info("{}: the terminal was closed: draining, then stopping", name);
+      return perform(engine_.stop(now(), 0, false));
+    case Signals::Order::upgrade: {
+      log::info("{}: upgrading to what is at {}", name, engine_.release().path);
+      pending_[++last_request_] = {0, protocol::Verb::upgrade, false, {}, name, now()};
+      rollout::Wish wish;
+      wish.pace = pace_of(options_);
+      return perform(engine_.upgrade(now(), last_request_, wish));
+    }
+    case Signals::Order::reopen_log:
+      if (const auto opened = log::reopen(); !opened)
+        log::error("{}: {}; the log stays where it is", name, opened.error().text);
+      else
+        log::info("{}: {}", name, *opened ? "the log file was opened anew" : "the log is no file of the master's (--log-file): nothing to open");
+      return;
+    case Signals::Order::re_execute: log::warning("{}: a master cannot execute itself anew yet: nothing is done", name); return;
+    case Signals::Order::log_state: return log_state(name);
+  }
 }
 
 rollout::Time Master::now() const {

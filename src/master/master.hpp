@@ -16,6 +16,7 @@
 #include "master/loop.hpp"
 #include "master/preparation.hpp"
 #include "master/prober.hpp"
+#include "master/signals.hpp"
 #include "master/worker_pool.hpp"
 #include "release/store.hpp"
 #include "rollout/engine.hpp"
@@ -77,7 +78,7 @@ class Master {
   bool has_successor(rollout::WorkerId worker) const;
   bool is_crowded(rollout::WorkerId worker) const;
   void drain_crowded();
-  void watch_signals();
+  void obey(Signals::Order order, const char* name);
   void note_event(const rollout::Note& note);
 
   // upgrades.cpp
@@ -127,6 +128,7 @@ class Master {
   protocol::Json queued_status(rollout::RequestId request) const;
   protocol::Json members_of(const rollout::Note& note) const;
   void log_note(const rollout::Note& note) const;
+  void log_state(const char* why) const;
 
   uv_loop_t& loop_;
   Options options_;
@@ -156,7 +158,7 @@ class Master {
   std::optional<std::string> unprepared_;  // value of an upgrade whose preparation waits for a round of probes
   rollout::Time flip_began_{0};
   std::unique_ptr<ControlServer> control_;
-  std::list<SignalWatch> signals_;
+  std::optional<Signals> signals_;
   std::list<std::unique_ptr<Task>> dying_;  // cancelled, and not reaped yet
   std::unique_ptr<Preparation> preparation_;
   std::unique_ptr<Task> collection_;

@@ -105,6 +105,14 @@ void Master::log_note(const rollout::Note& note) const {
   }
 }
 
+void Master::log_state(const char* why) const {
+  log::info("{}: {}{}{}, generation {}, {} slots", why, engine_.state(), *engine_.phase() ? ", " : "", engine_.phase(),
+            engine_.generation(), engine_.fork_count());
+  for (const auto& [id, worker] : engine_.workers())
+    log::info("{}: slot {} pid {}: {}, generation {}, for {} ms", why, worker.slot, pool_.pid(id), word(worker.state),
+              worker.generation, (now() - worker.spawned).count());
+}
+
 Json Master::status(const Inquiry::Answers& connections) const {
   const auto time = now();
   Json slots = Json::array();

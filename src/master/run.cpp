@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include <array>
 #include <cerrno>
 #include <filesystem>
 
@@ -41,20 +42,25 @@ class Loop {
   bool usable_;
 };
 
-// libuv writes to streams without MSG_NOSIGNAL: a client that has gone must not end the master.
-class WithoutSigpipe {
+// What would end or stop the master for a write: libuv writes to streams without MSG_NOSIGNAL (SIGPIPE), the log may reach
+// a limit on the size of files (SIGXFSZ), and in the background of a terminal it may be set that nobody there writes
+// (SIGTTOU). With the signals ignored, the write fails or goes through.
+class WithoutSignalsOfWrites {
  public:
-  WithoutSigpipe() {
+  WithoutSignalsOfWrites() {
     struct sigaction ignore {};
     ignore.sa_handler = SIG_IGN;
-    ::sigaction(SIGPIPE, &ignore, &before_);
+    for (std::size_t i = 0; i < numbers.size(); ++i) ::sigaction(numbers[i], &ignore, &before_[i]);
   }
-  WithoutSigpipe(const WithoutSigpipe&) = delete;
-  WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
-  ~WithoutSigpipe() { ::sigaction(SIGPIPE, &before_, nullptr); }
+  WithoutSignalsOfWrites(const WithoutSignalsOfWrites&) = delete;
+  WithoutSignalsOfWrites& operator=(const WithoutSignalsOfWrites&) = delete;
+  ~WithoutSignalsOfWrites() {
+    for (std::size_t i = 0; i < numbers.size(); ++i) ::sigaction(numbers[i], &before_[i], nullptr);
+  }
 
  private:
-  struct sigaction before_ {};
+  static constexpr std::array numbers{SIGPIPE, SIGXFSZ, SIGTTOU};
+  std::array<struct sigaction, numbers.size()> before_{};
 };
 
 // A worker costs the master three descriptors, twice that during an upgrade, and a socket of each listener: the usual
@@ -157,7 +163,7 @@ Outcome run_settled(const Options& options) {
 
   const auto token = master::make_token(options.state_dir + "/token");
   if (!token) return give_up(token.error());
-  const WithoutSigpipe quiet;
+  const WithoutSignalsOfWrites quiet;
   Loop loop;
   if (!loop.usable()) return {failed, "cannot make an event loop"};
   master::Master master(loop.get(), options, std::move(*lock), std::move(*listeners), std::move(request), store);

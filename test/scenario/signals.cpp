@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <memory>
 
 #include "support/connection.hpp"
 #include "support/load.hpp"
@@ -43,6 +44,93 @@ void stop_at_the_second(Scenario& scenario, int first, int second) {
 TEST_CASE_FIXTURE(Scenario, "a second SIGINT stops now") { stop_at_the_second(*this, SIGINT, SIGINT); }
 TEST_CASE_FIXTURE(Scenario, "a SIGTERM after a SIGINT stops now") {
   stop_at_the_second(*this, SIGINT, SIGTERM);
+}
+
+TEST_CASE_FIXTURE(Scenario, "SIGQUIT writes the state to the log, and the master lives on") {
+  Instance app(*this, fixture("version_v1"));
+  const auto workers = app.workers();
+  app.master().signal(SIGQUIT);
+  for (const pid_t worker : workers) CHECK(app.master().says("pid " + std::to_string(worker) + ": ready, generation 1"));
+  CHECK(app.workers() == workers);
+  CHECK(contains(http_get(app.address()), "v1"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "SIGUSR1 opens the log file anew, SIGUSR2 is logged, and the master lives on") {
+  const std::string log = dir / "log";
+  Instance app(*this, fixture("version_v1"), {"--log-file", log});
+  const auto workers = app.workers();
+  REQUIRE(::rename(log.c_str(), (log + ".1").c_str()) == 0);
+  app.master().signal(SIGUSR1);
+  CHECK(eventually([&] { return contains(read_file(log), "SIGUSR1"); }));
+  app.master().signal(SIGUSR2);
+  CHECK(eventually([&] { return contains(read_file(log), "SIGUSR2"); }));
+  CHECK_FALSE(contains(read_file(log + ".1"), "SIGUSR2"));
+  // A directory takes the file's place: the log goes on in the file that is open.
+  REQUIRE(::rename(log.c_str(), (log + ".2").c_str()) == 0);
+  dir.directory("log");
+  app.master().signal(SIGUSR1);
+  CHECK(eventually([&] { return contains(read_file(log + ".2"), "cannot open the log file"); }));
+  CHECK(app.workers() == workers);
+  CHECK(contains(http_get(app.address()), "v1"));
+}
+
+// A site whose masters find signals ignored when they start.
+std::shared_ptr<Site> ignoring(Scenario& scenario, const std::string& signals) {
+  const auto site = std::make_shared<Site>(scenario);
+  site->start_prefix = {"sh", "-c", "trap '' " + signals + "; exec \"$@\"", "sh"};
+  return site;
+}
+
+TEST_CASE_FIXTURE(Scenario, "a SIGHUP that is ignored from the start stays ignored") {
+  Instance app(ignoring(*this, "HUP"), fixture("version_v1"));
+  app.master().signal(SIGHUP);
+  app.master().signal(SIGUSR2);
+  CHECK(app.master().says("SIGUSR2"));
+  CHECK_FALSE(contains(app.master().err(), "SIGHUP"));
+  CHECK(app.status()["generation"] == 1);
+  CHECK(app.status()["state"] == "running");
+}
+
+TEST_CASE_FIXTURE(Scenario, "an order to stop reaches a master in the background of a script") {
+  Instance app(ignoring(*this, "INT QUIT"), fixture("version_v1"));
+  app.master().signal(SIGINT);
+  CHECK(app.master().wait().status == Exit::ok);
+}
+
+// A master on a terminal, which closes with the input of app.master().
+std::shared_ptr<Site> on_terminal(Scenario& scenario, const Words& options = {}) {
+  const auto site = std::make_shared<Site>(scenario);
+  site->start_prefix = Words{TERMINAL} + options;
+  return site;
+}
+
+void close_terminal(Instance& app) {
+  Connection client(app.address());
+  client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+  REQUIRE(eventually([&] { return app.connections() == 1; }));
+  app.master().close_input();
+  CHECK(contains(client.read_all(), "v1\n"));
+  CHECK(app.master().wait().status == Exit::ok);
+  CHECK(contains(app.master().err(), "the terminal was closed"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "a terminal that closes stops the master: what has been asked is answered") {
+  Instance app(on_terminal(*this), fixture("version_v1"));
+  close_terminal(app);
+  CHECK_FALSE(contains(app.master().err(), "upgrading"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "so it does in the background of a shell, which passes the hang-up on") {
+  Instance app(on_terminal(*this, {"--shell"}), fixture("version_v1"));
+  close_terminal(app);
+  CHECK_FALSE(contains(app.master().err(), "upgrading"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "an operator's SIGHUP upgrades on a terminal, too") {
+  Instance app(on_terminal(*this, {"--shell"}), fixture("version_v1"));
+  ::kill(app.status()["pid"].get<pid_t>(), SIGHUP);
+  CHECK(eventually([&] { return app.status()["generation"] == 2; }));
+  close_terminal(app);
 }
 
 TEST_CASE_FIXTURE(Scenario, "SIGHUP upgrades to what is at the current path") {

@@ -31,7 +31,8 @@ Site::Site(Scenario& scenario, const std::string& name)
 }
 
 Process::Setup Site::command(const std::string& verb, const Words& words) const {
-  return {prefix + Words{liveswap_program(), verb, "-p", control_.text()} + words, environment};
+  const Words before = verb == "start" ? prefix + start_prefix : prefix;
+  return {before + Words{liveswap_program(), verb, "-p", control_.text()} + words, environment};
 }
 
 Process Site::launch(const std::string& verb, const Words& words) const {

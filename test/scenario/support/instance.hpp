@@ -33,6 +33,8 @@ class Site {
   std::map<std::string, std::string> environment;
   // Words before `liveswap`: another user, say.
   Words prefix;
+  // The same before `liveswap start` alone.
+  Words start_prefix;
 
   // `liveswap <verb> -p PORT <words>`
   Process::Setup command(const std::string& verb, const Words& words = {}) const;

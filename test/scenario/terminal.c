@@ -1,0 +1,68 @@
+/*
+ * Runs a command on a terminal of its own, and closes that when its standard input has ended.
+ *
+ *   terminal [--shell] COMMAND [ARG …]
+ *
+ * With --shell the command runs in the background of a shell: the leader of the session is another process, which
+ * passes SIGHUP on to it, and exits. Ends with the command's exit status, 128 + the number when a signal ended it.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static pid_t job;
+
+static void pass_on(int number) {
+  kill(-job, number);
+  _exit(0);
+}
+
+static void become_leader(const char* name) {
+  setsid();
+  const int terminal = open(name, O_RDWR | O_CLOEXEC);
+  if (terminal < 0 || ioctl(terminal, TIOCSCTTY, 0) != 0) _exit(126);
+}
+
+/* The parent of a job that outlives its shell is this program. */
+static void run_as_shell(char** command, int report) {
+  job = fork();
+  if (job > 0) {
+    setpgid(job, job);
+    if (write(report, &job, sizeof job) != sizeof job) _exit(126);
+    signal(SIGHUP, pass_on);
+    for (;;) pause();
+  }
+  setpgid(0, 0);
+  execvp(command[0], command);
+  _exit(127);
+}
+
+int main(int argc, char** argv) {
+  const int with_shell = argc > 1 && strcmp(argv[1], "--shell") == 0;
+  const int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  int report[2];
+  if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0 || pipe2(report, O_CLOEXEC) != 0) return 126;
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  pid_t child = fork();
+  if (child == 0) {
+    const char* const name = ptsname(master);
+    close(master); /* the terminal closes with the last of these */
+    become_leader(name);
+    if (with_shell) run_as_shell(argv + 2, report[1]);
+    execvp(argv[1], argv + 1);
+    _exit(127);
+  }
+  if (with_shell && read(report[0], &child, sizeof child) != sizeof child) return 126;
+  char bytes[256];
+  while (read(STDIN_FILENO, bytes, sizeof bytes) > 0) continue;
+  close(master);
+  int status = 0;
+  while (waitpid(child, &status, 0) != child) poll(NULL, 0, 5); /* until it has become a child of this one */
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
