@@ -78,6 +78,10 @@ static void begin_body(struct answer* answer) {
 static const char* in_version(struct answer* answer, const char* bytes, const char* end) {
   unsigned at = answer->matched;
   unsigned status = answer->status;
+  if (at == 0 && end - bytes > VERSION_SIZE && memcmp(bytes, version, VERSION_SIZE) == 0) {
+    bytes += VERSION_SIZE;
+    at = VERSION_SIZE;
+  }
   for (; bytes < end && at < STATUS_END; ++bytes, ++at) {
     const bool fits = at < VERSION_SIZE ? *bytes == version[at] : at == BLANK_AT ? *bytes == ' ' : is_digit(*bytes);
     if (!fits) {
