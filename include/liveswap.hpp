@@ -76,9 +76,13 @@ struct Options {
   std::vector<std::uint16_t> privileged_ports;  // that are bound for workers of a user who may not bind them himself
 
   unsigned batch = 1;                  // slots that have a successor in `starting` at once
-  Amount surge = {100, true};          // workers beyond forks during an upgrade; 0: old before new
+  Amount surge = {100, true};          // workers beyond forks that may start or serve during an upgrade; 0: old before new
+  // Workers that may drain at once, 100% or more: beyond it, those that have drained longest are ended by force. No upgrade
+  // or rollback waits for a worker that drains, but for max_memory, and where surge is 0.
+  Amount max_draining = {800, true};
   bool flip = false;                   // all successors are ready before the first of them accepts a connection
-  Amount canary = {0, false};          // so many slots first, which then bake before the others follow; 0: none
+  Amount canary = {0, false};          // so many slots first, which then bake before the others follow; 0: none. Not more
+                                       // than there are
   Milliseconds bake{30'000};           // how long the canaries are judged
   Milliseconds probation{0};           // after the last slot: a failure still reverts the upgrade; 0: none
   std::uint64_t max_memory = 0;        // bytes that all workers together may take (PSS); 0: no limit

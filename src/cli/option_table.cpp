@@ -89,7 +89,7 @@ constexpr std::array table{
            "after the last slot: a failure still reverts (default none)"},
     Option{"", "batch", "N", pace, Section::pace, "slots that get their successor at once (default 1)"},
     Option{"", "surge", "AMOUNT", pace, Section::pace,
-           "workers beyond --forks during an upgrade: 2, or 50%\n(default 100%); 0: old before new"},
+           "workers beyond --forks that start or serve in an upgrade: 2, or\n50% (default 100%); 0: old before new"},
     Option{"", "flip", "", pace, Section::pace, "all successors are ready before the first serves: no mix",
            Takes::nothing},
     Option{"", "no-flip", "", upgrade, Section::pace,
@@ -104,6 +104,8 @@ constexpr std::array table{
 
     Option{"", "max-memory", "BYTES", start, Section::rollout,
            "of all workers, as 2G: no more successors than fit (PSS;\ndefault none)"},
+    Option{"", "max-draining", "AMOUNT", start, Section::rollout,
+           "workers that may drain at once: 8, or 400% of --forks (default\n800%); beyond it those that have drained longest are ended"},
     Option{"", "keep-releases", "N", start, Section::rollout,
            "snapshots to keep for rollback, 1 to 1000 (default 10)"},
     Option{"", "check-limit", "TIME", start | check, Section::rollout,

@@ -46,6 +46,7 @@ constexpr std::array table{
     Setting{"keepalive-grace", one<&Options::keepalive_grace, parse_duration>},
     Setting{"batch", one<&Options::batch, parse_batch>},
     Setting{"surge", one<&Options::surge, parse_amount>},
+    Setting{"max-draining", one<&Options::max_draining, parse_amount>},
     Setting{"flip", one<&Options::flip, parse_switch>},
     Setting{"canary", one<&Options::canary, parse_amount>},
     Setting{"bake", one<&Options::bake, parse_duration>},

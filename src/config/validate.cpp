@@ -57,6 +57,29 @@ class Problems {
   std::vector<std::string> lines_;
 };
 
+// More slots than there are would be all at once, which is the opposite of what a canary is for.
+void check_canary(Problems& problems, const Options& options) {
+  const auto [value, percent] = options.canary;
+  if (percent && value > 100)
+    problems.add("canary", fmt::format("found {}%, expected at most 100%", value));
+  else if (!percent && value > forks_limit)
+    problems.add("canary", fmt::format("found {}, expected at most {} or 100%", value, forks_limit));
+  else if (!percent && options.forks > 0 && value > options.forks)
+    problems.add("canary", fmt::format("found {}, expected at most {}, the number of forks{}", value, options.forks,
+                                       value <= 100 ? fmt::format("; was {}% meant?", value) : ""));
+}
+
+// Each upgrade leaves as many workers behind as there are forks.
+void check_max_draining(Problems& problems, const Options& options) {
+  problems.amount("max-draining", options.max_draining);
+  const auto [value, percent] = options.max_draining;
+  if (percent ? value < 100 : value < std::max(options.forks, 1U))
+    problems.add("max-draining",
+                 fmt::format("found {}, expected 100% or more: one upgrade leaves as many workers that drain as there are "
+                             "forks",
+                             text_of(options.max_draining)));
+}
+
 void check_numbers(Problems& problems, const Options& options) {
   problems.range("port", unsigned{options.port}, 1U, 65535U);
   problems.range("forks", options.forks, 0U, forks_limit);
@@ -64,7 +87,8 @@ void check_numbers(Problems& problems, const Options& options) {
   problems.range("batch", options.batch, 1U, forks_limit);
   problems.range("keep-releases", options.keep_releases, 1U, releases_limit);
   problems.amount("surge", options.surge);
-  problems.amount("canary", options.canary);
+  check_canary(problems, options);
+  check_max_draining(problems, options);
   if (options.max_memory > 0 && options.max_memory < smallest_memory)
     problems.add("max-memory", fmt::format("found {} bytes, expected at least {}, or 0 for no limit",
                                            options.max_memory, smallest_memory));

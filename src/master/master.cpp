@@ -30,6 +30,7 @@ rollout::Settings settings_of(const Options& options) {
   settings.zero_downtime = options.zero_downtime;
   settings.health = !options.health.empty();
   settings.max_memory = options.max_memory;
+  settings.max_draining = amount_of(options.max_draining);
   settings.settle = options.settle;
   settings.ready_limit = options.ready_limit;
   settings.drain_limit = limit_of(options.drain_limit);

@@ -23,6 +23,8 @@
 
 namespace liveswap::master {
 
+rollout::Amount amount_of(const Amount& amount);
+
 // How upgrades go that wish nothing else.
 rollout::Pace pace_of(const Options& options);
 

@@ -177,7 +177,10 @@ Outcome run(const Options& options) {
   fill_standard_descriptors();
   auto valid = config::validate(options);
   if (!valid) return {usage, valid.error().text};
-  return run_settled(master::settle_options(std::move(*valid)));
+  // Now that `forks auto` is a number.
+  valid = config::validate(master::settle_options(std::move(*valid)));
+  if (!valid) return {usage, valid.error().text};
+  return run_settled(*valid);
 }
 
 Outcome run(const std::string& target) {

@@ -21,15 +21,15 @@ namespace {
 constexpr Milliseconds flip_limit{3'000};
 constexpr Milliseconds flip_step{5};
 
-rollout::Amount amount(const Amount& value) { return {value.value, value.percent}; }
-
 }  // namespace
+
+rollout::Amount amount_of(const Amount& amount) { return {amount.value, amount.percent}; }
 
 rollout::Pace pace_of(const Options& options) {
   rollout::Pace pace;
   pace.batch = options.batch;
-  pace.surge = amount(options.surge);
-  pace.canary = amount(options.canary);
+  pace.surge = amount_of(options.surge);
+  pace.canary = amount_of(options.canary);
   pace.bake = options.bake;
   pace.probation = options.probation;
   pace.flip = options.flip;
@@ -40,7 +40,9 @@ void Master::on_upgrade(rollout::RequestId request, const protocol::Command& com
   const std::string path = command.value.empty()
                                ? ""
                                : absolute_path(command.value, command.cwd.empty() ? home_ : command.cwd);
-  const auto wished = config::with_wishes(options_, command.wishes);
+  Options current = options_;
+  current.forks = engine_.fork_count();
+  const auto wished = config::with_wishes(std::move(current), command.wishes);
   if (!wished) return refuse(request, protocol::Refusal::usage, wished.error().text);
   if (path.find('\n') != std::string::npos)
     return refuse(request, protocol::Refusal::usage, "the path contains a line break");
@@ -58,6 +60,7 @@ void Master::on_upgrade(rollout::RequestId request, const protocol::Command& com
 // Proven before: as many slots at once as the surge allows, and nothing to wait for, unless somebody wishes otherwise.
 void Master::on_rollback(rollout::RequestId request, const protocol::Command& command) {
   Options instantly = options_;
+  instantly.forks = engine_.fork_count();
   instantly.batch = engine_.fork_count();
   instantly.canary = {};
   instantly.probation = Milliseconds{0};

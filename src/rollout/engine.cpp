@@ -61,8 +61,6 @@ bool Engine::canary_on_goal() const {
   return on >= canary();
 }
 
-bool Engine::may_spawn() const { return workers_.size() < std::size_t{forks_} + surge(); }
-
 bool Engine::running() const { return !stopping_ && committed_ && !upgrade_; }
 
 bool Engine::reverting() const {

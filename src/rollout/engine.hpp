@@ -28,8 +28,11 @@ namespace liveswap::rollout {
 // workers are told to drain when nothing waits in the sockets they serve. A revert after a flip is made in place.
 //
 // The start is an upgrade from nothing: when it fails there is nothing to go back to, and the master quits.
-// An upgrade is over, and the next one may come, once it is committed or reverted; the answer to the one who asked
-// waits until every worker that it made superfluous has gone.
+// An upgrade is over, and the next one may come, once it is committed or reverted; its answer waits until every worker
+// that it made superfluous has gone.
+//
+// Workers that only drain hold up nobody (draining.cpp). `surge` bounds the workers that start or serve. Those that drain
+// have a limit of their own: beyond it, the ones that have drained longest are ended by force.
 class Engine {
  public:
   explicit Engine(const Settings& settings);
@@ -83,6 +86,9 @@ class Engine {
     bool was_ready = false;
     bool failed = false;  // has been counted as dead, and is on its way out
     std::optional<Time> deadline;   // starting: of readiness; draining: of the next step
+    Time drain_since{0};
+    bool hurried = false;  // the way back waits for its end: the steps of force follow each other quickly
+    std::string why_forced;  // once force has begun: what the worker did, as in "did not drain within its limit"
     std::optional<Time> settle_at;  // starting: ready by then if nothing happens
     DrainStep step = DrainStep::asked;
   };
@@ -118,6 +124,8 @@ class Engine {
   bool judging() const;
   // What stands in the way of another request, in words; nothing when the way is free.
   std::optional<std::string> under_way() const;
+  // The same, of an upgrade: slots that vanish, while their workers drain, are not in its way.
+  std::optional<std::string> in_the_way_of_upgrade() const;
   // Whose upgrade that worker belongs to, or is sent away by; 0: nobody's.
   RequestId request_of(WorkerId worker) const;
   // Slots without a worker that is ready: one that keeps dying, one that is new, one whose old worker had to go first.
@@ -132,6 +140,7 @@ class Engine {
   struct Upgrade {
     RequestId request = 0;
     std::string asked;  // the path of the wish; empty: what is at the current one
+    bool urgent = false;  // a rollback: it waits neither for memory nor for workers that drain
     Phase phase = Phase::rolling;
     Pace pace;
     Target to;
@@ -180,6 +189,7 @@ class Engine {
   void fill_empty_slots(Time now);
   void take_turns(Time now);
   bool take_turn(Time now, unsigned slot);
+  bool may_spawn(unsigned slot) const;
   void spawn(Time now, unsigned slot, const Target& target);
   std::optional<Target> target_for_empty(unsigned slot) const;
   bool needs_stopgap(unsigned slot) const;
@@ -211,16 +221,25 @@ class Engine {
   void become_ready(Time now, Worker& worker);
   void relieve(Time now, unsigned slot, Generation generation);
   void dismiss(Time now, Worker& worker);
+  std::optional<Time> drain_limit() const;
   void drain(Time now, Worker& worker, std::optional<Time> limit);
   void force(Time now, Worker& worker, DrainStep step);
-  void next_step(Time now, Worker& worker);
+  void next_step(Time now, Worker& worker, const std::string& why);
   void died(Time now, const Worker& worker, const std::string& reason);
   void schedule_respawn(Time now, Slot& slot, Time lived);
   void worker_deadline(Time now, Worker& worker);
   void tell_fate(Farewell& farewell, const Worker& worker, const Departure& departure);
   void bid_farewell(const Worker& worker, const Departure& departure);
 
+  // draining.cpp: workers that only drain hold up nobody
+  unsigned most_draining() const;
+  void limit_draining(Time now);
+  bool way_back() const;
+  void clear_way_back(Time now);
+  void hurry(Time now, Worker& worker);
+
   // requests.cpp
+  void make_way_for_rollback(Time now);
   void advance_errand(Time now);
   void advance_shrink(Time now, bool due);
   void fail_errand(Time now, Verdict verdict, const std::string& text);
@@ -230,6 +249,7 @@ class Engine {
   bool may_abort() const;
   std::optional<std::string> impossible(const Wish& wish) const;
   void close_slots();
+  bool vanishing() const;
   void begin_stop(bool at_once, bool ok, const std::string& text);
 
   // notes.cpp
@@ -247,7 +267,6 @@ class Engine {
   bool served(unsigned slot) const;
   const Worker* find_active(unsigned slot, Generation generation) const;
   unsigned surge() const;
-  bool may_spawn() const;
 
   Settings settings_;
   std::mt19937 random_;  // minstd_rand gives nearly the same first number for all small seeds

@@ -1,6 +1,7 @@
 #include "rollout/judge.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "rollout/engine.hpp"
 
@@ -106,21 +107,22 @@ bool Engine::fits_memory() const {
 }
 
 // True when a successor must not be started yet. When nobody is left whose end could make room, a roll forward has
-// failed; the way back is never barred.
+// failed; the way back is never barred, and does not wait for a measurement either.
 bool Engine::wait_for_memory(Time now) {
-  if (settings_.max_memory == 0 || !upgrade_ || !committed_) return false;
+  if (settings_.max_memory == 0 || !upgrade_ || !committed_ || upgrade_->urgent || !rolling()) return false;
   if (upgrade_->measuring) return true;
   if (fits_memory()) return false;
   const bool may_change = std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
     return entry.second.state != WorkerState::ready;
   });
-  if (!may_change && !rolling()) return false;
-  if (!may_change) {
-    std::uint64_t sum = 0;
-    for (const auto& [id, bytes] : memory_) sum += bytes;
-    fail_upgrade(now, "no memory for a successor: the workers take " + mebibytes(sum) + ", --max-memory is " +
-                          mebibytes(settings_.max_memory) + "; raise it, or let the old worker go first (--surge 0)");
-  }
+  std::uint64_t sum = 0;
+  for (const auto& [id, bytes] : memory_) sum += bytes;
+  const std::string sizes =
+      "the workers take " + mebibytes(sum) + ", --max-memory is " + mebibytes(settings_.max_memory);
+  if (!may_change)
+    fail_upgrade(now, "no memory for a successor: " + sizes + "; raise it, or let the old worker go first (--surge 0)");
+  else if (!std::exchange(upgrade_->said_waiting, true))
+    note(NoteKind::waiting, "no memory for a further worker until another one has gone: " + sizes);
   return true;
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "rollout/engine.hpp"
@@ -9,9 +10,13 @@ Commands Engine::done(Time now) {
   // A respawn whose time has come is no deadline any more; what holds it up now is an event.
   for (Slot& slot : slots_)
     if (slot.respawn_at && *slot.respawn_at <= now) slot.respawn_at.reset();
-  if (!quit_) reconcile(now);
+  // What a failed upgrade has left behind is the rollback's affair, which begins at once.
+  if (reverting() && queue_ && queue_->wish.overtake) close_upgrade(Verdict::reverted, upgrade_->reason);
+  const bool rollback_begins = queue_ && queue_->wish.overtake && !in_the_way_of_upgrade();
+  if (!quit_ && !rollback_begins) reconcile(now);
   // What has come to its end makes way for the next upgrade.
   while (begin_queued(now)) reconcile(now);
+  limit_draining(now);
   return std::exchange(out_, {});
 }
 
@@ -25,7 +30,10 @@ void Engine::reconcile(Time now) {
   if (!stopping_) {
     fill_empty_slots(now);
     take_turns(now);
+    clear_way_back(now);
     advance_errand(now);
+    // A kill or a rollback may have ended a change of forks, and left its slots behind.
+    if (!errand_ && slots_.size() > forks_ && !vanishing()) close_slots();
   }
   if (stopping_) reconcile_stop(now);
 }
@@ -52,12 +60,21 @@ std::optional<Engine::Target> Engine::target_for_empty(unsigned slot) const {
 void Engine::fill_empty_slots(Time now) {
   if (flipping()) return;
   for (unsigned slot = 0; slot < forks_; ++slot) {
-    if (slots_[slot].respawn_at || !may_spawn()) continue;
-    if (needs_stopgap(slot))
-      spawn(now, slot, *committed_);
-    else if (const auto target = has_active(slot) ? std::nullopt : target_for_empty(slot))
-      spawn(now, slot, *target);
+    if (slots_[slot].respawn_at) continue;
+    const bool stopgap = needs_stopgap(slot);
+    const auto target = stopgap ? committed_ : has_active(slot) ? std::nullopt : target_for_empty(slot);
+    if (target && may_spawn(slot)) spawn(now, slot, *target);
   }
+}
+
+// `surge` bounds the workers that start or serve; those that drain hold up nobody. Where it is 0, for machines without
+// the memory and for servers that must be alone, a slot's old worker has to be gone first.
+bool Engine::may_spawn(unsigned slot) const {
+  if (surge() == 0) return slots_[slot].workers.empty();
+  const auto busy = std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
+    return entry.second.slot < forks_ && active(entry.second);
+  });
+  return static_cast<std::size_t>(busy) < std::size_t{forks_} + surge();
 }
 
 // The old worker died while its successor still starts, which may take long: nobody serves the slot meanwhile. Not
@@ -90,14 +107,10 @@ void Engine::take_turns(Time now) {
 }
 
 // Starts the slot's successor, or, where no worker more is allowed at all, sends the old one away first. False when
-// the roll must wait for a worker that leaves.
+// there is no room for a further worker now: for one that starts or serves, or in the memory.
 bool Engine::take_turn(Time now, unsigned slot) {
   const bool old_first = surge() == 0 || !settings_.zero_downtime;
-  if (!old_first && !may_spawn()) {
-    if (upgrade_ && !std::exchange(upgrade_->said_waiting, true))
-      note(NoteKind::waiting, "surge allows no further worker until a draining one has gone");
-    return false;
-  }
+  if (!old_first && !may_spawn(slot)) return false;
   if (!old_first && wait_for_memory(now)) return false;
   slots_[slot].turn = true;
   if (!old_first) {
@@ -112,7 +125,7 @@ bool Engine::take_turn(Time now, unsigned slot) {
     else
       force(now, worker, DrainStep::termed);
   }
-  if (may_spawn()) spawn(now, slot, *goal());
+  if (may_spawn(slot)) spawn(now, slot, *goal());
   return true;
 }
 

@@ -20,6 +20,11 @@ std::optional<std::string> Engine::under_way() const {
   return std::nullopt;
 }
 
+std::optional<std::string> Engine::in_the_way_of_upgrade() const {
+  const bool passable = errand_ && errand_->kind == Errand::Kind::shrink && !upgrade_ && !stopping_;
+  return passable ? std::nullopt : under_way();
+}
+
 // There is nothing to go back to, and nobody to compare with: neither canary nor probation.
 Commands Engine::boot(Time now, const Wish& wish) {
   Wish start = wish;
@@ -31,6 +36,10 @@ Commands Engine::boot(Time now, const Wish& wish) {
 
 // Why an upgrade like that cannot be made; nothing when it can.
 std::optional<std::string> Engine::impossible(const Wish& wish) const {
+  if (const auto [canary, percent] = wish.pace.canary; !percent && canary > forks_)
+    return "a canary of " + std::to_string(canary) + ", but there are " + std::to_string(forks_) +
+           (forks_ == 1 ? " slot" : " slots") +
+           (canary <= 100 ? "; was " + std::to_string(canary) + "% meant?" : "");
   if (wish.pace.flip && wish.pace.canary.of(forks_) > 0)
     return "a flip and a canary exclude each other: a canary serves beside the old release";
   if (wish.pace.flip && settings_.zero_downtime && wish.pace.surge.of(forks_) < forks_)
@@ -44,18 +53,24 @@ Commands Engine::upgrade(Time now, RequestId request, const Wish& wish) {
     return done(now);
   };
   if (const auto why = impossible(wish)) return refuse(*why);
-  const auto busy = under_way();
+  const auto busy = in_the_way_of_upgrade();
   if (!busy) {
     begin_upgrade(now, request, wish);
     return done(now);
   }
   if (stopping_ || !committed_ || (!wish.queue && !wish.overtake)) return refuse(*busy);
   enqueue(request, wish);
-  if (wish.overtake && may_abort()) {
-    if (upgrade_->phase == Phase::preparing) out_.push_back(CancelPrepare{});
-    fail_upgrade(now, "aborted: a rollback was asked for");
-  }
+  if (wish.overtake) make_way_for_rollback(now);
   return done(now);
+}
+
+// A rollback waits for nothing but a flip, or a commit, that is being made at this very moment. Of a failed upgrade it
+// takes the slots over as they are (done()).
+void Engine::make_way_for_rollback(Time now) {
+  if (errand_ && errand_->kind != Errand::Kind::shrink) abandon_errand("a rollback was asked for before every slot was served");
+  if (!may_abort()) return;
+  if (upgrade_->phase == Phase::preparing) out_.push_back(CancelPrepare{});
+  fail_upgrade(now, "aborted: a rollback was asked for");
 }
 
 // The newest wins.
@@ -166,13 +181,17 @@ void Engine::advance_shrink(Time now, bool due) {
     for (auto& [id, worker] : workers_)
       if (worker.slot >= forks_ && active(worker)) dismiss(now, worker);
   }
-  const bool left = std::any_of(workers_.begin(), workers_.end(),
-                                [&](const auto& entry) { return entry.second.slot >= forks_; });
-  if (errand_->deadline || left) return;
+  if (errand_->deadline || vanishing()) return;
   close_slots();
   if (errand_->verdict == Verdict::ok)
     errand_->text = std::to_string(forks_) + (forks_ == 1 ? " worker is left" : " workers are left");
   end_errand();
+}
+
+// Workers of slots that are no more.
+bool Engine::vanishing() const {
+  return std::any_of(workers_.begin(), workers_.end(),
+                     [&](const auto& entry) { return entry.second.slot >= forks_; });
 }
 
 void Engine::close_slots() {
@@ -202,8 +221,6 @@ void Engine::abandon_errand(const std::string& why) {
 }
 
 void Engine::end_errand() {
-  // A kill may have overtaken a change of forks, and left its slots behind.
-  if (errand_->kind == Errand::Kind::kill && slots_.size() > forks_ && workers_.size() == forks_) close_slots();
   out_.push_back(Answer{errand_->request, errand_->verdict, errand_->text});
   errand_.reset();
 }

@@ -46,6 +46,7 @@ struct Pace {
 struct Settings : Pace {
   unsigned forks = 2;
   bool zero_downtime = true;
+  Amount max_draining{800, true};  // workers that may drain at once; at least `forks`, which is what one upgrade needs
   bool health = false;           // probed() is going to be told: nothing is committed before a good one
   std::uint64_t max_memory = 0;  // bytes that all workers together may take during an upgrade; 0: no matter
 
@@ -85,7 +86,7 @@ struct Wish {
   std::optional<Release> release;  // of the store, proven before: needs no preparation
   Pace pace;
   bool queue = false;     // wait for what is under way; the newest wins
-  bool overtake = false;  // abort an upgrade that is under way, and wait until it has been reverted
+  bool overtake = false;  // a rollback: ends an upgrade that is under way, and waits for no worker that drains
 };
 
 // A round of health probes.
@@ -114,7 +115,7 @@ struct Drain {
   WorkerId worker;
   std::optional<Time> limit;
 };
-struct Expire {
+struct Expire {  // its listeners are taken away
   WorkerId worker;
 };
 struct Signal {

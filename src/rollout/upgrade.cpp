@@ -23,6 +23,7 @@ void Engine::begin_upgrade(Time now, RequestId request, const Wish& wish) {
   upgrade_->request = request;
   upgrade_->asked = wish.path;
   upgrade_->pace = wish.pace;
+  upgrade_->urgent = wish.overtake;
   if (wish.release) {
     begin_rolling(*wish.release);
     return;
@@ -45,9 +46,13 @@ void Engine::begin_rolling(const Release& release) {
 
 // The next one may come: the newest that somebody has asked for meanwhile.
 bool Engine::begin_queued(Time now) {
-  if (!queue_ || under_way()) return false;
+  if (!queue_ || in_the_way_of_upgrade()) return false;
   const Queued next = *std::exchange(queue_, std::nullopt);
-  begin_upgrade(now, next.request, next.wish);  // as possible as it was: `forks` does not grow while somebody waits
+  // `forks` may have shrunk meanwhile, where new slots did not come up.
+  if (const auto why = impossible(next.wish))
+    out_.push_back(Answer{next.request, Verdict::refused, *why});
+  else
+    begin_upgrade(now, next.request, next.wish);
   return true;
 }
 

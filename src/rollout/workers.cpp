@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "rollout/draining.hpp"
 #include "rollout/engine.hpp"
 
 namespace liveswap::rollout {
@@ -59,14 +60,21 @@ void Engine::dismiss(Time now, Worker& worker) {
   if (!worker.entered)
     force(now, worker, DrainStep::killed);
   else if (worker.state == WorkerState::ready)
-    drain(now, worker, settings_.drain_limit);
+    drain(now, worker, drain_limit());
   else
     drain(now, worker, std::min(settings_.drain_limit.value_or(unproven_drain_limit), unproven_drain_limit));
+}
+
+// Where a slot waits until its worker has gone, the way back gives that one a moment only.
+std::optional<Time> Engine::drain_limit() const {
+  if (!way_back() || surge() > 0) return settings_.drain_limit;
+  return std::min(settings_.drain_limit.value_or(hurried_step), hurried_step);
 }
 
 void Engine::drain(Time now, Worker& worker, std::optional<Time> limit) {
   worker.state = WorkerState::draining;
   worker.step = DrainStep::asked;
+  worker.drain_since = now;
   worker.settle_at.reset();
   worker.deadline.reset();
   if (limit) worker.deadline = now + *limit;
@@ -76,15 +84,16 @@ void Engine::drain(Time now, Worker& worker, std::optional<Time> limit) {
 
 // Takes the worker to a step of force; the next one follows by itself.
 void Engine::force(Time now, Worker& worker, DrainStep step) {
+  if (active(worker)) worker.drain_since = now;
   worker.state = WorkerState::draining;
   worker.step = step;
   worker.settle_at.reset();
-  worker.deadline = now + settings_.term_grace;
+  worker.deadline = now + (worker.hurried ? std::min(settings_.term_grace, hurried_step) : settings_.term_grace);
   switch (step) {
     case DrainStep::asked: break;
     case DrainStep::expired:
       out_.push_back(Expire{worker.id});
-      note(NoteKind::expired, worker, now);
+      note(NoteKind::expired, worker, now, "it " + worker.why_forced);
       break;
     case DrainStep::termed: out_.push_back(Signal{worker.id, false}); break;
     case DrainStep::killed:
@@ -94,7 +103,9 @@ void Engine::force(Time now, Worker& worker, DrainStep step) {
   }
 }
 
-void Engine::next_step(Time now, Worker& worker) {
+// `why`: in words, when force begins.
+void Engine::next_step(Time now, Worker& worker, const std::string& why) {
+  if (worker.step == DrainStep::asked) worker.why_forced = why;
   switch (worker.step) {
     case DrainStep::asked: force(now, worker, DrainStep::expired); break;
     case DrainStep::expired: force(now, worker, DrainStep::termed); break;
@@ -105,7 +116,7 @@ void Engine::next_step(Time now, Worker& worker) {
 
 void Engine::worker_deadline(Time now, Worker& worker) {
   if (worker.state == WorkerState::draining && worker.deadline && *worker.deadline <= now) {
-    next_step(now, worker);
+    next_step(now, worker, worker.hurried ? hurried_in_words : "did not drain within its limit");
   } else if (worker.settle_at && *worker.settle_at <= now) {
     become_ready(now, worker);
   } else if (worker.state == WorkerState::starting && worker.deadline && *worker.deadline <= now) {
@@ -197,7 +208,7 @@ void Engine::tell_fate(Farewell& farewell, const Worker& worker, const Departure
   if (active(worker) || (worker.step == DrainStep::asked && !departure.clean))
     fate = who + " died while it drained (" + departure.text + ")";
   else if (worker.was_ready && worker.step > DrainStep::asked && settings_.zero_downtime)
-    fate = who + " did not drain within its limit and was ended by force (" + departure.text + ")";
+    fate = who + " " + worker.why_forced + " and was ended by force (" + departure.text + ")";
   if (fate.empty()) return;
   ++farewell.told;
   if (farewell.told <= told_at_most) farewell.answers.front().text += fate;

@@ -72,6 +72,8 @@ TEST_CASE("every option arrives") {
                              "9s",
                              "--max-memory",
                              "512M",
+                             "--max-draining",
+                             "300%",
                              "--health",
                              "web=connect",
                              "--health",
@@ -141,6 +143,8 @@ TEST_CASE("every option arrives") {
   CHECK(o->bake == 8s);
   CHECK(o->probation == 9s);
   CHECK(o->max_memory == 512ULL << 20);
+  CHECK(o->max_draining.value == 300);
+  CHECK(o->max_draining.percent);
   CHECK(o->health == std::vector<std::string>{"web=connect", "GET / 200"});
   CHECK(o->health_interval == 10s);
   CHECK(o->health_limit == 11s);

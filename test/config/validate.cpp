@@ -71,8 +71,14 @@ TEST_CASE("durations") {
 }
 
 TEST_CASE("canary, bake, probation, memory, releases") {
-  CHECK_GOOD((o.canary = {1000, true}));
-  CHECK_ERROR((o.canary = {1001, true}), "canary: found 1001%, expected at most 1024 or 1000%");
+  CHECK_GOOD((o.canary = {100, true}));
+  CHECK_ERROR((o.canary = {101, true}), "canary: found 101%, expected at most 100%");
+  CHECK_GOOD((o.canary = {3, false}, o.forks = 3));
+  CHECK_ERROR((o.canary = {50, false}, o.forks = 3),
+              "canary: found 50, expected at most 3, the number of forks; was 50% meant?");
+  CHECK_ERROR((o.canary = {101, false}, o.forks = 3), "canary: found 101, expected at most 3, the number of forks");
+  CHECK_GOOD((o.canary = {50, false}, o.forks = 0));  // not known yet
+  CHECK_ERROR((o.canary = {1025, false}, o.forks = 0), "canary: found 1025, expected at most 1024 or 100%");
   CHECK_GOOD(o.bake = 0ms);
   CHECK_ERROR(o.bake = -1ms, "bake: found -1ms, expected 0ms to 2073600000ms");
   CHECK_ERROR(o.probation = -1ms, "probation: found -1ms, expected 0ms to 2073600000ms");
@@ -83,6 +89,16 @@ TEST_CASE("canary, bake, probation, memory, releases") {
   CHECK_ERROR(o.keep_releases = 1001, "keep-releases: found 1001, expected a number from 1 to 1000");
   CHECK_GOOD(o.max_memory = 1 << 20);
   CHECK_ERROR(o.max_memory = 512, "max-memory: found 512 bytes, expected at least 1048576, or 0 for no limit");
+}
+
+TEST_CASE("workers that drain: not fewer than one upgrade leaves behind") {
+  CHECK_GOOD((o.max_draining = {100, true}));
+  CHECK_GOOD((o.max_draining = {3, false}, o.forks = 3));
+  const std::string why = "expected 100% or more: one upgrade leaves as many workers that drain as there are forks";
+  CHECK_ERROR((o.max_draining = {99, true}), "max-draining: found 99%, " + why);
+  CHECK_ERROR((o.max_draining = {2, false}, o.forks = 3), "max-draining: found 2, " + why);
+  CHECK_ERROR((o.max_draining = {0, false}, o.forks = 0), "max-draining: found 0, " + why);
+  CHECK_ERROR((o.max_draining = {1001, true}), "max-draining: found 1001%, expected at most 1024 or 1000%");
 }
 
 TEST_CASE("health probes") {

@@ -56,7 +56,7 @@ TEST_CASE("values of the wrong type") {
                           "pre-upgrade", "zero-downtime", "listen-mode", "backlog",       "batch",
                           "canary",      "bake",          "probation",   "max-memory",    "flip",
                           "check-limit", "keep-releases", "health-interval", "health-limit",
-                          "surge",       "settle",        "ready-limit", "drain-limit",   "term-grace",
+                          "surge",       "max-draining",  "settle",        "ready-limit", "drain-limit",   "term-grace",
                           "hook-limit",  "backoff-min",   "backoff-max", "backoff-reset", "working-directory",
                           "user",        "group",         "auth",        "state-dir",     "runtime-dir",
                           "log-file"}) {

@@ -36,6 +36,9 @@ Settings draw_settings(Dice& dice, bool peaceful) {
   static_cast<Pace&>(settings) = draw_pace(dice, peaceful);
   settings.forks = static_cast<unsigned>(dice.between(1, 5));
   settings.zero_downtime = dice.chance(88);
+  if (dice.chance(50))
+    settings.max_draining = dice.chance(50) ? Amount{static_cast<unsigned>(dice.between(1, 9)), false}
+                                            : Amount{static_cast<unsigned>(dice.between(100, 200)), true};
   settings.health = dice.chance(40);
   // A worker takes 5 to 15.
   if (dice.chance(35))

@@ -69,10 +69,10 @@ TEST_CASE("queue: the newest wins, those between are told") {
   script.upgrade(8, queued("c.so"));
   CHECK(script.upgrade(9, queued("d.so")) == "answer 8 refused");
   CHECK(script.answer_text() == "overtaken by a later upgrade");
-  CHECK(script.upgrade(10, rollback("Z")) == "answer 9 refused, kill 4, spawn 5 in 0: A");
-  CHECK(script.upgrade(11, queued("e.so")) == "answer 10 refused");
+  CHECK(script.upgrade(10, queued("e.so")) == "answer 9 refused");
+  CHECK(script.upgrade(11, rollback("Z")) == "answer 10 refused, kill 4, spawn 5 in 0: Z");
   script.crashed(4);
-  CHECK(script.ready(5) == "drain 3 60000, prepare e.so");
+  CHECK(script.ready(5) == "drain 3 60000, spawn 6 in 1: Z");
 }
 
 TEST_CASE("queue: it comes after an upgrade that failed, too, without another event") {
@@ -108,11 +108,16 @@ TEST_CASE("queue: behind a kill and a change of forks") {
     script.crashed(1);
     CHECK(script.ready(2) == "answer 7 ok, prepare b.so");
   }
-  SUBCASE("a rollback does not end a kill") {
+  SUBCASE("a rollback does not wait for the end of a kill") {
     script.kill(7);
-    CHECK(script.upgrade(8, rollback("Z")) == "");
+    CHECK(script.upgrade(8, rollback("Z")) == "answer 7 failed, spawn 3 in 0: Z");
+    CHECK(script.answer_text() == "a rollback was asked for before every slot was served");
     script.crashed(1);
-    CHECK(script.ready(2) == "answer 7 ok, spawn 3 in 0: Z");
+    CHECK(script.ready(3) == "kill 2, commit Z");
+  }
+  SUBCASE("nor for new slots") {
+    script.forks(7, 2);
+    CHECK(script.upgrade(8, rollback("Z")) == "answer 7 failed, spawn 3 in 0: Z");
   }
   SUBCASE("forks") {
     script.forks(7, 2);
@@ -144,9 +149,9 @@ TEST_CASE("queue: what is possible is decided by the forks that are asked for") 
   SUBCASE("less") {
     Script script = Script::booted(settings(3));
     script.forks(7, 2);
-    CHECK(script.upgrade(8, queued("b.so", flip)) == "");
+    CHECK(script.upgrade(8, queued("b.so", flip)) == "prepare b.so");
     script.pass(Time{0});
-    CHECK(script.returned(3) == "close from 2, answer 7 ok, prepare b.so");
+    CHECK(script.returned(3) == "close from 2, answer 7 ok");
   }
   SUBCASE("more, which are given up again") {
     Script script = Script::booted(settings(1));
@@ -190,7 +195,7 @@ TEST_CASE("rollback: a release of the store needs no preparation") {
   CHECK(script.engine().generation() == 2);
 }
 
-TEST_CASE("rollback: it ends an upgrade, and begins when that is reverted") {
+TEST_CASE("rollback: it ends an upgrade, and begins at once") {
   Script script = Script::booted(settings(2));
   SUBCASE("in its preparation: at once") {
     script.upgrade(7);
@@ -207,12 +212,10 @@ TEST_CASE("rollback: it ends an upgrade, and begins when that is reverted") {
     script.roll(7, {});
     script.ready(3);
     script.returned(1);
-    CHECK(script.upgrade(8, rollback("Z")) == "kill 4, spawn 5 in 0: A");
-    script.crashed(4);
-    CHECK(script.ready(5) == "drain 3 60000, spawn 6 in 0: Z");
-    CHECK(script.returned(3) == "answer 7 reverted");
-    CHECK(script.ready(6) == "drain 5 60000, spawn 7 in 1: Z");
-    CHECK(script.ready(7) == "drain 2 60000, commit Z");
+    CHECK(script.upgrade(8, rollback("Z")) == "kill 4, spawn 5 in 0: Z");
+    CHECK(script.crashed(4) == "answer 7 reverted");
+    CHECK(script.ready(5) == "drain 3 60000, spawn 6 in 1: Z");
+    CHECK(script.ready(6) == "drain 2 60000, commit Z");
   }
   SUBCASE("in probation") {
     Pace pace;
@@ -222,19 +225,20 @@ TEST_CASE("rollback: it ends an upgrade, and begins when that is reverted") {
     script.ready(4);
     script.returned(1);
     script.returned(2);
-    CHECK(script.upgrade(8, rollback("Z")) == "spawn 5 in 0: A");
-    CHECK(script.ready(5) == "drain 3 60000, spawn 6 in 1: A");
-    CHECK(script.ready(6) == "drain 4 60000");
-    CHECK(script.returned(3) == "spawn 7 in 0: Z");
+    CHECK(script.upgrade(8, rollback("Z")) == "answer 7 reverted, spawn 5 in 0: Z");
+    CHECK(script.ready(5) == "drain 3 60000, spawn 6 in 1: Z");
+    CHECK(script.ready(6) == "drain 4 60000, commit Z");
   }
 }
 
-TEST_CASE("rollback: what is on its way back already is waited for, and a commit is not torn") {
+TEST_CASE("rollback: what is on its way back already is taken over, and a commit is not torn") {
   Script script = half_way();
   SUBCASE("reverting") {
     script.crashed(4);
-    CHECK(script.upgrade(8, rollback("Z")) == "");
-    CHECK(script.ready(5) == "drain 3 60000, spawn 6 in 0: Z");
+    CHECK(script.upgrade(8, rollback("Z")) == "answer 7 reverted, spawn 6 in 0: Z");
+    CHECK(script.answer_text() == "slot 1, stage entry: killed by SIGSEGV");
+    CHECK(script.ready(5) == "drain 3 60000");
+    CHECK(script.ready(6) == "drain 5 60000, spawn 7 in 1: Z");
   }
   SUBCASE("committing") {
     CHECK(script.ready(4) == "drain 2 60000, commit B");

@@ -34,6 +34,12 @@ bool Rules::errand_open() const {
   });
 }
 
+bool Rules::errand_bars() const {
+  return std::any_of(open_.begin(), open_.end(), [](const auto& entry) {
+    return entry.second.kind == Kind::kill || (entry.second.kind == Kind::forks && !entry.second.shrinks);
+  });
+}
+
 void Rules::judge_books() {
   const auto& theirs = engine_.workers();
   demand(theirs.size() == workers_.size(), "the engine knows every worker that is alive, and no other");
@@ -43,10 +49,13 @@ void Rules::judge_books() {
     judge_worker(known->second, worker);
     ++known;
   }
+  for (auto& [id, worker] : workers_) worker.held_up |= worker.told && holds_up_way_back(worker);
   judge_release();
   judge_deadlines();
   if (!stopping_) {
     judge_capacity();
+    judge_draining();
+    judge_progress();
     judge_batch();
     judge_course();
     judge_mix();
@@ -55,6 +64,7 @@ void Rules::judge_books() {
   state_before_ = engine_.state();
   phase_before_ = engine_.phase();
   errand_before_ = errand_open();
+  errand_barred_ = errand_bars();
 }
 
 void Rules::judge_worker(const Known& known, const Engine::Worker& worker) const {
@@ -80,6 +90,34 @@ void Rules::judge_capacity() const {
   for (const auto& [id, worker] : workers_)
     if (serves(worker)) slots.insert(worker.slot);
   demand(slots.size() >= engine_.fork_count(), "the capacity never falls below forks");
+}
+
+void Rules::judge_draining() const {
+  demand(asked_to_drain() <= most_draining(), "of those that drain, those beyond the limit are being ended");
+}
+
+// Whoever drains: a rollback begins when it is asked for, and where a successor is missing, one is starting.
+void Rules::judge_progress() const {
+  const std::string phase = engine_.phase();
+  if (wish_ == Kind::upgrade && open_.count(request_) && open_.at(request_).wish.overtake)
+    demand((course_ && course_->request == request_) || phase == "flipping" || phase == "committing",
+           "a rollback waits for nobody");
+  if (!booted_ || !course_ || !course_->rolling || course_->trial || (phase != "rolling" && phase != "reverting"))
+    return;
+  if (settings_.max_memory > 0 && !way_back()) return;  // memory counts those that drain
+  const Generation goal = course_->reverting ? generation_ : course_->to;
+  std::set<unsigned> waiting, moving;
+  for (unsigned slot = 0; slot < engine_.fork_count(); ++slot) waiting.insert(slot);
+  for (const auto& [id, worker] : workers_) {
+    const auto end = engine_.workers().at(id).deadline;
+    const bool soon = worker.step == DrainStep::killed || (end && *end <= now_ + Time{200});
+    const bool leaves = worker.told && surge() == 0 && (soon || !way_back());
+    if (worker.generation == goal && serves(worker)) waiting.erase(worker.slot);
+    if (leaves || (!worker.told && !worker.ready)) moving.insert(worker.slot);
+  }
+  for (const unsigned slot : waiting)
+    if (engine_.slots()[slot].respawn_at) moving.insert(slot);
+  demand(waiting.empty() || !moving.empty(), "no roll is held up by workers that drain");
 }
 
 void Rules::judge_batch() const {

@@ -76,6 +76,8 @@ class Rules {
     bool told = false;  // to leave, in whatever way
     DrainStep step = DrainStep::asked;
     std::optional<Time> next_step;  // when the next one is due
+    Time asked{0};                  // to drain: when
+    bool held_up = false;           // a way back, at some time
     RequestId told_in = 0;          // the upgrade that was under way then
   };
   struct Open {
@@ -83,6 +85,7 @@ class Rules {
     Wish wish;
     std::optional<Time> due;
     RequestId target = 0;  // of an abort: the upgrade
+    bool shrinks = false;  // of forks: which stands in no upgrade's way
   };
   // The upgrade under way, from its Prepare or its first spawn to its Note{leaving}.
   struct Course {
@@ -125,6 +128,8 @@ class Rules {
   bool one_more_fits() const;
   void step(WorkerId id, DrainStep step, std::optional<Time> next);
   bool force_allowed() const;
+  bool drained_longest(WorkerId id) const;
+  bool holds_up_way_back(const Known& worker) const;
 
   // rules_answers.cpp
   void judge_upgrade_answer(const Answer& answer, const Open& open) const;
@@ -153,12 +158,18 @@ class Rules {
   void judge_books();
   void judge_worker(const Known& known, const Engine::Worker& worker) const;
   void judge_capacity() const;
+  void judge_draining() const;
+  void judge_progress() const;
   void judge_batch() const;
   void judge_release();
   void judge_deadlines() const;
   const Pace& pace() const { return course_ ? course_->pace() : settings_; }
   unsigned surge() const { return pace().surge.of(engine_.fork_count()); }
+  unsigned most_draining() const;
+  unsigned asked_to_drain() const;
+  bool way_back() const { return course_ && booted_ && (course_->wish.overtake || course_->reverting); }
   bool errand_open() const;
+  bool errand_bars() const;  // an upgrade: slots that vanish do not
 
   void demand(bool holds, const char* rule) const {
     if (!holds) throw Violation(rule);
@@ -195,6 +206,7 @@ class Rules {
   std::string state_before_ = "starting";
   std::string phase_before_;
   bool errand_before_ = false;
+  bool errand_barred_ = false;
   unsigned forks_before_;
   std::string release_;
   Generation generation_ = 0;

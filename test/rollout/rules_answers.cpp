@@ -6,8 +6,9 @@
 namespace liveswap::rollout {
 
 bool Rules::impossible(const Wish& wish) const {
-  if (!wish.pace.flip) return false;
   const unsigned forks = engine_.fork_count();
+  if (!wish.pace.canary.percent && wish.pace.canary.value > forks) return true;
+  if (!wish.pace.flip) return false;
   return wish.pace.canary.value > 0 || (settings_.zero_downtime && wish.pace.surge.of(forks) < forks);
 }
 
@@ -71,7 +72,7 @@ void Rules::judge_refusal(const Answer& answer, const Open& open) {
 void Rules::judge_refused_upgrade(const Answer& answer, const Open& open) {
   const bool waits = open.wish.queue || open.wish.overtake;
   const bool barred = state_before_ == "starting" || state_before_ == "stopping";
-  const bool idle = state_before_ == "running" && !errand_before_;
+  const bool idle = state_before_ == "running" && !errand_barred_;
   if (answer.request == request_) {
     demand(impossible(open.wish) || barred || (!idle && !waits), "who may begin or wait is not refused");
     return;

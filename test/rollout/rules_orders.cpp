@@ -16,9 +16,11 @@ void Rules::order(const Spawn& spawn) {
   last_worker_ = spawn.worker;
   const unsigned forks = std::max(forks_before_, engine_.fork_count());
   demand(spawn.slot < forks, "a worker is for a slot that exists");
-  const unsigned limit =
-      std::max(forks_before_ + pace().surge.of(forks_before_), engine_.fork_count() + surge());
-  demand(workers_.size() < limit, "there are never more workers than forks + surge");
+  const auto busy = std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
+    return !entry.second.told && entry.second.slot < engine_.fork_count();
+  });
+  demand(surge() == 0 || static_cast<unsigned>(busy) < engine_.fork_count() + surge(),
+         "there are never more than forks + surge workers that start or serve");
   const Release& release = releases_.emplace(spawn.generation, spawn.release).first->second;
   demand(release == spawn.release, "a generation has one release");
   const bool successor = rolls() && spawn.generation == course_->to;
@@ -41,12 +43,14 @@ void Rules::order(const Spawn& spawn) {
 
 void Rules::judge_neighbours(const Spawn& spawn) const {
   for (const auto& [id, worker] : workers_) {
-    if (worker.slot != spawn.slot || worker.told) continue;
+    if (worker.slot != spawn.slot) continue;
+    demand(surge() > 0, "without surge the old worker of a slot has gone before the next one starts");
+    if (worker.told) continue;
     demand(worker.generation != spawn.generation, "a slot has one worker of a generation");
     const bool waits = worker.apart || !worker.ready;
     demand(!booted_ || spawn.generation != generation_ || worker.generation <= failed_ || waits,
            "the committed release takes the place of failed ones, or stands in for one that starts");
-    demand(settings_.zero_downtime && surge() > 0, "the old leaves first where that is asked for");
+    demand(settings_.zero_downtime, "the old leaves first where that is asked for");
   }
 }
 
@@ -58,7 +62,7 @@ void Rules::judge_successor(const Spawn& spawn) const {
   demand(canary() == 0 || course_->pace().flip || course_->baked || slots.size() <= canary(),
          "no more slots than the canary has before it is baked");
   demand(!course_->trial, "nobody gets his turn during a trial");
-  if (settings_.max_memory == 0 || !settings_.zero_downtime || surge() == 0) return;
+  if (settings_.max_memory == 0 || !settings_.zero_downtime || surge() == 0 || way_back()) return;
   demand(!measuring_, "nobody is started before the memory is known");
   demand(one_more_fits(), "no successor is started that does not fit");
 }
@@ -71,6 +75,34 @@ bool Rules::one_more_fits() const {
   std::uint64_t sum = largest;
   for (const auto& [id, worker] : workers_) sum += sizes_.count(id) ? sizes_.at(id) : largest;
   return sum <= settings_.max_memory;
+}
+
+// Of those that were asked to drain and have successors.
+unsigned Rules::asked_to_drain() const {
+  return static_cast<unsigned>(std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
+    return entry.second.told && entry.second.step == DrainStep::asked && entry.second.slot < engine_.fork_count();
+  }));
+}
+
+unsigned Rules::most_draining() const {
+  return std::max(settings_.max_draining.of(engine_.fork_count()), engine_.fork_count());
+}
+
+bool Rules::drained_longest(WorkerId id) const {
+  const Known& worker = workers_.at(id);
+  return worker.slot < engine_.fork_count() &&
+         std::none_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+           return entry.second.told && entry.second.step == DrainStep::asked &&
+                  entry.second.slot < engine_.fork_count() && entry.second.asked < worker.asked;
+         });
+}
+
+// Without surge its successor cannot start, and that one belongs to a rollback or to a revert.
+bool Rules::holds_up_way_back(const Known& worker) const {
+  return way_back() && surge() == 0 && worker.slot < engine_.fork_count() &&
+         std::none_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+           return entry.second.slot == worker.slot && !entry.second.told;
+         });
 }
 
 // Force without a drain, or before its limit, is for those who asked for it.
@@ -90,6 +122,7 @@ void Rules::step(WorkerId id, DrainStep step, std::optional<Time> next) {
                        }),
            "the only ready worker of a slot is left alone");
   }
+  if (!worker.told) worker.asked = now_;
   worker.told = true;
   worker.step = step;
   worker.next_step = next;
@@ -100,7 +133,8 @@ void Rules::order(const Drain& drain) {
   demand(!worker.told, "a worker is told to drain once");
   demand(worker.entered.has_value(), "who has not entered holds nothing that could drain");
   if (worker.ready && !worker.returned)
-    demand(drain.limit == settings_.drain_limit, "a proven worker has the drain limit");
+    demand(drain.limit == settings_.drain_limit || (way_back() && surge() == 0 && drain.limit <= Time{200}),
+           "a proven worker has the drain limit");
   else
     demand(drain.limit && *drain.limit <= settings_.drain_limit.value_or(Time{5'000}),
            "an unproven worker has a short drain limit");
@@ -109,8 +143,10 @@ void Rules::order(const Drain& drain) {
 
 void Rules::order(const Expire& expire) {
   const Known& worker = known(expire.worker);
-  demand(worker.told && worker.step == DrainStep::asked && worker.next_step == now_,
-         "a drain expires when its limit has passed");
+  const bool crowded = asked_to_drain() > most_draining() && drained_longest(expire.worker);
+  demand(worker.told && worker.step == DrainStep::asked &&
+             (worker.next_step == now_ || crowded || worker.held_up || holds_up_way_back(worker)),
+         "a drain expires when its limit has passed, and earlier only where too many drain or a way back waits");
   step(expire.worker, DrainStep::expired, now_ + settings_.term_grace);
 }
 
@@ -170,6 +206,7 @@ void Rules::order(const Measure&) {
 
 void Rules::order(const Steer& steer) {
   demand(steer.slots == engine_.fork_count(), "connections are steered to the slots that stay");
+  for (auto& [request, open] : open_) open.shrinks |= open.kind == Kind::forks;
 }
 
 void Rules::order(const CloseSlots& close) {

@@ -6,7 +6,7 @@
 namespace liveswap::rollout {
 
 void Rules::begin_course(RequestId request) {
-  demand(!course_ && !errand_open(), "there is one upgrade at a time");
+  demand(!course_ && !errand_bars(), "there is one upgrade at a time");
   course_ = Course{};
   course_->request = request;
   if (!booted_) {

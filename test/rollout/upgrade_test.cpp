@@ -46,18 +46,17 @@ TEST_CASE("upgrade: batch says how many slots have their turn at once") {
   CHECK(script.ready(8) == "drain 4 60000, commit B");
 }
 
-TEST_CASE("upgrade: surge bounds the workers beyond forks, the draining ones included") {
+TEST_CASE("upgrade: surge bounds the workers that start or serve, not those that drain") {
   auto with = settings(4);
   SUBCASE("as a number") { with.surge = {1, false}; }
   SUBCASE("as a per cent of forks, rounded up") { with.surge = {10, true}; }
   Script script = Script::booted(with);
-  script.upgrade(7);
+  with.batch = 3;
+  script.upgrade(7, file(with));
   CHECK(script.prepared("B") == "spawn 5 in 0: B");
-  CHECK(script.ready(5) == "drain 1 60000");
-  CHECK(script.notes().back().kind == NoteKind::waiting);
-  CHECK(script.returned(1) == "spawn 6 in 1: B");
-  CHECK(script.ready(6) == "drain 2 60000");
-  CHECK(script.returned(2) == "spawn 7 in 2: B");
+  CHECK(script.ready(5) == "drain 1 60000, spawn 6 in 1: B");
+  CHECK(script.ready(6) == "drain 2 60000, spawn 7 in 2: B");
+  CHECK(script.returned(1) == "");
 }
 
 TEST_CASE("upgrade: without surge the old worker leaves first") {
@@ -91,8 +90,8 @@ TEST_CASE("upgrade: without zero downtime all workers are ended and replaced at 
   SUBCASE("and goes back in the same way") {
     script.prepared("B");
     CHECK(script.ready(3) == "");
-    CHECK(script.crashed(4) == "spawn 5 in 1: A, term 3");
-    CHECK(script.crashed(3) == "spawn 6 in 0: A");
+    CHECK(script.crashed(4) == "spawn 5 in 1: A, term 3, spawn 6 in 0: A");
+    CHECK(script.crashed(3) == "");
     CHECK(script.crashed(1) == "");
     CHECK(script.crashed(2) == "");
     CHECK(script.ready(5) == "");
@@ -107,8 +106,8 @@ TEST_CASE("upgrade: without zero downtime and surge a slot is filled when its wo
   Script script = Script::booted(with);
   script.upgrade(7);
   CHECK(script.prepared("B") == "term 1, term 2");
-  CHECK(script.crashed(2) == "spawn 3 in 0: B");
-  CHECK(script.crashed(1) == "spawn 4 in 1: B");
+  CHECK(script.crashed(2) == "spawn 3 in 1: B");
+  CHECK(script.crashed(1) == "spawn 4 in 0: B");
 }
 
 TEST_CASE("upgrade: outside of upgrades a death without zero downtime is replaced as ever") {
