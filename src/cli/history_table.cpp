@@ -31,9 +31,16 @@ std::string when(const Json& receipt) {
   return started.substr(0, 19) + "Z";
 }
 
+// Of a refused one there is no release, only what was asked for.
+std::string path_of(const Json& receipt) {
+  const Json& asked = member(member(receipt, "asked"), "value");
+  if (member(receipt, "to").is_object()) return text(member(receipt, "to"), "path");
+  if (asked.is_string() && asked != "") return text(member(receipt, "asked"), "value");
+  return member(receipt, "from").is_object() ? text(member(receipt, "from"), "path") : "?";
+}
+
 std::string what(const Json& receipt, const Style& style) {
-  const Json& to = member(receipt, "to");
-  std::string line = to.is_object() ? text(to, "path") : "?";
+  std::string line = path_of(receipt);
   if (!style.whole_paths && line.back() != '/') line.erase(0, line.rfind('/') + 1);
   const std::string reason = text(receipt, "reason");
   return member(receipt, "reason").is_string() && !reason.empty() ? line + ": " + reason : line;
@@ -103,10 +110,8 @@ std::string paragraphs(const Json& receipts, std::size_t width) {
   return lines;
 }
 
-}  // namespace
-
-std::string history_table(const Json& receipts, std::size_t width) {
-  if (receipts.empty()) return "no upgrade has left a receipt yet\n";
+// Of upgrades that all began, or of none that did.
+std::string fitted_table(const Json& receipts, std::size_t width) {
   for (const Style& style : {Style{true, full_id}, Style{false, full_id}}) {
     const Table table = table_of(receipts, style);
     if (width == 0 || table.width <= width) return shown_table(table, width);
@@ -117,6 +122,18 @@ std::string history_table(const Json& receipts, std::size_t width) {
   for (const Table& table : {below, shortest})
     if (table.left_width <= width) return shown_table(table, width);
   return paragraphs(receipts, width);
+}
+
+}  // namespace
+
+std::string history_table(const Json& receipts, std::size_t width) {
+  if (receipts.empty()) return "no upgrade has left a receipt yet\n";
+  Json upgrades = Json::array(), refused = Json::array();
+  for (const Json& receipt : receipts) (text(receipt, "outcome") == "refused" ? refused : upgrades).push_back(receipt);
+  std::string shown = upgrades.empty() ? "" : fitted_table(upgrades, width);
+  if (refused.empty()) return shown;
+  if (!shown.empty()) shown += "\n";
+  return shown + filled("refused before anything was touched:", {width, 0, true}) + "\n" + fitted_table(refused, width);
 }
 
 }  // namespace liveswap::cli

@@ -69,7 +69,7 @@ Progress::Note Progress::take(std::string_view json) {
   if (event.is("draining")) return {event.who() + " drains", false};
   if (event.is("connections"))
     return {fmt::format("{} has {} left", event.who(), plural(event.number("open"), "connection")), false};
-  if (event.is("expired")) return {event.who() + " has not drained in time: force begins", true};
+  if (event.is("expired")) return {event.who() + " is ended by force" + after(": ", event.text("text")), true};
   if (event.is("gone"))
     return {
         event.who() + " has gone" + (event.text("exit") == "0" ? "" : after(", exit ", event.text("exit"))),
@@ -84,7 +84,7 @@ Progress::Note Progress::take(std::string_view json) {
   if (event.is("probation")) return {"probation" + lasting(event.number("left_ms")), false};
   if (event.is("promoted")) return {"promoted: bake or probation counts as passed", false};
   if (event.is("unhealthy")) return {"a health probe failed" + after(": ", event.text("text")), true};
-  if (event.is("waiting")) return {"waiting until a worker has gone: no more are allowed at once", false};
+  if (event.is("waiting")) return {"waiting" + after(": ", event.text("text")), false};
   return {};
 }
 

@@ -25,9 +25,10 @@ std::string release(const Json& receipt, const char* name) {
   const Json& release = member(receipt, name);
   if (!release.is_object()) return "nothing";
   const Json& id = member(release, "id");
-  const std::string known =
-      id.is_string() && !id.empty() ? "release " + short_id(text(release, "id")) + ", " : "";
-  return fmt::format("{} ({}generation {})", text(release, "path"), known, text(release, "generation"));
+  std::string known = id.is_string() && id != "" ? "release " + short_id(text(release, "id")) : "";
+  if (const auto generation = number(release, "generation"); generation.value_or(0) > 0)
+    known += fmt::format("{}generation {}", known.empty() ? "" : ", ", *generation);
+  return text(release, "path") + (known.empty() ? "" : " (" + known + ")");
 }
 
 std::string asked(const Json& receipt) {
@@ -67,6 +68,7 @@ std::string idle_ones(const Json& receipt) {
 
 // Sums over all workers; what nobody has counted is not claimed to be nothing.
 std::string connections(const Json& receipt) {
+  if (!member(receipt, "slots").is_array()) return "";
   std::string line;
   for (const char* name : {"drained", "killed", "lost"}) {
     std::int64_t sum = 0;
@@ -121,7 +123,7 @@ std::string trouble(const Json& slot, const Json& worker) {
   for (const char* name : {"drained", "killed", "lost"})
     if (const auto count = number(worker, name); count.value_or(0) > 0)
       line += fmt::format(", {} {}", plural(*count, "connection"), name);
-  return line;
+  return line + (member(worker, "force").is_string() ? ": " + text(worker, "force") : "");
 }
 
 std::string troubles(const Json& receipt, std::size_t width) {
@@ -158,7 +160,7 @@ std::string receipt_text(const Json& receipt, const Screen& screen) {
   add("requests", requests(receipt));
   add("probes", probes(receipt));
   add("waiting", queues(receipt));
-  add("version skew", time(receipt, "skew_ms"));
+  if (number(receipt, "skew_ms")) add("version skew", time(receipt, "skew_ms"));
   lines += troubles(receipt, screen.width);
   const std::string picture = timeline(receipt, screen);
   return picture.empty() ? lines : lines + "\n" + picture;

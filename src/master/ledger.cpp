@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "base/log.hpp"
+#include "release/success_text.hpp"
 
 namespace liveswap::master {
 
@@ -10,7 +11,10 @@ using release::Recorder;
 
 nlohmann::json release_json(const rollout::Release& release, rollout::Generation generation) {
   if (release.path.empty()) return nullptr;
-  return {{"path", release.path}, {"id", release.id}, {"generation", generation}};
+  const auto known = [](bool is, nlohmann::json value) { return is ? std::move(value) : nlohmann::json(); };
+  return {{"path", release.path},
+          {"id", known(!release.id.empty(), release.id)},
+          {"generation", known(generation > 0, generation)}};
 }
 
 void Ledger::open(rollout::RequestId request, rollout::Time now, const Json& head) {
@@ -37,14 +41,20 @@ void Ledger::begin(rollout::RequestId request, const rollout::Engine& engine,
   }
 }
 
-std::uint64_t Ledger::close(rollout::RequestId request, rollout::Time now, const std::string& outcome,
-                            const std::string& reason) {
+Ledger::Closed Ledger::close(rollout::RequestId request, rollout::Time now, const std::string& outcome,
+                             const std::string& reason) {
   const auto entry = open_.extract(request);
-  if (entry.empty()) return 0;
-  const auto number = history_.add(entry.mapped().finish(now, outcome, reason));
-  if (number) return *number;
-  log::error("the receipt could not be written: {}", number.error().text);
-  return 0;
+  if (entry.empty()) return {0, reason};
+  Json document = entry.mapped().finish(now, outcome, reason);
+  if (outcome == "ok" && document.value("kind", "") != "start")
+    document["reason"] = release::success_text(document, reason);
+  // It never began: no release was made, and nothing was planned for one.
+  if (outcome == "refused")
+    for (const char* unknown : {"to", "plan", "slots", "skew_ms"}) document[unknown] = nullptr;
+  const std::string text = document["reason"];
+  const auto number = history_.add(std::move(document));
+  if (!number) log::error("the receipt could not be written: {}", number.error().text);
+  return {number.value_or(0), text};
 }
 
 }  // namespace liveswap::master

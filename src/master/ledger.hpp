@@ -26,10 +26,12 @@ class Ledger {
   // The workers that serve when an upgrade begins to roll, and what it goes to.
   void begin(rollout::RequestId request, const rollout::Engine& engine, const std::map<rollout::WorkerId, pid_t>& pids,
              const rollout::Note& note);
-  // Ends the receipt and writes it: its number, 0 when there is none, or when it could not be written (the log has why).
-  // Blocks on the disk for one small file.
-  std::uint64_t close(rollout::RequestId request, rollout::Time now, const std::string& outcome,
-                      const std::string& reason);
+  struct Closed {
+    std::uint64_t number = 0;  // 0: there is none, or it could not be written (the log has why)
+    std::string text;          // `reason`; of an upgrade or rollback that succeeded, with what it has done
+  };
+  // Ends the receipt and writes it. Blocks on the disk for one small file.
+  Closed close(rollout::RequestId request, rollout::Time now, const std::string& outcome, const std::string& reason);
 
   const release::History& history() const { return history_; }
 
@@ -38,7 +40,7 @@ class Ledger {
   std::map<rollout::RequestId, release::Recorder> open_;
 };
 
-// {"path", "id", "generation"}, or null for no release.
+// {"path", "id", "generation"}, or null for no release; null for an id or generation that it has not got yet.
 nlohmann::json release_json(const rollout::Release& release, rollout::Generation generation);
 
 }  // namespace liveswap::master

@@ -309,18 +309,18 @@ void Master::carry_out(const rollout::Answer& command) {
   const char* verb = protocol::word(it->second.verb);
   const auto refusal = refusal_of(command.verdict);
   const bool done = command.verdict == rollout::Verdict::ok;
+  const auto [number, text] = close_receipt(command.request, done ? "ok" : protocol::word(refusal), command.text);
   if (done)
-    log::info("{}: done, {}", verb, command.text);
+    log::info("{}: done, {}", verb, text);
   else
-    log::warning("{}: {}: {}", verb, protocol::word(refusal), command.text);
+    log::warning("{}: {}: {}", verb, protocol::word(refusal), text);
   protocol::Json members = protocol::Json::object();
-  if (const auto number = close_receipt(command.request, done ? "ok" : protocol::word(refusal), command.text)) {
+  if (number) {
     members["receipt"] = number;
-    last_upgrade_ = LastUpgrade{command.verdict, command.text, number, now()};
+    last_upgrade_ = LastUpgrade{command.verdict, text, number, now()};
   }
-  if (done) members["text"] = command.text;
-  answer(command.request, done ? protocol::ok_line(verb, members)
-                               : protocol::error_line(verb, refusal, command.text, members));
+  if (done) members["text"] = text;
+  answer(command.request, done ? protocol::ok_line(verb, members) : protocol::error_line(verb, refusal, text, members));
   collect();
 }
 

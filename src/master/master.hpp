@@ -104,7 +104,7 @@ class Master {
   void account(const rollout::Note& note);
   release::Recorder* upgrade_receipt();
   void sample_queues();
-  std::uint64_t close_receipt(rollout::RequestId request, const char* outcome, const std::string& reason);
+  Ledger::Closed close_receipt(rollout::RequestId request, const char* outcome, const std::string& reason);
   void on_history(rollout::RequestId request, const std::string& count);
   void on_receipt(rollout::RequestId request, const std::string& number);
 

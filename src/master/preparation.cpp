@@ -50,13 +50,11 @@ void Preparation::run(const char* name, SpawnRequest request, Milliseconds limit
 
 void Preparation::after_plugin(const Task::Result& result) {
   const std::string who = fmt::format("the pre-upgrade plugin {}", tools_.plugin);
-  if (result.kind == Kind::failed) return fail_step(who + " cannot be used", result, tools_.plugin_limit);
-  if (result.kind == Kind::refused) return fail_step(who + " refused", result, tools_.plugin_limit);
-  if (result.kind != Kind::done) return fail_step(who, result, tools_.plugin_limit);
-  if (result.text.find('\0') != std::string::npos || result.text.find('\n') != std::string::npos) {
-    const auto done = std::move(done_);
-    return done(fail(who + " gave a path with a line break or NUL in it"));
-  }
+  if (result.kind == Kind::failed) return fail_step(who + " cannot be used", result, tools_.plugin_limit, true);
+  if (result.kind == Kind::refused) return fail_step(who + " refused", result, tools_.plugin_limit, true);
+  if (result.kind != Kind::done) return fail_step(who, result, tools_.plugin_limit, true);
+  if (result.text.find('\0') != std::string::npos || result.text.find('\n') != std::string::npos)
+    return give_up(who + " gave a path with a line break or NUL in it", true);
   if (!result.text.empty()) release_.path = absolute_path(result.text, tools_.there);
   take();
 }
@@ -68,15 +66,13 @@ void Preparation::take() {
 }
 
 void Preparation::after_take(const Task::Result& result) {
-  if (result.kind != Kind::done) return fail_step("stage " + result.stage, result, tools_.check_limit);
+  if (result.kind == Kind::refused) return fail_step("stage open", result, tools_.check_limit, true);
+  if (result.kind != Kind::done) return fail_step("stage " + result.stage, result, tools_.check_limit, false);
   const Json answer = Json::parse(result.text, nullptr, false);
   if (answer.is_object()) release_.id = member(answer, "id");
   // Not the answer's "file": JSON cannot say every path.
   file_ = release::Store(tools_.state_dir).file(release_.id, release_.path);
-  if (release_.id.empty()) {
-    const auto done = std::move(done_);
-    return done(fail("the store gave an answer that is none: " + result.text));
-  }
+  if (release_.id.empty()) return give_up("the store gave an answer that is none: " + result.text, false);
   log::info("release {}: {} taken into the store ({})", release_.id.substr(0, 12), release_.path,
             member(answer, "how"));
   SpawnRequest request = tools_.worker;
@@ -93,21 +89,28 @@ void Preparation::after_check(const Task::Result& result) {
     Task::Result named = result;
     for (auto at = named.text.find(file_); at != std::string::npos; at = named.text.find(file_, at + release_.path.size()))
       named.text.replace(at, file_.size(), release_.path);
-    return fail_step(fmt::format("preflight, stage {}", result.stage), named, tools_.check_limit);
+    // It has not come as far as the loader: the file is not there for the workers' user, or no shared library.
+    const bool unfit = result.kind == Kind::failed && result.reached == "open";
+    return fail_step(fmt::format("preflight, stage {}", result.stage), named, tools_.check_limit, unfit);
   }
   const auto done = std::move(done_);
   done(release_);
 }
 
-void Preparation::fail_step(const std::string& what, const Task::Result& result, Milliseconds limit) {
+void Preparation::give_up(const std::string& text, bool unfit) {
   const auto done = std::move(done_);
+  done(tl::unexpected<Failure>(Failure{{text}, unfit}));
+}
+
+void Preparation::fail_step(const std::string& what, const Task::Result& result, Milliseconds limit, bool unfit) {
   switch (result.kind) {
     case Kind::done:
     case Kind::refused:
-    case Kind::failed: return done(fail(fmt::format("{}: {}", what, result.text)));
-    case Kind::silent: return done(fail(fmt::format("{}: it ended without an answer: {}", what, result.text)));
-    case Kind::late: return done(fail(fmt::format("{}: it took longer than its limit of {} ms", what, limit.count())));
-    case Kind::unstarted: return done(fail(fmt::format("{}: {}", what, result.text)));
+    case Kind::failed:
+    case Kind::unstarted: return give_up(fmt::format("{}: {}", what, result.text), unfit);
+    case Kind::silent: return give_up(fmt::format("{}: it ended without an answer: {}", what, result.text), unfit);
+    case Kind::late:
+      return give_up(fmt::format("{}: it took longer than its limit of {} ms", what, limit.count()), unfit);
   }
 }
 

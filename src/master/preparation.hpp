@@ -33,7 +33,11 @@ class Preparation {
     Milliseconds plugin_limit{0};
     Milliseconds check_limit{0};  // of take and check, each
   };
-  using Done = std::function<void(Result<rollout::Release>)>;
+  struct Failure : Error {
+    bool unfit = false;  // nothing has begun: the plugin refused, or the file is none that could be tried
+  };
+  using Outcome = tl::expected<rollout::Release, Failure>;
+  using Done = std::function<void(const Outcome&)>;
 
   // `asked`: absolute, what to upgrade to; `value`: what the plugin is told ("" when nothing was asked for). `done` is
   // called once, never from within the constructor, and may destroy the preparation.
@@ -49,7 +53,8 @@ class Preparation {
   void take();
   void after_take(const Task::Result& result);
   void after_check(const Task::Result& result);
-  void fail_step(const std::string& what, const Task::Result& result, Milliseconds limit);
+  void give_up(const std::string& text, bool unfit);
+  void fail_step(const std::string& what, const Task::Result& result, Milliseconds limit, bool unfit);
 
   uv_loop_t& loop_;
   const Tools& tools_;

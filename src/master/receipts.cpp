@@ -99,6 +99,7 @@ void Master::account(const rollout::Note& note) {
     }
     case NoteKind::ready: receipt->ready(time, note.worker); break;
     case NoteKind::draining: receipt->draining(time, note.worker); break;
+    case NoteKind::expired: receipt->forced(note.worker, note.text); break;
     case NoteKind::flipping: receipt->flip(time); break;
     case NoteKind::gone: {
       const auto exit = pool_.exit_code(note.worker);
@@ -126,7 +127,7 @@ void Master::sample_queues() {
   queue_timer_.start(queue_interval, [this] { sample_queues(); });
 }
 
-std::uint64_t Master::close_receipt(rollout::RequestId request, const char* outcome, const std::string& reason) {
+Ledger::Closed Master::close_receipt(rollout::RequestId request, const char* outcome, const std::string& reason) {
   return ledger_.close(request, now(), outcome, reason);
 }
 

@@ -89,7 +89,7 @@ void Master::log_note(const rollout::Note& note) const {
     case NoteKind::ready: log::info("slot {} pid {}: ready after {} ms", note.slot, pid, ms); break;
     case NoteKind::draining: log::info("slot {} pid {}: draining", note.slot, pid); break;
     case NoteKind::expired:
-      log::warning("slot {} pid {}: the drain limit has passed, ending it by force", note.slot, pid);
+      log::warning("slot {} pid {}: ending it by force: {}", note.slot, pid, note.text);
       break;
     case NoteKind::gone: log::info("slot {} pid {}: gone, {}", note.slot, pid, note.text); break;
     case NoteKind::failed: log::error("pid {} of generation {} failed: {}", pid, note.generation, note.text); break;

@@ -50,7 +50,7 @@ void Task::end_group() {
 
 void Task::on_frame(const Frame& frame) {
   if (frame.kind == LIVESWAP_LOG) log::info("{}: {}", name_, frame.text.substr(0, LIVESWAP_LOG_MAX));
-  if (frame.kind == LIVESWAP_STAGED) result_.stage = stage_word(frame.value);
+  if (frame.kind == LIVESWAP_STAGED) result_.stage = result_.reached = stage_word(frame.value);
   if (answered_ || (frame.kind != LIVESWAP_HOOK_DONE && frame.kind != LIVESWAP_FAILED)) return;
   answered_ = true;
   result_.text = frame.text.substr(0, text_limit);

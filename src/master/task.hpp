@@ -23,7 +23,8 @@ class Task {
       unstarted  // it could not be started: why
     } kind = Kind::silent;
     std::string text;
-    std::string stage;
+    std::string stage;    // failed: at which; else as `reached`
+    std::string reached{};  // the last stage that it announced (STAGED)
   };
   using Done = std::function<void(const Result&)>;
 

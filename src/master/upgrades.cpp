@@ -122,9 +122,11 @@ void Master::begin_preparation(const std::string& value) {
   const bool start = engine_.generation() == 0;
   preparation_ = std::make_unique<Preparation>(
       loop_, tools_, value.empty() ? engine_.release().path : value, start ? std::nullopt : std::optional(value),
-      [this](const Result<rollout::Release>& release) {
+      [this](const Preparation::Outcome& release) {
         const auto ended = std::move(preparation_);
-        perform(release ? engine_.prepared(now(), *release) : engine_.prepare_failed(now(), release.error().text));
+        if (release) return perform(engine_.prepared(now(), *release));
+        const auto& failure = release.error();
+        perform(failure.unfit ? engine_.unfit(now(), failure.text) : engine_.prepare_failed(now(), failure.text));
       });
 }
 

@@ -22,26 +22,10 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t receipt_limit = std::size_t{16} << 20;
 constexpr std::string_view suffix = ".json";
+constexpr std::string_view refused_suffix = ".refused.json";
 
 // No master lives to see it; a file with such a name must not make the next number overflow.
 constexpr std::uint64_t number_limit = 1'000'000'000'000;
-
-// The number in "17.json", and nothing for "017.json", "17.json.Xa81fE" or another's file.
-std::optional<std::uint64_t> number_of(const std::string& name) {
-  if (!name.ends_with(suffix) || name.front() == '0') return std::nullopt;
-  const char* end = name.data() + name.size() - suffix.size();
-  std::uint64_t number = 0;
-  const auto [stopped, error] = std::from_chars(name.data(), end, number);
-  if (error != std::errc{} || stopped != end || number >= number_limit) return std::nullopt;
-  return number;
-}
-
-// What replace_file() leaves behind when it is killed: "17.json.Xa81fE".
-bool is_left_over(const std::string& name) {
-  constexpr std::size_t random = 7;
-  return name.size() > random && name[name.size() - random] == '.' &&
-         number_of(name.substr(0, name.size() - random));
-}
 
 std::vector<std::string> names_in(const std::string& directory) {
   std::vector<std::string> names;
@@ -68,16 +52,34 @@ std::optional<Committed> went_to(const nlohmann::json& receipt) {
 
 History::History(std::string state_dir) : directory_(std::move(state_dir) + "/history") {}
 
-std::string History::file(std::uint64_t number) const {
-  return directory_ + "/" + std::to_string(number) + std::string(suffix);
+// Of "17.json" and "17.refused.json", and nothing of "017.json", "17.json.Xa81fE" or another's file.
+std::optional<History::Entry> History::entry_of(const std::string& name) {
+  const bool refused = name.ends_with(refused_suffix);
+  const auto ending = refused ? refused_suffix : suffix;
+  if (!name.ends_with(ending) || name.front() == '0') return std::nullopt;
+  const char* end = name.data() + name.size() - ending.size();
+  std::uint64_t number = 0;
+  const auto [stopped, error] = std::from_chars(name.data(), end, number);
+  if (error != std::errc{} || stopped != end || number >= number_limit) return std::nullopt;
+  return Entry{number, refused};
+}
+
+// What replace_file() leaves behind when it is killed: "17.json.Xa81fE".
+bool History::is_left_over(const std::string& name) {
+  constexpr std::size_t random = 7;
+  return name.size() > random && name[name.size() - random] == '.' && entry_of(name.substr(0, name.size() - random));
+}
+
+std::string History::file(const Entry& entry) const {
+  return directory_ + "/" + std::to_string(entry.number) + std::string(entry.refused ? refused_suffix : suffix);
 }
 
 // Ascending. The file names alone count: a damaged receipt keeps its number.
-std::vector<std::uint64_t> History::numbers() const {
-  std::vector<std::uint64_t> found;
+std::vector<History::Entry> History::entries() const {
+  std::vector<Entry> found;
   for (const auto& name : names_in(directory_))
-    if (const auto number = number_of(name)) found.push_back(*number);
-  std::sort(found.begin(), found.end());
+    if (const auto entry = entry_of(name)) found.push_back(*entry);
+  std::sort(found.begin(), found.end(), [](const Entry& a, const Entry& b) { return a.number < b.number; });
   return found;
 }
 
@@ -86,11 +88,13 @@ Result<std::uint64_t> History::add(Json receipt) const {
     return fail("cannot add to the history: expected a JSON object, found " +
                 std::string(receipt.type_name()));
   if (auto made = make_directory(directory_, 0700); !made) return tl::unexpected<Error>(made.error());
-  const auto before = numbers();
-  const std::uint64_t number = before.empty() ? 1 : before.back() + 1;
+  const auto before = entries();
+  const std::uint64_t number = before.empty() ? 1 : before.back().number + 1;
   receipt["number"] = number;
+  const auto outcome = receipt.find("outcome");
+  const Entry entry{number, outcome != receipt.end() && *outcome == "refused"};
   const std::string text = receipt.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
-  if (auto written = replace_file(file(number), text, 0600); !written)
+  if (auto written = replace_file(file(entry), text, 0600); !written)
     return fail("cannot write the receipt " + std::to_string(number) + ": " + written.error().text);
   prune();
   return number;
@@ -99,47 +103,55 @@ Result<std::uint64_t> History::add(Json receipt) const {
 void History::prune() const {
   for (const auto& name : names_in(directory_))
     if (is_left_over(name)) ::unlink((directory_ + "/" + name).c_str());
-  const auto all = numbers();
-  for (std::size_t i = 0; i + kept < all.size(); ++i)
-    if (::unlink(file(all[i]).c_str()) != 0)
-      log::warning("{}", os_error("remove the old receipt", file(all[i]), errno).text);
+  const auto all = entries();
+  std::size_t upgrades = 0, refused = 0;
+  for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
+    if (entry->refused ? ++refused <= refused_kept : ++upgrades <= kept) continue;
+    if (::unlink(file(*entry).c_str()) != 0)
+      log::warning("{}", os_error("remove the old receipt", file(*entry), errno).text);
+  }
 }
 
-Result<History::Json> History::read(std::uint64_t number) const {
-  const auto text = read_small_file(file(number), receipt_limit);
+Result<History::Json> History::read(const Entry& entry) const {
+  const auto number = entry.number;
+  const auto text = read_small_file(file(entry), receipt_limit);
   if (!text) return tl::unexpected<Error>(text.error());
   auto receipt = Json::parse(*text, nullptr, false);
   if (receipt.is_discarded() || !receipt.is_object() || receipt.value("number", Json()) != number)
-    return fail("the receipt " + file(number) +
+    return fail("the receipt " + file(entry) +
                 " is damaged: expected a JSON object with \"number\": " + std::to_string(number));
   return receipt;
 }
 
 Result<History::Json> History::receipt(std::optional<std::uint64_t> number) const {
-  const auto known = numbers();
+  const auto known = entries();
   if (!number) {
     auto newest = list(1);
     if (newest.empty())
       return fail("there is no receipt in " + directory_ + ": nothing has been upgraded yet");
-    return std::move(newest.front());
+    return std::move(newest.back());
   }
-  if (std::binary_search(known.begin(), known.end(), *number)) return read(*number);
+  const auto found = std::find_if(known.begin(), known.end(), [&](const Entry& one) { return one.number == *number; });
+  if (found != known.end()) return read(*found);
   return fail("there is no receipt " + std::to_string(*number) + ": " +
               (known.empty()
                    ? "the history is empty"
-                   : "found " + std::to_string(known.front()) + " to " + std::to_string(known.back())));
+                   : "found " + std::to_string(known.front().number) + " to " + std::to_string(known.back().number)));
 }
 
 std::vector<History::Json> History::list(std::size_t newest) const {
-  const auto known = numbers();
+  const auto known = entries();
   std::vector<Json> found;
-  std::size_t damaged = 0;
-  for (auto number = known.rbegin(); number != known.rend() && found.size() < newest; ++number) {
-    auto receipt = read(*number);
-    if (receipt)
-      found.push_back(std::move(*receipt));
-    else
+  std::size_t upgrades = 0, refused = 0, damaged = 0;
+  for (auto entry = known.rbegin(); entry != known.rend() && upgrades < newest; ++entry) {
+    if (entry->refused && refused >= newest) continue;
+    auto receipt = read(*entry);
+    if (!receipt) {
       ++damaged;
+      continue;
+    }
+    found.push_back(std::move(*receipt));
+    ++(entry->refused ? refused : upgrades);
   }
   if (damaged > 0) log::warning("{} damaged receipts in {} are left out", damaged, directory_);
   std::reverse(found.begin(), found.end());
@@ -147,11 +159,12 @@ std::vector<History::Json> History::list(std::size_t newest) const {
 }
 
 std::vector<Committed> History::committed(std::size_t k) const {
-  const auto known = numbers();
+  const auto known = entries();
   std::vector<Committed> found;
   std::set<std::string> seen;
-  for (auto number = known.rbegin(); number != known.rend() && found.size() < k; ++number) {
-    const auto receipt = read(*number);
+  for (auto entry = known.rbegin(); entry != known.rend() && found.size() < k; ++entry) {
+    if (entry->refused) continue;
+    const auto receipt = read(*entry);
     const auto to = receipt ? went_to(*receipt) : std::nullopt;
     if (to && seen.insert(to->id).second) found.push_back(*to);
   }

@@ -125,6 +125,10 @@ void Recorder::idle(Id id, std::uint64_t ended, std::uint64_t moved) {
   worker->moved = moved;
 }
 
+void Recorder::forced(Id id, const std::string& why) {
+  if (auto* worker = find(id); worker && !worker->gone) worker->force = why;
+}
+
 void Recorder::gone(Time time, Id id, const std::string& exit, End end) {
   auto* worker = find(id);
   if (!worker || worker->gone) return;
@@ -175,6 +179,7 @@ Json Recorder::json_of(const Worker& worker) const {
           {"gone_ms", since(start_, worker.gone)},
           {"exit", worker.gone ? Json(worker.exit) : Json()},
           {"end", worker.gone ? Json(word(worker.end)) : Json()},
+          {"force", worker.force.empty() ? Json() : Json(worker.force)},
           {"connections", worker.drain ? or_null(worker.to_drain) : Json()},
           {"drained", worker.drain ? drained : Json()},
           {"ended", worker.drain ? Json(worker.ended) : Json()},

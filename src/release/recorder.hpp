@@ -55,6 +55,8 @@ class Recorder {
   void connections(Id id, std::uint64_t open);
   // Idle connections that a worker has ended in its drain, and that it has handed to its successor; the last call counts.
   void idle(Id id, std::uint64_t ended, std::uint64_t moved);
+  // Force has begun: why, for people.
+  void forced(Id id, const std::string& why);
   // `exit`: "0", "1", "SIGKILL".
   void gone(Time time, Id id, const std::string& exit, End end);
   // The moment from which new connections go to the new workers.
@@ -77,7 +79,7 @@ class Recorder {
     Role role = Role::before;
     pid_t pid = 0;
     std::optional<Time> spawned, ready, drain, gone;
-    std::string exit;
+    std::string exit, force;
     End end = End::clean;
     std::optional<std::uint64_t> open;  // as counted last
     std::optional<std::uint64_t> to_drain;

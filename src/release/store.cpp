@@ -147,15 +147,21 @@ std::vector<std::string> names_in(const std::string& directory) {
 
 Store::Store(std::string state_dir) : state_dir_(std::move(state_dir)), releases_(state_dir_ + "/releases") {}
 
-Result<Store::Taken> Store::take(const std::string& path, const Trust& trust) const {
-  const auto give_up = [&](const Error& error) { return tl::unexpected<Error>(taking(path, error)); };
+tl::expected<Store::Taken, Store::Failure> Store::take(const std::string& path, const Trust& trust) const {
+  const auto give_up = [&](const Error& error, bool of_file = false) {
+    return tl::unexpected<Failure>(Failure{taking(path, error), of_file});
+  };
   const auto held = open_for_taking(releases_);
   if (!held) return give_up(held.error());
   auto fresh = Fresh::make(releases_);
   if (!fresh) return give_up(fresh.error());
-  const auto members = visit_family(
-      path, trust, [&](const Source& source, const std::string& name) { return fresh->add(source, name); });
-  if (!members) return give_up(members.error());
+  bool of_disk = false;
+  const auto members = visit_family(path, trust, [&](const Source& source, const std::string& name) {
+    auto added = fresh->add(source, name);
+    of_disk = !added && source.unchanged();
+    return added;
+  });
+  if (!members) return give_up(members.error(), !of_disk);
   Taken taken;
   taken.id = id_of(*members);
   taken.file = file(taken.id, path);

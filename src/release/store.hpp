@@ -34,8 +34,11 @@ class Store {
 
   // Takes the library at `path` (absolute) into the store, with its private ones, or finds it there. A copy
   // in the store that is damaged is replaced; one that workers have loaded stays theirs until they leave. An
-  // error says what is wrong with the file or the disk.
-  Result<Taken> take(const std::string& path, const Trust& trust) const;
+  // error says what is wrong with the file or the disk, and with which of them.
+  struct Failure : Error {
+    bool of_file = false;  // missing, not readable, not to be trusted, changing; not: no room for a copy
+  };
+  tl::expected<Taken, Failure> take(const std::string& path, const Trust& trust) const;
 
   // Where a release lies, whether it is there or not. Pure.
   std::string file(const std::string& id, const std::string& path) const;

@@ -51,6 +51,7 @@ class Engine {
   // `remark`: what the requester is to be told with the answer; empty: nothing.
   Commands prepared(Time now, const Release& release, const std::string& remark = "");
   Commands prepare_failed(Time now, const std::string& text);
+  Commands unfit(Time now, const std::string& text);  // there is nothing to prepare: refused, as if never begun
   Commands committed(Time now);
   Commands commit_failed(Time now, const std::string& text);
   Commands flipped(Time now);

@@ -76,6 +76,15 @@ Commands Engine::prepare_failed(Time now, const std::string& text) {
   return done(now);
 }
 
+Commands Engine::unfit(Time now, const std::string& text) {
+  if (!upgrade_ || upgrade_->phase != Phase::preparing) return done(now);
+  if (committed_)
+    close_upgrade(Verdict::refused, text);
+  else
+    fail_upgrade(now, text);
+  return done(now);
+}
+
 void Engine::advance_upgrade(Time now) {
   if (!upgrade_) return;
   if (upgrade_->phase == Phase::rolling && canary() > 0 && canary_on_goal()) bake(now);

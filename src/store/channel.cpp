@@ -42,6 +42,10 @@ bool send_done(const std::string& text) {
   return send_frame({LIVESWAP_HOOK_DONE, 0, 0}, text);
 }
 
+bool send_refused(const std::string& why) {
+  return send_frame({LIVESWAP_HOOK_DONE, 1, 0}, why.substr(0, LIVESWAP_TEXT_MAX));
+}
+
 bool send_failed(const std::string& why) {
   return send_frame({LIVESWAP_FAILED, LIVESWAP_STAGE_OPEN, 0}, why.substr(0, LIVESWAP_TEXT_MAX));
 }

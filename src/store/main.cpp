@@ -6,8 +6,9 @@
 //   liveswap-store collect STATE_DIR ID …           removes all releases but these
 //   liveswap-store hash PATH                        the id that PATH has; copies nothing
 //
-// One frame on the channel at descriptor 3 ends it (contract/channel.h): HOOK_DONE with JSON, or FAILED at
-// the stage `open` with the reason. Exit status 0 after the first, LIVESWAP_EXIT_LOAD after the second.
+// One frame on the channel at descriptor 3 ends it (contract/channel.h): HOOK_DONE with value 0 and JSON, or with 1 and
+// the reason when the file to take is not fit for it, or FAILED at the stage `open` with the reason, a full disk say. Exit
+// status 0 after the first, LIVESWAP_EXIT_LOAD after the others.
 #include <cstdio>
 #include <exception>
 #include <nlohmann/json.hpp>
@@ -34,9 +35,11 @@ std::string text_of(const Json& answer) {
   return answer.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-Result<std::string> take(const Words& words) {
+using Answer = tl::expected<std::string, Store::Failure>;
+
+Answer take(const Words& words) {
   const auto taken = Store(words[1]).take(words[3], {words[2] == "1"});
-  if (!taken) return liveswap::unexpected<liveswap::Error>(taken.error());
+  if (!taken) return tl::unexpected<Store::Failure>(taken.error());
   return text_of({{"id", taken->id},
                   {"file", taken->file},
                   {"how", taken->how},
@@ -68,12 +71,14 @@ bool usable(const Words& words) {
   return verb == "hash" && words.size() == 2;
 }
 
-Result<std::string> carry_out(const Words& words) {
+Answer carry_out(const Words& words) {
   try {
     if (words[0] == "take") return take(words);
-    return words[0] == "collect" ? collect(words) : hash(words);
+    const auto answer = words[0] == "collect" ? collect(words) : hash(words);
+    if (answer) return *answer;
+    return tl::unexpected<Store::Failure>(Store::Failure{answer.error()});
   } catch (const std::exception& failure) {
-    return liveswap::fail(words[0] + ": " + failure.what());
+    return tl::unexpected<Store::Failure>(Store::Failure{{words[0] + ": " + failure.what()}});
   }
 }
 
@@ -87,6 +92,7 @@ int main(int argc, char** argv) {
   }
   const auto answer = carry_out(words);
   if (answer) return liveswap::store::send_done(*answer) ? 0 : LIVESWAP_EXIT_USAGE;
-  liveswap::store::send_failed(answer.error().text);
+  const auto& failure = answer.error();
+  failure.of_file ? liveswap::store::send_refused(failure.text) : liveswap::store::send_failed(failure.text);
   return LIVESWAP_EXIT_LOAD;
 }

@@ -47,8 +47,9 @@ static int open_library(const char* path) {
 
 static void* link_library(const char* path, int fd) {
   char why[256];
-  channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_LINK);
+  /* The stage is not announced yet: the master tells by that a file that is no library from one that does not link. */
   if (!elf_check(fd, why, sizeof why)) channel_fail(LIVESWAP_STAGE_LINK, "%s %s", path, why);
+  channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_LINK);
   close(fd);
   void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == NULL) channel_fail(LIVESWAP_STAGE_LINK, "%s", dlerror());

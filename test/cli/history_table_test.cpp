@@ -30,6 +30,22 @@ TEST_CASE("a line a receipt") {
         "much to say about it that does not fit\n");
 }
 
+TEST_CASE("what was refused stands apart, with what was asked for") {
+  Json three = two;
+  three.insert(three.begin(), Json::parse(R"({"number":8,"started":"2026-11-22T22:00:00.000Z","kind":"upgrade",
+    "outcome":"refused","length_ms":3,"asked":{"value":"/srv/v3.so"},"to":null,"reason":"cannot open /srv/v3.so"})"));
+  const std::string apart =
+      "refused before anything was touched:\n"
+      "N  STARTED               KIND     OUTCOME  TOOK  RELEASE  WHAT\n"
+      "8  2026-11-22 22:00:00Z  upgrade  refused  3 ms  -        /srv/v3.so: cannot open /srv/v3.so\n";
+  CHECK(history_table(three, 0) == history_table(two, 0) + "\n" + apart);
+  three.erase(three.begin() + 1, three.end());
+  CHECK(history_table(three, 0) == apart);
+  three[0].erase("asked");
+  three[0]["from"] = {{"path", "/srv/v1.so"}};
+  CHECK(history_table(three, 0).find("-        /srv/v1.so: cannot open") != std::string::npos);
+}
+
 TEST_CASE("on a narrow terminal what it went to has a line of its own") {
   CHECK(history_table(two, 70) ==
         " N  STARTED               KIND      OUTCOME     TOOK  RELEASE\n"

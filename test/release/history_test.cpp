@@ -95,6 +95,30 @@ TEST_CASE("the newest thousand are kept, and what a killed master left is remove
   CHECK(history.receipt({}).value()["number"] == 1004);
 }
 
+TEST_CASE("what was refused pushes no upgrade out, neither of the list nor of the disk") {
+  const TempDir dir;
+  const History history(dir.path());
+  const Json refused{{"outcome", "refused"}, {"to", nullptr}};
+  REQUIRE(history.add(receipt("ok", 'a')).value() == 1);
+  REQUIRE(history.add(refused).value() == 2);
+  REQUIRE(history.add(receipt("ok", 'b')).value() == 3);
+  for (int i = 4; i < 110; ++i) REQUIRE(history.add(refused).value() == static_cast<unsigned>(i));
+  CHECK(fs::exists(dir / "history/109.refused.json"));
+  // 2 and 4 to 9 are beyond the newest hundred.
+  CHECK_FALSE(fs::exists(dir / "history/9.refused.json"));
+  CHECK(fs::exists(dir / "history/10.refused.json"));
+  CHECK(std::distance(fs::directory_iterator(dir / "history"), {}) == 2 + History::refused_kept);
+  CHECK(numbers(history.list(2)) == "1 3 108 109 ");
+  CHECK(numbers(history.list(1)) == "3 109 ");
+  CHECK(history.receipt({}).value()["number"] == 109);
+  CHECK(history.receipt(50).value()["outcome"] == "refused");
+  CHECK(history.committed(9).size() == 2);
+  put(dir / "history/60.refused.json.Xa81fE", "half");
+  REQUIRE(history.add(receipt("ok", 'c')).value() == 110);
+  CHECK_FALSE(fs::exists(dir / "history/60.refused.json.Xa81fE"));
+  CHECK(numbers(history.list(2)) == "3 108 109 110 ");
+}
+
 TEST_CASE("the releases to go back to are those that were well, each once, newest first") {
   const TempDir dir;
   const History history(dir.path());

@@ -58,11 +58,29 @@ TEST_CASE("canary: its own slots have their turns by batch, and a share is round
   CHECK(script.engine().phase() == std::string("baking"));
 }
 
-TEST_CASE("canary: of all slots, or of more: all bake, then all are on probation") {
+TEST_CASE("canary: of more slots than there are is no canary, and nothing is touched") {
+  Script script = Script::booted(settings(3));
+  CHECK(script.upgrade(7, file(canary({50, false}))) == "answer 7 refused");
+  CHECK(script.answer_text() == "a canary of 50, but there are 3 slots; was 50% meant?");
+  CHECK(script.upgrade(8, file(canary({101, false}))) == "answer 8 refused");
+  CHECK(script.answer_text() == "a canary of 101, but there are 3 slots");
+  CHECK(script.upgrade(9, file(canary({3, false}))) == "prepare b.so");
+}
+
+TEST_CASE("canary: what fitted when it was asked for may not when its turn comes") {
+  Script script = Script::booted(settings(1));
+  script.forks(7, 2);
+  Wish wish = file(canary({2, false}));
+  wish.queue = true;
+  CHECK(script.upgrade(8, wish) == "");
+  CHECK(script.crashed(2) == "steer below 1, close from 1, answer 7 failed, answer 8 refused");
+  CHECK(script.engine().state() == std::string("running"));
+}
+
+TEST_CASE("canary: of all slots: all bake, then all are on probation") {
   Script script = Script::booted(settings(2));
   Pace pace = canary({2, false});
   SUBCASE("as many as there are") {}
-  SUBCASE("more") { pace.canary = {9, false}; }
   SUBCASE("a hundred per cent") { pace.canary = {100, true}; }
   pace.probation = Time{10};
   CHECK(script.roll(7, pace) == "spawn 3 in 0: B");

@@ -47,6 +47,8 @@ void Rules::judge_upgrade_answer(const Answer& answer, const Open&) const {
 }
 
 void Rules::judge_refusal(const Answer& answer, const Open& open) {
+  // There was nothing to prepare.
+  if (cause_ == Cause::prepare_failed && answer.request == unprepared_) return;
   const bool idle = state_before_ == "running" && !errand_before_;
   switch (open.kind) {
     case Kind::upgrade:

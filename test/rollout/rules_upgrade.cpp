@@ -79,6 +79,7 @@ void Rules::order(const Note& note) {
       demand(course_.has_value(), "what ends had begun");
       demand(succeeded_.count(course_->request) || course_->reverting || !course_->rolling || !booted_,
              "an upgrade ends committed or reverted");
+      if (!course_->rolling) unprepared_ = course_->request;
       course_.reset();
       return;
     default:

@@ -79,6 +79,7 @@ std::string Script::prepared(const std::string& release, const std::string& rema
 std::string Script::prepare_failed(const std::string& text) {
   return say(engine_.prepare_failed(now_, text));
 }
+std::string Script::unfit(const std::string& text) { return say(engine_.unfit(now_, text)); }
 std::string Script::committed() { return say(engine_.committed(now_)); }
 std::string Script::commit_failed(const std::string& text) { return say(engine_.commit_failed(now_, text)); }
 std::string Script::flip_failed(const std::string& text) { return say(engine_.flip_failed(now_, text)); }

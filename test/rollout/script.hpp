@@ -39,6 +39,7 @@ class Script {
 
   std::string prepared(const std::string& release, const std::string& remark = "");
   std::string prepare_failed(const std::string& text);
+  std::string unfit(const std::string& text);
   std::string committed();
   std::string commit_failed(const std::string& text);
   std::string flipped();

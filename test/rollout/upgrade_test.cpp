@@ -59,6 +59,23 @@ TEST_CASE("upgrade: surge bounds the workers that start or serve, not those that
   CHECK(script.returned(1) == "");
 }
 
+TEST_CASE("upgrade: what never began is refused, and nothing is touched") {
+  Script script = Script::booted(settings(1));
+  script.upgrade(7);
+  CHECK(script.unfit("no such file") == "answer 7 refused");
+  CHECK(script.answer_text() == "no such file");
+  CHECK(script.engine().state() == std::string("running"));
+  CHECK(script.unfit("too late") == "");
+  script.upgrade(8);
+  CHECK(script.prepare_failed("the self-test failed") == "answer 8 reverted");
+}
+
+TEST_CASE("boot: nothing to start with is a failure") {
+  Script script{settings(1)};
+  script.prepare_boot("a.so");
+  CHECK(script.unfit("no such file") == "quit: no such file");
+}
+
 TEST_CASE("upgrade: without surge the old worker leaves first") {
   auto with = settings(2);
   with.surge = {0, false};

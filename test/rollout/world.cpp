@@ -139,6 +139,10 @@ void World::obey(const Prepare&) {
 void World::end_hook(unsigned hook, bool fails) {
   if (hook != hook_) return;
   ++hook_;
+  if (fails && dice_.chance(50)) {
+    tell(Cause::prepare_failed, "unfit", 0, [&] { return engine_.unfit(now_, "no such file"); });
+    return;
+  }
   if (fails) {
     tell(Cause::prepare_failed, "prepare failed", 0,
          [&] { return engine_.prepare_failed(now_, "the hook failed"); });

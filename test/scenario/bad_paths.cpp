@@ -62,13 +62,13 @@ std::vector<BadPath> bad_paths(const TempDir& dir) {
 }
 
 TEST_CASE_FIXTURE(Scenario,
-                  "an upgrade to what is no library is reverted, with a text that says what is there") {
+                  "an upgrade to what is no library is refused, with a text that says what is there") {
   Instance app(*this, fixture("version_v1"), {"--ready-limit", "5s"});
   for (const auto& bad : bad_paths(dir)) {
     CAPTURE(bad.path);
     const auto finished = app.upgrade(bad.path);
     CAPTURE(finished.err);
-    CHECK(finished.status == Exit::reverted);
+    CHECK(finished.status == Exit::refused);
     CHECK(contains(finished.err, bad.path));
     CHECK(contains(finished.err, bad.found));
     CHECK_FALSE(contains(finished.err, "was not ready"));

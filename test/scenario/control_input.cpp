@@ -136,7 +136,7 @@ TEST_CASE_FIXTURE(Scenario,
   Connection connection(local_door(*site));
   Json command{{"cmd", "upgrade"}, {"value", "./libnext.so"}};
   connection.send(command.dump() + "\n");
-  CHECK(answer_of(connection).value("status", "") == "reverted");
+  CHECK(answer_of(connection).value("status", "") == "refused");
   command["cwd"] = dir / "here";
   connection.send(command.dump() + "\n");
   CHECK(answer_of(connection).value("value", "") == "OK");

@@ -55,7 +55,7 @@ TEST_CASE_FIXTURE(Scenario, "a plugin that refuses, crashes or hangs harms nobod
     const auto before = app.workers();
     const auto finished = app.upgrade(fixture("version_v2"));
     CAPTURE(finished.err);
-    CHECK(finished.status == Exit::reverted);
+    CHECK(finished.status == Exit::refused);
     CHECK(contains(finished.err, hook.reason));
     CHECK(app.workers() == before);
     CHECK(app.head() == fixture("version_v1") + "\n");
@@ -70,7 +70,7 @@ TEST_CASE_FIXTURE(Scenario, "an upgrade cannot overtake a plugin that takes its 
   Process first = app.site().launch("upgrade", {fixture("version_v2")});
   REQUIRE(eventually([&] { return app.status()["state"] == "upgrading"; }));
   CHECK(app.upgrade(fixture("version_v3")).status == Exit::refused);
-  CHECK(first.wait().status == Exit::reverted);
+  CHECK(first.wait().status == Exit::refused);
 }
 
 TEST_CASE_FIXTURE(Scenario, "run-command: the last line of a command is the path") {
@@ -88,7 +88,7 @@ TEST_CASE_FIXTURE(Scenario, "run-command: a command that fails refuses the upgra
   site->environment["LIVESWAP_RUN_COMMAND"] = "echo no such branch >&2; exit 7";
   Instance app(site, fixture("version_v1"), {"--pre-upgrade", shipped_plugin("run-command")});
   const auto finished = app.upgrade(fixture("version_v2"));
-  CHECK(finished.status == Exit::reverted);
+  CHECK(finished.status == Exit::refused);
   CHECK(contains(finished.err, "no such branch"));
   CHECK(contains(finished.err, "7"));
   CHECK(app.serves(fixture("version_v1")));
@@ -98,7 +98,7 @@ TEST_CASE_FIXTURE(Scenario, "run-command: a command that hangs goes with its plu
   const auto site = std::make_shared<Site>(*this);
   site->environment["LIVESWAP_RUN_COMMAND"] = "sleep 1000";
   Instance app(site, fixture("version_v1"), with_hook(shipped_plugin("run-command")));
-  CHECK(app.upgrade(fixture("version_v2")).status == Exit::reverted);
+  CHECK(app.upgrade(fixture("version_v2")).status == Exit::refused);
   CHECK(eventually([&] { return proc::descendants(app.master().pid()).size() == 2; }));
 }
 
@@ -109,7 +109,7 @@ TEST_CASE_FIXTURE(Scenario, "sha256-list: only what stands in the list") {
   site->environment["LIVESWAP_SHA256_LIST"] = dir / "allowed";
   Instance app(site, fixture("version_v1"), {"--pre-upgrade", shipped_plugin("sha256-list")});
   const auto stranger = app.upgrade(fixture("version_v3"));
-  CHECK(stranger.status == Exit::reverted);
+  CHECK(stranger.status == Exit::refused);
   // It throws inside, which the address sanitizer cannot follow in a C program.
   if (!sanitized()) CHECK(contains(stranger.err, fixture("version_v3")));
   const auto listed = app.upgrade(fixture("version_v2"));

@@ -77,7 +77,7 @@ TEST_CASE_FIXTURE(Scenario, "whatever happens to the file, workers live and resp
   CHECK(app.head() == target.path + "\n");
   // What is there now is nothing: asked for it, the master says so, and goes on.
   const auto finished = app.run("upgrade");
-  CHECK(finished.status == Exit::reverted);
+  CHECK(finished.status == Exit::refused);
   CHECK(contains(finished.err, "No such file"));
   CHECK(contains(http_get(app.address()), "v1"));
 }
