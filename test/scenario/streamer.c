@@ -1,7 +1,7 @@
 /*
  * An ordinary event loop that streams its answers, and knows nothing of liveswap: `main PORT [unix]`. GET / is answered at once, with
  * VERSION. Every other path is answered in two parts: the first at once, the second when the gate of its name exists, or after PAUSE_MS
- * where the path is /timed. Each path has its own way of sending (parts below).
+ * where the path is /timed; /push is no HTTP, and ticks until the gate exists. Each path has its own way of sending (parts below).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,7 +25,7 @@
 #define CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 #define TIMED "6\r\nsecond\r\n"
 
-enum { CLIENTS_MAX = 256, LARGE = 4 << 20, PAUSE_MS = 900, TIMED_PARTS = 2 };
+enum { CLIENTS_MAX = 256, LARGE = 4 << 20, PAUSE_MS = 900, TIMED_PARTS = 2, TICK_MS = 200 };
 
 struct client {
   char in[1024];
@@ -90,10 +90,13 @@ static void first_part(int fd, struct client* client) {
   if (is(path, "/lines")) {
     for (const char* line = CHUNKED "6\r\nfirst\n\r\n"; *line != '\0'; ++line) send(fd, line, 1, MSG_NOSIGNAL);
   }
-  if (is(path, "/trailers")) put_parts(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Sum\r\n\r\n", "6\r\nfirst\n\r\n0\r\n");
+  if (is(path, "/trailers")) {
+    put_parts(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Sum\r\n\r\n", "6\r\nfirst\n\r\n0\r\n");
+  }
   if (is(path, "/writev")) put_parts(fd, CHUNKED, "6\r\nfirst\n\r\n");
   if (is(path, "/interim")) put(fd, "HTTP/1.1 103 Early Hints\r\nLink: first\r\n\r\n");
   if (is(path, "/timed")) put(fd, CHUNKED);
+  if (is(path, "/push")) put(fd, "tick\n");
   if (is(path, "/file")) {
     put(fd, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n");
     put_file(fd, 0, 6);
@@ -110,6 +113,11 @@ static void first_part(int fd, struct client* client) {
 /* True: that was the last one. */
 static bool next_part(int fd, struct client* client) {
   const char* path = client->path;
+  if (is(path, "/push") && access(gate, F_OK) != 0) {
+    put(fd, "tick\n");
+    client->due = now_ms() + TICK_MS;
+    return false;
+  }
   if (is(path, "/timed")) {
     put(fd, TIMED);
     client->due = now_ms() + PAUSE_MS;
@@ -126,7 +134,7 @@ static bool next_part(int fd, struct client* client) {
   } else if (is(path, "/events")) {
     put(fd, "data: second\n\n");
     shutdown(fd, SHUT_WR);
-  } else if (is(path, "/length") || is(path, "/large")) {
+  } else if (is(path, "/length") || is(path, "/large") || is(path, "/push")) {
     put(fd, "second\n");
   } else if (!is(path, "/stdio")) {
     put(fd, "7\r\nsecond\n\r\n0\r\n\r\n");
@@ -141,7 +149,8 @@ static void answer(int fd, struct client* client) {
   client->size = 0;
   if (sscanf(client->in, "%7s %63s", method, client->path) != 2) return;
   if (is(client->path, "/")) {
-    dprintf(fd, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nX-Version: " VERSION "\r\n\r\n%s", strlen(VERSION), is(method, "HEAD") ? "" : VERSION);
+    dprintf(fd, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nX-Version: " VERSION "\r\n\r\n%s", strlen(VERSION),
+            is(method, "HEAD") ? "" : VERSION);
     client->path[0] = '\0';
     return;
   }
@@ -151,7 +160,7 @@ static void answer(int fd, struct client* client) {
 }
 
 static bool is_due(const struct client* client) {
-  return is(client->path, "/timed") ? now_ms() >= client->due : access(gate, F_OK) == 0;
+  return is(client->path, "/timed") || is(client->path, "/push") ? now_ms() >= client->due : access(gate, F_OK) == 0;
 }
 
 /* False: the client has gone. */

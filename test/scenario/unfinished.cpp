@@ -134,6 +134,23 @@ TEST_CASE_FIXTURE(Scenario, "the same over a Unix socket") {
   for (const std::string path : {"/chunked", "/length"}) check_is_finished(*this, "end", path, true);
 }
 
+// Of a protocol that liveswap does not know the kernel tells that the server has been speaking by itself for long.
+TEST_CASE_FIXTURE(Scenario, "a server that speaks by itself may pause") {
+  Stream stream(*this, "end");
+  {
+    auto pushed = stream.connect(), idle = stream.connect();
+    REQUIRE(pushed.send(request("/push")));
+    REQUIRE(version_of(idle) == "v1");
+    for (int i = 0; i < 10; ++i) REQUIRE(pushed.read_line() == "tick\n");
+    stream.upgrade();
+    CHECK(idle.ends());
+    CHECK(stream.old_runs());
+    stream.open();
+    CHECK(contains(rest_of(pushed, "/push"), "second"));
+  }
+  CHECK(stream.old_leaves());
+}
+
 // What has been answered is idle, also where its head announced what HEAD does not get, and where nobody saw what was sent.
 TEST_CASE_FIXTURE(Scenario, "what is answered is idle, is ended or moved, and is counted") {
   for (const std::string keepalive : {"end", "migrate"}) {

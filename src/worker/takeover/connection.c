@@ -20,6 +20,11 @@ enum {
   DELAYED_ACK_MS = 200,
 };
 
+static int64_t speaks_for(const struct tcp_info* info) {
+  const int64_t longer = (int64_t)info->tcpi_last_data_recv - info->tcpi_last_data_sent;
+  return info->tcpi_bytes_received > 0 && info->tcpi_bytes_sent > 0 && longer > 0 ? longer : 0;
+}
+
 static enum connection_state state_of(const struct tcp_info* info) {
   switch (info->tcpi_state) {
     case ESTABLISHED:
@@ -72,6 +77,7 @@ bool connection_look(int fd, struct connection* connection) {
                                     .last = last_word(fd, &info),
                                     .is_empty = is_empty(fd),
                                     .silent_ms = info.tcpi_last_data_sent,
+                                    .speaks_ms = speaks_for(&info),
                                     .round_trip_ms = info.tcpi_min_rtt / 1000,
                                     .received = info.tcpi_bytes_received,
                                     .sent = info.tcpi_bytes_sent,

@@ -27,6 +27,7 @@ struct connection {
   enum last_word last;
   bool is_empty;        /* nothing unread, nothing unsent */
   int64_t silent_ms;    /* since the application has sent something, or the connection began */
+  int64_t speaks_ms;    /* from the client's last byte to the application's last: for so long it has been speaking by itself */
   int64_t round_trip_ms;
   uint64_t received;    /* bytes of the client */
   uint64_t sent;        /* bytes of the application, those that were sent again included */

@@ -82,11 +82,16 @@ static int64_t shrunk(int64_t grace) {
   return left >= grace ? grace : left > LEAST_GRACE_MS ? left : LEAST_GRACE_MS;
 }
 
-/* How long an idle connection is left alone, after its application has had the last word. */
-static int64_t grace_of(const struct connection* connection, int64_t age) {
+/*
+ * How long an idle connection is left alone, after its application has had the last word. Where nothing tells whether that was
+ * the end of an answer, an application that has been speaking by itself for some time may pause for as long.
+ */
+static int64_t grace_of(const struct connection* connection, enum answer_state answer, int64_t age) {
   /* What could be handed off has been long before. */
   const int64_t grace = (hands_off ? 2 : 1) * options->keepalive_grace_ms;
-  if (connection->last == LAST_UNCLEAR && age < drain_patience_ms()) return INT64_MAX;
+  const bool is_early = age < drain_patience_ms();
+  if (connection->last == LAST_UNCLEAR && is_early) return INT64_MAX;
+  if (answer == ANSWER_UNKNOWN && connection->speaks_ms > grace && is_early) return connection->speaks_ms;
   return age >= grace ? shrunk(grace) : grace;
 }
 
@@ -97,9 +102,9 @@ static void show_the_end(int fd) {
   if (real.shutdown(fd, SHUT_RD) == 0) count_idle_ended();
 }
 
-static void end_when_idle(int fd, const struct connection* connection, int64_t age) {
+static void end_when_idle(int fd, const struct connection* connection, enum answer_state answer, int64_t age) {
   if (!connection->is_empty || connection->last == LAST_CLIENTS) return;
-  if (age < options->keepalive_grace_ms || connection->silent_ms < grace_of(connection, age)) return;
+  if (age < options->keepalive_grace_ms || connection->silent_ms < grace_of(connection, answer, age)) return;
   show_the_end(fd);
 }
 
@@ -156,11 +161,11 @@ static bool is_ignored(int fd, const struct connection* connection) {
          (ended.revents & POLLRDHUP) != 0;
 }
 
-/* A pause in it is not its end. With the connection over, or closed by the application, it is. */
-static bool is_answering(int fd, const struct connection* connection) {
-  if (connection == NULL) return !sends_unseen && traffic_is_answering(fd, NULL);
+/* A pause in one is not its end. With the connection over, or closed by the application, there is none. */
+static enum answer_state answer_at(int fd, const struct connection* connection) {
+  if (connection == NULL) return sends_unseen ? ANSWER_UNKNOWN : traffic_answer(fd, NULL);
   const bool can_go_on = connection->state == CONNECTION_OPEN || connection->state == CONNECTION_LEFT;
-  return can_go_on && traffic_is_answering(fd, connection);
+  return can_go_on ? traffic_answer(fd, connection) : ANSWER_UNKNOWN;
 }
 
 static void look_at(int fd, void* context) {
@@ -169,16 +174,17 @@ static void look_at(int fd, void* context) {
   const struct listener* listener = listeners_accepted(fd);
   if (listener == NULL) return;
   const bool tcp = connection_look(fd, &connection);
-  const bool answering = is_answering(fd, tcp ? &connection : NULL);
-  if (tcp && !answering && (!is_open(fd, &connection) || is_ignored(fd, &connection))) return;
+  const enum answer_state answer = answer_at(fd, tcp ? &connection : NULL);
+  const bool is_answering = answer == ANSWER_UNFINISHED;
+  if (tcp && !is_answering && (!is_open(fd, &connection) || is_ignored(fd, &connection))) return;
   ++look->open;
-  if (answering) return;
+  if (is_answering) return;
   /* The host's own: one that is just being handed off. */
   if ((marks_of(fd) & MARK_HOST) != 0) return;
   if (hands_off && tcp) migrate_consider(fd, &connection, listener);
   if (options->keepalive == KEEPALIVE_KEEP) return;
   if (tcp)
-    end_when_idle(fd, &connection, look->age);
+    end_when_idle(fd, &connection, answer, look->age);
   else
     end_when_quiet(fd, look->age);
 }

@@ -93,23 +93,13 @@ static bool is_counted(const struct traffic* place, const struct connection* con
   return connection->has_unacked ? sent > connection->acked : sent == connection->acked;
 }
 
-static enum answer_state state_of(int fd, const struct connection* connection) {
+enum answer_state traffic_answer(int fd, const struct connection* connection) {
+  if (!traffic_is_followed(fd)) return ANSWER_UNKNOWN;
   const struct traffic* const place = &traffic_table[fd];
   if (connection != NULL && !is_counted(place, connection)) return ANSWER_UNKNOWN;
   const struct answer answer = load(place);
-  return answer_state(&answer);
-}
-
-bool traffic_is_answering(int fd, const struct connection* connection) {
-  if (!traffic_is_followed(fd)) return false;
-  switch (state_of(fd, connection)) {
-    case ANSWER_UNKNOWN:
-    case ANSWER_COMPLETE:
-      return false;
-    case ANSWER_UNFINISHED:
-      return true;
-    case ANSWER_DOUBTFUL:
-      return drain_age_ms() < drain_patience_ms() && (connection == NULL || connection->state == CONNECTION_OPEN);
-  }
-  return false;
+  const enum answer_state state = answer_state(&answer);
+  if (state != ANSWER_DOUBTFUL) return state;
+  const bool may_go_on = drain_age_ms() < drain_patience_ms() && (connection == NULL || connection->state == CONNECTION_OPEN);
+  return may_go_on ? ANSWER_UNFINISHED : ANSWER_COMPLETE;
 }

@@ -56,10 +56,15 @@ void traffic_sent_file(int fd, size_t size);
 void traffic_received(int fd, const void* bytes, size_t size);
 
 /*
- * Whether the application is visibly in the middle of an answer, during a drain. Where it has sent a head and nothing of the body
- * that this announces, the request may have been a HEAD that was not seen: then only for half of the drain limit, and while the client is
- * there. `connection` is NULL where the kernel does not count (Unix sockets). For the control thread.
+ * How far the application is visibly with its answer, during a drain: ANSWER_UNKNOWN, ANSWER_COMPLETE or ANSWER_UNFINISHED.
+ * Where it has sent a head and nothing of the body that this announces, the request may have been a HEAD that was not seen:
+ * then it is unfinished only for half of the drain limit, and while the client is there. `connection` is NULL where the kernel
+ * does not count (Unix sockets). For the control thread.
  */
-bool traffic_is_answering(int fd, const struct connection* connection);
+enum answer_state traffic_answer(int fd, const struct connection* connection);
+
+static inline bool traffic_is_answering(int fd, const struct connection* connection) {
+  return traffic_answer(fd, connection) == ANSWER_UNFINISHED;
+}
 
 #endif
