@@ -38,8 +38,15 @@ static void take(enum step step) {
 }
 
 void orphan_end_hanging(int64_t for_ms, int64_t drain_limit_ms, int64_t term_grace_ms) {
+  /* When SIGTERM was sent: on a busy machine nobody may have come by in the time for that. */
+  static int64_t term = -1;
   if (drain_limit_ms < 0 || for_ms < drain_limit_ms + term_grace_ms) return;
-  take(for_ms < drain_limit_ms + 2 * term_grace_ms ? STEP_TERM : STEP_KILL);
+  if (term < 0 || for_ms < term) {
+    term = for_ms;
+    take(STEP_TERM);
+  } else if (for_ms >= term + term_grace_ms) {
+    take(STEP_KILL);
+  }
 }
 
 int64_t orphan_step(void) {

@@ -173,8 +173,7 @@ TEST_CASE("the end of the master is noticed") {
 }
 
 TEST_CASE("one that hangs when its master has ended does not hang for ever") {
-  // SIGKILL comes a second after SIGTERM: on a busy machine a process needs some time to end.
-  Application application("hangs", {}, Application::free_port(), {}, {"100", "1000"});
+  Application application("hangs", {}, Application::free_port(), {}, {"100", "100"});
   application.await(LIVESWAP_READY);
   const auto connection = connect_to(application.listener());
   char answer[2];
