@@ -95,18 +95,26 @@ TEST_CASE("liveswap-store takes a release and says which") {
   CHECK(hashed.json() == Json{{"id", answer["id"]}});
 }
 
-TEST_CASE("liveswap-store says at which stage and why it failed") {
+TEST_CASE("liveswap-store refuses a file that is not fit for it, and says what else has failed") {
   const TempDir dir;
   const auto missing = run({"take", dir.path(), "0", dir / "none.so"});
   CHECK(missing.status == LIVESWAP_EXIT_LOAD);
-  CHECK(missing.kind == LIVESWAP_FAILED);
-  CHECK(missing.value == LIVESWAP_STAGE_OPEN);
+  CHECK(missing.kind == LIVESWAP_HOOK_DONE);
+  CHECK(missing.value == 1);
   CHECK(missing.text == "cannot open " + (dir / "none.so") + ": No such file or directory");
 
   put(dir / "free.so", "x");
   fs::permissions(dir / "free.so", fs::perms::all);
-  CHECK(contains(run({"take", dir.path(), "1", dir / "free.so"}).text, "since the master runs as root"));
-  CHECK(run({"take", dir.path(), "0", dir / "free.so"}).kind == LIVESWAP_HOOK_DONE);
+  const auto not_trusted = run({"take", dir.path(), "1", dir / "free.so"});
+  CHECK(contains(not_trusted.text, "since the master runs as root"));
+  CHECK(not_trusted.value == 1);
+  const auto taken = run({"take", dir.path(), "0", dir / "free.so"});
+  CHECK(taken.kind == LIVESWAP_HOOK_DONE);
+  CHECK(taken.value == 0);
+  // The file is fine, the store is not.
+  const auto no_store = run({"take", dir / "free.so", "0", dir / "free.so"});
+  CHECK(no_store.kind == LIVESWAP_FAILED);
+  CHECK(no_store.value == LIVESWAP_STAGE_OPEN);
   CHECK(run({"hash", dir / "none.so"}).kind == LIVESWAP_FAILED);
 }
 
