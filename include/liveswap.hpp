@@ -55,7 +55,10 @@ struct ResourceLimit {
 // Every option of a master. Relative paths are meant from the working directory of the caller of run().
 struct Options {
   // The options of the original, by their names.
-  std::string target;                  // the library to run; empty: what the HEAD file names
+  // The library that the first start runs. From then on the HEAD file names what was committed, and decides; where the
+  // two differ the log, on_notice and the status say so. Empty: what the HEAD file names.
+  std::string target;
+  bool force_target = false;           // starts `target` whatever the HEAD file says
   std::uint16_t port = 3000;           // of the control server; names the instance
   std::string address = "127.0.0.1";   // of the control server
   unsigned forks = 2;                  // workers; 0: one for each CPU this process may use. At most 1024
@@ -122,6 +125,10 @@ struct Options {
   bool handle_signals = true;
 
   std::string log_file;                // empty: stderr. Opened for appending
+
+  // Called on the thread of run(), before on_ready, with what the user should know of this start, one sentence a call:
+  // that HEAD decided against `target`, say. All of it is in the log as well.
+  std::function<void(const std::string&)> on_notice;
 
   // Called on the thread of run() once every worker is ready, before the first request for control is answered.
   std::function<void()> on_ready;

@@ -53,9 +53,11 @@ Outcome leave_terminal(const std::string& log_file) {
 Outcome run_as_child(UniqueFd parent, Options options, const std::function<Outcome(const Options&)>& run) {
   Outcome outcome = leave_terminal(options.log_file);
   if (outcome.status == ok) {
+    std::string notices;
+    options.on_notice = [&](const std::string& text) { notices += (notices.empty() ? "" : "\n") + text; };
     options.on_ready = [&, before = options.on_ready] {
       if (before) before();
-      tell_parent(parent, {});
+      tell_parent(parent, {ok, notices});
     };
     outcome = run(options);
   }

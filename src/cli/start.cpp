@@ -18,7 +18,9 @@ int start_daemon(Options options) {
   if (const auto prepared = prepare_log(options); prepared.status != ok) return report(prepared);
   const auto detached =
       run_in_background(std::move(options), [](const Options& settled) { return liveswap::run(settled); });
-  if (!detached.child && detached.outcome.status == ok)
+  const bool runs = !detached.child && detached.outcome.status == ok;
+  if (runs && !detached.outcome.text.empty()) complain(detached.outcome.text);
+  if (runs)
     print(fmt::format("master {} on port {}: all workers are ready\n", detached.pid, port));
   return report(detached.outcome);
 }
@@ -28,7 +30,10 @@ int start_daemon(Options options) {
 int run_start(const Arguments& arguments) {
   auto options = start_options(arguments);
   if (!options) return report({usage, options.error().text});
-  return arguments.daemon ? start_daemon(std::move(*options)) : report(liveswap::run(*options));
+  if (arguments.daemon) return start_daemon(std::move(*options));
+  // Without a log file the log is on the terminal, and says it.
+  if (!options->log_file.empty()) options->on_notice = complain;
+  return report(liveswap::run(*options));
 }
 
 }  // namespace liveswap::cli

@@ -66,6 +66,7 @@ constexpr std::array setters{
     Setter{"env", set_variable},
     Setter{"limit", set_limit},
     Setter{"flip", turn<&Options::flip, true>},
+    Setter{"force-target", turn<&Options::force_target, true>},
     Setter{"no-zero-downtime", turn<&Options::zero_downtime, false>},
     Setter{"no-auth", turn<&Options::auth, false>},
 };

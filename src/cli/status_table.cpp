@@ -76,6 +76,7 @@ std::string top(const Json& status) {
                                   time(status, "uptime_ms"), text(status, "version"));
   lines += fmt::format("HEAD          {}\n", head_line(status));
   lines += fmt::format("HEAD file     {}\n", text(status, "head_file"));
+  if (member(status, "target_note").is_string()) lines += fmt::format("target        {}\n", text(status, "target_note"));
   lines += fmt::format("listeners     {}\n", listener_line(status));
   if (downtime.is_boolean() && !downtime.get<bool>())
     lines += "upgrades      kill and respawn: zero downtime is off\n";

@@ -32,6 +32,7 @@ Result<void> name(Options& options, Text text, Text) {
 
 constexpr std::array table{
     Setting{"target", path<&Options::target>},
+    Setting{"force-target", one<&Options::force_target, parse_switch>},
     Setting{"port", one<&Options::port, parse_port>},
     Setting{"address", one<&Options::address, parse_control_address>},
     Setting{"forks", one<&Options::forks, parse_forks>},

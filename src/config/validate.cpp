@@ -156,6 +156,8 @@ void check_durations(Problems& problems, const Options& options) {
 }
 
 void check_texts(Problems& problems, const Options& options) {
+  if (options.force_target && options.target.empty())
+    problems.add("force-target", "found no target, expected the path of the library to begin with");
   problems.text("target", options.target);
   problems.text("head", options.head);
   problems.text("pre-upgrade", options.pre_upgrade);

@@ -300,7 +300,20 @@ void Master::carry_out(const rollout::Booted&) {
   close_receipt(0, "ok", "");
   log::info("ready: {} {} {}", engine_.fork_count(), engine_.fork_count() == 1 ? "worker runs" : "workers run",
             engine_.release().path);
+  booted_ = true;
+  tell_ready();
+}
+
+// What the comparison found is told before.
+void Master::tell_ready() {
+  if (!booted_ || comparison_) return;
+  booted_ = false;
   if (options_.on_ready) options_.on_ready();
+}
+
+void Master::notice(const std::string& text) {
+  log::warning("{}", text);
+  if (options_.on_notice) options_.on_notice(text);
 }
 
 void Master::carry_out(const rollout::Answer& command) {

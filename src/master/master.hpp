@@ -74,6 +74,8 @@ class Master {
   void carry_out(const rollout::Steer& command) { steered_ = command.slots; }
   void carry_out(const rollout::CloseSlots& command);
   void carry_out(const rollout::Booted&);
+  void tell_ready();
+  void notice(const std::string& text);
   void carry_out(const rollout::Answer& command);
   void carry_out(const rollout::Quit& command);
   void carry_out(const rollout::Note& note);
@@ -126,6 +128,7 @@ class Master {
 
   // report.cpp
   protocol::Json status(const Inquiry::Answers& connections) const;
+  std::string start_remark() const;
   protocol::Json upgrade_status(rollout::RequestId request) const;
   protocol::Json queued_status(rollout::RequestId request) const;
   protocol::Json members_of(const rollout::Note& note) const;
@@ -165,6 +168,8 @@ class Master {
   std::unique_ptr<Preparation> preparation_;
   std::unique_ptr<Task> collection_;
   std::unique_ptr<Task> comparison_;
+  std::string compared_;  // what it found, while the release is the one that was started; empty: nothing
+  bool booted_ = false;   // on_ready is due
   std::map<std::int32_t, std::unique_ptr<Inquiry>> inquiries_;
   std::int32_t last_question_ = 0;
   std::map<rollout::RequestId, Pending> pending_;

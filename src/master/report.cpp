@@ -6,6 +6,7 @@
 
 #include "base/log.hpp"
 #include "master/master.hpp"
+#include "rollout/start.hpp"
 
 // What the master tells about itself: status, events, log lines.
 namespace liveswap::master {
@@ -147,6 +148,8 @@ Json Master::status(const Inquiry::Answers& connections) const {
               {"listen_mode", options_.listen_mode == ListenMode::shared ? "shared" : "reuseport"},
               {"listeners", listeners},
               {"slots", slots}};
+  if (!options_.target.empty()) report["target"] = options_.target;
+  if (const auto remark = start_remark(); !remark.empty()) report["target_note"] = remark;
   if (last_upgrade_)
     report["last_upgrade"] = {{"status", word(last_upgrade_->verdict)},
                               {"text", last_upgrade_->text},
@@ -156,6 +159,12 @@ Json Master::status(const Inquiry::Answers& connections) const {
   if (const auto request = engine_.queued()) report["queued"] = queued_status(*request);
   if (options_.max_memory > 0) report["max_memory"] = options_.max_memory;
   return report;
+}
+
+// In what the next start, or this one, differs from what is configured.
+std::string Master::start_remark() const {
+  const auto remark = rollout::target_remark(options_.target, options_.force_target, engine_.release().path);
+  return remark.empty() && engine_.generation() == 1 ? compared_ : remark;
 }
 
 // What is under way.

@@ -14,7 +14,7 @@
 #include "liveswap.hpp"
 #include "master/master.hpp"
 #include "master/setup.hpp"
-#include "release/head.hpp"
+#include "rollout/start.hpp"
 
 namespace liveswap {
 namespace {
@@ -96,25 +96,36 @@ std::optional<Milliseconds> patience(const Options& options) {
   return options.drain_limit + 3 * options.term_grace;
 }
 
-// What was named; else what is committed: the very bytes, when the store has them.
+void notify(const Options& options, const std::string& text) {
+  if (text.empty()) return;
+  log::warning("{}", text);
+  if (options.on_notice) options.on_notice(text);
+}
+
+rollout::Surroundings look_around(const Options& options) {
+  rollout::Surroundings found;
+  found.target = options.target;
+  found.force_target = options.force_target;
+  if (const auto committed = release::read_committed(options.head, options.state_dir)) {
+    found.head = rollout::Release{committed->path, committed->id};
+    found.stored = release::Store(options.state_dir).has(committed->id, committed->path);
+    found.readable = ::access(committed->path.c_str(), R_OK) == 0;
+  } else {
+    found.head_trouble = committed.error().text;
+    found.head_missing = ::access(options.head.c_str(), F_OK) != 0 && errno == ENOENT;
+  }
+  return found;
+}
+
 tl::expected<rollout::Release, Outcome> find_start(const Options& options) {
   if (options.target.find('\n') != std::string::npos)
     return tl::unexpected<Outcome>({usage, "the path of the library contains a line break"});
-  const auto committed = release::read_committed(options.head, options.state_dir);
-  if (!options.target.empty()) {
-    if (committed && committed->path != options.target)
-      log::warning("starting {}, as was asked for, though {} is committed; start without a library runs that",
-                   options.target, committed->path);
-    return rollout::Release{options.target, {}};
-  }
-  if (!committed) {
-    const bool missing = ::access(options.head.c_str(), F_OK) != 0 && errno == ENOENT;
-    return tl::unexpected<Outcome>({missing ? usage : failed, "no library was named, and " + committed.error().text});
-  }
-  if (release::Store(options.state_dir).has(committed->id, committed->path))
-    return rollout::Release{committed->path, committed->id};
-  log::warning("the store has no snapshot of what HEAD names ({}): taking what is there now", committed->path);
-  return rollout::Release{committed->path, {}};
+  const auto chosen = rollout::choose_start(look_around(options));
+  if (const auto* none = std::get_if<rollout::NoStart>(&chosen))
+    return tl::unexpected<Outcome>({none->misuse ? usage : failed, none->text});
+  const auto& start = std::get<rollout::Start>(chosen);
+  notify(options, start.remark);
+  return start.release;
 }
 
 // liveswap-store lies beside the worker host. It works as the master itself, and tells only its channel.

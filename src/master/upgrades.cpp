@@ -207,13 +207,15 @@ void Master::compare(const rollout::Release& committed) {
   comparison_ = std::make_unique<Task>(
       loop_, "store", std::move(request), options_.check_limit, [this, committed](const Task::Result& result) {
         const auto ended = std::move(comparison_);
+        const bool read = result.kind == Task::Result::Kind::done;
         const auto answer = nlohmann::json::parse(result.text, nullptr, false);
-        const bool same = result.kind == Task::Result::Kind::done && answer.is_object() &&
-                          answer.value("id", "") == committed.id;
-        if (same) return;
-        log::warning("running release {}, as it was committed; what is at {} now is another one ({}): `liveswap upgrade` "
-                     "takes it", committed.id.substr(0, 12), committed.path,
-                     result.kind == Task::Result::Kind::done ? "rebuilt since" : result.text);
+        if (!read || !answer.is_object() || answer.value("id", "") != committed.id) {
+          compared_ = fmt::format("running release {}, as it was committed; what is at {} now is another one ({}): "
+                                  "`liveswap upgrade` takes it",
+                                  committed.id.substr(0, 12), committed.path, read ? "rebuilt since" : result.text);
+          notice(compared_);
+        }
+        tell_ready();
       });
 }
 

@@ -68,6 +68,19 @@ TEST_CASE("the parent returns when the workers are ready, and the master goes on
   CHECK(WTERMSIG(wait_for(detached.pid)) == SIGTERM);
 }
 
+TEST_CASE("what the user should know of the start reaches the parent") {
+  Place place;
+  const auto detached = start(place.options, [](const Options& options) {
+    options.on_notice("HEAD decides");
+    options.on_notice("so does the store");
+    options.on_ready();
+    return Outcome{};
+  });
+  CHECK(detached.outcome.status == ok);
+  CHECK(detached.outcome.text == "HEAD decides\nso does the store");
+  wait_for(detached.pid);
+}
+
 TEST_CASE("a failure reaches the parent with its status and text") {
   Place place;
   const auto detached = start(place.options, [](const Options&) {

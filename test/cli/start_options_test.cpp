@@ -52,6 +52,7 @@ TEST_CASE("every option arrives") {
                              "--pre-upgrade",
                              "p.so",
                              "-z",
+                             "--force-target",
                              "--listen",
                              "web=127.0.0.1:80",
                              "--listen",
@@ -129,6 +130,7 @@ TEST_CASE("every option arrives") {
   CHECK(o->head == here + "h");
   CHECK(o->pre_upgrade == here + "p.so");
   CHECK_FALSE(o->zero_downtime);
+  CHECK(o->force_target);
   REQUIRE(o->listen.size() == 2);
   CHECK(o->listen[0].name == "web");
   CHECK(o->listen[0].address == "127.0.0.1:80");

@@ -7,6 +7,7 @@ using namespace liveswap::cli;
 TEST_CASE("a master in the middle of an upgrade") {
   const char* status =
       R"({"version":"0.1.0","pid":7,"port":3000,"uptime_ms":61000,"head":"/v1.so","head_file":"/s/HEAD",
+    "target":"/v0.so","target_note":"HEAD says /v1.so; the configured target /v0.so is not used",
     "generation":2,"forks":2,"state":"upgrading","zero_downtime":true,"listen_mode":"reuseport",
     "listeners":[{"name":"0","address":"127.0.0.1:80"},{"name":"api","address":"unix:/s"},{"name":"[::]:81","address":"[::]:81"}],
     "last_upgrade":{"status":"reverted","text":"why","ago_ms":5000,"release":"/v2.so"},
@@ -18,6 +19,7 @@ TEST_CASE("a master in the middle of an upgrade") {
         "master        upgrading, pid 7, port 3000, up 1 min 1 s, version 0.1.0\n"
         "HEAD          /v1.so (generation 2)\n"
         "HEAD file     /s/HEAD\n"
+        "target        HEAD says /v1.so; the configured target /v0.so is not used\n"
         "listeners     0=127.0.0.1:80, api=unix:/s, [::]:81 (reuseport)\n"
         "last upgrade  reverted, 5.0 s ago: why\n"
         "\n"

@@ -201,6 +201,11 @@ TEST_CASE("environment") {
               "environment: found a NUL byte in \"a\\x00b\", expected a text without");
 }
 
+TEST_CASE("a target that is forced is named") {
+  CHECK_GOOD((o.force_target = true, o.target = "/v1.so"));
+  CHECK_ERROR(o.force_target = true, "force-target: found no target, expected the path of the library to begin with");
+}
+
 TEST_CASE("limits") {
   CHECK_GOOD((o.limits = {{"nofile", 1}, {"core", UINT64_MAX}}));
   CHECK_ERROR((o.limits = {{"nofil", 1}}), "limits: unknown limit \"nofil\", did you mean \"nofile\"?");

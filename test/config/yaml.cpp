@@ -30,6 +30,7 @@ TEST_CASE("options of the original") {
   CHECK(load("head: /srv/HEAD").head == "/srv/HEAD");
   CHECK(load("pre-upgrade: /srv/hook.so").pre_upgrade == "/srv/hook.so");
   CHECK_FALSE(load("zero-downtime: false").zero_downtime);
+  CHECK(load("target: /v1.so\nforce-target: true").force_target);
 }
 
 TEST_CASE("numbers, words and durations") {

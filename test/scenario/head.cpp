@@ -63,6 +63,73 @@ TEST_CASE_FIXTURE(Scenario, "HEAD of the state directory is there for the next s
   CHECK(contains(http_get(again.address()), "v2"));
 }
 
+// A restart from the file of the documentation's unit, with `target:` in it.
+TEST_CASE_FIXTURE(Scenario, "an upgrade outlives a restart, whatever target is configured") {
+  const auto site = std::make_shared<Site>(*this);
+  const Words file{"-c", dir / "app.yaml"};
+  write_file(dir / "app.yaml", "target: " + fixture("version_v1") + "\n");
+  {
+    Instance app(site, "", file);
+    CHECK_FALSE(app.status().contains("target_note"));
+    CHECK(app.upgrade(fixture("version_v2")).status == Exit::ok);
+    CHECK(app.status()["target_note"] ==
+          "HEAD says " + fixture("version_v2") + "; the configured target " + fixture("version_v1") + " is not used");
+  }
+  Instance again(site, "", file);
+  CHECK(contains(http_get(again.address()), "v2"));
+  CHECK(contains(again.master().err(), "HEAD says " + fixture("version_v2")));
+  CHECK(contains(again.master().err(), "the configured target " + fixture("version_v1") + " was not used"));
+  CHECK(again.status()["target"] == fixture("version_v1"));
+  CHECK(contains(again.run("status").out, "the configured target " + fixture("version_v1") + " is not used"));
+  CHECK(again.head() == fixture("version_v2") + "\n");
+}
+
+TEST_CASE_FIXTURE(Scenario, "--force-target starts what is named, whatever HEAD says") {
+  const auto site = std::make_shared<Site>(*this);
+  { Instance app(site, fixture("version_v2")); }
+  {
+    Instance again(site, fixture("version_v1"), {"--force-target"});
+    CHECK(contains(http_get(again.address()), "v1"));
+    CHECK(again.head() == fixture("version_v1") + "\n");
+  }
+  write_file(dir / "app.yaml", "target: " + fixture("version_v2") + "\nforce-target: true\n");
+  Instance third(site, "", {"-c", dir / "app.yaml"});
+  CHECK(contains(http_get(third.address()), "v2"));
+  CHECK(third.upgrade(fixture("version_v1")).status == Exit::ok);
+  CHECK(contains(third.status().value("target_note", ""), "a restart begins with the configured target"));
+}
+
+// What a start warns of is said where it was typed, not only in the log.
+TEST_CASE_FIXTURE(Scenario, "a start by hand that HEAD decides against says so on the terminal") {
+  const auto site = std::make_shared<Site>(*this);
+  { Instance app(site, fixture("version_v2")); }
+  const auto started = site->run("start", {"--daemon", "--listen", site->address(), fixture("version_v1")});
+  CHECK(started.status == Exit::ok);
+  CHECK(contains(started.err, "the configured target " + fixture("version_v1") + " was not used"));
+  CHECK(contains(started.err, "liveswap upgrade " + fixture("version_v1")));
+  CHECK(contains(started.err, "--force-target"));
+  CHECK(contains(http_get(site->address()), "v2"));
+  CHECK(site->run("stop").status == Exit::ok);
+}
+
+TEST_CASE_FIXTURE(Scenario, "a target that was rebuilt between stop and start: the committed bytes run, and it is said") {
+  const auto site = std::make_shared<Site>(*this);
+  const std::string library = dir / "libapp.so";
+  write_file(library, read_file(fixture("version_v1")));
+  { Instance app(site, library); }
+  write_file(dir / "new.so", read_file(fixture("version_v2")));
+  REQUIRE(::rename((dir / "new.so").c_str(), library.c_str()) == 0);
+  const auto started = site->run("start", {"--daemon", "--listen", site->address(), library});
+  CHECK(started.status == Exit::ok);
+  CHECK(contains(started.err, "rebuilt since"));
+  CHECK(contains(http_get(site->address()), "v1"));
+  CHECK(contains(site->status().value("target_note", ""), "rebuilt since"));
+  CHECK(site->run("upgrade").status == Exit::ok);
+  CHECK_FALSE(site->status().contains("target_note"));
+  CHECK(contains(http_get(site->address()), "v2"));
+  CHECK(site->run("stop").status == Exit::ok);
+}
+
 void expect_refusal(const Site& site, const std::string& head, const std::string& found) {
   const auto finished = site.run("start", {"--listen", site.address(), "--head", head});
   CAPTURE(finished.err);

@@ -1,0 +1,57 @@
+#include "rollout/start.hpp"
+
+namespace liveswap::rollout {
+namespace {
+
+std::string shown(const Release& release) {
+  return release.id.empty() ? release.path : release.path + " (release " + release.id.substr(0, 12) + ")";
+}
+
+std::string joined(const std::string& text, const std::string& more) {
+  return text.empty() || more.empty() ? text + more : text + "; " + more;
+}
+
+std::variant<Start, NoStart> target_of(const Surroundings& found) {
+  Start start{{found.target, {}}, ""};
+  if (!found.head && !found.head_missing)
+    start.remark = "HEAD cannot be used (" + found.head_trouble + "): starting the configured target " + found.target;
+  else if (found.head && found.head->path != found.target)
+    start.remark = "HEAD says " + shown(*found.head) + "; the target was forced: starting " + found.target;
+  return start;
+}
+
+// What HEAD names: the committed bytes when the store has them, else what is at the path.
+std::variant<Start, NoStart> head_of(const Surroundings& found) {
+  const bool other = !found.target.empty() && found.target != found.head->path;
+  if (!found.stored && !found.readable)
+    return NoStart{"HEAD says " + shown(*found.head) + ", but neither the store has that release nor is there a file: " +
+                   (other ? "start with --force-target to run the configured target " + found.target
+                          : "put the library there, or name another one with --force-target")};
+  Start start;
+  start.release = {found.head->path, found.stored ? found.head->id : ""};
+  if (other)
+    start.remark = "HEAD says " + shown(*found.head) + "; the configured target " + found.target +
+                   " was not used: `liveswap upgrade " + found.target +
+                   "` changes to it, a start with --force-target begins with it";
+  if (!found.stored)
+    start.remark = joined(start.remark, "the store has no snapshot of what HEAD names (" + found.head->path +
+                                            "): taking what is there now");
+  return start;
+}
+
+}  // namespace
+
+std::variant<Start, NoStart> choose_start(const Surroundings& found) {
+  if (!found.target.empty() && (found.force_target || !found.head)) return target_of(found);
+  if (found.head) return head_of(found);
+  return NoStart{"no library was named, and " + found.head_trouble, found.head_missing};
+}
+
+std::string target_remark(const std::string& target, bool force_target, const std::string& head) {
+  if (target.empty() || head.empty() || target == head) return "";
+  return "HEAD says " + head + "; " +
+         (force_target ? "but a restart begins with the configured target " + target + " (force-target)"
+                       : "the configured target " + target + " is not used");
+}
+
+}  // namespace liveswap::rollout

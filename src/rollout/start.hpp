@@ -1,0 +1,43 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "rollout/types.hpp"
+
+namespace liveswap::rollout {
+
+// What a start runs. HEAD decides where it exists: it names what was committed last, and a restart that went back
+// to the configured target would undo an upgrade without a word. The target is where the first start begins, and
+// what is meant by a start that forces it.
+
+// What a start finds.
+struct Surroundings {
+  std::string target;           // configured; empty: none
+  bool force_target = false;    // the target whatever HEAD says
+  std::optional<Release> head;  // committed; without an id: by a HEAD that was edited, or no record knows. Nothing: no HEAD
+  std::string head_trouble;     // without `head`: why it cannot be read
+  bool head_missing = false;    // because there is none yet
+  bool stored = false;          // the store has head's release
+  bool readable = false;        // there is a file at head's path
+};
+
+struct Start {
+  Release release;     // without an id: what is at the path now
+  std::string remark;  // for the log and the user; empty: it goes without saying
+};
+
+// Nothing can be started: there is neither HEAD nor target, or what HEAD names is gone.
+struct NoStart {
+  std::string text;
+  bool misuse = false;  // nothing was named, and there is no HEAD
+};
+
+std::variant<Start, NoStart> choose_start(const Surroundings& found);
+
+// In a master that runs: what HEAD and the configured target say of the next start, where they differ. Empty: they
+// do not, or there is no target.
+std::string target_remark(const std::string& target, bool force_target, const std::string& head);
+
+}  // namespace liveswap::rollout
