@@ -32,13 +32,13 @@ Result<void> name(Options& options, Text text, Text) {
 
 constexpr std::array table{
     Setting{"target", path<&Options::target>},
-    Setting{"force-target", one<&Options::force_target, parse_switch>},
     Setting{"port", one<&Options::port, parse_port>},
     Setting{"address", one<&Options::address, parse_control_address>},
     Setting{"forks", one<&Options::forks, parse_forks>},
     Setting{"head", path<&Options::head>},
     Setting{"pre-upgrade", path<&Options::pre_upgrade>},
     Setting{"zero-downtime", one<&Options::zero_downtime, parse_switch>},
+    Setting{"force-target", one<&Options::force_target, parse_switch>},
     Setting{"listen-mode", one<&Options::listen_mode, parse_listen_mode>},
     Setting{"backlog", one<&Options::backlog, parse_backlog>},
     Setting{"entry", one<&Options::entry, parse_entry>},
