@@ -27,7 +27,7 @@ constexpr std::array table{
     Option{"a", "address", "HOST", master_commands, Section::where,
            "address of the control server (default 127.0.0.1)"},
     Option{"", "state-dir", "DIR", master_commands, Section::where,
-           "HEAD, releases, log (default ~/.local/state/liveswap/PORT)"},
+           "HEAD, releases, log (default ~/.local/state/liveswap/PORT,\nfor root /var/lib/liveswap/PORT)"},
     Option{"", "runtime-dir", "DIR", master_commands, Section::where,
            "the control socket (default $XDG_RUNTIME_DIR/liveswap)"},
 

@@ -7,6 +7,7 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "master/obstacle.hpp"
 #include "release/store.hpp"
 
 namespace liveswap::master {
@@ -89,6 +90,8 @@ void Preparation::after_check(const Task::Result& result) {
     Task::Result named = result;
     for (auto at = named.text.find(file_); at != std::string::npos; at = named.text.find(file_, at + release_.path.size()))
       named.text.replace(at, file_.size(), release_.path);
+    // Where the store has become unreachable since the start.
+    if (const auto found = obstacle(file_, tools_.worker.identity, "--state-dir")) named.text += ": " + *found;
     // It has not come as far as the loader: the file is not there for the workers' user, or no shared library.
     const bool unfit = result.kind == Kind::failed && result.reached == "open";
     return fail_step(fmt::format("preflight, stage {}", result.stage), named, tools_.check_limit, unfit);

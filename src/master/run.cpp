@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +14,9 @@
 #include "config/validate.hpp"
 #include "liveswap.hpp"
 #include "master/master.hpp"
+#include "master/obstacle.hpp"
 #include "master/setup.hpp"
+#include "protocol/instance.hpp"
 #include "rollout/start.hpp"
 
 namespace liveswap {
@@ -136,6 +139,15 @@ master::SpawnRequest store_request(const std::string& worker_host) {
   return request;
 }
 
+// What would keep every worker from starting, found before anything is begun.
+std::optional<std::string> obstacle_of(const Options& options, const std::string& host,
+                                       const std::optional<master::Identity>& identity) {
+  const std::string releases = options.state_dir + "/releases";
+  const bool there = ::access(releases.c_str(), F_OK) == 0;
+  if (auto found = master::obstacle(there ? releases : options.state_dir, identity, "--state-dir")) return found;
+  return master::obstacle(host, identity, "--worker-host");
+}
+
 Outcome run_settled(const Options& options) {
   const auto give_up = [](const Error& error) { return Outcome{failed, error.text}; };
   if (!options.log_file.empty())
@@ -154,8 +166,13 @@ Outcome run_settled(const Options& options) {
   // Workers of another user pass through it to the store; what is private in it has modes of its own.
   if (*identity && ::chmod(options.state_dir.c_str(), 0711) != 0)
     return give_up(os_error("let the workers through", options.state_dir, errno));
+  if (const auto found = obstacle_of(options, *host, *identity)) return {failed, *found};
   auto lock = InstanceLock::acquire({options.port, options.state_dir, options.runtime_dir}, patience(options));
   if (!lock) return refusal(lock.error());
+  if (options.state_dir == protocol::earlier_state_dir(options.port))
+    notify(options, fmt::format("root's state is in {0}, where earlier versions had it; {1} is the place now: stop, "
+                                "`mkdir -p /var/lib/liveswap && mv {0} {1}`, start",
+                                options.state_dir, protocol::root_state_dir(options.port)));
   const auto start = find_start(options);
   if (!start) return start.error();
   auto listeners = Listeners::open(options.listen, options.listen_mode, options.backlog, options.forks);

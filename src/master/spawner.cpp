@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
+#include <fstream>
 
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x00001000
@@ -32,6 +34,7 @@ struct Plan {
   const char* failed_step;
   const char* failed_object;
   int failed_errno;
+  const std::pair<int, rlimit>* failed_limit = nullptr;
 };
 
 int give_up(Plan& plan, const char* step, const std::string& object) {
@@ -80,9 +83,11 @@ int child_main(void* argument) {
   const SpawnRequest& request = *plan.request;
   if (::setpgid(0, 0) != 0) return give_up(plan, "make a process group for", request.program);
   if (!place_descriptors(plan)) return give_up(plan, "place the descriptors of", request.program);
-  for (const auto& [resource, limit] : request.limits)
-    if (::setrlimit(static_cast<__rlimit_resource_t>(resource), &limit) != 0)
-      return give_up(plan, "set the resource limits of", request.program);
+  for (const auto& limit : request.limits) {
+    if (::setrlimit(static_cast<__rlimit_resource_t>(limit.first), &limit.second) == 0) continue;
+    plan.failed_limit = &limit;
+    return give_up(plan, "set the resource limits of", request.program);
+  }
   if (request.identity && !become(*request.identity)) return give_up(plan, "change the user of", request.program);
   if (!request.working_directory.empty() && ::chdir(request.working_directory.c_str()) != 0)
     return give_up(plan, "change to the working directory", request.working_directory);
@@ -93,6 +98,43 @@ int child_main(void* argument) {
   reset_signals();
   ::execve(request.program.c_str(), plan.arguments.data(), plan.environment.data());
   return give_up(plan, "execute", request.program);
+}
+
+const char* name_of_limit(int resource) {
+  switch (resource) {
+    case RLIMIT_NOFILE: return "NOFILE";
+    case RLIMIT_CORE: return "CORE";
+    case RLIMIT_AS: return "AS";
+    case RLIMIT_NPROC: return "NPROC";
+    case RLIMIT_STACK: return "STACK";
+    case RLIMIT_MEMLOCK: return "MEMLOCK";
+    case RLIMIT_CPU: return "CPU";
+    case RLIMIT_FSIZE: return "FSIZE";
+    default: return "?";
+  }
+}
+
+std::string shown(rlim_t value) { return value == RLIM_INFINITY ? "unlimited" : std::to_string(value); }
+
+// Root may raise every limit but the number of descriptors, which the kernel bounds for everybody.
+std::string allowed(int resource) {
+  rlimit now{};
+  ::getrlimit(static_cast<__rlimit_resource_t>(resource), &now);
+  std::string text = "the hard limit is " + shown(now.rlim_max);
+  std::ifstream file("/proc/sys/fs/nr_open");
+  if (rlim_t most = 0; resource == RLIMIT_NOFILE && file >> most)
+    text += ", and fs.nr_open allows " + std::to_string(most) + " at most";
+  return text;
+}
+
+tl::unexpected<Error> limit_failed(const std::pair<int, rlimit>& limit, int number) {
+  const std::string upper = name_of_limit(limit.first);
+  std::string lower = upper;
+  for (char& letter : lower) letter = static_cast<char>(letter - 'A' + 'a');
+  return fail(fmt::format(
+      "cannot set the limit {} to {}: {}: {}; ask for less (--limit {}=…, limits: in the file), or raise it where the "
+      "master is started (Limit{}= of a systemd unit, limits.conf)",
+      lower, shown(limit.second.rlim_cur), ::strerrordesc_np(number), allowed(limit.first), lower, upper));
 }
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
@@ -128,7 +170,8 @@ Result<Child> spawn(const SpawnRequest& request) {
   Plan plan{&request,          pointers(request.arguments),
             pointers(request.environment), std::vector<int>(request.descriptors.size(), -1),
             null_fd.get(),     nullptr,
-            nullptr,           0};
+            nullptr,           0,
+            nullptr};
 
   // A signal that arrives in the child before its dispositions are reset would run a handler of this process on
   // memory that both share.
@@ -144,6 +187,7 @@ Result<Child> spawn(const SpawnRequest& request) {
   Child child{pid, UniqueFd::adopt(pidfd)};
   if (!plan.failed_step) return child;
   ::waitpid(pid, nullptr, 0);
+  if (plan.failed_limit) return limit_failed(*plan.failed_limit, plan.failed_errno);
   return os_fail(plan.failed_step, plan.failed_object, plan.failed_errno);
 }
 

@@ -20,9 +20,13 @@ std::string home() {
   return entry && entry->pw_dir ? entry->pw_dir : "/";
 }
 
-std::string default_state_dir() {
+std::string default_state_dir(std::uint16_t port) {
   const auto base = directory_variable("XDG_STATE_HOME");
-  return (base.empty() ? home() + "/.local/state" : base) + "/liveswap";
+  if (!base.empty()) return base + "/liveswap/" + std::to_string(port);
+  if (::geteuid() != 0) return home() + "/.local/state/liveswap/" + std::to_string(port);
+  const auto earlier = earlier_state_dir(port);
+  const bool moved = ::access(root_state_dir(port).c_str(), F_OK) == 0;
+  return moved || ::access((earlier + "/HEAD").c_str(), F_OK) != 0 ? root_state_dir(port) : earlier;
 }
 
 std::string default_runtime_dir() {
@@ -32,8 +36,15 @@ std::string default_runtime_dir() {
 
 }  // namespace
 
+std::string root_state_dir(std::uint16_t port) { return "/var/lib/liveswap/" + std::to_string(port); }
+
+std::string earlier_state_dir(std::uint16_t port) {
+  if (::geteuid() != 0 || !directory_variable("XDG_STATE_HOME").empty()) return "";
+  return home() + "/.local/state/liveswap/" + std::to_string(port);
+}
+
 Instance locate_instance(std::uint16_t port, const std::string& state_dir, const std::string& runtime_dir) {
-  return {port, state_dir.empty() ? default_state_dir() + "/" + std::to_string(port) : state_dir,
+  return {port, state_dir.empty() ? default_state_dir(port) : state_dir,
           runtime_dir.empty() ? default_runtime_dir() : runtime_dir};
 }
 

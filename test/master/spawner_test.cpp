@@ -117,6 +117,23 @@ TEST_CASE("a child becomes the user it shall be") {
         "65534 65533 65533\n");
 }
 
+TEST_CASE("a limit that cannot be set is named, with what is wanted and what is allowed") {
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  SpawnRequest request;
+  request.program = "/bin/true";
+  request.arguments = {"true"};
+  request.descriptors = {-1, -1, -1};
+  // More than the kernel gives to anybody.
+  request.limits = {{RLIMIT_CORE, {0, 0}}, {RLIMIT_NOFILE, {4'000'000'000, 4'000'000'000}}};
+  const auto text = spawn(request).error().text;
+  CHECK(text.find("cannot set the limit nofile to 4000000000: Operation not permitted: the hard limit is " +
+                  std::to_string(before.rlim_max)) == 0);
+  CHECK(text.find("fs.nr_open allows ") != std::string::npos);
+  CHECK(text.find("--limit nofile=") != std::string::npos);
+  CHECK(text.find("LimitNOFILE=") != std::string::npos);
+}
+
 TEST_CASE("a step that fails is named, and leaves no child behind") {
   SpawnRequest request;
   request.program = "/no/such/program";

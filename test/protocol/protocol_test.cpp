@@ -1,5 +1,9 @@
 #include <doctest/doctest.h>
+#include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "protocol/instance.hpp"
@@ -153,5 +157,23 @@ TEST_CASE("an instance is found by its port and the user's directories") {
 
   ::setenv("XDG_STATE_HOME", "relative", 1);
   ::setenv("HOME", "/home/me", 1);
-  CHECK(locate_instance(1, "", "").state_dir == "/home/me/.local/state/liveswap/1");
+  const bool root = ::geteuid() == 0;
+  CHECK(locate_instance(1, "", "").state_dir == (root ? "/var/lib/liveswap/1" : "/home/me/.local/state/liveswap/1"));
+  CHECK(earlier_state_dir(1) == (root ? "/home/me/.local/state/liveswap/1" : ""));
+}
+
+TEST_CASE("root's state of an earlier version is found, while there is none in the new place") {
+  if (::geteuid() != 0) return;
+  char home[] = "/tmp/liveswap-test-XXXXXX";
+  REQUIRE(::mkdtemp(home));
+  ::setenv("HOME", home, 1);
+  ::unsetenv("XDG_STATE_HOME");
+  const std::string earlier = std::string(home) + "/.local/state/liveswap/2";
+  std::filesystem::create_directories(earlier);
+  CHECK(locate_instance(2, "", "").state_dir == "/var/lib/liveswap/2");
+  std::ofstream(earlier + "/HEAD") << "/srv/libapp.so\n";
+  CHECK(locate_instance(2, "", "").state_dir == earlier);
+  CHECK(locate_instance(2, "/a", "").state_dir == "/a");
+  CHECK(locate_instance(3, "", "").state_dir == "/var/lib/liveswap/3");
+  std::filesystem::remove_all(home);
 }

@@ -1,5 +1,6 @@
 // What a worker is started with: arguments, environment, directory, limits, user; and what it has open.
 #include <doctest/doctest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -125,6 +126,37 @@ TEST_CASE_FIXTURE(Scenario, "workers of another user") {
   CHECK(contains(http_get(site.address()), "v1"));
   CHECK(site.run("stop").status == Exit::ok);
   CHECK(master.wait().status == Exit::ok);
+}
+
+TEST_CASE_FIXTURE(Scenario, "a directory that the workers' user cannot pass is named before anything begins") {
+  if (::geteuid() != 0) {
+    MESSAGE("needs root: left out");
+    return;
+  }
+  const Site site(*this);
+  const auto finished =
+      site.run("start", {"--user", "nobody", "--listen", site.address(), "--forks", "1", fixture("version_v1")});
+  CHECK(finished.status == Exit::failed);
+  CHECK(contains(finished.err, "the workers' user nobody cannot pass through " + dir.path() + " to " + site.state_dir()));
+  CHECK(contains(finished.err, "--state-dir"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "a state directory that is mounted noexec is named, and so is the limit that cannot be set") {
+  const Site site(*this);
+  const std::string state = dir.directory("no exec");
+  if (::mount("liveswap-test", state.c_str(), "tmpfs", MS_NOEXEC, "size=1m") == 0) {
+    const auto finished =
+        site.run("start", {"--state-dir", state, "--listen", site.address(), fixture("version_v1")});
+    ::umount2(state.c_str(), MNT_DETACH);
+    CHECK(finished.status == Exit::failed);
+    CHECK(contains(finished.err, "mounted at " + state + " with the option noexec"));
+    CHECK(contains(finished.err, "--state-dir"));
+  }
+  const auto finished =
+      site.run("start", {"--limit", "nofile=4000000000", "--listen", site.address(), fixture("version_v1")});
+  CHECK(finished.status == Exit::failed);
+  CHECK(contains(finished.err, "cannot set the limit nofile to 4000000000"));
+  CHECK(contains(finished.err, "the hard limit is "));
 }
 
 // Descriptors of both that are the same thing, but for the standard ones. Anonymous kinds (eventfd, epoll)
