@@ -114,8 +114,8 @@ constexpr std::array files{
           "the control socket. RUNTIME-DIR is $XDG_RUNTIME_DIR/liveswap, for root without that variable /run/liveswap, "
           "else /tmp/liveswap-UID"},
     Entry{"STATE-DIR/",
-          "HEAD, token, log; releases/ and history/. STATE-DIR is $XDG_STATE_HOME/liveswap/PORT, else "
-          "~/.local/state/liveswap/PORT"},
+          "HEAD, token, log; releases/ and history/. STATE-DIR is $XDG_STATE_HOME/liveswap/PORT, for root without that "
+          "variable /var/lib/liveswap/PORT, else ~/.local/state/liveswap/PORT"},
 };
 
 constexpr std::string_view examples =
