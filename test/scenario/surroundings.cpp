@@ -146,7 +146,7 @@ TEST_CASE_FIXTURE(Scenario, "a state directory that is mounted noexec is named, 
   const std::string state = dir.directory("no exec");
   if (::mount("liveswap-test", state.c_str(), "tmpfs", MS_NOEXEC, "size=1m") == 0) {
     const auto finished =
-        site.run("start", {"--state-dir", state, "--listen", site.address(), fixture("version_v1")});
+        site.run("start", {"--state-dir", state + "/3000", "--listen", site.address(), fixture("version_v1")});
     ::umount2(state.c_str(), MNT_DETACH);
     CHECK(finished.status == Exit::failed);
     CHECK(contains(finished.err, "mounted at " + state + " with the option noexec"));
