@@ -18,6 +18,9 @@ namespace {
 // What a pipe takes at once when poll says that it takes anything.
 constexpr std::size_t line_limit = PIPE_BUF;
 
+// Without waiting for the reader of a FIFO.
+constexpr int file_flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+
 UniqueFd file;
 std::string path_of_file;
 unsigned dropped = 0;
@@ -77,7 +80,7 @@ bool are_same(int one, int other) {
 }  // namespace
 
 Result<void> open_file(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+  const int fd = ::open(path.c_str(), file_flags, 0600);
   if (fd < 0) return os_fail("open the log file", path, errno);
   file = UniqueFd::adopt(fd);
   path_of_file = path;
@@ -89,7 +92,9 @@ Result<bool> reopen() {
   std::vector<int> same;
   for (const int fd : {STDOUT_FILENO, STDERR_FILENO})
     if (are_same(fd, file.get())) same.push_back(fd);
-  if (auto opened = open_file(path_of_file); !opened) return tl::unexpected<Error>(opened.error());
+  const auto opened = UniqueFd::adopt(::open(path_of_file.c_str(), file_flags, 0600));
+  if (!opened) return os_fail("open the log file", path_of_file, errno);
+  ::dup3(opened.get(), file.get(), O_CLOEXEC);
   for (const int fd : same) ::dup2(file.get(), fd);
   return true;
 }

@@ -19,7 +19,7 @@ Result<void> open_file(const std::string& path);
 
 // Opens that file again by its path, so that further lines go to a new one when it was moved away (log rotation). Where
 // standard output and error are the same file they follow. False: no file was opened, the log is stderr. After an error
-// the log goes on in the old file.
+// the log goes on in the old file. The number of the descriptor stays.
 Result<bool> reopen();
 
 // The descriptor that lines go to; borrowed.

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 #include <string.h>
 
+#include "base/tail.hpp"
 #include "check/findings.hpp"
 
 namespace liveswap::preflight {
@@ -43,14 +44,23 @@ std::string time_text(std::chrono::microseconds time) {
                                               : fmt::format("{} ms", time.count() / 1000);
 }
 
-std::string last_line(std::string text) {
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  return text.substr(text.rfind('\n') + 1);  // npos + 1: all of it
+std::string last_line(const std::string& output) {
+  Tail tail;
+  tail.append(output);
+  const std::string lines = tail.text();
+  return lines.substr(lines.rfind('\n') + 1);  // npos + 1: all of it
+}
+
+// What it wrote last, for an end that says nothing by itself.
+std::string last_words(const Trial& trial) {
+  const auto line = last_line(trial.end.output);
+  if (!trial.log.empty() && line.empty()) return "; the last it said: " + trial.log.back();
+  return line.empty() ? "" : "; it wrote last: " + line;
 }
 
 CheckFinding overdue(const Trial& trial, Milliseconds limit) {
   return {Level::error, kind_of(trial.stage),
-          fmt::format("{} has not returned within {} ms", culprit(trial.stage), limit.count()),
+          fmt::format("{} has not returned within {} ms{}", culprit(trial.stage), limit.count(), last_words(trial)),
           trial.stage == LIVESWAP_STAGE_SELFTEST
               ? "make the self-test shorter, or raise --check-limit"
               : "do what takes long in liveswap_main, after liveswap_defer_ready(), or raise --check-limit"};
@@ -58,7 +68,7 @@ CheckFinding overdue(const Trial& trial, Milliseconds limit) {
 
 CheckFinding died(const Trial& trial) {
   return {Level::error, kind_of(trial.stage),
-          fmt::format("{} died of {}", culprit(trial.stage), signal_name(trial.end.number)),
+          fmt::format("{} died of {}{}", culprit(trial.stage), signal_name(trial.end.number), last_words(trial)),
           "a core dump of liveswap-worker shows where: `ulimit -c unlimited`, or coredumpctl"};
 }
 
@@ -69,7 +79,7 @@ CheckFinding exited(const Trial& trial) {
     return {Level::error, kind_of(trial.stage), "the dynamic loader ended the process by exit: " + last_line(trial.end.output),
             "the file is damaged: build or copy it again"};
   return {Level::error, kind_of(trial.stage),
-          fmt::format("{} ended the process by exit, status {}", culprit(trial.stage), status),
+          fmt::format("{} ended the process by exit, status {}{}", culprit(trial.stage), status, last_words(trial)),
           "take the exit out: let liveswap_selftest or liveswap_main say what is wrong, by what they return"};
 }
 
@@ -77,6 +87,8 @@ CheckFinding rejected(const std::string& path, const Trial& trial) {
   CheckFinding finding{Level::error, kind_of(trial.stage), trial.failure, ""};
   if (trial.stage == LIVESWAP_STAGE_SELFTEST && !trial.log.empty())
     finding.text += "; the last it said: " + trial.log.back();
+  else if (trial.stage == LIVESWAP_STAGE_SELFTEST)
+    finding.text += last_words(trial);
   if (trial.stage == LIVESWAP_STAGE_LINK && finding.text.rfind(path, 0) != 0)
     finding.text = path + ": " + finding.text;
   return finding;

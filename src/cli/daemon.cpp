@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -15,6 +17,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "base/tail.hpp"
 #include "base/unique_fd.hpp"
 #include "protocol/instance.hpp"
 
@@ -80,7 +83,26 @@ std::string end_of(pid_t pid) {
   return fmt::format("ended with exit status {}", WEXITSTATUS(status));
 }
 
-Detached wait_for_child(UniqueFd child, pid_t pid, const Options& options) {
+// Where a log ends now; 0 when there is none.
+off_t size_of(const std::string& log_file) {
+  struct stat info {};
+  return ::stat(log_file.c_str(), &info) == 0 && S_ISREG(info.st_mode) ? info.st_size : 0;
+}
+
+// The last lines that were written into the log since it was `before` bytes long.
+std::string last_lines(const std::string& log_file, off_t before) {
+  struct stat info {};
+  char bytes[4 * Tail::size_limit];
+  const auto log = UniqueFd::adopt(::open(log_file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!log || ::fstat(log.get(), &info) != 0 || !S_ISREG(info.st_mode)) return "";
+  const off_t from = std::max<off_t>(before, info.st_size - static_cast<off_t>(sizeof bytes));
+  const ssize_t size = ::pread(log.get(), bytes, sizeof bytes, from);
+  Tail tail;
+  if (size > 0) tail.append({bytes, static_cast<std::size_t>(size)});
+  return tail.text();
+}
+
+Detached wait_for_child(UniqueFd child, pid_t pid, const Options& options, off_t log_before) {
   std::string report;
   for (;;) {
     char bytes[4096];
@@ -89,12 +111,14 @@ Detached wait_for_child(UniqueFd child, pid_t pid, const Options& options) {
     if (n <= 0) break;
     report.append(bytes, static_cast<std::size_t>(n));
   }
+  Outcome outcome;
   if (report.empty())
-    return {{failed, fmt::format("the master {} before its workers were ready; its log: {}", end_of(pid),
-                                 options.log_file)},
-            pid};
-  Outcome outcome{static_cast<unsigned char>(report.front()), report.substr(1)};
-  return {std::move(outcome), pid};
+    outcome = {failed, fmt::format("the master {} before its workers were ready; its log: {}", end_of(pid),
+                                   options.log_file)};
+  else
+    outcome = {static_cast<unsigned char>(report.front()), report.substr(1)};
+  const bool started = outcome.status == ok;
+  return {std::move(outcome), pid, false, started ? "" : last_lines(options.log_file, log_before)};
 }
 
 }  // namespace
@@ -105,6 +129,7 @@ Detached run_in_background(Options options, const std::function<Outcome(const Op
     return {failed_to("make a socket pair for", "the master")};
   auto here = UniqueFd::adopt(ends[0]);
   auto there = UniqueFd::adopt(ends[1]);
+  const off_t log_before = size_of(options.log_file);
   std::fflush(nullptr);  // lest both processes write what is buffered
   const pid_t pid = ::fork();
   if (pid < 0) return {failed_to("fork", "the master")};
@@ -113,7 +138,7 @@ Detached run_in_background(Options options, const std::function<Outcome(const Op
     return {run_as_child(std::move(there), std::move(options), run), ::getpid(), true};
   }
   there.reset();
-  return wait_for_child(std::move(here), pid, options);
+  return wait_for_child(std::move(here), pid, options, log_before);
 }
 
 Outcome prepare_log(Options& options) {

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <vector>
 
+#include "base/tail.hpp"
 #include "cli/duration_text.hpp"
 #include "cli/fields.hpp"
 #include "cli/shown.hpp"
@@ -16,10 +17,13 @@ namespace liveswap::cli {
 struct Progress::Event {
   nlohmann::json object;
 
-  std::string text(const char* name) const {
+  std::string whole(const char* name) const {
     const auto it = object.find(name);
-    return it != object.end() && it->is_string() ? shown(it->get_ref<const std::string&>()) : std::string();
+    return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
   }
+  // The first line of it.
+  std::string text(const char* name) const { return shown(first_line(whole(name))); }
+  std::string lines(const char* name) const { return shown(whole(name), true); }
   long long number(const char* name) const {
     const auto it = object.find(name);
     return it != object.end() && it->is_number_integer() ? it->get<long long>() : -1;
@@ -75,7 +79,7 @@ Progress::Note Progress::take(std::string_view json) {
         event.who() + " has gone" + (event.text("exit") == "0" ? "" : after(", exit ", event.text("exit"))),
         false};
   // Its text names the slot, and what follows (reverting, the answer) repeats it.
-  if (event.is("failed")) return {event.what() + " failed" + after(": ", event.text("text")), true};
+  if (event.is("failed")) return {event.what() + " failed" + after(": ", event.lines("text")), true};
   if (event.is("committed")) return {"committed" + after(": ", event.text("release")), false};
   if (event.is("reverting")) return {"reverting" + after(": ", event.text("text")), false};
   if (event.is("queued")) return {"queued" + after(": ", event.text("text")), false};

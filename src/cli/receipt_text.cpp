@@ -126,19 +126,37 @@ std::string trouble(const Json& slot, const Json& worker) {
   return line + (member(worker, "force").is_string() ? ": " + text(worker, "force") : "");
 }
 
+// Lines as they were written, below what they belong to.
+std::string indented(const std::string& lines) {
+  std::istringstream all(lines);
+  std::string result;
+  for (std::string line; std::getline(all, line);) result += std::string(label_width, ' ') + line + "\n";
+  return result;
+}
+
+// Where the receipt's reason is another one.
+std::string failure(const Json& receipt, const Json& worker) {
+  const std::string why = headline(worker, "failure");
+  const bool told = !member(worker, "failure").is_string() || text(receipt, "reason").find(why) != std::string::npos;
+  return told ? "" : why;
+}
+
 std::string troubles(const Json& receipt, std::size_t width) {
   std::string lines;
   std::size_t count = 0;
   for (const Json& slot : list(receipt, "slots"))
     for (const Json& worker : list(slot, "workers"))
-      if (const auto line = trouble(slot, worker); !line.empty() && ++count <= most_troubles)
-        lines += paragraph(count == 1 ? "trouble" : "", line, width);
+      if (const auto line = trouble(slot, worker); !line.empty() && ++count <= most_troubles) {
+        const auto why = failure(receipt, worker);
+        lines += paragraph(count == 1 ? "trouble" : "", why.empty() ? line : line + ": " + why, width);
+        if (!why.empty()) lines += indented(below_headline(worker, "failure"));
+      }
   if (count > most_troubles) lines += paragraph("", fmt::format("and {} more", count - most_troubles), width);
   return lines;
 }
 
 std::string outcome(const Json& receipt) {
-  const std::string reason = text(receipt, "reason");
+  const std::string reason = headline(receipt, "reason");
   const bool told = member(receipt, "reason").is_string() && !reason.empty();
   return fmt::format("{}, {} after {}{}", text(receipt, "kind"), text(receipt, "outcome"),
                      time(receipt, "length_ms"), told ? ": " + reason : "");
@@ -152,6 +170,7 @@ std::string receipt_text(const Json& receipt, const Screen& screen) {
     if (!text.empty()) lines += paragraph(label, text, screen.width);
   };
   add(("receipt " + text(receipt, "number")).c_str(), outcome(receipt));
+  lines += indented(below_headline(receipt, "reason"));
   add("asked for", asked(receipt));
   add("from", release(receipt, "from"));
   add("to", release(receipt, "to"));

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <sstream>
+
 #include "cli/daemon.hpp"
 #include "cli/run_command.hpp"
 #include "cli/start_options.hpp"
@@ -16,13 +18,19 @@ int report(const Outcome& outcome) {
 int start_daemon(Options options) {
   const auto port = options.port;
   if (const auto prepared = prepare_log(options); prepared.status != ok) return report(prepared);
+  const std::string log_file = options.log_file;
   const auto detached =
       run_in_background(std::move(options), [](const Options& settled) { return liveswap::run(settled); });
   const bool runs = !detached.child && detached.outcome.status == ok;
   if (runs && !detached.outcome.text.empty()) complain(detached.outcome.text);
   if (runs)
     print(fmt::format("master {} on port {}: all workers are ready\n", detached.pid, port));
-  return report(detached.outcome);
+  if (detached.child || detached.outcome.status == ok) return report(detached.outcome);
+  Outcome outcome = detached.outcome;
+  outcome.text += "\nits log, " + log_file + (detached.log_end.empty() ? ", says nothing of it" : ", ends with:");
+  std::istringstream lines(detached.log_end);
+  for (std::string line; std::getline(lines, line);) outcome.text += "\n    " + line;
+  return report(outcome);
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ std::string memory(const Json& status, const char* name) {
 std::string upgrade_line(const Json& status) {
   const Json& last = member(status, "last_upgrade");
   const auto receipt = number(last, "receipt");
-  return fmt::format("{}, {} ago: {}{}", text(last, "status"), time(last, "ago_ms"), text(last, "text"),
+  return fmt::format("{}, {} ago: {}{}", text(last, "status"), time(last, "ago_ms"), headline(last, "text"),
                      receipt ? fmt::format(" (liveswap receipt {})", *receipt) : "");
 }
 
@@ -109,12 +109,25 @@ Rows rows_of(const Json& status) {
   return rows;
 }
 
+// The last failure of each slot, with what the worker wrote last.
+std::string failures(const Json& status) {
+  std::string lines;
+  for (const Json& slot : list(status, "slots")) {
+    const Json& failure = member(slot, "last_failure");
+    if (!failure.is_object()) continue;
+    lines += fmt::format("\nworker {} of generation {} failed {} ago: {}\n{}", text(failure, "pid"),
+                         text(failure, "generation"), time(failure, "ago_ms"), headline(failure, "text"),
+                         below_headline(failure, "text"));
+  }
+  return lines;
+}
+
 }  // namespace
 
 Result<std::string> status_table(std::string_view json) {
   const Json status = Json::parse(json, nullptr, false);
   if (!status.is_object()) return fail("the master's status is no JSON object");
-  return top(status) + "\n" + lay_out(rows_of(status), "rrlrrrrl");
+  return top(status) + "\n" + lay_out(rows_of(status), "rrlrrrrl") + failures(status);
 }
 
 }  // namespace liveswap::cli

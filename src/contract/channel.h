@@ -21,7 +21,10 @@ enum {
   LIVESWAP_FD_CHANNEL = 3,
   /* Held for its lock only: tells a later master that workers of this one still live (master/instance_lock). */
   LIVESWAP_FD_LIFE = 4,
-  LIVESWAP_FD_LISTENERS = 5, /* the first of --listeners, the next one behind it, … */
+  /* Where standard output and error went to if they were no pipes to the master: for the time when that has died. */
+  LIVESWAP_FD_OUTPUT = 5,
+  LIVESWAP_FD_ERROR = 6,
+  LIVESWAP_FD_LISTENERS = 7, /* the first of --listeners, the next one behind it, … */
 };
 
 enum {

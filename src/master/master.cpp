@@ -4,6 +4,7 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "base/tail.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -15,6 +16,9 @@ constexpr rollout::Time steer_grace{1'000};
 // How often the accept queue of a slot that shall vanish is looked at, and for how long its drain waits for that.
 constexpr rollout::Time crowd_step{20};
 constexpr rollout::Time crowd_limit{30'000};
+
+// Failures whose output is kept for the answer that tells of them.
+constexpr std::size_t failures_limit = 64;
 
 // Each step of a preparation has its own limit; the engine's is for the case that one of them is not kept.
 constexpr rollout::Time prepare_slack{5'000};
@@ -316,17 +320,35 @@ void Master::notice(const std::string& text) {
   if (options_.on_notice) options_.on_notice(text);
 }
 
+// The engine decides by what happened, not by what was written; so the words of a failed worker are added here.
+void Master::keep_failure(const rollout::Note& note) {
+  Failure failure{note.request, note.text, pool_.last_output(note.worker), note.slot, note.generation,
+                  pool_.pid(note.worker), now()};
+  last_failure_[note.slot] = failure;
+  failures_.push_back(std::move(failure));
+  if (failures_.size() > failures_limit) failures_.pop_front();
+}
+
+// `reason` names the failure that it is about (rollout: "slot 0, stage start: …").
+std::string Master::with_output_of(rollout::RequestId request, const std::string& reason) const {
+  for (const Failure& failure : failures_)
+    if (failure.request == request && reason.find(failure.reason) != std::string::npos)
+      return with_output(reason, failure.output);
+  return reason;
+}
+
 void Master::carry_out(const rollout::Answer& command) {
   const auto it = pending_.find(command.request);
   if (it == pending_.end()) return;
   const char* verb = protocol::word(it->second.verb);
   const auto refusal = refusal_of(command.verdict);
   const bool done = command.verdict == rollout::Verdict::ok;
-  const auto [number, text] = close_receipt(command.request, done ? "ok" : protocol::word(refusal), command.text);
+  const auto reason = done ? command.text : with_output_of(command.request, command.text);
+  const auto [number, text] = close_receipt(command.request, done ? "ok" : protocol::word(refusal), reason);
   if (done)
     log::info("{}: done, {}", verb, text);
   else
-    log::warning("{}: {}: {}", verb, protocol::word(refusal), text);
+    log::warning("{}: {}: {}", verb, protocol::word(refusal), first_line(text));
   protocol::Json members = protocol::Json::object();
   if (number) {
     members["receipt"] = number;
@@ -338,14 +360,16 @@ void Master::carry_out(const rollout::Answer& command) {
 }
 
 void Master::carry_out(const rollout::Quit& command) {
-  close_receipt(0, "failed", command.text);
-  outcome_ = Outcome{command.ok ? ok : failed, command.text};
+  const std::string text = with_output_of(0, command.text);
+  close_receipt(0, "failed", text);
+  outcome_ = Outcome{command.ok ? ok : failed, text};
   uv_stop(&loop_);
 }
 
 void Master::carry_out(const rollout::Note& note) {
   // What could not be spawned was not: its failure follows.
   if (note.kind == rollout::NoteKind::spawned && pool_.pid(note.worker) == 0) return;
+  if (note.kind == rollout::NoteKind::failed) keep_failure(note);
   log_note(note);
   account(note);
   note_event(note);

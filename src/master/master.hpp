@@ -54,6 +54,16 @@ class Master {
     std::string by;       // who asked
     rollout::Time since{0};
   };
+  // A worker that failed, and what it wrote last.
+  struct Failure {
+    rollout::RequestId request = 0;
+    std::string reason;
+    std::string output;
+    unsigned slot = 0;
+    rollout::Generation generation = 0;
+    pid_t pid = 0;
+    rollout::Time at{0};
+  };
   struct LastUpgrade {
     rollout::Verdict verdict = rollout::Verdict::ok;
     std::string text;
@@ -79,6 +89,8 @@ class Master {
   void carry_out(const rollout::Answer& command);
   void carry_out(const rollout::Quit& command);
   void carry_out(const rollout::Note& note);
+  void keep_failure(const rollout::Note& note);
+  std::string with_output_of(rollout::RequestId request, const std::string& reason) const;
   bool has_successor(rollout::WorkerId worker) const;
   bool is_crowded(rollout::WorkerId worker) const;
   void drain_crowded();
@@ -129,6 +141,7 @@ class Master {
   // report.cpp
   protocol::Json status(const Inquiry::Answers& connections) const;
   std::string start_remark() const;
+  protocol::Json last_failure_of(unsigned slot) const;
   protocol::Json upgrade_status(rollout::RequestId request) const;
   protocol::Json queued_status(rollout::RequestId request) const;
   protocol::Json members_of(const rollout::Note& note) const;
@@ -178,6 +191,8 @@ class Master {
   bool performing_ = false;
   unsigned steered_ = 0;
   rollout::Time started_{0};
+  std::deque<Failure> failures_;             // the newest of all, the last one behind
+  std::map<unsigned, Failure> last_failure_;  // by slot
   std::optional<LastUpgrade> last_upgrade_;
   std::optional<Outcome> outcome_;
 };

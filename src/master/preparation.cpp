@@ -7,6 +7,7 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "base/tail.hpp"
 #include "master/obstacle.hpp"
 #include "release/store.hpp"
 
@@ -106,14 +107,16 @@ void Preparation::give_up(const std::string& text, bool unfit) {
 }
 
 void Preparation::fail_step(const std::string& what, const Task::Result& result, Milliseconds limit, bool unfit) {
+  const auto fail_with = [&](const std::string& why) {
+    give_up(with_output(fmt::format("{}: {}", what, why), result.output), unfit);
+  };
   switch (result.kind) {
     case Kind::done:
     case Kind::refused:
     case Kind::failed:
-    case Kind::unstarted: return give_up(fmt::format("{}: {}", what, result.text), unfit);
-    case Kind::silent: return give_up(fmt::format("{}: it ended without an answer: {}", what, result.text), unfit);
-    case Kind::late:
-      return give_up(fmt::format("{}: it took longer than its limit of {} ms", what, limit.count()), unfit);
+    case Kind::unstarted: return fail_with(result.text);
+    case Kind::silent: return fail_with("it ended without an answer: " + result.text);
+    case Kind::late: return fail_with(fmt::format("it took longer than its limit of {} ms", limit.count()));
   }
 }
 

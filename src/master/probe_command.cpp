@@ -11,8 +11,14 @@
 namespace liveswap::master {
 namespace {
 
-// A line for a log, a terminal and a receipt.
-constexpr std::size_t said_limit = 200;
+// In one line, for a log, a terminal and a receipt.
+std::string in_one_line(std::string lines) {
+  for (auto at = lines.find('\n'); at != std::string::npos; at = lines.find('\n', at)) lines.replace(at, 1, " | ");
+  return lines;
+}
+
+// As much as a pipe holds.
+constexpr int reads_at_end = 16;
 
 std::string end_of(const siginfo_t& info) {
   if (info.si_code == CLD_EXITED) return fmt::format("exit status {}", info.si_status);
@@ -61,27 +67,32 @@ void ProbeCommand::begin(SpawnRequest request) {
 }
 
 // Everything is read, so that it never waits for room; little is kept.
-void ProbeCommand::read_output() {
+bool ProbeCommand::read_output() {
   char buffer[4096];
   const ssize_t size = ::read(output_.get(), buffer, sizeof buffer);
-  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (size <= 0) return output_poll_->stop();
-  said_.append(buffer, std::min(static_cast<std::size_t>(size), said_limit - said_.size()));
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (size <= 0) {
+    output_poll_->stop();
+    return false;
+  }
+  said_.append({buffer, static_cast<std::size_t>(size)});
+  return true;
 }
 
 void ProbeCommand::on_exit() {
   limit_.stop();
-  read_output();
+  for (int i = 0; i < reads_at_end && read_output(); ++i) continue;
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());
   // Until it is reaped the group's number is its own.
   ::kill(-child_.pid, SIGKILL);
   const bool reaped = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED) == 0;
   child_.pid = -1;
-  if (late_) return finish(fmt::format("not done within {} ms", limit_time_.count()));
+  const std::string line = in_one_line(said_.text());
+  const auto with_line = [&](const std::string& how) { return line.empty() ? how : how + ": " + line; };
+  if (late_) return finish(with_line(fmt::format("not done within {} ms", limit_time_.count())));
   if (reaped && info.si_code == CLD_EXITED && info.si_status == 0) return finish("");
-  const std::string line = said_.substr(0, said_.find('\n'));
-  finish((reaped ? end_of(info) : "an end that somebody else reaped") + (line.empty() ? "" : ": " + line));
+  finish(with_line(reaped ? end_of(info) : "an end that somebody else reaped"));
 }
 
 }  // namespace liveswap::master

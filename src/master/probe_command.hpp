@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "base/tail.hpp"
 #include "master/loop.hpp"
 #include "master/probe.hpp"
 #include "master/spawner.hpp"
@@ -18,7 +19,7 @@ class ProbeCommand final : public Probe {
 
  private:
   void begin(SpawnRequest request);
-  void read_output();
+  bool read_output();  // false: nothing more for now
   void on_exit();
 
   uv_loop_t& loop_;
@@ -26,7 +27,7 @@ class ProbeCommand final : public Probe {
   bool late_ = false;
   Child child_;
   UniqueFd output_;
-  std::string said_;  // the first bytes of its output
+  Tail said_;
   std::optional<Poll> output_poll_;
   std::optional<Poll> exit_poll_;
   Timer begin_;

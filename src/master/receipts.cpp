@@ -101,6 +101,7 @@ void Master::account(const rollout::Note& note) {
     case NoteKind::draining: receipt->draining(time, note.worker); break;
     case NoteKind::expired: receipt->forced(note.worker, note.text); break;
     case NoteKind::flipping: receipt->flip(time); break;
+    case NoteKind::failed: receipt->failed(note.worker, with_output_of(note.request, note.text)); break;
     case NoteKind::gone: {
       const auto exit = pool_.exit_code(note.worker);
       const auto end = pool_.forced(note.worker) ? Recorder::End::forced

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.hpp"
+#include "base/tail.hpp"
 #include "master/master.hpp"
 #include "rollout/start.hpp"
 
@@ -67,7 +68,7 @@ Json Master::members_of(const rollout::Note& note) const {
   if (note.generation) members["generation"] = note.generation;
   if (!note.release.path.empty()) members["release"] = note.release.path;
   if (!note.release.id.empty()) members["id"] = note.release.id;
-  if (!note.text.empty()) members["text"] = note.text;
+  if (!note.text.empty()) members["text"] = with_output_of(note.request, note.text);
   if (note.kind == NoteKind::started) members["slots"] = engine_.fork_count();
   if (!note.worker) return members;
   members["slot"] = note.slot;
@@ -95,7 +96,7 @@ void Master::log_note(const rollout::Note& note) const {
     case NoteKind::gone: log::info("slot {} pid {}: gone, {}", note.slot, pid, note.text); break;
     case NoteKind::failed: log::error("pid {} of generation {} failed: {}", pid, note.generation, note.text); break;
     case NoteKind::committed: log::info("generation {}: committed {} ({})", note.generation, note.release.path, short_id(note.release)); break;
-    case NoteKind::reverting: log::error("generation {}: reverting: {}", note.generation, note.text); break;
+    case NoteKind::reverting: log::error("generation {}: reverting: {}", note.generation, first_line(note.text)); break;
     case NoteKind::waiting: log::info("generation {}: {}", note.generation, note.text); break;
     case NoteKind::queued: log::info("an upgrade waits: {}", note.text); break;
     case NoteKind::baking: log::info("generation {}: the canary bakes", note.generation); break;
@@ -130,7 +131,8 @@ Json Master::status(const Inquiry::Answers& connections) const {
                          {"uptime_ms", (time - worker.spawned).count()},
                          {"connections", open == connections.end() ? Json() : Json(open->second)}});
     }
-    slots.push_back({{"slot", slot}, {"restarts", engine_.slots()[slot].restarts}, {"workers", workers}});
+    slots.push_back({{"slot", slot}, {"restarts", engine_.slots()[slot].restarts}, {"workers", workers},
+                     {"last_failure", last_failure_of(slot)}});
   }
   Json listeners = Json::array();
   for (const auto& one : listeners_.bound()) listeners.push_back({{"name", one.name}, {"address", one.address}, {"taken_over", one.taken}});
@@ -165,6 +167,16 @@ Json Master::status(const Inquiry::Answers& connections) const {
 std::string Master::start_remark() const {
   const auto remark = rollout::target_remark(options_.target, options_.force_target, engine_.release().path);
   return remark.empty() && engine_.generation() == 1 ? compared_ : remark;
+}
+
+Json Master::last_failure_of(unsigned slot) const {
+  const auto it = last_failure_.find(slot);
+  if (it == last_failure_.end()) return nullptr;
+  const Failure& failure = it->second;
+  return {{"text", with_output(failure.reason, failure.output)},
+          {"pid", failure.pid},
+          {"generation", failure.generation},
+          {"ago_ms", (now() - failure.at).count()}};
 }
 
 // What is under way.

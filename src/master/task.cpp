@@ -20,7 +20,7 @@ Task::Task(uv_loop_t& loop, std::string name, SpawnRequest request, Milliseconds
                                       {[this](const Frame& frame) { on_frame(frame); },
                                        [this](const Ending& ending) { on_ended(ending); }});
   if (!process) {
-    result_ = {Result::Kind::unstarted, process.error().text, "spawn"};
+    result_ = {Result::Kind::unstarted, process.error().text, "spawn", ""};
     timer_.start(Milliseconds{0}, [this] { finish(); });
     return;
   }
@@ -49,7 +49,10 @@ void Task::end_group() {
 }
 
 void Task::on_frame(const Frame& frame) {
-  if (frame.kind == LIVESWAP_LOG) log::info("{}: {}", name_, frame.text.substr(0, LIVESWAP_LOG_MAX));
+  if (frame.kind == LIVESWAP_LOG) {
+    process_->add_line(std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX));
+    log::info("{}: {}", name_, frame.text.substr(0, LIVESWAP_LOG_MAX));
+  }
   if (frame.kind == LIVESWAP_STAGED) result_.stage = result_.reached = stage_word(frame.value);
   if (answered_ || (frame.kind != LIVESWAP_HOOK_DONE && frame.kind != LIVESWAP_FAILED)) return;
   answered_ = true;
@@ -66,6 +69,7 @@ void Task::on_frame(const Frame& frame) {
 
 void Task::on_ended(const Ending& ending) {
   if (!answered_) result_.text = ending.text;
+  result_.output = process_->last_output();
   finish();
 }
 

@@ -25,6 +25,7 @@ class Task {
     std::string text;
     std::string stage;    // failed: at which; else as `reached`
     std::string reached{};  // the last stage that it announced (STAGED)
+    std::string output{};  // what it wrote last, and logged (Tail::text())
   };
   using Done = std::function<void(const Result&)>;
 

@@ -31,6 +31,10 @@ log::Level level_of(std::int32_t value) {
 // A text that goes to a log, a terminal and an answer.
 constexpr std::size_t failure_limit = 2048;
 
+// What workers have left behind is listened to, so that it need not wait for room in its pipe; the oldest of more than
+// so many is not any more.
+constexpr std::size_t left_limit = 16;
+
 std::string milliseconds_or_none(const std::optional<rollout::Time>& time) {
   return std::to_string(time ? time->count() : -1);
 }
@@ -61,6 +65,8 @@ SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
   request.arguments.insert(request.arguments.end(), base_.application_arguments.begin(),
                            base_.application_arguments.end());
   request.descriptors.resize(LIVESWAP_FD_LISTENERS, -1);
+  request.descriptors[LIVESWAP_FD_OUTPUT] = request.descriptors[1];
+  request.descriptors[LIVESWAP_FD_ERROR] = request.descriptors[2];
   for (const int fd : listeners_.of_slot(order.slot, order.staged)) request.descriptors.push_back(fd);
   return request;
 }
@@ -151,6 +157,11 @@ std::string WorkerPool::exit_code(WorkerId id) const {
   return it == entries_.end() ? "" : it->second.exit_code;
 }
 
+std::string WorkerPool::last_output(WorkerId id) const {
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? "" : it->second.process->last_output();
+}
+
 void WorkerPool::on_frame(WorkerId id, Frame& frame) {
   Entry& entry = entries_.at(id);
   switch (frame.kind) {
@@ -167,6 +178,7 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
         handlers_.returned(id, fmt::format("liveswap_main returned {} without having been told to drain", frame.value));
       break;
     case LIVESWAP_LOG:
+      entry.process->add_line(std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX));
       log::write(level_of(frame.value), fmt::format("slot {} pid {}: {}", entry.slot, entry.pid,
                                                     std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX)));
       break;
@@ -217,7 +229,16 @@ void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
               entry.idle.ended == 1 ? "" : "s", entry.idle.moved);
   const Departure departure{stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, ending.clean};
   handlers_.exited(id, departure);
+  keep_left(entry.process->take_output());
   entries_.erase(id);
+}
+
+void WorkerPool::keep_left(std::unique_ptr<Output> output) {
+  if (output->ended()) return;
+  if (left_.size() == left_limit) left_.pop_front();
+  left_.push_back(std::move(output));
+  const auto place = std::prev(left_.end());
+  (*place)->on_end([this, place] { left_.erase(place); });
 }
 
 }  // namespace liveswap::master

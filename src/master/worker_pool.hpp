@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -72,6 +73,8 @@ class WorkerPool {
   Idle idle(rollout::WorkerId worker) const;
   // "0", "3", "SIGKILL": how a worker that exited() tells of has ended.
   std::string exit_code(rollout::WorkerId worker) const;
+  // What it has written last, and logged (Tail::text()); also while exited() tells of it.
+  std::string last_output(rollout::WorkerId worker) const;
   // Whether it was sent a signal, or had its listeners taken away.
   bool forced(rollout::WorkerId worker) const;
 
@@ -95,6 +98,7 @@ class WorkerPool {
   static void note_idle(Entry& entry, const std::string& text);
   void on_ended(rollout::WorkerId id, const Ending& ending);
   SpawnRequest request_for(const rollout::Spawn& order) const;
+  void keep_left(std::unique_ptr<Output> output);
 
   uv_loop_t& loop_;
   Template base_;
@@ -102,6 +106,7 @@ class WorkerPool {
   Takeover& takeover_;
   Handlers handlers_;
   std::map<rollout::WorkerId, Entry> entries_;
+  std::list<std::unique_ptr<Output>> left_;  // of processes that workers have left behind
 };
 
 }  // namespace liveswap::master

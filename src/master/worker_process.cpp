@@ -88,21 +88,26 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(uv_loop_t& loop, Spa
     return os_fail("ask who speaks on the channel of", "a worker", errno);
   const auto theirs = UniqueFd::adopt(ends[1]);
   request.descriptors.at(LIVESWAP_FD_CHANNEL) = theirs.get();
+  auto output = Output::open(loop, request);
+  if (!output) return tl::unexpected<Error>(output.error());
   auto child = spawn(request);
   if (!child) return tl::unexpected<Error>(child.error());
   std::unique_ptr<WorkerProcess> worker(
-      new WorkerProcess(loop, std::move(*child), std::move(ours), std::move(handlers)));
+      new WorkerProcess(loop, std::move(*child), std::move(ours), std::move(*output), std::move(handlers)));
   if (!worker->exit_poll_.usable() || !worker->channel_poll_->usable()) return fail("cannot watch a worker");
   return worker;
 }
 
-WorkerProcess::WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, Handlers handlers)
+WorkerProcess::WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, std::unique_ptr<Output> output,
+                             Handlers handlers)
     : child_(std::move(child)),
       channel_(std::move(channel)),
+      output_(std::move(output)),
       handlers_(std::move(handlers)),
       pause_(loop),
       rest_(loop),
       exit_poll_(loop, child_.pidfd.get()) {
+  output_->started();
   channel_poll_.emplace(loop, channel_.get());
   exit_poll_.start(UV_READABLE, [this](int) { on_exit(); });
   channel_poll_->start(UV_READABLE, [this](int events) { on_channel(events); });
@@ -126,6 +131,11 @@ void WorkerProcess::close_channel() {
   while (read_frame(true)) continue;
   channel_poll_.reset();
   channel_.reset();
+}
+
+std::string WorkerProcess::last_output() {
+  output_->catch_up();
+  return output_->last();
 }
 
 void WorkerProcess::signal(int number) {
@@ -273,6 +283,7 @@ void WorkerProcess::on_exit() {
   child_.pid = -1;
   // ECHILD: a program that embeds liveswap has reaped it for us.
   const Ending ending = reaped == 0 ? ending_of(info) : Ending{"an end that somebody else reaped", "unknown", false};
+  output_->catch_up();
   // The handler may destroy this object.
   if (const auto ended = std::move(handlers_.ended)) ended(ending);
 }

@@ -13,6 +13,7 @@
 #include "base/unique_fd.hpp"
 #include "contract/channel.h"
 #include "master/loop.hpp"
+#include "master/output.hpp"
 #include "master/received_fd.hpp"
 #include "master/spawner.hpp"
 
@@ -63,7 +64,7 @@ class WorkerProcess {
     std::function<void(const Ending&)> ended;
   };
 
-  // `request.descriptors[LIVESWAP_FD_CHANNEL]` is filled in here.
+  // `request.descriptors[LIVESWAP_FD_CHANNEL]` is filled in here; 1 and 2 are where its output goes (output.hpp).
   static Result<std::unique_ptr<WorkerProcess>> start(uv_loop_t& loop, SpawnRequest request, Handlers handlers);
   ~WorkerProcess();
 
@@ -77,11 +78,17 @@ class WorkerProcess {
   void rest();
   // As send(), but false, and nothing kept, when the worker has no room.
   bool offer(std::uint32_t kind, std::int32_t value, std::string_view text = {});
+  // A line of its log, for what it wrote last.
+  void add_line(std::string_view line) { output_->add_line(line); }
+  // What it wrote last, up to now.
+  std::string last_output();
+  // For what the process may have left behind; from ended() only.
+  std::unique_ptr<Output> take_output() { return std::move(output_); }
   // By pidfd: never hits another process.
   void signal(int number);
 
  private:
-  WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, Handlers handlers);
+  WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, std::unique_ptr<Output> output, Handlers handlers);
   void on_channel(int events);
   void on_exit();
   bool read_frame(bool posthumous = false);
@@ -99,6 +106,7 @@ class WorkerProcess {
 
   Child child_;
   UniqueFd channel_;
+  std::unique_ptr<Output> output_;
   Handlers handlers_;
   std::deque<Packet> outbox_;
   bool pausing_ = false;  // the kernel takes no more descriptors in flight: retried after a moment

@@ -129,12 +129,19 @@ void Recorder::forced(Id id, const std::string& why) {
   if (auto* worker = find(id); worker && !worker->gone) worker->force = why;
 }
 
+void Recorder::failed(Id id, const std::string& reason) {
+  auto* worker = find(id);
+  if (!worker) return;
+  worker->failure = reason;
+  if (worker->gone) worker->end = End::crashed;
+}
+
 void Recorder::gone(Time time, Id id, const std::string& exit, End end) {
   auto* worker = find(id);
   if (!worker || worker->gone) return;
   worker->gone = time;
   worker->exit = exit;
-  worker->end = end;
+  worker->end = worker->failure ? End::crashed : end;
 }
 
 void Recorder::flip(Time time) {
@@ -170,7 +177,7 @@ Json Recorder::json_of(const Worker& worker) const {
     killed = worker.end == End::forced ? or_null(cut) : Json(0);
     lost = worker.end == End::crashed ? or_null(cut) : Json(0);
   }
-  return {{"pid", worker.pid},
+  Json json{{"pid", worker.pid},
           {"generation", worker.generation},
           {"role", word(worker.role)},
           {"spawned_ms", since(start_, worker.spawned)},
@@ -186,6 +193,8 @@ Json Recorder::json_of(const Worker& worker) const {
           {"moved", worker.drain ? Json(worker.moved) : Json()},
           {"killed", killed},
           {"lost", lost}};
+  if (worker.failure) json["failure"] = *worker.failure;
+  return json;
 }
 
 Json Recorder::slots() const {

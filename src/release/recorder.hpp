@@ -57,6 +57,8 @@ class Recorder {
   void idle(Id id, std::uint64_t ended, std::uint64_t moved);
   // Force has begun: why, for people.
   void forced(Id id, const std::string& why);
+  // It has failed, which its end does not show: it may return 0 too early, or be ended by force. `reason`: for people.
+  void failed(Id id, const std::string& reason);
   // `exit`: "0", "1", "SIGKILL".
   void gone(Time time, Id id, const std::string& exit, End end);
   // The moment from which new connections go to the new workers.
@@ -80,6 +82,7 @@ class Recorder {
     pid_t pid = 0;
     std::optional<Time> spawned, ready, drain, gone;
     std::string exit, force;
+    std::optional<std::string> failure;
     End end = End::clean;
     std::optional<std::uint64_t> open;  // as counted last
     std::optional<std::uint64_t> to_drain;

@@ -12,6 +12,7 @@
 #include "knock.h"
 #include "linger.h"
 #include "orphan.h"
+#include "output.h"
 #include "readiness.h"
 #include "self.h"
 #include "takeover/child.h"
@@ -150,6 +151,7 @@ static bool is_abandoned(void) {
 static void end_if_hanging(void) {
   static int64_t abandoned_since = -1;
   if (!is_abandoned()) return;
+  output_abandoned();
   if (abandoned_since < 0) abandoned_since = clock_ms();
   orphan_end_hanging(clock_ms() - abandoned_since, options->drain_limit_ms, options->term_grace_ms);
 }

@@ -26,9 +26,12 @@ static int channel = -1;
 static void forget_in_child(void) {
   if (channel < 0) return;
   real.close(channel);
-  real.close(LIVESWAP_FD_LIFE);
   marks_set(channel, 0);
-  marks_set(LIVESWAP_FD_LIFE, 0);
+  for (int fd = LIVESWAP_FD_LIFE; fd < LIVESWAP_FD_LISTENERS; ++fd) {
+    if ((marks_of(fd) & MARK_HOST) == 0) continue;
+    real.close(fd);
+    marks_set(fd, 0);
+  }
   channel = -1;
 }
 

@@ -22,6 +22,7 @@
 #include "linger.h"
 #include "liveswap_plugin.h"
 #include "orphan.h"
+#include "output.h"
 #include "readiness.h"
 #include "seize.h"
 #include "self.h"
@@ -105,6 +106,7 @@ static bool serve_channel(void) {
       break;
   }
   if (!control_has_entered()) real._exit(LIVESWAP_EXIT_LOAD);
+  output_abandoned();
   question_give_up();
   handoff_give_up();
   orphan_begin(options->drain_limit_ms, options->term_grace_ms);
@@ -144,19 +146,23 @@ static void* control(void* before) {
     due = earlier(due, readiness_step());
     due = earlier(due, stray_step());
     /* poll leaves negative descriptors out. */
-    struct pollfd wake[5] = {{connected ? channel_fd() : -1, POLLIN, 0},
+    struct pollfd wake[] = {{connected ? channel_fd() : -1, POLLIN, 0},
                              {linger_fd(), POLLIN, 0},
                              {wake_fd, POLLIN, 0},
                              {child_fd(), POLLIN, 0},
-                             {handoff_fd(), POLLIN, 0}};
-    if (due < 0 && aside_leave(wake, 5)) return NULL;
-    if (real.poll(wake, 5, timeout_until(due < 0 ? aside_due() : due)) != 0) aside_put_off();
+                             {handoff_fd(), POLLIN, 0},
+                             {output_fd(0), POLLIN, 0},
+                             {output_fd(1), POLLIN, 0}};
+    enum { COUNT = sizeof wake / sizeof wake[0] };
+    if (due < 0 && aside_leave(wake, COUNT)) return NULL;
+    if (real.poll(wake, COUNT, timeout_until(due < 0 ? aside_due() : due)) != 0) aside_put_off();
     eventfd_t unused;
     if (wake[0].revents != 0) connected = serve_channel();
     if (wake[1].revents != 0) linger_serve();
     if (wake[2].revents != 0) eventfd_read(wake_fd, &unused);
     if (wake[3].revents != 0) child_serve_report();
     if (wake[4].revents != 0) handoff_serve();
+    if (wake[5].revents != 0 || wake[6].revents != 0) output_abandoned();
   }
   return NULL;
 }

@@ -27,6 +27,7 @@
 #include "liveswap_plugin.h"
 #include "load.h"
 #include "options.h"
+#include "output.h"
 #include "readiness.h"
 #include "self.h"
 #include "takeover/adopt.h"
@@ -88,6 +89,7 @@ static _Noreturn void worker_run(const struct options* options) {
   daemon_refuse(result);
   aside_come_in();
   hint(options, result);
+  output_flush(); /* the master shows it with what it says of the return */
   channel_send_value(LIVESWAP_RETURNED, result);
   holds_wait();
   count_last();
@@ -99,9 +101,11 @@ int main(int argc, char** argv, char** envp) {
   environment = envp;
   static struct options options;
   if (!real_setup()) refuse("this libc lacks a function that it needs");
+  output_by_lines();
   if (!self_setup()) refuse("it needs /proc");
   if (!options_parse(&options, argc, argv)) refuse("unknown command line");
   if (!channel_adopt()) refuse("no channel at descriptor 3");
+  if (options.mode == MODE_WORKER) output_adopt();
   if (options.mode == MODE_WORKER && !listeners_adopt(options.listeners)) refuse("a listener is missing");
   set_up(&options);
   if (options.mode == MODE_HOOK) hook_run(&options);

@@ -96,6 +96,20 @@ TEST_CASE("trial: where it ended, and how") {
   CHECK(only_error(trial).text == "the dynamic loader ended the process by exit: Inconsistency detected by ld.so: oh!");
 }
 
+TEST_CASE("trial: what it wrote last") {
+  Trial trial;
+  trial.stage = LIVESWAP_STAGE_SELFTEST;
+  trial.end.how = ChildEnd::How::killed;
+  trial.end.number = SIGABRT;
+  trial.log = {"logged"};
+  CHECK(only_error(trial).text == "liveswap_selftest died of SIGABRT; the last it said: logged");
+  trial.end.output = "one\nno \x1b licence\n\n";
+  CHECK(only_error(trial).text == "liveswap_selftest died of SIGABRT; it wrote last: no \\x1b licence");
+  trial.log.clear();
+  trial.failure = "liveswap_selftest returned 7; expected 0";
+  CHECK(only_error(trial).text == trial.failure + "; it wrote last: no \\x1b licence");
+}
+
 TEST_CASE("trial: what the host says comes first, with the path") {
   Trial trial;
   trial.stage = LIVESWAP_STAGE_LINK;

@@ -109,6 +109,18 @@ TEST_CASE("a master that crashes before it is ready does not leave the parent wa
   CHECK(killed.outcome.text.find(place.options.log_file) != std::string::npos);
 }
 
+TEST_CASE("of a failure the parent has the end of the log, and nothing that was there before") {
+  const Place place;
+  std::ofstream(place.options.log_file) << "of the start before\n";
+  const auto detached = start(place.options, [](const Options&) -> Outcome {
+    [[maybe_unused]] const auto size = ::write(STDERR_FILENO, "no \x1b licence\nfor you\n", 21);
+    return {failed, "why"};
+  });
+  CHECK(detached.outcome.text == "why");
+  CHECK(detached.log_end == "no \\x1b licence\nfor you");
+  wait_for(detached.pid);
+}
+
 TEST_CASE("a master that is stopped before it is ready does not run") {
   Place place;
   const auto detached = start(place.options, [](const Options&) { return Outcome{ok, "stopped"}; });

@@ -69,6 +69,14 @@ TEST_CASE("trouble is marked") {
   CHECK_FALSE(Progress().take(R"({"event":"gone"})").trouble);
 }
 
+TEST_CASE("what a failed worker wrote last is said once") {
+  Progress progress;
+  const char* const text = R"("text":"slot 0: died\nit wrote last:\n    oh \u001b[1m")";
+  CHECK(progress.take("{\"event\":\"failed\",\"pid\":7," + std::string(text) + "}").line ==
+        "worker 7 failed: slot 0: died\nit wrote last:\n    oh \\x1b[1m");
+  CHECK(progress.take("{\"event\":\"reverting\"," + std::string(text) + "}").line == "reverting: slot 0: died");
+}
+
 TEST_CASE("control characters of the master do not reach the terminal") {
   CHECK(line_of(R"({"event":"failed","pid":5,"text":"\u001b[2J\u009b"})") ==
         "worker 5 failed: \\x1b[2J\\x9b");

@@ -26,6 +26,24 @@ TEST_CASE("a receipt for people") {
   CHECK(text.find("slot 0  old  101") != std::string::npos);
 }
 
+TEST_CASE("what a failed worker wrote last stands below the reason, as it was written") {
+  Json receipt = reverted_receipt();
+  receipt["reason"] = "slot 1, stage run: killed by SIGSEGV\nit wrote last:\n    FATAL:  schema 7\n    \x1b[31mexpected";
+  receipt["slots"][1]["workers"][1]["failure"] = receipt["reason"];
+  receipt["slots"][0]["workers"][1]["failure"] = "slot 0, stage ready: late\nit wrote last:\n    waiting";
+  const auto text = receipt_text(receipt, {100, false});
+  CHECK(text.find("receipt 2     upgrade, reverted after 3.1 s: slot 1, stage run: killed by SIGSEGV\n"
+                  "              it wrote last:\n"
+                  "                  FATAL:  schema 7\n"
+                  "                  \\x1b[31mexpected\n"
+                  "asked for ") == 0);
+  CHECK(text.find("killed: slot 0, stage ready: late\n"
+                  "              it wrote last:\n"
+                  "                  waiting\n") != std::string::npos);
+  // Once is enough.
+  CHECK(text.find("schema 7") == text.rfind("schema 7"));
+}
+
 TEST_CASE("what is not known is not claimed") {
   Json receipt = reverted_receipt();
   receipt["from"] = nullptr;

@@ -51,6 +51,20 @@ TEST_CASE("a bake, and an upgrade that waits") {
   CHECK(rolling->find("queued") == std::string::npos);
 }
 
+TEST_CASE("the last failure of a slot, with what the worker wrote last") {
+  const auto table = status_table(
+      R"({"last_upgrade":{"status":"reverted","text":"why\nit wrote last:\n    oh","ago_ms":5000},
+    "slots":[{"slot":0,"restarts":1,"workers":[],"last_failure":
+        {"text":"slot 0, stage run: killed by SIGSEGV\nit wrote last:\n    \u001b[1moh","pid":4711,"generation":2,"ago_ms":3100}},
+      {"slot":1,"restarts":0,"workers":[],"last_failure":null}]})");
+  REQUIRE(table.has_value());
+  CHECK(table->find("last upgrade  reverted, 5.0 s ago: why\n") != std::string::npos);
+  CHECK(table->find("\nworker 4711 of generation 2 failed 3.1 s ago: slot 0, stage run: killed by SIGSEGV\n"
+                    "it wrote last:\n"
+                    "    \\x1b[1moh\n") != std::string::npos);
+  CHECK(table->find("worker ? of") == std::string::npos);
+}
+
 TEST_CASE("what is missing or of another type is no reason to fail") {
   const auto table = status_table(R"({"slots":[7,{"workers":[{}]}],"listeners":{},"zero_downtime":false})");
   REQUIRE(table.has_value());

@@ -169,7 +169,7 @@ TEST_CASE("a probe has a time limit, and reads no more than it must") {
   CHECK(round.took < Milliseconds(5'000));
 }
 
-TEST_CASE("a command is well when it exits with 0, and its first line says what is wrong") {
+TEST_CASE("a command is well when it exits with 0, and its last lines say what is wrong") {
   const TempDir dir;
   const auto script = [&dir](const std::string& name, const std::string& text) {
     std::ofstream(dir / name) << "#!/bin/sh\n" << text << "\n";
@@ -181,7 +181,10 @@ TEST_CASE("a command is well when it exits with 0, and its first line says what 
   const auto found = probe({"run " + bad + " luck", "run /bin/true"}, {}).findings;
   CHECK(found.made == 2);
   CHECK(found.failed == 1);
-  CHECK(found.text == "run " + bad + " luck: exit status 3: no luck");
+  CHECK(found.text == "run " + bad + " luck: exit status 3: no luck | more");
+  CHECK(probe({"run " + script("talk", "echo one; echo two >&2; printf three; exit 1")}, {}).findings.text.ends_with(
+      "exit status 1: one | two | three"));
+  CHECK(probe({"run " + script("talks_on", "seq 1 100000; exit 1")}, {}).findings.text.ends_with(" | 99999 | 100000"));
   CHECK(probe({"run /no/such"}, {}).findings.text ==
         "run /no/such: cannot execute /no/such: No such file or directory");
   CHECK(probe({"run " + script("loud", "head -c 1000000 /dev/zero")}, {}).findings.failed == 0);

@@ -221,6 +221,25 @@ TEST_CASE("a receipt in short") {
   CHECK(summary_of(Json()) == Json::object());
 }
 
+TEST_CASE("a worker that failed has its reason, and crashed, whatever its end says") {
+  auto made = recorder();
+  for (const Recorder::Id id : {1, 2, 3, 4}) made.worker(start + 1ms, id, 0, 2, Role::fresh, 100);
+  made.failed(1, "returned too early");
+  made.gone(start + 2ms, 1, "0", End::clean);
+  made.failed(2, "was not ready");
+  made.gone(start + 3ms, 2, "SIGKILL", End::forced);
+  made.gone(start + 3ms, 3, "SIGSEGV", End::crashed);
+  made.failed(3, "killed by SIGSEGV\nit wrote last:\n    oh");
+  made.gone(start + 4ms, 4, "0", End::clean);
+  made.failed(5, "is not known");
+  const auto workers = made.finish(start + 10ms, "reverted", "").at("slots").at(0).at("workers");
+  for (const int i : {0, 1, 2}) CHECK(workers.at(i).at("end") == "crashed");
+  CHECK(workers.at(0).at("failure") == "returned too early");
+  CHECK(workers.at(2).at("failure") == "killed by SIGSEGV\nit wrote last:\n    oh");
+  CHECK(workers.at(3).at("end") == "clean");
+  CHECK_FALSE(workers.at(3).contains("failure"));
+}
+
 TEST_CASE("what is odd does no harm") {
   auto made = recorder();
   made.ready(start, 7);

@@ -14,9 +14,11 @@ void liveswap_preupgrade(const char* value, liveswap_done done, void* ctx) {
   done(ctx, NULL, NULL);
 #elif defined HOOK_REFUSE
   (void)value;
+  fprintf(stderr, "it is Friday by the clock of the office\n");
   done(ctx, "not on a Friday", NULL);
 #elif defined HOOK_CRASH
   (void)value, (void)done, (void)ctx;
+  printf("the build server is on fire\n");
   raise(SIGSEGV);
 #elif defined HOOK_HANG
   (void)value, (void)done, (void)ctx;

@@ -41,8 +41,8 @@ TEST_CASE_FIXTURE(Scenario, "a plugin that is not there is found at the start") 
 }
 
 TEST_CASE_FIXTURE(Scenario, "a plugin that refuses, crashes or hangs harms nobody") {
-  const std::vector<BadHook> hooks{{own_fixture("hook_refuse"), "not on a Friday"},
-                                   {own_fixture("hook_crash"), "SIGSEGV"},
+  const std::vector<BadHook> hooks{{own_fixture("hook_refuse"), "not on a Friday\nit wrote last:\n    it is Friday by the clock of the office\n"},
+                                   {own_fixture("hook_crash"), "SIGSEGV\nit wrote last:\n    the build server is on fire\n"},
                                    {own_fixture("hook_hang"), "1000 ms"},
                                    {own_fixture("hook_silent"), "1000 ms"},
                                    {fixture("version_v1"), "liveswap_preupgrade"},
@@ -85,11 +85,12 @@ TEST_CASE_FIXTURE(Scenario, "run-command: the last line of a command is the path
 
 TEST_CASE_FIXTURE(Scenario, "run-command: a command that fails refuses the upgrade with what it said") {
   const auto site = std::make_shared<Site>(*this);
-  site->environment["LIVESWAP_RUN_COMMAND"] = "echo no such branch >&2; exit 7";
+  site->environment["LIVESWAP_RUN_COMMAND"] = "echo fetching; echo no such branch >&2; exit 7";
   Instance app(site, fixture("version_v1"), {"--pre-upgrade", shipped_plugin("run-command")});
   const auto finished = app.upgrade(fixture("version_v2"));
   CHECK(finished.status == Exit::refused);
   CHECK(contains(finished.err, "no such branch"));
+  CHECK(contains(finished.err, "fetching"));
   CHECK(contains(finished.err, "7"));
   CHECK(app.serves(fixture("version_v1")));
 }

@@ -182,6 +182,11 @@ TEST_CASE_FIXTURE(Scenario, "a daemon that cannot start says why") {
     const auto finished = site.run("start", {"--daemon", "--listen", site.address(), fixture(release)});
     CHECK(finished.status == Exit::failed);
     CHECK(contains(finished.err, "stage"));
+    // The lines of this start, at the end of the log of all of them.
+    const auto log = read_file(site.state_dir() + "/log");
+    CHECK(contains(finished.err, "its log, " + site.state_dir() + "/log, ends with:\n"));
+    CHECK(contains(finished.err, log.substr(log.rfind('\n', log.size() - 2) + 1, 100)));
+    CHECK(finished.err.find("preparing the upgrade") == finished.err.rfind("preparing the upgrade"));
   }
   Instance running(*this, fixture("version_v1"));
   const auto finished = running.run("start", {"--daemon", "--listen", site.address(), fixture("version_v1")});

@@ -1,0 +1,174 @@
+#include "master/output.hpp"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace liveswap::master {
+namespace {
+
+// As much as a pipe holds by default.
+constexpr std::size_t read_size = 64 * 1024;
+
+// Of a child that has exited: the most that its pipe can hold. What it has left behind may go on writing.
+constexpr std::size_t rest_limit = 1024 * 1024;
+
+// Before a place that took nothing is tried again.
+constexpr Milliseconds retry_pause{20};
+
+bool are_same(int one, int other) {
+  struct stat first {}, second {};
+  return ::fstat(one, &first) == 0 && ::fstat(other, &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
+}
+
+// A piece that a pipe takes as a whole when poll() says that it takes anything, and that ends with a line where it can,
+// so that no other line gets into the middle of one.
+std::string_view piece_of(std::string_view bytes) {
+  if (bytes.size() <= PIPE_BUF) return bytes;
+  const auto newline = bytes.rfind('\n', PIPE_BUF - 1);
+  return bytes.substr(0, newline == std::string_view::npos ? std::size_t{PIPE_BUF} : newline + 1);
+}
+
+// How much `fd` took. What can never be written (its reader has gone, the disk is full) counts as taken.
+std::size_t write_piece(int fd, mode_t kind, std::string_view piece) {
+  pollfd room{fd, POLLOUT, 0};
+  if (!S_ISREG(kind) && (::poll(&room, 1, 0) != 1 || !(room.revents & (POLLOUT | POLLERR | POLLNVAL)))) return 0;
+  const ssize_t taken = S_ISSOCK(kind) ? ::send(fd, piece.data(), piece.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                                       : ::write(fd, piece.data(), piece.size());
+  if (taken >= 0) return static_cast<std::size_t>(taken);
+  return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? 0 : piece.size();
+}
+
+std::size_t write_now(int fd, std::string_view bytes) {
+  struct stat what {};
+  ::fstat(fd, &what);
+  std::size_t written = 0;
+  while (written < bytes.size()) {
+    const auto rest = bytes.substr(written);
+    const auto piece = S_ISREG(what.st_mode) ? rest : piece_of(rest);
+    const auto taken = write_piece(fd, what.st_mode, piece);
+    written += taken;
+    if (taken < piece.size()) break;
+  }
+  return written;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Output>> Output::open(uv_loop_t& loop, SpawnRequest& request) {
+  std::unique_ptr<Output> output(new Output(loop));
+  auto& wanted = request.descriptors;
+  if (wanted.size() <= STDERR_FILENO) wanted.resize(STDERR_FILENO + 1, -1);
+  const int out = wanted[STDOUT_FILENO], err = wanted[STDERR_FILENO];
+  for (const int number : {STDOUT_FILENO, STDERR_FILENO}) {
+    if (wanted[number] < 0) continue;
+    const bool shared = number == STDERR_FILENO && out >= 0 && (out == err || are_same(out, err));
+    if (!shared)
+      if (auto added = output->add(wanted[number], request.identity); !added) return tl::unexpected<Error>(added.error());
+    wanted[number] = output->streams_.back().child_end.get();
+  }
+  return output;
+}
+
+// The child's end is open for reading, too: so the pipe never is without a reader, and neither the child nor what it
+// leaves behind gets a SIGPIPE when the master is gone.
+Result<void> Output::add(int place, const std::optional<Identity>& owner) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return os_fail("make a pipe for the output of", "a worker", errno);
+  Stream& stream = streams_.emplace_back();
+  stream.place = place;
+  stream.reader = UniqueFd::adopt(ends[0]);
+  stream.child_end = UniqueFd::adopt(ends[1]);
+  const auto both_ways = "/proc/self/fd/" + std::to_string(stream.reader.get());
+  if (auto reopened = UniqueFd::adopt(::open(both_ways.c_str(), O_RDWR | O_CLOEXEC))) stream.child_end = std::move(reopened);
+  ::fcntl(stream.reader.get(), F_SETFL, O_NONBLOCK);  // the child's end has flags of its own
+  if (owner && ::fchown(stream.reader.get(), owner->user, owner->group) != 0)
+    return os_fail("give the output's pipe to", "the workers' user", errno);
+  return {};
+}
+
+void Output::started() {
+  for (Stream& stream : streams_) {
+    stream.child_end.reset();
+    stream.poll.emplace(loop_, stream.reader.get());
+    stream.poll->start(UV_READABLE, [this, &stream](int) { on_readable(stream); });
+  }
+}
+
+// False when there is nothing more to read for now, or for ever.
+bool Output::read_once(Stream& stream) {
+  static thread_local char buffer[read_size];
+  if (!stream.reader) return false;
+  const ssize_t size = ::read(stream.reader.get(), buffer, sizeof buffer);
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (size <= 0) {
+    stream.poll.reset();  // lets go of the descriptor before that is closed
+    stream.reader.reset();
+    return false;
+  }
+  const std::string_view bytes(buffer, static_cast<std::size_t>(size));
+  if (std::exchange(read_last_, &stream) != &stream) tail_.begin_line();
+  tail_.append(bytes);
+  stream.waiting += bytes;
+  return true;
+}
+
+void Output::on_readable(Stream& stream) {
+  read_once(stream);
+  pass_on(stream);
+  tell_end();
+}
+
+void Output::pass_on(Stream& stream) {
+  if (stream.waiting.empty()) return;
+  stream.waiting.erase(0, write_now(stream.place, stream.waiting));
+  if (stream.waiting.empty()) return;
+  if (stream.poll) stream.poll->stop();
+  retry_.start(retry_pause, [this] { try_again(); });
+}
+
+void Output::try_again() {
+  for (Stream& stream : streams_) {
+    if (stream.waiting.empty()) continue;
+    pass_on(stream);
+    if (stream.waiting.empty() && stream.poll) stream.poll->watch(UV_READABLE);
+  }
+  tell_end();
+}
+
+void Output::add_line(std::string_view line) {
+  for (Stream& stream : streams_) {
+    if (!stream.waiting.empty()) continue;
+    read_once(stream);
+    pass_on(stream);
+  }
+  tail_.append_line(line);
+}
+
+void Output::catch_up() {
+  for (Stream& stream : streams_) {
+    while (stream.waiting.size() < rest_limit && read_once(stream)) continue;
+    pass_on(stream);
+  }
+}
+
+bool Output::ended() const {
+  return std::all_of(streams_.begin(), streams_.end(),
+                     [](const Stream& stream) { return !stream.reader && stream.waiting.empty(); });
+}
+
+void Output::tell_end() {
+  if (!ended_ || !ended()) return;
+  const auto ended = std::exchange(ended_, nullptr);
+  ended();
+}
+
+}  // namespace liveswap::master
