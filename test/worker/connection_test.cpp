@@ -110,6 +110,13 @@ TEST_CASE("idle close: after the grace the connection ends without a reset") {
   const auto rest = read_all(client.get());
   REQUIRE(rest);
   CHECK(rest->empty());
+  // And the master is told.
+  const Frame frame = served.worker.expect(LIVESWAP_IDLE);
+  liveswap_idle_count idle{};
+  REQUIRE(frame.text.size() == sizeof idle);
+  std::memcpy(&idle, frame.text.data(), sizeof idle);
+  CHECK(idle.ended == 1);
+  CHECK(idle.moved == 0);
 }
 
 TEST_CASE("count: open connections of the listeners, nothing else") {

@@ -44,6 +44,8 @@ static void enter(struct answer* answer, enum answer_phase phase) {
   answer->matched = 0;
 }
 
+static void give_up(struct answer* answer) { *answer = (struct answer){.phase = ANSWER_FOREIGN}; }
+
 void answer_begin(struct answer* answer) { *answer = (struct answer){.phase = ANSWER_BETWEEN}; }
 
 static void complete(struct answer* answer) { answer_begin(answer); }
@@ -53,7 +55,7 @@ static void begin_body(struct answer* answer) {
   const bool is_interim = answer->status < 200;
   const bool has_none = answer->status == NO_CONTENT || answer->status == NOT_MODIFIED || answer->asked == ASKED_HEAD;
   if (answer->status == SWITCHING_PROTOCOLS) {
-    enter(answer, ANSWER_FOREIGN);
+    give_up(answer);
   } else if (is_interim) {
     *answer = (struct answer){.phase = ANSWER_BETWEEN, .flags = IS_INTERIM, .asked = answer->asked};
   } else if (has_none) {
@@ -85,7 +87,7 @@ static const char* in_version(struct answer* answer, const char* bytes, const ch
   for (; bytes < end && at < STATUS_END; ++bytes, ++at) {
     const bool fits = at < VERSION_SIZE ? *bytes == version[at] : at == BLANK_AT ? *bytes == ' ' : is_digit(*bytes);
     if (!fits) {
-      enter(answer, ANSWER_FOREIGN);
+      give_up(answer);
       return end;
     }
     if (at >= STATUS_AT) status = status * 10 + (unsigned)(*bytes - '0');
@@ -139,7 +141,7 @@ static const char* in_length(struct answer* answer, const char* bytes, const cha
       length = length * 10 + (uint64_t)(*bytes - '0');
       answer->flags |= HAS_LENGTH;
     } else if (*bytes != ' ' && *bytes != '\t' && *bytes != '\r') {
-      enter(answer, ANSWER_FOREIGN);
+      give_up(answer);
       return end;
     }
   }
@@ -172,7 +174,7 @@ static const char* in_chunk_size(struct answer* answer, const char* bytes, const
       return bytes;
     }
     if (digit < 0 || answer->left >= most / 16) {
-      enter(answer, ANSWER_FOREIGN);
+      give_up(answer);
       return end;
     }
     answer->left = answer->left * 16 + (uint64_t)digit;
@@ -184,10 +186,14 @@ static const char* in_chunk_size(struct answer* answer, const char* bytes, const
 
 /* "\r\n", and nothing else but its end. */
 static const char* at_line_end(struct answer* answer, const char* bytes, enum answer_phase next, enum answer_phase otherwise) {
-  if (*bytes == '\n' && next == ANSWER_BETWEEN)
+  const enum answer_phase phase = *bytes == '\n' ? next : otherwise;
+  if (*bytes == '\r') return bytes + 1;
+  if (phase == ANSWER_BETWEEN)
     complete(answer);
-  else if (*bytes != '\r')
-    enter(answer, *bytes == '\n' ? next : otherwise);
+  else if (phase == ANSWER_FOREIGN)
+    give_up(answer);
+  else
+    enter(answer, phase);
   return bytes + 1;
 }
 
@@ -250,7 +256,7 @@ void answer_skip(struct answer* answer, size_t size) {
   if (fits)
     take_body(answer, size);
   else if (answer->phase != ANSWER_UNSEEN && size > 0)
-    enter(answer, ANSWER_FOREIGN);
+    give_up(answer);
 }
 
 void answer_note_request(struct answer* answer, const char* bytes, size_t size) {
