@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/descriptors.hpp"
 #include "base/file.hpp"
+#include "base/system_libraries.hpp"
 #include "check/findings.hpp"
 #include "liveswap.hpp"
 #include "master/worker_host.hpp"
@@ -85,6 +87,29 @@ void add_trust(Findings& findings, const std::string& path) {
                         "chmod go-w"});
 }
 
+bool is_among(const std::vector<std::string>& paths, const std::string& path) {
+  std::error_code failed;
+  return std::any_of(paths.begin(), paths.end(), [&](const std::string& one) {
+    return std::filesystem::equivalent(one, path, failed);
+  });
+}
+
+// What was loaded, is not the system's, and does not come along.
+void add_outside(Findings& findings, const std::string& path, const PrivateLibraries& along, const Trial& trial) {
+  auto known = along.elsewhere;
+  known.push_back(path);
+  known.insert(known.end(), along.outside.begin(), along.outside.end());
+  const auto home = std::filesystem::path(path).parent_path();
+  for (const std::string& name : along.inside) known.push_back((home / name).string());
+  for (const std::string& one : trial.loaded)
+    if (one.find('/') != std::string::npos && !is_system_library(one) && !is_among(known, one))
+      findings.push_back({Level::warning, "needed",
+                          one + " is loaded, and an upgrade does not copy it along: a respawned worker loads what is "
+                                "there by then, or finds nothing",
+                          "have it found by DT_RUNPATH and a plain name (-Wl,--enable-new-dtags, -soname), not by a path in "
+                          "DT_NEEDED, LD_LIBRARY_PATH or dlopen(); a directory of /etc/ld.so.conf is the system's"});
+}
+
 // The trial stops at the first fault; what was listed before it, in full, is not said twice.
 void add_trial(Findings& findings, const Findings& found) {
   const bool links = has_error(findings, "missing_symbol") || has_error(findings, "missing_library") ||
@@ -119,9 +144,11 @@ CheckReport check(const std::string& path, const CheckOptions& options) {
     report.findings.push_back({Level::error, "host", host.error().text, "install liveswap whole"});
     return report;
   }
+  PrivateLibraries along;
   // No ELF file of this machine: what is wrong with it, the worker host says.
   if (const auto file = ElfFile::read(report.path, options.entry)) {
-    report.findings = elf_findings(report.path, *file, private_libraries(report.path, *file));
+    along = private_libraries(report.path, *file);
+    report.findings = elf_findings(report.path, *file, along);
     const Libraries libraries = add_links(report.findings, *host, report.path, *file, options);
     for (CheckFinding& finding : server_findings(*file, libraries)) report.findings.push_back(std::move(finding));
     for (CheckFinding& finding : wait_findings(*file)) report.findings.push_back(std::move(finding));
@@ -129,6 +156,7 @@ CheckReport check(const std::string& path, const CheckOptions& options) {
   }
   if (const auto trial = run_trial(*host, report.path, options)) {
     add_trial(report.findings, trial_findings(report.path, *trial, options.limit));
+    add_outside(report.findings, report.path, along, *trial);
     report.output = all_output(*trial);
   } else {
     report.findings.push_back({Level::error, "host", trial.error().text, ""});

@@ -157,6 +157,7 @@ void take_dynamic(ElfFile& file, const Bytes& bytes, const std::vector<Segment>&
   }
   // As the loader does it: an old DT_RPATH means nothing beside a DT_RUNPATH.
   const std::uint64_t run_path = value(DT_RUNPATH) != 0 ? value(DT_RUNPATH) : value(DT_RPATH);
+  file.old_run_path = run_path != 0 && value(DT_RUNPATH) == 0;
   if (run_path != 0) file.run_path = split_path(text_at(strings, run_path, run_path_limit));
   file.text_relocations = file.text_relocations || (value(DT_FLAGS) & DF_TEXTREL) != 0;
   file.static_tls = (value(DT_FLAGS) & DF_STATIC_TLS) != 0;

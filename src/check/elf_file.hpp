@@ -22,6 +22,7 @@ struct ElfFile {
 
   std::vector<std::string> needed;    // DT_NEEDED, in their order
   std::vector<std::string> run_path;  // parts of DT_RUNPATH, else of DT_RPATH
+  bool old_run_path = false;          // it is that of DT_RPATH
   bool executable_stack = false;
   bool text_relocations = false;
   bool static_tls = false;

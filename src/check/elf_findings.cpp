@@ -141,10 +141,11 @@ std::string shortened(const std::string& name) {
   return name.size() <= most ? name : name.substr(0, most) + "…";
 }
 
-std::string shown_names(const std::vector<std::string>& names) {
+// Paths are of use whole only.
+std::string shown_names(const std::vector<std::string>& names, bool whole = false) {
   std::vector<std::string> first;
   for (const std::string& name : names)
-    if (first.size() < names_shown) first.push_back(shortened(name));
+    if (first.size() < names_shown) first.push_back(whole ? name : shortened(name));
   const std::size_t more = names.size() - first.size();
   return fmt::format("{}{}", fmt::join(first, ", "), more > 0 ? fmt::format(" and {} more", more) : "");
 }
@@ -195,6 +196,17 @@ void add_origin(Findings& findings, const ElfFile& file, const PrivateLibraries&
                                     "upgrade copies what lies in it or below it",
                                     place),
                         "put it beside the library, or name its place by an absolute run path"});
+  if (!libraries.elsewhere.empty())
+    findings.push_back({Level::fine, "needed",
+                        fmt::format("it finds {} by an absolute path: an upgrade copies that along with it",
+                                    shown_names(libraries.elsewhere, true)),
+                        ""});
+  if (!libraries.by_rpath.empty())
+    findings.push_back({Level::warning, "needed",
+                        fmt::format("{}: found by DT_RPATH, in which the loader looks before the copy that an upgrade "
+                                    "makes: what becomes of the original concerns every worker",
+                                    shown_names(libraries.by_rpath, true)),
+                        "link with -Wl,--enable-new-dtags, so that it is a DT_RUNPATH"});
   if (!libraries.inside.empty())
     findings.push_back({Level::fine, "origin",
                         fmt::format("it finds {} through $ORIGIN: an upgrade copies that along with it",

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <set>
 
+#include "base/system_libraries.hpp"
+
 namespace liveswap::preflight {
 namespace {
 
@@ -24,15 +26,45 @@ std::string with_origin(std::string text, const std::string& directory) {
   return text;
 }
 
-// The first place of the run path that has the library; empty: it comes from elsewhere.
-std::string found_by_origin(const std::string& needed, const ElfFile& file, const fs::path& directory) {
+// The first place of the run path that has the library, unless that is the system's; empty: it comes from there.
+std::string found_by_path(const std::string& needed, const ElfFile& file, const fs::path& directory) {
   if (needed.find('/') != std::string::npos)
     return names_origin(needed) ? fs::path(with_origin(needed, directory.string())).lexically_normal().string() : "";
   for (const std::string& part : file.run_path) {
     const auto place = (fs::path(with_origin(part, directory.string())) / needed).lexically_normal().string();
-    if (::access(place.c_str(), R_OK) == 0) return names_origin(part) ? place : "";
+    if (place.front() != '/' || ::access(place.c_str(), R_OK) != 0) continue;
+    return names_origin(part) || !is_system_library(place) ? place : "";
   }
   return "";
+}
+
+bool origin_finds(const std::string& needed, const ElfFile& file, const std::string& place, const fs::path& directory) {
+  if (needed.find('/') != std::string::npos) return true;
+  for (const std::string& part : file.run_path)
+    if ((fs::path(with_origin(part, directory.string())) / needed).lexically_normal().string() == place)
+      return names_origin(part);
+  return false;
+}
+
+// One that is still to be looked at.
+struct Next {
+  fs::path directory;
+  ElfFile file;
+  bool elsewhere = false;
+};
+
+// Puts the place into the list that it belongs to.
+void sort_in(PrivateLibraries& found, const std::string& place, const fs::path& home, bool elsewhere, bool rpath) {
+  if (elsewhere) {
+    found.elsewhere.push_back(place);
+    if (rpath) found.by_rpath.push_back(place);
+    return;
+  }
+  const auto relative = fs::path(place).lexically_relative(home);
+  if (relative.empty() || *relative.begin() == "..")
+    found.outside.push_back(place);
+  else
+    found.inside.push_back(relative.string());
 }
 
 }  // namespace
@@ -42,19 +74,19 @@ PrivateLibraries private_libraries(const std::string& path, const ElfFile& file)
   for (const std::string& part : file.run_path) found.uses_origin = found.uses_origin || names_origin(part);
   const fs::path home = fs::path(path).lexically_normal().parent_path();
   std::set<std::string> seen;
-  std::vector<std::pair<fs::path, ElfFile>> to_look_at{{home, file}};
+  std::vector<Next> to_look_at;
+  to_look_at.push_back({home, file, false});
   while (!to_look_at.empty()) {
-    const auto [directory, library] = std::move(to_look_at.back());
+    const Next library = std::move(to_look_at.back());
     to_look_at.pop_back();
-    for (const std::string& needed : library.needed) {
-      const std::string place = found_by_origin(needed, library, directory);
+    for (const std::string& needed : library.file.needed) {
+      const std::string place = found_by_path(needed, library.file, library.directory);
       if (place.empty() || seen.size() >= most_libraries || !seen.insert(place).second) continue;
-      const auto relative = fs::path(place).lexically_relative(home);
-      if (relative.empty() || *relative.begin() == "..")
-        found.outside.push_back(place);
-      else
-        found.inside.push_back(relative.string());
-      if (auto next = ElfFile::read(place)) to_look_at.emplace_back(fs::path(place).parent_path(), std::move(*next));
+      const bool elsewhere =
+          library.elsewhere || !origin_finds(needed, library.file, place, library.directory);
+      sort_in(found, place, home, elsewhere, library.file.old_run_path);
+      if (auto next = ElfFile::read(place))
+        to_look_at.push_back({fs::path(place).parent_path(), std::move(*next), elsewhere});
     }
   }
   return found;

@@ -10,6 +10,15 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t log_limit = 100;      // lines that are kept
 constexpr std::size_t failure_limit = 2048;  // as much as a master would pass on
 
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> lines;
+  for (auto end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
+    lines.emplace_back(text.substr(0, end));
+    text.remove_prefix(end + 1);
+  }
+  return lines;
+}
+
 }  // namespace
 
 Result<Trial> run_trial(const std::string& host, const std::string& path, const CheckOptions& options) {
@@ -43,6 +52,7 @@ Result<Trial> run_trial(const std::string& host, const std::string& path, const 
       case LIVESWAP_HOOK_DONE:
         trial.passed = true;
         trial.threads = frame.count;
+        trial.loaded = lines_of(text);
         trial.load = std::chrono::duration_cast<std::chrono::microseconds>(loaded - begin);
         trial.selftest = since(loaded);
         return exit_limit;

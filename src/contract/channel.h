@@ -69,8 +69,9 @@ enum liveswap_frame_kind {
   LIVESWAP_REFUSED,     /* value: that of the MESSAGE, for which the inbox had no room */
   LIVESWAP_COUNTED,     /* value: that of the COUNT; count: open connections; text: struct liveswap_served_count */
   LIVESWAP_HOOK_DONE,   /* a hook's end; value: 0 and text the path ("" keeps it), or 1 and text the error. Of a
-                         * check: value 0, no text, count: threads that the library has left running. It has
-                         * passed; exit handlers run from here on */
+                         * check: value 0; text: the paths of the library and of all that was loaded with it, one a
+                         * line; count: threads that the library has left running. It has passed; exit handlers run
+                         * from here on */
 
   /* worker → master: of an application that binds its own listeners. Those with a value > 0 are answered, in any order */
   LIVESWAP_BIND,     /* value: a number; text: struct liveswap_bind; a descriptor: the socket that shall be bound */
@@ -142,6 +143,9 @@ struct liveswap_frame {
  * called. --drain-limit is what a worker gives itself
  * when its master has died (-1: none), --term-grace the time between two steps of the escalation after it. An
  * empty list of listeners is the empty word.
+ *
+ * LD_LIBRARY_PATH may end with the directory `.needed` beside PATH: the loader of this process looks there, and the
+ * application does not see it.
  *
  * Exit statuses of a worker host: what liveswap_main returned & 0xff, or one of these.
  */

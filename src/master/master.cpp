@@ -315,7 +315,7 @@ void Master::tell_ready() {
   if (options_.on_ready) options_.on_ready();
 }
 
-void Master::notice(const std::string& text) {
+void Master::notice(const std::string& text) const {
   log::warning("{}", text);
   if (options_.on_notice) options_.on_notice(text);
 }

@@ -85,7 +85,7 @@ class Master {
   void carry_out(const rollout::CloseSlots& command);
   void carry_out(const rollout::Booted&);
   void tell_ready();
-  void notice(const std::string& text);
+  void notice(const std::string& text) const;
   void carry_out(const rollout::Answer& command);
   void carry_out(const rollout::Quit& command);
   void carry_out(const rollout::Note& note);

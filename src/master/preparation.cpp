@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/tail.hpp"
 #include "master/obstacle.hpp"
+#include "master/worker_host.hpp"
+#include "release/loaded.hpp"
 #include "release/store.hpp"
 
 namespace liveswap::master {
@@ -20,6 +23,16 @@ using Json = nlohmann::json;
 std::string member(const Json& object, const char* name) {
   const auto it = object.find(name);
   return it != object.end() && it->is_string() ? it->get<std::string>() : "";
+}
+
+// The libraries that have come along.
+std::string companions(const Json& answer) {
+  const auto it = answer.find("private_libraries");
+  std::string names;
+  if (it == answer.end() || !it->is_array()) return names;
+  for (const auto& name : *it)
+    if (name.is_string()) names += (names.empty() ? ", with " : ", ") + name.get<std::string>();
+  return names;
 }
 
 }  // namespace
@@ -75,12 +88,13 @@ void Preparation::after_take(const Task::Result& result) {
   // Not the answer's "file": JSON cannot say every path.
   file_ = release::Store(tools_.state_dir).file(release_.id, release_.path);
   if (release_.id.empty()) return give_up("the store gave an answer that is none: " + result.text, false);
-  log::info("release {}: {} taken into the store ({})", release_.id.substr(0, 12), release_.path,
-            member(answer, "how"));
+  log::info("release {}: {} taken into the store ({}){}", release_.id.substr(0, 12), release_.path,
+            member(answer, "how"), companions(answer));
   SpawnRequest request = tools_.worker;
   request.arguments = {"liveswap-worker", "--check"};
   if (tools_.entry != default_entry) request.arguments.insert(request.arguments.end(), {"--entry", tools_.entry});
   request.arguments.push_back(file_);
+  add_library_path(request.environment, release::Store::needed(file_));
   request.arguments.insert(request.arguments.end(), tools_.arguments.begin(), tools_.arguments.end());
   run("check", std::move(request), tools_.check_limit, [this](const Task::Result& next) { after_check(next); });
 }
@@ -97,6 +111,7 @@ void Preparation::after_check(const Task::Result& result) {
     const bool unfit = result.kind == Kind::failed && result.reached == "open";
     return fail_step(fmt::format("preflight, stage {}", result.stage), named, tools_.check_limit, unfit);
   }
+  remark_ = release::outside_remark(result.text, std::filesystem::path(file_).parent_path().string());
   const auto done = std::move(done_);
   done(release_);
 }

@@ -44,6 +44,9 @@ class Preparation {
   // Without a `value`, as at the start, the plugin is left out.
   Preparation(uv_loop_t& loop, const Tools& tools, std::string asked, const std::optional<std::string>& value, Done done);
 
+  // When it is done: what whoever asked should know of the release; empty: nothing.
+  const std::string& remark() const { return remark_; }
+
   // The step under way is killed; nothing more is heard of it. The processes are kept in `dying` until they are reaped.
   void cancel(std::list<std::unique_ptr<Task>>& dying);
 
@@ -60,6 +63,7 @@ class Preparation {
   const Tools& tools_;
   rollout::Release release_;
   std::string file_;
+  std::string remark_;
   Done done_;
   std::unique_ptr<Task> task_;
 };

@@ -85,7 +85,12 @@ void Master::log_note(const rollout::Note& note) const {
     case NoteKind::preparing: log::info("preparing the upgrade"); break;
     case NoteKind::started:
       log::info("generation {}: rolling out {} ({})", note.generation, note.release.path, short_id(note.release));
-      if (!note.text.empty()) log::warning("generation {}: {}", note.generation, note.text);
+      if (note.text.empty()) break;
+      // Of a start nobody else tells the user; of an upgrade the answer does.
+      if (engine_.generation() == 0)
+        notice(note.text);
+      else
+        log::warning("generation {}: {}", note.generation, note.text);
       break;
     case NoteKind::spawned: log::info("slot {} pid {}: started, generation {}", note.slot, pid, note.generation); break;
     case NoteKind::ready: log::info("slot {} pid {}: ready after {} ms", note.slot, pid, ms); break;

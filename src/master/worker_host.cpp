@@ -69,4 +69,15 @@ std::vector<std::string> child_environment(const std::map<std::string, std::stri
   return list;
 }
 
+void add_library_path(std::vector<std::string>& environment, const std::string& directory) {
+  if (directory.empty()) return;
+  const std::string name = "LD_LIBRARY_PATH=";
+  for (auto& variable : environment)
+    if (variable.starts_with(name)) {
+      variable += (variable == name ? "" : ":") + directory;
+      return;
+    }
+  environment.push_back(name + directory);
+}
+
 }  // namespace liveswap::master

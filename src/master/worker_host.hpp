@@ -17,4 +17,8 @@ Result<std::string> find_worker_host(const std::string& configured);
 // the configured variables.
 std::vector<std::string> child_environment(const std::map<std::string, std::string>& configured);
 
+// Has the loader look in `directory` too, after what the environment says and before a library's own RUNPATH. Empty:
+// nothing changes. The worker host takes it out again before the application sees it (worker/load.c).
+void add_library_path(std::vector<std::string>& environment, const std::string& directory);
+
 }  // namespace liveswap::master

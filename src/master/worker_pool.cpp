@@ -12,6 +12,8 @@
 
 #include "base/log.hpp"
 #include "master/stage.hpp"
+#include "master/worker_host.hpp"
+#include "release/store.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -62,6 +64,7 @@ SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
   request.environment.insert(request.environment.begin(),
                              fmt::format(LIVESWAP_WORKER_VARIABLE "={}", fmt::join(words, "\n")));
   request.arguments = {base_.file_of(order.release)};
+  add_library_path(request.environment, release::Store::needed(request.arguments.front()));
   request.arguments.insert(request.arguments.end(), base_.application_arguments.begin(),
                            base_.application_arguments.end());
   request.descriptors.resize(LIVESWAP_FD_LISTENERS, -1);

@@ -35,11 +35,12 @@ Result<std::vector<Member>> visit_family(const std::string& path, const Trust& t
 
   PrivateLibraries privates(directory.get(), above);
   std::vector<Member> members;
-  std::vector<std::string> to_visit = {name};
+  std::vector<PrivateLibraries::Found> to_visit = {{name, ""}};
   for (std::size_t i = 0; i < to_visit.size(); ++i) {
-    const std::string member = to_visit[i];
-    const auto source =
-        Source::open(directory.get(), member, (above == "/" ? "" : above) + "/" + member, trust);
+    const auto [member, elsewhere] = to_visit[i];
+    const std::string beside = (above == "/" ? "" : above) + "/" + member;
+    const auto source = elsewhere.empty() ? Source::open(directory.get(), member, beside, trust)
+                                          : Source::open(directory.get(), elsewhere, elsewhere, trust);
     if (!source) return tl::unexpected<Error>(source.error());
     const auto content = visit(*source, member);
     if (!content) return tl::unexpected<Error>(content.error());

@@ -15,6 +15,7 @@
 #include "release/disk.hpp"
 #include "release/family.hpp"
 #include "release/fresh.hpp"
+#include "release/private_libraries.hpp"
 #include "release/sha256.hpp"
 
 namespace liveswap::release {
@@ -174,6 +175,11 @@ tl::expected<Store::Taken, Store::Failure> Store::take(const std::string& path, 
 
 std::string Store::file(const std::string& id, const std::string& path) const {
   return releases_ + "/" + id + "/" + base_name(path);
+}
+
+std::string Store::needed(const std::string& file) {
+  const std::string directory = file.substr(0, file.rfind('/') + 1) + needed_directory;
+  return ::access(directory.c_str(), X_OK) == 0 ? directory : "";
 }
 
 bool Store::has(const std::string& id, const std::string& path) const {

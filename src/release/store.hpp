@@ -12,6 +12,7 @@ namespace liveswap::release {
 // The store of releases: immutable snapshots of libraries, from which alone workers load.
 //
 //   <state_dir>/releases/<id>/libapp.so       0444, in directories 0755
+//   <state_dir>/releases/<id>/.needed/        libraries that it needs and that were found elsewhere
 //   <state_dir>/releases/.new-XXXXXX/         being written, or left over by a process that was killed
 //   <state_dir>/releases/.old-<id>/           being removed
 //
@@ -42,6 +43,10 @@ class Store {
 
   // Where a release lies, whether it is there or not. Pure.
   std::string file(const std::string& id, const std::string& path) const;
+
+  // The directory in which the loader has to look first for what the release needs from elsewhere; empty: it needs
+  // nothing from there. `file` is one of file().
+  static std::string needed(const std::string& file);
 
   // Whether it is there. Its content is not looked at: identify() does that.
   bool has(const std::string& id, const std::string& path) const;

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,9 +35,27 @@ static uint64_t count_threads(void) {
   return count > OWN ? count - OWN : 0;
 }
 
+/* The paths of all that was loaded with the library, one a line; those that find no room are left out. The loader
+ * adds what it loads at the end of its list, so the host's own libraries come before. */
+static size_t list_loaded(void* library, char* text, size_t room) {
+  size_t size = 0;
+  struct link_map* map = NULL;
+  if (dlinfo(library, RTLD_DI_LINKMAP, &map) != 0) return 0;
+  for (; map != NULL; map = map->l_next) {
+    const size_t length = strlen(map->l_name);
+    if (length + 1 > room - size) break;
+    memcpy(text + size, map->l_name, length);
+    text[size + length] = '\n';
+    size += length + 1;
+  }
+  return size;
+}
+
 void check_run(const struct options* options) {
   const struct loaded application = load(options->path, options->entry);
   run_selftest(application.library, options->path);
-  channel_send((struct liveswap_frame){.kind = LIVESWAP_HOOK_DONE, .count = count_threads()}, NULL, 0);
+  static char loaded[LIVESWAP_TEXT_MAX];
+  const size_t size = list_loaded(application.library, loaded, sizeof loaded);
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_HOOK_DONE, .count = count_threads()}, loaded, size);
   real.exit(0);
 }

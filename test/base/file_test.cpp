@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/system_libraries.hpp"
 #include "base/unique_fd.hpp"
 
 namespace fs = std::filesystem;
@@ -122,6 +123,15 @@ TEST_CASE("the working directory has the name that the shell went there by, whil
 
   fs::current_path(before);
   if (pwd) ::setenv("PWD", pwd_before.c_str(), 1);
+}
+
+TEST_CASE("which libraries are the system's") {
+  for (const char* path : {"/lib/x86_64-linux-gnu/libm.so.6", "/usr/lib/jvm/lib/server/libjvm.so", "/usr/lib64/libz.so.1"})
+    CHECK(is_system_library(path));
+  for (const char* path : {"/opt/app/libx.so", "/home/me/lib/libx.so", "lib/libx.so", "/usr/lib/../../opt/libx.so", "", "/libx.so"})
+    CHECK_FALSE(is_system_library(path));
+  // Debian's ld.so.conf.d names it.
+  if (fs::exists("/etc/ld.so.conf.d/libc.conf") && fs::exists("/usr/local/lib")) CHECK(is_system_library("/usr/local/lib/libx.so"));
 }
 
 TEST_CASE("a descriptor is closed once, and at the moment it is replaced") {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -135,7 +136,7 @@ TEST_CASE("no name leads out of the directory of a hostile library") {
   const auto found = [&](const std::string& name, const std::string& runpath) {
     PrivateLibraries family(directory.get(), dir / "app");
     const auto result = family.of("libapp.so", {{name}, "", "", runpath});
-    return !result ? "refused" : result->empty() ? "nothing" : result->front();
+    return !result ? "refused" : result->empty() ? "nothing" : result->front().name;
   };
   CHECK(found("libbeside.so", "$ORIGIN") == "libbeside.so");
   CHECK(found("libbeside.so", "$ORIGIN/../app") == "refused");
@@ -153,5 +154,11 @@ TEST_CASE("no name leads out of the directory of a hostile library") {
   CHECK(found("..", "$ORIGIN") == "nothing");
   CHECK(found("libbeside.so", ":::$ORIGIN//./:") == "libbeside.so");
   CHECK(found("libbeside.so", (dir / "app") + ":$ORIGIN") ==
-        "nothing");  // found by an absolute path: stays there
+        "nothing");  // found by an absolute path, and no shared object: stays there
+  put(dir / "app/libbeside.so", "\177ELF");
+  CHECK(found("libbeside.so", (dir / "app") + ":$ORIGIN") == ".needed/libbeside.so");
+  CHECK(found("secret", dir.path()) == "nothing");
+  if (::geteuid() != 0) return;
+  REQUIRE(::chmod((dir / "app/libbeside.so").c_str(), 0640) == 0);
+  CHECK(found("libbeside.so", dir / "app") == "nothing");
 }

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "release/family.hpp"
+#include "release/loaded.hpp"
 #include "release/sha256.hpp"
 #include "release/store.hpp"
 #include "support.hpp"
@@ -121,6 +122,50 @@ TEST_CASE("a library outside the directory is refused with advice, before anythi
   const auto without = store.take(dir / "srv/app/liboutside.so", {});
   REQUIRE(without.has_value());
   CHECK(without->private_libraries.empty());
+}
+
+TEST_CASE("libraries at an absolute path are taken into .needed, those that they need included") {
+  const TempDir dir;
+  const std::string remote = FAMILY "/remote";
+  put_library("remote", dir / "srv/libremote.so");
+  put_library("mid", remote + "/libmid.so");
+  put_library("back", remote + "/deeper/libback.so");
+  const Store store(dir.path());
+  const auto taken = store.take(dir / "srv/libremote.so", {});
+  REQUIRE_MESSAGE(taken.has_value(), taken.error().text);
+  CHECK(taken->private_libraries == std::vector<std::string>{".needed/libback.so", ".needed/libmid.so"});
+  const std::string needed = dir / ("releases/" + taken->id + "/.needed");
+  CHECK(Store::needed(taken->file) == needed);
+  CHECK(mode_of(needed) == 0755);
+  CHECK(mode_of(needed + "/libmid.so") == 0444);
+  CHECK(get(needed + "/libback.so") == get(remote + "/deeper/libback.so"));
+
+  // Another build of one of them is another release; the one that was taken is whole without them.
+  put(remote + "/deeper/libback.so", get(remote + "/deeper/libback.so") + "rebuilt");
+  CHECK(identify(dir / "srv/libremote.so").value() != taken->id);
+  fs::remove_all(remote);
+  CHECK(identify(taken->file).value() == taken->id);
+  // Without them it is another one, which the check will not be able to load.
+  CHECK(store.take(dir / "srv/libremote.so", {})->private_libraries.empty());
+}
+
+TEST_CASE("a release without anything from elsewhere has no place for it") {
+  const TempDir dir;
+  put_family(dir / "srv");
+  const auto taken = Store(dir.path()).take(dir / "srv/libapp.so", {});
+  REQUIRE(taken.has_value());
+  CHECK(Store::needed(taken->file) == "");
+}
+
+TEST_CASE("of what was loaded, what belongs neither to the release nor to the system is told") {
+  const std::string release = "/state/releases/ab";
+  const std::string good = "linux-vdso.so.1\n" + release + "/libapp.so\n" + release +
+                           "/.needed/libx.so\n/lib/x86_64-linux-gnu/libm.so.6\n/usr/lib/libz.so.1\n";
+  CHECK(outside_remark(good, release) == "");
+  CHECK(outside_remark("", release) == "");
+  CHECK(outside_remark(good + "/opt/libx.so\n", release).find("/opt/libx.so is not part of the release: ") == 0);
+  CHECK(outside_remark("/o/1.so\nrel/2.so\n/o/3.so\n/o/4.so\n", release)
+            .find("/o/1.so, rel/2.so, /o/3.so and 1 more are not part") == 0);
 }
 
 TEST_CASE("private libraries must be trusted as the first one is") {
