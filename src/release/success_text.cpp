@@ -81,7 +81,7 @@ std::string connections(const Json& receipt) {
   std::vector<std::string> parts;
   if (tally.drained > 0)
     parts.push_back((tally.drained_more ? "at least " : "") + plural(tally.drained) + " drained");
-  else if (!tally.drained_more)
+  else if (!tally.drained_more && tally.killed + tally.lost == 0 && !tally.cut_more)
     parts.push_back("no connections to drain");
   if (tally.killed > 0) parts.push_back(plural(tally.killed) + " cut by force");
   if (tally.lost > 0) parts.push_back(plural(tally.lost) + " lost with a worker that died");

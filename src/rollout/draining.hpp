@@ -8,6 +8,6 @@ namespace liveswap::rollout {
 // gone after 600 ms at the latest, and its successor serves within a second.
 constexpr Time hurried_step{200};
 
-constexpr const char* hurried_in_words = "was in the way of the old release, which starts when it has gone (surge 0)";
+constexpr const char* hurried_in_words = "was in the way of its successor, which starts when it has gone (surge 0)";
 
 }  // namespace liveswap::rollout
