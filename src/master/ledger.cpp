@@ -1,5 +1,6 @@
 #include "master/ledger.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/log.hpp"
@@ -39,6 +40,20 @@ void Ledger::begin(rollout::RequestId request, const rollout::Engine& engine,
     recorder->worker(worker.spawned, id, worker.slot, worker.generation, Recorder::Role::before, pid->second);
     if (worker.was_ready) recorder->ready(worker.spawned, id);
   }
+}
+
+void Ledger::committed(const rollout::Release& release) {
+  std::erase_if(committed_, [&](const auto& one) { return one.id == release.id; });
+  committed_.insert(committed_.begin(), {release.path, release.id});
+  if (committed_.size() > release::History::kept) committed_.pop_back();
+}
+
+std::vector<release::Committed> Ledger::committed(std::size_t k) const {
+  auto all = committed_;
+  for (const auto& one : history_.committed(k))
+    if (std::none_of(all.begin(), all.end(), [&](const auto& other) { return other.id == one.id; })) all.push_back(one);
+  all.resize(std::min(all.size(), k));
+  return all;
 }
 
 Ledger::Closed Ledger::close(rollout::RequestId request, rollout::Time now, const std::string& outcome,

@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "base/error.hpp"
 #include "release/history.hpp"
@@ -35,8 +36,14 @@ class Ledger {
 
   const release::History& history() const { return history_; }
 
+  // A release has been committed. Its receipt is written when the upgrade is answered, which may be an hour later.
+  void committed(const rollout::Release& release);
+  // The last `k` different releases that were committed, newest first: by this master, then as the history knows them.
+  std::vector<release::Committed> committed(std::size_t k) const;
+
  private:
   release::History history_;
+  std::vector<release::Committed> committed_;  // by this master, newest first, each once
   std::map<rollout::RequestId, release::Recorder> open_;
 };
 

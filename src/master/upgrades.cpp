@@ -82,7 +82,7 @@ void Master::on_rollback(rollout::RequestId request, const protocol::Command& co
 
 // `which`: nothing for the release before the committed one, a number of the history, or the beginning of an id.
 Result<rollout::Release> Master::find_earlier(const std::string& which) const {
-  const auto earlier = ledger_.history().committed(options_.keep_releases + 1);
+  const auto earlier = ledger_.committed(options_.keep_releases + 1);
   const bool number = !which.empty() && which.size() < 6 && which.find_first_not_of("0123456789") == std::string::npos;
   rollout::Release found;
   if (which.empty()) {
@@ -146,6 +146,7 @@ void Master::cancel_task(std::unique_ptr<Task>& task) {
 void Master::carry_out(const rollout::Commit& command) {
   if (auto* receipt = upgrade_receipt()) receipt->phase(now(), "committing");
   const auto written = release::commit(options_.head, options_.state_dir, {command.release.path, command.release.id});
+  if (written) ledger_.committed(command.release);
   perform(written ? engine_.committed(now()) : engine_.commit_failed(now(), written.error().text));
 }
 
@@ -188,7 +189,7 @@ void Master::collect() {
   if (collection_ || preparation_ || engine_.under_way()) return;
   std::set<std::string> keep{engine_.release().id};
   for (const auto& [id, worker] : engine_.workers()) keep.insert(worker.release.id);
-  for (const auto& one : ledger_.history().committed(options_.keep_releases)) keep.insert(one.id);
+  for (const auto& one : ledger_.committed(options_.keep_releases)) keep.insert(one.id);
   SpawnRequest request = tools_.store;
   request.arguments = {"liveswap-store", "collect", options_.state_dir};
   request.arguments.insert(request.arguments.end(), keep.begin(), keep.end());

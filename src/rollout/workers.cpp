@@ -10,6 +10,22 @@ namespace {
 // accepted while it was starting.
 constexpr Time unproven_drain_limit{5'000};
 
+// Of what is told of workers that have left before the answer is due, which is one line.
+constexpr std::size_t remarks_limit = 1'000;
+
+// What became of a worker that did not leave as it should; nothing of one that did.
+std::string fate_of(const Engine::Worker& worker, const Departure& departure, const Settings& settings) {
+  const bool drained = worker.state == WorkerState::draining;
+  const std::string who =
+      "the worker of generation " + std::to_string(worker.generation) + " in slot " + std::to_string(worker.slot);
+  if (!drained || (worker.step == DrainStep::asked && !departure.clean))
+    return who + " died while it drained (" + departure.text + ")";
+  if (worker.was_ready && worker.step > DrainStep::asked && settings.zero_downtime)
+    return who + (worker.why_forced.empty() ? "" : " " + worker.why_forced + " and") + " was ended by force (" +
+           departure.text + ")";
+  return "";
+}
+
 }  // namespace
 
 Commands Engine::entered(Time now, WorkerId id, bool deferred) {
@@ -191,7 +207,13 @@ void Engine::schedule_respawn(Time now, Slot& slot, Time lived) {
 void Engine::bid_farewell(const Worker& worker, const Departure& departure) {
   const auto it = std::find_if(farewells_.begin(), farewells_.end(),
                                [&](const Farewell& farewell) { return farewell.workers.count(worker.id) > 0; });
-  if (it == farewells_.end()) return;
+  if (it == farewells_.end()) {
+    // It has left before the upgrade is decided: its fate goes with the answer.
+    const std::string fate = upgrade_ && !worker.failed && !active(worker) ? fate_of(worker, departure, settings_) : "";
+    if (!fate.empty() && upgrade_->remark.size() < remarks_limit)
+      upgrade_->remark += (upgrade_->remark.empty() ? "" : "; ") + fate;
+    return;
+  }
   it->workers.erase(worker.id);
   if (!worker.failed) tell_fate(*it, worker, departure);
   if (!it->workers.empty()) return;
@@ -199,19 +221,13 @@ void Engine::bid_farewell(const Worker& worker, const Departure& departure) {
   farewells_.erase(it);
 }
 
-// What became of a worker that did not leave as it should; of the first few, since the answer is one line.
+// Of the first few alone, since the answer is one line.
 void Engine::tell_fate(Farewell& farewell, const Worker& worker, const Departure& departure) {
   constexpr unsigned told_at_most = 8;
-  std::string fate;
-  const std::string who = "; the worker of generation " + std::to_string(worker.generation) + " in slot " +
-                          std::to_string(worker.slot);
-  if (active(worker) || (worker.step == DrainStep::asked && !departure.clean))
-    fate = who + " died while it drained (" + departure.text + ")";
-  else if (worker.was_ready && worker.step > DrainStep::asked && settings_.zero_downtime)
-    fate = who + " " + worker.why_forced + " and was ended by force (" + departure.text + ")";
+  const std::string fate = fate_of(worker, departure, settings_);
   if (fate.empty()) return;
   ++farewell.told;
-  if (farewell.told <= told_at_most) farewell.answers.front().text += fate;
+  if (farewell.told <= told_at_most) farewell.answers.front().text += "; " + fate;
   if (farewell.told == told_at_most + 1) farewell.answers.front().text += "; and others";
 }
 

@@ -125,6 +125,11 @@ TEST_CASE("draining: without surge the way forward waits for the drain, the way 
     CHECK(script.upgrade(8, rollback("A", pace)) == "drain 2 200");
     CHECK(script.pass(Time{600}) == "+200 expire 2, +400 term 2, +600 kill 2");
     CHECK(script.crashed(2) == "spawn 3 in 0: A");
+    script.ready(3);
+    CHECK(script.committed() == "answer 8 ok");
+    CHECK(script.answer_text() ==
+          "generation 3 serves in 1 slot; the worker of generation 2 in slot 0 was in the way of its successor, which "
+          "starts when it has gone (surge 0) and was ended by force (killed by SIGSEGV)");
   }
 }
 
