@@ -92,7 +92,7 @@ constexpr std::array table{
            "after the last slot: a failure still reverts (default none)"},
     Option{"", "batch", "N", pace, Section::pace, "slots that get their successor at once (default 1)"},
     Option{"", "surge", "AMOUNT", pace, Section::pace,
-           "workers beyond --forks that start or serve in an upgrade: 2, or\n50% (default 100%); 0: old before new"},
+           "workers beyond --forks during an upgrade: 2, or 50%\n(default 100%); 0: old before new"},
     Option{"", "flip", "", pace, Section::pace, "all successors are ready before the first serves: no mix",
            Takes::nothing},
     Option{"", "no-flip", "", upgrade, Section::pace,
