@@ -105,6 +105,13 @@ void add_processes(Findings& findings, const ElfFile& file, const Libraries& lib
                                     fmt::join(forks, ", ")),
                         "give it its option for one process, or for threads; --forks N makes N workers of it"});
   }
+  if (!forks.empty() && !those_of(file.imports, {"accept", "accept4"}).empty())
+    findings.push_back({Level::fine, "forks",
+                        fmt::format("it could make a process for each connection ({} beside {}): a worker that drains waits "
+                                    "for connections that such processes have; it does not end idle ones of them "
+                                    "(--keepalive end), so their clients or the drain limit do",
+                                    fmt::join(forks, ", "), fmt::join(those_of(file.imports, {"accept", "accept4"}), ", ")),
+                        ""});
   const Names daemons = libraries_that(libraries, [](const ElfFile& library) { return has(library.imports, "daemon"); });
   if (!daemons.empty() && !has(leaves, "daemon"))
     findings.push_back({Level::fine, "daemon",
@@ -147,7 +154,7 @@ std::span<const std::string_view> names_in_host() {
       "writev", "_Exit", "__poll_chk", "__ppoll_chk", "_exit", "accept", "accept4", "bind", "close", "close_range", "closefrom",
       "connect", "daemon", "dup", "dup2", "dup3", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait",
       "exit", "fcntl", "fcntl64", "ioctl", "listen", "poll", "ppoll", "prctl", "pselect", "pthread_create", "pthread_sigmask",
-      "remove", "select", "setsid", "shutdown", "sigaction", "signal", "sigprocmask", "syscall", "thrd_create", "unlink", "unlinkat"};
+      "remove", "rename", "renameat", "renameat2", "select", "setsid", "shutdown", "sigaction", "signal", "sigprocmask", "syscall", "thrd_create", "unlink", "unlinkat"};
   return names;
 }
 

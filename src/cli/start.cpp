@@ -38,6 +38,8 @@ int start_daemon(Options options) {
 int run_start(const Arguments& arguments) {
   auto options = start_options(arguments);
   if (!options) return report({usage, options.error().text});
+  // This process is the master's alone.
+  options->reap_children = true;
   if (arguments.daemon) return start_daemon(std::move(*options));
   // Without a log file the log is on the terminal, and says it.
   if (!options->log_file.empty()) options->on_notice = complain;

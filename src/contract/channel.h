@@ -52,10 +52,12 @@ enum liveswap_frame_kind {
   LIVESWAP_EXPIRED,   /* the drain limit has passed: take the listeners away from the application */
   LIVESWAP_MESSAGE,   /* value: a number to answer with; text: the message, never empty */
   LIVESWAP_COUNT,     /* asks for COUNTED; value: a number to answer with */
-  LIVESWAP_ANSWER,    /* value: that of a BIND, LISTEN, UNLINK or HANDOFF; count: 0, or an errno. With a descriptor after a
+  LIVESWAP_ANSWER,    /* value: that of a BIND, LISTEN, UNLINK, RENAME or HANDOFF; count: 0, or an errno. With a descriptor after a
                        * BIND: the socket that the application shall have in place of its own */
   LIVESWAP_ADOPT,     /* a connection, as a descriptor, that an earlier worker has given back; text: uint64_t, the
                        * SO_COOKIE of the listener that shall accept it */
+  LIVESWAP_REPLACE,   /* a listening socket, as a descriptor, that takes the place of one whose file is gone for ever; text:
+                       * uint64_t, the SO_COOKIE of that one */
 
   /* worker → master */
   LIVESWAP_STAGED = 64, /* value: enum liveswap_stage, reached: OPEN before the open, LINK before dlopen … */
@@ -73,11 +75,19 @@ enum liveswap_frame_kind {
                          * line; count: threads that the library has left running. It has passed; exit handlers run
                          * from here on */
 
+  LIVESWAP_FORKED,      /* processes that the application has made may be there, and may have its connections */
+  LIVESWAP_RETIRING,    /* of an application that does not drain by itself. value 1: its connections are waited for; 0: none is
+                         * left, so it is sent SIGTERM where it handles that, or it drains by itself after all */
+
   /* worker → master: of an application that binds its own listeners. Those with a value > 0 are answered, in any order */
   LIVESWAP_BIND,     /* value: a number; text: struct liveswap_bind; a descriptor: the socket that shall be bound */
   LIVESWAP_LISTEN,   /* value: a number; count: the backlog; text: uint64_t, SO_COOKIE of a socket that BIND gave */
   LIVESWAP_UNLISTEN, /* text: uint64_t as for LISTEN: the application has closed its last descriptor of it */
   LIVESWAP_UNLINK,   /* value: a number; text: the absolute path of a Unix socket, which is not removed when it is held */
+  LIVESWAP_RENAME,   /* value: a number; text: two absolute paths, a NUL between them. Answered with LIVESWAP_STAYS_OWN where it is
+                      * nothing that is held; with a descriptor: the socket that all descriptors of the one at the first
+                      * path shall be */
+  LIVESWAP_MENDED,   /* text: the path of a Unix listener, whose file the application has removed and the worker host made again */
   LIVESWAP_HANDOFF,  /* value: a number; text: uint64_t as for LISTEN, of the listener it came in by; a descriptor: an idle
                       * connection that the successor shall serve */
 
@@ -86,6 +96,10 @@ enum liveswap_frame_kind {
 };
 
 enum liveswap_drain { LIVESWAP_DRAIN_SUCCEEDED = 1 /* a successor serves, and adopts what is handed off */ };
+
+/* For the file NAME of a Unix listener: a second link to it beside it, made by the master. */
+#define LIVESWAP_SPARE_BEFORE "."
+#define LIVESWAP_SPARE_AFTER ".liveswap"
 
 /* In place of an errno in the ANSWER to a BIND: a socket that cannot be shared, which stays the application's own. */
 enum { LIVESWAP_STAYS_OWN = 4096 };

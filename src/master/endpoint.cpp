@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/log.hpp"
 #include "base/unique_fd.hpp"
@@ -25,7 +26,17 @@ void reset_connection(int fd) {
   ::connect(fd, &nowhere, sizeof nowhere);
 }
 
+std::string directory_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+
 }  // namespace
+
+bool same_entry(const std::string& one, const std::string& other) {
+  if (one == other) return true;
+  struct stat here {}, there {};
+  return one.substr(one.rfind('/') + 1) == other.substr(other.rfind('/') + 1) &&
+         ::stat(directory_of(one).c_str(), &here) == 0 && ::stat(directory_of(other).c_str(), &there) == 0 &&
+         here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
 
 // Whoever connects as fast as this accepts would else keep the master here for ever.
 void Endpoint::turn_away(int fd) const {
@@ -44,6 +55,17 @@ void Endpoint::tell_reset(std::size_t count) const {
   if (count > 0)
     log::warning("listener {}: reset {} connection{} that no worker is left for", name_, count,
                  count == 1 ? "" : "s");
+}
+
+// A file that stays lost is looked at again and again, and said once.
+FileReport Endpoint::report_file(FileReport::Kind kind, std::string text, std::uint64_t former) {
+  if (std::exchange(was_mended_, false) && kind == FileReport::Kind::fine) kind = FileReport::Kind::mended;
+  if (kind == FileReport::Kind::mended) text = "its file was removed, and has been made again";
+  const bool is_lost = kind == FileReport::Kind::lost;
+  const bool is_new = std::exchange(lost_, is_lost ? text : "") != text;
+  if (is_lost && is_new) log::error("listener {}: {}", name_, text);
+  if (!is_lost && !text.empty()) log::warning("listener {}: {}", name_, text);
+  return {kind, text, former};
 }
 
 void Endpoint::shut_down(int fd) const {

@@ -14,6 +14,21 @@ namespace liveswap::master {
 
 struct TakenAddress;
 
+// What became of the file of a Unix socket that clients find it by.
+struct FileReport {
+  enum class Kind {
+    fine,
+    mended,    // it was missing, and leads to the socket again
+    replaced,  // it was missing, and leads to another socket: who has the one before needs this one
+    lost,      // nobody can connect
+  } kind = Kind::fine;
+  std::string text;          // for people; "" when fine
+  std::uint64_t former = 0;  // of `replaced`: the cookie of the socket before
+};
+
+// Whether two paths name the same entry of the same directory: "/run/./app.sock", "/run//app.sock".
+bool same_entry(const std::string& one, const std::string& other);
+
 // One address and every socket that listens there: those of the live set and of others (listeners.hpp), by
 // the number of the set. The sockets of one set are the same for all slots, or one a slot.
 class Endpoint {
@@ -52,10 +67,24 @@ class Endpoint {
   virtual bool is_at(const TakenAddress& address) const = 0;
   // Whether that file is the endpoint's, a Unix socket at its path.
   virtual bool is_file(const struct stat&) const { return false; }
+  // Whether that path is a name which it was given, and not just another link to its file.
+  virtual bool is_known_as(const std::string& path) const { return same_entry(path, file()); }
+  // The path of a Unix socket's file; "": there is none.
+  virtual std::string file() const { return ""; }
+  // Every name of it, for a name that is missing cannot be watched.
+  virtual std::vector<std::string> watched() const { return {}; }
+  // Looks whether the file is in its place, and makes it again where it is missing.
+  virtual FileReport mend_file() { return {}; }
+  // An application wants its file to have this mode.
+  virtual void take_mode(mode_t) {}
+  // A worker host has made the file again: told by the next mend_file().
+  void note_mended() { was_mended_ = true; }
   // The kernel's names of the handshakes that are under way; none when it does not say.
   virtual std::optional<std::set<std::uint64_t>> handshakes() const = 0;
 
  protected:
+  // Says in the log what is new in it. `text` is not needed where it is fine or mended.
+  FileReport report_file(FileReport::Kind kind, std::string text = {}, std::uint64_t former = 0);
   // Resets the connections that wait in a socket, and says so in the log; not those that come meanwhile.
   void turn_away(int fd) const;
   // The same, and none comes any more: shut down, it leaves its address to others whoever still has it.
@@ -68,6 +97,8 @@ class Endpoint {
   void tell_reset(std::size_t count) const;
 
   std::string name_;
+  bool was_mended_ = false;
+  std::string lost_;  // what was said last of a file that is lost
 };
 
 }  // namespace liveswap::master

@@ -188,6 +188,15 @@ std::vector<Endpoint*> Listeners::lent() const {
   return found;
 }
 
+ListeningPlaces Listeners::places() const {
+  ListeningPlaces places;
+  for (const auto& endpoint : endpoints_)
+    for (unsigned set = 0; set < holds_.size(); ++set)
+      for (const int fd : endpoint->sockets(set))
+        if (fd >= 0) places.add(fd);
+  return places;
+}
+
 std::string Listeners::names() const {
   std::string list;
   for (const Endpoint* endpoint : lent()) list += (list.empty() ? "" : ",") + endpoint->name();
@@ -230,8 +239,32 @@ bool Listeners::has_socket(std::uint64_t cookie) const {
   return false;
 }
 
-bool Listeners::is_ours(const struct stat& file) const {
-  return std::any_of(endpoints_.begin(), endpoints_.end(), [&](const auto& one) { return one->is_file(file); });
+bool Listeners::is_ours(const std::string& path, const struct stat& file) const {
+  return std::any_of(endpoints_.begin(), endpoints_.end(),
+                     [&](const auto& one) { return one->is_file(file) && one->is_known_as(path); });
+}
+
+Endpoint* Listeners::with_file(const std::string& path) const {
+  struct stat file {};
+  const bool is_there = ::lstat(path.c_str(), &file) == 0;
+  for (const auto& one : endpoints_)
+    if (one->file() == path || (is_there && one->is_file(file))) return one.get();
+  return nullptr;
+}
+
+std::vector<Listeners::Mended> Listeners::mend_files() {
+  std::vector<Mended> found;
+  for (const auto& endpoint : endpoints_)
+    if (auto report = endpoint->mend_file(); report.kind != FileReport::Kind::fine)
+      found.push_back({endpoint.get(), std::move(report)});
+  return found;
+}
+
+std::vector<std::string> Listeners::watched() const {
+  std::vector<std::string> found;
+  for (const auto& endpoint : endpoints_)
+    for (auto& name : endpoint->watched()) found.push_back(std::move(name));
+  return found;
 }
 
 }  // namespace liveswap::master

@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "liveswap.hpp"
 #include "master/endpoint.hpp"
+#include "master/group_connections.hpp"
 #include "master/settling.hpp"
 #include "master/taken_endpoint.hpp"
 
@@ -81,8 +82,10 @@ class Listeners {
   Endpoint* find(const TakenAddress& address, unsigned nth) const;
   // Whether one of all these sockets has that cookie.
   bool has_socket(std::uint64_t cookie) const;
-  // Whether that file is a Unix socket of ours.
-  bool is_ours(const struct stat& file) const;
+  // Whether that file is a Unix socket of ours, and the path the one that clients find it by, not another link.
+  bool is_ours(const std::string& path, const struct stat& file) const;
+  // That has the file at this path; nullptr: none.
+  Endpoint* with_file(const std::string& path) const;
   // As last asked for, for sockets that have come since or are wanted again.
   void steer_again() { steer(steered_, without_); }
 
@@ -97,6 +100,15 @@ class Listeners {
   unsigned set_of(const Hold& hold) const;
   // The endpoints that of_slot() has the sockets of.
   std::vector<Endpoint*> lent() const;
+  // Looks whether the files of Unix sockets are in their places, and makes them again where they are missing.
+  struct Mended {
+    Endpoint* endpoint;
+    FileReport report;
+  };
+  std::vector<Mended> mend_files();  // those that are not fine
+  std::vector<std::string> watched() const;
+  // Where all of them listen.
+  ListeningPlaces places() const;
   // "name,name"
   std::string names() const;
 

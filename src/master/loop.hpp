@@ -6,6 +6,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "base/log.hpp"
@@ -95,6 +96,23 @@ class Poll : public Handle<uv_poll_t> {
   void stop() {
     if (state_->open) uv_poll_stop(&state_->uv);
   }
+};
+
+// Watches one file: its owner, mode, names and number of links, not its directory. The callback runs after each change.
+class FileWatch : public Handle<uv_fs_event_t> {
+ public:
+  FileWatch(uv_loop_t& loop, const std::string& path, std::function<void()> callback) {
+    state_->open = uv_fs_event_init(&loop, &state_->uv) == 0;
+    state_->callback = [callback = std::move(callback)](int) { callback(); };
+    usable_ = state_->open && uv_fs_event_start(&state_->uv,
+                                                [](uv_fs_event_t* watch, const char*, int, int) { call(watch->data, 0); },
+                                                path.c_str(), 0) == 0;
+  }
+  // False: the file is not there, may not be read, or the system allows no more watches.
+  bool usable() const { return usable_; }
+
+ private:
+  bool usable_ = false;
 };
 
 class SignalWatch : public Handle<uv_signal_t> {

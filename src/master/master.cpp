@@ -81,6 +81,7 @@ protocol::Refusal refusal_of(rollout::Verdict verdict) {
     case rollout::Verdict::refused: return protocol::Refusal::refused;
     case rollout::Verdict::reverted: return protocol::Refusal::reverted;
     case rollout::Verdict::timed_out: return protocol::Refusal::timed_out;
+    case rollout::Verdict::unreachable: return protocol::Refusal::failed;
   }
   return protocol::Refusal::failed;
 }
@@ -137,6 +138,7 @@ WorkerPool::Handlers Master::pool_handlers() {
       [this](WorkerId id, const std::string& text) { perform(engine_.returned(now(), id, text)); },
       [this](WorkerId id, const rollout::Departure& departure) {
         listeners_.repair();
+        mend_files();
         for (auto it = inquiries_.begin(); it != inquiries_.end();) (it++)->second->forget(id);
         perform(engine_.exited(now(), id, departure));
       },
@@ -154,7 +156,10 @@ WorkerPool::Handlers Master::pool_handlers() {
         control_->event(it->second.connection, protocol::event_line("connections", members));
       },
       {},
-      [this] { look_at_takeover(); },
+      [this] {
+        look_at_takeover();
+        watch_files();
+      },
   };
 }
 
@@ -172,6 +177,7 @@ Result<void> Master::open_control(const std::string& token) {
 Outcome Master::run(const rollout::Release& start) {
   if (options_.handle_signals)
     signals_.emplace(loop_, [this](Signals::Order order, const char* name) { obey(order, name); });
+  if (options_.reap_children) reaper_.emplace(loop_);
   if (listeners_.bound().empty()) log::info("no listener was configured (--listen): the application gets -1, and opens its own");
   for (const auto& listener : listeners_.bound()) log::info("listener {}: {}", listener.name, listener.address);
   log::info("control: port {}, socket {}/{}.sock", options_.port, options_.runtime_dir, options_.port);
@@ -180,6 +186,7 @@ Outcome Master::run(const rollout::Release& start) {
   wish.pace = pace_of(options_);
   if (!start.id.empty()) wish.release = start;
   if (!start.id.empty()) compare(start);
+  watch_files();
   perform(engine_.boot(now(), wish));
   uv_run(&loop_, UV_RUN_DEFAULT);
   return outcome_.value_or(Outcome{failed, "the event loop ended by itself"});
@@ -344,7 +351,9 @@ void Master::carry_out(const rollout::Answer& command) {
   const auto refusal = refusal_of(command.verdict);
   const bool done = command.verdict == rollout::Verdict::ok;
   const auto reason = done ? command.text : with_output_of(command.request, command.text);
-  const auto [number, text] = close_receipt(command.request, done ? "ok" : protocol::word(refusal), reason);
+  // A release that nobody can reach is committed all the same, and can be gone back to.
+  const bool committed = done || command.verdict == rollout::Verdict::unreachable;
+  const auto [number, text] = close_receipt(command.request, committed ? "ok" : protocol::word(refusal), reason);
   if (done)
     log::info("{}: done, {}", verb, text);
   else

@@ -16,6 +16,7 @@
 #include "master/loop.hpp"
 #include "master/preparation.hpp"
 #include "master/prober.hpp"
+#include "master/reaper.hpp"
 #include "master/signals.hpp"
 #include "master/worker_pool.hpp"
 #include "release/store.hpp"
@@ -78,6 +79,8 @@ class Master {
   void perform(rollout::Commands commands);
   void settle();
   void look_at_takeover();
+  void mend_files();
+  void watch_files();
   void carry_out(const rollout::Drain& command);
   void carry_out(const rollout::Expire& command) { pool_.expire(command.worker); }
   void carry_out(const rollout::Signal& command) { pool_.signal(command.worker, command.kill); }
@@ -168,6 +171,7 @@ class Master {
   Timer crowd_timer_;
   Timer flip_timer_;
   Timer takeover_timer_;
+  std::map<std::string, std::unique_ptr<FileWatch>> file_watches_;  // of Unix listeners, by path
   Timer queue_timer_;
   Timer watch_timer_;
   std::string watched_phase_;
@@ -177,6 +181,7 @@ class Master {
   rollout::Time flip_began_{0};
   std::unique_ptr<ControlServer> control_;
   std::optional<Signals> signals_;
+  std::optional<Reaper> reaper_;
   std::list<std::unique_ptr<Task>> dying_;  // cancelled, and not reaped yet
   std::unique_ptr<Preparation> preparation_;
   std::unique_ptr<Task> collection_;

@@ -44,6 +44,15 @@ const char* phase_of(NoteKind kind) {
   return nullptr;
 }
 
+Recorder::End end_of(rollout::Parting parting) {
+  switch (parting) {
+    case rollout::Parting::clean: return Recorder::End::clean;
+    case rollout::Parting::forced: return Recorder::End::forced;
+    case rollout::Parting::crashed: return Recorder::End::crashed;
+  }
+  return Recorder::End::crashed;
+}
+
 Json plan_of(const rollout::Engine& engine) {
   const auto& pace = engine.pace();
   return {{"forks", engine.fork_count()},
@@ -103,13 +112,9 @@ void Master::account(const rollout::Note& note) {
     case NoteKind::flipping: receipt->flip(time); break;
     case NoteKind::failed: receipt->failed(note.worker, with_output_of(note.request, note.text)); break;
     case NoteKind::gone: {
-      const auto exit = pool_.exit_code(note.worker);
-      const auto end = pool_.forced(note.worker) ? Recorder::End::forced
-                       : exit == "0"             ? Recorder::End::clean
-                                                 : Recorder::End::crashed;
       const auto idle = pool_.idle(note.worker);
       receipt->idle(note.worker, idle.ended, idle.moved);
-      receipt->gone(time, note.worker, exit, end);
+      receipt->gone(time, note.worker, pool_.exit_code(note.worker), end_of(note.parting));
       break;
     }
     default: break;

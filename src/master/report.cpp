@@ -50,6 +50,15 @@ const char* word(rollout::WorkerState state) {
   return "?";
 }
 
+const char* word(rollout::Parting parting) {
+  switch (parting) {
+    case rollout::Parting::clean: return "clean";
+    case rollout::Parting::forced: return "forced";
+    case rollout::Parting::crashed: return "crashed";
+  }
+  return "?";
+}
+
 const char* word(rollout::Verdict verdict) {
   switch (verdict) {
     case rollout::Verdict::ok: return "ok";
@@ -57,6 +66,7 @@ const char* word(rollout::Verdict verdict) {
     case rollout::Verdict::refused: return "refused";
     case rollout::Verdict::reverted: return "reverted";
     case rollout::Verdict::timed_out: return "timed_out";
+    case rollout::Verdict::unreachable: return "failed";
   }
   return "?";
 }
@@ -74,7 +84,9 @@ Json Master::members_of(const rollout::Note& note) const {
   members["slot"] = note.slot;
   members["ms"] = note.since_spawn.count();
   if (const pid_t pid = pool_.pid(note.worker)) members["pid"] = pid;
-  if (note.kind == NoteKind::gone) members["exit"] = pool_.exit_code(note.worker);
+  if (note.kind != NoteKind::gone) return members;
+  members["exit"] = pool_.exit_code(note.worker);
+  members["end"] = word(note.parting);
   return members;
 }
 

@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <mutex>
+#include <set>
 
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x00001000
@@ -36,6 +38,18 @@ struct Plan {
   int failed_errno;
   const std::pair<int, rlimit>* failed_limit = nullptr;
 };
+
+std::mutex claims_lock;
+std::set<pid_t> claims;
+
+std::shared_ptr<const void> claim(pid_t pid) {
+  const std::lock_guard guard(claims_lock);
+  claims.insert(pid);
+  return std::shared_ptr<const void>(nullptr, [pid](const void*) {
+    const std::lock_guard once_more(claims_lock);
+    claims.erase(pid);
+  });
+}
 
 int give_up(Plan& plan, const char* step, const std::string& object) {
   plan.failed_errno = errno;
@@ -162,6 +176,11 @@ class Stack {
 
 }  // namespace
 
+bool is_claimed(pid_t pid) {
+  const std::lock_guard guard(claims_lock);
+  return claims.contains(pid);
+}
+
 Result<Child> spawn(const SpawnRequest& request) {
   const Stack stack;
   if (!stack.usable()) return os_fail("reserve a stack for", request.program, errno);
@@ -184,8 +203,11 @@ Result<Child> spawn(const SpawnRequest& request) {
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 
   if (pid < 0) return os_fail("fork for", request.program, clone_errno);
-  Child child{pid, UniqueFd::adopt(pidfd)};
-  if (!plan.failed_step) return child;
+  Child child{pid, UniqueFd::adopt(pidfd), nullptr};
+  if (!plan.failed_step) {
+    child.claim = claim(pid);
+    return child;
+  }
   ::waitpid(pid, nullptr, 0);
   if (plan.failed_limit) return limit_failed(*plan.failed_limit, plan.failed_errno);
   return os_fail(plan.failed_step, plan.failed_object, plan.failed_errno);

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,7 +36,11 @@ struct SpawnRequest {
 struct Child {
   pid_t pid = -1;
   UniqueFd pidfd;  // readable once the child has ended; it is reaped with waitid(P_PIDFD)
+  std::shared_ptr<const void> claim;  // as long as it is held, is_claimed(pid): the owner of this reaps the child
 };
+
+// Whether that child of this process was started by spawn(), and its owner still has its Child. Any thread.
+bool is_claimed(pid_t pid);
 
 // Starts a program with exactly these descriptors, default signal dispositions, an empty signal mask, and a process
 // group of its own. An error names the step that failed. Blocks until the exec has happened.

@@ -128,6 +128,14 @@ std::string TakenAddress::path() const {
   return begin[0] == 0 ? std::string(begin, size) : std::string(begin, ::strnlen(begin, size));
 }
 
+bool TakenAddress::set_path(const std::string& path) {
+  auto& address = reinterpret_cast<sockaddr_un&>(where.storage);
+  if (path.empty() || path.size() >= sizeof address.sun_path) return false;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  where.length = static_cast<socklen_t>(path_at + path.size() + 1);
+  return true;
+}
+
 std::string TakenAddress::text() const {
   if (is_unix()) {
     auto name = path();

@@ -30,6 +30,8 @@ struct TakenAddress {
   bool is_unnamed() const;
   std::uint16_t port() const;  // 0 of a Unix socket
   std::string path() const;    // of a Unix socket; one in the abstract namespace begins with a NUL
+  // False, and nothing has changed: it is too long.
+  bool set_path(const std::string& path);
   // "127.0.0.1:80", "udp:[::1]:53", "unix:/path", "unix:@name"
   std::string text() const;
   // Whether the kernel would let one process have both: not where one address is within the other.

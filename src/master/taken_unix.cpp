@@ -1,5 +1,6 @@
 #include "master/taken_unix.hpp"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,42 +14,84 @@ namespace liveswap::master {
 // Spared, it can still be reached by whoever is connecting, and by an abstract name until its last worker goes.
 TakenUnix::~TakenUnix() {
   if (!fd_) return;
-  remove_file();
+  file_.remove();
   if (spared_)
     discard(std::move(fd_));
   else
     shut_down(fd_.get());
 }
 
-void TakenUnix::remove_file() const {
-  if (is_abstract() || !has_file()) return;
-  const ActingAs user(made_by_);
-  if (user.error() == 0) ::unlink(where_.path().c_str());
-}
-
 // A Unix socket that was shut down once refuses everybody for ever, and listen() succeeds all the same.
 void TakenUnix::give_up() {
   log::warning("listener {}: an application has shut it down; who binds it next makes a new one", name());
-  remove_file();
+  file_.remove();
   discard(std::move(fd_));
 }
 
 bool TakenUnix::is_at(const TakenAddress& address) const {
-  return where_.same(address) || (address.type == where_.type && leads_to(address, *this));
+  if (where_.same(address)) return true;
+  if (address.type != where_.type) return false;
+  return (!former_path_.empty() && address.path() == former_path_) || leads_to(address, *this);
 }
 
-// The number is not given to another file as long as the socket lives, which holds on to its own.
-bool TakenUnix::is_file(const struct stat& file) const {
-  return fd_ && !is_abstract() && file.st_dev == file_.st_dev && file.st_ino == file_.st_ino;
+FileReport TakenUnix::mend_file() {
+  using Kind = FileReport::Kind;
+  if (!fd_ || is_abstract() || !listens_) return {};
+  switch (file_.mend()) {
+    case SocketFile::State::in_place: return report_file(Kind::fine);
+    case SocketFile::State::mended: return report_file(Kind::mended);
+    case SocketFile::State::missing: return replace_socket();
+    case SocketFile::State::foreign:
+      return report_file(Kind::lost, "another file is in the place of its own, and is left alone: remove it, and the "
+                                     "listener's is made again");
+    case SocketFile::State::barred: break;
+  }
+  return report_file(Kind::lost, "its file was removed, and cannot be made again: " + error_text(file_.error()));
 }
 
-bool TakenUnix::has_file() const {
-  struct stat found {};
-  return ::lstat(where_.path().c_str(), &found) == 0 && is_file(found);
+// As that before: its options were the application's, and those of a Unix listener are few.
+UniqueFd TakenUnix::bind_again() const {
+  const ActingAs user(made_by_);
+  if (errno = user.error(); errno != 0) return {};
+  auto fd = UniqueFd::adopt(::socket(AF_UNIX, where_.type | SOCK_CLOEXEC | (is_nonblocking(fd_.get()) ? SOCK_NONBLOCK : 0), 0));
+  const struct stat& before = file_.known();
+  // Nobody can connect before listen(): owner and mode are right by then.
+  if (!fd || ::bind(fd.get(), where_.where.get(), where_.where.length) != 0) return {};
+  const std::string path = where_.path();
+  struct stat made {};
+  if (::lstat(path.c_str(), &made) == 0 && (made.st_uid != before.st_uid || made.st_gid != before.st_gid) &&
+      ::lchown(path.c_str(), before.st_uid, before.st_gid) != 0)
+    log::warning("listener {}: cannot give its file the owner that it had: {}", name(), error_text(errno));
+  ::chmod(path.c_str(), before.st_mode & 0777);
+  if (::listen(fd.get(), backlog_) != 0) return {};
+  return fd;
+}
+
+FileReport TakenUnix::replace_socket() {
+  auto fresh = bind_again();
+  if (!fresh)
+    return report_file(FileReport::Kind::lost, "its file was removed, and cannot be made again: " + error_text(errno));
+  const auto former = cookie_of(fd_.get());
+  discard(std::exchange(fd_, std::move(fresh)));
+  file_ = SocketFile(where_.path(), made_by_);
+  return report_file(FileReport::Kind::replaced, "its file was removed with every link to it: another socket is in its place",
+                     former);
+}
+
+int TakenUnix::move(const std::string& to, const std::string& from, bool keep_old) {
+  TakenAddress there = where_;
+  if (!there.set_path(to)) return ENAMETOOLONG;
+  if (const int error = file_.move(to, from, keep_old); error != 0) return error;
+  if (where_.path() == to) return 0;
+  former_path_ = where_.path();
+  where_ = there;
+  rename(where_.text());
+  return 0;
 }
 
 int TakenUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identity>& as) {
   TakenAddress where = asked();
+  SocketFile file;
   {
     const ActingAs user(as);
     if (user.error() != 0) return user.error();
@@ -60,7 +103,8 @@ int TakenUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identi
     // Nobody can connect before listen(): the mode is right by then. That of the file is the worker's umask, not ours.
     if (const auto path = where.path(); !path.empty() && path.front() != '\0') {
       ::chmod(path.c_str(), own.st_mode & 0777 & ~where.umask);
-      if (::lstat(path.c_str(), &file_) != 0) return errno;
+      file = SocketFile(path, as);
+      if (!file.is_in_place()) return ENOENT;
     }
   }
   // Whoever has the socket before still accepts what waits in it.
@@ -68,6 +112,8 @@ int TakenUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identi
   where_ = where;
   discard(std::exchange(fd_, fd.release()));
   made_by_ = as;
+  file_ = std::move(file);
+  former_path_.clear();
   listens_ = false;
   nonblocking_ = false;
   return rules_.listen_at_once ? listen(0, 0, 0) : 0;
@@ -98,7 +144,7 @@ void TakenUnix::repair() {
 }
 
 int TakenUnix::reachable(unsigned, unsigned) const {
-  return fd_ && (is_abstract() || has_file()) ? fd_.get() : -1;
+  return fd_ && (is_abstract() || file_.is_in_place()) ? fd_.get() : -1;
 }
 
 int TakenUnix::socket(unsigned, unsigned) const { return listens_ ? fd_.get() : -1; }

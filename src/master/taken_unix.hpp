@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "master/socket_file.hpp"
 #include "master/taken_endpoint.hpp"
 
 namespace liveswap::master {
@@ -31,8 +32,23 @@ class TakenUnix final : public TakenEndpoint {
   std::vector<int> sockets(unsigned set) const override;
   bool per_slot() const override { return false; }
   bool is_at(const TakenAddress& address) const override;
-  bool is_file(const struct stat& file) const override;
+  bool is_file(const struct stat& file) const override { return fd_ && file_.is(file); }
+  std::string file() const override { return fd_ && listens_ ? file_.path() : ""; }
+  bool is_known_as(const std::string& path) const override {
+    return same_entry(path, where_.path()) || (!former_path_.empty() && same_entry(path, former_path_));
+  }
+  std::vector<std::string> watched() const override {
+    return file().empty() ? std::vector<std::string>{} : std::vector{file_.path(), file_.spare()};
+  }
+  FileReport mend_file() override;
+  void take_mode(mode_t mode) override { file_.set_mode(mode); }
   std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
+
+  // The application renames the file; `keep_old`: other workers are about to do the same. 0, or an errno.
+  int move(const std::string& to, const std::string& from, bool keep_old);
+  mode_t mode() const { return file_.mode(); }
+  // Brings it about that the path leads here, for a worker that binds what others have renamed. 0, or an errno.
+  int link_as(const std::string& path) const { return file_.link_as(path); }
 
   // Where the file is gone or somebody else's, another socket takes the place of the one before.
   int add(unsigned set, unsigned slot, ReceivedFd socket, const std::optional<Identity>& as) override;
@@ -47,15 +63,16 @@ class TakenUnix final : public TakenEndpoint {
 
  private:
   bool is_abstract() const { return where_.path().empty() || where_.path().front() == '\0'; }
-  bool has_file() const;
-  void remove_file() const;
+  UniqueFd bind_again() const;
+  FileReport replace_socket();
   void give_up();
 
   Rules rules_;
   TakenAddress where_;
   UniqueFd fd_;  // empty: an application has shut it down, and nobody has bound another one since
   std::optional<Identity> made_by_;  // whose the file is
-  struct stat file_ {};  // as it was made
+  SocketFile file_;
+  std::string former_path_;  // that it was bound at, before it was renamed
   int backlog_ = 0;
   bool nonblocking_ = false;  // has been
   bool listens_ = false;

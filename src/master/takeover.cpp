@@ -91,6 +91,8 @@ bool Takeover::take_frame(rollout::WorkerId id, Frame& frame) {
     case LIVESWAP_LISTEN: error = listen(worker, frame); break;
     case LIVESWAP_UNLISTEN: unlisten(worker, frame); return true;
     case LIVESWAP_UNLINK: error = frame.posthumous ? ESRCH : unlink(worker, frame); break;
+    case LIVESWAP_RENAME: error = frame.posthumous ? ESRCH : rename(worker, frame, descriptor); break;
+    case LIVESWAP_MENDED: mended(worker, frame); return true;
     case LIVESWAP_HANDOFF: error = hand_off(id, worker, frame); break;
     default: return false;
   }
@@ -150,6 +152,7 @@ int Takeover::bind_address(Worker& worker, const Wish& wish, ReceivedFd own, Uni
   TakenEndpoint* taken = taken_endpoint(endpoint);
   // It may have been shut down since, and then is another one's.
   if (taken) taken->repair();
+  if (endpoint) mend(*endpoint);
   int socket = taken      ? taken->reachable(worker.set, worker.slot)
                : endpoint ? endpoint->socket(worker.set, worker.slot)
                           : -1;
@@ -167,6 +170,11 @@ int Takeover::bind_address(Worker& worker, const Wish& wish, ReceivedFd own, Uni
   if (address.is_unnamed()) ++nth;
   worker.uses.insert(endpoint);
   worker.cookies[cookie_of(socket)] = endpoint;
+  if (auto* file = dynamic_cast<TakenUnix*>(endpoint); file && address.path().starts_with('/')) {
+    worker.named[file] = address.path();
+    // Others have renamed it by now; this one is about to.
+    if (const int error = held ? file->link_as(address.path()) : 0; error != 0) return complain_of_bind(worker, address, error);
+  }
   if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.tenure.bound();
   return 0;
 }
@@ -278,22 +286,6 @@ Endpoint* Takeover::find(const TakenAddress& address, unsigned nth) {
   if (!taken || !uses_[taken].tenure.is_leaving()) return endpoint;
   drop(*taken);
   return nullptr;
-}
-
-int Takeover::unlink(Worker& worker, const Frame& frame) const {
-  const std::string& path = frame.text;
-  if (path.empty() || path.front() != '/' || path.size() >= PATH_MAX || path.find('\0') != std::string::npos)
-    return EINVAL;
-  if (const int error = check_path(worker, frame.sender, path); error != 0) return error;
-  const auto as = identity_for(worker, frame);
-  if (!as) return EPERM;
-  const ActingAs user(*as);
-  if (user.error() != 0) return user.error();
-  struct stat file {};
-  if (::lstat(path.c_str(), &file) != 0) return errno;
-  if (listeners_.is_ours(file)) return 0;
-  if (!S_ISSOCK(file.st_mode)) return ENOTSOCK;
-  return ::unlink(path.c_str()) == 0 ? 0 : errno;
 }
 
 }  // namespace liveswap::master

@@ -11,6 +11,7 @@
 
 #include "master/listeners.hpp"
 #include "master/taken_endpoint.hpp"
+#include "master/taken_unix.hpp"
 #include "master/worker_process.hpp"
 #include "rollout/tenure.hpp"
 #include "rollout/types.hpp"
@@ -64,6 +65,8 @@ class Takeover {
   bool idle() const { return listeners_.taken().empty() && handed_off_.empty(); }
   // So many connections wait for a worker that who hands off more shall be listened to later.
   bool is_full(rollout::WorkerId giver) const;
+  // Another socket is in place of that with this cookie: the workers that have it get the new one.
+  void replaced(Endpoint& endpoint, std::uint64_t former);
   // Applications have listeners of their own, which a new worker has still to bind.
   bool expected() const;
 
@@ -78,6 +81,7 @@ class Takeover {
     std::set<Endpoint*> uses;                     // that it has bound and not closed
     std::map<std::uint64_t, Endpoint*> cookies;   // of every socket that it was given
     std::map<std::string, unsigned> unnamed;      // how often it has left the choice to the kernel, by address
+    std::map<const Endpoint*, std::string> named;  // paths that it has bound Unix sockets at, and not renamed
     unsigned complaints = 0;
     std::uint64_t adopted = 0;
     std::shared_ptr<std::size_t> waiting = std::make_shared<std::size_t>(0);  // connections that it has handed off
@@ -117,6 +121,11 @@ class Takeover {
   int listen(Worker& worker, const Frame& frame);
   void unlisten(Worker& worker, const Frame& frame);
   int unlink(Worker& worker, const Frame& frame) const;
+  int rename(Worker& worker, const Frame& frame, UniqueFd& answer);
+  int move(Worker& worker, TakenUnix& endpoint, const std::string& from, const std::string& to);
+  int merge(Worker& worker, TakenUnix& endpoint, Endpoint& into, UniqueFd& answer);
+  void mend(Endpoint& endpoint);
+  void mended(const Worker& worker, const Frame& frame) const;
   int hand_off(rollout::WorkerId id, Worker& worker, Frame& frame);
   bool is_from(const Endpoint& endpoint, const Worker& worker, int connection) const;
   TakenEndpoint* taken_endpoint(const Endpoint* endpoint) const;  // nullptr: of another kind, or none

@@ -58,6 +58,7 @@ void Takeover::drop(TakenEndpoint& endpoint) {
   while (former_.size() > former_limit) former_.pop_front();
   for (auto& [id, worker] : workers_) {
     worker.uses.erase(&endpoint);
+    worker.named.erase(&endpoint);
     std::erase_if(worker.cookies, [&](const auto& one) { return one.second == &endpoint; });
   }
   std::erase_if(handed_off_, [&](const HandedOff& one) { return one.endpoint == &endpoint; });

@@ -38,11 +38,13 @@ Result<std::unique_ptr<Endpoint>> UnixEndpoint::open(const Listener& wanted, con
   endpoint->lock_ = std::move(opened->lock);
   endpoint->backlog_ = backlog;
   endpoint->sockets_.push_back(std::move(opened->socket));
+  endpoint->file_ = SocketFile(path, std::nullopt);
   return endpoint;
 }
 
+// What somebody else has put there stays.
 UnixEndpoint::~UnixEndpoint() {
-  ::unlink(path_.c_str());
+  file_.remove();
   settle();
 }
 
@@ -74,6 +76,7 @@ Result<void> UnixEndpoint::point(unsigned set, unsigned, const std::set<unsigned
     set_beside_ = set_;
   }
   set_ = set;
+  file_ = SocketFile(path_, std::nullopt);
   return {};
 }
 
@@ -108,8 +111,31 @@ void UnixEndpoint::replace(unsigned set) {
   auto fresh = bind_anew(path);
   if (!fresh) return log::error("listener {}: an application has shut it down: {}", name(), fresh.error().text);
   sockets_[set] = std::move(*fresh);
+  if (set == set_) file_ = SocketFile(path_, std::nullopt);
   log::warning("listener {}: an application has shut it down; a new socket is in its place, which the workers that run now "
                "do not have: `liveswap upgrade` replaces them", name());
+}
+
+FileReport UnixEndpoint::mend_file() {
+  using Kind = FileReport::Kind;
+  switch (file_.mend()) {
+    case SocketFile::State::in_place: return report_file(Kind::fine);
+    case SocketFile::State::mended: return report_file(Kind::mended);
+    case SocketFile::State::foreign:
+      return report_file(Kind::lost, "another file is in the place of its own, and is left alone: remove it, and the "
+                                     "listener's is made again");
+    case SocketFile::State::barred:
+      return report_file(Kind::lost, "its file was removed, and cannot be made again: " + error_text(file_.error()));
+    case SocketFile::State::missing: break;
+  }
+  const struct stat before = file_.known();
+  auto fresh = bind_unix(path_, before.st_mode & 0777, backlog_);
+  if (!fresh) return report_file(Kind::lost, "its file was removed, and cannot be made again: " + fresh.error().text);
+  if (auto same = take_after(path_, before); !same) log::warning("listener {}: {}", name(), same.error().text);
+  const auto former = cookie_of(sockets_[set_].get());
+  sockets_[set_] = std::move(*fresh);
+  file_ = SocketFile(path_, std::nullopt);
+  return report_file(Kind::replaced, "its file was removed with every link to it: another socket is in its place", former);
 }
 
 Result<UniqueFd> UnixEndpoint::bind_anew(const std::string& path) const {
@@ -127,11 +153,6 @@ Result<UniqueFd> UnixEndpoint::bind_anew(const std::string& path) const {
 
 bool UnixEndpoint::is_at(const TakenAddress& address) const {
   return address.is_unix() && address.type == SOCK_STREAM && (address.path() == path_ || leads_to(address, *this));
-}
-
-bool UnixEndpoint::is_file(const struct stat& file) const {
-  struct stat own {};
-  return ::lstat(path_.c_str(), &own) == 0 && own.st_dev == file.st_dev && own.st_ino == file.st_ino;
 }
 
 std::vector<int> UnixEndpoint::sockets(unsigned set) const {

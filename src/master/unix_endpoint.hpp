@@ -6,6 +6,7 @@
 #include "base/unique_fd.hpp"
 #include "liveswap.hpp"
 #include "master/endpoint.hpp"
+#include "master/socket_file.hpp"
 
 namespace liveswap::master {
 
@@ -28,7 +29,10 @@ class UnixEndpoint final : public Endpoint {
   std::vector<int> sockets(unsigned set) const override;
   bool per_slot() const override { return false; }
   bool is_at(const TakenAddress& address) const override;
-  bool is_file(const struct stat& file) const override;
+  bool is_file(const struct stat& file) const override { return file_.is(file); }
+  std::string file() const override { return path_; }
+  std::vector<std::string> watched() const override { return {path_, file_.spare()}; }
+  FileReport mend_file() override;
   // A connect() is one system call.
   std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
 
@@ -40,6 +44,7 @@ class UnixEndpoint final : public Endpoint {
 
   std::string path_;
   std::string beside_;
+  SocketFile file_;  // at the path
   std::optional<unsigned> set_beside_;  // whose socket is bound there
   UniqueFd lock_;                       // held while the path is ours
   int backlog_ = 0;

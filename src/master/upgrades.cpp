@@ -145,6 +145,7 @@ void Master::cancel_task(std::unique_ptr<Task>& task) {
 
 void Master::carry_out(const rollout::Commit& command) {
   if (auto* receipt = upgrade_receipt()) receipt->phase(now(), "committing");
+  mend_files();
   const auto written = release::commit(options_.head, options_.state_dir, {command.release.path, command.release.id});
   if (written) ledger_.committed(command.release);
   perform(written ? engine_.committed(now()) : engine_.commit_failed(now(), written.error().text));

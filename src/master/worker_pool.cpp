@@ -81,7 +81,8 @@ void WorkerPool::spawn(const rollout::Spawn& order) {
   request.descriptors[LIVESWAP_FD_LIFE] = life.get();
   auto process = WorkerProcess::start(loop_, std::move(request),
                                       {[this, id](Frame& frame) { on_frame(id, frame); },
-                                       [this, id](const Ending& ending) { on_ended(id, ending); }});
+                                       [this, id](const Ending& ending) { on_ended(id, ending); },
+                                       [this, id] { return is_outlived(id); }});
   if (!process) {
     handlers_.exited(id, Departure{stage_word(LIVESWAP_STAGE_SPAWN), process.error().text, false});
     return;
@@ -98,6 +99,7 @@ void WorkerPool::drain(WorkerId id, std::optional<rollout::Time> limit, bool suc
   const auto it = entries_.find(id);
   if (it == entries_.end()) return;
   it->second.draining = true;
+  it->second.places = listeners_.places();
   Extras extras;
   extras.count = succeeded ? LIVESWAP_DRAIN_SUCCEEDED : 0;
   it->second.process->send(LIVESWAP_DRAIN, limit ? static_cast<std::int32_t>(limit->count()) : -1, extras);
@@ -114,7 +116,7 @@ bool WorkerPool::tell(WorkerId id, std::uint32_t kind, std::int32_t value, const
 void WorkerPool::expire(WorkerId id) {
   const auto it = entries_.find(id);
   if (it == entries_.end()) return;
-  it->second.forced = true;
+  it->second.expired = true;
   it->second.process->send(LIVESWAP_EXPIRED, 0);
 }
 
@@ -122,7 +124,7 @@ void WorkerPool::signal(WorkerId id, bool kill) {
   const auto it = entries_.find(id);
   if (it == entries_.end()) return;
   it->second.draining = true;
-  it->second.forced = true;
+  it->second.expired = true;
   it->second.process->signal(kill ? SIGKILL : SIGTERM);
 }
 
@@ -132,17 +134,17 @@ bool WorkerPool::send_message(WorkerId id, std::int32_t question, const std::str
 }
 
 void WorkerPool::count_connections(WorkerId id, std::int32_t question) {
-  if (const auto it = entries_.find(id); it != entries_.end()) it->second.process->offer(LIVESWAP_COUNT, question);
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return;
+  if (it->second.outlived)
+    handlers_.answered(id, question, it->second.open.value_or(0));
+  else
+    it->second.process->offer(LIVESWAP_COUNT, question);
 }
 
 pid_t WorkerPool::pid(WorkerId id) const {
   const auto it = entries_.find(id);
   return it == entries_.end() ? 0 : it->second.pid;
-}
-
-bool WorkerPool::forced(WorkerId id) const {
-  const auto it = entries_.find(id);
-  return it != entries_.end() && it->second.forced;
 }
 
 WorkerPool::Served WorkerPool::served(WorkerId id) const {
@@ -185,14 +187,16 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       log::write(level_of(frame.value), fmt::format("slot {} pid {}: {}", entry.slot, entry.pid,
                                                     std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX)));
       break;
+    case LIVESWAP_FORKED: entry.forked = true; break;
+    case LIVESWAP_RETIRING: entry.retiring = frame.value == 1; break;
     case LIVESWAP_TAKEN: handlers_.answered(id, frame.value, 1); break;
     case LIVESWAP_REFUSED: handlers_.answered(id, frame.value, 0); break;
     case LIVESWAP_COUNTED:
       note_served(id, entry, frame.text);
       if (frame.value > 0)
         handlers_.answered(id, frame.value, frame.count);
-      else if (entry.draining && std::exchange(entry.open, frame.count) != frame.count)
-        handlers_.connections(id, frame.count);
+      else if (entry.draining && !entry.outlived)
+        note_open(id, entry, frame.count);
       break;
     case LIVESWAP_IDLE: note_idle(entry, frame.text); break;
     default:
@@ -222,6 +226,23 @@ void WorkerPool::note_idle(Entry& entry, const std::string& text) {
   entry.idle = {said.ended, said.moved};
 }
 
+void WorkerPool::note_open(WorkerId id, Entry& entry, std::uint64_t open) {
+  if (std::exchange(entry.open, open) != open) handlers_.connections(id, open);
+}
+
+// A server that forks for each connection may end before its children do, by its own idea of a drain. They are waited for as
+// its own connections would be: until the drain limit, when the group gets the signals.
+bool WorkerPool::is_outlived(WorkerId id) {
+  Entry& entry = entries_.at(id);
+  if (!entry.draining || !entry.forked || (entry.expired && !entry.outlived)) return false;
+  const auto open = connections_of_group(entry.pid, entry.places);
+  if (open > 0 && !std::exchange(entry.outlived, true))
+    log::info("slot {} pid {}: has ended, but processes that it has forked have {} connection{}: these are waited for",
+              entry.slot, entry.pid, open, open == 1 ? "" : "s");
+  if (entry.outlived) note_open(id, entry, open);
+  return open > 0;
+}
+
 void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   Entry& entry = entries_.at(id);
   entry.exit_code = ending.code;
@@ -230,7 +251,10 @@ void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   if (entry.idle.ended > 0 || entry.idle.moved > 0)
     log::info("slot {}: ended {} idle connection{}, moved {}", entry.slot, entry.idle.ended,
               entry.idle.ended == 1 ? "" : "s", entry.idle.moved);
-  const Departure departure{stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, ending.clean};
+  // An application that drains by itself knows best when it has nothing left.
+  const bool drained = !entry.retiring || entry.open.value_or(0) == 0;
+  const Departure departure{stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, ending.clean,
+                            ending.signal == SIGTERM, drained};
   handlers_.exited(id, departure);
   keep_left(entry.process->take_output());
   entries_.erase(id);

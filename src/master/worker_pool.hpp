@@ -75,8 +75,6 @@ class WorkerPool {
   std::string exit_code(rollout::WorkerId worker) const;
   // What it has written last, and logged (Tail::text()); also while exited() tells of it.
   std::string last_output(rollout::WorkerId worker) const;
-  // Whether it was sent a signal, or had its listeners taken away.
-  bool forced(rollout::WorkerId worker) const;
 
  private:
   struct Entry {
@@ -86,7 +84,11 @@ class WorkerPool {
     pid_t pid = 0;
     int stage = LIVESWAP_STAGE_SPAWN;
     bool draining = false;
-    bool forced = false;
+    bool retiring = false;  // its worker host waits for connections
+    bool forked = false;    // processes that it has made may have connections
+    bool expired = false;   // force has begun
+    bool outlived = false;  // it has ended, and these are waited for
+    ListeningPlaces places;  // of the listeners, when it was told to drain
     Served served;
     Idle idle;
     std::optional<std::uint64_t> open;  // connections, as said last during a drain
@@ -96,6 +98,8 @@ class WorkerPool {
   void on_frame(rollout::WorkerId id, Frame& frame);
   void note_served(rollout::WorkerId id, Entry& entry, const std::string& text);
   static void note_idle(Entry& entry, const std::string& text);
+  void note_open(rollout::WorkerId id, Entry& entry, std::uint64_t open);
+  bool is_outlived(rollout::WorkerId id);
   void on_ended(rollout::WorkerId id, const Ending& ending);
   SpawnRequest request_for(const rollout::Spawn& order) const;
   void keep_left(std::unique_ptr<Output> output);

@@ -30,6 +30,9 @@ constexpr std::size_t bounded_limit = 1024;
 // Before a descriptor is sent again that the kernel had no room for, or a worker that rests is listened to.
 constexpr Milliseconds pause{5};
 
+// Until it is looked again whether the processes that a worker has left behind have finished.
+constexpr Milliseconds outlived_step{100};
+
 std::string packet_of(std::uint32_t kind, std::int32_t value, std::uint64_t count, std::string_view text) {
   const liveswap_frame header{kind, value, count};
   std::string packet(reinterpret_cast<const char*>(&header), sizeof header);
@@ -68,11 +71,11 @@ unsigned take_control(msghdr& message, Frame& frame) {
 Ending ending_of(const siginfo_t& info) {
   if (info.si_code == CLD_EXITED) {
     const auto code = std::to_string(info.si_status);
-    return {"exit status " + code, code, info.si_status == 0};
+    return {"exit status " + code, code, info.si_status == 0, 0};
   }
   const char* name = ::sigabbrev_np(info.si_status);
   const std::string signal = name ? fmt::format("SIG{}", name) : fmt::format("signal {}", info.si_status);
-  return {"killed by " + signal + (info.si_code == CLD_DUMPED ? " (core dumped)" : ""), signal, false};
+  return {"killed by " + signal + (info.si_code == CLD_DUMPED ? " (core dumped)" : ""), signal, false, info.si_status};
 }
 
 }  // namespace
@@ -105,6 +108,7 @@ WorkerProcess::WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, std
       output_(std::move(output)),
       handlers_(std::move(handlers)),
       pause_(loop),
+      outlived_(loop),
       rest_(loop),
       exit_poll_(loop, child_.pidfd.get()) {
   output_->started();
@@ -139,7 +143,12 @@ std::string WorkerProcess::last_output() {
 }
 
 void WorkerProcess::signal(int number) {
-  if (child_.pid >= 0) ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), number, nullptr, 0);
+  if (child_.pid < 0) return;
+  // Not reaped yet, so the group's number is its own.
+  if (has_ended_)
+    ::kill(-child_.pid, number);
+  else
+    ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), number, nullptr, 0);
 }
 
 WorkerProcess::Written WorkerProcess::write_frame(const std::string& bytes, int descriptor) {
@@ -227,7 +236,7 @@ void WorkerProcess::on_channel(int events) {
     watch_channel();
   }
   if (events & UV_READABLE)
-    for (int i = 0; i < frames_at_once && outbox_.size() < outbox_limit && !resting_ && read_frame(); ++i) continue;
+    for (int i = 0; i < frames_at_once && outbox_.size() < outbox_limit && !resting_ && read_frame(has_ended_); ++i) continue;
 }
 
 // False when no frame waits. The end of the channel is only noted: the process' own end is what counts.
@@ -270,19 +279,30 @@ void WorkerProcess::take_frame(Frame frame, const char* packet, std::size_t size
   handlers_.frame(frame);
 }
 
+// While others of its group are waited for it is not reaped, so that nobody else can get its number, nor that of its group.
 void WorkerProcess::on_exit() {
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());
   const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
   if (found == 0 && info.si_pid == 0) return;
   for (int i = 0; i < frames_of_the_dead && read_frame(true); ++i) continue;
+  if (found != 0 || !handlers_.outlived || !handlers_.outlived()) return reap();
+  has_ended_ = true;
+  exit_poll_.stop();
+  outlived_.start(outlived_step, [this] { on_exit(); });
+}
+
+void WorkerProcess::reap() {
+  siginfo_t info{};
+  const auto pidfd = static_cast<id_t>(child_.pidfd.get());
+  const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
   // What it has forked would go on with the listening sockets. Until it is reaped the group's number is its own.
   if (found == 0 && !ending_of(info).clean) ::kill(-child_.pid, SIGKILL);
   const int reaped = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED);
   exit_poll_.stop();
   child_.pid = -1;
   // ECHILD: a program that embeds liveswap has reaped it for us.
-  const Ending ending = reaped == 0 ? ending_of(info) : Ending{"an end that somebody else reaped", "unknown", false};
+  const Ending ending = reaped == 0 ? ending_of(info) : Ending{"an end that somebody else reaped", "unknown", false, 0};
   output_->catch_up();
   // The handler may destroy this object.
   if (const auto ended = std::move(handlers_.ended)) ended(ending);

@@ -52,6 +52,7 @@ struct Ending {
   std::string text;  // "exit status 3", "killed by SIGSEGV"
   std::string code;  // "3", "SIGSEGV"
   bool clean = false;
+  int signal = 0;  // that has killed it; 0: none
 };
 
 // One worker host from its spawn until it has been reaped: the process and the channel to it. Owned by the master,
@@ -60,8 +61,12 @@ class WorkerProcess {
  public:
   struct Handlers {
     std::function<void(Frame&)> frame;
-    // The last call; every frame that the worker sent has been given before. May destroy the object.
+    // The last call; every frame that the worker sent has been given before, and the rest of the group of one that ended badly
+    // has been killed. May destroy the object.
     std::function<void(const Ending&)> ended;
+    // It has ended, and is not reaped yet: whether to wait for processes of its group, which it has left behind. Asked again
+    // every 100 ms until it says no; then ended() follows.
+    std::function<bool()> outlived = {};
   };
 
   // `request.descriptors[LIVESWAP_FD_CHANNEL]` is filled in here; 1 and 2 are where its output goes (output.hpp).
@@ -84,13 +89,14 @@ class WorkerProcess {
   std::string last_output();
   // For what the process may have left behind; from ended() only.
   std::unique_ptr<Output> take_output() { return std::move(output_); }
-  // By pidfd: never hits another process.
+  // By pidfd: never hits another process. While processes that it has left behind are waited for, they get it, all of its group.
   void signal(int number);
 
  private:
   WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, std::unique_ptr<Output> output, Handlers handlers);
   void on_channel(int events);
   void on_exit();
+  void reap();
   bool read_frame(bool posthumous = false);
   void close_channel();
   void take_frame(Frame frame, const char* packet, std::size_t size);
@@ -111,6 +117,8 @@ class WorkerProcess {
   std::deque<Packet> outbox_;
   bool pausing_ = false;  // the kernel takes no more descriptors in flight: retried after a moment
   Timer pause_;
+  bool has_ended_ = false;  // others of its group have not
+  Timer outlived_;
   bool resting_ = false;
   Timer rest_;
   Poll exit_poll_;

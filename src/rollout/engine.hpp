@@ -58,6 +58,9 @@ class Engine {
   Commands flip_failed(Time now, const std::string& text);  // connections go where they went
   Commands measured(Time now, const std::map<WorkerId, std::uint64_t>& bytes);
 
+  // The files of Unix listeners have been looked at.
+  Commands files(Time now, const FileNews& news);
+
   // What is found out about the health of the new and the old (judge.cpp); while judging() only.
   Commands probed(Time now, const Probe& probe);
   Commands counted(Time now, const std::map<WorkerId, Served>& served);
@@ -156,6 +159,7 @@ class Engine {
     unsigned failed_probes = 0;  // in a row
     bool probed = false;     // since the phase began
     std::vector<RequestId> aborts;
+    std::vector<std::string> mended;  // files
   };
   struct Queued {
     RequestId request = 0;
@@ -166,6 +170,7 @@ class Engine {
     std::vector<Answer> answers;
     std::set<WorkerId> workers;
     unsigned told = 0;  // fates in the text
+    std::vector<std::string> mended;  // files
   };
   // `kill` or `forks` under way.
   struct Errand {
@@ -256,6 +261,7 @@ class Engine {
   // notes.cpp
   void note(NoteKind kind, const Worker& worker, Time now, const std::string& text = {});
   void note(NoteKind kind, const std::string& text = {});
+  void answer(Farewell farewell);
   const Farewell* farewell_of(WorkerId worker) const;
 
   const Target* goal() const;
@@ -280,6 +286,7 @@ class Engine {
   std::optional<Upgrade> upgrade_;
   std::optional<Queued> queue_;
   std::vector<Farewell> farewells_;
+  std::vector<std::string> lost_files_;
   std::map<WorkerId, std::uint64_t> memory_;
   std::optional<Errand> errand_;
   std::optional<Stopping> stopping_;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "rollout/engine.hpp"
 
 namespace liveswap::rollout {
@@ -28,6 +30,31 @@ void Engine::note(NoteKind kind, const std::string& text) {
     note.release = upgrade_->to.release;
   }
   out_.push_back(std::move(note));
+}
+
+// What had to be mended is told to all who wait, for it may have been their doing.
+Commands Engine::files(Time now, const FileNews& news) {
+  const auto add = [](std::vector<std::string>& to, const std::string& text) {
+    if (std::find(to.begin(), to.end(), text) == to.end()) to.push_back(text);
+  };
+  for (const std::string& text : news.mended) {
+    if (upgrade_) add(upgrade_->mended, text);
+    for (Farewell& farewell : farewells_) add(farewell.mended, text);
+  }
+  lost_files_ = news.lost;
+  return done(now);
+}
+
+// Success means that clients reach what serves.
+void Engine::answer(Farewell farewell) {
+  Answer& first = farewell.answers.front();
+  for (const std::string& text : farewell.mended) first.text += "; " + text;
+  if (first.verdict == Verdict::ok && !lost_files_.empty()) {
+    first.verdict = Verdict::unreachable;
+    first.text += ", but nobody can connect to all of its listeners";
+  }
+  for (const std::string& text : lost_files_) first.text += "; " + text;
+  out_.insert(out_.end(), farewell.answers.begin(), farewell.answers.end());
 }
 
 }  // namespace liveswap::rollout

@@ -140,7 +140,20 @@ struct CloseSlots {  // nobody serves the slots from this number on any more
 };
 struct Booted {};  // every slot serves for the first time
 
-enum class Verdict { ok, failed, refused, reverted, timed_out };
+enum class Verdict {
+  ok,
+  failed,
+  refused,
+  reverted,
+  timed_out,
+  unreachable,  // done, but a file that clients find the application by is not in its place
+};
+
+// The files that clients find Unix listeners by, in words.
+struct FileNews {
+  std::vector<std::string> mended;  // since the last time
+  std::vector<std::string> lost;    // now
+};
 
 struct Answer {
   RequestId request;
@@ -173,6 +186,13 @@ enum class NoteKind {  // one for each event of docs/protocol.md
   leaving,  // decided; who is superfluous leaves
 };
 
+// How a worker has left.
+enum class Parting {
+  clean,    // by itself, with all that it had done
+  forced,   // its listeners were taken away, or it was sent a signal, before it had left
+  crashed,  // neither
+};
+
 // Something worth telling to the log and to whoever asked for the upgrade that it belongs to.
 struct Note {
   NoteKind kind = NoteKind::preparing;
@@ -183,6 +203,7 @@ struct Note {
   Release release;
   std::string text;
   Time since_spawn{0};
+  Parting parting = Parting::clean;  // of `gone`
 };
 
 using Command = std::variant<Spawn, Drain, Expire, Signal, Prepare, CancelPrepare, Commit, Flip, Measure, Steer,
@@ -194,6 +215,8 @@ struct Departure {
   std::string stage;
   std::string text;    // "exit status 3", "killed by SIGSEGV", or what the worker host said of it
   bool clean = false;  // exit status 0
+  bool by_sigterm = false;  // by the default action of SIGTERM
+  bool drained = false;     // nothing is known to have been open any more
 };
 
 }  // namespace liveswap::rollout

@@ -247,7 +247,7 @@ void Engine::fail_upgrade(Time now, const std::string& reason) {
 // The upgrade is decided. Its answers wait for the workers that it has sent away.
 void Engine::close_upgrade(Verdict verdict, const std::string& text) {
   note(NoteKind::leaving);
-  Farewell farewell{{Answer{upgrade_->request, verdict, text}}, {}};
+  Farewell farewell{{Answer{upgrade_->request, verdict, text}}, {}, 0, upgrade_->mended};
   for (const RequestId abort : upgrade_->aborts) farewell.answers.push_back(Answer{abort, Verdict::ok, "reverted"});
   if (upgrade_->phase != Phase::preparing)
     for (const auto& [id, worker] : workers_)
@@ -255,7 +255,7 @@ void Engine::close_upgrade(Verdict verdict, const std::string& text) {
   for (Slot& slot : slots_) slot.turn = false;
   upgrade_.reset();
   if (farewell.workers.empty())
-    out_.insert(out_.end(), farewell.answers.begin(), farewell.answers.end());
+    answer(farewell);
   else
     farewells_.push_back(std::move(farewell));
 }

@@ -13,14 +13,25 @@ constexpr Time unproven_drain_limit{5'000};
 // Of what is told of workers that have left before the answer is due, which is one line.
 constexpr std::size_t remarks_limit = 1'000;
 
+// Many programs end by the default action of SIGTERM: their handler cleans up, sets SIG_DFL and raises the signal again, so
+// that their parent sees why they ended (Node.js, puma, PHP). The worker host sends SIGTERM to an application that has
+// nothing open any more. So for a worker that was told to leave this is the end that was asked for; but not while
+// connections were open: then somebody else has sent the signal, and has cut them.
+Parting parting_of(const Engine::Worker& worker, const Departure& departure) {
+  if (worker.step > DrainStep::asked) return Parting::forced;
+  const bool as_asked = worker.state == WorkerState::draining && departure.by_sigterm && departure.drained;
+  return departure.clean || as_asked ? Parting::clean : Parting::crashed;
+}
+
 // What became of a worker that did not leave as it should; nothing of one that did.
 std::string fate_of(const Engine::Worker& worker, const Departure& departure, const Settings& settings) {
   const bool drained = worker.state == WorkerState::draining;
+  const Parting parting = parting_of(worker, departure);
   const std::string who =
       "the worker of generation " + std::to_string(worker.generation) + " in slot " + std::to_string(worker.slot);
-  if (!drained || (worker.step == DrainStep::asked && !departure.clean))
+  if (!drained || parting == Parting::crashed)
     return who + " died while it drained (" + departure.text + ")";
-  if (worker.was_ready && worker.step > DrainStep::asked && settings.zero_downtime)
+  if (worker.was_ready && parting == Parting::forced && settings.zero_downtime)
     return who + (worker.why_forced.empty() ? "" : " " + worker.why_forced + " and") + " was ended by force (" +
            departure.text + ")";
   return "";
@@ -159,6 +170,7 @@ Commands Engine::exited(Time now, WorkerId id, const Departure& departure) {
   if (it == workers_.end()) return done(now);
   const Worker worker = it->second;
   note(NoteKind::gone, worker, now, departure.text);
+  std::get<Note>(out_.back()).parting = parting_of(worker, departure);
   workers_.erase(it);
   memory_.erase(id);
   auto& of_slot = slots_[worker.slot].workers;
@@ -217,8 +229,9 @@ void Engine::bid_farewell(const Worker& worker, const Departure& departure) {
   it->workers.erase(worker.id);
   if (!worker.failed) tell_fate(*it, worker, departure);
   if (!it->workers.empty()) return;
-  out_.insert(out_.end(), it->answers.begin(), it->answers.end());
+  const Farewell over = std::move(*it);
   farewells_.erase(it);
+  answer(over);
 }
 
 // Of the first few alone, since the answer is one line.

@@ -64,7 +64,7 @@ std::vector<std::string> oddities_in(const std::vector<Json>& events, bool succe
     const int pid = event.value("pid", 0);
     if (kind == "expired" && forced.insert(pid).second)
       oddities.push_back(fmt::format("worker {} did not drain in time and was ended by force", pid));
-    else if (kind == "gone" && succeeded && !forced.contains(pid) && event.value("exit", "0") != "0")
+    else if (kind == "gone" && succeeded && !forced.contains(pid) && event.value("end", "") == "crashed")
       oddities.push_back(fmt::format("worker {} ended with {}", pid, event.value("exit", "")));
   }
   return oddities;

@@ -28,10 +28,12 @@
 #include "self.h"
 #include "takeover/adopt.h"
 #include "takeover/child.h"
+#include "takeover/descendants.h"
 #include "takeover/handoff.h"
 #include "takeover/marks.h"
 #include "takeover/question.h"
 #include "takeover/real.h"
+#include "takeover/replace.h"
 #include "takeover/retire.h"
 #include "takeover/stray.h"
 
@@ -46,6 +48,8 @@ static cpu_set_t affinity; /* empty, and then left alone, where there are more t
 static void drain(int64_t limit_ms, bool succeeded) {
   drain_order(limit_ms);
   adopt_stop();
+  /* Also those that were made by vfork() or posix_spawn(). */
+  if (descendants_may_be()) channel_send((struct liveswap_frame){.kind = LIVESWAP_FORKED}, NULL, 0);
   if (!drain_is_the_applications()) retire_begin(options, succeeded);
 }
 
@@ -63,6 +67,16 @@ static void adopt(const char* text, size_t size, int fd) {
   adopt_put(cookie, fd);
 }
 
+static void replace(const char* text, size_t size, int fd) {
+  uint64_t cookie = 0;
+  if (fd < 0) {
+    liveswap_log(LIVESWAP_WARNING, "no descriptor was left for the socket that replaces a listener (RLIMIT_NOFILE)");
+    return;
+  }
+  if (size == sizeof cookie) memcpy(&cookie, text, sizeof cookie);
+  replace_lost(cookie, fd);
+}
+
 /* `fd` is owned, or -1. */
 static void serve_frame(const struct liveswap_frame* frame, const char* text, size_t size, int fd) {
   switch (frame->kind) {
@@ -71,6 +85,9 @@ static void serve_frame(const struct liveswap_frame* frame, const char* text, si
       return;
     case LIVESWAP_ADOPT:
       adopt(text, size, fd);
+      return;
+    case LIVESWAP_REPLACE:
+      replace(text, size, fd);
       return;
     case LIVESWAP_DRAIN:
       drain(frame->value, (frame->count & LIVESWAP_DRAIN_SUCCEEDED) != 0);
@@ -221,7 +238,7 @@ static bool has_room(void) {
 }
 
 static bool is_little(const struct liveswap_frame* frame) {
-  return frame->kind == LIVESWAP_ANSWER || (frame->kind == LIVESWAP_COUNT && has_few_descriptors() && has_room());
+  return frame->kind == LIVESWAP_ANSWER || (frame->kind == LIVESWAP_COUNT && !descendants_may_be() && has_few_descriptors() && has_room());
 }
 
 bool control_serve_little(void) {

@@ -7,6 +7,7 @@
 #include "listeners.h"
 #include "self.h"
 #include "served.h"
+#include "takeover/descendants.h"
 
 enum {
   REPORT_EVERY_MS = 100,
@@ -21,7 +22,7 @@ static void visit(int fd, void* count) {
 uint64_t count_connections(void) {
   uint64_t count = 0;
   self_each_descriptor(visit, &count);
-  return count;
+  return count + (descendants_may_be() ? descendants_connections() : 0);
 }
 
 void count_answer(int32_t value) {

@@ -6,7 +6,7 @@
 /*
  * The open connections that came in by the listeners, lingering ones included. Found by looking through the
  * descriptors, not by following accept and close: immune to dup, fclose and raw system calls. A connection
- * with two descriptors counts twice.
+ * with two descriptors counts twice. Those that processes have which the application has forked are among them.
  */
 uint64_t count_connections(void);
 

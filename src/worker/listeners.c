@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -132,6 +133,8 @@ void listeners_closed(const struct listener* listener) { atomic_store(&own(liste
 
 void listeners_forget(const struct listener* listener) { atomic_store(&own(listener)->cookie, 0); }
 
+void listeners_renew(const struct listener* listener, uint64_t cookie) { atomic_store(&own(listener)->cookie, cookie); }
+
 int listeners_first(void) { return lent_count > 0 ? listeners[0].fd : -1; }
 
 bool listeners_bound(void) { return count() > lent_count; }
@@ -182,6 +185,43 @@ const struct listener* listeners_accepted(int fd) {
   }
   return NULL;
 }
+
+static bool is_stream(const struct listener* listener) {
+  return atomic_load(&listener->cookie) != 0 && listener->type != SOCK_DGRAM;
+}
+
+bool listeners_have_port(uint16_t port) {
+  for (int i = 0; i < count(); ++i)
+    if (is_stream(&listeners[i]) && port_of(&listeners[i].address) == htons(port)) return true;
+  return false;
+}
+
+/* As the kernel shows it in /proc/net/unix. */
+static bool has_path(const struct listener* listener, const char* path) {
+  const struct sockaddr_un* const bound = (const struct sockaddr_un*)&listener->address;
+  const size_t before = offsetof(struct sockaddr_un, sun_path);
+  if (listener->address.any.sa_family != AF_UNIX || listener->address_size <= before) return false;
+  const size_t size = listener->address_size - before;
+  if (bound->sun_path[0] == '\0') return path[0] == '@' && strlen(path) == size && memcmp(path + 1, bound->sun_path + 1, size - 1) == 0;
+  return strncmp(path, bound->sun_path, size) == 0 && strlen(path) <= size;
+}
+
+const struct listener* listeners_at(const char* path) {
+  for (int i = 0; i < count(); ++i)
+    if (is_stream(&listeners[i]) && has_path(&listeners[i], path)) return &listeners[i];
+  return NULL;
+}
+
+const char* listeners_file(int number, bool* is_last) {
+  *is_last = number + 1 >= count();
+  if (number >= count() || atomic_load(&listeners[number].cookie) == 0) return NULL;
+  const struct listener* const listener = &listeners[number];
+  const struct sockaddr_un* const bound = (const struct sockaddr_un*)&listener->address;
+  const bool is_file = listener->address.any.sa_family == AF_UNIX && bound->sun_path[0] == '/';
+  return is_file ? bound->sun_path : NULL;
+}
+
+bool listeners_have_path(const char* path) { return listeners_at(path) != NULL; }
 
 int liveswap_listener(const char* name) {
   for (int i = 0; name != NULL && i < lent_count; ++i) {

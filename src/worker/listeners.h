@@ -42,6 +42,12 @@ bool listeners_have_room(void);
 /* The application has closed it for good. */
 void listeners_closed(const struct listener* listener);
 
+/* The same listener is another socket from now on, bound to the same address. */
+void listeners_renew(const struct listener* listener, uint64_t cookie);
+
+/* The one that is bound to that path; NULL: none. */
+const struct listener* listeners_at(const char* path);
+
 /* It was none after all, and no connection has come in by it. */
 void listeners_forget(const struct listener* listener);
 
@@ -59,6 +65,13 @@ bool listeners_bound(void);
 
 /* The listener by which `fd`, a connection, came in; NULL: none. */
 const struct listener* listeners_accepted(int fd);
+
+/* The file of the n-th listener; NULL: it has none, or its number is beyond the last (`*is_last`). With a NUL at its end. */
+const char* listeners_file(int number, bool* is_last);
+
+/* Whether a listener for streams is bound to that port of TCP, or to that path (one of the abstract namespace begins with @). */
+bool listeners_have_port(uint16_t port);
+bool listeners_have_path(const char* path);
 
 /* SO_COOKIE; false when it is no socket. */
 bool socket_cookie(int fd, uint64_t* cookie);

@@ -93,6 +93,79 @@ bool self_each_thread(void (*visit)(int thread, void* context), void* context) {
   return each_in_another("task", visit, context);
 }
 
+/* "/proc" itself, from "/proc/self". */
+bool self_each_process(void (*visit)(int process, void* context), void* context) {
+  return each_in_another("..", visit, context);
+}
+
+/* "12 (name) S 1 12 12 …"; the name may have parentheses and spaces in it. */
+bool self_process_look(pid_t pid, struct self_process* process) {
+  char path[32];
+  char text[512];
+  char state = '\0';
+  snprintf(path, sizeof path, "../%d/stat", (int)pid);
+  if (self_read(path, text, sizeof text) <= 0) return false;
+  const char* const rest = strrchr(text, ')');
+  if (rest == NULL || sscanf(rest, ") %c %d %d %d", &state, &process->parent, &process->group, &process->session) != 4)
+    return false;
+  process->is_over = state == 'Z' || state == 'X';
+  return true;
+}
+
+struct links {
+  int directory;
+  void (*visit)(const char* what, void* context);
+  void* context;
+};
+
+static void read_link(int number, void* context) {
+  const struct links* const links = context;
+  char name[16];
+  char what[64];
+  snprintf(name, sizeof name, "%d", number);
+  const ssize_t size = readlinkat(links->directory, name, what, sizeof what - 1);
+  if (size <= 0) return;
+  what[size] = '\0';
+  links->visit(what, links->context);
+}
+
+bool self_each_descriptor_of(pid_t pid, void (*visit)(const char* what, void* context), void* context) {
+  char path[32];
+  snprintf(path, sizeof path, "../%d/fd", (int)pid);
+  struct links links = {open_directory(path), visit, context};
+  if (links.directory < 0) return false;
+  const bool all = each_number(links.directory, read_link, &links);
+  const int error = errno;
+  real.close(links.directory);
+  errno = error;
+  return all;
+}
+
+bool self_each_line(const char* path, void (*visit)(const char* line, void* context), void* context) {
+  char buffer[4096];
+  enum { LINE_MAX_SIZE = 1024 };
+  size_t kept = 0;
+  ssize_t size = 0;
+  const int fd = self_open(path);
+  if (fd < 0) return false;
+  while ((size = read(fd, buffer + kept, sizeof buffer - 1 - kept)) > 0) {
+    char* line = buffer;
+    buffer[kept + (size_t)size] = '\0';
+    for (char* newline; (newline = strchr(line, '\n')) != NULL; line = newline + 1) {
+      *newline = '\0';
+      visit(line, context);
+    }
+    kept = strlen(line);
+    if (kept > LINE_MAX_SIZE) {
+      visit(line, context);
+      kept = 0;
+    }
+    memmove(buffer, line, kept);
+  }
+  real.close(fd);
+  return size == 0;
+}
+
 static void count_one(int thread, void* count) {
   (void)thread;
   ++*(int*)count;

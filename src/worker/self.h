@@ -31,6 +31,24 @@ bool self_each_thread(void (*visit)(int thread, void* context), void* context);
 /* How many there are; -1: it could not be told. */
 int self_count_threads(void);
 
+/* The same for every process of the machine that can be seen. */
+bool self_each_process(void (*visit)(int process, void* context), void* context);
+
+/* What the kernel says of another process. False: it is gone. */
+struct self_process {
+  bool is_over; /* a zombie */
+  pid_t parent;
+  pid_t group;
+  pid_t session;
+};
+bool self_process_look(pid_t pid, struct self_process* process);
+
+/* Calls `visit` with what each descriptor of another process is: "socket:[123]". False, with errno: it may not be looked at. */
+bool self_each_descriptor_of(pid_t pid, void (*visit)(const char* what, void* context), void* context);
+
+/* Calls `visit` for every line of such a file, without its end; a line longer than 1 KiB is cut in pieces. False: not for all. */
+bool self_each_line(const char* path, void (*visit)(const char* line, void* context), void* context);
+
 /* What the kernel says of the first of them. False: nothing. */
 struct self_status {
   bool is_over;               /* it has ended before the others */

@@ -67,6 +67,9 @@ TEST_CASE("server: what would be refused is a warning") {
   says("daemon", Level::warning, "daemon", "a daemon of itself (daemon), which is refused");
   says("session", Level::warning, "daemon", "(fork, setsid)");
   says("prefork", Level::warning, "prefork", "(fork)");
+  says("each", Level::warning, "prefork", "(fork)");
+  CHECK(count(program("each").findings, Level::fine, "forks", "a process for each connection (fork beside accept)") == 1);
+  CHECK(count(program("prefork").findings, Level::fine, "forks") == 0);
   says("spawns", Level::fine, "listeners", "");  // a program that starts others is none that preforks
 }
 

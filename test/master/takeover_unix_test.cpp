@@ -191,42 +191,200 @@ TEST_CASE("takeover: a dropped listener takes its own file with it, and no other
   CHECK(std::filesystem::file_size(file) == 8);
 }
 
-TEST_CASE("takeover: a path whose file is gone is bound anew, and the former socket serves what it has") {
+TEST_CASE("takeover: a path whose file is gone is made again, and leads to the same socket") {
   const TempDir dir;
   const std::string path = dir / "app.sock";
   const auto where = Where::path(path);
   Desk desk;
   desk.join(1, 0);
-  auto first = desk.serve(1, where);
-  desk.ready(1);
-  desk.look();
-  const auto client = connect_to(where);
+  const auto first = desk.serve(1, where);
+  REQUIRE(::chmod(path.c_str(), 0620) == 0);
+  CHECK(desk.listeners().mend_files().empty());
+  REQUIRE(::unlink(path.c_str()) == 0);
+  const auto mended = desk.listeners().mend_files();
+  REQUIRE(mended.size() == 1);
+  CHECK(mended[0].report.kind == master::FileReport::Kind::mended);
+  CHECK((info_of(path).st_mode & 0777) == 0620);
+  CHECK(connect_to(where));
+  CHECK(has_waiting(first.get()));
+  // Also for who binds before anybody has looked.
   REQUIRE(::unlink(path.c_str()) == 0);
   desk.join(2, 0, 2);
-  const auto second = desk.serve(2, where);
-  CHECK(cookie(first.get()) != cookie(second.get()));
-  CHECK(connect_to(where));
-  CHECK(has_waiting(second.get()));
-  CHECK(accept_from(first.get()));
+  CHECK(cookie(desk.serve(2, where).get()) == cookie(first.get()));
+  CHECK(desk.listeners().mend_files().empty());
 }
 
-TEST_CASE("takeover: closing a former socket does not give up the one that followed it") {
+namespace {
+
+// Cleaners look at every file.
+void remove_all(const TempDir& dir) {
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(dir / "")) files.push_back(entry.path());
+  for (const auto& file : files) ::unlink(file.c_str());
+}
+
+// What that worker was sent in place of its socket.
+UniqueFd replacement_for(Desk& desk, rollout::WorkerId worker) {
+  for (auto& one : desk.told)
+    if (one.kind == LIVESWAP_REPLACE && one.worker == worker) return std::move(one.descriptor);
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("takeover: with no link left, workers get another socket, and the former one serves what it has") {
+  const TempDir dir;
+  const auto where = Where::path(dir / "app.sock");
+  Desk desk;
+  desk.join(1, 0);
+  const auto first = desk.serve(1, where);
+  const auto client = connect_to(where);
+  remove_all(dir);
+  const auto found = desk.listeners().mend_files();
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].report.kind == master::FileReport::Kind::replaced);
+  CHECK(found[0].report.former == cookie(first.get()));
+  desk.takeover().replaced(*found[0].endpoint, found[0].report.former);
+  const auto second = replacement_for(desk, 1);
+  REQUIRE(second);
+  CHECK(desk.told.back().text == cookie_text(first.get()));
+  CHECK(connect_to(where));
+  CHECK(accept_from(second.get()));
+  CHECK(accept_from(first.get()));
+  // It is known under its new name: closing the former one gives up nothing.
+  desk.ready(1);
+  desk.look();
+  desk.tell(1, LIVESWAP_UNLISTEN, cookie_text(first.get()));
+  desk.look(5'000);
+  CHECK(connect_to(where));
+  desk.tell(1, LIVESWAP_UNLISTEN, cookie_text(second.get()));
+  desk.look(5'000);
+  CHECK(std::filesystem::is_empty(dir / ""));
+}
+
+TEST_CASE("takeover: a lent socket is replaced likewise, and its owner and mode stay") {
+  const TempDir dir;
+  const std::string path = dir / "app.sock";
+  Desk desk(2, {}, {{"local", "unix:" + path}});
+  desk.join(1, 1);
+  REQUIRE(::chmod(path.c_str(), 0640) == 0);
+  CHECK(desk.listeners().mend_files().empty());
+  REQUIRE(::unlink(path.c_str()) == 0);
+  CHECK(desk.listeners().mend_files().at(0).report.kind == master::FileReport::Kind::mended);
+  const auto first = cookie(desk.listeners().of_slot(1)[0]);
+  remove_all(dir);
+  const auto found = desk.listeners().mend_files();
+  REQUIRE(found.at(0).report.kind == master::FileReport::Kind::replaced);
+  CHECK(found[0].report.former == first);
+  desk.takeover().replaced(*found[0].endpoint, first);
+  CHECK(cookie(replacement_for(desk, 1).get()) == cookie(desk.listeners().of_slot(1)[0]));
+  CHECK((info_of(path).st_mode & 0777) == 0640);
+  CHECK(connect_to(Where::path(path)));
+}
+
+TEST_CASE("takeover: somebody else's file is left alone, and said to be in the way") {
   const TempDir dir;
   const std::string path = dir / "app.sock";
   const auto where = Where::path(path);
   Desk desk;
   desk.join(1, 0);
-  auto first = desk.serve(1, where);
+  const auto held = desk.serve(1, where);
   REQUIRE(::unlink(path.c_str()) == 0);
-  auto second = desk.serve(1, where);
-  desk.ready(1);
-  desk.look();
-  desk.close(1, std::move(first));
-  desk.look(5'000);
+  std::ofstream(path) << "precious";
+  for (int i = 0; i < 2; ++i) CHECK(desk.listeners().mend_files().at(0).report.kind == master::FileReport::Kind::lost);
+  CHECK(std::filesystem::file_size(path) == 8);
+  REQUIRE(::unlink(path.c_str()) == 0);
+  const auto other = socket_for(where);
+  REQUIRE(::bind(other.get(), where.get(), where.size) == 0);
+  CHECK(desk.listeners().mend_files().at(0).report.kind == master::FileReport::Kind::lost);
+  REQUIRE(::unlink(path.c_str()) == 0);
+  CHECK(desk.listeners().mend_files().at(0).report.kind == master::FileReport::Kind::mended);
   CHECK(connect_to(where));
-  desk.close(1, std::move(second));
-  desk.look(5'000);
-  CHECK_FALSE(is_there(path));
+}
+
+TEST_CASE("takeover: a directory that is gone is said, and its return mends the path") {
+  const TempDir dir;
+  REQUIRE(::mkdir((dir / "run").c_str(), 0755) == 0);
+  const auto where = Where::path(dir / "run/app.sock");
+  Desk desk;
+  desk.join(1, 0);
+  const auto held = desk.serve(1, where);
+  std::filesystem::remove_all(dir / "run");
+  CHECK(desk.listeners().mend_files().at(0).report.kind == master::FileReport::Kind::lost);
+  REQUIRE(::mkdir((dir / "run").c_str(), 0755) == 0);
+  CHECK(desk.listeners().mend_files().at(0).report.kind == master::FileReport::Kind::replaced);
+  CHECK(connect_to(where));
+}
+
+namespace {
+
+int rename_as(Desk& desk, rollout::WorkerId worker, const std::string& from, const std::string& to) {
+  return desk.ask(worker, LIVESWAP_RENAME, from + std::string(1, '\0') + to);
+}
+
+}  // namespace
+
+TEST_CASE("takeover: workers that bind one name and rename it have one socket, in whatever order") {
+  const TempDir dir;
+  const std::string path = dir / "app.sock", name = dir / "app.sock.tmp";
+  Desk desk;
+  for (const unsigned id : {1u, 2u, 3u}) desk.join(id, 0, id);
+  const auto first = desk.bind(1, Where::path(name)), second = desk.bind(2, Where::path(name));
+  CHECK(cookie(first.fd.get()) == cookie(second.fd.get()));
+  CHECK(rename_as(desk, 1, name, path) == 0);
+  // The second one may still want to change the mode of its file.
+  CHECK(is_there(name));
+  CHECK(rename_as(desk, 2, name, path) == 0);
+  CHECK_FALSE(is_there(name));
+  CHECK(desk.listen(1, first) == 0);
+  CHECK(connect_to(Where::path(path)));
+  CHECK(desk.names() == std::vector<std::string>{"unix:" + path});
+  desk.ready(1);
+  desk.ready(2);
+  // A later generation.
+  CHECK(desk.ask(3, LIVESWAP_UNLINK, name) == ENOENT);
+  const auto third = desk.bind(3, Where::path(name));
+  CHECK(cookie(third.fd.get()) == cookie(first.fd.get()));
+  CHECK(is_there(name));
+  CHECK(rename_as(desk, 3, name, path) == 0);
+  CHECK_FALSE(is_there(name));
+  CHECK(connect_to(Where::path(path)));
+  CHECK(desk.ask(3, LIVESWAP_UNLINK, path) == 0);
+  CHECK(is_there(path));
+}
+
+TEST_CASE("takeover: names of their own that are renamed to one path become one socket") {
+  const TempDir dir;
+  const std::string path = dir / "app.sock";
+  Desk desk;
+  desk.join(1, 0);
+  desk.join(2, 1);
+  const auto first = desk.serve(1, Where::path(dir / "app.1"));
+  CHECK(rename_as(desk, 1, dir / "app.1", path) == 0);
+  const auto own = desk.serve(2, Where::path(dir / "app.2"));
+  REQUIRE(::chmod((dir / "app.2").c_str(), 0622) == 0);
+  CHECK(rename_as(desk, 2, dir / "app.2", path) == 0);
+  REQUIRE(desk.told.back().descriptor);
+  CHECK(cookie(desk.told.back().descriptor.get()) == cookie(first.get()));
+  CHECK_FALSE(is_there(dir / "app.2"));
+  CHECK((info_of(path).st_mode & 0777) == 0622);
+  CHECK(connect_to(Where::path(path)));
+  CHECK(has_waiting(first.get()));
+}
+
+TEST_CASE("takeover: what is not held is the application's own to rename") {
+  const TempDir dir;
+  Desk desk;
+  desk.join(1, 0);
+  std::ofstream(dir / "file") << "x";
+  CHECK(rename_as(desk, 1, dir / "file", dir / "other") == LIVESWAP_STAYS_OWN);
+  CHECK(desk.ask(1, LIVESWAP_RENAME, dir / "file") == EINVAL);
+  // Another link to a held socket is no name of its.
+  const auto held = desk.serve(1, Where::path(dir / "app.sock"));
+  REQUIRE(::link((dir / "app.sock").c_str(), (dir / "app.bak").c_str()) == 0);
+  CHECK(rename_as(desk, 1, dir / "app.bak", dir / "other") == LIVESWAP_STAYS_OWN);
+  CHECK(desk.ask(1, LIVESWAP_UNLINK, dir / "app.bak") == 0);
+  CHECK_FALSE(is_there(dir / "app.bak"));
 }
 
 TEST_CASE("takeover: a socket can be renamed before it listens") {

@@ -47,6 +47,70 @@ TEST_CASE("drain: a death while draining is no failure of the upgrade, but is to
         "by SIGSEGV)");
 }
 
+TEST_CASE("drain: the default action of SIGTERM, with nothing open, is a clean end") {
+  Script script = draining();
+  CHECK(script.ended_by_sigterm(1, true) == "answer 7 ok");
+  CHECK(script.answer_text() == "generation 2 serves in 1 slot");
+  CHECK(script.parting() == Parting::clean);
+}
+
+TEST_CASE("drain: SIGTERM with connections open was sent by somebody else") {
+  Script script = draining();
+  CHECK(script.ended_by_sigterm(1, false) == "answer 7 ok");
+  CHECK(script.answer_text() ==
+        "generation 2 serves in 1 slot; the worker of generation 1 in slot 0 died while it drained (killed by SIGTERM)");
+  CHECK(script.parting() == Parting::crashed);
+}
+
+TEST_CASE("drain: SIGTERM of a worker that was not told to leave is a failure") {
+  Script script = Script::booted(settings(1));
+  CHECK(script.ended_by_sigterm(1, true) == "spawn 2 in 0: A");
+  CHECK(script.parting() == Parting::crashed);
+}
+
+TEST_CASE("drain: a file that an old worker has removed is told when it has been made again") {
+  Script script = draining();
+  CHECK(script.files({{"listener a: made again"}, {}}) == "");
+  CHECK(script.files({{"listener a: made again"}, {}}) == "");
+  CHECK(script.returned(1) == "answer 7 ok");
+  CHECK(script.answer_text() == "generation 2 serves in 1 slot; listener a: made again");
+}
+
+TEST_CASE("drain: where a file cannot be made again, the upgrade is no success") {
+  Script script = draining();
+  script.files({{}, {"listener a: another file is there"}});
+  CHECK(script.returned(1) == "answer 7 unreachable");
+  CHECK(script.answer_text() == "generation 2 serves in 1 slot, but nobody can connect to all of its listeners; "
+                                "listener a: another file is there");
+}
+
+TEST_CASE("drain: a file that is back in its place when the upgrade is answered is none to speak of") {
+  Script script = draining();
+  script.files({{}, {"listener a: another file is there"}});
+  script.files({{}, {}});
+  CHECK(script.returned(1) == "answer 7 ok");
+  CHECK(script.answer_text() == "generation 2 serves in 1 slot");
+}
+
+TEST_CASE("drain: what happens to a file before the commit is told as well") {
+  Script script = Script::booted(settings(1));
+  script.upgrade(7);
+  script.prepared("B");
+  script.files({{"listener a: made again"}, {}});
+  script.ready(2);
+  script.committed();
+  CHECK(script.returned(1) == "answer 7 ok");
+  CHECK(script.answer_text() == "generation 2 serves in 1 slot; listener a: made again");
+}
+
+TEST_CASE("drain: SIGTERM as a step of force stays an end by force") {
+  Script script = draining();
+  script.pass(Time{62'000});
+  CHECK(script.ended_by_sigterm(1, true) == "answer 7 ok");
+  CHECK(script.answer_text().find("ended by force (killed by SIGTERM)") != std::string::npos);
+  CHECK(script.parting() == Parting::forced);
+}
+
 TEST_CASE("drain: without a limit it is never forced") {
   auto with = settings(1);
   with.drain_limit.reset();

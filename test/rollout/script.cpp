@@ -1,5 +1,6 @@
 #include "script.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "words.hpp"
@@ -103,7 +104,17 @@ std::string Script::ready(WorkerId worker) {
 }
 std::string Script::returned(WorkerId worker) { return say(engine_.exited(now_, worker, clean)); }
 std::string Script::crashed(WorkerId worker) { return say(engine_.exited(now_, worker, crash)); }
+std::string Script::files(const FileNews& news) { return say(engine_.files(now_, news)); }
+std::string Script::ended_by_sigterm(WorkerId worker, bool drained) {
+  return say(engine_.exited(now_, worker, {"", "killed by SIGTERM", false, true, drained}));
+}
 std::string Script::not_spawned(WorkerId worker) { return say(engine_.exited(now_, worker, unborn)); }
+
+Parting Script::parting() const {
+  const auto gone = std::find_if(notes_.rbegin(), notes_.rend(), [](const Note& note) { return note.kind == NoteKind::gone; });
+  if (gone == notes_.rend()) throw std::logic_error("nobody has gone");
+  return gone->parting;
+}
 
 std::string Script::pass(Time span) {
   const Time begin = now_;

@@ -54,6 +54,8 @@ class Script {
   std::string ready(WorkerId worker);     // entered, and says that it is ready
   std::string returned(WorkerId worker);  // leaves with status 0
   std::string crashed(WorkerId worker);
+  std::string files(const FileNews& news);
+  std::string ended_by_sigterm(WorkerId worker, bool drained);
   std::string not_spawned(WorkerId worker);
 
   // Lets time pass, with a tick at each deadline; what is ordered carries its time: `+100 spawn 3 in 0: A`.
@@ -63,6 +65,7 @@ class Script {
 
   // `answer 7 ok` was one of the orders: its text.
   const std::string& answer_text() const { return answer_text_; }
+  Parting parting() const;  // of the worker that was the last to go
   const std::vector<Note>& notes() const { return notes_; }
   const Engine& engine() const { return engine_; }
 

@@ -15,6 +15,8 @@ std::string in_words(Verdict verdict) {
       return "reverted";
     case Verdict::timed_out:
       return "timed out";
+    case Verdict::unreachable:
+      return "unreachable";
   }
   return "?";
 }

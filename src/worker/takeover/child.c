@@ -39,7 +39,7 @@ static bool is_detached; /* this child has */
 /* The control thread is the one that hears of what a child does. */
 static void note_fork(void) {
   sigset_t mask;
-  atomic_store(&has_forked, true);
+  if (!atomic_exchange(&has_forked, true)) channel_try_send((struct liveswap_frame){.kind = LIVESWAP_FORKED}, NULL, 0);
   if (real.pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0) aside_come_soon(&mask);
 }
 
@@ -108,6 +108,8 @@ void child_detached(void) {
   is_detached = true;
   atomic_store(&shared->detached, true);
 }
+
+bool child_has_forked(void) { return atomic_load(&has_forked); }
 
 bool child_may_be_daemon(void) {
   siginfo_t info;

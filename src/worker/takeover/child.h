@@ -40,6 +40,9 @@ void child_detached(void);
 /* In the worker: whether something that it forked lives on, or has lived on, as a daemon would. */
 bool child_may_be_daemon(void);
 
+/* Whether fork() has ever been called. One load. */
+bool child_has_forked(void);
+
 /* Whether a child that fork() has made may be there. */
 bool child_may_report(void);
 

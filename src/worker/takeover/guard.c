@@ -169,47 +169,6 @@ SEEN_CALL int dup3(int fd, int as, int flags) {
   return (flags & ~O_CLOEXEC) != 0 ? real.dup3(fd, as, flags) : dup_as(fd, as, flags);
 }
 
-/* True: answered, with errno when `*result` is not 0. A path that the master holds stays. */
-static bool ask_to_unlink(const char* path, int* result) {
-  struct stat found;
-  char whole[4096];
-  if (path == NULL || !calls_taking_over()) return false;
-  /* Later a Unix listener that was there from the start is what it can be about. */
-  if (readiness_is_over() && !listeners_bound()) return false;
-  if (lstat(path, &found) != 0) {
-    /* Not to be tried again: another worker may be binding it at this moment. */
-    *result = -1;
-    return errno == ENOENT;
-  }
-  if (!S_ISSOCK(found.st_mode)) return false;
-  char here[2048] = "";
-  if (path[0] != '/' && getcwd(here, sizeof here) == NULL) return false;
-  const int size = snprintf(whole, sizeof whole, "%s%s%s", here, path[0] == '/' ? "" : "/", path);
-  if (size >= (int)sizeof whole) return false;
-  const struct question question = {.kind = LIVESWAP_UNLINK, .text = whole, .size = (size_t)size, .fd = -1};
-  const int error = question_ask(&question, NULL);
-  if (error == QUESTION_UNANSWERED) return false;
-  errno = error;
-  *result = error == 0 ? 0 : -1;
-  return true;
-}
-
-SEEN_CALL int unlink(const char* path) {
-  int result = 0;
-  return ask_to_unlink(path, &result) ? result : real.unlink(path);
-}
-
-SEEN_CALL int unlinkat(int directory, const char* path, int flags) {
-  int result = 0;
-  const bool plain = flags == 0 && (directory == AT_FDCWD || path[0] == '/');
-  return plain && ask_to_unlink(path, &result) ? result : real.unlinkat(directory, path, flags);
-}
-
-SEEN_CALL int remove(const char* path) {
-  int result = 0;
-  return ask_to_unlink(path, &result) ? result : real.remove(path);
-}
-
 /* Libraries call some of them without libc's functions. */
 SEEN_CALL long syscall(long number, ...) {
   long a[6];

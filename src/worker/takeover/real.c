@@ -23,6 +23,7 @@ bool real_setup(void) {
       REAL(close), REAL(close_range), REAL(dup),     REAL(dup2),   REAL(dup3),    REAL(fcntl),
       REAL(ioctl), REAL(poll),        REAL(ppoll),   REAL(select), REAL(pselect), REAL(epoll_ctl),
       REAL(unlink), REAL(unlinkat),   REAL(remove),  REAL(syscall),
+      REAL(rename), REAL(renameat),   REAL(renameat2),
       REAL(epoll_wait), REAL(epoll_pwait), REAL(epoll_pwait2),
       REAL(pthread_create), REAL(thrd_create), REAL(prctl),
       REAL(pthread_sigmask), REAL(sigaction), REAL(signal),

@@ -65,6 +65,9 @@ struct real {
   int (*unlink)(const char* path);
   int (*unlinkat)(int directory, const char* path, int flags);
   int (*remove)(const char* path);
+  int (*rename)(const char* from, const char* to);
+  int (*renameat)(int from_directory, const char* from, int to_directory, const char* to);
+  int (*renameat2)(int from_directory, const char* from, int to_directory, const char* to, unsigned flags);
   long (*syscall)(long number, ...);
   __attribute__((noreturn)) void (*exit)(int status);
   __attribute__((noreturn)) void (*_exit)(int status);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "worker/channel.h"
 #include "worker/clock.h"
 #include "worker/count.h"
 #include "worker/drain.h"
@@ -21,7 +22,9 @@
 #include "worker/self.h"
 #include "adopt.h"
 #include "connection.h"
+#include "descendants.h"
 #include "handler.h"
+#include "keep_files.h"
 #include "marks.h"
 #include "migrate.h"
 #include "real.h"
@@ -55,6 +58,10 @@ static const struct options* options;
 
 bool retire_has_begun(void) { return atomic_load(&begun); }
 
+static void tell_master(bool waits) {
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_RETIRING, .value = waits}, NULL, 0);
+}
+
 void retire_begin(const struct options* of_process, bool succeeded) {
   if (retire_has_begun()) return;
   options = of_process;
@@ -62,6 +69,7 @@ void retire_begin(const struct options* of_process, bool succeeded) {
   hands_off = succeeded && options->keepalive == KEEPALIVE_MIGRATE && migrate_begin(options->keepalive_grace_ms);
   sends_unseen = uring_is_there();
   atomic_store(&begun, true);
+  tell_master(true);
   seize_listeners();
   step = STEP_DRAIN;
   due = clock_ms();
@@ -216,7 +224,9 @@ static _Noreturn void leave(void) {
 static bool is_empty(void) {
   struct look look = {.age = drain_age_ms()};
   const bool seen = self_each_descriptor(look_at, &look);
-  return seen && look.open == 0 && seize_is_complete() && holds_none() && !uring_has_fixed_sockets();
+  if (!seen || look.open > 0 || !seize_is_complete() || !holds_none() || uring_has_fixed_sockets()) return false;
+  /* Last: a connection that the application has just given to a child is found there. */
+  return !descendants_may_be() || descendants_connections() == 0;
 }
 
 static void drain(void) {
@@ -235,15 +245,20 @@ static void drain(void) {
 static void terminate(void) {
   step = STEP_LEAVE;
   due = clock_ms();
+  tell_master(false);
   if (!handler_of_sigterm()) return;
   /* The escalation of the drain limit goes on meanwhile, in the master. */
   due += options->term_grace_ms;
   kill(getpid(), SIGTERM);
+  keep_files();
 }
 
 int64_t retire_step(void) {
   /* It has asked only now: what has been taken from it it does not need, the rest it does itself. */
-  if (drain_is_the_applications()) step = STEP_NONE;
+  if (step != STEP_NONE && drain_is_the_applications()) {
+    step = STEP_NONE;
+    tell_master(false);
+  }
   if (step == STEP_NONE) return -1;
   if (clock_ms() < due) return due;
   switch (step) {

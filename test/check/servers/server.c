@@ -1,5 +1,6 @@
 /* Programs of old, built as libraries; none of them is ever run. One for each -DSERVER_…. */
 #include <netinet/in.h>
+#include <stddef.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -41,6 +42,9 @@ int main(void) {
   if (fork() == 0) setsid();
 #elif defined SERVER_PREFORK
   for (int i = 0; i < 2 && fork() != 0; ++i) continue;
+#elif defined SERVER_EACH
+  fd = accept(fd, NULL, NULL);
+  if (fork() == 0) _exit(fd);
 #elif defined SERVER_SPAWNS
   if (fork() == 0) execl("/bin/true", "true", (char*)0);
 #elif defined SERVER_URING

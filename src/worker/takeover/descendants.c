@@ -1,0 +1,134 @@
+#include "descendants.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "worker/listeners.h"
+#include "worker/self.h"
+#include "child.h"
+
+enum {
+  PROCESSES_MAX = 8192,
+  /* A power of two. */
+  SOCKETS_MAX = 32768,
+  /* /proc lists processes by their numbers, so a child that was given a lower one is found by the next pass. */
+  PASSES_MAX = 4,
+};
+
+/* net/tcp_states.h of the kernel, and SS_CONNECTED of <linux/net.h>. */
+enum { TCP_TIME_WAIT = 6, TCP_CLOSE = 7, TCP_LISTEN = 10, SS_CONNECTED = 3 };
+
+static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
+static pid_t processes[PROCESSES_MAX];
+static int process_count;
+/* Inodes of the sockets that they have, by hash; 0: free. */
+static uint64_t sockets[SOCKETS_MAX];
+static int socket_count;
+static uint64_t found;
+
+bool descendants_may_be(void) {
+  siginfo_t info;
+  return child_has_forked() || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+}
+
+static bool is_known(pid_t process) {
+  for (int i = 0; i < process_count; ++i)
+    if (processes[i] == process) return true;
+  return false;
+}
+
+/* Their group and session bear this process's number, or that of a descendant which has begun one of its own. */
+static bool comes_from_here(const struct self_process* process) {
+  const pid_t own = getpid();
+  return process->parent == own || process->group == own || process->session == own || is_known(process->parent) ||
+         is_known(process->group) || is_known(process->session);
+}
+
+static void note_process(int number, void* context) {
+  struct self_process process;
+  if (number == getpid() || process_count == PROCESSES_MAX || is_known(number)) return;
+  if (!self_process_look(number, &process) || process.is_over || !comes_from_here(&process)) return;
+  processes[process_count++] = number;
+  *(bool*)context = true;
+}
+
+static void find_processes(void) {
+  bool more = true;
+  process_count = 0;
+  for (int pass = 0; pass < PASSES_MAX && more; ++pass) {
+    more = false;
+    if (!self_each_process(note_process, &more)) return;
+    more = more && process_count < PROCESSES_MAX;
+  }
+}
+
+/* Where the inode is, or shall be. */
+static uint64_t* place_of(uint64_t inode) {
+  uint64_t at = inode * 0x9e3779b97f4a7c15u >> 32;
+  while (sockets[at % SOCKETS_MAX] != 0 && sockets[at % SOCKETS_MAX] != inode) ++at;
+  return &sockets[at % SOCKETS_MAX];
+}
+
+static void note_socket(const char* what, void* context) {
+  unsigned long long inode = 0;
+  (void)context;
+  if (sscanf(what, "socket:[%llu]", &inode) != 1 || inode == 0) return;
+  uint64_t* const place = place_of(inode);
+  /* Half of it stays free, so that a search ends. */
+  if (*place != 0 || socket_count == SOCKETS_MAX / 2) return;
+  *place = inode;
+  ++socket_count;
+}
+
+static void find_sockets(void) {
+  memset(sockets, 0, sizeof sockets);
+  socket_count = 0;
+  for (int i = 0; i < process_count; ++i) {
+    /* One that has just ended has none. */
+    if (!self_each_descriptor_of(processes[i], note_socket, NULL) && errno != ENOENT && errno != ESRCH) ++found;
+  }
+}
+
+static bool is_theirs(uint64_t inode) { return inode != 0 && *place_of(inode) == inode; }
+
+/* "  12: 0100007F:1F90 0100007F:D2A4 01 00000000:00000000 00:00000000 00000000  1000  0 123456 …" */
+static void note_tcp(const char* line, void* context) {
+  unsigned port = 0;
+  unsigned state = 0;
+  unsigned long long inode = 0;
+  (void)context;
+  if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %llu", &port, &state, &inode) != 3)
+    return;
+  if (state == TCP_TIME_WAIT || state == TCP_CLOSE || state == TCP_LISTEN) return;
+  if (is_theirs(inode) && listeners_have_port((uint16_t)port)) ++found;
+}
+
+/* "0000000000000000: 00000003 00000000 00000000 0001 03 123456 /run/app.sock": a connection bears its listener's path. */
+static void note_unix(const char* line, void* context) {
+  unsigned state = 0;
+  unsigned long long inode = 0;
+  int at = 0;
+  (void)context;
+  if (sscanf(line, "%*s %*x %*x %*x %*x %x %llu %n", &state, &inode, &at) != 2 || at == 0) return;
+  if (state == SS_CONNECTED && is_theirs(inode) && listeners_have_path(line + at)) ++found;
+}
+
+uint64_t descendants_connections(void) {
+  pthread_mutex_lock(&looking);
+  found = 0;
+  find_processes();
+  find_sockets();
+  if (socket_count > 0) {
+    self_each_line("net/tcp", note_tcp, NULL);
+    self_each_line("net/tcp6", note_tcp, NULL);
+    self_each_line("net/unix", note_unix, NULL);
+  }
+  const uint64_t count = found;
+  pthread_mutex_unlock(&looking);
+  return count;
+}

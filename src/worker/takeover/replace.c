@@ -1,0 +1,112 @@
+#include "replace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "liveswap_plugin.h"
+#include "worker/seize.h"
+#include "worker/self.h"
+#include "adopt.h"
+#include "kick.h"
+#include "marks.h"
+#include "mode.h"
+#include "real.h"
+#include "sleeper.h"
+#include "swap.h"
+#include "uring.h"
+
+/* Duplicates of one listener. */
+enum { COPIES_MAX = 64 };
+
+struct replacement {
+  uint64_t cookie;
+  int by;
+  int count;
+  int failed;   /* an errno */
+  int fds[COPIES_MAX];
+  unsigned marks[COPIES_MAX];
+};
+
+static void note_copy(int fd, void* context) {
+  struct replacement* all = context;
+  uint64_t cookie = 0;
+  if (all->count == COPIES_MAX || (marks_of(fd) & MARK_HOST) != 0) return;
+  if (socket_cookie(fd, &cookie) && cookie == all->cookie) all->fds[all->count++] = fd;
+}
+
+/* Afterwards, when the new socket is known as a listener: a thread that has met it before has taken the marks away. */
+static void put_marks(const struct replacement* all) {
+  for (int i = 0; i < all->count; ++i)
+    if (all->fds[i] >= 0) marks_set(all->fds[i], all->marks[i]);
+}
+
+/* `former` gets a descriptor of the socket that was there, or -1. */
+static void swap_all(struct replacement* all, int* former) {
+  *former = -1;
+  if (!self_each_descriptor(note_copy, all)) all->failed = EMFILE;
+  if (all->count > 0) *former = real.fcntl(all->fds[0], F_DUPFD_CLOEXEC, 0);
+  if (*former >= 0) marks_set(*former, MARK_HOST);
+  for (int i = 0; i < all->count; ++i) {
+    all->marks[i] = marks_of(all->fds[i]);
+    if (swap_descriptor(all->fds[i], all->cookie, all->by)) continue;
+    all->failed = errno;
+    all->fds[i] = -1;
+  }
+}
+
+/* Who waits for the former socket would wait for ever. */
+static void end_waits(int former) {
+  if (former >= 0) uring_cancel(former);
+  kick_waiting_threads();
+  sleeper_wake_marked(MARK_HELD);
+}
+
+static void forget(int former) {
+  if (former < 0) return;
+  marks_set(former, 0);
+  real.close(former);
+}
+
+static void adopt_waiting(int former, uint64_t cookie) {
+  if (former < 0) return;
+  /* Other workers accept from it as well: who comes second must not wait. */
+  mode_end_blocking(former);
+  for (int connection; (connection = real.accept4(former, NULL, NULL, SOCK_CLOEXEC)) >= 0;) adopt_put(cookie, connection);
+}
+
+void replace_lost(uint64_t cookie, int by) {
+  struct replacement all = {.cookie = cookie, .by = by};
+  const struct listener* listener = listeners_with(cookie);
+  uint64_t fresh = 0;
+  int former = -1;
+  if (listener != NULL && !seize_has_begun() && socket_cookie(by, &fresh)) {
+    marks_set(by, MARK_HOST);
+    swap_all(&all, &former);
+    listeners_renew(listener, fresh);
+    put_marks(&all);
+    end_waits(former);
+    adopt_waiting(former, fresh);
+    marks_set(by, 0);
+    if (all.failed != 0)
+      liveswap_log(LIVESWAP_WARNING, "a listener whose file was removed could not be replaced in all of its descriptors");
+  }
+  forget(former);
+  real.close(by);
+}
+
+bool replace_renamed(const struct listener* listener, int by) {
+  struct replacement all = {.cookie = listener->cookie, .by = by};
+  int former = -1;
+  if (!listeners_add(by)) return false;
+  const struct listener* held = listeners_find(by);
+  swap_all(&all, &former);
+  put_marks(&all);
+  if (held != NULL && held->type == SOCK_STREAM) adopt_listener(held);
+  end_waits(former);
+  forget(former);
+  if (all.failed == 0) listeners_forget(listener);
+  errno = all.failed;
+  return all.failed == 0;
+}

@@ -1,0 +1,88 @@
+// Servers that fork for each connection: an old worker is there until the last of its children has answered.
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include "support/connection.hpp"
+#include "support/load.hpp"
+#include "support/proc.hpp"
+
+namespace scenario {
+namespace {
+
+std::string forker(const std::string& version) { return FORKER_BUILD "/libforker_" + version + ".so"; }
+
+Json old_worker(const Instance& app) {
+  const auto receipt = Json::parse(app.run("receipt", {"--json"}).out);
+  for (const auto& slot : receipt["slots"])
+    for (const auto& worker : slot["workers"])
+      if (worker["role"] == "old") return worker;
+  return {};
+}
+
+// A request is under way in a child of the only worker while that is upgraded.
+void keeps_the_request(Scenario& scenario, const std::string& leaves, const std::string& makes) {
+  CAPTURE(leaves);
+  CAPTURE(makes);
+  Instance app(scenario, forker("v1"), {"--forks", "1"}, {leaves, makes});
+  Connection client(app.address());
+  client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+  REQUIRE(eventually([&] { return app.connections() == 1; }));
+  const auto finished = app.upgrade(forker("v2"));
+  CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
+  CHECK_MESSAGE(!contains(finished.out + finished.err, "died"), finished.out, finished.err);
+  // It has waited, so the answer is there already.
+  const std::string answer = client.read_all(milliseconds(1));
+  CHECK_MESSAGE(contains(answer, "v1\n"), answer);
+  const Json worker = old_worker(app);
+  CHECK_MESSAGE(worker["end"] == "clean", worker.dump());
+  CHECK_MESSAGE(worker["connections"] == 1, worker.dump());
+  CHECK_MESSAGE(worker["lost"] == 0, worker.dump());
+  CHECK(contains(http_get(app.address()), "v2"));
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Scenario, "a worker that is retired from outside waits for its children") {
+  keeps_the_request(*this, "outside", "once");
+}
+
+TEST_CASE_FIXTURE(Scenario, "and for children of its children whose own parent has ended") {
+  keeps_the_request(*this, "outside", "twice");
+}
+
+TEST_CASE_FIXTURE(Scenario, "a worker that returns before its children do is waited for with them") {
+  keeps_the_request(*this, "return", "once");
+}
+
+TEST_CASE_FIXTURE(Scenario, "a worker that ends by SIGTERM does not take its children with it") {
+  keeps_the_request(*this, "raise", "once");
+}
+
+TEST_CASE_FIXTURE(Scenario, "a child that never answers is ended with its group at the drain limit") {
+  for (const std::string leaves : {"outside", "raise"}) {
+    CAPTURE(leaves);
+    Instance app(*this, forker("v1"), {"--forks", "1", "--drain-limit", "500ms", "--term-grace", "100ms"}, {leaves, "stuck"});
+    Connection client(app.address());
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    REQUIRE(eventually([&] { return app.connections() == 1; }));
+    const pid_t worker = app.workers().at(0);
+    const auto children = proc::descendants(worker);
+    REQUIRE(children.size() == 1);
+    const auto finished = app.upgrade(forker("v2"));
+    CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
+    CHECK_MESSAGE(contains(finished.out + finished.err, "ended by force"), finished.out, finished.err);
+    CHECK(old_worker(app)["end"] == "forced");
+    CHECK(eventually([&] { return !proc::runs(children.at(0)); }));
+  }
+}
+
+// The worker that was not told to leave has failed, and its children go with it.
+TEST_CASE_FIXTURE(Scenario, "SIGTERM of a worker that serves is a failure") {
+  Instance app(*this, forker("v1"), {"--forks", "1"}, {"raise", "once"});
+  const pid_t worker = app.workers().at(0);
+  REQUIRE(::kill(worker, SIGTERM) == 0);
+  CHECK(eventually([&] { return app.workers().size() == 1 && app.workers().at(0) != worker; }));
+  CHECK(app.status()["slots"][0]["restarts"] == 1);
+}
+
+}  // namespace scenario

@@ -1,0 +1,63 @@
+/*
+ * A server that forks for each connection and drains in its own way. Arguments after `--`: how it leaves when it shall drain
+ *
+ *   return   liveswap_main returns at once, whatever its children do
+ *   raise    it dies by the default action of SIGTERM at once
+ *   outside  it knows of no drain: it is retired from outside, and re-raises the SIGTERM that its handler gets
+ *
+ * and, as the second one, how a child is made: `once`, `twice` (the child forks again and ends), `stuck` (it never answers).
+ * A child reads a request, and answers in two halves, 400 ms apart.
+ */
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "liveswap_plugin.h"
+
+static void serve(int fd) {
+  char in[4096];
+  static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n";
+  if (read(fd, in, sizeof in) <= 0) _exit(1);
+  if (strcmp(liveswap_argv()[1], "stuck") == 0)
+    for (;;) pause();
+  usleep(400 * 1000);
+  if (send(fd, head, sizeof head - 1, MSG_NOSIGNAL) < 0) _exit(1);
+  usleep(400 * 1000);
+  send(fd, VERSION "\n", strlen(VERSION) + 1, MSG_NOSIGNAL);
+  _exit(0);
+}
+
+static void give_to_child(int listener, int fd) {
+  if (fork() == 0) {
+    if (strcmp(liveswap_argv()[1], "twice") == 0 && fork() != 0) _exit(0);
+    close(listener);
+    serve(fd);
+  }
+  close(fd);
+}
+
+static void raise_again(int number) {
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
+__attribute__((visibility("default"))) int liveswap_main(int listener) {
+  const int drains = strcmp(liveswap_argv()[0], "outside") != 0;
+  signal(SIGCHLD, SIG_IGN);
+  if (!drains) signal(SIGTERM, raise_again);
+  struct pollfd polled[2] = {{listener, POLLIN, 0}, {drains ? liveswap_drain_fd() : -1, POLLIN, 0}};
+  for (;;) {
+    if (poll(polled, 2, -1) < 0) continue;
+    if (polled[1].revents != 0) break;
+    const int fd = accept(listener, NULL, NULL);
+    if (fd >= 0) give_to_child(listener, fd);
+  }
+  if (strcmp(liveswap_argv()[0], "raise") == 0) {
+    signal(SIGTERM, SIG_DFL);
+    raise(SIGTERM);
+  }
+  return 0;
+}
