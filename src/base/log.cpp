@@ -10,6 +10,7 @@
 #include <ctime>
 #include <vector>
 
+#include "base/log_texts.hpp"
 #include "base/unique_fd.hpp"
 
 namespace liveswap::log {
@@ -24,6 +25,7 @@ constexpr int file_flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY 
 UniqueFd file;
 std::string path_of_file;
 unsigned dropped = 0;
+std::function<std::string(std::string_view)> complete;
 
 const char* word(Level level) {
   switch (level) {
@@ -66,7 +68,7 @@ bool write_at_once(std::string_view line) {
 
 std::string line_of(Level level, std::string_view text) {
   std::string line = fmt::format("{} liveswap[{}] {}: ", timestamp(), ::getpid(), word(level));
-  append_shown(line, text);
+  append_shown(line, complete ? complete(text) : std::string(text));
   if (line.size() >= line_limit) line.resize(line_limit - 1);
   return line + '\n';
 }
@@ -98,6 +100,8 @@ Result<bool> reopen() {
   for (const int fd : same) ::dup2(file.get(), fd);
   return true;
 }
+
+void complete_with(std::function<std::string(std::string_view text)> function) { complete = std::move(function); }
 
 int descriptor() { return file ? file.get() : STDERR_FILENO; }
 

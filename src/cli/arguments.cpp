@@ -7,10 +7,12 @@
 #include <cxxopts.hpp>
 
 #include "cli/option_table.hpp"
+#include "client/command_line.hpp"
 #include "config/nearest.hpp"
 #include "config/quote.hpp"
 #include "config/values.hpp"
 #include "config/wishes.hpp"
+#include "protocol/command_line.hpp"
 
 namespace liveswap::cli {
 namespace {
@@ -80,11 +82,13 @@ tl::unexpected<Error> several(std::string_view one, std::string_view other) {
   return fail(fmt::format("found {} and {}, expected one command", one, other));
 }
 
+constexpr Milliseconds usual_interval{1'000}, least_interval{100};
+
 // Words of other tools for what is called otherwise here.
 constexpr std::pair<std::string_view, std::string_view> other_words[] = {
     {"reload", "upgrade"}, {"restart", "upgrade"}, {"deploy", "upgrade"}, {"update", "upgrade"}, {"swap", "upgrade"},
-    {"run", "start"},      {"quit", "stop"},       {"shutdown", "stop"},  {"exit", "stop"},      {"ls", "status"},
-    {"ps", "status"},      {"log", "history"},     {"scale", "forks"},    {"workers", "forks"},  {"undo", "rollback"},
+    {"run", "start"},      {"quit", "stop"},       {"shutdown", "stop"},  {"exit", "stop"},      {"ls", "list"},
+    {"ps", "list"},        {"log", "history"},     {"scale", "forks"},    {"workers", "forks"},  {"undo", "rollback"},
     {"revert", "rollback"}, {"cancel", "abort"},   {"info", "status"},    {"test", "check"},     {"send", "message"}};
 
 tl::unexpected<Error> unknown_command(const std::string& word) {
@@ -237,6 +241,24 @@ Result<void> take_where(Arguments& arguments, const Split& line, const Environme
   return {};
 }
 
+// `--watch`, `--watch=2s` or `--watch 2s`: cxxopts gives an optional value only to the second.
+Result<void> take_watch(Arguments& arguments, Split& line) {
+  for (const auto& [name, text] : line.options) {
+    if (name != "watch") continue;
+    std::string interval = text;
+    if (interval.empty() && !line.others.empty()) {
+      interval = line.others.front();
+      line.others.erase(line.others.begin());
+    }
+    const auto time = interval.empty() ? Result<Milliseconds>(usual_interval) : config::parse_duration(interval);
+    if (!time) return fail("--watch: " + time.error().text);
+    if (*time < least_interval)
+      return fail(fmt::format("--watch: found {}, expected 100ms or more", in_quotes(interval)));
+    arguments.watch = *time;
+  }
+  return {};
+}
+
 // What an upgrade shall do otherwise, by the names of the protocol.
 Result<void> take_wishes(Arguments& arguments, const Split& line) {
   if (*arguments.command != Command::upgrade) return {};
@@ -289,18 +311,19 @@ Result<Arguments> parse_arguments(const Words& words, const Environment& environ
   arguments.detach = has("detach");
   arguments.json = has("json");
   Result<void> done = check_options(*arguments.command, *line);
-  if (done) done = take_value(arguments, *line);
   const bool has_settings = *arguments.command == Command::start || *arguments.command == Command::check ||
                             *arguments.command == Command::verify;
   if (done && has_settings)
     take_settings(arguments, *line);
   else if (done)
     done = take_where(arguments, *line, environment);
+  if (done) done = take_watch(arguments, *line);
+  if (done) done = take_value(arguments, *line);
   if (done) done = take_wishes(arguments, *line);
   if (done && arguments.json && arguments.detach)
     done = fail(
         "found --json and --detach, expected one of the two: the receipt is there when the upgrade is done");
-  if (!done) return tl::unexpected<Error>(done.error());
+  if (!done) return fail(protocol::with_options(done.error().text, client::options_of(arguments.where)));
   return arguments;
 }
 

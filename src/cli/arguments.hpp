@@ -22,6 +22,7 @@ struct Arguments {
   bool detach = false;
   bool json = false;
 
+  std::optional<Milliseconds> watch;  // of status: again and again, so long apart
   std::string second;   // of verify: the other library
   std::string value;    // the path, the text or the number that the command is about; as it was given
   Client::Where where;  // of a command for a running master

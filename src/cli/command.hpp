@@ -22,13 +22,14 @@ enum class Command {
   forks,
   check,
   verify,
+  list,
   version,
   help,
 };
 
-inline constexpr std::array<std::string_view, 17> command_words{
+inline constexpr std::array<std::string_view, 18> command_words{
     "start", "upgrade", "rollback", "promote", "abort",  "history", "receipt", "message", "kill",
-    "die",   "stop",    "status",   "forks",   "check",  "verify",  "version", "help"};
+    "die",   "stop",    "status",   "forks",   "check",  "verify",  "list",    "version", "help"};
 
 constexpr std::string_view word(Command command) { return command_words[static_cast<std::size_t>(command)]; }
 

@@ -34,6 +34,7 @@ Outcome ask(const Arguments& arguments) {
     case Command::status:
     case Command::check:
     case Command::verify:
+    case Command::list:
     case Command::version:
     case Command::help:
       break;

@@ -47,7 +47,11 @@ constexpr std::array pages{
     Page{Command::die, "die", "-d, --die", "kill all workers and quit the master", "Connections are lost."},
     Page{Command::stop, "stop", "", "drain all workers, then quit", "Returns when every worker has gone."},
     Page{Command::status, "status", "", "what runs: master, slots, workers",
-         "--json prints the object that docs/protocol.md describes."},
+         "Of each worker its release, memory (RAM, pages that it shares included), open connections and, where the "
+         "application counts them, requests and how many of them failed; of each slot the restarts and why the last one "
+         "was. --watch shows it again and again: in place on a terminal until Ctrl-C, else one below the other; a master "
+         "that goes away is waited for. --json prints the object that docs/protocol.md describes, with --watch a line each "
+         "time."},
     Page{Command::forks, "forks N", "", "change the number of workers, 1 to 1024",
          "N may be auto: one for each CPU. Returns when the new slots are ready, or the old ones empty."},
     Page{Command::check, "check LIBRARY [-- ARG...]", "", "would an upgrade to it work",
@@ -60,6 +64,9 @@ constexpr std::array pages{
          "and back under injected faults, and says what its clients have noticed; exit status 0: nothing. Everything "
          "is stopped and removed at the end. Options of start about sockets, upgrades, limits and workers are handed "
          "on to it. Here --ready-limit is 3s by default, and --drain-limit 10s."},
+    Page{Command::list, "list", "", "the instances of this machine",
+         "Those that you may control: your own, for root everybody's. Port, process, user, state, release and runtime "
+         "directory of each; --json prints them as a list of objects."},
     Page{Command::version, "version", "-v, --version", "print the version", ""},
     Page{Command::help, "help [COMMAND]", "-h, --help", "print this, or the part of one command",
          "As wide as the terminal, 80 columns without one."},

@@ -1,11 +1,13 @@
 #include <nlohmann/json.hpp>
 
+#include "cli/hints.hpp"
 #include "cli/history_table.hpp"
 #include "cli/receipt_text.hpp"
 #include "cli/records.hpp"
 #include "cli/run_command.hpp"
 #include "cli/shown.hpp"
 #include "cli/terminal.hpp"
+#include "client/command_line.hpp"
 
 namespace liveswap::cli {
 namespace {
@@ -14,12 +16,12 @@ constexpr unsigned usual_length = 20;
 
 // Prints a document, as it is or for people.
 template <class Show>
-int print_document(const Outcome& outcome, bool json, Show show) {
+int print_document(const Outcome& outcome, const Arguments& arguments, Show show) {
   if (outcome.status != ok) {
     complain(outcome.text);
     return outcome.status;
   }
-  if (json) {
+  if (arguments.json) {
     print(shown_json(outcome.text) + "\n");
     return ok;
   }
@@ -28,7 +30,7 @@ int print_document(const Outcome& outcome, bool json, Show show) {
     complain("the master's answer is no JSON document");
     return failed;
   }
-  print(show(document));
+  print(show(with_options(document, client::options_of(arguments.where))));
   return ok;
 }
 
@@ -38,14 +40,14 @@ int run_history(const Arguments& arguments) {
   const unsigned newest =
       arguments.value.empty() ? usual_length : static_cast<unsigned>(std::stoul(arguments.value));
   const std::size_t width = on_terminal() ? screen().width : 0;
-  return print_document(history_of(arguments.where, newest), arguments.json,
+  return print_document(history_of(arguments.where, newest), arguments,
                         [&](const auto& receipts) { return history_table(receipts, width); });
 }
 
 int run_receipt(const Arguments& arguments) {
   std::optional<std::uint64_t> number;
   if (!arguments.value.empty()) number = std::stoull(arguments.value);
-  return print_document(receipt_of(arguments.where, number), arguments.json,
+  return print_document(receipt_of(arguments.where, number), arguments,
                         [](const auto& receipt) { return receipt_text(receipt, screen()); });
 }
 

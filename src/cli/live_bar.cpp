@@ -7,7 +7,8 @@ constexpr std::chrono::milliseconds tick_time{100};
 
 }  // namespace
 
-LiveBar::LiveBar() : ticker_([this](const std::stop_token& stop) { tick(stop); }) {}
+LiveBar::LiveBar(std::string options)
+    : progress_(std::move(options)), ticker_([this](const std::stop_token& stop) { tick(stop); }) {}
 
 LiveBar::~LiveBar() {
   ticker_.request_stop();
@@ -18,11 +19,19 @@ LiveBar::~LiveBar() {
 void LiveBar::take(const std::string& json) {
   const std::lock_guard lock(mutex_);
   const auto note = progress_.take(json);
-  if (note.trouble) {
-    terminal_.draw(note.line);
-    terminal_.next_line();
-  }
+  if (note.trouble) keep_line(note.line);
   draw();
+}
+
+void LiveBar::keep(const std::string& line) {
+  const std::lock_guard lock(mutex_);
+  keep_line(line);
+  draw();
+}
+
+void LiveBar::keep_line(const std::string& line) {
+  terminal_.draw(line);
+  terminal_.next_line();
 }
 
 void LiveBar::draw() {

@@ -15,15 +15,18 @@ namespace liveswap::cli {
 // lets the time go on. Gone from the terminal when this has been destroyed.
 class LiveBar {
  public:
-  LiveBar();
+  explicit LiveBar(std::string options);  // as of Progress
   ~LiveBar();
   LiveBar(const LiveBar&) = delete;
   LiveBar& operator=(const LiveBar&) = delete;
 
   // Trouble is kept above the bar.
   void take(const std::string& json);
+  // A line that is kept above the bar.
+  void keep(const std::string& line);
 
  private:
+  void keep_line(const std::string& line);
   void draw();
   void tick(const std::stop_token& stop);
 

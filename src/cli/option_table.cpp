@@ -10,7 +10,7 @@ constexpr Commands start = only(Command::start);
 constexpr Commands upgrade = only(Command::upgrade);
 constexpr Commands swap = upgrade | only(Command::rollback);
 constexpr Commands check = only(Command::check);
-constexpr Commands json = swap | check | only(Command::verify) | only(Command::history) | only(Command::receipt) | only(Command::status);
+constexpr Commands json = swap | check | only(Command::verify) | only(Command::history) | only(Command::receipt) | only(Command::status) | only(Command::list);
 constexpr Commands pace = start | upgrade;
 constexpr Commands verify = only(Command::verify);
 
@@ -36,8 +36,10 @@ constexpr std::array table{
     Option{"", "detach", "", swap, Section::client, "upgrade, rollback: return when it is under way",
            Takes::nothing},
     Option{"", "json", "", json, Section::client,
-           "print the document: of status, history, check, verify or a receipt\n(upgrade and rollback print their receipt)",
+           "print the document: of status, list, history, check, verify or a receipt\n(upgrade and rollback print their receipt)",
            Takes::nothing},
+    Option{"", "watch", "TIME", only(Command::status), Section::client,
+           "status again and again, so long apart (default 1s)", Takes::optional_text},
     Option{"", "queue", "", upgrade, Section::client,
            "wait while another upgrade runs; a later one takes the place", Takes::nothing},
 

@@ -11,6 +11,7 @@
 #include "cli/duration_text.hpp"
 #include "cli/fields.hpp"
 #include "cli/shown.hpp"
+#include "protocol/command_line.hpp"
 
 namespace liveswap::cli {
 
@@ -63,6 +64,12 @@ Progress::Note Progress::take(std::string_view json) {
   Event event{nlohmann::json::parse(json, nullptr, false)};
   if (!event.object.is_object()) return {};
   count(event);
+  Note note = describe(event);
+  note.line = protocol::with_options(note.line, options_);
+  return note;
+}
+
+Progress::Note Progress::describe(const Event& event) const {
   if (event.is("preparing")) return {"preparing" + after(": ", event.text("text")), false};
   if (event.is("started"))
     return {fmt::format("generation {}, {}: {}", event.number("generation"),

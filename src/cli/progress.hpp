@@ -12,6 +12,9 @@ namespace liveswap::cli {
 
 class Progress {
  public:
+  // `options`: for the commands that are hinted at, how the instance is addressed (client::options_of).
+  explicit Progress(std::string options = {}) : options_(std::move(options)) {}
+
   struct Note {
     std::string line;      // the event for people; empty: nothing to say
     bool trouble = false;  // worth keeping beside the bar
@@ -28,9 +31,11 @@ class Progress {
  private:
   struct Event;
 
+  Note describe(const Event& event) const;
   void count(const Event& event);
   double share() const;
 
+  std::string options_;
   std::string phase_ = "upgrading";
   bool reverting_ = false;
   std::size_t slots_ = 0;                      // that are to change; 0: not known yet

@@ -4,6 +4,7 @@
 
 #include "cli/help.hpp"
 #include "cli/terminal.hpp"
+#include "client/door.hpp"
 
 namespace liveswap::cli {
 
@@ -19,6 +20,7 @@ int run_help(const Arguments& arguments) {
 }  // namespace
 
 int run_command(const Arguments& arguments) {
+  client::notice() = complain;
   if (arguments.nothing) {
     print_aside(usage_text());
     return usage;
@@ -44,6 +46,8 @@ int run_command(const Arguments& arguments) {
       return run_verify(arguments);
     case Command::check:
       return run_check(arguments);
+    case Command::list:
+      return run_list(arguments);
     case Command::version:
     case Command::help:
       break;

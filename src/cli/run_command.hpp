@@ -12,6 +12,7 @@ int run_receipt(const Arguments& arguments);
 int run_status(const Arguments& arguments);
 int run_verify(const Arguments& arguments);
 
+int run_list(const Arguments& arguments);
 int run_check(const Arguments& arguments);
 
 // promote, abort, message, kill, die, stop, forks: ask and print one line.

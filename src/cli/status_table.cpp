@@ -2,13 +2,28 @@
 
 #include <fmt/format.h>
 
-#include <vector>
+#include <algorithm>
 
 #include "cli/fields.hpp"
-#include "cli/table.hpp"
+#include "cli/filled.hpp"
+#include "cli/hints.hpp"
+#include "cli/worker_table.hpp"
 
 namespace liveswap::cli {
 namespace {
+
+constexpr std::size_t label_width = 14, narrowest = 30;
+
+// Lines of a label and a text, which is broken between words.
+struct Paragraphs {
+  Screen screen;
+  std::string options;  // for commands that people may copy
+
+  std::string of(const char* label, const std::string& text) const {
+    return fmt::format("{:<{}}", label, label_width) +
+           filled(text, {std::max(screen.width, narrowest), label_width, screen.terminal}) + "\n";
+  }
+};
 
 std::string head_line(const Json& status) {
   const std::string head = text(status, "head");
@@ -32,17 +47,16 @@ std::string under_way_line(const Json& upgrade) {
   return line;
 }
 
-std::string under_way(const Json& status) {
+std::string under_way(const Json& status, const Paragraphs& page) {
   std::string lines;
   if (const Json& upgrade = member(status, "upgrade"); upgrade.is_object()) {
-    lines += fmt::format("under way     {}\n", under_way_line(upgrade));
+    lines += page.of("under way", under_way_line(upgrade));
     const std::string phase = text(upgrade, "phase");
     if (phase == "baking" || phase == "probation")
-      lines += "              end it as passed: liveswap promote; revert it: liveswap abort\n";
+      lines += page.of("", fmt::format("end it as passed: liveswap promote{0}; revert it: liveswap abort{0}", page.options));
   }
   if (const Json& queued = member(status, "queued"); queued.is_object())
-    lines +=
-        fmt::format("queued        {}, waiting for {}\n", text(queued, "to"), time(queued, "waiting_ms"));
+    lines += page.of("queued", fmt::format("{}, waiting for {}", text(queued, "to"), time(queued, "waiting_ms")));
   return lines;
 }
 
@@ -62,72 +76,52 @@ std::string memory(const Json& status, const char* name) {
   return bytes ? fmt::format("{} MiB", *bytes / (1 << 20)) : "?";
 }
 
-std::string upgrade_line(const Json& status) {
+std::string upgrade_line(const Json& status, const std::string& options) {
   const Json& last = member(status, "last_upgrade");
   const auto receipt = number(last, "receipt");
   return fmt::format("{}, {} ago: {}{}", text(last, "status"), time(last, "ago_ms"), headline(last, "text"),
-                     receipt ? fmt::format(" (liveswap receipt {})", *receipt) : "");
+                     receipt ? fmt::format(" (liveswap receipt {}{})", *receipt, options) : "");
 }
 
-std::string top(const Json& status) {
+std::string master_line(const Json& status) {
+  return fmt::format("{}, pid {}, port {}, up {}, version {}", text(status, "state"), text(status, "pid"),
+                     text(status, "port"), time(status, "uptime_ms"), text(status, "version"));
+}
+
+std::string top(const Json& status, const Paragraphs& page) {
   const Json& downtime = member(status, "zero_downtime");
-  std::string lines = fmt::format("master        {}, pid {}, port {}, up {}, version {}\n",
-                                  text(status, "state"), text(status, "pid"), text(status, "port"),
-                                  time(status, "uptime_ms"), text(status, "version"));
-  lines += fmt::format("HEAD          {}\n", head_line(status));
-  lines += fmt::format("HEAD file     {}\n", text(status, "head_file"));
-  if (member(status, "target_note").is_string()) lines += fmt::format("target        {}\n", text(status, "target_note"));
-  lines += fmt::format("listeners     {}\n", listener_line(status));
+  std::string lines = page.of("master", master_line(status)) + page.of("HEAD", head_line(status)) +
+                      page.of("HEAD file", text(status, "head_file"));
+  if (member(status, "target_note").is_string()) lines += page.of("target", text(status, "target_note"));
+  lines += page.of("listeners", listener_line(status));
   if (downtime.is_boolean() && !downtime.get<bool>())
-    lines += "upgrades      kill and respawn: zero downtime is off\n";
+    lines += page.of("upgrades", "kill and respawn: zero downtime is off");
   if (number(status, "max_memory"))
-    lines += fmt::format("memory        {} of {}\n", memory(status, "memory"), memory(status, "max_memory"));
-  lines += under_way(status);
-  if (member(status, "last_upgrade").is_object())
-    lines += fmt::format("last upgrade  {}\n", upgrade_line(status));
+    lines += page.of("memory", memory(status, "memory") + " of " + memory(status, "max_memory"));
+  lines += under_way(status, page);
+  if (member(status, "last_upgrade").is_object()) lines += page.of("last upgrade", upgrade_line(status, page.options));
   return lines;
 }
 
-using Rows = std::vector<std::vector<std::string>>;
-
-std::vector<std::string> row_of(const Json& slot, const Json& worker) {
-  const Json& open = member(worker, "connections");
-  return {text(slot, "slot"),        text(worker, "pid"),
-          text(worker, "state"),     text(worker, "generation"),
-          time(worker, "uptime_ms"), open.is_null() ? "?" : text(worker, "connections"),
-          text(slot, "restarts"),    text(worker, "release")};
-}
-
-Rows rows_of(const Json& status) {
-  Rows rows{{"SLOT", "PID", "STATE", "GEN", "UPTIME", "CONNECTIONS", "RESTARTS", "RELEASE"}};
-  for (const Json& slot : list(status, "slots")) {
-    const Json& workers = list(slot, "workers");
-    if (workers.empty())
-      rows.push_back({text(slot, "slot"), "-", "down", "-", "-", "-", text(slot, "restarts"), "-"});
-    for (const Json& worker : workers) rows.push_back(row_of(slot, worker));
-  }
-  return rows;
-}
-
 // The last failure of each slot, with what the worker wrote last.
-std::string failures(const Json& status) {
+std::string failures(const Json& status, const Screen& screen) {
   std::string lines;
   for (const Json& slot : list(status, "slots")) {
     const Json& failure = member(slot, "last_failure");
     if (!failure.is_object()) continue;
-    lines += fmt::format("\nworker {} of generation {} failed {} ago: {}\n{}", text(failure, "pid"),
-                         text(failure, "generation"), time(failure, "ago_ms"), headline(failure, "text"),
-                         below_headline(failure, "text"));
+    const std::string line = fmt::format("worker {} of generation {} failed {} ago: {}", text(failure, "pid"),
+                                         text(failure, "generation"), time(failure, "ago_ms"), headline(failure, "text"));
+    lines += "\n" + filled(line, {std::max(screen.width, narrowest), 4, screen.terminal}) + "\n" + below_headline(failure, "text");
   }
   return lines;
 }
 
 }  // namespace
 
-Result<std::string> status_table(std::string_view json) {
-  const Json status = Json::parse(json, nullptr, false);
+Result<std::string> status_table(std::string_view json, const std::string& options, const Screen& screen) {
+  const Json status = with_options(Json::parse(json, nullptr, false), options);
   if (!status.is_object()) return fail("the master's status is no JSON object");
-  return top(status) + "\n" + lay_out(rows_of(status), "rrlrrrrl") + failures(status);
+  return top(status, Paragraphs{screen, options}) + "\n" + worker_table(status, screen) + failures(status, screen);
 }
 
 }  // namespace liveswap::cli

@@ -44,6 +44,8 @@ bool Terminal::available() { return is_terminal(STDERR_FILENO); }
 
 std::size_t Terminal::width() const { return size_of(STDERR_FILENO).ws_col; }
 
+bool draws_in_place() { return is_terminal(STDOUT_FILENO); }
+
 bool on_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
 
 Screen screen(std::size_t otherwise) {

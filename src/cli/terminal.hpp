@@ -35,6 +35,8 @@ struct Screen {
 // everywhere.
 Screen screen(std::size_t otherwise = 100);
 bool on_terminal();  // stdout
+// stdout is a terminal that can be written over.
+bool draws_in_place();
 
 // To stdout as it is; to stderr as a message, made fit for a terminal. What cannot be written is lost.
 void print(std::string_view text);

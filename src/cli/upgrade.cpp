@@ -12,17 +12,15 @@
 #include "cli/run_command.hpp"
 #include "cli/shown.hpp"
 #include "cli/terminal.hpp"
+#include "client/command_line.hpp"
+#include "client/door.hpp"
 #include "client/exchange.hpp"
 
 namespace liveswap::cli {
 namespace {
 
-// What an interrupted client leaves behind; a literal, because a signal handler may build nothing.
-constexpr const char* goodbye =
-    "liveswap: gone; an upgrade that is under way goes on, look: liveswap status\n";
-constexpr const char* goodbye_on_bar =
-    "\r\x1b[Kliveswap: gone; an upgrade that is under way goes on, look: liveswap status\n";
-const char* volatile parting_words = goodbye;
+// What an interrupted client leaves behind; made beforehand, because a signal handler may build nothing.
+const char* volatile parting_words = "";
 
 // The signal is raised again with its default action, so that the shell sees what ended the client.
 void part(int number) {
@@ -31,8 +29,11 @@ void part(int number) {
   ::raise(number);
 }
 
-void part_on_interrupt(bool with_bar) {
-  parting_words = with_bar ? goodbye_on_bar : goodbye;
+void part_on_interrupt(bool with_bar, const Client::Where& where) {
+  static std::string words;
+  words = fmt::format("{}liveswap: gone; an upgrade that is under way goes on, look: {}\n", with_bar ? "\r\x1b[K" : "",
+                      shown(client::command_line(where, "status")));
+  parting_words = words.c_str();
   struct sigaction action {};
   action.sa_handler = part;
   action.sa_flags = SA_RESETHAND;
@@ -68,37 +69,35 @@ Outcome with_json(const Arguments& arguments) {
 }
 
 Outcome with_bar(const Arguments& arguments) {
-  LiveBar bar;
-  return client::exchange(arguments.where, command_of(arguments),
-                          [&](const std::string& json) { bar.take(json); })
-      .outcome;
+  LiveBar bar(client::options_of(arguments.where));
+  client::notice() = [&](const std::string& text) { bar.keep(shown(text)); };
+  const Outcome outcome = client::exchange(arguments.where, command_of(arguments), [&](const std::string& json) {
+                            bar.take(json);
+                          }).outcome;
+  client::notice() = complain;
+  return outcome;
 }
 
 Outcome with_lines(const Arguments& arguments) {
-  Progress progress;
+  Progress progress(client::options_of(arguments.where));
   const auto event = [&](const std::string& json) {
     if (const auto note = progress.take(json); !note.line.empty()) print(note.line + "\n");
   };
   return client::exchange(arguments.where, command_of(arguments), event).outcome;
 }
 
-// For a command line that people may copy.
-std::string port_option(const Arguments& arguments) {
-  return arguments.where.port == Client::Where().port ? "" : fmt::format(" -p {}", arguments.where.port);
-}
-
 }  // namespace
 
 int run_upgrade(const Arguments& arguments) {
   const bool bar = !arguments.json && !arguments.detach && Terminal::available();
-  part_on_interrupt(bar);
+  part_on_interrupt(bar, arguments.where);
   const Outcome outcome = arguments.json ? with_json(arguments)
                           : bar          ? with_bar(arguments)
                                          : with_lines(arguments);
   const std::string more =
       outcome.receipt == 0 || arguments.json
           ? ""
-          : fmt::format("\nmore of it: liveswap receipt {}{}", outcome.receipt, port_option(arguments));
+          : "\nmore of it: " + client::command_line(arguments.where, fmt::format("receipt {}", outcome.receipt));
   if (outcome.status == reverted)
     complain(fmt::format("the {} failed, the old code serves: {}{}", word(*arguments.command), outcome.text,
                          more));

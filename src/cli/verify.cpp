@@ -99,8 +99,10 @@ bool is_given(const Settings& settings, std::string_view name) {
 std::vector<std::string> start_options(const Settings& settings) {
   std::vector<std::string> words;
   // A configuration file may have its own; the command line would win over it.
+  // An ordinary program binds its own listener; it would not look at another one.
+  const bool binds = is_given(settings, "entry");
   for (const auto& [name, text] : defaults_of_start)
-    if (find_option(name) && !is_given(settings, name) && !is_given(settings, "config"))
+    if (!(binds && name == "listen") && find_option(name) && !is_given(settings, name) && !is_given(settings, "config"))
       words.push_back(fmt::format("--{}={}", name, text));
   for (const auto& [name, text] : settings) {
     const Option* option = find_option(name);

@@ -37,10 +37,11 @@ Attempt check_owner(UniqueFd fd, const std::string& path) {
   if (::geteuid() != 0 && peer.uid != ::geteuid() && peer.uid != 0)
     return no(
         Reached::forbidden,
-        fmt::format("who listens on {} is user {}, expected {} or root: run this as user {} if that is meant",
-                    path, peer.uid, ::geteuid(), peer.uid));
+        fmt::format("a process of user {} listens on {}, expected one of user {} or root: run this as user {} if that is "
+                    "meant",
+                    peer.uid, path, ::geteuid(), peer.uid));
   ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
-  return {Reached::connected, std::move(fd), {}};
+  return {Reached::connected, std::move(fd), {}, peer.uid, peer.pid};
 }
 
 Attempt explain_unix(int number, const std::string& path) {

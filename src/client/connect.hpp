@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 
@@ -21,6 +23,8 @@ struct Attempt {
   Reached reached = Reached::failed;
   UniqueFd fd;       // when connected: non-blocking
   std::string text;  // when not: why, as a clause ("127.0.0.1:3000 refuses connections")
+  uid_t user = 0;    // when connected by a Unix socket: whose process listens there, and which it is
+  pid_t process = 0;
 };
 
 // The listener must belong to this user or root: whoever can make a file at `path` is not thereby a master.

@@ -1,14 +1,19 @@
 #include "client/exchange.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/file.hpp"
 #include "client/answer.hpp"
+#include "client/command_line.hpp"
 #include "client/connect.hpp"
 #include "client/connection.hpp"
+#include "client/door.hpp"
+#include "client/whose.hpp"
+#include "protocol/command_line.hpp"
 #include "protocol/instance.hpp"
 
 namespace liveswap::client {
@@ -19,17 +24,6 @@ using protocol::Json;
 
 constexpr std::size_t token_limit = 1024;
 constexpr std::size_t said_limit = 64;
-
-struct Door {
-  Attempt attempt;
-  std::string name;  // for messages
-  bool wants_token = false;
-};
-
-// " -p 3001" for a command line that people may copy.
-std::string port_option(const Client::Where& where) {
-  return where.port == Client::Where().port ? "" : fmt::format(" -p {}", where.port);
-}
 
 std::string seconds(Milliseconds time) {
   return fmt::format("{:g} s", static_cast<double>(time.count()) / 1000);
@@ -42,25 +36,10 @@ protocol::Instance instance_of(const Client::Where& where) {
   return protocol::locate_instance(where.port, absolute(where.state_dir), absolute(where.runtime_dir));
 }
 
-Door open_door(const Client::Where& where, const protocol::Instance& instance, const Deadline& deadline) {
-  std::string no_socket;
-  if (means_this_machine(where.address)) {
-    Door local{connect_unix(instance.socket_path(), deadline), instance.socket_path(), false};
-    if (local.attempt.reached != Reached::nobody) return local;
-    no_socket = local.attempt.text + ", and ";
-  }
-  Door tcp{connect_tcp(where.address, where.port, deadline), endpoint(where.address, where.port), true};
-  tcp.attempt.text = no_socket + tcp.attempt.text;
-  return tcp;
-}
-
-Outcome explain(const Attempt& attempt, const Client::Where& where) {
+Outcome explain(const Attempt& attempt, const Client::Where& where, const protocol::Instance& instance) {
   switch (attempt.reached) {
     case Reached::nobody:
-      return {no_master, fmt::format("no master on port {} ({}){}", where.port, attempt.text,
-                                     means_this_machine(where.address)
-                                         ? "; start one: liveswap start libapp.so" + port_option(where)
-                                         : "")};
+      return explain_nobody(where, instance, attempt.text);
     case Reached::forbidden:
       return {refused, attempt.text};
     case Reached::late:
@@ -77,10 +56,19 @@ void fill_token(Command& command, const Client::Where& where, const protocol::In
   command.token = where.token;
   // The token of an instance here is nobody else's business.
   if (!command.token.empty() || !means_this_machine(where.address)) return;
+  const auto owner = owner_of_port(where.port);
+  if (where.state_dir.empty() && owner && *owner != ::geteuid()) return;
   auto token = read_small_file(instance.token_path(), token_limit);
   if (!token) return;
   while (!token->empty() && (token->back() == '\n' || token->back() == '\r')) token->pop_back();
   command.token = *token;
+}
+
+// Root reaches the masters of everybody, and may not know it.
+void tell_owner(const Door& door, const Client::Where& where) {
+  if (door.wants_token || door.attempt.user == ::geteuid() || !notice()) return;
+  notice()(fmt::format("the master on port {} belongs to {} (pid {})", where.port, user_name(door.attempt.user),
+                           door.attempt.process));
 }
 
 // to_line() repairs what is no UTF-8, and a repaired path names another file.
@@ -107,13 +95,13 @@ Outcome foreign(const Door& door, const std::string& said) {
   std::string shown = said.substr(0, said_limit);
   std::replace_if(
       shown.begin(), shown.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '.');
-  return {failed, fmt::format("who listens on {} is no liveswap master: it said \"{}\"", door.name, shown)};
+  return {failed, fmt::format("what listens on {} is no liveswap master: it said \"{}\"", door.name, shown)};
 }
 
 Outcome explain(Connection::Did did, const Connection& connection, const Door& door, const Command& command,
                 const Client::Where& where) {
-  const std::string look = fmt::format("the outcome of {} is unknown, look: liveswap status{}",
-                                       protocol::word(command.verb), port_option(where));
+  const std::string look = fmt::format("the outcome of {} is unknown, look: {}", protocol::word(command.verb),
+                                       command_line(where, "status"));
   if (did == Connection::Did::late)
     return {timed_out,
             fmt::format("no answer from {} within {}: {}", door.name, seconds(where.timeout), look)};
@@ -151,12 +139,16 @@ Reply exchange(const Client::Where& where, Command command, const Client::Event&
   if (auto checked = check_line(command, protocol::to_line(command)); checked.status != ok)
     return {checked, {}};
   Door door = open_door(where, instance, deadline);
-  if (door.attempt.reached != Reached::connected) return {explain(door.attempt, where), {}};
+  if (door.attempt.reached != Reached::connected) return {explain(door.attempt, where, instance), {}};
   if (door.wants_token) fill_token(command, where, instance);
+  tell_owner(door, where);
   Connection connection(std::move(door.attempt.fd), deadline);
   const auto sent = connection.send(protocol::to_line(command));
   if (sent == Connection::Did::late) return {explain(sent, connection, door, command, where), {}};
-  return await(connection, door, command, where, event);
+  Reply reply = await(connection, door, command, where, event);
+  if (door.wants_token) reply.outcome = explain_no_token(where, instance, reply.line, std::move(reply.outcome));
+  reply.outcome.text = protocol::with_options(reply.outcome.text, options_of(where));
+  return reply;
 }
 
 }  // namespace liveswap::client

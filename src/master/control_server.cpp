@@ -180,6 +180,16 @@ std::string ControlServer::peer(ConnectionId id) const {
   return it == connections_.end() ? "" : it->second.peer;
 }
 
+// For a client of this machine that has looked in another place: where the control socket is, and whose. Everybody here
+// can see that anyway; it is no business of other machines.
+protocol::Json ControlServer::about_itself(const std::string& peer) const {
+  for (const char* loopback : {"127.", "[::1]", "[::ffff:127."})
+    if (peer.starts_with(loopback))
+      return {{"master",
+               {{"pid", ::getpid()}, {"user", ::geteuid()}, {"socket", settings_.instance.socket_path()}}}};
+  return protocol::Json::object();
+}
+
 bool ControlServer::permitted(bool local, const protocol::Command& command) const {
   return local || settings_.token.empty() || equal_in_constant_time(command.token, settings_.token);
 }
@@ -193,7 +203,7 @@ void ControlServer::on_line(ConnectionId id, const std::optional<std::string>& l
   } else if (!permitted(connection.local(), *command)) {
     log::warning("a {} command with no valid token was refused on TCP", protocol::word(command->verb));
     connection.refuse(protocol::error_line(protocol::word(command->verb), protocol::Refusal::refused,
-                                           "the command has no valid token"));
+                                           "the command has no valid token", about_itself(peer(id))));
   } else {
     on_command_(id, *command);
   }

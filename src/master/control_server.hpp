@@ -51,6 +51,7 @@ class ControlServer {
   Result<void> open_door(UniqueFd socket, bool local);
   void accept(Door& door);
   bool make_room(bool local);
+  protocol::Json about_itself(const std::string& peer) const;
   bool permitted(bool local, const protocol::Command& command) const;
   void on_line(ConnectionId id, const std::optional<std::string>& line);
   ControlConnection* find(ConnectionId id);

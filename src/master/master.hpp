@@ -142,6 +142,8 @@ class Master {
   std::int32_t ask(std::set<rollout::WorkerId> workers, Milliseconds limit, Inquiry::Done done);
 
   // report.cpp
+  protocol::Json worker_status(const rollout::Engine::Worker& worker, const Inquiry::Answers& connections) const;
+  protocol::Json slot_status(unsigned number, const Inquiry::Answers& connections) const;
   protocol::Json status(const Inquiry::Answers& connections) const;
   std::string start_remark() const;
   protocol::Json last_failure_of(unsigned slot) const;

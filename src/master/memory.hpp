@@ -14,6 +14,13 @@ namespace liveswap::master {
 // the kernel as long as the process has memory, about a millisecond for 100 MiB: not for every event.
 std::optional<std::uint64_t> pss_of(pid_t process);
 
+// The memory of a process that is in RAM, in bytes, pages that it shares with others counted in full. None when the
+// process has gone. Costs the kernel next to nothing whatever the process has, so that a thousand workers may be asked.
+std::optional<std::uint64_t> rss_of(pid_t process);
+
+// The second number of a statm, in pages.
+std::optional<std::uint64_t> parse_rss_pages(std::string_view statm);
+
 // The "Pss:" line of a smaps_rollup.
 std::optional<std::uint64_t> parse_pss(std::string_view rollup);
 

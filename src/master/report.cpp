@@ -7,6 +7,7 @@
 #include "base/log.hpp"
 #include "base/tail.hpp"
 #include "master/master.hpp"
+#include "master/memory.hpp"
 #include "rollout/start.hpp"
 
 // What the master tells about itself: status, events, log lines.
@@ -132,25 +133,35 @@ void Master::log_state(const char* why) const {
               worker.generation, (now() - worker.spawned).count());
 }
 
+// Of a worker that has answered: what it counts of requests came along with its connections.
+Json Master::worker_status(const rollout::Engine::Worker& worker, const Inquiry::Answers& connections) const {
+  const auto open = connections.find(worker.id);
+  const auto rss = rss_of(pool_.pid(worker.id));
+  const auto served = pool_.served(worker.id);
+  const bool counts = served.served > 0 || served.failed > 0;
+  return {{"pid", pool_.pid(worker.id)},
+          {"state", word(worker.state)},
+          {"generation", worker.generation},
+          {"release", worker.release.path},
+          {"id", worker.release.id},
+          {"uptime_ms", (now() - worker.spawned).count()},
+          {"connections", open == connections.end() ? Json() : Json(open->second)},
+          {"rss", rss ? Json(*rss) : Json()},
+          {"requests", counts ? Json(served.served) : Json()},
+          {"failed", counts ? Json(served.failed) : Json()}};
+}
+
+Json Master::slot_status(unsigned number, const Inquiry::Answers& connections) const {
+  const auto& slot = engine_.slots()[number];
+  Json workers = Json::array();
+  for (const auto id : slot.workers) workers.push_back(worker_status(engine_.workers().at(id), connections));
+  return {{"slot", number}, {"restarts", slot.restarts}, {"workers", workers}, {"last_failure", last_failure_of(number)}};
+}
+
 Json Master::status(const Inquiry::Answers& connections) const {
   const auto time = now();
   Json slots = Json::array();
-  for (unsigned slot = 0; slot < engine_.slots().size(); ++slot) {
-    Json workers = Json::array();
-    for (const auto& [id, worker] : engine_.workers()) {
-      if (worker.slot != slot) continue;
-      const auto open = connections.find(id);
-      workers.push_back({{"pid", pool_.pid(id)},
-                         {"state", word(worker.state)},
-                         {"generation", worker.generation},
-                         {"release", worker.release.path},
-                         {"id", worker.release.id},
-                         {"uptime_ms", (time - worker.spawned).count()},
-                         {"connections", open == connections.end() ? Json() : Json(open->second)}});
-    }
-    slots.push_back({{"slot", slot}, {"restarts", engine_.slots()[slot].restarts}, {"workers", workers},
-                     {"last_failure", last_failure_of(slot)}});
-  }
+  for (unsigned slot = 0; slot < engine_.slots().size(); ++slot) slots.push_back(slot_status(slot, connections));
   Json listeners = Json::array();
   for (const auto& one : listeners_.bound()) listeners.push_back({{"name", one.name}, {"address", one.address}, {"taken_over", one.taken}});
   Json report{{"version", LIVESWAP_VERSION},

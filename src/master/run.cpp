@@ -11,12 +11,15 @@
 #include "base/descriptors.hpp"
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "base/log_texts.hpp"
 #include "config/validate.hpp"
 #include "liveswap.hpp"
 #include "master/master.hpp"
 #include "master/obstacle.hpp"
 #include "master/setup.hpp"
+#include "protocol/command_line.hpp"
 #include "protocol/instance.hpp"
+#include "release/head.hpp"
 #include "rollout/start.hpp"
 
 namespace liveswap {
@@ -152,6 +155,9 @@ Outcome run_settled(const Options& options) {
   const auto give_up = [](const Error& error) { return Outcome{failed, error.text}; };
   if (!options.log_file.empty())
     if (auto opened = log::open_file(options.log_file); !opened) return give_up(opened.error());
+  log::complete_with([options = protocol::port_option(options.port)](std::string_view text) {
+    return protocol::with_options(text, options);
+  });
   const ManyDescriptors many;
   if (!options.pre_upgrade.empty() && ::access(options.pre_upgrade.c_str(), R_OK) != 0)
     return {usage, os_error("read the pre-upgrade plugin", options.pre_upgrade, errno).text};

@@ -37,6 +37,21 @@ std::uint16_t free_port() {
   return ntohs(address.sin_port);
 }
 
+bool is_tcp(const std::string& address) { return address.find("unix:") != 0 && address.find("udp:") != 0; }
+
+// Of --listen the first TCP listener, else the first that the application has bound itself; else whichever there is.
+std::string address_of(const Json& listeners) {
+  std::string own, any;
+  for (const auto& listener : listeners) {
+    const std::string address = listener.value("address", "");
+    if (any.empty()) any = address;
+    if (!is_tcp(address)) continue;
+    if (!listener.value("taken_over", false)) return address;
+    if (own.empty()) own = address;
+  }
+  return own.empty() ? any : own;
+}
+
 // An answer that lacks something is that of a master of another version: what is missing is empty here.
 Snapshot snapshot_of(const Json& status) {
   Snapshot result;
@@ -44,7 +59,7 @@ Snapshot snapshot_of(const Json& status) {
   result.head = status.value("head", "");
   const Json none = Json::array();
   const Json listeners = status.value("listeners", none), slots = status.value("slots", none);
-  if (!listeners.empty()) result.address = listeners[0].value("address", "");
+  result.address = address_of(listeners);
   result.slots = slots.size();
   for (const auto& slot : slots) {
     result.restarts += slot.value("restarts", 0U);

@@ -24,7 +24,7 @@ struct Snapshot {
   };
   std::string state;  // of the master
   std::string head;
-  std::string address;  // of the first listener
+  std::string address;  // of the listener that is asked, TCP where there is one; empty: there is none
   std::size_t slots = 0;
   unsigned restarts = 0;  // workers that died without an order, of all slots
   std::vector<Worker> workers;

@@ -141,6 +141,21 @@ TEST_CASE("help and version are commands, too") {
   CHECK(error_of({"help", "upgrade", "now"}) == "help: found \"now\", expected nothing more");
 }
 
+TEST_CASE("a status again and again") {
+  CHECK_FALSE(parsed({"status"}).watch.has_value());
+  for (const Words& words : {Words{"status", "--watch"}, {"--watch", "status", "--json"}}) CHECK(parsed(words).watch == 1s);
+  for (const Words& words : {Words{"status", "--watch", "250ms"}, {"status", "--watch=250ms"}, {"--watch=250ms", "status"}})
+    CHECK(parsed(words).watch == 250ms);
+  CHECK(error_of({"status", "--watch", "1ms"}) == "--watch: found \"1ms\", expected 100ms or more");
+  CHECK(error_of({"status", "--watch", "often"}).find("--watch: found \"often\"") == 0);
+  CHECK(error_of({"status", "--watch", "1s", "x"}) == "status: found \"x\", expected nothing more");
+}
+
+TEST_CASE("a command in a message works as it stands") {
+  CHECK(error_of({"rollback", "abc", "-p", "3001", "--runtime-dir", "/run/x"}).find(
+            "in `liveswap history -p 3001 --runtime-dir /run/x`, or") != std::string::npos);
+}
+
 TEST_CASE("wishes of an upgrade") {
   using Wishes = std::map<std::string, std::string>;
   const auto arguments = parsed({"upgrade", "v2.so", "--canary", "1", "--bake=5s", "--probation", "none", "--batch", "2",
@@ -193,7 +208,7 @@ TEST_CASE("mistakes") {
       {{"message"}, "message: expected a text"},
       {{"forks"}, "forks: expected a number of workers, or auto"},
       {{"kill", "--forks", "2"}, "--forks means nothing to kill, only to start"},
-      {{"kill", "--json"}, "--json means nothing to kill, only to upgrade, rollback, history, receipt, status, check, verify"},
+      {{"kill", "--json"}, "--json means nothing to kill, only to upgrade, rollback, history, receipt, status, check, verify, list"},
       {{"upgrade", "--settle", "1s"}, "--settle means nothing to upgrade, only to start"},
       {{"upgrade", "--canary", "x"},
        "--canary: found \"x\", expected a number from 0 to 1024 or a share from 0% to 1000%"},
@@ -210,7 +225,7 @@ TEST_CASE("mistakes") {
        "die, stop, status, forks"},
       {{"upgrade", "--json=yes"}, "--json takes no value, found \"yes\""},
       {{"kill", "-p", "70000"}, "--port: found \"70000\", expected a number from 1 to 65535"},
-      {{"-p", "3001"}, "expected a command: start, upgrade, rollback, promote, abort, history, receipt, message, kill, die, stop, status, forks, check, verify, version, help"},
+      {{"-p", "3001"}, "expected a command: start, upgrade, rollback, promote, abort, history, receipt, message, kill, die, stop, status, forks, check, verify, list, version, help"},
       {{"reload"}, "unknown command \"reload\", did you mean \"upgrade\"?"},
       {{"help", "quit"}, "unknown command \"quit\", did you mean \"stop\"?"},
   };

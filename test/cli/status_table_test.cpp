@@ -2,7 +2,20 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <sstream>
+
+#include "cli/shown.hpp"
+
 using namespace liveswap::cli;
+
+namespace {
+
+liveswap::Result<std::string> status_table(std::string_view json, const Screen& screen = {100}) {
+  return liveswap::cli::status_table(json, " -p 3001", screen);
+}
+
+}  // namespace
 
 TEST_CASE("a master in the middle of an upgrade") {
   const char* status =
@@ -12,9 +25,12 @@ TEST_CASE("a master in the middle of an upgrade") {
     "listeners":[{"name":"0","address":"127.0.0.1:80"},{"name":"api","address":"unix:/s"},{"name":"[::]:81","address":"[::]:81"}],
     "last_upgrade":{"status":"reverted","text":"why","ago_ms":5000,"release":"/v2.so"},
     "slots":[{"slot":0,"restarts":1,"workers":[
-        {"pid":4711,"state":"draining","generation":2,"release":"/v1.so","uptime_ms":7000,"connections":3},
-        {"pid":12,"state":"starting","generation":3,"release":"/v2.so","uptime_ms":20,"connections":null}]},
-      {"slot":1,"restarts":12,"workers":[]}]})";
+        {"pid":4711,"state":"draining","generation":2,"release":"/v1.so","id":"aaaaaaaa1111","uptime_ms":7000,"connections":3,
+         "rss":12582912,"requests":120344,"failed":7},
+        {"pid":12,"state":"starting","generation":3,"release":"/v2.so","id":"bbbbbbbb2222","uptime_ms":20,"connections":null,
+         "rss":512000,"requests":null,"failed":null}]},
+      {"slot":1,"restarts":12,"last_failure":{"text":"slot 1, stage run: killed by SIGSEGV","pid":13,"generation":2,
+        "ago_ms":3000},"workers":[]}]})";
   CHECK(*status_table(status) ==
         "master        upgrading, pid 7, port 3000, up 1 min 1 s, version 0.1.0\n"
         "HEAD          /v1.so (generation 2)\n"
@@ -23,10 +39,26 @@ TEST_CASE("a master in the middle of an upgrade") {
         "listeners     0=127.0.0.1:80, api=unix:/s, [::]:81 (reuseport)\n"
         "last upgrade  reverted, 5.0 s ago: why\n"
         "\n"
-        "SLOT   PID  STATE     GEN  UPTIME  CONNECTIONS  RESTARTS  RELEASE\n"
-        "   0  4711  draining    2   7.0 s            3         1  /v1.so\n"
-        "   0    12  starting    3   20 ms            ?         1  /v2.so\n"
-        "   1     -  down        -       -            -        12  -\n");
+        "SLOT   PID  STATE     GEN  RELEASE   UPTIME   MEMORY  CONN  REQUESTS  FAILED  RESTARTS\n"
+        "   0  4711  draining    2  aaaaaaaa   7.0 s   12 MiB     3    120344       7         1\n"
+        "   0    12  starting    3  bbbbbbbb   20 ms  500 KiB     ?         -       -         1\n"
+        "   1     -  down        -  -              -        -     -         -       -        12\n"
+        "\n"
+        "release aaaaaaaa  /v1.so\n"
+        "release bbbbbbbb  /v2.so\n"
+        "\n"
+        "worker 13 of generation 2 failed 3.0 s ago: slot 1, stage run: killed by SIGSEGV\n");
+  for (const std::size_t width : {40, 60, 80, 120, 200}) {
+    const auto page = *status_table(status, Screen{width, false, true});
+    std::istringstream lines(page);
+    for (std::string line; std::getline(lines, line);) {
+      CAPTURE(line);
+      CHECK(columns(line) <= width);
+    }
+    CHECK((page.find("SLOT ") != std::string::npos) == (width >= 120));
+    CHECK((page.find("120344 requests, 7") != std::string::npos) == (width < 120));
+    CHECK(page.find("SIGSEGV") != std::string::npos);
+  }
 }
 
 TEST_CASE("a bake, and an upgrade that waits") {
@@ -39,9 +71,10 @@ TEST_CASE("a bake, and an upgrade that waits") {
   REQUIRE(table.has_value());
   for (const char* line :
        {"HEAD          /v1.so (release 3fa9c1d2e0b1, generation 2)\n", "memory        512 MiB of 1024 MiB\n",
-        "under way     upgrade to /v2.so: baking, 12.0 s left, 1 of 4 slots ready, since 18.0 s, asked for by uid 0, "
-        "pid 5\n              end it as passed: liveswap promote; revert it: liveswap abort\n",
-        "queued        /v3.so, waiting for 900 ms\n", "last upgrade  ok, 5.0 s ago: done (liveswap receipt 7)\n"}) {
+        "under way     upgrade to /v2.so: baking, 12.0 s left, 1 of 4 slots ready, since 18.0 s, asked for by\n"
+        "              uid 0, pid 5\n              end it as passed: liveswap promote -p 3001; revert it: liveswap abort "
+        "-p 3001\n",
+        "queued        /v3.so, waiting for 900 ms\n", "last upgrade  ok, 5.0 s ago: done (liveswap receipt 7 -p 3001)\n"}) {
     CAPTURE(line);
     CHECK(table->find(line) != std::string::npos);
   }
@@ -79,6 +112,6 @@ TEST_CASE("names from elsewhere cannot drive the terminal, and wide ones keep th
       status_table(R"({"head":"\u001b[2J","slots":[{"slot":0,"restarts":0,"workers":[{"state":"ä"}]},)"
                    R"({"slot":1,"restarts":0,"workers":[{"state":"b"}]}]})");
   CHECK(table->find('\x1b') == std::string::npos);
-  CHECK(table->find("?  ä        ?") != std::string::npos);
-  CHECK(table->find("?  b        ?") != std::string::npos);
+  CHECK(table->find("?  ä        ?  -") != std::string::npos);
+  CHECK(table->find("?  b        ?  -") != std::string::npos);
 }

@@ -196,9 +196,10 @@ TEST_CASE("without a master the text says what was tried and what to do") {
   const auto outcome = Client(place.where(port)).kill();
   CHECK(outcome.status == no_master);
   const std::string number = std::to_string(port);
-  CHECK(outcome.text == "no master on port " + number + " (no socket " + place.socket(port) +
-                            ", and 127.0.0.1:" + number +
-                            " refuses connections); start one: liveswap start libapp.so -p " + number);
+  CHECK(outcome.text.starts_with("no master on port " + number + " (no socket " + place.socket(port) +
+                                 ", and 127.0.0.1:" + number + " refuses connections); "));
+  CHECK(outcome.text.ends_with("start one: liveswap start libapp.so -p " + number + " --state-dir " +
+                               place.directory.path + " --runtime-dir " + place.directory.path));
 }
 
 TEST_CASE("TCP, with the token of the file, when the socket is not there or dead") {

@@ -17,11 +17,11 @@ namespace {
 // A control server that answers each command with who asked.
 class Server {
  public:
-  explicit Server(const std::string& directory) {
+  explicit Server(const std::string& directory, const std::string& token = "") {
     uv_loop_init(&loop_);
     // A port that was free a moment ago; the kernel deals them in turn.
     for (std::uint16_t port = 41'000; !server_ && port < 41'100; ++port) {
-      auto opened = master::ControlServer::open(loop_, {{port, directory, directory}, "127.0.0.1", ""},
+      auto opened = master::ControlServer::open(loop_, {{port, directory, directory}, "127.0.0.1", token},
                                                 [this](master::ConnectionId id, const protocol::Command&) {
                                                   const protocol::Json peer{{"text", server_->peer(id)}};
                                                   server_->answer(id, protocol::ok_line("kill", peer));
@@ -75,4 +75,20 @@ TEST_CASE("the master knows who asks") {
   CHECK_MESSAGE(tcp.text.starts_with("127.0.0.1:"), tcp.text);
   CHECK(tcp.text.ends_with(" over TCP"));
   CHECK((*server).peer(999).empty());
+}
+
+TEST_CASE("a master whose token is not known says where it is to be found") {
+  const TemporaryDirectory directory;
+  Server server(directory.path, "secret");
+  Client::Where where;
+  where.runtime_dir = directory.path + "/none";
+  where.state_dir = directory.path + "/none";
+  const auto elsewhere = server.answer_to(where);
+  CHECK(elsewhere.status == no_master);
+  CHECK_MESSAGE(elsewhere.text.find(" (pid " + std::to_string(::getpid()) + ") listens in another runtime directory: " +
+                                    directory.path) != std::string::npos,
+                elsewhere.text);
+  CHECK(elsewhere.text.find("--runtime-dir " + directory.path) != std::string::npos);
+  where.token = "secret";
+  CHECK(server.answer_to(where).status == ok);
 }

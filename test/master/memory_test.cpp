@@ -19,6 +19,19 @@ TEST_CASE("the memory of a process grows by what it touches") {
   CHECK(touched[12345] == 1);
 }
 
+TEST_CASE("what of a process is in RAM") {
+  const auto before = rss_of(::getpid());
+  REQUIRE(before.has_value());
+  std::vector<char> touched(64 << 20, 1);
+  const auto after = rss_of(::getpid());
+  REQUIRE(after.has_value());
+  CHECK(*after - *before >= 60u << 20);
+  CHECK(touched[12345] == 1);
+  CHECK_FALSE(rss_of(1 << 30).has_value());
+  CHECK(parse_rss_pages("5 1234 7 1 0 9 0\n") == 1234);
+  for (const char* text : {"", "5", "5 ", "5 x 7", "5 12", "5 99999999999999999999 7"}) CHECK_FALSE(parse_rss_pages(text));
+}
+
 TEST_CASE("of a process that is not there nothing is known") {
   CHECK_FALSE(pss_of(1 << 30).has_value());
   CHECK(parse_pss("5-7 ---p 00 [rollup]\nRss:    9 kB\nPss:             1234 kB\nPss_Dirty: 5 kB\n") ==

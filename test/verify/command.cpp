@@ -53,6 +53,15 @@ TEST_CASE_FIXTURE(Verification, "a good application passes, quickly") {
   CHECK(Clock::now() - begun < std::chrono::seconds(sanitized() ? 60 : 15));
 }
 
+TEST_CASE_FIXTURE(Verification, "a server that binds its own listener is asked there") {
+  const Port own_port;
+  const auto port = own_port.text();
+  const auto finished = verify({"--entry", "main", "--upgrades", "1", "--faults", "none", "--clients", "2",
+                                server_sample("threads"), "--", port});
+  CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
+  CHECK(contains(finished.err, "workers serve on 127.0.0.1:" + port));
+}
+
 TEST_CASE_FIXTURE(Verification, "the report as JSON: every figure, and nothing else on stdout") {
   const auto finished =
       verify({"--json", "--upgrades", "2", "--faults", "crash-at-load", fixture("version_v1")});

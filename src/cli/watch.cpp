@@ -1,0 +1,158 @@
+#include "cli/watch.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "cli/duration_text.hpp"
+#include "cli/fields.hpp"
+#include "cli/filled.hpp"
+#include "cli/shown.hpp"
+#include "cli/status_table.hpp"
+#include "cli/terminal.hpp"
+#include "cli/watch_frame.hpp"
+#include "client/command_line.hpp"
+#include "client/door.hpp"
+
+namespace liveswap::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A master that has stopped must not stop the picture.
+constexpr Milliseconds answer_limit{2'000};
+
+// The other screen of the terminal, without a cursor; and back.
+constexpr char enter[] = "\x1b[?1049h\x1b[?25l";
+constexpr char leave[] = "\x1b[?25h\x1b[?1049l";
+
+void write_raw(const char* bytes, std::size_t size) {
+  [[maybe_unused]] const ssize_t written = ::write(STDOUT_FILENO, bytes, size);
+}
+
+void watch_signal(int number, void (*handler)(int), int flags);
+
+// Restores the terminal, then has the signal do what it does by default: SA_RESETHAND has made that its action.
+void end_or_stop(int number) {
+  write_raw(leave, sizeof leave - 1);
+  ::raise(number);
+}
+
+void go_on(int) {
+  write_raw(enter, sizeof enter - 1);
+  watch_signal(SIGTSTP, end_or_stop, SA_RESETHAND);
+}
+
+// Only ends the wait, so that the picture is drawn anew.
+void look_again(int) {}
+
+void watch_signal(int number, void (*handler)(int), int flags) {
+  struct sigaction action {}, before {};
+  action.sa_handler = handler;
+  action.sa_flags = flags;
+  // One that is ignored, as by nohup, stays so.
+  if (::sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) ::sigaction(number, &action, nullptr);
+}
+
+// While it lives the picture is on the other screen.
+class OtherScreen {
+ public:
+  OtherScreen() {
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGPIPE})
+      watch_signal(number, end_or_stop, SA_RESETHAND);
+    watch_signal(SIGCONT, go_on, 0);
+    watch_signal(SIGWINCH, look_again, 0);
+    write_raw(enter, sizeof enter - 1);
+  }
+  OtherScreen(const OtherScreen&) = delete;
+  OtherScreen& operator=(const OtherScreen&) = delete;
+  ~OtherScreen() { write_raw(leave, sizeof leave - 1); }
+};
+
+// False when nobody can read any more.
+bool wait(Milliseconds time) {
+  pollfd out{STDOUT_FILENO, 0, 0};
+  const int ready = ::poll(&out, 1, static_cast<int>(time.count()));
+  return ready <= 0 || (out.revents & (POLLERR | POLLHUP | POLLNVAL)) == 0;
+}
+
+std::string clock_text() {
+  const std::time_t now = std::time(nullptr);
+  tm parts{};
+  ::gmtime_r(&now, &parts);
+  return fmt::format("{:02}:{:02}:{:02}Z", parts.tm_hour, parts.tm_min, parts.tm_sec);
+}
+
+class Watch {
+ public:
+  explicit Watch(const Arguments& arguments) : arguments_(arguments), where_(arguments.where) {
+    if (where_.timeout.count() == 0) where_.timeout = answer_limit;
+  }
+
+  Outcome look() {
+    const Outcome outcome = Client(where_).status();
+    client::notice() = {};  // once is enough
+    return outcome;
+  }
+
+  std::string json(const Outcome& outcome) const {
+    if (outcome.status == ok) return shown_json(outcome.text) + "\n";
+    return nlohmann::json{{"error", outcome.text}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  }
+
+  // The head, what is to be said of the master, and its status or the last one.
+  std::string page(const Outcome& outcome, const Screen& screen) {
+    const auto now = std::chrono::duration_cast<Milliseconds>(Clock::now().time_since_epoch());
+    std::string note;
+    if (outcome.status == ok) {
+      last_ = outcome.text;
+      note = master_.there(number(Json::parse(last_, nullptr, false), "pid").value_or(0), now);
+    } else {
+      note = master_.gone(shown(outcome.text), now);
+    }
+    const std::string options = client::options_of(where_);
+    std::string text = filled(fmt::format("liveswap status{}, every {}, {}", shown(options), duration_text(*arguments_.watch),
+                                          clock_text()), {screen.width, 0, screen.terminal}) + "\n";
+    if (!note.empty()) text += filled(note, {screen.width, 0, screen.terminal}) + "\n";
+    if (outcome.status != ok) return text;
+    const auto table = status_table(last_, options, screen);
+    return text + "\n" + (table ? *table : table.error().text + "\n");
+  }
+
+ private:
+  const Arguments& arguments_;
+  Client::Where where_;
+  MasterWatch master_;
+  std::string last_;
+};
+
+}  // namespace
+
+int run_watch(const Arguments& arguments) {
+  Watch watch(arguments);
+  Outcome outcome = watch.look();
+  if (outcome.status != ok) {
+    complain(outcome.text);
+    return outcome.status;
+  }
+  const bool in_place = !arguments.json && draws_in_place();
+  std::optional<OtherScreen> other;
+  if (in_place) other.emplace();
+  for (bool first = true;; first = false) {
+    const Screen size = screen(80);
+    if (arguments.json)
+      print(watch.json(outcome));
+    else if (in_place)
+      print(frame(watch.page(outcome, size), size));
+    else
+      print((first ? "" : "\n") + watch.page(outcome, size));
+    if (!wait(*arguments.watch)) return ok;
+    outcome = watch.look();
+  }
+}
+
+}  // namespace liveswap::cli

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "client/sockets.hpp"
+
+namespace liveswap::client {
+
+// A master of this machine that this user may control.
+struct RunningInstance {
+  ControlSocket socket;
+  uid_t user = 0;
+  pid_t process = 0;
+  std::string status;  // the object of docs/protocol.md as text; empty: it has not answered in time
+};
+
+struct Instances {
+  std::vector<RunningInstance> seen;  // by port
+  std::size_t hidden = 0;             // those that are other users' business
+};
+
+// All of them: what /proc/net tells, and the sockets in the usual directories. Each is given that long to answer, one
+// after the other. Blocks.
+Instances running_instances(std::chrono::milliseconds limit);
+
+}  // namespace liveswap::client

@@ -1,0 +1,118 @@
+#include "client/whose.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "client/command_line.hpp"
+#include "client/connect.hpp"
+#include "client/sockets.hpp"
+#include "protocol/command_line.hpp"
+#include "protocol/message.hpp"
+
+namespace liveswap::client {
+namespace {
+
+using protocol::Json;
+
+constexpr std::size_t most_listed = 8;
+
+// A master whose port is known, as far as the rest is.
+struct Master {
+  std::optional<uid_t> user;
+  std::int64_t process = 0;  // 0: unknown
+  std::string directory;     // of its control socket; empty: unknown
+};
+
+// The owner of a directory, or of the nearest one above it that may be looked at.
+uid_t owner_of(std::filesystem::path directory) {
+  struct stat info {};
+  while (::lstat(directory.c_str(), &info) != 0 && directory.has_relative_path()) directory = directory.parent_path();
+  return info.st_uid;
+}
+
+bool is_mine(const Master& master) { return !master.user || ::geteuid() == 0 || *master.user == ::geteuid(); }
+
+std::string named(const Master& master, std::uint16_t port) {
+  const std::string process = master.process > 0 ? fmt::format(" (pid {})", master.process) : "";
+  if (!master.user || *master.user == ::geteuid()) return fmt::format("the master on port {}{}", port, process);
+  return fmt::format("the master on port {} belongs to {}{}", port, user_name(*master.user), process);
+}
+
+Outcome not_mine(const Master& master, std::uint16_t port) {
+  const bool of_root = *master.user == 0;
+  return {refused, fmt::format("{}: {}", named(master, port),
+                               of_root ? "use sudo" : fmt::format("run this as {}, or with sudo", user_name(*master.user)))};
+}
+
+std::string socket_of(const Master& master, std::uint16_t port) {
+  return ControlSocket{master.directory, port}.path();
+}
+
+// A master that this user may control, and whose socket was not where it was looked for.
+Outcome in_another_directory(const Client::Where& where, const Master& master, const std::string& tried) {
+  Client::Where there = where;
+  there.runtime_dir = master.directory;
+  return {no_master, fmt::format("{} listens in another runtime directory: {} ({}): say{}", named(master, where.port),
+                                 master.directory, tried, options_of(there))};
+}
+
+std::string instances_that_run(std::uint16_t but) {
+  std::string line;
+  std::size_t count = 0;
+  for (const auto& socket : control_sockets()) {
+    if (socket.port == but || !is_liveswap(socket) || ++count > most_listed) continue;
+    const uid_t user = owner_of(socket.directory);
+    line += fmt::format("{}{}{}", line.empty() ? "" : ", ", socket.port,
+                        user == ::geteuid() ? "" : " of " + user_name(user));
+  }
+  if (count > most_listed) line += fmt::format(" and {} more", count - most_listed);
+  return line.empty() ? "" : "; instances that run: " + line + " (`liveswap list`)";
+}
+
+// A master's socket of that port, wherever it is.
+std::optional<Master> find_socket(std::uint16_t port) {
+  for (const auto& socket : control_sockets())
+    if (socket.port == port && is_liveswap(socket)) return Master{owner_of(socket.directory), 0, socket.directory};
+  return std::nullopt;
+}
+
+}  // namespace
+
+Outcome explain_nobody(const Client::Where& where, const protocol::Instance& instance, const std::string& tried) {
+  if (!means_this_machine(where.address)) return {no_master, fmt::format("no master on port {} ({})", where.port, tried)};
+  if (const auto master = find_socket(where.port); master && master->directory != instance.runtime_dir) {
+    if (!is_mine(*master)) return not_mine(*master, where.port);
+    return in_another_directory(where, *master, tried);
+  }
+  return {no_master, fmt::format("no master on port {} ({}){}; start one: {}", where.port, tried,
+                                 instances_that_run(where.port), command_line(where, "start libapp.so"))};
+}
+
+Outcome explain_no_token(const Client::Where& where, const protocol::Instance& instance, const std::string& line,
+                         Outcome refused_by) {
+  const Json answer = Json::parse(line, nullptr, false);
+  const auto told = answer.find("master");
+  if (refused_by.status != refused || told == answer.end() || !told->is_object()) return refused_by;
+  Master master{owner_of_port(where.port), 0, {}};
+  try {
+    master.process = told->value("pid", std::int64_t{0});
+    master.directory = std::filesystem::path(told->value("socket", "")).parent_path();
+    if (!master.user) master.user = told->value("user", uid_t{0});
+  } catch (const Json::exception&) {
+    return refused_by;
+  }
+  if (!is_mine(master)) return not_mine(master, where.port);
+  if (master.directory != instance.runtime_dir && !where.runtime_dir.empty())
+    return in_another_directory(where, master, "no socket " + instance.socket_path());
+  return {refused, fmt::format("{} cannot be reached by its control socket {}, and {} is not its token: say --state-dir "
+                               "as it was started with, or start it again",
+                               named(master, where.port), socket_of(master, where.port), instance.token_path())};
+}
+
+}  // namespace liveswap::client

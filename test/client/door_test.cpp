@@ -1,0 +1,131 @@
+// Where a master is looked for.
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "client/command_line.hpp"
+#include "client/door.hpp"
+#include "client/instances.hpp"
+#include "fake_server.hpp"
+#include "liveswap.hpp"
+#include "temporary_directory.hpp"
+
+using namespace liveswap;
+
+namespace {
+
+const char* done = "{\"cmd\":\"kill\",\"value\":\"OK\"}\n";
+
+// A runtime directory of an environment that is not this one's.
+struct Elsewhere {
+  explicit Elsewhere(const char* name = "liveswap") : directory(place.path + "/" + name) {
+    ::mkdir(directory.c_str(), 0700);
+  }
+  FakeServer serve(std::uint16_t port) const {
+    const std::string path = directory + "/" + std::to_string(port) + ".sock";
+    std::ofstream(path + ".lock").flush();
+    return FakeServer::on_unix(path, [](int socket) { say(socket, done); });
+  }
+  TemporaryDirectory place;
+  std::string directory;
+};
+
+// This environment: nothing is in it, and nobody listens on the port by TCP.
+struct Here {
+  Here() { ::setenv("XDG_RUNTIME_DIR", place.path.c_str(), 1); }
+  ~Here() { ::unsetenv("XDG_RUNTIME_DIR"); }
+  TemporaryDirectory place;
+  std::uint16_t port = FakeServer::on_tcp([](int) {}).port();
+  Client::Where where() const {
+    Client::Where where;
+    where.port = port;
+    where.state_dir = place.path;
+    return where;
+  }
+};
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("a master that was started in another environment is found") {
+  const Here here;
+  const Elsewhere elsewhere;
+  auto server = elsewhere.serve(here.port);
+  CHECK(Client(here.where()).kill().status == ok);
+}
+
+TEST_CASE("not in a directory that others may write to") {
+  const Here here;
+  const Elsewhere elsewhere;
+  auto server = elsewhere.serve(here.port);
+  ::chmod(elsewhere.directory.c_str(), 0777);
+  CHECK(Client(here.where()).kill().status == no_master);
+  const auto attempt = client::connect_trusted({elsewhere.directory, here.port}, client::Deadline::after({}));
+  CHECK(attempt.reached == client::Reached::forbidden);
+  CHECK(contains(attempt.text, "others may write to its directory"));
+}
+
+TEST_CASE("the directory of this environment comes first, and of two others none is chosen") {
+  const Here here;
+  const Elsewhere one("liveswap-a"), other("liveswap-b");
+  auto first = one.serve(here.port), second = other.serve(here.port);
+  const auto outcome = Client(here.where()).kill();
+  CHECK(outcome.status == refused);
+  CHECK(contains(outcome.text, "more than one master is on port " + std::to_string(here.port)));
+  CHECK(contains(outcome.text, one.directory));
+  CHECK(contains(outcome.text, other.directory));
+
+  ::mkdir((here.place.path + "/liveswap").c_str(), 0700);
+  auto own = FakeServer::on_unix(here.place.path + "/liveswap/" + std::to_string(here.port) + ".sock",
+                                 [](int socket) { say(socket, done); });
+  CHECK(Client(here.where()).kill().status == ok);
+}
+
+TEST_CASE("in the directory that was named there is none: where it is instead") {
+  const Here here;
+  const Elsewhere elsewhere;
+  auto server = elsewhere.serve(here.port);
+  auto where = here.where();
+  where.runtime_dir = here.place.path + "/named";
+  const auto outcome = Client(where).kill();
+  CHECK(outcome.status == no_master);
+  CHECK(contains(outcome.text, "listens in another runtime directory: " + elsewhere.directory));
+  CHECK(contains(outcome.text, "--runtime-dir " + elsewhere.directory));
+}
+
+TEST_CASE("where there is none, the instances that run are named") {
+  const Here here;
+  const Elsewhere elsewhere;
+  auto server = elsewhere.serve(47'001);
+  const auto outcome = Client(here.where()).kill();
+  CHECK(outcome.status == no_master);
+  CHECK(contains(outcome.text, "; instances that run: "));
+  CHECK(contains(outcome.text, "`liveswap list`"));
+}
+
+TEST_CASE("a list of all instances asks each for its status") {
+  const Elsewhere elsewhere;
+  const std::string path = elsewhere.directory + "/47002.sock";
+  std::ofstream(path + ".lock").flush();
+  auto server = FakeServer::on_unix(path, [](int socket) {
+    say(socket, "{\"cmd\":\"status\",\"value\":\"OK\",\"status\":{\"state\":\"running\"}}\n");
+  });
+  const auto all = client::running_instances(std::chrono::seconds(10));
+  bool found = false;
+  for (const auto& one : all.seen) found = found || (one.socket.port == 47002 && contains(one.status, "running"));
+  CHECK(found);
+}
+
+TEST_CASE("how an instance is addressed") {
+  Client::Where where;
+  CHECK(client::command_line(where, "status") == "liveswap status");
+  where.port = 3001;
+  where.address = "10.0.0.1";
+  where.state_dir = "/a b";
+  where.runtime_dir = "/run/x";
+  CHECK(client::command_line(where, "receipt 7") ==
+        "liveswap receipt 7 -p 3001 -a 10.0.0.1 --state-dir '/a b' --runtime-dir /run/x");
+}
