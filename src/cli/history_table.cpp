@@ -102,9 +102,9 @@ std::string paragraphs(const Json& receipts, std::size_t width) {
   const std::size_t indent = std::min(step, width / 4);
   std::string lines;
   for (const Json& receipt : receipts)
-    lines += filled(fmt::format("{} {} {} {} {} {}: {}", text(receipt, "number"), when(receipt), text(receipt, "kind"),
-                                text(receipt, "outcome"), time(receipt, "length_ms"), id(receipt, style),
-                                what(receipt, style)),
+    lines += filled(fmt::format("{} {} {} {} {} {}: {}", text(receipt, "number"), when(receipt),
+                                text(receipt, "kind"), text(receipt, "outcome"), time(receipt, "length_ms"),
+                                id(receipt, style), what(receipt, style)),
                     {width, indent, true}) +
              "\n";
   return lines;
@@ -129,11 +129,13 @@ std::string fitted_table(const Json& receipts, std::size_t width) {
 std::string history_table(const Json& receipts, std::size_t width) {
   if (receipts.empty()) return "no upgrade has left a receipt yet\n";
   Json upgrades = Json::array(), refused = Json::array();
-  for (const Json& receipt : receipts) (text(receipt, "outcome") == "refused" ? refused : upgrades).push_back(receipt);
+  for (const Json& receipt : receipts)
+    (text(receipt, "outcome") == "refused" ? refused : upgrades).push_back(receipt);
   std::string shown = upgrades.empty() ? "" : fitted_table(upgrades, width);
   if (refused.empty()) return shown;
   if (!shown.empty()) shown += "\n";
-  return shown + filled("refused before anything was touched:", {width, 0, true}) + "\n" + fitted_table(refused, width);
+  return shown + filled("refused before anything was touched:", {width, 0, true}) + "\n" +
+         fitted_table(refused, width);
 }
 
 }  // namespace liveswap::cli

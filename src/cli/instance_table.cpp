@@ -39,13 +39,18 @@ Json instances_json(const client::Instances& instances) {
 }
 
 std::string instance_table(const Json& instances, std::size_t hidden) {
-  std::vector<std::vector<std::string>> rows{{"PORT", "PID", "USER", "STATE", "UPTIME", "RELEASE", "RUNTIME DIRECTORY"}};
+  std::vector<std::vector<std::string>> rows{
+      {"PORT", "PID", "USER", "STATE", "UPTIME", "RELEASE", "RUNTIME DIRECTORY"}};
   for (const Json& one : instances)
     rows.push_back({text(one, "port"), text(one, "pid"), text(one, "user"),
                     member(one, "state").is_string() ? text(one, "state") : "no answer",
-                    number(one, "uptime_ms") ? time(one, "uptime_ms") : "-", release_of(one), text(one, "runtime_dir")});
-  std::string lines = instances.empty() ? "no instance runs that you may control\n" : lay_out(rows, "rrllrll");
-  if (hidden > 0) lines += fmt::format("{} of other users: sudo liveswap list\n", plural(static_cast<int>(hidden), "instance"));
+                    number(one, "uptime_ms") ? time(one, "uptime_ms") : "-", release_of(one),
+                    text(one, "runtime_dir")});
+  std::string lines =
+      instances.empty() ? "no instance runs that you may control\n" : lay_out(rows, "rrllrll");
+  if (hidden > 0)
+    lines +=
+        fmt::format("{} of other users: sudo liveswap list\n", plural(static_cast<int>(hidden), "instance"));
   return lines;
 }
 

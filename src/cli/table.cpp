@@ -6,7 +6,8 @@
 
 namespace liveswap::cli {
 
-std::vector<std::string> lines_of_table(const std::vector<std::vector<std::string>>& rows, const std::string& sides) {
+std::vector<std::string> lines_of_table(const std::vector<std::vector<std::string>>& rows, const std::string& sides,
+                                        std::size_t gap) {
   std::vector<std::size_t> widths(sides.size());
   for (const auto& row : rows)
     for (std::size_t i = 0; i < sides.size(); ++i) widths[i] = std::max(widths[i], columns(row[i]));
@@ -15,7 +16,7 @@ std::vector<std::string> lines_of_table(const std::vector<std::vector<std::strin
     std::string line;
     for (std::size_t i = 0; i < sides.size(); ++i) {
       const std::string padding(widths[i] - columns(row[i]), ' ');
-      line += (i ? "  " : "") + (sides[i] == 'r' ? padding + row[i] : row[i] + padding);
+      line += std::string(i > 0 ? gap : 0, ' ') + (sides[i] == 'r' ? padding + row[i] : row[i] + padding);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     lines.push_back(std::move(line));

@@ -36,7 +36,8 @@ void write_raw(const char* bytes, std::size_t size) {
 
 void watch_signal(int number, void (*handler)(int), int flags);
 
-// Restores the terminal, then has the signal do what it does by default: SA_RESETHAND has made that its action.
+// Restores the terminal, then has the signal do what it does by default: SA_RESETHAND has made that its
+// action.
 void end_or_stop(int number) {
   write_raw(leave, sizeof leave - 1);
   ::raise(number);
@@ -51,11 +52,13 @@ void go_on(int) {
 void look_again(int) {}
 
 void watch_signal(int number, void (*handler)(int), int flags) {
-  struct sigaction action {}, before {};
+  struct sigaction action {
+  }, before{};
   action.sa_handler = handler;
   action.sa_flags = flags;
   // One that is ignored, as by nohup, stays so.
-  if (::sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) ::sigaction(number, &action, nullptr);
+  if (::sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+    ::sigaction(number, &action, nullptr);
 }
 
 // While it lives the picture is on the other screen.
@@ -101,7 +104,9 @@ class Watch {
 
   std::string json(const Outcome& outcome) const {
     if (outcome.status == ok) return shown_json(outcome.text) + "\n";
-    return nlohmann::json{{"error", outcome.text}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    return nlohmann::json{{"error", outcome.text}}.dump(-1, ' ', false,
+                                                        nlohmann::json::error_handler_t::replace) +
+           "\n";
   }
 
   // The head, what is to be said of the master, and its status or the last one.
@@ -115,8 +120,10 @@ class Watch {
       note = master_.gone(shown(outcome.text), now);
     }
     const std::string options = client::options_of(where_);
-    std::string text = filled(fmt::format("liveswap status{}, every {}, {}", shown(options), duration_text(*arguments_.watch),
-                                          clock_text()), {screen.width, 0, screen.terminal}) + "\n";
+    std::string text = filled(fmt::format("liveswap status{}, every {}, {}", shown(options),
+                                          duration_text(*arguments_.watch), clock_text()),
+                              {screen.width, 0, screen.terminal}) +
+                       "\n";
     if (!note.empty()) text += filled(note, {screen.width, 0, screen.terminal}) + "\n";
     if (outcome.status != ok) return text;
     const auto table = status_table(last_, options, screen);

@@ -26,12 +26,14 @@ std::string MasterWatch::there(std::int64_t process, Time now) {
   process_ = process;
   if (!back_since_) return "";
   const std::string away = away_.count() > 0 ? ", it was away for " + duration_text(away_) : "";
-  return fmt::format("a master came back {} ago (pid {}){}", duration_text(now - *back_since_), process, away);
+  return fmt::format("a master came back {} ago (pid {}){}", duration_text(now - *back_since_), process,
+                     away);
 }
 
 std::string MasterWatch::gone(const std::string& why, Time now) {
   if (!gone_since_) gone_since_ = now;
-  return fmt::format("the master has been away for {}, waiting for it: {}", duration_text(now - *gone_since_), why);
+  return fmt::format("the master has been away for {}, waiting for it: {}", duration_text(now - *gone_since_),
+                     why);
 }
 
 std::string frame(const std::string& text, const Screen& screen) {

@@ -31,7 +31,8 @@ std::vector<ControlSocket> other_sockets(const protocol::Instance& instance) {
     if (socket.port == instance.port) sockets.push_back(std::move(socket));
   std::vector<ControlSocket> others;
   for (auto& socket : sockets)
-    if (socket.directory != instance.runtime_dir && std::find(others.begin(), others.end(), socket) == others.end())
+    if (socket.directory != instance.runtime_dir &&
+        std::find(others.begin(), others.end(), socket) == others.end())
       others.push_back(std::move(socket));
   return others;
 }
@@ -42,9 +43,9 @@ Door ambiguous(const Door& one, const Door& other, const protocol::Instance& ins
   };
   Door door{{}, one.name, false};
   door.attempt.reached = Reached::forbidden;
-  door.attempt.text = fmt::format("more than one master is on port {}: {}, and {}; choose one: --runtime-dir {}",
-                                  instance.port, named(one), named(other),
-                                  std::filesystem::path(one.name).parent_path().string());
+  door.attempt.text = fmt::format(
+      "more than one master is on port {}: {}, and {}; choose one: --runtime-dir {}", instance.port,
+      named(one), named(other), std::filesystem::path(one.name).parent_path().string());
   return door;
 }
 
@@ -70,7 +71,8 @@ Notice& notice() {
 
 std::vector<std::string> usual_directories() {
   const std::string user = std::to_string(::geteuid());
-  std::vector<std::string> places{"/run/user/" + user + "/liveswap", "/run/liveswap", "/tmp/liveswap-" + user};
+  std::vector<std::string> places{"/run/user/" + user + "/liveswap", "/run/liveswap",
+                                  "/tmp/liveswap-" + user};
   if (::geteuid() != 0) return places;
   add_all(places, "/run/user", "", "/liveswap");
   add_all(places, "/tmp", "liveswap-", "");
@@ -85,12 +87,14 @@ Attempt connect_trusted(const ControlSocket& socket, const Deadline& deadline) {
   if (::lstat(socket.directory.c_str(), &info) != 0)
     return {errno == EACCES ? Reached::forbidden : Reached::nobody, UniqueFd(),
             os_error("look at", socket.directory, errno).text};
-  if (!S_ISDIR(info.st_mode)) return distrust("its directory is none");
+  struct stat socket_info {};
+  if (!S_ISDIR(info.st_mode) || (::lstat(socket.path().c_str(), &socket_info) != 0 && errno == ENOENT))
+    return {Reached::nobody, UniqueFd(), "no socket " + socket.path()};
   if (info.st_mode & 0022) return distrust("others may write to its directory");
   Attempt attempt = connect_unix(socket.path(), deadline);
   if (attempt.reached == Reached::connected && attempt.user != info.st_uid)
-    return distrust(fmt::format("its directory belongs to user {}, and a process of user {} listens", info.st_uid,
-                                attempt.user));
+    return distrust(fmt::format("its directory belongs to user {}, and a process of user {} listens",
+                                info.st_uid, attempt.user));
   return attempt;
 }
 
@@ -100,7 +104,8 @@ Door open_door(const Client::Where& where, const protocol::Instance& instance, c
     Door local{connect_unix(instance.socket_path(), deadline), instance.socket_path(), false};
     // Of a place that nobody has named it means little that it is somebody else's.
     const auto reached = local.attempt.reached;
-    if (reached != Reached::nobody && (reached != Reached::forbidden || !where.runtime_dir.empty())) return local;
+    if (reached != Reached::nobody && (reached != Reached::forbidden || !where.runtime_dir.empty()))
+      return local;
     no_socket = local.attempt.text + ", and ";
     if (where.runtime_dir.empty())
       if (auto found = find_elsewhere(instance, no_socket)) return std::move(*found);

@@ -9,9 +9,9 @@
 #include "liveswap.hpp"
 #include "protocol/instance.hpp"
 
-// The way to a master. On this machine it is looked for wherever a master may have its socket: one that a service manager
-// has started has another environment, and so another runtime directory, than the login session of its user, and
-// somebody who has become root by sudo has again another one.
+// The way to a master. On this machine it is looked for wherever a master may have its socket: one that a
+// service manager has started has another environment, and so another runtime directory, than the login
+// session of its user, and somebody who has become root by sudo has again another one.
 namespace liveswap::client {
 
 struct Door {
@@ -20,18 +20,20 @@ struct Door {
   bool wants_token = false;
 };
 
-// With a runtime directory that was given: its socket, else TCP. Else, in this order: the socket in the runtime
-// directory of this environment, the ones of the same port in all other places, TCP. Of two masters that are found in
-// other places none is chosen.
+// With a runtime directory that was given: its socket, else TCP. Else, in this order: the socket in the
+// runtime directory of this environment, the ones of the same port in all other places, TCP. Of two masters
+// that are found in other places none is chosen.
 Door open_door(const Client::Where& where, const protocol::Instance& instance, const Deadline& deadline);
 
-// Called by every exchange of this process, before its command is sent, with what the caller may want to know beside the
-// answer: that the master belongs to another user, which only root can come across. Empty: nobody wants to know.
+// Called by every exchange of this process, before its command is sent, with what the caller may want to know
+// beside the answer: that the master belongs to another user, which only root can come across. Empty: nobody
+// wants to know.
 using Notice = std::function<void(const std::string& text)>;
 Notice& notice();
 
-// A socket in a directory that nobody has named: connected only when the directory belongs to the user of the process
-// that listens there, nobody else can write to it, and that user is this one or root (for root: anybody).
+// A socket in a directory that nobody has named: connected only when the directory belongs to the user of the
+// process that listens there, nobody else can write to it, and that user is this one or root (for root:
+// anybody).
 Attempt connect_trusted(const ControlSocket& socket, const Deadline& deadline);
 
 // Where a master can be by default that this user may control: of every user for root.

@@ -19,7 +19,8 @@ void add_sockets_in(const std::string& directory, std::vector<ControlSocket>& so
     const std::string name = entry.path().filename();
     std::uint16_t port = 0;
     const auto [end, wrong] = std::from_chars(name.data(), name.data() + name.size(), port);
-    if (wrong == std::errc{} && port > 0 && std::string_view(end) == ".sock") sockets.push_back({directory, port});
+    if (wrong == std::errc{} && port > 0 && std::string_view(end) == ".sock")
+      sockets.push_back({directory, port});
   }
 }
 

@@ -11,8 +11,8 @@
 // Who listens on this machine, as /proc/net tells everybody.
 namespace liveswap::client {
 
-// A Unix socket at "<directory>/<port>.sock" that somebody listens on: the control socket of a master, or of something
-// that calls its own socket so.
+// A Unix socket at "<directory>/<port>.sock" that somebody listens on: the control socket of a master, or of
+// something that calls its own socket so.
 struct ControlSocket {
   std::string directory;
   std::uint16_t port = 0;
@@ -25,8 +25,8 @@ std::vector<ControlSocket> control_sockets();
 // The text of /proc/net/unix. Pure.
 std::vector<ControlSocket> parse_control_sockets(std::string_view table);
 
-// Whether it is one of ours, as far as can be seen from outside: the lock of a control socket lies beside it, or, where
-// this user may not look, the directory is called as ours is.
+// Whether it is one of ours, as far as can be seen from outside: the lock of a control socket lies beside it,
+// or, where this user may not look, the directory is called as ours is.
 bool is_liveswap(const ControlSocket& socket);
 
 // The user whose process listens on that TCP port, on any address.

@@ -32,7 +32,8 @@ struct Master {
 // The owner of a directory, or of the nearest one above it that may be looked at.
 uid_t owner_of(std::filesystem::path directory) {
   struct stat info {};
-  while (::lstat(directory.c_str(), &info) != 0 && directory.has_relative_path()) directory = directory.parent_path();
+  while (::lstat(directory.c_str(), &info) != 0 && directory.has_relative_path())
+    directory = directory.parent_path();
   return info.st_uid;
 }
 
@@ -40,14 +41,17 @@ bool is_mine(const Master& master) { return !master.user || ::geteuid() == 0 || 
 
 std::string named(const Master& master, std::uint16_t port) {
   const std::string process = master.process > 0 ? fmt::format(" (pid {})", master.process) : "";
-  if (!master.user || *master.user == ::geteuid()) return fmt::format("the master on port {}{}", port, process);
+  if (!master.user || *master.user == ::geteuid())
+    return fmt::format("the master on port {}{}", port, process);
   return fmt::format("the master on port {} belongs to {}{}", port, user_name(*master.user), process);
 }
 
 Outcome not_mine(const Master& master, std::uint16_t port) {
   const bool of_root = *master.user == 0;
-  return {refused, fmt::format("{}: {}", named(master, port),
-                               of_root ? "use sudo" : fmt::format("run this as {}, or with sudo", user_name(*master.user)))};
+  return {refused,
+          fmt::format(
+              "{}: {}", named(master, port),
+              of_root ? "use sudo" : fmt::format("run this as {}, or with sudo", user_name(*master.user)))};
 }
 
 std::string socket_of(const Master& master, std::uint16_t port) {
@@ -58,8 +62,8 @@ std::string socket_of(const Master& master, std::uint16_t port) {
 Outcome in_another_directory(const Client::Where& where, const Master& master, const std::string& tried) {
   Client::Where there = where;
   there.runtime_dir = master.directory;
-  return {no_master, fmt::format("{} listens in another runtime directory: {} ({}): say{}", named(master, where.port),
-                                 master.directory, tried, options_of(there))};
+  return {no_master, fmt::format("{} listens in another runtime directory: {} ({}): say{}",
+                                 named(master, where.port), master.directory, tried, options_of(there))};
 }
 
 std::string instances_that_run(std::uint16_t but) {
@@ -78,14 +82,17 @@ std::string instances_that_run(std::uint16_t but) {
 // A master's socket of that port, wherever it is.
 std::optional<Master> find_socket(std::uint16_t port) {
   for (const auto& socket : control_sockets())
-    if (socket.port == port && is_liveswap(socket)) return Master{owner_of(socket.directory), 0, socket.directory};
+    if (socket.port == port && is_liveswap(socket))
+      return Master{owner_of(socket.directory), 0, socket.directory};
   return std::nullopt;
 }
 
 }  // namespace
 
-Outcome explain_nobody(const Client::Where& where, const protocol::Instance& instance, const std::string& tried) {
-  if (!means_this_machine(where.address)) return {no_master, fmt::format("no master on port {} ({})", where.port, tried)};
+Outcome explain_nobody(const Client::Where& where, const protocol::Instance& instance,
+                       const std::string& tried) {
+  if (!means_this_machine(where.address))
+    return {no_master, fmt::format("no master on port {} ({})", where.port, tried)};
   if (const auto master = find_socket(where.port); master && master->directory != instance.runtime_dir) {
     if (!is_mine(*master)) return not_mine(*master, where.port);
     return in_another_directory(where, *master, tried);
@@ -94,8 +101,8 @@ Outcome explain_nobody(const Client::Where& where, const protocol::Instance& ins
                                  instances_that_run(where.port), command_line(where, "start libapp.so"))};
 }
 
-Outcome explain_no_token(const Client::Where& where, const protocol::Instance& instance, const std::string& line,
-                         Outcome refused_by) {
+Outcome explain_no_token(const Client::Where& where, const protocol::Instance& instance,
+                         const std::string& line, Outcome refused_by) {
   const Json answer = Json::parse(line, nullptr, false);
   const auto told = answer.find("master");
   if (refused_by.status != refused || told == answer.end() || !told->is_object()) return refused_by;
@@ -110,9 +117,11 @@ Outcome explain_no_token(const Client::Where& where, const protocol::Instance& i
   if (!is_mine(master)) return not_mine(master, where.port);
   if (master.directory != instance.runtime_dir && !where.runtime_dir.empty())
     return in_another_directory(where, master, "no socket " + instance.socket_path());
-  return {refused, fmt::format("{} cannot be reached by its control socket {}, and {} is not its token: say --state-dir "
-                               "as it was started with, or start it again",
-                               named(master, where.port), socket_of(master, where.port), instance.token_path())};
+  return {
+      refused,
+      fmt::format("{} cannot be reached by its control socket {}, and {} is not its token: say --state-dir "
+                  "as it was started with, or start it again",
+                  named(master, where.port), socket_of(master, where.port), instance.token_path())};
 }
 
 }  // namespace liveswap::client

@@ -10,8 +10,7 @@ namespace {
 
 constexpr std::uint16_t default_port = 3000;
 constexpr std::string_view begin_of_command = "`liveswap ";
-constexpr std::string_view plain =
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+=,";
+constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+=,";
 constexpr std::array<std::string_view, 5> of_no_instance{"check", "verify", "list", "version", "help"};
 
 // As one word of a shell.
@@ -41,7 +40,8 @@ std::string with_options(std::string_view text, std::string_view options) {
     if (end == std::string_view::npos) return result + std::string(text);
     const auto word = text.substr(command, text.substr(command, end - command).find(' '));
     result += text.substr(0, end);
-    if (std::find(of_no_instance.begin(), of_no_instance.end(), word.substr(0, word.find('`'))) == of_no_instance.end())
+    if (std::find(of_no_instance.begin(), of_no_instance.end(), word.substr(0, word.find('`'))) ==
+        of_no_instance.end())
       result += options;
     result += '`';
     text.remove_prefix(end + 1);

@@ -6,11 +6,15 @@
 
 using namespace liveswap;
 using namespace liveswap::cli;
+using Json = nlohmann::json;
 
 TEST_CASE("the instances of a machine") {
   client::Instances instances;
-  instances.seen.push_back({{"/run/liveswap", 3000}, 0, 77,
-                            R"({"state":"running","head":"/srv/libapp.so","release_id":"3fa9c1d2e0b1ffff","uptime_ms":61000})"});
+  instances.seen.push_back(
+      {{"/run/liveswap", 3000},
+       0,
+       77,
+       R"({"state":"running","head":"/srv/libapp.so","release_id":"3fa9c1d2e0b1ffff","uptime_ms":61000})"});
   instances.seen.push_back({{"/tmp/liveswap-4000000001", 3001}, 4'000'000'001, 8, ""});
   instances.hidden = 2;
   const auto all = instances_json(instances);
@@ -22,7 +26,7 @@ TEST_CASE("the instances of a machine") {
   CHECK(all[0]["runtime_dir"] == "/run/liveswap");
   CHECK(all[1]["state"].is_null());
   CHECK(instance_table(all, instances.hidden) ==
-        "PORT  PID  USER             STATE        UPTIME  RELEASE             RUNTIME DIRECTORY\n"
+        "PORT  PID  USER             STATE         UPTIME  RELEASE             RUNTIME DIRECTORY\n"
         "3000   77  root             running    1 min 1 s  3fa9c1d2 libapp.so  /run/liveswap\n"
         "3001    8  user 4000000001  no answer          -  -                   /tmp/liveswap-4000000001\n"
         "2 instances of other users: sudo liveswap list\n");
@@ -30,6 +34,8 @@ TEST_CASE("the instances of a machine") {
 }
 
 TEST_CASE("hints in a document are completed") {
-  const auto done = with_options(Json::parse(R"({"reason":"see `liveswap status`","n":7,"l":["`liveswap abort`"]})"), " -p 1");
-  CHECK(done == Json::parse(R"({"reason":"see `liveswap status -p 1`","n":7,"l":["`liveswap abort -p 1`"]})"));
+  const auto done = with_options(
+      Json::parse(R"({"reason":"see `liveswap status`","n":7,"l":["`liveswap abort`"]})"), " -p 1");
+  CHECK(done ==
+        Json::parse(R"({"reason":"see `liveswap status -p 1`","n":7,"l":["`liveswap abort -p 1`"]})"));
 }

@@ -46,7 +46,9 @@ struct Here {
   }
 };
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -115,7 +117,8 @@ TEST_CASE("a list of all instances asks each for its status") {
   });
   const auto all = client::running_instances(std::chrono::seconds(10));
   bool found = false;
-  for (const auto& one : all.seen) found = found || (one.socket.port == 47002 && contains(one.status, "running"));
+  for (const auto& one : all.seen)
+    found = found || (one.socket.port == 47002 && contains(one.status, "running"));
   CHECK(found);
 }
 

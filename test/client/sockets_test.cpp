@@ -35,7 +35,8 @@ TEST_CASE("/proc/net/unix: sockets that are called <port>.sock, and listen") {
 TEST_CASE("/proc/net/tcp: whose socket listens on a port") {
   const char* table =
       "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-      "   0: 0100007F:0BB8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1007        0 313117 1 0\n"
+      "   0: 0100007F:0BB8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1007        0 313117 1 "
+      "0\n"
       "   1: 0100007F:0BB9 0100007F:1234 01 00000000:00000000 00:00000000 00000000     0        0 1681 1 0\n";
   CHECK(parse_owner(table, 3000) == uid_t{1007});
   CHECK_FALSE(parse_owner(table, 3001).has_value());

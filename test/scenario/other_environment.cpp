@@ -1,4 +1,5 @@
-// A master is found by its user and by root whatever their environment is, and everybody else learns whose it is.
+// A master is found by its user and by root whatever their environment is, and everybody else learns whose it
+// is.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -11,9 +12,14 @@ namespace {
 // The commands of another environment, as of a login session beside a service.
 Finished from_elsewhere(Scenario& scenario, const Site& site, const Words& words, const Words& prefix = {}) {
   const std::string other = scenario.dir / "other";
-  const Words bare{"env", "-i", "PATH=/usr/bin:/bin", "HOME=" + other, "XDG_RUNTIME_DIR=" + other,
+  const Words bare{"env",
+                   "-i",
+                   "PATH=/usr/bin:/bin",
+                   "HOME=" + other,
+                   "XDG_RUNTIME_DIR=" + other,
                    "XDG_STATE_HOME=" + other};
-  return run(scenario.dir, {prefix + bare + Words{liveswap_program()} + words + Words{"-p", site.control_port()}});
+  return run(scenario.dir,
+             {prefix + bare + Words{liveswap_program()} + words + Words{"-p", site.control_port()}});
 }
 
 TEST_CASE_FIXTURE(Scenario, "the same user in another environment") {
