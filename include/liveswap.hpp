@@ -76,6 +76,9 @@ struct Options {
   Intercept intercept = Intercept::libc;
   Keepalive keepalive = Keepalive::end;
   Milliseconds keepalive_grace{1'000};  // how long such a connection must have been idle
+  // Such an application (any other entry than liveswap_main, and all without `listen`) is ready when it waits on a listener. false:
+  // it may do without one, and is then ready by `settle`.
+  bool await_listener = true;
   std::vector<std::uint16_t> privileged_ports;  // that are bound for workers of a user who may not bind them himself
 
   unsigned batch = 1;                  // slots that have a successor in `starting` at once
@@ -101,6 +104,7 @@ struct Options {
   // Limits. For drain_limit a negative value means none.
   Milliseconds settle{100};            // until a worker that never says so counts as ready
   Milliseconds ready_limit{30'000};    // from spawn to ready
+  Milliseconds listener_wait{10'000};  // until a listener that new code has not bound is taken for dropped; at most half of ready_limit
   Milliseconds drain_limit{60'000};    // from the order to drain until force
   Milliseconds term_grace{2'000};      // between the steps of force: listeners away, SIGTERM, SIGKILL
   Milliseconds hook_limit{300'000};    // of the pre-upgrade plugin

@@ -105,11 +105,13 @@ LIVESWAP_EXPORT int liveswap_selftest(void);
  * Says that this worker serves. From then on the worker it succeeds may be told to drain, so call it when the
  * first request would be answered. Idempotent: only the first call counts.
  *
- * An application that never calls it, and never deferred, is ready when liveswap_main has been entered and has
- * neither returned nor died within the settle time (100 ms by default). One that binds listeners of its own, or
- * whose predecessor did, is ready when it first waits for a connection on one of them (accept, poll, select, or an
- * epoll that has it), and fails when it has not within the ready limit; with io_uring or `--intercept seccomp`,
- * where not every wait can be seen, having listened for 100 ms is enough.
+ * An application that never calls it, and never deferred, is ready when it waits for connections (accept, poll, select, or an
+ * epoll that has it) on every listener, lent or bound by itself, that the worker before it in its slot waited on. It fails when it
+ * has not within the ready limit. A listener that it has not bound within `--listener-wait` (10 s) while it waits on another
+ * one is taken for dropped. Where the worker before waited on none, it is ready when liveswap_main has been entered and has neither
+ * returned nor died within the settle time (100 ms by default); but one that binds listeners, has another entry than liveswap_main, or
+ * was started without `--listen` first has to wait on one of them (or be started with `--no-await-listener`). With io_uring or
+ * `--intercept seccomp`, where not every wait can be seen, having listened for 100 ms is enough.
  */
 LIVESWAP_HOST void liveswap_ready(void);
 

@@ -84,6 +84,8 @@ constexpr std::array table{
            "idle connections in a drain: end (default), migrate to the new\nworker (not with --intercept seccomp), or keep"},
     Option{"", "keepalive-grace", "TIME", start, Section::own_sockets,
            "how long such a one must have been idle (default 1s)"},
+    Option{"", "no-await-listener", "", start, Section::own_sockets,
+           "it may never listen: a worker that does not is ready after --settle", Takes::nothing},
     Option{"", "privileged-port", "PORT", start, Section::own_sockets,
            "that may be bound for workers of a --user who may not;\nrepeatable"},
 
@@ -118,6 +120,8 @@ constexpr std::array table{
     Option{"", "settle", "TIME", start, Section::rollout,
            "until a worker that never says so counts as ready (default 100ms)"},
     Option{"", "ready-limit", "TIME", start, Section::rollout, "from start to ready (default 30s)"},
+    Option{"", "listener-wait", "TIME", start, Section::rollout,
+           "until a listener that new code has not bound is taken for\ndropped (default 10s; at most half of --ready-limit)"},
     Option{"", "drain-limit", "TIME", start, Section::rollout,
            "from the order to drain until force; or none (default 1m)"},
     Option{"", "term-grace", "TIME", start, Section::rollout, "between the steps of force (default 2s)"},

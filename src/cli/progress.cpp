@@ -87,6 +87,7 @@ Progress::Note Progress::describe(const Event& event) const {
         false};
   // Its text names the slot, and what follows (reverting, the answer) repeats it.
   if (event.is("failed")) return {event.what() + " failed" + after(": ", event.lines("text")), true};
+  if (event.is("dropped")) return {event.who() + " leaves out" + after(" ", event.text("listener")), true};
   if (event.is("committed")) return {"committed" + after(": ", event.text("release")), false};
   if (event.is("reverting")) return {"reverting" + after(": ", event.text("text")), false};
   if (event.is("queued")) return {"queued" + after(": ", event.text("text")), false};

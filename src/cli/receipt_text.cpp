@@ -112,6 +112,14 @@ std::string queues(const Json& receipt) {
   return line;
 }
 
+// Listeners that the new code leaves out.
+std::string dropped(const Json& receipt) {
+  std::string line;
+  for (const Json& name : list(receipt, "dropped"))
+    if (name.is_string()) line += (line.empty() ? "" : ", ") + shown(name.get_ref<const std::string&>());
+  return line;
+}
+
 // What became of a worker that did not leave by itself.
 std::string trouble(const Json& slot, const Json& worker) {
   const std::string end = text(worker, "end");
@@ -179,6 +187,7 @@ std::string receipt_text(const Json& receipt, const Screen& screen) {
   add("requests", requests(receipt));
   add("probes", probes(receipt));
   add("waiting", queues(receipt));
+  add("dropped", dropped(receipt));
   if (number(receipt, "skew_ms")) add("version skew", time(receipt, "skew_ms"));
   lines += troubles(receipt, screen.width);
   const std::string picture = timeline(receipt, screen);

@@ -68,6 +68,7 @@ constexpr std::array setters{
     Setter{"flip", turn<&Options::flip, true>},
     Setter{"force-target", turn<&Options::force_target, true>},
     Setter{"no-zero-downtime", turn<&Options::zero_downtime, false>},
+    Setter{"no-await-listener", turn<&Options::await_listener, false>},
     Setter{"no-auth", turn<&Options::auth, false>},
 };
 

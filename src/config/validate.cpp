@@ -134,6 +134,7 @@ void check_durations(Problems& problems, const Options& options) {
   constexpr Milliseconds some{1};
   problems.duration("settle", options.settle, none);
   problems.duration("ready-limit", options.ready_limit, some);
+  problems.duration("listener-wait", options.listener_wait, none);
   // A negative one means that there is no limit.
   problems.duration("drain-limit", std::max(options.drain_limit, none), none);
   problems.duration("term-grace", options.term_grace, none);

@@ -55,14 +55,14 @@ enum liveswap_frame_kind {
   LIVESWAP_ANSWER,    /* value: that of a BIND, LISTEN, UNLINK, RENAME or HANDOFF; count: 0, or an errno. With a descriptor after a
                        * BIND: the socket that the application shall have in place of its own */
   LIVESWAP_ADOPT,     /* a connection, as a descriptor, that an earlier worker has given back; text: uint64_t, the
-                       * SO_COOKIE of the listener that shall accept it */
+                       * SO_COOKIE of the listener that shall accept it; count: for how many ms it has waited so far */
   LIVESWAP_REPLACE,   /* a listening socket, as a descriptor, that takes the place of one whose file is gone for ever; text:
                        * uint64_t, the SO_COOKIE of that one */
 
   /* worker → master */
   LIVESWAP_STAGED = 64, /* value: enum liveswap_stage, reached: OPEN before the open, LINK before dlopen … */
-  LIVESWAP_ENTERED,     /* liveswap_main is about to be called; value: 1 when readiness is deferred */
-  LIVESWAP_DEFERRED,    /* liveswap_defer_ready() after ENTERED */
+  LIVESWAP_ENTERED,     /* liveswap_main is about to be called; value: 1 when the application says itself when it is ready */
+  LIVESWAP_DEFERRED,    /* value: 1 after liveswap_defer_ready(); 0: it is about to bind a listener, and is ready by WAITS */
   LIVESWAP_READY,       /* liveswap_ready() */
   LIVESWAP_FAILED,      /* value: enum liveswap_stage; text: why, for people */
   LIVESWAP_RETURNED,    /* liveswap_main has returned; value: what */
@@ -80,7 +80,8 @@ enum liveswap_frame_kind {
                          * left, so it is sent SIGTERM where it handles that, or it drains by itself after all */
 
   /* worker → master: of an application that binds its own listeners. Those with a value > 0 are answered, in any order */
-  LIVESWAP_BIND,     /* value: a number; text: struct liveswap_bind; a descriptor: the socket that shall be bound */
+  LIVESWAP_BIND,     /* value: a number; text: struct liveswap_bind; a descriptor: the socket that shall be bound; count: 1 when
+                      * it shall stay the application's own if the worker is ready */
   LIVESWAP_LISTEN,   /* value: a number; count: the backlog; text: uint64_t, SO_COOKIE of a socket that BIND gave */
   LIVESWAP_UNLISTEN, /* text: uint64_t as for LISTEN: the application has closed its last descriptor of it */
   LIVESWAP_UNLINK,   /* value: a number; text: the absolute path of a Unix socket, which is not removed when it is held */
@@ -89,7 +90,9 @@ enum liveswap_frame_kind {
                       * path shall be */
   LIVESWAP_MENDED,   /* text: the path of a Unix listener, whose file the application has removed and the worker host made again */
   LIVESWAP_HANDOFF,  /* value: a number; text: uint64_t as for LISTEN, of the listener it came in by; a descriptor: an idle
-                      * connection that the successor shall serve */
+                      * connection that the successor shall serve; count: for how many ms it has waited so far */
+  LIVESWAP_WAITS,    /* text: uint64_t, SO_COOKIE of a listener, lent, of BIND or the application's own, that has been seen
+                      * waited for for the first time. The master decides by these when the worker is ready */
 
   /* worker → master, in a drain, whenever it has changed and before the end; text: struct liveswap_idle_count */
   LIVESWAP_IDLE,
@@ -101,8 +104,9 @@ enum liveswap_drain { LIVESWAP_DRAIN_SUCCEEDED = 1 /* a successor serves, and ad
 #define LIVESWAP_SPARE_BEFORE "."
 #define LIVESWAP_SPARE_AFTER ".liveswap"
 
-/* In place of an errno in the ANSWER to a BIND: a socket that cannot be shared, which stays the application's own. */
-enum { LIVESWAP_STAYS_OWN = 4096 };
+/* In place of an errno in the ANSWER to a BIND: a socket that cannot be shared, which stays the application's own; or the worker is
+ * ready, and it stays so therefore. */
+enum { LIVESWAP_STAYS_OWN = 4096, LIVESWAP_TOO_LATE = 4097 };
 
 enum { LIVESWAP_ADDRESS_MAX = 128 }; /* sizeof(struct sockaddr_storage) */
 
@@ -146,7 +150,6 @@ struct liveswap_frame {
  *   --entry NAME              the function to call: liveswap_main, or main
  *   --intercept libc|seccomp  how the application's bind() is seen
  *   --keepalive end|migrate|keep, --keepalive-grace MS: what becomes of idle connections in a drain, and after how long
- *   --awaits-listener 1       the workers before had listeners of their own: not ready before one is accepted from
  *
  * Of a worker the words between the first and PATH may stand in the environment instead, one in a line, and the line is
  * PATH [ARG …]. So it is started by the master: what reads the process's own arguments without asking main for them (Go,

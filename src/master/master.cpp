@@ -57,7 +57,10 @@ std::vector<config::HealthProbe> probes_of(const Options& options) {
 
 Takeover::Rules takeover_rules(const Options& options, const std::optional<Identity>& identity) {
   return {options.listen_mode == ListenMode::reuseport, options.backlog, options.intercept == Intercept::seccomp, identity,
-          {options.privileged_ports.begin(), options.privileged_ports.end()}};
+          {options.privileged_ports.begin(), options.privileged_ports.end()},
+          0,
+          options.await_listener && (options.entry != Options().entry || options.listen.empty()),
+          {options.settle, std::min<Milliseconds>(options.listener_wait, options.ready_limit / 2)}};
 }
 
 // Of the worker host's command line, what is not its default.
@@ -255,16 +258,28 @@ void Master::settle() {
 
 // The sockets that applications have bound, as the workers are now.
 void Master::look_at_takeover() {
-  if (takeover_.idle()) return takeover_timer_.stop();
+  if (takeover_.idle() && engine_.workers().empty()) return takeover_timer_.stop();
   std::vector<Takeover::Seen> seen;
   for (const auto& [id, worker] : engine_.workers())
     seen.push_back({id, worker.state == rollout::WorkerState::ready, worker.state == rollout::WorkerState::draining});
   const bool quiet = engine_.running() && engine_.unserved_slots().empty();
-  const auto next = takeover_.look(now(), seen, quiet);
+  auto next = takeover_.look(now(), seen, quiet);
+  const auto judged = takeover_.judge(now());
+  if (const auto due = takeover_.next_judgement()) next = next ? std::min(*next, *due) : *due;
   if (!next || outcome_)
     takeover_timer_.stop();
   else
-    takeover_timer_.start(*next - now(), [this] { look_at_takeover(); });
+    takeover_timer_.start(std::max(rollout::Time{0}, *next - now()), [this] { look_at_takeover(); });
+  judge_starting(judged);
+}
+
+// Each event may bring about others, and the next look.
+void Master::judge_starting(const std::vector<Takeover::Judged>& judged) {
+  for (const auto& [worker, outlook] : judged) {
+    engine_.awaits(worker, outlook.awaits);
+    for (const auto& listener : outlook.dropped) perform(engine_.dropped(now(), worker, listener));
+    if (outlook.ready) perform(engine_.ready(now(), worker));
+  }
 }
 
 // Whoever drains while the master stops, or in a slot that vanishes, has no successor.

@@ -81,6 +81,7 @@ class Master {
   void look_at_takeover();
   void mend_files();
   void watch_files();
+  void judge_starting(const std::vector<Takeover::Judged>& judged);
   void carry_out(const rollout::Drain& command);
   void carry_out(const rollout::Expire& command) { pool_.expire(command.worker); }
   void carry_out(const rollout::Signal& command) { pool_.signal(command.worker, command.kill); }

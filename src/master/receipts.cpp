@@ -39,6 +39,7 @@ const char* phase_of(NoteKind kind) {
     case NoteKind::committed:
     case NoteKind::waiting:
     case NoteKind::queued:
+    case NoteKind::dropped:
     case NoteKind::flipped: return nullptr;
   }
   return nullptr;
@@ -111,6 +112,7 @@ void Master::account(const rollout::Note& note) {
     case NoteKind::expired: receipt->forced(note.worker, note.text); break;
     case NoteKind::flipping: receipt->flip(time); break;
     case NoteKind::failed: receipt->failed(note.worker, with_output_of(note.request, note.text)); break;
+    case NoteKind::dropped: receipt->dropped(note.text); break;
     case NoteKind::gone: {
       const auto idle = pool_.idle(note.worker);
       receipt->idle(note.worker, idle.ended, idle.moved);

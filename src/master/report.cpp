@@ -36,6 +36,7 @@ const char* word(NoteKind kind) {
     case NoteKind::flipped: return "flipped";
     case NoteKind::probation: return "probation";
     case NoteKind::leaving: return "leaving";
+    case NoteKind::dropped: return "dropped";
   }
   return "?";
 }
@@ -85,6 +86,7 @@ Json Master::members_of(const rollout::Note& note) const {
   members["slot"] = note.slot;
   members["ms"] = note.since_spawn.count();
   if (const pid_t pid = pool_.pid(note.worker)) members["pid"] = pid;
+  if (note.kind == NoteKind::dropped) members["listener"] = note.text;
   if (note.kind != NoteKind::gone) return members;
   members["exit"] = pool_.exit_code(note.worker);
   members["end"] = word(note.parting);
@@ -122,6 +124,10 @@ void Master::log_note(const rollout::Note& note) const {
     case NoteKind::flipped: log::info("generation {}: nothing waits for the old workers any more", note.generation); break;
     case NoteKind::probation: log::info("generation {}: in probation", note.generation); break;
     case NoteKind::leaving: break;
+    case NoteKind::dropped:
+      log::warning("slot {} pid {}: taken for dropped: {}, which is served so far and which generation {} has not bound", note.slot, pid,
+                   note.text, note.generation);
+      break;
   }
 }
 
@@ -139,7 +145,7 @@ Json Master::worker_status(const rollout::Engine::Worker& worker, const Inquiry:
   const auto rss = rss_of(pool_.pid(worker.id));
   const auto served = pool_.served(worker.id);
   const bool counts = served.served > 0 || served.failed > 0;
-  return {{"pid", pool_.pid(worker.id)},
+  Json status{{"pid", pool_.pid(worker.id)},
           {"state", word(worker.state)},
           {"generation", worker.generation},
           {"release", worker.release.path},
@@ -149,6 +155,8 @@ Json Master::worker_status(const rollout::Engine::Worker& worker, const Inquiry:
           {"rss", rss ? Json(*rss) : Json()},
           {"requests", counts ? Json(served.served) : Json()},
           {"failed", counts ? Json(served.failed) : Json()}};
+  if (worker.state == rollout::WorkerState::starting && !worker.awaits.text.empty()) status["awaits"] = worker.awaits.text;
+  return status;
 }
 
 Json Master::slot_status(unsigned number, const Inquiry::Answers& connections) const {

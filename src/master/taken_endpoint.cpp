@@ -9,6 +9,10 @@ bool TakenEndpoint::is_for(const TakenAddress& address, unsigned nth) const {
   return is_at(address);
 }
 
+std::string TakenEndpoint::key() const {
+  return asked_.is_unnamed() ? asked_.text() + " #" + std::to_string(nth_) : address();
+}
+
 bool TakenEndpoint::repair_taken(int fd, int backlog, bool& nonblocking) const {
   nonblocking = nonblocking || is_nonblocking(fd);
   return repair_socket(fd, backlog, nonblocking);

@@ -25,6 +25,10 @@ class TakenEndpoint : public Endpoint {
   // Whether `address` means this endpoint; an unnamed one: the n-th that a worker leaves to the kernel.
   bool is_for(const TakenAddress& address, unsigned nth) const;
 
+  // What tells it from others as long as this master runs, also after it was dropped and bound again: the address, or which of those
+  // that an application leaves to the kernel.
+  std::string key() const;
+
   // Takes the application's socket, which is not bound, and binds it. 0, or an errno. `as`: whose file it becomes.
   virtual int add(unsigned set, unsigned slot, ReceivedFd socket, const std::optional<Identity>& as) = 0;
   // The socket of that slot listens from now on, with at least that backlog. 0, or an errno.
@@ -56,7 +60,11 @@ class TakenEndpoint : public Endpoint {
   virtual bool in_use() const = 0;
   bool is_datagram() const { return asked_.is_datagram(); }
   // Whether no process can have this and that address both.
-  virtual bool excludes(const TakenAddress& address) const = 0;
+  bool excludes(const TakenAddress& address) const { return where().excludes(address); }
+  bool excludes(const TakenEndpoint& other) const { return where().excludes(other.where()); }
+
+  // As asked for, with the port that the kernel chose.
+  virtual const TakenAddress& where() const = 0;
 
  protected:
   // As repair_socket(). Whether a socket blocks is the applications' affair, but one that did not once never does again: others

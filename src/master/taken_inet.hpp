@@ -42,7 +42,7 @@ class TakenInet final : public TakenEndpoint {
   std::vector<std::uint64_t> cookies() const override;
   bool leave() override;
   void spare() override { spared_ = true; }
-  bool excludes(const TakenAddress& address) const override { return where_.excludes(address); }
+  const TakenAddress& where() const override { return where_; }
   bool in_use() const override { return !group_.empty(); }
 
  private:

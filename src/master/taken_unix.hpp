@@ -58,7 +58,7 @@ class TakenUnix final : public TakenEndpoint {
   bool want(const Wanted&) override { return false; }
   void clear_unwanted() override {}
   void spare() override { spared_ = true; }
-  bool excludes(const TakenAddress& address) const override { return where_.excludes(address); }
+  const TakenAddress& where() const override { return where_; }
   bool in_use() const override { return listens_; }
 
  private:

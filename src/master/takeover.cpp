@@ -61,11 +61,10 @@ TakenEndpoint* Takeover::taken_endpoint(const Endpoint* endpoint) const {
   return found == taken.end() ? nullptr : *found;
 }
 
-void Takeover::joined(rollout::WorkerId id, unsigned slot, rollout::Generation generation, pid_t pid,
+void Takeover::joined(rollout::WorkerId id, const rollout::AwaitedListeners::Place& place, pid_t pid,
                       const Listeners::Hold& set) {
   Worker& worker = workers_[id];
-  worker.slot = slot;
-  worker.generation = generation;
+  worker.place = place;
   worker.pid = pid;
   worker.set = listeners_.set_of(set);
   changed_ = true;
@@ -74,11 +73,6 @@ void Takeover::joined(rollout::WorkerId id, unsigned slot, rollout::Generation g
 void Takeover::left(rollout::WorkerId id) {
   workers_.erase(id);
   changed_ = true;
-}
-
-bool Takeover::expected() const {
-  return std::any_of(listeners_.taken().begin(), listeners_.taken().end(),
-                     [](const TakenEndpoint* one) { return one->in_use() && !one->is_datagram(); });
 }
 
 bool Takeover::take_frame(rollout::WorkerId id, Frame& frame) {
@@ -94,9 +88,10 @@ bool Takeover::take_frame(rollout::WorkerId id, Frame& frame) {
     case LIVESWAP_RENAME: error = frame.posthumous ? ESRCH : rename(worker, frame, descriptor); break;
     case LIVESWAP_MENDED: mended(worker, frame); return true;
     case LIVESWAP_HANDOFF: error = hand_off(id, worker, frame); break;
+    case LIVESWAP_WAITS: note_wait(worker, frame); return true;
     default: return false;
   }
-  if (error == 0 && (frame.kind == LIVESWAP_BIND || frame.kind == LIVESWAP_LISTEN)) changed_ = true;
+  if (error == 0 && (frame.kind == LIVESWAP_BIND || frame.kind == LIVESWAP_LISTEN)) changed_ = worker.progressed = true;
   if (frame.value <= 0) return true;
   Extras extras;
   extras.count = static_cast<std::uint64_t>(error);
@@ -107,7 +102,7 @@ bool Takeover::take_frame(rollout::WorkerId id, Frame& frame) {
 
 void Takeover::complain(Worker& worker, const std::string& text) const {
   if (worker.complaints == complaints_limit) return;
-  log::warning("slot {} pid {}: {}{}", worker.slot, worker.pid, text,
+  log::warning("slot {} pid {}: {}{}", worker.place.slot, worker.pid, text,
                ++worker.complaints == complaints_limit ? " (no more of this is said for this process)" : "");
 }
 
@@ -130,6 +125,7 @@ int Takeover::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
   }
   if (frame.crippled) return EMFILE;
   if (!frame.descriptor) return EBADF;
+  if ((worker.ready || worker.draining) && frame.count == 1) return LIVESWAP_TOO_LATE;
   if (error = check_fresh(frame.descriptor.get(), *address); error != 0) return error;
   if (worker.cookies.size() >= cookies_limit || worker.unnamed.size() >= cookies_limit) {
     complain(worker, fmt::format("no more sockets for it: it has been given {}", worker.cookies.size()));
@@ -153,15 +149,15 @@ int Takeover::bind_address(Worker& worker, const Wish& wish, ReceivedFd own, Uni
   // It may have been shut down since, and then is another one's.
   if (taken) taken->repair();
   if (endpoint) mend(*endpoint);
-  int socket = taken      ? taken->reachable(worker.set, worker.slot)
-               : endpoint ? endpoint->socket(worker.set, worker.slot)
+  int socket = taken      ? taken->reachable(worker.set, worker.place.slot)
+               : endpoint ? endpoint->socket(worker.set, worker.place.slot)
                           : -1;
   const bool held = socket >= 0;
   // A listener of --listen has no socket for a slot that is given up.
   if (!held && endpoint && !taken) return EADDRINUSE;
   if (!held) {
     socket = own.get();
-    const int error = taken ? taken->add(worker.set, worker.slot, std::move(own), wish.as)
+    const int error = taken ? taken->add(worker.set, worker.place.slot, std::move(own), wish.as)
                             : first_bind(worker, wish, nth, std::move(own), endpoint);
     if (error != 0) return complain_of_bind(worker, address, error);
   }
@@ -228,7 +224,7 @@ int Takeover::first_bind(Worker& worker, const Wish& wish, unsigned nth, Receive
   if (listeners_.taken().size() >= LIVESWAP_LISTENERS_MAX) return ENOSPC;
   if (excludes(worker, wish.address, own.get())) return EADDRINUSE;
   auto made = make_endpoint(wish.address, nth);
-  const int error = made->add(worker.set, worker.slot, std::move(own), wish.as);
+  const int error = made->add(worker.set, worker.place.slot, std::move(own), wish.as);
   if (error != 0) return error;
   endpoint = made.get();
   uses_[endpoint] = {};
@@ -246,7 +242,7 @@ Endpoint* Takeover::endpoint_of(const Worker& worker, const std::string& text) c
 // One of those that every worker has from its start.
 Endpoint* Takeover::lent_with(const Worker& worker, std::uint64_t cookie) const {
   for (Endpoint* endpoint : listeners_.lent())
-    if (cookie_of(endpoint->socket(worker.set, worker.slot)) == cookie) return endpoint;
+    if (cookie_of(endpoint->socket(worker.set, worker.place.slot)) == cookie) return endpoint;
   return nullptr;
 }
 
@@ -255,9 +251,9 @@ int Takeover::listen(Worker& worker, const Frame& frame) {
   if (!endpoint) return EBADF;
   TakenEndpoint* taken = taken_endpoint(endpoint);
   // What the master lends listens already, and so does what has been replaced.
-  if (!taken || cookie_of(taken->held(worker.set, worker.slot)) != cookie_in(frame.text)) return 0;
+  if (!taken || cookie_of(taken->held(worker.set, worker.place.slot)) != cookie_in(frame.text)) return 0;
   const int backlog = static_cast<int>(std::min<std::uint64_t>(frame.count, INT_MAX));
-  if (const int error = taken->listen(worker.set, worker.slot, backlog); error != 0) {
+  if (const int error = taken->listen(worker.set, worker.place.slot, backlog); error != 0) {
     complain(worker, fmt::format("cannot listen on {}: {}", taken->address(), error_text(error)));
     return error;
   }
@@ -271,12 +267,22 @@ void Takeover::unlisten(Worker& worker, const Frame& frame) {
   if (!endpoint) return;
   // Closed may be the one that it had before: a Unix socket whose file was removed is bound anew.
   const TakenEndpoint* taken = taken_endpoint(endpoint);
-  if (taken && cookie_of(taken->held(worker.set, worker.slot)) != cookie_in(frame.text) &&
-      worker.cookies.contains(cookie_of(taken->held(worker.set, worker.slot))))
+  if (taken && cookie_of(taken->held(worker.set, worker.place.slot)) != cookie_in(frame.text) &&
+      worker.cookies.contains(cookie_of(taken->held(worker.set, worker.place.slot))))
     return;
+  worker.waits.erase(endpoint);
   if (worker.uses.erase(endpoint) == 0) return;
   if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.tenure.closed(worker.draining);
   changed_ = true;
+}
+
+void Takeover::note_wait(Worker& worker, const Frame& frame) {
+  Endpoint* endpoint = endpoint_of(worker, frame.text);
+  if (endpoint)
+    worker.waits.insert(endpoint);
+  else
+    worker.waits_elsewhere = true;
+  changed_ = worker.progressed = true;
 }
 
 // Of one that is leaving there is nothing left to share: whoever binds its address begins anew.

@@ -13,14 +13,16 @@
 #include "master/taken_endpoint.hpp"
 #include "master/taken_unix.hpp"
 #include "master/worker_process.hpp"
+#include "rollout/awaited.hpp"
 #include "rollout/tenure.hpp"
 #include "rollout/types.hpp"
 
 namespace liveswap::master {
 
 // Listeners of applications that know nothing of a master: who binds which address, by what the worker hosts say
-// (BIND, LISTEN, UNLISTEN, UNLINK, HANDOFF of contract/channel.h). Nothing of it is believed: a worker can reach only
-// sockets that it was given, and only so many of them.
+// (BIND, LISTEN, UNLISTEN, UNLINK, HANDOFF, WAITS of contract/channel.h). Nothing of it is believed: a worker can reach only
+// sockets that it was given, and only so many of them. And when a worker is ready by what it waits on, lent listeners included
+// (rollout/awaited.hpp).
 //
 // A life of such a listener:
 //
@@ -38,16 +40,21 @@ class Takeover {
     std::optional<Identity> identity;       // that the workers are given; none: the master's
     std::set<std::uint16_t> privileged_ports;  // that are bound for workers who may not do so themselves
     std::size_t handed_off_limit = 0;       // connections that wait at a time; 0: by the limit on descriptors
+    bool expects_listener = false;          // a worker is not ready before it waits on some listener
+    rollout::AwaitedListeners::Limits awaited = {};
   };
   // False: the worker has too much to read already, and is sent nothing; an answer is sent in any case.
   using Send = std::function<bool(rollout::WorkerId, std::uint32_t kind, std::int32_t value, const Extras&)>;
 
   Takeover(Listeners& listeners, Rules rules, Send send)
-      : listeners_(listeners), rules_(std::move(rules)), send_(std::move(send)) {}
+      : listeners_(listeners), rules_(std::move(rules)), send_(std::move(send)), awaited_(rules_.awaited) {}
 
-  void joined(rollout::WorkerId worker, unsigned slot, rollout::Generation generation, pid_t pid,
-              const Listeners::Hold& set);
+  void joined(rollout::WorkerId worker, const rollout::AwaitedListeners::Place& place, pid_t pid, const Listeners::Hold& set);
   void left(rollout::WorkerId worker);
+  // The application is being called; `by_itself`: it will say itself when it is ready. Whether the worker's readiness is decided by
+  // that or by judge(), and not by the settle time.
+  bool entered(rollout::WorkerId worker, bool by_itself);
+  void deferred(rollout::WorkerId worker, bool by_itself);
   // A frame of a worker that is known; takes its descriptor. False: it is none of these.
   bool take_frame(rollout::WorkerId worker, Frame& frame);
 
@@ -61,23 +68,36 @@ class Takeover {
   // was handed off. To be called after every frame, and whenever the engine's view may have changed. When to call
   // next if nothing happens.
   std::optional<rollout::Time> look(rollout::Time now, const std::vector<Seen>& seen, bool quiet);
-  // Nothing to look at.
+  // No listener of an application, and nothing that waits.
   bool idle() const { return listeners_.taken().empty() && handed_off_.empty(); }
+  // How workers stand that are not ready, whenever that may have changed; to be called after look(). One that is said to be ready
+  // is not judged again.
+  struct Judged {
+    rollout::WorkerId worker;
+    rollout::AwaitedListeners::Outlook outlook;
+  };
+  std::vector<Judged> judge(rollout::Time now);
+  // When to call that next if nothing happens.
+  std::optional<rollout::Time> next_judgement() const { return judgement_due_; }
   // So many connections wait for a worker that who hands off more shall be listened to later.
   bool is_full(rollout::WorkerId giver) const;
   // Another socket is in place of that with this cookie: the workers that have it get the new one.
   void replaced(Endpoint& endpoint, std::uint64_t former);
-  // Applications have listeners of their own, which a new worker has still to bind.
-  bool expected() const;
 
  private:
   struct Worker {
-    unsigned slot = 0;
+    rollout::AwaitedListeners::Place place;
     unsigned set = 0;
-    rollout::Generation generation = 0;
     pid_t pid = 0;
+    bool entered = false;
+    bool by_itself = false;  // it says itself when it is ready
+    bool expects = false;    // it has bound a listener, or was about to
+    bool progressed = true;  // since `since`, which is not set yet
+    rollout::Time since{0};
     bool ready = false;
     bool draining = false;
+    std::set<Endpoint*> waits;   // that it has been seen to wait on, and has not closed
+    bool waits_elsewhere = false;  // on a listener of its own
     std::set<Endpoint*> uses;                     // that it has bound and not closed
     std::map<std::uint64_t, Endpoint*> cookies;   // of every socket that it was given
     std::map<std::string, unsigned> unnamed;      // how often it has left the choice to the kernel, by address
@@ -103,7 +123,8 @@ class Takeover {
     Endpoint* endpoint;
     unsigned slot;
     rollout::WorkerId from;
-    std::optional<rollout::Time> until;  // set when it is first looked at
+    rollout::Time waited;                // before it came here
+    std::optional<rollout::Time> since;  // set when it is first looked at
     Ticket ticket;
   };
 
@@ -119,6 +140,7 @@ class Takeover {
   bool excludes(const Worker& worker, const TakenAddress& address, int fd) const;
   Endpoint* find(const TakenAddress& address, unsigned nth);
   int listen(Worker& worker, const Frame& frame);
+  void note_wait(Worker& worker, const Frame& frame);
   void unlisten(Worker& worker, const Frame& frame);
   int unlink(Worker& worker, const Frame& frame) const;
   int rename(Worker& worker, const Frame& frame, UniqueFd& answer);
@@ -147,7 +169,12 @@ class Takeover {
   void forward(const TakenEndpoint& from, const Use& use);
   std::size_t handed_off_limit() const;
   Ticket ticket_for(const std::shared_ptr<std::size_t>& giver) const;
-  bool adopt(const HandedOff& one);
+  Endpoint* taker(const Worker& worker, const HandedOff& one) const;
+  bool adopt(const HandedOff& one, bool also_by_giver);
+  bool is_being_judged(const Worker& worker) const;
+  rollout::AwaitedListeners::Listeners served_by(const Worker& worker) const;
+  bool is_replaced(const Worker& worker, const std::string& key) const;
+  rollout::AwaitedListeners::Progress progress_of(const Worker& worker) const;
   void place_handed_off(rollout::Time now);
   std::optional<rollout::Time> next_time(rollout::Time now) const;
 
@@ -160,6 +187,10 @@ class Takeover {
   std::deque<std::uint64_t> former_;  // cookies of sockets that are no more ours; others may have them still
   std::shared_ptr<std::size_t> waiting_ = std::make_shared<std::size_t>(0);    // connections, of all givers
   std::shared_ptr<std::size_t> forwarded_ = std::make_shared<std::size_t>(0);  // those of no giver
+  rollout::AwaitedListeners awaited_;
+  std::optional<rollout::Time> judgement_due_;
+  bool unjudged_ = false;  // something has changed since the last judge()
+  rollout::Time looked_at_{0};
   bool changed_ = true;  // since the last look()
   bool quiet_ = false;   // at that
 };

@@ -19,6 +19,8 @@ namespace {
 constexpr std::size_t waiting_most = 2048;
 constexpr std::size_t share = 2;
 constexpr rollout::Time handed_off_wait{10'000};
+// Until a worker that serves, and has given a connection back, is asked again.
+constexpr rollout::Time giver_rests{100};
 // Of one socket at one look.
 constexpr unsigned forwarded_at_once = 64;
 
@@ -125,30 +127,40 @@ int Takeover::hand_off(rollout::WorkerId id, Worker& worker, Frame& frame) {
   if (!endpoint) return EBADF;
   if (!is_from(*endpoint, worker, frame.descriptor.get())) return EINVAL;
   if (*waiting_ >= handed_off_limit() || *worker.waiting >= handed_off_limit() / share) return ENOBUFS;
-  HandedOff one{std::move(frame.descriptor), endpoint, worker.slot, id, std::nullopt, ticket_for(worker.waiting)};
-  if (adopt(one)) return 0;
+  const rollout::Time waited{std::min<std::uint64_t>(frame.count, handed_off_wait.count())};
+  HandedOff one{std::move(frame.descriptor), endpoint, worker.place.slot, id, waited, std::nullopt, ticket_for(worker.waiting)};
+  if (adopt(one, false)) return 0;
   handed_off_.push_back(std::move(one));
   return 0;
 }
 
+// The listener by which that worker can accept it: the one by which it came, else one of the same address; nullptr: none. A worker
+// that only has bound it would have to keep the connection.
+Endpoint* Takeover::taker(const Worker& worker, const HandedOff& one) const {
+  const auto has = [&](const Endpoint* endpoint) { return endpoint->socket(worker.set, worker.place.slot) >= 0; };
+  if (worker.waits.contains(one.endpoint)) return has(one.endpoint) ? one.endpoint : nullptr;
+  for (Endpoint* endpoint : worker.waits)
+    if (has(endpoint) && is_from(*endpoint, worker, one.connection.get())) return endpoint;
+  return nullptr;
+}
+
 // To the successor in its slot, else to whoever of the newest generation has got the fewest.
-bool Takeover::adopt(const HandedOff& one) {
-  const auto lent = listeners_.lent();
-  const bool everybody = std::find(lent.begin(), lent.end(), one.endpoint) != lent.end();
+bool Takeover::adopt(const HandedOff& one, bool also_by_giver) {
   std::pair<const rollout::WorkerId, Worker>* best = nullptr;
+  Endpoint* by = nullptr;
   const auto rank = [&](const Worker& worker) {
-    return std::tuple(worker.slot == one.slot, worker.generation, ~worker.adopted);
+    return std::tuple(worker.place.slot == one.slot, worker.place.generation, ~worker.adopted);
   };
   for (auto& candidate : workers_) {
     const auto& [id, worker] = candidate;
-    const bool can = worker.ready && !worker.draining && id != one.from &&
-                     (everybody || worker.uses.contains(one.endpoint)) &&
-                     one.endpoint->socket(worker.set, worker.slot) >= 0;
-    if (can && (!best || rank(worker) > rank(best->second))) best = &candidate;
+    if (!worker.ready || worker.draining || (id == one.from && !also_by_giver)) continue;
+    if (best && rank(worker) <= rank(best->second)) continue;
+    if (Endpoint* endpoint = taker(worker, one)) best = &candidate, by = endpoint;
   }
   if (!best) return false;
-  const std::uint64_t cookie = cookie_of(one.endpoint->socket(best->second.set, best->second.slot));
+  const std::uint64_t cookie = cookie_of(by->socket(best->second.set, best->second.place.slot));
   Extras extras;
+  extras.count = static_cast<std::uint64_t>((one.waited + (one.since ? looked_at_ - *one.since : rollout::Time{0})).count());
   extras.text = std::string_view(reinterpret_cast<const char*>(&cookie), sizeof cookie);
   extras.descriptor = one.connection.get();
   extras.ticket = one.ticket;
@@ -160,10 +172,11 @@ bool Takeover::adopt(const HandedOff& one) {
 void Takeover::place_handed_off(rollout::Time now) {
   std::size_t late = 0;
   std::erase_if(handed_off_, [&](HandedOff& one) {
-    if (adopt(one)) return true;
-    if (!one.until) one.until = now + handed_off_wait;
-    late += now >= *one.until;
-    return now >= *one.until;
+    if (!one.since) one.since = now;
+    if (adopt(one, now - *one.since >= giver_rests)) return true;
+    const bool is_late = one.waited + (now - *one.since) >= handed_off_wait;
+    late += is_late;
+    return is_late;
   });
   if (late > 0)
     log::warning("closed {} connection{} that {} handed off: no worker took {} within {} s", late, late == 1 ? "" : "s",
@@ -183,7 +196,7 @@ std::vector<Takeover::Heir> Takeover::heirs_of(const TakenEndpoint& endpoint) co
   for (const auto& [id, worker] : workers_) {
     if (!worker.ready || worker.draining) continue;
     for (Endpoint* other : worker.uses) {
-      const int fd = other == &endpoint ? -1 : other->socket(worker.set, worker.slot);
+      const int fd = other == &endpoint ? -1 : other->socket(worker.set, worker.place.slot);
       if (fd < 0 || !is_stream(fd) || !seen.insert(other).second) continue;
       const SocketAddress address = address_of(fd);
       if (covers(address, from)) heirs.push_back({other, address.storage.ss_family});
@@ -209,8 +222,8 @@ void Takeover::forward(const TakenEndpoint& from, const Use& use) {
       const auto same = std::find_if(use.heirs.begin(), use.heirs.end(),
                                      [family](const Heir& heir) { return heir.family == family; });
       Endpoint* to = (same == use.heirs.end() ? use.heirs.front() : *same).endpoint;
-      HandedOff one{std::move(connection), to, no_slot, 0, std::nullopt, ticket_for(forwarded_)};
-      if (!adopt(one)) handed_off_.push_back(std::move(one));
+      HandedOff one{std::move(connection), to, no_slot, 0, rollout::Time{0}, std::nullopt, ticket_for(forwarded_)};
+      if (!adopt(one, false)) handed_off_.push_back(std::move(one));
     }
   }
 }

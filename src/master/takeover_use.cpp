@@ -37,7 +37,7 @@ TakenEndpoint::Wanted Takeover::wanted_of(TakenEndpoint& endpoint) const {
   for (const auto& [id, worker] : workers_) {
     if (!worker.ready || worker.draining) continue;
     const bool uses = worker.uses.contains(&endpoint);
-    (uses ? users : others).emplace(worker.set, endpoint.per_slot() ? worker.slot : 0);
+    (uses ? users : others).emplace(worker.set, endpoint.per_slot() ? worker.place.slot : 0);
   }
   return [users, others](unsigned set, unsigned slot, bool served) {
     const std::pair place{set, slot};
@@ -59,6 +59,7 @@ void Takeover::drop(TakenEndpoint& endpoint) {
   for (auto& [id, worker] : workers_) {
     worker.uses.erase(&endpoint);
     worker.named.erase(&endpoint);
+    worker.waits.erase(&endpoint);
     std::erase_if(worker.cookies, [&](const auto& one) { return one.second == &endpoint; });
   }
   std::erase_if(handed_off_, [&](const HandedOff& one) { return one.endpoint == &endpoint; });
@@ -92,9 +93,11 @@ void Takeover::look_at(TakenEndpoint& endpoint, Use& use, rollout::Time now) {
 }
 
 std::optional<rollout::Time> Takeover::look(rollout::Time now, const std::vector<Seen>& seen, bool quiet) {
+  looked_at_ = now;
   // Each of them, whatever the others say.
   const bool states = note_states(seen), frames = std::exchange(changed_, false);
   const bool changed = (std::exchange(quiet_, quiet) != quiet) || states || frames;
+  unjudged_ = unjudged_ || changed;
   for (TakenEndpoint* endpoint : std::vector<TakenEndpoint*>(listeners_.taken())) {
     Use& use = uses_[endpoint];
     if (changed) refresh(*endpoint, use);

@@ -59,7 +59,6 @@ SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
                                  "--term-grace", std::to_string(base_.term_grace.count()),
                                  "--listeners", listeners_.names()};
   words.insert(words.end(), base_.more.begin(), base_.more.end());
-  if (takeover_.expected()) words.insert(words.end(), {"--awaits-listener", "1"});
   // First, so that nothing that was configured hides it.
   request.environment.insert(request.environment.begin(),
                              fmt::format(LIVESWAP_WORKER_VARIABLE "={}", fmt::join(words, "\n")));
@@ -92,7 +91,7 @@ void WorkerPool::spawn(const rollout::Spawn& order) {
   entry.pid = entry.process->pid();
   entry.slot = order.slot;
   entry.sockets = listeners_.hold(order.staged);
-  takeover_.joined(id, order.slot, order.generation, entry.pid, entry.sockets);
+  takeover_.joined(id, {order.slot, order.generation, order.release.id}, entry.pid, entry.sockets);
 }
 
 void WorkerPool::drain(WorkerId id, std::optional<rollout::Time> limit, bool succeeded) {
@@ -171,8 +170,11 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
   Entry& entry = entries_.at(id);
   switch (frame.kind) {
     case LIVESWAP_STAGED: entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN); break;
-    case LIVESWAP_ENTERED: handlers_.entered(id, frame.value == 1); break;
-    case LIVESWAP_DEFERRED: handlers_.deferred(id); break;
+    case LIVESWAP_ENTERED: handlers_.entered(id, takeover_.entered(id, frame.value == 1)); break;
+    case LIVESWAP_DEFERRED:
+      takeover_.deferred(id, frame.value == 1);
+      handlers_.deferred(id);
+      break;
     case LIVESWAP_READY: handlers_.ready(id); break;
     case LIVESWAP_FAILED:
       entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN);

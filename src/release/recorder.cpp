@@ -155,6 +155,8 @@ void Recorder::depth(const std::string& listener, std::optional<std::uint64_t> w
   it->second = std::max(it->second, waiting);
 }
 
+void Recorder::dropped(const std::string& listener) { dropped_.push_back(listener); }
+
 void Recorder::probes(std::uint64_t made, std::uint64_t failed) {
   probes_made_ += made;
   probes_failed_ += failed;
@@ -247,6 +249,7 @@ Recorder::Json Recorder::finish(Time time, const std::string& outcome, const std
   Json& queues = document["queues"] = Json::array();
   for (const auto& [listener, peak] : queues_)
     queues.push_back({{"listener", listener}, {"peak_depth", or_null(peak)}});
+  if (!dropped_.empty()) document["dropped"] = dropped_;
   document["skew_ms"] = skew(time).count();
   document["probes"] = {{"made", probes_made_}, {"failed", probes_failed_}};
   const auto counted = [](const std::optional<Requests>& one) {

@@ -63,6 +63,8 @@ class Recorder {
   void gone(Time time, Id id, const std::string& exit, End end);
   // The moment from which new connections go to the new workers.
   void flip(Time time);
+  // The new code leaves out that listener, which the old code served.
+  void dropped(const std::string& listener);
 
   // Connections that waited in the accept queue of a listener; the peak is kept. Nothing: cannot be measured.
   void depth(const std::string& listener, std::optional<std::uint64_t> waiting);
@@ -112,6 +114,7 @@ class Recorder {
   std::map<Id, Worker> workers_;
   std::size_t unrecorded_ = 0;
   std::optional<Time> flipped_;
+  std::vector<std::string> dropped_;
   std::vector<std::pair<std::string, std::optional<std::uint64_t>>> queues_;
   std::uint64_t probes_made_ = 0;
   std::uint64_t probes_failed_ = 0;

@@ -69,6 +69,9 @@ class Engine {
   Commands entered(Time now, WorkerId worker, bool deferred);
   Commands deferred(Time now, WorkerId worker);
   Commands ready(Time now, WorkerId worker);
+  // What a starting worker has not done yet: said with its failure. And a listener that it leaves out (awaited.hpp).
+  void awaits(WorkerId worker, const Awaits& awaits);
+  Commands dropped(Time now, WorkerId worker, const std::string& listener);
   // liveswap_main has returned though nobody had asked for it; the process itself may take its time to end.
   Commands returned(Time now, WorkerId worker, const std::string& text);
   Commands exited(Time now, WorkerId worker, const Departure& departure);
@@ -95,6 +98,7 @@ class Engine {
     std::string why_forced;  // once force has begun: what the worker did, as in "did not drain within its limit"
     std::optional<Time> settle_at;  // starting: ready by then if nothing happens
     DrainStep step = DrainStep::asked;
+    Awaits awaits;
   };
   struct Slot {
     unsigned restarts = 0;  // deaths outside an order

@@ -80,6 +80,12 @@ enum class DrainStep {
   killed,   // SIGKILL
 };
 
+// What a worker that is not ready has not done yet, in words for its failure: "it had not come to wait on …".
+struct Awaits {
+  std::string text;    // empty: nothing
+  std::string advice;  // what to do about it, once the ready limit has passed
+};
+
 // What somebody asks for.
 struct Wish {
   std::string path;                // empty: what is at the path of the committed release now
@@ -184,6 +190,7 @@ enum class NoteKind {  // one for each event of docs/protocol.md
   flipped,
   probation,
   leaving,  // decided; who is superfluous leaves
+  dropped,  // the new code leaves out a listener that the old code served
 };
 
 // How a worker has left.

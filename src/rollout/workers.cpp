@@ -37,6 +37,14 @@ std::string fate_of(const Engine::Worker& worker, const Departure& departure, co
   return "";
 }
 
+std::string awaited_by(const Engine::Worker& worker) {
+  return worker.was_ready || worker.awaits.text.empty() ? "" : "; " + worker.awaits.text;
+}
+
+std::string advice_for(const Engine::Worker& worker) {
+  return worker.awaits.advice.empty() ? "" : ": " + worker.awaits.advice;
+}
+
 }  // namespace
 
 Commands Engine::entered(Time now, WorkerId id, bool deferred) {
@@ -59,6 +67,15 @@ Commands Engine::deferred(Time now, WorkerId id) {
 Commands Engine::ready(Time now, WorkerId id) {
   const auto it = workers_.find(id);
   if (it != workers_.end() && it->second.state == WorkerState::starting) become_ready(now, it->second);
+  return done(now);
+}
+
+void Engine::awaits(WorkerId id, const Awaits& awaits) {
+  if (const auto it = workers_.find(id); it != workers_.end()) it->second.awaits = awaits;
+}
+
+Commands Engine::dropped(Time now, WorkerId id, const std::string& listener) {
+  if (const auto it = workers_.find(id); it != workers_.end()) note(NoteKind::dropped, it->second, now, listener);
   return done(now);
 }
 
@@ -151,7 +168,8 @@ void Engine::worker_deadline(Time now, Worker& worker) {
     worker.failed = true;
     dismiss(now, worker);
     died(now, before,
-         "stage ready: it was not ready within " + std::to_string(settings_.ready_limit.count()) + " ms");
+         "stage ready: it was not ready within " + std::to_string(settings_.ready_limit.count()) + " ms" +
+             awaited_by(before) + advice_for(before));
   }
 }
 
@@ -161,7 +179,7 @@ Commands Engine::returned(Time now, WorkerId id, const std::string& text) {
   const Worker before = it->second;
   it->second.failed = true;
   drain(now, it->second, std::min(settings_.drain_limit.value_or(unproven_drain_limit), unproven_drain_limit));
-  died(now, before, std::string(before.was_ready ? "stage run: " : "stage start: ") + text);
+  died(now, before, std::string(before.was_ready ? "stage run: " : "stage start: ") + text + awaited_by(before));
   return done(now);
 }
 
@@ -178,7 +196,7 @@ Commands Engine::exited(Time now, WorkerId id, const Departure& departure) {
   bid_farewell(worker, departure);
   if (active(worker)) {
     const std::string stage = worker.was_ready ? "run" : worker.entered ? "start" : departure.stage;
-    died(now, worker, "stage " + stage + ": " + departure.text);
+    died(now, worker, "stage " + stage + ": " + departure.text + (worker.entered ? awaited_by(worker) : ""));
   }
   return done(now);
 }

@@ -53,7 +53,7 @@ static void drain(int64_t limit_ms, bool succeeded) {
   if (!drain_is_the_applications()) retire_begin(options, succeeded);
 }
 
-static void adopt(const char* text, size_t size, int fd) {
+static void adopt(const char* text, size_t size, uint64_t waited_ms, int fd) {
   uint64_t cookie = 0;
   if (fd < 0) {
     liveswap_log(LIVESWAP_WARNING, "lost a connection of the worker before: no descriptor was left for it (RLIMIT_NOFILE)");
@@ -64,7 +64,7 @@ static void adopt(const char* text, size_t size, int fd) {
     return;
   }
   memcpy(&cookie, text, sizeof cookie);
-  adopt_put(cookie, fd);
+  adopt_put(cookie, fd, (int64_t)waited_ms);
 }
 
 static void replace(const char* text, size_t size, int fd) {
@@ -84,7 +84,7 @@ static void serve_frame(const struct liveswap_frame* frame, const char* text, si
       question_answered(frame->value, (int)frame->count, fd);
       return;
     case LIVESWAP_ADOPT:
-      adopt(text, size, fd);
+      adopt(text, size, frame->count, fd);
       return;
     case LIVESWAP_REPLACE:
       replace(text, size, fd);

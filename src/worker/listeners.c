@@ -11,6 +11,7 @@
 
 #include "contract/channel.h"
 #include "liveswap_plugin.h"
+#include "readiness.h"
 #include "takeover/marks.h"
 #include "takeover/mode.h"
 #include "takeover/real.h"
@@ -28,6 +29,9 @@ bool socket_cookie(int fd, uint64_t* cookie) {
   socklen_t size = sizeof *cookie;
   return getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &size) == 0;
 }
+
+/* The table's own, from what it has given out. */
+static struct listener* own(const struct listener* listener) { return &listeners[listener - listeners]; }
 
 static int count(void) { return atomic_load_explicit(&listener_count, memory_order_acquire); }
 
@@ -50,6 +54,10 @@ static bool set_cookie(struct listener* listener) {
   uint64_t cookie = 0;
   if (!socket_cookie(listener->fd, &cookie)) return false;
   atomic_store(&listener->closed, false);
+  atomic_store(&listener->expected, false);
+  atomic_store(&listener->waited, false);
+  listener->unseen_since = 0;
+  listener->is_read = false;
   atomic_store(&listener->cookie, cookie);
   return true;
 }
@@ -109,9 +117,20 @@ static bool add_at(struct listener* place, const struct listener* wanted) {
   return true;
 }
 
+/* The application has closed it and binds it again. */
+static void reopen(struct listener* listener) {
+  if (!atomic_exchange(&listener->closed, false)) return;
+  atomic_store(&listener->expected, false);
+  atomic_store(&listener->waited, false);
+}
+
 bool listeners_add(int fd) {
   struct listener wanted = {0};
-  if (listeners_find(fd) != NULL) return true;
+  const struct listener* known = listeners_find(fd);
+  if (known != NULL) {
+    reopen(own(known));
+    return true;
+  }
   if (!describe(&wanted, fd, NULL)) return false;
   pthread_mutex_lock(&changing);
   const bool done = add_at(place_for(&wanted), &wanted);
@@ -126,14 +145,38 @@ bool listeners_have_room(void) {
   return room;
 }
 
-/* The table's own, from what it has given out. */
-static struct listener* own(const struct listener* listener) { return &listeners[listener - listeners]; }
-
 void listeners_closed(const struct listener* listener) { atomic_store(&own(listener)->closed, true); }
 
 void listeners_forget(const struct listener* listener) { atomic_store(&own(listener)->cookie, 0); }
 
 void listeners_renew(const struct listener* listener, uint64_t cookie) { atomic_store(&own(listener)->cookie, cookie); }
+bool listeners_expect(const struct listener* listener) {
+  return listener != NULL && !atomic_load(&listener->waited) && !atomic_exchange(&own(listener)->expected, true);
+}
+
+bool listeners_note_wait(const struct listener* listener) { return !atomic_exchange(&own(listener)->waited, true); }
+
+bool listeners_expected(void) {
+  for (int i = 0; i < count(); ++i) {
+    const struct listener* const each = &listeners[i];
+    if (atomic_load(&each->cookie) != 0 && atomic_load(&each->expected) && !atomic_load(&each->waited) &&
+        !atomic_load(&each->closed)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool listeners_is_waited(const struct listener* listener) { return atomic_load(&listener->waited); }
+
+int64_t listeners_unseen_since(const struct listener* listener, int64_t now) {
+  if (listener->unseen_since == 0) own(listener)->unseen_since = now;
+  return listener->unseen_since;
+}
+
+void listeners_note_read(const struct listener* listener) { own(listener)->is_read = true; }
+
+bool listeners_is_read(const struct listener* listener) { return listener->is_read; }
 
 int listeners_first(void) { return lent_count > 0 ? listeners[0].fd : -1; }
 
@@ -225,7 +268,9 @@ bool listeners_have_path(const char* path) { return listeners_at(path) != NULL; 
 
 int liveswap_listener(const char* name) {
   for (int i = 0; name != NULL && i < lent_count; ++i) {
-    if (strcmp(listeners[i].name, name) == 0) return listeners[i].fd;
+    if (strcmp(listeners[i].name, name) != 0) continue;
+    readiness_expect(&listeners[i]);
+    return listeners[i].fd;
   }
   errno = name == NULL ? EINVAL : ENOENT;
   return -1;

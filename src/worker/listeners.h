@@ -25,6 +25,10 @@ struct listener {
   int type;         /* SOCK_STREAM, SOCK_DGRAM … */
   _Atomic uint64_t cookie; /* the kernel's name for the socket, the same for every duplicate; 0: forgotten */
   atomic_bool closed;
+  atomic_bool expected; /* the application has it, to accept from it */
+  atomic_bool waited;   /* and has been seen to wait for it */
+  int64_t unseen_since; /* these two are the control thread's (readiness.c) */
+  bool is_read;
   union address address;
   socklen_t address_size;
 };
@@ -50,6 +54,20 @@ const struct listener* listeners_at(const char* path);
 
 /* It was none after all, and no connection has come in by it. */
 void listeners_forget(const struct listener* listener);
+
+/* For readiness.c. Whether this is news. */
+bool listeners_expect(const struct listener* listener);
+bool listeners_note_wait(const struct listener* listener);
+
+/* Whether one is expected to be waited for, and has not been. */
+bool listeners_expected(void);
+bool listeners_is_waited(const struct listener* listener);
+
+/* For the control thread: since when it has looked at a listener that nobody waits for, `now` at first; and whether a thread has been
+ * seen to receive from it. */
+int64_t listeners_unseen_since(const struct listener* listener, int64_t now);
+void listeners_note_read(const struct listener* listener);
+bool listeners_is_read(const struct listener* listener);
 
 /* -1 when there is none. */
 int listeners_first(void);

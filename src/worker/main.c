@@ -83,7 +83,8 @@ static _Noreturn void worker_run(const struct options* options) {
   if (uring_is_linked(application.library)) aside_stay();
   control_entered();
   stray_watch(options);
-  readiness_enter((application.flags & LIVESWAP_DEFER_READY) != 0, options->awaits_listener);
+  if (strcmp(options->entry, "liveswap_main") == 0) readiness_expect(listeners_find(listeners_first()));
+  readiness_enter((application.flags & LIVESWAP_DEFER_READY) != 0);
   aside_await_readiness();
   const int result = enter(options, &application);
   daemon_refuse(result);

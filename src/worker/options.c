@@ -45,7 +45,6 @@ static bool parse_more(struct options* options, const char* name, char* value) {
   static const char* const intercepts[] = {"libc", "seccomp"};
   static const char* const keepalives[] = {"end", "migrate", "keep"};
   int choice = 0;
-  int64_t number = 0;
   if (strcmp(name, "--entry") == 0) {
     options->entry = value;
     return *value != '\0';
@@ -62,10 +61,6 @@ static bool parse_more(struct options* options, const char* name, char* value) {
   }
   if (strcmp(name, "--keepalive-grace") == 0)
     return parse_number(value, 0, INT_MAX, &options->keepalive_grace_ms);
-  if (strcmp(name, "--awaits-listener") == 0 && parse_number(value, 0, 1, &number)) {
-    options->awaits_listener = number == 1;
-    return true;
-  }
   return false;
 }
 

@@ -27,7 +27,6 @@ struct options {
   enum intercept intercept;
   enum keepalive keepalive;
   int64_t keepalive_grace_ms;
-  bool awaits_listener;
   /* of a hook */
   char* value;
 };

@@ -13,6 +13,7 @@
 #include "takeover/calls.h"
 #include "takeover/intercept.h"
 #include "takeover/kick.h"
+#include "takeover/marks.h"
 #include "takeover/swap.h"
 #include "takeover/uring.h"
 
@@ -23,14 +24,18 @@ enum {
   /* One that datagrams are received from without any wait, between other work. */
   POLLED_MS = 1000,
   SAY_AFTER_MS = 5000,
+  /* Of what listens when another listener has been seen already. */
+  LOOKS_END_MS = 5000,
 };
 
-/* Held while sending, so that ENTERED, DEFERRED and READY leave in the order in which they became true. */
+/* Held while sending, so that ENTERED, DEFERRED, WAITS and READY leave in the order in which they became true. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool entered;
 static bool deferred; /* by the application */
-static bool awaited;  /* by the host */
-static atomic_bool ready; /* written with the lock */
+static bool awaited;  /* it has bound a listener */
+static bool announced; /* the application has said that it is ready */
+static bool own_seen; /* a listener that is not the master's */
+static atomic_bool over; /* written with the lock */
 
 static void tell(enum liveswap_frame_kind kind, int32_t value) {
   if (entered || kind == LIVESWAP_ENTERED) channel_send_value(kind, value);
@@ -38,102 +43,109 @@ static void tell(enum liveswap_frame_kind kind, int32_t value) {
 
 /* With the lock. */
 static void watch(void) {
-  if (awaited && !deferred && !ready)
+  if (!over || listeners_expected())
     special_begin(SPECIAL_READINESS);
   else
     special_end(SPECIAL_READINESS);
 }
 
-void readiness_enter(bool deferred_by_note, bool awaits_listener) {
+void readiness_enter(bool deferred_by_note) {
   pthread_mutex_lock(&lock);
   if (deferred_by_note) deferred = true;
-  if (awaits_listener) awaited = true;
-  tell(LIVESWAP_ENTERED, deferred || awaited || ready);
+  tell(LIVESWAP_ENTERED, deferred || announced);
   entered = true;
-  if (ready) tell(LIVESWAP_READY, 0);
+  if (awaited && !deferred) tell(LIVESWAP_DEFERRED, 0);
+  if (announced) tell(LIVESWAP_READY, 0);
   watch();
   pthread_mutex_unlock(&lock);
   control_wake();
 }
 
-/* With the lock. */
-static void say_ready(void) {
-  if (!ready) tell(LIVESWAP_READY, 0);
-  ready = true;
-  watch();
-}
-
 void liveswap_ready(void) {
   pthread_mutex_lock(&lock);
-  say_ready();
+  if (!announced) tell(LIVESWAP_READY, 0);
+  announced = true;
+  over = true;
+  watch();
   pthread_mutex_unlock(&lock);
   aside_settle();
 }
 
 void liveswap_defer_ready(void) {
   pthread_mutex_lock(&lock);
-  if (!deferred && !awaited && !ready) tell(LIVESWAP_DEFERRED, 0);
+  if (!deferred && !announced) tell(LIVESWAP_DEFERRED, 1);
   deferred = true;
-  watch();
   pthread_mutex_unlock(&lock);
 }
 
 void readiness_await(void) {
   pthread_mutex_lock(&lock);
-  const bool first = !awaited && !ready;
+  const bool first = !awaited && !over;
   if (first && !deferred) tell(LIVESWAP_DEFERRED, 0);
   awaited = true;
-  watch();
   pthread_mutex_unlock(&lock);
   if (first) control_wake();
 }
 
-void readiness_seen(void) {
-  if (!readiness_is_watched()) return;
+void readiness_review(void) {
   pthread_mutex_lock(&lock);
-  if (!deferred) say_ready();
+  watch();
   pthread_mutex_unlock(&lock);
-  if (readiness_is_over()) aside_settle();
+}
+
+void readiness_expect(const struct listener* listener) {
+  if (!listeners_expect(listener)) return;
+  readiness_review();
+  control_wake();
+}
+
+/* With the lock. */
+static void say_waits(uint64_t cookie) {
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_WAITS}, (const char*)&cookie, sizeof cookie);
+  if (!deferred) over = true;
+  watch();
+}
+
+static void note_wait(const struct listener* listener) {
+  pthread_mutex_lock(&lock);
+  const bool first = listeners_note_wait(listener);
+  if (first) say_waits(listener->cookie);
+  pthread_mutex_unlock(&lock);
+  if (first && readiness_is_over()) aside_settle();
+}
+
+void readiness_seen(int fd) {
+  if (!readiness_is_watched() || (marks_of(fd) & MARK_SEEN) != 0) return;
+  const struct listener* listener = listeners_find(fd);
+  if (listener == NULL || (listener->type != SOCK_DGRAM && !calls_listens(fd))) return;
+  marks_add(fd, MARK_SEEN);
+  note_wait(listener);
 }
 
 bool readiness_is_over(void) {
-  return atomic_load(&ready);
+  return atomic_load(&over);
 }
 
+/* Of the control thread: what has been found in one look. */
 struct look {
-  bool streams;    /* a listener for connections listens */
-  bool registered; /* an epoll has it */
+  int64_t now;
+  int64_t longest; /* that something listens, and has not been seen in use */
+  bool unseen;
   bool datagrams;
-  bool received; /* by a thread that blocks in it, or in an epoll: whose owner may go on to bind the next */
 };
 
-/* Of the control thread. */
-static struct look look;
+static bool has_unseen_ways(void) { return uring_is_there() || intercept_is_on(); }
 
-static void look_at(int fd, void* unused) {
-  (void)unused;
-  const struct listener* listener = listeners_find(fd);
-  if (listener == NULL || listener->name != NULL) return;
+/* How long it has to listen to be taken for waited for; -1: however long it listens, it has not shown that. */
+static int64_t patience(int fd, const struct listener* listener, struct look* look) {
+  const bool is_registered = swap_is_registered(fd);
   if (listener->type == SOCK_DGRAM) {
-    look.datagrams = true;
-    if (swap_is_registered(fd)) look.received = true;
-  } else if (calls_listens(fd)) {
-    look.streams = true;
-    if (swap_is_registered(fd)) look.registered = true;
+    look->datagrams = true;
+    return is_registered || listeners_is_read(listener) ? UNSEEN_MS : POLLED_MS;
   }
-}
-
-static void note_reader(int fd) {
-  const struct listener* listener = listeners_find(fd);
-  if (listener != NULL && listener->type == SOCK_DGRAM) look.received = true;
-}
-
-/* How long it has to listen to be taken for ready; -1: however long it listens, it has not shown that it serves. */
-static int64_t patience(void) {
-  if (look.registered) return 0;
-  if (look.streams) return uring_is_there() || intercept_is_on() ? UNSEEN_MS : -1;
-  if (look.datagrams && !look.received) kick_note_readers(note_reader);
-  return look.received ? UNSEEN_MS : look.datagrams ? POLLED_MS : -1;
+  if (is_registered) return 0;
+  /* What was lent listens from the start, which shows nothing. */
+  return listener->name == NULL && has_unseen_ways() ? UNSEEN_MS : -1;
 }
 
 /* It accepts where nobody sees it: then a drain must be able to cancel that. */
@@ -159,24 +171,58 @@ static void say_what_is_missing(void) {
                "an application that waits in another way calls liveswap_ready()");
 }
 
-int64_t readiness_step(void) {
-  static int64_t listens_since = -1;
-  static bool said;
-  if (!readiness_is_watched() || !entered) return -1;
-  const int64_t now = clock_ms();
-  look = (struct look){0};
-  self_each_descriptor(look_at, NULL);
-  if (listens_since < 0 && (look.streams || look.datagrams)) listens_since = now;
-  const int64_t enough = patience();
-  const int64_t age = listens_since < 0 ? -1 : now - listens_since;
-  if (enough >= 0 && age >= enough) {
-    if (!look.registered) check_uring();
-    readiness_seen();
-    return -1;
+/* One that is the application's own is not seen by calls: that it listens has to do. */
+static void look_at_own(int fd, struct look* look) {
+  static uint64_t cookie;
+  static int64_t since;
+  uint64_t found = 0;
+  if (own_seen || (marks_of(fd) & MARK_OWN) == 0 || !calls_listens(fd) || !socket_cookie(fd, &found)) return;
+  look->unseen = true;
+  if (found != cookie) since = look->now;
+  cookie = found;
+  if (look->now - since < UNSEEN_MS) return;
+  pthread_mutex_lock(&lock);
+  own_seen = true;
+  say_waits(cookie);
+  pthread_mutex_unlock(&lock);
+}
+
+static void look_at(int fd, void* context) {
+  struct look* look = context;
+  const struct listener* listener = listeners_find(fd);
+  if (listener == NULL) {
+    look_at_own(fd, look);
+    return;
   }
-  if (age >= SAY_AFTER_MS && !said) {
+  if (listeners_is_waited(listener) || (listener->type != SOCK_DGRAM && !calls_listens(fd))) return;
+  const int64_t age = look->now - listeners_unseen_since(listener, look->now);
+  const int64_t enough = patience(fd, listener, look);
+  if (enough < 0 || age < enough) {
+    if (listener->name == NULL) look->unseen = true;
+    if (listener->name == NULL && age > look->longest) look->longest = age;
+    return;
+  }
+  if (enough > 0) check_uring();
+  note_wait(listener);
+}
+
+static void note_reader(int fd) {
+  const struct listener* listener = listeners_find(fd);
+  if (listener != NULL && listener->type == SOCK_DGRAM) listeners_note_read(listener);
+}
+
+int64_t readiness_step(void) {
+  static bool said;
+  static bool has_datagrams;
+  if (!readiness_is_watched() || !entered) return -1;
+  struct look look = {.now = clock_ms()};
+  if (has_datagrams) kick_note_readers(note_reader);
+  self_each_descriptor(look_at, &look);
+  has_datagrams = look.datagrams;
+  if (readiness_is_over() && (!look.unseen || look.longest >= LOOKS_END_MS)) return -1;
+  if (look.longest >= SAY_AFTER_MS && !said) {
     said = true;
     say_what_is_missing();
   }
-  return now + LOOK_EVERY_MS;
+  return look.now + LOOK_EVERY_MS;
 }

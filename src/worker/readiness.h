@@ -1,6 +1,7 @@
 /*
- * When the worker is ready: what the application says; else, of one that binds its own listeners, what is seen of it
- * from outside; else the master's settle time.
+ * What the master needs to know of when the worker is ready (rollout/awaited.hpp): what the application says; and which
+ * listeners have been seen waited for, each for the first time, also after the worker is ready, since its successor has to
+ * wait for the same.
  */
 #ifndef LIVESWAP_WORKER_READINESS_H
 #define LIVESWAP_WORKER_READINESS_H
@@ -8,22 +9,28 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "listeners.h"
 #include "takeover/special.h"
 
 /*
  * Announces that the application is about to be called. One that has called liveswap_ready() from a constructor is
- * announced as deferred and then as ready, so that the master always sees ENTERED first. `awaits_listener`: as if
- * readiness_await() had been called.
+ * announced as deferred and then as ready, so that the master always sees ENTERED first.
  */
-void readiness_enter(bool deferred_by_note, bool awaits_listener);
+void readiness_enter(bool deferred_by_note);
 
-/* The application binds a listener: without a word of its own it is ready when that has been seen in use. */
+/* The application is about to bind a listener. */
 void readiness_await(void);
 
-/* A held listener has been waited for or accepted from. Does nothing where the application speaks for itself. */
-void readiness_seen(void);
+/* It has got that listener, from which it will accept. */
+void readiness_expect(const struct listener* listener);
 
-/* Whether READY has been sent. */
+/* It has closed one. */
+void readiness_review(void);
+
+/* `fd`, if it is a held listener, has been waited for or accepted from. */
+void readiness_seen(int fd);
+
+/* Whether it has been seen to serve, or has said that it is ready. What the master makes of that it alone knows. */
 bool readiness_is_over(void);
 
 /* Whether readiness_seen() would tell anybody anything. One load. */

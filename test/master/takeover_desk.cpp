@@ -143,7 +143,7 @@ Desk::Desk(unsigned slots, Rules rules, const std::vector<Listener>& lent, Liste
                 }) {}
 
 void Desk::join(rollout::WorkerId id, unsigned slot, rollout::Generation generation, bool staged, pid_t pid) {
-  takeover_.joined(id, slot, generation, pid, listeners_.hold(staged));
+  takeover_.joined(id, {slot, generation, "release " + std::to_string(generation)}, pid, listeners_.hold(staged));
   seen_.push_back({id, false, false});
   senders_[id] = {pid, ::getuid(), ::getgid()};
 }
@@ -206,7 +206,17 @@ UniqueFd Desk::serve(rollout::WorkerId id, const Where& where) {
   auto held = bind(id, where);
   REQUIRE(held.error == 0);
   if (where.type != SOCK_DGRAM) REQUIRE(listen(id, held) == 0);
+  wait_on(id, held.fd.get());
   return std::move(held.fd);
+}
+
+void Desk::wait_on(rollout::WorkerId id, int fd) { tell(id, LIVESWAP_WAITS, cookie_text(fd)); }
+
+std::optional<rollout::AwaitedListeners::Outlook> Desk::judge(rollout::WorkerId id) {
+  look(0, false);
+  for (auto& one : takeover_.judge(now_))
+    if (one.worker == id) return std::move(one.outlook);
+  return std::nullopt;
 }
 
 void Desk::close(rollout::WorkerId id, UniqueFd fd) {

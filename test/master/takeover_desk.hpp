@@ -94,8 +94,11 @@ class Desk {
   void tell(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd = {});
   Held bind(rollout::WorkerId id, const Where& where);
   int listen(rollout::WorkerId id, const Held& held, int backlog = 512);
-  // bind() and listen(), which succeed.
+  // bind() and listen(), which succeed, and the first wait.
   UniqueFd serve(rollout::WorkerId id, const Where& where);
+  void wait_on(rollout::WorkerId id, int fd);
+  // How the worker stands, when nothing but time has passed or something has changed; nothing: it is not judged.
+  std::optional<rollout::AwaitedListeners::Outlook> judge(rollout::WorkerId id);
   void close(rollout::WorkerId id, UniqueFd fd);
 
   // Lets so much time pass, and the master look at what follows.

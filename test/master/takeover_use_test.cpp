@@ -237,18 +237,6 @@ TEST_CASE("takeover: staged workers get no connection before the flip, and all a
   CHECK(dealt[3] > 0);
 }
 
-TEST_CASE("takeover: a worker is only expected to listen where its predecessors did") {
-  Desk desk;
-  CHECK_FALSE(desk.takeover().expected());
-  desk.join(1, 0);
-  const auto datagrams = desk.serve(1, Where::udp(0));
-  CHECK_FALSE(desk.takeover().expected());
-  const auto held = desk.bind(1, Where::v4(0));
-  CHECK_FALSE(desk.takeover().expected());
-  REQUIRE(desk.listen(1, held) == 0);
-  CHECK(desk.takeover().expected());
-}
-
 TEST_CASE("handoff: a connection goes to the successor in its slot") {
   Pair pair;
   Desk& desk = pair.desk;

@@ -57,6 +57,8 @@ std::string in_words(NoteKind kind) {
       return "probation";
     case NoteKind::leaving:
       return "leaving";
+    case NoteKind::dropped:
+      return "dropped";
   }
   return "?";
 }

@@ -6,6 +6,8 @@
  *   udp PORT          datagrams, each answered with VERSION
  *   udp-thread PORT   the same, by a thread that blocks in recvfrom()
  *   later MS WHERE    listens when it has served for so long
+ *   die MS            leaves when it has served for so long, as one that cannot start
+ *   deaf WHERE        listens there and never accepts
  *   wait FILE         does not go on before the file exists
  *   ready FILE        takes its readiness into its own hands: ready when the file exists
  *   own-drain FILE    drains by itself, and then writes the file
@@ -38,7 +40,7 @@ static struct entry {
 static int count;
 
 static char directory[200], later_where[128], ready_file[256], drain_file[256], term_file[256];
-static long later_ms = -1;
+static long later_ms = -1, die_ms = -1;
 static int drain_fd = -1;
 static volatile sig_atomic_t hurt;
 
@@ -151,6 +153,8 @@ static void carry_out(const char* word, const char* rest) {
   if (strcmp(word, "udp") == 0) add(DATAGRAMS, bind_datagrams(rest, SOCK_NONBLOCK));
   if (strcmp(word, "udp-thread") == 0) answer_in_thread(rest);
   if (strcmp(word, "later") == 0) sscanf(rest, "%ld %127s", &later_ms, later_where);
+  if (strcmp(word, "die") == 0) die_ms = atol(rest);
+  if (strcmp(word, "deaf") == 0) listen_at(rest, SOCK_CLOEXEC);
   if (strcmp(word, "wait") == 0) wait_for(rest);
   if (strcmp(word, "ready") == 0) {
     liveswap_defer_ready();
@@ -242,7 +246,7 @@ static bool turn(void) {
   const int before = count;
   for (int i = 0; i < before; ++i) wait[i] = (struct pollfd){entries[i].client.fd, POLLIN, 0};
   wait[before] = (struct pollfd){drain_fd, POLLIN, 0};
-  const bool waits = later_ms >= 0 || ready_file[0] != '\0' || wait[before].fd >= 0;
+  const bool waits = later_ms >= 0 || die_ms >= 0 || ready_file[0] != '\0' || wait[before].fd >= 0;
   const int found = poll(wait, (nfds_t)before + 1, waits ? 10 : -1);
   if (hurt) {
     hurt_listeners();
@@ -271,6 +275,10 @@ PROGRAM int main(int argc, char** argv) {
     if (later_ms >= 0 && now_ms() - began >= later_ms) {
       later_ms = -1;
       add(LISTENER, listen_at(later_where, SOCK_CLOEXEC));
+    }
+    if (die_ms >= 0 && now_ms() - began >= die_ms) {
+      fprintf(stderr, "cannot read the cache\n");
+      return 3;
     }
     if (ready_file[0] != '\0' && access(ready_file, F_OK) == 0) {
       ready_file[0] = '\0';

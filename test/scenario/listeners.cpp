@@ -85,7 +85,7 @@ TEST_CASE_FIXTURE(Scenario, "the kernel chooses port 0, and the status tells it"
 
 TEST_CASE_FIXTURE(Scenario, "no listener at all is fine") {
   Site site(*this);
-  Process master = site.launch("start", {own_fixture("report")});
+  Process master = site.launch("start", {"--no-await-listener", own_fixture("report")});
   REQUIRE(eventually([&] { return site.status().value("state", "") == "running"; }));
   CHECK(site.run("stop").status == Exit::ok);
   CHECK(master.wait().status == Exit::ok);

@@ -68,7 +68,7 @@ TEST_CASE("a server of one thread is one: it starts, binds, serves and is counte
   for (const std::string& what : loops) {
     CAPTURE(what);
     Application application(what);
-    application.await(LIVESWAP_READY);
+    application.await(LIVESWAP_WAITS);
     const pid_t pid = application.worker().pid();
     for (int i = 0; i < 3; ++i) {
       application.check_serves();
@@ -83,7 +83,7 @@ TEST_CASE("the control thread comes for a message, wherever the application wait
   for (const std::string& what : loops) {
     CAPTURE(what);
     Application application(what);
-    application.await(LIVESWAP_READY);
+    application.await(LIVESWAP_WAITS);
     const pid_t pid = application.worker().pid();
     application.check_serves(); // shows that it is a loop
     for (int i = 0; i < 3; ++i) {
@@ -98,7 +98,7 @@ TEST_CASE("the control thread comes for a message, wherever the application wait
 // It is in recv(), which goes on. Before its first connection nobody knows that it serves so.
 TEST_CASE("an application that is blocked by a client is reached, and keeps the control thread") {
   Application application("in-turn");
-  application.await(LIVESWAP_READY);
+  application.await(LIVESWAP_WAITS);
   const auto connection = connect_to(application.listener());
   char answer[2];
   REQUIRE(read(connection.get(), answer, sizeof answer) == 2);
@@ -116,7 +116,7 @@ TEST_CASE("it stays from the first thread on, for who blocks in accept, and wher
        {"another-thread", "one-by-one", "no-signals", "no-signals-later", "deaf", "deaf-later", "filtered"}) {
     CAPTURE(what);
     Application application(what);
-    application.await(LIVESWAP_READY);
+    application.await(LIVESWAP_WAITS);
     const long threads = what == "another-thread" ? 3 : 2;
     REQUIRE(comes_to(application.worker().pid(), threads));
     application.check_serves();
@@ -130,7 +130,7 @@ TEST_CASE("it comes before it could not any more, or would not be seen: a thread
     CAPTURE(how);
     if (how == "ring" && !have_rings()) continue;
     Application application("changes", {}, Application::free_port(), {how});
-    application.await(LIVESWAP_READY);
+    application.await(LIVESWAP_WAITS);
     application.check_serves();
     CHECK(comes_to(application.worker().pid(), 1));
     application.check_serves();
@@ -150,7 +150,7 @@ TEST_CASE("who is not ready soon is looked at") {
 
 TEST_CASE("a worker that binds again while there is no control thread gets its answer") {
   Application application("elsewhere", {}, Application::free_port(), {Application::free_port()});
-  application.await(LIVESWAP_READY);
+  application.await(LIVESWAP_WAITS);
   const auto connection = connect_to(application.listener());
   REQUIRE(write(connection.get(), "x", 1) == 1);
   CHECK(read_all(connection.get()) == "ok");
@@ -164,7 +164,7 @@ TEST_CASE("the end of the master is noticed") {
   for (const std::string& what : loops) {
     CAPTURE(what);
     Application application(what);
-    application.await(LIVESWAP_READY);
+    application.await(LIVESWAP_WAITS);
     application.check_serves();
     REQUIRE(threads_of(application.worker().pid()) == 1);
     application.worker().abandon();
@@ -174,7 +174,7 @@ TEST_CASE("the end of the master is noticed") {
 
 TEST_CASE("one that hangs when its master has ended does not hang for ever") {
   Application application("hangs", {}, Application::free_port(), {}, {"100", "100"});
-  application.await(LIVESWAP_READY);
+  application.await(LIVESWAP_WAITS);
   const auto connection = connect_to(application.listener());
   char answer[2];
   REQUIRE(read(connection.get(), answer, sizeof answer) == 2);

@@ -80,7 +80,7 @@ TEST_CASE("who takes its listener for blocking sleeps in accept(), and is woken 
   for (const auto& where : {Application::free_port(), path}) {
     CAPTURE(where);
     Blocker blocker("accept", {}, where);
-    blocker.await(LIVESWAP_READY);
+    blocker.await(LIVESWAP_WAITS);
     for (int i = 0; i < 5; ++i) blocker.serve_one();
     CHECK(blocker.blocks());
     const auto open = connect_to(blocker.listener());
@@ -102,7 +102,7 @@ TEST_CASE("who could not be woken there, or waits elsewhere too, does not sleep 
   for (const std::string what : {"masked", "masked-later", "limit", "poll", "select", "epoll"}) {
     CAPTURE(what);
     Blocker blocker(what);
-    blocker.await(LIVESWAP_READY);
+    blocker.await(LIVESWAP_WAITS);
     for (int i = 0; i < 9; ++i) blocker.serve_one();
     // Who has gone to sleep before another ended that sleeps on until it gets a connection.
     for (int i = 0; i < 500 && blocker.sleepers() > 0; ++i) blocker.serve_one();
@@ -114,7 +114,7 @@ TEST_CASE("who could not be woken there, or waits elsewhere too, does not sleep 
 
 TEST_CASE("who sleeps in accept() hears of a connection that it shall adopt") {
   Blocker blocker("accept");
-  blocker.await(LIVESWAP_READY);
+  blocker.await(LIVESWAP_WAITS);
   blocker.serve_one();
   blocker.await_sleepers(3);
   const auto elsewhere = listen_tcp();
@@ -131,7 +131,7 @@ TEST_CASE("who sleeps in accept() hears of a connection that it shall adopt") {
 
 TEST_CASE("to wait for datagrams changes nothing about their socket") {
   Blocker blocker("datagrams");
-  blocker.await(LIVESWAP_READY);
+  blocker.await(LIVESWAP_WAITS);
   blocker.await(LIVESWAP_LISTEN);
   blocker.serve_one();
   blocker.check_drains();
@@ -139,7 +139,7 @@ TEST_CASE("to wait for datagrams changes nothing about their socket") {
 
 TEST_CASE("calls that the worker host does not see do not sleep in accept()") {
   Blocker blocker("accept", {"--intercept", "seccomp"});
-  blocker.await(LIVESWAP_READY);
+  blocker.await(LIVESWAP_WAITS);
   blocker.serve_one();
   CHECK_FALSE(blocker.blocks());
   blocker.check_drains();
@@ -147,7 +147,7 @@ TEST_CASE("calls that the worker host does not see do not sleep in accept()") {
 
 TEST_CASE("what another has made non-blocking makes nobody return") {
   Blocker blocker("accept");
-  blocker.await(LIVESWAP_READY);
+  blocker.await(LIVESWAP_WAITS);
   blocker.serve_one();
   blocker.await_sleepers(3);
   REQUIRE(fcntl(blocker.listener(), F_SETFL, fcntl(blocker.listener(), F_GETFL) | O_NONBLOCK) == 0);
@@ -159,7 +159,7 @@ TEST_CASE("who sleeps in accept() hears of its listener's end, and of its time l
   for (const std::string what : {"shutdown", "shutdown-read", "close", "limit-passes"}) {
     CAPTURE(what);
     Blocker blocker(what);
-    blocker.await(LIVESWAP_READY);
+    blocker.await(LIVESWAP_WAITS);
     blocker.serve_one();
     CHECK(blocker.worker().wait().number == 0);
   }

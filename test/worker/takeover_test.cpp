@@ -21,7 +21,7 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 
 TEST_CASE("raw system calls are taken over by seccomp") {
   Application application("raw", {"--intercept", "seccomp"});
-  application.await(LIVESWAP_READY);
+  application.await(LIVESWAP_WAITS);
   REQUIRE(application.listener() >= 0);
   CHECK(application.listens() == 1);
   application.check_serves();
@@ -32,7 +32,7 @@ TEST_CASE("with seccomp libc's calls are taken over once, and what runs beside b
   for (const std::string what : {"one-by-one", "poll", "helper", "programs"}) {
     CAPTURE(what);
     Application application(what, {"--intercept", "seccomp"});
-    application.await(LIVESWAP_READY);
+    application.await(LIVESWAP_WAITS);
     CHECK(application.listens() == 1);
     application.check_serves();
     application.check_drains();
@@ -48,7 +48,7 @@ TEST_CASE("without seccomp a listener by raw system calls is refused") {
 
 TEST_CASE("listeners that are passed on on purpose are not refused") {
   Application application("private");
-  application.await(LIVESWAP_READY);
+  application.await(LIVESWAP_WAITS);
   application.check_serves();
   application.check_drains();
 }
@@ -71,7 +71,7 @@ TEST_CASE("children that do not serve are left alone") {
   for (const std::string what : {"fork-each", "programs", "helper"}) {
     CAPTURE(what);
     Application application(what);
-    application.await(LIVESWAP_READY);
+    application.await(LIVESWAP_WAITS);
     for (int i = 0; i < 5; ++i) application.check_serves();
     application.check_drains();
   }
@@ -89,7 +89,7 @@ TEST_CASE("who listens is not ready before it waits for a connection") {
     // Longer than anything takes that could make it ready.
     CHECK_FALSE(readable(application.worker().channel(), 500));
     std::ofstream(go).put('x');
-    application.await(LIVESWAP_READY);
+    application.await(LIVESWAP_WAITS);
     application.check_serves();
     application.check_drains();
   }
@@ -98,7 +98,7 @@ TEST_CASE("who listens is not ready before it waits for a connection") {
 
 TEST_CASE("what a worker does to its listener, it does to itself alone") {
   Application application("guards");
-  application.await(LIVESWAP_READY);
+  application.await(LIVESWAP_WAITS);
   CHECK(application.await(LIVESWAP_LISTEN).count == 1);
   CHECK(application.backlog() == 100);
   application.check_serves();
@@ -114,7 +114,7 @@ TEST_CASE("what a worker does to its listener, it does to itself alone") {
 
 TEST_CASE("select() takes what libc's takes, also when the worker is drained") {
   Application application("select");
-  application.await(LIVESWAP_READY);
+  application.await(LIVESWAP_WAITS);
   application.check_serves();
   application.check_serves();
   application.check_drains();

@@ -119,7 +119,7 @@ static SELDOM bool may_wait(int fd) {
 
 static SELDOM void note_accept(int fd) {
   if (child_is_here()) child_uses(fd);
-  if (readiness_is_watched() && (marks_of(fd) & MARK_HELD) != 0) readiness_seen();
+  if ((marks_of(fd) & MARK_HELD) != 0) readiness_seen(fd);
   if (adopt_has_begun() && (marks_of(fd) & MARK_HELD) != 0) adopt_note_accept();
 }
 

@@ -17,6 +17,7 @@
 #include "worker/self.h"
 #include "bind.h"
 #include "calls.h"
+#include "early.h"
 #include "kick.h"
 #include "marks.h"
 #include "mode.h"
@@ -37,7 +38,8 @@ enum {
 struct waiting {
   int fd;
   const struct listener* listener;
-  int64_t since;
+  int64_t since; /* it was given up by the worker before: what it had waited when it came counts */
+  int64_t here_since;
 };
 
 /* A listener's eventfd. Never removed, so that no thread can look at a number that has got another use. */
@@ -90,37 +92,34 @@ void adopt_listener(const struct listener* listener) {
   if (made != NULL) self_each_descriptor(hang_beside, (void*)made);
 }
 
-static void give_back(const struct listener* listener, int connection) {
-  channel_send_with((struct liveswap_frame){.kind = LIVESWAP_HANDOFF}, &listener->cookie, sizeof listener->cookie,
-                    connection);
+void adopt_give_back(uint64_t cookie, int connection, int64_t since) {
+  const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF, .count = (uint64_t)(clock_ms() - since)};
+  channel_send_with(frame, &cookie, sizeof cookie, connection);
   real.close(connection);
 }
 
-static void enqueue(const struct listener* listener, int connection) {
+static void enqueue(const struct listener* listener, int connection, int64_t since) {
   pthread_mutex_lock(&lock);
   const int bell = bell_of(listener);
   const bool room = queued < WAITING_MAX && bell >= 0;
   if (room) {
-    queue[queued++] = (struct waiting){connection, listener, clock_ms()};
+    queue[queued++] = (struct waiting){connection, listener, since, clock_ms()};
     marks_set(connection, MARK_HOST);
     special_begin(SPECIAL_ADOPTABLE);
     eventfd_write(bell, 1);
   }
   pthread_mutex_unlock(&lock);
-  if (room) return;
-  liveswap_log(LIVESWAP_WARNING, bell < 0 ? "closed a connection of the worker before: nobody can be told of it"
-                                          : "closed a connection of the worker before: 4096 wait already");
-  real.close(connection);
+  if (!room) adopt_give_back(listener->cookie, connection, since);
 }
 
-void adopt_put(uint64_t cookie, int connection) {
+void adopt_put_since(uint64_t cookie, int connection, int64_t since) {
   const struct listener* listener = listeners_with(cookie);
-  if (listener == NULL) {
-    real.close(connection);
+  if (stopped) {
+    adopt_give_back(cookie, connection, since);
     return;
   }
-  if (stopped) {
-    give_back(listener, connection);
+  if (listener == NULL) {
+    early_put(cookie, connection, since);
     return;
   }
   /* Nobody has expected any: who waits already has to be woken to hear of it. */
@@ -129,11 +128,13 @@ void adopt_put(uint64_t cookie, int connection) {
     adopt_begin();
     adopt_listener(listener);
   }
-  enqueue(listener, connection);
+  enqueue(listener, connection, since);
   if (!is_first) return;
   kick_waiting_threads();
   sleeper_wake_marked(MARK_HELD);
 }
+
+void adopt_put(uint64_t cookie, int connection, int64_t waited_ms) { adopt_put_since(cookie, connection, clock_ms() - waited_ms); }
 
 /* The caller has the lock. */
 static int find(const struct listener* listener) {
@@ -163,41 +164,50 @@ static struct waiting take(const struct listener* listener) {
   return found;
 }
 
+static void say_blind(void) {
+  static bool said;
+  if (said) return;
+  said = true;
+  liveswap_log(LIVESWAP_WARNING,
+               "gives connections of the worker before back: the application does not accept them (--keepalive migrate is "
+               "not for what accepts by io_uring or raw system calls)");
+}
+
 /* -1: none waits. */
 static int64_t oldest_since(void) {
   pthread_mutex_lock(&lock);
-  const int64_t since = queued > 0 ? queue[0].since : -1;
+  const int64_t since = queued > 0 ? queue[0].here_since : -1;
   pthread_mutex_unlock(&lock);
   return since;
 }
 
 int64_t adopt_step(void) {
-  if (!adopt_is_waiting()) return -1;
   const int64_t now = clock_ms();
+  const int64_t early_due = early_step(now);
+  if (!adopt_is_waiting()) return early_due;
   const bool is_blind = !atomic_load(&adopt_accepts);
   for (int64_t since; is_blind && (since = oldest_since()) >= 0 && now - since >= WAIT_LIMIT_MS;) {
     const struct waiting late = take(NULL);
     if (late.fd < 0) break;
-    liveswap_log(LIVESWAP_WARNING,
-                 "closed a connection of the worker before: the application does not accept it (--keepalive migrate is "
-                 "not for what accepts by io_uring or raw system calls)");
-    real.close(late.fd);
+    say_blind();
+    adopt_give_back(late.listener->cookie, late.fd, late.since);
   }
-  if (!adopt_is_waiting()) return -1;
+  if (!adopt_is_waiting()) return early_due;
   kick_waiting_threads();
-  return now + WAKE_EVERY_MS;
+  return early_due >= 0 ? early_due : now + WAKE_EVERY_MS;
 }
 
 static void give_back_all(const struct listener* listener) {
   for (;;) {
     const struct waiting one = take(listener);
     if (one.fd < 0) return;
-    give_back(one.listener, one.fd);
+    adopt_give_back(one.listener->cookie, one.fd, one.since);
   }
 }
 
 void adopt_stop(void) {
   stopped = true;
+  early_stop();
   give_back_all(NULL);
 }
 

@@ -35,11 +35,18 @@ void adopt_begin(void);
 /* The application has got this listener, or another thread has it already. */
 void adopt_listener(const struct listener* listener);
 
-/* For the control thread: takes `connection` over; the listener with that cookie shall accept it. */
-void adopt_put(uint64_t cookie, int connection);
+/*
+ * For the control thread: takes `connection` over; the listener with that cookie shall accept it. It has waited for so long
+ * since the worker before gave it up. What cannot be accepted is given back to the master.
+ */
+void adopt_put(uint64_t cookie, int connection, int64_t waited_ms);
+void adopt_put_since(uint64_t cookie, int connection, int64_t since); /* on clock_ms() */
+
+/* Gives it back to the master, who gives it to another worker, or to this one later. */
+void adopt_give_back(uint64_t cookie, int connection, int64_t since);
 
 /*
- * For the control thread: wakes who has slept through a connection, and closes those that an application which accepts
+ * For the control thread: wakes who has slept through a connection, and gives back those that an application which accepts
  * by no call that is seen has not fetched for long. When the next step is due, on clock_ms(), or -1.
  */
 int64_t adopt_step(void);

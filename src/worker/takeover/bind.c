@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,16 +70,24 @@ static bool make_absolute(struct liveswap_bind* wish) {
   return true;
 }
 
+/* The worker is ready, as the master has said when it was last asked for one that it does not want from then on. */
+static atomic_bool is_late;
+
 /* Datagrams, and any port: what is bound so later is most often a client, or for one client alone. */
 static bool is_wanted_late(const struct liveswap_bind* wish, in_port_t port) {
   return wish->type == SOCK_STREAM && port != 0;
 }
 
+static bool is_inet(const struct liveswap_bind* wish) { return wish->domain == AF_INET || wish->domain == AF_INET6; }
+
+/* The port has the same place in both families. */
+static in_port_t port_of(const struct liveswap_bind* wish) { return ((const struct sockaddr_in*)wish->address)->sin_port; }
+
 static bool is_wanted_inet(const struct liveswap_bind* wish) {
   const struct sockaddr_in* address = (const struct sockaddr_in*)wish->address;
   const size_t least = wish->domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
   if (wish->address_size < least || address->sin_family != wish->domain) return false;
-  if (readiness_is_over() && !is_wanted_late(wish, address->sin_port)) return false;
+  if (atomic_load(&is_late) && !is_wanted_late(wish, address->sin_port)) return false;
   /* MPTCP, which Go asks for where the kernel has it: the master answers with a plain socket. */
   if (wish->type == SOCK_STREAM) return wish->protocol == IPPROTO_TCP || wish->protocol == IPPROTO_MPTCP;
   return wish->type == SOCK_DGRAM && wish->protocol == IPPROTO_UDP && address->sin_port != 0;
@@ -110,7 +119,7 @@ static bool describe(int fd, const struct sockaddr* address, socklen_t size, str
     getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &value_size);
     wish->v6only = v6only != 0;
   }
-  return (wish->domain == AF_INET || wish->domain == AF_INET6) && is_wanted_inet(wish);
+  return is_inet(wish) && is_wanted_inet(wish);
 }
 
 static void copy_option(int from, int to, int level, int option) {
@@ -184,16 +193,22 @@ int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   if (readiness_is_over() && !listeners_have_room()) return TAKEOVER_NOT_OURS;
   /* Before the question: a server that has to wait for its address is not ready meanwhile. */
   readiness_await();
-  /* Who receives datagrams may never be seen to wait (readiness.c). */
-  if (wish.type == SOCK_DGRAM) aside_come_in();
   int given = -1;
-  const struct question question = {.kind = LIVESWAP_BIND, .text = &wish, .size = sizeof wish, .fd = fd};
+  const bool may_be_late = readiness_is_over() && is_inet(&wish) && !is_wanted_late(&wish, port_of(&wish));
+  const struct question question = {
+      .kind = LIVESWAP_BIND, .count = may_be_late, .text = &wish, .size = sizeof wish, .fd = fd};
   const int error = question_ask(&question, &given);
-  if (error == QUESTION_UNANSWERED || error == LIVESWAP_STAYS_OWN) return TAKEOVER_NOT_OURS;
+  if (error == LIVESWAP_TOO_LATE) atomic_store(&is_late, true);
+  if (error == QUESTION_UNANSWERED || error == LIVESWAP_STAYS_OWN || error == LIVESWAP_TOO_LATE) return TAKEOVER_NOT_OURS;
   if (error == ENOSPC && readiness_is_over()) return TAKEOVER_NOT_OURS;
   if (error != 0) return error;
   const int failed = take(fd, given, &wish) ? 0 : errno;
   if (given >= 0) real.close(given);
+  /* Who receives datagrams may never be seen to wait (readiness.c). */
+  if (failed == 0 && wish.type == SOCK_DGRAM) {
+    aside_come_in();
+    readiness_expect(listeners_find(fd));
+  }
   return failed;
 }
 
@@ -201,6 +216,7 @@ int takeover_listen(int fd, int backlog) {
   const struct listener* listener = calls_held(fd);
   /* In a child: it is the parent's (child.h). */
   if (listener == NULL) return (marks_of(fd) & (MARK_SEIZED | MARK_INHERITED)) != 0 ? 0 : TAKEOVER_NOT_OURS;
+  if (listener->type != SOCK_DGRAM) readiness_expect(listener);
   /* Lent: the master has chosen the backlog. */
   if (listener->name != NULL) return 0;
   if (listener->type == SOCK_DGRAM) return TAKEOVER_NOT_OURS;
@@ -215,7 +231,7 @@ int takeover_listen(int fd, int backlog) {
   if (error != 0) return error;
   /* Some event loops register a socket before they bind it. */
   if (swap_is_registered(fd)) mode_note_wait(fd, MARK_EPOLLED);
-  if ((marks_of(fd) & MARK_EPOLLED) != 0) readiness_seen();
+  if ((marks_of(fd) & MARK_EPOLLED) != 0) readiness_seen(fd);
   if (aside_is_out() && uring_is_there()) aside_stay();
   return 0;
 }
@@ -262,6 +278,7 @@ static bool let_go(int fd, const struct listener* listener) {
   marks_set(fd, 0);
   const uint64_t cookie = listener->cookie;
   listeners_forget(listener);
+  readiness_review();
   channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&cookie, sizeof cookie);
   return true;
 }

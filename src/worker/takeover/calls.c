@@ -56,7 +56,7 @@ static SELDOM int register_marked(int epoll, int operation, int fd, struct epoll
   pthread_rwlock_unlock(&registering);
   if (done == 0 && operation == EPOLL_CTL_ADD && (marks_of(fd) & MARK_MOVED) == 0) {
     mode_note_wait(fd, MARK_EPOLLED);
-    if (calls_listens(fd)) readiness_seen();
+    readiness_seen(fd);
   }
   return done;
 }

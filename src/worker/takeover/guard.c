@@ -53,6 +53,7 @@ static void released(const struct listener* listener) {
   if (!self_each_descriptor(count_copy, &copies) || copies.count > 0) return;
   adopt_forget(listener);
   listeners_closed(listener);
+  readiness_review();
   channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&copies.cookie, sizeof copies.cookie);
 }
 

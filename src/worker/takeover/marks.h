@@ -19,6 +19,7 @@ enum mark {
   MARK_INHERITED = 64, /* in a child without exec: a listener that its parent's master holds */
   MARK_MOVED = 128,    /* a connection that is just being moved (migrate.c) */
   MARK_EPOLLED = 256,  /* the application waits for it with epoll */
+  MARK_SEEN = 512,     /* the master has been told that it is waited for */
 };
 
 /* Descriptors beyond are never marked: their listeners are not taken over. */

@@ -65,9 +65,9 @@ static bool note_polled(const struct pollfd* fds, nfds_t count) {
     if (child_is_here() && (fds[i].events & POLLIN) != 0) child_uses(fds[i].fd);
     if ((marks_of(fds[i].fd) & MARK_HELD) == 0 || (fds[i].events & POLLIN) == 0) continue;
     mode_note_wait(fds[i].fd, MARK_POLLED);
+    readiness_seen(fds[i].fd);
     found = true;
   }
-  if (found && readiness_is_watched()) readiness_seen();
   return found;
 }
 
@@ -235,9 +235,9 @@ static bool note_selected(int count, const fd_set* in) {
     if (child_is_here() && FD_ISSET(fd, in)) child_uses(fd);
     if ((marks_of(fd) & MARK_HELD) == 0 || !FD_ISSET(fd, in)) continue;
     mode_note_wait(fd, MARK_POLLED);
+    readiness_seen(fd);
     found = true;
   }
-  if (found && readiness_is_watched()) readiness_seen();
   return found;
 }
 

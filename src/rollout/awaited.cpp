@@ -1,0 +1,131 @@
+#include "rollout/awaited.hpp"
+
+#include <algorithm>
+
+namespace liveswap::rollout {
+namespace {
+
+// An application that closes a listener and goes on does not serve it any more after that.
+constexpr Time closing{2'000};
+// Releases that are remembered of a slot, and generations that have dropped something.
+constexpr std::size_t releases_most = 4, generations_most = 4;
+
+std::string list_of(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : &name == &names.back() ? " and " : ", ") + name;
+  return text;
+}
+
+std::string served_by(const AwaitedListeners::Place& place, Generation generation) {
+  return generation == place.generation ? "the worker before it served"
+                                        : "generation " + std::to_string(generation) + " serves";
+}
+
+}  // namespace
+
+void AwaitedListeners::serves(Time now, const Place& place, const Listeners& listeners) {
+  Record record{place, listeners, {}};
+  const auto known = std::find_if(records_.begin(), records_.end(), [&](const Record& one) {
+    return one.place.slot == place.slot && one.place.release == place.release;
+  });
+  if (known != records_.end()) {
+    for (const auto& [key, name] : known->listeners) {
+      if (listeners.contains(key)) continue;
+      const auto left = known->left.contains(key) ? known->left.at(key) : now;
+      if (now - left >= closing) continue;
+      record.left[key] = left;
+      record.listeners[key] = name;
+    }
+    records_.erase(known);
+  }
+  records_.push_back(std::move(record));
+  const auto of_slot = [&](const Record& one) { return one.place.slot == place.slot; };
+  if (static_cast<std::size_t>(std::count_if(records_.begin(), records_.end(), of_slot)) > releases_most)
+    records_.erase(std::find_if(records_.begin(), records_.end(), of_slot));
+}
+
+const AwaitedListeners::Record* AwaitedListeners::find(unsigned slot, const std::string& release) const {
+  for (const Record& one : records_)
+    if (one.place.slot == slot && one.place.release == release) return &one;
+  return nullptr;
+}
+
+const AwaitedListeners::Record* AwaitedListeners::find_latest(unsigned slot) const {
+  const Record* latest = nullptr;
+  for (const Record& one : records_)
+    if (one.place.slot == slot) latest = &one;
+  return latest;
+}
+
+// Slots may serve listeners of their own; a new one has to serve what all of them do.
+AwaitedListeners::Listeners AwaitedListeners::of_every_slot(Generation& generation) const {
+  std::map<unsigned, const Record*> latest;
+  for (const Record& one : records_) latest[one.place.slot] = &one;
+  if (latest.empty()) return {};
+  Listeners common = latest.begin()->second->listeners;
+  for (const auto& [slot, record] : latest) {
+    generation = std::max(generation, record->place.generation);
+    std::erase_if(common, [&](const auto& one) { return !record->listeners.contains(one.first); });
+  }
+  return common;
+}
+
+AwaitedListeners::Duty AwaitedListeners::duty_of(const Place& place) const {
+  const Record* record = find(place.slot, place.release);
+  if (!record) record = find_latest(place.slot);
+  if (record) return {record->listeners, record->place.generation};
+  Duty duty;
+  if (is_started_) duty.listeners = of_every_slot(duty.generation);
+  return duty;
+}
+
+// What this very generation serves in the slot, another slot of it has not dropped there.
+bool AwaitedListeners::is_dropped(const Place& place, const Duty& duty, const std::string& key) const {
+  const auto it = dropped_.find(place.generation);
+  return duty.generation != place.generation && it != dropped_.end() && it->second.contains(key);
+}
+
+void AwaitedListeners::drop(Generation generation, const std::string& key) {
+  dropped_[generation].insert(key);
+  if (dropped_.size() > generations_most) dropped_.erase(dropped_.begin());
+}
+
+AwaitedListeners::Outlook AwaitedListeners::look(Time now, const Place& place, const Progress& progress) {
+  const Duty duty = duty_of(place);
+  const bool waits = progress.waits_elsewhere || !progress.waits.empty();
+  Listeners missing;
+  std::vector<std::string> names;
+  bool is_bound = false;
+  for (const auto& [key, name] : duty.listeners) {
+    if (progress.waits.contains(key) || progress.replaced.contains(key) || is_dropped(place, duty, key)) continue;
+    missing[key] = name;
+    names.push_back(name);
+    is_bound = is_bound || progress.bound.contains(key);
+  }
+  Outlook outlook;
+  if (!missing.empty()) {
+    if (waits && !is_bound && now >= progress.since + limits_.drop_after) {
+      for (const auto& [key, name] : missing) drop(place.generation, key);
+      outlook.dropped = names;
+      outlook.ready = true;
+      return outlook;
+    }
+    if (waits && !is_bound) outlook.next = progress.since + limits_.drop_after;
+    outlook.awaits.text = "it had not come to wait on " + list_of(names) + ", which " + served_by(place, duty.generation);
+    if (is_bound)
+      outlook.awaits.advice = "one that does without a listener which it was given calls liveswap_ready()";
+    return outlook;
+  }
+  const bool is_known = !duty.listeners.empty();
+  if (!waits && (progress.any || is_known)) {
+    outlook.awaits = {"it had not come to wait on any listener",
+                      "one that never listens calls liveswap_ready(), or is started with --no-await-listener"};
+    return outlook;
+  }
+  if (!waits) return outlook;  // the settle time counts
+  outlook.ready = is_known || now >= progress.since + limits_.settle;
+  if (!outlook.ready) outlook.next = progress.since + limits_.settle;
+  return outlook;
+}
+
+}  // namespace liveswap::rollout
