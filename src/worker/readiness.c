@@ -32,7 +32,7 @@ enum {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool entered;
 static bool deferred; /* by the application */
-static bool awaited;  /* it has bound a listener */
+static bool awaited;  /* it has a listener that was not lent, or is about to */
 static bool announced; /* the application has said that it is ready */
 static bool own_seen; /* a listener that is not the master's */
 static atomic_bool over; /* written with the lock */
@@ -214,12 +214,16 @@ static void note_reader(int fd) {
 int64_t readiness_step(void) {
   static bool said;
   static bool has_datagrams;
-  if (!readiness_is_watched() || !entered) return -1;
+  static int64_t began;
+  if (!readiness_is_watched() || !entered || (deferred && !readiness_is_over())) return -1;
   struct look look = {.now = clock_ms()};
+  if (began == 0) began = look.now;
   if (has_datagrams) kick_note_readers(note_reader);
   self_each_descriptor(look_at, &look);
   has_datagrams = look.datagrams;
   if (readiness_is_over() && (!look.unseen || look.longest >= LOOKS_END_MS)) return -1;
+  /* One that has nothing but what it was lent, and may never need it. */
+  if (!awaited && look.now - began >= LOOKS_END_MS) return -1;
   if (look.longest >= SAY_AFTER_MS && !said) {
     said = true;
     say_what_is_missing();

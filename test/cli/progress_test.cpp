@@ -40,6 +40,8 @@ TEST_CASE("a line an event") {
   CHECK(line_of(R"({"event":"failed","slot":1,"pid":5,"text":"open: no"})") == "worker 5 failed: open: no");
   CHECK(line_of(R"({"event":"committed","release":"/v2.so"})") == "committed: /v2.so");
   CHECK(line_of(R"({"event":"reverting","text":"why"})") == "reverting: why");
+  CHECK(line_of(R"({"event":"dropped","slot":0,"pid":5,"listener":"127.0.0.1:80"})") ==
+        "slot 0: worker 5 leaves out 127.0.0.1:80");
 }
 
 TEST_CASE("events that are not known, or no events, are passed over") {

@@ -61,6 +61,13 @@ TEST_CASE("what is not known is not claimed") {
   CHECK(text.find("connections   at least 7 drained, 2 killed, 4 lost\n") != std::string::npos);
 }
 
+TEST_CASE("what the new code leaves out is told") {
+  Json receipt = reverted_receipt();
+  CHECK(receipt_text(receipt, {100, false}).find("dropped ") == std::string::npos);
+  receipt["dropped"] = {"127.0.0.1:80", "unix:/a"};
+  CHECK(receipt_text(receipt, {100, false}).find("dropped       127.0.0.1:80, unix:/a\n") != std::string::npos);
+}
+
 TEST_CASE("idle connections that were ended or moved are told") {
   Json receipt = reverted_receipt();
   const auto with = [&](int ended, int moved) {

@@ -91,6 +91,9 @@ TEST_CASE("every option arrives") {
                              "1ms",
                              "--ready-limit",
                              "2s",
+                             "--listener-wait",
+                             "14s",
+                             "--no-await-listener",
                              "--drain-limit",
                              "none",
                              "--term-grace",
@@ -155,6 +158,8 @@ TEST_CASE("every option arrives") {
   CHECK_FALSE(o->flip);
   CHECK(o->settle == 1ms);
   CHECK(o->ready_limit == 2s);
+  CHECK(o->listener_wait == 14s);
+  CHECK_FALSE(o->await_listener);
   CHECK(o->drain_limit < 0ms);
   CHECK(o->term_grace == 3s);
   CHECK(o->hook_limit == 4s);

@@ -59,7 +59,7 @@ TEST_CASE("values of the wrong type") {
                           "surge",       "max-draining",  "settle",        "ready-limit", "drain-limit",   "term-grace",
                           "hook-limit",  "backoff-min",   "backoff-max", "backoff-reset", "working-directory",
                           "user",        "group",         "auth",        "state-dir",     "runtime-dir",
-                          "log-file"}) {
+                          "log-file",    "listener-wait", "await-listener"}) {
     const std::string name = key;
     const std::string column = std::to_string(name.size() + 3);
     CHECK(errors_of(name + ": [1]") ==

@@ -45,8 +45,10 @@ TEST_CASE("a rollout of two slots is written down") {
   made.phase(start + 21ms, "leaving");
   made.gone(start + 30ms, 1, "0", End::clean);
   made.gone(start + 31ms, 2, "0", End::clean);
+  made.dropped("127.0.0.1:80");
   const auto receipt = made.finish(start + 40ms, "ok", "");
 
+  CHECK(receipt.at("dropped") == Json{"127.0.0.1:80"});
   CHECK(receipt.at("version") == 1);
   CHECK(receipt.at("kind") == "upgrade");
   CHECK(receipt.at("outcome") == "ok");

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cstring>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,33 @@ class Application {
   Worker& worker() { return worker_; }
   int listener() const { return listener_.get(); }
   int listens() const { return listens_; }
+  // Called when the socket is bound, before the worker is answered.
+  std::function<void()> when_bound;
+
+  // A connection that a worker before has given back, for the listener with that cookie.
+  void adopt(std::uint64_t cookie, int connection) {
+    const liveswap_frame frame{LIVESWAP_ADOPT, 0, 0};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    iovec parts[2] = {{const_cast<liveswap_frame*>(&frame), sizeof frame}, {&cookie, sizeof cookie}};
+    msghdr message{};
+    message.msg_iov = parts;
+    message.msg_iovlen = 2;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &connection, sizeof connection);
+    REQUIRE(::sendmsg(worker_.channel(), &message, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof frame + sizeof cookie));
+  }
+
+  static std::uint64_t cookie_of(int fd) {
+    std::uint64_t cookie = 0;
+    socklen_t size = sizeof cookie;
+    REQUIRE(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0);
+    return cookie;
+  }
 
   // What the kernel has: of a listener tcp(7) tells it in this field.
   unsigned backlog() const {
@@ -128,6 +156,7 @@ class Application {
     listener_ = std::move(received_);
     REQUIRE(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(wish.address), wish.address_size) == 0);
     if (wish.type != SOCK_DGRAM) REQUIRE(::listen(listener_.get(), 100) == 0);
+    if (when_bound) when_bound();
     worker_.send(LIVESWAP_ANSWER, frame.value);
   }
 

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -126,4 +127,51 @@ TEST_CASE("a status is passed on, and exit handlers run") {
     Application application("exit", {}, status);
     CHECK(application.worker().wait().number == std::stoi(status));
   }
+}
+
+// The master knows of the listener as soon as it has answered the bind(), the worker when its thread has gone on.
+TEST_CASE("a connection that comes before its listener is known is kept for it") {
+  for (const std::string what : {"poll", "one-by-one"}) {
+    CAPTURE(what);
+    Application application(what);
+    const auto elsewhere = listen_tcp();
+    const auto client = connect_to(elsewhere.get());
+    application.when_bound = [&] {
+      const auto connection = liveswap::UniqueFd::adopt(::accept(elsewhere.get(), nullptr, nullptr));
+      application.adopt(Application::cookie_of(application.listener()), connection.get());
+      // Until the worker has read it.
+      usleep(100'000);
+    };
+    application.await(LIVESWAP_WAITS);
+    CHECK(read_all(client.get()) == "ok");
+    application.check_drains();
+  }
+}
+
+TEST_CASE("a connection whose listener does not come is given back, with the time that it has waited") {
+  Application application("poll");
+  application.await(LIVESWAP_WAITS);
+  const auto elsewhere = listen_tcp();
+  const auto client = connect_to(elsewhere.get());
+  {
+    const auto connection = liveswap::UniqueFd::adopt(::accept(elsewhere.get(), nullptr, nullptr));
+    application.adopt(Application::cookie_of(elsewhere.get()), connection.get());
+  }
+  const auto frame = application.await(LIVESWAP_HANDOFF);
+  CHECK(frame.text.size() == sizeof(std::uint64_t));
+  CHECK(frame.count >= 900);
+  CHECK_FALSE(readable(client.get(), 0));
+  application.check_serves();
+  application.check_drains();
+}
+
+TEST_CASE("each listener is told of once, whenever it is waited for first") {
+  Application application("poll");
+  const auto frame = application.await(LIVESWAP_WAITS);
+  std::uint64_t cookie = 0;
+  std::memcpy(&cookie, frame.text.data(), sizeof cookie);
+  CHECK(cookie == Application::cookie_of(application.listener()));
+  for (int i = 0; i < 5; ++i) application.check_serves();
+  application.worker().send(LIVESWAP_DRAIN, 10'000);
+  for (auto next = application.worker().next(); next; next = application.worker().next()) CHECK(next->kind != LIVESWAP_WAITS);
 }

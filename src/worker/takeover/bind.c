@@ -254,7 +254,10 @@ SEEN_CALL int listen(int fd, int backlog) {
   /* Seen, so that it is no stray; before it listens. */
   marks_add(fd, MARK_OWN);
   const int done = real.listen(fd, backlog);
-  if (done != 0) marks_drop(fd, MARK_OWN);
+  if (done != 0)
+    marks_drop(fd, MARK_OWN);
+  else if (calls_taking_over())
+    readiness_await();
   return done;
 }
 
