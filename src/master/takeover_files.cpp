@@ -73,7 +73,7 @@ int Takeover::move(Worker& worker, TakenUnix& endpoint, const std::string& from,
 int Takeover::merge(Worker& worker, TakenUnix& endpoint, Endpoint& into, UniqueFd& answer) {
   mend(into);
   TakenEndpoint* taken = taken_endpoint(&into);
-  const int socket = taken ? taken->reachable(worker.set, worker.place.slot) : into.socket(worker.set, worker.slot);
+  const int socket = taken ? taken->reachable(worker.set, worker.place.slot) : into.socket(worker.set, worker.place.slot);
   if (socket < 0 || type_of(socket) != type_of(endpoint.held(0, 0))) return LIVESWAP_STAYS_OWN;
   answer = UniqueFd::adopt(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
   if (!answer) return errno;
@@ -102,7 +102,7 @@ void Takeover::mend(Endpoint& endpoint) {
 void Takeover::replaced(Endpoint& endpoint, std::uint64_t former) {
   for (auto& [id, worker] : workers_) {
     TakenEndpoint* taken = taken_endpoint(&endpoint);
-    const int fd = taken ? taken->held(worker.set, worker.place.slot) : endpoint.socket(worker.set, worker.slot);
+    const int fd = taken ? taken->held(worker.set, worker.place.slot) : endpoint.socket(worker.set, worker.place.slot);
     if (fd < 0 || (taken && !worker.cookies.contains(former))) continue;
     Extras extras;
     extras.text = std::string_view(reinterpret_cast<const char*>(&former), sizeof former);

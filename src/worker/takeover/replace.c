@@ -73,7 +73,7 @@ static void adopt_waiting(int former, uint64_t cookie) {
   if (former < 0) return;
   /* Other workers accept from it as well: who comes second must not wait. */
   mode_end_blocking(former);
-  for (int connection; (connection = real.accept4(former, NULL, NULL, SOCK_CLOEXEC)) >= 0;) adopt_put(cookie, connection);
+  for (int connection; (connection = real.accept4(former, NULL, NULL, SOCK_CLOEXEC)) >= 0;) adopt_put(cookie, connection, 0);
 }
 
 void replace_lost(uint64_t cookie, int by) {
