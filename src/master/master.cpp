@@ -278,7 +278,7 @@ void Master::judge_starting(const std::vector<Takeover::Judged>& judged) {
   for (const auto& [worker, outlook] : judged) {
     engine_.awaits(worker, outlook.awaits);
     for (const auto& listener : outlook.dropped) perform(engine_.dropped(now(), worker, listener));
-    if (outlook.ready) perform(engine_.ready(now(), worker));
+    if (outlook.ready) perform(engine_.seen_ready(now(), worker));
   }
 }
 

@@ -90,6 +90,7 @@ class Takeover {
     unsigned set = 0;
     pid_t pid = 0;
     bool entered = false;
+    rollout::Time entered_at{0};  // when judge() first saw it
     bool by_itself = false;  // it says itself when it is ready
     bool expects = false;    // it has bound a listener, or was about to
     bool progressed = true;  // since `since`, which is not set yet

@@ -57,7 +57,13 @@ AwaitedListeners::Progress Takeover::progress_of(const Worker& worker) const {
   AwaitedListeners::Progress progress;
   progress.waits = served_by(worker);
   progress.waits_elsewhere = worker.waits_elsewhere;
-  for (const Endpoint* endpoint : listeners_.lent()) progress.bound.insert(endpoint->address());
+  const auto lent = listeners_.lent();
+  for (const Endpoint* endpoint : lent) progress.bound.insert(endpoint->address());
+  // By the contract it accepts before anybody knows whether it can live; an ordinary server has done all else before that.
+  const bool by_contract = worker.uses.empty() && !rules_.expects_listener && !worker.expects;
+  if (by_contract) progress.settled = worker.entered_at + rules_.awaited.settle;
+  progress.all_lent = by_contract && !lent.empty() &&
+                      std::all_of(lent.begin(), lent.end(), [&](Endpoint* one) { return worker.waits.contains(one); });
   for (Endpoint* endpoint : worker.uses)
     if (const TakenEndpoint* taken = taken_endpoint(endpoint)) progress.bound.insert(taken->key());
   for (const auto& [key, name] : awaited_.duty_of(worker.place).listeners)
@@ -74,6 +80,7 @@ std::vector<Takeover::Judged> Takeover::judge(rollout::Time now) {
   std::vector<Judged> judged;
   for (auto& [id, worker] : workers_) {
     if (std::exchange(worker.progressed, false)) worker.since = now;
+    if (worker.entered && worker.entered_at == rollout::Time{0}) worker.entered_at = now;
     if (worker.ready && !worker.draining) awaited_.serves(now, worker.place, served_by(worker));
   }
   for (auto& [id, worker] : workers_) {

@@ -123,8 +123,10 @@ AwaitedListeners::Outlook AwaitedListeners::look(Time now, const Place& place, c
     return outlook;
   }
   if (!waits) return outlook;  // the settle time counts
-  outlook.ready = is_known || now >= progress.since + limits_.settle;
-  if (!outlook.ready) outlook.next = progress.since + limits_.settle;
+  // At the first start nobody is sent away, so there is no harm in being ready too soon (Engine::unproven).
+  const Time due = is_known ? progress.settled : progress.all_lent ? now : progress.since + limits_.settle;
+  outlook.ready = now >= due;
+  if (!outlook.ready) outlook.next = due;
   return outlook;
 }
 

@@ -20,7 +20,8 @@ namespace liveswap::rollout {
 //   it served before; where no such worker is known,
 //   the last ready worker of its slot has served, of whatever release; in a slot that is new,
 //   every other slot serves; where nothing is known (the first start),
-//   any one listener, when it has come to no further one for the settle time.
+//   every listener that it was lent, where it has bound none itself; else any one listener, when it has come to no further
+//   one for the settle time.
 //
 // A listener that is *replaced* by another one need not be waited on. One that new code leaves out is *dropped*: when the
 // worker waits on another one, has never bound this one, and has come to no further listener for `drop_after`. The other
@@ -61,7 +62,9 @@ class AwaitedListeners {
     bool waits_elsewhere = false;  // also on one that is its own, and not the master's
     std::set<std::string> bound;     // it has bound these, or was lent them
     std::set<std::string> replaced;  // it waits on others, beside which no process can have these
+    bool all_lent = false;           // it was lent listeners, waits on all of them, and has bound none itself
     bool any = false;                // it is expected to wait on some listener, whatever the duty
+    Time settled{0};                 // before then it does not take over from a predecessor
     Time since{0};                   // when it has bound, or come to wait on, one more
   };
   struct Outlook {

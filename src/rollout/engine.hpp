@@ -68,7 +68,8 @@ class Engine {
   // What workers do. Events of a worker that is not known any more are ignored.
   Commands entered(Time now, WorkerId worker, bool deferred);
   Commands deferred(Time now, WorkerId worker);
-  Commands ready(Time now, WorkerId worker);
+  Commands ready(Time now, WorkerId worker);  // it says so
+  Commands seen_ready(Time now, WorkerId worker);  // by what it waits on: it may still die of its start
   // What a starting worker has not done yet: said with its failure. And a listener that it leaves out (awaited.hpp).
   void awaits(WorkerId worker, const Awaits& awaits);
   Commands dropped(Time now, WorkerId worker, const std::string& listener);
@@ -97,6 +98,7 @@ class Engine {
     bool hurried = false;  // the way back waits for its end: the steps of force follow each other quickly
     std::string why_forced;  // once force has begun: what the worker did, as in "did not drain within its limit"
     std::optional<Time> settle_at;  // starting: ready by then if nothing happens
+    std::optional<Time> proven_at;  // seen to be ready before it has survived its settle time, which ends then
     DrainStep step = DrainStep::asked;
     Awaits awaits;
   };
@@ -212,6 +214,7 @@ class Engine {
   bool begin_queued(Time now);
   void bake(Time now);
   void begin_probation(Time now);
+  Time unproven(Time now) const;
   void end_trial(Time now);
   void flip();
   void fail_upgrade(Time now, const std::string& reason);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "rollout/engine.hpp"
@@ -113,12 +114,22 @@ void Engine::bake(Time now) {
   if (upgrade_->pace.bake == Time{0}) upgrade_deadline(now);
 }
 
+// How long until the last worker has survived its settle time.
+Time Engine::unproven(Time now) const {
+  Time rest{0};
+  for (const auto& [id, worker] : workers_)
+    if (worker.proven_at) rest = std::max(rest, *worker.proven_at - now);
+  return rest;
+}
+
+// At the start there is no other code that has been serving: so what dies within its settle time is a start that has failed.
 void Engine::begin_probation(Time now) {
+  const Time rest = committed_ ? upgrade_->pace.probation : unproven(now);
   upgrade_->phase = Phase::probation;
-  upgrade_->deadline = now + upgrade_->pace.probation;
+  upgrade_->deadline = now + rest;
   upgrade_->probed = false;
   if (upgrade_->pace.probation > Time{0} || (settings_.health && committed_)) note(NoteKind::probation);
-  if (upgrade_->pace.probation == Time{0}) upgrade_deadline(now);
+  if (rest == Time{0}) upgrade_deadline(now);
 }
 
 // All successors are ready, none has had a connection yet: now they get all of them, and the old ones no more.

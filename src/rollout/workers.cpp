@@ -70,6 +70,12 @@ Commands Engine::ready(Time now, WorkerId id) {
   return done(now);
 }
 
+Commands Engine::seen_ready(Time now, WorkerId id) {
+  const auto it = workers_.find(id);
+  if (it != workers_.end() && it->second.state == WorkerState::starting) it->second.proven_at = it->second.settle_at;
+  return ready(now, id);
+}
+
 void Engine::awaits(WorkerId id, const Awaits& awaits) {
   if (const auto it = workers_.find(id); it != workers_.end()) it->second.awaits = awaits;
 }

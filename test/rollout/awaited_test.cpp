@@ -48,6 +48,23 @@ TEST_CASE("awaited: the first start waits for any listener, and until no other h
   own.waits_elsewhere = own.any = true;
   CHECK(awaited.look(100ms, first, own).ready);
   CHECK_FALSE(awaited.look(100s, first, Progress{}).ready);  // by the settle time, elsewhere
+  Progress lent;
+  lent.waits = port;
+  lent.since = 1s;
+  CHECK_FALSE(awaited.look(1001ms, first, lent).ready);
+  lent.all_lent = true;
+  CHECK(awaited.look(1001ms, first, lent).ready);
+}
+
+TEST_CASE("awaited: a successor that waits already does not take over before it has survived its settle time") {
+  AwaitedListeners awaited(limits);
+  awaited.serves(0s, place(0, 1, "A"), port);
+  Progress progress = waits_on(port);
+  progress.settled = 1100ms;
+  const auto outlook = awaited.look(1001ms, place(0, 2, "B"), progress);
+  CHECK_FALSE(outlook.ready);
+  CHECK(outlook.next == 1100ms);
+  CHECK(awaited.look(1100ms, place(0, 2, "B"), progress).ready);
 }
 
 TEST_CASE("awaited: a successor waits on all that its predecessor served, and then is ready at once") {

@@ -29,6 +29,26 @@ TEST_CASE("boot: a worker that survives its settle time is ready") {
   CHECK(script.pass(Time{1}) == "+1 commit A");
 }
 
+TEST_CASE("boot: workers that are seen to be ready have booted when they have survived their settle time as well") {
+  auto with = settings(2);
+  with.settle = Time{100};
+  Script script(with);
+  script.boot("A");
+  script.entered(1);
+  CHECK(script.pass(Time{40}) == "");
+  script.entered(2);
+  CHECK(script.seen_ready(1) == "");
+  CHECK(script.seen_ready(2) == "");
+  CHECK(script.engine().state() == std::string("starting"));
+  CHECK(script.pass(Time{99}) == "");
+  SUBCASE("they do") { CHECK(script.pass(Time{1}) == "+1 commit A"); }
+  SUBCASE("one does not: that is a start that has failed, not a worker to replace") {
+    const auto said = script.crashed(2);
+    CHECK(said.find("spawn") == std::string::npos);
+    CHECK(said.find("drain 1") != std::string::npos);
+  }
+}
+
 TEST_CASE("boot: without a settle time a worker is ready once it has entered") {
   auto with = settings(1);
   with.settle = Time{0};

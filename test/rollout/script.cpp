@@ -98,6 +98,8 @@ std::string Script::counted(const std::map<WorkerId, Served>& served) {
 std::string Script::entered(WorkerId worker) { return say(engine_.entered(now_, worker, false)); }
 std::string Script::entered_deferred(WorkerId worker) { return say(engine_.entered(now_, worker, true)); }
 std::string Script::deferred(WorkerId worker) { return say(engine_.deferred(now_, worker)); }
+std::string Script::seen_ready(WorkerId worker) { return say(engine_.seen_ready(now_, worker)); }
+
 std::string Script::ready(WorkerId worker) {
   say(engine_.entered(now_, worker, true));
   return say(engine_.ready(now_, worker));

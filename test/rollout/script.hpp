@@ -51,6 +51,7 @@ class Script {
   std::string entered(WorkerId worker);
   std::string entered_deferred(WorkerId worker);
   std::string deferred(WorkerId worker);
+  std::string seen_ready(WorkerId worker);  // waits on its listeners
   std::string ready(WorkerId worker);     // entered, and says that it is ready
   std::string returned(WorkerId worker);  // leaves with status 0
   std::string crashed(WorkerId worker);

@@ -23,7 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 256, CLIENTS = 300, DESCRIPTORS = 40 };
+enum { CONNECTIONS_MAX = 256, CLIENTS = 300, DESCRIPTORS = 44 };
 
 static bool watches;
 

@@ -31,7 +31,7 @@ class Application {
   Worker& worker() { return worker_; }
   int listener() const { return listener_.get(); }
   int listens() const { return listens_; }
-  // Called when the socket is bound, before the worker is answered.
+  // Called when the socket is bound, before it listens and the worker is answered.
   std::function<void()> when_bound;
 
   // A connection that a worker before has given back, for the listener with that cookie.
@@ -155,8 +155,8 @@ class Application {
     REQUIRE(received_);
     listener_ = std::move(received_);
     REQUIRE(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(wish.address), wish.address_size) == 0);
-    if (wish.type != SOCK_DGRAM) REQUIRE(::listen(listener_.get(), 100) == 0);
     if (when_bound) when_bound();
+    if (wish.type != SOCK_DGRAM) REQUIRE(::listen(listener_.get(), 100) == 0);
     worker_.send(LIVESWAP_ANSWER, frame.value);
   }
 
