@@ -37,7 +37,8 @@ Words options_for(const std::string& name) {
   return name == "raw" ? as_a_program + Words{"--intercept", "seccomp"} : as_a_program;
 }
 
-bool can_be_moved(const std::string& name) { return !name.starts_with("uring") && name != "raw"; }
+// A connection that a child serves cannot be moved: its process has it.
+bool can_be_moved(const std::string& name) { return !name.starts_with("uring") && name != "raw" && name != "forks"; }
 
 void check_no_failures(Sessions& sessions) {
   for (const auto& [what, count] : sessions.stop()) FAIL_CHECK(count, " times: ", what);
