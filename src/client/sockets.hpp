@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-// Who listens on this machine, as /proc/net tells everybody.
+// The listening sockets of this machine, as /proc/net tells everybody.
 namespace liveswap::client {
 
 // A Unix socket at "<directory>/<port>.sock" that somebody listens on: the control socket of a master, or of

@@ -19,7 +19,7 @@ struct FileReport {
   enum class Kind {
     fine,
     mended,    // it was missing, and leads to the socket again
-    replaced,  // it was missing, and leads to another socket: who has the one before needs this one
+    replaced,  // it was missing, and leads to another socket: workers that have the one before need this one
     lost,      // nobody can connect
   } kind = Kind::fine;
   std::string text;          // for people; "" when fine

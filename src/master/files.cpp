@@ -8,7 +8,7 @@
 namespace liveswap::master {
 namespace {
 
-// Whoever removes a file as often as this makes it again is left alone until the next occasion.
+// A program that removes the file as often as this makes it again is left alone until the next occasion.
 constexpr int looks = 4;
 
 }  // namespace

@@ -44,7 +44,7 @@ class Preparation {
   // Without a `value`, as at the start, the plugin is left out.
   Preparation(uv_loop_t& loop, const Tools& tools, std::string asked, const std::optional<std::string>& value, Done done);
 
-  // When it is done: what whoever asked should know of the release; empty: nothing.
+  // When it is done: what the requester should know of the release; empty: nothing.
   const std::string& remark() const { return remark_; }
 
   // The step under way is killed; nothing more is heard of it. The processes are kept in `dying` until they are reaped.

@@ -32,7 +32,7 @@ void Engine::note(NoteKind kind, const std::string& text) {
   out_.push_back(std::move(note));
 }
 
-// What had to be mended is told to all who wait, for it may have been their doing.
+// What had to be mended is told to every requester that waits: its upgrade may have been the cause.
 Commands Engine::files(Time now, const FileNews& news) {
   const auto add = [](std::vector<std::string>& to, const std::string& text) {
     if (std::find(to.begin(), to.end(), text) == to.end()) to.push_back(text);

@@ -53,7 +53,7 @@ void output_adopt(void) {
   }
 }
 
-/* Another open file of the same pipe, whose flags are its own: O_NONBLOCK would else reach whoever writes into it. */
+/* Another open file of the same pipe, with flags of its own: O_NONBLOCK would else reach the processes that write into it. */
 static int open_reader(int fd) {
   char path[] = "/proc/self/fd/0";
   path[sizeof path - 2] = (char)('0' + fd);

@@ -204,7 +204,7 @@ int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   if (error != 0) return error;
   const int failed = take(fd, given, &wish) ? 0 : errno;
   if (given >= 0) real.close(given);
-  /* Who receives datagrams may never be seen to wait (readiness.c). */
+  /* A thread that receives datagrams may never be seen to wait (readiness.c). */
   if (failed == 0 && wish.type == SOCK_DGRAM) {
     aside_come_in();
     readiness_expect(listeners_find(fd));

@@ -56,7 +56,7 @@ static void swap_all(struct replacement* all, int* former) {
   }
 }
 
-/* Who waits for the former socket would wait for ever. */
+/* A thread that waits for the former socket would wait for ever. */
 static void end_waits(int former) {
   if (former >= 0) uring_cancel(former);
   kick_waiting_threads();
@@ -71,7 +71,7 @@ static void forget(int former) {
 
 static void adopt_waiting(int former, uint64_t cookie) {
   if (former < 0) return;
-  /* Other workers accept from it as well: who comes second must not wait. */
+  /* Other workers accept from it as well: the second one must not wait. */
   mode_end_blocking(former);
   for (int connection; (connection = real.accept4(former, NULL, NULL, SOCK_CLOEXEC)) >= 0;) adopt_put(cookie, connection, 0);
 }
