@@ -56,7 +56,8 @@ struct ResourceLimit {
 struct Options {
   // The options of the original, by their names.
   // The library that the first start runs. From then on the HEAD file names what was committed, and decides; where the
-  // two differ the log, on_notice and the status say so. Empty: what the HEAD file names.
+  // two differ the log, on_notice and the status say so; where the file is there and cannot be read, run() fails.
+  // Empty: what the HEAD file names.
   std::string target;
   bool force_target = false;           // starts `target` whatever the HEAD file says
   std::uint16_t port = 3000;           // of the control server; names the instance

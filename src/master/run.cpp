@@ -118,7 +118,10 @@ rollout::Surroundings look_around(const Options& options) {
     found.readable = ::access(committed->path.c_str(), R_OK) == 0;
   } else {
     found.head_trouble = committed.error().text;
-    found.head_missing = ::access(options.head.c_str(), F_OK) != 0 && errno == ENOENT;
+    struct stat info {};
+    // A link that leads nowhere is there: what it led to is lost.
+    found.head_missing = ::lstat(options.head.c_str(), &info) != 0 && errno == ENOENT;
+    found.recorded = release::newest_record(options.state_dir).path;
   }
   return found;
 }

@@ -72,6 +72,11 @@ Result<void> commit(const std::string& head_file, const std::string& state_dir, 
   return write_head(head_file, committed.path);
 }
 
+Committed newest_record(const std::string& state_dir) {
+  const auto found = read_record(state_dir);
+  return found.empty() ? Committed{} : found.front();
+}
+
 Result<Committed> read_committed(const std::string& head_file, const std::string& state_dir) {
   const auto head = read_head(head_file);
   if (!head) return tl::unexpected<Error>(head.error());

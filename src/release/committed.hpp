@@ -23,4 +23,8 @@ Result<void> commit(const std::string& head_file, const std::string& state_dir, 
 // that path. A damaged record counts as none, with a warning in the log. Errors are those of read_head().
 Result<Committed> read_committed(const std::string& head_file, const std::string& state_dir);
 
+// For people whose HEAD is damaged: what the record names first. A master that was killed between the two writes of
+// commit() has recorded it and not committed it, so it decides nothing. Empty: there is no record, or a damaged one.
+Committed newest_record(const std::string& state_dir);
+
 }  // namespace liveswap::release

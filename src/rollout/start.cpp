@@ -11,13 +11,24 @@ std::string joined(const std::string& text, const std::string& more) {
   return text.empty() || more.empty() ? text + more : text + "; " + more;
 }
 
-std::variant<Start, NoStart> target_of(const Surroundings& found) {
+Start target_of(const Surroundings& found) {
   Start start{{found.target, {}}, ""};
   if (!found.head && !found.head_missing)
-    start.remark = "HEAD cannot be used (" + found.head_trouble + "): starting the configured target " + found.target;
+    start.remark = found.head_trouble + "; the target was forced: starting " + found.target;
   else if (found.head && found.head->path != found.target)
     start.remark = "HEAD says " + shown(*found.head) + "; the target was forced: starting " + found.target;
   return start;
+}
+
+// The master replaces HEAD whole, so that neither a crash nor a loss of power damages it: something else did, and what
+// was committed is for people to find out.
+NoStart damaged_head(const Surroundings& found) {
+  const std::string target =
+      found.target.empty() ? "a library that is named" : "the configured target " + found.target;
+  std::string text = found.head_trouble + ". HEAD names the release that is committed: nothing is started without it";
+  if (!found.recorded.empty()) text += "; the newest record of a commit names " + found.recorded;
+  return {text + ". Write the path of the committed library into HEAD, or start with --force-target to begin with " +
+          target};
 }
 
 // What HEAD names: the committed bytes when the store has them, else what is at the path.
@@ -42,9 +53,10 @@ std::variant<Start, NoStart> head_of(const Surroundings& found) {
 }  // namespace
 
 std::variant<Start, NoStart> choose_start(const Surroundings& found) {
-  if (!found.target.empty() && (found.force_target || !found.head)) return target_of(found);
+  if (!found.target.empty() && (found.force_target || found.head_missing)) return target_of(found);
   if (found.head) return head_of(found);
-  return NoStart{"no library was named, and " + found.head_trouble, found.head_missing};
+  if (!found.head_missing) return damaged_head(found);
+  return NoStart{"no library was named, and " + found.head_trouble, true};
 }
 
 std::string target_remark(const std::string& target, bool force_target, const std::string& head) {

@@ -10,15 +10,16 @@ namespace liveswap::rollout {
 
 // What a start runs. HEAD decides where it exists: it names what was committed last, and a restart that went back
 // to the configured target would undo an upgrade without a word. The target is where the first start begins, and
-// what is meant by a start that forces it.
+// what is meant by a start that forces it. A HEAD that exists and cannot be read decides too: nothing is started.
 
 // What a start finds.
 struct Surroundings {
   std::string target;           // configured; empty: none
   bool force_target = false;    // the target whatever HEAD says
   std::optional<Release> head;  // committed; without an id: by a HEAD that was edited, or no record knows. Nothing: no HEAD
-  std::string head_trouble;     // without `head`: why it cannot be read
-  bool head_missing = false;    // because there is none yet
+  std::string head_trouble;     // without `head`: why it cannot be read, with the path of the file
+  bool head_missing = false;    // because there is none yet; never together with `head`
+  std::string recorded;         // without `head`: the path in the newest record of a commit; empty: there is none
   bool stored = false;          // the store has head's release
   bool readable = false;        // there is a file at head's path
 };
@@ -28,7 +29,7 @@ struct Start {
   std::string remark;  // for the log and the user; empty: it goes without saying
 };
 
-// Nothing can be started: there is neither HEAD nor target, or what HEAD names is gone.
+// Nothing can be started: there is neither HEAD nor target, HEAD cannot be read, or what it names is gone.
 struct NoStart {
   std::string text;
   bool misuse = false;  // nothing was named, and there is no HEAD

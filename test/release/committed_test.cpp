@@ -127,3 +127,15 @@ TEST_CASE("a HEAD that cannot be written leaves the release before") {
   const std::string head = state.dir / "nowhere/HEAD";
   CHECK_FALSE(release::commit(head, state.dir.path(), {"/srv/b.so", id_b}).has_value());
 }
+
+TEST_CASE("what the record names without HEAD") {
+  const State state;
+  CHECK(newest_record(state.dir.path()).path == "");
+  REQUIRE(state.commit("/srv/a.so", id_a).has_value());
+  REQUIRE(state.commit("/srv/b.so", id_b).has_value());
+  put(state.head, "");
+  CHECK(newest_record(state.dir.path()).path == "/srv/b.so");
+  CHECK(newest_record(state.dir.path()).id == id_b);
+  put(state.dir / "committed", "damaged\n");
+  CHECK(newest_record(state.dir.path()).path == "");
+}

@@ -88,13 +88,25 @@ TEST_CASE("start: a release that the store has lost is taken from HEAD's path") 
   CHECK(contains(std::get<NoStart>(chosen).text, "--force-target to run the configured target /v1.so"));
 }
 
-TEST_CASE("start: a HEAD that cannot be used does not keep the target from starting") {
+TEST_CASE("start: of a HEAD that cannot be read nothing is started, unless the target is forced") {
   Surroundings found;
-  found.head_trouble = "HEAD is empty";
-  CHECK_FALSE(std::get<NoStart>(choose_start(found)).misuse);
-  found.target = "/v1.so";
+  found.head_trouble = "the HEAD file /s/HEAD is empty";
+  for (const char* target : {"", "/v1.so"}) {
+    found.target = target;
+    const auto chosen = choose_start(found);
+    REQUIRE(std::holds_alternative<NoStart>(chosen));
+    const auto& none = std::get<NoStart>(chosen);
+    CHECK_FALSE(none.misuse);
+    CHECK(contains(none.text, "the HEAD file /s/HEAD is empty. "));
+    CHECK(contains(none.text, "--force-target"));
+    CHECK(contains(none.text, target));
+    CHECK_FALSE(contains(none.text, "record of a commit"));
+  }
+  found.recorded = "/v2.so";
+  CHECK(contains(std::get<NoStart>(choose_start(found)).text, "the newest record of a commit names /v2.so"));
+  found.force_target = true;
   CHECK(start_of(found).release == Release{"/v1.so", ""});
-  CHECK(contains(start_of(found).remark, "HEAD cannot be used (HEAD is empty)"));
+  CHECK(start_of(found).remark == "the HEAD file /s/HEAD is empty; the target was forced: starting /v1.so");
 }
 
 TEST_CASE("start: where HEAD and target differ while the master runs") {

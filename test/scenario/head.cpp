@@ -130,8 +130,9 @@ TEST_CASE_FIXTURE(Scenario, "a target that was rebuilt between stop and start: t
   CHECK(site->run("stop").status == Exit::ok);
 }
 
-void expect_refusal(const Site& site, const std::string& head, const std::string& found) {
-  const auto finished = site.run("start", {"--listen", site.address(), "--head", head});
+void expect_refusal(const Site& site, const std::string& head, const std::string& found,
+                    const Words& target = {}) {
+  const auto finished = site.run("start", Words{"--listen", site.address(), "--head", head} + target);
   CAPTURE(finished.err);
   CHECK(finished.status != Exit::ok);
   CHECK(contains(finished.err, head));
@@ -156,6 +157,37 @@ TEST_CASE_FIXTURE(Scenario, "a HEAD that names nothing is refused with what was 
   expect_refusal(site, dir.directory("folder"), "directory");
 }
 
+// A start with the configured target would undo the upgrades that the damaged HEAD knew of.
+TEST_CASE_FIXTURE(Scenario, "a damaged HEAD is no reason to go back to the configured target") {
+  const auto site = std::make_shared<Site>(*this);
+  const std::string head = site->state_dir() + "/HEAD";
+  const auto refused_with = [&](const std::string& found) {
+    const auto finished = site->run("start", {"--daemon", "--listen", site->address(), fixture("version_v1")});
+    CAPTURE(finished.err);
+    CHECK(finished.status == Exit::failed);
+    for (const auto& part : {head, found, fixture("version_v1"), std::string("--force-target"),
+                             "the newest record of a commit names " + fixture("version_v2")})
+      CHECK_MESSAGE(contains(finished.err, part), part);
+  };
+  { Instance app(site, fixture("version_v2")); }
+  write_file(head, "");
+  refused_with("is empty");
+  CHECK(read_file(head) == "");
+  REQUIRE(::unlink(head.c_str()) == 0);
+  REQUIRE(::symlink((dir / "nowhere").c_str(), head.c_str()) == 0);
+  refused_with("No such file");
+  {
+    Instance forced(site, fixture("version_v1"), {"--force-target"});
+    CHECK(contains(forced.master().err(), "the target was forced"));
+    CHECK(contains(http_get(forced.address()), "v1"));
+    CHECK(read_file(head) == fixture("version_v1") + "\n");
+  }
+  // Without HEAD it is the first start again.
+  REQUIRE(::unlink(head.c_str()) == 0);
+  Instance first(site, fixture("version_v2"));
+  CHECK(contains(http_get(first.address()), "v2"));
+}
+
 TEST_CASE_FIXTURE(Scenario, "a HEAD that may not be read") {
   Site site(*this);
   const std::string head = dir / "secret";
@@ -163,6 +195,7 @@ TEST_CASE_FIXTURE(Scenario, "a HEAD that may not be read") {
   REQUIRE(::chmod(head.c_str(), 0) == 0);
   if (!become_nobody(site)) return;
   expect_refusal(site, head, "Permission denied");
+  expect_refusal(site, head, "--force-target", {fixture("version_v1")});
 }
 
 TEST_CASE_FIXTURE(Scenario, "HEAD on a full disk: the old one stays and the upgrade is reverted") {
