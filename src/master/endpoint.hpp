@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "master/spawner.hpp"
 
 namespace liveswap::master {
 
@@ -75,8 +76,8 @@ class Endpoint {
   virtual std::vector<std::string> watched() const { return {}; }
   // Looks whether the file is in its place, and makes it again where it is missing.
   virtual FileReport mend_file() { return {}; }
-  // An application wants its file to have this mode.
-  virtual void take_mode(mode_t) {}
+  // An application wants its file to have this mode: set as the user `as`, where that one may.
+  virtual void take_mode(mode_t, const std::optional<Identity>& /*as*/) {}
   // A worker host has made the file again: told by the next mend_file().
   void note_mended() { was_mended_ = true; }
   // The kernel's names of the handshakes that are under way; none when it does not say.

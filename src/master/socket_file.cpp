@@ -66,8 +66,8 @@ SocketFile::State SocketFile::mend() {
   return errno == EEXIST ? State::foreign : State::barred;
 }
 
-int SocketFile::link_as(const std::string& path) const {
-  const ActingAs user(as_);
+int SocketFile::link_as(const std::string& path, const std::optional<Identity>& as) const {
+  const ActingAs user(as);
   if (user.error() != 0) return user.error();
   if (is_at(path)) return 0;
   const std::string from = is_in_place() ? path_ : spare();
@@ -75,24 +75,37 @@ int SocketFile::link_as(const std::string& path) const {
 }
 
 // A rename() from one name of a file to another of the same file does nothing, so the new name is made by way of a third.
-int SocketFile::move(const std::string& to, const std::string& from, bool keep_old) {
-  const ActingAs user(as_);
+int SocketFile::link_over(const std::string& from, const std::string& to) {
+  const std::string through = to + ".liveswap-new";
+  ::unlink(through.c_str());
+  if (::link(from.c_str(), through.c_str()) != 0) return errno;
+  if (::rename(through.c_str(), to.c_str()) == 0) return 0;
+  const int error = errno;
+  ::unlink(through.c_str());
+  return error;
+}
+
+int SocketFile::rename_as(const std::string& to, const std::string& from, bool keep_old,
+                          const std::optional<Identity>& as) const {
+  const ActingAs user(as);
   if (user.error() != 0) return user.error();
-  if (!is_at(to)) {
-    const std::string through = to + ".liveswap-new";
-    ::unlink(through.c_str());
-    if (::link(path_.c_str(), through.c_str()) != 0) return errno;
-    if (::rename(through.c_str(), to.c_str()) != 0) {
-      const int error = errno;
-      ::unlink(through.c_str());
-      return error;
-    }
+  const bool is_old = is_at(from);
+  if (is_at(to)) return keep_old || from == to || !is_old || ::unlink(from.c_str()) == 0 ? 0 : errno;
+  if (keep_old || !is_old) {
+    const int error = link_over(is_old ? from : path_, to);
+    if (error == 0 || !is_old) return error;
   }
-  if (!keep_old && from != to && is_at(from)) ::unlink(from.c_str());
+  // A user that does not own the file may rename it, but not link it (fs.protected_hardlinks).
+  return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+}
+
+int SocketFile::move(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as) {
+  if (const int error = rename_as(to, from, keep_old, as); error != 0) return error;
   if (path_ == to) return 0;
-  if (is_at(spare())) ::unlink(spare().c_str());
+  if (const ActingAs user(as_); user.error() == 0 && is_at(spare())) ::unlink(spare().c_str());
+  as_ = as;
   former_ = std::exchange(path_, to);
-  make_spare();
+  if (const ActingAs user(as_); user.error() == 0) make_spare();
   return 0;
 }
 
@@ -101,8 +114,8 @@ mode_t SocketFile::mode() const {
   return (::lstat(path_.c_str(), &found) == 0 && is(found) ? found : file_).st_mode & 0777;
 }
 
-void SocketFile::set_mode(mode_t mode) {
-  const ActingAs user(as_);
+void SocketFile::set_mode(mode_t mode, const std::optional<Identity>& as) const {
+  const ActingAs user(as);
   if (user.error() == 0 && is_in_place()) ::chmod(path_.c_str(), mode);
 }
 

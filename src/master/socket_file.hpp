@@ -19,7 +19,7 @@ namespace liveswap::master {
 class SocketFile {
  public:
   SocketFile() = default;
-  // What was bound just now; everything is done as that user.
+  // What was bound just now; everything is done as that user, until move().
   SocketFile(std::string path, std::optional<Identity> as);
 
   const std::string& path() const { return path_; }
@@ -38,12 +38,14 @@ class SocketFile {
   State mend();
   int error() const { return error_; }
 
-  // One more name for it, which an application expects. 0, or an errno.
-  int link_as(const std::string& path) const;
-  // It gets another name. That which it had, `from`, stays where `keep_old`. 0, or an errno.
-  int move(const std::string& to, const std::string& from, bool keep_old);
+  // The next three are what an application asks for: done as the user `as`, and refused where that user may not do it.
+  // One more name for it. 0, or an errno.
+  int link_as(const std::string& path, const std::optional<Identity>& as) const;
+  // As rename(2) from `from`, one of its names, to `to`; `from` stays where `keep_old`. 0, or an errno. From then on all that is
+  // done at the new path is done as that user, who has chosen it.
+  int move(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as);
+  void set_mode(mode_t mode, const std::optional<Identity>& as) const;
   mode_t mode() const;  // as it is now
-  void set_mode(mode_t mode);
   // The second link to it.
   std::string spare() const;
   // Removes the file, if it still is that, and the links that were made here.
@@ -52,6 +54,8 @@ class SocketFile {
  private:
   bool is_at(const std::string& path) const;
   void make_spare() const;
+  int rename_as(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as) const;
+  static int link_over(const std::string& from, const std::string& to);
 
   std::string path_;
   std::string former_;  // the name before; a link of that name may be there still

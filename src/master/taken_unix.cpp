@@ -78,13 +78,14 @@ FileReport TakenUnix::replace_socket() {
                      former);
 }
 
-int TakenUnix::move(const std::string& to, const std::string& from, bool keep_old) {
+int TakenUnix::move(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as) {
   TakenAddress there = where_;
   if (!there.set_path(to)) return ENAMETOOLONG;
-  if (const int error = file_.move(to, from, keep_old); error != 0) return error;
+  if (const int error = file_.move(to, from, keep_old, as); error != 0) return error;
   if (where_.path() == to) return 0;
   former_path_ = where_.path();
   where_ = there;
+  made_by_ = as;
   rename(where_.text());
   return 0;
 }

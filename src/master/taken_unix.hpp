@@ -8,7 +8,7 @@
 namespace liveswap::master {
 
 // A Unix socket that applications bind, at a path or in the abstract namespace; all slots share it. The file is made
-// and removed as the user of the worker that has bound it.
+// and removed as the user of the worker that has bound it, or has renamed it since.
 //
 // One socket serves every set: a path could have a second one beside it (unix_endpoint.hpp), but the application would
 // see a name that it has not given. So a --flip does not keep the staged workers from accepting here before it.
@@ -41,14 +41,14 @@ class TakenUnix final : public TakenEndpoint {
     return file().empty() ? std::vector<std::string>{} : std::vector{file_.path(), file_.spare()};
   }
   FileReport mend_file() override;
-  void take_mode(mode_t mode) override { file_.set_mode(mode); }
+  void take_mode(mode_t mode, const std::optional<Identity>& as) override { file_.set_mode(mode, as); }
   std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
 
-  // The application renames the file; `keep_old`: other workers are about to do the same. 0, or an errno.
-  int move(const std::string& to, const std::string& from, bool keep_old);
+  // The application renames the file, as the user `as`; `keep_old`: other workers are about to do the same. 0, or an errno.
+  int move(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as);
   mode_t mode() const { return file_.mode(); }
   // Brings it about that the path leads here, for a worker that binds what others have renamed. 0, or an errno.
-  int link_as(const std::string& path) const { return file_.link_as(path); }
+  int link_as(const std::string& path, const std::optional<Identity>& as) const { return file_.link_as(path, as); }
 
   // Where the file is gone or somebody else's, another socket takes the place of the one before.
   int add(unsigned set, unsigned slot, ReceivedFd socket, const std::optional<Identity>& as) override;
@@ -70,7 +70,7 @@ class TakenUnix final : public TakenEndpoint {
   Rules rules_;
   TakenAddress where_;
   UniqueFd fd_;  // empty: an application has shut it down, and nobody has bound another one since
-  std::optional<Identity> made_by_;  // whose the file is
+  std::optional<Identity> made_by_;  // as whom the file was bound, or renamed last
   SocketFile file_;
   std::string former_path_;  // that it was bound at, before it was renamed
   int backlog_ = 0;

@@ -169,7 +169,7 @@ int Takeover::bind_address(Worker& worker, const Wish& wish, ReceivedFd own, Uni
   if (auto* file = dynamic_cast<TakenUnix*>(endpoint); file && address.path().starts_with('/')) {
     worker.named[file] = address.path();
     // Others have renamed it by now; this one is about to.
-    if (const int error = held ? file->link_as(address.path()) : 0; error != 0) return complain_of_bind(worker, address, error);
+    if (const int error = held ? file->link_as(address.path(), wish.as) : 0; error != 0) return complain_of_bind(worker, address, error);
   }
   if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.tenure.bound();
   return 0;

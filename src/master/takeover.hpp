@@ -134,6 +134,11 @@ class Takeover {
     TakenAddress address;
     std::optional<Identity> as;
   };
+  // What a RENAME has said, likewise.
+  struct Renaming {
+    std::string from, to;
+    std::optional<Identity> as;
+  };
   int bind(Worker& worker, Frame& frame, UniqueFd& answer);
   int bind_address(Worker& worker, const Wish& wish, ReceivedFd own, UniqueFd& answer);
   int first_bind(Worker& worker, const Wish& wish, unsigned nth, ReceivedFd own, Endpoint*& endpoint);
@@ -145,8 +150,8 @@ class Takeover {
   void unlisten(Worker& worker, const Frame& frame);
   int unlink(Worker& worker, const Frame& frame) const;
   int rename(Worker& worker, const Frame& frame, UniqueFd& answer);
-  int move(Worker& worker, TakenUnix& endpoint, const std::string& from, const std::string& to);
-  int merge(Worker& worker, TakenUnix& endpoint, Endpoint& into, UniqueFd& answer);
+  int move(Worker& worker, TakenUnix& endpoint, const Renaming& wish);
+  int merge(Worker& worker, TakenUnix& endpoint, Endpoint& into, const std::optional<Identity>& as, UniqueFd& answer);
   void mend(Endpoint& endpoint);
   void mended(const Worker& worker, const Frame& frame) const;
   int hand_off(rollout::WorkerId id, Worker& worker, Frame& frame);

@@ -55,29 +55,32 @@ int Takeover::rename(Worker& worker, const Frame& frame, UniqueFd& answer) {
   if (!endpoint) return LIVESWAP_STAYS_OWN;
   for (const auto& path : {from, to})
     if (const int error = check_path(worker, frame.sender, path); error != 0) return error;
+  const auto as = identity_for(worker, frame);
+  if (!as) return EPERM;
   Endpoint* there = listeners_.with_file(to);
-  if (!there || there == endpoint) return move(worker, *endpoint, from, to);
-  return merge(worker, *endpoint, *there, answer);
+  if (!there || there == endpoint) return move(worker, *endpoint, {from, to, *as});
+  return merge(worker, *endpoint, *there, *as, answer);
 }
 
 // The old name stays as long as others have bound it and are about to rename it as well.
-int Takeover::move(Worker& worker, TakenUnix& endpoint, const std::string& from, const std::string& to) {
+int Takeover::move(Worker& worker, TakenUnix& endpoint, const Renaming& wish) {
   worker.named.erase(&endpoint);
   const bool others = std::any_of(workers_.begin(), workers_.end(), [&](const auto& one) {
     const auto found = one.second.named.find(&endpoint);
-    return found != one.second.named.end() && found->second == from && !one.second.ready && !one.second.draining;
+    return found != one.second.named.end() && found->second == wish.from && !one.second.ready && !one.second.draining;
   });
-  return endpoint.move(to, from, others);
+  return endpoint.move(wish.to, wish.from, others, wish.as);
 }
 
-int Takeover::merge(Worker& worker, TakenUnix& endpoint, Endpoint& into, UniqueFd& answer) {
+int Takeover::merge(Worker& worker, TakenUnix& endpoint, Endpoint& into, const std::optional<Identity>& as,
+                    UniqueFd& answer) {
   mend(into);
   TakenEndpoint* taken = taken_endpoint(&into);
   const int socket = taken ? taken->reachable(worker.set, worker.place.slot) : into.socket(worker.set, worker.place.slot);
   if (socket < 0 || type_of(socket) != type_of(endpoint.held(0, 0))) return LIVESWAP_STAYS_OWN;
   answer = UniqueFd::adopt(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
   if (!answer) return errno;
-  into.take_mode(endpoint.mode());
+  into.take_mode(endpoint.mode(), as);
   worker.uses.insert(&into);
   worker.cookies[cookie_of(socket)] = &into;
   worker.uses.erase(&endpoint);

@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <thread>
+#include <vector>
 
 #include "takeover_desk.hpp"
 #include "temp_dir.hpp"
@@ -76,6 +78,90 @@ TEST_CASE("trust: another process than the worker is not root here") {
   CHECK(desk.ask(1, LIVESWAP_UNLINK, victim.path) == EXDEV);
   CHECK(desk.bind(1, Where::v4(0)).error == EPERM);
   CHECK(victim.lives());
+}
+
+namespace {
+
+int rename_as(Desk& desk, rollout::WorkerId worker, const std::string& from, const std::string& to) {
+  return desk.ask(worker, LIVESWAP_RENAME, from + std::string(1, '\0') + to);
+}
+
+struct stat info_of(const std::string& path) {
+  struct stat found {};
+  CHECK(::lstat(path.c_str(), &found) == 0);
+  return found;
+}
+
+// A directory of nobody's, and in it a socket that a worker has bound while it was root.
+struct Given {
+  TempDir dir;
+  std::string own = dir / "own.sock";
+  Desk desk;
+  UniqueFd held;
+
+  Given() {
+    REQUIRE(::chown((dir / "").c_str(), nobody, nobody) == 0);
+    REQUIRE(::chmod((dir / "").c_str(), 0755) == 0);
+    desk.join(1, 0);
+    held = desk.serve(1, Where::path(own));
+    desk.speaks_as(1, {::getpid(), nobody, nobody});
+  }
+};
+
+}  // namespace
+
+TEST_CASE("trust: a worker that has given up root renames its socket only where its user may") {
+  if (::geteuid() != 0) return;
+  const Victim victim;
+  Given given;
+  for (const std::string& to : {victim.path, victim.dir / "other.sock"}) {
+    CAPTURE(to);
+    CHECK(rename_as(given.desk, 1, given.own, to) == EACCES);
+    CHECK(connect_to(Where::path(given.own)));
+  }
+  CHECK(victim.lives());
+  CHECK(info_of(victim.path).st_ino != info_of(given.own).st_ino);
+  given.desk.speaks_as(1, {::getppid(), 0, 0});
+  CHECK(rename_as(given.desk, 1, given.own, victim.dir / "other.sock") == EPERM);
+  CHECK_FALSE(std::filesystem::exists(victim.dir / "other.sock"));
+}
+
+TEST_CASE("trust: nor away from where its user may not") {
+  if (::geteuid() != 0) return;
+  const TempDir dir, target;
+  REQUIRE(::chmod((dir / "").c_str(), 0755) == 0);
+  REQUIRE(::chmod((target / "").c_str(), 0777) == 0);
+  Desk desk;
+  desk.join(1, 0);
+  const auto held = desk.serve(1, Where::path(dir / "own.sock"));
+  desk.speaks_as(1, {::getpid(), nobody, nobody});
+  CHECK(rename_as(desk, 1, dir / "own.sock", target / "app.sock") == EACCES);
+  CHECK(connect_to(Where::path(dir / "own.sock")));
+  CHECK_FALSE(std::filesystem::exists(target / "app.sock"));
+}
+
+TEST_CASE("trust: what its user has renamed is made again as that user") {
+  if (::geteuid() != 0) return;
+  Given given;
+  const std::string path = given.dir / "app.sock";
+  CHECK(rename_as(given.desk, 1, given.own, path) == 0);
+  CHECK(connect_to(Where::path(path)));
+  CHECK_FALSE(std::filesystem::exists(given.own));
+  for (const auto& file : std::vector<std::filesystem::directory_entry>(std::filesystem::directory_iterator(given.dir / ""), {}))
+    std::filesystem::remove(file);
+  CHECK(given.desk.listeners().mend_files().at(0).report.kind == master::FileReport::Kind::replaced);
+  CHECK(info_of(path).st_uid == nobody);
+  CHECK(connect_to(Where::path(path)));
+}
+
+TEST_CASE("trust: a rename onto a listener of root's leaves that one's mode") {
+  if (::geteuid() != 0) return;
+  Given given;
+  const auto mode = info_of(given.own).st_mode;
+  const auto mine = given.desk.serve(1, Where::path(given.dir / "mine.sock"));
+  REQUIRE(::chmod((given.dir / "mine.sock").c_str(), 0777) == 0);
+  CHECK(rename_as(given.desk, 1, given.dir / "mine.sock", given.own) == 0);
+  CHECK(info_of(given.own).st_mode == mode);
 }
 
 TEST_CASE("trust: nothing is done at a path for who has exited") {
