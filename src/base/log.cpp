@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 
 #include "base/log_texts.hpp"
 #include "base/unique_fd.hpp"
+#include "base/write_at_once.hpp"
 
 namespace liveswap::log {
 namespace {
@@ -60,10 +60,8 @@ void append_shown(std::string& line, std::string_view text) {
 }
 
 // The log may be a pipe that nobody reads or a terminal that was stopped: the master waits for neither.
-bool write_at_once(std::string_view line) {
-  pollfd wait{descriptor(), POLLOUT, 0};
-  return ::poll(&wait, 1, 0) == 1 && (wait.revents & POLLOUT) &&
-         ::write(descriptor(), line.data(), line.size()) == static_cast<ssize_t>(line.size());
+bool write_line(std::string_view line) {
+  return write_at_once(descriptor(), line) == static_cast<ssize_t>(line.size());
 }
 
 std::string line_of(Level level, std::string_view text) {
@@ -106,9 +104,9 @@ void complete_with(std::function<std::string(std::string_view text)> function) {
 int descriptor() { return file ? file.get() : STDERR_FILENO; }
 
 void write(Level level, std::string_view text) {
-  if (dropped > 0 && write_at_once(line_of(Level::warning, fmt::format("{} lines were dropped: the log was full", dropped))))
+  if (dropped > 0 && write_line(line_of(Level::warning, fmt::format("{} lines were dropped: the log was full", dropped))))
     dropped = 0;
-  if (!write_at_once(line_of(level, text))) ++dropped;
+  if (!write_line(line_of(level, text))) ++dropped;
 }
 
 }  // namespace liveswap::log

@@ -2,14 +2,14 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <utility>
+
+#include "base/write_at_once.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -38,11 +38,8 @@ std::string_view piece_of(std::string_view bytes) {
 }
 
 // How much `fd` took. What can never be written (its reader has gone, the disk is full) counts as taken.
-std::size_t write_piece(int fd, mode_t kind, std::string_view piece) {
-  pollfd room{fd, POLLOUT, 0};
-  if (!S_ISREG(kind) && (::poll(&room, 1, 0) != 1 || !(room.revents & (POLLOUT | POLLERR | POLLNVAL)))) return 0;
-  const ssize_t taken = S_ISSOCK(kind) ? ::send(fd, piece.data(), piece.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
-                                       : ::write(fd, piece.data(), piece.size());
+std::size_t write_piece(int fd, std::string_view piece) {
+  const ssize_t taken = write_at_once(fd, piece);
   if (taken >= 0) return static_cast<std::size_t>(taken);
   return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? 0 : piece.size();
 }
@@ -54,7 +51,7 @@ std::size_t write_now(int fd, std::string_view bytes) {
   while (written < bytes.size()) {
     const auto rest = bytes.substr(written);
     const auto piece = S_ISREG(what.st_mode) ? rest : piece_of(rest);
-    const auto taken = write_piece(fd, what.st_mode, piece);
+    const auto taken = write_piece(fd, piece);
     written += taken;
     if (taken < piece.size()) break;
   }
