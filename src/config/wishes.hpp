@@ -17,6 +17,10 @@ struct Wished {
   bool queue = false;
 };
 
+// The options as they are after `liveswap forks FORKS`: amounts that were chosen for another number of forks are fitted to
+// this one, so that neither an upgrade nor a rollback is refused for them. Pure.
+Options for_forks(Options options, unsigned forks);
+
 // The options of a master with what one upgrade shall do otherwise. An unknown wish, a value that is none of
 // its option, and values that do not go together with the others are errors: `canary: found "x", expected …`.
 // Pure.

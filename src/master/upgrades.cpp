@@ -40,9 +40,7 @@ void Master::on_upgrade(rollout::RequestId request, const protocol::Command& com
   const std::string path = command.value.empty()
                                ? ""
                                : absolute_path(command.value, command.cwd.empty() ? home_ : command.cwd);
-  Options current = options_;
-  current.forks = engine_.fork_count();
-  const auto wished = config::with_wishes(std::move(current), command.wishes);
+  const auto wished = config::with_wishes(config::for_forks(options_, engine_.fork_count()), command.wishes);
   if (!wished) return refuse(request, protocol::Refusal::usage, wished.error().text);
   if (path.find('\n') != std::string::npos)
     return refuse(request, protocol::Refusal::usage, "the path contains a line break");
@@ -59,8 +57,7 @@ void Master::on_upgrade(rollout::RequestId request, const protocol::Command& com
 
 // Proven before: as many slots at once as the surge allows, and nothing to wait for, unless somebody wishes otherwise.
 void Master::on_rollback(rollout::RequestId request, const protocol::Command& command) {
-  Options instantly = options_;
-  instantly.forks = engine_.fork_count();
+  Options instantly = config::for_forks(options_, engine_.fork_count());
   instantly.batch = engine_.fork_count();
   instantly.canary = {};
   instantly.probation = Milliseconds{0};

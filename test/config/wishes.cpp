@@ -28,6 +28,30 @@ TEST_CASE("an upgrade goes as the options say, but for its wishes") {
   CHECK_FALSE(with_wishes(options, {{"flip", "false"}})->options.flip);
 }
 
+TEST_CASE("what was chosen for other forks does not bar an upgrade") {
+  Options options;
+  options.forks = 8;
+  options.canary = {6, false};
+  options.max_draining = {8, false};
+  const auto fewer = for_forks(options, 2);
+  CHECK(fewer.forks == 2);
+  CHECK(fewer.canary.value == 2);
+  CHECK(with_wishes(fewer, {}));
+  const auto more = for_forks(options, 16);
+  CHECK(more.canary.value == 6);
+  CHECK(with_wishes(more, {}));
+  // What is wished for this upgrade must fit as it is.
+  CHECK_FALSE(with_wishes(fewer, {{"canary", "3"}}));
+  Options flips;
+  flips.flip = true;
+  flips.surge = {8, false};
+  flips.forks = 8;
+  CHECK(with_wishes(for_forks(flips, 16), {}));
+  // Percents fit all numbers of forks.
+  options.canary = {50, true};
+  CHECK(for_forks(options, 1).canary.value == 50);
+}
+
 TEST_CASE("wishes that cannot be") {
   CHECK(error_of(with_wishes({}, {{"canery", "1"}})) == "unknown wish \"canery\", did you mean \"canary\"?");
   // An option that is not the business of one upgrade.
