@@ -3,32 +3,48 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "master/spawner.hpp"
 
 namespace liveswap::master {
 namespace {
 
-// The kernel shows one child that has ended, the first in its list. Where that is one of ours, the others are seen once its
-// owner has reaped it.
-constexpr Milliseconds retry{20};
-// Before the loop goes on; the rest follows after `retry`.
-constexpr int at_once = 256;
+// The children of all threads of this process; a child belongs to the thread that has forked it.
+void for_each_child(const std::function<void(pid_t)>& visit) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator threads("/proc/self/task", error), end; !error && threads != end;
+       threads.increment(error)) {
+    std::ifstream list(threads->path() / "children");
+    for (pid_t child = 0; list >> child;) visit(child);
+  }
+}
+
+bool reap(pid_t child) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0;
+}
 
 }  // namespace
 
-Reaper::Reaper(uv_loop_t& loop) : again_(loop), watch_(loop, SIGCHLD, [this] { reap(); }) {
+Reaper::Reaper(uv_loop_t& loop) : watch_(loop, SIGCHLD, [] { reap_unclaimed(); }) {
   // What has ended before says nothing any more.
-  reap();
+  reap_unclaimed();
 }
 
-void Reaper::reap() {
-  for (int i = 0; i < at_once; ++i) {
+// waitid() shows one child that has ended, the first in the kernel's list. Where that is claimed, there may be others
+// behind it, which only the list of all children shows.
+void Reaper::reap_unclaimed() {
+  for (;;) {
     siginfo_t info{};
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
     if (is_claimed(info.si_pid)) break;
-    ::waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG);
+    reap(info.si_pid);
   }
-  again_.start(retry, [this] { reap(); });
+  for_each_child([](pid_t child) {
+    if (!is_claimed(child)) reap(child);
+  });
 }
 
 }  // namespace liveswap::master

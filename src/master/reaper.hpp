@@ -15,9 +15,8 @@ class Reaper {
   explicit Reaper(uv_loop_t& loop);
 
  private:
-  void reap();
+  static void reap_unclaimed();
 
-  Timer again_;
   SignalWatch watch_;
 };
 
