@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 
 #include "base/unique_fd.hpp"
 
@@ -51,11 +52,17 @@ bool has_terminal() {
   return static_cast<bool>(UniqueFd::adopt(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)));
 }
 
-bool is_leader_of_session(pid_t pid) { return pid > 0 && pid != ::getpid() && pid == ::getsid(0); }
+// Of this session: its leader, or a shell that was started in it (`bash` within `ssh`), which sends SIGHUP to its jobs when it
+// exits. One that has exited already cannot be told from them.
+bool may_be_shell(pid_t pid) {
+  if (pid <= 0 || pid == ::getpid()) return false;
+  const pid_t session = ::getsid(pid);
+  return session < 0 ? errno == ESRCH : session == ::getsid(0);
+}
 
 }  // namespace
 
-bool is_hang_up(const HangUp& sent) { return sent.by_kernel || (sent.by_leader && sent.terminal_is_gone); }
+bool is_hang_up(const HangUp& sent) { return sent.by_kernel || (sent.by_shell && sent.terminal_is_gone); }
 
 Signals::Signals(uv_loop_t& loop, Obey obey) : obey_(std::move(obey)), had_terminal_(has_terminal()), leaving_(loop) {
   watch(loop, SIGTERM, "SIGTERM", Order::stop);
@@ -77,14 +84,14 @@ void Signals::watch(uv_loop_t& loop, int number, const char* name, Order order) 
 }
 
 void Signals::on_hang_up() {
-  const bool by_leader = is_leader_of_session(senders[SIGHUP].pid);
-  const HangUp now{senders[SIGHUP].is_kernel, by_leader, false};
+  const bool by_shell = may_be_shell(senders[SIGHUP].pid);
+  const HangUp now{senders[SIGHUP].is_kernel, by_shell, false};
   const auto decide = [this, now] {
     HangUp sent = now;
     sent.terminal_is_gone = had_terminal_ && !has_terminal();
     obey_(is_hang_up(sent) ? Order::hang_up : Order::upgrade, "SIGHUP");
   };
-  if (by_leader && had_terminal_)
+  if (by_shell && had_terminal_)
     leaving_.start(shell_exit, decide);
   else
     decide();

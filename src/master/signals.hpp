@@ -45,7 +45,7 @@ class Signals {
 // A SIGHUP as it was sent.
 struct HangUp {
   bool by_kernel = false;          // else by a process
-  bool by_leader = false;          // by the leader of the master's session: its shell
+  bool by_shell = false;           // by a process of the master's session, or by one that is gone: perhaps by its shell
   bool terminal_is_gone = false;   // there was a controlling terminal at the start, and there is none now
 };
 

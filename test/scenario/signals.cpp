@@ -117,13 +117,19 @@ void close_terminal(Instance& app) {
 TEST_CASE_FIXTURE(Scenario, "a terminal that closes stops the master: what has been asked is answered") {
   Instance app(on_terminal(*this), fixture("version_v1"));
   close_terminal(app);
-  CHECK_FALSE(contains(app.master().err(), "upgrading"));
+  CHECK_FALSE(contains(app.master().err(), "upgrade to"));
 }
 
 TEST_CASE_FIXTURE(Scenario, "so it does in the background of a shell, which passes the hang-up on") {
   Instance app(on_terminal(*this, {"--shell"}), fixture("version_v1"));
   close_terminal(app);
-  CHECK_FALSE(contains(app.master().err(), "upgrading"));
+  CHECK_FALSE(contains(app.master().err(), "upgrade to"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "so it does in the background of a shell within a shell") {
+  Instance app(on_terminal(*this, {"--shell", "--shell"}), fixture("version_v1"));
+  close_terminal(app);
+  CHECK_FALSE(contains(app.master().err(), "upgrade to"));
 }
 
 TEST_CASE_FIXTURE(Scenario, "an operator's SIGHUP upgrades on a terminal, too") {

@@ -1,10 +1,10 @@
 /*
  * Runs a command on a terminal of its own, and closes that when its standard input has ended.
  *
- *   terminal [--shell] COMMAND [ARG …]
+ *   terminal [--shell] [--shell] COMMAND [ARG …]
  *
  * With --shell the command runs in the background of a shell: the leader of the session is another process, which
- * passes SIGHUP on to it, and exits. Ends with the command's exit status, 128 + the number when a signal ended it.
+ * passes SIGHUP on to it, and exits. Twice: of a shell that such a shell has started. Ends with the command's exit status, 128 + the number when a signal ended it.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -30,21 +30,24 @@ static void become_leader(const char* name) {
 }
 
 /* The parent of a job that outlives its shell is this program. */
-static void run_as_shell(char** command, int report) {
-  job = fork();
-  if (job > 0) {
-    setpgid(job, job);
-    if (write(report, &job, sizeof job) != sizeof job) _exit(126);
-    signal(SIGHUP, pass_on);
-    for (;;) pause();
+static void run_in_shells(int shells, char** command, int report) {
+  for (; shells > 0; --shells) {
+    job = fork();
+    if (job > 0) {
+      setpgid(job, job);
+      if (shells == 1 && write(report, &job, sizeof job) != sizeof job) _exit(126);
+      signal(SIGHUP, pass_on);
+      for (;;) pause();
+    }
+    setpgid(0, 0);
   }
-  setpgid(0, 0);
   execvp(command[0], command);
   _exit(127);
 }
 
 int main(int argc, char** argv) {
-  const int with_shell = argc > 1 && strcmp(argv[1], "--shell") == 0;
+  int shells = 0;
+  while (1 + shells < argc && strcmp(argv[1 + shells], "--shell") == 0) ++shells;
   const int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
   int report[2];
   if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0 || pipe2(report, O_CLOEXEC) != 0) return 126;
@@ -54,11 +57,9 @@ int main(int argc, char** argv) {
     const char* const name = ptsname(master);
     close(master); /* the terminal closes with the last of these */
     become_leader(name);
-    if (with_shell) run_as_shell(argv + 2, report[1]);
-    execvp(argv[1], argv + 1);
-    _exit(127);
+    run_in_shells(shells, argv + 1 + shells, report[1]);
   }
-  if (with_shell && read(report[0], &child, sizeof child) != sizeof child) return 126;
+  if (shells > 0 && read(report[0], &child, sizeof child) != sizeof child) return 126;
   char bytes[256];
   while (read(STDIN_FILENO, bytes, sizeof bytes) > 0) continue;
   close(master);
