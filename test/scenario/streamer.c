@@ -1,7 +1,8 @@
 /*
  * An ordinary event loop that streams its answers, and knows nothing of liveswap: `main PORT [unix]`. GET / is answered at once, with
  * VERSION. Every other path is answered in two parts: the first at once, the second when the gate of its name exists, or after PAUSE_MS
- * where the path is /timed; /push is no HTTP, and ticks until the gate exists. Each path has its own way of sending (parts below).
+ * where the path is /timed, after SOON_MS where it is /soon; /push is no HTTP, and ticks until the gate exists. Each path has its own way
+ * of sending (parts below).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,7 +26,7 @@
 #define CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 #define TIMED "6\r\nsecond\r\n"
 
-enum { CLIENTS_MAX = 256, LARGE = 4 << 20, PAUSE_MS = 900, TIMED_PARTS = 2, TICK_MS = 200 };
+enum { CLIENTS_MAX = 256, LARGE = 4 << 20, PAUSE_MS = 900, TIMED_PARTS = 2, SOON_MS = 120, SOON_PARTS = 1, TICK_MS = 200 };
 
 struct client {
   char in[1024];
@@ -95,7 +96,7 @@ static void first_part(int fd, struct client* client) {
   }
   if (is(path, "/writev")) put_parts(fd, CHUNKED, "6\r\nfirst\n\r\n");
   if (is(path, "/interim")) put(fd, "HTTP/1.1 103 Early Hints\r\nLink: first\r\n\r\n");
-  if (is(path, "/timed")) put(fd, CHUNKED);
+  if (is(path, "/timed") || is(path, "/soon")) put(fd, CHUNKED);
   if (is(path, "/push")) put(fd, "tick\n");
   if (is(path, "/file")) {
     put(fd, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n");
@@ -110,6 +111,8 @@ static void first_part(int fd, struct client* client) {
   }
 }
 
+static long pause_of(const struct client* client) { return is(client->path, "/soon") ? SOON_MS : PAUSE_MS; }
+
 /* True: that was the last one. */
 static bool next_part(int fd, struct client* client) {
   const char* path = client->path;
@@ -118,9 +121,9 @@ static bool next_part(int fd, struct client* client) {
     client->due = now_ms() + TICK_MS;
     return false;
   }
-  if (is(path, "/timed")) {
+  if (is(path, "/timed") || is(path, "/soon")) {
     put(fd, TIMED);
-    client->due = now_ms() + PAUSE_MS;
+    client->due = now_ms() + pause_of(client);
     if (--client->parts_left > 0) return false;
     put(fd, "0\r\n\r\n");
   } else if (is(path, "/trailers")) {
@@ -154,13 +157,14 @@ static void answer(int fd, struct client* client) {
     client->path[0] = '\0';
     return;
   }
-  client->parts_left = TIMED_PARTS;
-  client->due = now_ms() + PAUSE_MS;
+  client->parts_left = is(client->path, "/soon") ? SOON_PARTS : TIMED_PARTS;
+  client->due = now_ms() + pause_of(client);
   first_part(fd, client);
 }
 
 static bool is_due(const struct client* client) {
-  return is(client->path, "/timed") || is(client->path, "/push") ? now_ms() >= client->due : access(gate, F_OK) == 0;
+  const bool by_clock = is(client->path, "/timed") || is(client->path, "/soon") || is(client->path, "/push");
+  return by_clock ? now_ms() >= client->due : access(gate, F_OK) == 0;
 }
 
 /* False: the client has gone. */

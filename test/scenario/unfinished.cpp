@@ -134,6 +134,31 @@ TEST_CASE_FIXTURE(Scenario, "the same over a Unix socket") {
   for (const std::string path : {"/chunked", "/length"}) check_is_finished(*this, "end", path, true);
 }
 
+// The worker looks at each connection while the application goes on with it: what is sent during a look counts, too.
+TEST_CASE_FIXTURE(Scenario, "many answers that pause are finished") {
+  Stream stream(*this, "end");
+  std::vector<Connection> all;
+  for (int i = 0; i < 200; ++i) all.push_back(stream.connect());
+  unsigned cut = 0, whole = 0;
+  const auto ask_all = [&] {
+    for (Connection& one : all) one.send(request("/soon"));
+    for (Connection& one : all) {
+      std::string line = one.read_line(), answer = line;
+      for (; line.ends_with("\n") && line != "0\r\n"; line = one.read_line()) answer += line;
+      whole += line == "0\r\n";
+      // A client that was late has found its connection ended, without a byte of an answer.
+      cut += line != "0\r\n" && !answer.empty();
+      one.read_line();
+    }
+  };
+  ask_all();
+  CHECK(whole == all.size());
+  REQUIRE(stream.app().upgrade(again, {"--detach"}).status == Exit::ok);
+  for (int i = 0; i < 20; ++i) ask_all();
+  CHECK(whole > 2 * all.size());
+  CHECK(cut == 0);
+}
+
 // Of a protocol that liveswap does not know the kernel tells that the server has been speaking by itself for long.
 TEST_CASE_FIXTURE(Scenario, "a server that speaks by itself may pause") {
   Stream stream(*this, "end");

@@ -181,9 +181,11 @@ static void look_at(int fd, void* context) {
   struct connection connection;
   const struct listener* listener = listeners_accepted(fd);
   if (listener == NULL) return;
+  const uint64_t noted = traffic_noted(fd);
   const bool tcp = connection_look(fd, &connection);
   const enum answer_state answer = answer_at(fd, tcp ? &connection : NULL);
-  const bool is_answering = answer == ANSWER_UNFINISHED;
+  /* What was sent during the look is not in `connection`, which would tell of the silence before it. */
+  const bool is_answering = answer == ANSWER_UNFINISHED || traffic_noted(fd) != noted;
   if (tcp && !is_answering && (!is_open(fd, &connection) || is_ignored(fd, &connection))) return;
   ++look->open;
   if (is_answering) return;

@@ -55,6 +55,11 @@ void traffic_sent_file(int fd, size_t size);
 /* … has received. */
 void traffic_received(int fd, const void* bytes, size_t size);
 
+/* How many bytes have been noted there as sent; 0 where nothing is followed. */
+static inline uint64_t traffic_noted(int fd) {
+  return traffic_is_followed(fd) ? atomic_load_explicit(&traffic_table[fd].sent, memory_order_acquire) : 0;
+}
+
 /*
  * How far the application is visibly with its answer, during a drain: ANSWER_UNKNOWN, ANSWER_COMPLETE or ANSWER_UNFINISHED.
  * Where it has sent a head and nothing of the body that this announces, the request may have been a HEAD that was not seen:
