@@ -9,6 +9,7 @@
 
 #include "contract/channel.h"
 #include "master/acting_as.hpp"
+#include "master/bound_file.hpp"
 
 namespace liveswap::master {
 
@@ -116,7 +117,9 @@ mode_t SocketFile::mode() const {
 
 void SocketFile::set_mode(mode_t mode, const std::optional<Identity>& as) const {
   const ActingAs user(as);
-  if (user.error() == 0 && is_in_place()) ::chmod(path_.c_str(), mode);
+  const auto file = user.error() == 0 ? file_at(path_) : UniqueFd();
+  struct stat found {};
+  if (file && ::fstat(file.get(), &found) == 0 && S_ISSOCK(found.st_mode) && is(found)) set_mode_of(file.get(), mode);
 }
 
 void SocketFile::remove() {

@@ -15,6 +15,8 @@
 #include <cstring>
 #include <memory>
 
+#include "master/bound_file.hpp"
+
 namespace liveswap::master {
 namespace {
 
@@ -142,7 +144,9 @@ Result<UniqueFd> bind_unix(const std::string& path, mode_t mode, int backlog) {
   // Nobody can connect before listen(): the mode is right by then.
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
     return os_fail("bind", path, errno);
-  if (::chmod(path.c_str(), mode) != 0) return os_fail("set the mode of", path, errno);
+  const auto file = file_of_bound(fd.get(), path);
+  if (!file) return os_fail("find the socket's file at", path, errno);
+  if (const int error = set_mode_of(file.get(), mode); error != 0) return os_fail("set the mode of", path, error);
   if (::listen(fd.get(), backlog) != 0) return os_fail("listen on", path, errno);
   return fd;
 }

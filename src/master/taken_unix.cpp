@@ -8,6 +8,7 @@
 
 #include "base/log.hpp"
 #include "master/acting_as.hpp"
+#include "master/bound_file.hpp"
 
 namespace liveswap::master {
 
@@ -57,12 +58,13 @@ UniqueFd TakenUnix::bind_again() const {
   const struct stat& before = file_.known();
   // Nobody can connect before listen(): owner and mode are right by then.
   if (!fd || ::bind(fd.get(), where_.where.get(), where_.where.length) != 0) return {};
-  const std::string path = where_.path();
+  const auto file = file_of_bound(fd.get(), where_.path());
   struct stat made {};
-  if (::lstat(path.c_str(), &made) == 0 && (made.st_uid != before.st_uid || made.st_gid != before.st_gid) &&
-      ::lchown(path.c_str(), before.st_uid, before.st_gid) != 0)
-    log::warning("listener {}: cannot give its file the owner that it had: {}", name(), error_text(errno));
-  ::chmod(path.c_str(), before.st_mode & 0777);
+  if (!file || ::fstat(file.get(), &made) != 0) return {};
+  const bool is_same = made.st_uid == before.st_uid && made.st_gid == before.st_gid;
+  if (const int error = is_same ? 0 : set_owner_of(file.get(), before.st_uid, before.st_gid); error != 0)
+    log::warning("listener {}: cannot give its file the owner that it had: {}", name(), error_text(error));
+  set_mode_of(file.get(), before.st_mode & 0777);
   if (::listen(fd.get(), backlog_) != 0) return {};
   return fd;
 }
@@ -103,7 +105,9 @@ int TakenUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identi
     where = bound_address(fd.get(), where);
     // Nobody can connect before listen(): the mode is right by then. That of the file is the worker's umask, not ours.
     if (const auto path = where.path(); !path.empty() && path.front() != '\0') {
-      ::chmod(path.c_str(), own.st_mode & 0777 & ~where.umask);
+      const auto made = file_of_bound(fd.get(), path);
+      if (!made) return errno;
+      set_mode_of(made.get(), own.st_mode & 0777 & ~where.umask);
       file = SocketFile(path, as);
       if (!file.is_in_place()) return ENOENT;
     }

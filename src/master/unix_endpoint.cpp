@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "master/bound_file.hpp"
 #include "master/sockets.hpp"
 #include "master/taken_address.hpp"
 
@@ -17,14 +18,15 @@ namespace {
 constexpr mode_t first_mode = 0660;
 
 // What an administrator has made of the file is kept: programs of another group may connect.
-Result<void> take_after(const std::string& file, const struct stat& model) {
+Result<void> take_after(int socket, const std::string& path, const struct stat& model) {
+  const auto file = file_of_bound(socket, path);
   struct stat found {};
-  if (::lstat(file.c_str(), &found) != 0) return os_fail("look at", file, errno);
-  if ((found.st_uid != model.st_uid || found.st_gid != model.st_gid) &&
-      ::lchown(file.c_str(), model.st_uid, model.st_gid) != 0)
-    return os_fail("give the owner of the socket it shall replace to", file, errno);
+  if (!file || ::fstat(file.get(), &found) != 0) return os_fail("find the socket's file at", path, errno);
+  const bool is_same = found.st_uid == model.st_uid && found.st_gid == model.st_gid;
+  if (const int error = is_same ? 0 : set_owner_of(file.get(), model.st_uid, model.st_gid); error != 0)
+    return os_fail("give the owner of the socket it shall replace to", path, error);
   // Clears set-id bits, so after the owner.
-  if (::chmod(file.c_str(), model.st_mode & 0777) != 0) return os_fail("set the mode of", file, errno);
+  if (const int error = set_mode_of(file.get(), model.st_mode & 0777); error != 0) return os_fail("set the mode of", path, error);
   return {};
 }
 
@@ -57,7 +59,7 @@ Result<void> UnixEndpoint::prepare(unsigned set, unsigned) {
   if (!fd) return tl::unexpected<Error>(fd.error());
   set_beside_ = set;
   if (there)
-    if (auto same = take_after(beside_, model); !same) {
+    if (auto same = take_after(fd->get(), beside_, model); !same) {
       settle();
       return same;
     }
@@ -131,7 +133,7 @@ FileReport UnixEndpoint::mend_file() {
   const struct stat before = file_.known();
   auto fresh = bind_unix(path_, before.st_mode & 0777, backlog_);
   if (!fresh) return report_file(Kind::lost, "its file was removed, and cannot be made again: " + fresh.error().text);
-  if (auto same = take_after(path_, before); !same) log::warning("listener {}: {}", name(), same.error().text);
+  if (auto same = take_after(fresh->get(), path_, before); !same) log::warning("listener {}: {}", name(), same.error().text);
   const auto former = cookie_of(sockets_[set_].get());
   sockets_[set_] = std::move(*fresh);
   file_ = SocketFile(path_, std::nullopt);
@@ -144,7 +146,7 @@ Result<UniqueFd> UnixEndpoint::bind_anew(const std::string& path) const {
   const bool there = ::lstat(path.c_str(), &model) == 0 && S_ISSOCK(model.st_mode);
   auto fd = bind_unix(aside, there ? model.st_mode & 0777 : first_mode, backlog_);
   if (!fd) return fd;
-  auto same = there ? take_after(aside, model) : Result<void>();
+  auto same = there ? take_after(fd->get(), aside, model) : Result<void>();
   if (same && ::rename(aside.c_str(), path.c_str()) != 0) same = os_fail("rename over " + path, aside, errno);
   if (same) return fd;
   ::unlink(aside.c_str());
