@@ -136,6 +136,8 @@ struct Options {
 
   // Called on the thread of run(), before on_ready, with what the user should know of this start, one sentence a call:
   // that HEAD decided against `target`, say. All of it is in the log as well.
+  // Commands in it (`liveswap upgrade …`) have the options that reach this master from this machine; so have those in
+  // the outcome of run().
   std::function<void(const std::string&)> on_notice;
 
   // Called on the thread of run() once every worker is ready, before the first request for control is answered.

@@ -1,13 +1,11 @@
 #include <nlohmann/json.hpp>
 
-#include "cli/hints.hpp"
 #include "cli/history_table.hpp"
 #include "cli/receipt_text.hpp"
 #include "cli/records.hpp"
 #include "cli/run_command.hpp"
 #include "cli/shown.hpp"
 #include "cli/terminal.hpp"
-#include "client/command_line.hpp"
 
 namespace liveswap::cli {
 namespace {
@@ -30,7 +28,7 @@ int print_document(const Outcome& outcome, const Arguments& arguments, Show show
     complain("the master's answer is no JSON document");
     return failed;
   }
-  print(show(with_options(document, client::options_of(arguments.where))));
+  print(show(document));
   return ok;
 }
 

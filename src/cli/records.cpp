@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.hpp"
+#include "client/command_line.hpp"
 #include "client/connect.hpp"
+#include "protocol/command_line.hpp"
 #include "protocol/instance.hpp"
 #include "release/history.hpp"
 #include "release/recorder.hpp"
@@ -19,8 +21,9 @@ std::string state_directory(const Client::Where& where) {
   return protocol::locate_instance(where.port, given, "").state_dir;
 }
 
-std::string text_of(const Json& document) {
-  return document.dump(-1, ' ', false, Json::error_handler_t::replace);
+// With its hints completed, as a master's answer comes from the client.
+std::string text_of(Json document, const Client::Where& where) {
+  return protocol::document_with_options(std::move(document), client::options_of(where)).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 bool read_here(const Outcome& outcome, const Client::Where& where) {
@@ -37,7 +40,7 @@ Outcome history_of(const Client::Where& where, unsigned newest) {
     summaries.push_back(release::summary_of(receipt));
   if (summaries.empty())
     return {no_master, outcome.text + "; and there is no receipt in " + state_directory(where) + "/history"};
-  return {ok, text_of(summaries)};
+  return {ok, text_of(std::move(summaries), where)};
 }
 
 Outcome receipt_of(const Client::Where& where, std::optional<std::uint64_t> number) {
@@ -45,7 +48,7 @@ Outcome receipt_of(const Client::Where& where, std::optional<std::uint64_t> numb
   if (!read_here(outcome, where)) return outcome;
   const auto receipt = release::History(state_directory(where)).receipt(number);
   if (!receipt) return {failed, receipt.error().text};
-  return {ok, text_of(*receipt)};
+  return {ok, text_of(*receipt, where)};
 }
 
 }  // namespace liveswap::cli

@@ -6,7 +6,6 @@
 
 #include "cli/fields.hpp"
 #include "cli/filled.hpp"
-#include "cli/hints.hpp"
 #include "cli/worker_table.hpp"
 
 namespace liveswap::cli {
@@ -119,7 +118,7 @@ std::string failures(const Json& status, const Screen& screen) {
 }  // namespace
 
 Result<std::string> status_table(std::string_view json, const std::string& options, const Screen& screen) {
-  const Json status = with_options(Json::parse(json, nullptr, false), options);
+  const Json status = Json::parse(json, nullptr, false);
   if (!status.is_object()) return fail("the master's status is no JSON object");
   return top(status, Paragraphs{screen, options}) + "\n" + worker_table(status, screen) + failures(status, screen);
 }

@@ -66,6 +66,8 @@ void print(std::string_view text) { write_all(STDOUT_FILENO, text); }
 
 void print_aside(std::string_view text) { write_all(STDERR_FILENO, text); }
 
-void complain(std::string_view text) { write_all(STDERR_FILENO, "liveswap: " + shown(text, true) + "\n"); }
+std::string complaint(std::string_view text) { return "liveswap: " + shown(text, true) + "\n"; }
+
+void complain(std::string_view text) { write_all(STDERR_FILENO, complaint(text)); }
 
 }  // namespace liveswap::cli

@@ -41,6 +41,8 @@ bool draws_in_place();
 // To stdout as it is; to stderr as a message, made fit for a terminal. What cannot be written is lost.
 void print(std::string_view text);
 void complain(std::string_view text);
+// What complain() writes.
+std::string complaint(std::string_view text);
 // To stderr as it is.
 void print_aside(std::string_view text);
 

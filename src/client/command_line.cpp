@@ -7,9 +7,7 @@ namespace liveswap::client {
 std::string options_of(const Client::Where& where) {
   std::string options = protocol::port_option(where.port);
   if (where.address != Client::Where().address) options += protocol::option("-a", where.address);
-  if (!where.state_dir.empty()) options += protocol::option("--state-dir", where.state_dir);
-  if (!where.runtime_dir.empty()) options += protocol::option("--runtime-dir", where.runtime_dir);
-  return options;
+  return options + protocol::directory_options(where.state_dir, where.runtime_dir);
 }
 
 std::string command_line(const Client::Where& where, std::string_view command) {

@@ -131,6 +131,13 @@ Reply await(Connection& connection, const Door& door, const Command& command, co
   }
 }
 
+// A document is completed text by text: an option may have characters that JSON quotes.
+std::string completed(const std::string& text, const std::string& options) {
+  Json document = Json::parse(text, nullptr, false);
+  if (!document.is_structured()) return protocol::with_options(text, options);
+  return protocol::document_with_options(std::move(document), options).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 }  // namespace
 
 Reply exchange(const Client::Where& where, Command command, const Client::Event& event) {
@@ -147,7 +154,7 @@ Reply exchange(const Client::Where& where, Command command, const Client::Event&
   if (sent == Connection::Did::late) return {explain(sent, connection, door, command, where), {}};
   Reply reply = await(connection, door, command, where, event);
   if (door.wants_token) reply.outcome = explain_no_token(where, instance, reply.line, std::move(reply.outcome));
-  reply.outcome.text = protocol::with_options(reply.outcome.text, options_of(where));
+  reply.outcome.text = completed(reply.outcome.text, options_of(where));
   return reply;
 }
 

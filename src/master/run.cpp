@@ -158,9 +158,6 @@ Outcome run_settled(const Options& options) {
   const auto give_up = [](const Error& error) { return Outcome{failed, error.text}; };
   if (!options.log_file.empty())
     if (auto opened = log::open_file(options.log_file); !opened) return give_up(opened.error());
-  log::complete_with([options = protocol::port_option(options.port)](std::string_view text) {
-    return protocol::with_options(text, options);
-  });
   const ManyDescriptors many;
   if (!options.pre_upgrade.empty() && ::access(options.pre_upgrade.c_str(), R_OK) != 0)
     return {usage, os_error("read the pre-upgrade plugin", options.pre_upgrade, errno).text};
@@ -208,6 +205,15 @@ Outcome run_settled(const Options& options) {
   return master.run(*start);
 }
 
+// Not its address: a client of this machine uses the control socket, which needs no token. Directories that a client
+// finds by itself are left out.
+std::string options_for_client(const Options& options) {
+  const auto usual = protocol::locate_instance(options.port, "", "");
+  return protocol::port_option(options.port) +
+         protocol::directory_options(options.state_dir == usual.state_dir ? "" : options.state_dir,
+                                     options.runtime_dir == usual.runtime_dir ? "" : options.runtime_dir);
+}
+
 }  // namespace
 
 Outcome run(const Options& options) {
@@ -217,7 +223,15 @@ Outcome run(const Options& options) {
   // Now that `forks auto` is a number.
   valid = config::validate(master::settle_options(std::move(*valid)));
   if (!valid) return {usage, valid.error().text};
-  return run_settled(*valid);
+  const auto complete = [client = options_for_client(*valid)](std::string_view text) {
+    return protocol::with_options(text, client);
+  };
+  log::complete_with(complete);
+  if (const auto notice = valid->on_notice)
+    valid->on_notice = [complete, notice](const std::string& text) { notice(complete(text)); };
+  Outcome outcome = run_settled(*valid);
+  outcome.text = complete(outcome.text);
+  return outcome;
 }
 
 Outcome run(const std::string& target) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
 
 namespace liveswap::protocol {
 namespace {
@@ -31,6 +32,13 @@ std::string port_option(std::uint16_t port) {
   return port == default_port ? "" : option("-p", std::to_string(port));
 }
 
+std::string directory_options(const std::string& state_dir, const std::string& runtime_dir) {
+  std::string options;
+  if (!state_dir.empty()) options += option("--state-dir", state_dir);
+  if (!runtime_dir.empty()) options += option("--runtime-dir", runtime_dir);
+  return options;
+}
+
 std::string with_options(std::string_view text, std::string_view options) {
   std::string result;
   for (;;) {
@@ -46,6 +54,13 @@ std::string with_options(std::string_view text, std::string_view options) {
     result += '`';
     text.remove_prefix(end + 1);
   }
+}
+
+Json document_with_options(Json document, std::string_view options) {
+  if (document.is_string()) return with_options(document.get_ref<const std::string&>(), options);
+  if (document.is_structured())
+    for (auto& part : document) part = document_with_options(std::move(part), options);
+  return document;
 }
 
 }  // namespace liveswap::protocol

@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include "cli/hints.hpp"
 
 using namespace liveswap;
 using namespace liveswap::cli;
@@ -31,11 +30,4 @@ TEST_CASE("the instances of a machine") {
         "3001    8  user 4000000001  no answer          -  -                   /tmp/liveswap-4000000001\n"
         "2 instances of other users: sudo liveswap list\n");
   CHECK(instance_table(Json::array(), 0) == "no instance runs that you may control\n");
-}
-
-TEST_CASE("hints in a document are completed") {
-  const auto done = with_options(
-      Json::parse(R"({"reason":"see `liveswap status`","n":7,"l":["`liveswap abort`"]})"), " -p 1");
-  CHECK(done ==
-        Json::parse(R"({"reason":"see `liveswap status -p 1`","n":7,"l":["`liveswap abort -p 1`"]})"));
 }

@@ -309,3 +309,22 @@ TEST_CASE("a path that is too long for a socket is an error, not another path") 
   CHECK(outcome.status == failed);
   CHECK(contains(outcome.text, "expected at most 107"));
 }
+
+TEST_CASE("hints in an answer are completed once, and a document stays JSON") {
+  Place place;
+  auto where = place.where();
+  where.state_dir = "/srv/it's \"mine\"";
+  const std::string told = R"(`liveswap abort -p 3999 --state-dir '/srv/it'\''s "mine"' --runtime-dir )" + place.directory.path + "`";
+  auto server = FakeServer::on_unix(
+      place.socket(), answers("{\"cmd\":\"status\",\"value\":\"OK\",\"status\":{\"note\":\"`liveswap abort`\"}}\n"));
+  const auto status = Json::parse(Client(where).status().text, nullptr, false);
+  REQUIRE(status.is_object());
+  CHECK(status["note"] == told);
+  Place other;
+  where.runtime_dir = other.directory.path;
+  auto refusing = FakeServer::on_unix(
+      other.socket(), answers("{\"cmd\":\"kill\",\"status\":\"refused\",\"error\":\"`liveswap abort`\"}\n"));
+  const auto outcome = Client(where).kill();
+  CHECK(outcome.status == refused);
+  CHECK(contains(outcome.text, "`liveswap abort -p 3999 --state-dir "));
+}

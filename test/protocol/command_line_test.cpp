@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
+
 using namespace liveswap::protocol;
 
 TEST_CASE("options as a shell takes them") {
@@ -10,6 +12,8 @@ TEST_CASE("options as a shell takes them") {
   CHECK(option("--state-dir", "") == " --state-dir ''");
   CHECK(port_option(3000).empty());
   CHECK(port_option(3001) == " -p 3001");
+  CHECK(directory_options("", "").empty());
+  CHECK(directory_options("/srv/a b", "/run/x") == " --state-dir '/srv/a b' --runtime-dir /run/x");
 }
 
 TEST_CASE("every command in a text gets the options, at its end") {
@@ -22,4 +26,11 @@ TEST_CASE("every command in a text gets the options, at its end") {
     CHECK(with_options(text, " -p 3001") == text);
   }
   CHECK(with_options("see `liveswap status`", "") == "see `liveswap status`");
+}
+
+TEST_CASE("hints in a document are completed") {
+  const auto done = document_with_options(
+      Json::parse(R"({"reason":"see `liveswap status`","n":7,"l":["`liveswap abort`"]})"), " -p 1");
+  CHECK(done ==
+        Json::parse(R"({"reason":"see `liveswap status -p 1`","n":7,"l":["`liveswap abort -p 1`"]})"));
 }

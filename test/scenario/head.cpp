@@ -112,6 +112,38 @@ TEST_CASE_FIXTURE(Scenario, "a start by hand that HEAD decides against says so o
   CHECK(site->run("stop").status == Exit::ok);
 }
 
+// The only command between backquotes.
+std::string hinted(const std::string& text) {
+  const auto begin = text.find("`liveswap ");
+  REQUIRE(begin != std::string::npos);
+  const auto end = text.find('`', begin + 1);
+  CHECK(text.find("`liveswap ", end) == std::string::npos);
+  return text.substr(begin + 1, end - begin - 1);
+}
+
+TEST_CASE_FIXTURE(Scenario, "the command that a start hints at works as it stands, in the notice and in the log") {
+  const Site site(*this);
+  const Words place{"--state-dir", dir / "my state", "--runtime-dir", dir / "my run"};
+  const auto start = [&](const std::string& library) {
+    return site.run("start", Words{"--daemon", "--listen", site.address(), library} + place);
+  };
+  REQUIRE(start(fixture("version_v2")).status == Exit::ok);
+  const auto again = start(fixture("version_v1"));
+  CHECK(again.status == Exit::refused);
+  CHECK(hinted(again.err) == "liveswap upgrade -p " + site.control_port() + " --state-dir '" + (dir / "my state") +
+                                 "' --runtime-dir '" + (dir / "my run") + "'");
+  REQUIRE(site.run("stop", place).status == Exit::ok);
+  const auto started = start(fixture("version_v1"));
+  REQUIRE(started.status == Exit::ok);
+  const std::string command = hinted(started.err);
+  CHECK(contains(read_file(dir / "my state/log"), "`" + command + "`"));
+  const std::string program = liveswap_program();
+  const auto upgraded = run(dir, {{"sh", "-c", program + command.substr(std::string("liveswap").size())}});
+  CHECK_MESSAGE(upgraded.status == Exit::ok, upgraded.err);
+  CHECK(contains(http_get(site.address()), "v1"));
+  CHECK(site.run("stop", place).status == Exit::ok);
+}
+
 TEST_CASE_FIXTURE(Scenario, "a target that was rebuilt between stop and start: the committed bytes run, and it is said") {
   const auto site = std::make_shared<Site>(*this);
   const std::string library = dir / "libapp.so";
