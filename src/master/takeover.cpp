@@ -67,6 +67,8 @@ void Takeover::joined(rollout::WorkerId id, const rollout::AwaitedListeners::Pla
   worker.place = place;
   worker.pid = pid;
   worker.set = listeners_.set_of(set);
+  for (Endpoint* endpoint : listeners_.lent())
+    if (const int fd = endpoint->socket(worker.set, place.slot); fd >= 0) worker.cookies[cookie_of(fd)] = endpoint;
   changed_ = true;
 }
 
@@ -236,14 +238,7 @@ Endpoint* Takeover::endpoint_of(const Worker& worker, const std::string& text) c
   const auto cookie = cookie_in(text);
   if (!cookie || *cookie == 0) return nullptr;
   const auto found = worker.cookies.find(*cookie);
-  return found != worker.cookies.end() ? found->second : lent_with(worker, *cookie);
-}
-
-// One of those that every worker has from its start.
-Endpoint* Takeover::lent_with(const Worker& worker, std::uint64_t cookie) const {
-  for (Endpoint* endpoint : listeners_.lent())
-    if (cookie_of(endpoint->socket(worker.set, worker.place.slot)) == cookie) return endpoint;
-  return nullptr;
+  return found != worker.cookies.end() ? found->second : nullptr;
 }
 
 int Takeover::listen(Worker& worker, const Frame& frame) {
@@ -262,14 +257,18 @@ int Takeover::listen(Worker& worker, const Frame& frame) {
   return 0;
 }
 
+// Also one that does not listen yet. -1: there is none.
+int Takeover::socket_for(const Worker& worker, const Endpoint& endpoint) const {
+  const TakenEndpoint* taken = taken_endpoint(&endpoint);
+  return taken ? taken->held(worker.set, worker.place.slot) : endpoint.socket(worker.set, worker.place.slot);
+}
+
 void Takeover::unlisten(Worker& worker, const Frame& frame) {
   Endpoint* endpoint = endpoint_of(worker, frame.text);
   if (!endpoint) return;
   // Closed may be the one that it had before: a Unix socket whose file was removed is bound anew.
-  const TakenEndpoint* taken = taken_endpoint(endpoint);
-  if (taken && cookie_of(taken->held(worker.set, worker.place.slot)) != cookie_in(frame.text) &&
-      worker.cookies.contains(cookie_of(taken->held(worker.set, worker.place.slot))))
-    return;
+  const std::uint64_t now = cookie_of(socket_for(worker, *endpoint));
+  if (now != cookie_in(frame.text) && worker.cookies.contains(now)) return;
   worker.waits.erase(endpoint);
   if (worker.uses.erase(endpoint) == 0) return;
   if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.tenure.closed(worker.draining);

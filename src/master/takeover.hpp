@@ -100,7 +100,7 @@ class Takeover {
     std::set<Endpoint*> waits;   // that it has been seen to wait on, and has not closed
     bool waits_elsewhere = false;  // on a listener of its own
     std::set<Endpoint*> uses;                     // that it has bound and not closed
-    std::map<std::uint64_t, Endpoint*> cookies;   // of every socket that it was given
+    std::map<std::uint64_t, Endpoint*> cookies;   // of every socket that it was given, at its start or later: also those that others have replaced
     std::map<std::string, unsigned> unnamed;      // how often it has left the choice to the kernel, by address
     std::map<const Endpoint*, std::string> named;  // paths that it has bound Unix sockets at, and not renamed
     unsigned complaints = 0;
@@ -158,7 +158,7 @@ class Takeover {
   bool is_from(const Endpoint& endpoint, const Worker& worker, int connection) const;
   TakenEndpoint* taken_endpoint(const Endpoint* endpoint) const;  // nullptr: of another kind, or none
   Endpoint* endpoint_of(const Worker& worker, const std::string& text) const;
-  Endpoint* lent_with(const Worker& worker, std::uint64_t cookie) const;
+  int socket_for(const Worker& worker, const Endpoint& endpoint) const;
   Result<std::optional<Identity>> identity_for(Worker& worker, const Frame& frame) const;
   int check_path(Worker& worker, const Sender& sender, const std::string& path) const;
   bool may_bind(const std::optional<Identity>& as, std::uint16_t port) const;

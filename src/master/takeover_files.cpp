@@ -104,13 +104,12 @@ void Takeover::mend(Endpoint& endpoint) {
 
 void Takeover::replaced(Endpoint& endpoint, std::uint64_t former) {
   for (auto& [id, worker] : workers_) {
-    TakenEndpoint* taken = taken_endpoint(&endpoint);
-    const int fd = taken ? taken->held(worker.set, worker.place.slot) : endpoint.socket(worker.set, worker.place.slot);
-    if (fd < 0 || (taken && !worker.cookies.contains(former))) continue;
+    const int fd = socket_for(worker, endpoint);
+    if (fd < 0 || !worker.cookies.contains(former)) continue;
     Extras extras;
     extras.text = std::string_view(reinterpret_cast<const char*>(&former), sizeof former);
     extras.descriptor = fd;
-    if (taken) worker.cookies[cookie_of(fd)] = &endpoint;
+    worker.cookies[cookie_of(fd)] = &endpoint;
     send_(id, LIVESWAP_REPLACE, 0, extras);
   }
 }

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -280,6 +281,32 @@ TEST_CASE("takeover: a lent socket is replaced likewise, and its owner and mode 
   CHECK(cookie(replacement_for(desk, 1).get()) == cookie(desk.listeners().of_slot(1)[0]));
   CHECK((info_of(path).st_mode & 0777) == 0640);
   CHECK(connect_to(Where::path(path)));
+}
+
+TEST_CASE("takeover: what a worker says of the lent socket before, after it was replaced, is said of its listener") {
+  const TempDir dir;
+  const auto where = Where::path(dir / "app.sock");
+  Desk desk(2, {}, {{"local", "unix:" + (dir / "app.sock")}});
+  desk.join(1, 0);
+  desk.join(2, 1);
+  const auto former = UniqueFd::adopt(::fcntl(desk.listeners().of_slot(0)[0], F_DUPFD_CLOEXEC, 0));
+  remove_all(dir);
+  const auto found = desk.listeners().mend_files();
+  REQUIRE(found.at(0).report.kind == master::FileReport::Kind::replaced);
+  desk.takeover().replaced(*found[0].endpoint, found[0].report.former);
+  CHECK(replacement_for(desk, 2));
+  // Neither has read that yet.
+  CHECK(desk.ask(1, LIVESWAP_LISTEN, cookie_text(former.get())) == 0);
+  desk.wait_on(1, former.get());
+  for (const unsigned id : {1u, 2u}) desk.ready(id);
+  desk.look();
+  const auto client = connect_to(where);
+  // The worker host of the first closes the former one when it has put the new one in its place.
+  desk.tell(1, LIVESWAP_UNLISTEN, cookie_text(former.get()));
+  CHECK(desk.ask(2, LIVESWAP_HANDOFF, cookie_text(former.get()), 0, accept_from(desk.listeners().of_slot(1)[0])) == 0);
+  const bool adopted = std::any_of(desk.told.begin(), desk.told.end(),
+                                   [](const auto& one) { return one.worker == 1 && one.kind == LIVESWAP_ADOPT; });
+  CHECK(adopted);
 }
 
 TEST_CASE("takeover: somebody else's file is left alone, and said to be in the way") {
