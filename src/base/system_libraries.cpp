@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <fstream>
+#include <functional>
+#include <memory>
 #include <set>
 #include <sstream>
 #include <string_view>
@@ -19,12 +22,18 @@ constexpr std::array<std::string_view, 8> trees{"/lib/",     "/lib32/",     "/li
 // An include that includes itself ends here.
 constexpr unsigned deepest = 8;
 
-// By what they are, whatever name they are called by: /lib is a link to usr/lib.
-using Directories = std::set<std::pair<dev_t, ino_t>>;
+struct Directories {
+  std::set<std::pair<dev_t, ino_t>> files;  // whatever name they are called by: /lib is a link to usr/lib
+  std::set<std::string, std::less<>> names;  // as configured, and with links resolved; each ends in a slash
+};
 
 void add(Directories& directories, const std::string& path) {
   struct stat info {};
-  if (path.starts_with('/') && ::stat(path.c_str(), &info) == 0) directories.insert({info.st_dev, info.st_ino});
+  if (!path.starts_with('/') || ::stat(path.c_str(), &info) != 0) return;
+  directories.files.insert({info.st_dev, info.st_ino});
+  directories.names.insert(path.substr(0, path.find_last_not_of('/') + 1) + "/");
+  const std::unique_ptr<char, decltype(&::free)> resolved(::realpath(path.c_str(), nullptr), ::free);
+  if (resolved) directories.names.insert(std::string(resolved.get()) + "/");
 }
 
 // A directory, or "include PATTERN", a line (ldconfig(8)).
@@ -57,13 +66,18 @@ const Directories& configured() {
 
 }  // namespace
 
+bool is_named_as_system_library(std::string_view path) {
+  if (!path.starts_with('/') || path.find("/../") != std::string_view::npos) return false;
+  return std::any_of(trees.begin(), trees.end(), [&](std::string_view tree) { return path.starts_with(tree); }) ||
+         configured().names.contains(path.substr(0, path.rfind('/') + 1));
+}
+
 bool is_system_library(const std::string& path) {
+  if (is_named_as_system_library(path)) return true;
   if (!path.starts_with('/') || path.find("/../") != std::string::npos) return false;
-  if (std::any_of(trees.begin(), trees.end(), [&](std::string_view tree) { return path.starts_with(tree); }))
-    return true;
   struct stat info {};
   return ::stat(path.substr(0, path.rfind('/') + 1).c_str(), &info) == 0 &&
-         configured().contains({info.st_dev, info.st_ino});
+         configured().files.contains({info.st_dev, info.st_ino});
 }
 
 }  // namespace liveswap

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace liveswap {
 
@@ -9,5 +10,10 @@ namespace liveswap {
 // other library belongs to the application that needs it. A relative path is none of the system's. Reads the
 // configuration once.
 bool is_system_library(const std::string& path);
+
+// The same by the text of the path alone: neither the file nor its directory is looked up, so a path on a file system that
+// does not answer cannot block the caller. A path that reaches a directory of /etc/ld.so.conf by some other link is none
+// of the system's here.
+bool is_named_as_system_library(std::string_view path);
 
 }  // namespace liveswap

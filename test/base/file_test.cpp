@@ -134,6 +134,20 @@ TEST_CASE("which libraries are the system's") {
   if (fs::exists("/etc/ld.so.conf.d/libc.conf") && fs::exists("/usr/local/lib")) CHECK(is_system_library("/usr/local/lib/libx.so"));
 }
 
+TEST_CASE("which libraries are the system's, by the name alone") {
+  for (const char* path : {"/lib/x86_64-linux-gnu/libm.so.6", "/usr/lib64/libz.so.1"}) CHECK(is_named_as_system_library(path));
+  for (const char* path : {"/opt/app/libx.so", "lib/libx.so", "/usr/lib/../../opt/libx.so", "", "/", "/libx.so"})
+    CHECK_FALSE(is_named_as_system_library(path));
+  if (!fs::exists("/etc/ld.so.conf.d/libc.conf") || !fs::exists("/usr/local/lib")) return;
+  CHECK(is_named_as_system_library("/usr/local/lib/libx.so"));
+  CHECK_FALSE(is_named_as_system_library("/usr/local/lib/more/libx.so"));
+  // Only a look at the directory could tell.
+  const TempDir dir;
+  fs::create_directory_symlink("/usr/local/lib", dir / "alias");
+  CHECK(is_system_library(dir / "alias/libx.so"));
+  CHECK_FALSE(is_named_as_system_library(dir / "alias/libx.so"));
+}
+
 TEST_CASE("a descriptor is closed once, and at the moment it is replaced") {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);
