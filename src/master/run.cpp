@@ -48,24 +48,33 @@ class Loop {
   bool usable_;
 };
 
-// What would end or stop the master for a write: libuv writes to streams without MSG_NOSIGNAL (SIGPIPE), the log may reach
-// a limit on the size of files (SIGXFSZ), and in the background of a terminal it may be set that nobody there writes
-// (SIGTTOU). With the signals ignored, the write fails or goes through.
-class WithoutSignalsOfWrites {
+// Ignores the signals that end a process by default and that nobody sends to a master on purpose: what a write causes
+// (SIGPIPE; SIGXFSZ at a limit on the size of files; SIGTTOU in the background of a terminal), timers that were set before
+// exec, and what an administrator mistypes. SIGUSR1 and SIGUSR2 too, until there is a handler for them. Then the write
+// fails or goes through, and the others do nothing. A handler of a program that embeds the master stays.
+class IgnoredSignals {
  public:
-  WithoutSignalsOfWrites() {
+  IgnoredSignals() {
     struct sigaction ignore {};
     ignore.sa_handler = SIG_IGN;
-    for (std::size_t i = 0; i < numbers.size(); ++i) ::sigaction(numbers[i], &ignore, &before_[i]);
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      ::sigaction(numbers[i], nullptr, &before_[i]);
+      if (is_default(before_[i])) ::sigaction(numbers[i], &ignore, nullptr);
+    }
   }
-  WithoutSignalsOfWrites(const WithoutSignalsOfWrites&) = delete;
-  WithoutSignalsOfWrites& operator=(const WithoutSignalsOfWrites&) = delete;
-  ~WithoutSignalsOfWrites() {
-    for (std::size_t i = 0; i < numbers.size(); ++i) ::sigaction(numbers[i], &before_[i], nullptr);
+  IgnoredSignals(const IgnoredSignals&) = delete;
+  IgnoredSignals& operator=(const IgnoredSignals&) = delete;
+  ~IgnoredSignals() {
+    for (std::size_t i = 0; i < numbers.size(); ++i)
+      if (is_default(before_[i])) ::sigaction(numbers[i], &before_[i], nullptr);
   }
 
  private:
-  static constexpr std::array numbers{SIGPIPE, SIGXFSZ, SIGTTOU};
+  static constexpr std::array numbers{SIGPIPE, SIGXFSZ,   SIGTTOU, SIGALRM, SIGVTALRM,
+                                      SIGPROF, SIGPOLL, SIGPWR,  SIGUSR1, SIGUSR2};
+  static bool is_default(const struct sigaction& action) {
+    return !(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_DFL;
+  }
   std::array<struct sigaction, numbers.size()> before_{};
 };
 
@@ -197,7 +206,6 @@ Outcome run_settled(const Options& options) {
 
   const auto token = master::make_token(options.state_dir + "/token");
   if (!token) return give_up(token.error());
-  const WithoutSignalsOfWrites quiet;
   Loop loop;
   if (!loop.usable()) return {failed, "cannot make an event loop"};
   master::Master master(loop.get(), options, std::move(*lock), std::move(*listeners), std::move(request), store);
@@ -218,6 +226,7 @@ std::string options_for_client(const Options& options) {
 
 Outcome run(const Options& options) {
   fill_standard_descriptors();
+  const IgnoredSignals ignored;
   auto valid = config::validate(options);
   if (!valid) return {usage, valid.error().text};
   // Now that `forks auto` is a number.

@@ -81,6 +81,18 @@ std::shared_ptr<Site> ignoring(Scenario& scenario, const std::string& signals) {
   return site;
 }
 
+TEST_CASE_FIXTURE(Scenario, "signals that nobody sends on purpose do nothing") {
+  Instance app(*this, fixture("version_v1"));
+  const auto workers = app.workers();
+  for (const int number : {SIGALRM, SIGVTALRM, SIGPROF, SIGPOLL, SIGPWR, SIGXFSZ, SIGPIPE, SIGTTOU, SIGUSR1, SIGUSR2}) {
+    CAPTURE(::sigabbrev_np(number));
+    app.master().signal(number);
+    REQUIRE(app.status()["state"] == "running");
+  }
+  CHECK(app.workers() == workers);
+  CHECK(contains(http_get(app.address()), "v1"));
+}
+
 TEST_CASE_FIXTURE(Scenario, "a SIGHUP that is ignored from the start stays ignored") {
   Instance app(ignoring(*this, "HUP"), fixture("version_v1"));
   app.master().signal(SIGHUP);
