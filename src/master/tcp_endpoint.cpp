@@ -23,6 +23,10 @@ Result<std::unique_ptr<Endpoint>> TcpEndpoint::open(const Listener& wanted, List
   return endpoint;
 }
 
+TcpEndpoint::~TcpEndpoint() {
+  for (const int fd : group_) shut_down(fd);
+}
+
 std::string TcpEndpoint::address() const { return group_.empty() ? text_ : name_of(group_[0]); }
 
 Result<void> TcpEndpoint::prepare(unsigned set, unsigned slots) {

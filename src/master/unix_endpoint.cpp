@@ -48,6 +48,8 @@ Result<std::unique_ptr<Endpoint>> UnixEndpoint::open(const Listener& wanted, con
 UnixEndpoint::~UnixEndpoint() {
   file_.remove();
   settle();
+  for (const UniqueFd& socket : sockets_)
+    if (socket) shut_down(socket.get());
 }
 
 Result<void> UnixEndpoint::prepare(unsigned set, unsigned) {

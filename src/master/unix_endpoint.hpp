@@ -16,7 +16,7 @@ class UnixEndpoint final : public Endpoint {
  public:
   // Binds, and takes over what a dead master left at the path.
   static Result<std::unique_ptr<Endpoint>> open(const Listener& wanted, const std::string& path, int backlog);
-  ~UnixEndpoint() override;  // removes the file
+  ~UnixEndpoint() override;  // removes the file; nobody accepts any more
 
   std::string address() const override { return "unix:" + path_; }
   Result<void> prepare(unsigned set, unsigned slots) override;

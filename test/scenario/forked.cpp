@@ -76,6 +76,23 @@ TEST_CASE_FIXTURE(Scenario, "a child that never answers is ended with its group 
   }
 }
 
+// It has the socket still when the master has gone, and ends when that is shut down.
+TEST_CASE_FIXTURE(Scenario, "a process that a worker has left behind does not keep the address") {
+  const std::string path = dir / "app.sock";
+  for (const std::string mode : {"reuseport", "shared"}) {
+    CAPTURE(mode);
+    Site site(*this);
+    const Words words{"--listen", site.address(), "--listen", "other=unix:" + path, "--listen-mode", mode, forker("v1"), "--", "return", "helper"};
+    for (int i = 0; i < 2; ++i) {
+      Process master = site.launch("start", words);
+      REQUIRE_MESSAGE(eventually([&] { return site.status().value("state", "") == "running"; }), master.err());
+      CHECK(site.run("stop").status == Exit::ok);
+      CHECK(master.wait().status == Exit::ok);
+      CHECK_FALSE(Connection::attempt(site.address()));
+    }
+  }
+}
+
 // The worker that was not told to leave has failed, and its children go with it.
 TEST_CASE_FIXTURE(Scenario, "SIGTERM of a worker that serves is a failure") {
   Instance app(*this, forker("v1"), {"--forks", "1"}, {"raise", "once"});

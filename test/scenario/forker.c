@@ -5,7 +5,8 @@
  *   raise    it dies by the default action of SIGTERM at once
  *   outside  it knows of no drain: it is retired from outside, and re-raises the SIGTERM that its handler gets
  *
- * and, as the second one, how a child is made: `once`, `twice` (the child forks again and ends), `stuck` (it never answers).
+ * and, as the second one, how a child is made: `once`, `twice` (the child forks again and ends), `stuck` (it never answers),
+ * `helper` (besides a child of the first kind there is one in a session of its own, which holds the listener until that is shut down).
  * A child reads a request, and answers in two halves, 400 ms apart.
  */
 #include <poll.h>
@@ -30,6 +31,14 @@ static void serve(int fd) {
   _exit(0);
 }
 
+static void hold(int listener) {
+  struct pollfd held = {listener, 0, 0};
+  if (fork() != 0) return;
+  setsid();
+  poll(&held, 1, -1);
+  _exit(0);
+}
+
 static void give_to_child(int listener, int fd) {
   if (fork() == 0) {
     if (strcmp(liveswap_argv()[1], "twice") == 0 && fork() != 0) _exit(0);
@@ -48,6 +57,7 @@ __attribute__((visibility("default"))) int liveswap_main(int listener) {
   const int drains = strcmp(liveswap_argv()[0], "outside") != 0;
   signal(SIGCHLD, SIG_IGN);
   if (!drains) signal(SIGTERM, raise_again);
+  if (strcmp(liveswap_argv()[1], "helper") == 0) hold(listener);
   struct pollfd polled[2] = {{listener, POLLIN, 0}, {drains ? liveswap_drain_fd() : -1, POLLIN, 0}};
   for (;;) {
     if (poll(polled, 2, -1) < 0) continue;
