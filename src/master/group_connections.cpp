@@ -22,26 +22,29 @@ namespace fs = std::filesystem;
 // net/tcp_states.h of the kernel, and SS_CONNECTED of <linux/net.h>.
 enum { tcp_time_wait = 6, tcp_close = 7, tcp_listen = 10, ss_connected = 3 };
 
-// "12 (name) S parent group …"; the name may have parentheses and spaces in it. A zombie has nothing open.
-bool is_alive_in(const fs::path& process, pid_t group) {
+// "12 (name) S parent group …"; the name may have parentheses and spaces in it. 0: of a zombie, which has nothing open.
+pid_t group_of(const fs::path& process) {
   std::ifstream file(process / "stat");
   std::string text;
-  if (!std::getline(file, text) || text.rfind(')') == std::string::npos) return false;
+  if (!std::getline(file, text) || text.rfind(')') == std::string::npos) return 0;
   std::istringstream rest(text.substr(text.rfind(')') + 1));
   char state = 0;
   pid_t parent = 0, found = 0;
-  return rest >> state >> parent >> found && found == group && state != 'Z' && state != 'X';
+  return rest >> state >> parent >> found && state != 'Z' && state != 'X' ? found : 0;
 }
 
-std::vector<fs::path> members_of(pid_t group) {
-  std::vector<fs::path> members;
+using Members = std::map<pid_t, std::vector<fs::path>>;
+
+// By group, their leaders left out.
+Members members_of(const std::map<pid_t, ListeningPlaces>& groups) {
+  Members members;
   std::error_code failed;
   for (fs::directory_iterator entry("/proc", failed), end; !failed && entry != end; entry.increment(failed)) {
     const std::string name = entry->path().filename();
     pid_t pid = 0;
     const auto [last, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (bad == std::errc() && last == name.data() + name.size() && pid != group && is_alive_in(entry->path(), group))
-      members.push_back(entry->path());
+    if (bad != std::errc() || last != name.data() + name.size() || groups.contains(pid)) continue;
+    if (const pid_t group = group_of(entry->path()); groups.contains(group)) members[group].push_back(entry->path());
   }
   return members;
 }
@@ -71,6 +74,17 @@ std::size_t count_in(const fs::path& file, InLine inode_in, const std::set<std::
   std::size_t count = 0;
   for (std::string line; std::getline(lines, line);) count += inodes.contains(inode_in(line, places));
   return count;
+}
+
+std::size_t connections_of(const std::vector<fs::path>& members, const ListeningPlaces& places) {
+  std::set<std::uint64_t> inodes;
+  std::size_t count = 0;
+  for (const auto& member : members)
+    if (!add_sockets(member, inodes)) ++count;
+  if (inodes.empty()) return count;
+  const fs::path net = members.front() / "net";
+  for (const char* family : {"tcp", "tcp6"}) count += count_in(net / family, inode_in_tcp_line, inodes, places);
+  return count + count_in(net / "unix", inode_in_unix_line, inodes, places);
 }
 
 }  // namespace
@@ -110,16 +124,14 @@ std::uint64_t inode_in_unix_line(std::string_view line, const ListeningPlaces& p
   return state == ss_connected && places.paths.contains(text.substr(static_cast<std::size_t>(at))) ? inode : 0;
 }
 
-std::size_t connections_of_group(pid_t group, const ListeningPlaces& places) {
-  const auto members = members_of(group);
-  std::set<std::uint64_t> inodes;
-  std::size_t count = 0;
-  for (const auto& member : members)
-    if (!add_sockets(member, inodes)) ++count;
-  if (inodes.empty()) return count;
-  const fs::path net = members.front() / "net";
-  for (const char* family : {"tcp", "tcp6"}) count += count_in(net / family, inode_in_tcp_line, inodes, places);
-  return count + count_in(net / "unix", inode_in_unix_line, inodes, places);
+std::map<pid_t, std::size_t> connections_of_groups(const std::map<pid_t, ListeningPlaces>& groups) {
+  const Members members = members_of(groups);
+  std::map<pid_t, std::size_t> counts;
+  for (const auto& [group, places] : groups) {
+    const auto found = members.find(group);
+    counts[group] = found == members.end() ? 0 : connections_of(found->second, places);
+  }
+  return counts;
 }
 
 }  // namespace liveswap::master

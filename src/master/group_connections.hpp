@@ -4,13 +4,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
 
 namespace liveswap::master {
 
-// Connections that the processes of a group have open, as /proc tells it: of a worker that has ended while children which it
+// Connections that the processes of groups have open, as /proc tells it: of a worker that has ended while children which it
 // had forked for a connection each still serve. Reads all of /proc: milliseconds where many processes run.
 
 // Where listeners listen: by port of TCP, and by path of a Unix socket (one of the abstract namespace begins with @).
@@ -22,9 +23,9 @@ struct ListeningPlaces {
   void add(int fd);
 };
 
-// How many connections of these places the processes in that group have, its leader left out. A process whose
-// descriptors may not be read counts as one.
-std::size_t connections_of_group(pid_t group, const ListeningPlaces& places);
+// How many connections of the places that are given with a group the processes in it have, its leader left out; for each group.
+// A process whose descriptors may not be read counts as one.
+std::map<pid_t, std::size_t> connections_of_groups(const std::map<pid_t, ListeningPlaces>& groups);
 
 // The inode of a connection that a line of /proc/net/tcp or of /proc/net/unix tells of, where it came to one of these places;
 // 0 for any other line.

@@ -236,8 +236,11 @@ void WorkerPool::note_open(WorkerId id, Entry& entry, std::uint64_t open) {
 // its own connections would be: until the drain limit, when the group gets the signals.
 bool WorkerPool::is_outlived(WorkerId id) {
   Entry& entry = entries_.at(id);
-  if (!entry.draining || !entry.forked || (entry.expired && !entry.outlived)) return false;
-  const auto open = connections_of_group(entry.pid, entry.places);
+  const bool is_known = entry.outlived || groups_.knows(entry.pid);
+  if (!entry.draining || !entry.forked || (entry.expired && !is_known)) return false;
+  const auto found = groups_.open(entry.pid, entry.places, Milliseconds(uv_now(&loop_)));
+  if (!found) return true;
+  const std::size_t open = *found;
   if (open > 0 && !std::exchange(entry.outlived, true))
     log::info("slot {} pid {}: has ended, but processes that it has forked have {} connection{}: these are waited for",
               entry.slot, entry.pid, open, open == 1 ? "" : "s");
@@ -249,6 +252,7 @@ void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   Entry& entry = entries_.at(id);
   entry.exit_code = ending.code;
   takeover_.left(id);
+  groups_.forget(entry.pid);
   entry.sockets.reset();
   if (entry.idle.ended > 0 || entry.idle.moved > 0)
     log::info("slot {}: ended {} idle connection{}, moved {}", entry.slot, entry.idle.ended,

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "master/group_looks.hpp"
 #include "master/listeners.hpp"
 #include "master/takeover.hpp"
 #include "master/worker_process.hpp"
@@ -110,6 +111,7 @@ class WorkerPool {
   Takeover& takeover_;
   Handlers handlers_;
   std::map<rollout::WorkerId, Entry> entries_;
+  GroupLooks groups_;
   std::list<std::unique_ptr<Output>> left_;  // of processes that workers have left behind
 };
 

@@ -6,7 +6,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <map>
+#include <thread>
+
 #include "master/group_connections.hpp"
+#include "master/group_looks.hpp"
 #include "takeover_desk.hpp"
 #include "temp_dir.hpp"
 
@@ -54,6 +59,10 @@ UniqueFd listener_at(const Where& where) {
   return fd;
 }
 
+std::size_t connections_of(pid_t group, const ListeningPlaces& places) {
+  return master::connections_of_groups({{group, places}}).at(group);
+}
+
 }  // namespace
 
 TEST_CASE("group connections: those of the listeners, over TCP and Unix sockets, and no other socket") {
@@ -63,15 +72,62 @@ TEST_CASE("group connections: those of the listeners, over TCP and Unix sockets,
   const auto unix = listener_at(at_path), named = listener_at(abstract);
   ListeningPlaces places;
   for (const auto* fd : {&tcp, &unix, &named}) places.add(fd->get());
-  CHECK(master::connections_of_group(Group().id(), places) == 0);
+  CHECK(connections_of(Group().id(), places) == 0);
 
   const auto a = connect_to(Where::v4(port_of(tcp.get()))), b = connect_to(Where::v4(port_of(other.get())));
   const auto c = connect_to(at_path), d = connect_to(abstract);
   const auto at = accept_from(tcp.get()), bt = accept_from(other.get()), ct = accept_from(unix.get()), dt = accept_from(named.get());
   const Group group;
-  CHECK(master::connections_of_group(group.id(), places) == 3);
+  CHECK(connections_of(group.id(), places) == 3);
   // The clients' ends are in it as well, and are none.
-  CHECK(master::connections_of_group(group.id(), {}) == 0);
+  CHECK(connections_of(group.id(), {}) == 0);
+}
+
+TEST_CASE("group connections: one look tells groups apart") {
+  const auto tcp = listener_at(Where::v4(0)), other = listener_at(Where::v4(0));
+  ListeningPlaces places, elsewhere;
+  places.add(tcp.get());
+  elsewhere.add(other.get());
+  const Group before;
+  const auto client = connect_to(Where::v4(port_of(tcp.get())));
+  const auto served = accept_from(tcp.get());
+  const Group group, third;
+  const std::map<pid_t, std::size_t> counts{{before.id(), 0}, {group.id(), 1}, {third.id(), 0}};
+  CHECK(master::connections_of_groups({{before.id(), places}, {group.id(), places}, {third.id(), elsewhere}}) == counts);
+}
+
+TEST_CASE("group looks: the longer one takes, the later is the next") {
+  using namespace std::chrono_literals;
+  CHECK(master::GroupLooks::interval_after(0ns) == 100ms);
+  CHECK(master::GroupLooks::interval_after(10ms) == 100ms);
+  CHECK(master::GroupLooks::interval_after(10'000'001ns) == 101ms);
+  CHECK(master::GroupLooks::interval_after(2s) == 20s);
+}
+
+TEST_CASE("group looks: one for all groups, and each answer is told once") {
+  using namespace std::chrono_literals;
+  unsigned looks = 0;
+  std::chrono::milliseconds takes{0};
+  master::GroupLooks groups([&](const master::GroupLooks::Groups& asked) {
+    std::this_thread::sleep_for(takes);
+    std::map<pid_t, std::size_t> counts;
+    ++looks;
+    for (const auto& [group, places] : asked) counts[group] = looks;
+    return counts;
+  });
+  CHECK(groups.open(1, {}, 0ms) == 1);
+  // Not looked at when the first one was.
+  CHECK_FALSE(groups.open(2, {}, 50ms));
+  CHECK_FALSE(groups.open(1, {}, 99ms));
+  takes = 20ms;
+  CHECK(groups.open(1, {}, 100ms) == 2);
+  CHECK(groups.open(2, {}, 100ms) == 2);
+  CHECK_FALSE(groups.open(2, {}, 299ms));
+  groups.forget(1);
+  CHECK_FALSE(groups.knows(1));
+  CHECK(groups.knows(2));
+  CHECK(groups.open(2, {}, 1h) == 3);
+  CHECK_FALSE(groups.open(1, {}, 1h));
 }
 
 TEST_CASE("group connections: lines of the kernel's tables") {
