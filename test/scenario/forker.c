@@ -18,11 +18,14 @@
 
 #include "liveswap_plugin.h"
 
+static int leaves(const char* how) { return strcmp(liveswap_argv()[1], how) == 0; }
+static int makes(const char* what) { return strcmp(liveswap_argv()[2], what) == 0; }
+
 static void serve(int fd) {
   char in[4096];
   static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n";
   if (read(fd, in, sizeof in) <= 0) _exit(1);
-  if (strcmp(liveswap_argv()[1], "stuck") == 0)
+  if (makes("stuck"))
     for (;;) pause();
   usleep(400 * 1000);
   if (send(fd, head, sizeof head - 1, MSG_NOSIGNAL) < 0) _exit(1);
@@ -41,7 +44,7 @@ static void hold(int listener) {
 
 static void give_to_child(int listener, int fd) {
   if (fork() == 0) {
-    if (strcmp(liveswap_argv()[1], "twice") == 0 && fork() != 0) _exit(0);
+    if (makes("twice") && fork() != 0) _exit(0);
     close(listener);
     serve(fd);
   }
@@ -54,10 +57,11 @@ static void raise_again(int number) {
 }
 
 __attribute__((visibility("default"))) int liveswap_main(int listener) {
-  const int drains = strcmp(liveswap_argv()[0], "outside") != 0;
+  if (liveswap_argc() < 3) return 1;
+  const int drains = !leaves("outside");
   signal(SIGCHLD, SIG_IGN);
   if (!drains) signal(SIGTERM, raise_again);
-  if (strcmp(liveswap_argv()[1], "helper") == 0) hold(listener);
+  if (makes("helper")) hold(listener);
   struct pollfd polled[2] = {{listener, POLLIN, 0}, {drains ? liveswap_drain_fd() : -1, POLLIN, 0}};
   for (;;) {
     if (poll(polled, 2, -1) < 0) continue;
@@ -65,7 +69,7 @@ __attribute__((visibility("default"))) int liveswap_main(int listener) {
     const int fd = accept(listener, NULL, NULL);
     if (fd >= 0) give_to_child(listener, fd);
   }
-  if (strcmp(liveswap_argv()[0], "raise") == 0) {
+  if (leaves("raise")) {
     signal(SIGTERM, SIG_DFL);
     raise(SIGTERM);
   }
