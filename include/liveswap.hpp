@@ -183,6 +183,8 @@ LIVESWAP_API Outcome run(const std::string& target);
 // A client of a master on this machine (by its Unix socket, with the same runtime_dir) or, when that is not there,
 // of one at address and port (by TCP, with the token). Each call connects, sends, waits for the answer and returns;
 // blocking, not thread-safe, one object per thread.
+// A process of root finds the masters of other users too; what changes something is `refused` there, unless runtime_dir or
+// state_dir says which one is meant.
 class LIVESWAP_API Client {
  public:
   struct Where {

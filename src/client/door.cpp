@@ -1,20 +1,18 @@
 #include "client/door.hpp"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
 
-#include "base/error.hpp"
+#include "client/asked.hpp"
 
 namespace liveswap::client {
 namespace {
 
-// A process that takes no connections must not hold up those that look for others.
-constexpr std::chrono::milliseconds elsewhere_limit{1'000};
+// For the whole search, however many sockets there are.
+constexpr std::chrono::milliseconds search_limit{1'000};
 
 // Of directories whose names begin so in a directory: all of them, with something behind each.
 void add_all(std::vector<std::string>& places, const std::string& directory, std::string_view begin,
@@ -31,35 +29,36 @@ std::vector<ControlSocket> other_sockets(const protocol::Instance& instance) {
     if (socket.port == instance.port) sockets.push_back(std::move(socket));
   std::vector<ControlSocket> others;
   for (auto& socket : sockets)
-    if (socket.directory != instance.runtime_dir &&
+    if (socket.directory != instance.runtime_dir && is_liveswap(socket) &&
         std::find(others.begin(), others.end(), socket) == others.end())
       others.push_back(std::move(socket));
   return others;
 }
 
-Door ambiguous(const Door& one, const Door& other, const protocol::Instance& instance) {
-  const auto named = [](const Door& door) {
-    return fmt::format("{} of {}", door.name, user_name(door.attempt.user));
+Door ambiguous(const Asked& one, const Asked& other, const protocol::Instance& instance) {
+  const auto named = [](const Asked& asked) {
+    return fmt::format("{} of {}", asked.socket.path(), user_name(asked.user));
   };
-  Door door{{}, one.name, false};
+  Door door{{}, one.socket.path(), false};
   door.attempt.reached = Reached::forbidden;
-  door.attempt.text = fmt::format(
-      "more than one master is on port {}: {}, and {}; choose one: --runtime-dir {}", instance.port,
-      named(one), named(other), std::filesystem::path(one.name).parent_path().string());
+  door.attempt.text =
+      fmt::format("more than one master is on port {}: {}, and {}; choose one: --runtime-dir {}", instance.port,
+                  named(one), named(other), one.socket.directory);
   return door;
 }
 
-// Nothing when there is none; `distrusted` is told of sockets that are there and are not trusted.
-std::optional<Door> find_elsewhere(const protocol::Instance& instance, std::string& distrusted) {
-  std::optional<Door> found;
-  for (const auto& socket : other_sockets(instance)) {
-    Door door{connect_trusted(socket, Deadline::after(elsewhere_limit)), socket.path(), false};
-    if (door.attempt.reached == Reached::forbidden) distrusted += door.attempt.text + ", and ";
-    if (door.attempt.reached != Reached::connected) continue;
-    if (found) return ambiguous(*found, door, instance);
-    found = std::move(door);
+// Nothing when there is none; `others` is told of sockets that are not trusted, or do not answer.
+std::optional<Door> find_elsewhere(const protocol::Instance& instance, std::string& others) {
+  std::optional<Asked> found;
+  for (const auto& asked : ask(other_sockets(instance), search_limit)) {
+    if (asked.reached == Reached::forbidden) others += asked.text + ", and ";
+    if (asked.answer == Answer::silent) others += asked.socket.path() + " does not answer, and ";
+    if (asked.answer != Answer::master) continue;
+    if (found) return ambiguous(*found, asked, instance);
+    found = asked;
   }
-  return found;
+  if (!found) return std::nullopt;
+  return Door{connect_trusted(found->socket, Deadline::after(search_limit)), found->socket.path(), false};
 }
 
 }  // namespace
@@ -77,25 +76,6 @@ std::vector<std::string> usual_directories() {
   add_all(places, "/run/user", "", "/liveswap");
   add_all(places, "/tmp", "liveswap-", "");
   return places;
-}
-
-Attempt connect_trusted(const ControlSocket& socket, const Deadline& deadline) {
-  const auto distrust = [&](const std::string& why) {
-    return Attempt{Reached::forbidden, UniqueFd(), fmt::format("{} is not trusted: {}", socket.path(), why)};
-  };
-  struct stat info {};
-  if (::lstat(socket.directory.c_str(), &info) != 0)
-    return {errno == EACCES ? Reached::forbidden : Reached::nobody, UniqueFd(),
-            os_error("look at", socket.directory, errno).text};
-  struct stat socket_info {};
-  if (!S_ISDIR(info.st_mode) || (::lstat(socket.path().c_str(), &socket_info) != 0 && errno == ENOENT))
-    return {Reached::nobody, UniqueFd(), "no socket " + socket.path()};
-  if (info.st_mode & 0022) return distrust("others may write to its directory");
-  Attempt attempt = connect_unix(socket.path(), deadline);
-  if (attempt.reached == Reached::connected && attempt.user != info.st_uid)
-    return distrust(fmt::format("its directory belongs to user {}, and a process of user {} listens",
-                                info.st_uid, attempt.user));
-  return attempt;
 }
 
 Door open_door(const Client::Where& where, const protocol::Instance& instance, const Deadline& deadline) {

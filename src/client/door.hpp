@@ -21,8 +21,8 @@ struct Door {
 };
 
 // With a runtime directory that was given: its socket, else TCP. Else, in this order: the socket in the
-// runtime directory of this environment, the ones of the same port in all other places, TCP. Of two masters
-// that are found in other places none is chosen.
+// runtime directory of this environment, the masters of the same port that answer in all other places, TCP. Of
+// two that are found in other places none is chosen. The search takes a second at most.
 Door open_door(const Client::Where& where, const protocol::Instance& instance, const Deadline& deadline);
 
 // Called by every exchange of this process, before its command is sent, with what the caller may want to know
@@ -30,11 +30,6 @@ Door open_door(const Client::Where& where, const protocol::Instance& instance, c
 // wants to know.
 using Notice = std::function<void(const std::string& text)>;
 Notice& notice();
-
-// A socket in a directory that nobody has named: connected only when the directory belongs to the user of the
-// process that listens there, nobody else can write to it, and that user is this one or root (for root:
-// anybody).
-Attempt connect_trusted(const ControlSocket& socket, const Deadline& deadline);
 
 // Where a master can be by default that this user may control: of every user for root.
 std::vector<std::string> usual_directories();

@@ -148,6 +148,7 @@ Reply exchange(const Client::Where& where, Command command, const Client::Event&
   Door door = open_door(where, instance, deadline);
   if (door.attempt.reached != Reached::connected) return {explain(door.attempt, where, instance), {}};
   if (door.wants_token) fill_token(command, where, instance);
+  if (auto refusal = refuse_stranger(where, instance, door, command.verb, bool(notice()))) return {*refusal, {}};
   tell_owner(door, where);
   Connection connection(std::move(door.attempt.fd), deadline);
   const auto sent = connection.send(protocol::to_line(command));

@@ -5,10 +5,9 @@
 #include <filesystem>
 #include <tuple>
 
-#include "client/answer.hpp"
-#include "client/connection.hpp"
+#include "client/asked.hpp"
 #include "client/door.hpp"
-#include "protocol/message.hpp"
+#include "protocol/instance.hpp"
 
 namespace liveswap::client {
 namespace {
@@ -36,32 +35,14 @@ std::vector<ControlSocket> all_sockets() {
   return sockets;
 }
 
-std::string status_of(UniqueFd fd, const Deadline& deadline) {
-  protocol::Command command;
-  command.verb = protocol::Verb::status;
-  Connection connection(std::move(fd), deadline);
-  if (connection.send(protocol::to_line(command)) == Connection::Did::late) return "";
-  std::string line;
-  while (connection.receive(line) == Connection::Did::well) {
-    if (kind_of(line) == LineKind::event) continue;
-    const Outcome outcome = kind_of(line) == LineKind::answer ? outcome_of(line) : Outcome{failed, ""};
-    return outcome.status == ok ? outcome.text : "";
-  }
-  return "";
-}
-
 }  // namespace
 
 Instances running_instances(std::chrono::milliseconds limit) {
   Instances instances;
-  for (const auto& socket : all_sockets()) {
-    const auto deadline = Deadline::after(limit);
-    Attempt attempt = connect_trusted(socket, deadline);
-    if (attempt.reached == Reached::forbidden) ++instances.hidden;
-    if (attempt.reached != Reached::connected) continue;
-    RunningInstance one{socket, attempt.user, attempt.process, {}};
-    one.status = status_of(std::move(attempt.fd), deadline);
-    instances.seen.push_back(std::move(one));
+  for (auto& asked : ask(all_sockets(), limit)) {
+    if (asked.reached == Reached::forbidden) ++instances.hidden;
+    if (asked.reached != Reached::connected || asked.answer == Answer::foreign) continue;
+    instances.seen.push_back({asked.socket, asked.user, asked.process, std::move(asked.status)});
   }
   return instances;
 }

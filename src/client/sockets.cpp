@@ -76,6 +76,9 @@ std::vector<ControlSocket> control_sockets() {
 }
 
 bool is_liveswap(const ControlSocket& socket) {
+  // A socket of --listen has its lock beside it too, and a second link, which a control socket never has.
+  const std::string spare = fmt::format("{}/.{}.sock.liveswap", socket.directory, socket.port);
+  if (::access(spare.c_str(), F_OK) == 0) return false;
   if (::access((socket.path() + ".lock").c_str(), F_OK) == 0) return true;
   const auto name = socket.directory.substr(socket.directory.rfind('/') + 1);
   return errno == EACCES && name.starts_with("liveswap");

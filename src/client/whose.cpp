@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "client/asked.hpp"
 #include "client/command_line.hpp"
 #include "client/connect.hpp"
 #include "client/sockets.hpp"
@@ -21,6 +23,7 @@ namespace {
 using protocol::Json;
 
 constexpr std::size_t most_listed = 8;
+constexpr std::chrono::milliseconds look_limit{500};
 
 // A master whose port is known, as far as the rest is.
 struct Master {
@@ -46,6 +49,15 @@ std::string named(const Master& master, std::uint16_t port) {
   return fmt::format("the master on port {} belongs to {}{}", port, user_name(*master.user), process);
 }
 
+bool only_looks(protocol::Verb verb) {
+  return verb == protocol::Verb::status || verb == protocol::Verb::history || verb == protocol::Verb::receipt;
+}
+
+bool belongs_to_root(const std::string& file) {
+  struct stat info {};
+  return ::lstat(file.c_str(), &info) == 0 && info.st_uid == 0;
+}
+
 Outcome not_mine(const Master& master, std::uint16_t port) {
   const bool of_root = *master.user == 0;
   return {refused,
@@ -66,11 +78,21 @@ Outcome in_another_directory(const Client::Where& where, const Master& master, c
                                  named(master, where.port), master.directory, tried, options_of(there))};
 }
 
+// Sockets that are masters', or may be as far as this user can see.
+std::vector<ControlSocket> sockets_of_masters(const std::function<bool(std::uint16_t port)>& wanted) {
+  auto sockets = control_sockets();
+  std::erase_if(sockets, [&](const auto& socket) { return !wanted(socket.port) || !is_liveswap(socket); });
+  std::vector<ControlSocket> masters;
+  for (const auto& asked : ask(sockets, look_limit))
+    if (asked.answer != Answer::foreign) masters.push_back(asked.socket);
+  return masters;
+}
+
 std::string instances_that_run(std::uint16_t but) {
   std::string line;
   std::size_t count = 0;
-  for (const auto& socket : control_sockets()) {
-    if (socket.port == but || !is_liveswap(socket) || ++count > most_listed) continue;
+  for (const auto& socket : sockets_of_masters([&](std::uint16_t port) { return port != but; })) {
+    if (++count > most_listed) continue;
     const uid_t user = owner_of(socket.directory);
     line += fmt::format("{}{}{}", line.empty() ? "" : ", ", socket.port,
                         user == ::geteuid() ? "" : " of " + user_name(user));
@@ -80,11 +102,10 @@ std::string instances_that_run(std::uint16_t but) {
 }
 
 // A master's socket of that port, wherever it is.
-std::optional<Master> find_socket(std::uint16_t port) {
-  for (const auto& socket : control_sockets())
-    if (socket.port == port && is_liveswap(socket))
-      return Master{owner_of(socket.directory), 0, socket.directory};
-  return std::nullopt;
+std::optional<Master> find_socket(std::uint16_t wanted) {
+  const auto sockets = sockets_of_masters([&](std::uint16_t port) { return port == wanted; });
+  if (sockets.empty()) return std::nullopt;
+  return Master{owner_of(sockets.front().directory), 0, sockets.front().directory};
 }
 
 }  // namespace
@@ -122,6 +143,21 @@ Outcome explain_no_token(const Client::Where& where, const protocol::Instance& i
       fmt::format("{} cannot be reached by its control socket {}, and {} is not its token: say --state-dir "
                   "as it was started with, or start it again",
                   named(master, where.port), socket_of(master, where.port), instance.token_path())};
+}
+
+std::optional<Outcome> refuse_stranger(const Client::Where& where, const protocol::Instance& instance,
+                                       const Door& door, protocol::Verb verb, bool told) {
+  const bool named_by_user = !where.runtime_dir.empty() || !where.state_dir.empty();
+  if (::geteuid() != 0 || door.wants_token || door.attempt.user == 0 || named_by_user || only_looks(verb))
+    return std::nullopt;
+  const bool has_own = belongs_to_root(instance.head_path());
+  if (told && !has_own) return std::nullopt;
+  const std::string directory = std::filesystem::path(door.name).parent_path();
+  const std::string own =
+      has_own ? fmt::format(", and root's own instance there ({}) does not run", instance.head_path()) : "";
+  return Outcome{refused, fmt::format("{}{}: if that one is meant, say{}",
+                                      named({door.attempt.user, door.attempt.process, directory}, where.port), own,
+                                      protocol::option("--runtime-dir", directory))};
 }
 
 }  // namespace liveswap::client

@@ -1,13 +1,17 @@
 // Where a master is looked for.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
+#include <memory>
 
 #include "client/command_line.hpp"
+#include "client/asked.hpp"
 #include "client/door.hpp"
 #include "client/instances.hpp"
+#include "client/whose.hpp"
 #include "fake_server.hpp"
 #include "liveswap.hpp"
 #include "temporary_directory.hpp"
@@ -16,17 +20,17 @@ using namespace liveswap;
 
 namespace {
 
-const char* done = "{\"cmd\":\"kill\",\"value\":\"OK\"}\n";
+const char* done = "{\"cmd\":\"status\",\"value\":\"OK\",\"status\":{\"state\":\"running\"}}\n";
 
 // A runtime directory of an environment that is not this one's.
 struct Elsewhere {
   explicit Elsewhere(const char* name = "liveswap") : directory(place.path + "/" + name) {
     ::mkdir(directory.c_str(), 0700);
   }
-  FakeServer serve(std::uint16_t port) const {
-    const std::string path = directory + "/" + std::to_string(port) + ".sock";
-    std::ofstream(path + ".lock").flush();
-    return FakeServer::on_unix(path, [](int socket) { say(socket, done); });
+  std::string path(std::uint16_t port) const { return directory + "/" + std::to_string(port) + ".sock"; }
+  FakeServer serve(std::uint16_t port, FakeServer::Play play = [](int socket) { say(socket, done); }) const {
+    std::ofstream(path(port) + ".lock").flush();
+    return FakeServer::on_unix(path(port), std::move(play));
   }
   TemporaryDirectory place;
   std::string directory;
@@ -84,6 +88,71 @@ TEST_CASE("the directory of this environment comes first, and of two others none
   auto own = FakeServer::on_unix(here.place.path + "/liveswap/" + std::to_string(here.port) + ".sock",
                                  [](int socket) { say(socket, done); });
   CHECK(Client(here.where()).kill().status == ok);
+}
+
+const FakeServer::Play web_server = [](int socket) { say(socket, "HTTP/1.1 400 Bad Request\r\n\r\n"); };
+
+TEST_CASE("a file that is called as a control socket is no master") {
+  const Here here;
+  const Elsewhere foreign, other("another"), listening("liveswap-app"), master("liveswap-master");
+  auto web = foreign.serve(here.port, web_server);
+  // Without a lock beside it it is not even asked.
+  auto unlocked = FakeServer::on_unix(other.path(here.port), [](int socket) { say(socket, done); });
+  auto listener = listening.serve(here.port);
+  std::ofstream(listening.directory + "/." + std::to_string(here.port) + ".sock.liveswap").flush();
+  const auto none = Client(here.where()).kill();
+  CHECK(none.status == no_master);
+  CHECK_FALSE(contains(none.text, "listens in another runtime directory"));
+  for (const auto& seen : client::running_instances(std::chrono::seconds(10)).seen) CHECK(seen.socket.port != here.port);
+  auto server = master.serve(here.port);
+  CHECK(Client(here.where()).kill().status == ok);
+}
+
+TEST_CASE("sockets that hang hold up a search once, and not one by one") {
+  const Here here;
+  std::vector<std::unique_ptr<Elsewhere>> places;
+  std::vector<std::unique_ptr<FakeServer>> servers;
+  for (int i = 0; i < 12; ++i) {
+    places.push_back(std::make_unique<Elsewhere>(i % 2 ? "liveswap" : "liveswap-b"));
+    servers.emplace_back(new FakeServer(places.back()->serve(here.port, wait_for_end)));
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  const auto none = Client(here.where()).kill();
+  CHECK(none.status == no_master);
+  CHECK(contains(none.text, places[0]->path(here.port) + " does not answer"));
+  const Elsewhere master("liveswap-z");
+  auto server = master.serve(here.port);
+  CHECK(Client(here.where()).kill().status == ok);
+  CHECK(client::running_instances(std::chrono::seconds(1)).seen.size() >= 13);
+  // One by one each of the three would take twelve seconds.
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(12));
+}
+
+TEST_CASE("root's command does not reach the master of a stranger by chance") {
+  if (::geteuid() != 0) return;
+  const Here here;
+  auto where = here.where();
+  where.state_dir.clear();
+  const protocol::Instance instance = protocol::locate_instance(where.port, here.place.path, "");
+  client::Door door{{client::Reached::connected, UniqueFd(), "", 1, 77}, "/run/app/3000.sock", false};
+  const auto refusal = [&](protocol::Verb verb, bool told) {
+    return client::refuse_stranger(where, instance, door, verb, told);
+  };
+  using protocol::Verb;
+  CHECK_FALSE(refusal(Verb::upgrade, true));
+  REQUIRE(refusal(Verb::upgrade, false));
+  CHECK(refusal(Verb::upgrade, false)->status == refused);
+  CHECK(contains(refusal(Verb::upgrade, false)->text, "(pid 77): if that one is meant, say --runtime-dir /run/app"));
+  CHECK_FALSE(refusal(Verb::status, false));
+  std::ofstream(instance.head_path()).flush();
+  REQUIRE(refusal(Verb::stop, true));
+  CHECK(contains(refusal(Verb::stop, true)->text, "root's own instance there (" + instance.head_path() + ")"));
+  CHECK_FALSE(refusal(Verb::history, true));
+  door.attempt.user = 0;
+  CHECK_FALSE(refusal(Verb::upgrade, false));
+  door.attempt.user = 1;
+  where.runtime_dir = "/run/app";
+  CHECK_FALSE(refusal(Verb::upgrade, false));
 }
 
 TEST_CASE("in the directory that was named there is none: where it is instead") {

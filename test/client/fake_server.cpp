@@ -43,11 +43,12 @@ FakeServer FakeServer::on_tcp(Play play) {
 }
 
 void FakeServer::serve(const Play& play) {
-  const auto socket = UniqueFd::adopt(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  if (!socket) return;
-  char byte = 0;
-  while (::recv(socket.get(), &byte, 1, 0) == 1 && byte != '\n') received_ += byte;
-  play(socket.get());
+  // A client looks for masters before it sends its command.
+  while (const auto socket = UniqueFd::adopt(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC))) {
+    char byte = 0;
+    while (::recv(socket.get(), &byte, 1, 0) == 1 && byte != '\n') received_ += byte;
+    play(socket.get());
+  }
 }
 
 void FakeServer::wait() {

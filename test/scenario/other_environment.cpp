@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "support/nobody.hpp"
 
 namespace scenario {
@@ -38,7 +40,29 @@ TEST_CASE_FIXTURE(Scenario, "root and the master of another user") {
   const auto status = from_elsewhere(*this, *site, {"status"});
   CHECK_MESSAGE(status.status == Exit::ok, status.err);
   CHECK(contains(status.err, "belongs to nobody (pid " + std::to_string(app.master().pid()) + ")"));
-  CHECK(from_elsewhere(*this, *site, {"upgrade", fixture("version_v2")}).status == Exit::ok);
+  const auto upgraded = from_elsewhere(*this, *site, {"upgrade", fixture("version_v2")});
+  CHECK(upgraded.status == Exit::ok);
+  CHECK(contains(upgraded.err, "belongs to nobody (pid " + std::to_string(app.master().pid()) + ")"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "root's own instance is down: its commands do not go to another user's on that port") {
+  auto site = std::make_shared<Site>(*this);
+  if (::geteuid() != 0 || !become_nobody(*site)) return;
+  Instance app(site, fixture("version_v1"));
+  const std::string own = dir / ("other/liveswap/" + site->control_port());
+  std::filesystem::create_directories(own);
+  write_file(own + "/HEAD", fixture("version_v2") + "\n");
+  const Words upgrade{"upgrade", fixture("version_v2")};
+  const auto refused = from_elsewhere(*this, *site, upgrade);
+  CHECK(refused.status == Exit::refused);
+  CHECK(contains(refused.err, "belongs to nobody (pid " + std::to_string(app.master().pid()) + ")"));
+  CHECK(contains(refused.err, own + "/HEAD"));
+  CHECK(app.serves(fixture("version_v1")));
+  CHECK(from_elsewhere(*this, *site, {"status"}).status == Exit::ok);
+  const std::string socket_directory = std::filesystem::path(site->control_socket()).parent_path();
+  const auto meant = from_elsewhere(*this, *site, upgrade + Words{"--runtime-dir", socket_directory});
+  CHECK_MESSAGE(meant.status == Exit::ok, meant.err);
+  CHECK(app.serves(fixture("version_v2")));
 }
 
 TEST_CASE_FIXTURE(Scenario, "whoever may not control a master learns whose it is") {
