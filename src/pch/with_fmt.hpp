@@ -1,0 +1,4 @@
+// As std.hpp, for layers that may use fmt.
+#include <fmt/format.h>
+
+#include "std.hpp"

@@ -1,0 +1,4 @@
+// As tests.hpp, for tests with JSON.
+#include <nlohmann/json.hpp>
+
+#include "tests.hpp"
