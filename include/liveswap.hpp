@@ -122,8 +122,12 @@ struct Options {
   std::vector<ResourceLimit> limits;
 
   bool auth = true;                    // false: TCP control needs no token. Loopback only, never as root
-  std::string state_dir;               // HEAD, token, locks; empty: $XDG_STATE_HOME/liveswap/<port>
-  std::string runtime_dir;             // the control socket; empty: $XDG_RUNTIME_DIR/liveswap
+  // HEAD, token, locks. Empty: $XDG_STATE_HOME/liveswap/<port>; where that is not set, root's /var/lib/liveswap/<port> (what an
+  // earlier version left in root's home is used while that is missing), others' ~/.local/state/liveswap/<port>.
+  std::string state_dir;
+  // The control socket. Empty: $XDG_RUNTIME_DIR/liveswap; where that is not set, root's /run/liveswap, others'
+  // /tmp/liveswap-<uid>.
+  std::string runtime_dir;
   std::string worker_host;             // path of liveswap-worker; empty: looked for beside program and library
   // SIGTERM and SIGINT stop; SIGHUP upgrades, or stops when the terminal was closed; SIGUSR1 opens the log file anew;
   // SIGQUIT logs the state; SIGUSR2 is logged. A SIGHUP that is ignored when run() begins stays ignored.
@@ -150,7 +154,8 @@ enum Status : int {
   failed = 1,       // anything that has no number of its own
   usage = 2,        // options, configuration file
   no_master = 3,    // nobody listens on that port
-  refused = 4,      // something is under way, not allowed, already running
+  refused = 4,      // something else is under way, not allowed, already running, no file that can be tried, or the
+                    // pre-upgrade plugin refused
   reverted = 5,     // the upgrade failed; the old code serves
   timed_out = 6,
 };

@@ -208,7 +208,7 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
   }
 }
 
-// A count that goes back would make a mockery of every difference of two.
+// Readers subtract two counts of a worker, so one that is lower than the last is ignored.
 void WorkerPool::note_served(WorkerId id, Entry& entry, const std::string& text) {
   liveswap_served_count said{};
   if (text.size() != sizeof said) return;

@@ -136,7 +136,7 @@ static void end(struct moved* moved) {
 
 enum relayed { RELAYED_ALL, RELAYED_SOME, RELAYED_CLOSED };
 
-/* What has been sent stays where it is until the other side has room for it. `to` -1: nobody misses it. */
+/* What has been sent stays where it is until the other side has room for it. `to` -1: it is thrown away. */
 static enum relayed relay(int from, int to, uint64_t* total) {
   static char bytes[RELAY_SIZE];
   for (;;) {
@@ -186,7 +186,7 @@ static void ask_again(struct moved* moved) {
   if (asks_due < 0) asks_due = clock_ms() + ASK_AGAIN_MS;
 }
 
-/* The application it is that goes on with it. */
+/* The application gets what the client sends: the connection is not handed off now. */
 static void keep(struct moved* moved) {
   moved->owes = true;
   /* Where it has no room for more, later. */

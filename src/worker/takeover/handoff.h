@@ -7,7 +7,7 @@
  *
  *   the client sends       it had got its answer, so the application owes nothing: the connection goes to the master,
  *                          with what the client sent unread in it, and the application reads the end of its stand-in
- *   the application sends  it owed something: that is passed on to the client, byte by byte, for as long as it likes
+ *   the application sends  it owed something: the host copies that to the client, and watches both sides further
  *   either closes          so does the host, to the other
  *   nothing, for a grace   it was idle, and goes to the master; where it is unclear who spoke last, or the application has
  *                          spoken since and may have more to say, not before half of the drain limit has passed
@@ -44,7 +44,7 @@ struct handoff_origin {
 struct moved* handoff_take(int connection, int pair, const struct handoff_origin* origin);
 void handoff_undo(struct moved* moved);
 
-/* Goes on with those that nothing has happened to. */
+/* Hands off the connections that were idle for the grace; closes those whose client has left. */
 void handoff_look(void);
 
 /* Readable when there is something to do; -1 before handoff_begin(). */

@@ -129,7 +129,7 @@ static struct {
   uint64_t sent;
 } seen[4096];
 
-/* Whether a client has left after it had its answer, and not before, to wait for it. */
+/* Whether the client closed its side after the whole answer was sent. */
 static bool has_left_answered(int fd, const struct connection* connection) {
   uint64_t cookie = 0;
   if (!socket_cookie(fd, &cookie)) return false;
