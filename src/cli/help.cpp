@@ -125,7 +125,8 @@ constexpr std::array exit_statuses{
     Entry{"1", "failed, for a reason that has no number of its own"},
     Entry{"2", "usage: command line or configuration file"},
     Entry{"3", "no master there"},
-    Entry{"4", "refused: something else is under way, not allowed, already running"},
+    Entry{"4", "refused: something else is under way, not allowed, already running, no file that can be tried, or the "
+               "pre-upgrade plugin refused"},
     Entry{"5", "the upgrade failed and was reverted: the old code serves"},
     Entry{"6", "timed out"},
 };

@@ -27,9 +27,9 @@ constexpr std::array table{
     Option{"a", "address", "HOST", master_commands, Section::where,
            "address of the control server (default 127.0.0.1)"},
     Option{"", "state-dir", "DIR", master_commands, Section::where,
-           "HEAD, releases, log (default ~/.local/state/liveswap/PORT,\nfor root /var/lib/liveswap/PORT)"},
+           "HEAD, releases, log (default $XDG_STATE_HOME/liveswap/PORT;\nwithout it ~/.local/state/liveswap/PORT, for root\n/var/lib/liveswap/PORT)"},
     Option{"", "runtime-dir", "DIR", master_commands, Section::where,
-           "the control socket (default $XDG_RUNTIME_DIR/liveswap)"},
+           "the control socket (default $XDG_RUNTIME_DIR/liveswap;\nwithout it /tmp/liveswap-UID, for root /run/liveswap)"},
 
     Option{"", "timeout", "TIME", client_commands, Section::client,
            "give up waiting for the answer (default: never)"},

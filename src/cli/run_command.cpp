@@ -1,5 +1,7 @@
 #include "cli/run_command.hpp"
 
+#include <signal.h>
+
 #include <algorithm>
 
 #include "cli/help.hpp"
@@ -17,6 +19,11 @@ int run_help(const Arguments& arguments) {
   return ok;
 }
 
+// Those of a master. Sent by name (`pkill -USR1 liveswap`, to open the log anew), they reach clients as well.
+void ignore_signals_of_a_master() {
+  for (const int number : {SIGUSR1, SIGUSR2}) ::signal(number, SIG_IGN);
+}
+
 }  // namespace
 
 int run_command(const Arguments& arguments) {
@@ -30,6 +37,7 @@ int run_command(const Arguments& arguments) {
     print(version_text() + "\n");
     return ok;
   }
+  if (contains(client_commands, *arguments.command)) ignore_signals_of_a_master();
   switch (*arguments.command) {
     case Command::start:
       return run_start(arguments);

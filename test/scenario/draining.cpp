@@ -112,6 +112,7 @@ TEST_CASE_FIXTURE(Scenario, "beyond max-draining the longest are ended, and all 
 TEST_CASE_FIXTURE(Scenario, "twenty upgrades while connections last: nothing is lost") {
   Instance app(*this, fixture("version_v1"), {"--max-draining", "1000"});
   Load load(*this, app.address());
+  Load kept(*this, app.address(), {"--rate", "200", "--keep-alive", "--connections", "20"});
   std::list<Held> held;
   for (int i = 0; i < 20; ++i) {
     held.emplace_back(app, 4);
@@ -119,8 +120,14 @@ TEST_CASE_FIXTURE(Scenario, "twenty upgrades while connections last: nothing is 
     REQUIRE(app.upgrade(next, {"--detach"}).status == Exit::ok);
     REQUIRE(committed(app, next));
   }
-  load.stop().check_nothing_lost();
+  const auto fresh_report = load.stop(), kept_report = kept.stop();
+  for (const LoadReport& report : {fresh_report, kept_report}) {
+    report.check_nothing_lost();
+    CHECK(report.answers_of("v1") > 0);
+    CHECK(report.answers_of("v2") > 0);
+  }
   CHECK(draining(app) >= 20);
+  MESSAGE("20 upgrades, ", fresh_report.attempts(), " attempts and ", kept_report.attempts(), " on kept connections, 0 failed");
   CHECK(app.run("die").status == Exit::ok);
 }
 

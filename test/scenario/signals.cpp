@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "support/connection.hpp"
 #include "support/load.hpp"
@@ -72,6 +73,22 @@ TEST_CASE_FIXTURE(Scenario, "SIGUSR1 opens the log file anew, SIGUSR2 is logged,
   CHECK(eventually([&] { return contains(read_file(log + ".2"), "cannot open the log file"); }));
   CHECK(app.workers() == workers);
   CHECK(contains(http_get(app.address()), "v1"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "SIGUSR1 and SIGUSR2 to every liveswap, as pkill sends them, end no client") {
+  Instance app(*this, fixture("version_v1"), {"--forks", "1"});
+  std::optional<Connection> holds = unfinished_request(app);
+  Process upgrade = app.site().launch("upgrade", {fixture("version_v2")});
+  Process watch = app.site().launch("status", {"--watch=100ms", "--json"});
+  REQUIRE(watch.says("draining"));
+  for (const int number : {SIGUSR1, SIGUSR2})
+    for (Process* each : {&upgrade, &watch, &app.master()}) each->signal(number);
+  const auto before = watch.out().size();
+  CHECK(eventually([&] { return watch.out().size() > before + 1000; }));
+  CHECK(upgrade.running());
+  holds.reset();
+  CHECK(upgrade.wait().status == Exit::ok);
+  CHECK(app.serves(fixture("version_v2")));
 }
 
 // A site whose masters find signals ignored when they start.
