@@ -200,5 +200,6 @@ long self_call(int thread, unsigned long* first_argument) {
   long call = SELF_CALL_NONE;
   snprintf(path, sizeof path, "task/%d/syscall", thread);
   if (self_read(path, text, sizeof text) <= 0) return errno == ENOENT || errno == ESRCH ? SELF_CALL_NONE : SELF_CALL_UNKNOWN;
+  if (strncmp(text, "running", strlen("running")) == 0) return SELF_CALL_RUNNING;
   return sscanf(text, "%ld %lx", &call, first_argument) == 2 ? call : SELF_CALL_NONE;
 }

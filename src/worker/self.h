@@ -57,9 +57,9 @@ struct self_status {
 };
 bool self_status(struct self_status* status);
 
-/* The kernel tells the calls of a process that has changed its user to nobody. In none is a thread that runs, also one that is
- * just beginning a call. */
-enum { SELF_CALL_UNKNOWN = -2, SELF_CALL_NONE = -1 };
+/* The kernel tells the calls of a process that has changed its user to nobody. RUNNING: it is in no call, or just begins or ends
+ * one, and may have been kept from a CPU in the middle of it. */
+enum { SELF_CALL_RUNNING = -3, SELF_CALL_UNKNOWN = -2, SELF_CALL_NONE = -1 };
 
 /* The number of the system call that a thread is in, and its first argument. */
 long self_call(int thread, unsigned long* first_argument);

@@ -138,6 +138,24 @@ TEST_CASE("answer: a head alone is one to HEAD, or one whose body has not begun"
   CHECK(Answer().asked("HEAD / HTTP/1.1\r\n\r\n").feed("HTTP/1.1 103 Early Hints\r\n\r\n").feed(chunked).state() == ANSWER_COMPLETE);
 }
 
+TEST_CASE("answer: a request that has begun to come is owed an answer, from its first byte on") {
+  for (const std::string first : {"G", "GET /", "HEAD /", "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n", "\r\nG"}) {
+    CAPTURE(first);
+    CHECK(Answer().asked(first).state() == ANSWER_ASKED);
+    Answer kept(with_length("2") + "ok");
+    CHECK(kept.state() == ANSWER_COMPLETE);
+    CHECK(kept.asked(first).state() == ANSWER_ASKED);
+    CHECK(kept.feed(with_length("0")).state() == ANSWER_COMPLETE);
+  }
+  // Behind a body some clients send the end of a line.
+  CHECK(Answer().asked("\r\n").state() == ANSWER_COMPLETE);
+  // Where the first bytes are too few to tell what it is, those that follow do not tell it either.
+  CHECK(Answer().asked("HE").asked("AD / HTTP/1.1\r\n").feed(with_length("5")).state() == ANSWER_DOUBTFUL);
+  CHECK(Answer().asked("GET").feed("HTTP/1.1 100 Continue\r\n\r\n").state() == ANSWER_UNFINISHED);
+  // What is received in the middle of an answer is no request.
+  CHECK(Answer(with_length("5")).asked("body").feed("hello").state() == ANSWER_COMPLETE);
+}
+
 TEST_CASE("answer: bytes that come from a file") {
   CHECK(Answer(with_length("100")).skip(99).state() == ANSWER_UNFINISHED);
   CHECK(Answer(with_length("100")).skip(60).skip(40).state() == ANSWER_COMPLETE);

@@ -261,8 +261,13 @@ void answer_skip(struct answer* answer, size_t size) {
 
 void answer_note_request(struct answer* answer, const char* bytes, size_t size) {
   static const char head[] = "HEAD ";
-  if (answer->phase != ANSWER_BETWEEN || answer->asked != ASKED_UNKNOWN || size < sizeof head) return;
-  answer->asked = memcmp(bytes, head, sizeof head - 1) == 0 ? ASKED_HEAD : ASKED_OTHER;
+  if (answer->phase != ANSWER_BETWEEN || answer->asked != ASKED_NOTHING) return;
+  for (; size > 0 && (*bytes == '\r' || *bytes == '\n'); --size) ++bytes;
+  if (size == 0) return;
+  if (size < sizeof head)
+    answer->asked = ASKED_SOMETHING;
+  else
+    answer->asked = memcmp(bytes, head, sizeof head - 1) == 0 ? ASKED_HEAD : ASKED_OTHER;
 }
 
 enum answer_state answer_state(const struct answer* answer) {
@@ -271,7 +276,8 @@ enum answer_state answer_state(const struct answer* answer) {
     case ANSWER_FOREIGN:
       return ANSWER_UNKNOWN;
     case ANSWER_BETWEEN:
-      return (answer->flags & IS_INTERIM) != 0 ? ANSWER_UNFINISHED : ANSWER_COMPLETE;
+      if ((answer->flags & IS_INTERIM) != 0) return ANSWER_UNFINISHED;
+      return answer->asked != ASKED_NOTHING ? ANSWER_ASKED : ANSWER_COMPLETE;
     default:
       return is_bare(answer) && answer->asked != ASKED_OTHER ? ANSWER_DOUBTFUL : ANSWER_UNFINISHED;
   }

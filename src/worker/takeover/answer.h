@@ -36,8 +36,8 @@ enum answer_phase {
   ANSWER_TRAILER_LINE,
 };
 
-/* What the request was, as far as its first bytes were seen. */
-enum answer_asked { ASKED_UNKNOWN, ASKED_HEAD, ASKED_OTHER };
+/* What the request was, as far as its first bytes were seen: of ASKED_SOMETHING too few came at once. */
+enum answer_asked { ASKED_NOTHING, ASKED_SOMETHING, ASKED_HEAD, ASKED_OTHER };
 
 struct answer {
   uint64_t left;   /* bytes; or the number that is just being read */
@@ -45,12 +45,13 @@ struct answer {
   uint8_t phase;   /* enum answer_phase */
   uint8_t matched; /* bytes of a word, digits of a number */
   uint8_t flags;   /* within answer.c */
-  uint8_t asked;   /* enum answer_asked; UNKNOWN again with the end of an answer */
+  uint8_t asked;   /* enum answer_asked; NOTHING again with the end of an answer */
 };
 
 enum answer_state {
   ANSWER_UNKNOWN,
   ANSWER_COMPLETE,
+  ANSWER_ASKED,    /* none has begun, but bytes of a request have been received since the last one */
   ANSWER_UNFINISHED,
   ANSWER_DOUBTFUL, /* its head is complete and says that a body follows, which has not begun: it may have been for HEAD */
 };
@@ -64,7 +65,8 @@ void answer_feed(struct answer* answer, const char* bytes, size_t size);
 /* The application has sent so many bytes, from a file. */
 void answer_skip(struct answer* answer, size_t size);
 
-/* The application has received these bytes: when nothing is under way, they begin the next request. */
+/* The application has received these bytes: when nothing is under way, they begin the next request. Not by
+ * ends of lines, which some clients send behind a body. */
 void answer_note_request(struct answer* answer, const char* bytes, size_t size);
 
 enum answer_state answer_state(const struct answer* answer);

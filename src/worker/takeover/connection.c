@@ -85,3 +85,16 @@ bool connection_look(int fd, struct connection* connection) {
                                     .has_unacked = info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0};
   return true;
 }
+
+/* The kernel tells the two apart. What nobody reads fills the buffer, so this comes to an end. */
+bool connection_look_unread(int fd, struct connection* connection, uint64_t* unread) {
+  uint64_t before = 0;
+  int queued = 0;
+  if (!connection_look(fd, connection)) return false;
+  do {
+    before = connection->received;
+    if (real.ioctl(fd, SIOCINQ, &queued) != 0 || !connection_look(fd, connection)) return false;
+  } while (connection->received != before);
+  *unread = (uint64_t)queued;
+  return true;
+}

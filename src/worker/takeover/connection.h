@@ -38,4 +38,7 @@ struct connection {
 /* False: `fd` is no TCP socket. Any thread. */
 bool connection_look(int fd, struct connection* connection);
 
+/* The same, and how many bytes of the client nobody has read: both at one moment, though more may be coming. */
+bool connection_look_unread(int fd, struct connection* connection, uint64_t* unread);
+
 #endif

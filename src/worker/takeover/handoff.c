@@ -17,20 +17,20 @@
 #include "kick.h"
 #include "marks.h"
 #include "real.h"
+#include "relay.h"
 #include "traffic.h"
 
 enum {
   MOVED_MAX = 4096,
-  RELAY_SIZE = 64 * 1024,
-  /* For a thread that was just about to read. */
   ASK_AGAIN_MS = 4,
-  /* For one that waits in a read, on a busy machine. */
+  /* For a thread that blocks the signal which would end its read. */
   READ_LIMIT_MS = 500,
 };
 
 struct moved {
   bool used;
   bool owes;        /* the application has read something and not yet answered */
+  bool may_have_paid; /* … but it read it from the connection itself, and may have answered there before the stand-in came */
   bool has_spoken;  /* the application, since: there may be more of that */
   bool client_asks; /* to be looked at again */
   bool client_left;
@@ -38,6 +38,7 @@ struct moved {
   int pair;       /* the host's end of the stand-in */
   struct handoff_origin origin; /* `received` goes on */
   int64_t began;
+  int64_t asked; /* since when `client_asks` */
   int64_t since; /* nothing has happened */
 };
 
@@ -134,42 +135,45 @@ static void end(struct moved* moved) {
   release(moved);
 }
 
-enum relayed { RELAYED_ALL, RELAYED_SOME, RELAYED_CLOSED };
-
-/* What has been sent stays where it is until the other side has room for it. `to` -1: it is thrown away. */
-static enum relayed relay(int from, int to, uint64_t* total) {
-  static char bytes[RELAY_SIZE];
-  for (;;) {
-    const ssize_t there = real.recv(from, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
-    if (there < 0) return errno == EAGAIN || errno == EINTR ? RELAYED_ALL : RELAYED_CLOSED;
-    if (there == 0) return RELAYED_CLOSED;
-    ssize_t sent = to >= 0 ? real.send(to, bytes, (size_t)there, MSG_DONTWAIT | MSG_NOSIGNAL) : there;
-    if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return RELAYED_SOME;
-    /* The other side is gone. */
-    if (sent < 0) sent = there;
-    (void)!real.recv(from, bytes, (size_t)sent, MSG_DONTWAIT);
-    *total += (uint64_t)sent;
-  }
-}
-
 static enum relayed relay_to_client(struct moved* moved) {
   uint64_t total = 0;
   const enum relayed result = relay(moved->pair, moved->connection, &total);
   if (total == 0) return result;
-  moved->owes = false;
+  moved->owes = moved->may_have_paid = false;
   moved->has_spoken = true;
   moved->since = clock_ms();
   return result;
 }
 
-/* The client has said something: whether the application has read a part of it, by a read that went on. */
+/* It is in the middle of an answer, or of a request, as what it sends and receives by the number of the stand-in shows. */
+static bool is_answering(const struct moved* moved) { return traffic_is_answering(moved->origin.fd, NULL); }
+
+/* Whether the application has read something from the connection itself, by a read that began before the stand-in came. */
 static void note_what_was_read(struct moved* moved) {
   struct connection now;
-  if (!connection_look(moved->connection, &now)) return;
-  const uint64_t read = now.received - moved->origin.received - (uint64_t)queued(moved->connection);
+  uint64_t unread = 0;
+  if (!connection_look_unread(moved->connection, &now, &unread)) return;
+  const uint64_t read = now.received - moved->origin.received - unread;
   if (read == 0 || read > now.received) return;
   moved->origin.received += read;
-  moved->owes = true;
+  moved->origin.is_read = false;
+  moved->since = clock_ms();
+  if (!moved->owes) moved->owes = moved->may_have_paid = true;
+}
+
+/* After a grace the kernel shows that the application had the last word; or, where it cannot tell, the answer was seen to be whole. */
+static void note_what_was_paid(struct moved* moved, int64_t now) {
+  struct connection connection;
+  if (!moved->may_have_paid || now - moved->since < grace || is_answering(moved)) return;
+  if (!connection_look(moved->connection, &connection)) return;
+  const bool is_whole = traffic_answer(moved->origin.fd, NULL) == ANSWER_COMPLETE;
+  if (connection.last == LAST_APPLICATIONS || (connection.last == LAST_UNCLEAR && is_whole)) moved->owes = moved->may_have_paid = false;
+}
+
+/* Whether a read that began before the stand-in came may still take something from the connection. */
+static bool may_be_read(const struct moved* moved, int64_t now) {
+  const int64_t since = moved->origin.is_read ? moved->asked : moved->began;
+  return now - since < READ_LIMIT_MS && !kick_is_read_over();
 }
 
 /* The client has left, or closed its side: the application is told, and may still answer. */
@@ -181,6 +185,7 @@ static void note_client_left(struct moved* moved) {
 }
 
 static void ask_again(struct moved* moved) {
+  if (!moved->client_asks) moved->asked = clock_ms();
   moved->client_asks = true;
   watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, NOTHING);
   if (asks_due < 0) asks_due = clock_ms() + ASK_AGAIN_MS;
@@ -189,6 +194,7 @@ static void ask_again(struct moved* moved) {
 /* The application gets what the client sends: the connection is not handed off now. */
 static void keep(struct moved* moved) {
   moved->owes = true;
+  moved->may_have_paid = false;
   /* Where it has no room for more, later. */
   if (relay(moved->connection, moved->pair, &moved->origin.received) == RELAYED_SOME) ask_again(moved);
 }
@@ -204,9 +210,6 @@ static void hand_off(struct moved* moved) {
   let_go(moved);
   real.shutdown(moved->pair, SHUT_WR);
 }
-
-/* It is in the middle of an answer, as what it sends on the stand-in shows. */
-static bool is_answering(const struct moved* moved) { return traffic_is_answering(moved->origin.fd, NULL); }
 
 /* The rest of what it has begun to read, too, is the application's. */
 static void serve_request(struct moved* moved) {
@@ -224,8 +227,7 @@ static void serve_connection(struct moved* moved, uint32_t events) {
     watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, moved->client_left ? NOTHING : LISTENS);
   } else if (queued(moved->connection) == 0) {
     if (!moved->client_left && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) note_client_left(moved);
-  } else if (moved->origin.is_read) {
-    /* A thread that has not been woken may be just about to read it. */
+  } else if (!kick_is_read_over()) {
     ask_again(moved);
   } else {
     serve_request(moved);
@@ -258,17 +260,13 @@ void handoff_serve(void) {
   }
 }
 
-/* Whether every thread that waited in a read when the stand-in came has been woken; one may block the signal. */
-static bool has_been_read_if_ever(const struct moved* moved) {
-  return kick_all_handled() || clock_ms() - moved->began >= READ_LIMIT_MS;
-}
-
 int64_t handoff_step(void) {
-  if (asks_due < 0 || clock_ms() < asks_due) return asks_due;
+  const int64_t now = clock_ms();
+  if (asks_due < 0 || now < asks_due) return asks_due;
   asks_due = -1;
   for (struct moved* each = table; each < table + MOVED_MAX; ++each) {
     if (!each->used || !each->client_asks) continue;
-    if (each->origin.is_read && !has_been_read_if_ever(each)) {
+    if (may_be_read(each, now)) {
       ask_again(each);
       continue;
     }
@@ -287,13 +285,27 @@ static bool has_rested(const struct moved* moved, int64_t now) {
   return !moved->has_spoken && connection_look(moved->connection, &connection) && connection.last != LAST_UNCLEAR;
 }
 
+/* Something is under way. */
+static bool is_busy(const struct moved* moved) {
+  return moved->owes || moved->client_asks || is_answering(moved) || queued(moved->pair) > 0 || queued(moved->connection) > 0;
+}
+
 static void look_at_moved(struct moved* moved, int64_t now) {
   note_what_was_read(moved);
-  if (moved->owes || moved->client_asks || is_answering(moved)) return;
-  if (moved->client_left && now - moved->since >= grace)
+  note_what_was_paid(moved, now);
+  if (is_busy(moved)) return;
+  /* A thread that waits in a read, and blocks the signal, would take the next request from the successor. */
+  const bool is_stuck = moved->origin.is_read && !kick_is_read_over();
+  if (moved->client_left ? now - moved->since >= grace : is_stuck && now - moved->since >= 2 * grace)
     end(moved);
-  else if (!moved->client_left && has_rested(moved, now))
+  else if (!moved->client_left && !is_stuck && has_rested(moved, now) && !may_be_read(moved, now))
     hand_off(moved);
+}
+
+bool handoff_is_busy(void) {
+  for (const struct moved* each = table; each < table + MOVED_MAX; ++each)
+    if (each->used && each->connection >= 0 && is_busy(each)) return true;
+  return false;
 }
 
 void handoff_look(void) {

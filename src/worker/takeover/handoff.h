@@ -12,6 +12,10 @@
  *   nothing, for a grace   it was idle, and goes to the master; where it is unclear who spoke last, or the application has
  *                          spoken since and may have more to say, not before half of the drain limit has passed
  *
+ * A read that has looked up the connection, and not yet taken anything, would take the client's request from the successor. So
+ * every thread that may be in one is kicked when the stand-ins are there, and what the client sends waits until all have left
+ * such calls. What one of them has taken the application owes; the rest of a request goes where its beginning went.
+ *
  * This needs a protocol where the client speaks, is answered, and only then speaks again, and where nothing is
  * remembered between two requests: HTTP/1.1 without TLS and pipelining.
  */
@@ -34,7 +38,7 @@ struct handoff_origin {
   uint64_t listener; /* its cookie */
   int fd;            /* the application's number for it */
   uint64_t received; /* bytes from the client that are accounted for */
-  bool is_read;      /* a thread waits for it in a read() */
+  bool is_read;      /* a thread was seen in a read() of it */
 };
 
 /*
@@ -46,6 +50,9 @@ void handoff_undo(struct moved* moved);
 
 /* Hands off the connections that were idle for the grace; closes those whose client has left. */
 void handoff_look(void);
+
+/* Whether the application works on something for one that has not been handed off, or has to be asked whether it does. */
+bool handoff_is_busy(void);
 
 /* Readable when there is something to do; -1 before handoff_begin(). */
 int handoff_fd(void);

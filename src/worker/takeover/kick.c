@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,8 +19,6 @@ static atomic_uint handled;
 static atomic_int number; /* of the signal; 0: none yet, -1: the application uses them all */
 
 void kick_note(void) { ++kick_counter; }
-
-bool kick_all_handled(void) { return (int)(atomic_load(&sent) - atomic_load(&handled)) <= 0; }
 
 static void on_kick(int number) {
   (void)number;
@@ -70,9 +70,11 @@ void kick_note_mask(int how, const sigset_t* set) {
 bool kick_thread(pid_t thread) {
   const int chosen = kick_signal();
   if (chosen < 0) return true;
-  if (tgkill(getpid(), thread, chosen) != 0) return errno != ESRCH;
+  /* Before, for it may be handled at once. */
   atomic_fetch_add(&sent, 1);
-  return true;
+  if (tgkill(getpid(), thread, chosen) == 0) return true;
+  atomic_fetch_sub(&sent, 1);
+  return errno != ESRCH;
 }
 
 static bool waits_for_descriptors(long call) {
@@ -115,9 +117,10 @@ static bool waits(long call, unsigned long argument, void* context) {
 
 void kick_waiting_threads(void) { each_thread(waits, NULL); }
 
+/* One that runs may be in the middle of a read, with the file that the descriptor was before. */
 static bool has_to_do_with_moved(long call, unsigned long argument, void* context) {
   (void)context;
-  return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) ||
+  return call == SELF_CALL_UNKNOWN || call == SELF_CALL_RUNNING || waits_for_descriptors(call) ||
          (reads(call) && (marks_of((int)argument) & MARK_MOVED) != 0);
 }
 
@@ -128,9 +131,32 @@ struct note {
 };
 
 static bool note_reader(long call, unsigned long argument, void* context) {
-  if (call == SELF_CALL_UNKNOWN) ((const struct note*)context)->note(KICK_ANY);
+  if (call == SELF_CALL_UNKNOWN || call == SELF_CALL_RUNNING) ((const struct note*)context)->note(KICK_ANY);
   if (reads(call)) ((const struct note*)context)->note((int)argument);
   return false;
 }
 
 void kick_note_readers(void (*note)(int fd)) { each_thread(note_reader, &(struct note){note}); }
+
+static bool is_pending(int thread, int signal) {
+  char path[32];
+  char text[4096];
+  unsigned long long pending = 0;
+  snprintf(path, sizeof path, "task/%d/status", thread);
+  if (self_read(path, text, sizeof text) <= 0) return false; /* it has just ended */
+  const char* const line = strstr(text, "\nSigPnd:");
+  return line == NULL || sscanf(line, "\nSigPnd: %llx", &pending) != 1 || (pending >> (signal - 1) & 1) != 0;
+}
+
+static void look_for_reader(int thread, void* found) {
+  unsigned long argument = 0;
+  if (thread == gettid() || !is_pending(thread, atomic_load(&number))) return;
+  const long call = self_call(thread, &argument);
+  if (call == SELF_CALL_UNKNOWN || call == SELF_CALL_RUNNING || reads(call)) *(bool*)found = true;
+}
+
+bool kick_is_read_over(void) {
+  bool found = false;
+  if ((int)(atomic_load(&sent) - atomic_load(&handled)) <= 0) return true;
+  return self_each_thread(look_for_reader, &found) && !found;
+}

@@ -12,8 +12,8 @@
 /* Every thread but the caller's that is in poll, ppoll, select or pselect, or receives or accepts from what bears MARK_SEIZED. */
 void kick_waiting_threads(void);
 
-/* Those that are in poll, ppoll, select or pselect, and every one that is in read, readv, recvfrom, recvmsg or recvmmsg with a
- * descriptor that bears MARK_MOVED. */
+/* Those that are in poll, ppoll, select or pselect, every one that is in read, readv, recvfrom, recvmsg or recvmmsg with a
+ * descriptor that bears MARK_MOVED, and those that run, which may be so in a moment. */
 void kick_users_of_moved(void);
 
 /* That one. False: there is none. */
@@ -26,12 +26,14 @@ extern __thread bool kick_is_blocked;
 /* The calling thread has done that with its signals. */
 void kick_note_mask(int how, const sigset_t* set);
 
-/* Kicks nobody: tells with which descriptors threads are in these calls; KICK_ANY when the kernel does not tell. */
+/* Kicks nobody: tells with which descriptors threads are in these calls; KICK_ANY for one that runs, or of which the kernel does
+ * not tell. */
 enum { KICK_ANY = -1 };
 void kick_note_readers(void (*note)(int fd));
 
-/* Whether every kick so far has met its thread, which then is in no call any more that began before. */
-bool kick_all_handled(void);
+/* Whether no thread that has been kicked is still in one of these calls that it began before. One that blocks the signal, and is in
+ * one, may stay there for ever. */
+bool kick_is_read_over(void);
 
 extern __thread volatile unsigned kick_counter;
 

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 
 #include "liveswap_plugin.h"
 #include "handoff.h"
@@ -11,6 +10,7 @@
 #include "marks.h"
 #include "real.h"
 #include "swap.h"
+#include "traffic.h"
 #include "uring.h"
 
 enum {
@@ -18,19 +18,21 @@ enum {
   BATCH_MAX = 1024,
   /* The kernel's clock is as coarse as that. Two round trips more, for who has been told to go on (100 Continue). */
   QUIET_MS = 10,
-  /* From one kick to the next: for a thread that was just about to wait. */
-  KICK_AGAIN_US = 1000,
 };
 
 struct candidate {
   int fd;
   bool dropped;
+  bool may_be_read; /* by a thread that runs, and may be about to */
   uint64_t cookie;
   struct handoff_origin origin;
 };
 
 static struct candidate batch[BATCH_MAX];
 static int batch_size;
+
+/* Those that could not be moved when they were tried last. By number; one is tried in every other look. */
+static bool has_stayed[MARKS_MAX];
 
 bool migrate_begin(int64_t grace_ms) {
   if (!uring_is_there()) return handoff_begin(grace_ms);
@@ -44,29 +46,35 @@ static bool looks_idle(const struct connection* connection) {
          connection->silent_ms >= QUIET_MS + 2 * connection->round_trip_ms;
 }
 
-void migrate_consider(int fd, const struct connection* connection, const struct listener* listener) {
+bool migrate_consider(int fd, const struct connection* connection, const struct listener* listener) {
   uint64_t cookie = 0;
-  if (handoff_is_over() || batch_size == BATCH_MAX || (unsigned)fd >= MARKS_MAX) return;
-  if (!looks_idle(connection) || !socket_cookie(fd, &cookie)) return;
+  if (handoff_is_over() || batch_size == BATCH_MAX || (unsigned)fd >= MARKS_MAX) return false;
+  const bool stayed = has_stayed[fd];
+  has_stayed[fd] = false;
+  if (stayed || !looks_idle(connection) || !socket_cookie(fd, &cookie)) return false;
   batch[batch_size++] = (struct candidate){
       .fd = fd, .cookie = cookie, .origin = {.listener = listener->cookie, .fd = fd, .received = connection->received}};
+  return true;
 }
 
 static void note_reader(int fd) {
-  for (int i = 0; i < batch_size; ++i)
-    if (batch[i].fd == fd || fd == KICK_ANY) batch[i].origin.is_read = true;
+  for (int i = 0; i < batch_size; ++i) {
+    if (batch[i].fd == fd) batch[i].origin.is_read = true;
+    if (batch[i].fd == fd || fd == KICK_ANY) batch[i].may_be_read = true;
+  }
 }
 
-static bool has_time_limit(int fd) {
+static bool waits_with_limit(int fd) {
   struct timeval limit = {0};
   socklen_t size = sizeof limit;
+  if ((real.fcntl(fd, F_GETFL) & O_NONBLOCK) != 0) return false;
   return getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) == 0 && (limit.tv_sec != 0 || limit.tv_usec != 0);
 }
 
 /* The application would go on with a duplicate; and a read() with a time limit does not go on after a signal. */
 static void drop_unmovable(void) {
   for (int i = 0; i < batch_size; ++i) {
-    if (batch[i].origin.is_read && has_time_limit(batch[i].fd)) batch[i].dropped = true;
+    if (batch[i].may_be_read && waits_with_limit(batch[i].fd)) batch[i].dropped = true;
     for (int k = i + 1; k < batch_size; ++k)
       if (batch[i].cookie == batch[k].cookie) batch[i].dropped = batch[k].dropped = true;
   }
@@ -88,7 +96,7 @@ static bool is_untouched(int connection, const struct candidate* candidate) {
   struct connection now;
   uint64_t cookie = 0;
   return socket_cookie(connection, &cookie) && cookie == candidate->cookie && connection_look(connection, &now) &&
-         looks_idle(&now) && now.received == candidate->origin.received;
+         looks_idle(&now) && now.received == candidate->origin.received && !traffic_is_answering(candidate->fd, NULL);
 }
 
 /* From its end in place on the stand-in must stay: a thread may wait in it already. */
@@ -98,27 +106,28 @@ static bool put_in_place(int stand_in, int connection, const struct candidate* c
   return swap_learnt(candidate->fd, candidate->cookie, stand_in);
 }
 
-static void move(const struct candidate* candidate) {
+static bool move(const struct candidate* candidate) {
   int ends[2] = {-1, -1};
-  if (!handoff_has_room() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
+  if (!handoff_has_room() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return false;
   const int connection = real.fcntl(candidate->fd, F_DUPFD_CLOEXEC, 0);
   struct moved* const moved = handoff_take(connection, ends[0], &candidate->origin);
-  if (moved != NULL && !put_in_place(ends[1], connection, candidate)) handoff_undo(moved);
+  const bool done = moved != NULL && put_in_place(ends[1], connection, candidate);
+  if (moved != NULL && !done) handoff_undo(moved);
   real.close(ends[1]);
+  return done;
 }
 
+/* A thread may be in the middle of a call that looked up the connection: it is kicked once the stand-ins are there, and nothing is
+ * handed off before it has left that call (handoff.c). */
 static void move_batch(void) {
-  const struct timespec pause = {0, KICK_AGAIN_US * 1000};
   kick_note_readers(note_reader);
   drop_unmovable();
   for (int i = 0; i < batch_size; ++i)
     if (!batch[i].dropped) marks_add(batch[i].fd, MARK_MOVED);
-  if (swap_learn())
-    for (int i = 0; i < batch_size; ++i)
-      if (!batch[i].dropped) move(&batch[i]);
+  const bool learnt = swap_learn();
+  for (int i = 0; i < batch_size; ++i)
+    has_stayed[batch[i].fd] = batch[i].dropped || !learnt || !move(&batch[i]);
   swap_forget_learnt();
-  kick_users_of_moved();
-  nanosleep(&pause, NULL);
   kick_users_of_moved();
   for (int i = 0; i < batch_size; ++i) marks_drop(batch[i].fd, MARK_MOVED);
 }

@@ -16,8 +16,9 @@
 /* False when connections of this process cannot be moved. */
 bool migrate_begin(int64_t grace_ms);
 
-/* A connection of the application: is moved by the next migrate_idle() when it looks idle. */
-void migrate_consider(int fd, const struct connection* connection, const struct listener* listener);
+/* A connection of the application: true when it looks idle, and the next migrate_idle() tries to move it. Not when that has just
+ * failed. */
+bool migrate_consider(int fd, const struct connection* connection, const struct listener* listener);
 
 /* Moves those, and goes on with those that were moved before. */
 void migrate_idle(void);

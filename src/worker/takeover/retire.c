@@ -24,6 +24,7 @@
 #include "connection.h"
 #include "descendants.h"
 #include "handler.h"
+#include "handoff.h"
 #include "keep_files.h"
 #include "marks.h"
 #include "migrate.h"
@@ -191,7 +192,7 @@ static void look_at(int fd, void* context) {
   if (is_answering) return;
   /* The host's own: one that is just being handed off. */
   if ((marks_of(fd) & MARK_HOST) != 0) return;
-  if (hands_off && tcp) migrate_consider(fd, &connection, listener);
+  if (hands_off && tcp && migrate_consider(fd, &connection, listener)) return;
   if (options->keepalive == KEEPALIVE_KEEP) return;
   if (tcp)
     end_when_idle(fd, &connection, answer, look->age);
@@ -226,7 +227,8 @@ static _Noreturn void leave(void) {
 static bool is_empty(void) {
   struct look look = {.age = drain_age_ms()};
   const bool seen = self_each_descriptor(look_at, &look);
-  if (!seen || look.open > 0 || !seize_is_complete() || !holds_none() || uring_has_fixed_sockets()) return false;
+  /* Of what is being moved the application's number is its stand-in's. */
+  if (!seen || look.open > 0 || (hands_off && handoff_is_busy()) || !seize_is_complete() || !holds_none() || uring_has_fixed_sockets()) return false;
   /* Last: a connection that the application has just given to a child is found there. */
   return !descendants_may_be() || descendants_connections() == 0;
 }

@@ -99,7 +99,8 @@ enum answer_state traffic_answer(int fd, const struct connection* connection) {
   if (connection != NULL && !is_counted(place, connection)) return ANSWER_UNKNOWN;
   const struct answer answer = load(place);
   const enum answer_state state = answer_state(&answer);
-  if (state != ANSWER_DOUBTFUL) return state;
-  const bool may_go_on = drain_age_ms() < drain_patience_ms() && (connection == NULL || connection->state == CONNECTION_OPEN);
+  if (state != ANSWER_DOUBTFUL && state != ANSWER_ASKED) return state;
+  const bool client_waits = state == ANSWER_ASKED || connection == NULL || connection->state == CONNECTION_OPEN;
+  const bool may_go_on = client_waits && drain_age_ms() < drain_patience_ms();
   return may_go_on ? ANSWER_UNFINISHED : ANSWER_COMPLETE;
 }

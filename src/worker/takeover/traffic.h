@@ -63,8 +63,9 @@ static inline uint64_t traffic_noted(int fd) {
 /*
  * How far the application is visibly with its answer, during a drain: ANSWER_UNKNOWN, ANSWER_COMPLETE or ANSWER_UNFINISHED.
  * Where it has sent a head and nothing of the body that this announces, the request may have been a HEAD that was not seen:
- * then it is unfinished only for half of the drain limit, and while the client is there. `connection` is NULL where the kernel
- * does not count (Unix sockets). For the control thread.
+ * then it is unfinished only for half of the drain limit, and while the client is there. Where it has received something and begun
+ * no answer since, that may be the rest of a request that it has answered early: unfinished for half of the drain limit.
+ * `connection` is NULL where the kernel does not count (Unix sockets). For the control thread.
  */
 enum answer_state traffic_answer(int fd, const struct connection* connection);
 
