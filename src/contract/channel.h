@@ -55,7 +55,8 @@ enum liveswap_frame_kind {
   LIVESWAP_ANSWER,    /* value: that of a BIND, LISTEN, UNLINK, RENAME or HANDOFF; count: 0, or an errno. With a descriptor after a
                        * BIND: the socket that the application shall have in place of its own */
   LIVESWAP_ADOPT,     /* a connection, as a descriptor, that an earlier worker has given back; text: uint64_t, the
-                       * SO_COOKIE of the listener that shall accept it; count: for how many ms it has waited so far */
+                       * SO_COOKIE of the listener that shall accept it; count: for how many ms it has waited so far, 0 only from
+                      * the worker that moves it; the others give it back. What is refused is closed */
   LIVESWAP_REPLACE,   /* a listening socket, as a descriptor, that takes the place of one whose file is gone for ever; text:
                        * uint64_t, the SO_COOKIE of that one */
 

@@ -89,7 +89,7 @@ bool Takeover::take_frame(rollout::WorkerId id, Frame& frame) {
     case LIVESWAP_UNLINK: error = frame.posthumous ? ESRCH : unlink(worker, frame); break;
     case LIVESWAP_RENAME: error = frame.posthumous ? ESRCH : rename(worker, frame, descriptor); break;
     case LIVESWAP_MENDED: mended(worker, frame); return true;
-    case LIVESWAP_HANDOFF: error = hand_off(id, worker, frame); break;
+    case LIVESWAP_HANDOFF: error = take_handed_off(id, worker, frame); break;
     case LIVESWAP_WAITS: note_wait(worker, frame); return true;
     default: return false;
   }

@@ -81,6 +81,8 @@ class Takeover {
   std::optional<rollout::Time> next_judgement() const { return judgement_due_; }
   // So many connections wait for a worker that who hands off more shall be listened to later.
   bool is_full(rollout::WorkerId giver) const;
+  // How many of the idle connections that this one believes to have handed off were closed instead. Before left().
+  std::uint64_t refused(rollout::WorkerId giver) const;
   // Another socket is in place of that with this cookie: the workers that have it get the new one.
   void replaced(Endpoint& endpoint, std::uint64_t former);
 
@@ -105,6 +107,7 @@ class Takeover {
     std::map<const Endpoint*, std::string> named;  // paths that it has bound Unix sockets at, and not renamed
     unsigned complaints = 0;
     std::uint64_t adopted = 0;
+    std::uint64_t refused = 0;  // of the idle connections that it has handed off
     std::shared_ptr<std::size_t> waiting = std::make_shared<std::size_t>(0);  // connections that it has handed off
   };
   // Where the connections of an endpoint that nobody serves can go.
@@ -154,6 +157,7 @@ class Takeover {
   int merge(Worker& worker, TakenUnix& endpoint, Endpoint& into, const std::optional<Identity>& as, UniqueFd& answer);
   void mend(Endpoint& endpoint);
   void mended(const Worker& worker, const Frame& frame) const;
+  int take_handed_off(rollout::WorkerId id, Worker& worker, Frame& frame);
   int hand_off(rollout::WorkerId id, Worker& worker, Frame& frame);
   bool is_from(const Endpoint& endpoint, const Worker& worker, int connection) const;
   TakenEndpoint* taken_endpoint(const Endpoint* endpoint) const;  // nullptr: of another kind, or none

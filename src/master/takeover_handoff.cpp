@@ -91,6 +91,15 @@ SocketAddress any_of_four(const SocketAddress& like) {
 // Of no worker: whoever has got the fewest is the next.
 constexpr unsigned no_slot = ~0u;
 
+std::string_view why_refused(int error) {
+  switch (error) {
+    case EMFILE: return "the master had no descriptor left for it (RLIMIT_NOFILE)";
+    case ENOBUFS: return "as many as may wait already wait for a worker";
+    case EINVAL: return "it did not come by the listener that was named";
+    default: return "its listener is not held, or no connection came along";
+  }
+}
+
 bool is_stream(int fd) { return option(fd, SO_TYPE) == SOCK_STREAM && option(fd, SO_DOMAIN) != AF_UNIX; }
 
 }  // namespace
@@ -132,6 +141,21 @@ int Takeover::hand_off(rollout::WorkerId id, Worker& worker, Frame& frame) {
   if (adopt(one, false)) return 0;
   handed_off_.push_back(std::move(one));
   return 0;
+}
+
+// The worker does not wait for the answer: what is not taken is closed here, and was no move.
+int Takeover::take_handed_off(rollout::WorkerId id, Worker& worker, Frame& frame) {
+  const bool is_moved = frame.count == 0;  // not given back
+  const int error = hand_off(id, worker, frame);
+  if (error == 0) return 0;
+  worker.refused += is_moved;
+  complain(worker, fmt::format("closed a connection that it handed off: {}", why_refused(error)));
+  return error;
+}
+
+std::uint64_t Takeover::refused(rollout::WorkerId id) const {
+  const auto found = workers_.find(id);
+  return found == workers_.end() ? 0 : found->second.refused;
 }
 
 // The listener by which that worker can accept it: the one by which it came, else one of the same address; nullptr: none. A worker

@@ -251,6 +251,7 @@ bool WorkerPool::is_outlived(WorkerId id) {
 void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   Entry& entry = entries_.at(id);
   entry.exit_code = ending.code;
+  entry.idle.moved -= std::min(entry.idle.moved, takeover_.refused(id));
   takeover_.left(id);
   groups_.forget(entry.pid);
   entry.sockets.reset();

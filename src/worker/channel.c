@@ -77,6 +77,13 @@ bool channel_try_send(struct liveswap_frame frame, const char* text, size_t size
   return try_send(frame, text, size, -1);
 }
 
+bool channel_try_send_with(struct liveswap_frame frame, const void* text, size_t size, int fd) {
+  return try_send(frame, text, size, fd);
+}
+
+/* ETOOMANYREFS: the master has not yet taken the descriptors that are under way. */
+bool channel_is_only_full(void) { return errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS; }
+
 bool channel_send(struct liveswap_frame frame, const char* text, size_t size) {
   return channel_send_with(frame, text, size, -1);
 }
@@ -84,9 +91,7 @@ bool channel_send(struct liveswap_frame frame, const char* text, size_t size) {
 bool channel_send_with(struct liveswap_frame frame, const void* text, size_t size, int fd) {
   const int64_t limit = clock_ms() + SEND_LIMIT_MS;
   while (!try_send(frame, text, size, fd)) {
-    /* ETOOMANYREFS: the master has not yet taken the descriptors that are under way. */
-    const bool passing = errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS;
-    if (!passing || clock_ms() >= limit) return false;
+    if (!channel_is_only_full() || clock_ms() >= limit) return false;
     struct pollfd room = {channel, POLLOUT, 0};
     real.poll(&room, 1, SEND_RETRY_MS);
   }

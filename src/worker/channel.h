@@ -29,6 +29,12 @@ bool channel_send(struct liveswap_frame frame, const char* text, size_t size);
 /* As channel_send, with a descriptor beside it, borrowed; -1 for none. */
 bool channel_send_with(struct liveswap_frame frame, const void* text, size_t size, int fd);
 
+/* As channel_try_send, with a descriptor likewise. False, with errno. */
+bool channel_try_send_with(struct liveswap_frame frame, const void* text, size_t size, int fd);
+
+/* By errno: what could not be sent can be when the master has read. */
+bool channel_is_only_full(void);
+
 void channel_send_value(enum liveswap_frame_kind kind, int32_t value);
 
 /* Tells the master why and ends the process, without running anything of the application. */

@@ -29,6 +29,7 @@
 #include "takeover/adopt.h"
 #include "takeover/child.h"
 #include "takeover/descendants.h"
+#include "takeover/give_back.h"
 #include "takeover/handoff.h"
 #include "takeover/marks.h"
 #include "takeover/question.h"
@@ -160,6 +161,7 @@ static void* control(void* before) {
     due = earlier(due, retire_step());
     due = earlier(due, handoff_step());
     due = earlier(due, adopt_step());
+    due = earlier(due, give_back_step());
     due = earlier(due, readiness_step());
     due = earlier(due, stray_step());
     /* poll leaves negative descriptors out. */

@@ -378,6 +378,11 @@ TEST_CASE("handoff: only connections that came in by that listener") {
   CHECK(hand_off(-1, pair.first.get()) == EBADF);
   CHECK(hand_off(connection.get(), pair.second.get()) == EBADF);  // another worker's
   CHECK(desk.ask(1, LIVESWAP_HANDOFF, cookie_text(pair.first.get()), 0, {}, true) == EMFILE);
+  // None of them was moved; what was only given back never counted as that.
+  CHECK(desk.takeover().refused(1) == 8);
+  CHECK(desk.ask(1, LIVESWAP_HANDOFF, cookie_text(pair.first.get()), 20, {}, true) == EMFILE);
+  CHECK(desk.takeover().refused(1) == 8);
+  CHECK(desk.takeover().refused(2) == 0);
   // The same port at another address.
   const auto elsewhere = Where::v4(port_of(pair.first.get()), INADDR_LOOPBACK + 1);
   const auto stranger = socket_for(elsewhere);

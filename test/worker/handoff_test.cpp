@@ -355,6 +355,20 @@ TEST_CASE("handoff: an answer that the client has not taken yet is waited for, a
   application.join();
 }
 
+TEST_CASE("handoff: an application whose answers nobody sees does not look as if it owed one") {
+  Pair pair;
+  pair.ask();
+  CHECK(pair.take(pair.before) == request);
+  pair.received = request.size();
+  REQUIRE(::send(pair.before, answer.data(), answer.size(), 0) > 0);
+  CHECK(pair.hear() == answer);
+  pair.stand_in();
+  CHECK(!handoff_is_busy());
+  pair.ask();
+  handoff_serve();
+  CHECK(handed_off == 1);
+}
+
 TEST_CASE("handoff: the rest of a request goes to the one that has its beginning") {
   for (const std::string head : {"G", "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n"}) {
     CAPTURE(head);

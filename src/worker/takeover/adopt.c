@@ -18,6 +18,7 @@
 #include "bind.h"
 #include "calls.h"
 #include "early.h"
+#include "give_back.h"
 #include "kick.h"
 #include "marks.h"
 #include "mode.h"
@@ -92,12 +93,6 @@ void adopt_listener(const struct listener* listener) {
   if (made != NULL) self_each_descriptor(hang_beside, (void*)made);
 }
 
-void adopt_give_back(uint64_t cookie, int connection, int64_t since) {
-  const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF, .count = (uint64_t)(clock_ms() - since)};
-  channel_send_with(frame, &cookie, sizeof cookie, connection);
-  real.close(connection);
-}
-
 static void enqueue(const struct listener* listener, int connection, int64_t since) {
   pthread_mutex_lock(&lock);
   const int bell = bell_of(listener);
@@ -109,13 +104,13 @@ static void enqueue(const struct listener* listener, int connection, int64_t sin
     eventfd_write(bell, 1);
   }
   pthread_mutex_unlock(&lock);
-  if (!room) adopt_give_back(listener->cookie, connection, since);
+  if (!room) give_back(listener->cookie, connection, since);
 }
 
 void adopt_put_since(uint64_t cookie, int connection, int64_t since) {
   const struct listener* listener = listeners_with(cookie);
   if (stopped) {
-    adopt_give_back(cookie, connection, since);
+    give_back(cookie, connection, since);
     return;
   }
   if (listener == NULL) {
@@ -190,7 +185,7 @@ int64_t adopt_step(void) {
     const struct waiting late = take(NULL);
     if (late.fd < 0) break;
     say_blind();
-    adopt_give_back(late.listener->cookie, late.fd, late.since);
+    give_back(late.listener->cookie, late.fd, late.since);
   }
   if (!adopt_is_waiting()) return early_due;
   kick_waiting_threads();
@@ -201,7 +196,7 @@ static void give_back_all(const struct listener* listener) {
   for (;;) {
     const struct waiting one = take(listener);
     if (one.fd < 0) return;
-    adopt_give_back(one.listener->cookie, one.fd, one.since);
+    give_back(one.listener->cookie, one.fd, one.since);
   }
 }
 

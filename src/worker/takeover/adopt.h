@@ -42,9 +42,6 @@ void adopt_listener(const struct listener* listener);
 void adopt_put(uint64_t cookie, int connection, int64_t waited_ms);
 void adopt_put_since(uint64_t cookie, int connection, int64_t since); /* on clock_ms() */
 
-/* Gives it back to the master, which gives it to another worker, or to this one later. */
-void adopt_give_back(uint64_t cookie, int connection, int64_t since);
-
 /*
  * For the control thread: wakes threads that have slept through a connection, and gives back those that an application which accepts
  * by no call that is seen has not fetched for long. When the next step is due, on clock_ms(), or -1.

@@ -68,16 +68,29 @@ SEEN_CALL int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* ev
 }
 
 /* A thread that is cancelled in close() must not take the lock with it. */
-int calls_close(int fd) {
-  int cancel = 0;
-  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+static void stop_swaps(int* cancel) {
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel);
   pthread_rwlock_rdlock(&registering);
-  const int done = real.close(fd);
+}
+
+static int go_on_with_swaps(int cancel, int done) {
   const int error = errno;
   pthread_rwlock_unlock(&registering);
   pthread_setcancelstate(cancel, NULL);
   errno = error;
   return done;
+}
+
+int calls_close(int fd) {
+  int cancel = 0;
+  stop_swaps(&cancel);
+  return go_on_with_swaps(cancel, real.close(fd));
+}
+
+int calls_dup(int fd, int as, int flags) {
+  int cancel = 0;
+  stop_swaps(&cancel);
+  return go_on_with_swaps(cancel, flags < 0 ? real.dup2(fd, as) : real.dup3(fd, as, flags));
 }
 
 void calls_in_child(void) { registering = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER; }

@@ -32,4 +32,7 @@ void calls_in_child(void);
 /* close() of a listener, or of what may just be being moved: not within those, so that no other descriptor gets the number. */
 int calls_close(int fd);
 
+/* dup2() onto such a one, or dup3() where `flags` is not negative, likewise. */
+int calls_dup(int fd, int as, int flags);
+
 #endif

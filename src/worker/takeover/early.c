@@ -3,6 +3,7 @@
 #include "worker/clock.h"
 #include "worker/listeners.h"
 #include "adopt.h"
+#include "give_back.h"
 #include "marks.h"
 
 enum {
@@ -23,7 +24,7 @@ static int count;
 
 void early_put(uint64_t cookie, int connection, int64_t since) {
   if (count == EARLY_MAX) {
-    adopt_give_back(cookie, connection, since);
+    give_back(cookie, connection, since);
     return;
   }
   marks_set(connection, MARK_HOST);
@@ -43,7 +44,7 @@ int64_t early_step(int64_t now) {
     if (is_known)
       adopt_put_since(one.cookie, one.fd, one.since);
     else
-      adopt_give_back(one.cookie, one.fd, one.since);
+      give_back(one.cookie, one.fd, one.since);
   }
   count = kept;
   return count > 0 ? now + LOOK_EVERY_MS : -1;
@@ -52,7 +53,7 @@ int64_t early_step(int64_t now) {
 void early_stop(void) {
   for (int i = 0; i < count; ++i) {
     marks_set(early[i].fd, 0);
-    adopt_give_back(early[i].cookie, early[i].fd, early[i].since);
+    give_back(early[i].cookie, early[i].fd, early[i].since);
   }
   count = 0;
 }

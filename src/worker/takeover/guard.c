@@ -159,7 +159,8 @@ static int dup_as(int fd, int as, int flags) {
   if (!may_replace(as) || real.fcntl(fd, F_GETFD) < 0) return -1;
   const struct listener* replaced = marks_of(as) != 0 && !child_runs() ? calls_held(as) : NULL;
   if (replaced != NULL) swap_forget(as);
-  const int copy = flags < 0 ? real.dup2(fd, as) : real.dup3(fd, as, flags);
+  const bool may_be_swapped = (marks_of(as) & (MARK_HELD | MARK_MOVED)) != 0 && !child_is_of_vfork();
+  const int copy = may_be_swapped ? calls_dup(fd, as, flags) : flags < 0 ? real.dup2(fd, as) : real.dup3(fd, as, flags);
   if (copy >= 0) mark_copy(fd, copy);
   if (copy >= 0 && replaced != NULL) given_up(as, replaced);
   return copy;

@@ -146,7 +146,10 @@ static enum relayed relay_to_client(struct moved* moved) {
 }
 
 /* It is in the middle of an answer, or of a request, as what it sends and receives by the number of the stand-in shows. */
-static bool is_answering(const struct moved* moved) { return traffic_is_answering(moved->origin.fd, NULL); }
+static bool is_answering(const struct moved* moved) {
+  struct connection now;
+  return connection_look(moved->connection, &now) && traffic_is_answering(moved->origin.fd, &now);
+}
 
 /* Whether the application has read something from the connection itself, by a read that began before the stand-in came. */
 static void note_what_was_read(struct moved* moved) {
@@ -166,7 +169,7 @@ static void note_what_was_paid(struct moved* moved, int64_t now) {
   struct connection connection;
   if (!moved->may_have_paid || now - moved->since < grace || is_answering(moved)) return;
   if (!connection_look(moved->connection, &connection)) return;
-  const bool is_whole = traffic_answer(moved->origin.fd, NULL) == ANSWER_COMPLETE;
+  const bool is_whole = traffic_answer(moved->origin.fd, &connection) == ANSWER_COMPLETE;
   if (connection.last == LAST_APPLICATIONS || (connection.last == LAST_UNCLEAR && is_whole)) moved->owes = moved->may_have_paid = false;
 }
 

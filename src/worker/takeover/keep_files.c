@@ -4,15 +4,17 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "contract/channel.h"
 #include "worker/channel.h"
 #include "worker/clock.h"
 #include "worker/listeners.h"
+#include "marks.h"
 #include "real.h"
 
-enum { LIMIT_MS = 300, FILES_MAX = 8, PATH_SIZE = 256 };
+enum { LIMIT_MS = 300, LOOK_EVERY_MS = 1, FILES_MAX = 8, PATH_SIZE = 256 };
 
 struct file {
   char path[PATH_SIZE];
@@ -43,15 +45,40 @@ static bool has_master(void) {
   return real.poll(&channel, 1, 0) == 0;
 }
 
+/* So that a file is missed for microseconds; -1: it cannot be told when one is removed. */
+static int watch(const struct file* files, int count) {
+  const int removals = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  if (removals >= 0) marks_set(removals, MARK_HOST);
+  for (int i = 0; i < count; ++i) {
+    char directory[PATH_SIZE];
+    snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(files[i].path, '/') + 1 - files[i].path), files[i].path);
+    inotify_add_watch(removals, directory, IN_DELETE | IN_MOVED_FROM);
+  }
+  return removals;
+}
+
+/* Until one has been removed, or may have been without being told. */
+static void wait_for_removal(int removals) {
+  char events[1024];
+  struct pollfd wait = {removals, POLLIN, 0};
+  if (real.poll(&wait, 1, LOOK_EVERY_MS) > 0) (void)!real.read(removals, events, sizeof events);
+}
+
 void keep_files(void) {
   static struct file files[FILES_MAX];
   const int count = has_master() ? find_files(files) : 0;
+  if (count == 0) return;
   const int64_t end = clock_ms() + LIMIT_MS;
-  while (count > 0 && clock_ms() < end) {
+  const int removals = watch(files, count);
+  while (clock_ms() < end) {
     for (int i = 0; i < count; ++i) {
       if (link(files[i].spare, files[i].path) != 0 || files[i].is_told) continue;
       files[i].is_told = true;
       channel_try_send((struct liveswap_frame){.kind = LIVESWAP_MENDED}, files[i].path, strlen(files[i].path));
     }
+    wait_for_removal(removals);
   }
+  if (removals < 0) return;
+  marks_set(removals, 0);
+  real.close(removals);
 }

@@ -96,7 +96,7 @@ static bool is_untouched(int connection, const struct candidate* candidate) {
   struct connection now;
   uint64_t cookie = 0;
   return socket_cookie(connection, &cookie) && cookie == candidate->cookie && connection_look(connection, &now) &&
-         looks_idle(&now) && now.received == candidate->origin.received && !traffic_is_answering(candidate->fd, NULL);
+         looks_idle(&now) && now.received == candidate->origin.received && !traffic_is_answering(candidate->fd, &now);
 }
 
 /* From its end in place on the stand-in must stay: a thread may wait in it already. */

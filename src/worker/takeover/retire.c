@@ -23,6 +23,7 @@
 #include "adopt.h"
 #include "connection.h"
 #include "descendants.h"
+#include "give_back.h"
 #include "handler.h"
 #include "handoff.h"
 #include "keep_files.h"
@@ -228,7 +229,7 @@ static bool is_empty(void) {
   struct look look = {.age = drain_age_ms()};
   const bool seen = self_each_descriptor(look_at, &look);
   /* Of what is being moved the application's number is its stand-in's. */
-  if (!seen || look.open > 0 || (hands_off && handoff_is_busy()) || !seize_is_complete() || !holds_none() || uring_has_fixed_sockets()) return false;
+  if (!seen || look.open > 0 || (hands_off && handoff_is_busy()) || !seize_is_complete() || !holds_none() || !give_back_is_done() || uring_has_fixed_sockets()) return false;
   /* Last: a connection that the application has just given to a child is found there. */
   return !descendants_may_be() || descendants_connections() == 0;
 }

@@ -1,4 +1,5 @@
 /* The calls that send on a socket. They are libc's own; what has been sent on a connection is then followed (traffic.h). */
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -72,22 +73,29 @@ SEEN_CALL ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_off
   return note_file(to, real.splice(from, from_offset, to, to_offset, size, flags));
 }
 
-/* dprintf() makes the text and writes it within libc: it is made once more to be seen. */
-static SELDOM void note_text(int fd, size_t size, const char* format, va_list values) {
+/* dprintf() makes the text and writes it within libc: it is made once more to be seen, with the errno that %m shows. Where it then
+ * is another one, nobody knows what was sent. */
+static SELDOM void note_text(int fd, size_t size, int error, const char* format, va_list values) {
   char some[2048];
+  const int after = errno;
   char* const text = size < sizeof some ? some : malloc(size + 1);
-  if (text == NULL) return;
-  vsnprintf(text, size + 1, format, values);
-  traffic_sent(fd, text, size);
+  errno = error;
+  const int made = text != NULL ? vsnprintf(text, size + 1, format, values) : -1;
+  if (made >= 0 && (size_t)made == size)
+    traffic_sent(fd, text, size);
+  else
+    traffic_lost(fd);
   if (text != some) free(text);
+  errno = after;
 }
 
 SEEN_CALL int vdprintf(int fd, const char* format, va_list values) {
   if (!traffic_is_followed(fd)) return real.vdprintf(fd, format, values);
   va_list again;
+  const int error = errno;
   va_copy(again, values);
   const int sent = real.vdprintf(fd, format, values);
-  if (sent > 0) note_text(fd, (size_t)sent, format, again);
+  if (sent > 0) note_text(fd, (size_t)sent, error, format, again);
   va_end(again);
   return sent;
 }
@@ -104,9 +112,10 @@ SEEN_CALL int dprintf(int fd, const char* format, ...) {
 SEEN_CALL int __vdprintf_chk(int fd, int flag, const char* format, va_list values) {
   if (!traffic_is_followed(fd)) return real.__vdprintf_chk(fd, flag, format, values);
   va_list again;
+  const int error = errno;
   va_copy(again, values);
   const int sent = real.__vdprintf_chk(fd, flag, format, values);
-  if (sent > 0) note_text(fd, (size_t)sent, format, again);
+  if (sent > 0) note_text(fd, (size_t)sent, error, format, again);
   va_end(again);
   return sent;
 }

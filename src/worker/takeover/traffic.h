@@ -52,6 +52,9 @@ void traffic_sent(int fd, const void* bytes, size_t size);
 void traffic_sent_parts(int fd, const struct iovec* parts, size_t count, size_t size);
 void traffic_sent_file(int fd, size_t size);
 
+/* … has sent nobody knows what: it is not followed any more. */
+void traffic_lost(int fd);
+
 /* … has received. */
 void traffic_received(int fd, const void* bytes, size_t size);
 
