@@ -67,13 +67,19 @@ bool add_sockets(const fs::path& process, std::set<std::uint64_t>& inodes) {
 
 using InLine = std::uint64_t (*)(std::string_view, const ListeningPlaces&);
 
-// The network of the process: it may be in another namespace than ours.
-std::size_t count_in(const fs::path& file, InLine inode_in, const std::set<std::uint64_t>& inodes,
-                     const ListeningPlaces& places) {
-  std::ifstream lines(file);
-  std::size_t count = 0;
-  for (std::string line; std::getline(lines, line);) count += inodes.contains(inode_in(line, places));
-  return count;
+// The network of the processes: it may be in another namespace than ours. One that has ended meanwhile shows none, and another
+// is asked. What is there begins with a line of headings.
+std::size_t count_in(const std::vector<fs::path>& members, const char* kind, InLine inode_in,
+                     const std::set<std::uint64_t>& inodes, const ListeningPlaces& places) {
+  for (const auto& member : members) {
+    std::ifstream lines(member / "net" / kind);
+    std::string line;
+    if (!std::getline(lines, line)) continue;
+    std::size_t count = 0;
+    while (std::getline(lines, line)) count += inodes.contains(inode_in(line, places));
+    return count;
+  }
+  return 0;
 }
 
 std::size_t connections_of(const std::vector<fs::path>& members, const ListeningPlaces& places) {
@@ -82,9 +88,8 @@ std::size_t connections_of(const std::vector<fs::path>& members, const Listening
   for (const auto& member : members)
     if (!add_sockets(member, inodes)) ++count;
   if (inodes.empty()) return count;
-  const fs::path net = members.front() / "net";
-  for (const char* family : {"tcp", "tcp6"}) count += count_in(net / family, inode_in_tcp_line, inodes, places);
-  return count + count_in(net / "unix", inode_in_unix_line, inodes, places);
+  for (const char* family : {"tcp", "tcp6"}) count += count_in(members, family, inode_in_tcp_line, inodes, places);
+  return count + count_in(members, "unix", inode_in_unix_line, inodes, places);
 }
 
 }  // namespace
