@@ -5,6 +5,7 @@
 #include "support/connection.hpp"
 #include "support/load.hpp"
 #include "support/proc.hpp"
+#include "support/sessions.hpp"
 
 namespace scenario {
 namespace {
@@ -56,6 +57,28 @@ TEST_CASE_FIXTURE(Scenario, "a worker that returns before its children do is wai
 
 TEST_CASE_FIXTURE(Scenario, "a worker that ends by SIGTERM does not take its children with it") {
   keeps_the_request(*this, "raise", "once");
+}
+
+TEST_CASE_FIXTURE(Scenario, "20 upgrades under load, new and kept connections, of workers that end before their children") {
+  for (const std::string leaves : {"return", "raise"}) {
+    CAPTURE(leaves);
+    Instance app(*this, forker("v1"), {"--settle", "20ms"}, {leaves, "kept"});
+    Load load(*this, app.address(), {"--rate", "100"});
+    Sessions kept({app.address()}, {.requests = 5});
+    REQUIRE(kept.all_began());
+    for (int i = 1; i <= 20; ++i) {
+      const auto finished = app.upgrade(forker(i % 2 ? "v2" : "v1"));
+      CHECK_MESSAGE(finished.status == Exit::ok, "upgrade ", i, ": ", finished.err);
+      const Json worker = old_worker(app);
+      CHECK_MESSAGE(worker["end"] == "clean", worker.dump());
+      CHECK_MESSAGE(worker["lost"] == 0, worker.dump());
+    }
+    for (const auto& [what, count] : kept.stop()) FAIL_CHECK(count, " times: ", what);
+    const auto report = load.stop();
+    report.check_nothing_lost();
+    for (const std::string version : {"v1", "v2"}) CHECK(kept.answers_of(version) > 0);
+    MESSAGE(leaves, ": 20 upgrades, ", report.attempts(), " attempts and ", kept.answers(), " on kept connections, 0 failed");
+  }
 }
 
 TEST_CASE_FIXTURE(Scenario, "a child that never answers is ended with its group at the drain limit") {

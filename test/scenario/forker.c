@@ -6,8 +6,9 @@
  *   outside  it knows of no drain: it is retired from outside, and re-raises the SIGTERM that its handler gets
  *
  * and, as the second one, how a child is made: `once`, `twice` (the child forks again and ends), `stuck` (it never answers),
- * `helper` (besides a child of the first kind there is one in a session of its own, which holds the listener until that is shut down).
- * A child reads a request, and answers in two halves, 400 ms apart.
+ * `helper` (besides a child of the first kind there is one in a session of its own, which holds the listener until that is shut down),
+ * `kept` (it answers one request after the other, each after 10 ms, until the client closes).
+ * Any other child reads a request, and answers in two halves, 400 ms apart.
  */
 #include <poll.h>
 #include <signal.h>
@@ -21,8 +22,24 @@
 static int leaves(const char* how) { return strcmp(liveswap_argv()[1], how) == 0; }
 static int makes(const char* what) { return strcmp(liveswap_argv()[2], what) == 0; }
 
+/* One request a time: the clients wait for an answer before they send the next. */
+static void serve_kept(int fd) {
+  char in[4096];
+  size_t size = 0;
+  static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" VERSION "\n";
+  for (ssize_t more; (more = read(fd, in + size, sizeof in - 1 - size)) > 0;) {
+    in[size += (size_t)more] = '\0';
+    if (strstr(in, "\r\n\r\n") == NULL) continue;
+    size = 0;
+    usleep(10 * 1000);
+    if (send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL) < 0) _exit(1);
+  }
+  _exit(0);
+}
+
 static void serve(int fd) {
   char in[4096];
+  if (makes("kept")) serve_kept(fd);
   static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n";
   if (read(fd, in, sizeof in) <= 0) _exit(1);
   if (makes("stuck"))
