@@ -253,7 +253,7 @@ TEST_CASE_FIXTURE(Scenario, "20 upgrades under load, new and kept connections an
     Load load(*this, stream.address(), {"--rate", "100"});
     Sessions sessions(stream.address());
     Readers readers(stream.address(), 8);
-    for (int i = 1; i <= (keepalive == "end" ? 20 : 10); ++i)
+    for (int i = 1; i <= 20; ++i)
       REQUIRE(stream.app().upgrade(i % 2 ? again : library).status == Exit::ok);
     readers.stop();
     for (const auto& [what, count] : sessions.stop()) FAIL_CHECK(count, " times: ", what);
