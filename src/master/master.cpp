@@ -112,6 +112,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       timer_(loop),
       crowd_timer_(loop),
       flip_timer_(loop),
+      record_timer_(loop),
       takeover_timer_(loop),
       queue_timer_(loop),
       watch_timer_(loop),

@@ -109,6 +109,8 @@ class Master {
   void carry_out(const rollout::Prepare& command);
   void carry_out(const rollout::CancelPrepare&);
   void carry_out(const rollout::Commit& command);
+  Result<void> record(const rollout::Release& release);
+  void record_later(const std::string& trouble);
   void carry_out(const rollout::Flip&);
   void carry_out(const rollout::Measure&);
   void begin_preparation(const std::string& value);
@@ -173,6 +175,8 @@ class Master {
   std::vector<Crowded> crowded_;
   Timer crowd_timer_;
   Timer flip_timer_;
+  Timer record_timer_;
+  std::string record_trouble_;  // why the committed release is not recorded yet; empty: it is
   Timer takeover_timer_;
   std::map<std::string, std::unique_ptr<FileWatch>> file_watches_;  // of Unix listeners, by path
   Timer queue_timer_;

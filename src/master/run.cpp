@@ -206,10 +206,13 @@ Outcome run_settled(const Options& options) {
 
   const auto token = master::make_token(options.state_dir + "/token");
   if (!token) return give_up(token.error());
+  if (!token->written)
+    log::warning("{}; commands over TCP are refused until the next start, those through the control socket are not",
+                 token->written.error().text);
   Loop loop;
   if (!loop.usable()) return {failed, "cannot make an event loop"};
   master::Master master(loop.get(), options, std::move(*lock), std::move(*listeners), std::move(request), store);
-  if (auto opened = master.open_control(options.auth ? *token : ""); !opened) return give_up(opened.error());
+  if (auto opened = master.open_control(options.auth ? token->text : ""); !opened) return give_up(opened.error());
   return master.run(*start);
 }
 

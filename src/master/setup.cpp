@@ -94,12 +94,12 @@ std::vector<std::pair<int, rlimit>> resource_limits(const std::vector<ResourceLi
   return found;
 }
 
-Result<std::string> make_token(const std::string& path) {
+Result<Token> make_token(const std::string& path) {
   unsigned char bytes[32];
   if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes) return os_fail("make a token for", path, errno);
-  const std::string token = fmt::format("{:02x}", fmt::join(bytes, ""));
-  if (auto written = replace_file(path, token + "\n", 0600); !written)
-    return tl::unexpected<Error>(written.error());
+  Token token;
+  token.text = fmt::format("{:02x}", fmt::join(bytes, ""));
+  token.written = replace_file(path, token.text + "\n", 0600);
   return token;
 }
 

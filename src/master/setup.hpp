@@ -27,7 +27,13 @@ Result<std::optional<Identity>> find_identity(const std::string& user, const std
 
 std::vector<std::pair<int, rlimit>> resource_limits(const std::vector<ResourceLimit>& limits);
 
-// Makes a token for TCP control and writes it to `path`, mode 0600. 64 hex digits.
-Result<std::string> make_token(const std::string& path);
+// What a command over TCP has to show.
+struct Token {
+  std::string text;      // 64 hex digits
+  Result<void> written;  // where it failed (a full disk), no client can know the token
+};
+
+// Makes a token and writes it to `path`, mode 0600.
+Result<Token> make_token(const std::string& path);
 
 }  // namespace liveswap::master

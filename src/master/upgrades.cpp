@@ -21,6 +21,9 @@ namespace {
 constexpr Milliseconds flip_limit{3'000};
 constexpr Milliseconds flip_step{5};
 
+// A full disk has room again when somebody has made some.
+constexpr Milliseconds record_again{1'000};
+
 }  // namespace
 
 rollout::Amount amount_of(const Amount& amount) { return {amount.value, amount.percent}; }
@@ -143,9 +146,26 @@ void Master::cancel_task(std::unique_ptr<Task>& task) {
 void Master::carry_out(const rollout::Commit& command) {
   if (auto* receipt = upgrade_receipt()) receipt->phase(now(), "committing");
   mend_files();
-  const auto written = release::commit(options_.head, options_.state_dir, {command.release.path, command.release.id});
-  if (written) ledger_.committed(command.release);
+  const auto written = record(command.release);
   perform(written ? engine_.committed(now()) : engine_.commit_failed(now(), written.error().text));
+  // A rollback that could not be recorded.
+  if (!written && engine_.release() == command.release) record_later(written.error().text);
+  if (engine_.release() == command.release) ledger_.committed(command.release);
+}
+
+Result<void> Master::record(const rollout::Release& release) {
+  record_timer_.stop();
+  record_trouble_.clear();
+  return release::commit(options_.head, options_.state_dir, {release.path, release.id});
+}
+
+void Master::record_later(const std::string& trouble) {
+  record_trouble_ = trouble;
+  record_timer_.start(record_again, [this] {
+    const auto written = record(engine_.release());
+    if (!written) return record_later(written.error().text);
+    log::info("generation {}: recorded, as could not be done before", engine_.generation());
+  });
 }
 
 // The first successor of a flip has the staged sockets made.

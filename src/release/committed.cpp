@@ -63,6 +63,9 @@ Result<void> commit(const std::string& head_file, const std::string& state_dir, 
   if (auto checked = check(committed); !checked) return checked;
   const auto head = read_head(head_file);
   const auto before = head ? read_committed(head_file, state_dir) : Result<Committed>(Committed{});
+  // A restart commits what is committed: nothing is written, which could fail.
+  if (before && before->path == committed.path && before->id == committed.id && newest_record(state_dir).id == committed.id)
+    return {};
   std::string record = line_of(committed);
   if (before && !before->id.empty()) record += line_of(*before);
   if (auto written = replace_file(record_file(state_dir), record, 0644); !written)

@@ -219,8 +219,16 @@ Commands Engine::committed(Time now) {
   return done(now);
 }
 
+// A way back is taken without its record, too: a full disk must not keep code in place that somebody wants to leave.
 Commands Engine::commit_failed(Time now, const std::string& text) {
-  if (upgrade_ && upgrade_->phase == Phase::committing) fail_upgrade(now, text);
+  if (!upgrade_ || upgrade_->phase != Phase::committing) return done(now);
+  if (upgrade_->urgent && committed_) {
+    upgrade_->remark = joined("the record is behind, so a restart would begin with generation " +
+                                  std::to_string(committed_->generation) + " (" + text + "); it is tried again",
+                              upgrade_->remark);
+    return committed(now);
+  }
+  fail_upgrade(now, text);
   return done(now);
 }
 

@@ -99,6 +99,18 @@ TEST_CASE("queue: it comes after an upgrade that failed, too, without another ev
   }
 }
 
+TEST_CASE("rollback: it serves also where it cannot be recorded") {
+  Script script = Script::booted(settings(1));
+  script.upgrade(7, rollback("B"));
+  script.prepared("B");
+  CHECK(script.ready(2) == "drain 1 60000, commit B");
+  CHECK(script.commit_failed("disk full") == "");
+  CHECK(script.engine().release().id == "B");
+  CHECK(script.returned(1) == "answer 7 ok");
+  CHECK(script.answer_text().find("the record is behind") != std::string::npos);
+  CHECK(script.answer_text().find("disk full") != std::string::npos);
+}
+
 TEST_CASE("queue: behind a kill and a change of forks") {
   Script script = Script::booted(settings(1));
   SUBCASE("kill") {

@@ -88,5 +88,43 @@ TEST_CASE_FIXTURE(Scenario, "the disk is full at every write of an upgrade") {
   disk.make_room();
 }
 
+// Nothing that the disk has no room for keeps bad code in place or the service down.
+TEST_CASE_FIXTURE(Scenario, "a rollback and a start on a full disk serve, and are recorded when there is room") {
+  const std::string place = dir / "disk";
+  std::filesystem::create_directory(place);
+  const SmallDisk disk(place);
+  if (!disk.mounted()) {
+    MESSAGE("left out: a file system cannot be mounted here");
+    return;
+  }
+  const auto site = std::make_shared<Site>(*this);
+  const Words options{"--state-dir", place + "/state"};
+  const std::string record = place + "/state/HEAD";
+  {
+    Instance app(site, fixture("version_v1"), options);
+    REQUIRE(app.upgrade(fixture("version_v2")).status == Exit::ok);
+    Load load(*this, app.address());
+    disk.leave(0);
+    const auto finished = app.run("rollback");
+    CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
+    CHECK_MESSAGE(contains(finished.out, "the record is behind"), finished.out, finished.err);
+    CHECK(contains(http_get(app.address()), "v1"));
+    CHECK(contains(app.status().value("record_note", ""), "No space left"));
+    CHECK(contains(app.run("status").out, "a restart begins with the release before"));
+    CHECK(read_file(record) == fixture("version_v2") + "\n");
+    disk.make_room();
+    CHECK(eventually([&] { return read_file(record) == fixture("version_v1") + "\n"; }));
+    CHECK(eventually([&] { return !app.status().contains("record_note"); }));
+    load.stop().check_nothing_lost();
+  }
+  disk.leave(0);
+  {
+    Instance app(site, "", options);
+    CHECK(contains(http_get(app.address()), "v1"));
+    CHECK(contains(app.master().err(), "commands over TCP are refused until the next start"));
+  }
+  disk.make_room();
+}
+
 }  // namespace
 }  // namespace scenario
