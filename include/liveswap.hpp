@@ -180,7 +180,8 @@ struct UpgradeWishes {
 
 // Runs a master on the calling thread until it is told to stop; blocks. Starts no thread. Safe beside other event
 // loops and threads of the program; the signals of Options::handle_signals are handled while it runs, if asked for, and
-// have their default action afterwards. SIGPIPE, SIGXFSZ and SIGTTOU are ignored while it runs. Throws
+// have their default action afterwards. While it runs, SIGPIPE, SIGXFSZ, SIGTTOU, SIGALRM, SIGVTALRM,
+// SIGPROF, SIGPOLL, SIGPWR, SIGUSR1 and SIGUSR2 are ignored where they have their default action. Throws
 // std::bad_alloc only; every other failure is in the outcome.
 LIVESWAP_API Outcome run(const Options& options);
 LIVESWAP_API Outcome run(const std::string& target);
@@ -188,8 +189,8 @@ LIVESWAP_API Outcome run(const std::string& target);
 // A client of a master on this machine (by its Unix socket, with the same runtime_dir) or, when that is not there,
 // of one at address and port (by TCP, with the token). Each call connects, sends, waits for the answer and returns;
 // blocking, not thread-safe, one object per thread.
-// A process of root finds the masters of other users too; what changes something is `refused` there, unless runtime_dir or
-// state_dir says which one is meant.
+// A process of root finds the masters of other users too; what changes something is `refused` there, unless runtime_dir
+// says which one is meant.
 class LIVESWAP_API Client {
  public:
   struct Where {

@@ -147,7 +147,8 @@ Outcome explain_no_token(const Client::Where& where, const protocol::Instance& i
 
 std::optional<Outcome> refuse_stranger(const Client::Where& where, const protocol::Instance& instance,
                                        const Door& door, protocol::Verb verb, bool told) {
-  const bool named_by_user = !where.runtime_dir.empty() || !where.state_dir.empty();
+  // A state directory is not where a socket is.
+  const bool named_by_user = !where.runtime_dir.empty();
   if (::geteuid() != 0 || door.wants_token || door.attempt.user == 0 || named_by_user || only_looks(verb))
     return std::nullopt;
   const bool has_own = belongs_to_root(instance.head_path());

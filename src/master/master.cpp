@@ -385,7 +385,11 @@ void Master::carry_out(const rollout::Answer& command) {
 }
 
 void Master::carry_out(const rollout::Quit& command) {
-  const std::string text = with_output_of(0, command.text);
+  std::string text = with_output_of(0, command.text);
+  if (const auto behind = record_at_last(); !behind.empty()) {
+    log::warning("{}", behind);
+    text += (text.empty() ? "" : "; ") + behind;
+  }
   close_receipt(0, "failed", text);
   outcome_ = Outcome{command.ok ? ok : failed, text};
   uv_stop(&loop_);

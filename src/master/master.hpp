@@ -110,7 +110,8 @@ class Master {
   void carry_out(const rollout::CancelPrepare&);
   void carry_out(const rollout::Commit& command);
   Result<void> record(const rollout::Release& release);
-  void record_later(const std::string& trouble);
+  void record_later(const std::string& trouble, Milliseconds pause);
+  std::string record_at_last();
   void carry_out(const rollout::Flip&);
   void carry_out(const rollout::Measure&);
   void begin_preparation(const std::string& value);

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include "master/spawner.hpp"
 
@@ -12,13 +13,15 @@ namespace liveswap::master {
 namespace {
 
 // The children of all threads of this process; a child belongs to the thread that has forked it.
-void for_each_child(const std::function<void(pid_t)>& visit) {
+std::vector<pid_t> all_children() {
+  std::vector<pid_t> found;
   std::error_code error;
   for (std::filesystem::directory_iterator threads("/proc/self/task", error), end; !error && threads != end;
        threads.increment(error)) {
     std::ifstream list(threads->path() / "children");
-    for (pid_t child = 0; list >> child;) visit(child);
+    for (pid_t child = 0; list >> child;) found.push_back(child);
   }
+  return found;
 }
 
 bool reap(pid_t child) {
@@ -42,9 +45,9 @@ void Reaper::reap_unclaimed() {
     if (is_claimed(info.si_pid)) break;
     reap(info.si_pid);
   }
-  for_each_child([](pid_t child) {
+  // Collected before: a list is read wrongly while children leave it.
+  for (const pid_t child : all_children())
     if (!is_claimed(child)) reap(child);
-  });
 }
 
 }  // namespace liveswap::master

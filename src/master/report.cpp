@@ -188,7 +188,7 @@ Json Master::status(const Inquiry::Answers& connections) const {
               {"slots", slots}};
   if (!options_.target.empty()) report["target"] = options_.target;
   if (const auto remark = start_remark(); !remark.empty()) report["target_note"] = remark;
-  if (!record_trouble_.empty()) report["record_note"] = "a restart begins with the release before: " + record_trouble_;
+  if (!record_trouble_.empty()) report["record_note"] = "a restart begins with an earlier release: " + record_trouble_;
   if (last_upgrade_)
     report["last_upgrade"] = {{"status", word(last_upgrade_->verdict)},
                               {"text", last_upgrade_->text},

@@ -206,7 +206,7 @@ Outcome run_settled(const Options& options) {
 
   const auto token = master::make_token(options.state_dir + "/token");
   if (!token) return give_up(token.error());
-  if (!token->written)
+  if (options.auth && !token->written)
     log::warning("{}; commands over TCP are refused until the next start, those through the control socket are not",
                  token->written.error().text);
   Loop loop;

@@ -16,6 +16,8 @@ namespace {
 
 // Time for a shell that has sent SIGHUP to its jobs to exit, which takes the terminal away from them.
 constexpr Milliseconds shell_exit{250};
+// From the closing of a terminal to the signals that tell of it, on a busy machine.
+constexpr Milliseconds news{2'000};
 
 struct Sender {
   std::atomic<bool> is_kernel{false};
@@ -48,8 +50,9 @@ bool is_ignored(int number) {
   return ::sigaction(number, nullptr, &action) == 0 && !(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_IGN;
 }
 
-bool has_terminal() {
-  return static_cast<bool>(UniqueFd::adopt(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)));
+// The controlling terminal; nothing where there is none.
+UniqueFd open_terminal() {
+  return UniqueFd::adopt(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
 }
 
 // Of this session: its leader, or a shell that was started in it (`bash` within `ssh`), which sends SIGHUP to its jobs when it
@@ -62,9 +65,12 @@ bool may_be_shell(pid_t pid) {
 
 }  // namespace
 
-bool is_hang_up(const HangUp& sent) { return sent.by_kernel || (sent.by_shell && sent.terminal_is_gone); }
+bool is_hang_up(const HangUp& sent) {
+  return sent.by_kernel || (sent.by_shell && sent.gone_for && *sent.gone_for <= news);
+}
 
-Signals::Signals(uv_loop_t& loop, Obey obey) : obey_(std::move(obey)), had_terminal_(has_terminal()), leaving_(loop) {
+Signals::Signals(uv_loop_t& loop, Obey obey) : loop_(loop), obey_(std::move(obey)), terminal_(open_terminal()), leaving_(loop) {
+  if (terminal_) watch_terminal();
   watch(loop, SIGTERM, "SIGTERM", Order::stop);
   watch(loop, SIGINT, "SIGINT", Order::stop);
   watch(loop, SIGQUIT, "SIGQUIT", Order::log_state);
@@ -83,15 +89,23 @@ void Signals::watch(uv_loop_t& loop, int number, const char* name, Order order) 
   stand_before(number);
 }
 
+// A terminal that was closed long ago says nothing of a signal that comes now.
+void Signals::watch_terminal() {
+  terminal_poll_.emplace(loop_, terminal_.get());
+  terminal_poll_->start(UV_DISCONNECT, [this](int) {
+    went_at_ = Milliseconds(uv_now(&loop_));
+    terminal_poll_->stop();
+  });
+}
+
 void Signals::on_hang_up() {
-  const bool by_shell = may_be_shell(senders[SIGHUP].pid);
-  const HangUp now{senders[SIGHUP].is_kernel, by_shell, false};
+  const HangUp now{senders[SIGHUP].is_kernel, may_be_shell(senders[SIGHUP].pid), std::nullopt};
   const auto decide = [this, now] {
     HangUp sent = now;
-    sent.terminal_is_gone = had_terminal_ && !has_terminal();
+    if (went_at_) sent.gone_for = Milliseconds(uv_now(&loop_)) - *went_at_;
     obey_(is_hang_up(sent) ? Order::hang_up : Order::upgrade, "SIGHUP");
   };
-  if (by_shell && had_terminal_)
+  if (now.by_shell && terminal_)
     leaving_.start(shell_exit, decide);
   else
     decide();

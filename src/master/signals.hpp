@@ -4,8 +4,10 @@
 
 #include <functional>
 #include <list>
+#include <optional>
 #include <string>
 
+#include "base/unique_fd.hpp"
 #include "master/loop.hpp"
 
 namespace liveswap::master {
@@ -34,10 +36,14 @@ class Signals {
 
  private:
   void watch(uv_loop_t& loop, int number, const char* name, Order order);
+  void watch_terminal();
   void on_hang_up();
 
+  uv_loop_t& loop_;
   Obey obey_;
-  bool had_terminal_;
+  UniqueFd terminal_;  // the controlling one, as it was at the start
+  std::optional<Poll> terminal_poll_;
+  std::optional<Milliseconds> went_at_;  // when it was closed, by the loop's clock
   Timer leaving_;
   std::list<SignalWatch> watches_;
 };
@@ -46,11 +52,11 @@ class Signals {
 struct HangUp {
   bool by_kernel = false;          // else by a process
   bool by_shell = false;           // by a process of the master's session, or by one that is gone: perhaps by its shell
-  bool terminal_is_gone = false;   // there was a controlling terminal at the start, and there is none now
+  std::optional<Milliseconds> gone_for;  // since the master's controlling terminal was closed; nothing: it was not
 };
 
 // The kernel sends SIGHUP only when a terminal was closed. A shell passes that on to its jobs by kill(), as an operator's
-// order is sent, too; but then the terminal is gone, or goes with the shell within moments.
+// order is sent, too; but then the terminal went a moment ago, or goes with the shell within moments.
 bool is_hang_up(const HangUp& sent);
 
 }  // namespace liveswap::master

@@ -21,8 +21,9 @@ namespace {
 constexpr Milliseconds flip_limit{3'000};
 constexpr Milliseconds flip_step{5};
 
-// A full disk has room again when somebody has made some.
-constexpr Milliseconds record_again{1'000};
+// Until a record that could not be written is tried again: a full disk has room when somebody has made some.
+constexpr Milliseconds first_pause{1'000};
+constexpr Milliseconds longest_pause{60'000};
 
 }  // namespace
 
@@ -146,26 +147,44 @@ void Master::cancel_task(std::unique_ptr<Task>& task) {
 void Master::carry_out(const rollout::Commit& command) {
   if (auto* receipt = upgrade_receipt()) receipt->phase(now(), "committing");
   mend_files();
-  const auto written = record(command.release);
-  perform(written ? engine_.committed(now()) : engine_.commit_failed(now(), written.error().text));
-  // A rollback that could not be recorded.
-  if (!written && engine_.release() == command.release) record_later(written.error().text);
-  if (engine_.release() == command.release) ledger_.committed(command.release);
+  const rollout::Release release = command.release;
+  const auto written = record(release);
+  if (written) {
+    ledger_.committed(release);
+    return perform(engine_.committed(now()));
+  }
+  perform(engine_.commit_failed(now(), written.error().text));
+  if (engine_.release() != release) return;
+  // A rollback, which goes on without its record.
+  ledger_.committed(release);
+  record_later(written.error().text, first_pause);
 }
 
 Result<void> Master::record(const rollout::Release& release) {
+  auto written = release::commit(options_.head, options_.state_dir, {release.path, release.id});
+  if (!written) return written;
   record_timer_.stop();
   record_trouble_.clear();
-  return release::commit(options_.head, options_.state_dir, {release.path, release.id});
+  return written;
 }
 
-void Master::record_later(const std::string& trouble) {
+// Each attempt may block the loop for as long as the disk takes to fail: so they become rare.
+void Master::record_later(const std::string& trouble, Milliseconds pause) {
   record_trouble_ = trouble;
-  record_timer_.start(record_again, [this] {
+  record_timer_.start(pause, [this, pause] {
     const auto written = record(engine_.release());
-    if (!written) return record_later(written.error().text);
+    if (!written) return record_later(written.error().text, std::min(pause * 2, longest_pause));
     log::info("generation {}: recorded, as could not be done before", engine_.generation());
   });
+}
+
+// The last chance before the master ends; what it says then, or nothing.
+std::string Master::record_at_last() {
+  if (record_trouble_.empty()) return "";
+  const auto written = record(engine_.release());
+  if (written) return "";
+  return fmt::format("the next start begins with the release before {} ({}): {}", engine_.release().path,
+                     engine_.release().id.substr(0, 12), written.error().text);
 }
 
 // The first successor of a flip has the staged sockets made.

@@ -223,8 +223,8 @@ Commands Engine::committed(Time now) {
 Commands Engine::commit_failed(Time now, const std::string& text) {
   if (!upgrade_ || upgrade_->phase != Phase::committing) return done(now);
   if (upgrade_->urgent && committed_) {
-    upgrade_->remark = joined("the record is behind, so a restart would begin with generation " +
-                                  std::to_string(committed_->generation) + " (" + text + "); it is tried again",
+    upgrade_->remark = joined("the record is behind, so a restart would begin with an earlier release (" + text +
+                                  "); it is tried again",
                               upgrade_->remark);
     return committed(now);
   }

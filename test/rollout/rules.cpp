@@ -11,13 +11,13 @@ Rules::Rules(const Settings& settings, const Engine& engine, bool peaceful)
 
 void Rules::judge(Time now, Cause cause, const Commands& commands) {
   now_ = now;
-  cause_ = cause;
-  demand(!quit_ || commands.empty(), "after quitting there is silence");
-  if (cause == Cause::prepared || cause == Cause::prepare_failed) hook_runs_ = false;
   // A rollback counts as committed also where its record could not be written.
   const bool unrecorded = cause == Cause::commit_failed && course_ && course_->wish.overtake && booted_;
-  if ((cause == Cause::committed || unrecorded) && course_) succeeded_.insert(course_->request);
-  if (cause == Cause::commit_failed && course_ && !unrecorded) course_->doomed = true;
+  cause_ = unrecorded ? Cause::committed : cause;
+  demand(!quit_ || commands.empty(), "after quitting there is silence");
+  if (cause_ == Cause::prepared || cause_ == Cause::prepare_failed) hook_runs_ = false;
+  if (cause_ == Cause::committed && course_) succeeded_.insert(course_->request);
+  if (cause_ == Cause::commit_failed && course_) course_->doomed = true;
   if (std::string(engine_.state()) == "stopping") {
     stopping_ = true;
     course_.reset();

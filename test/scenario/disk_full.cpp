@@ -110,7 +110,7 @@ TEST_CASE_FIXTURE(Scenario, "a rollback and a start on a full disk serve, and ar
     CHECK_MESSAGE(contains(finished.out, "the record is behind"), finished.out, finished.err);
     CHECK(contains(http_get(app.address()), "v1"));
     CHECK(contains(app.status().value("record_note", ""), "No space left"));
-    CHECK(contains(app.run("status").out, "a restart begins with the release before"));
+    CHECK(contains(app.run("status").out, "a restart begins with an earlier release"));
     CHECK(read_file(record) == fixture("version_v2") + "\n");
     disk.make_room();
     CHECK(eventually([&] { return read_file(record) == fixture("version_v1") + "\n"; }));

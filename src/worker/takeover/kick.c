@@ -8,12 +8,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "worker/clock.h"
 #include "worker/self.h"
 #include "marks.h"
 #include "real.h"
 
 __thread volatile unsigned kick_counter;
 __thread bool kick_is_blocked;
+enum {
+  LOOK_AGAIN_MS = 2,
+  /* Of the control thread's time, the looks may take a fifth. */
+  LOOK_REST = 4,
+};
+
 static atomic_uint sent;
 static atomic_uint handled;
 static atomic_int number; /* of the signal; 0: none yet, -1: the application uses them all */
@@ -155,8 +162,23 @@ static void look_for_reader(int thread, void* found) {
   if (call == SELF_CALL_UNKNOWN || call == SELF_CALL_RUNNING || reads(call)) *(bool*)found = true;
 }
 
+/*
+ * A look reads two files of each thread, and is asked for once for each connection: so its answer holds for some time. That nobody
+ * reads holds until somebody is kicked again: who reads from then on finds the stand-in.
+ */
 bool kick_is_read_over(void) {
+  static unsigned over_at;
+  static int64_t looked_until;
+  const unsigned kicks = (unsigned)atomic_load(&sent);
+  if ((int)(kicks - (unsigned)atomic_load(&handled)) <= 0 || kicks == over_at) return true;
+  const int64_t before = clock_ms();
+  if (before < looked_until) return false;
   bool found = false;
-  if ((int)(atomic_load(&sent) - atomic_load(&handled)) <= 0) return true;
-  return self_each_thread(look_for_reader, &found) && !found;
+  if (self_each_thread(look_for_reader, &found) && !found) {
+    over_at = kicks;
+    return true;
+  }
+  const int64_t now = clock_ms();
+  looked_until = now + LOOK_AGAIN_MS + LOOK_REST * (now - before);
+  return false;
 }
