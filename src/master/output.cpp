@@ -20,6 +20,9 @@ constexpr std::size_t read_size = 64 * 1024;
 // Of a child that has exited: the most that its pipe can hold. What it has left behind may go on writing.
 constexpr std::size_t rest_limit = 1024 * 1024;
 
+// Of a stream whose end the other one has pushed out of the common tail.
+constexpr int lines_of_stream = 5;
+
 // Before a place that took nothing is tried again.
 constexpr Milliseconds retry_pause{20};
 
@@ -42,6 +45,12 @@ std::size_t write_piece(int fd, std::string_view piece) {
   const ssize_t taken = write_at_once(fd, piece);
   if (taken >= 0) return static_cast<std::size_t>(taken);
   return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? 0 : piece.size();
+}
+
+std::string last_lines(const std::string& text, int count) {
+  std::size_t begin = text.size();
+  for (; count > 0 && begin != 0 && begin != std::string::npos; --count) begin = text.rfind('\n', begin - 1);
+  return begin == std::string::npos || begin == 0 ? text : text.substr(begin + 1);
 }
 
 std::size_t write_now(int fd, std::string_view bytes) {
@@ -114,6 +123,7 @@ bool Output::read_once(Stream& stream) {
   const std::string_view bytes(buffer, static_cast<std::size_t>(size));
   if (std::exchange(read_last_, &stream) != &stream) tail_.begin_line();
   tail_.append(bytes);
+  stream.tail.append(bytes);
   stream.waiting += bytes;
   return true;
 }
@@ -139,6 +149,16 @@ void Output::try_again() {
     if (stream.waiting.empty() && stream.poll) stream.poll->watch(UV_READABLE);
   }
   tell_end();
+}
+
+// What one stream wrote last may be far behind in time, as read here, when the other one has written much.
+std::string Output::last() const {
+  std::string text = tail_.text();
+  for (const Stream& stream : streams_) {
+    const std::string own = last_lines(stream.tail.text(), lines_of_stream);
+    if (text.find(last_lines(own, 1)) == std::string::npos) text = own + "\n" + text;
+  }
+  return text;
 }
 
 void Output::add_line(std::string_view line) {

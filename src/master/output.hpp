@@ -38,8 +38,8 @@ class Output {
   void catch_up();
   // A line that the child has given away by another channel; behind what it has written before.
   void add_line(std::string_view line);
-  // What was written last; lines (Tail::text()).
-  std::string last() const { return tail_.text(); }
+  // What was written last, by either stream; lines (Tail::text()).
+  std::string last() const;
 
   // Nobody can write any more, and everything has been passed on.
   bool ended() const;
@@ -52,6 +52,7 @@ class Output {
     UniqueFd child_end;
     int place = -1;       // where it goes
     std::string waiting;  // read, and not passed on yet
+    Tail tail;
     std::optional<Poll> poll;
   };
 

@@ -109,6 +109,17 @@ TEST_CASE("output: it is passed on, and its end is kept") {
   CHECK(child.output->last() == "one\nlogged\ntwo\nof one\nof the other");
 }
 
+TEST_CASE("output: the end of one stream is kept whatever the other one writes after it") {
+  const Pipe out, err;
+  Talker child(out.writer.get(), err.writer.get());
+  REQUIRE(child.write(1, "one\ntwo\nthree\nfour\nfive\nlast words\n"));
+  std::string to_out, to_err;
+  CHECK(child.until([&] { return (to_out += out.read()).ends_with("last words\n"); }));
+  REQUIRE(child.write(2, std::string(4096, 'x') + "\n"));
+  CHECK(child.until([&] { return (to_err += err.read()).ends_with("x\n"); }));
+  CHECK(child.output->last().starts_with("two\nthree\nfour\nfive\nlast words\n...x"));
+}
+
 TEST_CASE("output: of a child that has ended the rest is read at once") {
   const Pipe out;
   Talker child(out.writer.get(), out.writer.get());

@@ -8,7 +8,7 @@
  * and, as the second one, how a child is made: `once`, `twice` (the child forks again and ends), `stuck` (it never answers),
  * `helper` (besides a child of the first kind there is one in a session of its own, which holds the listener until that is shut down),
  * `kept` (it answers one request after the other, each after 10 ms, until the client closes).
- * Any other child reads a request, and answers in two halves, 400 ms apart.
+ * Any other child reads a request, and answers in two halves, a second apart.
  */
 #include <poll.h>
 #include <signal.h>
@@ -44,9 +44,9 @@ static void serve(int fd) {
   if (read(fd, in, sizeof in) <= 0) _exit(1);
   if (makes("stuck"))
     for (;;) pause();
-  usleep(400 * 1000);
+  sleep(1);
   if (send(fd, head, sizeof head - 1, MSG_NOSIGNAL) < 0) _exit(1);
-  usleep(400 * 1000);
+  sleep(1);
   send(fd, VERSION "\n", strlen(VERSION) + 1, MSG_NOSIGNAL);
   _exit(0);
 }

@@ -68,8 +68,8 @@ TEST_CASE_FIXTURE(Scenario, "a worker that crashes while it serves leaves its re
   Instance app(*this, talker("serve"), {"--forks", "1"});
   CHECK(http_get(app.address(), "/crash") == "");
   CHECK(eventually([&] { return app.status().at("slots")[0].at("last_failure").is_object(); }));
-  const auto status = app.status();
-  CHECK(contains(status.at("slots")[0].at("last_failure").at("text").get<std::string>(), "FATAL: schema 7 expected"));
+  const auto text = app.status().at("slots")[0].at("last_failure").at("text").get<std::string>();
+  CHECK_MESSAGE(contains(text, "FATAL: schema 7 expected"), text);
   CHECK(eventually([&] { return contains(http_get(app.address()), "v1"); }));
 }
 
