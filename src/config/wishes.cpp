@@ -38,7 +38,6 @@ Result<Wished> take_all(Options options, const Wishes& wishes) {
 
 Options for_forks(Options options, unsigned forks) {
   options.forks = forks;
-  if (!options.canary.percent) options.canary.value = std::min(options.canary.value, forks);
   if (!options.max_draining.percent) options.max_draining.value = std::max(options.max_draining.value, forks);
   if (options.flip && !options.surge.percent) options.surge.value = std::max(options.surge.value, forks);
   return options;

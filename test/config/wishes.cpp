@@ -35,8 +35,10 @@ TEST_CASE("what was chosen for other forks does not bar an upgrade") {
   options.max_draining = {8, false};
   const auto fewer = for_forks(options, 2);
   CHECK(fewer.forks == 2);
-  CHECK(fewer.canary.value == 2);
-  CHECK(with_wishes(fewer, {}));
+  // All at once would be no canary: somebody has to say how many it shall be.
+  CHECK(fewer.canary.value == 6);
+  CHECK_FALSE(with_wishes(fewer, {}));
+  CHECK(with_wishes(fewer, {{"canary", "1"}}));
   const auto more = for_forks(options, 16);
   CHECK(more.canary.value == 6);
   CHECK(with_wishes(more, {}));
