@@ -13,27 +13,6 @@ constexpr std::size_t short_id_length = 12;
 
 }  // namespace
 
-const Json& member(const Json& object, const char* name) {
-  static const Json nothing;
-  if (!object.is_object()) return nothing;
-  const auto it = object.find(name);
-  return it == object.end() ? nothing : *it;
-}
-
-const Json& list(const Json& object, const char* name) {
-  static const Json nothing = Json::array();
-  const Json& found = member(object, name);
-  return found.is_array() ? found : nothing;
-}
-
-std::optional<std::int64_t> number(const Json& object, const char* name) {
-  const Json& found = member(object, name);
-  if (!found.is_number_integer()) return std::nullopt;
-  return found.get<std::int64_t>();
-}
-
-bool is_true(const Json& object, const char* name) { return member(object, name) == Json(true); }
-
 std::string text(const Json& object, const char* name) {
   const Json& found = member(object, name);
   if (found.is_string()) return shown(found.get_ref<const std::string&>());

@@ -2,22 +2,20 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 
-// Members of a document from a master or a file. Nothing about it is taken for granted: one that is missing
-// or of another type is "?" or nothing.
+#include "json/fields.hpp"
+
+// Members of a document from a master or a file, as they are shown: one that is missing or of another type is "?" or
+// nothing.
 namespace liveswap::cli {
 
 using Json = nlohmann::json;
 
-// null when `object` is no object or has no such member.
-const Json& member(const Json& object, const char* name);
-// An empty list when there is none.
-const Json& list(const Json& object, const char* name);
-
-std::optional<std::int64_t> number(const Json& object, const char* name);
-bool is_true(const Json& object, const char* name);
+using json::is_true;
+using json::list;
+using json::member;
+using json::number;
 
 // Fit for a terminal.
 std::string text(const Json& object, const char* name);

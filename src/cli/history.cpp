@@ -1,11 +1,10 @@
-#include <nlohmann/json.hpp>
-
 #include "cli/history_table.hpp"
 #include "cli/receipt_text.hpp"
 #include "cli/records.hpp"
 #include "cli/run_command.hpp"
 #include "cli/shown.hpp"
 #include "cli/terminal.hpp"
+#include "json/parse.hpp"
 
 namespace liveswap::cli {
 namespace {
@@ -23,7 +22,7 @@ int print_document(const Outcome& outcome, const Arguments& arguments, Show show
     print(shown_json(outcome.text) + "\n");
     return ok;
   }
-  const auto document = nlohmann::json::parse(outcome.text, nullptr, false);
+  const auto document = json::parse_or_null(outcome.text);
   if (!document.is_structured()) {
     complain("the master's answer is no JSON document");
     return failed;

@@ -41,7 +41,7 @@ std::string path_of(const Json& receipt) {
 
 std::string what(const Json& receipt, const Style& style) {
   std::string line = path_of(receipt);
-  if (!style.whole_paths && line.back() != '/') line.erase(0, line.rfind('/') + 1);
+  if (!style.whole_paths && !line.ends_with('/')) line.erase(0, line.rfind('/') + 1);
   const std::string reason = headline(receipt, "reason");
   return member(receipt, "reason").is_string() && !reason.empty() ? line + ": " + reason : line;
 }

@@ -4,6 +4,7 @@
 
 #include "cli/fields.hpp"
 #include "cli/table.hpp"
+#include "json/parse.hpp"
 
 namespace liveswap::cli {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 constexpr std::size_t id_length = 8;
 
 Json instance_json(const client::RunningInstance& instance) {
-  const Json status = Json::parse(instance.status, nullptr, false);
+  const Json status = json::parse_or_null(instance.status);
   Json one{{"port", instance.socket.port},
            {"pid", instance.process},
            {"uid", instance.user},

@@ -11,6 +11,7 @@
 #include "cli/duration_text.hpp"
 #include "cli/fields.hpp"
 #include "cli/shown.hpp"
+#include "json/parse.hpp"
 #include "protocol/command_line.hpp"
 
 namespace liveswap::cli {
@@ -19,15 +20,13 @@ struct Progress::Event {
   nlohmann::json object;
 
   std::string whole(const char* name) const {
-    const auto it = object.find(name);
-    return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+    return json::text_or_empty(object, name);
   }
   // The first line of it.
   std::string text(const char* name) const { return shown(first_line(whole(name))); }
   std::string lines(const char* name) const { return shown(whole(name), true); }
   long long number(const char* name) const {
-    const auto it = object.find(name);
-    return it != object.end() && it->is_number_integer() ? it->get<long long>() : -1;
+    return json::number(object, name).value_or(-1);
   }
   bool is(std::string_view name) const { return text("event") == name; }
 
@@ -61,7 +60,7 @@ std::string with_time(long long ms) {
 }  // namespace
 
 Progress::Note Progress::take(std::string_view json) {
-  Event event{nlohmann::json::parse(json, nullptr, false)};
+  Event event{json::parse_or_null(json)};
   if (!event.object.is_object()) return {};
   count(event);
   Note note = describe(event);

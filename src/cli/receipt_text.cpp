@@ -54,7 +54,7 @@ std::string plan(const Json& receipt) {
 std::int64_t sum_of(const Json& receipt, const char* name) {
   std::int64_t sum = 0;
   for (const Json& slot : list(receipt, "slots"))
-    for (const Json& worker : list(slot, "workers")) sum += number(worker, name).value_or(0);
+    for (const Json& worker : list(slot, "workers")) sum = json::add(sum, number(worker, name).value_or(0));
   return sum;
 }
 
@@ -76,7 +76,7 @@ std::string connections(const Json& receipt) {
     for (const Json& slot : list(receipt, "slots"))
       for (const Json& worker : list(slot, "workers")) {
         if (const auto found = number(worker, name))
-          sum += *found;
+          sum = json::add(sum, *found);
         else if (number(worker, "gone_ms") && number(worker, "drain_ms"))
           unknown = true;
       }

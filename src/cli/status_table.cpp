@@ -7,6 +7,7 @@
 #include "cli/fields.hpp"
 #include "cli/filled.hpp"
 #include "cli/worker_table.hpp"
+#include "json/parse.hpp"
 
 namespace liveswap::cli {
 namespace {
@@ -119,7 +120,7 @@ std::string failures(const Json& status, const Screen& screen) {
 }  // namespace
 
 Result<std::string> status_table(std::string_view json, const std::string& options, const Screen& screen) {
-  const Json status = Json::parse(json, nullptr, false);
+  const Json status = json::parse_or_null(json);
   if (!status.is_object()) return fail("the master's status is no JSON object");
   return top(status, Paragraphs{screen, options}) + "\n" + worker_table(status, screen) + failures(status, screen);
 }

@@ -17,6 +17,7 @@
 #include "cli/watch_frame.hpp"
 #include "client/command_line.hpp"
 #include "client/door.hpp"
+#include "json/parse.hpp"
 
 namespace liveswap::cli {
 namespace {
@@ -115,7 +116,7 @@ class Watch {
     std::string note;
     if (outcome.status == ok) {
       last_ = outcome.text;
-      note = master_.there(number(Json::parse(last_, nullptr, false), "pid").value_or(0), now);
+      note = master_.there(number(json::parse_or_null(last_), "pid").value_or(0), now);
     } else {
       note = master_.gone(shown(outcome.text), now);
     }

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "json/fields.hpp"
+#include "json/parse.hpp"
 #include "protocol/message.hpp"
 
 namespace liveswap::client {
@@ -11,16 +13,6 @@ namespace {
 
 using protocol::Json;
 using protocol::Refusal;
-
-std::string text_of(const Json& object, const char* name) {
-  const auto it = object.find(name);
-  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
-bool has_text(const Json& object, const char* name) {
-  const auto it = object.find(name);
-  return it != object.end() && it->is_string();
-}
 
 // A message that did not reach every worker is no success, though the master did what it was told.
 Outcome count_delivered(std::uint64_t delivered, std::uint64_t workers) {
@@ -39,24 +31,24 @@ Outcome outcome_of_success(const Json& object) {
   if (delivered != object.end() && workers != object.end() && delivered->is_number_unsigned() &&
       workers->is_number_unsigned())
     return count_delivered(delivered->get<std::uint64_t>(), workers->get<std::uint64_t>());
-  return {ok, text_of(object, "text")};
+  return {ok, json::text_or_empty(object, "text")};
 }
 
 }  // namespace
 
 LineKind kind_of(std::string_view line) {
-  const Json object = Json::parse(line, nullptr, false);
+  const Json object = json::parse_or_null(line);
   if (!object.is_object()) return LineKind::foreign;
   if (object.contains("cmd")) return LineKind::answer;
-  return has_text(object, "event") ? LineKind::event : LineKind::foreign;
+  return json::member(object, "event").is_string() ? LineKind::event : LineKind::foreign;
 }
 
 Outcome outcome_of(std::string_view line) {
-  const Json object = Json::parse(line, nullptr, false);
+  const Json object = json::parse_or_null(line);
   Outcome outcome{failed, R"(the master's answer has neither "value":"OK" nor "error")"};
-  if (has_text(object, "error"))
-    outcome = {status_of(text_of(object, "status")), text_of(object, "error")};
-  else if (text_of(object, "value") == "OK")
+  if (const auto error = json::text(object, "error"))
+    outcome = {status_of(json::text_or_empty(object, "status")), *error};
+  else if (json::text_or_empty(object, "value") == "OK")
     outcome = outcome_of_success(object);
   if (const auto it = object.find("receipt"); it != object.end() && it->is_number_unsigned())
     outcome.receipt = it->get<std::uint64_t>();

@@ -5,12 +5,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base/error.hpp"
 #include "client/answer.hpp"
 #include "client/connection.hpp"
+#include "json/fields.hpp"
+#include "json/parse.hpp"
 #include "protocol/message.hpp"
 
 namespace liveswap::client {
@@ -23,9 +24,7 @@ constexpr std::chrono::milliseconds connect_limit{5};
 constexpr int most_lines = 16;
 
 bool answers_status(const std::string& line) {
-  const auto answer = protocol::Json::parse(line, nullptr, false);
-  const auto command = answer.is_object() ? answer.find("cmd") : answer.end();
-  return command != answer.end() && *command == protocol::word(protocol::Verb::status);
+  return json::text(json::parse_or_null(line), "cmd") == protocol::word(protocol::Verb::status);
 }
 
 void hear(Connection& connection, Asked& asked) {

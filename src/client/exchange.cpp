@@ -13,6 +13,7 @@
 #include "client/connection.hpp"
 #include "client/door.hpp"
 #include "client/whose.hpp"
+#include "json/parse.hpp"
 #include "protocol/command_line.hpp"
 #include "protocol/instance.hpp"
 
@@ -133,7 +134,7 @@ Reply await(Connection& connection, const Door& door, const Command& command, co
 
 // A document is completed text by text: an option may have characters that JSON quotes.
 std::string completed(const std::string& text, const std::string& options) {
-  Json document = Json::parse(text, nullptr, false);
+  Json document = json::parse_or_null(text);
   if (!document.is_structured()) return protocol::with_options(text, options);
   return protocol::document_with_options(std::move(document), options).dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -14,6 +14,8 @@
 #include "client/command_line.hpp"
 #include "client/connect.hpp"
 #include "client/sockets.hpp"
+#include "json/fields.hpp"
+#include "json/parse.hpp"
 #include "protocol/command_line.hpp"
 #include "protocol/message.hpp"
 
@@ -124,17 +126,13 @@ Outcome explain_nobody(const Client::Where& where, const protocol::Instance& ins
 
 Outcome explain_no_token(const Client::Where& where, const protocol::Instance& instance,
                          const std::string& line, Outcome refused_by) {
-  const Json answer = Json::parse(line, nullptr, false);
-  const auto told = answer.find("master");
-  if (refused_by.status != refused || told == answer.end() || !told->is_object()) return refused_by;
-  Master master{owner_of_port(where.port), 0, {}};
-  try {
-    master.process = told->value("pid", std::int64_t{0});
-    master.directory = std::filesystem::path(told->value("socket", "")).parent_path();
-    if (!master.user) master.user = told->value("user", uid_t{0});
-  } catch (const Json::exception&) {
-    return refused_by;
-  }
+  const Json answer = json::parse_or_null(line);
+  const Json& told = json::member(answer, "master");
+  if (refused_by.status != refused || !told.is_object()) return refused_by;
+  Master master{owner_of_port(where.port), json::number(told, "pid").value_or(0),
+                std::filesystem::path(json::text_or_empty(told, "socket")).parent_path()};
+  if (const auto user = json::number(told, "user", 0, UINT32_MAX); user && !master.user)
+    master.user = static_cast<uid_t>(*user);
   if (!is_mine(master)) return not_mine(master, where.port);
   if (master.directory != instance.runtime_dir && !where.runtime_dir.empty())
     return in_another_directory(where, master, "no socket " + instance.socket_path());

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/log.hpp"
+#include "json/fields.hpp"
 #include "release/success_text.hpp"
 
 namespace liveswap::master {
@@ -61,12 +62,12 @@ Ledger::Closed Ledger::close(rollout::RequestId request, rollout::Time now, cons
   const auto entry = open_.extract(request);
   if (entry.empty()) return {0, reason};
   Json document = entry.mapped().finish(now, outcome, reason);
-  if (outcome == "ok" && document.value("kind", "") != "start")
+  if (outcome == "ok" && json::text(document, "kind") != "start")
     document["reason"] = release::success_text(document, reason);
   // It never began: no release was made, and nothing was planned for one.
   if (outcome == "refused")
     for (const char* unknown : {"to", "plan", "slots", "skew_ms"}) document[unknown] = nullptr;
-  const std::string text = document["reason"];
+  const std::string text = json::text_or_empty(document, "reason");
   const auto number = history_.add(std::move(document));
   if (!number) log::error("the receipt could not be written: {}", number.error().text);
   return {number.value_or(0), text};

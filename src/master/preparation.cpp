@@ -9,6 +9,8 @@
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/tail.hpp"
+#include "json/fields.hpp"
+#include "json/parse.hpp"
 #include "master/obstacle.hpp"
 #include "master/worker_host.hpp"
 #include "release/loaded.hpp"
@@ -20,17 +22,10 @@ namespace {
 using Kind = Task::Result::Kind;
 using Json = nlohmann::json;
 
-std::string member(const Json& object, const char* name) {
-  const auto it = object.find(name);
-  return it != object.end() && it->is_string() ? it->get<std::string>() : "";
-}
-
 // The libraries that have come along.
 std::string companions(const Json& answer) {
-  const auto it = answer.find("private_libraries");
   std::string names;
-  if (it == answer.end() || !it->is_array()) return names;
-  for (const auto& name : *it)
+  for (const auto& name : json::list(answer, "private_libraries"))
     if (name.is_string()) names += (names.empty() ? ", with " : ", ") + name.get<std::string>();
   return names;
 }
@@ -83,13 +78,13 @@ void Preparation::take() {
 void Preparation::after_take(const Task::Result& result) {
   if (result.kind == Kind::refused) return fail_step("stage open", result, tools_.check_limit, true);
   if (result.kind != Kind::done) return fail_step("stage " + result.stage, result, tools_.check_limit, false);
-  const Json answer = Json::parse(result.text, nullptr, false);
-  if (answer.is_object()) release_.id = member(answer, "id");
+  const Json answer = json::parse_or_null(result.text);
+  release_.id = json::text_or_empty(answer, "id");
   // Not the answer's "file": JSON cannot say every path.
   file_ = release::Store(tools_.state_dir).file(release_.id, release_.path);
   if (release_.id.empty()) return give_up("the store gave an answer that is none: " + result.text, false);
   log::info("release {}: {} taken into the store ({}){}", release_.id.substr(0, 12), release_.path,
-            member(answer, "how"), companions(answer));
+            json::text_or_empty(answer, "how"), companions(answer));
   SpawnRequest request = tools_.worker;
   request.arguments = {"liveswap-worker", "--check"};
   if (tools_.entry != default_entry) request.arguments.insert(request.arguments.end(), {"--entry", tools_.entry});

@@ -2,12 +2,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "config/values.hpp"
 #include "config/wishes.hpp"
+#include "json/fields.hpp"
+#include "json/parse.hpp"
 #include "master/master.hpp"
 #include "master/memory.hpp"
 #include "release/committed.hpp"
@@ -93,11 +94,11 @@ Result<rollout::Release> Master::find_earlier(const std::string& which) const {
   } else if (number) {
     const auto receipt = ledger_.history().receipt(std::stoull(which));
     if (!receipt) return tl::unexpected<Error>(receipt.error());
-    const auto& to = receipt->value("to", nlohmann::json::object());
-    if (receipt->value("outcome", "") != "ok" || !to.is_object())
+    const auto& to = json::member(*receipt, "to");
+    if (json::text(*receipt, "outcome") != "ok" || !to.is_object())
       return fail(fmt::format("number {} of the history is no upgrade that succeeded; `liveswap history` shows those "
                               "that did", which));
-    found = {to.value("path", ""), to.value("id", "")};
+    found = {json::text_or_empty(to, "path"), json::text_or_empty(to, "id")};
   } else {
     const auto id = store_.complete(which);
     if (!id) return tl::unexpected<Error>(id.error());
@@ -246,8 +247,7 @@ void Master::compare(const rollout::Release& committed) {
       loop_, "store", std::move(request), options_.check_limit, [this, committed](const Task::Result& result) {
         const auto ended = std::move(comparison_);
         const bool read = result.kind == Task::Result::Kind::done;
-        const auto answer = nlohmann::json::parse(result.text, nullptr, false);
-        if (!read || !answer.is_object() || answer.value("id", "") != committed.id) {
+        if (!read || json::text(json::parse_or_null(result.text), "id") != committed.id) {
           compared_ = fmt::format("running release {}, as it was committed; what is at {} now is another one ({}): "
                                   "`liveswap upgrade` takes it",
                                   committed.id.substr(0, 12), committed.path, read ? "rebuilt since" : result.text);

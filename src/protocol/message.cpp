@@ -9,6 +9,8 @@
 #include <optional>
 #include <vector>
 
+#include "json/parse.hpp"
+
 namespace liveswap::protocol {
 namespace {
 
@@ -112,8 +114,9 @@ const char* word(Refusal refusal) {
 
 Result<Command> parse_command(std::string_view line) {
   if (line.empty() || line.front() != '{') return fail("expected a JSON object, one a line");
-  const Json object = Json::parse(line, nullptr, false);
-  if (!object.is_object()) return fail("the line is not valid JSON, expected an object");
+  const auto parsed = json::parse(line);
+  if (!parsed) return fail("the line is " + parsed.error().text);
+  const Json& object = *parsed;
 
   const auto cmd = object.find("cmd");
   if (cmd == object.end() || !cmd->is_string()) return fail("the object has no \"cmd\" that is a string");

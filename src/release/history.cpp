@@ -6,12 +6,13 @@
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <system_error>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "json/fields.hpp"
+#include "json/parse.hpp"
 #include "release/disk.hpp"
 #include "release/sha256.hpp"
 
@@ -21,6 +22,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t receipt_limit = std::size_t{16} << 20;
+// An answer carries it a few levels deeper, and must be readable as well.
+constexpr json::Bounds bounds{32, 500'000};
 constexpr std::string_view suffix = ".json";
 constexpr std::string_view refused_suffix = ".refused.json";
 
@@ -37,13 +40,9 @@ std::vector<std::string> names_in(const std::string& directory) {
 
 // Where a receipt went to, if that was well.
 std::optional<Committed> went_to(const nlohmann::json& receipt) {
-  const auto text = [](const nlohmann::json& in, const char* key) {
-    const auto found = in.is_object() ? in.find(key) : in.end();
-    return in.is_object() && found != in.end() && found->is_string() ? found->get<std::string>()
-                                                                     : std::string();
-  };
-  if (text(receipt, "outcome") != "ok" || !receipt.contains("to")) return std::nullopt;
-  Committed to{text(receipt["to"], "path"), text(receipt["to"], "id")};
+  const auto& release = json::member(receipt, "to");
+  if (json::text(receipt, "outcome") != "ok") return std::nullopt;
+  Committed to{json::text_or_empty(release, "path"), json::text_or_empty(release, "id")};
   if (to.path.empty() || !is_id(to.id)) return std::nullopt;
   return to;
 }
@@ -116,10 +115,11 @@ Result<History::Json> History::read(const Entry& entry) const {
   const auto number = entry.number;
   const auto text = read_small_file(file(entry), receipt_limit);
   if (!text) return tl::unexpected<Error>(text.error());
-  auto receipt = Json::parse(*text, nullptr, false);
-  if (receipt.is_discarded() || !receipt.is_object() || receipt.value("number", Json()) != number)
-    return fail("the receipt " + file(entry) +
-                " is damaged: expected a JSON object with \"number\": " + std::to_string(number));
+  auto receipt = json::parse(*text, bounds);
+  const std::string damaged = "the receipt " + file(entry) + " is damaged: ";
+  if (!receipt) return fail(damaged + "it is " + receipt.error().text);
+  if (json::member(*receipt, "number") != number)
+    return fail(damaged + "expected a JSON object with \"number\": " + std::to_string(number));
   return receipt;
 }
 

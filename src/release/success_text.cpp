@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "json/fields.hpp"
 #include "release/family.hpp"
 
 namespace liveswap::release {
@@ -18,18 +19,11 @@ using Json = nlohmann::json;
 
 constexpr std::size_t short_id = 8;
 
-const Json& member(const Json& object, const char* name) {
-  static const Json none;
-  const auto found = object.is_object() ? object.find(name) : object.end();
-  return object.is_object() && found != object.end() ? *found : none;
-}
-
 std::string name_of(const Json& release) {
-  const Json& path = member(release, "path");
-  const Json& id = member(release, "id");
-  if (!path.is_string()) return "";
-  const std::string name = base_name(path.get<std::string>());
-  return id.is_string() ? fmt::format("{} ({})", name, id.get<std::string>().substr(0, short_id)) : name;
+  const auto path = json::text(release, "path"), id = json::text(release, "id");
+  if (!path) return "";
+  const std::string name = base_name(*path);
+  return id ? fmt::format("{} ({})", name, id->substr(0, short_id)) : name;
 }
 
 std::string lasting(std::int64_t ms) {
@@ -39,11 +33,9 @@ std::string lasting(std::int64_t ms) {
 
 // Until the last slot served: from then on the old workers only leave.
 std::string after(const Json& receipt) {
-  const Json& phases = member(receipt, "phases");
-  if (!phases.is_array()) return "";
-  for (const Json& phase : phases)
-    if (member(phase, "phase") == "leaving" && member(phase, "at_ms").is_number_integer())
-      return " after " + lasting(member(phase, "at_ms").get<std::int64_t>());
+  for (const Json& phase : json::list(receipt, "phases"))
+    if (const auto at = json::number(phase, "at_ms"); at && json::text(phase, "phase") == "leaving")
+      return " after " + lasting(*at);
   return "";
 }
 
@@ -55,14 +47,14 @@ struct Tally {
 
   void add(const Json& worker) {
     const auto count = [&](const char* name, std::int64_t& sum) {
-      const Json& found = member(worker, name);
-      if (found.is_number_integer()) sum += found.get<std::int64_t>();
-      return found.is_number_integer();
+      const auto found = json::number(worker, name);
+      sum = json::add(sum, found.value_or(0));
+      return found.has_value();
     };
-    if (!member(worker, "gone_ms").is_number()) return;
-    const bool clean = member(worker, "end") == "clean";
+    if (!json::number(worker, "gone_ms")) return;
+    const bool clean = json::text(worker, "end") == "clean";
     const bool known = count("drained", drained);
-    drained_more |= !known && clean && member(worker, "drain_ms").is_number();
+    drained_more |= !known && clean && json::number(worker, "drain_ms").has_value();
     const bool killed_known = count("killed", killed);
     const bool lost_known = count("lost", lost);
     cut_more |= !killed_known || !lost_known;
@@ -73,11 +65,9 @@ std::string plural(std::int64_t count) { return fmt::format("{} connection{}", c
 
 std::string connections(const Json& receipt) {
   Tally tally;
-  const Json& slots = member(receipt, "slots");
-  if (!slots.is_array()) return "";
-  for (const Json& slot : slots)
-    if (member(slot, "workers").is_array())
-      for (const Json& worker : member(slot, "workers")) tally.add(worker);
+  if (!json::member(receipt, "slots").is_array()) return "";
+  for (const Json& slot : json::list(receipt, "slots"))
+    for (const Json& worker : json::list(slot, "workers")) tally.add(worker);
   std::vector<std::string> parts;
   if (tally.drained > 0)
     parts.push_back((tally.drained_more ? "at least " : "") + plural(tally.drained) + " drained");
@@ -93,7 +83,7 @@ std::string connections(const Json& receipt) {
 }  // namespace
 
 std::string success_text(const Json& receipt, const std::string& words) {
-  const std::string from = name_of(member(receipt, "from")), to = name_of(member(receipt, "to"));
+  const std::string from = name_of(json::member(receipt, "from")), to = name_of(json::member(receipt, "to"));
   const auto end = std::min(words.find(';'), words.size());
   const std::string names = from.empty() || to.empty() ? to : from + " → " + to;
   return fmt::format("{}{}{}{}{}{}", names, names.empty() ? "" : ": ", words.substr(0, end), after(receipt),

@@ -4,8 +4,9 @@
 
 #include <future>
 #include <mutex>
-#include <nlohmann/json.hpp>
 
+#include "json/fields.hpp"
+#include "json/parse.hpp"
 #include "verify/held_request.hpp"
 #include "verify/proc.hpp"
 #include "verify/stage.hpp"
@@ -13,7 +14,6 @@
 namespace liveswap::verify {
 namespace {
 
-using Json = nlohmann::json;
 using std::chrono::seconds;
 
 // How long the client dawdles after its worker was told to drain.
@@ -35,10 +35,10 @@ pid_t holder_of(const Stage& stage, std::uint16_t client) {
 class Drained {
  public:
   void take(const std::string& line) {
-    const Json event = Json::parse(line, nullptr, false);
-    if (!event.is_object() || event.value("event", "") != "draining") return;
+    const auto event = json::parse_or_null(line);
+    if (json::text(event, "event") != "draining") return;
     const std::lock_guard lock(mutex_);
-    pids_.insert(event.value("pid", 0));
+    pids_.insert(static_cast<pid_t>(json::number(event, "pid", 0, INT32_MAX).value_or(0)));
   }
   bool contains(pid_t pid) {
     const std::lock_guard lock(mutex_);

@@ -92,3 +92,8 @@ TEST_CASE("no history, and one that is none") {
   CHECK(table.find('\x1b') == std::string::npos);
   CHECK(table.find("?") != std::string::npos);
 }
+
+TEST_CASE("a receipt that went to a release without a path is shown on a narrow terminal too") {
+  const Json receipts = Json::parse(R"([{"number":1,"kind":"upgrade","outcome":"ok","to":{"path":""}}])");
+  for (const std::size_t width : {0, 20, 60}) CHECK(history_table(receipts, width).find("upgrade") != std::string::npos);
+}

@@ -97,3 +97,14 @@ TEST_CASE("a receipt from elsewhere neither drives the terminal nor fails") {
   }
   CHECK_FALSE(receipt_text(Json(), {60, true}).empty());
 }
+
+TEST_CASE("counts that no master has written are neither summed up beyond all bounds nor read with another sign") {
+  Json receipt = reverted_receipt();
+  auto& workers = receipt["slots"][0]["workers"];
+  for (auto& worker : workers) worker["drained"] = INT64_MAX;
+  workers[1]["killed"] = UINT64_MAX;
+  CHECK(receipt_text(receipt, {100, false}).find("connections   at least 0 drained, at least 0 killed, 4 lost") != std::string::npos);
+  for (auto& worker : workers) worker["drained"] = std::int64_t{1} << 53;
+  for (int i = 0; i < 2000; ++i) workers.push_back(workers[0]);
+  CHECK(receipt_text(receipt, {100, false}).find("9223372036854775807 drained") != std::string::npos);
+}

@@ -77,6 +77,7 @@ TEST_CASE("what is no command is said to be none") {
   CHECK(error_of("{") == "the line is not valid JSON, expected an object");
   CHECK(error_of(R"({"cmd":"kill"} x)") == "the line is not valid JSON, expected an object");
   CHECK(error_of("{\"cmd\":\"\xff\"}") == "the line is not valid JSON, expected an object");
+  CHECK(error_of("{\"cmd\":" + std::string(30'000, '[') + std::string(30'000, ']') + "}") == "the line is nested 30001 levels deep, expected at most 64");
   CHECK(error_of("{}") == "the object has no \"cmd\" that is a string");
   CHECK(error_of(R"({"cmd":7})") == "the object has no \"cmd\" that is a string");
   CHECK(error_of(R"({"cmd":"reboot"})").rfind("unknown command", 0) == 0);

@@ -66,6 +66,25 @@ TEST_CASE("damaged receipts are left out, keep their numbers, and are said when 
   CHECK(history.add(receipt("ok", 'b')).value() == 7);
 }
 
+// nlohmann's dump() and copies call themselves for each level: a stack of 8 MiB is used up by less than this.
+TEST_CASE("receipts that are nested deeply or made of too many values are damaged ones") {
+  const TempDir dir;
+  const History history(dir.path());
+  for (int i = 0; i < 4; ++i) REQUIRE(history.add(receipt("ok", 'a')).has_value());
+  const auto levels = [](std::size_t count) { return std::string(count, '[') + std::string(count, ']'); };
+  put(dir / "history/2.json", "{\"number\":2,\"x\":" + levels(100'000) + "}");
+  put(dir / "history/3.json", "{\"number\":3,\"x\":" + std::string(100'000, '['));
+  std::string many = "{\"number\":4,\"x\":[0";
+  for (int i = 0; i < 500'000; ++i) many += ",0";
+  put(dir / "history/4.json", many + "]}");
+  CHECK(contains(history.receipt(2).error().text,
+                 "2.json is damaged: it is nested 100001 levels deep, expected at most 32"));
+  CHECK(contains(history.receipt(3).error().text, "3.json is damaged: it is not valid JSON"));
+  CHECK(contains(history.receipt(4).error().text, "4.json is damaged: it is made of"));
+  CHECK(numbers(history.list(9)) == "1 ");
+  CHECK(history.committed(9).size() == 1);
+}
+
 TEST_CASE("files that are no receipts are passed over") {
   const TempDir dir;
   const History history(dir.path());
