@@ -211,7 +211,8 @@ enum { LIVESWAP_DEBUG = 0, LIVESWAP_INFO = 1, LIVESWAP_WARNING = 2, LIVESWAP_ERR
 
 /*
  * Writes a line to the master's log, with slot and pid before it, whatever its level. `text` is copied; beyond 4096 bytes it is cut
- * and marked so. Never blocks: a line that the master has no room for is dropped and counted.
+ * and marked so. Never blocks: a line that the master has no room for is dropped and counted, and so is each beyond 1,000 in a
+ * second.
  */
 LIVESWAP_HOST void liveswap_log(int level, const char* text);
 

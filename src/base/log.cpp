@@ -7,8 +7,10 @@
 
 #include <cerrno>
 #include <ctime>
+#include <map>
 #include <vector>
 
+#include "base/line_limit.hpp"
 #include "base/log_texts.hpp"
 #include "base/unique_fd.hpp"
 #include "base/write_at_once.hpp"
@@ -19,12 +21,16 @@ namespace {
 // What a pipe takes at once when poll says that it takes anything.
 constexpr std::size_t line_limit = PIPE_BUF;
 
+// Of lines that others can bring about as often as they like.
+constexpr std::chrono::minutes seldom_period{1};
+
 // Without waiting for the reader of a FIFO.
 constexpr int file_flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
 UniqueFd file;
 std::string path_of_file;
 unsigned dropped = 0;
+std::map<std::string_view, LineLimit> kinds;
 std::function<std::string(std::string_view)> complete;
 
 const char* word(Level level) {
@@ -71,6 +77,22 @@ std::string line_of(Level level, std::string_view text) {
   return line + '\n';
 }
 
+LineLimit::Time now() {
+  return std::chrono::duration_cast<LineLimit::Time>(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+void put(Level level, std::string_view text) {
+  if (dropped > 0 && write_line(line_of(Level::warning, fmt::format("{} lines were dropped: the log was full", dropped))))
+    dropped = 0;
+  if (!write_line(line_of(level, text))) ++dropped;
+}
+
+void tell_left_out() {
+  for (auto& [kind, limit] : kinds)
+    if (const auto count = limit.collect(now()))
+      put(Level::warning, fmt::format("{}: {} more line{} left out", kind, count, count == 1 ? " was" : "s were"));
+}
+
 bool are_same(int one, int other) {
   struct stat first {}, second {};
   return ::fstat(one, &first) == 0 && ::fstat(other, &second) == 0 && first.st_dev == second.st_dev &&
@@ -104,9 +126,13 @@ void complete_with(std::function<std::string(std::string_view text)> function) {
 int descriptor() { return file ? file.get() : STDERR_FILENO; }
 
 void write(Level level, std::string_view text) {
-  if (dropped > 0 && write_line(line_of(Level::warning, fmt::format("{} lines were dropped: the log was full", dropped))))
-    dropped = 0;
-  if (!write_line(line_of(level, text))) ++dropped;
+  tell_left_out();
+  put(level, text);
+}
+
+void write_seldom(Kind kind, Level level, std::string_view text) {
+  tell_left_out();  // first, since a line begins the next period
+  if (kinds.try_emplace(kind.name, kind.lines, seldom_period).first->second.take(now())) put(level, text);
 }
 
 }  // namespace liveswap::log

@@ -28,6 +28,18 @@ int descriptor();
 // Control characters in `text` are shown as \xNN: a worker cannot forge lines or drive a terminal.
 void write(Level level, std::string_view text);
 
+// Lines that a client or a worker can bring about as often as it likes: so many of a kind are written in a minute. How many
+// more there were is said with the first line, of whatever kind, that is written after that minute.
+struct Kind {
+  std::string_view name;  // a literal, in the plural: "refused commands"
+  unsigned lines = 10;
+};
+void write_seldom(Kind kind, Level level, std::string_view text);
+
+template <class... Args>
+void seldom(Kind kind, Level level, fmt::format_string<Args...> format, Args&&... args) {
+  write_seldom(kind, level, fmt::format(format, std::forward<Args>(args)...));
+}
 template <class... Args>
 void info(fmt::format_string<Args...> format, Args&&... args) {
   write(Level::info, fmt::format(format, std::forward<Args>(args)...));

@@ -20,6 +20,9 @@ namespace {
 using namespace preflight;
 using Level = CheckFinding::Level;
 
+// For all names of one kind together.
+constexpr Milliseconds names_limit{1'000};
+
 bool has_error(const Findings& findings, std::string_view kind = {}) {
   return std::any_of(findings.begin(), findings.end(), [&](const CheckFinding& finding) {
     return finding.level == Level::error && (kind.empty() || finding.kind == kind);
@@ -67,7 +70,8 @@ Libraries add_links(Findings& findings, const std::string& host, const std::stri
   }
   // A loader that gives up on the file has not looked at everything; the trial says so.
   const bool complete = end->how == ChildEnd::How::exited && end->number == 0;
-  for (const CheckFinding& finding : link_findings(path, end->output, library_path))
+  const Names names = demangled(undefined_symbols(end->output), std::min(names_limit, options.limit));
+  for (const CheckFinding& finding : link_findings(path, end->output, library_path, names))
     if (complete || finding.level != Level::fine) findings.push_back(finding);
   return linked_libraries(file, end->output);
 }
@@ -148,7 +152,7 @@ CheckReport check(const std::string& path, const CheckOptions& options) {
   // No ELF file of this machine: what is wrong with it, the worker host says.
   if (const auto file = ElfFile::read(report.path, options.entry)) {
     along = private_libraries(report.path, *file);
-    report.findings = elf_findings(report.path, *file, along);
+    report.findings = elf_findings(report.path, *file, along, demangled(file->unique, std::min(names_limit, options.limit)));
     const Libraries libraries = add_links(report.findings, *host, report.path, *file, options);
     for (CheckFinding& finding : server_findings(*file, libraries)) report.findings.push_back(std::move(finding));
     for (CheckFinding& finding : wait_findings(*file)) report.findings.push_back(std::move(finding));

@@ -12,6 +12,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "master/received_fd.hpp"
+
 namespace liveswap::preflight {
 namespace {
 
@@ -19,6 +21,38 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr std::size_t output_limit = 16 * 1024;
+
+// Of output, and of frames, before the limit is looked at again: a child may write faster than this process reads.
+constexpr int reads_at_once = 64;
+
+// Of a child that has ended: more than its pipe, and its channel, can hold. What it has left behind may go on writing.
+constexpr int reads_of_the_dead = 4096;
+
+// After SIGTERM, for the worker host to end what the library has started.
+constexpr milliseconds term_grace{1'000};
+
+// Descriptors that come with it are not wanted, and must not be closed by the kernel on this thread (received_fd.hpp).
+ssize_t receive(int channel, char* packet, std::size_t size) {
+  constexpr std::size_t descriptors_limit = 253;  // of the kernel (SCM_MAX_FD)
+  alignas(cmsghdr) char control[CMSG_SPACE(descriptors_limit * sizeof(int))];
+  iovec text{packet, size};
+  msghdr message{};
+  message.msg_iov = &text;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t n = ::recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (n < 0) return n;
+  for (cmsghdr* one = CMSG_FIRSTHDR(&message); one; one = CMSG_NXTHDR(&message, one)) {
+    if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_RIGHTS) continue;
+    for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= one->cmsg_len; at += sizeof(int)) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(one) + at, sizeof fd);
+      master::discard(UniqueFd::adopt(fd));
+    }
+  }
+  return n;
+}
 
 class Run {
  public:
@@ -48,8 +82,8 @@ class Run {
   ChildEnd finish() {
     while (!step()) {
     }
-    read_channel();
-    read_output();
+    read_channel(reads_of_the_dead);
+    read_output(reads_of_the_dead);
     siginfo_t info{};
     wait_for(info, WEXITED | WNOWAIT);
     end_.left = clean_up();
@@ -67,21 +101,24 @@ class Run {
     pollfd wake[] = {{child_.pidfd.get(), POLLIN, 0}, {output_.get(), POLLIN, 0}, {channel_.get(), POLLIN, 0}};
     const auto left = std::chrono::ceil<milliseconds>(due_ - Clock::now()).count();
     ::poll(wake, 3, killed_ ? -1 : static_cast<int>(std::clamp<long long>(left, 0, 60'000)));
-    if (wake[1].revents != 0) read_output();
-    if (wake[2].revents != 0) read_channel();
+    if (wake[1].revents != 0) read_output(reads_at_once);
+    if (wake[2].revents != 0) read_channel(reads_at_once);
     if (wake[0].revents != 0) return true;
-    if (!killed_ && Clock::now() >= due_) {
-      end_.how = ChildEnd::How::overdue;
-      killed_ = true;
-      ::kill(-child_.pid, SIGKILL);
-    }
+    if (!killed_ && Clock::now() >= due_) end_child();
     return false;
   }
 
+  void end_child() {
+    killed_ = end_.how == ChildEnd::How::overdue;
+    end_.how = ChildEnd::How::overdue;
+    due_ = Clock::now() + term_grace;
+    ::kill(killed_ ? -child_.pid : child_.pid, killed_ ? SIGKILL : SIGTERM);
+  }
+
   // What is there now; at its end the descriptor is closed.
-  void read_output() {
-    char bytes[4096];
-    while (output_) {
+  void read_output(int times) {
+    static thread_local char bytes[64 * 1024];
+    for (; output_ && times > 0; --times) {
       const ssize_t n = ::read(output_.get(), bytes, sizeof bytes);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return;
@@ -91,10 +128,10 @@ class Run {
     }
   }
 
-  void read_channel() {
+  void read_channel(int times) {
     static thread_local char packet[sizeof(liveswap_frame) + LIVESWAP_TEXT_MAX];
-    while (channel_) {
-      const ssize_t n = ::recv(channel_.get(), packet, sizeof packet, MSG_DONTWAIT);
+    for (; channel_ && times > 0; --times) {
+      const ssize_t n = receive(channel_.get(), packet, sizeof packet);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0 && errno == EAGAIN) return;
       if (n <= 0) channel_.reset();
@@ -102,7 +139,7 @@ class Run {
       liveswap_frame frame{};
       std::memcpy(&frame, packet, sizeof frame);
       const auto limit = on_frame_(frame, {packet + sizeof frame, static_cast<std::size_t>(n) - sizeof frame});
-      if (limit) due_ = Clock::now() + *limit;
+      if (limit && end_.how != ChildEnd::How::overdue) due_ = Clock::now() + *limit;
     }
   }
 
@@ -123,7 +160,8 @@ class Run {
     if (std::any_of(left.begin(), left.end(), [](const LeftProcess& process) { return process.in_group; }))
       ::kill(-child_.pid, SIGKILL);
     // What an overdue child had started had to go with it, and may still be on its way.
-    if (killed_) std::erase_if(left, [](const LeftProcess& process) { return process.in_group; });
+    if (end_.how == ChildEnd::How::overdue)
+      std::erase_if(left, [](const LeftProcess& process) { return process.in_group; });
     return left;
   }
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <string_view>
 
-#include "check/demangled.hpp"
 #include "check/findings.hpp"
 #include "liveswap_plugin.h"
 
@@ -157,10 +156,10 @@ bool is_standard(const std::string& name) {
   return name.compare(begin, 5, "std::") == 0 || name.compare(begin, 11, "__gnu_cxx::") == 0;
 }
 
-void add_unique(Findings& findings, const ElfFile& file) {
+void add_unique(Findings& findings, const ElfFile& file, const Names& known) {
   std::vector<std::string> names;
   for (const std::string& symbol : file.unique)
-    if (auto name = demangled(symbol); !is_standard(name)) names.push_back(std::move(name));
+    if (const auto& name = name_of(symbol, known); !is_standard(name)) names.push_back(name);
   if (names.empty()) return;
   findings.push_back(
       {Level::warning, "unique_symbols",
@@ -222,7 +221,7 @@ void add_origin(Findings& findings, const ElfFile& file, const PrivateLibraries&
 
 }  // namespace
 
-Findings elf_findings(const std::string& path, const ElfFile& file, const PrivateLibraries& libraries) {
+Findings elf_findings(const std::string& path, const ElfFile& file, const PrivateLibraries& libraries, const Names& names) {
   Findings findings;
   if (file.program) {
     findings.push_back({Level::error, "load", path + " is a program (PIE); expected a shared library",
@@ -236,7 +235,7 @@ Findings elf_findings(const std::string& path, const ElfFile& file, const Privat
   add_origin(findings, file, libraries);
   add_relative_places(findings, file);
   add_memory(findings, file);
-  add_unique(findings, file);
+  add_unique(findings, file, names);
   return findings;
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "check/demangled.hpp"
 #include "check/elf_file.hpp"
 #include "check/origin.hpp"
 #include "check/trial.hpp"
@@ -17,8 +18,9 @@ namespace liveswap::preflight {
 
 using Findings = std::vector<CheckFinding>;
 
-// `path` is what the texts call the library.
-Findings elf_findings(const std::string& path, const ElfFile& file, const PrivateLibraries& libraries);
+// `path` is what the texts call the library; `names` are those of file.unique.
+Findings elf_findings(const std::string& path, const ElfFile& file, const PrivateLibraries& libraries,
+                      const Names& names = {});
 
 // One that the loader loads along with a library.
 struct LinkedLibrary {
@@ -38,8 +40,11 @@ Findings server_findings(const ElfFile& file, const Libraries& libraries);
 Findings wait_findings(const ElfFile& file);
 
 // `output` is what the dynamic loader wrote with LD_TRACE_LOADED_OBJECTS, LD_WARN and LD_BIND_NOW set. `library_path`:
-// whether LD_LIBRARY_PATH is set here, which workers do not get.
-Findings link_findings(const std::string& path, const std::string& output, bool library_path);
+// whether LD_LIBRARY_PATH is set here, which workers do not get. `names`: of the undefined_symbols() in it.
+Findings link_findings(const std::string& path, const std::string& output, bool library_path, const Names& names = {});
+
+// Of the same output: the symbols that nothing defines.
+std::vector<std::string> undefined_symbols(const std::string& output);
 
 // Of the same output: the name and the path of each library that is loaded along.
 std::vector<std::pair<std::string, std::string>> linked_paths(const std::string& output);

@@ -6,7 +6,6 @@
 #include <string_view>
 #include <tuple>
 
-#include "check/demangled.hpp"
 #include "check/findings.hpp"
 
 namespace liveswap::preflight {
@@ -19,8 +18,8 @@ constexpr std::string_view arrow = " => ";
 constexpr std::string_view not_found = " => not found";
 
 // "foo(int) (_Z3fooi)", or the name as it is.
-std::string readable(const std::string& symbol) {
-  const std::string name = demangled(symbol);
+std::string readable(const std::string& symbol, const Names& names) {
+  const std::string& name = name_of(symbol, names);
   return name == symbol ? symbol : fmt::format("{} ({})", name, symbol);
 }
 
@@ -50,9 +49,16 @@ void for_each_line(std::string_view rest, Take take) {
   }
 }
 
+// Of "name\t(file)" or "name, version V\t(file)".
+std::string symbol_in(std::string_view rest) {
+  const std::string_view symbol = rest.substr(0, rest.find('\t'));
+  return std::string(symbol.substr(0, symbol.find(", version ")));
+}
+
 class Reading {
  public:
-  Reading(const std::string& path, bool library_path) : path_(path), library_path_(library_path) {}
+  Reading(const std::string& path, bool library_path, const Names& names)
+      : path_(path), library_path_(library_path), names_(names) {}
 
   void take(std::string_view line) {
     if (line.size() > not_found.size() && line.substr(line.size() - not_found.size()) == not_found)
@@ -106,16 +112,15 @@ class Reading {
 
   // "name\t(file)" or "name, version V\t(file)"
   void take_symbol(std::string_view rest) {
-    const auto tab = rest.find('\t');
     const std::string by = between(rest, "\t(", ")");
-    const std::string_view symbol = rest.substr(0, tab);
+    const std::string_view symbol = rest.substr(0, rest.find('\t'));
     const auto comma = symbol.find(", version ");
-    const std::string name(symbol.substr(0, comma));
+    const std::string name = symbol_in(rest);
     // Said before, once for all symbols of that version.
     if (comma != std::string_view::npos && versions_.count(std::string(symbol.substr(comma + 10))) > 0) return;
     if (!seen_.insert(name + by).second) return;
     findings_.push_back({Level::error, "missing_symbol",
-                         fmt::format("nothing defines {}{}", readable(name), needed_by(by)), advice_for(name)});
+                         fmt::format("nothing defines {}{}", readable(name, names_), needed_by(by)), advice_for(name)});
   }
 
   // Nothing for the library itself: most often that is it.
@@ -125,6 +130,7 @@ class Reading {
 
   const std::string& path_;
   bool library_path_;
+  const Names& names_;
   std::size_t loaded_ = 0;
   bool library_missing_ = false;
   std::set<std::string> seen_;
@@ -134,10 +140,18 @@ class Reading {
 
 }  // namespace
 
-Findings link_findings(const std::string& path, const std::string& output, bool library_path) {
-  Reading reading(path, library_path);
+Findings link_findings(const std::string& path, const std::string& output, bool library_path, const Names& names) {
+  Reading reading(path, library_path, names);
   for_each_line(output, [&](std::string_view line) { reading.take(line); });
   return std::move(reading).result();
+}
+
+std::vector<std::string> undefined_symbols(const std::string& output) {
+  std::vector<std::string> symbols;
+  for_each_line(output, [&](std::string_view line) {
+    if (line.substr(0, undefined.size()) == undefined) symbols.push_back(symbol_in(line.substr(undefined.size())));
+  });
+  return symbols;
 }
 
 // "\tlibuv.so.1 => /lib/libuv.so.1 (0x00007f3bdc488000)"

@@ -61,7 +61,7 @@ std::vector<LeftProcess> find_left(pid_t group, pid_t leader, const std::string&
     if (bad != std::errc{} || end != name.data() + name.size() || pid == leader || pid == ::getpid()) continue;
     const Stat stat = stat_of(entry.path());
     const bool in_group = stat.group == group;
-    if (in_group || has_open(entry.path(), pipe)) left.push_back({pid, stat.name, in_group});
+    if (in_group || has_open(entry.path(), pipe)) left.push_back({pid, stat.name, in_group, in_group});
   }
   return left;
 }

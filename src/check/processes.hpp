@@ -12,6 +12,7 @@ struct LeftProcess {
   pid_t pid = 0;
   std::string name;
   bool in_group = false;  // else it has made itself a group or session of its own
+  bool ended = false;     // it has been killed
 };
 
 // Those in the process group `group`, and those outside it that have the pipe `pipe` ("pipe:[4711]", as /proc shows

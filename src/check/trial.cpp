@@ -1,5 +1,7 @@
 #include "check/trial.hpp"
 
+#include <charconv>
+
 #include "master/worker_host.hpp"
 
 namespace liveswap::preflight {
@@ -9,6 +11,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t log_limit = 100;      // lines that are kept
 constexpr std::size_t failure_limit = 2048;  // as much as a master would pass on
+constexpr std::size_t left_limit = 16;       // processes that are named
 
 std::vector<std::string> lines_of(std::string_view text) {
   std::vector<std::string> lines;
@@ -17,6 +20,19 @@ std::vector<std::string> lines_of(std::string_view text) {
     text.remove_prefix(end + 1);
   }
   return lines;
+}
+
+// "4711 name"
+std::optional<LeftProcess> left_process(const liveswap_frame& frame, std::string_view text) {
+  constexpr std::size_t longest_name = 64;
+  LeftProcess process;
+  const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), process.pid);
+  if (bad != std::errc{} || process.pid <= 0) return std::nullopt;
+  const auto at = static_cast<std::size_t>(end - text.data());
+  process.name = at < text.size() ? text.substr(at + 1, longest_name) : std::string_view();
+  process.in_group = frame.value == 1;
+  process.ended = true;
+  return process;
 }
 
 }  // namespace
@@ -31,6 +47,7 @@ Result<Trial> run_trial(const std::string& host, const std::string& path, const 
   request.environment = master::child_environment(options.environment);
 
   Trial trial;
+  std::vector<LeftProcess> left;
   const auto begin = Clock::now();
   auto loaded = begin;
   const auto since = [](Clock::time_point from) {
@@ -49,7 +66,11 @@ Result<Trial> run_trial(const std::string& host, const std::string& path, const 
       case LIVESWAP_LOG:
         if (trial.log.size() < log_limit) trial.log.emplace_back(text.substr(0, LIVESWAP_LOG_MAX));
         break;
+      case LIVESWAP_LEFT:
+        if (auto process = left_process(frame, text); process && left.size() < left_limit) left.push_back(*process);
+        break;
       case LIVESWAP_HOOK_DONE:
+        if (trial.passed) break;  // it cannot have more time by saying so again
         trial.passed = true;
         trial.threads = frame.count;
         trial.loaded = lines_of(text);
@@ -63,6 +84,7 @@ Result<Trial> run_trial(const std::string& host, const std::string& path, const 
   auto end = run_child(std::move(request), options.limit, take);
   if (!end) return tl::unexpected<Error>(end.error());
   trial.end = std::move(*end);
+  trial.end.left.insert(trial.end.left.begin(), left.begin(), left.end());
   return trial;
 }
 

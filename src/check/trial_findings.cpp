@@ -132,8 +132,9 @@ void add_left(Findings& findings, const Trial& trial) {
                         "destructors have taken apart"});
   for (const LeftProcess& process : trial.end.left)
     findings.push_back({Level::warning, "processes",
-                        fmt::format("it has left the process {} ({}) running{}", process.pid, process.name,
-                                    process.in_group ? ", which has been killed" : ", in a group of its own: it goes on"),
+                        fmt::format("it has left the process {} ({}) running{}{}", process.pid, process.name,
+                                    process.in_group ? "" : ", in a group of its own",
+                                    process.ended ? ", which has been killed" : ": it goes on"),
                         "start processes in liveswap_main, and end them before it returns"});
 }
 

@@ -97,6 +97,10 @@ enum liveswap_frame_kind {
 
   /* worker → master, in a drain, whenever it has changed and before the end; text: struct liveswap_idle_count */
   LIVESWAP_IDLE,
+
+  /* of a check or a hook, from its subreaper (worker/subreaper.h) before the end; text: "PID NAME" of a process that it has left
+   * behind, and which has been killed; value: 1 when it was still in its process group */
+  LIVESWAP_LEFT,
 };
 
 enum liveswap_drain { LIVESWAP_DRAIN_SUCCEEDED = 1 /* a successor serves, and adopts what is handed off */ };
@@ -158,7 +162,8 @@ struct liveswap_frame {
  *
  * PATH is absolute and names the library, ARGs are those after `--`. A check loads the library, looks for the entry
  * and the ABI note, calls liveswap_selftest where it is exported, and exits as a worker would; liveswap_main is not
- * called. --drain-limit is what a worker gives itself
+ * called. A check and a hook run in a child of the process that was started: SIGTERM to that one ends both, and all that they
+ * have left behind; SIGKILL leaves what is not in their process group. --drain-limit is what a worker gives itself
  * when its master has died (-1: none), --term-grace the time between two steps of the escalation after it. An
  * empty list of listeners is the empty word.
  *

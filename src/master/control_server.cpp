@@ -157,7 +157,11 @@ void ControlServer::accept(Door& door) {
   uv_os_fd_t fd = -1;
   const bool accepted = uv_accept(door.stream.handle, stream.handle) == 0 && make_room(door.local) &&
                         uv_fileno(reinterpret_cast<uv_handle_t*>(stream.handle), &fd) == 0;
-  if (!accepted || (door.local && !peer_is_trusted(fd))) {
+  const bool trusted = !accepted || !door.local || peer_is_trusted(fd);
+  if (!trusted)
+    log::seldom({"strangers at the control socket"}, log::Level::warning, "a connection to the control socket was refused, from {}",
+                name_of_peer(fd, true));
+  if (!accepted || !trusted) {
     uv_close(reinterpret_cast<uv_handle_t*>(stream.handle), stream.deleter);
     return;
   }
@@ -199,9 +203,11 @@ void ControlServer::on_line(ConnectionId id, const std::optional<std::string>& l
   const auto command = line ? protocol::parse_command(*line)
                             : fail(fmt::format("a line of more than {} bytes, expected a command", protocol::line_limit));
   if (!command) {
+    log::seldom({"lines that are no command"}, log::Level::warning, "a line that is no command was refused, from {}", peer(id));
     connection.refuse(protocol::error_line("", protocol::Refusal::usage, command.error().text));
   } else if (!permitted(connection.local(), *command)) {
-    log::warning("a {} command with no valid token was refused on TCP", protocol::word(command->verb));
+    log::seldom({"commands with no valid token on TCP"}, log::Level::warning,
+                "a {} command with no valid token was refused on TCP, from {}", protocol::word(command->verb), peer(id));
     connection.refuse(protocol::error_line(protocol::word(command->verb), protocol::Refusal::refused,
                                            "the command has no valid token", about_itself(peer(id))));
   } else {

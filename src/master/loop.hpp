@@ -24,9 +24,9 @@ void guarded(Work&& work) noexcept {
     try {
       work();
     } catch (const std::exception& error) {
-      log::error("internal error, gone on after it: {}", error.what());
+      log::seldom({"internal errors"}, log::Level::error, "internal error, gone on after it: {}", error.what());
     } catch (...) {
-      log::error("internal error, gone on after it");
+      log::seldom({"internal errors"}, log::Level::error, "internal error, gone on after it");
     }
   } catch (...) {  // not even a line in the log
   }

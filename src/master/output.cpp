@@ -19,12 +19,16 @@ constexpr std::size_t read_size = 64 * 1024;
 
 // Of a child that has exited: the most that its pipe can hold. What it has left behind may go on writing.
 constexpr std::size_t rest_limit = 1024 * 1024;
+constexpr int rest_reads = 64;
 
 // Of a stream whose end the other one has pushed out of the common tail.
 constexpr int lines_of_stream = 5;
 
 // Before a place that took nothing is tried again.
 constexpr Milliseconds retry_pause{20};
+
+// Between two reads of what is not passed on any more: 64 MB/s are enough for a process that writes too much.
+constexpr Milliseconds rest_pause{1};
 
 bool are_same(int one, int other) {
   struct stat first {}, second {};
@@ -124,13 +128,27 @@ bool Output::read_once(Stream& stream) {
   if (std::exchange(read_last_, &stream) != &stream) tail_.begin_line();
   tail_.append(bytes);
   stream.tail.append(bytes);
-  stream.waiting += bytes;
+  keep(stream, bytes);
   return true;
+}
+
+// What is cut off ends with a line, for what others write behind it.
+void Output::keep(Stream& stream, std::string_view bytes) {
+  const auto kept = std::min(bytes.size(), room_);
+  stream.waiting += bytes.substr(0, kept);
+  if (kept < bytes.size() && left_out_ == 0) stream.waiting += '\n';
+  left_out_ += bytes.size() - kept;
+  if (room_ != SIZE_MAX) room_ -= kept;
 }
 
 void Output::on_readable(Stream& stream) {
   read_once(stream);
   pass_on(stream);
+  if (left_out_ > 0 && stream.poll && stream.waiting.empty()) {
+    stream.resting = true;
+    stream.poll->stop();
+    retry_.start(rest_pause, [this] { try_again(); });
+  }
   tell_end();
 }
 
@@ -144,9 +162,11 @@ void Output::pass_on(Stream& stream) {
 
 void Output::try_again() {
   for (Stream& stream : streams_) {
-    if (stream.waiting.empty()) continue;
+    if (stream.waiting.empty() && !stream.resting) continue;
     pass_on(stream);
-    if (stream.waiting.empty() && stream.poll) stream.poll->watch(UV_READABLE);
+    if (!stream.waiting.empty()) continue;
+    stream.resting = false;
+    if (stream.poll) stream.poll->watch(UV_READABLE);
   }
   tell_end();
 }
@@ -172,7 +192,7 @@ void Output::add_line(std::string_view line) {
 
 void Output::catch_up() {
   for (Stream& stream : streams_) {
-    while (stream.waiting.size() < rest_limit && read_once(stream)) continue;
+    for (int i = 0; i < rest_reads && stream.waiting.size() < rest_limit && read_once(stream); ++i) continue;
     pass_on(stream);
   }
 }

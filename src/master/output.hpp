@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
@@ -32,6 +33,10 @@ class Output {
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 
+  // No more than so many bytes in all are passed on: the rest is read as before, but slowly, and counted.
+  void limit(std::size_t bytes) { room_ = bytes; }
+  std::uint64_t left_out() const { return left_out_; }
+
   // The child has its ends, or will never have them.
   void started();
   // Reads what has been written by now, also by a child that has exited.
@@ -52,6 +57,7 @@ class Output {
     UniqueFd child_end;
     int place = -1;       // where it goes
     std::string waiting;  // read, and not passed on yet
+    bool resting = false; // not read for a moment
     Tail tail;
     std::optional<Poll> poll;
   };
@@ -60,6 +66,7 @@ class Output {
   Result<void> add(int place, const std::optional<Identity>& owner);
   bool read_once(Stream& stream);
   void on_readable(Stream& stream);
+  void keep(Stream& stream, std::string_view bytes);
   void pass_on(Stream& stream);
   void try_again();
   void tell_end();
@@ -68,6 +75,8 @@ class Output {
   Timer retry_;
   std::list<Stream> streams_;
   Tail tail_;
+  std::size_t room_ = SIZE_MAX;
+  std::uint64_t left_out_ = 0;
   const Stream* read_last_ = nullptr;
   std::function<void()> ended_;
 };

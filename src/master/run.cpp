@@ -177,6 +177,9 @@ Outcome run_settled(const Options& options) {
     return give_up(os_error("execute the release store beside the worker host", store.program, errno));
   const auto identity = master::find_identity(options.user, options.group);
   if (!identity) return {usage, identity.error().text};
+  if (::geteuid() == 0 && !*identity)
+    log::warning("the workers run as root: hostile code in them can stop the master and change what it has stored; `--user` "
+                 "runs them as another user");
   if (auto made = ensure_private_directory(options.state_dir, 0022); !made) return give_up(made.error());
   // Workers of another user pass through it to the store; what is private in it has modes of its own.
   if (*identity && ::chmod(options.state_dir.c_str(), 0711) != 0)

@@ -137,7 +137,7 @@ int TakenInet::listen(unsigned set, unsigned slot, int backlog) {
   repair();
   const bool steered = socket->member || hold_dealing();
   if (!steered)
-    log::warning("listener {}: new sockets get connections at once: cannot steer them: {}", name(),
+    log::seldom({"connections that cannot be steered"}, log::Level::warning, "listener {}: new sockets get connections at once: cannot steer them: {}", name(),
                  error_text(errno));
   socket->backlog = std::max({socket->backlog, rules_.backlog, backlog});
   // On a socket that listens it only sets the backlog.
@@ -221,7 +221,7 @@ void TakenInet::repair() {
   }
   if (!moved || group_.size() <= 1) return;
   program_.clear();
-  if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt) log::warning("{}", dealt.error().text);
+  if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt) log::seldom({"connections that cannot be steered"}, log::Level::warning, "{}", dealt.error().text);
 }
 
 int TakenInet::held(unsigned set, unsigned slot) const {

@@ -24,7 +24,7 @@ TakenUnix::~TakenUnix() {
 
 // A Unix socket that was shut down once refuses everybody for ever, and listen() succeeds all the same.
 void TakenUnix::give_up() {
-  log::warning("listener {}: an application has shut it down; who binds it next makes a new one", name());
+  log::seldom({"listeners that an application has shut down"}, log::Level::warning, "listener {}: an application has shut it down; who binds it next makes a new one", name());
   file_.remove();
   discard(std::move(fd_));
 }
@@ -63,7 +63,7 @@ UniqueFd TakenUnix::bind_again() const {
   if (!file || ::fstat(file.get(), &made) != 0) return {};
   const bool is_same = made.st_uid == before.st_uid && made.st_gid == before.st_gid;
   if (const int error = is_same ? 0 : set_owner_of(file.get(), before.st_uid, before.st_gid); error != 0)
-    log::warning("listener {}: cannot give its file the owner that it had: {}", name(), error_text(error));
+    log::seldom({"files of Unix sockets"}, log::Level::warning, "listener {}: cannot give its file the owner that it had: {}", name(), error_text(error));
   set_mode_of(file.get(), before.st_mode & 0777);
   if (::listen(fd.get(), backlog_) != 0) return {};
   return fd;

@@ -203,7 +203,7 @@ void Takeover::place_handed_off(rollout::Time now) {
     return is_late;
   });
   if (late > 0)
-    log::warning("closed {} connection{} that {} handed off: no worker took {} within {} s", late, late == 1 ? "" : "s",
+    log::seldom({"connections that were handed off"}, log::Level::warning, "closed {} connection{} that {} handed off: no worker took {} within {} s", late, late == 1 ? "" : "s",
                  late == 1 ? "was" : "were", late == 1 ? "it" : "them",
                  std::chrono::duration_cast<std::chrono::seconds>(handed_off_wait).count());
 }

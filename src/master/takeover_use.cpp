@@ -52,7 +52,7 @@ bool Takeover::is_used(Endpoint* endpoint, bool also_draining) const {
 }
 
 void Takeover::drop(TakenEndpoint& endpoint) {
-  if (endpoint.in_use()) log::info("listener {}: dropped, no worker uses it any more", endpoint.name());
+  if (endpoint.in_use()) log::seldom({"listeners that were dropped", 100}, log::Level::info, "listener {}: dropped, no worker uses it any more", endpoint.name());
   if (is_used(&endpoint, true)) endpoint.spare();
   for (const std::uint64_t cookie : endpoint.cookies()) former_.push_back(cookie);
   while (former_.size() > former_limit) former_.pop_front();
@@ -77,7 +77,7 @@ void Takeover::refresh(TakenEndpoint& endpoint, Use& use) {
 void Takeover::look_at(TakenEndpoint& endpoint, Use& use, rollout::Time now) {
   if (!use.told && endpoint.in_use()) {
     use.told = true;
-    log::info("listener {}: taken over from the application", endpoint.name());
+    log::seldom({"listeners that were taken over", 100}, log::Level::info, "listener {}: taken over from the application", endpoint.name());
   }
   rollout::Tenure& tenure = use.tenure;
   const rollout::Tenure::Use as_it_is{.quiet = quiet_,

@@ -5,12 +5,17 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "master/process_log.hpp"
 #include "master/worker_process.hpp"
 
 namespace liveswap::master {
 
 // A short-lived process that does one thing which may hang or crash, answers, and ends: the pre-upgrade plugin, the
 // intake of a release, its check. It speaks the worker channel (contract/channel.h): HOOK_DONE, or FAILED.
+// Of what it writes and logs, 1 MiB and 100 lines a second reach the log of the master; how much more there was is said there.
+//
+// What a check or a hook leaves behind is ended, also what has left its process group: it runs under a subreaper of its own
+// (worker/subreaper.h), which ends everything at SIGTERM. That one is given 1.5 s, then the process group gets SIGKILL.
 class Task {
  public:
   struct Result {
@@ -34,21 +39,26 @@ class Task {
   Task(uv_loop_t& loop, std::string name, SpawnRequest request, Milliseconds limit, Done done);
   Task(const Task&) = delete;
   Task& operator=(const Task&) = delete;
-  // Kills what still runs, with its process group, and waits for its end.
+  // Ends what still runs, with all that it has started, and waits for that: 1.5 s at the most.
   ~Task();
-  // Kills it; in place of `done`, `gone` is called once it has been reaped.
+  // Ends it; in place of `done`, `gone` is called once it has been reaped.
   void cancel(std::function<void()> gone);
 
  private:
   void on_frame(const Frame& frame);
   void on_ended(const Ending& ending);
   void finish();
-  void end_group();
+  void end();
+  void kill_group();
 
+  LineLimit::Time now() const;
+
+  uv_loop_t& loop_;
   std::string name_;
   Done done_;
   Result result_;
   bool answered_ = false;
+  ProcessLog log_;
   Timer timer_;
   std::unique_ptr<WorkerProcess> process_;
 };

@@ -125,7 +125,7 @@ void TcpEndpoint::repair() {
   if (!moved || group_.size() == 1) return;
   // The program may have gone with the group, and its numbers mean others now.
   program_.clear();
-  if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt) log::warning("{}", dealt.error().text);
+  if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt) log::seldom({"connections that cannot be steered"}, log::Level::warning, "{}", dealt.error().text);
 }
 
 int TcpEndpoint::socket(unsigned set, unsigned slot) const {

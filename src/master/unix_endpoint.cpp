@@ -111,12 +111,13 @@ void UnixEndpoint::repair() {
 // takes its place, for the workers that are started from now on. To a former set no path leads any more.
 void UnixEndpoint::replace(unsigned set) {
   if (set != set_ && set_beside_ != set) return;
+  const log::Kind kind{"listeners that an application has shut down"};
   const std::string& path = set == set_ ? path_ : beside_;
   auto fresh = bind_anew(path);
-  if (!fresh) return log::error("listener {}: an application has shut it down: {}", name(), fresh.error().text);
+  if (!fresh) return log::seldom(kind, log::Level::error, "listener {}: an application has shut it down: {}", name(), fresh.error().text);
   sockets_[set] = std::move(*fresh);
   if (set == set_) file_ = SocketFile(path_, std::nullopt);
-  log::warning("listener {}: an application has shut it down; a new socket is in its place, which the workers that run now "
+  log::seldom(kind, log::Level::warning, "listener {}: an application has shut it down; a new socket is in its place, which the workers that run now "
                "do not have: `liveswap upgrade` replaces them", name());
 }
 
@@ -135,7 +136,7 @@ FileReport UnixEndpoint::mend_file() {
   const struct stat before = file_.known();
   auto fresh = bind_unix(path_, before.st_mode & 0777, backlog_);
   if (!fresh) return report_file(Kind::lost, "its file was removed, and cannot be made again: " + fresh.error().text);
-  if (auto same = take_after(fresh->get(), path_, before); !same) log::warning("listener {}: {}", name(), same.error().text);
+  if (auto same = take_after(fresh->get(), path_, before); !same) log::seldom({"files of Unix sockets"}, log::Level::warning, "listener {}: {}", name(), same.error().text);
   const auto former = cookie_of(sockets_[set_].get());
   sockets_[set_] = std::move(*fresh);
   file_ = SocketFile(path_, std::nullopt);

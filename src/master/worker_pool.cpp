@@ -186,8 +186,8 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       break;
     case LIVESWAP_LOG:
       entry.process->add_line(std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX));
-      log::write(level_of(frame.value), fmt::format("slot {} pid {}: {}", entry.slot, entry.pid,
-                                                    std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX)));
+      entry.log.write(level_of(frame.value), fmt::format("slot {} pid {}", entry.slot, entry.pid),
+                      std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX), Milliseconds(uv_now(&loop_)));
       break;
     case LIVESWAP_FORKED: entry.forked = true; break;
     case LIVESWAP_RETIRING: entry.retiring = frame.value == 1; break;
@@ -254,6 +254,7 @@ void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   entry.idle.moved -= std::min(entry.idle.moved, takeover_.refused(id));
   takeover_.left(id);
   groups_.forget(entry.pid);
+  entry.log.end(fmt::format("slot {} pid {}", entry.slot, entry.pid));
   entry.sockets.reset();
   if (entry.idle.ended > 0 || entry.idle.moved > 0)
     log::info("slot {}: ended {} idle connection{}, moved {}", entry.slot, entry.idle.ended,

@@ -8,6 +8,7 @@
 
 #include "master/group_looks.hpp"
 #include "master/listeners.hpp"
+#include "master/process_log.hpp"
 #include "master/takeover.hpp"
 #include "master/worker_process.hpp"
 #include "rollout/types.hpp"
@@ -78,6 +79,9 @@ class WorkerPool {
   std::string last_output(rollout::WorkerId worker) const;
 
  private:
+  // What a worker logs by liveswap_log: so many lines a second.
+  static constexpr unsigned log_lines = 1000;
+
   struct Entry {
     std::unique_ptr<WorkerProcess> process;
     Listeners::Hold sockets;
@@ -93,6 +97,7 @@ class WorkerPool {
     Served served;
     Idle idle;
     std::optional<std::uint64_t> open;  // connections, as said last during a drain
+    ProcessLog log{log_lines, std::chrono::seconds(1)};
     std::string failure;   // what the worker host said of itself
     std::string exit_code;
   };

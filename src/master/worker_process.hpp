@@ -85,6 +85,9 @@ class WorkerProcess {
   bool offer(std::uint32_t kind, std::int32_t value, std::string_view text = {});
   // A line of its log, for what it wrote last.
   void add_line(std::string_view line) { output_->add_line(line); }
+  // Of what it writes, this many bytes in all go on to the log (Output::limit); how many more there were.
+  void limit_output(std::size_t bytes) { output_->limit(bytes); }
+  std::uint64_t output_left_out() const { return output_->left_out(); }
   // What it wrote last, up to now.
   std::string last_output();
   // For what the process may have left behind; from ended() only.

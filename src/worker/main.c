@@ -30,6 +30,7 @@
 #include "output.h"
 #include "readiness.h"
 #include "self.h"
+#include "subreaper.h"
 #include "takeover/adopt.h"
 #include "takeover/calls.h"
 #include "takeover/child.h"
@@ -103,11 +104,14 @@ int main(int argc, char** argv, char** envp) {
   static struct options options;
   if (!real_setup()) refuse("this libc lacks a function that it needs");
   output_by_lines();
-  if (!self_setup()) refuse("it needs /proc");
   if (!options_parse(&options, argc, argv)) refuse("unknown command line");
+  const bool is_begun = options.mode == MODE_WORKER || subreaper_begin();
+  const int error = errno;
+  if (!self_setup()) refuse("it needs /proc");
   if (!channel_adopt()) refuse("no channel at descriptor 3");
   if (options.mode == MODE_WORKER) output_adopt();
   if (options.mode == MODE_WORKER && !listeners_adopt(options.listeners)) refuse("a listener is missing");
+  if (!is_begun) channel_fail(LIVESWAP_STAGE_SPAWN, "cannot start the process that runs it: %s", strerror(error));
   set_up(&options);
   if (options.mode == MODE_HOOK) hook_run(&options);
   if (options.mode == MODE_CHECK) check_run(&options);

@@ -1,8 +1,11 @@
 /* Releases that load, and do what will bite some day: one for each -DBITES_…. */
+#define _GNU_SOURCE 1 /* close_range */
 #include <liveswap_plugin.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #if defined BITES_STATIC_TLS
@@ -27,15 +30,45 @@ __attribute__((constructor)) static void begin(void) {
     if (pthread_create(&thread, NULL, wait, NULL) == 0) pthread_detach(thread);
   }
 }
-#elif defined BITES_PROCESS || defined BITES_DAEMON
+#elif defined BITES_PROCESS
 __attribute__((constructor)) static void begin(void) {
   if (fork() != 0) return;
-#if defined BITES_DAEMON
-  setsid();
-#endif
-  alarm(5);
+  alarm(60);
   for (;;) pause();
 }
+#elif defined BITES_DAEMON
+/* As daemons begin: in a session of their own, as a child of init, with no descriptor of those that started them. */
+__attribute__((constructor)) static void begin(void) {
+  const pid_t child = fork();
+  if (child == 0) {
+    setsid();
+    if (fork() != 0) _exit(0);
+    close_range(0, ~0U, 0);
+    alarm(60);
+    for (;;) pause();
+  }
+  waitpid(child, NULL, 0);
+}
+#elif defined BITES_FLOOD
+/* Writes to the channel, and to standard output, as fast as it can, and never returns. */
+static void* flood(void* to) {
+  static const char frame[64];
+  for (;;) {
+    if (write(to != NULL ? 1 : 3, frame, sizeof frame) < 0) sched_yield();
+  }
+  return NULL;
+}
+__attribute__((constructor)) static void begin(void) {
+  pthread_t thread;
+  for (int i = 0; i < 50; ++i) pthread_create(&thread, NULL, flood, NULL);
+  for (int i = 0; i < 50; ++i) pthread_create(&thread, NULL, flood, (void*)1);
+  for (;;) pause();
+}
+#elif defined BITES_NAME
+/* A short name for a long one: each part doubles what comes before. */
+void bomb(void) __asm__(
+    "_Z1fPK1PIS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IiiES0_ES1_ES2_ES3_ES4_ES5_ES6_"
+    "ES7_ES8_ES9_ESA_ESB_ESC_ESD_ESE_ESF_ESG_ESH_ESI_ESJ_ESK_ESL_ESM_ESN_ESO_ESP_E");
 #endif
 
 /* As an application by the contract does: nothing here is run, but check looks for it. */
@@ -51,6 +84,9 @@ int liveswap_main(int fd) {
   return fd + ++counter + serve();
 #elif defined BITES_ORIGIN || defined BITES_OUTSIDE
   return fd + liveswap_test_private() + serve();
+#elif defined BITES_NAME
+  bomb();
+  return fd + serve();
 #elif defined BITES_RETURNS
   return fd;
 #else

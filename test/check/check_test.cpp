@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -15,7 +16,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-CheckReport checked_own(const std::string& name) { return checked(CHECK_FIXTURES "/lib" + name + ".so"); }
+CheckReport checked_own(const std::string& name, const CheckOptions& options = {}) {
+  return checked(CHECK_FIXTURES "/lib" + name + ".so", options);
+}
 
 struct Directory {
   std::string path = "/tmp/liveswap-check-XXXXXX";
@@ -87,13 +90,31 @@ TEST_CASE("processes that were left running are named; those of the group are en
   CHECK(kill(pid, 0) != 0);
 }
 
-TEST_CASE("a process that has left the group is named") {
+TEST_CASE("a daemon, which has left group and session and holds no descriptor of the check, is named and ended") {
   const CheckReport report = checked_own("daemon");
   CAPTURE(listed(report.findings));
-  REQUIRE(count(report.findings, Level::warning, "processes", "in a group of its own: it goes on") == 1);
+  REQUIRE(count(report.findings, Level::warning, "processes", "in a group of its own, which has been killed") == 1);
   const pid_t pid = number_in(report.findings.front().text);
   REQUIRE(pid > 1);
-  CHECK(kill(pid, SIGKILL) == 0);
+  CHECK(kill(pid, 0) != 0);
+  CHECK(errno == ESRCH);
+}
+
+TEST_CASE("the limit is kept, however much the library writes meanwhile") {
+  const auto begin = std::chrono::steady_clock::now();
+  const CheckReport report = checked_own("flood", {.limit = 300ms});
+  CAPTURE(listed(report.findings));
+  CHECK(count(report.findings, Level::error, "load", "a constructor has not returned within 300 ms") == 1);
+  CHECK(std::chrono::steady_clock::now() - begin < 10s);
+}
+
+TEST_CASE("a name that would become gigabytes is left as it is") {
+  const auto begin = std::chrono::steady_clock::now();
+  const CheckReport report = checked_own("name");
+  CAPTURE(listed(report.findings));
+  CHECK(count(report.findings, Level::error, "missing_symbol", "nothing defines _Z1fPK1PIS_IS_") == 1);
+  CHECK(report.findings.front().text.size() < 1'000);
+  CHECK(std::chrono::steady_clock::now() - begin < 10s);
 }
 
 TEST_CASE("private libraries: beside it they are fine, elsewhere the store cannot keep them") {

@@ -30,6 +30,16 @@ CheckFinding only_error(const Trial& trial) {
 
 }  // namespace
 
+TEST_CASE("names: those of C++ are found, and one that stands for gigabytes keeps none of the others") {
+  const std::string bomb =
+      "_Z1fPK1PIS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IiiES0_ES1_ES2_ES3_ES4_ES5_ES6_ES7_"
+      "ES8_ES9_ESA_ESB_ESC_ESD_ESE_ESF_ESG_ESH_ESI_ESJ_ESK_ESL_ESM_ESN_ESO_ESP_E";
+  const Names names = demangled({"_Z3fooi", bomb, "i", "_Z", "_Z3barv", std::string("_Z") + std::string(100'000, 'P')}, 20s);
+  CHECK(names == Names{{"_Z3fooi", "foo(int)"}, {"_Z3barv", "bar()"}});
+  CHECK(demangled({"_Z3fooi"}, 0ms).empty());
+  CHECK(demangled({}, 1s).empty());
+}
+
 TEST_CASE("link: names are made readable, and whose they are is said where it is another library") {
   const Findings findings = link_findings(path,
                                           "\tlinux-vdso.so.1 (0x00007f3bdc682000)\n"
@@ -38,7 +48,7 @@ TEST_CASE("link: names are made readable, and whose they are is said where it is
                                           "undefined symbol: _Z3fooi\t(/srv/libapp.so)\n"
                                           "undefined symbol: i\t(/usr/lib/libdep.so.2)\n"
                                           "undefined symbol: liveswap_teleport\t(/srv/libapp.so)\n",
-                                          false);
+                                          false, {{"_Z3fooi", "foo(int)"}});
   CAPTURE(listed(findings));
   CHECK(findings.size() == 3);
   CHECK(count(findings, Level::error, "missing_symbol", "nothing defines foo(int) (_Z3fooi)") == 1);
@@ -147,7 +157,7 @@ TEST_CASE("elf: notes of another contract, damaged ones, and the flag") {
 TEST_CASE("elf: of many names the first three are shown") {
   ElfFile file;
   file.unique = {"_ZZNSt8__detail18__waiter_pool_base6_S_forEPKvE3__w", "_ZGVNSt3fooE"};
-  CHECK(elf_findings(path, file, {}).empty());  // the standard library's own
+  CHECK(elf_findings(path, file, {}, demangled(file.unique, 20s)).empty());  // the standard library's own
   file.unique = {"a", "b", "c", "d", "e"};
   CHECK(count(elf_findings(path, file, {}), Level::warning, "unique_symbols", "5 STB_GNU_UNIQUE symbols (a, b, c and 2 "
                                                                               "more)") == 1);

@@ -158,6 +158,27 @@ TEST_CASE("output: where nothing is taken the child waits, memory is bounded, an
   CHECK(child.until([&] { return (read += out.read()).size() == written + line.size(); }));
 }
 
+TEST_CASE("output: beyond a limit it is read and counted, the child does not wait, and its end is kept") {
+  const Pipe out;
+  Talker child(out.writer.get(), out.writer.get());
+  child.output->limit(10);
+  std::string read;
+  std::size_t written = 0;
+  for (int i = 0; i < 500; ++i) {
+    const std::string line = std::to_string(i) + std::string(1'000, 'x') + "\n";
+    bool done = false;
+    CHECK(child.until([&] { return done = done || child.write(1, line); }));
+    written += line.size();
+    read += out.read();
+  }
+  CHECK(child.until([&] { return child.output->left_out() > written - 64 * 1024; }));
+  REQUIRE(child.write(1, "last words\n"));
+  written += 11;
+  CHECK(child.until([&] { return child.output->last().ends_with("last words"); }));
+  CHECK(child.output->left_out() == written - 10);
+  CHECK((read += out.read()) == "0xxxxxxxxx\n");  // a whole line, for those that follow
+}
+
 TEST_CASE("output: a place whose reader has gone takes everything") {
   Pipe out;
   out.reader.reset();

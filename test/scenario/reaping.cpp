@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 
+#include "support/built.hpp"
 #include "support/instance.hpp"
 #include "support/proc.hpp"
 
@@ -49,6 +50,31 @@ TEST_CASE_FIXTURE(Scenario, "PID 1 of a container reaps orphans") {
     return;
   }
   reaps(*this, first_process, true);
+}
+
+// In a session of its own, as a child of init.
+TEST_CASE_FIXTURE(Scenario, "a daemon that a check has left behind is ended, and named in the log") {
+  Instance app(*this, fixture("version_v1"));
+  const auto finished = app.upgrade(own_fixture("talker_selftest_daemon"));
+  CAPTURE(finished.err);
+  REQUIRE(contains(finished.err, "daemon "));
+  const pid_t daemon = std::stoi(finished.err.substr(finished.err.rfind("daemon ") + 7));
+  CHECK_FALSE(proc::runs(daemon));
+  CHECK(contains(app.master().err(), "check: it has left a process running, which has been killed: " + std::to_string(daemon) + " "));
+  CHECK(eventually([&] { return app.children().size() == 2; }));
+}
+
+TEST_CASE_FIXTURE(Scenario, "a daemon that a pre-upgrade plugin has left behind is ended") {
+  const auto site = std::make_shared<Site>(*this);
+  const auto file = dir / "daemon";
+  site->environment["LIVESWAP_RUN_COMMAND"] =
+      "setsid sh -c 'echo $$ >" + file + ".new; mv " + file + ".new " + file +
+      "; exec sleep 1000' </dev/null >/dev/null 2>&1 & while [ ! -e " + file + " ]; do sleep 0.01; done; true";
+  Instance app(site, fixture("version_v1"), {"--pre-upgrade", shipped_plugin("run-command")});
+  const auto finished = app.upgrade(fixture("version_v2"));
+  CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
+  CHECK_FALSE(proc::runs(std::stoi(read_file(file))));
+  CHECK(contains(app.master().err(), "pre-upgrade plugin: it has left a process running, which has been killed: "));
 }
 
 }  // namespace scenario

@@ -1,4 +1,5 @@
 /* Applications that fail, each with its reason in what it wrote last: one for each -DTALK_…. */
+#define _GNU_SOURCE 1 /* close_range */
 #include <liveswap_plugin.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,6 +20,34 @@ int liveswap_selftest(void) {
   printf("the licence is of another product\n");
   raise(SIGABRT);
   return 0;
+}
+#elif defined TALK_SELFTEST_FLOOD
+int liveswap_selftest(void) {
+  static char line[4096];
+  memset(line, 'x', sizeof line - 1);
+  for (;;) {
+    printf("%s\n", line);
+    liveswap_log(LIVESWAP_INFO, line);
+  }
+}
+#elif defined TALK_SELFTEST_DAEMON
+/* Whose own parent has ended, in a session of its own, without a descriptor of the check; it is known by its name. */
+int liveswap_selftest(void) {
+  const pid_t child = fork();
+  if (child == 0) {
+    setsid();
+    const pid_t daemon = fork();
+    if (daemon != 0) {
+      printf("daemon %d\n", (int)daemon);
+      fflush(stdout);
+      _exit(0);
+    }
+    close_range(0, ~0U, 0);
+    alarm(120);
+    for (;;) pause();
+  }
+  waitpid(child, NULL, 0);
+  return 7;
 }
 #endif
 
@@ -78,6 +107,12 @@ int liveswap_main(int fd) {
   liveswap_defer_ready();
   printf("waiting for schema 7 expected\n");
   for (;;) pause();
+#elif defined TALK_CHATTER
+  for (int i = 0; i < 20000; ++i) {
+    char line[64];
+    snprintf(line, sizeof line, "line %d of very many", i);
+    liveswap_log(LIVESWAP_INFO, line);
+  }
 #elif defined TALK_FLOOD
   liveswap_defer_ready();
   for (int i = 0; i < 20000; ++i) printf("line %d of very many\n", i);

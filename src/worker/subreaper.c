@@ -1,0 +1,143 @@
+#include "subreaper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "contract/channel.h"
+#include "takeover/real.h"
+
+enum {
+  /* For a process that starts the next one faster than it can be killed. */
+  KILL_LIMIT_MS = 1000,
+  /* Between two looks whether those that were killed have ended. */
+  KILL_STEP_MS = 2,
+  TOLD_MAX = 16, /* processes that the master is told of */
+  NAME_SIZE = 32,
+};
+
+static pid_t child;
+static int child_status;
+static pid_t told[TOLD_MAX];
+static int told_count;
+
+static void read_name(pid_t pid, char* name) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  const ssize_t size = file < 0 ? -1 : real.read(file, name, NAME_SIZE - 1);
+  if (file >= 0) real.close(file);
+  name[size > 0 ? size : 0] = '\0';
+  name[strcspn(name, "\n")] = '\0';
+}
+
+static bool is_told(pid_t pid) {
+  for (int i = 0; i < told_count; ++i)
+    if (told[i] == pid) return true;
+  return false;
+}
+
+/* "4711 name"; a master that does not read is not waited for. */
+static void tell(pid_t pid, bool in_group) {
+  char name[NAME_SIZE];
+  char text[NAME_SIZE + 16];
+  if (told_count == TOLD_MAX || is_told(pid)) return;
+  told[told_count++] = pid;
+  read_name(pid, name);
+  const int size = snprintf(text, sizeof text, "%d %s", (int)pid, name);
+  struct liveswap_frame frame = {.kind = LIVESWAP_LEFT, .value = in_group};
+  struct iovec parts[2] = {{&frame, sizeof frame}, {text, (size_t)size}};
+  struct msghdr packet = {.msg_iov = parts, .msg_iovlen = 2};
+  sendmsg(LIVESWAP_FD_CHANNEL, &packet, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Of a check that was late the rest of its group has to go with it, and is nothing that it has left behind. */
+static void kill_one(pid_t pid, bool late) {
+  const bool in_group = getpgid(pid) == getpgrp();
+  if (pid != child && !(late && in_group)) tell(pid, in_group);
+  kill(pid, SIGKILL);
+}
+
+/* A child that is killed leaves its own to this process, so that a later look finds those. */
+static void kill_children(bool late) {
+  FILE* list = fopen("/proc/thread-self/children", "re");
+  int pid = 0;
+  if (list == NULL) return;
+  while (fscanf(list, "%d", &pid) == 1) kill_one(pid, late);
+  fclose(list);
+}
+
+/* False when there is none any more. */
+static bool reap(void) {
+  int status = 0;
+  pid_t pid = 0;
+  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    if (pid != child) continue;
+    child_status = status;
+    child = -1;
+  }
+  return pid == 0;
+}
+
+static void end_all(bool late) {
+  const int64_t limit = clock_ms() + KILL_LIMIT_MS;
+  while (reap() && clock_ms() < limit) {
+    kill_children(late);
+    const struct timespec step = {.tv_nsec = KILL_STEP_MS * 1000000L};
+    nanosleep(&step, NULL);
+  }
+}
+
+static _Noreturn void end_as_child(void) {
+  if (WIFEXITED(child_status)) real._exit(WEXITSTATUS(child_status));
+  const int number = WTERMSIG(child_status);
+  sigset_t all;
+  sigfillset(&all);
+  setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* one core dump is enough */
+  real.signal(number, SIG_DFL);
+  kill(getpid(), number);
+  real.pthread_sigmask(SIG_UNBLOCK, &all, NULL);
+  real._exit(128 + number);
+}
+
+static _Noreturn void watch(const sigset_t* awaited) {
+  bool late = false;
+  real.prctl(PR_SET_NAME, "lsw:subreaper");
+  while (child > 0 && !late) {
+    reap();
+    if (child > 0) late = sigwaitinfo(awaited, NULL) == SIGTERM;
+  }
+  end_all(late);
+  if (child > 0) child_status = SIGKILL; /* it cannot even be killed */
+  end_as_child();
+}
+
+bool subreaper_begin(void) {
+  sigset_t awaited;
+  sigset_t before;
+  sigemptyset(&awaited);
+  sigaddset(&awaited, SIGCHLD);
+  sigaddset(&awaited, SIGTERM);
+  if (real.prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return false;
+  real.pthread_sigmask(SIG_BLOCK, &awaited, &before);
+  child = fork();
+  if (child > 0) watch(&awaited);
+  const int error = errno;
+  real.pthread_sigmask(SIG_SETMASK, &before, NULL);
+  errno = error;
+  if (child < 0) return false;
+  /* One that the library has killed cannot end anything. */
+  real.prctl(PR_SET_PDEATHSIG, SIGKILL);
+  return true;
+}
