@@ -1,5 +1,6 @@
 // What clients, libraries and workers can make the master write to its log is bounded, and what was left out is counted there.
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -54,6 +55,17 @@ TEST_CASE_FIXTURE(Scenario, "of what a worker logs at once by liveswap_log 1,000
   CHECK(lines_with(log, "line 0 of very many") == 1);
   CHECK(lines_with(log, "of very many") < 15'000);
   CHECK(lines_with(log, "of its log left out") >= 1);
+}
+
+TEST_CASE_FIXTURE(Scenario, "that workers run as root is said once at the start, unless --user has chosen it") {
+  const std::string said = "warning: the workers run as root";
+  {
+    Instance app(*this, fixture("version_v1"));
+    CHECK(lines_with(app.master().err(), said) == (::geteuid() == 0 ? 1 : 0));
+  }
+  if (::geteuid() != 0) return;
+  Instance app(*this, fixture("version_v1"), {"--user", "root"});
+  CHECK(lines_with(app.master().err(), said) == 0);
 }
 
 }  // namespace
