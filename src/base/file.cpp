@@ -42,8 +42,10 @@ Result<void> write_all(int fd, std::string_view content, const std::string& path
 
 }  // namespace
 
-Result<std::string> read_small_file(const std::string& path, std::size_t limit) {
-  const auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+Result<std::string> read_small_file(const std::string& path, std::size_t limit, Links links) {
+  const int nofollow = links == Links::refused ? O_NOFOLLOW : 0;
+  const auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | nofollow));
+  if (!fd && errno == ELOOP && nofollow) return fail(fmt::format("{} is a symbolic link, not a regular file", path));
   if (!fd) return os_fail("open", path, errno);
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return os_fail("look at", path, errno);

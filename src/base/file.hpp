@@ -9,8 +9,9 @@
 namespace liveswap {
 
 // The whole of a small regular file. Never blocks on a FIFO or device: anything but a regular file, and one of more
-// than `limit` bytes, is an error that says what was found.
-Result<std::string> read_small_file(const std::string& path, std::size_t limit);
+// than `limit` bytes, is an error that says what was found. `links`: whether the last component may be a symbolic link.
+enum class Links { followed, refused };
+Result<std::string> read_small_file(const std::string& path, std::size_t limit, Links links = Links::followed);
 
 // Replaces a file so that a reader, and a machine that loses power, finds the old content or the new one, whole:
 // temporary file beside it, fsync, rename, fsync of the directory. The old file stays when any step fails. May

@@ -8,7 +8,6 @@
 #include "protocol/command_line.hpp"
 #include "protocol/instance.hpp"
 #include "release/history.hpp"
-#include "release/recorder.hpp"
 
 namespace liveswap::cli {
 namespace {
@@ -35,12 +34,10 @@ bool read_here(const Outcome& outcome, const Client::Where& where) {
 Outcome history_of(const Client::Where& where, unsigned newest) {
   Outcome outcome = Client(where).history(newest);
   if (!read_here(outcome, where)) return outcome;
-  Json summaries = Json::array();
-  for (const Json& receipt : release::History(state_directory(where)).list(newest))
-    summaries.push_back(release::summary_of(receipt));
+  const Json summaries = release::History(state_directory(where)).list(newest).receipts;
   if (summaries.empty())
     return {no_master, outcome.text + "; and there is no receipt in " + state_directory(where) + "/history"};
-  return {ok, text_of(std::move(summaries), where)};
+  return {ok, text_of(summaries, where)};
 }
 
 Outcome receipt_of(const Client::Where& where, std::optional<std::uint64_t> number) {

@@ -72,7 +72,8 @@ enum liveswap_frame_kind {
   LIVESWAP_REFUSED,     /* value: that of the MESSAGE, for which the inbox had no room */
   LIVESWAP_COUNTED,     /* value: that of the COUNT; count: open connections; text: struct liveswap_served_count */
   LIVESWAP_HOOK_DONE,   /* a hook's end; value: 0 and text the path ("" keeps it), or 1 and text the error. Of a
-                         * check: value 0; text: the paths of the library and of all that was loaded with it, one a
+                         * liveswap-store: as main.cpp there says; with a descriptor where the answer may be longer than a frame: a
+                         * regular file, count: its size. Of a check: value 0; text: the paths of the library and of all that was loaded with it, one a
                          * line; count: threads that the library has left running. It has passed; exit handlers run
                          * from here on */
 

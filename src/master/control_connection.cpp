@@ -1,16 +1,21 @@
 #include "master/control_connection.hpp"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <memory>
-
-#include "master/loop.hpp"
 
 namespace liveswap::master {
 namespace {
 
 // What a client may leave unread.
 constexpr std::size_t backlog_limit = 256 * 1024;
+
+// Of a long answer: how much is read and given to the kernel at once, and how long all of it may take.
+constexpr std::size_t piece = 64 * 1024;
+constexpr Milliseconds pour_limit{30'000};
 
 struct Write {
   uv_write_t request{};
@@ -27,7 +32,7 @@ void allocate(uv_handle_t*, std::size_t, uv_buf_t* buffer) {
 
 ControlConnection::ControlConnection(uv_stream_t* stream, bool local, void (*delete_stream)(uv_handle_t*),
                                      Handlers handlers)
-    : stream_(stream), local_(local), delete_stream_(delete_stream), handlers_(std::move(handlers)) {
+    : stream_(stream), local_(local), delete_stream_(delete_stream), handlers_(std::move(handlers)), pour_limit_(*stream->loop) {
   stream_->data = this;
   read();
 }
@@ -82,6 +87,39 @@ void ControlConnection::answer(const std::string& line) {
   busy_ = false;
   write(line);
   take_lines();
+}
+
+void ControlConnection::answer(ReceivedFd file, std::size_t size, std::shared_ptr<const void> held) {
+  pouring_ = Pouring{std::move(file), size, 0, std::move(held)};
+  pour_limit_.start(pour_limit, [this] { cut(); });
+  pour();
+}
+
+// A piece is written when the one before has left: other connections and workers have their turn in between.
+void ControlConnection::pour() {
+  if (!pouring_ || refused_) return;
+  if (pouring_->done == pouring_->size) {
+    pour_limit_.stop();
+    pouring_.reset();
+    busy_ = false;
+    take_lines();
+    return;
+  }
+  auto write = std::make_unique<Write>();
+  write->bytes.resize(std::min(piece, pouring_->size - pouring_->done));
+  const ssize_t n = ::pread(pouring_->file.get(), write->bytes.data(), write->bytes.size(), static_cast<off_t>(pouring_->done));
+  // Half a line is no answer: its client sees the end of the connection.
+  if (n <= 0) return cut();
+  pouring_->done += static_cast<std::size_t>(n);
+  uv_buf_t buffer = uv_buf_init(write->bytes.data(), static_cast<unsigned>(n));
+  write->request.data = write.get();
+  const int failed = uv_write(&write->request, stream_, &buffer, 1, [](uv_write_t* request, int status) {
+    const std::unique_ptr<Write> owner(static_cast<Write*>(request->data));
+    auto* self = static_cast<ControlConnection*>(request->handle->data);
+    if (self && status == 0) guarded([&] { self->pour(); });
+  });
+  if (failed != 0) return cut();
+  write.release();
 }
 
 void ControlConnection::refuse(const std::string& line) {

@@ -4,9 +4,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "master/loop.hpp"
+#include "master/received_fd.hpp"
 #include "protocol/line_buffer.hpp"
 
 namespace liveswap::master {
@@ -29,11 +32,15 @@ class ControlConnection {
   ~ControlConnection();
 
   bool local() const { return local_; }
-  bool busy() const { return busy_; }
+  // Its command is still being carried out. A client that only has to read its answer is not.
+  bool busy() const { return busy_ && !pouring_; }
 
   void event(const std::string& line) { write(line); }
   // Ends the command under way; the next line, if one waits, is taken then.
   void answer(const std::string& line);
+  // The same, where the line is the content of a file in memory of `size` bytes: it is sent in pieces, each when the client
+  // has taken the one before. A client that has not taken all within 30 s is cut off. `held` is let go of at the end.
+  void answer(ReceivedFd file, std::size_t size, std::shared_ptr<const void> held);
   // Says why, and closes; whatever else arrives is discarded.
   void refuse(const std::string& line);
 
@@ -43,6 +50,7 @@ class ControlConnection {
   void take_lines();
   void cut();
   void write(const std::string& line);
+  void pour();
   void close();
 
   uv_stream_t* stream_;
@@ -52,6 +60,14 @@ class ControlConnection {
   protocol::LineBuffer lines_;
   bool busy_ = false;
   bool taking_ = false;
+  struct Pouring {
+    ReceivedFd file;
+    std::size_t size = 0;
+    std::size_t done = 0;
+    std::shared_ptr<const void> held;
+  };
+  std::optional<Pouring> pouring_;
+  Timer pour_limit_;
   bool refused_ = false;  // nothing it says counts any more
 };
 

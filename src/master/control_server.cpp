@@ -219,6 +219,10 @@ void ControlServer::answer(ConnectionId id, const std::string& line) {
   if (auto* connection = find(id)) connection->answer(line);
 }
 
+void ControlServer::answer(ConnectionId id, ReceivedFd file, std::size_t size, std::shared_ptr<const void> held) {
+  if (auto* connection = find(id)) connection->answer(std::move(file), size, std::move(held));
+}
+
 void ControlServer::event(ConnectionId id, const std::string& line) {
   if (auto* connection = find(id)) connection->event(line);
 }

@@ -36,6 +36,8 @@ class ControlServer {
   // come; an event does not. Nothing happens when the connection has gone.
   void answer(ConnectionId connection, const std::string& line);
   void event(ConnectionId connection, const std::string& line);
+  // An answer that is a file in memory (control_connection.hpp).
+  void answer(ConnectionId connection, ReceivedFd file, std::size_t size, std::shared_ptr<const void> held);
 
   // Who is behind a connection, for the receipt: "uid 1000, pid 4242", or "127.0.0.1:4711 over TCP". Empty when it has
   // gone. The kernel says so, not the client; the process may have ended and its number been given away since.

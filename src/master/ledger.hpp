@@ -34,11 +34,9 @@ class Ledger {
   // Ends the receipt and writes it. Blocks on the disk for one small file.
   Closed close(rollout::RequestId request, rollout::Time now, const std::string& outcome, const std::string& reason);
 
-  const release::History& history() const { return history_; }
-
   // A release has been committed. Its receipt is written when the upgrade is answered, which may be an hour later.
   void committed(const rollout::Release& release);
-  // The last `k` different releases that were committed, newest first: by this master, then as the history knows them.
+  // The last `k` different releases that this master has committed, newest first.
   std::vector<release::Committed> committed(std::size_t k) const;
 
  private:

@@ -20,6 +20,10 @@ constexpr rollout::Time crowd_limit{30'000};
 // Failures whose output is kept for the answer that tells of them.
 constexpr std::size_t failures_limit = 64;
 
+// Processes that read the history at once.
+constexpr std::size_t readers = 4;
+constexpr std::size_t resolvers = 2;
+
 // Each step of a preparation has its own limit; the engine's is for the case that one of them is not kept.
 constexpr rollout::Time prepare_slack{5'000};
 
@@ -103,6 +107,8 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
              options_.check_limit},
       store_(options_.state_dir),
       ledger_(release::History(options_.state_dir)),
+      reader_(loop, tools_.store, readers, reading_limit),
+      resolver_(loop, tools_.store, resolvers, reading_limit),
       takeover_(listeners_, takeover_rules(options_, worker_request.identity),
                 [this](rollout::WorkerId id, std::uint32_t kind, std::int32_t value, const Extras& extras) {
                   return pool_.tell(id, kind, value, extras);
@@ -391,6 +397,8 @@ void Master::carry_out(const rollout::Quit& command) {
     text += (text.empty() ? "" : "; ") + behind;
   }
   close_receipt(0, "failed", text);
+  reader_.give_up("the master was told to stop");
+  resolver_.give_up("the master was told to stop");
   outcome_ = Outcome{command.ok ? ok : failed, text};
   uv_stop(&loop_);
 }

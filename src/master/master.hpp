@@ -16,6 +16,7 @@
 #include "master/loop.hpp"
 #include "master/preparation.hpp"
 #include "master/prober.hpp"
+#include "master/reader.hpp"
 #include "master/reaper.hpp"
 #include "master/signals.hpp"
 #include "master/worker_pool.hpp"
@@ -25,6 +26,9 @@
 namespace liveswap::master {
 
 rollout::Amount amount_of(const Amount& amount);
+
+// From a question to the history to its answer, the time included in which others are answered.
+inline constexpr Milliseconds reading_limit{30'000};
 
 // How upgrades go that wish nothing else.
 rollout::Pace pace_of(const Options& options);
@@ -104,7 +108,8 @@ class Master {
   // upgrades.cpp
   void on_upgrade(rollout::RequestId request, const protocol::Command& command);
   void on_rollback(rollout::RequestId request, const protocol::Command& command);
-  Result<rollout::Release> find_earlier(const std::string& which) const;
+  void find_earlier(rollout::RequestId request, const std::string& which, rollout::Wish wish);
+  void roll_back(rollout::RequestId request, rollout::Wish wish, const rollout::Release& release);
   void carry_out(const rollout::Spawn& command);
   void carry_out(const rollout::Prepare& command);
   void carry_out(const rollout::CancelPrepare&);
@@ -128,6 +133,8 @@ class Master {
   Ledger::Closed close_receipt(rollout::RequestId request, const char* outcome, const std::string& reason);
   void on_history(rollout::RequestId request, const std::string& count);
   void on_receipt(rollout::RequestId request, const std::string& number);
+  void pass_on(rollout::RequestId request, std::vector<std::string> words);
+  void refuse_unread(rollout::RequestId request, const Task::Result& result);
 
   // watching.cpp
   void watch();
@@ -165,6 +172,8 @@ class Master {
   Preparation::Tools tools_;
   release::Store store_;
   Ledger ledger_;
+  Reader reader_;    // of what clients ask
+  Reader resolver_;  // of what rollbacks go to, lest they wait for those
   Takeover takeover_;
   WorkerPool pool_;
   rollout::Engine engine_;

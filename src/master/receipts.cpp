@@ -1,11 +1,14 @@
+#include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "base/log.hpp"
+#include "base/tail.hpp"
 #include "config/values.hpp"
 #include "master/master.hpp"
+#include "protocol/line_buffer.hpp"
 
 // What goes into the receipt of an upgrade, and what is told of the receipts of earlier ones.
 namespace liveswap::master {
@@ -143,25 +146,49 @@ void Master::on_history(rollout::RequestId request, const std::string& count) {
   const auto wanted = count.empty() ? Result<std::uint64_t>(history_default)
                                     : config::parse_number(count, 1, history_limit);
   if (!wanted) return refuse(request, protocol::Refusal::usage, "history: " + wanted.error().text);
-  Json list = Json::array();
-  for (auto& receipt : ledger_.history().list(*wanted)) {
-    // The whole of a receipt can be asked for by its number.
-    for (const char* whole : {"slots", "phases", "queues"}) receipt.erase(whole);
-    list.push_back(std::move(receipt));
-  }
-  answer(request, protocol::ok_line("history", {{"history", list}}));
+  pass_on(request, {"history", options_.state_dir, std::to_string(*wanted)});
 }
 
 void Master::on_receipt(rollout::RequestId request, const std::string& number) {
-  std::optional<std::uint64_t> wanted;
-  if (!number.empty()) {
-    const auto parsed = config::parse_number(number, 1, UINT32_MAX);
-    if (!parsed) return refuse(request, protocol::Refusal::usage, "receipt: " + parsed.error().text);
-    wanted = *parsed;
+  if (number.empty()) return pass_on(request, {"receipt", options_.state_dir, "newest"});
+  const auto wanted = config::parse_number(number, 1, UINT32_MAX);
+  if (!wanted) return refuse(request, protocol::Refusal::usage, "receipt: " + wanted.error().text);
+  pass_on(request, {"receipt", options_.state_dir, std::to_string(*wanted)});
+}
+
+// The answer is a line already, which is not looked at here.
+void Master::pass_on(rollout::RequestId request, std::vector<std::string> words) {
+  reader_.ask(std::move(words), [this, request](Reader::Reply& reply) {
+    if (reply.result.kind != Task::Result::Kind::done) return refuse_unread(request, reply.result);
+    struct stat info {};
+    const bool readable = reply.document && ::fstat(reply.document.get(), &info) == 0 && S_ISREG(info.st_mode);
+    const auto size = static_cast<std::size_t>(info.st_size);
+    if (!readable || size == 0 || size > protocol::answer_limit)
+      return refuse(request, protocol::Refusal::failed, "liveswap-store gave an answer that is none");
+    const auto it = pending_.find(request);
+    if (it == pending_.end()) return;
+    const ConnectionId connection = it->second.connection;
+    pending_.erase(it);
+    control_->answer(connection, std::move(reply.document), size, std::move(reply.place));
+  });
+}
+
+void Master::refuse_unread(rollout::RequestId request, const Task::Result& result) {
+  using Kind = Task::Result::Kind;
+  switch (result.kind) {
+    case Kind::done:
+    case Kind::refused:
+    case Kind::unstarted: return refuse(request, protocol::Refusal::failed, result.text);
+    case Kind::failed: return refuse(request, protocol::Refusal::failed, "the history cannot be read: " + result.text);
+    case Kind::silent:
+      return refuse(request, protocol::Refusal::failed,
+                    with_output("the history cannot be read: liveswap-store ended without an answer: " + result.text,
+                                result.output));
+    case Kind::late:
+      return refuse(request, protocol::Refusal::timed_out,
+                    fmt::format("the history in {}/history could not be read within {} s", options_.state_dir,
+                                reading_limit.count() / 1000));
   }
-  const auto receipt = ledger_.history().receipt(wanted);
-  if (!receipt) return refuse(request, protocol::Refusal::failed, receipt.error().text);
-  answer(request, protocol::ok_line("receipt", {{"receipt", *receipt}}));
 }
 
 }  // namespace liveswap::master

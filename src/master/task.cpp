@@ -33,7 +33,7 @@ Task::Task(uv_loop_t& loop, std::string name, SpawnRequest request, Milliseconds
     : loop_(loop), name_(std::move(name)), done_(std::move(done)), log_(lines_limit, lines_period), timer_(loop) {
   request.descriptors.resize(LIVESWAP_FD_CHANNEL + 1, -1);
   auto process = WorkerProcess::start(loop, std::move(request),
-                                      {[this](const Frame& frame) { on_frame(frame); },
+                                      {[this](Frame& frame) { on_frame(frame); },
                                        [this](const Ending& ending) { on_ended(ending); }});
   if (!process) {
     result_ = {Result::Kind::unstarted, process.error().text, "spawn", ""};
@@ -77,7 +77,7 @@ void Task::kill_group() {
   process_->signal(SIGKILL);
 }
 
-void Task::on_frame(const Frame& frame) {
+void Task::on_frame(Frame& frame) {
   if (frame.kind == LIVESWAP_LOG) {
     process_->add_line(std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX));
     log_.write(log::Level::info, name_, std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX), now());
@@ -88,6 +88,7 @@ void Task::on_frame(const Frame& frame) {
   if (answered_ || (frame.kind != LIVESWAP_HOOK_DONE && frame.kind != LIVESWAP_FAILED)) return;
   answered_ = true;
   result_.text = frame.text.substr(0, text_limit);
+  descriptor_ = std::move(frame.descriptor);
   if (frame.kind == LIVESWAP_FAILED) {
     result_.kind = Result::Kind::failed;
     result_.stage = stage_word(frame.value);

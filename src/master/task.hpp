@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "master/process_log.hpp"
+#include "master/received_fd.hpp"
 #include "master/worker_process.hpp"
 
 namespace liveswap::master {
@@ -43,9 +44,11 @@ class Task {
   ~Task();
   // Ends it; in place of `done`, `gone` is called once it has been reaped.
   void cancel(std::function<void()> gone);
+  // What came with the answer; from `done` on.
+  ReceivedFd take_descriptor() { return std::move(descriptor_); }
 
  private:
-  void on_frame(const Frame& frame);
+  void on_frame(Frame& frame);
   void on_ended(const Ending& ending);
   void finish();
   void end();
@@ -57,6 +60,7 @@ class Task {
   std::string name_;
   Done done_;
   Result result_;
+  ReceivedFd descriptor_;
   bool answered_ = false;
   ProcessLog log_;
   Timer timer_;

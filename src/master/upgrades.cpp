@@ -68,47 +68,46 @@ void Master::on_rollback(rollout::RequestId request, const protocol::Command& co
   instantly.probation = Milliseconds{0};
   const auto wished = config::with_wishes(std::move(instantly), command.wishes);
   if (!wished) return refuse(request, protocol::Refusal::usage, wished.error().text);
-  const auto release = find_earlier(command.value);
-  if (!release) return refuse(request, protocol::Refusal::failed, release.error().text);
-  log::info("rollback to {} (release {}) was asked for", release->path, release->id.substr(0, 12));
   Pending& pending = pending_.at(request);
   pending.detach = command.detach;
   pending.asked = command.value;
   rollout::Wish wish;
-  wish.release = *release;
-  wish.path = release->path;
   wish.pace = pace_of(wished->options);
   wish.overtake = true;
-  perform(engine_.upgrade(now(), request, wish));
+  find_earlier(request, command.value, std::move(wish));
 }
 
-// `which`: nothing for the release before the committed one, a number of the history, or the beginning of an id.
-Result<rollout::Release> Master::find_earlier(const std::string& which) const {
-  const auto earlier = ledger_.committed(options_.keep_releases + 1);
-  const bool number = !which.empty() && which.size() < 6 && which.find_first_not_of("0123456789") == std::string::npos;
-  rollout::Release found;
-  if (which.empty()) {
-    for (const auto& one : earlier)
-      if (one.id != engine_.release().id && found.id.empty()) found = {one.path, one.id};
-    if (found.id.empty()) return fail("there is no earlier release in the history: see `liveswap history`");
-  } else if (number) {
-    const auto receipt = ledger_.history().receipt(std::stoull(which));
-    if (!receipt) return tl::unexpected<Error>(receipt.error());
-    const auto& to = json::member(*receipt, "to");
-    if (json::text(*receipt, "outcome") != "ok" || !to.is_object())
-      return fail(fmt::format("number {} of the history is no upgrade that succeeded; `liveswap history` shows those "
-                              "that did", which));
-    found = {json::text_or_empty(to, "path"), json::text_or_empty(to, "id")};
-  } else {
-    const auto id = store_.complete(which);
-    if (!id) return tl::unexpected<Error>(id.error());
-    for (const auto& one : earlier)
-      if (one.id == *id && found.id.empty()) found = {one.path, one.id};
-    if (found.id.empty()) return fail(fmt::format("release {} was never committed here; upgrade to its file", which));
-  }
-  if (store_.has(found.id, found.path)) return found;
-  return fail(fmt::format("release {} ({}) is not in the store any more, which keeps the last {} (--keep-releases)",
-                          found.id.substr(0, 12), found.path, options_.keep_releases));
+// The release before is mostly known here; for everything else a process reads the history. What happens meanwhile is
+// dealt with by the engine, which gets the rollback only then: stop refuses it, and it ends an upgrade that has begun.
+void Master::find_earlier(rollout::RequestId request, const std::string& which, rollout::Wish wish) {
+  // It may be about to remove what is going to be asked for.
+  if (collection_) cancel_task(collection_);
+  const auto own = ledger_.committed(options_.keep_releases + 1);
+  const std::string current = engine_.release().id;
+  if (which.empty())
+    for (const auto& one : own)
+      if (one.id != current) return roll_back(request, std::move(wish), {one.path, one.id});
+  std::vector<std::string> words{"earlier", options_.state_dir, std::to_string(options_.keep_releases + 1), current, which};
+  for (const auto& one : own) words.push_back(one.id);
+  resolver_.ask(std::move(words), [this, request, wish, own](const Reader::Reply& reply) {
+    if (reply.result.kind != Task::Result::Kind::done) return refuse_unread(request, reply.result);
+    const auto found = json::parse_or_null(reply.result.text);
+    rollout::Release release{json::text_or_empty(found, "path"), json::text_or_empty(found, "id")};
+    for (const auto& one : own)
+      if (one.id == release.id && release.path.empty()) release.path = one.path;
+    roll_back(request, wish, release);
+  });
+}
+
+void Master::roll_back(rollout::RequestId request, rollout::Wish wish, const rollout::Release& release) {
+  if (!store_.has(release.id, release.path))
+    return refuse(request, protocol::Refusal::failed,
+                  fmt::format("release {} ({}) is not in the store any more, which keeps the last {} (--keep-releases)",
+                              release.id.substr(0, 12), release.path, options_.keep_releases));
+  log::info("rollback to {} (release {}) was asked for", release.path, release.id.substr(0, 12));
+  wish.release = release;
+  wish.path = release.path;
+  perform(engine_.upgrade(now(), request, wish));
 }
 
 // The probes are asked first: what the old release fails is not held against the new one.
@@ -222,14 +221,16 @@ void Master::carry_out(const rollout::Measure&) {
   perform(engine_.measured(now(), bytes));
 }
 
-// Snapshots that nobody runs and that are too old to go back to.
+// Snapshots that nobody runs and that are too old to go back to, and old receipts.
 void Master::collect() {
-  if (collection_ || preparation_ || engine_.under_way()) return;
+  if (collection_ || preparation_ || !resolver_.is_idle() || engine_.under_way()) return;
   std::set<std::string> keep{engine_.release().id};
   for (const auto& [id, worker] : engine_.workers()) keep.insert(worker.release.id);
-  for (const auto& one : ledger_.committed(options_.keep_releases)) keep.insert(one.id);
+  const auto own = ledger_.committed(options_.keep_releases);
+  for (const auto& one : own) keep.insert(one.id);
   SpawnRequest request = tools_.store;
-  request.arguments = {"liveswap-store", "collect", options_.state_dir};
+  const auto more = options_.keep_releases - own.size();
+  request.arguments = {"liveswap-store", "collect", options_.state_dir, std::to_string(more)};
   request.arguments.insert(request.arguments.end(), keep.begin(), keep.end());
   collection_ = std::make_unique<Task>(loop_, "store", std::move(request), options_.check_limit,
                                        [this](const Task::Result& result) {

@@ -10,8 +10,8 @@ namespace liveswap::protocol {
 // A command, with its newline, is never longer than this.
 inline constexpr std::size_t line_limit = 64 * 1024;
 
-// An answer or event; the status of a thousand workers is the longest.
-inline constexpr std::size_t answer_limit = 4 * 1024 * 1024;
+// An answer or event, with its newline; a receipt of a thousand slots is the longest.
+inline constexpr std::size_t answer_limit = 16 * 1024 * 1024;
 
 // Cuts a stream of bytes into lines. Holds at most one line's worth of bytes beyond what a single append brings.
 class LineBuffer {
@@ -29,6 +29,7 @@ class LineBuffer {
  private:
   std::size_t limit_;
   std::string bytes_;
+  std::size_t scanned_ = 0;  // no newline before that
 };
 
 }  // namespace liveswap::protocol

@@ -14,6 +14,7 @@
 #include "json/fields.hpp"
 #include "json/parse.hpp"
 #include "release/disk.hpp"
+#include "release/recorder.hpp"
 #include "release/sha256.hpp"
 
 namespace liveswap::release {
@@ -27,27 +28,35 @@ constexpr json::Bounds bounds{32, 500'000};
 constexpr std::string_view suffix = ".json";
 constexpr std::string_view refused_suffix = ".refused.json";
 
-// No master lives to see it; a file with such a name must not make the next number overflow.
-constexpr std::uint64_t number_limit = 1'000'000'000'000;
+constexpr std::size_t names_limit = 10'000;
+constexpr std::size_t reads_limit = History::kept + History::refused_kept;
+
+// No master lives to see it. A file with such a name must not use up the numbers of those that follow.
+constexpr std::uint64_t number_limit = 1'000'000'000;
+
+// Numbers that add() tries: beyond the newest one there are files only where somebody else has put them.
+constexpr std::uint64_t tries_limit = 1'000;
 
 std::vector<std::string> names_in(const std::string& directory) {
   std::vector<std::string> names;
   std::error_code failed;
-  for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end; entry.increment(failed))
+  fs::directory_iterator entry(directory, failed), end;
+  for (; !failed && entry != end && names.size() < names_limit; entry.increment(failed))
     names.push_back(entry->path().filename().string());
+  if (names.size() == names_limit)
+    log::warning("{} has {} names or more: only so many are looked at", directory, names_limit);
   return names;
 }
 
-// Where a receipt went to, if that was well.
+}  // namespace
+
 std::optional<Committed> went_to(const nlohmann::json& receipt) {
   const auto& release = json::member(receipt, "to");
   if (json::text(receipt, "outcome") != "ok") return std::nullopt;
   Committed to{json::text_or_empty(release, "path"), json::text_or_empty(release, "id")};
-  if (to.path.empty() || !is_id(to.id)) return std::nullopt;
+  if (to.path.empty() || to.path.front() != '/' || !is_id(to.id)) return std::nullopt;
   return to;
 }
-
-}  // namespace
 
 History::History(std::string state_dir) : directory_(std::move(state_dir) + "/history") {}
 
@@ -82,20 +91,26 @@ std::vector<History::Entry> History::entries() const {
   return found;
 }
 
-Result<std::uint64_t> History::add(Json receipt) const {
+bool History::is_taken(std::uint64_t number) const {
+  return ::access(file({number, false}).c_str(), F_OK) == 0 || ::access(file({number, true}).c_str(), F_OK) == 0;
+}
+
+Result<std::uint64_t> History::add(Json receipt) {
   if (!receipt.is_object())
     return fail("cannot add to the history: expected a JSON object, found " +
                 std::string(receipt.type_name()));
   if (auto made = make_directory(directory_, 0700); !made) return tl::unexpected<Error>(made.error());
   const auto before = entries();
-  const std::uint64_t number = before.empty() ? 1 : before.back().number + 1;
+  std::uint64_t number = std::max(next_, before.empty() ? 1 : before.back().number + 1);
+  for (const auto last = number + tries_limit; is_taken(number) && number < last;) ++number;
+  if (number >= number_limit || is_taken(number))
+    return fail("cannot write the receipt " + std::to_string(number) + ": the numbers are used up: remove the files with the highest ones from " + directory_);
   receipt["number"] = number;
-  const auto outcome = receipt.find("outcome");
-  const Entry entry{number, outcome != receipt.end() && *outcome == "refused"};
+  const Entry entry{number, json::text(receipt, "outcome") == "refused"};
   const std::string text = receipt.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
   if (auto written = replace_file(file(entry), text, 0600); !written)
     return fail("cannot write the receipt " + std::to_string(number) + ": " + written.error().text);
-  prune();
+  next_ = number + 1;
   return number;
 }
 
@@ -103,34 +118,37 @@ void History::prune() const {
   for (const auto& name : names_in(directory_))
     if (is_left_over(name)) ::unlink((directory_ + "/" + name).c_str());
   const auto all = entries();
-  std::size_t upgrades = 0, refused = 0;
+  std::size_t upgrades = 0, refused = 0, stayed = 0;
+  std::string why;
   for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
     if (entry->refused ? ++refused <= refused_kept : ++upgrades <= kept) continue;
-    if (::unlink(file(*entry).c_str()) != 0)
-      log::warning("{}", os_error("remove the old receipt", file(*entry), errno).text);
+    if (::unlink(file(*entry).c_str()) == 0) continue;
+    if (++stayed == 1) why = os_error("remove the old receipt", file(*entry), errno).text;
   }
+  if (stayed > 0) log::warning("{} old receipts stay: {}", stayed, why);
 }
 
 Result<History::Json> History::read(const Entry& entry) const {
-  const auto number = entry.number;
-  const auto text = read_small_file(file(entry), receipt_limit);
+  const auto text = read_small_file(file(entry), receipt_limit, Links::refused);
   if (!text) return tl::unexpected<Error>(text.error());
   auto receipt = json::parse(*text, bounds);
   const std::string damaged = "the receipt " + file(entry) + " is damaged: ";
   if (!receipt) return fail(damaged + "it is " + receipt.error().text);
-  if (json::member(*receipt, "number") != number)
-    return fail(damaged + "expected a JSON object with \"number\": " + std::to_string(number));
+  if (json::member(*receipt, "number") != entry.number)
+    return fail(damaged + "expected a JSON object with \"number\": " + std::to_string(entry.number));
   return receipt;
+}
+
+Result<History::Json> History::newest(const std::vector<Entry>& known) const {
+  std::size_t reads = 0;
+  for (auto entry = known.rbegin(); entry != known.rend() && reads < reads_limit; ++entry, ++reads)
+    if (auto receipt = read(*entry)) return receipt;
+  return fail("there is no receipt in " + directory_ + (reads > 0 ? " that can be read: " + std::to_string(reads) + " are damaged" : ": nothing has been upgraded yet"));
 }
 
 Result<History::Json> History::receipt(std::optional<std::uint64_t> number) const {
   const auto known = entries();
-  if (!number) {
-    auto newest = list(1);
-    if (newest.empty())
-      return fail("there is no receipt in " + directory_ + ": nothing has been upgraded yet");
-    return std::move(newest.back());
-  }
+  if (!number) return newest(known);
   const auto found = std::find_if(known.begin(), known.end(), [&](const Entry& one) { return one.number == *number; });
   if (found != known.end()) return read(*found);
   return fail("there is no receipt " + std::to_string(*number) + ": " +
@@ -139,31 +157,38 @@ Result<History::Json> History::receipt(std::optional<std::uint64_t> number) cons
                    : "found " + std::to_string(known.front().number) + " to " + std::to_string(known.back().number)));
 }
 
-std::vector<History::Json> History::list(std::size_t newest) const {
+History::Listed History::list(std::size_t newest) const {
   const auto known = entries();
-  std::vector<Json> found;
-  std::size_t upgrades = 0, refused = 0, damaged = 0;
-  for (auto entry = known.rbegin(); entry != known.rend() && upgrades < newest; ++entry) {
-    if (entry->refused && refused >= newest) continue;
-    auto receipt = read(*entry);
-    if (!receipt) {
-      ++damaged;
-      continue;
-    }
-    found.push_back(std::move(*receipt));
-    ++(entry->refused ? refused : upgrades);
+  Listed found;
+  std::size_t upgrades = 0, refused = 0, reads = 0, bytes = 0;
+  for (auto entry = known.rbegin(); entry != known.rend() && upgrades < newest && reads < reads_limit; ++entry, ++reads) {
+    auto& count = entry->refused ? refused : upgrades;
+    if (count >= newest) continue;
+    // Beyond the limit they are counted alone.
+    const auto receipt = bytes <= list_bytes ? read(*entry) : Result<Json>();
+    Json summary = receipt ? summary_of(*receipt) : Json();
+    if (receipt) bytes += summary.dump(-1, ' ', false, Json::error_handler_t::replace).size();
+    const bool listed = receipt && bytes <= list_bytes;
+    if (listed) found.receipts.push_back(std::move(summary));
+    if (!listed) ++found.left_out;
+    if (receipt) ++count;
   }
-  if (damaged > 0) log::warning("{} damaged receipts in {} are left out", damaged, directory_);
-  std::reverse(found.begin(), found.end());
+  if (found.left_out > 0)
+    log::warning("{} receipts in {} are left out: damaged, or older than those that fill {} MiB", found.left_out, directory_,
+                 list_bytes >> 20);
+  std::reverse(found.receipts.begin(), found.receipts.end());
   return found;
 }
 
-std::vector<Committed> History::committed(std::size_t k) const {
-  const auto known = entries();
+std::vector<Committed> History::committed(std::size_t k, const std::vector<std::string>& but) const {
   std::vector<Committed> found;
-  std::set<std::string> seen;
-  for (auto entry = known.rbegin(); entry != known.rend() && found.size() < k; ++entry) {
+  if (k == 0) return found;
+  const auto known = entries();
+  std::set<std::string> seen(but.begin(), but.end());
+  std::size_t reads = 0;
+  for (auto entry = known.rbegin(); entry != known.rend() && found.size() < k && reads < reads_limit; ++entry) {
     if (entry->refused) continue;
+    ++reads;
     const auto receipt = read(*entry);
     const auto to = receipt ? went_to(*receipt) : std::nullopt;
     if (to && seen.insert(to->id).second) found.push_back(*to);

@@ -14,31 +14,41 @@ namespace liveswap::release {
 
 // The receipts of a master: <state_dir>/history/<number>.json, one JSON document each, numbered from 1;
 // <number>.refused.json of upgrades that never began. What a receipt says is the recorder's affair; only "number",
-// "outcome" and "to" are looked at here. Files that are no receipts are left alone and passed over. May block on
-// the disk.
+// "outcome" and "to" are looked at here. Files that are no receipts are left alone and passed over.
+//
+// Nothing that stands there is trusted: at most 10,000 names are looked at and 1,100 files read in one call, each of at
+// most 16 MiB, regular and no symbolic link; what is in them is parsed within bounds. That may still take seconds, so the
+// master calls add() alone, which reads none of them, and leaves the rest to the program liveswap-store.
 class History {
  public:
   using Json = nlohmann::json;
 
   static constexpr std::size_t kept = 1000;
   static constexpr std::size_t refused_kept = 100;  // beside those: a script that tries for ever pushes out no upgrade
+  static constexpr std::size_t list_bytes = std::size_t{12} << 20;  // that a list takes as JSON, at most
 
   explicit History(std::string state_dir);
 
-  // Gives the receipt (an object) the next number and writes it, whole or not at all, for this user alone;
-  // then removes all but the newest `kept`, and of the refused ones all but the newest `refused_kept`. Returns the number. Text in it that is no UTF-8 is repaired. One
-  // process at a time.
-  Result<std::uint64_t> add(Json receipt) const;
+  // Gives the receipt (an object) the next number and writes it, whole or not at all, for this user alone. Returns the
+  // number. Text in it that is no UTF-8 is repaired. One process at a time. Blocks on the disk for one file.
+  Result<std::uint64_t> add(Json receipt);
+
+  // Removes all but the newest `kept`, of the refused ones all but the newest `refused_kept`, and what a process that was
+  // killed has left behind.
+  void prune() const;
 
   // The receipt of that number; none: the newest one that can be read.
   Result<Json> receipt(std::optional<std::uint64_t> number) const;
 
-  // The newest so many, oldest first, and beside them as many refused ones that are newer than the oldest of them.
-  // Damaged ones are left out, and counted in a line of the log.
-  std::vector<Json> list(std::size_t newest) const;
+  struct Listed {
+    std::vector<Json> receipts;  // in short (summary_of), oldest first
+    std::size_t left_out = 0;    // damaged ones, and the oldest of more than `list_bytes`
+  };
+  // The newest so many, and beside them as many refused ones that are newer than the oldest of them.
+  Listed list(std::size_t newest) const;
 
-  // The last `k` different releases (by id) that a receipt with the outcome "ok" went to, newest first.
-  std::vector<Committed> committed(std::size_t k) const;
+  // The last `k` different releases (by id) that a receipt with the outcome "ok" went to, newest first; none of `but`.
+  std::vector<Committed> committed(std::size_t k, const std::vector<std::string>& but = {}) const;
 
  private:
   struct Entry {
@@ -49,11 +59,16 @@ class History {
   static std::optional<Entry> entry_of(const std::string& name);
   static bool is_left_over(const std::string& name);
   std::string file(const Entry& entry) const;
+  bool is_taken(std::uint64_t number) const;
   std::vector<Entry> entries() const;
   Result<Json> read(const Entry& entry) const;
-  void prune() const;
+  Result<Json> newest(const std::vector<Entry>& known) const;
 
   std::string directory_;
+  std::uint64_t next_ = 1;  // no number below that is given
 };
+
+// Where a receipt went to, if that was well.
+std::optional<Committed> went_to(const nlohmann::json& receipt);
 
 }  // namespace liveswap::release

@@ -33,7 +33,7 @@ struct Place {
 
 TEST_CASE("without a master the receipts are read from the state directory") {
   const Place place;
-  const release::History history(place.where.state_dir);
+  release::History history(place.where.state_dir);
   REQUIRE(history.add({{"kind", "start"}, {"outcome", "ok"}, {"slots", Json::array()}}).has_value());
   REQUIRE(history.add({{"kind", "upgrade"}, {"outcome", "reverted"}, {"slots", Json::array()}}).has_value());
 
@@ -57,7 +57,7 @@ TEST_CASE("neither a master nor receipts") {
 
 TEST_CASE("the receipts of another machine are not looked for here") {
   Place place;
-  const release::History history(place.where.state_dir);
+  release::History history(place.where.state_dir);
   REQUIRE(history.add({{"kind", "start"}}).has_value());
   place.where.address = "192.0.2.1";
   place.where.timeout = Milliseconds{50};

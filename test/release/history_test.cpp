@@ -18,9 +18,9 @@ Json receipt(const std::string& outcome, char id, const std::string& path = "/sr
   return {{"outcome", outcome}, {"to", {{"path", path}, {"id", std::string(64, id)}}}};
 }
 
-std::string numbers(const std::vector<Json>& list) {
+std::string numbers(const History::Listed& list) {
   std::string text;
-  for (const auto& item : list) text += item["number"].dump() + " ";
+  for (const auto& item : list.receipts) text += item["number"].dump() + " ";
   return text;
 }
 
@@ -28,10 +28,10 @@ std::string numbers(const std::vector<Json>& list) {
 
 TEST_CASE("receipts are numbered from 1 and found again") {
   const TempDir dir;
-  const History history(dir.path());
+  History history(dir.path());
   CHECK(contains(history.receipt({}).error().text, "nothing has been upgraded yet"));
   CHECK(contains(history.receipt(1).error().text, "the history is empty"));
-  CHECK(history.list(5).empty());
+  CHECK(history.list(5).receipts.empty());
   CHECK(history.committed(5).empty());
   CHECK(history.add(receipt("ok", 'a')).value() == 1);
   CHECK(history.add(receipt("failed", 'b')).value() == 2);
@@ -44,16 +44,16 @@ TEST_CASE("receipts are numbered from 1 and found again") {
 
 TEST_CASE("the newest come last, and as many as are asked for") {
   const TempDir dir;
-  const History history(dir.path());
+  History history(dir.path());
   for (int i = 0; i < 12; ++i) REQUIRE(history.add(receipt("ok", 'a')).has_value());
   CHECK(numbers(history.list(3)) == "10 11 12 ");
   CHECK(numbers(history.list(0)).empty());
-  CHECK(history.list(99).size() == 12);
+  CHECK(history.list(99).receipts.size() == 12);
 }
 
 TEST_CASE("damaged receipts are left out, keep their numbers, and are said when asked for") {
   const TempDir dir;
-  const History history(dir.path());
+  History history(dir.path());
   for (int i = 0; i < 6; ++i) REQUIRE(history.add(receipt("ok", 'a')).has_value());
   put(dir / "history/2.json", "");
   put(dir / "history/3.json", "{\"number\":3,");
@@ -69,7 +69,7 @@ TEST_CASE("damaged receipts are left out, keep their numbers, and are said when 
 // nlohmann's dump() and copies call themselves for each level: a stack of 8 MiB is used up by less than this.
 TEST_CASE("receipts that are nested deeply or made of too many values are damaged ones") {
   const TempDir dir;
-  const History history(dir.path());
+  History history(dir.path());
   for (int i = 0; i < 4; ++i) REQUIRE(history.add(receipt("ok", 'a')).has_value());
   const auto levels = [](std::size_t count) { return std::string(count, '[') + std::string(count, ']'); };
   put(dir / "history/2.json", "{\"number\":2,\"x\":" + levels(100'000) + "}");
@@ -87,7 +87,7 @@ TEST_CASE("receipts that are nested deeply or made of too many values are damage
 
 TEST_CASE("files that are no receipts are passed over") {
   const TempDir dir;
-  const History history(dir.path());
+  History history(dir.path());
   REQUIRE(history.add(receipt("ok", 'a')).has_value());
   for (const std::string name :
        {"x.json", "-1.json", "007.json", "0.json", ".json", "9", "18446744073709551615.json",
@@ -102,12 +102,13 @@ TEST_CASE("files that are no receipts are passed over") {
 
 TEST_CASE("the newest thousand are kept, and what a killed master left is removed") {
   const TempDir dir;
-  const History history(dir.path());
+  History history(dir.path());
   REQUIRE(history.add(receipt("ok", 'a')).has_value());
   for (int i = 2; i <= 1003; ++i)
     fs::copy(dir / "history/1.json", dir / ("history/" + std::to_string(i) + ".json"));
   put(dir / "history/7.json.Xa81fE", "half");
   CHECK(history.add(receipt("ok", 'b')).value() == 1004);
+  history.prune();
   CHECK(std::distance(fs::directory_iterator(dir / "history"), {}) == 1000);
   CHECK_FALSE(fs::exists(dir / "history/4.json"));
   CHECK(fs::exists(dir / "history/5.json"));
@@ -116,12 +117,13 @@ TEST_CASE("the newest thousand are kept, and what a killed master left is remove
 
 TEST_CASE("what was refused pushes no upgrade out, neither of the list nor of the disk") {
   const TempDir dir;
-  const History history(dir.path());
+  History history(dir.path());
   const Json refused{{"outcome", "refused"}, {"to", nullptr}};
   REQUIRE(history.add(receipt("ok", 'a')).value() == 1);
   REQUIRE(history.add(refused).value() == 2);
   REQUIRE(history.add(receipt("ok", 'b')).value() == 3);
   for (int i = 4; i < 110; ++i) REQUIRE(history.add(refused).value() == static_cast<unsigned>(i));
+  history.prune();
   CHECK(fs::exists(dir / "history/109.refused.json"));
   // 2 and 4 to 9 are beyond the newest hundred.
   CHECK_FALSE(fs::exists(dir / "history/9.refused.json"));
@@ -134,13 +136,14 @@ TEST_CASE("what was refused pushes no upgrade out, neither of the list nor of th
   CHECK(history.committed(9).size() == 2);
   put(dir / "history/60.refused.json.Xa81fE", "half");
   REQUIRE(history.add(receipt("ok", 'c')).value() == 110);
+  history.prune();
   CHECK_FALSE(fs::exists(dir / "history/60.refused.json.Xa81fE"));
   CHECK(numbers(history.list(2)) == "3 108 109 110 ");
 }
 
 TEST_CASE("the releases to go back to are those that were well, each once, newest first") {
   const TempDir dir;
-  const History history(dir.path());
+  History history(dir.path());
   for (const auto& [outcome, id] : std::vector<std::pair<std::string, char>>{
            {"ok", 'a'}, {"ok", 'b'}, {"reverted", 'c'}, {"ok", 'a'}, {"failed", 'd'}, {"ok", 'e'}})
     REQUIRE(history.add(receipt(outcome, id, std::string("/srv/") + id)).has_value());
@@ -154,15 +157,67 @@ TEST_CASE("the releases to go back to are those that were well, each once, newes
 
 TEST_CASE("receipts with members of other kinds than expected are no releases") {
   const TempDir dir;
-  const History history(dir.path());
+  History history(dir.path());
   for (const auto& odd :
        {Json{{"outcome", 1}}, Json{{"outcome", "ok"}}, Json{{"outcome", "ok"}, {"to", nullptr}},
         Json{{"outcome", "ok"}, {"to", "text"}}, Json{{"outcome", "ok"}, {"to", {{"id", 7}}}},
         Json{{"outcome", "ok"}, {"to", {{"id", "abc"}, {"path", "/x"}}}}})
     REQUIRE(history.add(odd).has_value());
   CHECK(history.committed(9).empty());
-  CHECK(history.list(9).size() == 6);
+  CHECK(history.list(9).receipts.size() == 6);
   CHECK_FALSE(history.add(Json::array()).has_value());
   CHECK(history.add(Json{{"reason", "not \xff UTF-8"}}).has_value());
   CHECK(history.receipt(7).has_value());
+}
+
+TEST_CASE("whatever stands in the directory is read within bounds, and nothing of it is followed") {
+  const TempDir dir;
+  History history(dir.path());
+  REQUIRE(history.add(receipt("ok", 'a')).value() == 1);
+  const std::size_t deep = 100'000;
+  put(dir / "history/2.json", "{\"number\":2,\"x\":" + std::string(deep, '[') + std::string(deep, ']') + "}");
+  put(dir / "history/3.json", std::string((std::size_t{16} << 20) + 1, ' '));
+  put(dir / "elsewhere", Json{{"number", 4}}.dump());
+  fs::create_symlink(dir / "elsewhere", dir / "history/4.json");
+  REQUIRE(::mkfifo((dir / "history/5.json").c_str(), 0600) == 0);
+  put(dir / "history/6.json", R"({"number":6.0,"outcome":{},"to":[{}],"kind":17})");
+  put(dir / "history/7.json", R"({"number":-7})");
+  CHECK(contains(history.receipt(2).error().text, "levels"));
+  CHECK(contains(history.receipt(3).error().text, "more than 16777216 bytes"));
+  CHECK(contains(history.receipt(4).error().text, "is a symbolic link"));
+  CHECK(contains(history.receipt(5).error().text, "is a FIFO"));
+  CHECK(history.receipt(6).has_value());
+  CHECK_FALSE(history.receipt(7).has_value());
+  CHECK(history.receipt({}).value()["number"] == 6);
+  const auto listed = history.list(9);
+  CHECK(numbers(listed) == "1 6.0 ");
+  CHECK(listed.left_out == 5);
+  CHECK(history.committed(9).size() == 1);
+  CHECK(history.committed(9, {std::string(64, 'a')}).empty());
+}
+
+TEST_CASE("a list takes a bounded number of bytes and says how many it leaves out") {
+  const TempDir dir;
+  History history(dir.path());
+  const Json large{{"outcome", "ok"}, {"reason", std::string(std::size_t{5} << 20, 'x')}};
+  for (int i = 0; i < 4; ++i) REQUIRE(history.add(large).has_value());
+  const auto listed = history.list(9);
+  CHECK(numbers(listed) == "3 4 ");
+  CHECK(listed.left_out == 2);
+}
+
+TEST_CASE("a number that somebody has used meanwhile is passed over, and one that uses them up is named") {
+  const TempDir dir;
+  History history(dir.path());
+  REQUIRE(history.add(receipt("ok", 'a')).value() == 1);
+  put(dir / "history/2.json", "mine");
+  put(dir / "history/3.refused.json", "mine");
+  CHECK(history.add(receipt("ok", 'b')).value() == 4);
+  CHECK(get(dir / "history/2.json") == "mine");
+  // Not even when so many names are there that its own are not found among those that are looked at.
+  for (int i = 0; i < 10'001; ++i) put(dir / ("history/x" + std::to_string(i)), "");
+  CHECK(history.add(receipt("ok", 'b')).value() == 5);
+  for (int i = 0; i < 10'001; ++i) fs::remove(dir / ("history/x" + std::to_string(i)));
+  put(dir / "history/999999999.json", "{}");
+  CHECK(contains(history.add(receipt("ok", 'c')).error().text, "the numbers are used up"));
 }

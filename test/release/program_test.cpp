@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -14,11 +15,13 @@
 #include "base/unique_fd.hpp"
 #include "contract/channel.h"
 #include "release/family.hpp"
+#include "release/history.hpp"
 #include "release/sha256.hpp"
 #include "support.hpp"
 
 namespace fs = std::filesystem;
 using liveswap::UniqueFd;
+using liveswap::release::History;
 using Json = nlohmann::json;
 
 namespace {
@@ -28,6 +31,7 @@ struct Outcome {
   std::uint32_t kind = 0;  // 0: no frame
   int value = -1;
   std::string text;
+  std::string document;  // the content of the file that came with it
   Json json() const { return Json::parse(text, nullptr, false); }
 };
 
@@ -51,6 +55,15 @@ int run_with(int channel, std::vector<std::string> words) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
 
+std::string content_of(const cmsghdr* rights) {
+  int fd = -1;
+  std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+  const auto file = UniqueFd::adopt(fd);
+  std::string text(static_cast<std::size_t>(::lseek(file.get(), 0, SEEK_END)), '\0');
+  REQUIRE(::pread(file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+  return text;
+}
+
 Outcome run(const std::vector<std::string>& words) {
   int ends[2];
   REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
@@ -62,7 +75,15 @@ Outcome run(const std::vector<std::string>& words) {
   theirs.reset();
   outcome.status = run_with(high.get(), words);
   std::string packet(sizeof(liveswap_frame) + LIVESWAP_TEXT_MAX, '\0');
-  const ssize_t size = ::recv(mine.get(), packet.data(), packet.size(), MSG_DONTWAIT);
+  iovec place{packet.data(), packet.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &place;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t size = ::recvmsg(mine.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (const cmsghdr* rights = CMSG_FIRSTHDR(&message); size >= 0 && rights) outcome.document = content_of(rights);
   if (size < static_cast<ssize_t>(sizeof(liveswap_frame))) return outcome;
   const auto* frame = reinterpret_cast<const liveswap_frame*>(packet.data());
   outcome.kind = frame->kind;
@@ -124,13 +145,79 @@ TEST_CASE("liveswap-store removes what is not named, and nothing when a word is 
   const std::string b(64, 'b');
   put(dir / ("releases/" + a + "/x"), "");
   put(dir / ("releases/" + b + "/x"), "");
-  const auto wrong = run({"collect", dir.path(), a, "abc"});
+  const auto wrong = run({"collect", dir.path(), "0", a, "abc"});
   CHECK(wrong.kind == LIVESWAP_FAILED);
   CHECK(contains(wrong.text, "\"abc\" is no id of a release"));
   CHECK(fs::exists(dir / ("releases/" + b)));
-  CHECK(run({"collect", dir.path(), a}).kind == LIVESWAP_HOOK_DONE);
+  CHECK(run({"collect", dir.path(), "0", a}).kind == LIVESWAP_HOOK_DONE);
   CHECK(fs::exists(dir / ("releases/" + a)));
   CHECK_FALSE(fs::exists(dir / ("releases/" + b)));
+}
+
+TEST_CASE("liveswap-store keeps what the history knows beside what is named, and removes old receipts") {
+  const TempDir dir;
+  const std::string a(64, 'a'), b(64, 'b'), c(64, 'c');
+  for (const auto& id : {a, b, c}) put(dir / ("releases/" + id + "/x"), "");
+  History history(dir.path());
+  for (const auto& id : {a, b, c})
+    REQUIRE(history.add({{"outcome", "ok"}, {"to", {{"path", "/srv/x"}, {"id", id}}}}).has_value());
+  put(dir / "history/2.json.Xa81fE", "half");
+  CHECK(run({"collect", dir.path(), "1", c}).kind == LIVESWAP_HOOK_DONE);
+  CHECK(fs::exists(dir / ("releases/" + c)));
+  CHECK(fs::exists(dir / ("releases/" + b)));
+  CHECK_FALSE(fs::exists(dir / ("releases/" + a)));
+  CHECK_FALSE(fs::exists(dir / "history/2.json.Xa81fE"));
+}
+
+TEST_CASE("liveswap-store answers what is asked of the history with a whole line, in a file") {
+  const TempDir dir;
+  History history(dir.path());
+  CHECK(run({"receipt", dir.path(), "newest"}).value == 1);
+  REQUIRE(history.add({{"outcome", "ok"}, {"slots", std::string(std::size_t{1} << 20, 'x')}}).has_value());
+  const auto whole = run({"receipt", dir.path(), "1"});
+  CHECK(whole.status == 0);
+  CHECK(whole.document.back() == '\n');
+  const auto answer = Json::parse(whole.document);
+  CHECK(answer["cmd"] == "receipt");
+  CHECK(answer["value"] == "OK");
+  CHECK(answer["receipt"]["slots"].get<std::string>().size() == std::size_t{1} << 20);
+  CHECK(Json::parse(run({"receipt", dir.path(), "newest"}).document) == answer);
+  put(dir / "history/2.json", "{");
+  const auto listed = Json::parse(run({"history", dir.path(), "20"}).document);
+  CHECK(listed["history"].size() == 1);
+  CHECK_FALSE(listed["history"][0].contains("slots"));
+  CHECK(listed["left_out"] == 1);
+  const auto damaged = run({"receipt", dir.path(), "2"});
+  CHECK(damaged.kind == LIVESWAP_HOOK_DONE);
+  CHECK(damaged.value == 1);
+  CHECK(contains(damaged.text, "2.json is damaged"));
+}
+
+TEST_CASE("liveswap-store finds what a rollback goes to, and refuses with the reason") {
+  const TempDir dir;
+  const std::string a(64, 'a'), b(64, 'b');
+  for (const auto& id : {a, b}) put(dir / ("releases/" + id + "/x"), "");
+  History history(dir.path());
+  for (const auto& id : {a, b})
+    REQUIRE(history.add({{"outcome", "ok"}, {"to", {{"path", "/srv/x"}, {"id", id}}}}).has_value());
+  REQUIRE(history.add({{"outcome", Json::object()}, {"to", {{"path", "/srv/x"}, {"id", a}}}}).has_value());
+  REQUIRE(history.add({{"outcome", "ok"}, {"to", {{"path", 7}, {"id", a}}}}).has_value());
+  const auto goes_to = [&](const std::string& which, const std::vector<std::string>& own = {}) {
+    std::vector<std::string> words{"earlier", dir.path(), "9", b, which};
+    words.insert(words.end(), own.begin(), own.end());
+    const auto found = run(words);
+    return found.value == 0 ? found.text : "refused: " + found.text;
+  };
+  const std::string found_a = Json{{"id", a}, {"path", "/srv/x"}}.dump();
+  CHECK(goes_to("") == found_a);
+  CHECK(goes_to("1") == found_a);
+  CHECK(goes_to("aaaaaa") == found_a);
+  CHECK(goes_to("", {b, a}) == Json{{"id", a}, {"path", ""}}.dump());
+  CHECK(goes_to("AAAAAAAA", {b, a}) == Json{{"id", a}, {"path", ""}}.dump());
+  CHECK(contains(goes_to("3"), "refused: number 3 of the history is no upgrade that succeeded"));
+  CHECK(contains(goes_to("4"), "refused: number 4 of the history is no upgrade that succeeded"));
+  CHECK(contains(goes_to("9"), "refused: there is no receipt 9"));
+  CHECK(contains(goes_to("cccccc"), "refused: release cccccc: none in"));
 }
 
 TEST_CASE("liveswap-store does nothing without a master or with other words") {
@@ -142,6 +229,10 @@ TEST_CASE("liveswap-store does nothing without a master or with other words") {
                                                 {"take", dir.path(), "2", dir / "f"},
                                                 {"take", dir.path(), "0"},
                                                 {"collect"},
+                                                {"collect", dir.path(), "x"},
+                                                {"history", dir.path(), "all"},
+                                                {"receipt", dir.path(), "-1"},
+                                                {"earlier", dir.path(), "5", ""},
                                                 {"hash"},
                                                 {"hash", "a", "b"},
                                                 {"other", dir.path()}}) {

@@ -1,0 +1,118 @@
+#include "store/work.hpp"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "protocol/line_buffer.hpp"
+#include "protocol/message.hpp"
+#include "release/earlier.hpp"
+#include "release/family.hpp"
+#include "release/history.hpp"
+#include "release/sha256.hpp"
+#include "release/store.hpp"
+
+namespace liveswap::store {
+namespace {
+
+using release::History;
+using release::Store;
+using Json = nlohmann::json;
+
+// A path may have bytes that are no UTF-8, which JSON cannot say; the master knows the path and asks
+// Store::file().
+Answer json_answer(const Json& answer) { return Done{answer.dump(-1, ' ', false, Json::error_handler_t::replace), false}; }
+
+Answer failed(const Error& error) { return tl::unexpected<Failure>(Failure{error, false}); }
+Answer refused(const Error& error) { return tl::unexpected<Failure>(Failure{error, true}); }
+
+std::optional<std::uint64_t> as_number(const std::string& text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
+}
+
+Answer take(const Words& words) {
+  const auto taken = Store(words[1]).take(words[3], {words[2] == "1"});
+  if (!taken) return taken.error().of_file ? refused(taken.error()) : failed(taken.error());
+  return json_answer({{"id", taken->id},
+                      {"file", taken->file},
+                      {"how", taken->how},
+                      {"private_libraries", taken->private_libraries}});
+}
+
+Answer collect(const Words& words) {
+  const Words ids(words.begin() + 3, words.end());
+  // A word that was meant as an id and is none would cost a release that is in use.
+  for (const auto& id : ids)
+    if (!release::is_id(id)) return failed({"\"" + id + "\" is no id of a release: removed nothing"});
+  const History history(words[1]);
+  std::set<std::string> keep(ids.begin(), ids.end());
+  for (const auto& one : history.committed(*as_number(words[2]), ids)) keep.insert(one.id);
+  history.prune();
+  const auto kept = Store(words[1]).keep_only(keep);
+  return kept ? json_answer(Json::object()) : failed(kept.error());
+}
+
+Answer hash(const Words& words) {
+  const auto id = release::identify(words[1]);
+  return id ? json_answer({{"id", *id}}) : failed(id.error());
+}
+
+Answer list_history(const Words& words) {
+  const auto listed = History(words[1]).list(*as_number(words[2]));
+  Json members{{"history", listed.receipts}};
+  if (listed.left_out > 0) members["left_out"] = listed.left_out;
+  return Done{protocol::ok_line("history", members), true};
+}
+
+Answer find_receipt(const Words& words) {
+  const auto receipt = History(words[1]).receipt(as_number(words[2]));
+  if (!receipt) return refused(receipt.error());
+  auto line = protocol::ok_line("receipt", {{"receipt", *receipt}});
+  if (line.size() < protocol::answer_limit) return Done{std::move(line), true};
+  return refused({"the receipt has " + std::to_string(line.size()) + " bytes, and an answer at most " +
+                  std::to_string(protocol::answer_limit) + ": read its file in " + words[1] + "/history"});
+}
+
+Answer find_earlier(const Words& words) {
+  const release::Wanted wanted{words[4], words[3], *as_number(words[2]), {words.begin() + 5, words.end()}};
+  const auto found = release::find_earlier(History(words[1]), Store(words[1]), wanted);
+  return found ? json_answer({{"id", found->id}, {"path", found->path}}) : refused(found.error());
+}
+
+struct Verb {
+  const char* name;
+  std::size_t least, most;  // words
+  int number;               // which of them is a number; 0: none
+  Answer (*carry_out)(const Words&);
+};
+
+constexpr std::size_t any = SIZE_MAX;
+constexpr Verb verbs[]{{"take", 4, 4, 0, take},
+                       {"collect", 3, any, 2, collect},
+                       {"hash", 2, 2, 0, hash},
+                       {"history", 3, 3, 2, list_history},
+                       {"receipt", 3, 3, 0, find_receipt},
+                       {"earlier", 5, any, 2, find_earlier}};
+
+const Verb* find(const Words& words) {
+  for (const Verb& verb : verbs)
+    if (!words.empty() && words[0] == verb.name) return &verb;
+  return nullptr;
+}
+
+}  // namespace
+
+bool is_usable(const Words& words) {
+  const Verb* verb = find(words);
+  if (!verb || words.size() < verb->least || words.size() > verb->most) return false;
+  if (verb->number > 0 && !as_number(words[static_cast<std::size_t>(verb->number)])) return false;
+  if (words[0] == "take") return words[2] == "0" || words[2] == "1";
+  return words[0] != "receipt" || words[2] == "newest" || as_number(words[2]);
+}
+
+Answer carry_out(const Words& words) { return find(words)->carry_out(words); }
+
+}  // namespace liveswap::store
