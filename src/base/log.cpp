@@ -125,14 +125,24 @@ void complete_with(std::function<std::string(std::string_view text)> function) {
 
 int descriptor() { return file ? file.get() : STDERR_FILENO; }
 
-void write(Level level, std::string_view text) {
-  tell_left_out();
-  put(level, text);
+void count_dropped() noexcept { ++dropped; }
+
+void write(Level level, std::string_view text) noexcept {
+  try {
+    tell_left_out();
+    put(level, text);
+  } catch (...) {
+    ++dropped;
+  }
 }
 
-void write_seldom(Kind kind, Level level, std::string_view text) {
-  tell_left_out();  // first, since a line begins the next period
-  if (kinds.try_emplace(kind.name, kind.lines, seldom_period).first->second.take(now())) put(level, text);
+void write_seldom(Kind kind, Level level, std::string_view text) noexcept {
+  try {
+    tell_left_out();  // first, since a line begins the next period
+    if (kinds.try_emplace(kind.name, kind.lines, seldom_period).first->second.take(now())) put(level, text);
+  } catch (...) {
+    ++dropped;
+  }
 }
 
 }  // namespace liveswap::log

@@ -9,7 +9,8 @@
 
 // The log of a master: one line an event, to stderr or a file. Lines are written with one write() each, so that
 // they never mix with those of workers that share the descriptor. Never blocks: a line that
-// cannot be written at once is dropped, and counted in the next one that can. Lines are cut at 4096 bytes.
+// cannot be written at once, or for which there is no memory, is dropped, and counted in the next one that can. Lines are
+// cut at 4096 bytes. Nothing here throws but open_file() and reopen().
 namespace liveswap::log {
 
 enum class Level { debug, info, warning, error };
@@ -26,7 +27,10 @@ Result<bool> reopen();
 int descriptor();
 
 // Control characters in `text` are shown as \xNN: a worker cannot forge lines or drive a terminal.
-void write(Level level, std::string_view text);
+void write(Level level, std::string_view text) noexcept;
+
+// A line that was not written.
+void count_dropped() noexcept;
 
 // Lines that a client or a worker can bring about as often as it likes: so many of a kind are written in a minute. How many
 // more there were is said with the first line, of whatever kind, that is written after that minute.
@@ -34,23 +38,35 @@ struct Kind {
   std::string_view name;  // a literal, in the plural: "refused commands"
   unsigned lines = 10;
 };
-void write_seldom(Kind kind, Level level, std::string_view text);
+void write_seldom(Kind kind, Level level, std::string_view text) noexcept;
 
 template <class... Args>
-void seldom(Kind kind, Level level, fmt::format_string<Args...> format, Args&&... args) {
-  write_seldom(kind, level, fmt::format(format, std::forward<Args>(args)...));
+void seldom(Kind kind, Level level, fmt::format_string<Args...> format, Args&&... args) noexcept {
+  try {
+    write_seldom(kind, level, fmt::format(format, std::forward<Args>(args)...));
+  } catch (...) {
+    count_dropped();
+  }
 }
 template <class... Args>
-void info(fmt::format_string<Args...> format, Args&&... args) {
-  write(Level::info, fmt::format(format, std::forward<Args>(args)...));
+void write_formatted(Level level, fmt::format_string<Args...> format, Args&&... args) noexcept {
+  try {
+    write(level, fmt::format(format, std::forward<Args>(args)...));
+  } catch (...) {
+    count_dropped();
+  }
 }
 template <class... Args>
-void warning(fmt::format_string<Args...> format, Args&&... args) {
-  write(Level::warning, fmt::format(format, std::forward<Args>(args)...));
+void info(fmt::format_string<Args...> format, Args&&... args) noexcept {
+  write_formatted(Level::info, format, std::forward<Args>(args)...);
 }
 template <class... Args>
-void error(fmt::format_string<Args...> format, Args&&... args) {
-  write(Level::error, fmt::format(format, std::forward<Args>(args)...));
+void warning(fmt::format_string<Args...> format, Args&&... args) noexcept {
+  write_formatted(Level::warning, format, std::forward<Args>(args)...);
+}
+template <class... Args>
+void error(fmt::format_string<Args...> format, Args&&... args) noexcept {
+  write_formatted(Level::error, format, std::forward<Args>(args)...);
 }
 
 }  // namespace liveswap::log

@@ -1,4 +1,6 @@
+#include <cstdio>
 #include <cstdlib>
+#include <exception>
 
 #include "base/descriptors.hpp"
 #include "cli/arguments.hpp"
@@ -12,9 +14,7 @@ std::string variable(const char* name) {
   return value ? value : "";
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   using namespace liveswap;
   fill_standard_descriptors();
   const cli::Environment environment{variable("LIVESWAP_PORT"), variable("LIVESWAP_ADDRESS"),
@@ -23,4 +23,16 @@ int main(int argc, char** argv) {
   if (arguments) return cli::run_command(*arguments);
   cli::complain(arguments.error().text);
   return usage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    // Mostly std::bad_alloc, so without memory.
+    std::fprintf(stderr, "liveswap: cannot go on: %s\n", error.what());
+    return liveswap::failed;
+  }
 }

@@ -7,6 +7,9 @@
 #include <cerrno>
 #include <memory>
 
+#include "base/reserve.hpp"
+#include "master/loop.hpp"
+
 namespace liveswap::master {
 namespace {
 
@@ -51,17 +54,17 @@ void ControlConnection::read() {
   uv_read_start(stream_, allocate, [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
     auto* self = static_cast<ControlConnection*>(stream->data);
     if (!self || count == 0) return;
-    guarded([&] {
-      if (count < 0)
-        self->close();
-      else
-        self->on_bytes(buffer->base, static_cast<std::size_t>(count));
-    });
+    if (count < 0)
+      guarded([&] { self->close(); });
+    else if (!guarded([&] { self->on_bytes(buffer->base, static_cast<std::size_t>(count)); }))
+      self->cut();  // what has been read is lost, so the next line would not be what the client means
   });
 }
 
 void ControlConnection::on_bytes(const char* bytes, std::size_t count) {
   if (refused_) return;
+  // Lines that never end would fill the reserve.
+  if (reserve::is_needed()) return refuse(no_memory_line);
   lines_.append({bytes, count});
   take_lines();
 }
@@ -78,7 +81,7 @@ void ControlConnection::take_lines() {
     }
     busy_ = true;
     uv_read_stop(stream_);
-    guarded([&] { handlers_.line(line); });
+    if (!guarded([&] { handlers_.line(line); })) cut();
   }
   taking_ = false;
 }
@@ -116,7 +119,7 @@ void ControlConnection::pour() {
   const int failed = uv_write(&write->request, stream_, &buffer, 1, [](uv_write_t* request, int status) {
     const std::unique_ptr<Write> owner(static_cast<Write*>(request->data));
     auto* self = static_cast<ControlConnection*>(request->handle->data);
-    if (self && status == 0) guarded([&] { self->pour(); });
+    if (self && (status < 0 || !guarded([&] { self->pour(); }))) self->cut();
   });
   if (failed != 0) return cut();
   write.release();
@@ -140,8 +143,8 @@ void ControlConnection::refuse(const std::string& line) {
   }
 }
 
-// Ends the connection later, by the end of file that read() then finds: the owner may be in the middle of a call.
-void ControlConnection::cut() {
+// By the end of file that read() then finds: the owner may be in the middle of a call.
+void ControlConnection::cut() noexcept {
   uv_os_fd_t fd = -1;
   if (uv_fileno(reinterpret_cast<uv_handle_t*>(stream_), &fd) == 0) ::shutdown(fd, SHUT_RDWR);
   refused_ = true;
@@ -156,9 +159,14 @@ void ControlConnection::write(const std::string& line) {
   auto* write = new Write{{}, line};
   uv_buf_t buffer = uv_buf_init(write->bytes.data(), static_cast<unsigned>(write->bytes.size()));
   write->request.data = write;
-  const int failed = uv_write(&write->request, stream_, &buffer, 1,
-                              [](uv_write_t* request, int) { delete static_cast<Write*>(request->data); });
-  if (failed != 0) delete write;
+  const int failed = uv_write(&write->request, stream_, &buffer, 1, [](uv_write_t* request, int status) {
+    const std::unique_ptr<Write> owner(static_cast<Write*>(request->data));
+    auto* self = static_cast<ControlConnection*>(request->handle->data);
+    if (status < 0 && self) self->cut();  // the client waits for an answer that it will not get
+  });
+  if (failed == 0) return;
+  delete write;
+  cut();
 }
 
 }  // namespace liveswap::master

@@ -16,6 +16,10 @@ namespace liveswap::master {
 
 using ConnectionId = std::uint64_t;
 
+// What a client is told while there is no memory (base/reserve.hpp), as protocol::error_line() makes it.
+inline constexpr const char* no_memory_line =
+    R"({"cmd":"","error":"the master has no memory for a command now: try again","status":"failed"})" "\n";
+
 // One client of the control protocol: bytes to lines and back. A command at a time: while one is under way nothing
 // further is read, so that a client cannot pile up work. A client that does not read is cut off.
 class ControlConnection {
@@ -43,12 +47,13 @@ class ControlConnection {
   void answer(ReceivedFd file, std::size_t size, std::shared_ptr<const void> held);
   // Says why, and closes; whatever else arrives is discarded.
   void refuse(const std::string& line);
+  // Ends it soon, on the loop. Cannot fail.
+  void cut() noexcept;
 
  private:
   void read();
   void on_bytes(const char* bytes, std::size_t count);
   void take_lines();
-  void cut();
   void write(const std::string& line);
   void pour();
   void close();

@@ -5,10 +5,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "base/reserve.hpp"
 #include "config/address.hpp"
 #include "master/loop.hpp"
 #include "master/sockets.hpp"
@@ -18,6 +21,10 @@ namespace {
 
 constexpr int backlog = 128;
 constexpr std::size_t connections_per_door = 64;
+
+// As protocol::error_line() makes it.
+constexpr const char* cut_off_line =
+    R"({"cmd":"","error":"an error cut the command off: `liveswap status` shows what is","status":"failed"})" "\n";
 
 // Takes as long for a wrong token as for the right one, wherever they differ.
 bool equal_in_constant_time(const std::string& a, const std::string& b) {
@@ -74,6 +81,21 @@ Stream make_stream(uv_loop_t& loop, bool local) {
   return {reinterpret_cast<uv_stream_t*>(tcp), delete_as<uv_tcp_t>};
 }
 
+// False: it still belongs to the caller.
+bool open_stream(const Stream& stream, int client, bool local) {
+  return (local ? uv_pipe_open(reinterpret_cast<uv_pipe_t*>(stream.handle), client)
+                : uv_tcp_open(reinterpret_cast<uv_tcp_t*>(stream.handle), client)) == 0;
+}
+
+// An accept queue is tried again after this when the kernel had no descriptor or no memory for a client.
+constexpr Milliseconds rest{100};
+
+// Of a client, not of the queue.
+bool is_client_gone(int error) { return error == EAGAIN || error == EINTR || error == ECONNABORTED || error == EPROTO; }
+
+// Without a word of memory.
+void say(int client, std::string_view line) { ::send(client, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL); }
+
 Result<UniqueFd> listen_tcp_door(const std::string& address, std::uint16_t port) {
   const std::string object = fmt::format("the control port {}:{}", address, port);
   const auto where = resolve({config::Address::Kind::tcp, address, port, ""});
@@ -86,9 +108,12 @@ Result<UniqueFd> listen_tcp_door(const std::string& address, std::uint16_t port)
 }  // namespace
 
 struct ControlServer::Door {
-  ControlServer* server;
+  Door(uv_loop_t& loop, UniqueFd listening, bool is_local)
+      : socket(std::move(listening)), local(is_local), resting(loop), poll(loop, socket.get()) {}
+  UniqueFd socket;
   bool local;
-  Stream stream;
+  Timer resting;
+  Poll poll;
 };
 
 ControlServer::ControlServer(uv_loop_t& loop, Settings settings, OnCommand on_command)
@@ -113,28 +138,16 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(uv_loop_t& loop, Sett
 
 ControlServer::~ControlServer() {
   connections_.clear();
-  for (Door* door : doors_) {
-    uv_close(reinterpret_cast<uv_handle_t*>(door->stream.handle), door->stream.deleter);
-    delete door;
-  }
+  for (Door& door : doors_) door.poll.stop();
+  doors_.clear();
   if (socket_lock_) ::unlink(settings_.instance.socket_path().c_str());
 }
 
 Result<void> ControlServer::open_door(UniqueFd socket, bool local) {
-  auto* door = new Door{this, local, make_stream(loop_, local)};
-  doors_.push_back(door);
-  door->stream.handle->data = door;
-  const int opened = local ? uv_pipe_open(reinterpret_cast<uv_pipe_t*>(door->stream.handle), socket.get())
-                           : uv_tcp_open(reinterpret_cast<uv_tcp_t*>(door->stream.handle), socket.get());
-  if (opened != 0) return fail(fmt::format("cannot watch the control socket: {}", uv_strerror(opened)));
-  socket.release();
-  const int failed = uv_listen(door->stream.handle, backlog, [](uv_stream_t* stream, int status) {
-    auto& waiting = *static_cast<Door*>(stream->data);
-    guarded([&] {
-      if (status == 0) waiting.server->accept(waiting);
-    });
-  });
-  if (failed != 0) return fail(fmt::format("cannot listen for control: {}", uv_strerror(failed)));
+  Door& door = doors_.emplace_back(loop_, std::move(socket), local);
+  if (!door.poll.usable()) return fail("cannot watch the control socket");
+  door.resting.on_due([&door] { door.poll.watch(UV_READABLE); });
+  door.poll.start(UV_READABLE, [this, &door](int) { accept(door); });
   return {};
 }
 
@@ -152,26 +165,35 @@ bool ControlServer::make_room(bool local) {
   return oldest && connections_.erase(oldest) > 0;
 }
 
+// Not uv_listen(): where its callback does not take the client, because an exception cut it off, it never calls again.
 void ControlServer::accept(Door& door) {
-  const Stream stream = make_stream(loop_, door.local);
-  uv_os_fd_t fd = -1;
-  const bool accepted = uv_accept(door.stream.handle, stream.handle) == 0 && make_room(door.local) &&
-                        uv_fileno(reinterpret_cast<uv_handle_t*>(stream.handle), &fd) == 0;
-  const bool trusted = !accepted || !door.local || peer_is_trusted(fd);
-  if (!trusted)
-    log::seldom({"strangers at the control socket"}, log::Level::warning, "a connection to the control socket was refused, from {}",
-                name_of_peer(fd, true));
-  if (!accepted || !trusted) {
-    uv_close(reinterpret_cast<uv_handle_t*>(stream.handle), stream.deleter);
+  auto client = UniqueFd::adopt(::accept4(door.socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!client && is_client_gone(errno)) return;
+  if (!client) {
+    // The queue would wake this up again and again, until there is a descriptor for its first client.
+    door.poll.stop();
+    door.resting.start(rest);
     return;
   }
+  if (door.local && !peer_is_trusted(client.get()))
+    return log::seldom({"strangers at the control socket"}, log::Level::warning,
+                       "a connection to the control socket was refused, from {}", name_of_peer(client.get(), true));
+  if (reserve::is_needed()) return say(client.get(), no_memory_line);
+  if (make_room(door.local)) admit(std::move(client), door.local);
+}
+
+void ControlServer::admit(UniqueFd client, bool local) {
+  auto peer = name_of_peer(client.get(), local);
   const ConnectionId id = ++last_id_;
-  Client& client = connections_[id];
-  client.peer = name_of_peer(fd, door.local);
-  client.connection = std::make_unique<ControlConnection>(
-      stream.handle, door.local, stream.deleter,
-      ControlConnection::Handlers{[this, id](const std::optional<std::string>& line) { on_line(id, line); },
-                                  [this, id] { connections_.erase(id); }});
+  ControlConnection::Handlers handlers{[this, id](const std::optional<std::string>& line) { on_line(id, line); },
+                                       [this, id] { connections_.erase(id); }};
+  const Stream stream = make_stream(loop_, local);
+  if (!open_stream(stream, client.get(), local))
+    return uv_close(reinterpret_cast<uv_handle_t*>(stream.handle), stream.deleter);
+  client.release();
+  // From here on the connection owns the stream.
+  auto connection = std::make_unique<ControlConnection>(stream.handle, local, stream.deleter, std::move(handlers));
+  connections_.emplace(id, Client{std::move(connection), std::move(peer)});
 }
 
 ControlConnection* ControlServer::find(ConnectionId id) {
@@ -200,6 +222,7 @@ bool ControlServer::permitted(bool local, const protocol::Command& command) cons
 
 void ControlServer::on_line(ConnectionId id, const std::optional<std::string>& line) {
   ControlConnection& connection = *find(id);
+  if (reserve::is_needed()) return connection.refuse(no_memory_line);
   const auto command = line ? protocol::parse_command(*line)
                             : fail(fmt::format("a line of more than {} bytes, expected a command", protocol::line_limit));
   if (!command) {
@@ -221,6 +244,12 @@ void ControlServer::answer(ConnectionId id, const std::string& line) {
 
 void ControlServer::answer(ConnectionId id, ReceivedFd file, std::size_t size, std::shared_ptr<const void> held) {
   if (auto* connection = find(id)) connection->answer(std::move(file), size, std::move(held));
+}
+
+void ControlServer::give_up(ConnectionId id) noexcept {
+  auto* connection = find(id);
+  if (!connection || !connection->busy()) return;
+  if (!guarded([connection] { connection->refuse(cut_off_line); })) connection->cut();
 }
 
 void ControlServer::event(ConnectionId id, const std::string& line) {

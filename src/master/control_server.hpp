@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -17,7 +18,8 @@
 namespace liveswap::master {
 
 // The two doors of the control protocol (docs/protocol.md): gives valid, permitted commands to the master and its
-// answers back. Everything that arrives is hostile until it has been checked here.
+// answers back. Everything that arrives is hostile until it has been checked here. While there is no memory
+// (base/reserve.hpp), and where a system call fails, a client gets one plain line or waits; the doors stay open.
 class ControlServer {
  public:
   // `connection` is whom to answer; it may be gone by then.
@@ -38,6 +40,8 @@ class ControlServer {
   void event(ConnectionId connection, const std::string& line);
   // An answer that is a file in memory (control_connection.hpp).
   void answer(ConnectionId connection, ReceivedFd file, std::size_t size, std::shared_ptr<const void> held);
+  // Carrying out the command under way on the connection was cut off by an exception: says so, or closes it.
+  void give_up(ConnectionId connection) noexcept;
 
   // Who is behind a connection, for the receipt: "uid 1000, pid 4242", or "127.0.0.1:4711 over TCP". Empty when it has
   // gone. The kernel says so, not the client; the process may have ended and its number been given away since.
@@ -52,6 +56,7 @@ class ControlServer {
   explicit ControlServer(uv_loop_t& loop, Settings settings, OnCommand on_command);
   Result<void> open_door(UniqueFd socket, bool local);
   void accept(Door& door);
+  void admit(UniqueFd client, bool local);
   bool make_room(bool local);
   protocol::Json about_itself(const std::string& peer) const;
   bool permitted(bool local, const protocol::Command& command) const;
@@ -63,7 +68,7 @@ class ControlServer {
   OnCommand on_command_;
   UniqueFd socket_lock_;
   std::map<ConnectionId, Client> connections_;
-  std::vector<Door*> doors_;
+  std::list<Door> doors_;
   ConnectionId last_id_ = 0;
 };
 

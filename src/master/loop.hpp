@@ -17,19 +17,18 @@ namespace liveswap::master {
 
 using Milliseconds = std::chrono::milliseconds;
 
-// The border to C for what libuv calls back; says in the log what was thrown.
+// The border to C for what libuv calls back; says in the log what was thrown. False: something was.
 template <class Work>
-void guarded(Work&& work) noexcept {
+bool guarded(Work&& work) noexcept {
   try {
-    try {
-      work();
-    } catch (const std::exception& error) {
-      log::seldom({"internal errors"}, log::Level::error, "internal error, gone on after it: {}", error.what());
-    } catch (...) {
-      log::seldom({"internal errors"}, log::Level::error, "internal error, gone on after it");
-    }
-  } catch (...) {  // not even a line in the log
+    work();
+    return true;
+  } catch (const std::exception& error) {
+    log::seldom({"internal errors"}, log::Level::error, "internal error, gone on after it: {}", error.what());
+  } catch (...) {
+    log::seldom({"internal errors"}, log::Level::error, "internal error, gone on after it");
   }
+  return false;
 }
 
 template <class Uv>
@@ -49,17 +48,19 @@ class Handle {
   }
 
  protected:
+  using Callback = std::function<void(int)>;
   struct State {
     Uv uv{};
     bool open = false;
-    std::function<void(int)> callback;
+    std::shared_ptr<const Callback> callback;
   };
-  // Runs the callback on a copy, so that it may replace or destroy itself. Exceptions stop here: libuv is C, and
-  // whatever a library throws at one event ends neither this process nor the program that embeds it.
-  static void call(void* data, int argument) {
-    auto callback = static_cast<State*>(data)->callback;
+  void set_callback(Callback callback) { state_->callback = std::make_shared<const Callback>(std::move(callback)); }
+  // Holds the callback, so that it may replace or destroy itself. Exceptions stop here: libuv is C, and whatever a
+  // library throws at one event ends neither this process nor the program that embeds it.
+  static void call(void* data, int argument) noexcept {
+    const auto callback = static_cast<State*>(data)->callback;
     guarded([&] {
-      if (callback) callback(argument);
+      if (callback) (*callback)(argument);
     });
   }
   State* state_;
@@ -69,7 +70,14 @@ class Timer : public Handle<uv_timer_t> {
  public:
   explicit Timer(uv_loop_t& loop) { state_->open = uv_timer_init(&loop, &state_->uv) == 0; }
   void start(Milliseconds delay, std::function<void()> callback) {
-    state_->callback = [callback = std::move(callback)](int) { callback(); };
+    on_due(std::move(callback));
+    start(delay);
+  }
+  // The same in two steps, of which the second cannot fail.
+  void on_due(std::function<void()> callback) {
+    set_callback([callback = std::move(callback)](int) { callback(); });
+  }
+  void start(Milliseconds delay) {
     uv_timer_start(
         &state_->uv, [](uv_timer_t* timer) { call(timer->data, 0); },
         static_cast<std::uint64_t>(std::max<Milliseconds::rep>(0, delay.count())), 0);
@@ -84,7 +92,7 @@ class Poll : public Handle<uv_poll_t> {
   Poll(uv_loop_t& loop, int fd) { state_->open = uv_poll_init(&loop, &state_->uv, fd) == 0; }
   bool usable() const { return state_->open; }
   void start(int events, std::function<void(int)> callback) {
-    state_->callback = std::move(callback);
+    set_callback(std::move(callback));
     watch(events);
   }
   void watch(int events) {
@@ -103,7 +111,7 @@ class FileWatch : public Handle<uv_fs_event_t> {
  public:
   FileWatch(uv_loop_t& loop, const std::string& path, std::function<void()> callback) {
     state_->open = uv_fs_event_init(&loop, &state_->uv) == 0;
-    state_->callback = [callback = std::move(callback)](int) { callback(); };
+    set_callback([callback = std::move(callback)](int) { callback(); });
     usable_ = state_->open && uv_fs_event_start(&state_->uv,
                                                 [](uv_fs_event_t* watch, const char*, int, int) { call(watch->data, 0); },
                                                 path.c_str(), 0) == 0;
@@ -119,7 +127,7 @@ class SignalWatch : public Handle<uv_signal_t> {
  public:
   SignalWatch(uv_loop_t& loop, int number, std::function<void()> callback) {
     state_->open = uv_signal_init(&loop, &state_->uv) == 0;
-    state_->callback = [callback = std::move(callback)](int) { callback(); };
+    set_callback([callback = std::move(callback)](int) { callback(); });
     uv_signal_start(&state_->uv, [](uv_signal_t* watch, int) { call(watch->data, 0); }, number);
   }
 };

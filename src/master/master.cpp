@@ -17,6 +17,9 @@ constexpr rollout::Time steer_grace{1'000};
 constexpr rollout::Time crowd_step{20};
 constexpr rollout::Time crowd_limit{30'000};
 
+// When an exception has cut off what follows from an event.
+constexpr Milliseconds settle_again{50};
+
 // Failures whose output is kept for the answer that tells of them.
 constexpr std::size_t failures_limit = 64;
 
@@ -124,8 +127,12 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       watch_timer_(loop),
       prober_(loop, probes_of(options_), listeners_.bound(), tools_.worker, options_.health_limit,
               [this](const Prober::Findings& found) { on_probed(found); }),
+      undone_timer_(loop),
       steered_(options_.forks),
-      started_(now()) {}
+      started_(now()) {
+  timer_.on_due([this] { perform(engine_.tick(now())); });
+  undone_timer_.on_due([this] { do_undone(); });
+}
 
 Master::~Master() = default;
 
@@ -147,9 +154,14 @@ WorkerPool::Handlers Master::pool_handlers() {
       [this](WorkerId id) { perform(engine_.ready(now(), id)); },
       [this](WorkerId id, const std::string& text) { perform(engine_.returned(now(), id, text)); },
       [this](WorkerId id, const rollout::Departure& departure) {
-        listeners_.repair();
-        mend_files();
-        for (auto it = inquiries_.begin(); it != inquiries_.end();) (it++)->second->forget(id);
+        // Whatever goes wrong here, the engine must hear of it.
+        guarded([&] {
+          listeners_.repair();
+          mend_files();
+        });
+        guarded([&] {
+          for (auto it = inquiries_.begin(); it != inquiries_.end();) (it++)->second->forget(id);
+        });
         perform(engine_.exited(now(), id, departure));
       },
       [this](WorkerId id, std::int32_t question, std::uint64_t value) {
@@ -244,10 +256,11 @@ void Master::perform(rollout::Commands commands) {
     const rollout::Command command = std::move(queue_.front());
     queue_.pop_front();
     // One that fails must not leave those behind it undone for ever.
-    guarded([&] { std::visit([this](const auto& order) { carry_out(order); }, command); });
+    if (!guarded([&] { std::visit([this](const auto& order) { carry_out(order); }, command); }))
+      guarded([&] { make_up_for(command); });
   }
   performing_ = false;
-  settle();
+  if (!guarded([this] { settle(); })) timer_.start(settle_again);
 }
 
 // What follows from the engine's state rather than from a command: the next deadline, and which slots are served.
@@ -260,7 +273,7 @@ void Master::settle() {
   if (!next || outcome_)
     timer_.stop();
   else
-    timer_.start(*next - now(), [this] { perform(engine_.tick(now())); });
+    timer_.start(*next - now());
 }
 
 // The sockets that applications have bound, as the workers are now.

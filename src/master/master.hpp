@@ -82,6 +82,22 @@ class Master {
   rollout::Time now() const;
   void perform(rollout::Commands commands);
   void settle();
+
+  // cut_off.cpp
+  void make_up_for(const rollout::Command& command);
+  void make_up(const rollout::Spawn& command);
+  void make_up(const rollout::Prepare& command);
+  void make_up(const rollout::Commit& command);
+  void make_up(const rollout::Flip&);
+  void make_up(const rollout::Measure&);
+  void make_up(const rollout::Answer& command);
+  void make_up(const rollout::Quit& command);
+  void make_up(const rollout::Note&) {}
+  template <class Command>
+  void make_up(const Command& command);
+  void do_undone();
+
+  // master.cpp
   void look_at_takeover();
   void mend_files();
   void watch_files();
@@ -145,6 +161,7 @@ class Master {
 
   // requests.cpp
   void on_command(ConnectionId connection, const protocol::Command& command);
+  void begin(rollout::RequestId request, const protocol::Command& command);
   void on_forks(rollout::RequestId request, const protocol::Command& command);
   void on_message(rollout::RequestId request, const std::string& text);
   void on_status(rollout::RequestId request);
@@ -211,6 +228,8 @@ class Master {
   rollout::RequestId last_request_ = 0;
   std::deque<rollout::Command> queue_;
   bool performing_ = false;
+  rollout::Commands undone_;  // cut off by an exception, and due again
+  Timer undone_timer_;
   unsigned steered_ = 0;
   rollout::Time started_{0};
   std::deque<Failure> failures_;             // the newest of all, the last one behind

@@ -113,6 +113,10 @@ void Output::started() {
   }
 }
 
+bool Output::usable() const {
+  return std::all_of(streams_.begin(), streams_.end(), [](const Stream& stream) { return stream.poll && stream.poll->usable(); });
+}
+
 // False when there is nothing more to read for now, or for ever.
 bool Output::read_once(Stream& stream) {
   static thread_local char buffer[read_size];

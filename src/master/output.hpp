@@ -39,6 +39,8 @@ class Output {
 
   // The child has its ends, or will never have them.
   void started();
+  // False: a pipe cannot be watched, so a child that writes much would wait for ever.
+  bool usable() const;
   // Reads what has been written by now, also by a child that has exited.
   void catch_up();
   // A line that the child has given away by another channel; behind what it has written before.

@@ -55,7 +55,12 @@ void Preparation::cancel(std::list<std::unique_ptr<Task>>& dying) {
 
 void Preparation::run(const char* name, SpawnRequest request, Milliseconds limit, Task::Done next) {
   // The next step's task takes the place of this one's, which has ended by then.
-  task_ = std::make_unique<Task>(loop_, name, std::move(request), limit, std::move(next));
+  task_ = std::make_unique<Task>(loop_, name, std::move(request), limit,
+                                 [this, next = std::move(next)](const Task::Result& result) {
+                                   const bool done = guarded([&] { next(result); });
+                                   // done_ never throws: so this is still there.
+                                   if (!done && done_) give_up("an error inside the master cut the preparation off", false);
+                                 });
 }
 
 void Preparation::after_plugin(const Task::Result& result) {

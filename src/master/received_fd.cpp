@@ -59,7 +59,11 @@ bool start_closer() {
 void close_elsewhere(UniqueFd fd) {
   Closers& all = closers();
   const std::lock_guard guard(all.lock);
-  all.waiting.push_back(std::move(fd));
+  try {
+    all.waiting.push_back(std::move(fd));
+  } catch (...) {  // no memory: it is closed here, however long that takes
+    return;
+  }
   if (all.threads < threads_limit && start_closer()) ++all.threads;
 }
 

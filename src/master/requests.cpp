@@ -19,7 +19,17 @@ constexpr Milliseconds count_limit{200};
 
 void Master::on_command(ConnectionId connection, const protocol::Command& command) {
   const rollout::RequestId request = ++last_request_;
-  pending_[request] = {connection, command.verb, false, {}, control_->peer(connection), now()};
+  const auto asked = [&] {
+    pending_[request] = {connection, command.verb, false, {}, control_->peer(connection), now()};
+    begin(request, command);
+  };
+  if (guarded(asked)) return;
+  // Cut off by an exception: what has begun ends by itself, and the client is told that nobody will tell it.
+  pending_.erase(request);
+  control_->give_up(connection);
+}
+
+void Master::begin(rollout::RequestId request, const protocol::Command& command) {
   switch (command.verb) {
     case protocol::Verb::upgrade: on_upgrade(request, command); break;
     case protocol::Verb::rollback: on_rollback(request, command); break;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
+#include <string_view>
 
 #include "base/descriptors.hpp"
 #include "base/file.hpp"
@@ -28,10 +29,36 @@ namespace {
 using master::InstanceLock;
 using master::Listeners;
 
+// The first loop of a process makes libuv's pipe for signals, and libuv calls abort() where that fails. While this lives, that
+// ends the process in words, as any other start that fails.
+class EndInWords {
+ public:
+  EndInWords() {
+    struct sigaction end {};
+    end.sa_handler = [](int) {
+      constexpr std::string_view text = "liveswap: cannot make an event loop: no descriptor or no memory is left for libuv\n";
+      [[maybe_unused]] const auto written = ::write(log::descriptor(), text.data(), text.size());
+      ::_exit(failed);
+    };
+    ::sigaction(SIGABRT, &end, &before_);
+  }
+  EndInWords(const EndInWords&) = delete;
+  EndInWords& operator=(const EndInWords&) = delete;
+  ~EndInWords() { ::sigaction(SIGABRT, &before_, nullptr); }
+
+ private:
+  struct sigaction before_ {};
+};
+
+int init_loop(uv_loop_t& loop) {
+  const EndInWords end;
+  return uv_loop_init(&loop);
+}
+
 // A loop of its own, never the default one: the program that embeds liveswap may have that.
 class Loop {
  public:
-  Loop() : usable_(uv_loop_init(&loop_) == 0) {}
+  Loop() : usable_(init_loop(loop_) == 0) {}
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
   ~Loop() {

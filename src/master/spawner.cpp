@@ -151,6 +151,10 @@ tl::unexpected<Error> limit_failed(const std::pair<int, rlimit>& limit, int numb
       lower, shown(limit.second.rlim_cur), ::strerrordesc_np(number), allowed(limit.first), lower, upper));
 }
 
+void wait_for(pid_t pid) {
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
   std::vector<char*> found;
   for (const auto& text : texts) found.push_back(const_cast<char*>(text.c_str()));
@@ -205,10 +209,16 @@ Result<Child> spawn(const SpawnRequest& request) {
   if (pid < 0) return os_fail("fork for", request.program, clone_errno);
   Child child{pid, UniqueFd::adopt(pidfd), nullptr};
   if (!plan.failed_step) {
-    child.claim = claim(pid);
+    try {
+      child.claim = claim(pid);
+    } catch (...) {
+      ::kill(pid, SIGKILL);
+      wait_for(pid);
+      throw;
+    }
     return child;
   }
-  ::waitpid(pid, nullptr, 0);
+  wait_for(pid);
   if (plan.failed_limit) return limit_failed(*plan.failed_limit, plan.failed_errno);
   return os_fail(plan.failed_step, plan.failed_object, plan.failed_errno);
 }

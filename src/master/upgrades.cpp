@@ -125,9 +125,11 @@ void Master::begin_preparation(const std::string& value) {
       loop_, tools_, value.empty() ? engine_.release().path : value, start ? std::nullopt : std::optional(value),
       [this](const Preparation::Outcome& release) {
         const auto ended = std::move(preparation_);
-        if (release) return perform(engine_.prepared(now(), *release, ended->remark()));
-        const auto& failure = release.error();
-        perform(failure.unfit ? engine_.unfit(now(), failure.text) : engine_.prepare_failed(now(), failure.text));
+        guarded([&] {
+          if (release) return perform(engine_.prepared(now(), *release, ended->remark()));
+          const auto& failure = release.error();
+          perform(failure.unfit ? engine_.unfit(now(), failure.text) : engine_.prepare_failed(now(), failure.text));
+        });
       });
 }
 

@@ -249,6 +249,20 @@ bool WorkerPool::is_outlived(WorkerId id) {
 }
 
 void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
+  // Whatever goes wrong before, the engine hears of its end, and whatever goes wrong after, its record goes.
+  guarded([&] { part_with(id, ending); });
+  Entry& entry = entries_.at(id);
+  // An application that drains by itself knows best when it has nothing left.
+  const bool drained = !entry.retiring || entry.open.value_or(0) == 0;
+  guarded([&] {
+    handlers_.exited(id, {stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, ending.clean,
+                          ending.signal == SIGTERM, drained});
+  });
+  guarded([&] { keep_left(entry.process->take_output()); });
+  entries_.erase(id);
+}
+
+void WorkerPool::part_with(WorkerId id, const Ending& ending) {
   Entry& entry = entries_.at(id);
   entry.exit_code = ending.code;
   entry.idle.moved -= std::min(entry.idle.moved, takeover_.refused(id));
@@ -259,13 +273,6 @@ void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   if (entry.idle.ended > 0 || entry.idle.moved > 0)
     log::info("slot {}: ended {} idle connection{}, moved {}", entry.slot, entry.idle.ended,
               entry.idle.ended == 1 ? "" : "s", entry.idle.moved);
-  // An application that drains by itself knows best when it has nothing left.
-  const bool drained = !entry.retiring || entry.open.value_or(0) == 0;
-  const Departure departure{stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, ending.clean,
-                            ending.signal == SIGTERM, drained};
-  handlers_.exited(id, departure);
-  keep_left(entry.process->take_output());
-  entries_.erase(id);
 }
 
 void WorkerPool::keep_left(std::unique_ptr<Output> output) {

@@ -107,6 +107,7 @@ class WorkerPool {
   void note_open(rollout::WorkerId id, Entry& entry, std::uint64_t open);
   bool is_outlived(rollout::WorkerId id);
   void on_ended(rollout::WorkerId id, const Ending& ending);
+  void part_with(rollout::WorkerId id, const Ending& ending);
   SpawnRequest request_for(const rollout::Spawn& order) const;
   void keep_left(std::unique_ptr<Output> output);
 

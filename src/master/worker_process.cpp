@@ -97,7 +97,8 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(uv_loop_t& loop, Spa
   if (!child) return tl::unexpected<Error>(child.error());
   std::unique_ptr<WorkerProcess> worker(
       new WorkerProcess(loop, std::move(*child), std::move(ours), std::move(*output), std::move(handlers)));
-  if (!worker->exit_poll_.usable() || !worker->channel_poll_->usable()) return fail("cannot watch a worker");
+  if (!worker->exit_poll_.usable() || !worker->channel_poll_->usable() || !worker->output_->usable())
+    return fail("cannot watch a worker");
   return worker;
 }
 
@@ -167,8 +168,9 @@ WorkerProcess::Written WorkerProcess::write_frame(const std::string& bytes, int 
     std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
   }
   if (::sendmsg(channel_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return Written::done;
-  if (errno == ETOOMANYREFS) return Written::too_many_descriptors;
-  if (errno == EAGAIN || errno == ENOBUFS || errno == EINTR) return Written::full;
+  // poll() would say that there is room, again and again.
+  if (errno == ETOOMANYREFS || errno == ENOMEM || errno == ENOBUFS) return Written::no_memory;
+  if (errno == EAGAIN || errno == EINTR) return Written::full;
   return Written::done;  // a worker that has gone gets nothing and needs nothing
 }
 
@@ -252,6 +254,10 @@ bool WorkerProcess::read_frame(bool posthumous) {
   message.msg_control = control;
   message.msg_controllen = sizeof control;
   const ssize_t size = ::recvmsg(channel_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (size < 0 && (errno == ENOMEM || errno == ENOBUFS)) {
+    if (!posthumous) rest();
+    return false;
+  }
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   // The other end closed with something unread; what it had sent before still waits.
   if (size < 0 && errno == ECONNRESET) return true;
@@ -298,12 +304,12 @@ void WorkerProcess::reap() {
   const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
   // What it has forked would go on with the listening sockets. Until it is reaped the group's number is its own.
   if (found == 0 && !ending_of(info).clean) ::kill(-child_.pid, SIGKILL);
-  const int reaped = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED);
+  // ECHILD: a program that embeds liveswap has reaped it for us. What needs memory comes before, for this is done once.
+  const Ending ending = found == 0 ? ending_of(info) : Ending{"an end that somebody else reaped", "unknown", false, 0};
+  guarded([this] { output_->catch_up(); });
+  ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED);
   exit_poll_.stop();
   child_.pid = -1;
-  // ECHILD: a program that embeds liveswap has reaped it for us.
-  const Ending ending = reaped == 0 ? ending_of(info) : Ending{"an end that somebody else reaped", "unknown", false, 0};
-  output_->catch_up();
   // The handler may destroy this object.
   if (const auto ended = std::move(handlers_.ended)) ended(ending);
 }

@@ -108,7 +108,7 @@ class WorkerProcess {
     ReceivedFd descriptor;  // a duplicate
     std::shared_ptr<const void> ticket;
   };
-  enum class Written { done, full, too_many_descriptors };
+  enum class Written { done, full, no_memory };
   Written write_frame(const std::string& bytes, int descriptor);
   void write_outbox();
   void watch_channel();
@@ -118,7 +118,7 @@ class WorkerProcess {
   std::unique_ptr<Output> output_;
   Handlers handlers_;
   std::deque<Packet> outbox_;
-  bool pausing_ = false;  // the kernel takes no more descriptors in flight: retried after a moment
+  bool pausing_ = false;  // the kernel has no memory, or takes no more descriptors in flight: retried after a moment
   Timer pause_;
   bool has_ended_ = false;  // others of its group have not
   Timer outlived_;

@@ -1,0 +1,69 @@
+#include "base/log.hpp"
+#include "master/master.hpp"
+
+// A command of the engine that an exception has cut off: out of memory, or an error of a library. The engine waits for what
+// becomes of a command, so here it gets its event. A command that it awaits nothing of is carried out once more, soon.
+namespace liveswap::master {
+namespace {
+
+constexpr const char* why = "an error inside the master cut it off (its log says which)";
+
+constexpr Milliseconds once_more{50};
+
+}  // namespace
+
+void Master::make_up_for(const rollout::Command& command) {
+  std::visit([this](const auto& order) { make_up(order); }, command);
+}
+
+// Drain, Expire, Signal, CancelPrepare, Steer, CloseSlots, Booted: each may be carried out twice.
+template <class Command>
+void Master::make_up(const Command& command) {
+  undone_.emplace_back(command);
+  undone_timer_.start(once_more);
+}
+
+void Master::do_undone() { perform(std::exchange(undone_, {})); }
+
+// The process may be there: then its end is told when it comes.
+void Master::make_up(const rollout::Spawn& command) {
+  if (pool_.pid(command.worker))
+    pool_.signal(command.worker, true);
+  else
+    perform(engine_.exited(now(), command.worker, {"spawn", why, false}));
+}
+
+void Master::make_up(const rollout::Prepare&) {
+  carry_out(rollout::CancelPrepare{});
+  perform(engine_.prepare_failed(now(), std::string("the preparation: ") + why));
+}
+
+// What is half written is written again, or stays as it was.
+void Master::make_up(const rollout::Commit& command) {
+  if (!guarded([&] { carry_out(command); })) perform(engine_.commit_failed(now(), std::string("the record: ") + why));
+}
+
+// Connections go where they went, or they go to the new sockets already.
+void Master::make_up(const rollout::Flip&) {
+  if (listeners_.staged())
+    perform(engine_.flip_failed(now(), std::string("the flip: ") + why));
+  else
+    perform(engine_.flipped(now()));
+}
+
+void Master::make_up(const rollout::Measure&) { perform(engine_.measured(now(), {})); }
+
+void Master::make_up(const rollout::Answer& command) {
+  const auto it = pending_.find(command.request);
+  if (it == pending_.end()) return;
+  const auto connection = it->second.connection;
+  pending_.erase(it);
+  if (control_) control_->give_up(connection);
+}
+
+void Master::make_up(const rollout::Quit& command) {
+  outcome_.emplace(Outcome{command.ok ? ok : failed, {}});
+  uv_stop(&loop_);
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,123 @@
+#include <dlfcn.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <mutex>
+
+// libuv ends the process (abort) when epoll_ctl() fails. That fails where the kernel has no memory for a moment (ENOMEM), and
+// where the user's limit on watched descriptors is reached (ENOSPC, fs.epoll.max_user_watches). So the program `liveswap` has
+// its own epoll_ctl(): what the kernel has no room for now is noted and counts as done. epoll_wait() asks the kernel again,
+// every 50 ms, until it has taken what is noted. Until then the descriptor tells of nothing. Linked into that program alone.
+namespace {
+
+constexpr int retry_ms = 50;
+
+struct Noted {
+  int set;
+  int operation;
+  int fd;
+  epoll_event event;
+};
+
+std::mutex lock;
+std::array<Noted, 4096> noted;
+std::size_t count = 0;
+
+template <class Function>
+Function next_of(const char* name) {
+  return reinterpret_cast<Function>(::dlsym(RTLD_NEXT, name));
+}
+
+int control(int set, int operation, int fd, epoll_event* event) {
+  static const auto next = next_of<int (*)(int, int, int, epoll_event*)>("epoll_ctl");
+  return next(set, operation, fd, event);
+}
+
+Noted* find(int set, int fd) {
+  const auto end = noted.begin() + count;
+  const auto found = std::find_if(noted.begin(), end, [&](const Noted& one) { return one.set == set && one.fd == fd; });
+  return found == end ? nullptr : &*found;
+}
+
+void forget(Noted& one) { one = noted[--count]; }
+
+bool is_shortage(int error) { return error == ENOMEM || error == ENOSPC; }
+
+// False: it is to be asked again.
+bool try_again(Noted& one) {
+  if (control(one.set, one.operation, one.fd, &one.event) == 0) return true;
+  if (errno == EEXIST && control(one.set, EPOLL_CTL_MOD, one.fd, &one.event) == 0) return true;
+  return !is_shortage(errno);  // a descriptor that is closed by now is of interest to nobody
+}
+
+// How many are still noted.
+std::size_t try_noted() {
+  const std::lock_guard guard(lock);
+  for (std::size_t i = 0; i < count;)
+    if (try_again(noted[i]))
+      forget(noted[i]);
+    else
+      ++i;
+  return count;
+}
+
+// What an operation that has failed comes to; -1: it has failed.
+int keep(int set, int operation, int fd, const epoll_event* event, int error) {
+  Noted* before = find(set, fd);
+  if (operation == EPOLL_CTL_DEL) {
+    if (!before || before->operation != EPOLL_CTL_ADD) return -1;
+    forget(*before);
+    return 0;
+  }
+  if (!is_shortage(error) && !(before && error == ENOENT)) return -1;
+  if (before) {
+    before->event = *event;
+    return 0;
+  }
+  if (count == noted.size()) return -1;
+  noted[count++] = {set, operation, fd, *event};
+  return 0;
+}
+
+// Waits as `wait` does with a time limit in milliseconds; in pieces while something is noted.
+template <class Wait>
+int wait_and_retry(int limit, Wait&& wait) {
+  for (;;) {
+    const bool all_done = try_noted() == 0;
+    const bool last = all_done || (limit >= 0 && limit <= retry_ms);
+    const int found = wait(last ? limit : retry_ms);
+    if (found != 0 || last) return found;
+    if (limit > 0) limit -= retry_ms;
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+[[gnu::visibility("default")]] int epoll_ctl(int set, int operation, int fd, epoll_event* event) noexcept {
+  const int done = control(set, operation, fd, event);
+  const int error = errno;
+  const std::lock_guard guard(lock);
+  if (done == 0) {
+    if (Noted* before = find(set, fd)) forget(*before);
+    return 0;
+  }
+  const int kept = keep(set, operation, fd, event, error);
+  errno = error;
+  return kept;
+}
+
+[[gnu::visibility("default")]] int epoll_wait(int set, epoll_event* events, int size, int limit) {
+  static const auto next = next_of<int (*)(int, epoll_event*, int, int)>("epoll_wait");
+  return wait_and_retry(limit, [&](int piece) { return next(set, events, size, piece); });
+}
+
+[[gnu::visibility("default")]] int epoll_pwait(int set, epoll_event* events, int size, int limit, const sigset_t* mask) {
+  static const auto next = next_of<int (*)(int, epoll_event*, int, int, const sigset_t*)>("epoll_pwait");
+  return wait_and_retry(limit, [&](int piece) { return next(set, events, size, piece, mask); });
+}
+
+}

@@ -1,0 +1,184 @@
+#include "sweep.hpp"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+namespace nth {
+namespace {
+
+// On a machine that does much else.
+constexpr Milliseconds patience{20'000};
+// What cannot succeed is not waited for longer.
+constexpr Milliseconds hopeless{400};
+
+constexpr std::uint64_t never = UINT64_MAX;
+constexpr unsigned start_share = 4;
+constexpr unsigned history_step = 4;
+constexpr std::size_t shown_of_log = 2500;
+
+const char* word(bool for_ever) { return for_ever ? "for ever" : "once"; }
+
+}  // namespace
+
+Sweep::Sweep(const Settings& settings)
+    : settings_(settings), board_(settings.place.directory + "/board"), master_(settings.place, board_) {}
+
+Failure Sweep::failure(std::uint64_t n, Times times) const {
+  return {settings_.kinds, settings_.error, n, times == Times::once ? n : never};
+}
+
+Json Sweep::upgrade() {
+  version_ = 3 - version_;
+  return {{"cmd", "upgrade"}, {"value", master_.library(version_)}};
+}
+
+bool Sweep::run() {
+  const std::vector<Step> steps{{"status", {{"cmd", "status"}}, 16},
+                                {"history", {{"cmd", "history"}}, 8},
+                                {"message", {{"cmd", "message"}, {"value", "hello"}}, 10},
+                                {"upgrade", Json(), 8},
+                                {"rollback", {{"cmd", "rollback"}}, 4}};
+  master_.start(std::nullopt);
+  if (!master_.wait_until_running(patience)) find("the first start", "no master runs:\n" + master_.log());
+  if (findings_ > 0) return false;
+  clients_ = std::make_unique<Clients>(master_.port());
+  for (const Times times : {Times::once, Times::for_ever})
+    for (const Step& step : steps) sweep_step(step, times);
+  clients_->pause();
+  stop(std::nullopt, Times::once, "the stop without a failure");
+  for (const Times times : {Times::once, Times::for_ever}) sweep_start_and_stop(times);
+  std::printf("%u calls failed or were to fail, %lu requests answered, %u findings\n", tried_, clients_->answered(), findings_);
+  clients_->go_on();
+  return findings_ == 0;
+}
+
+std::vector<std::uint64_t> Sweep::chosen(std::uint64_t calls, unsigned share) const {
+  const std::uint64_t most = settings_.most == 0 ? calls : std::max<std::uint64_t>(1, settings_.most * std::uint64_t{share} / 100);
+  const std::uint64_t count = std::min(calls, most);
+  std::vector<std::uint64_t> found;
+  for (std::uint64_t i = 0; i < count; ++i) found.push_back(1 + i * calls / count);
+  return found;
+}
+
+void Sweep::sweep_step(const Step& step, Times times) {
+  master_.shorten_history();
+  board_.arm({settings_.kinds, 0, never, never});
+  const auto answer = master_.ask(step.command.is_null() ? upgrade() : step.command, patience);
+  const auto calls = board_.disarm().seen;
+  if (!answer || answer->contains("error")) find(step.name, "fails by itself: " + (answer ? answer->dump() : "no answer"));
+  look_after(step.name);
+  Figures figures;
+  for (const auto n : chosen(calls, step.share)) try_command(step, times, n, figures);
+  // And without a failure it does what it shall.
+  const auto last = master_.ask(step.command.is_null() ? upgrade() : step.command, patience);
+  if (!last || last->contains("error")) find(step.name, "fails afterwards: " + (last ? last->dump() : "no answer"));
+  look_after(step.name);
+  print(step.name, times, calls, figures);
+}
+
+void Sweep::try_command(const Step& step, Times times, std::uint64_t n, Figures& figures) {
+  const Json command = step.command.is_null() ? upgrade() : step.command;
+  board_.arm(failure(n, times));
+  const auto answer = master_.ask(command, times == Times::once ? patience : hopeless);
+  const auto fate = board_.disarm();
+  ++figures.tried;
+  ++tried_;
+  if (tried_ % history_step == 0) master_.shorten_history();
+  if (fate.failed > 0) ++figures.reached;
+  if (!answer || answer->contains("error")) ++figures.refused;
+  look_after(step.name + ", call " + std::to_string(n) + " fails " + word(times == Times::for_ever) + " (" + fate.name + ")");
+}
+
+// The first look is mostly the last: it costs one status.
+void Sweep::look_after(const std::string& where) {
+  const auto trouble = master_.trouble(patience);
+  if (!trouble.empty()) find(where, trouble);
+  for (const auto& [why, count] : clients_->take_lost()) find(where, std::to_string(count) + " requests lost: " + why);
+  if (!trouble.empty()) restart();
+}
+
+// After a finding, so that the next ones are findings of their own.
+void Sweep::restart() {
+  clients_->pause();
+  if (!master_.ended()) master_.signal(SIGKILL);
+  master_.ends_within(patience);
+  master_.left_behind(patience);
+  master_.start(std::nullopt);
+  if (!master_.wait_until_running(patience) || master_.ended()) find("the start after that", "no master runs:\n" + master_.log());
+  clients_->go_on();
+}
+
+void Sweep::find(const std::string& where, const std::string& what) {
+  ++findings_;
+  const auto log = master_.log();
+  std::printf("FINDING: %s: %s\n", where.c_str(), what.c_str());
+  if (const auto status = master_.ended(); status && WIFSIGNALED(*status))
+    std::printf("  the master was killed by SIG%s\n", ::sigabbrev_np(WTERMSIG(*status)));
+  std::printf("  the end of its log:\n%s\n", log.substr(log.size() > shown_of_log ? log.size() - shown_of_log : 0).c_str());
+  std::fflush(stdout);
+}
+
+void Sweep::sweep_start_and_stop(Times times) {
+  master_.start(failure(never, times));
+  master_.wait_until_running(patience);
+  const auto starts = board_.disarm().seen;
+  board_.arm(failure(never, times));
+  master_.signal(SIGTERM);
+  master_.ends_within(patience);
+  const auto stops = board_.disarm().seen;
+  Figures figures;
+  const auto first = chosen(starts, start_share), second = chosen(stops, start_share);
+  for (std::size_t i = 0; i < std::max(first.size(), second.size()); ++i)
+    try_start_and_stop(times, i < first.size() ? first[i] : never, second[i % second.size()], figures);
+  print("start and stop", times, starts + stops, figures);
+}
+
+void Sweep::try_start_and_stop(Times times, std::uint64_t start_n, std::uint64_t stop_n, Figures& figures) {
+  master_.start(failure(start_n, times));
+  master_.wait_until_running(times == Times::once ? patience : hopeless);
+  const auto fate = board_.disarm();
+  const std::string where = "start, call " + std::to_string(start_n) + " fails " + word(times == Times::for_ever) + " (" + fate.name + ")";
+  ++figures.tried;
+  ++tried_;
+  if (fate.failed > 0) ++figures.reached;
+  if (!master_.wait_until_running(patience)) find(where, "it neither runs nor ends");
+  if (const auto status = master_.ended()) {
+    ++figures.refused;
+    if (!WIFEXITED(*status) || WEXITSTATUS(*status) == 0) find(where, "it ended with wait status " + std::to_string(*status));
+    if (const auto left = master_.left_behind(patience); !left.empty()) find(where, "processes were left behind:" + left);
+    return;
+  }
+  ++tried_;
+  stop(failure(stop_n, times), times, "stop, call " + std::to_string(stop_n) + " fails " + word(times == Times::for_ever));
+}
+
+bool Sweep::stop(const std::optional<Failure>& failure, Times times, const std::string& where) {
+  const auto before = findings_;
+  if (failure) board_.arm(*failure);
+  master_.signal(SIGTERM);
+  bool ends = master_.ends_within(times == Times::once ? patience : hopeless);
+  const auto fate = board_.disarm();
+  // Without the failure it ends, by itself or by the next order.
+  if (!ends) ends = master_.ends_within(hopeless);
+  if (!ends) master_.signal(SIGTERM);
+  if (!master_.ends_within(patience)) {
+    find(where + " (" + fate.name + ")", "it does not end");
+    master_.signal(SIGKILL);
+    master_.ends_within(patience);
+  }
+  if (!WIFEXITED(*master_.ended())) find(where + " (" + fate.name + ")", "it ended with wait status " + std::to_string(*master_.ended()));
+  if (const auto left = master_.left_behind(patience); !left.empty()) find(where + " (" + fate.name + ")", "processes were left behind:" + left);
+  return findings_ == before;
+}
+
+void Sweep::print(const std::string& name, Times times, std::uint64_t calls, const Figures& figures) const {
+  std::printf("%-16s %-9s %6lu calls, %6u tried, %6u of them failed, %6u commands refused or not answered\n", name.c_str(),
+              word(times == Times::for_ever), static_cast<unsigned long>(calls), figures.tried, figures.reached, figures.refused);
+  std::fflush(stdout);
+}
+
+}  // namespace nth

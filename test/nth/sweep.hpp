@@ -1,0 +1,64 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "clients.hpp"
+#include "master_run.hpp"
+
+namespace nth {
+
+// Lets the n-th call of a master fail in each step of its life, one n after the other, and looks after each whether all is
+// well: the master lives, it answers, it runs, each of its children is known, no request was lost.
+class Sweep {
+ public:
+  struct Settings {
+    MasterRun::Place place;
+    unsigned kinds = BOARD_ALLOCATIONS;
+    unsigned most = 0;  // so many n in all, spread evenly; 0: every n
+    unsigned error = 0;
+  };
+  explicit Sweep(const Settings& settings);
+
+  // Prints figures as it goes. Whether nothing was found.
+  bool run();
+
+ private:
+  struct Step {
+    std::string name;
+    Json command;
+    unsigned share;  // of `most`, in per cent
+  };
+  struct Figures {
+    unsigned tried = 0;
+    unsigned reached = 0;  // the call was made, and failed
+    unsigned refused = 0;  // the command was answered with an error, or not at all
+  };
+  enum class Times { once, for_ever };
+
+  void sweep_step(const Step& step, Times times);
+  void sweep_start_and_stop(Times times);
+  void try_command(const Step& step, Times times, std::uint64_t n, Figures& figures);
+  void try_start_and_stop(Times times, std::uint64_t start_n, std::uint64_t stop_n, Figures& figures);
+  bool stop(const std::optional<Failure>& failure, Times times, const std::string& where);
+  void look_after(const std::string& where);
+  void restart();
+  void find(const std::string& where, const std::string& what);
+  std::vector<std::uint64_t> chosen(std::uint64_t calls, unsigned share) const;
+  Failure failure(std::uint64_t n, Times times) const;
+  void print(const std::string& name, Times times, std::uint64_t calls, const Figures& figures) const;
+  // The other one of two releases, at each call.
+  Json upgrade();
+
+  Settings settings_;
+  Board board_;
+  MasterRun master_;
+  std::unique_ptr<Clients> clients_;
+  int version_ = 1;
+  unsigned findings_ = 0;
+  unsigned tried_ = 0;
+};
+
+}  // namespace nth

@@ -1,0 +1,61 @@
+// The master has no memory for a while: it serves on, says so to clients, and takes commands again as soon as it has some.
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <vector>
+
+#include "support/connection.hpp"
+#include "support/instance.hpp"
+#include "support/proc.hpp"
+
+namespace scenario {
+namespace {
+
+// No byte of address space more than the master has now.
+void take_memory(pid_t pid) {
+  const auto now = static_cast<rlim_t>(proc::status_number(pid, "VmSize")) * 1024;
+  const rlimit limit{now, RLIM_INFINITY};
+  REQUIRE(::prlimit(pid, RLIMIT_AS, &limit, nullptr) == 0);
+}
+
+void give_memory(pid_t pid) {
+  const rlimit limit{RLIM_INFINITY, RLIM_INFINITY};
+  REQUIRE(::prlimit(pid, RLIMIT_AS, &limit, nullptr) == 0);
+}
+
+TEST_CASE_FIXTURE(Scenario, "a master without memory serves, refuses commands, and recovers") {
+  if (sanitized()) return;  // its runtime ends the process then
+  Instance app(*this, fixture("version_v1"), {"--settle", "20ms"});
+  const pid_t master = app.master().pid();
+  for (int round = 0; round < 3; ++round) {
+    take_memory(master);
+    // Clients that say much and never end their lines take what the allocator has free.
+    std::vector<Connection> clients;
+    for (int i = 0; i < 64; ++i) {
+      auto client = Connection::attempt("unix:" + app.site().control_socket());
+      if (!client) break;
+      client->send(std::string(60'000, ' '));
+      clients.push_back(std::move(*client));
+    }
+    const bool is_refused = eventually([&] {
+      auto client = Connection::attempt("unix:" + app.site().control_socket());
+      return client && contains(client->read_line(milliseconds(200)), "the master has no memory for a command now: try again");
+    });
+    CHECK(is_refused);
+    // There is no memory for a successor now, but there will be.
+    const auto died = app.children();
+    REQUIRE_FALSE(died.empty());
+    ::kill(died.front(), SIGKILL);
+    clients.clear();
+    give_memory(master);
+    CHECK(eventually([&] { return app.run("status").status == Exit::ok; }));
+    CHECK(app.serves(fixture(round % 2 == 0 ? "version_v1" : "version_v2")));
+    const auto finished = app.upgrade(fixture(round % 2 == 0 ? "version_v2" : "version_v1"));
+    CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
+  }
+  CHECK(app.children().size() == 2);
+}
+
+}  // namespace
+}  // namespace scenario
