@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <link.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -69,24 +68,16 @@ bool tells(std::string_view name) {
   return name.substr(0, 9) == "io_uring_" || std::find(std::begin(telling), std::end(telling), name) != std::end(telling);
 }
 
-// A file, read at places that it names itself.
-class Bytes {
+// The tables of a file.
+class Tables {
  public:
-  Bytes(UniqueFd fd, std::uint64_t size) : fd_(std::move(fd)), size_(size) {}
+  explicit Tables(const Bytes& bytes) : bytes_(bytes) {}
 
   // Empty unless all of it lies within the file.
   std::string at(std::uint64_t offset, std::uint64_t size) const {
-    if (size > table_limit || offset > size_ || size > size_ - offset) return {};
-    std::string bytes(size, '\0');
-    std::size_t filled = 0;
-    while (filled < size) {
-      const ssize_t n =
-          ::pread(fd_.get(), bytes.data() + filled, size - filled, static_cast<off_t>(offset + filled));
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) return {};
-      filled += static_cast<std::size_t>(n);
-    }
-    return bytes;
+    if (size > table_limit || !bytes_.has(offset, size)) return {};
+    std::string found(size, '\0');
+    return bytes_.read(offset, found.data(), found.size()) ? found : std::string();
   }
 
   template <class T>
@@ -98,8 +89,7 @@ class Bytes {
   }
 
  private:
-  UniqueFd fd_;
-  std::uint64_t size_;
+  const Bytes& bytes_;
 };
 
 std::string_view text_at(const std::string& strings, std::uint64_t offset, std::size_t limit = name_limit) {
@@ -135,7 +125,7 @@ void take_segments(ElfFile& file, const std::vector<Segment>& segments) {
   }
 }
 
-void take_dynamic(ElfFile& file, const Bytes& bytes, const std::vector<Segment>& segments) {
+void take_dynamic(ElfFile& file, const Tables& bytes, const std::vector<Segment>& segments) {
   const auto place = std::find_if(segments.begin(), segments.end(),
                                   [](const Segment& segment) { return segment.p_type == PT_DYNAMIC; });
   if (place == segments.end()) return;
@@ -174,7 +164,7 @@ void take_telling(std::vector<std::string>& names, std::string_view name) {
   if (names.size() < telling_limit && tells(name)) names.emplace_back(name);
 }
 
-void take_note(ElfFile& file, const Symbol& symbol, const Bytes& bytes, const std::vector<Segment>& segments) {
+void take_note(ElfFile& file, const Symbol& symbol, const Tables& bytes, const std::vector<Segment>& segments) {
   const auto place = offset_of(segments, symbol.st_value);
   if (!place) return;
   const auto notes = bytes.table<ElfFile::AbiNote>(*place, sizeof(ElfFile::AbiNote));
@@ -186,7 +176,7 @@ struct Symbols {
   std::string strings;
 };
 
-std::optional<Symbols> symbols_of(const Bytes& bytes, const std::vector<Section>& sections, std::uint32_t type) {
+std::optional<Symbols> symbols_of(const Tables& bytes, const std::vector<Section>& sections, std::uint32_t type) {
   for (const Section& section : sections) {
     if (section.sh_type != type || section.sh_link >= sections.size()) continue;
     const Section& strings = sections[section.sh_link];
@@ -197,7 +187,7 @@ std::optional<Symbols> symbols_of(const Bytes& bytes, const std::vector<Section>
 }
 
 // What is exported, and what is wanted.
-void take_exported(ElfFile& file, const Symbols& symbols, const Bytes& bytes, const std::vector<Segment>& segments) {
+void take_exported(ElfFile& file, const Symbols& symbols, const Tables& bytes, const std::vector<Segment>& segments) {
   const std::string& entry = file.entry_name;
   const std::string mangled = "_Z" + std::to_string(entry.size()) + entry;
   for (const Symbol& symbol : symbols.entries) {
@@ -233,7 +223,7 @@ void take_internal(ElfFile& file, const Symbols& symbols) {
 }
 
 // Go's linker writes these, whoever links in the end.
-bool has_go(const Bytes& bytes, const std::vector<Section>& sections, std::size_t names) {
+bool has_go(const Tables& bytes, const std::vector<Section>& sections, std::size_t names) {
   if (names >= sections.size()) return false;
   const std::string strings = bytes.at(sections[names].sh_offset, sections[names].sh_size);
   return std::any_of(sections.begin(), sections.end(), [&](const Section& section) {
@@ -250,7 +240,11 @@ Result<ElfFile> ElfFile::read(const std::string& path, const std::string& entry)
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return os_fail("examine", path, errno);
   if (!S_ISREG(status.st_mode)) return fail(path + " is no regular file");
-  const Bytes bytes(std::move(fd), static_cast<std::uint64_t>(status.st_size));
+  return parse(Bytes(fd.get()), path, entry);
+}
+
+Result<ElfFile> ElfFile::parse(const Bytes& content, const std::string& path, const std::string& entry) {
+  const Tables bytes(content);
   const auto headers = bytes.table<Header>(0, sizeof(Header));
   if (headers.empty() || std::memcmp(headers[0].e_ident, ELFMAG, SELFMAG) != 0)
     return fail(path + " is no ELF file");

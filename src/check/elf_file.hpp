@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/error.hpp"
 
 namespace liveswap::preflight {
@@ -45,6 +46,8 @@ struct ElfFile {
   std::vector<std::string> internal;    // those that it defines for itself alone, hidden or static
 
   static Result<ElfFile> read(const std::string& path, const std::string& entry = "liveswap_main");
+  // The same of its content; `path` is for errors.
+  static Result<ElfFile> parse(const Bytes& content, const std::string& path, const std::string& entry);
 };
 
 }  // namespace liveswap::preflight

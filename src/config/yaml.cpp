@@ -163,10 +163,15 @@ void read_options(Reader& reader, const Node& root, Options& options) {
 Result<Options> load_yaml(const std::string& path, Options options) {
   const auto text = read_small_file(path, size_limit);
   if (!text) return tl::unexpected<Error>(text.error());
-  const auto root = parse_document(*text, path);
-  if (!root) return tl::unexpected<Error>(root.error());
   const auto absolute = absolute_path(path, current_directory());
-  Reader reader(path, std::filesystem::path(absolute).parent_path().string());
+  return parse_yaml(*text, path, std::filesystem::path(absolute).parent_path().string(), std::move(options));
+}
+
+Result<Options> parse_yaml(const std::string& text, const std::string& path, const std::string& directory,
+                           Options options) {
+  const auto root = parse_document(text, path);
+  if (!root) return tl::unexpected<Error>(root.error());
+  Reader reader(path, directory);
   read_options(reader, *root, options);
   if (!reader.problems().empty()) return fail(fmt::format("{}", fmt::join(reader.problems(), "\n")));
   return options;

@@ -15,5 +15,8 @@ namespace liveswap::config {
 // are made absolute. The error has every mistake of the file, one a line, each as `path:line:column: …` with
 // `path` as given. Only values are checked here; validate() checks how they go together.
 Result<Options> load_yaml(const std::string& path, Options options);
+// The same of its content. `path` is for errors; `directory`, absolute, is that of the file. Pure.
+Result<Options> parse_yaml(const std::string& text, const std::string& path, const std::string& directory,
+                           Options options);
 
 }  // namespace liveswap::config

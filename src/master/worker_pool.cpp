@@ -78,10 +78,10 @@ void WorkerPool::spawn(const rollout::Spawn& order) {
   const UniqueFd life = base_.life();
   auto request = request_for(order);
   request.descriptors[LIVESWAP_FD_LIFE] = life.get();
-  auto process = WorkerProcess::start(loop_, std::move(request),
-                                      {[this, id](Frame& frame) { on_frame(id, frame); },
-                                       [this, id](const Ending& ending) { on_ended(id, ending); },
-                                       [this, id] { return is_outlived(id); }});
+  auto process = base_.start(loop_, std::move(request),
+                             {[this, id](Frame& frame) { on_frame(id, frame); },
+                              [this, id](const Ending& ending) { on_ended(id, ending); },
+                              [this, id] { return is_outlived(id); }});
   if (!process) {
     handlers_.exited(id, Departure{stage_word(LIVESWAP_STAGE_SPAWN), process.error().text, false});
     return;

@@ -41,6 +41,7 @@ class WorkerPool {
     // A worker has bound or closed a listener of its own, or handed something off.
     std::function<void()> taken_over = {};
   };
+  using Start = std::function<Result<std::unique_ptr<WorkerProcess>>(uv_loop_t&, SpawnRequest, WorkerProcess::Handlers)>;
   // What every worker is started with; arguments and descriptors are filled in for each.
   struct Template {
     SpawnRequest request;
@@ -50,6 +51,7 @@ class WorkerPool {
     std::function<UniqueFd()> life;            // the lock that tells of a worker that lives
     std::optional<rollout::Time> drain_limit;  // what a worker gives itself when its master has died
     rollout::Time term_grace{0};
+    Start start = WorkerProcess::start;  // tests have workers without processes
   };
 
   WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, Takeover& takeover, Handlers handlers);

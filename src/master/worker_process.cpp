@@ -95,8 +95,13 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(uv_loop_t& loop, Spa
   if (!output) return tl::unexpected<Error>(output.error());
   auto child = spawn(request);
   if (!child) return tl::unexpected<Error>(child.error());
+  return watch(loop, std::move(*child), std::move(ours), std::move(*output), std::move(handlers));
+}
+
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::watch(uv_loop_t& loop, Child child, UniqueFd channel,
+                                                            std::unique_ptr<Output> output, Handlers handlers) {
   std::unique_ptr<WorkerProcess> worker(
-      new WorkerProcess(loop, std::move(*child), std::move(ours), std::move(*output), std::move(handlers)));
+      new WorkerProcess(loop, std::move(child), std::move(channel), std::move(output), std::move(handlers)));
   if (!worker->exit_poll_.usable() || !worker->channel_poll_->usable() || !worker->output_->usable())
     return fail("cannot watch a worker");
   return worker;

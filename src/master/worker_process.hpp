@@ -71,6 +71,10 @@ class WorkerProcess {
 
   // `request.descriptors[LIVESWAP_FD_CHANNEL]` is filled in here; 1 and 2 are where its output goes (output.hpp).
   static Result<std::unique_ptr<WorkerProcess>> start(uv_loop_t& loop, SpawnRequest request, Handlers handlers);
+  // The second half of start(), for tests that play the worker: a process that runs already, and our end of its channel, a
+  // SOCK_SEQPACKET with SO_PASSCRED. A child without a number is neither signalled nor reaped.
+  static Result<std::unique_ptr<WorkerProcess>> watch(uv_loop_t& loop, Child child, UniqueFd channel,
+                                                      std::unique_ptr<Output> output, Handlers handlers);
   ~WorkerProcess();
 
   pid_t pid() const { return child_.pid; }

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <vector>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
@@ -20,28 +19,12 @@ std::string record_file(const std::string& state_dir) { return state_dir + "/com
 
 std::string line_of(const Committed& committed) { return committed.id + "  " + committed.path + "\n"; }
 
-// Nothing: a line that is none of ours.
-Result<std::vector<Committed>> parse(const std::string& file, const std::string& text) {
-  std::vector<Committed> found;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const auto end = text.find('\n', begin);
-    const std::string line = text.substr(begin, end == std::string::npos ? end : end - begin);
-    if (end == std::string::npos || line.size() < hash_length + 3 || !is_id(line.substr(0, hash_length)) ||
-        line.substr(hash_length, 3) != "  /" || line.find('\0') != std::string::npos)
-      return fail("the record " + file + " is damaged: found the line \"" + line +
-                  "\", expected 64 hex digits, two spaces and an absolute path");
-    found.push_back({line.substr(hash_length + 2), line.substr(0, hash_length)});
-    begin = end + 1;
-  }
-  return found;
-}
-
 std::vector<Committed> read_record(const std::string& state_dir) {
   const std::string file = record_file(state_dir);
   if (::access(file.c_str(), F_OK) != 0 && errno == ENOENT) return {};
   const auto text = read_small_file(file, record_limit);
   const auto found =
-      text ? parse(file, *text) : Result<std::vector<Committed>>(tl::unexpected<Error>(text.error()));
+      text ? parse_record(*text, file) : Result<std::vector<Committed>>(tl::unexpected<Error>(text.error()));
   if (found) return *found;
   log::warning("{}; which release is committed is not known, only its path", found.error().text);
   return {};
@@ -58,6 +41,21 @@ Result<void> check(const Committed& committed) {
 }
 
 }  // namespace
+
+Result<std::vector<Committed>> parse_record(const std::string& text, const std::string& file) {
+  std::vector<Committed> found;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const auto end = text.find('\n', begin);
+    const std::string line = text.substr(begin, end == std::string::npos ? end : end - begin);
+    if (end == std::string::npos || line.size() < hash_length + 3 || !is_id(line.substr(0, hash_length)) ||
+        line.substr(hash_length, 3) != "  /" || line.find('\0') != std::string::npos)
+      return fail("the record " + file + " is damaged: found the line \"" + line +
+                  "\", expected 64 hex digits, two spaces and an absolute path");
+    found.push_back({line.substr(hash_length + 2), line.substr(0, hash_length)});
+    begin = end + 1;
+  }
+  return found;
+}
 
 Result<void> commit(const std::string& head_file, const std::string& state_dir, const Committed& committed) {
   if (auto checked = check(committed); !checked) return checked;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/error.hpp"
 
@@ -22,6 +23,9 @@ Result<void> commit(const std::string& head_file, const std::string& state_dir, 
 // What a restart runs: the path that HEAD names, and the newest release in the record that was asked for by
 // that path. A damaged record counts as none, with a warning in the log. Errors are those of read_head().
 Result<Committed> read_committed(const std::string& head_file, const std::string& state_dir);
+
+// The lines of a record, the newest first; an error says which line is none. `file` is for errors. Pure.
+Result<std::vector<Committed>> parse_record(const std::string& text, const std::string& file);
 
 // For people whose HEAD is damaged: what the record names first. A master that was killed between the two writes of
 // commit() has recorded it and not committed it, so it decides nothing. Empty: there is no record, or a damaged one.

@@ -2,8 +2,6 @@
 
 #include <elf.h>
 #include <link.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -27,16 +25,10 @@ using Entry = ElfW(Dyn);
 
 class File {
  public:
-  explicit File(int fd) : fd_(fd) {
-    struct stat info {};
-    if (::fstat(fd, &info) == 0 && info.st_size > 0) size_ = static_cast<std::uint64_t>(info.st_size);
-  }
+  explicit File(const Bytes& bytes) : bytes_(bytes) {}
 
-  bool inside(std::uint64_t at, std::uint64_t size) const { return at <= size_ && size <= size_ - at; }
-
-  bool read(std::uint64_t at, void* to, std::size_t size) const {
-    return inside(at, size) && ::pread(fd_, to, size, static_cast<off_t>(at)) == static_cast<ssize_t>(size);
-  }
+  bool inside(std::uint64_t at, std::uint64_t size) const { return bytes_.has(at, size); }
+  bool read(std::uint64_t at, void* to, std::size_t size) const { return bytes_.read(at, to, size); }
 
   // A whole array of at most `max`; empty when a byte of it lies outside.
   template <class T>
@@ -50,7 +42,7 @@ class File {
 
   // The NUL-terminated text at `at`, the NUL being before `end`.
   std::optional<std::string> text(std::uint64_t at, std::uint64_t end) const {
-    if (at >= end || end > size_) return std::nullopt;
+    if (at >= end || end > bytes_.size()) return std::nullopt;
     std::string bytes(std::min<std::uint64_t>(end - at, string_max), '\0');
     if (!read(at, bytes.data(), bytes.size())) return std::nullopt;
     const auto length = bytes.find('\0');
@@ -60,8 +52,7 @@ class File {
   }
 
  private:
-  int fd_;
-  std::uint64_t size_ = 0;
+  const Bytes& bytes_;
 };
 
 std::vector<Segment> segments_of(const File& file) {
@@ -105,8 +96,10 @@ std::optional<std::uint64_t> place_of(const std::vector<Segment>& segments, std:
 
 }  // namespace
 
-std::optional<Needs> read_needs(int fd) {
-  const File file(fd);
+std::optional<Needs> read_needs(int fd) { return read_needs(Bytes(fd)); }
+
+std::optional<Needs> read_needs(const Bytes& bytes) {
+  const File file(bytes);
   const auto segments = segments_of(file);
   const auto entries = dynamic_of(file, segments);
   const auto table = value_of(entries, DT_STRTAB);

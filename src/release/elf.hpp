@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.hpp"
+
 namespace liveswap::release {
 
 // What the dynamic section of a library says about other libraries.
@@ -18,5 +20,6 @@ struct Needs {
 // bound. Nothing: it is no library of this machine's kind, or damaged. That is no error here; loading it says
 // what is wrong.
 std::optional<Needs> read_needs(int fd);
+std::optional<Needs> read_needs(const Bytes& bytes);
 
 }  // namespace liveswap::release

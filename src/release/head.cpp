@@ -16,12 +16,16 @@ Error about(const std::string& file, const std::string& found) {
 Result<std::string> read_head(const std::string& file) {
   auto text = read_small_file(file, head_limit);
   if (!text) return fail("the HEAD file cannot be used: " + text.error().text);
-  if (!text->empty() && text->back() == '\n') text->pop_back();
-  if (text->empty()) return tl::unexpected<Error>(about(file, "is empty"));
-  if (text->find('\n') != std::string::npos) return tl::unexpected<Error>(about(file, "has more than one line"));
-  if (text->find('\0') != std::string::npos) return tl::unexpected<Error>(about(file, "contains a NUL byte"));
-  if (text->front() != '/') return tl::unexpected<Error>(about(file, "does not begin with /"));
-  return *text;
+  return parse_head(std::move(*text), file);
+}
+
+Result<std::string> parse_head(std::string text, const std::string& file) {
+  if (!text.empty() && text.back() == '\n') text.pop_back();
+  if (text.empty()) return tl::unexpected<Error>(about(file, "is empty"));
+  if (text.find('\n') != std::string::npos) return tl::unexpected<Error>(about(file, "has more than one line"));
+  if (text.find('\0') != std::string::npos) return tl::unexpected<Error>(about(file, "contains a NUL byte"));
+  if (text.front() != '/') return tl::unexpected<Error>(about(file, "does not begin with /"));
+  return text;
 }
 
 Result<void> write_head(const std::string& file, const std::string& path) {

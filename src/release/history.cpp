@@ -131,11 +131,15 @@ void History::prune() const {
 Result<History::Json> History::read(const Entry& entry) const {
   const auto text = read_small_file(file(entry), receipt_limit, Links::refused);
   if (!text) return tl::unexpected<Error>(text.error());
-  auto receipt = json::parse(*text, bounds);
-  const std::string damaged = "the receipt " + file(entry) + " is damaged: ";
+  return parse(*text, entry.number, file(entry));
+}
+
+Result<History::Json> History::parse(std::string_view text, std::uint64_t number, const std::string& file) {
+  auto receipt = json::parse(text, bounds);
+  const std::string damaged = "the receipt " + file + " is damaged: ";
   if (!receipt) return fail(damaged + "it is " + receipt.error().text);
-  if (json::member(*receipt, "number") != entry.number)
-    return fail(damaged + "expected a JSON object with \"number\": " + std::to_string(entry.number));
+  if (json::member(*receipt, "number") != number)
+    return fail(damaged + "expected a JSON object with \"number\": " + std::to_string(number));
   return receipt;
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.hpp"
@@ -37,6 +38,9 @@ class History {
   // killed has left behind.
   void prune() const;
 
+  // What the file of that number holds; an error says why it is damaged. `file` is for errors. Pure.
+  static Result<Json> parse(std::string_view text, std::uint64_t number, const std::string& file);
+
   // The receipt of that number; none: the newest one that can be read.
   Result<Json> receipt(std::optional<std::uint64_t> number) const;
 
@@ -68,7 +72,7 @@ class History {
   std::uint64_t next_ = 1;  // no number below that is given
 };
 
-// Where a receipt went to, if that was well.
+// The release that the upgrade of that receipt committed; nothing when its outcome is not "ok". Pure.
 std::optional<Committed> went_to(const nlohmann::json& receipt);
 
 }  // namespace liveswap::release

@@ -63,9 +63,10 @@ AwaitedListeners::Listeners AwaitedListeners::of_every_slot(Generation& generati
   for (const Record& one : records_) latest[one.place.slot] = &one;
   if (latest.empty()) return {};
   Listeners common = latest.begin()->second->listeners;
-  for (const auto& [slot, record] : latest) {
-    generation = std::max(generation, record->place.generation);
-    std::erase_if(common, [&](const auto& one) { return !record->listeners.contains(one.first); });
+  for (const auto& entry : latest) {
+    const Record& record = *entry.second;
+    generation = std::max(generation, record.place.generation);
+    std::erase_if(common, [&](const auto& one) { return !record.listeners.contains(one.first); });
   }
   return common;
 }
