@@ -85,7 +85,8 @@ enum liveswap_frame_kind {
   LIVESWAP_BIND,     /* value: a number; text: struct liveswap_bind; a descriptor: the socket that shall be bound; count: 1 when
                       * it shall stay the application's own if the worker is ready */
   LIVESWAP_LISTEN,   /* value: a number; count: the backlog; text: uint64_t, SO_COOKIE of a socket that BIND gave */
-  LIVESWAP_UNLISTEN, /* text: uint64_t as for LISTEN: the application has closed its last descriptor of it */
+  LIVESWAP_UNLISTEN, /* text: uint64_t as for LISTEN: the application has closed its last descriptor of it, or shut it down; of a lent
+                      * one: that it had waited for, and without having been told to drain */
   LIVESWAP_UNLINK,   /* value: a number; text: the absolute path of a Unix socket, which is not removed when it is held */
   LIVESWAP_RENAME,   /* value: a number; text: two absolute paths, a NUL between them. Answered with LIVESWAP_STAYS_OWN where it is
                       * nothing that is held; with a descriptor: the socket that all descriptors of the one at the first

@@ -285,12 +285,16 @@ void Master::look_at_takeover() {
   const bool quiet = engine_.running() && engine_.unserved_slots().empty();
   auto next = takeover_.look(now(), seen, quiet);
   const auto judged = takeover_.judge(now());
+  const auto given_up = takeover_.given_up(now());
   if (const auto due = takeover_.next_judgement()) next = next ? std::min(*next, *due) : *due;
   if (!next || outcome_)
     takeover_timer_.stop();
   else
     takeover_timer_.start(std::max(rollout::Time{0}, *next - now()), [this] { look_at_takeover(); });
   judge_starting(judged);
+  for (const auto& [worker, listener] : given_up)
+    perform(engine_.stopped_serving(now(), worker, "it has closed the listener " + listener + ", or shut it down, without having been "
+                                                   "told to drain; the contract leaves that to the master"));
 }
 
 // Each event may bring about others, and the next look.

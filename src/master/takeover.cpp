@@ -245,6 +245,7 @@ int Takeover::listen(Worker& worker, const Frame& frame) {
   Endpoint* endpoint = endpoint_of(worker, frame.text);
   if (!endpoint) return EBADF;
   TakenEndpoint* taken = taken_endpoint(endpoint);
+  worker.given_up.erase(endpoint);
   // What the master lends listens already, and so does what has been replaced.
   if (!taken || cookie_of(taken->held(worker.set, worker.place.slot)) != cookie_in(frame.text)) return 0;
   const int backlog = static_cast<int>(std::min<std::uint64_t>(frame.count, INT_MAX));
@@ -269,14 +270,22 @@ void Takeover::unlisten(Worker& worker, const Frame& frame) {
   // Closed may be the one that it had before: a Unix socket whose file was removed is bound anew.
   const std::uint64_t now = cookie_of(socket_for(worker, *endpoint));
   if (now != cookie_in(frame.text) && worker.cookies.contains(now)) return;
-  worker.waits.erase(endpoint);
+  if (worker.waits.erase(endpoint) > 0) give_up(worker, *endpoint);
   if (worker.uses.erase(endpoint) == 0) return;
   if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.tenure.closed(worker.draining);
   changed_ = true;
 }
 
+// One that was lent is never dropped: the worker alone does not serve it any more.
+void Takeover::give_up(Worker& worker, const Endpoint& endpoint) {
+  if (taken_endpoint(&endpoint) || worker.draining) return;
+  worker.given_up.emplace(&endpoint, std::nullopt);
+  changed_ = true;
+}
+
 void Takeover::note_wait(Worker& worker, const Frame& frame) {
   Endpoint* endpoint = endpoint_of(worker, frame.text);
+  if (endpoint) worker.given_up.erase(endpoint);
   if (endpoint)
     worker.waits.insert(endpoint);
   else

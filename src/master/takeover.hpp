@@ -79,6 +79,13 @@ class Takeover {
   std::vector<Judged> judge(rollout::Time now);
   // When to call that next if nothing happens.
   std::optional<rollout::Time> next_judgement() const { return judgement_due_; }
+  // Workers that have closed a listener of --listen on which they waited, and have not come back to it within half a
+  // second; each is told once. To be called after look().
+  struct GivenUp {
+    rollout::WorkerId worker;
+    std::string listener;
+  };
+  std::vector<GivenUp> given_up(rollout::Time now);
   // So many connections wait for a worker that who hands off more shall be listened to later.
   bool is_full(rollout::WorkerId giver) const;
   // How many of the idle connections that this one believes to have handed off were closed instead. Before left().
@@ -100,6 +107,7 @@ class Takeover {
     bool ready = false;
     bool draining = false;
     std::set<Endpoint*> waits;   // that it has been seen to wait on, and has not closed
+    std::map<const Endpoint*, std::optional<rollout::Time>> given_up;  // lent ones that it has closed instead; seen by look() at
     bool waits_elsewhere = false;  // on a listener of its own
     std::set<Endpoint*> uses;                     // that it has bound and not closed
     std::map<std::uint64_t, Endpoint*> cookies;   // of every socket that it was given, at its start or later: also those that others have replaced
@@ -151,6 +159,7 @@ class Takeover {
   int listen(Worker& worker, const Frame& frame);
   void note_wait(Worker& worker, const Frame& frame);
   void unlisten(Worker& worker, const Frame& frame);
+  void give_up(Worker& worker, const Endpoint& endpoint);
   int unlink(Worker& worker, const Frame& frame) const;
   int rename(Worker& worker, const Frame& frame, UniqueFd& answer);
   int move(Worker& worker, TakenUnix& endpoint, const Renaming& wish);

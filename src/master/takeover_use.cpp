@@ -13,6 +13,9 @@ namespace {
 
 // Until it is looked again whether somebody has come, or has read what he was sent: nothing tells of either.
 constexpr rollout::Time forward_step{10}, handed_off_step{20};
+
+// For an application that closes a listener to open it anew.
+constexpr rollout::Time given_up_pause{500};
 // Of sockets that were ours, and may live on in workers that drain.
 constexpr std::size_t former_limit = 4096;
 
@@ -94,6 +97,9 @@ void Takeover::look_at(TakenEndpoint& endpoint, Use& use, rollout::Time now) {
 
 std::optional<rollout::Time> Takeover::look(rollout::Time now, const std::vector<Seen>& seen, bool quiet) {
   looked_at_ = now;
+  for (auto& [id, worker] : workers_)
+    for (auto& [endpoint, since] : worker.given_up)
+      if (!since) since = now;
   // Each of them, whatever the others say.
   const bool states = note_states(seen), frames = std::exchange(changed_, false);
   const bool changed = (std::exchange(quiet_, quiet) != quiet) || states || frames;
@@ -116,7 +122,21 @@ std::optional<rollout::Time> Takeover::next_time(rollout::Time now) const {
     if (!use.heirs.empty() && use.tenure.passes_on()) take(now + forward_step);
   }
   if (!handed_off_.empty()) take(now + handed_off_step);
+  for (const auto& [id, worker] : workers_)
+    for (const auto& [endpoint, since] : worker.given_up)
+      if (since) take(*since + given_up_pause);
   return next;
+}
+
+std::vector<Takeover::GivenUp> Takeover::given_up(rollout::Time now) {
+  std::vector<GivenUp> found;
+  for (auto& [id, worker] : workers_)
+    std::erase_if(worker.given_up, [&, worker_id = id, serves = worker.ready && !worker.draining](const auto& one) {
+      const bool is_due = one.second && now >= *one.second + given_up_pause;
+      if (is_due && serves) found.push_back({worker_id, one.first->name()});
+      return is_due || !serves;
+    });
+  return found;
 }
 
 }  // namespace liveswap::master

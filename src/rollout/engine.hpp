@@ -75,6 +75,8 @@ class Engine {
   Commands dropped(Time now, WorkerId worker, const std::string& listener);
   // liveswap_main has returned though nobody had asked for it; the process itself may take its time to end.
   Commands returned(Time now, WorkerId worker, const std::string& text);
+  // It takes no connections any more though nobody had asked for that; those that it has it finishes as in any drain.
+  Commands stopped_serving(Time now, WorkerId worker, const std::string& text);
   Commands exited(Time now, WorkerId worker, const Departure& departure);
 
   // Time has passed. When the next call is due; nothing when no deadline is near: then only events matter.
@@ -239,6 +241,7 @@ class Engine {
   void force(Time now, Worker& worker, DrainStep step);
   void next_step(Time now, Worker& worker, const std::string& why);
   void died(Time now, const Worker& worker, const std::string& reason);
+  Commands failed_alive(Time now, WorkerId worker, const std::string& text, std::optional<Time> drain_limit);
   void schedule_respawn(Time now, Slot& slot, Time lived);
   void worker_deadline(Time now, Worker& worker);
   void tell_fate(Farewell& farewell, const Worker& worker, const Departure& departure);

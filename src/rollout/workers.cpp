@@ -180,11 +180,20 @@ void Engine::worker_deadline(Time now, Worker& worker) {
 }
 
 Commands Engine::returned(Time now, WorkerId id, const std::string& text) {
+  return failed_alive(now, id, text, std::min(settings_.drain_limit.value_or(unproven_drain_limit), unproven_drain_limit));
+}
+
+Commands Engine::stopped_serving(Time now, WorkerId id, const std::string& text) {
+  return failed_alive(now, id, text, settings_.drain_limit);
+}
+
+// Its process goes on for a while.
+Commands Engine::failed_alive(Time now, WorkerId id, const std::string& text, std::optional<Time> drain_limit) {
   const auto it = workers_.find(id);
   if (it == workers_.end() || !active(it->second)) return done(now);
   const Worker before = it->second;
   it->second.failed = true;
-  drain(now, it->second, std::min(settings_.drain_limit.value_or(unproven_drain_limit), unproven_drain_limit));
+  drain(now, it->second, drain_limit);
   died(now, before, std::string(before.was_ready ? "stage run: " : "stage start: ") + text + awaited_by(before));
   return done(now);
 }

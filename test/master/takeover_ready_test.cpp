@@ -221,3 +221,36 @@ TEST_CASE("given back: to one that serves the same address by another listener")
   REQUIRE(adopted(pair.desk).size() == 1);
   CHECK(adopted(pair.desk)[0]->text == cookie_text(held.get()));
 }
+
+TEST_CASE("a lent listener that a worker closes while it serves: it is told once, unless the worker comes back to it") {
+  Desk desk(1, {}, {{"http", "127.0.0.1:0"}});
+  desk.join(1, 0);
+  const int fd = desk.listeners().of_slot(0)[0];
+  const auto given_up = [&](int ms) { return desk.takeover().given_up(rollout::Time{ms}).size(); };
+  desk.ready(1);
+  desk.tell(1, LIVESWAP_UNLISTEN, cookie_text(fd));  // never waited on
+  desk.look();
+  CHECK(given_up(9'000) == 0);
+
+  desk.wait_on(1, fd);
+  desk.tell(1, LIVESWAP_UNLISTEN, cookie_text(fd));
+  desk.look();
+  CHECK(given_up(1'499) == 0);
+  desk.wait_on(1, fd);
+  CHECK(given_up(9'000) == 0);
+
+  desk.tell(1, LIVESWAP_UNLISTEN, cookie_text(fd));
+  desk.look();
+  const auto found = desk.takeover().given_up(rollout::Time{1'500});
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].worker == 1);
+  CHECK(found[0].listener == "http");
+  CHECK(given_up(9'000) == 0);
+
+  desk.wait_on(1, fd);
+  desk.drain(1);
+  desk.look();
+  desk.tell(1, LIVESWAP_UNLISTEN, cookie_text(fd));
+  desk.look();
+  CHECK(given_up(9'000) == 0);
+}

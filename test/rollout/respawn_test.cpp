@@ -33,6 +33,17 @@ TEST_CASE("respawn: a worker that returns although nobody asked it to is replace
   CHECK(script.notes().back().kind == NoteKind::spawned);
 }
 
+TEST_CASE("respawn: a worker that stops serving is replaced, and has its whole drain limit for what it has") {
+  auto with = settings(1);
+  with.drain_limit = Time{60'000};
+  Script script = Script::booted(with);
+  REQUIRE(script.engine().workers().at(1).state == WorkerState::ready);
+  CHECK(script.stopped_serving(1) == "spawn 2 in 0: A");
+  CHECK(script.engine().workers().at(1).state == WorkerState::draining);
+  CHECK(script.engine().workers().at(1).deadline == script.engine().workers().at(1).drain_since + Time{60'000});
+  CHECK(script.stopped_serving(1) == "");  // once
+}
+
 TEST_CASE("respawn: the wait doubles with every death, up to a cap, a quarter more or less") {
   auto with = settings(1);
   with.backoff_min = Time{100};

@@ -71,6 +71,9 @@ std::string Script::gave_up(WorkerId worker) {
   engine_.entered(now_, worker, true);
   return say(engine_.returned(now_, worker, "liveswap_main returned 0"));
 }
+std::string Script::stopped_serving(WorkerId worker) {
+  return say(engine_.stopped_serving(now_, worker, "it has closed the listener"));
+}
 std::string Script::stop(RequestId request) { return say(engine_.stop(now_, request, false)); }
 std::string Script::die(RequestId request) { return say(engine_.stop(now_, request, true)); }
 

@@ -34,6 +34,7 @@ class Script {
   std::string kill(RequestId request);
   std::string forks(RequestId request, unsigned count);
   std::string gave_up(WorkerId worker);  // liveswap_main returned, nobody had asked
+  std::string stopped_serving(WorkerId worker);
   std::string stop(RequestId request);
   std::string die(RequestId request);
 

@@ -21,12 +21,14 @@
 #include "worker/aside.h"
 #include "worker/channel.h"
 #include "worker/control.h"
+#include "worker/drain.h"
 #include "worker/readiness.h"
 #include "worker/seize.h"
 #include "worker/self.h"
 #include "adopt.h"
 #include "calls.h"
 #include "child.h"
+#include "descendants.h"
 #include "kick.h"
 #include "loop.h"
 #include "marks.h"
@@ -46,12 +48,18 @@ static void count_copy(int fd, void* context) {
   if (socket_cookie(fd, &cookie) && cookie == copies->cookie) ++copies->count;
 }
 
-/* The application has given up a descriptor of it; with the last one the master may stop listening. */
+/* One that was lent and that the application has waited for: nobody else serves this slot. A child may go on with it. */
+static bool is_given_up(const struct listener* lent) {
+  return listeners_is_waited(lent) && !drain_is_on() && !descendants_may_be();
+}
+
+/* The application has given up a descriptor of it. With the last one the master may stop listening, or replaces the worker. */
 static void released(const struct listener* listener) {
   struct copies copies = {.cookie = listener->cookie};
-  if (listener->name != NULL || seize_has_begun()) return;
+  const bool is_lent = listener->name != NULL;
+  if (seize_has_begun() || (is_lent && !is_given_up(listener))) return;
   if (!self_each_descriptor(count_copy, &copies) || copies.count > 0) return;
-  adopt_forget(listener);
+  if (!is_lent) adopt_forget(listener);
   listeners_closed(listener);
   readiness_review();
   channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&copies.cookie, sizeof copies.cookie);
