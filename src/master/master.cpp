@@ -124,6 +124,11 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       record_timer_(loop),
       takeover_timer_(loop),
       queue_timer_(loop),
+      queue_watch_(loop, {[this] {
+                            listeners_.repair();
+                            watch_queues();
+                          },
+                          [this](const QueueWatch::Place& place, ino_t inode) { on_waiting(place, inode); }}),
       watch_timer_(loop),
       prober_(loop, probes_of(options_), listeners_.bound(), tools_.worker, options_.health_limit,
               [this](const Prober::Findings& found) { on_probed(found); }),
@@ -269,6 +274,7 @@ void Master::settle() {
   if (listeners_.staged() && !engine_.staging()) listeners_.unstage();
   look_at_takeover();
   watch();
+  watch_queues();
   const auto next = engine_.next_deadline();
   if (!next || outcome_)
     timer_.stop();
@@ -282,8 +288,7 @@ void Master::look_at_takeover() {
   std::vector<Takeover::Seen> seen;
   for (const auto& [id, worker] : engine_.workers())
     seen.push_back({id, worker.state == rollout::WorkerState::ready, worker.state == rollout::WorkerState::draining});
-  const bool quiet = engine_.running() && engine_.unserved_slots().empty();
-  auto next = takeover_.look(now(), seen, quiet);
+  auto next = takeover_.look(now(), seen, is_quiet());
   const auto judged = takeover_.judge(now());
   const auto given_up = takeover_.given_up(now());
   if (const auto due = takeover_.next_judgement()) next = next ? std::min(*next, *due) : *due;

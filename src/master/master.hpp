@@ -16,6 +16,7 @@
 #include "master/loop.hpp"
 #include "master/preparation.hpp"
 #include "master/prober.hpp"
+#include "master/queue_watch.hpp"
 #include "master/reader.hpp"
 #include "master/reaper.hpp"
 #include "master/signals.hpp"
@@ -152,6 +153,11 @@ class Master {
   void pass_on(rollout::RequestId request, std::vector<std::string> words);
   void refuse_unread(rollout::RequestId request, const Task::Result& result);
 
+  // queues.cpp
+  bool is_quiet() const;
+  void watch_queues();
+  void on_waiting(const QueueWatch::Place& place, ino_t inode);
+
   // watching.cpp
   void watch();
   void watch_round();
@@ -207,6 +213,7 @@ class Master {
   Timer takeover_timer_;
   std::map<std::string, std::unique_ptr<FileWatch>> file_watches_;  // of Unix listeners, by path
   Timer queue_timer_;
+  QueueWatch queue_watch_;
   Timer watch_timer_;
   std::string watched_phase_;
   Prober prober_;

@@ -86,6 +86,8 @@ class Takeover {
     std::string listener;
   };
   std::vector<GivenUp> given_up(rollout::Time now);
+  // Whether it has been seen to wait on the listener of that name, and has not said that it closed it.
+  bool waits_on(rollout::WorkerId worker, const std::string& listener) const;
   // So many connections wait for a worker that who hands off more shall be listened to later.
   bool is_full(rollout::WorkerId giver) const;
   // How many of the idle connections that this one believes to have handed off were closed instead. Before left().

@@ -128,6 +128,12 @@ std::optional<rollout::Time> Takeover::next_time(rollout::Time now) const {
   return next;
 }
 
+bool Takeover::waits_on(rollout::WorkerId id, const std::string& listener) const {
+  const auto it = workers_.find(id);
+  return it != workers_.end() && std::any_of(it->second.waits.begin(), it->second.waits.end(),
+                                             [&](const Endpoint* one) { return one->name() == listener; });
+}
+
 std::vector<Takeover::GivenUp> Takeover::given_up(rollout::Time now) {
   std::vector<GivenUp> found;
   for (auto& [id, worker] : workers_)

@@ -38,7 +38,7 @@ TEST_CASE("respawn: a worker that stops serving is replaced, and has its whole d
   with.drain_limit = Time{60'000};
   Script script = Script::booted(with);
   REQUIRE(script.engine().workers().at(1).state == WorkerState::ready);
-  CHECK(script.stopped_serving(1) == "spawn 2 in 0: A");
+  CHECK(script.stopped_serving(1) == "drain 1 60000, spawn 2 in 0: A");
   CHECK(script.engine().workers().at(1).state == WorkerState::draining);
   CHECK(script.engine().workers().at(1).deadline == script.engine().workers().at(1).drain_since + Time{60'000});
   CHECK(script.stopped_serving(1) == "");  // once

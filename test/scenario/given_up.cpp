@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "support/connection.hpp"
+#include "support/instance.hpp"
 #include "support/proc.hpp"
 
 namespace scenario {
@@ -32,10 +33,46 @@ TEST_CASE_FIXTURE(Scenario, "a worker that closes the lent listener is replaced,
   }
 }
 
+// Of that the worker host sees nothing: the master finds connections that wait, and a worker without the socket.
+TEST_CASE_FIXTURE(Scenario, "a worker that closes the lent listener by a system call of its own is replaced") {
+  for (const std::string mode : {"reuseport", "shared"}) {
+    CAPTURE(mode);
+    Instance app(*this, own_fixture("giver_up"), {"--forks", "1", "--listen-mode", mode});
+    const auto before = app.workers();
+    CHECK(contains(http_get(app.address(), "/raw_close"), "v1"));
+    check_all_answered(app);  // the first of them by the next worker
+    CHECK(app.workers() != before);
+    CHECK(contains(app.master().err(), "connections wait at the listener 0, and it has closed that"));
+  }
+}
+
+TEST_CASE_FIXTURE(Scenario, "a lent listener that a worker shuts down by a system call of its own listens again") {
+  Instance app(*this, own_fixture("giver_up"), {"--forks", "1"});
+  const auto before = app.workers();
+  CHECK(contains(http_get(app.address(), "/raw_shutdown"), "v1"));
+  REQUIRE(eventually([&] { return Connection::attempt(app.address()).has_value(); }));
+  check_all_answered(app);
+  CHECK(app.workers() == before);
+  CHECK(contains(app.master().err(), "has shut the shared socket down; listening again"));
+}
+
+// It is slow, and has the listener: connections that wait do not make it a failure.
+TEST_CASE_FIXTURE(Scenario, "a worker that is busy for seconds is left alone") {
+  Instance app(*this, own_fixture("one_by_one"), {"--forks", "1"});
+  const auto before = app.workers();
+  std::vector<Connection> clients;
+  for (int i = 0; i < 30; ++i) {
+    clients.emplace_back(app.address());
+    clients.back().send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  }
+  for (auto& client : clients) CHECK(contains(client.read_line(), "200"));
+  CHECK(app.workers() == before);
+}
+
 TEST_CASE_FIXTURE(Scenario, "a worker that closes the lent listener in probation has failed the upgrade") {
   Instance app(*this, fixture("version_v1"));
   Process upgrade = app.site().launch("upgrade", {"--probation", "60s", own_fixture("giver_up")});
-  REQUIRE(eventually([&] { return app.status().value("phase", "") == "probation"; }));
+  REQUIRE(eventually([&] { return contains(app.master().err(), "in probation"); }));
   CHECK(contains(http_get(app.address(), "/close"), "v1"));
   const auto finished = upgrade.wait();
   CHECK(finished.status == Exit::reverted);
