@@ -163,6 +163,20 @@ std::string troubles(const Json& receipt, std::size_t width) {
   return lines;
 }
 
+// Processes that a worker has left with a listener open.
+std::string left(const Json& receipt, std::size_t width) {
+  std::string lines;
+  for (const Json& slot : list(receipt, "slots"))
+    for (const Json& worker : list(slot, "workers"))
+      for (const Json& one : list(worker, "left"))
+        lines += paragraph(lines.empty() ? "left" : "",
+                           fmt::format("slot {}: worker {} left process {} ({}) with a listener open{}", text(slot, "slot"),
+                                       text(worker, "pid"), text(one, "pid"), text(one, "program"),
+                                       is_true(one, "ended") ? ": ended" : "; it may accept connections that the new code never sees"),
+                           width);
+  return lines;
+}
+
 std::string outcome(const Json& receipt) {
   const std::string reason = headline(receipt, "reason");
   const bool told = member(receipt, "reason").is_string() && !reason.empty();
@@ -189,7 +203,7 @@ std::string receipt_text(const Json& receipt, const Screen& screen) {
   add("waiting", queues(receipt));
   add("dropped", dropped(receipt));
   if (number(receipt, "skew_ms")) add("version skew", time(receipt, "skew_ms"));
-  lines += troubles(receipt, screen.width);
+  lines += troubles(receipt, screen.width) + left(receipt, screen.width);
   const std::string picture = timeline(receipt, screen);
   return picture.empty() ? lines : lines + "\n" + picture;
 }

@@ -6,6 +6,7 @@
 
 #include "cli/fields.hpp"
 #include "cli/filled.hpp"
+#include "cli/shown.hpp"
 #include "cli/worker_table.hpp"
 #include "json/parse.hpp"
 
@@ -60,6 +61,22 @@ std::string under_way(const Json& status, const Paragraphs& page) {
   return lines;
 }
 
+// Processes that workers have left with a listener open.
+std::string left(const Json& status, const Paragraphs& page) {
+  std::string lines;
+  for (const Json& one : list(status, "left")) {
+    const std::string worker = number(one, "slot") ? fmt::format("slot {} of generation {}", text(one, "slot"), text(one, "generation"))
+                                                   : "a worker";
+    std::string names;
+    for (const Json& name : list(one, "listeners"))
+      if (name.is_string()) names += (names.empty() ? "" : ", ") + shown(name.get_ref<const std::string&>());
+    lines += page.of(lines.empty() ? "left" : "",
+                     fmt::format("process {} ({}), which {} has left, has the listener {} open: no upgrade reaches it; end it",
+                                 text(one, "pid"), text(one, "program"), worker, names));
+  }
+  return lines;
+}
+
 std::string listener_line(const Json& status) {
   std::string line;
   for (const Json& listener : list(status, "listeners")) {
@@ -99,6 +116,7 @@ std::string top(const Json& status, const Paragraphs& page) {
     lines += page.of("upgrades", "kill and respawn: zero downtime is off");
   if (number(status, "max_memory"))
     lines += page.of("memory", memory(status, "memory") + " of " + memory(status, "max_memory"));
+  lines += left(status, page);
   lines += under_way(status, page);
   if (member(status, "last_upgrade").is_object()) lines += page.of("last upgrade", upgrade_line(status, page.options));
   return lines;

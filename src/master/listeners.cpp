@@ -197,6 +197,15 @@ ListeningPlaces Listeners::places() const {
   return places;
 }
 
+ListeningSockets Listeners::listening() const {
+  ListeningSockets found;
+  for (const auto& endpoint : endpoints_)
+    for (unsigned set = 0; set < holds_.size(); ++set)
+      for (const int fd : endpoint->sockets(set))
+        if (fd >= 0) found[inode_of(fd)] = endpoint->name();
+  return found;
+}
+
 std::string Listeners::names() const {
   std::string list;
   for (const Endpoint* endpoint : lent()) list += (list.empty() ? "" : ",") + endpoint->name();

@@ -9,7 +9,7 @@
 #include "base/error.hpp"
 #include "liveswap.hpp"
 #include "master/endpoint.hpp"
-#include "master/group_connections.hpp"
+#include "master/left_behind.hpp"
 #include "master/settling.hpp"
 #include "master/taken_endpoint.hpp"
 
@@ -109,6 +109,8 @@ class Listeners {
   std::vector<std::string> watched() const;
   // Where all of them listen.
   ListeningPlaces places() const;
+  // All of them, in every set.
+  ListeningSockets listening() const;
   // "name,name"
   std::string names() const;
 

@@ -178,7 +178,8 @@ class Master {
   // report.cpp
   protocol::Json worker_status(const rollout::Engine::Worker& worker, const Inquiry::Answers& connections) const;
   protocol::Json slot_status(unsigned number, const Inquiry::Answers& connections) const;
-  protocol::Json status(const Inquiry::Answers& connections) const;
+  protocol::Json status(const Inquiry::Answers& connections);
+  protocol::Json left_status();
   std::string start_remark() const;
   protocol::Json last_failure_of(unsigned slot) const;
   protocol::Json upgrade_status(rollout::RequestId request) const;

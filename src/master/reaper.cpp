@@ -1,8 +1,11 @@
 #include "master/reaper.hpp"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <vector>
@@ -31,7 +34,19 @@ bool reap(pid_t child) {
 
 }  // namespace
 
+bool adopts_orphans() {
+  int adopts = 0;
+  return ::getpid() == 1 || (::prctl(PR_GET_CHILD_SUBREAPER, &adopts) == 0 && adopts != 0);
+}
+
+bool has_orphans() {
+  if (!adopts_orphans()) return false;
+  const auto children = all_children();
+  return std::any_of(children.begin(), children.end(), [](pid_t child) { return !is_claimed(child); });
+}
+
 Reaper::Reaper(uv_loop_t& loop) : watch_(loop, SIGCHLD, [] { reap_unclaimed(); }) {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   // What has ended before says nothing any more.
   reap_unclaimed();
 }

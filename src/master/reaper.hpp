@@ -4,9 +4,9 @@
 
 namespace liveswap::master {
 
-// Reaps the children of this process that nobody else waits for. PID 1 of a container, and a process that is a child
-// subreaper, become the parent of every process whose own parent has ended; a process that was executed in place of a shell
-// has the children of that shell. Each would stay a zombie for ever.
+// Makes this process a child subreaper: it becomes the parent of every descendant whose own parent has ended, so that what workers
+// leave behind is found. And reaps the children that nobody else waits for: these orphans; those of PID 1 of a container; those
+// of a shell in whose place the process was executed. Each would stay a zombie for ever.
 //
 // The children that spawn() has started are left alone (Child::claim): their owners watch them by pidfd and want to know how
 // they have ended. For a process that has no other children to wait for: a program that embeds liveswap may have some.
@@ -19,5 +19,11 @@ class Reaper {
 
   SignalWatch watch_;
 };
+
+// Whether this process becomes the parent of those of its descendants whose parent has ended.
+bool adopts_orphans();
+
+// Whether it does, and has some child that spawn() has not started.
+bool has_orphans();
 
 }  // namespace liveswap::master

@@ -119,6 +119,8 @@ void Master::account(const rollout::Note& note) {
     case NoteKind::gone: {
       const auto idle = pool_.idle(note.worker);
       receipt->idle(note.worker, idle.ended, idle.moved);
+      for (const auto& one : pool_.left(note.worker))
+        receipt->left(note.worker, one.process.pid, one.process.program, one.listeners, one.is_ended);
       receipt->gone(time, note.worker, pool_.exit_code(note.worker), end_of(note.parting));
       break;
     }

@@ -166,7 +166,7 @@ Json Master::slot_status(unsigned number, const Inquiry::Answers& connections) c
   return {{"slot", number}, {"restarts", slot.restarts}, {"workers", workers}, {"last_failure", last_failure_of(number)}};
 }
 
-Json Master::status(const Inquiry::Answers& connections) const {
+Json Master::status(const Inquiry::Answers& connections) {
   const auto time = now();
   Json slots = Json::array();
   for (unsigned slot = 0; slot < engine_.slots().size(); ++slot) slots.push_back(slot_status(slot, connections));
@@ -188,6 +188,7 @@ Json Master::status(const Inquiry::Answers& connections) const {
               {"slots", slots}};
   if (!options_.target.empty()) report["target"] = options_.target;
   if (const auto remark = start_remark(); !remark.empty()) report["target_note"] = remark;
+  if (Json left = left_status(); !left.empty()) report["left"] = std::move(left);
   if (!record_trouble_.empty()) report["record_note"] = "a restart begins with an earlier release: " + record_trouble_;
   if (last_upgrade_)
     report["last_upgrade"] = {{"status", word(last_upgrade_->verdict)},
@@ -198,6 +199,17 @@ Json Master::status(const Inquiry::Answers& connections) const {
   if (const auto request = engine_.queued()) report["queued"] = queued_status(*request);
   if (options_.max_memory > 0) report["max_memory"] = options_.max_memory;
   return report;
+}
+
+// Processes that accept, or could, and that no upgrade reaches.
+Json Master::left_status() {
+  Json left = Json::array();
+  for (const auto& one : pool_.remaining()) {
+    const bool known = one.holder.is_known;
+    left.push_back({{"pid", one.holder.process.pid}, {"program", one.holder.process.program}, {"listeners", one.holder.listeners},
+                    {"slot", known ? Json(one.slot) : Json()}, {"generation", known ? Json(one.generation) : Json()}});
+  }
+  return left;
 }
 
 // In what the next start, or this one, differs from what is configured.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "master/reaper.hpp"
 #include "master/stage.hpp"
 #include "master/worker_host.hpp"
 #include "release/store.hpp"
@@ -36,6 +38,16 @@ constexpr std::size_t failure_limit = 2048;
 // What workers have left behind is listened to, so that it need not wait for room in its pipe; the oldest of more than
 // so many is not any more.
 constexpr std::size_t left_limit = 16;
+
+// Processes left behind that are told of: one that leaves more is told of no more plainly.
+constexpr std::size_t remaining_limit = 64;
+
+// What the process has executed; spawn() returns after that.
+std::pair<dev_t, ino_t> program_of(pid_t pid) {
+  struct stat info {};
+  if (::stat(fmt::format("/proc/{}/exe", pid).c_str(), &info) != 0) return {};
+  return {info.st_dev, info.st_ino};
+}
 
 std::string milliseconds_or_none(const std::optional<rollout::Time>& time) {
   return std::to_string(time ? time->count() : -1);
@@ -90,6 +102,8 @@ void WorkerPool::spawn(const rollout::Spawn& order) {
   entry.process = std::move(*process);
   entry.pid = entry.process->pid();
   entry.slot = order.slot;
+  entry.generation = order.generation;
+  entry.traces.program = program_of(entry.pid);
   entry.sockets = listeners_.hold(order.staged);
   takeover_.joined(id, {order.slot, order.generation, order.release.id}, entry.pid, entry.sockets);
 }
@@ -98,7 +112,7 @@ void WorkerPool::drain(WorkerId id, std::optional<rollout::Time> limit, bool suc
   const auto it = entries_.find(id);
   if (it == entries_.end()) return;
   it->second.draining = true;
-  it->second.places = listeners_.places();
+  it->second.traces.places = listeners_.places();
   Extras extras;
   extras.count = succeeded ? LIVESWAP_DRAIN_SUCCEEDED : 0;
   it->second.process->send(LIVESWAP_DRAIN, limit ? static_cast<std::int32_t>(limit->count()) : -1, extras);
@@ -125,6 +139,7 @@ void WorkerPool::signal(WorkerId id, bool kill) {
   it->second.draining = true;
   it->second.expired = true;
   it->second.process->signal(kill ? SIGKILL : SIGTERM);
+  if (it->second.outlived) left_behind_.signal(it->second.pid, kill ? SIGKILL : SIGTERM);
 }
 
 bool WorkerPool::send_message(WorkerId id, std::int32_t question, const std::string& text) {
@@ -233,19 +248,61 @@ void WorkerPool::note_open(WorkerId id, Entry& entry, std::uint64_t open) {
 }
 
 // A server that forks for each connection may end before its children do, by its own idea of a drain. They are waited for as
-// its own connections would be: until the drain limit, when the group gets the signals.
+// its own connections would be: until the drain limit, when they get the signals.
 bool WorkerPool::is_outlived(WorkerId id) {
   Entry& entry = entries_.at(id);
-  const bool is_known = entry.outlived || groups_.knows(entry.pid);
-  if (!entry.draining || !entry.forked || (entry.expired && !is_known)) return false;
-  const auto found = groups_.open(entry.pid, entry.places, Milliseconds(uv_now(&loop_)));
-  if (!found) return true;
-  const std::size_t open = *found;
+  const bool is_known = left_behind_.knows(entry.pid);
+  if (!is_known && !entry.forked && !has_orphans()) return false;
+  const auto sockets = listeners_.listening();
+  if (!is_known && (!entry.draining || entry.expired)) {
+    note_left(entry, left_behind_.end_now(entry.pid, entry.traces, sockets));
+    return false;
+  }
+  auto state = left_behind_.step(entry.pid, entry.traces, sockets, Milliseconds(uv_now(&loop_)), base_.term_grace);
+  if (!state) return true;
+  const std::size_t open = state->open;
   if (open > 0 && !std::exchange(entry.outlived, true))
     log::info("slot {} pid {}: has ended, but processes that it has forked have {} connection{}: these are waited for",
               entry.slot, entry.pid, open, open == 1 ? "" : "s");
   if (entry.outlived) note_open(id, entry, open);
-  return open > 0;
+  note_left(entry, std::move(state->holders));
+  return !state->is_over;
+}
+
+// What a worker has left with a listening socket, found for the first time.
+void WorkerPool::note_left(Entry& entry, std::vector<Holder> holders) {
+  for (auto& holder : holders) {
+    const auto& process = holder.process;
+    if (is_remaining(process)) continue;
+    log::warning("{} process {} ({}), which has the listener {} open{}",
+                 holder.is_known ? fmt::format("slot {} pid {}: has ended and left", entry.slot, entry.pid) : "a worker has left",
+                 process.pid, process.program, fmt::join(holder.listeners, ", "),
+                 holder.is_ended ? " and would accept with the old code: it is ended"
+                                 : ", and runs another program: what it accepts the new code never sees. End it, and close "
+                                   "listeners in what starts programs (FD_CLOEXEC)");
+    if (!holder.is_ended && remaining_.size() < remaining_limit) remaining_.push_back({holder, entry.slot, entry.generation});
+    if (entry.left.size() < remaining_limit) entry.left.push_back(std::move(holder));
+  }
+}
+
+bool WorkerPool::is_remaining(const LeftProcess& process) const {
+  return std::any_of(remaining_.begin(), remaining_.end(), [&](const Remaining& one) {
+    return one.holder.process.pid == process.pid && one.holder.process.started == process.started;
+  });
+}
+
+std::vector<Holder> WorkerPool::left(WorkerId id) const {
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? std::vector<Holder>{} : it->second.left;
+}
+
+std::vector<WorkerPool::Remaining> WorkerPool::remaining() {
+  const auto listening = listeners_.listening();
+  std::erase_if(remaining_, [&](const Remaining& one) {
+    const auto sockets = sockets_of(one.holder.process);
+    return !sockets || std::none_of(sockets->begin(), sockets->end(), [&](auto inode) { return listening.contains(inode); });
+  });
+  return remaining_;
 }
 
 void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
@@ -267,7 +324,7 @@ void WorkerPool::part_with(WorkerId id, const Ending& ending) {
   entry.exit_code = ending.code;
   entry.idle.moved -= std::min(entry.idle.moved, takeover_.refused(id));
   takeover_.left(id);
-  groups_.forget(entry.pid);
+  left_behind_.forget(entry.pid);
   entry.log.end(fmt::format("slot {} pid {}", entry.slot, entry.pid));
   entry.sockets.reset();
   if (entry.idle.ended > 0 || entry.idle.moved > 0)

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "master/group_looks.hpp"
+#include "master/left_behind.hpp"
 #include "master/listeners.hpp"
 #include "master/process_log.hpp"
 #include "master/takeover.hpp"
@@ -79,6 +79,17 @@ class WorkerPool {
   std::string exit_code(rollout::WorkerId worker) const;
   // What it has written last, and logged (Tail::text()); also while exited() tells of it.
   std::string last_output(rollout::WorkerId worker) const;
+  // What it has left with a listening socket; while exited() tells of it.
+  std::vector<Holder> left(rollout::WorkerId worker) const;
+
+  // A process that a worker has left, which has executed a program of its own, and still has listening sockets.
+  struct Remaining {
+    Holder holder;
+    unsigned slot = 0;
+    rollout::Generation generation = 0;
+  };
+  // Looks at those that were found, at most `remaining_limit`, whether they still have.
+  std::vector<Remaining> remaining();
 
  private:
   // What a worker logs by liveswap_log: so many lines a second.
@@ -89,13 +100,15 @@ class WorkerPool {
     Listeners::Hold sockets;
     unsigned slot = 0;
     pid_t pid = 0;
+    rollout::Generation generation = 0;
     int stage = LIVESWAP_STAGE_SPAWN;
     bool draining = false;
     bool retiring = false;  // its worker host waits for connections
     bool forked = false;    // processes that it has made may have connections
     bool expired = false;   // force has begun
     bool outlived = false;  // it has ended, and these are waited for
-    ListeningPlaces places;  // of the listeners, when it was told to drain
+    Traces traces;
+    std::vector<Holder> left;
     Served served;
     Idle idle;
     std::optional<std::uint64_t> open;  // connections, as said last during a drain
@@ -108,6 +121,8 @@ class WorkerPool {
   static void note_idle(Entry& entry, const std::string& text);
   void note_open(rollout::WorkerId id, Entry& entry, std::uint64_t open);
   bool is_outlived(rollout::WorkerId id);
+  void note_left(Entry& entry, std::vector<Holder> holders);
+  bool is_remaining(const LeftProcess& process) const;
   void on_ended(rollout::WorkerId id, const Ending& ending);
   void part_with(rollout::WorkerId id, const Ending& ending);
   SpawnRequest request_for(const rollout::Spawn& order) const;
@@ -119,7 +134,8 @@ class WorkerPool {
   Takeover& takeover_;
   Handlers handlers_;
   std::map<rollout::WorkerId, Entry> entries_;
-  GroupLooks groups_;
+  LeftBehind left_behind_;
+  std::vector<Remaining> remaining_;
   std::list<std::unique_ptr<Output>> left_;  // of processes that workers have left behind
 };
 

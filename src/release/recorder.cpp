@@ -125,6 +125,12 @@ void Recorder::idle(Id id, std::uint64_t ended, std::uint64_t moved) {
   worker->moved = moved;
 }
 
+void Recorder::left(Id id, pid_t pid, const std::string& program, const std::set<std::string>& listeners, bool ended) {
+  auto* worker = find(id);
+  if (worker && worker->left.size() < left_limit)
+    worker->left.push_back({{"pid", pid}, {"program", program}, {"listeners", listeners}, {"ended", ended}});
+}
+
 void Recorder::forced(Id id, const std::string& why) {
   if (auto* worker = find(id); worker && !worker->gone) worker->force = why;
 }
@@ -195,6 +201,7 @@ Json Recorder::json_of(const Worker& worker) const {
           {"moved", worker.drain ? Json(worker.moved) : Json()},
           {"killed", killed},
           {"lost", lost}};
+  if (!worker.left.empty()) json["left"] = worker.left;
   if (worker.failure) json["failure"] = *worker.failure;
   return json;
 }

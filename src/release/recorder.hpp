@@ -7,6 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@ class Recorder {
   using Json = nlohmann::json;
 
   static constexpr std::size_t worker_limit = 8192;
+  static constexpr std::size_t left_limit = 64;
 
   // What a worker runs in this upgrade: the code before it, the code that is to be proven, or the code before
   // it again, in a slot that went back.
@@ -55,6 +57,8 @@ class Recorder {
   void connections(Id id, std::uint64_t open);
   // Idle connections that a worker has ended in its drain, and that it has handed to its successor; the last call counts.
   void idle(Id id, std::uint64_t ended, std::uint64_t moved);
+  // A process that it has left behind with these listeners open; `ended`: and that was ended. At most `left_limit` are kept.
+  void left(Id id, pid_t pid, const std::string& program, const std::set<std::string>& listeners, bool ended);
   // Force has begun: why, for people.
   void forced(Id id, const std::string& why);
   // It has failed, which its end does not show: it may return 0 too early, or be ended by force. `reason`: for people.
@@ -90,6 +94,7 @@ class Recorder {
     std::optional<std::uint64_t> to_drain;
     bool counted_in_drain = false;
     std::uint64_t ended = 0, moved = 0;
+    Json left = Json::array();
   };
   struct Phase {
     std::string name;

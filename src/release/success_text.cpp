@@ -80,14 +80,26 @@ std::string connections(const Json& receipt) {
   return fmt::format("; {}", fmt::join(parts, ", "));
 }
 
+std::string left(const Json& receipt) {
+  std::size_t count = 0;
+  const Json& slots = member(receipt, "slots");
+  if (!slots.is_array()) return "";
+  for (const Json& slot : slots)
+    for (const Json& worker : member(slot, "workers"))
+      for (const Json& one : member(worker, "left")) count += member(one, "ended") == false;
+  if (count == 0) return "";
+  return fmt::format("; {} process{} that old workers have left may still accept connections: see the receipt", count,
+                     count == 1 ? "" : "es");
+}
+
 }  // namespace
 
 std::string success_text(const Json& receipt, const std::string& words) {
   const std::string from = name_of(json::member(receipt, "from")), to = name_of(json::member(receipt, "to"));
   const auto end = std::min(words.find(';'), words.size());
   const std::string names = from.empty() || to.empty() ? to : from + " → " + to;
-  return fmt::format("{}{}{}{}{}{}", names, names.empty() ? "" : ": ", words.substr(0, end), after(receipt),
-                     connections(receipt), words.substr(end));
+  return fmt::format("{}{}{}{}{}{}{}", names, names.empty() ? "" : ": ", words.substr(0, end), after(receipt),
+                     connections(receipt), left(receipt), words.substr(end));
 }
 
 }  // namespace liveswap::release

@@ -116,6 +116,60 @@ TEST_CASE_FIXTURE(Scenario, "a process that a worker has left behind does not ke
   }
 }
 
+// It would go on with the old code for ever.
+TEST_CASE_FIXTURE(Scenario, "a process that accepts beside its worker is ended with that, and no request is lost") {
+  Instance app(*this, forker("v1"), {"--settle", "20ms"}, {"return", "acceptor"});
+  Load load(*this, app.address(), {"--rate", "100"});
+  for (int i = 1; i <= 5; ++i) {
+    const std::string version = i % 2 ? "v2" : "v1", before = i % 2 ? "v1" : "v2";
+    const auto finished = app.upgrade(forker(version));
+    CHECK_MESSAGE(finished.status == Exit::ok, "upgrade ", i, ": ", finished.err);
+    for (int k = 0; k < 40; ++k) CHECK_FALSE(contains(http_get(app.address()), before));
+    const Json left = old_worker(app).value("left", Json::array());
+    REQUIRE_MESSAGE(left.size() == 1, left.dump());
+    CHECK(left[0]["ended"] == true);
+    CHECK(left[0]["listeners"] == Json{"0"});
+    CHECK(eventually([&] { return !proc::runs(left[0]["pid"].get<pid_t>()); }));
+    CHECK_FALSE(app.status().contains("left"));
+  }
+  load.stop().check_nothing_lost();
+}
+
+TEST_CASE_FIXTURE(Scenario, "a worker that dies takes the processes with it that accept beside it") {
+  Instance app(*this, forker("v1"), {"--forks", "1"}, {"return", "acceptor"});
+  const pid_t worker = app.workers().at(0);
+  const auto orphans = [&] {
+    auto found = proc::descendants(app.status()["pid"].get<pid_t>());
+    std::erase(found, app.workers().at(0));
+    return found;
+  };
+  REQUIRE(eventually([&] { return orphans().size() == 1; }));
+  const pid_t orphan = orphans().at(0);
+  REQUIRE(::kill(worker, SIGKILL) == 0);
+  CHECK(eventually([&] { return !proc::runs(orphan); }));
+}
+
+// An orphan that has executed a program bears no mark of its worker: that of the worker which serves is named as well.
+TEST_CASE_FIXTURE(Scenario, "programs that workers have left with a listener open are named, and go on") {
+  Instance app(*this, forker("v1"), {"--forks", "1"}, {"return", "program"});
+  const auto finished = app.upgrade(forker("v2"));
+  CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
+  CHECK_MESSAGE(contains(finished.out + finished.err, "that old workers have left may still accept"), finished.out, finished.err);
+  const Json left = app.status()["left"];
+  REQUIRE_MESSAGE(!left.empty(), left.dump());
+  for (const Json& one : left) {
+    const pid_t pid = one["pid"];
+    CHECK(one["program"] == "sleep");
+    CHECK(one["listeners"] == Json{"0"});
+    CHECK(contains(app.run("status").out, "process " + std::to_string(pid) + " (sleep), which a worker has left"));
+    CHECK(contains(app.run("receipt").out, "left process " + std::to_string(pid) + " (sleep) with a listener open"));
+    CHECK(proc::runs(pid));
+  }
+  for (const pid_t one : proc::descendants(app.status()["pid"].get<pid_t>()))
+    if (one != app.workers().at(0)) CHECK(::kill(one, SIGKILL) == 0);
+  CHECK(eventually([&] { return !app.status().contains("left"); }));
+}
+
 // The worker that was not told to leave has failed, and its children go with it.
 TEST_CASE_FIXTURE(Scenario, "SIGTERM of a worker that serves is a failure") {
   Instance app(*this, forker("v1"), {"--forks", "1"}, {"raise", "once"});

@@ -7,9 +7,12 @@
  *
  * and, as the second one, how a child is made: `once`, `twice` (the child forks again and ends), `stuck` (it never answers),
  * `helper` (besides a child of the first kind there is one in a session of its own, which holds the listener until that is shut down),
+ * `acceptor` (besides, an orphan in a session of its own accepts too, and answers each request after 10 ms),
+ * `program` (besides, an orphan that holds the listener executes another program),
  * `kept` (it answers one request after the other, each after 10 ms, until the client closes).
  * Any other child reads a request, and answers in two halves, a second apart.
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -37,9 +40,17 @@ static void serve_kept(int fd) {
   _exit(0);
 }
 
+static void serve_at_once(int fd) {
+  char in[4096];
+  static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n" VERSION "\n";
+  if (read(fd, in, sizeof in) > 0) send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
+  _exit(0);
+}
+
 static void serve(int fd) {
   char in[4096];
   if (makes("kept")) serve_kept(fd);
+  if (makes("acceptor") || makes("program")) serve_at_once(fd);
   static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n";
   if (read(fd, in, sizeof in) <= 0) _exit(1);
   if (makes("stuck"))
@@ -57,6 +68,38 @@ static void hold(int listener) {
   setsid();
   poll(&held, 1, -1);
   _exit(0);
+}
+
+/* As a daemon does: an orphan in a session of its own. True in it. */
+static int become_orphan(void) {
+  if (fork() != 0) return 0;
+  setsid();
+  if (fork() != 0) _exit(0);
+  return 1;
+}
+
+static void accept_too(int listener) {
+  static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n" VERSION "\n";
+  if (!become_orphan()) return;
+  for (;;) {
+    char in[4096];
+    struct pollfd polled = {listener, POLLIN, 0};
+    if (poll(&polled, 1, -1) < 0) continue;
+    const int fd = accept(listener, NULL, NULL);
+    if (fd < 0) continue;
+    if (read(fd, in, sizeof in) > 0) {
+      usleep(10 * 1000);
+      send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
+    }
+    close(fd);
+  }
+}
+
+static void run_program(int listener) {
+  if (!become_orphan()) return;
+  fcntl(listener, F_SETFD, 0);
+  execlp("sleep", "sleep", "600", NULL);
+  _exit(1);
 }
 
 static void give_to_child(int listener, int fd) {
@@ -79,7 +122,9 @@ __attribute__((visibility("default"))) int liveswap_main(int listener) {
   signal(SIGCHLD, SIG_IGN);
   if (!drains) signal(SIGTERM, raise_again);
   if (makes("helper")) hold(listener);
+  if (makes("program")) run_program(listener);
   struct pollfd polled[2] = {{listener, POLLIN, 0}, {drains ? liveswap_drain_fd() : -1, POLLIN, 0}};
+  if (makes("acceptor")) accept_too(listener);
   for (;;) {
     if (poll(polled, 2, -1) < 0) continue;
     if (polled[1].revents != 0) break;

@@ -1,0 +1,277 @@
+// Connections of processes that a worker has left behind.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "master/left_behind.hpp"
+#include "takeover_desk.hpp"
+#include "temp_dir.hpp"
+
+using namespace liveswap;
+using namespace liveswap::test;
+using master::ListeningPlaces;
+
+namespace {
+
+// A leader that has ended, and a member that lives; both have what the test has open.
+class Group {
+ public:
+  Group() {
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    auto said = UniqueFd::adopt(ends[0]), say = UniqueFd::adopt(ends[1]);
+    leader_ = ::fork();
+    if (leader_ == 0) {
+      ::setpgid(0, 0);
+      const pid_t member = ::fork();
+      if (member == 0)
+        for (;;) ::pause();
+      ::_exit(::write(say.get(), "x", 1) == 1 ? 0 : 1);
+    }
+    char byte = 0;
+    REQUIRE(::read(said.get(), &byte, 1) == 1);
+    siginfo_t info{};
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(leader_), &info, WEXITED | WNOWAIT) == 0);
+  }
+  Group(const Group&) = delete;
+  ~Group() {
+    ::kill(-leader_, SIGKILL);
+    ::waitpid(leader_, nullptr, 0);
+  }
+  pid_t id() const { return leader_; }
+
+ private:
+  pid_t leader_ = -1;
+};
+
+UniqueFd listener_at(const Where& where) {
+  auto fd = socket_for(where);
+  REQUIRE(::bind(fd.get(), where.get(), where.size) == 0);
+  REQUIRE(::listen(fd.get(), 8) == 0);
+  return fd;
+}
+
+std::size_t connections_of(pid_t worker, const ListeningPlaces& places) {
+  return master::left_by({{worker, {places}}}).at(worker).connections.size();
+}
+
+}  // namespace
+
+TEST_CASE("left processes: those of the listeners, over TCP and Unix sockets, and no other socket") {
+  const TempDir dir;
+  const auto at_path = Where::path(dir / "app.sock"), abstract = Where::abstract(dir / "abstract");
+  const auto tcp = listener_at(Where::v4(0)), other = listener_at(Where::v4(0));
+  const auto unix = listener_at(at_path), named = listener_at(abstract);
+  ListeningPlaces places;
+  for (const auto* fd : {&tcp, &unix, &named}) places.add(fd->get());
+  CHECK(connections_of(Group().id(), places) == 0);
+
+  const auto a = connect_to(Where::v4(port_of(tcp.get()))), b = connect_to(Where::v4(port_of(other.get())));
+  const auto c = connect_to(at_path), d = connect_to(abstract);
+  const auto at = accept_from(tcp.get()), bt = accept_from(other.get()), ct = accept_from(unix.get()), dt = accept_from(named.get());
+  const Group group;
+  CHECK(connections_of(group.id(), places) == 3);
+  // The clients' ends are in it as well, and are none.
+  CHECK(connections_of(group.id(), {}) == 0);
+}
+
+TEST_CASE("left processes: one look tells groups apart") {
+  const auto tcp = listener_at(Where::v4(0)), other = listener_at(Where::v4(0));
+  ListeningPlaces places, elsewhere;
+  places.add(tcp.get());
+  elsewhere.add(other.get());
+  const Group before;
+  const auto client = connect_to(Where::v4(port_of(tcp.get())));
+  const auto served = accept_from(tcp.get());
+  const Group group, third;
+  const auto left = master::left_by({{before.id(), {places}}, {group.id(), {places}}, {third.id(), {elsewhere}}});
+  CHECK(left.at(before.id()).connections.empty());
+  CHECK(left.at(group.id()).connections == std::set<std::uint64_t>{master::inode_of(served.get())});
+  CHECK(left.at(third.id()).connections.empty());
+  for (const auto& [worker, one] : left) CHECK(one.processes.size() == 1);
+}
+
+TEST_CASE("looks at what is left: the longer one takes, the later is the next") {
+  using namespace std::chrono_literals;
+  CHECK(master::LeftLooks::interval_after(0ns) == 100ms);
+  CHECK(master::LeftLooks::interval_after(10ms) == 100ms);
+  CHECK(master::LeftLooks::interval_after(10'000'001ns) == 101ms);
+  CHECK(master::LeftLooks::interval_after(2s) == 20s);
+}
+
+TEST_CASE("looks at what is left: one for all workers, and each answer is told once") {
+  using namespace std::chrono_literals;
+  unsigned looks = 0;
+  std::chrono::milliseconds takes{0};
+  master::LeftLooks at([&](const master::LeftLooks::Workers& asked) {
+    std::this_thread::sleep_for(takes);
+    std::map<pid_t, master::Left> found;
+    ++looks;
+    for (const auto& [worker, traces] : asked) found[worker].unreadable = looks;
+    return found;
+  });
+  CHECK(at.at(1, {}, 0ms).value().unreadable == 1);
+  // Not looked at when the first one was.
+  CHECK_FALSE(at.at(2, {}, 50ms));
+  CHECK_FALSE(at.at(1, {}, 99ms));
+  takes = 20ms;
+  CHECK(at.at(1, {}, 100ms).value().unreadable == 2);
+  CHECK(at.at(2, {}, 100ms).value().unreadable == 2);
+  CHECK_FALSE(at.at(2, {}, 299ms));
+  at.forget(1);
+  CHECK_FALSE(at.knows(1));
+  CHECK(at.knows(2));
+  CHECK(at.at(2, {}, 1h).value().unreadable == 3);
+  CHECK_FALSE(at.at(1, {}, 1h));
+}
+
+namespace {
+
+// A look that finds what a test says, about the member of a group.
+struct Behind {
+  master::Left left;
+  master::LeftBehind behind{master::LeftLooks([this](const master::LeftLooks::Workers& asked) {
+    std::map<pid_t, master::Left> found;
+    for (const auto& [worker, traces] : asked) found[worker] = left;
+    return found;
+  })};
+  std::chrono::milliseconds now{0};
+
+  master::LeftBehind::State step() {
+    now += std::chrono::hours(1);
+    return behind.step(1, {}, {{7, "http"}}, now, std::chrono::hours(10)).value();
+  }
+};
+
+char state_of(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  const char state = text.empty() ? 'X' : text[text.rfind(')') + 2];
+  return state == 'Z' ? 'X' : state;
+}
+
+template <class Condition>
+bool becomes(const Condition& condition) {
+  using namespace std::chrono_literals;
+  const auto end = std::chrono::steady_clock::now() + 20s;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(1ms);
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("left behind: the connections of the first look are waited for, and no later ones") {
+  Behind test;
+  test.left.connections = {1, 2};
+  CHECK(test.step().open == 2);
+  test.left.connections = {2, 3};
+  CHECK(test.step().open == 1);
+  test.left.connections = {3, 4};
+  const auto last = test.step();
+  CHECK(last.open == 0);
+  CHECK(last.is_over);
+}
+
+TEST_CASE("left behind: one that runs the worker's program is ended between two connections") {
+  const Group group;
+  Behind test;
+  test.left = master::left_by({{group.id(), {}}}).at(group.id());
+  REQUIRE(test.left.processes.size() == 1);
+  auto& process = test.left.processes.at(0);
+  process.executed = false;
+  process.sockets = {7, 20};
+  test.left.connections = {10};
+  CHECK(test.step().open == 1);
+  CHECK(state_of(process.pid) == 'S');
+  test.left.connections = {20};
+  const auto named = test.step();
+  CHECK_FALSE(named.is_over);
+  REQUIRE(named.holders.size() == 1);
+  CHECK(named.holders[0].is_ended);
+  CHECK(named.holders[0].listeners == std::set<std::string>{"http"});
+  REQUIRE(becomes([&] { return state_of(process.pid) == 'T'; }));
+  // It has a connection, so it goes on.
+  CHECK(test.step().holders.empty());
+  REQUIRE(becomes([&] { return state_of(process.pid) == 'S'; }));
+  test.step();
+  REQUIRE(becomes([&] { return state_of(process.pid) == 'T'; }));
+  test.left.connections.clear();
+  CHECK_FALSE(test.step().is_over);
+  REQUIRE(becomes([&] { return state_of(process.pid) == 'X'; }));
+  test.left.processes.clear();
+  CHECK(test.step().is_over);
+}
+
+TEST_CASE("left behind: one that never is without a connection is ended when its grace is over") {
+  const Group group;
+  Behind test;
+  test.left = master::left_by({{group.id(), {}}}).at(group.id());
+  auto& process = test.left.processes.at(0);
+  process.executed = false;
+  process.sockets = {7, 20};
+  test.step();
+  test.left.connections = {20};
+  for (int i = 0; i < 9; ++i) CHECK_FALSE(test.step().is_over);
+  CHECK(state_of(process.pid) != 'X');
+  test.step();
+  CHECK(becomes([&] { return state_of(process.pid) == 'X'; }));
+}
+
+TEST_CASE("left behind: one that has executed a program is told of, once, and goes on") {
+  const Group group;
+  Behind test;
+  test.left = master::left_by({{group.id(), {}}}).at(group.id());
+  test.left.processes.at(0).sockets = {7};
+  const auto named = test.step();
+  CHECK(named.is_over);
+  REQUIRE(named.holders.size() == 1);
+  CHECK_FALSE(named.holders[0].is_ended);
+  CHECK(test.step().holders.empty());
+  CHECK(state_of(test.left.processes.at(0).pid) == 'S');
+}
+
+TEST_CASE("left behind: nobody is hit who has the number of one that has gone") {
+  const Group group;
+  Behind test;
+  test.left = master::left_by({{group.id(), {}}}).at(group.id());
+  auto& process = test.left.processes.at(0);
+  process.executed = false;
+  process.sockets = {7};
+  ++process.started;
+  CHECK(test.behind.end_now(1, {}, {{7, "http"}}).size() == 1);
+  CHECK(state_of(process.pid) == 'S');
+  --process.started;
+  test.behind.end_now(1, {}, {{7, "http"}});
+  CHECK(becomes([&] { return state_of(process.pid) == 'X'; }));
+}
+
+TEST_CASE("left processes: lines of the kernel's tables") {
+  ListeningPlaces places;
+  places.ports = {8080};
+  places.paths = {"/run/app.sock", "@name"};
+  const std::string head = "   1: 0100007F:1F90 0100007F:D2A4 ", tail = " 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0";
+  CHECK(master::inode_in_tcp_line(head + "01" + tail, places) == 4711);
+  CHECK(master::inode_in_tcp_line(head + "08" + tail, places) == 4711);
+  CHECK(master::inode_in_tcp_line(head + "0A" + tail, places) == 0);
+  CHECK(master::inode_in_tcp_line("   1: 0100007F:1F91 0100007F:D2A4 01" + tail, places) == 0);
+  CHECK(master::inode_in_tcp_line("   1: 00000000000000000000000001000000:1F90 00000000000000000000000001000000:D2A4 01" + tail, places) == 4711);
+  CHECK(master::inode_in_tcp_line("  sl  local_address rem_address   st tx_queue rx_queue", places) == 0);
+  const std::string unix = "0000000000000000: 00000003 00000000 00000000 0001 ";
+  CHECK(master::inode_in_unix_line(unix + "03 815 /run/app.sock", places) == 815);
+  CHECK(master::inode_in_unix_line(unix + "03 815 @name", places) == 815);
+  CHECK(master::inode_in_unix_line(unix + "01 815 /run/app.sock", places) == 0);
+  CHECK(master::inode_in_unix_line(unix + "03 815 /run/other.sock", places) == 0);
+  CHECK(master::inode_in_unix_line(unix + "03 815", places) == 0);
+}
