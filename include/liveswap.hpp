@@ -132,8 +132,8 @@ struct Options {
   // SIGTERM and SIGINT stop; SIGHUP upgrades, or stops when the terminal was closed; SIGUSR1 opens the log file anew;
   // SIGQUIT logs the state; SIGUSR2 is logged. A SIGHUP that is ignored when run() begins stays ignored.
   bool handle_signals = true;
-  // Reap every child of this process that run() has not started: what PID 1 of a container, or a child subreaper, is made the
-  // parent of. Only for a process that waits for no child of its own: its exit status would be lost. SIGCHLD is handled then.
+  // Make this process a child subreaper, which adopts what workers leave behind, and reap every child of it that run() has not
+  // started. Only for a process that waits for no child of its own: its exit status would be lost. SIGCHLD is handled then.
   bool reap_children = false;
 
   std::string log_file;                // empty: stderr. Opened for appending

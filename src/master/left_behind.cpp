@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "base/unique_fd.hpp"
 
@@ -44,21 +46,37 @@ bool have_common(const Inodes& one, const Inodes& other) {
   return std::any_of(one.begin(), one.end(), [&](auto inode) { return other.contains(inode); });
 }
 
-}  // namespace
-
-// True while it may still live. It stops on its way back from the system call that it is in: so it is looked at one step later.
-bool LeftBehind::end(const LeftProcess& process, Ending& ending, const Inodes& connections, bool is_late) {
-  if (is_late || (ending.is_stopped && !have_common(process.sockets, connections))) return send_signal(process, SIGKILL);
-  if (ending.is_stopped) send_signal(process, SIGCONT);
-  ending.is_stopped = !ending.is_stopped && send_signal(process, SIGSTOP);
+// It stops on its way back from the system call that it is in. False: it has not come there in this time.
+bool stop(const LeftProcess& process) {
+  using namespace std::chrono_literals;
+  if (!send_signal(process, SIGSTOP)) return false;
+  const auto end = std::chrono::steady_clock::now() + 10ms;
+  while (!is_stopped(process)) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(100us);
+  }
   return true;
 }
 
+// Kills it between two connections, if this is such a moment. A look at one process alone is quick.
+void try_to_end(const LeftProcess& process, const ListeningPlaces& places) {
+  const bool idle = stop(process) && !has_connection(process, places);
+  send_signal(process, idle ? SIGKILL : SIGCONT);
+}
+
+}  // namespace
+
 std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces, const ListeningSockets& sockets,
                                                   Milliseconds now, Milliseconds grace) {
+  Worker& worker = workers_[id];
+  for (const auto& [pid, ending] : worker.ending) {
+    if (now - ending.since < grace)
+      try_to_end(ending.process, traces.places);
+    else
+      send_signal(ending.process, SIGKILL);
+  }
   auto left = looks_.at(id, traces, now);
   if (!left) return std::nullopt;
-  Worker& worker = workers_[id];
   if (!worker.awaited) worker.awaited = left->connections;
   State state;
   state.open = left->unreadable + static_cast<std::size_t>(std::count_if(
@@ -67,8 +85,9 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
   if (state.open == 0) {
     for (auto& holder : all_holders(*left, sockets)) {
       if (holder.is_ended) {
-        const auto [ending, is_new] = worker.endings.try_emplace(holder.process.pid, Ending{now, false});
-        some_end |= end(holder.process, ending->second, left->connections, now - ending->second.since >= grace);
+        some_end = true;
+        if (worker.ending.try_emplace(holder.process.pid, Ending{holder.process, now}).second)
+          try_to_end(holder.process, traces.places);
       }
       if (worker.named.insert(holder.process.pid).second) state.holders.push_back(std::move(holder));
     }

@@ -31,7 +31,7 @@ struct Holder {
 //     that were open at the first look. What such a process accepts later is not waited for.
 //   * Then those are ended that still have a listening socket and run what the worker has run: fork() made them, and they could
 //     accept with the old code for ever. Each is stopped (SIGSTOP), looked at, and killed where it has no connection at that moment;
-//     else it goes on until the next step, and is killed at last when its grace is over.
+//     else it goes on at once (SIGCONT), until the next step, and is killed at last when its grace is over.
 //   * Those that have executed another program may have the socket only because nobody has closed it. They are named, as are orphans
 //     whose worker cannot be told.
 //
@@ -47,8 +47,8 @@ class LeftBehind {
     bool is_over = false;   // nothing is waited for any more
     std::vector<Holder> holders;  // found for the first time
   };
-  // The next step for a worker that was told to drain. Nothing: the next look is not due yet, ask again. `now`: of a clock that does
-  // not go back.
+  // The next step for a worker that was told to drain. Nothing: the next look is not due yet, ask again, every 100 ms or so: who is
+  // being ended is tried with each call. `now`: of a clock that does not go back.
   std::optional<State> step(pid_t worker, const Traces& traces, const ListeningSockets& sockets, Milliseconds now,
                             Milliseconds grace);
   // Of a worker that has failed, or whose time is over: no connection is waited for, and who is to be ended is killed at once.
@@ -62,17 +62,15 @@ class LeftBehind {
 
  private:
   struct Ending {
+    LeftProcess process;
     Milliseconds since{0};
-    bool is_stopped = false;
   };
   struct Worker {
     std::optional<std::set<std::uint64_t>> awaited;  // connections
-    std::map<pid_t, Ending> endings;
+    std::map<pid_t, Ending> ending;
     std::set<pid_t> named;
     std::vector<LeftProcess> seen;
   };
-  bool end(const LeftProcess& process, Ending& ending, const std::set<std::uint64_t>& connections, bool is_late);
-
   LeftLooks looks_;
   std::map<pid_t, Worker> workers_;
 };

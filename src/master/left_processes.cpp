@@ -30,6 +30,7 @@ enum { tcp_time_wait = 6, tcp_close = 7, tcp_listen = 10, ss_connected = 3 };
 constexpr int fields_before_start = 16;
 
 struct Process {
+  char state = 0;
   pid_t parent = 0, group = 0, session = 0;
   std::uint64_t started = 0;
 };
@@ -42,12 +43,11 @@ std::optional<Process> process_at(pid_t pid) {
   std::string text;
   if (!std::getline(file, text) || text.rfind(')') == std::string::npos) return std::nullopt;
   std::istringstream rest(text.substr(text.rfind(')') + 1));
-  char state = 0;
   Process found;
-  rest >> state >> found.parent >> found.group >> found.session;
+  rest >> found.state >> found.parent >> found.group >> found.session;
   std::string skipped;
   for (int i = 1; i < fields_before_start; ++i) rest >> skipped;
-  if (!(rest >> found.started) || state == 'Z' || state == 'X') return std::nullopt;
+  if (!(rest >> found.started) || found.state == 'Z' || found.state == 'X') return std::nullopt;
   return found;
 }
 
@@ -226,6 +226,21 @@ std::map<pid_t, Left> left_by(const std::map<pid_t, Traces>& workers) {
   auto found = Search(workers).found();
   for (auto& [worker, left] : found) find_connections(left, workers.at(worker).places);
   return found;
+}
+
+bool is_stopped(const LeftProcess& process) {
+  const auto now = process_at(process.pid);
+  return now && now->state == 'T';
+}
+
+bool has_connection(const LeftProcess& process, const ListeningPlaces& places) {
+  const auto sockets = sockets_of(process);
+  if (!sockets) return false;
+  Left left;
+  left.processes.push_back(process);
+  left.processes.back().sockets = *sockets;
+  find_connections(left, places);
+  return !left.connections.empty();
 }
 
 std::optional<std::set<std::uint64_t>> sockets_of(const LeftProcess& process) {

@@ -55,6 +55,12 @@ std::map<pid_t, Left> left_by(const std::map<pid_t, Traces>& workers);
 // What that process has open now; nothing when it has ended, or another one has its number since.
 std::optional<std::set<std::uint64_t>> sockets_of(const LeftProcess& process);
 
+// Whether it is stopped by a signal.
+bool is_stopped(const LeftProcess& process);
+
+// Whether it has a connection of these places now.
+bool has_connection(const LeftProcess& process, const ListeningPlaces& places);
+
 // The kernel's number of a socket that this process has open; 0: it is none.
 std::uint64_t inode_of(int fd);
 

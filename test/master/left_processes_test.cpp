@@ -184,49 +184,40 @@ TEST_CASE("left behind: the connections of the first look are waited for, and no
   CHECK(last.is_over);
 }
 
-TEST_CASE("left behind: one that runs the worker's program is ended between two connections") {
-  const Group group;
-  Behind test;
-  test.left = master::left_by({{group.id(), {}}}).at(group.id());
-  REQUIRE(test.left.processes.size() == 1);
-  auto& process = test.left.processes.at(0);
-  process.executed = false;
-  process.sockets = {7, 20};
-  test.left.connections = {10};
-  CHECK(test.step().open == 1);
-  CHECK(state_of(process.pid) == 'S');
-  test.left.connections = {20};
-  const auto named = test.step();
-  CHECK_FALSE(named.is_over);
-  REQUIRE(named.holders.size() == 1);
-  CHECK(named.holders[0].is_ended);
-  CHECK(named.holders[0].listeners == std::set<std::string>{"http"});
-  REQUIRE(becomes([&] { return state_of(process.pid) == 'T'; }));
-  // It has a connection, so it goes on.
-  CHECK(test.step().holders.empty());
-  REQUIRE(becomes([&] { return state_of(process.pid) == 'S'; }));
-  test.step();
-  REQUIRE(becomes([&] { return state_of(process.pid) == 'T'; }));
-  test.left.connections.clear();
-  CHECK_FALSE(test.step().is_over);
-  REQUIRE(becomes([&] { return state_of(process.pid) == 'X'; }));
-  test.left.processes.clear();
-  CHECK(test.step().is_over);
-}
-
-TEST_CASE("left behind: one that never is without a connection is ended when its grace is over") {
-  const Group group;
-  Behind test;
-  test.left = master::left_by({{group.id(), {}}}).at(group.id());
-  auto& process = test.left.processes.at(0);
-  process.executed = false;
-  process.sockets = {7, 20};
-  test.step();
-  test.left.connections = {20};
-  for (int i = 0; i < 9; ++i) CHECK_FALSE(test.step().is_over);
-  CHECK(state_of(process.pid) != 'X');
-  test.step();
-  CHECK(becomes([&] { return state_of(process.pid) == 'X'; }));
+TEST_CASE("left behind: one that runs the worker's program is ended where it has no connection, and else when its grace is over") {
+  using namespace std::chrono_literals;
+  const auto tcp = listener_at(Where::v4(0));
+  const auto listening = master::inode_of(tcp.get());
+  master::Traces traces;
+  traces.places.add(tcp.get());
+  const Group idle;
+  const auto client = connect_to(Where::v4(port_of(tcp.get())));
+  const auto served = accept_from(tcp.get());
+  const Group busy;
+  for (const Group* group : {&idle, &busy}) {
+    master::LeftBehind behind(master::LeftLooks([&](const master::LeftLooks::Workers& asked) {
+      auto found = master::left_by(asked);
+      for (auto& process : found[group->id()].processes) process.executed = false;
+      // Not waited for: as if it had come later.
+      found[group->id()].connections.clear();
+      return found;
+    }));
+    const auto step = [&](std::chrono::milliseconds now) { return behind.step(group->id(), traces, {{listening, "http"}}, now, 10h).value(); };
+    const auto named = step(1h);
+    CHECK_FALSE(named.is_over);
+    REQUIRE(named.holders.size() == 1);
+    CHECK(named.holders[0].is_ended);
+    CHECK(named.holders[0].listeners == std::set<std::string>{"http"});
+    const pid_t pid = named.holders[0].process.pid;
+    if (group == &busy) {
+      CHECK_FALSE(step(2h).is_over);
+      // It goes on, wherever it was found.
+      CHECK(becomes([&] { return state_of(pid) == 'S'; }));
+      step(11h);
+    }
+    CHECK(becomes([&] { return state_of(pid) == 'X'; }));
+    CHECK(step(12h).is_over);
+  }
 }
 
 TEST_CASE("left behind: one that has executed a program is told of, once, and goes on") {
