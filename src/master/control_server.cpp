@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -154,20 +155,33 @@ Result<void> ControlServer::open_door(UniqueFd socket, bool local) {
 // The oldest connection that waits for nothing makes way: clients that connect and say nothing lock nobody out. False
 // when all of them wait for an answer.
 bool ControlServer::make_room(bool local) {
-  std::size_t count = 0;
-  ConnectionId oldest = 0;
-  for (const auto& [id, client] : connections_) {
-    if (client.connection->local() != local) continue;
-    ++count;
-    if (!oldest && !client.connection->busy()) oldest = id;
-  }
-  if (count < connections_per_door) return true;
-  return oldest && connections_.erase(oldest) > 0;
+  const auto count = std::count_if(connections_.begin(), connections_.end(),
+                                   [local](const auto& one) { return one.second.connection->local() == local; });
+  return static_cast<std::size_t>(count) < connections_per_door || end_oldest(local);
+}
+
+bool ControlServer::end_oldest(bool local) {
+  const auto oldest = std::find_if(connections_.begin(), connections_.end(), [local](const auto& one) {
+    return one.second.connection->local() == local && !one.second.connection->busy();
+  });
+  if (oldest == connections_.end()) return false;
+  connections_.erase(oldest);
+  return true;
+}
+
+// Where no descriptor is left, the oldest connection makes way, too: of this door, or of the other one.
+UniqueFd ControlServer::take_client(const Door& door) {
+  const auto take = [&door] {
+    return UniqueFd::adopt(::accept4(door.socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  };
+  auto client = take();
+  const bool none_left = !client && (errno == EMFILE || errno == ENFILE);
+  return none_left && (end_oldest(door.local) || end_oldest(!door.local)) ? take() : std::move(client);
 }
 
 // Not uv_listen(): where its callback does not take the client, because an exception cut it off, it never calls again.
 void ControlServer::accept(Door& door) {
-  auto client = UniqueFd::adopt(::accept4(door.socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  auto client = take_client(door);
   if (!client && is_client_gone(errno)) return;
   if (!client) {
     // The queue would wake this up again and again, until there is a descriptor for its first client.

@@ -57,7 +57,9 @@ class ControlServer {
   Result<void> open_door(UniqueFd socket, bool local);
   void accept(Door& door);
   void admit(UniqueFd client, bool local);
+  UniqueFd take_client(const Door& door);
   bool make_room(bool local);
+  bool end_oldest(bool local);
   protocol::Json about_itself(const std::string& peer) const;
   bool permitted(bool local, const protocol::Command& command) const;
   void on_line(ConnectionId id, const std::optional<std::string>& line);

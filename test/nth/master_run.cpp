@@ -136,7 +136,9 @@ void MasterRun::start(const std::optional<Failure>& failure) {
   const char* const words[] = {"liveswap", "start", "-p", control.c_str(), "--listen", address_.c_str(), "--forks", forks.c_str(),
                                "--settle", "5ms", "--drain-limit", "5s", "--term-grace", "200ms", "--backoff-max", "200ms",
                                "--state-dir", state.c_str(), "--runtime-dir", runtime.c_str(), first.c_str(), nullptr};
-  const char* const variables[] = {preload.c_str(), board.c_str(), "PATH=/usr/bin:/bin", nullptr};
+  // Without HOME a start asks for the user's entry, and glibc 2.36 itself crashes there when it has no memory (NSS).
+  const std::string home = "HOME=" + place_.directory;
+  const char* const variables[] = {preload.c_str(), board.c_str(), home.c_str(), "PATH=/usr/bin:/bin", nullptr};
   const auto output = UniqueFd::adopt(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   pid_ = ::fork();
   if (pid_ != 0) return;

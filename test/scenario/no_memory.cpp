@@ -1,4 +1,4 @@
-// The master has no memory for a while: it serves on, says so to clients, and takes commands again as soon as it has some.
+// The master has no memory, or no descriptor, for a while: it serves on, says so, and takes commands again as soon as it can.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -54,7 +54,40 @@ TEST_CASE_FIXTURE(Scenario, "a master without memory serves, refuses commands, a
     const auto finished = app.upgrade(fixture(round % 2 == 0 ? "version_v2" : "version_v1"));
     CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
   }
-  CHECK(app.children().size() == 2);
+  CHECK(eventually([&] { return app.children().size() == 2; }));
+}
+
+// A limit that leaves so many descriptors.
+void leave_descriptors(pid_t pid, rlim_t count) {
+  rlimit now{};
+  REQUIRE(::prlimit(pid, RLIMIT_NOFILE, nullptr, &now) == 0);
+  now.rlim_cur = static_cast<rlim_t>(proc::descriptors(pid).rbegin()->first) + 1 + count;
+  REQUIRE(::prlimit(pid, RLIMIT_NOFILE, &now, nullptr) == 0);
+}
+
+void give_descriptors(pid_t pid) {
+  rlimit now{};
+  REQUIRE(::prlimit(pid, RLIMIT_NOFILE, nullptr, &now) == 0);
+  now.rlim_cur = now.rlim_max;
+  REQUIRE(::prlimit(pid, RLIMIT_NOFILE, &now, nullptr) == 0);
+}
+
+TEST_CASE_FIXTURE(Scenario, "clients that take the last descriptor of a master lock nobody out") {
+  Instance app(*this, fixture("version_v1"), {"--settle", "20ms"});
+  const pid_t master = app.master().pid();
+  leave_descriptors(master, 3);
+  std::vector<Connection> idle;
+  for (int i = 0; i < 40; ++i) {
+    auto client = Connection::attempt("unix:" + app.site().control_socket());
+    if (client) idle.push_back(std::move(*client));
+  }
+  for (int i = 0; i < 5; ++i) CHECK(app.run("status").status == Exit::ok);
+  CHECK(contains(http_get(app.address()), "v1"));
+  give_descriptors(master);
+  CHECK(app.run("status").status == Exit::ok);
+  CHECK(app.serves(fixture("version_v1")));
+  const auto finished = app.upgrade(fixture("version_v2"));
+  CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
 }
 
 }  // namespace
