@@ -251,7 +251,7 @@ std::optional<std::set<std::uint64_t>> sockets_of(const LeftProcess& process) {
   return sockets;
 }
 
-std::uint64_t inode_of(int fd) {
+std::uint64_t socket_inode(int fd) {
   struct stat info {};
   return ::fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode) ? info.st_ino : 0;
 }

@@ -62,7 +62,7 @@ bool is_stopped(const LeftProcess& process);
 bool has_connection(const LeftProcess& process, const ListeningPlaces& places);
 
 // The kernel's number of a socket that this process has open; 0: it is none.
-std::uint64_t inode_of(int fd);
+std::uint64_t socket_inode(int fd);
 
 // The inode of a connection that a line of /proc/net/tcp or of /proc/net/unix tells of, where it came to one of these places;
 // 0 for any other line.

@@ -202,7 +202,7 @@ ListeningSockets Listeners::listening() const {
   for (const auto& endpoint : endpoints_)
     for (unsigned set = 0; set < holds_.size(); ++set)
       for (const int fd : endpoint->sockets(set))
-        if (fd >= 0) found[inode_of(fd)] = endpoint->name();
+        if (fd >= 0) found[socket_inode(fd)] = endpoint->name();
   return found;
 }
 

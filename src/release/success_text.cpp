@@ -82,11 +82,9 @@ std::string connections(const Json& receipt) {
 
 std::string left(const Json& receipt) {
   std::size_t count = 0;
-  const Json& slots = member(receipt, "slots");
-  if (!slots.is_array()) return "";
-  for (const Json& slot : slots)
-    for (const Json& worker : member(slot, "workers"))
-      for (const Json& one : member(worker, "left")) count += member(one, "ended") == false;
+  for (const Json& slot : json::list(receipt, "slots"))
+    for (const Json& worker : json::list(slot, "workers"))
+      for (const Json& one : json::list(worker, "left")) count += json::member(one, "ended") == false;
   if (count == 0) return "";
   return fmt::format("; {} process{} that old workers have left may still accept connections: see the receipt", count,
                      count == 1 ? "" : "es");

@@ -94,7 +94,7 @@ TEST_CASE("left processes: one look tells groups apart") {
   const Group group, third;
   const auto left = master::left_by({{before.id(), {places}}, {group.id(), {places}}, {third.id(), {elsewhere}}});
   CHECK(left.at(before.id()).connections.empty());
-  CHECK(left.at(group.id()).connections == std::set<std::uint64_t>{master::inode_of(served.get())});
+  CHECK(left.at(group.id()).connections == std::set<std::uint64_t>{master::socket_inode(served.get())});
   CHECK(left.at(third.id()).connections.empty());
   for (const auto& [worker, one] : left) CHECK(one.processes.size() == 1);
 }
@@ -187,7 +187,7 @@ TEST_CASE("left behind: the connections of the first look are waited for, and no
 TEST_CASE("left behind: one that runs the worker's program is ended where it has no connection, and else when its grace is over") {
   using namespace std::chrono_literals;
   const auto tcp = listener_at(Where::v4(0));
-  const auto listening = master::inode_of(tcp.get());
+  const auto listening = master::socket_inode(tcp.get());
   master::Traces traces;
   traces.places.add(tcp.get());
   const Group idle;
