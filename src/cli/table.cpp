@@ -5,12 +5,22 @@
 #include "cli/shown.hpp"
 
 namespace liveswap::cli {
+namespace {
 
-std::vector<std::string> lines_of_table(const std::vector<std::vector<std::string>>& rows, const std::string& sides,
+// Every line of a table is as long as the widest cells: one absurd text in a document that somebody else has written
+// would make all of them as long as itself.
+constexpr std::size_t widest_cell = 200;
+
+}  // namespace
+
+std::vector<std::string> lines_of_table(std::vector<std::vector<std::string>> rows, const std::string& sides,
                                         std::size_t gap) {
   std::vector<std::size_t> widths(sides.size());
-  for (const auto& row : rows)
-    for (std::size_t i = 0; i < sides.size(); ++i) widths[i] = std::max(widths[i], columns(row[i]));
+  for (auto& row : rows)
+    for (std::size_t i = 0; i < sides.size(); ++i) {
+      row[i] = cut(row[i], widest_cell);
+      widths[i] = std::max(widths[i], columns(row[i]));
+    }
   std::vector<std::string> lines;
   for (const auto& row : rows) {
     std::string line;

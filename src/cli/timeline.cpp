@@ -9,6 +9,7 @@
 
 #include "cli/duration_text.hpp"
 #include "cli/fields.hpp"
+#include "cli/shown.hpp"
 #include "cli/time_scale.hpp"
 
 namespace liveswap::cli {
@@ -17,6 +18,7 @@ namespace {
 constexpr std::size_t most_slots = 24;
 constexpr std::size_t narrow = 72;  // below it there is no room for process numbers
 constexpr std::size_t least_picture = 20;
+constexpr std::size_t most_label = 20;  // of each part of it; what a master writes has 8 at most
 constexpr std::int64_t latest = std::int64_t{1} << 53;
 
 constexpr std::string_view red = "\x1b[1;31m";
@@ -157,11 +159,11 @@ std::string legend(const std::vector<Row>& rows, std::size_t width) {
 std::vector<Row> labels_of(const std::vector<const Json*>& slots, bool with_pids) {
   std::vector<Row> rows;
   for (const Json* slot : slots) {
-    std::string name = "slot " + text(*slot, "slot");
+    std::string name = cut("slot " + text(*slot, "slot"), most_label);
     for (const Json& worker : list(*slot, "workers")) {
-      const std::string role = text(worker, "role");
-      rows.push_back(
-          {std::exchange(name, ""), role, with_pids ? text(worker, "pid") : "", "", colour_of(role)});
+      const std::string role = cut(text(worker, "role"), most_label);
+      const std::string pid = with_pids ? cut(text(worker, "pid"), most_label) : "";
+      rows.push_back({std::exchange(name, ""), role, pid, "", colour_of(role)});
     }
   }
   return rows;

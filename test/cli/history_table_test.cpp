@@ -97,3 +97,10 @@ TEST_CASE("a receipt that went to a release without a path is shown on a narrow 
   const Json receipts = Json::parse(R"([{"number":1,"kind":"upgrade","outcome":"ok","to":{"path":""}}])");
   for (const std::size_t width : {0, 20, 60}) CHECK(history_table(receipts, width).find("upgrade") != std::string::npos);
 }
+
+TEST_CASE("one absurd text does not make every line of a table as long as itself") {
+  Json receipts = Json::array();
+  for (int i = 0; i < 1000; ++i) receipts.push_back({{"number", i}, {"kind", "upgrade"}, {"outcome", "ok"}});
+  receipts[7]["kind"] = std::string(1'000'000, 'x');
+  for (const std::size_t width : {0, 80}) CHECK(history_table(receipts, width).size() < 2'500'000);
+}

@@ -90,3 +90,10 @@ TEST_CASE("a receipt that is none is no reason to fail") {
     CHECK_FALSE(timeline(receipt, {80, false}).empty());
   }
 }
+
+TEST_CASE("one absurd label does not make every line of a picture as long as itself") {
+  Json receipt = reverted_receipt();
+  for (const char* name : {"role", "pid"}) receipt["slots"][0]["workers"][0][name] = std::string(100'000, 'x');
+  receipt["slots"][1]["slot"] = std::string(100'000, 'x');
+  CHECK(timeline(receipt, {80, false}).size() < 10'000);
+}
