@@ -105,11 +105,12 @@ void Board::release() { __atomic_store_n(&page_->pid, 0, __ATOMIC_SEQ_CST); }
 
 pid_t Board::pid() const { return __atomic_load_n(&page_->pid, __ATOMIC_SEQ_CST); }
 
-MasterRun::MasterRun(Place place, Board& board) : place_(std::move(place)), board_(board) {
+MasterRun::MasterRun(Place place, Board& board, const Board& store) : place_(std::move(place)), board_(board) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   std::filesystem::create_directories(place_.directory + "/state");
   std::filesystem::create_directories(place_.directory + "/run");
   std::filesystem::permissions(place_.directory + "/run", std::filesystem::perms::owner_all);
+  make_host(store);
   control_ = free_port();
   do port_ = free_port();
   while (port_ == control_);
@@ -124,6 +125,24 @@ MasterRun::~MasterRun() {
   left_behind(Milliseconds(3'000));
 }
 
+// The worker host, and beside it a liveswap-store that gets the preloaded library, too: the master gives it no variables.
+void MasterRun::make_host(const Board& store) const {
+  const auto host = place_.directory + "/host";
+  std::filesystem::create_directories(host);
+  std::filesystem::create_symlink(place_.build + "/liveswap-worker", host + "/liveswap-worker");
+  std::ofstream(host + "/liveswap-store") << "#!/bin/sh\nexec /usr/bin/env LD_PRELOAD=" << place_.build << "/test/nth/libnth.so NTH_BOARD="
+                                          << store.path() << " " << place_.build << "/liveswap-store \"$@\"\n";
+  std::filesystem::permissions(host + "/liveswap-store", std::filesystem::perms(0755));
+}
+
+// The loader does not mind what stands behind the last section.
+std::string MasterRun::fresh_library() {
+  const auto path = place_.directory + "/fresh.so";
+  std::filesystem::copy_file(library(1), path, std::filesystem::copy_options::overwrite_existing);
+  std::ofstream(path, std::ios::app) << ++fresh_;
+  return path;
+}
+
 void MasterRun::start(const std::optional<Failure>& failure) {
   board_.disarm();
   board_.release();
@@ -132,10 +151,11 @@ void MasterRun::start(const std::optional<Failure>& failure) {
   const std::string program = place_.build + "/liveswap", preload = "LD_PRELOAD=" + place_.build + "/test/nth/libnth.so";
   const std::string board = "NTH_BOARD=" + board_.path(), log = place_.directory + "/log";
   const std::string state = place_.directory + "/state", runtime = place_.directory + "/run";
+  const std::string host = place_.directory + "/host/liveswap-worker";
   const std::string control = std::to_string(control_), forks = std::to_string(place_.forks), first = library(1);
   const char* const words[] = {"liveswap", "start", "-p", control.c_str(), "--listen", address_.c_str(), "--forks", forks.c_str(),
                                "--settle", "5ms", "--drain-limit", "5s", "--term-grace", "200ms", "--backoff-max", "200ms",
-                               "--state-dir", state.c_str(), "--runtime-dir", runtime.c_str(), first.c_str(), nullptr};
+                               "--state-dir", state.c_str(), "--runtime-dir", runtime.c_str(), "--worker-host", host.c_str(), first.c_str(), nullptr};
   // Without HOME a start asks for the user's entry, and glibc 2.36 itself crashes there when it has no memory (NSS).
   const std::string home = "HOME=" + place_.directory;
   const char* const variables[] = {preload.c_str(), board.c_str(), home.c_str(), "PATH=/usr/bin:/bin", nullptr};

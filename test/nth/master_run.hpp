@@ -54,7 +54,8 @@ class MasterRun {
     std::string directory;  // of this run
     unsigned forks = 2;
   };
-  MasterRun(Place place, Board& board);
+  // `store`: of the next liveswap-store that the master starts after release().
+  MasterRun(Place place, Board& board, const Board& store);
   ~MasterRun();
 
   // Starts `liveswap start`; `failure` begins with its first call.
@@ -79,12 +80,15 @@ class MasterRun {
   void shorten_history() const;
 
   std::string library(int version) const;
+  // The same with a content that no release has had.
+  std::string fresh_library();
   const std::string& address() const { return address_; }
   std::uint16_t port() const { return port_; }
 
  private:
   std::string trouble_now() const;
   std::string control_socket() const;
+  void make_host(const Board& store) const;
 
   Place place_;
   Board& board_;
@@ -93,6 +97,7 @@ class MasterRun {
   std::string address_;
   pid_t pid_ = -1;
   std::optional<int> status_;
+  unsigned fresh_ = 0;
 };
 
 // Of a process, as /proc has them.

@@ -25,15 +25,17 @@ const char* word(bool for_ever) { return for_ever ? "for ever" : "once"; }
 }  // namespace
 
 Sweep::Sweep(const Settings& settings)
-    : settings_(settings), board_(settings.place.directory + "/board"), master_(settings.place, board_) {}
+    : settings_(settings), board_(settings.place.directory + "/board"), store_(settings.place.directory + "/store-board"),
+      master_(settings.place, board_, store_) {}
 
 Failure Sweep::failure(std::uint64_t n, Times times) const {
   return {settings_.kinds, settings_.error, n, times == Times::once ? n : never};
 }
 
-Json Sweep::upgrade() {
+Json Sweep::command_of(const Step& step) {
+  if (!step.command.is_null()) return step.command;
   version_ = 3 - version_;
-  return {{"cmd", "upgrade"}, {"value", master_.library(version_)}};
+  return {{"cmd", "upgrade"}, {"value", step.in_store ? master_.fresh_library() : master_.library(version_)}};
 }
 
 bool Sweep::run() {
@@ -41,7 +43,9 @@ bool Sweep::run() {
                                 {"history", {{"cmd", "history"}}, 8},
                                 {"message", {{"cmd", "message"}, {"value", "hello"}}, 10},
                                 {"upgrade", Json(), 12},
-                                {"rollback", {{"cmd", "rollback"}}, 8}};
+                                {"rollback", {{"cmd", "rollback"}}, 8},
+                                {"history, store", {{"cmd", "history"}}, 4, true},
+                                {"upgrade, store", Json(), 8, true}};
   master_.start(std::nullopt);
   if (!master_.wait_until_running(patience)) find("the first start", "no master runs:\n" + master_.log());
   if (findings_ > 0) return false;
@@ -66,25 +70,29 @@ std::vector<std::uint64_t> Sweep::chosen(std::uint64_t calls, unsigned share) co
 
 void Sweep::sweep_step(const Step& step, Times times) {
   master_.shorten_history();
-  board_.arm({settings_.kinds, 0, never, never});
-  const auto answer = master_.ask(step.command.is_null() ? upgrade() : step.command, patience);
-  const auto calls = board_.disarm().seen;
+  Board& board = board_of(step);
+  store_.release();
+  board.arm({settings_.kinds, 0, never, never});
+  const auto answer = master_.ask(command_of(step), patience);
+  const auto calls = board.disarm().seen;
   if (!answer || answer->contains("error")) find(step.name, "fails by itself: " + (answer ? answer->dump() : "no answer"));
   look_after(step.name);
   Figures figures;
   for (const auto n : chosen(calls, step.share)) try_command(step, times, n, figures);
   // And without a failure it does what it shall.
-  const auto last = master_.ask(step.command.is_null() ? upgrade() : step.command, patience);
+  const auto last = master_.ask(command_of(step), patience);
   if (!last || last->contains("error")) find(step.name, "fails afterwards: " + (last ? last->dump() : "no answer"));
   look_after(step.name);
   print(step.name, times, calls, figures);
 }
 
 void Sweep::try_command(const Step& step, Times times, std::uint64_t n, Figures& figures) {
-  const Json command = step.command.is_null() ? upgrade() : step.command;
-  board_.arm(failure(n, times));
+  const Json command = command_of(step);
+  Board& board = board_of(step);
+  store_.release();
+  board.arm(failure(n, times));
   const auto answer = master_.ask(command, times == Times::once ? patience : hopeless);
-  const auto fate = board_.disarm();
+  const auto fate = board.disarm();
   ++figures.tried;
   ++tried_;
   if (tried_ % history_step == 0) master_.shorten_history();

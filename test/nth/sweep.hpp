@@ -30,6 +30,7 @@ class Sweep {
     std::string name;
     Json command;
     unsigned share;  // of `most`, in per cent
+    bool in_store = false;  // the call is one of liveswap-store's
   };
   struct Figures {
     unsigned tried = 0;
@@ -49,11 +50,13 @@ class Sweep {
   std::vector<std::uint64_t> chosen(std::uint64_t calls, unsigned share) const;
   Failure failure(std::uint64_t n, Times times) const;
   void print(const std::string& name, Times times, std::uint64_t calls, const Figures& figures) const;
-  // The other one of two releases, at each call.
-  Json upgrade();
+  // An upgrade is to the other one of two releases each time; where the store is tried, to one that it does not have.
+  Json command_of(const Step& step);
+  Board& board_of(const Step& step) { return step.in_store ? store_ : board_; }
 
   Settings settings_;
   Board board_;
+  Board store_;
   MasterRun master_;
   std::unique_ptr<Clients> clients_;
   int version_ = 1;
