@@ -40,8 +40,10 @@ std::optional<std::string_view> nearest(std::string_view word, std::span<const s
   std::optional<std::string_view> best;
   std::size_t least = longest;
   for (const auto candidate : known) {
-    const std::size_t edits = distance(word, candidate);
     const std::size_t allowed = std::max<std::size_t>(1, candidate.size() / 3);
+    // An edit changes the length by one at most.
+    if (std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size()) > allowed) continue;
+    const std::size_t edits = distance(word, candidate);
     if (edits > allowed || edits >= least) continue;
     least = edits;
     best = candidate;

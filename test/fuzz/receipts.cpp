@@ -53,10 +53,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto text = fuzz::text_of(data, size);
   constexpr std::size_t widths[] = {100, 60, 20, 0};
   const std::size_t width = widths[size % 4];
+  const Json document = json::parse_or_null(text);
+  if (!document.is_structured()) return 0;
   const auto receipt = release::History::parse(text, 1, "/state/history/1.json");
   if (receipt) return take_receipt(*receipt, width), 0;
   take_answer(text, width);
-  const Json document = json::parse_or_null(text);
-  if (document.is_structured()) show(protocol::document_with_options(document, " -p 1"), width);
+  show(protocol::document_with_options(document, " -p 1"), width);
   return 0;
 }
