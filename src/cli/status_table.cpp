@@ -110,6 +110,7 @@ std::string top(const Json& status, const Paragraphs& page) {
   std::string lines = page.of("master", master_line(status)) + page.of("HEAD", head_line(status)) +
                       page.of("HEAD file", text(status, "head_file"));
   if (member(status, "target_note").is_string()) lines += page.of("target", text(status, "target_note"));
+  if (member(status, "release_note").is_string()) lines += page.of("release", text(status, "release_note"));
   if (member(status, "record_note").is_string()) lines += page.of("record", text(status, "record_note"));
   lines += page.of("listeners", listener_line(status));
   if (downtime.is_boolean() && !downtime.get<bool>())

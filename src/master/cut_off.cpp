@@ -28,9 +28,9 @@ void Master::do_undone() { perform(std::exchange(undone_, {})); }
 // The process may be there: then its end is told when it comes.
 void Master::make_up(const rollout::Spawn& command) {
   if (pool_.pid(command.worker))
-    pool_.signal(command.worker, true);
-  else
-    perform(engine_.exited(now(), command.worker, {"spawn", why, false}));
+    return pool_.signal(command.worker, true);
+  unstarted(command.worker);
+  perform(engine_.exited(now(), command.worker, {"spawn", why, false}));
 }
 
 void Master::make_up(const rollout::Prepare&) {

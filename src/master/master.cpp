@@ -26,6 +26,7 @@ constexpr std::size_t failures_limit = 64;
 // Processes that read the history at once.
 constexpr std::size_t readers = 4;
 constexpr std::size_t resolvers = 2;
+constexpr std::size_t verifiers = 2;
 
 // Each step of a preparation has its own limit; the engine's is for the case that one of them is not kept.
 constexpr rollout::Time prepare_slack{5'000};
@@ -112,6 +113,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       ledger_(release::History(options_.state_dir)),
       reader_(loop, tools_.store, readers, reading_limit),
       resolver_(loop, tools_.store, resolvers, reading_limit),
+      verifier_(loop, tools_.store, verifiers, options_.check_limit),
       takeover_(listeners_, takeover_rules(options_, worker_request.identity),
                 [this](rollout::WorkerId id, std::uint32_t kind, std::int32_t value, const Extras& extras) {
                   return pool_.tell(id, kind, value, extras);
@@ -208,15 +210,24 @@ Outcome Master::run(const rollout::Release& start) {
   if (listeners_.bound().empty()) log::info("no listener was configured (--listen): the application gets -1, and opens its own");
   for (const auto& listener : listeners_.bound()) log::info("listener {}: {}", listener.name, listener.address);
   log::info("control: port {}, socket {}/{}.sock", options_.port, options_.runtime_dir, options_.port);
-  rollout::Wish wish;
-  wish.path = start.path;
-  wish.pace = pace_of(options_);
-  if (!start.id.empty()) wish.release = start;
-  if (!start.id.empty()) compare(start);
   watch_files();
-  perform(engine_.boot(now(), wish));
+  if (start.id.empty())
+    boot(start, "");
+  else
+    verify(start, [this, start](const rollout::Checked& found) {
+      if (!guarded([&] { boot_checked(start, found); })) make_up(rollout::Quit{false, {}});
+    });
   uv_run(&loop_, UV_RUN_DEFAULT);
   return outcome_.value_or(Outcome{failed, "the event loop ended by itself"});
+}
+
+void Master::boot(const rollout::Release& release, const std::string& remark) {
+  rollout::Wish wish;
+  wish.path = release.path;
+  wish.pace = pace_of(options_);
+  if (!release.id.empty()) wish.release = release;
+  wish.remark = remark;
+  perform(engine_.boot(now(), wish));
 }
 
 void Master::obey(Signals::Order order, const char* name) {
@@ -320,9 +331,18 @@ bool Master::has_successor(rollout::WorkerId id) const {
 
 // What waits for a slot that vanishes has nobody else: its worker is not told to drain before it has accepted that.
 void Master::carry_out(const rollout::Drain& command) {
+  if (is_gone(command.worker)) return;
   if (!is_crowded(command.worker)) return pool_.drain(command.worker, command.limit, has_successor(command.worker));
   crowded_.push_back({command, now()});
   crowd_timer_.start(crowd_step, [this] { drain_crowded(); });
+}
+
+void Master::carry_out(const rollout::Expire& command) {
+  if (!is_gone(command.worker)) pool_.expire(command.worker);
+}
+
+void Master::carry_out(const rollout::Signal& command) {
+  if (!is_gone(command.worker)) pool_.signal(command.worker, command.kill);
 }
 
 bool Master::is_crowded(rollout::WorkerId id) const {
@@ -352,7 +372,7 @@ void Master::carry_out(const rollout::CloseSlots& command) {
 }
 
 void Master::carry_out(const rollout::Booted&) {
-  close_receipt(0, "ok", "");
+  close_receipt(0, "ok", start_remark_);
   log::info("ready: {} {} {}", engine_.fork_count(), engine_.fork_count() == 1 ? "worker runs" : "workers run",
             engine_.release().path);
   booted_ = true;
@@ -421,17 +441,25 @@ void Master::carry_out(const rollout::Quit& command) {
   close_receipt(0, "failed", text);
   reader_.give_up("the master was told to stop");
   resolver_.give_up("the master was told to stop");
+  verifier_.give_up("the master was told to stop");
   outcome_ = Outcome{command.ok ? ok : failed, text};
   uv_stop(&loop_);
 }
 
 void Master::carry_out(const rollout::Note& note) {
   // What could not be spawned was not: its failure follows.
-  if (note.kind == rollout::NoteKind::spawned && pool_.pid(note.worker) == 0) return;
+  if (note.kind == rollout::NoteKind::spawned && pool_.pid(note.worker) == 0) return keep_for_later(note);
   if (note.kind == rollout::NoteKind::failed) keep_failure(note);
   log_note(note);
   account(note);
   note_event(note);
+}
+
+// Of a worker that is started later: told then.
+void Master::keep_for_later(const rollout::Note& note) {
+  for (auto& [id, waiting] : unstarted_)
+    for (Unstarted& one : waiting)
+      if (one.order.worker == note.worker) one.note = note;
 }
 
 // The one who asked for the upgrade sees what happens; a detached one is answered with the first of it.

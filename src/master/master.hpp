@@ -23,6 +23,7 @@
 #include "master/worker_pool.hpp"
 #include "release/store.hpp"
 #include "rollout/engine.hpp"
+#include "rollout/start.hpp"
 
 namespace liveswap::master {
 
@@ -77,7 +78,14 @@ class Master {
     rollout::Time at{0};
   };
 
+  // A worker that has no process yet: its release is being verified. `note` tells of its start.
+  struct Unstarted {
+    rollout::Spawn order;
+    std::optional<rollout::Note> note;
+  };
+
   // master.cpp
+  void boot(const rollout::Release& release, const std::string& remark);
   WorkerPool::Handlers pool_handlers();
   WorkerPool::Template pool_template(SpawnRequest request) const;
   rollout::Time now() const;
@@ -104,8 +112,8 @@ class Master {
   void watch_files();
   void judge_starting(const std::vector<Takeover::Judged>& judged);
   void carry_out(const rollout::Drain& command);
-  void carry_out(const rollout::Expire& command) { pool_.expire(command.worker); }
-  void carry_out(const rollout::Signal& command) { pool_.signal(command.worker, command.kill); }
+  void carry_out(const rollout::Expire& command);
+  void carry_out(const rollout::Signal& command);
   void carry_out(const rollout::Steer& command) { steered_ = command.slots; }
   void carry_out(const rollout::CloseSlots& command);
   void carry_out(const rollout::Booted&);
@@ -114,6 +122,7 @@ class Master {
   void carry_out(const rollout::Answer& command);
   void carry_out(const rollout::Quit& command);
   void carry_out(const rollout::Note& note);
+  void keep_for_later(const rollout::Note& note);
   void keep_failure(const rollout::Note& note);
   std::string with_output_of(rollout::RequestId request, const std::string& reason) const;
   bool has_successor(rollout::WorkerId worker) const;
@@ -124,10 +133,10 @@ class Master {
 
   // upgrades.cpp
   void on_upgrade(rollout::RequestId request, const protocol::Command& command);
+  Options instantly() const;
   void on_rollback(rollout::RequestId request, const protocol::Command& command);
   void find_earlier(rollout::RequestId request, const std::string& which, rollout::Wish wish);
   void roll_back(rollout::RequestId request, rollout::Wish wish, const rollout::Release& release);
-  void carry_out(const rollout::Spawn& command);
   void carry_out(const rollout::Prepare& command);
   void carry_out(const rollout::CancelPrepare&);
   void carry_out(const rollout::Commit& command);
@@ -142,6 +151,21 @@ class Master {
   void compare(const rollout::Release& committed);
   void cancel_task(std::unique_ptr<Task>& task);
 
+  // soundness.cpp
+  bool is_sealed(const rollout::Release& release) const;
+  void note_seal(const std::string& id, const std::string& seal);
+  void verify(const rollout::Release& release, std::function<void(const rollout::Checked&)> done);
+  rollout::Checked checked(const rollout::Release& release, const std::vector<release::Committed>& own,
+                           const Task::Result& result);
+  void carry_out(const rollout::Spawn& command);
+  void start_worker(const rollout::Spawn& command);
+  void on_checked(const rollout::Release& release, const rollout::Checked& found);
+  bool unstarted(rollout::WorkerId worker);
+  bool is_gone(rollout::WorkerId worker);
+  void fall_back(const rollout::Release& release, const rollout::Checked& found);
+  void boot_checked(const rollout::Release& release, const rollout::Checked& found);
+  std::string way_to(const rollout::Checked& found) const;
+
   // receipts.cpp
   void open_receipt(const rollout::Note& note);
   void account(const rollout::Note& note);
@@ -151,6 +175,7 @@ class Master {
   void on_history(rollout::RequestId request, const std::string& count);
   void on_receipt(rollout::RequestId request, const std::string& number);
   void pass_on(rollout::RequestId request, std::vector<std::string> words);
+  void pass_on(rollout::RequestId request, Reader::Reply& reply);
   void refuse_unread(rollout::RequestId request, const Task::Result& result);
 
   // queues.cpp
@@ -171,6 +196,7 @@ class Master {
   void on_forks(rollout::RequestId request, const protocol::Command& command);
   void on_message(rollout::RequestId request, const std::string& text);
   void on_status(rollout::RequestId request);
+  void answer_or_give_up(rollout::RequestId request, const std::function<void()>& work);
   void answer(rollout::RequestId request, const std::string& line);
   void refuse(rollout::RequestId request, protocol::Refusal refusal, const std::string& text);
   std::int32_t ask(std::set<rollout::WorkerId> workers, Milliseconds limit, Inquiry::Done done);
@@ -198,6 +224,11 @@ class Master {
   Ledger ledger_;
   Reader reader_;    // of what clients ask
   Reader resolver_;  // of what rollbacks go to, lest they wait for those
+  Reader verifier_;  // of the bytes in the store
+  std::map<std::string, std::string> seals_;    // by id: of what was hashed
+  std::map<std::string, std::string> unsound_;  // by id: what is wrong with it
+  std::map<std::string, std::vector<Unstarted>> unstarted_;  // by id
+  std::string start_remark_;  // what was wrong with the release of the start; empty: nothing
   Takeover takeover_;
   WorkerPool pool_;
   rollout::Engine engine_;

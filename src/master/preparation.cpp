@@ -85,6 +85,7 @@ void Preparation::after_take(const Task::Result& result) {
   if (result.kind != Kind::done) return fail_step("stage " + result.stage, result, tools_.check_limit, false);
   const Json answer = json::parse_or_null(result.text);
   release_.id = json::text_or_empty(answer, "id");
+  seal_ = json::text_or_empty(answer, "seal");
   // Not the answer's "file": JSON cannot say every path.
   file_ = release::Store(tools_.state_dir).file(release_.id, release_.path);
   if (release_.id.empty()) return give_up("the store gave an answer that is none: " + result.text, false);

@@ -47,6 +47,9 @@ class Preparation {
   // When it is done: what the requester should know of the release; empty: nothing.
   const std::string& remark() const { return remark_; }
 
+  // When it is done: of the bytes in the store (release/seal.hpp); empty: they have to be verified.
+  const std::string& seal() const { return seal_; }
+
   // The step under way is killed; nothing more is heard of it. The processes are kept in `dying` until they are reaped.
   void cancel(std::list<std::unique_ptr<Task>>& dying);
 
@@ -64,6 +67,7 @@ class Preparation {
   rollout::Release release_;
   std::string file_;
   std::string remark_;
+  std::string seal_;
   Done done_;
   std::unique_ptr<Task> task_;
 };

@@ -46,7 +46,9 @@ void Reader::start(Question question) {
   ++owner_->taken;
   question.place = Place(owner_.get(), [owner = owner_](const void*) {
     --owner->taken;
-    if (owner->reader) owner->reader->timer_.start(Milliseconds{0}, [reader = owner->reader] { reader->look(); });
+    // Where that fails, those that wait are looked at when the next one is asked, or is late.
+    if (owner->reader)
+      guarded([&] { owner->reader->timer_.start(Milliseconds{0}, [reader = owner->reader] { reader->look(); }); });
   });
   SpawnRequest request = store_;
   request.arguments = std::move(question.words);
@@ -54,12 +56,19 @@ void Reader::start(Question question) {
   const auto left = std::max(question.until - now(), Milliseconds{1});
   running_.push_front(std::move(question));
   const auto at = running_.begin();
-  at->task = std::make_unique<Task>(loop_, "store", std::move(request), left, [this, at](const Task::Result& result) {
-    Question ended = std::move(*at);
-    running_.erase(at);
-    Reply reply{result, ended.task->take_descriptor(), std::move(ended.place)};
-    ended.done(reply);
-  });
+  const auto begin = [&] {
+    at->task = std::make_unique<Task>(loop_, "store", std::move(request), left, [this, at](const Task::Result& result) {
+      Question ended = std::move(*at);
+      running_.erase(at);
+      Reply reply{result, ended.task->take_descriptor(), std::move(ended.place)};
+      ended.done(reply);
+    });
+  };
+  if (guarded(begin)) return;
+  const Question failed = std::move(*at);
+  running_.erase(at);
+  Reply reply{{Kind::unstarted, "no memory", "", "", ""}, {}, {}};
+  failed.done(reply);
 }
 
 void Reader::give_up(const std::string& text) {

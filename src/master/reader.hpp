@@ -32,7 +32,7 @@ class Reader {
   Reader& operator=(const Reader&) = delete;
   ~Reader();
 
-  // `words`: a command of liveswap-store. `done` is called once, on the loop, never from within ask().
+  // `words`: a command of liveswap-store. `done` is called once, on the loop, never from within ask(). It must not throw.
   void ask(std::vector<std::string> words, Done done);
   // Every question is answered with `text`, as failed.
   void give_up(const std::string& text);

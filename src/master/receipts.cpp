@@ -161,18 +161,22 @@ void Master::on_receipt(rollout::RequestId request, const std::string& number) {
 // The answer is a line already, which is not looked at here.
 void Master::pass_on(rollout::RequestId request, std::vector<std::string> words) {
   reader_.ask(std::move(words), [this, request](Reader::Reply& reply) {
-    if (reply.result.kind != Task::Result::Kind::done) return refuse_unread(request, reply.result);
-    struct stat info {};
-    const bool readable = reply.document && ::fstat(reply.document.get(), &info) == 0 && S_ISREG(info.st_mode);
-    const auto size = static_cast<std::size_t>(info.st_size);
-    if (!readable || size == 0 || size > protocol::answer_limit)
-      return refuse(request, protocol::Refusal::failed, "liveswap-store gave an answer that is none");
-    const auto it = pending_.find(request);
-    if (it == pending_.end()) return;
-    const ConnectionId connection = it->second.connection;
-    pending_.erase(it);
-    control_->answer(connection, std::move(reply.document), size, std::move(reply.place));
+    answer_or_give_up(request, [&] { pass_on(request, reply); });
   });
+}
+
+void Master::pass_on(rollout::RequestId request, Reader::Reply& reply) {
+  if (reply.result.kind != Task::Result::Kind::done) return refuse_unread(request, reply.result);
+  struct stat info {};
+  const bool readable = reply.document && ::fstat(reply.document.get(), &info) == 0 && S_ISREG(info.st_mode);
+  const auto size = static_cast<std::size_t>(info.st_size);
+  if (!readable || size == 0 || size > protocol::answer_limit)
+    return refuse(request, protocol::Refusal::failed, "liveswap-store gave an answer that is none");
+  const auto it = pending_.find(request);
+  if (it == pending_.end()) return;
+  const ConnectionId connection = it->second.connection;
+  pending_.erase(it);
+  control_->answer(connection, std::move(reply.document), size, std::move(reply.place));
 }
 
 void Master::refuse_unread(rollout::RequestId request, const Task::Result& result) {

@@ -29,6 +29,11 @@ void Master::on_command(ConnectionId connection, const protocol::Command& comman
   control_->give_up(connection);
 }
 
+// For the part of a command that is done later.
+void Master::answer_or_give_up(rollout::RequestId request, const std::function<void()>& work) {
+  if (!guarded(work)) make_up(rollout::Answer{request, rollout::Verdict::failed, {}});
+}
+
 void Master::begin(rollout::RequestId request, const protocol::Command& command) {
   switch (command.verb) {
     case protocol::Verb::upgrade: on_upgrade(request, command); break;
@@ -82,7 +87,8 @@ void Master::on_message(rollout::RequestId request, const std::string& text) {
 
 void Master::on_status(rollout::RequestId request) {
   std::set<rollout::WorkerId> workers;
-  for (const auto& [id, worker] : engine_.workers()) workers.insert(id);
+  for (const auto& [id, worker] : engine_.workers())
+    if (pool_.pid(id)) workers.insert(id);
   const auto question = ask(workers, count_limit, [this, request](const Inquiry::Answers& answers) {
     answer(request, protocol::ok_line("status", {{"status", status(answers)}}));
   });

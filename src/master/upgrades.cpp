@@ -60,13 +60,17 @@ void Master::on_upgrade(rollout::RequestId request, const protocol::Command& com
   perform(engine_.upgrade(now(), request, wish));
 }
 
-// Proven before: as many slots at once as the surge allows, and nothing to wait for, unless somebody wishes otherwise.
+// How a rollback goes. Proven before: as many slots at once as the surge allows, and nothing to wait for.
+Options Master::instantly() const {
+  Options options = config::for_forks(options_, engine_.fork_count());
+  options.batch = engine_.fork_count();
+  options.canary = {};
+  options.probation = Milliseconds{0};
+  return options;
+}
+
 void Master::on_rollback(rollout::RequestId request, const protocol::Command& command) {
-  Options instantly = config::for_forks(options_, engine_.fork_count());
-  instantly.batch = engine_.fork_count();
-  instantly.canary = {};
-  instantly.probation = Milliseconds{0};
-  const auto wished = config::with_wishes(std::move(instantly), command.wishes);
+  const auto wished = config::with_wishes(instantly(), command.wishes);
   if (!wished) return refuse(request, protocol::Refusal::usage, wished.error().text);
   Pending& pending = pending_.at(request);
   pending.detach = command.detach;
@@ -90,12 +94,14 @@ void Master::find_earlier(rollout::RequestId request, const std::string& which, 
   std::vector<std::string> words{"earlier", options_.state_dir, std::to_string(options_.keep_releases + 1), current, which};
   for (const auto& one : own) words.push_back(one.id);
   resolver_.ask(std::move(words), [this, request, wish, own](const Reader::Reply& reply) {
-    if (reply.result.kind != Task::Result::Kind::done) return refuse_unread(request, reply.result);
-    const auto found = json::parse_or_null(reply.result.text);
-    rollout::Release release{json::text_or_empty(found, "path"), json::text_or_empty(found, "id")};
-    for (const auto& one : own)
-      if (one.id == release.id && release.path.empty()) release.path = one.path;
-    roll_back(request, wish, release);
+    answer_or_give_up(request, [&] {
+      if (reply.result.kind != Task::Result::Kind::done) return refuse_unread(request, reply.result);
+      const auto found = json::parse_or_null(reply.result.text);
+      rollout::Release release{json::text_or_empty(found, "path"), json::text_or_empty(found, "id")};
+      for (const auto& one : own)
+        if (one.id == release.id && release.path.empty()) release.path = one.path;
+      roll_back(request, wish, release);
+    });
   });
 }
 
@@ -107,7 +113,15 @@ void Master::roll_back(rollout::RequestId request, rollout::Wish wish, const rol
   log::info("rollback to {} (release {}) was asked for", release.path, release.id.substr(0, 12));
   wish.release = release;
   wish.path = release.path;
-  perform(engine_.upgrade(now(), request, wish));
+  if (is_sealed(release)) return perform(engine_.upgrade(now(), request, wish));
+  verify(release, [this, request, wish](const rollout::Checked& found) {
+    answer_or_give_up(request, [&] {
+      if (!found.sound) return refuse(request, protocol::Refusal::failed, found.text + way_to(found));
+      rollout::Wish sound = wish;
+      sound.remark = found.text;
+      perform(engine_.upgrade(now(), request, sound));
+    });
+  });
 }
 
 // The probes are asked first: what the old release fails is not held against the new one.
@@ -126,6 +140,7 @@ void Master::begin_preparation(const std::string& value) {
       [this](const Preparation::Outcome& release) {
         const auto ended = std::move(preparation_);
         guarded([&] {
+          if (release) note_seal(release->id, ended->seal());
           if (release) return perform(engine_.prepared(now(), *release, ended->remark()));
           const auto& failure = release.error();
           perform(failure.unfit ? engine_.unfit(now(), failure.text) : engine_.prepare_failed(now(), failure.text));
@@ -189,15 +204,6 @@ std::string Master::record_at_last() {
                      engine_.release().id.substr(0, 12), written.error().text);
 }
 
-// The first successor of a flip has the staged sockets made.
-void Master::carry_out(const rollout::Spawn& command) {
-  const auto staged = command.staged && !listeners_.staged() ? listeners_.stage() : Result<void>();
-  if (staged)
-    pool_.spawn(command);
-  else
-    perform(engine_.exited(now(), command.worker, {"spawn", staged.error().text, false}));
-}
-
 void Master::carry_out(const rollout::Flip&) {
   flip_began_ = now();
   if (const auto flipped = listeners_.flip(); flipped)
@@ -225,7 +231,7 @@ void Master::carry_out(const rollout::Measure&) {
 
 // Snapshots that nobody runs and that are too old to go back to, and old receipts.
 void Master::collect() {
-  if (collection_ || preparation_ || !resolver_.is_idle() || engine_.under_way()) return;
+  if (collection_ || preparation_ || !resolver_.is_idle() || !verifier_.is_idle() || engine_.under_way()) return;
   std::set<std::string> keep{engine_.release().id};
   for (const auto& [id, worker] : engine_.workers()) keep.insert(worker.release.id);
   const auto own = ledger_.committed(options_.keep_releases);

@@ -62,8 +62,10 @@ std::string id_of(const std::vector<Member>& members) {
   return sha256_of(manifest);
 }
 
+Result<std::vector<Member>> members_of(const std::string& path) { return visit_family(path, {}, read_only); }
+
 Result<std::string> identify(const std::string& path) {
-  const auto members = visit_family(path, {}, read_only);
+  const auto members = members_of(path);
   if (!members) return tl::unexpected<Error>(members.error());
   return id_of(*members);
 }

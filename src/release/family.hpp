@@ -38,6 +38,9 @@ Result<std::vector<Member>> visit_family(const std::string& path, const Trust& t
 //   cd releases/<id> && sha256sum libapp.so libprivate.so sub/libother.so | sha256sum
 std::string id_of(const std::vector<Member>& members);
 
+// The members of the library at `path`, each hashed. Copies nothing.
+Result<std::vector<Member>> members_of(const std::string& path);
+
 // The id that the library at `path` has or would have. Copies nothing.
 Result<std::string> identify(const std::string& path);
 

@@ -16,7 +16,9 @@
 #include "release/family.hpp"
 #include "release/fresh.hpp"
 #include "release/private_libraries.hpp"
+#include "release/seal.hpp"
 #include "release/sha256.hpp"
+#include "release/soundness.hpp"
 
 namespace liveswap::release {
 namespace {
@@ -24,6 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t prefix_min = 6;
+constexpr const char* already_there = "already there";
 
 Error taking(const std::string& path, const Error& error) {
   // The reason may be about another file than the one that was asked for.
@@ -98,8 +101,7 @@ Result<std::string> settle_with(const std::string& place, const Fresh& fresh, co
     if (auto synced = sync_directory(place); !synced) return tl::unexpected<Error>(synced.error());
     return "already there under another name";
   }
-  const auto found = other_name ? Result<std::string>("") : identify(first);
-  if (found && *found == id) return "already there";
+  if (!other_name && check_bytes(place, members.front().name, id)) return already_there;
   if (auto moved = move_over(fresh.path(), place, members); !moved)
     return tl::unexpected<Error>(moved.error());
   if (other_name) return word(fresh.way());
@@ -167,8 +169,12 @@ tl::expected<Store::Taken, Store::Failure> Store::take(const std::string& path, 
   taken.id = id_of(*members);
   taken.file = file(taken.id, path);
   for (std::size_t i = 1; i < members->size(); ++i) taken.private_libraries.push_back((*members)[i].name);
+  const std::string directory = releases_ + "/" + taken.id;
+  const auto before = seal_of(directory);
   const auto how = put_in_place(releases_, std::move(*fresh), taken.id, *members);
   if (!how) return give_up(how.error());
+  const auto after = seal_of(directory);
+  if (after && (*how != already_there || (before && *before == *after))) taken.seal = *after;
   taken.how = *how;
   return taken;
 }

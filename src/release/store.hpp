@@ -31,6 +31,7 @@ class Store {
     std::string file;                            // file(id, path)
     std::string how;                             // how it was copied, or that it was there; for people
     std::vector<std::string> private_libraries;  // relative to the directory of `file`
+    std::string seal;  // of the bytes that were hashed (seal.hpp); empty: somebody has touched them meanwhile
   };
 
   // Takes the library at `path` (absolute) into the store, with its private ones, or finds it there. A copy
@@ -43,12 +44,13 @@ class Store {
 
   // Where a release lies, whether it is there or not. Pure.
   std::string file(const std::string& id, const std::string& path) const;
+  std::string directory(const std::string& id) const { return releases_ + "/" + id; }
 
   // The directory in which the loader has to look first for what the release needs from elsewhere; empty: it needs
   // nothing from there. `file` is one of file().
   static std::string needed(const std::string& file);
 
-  // Whether it is there. Its content is not looked at: identify() does that.
+  // Whether it is there. Its content is not looked at: verify() in soundness.hpp does that.
   bool has(const std::string& id, const std::string& path) const;
 
   // The only id in the store that begins with these hex digits, of which there must be 6 or more.

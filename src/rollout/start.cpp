@@ -59,6 +59,13 @@ std::variant<Start, NoStart> choose_start(const Surroundings& found) {
   return NoStart{"no library was named, and " + found.head_trouble, true};
 }
 
+std::variant<Start, NoStart> choose_sound(const Release& chosen, const Checked& found) {
+  if (found.sound) return Start{chosen, found.text};
+  const std::string what = "the committed release " + shown(chosen) + " is not run: " + found.text;
+  if (found.earlier) return Start{*found.earlier, what + "; " + shown(*found.earlier) + ", which was committed before, is run instead"};
+  return NoStart{what + "; no release before it can be run either. A start with --force-target PATH takes what is at PATH now"};
+}
+
 std::string target_remark(const std::string& target, bool force_target, const std::string& head) {
   if (target.empty() || head.empty() || target == head) return "";
   return "HEAD says " + head + "; " +

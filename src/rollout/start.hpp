@@ -37,6 +37,16 @@ struct NoStart {
 
 std::variant<Start, NoStart> choose_start(const Surroundings& found);
 
+// What was found out about the bytes of the release that was chosen from the store.
+struct Checked {
+  bool sound = false;
+  std::string text;                // sound: what was mended, or empty; else what is wrong, or why it could not be found out
+  std::optional<Release> earlier;  // not sound: the nearest committed release before that is
+};
+
+// Bytes that differ from what was committed are not run: the nearest sound release serves.
+std::variant<Start, NoStart> choose_sound(const Release& chosen, const Checked& found);
+
 // In a master that runs: what HEAD and the configured target say of the next start, where they differ. Empty: they
 // do not, or there is no target.
 std::string target_remark(const std::string& target, bool force_target, const std::string& head);

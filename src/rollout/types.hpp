@@ -92,6 +92,7 @@ struct Wish {
   std::optional<Release> release;  // of the store, proven before: needs no preparation
   Pace pace;
   bool queue = false;     // wait for what is under way; the newest wins
+  std::string remark;     // told when it begins to roll, and with the answer; empty: nothing
   bool overtake = false;  // a rollback: ends an upgrade that is under way, and waits for no worker that drains
 };
 

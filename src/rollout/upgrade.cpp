@@ -25,6 +25,7 @@ void Engine::begin_upgrade(Time now, RequestId request, const Wish& wish) {
   upgrade_->asked = wish.path;
   upgrade_->pace = wish.pace;
   upgrade_->urgent = wish.overtake;
+  upgrade_->remark = wish.remark;
   if (wish.release) {
     begin_rolling(*wish.release);
     return;

@@ -11,6 +11,7 @@
 #include "release/family.hpp"
 #include "release/history.hpp"
 #include "release/sha256.hpp"
+#include "release/soundness.hpp"
 #include "release/store.hpp"
 
 namespace liveswap::store {
@@ -39,6 +40,7 @@ Answer take(const Words& words) {
   return json_answer({{"id", taken->id},
                       {"file", taken->file},
                       {"how", taken->how},
+                      {"seal", taken->seal},
                       {"private_libraries", taken->private_libraries}});
 }
 
@@ -82,6 +84,33 @@ Answer find_earlier(const Words& words) {
   return found ? json_answer({{"id", found->id}, {"path", found->path}}) : refused(found.error());
 }
 
+// An answer is bounded by what the master takes of a text.
+std::string shortened(const std::string& text) { return text.substr(0, 2048); }
+
+Json sound_json(const release::Committed& release, const release::Sound& sound) {
+  return {{"id", release.id}, {"path", release.path}, {"seal", sound.seal}, {"mended", shortened(sound.mended)}};
+}
+
+Answer verify(const Words& words) {
+  const Store store(words[1]);
+  const release::Trust trust{words[2] == "1"};
+  std::vector<release::Committed> known;
+  for (std::size_t i = 5; i + 1 < words.size(); i += 2) known.push_back({words[i + 1], words[i]});
+  const auto sound = release::verify(store, known.front(), trust);
+  if (sound) return json_answer(sound_json(known.front(), *sound));
+  Words seen{words[4]};
+  for (const auto& one : known) seen.push_back(one.id);
+  for (auto& one : History(words[1]).committed(*as_number(words[3]), seen)) known.push_back(std::move(one));
+  Json answer{{"trouble", shortened(sound.error().text)}};
+  for (auto one = known.begin() + 1; one != known.end(); ++one) {
+    const auto other = one->id == words[4] ? Result<release::Sound>(fail("")) : release::verify(store, *one, trust);
+    if (!other) continue;
+    answer["earlier"] = sound_json(*one, *other);
+    break;
+  }
+  return json_answer(answer);
+}
+
 struct Verb {
   const char* name;
   std::size_t least, most;  // words
@@ -92,6 +121,7 @@ struct Verb {
 constexpr std::size_t any = SIZE_MAX;
 constexpr Verb verbs[]{{"take", 4, 4, 0, take},
                        {"collect", 3, any, 2, collect},
+                       {"verify", 7, any, 3, verify},
                        {"hash", 2, 2, 0, hash},
                        {"history", 3, 3, 2, list_history},
                        {"receipt", 3, 3, 0, find_receipt},
@@ -109,7 +139,8 @@ bool is_usable(const Words& words) {
   const Verb* verb = find(words);
   if (!verb || words.size() < verb->least || words.size() > verb->most) return false;
   if (verb->number > 0 && !as_number(words[static_cast<std::size_t>(verb->number)])) return false;
-  if (words[0] == "take") return words[2] == "0" || words[2] == "1";
+  if (words[0] == "verify" && words.size() % 2 == 0) return false;
+  if (words[0] == "take" || words[0] == "verify") return words[2] == "0" || words[2] == "1";
   return words[0] != "receipt" || words[2] == "newest" || as_number(words[2]);
 }
 

@@ -116,3 +116,25 @@ TEST_CASE("start: where HEAD and target differ while the master runs") {
   CHECK(target_remark("/v1.so", false, "/v2.so") == "HEAD says /v2.so; the configured target /v1.so is not used");
   CHECK(contains(target_remark("/v1.so", true, "/v2.so"), "a restart begins with the configured target /v1.so"));
 }
+
+TEST_CASE("start: bytes that are not those that were committed are not run") {
+  const Release chosen{"/v2.so", id}, before{"/v1.so", "fedcba9876543210"};
+  const auto sound = choose_sound(chosen, {true, "", {}});
+  REQUIRE(std::holds_alternative<Start>(sound));
+  CHECK(std::get<Start>(sound).release == chosen);
+  CHECK(std::get<Start>(sound).remark == "");
+  CHECK(std::get<Start>(choose_sound(chosen, {true, "mended", {}})).remark == "mended");
+
+  const auto earlier = choose_sound(chosen, {false, "x.so differs", before});
+  REQUIRE(std::holds_alternative<Start>(earlier));
+  CHECK(std::get<Start>(earlier).release == before);
+  CHECK(std::get<Start>(earlier).remark ==
+        "the committed release /v2.so (release 0123456789ab) is not run: x.so differs; /v1.so (release fedcba987654), "
+        "which was committed before, is run instead");
+
+  const auto none = choose_sound(chosen, {false, "x.so differs", {}});
+  REQUIRE(std::holds_alternative<NoStart>(none));
+  CHECK_FALSE(std::get<NoStart>(none).misuse);
+  CHECK(contains(std::get<NoStart>(none).text, "x.so differs"));
+  CHECK(contains(std::get<NoStart>(none).text, "--force-target"));
+}

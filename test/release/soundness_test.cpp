@@ -1,0 +1,125 @@
+#include "release/soundness.hpp"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "release/seal.hpp"
+#include "support.hpp"
+
+namespace fs = std::filesystem;
+using namespace liveswap::release;
+
+namespace {
+
+// In place, as an editor or a bad disk does it; the time of the last write is set back.
+void change(const std::string& path) {
+  struct stat before {};
+  REQUIRE(::stat(path.c_str(), &before) == 0);
+  std::string bytes = get(path);
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  fs::permissions(path, fs::perms::owner_all);
+  const timespec times[2] = {before.st_atim, before.st_mtim};
+  struct stat after {};
+  // Older kernels know the time of a change to 4 ms alone.
+  do {
+    put(path, bytes);
+    REQUIRE(::utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
+    REQUIRE(::stat(path.c_str(), &after) == 0);
+  } while (after.st_ctim.tv_sec == before.st_ctim.tv_sec && after.st_ctim.tv_nsec == before.st_ctim.tv_nsec);
+}
+
+}  // namespace
+
+TEST_CASE("a seal stays as long as nobody touches the files, and no program can restore it") {
+  const TempDir dir;
+  put(dir / "r/libapp.so", noise(5000, 1));
+  put(dir / "r/.needed/libinner.so", noise(5000, 2));
+  const auto seal = seal_of(dir / "r").value();
+  CHECK(seal_of(dir / "r").value() == seal);
+  CHECK(get(dir / "r/libapp.so").size() == 5000);
+  CHECK(seal_of(dir / "r").value() == seal);
+  change(dir / "r/.needed/libinner.so");
+  const auto changed = seal_of(dir / "r").value();
+  CHECK(changed != seal);
+  change(dir / "r/.needed/libinner.so");
+  CHECK(seal_of(dir / "r").value() != seal);
+  put(dir / "r/more", "");
+  CHECK(seal_of(dir / "r").value() != changed);
+  CHECK_FALSE(seal_of(dir / "none").has_value());
+}
+
+TEST_CASE("a release that was taken is sound and has its seal") {
+  const TempDir dir;
+  put(dir / "srv/libapp.so", noise(100'000, 1));
+  const Store store(dir.path());
+  const auto taken = store.take(dir / "srv/libapp.so", {}).value();
+  CHECK(taken.seal == seal_of(store.directory(taken.id)).value());
+  const auto sound = verify(store, {dir / "srv/libapp.so", taken.id}, {}).value();
+  CHECK(sound.seal == taken.seal);
+  CHECK(sound.mended.empty());
+  CHECK(store.take(dir / "srv/libapp.so", {}).value().seal == taken.seal);
+}
+
+TEST_CASE("one changed byte is found and named, and mended where the file is still the same") {
+  const TempDir dir;
+  const std::string path = dir / "srv/libapp.so";
+  put(path, noise(100'000, 1));
+  const Store store(dir.path());
+  const auto taken = store.take(path, {}).value();
+  change(taken.file);
+  const auto mended = verify(store, {path, taken.id}, {}).value();
+  CHECK(contains(mended.mended, taken.file + " has the SHA-256 "));
+  CHECK(contains(mended.mended, "mended from " + path));
+  CHECK(mended.seal == seal_of(store.directory(taken.id)).value());
+  CHECK(get(taken.file) == get(path));
+
+  change(taken.file);
+  put(path, noise(100'000, 2));
+  const auto other = verify(store, {path, taken.id}, {});
+  CHECK(contains(other.error().text, taken.file + " has the SHA-256 "));
+  CHECK(contains(other.error().text, "expected " + taken.id));
+  CHECK(contains(other.error().text, path + " has other content by now"));
+  fs::remove(path);
+  CHECK(contains(verify(store, {path, taken.id}, {}).error().text, "No such file"));
+  fs::remove(taken.file);
+  CHECK(contains(verify(store, {path, taken.id}, {}).error().text, taken.file));
+}
+
+TEST_CASE("private libraries are part of what is hashed") {
+  const TempDir dir;
+  const std::string path = dir / "srv/libapp.so";
+  put_library("app", path);
+  put_library("inner", dir / "srv/libinner.so");
+  put_library("deep", dir / "srv/sub/libdeep.so");
+  put_library("back", dir / "srv/libback.so");
+  const Store store(dir.path());
+  const auto taken = store.take(path, {}).value();
+  CHECK(verify(store, {path, taken.id}, {}).value().seal == taken.seal);
+  fs::remove_all(dir / "srv");
+  CHECK(verify(store, {path, taken.id}, {}).value().seal == taken.seal);
+  change(store.directory(taken.id) + "/sub/libdeep.so");
+  const auto differs = verify(store, {path, taken.id}, {});
+  CHECK(contains(differs.error().text, "and its private libraries) have together the id "));
+}
+
+TEST_CASE("libraries from elsewhere are hashed in the store, whatever is at their own path") {
+  const TempDir dir;
+  const std::string remote = FAMILY "/remote", path = dir / "srv/libremote.so";
+  put_library("remote", path);
+  put_library("mid", remote + "/libmid.so");
+  put_library("back", remote + "/deeper/libback.so");
+  const Store store(dir.path());
+  const auto taken = store.take(path, {}).value();
+  CHECK(verify(store, {path, taken.id}, {}).value().seal == taken.seal);
+  const std::string copy = store.directory(taken.id) + "/.needed/libmid.so";
+  change(copy);
+  CHECK_FALSE(check_bytes(store.directory(taken.id), "libremote.so", taken.id).has_value());
+  CHECK(contains(verify(store, {path, taken.id}, {}).value().mended, "mended from " + path));
+  CHECK(get(copy) == get(remote + "/libmid.so"));
+  change(copy);
+  fs::remove_all(remote);
+  CHECK_FALSE(verify(store, {path, taken.id}, {}).has_value());
+}
