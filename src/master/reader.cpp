@@ -15,7 +15,9 @@ struct Reader::Owner {
 };
 
 Reader::Reader(uv_loop_t& loop, const SpawnRequest& store, std::size_t at_once, Milliseconds limit)
-    : loop_(loop), store_(store), at_once_(at_once), limit_(limit), owner_(new Owner{this}), timer_(loop) {}
+    : loop_(loop), store_(store), at_once_(at_once), limit_(limit), owner_(new Owner{this}), timer_(loop) {
+  timer_.on_due([this] { look(); });
+}
 
 Reader::~Reader() { owner_->reader = nullptr; }
 
@@ -23,7 +25,7 @@ Milliseconds Reader::now() const { return Milliseconds(uv_now(&loop_)); }
 
 void Reader::ask(std::vector<std::string> words, Done done) {
   waiting_.push_back({std::move(words), std::move(done), now() + limit_});
-  timer_.start(Milliseconds{0}, [this] { look(); });
+  timer_.start(Milliseconds{0});
 }
 
 // Starts what may start; what has waited too long is answered. All have the same limit, so the first one is due first.
@@ -39,16 +41,14 @@ void Reader::look() {
     Reply reply{{Kind::late, "", "", "", ""}, {}, {}};
     late.done(reply);
   }
-  if (!waiting_.empty()) timer_.start(waiting_.front().until - now(), [this] { look(); });
+  if (!waiting_.empty()) timer_.start(waiting_.front().until - now());
 }
 
 void Reader::start(Question question) {
   ++owner_->taken;
   question.place = Place(owner_.get(), [owner = owner_](const void*) {
     --owner->taken;
-    // Where that fails, those that wait are looked at when the next one is asked, or is late.
-    if (owner->reader)
-      guarded([&] { owner->reader->timer_.start(Milliseconds{0}, [reader = owner->reader] { reader->look(); }); });
+    if (owner->reader) owner->reader->timer_.start(Milliseconds{0});
   });
   SpawnRequest request = store_;
   request.arguments = std::move(question.words);
@@ -65,9 +65,10 @@ void Reader::start(Question question) {
     });
   };
   if (guarded(begin)) return;
+  // Its place is free for the next one.
   const Question failed = std::move(*at);
   running_.erase(at);
-  Reply reply{{Kind::unstarted, "no memory", "", "", ""}, {}, {}};
+  Reply reply{{Kind::unstarted, "an error inside the master cut it off", "", "", ""}, {}, {}};
   failed.done(reply);
 }
 

@@ -275,7 +275,7 @@ bool WorkerProcess::read_frame(bool posthumous) {
     return false;
   }
   take_frame(std::move(frame), buffer, static_cast<std::size_t>(size));
-  if (descriptors > 0 && is_discarding_too_many()) rest();
+  if (descriptors > 0 && !posthumous && is_discarding_too_many()) rest();
   return true;
 }
 

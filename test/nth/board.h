@@ -4,7 +4,7 @@
 
 /* A file of one page, mapped by the tester and by the process whose calls shall fail: "from now on, let the n-th call fail".
  * The tester writes `armed` last, and clears it first. */
-enum { BOARD_ALLOCATIONS = 1, BOARD_SYSTEM_CALLS = 2 };
+enum { BOARD_ALLOCATIONS = 1, BOARD_SYSTEM_CALLS = 2, BOARD_EXCEPTIONS = 4 /* the call throws instead */ };
 
 struct board {
   int32_t pid;     /* of the process that has mapped it: the first one with the preloaded library */

@@ -10,7 +10,7 @@ namespace {
 
 int use() {
   std::fprintf(stderr,
-               "usage: nth-call allocations|system-calls [--most COUNT] [--error 0|1] [--forks COUNT] [--build DIRECTORY]\n"
+               "usage: nth-call allocations|system-calls|exceptions [--most COUNT] [--error 0|1] [--forks COUNT] [--build DIRECTORY]\n"
                "  --most   so many n, spread evenly; without it every n\n"
                "  --error  which of the plausible errors of a system call\n"
                "  --build  whose programs are tried; without it those beside this one\n");
@@ -36,8 +36,8 @@ int main(int argc, char** argv) {
   settings.place.build = BUILD_ROOT;
   if (argc < 2) return use();
   const std::string kind = argv[1];
-  if (kind != "allocations" && kind != "system-calls") return use();
-  settings.kinds = kind == "allocations" ? BOARD_ALLOCATIONS : BOARD_SYSTEM_CALLS;
+  if (kind != "allocations" && kind != "system-calls" && kind != "exceptions") return use();
+  settings.kinds = kind == "allocations" ? BOARD_ALLOCATIONS : kind == "exceptions" ? BOARD_EXCEPTIONS : BOARD_SYSTEM_CALLS;
   for (int i = 2; i + 1 < argc; i += 2) {
     const std::string option = argv[i];
     const auto value = static_cast<unsigned>(std::strtoul(argv[i + 1], nullptr, 10));

@@ -148,7 +148,8 @@ void MasterRun::start(const std::optional<Failure>& failure) {
   board_.release();
   if (failure) board_.arm(*failure);
   status_.reset();
-  const std::string program = place_.build + "/liveswap", preload = "LD_PRELOAD=" + place_.build + "/test/nth/libnth.so";
+  const std::string program = place_.build + "/liveswap";
+  const std::string preload = "LD_PRELOAD=" + place_.build + "/test/nth/libnth.so";
   const std::string board = "NTH_BOARD=" + board_.path(), log = place_.directory + "/log";
   const std::string state = place_.directory + "/state", runtime = place_.directory + "/run";
   const std::string host = place_.directory + "/host/liveswap-worker";

@@ -115,6 +115,7 @@ void Sweep::restart() {
   if (!master_.ended()) master_.signal(SIGKILL);
   master_.ends_within(patience);
   master_.left_behind(patience);
+  clients_->take_lost();  // with the master
   master_.start(std::nullopt);
   if (!master_.wait_until_running(patience) || master_.ended()) find("the start after that", "no master runs:\n" + master_.log());
   clients_->go_on();
