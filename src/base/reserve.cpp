@@ -41,12 +41,19 @@ bool is_ours(const void* block) {
 
 void join_free(std::size_t offset) {
   Header* header = at(offset);
-  while (offset + header->size < capacity && !at(offset + header->size)->used) header->size += at(offset + header->size)->size;
+  while (offset + header->size < capacity && !at(offset + header->size)->used)
+    header->size += at(offset + header->size)->size;
+}
+
+// With its header, and rounded up, so that the next header is aligned.
+std::size_t size_of_block(std::size_t size) {
+  const std::size_t headers = (std::max<std::size_t>(size, 1) + sizeof(Header) - 1) / sizeof(Header);
+  return (1 + headers) * sizeof(Header);
 }
 
 void* take(std::size_t size) {
   if (size > largest) return nullptr;
-  const std::size_t wanted = sizeof(Header) + (std::max<std::size_t>(size, 1) + sizeof(Header) - 1) / sizeof(Header) * sizeof(Header);
+  const std::size_t wanted = size_of_block(size);
   const std::lock_guard guard(lock);
   if (at(0)->size == 0) *at(0) = {capacity, false};
   for (std::size_t offset = 0; offset < capacity; offset += at(offset)->size) {

@@ -6,10 +6,11 @@
 #include <cerrno>
 #include <mutex>
 
-// libuv ends the process (abort) when epoll_ctl() fails. That fails where the kernel has no memory for a moment (ENOMEM), and
-// where the user's limit on watched descriptors is reached (ENOSPC, fs.epoll.max_user_watches). So the program `liveswap` has
-// its own epoll_ctl(): what the kernel has no room for now is noted and counts as done. epoll_wait() asks the kernel again,
-// every 50 ms, until it has taken what is noted. Until then the descriptor tells of nothing. Linked into that program alone.
+// libuv ends the process (abort) when epoll_ctl() fails. That fails where the kernel has no memory for a moment
+// (ENOMEM), and where the user's limit on watched descriptors is reached (ENOSPC, fs.epoll.max_user_watches). So the
+// program `liveswap` has its own epoll_ctl(): what the kernel has no room for now is noted and counts as done.
+// epoll_wait() asks the kernel again, every 50 ms, until it has taken what is noted. Until then the descriptor tells of
+// nothing. Linked into that program alone.
 namespace {
 
 constexpr int retry_ms = 50;

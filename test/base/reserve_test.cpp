@@ -1,18 +1,18 @@
 #include "base/reserve.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <vector>
 
-// While it lives, malloc() fails in this process: for every size but the smallest ones, which come from what is free already.
-#include <sys/resource.h>
-
 namespace liveswap {
 namespace {
 
+// While it lives, malloc() fails in this process for all but small sizes, which come from what is free already.
 class NoMemory {
  public:
   NoMemory() {

@@ -9,8 +9,8 @@
 
 namespace nth {
 
-// A client that opens a connection, sends a request, reads the answer, and does so again, all the time. Nothing is tried
-// twice: what is not answered is lost.
+// A client that opens a connection, sends a request, reads the answer, and does so again, all the time.
+// Nothing is tried twice: what is not answered is lost.
 class Clients {
  public:
   explicit Clients(std::uint16_t port) : port_(port), thread_([this] { run(); }) {}

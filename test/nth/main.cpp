@@ -10,7 +10,8 @@ namespace {
 
 int use() {
   std::fprintf(stderr,
-               "usage: nth-call allocations|system-calls|exceptions [--most COUNT] [--error 0|1] [--forks COUNT] [--build DIRECTORY]\n"
+               "usage: nth-call allocations|system-calls|exceptions [--most COUNT] [--error 0|1] [--forks "
+               "COUNT] [--build DIRECTORY]\n"
                "  --most   so many n, spread evenly; without it every n\n"
                "  --error  which of the plausible errors of a system call\n"
                "  --build  whose programs are tried; without it those beside this one\n");
@@ -37,7 +38,9 @@ int main(int argc, char** argv) {
   if (argc < 2) return use();
   const std::string kind = argv[1];
   if (kind != "allocations" && kind != "system-calls" && kind != "exceptions") return use();
-  settings.kinds = kind == "allocations" ? BOARD_ALLOCATIONS : kind == "exceptions" ? BOARD_EXCEPTIONS : BOARD_SYSTEM_CALLS;
+  settings.kinds = kind == "allocations"  ? BOARD_ALLOCATIONS
+                   : kind == "exceptions" ? BOARD_EXCEPTIONS
+                                          : BOARD_SYSTEM_CALLS;
   for (int i = 2; i + 1 < argc; i += 2) {
     const std::string option = argv[i];
     const auto value = static_cast<unsigned>(std::strtoul(argv[i + 1], nullptr, 10));

@@ -67,7 +67,8 @@ std::vector<pid_t> children_of(pid_t pid) {
   std::vector<pid_t> found;
   std::error_code failed;
   const auto tasks = "/proc/" + std::to_string(pid) + "/task";
-  for (std::filesystem::directory_iterator task(tasks, failed), end; !failed && task != end; task.increment(failed)) {
+  for (std::filesystem::directory_iterator task(tasks, failed), end; !failed && task != end;
+       task.increment(failed)) {
     std::ifstream list(task->path() / "children");
     for (pid_t child = 0; list >> child;) found.push_back(child);
   }
@@ -105,7 +106,8 @@ void Board::release() { __atomic_store_n(&page_->pid, 0, __ATOMIC_SEQ_CST); }
 
 pid_t Board::pid() const { return __atomic_load_n(&page_->pid, __ATOMIC_SEQ_CST); }
 
-MasterRun::MasterRun(Place place, Board& board, const Board& store) : place_(std::move(place)), board_(board) {
+MasterRun::MasterRun(Place place, Board& board, const Board& store)
+    : place_(std::move(place)), board_(board) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   std::filesystem::create_directories(place_.directory + "/state");
   std::filesystem::create_directories(place_.directory + "/run");
@@ -125,13 +127,15 @@ MasterRun::~MasterRun() {
   left_behind(Milliseconds(3'000));
 }
 
-// The worker host, and beside it a liveswap-store that gets the preloaded library, too: the master gives it no variables.
+// The worker host, and beside it a liveswap-store that gets the preloaded library, too: the master gives it
+// no variables.
 void MasterRun::make_host(const Board& store) const {
   const auto host = place_.directory + "/host";
   std::filesystem::create_directories(host);
   std::filesystem::create_symlink(place_.build + "/liveswap-worker", host + "/liveswap-worker");
-  std::ofstream(host + "/liveswap-store") << "#!/bin/sh\nexec /usr/bin/env LD_PRELOAD=" << place_.build << "/test/nth/libnth.so NTH_BOARD="
-                                          << store.path() << " " << place_.build << "/liveswap-store \"$@\"\n";
+  std::ofstream(host + "/liveswap-store") << "#!/bin/sh\nexec /usr/bin/env LD_PRELOAD=" << place_.build
+                                          << "/test/nth/libnth.so NTH_BOARD=" << store.path() << " "
+                                          << place_.build << "/liveswap-store \"$@\"\n";
   std::filesystem::permissions(host + "/liveswap-store", std::filesystem::perms(0755));
 }
 
@@ -153,13 +157,19 @@ void MasterRun::start(const std::optional<Failure>& failure) {
   const std::string board = "NTH_BOARD=" + board_.path(), log = place_.directory + "/log";
   const std::string state = place_.directory + "/state", runtime = place_.directory + "/run";
   const std::string host = place_.directory + "/host/liveswap-worker";
-  const std::string control = std::to_string(control_), forks = std::to_string(place_.forks), first = library(1);
-  const char* const words[] = {"liveswap", "start", "-p", control.c_str(), "--listen", address_.c_str(), "--forks", forks.c_str(),
-                               "--settle", "5ms", "--drain-limit", "5s", "--term-grace", "200ms", "--backoff-max", "200ms",
-                               "--state-dir", state.c_str(), "--runtime-dir", runtime.c_str(), "--worker-host", host.c_str(), first.c_str(), nullptr};
-  // Without HOME a start asks for the user's entry, and glibc 2.36 itself crashes there when it has no memory (NSS).
+  const std::string control = std::to_string(control_), forks = std::to_string(place_.forks),
+                    first = library(1);
+  const char* const words[] = {
+      "liveswap",       "start",       "-p",           control.c_str(), "--listen",
+      address_.c_str(), "--forks",     forks.c_str(),  "--settle",      "5ms",
+      "--drain-limit",  "5s",          "--term-grace", "200ms",         "--backoff-max",
+      "200ms",          "--state-dir", state.c_str(),  "--runtime-dir", runtime.c_str(),
+      "--worker-host",  host.c_str(),  first.c_str(),  nullptr};
+  // Without HOME a start asks for the user's entry, and glibc 2.36 itself crashes there when it has no memory
+  // (NSS).
   const std::string home = "HOME=" + place_.directory;
-  const char* const variables[] = {preload.c_str(), board.c_str(), home.c_str(), "PATH=/usr/bin:/bin", nullptr};
+  const char* const variables[] = {preload.c_str(), board.c_str(), home.c_str(), "PATH=/usr/bin:/bin",
+                                   nullptr};
   const auto output = UniqueFd::adopt(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   pid_ = ::fork();
   if (pid_ != 0) return;
@@ -190,7 +200,9 @@ std::string MasterRun::library(int version) const {
   return place_.build + "/test/fixtures/libready_v" + std::to_string(version) + ".so";
 }
 
-std::string MasterRun::control_socket() const { return place_.directory + "/run/" + std::to_string(control_) + ".sock"; }
+std::string MasterRun::control_socket() const {
+  return place_.directory + "/run/" + std::to_string(control_) + ".sock";
+}
 
 std::optional<Json> MasterRun::ask(const Json& command, Milliseconds limit) const {
   const auto fd = UniqueFd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -223,7 +235,8 @@ std::string MasterRun::trouble_now() const {
   if (!answer) return "status is not answered";
   const Json status = answer->value("status", Json());
   if (!status.is_object()) return "status is no status: " + answer->dump();
-  if (status.value("state", "") != "running") return "it does not run: " + status.value("state", "") + " " + status.value("phase", "");
+  if (status.value("state", "") != "running")
+    return "it does not run: " + status.value("state", "") + " " + status.value("phase", "");
   std::set<pid_t> workers;
   for (const auto& slot : status.at("slots")) {
     if (slot.at("workers").size() != 1 || slot.at("workers")[0].value("state", "") != "ready")
@@ -232,7 +245,8 @@ std::string MasterRun::trouble_now() const {
   }
   if (workers.size() != place_.forks) return "a slot is missing";
   for (const pid_t child : children_of(pid_))
-    if (!workers.contains(child)) return "the child " + std::to_string(child) + " is no worker that status knows";
+    if (!workers.contains(child))
+      return "the child " + std::to_string(child) + " is no worker that status knows";
   return "";
 }
 
@@ -261,10 +275,12 @@ void MasterRun::shorten_history() const {
   constexpr std::size_t kept = 4;
   std::error_code failed;
   std::vector<std::filesystem::path> receipts;
-  for (const auto& one : std::filesystem::directory_iterator(place_.directory + "/state/history", failed)) receipts.push_back(one.path());
+  for (const auto& one : std::filesystem::directory_iterator(place_.directory + "/state/history", failed))
+    receipts.push_back(one.path());
   // The newest have the longest names, and the greatest of these.
   const auto rank = [](const auto& path) { return std::pair(path.native().size(), path.native()); };
-  std::sort(receipts.begin(), receipts.end(), [&](const auto& one, const auto& other) { return rank(one) < rank(other); });
+  std::sort(receipts.begin(), receipts.end(),
+            [&](const auto& one, const auto& other) { return rank(one) < rank(other); });
   for (std::size_t i = 0; i + kept < receipts.size(); ++i) std::filesystem::remove(receipts[i], failed);
 }
 

@@ -45,8 +45,8 @@ class Board {
   board* page_;
 };
 
-// One instance, in directories of its own, started again and again. The master is a child of this process, with the
-// preloaded library; what loses its parent becomes a child of this process, too.
+// One instance, in directories of its own, started again and again. The master is a child of this process,
+// with the preloaded library; what loses its parent becomes a child of this process, too.
 class MasterRun {
  public:
   struct Place {
@@ -70,10 +70,11 @@ class MasterRun {
 
   // The answer to one command, by the control socket; nothing when there was none within the limit.
   std::optional<Json> ask(const Json& command, Milliseconds limit) const;
-  // Whether everything is as it should be, in words what is not: it answers, it runs, each slot has one worker that is
-  // ready, and no other child of the master is left. Waits for that.
+  // Whether everything is as it should be, in words what is not: it answers, it runs, each slot has one
+  // worker that is ready, and no other child of the master is left. Waits for that.
   std::string trouble(Milliseconds limit);
-  // Processes that have lost their master, or whose end nobody has taken. Waits for their end, then ends them.
+  // Processes that have lost their master, or whose end nobody has taken. Waits for their end, then ends
+  // them.
   std::string left_behind(Milliseconds limit);
   std::string log() const;
   // A long history costs a rollback many calls, all alike.

@@ -25,7 +25,9 @@ const char* word(bool for_ever) { return for_ever ? "for ever" : "once"; }
 }  // namespace
 
 Sweep::Sweep(const Settings& settings)
-    : settings_(settings), board_(settings.place.directory + "/board"), store_(settings.place.directory + "/store-board"),
+    : settings_(settings),
+      board_(settings.place.directory + "/board"),
+      store_(settings.place.directory + "/store-board"),
       master_(settings.place, board_, store_) {}
 
 Failure Sweep::failure(std::uint64_t n, Times times) const {
@@ -61,7 +63,8 @@ bool Sweep::run() {
 }
 
 std::vector<std::uint64_t> Sweep::chosen(std::uint64_t calls, unsigned share) const {
-  const std::uint64_t most = settings_.most == 0 ? calls : std::max<std::uint64_t>(1, settings_.most * std::uint64_t{share} / 100);
+  const std::uint64_t most =
+      settings_.most == 0 ? calls : std::max<std::uint64_t>(1, settings_.most * std::uint64_t{share} / 100);
   const std::uint64_t count = std::min(calls, most);
   std::vector<std::uint64_t> found;
   for (std::uint64_t i = 0; i < count; ++i) found.push_back(1 + i * calls / count);
@@ -75,13 +78,15 @@ void Sweep::sweep_step(const Step& step, Times times) {
   board.arm({settings_.kinds, 0, never, never});
   const auto answer = master_.ask(command_of(step), patience);
   const auto calls = board.disarm().seen;
-  if (!answer || answer->contains("error")) find(step.name, "fails by itself: " + (answer ? answer->dump() : "no answer"));
+  if (!answer || answer->contains("error"))
+    find(step.name, "fails by itself: " + (answer ? answer->dump() : "no answer"));
   look_after(step.name);
   Figures figures;
   for (const auto n : chosen(calls, step.share)) try_command(step, times, n, figures);
   // And without a failure it does what it shall.
   const auto last = master_.ask(command_of(step), patience);
-  if (!last || last->contains("error")) find(step.name, "fails afterwards: " + (last ? last->dump() : "no answer"));
+  if (!last || last->contains("error"))
+    find(step.name, "fails afterwards: " + (last ? last->dump() : "no answer"));
   look_after(step.name);
   print(step.name, times, calls, figures);
 }
@@ -98,14 +103,16 @@ void Sweep::try_command(const Step& step, Times times, std::uint64_t n, Figures&
   if (tried_ % history_step == 0) master_.shorten_history();
   if (fate.failed > 0) ++figures.reached;
   if (!answer || answer->contains("error")) ++figures.refused;
-  look_after(step.name + ", call " + std::to_string(n) + " fails " + word(times == Times::for_ever) + " (" + fate.name + ")");
+  look_after(step.name + ", call " + std::to_string(n) + " fails " + word(times == Times::for_ever) + " (" +
+             fate.name + ")");
 }
 
 // The first look is mostly the last: it costs one status.
 void Sweep::look_after(const std::string& where) {
   const auto trouble = master_.trouble(patience);
   if (!trouble.empty()) find(where, trouble);
-  for (const auto& [why, count] : clients_->take_lost()) find(where, std::to_string(count) + " requests lost: " + why);
+  for (const auto& [why, count] : clients_->take_lost())
+    find(where, std::to_string(count) + " requests lost: " + why);
   if (!trouble.empty()) restart();
 }
 
@@ -117,7 +124,8 @@ void Sweep::restart() {
   master_.left_behind(patience);
   clients_->take_lost();  // with the master
   master_.start(std::nullopt);
-  if (!master_.wait_until_running(patience) || master_.ended()) find("the start after that", "no master runs:\n" + master_.log());
+  if (!master_.wait_until_running(patience) || master_.ended())
+    find("the start after that", "no master runs:\n" + master_.log());
   clients_->go_on();
 }
 
@@ -127,7 +135,8 @@ void Sweep::find(const std::string& where, const std::string& what) {
   std::printf("FINDING: %s: %s\n", where.c_str(), what.c_str());
   if (const auto status = master_.ended(); status && WIFSIGNALED(*status))
     std::printf("  the master was killed by SIG%s\n", ::sigabbrev_np(WTERMSIG(*status)));
-  std::printf("  the end of its log:\n%s\n", log.substr(log.size() > shown_of_log ? log.size() - shown_of_log : 0).c_str());
+  std::printf("  the end of its log:\n%s\n",
+              log.substr(log.size() > shown_of_log ? log.size() - shown_of_log : 0).c_str());
   std::fflush(stdout);
 }
 
@@ -150,19 +159,23 @@ void Sweep::try_start_and_stop(Times times, std::uint64_t start_n, std::uint64_t
   master_.start(failure(start_n, times));
   master_.wait_until_running(times == Times::once ? patience : hopeless);
   const auto fate = board_.disarm();
-  const std::string where = "start, call " + std::to_string(start_n) + " fails " + word(times == Times::for_ever) + " (" + fate.name + ")";
+  const std::string where = "start, call " + std::to_string(start_n) + " fails " +
+                            word(times == Times::for_ever) + " (" + fate.name + ")";
   ++figures.tried;
   ++tried_;
   if (fate.failed > 0) ++figures.reached;
   if (!master_.wait_until_running(patience)) find(where, "it neither runs nor ends");
   if (const auto status = master_.ended()) {
     ++figures.refused;
-    if (!WIFEXITED(*status) || WEXITSTATUS(*status) == 0) find(where, "it ended with wait status " + std::to_string(*status));
-    if (const auto left = master_.left_behind(patience); !left.empty()) find(where, "processes were left behind:" + left);
+    if (!WIFEXITED(*status) || WEXITSTATUS(*status) == 0)
+      find(where, "it ended with wait status " + std::to_string(*status));
+    if (const auto left = master_.left_behind(patience); !left.empty())
+      find(where, "processes were left behind:" + left);
     return;
   }
   ++tried_;
-  stop(failure(stop_n, times), times, "stop, call " + std::to_string(stop_n) + " fails " + word(times == Times::for_ever));
+  stop(failure(stop_n, times), times,
+       "stop, call " + std::to_string(stop_n) + " fails " + word(times == Times::for_ever));
 }
 
 bool Sweep::stop(const std::optional<Failure>& failure, Times times, const std::string& where) {
@@ -179,14 +192,17 @@ bool Sweep::stop(const std::optional<Failure>& failure, Times times, const std::
     master_.signal(SIGKILL);
     master_.ends_within(patience);
   }
-  if (!WIFEXITED(*master_.ended())) find(where + " (" + fate.name + ")", "it ended with wait status " + std::to_string(*master_.ended()));
-  if (const auto left = master_.left_behind(patience); !left.empty()) find(where + " (" + fate.name + ")", "processes were left behind:" + left);
+  if (!WIFEXITED(*master_.ended()))
+    find(where + " (" + fate.name + ")", "it ended with wait status " + std::to_string(*master_.ended()));
+  if (const auto left = master_.left_behind(patience); !left.empty())
+    find(where + " (" + fate.name + ")", "processes were left behind:" + left);
   return findings_ == before;
 }
 
 void Sweep::print(const std::string& name, Times times, std::uint64_t calls, const Figures& figures) const {
-  std::printf("%-16s %-9s %6lu calls, %6u tried, %6u of them failed, %6u commands refused or not answered\n", name.c_str(),
-              word(times == Times::for_ever), static_cast<unsigned long>(calls), figures.tried, figures.reached, figures.refused);
+  std::printf("%-16s %-9s %6lu calls, %6u tried, %6u of them failed, %6u commands refused or not answered\n",
+              name.c_str(), word(times == Times::for_ever), static_cast<unsigned long>(calls), figures.tried,
+              figures.reached, figures.refused);
   std::fflush(stdout);
 }
 

@@ -10,8 +10,9 @@
 
 namespace nth {
 
-// Lets the n-th call of a master fail in each step of its life, one n after the other, and looks after each whether all is
-// well: the master lives, it answers, it runs, each of its children is known, no request was lost.
+// Lets the n-th call of a master fail in each step of its life, one n after the other, and looks after each
+// whether all is well: the master lives, it answers, it runs, each of its children is known, no request was
+// lost.
 class Sweep {
  public:
   struct Settings {
@@ -29,7 +30,7 @@ class Sweep {
   struct Step {
     std::string name;
     Json command;
-    unsigned share;  // of `most`, in per cent
+    unsigned share;         // of `most`, in per cent
     bool in_store = false;  // the call is one of liveswap-store's
   };
   struct Figures {
@@ -50,7 +51,8 @@ class Sweep {
   std::vector<std::uint64_t> chosen(std::uint64_t calls, unsigned share) const;
   Failure failure(std::uint64_t n, Times times) const;
   void print(const std::string& name, Times times, std::uint64_t calls, const Figures& figures) const;
-  // An upgrade is to the other one of two releases each time; where the store is tried, to one that it does not have.
+  // An upgrade is to the other one of two releases each time; where the store is tried, to one that it does
+  // not have.
   Json command_of(const Step& step);
   Board& board_of(const Step& step) { return step.in_store ? store_ : board_; }
 

@@ -1,4 +1,5 @@
-// The master has no memory, or no descriptor, for a while: it serves on, says so, and takes commands again as soon as it can.
+// The master has no memory, or no descriptor, for a while: it serves on, says so, and takes commands again as soon as
+// it can.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/resource.h>
