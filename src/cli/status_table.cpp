@@ -61,6 +61,14 @@ std::string under_way(const Json& status, const Paragraphs& page) {
   return lines;
 }
 
+// What is wrong with a listener.
+std::string listener_notes(const Json& status, const Paragraphs& page) {
+  std::string lines;
+  for (const Json& listener : list(status, "listeners"))
+    if (member(listener, "note").is_string()) lines += page.of("", "listener " + text(listener, "name") + ": " + text(listener, "note"));
+  return lines;
+}
+
 // Processes that workers have left with a listener open.
 std::string left(const Json& status, const Paragraphs& page) {
   std::string lines;
@@ -112,7 +120,7 @@ std::string top(const Json& status, const Paragraphs& page) {
   if (member(status, "target_note").is_string()) lines += page.of("target", text(status, "target_note"));
   if (member(status, "release_note").is_string()) lines += page.of("release", text(status, "release_note"));
   if (member(status, "record_note").is_string()) lines += page.of("record", text(status, "record_note"));
-  lines += page.of("listeners", listener_line(status));
+  lines += page.of("listeners", listener_line(status)) + listener_notes(status, page);
   if (downtime.is_boolean() && !downtime.get<bool>())
     lines += page.of("upgrades", "kill and respawn: zero downtime is off");
   if (number(status, "max_memory"))

@@ -97,6 +97,8 @@ enum liveswap_frame_kind {
   LIVESWAP_WAITS,    /* text: uint64_t, SO_COOKIE of a listener, lent, of BIND or the application's own, that has been seen
                       * waited for for the first time. The master decides by these when the worker is ready */
 
+  LIVESWAP_OPTION,   /* text: struct liveswap_option: the application has set an option of a listener that it was given */
+
   /* worker → master, in a drain, whenever it has changed and before the end; text: struct liveswap_idle_count */
   LIVESWAP_IDLE,
 
@@ -126,6 +128,15 @@ struct liveswap_bind {
   uint32_t umask;        /* of the worker, for a Unix socket's file */
   uint32_t address_size; /* that are used of `address` */
   unsigned char address[LIVESWAP_ADDRESS_MAX]; /* a path in it is absolute */
+};
+
+/* A setsockopt() of the application on a listener, which has succeeded. */
+struct liveswap_option {
+  uint64_t cookie; /* SO_COOKIE of the socket */
+  int32_t level;
+  int32_t name;
+  uint32_t size;   /* that are used of `value`, which may be cut off */
+  unsigned char value[256];
 };
 
 /* Requests since the worker's start, by liveswap_served(). All 0 for an application that does not count. */

@@ -238,6 +238,14 @@ Endpoint* Listeners::find(const TakenAddress& address, unsigned nth) const {
   return nullptr;
 }
 
+Listeners::Found Listeners::with_socket(std::uint64_t cookie) const {
+  for (const auto& endpoint : endpoints_)
+    for (unsigned set = 0; set < holds_.size(); ++set)
+      for (const int fd : endpoint->sockets(set))
+        if (fd >= 0 && cookie_of(fd) == cookie) return {endpoint.get(), fd};
+  return {};
+}
+
 bool Listeners::has_socket(std::uint64_t cookie) const {
   for (const TakenEndpoint* endpoint : taken_)
     if (const auto all = endpoint->cookies(); std::find(all.begin(), all.end(), cookie) != all.end()) return true;

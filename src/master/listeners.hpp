@@ -80,6 +80,12 @@ class Listeners {
   const std::vector<TakenEndpoint*>& taken() const { return taken_; }
   // The endpoint that an application means by that address; an unnamed one: the n-th. nullptr: there is none.
   Endpoint* find(const TakenAddress& address, unsigned nth) const;
+  // The one of these sockets that listens and has that cookie; borrowed. No endpoint: there is none.
+  struct Found {
+    Endpoint* endpoint = nullptr;
+    int fd = -1;
+  };
+  Found with_socket(std::uint64_t cookie) const;
   // Whether one of all these sockets has that cookie.
   bool has_socket(std::uint64_t cookie) const;
   // Whether that file is a Unix socket of ours, and the path the one that clients find it by, not another link.

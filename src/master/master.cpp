@@ -295,6 +295,7 @@ void Master::settle() {
 
 // The sockets that applications have bound, as the workers are now.
 void Master::look_at_takeover() {
+  takeover_.keep_options(engine_.reverting() ? std::set{engine_.generation()} : std::set{engine_.generation(), engine_.goal_generation()});
   if (takeover_.idle() && engine_.workers().empty()) return takeover_timer_.stop();
   std::vector<Takeover::Seen> seen;
   for (const auto& [id, worker] : engine_.workers())

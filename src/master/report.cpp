@@ -171,7 +171,11 @@ Json Master::status(const Inquiry::Answers& connections) {
   Json slots = Json::array();
   for (unsigned slot = 0; slot < engine_.slots().size(); ++slot) slots.push_back(slot_status(slot, connections));
   Json listeners = Json::array();
-  for (const auto& one : listeners_.bound()) listeners.push_back({{"name", one.name}, {"address", one.address}, {"taken_over", one.taken}});
+  for (const auto& one : listeners_.bound()) {
+    Json listener{{"name", one.name}, {"address", one.address}, {"taken_over", one.taken}};
+    if (const auto stuck = takeover_.stuck_options().find(one.name); stuck != takeover_.stuck_options().end()) listener["note"] = stuck->second;
+    listeners.push_back(std::move(listener));
+  }
   Json report{{"version", LIVESWAP_VERSION},
               {"pid", ::getpid()},
               {"port", options_.port},

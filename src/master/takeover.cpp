@@ -68,7 +68,7 @@ void Takeover::joined(rollout::WorkerId id, const rollout::AwaitedListeners::Pla
   worker.pid = pid;
   worker.set = listeners_.set_of(set);
   for (Endpoint* endpoint : listeners_.lent())
-    if (const int fd = endpoint->socket(worker.set, place.slot); fd >= 0) worker.cookies[cookie_of(fd)] = endpoint;
+    if (const int fd = endpoint->socket(worker.set, place.slot); fd >= 0) give(worker, fd, *endpoint);
   changed_ = true;
 }
 
@@ -86,6 +86,7 @@ bool Takeover::take_frame(rollout::WorkerId id, Frame& frame) {
     case LIVESWAP_BIND: error = frame.posthumous ? ESRCH : bind(worker, frame, descriptor); break;
     case LIVESWAP_LISTEN: error = listen(worker, frame); break;
     case LIVESWAP_UNLISTEN: unlisten(worker, frame); return true;
+    case LIVESWAP_OPTION: note_option(worker, frame); return true;
     case LIVESWAP_UNLINK: error = frame.posthumous ? ESRCH : unlink(worker, frame); break;
     case LIVESWAP_RENAME: error = frame.posthumous ? ESRCH : rename(worker, frame, descriptor); break;
     case LIVESWAP_MENDED: mended(worker, frame); return true;
@@ -167,7 +168,7 @@ int Takeover::bind_address(Worker& worker, const Wish& wish, ReceivedFd own, Uni
   if ((held || replaced) && !answer) return errno;
   if (address.is_unnamed()) ++nth;
   worker.uses.insert(endpoint);
-  worker.cookies[cookie_of(socket)] = endpoint;
+  give(worker, socket, *endpoint);
   if (auto* file = dynamic_cast<TakenUnix*>(endpoint); file && address.path().starts_with('/')) {
     worker.named[file] = address.path();
     // Others have renamed it by now; this one is about to.

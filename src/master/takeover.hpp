@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "master/listener_options.hpp"
 #include "master/listeners.hpp"
 #include "master/taken_endpoint.hpp"
 #include "master/taken_unix.hpp"
@@ -92,6 +93,12 @@ class Takeover {
   bool is_full(rollout::WorkerId giver) const;
   // How many of the idle connections that this one believes to have handed off were closed instead. Before left().
   std::uint64_t refused(rollout::WorkerId giver) const;
+  // Only these generations serve, or are about to: what others have set on the sockets is taken back. Says in the log what was, and
+  // what cannot be.
+  void keep_options(const std::set<rollout::Generation>& live);
+  // By listener: what cannot be taken back; for people.
+  const std::map<std::string, std::string>& stuck_options() const { return stuck_options_; }
+
   // Another socket is in place of that with this cookie: the workers that have it get the new one.
   void replaced(Endpoint& endpoint, std::uint64_t former);
 
@@ -161,6 +168,8 @@ class Takeover {
   int listen(Worker& worker, const Frame& frame);
   void note_wait(Worker& worker, const Frame& frame);
   void unlisten(Worker& worker, const Frame& frame);
+  void note_option(const Worker& worker, const Frame& frame);
+  void give(Worker& worker, int socket, Endpoint& endpoint);
   void give_up(Worker& worker, const Endpoint& endpoint);
   int unlink(Worker& worker, const Frame& frame) const;
   int rename(Worker& worker, const Frame& frame, UniqueFd& answer);
@@ -204,6 +213,8 @@ class Takeover {
   Send send_;
   std::map<rollout::WorkerId, Worker> workers_;
   std::map<const Endpoint*, Use> uses_;
+  OptionLedger options_;
+  std::map<std::string, std::string> stuck_options_;
   std::deque<HandedOff> handed_off_;
   std::deque<std::uint64_t> former_;  // cookies of sockets that are no more ours; others may have them still
   std::shared_ptr<std::size_t> waiting_ = std::make_shared<std::size_t>(0);    // connections, of all givers

@@ -82,7 +82,7 @@ int Takeover::merge(Worker& worker, TakenUnix& endpoint, Endpoint& into, const s
   if (!answer) return errno;
   into.take_mode(endpoint.mode(), as);
   worker.uses.insert(&into);
-  worker.cookies[cookie_of(socket)] = &into;
+  give(worker, socket, into);
   worker.uses.erase(&endpoint);
   worker.named.erase(&endpoint);
   if (const auto use = uses_.find(&into); use != uses_.end()) use->second.tenure.bound();
@@ -109,7 +109,7 @@ void Takeover::replaced(Endpoint& endpoint, std::uint64_t former) {
     Extras extras;
     extras.text = std::string_view(reinterpret_cast<const char*>(&former), sizeof former);
     extras.descriptor = fd;
-    worker.cookies[cookie_of(fd)] = &endpoint;
+    give(worker, fd, endpoint);
     send_(id, LIVESWAP_REPLACE, 0, extras);
   }
 }

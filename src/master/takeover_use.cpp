@@ -57,7 +57,10 @@ bool Takeover::is_used(Endpoint* endpoint, bool also_draining) const {
 void Takeover::drop(TakenEndpoint& endpoint) {
   if (endpoint.in_use()) log::seldom({"listeners that were dropped", 100}, log::Level::info, "listener {}: dropped, no worker uses it any more", endpoint.name());
   if (is_used(&endpoint, true)) endpoint.spare();
-  for (const std::uint64_t cookie : endpoint.cookies()) former_.push_back(cookie);
+  for (const std::uint64_t cookie : endpoint.cookies()) {
+    former_.push_back(cookie);
+    options_.forget(cookie);
+  }
   while (former_.size() > former_limit) former_.pop_front();
   for (auto& [id, worker] : workers_) {
     worker.uses.erase(&endpoint);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <numeric>
+#include <utility>
 
 #include "base/log.hpp"
 #include "config/address.hpp"
@@ -38,7 +39,7 @@ Result<void> TcpEndpoint::prepare(unsigned set, unsigned slots) {
     // Without a program a newcomer would get its share at once.
     std::vector<unsigned> all(group_.size());
     std::iota(all.begin(), all.end(), 0u);
-    if (!steer_group(group_[0], all))
+    if (!steer_group(dealt_to_.empty() ? group_[0] : dealt_to_[0], all))
       return os_fail("steer (SO_ATTACH_REUSEPORT_CBPF) the connections of", text_, errno);
     program_ = all;
   }
@@ -74,7 +75,8 @@ Result<void> TcpEndpoint::deal_to(const std::vector<int>& sockets) {
     if (std::find(sockets.begin(), sockets.end(), group_[number]) != sockets.end()) numbers.push_back(number);
   if (numbers.size() == group_.size()) numbers.clear();
   // Also where nothing has changed: an application may have put a program of its own in the place of ours.
-  if ((numbers != program_ || !numbers.empty()) && !steer_group(group_[0], numbers))
+  // By a socket that is in use: one that an application has spoilt may forbid it.
+  if ((numbers != program_ || !numbers.empty()) && !steer_group(sockets[0], numbers))
     return os_fail("steer the connections of", text_, errno);
   program_ = numbers;
   dealt_to_ = sockets;
@@ -126,6 +128,27 @@ void TcpEndpoint::repair() {
   // The program may have gone with the group, and its numbers mean others now.
   program_.clear();
   if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt) log::seldom({"connections that cannot be steered"}, log::Level::warning, "{}", dealt.error().text);
+}
+
+// The former one cannot leave the group (see above); the program leaves it out.
+bool TcpEndpoint::renew(std::uint64_t cookie) {
+  for (auto& sockets : sets_)
+    for (UniqueFd& socket : sockets) {
+      if (cookie_of(socket.get()) != cookie) continue;
+      auto fresh = listen_tcp(where_, true, backlog_, text_);
+      if (!fresh) {
+        log::error("listener {}: {}", name(), fresh.error().text);
+        return false;
+      }
+      const int former = socket.get();
+      group_.push_back(fresh->get());
+      auto dealt = dealt_to_;
+      std::replace(dealt.begin(), dealt.end(), former, fresh->get());
+      spoilt_.push_back(std::exchange(socket, std::move(*fresh)));
+      if (auto steered = deal_to(dealt); !steered) log::warning("{}", steered.error().text);
+      return true;
+    }
+  return false;
 }
 
 int TcpEndpoint::socket(unsigned set, unsigned slot) const {

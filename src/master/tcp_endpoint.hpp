@@ -30,6 +30,7 @@ class TcpEndpoint final : public Endpoint {
   void retire(unsigned set) override;
   void shrink(unsigned slots) override;
   void repair() override;
+  bool renew(std::uint64_t cookie) override;
   int socket(unsigned set, unsigned slot) const override;
   std::vector<int> sockets(unsigned set) const override;
   bool per_slot() const override { return per_slot_; }
@@ -47,6 +48,7 @@ class TcpEndpoint final : public Endpoint {
   bool per_slot_ = false;
   int backlog_ = 0;
   std::vector<std::vector<UniqueFd>> sets_;
+  std::vector<UniqueFd> spoilt_;   // members of the group that get no connections any more
   std::vector<int> group_;         // every socket, at its number
   std::vector<int> dealt_to_;      // as last asked for
   std::vector<unsigned> program_;  // the numbers in the program; empty: there is none

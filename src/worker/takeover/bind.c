@@ -29,6 +29,7 @@
 #include "intercept.h"
 #include "marks.h"
 #include "mode.h"
+#include "option.h"
 #include "question.h"
 #include "real.h"
 #include "swap.h"
@@ -137,7 +138,7 @@ static void copy_option(int from, int to, int level, int option) {
     bytes /= 2;
     memcpy(value, &bytes, sizeof bytes);
   }
-  setsockopt(to, level, option, value, size);
+  option_set(to, level, option, value, size);
 }
 
 void takeover_copy_options(int from, int to) {

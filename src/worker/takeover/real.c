@@ -19,7 +19,7 @@ bool real_setup(void) {
     size_t place;
   } table[] = {
 #define REAL(name) {#name, offsetof(struct real, name)}
-      REAL(bind),  REAL(listen),      REAL(connect), REAL(accept), REAL(accept4), REAL(shutdown),
+      REAL(bind),  REAL(listen),      REAL(connect), REAL(accept), REAL(accept4), REAL(shutdown), REAL(setsockopt),
       REAL(close), REAL(close_range), REAL(dup),     REAL(dup2),   REAL(dup3),    REAL(fcntl),
       REAL(ioctl), REAL(poll),        REAL(ppoll),   REAL(select), REAL(pselect), REAL(epoll_ctl),
       REAL(unlink), REAL(unlinkat),   REAL(remove),  REAL(syscall),

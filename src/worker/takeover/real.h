@@ -52,6 +52,7 @@ struct real {
   int (*listen)(int fd, int backlog);
   int (*connect)(int fd, const struct sockaddr* address, socklen_t size);
   int (*shutdown)(int fd, int how);
+  int (*setsockopt)(int fd, int level, int name, const void* value, socklen_t size);
   int (*close_range)(unsigned first, unsigned last, int flags);
   int (*dup)(int fd);
   int (*dup2)(int fd, int as);

@@ -90,7 +90,7 @@ void replace_lost(uint64_t cookie, int by) {
     adopt_waiting(former, fresh);
     marks_set(by, 0);
     if (all.failed != 0)
-      liveswap_log(LIVESWAP_WARNING, "a listener whose file was removed could not be replaced in all of its descriptors");
+      liveswap_log(LIVESWAP_WARNING, "a listener that was lost could not be replaced in all of its descriptors");
   }
   forget(former);
   real.close(by);
