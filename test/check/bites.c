@@ -20,14 +20,14 @@ __attribute__((destructor)) static void end(void) { raise(SIGSEGV); }
 #elif defined BITES_EXIT_STATUS
 __attribute__((destructor)) static void end(void) { _exit(3); }
 #elif defined BITES_THREADS
-static void* wait(void* unused) {
+static void* rest(void* unused) {
   for (;;) pause();
   return unused;
 }
 __attribute__((constructor)) static void begin(void) {
   pthread_t thread;
   for (int i = 0; i < 2; ++i) {
-    if (pthread_create(&thread, NULL, wait, NULL) == 0) pthread_detach(thread);
+    if (pthread_create(&thread, NULL, rest, NULL) == 0) pthread_detach(thread);
   }
 }
 #elif defined BITES_PROCESS
