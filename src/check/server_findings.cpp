@@ -154,7 +154,7 @@ std::span<const std::string_view> names_in_host() {
       "writev", "_Exit", "__poll_chk", "__ppoll_chk", "_exit", "accept", "accept4", "bind", "close", "close_range", "closefrom",
       "connect", "daemon", "dup", "dup2", "dup3", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait",
       "exit", "fcntl", "fcntl64", "ioctl", "listen", "poll", "ppoll", "prctl", "pselect", "pthread_create", "pthread_sigmask",
-      "remove", "rename", "renameat", "renameat2", "select", "setsid", "shutdown", "sigaction", "signal", "sigprocmask", "syscall", "thrd_create", "unlink", "unlinkat"};
+      "remove", "rename", "renameat", "renameat2", "select", "setsid", "setsockopt", "shutdown", "sigaction", "signal", "sigprocmask", "syscall", "thrd_create", "unlink", "unlinkat"};
   return names;
 }
 

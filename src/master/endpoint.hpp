@@ -59,8 +59,8 @@ class Endpoint {
   virtual void repair() = 0;
 
   // Puts another socket in the place of the one with that cookie, which an application has spoilt: new connections go to it,
-  // what waits in the former one stays there for the workers that have it. False: there is no such way.
-  virtual bool renew(std::uint64_t /*cookie*/) { return false; }
+  // what waits in the former one stays there for the workers that have it. Returns it, borrowed; -1: there is no such way.
+  virtual int renew(std::uint64_t /*cookie*/) { return -1; }
 
   // Borrowed; -1: there is none: an application has not opened it yet (taken_endpoint.hpp), or the slot has been given
   // up while its worker still leaves.

@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
@@ -38,10 +40,24 @@ bool wait_for(const UniqueFd& fd, std::optional<std::chrono::milliseconds> patie
   return true;
 }
 
-std::string pid_in(const std::string& path) {
-  auto text = read_small_file(path, 32);
-  if (!text || text->empty()) return "";
-  return " (pid " + text->substr(0, text->find('\n')) + ")";
+// 0: it says none.
+pid_t pid_in(const std::string& path) {
+  const auto text = read_small_file(path, 32);
+  pid_t pid = 0;
+  if (text) std::from_chars(text->data(), text->data() + text->size(), pid);
+  return pid;
+}
+
+// A child that a master was just starting has the lock until its exec, also when that master has been killed meanwhile.
+bool is_released_soon(const UniqueFd& lock, const std::string& path) {
+  constexpr std::chrono::milliseconds until_exec{1'000};
+  const pid_t pid = pid_in(path);
+  return pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH && wait_for(lock, until_exec);
+}
+
+std::string holder_of(const std::string& path) {
+  const pid_t pid = pid_in(path);
+  return pid > 0 ? fmt::format(" (pid {})", pid) : "";
 }
 
 }  // namespace
@@ -51,11 +67,11 @@ tl::expected<InstanceLock, Refusal> InstanceLock::acquire(const protocol::Instan
   const std::string path = instance.state_dir + "/lock";
   auto master = open_lock(path);
   if (!master) return tl::unexpected(master.error());
-  if (!try_lock(*master))
+  if (!try_lock(*master) && !is_released_soon(*master, path))
     return tl::unexpected<Refusal>(
         {Failure::refused, fmt::format("a master{} already runs on port {}: `liveswap upgrade` gives it new code, "
                                        "another --port starts a second one",
-                                       pid_in(path), instance.port)});
+                                       holder_of(path), instance.port)});
   const std::string pid = std::to_string(::getpid()) + "\n";
   if (::ftruncate(master->get(), 0) != 0 ||
       ::pwrite(master->get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))

@@ -31,7 +31,8 @@ struct Holder {
 //     that were open at the first look. What such a process accepts later is not waited for.
 //   * Then those are ended that still have a listening socket and run what the worker has run: fork() made them, and they could
 //     accept with the old code for ever. Each is stopped (SIGSTOP), looked at, and killed where it has no connection at that moment;
-//     else it goes on at once (SIGCONT), until the next step, and is killed at last when its grace is over.
+//     else it goes on at once (SIGCONT), until the next step, and is killed at last when its grace is over. One that two looks have
+//     seen so: a child that is about to execute a program, or to close the listener, is none.
 //   * Those that have executed another program may have the socket only because nobody has closed it. They are named, as are orphans
 //     whose worker cannot be told.
 //
@@ -67,10 +68,15 @@ class LeftBehind {
   };
   struct Worker {
     std::optional<std::set<std::uint64_t>> awaited;  // connections
+    std::set<pid_t> suspects;  // holders that run the worker's program, by the looks so far
     std::map<pid_t, Ending> ending;
+    pid_t last = 0;            // of `ending`, that was tried last
+    std::optional<Milliseconds> end_began;
     std::set<pid_t> named;
     std::vector<LeftProcess> seen;
   };
+  static void end_some(Worker& worker, const Traces& traces, const ListeningSockets& sockets, Milliseconds now, Milliseconds grace);
+
   LeftLooks looks_;
   std::map<pid_t, Worker> workers_;
 };

@@ -12,7 +12,7 @@ std::optional<Left> LeftLooks::at(pid_t worker, const Traces& traces, Millisecon
   workers_[worker] = traces;
   if (!next_ || now >= *next_) {
     const auto begin = std::chrono::steady_clock::now();
-    found_ = look_(workers_);
+    found_ = look_(workers_).value_or(std::map<pid_t, Left>{});
     next_ = now + interval_after(std::chrono::steady_clock::now() - begin);
   }
   auto found = found_.extract(worker);

@@ -18,15 +18,19 @@ class LeftLooks {
  public:
   using Milliseconds = std::chrono::milliseconds;
   using Workers = std::map<pid_t, Traces>;
-  using Look = std::function<std::map<pid_t, Left>(const Workers&)>;
+  using Look = std::function<std::optional<std::map<pid_t, Left>>(const Workers&)>;
 
   explicit LeftLooks(Look look = left_by) : look_(std::move(look)) {}
 
   // What that worker has left, by a look that began after it was first asked for, and that has not been told before.
-  // Nothing: the next look is not due yet, ask again. `now`: of a clock that does not go back.
+  // Nothing: the next look is not due yet, or has failed: ask again. `now`: of a clock that does not go back.
   std::optional<Left> at(pid_t worker, const Traces& traces, Milliseconds now);
   // The same by a look that is made for it alone, at once.
-  Left now(pid_t worker, const Traces& traces) const { return look_({{worker, traces}})[worker]; }
+  // Empty when /proc cannot be read.
+  Left now(pid_t worker, const Traces& traces) const {
+    auto found = look_({{worker, traces}});
+    return found ? std::move((*found)[worker]) : Left{};
+  }
   // Whether that worker has been asked for by at(), and is not forgotten.
   bool knows(pid_t worker) const { return workers_.contains(worker); }
   void forget(pid_t worker);

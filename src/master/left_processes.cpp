@@ -89,12 +89,13 @@ bool add_sockets(pid_t pid, std::set<std::uint64_t>& inodes) {
   });
 }
 
-// The number in "/proc/12/fd"; 0: it is something else.
+// The number in "/proc/12"; 0: it is something else, or that process has been reaped ("/proc/12 (deleted)").
 pid_t process_in(std::string_view path) {
   pid_t pid = 0;
   constexpr std::string_view directory = "/proc/";
-  if (path.starts_with(directory)) std::from_chars(path.data() + directory.size(), path.data() + path.size(), pid);
-  return pid;
+  if (!path.starts_with(directory)) return 0;
+  const auto [end, bad] = std::from_chars(path.data() + directory.size(), path.data() + path.size(), pid);
+  return bad == std::errc() && end == path.data() + path.size() ? pid : 0;
 }
 
 // Finds the worker that each process comes from. Reads descriptors only of processes that may come from one.
@@ -102,7 +103,9 @@ class Search {
  public:
   explicit Search(const std::map<pid_t, Traces>& workers) : workers_(workers), all_(all_processes()) {}
 
-  std::map<pid_t, Left> found() {
+  // Nothing: /proc cannot be read now.
+  std::optional<std::map<pid_t, Left>> found() {
+    if (!all_.contains(::getpid())) return std::nullopt;
     std::map<pid_t, Left> left;
     Left unknown;
     for (const auto& [worker, traces] : workers_) left[worker];
@@ -165,24 +168,28 @@ using InLine = std::uint64_t (*)(std::string_view, const ListeningPlaces&);
 
 // The network of the processes: it may be in another namespace than ours. One that has ended meanwhile shows none, and another
 // is asked. What is there begins with a line of headings.
-void add_connections(Left& left, const char* kind, InLine inode_in, const std::set<std::uint64_t>& sockets,
+bool add_connections(Left& left, const char* kind, InLine inode_in, const std::set<std::uint64_t>& sockets,
                      const ListeningPlaces& places) {
   for (const auto& process : left.processes) {
     std::ifstream lines(place_of(process.pid) / "net" / kind);
+    if (!lines.is_open() && errno != ENOENT && errno != ESRCH) return false;
     std::string line;
     if (!std::getline(lines, line)) continue;
     while (std::getline(lines, line))
       if (const auto inode = inode_in(line, places); inode != 0 && sockets.contains(inode)) left.connections.insert(inode);
-    return;
+    return true;
   }
+  return true;
 }
 
-void find_connections(Left& left, const ListeningPlaces& places) {
+// False: the kernel's tables cannot be read now.
+bool find_connections(Left& left, const ListeningPlaces& places) {
   std::set<std::uint64_t> sockets;
   for (const auto& process : left.processes) sockets.insert(process.sockets.begin(), process.sockets.end());
-  if (sockets.empty()) return;
-  for (const char* family : {"tcp", "tcp6"}) add_connections(left, family, inode_in_tcp_line, sockets, places);
-  add_connections(left, "unix", inode_in_unix_line, sockets, places);
+  if (sockets.empty()) return true;
+  for (const char* family : {"tcp", "tcp6"})
+    if (!add_connections(left, family, inode_in_tcp_line, sockets, places)) return false;
+  return add_connections(left, "unix", inode_in_unix_line, sockets, places);
 }
 
 }  // namespace
@@ -222,9 +229,11 @@ std::uint64_t inode_in_unix_line(std::string_view line, const ListeningPlaces& p
   return state == ss_connected && places.paths.contains(text.substr(static_cast<std::size_t>(at))) ? inode : 0;
 }
 
-std::map<pid_t, Left> left_by(const std::map<pid_t, Traces>& workers) {
+std::optional<std::map<pid_t, Left>> left_by(const std::map<pid_t, Traces>& workers) {
   auto found = Search(workers).found();
-  for (auto& [worker, left] : found) find_connections(left, workers.at(worker).places);
+  if (!found) return std::nullopt;
+  for (auto& [worker, left] : *found)
+    if (!find_connections(left, workers.at(worker).places)) return std::nullopt;
   return found;
 }
 
@@ -233,22 +242,25 @@ bool is_stopped(const LeftProcess& process) {
   return now && now->state == 'T';
 }
 
-bool has_connection(const LeftProcess& process, const ListeningPlaces& places) {
-  const auto sockets = sockets_of(process);
-  if (!sockets) return false;
+bool runs(const LeftProcess& process, const Traces& traces) {
+  struct stat info {};
+  return ::stat((place_of(process.pid) / "exe").c_str(), &info) == 0 && std::pair(info.st_dev, info.st_ino) == traces.program;
+}
+
+bool may_have_connection(const LeftProcess& process, const ListeningPlaces& places) {
   Left left;
   left.processes.push_back(process);
-  left.processes.back().sockets = *sockets;
-  find_connections(left, places);
-  return !left.connections.empty();
+  left.processes.back().sockets.clear();
+  if (!add_sockets(process.pid, left.processes.back().sockets)) return true;
+  return !find_connections(left, places) || !left.connections.empty();
 }
 
 std::optional<std::set<std::uint64_t>> sockets_of(const LeftProcess& process) {
   const auto now = process_at(process.pid);
   if (!now || now->started != process.started) return std::nullopt;
   std::set<std::uint64_t> sockets;
-  add_sockets(process.pid, sockets);
-  return sockets;
+  // Those that may not be read are taken for those that were found.
+  return add_sockets(process.pid, sockets) ? sockets : process.sockets;
 }
 
 std::uint64_t socket_inode(int fd) {

@@ -50,7 +50,8 @@ struct Left {
 // What each of these ended workers, which are not reaped yet, has left. Found are: all of the worker's process group and session;
 // where this process is a child subreaper, also other orphans of the worker that it has forked (they have the worker host's
 // descriptors of /proc/<worker>); and the descendants of both. An orphan that has executed another program has no mark of its worker.
-std::map<pid_t, Left> left_by(const std::map<pid_t, Traces>& workers);
+// Nothing: /proc cannot be read now, as no descriptor is left, say.
+std::optional<std::map<pid_t, Left>> left_by(const std::map<pid_t, Traces>& workers);
 
 // What that process has open now; nothing when it has ended, or another one has its number since.
 std::optional<std::set<std::uint64_t>> sockets_of(const LeftProcess& process);
@@ -58,8 +59,11 @@ std::optional<std::set<std::uint64_t>> sockets_of(const LeftProcess& process);
 // Whether it is stopped by a signal.
 bool is_stopped(const LeftProcess& process);
 
-// Whether it has a connection of these places now.
-bool has_connection(const LeftProcess& process, const ListeningPlaces& places);
+// Whether it runs what that worker has executed.
+bool runs(const LeftProcess& process, const Traces& traces);
+
+// Whether it has a connection of these places now; also where that cannot be seen.
+bool may_have_connection(const LeftProcess& process, const ListeningPlaces& places);
 
 // The kernel's number of a socket that this process has open; 0: it is none.
 std::uint64_t socket_inode(int fd);

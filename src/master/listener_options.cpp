@@ -22,6 +22,7 @@ struct Known {
 
 #define OPTION(level, name) {level, name, #name}
 constexpr Known readable[] = {
+    OPTION(SOL_SOCKET, SO_REUSEADDR),      OPTION(SOL_SOCKET, SO_REUSEPORT),       OPTION(SOL_SOCKET, SO_BUF_LOCK),
     OPTION(SOL_SOCKET, SO_KEEPALIVE),      OPTION(SOL_SOCKET, SO_LINGER),          OPTION(SOL_SOCKET, SO_RCVBUF),
     OPTION(SOL_SOCKET, SO_SNDBUF),         OPTION(SOL_SOCKET, SO_RCVLOWAT),        OPTION(SOL_SOCKET, SO_RCVTIMEO),
     OPTION(SOL_SOCKET, SO_SNDTIMEO),       OPTION(SOL_SOCKET, SO_OOBINLINE),       OPTION(SOL_SOCKET, SO_PRIORITY),
@@ -45,7 +46,7 @@ constexpr Known others[] = {
     OPTION(SOL_SOCKET, SO_BINDTODEVICE), OPTION(SOL_SOCKET, SO_ATTACH_FILTER), OPTION(SOL_SOCKET, SO_ATTACH_BPF),
     OPTION(SOL_SOCKET, SO_LOCK_FILTER),  OPTION(IPPROTO_TCP, TCP_MD5SIG),      OPTION(IPPROTO_TCP, TCP_ULP),
     OPTION(SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF), OPTION(SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF),
-    OPTION(SOL_SOCKET, SO_REUSEADDR),    OPTION(SOL_SOCKET, SO_REUSEPORT),     OPTION(IPPROTO_TCP, TCP_FASTOPEN_KEY),
+    OPTION(IPPROTO_TCP, TCP_FASTOPEN_KEY),
 };
 #undef OPTION
 
@@ -54,6 +55,8 @@ bool is(const OptionName& option, int level, int name) { return option.level == 
 bool is_filter(const OptionName& option) {
   return is(option, SOL_SOCKET, SO_ATTACH_FILTER) || is(option, SOL_SOCKET, SO_ATTACH_BPF);
 }
+
+bool is_buffer(const OptionName& option) { return is(option, SOL_SOCKET, SO_RCVBUF) || is(option, SOL_SOCKET, SO_SNDBUF); }
 
 // The master puts its own in their place again (Listeners::steer).
 bool is_dealer(const OptionName& option) {
@@ -77,13 +80,18 @@ int detach(int fd, int what) {
   return ::setsockopt(fd, SOL_SOCKET, what, &unused, sizeof unused) == 0 || errno == ENOENT ? 0 : -1;
 }
 
-// The kernel doubles what is set for its own needs, and tells the doubled number (socket(7)).
+// What the kernel tells of a listener without a size of its own (TCP_MSS_DEFAULT).
+constexpr int default_segment = 536;
+
+// What has to be set so that this is read: the kernel doubles the size of a buffer for its own needs (socket(7)), and tells a size
+// of segments where none was set.
 std::string as_set(const OptionName& option, std::string value) {
-  int bytes = 0;
-  if ((!is(option, SOL_SOCKET, SO_RCVBUF) && !is(option, SOL_SOCKET, SO_SNDBUF)) || value.size() != sizeof bytes) return value;
-  std::memcpy(&bytes, value.data(), sizeof bytes);
-  bytes /= 2;
-  std::memcpy(value.data(), &bytes, sizeof bytes);
+  int number = 0;
+  if (value.size() != sizeof number) return value;
+  std::memcpy(&number, value.data(), sizeof number);
+  if (is_buffer(option)) number /= 2;
+  if (is(option, IPPROTO_TCP, TCP_MAXSEG) && number == default_segment) number = 0;
+  std::memcpy(value.data(), &number, sizeof number);
   return value;
 }
 
@@ -105,6 +113,17 @@ OptionValue option_of(int fd, const OptionName& option) {
   if (is_filter(option) || is_dealer(option) || is(option, IPPROTO_TCP, TCP_MD5SIG)) return std::nullopt;
   if (::getsockopt(fd, option.level, option.name, value, &size) != 0) return std::nullopt;
   return std::string(value, size);
+}
+
+bool is_known(const OptionName& option) {
+  const auto same = [&](const Known& one) { return one.level == option.level && one.name == option.name; };
+  return std::any_of(std::begin(readable), std::end(readable), same) || std::any_of(std::begin(others), std::end(others), same);
+}
+
+// A size that was set once is kept, whatever the kernel would choose; until the lock is taken away.
+std::vector<OptionName> set_with(const OptionName& option) {
+  if (!is_buffer(option)) return {option};
+  return {option, OptionName{SOL_SOCKET, SO_BUF_LOCK}};
 }
 
 OptionValues options_of(int fd) {

@@ -32,6 +32,11 @@ using OptionValues = std::map<OptionName, OptionValue>;
 OptionValues options_of(int fd);
 OptionValue option_of(int fd, const OptionName& option);
 
+// Whether it is one of those that a listener may have, read or not.
+bool is_known(const OptionName& option);
+// Those that the kernel changes when this one is set, itself first.
+std::vector<OptionName> set_with(const OptionName& option);
+
 // Sets it to a value that was read; of what cannot be read, takes back what was set: a key, a filter, a device. An error
 // names the option.
 Result<void> put_back(int fd, const OptionName& option, const OptionValue& value);

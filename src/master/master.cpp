@@ -384,7 +384,7 @@ void Master::carry_out(const rollout::Booted&) {
 void Master::tell_ready() {
   if (!booted_ || comparison_) return;
   booted_ = false;
-  if (options_.on_ready) options_.on_ready();
+  if (options_.on_ready) guarded([this] { options_.on_ready(); });
 }
 
 void Master::notice(const std::string& text) const {

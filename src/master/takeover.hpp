@@ -169,6 +169,7 @@ class Takeover {
   void note_wait(Worker& worker, const Frame& frame);
   void unlisten(Worker& worker, const Frame& frame);
   void note_option(const Worker& worker, const Frame& frame);
+  void replace_stuck(const OptionLedger::Restore& stuck);
   void give(Worker& worker, int socket, Endpoint& endpoint);
   void give_up(Worker& worker, const Endpoint& endpoint);
   int unlink(Worker& worker, const Frame& frame) const;

@@ -39,34 +39,46 @@ void Takeover::note_option(const Worker& worker, const Frame& frame) {
   const auto found = listeners_.with_socket(said.cookie);
   const auto given = worker.cookies.find(said.cookie);
   if (given == worker.cookies.end() || given->second != found.endpoint || said.size > sizeof said.value) return;
-  const OptionName option{said.level, said.name, tag_of(said)};
-  if (!options_.has_room_for(said.cookie, option, options_limit)) return;
-  options_.note(said.cookie, option, worker.place.generation, option_of(found.fd, option));
+  for (const auto& option : set_with({said.level, said.name, tag_of(said)})) {
+    auto value = option_of(found.fd, option);
+    if (!value && !is_known(option)) continue;
+    if (options_.has_room_for(said.cookie, option, options_limit)) options_.note(said.cookie, option, worker.place.generation, std::move(value));
+  }
 }
 
 void Takeover::keep_options(const std::set<rollout::Generation>& live) {
+  std::map<std::uint64_t, OptionLedger::Restore> stuck;  // by the socket; one for each says enough
   for (const auto& one : options_.keep(live)) {
     const auto [endpoint, fd] = listeners_.with_socket(one.socket);
-    if (!endpoint) {
-      options_.forget(one.socket);
-      continue;
-    }
-    const auto done = one.is_foreign && !one.value ? Result<void>(fail(one.option.text() + ": it cannot be read")) : put_back(fd, one.option, one.value);
-    if (done) {
+    if (!endpoint) options_.forget(one.socket);
+    if (!endpoint || (one.value && option_of(fd, one.option) == one.value)) continue;
+    const bool is_lost = one.is_foreign && !one.value;
+    if (is_lost || !put_back(fd, one.option, one.value))
+      stuck.emplace(one.socket, one);
+    else
       log::seldom({"options that were taken back", 100}, log::Level::info, "listener {}: {}, set by generation {}, is as it was before", endpoint->name(),
                   one.option.text(), one.by);
-      continue;
-    }
-    if (endpoint->renew(one.socket)) {
-      log::warning("listener {}: generation {} has set {}: this cannot be taken back, so another socket is in its place", endpoint->name(), one.by,
-                   done.error().text);
-      options_.forget(one.socket);
-      replaced(*endpoint, one.socket);
-      continue;
-    }
-    stuck_options_[endpoint->name()] = fmt::format("generation {} has set {}: this cannot be taken back, and holds until a restart", one.by, done.error().text);
-    log::warning("listener {}: {}", endpoint->name(), stuck_options_[endpoint->name()]);
   }
+  for (const auto& [socket, one] : stuck) replace_stuck(one);
+}
+
+// What else was set on the former socket holds for the new one as well.
+void Takeover::replace_stuck(const OptionLedger::Restore& stuck) {
+  const auto [endpoint, former] = listeners_.with_socket(stuck.socket);
+  const auto values = options_of(former);
+  const int fresh = endpoint->renew(stuck.socket);
+  const auto text = fmt::format("generation {} has set {}, which cannot be taken back", stuck.by, stuck.option.text());
+  if (fresh < 0) {
+    stuck_options_[endpoint->name()] = text + ": it holds until a restart";
+    log::warning("listener {}: {}", endpoint->name(), stuck_options_[endpoint->name()]);
+    return;
+  }
+  log::warning("listener {}: {}: another socket is in its place", endpoint->name(), text);
+  for (const auto& [option, value] : values)
+    if (option != stuck.option && option_of(fresh, option) != value && !put_back(fresh, option, value))
+      log::warning("listener {}: {} could not be set again", endpoint->name(), option.text());
+  options_.forget(stuck.socket);
+  replaced(*endpoint, stuck.socket);
 }
 
 }  // namespace liveswap::master

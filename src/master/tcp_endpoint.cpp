@@ -12,6 +12,12 @@
 #include "master/taken_address.hpp"
 
 namespace liveswap::master {
+namespace {
+
+// Each keeps a descriptor until the end: releases that spoil more than so many sockets have theirs named.
+constexpr std::size_t spoilt_limit = 64;
+
+}  // namespace
 
 Result<std::unique_ptr<Endpoint>> TcpEndpoint::open(const Listener& wanted, ListenMode mode, int backlog) {
   auto where = resolve(*config::parse_address(wanted.address));
@@ -30,19 +36,23 @@ TcpEndpoint::~TcpEndpoint() {
 
 std::string TcpEndpoint::address() const { return group_.empty() ? text_ : name_of(group_[0]); }
 
+// Without a program a newcomer would get its share at once.
+bool TcpEndpoint::hold_dealing() {
+  if (group_.empty() || !program_.empty()) return true;
+  std::vector<unsigned> all(group_.size());
+  std::iota(all.begin(), all.end(), 0u);
+  const int by = dealt_to_.empty() ? group_[0] : dealt_to_[0];
+  if (!steer_group(by, all)) return false;
+  program_ = all;
+  return true;
+}
+
 Result<void> TcpEndpoint::prepare(unsigned set, unsigned slots) {
   if (sets_.size() <= set) sets_.resize(set + 1);
   auto& sockets = sets_[set];
   const std::size_t before = sockets.size(), wanted = per_slot_ ? slots : 1;
   if (before >= wanted) return {};
-  if (set != set_ && program_.empty() && !group_.empty()) {
-    // Without a program a newcomer would get its share at once.
-    std::vector<unsigned> all(group_.size());
-    std::iota(all.begin(), all.end(), 0u);
-    if (!steer_group(dealt_to_.empty() ? group_[0] : dealt_to_[0], all))
-      return os_fail("steer (SO_ATTACH_REUSEPORT_CBPF) the connections of", text_, errno);
-    program_ = all;
-  }
+  if (set != set_ && !hold_dealing()) return os_fail("steer (SO_ATTACH_REUSEPORT_CBPF) the connections of", text_, errno);
   while (sockets.size() < wanted) {
     auto fd = listen_tcp(where_, true, backlog_, text_);
     if (!fd) {
@@ -131,14 +141,17 @@ void TcpEndpoint::repair() {
 }
 
 // The former one cannot leave the group (see above); the program leaves it out.
-bool TcpEndpoint::renew(std::uint64_t cookie) {
+int TcpEndpoint::renew(std::uint64_t cookie) {
+  if (spoilt_.size() == spoilt_limit) return -1;
   for (auto& sockets : sets_)
     for (UniqueFd& socket : sockets) {
       if (cookie_of(socket.get()) != cookie) continue;
+      // Where that is forbidden by the spoilt socket, the newcomer gets its share some microseconds early.
+      hold_dealing();
       auto fresh = listen_tcp(where_, true, backlog_, text_);
       if (!fresh) {
         log::error("listener {}: {}", name(), fresh.error().text);
-        return false;
+        return -1;
       }
       const int former = socket.get();
       group_.push_back(fresh->get());
@@ -146,9 +159,9 @@ bool TcpEndpoint::renew(std::uint64_t cookie) {
       std::replace(dealt.begin(), dealt.end(), former, fresh->get());
       spoilt_.push_back(std::exchange(socket, std::move(*fresh)));
       if (auto steered = deal_to(dealt); !steered) log::warning("{}", steered.error().text);
-      return true;
+      return socket.get();
     }
-  return false;
+  return -1;
 }
 
 int TcpEndpoint::socket(unsigned set, unsigned slot) const {

@@ -30,7 +30,7 @@ class TcpEndpoint final : public Endpoint {
   void retire(unsigned set) override;
   void shrink(unsigned slots) override;
   void repair() override;
-  bool renew(std::uint64_t cookie) override;
+  int renew(std::uint64_t cookie) override;
   int socket(unsigned set, unsigned slot) const override;
   std::vector<int> sockets(unsigned set) const override;
   bool per_slot() const override { return per_slot_; }
@@ -39,6 +39,7 @@ class TcpEndpoint final : public Endpoint {
 
  private:
   TcpEndpoint(std::string name, std::string text) : Endpoint(std::move(name)), text_(std::move(text)) {}
+  bool hold_dealing();
   Result<void> deal_to(const std::vector<int>& sockets);
   void close_last_beyond(unsigned slots);
   void note_relisten(int fd);

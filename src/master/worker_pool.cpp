@@ -138,6 +138,7 @@ void WorkerPool::signal(WorkerId id, bool kill) {
   if (it == entries_.end()) return;
   it->second.draining = true;
   it->second.expired = true;
+  if (kill && !it->second.killed) it->second.killed = Milliseconds(uv_now(&loop_));
   it->second.process->signal(kill ? SIGKILL : SIGTERM);
   if (it->second.outlived) left_behind_.signal(it->second.pid, kill ? SIGKILL : SIGTERM);
 }
@@ -254,7 +255,9 @@ bool WorkerPool::is_outlived(WorkerId id) {
   const bool is_known = left_behind_.knows(entry.pid);
   if (!is_known && !entry.forked && !has_orphans()) return false;
   const auto sockets = listeners_.listening();
-  if (!is_known && (!entry.draining || entry.expired)) {
+  // What SIGKILL does not end, or cannot be sent to, holds nobody up.
+  const bool is_late = entry.killed && Milliseconds(uv_now(&loop_)) - *entry.killed >= base_.term_grace;
+  if (is_late || (!is_known && (!entry.draining || entry.expired))) {
     note_left(entry, left_behind_.end_now(entry.pid, entry.traces, sockets));
     return false;
   }
@@ -311,10 +314,12 @@ void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   Entry& entry = entries_.at(id);
   // An application that drains by itself knows best when it has nothing left.
   const bool drained = !entry.retiring || entry.open.value_or(0) == 0;
-  guarded([&] {
+  const auto told = guarded([&] {
     handlers_.exited(id, {stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, ending.clean,
                           ending.signal == SIGTERM, drained});
   });
+  // Without memory for the words.
+  if (!told) guarded([&] { handlers_.exited(id, {"run", "", ending.clean, ending.signal == SIGTERM, drained}); });
   guarded([&] { keep_left(entry.process->take_output()); });
   entries_.erase(id);
 }

@@ -106,6 +106,7 @@ class WorkerPool {
     bool retiring = false;  // its worker host waits for connections
     bool forked = false;    // processes that it has made may have connections
     bool expired = false;   // force has begun
+    std::optional<Milliseconds> killed;  // when SIGKILL was sent
     bool outlived = false;  // it has ended, and these are waited for
     Traces traces;
     std::vector<Holder> left;

@@ -118,6 +118,7 @@ WorkerProcess::WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, std
       rest_(loop),
       exit_poll_(loop, child_.pidfd.get()) {
   output_->started();
+  outlived_.on_due([this] { on_exit(); });
   channel_poll_.emplace(loop, channel_.get());
   exit_poll_.start(UV_READABLE, [this](int) { on_exit(); });
   channel_poll_->start(UV_READABLE, [this](int events) { on_channel(events); });
@@ -296,11 +297,13 @@ void WorkerProcess::on_exit() {
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());
   const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
   if (found == 0 && info.si_pid == 0) return;
+  // First of all, and it cannot fail: whatever goes wrong below is tried again.
+  if (has_ended_) outlived_.start(outlived_step);
   for (int i = 0; i < frames_of_the_dead && read_frame(true); ++i) continue;
   if (found != 0 || !handlers_.outlived || !handlers_.outlived()) return reap();
+  outlived_.start(outlived_step);
   has_ended_ = true;
   exit_poll_.stop();
-  outlived_.start(outlived_step, [this] { on_exit(); });
 }
 
 void WorkerProcess::reap() {
@@ -314,6 +317,7 @@ void WorkerProcess::reap() {
   guarded([this] { output_->catch_up(); });
   ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED);
   exit_poll_.stop();
+  outlived_.stop();
   child_.pid = -1;
   // The handler may destroy this object.
   if (const auto ended = std::move(handlers_.ended)) ended(ending);

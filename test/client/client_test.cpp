@@ -269,9 +269,9 @@ TEST_CASE("who is no master is told so") {
 }
 
 TEST_CASE("a line without end is cut off") {
-  const auto outcome = outcome_of_line("{" + std::string(4'200'000, ' '));
+  const auto outcome = outcome_of_line("{" + std::string(16'800'000, ' '));
   CHECK(outcome.status == failed);
-  CHECK(contains(outcome.text, "more than 4194304 bytes"));
+  CHECK(contains(outcome.text, "more than 16777216 bytes"));
 }
 
 TEST_CASE("a master that never answers, and one that talks without end") {

@@ -32,7 +32,7 @@ TEST_CASE_FIXTURE(Scenario, "what a release has set on a listener does not hold 
       const auto finished = app.upgrade(setter("v2"));
       CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
       CHECK(greeted(app, "v2") == 16);
-      CHECK(contains(app.master().err(), what == "locked" ? "so another socket is in its place" : "set by generation 1, is as it was before"));
+      CHECK(contains(app.master().err(), what == "locked" ? "another socket is in its place" : "set by generation 1, is as it was before"));
     }
 }
 
