@@ -53,7 +53,7 @@ void Endpoint::turn_away(int fd) const {
 
 void Endpoint::tell_reset(std::size_t count) const {
   if (count > 0)
-    log::seldom({"connections that no worker is left for"}, log::Level::warning, "listener {}: reset {} connection{} that no worker is left for", name_, count,
+    log::seldom({"connections that no worker is left for", 100}, log::Level::warning, "listener {}: reset {} connection{} that no worker is left for", name_, count,
                  count == 1 ? "" : "s");
 }
 
@@ -63,7 +63,7 @@ FileReport Endpoint::report_file(FileReport::Kind kind, std::string text, std::u
   if (kind == FileReport::Kind::mended) text = "its file was removed, and has been made again";
   const bool is_lost = kind == FileReport::Kind::lost;
   const bool is_new = std::exchange(lost_, is_lost ? text : "") != text;
-  const log::Kind of_files{"files of Unix sockets"};
+  const log::Kind of_files{"files of Unix sockets", 100};
   if (is_lost && is_new) log::seldom(of_files, log::Level::error, "listener {}: {}", name_, text);
   if (!is_lost && !text.empty()) log::seldom(of_files, log::Level::warning, "listener {}: {}", name_, text);
   return {kind, text, former};
@@ -81,7 +81,7 @@ void Endpoint::shut_down(int fd) const {
 }
 
 bool Endpoint::repair_socket(int fd, int backlog, bool nonblocking) const {
-  const log::Kind kind{"listeners that an application has shut down"};
+  const log::Kind kind{"listeners that an application has shut down", 100};
   int listens = 0;
   socklen_t size = sizeof listens;
   ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);

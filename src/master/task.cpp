@@ -5,6 +5,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <chrono>
+
 #include "base/log.hpp"
 #include "master/stage.hpp"
 
@@ -55,7 +58,11 @@ Task::~Task() {
   process_->signal(SIGTERM);
   const auto pidfd = UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, process_->pid(), 0)));
   pollfd ended{pidfd.get(), POLLIN, 0};
-  ::poll(&ended, 1, static_cast<int>(term_grace.count()));
+  const auto end = std::chrono::steady_clock::now() + term_grace;
+  for (auto left = term_grace; left.count() > 0; left = std::chrono::ceil<Milliseconds>(end - std::chrono::steady_clock::now())) {
+    const int found = ::poll(&ended, 1, static_cast<int>(left.count()));
+    if (found >= 0 || errno != EINTR) break;
+  }
   kill_group();
 }
 
@@ -83,7 +90,9 @@ void Task::on_frame(Frame& frame) {
     log_.write(log::Level::info, name_, std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX), now());
   }
   if (frame.kind == LIVESWAP_LEFT)
-    log_.write(log::Level::warning, name_, "it has left a process running, which has been killed: " + frame.text.substr(0, left_limit), now());
+    // Apart from what it logs itself, which could hide it.
+    log::seldom({"processes that a check or a hook has left", 100}, log::Level::warning, "{}: it has left a process running, which has been killed: {}", name_,
+                frame.text.substr(0, left_limit));
   if (frame.kind == LIVESWAP_STAGED) result_.stage = result_.reached = stage_word(frame.value);
   if (answered_ || (frame.kind != LIVESWAP_HOOK_DONE && frame.kind != LIVESWAP_FAILED)) return;
   answered_ = true;

@@ -7,6 +7,8 @@
 #include <memory>
 #include <optional>
 
+#include <vector>
+
 #include "support/connection.hpp"
 #include "support/load.hpp"
 #include "support/proc.hpp"
@@ -101,8 +103,10 @@ std::shared_ptr<Site> ignoring(Scenario& scenario, const std::string& signals) {
 TEST_CASE_FIXTURE(Scenario, "signals that nobody sends on purpose do nothing") {
   Instance app(*this, fixture("version_v1"));
   const auto workers = app.workers();
-  for (const int number : {SIGALRM, SIGVTALRM, SIGPROF, SIGPOLL, SIGPWR, SIGXFSZ, SIGPIPE, SIGTTOU, SIGUSR1, SIGUSR2}) {
-    CAPTURE(::sigabbrev_np(number));
+  std::vector<int> numbers{SIGALRM, SIGVTALRM, SIGPROF, SIGPOLL, SIGPWR, SIGXFSZ, SIGXCPU, SIGSTKFLT, SIGPIPE, SIGTTOU, SIGUSR1, SIGUSR2};
+  for (int number = SIGRTMIN; number <= SIGRTMAX; ++number) numbers.push_back(number);
+  for (const int number : numbers) {
+    CAPTURE(number);
     app.master().signal(number);
     REQUIRE(app.status()["state"] == "running");
   }
