@@ -43,10 +43,14 @@ void Ledger::begin(rollout::RequestId request, const rollout::Engine& engine,
   }
 }
 
-void Ledger::committed(const rollout::Release& release) {
+void Ledger::committed(const rollout::Release& release, const std::string& left) {
+  if (!left.empty()) left_.insert(left);
+  left_.erase(release.id);
   std::erase_if(committed_, [&](const auto& one) { return one.id == release.id; });
   committed_.insert(committed_.begin(), {release.path, release.id});
-  if (committed_.size() > release::History::kept) committed_.pop_back();
+  if (committed_.size() <= release::History::kept) return;
+  left_.erase(committed_.back().id);
+  committed_.pop_back();
 }
 
 std::vector<release::Committed> Ledger::committed(std::size_t k) const {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,13 +36,17 @@ class Ledger {
   Closed close(rollout::RequestId request, rollout::Time now, const std::string& outcome, const std::string& reason);
 
   // A release has been committed. Its receipt is written when the upgrade is answered, which may be an hour later.
-  void committed(const rollout::Release& release);
+  // `left`: the id of the release that a rollback to it went away from; empty: it was no rollback.
+  void committed(const rollout::Release& release, const std::string& left);
   // The last `k` different releases that this master has committed, newest first.
   std::vector<release::Committed> committed(std::size_t k) const;
+  // Whether somebody has rolled away from it, and it was not committed again since.
+  bool is_left(const std::string& id) const { return left_.contains(id); }
 
  private:
   release::History history_;
   std::vector<release::Committed> committed_;  // by this master, newest first, each once
+  std::set<std::string> left_;  // ids, of these
   std::map<rollout::RequestId, release::Recorder> open_;
 };
 

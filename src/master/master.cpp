@@ -114,6 +114,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       reader_(loop, tools_.store, readers, reading_limit),
       resolver_(loop, tools_.store, resolvers, reading_limit),
       verifier_(loop, tools_.store, verifiers, options_.check_limit),
+      boot_timer_(loop),
       takeover_(listeners_, takeover_rules(options_, worker_request.identity),
                 [this](rollout::WorkerId id, std::uint32_t kind, std::int32_t value, const Extras& extras) {
                   return pool_.tell(id, kind, value, extras);
@@ -214,9 +215,7 @@ Outcome Master::run(const rollout::Release& start) {
   if (start.id.empty())
     boot(start, "");
   else
-    verify(start, [this, start](const rollout::Checked& found) {
-      if (!guarded([&] { boot_checked(start, found); })) make_up(rollout::Quit{false, {}});
-    });
+    verify_boot(start);
   uv_run(&loop_, UV_RUN_DEFAULT);
   return outcome_.value_or(Outcome{failed, "the event loop ended by itself"});
 }
@@ -458,7 +457,7 @@ void Master::carry_out(const rollout::Note& note) {
 
 // Of a worker that is started later: told then.
 void Master::keep_for_later(const rollout::Note& note) {
-  for (auto& [id, waiting] : unstarted_)
+  for (auto& [file, waiting] : unstarted_)
     for (Unstarted& one : waiting)
       if (one.order.worker == note.worker) one.note = note;
 }

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "liveswap.hpp"
@@ -140,6 +141,7 @@ class Master {
   void carry_out(const rollout::Prepare& command);
   void carry_out(const rollout::CancelPrepare&);
   void carry_out(const rollout::Commit& command);
+  void note_committed(const rollout::Release& release, const rollout::Release& before, rollout::RequestId request);
   Result<void> record(const rollout::Release& release);
   void record_later(const std::string& trouble, Milliseconds pause);
   std::string record_at_last();
@@ -153,16 +155,23 @@ class Master {
 
   // soundness.cpp
   bool is_sealed(const rollout::Release& release) const;
-  void note_seal(const std::string& id, const std::string& seal);
-  void verify(const rollout::Release& release, std::function<void(const rollout::Checked&)> done);
-  rollout::Checked checked(const rollout::Release& release, const std::vector<release::Committed>& own,
-                           const Task::Result& result);
+  std::string file_of(const rollout::Release& release) const;
+  void note_seal(const rollout::Release& release, const std::string& seal);
+  void forget_seals(const std::set<std::string>& keep);
+  using OnChecked = std::function<void(const rollout::Checked&)>;
+  void verify(const rollout::Release& release, bool substitute, OnChecked done);
+  rollout::Checked checked(const rollout::Release& release, const Task::Result& result);
+  void find_substitute(const rollout::Release& release, const rollout::Checked& found, OnChecked done);
+  void add_substitute(rollout::Checked& found, const std::vector<release::Committed>& own, const Task::Result& result);
   void carry_out(const rollout::Spawn& command);
   void start_worker(const rollout::Spawn& command);
   void on_checked(const rollout::Release& release, const rollout::Checked& found);
   bool unstarted(rollout::WorkerId worker);
   bool is_gone(rollout::WorkerId worker);
   void fall_back(const rollout::Release& release, const rollout::Checked& found);
+  void forget_falls(rollout::RequestId request);
+  void verify_boot(const rollout::Release& release);
+  void boot_later(const rollout::Release& release, const rollout::Checked& found);
   void boot_checked(const rollout::Release& release, const rollout::Checked& found);
   std::string way_to(const rollout::Checked& found) const;
 
@@ -223,11 +232,16 @@ class Master {
   release::Store store_;
   Ledger ledger_;
   Reader reader_;    // of what clients ask
-  Reader resolver_;  // of what rollbacks go to, lest they wait for those
+  Reader resolver_;  // finds the release of a rollback; apart from `reader_`, so that clients' questions do not delay it
   Reader verifier_;  // of the bytes in the store
-  std::map<std::string, std::string> seals_;    // by id: of what was hashed
-  std::map<std::string, std::string> unsound_;  // by id: what is wrong with it
-  std::map<std::string, std::vector<Unstarted>> unstarted_;  // by id
+  std::map<std::string, std::string> seals_;    // by file in the store: of what was hashed
+  std::map<std::string, std::string> unsound_;  // by file in the store: what is wrong with it
+  std::map<std::string, std::vector<Unstarted>> unstarted_;  // by file in the store
+  std::set<std::string> verifying_;     // files in the store that are hashed for workers
+  std::set<std::string> fell_through_;  // ids that rollbacks of the master's own go to, or have failed with
+  std::string without_way_back_;        // id of the release of which that was told
+  Timer boot_timer_;
+  std::optional<rollout::Time> boot_told_;  // when it was told last that the release of the start is not hashed yet
   std::string start_remark_;  // what was wrong with the release of the start; empty: nothing
   Takeover takeover_;
   WorkerPool pool_;

@@ -23,25 +23,27 @@ Reader::~Reader() { owner_->reader = nullptr; }
 
 Milliseconds Reader::now() const { return Milliseconds(uv_now(&loop_)); }
 
-void Reader::ask(std::vector<std::string> words, Done done) {
-  waiting_.push_back({std::move(words), std::move(done), now() + limit_});
+void Reader::ask(std::vector<std::string> words, Milliseconds limit, Done done) {
+  waiting_.push_back({std::move(words), std::move(done), now() + limit});
   timer_.start(Milliseconds{0});
 }
 
-// Starts what may start; what has waited too long is answered. All have the same limit, so the first one is due first.
+// Starts what may start; what has waited too long is answered.
 void Reader::look() {
   while (!waiting_.empty() && owner_->taken < at_once_) {
     Question next = std::move(waiting_.front());
     waiting_.pop_front();
     start(std::move(next));
   }
-  while (!waiting_.empty() && waiting_.front().until <= now()) {
-    const Question late = std::move(waiting_.front());
-    waiting_.pop_front();
+  const auto by_limit = [](const Question& a, const Question& b) { return a.until < b.until; };
+  while (!waiting_.empty()) {
+    const auto next = std::min_element(waiting_.begin(), waiting_.end(), by_limit);
+    if (next->until > now()) return timer_.start(next->until - now());
+    const Question late = std::move(*next);
+    waiting_.erase(next);
     Reply reply{{Kind::late, "", "", "", ""}, {}, {}};
     late.done(reply);
   }
-  if (!waiting_.empty()) timer_.start(waiting_.front().until - now());
 }
 
 void Reader::start(Question question) {

@@ -5,6 +5,7 @@
 #include <list>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "master/loop.hpp"
@@ -13,7 +14,7 @@
 
 namespace liveswap::master {
 
-// Questions to the history on the disk. A process of liveswap-store answers each, since the receipts may be many, large, on
+// Questions to liveswap-store, each answered by a process of its own, since the receipts may be many, large, on
 // a disk that hangs, or written by somebody else. Only so many processes run at once; the other questions wait in turn.
 class Reader {
  public:
@@ -33,7 +34,8 @@ class Reader {
   ~Reader();
 
   // `words`: a command of liveswap-store. `done` is called once, on the loop, never from within ask(). It must not throw.
-  void ask(std::vector<std::string> words, Done done);
+  void ask(std::vector<std::string> words, Done done) { ask(std::move(words), limit_, std::move(done)); }
+  void ask(std::vector<std::string> words, Milliseconds limit, Done done);
   // Every question is answered with `text`, as failed.
   void give_up(const std::string& text);
   bool is_idle() const { return waiting_.empty() && running_.empty(); }

@@ -194,7 +194,7 @@ Json Master::status(const Inquiry::Answers& connections) {
   if (const auto remark = start_remark(); !remark.empty()) report["target_note"] = remark;
   if (Json left = left_status(); !left.empty()) report["left"] = std::move(left);
   if (!record_trouble_.empty()) report["record_note"] = "a restart begins with an earlier release: " + record_trouble_;
-  if (const auto it = unsound_.find(engine_.release().id); it != unsound_.end())
+  if (const auto it = unsound_.find(file_of(engine_.release())); it != unsound_.end())
     report["release_note"] = "the release cannot be respawned: " + it->second;
   if (last_upgrade_)
     report["last_upgrade"] = {{"status", word(last_upgrade_->verdict)},

@@ -180,10 +180,10 @@ tl::expected<rollout::Release, Outcome> find_start(const Options& options) {
 }
 
 // liveswap-store lies beside the worker host. It works as the master itself, and tells only its channel.
-master::SpawnRequest store_request(const std::string& worker_host) {
+master::SpawnRequest store_request(const std::string& worker_host, int output) {
   master::SpawnRequest request;
   request.program = std::filesystem::path(worker_host).parent_path() / "liveswap-store";
-  request.descriptors = {-1, -1, STDERR_FILENO, -1};
+  request.descriptors = {-1, -1, output < 0 ? STDERR_FILENO : output, -1};
   return request;
 }
 
@@ -205,7 +205,8 @@ Outcome run_settled(const Options& options) {
     return {usage, os_error("read the pre-upgrade plugin", options.pre_upgrade, errno).text};
   const auto host = master::find_worker_host(options.worker_host);
   if (!host) return give_up(host.error());
-  const auto store = store_request(*host);
+  const int output = options.log_file.empty() ? -1 : log::descriptor();
+  const auto store = store_request(*host, output);
   if (::access(store.program.c_str(), X_OK) != 0)
     return give_up(os_error("execute the release store beside the worker host", store.program, errno));
   const auto identity = master::find_identity(options.user, options.group);
@@ -232,7 +233,6 @@ Outcome run_settled(const Options& options) {
   master::SpawnRequest request;
   request.program = *host;
   request.environment = master::worker_environment(options);
-  const int output = options.log_file.empty() ? -1 : log::descriptor();
   request.descriptors = {-1, output < 0 ? STDOUT_FILENO : output, output < 0 ? STDERR_FILENO : output, -1};
   request.working_directory = options.working_directory;
   request.home = current_directory();

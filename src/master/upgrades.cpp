@@ -114,9 +114,9 @@ void Master::roll_back(rollout::RequestId request, rollout::Wish wish, const rol
   wish.release = release;
   wish.path = release.path;
   if (is_sealed(release)) return perform(engine_.upgrade(now(), request, wish));
-  verify(release, [this, request, wish](const rollout::Checked& found) {
+  verify(release, true, [this, request, wish](const rollout::Checked& found) {
     answer_or_give_up(request, [&] {
-      if (!found.sound) return refuse(request, protocol::Refusal::failed, found.text + way_to(found));
+      if (!found.sound()) return refuse(request, protocol::Refusal::failed, found.text + way_to(found));
       rollout::Wish sound = wish;
       sound.remark = found.text;
       perform(engine_.upgrade(now(), request, sound));
@@ -140,7 +140,7 @@ void Master::begin_preparation(const std::string& value) {
       [this](const Preparation::Outcome& release) {
         const auto ended = std::move(preparation_);
         guarded([&] {
-          if (release) note_seal(release->id, ended->seal());
+          if (release) note_seal(*release, ended->seal());
           if (release) return perform(engine_.prepared(now(), *release, ended->remark()));
           const auto& failure = release.error();
           perform(failure.unfit ? engine_.unfit(now(), failure.text) : engine_.prepare_failed(now(), failure.text));
@@ -167,14 +167,24 @@ void Master::carry_out(const rollout::Commit& command) {
   const rollout::Release release = command.release;
   const auto written = record(release);
   if (written) {
-    ledger_.committed(release);
+    note_committed(release, engine_.release(), engine_.upgrading().value_or(0));
     return perform(engine_.committed(now()));
   }
+  const rollout::Release before = engine_.release();
+  const auto request = engine_.upgrading().value_or(0);
   perform(engine_.commit_failed(now(), written.error().text));
   if (engine_.release() != release) return;
   // A rollback, which goes on without its record.
-  ledger_.committed(release);
+  note_committed(release, before, request);
   record_later(written.error().text, first_pause);
+}
+
+// `request` went from `before` to `release`.
+void Master::note_committed(const rollout::Release& release, const rollout::Release& before, rollout::RequestId request) {
+  const auto it = pending_.find(request);
+  const bool back = it != pending_.end() && it->second.verb == protocol::Verb::rollback;
+  ledger_.committed(release, back ? before.id : "");
+  forget_falls(request);
 }
 
 Result<void> Master::record(const rollout::Release& release) {
@@ -236,6 +246,7 @@ void Master::collect() {
   for (const auto& [id, worker] : engine_.workers()) keep.insert(worker.release.id);
   const auto own = ledger_.committed(options_.keep_releases);
   for (const auto& one : own) keep.insert(one.id);
+  forget_seals(keep);
   SpawnRequest request = tools_.store;
   const auto more = options_.keep_releases - own.size();
   request.arguments = {"liveswap-store", "collect", options_.state_dir, std::to_string(more)};
@@ -248,7 +259,7 @@ void Master::collect() {
                                        });
 }
 
-// The committed release runs even when its path has been rebuilt since; it would be odd not to know.
+// The operator is told when the file at its path is another one by now.
 void Master::compare(const rollout::Release& committed) {
   SpawnRequest request = tools_.store;
   request.arguments = {"liveswap-store", "hash", committed.path};

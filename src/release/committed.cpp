@@ -6,13 +6,15 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "release/family.hpp"
 #include "release/head.hpp"
 #include "release/sha256.hpp"
 
 namespace liveswap::release {
 namespace {
 
-constexpr std::size_t record_limit = std::size_t{2} * (64 + 2 + 4096 + 1);
+constexpr std::size_t path_limit = 4096;
+constexpr std::size_t record_limit = std::size_t{2} * (64 + 2 + path_limit + 1);
 constexpr std::size_t hash_length = 64;
 
 std::string record_file(const std::string& state_dir) { return state_dir + "/committed"; }
@@ -31,16 +33,21 @@ std::vector<Committed> read_record(const std::string& state_dir) {
 }
 
 Result<void> check(const Committed& committed) {
+  if (is_committable(committed)) return {};
   if (!is_id(committed.id))
     return fail("cannot commit \"" + committed.id + "\": expected the id of a release, 64 hex digits");
-  if (committed.path.empty() || committed.path.front() != '/' ||
-      committed.path.find_first_of(std::string("\n\0", 2)) != std::string::npos ||
-      committed.path.size() > 4096)
-    return fail("cannot commit \"" + committed.path + "\": expected an absolute path without a line break");
-  return {};
+  return fail("cannot commit \"" + committed.path + "\": expected an absolute path of a file, without a line break");
 }
 
 }  // namespace
+
+bool is_committable(const Committed& committed) {
+  const std::string& path = committed.path;
+  if (!is_id(committed.id) || path.empty() || path.front() != '/' || path.size() > path_limit) return false;
+  if (path.find_first_of(std::string("\n\0", 2)) != std::string::npos) return false;
+  const std::string name = base_name(path);
+  return !name.empty() && name != "." && name != "..";
+}
 
 Result<std::vector<Committed>> parse_record(const std::string& text, const std::string& file) {
   std::vector<Committed> found;

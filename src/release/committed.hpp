@@ -14,6 +14,10 @@ struct Committed {
   std::string id;  // empty: no record knows
 };
 
+// Whether commit() takes it: the id of a release, and an absolute path of at most 4,096 bytes without NUL and line break that
+// ends in the name of a file. Pure.
+bool is_committable(const Committed& committed);
+
 // Makes a release the committed one. The record is written first, and names this release and the one before
 // it; then HEAD. Killed between the two, HEAD and the record still name a pair that was committed:
 // read_committed() then gives the release before, or, where both were asked for by the same path, this one.

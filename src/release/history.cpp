@@ -31,7 +31,7 @@ constexpr std::string_view refused_suffix = ".refused.json";
 constexpr std::size_t names_limit = 10'000;
 constexpr std::size_t reads_limit = History::kept + History::refused_kept;
 
-// No master lives to see it. A file with such a name must not use up the numbers of those that follow.
+// More than any master writes. A file with such a name must not use up the numbers of those that follow.
 constexpr std::uint64_t number_limit = 1'000'000'000;
 
 // Numbers that add() tries: beyond the newest one there are files only where somebody else has put them.
@@ -54,8 +54,7 @@ std::optional<Committed> went_to(const nlohmann::json& receipt) {
   const auto& release = json::member(receipt, "to");
   if (json::text(receipt, "outcome") != "ok") return std::nullopt;
   Committed to{json::text_or_empty(release, "path"), json::text_or_empty(release, "id")};
-  if (to.path.empty() || to.path.front() != '/' || !is_id(to.id)) return std::nullopt;
-  return to;
+  return is_committable(to) ? std::optional(to) : std::nullopt;
 }
 
 History::History(std::string state_dir) : directory_(std::move(state_dir) + "/history") {}
@@ -184,20 +183,30 @@ History::Listed History::list(std::size_t newest) const {
   return found;
 }
 
-std::vector<Committed> History::committed(std::size_t k, const std::vector<std::string>& but) const {
-  std::vector<Committed> found;
+History::Past History::past(std::size_t k, const std::vector<std::string>& but) const {
+  Past found;
   if (k == 0) return found;
+  std::set<std::string> later;  // ids that receipts went to, of those that were read until now
   const auto known = entries();
   std::set<std::string> seen(but.begin(), but.end());
   std::size_t reads = 0;
-  for (auto entry = known.rbegin(); entry != known.rend() && found.size() < k && reads < reads_limit; ++entry) {
+  for (auto entry = known.rbegin(); entry != known.rend() && found.committed.size() < k && reads < reads_limit; ++entry) {
     if (entry->refused) continue;
     ++reads;
     const auto receipt = read(*entry);
     const auto to = receipt ? went_to(*receipt) : std::nullopt;
-    if (to && seen.insert(to->id).second) found.push_back(*to);
+    if (!to) continue;
+    // The receipt of the rollback is newer than that of the commit, so it is read first.
+    const auto from = json::text_or_empty(json::member(*receipt, "from"), "id");
+    if (json::text(*receipt, "kind") == "rollback" && from != to->id && !later.contains(from)) found.left.insert(from);
+    later.insert(to->id);
+    if (seen.insert(to->id).second) found.committed.push_back(*to);
   }
   return found;
+}
+
+std::vector<Committed> History::committed(std::size_t k, const std::vector<std::string>& but) const {
+  return past(k, but).committed;
 }
 
 }  // namespace liveswap::release

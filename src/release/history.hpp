@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +16,7 @@ namespace liveswap::release {
 
 // The receipts of a master: <state_dir>/history/<number>.json, one JSON document each, numbered from 1;
 // <number>.refused.json of upgrades that never began. What a receipt says is the recorder's affair; only "number",
-// "outcome" and "to" are looked at here. Files that are no receipts are left alone and passed over.
+// "outcome", "kind", "from" and "to" are looked at here. Files that are no receipts are left alone and passed over.
 //
 // Nothing that stands there is trusted: at most 10,000 names are looked at and 1,100 files read in one call, each of at
 // most 16 MiB, regular and no symbolic link; what is in them is parsed within bounds. That may still take seconds, so the
@@ -53,6 +54,12 @@ class History {
 
   // The last `k` different releases (by id) that a receipt with the outcome "ok" went to, newest first; none of `but`.
   std::vector<Committed> committed(std::size_t k, const std::vector<std::string>& but = {}) const;
+
+  struct Past {
+    std::vector<Committed> committed;  // as above
+    std::set<std::string> left;        // ids of those that somebody has rolled away from and that nothing has gone to since
+  };
+  Past past(std::size_t k, const std::vector<std::string>& but = {}) const;
 
  private:
   struct Entry {

@@ -9,10 +9,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
 #include "base/unique_fd.hpp"
+#include "release/elf.hpp"
 #include "release/family.hpp"
 #include "release/private_libraries.hpp"
 #include "release/seal.hpp"
@@ -25,43 +27,81 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t files_limit = 1000;
 
-Result<Member> hashed(const std::string& directory, const std::string& name) {
+// Of hashing what somebody writes to meanwhile.
+constexpr int attempts = 3;
+
+// A network file system's name for a file that was removed while somebody had it open: it goes by itself.
+constexpr std::string_view nfs_name = ".nfs";
+
+using Members = tl::expected<std::vector<Member>, Unsound>;
+
+tl::unexpected<Unsound> differs(std::string text) { return tl::unexpected<Unsound>(Unsound{{std::move(text)}, true}); }
+
+// Missing, a link, a disk that cannot read it: that is about the file. All else, as too many open files or too little memory,
+// says nothing about its bytes.
+tl::unexpected<Unsound> unreadable(const Error& error, int number) {
+  const bool of_file = number == ENOENT || number == ENOTDIR || number == ELOOP || number == EIO;
+  return tl::unexpected<Unsound>(Unsound{error, of_file});
+}
+
+// A file of a release, opened once.
+struct Opened {
+  UniqueFd fd;
+  std::string hash;
+};
+
+tl::expected<Opened, Unsound> hashed(const std::string& directory, const std::string& name) {
   const std::string path = directory + "/" + name;
-  const auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
   struct stat info {};
-  if (!fd || ::fstat(fd.get(), &info) != 0) return os_fail("open", path, errno);
-  if (!S_ISREG(info.st_mode)) return fail(path + " is no regular file, as every file of a release is");
+  if (!fd || ::fstat(fd.get(), &info) != 0) {
+    const int number = errno;
+    // A socket, or a device without a driver.
+    if (number == ENXIO || number == ENODEV) return differs(os_error("open", path, number).text);
+    return unreadable(os_error("open", path, number), number);
+  }
+  if (!S_ISREG(info.st_mode)) return differs(path + " is no regular file, as every file of a release is");
   auto hash = sha256_of_file(fd.get(), path);
-  if (!hash) return tl::unexpected<Error>(hash.error());
-  return Member{name, std::move(*hash)};
+  if (!hash) return unreadable(hash.error(), errno);
+  return Opened{std::move(fd), std::move(*hash)};
 }
 
 // A release with libraries from elsewhere is everything in its directory.
-Result<std::vector<Member>> all_members(const std::string& directory, const std::string& first) {
-  std::vector<std::string> names;
-  std::error_code failed;
-  fs::recursive_directory_iterator entry(directory, failed), end;
-  for (; !failed && entry != end && names.size() < files_limit; entry.increment(failed))
-    if (!fs::is_directory(entry->symlink_status())) names.push_back(entry->path().string().substr(directory.size() + 1));
-  if (failed) return os_fail("look at", directory, failed.value());
-  std::sort(names.begin(), names.end());
-  std::stable_partition(names.begin(), names.end(), [&](const auto& name) { return name == first; });
-  if (names.empty() || names.front() != first) return os_fail("open", directory + "/" + first, ENOENT);
+Members all_members(const std::string& directory, const std::string& first) {
+  auto names = names_below(directory);
+  if (!names) return tl::unexpected<Unsound>(names.error());
+  std::stable_partition(names->begin(), names->end(), [&](const auto& name) { return name == first; });
+  if (names->empty() || names->front() != first) return differs(os_error("open", directory + "/" + first, ENOENT).text);
   std::vector<Member> members;
-  for (const auto& name : names) {
-    auto member = hashed(directory, name);
-    if (!member) return tl::unexpected<Error>(member.error());
-    members.push_back(std::move(*member));
+  for (const auto& name : *names) {
+    auto file = hashed(directory, name);
+    if (!file) return tl::unexpected<Unsound>(file.error());
+    members.push_back({name, std::move(file->hash)});
   }
   return members;
 }
 
 // What the loader would take: another file under another name in the same directory does no harm.
-Result<std::vector<Member>> loaded_members(const std::string& directory, const std::string& first) {
-  auto members = members_of(directory + "/" + first);
-  if (!members) return members;
-  for (const auto& member : *members)
-    if (member.name.starts_with(needed_directory)) return os_fail("open", directory + "/" + member.name, ENOENT);
+Members loaded_members(const std::string& directory, const std::string& first) {
+  const auto place = UniqueFd::adopt(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!place) return unreadable(os_error("open", directory, errno), errno);
+  PrivateLibraries privates(place.get(), directory);
+  std::vector<Member> members;
+  std::vector<std::string> to_visit{first};
+  for (std::size_t i = 0; i < to_visit.size(); ++i) {
+    const std::string name = to_visit[i];
+    // Its own copy is not there, and the one elsewhere is none of this release.
+    if (name.starts_with(needed_directory)) return differs(os_error("open", directory + "/" + name, ENOENT).text);
+    auto file = hashed(directory, name);
+    if (!file) return tl::unexpected<Unsound>(file.error());
+    members.push_back({name, std::move(file->hash)});
+    const auto needs = read_needs(file->fd.get());
+    if (!needs) continue;
+    const auto more = privates.of(name, *needs);
+    if (!more) return differs(more.error().text);
+    for (const auto& one : *more) to_visit.push_back(one.name);
+  }
+  std::sort(members.begin() + 1, members.end(), [](const Member& x, const Member& y) { return x.name < y.name; });
   return members;
 }
 
@@ -91,34 +131,57 @@ std::string difference(const std::string& directory, const std::vector<Member>& 
 
 }  // namespace
 
-Result<void> check_bytes(const std::string& directory, const std::string& name, const std::string& id) {
+tl::expected<std::vector<std::string>, Unsound> names_below(const std::string& directory) {
+  std::vector<std::string> names;
+  std::error_code failed;
+  fs::recursive_directory_iterator entry(directory, failed), end;
+  for (; !failed && entry != end && names.size() < files_limit; entry.increment(failed)) {
+    if (entry->path().filename().string().starts_with(nfs_name)) continue;
+    std::error_code ignored;
+    if (!fs::is_directory(entry->symlink_status(ignored))) names.push_back(entry->path().string().substr(directory.size() + 1));
+  }
+  if (failed) return unreadable(os_error("look at", directory, failed.value()), failed.value());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+tl::expected<void, Unsound> check_bytes(const std::string& directory, const std::string& name, const std::string& id) {
   const bool has_needed = ::access((directory + "/" + needed_directory).c_str(), F_OK) == 0;
   const auto members = has_needed ? all_members(directory, name) : loaded_members(directory, name);
-  if (!members) return tl::unexpected<Error>(members.error());
+  if (!members) return tl::unexpected<Unsound>(members.error());
   if (id_of(*members) == id) return {};
-  return fail(difference(directory, *members, id));
+  return differs(difference(directory, *members, id));
 }
 
 namespace {
 
-// What is written while it is hashed has another seal afterwards.
-Result<std::string> check_sealed(const std::string& directory, const std::string& name, const std::string& id) {
-  const auto before = seal_of(directory);
-  if (!before) return before;
-  if (auto checked = check_bytes(directory, name, id); !checked) return tl::unexpected<Error>(checked.error());
-  const auto after = seal_of(directory);
-  if (after && *after != *before) return fail("the files in " + directory + " were written to while they were hashed");
-  return after;
+// What is written while it is hashed has another seal afterwards: then it is hashed again.
+tl::expected<std::string, Unsound> check_sealed(const std::string& directory, const std::string& name, const std::string& id) {
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    const auto before = seal_of(directory);
+    if (auto checked = check_bytes(directory, name, id); !checked) {
+      const auto after = seal_of(directory);
+      if (before && after && *after != *before) continue;
+      return tl::unexpected<Unsound>(checked.error());
+    }
+    // More files than a seal has lines for, say. It is hashed each time, then.
+    if (!before) return std::string();
+    const auto after = seal_of(directory);
+    if (after && *after == *before) return *after;
+  }
+  return tl::unexpected<Unsound>(
+      Unsound{{fmt::format("the files in {} were written to while they were hashed, {} times", directory, attempts)}, false});
 }
 
 }  // namespace
 
-Result<Sound> verify(const Store& store, const Committed& release, const Trust& trust) {
+tl::expected<Sound, Unsound> verify(const Store& store, const Committed& release, const Trust& trust) {
   const std::string file = store.file(release.id, release.path);
   const std::string directory = file.substr(0, file.rfind('/')), name = base_name(file);
   const auto checked = check_sealed(directory, name, release.id);
   if (checked) return Sound{*checked, ""};
-  const auto give_up = [&](const std::string& why) { return fail(checked.error().text + "; it cannot be mended: " + why); };
+  if (!checked.error().differs) return tl::unexpected<Unsound>(checked.error());
+  const auto give_up = [&](const std::string& why) { return differs(checked.error().text + "; it cannot be mended: " + why); };
   const auto there = identify(release.path);
   if (!there) return give_up(there.error().text);
   if (*there != release.id) return give_up(release.path + " has other content by now");

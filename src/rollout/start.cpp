@@ -59,10 +59,16 @@ std::variant<Start, NoStart> choose_start(const Surroundings& found) {
   return NoStart{"no library was named, and " + found.head_trouble, true};
 }
 
+std::string left_remark(const Checked& found) {
+  return found.left ? ", although it was rolled back from: no other one is as it was committed" : "";
+}
+
 std::variant<Start, NoStart> choose_sound(const Release& chosen, const Checked& found) {
-  if (found.sound) return Start{chosen, found.text};
+  if (found.sound()) return Start{chosen, found.text};
   const std::string what = "the committed release " + shown(chosen) + " is not run: " + found.text;
-  if (found.earlier) return Start{*found.earlier, what + "; " + shown(*found.earlier) + ", which was committed before, is run instead"};
+  if (found.earlier)
+    return Start{*found.earlier, what + "; " + shown(*found.earlier) + ", which was committed before, is run instead" +
+                                     left_remark(found)};
   return NoStart{what + "; no release before it can be run either. A start with --force-target PATH takes what is at PATH now"};
 }
 

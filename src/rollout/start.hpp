@@ -39,12 +39,23 @@ std::variant<Start, NoStart> choose_start(const Surroundings& found);
 
 // What was found out about the bytes of the release that was chosen from the store.
 struct Checked {
-  bool sound = false;
+  enum class Kind {
+    sound,
+    differs,  // from what was committed
+    unknown   // too late, cut off, not readable now: no statement about the bytes
+  } kind = Kind::unknown;
   std::string text;                // sound: what was mended, or empty; else what is wrong, or why it could not be found out
-  std::optional<Release> earlier;  // not sound: the nearest committed release before that is
+  std::optional<Release> earlier;  // differs: the nearest committed release before that is sound
+  bool left = false;               // somebody has rolled away from `earlier`, and none but those is sound
+  bool unsure = false;             // differs, without `earlier`: whether there is one could not be found out
+  bool sound() const { return kind == Kind::sound; }
 };
 
-// Bytes that differ from what was committed are not run: the nearest sound release serves.
+// For people, behind a mention of `earlier`: empty, or that somebody has rolled away from it.
+std::string left_remark(const Checked& found);
+
+// Bytes that differ from what was committed are not run: the nearest sound release serves. `found` is not unknown, and not
+// unsure: then it is to be found out first.
 std::variant<Start, NoStart> choose_sound(const Release& chosen, const Checked& found);
 
 // In a master that runs: what HEAD and the configured target say of the next start, where they differ. Empty: they

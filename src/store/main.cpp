@@ -5,10 +5,11 @@
 //   liveswap-store take STATE_DIR PRIVILEGED PATH       PRIVILEGED: 1 when the master is root
 //   liveswap-store collect STATE_DIR MORE ID …          removes all releases but these and the last MORE different ones
 //                                                       that the history knows; and what is too old in the history
-//   liveswap-store verify STATE_DIR PRIVILEGED KEEP CURRENT ID PATH [ID PATH] …
-//                                                       whether the first release is as it was taken, mended where that is
-//                                                       possible; and if not, which is the nearest that is: of the others,
-//                                                       then of KEEP in the history, but not CURRENT
+//   liveswap-store verify STATE_DIR PRIVILEGED ID PATH  Is release ID as it was taken? A damaged one is copied again from PATH.
+//   liveswap-store substitute STATE_DIR PRIVILEGED KEEP NEVER LAST [ID PATH] …
+//                                                       The first sound one of these releases, then of the last KEEP in the
+//                                                       history; never one of NEVER. Those of LAST, and those that the history
+//                                                       says somebody has rolled away from, come last. Both are ID,ID,… or empty.
 //   liveswap-store hash PATH                            the id that PATH has; copies nothing
 //   liveswap-store history STATE_DIR COUNT              the line that answers `history`
 //   liveswap-store receipt STATE_DIR NUMBER|newest      the line that answers `receipt`

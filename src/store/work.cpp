@@ -1,5 +1,6 @@
 #include "store/work.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -92,23 +93,56 @@ Json sound_json(const release::Committed& release, const release::Sound& sound) 
 }
 
 Answer verify(const Words& words) {
-  const Store store(words[1]);
-  const release::Trust trust{words[2] == "1"};
-  std::vector<release::Committed> known;
-  for (std::size_t i = 5; i + 1 < words.size(); i += 2) known.push_back({words[i + 1], words[i]});
-  const auto sound = release::verify(store, known.front(), trust);
-  if (sound) return json_answer(sound_json(known.front(), *sound));
-  Words seen{words[4]};
-  for (const auto& one : known) seen.push_back(one.id);
-  for (auto& one : History(words[1]).committed(*as_number(words[3]), seen)) known.push_back(std::move(one));
-  Json answer{{"trouble", shortened(sound.error().text)}};
-  for (auto one = known.begin() + 1; one != known.end(); ++one) {
-    const auto other = one->id == words[4] ? Result<release::Sound>(fail("")) : release::verify(store, *one, trust);
-    if (!other) continue;
-    answer["earlier"] = sound_json(*one, *other);
-    break;
+  const release::Committed wanted{words[4], words[3]};
+  const auto sound = release::verify(Store(words[1]), wanted, {words[2] == "1"});
+  if (sound) return json_answer(sound_json(wanted, *sound));
+  if (!sound.error().differs) return failed(sound.error());
+  return json_answer({{"trouble", shortened(sound.error().text)}});
+}
+
+// "ID,ID": none of them twice, maybe none at all.
+std::set<std::string> ids_in(const std::string& word) {
+  std::set<std::string> ids;
+  for (std::size_t begin = 0; begin < word.size();) {
+    const auto end = std::min(word.find(',', begin), word.size());
+    ids.insert(word.substr(begin, end - begin));
+    begin = end + 1;
   }
-  return json_answer(answer);
+  return ids;
+}
+
+// In the order in which they are tried.
+std::vector<release::Committed> substitutes(const Words& words, std::set<std::string>& left) {
+  const auto never = ids_in(words[4]);
+  left = ids_in(words[5]);
+  Words seen(never.begin(), never.end());
+  std::vector<release::Committed> known;
+  for (std::size_t i = 6; i + 1 < words.size(); i += 2) {
+    known.push_back({words[i + 1], words[i]});
+    seen.push_back(words[i]);
+  }
+  const auto past = History(words[1]).past(*as_number(words[3]), seen);
+  for (const auto& one : past.committed) {
+    known.push_back(one);
+    if (past.left.contains(one.id)) left.insert(one.id);
+  }
+  std::erase_if(known, [&](const auto& one) { return never.contains(one.id); });
+  std::stable_partition(known.begin(), known.end(), [&](const auto& one) { return !left.contains(one.id); });
+  return known;
+}
+
+Answer find_substitute(const Words& words) {
+  std::set<std::string> left;
+  bool unsure = false;
+  for (const auto& one : substitutes(words, left)) {
+    const auto sound = release::verify(Store(words[1]), one, {words[2] == "1"});
+    unsure |= !sound && !sound.error().differs;
+    if (!sound) continue;
+    auto answer = sound_json(one, *sound);
+    answer["left"] = left.contains(one.id);
+    return json_answer(answer);
+  }
+  return unsure ? failed({"the releases before it could not be looked at now"}) : json_answer(Json::object());
 }
 
 struct Verb {
@@ -121,7 +155,8 @@ struct Verb {
 constexpr std::size_t any = SIZE_MAX;
 constexpr Verb verbs[]{{"take", 4, 4, 0, take},
                        {"collect", 3, any, 2, collect},
-                       {"verify", 7, any, 3, verify},
+                       {"verify", 5, 5, 0, verify},
+                       {"substitute", 6, any, 3, find_substitute},
                        {"hash", 2, 2, 0, hash},
                        {"history", 3, 3, 2, list_history},
                        {"receipt", 3, 3, 0, find_receipt},
@@ -139,8 +174,8 @@ bool is_usable(const Words& words) {
   const Verb* verb = find(words);
   if (!verb || words.size() < verb->least || words.size() > verb->most) return false;
   if (verb->number > 0 && !as_number(words[static_cast<std::size_t>(verb->number)])) return false;
-  if (words[0] == "verify" && words.size() % 2 == 0) return false;
-  if (words[0] == "take" || words[0] == "verify") return words[2] == "0" || words[2] == "1";
+  if (words[0] == "substitute" && words.size() % 2 != 0) return false;
+  if (words[0] == "take" || words[0] == "verify" || words[0] == "substitute") return words[2] == "0" || words[2] == "1";
   return words[0] != "receipt" || words[2] == "newest" || as_number(words[2]);
 }
 

@@ -221,3 +221,38 @@ TEST_CASE("a number that somebody has used meanwhile is passed over, and one tha
   put(dir / "history/999999999.json", "{}");
   CHECK(contains(history.add(receipt("ok", 'c')).error().text, "the numbers are used up"));
 }
+
+TEST_CASE("a release that a rollback went away from is known as left until something goes to it again") {
+  const TempDir dir;
+  History history(dir.path());
+  const auto went = [&](const char* kind, const char* outcome, char from, char to) {
+    Json one = receipt(outcome, to);
+    one["kind"] = kind;
+    one["from"] = {{"path", "/srv/app.so"}, {"id", std::string(64, from)}};
+    REQUIRE(history.add(one).has_value());
+  };
+  const auto left = [&] { return history.past(9).left; };
+  went("upgrade", "ok", 'a', 'b');
+  went("upgrade", "ok", 'b', 'c');
+  CHECK(left().empty());
+  went("rollback", "failed", 'c', 'b');
+  CHECK(left().empty());
+  went("rollback", "ok", 'c', 'b');
+  CHECK(left() == std::set<std::string>{std::string(64, 'c')});
+  went("upgrade", "ok", 'b', 'd');
+  CHECK(left() == std::set<std::string>{std::string(64, 'c')});
+  CHECK(history.past(9).committed.size() == 3);
+  went("upgrade", "ok", 'd', 'c');
+  CHECK(left().empty());
+}
+
+TEST_CASE("nothing that could not be committed was gone to") {
+  for (const std::string& path : {std::string(), std::string("app.so"), std::string("/srv/a\nb"), std::string("/srv/a\0b", 8),
+                                  "/" + std::string(4096, 'x'), std::string("/srv/"), std::string("/srv/."), std::string("/srv/..")}) {
+    CAPTURE(path);
+    CHECK_FALSE(went_to(receipt("ok", 'a', path)));
+    const TempDir dir;
+    CHECK_FALSE(commit(dir / "HEAD", dir.path(), {path, std::string(64, 'a')}).has_value());
+  }
+  CHECK(went_to(receipt("ok", 'a', "/" + std::string(4095, 'x'))));
+}

@@ -1,6 +1,7 @@
 // liveswap-store as the master starts it.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -8,6 +9,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -220,6 +222,63 @@ TEST_CASE("liveswap-store finds what a rollback goes to, and refuses with the re
   CHECK(contains(goes_to("cccccc"), "refused: release cccccc: none in"));
 }
 
+TEST_CASE("liveswap-store finds a sound release, and last of all one that somebody has rolled away from") {
+  const TempDir dir;
+  History history(dir.path());
+  std::map<char, std::string> ids;
+  const auto file = [&](char name) { return dir / (std::string("srv/") + name + ".so"); };
+  for (const char name : {'a', 'b', 'c', 'd'}) {
+    put(file(name), noise(1000, static_cast<unsigned>(name)));
+    ids[name] = run({"take", dir.path(), "0", file(name)}).json()["id"].get<std::string>();
+  }
+  const auto went = [&](const char* kind, char from, char to) {
+    REQUIRE(history.add({{"kind", kind}, {"outcome", "ok"}, {"from", {{"path", file(from)}, {"id", ids[from]}}},
+                         {"to", {{"path", file(to)}, {"id", ids[to]}}}}).has_value());
+  };
+  for (const char* step : {"ab", "bc"}) went("upgrade", step[0], step[1]);
+  went("rollback", 'c', 'b');
+  const auto found = [&](const std::string& never, const std::string& last, std::vector<std::string> own = {}) {
+    std::vector<std::string> words{"substitute", dir.path(), "0", "9", never, last};
+    words.insert(words.end(), own.begin(), own.end());
+    return run(words).json();
+  };
+  CHECK(found(ids['b'], "").value("id", "") == ids['c']);
+  CHECK(found(ids['b'], "")["left"] == true);
+  went("start", 'a', 'a');
+  went("rollback", 'd', 'b');
+  CHECK(found(ids['b'], "").value("id", "") == ids['a']);
+  CHECK(found(ids['b'], "")["left"] == false);
+  CHECK(found(ids['b'] + "," + ids['a'], "").value("id", "") == ids['c']);
+  CHECK(found(ids['b'] + "," + ids['a'] + "," + ids['c'], "").empty());
+  // What the master itself has committed comes first, unless it has left that.
+  CHECK(found(ids['b'], "", {ids['d'], file('d')}).value("id", "") == ids['d']);
+  CHECK(found(ids['b'], ids['d'], {ids['d'], file('d')}).value("id", "") == ids['a']);
+  put(dir / ("releases/" + ids['a'] + "/a.so"), "");
+  put(file('a'), "");
+  CHECK(found(ids['b'], ids['d'], {ids['d'], file('d')}).value("id", "") == ids['d']);
+  CHECK(found(ids['b'], ids['d'], {ids['d'], file('d')})["left"] == true);
+}
+
+// A lease keeps others from opening it: the answer to those that will not wait is "try again".
+TEST_CASE("liveswap-store says of a file that it cannot read now neither that it is sound nor that it differs") {
+  const TempDir dir;
+  put(dir / "srv/a.so", noise(1000, 1));
+  const auto taken = run({"take", dir.path(), "0", dir / "srv/a.so"}).json();
+  const std::vector<std::string> words{"verify", dir.path(), "0", taken["id"], dir / "srv/a.so"};
+  {
+    const auto held = UniqueFd::adopt(::open(taken["file"].get<std::string>().c_str(), O_RDONLY | O_CLOEXEC));
+    ::fcntl(held.get(), F_SETSIG, SIGURG);
+    REQUIRE(::fcntl(held.get(), F_SETLEASE, F_WRLCK) == 0);
+    CHECK(run(words).kind == LIVESWAP_FAILED);
+    // Nor is anything else looked for in its place, as though there was none.
+    CHECK(run({"substitute", dir.path(), "0", "9", "", "", taken["id"], dir / "srv/a.so"}).kind == LIVESWAP_FAILED);
+  }
+  CHECK(run(words).json()["seal"] == taken["seal"]);
+  put(dir / "srv/a.so", "");
+  put(taken["file"], "");
+  CHECK(contains(run(words).json()["trouble"], "has the SHA-256"));
+}
+
 TEST_CASE("liveswap-store does nothing without a master or with other words") {
   const TempDir dir;
   put(dir / "f", "x");
@@ -233,6 +292,8 @@ TEST_CASE("liveswap-store does nothing without a master or with other words") {
                                                 {"history", dir.path(), "all"},
                                                 {"receipt", dir.path(), "-1"},
                                                 {"earlier", dir.path(), "5", ""},
+                                                {"verify", dir.path(), "0", "x"},
+                                                {"substitute", dir.path(), "0", "9", "", "", "x"},
                                                 {"hash"},
                                                 {"hash", "a", "b"},
                                                 {"other", dir.path()}}) {

@@ -2,9 +2,12 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
 #include "release/seal.hpp"
 #include "support.hpp"
@@ -122,4 +125,96 @@ TEST_CASE("libraries from elsewhere are hashed in the store, whatever is at thei
   change(copy);
   fs::remove_all(remote);
   CHECK_FALSE(verify(store, {path, taken.id}, {}).has_value());
+}
+
+TEST_CASE("what cannot be read now is no statement about the bytes") {
+  const TempDir dir;
+  const std::string path = dir / "srv/libapp.so";
+  put(path, noise(100'000, 1));
+  const Store store(dir.path());
+  const auto taken = store.take(path, {}).value();
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{0, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const auto now = verify(store, {path, taken.id}, {});
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE_FALSE(now.has_value());
+  CHECK_FALSE(now.error().differs);
+  CHECK(contains(now.error().text, "Too many open files"));
+  CHECK(verify(store, {path, taken.id}, {}).has_value());
+
+  fs::remove(path);
+  for (const char* kind : {"missing", "link", "directory"}) {
+    CAPTURE(kind);
+    fs::remove_all(taken.file);
+    if (kind == std::string("link")) fs::create_symlink("/nowhere", taken.file);
+    if (kind == std::string("directory")) fs::create_directory(taken.file);
+    CHECK(verify(store, {path, taken.id}, {}).error().differs);
+  }
+}
+
+TEST_CASE("what is written to for as long as it is hashed is neither sound nor different") {
+  const TempDir dir;
+  const std::string path = dir / "srv/libapp.so";
+  put(path, noise(std::size_t{20} << 20, 1));
+  const Store store(dir.path());
+  const auto taken = store.take(path, {}).value();
+  std::atomic<bool> enough = false;
+  std::thread writer([&] {
+    while (!enough) ::utimensat(AT_FDCWD, taken.file.c_str(), nullptr, 0);
+  });
+  const auto found = verify(store, {path, taken.id}, {});
+  enough = true;
+  writer.join();
+  REQUIRE_FALSE(found.has_value());
+  CHECK_FALSE(found.error().differs);
+  CHECK(contains(found.error().text, "were written to while they were hashed"));
+  CHECK(verify(store, {path, taken.id}, {}).has_value());
+}
+
+TEST_CASE("a file that does not belong to a release is removed when it is mended") {
+  const TempDir dir;
+  const std::string remote = FAMILY "/remote", path = dir / "srv/libremote.so";
+  put_library("remote", path);
+  put_library("mid", remote + "/libmid.so");
+  put_library("back", remote + "/deeper/libback.so");
+  const Store store(dir.path());
+  const auto taken = store.take(path, {}).value();
+  const std::string directory = store.directory(taken.id);
+  for (const char* name : {"/.needed/libforeign.so", "/foreign"}) {
+    CAPTURE(name);
+    put(directory + name, "x");
+    CHECK_FALSE(check_bytes(directory, "libremote.so", taken.id).has_value());
+    CHECK(contains(verify(store, {path, taken.id}, {}).value().mended, "mended from " + path));
+    CHECK_FALSE(fs::exists(directory + name));
+  }
+  // What a network file system keeps goes by itself.
+  put(directory + "/.needed/.nfs0000000001", "x");
+  CHECK(verify(store, {path, taken.id}, {}).value().mended.empty());
+  fs::remove_all(remote);
+
+  put(dir / "srv/a.so", "a");
+  put(dir / "srv/b.so", "a");
+  const auto plain = store.take(dir / "srv/a.so", {}).value();
+  REQUIRE(store.take(dir / "srv/b.so", {}).value().id == plain.id);
+  put(store.directory(plain.id) + "/.needed/libc.so.6", "x");
+  CHECK(verify(store, {dir / "srv/a.so", plain.id}, {}).has_value());
+  CHECK_FALSE(fs::exists(store.directory(plain.id) + "/.needed"));
+  CHECK(fs::exists(store.directory(plain.id) + "/b.so"));
+}
+
+TEST_CASE("each name of the same content is looked at for itself") {
+  const TempDir dir;
+  const std::string a = dir / "srv/a.so", b = dir / "srv/b.so";
+  put(a, noise(10'000, 1));
+  put(b, noise(10'000, 1));
+  const Store store(dir.path());
+  const auto taken = store.take(a, {}).value();
+  REQUIRE(store.take(b, {}).value().id == taken.id);
+  fs::remove(a);
+  fs::remove(taken.file);
+  put(taken.file, "other");
+  CHECK(verify(store, {b, taken.id}, {}).has_value());
+  CHECK(verify(store, {a, taken.id}, {}).error().differs);
 }

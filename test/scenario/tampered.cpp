@@ -167,5 +167,116 @@ TEST_CASE_FIXTURE(Scenario, "a restart with nothing that is sound ends with the 
   CHECK(contains(http_get(forced.address()), "v2"));
 }
 
+// The release before is as it was, but its workers die at their start.
+TEST_CASE_FIXTURE(Scenario, "a way back that fails is not taken again and again") {
+  const Versions versions(dir);
+  const std::string fault = dir / "fault";
+  Instance app(*this, own_fixture("report"), {"--backoff-min", "50ms", "--backoff-max", "200ms", "--ready-limit", "1s", "--drain-limit", "1s"},
+               {"crash-if=" + fault});
+  REQUIRE(app.upgrade(versions.second).status == Exit::ok);
+  const auto changed = id_of(app);
+  std::filesystem::remove(versions.second);
+  const auto path = change(app.site(), changed);
+  write_file(fault, "");
+  ::kill(app.workers().at(1), SIGKILL);
+  Load load(*this, app.address());
+  REQUIRE(app.master().says("no release before it can take its place"));
+  const auto fails = [&] { return app.status()["slots"][1]["restarts"].get<unsigned>(); };
+  REQUIRE(eventually([&] { return app.status().contains("last_upgrade") && app.status()["state"] == "running"; }));
+  const unsigned before = fails();
+  CHECK(eventually([&] { return fails() >= before + 4; }));
+  const auto history = Json::parse(app.run("history", {"--json"}).out);
+  CHECK(history.size() == 3);
+  load.stop().check_nothing_lost();
+  // Somebody puts it back.
+  std::filesystem::copy(fixture("version_v2"), versions.second);
+  CHECK(app.serves(versions.second));
+}
+
+TEST_CASE_FIXTURE(Scenario, "the master does not return by itself to what somebody has rolled away from") {
+  const Versions versions(dir);
+  auto site = std::make_shared<Site>(*this);
+  {
+    Instance app(site, own_fixture("report"));
+    REQUIRE(app.upgrade(versions.first).status == Exit::ok);
+    const auto changed = id_of(app);
+    REQUIRE(app.upgrade(versions.second).status == Exit::ok);
+    REQUIRE(app.run("rollback").status == Exit::ok);
+    std::filesystem::remove(versions.first);
+    change(app.site(), changed);
+    ::kill(app.workers().at(1), SIGKILL);
+    CHECK(app.serves(own_fixture("report")));
+    CHECK(eventually([&] { return app.head() == own_fixture("report") + "\n"; }));
+    change(app.site(), id_of(app));
+    CHECK(app.run("stop").status == Exit::ok);
+  }
+  // Only that one is left; its own file mends the other one.
+  Instance app(site, "");
+  CHECK(app.serves(own_fixture("report")));
+}
+
+TEST_CASE_FIXTURE(Scenario, "where nothing else is sound, what was rolled back from is run, and that is said") {
+  const Versions versions(dir);
+  auto site = std::make_shared<Site>(*this);
+  {
+    Instance app(site, versions.first);
+    const auto changed = id_of(app);
+    REQUIRE(app.upgrade(versions.second).status == Exit::ok);
+    REQUIRE(app.run("rollback").status == Exit::ok);
+    std::filesystem::remove(versions.first);
+    change(app.site(), changed);
+    CHECK(app.run("stop").status == Exit::ok);
+  }
+  Instance app(site, "");
+  CHECK(app.serves(versions.second));
+  CHECK(contains(Json::parse(app.run("receipt", {"--json"}).out)["reason"].get<std::string>(), "although it was rolled back from"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "the same content under another name is hashed for itself") {
+  const Versions versions(dir);
+  Instance app(*this, versions.first);
+  const auto id = id_of(app);
+  REQUIRE(app.upgrade(versions.second).status == Exit::ok);
+  std::filesystem::copy(versions.first, dir / "twin.so");
+  REQUIRE(app.upgrade(dir / "twin.so").status == Exit::ok);
+  REQUIRE(id_of(app) == id);
+  std::filesystem::remove(versions.first);
+  const std::string copy = app.site().state_dir() + "/releases/" + id + "/first.so";
+  std::filesystem::remove(copy);
+  std::filesystem::copy(fixture("version_v2"), copy);
+  // Its seal is new, and its own bytes are right.
+  ::kill(app.workers().at(1), SIGKILL);
+  CHECK(app.serves(dir / "twin.so"));
+  const auto refused = app.run("rollback", {"1"});
+  CHECK(refused.status == Exit::failed);
+  CHECK(contains(refused.err, copy + " has the SHA-256 "));
+  CHECK(contains(http_get(app.address()), "v1"));
+}
+
+// Nobody can open the release while it is leased to somebody, which passes by.
+TEST_CASE_FIXTURE(Scenario, "a start waits until it can tell whether the bytes are right, and can be stopped meanwhile") {
+  const Versions versions(dir);
+  auto site = std::make_shared<Site>(*this);
+  std::string path;
+  {
+    Instance app(site, versions.first);
+    path = stored(*site, id_of(app));
+    CHECK(app.run("stop").status == Exit::ok);
+  }
+  auto held = liveswap::UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  ::fcntl(held.get(), F_SETSIG, SIGURG);
+  REQUIRE(::fcntl(held.get(), F_SETLEASE, F_WRLCK) == 0);
+  for (const bool stopped : {true, false}) {
+    CAPTURE(stopped);
+    auto start = site->launch("start", {"--listen", site->address()});
+    REQUIRE(start.says("could not be hashed now"));
+    CHECK(contains(start.err(), "nothing is started yet, it is tried again"));
+    if (!stopped) held.reset();
+    CHECK((stopped || eventually([&] { return site->status().value("state", "") == "running"; })));
+    CHECK(site->run("stop").status == Exit::ok);
+    start.wait();
+  }
+}
+
 }  // namespace
 }  // namespace scenario
