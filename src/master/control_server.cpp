@@ -257,7 +257,9 @@ void ControlServer::answer(ConnectionId id, const std::string& line) {
 }
 
 void ControlServer::answer(ConnectionId id, ReceivedFd file, std::size_t size, std::shared_ptr<const void> held) {
-  if (auto* connection = find(id)) connection->answer(std::move(file), size, std::move(held));
+  auto* connection = find(id);
+  // Without memory for it the client sees the end of its connection.
+  if (connection && !guarded([&] { connection->answer(std::move(file), size, std::move(held)); })) connection->cut();
 }
 
 void ControlServer::give_up(ConnectionId id) noexcept {
