@@ -39,11 +39,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
     const bool last = boost::algorithm::icontains(request_.substr(0, size), "\nConnection: close");
     request_.erase(0, size);  // a client may send requests ahead
     const std::string body = "Hello from version " + std::to_string(VERSION) + ", Boost.Asio\n";
-    answer_ = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) +
-              (last ? "\r\nConnection: close" : "") + "\r\n\r\n" + body;
-    asio::async_write(socket_, asio::buffer(answer_), [self = shared_from_this(), last](error_code error, std::size_t) {
-      if (!error && !last) self->read();
-    });
+    answer_ =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) +
+        (last ? "\r\nConnection: close" : "") + "\r\n\r\n" + body;
+    asio::async_write(socket_, asio::buffer(answer_),
+                      [self = shared_from_this(), last](error_code error, std::size_t) {
+                        if (!error && !last) self->read();
+                      });
   }
 
   tcp::socket socket_;

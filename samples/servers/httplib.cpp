@@ -1,4 +1,5 @@
-// An ordinary HTTP server on cpp-httplib (blocking sockets, a pool of threads). Nothing in it knows of liveswap.
+// An ordinary HTTP server on cpp-httplib (blocking sockets, a pool of threads). Nothing in it knows of
+// liveswap.
 //
 //     flags='-pthread '$(pkg-config --cflags --libs cpp-httplib)
 //     c++ -o server httplib.cpp $flags && ./server 8080                         # the program, as ever
@@ -7,8 +8,8 @@
 //     c++ -shared -fPIC -DVERSION=2 -o libserver_v2.so httplib.cpp $flags
 //     liveswap upgrade ./libserver_v2.so                                        # curl http://127.0.0.1:8080/
 //
-// The flags matter: Debian's library was compiled with macros that change the types of its header. Where cpp-httplib is
-// only a header, `flags=-pthread` is all.
+// The flags matter: Debian's library was compiled with macros that change the types of its header. Where
+// cpp-httplib is only a header, `flags=-pthread` is all.
 #include <httplib.h>
 
 #include <cstdlib>
@@ -22,8 +23,10 @@
 int main(int argc, char** argv) {
   const int port = argc > 1 ? std::atoi(argv[1]) : 8080;
   httplib::Server server;
-  server.new_task_queue = [] { return new httplib::ThreadPool(64); };  // each kept connection occupies a thread
-  server.set_keep_alive_max_count(1'000'000);                         // the library's 5 would end them soon
+  server.new_task_queue = [] {
+    return new httplib::ThreadPool(64);
+  };                                           // each kept connection occupies a thread
+  server.set_keep_alive_max_count(1'000'000);  // the library's 5 would end them soon
   server.set_tcp_nodelay(true);
   server.Get("/", [](const httplib::Request&, httplib::Response& response) {
     response.set_content("Hello from version " + std::to_string(VERSION) + ", cpp-httplib\n", "text/plain");

@@ -7,7 +7,8 @@
  *     cc -shared -fPIC -DVERSION=2 -o libserver_v2.so libevent.c -levent
  *     liveswap upgrade ./libserver_v2.so                                      # curl http://127.0.0.1:8080/
  *
- * An old worker gets the signal when its last connection has ended, so that on_sigterm is where it says goodbye.
+ * An old worker gets the signal when its last connection has ended, so that on_sigterm is where it says
+ * goodbye.
  */
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -39,7 +40,8 @@ static void on_sigterm(evutil_socket_t number, short events, void* base) {
 
 int main(int argc, char** argv) {
   const int port = argc > 1 ? atoi(argv[1]) : 8080;
-  signal(SIGPIPE, SIG_IGN); /* libevent leaves that to the program: a client may have left when it is answered */
+  signal(SIGPIPE,
+         SIG_IGN); /* libevent leaves that to the program: a client may have left when it is answered */
   struct event_base* base = event_base_new();
   struct evhttp* server = evhttp_new(base);
   struct event* sigterm = evsignal_new(base, SIGTERM, on_sigterm, base);

@@ -34,10 +34,12 @@ static void on_closed(uv_handle_t* tcp) { free(tcp); }
 
 static void on_written(uv_write_t* write, int status);
 
-/* Ends the connection, or answers the first complete request; a client that sends more ahead is not read meanwhile. */
+/* Ends the connection, or answers the first complete request; a client that sends more ahead is not read
+ * meanwhile. */
 static void go_on(struct client* client, int ended) {
   char body[64], *end = memmem(client->request, client->filled, "\r\n\r\n", 4);
-  if (ended || (end == NULL && client->filled == sizeof client->request)) uv_close((uv_handle_t*)client, on_closed);
+  if (ended || (end == NULL && client->filled == sizeof client->request))
+    uv_close((uv_handle_t*)client, on_closed);
   if (ended || end == NULL) return;
   *end = '\0';
   client->last = strcasestr(client->request, "\nConnection: close") != NULL;
@@ -45,8 +47,8 @@ static void go_on(struct client* client, int ended) {
   memmove(client->request, end + 4, client->filled);
   const int length = snprintf(body, sizeof body, "Hello from version %d, libuv\n", VERSION);
   const int size = snprintf(client->answer, sizeof client->answer,
-                            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n%s", length,
-                            client->last ? "Connection: close\r\n" : "", body);
+                            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n%s",
+                            length, client->last ? "Connection: close\r\n" : "", body);
   const uv_buf_t text = uv_buf_init(client->answer, (unsigned)size);
   uv_read_stop((uv_stream_t*)client);
   uv_write(&client->write, (uv_stream_t*)client, &text, 1, on_written);
@@ -55,7 +57,8 @@ static void go_on(struct client* client, int ended) {
 static void give_buffer(uv_handle_t* tcp, size_t suggested, uv_buf_t* buffer) {
   struct client* client = (struct client*)tcp;
   (void)suggested;
-  *buffer = uv_buf_init(client->request + client->filled, (unsigned)(sizeof client->request - client->filled));
+  *buffer =
+      uv_buf_init(client->request + client->filled, (unsigned)(sizeof client->request - client->filled));
 }
 
 static void on_read(uv_stream_t* tcp, ssize_t size, const uv_buf_t* unused) {
@@ -75,7 +78,8 @@ static void on_connection(uv_stream_t* listener, int status) {
   struct client* client = status == 0 ? calloc(1, sizeof *client) : NULL;
   if (client == NULL) return;
   uv_tcp_init(listener->loop, &client->tcp);
-  if (uv_accept(listener, (uv_stream_t*)client) == 0) uv_read_start((uv_stream_t*)client, give_buffer, on_read);
+  if (uv_accept(listener, (uv_stream_t*)client) == 0)
+    uv_read_start((uv_stream_t*)client, give_buffer, on_read);
 }
 
 int main(int argc, char** argv) {

@@ -1,6 +1,6 @@
 /*
- * An ordinary HTTP server on libmicrohttpd, which has its own thread (epoll) and leaves main to wait for SIGTERM.
- * Nothing in it knows of liveswap.
+ * An ordinary HTTP server on libmicrohttpd, which has its own thread (epoll) and leaves main to wait for
+ * SIGTERM. Nothing in it knows of liveswap.
  *
  *     cc -o server microhttpd.c -lmicrohttpd && ./server 8080                 # the program, as ever
  *     cc -shared -fPIC -o libserver.so microhttpd.c -lmicrohttpd              # the same, as a library
@@ -26,8 +26,9 @@ static void on_sigterm(int number) {
   stopped = 1;
 }
 
-static enum MHD_Result on_request(void* unused, struct MHD_Connection* connection, const char* url, const char* method,
-                                  const char* version, const char* upload, size_t* upload_size, void** seen) {
+static enum MHD_Result on_request(void* unused, struct MHD_Connection* connection, const char* url,
+                                  const char* method, const char* version, const char* upload,
+                                  size_t* upload_size, void** seen) {
   static const int begun = 1;
   (void)unused, (void)url, (void)version, (void)upload;
   if (strcmp(method, "GET") != 0) return MHD_NO;
@@ -38,7 +39,8 @@ static enum MHD_Result on_request(void* unused, struct MHD_Connection* connectio
   *upload_size = 0;
   char body[64];
   const int length = snprintf(body, sizeof body, "Hello from version %d, libmicrohttpd\n", VERSION);
-  struct MHD_Response* response = MHD_create_response_from_buffer((size_t)length, body, MHD_RESPMEM_MUST_COPY);
+  struct MHD_Response* response =
+      MHD_create_response_from_buffer((size_t)length, body, MHD_RESPMEM_MUST_COPY);
   MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain");
   const enum MHD_Result result = MHD_queue_response(connection, MHD_HTTP_OK, response);
   MHD_destroy_response(response);
@@ -58,9 +60,9 @@ int main(int argc, char** argv) {
   const struct sigaction action = {.sa_handler = on_sigterm};
   sigaction(SIGTERM, &action, NULL);
 
-  struct MHD_Daemon* daemon =
-      MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, (uint16_t)port, NULL, NULL, on_request, NULL,
-                       MHD_OPTION_SOCK_ADDR, (struct sockaddr*)&address, MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_END);
+  struct MHD_Daemon* daemon = MHD_start_daemon(
+      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, (uint16_t)port, NULL, NULL, on_request, NULL,
+      MHD_OPTION_SOCK_ADDR, (struct sockaddr*)&address, MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_END);
   if (daemon == NULL) return 1;
   while (!stopped) sigsuspend(&before);
   MHD_stop_daemon(daemon);

@@ -41,8 +41,8 @@ static int answer(int fd, int last) {
   char text[256], body[64];
   const int length = snprintf(body, sizeof body, "Hello from version %d, threads\n", VERSION);
   const int size = snprintf(text, sizeof text,
-                            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n%s", length,
-                            last ? "Connection: close\r\n" : "", body);
+                            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n%s",
+                            length, last ? "Connection: close\r\n" : "", body);
   return send(fd, text, (size_t)size, MSG_NOSIGNAL) == size;
 }
 

@@ -21,7 +21,8 @@ bool Bytes::read(std::uint64_t at, void* to, std::size_t size) const {
     return true;
   }
   for (std::size_t filled = 0; filled < size;) {
-    const ssize_t n = ::pread(fd_, static_cast<char*>(to) + filled, size - filled, static_cast<off_t>(at + filled));
+    const ssize_t n =
+        ::pread(fd_, static_cast<char*>(to) + filled, size - filled, static_cast<off_t>(at + filled));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return false;  // cut off meanwhile
     filled += static_cast<std::size_t>(n);

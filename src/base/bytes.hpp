@@ -9,7 +9,8 @@ namespace liveswap {
 // The bytes of a file, or of a text in memory, at places that its own content names.
 class Bytes {
  public:
-  // Borrowed, as is the text below; the offset of the descriptor stays. One that is no regular file has no bytes.
+  // Borrowed, as is the text below; the offset of the descriptor stays. One that is no regular file has no
+  // bytes.
   explicit Bytes(int fd);
   explicit Bytes(std::string_view text) : text_(text), size_(text.size()) {}
 

@@ -18,8 +18,8 @@ using tl::unexpected;
 
 inline tl::unexpected<Error> fail(std::string text) { return tl::unexpected<Error>(Error{std::move(text)}); }
 
-// What an errno value says, for people. A file system of somebody's own (FUSE) may answer with any number, and libc has
-// no words for most of them.
+// What an errno value says, for people. A file system of somebody's own (FUSE) may answer with any number,
+// and libc has no words for most of them.
 std::string error_text(int number);
 
 // "cannot <operation> <object>: <what errno says>". `number` is an errno value.

@@ -19,13 +19,19 @@ constexpr std::size_t least_read = 4096;
 
 const char* kind_of(mode_t mode) {
   switch (mode & S_IFMT) {
-    case S_IFDIR: return "a directory";
-    case S_IFIFO: return "a FIFO";
+    case S_IFDIR:
+      return "a directory";
+    case S_IFIFO:
+      return "a FIFO";
     case S_IFCHR:
-    case S_IFBLK: return "a device";
-    case S_IFSOCK: return "a socket";
-    case S_IFLNK: return "a symbolic link";
-    default: return "something else";
+    case S_IFBLK:
+      return "a device";
+    case S_IFSOCK:
+      return "a socket";
+    case S_IFLNK:
+      return "a symbolic link";
+    default:
+      return "something else";
   }
 }
 
@@ -44,12 +50,15 @@ Result<void> write_all(int fd, std::string_view content, const std::string& path
 
 Result<std::string> read_small_file(const std::string& path, std::size_t limit, Links links) {
   const int nofollow = links == Links::refused ? O_NOFOLLOW : 0;
-  const auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | nofollow));
-  if (!fd && errno == ELOOP && nofollow) return fail(fmt::format("{} is a symbolic link, not a regular file", path));
+  const auto fd =
+      UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | nofollow));
+  if (!fd && errno == ELOOP && nofollow)
+    return fail(fmt::format("{} is a symbolic link, not a regular file", path));
   if (!fd) return os_fail("open", path, errno);
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return os_fail("look at", path, errno);
-  if (!S_ISREG(info.st_mode)) return fail(fmt::format("{} is {}, not a regular file", path, kind_of(info.st_mode)));
+  if (!S_ISREG(info.st_mode))
+    return fail(fmt::format("{} is {}, not a regular file", path, kind_of(info.st_mode)));
   // What the file says of its size is a hint: it may grow, and those of /proc say 0.
   const auto hint = static_cast<std::size_t>(info.st_size) + 1;
   std::string text(std::min(std::max(hint, least_read), limit + 1), '\0');
@@ -83,7 +92,8 @@ Result<void> replace_file(const std::string& path, std::string_view content, uns
   if (::fchmod(fd.get(), mode) != 0) return give_up(os_error("set the mode of", temporary, errno));
   if (auto written = write_all(fd.get(), content, temporary); !written) return give_up(written.error());
   if (::rename(temporary.c_str(), path.c_str()) != 0) return give_up(os_error("replace", path, errno));
-  // If this fails the new file is in place all the same, and so is the old one's absence: not a failure to replace.
+  // If this fails the new file is in place all the same, and so is the old one's absence: not a failure to
+  // replace.
   ::fsync(directory.get());
   return {};
 }
@@ -98,10 +108,11 @@ Result<void> ensure_private_directory(const std::string& path, unsigned forbidde
   if (errno != EEXIST) return os_fail("make directory", path, errno);
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return os_fail("look at", path, errno);
-  if (!S_ISDIR(info.st_mode)) return fail(fmt::format("{} is {}, expected a directory", path, kind_of(info.st_mode)));
+  if (!S_ISDIR(info.st_mode))
+    return fail(fmt::format("{} is {}, expected a directory", path, kind_of(info.st_mode)));
   if (info.st_uid != ::geteuid() && info.st_uid != 0)
-    return fail(fmt::format("directory {} belongs to user {}, expected {}: remove it or choose another", path, info.st_uid,
-                            ::geteuid()));
+    return fail(fmt::format("directory {} belongs to user {}, expected {}: remove it or choose another", path,
+                            info.st_uid, ::geteuid()));
   if (info.st_mode & forbidden)
     return fail(fmt::format("directory {} has mode {:04o}, which lets others in: expected 0700", path,
                             info.st_mode & 07777));
@@ -118,14 +129,16 @@ std::string absolute_path(const std::string& path, const std::string& base) {
 
 namespace {
 
-// The kernel knows a directory by no name: getcwd() gives the one without links. The shell's $PWD is the name that
-// the user has gone there by. It is believed while it names the same directory; POSIX allows no "." and ".." in it.
+// The kernel knows a directory by no name: getcwd() gives the one without links. The shell's $PWD is the name
+// that the user has gone there by. It is believed while it names the same directory; POSIX allows no "." and
+// ".." in it.
 std::string directory_of_the_shell() {
   const char* name = ::getenv("PWD");
   if (!name || name[0] != '/') return "";
   for (const auto& part : std::filesystem::path(name))
     if (part == "." || part == "..") return "";
-  struct stat named {}, here {};
+  struct stat named {
+  }, here{};
   const bool same = ::stat(name, &named) == 0 && ::stat(".", &here) == 0 && named.st_dev == here.st_dev &&
                     named.st_ino == here.st_ino;
   return same ? name : "";

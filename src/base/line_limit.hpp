@@ -5,9 +5,9 @@
 
 namespace liveswap {
 
-// Bounds the lines that somebody else can make this process write to its log: so many in a period are let through, the
-// others are counted, and the count is said once the period is over. A period begins with its first line, so that nothing
-// has to be done while nothing happens. `now`: on any clock that never goes back.
+// Bounds the lines that somebody else can make this process write to its log: so many in a period are let
+// through, the others are counted, and the count is said once the period is over. A period begins with its
+// first line, so that nothing has to be done while nothing happens. `now`: on any clock that never goes back.
 class LineLimit {
  public:
   using Time = std::chrono::milliseconds;
@@ -29,8 +29,8 @@ class LineLimit {
     return false;
   }
 
-  // How many lines were left out, once their period is over; each is told once. To be asked before take(), which begins the
-  // next period.
+  // How many lines were left out, once their period is over; each is told once. To be asked before take(),
+  // which begins the next period.
   constexpr std::uint64_t collect(Time now) { return is_over(now) ? collect() : 0; }
   // Likewise, without waiting for that.
   constexpr std::uint64_t collect() {

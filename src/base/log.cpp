@@ -35,10 +35,14 @@ std::function<std::string(std::string_view)> complete;
 
 const char* word(Level level) {
   switch (level) {
-    case Level::debug: return "debug";
-    case Level::info: return "info";
-    case Level::warning: return "warning";
-    case Level::error: return "error";
+    case Level::debug:
+      return "debug";
+    case Level::info:
+      return "info";
+    case Level::warning:
+      return "warning";
+    case Level::error:
+      return "error";
   }
   return "?";
 }
@@ -82,7 +86,8 @@ LineLimit::Time now() {
 }
 
 void put(Level level, std::string_view text) {
-  if (dropped > 0 && write_line(line_of(Level::warning, fmt::format("{} lines were dropped: the log was full", dropped))))
+  if (dropped > 0 &&
+      write_line(line_of(Level::warning, fmt::format("{} lines were dropped: the log was full", dropped))))
     dropped = 0;
   if (!write_line(line_of(level, text))) ++dropped;
 }
@@ -90,11 +95,13 @@ void put(Level level, std::string_view text) {
 void tell_left_out() {
   for (auto& [kind, limit] : kinds)
     if (const auto count = limit.collect(now()))
-      put(Level::warning, fmt::format("{}: {} more line{} left out", kind, count, count == 1 ? " was" : "s were"));
+      put(Level::warning,
+          fmt::format("{}: {} more line{} left out", kind, count, count == 1 ? " was" : "s were"));
 }
 
 bool are_same(int one, int other) {
-  struct stat first {}, second {};
+  struct stat first {
+  }, second{};
   return ::fstat(one, &first) == 0 && ::fstat(other, &second) == 0 && first.st_dev == second.st_dev &&
          first.st_ino == second.st_ino;
 }
@@ -121,7 +128,9 @@ Result<bool> reopen() {
   return true;
 }
 
-void complete_with(std::function<std::string(std::string_view text)> function) { complete = std::move(function); }
+void complete_with(std::function<std::string(std::string_view text)> function) {
+  complete = std::move(function);
+}
 
 int descriptor() { return file ? file.get() : STDERR_FILENO; }
 

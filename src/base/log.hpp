@@ -7,10 +7,10 @@
 
 #include "base/error.hpp"
 
-// The log of a master: one line an event, to stderr or a file. Lines are written with one write() each, so that
-// they never mix with those of workers that share the descriptor. Never blocks: a line that
-// cannot be written at once, or for which there is no memory, is dropped, and counted in the next one that can. Lines are
-// cut at 4096 bytes. Nothing here throws but open_file() and reopen().
+// The log of a master: one line an event, to stderr or a file. Lines are written with one write() each, so
+// that they never mix with those of workers that share the descriptor. Never blocks: a line that cannot be
+// written at once, or for which there is no memory, is dropped, and counted in the next one that can. Lines
+// are cut at 4096 bytes. Nothing here throws but open_file() and reopen().
 namespace liveswap::log {
 
 enum class Level { debug, info, warning, error };
@@ -18,9 +18,9 @@ enum class Level { debug, info, warning, error };
 // Sends further lines to a file, opened for appending and made with mode 0600.
 Result<void> open_file(const std::string& path);
 
-// Opens that file again by its path, so that further lines go to a new one when it was moved away (log rotation). Where
-// standard output and error are the same file they follow. False: no file was opened, the log is stderr. After an error
-// the log goes on in the old file. The number of the descriptor stays.
+// Opens that file again by its path, so that further lines go to a new one when it was moved away (log
+// rotation). Where standard output and error are the same file they follow. False: no file was opened, the
+// log is stderr. After an error the log goes on in the old file. The number of the descriptor stays.
 Result<bool> reopen();
 
 // The descriptor that lines go to; borrowed.
@@ -32,8 +32,9 @@ void write(Level level, std::string_view text) noexcept;
 // A line that was not written.
 void count_dropped() noexcept;
 
-// Lines that a client or a worker can bring about as often as it likes: so many of a kind are written in a minute. How many
-// more there were is said with the first line, of whatever kind, that is written after that minute.
+// Lines that a client or a worker can bring about as often as it likes: so many of a kind are written in a
+// minute. How many more there were is said with the first line, of whatever kind, that is written after that
+// minute.
 struct Kind {
   std::string_view name;  // a literal, in the plural: "refused commands"
   unsigned lines = 10;

@@ -9,8 +9,9 @@
 #include <cstring>
 #include <mutex>
 
-// A first-fit heap in an array. Each block, used or free, begins with a header; the blocks fill the array in the order of
-// their addresses, so that the next header lies behind the block. Free neighbours are joined when a search meets them.
+// A first-fit heap in an array. Each block, used or free, begins with a header; the blocks fill the array in
+// the order of their addresses, so that the next header lies behind the block. Free neighbours are joined
+// when a search meets them.
 namespace liveswap::reserve {
 namespace {
 

@@ -4,13 +4,15 @@
 
 // Memory for the time when malloc() has none.
 //
-// A container that cannot allocate throws, and an exception in the middle of an event leaves what the event has begun half
-// done: a worker that nobody knows of, an upgrade that never ends. So the command line's program allocates by these
-// functions (cli/allocation.cpp), C++ and libuv alike: they ask malloc(), ask once more, and then take from a reserve that
-// belongs to this process from its start. The events of workers, of time and of signals go on with it. The reserve is
-// small; so, while it is needed, the control server takes no new commands (control_server.hpp).
+// A container that cannot allocate throws, and an exception in the middle of an event leaves what the event
+// has begun half done: a worker that nobody knows of, an upgrade that never ends. So the command line's
+// program allocates by these functions (cli/allocation.cpp), C++ and libuv alike: they ask malloc(), ask once
+// more, and then take from a reserve that belongs to this process from its start. The events of workers, of
+// time and of signals go on with it. The reserve is small; so, while it is needed, the control server takes
+// no new commands (control_server.hpp).
 //
-// The reserve costs address space and no memory until it is used. All functions may be called on any thread; none throws.
+// The reserve costs address space and no memory until it is used. All functions may be called on any thread;
+// none throws.
 namespace liveswap::reserve {
 
 // As malloc(), realloc(), calloc() and free(). Null: neither malloc() nor the reserve has so much.

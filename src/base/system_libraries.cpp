@@ -23,7 +23,7 @@ constexpr std::array<std::string_view, 8> trees{"/lib/",     "/lib32/",     "/li
 constexpr unsigned deepest = 8;
 
 struct Directories {
-  std::set<std::pair<dev_t, ino_t>> files;  // whatever name they are called by: /lib is a link to usr/lib
+  std::set<std::pair<dev_t, ino_t>> files;   // whatever name they are called by: /lib is a link to usr/lib
   std::set<std::string, std::less<>> names;  // as configured, and with links resolved; each ends in a slash
 };
 
@@ -68,7 +68,8 @@ const Directories& configured() {
 
 bool is_named_as_system_library(std::string_view path) {
   if (!path.starts_with('/') || path.find("/../") != std::string_view::npos) return false;
-  return std::any_of(trees.begin(), trees.end(), [&](std::string_view tree) { return path.starts_with(tree); }) ||
+  return std::any_of(trees.begin(), trees.end(),
+                     [&](std::string_view tree) { return path.starts_with(tree); }) ||
          configured().names.contains(path.substr(0, path.rfind('/') + 1));
 }
 

@@ -13,7 +13,8 @@ unsigned char byte_at(std::string_view text, std::size_t at) {
 
 bool continues(unsigned char byte) { return (byte & 0xc0) == 0x80; }
 
-// Of the UTF-8 character that the text begins with; 0: none does. Neither overlong forms nor surrogates are characters.
+// Of the UTF-8 character that the text begins with; 0: none does. Neither overlong forms nor surrogates are
+// characters.
 std::size_t character_size(std::string_view text) {
   const unsigned char first = byte_at(text, 0);
   const unsigned char second = byte_at(text, 1);
@@ -105,7 +106,8 @@ std::string Tail::text() const {
     size += lines.back().size() + 1;
   }
   std::string result;
-  for (auto line = lines.rbegin(); line != lines.rend(); ++line) result += (result.empty() ? "" : "\n") + *line;
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line)
+    result += (result.empty() ? "" : "\n") + *line;
   return result;
 }
 

@@ -6,8 +6,8 @@
 
 namespace liveswap {
 
-// Owns a descriptor and closes it. Moved-from and released are empty (-1); assigning closes what was held first,
-// so that an end of file reaches the other side at that moment.
+// Owns a descriptor and closes it. Moved-from and released are empty (-1); assigning closes what was held
+// first, so that an end of file reaches the other side at that moment.
 class UniqueFd {
  public:
   UniqueFd() = default;

@@ -29,8 +29,9 @@ bool has_error(const Findings& findings, std::string_view kind = {}) {
   });
 }
 
-// The dynamic loader lists what is missing instead of stopping at the first, and runs nothing of the library, when it
-// is asked as ldd asks it. The worker host is the program that it loads, so that what the host exports is there.
+// The dynamic loader lists what is missing instead of stopping at the first, and runs nothing of the library,
+// when it is asked as ldd asks it. The worker host is the program that it loads, so that what the host
+// exports is there.
 Result<ChildEnd> trace(const std::string& host, const std::string& path, const CheckOptions& options) {
   auto variables = options.environment;
   auto& preload = variables["LD_PRELOAD"];
@@ -49,7 +50,8 @@ Libraries linked_libraries(const ElfFile& file, const std::string& output) {
   Libraries libraries;
   for (auto& [name, path] : linked_paths(output))
     if (auto library = ElfFile::read(path))
-      libraries.push_back({name, std::count(file.needed.begin(), file.needed.end(), name) > 0, std::move(*library)});
+      libraries.push_back(
+          {name, std::count(file.needed.begin(), file.needed.end(), name) > 0, std::move(*library)});
   return libraries;
 }
 
@@ -58,8 +60,9 @@ Libraries add_links(Findings& findings, const std::string& host, const std::stri
                     const CheckOptions& options) {
   // The loader takes these for the end of a name.
   if (path.find_first_of(" :") != std::string::npos) {
-    findings.push_back({Level::warning, "link",
-                        "there is a blank or colon in the path: of what it misses, only the first can be told", ""});
+    findings.push_back(
+        {Level::warning, "link",
+         "there is a blank or colon in the path: of what it misses, only the first can be told", ""});
     return {};
   }
   const bool library_path = ::getenv("LD_LIBRARY_PATH") && options.environment.count("LD_LIBRARY_PATH") == 0;
@@ -86,20 +89,21 @@ void add_trust(Findings& findings, const std::string& path) {
                         fmt::format("its owner is user {}, expected root: {}", status.st_uid, refused),
                         "chown root, or run the master as that user"});
   if ((status.st_mode & 0022) != 0)
-    findings.push_back({Level::warning, "trust",
-                        fmt::format("others may write to it (mode {:04o}): {}", status.st_mode & 07777, refused),
-                        "chmod go-w"});
+    findings.push_back(
+        {Level::warning, "trust",
+         fmt::format("others may write to it (mode {:04o}): {}", status.st_mode & 07777, refused),
+         "chmod go-w"});
 }
 
 bool is_among(const std::vector<std::string>& paths, const std::string& path) {
   std::error_code failed;
-  return std::any_of(paths.begin(), paths.end(), [&](const std::string& one) {
-    return std::filesystem::equivalent(one, path, failed);
-  });
+  return std::any_of(paths.begin(), paths.end(),
+                     [&](const std::string& one) { return std::filesystem::equivalent(one, path, failed); });
 }
 
 // What was loaded, is not the system's, and does not come along.
-void add_outside(Findings& findings, const std::string& path, const PrivateLibraries& along, const Trial& trial) {
+void add_outside(Findings& findings, const std::string& path, const PrivateLibraries& along,
+                 const Trial& trial) {
   auto known = along.elsewhere;
   known.push_back(path);
   known.insert(known.end(), along.outside.begin(), along.outside.end());
@@ -107,11 +111,12 @@ void add_outside(Findings& findings, const std::string& path, const PrivateLibra
   for (const std::string& name : along.inside) known.push_back((home / name).string());
   for (const std::string& one : trial.loaded)
     if (one.find('/') != std::string::npos && !is_system_library(one) && !is_among(known, one))
-      findings.push_back({Level::warning, "needed",
-                          one + " is loaded, and an upgrade does not copy it along: a respawned worker loads what is "
-                                "there by then, or finds nothing",
-                          "have it found by DT_RUNPATH and a plain name (-Wl,--enable-new-dtags, -soname), not by a path in "
-                          "DT_NEEDED, LD_LIBRARY_PATH or dlopen(); a directory of /etc/ld.so.conf is the system's"});
+      findings.push_back(
+          {Level::warning, "needed",
+           one + " is loaded, and an upgrade does not copy it along: a respawned worker loads what is "
+                 "there by then, or finds nothing",
+           "have it found by DT_RUNPATH and a plain name (-Wl,--enable-new-dtags, -soname), not by a path in "
+           "DT_NEEDED, LD_LIBRARY_PATH or dlopen(); a directory of /etc/ld.so.conf is the system's"});
 }
 
 // The trial stops at the first fault; what was listed before it, in full, is not said twice.
@@ -152,9 +157,11 @@ CheckReport check(const std::string& path, const CheckOptions& options) {
   // No ELF file of this machine: what is wrong with it, the worker host says.
   if (const auto file = ElfFile::read(report.path, options.entry)) {
     along = private_libraries(report.path, *file);
-    report.findings = elf_findings(report.path, *file, along, demangled(file->unique, std::min(names_limit, options.limit)));
+    report.findings = elf_findings(report.path, *file, along,
+                                   demangled(file->unique, std::min(names_limit, options.limit)));
     const Libraries libraries = add_links(report.findings, *host, report.path, *file, options);
-    for (CheckFinding& finding : server_findings(*file, libraries)) report.findings.push_back(std::move(finding));
+    for (CheckFinding& finding : server_findings(*file, libraries))
+      report.findings.push_back(std::move(finding));
     for (CheckFinding& finding : wait_findings(*file)) report.findings.push_back(std::move(finding));
     add_trust(report.findings, report.path);
   }

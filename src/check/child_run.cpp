@@ -22,16 +22,19 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t output_limit = 16 * 1024;
 
-// Of output, and of frames, before the limit is looked at again: a child may write faster than this process reads.
+// Of output, and of frames, before the limit is looked at again: a child may write faster than this process
+// reads.
 constexpr int reads_at_once = 64;
 
-// Of a child that has ended: more than its pipe, and its channel, can hold. What it has left behind may go on writing.
+// Of a child that has ended: more than its pipe, and its channel, can hold. What it has left behind may go on
+// writing.
 constexpr int reads_of_the_dead = 4096;
 
 // After SIGTERM, for the worker host to end what the library has started.
 constexpr milliseconds term_grace{1'000};
 
-// Descriptors that come with it are not wanted, and must not be closed by the kernel on this thread (received_fd.hpp).
+// Descriptors that come with it are not wanted, and must not be closed by the kernel on this thread
+// (received_fd.hpp).
 ssize_t receive(int channel, char* packet, std::size_t size) {
   constexpr std::size_t descriptors_limit = 253;  // of the kernel (SCM_MAX_FD)
   alignas(cmsghdr) char control[CMSG_SPACE(descriptors_limit * sizeof(int))];
@@ -98,7 +101,8 @@ class Run {
  private:
   // True once the child has ended.
   bool step() {
-    pollfd wake[] = {{child_.pidfd.get(), POLLIN, 0}, {output_.get(), POLLIN, 0}, {channel_.get(), POLLIN, 0}};
+    pollfd wake[] = {
+        {child_.pidfd.get(), POLLIN, 0}, {output_.get(), POLLIN, 0}, {channel_.get(), POLLIN, 0}};
     const auto left = std::chrono::ceil<milliseconds>(due_ - Clock::now()).count();
     ::poll(wake, 3, killed_ ? -1 : static_cast<int>(std::clamp<long long>(left, 0, 60'000)));
     if (wake[1].revents != 0) read_output(reads_at_once);
@@ -138,14 +142,16 @@ class Run {
       if (n < static_cast<ssize_t>(sizeof(liveswap_frame))) continue;
       liveswap_frame frame{};
       std::memcpy(&frame, packet, sizeof frame);
-      const auto limit = on_frame_(frame, {packet + sizeof frame, static_cast<std::size_t>(n) - sizeof frame});
+      const auto limit =
+          on_frame_(frame, {packet + sizeof frame, static_cast<std::size_t>(n) - sizeof frame});
       if (limit && end_.how != ChildEnd::How::overdue) due_ = Clock::now() + *limit;
     }
   }
 
   // Reaps nothing with WNOWAIT.
   void wait_for(siginfo_t& info, int options) {
-    while (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child_.pidfd.get()), &info, options) != 0 &&
+    while (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child_.pidfd.get()), &info, options) !=
+               0 &&
            errno == EINTR) {
     }
   }
@@ -153,9 +159,10 @@ class Run {
   std::vector<LeftProcess> clean_up() {
     std::error_code failed;
     // The pipe is at its end when nobody has it open any more.
-    const auto pipe = output_ ? std::filesystem::read_symlink(
-                                    "/proc/self/fd/" + std::to_string(output_.get()), failed).string()
-                              : std::string("none");
+    const auto pipe =
+        output_
+            ? std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(output_.get()), failed).string()
+            : std::string("none");
     auto left = find_left(child_.pid, child_.pid, pipe);
     if (std::any_of(left.begin(), left.end(), [](const LeftProcess& process) { return process.in_group; }))
       ::kill(-child_.pid, SIGKILL);

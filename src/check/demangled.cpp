@@ -23,12 +23,14 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds step_limit{100};  // for one name
-constexpr std::size_t name_limit = 1024;           // bytes that a person may still read
-constexpr std::size_t symbol_limit = 16 * 1024;    // of symbols that are looked at
-constexpr rlim_t memory_limit = 64 * 1024 * 1024;  // beyond what this process has
+constexpr std::size_t name_limit = 1024;              // bytes that a person may still read
+constexpr std::size_t symbol_limit = 16 * 1024;       // of symbols that are looked at
+constexpr rlim_t memory_limit = 64 * 1024 * 1024;     // beyond what this process has
 
 // Anything else would be read as a type: "i" as int.
-bool is_mangled(const std::string& symbol) { return symbol.rfind("_Z", 0) == 0 && symbol.size() <= symbol_limit; }
+bool is_mangled(const std::string& symbol) {
+  return symbol.rfind("_Z", 0) == 0 && symbol.size() <= symbol_limit;
+}
 
 // Private memory of this process so far (proc(5), statm).
 rlim_t memory_now() {

@@ -25,47 +25,162 @@ using Symbol = ElfW(Sym);
 constexpr std::uint64_t table_limit = 256ULL * 1024 * 1024;
 constexpr std::size_t unique_limit = 100'000;
 constexpr std::size_t telling_limit = 1000;
-// Longer than names and paths of honest files, so that a file of many names at one place costs no more than its size
-// suggests.
+// Longer than names and paths of honest files, so that a file of many names at one place costs no more than
+// its size suggests.
 constexpr std::size_t name_limit = 4096;
 constexpr std::size_t run_path_limit = 64 * 1024;
 constexpr std::size_t parts_limit = 256;
 constexpr std::size_t needed_limit = 1024;
 
-// What tells how a server serves: what the worker host has in place of the C library's; what makes processes and starts
-// programs; what asks for a drain. Beside these, all of liburing.
-constexpr std::string_view telling[] = {
-    "accept", "accept4", "bind", "close", "close_range", "closefrom", "connect", "dup", "dup2", "dup3", "epoll_ctl",
-    "epoll_pwait", "epoll_pwait2", "epoll_wait",
-    "fcntl", "fcntl64", "ioctl", "listen", "poll", "ppoll", "pselect", "remove", "select", "shutdown", "syscall",
-    "__dprintf_chk", "__read_chk", "__recv_chk", "__recvfrom_chk", "__vdprintf_chk", "dprintf", "read", "readv", "recv",
-    "recvfrom", "recvmsg", "send", "sendfile", "sendfile64", "sendmmsg", "sendmsg", "sendto", "splice", "vdprintf", "write",
-    "writev", "unlink", "unlinkat", "prctl", "pthread_create", "pthread_sigmask", "sigaction", "signal", "sigprocmask", "thrd_create",
-    "_Fork", "daemon", "fork", "setsid", "vfork",
-    "execl", "execle", "execlp", "execv", "execve", "execveat", "execvp", "execvpe", "fexecve",
-    "liveswap_drain_fd", "liveswap_draining", "liveswap_drain_left_ms"};
+// What tells how a server serves: what the worker host has in place of the C library's; what makes processes
+// and starts programs; what asks for a drain. Beside these, all of liburing.
+constexpr std::string_view telling[] = {"accept",
+                                        "accept4",
+                                        "bind",
+                                        "close",
+                                        "close_range",
+                                        "closefrom",
+                                        "connect",
+                                        "dup",
+                                        "dup2",
+                                        "dup3",
+                                        "epoll_ctl",
+                                        "epoll_pwait",
+                                        "epoll_pwait2",
+                                        "epoll_wait",
+                                        "fcntl",
+                                        "fcntl64",
+                                        "ioctl",
+                                        "listen",
+                                        "poll",
+                                        "ppoll",
+                                        "pselect",
+                                        "remove",
+                                        "select",
+                                        "shutdown",
+                                        "syscall",
+                                        "__dprintf_chk",
+                                        "__read_chk",
+                                        "__recv_chk",
+                                        "__recvfrom_chk",
+                                        "__vdprintf_chk",
+                                        "dprintf",
+                                        "read",
+                                        "readv",
+                                        "recv",
+                                        "recvfrom",
+                                        "recvmsg",
+                                        "send",
+                                        "sendfile",
+                                        "sendfile64",
+                                        "sendmmsg",
+                                        "sendmsg",
+                                        "sendto",
+                                        "splice",
+                                        "vdprintf",
+                                        "write",
+                                        "writev",
+                                        "unlink",
+                                        "unlinkat",
+                                        "prctl",
+                                        "pthread_create",
+                                        "pthread_sigmask",
+                                        "sigaction",
+                                        "signal",
+                                        "sigprocmask",
+                                        "thrd_create",
+                                        "_Fork",
+                                        "daemon",
+                                        "fork",
+                                        "setsid",
+                                        "vfork",
+                                        "execl",
+                                        "execle",
+                                        "execlp",
+                                        "execv",
+                                        "execve",
+                                        "execveat",
+                                        "execvp",
+                                        "execvpe",
+                                        "fexecve",
+                                        "liveswap_drain_fd",
+                                        "liveswap_draining",
+                                        "liveswap_drain_left_ms"};
 
-// Functions of the C library in which a thread can wait, or by which main() ends and leaves its threads to go on.
-constexpr std::string_view waiting[] = {
-    "__poll_chk", "__ppoll_chk", "__read_chk", "__recv_chk", "__recvfrom_chk", "accept", "accept4", "clock_nanosleep",
-    "cnd_timedwait", "cnd_wait", "epoll_pwait", "epoll_pwait2", "epoll_wait", "fgets", "fread", "getchar", "getline",
-    "mq_receive", "mq_timedreceive", "msgrcv", "nanosleep", "pause", "poll", "ppoll", "pselect", "pthread_barrier_wait",
-    "pthread_cond_clockwait", "pthread_cond_timedwait", "pthread_cond_wait", "pthread_exit", "pthread_join",
-    "pthread_timedjoin_np", "read", "readv", "recv", "recvfrom", "recvmmsg", "recvmsg", "select", "sem_clockwait",
-    "sem_timedwait", "sem_wait", "sigsuspend", "sigtimedwait", "sigwait", "sigwaitinfo", "sleep", "syscall", "thrd_exit",
-    "thrd_join", "thrd_sleep", "usleep", "wait", "wait4", "waitid", "waitpid"};
+// Functions of the C library in which a thread can wait, or by which main() ends and leaves its threads to go
+// on.
+constexpr std::string_view waiting[] = {"__poll_chk",
+                                        "__ppoll_chk",
+                                        "__read_chk",
+                                        "__recv_chk",
+                                        "__recvfrom_chk",
+                                        "accept",
+                                        "accept4",
+                                        "clock_nanosleep",
+                                        "cnd_timedwait",
+                                        "cnd_wait",
+                                        "epoll_pwait",
+                                        "epoll_pwait2",
+                                        "epoll_wait",
+                                        "fgets",
+                                        "fread",
+                                        "getchar",
+                                        "getline",
+                                        "mq_receive",
+                                        "mq_timedreceive",
+                                        "msgrcv",
+                                        "nanosleep",
+                                        "pause",
+                                        "poll",
+                                        "ppoll",
+                                        "pselect",
+                                        "pthread_barrier_wait",
+                                        "pthread_cond_clockwait",
+                                        "pthread_cond_timedwait",
+                                        "pthread_cond_wait",
+                                        "pthread_exit",
+                                        "pthread_join",
+                                        "pthread_timedjoin_np",
+                                        "read",
+                                        "readv",
+                                        "recv",
+                                        "recvfrom",
+                                        "recvmmsg",
+                                        "recvmsg",
+                                        "select",
+                                        "sem_clockwait",
+                                        "sem_timedwait",
+                                        "sem_wait",
+                                        "sigsuspend",
+                                        "sigtimedwait",
+                                        "sigwait",
+                                        "sigwaitinfo",
+                                        "sleep",
+                                        "syscall",
+                                        "thrd_exit",
+                                        "thrd_join",
+                                        "thrd_sleep",
+                                        "usleep",
+                                        "wait",
+                                        "wait4",
+                                        "waitid",
+                                        "waitpid"};
 
-// std::thread::join, std::condition_variable and the futex of std::atomic::wait and std::future, as the compiler writes them.
-constexpr std::string_view waiting_in_cpp[] = {"_ZNSt6thread4join", "_ZNSt18condition_variable", "_ZNSt28__atomic_futex_unsigned"};
+// std::thread::join, std::condition_variable and the futex of std::atomic::wait and std::future, as the
+// compiler writes them.
+constexpr std::string_view waiting_in_cpp[] = {"_ZNSt6thread4join", "_ZNSt18condition_variable",
+                                               "_ZNSt28__atomic_futex_unsigned"};
 
 bool can_wait(std::string_view name) {
-  return name.substr(0, 9) == "io_uring_" || std::find(std::begin(waiting), std::end(waiting), name) != std::end(waiting) ||
+  return name.substr(0, 9) == "io_uring_" ||
+         std::find(std::begin(waiting), std::end(waiting), name) != std::end(waiting) ||
          std::any_of(std::begin(waiting_in_cpp), std::end(waiting_in_cpp),
                      [&](std::string_view prefix) { return name.substr(0, prefix.size()) == prefix; });
 }
 
 bool tells(std::string_view name) {
-  return name.substr(0, 9) == "io_uring_" || std::find(std::begin(telling), std::end(telling), name) != std::end(telling);
+  return name.substr(0, 9) == "io_uring_" ||
+         std::find(std::begin(telling), std::end(telling), name) != std::end(telling);
 }
 
 // The tables of a file.
@@ -101,7 +216,8 @@ std::string_view text_at(const std::string& strings, std::uint64_t offset, std::
 // Where a loaded address lies in the file.
 std::optional<std::uint64_t> offset_of(const std::vector<Segment>& segments, std::uint64_t address) {
   for (const Segment& segment : segments)
-    if (segment.p_type == PT_LOAD && address >= segment.p_vaddr && address - segment.p_vaddr < segment.p_filesz)
+    if (segment.p_type == PT_LOAD && address >= segment.p_vaddr &&
+        address - segment.p_vaddr < segment.p_filesz)
       return segment.p_offset + (address - segment.p_vaddr);
   return std::nullopt;
 }
@@ -130,11 +246,12 @@ void take_dynamic(ElfFile& file, const Tables& bytes, const std::vector<Segment>
                                   [](const Segment& segment) { return segment.p_type == PT_DYNAMIC; });
   if (place == segments.end()) return;
   std::vector<Dynamic> entries = bytes.table<Dynamic>(place->p_offset, place->p_filesz);
-  entries.erase(std::find_if(entries.begin(), entries.end(), [](const Dynamic& e) { return e.d_tag == DT_NULL; }),
-                entries.end());
+  entries.erase(
+      std::find_if(entries.begin(), entries.end(), [](const Dynamic& e) { return e.d_tag == DT_NULL; }),
+      entries.end());
   const auto value = [&](ElfW(Sxword) tag) -> std::uint64_t {
-    const auto found =
-        std::find_if(entries.begin(), entries.end(), [&](const Dynamic& entry) { return entry.d_tag == tag; });
+    const auto found = std::find_if(entries.begin(), entries.end(),
+                                    [&](const Dynamic& entry) { return entry.d_tag == tag; });
     return found == entries.end() ? 0 : found->d_un.d_val;
   };
   const auto strings_at = offset_of(segments, value(DT_STRTAB));
@@ -164,7 +281,8 @@ void take_telling(std::vector<std::string>& names, std::string_view name) {
   if (names.size() < telling_limit && tells(name)) names.emplace_back(name);
 }
 
-void take_note(ElfFile& file, const Symbol& symbol, const Tables& bytes, const std::vector<Segment>& segments) {
+void take_note(ElfFile& file, const Symbol& symbol, const Tables& bytes,
+               const std::vector<Segment>& segments) {
   const auto place = offset_of(segments, symbol.st_value);
   if (!place) return;
   const auto notes = bytes.table<ElfFile::AbiNote>(*place, sizeof(ElfFile::AbiNote));
@@ -176,7 +294,8 @@ struct Symbols {
   std::string strings;
 };
 
-std::optional<Symbols> symbols_of(const Tables& bytes, const std::vector<Section>& sections, std::uint32_t type) {
+std::optional<Symbols> symbols_of(const Tables& bytes, const std::vector<Section>& sections,
+                                  std::uint32_t type) {
   for (const Section& section : sections) {
     if (section.sh_type != type || section.sh_link >= sections.size()) continue;
     const Section& strings = sections[section.sh_link];
@@ -187,7 +306,8 @@ std::optional<Symbols> symbols_of(const Tables& bytes, const std::vector<Section
 }
 
 // What is exported, and what is wanted.
-void take_exported(ElfFile& file, const Symbols& symbols, const Tables& bytes, const std::vector<Segment>& segments) {
+void take_exported(ElfFile& file, const Symbols& symbols, const Tables& bytes,
+                   const std::vector<Segment>& segments) {
   const std::string& entry = file.entry_name;
   const std::string mangled = "_Z" + std::to_string(entry.size()) + entry;
   for (const Symbol& symbol : symbols.entries) {
@@ -209,8 +329,8 @@ void take_exported(ElfFile& file, const Symbols& symbols, const Tables& bytes, c
   }
 }
 
-// Not exported, yet there: compiled with -fvisibility=hidden and without the header, or static. A library that was
-// stripped does not tell.
+// Not exported, yet there: compiled with -fvisibility=hidden and without the header, or static. A library
+// that was stripped does not tell.
 void take_internal(ElfFile& file, const Symbols& symbols) {
   for (const Symbol& symbol : symbols.entries) {
     if (symbol.st_shndx == SHN_UNDEF) continue;
@@ -249,11 +369,12 @@ Result<ElfFile> ElfFile::parse(const Bytes& content, const std::string& path, co
   if (headers.empty() || std::memcmp(headers[0].e_ident, ELFMAG, SELFMAG) != 0)
     return fail(path + " is no ELF file");
   const Header& header = headers[0];
-  // What this machine's loader would take is the worker host's to judge; this says only what can be read here.
+  // What this machine's loader would take is the worker host's to judge; this says only what can be read
+  // here.
   constexpr unsigned char own_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
   constexpr unsigned char own_order = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB;
-  if (header.e_ident[EI_CLASS] != own_class || header.e_ident[EI_DATA] != own_order || header.e_type != ET_DYN ||
-      header.e_phentsize != sizeof(Segment))
+  if (header.e_ident[EI_CLASS] != own_class || header.e_ident[EI_DATA] != own_order ||
+      header.e_type != ET_DYN || header.e_phentsize != sizeof(Segment))
     return fail(path + " is no shared library of this machine");
   const auto segments = bytes.table<Segment>(header.e_phoff, std::uint64_t{header.e_phnum} * sizeof(Segment));
   if (segments.empty()) return fail(path + " has no program headers");

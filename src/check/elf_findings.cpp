@@ -17,7 +17,8 @@ constexpr std::size_t names_shown = 3;
 constexpr const char* header_advice =
     "include liveswap_plugin.h where it is defined: that makes it extern \"C\" and exports it";
 constexpr const char* export_advice =
-    "compile the file that has it with -fvisibility=default, or declare it __attribute__((visibility(\"default\"))); a "
+    "compile the file that has it with -fvisibility=default, or declare it "
+    "__attribute__((visibility(\"default\"))); a "
     "version script has to name it";
 
 // A program of old, built as a library, and what it takes to have its main, or whatever is asked for, called.
@@ -25,13 +26,15 @@ void add_program_entry(Findings& findings, const std::string& path, const ElfFil
   const std::string missing = fmt::format("{} does not export the function {}", path, file.entry_name);
   switch (file.entry) {
     case ElfFile::Entry::function:
-      findings.push_back({Level::fine, "entry",
-                          fmt::format("it exports the function {}, and is run as the program that it is", file.entry_name),
-                          ""});
+      findings.push_back(
+          {Level::fine, "entry",
+           fmt::format("it exports the function {}, and is run as the program that it is", file.entry_name),
+           ""});
       return;
     case ElfFile::Entry::variable:
-      findings.push_back({Level::error, "entry",
-                          fmt::format("{} exports {} as a variable, expected a function", path, file.entry_name), ""});
+      findings.push_back(
+          {Level::error, "entry",
+           fmt::format("{} exports {} as a variable, expected a function", path, file.entry_name), ""});
       return;
     case ElfFile::Entry::hidden:
       findings.push_back({Level::error, "entry", missing + "; it has a hidden or static one", export_advice});
@@ -54,13 +57,15 @@ void add_missing_entry(Findings& findings, const std::string& path, const ElfFil
     findings.push_back({Level::error, "entry", text + "; it exports main",
                         "add --entry main: it is then run as the program that it is"});
   else if (file.main == ElfFile::Entry::hidden)
-    findings.push_back({Level::error, "entry", text + "; it has a main, which is hidden",
-                        std::string("to have it run as the program that it is, export main and add --entry main: ") +
-                            export_advice});
+    findings.push_back(
+        {Level::error, "entry", text + "; it has a main, which is hidden",
+         std::string("to have it run as the program that it is, export main and add --entry main: ") +
+             export_advice});
   else
-    findings.push_back({Level::error, "entry", text,
-                        "define int liveswap_main(int fd) (liveswap_plugin.h), and link the file that defines it; a "
-                        "program that shall run as it is: --entry main"});
+    findings.push_back(
+        {Level::error, "entry", text,
+         "define int liveswap_main(int fd) (liveswap_plugin.h), and link the file that defines it; a "
+         "program that shall run as it is: --entry main"});
 }
 
 void add_entry(Findings& findings, const std::string& path, const ElfFile& file) {
@@ -69,15 +74,17 @@ void add_entry(Findings& findings, const std::string& path, const ElfFile& file)
       findings.push_back({Level::fine, "entry", "it exports the function liveswap_main", ""});
       return;
     case ElfFile::Entry::variable:
-      findings.push_back({Level::error, "entry",
-                          path + " exports liveswap_main as a variable, expected the function int liveswap_main(int)",
-                          header_advice});
+      findings.push_back(
+          {Level::error, "entry",
+           path + " exports liveswap_main as a variable, expected the function int liveswap_main(int)",
+           header_advice});
       return;
     case ElfFile::Entry::mangled:
-      findings.push_back({Level::error, "entry",
-                          path + " does not export the function liveswap_main; it has a C++ function of that name: "
-                                 "declare it extern \"C\"",
-                          header_advice});
+      findings.push_back(
+          {Level::error, "entry",
+           path + " does not export the function liveswap_main; it has a C++ function of that name: "
+                  "declare it extern \"C\"",
+           header_advice});
       return;
     case ElfFile::Entry::hidden:
       findings.push_back({Level::error, "entry",
@@ -92,46 +99,51 @@ void add_entry(Findings& findings, const std::string& path, const ElfFile& file)
 
 void add_abi(Findings& findings, const std::string& path, const ElfFile& file) {
   if (!file.abi_note) {
-    findings.push_back({Level::fine, "abi", "it has no ABI note, which is optional: taken as contract 1.0", ""});
+    findings.push_back(
+        {Level::fine, "abi", "it has no ABI note, which is optional: taken as contract 1.0", ""});
     return;
   }
   const ElfFile::AbiNote& note = *file.abi_note;
   if (note.size < sizeof note) {
     findings.push_back({Level::error, "abi",
-                        fmt::format("{} has a damaged ABI note: found {} bytes, expected at least {}", path, note.size,
-                                    sizeof note),
+                        fmt::format("{} has a damaged ABI note: found {} bytes, expected at least {}", path,
+                                    note.size, sizeof note),
                         "make it with LIVESWAP_ABI_NOTE of liveswap_plugin.h"});
   } else if (note.major != LIVESWAP_ABI_MAJOR) {
     findings.push_back({Level::error, "abi",
-                        fmt::format("{} is built for another contract: found {}.{}, expected {}.x", path, note.major,
-                                    note.minor, LIVESWAP_ABI_MAJOR),
+                        fmt::format("{} is built for another contract: found {}.{}, expected {}.x", path,
+                                    note.major, note.minor, LIVESWAP_ABI_MAJOR),
                         "rebuild it with this version's liveswap_plugin.h"});
   } else {
-    findings.push_back({Level::fine, "abi",
-                        fmt::format("it is built for contract {}.{}{}", note.major, note.minor,
-                                    (note.flags & LIVESWAP_DEFER_READY) ? ", and says itself when it is ready" : ""),
-                        ""});
+    findings.push_back(
+        {Level::fine, "abi",
+         fmt::format("it is built for contract {}.{}{}", note.major, note.minor,
+                     (note.flags & LIVESWAP_DEFER_READY) ? ", and says itself when it is ready" : ""),
+         ""});
   }
 }
 
 void add_memory(Findings& findings, const ElfFile& file) {
   if (file.executable_stack)
-    findings.push_back({Level::warning, "executable_stack",
-                        "it asks for an executable stack: every worker gets one, and newer C libraries refuse to load "
-                        "it",
-                        "link with -Wl,-z,noexecstack; the cause is an assembler file without .note.GNU-stack, or "
-                        "a nested function"});
+    findings.push_back(
+        {Level::warning, "executable_stack",
+         "it asks for an executable stack: every worker gets one, and newer C libraries refuse to load "
+         "it",
+         "link with -Wl,-z,noexecstack; the cause is an assembler file without .note.GNU-stack, or "
+         "a nested function"});
   if (file.text_relocations)
-    findings.push_back({Level::warning, "text_relocations",
-                        "it has text relocations: its code is not shared between workers, and hardened systems refuse "
-                        "to load it",
-                        "compile every part of it, static libraries too, with -fPIC"});
+    findings.push_back(
+        {Level::warning, "text_relocations",
+         "it has text relocations: its code is not shared between workers, and hardened systems refuse "
+         "to load it",
+         "compile every part of it, static libraries too, with -fPIC"});
   if (file.static_tls)
-    findings.push_back({Level::warning, "static_tls",
-                        fmt::format("it has static thread-local storage ({} bytes of its own): there is room for very "
-                                    "little of that in a running process, so that it may load here and not elsewhere",
-                                    file.tls_size),
-                        "compile every part of it, static libraries too, without -ftls-model=initial-exec"});
+    findings.push_back(
+        {Level::warning, "static_tls",
+         fmt::format("it has static thread-local storage ({} bytes of its own): there is room for very "
+                     "little of that in a running process, so that it may load here and not elsewhere",
+                     file.tls_size),
+         "compile every part of it, static libraries too, without -ftls-model=initial-exec"});
 }
 
 // Of templates within templates nobody reads more.
@@ -163,10 +175,12 @@ void add_unique(Findings& findings, const ElfFile& file, const Names& known) {
   if (names.empty()) return;
   findings.push_back(
       {Level::warning, "unique_symbols",
-       fmt::format("it has {} STB_GNU_UNIQUE symbol{} ({}): another library in the same worker that has one of the "
-                   "same name shares it, whatever its version",
-                   names.size(), names.size() == 1 ? "" : "s", shown_names(names)),
-       "it does no harm as long as no two libraries of the application bring the same code; g++ -fno-gnu-unique "
+       fmt::format(
+           "it has {} STB_GNU_UNIQUE symbol{} ({}): another library in the same worker that has one of the "
+           "same name shares it, whatever its version",
+           names.size(), names.size() == 1 ? "" : "s", shown_names(names)),
+       "it does no harm as long as no two libraries of the application bring the same code; g++ "
+       "-fno-gnu-unique "
        "avoids it"});
 }
 
@@ -177,59 +191,67 @@ bool is_relative(const std::string& place) {
 void add_relative_places(Findings& findings, const ElfFile& file) {
   for (const std::string& place : file.run_path)
     if (is_relative(place))
-      findings.push_back({Level::warning, "relative_path",
-                          fmt::format("its run path has \"{}\", which is meant from the working directory of the worker",
-                                      place),
-                          "use an absolute path, or $ORIGIN for the library's own directory"});
+      findings.push_back(
+          {Level::warning, "relative_path",
+           fmt::format("its run path has \"{}\", which is meant from the working directory of the worker",
+                       place),
+           "use an absolute path, or $ORIGIN for the library's own directory"});
   for (const std::string& needed : file.needed)
     if (needed.find('/') != std::string::npos && is_relative(needed))
-      findings.push_back({Level::warning, "relative_path",
-                          fmt::format("it needs \"{}\", which is meant from the working directory of the worker", needed),
-                          "give that library a name when it is linked (-Wl,-soname)"});
+      findings.push_back(
+          {Level::warning, "relative_path",
+           fmt::format("it needs \"{}\", which is meant from the working directory of the worker", needed),
+           "give that library a name when it is linked (-Wl,-soname)"});
 }
 
 void add_origin(Findings& findings, const ElfFile& file, const PrivateLibraries& libraries) {
   for (const std::string& place : libraries.outside)
-    findings.push_back({Level::error, "origin",
-                        fmt::format("{} is found through $ORIGIN, and outside of the library's own directory: an "
-                                    "upgrade copies what lies in it or below it",
-                                    place),
-                        "put it beside the library, or name its place by an absolute run path"});
+    findings.push_back(
+        {Level::error, "origin",
+         fmt::format("{} is found through $ORIGIN, and outside of the library's own directory: an "
+                     "upgrade copies what lies in it or below it",
+                     place),
+         "put it beside the library, or name its place by an absolute run path"});
   if (!libraries.elsewhere.empty())
     findings.push_back({Level::fine, "needed",
                         fmt::format("it finds {} by an absolute path: an upgrade copies that along with it",
                                     shown_names(libraries.elsewhere, true)),
                         ""});
   if (!libraries.by_rpath.empty())
-    findings.push_back({Level::warning, "needed",
-                        fmt::format("{}: found by DT_RPATH, in which the loader looks before the copy that an upgrade "
-                                    "makes: what becomes of the original concerns every worker",
-                                    shown_names(libraries.by_rpath, true)),
-                        "link with -Wl,--enable-new-dtags, so that it is a DT_RUNPATH"});
+    findings.push_back(
+        {Level::warning, "needed",
+         fmt::format("{}: found by DT_RPATH, in which the loader looks before the copy that an upgrade "
+                     "makes: what becomes of the original concerns every worker",
+                     shown_names(libraries.by_rpath, true)),
+         "link with -Wl,--enable-new-dtags, so that it is a DT_RUNPATH"});
   if (!libraries.inside.empty())
     findings.push_back({Level::fine, "origin",
                         fmt::format("it finds {} through $ORIGIN: an upgrade copies that along with it",
                                     shown_names(libraries.inside)),
                         ""});
   else if (libraries.uses_origin && libraries.outside.empty())
-    findings.push_back({Level::warning, "origin",
-                        fmt::format("its run path has $ORIGIN ({}), where none of the libraries it is linked with is: "
-                                    "what it opens there at run time, an upgrade does not copy along",
-                                    fmt::join(file.run_path, ":")),
-                        "link with what it needs, or open it by an absolute path"});
+    findings.push_back(
+        {Level::warning, "origin",
+         fmt::format("its run path has $ORIGIN ({}), where none of the libraries it is linked with is: "
+                     "what it opens there at run time, an upgrade does not copy along",
+                     fmt::join(file.run_path, ":")),
+         "link with what it needs, or open it by an absolute path"});
 }
 
 }  // namespace
 
-Findings elf_findings(const std::string& path, const ElfFile& file, const PrivateLibraries& libraries, const Names& names) {
+Findings elf_findings(const std::string& path, const ElfFile& file, const PrivateLibraries& libraries,
+                      const Names& names) {
   Findings findings;
   if (file.program) {
-    findings.push_back({Level::error, "load", path + " is a program (PIE); expected a shared library",
-                        "link it with -shared in place of -pie, all of it compiled with -fPIC, and add --entry main"});
+    findings.push_back(
+        {Level::error, "load", path + " is a program (PIE); expected a shared library",
+         "link it with -shared in place of -pie, all of it compiled with -fPIC, and add --entry main"});
     return findings;
   }
   if (file.has_symbols) {
-    file.entry_name == "liveswap_main" ? add_entry(findings, path, file) : add_program_entry(findings, path, file);
+    file.entry_name == "liveswap_main" ? add_entry(findings, path, file)
+                                       : add_program_entry(findings, path, file);
     add_abi(findings, path, file);
   }
   add_origin(findings, file, libraries);

@@ -36,12 +36,15 @@ std::span<const std::string_view> names_in_host();
 // Of an application that is a server by itself: what liveswap will see of it, and what it would refuse.
 Findings server_findings(const ElfFile& file, const Libraries& libraries);
 
-// Of an application by the contract: whether it can wait for anything at all. Looks at the library's own calls only.
+// Of an application by the contract: whether it can wait for anything at all. Looks at the library's own
+// calls only.
 Findings wait_findings(const ElfFile& file);
 
-// `output` is what the dynamic loader wrote with LD_TRACE_LOADED_OBJECTS, LD_WARN and LD_BIND_NOW set. `library_path`:
-// whether LD_LIBRARY_PATH is set here, which workers do not get. `names`: of the undefined_symbols() in it.
-Findings link_findings(const std::string& path, const std::string& output, bool library_path, const Names& names = {});
+// `output` is what the dynamic loader wrote with LD_TRACE_LOADED_OBJECTS, LD_WARN and LD_BIND_NOW set.
+// `library_path`: whether LD_LIBRARY_PATH is set here, which workers do not get. `names`: of the
+// undefined_symbols() in it.
+Findings link_findings(const std::string& path, const std::string& output, bool library_path,
+                       const Names& names = {});
 
 // Of the same output: the symbols that nothing defines.
 std::vector<std::string> undefined_symbols(const std::string& output);

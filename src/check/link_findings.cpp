@@ -27,8 +27,10 @@ std::string base_name(std::string_view path) { return std::filesystem::path(path
 
 std::string advice_for(const std::string& symbol) {
   if (symbol.rfind("liveswap_", 0) == 0)
-    return "this version of liveswap has no such function: upgrade liveswap, or guard the call (LIVESWAP_WEAK)";
-  return "link the object file or library that defines it; -Wl,-z,defs finds such a symbol when the library is made";
+    return "this version of liveswap has no such function: upgrade liveswap, or guard the call "
+           "(LIVESWAP_WEAK)";
+  return "link the object file or library that defines it; -Wl,-z,defs finds such a symbol when the library "
+         "is made";
 }
 
 // What lies between two marks of a line; empty when one of them is not there.
@@ -79,7 +81,8 @@ class Reading {
     });
     if (!library_missing_) return std::move(findings_);
     for (CheckFinding& finding : findings_)
-      if (finding.kind == "missing_symbol") finding.advice = "it may be in a library that is missing; if not, " + finding.advice;
+      if (finding.kind == "missing_symbol")
+        finding.advice = "it may be in a library that is missing; if not, " + finding.advice;
     return std::move(findings_);
   }
 
@@ -104,10 +107,10 @@ class Reading {
     const std::string library(before.substr(before.rfind(' ') + 1));
     versions_.insert(version);
     if (!seen_.insert(library + version + by).second) return;
-    findings_.push_back(
-        {Level::error, "missing_version",
-         fmt::format("{} is of another version than expected: {} is not in it{}", library, version, needed_by(by)),
-         "build it on the oldest system that it shall run on, or upgrade this one"});
+    findings_.push_back({Level::error, "missing_version",
+                         fmt::format("{} is of another version than expected: {} is not in it{}", library,
+                                     version, needed_by(by)),
+                         "build it on the oldest system that it shall run on, or upgrade this one"});
   }
 
   // "name\t(file)" or "name, version V\t(file)"
@@ -117,10 +120,12 @@ class Reading {
     const auto comma = symbol.find(", version ");
     const std::string name = symbol_in(rest);
     // Said before, once for all symbols of that version.
-    if (comma != std::string_view::npos && versions_.count(std::string(symbol.substr(comma + 10))) > 0) return;
+    if (comma != std::string_view::npos && versions_.count(std::string(symbol.substr(comma + 10))) > 0)
+      return;
     if (!seen_.insert(name + by).second) return;
     findings_.push_back({Level::error, "missing_symbol",
-                         fmt::format("nothing defines {}{}", readable(name, names_), needed_by(by)), advice_for(name)});
+                         fmt::format("nothing defines {}{}", readable(name, names_), needed_by(by)),
+                         advice_for(name)});
   }
 
   // Nothing for the library itself: most often that is it.
@@ -140,7 +145,8 @@ class Reading {
 
 }  // namespace
 
-Findings link_findings(const std::string& path, const std::string& output, bool library_path, const Names& names) {
+Findings link_findings(const std::string& path, const std::string& output, bool library_path,
+                       const Names& names) {
   Reading reading(path, library_path, names);
   for_each_line(output, [&](std::string_view line) { reading.take(line); });
   return std::move(reading).result();
@@ -149,7 +155,8 @@ Findings link_findings(const std::string& path, const std::string& output, bool 
 std::vector<std::string> undefined_symbols(const std::string& output) {
   std::vector<std::string> symbols;
   for_each_line(output, [&](std::string_view line) {
-    if (line.substr(0, undefined.size()) == undefined) symbols.push_back(symbol_in(line.substr(undefined.size())));
+    if (line.substr(0, undefined.size()) == undefined)
+      symbols.push_back(symbol_in(line.substr(undefined.size())));
   });
   return symbols;
 }

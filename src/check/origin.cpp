@@ -26,10 +26,13 @@ std::string with_origin(std::string text, const std::string& directory) {
   return text;
 }
 
-// The first place of the run path that has the library, unless that is the system's; empty: it comes from there.
+// The first place of the run path that has the library, unless that is the system's; empty: it comes from
+// there.
 std::string found_by_path(const std::string& needed, const ElfFile& file, const fs::path& directory) {
   if (needed.find('/') != std::string::npos)
-    return names_origin(needed) ? fs::path(with_origin(needed, directory.string())).lexically_normal().string() : "";
+    return names_origin(needed)
+               ? fs::path(with_origin(needed, directory.string())).lexically_normal().string()
+               : "";
   for (const std::string& part : file.run_path) {
     const auto place = (fs::path(with_origin(part, directory.string())) / needed).lexically_normal().string();
     if (place.front() != '/' || ::access(place.c_str(), R_OK) != 0) continue;
@@ -38,7 +41,8 @@ std::string found_by_path(const std::string& needed, const ElfFile& file, const 
   return "";
 }
 
-bool origin_finds(const std::string& needed, const ElfFile& file, const std::string& place, const fs::path& directory) {
+bool origin_finds(const std::string& needed, const ElfFile& file, const std::string& place,
+                  const fs::path& directory) {
   if (needed.find('/') != std::string::npos) return true;
   for (const std::string& part : file.run_path)
     if ((fs::path(with_origin(part, directory.string())) / needed).lexically_normal().string() == place)
@@ -54,7 +58,8 @@ struct Next {
 };
 
 // Puts the place into the list that it belongs to.
-void sort_in(PrivateLibraries& found, const std::string& place, const fs::path& home, bool elsewhere, bool rpath) {
+void sort_in(PrivateLibraries& found, const std::string& place, const fs::path& home, bool elsewhere,
+             bool rpath) {
   if (elsewhere) {
     found.elsewhere.push_back(place);
     if (rpath) found.by_rpath.push_back(place);

@@ -20,7 +20,7 @@ struct Stat {
 
 // "pid (name) state parent group …"; the name may have parentheses and spaces in it.
 Stat stat_of(const fs::path& process) {
-  constexpr std::size_t longest = 4096; // numbers, and a name of 64 bytes
+  constexpr std::size_t longest = 4096;  // numbers, and a name of 64 bytes
   std::ifstream file(process / "stat");
   std::string text(longest, '\0');
   // A process that ends meanwhile is an error of the file, which an iterator over its buffer would throw.
@@ -58,7 +58,8 @@ std::vector<LeftProcess> find_left(pid_t group, pid_t leader, const std::string&
     const std::string name = entry.path().filename().string();
     pid_t pid = 0;
     const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (bad != std::errc{} || end != name.data() + name.size() || pid == leader || pid == ::getpid()) continue;
+    if (bad != std::errc{} || end != name.data() + name.size() || pid == leader || pid == ::getpid())
+      continue;
     const Stat stat = stat_of(entry.path());
     const bool in_group = stat.group == group;
     if (in_group || has_open(entry.path(), pipe)) left.push_back({pid, stat.name, in_group, in_group});

@@ -15,8 +15,8 @@ struct LeftProcess {
   bool ended = false;     // it has been killed
 };
 
-// Those in the process group `group`, and those outside it that have the pipe `pipe` ("pipe:[4711]", as /proc shows
-// it) open; this process and `leader` not among them.
+// Those in the process group `group`, and those outside it that have the pipe `pipe` ("pipe:[4711]", as /proc
+// shows it) open; this process and `leader` not among them.
 std::vector<LeftProcess> find_left(pid_t group, pid_t leader, const std::string& pipe);
 
 }  // namespace liveswap::preflight

@@ -14,7 +14,9 @@ namespace {
 using Level = CheckFinding::Level;
 using Names = std::vector<std::string>;
 
-bool has(const Names& names, std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); }
+bool has(const Names& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 Names those_of(const Names& names, std::initializer_list<std::string_view> wanted) {
   Names found;
@@ -24,19 +26,19 @@ Names those_of(const Names& names, std::initializer_list<std::string_view> wante
 }
 
 bool has_uring(const Names& names) {
-  return std::any_of(names.begin(), names.end(), [](const std::string& name) { return name.rfind("io_uring_", 0) == 0; });
+  return std::any_of(names.begin(), names.end(),
+                     [](const std::string& name) { return name.rfind("io_uring_", 0) == 0; });
 }
 
 bool binds(const ElfFile& file) { return has(file.imports, "bind") && has(file.imports, "listen"); }
 
 bool starts_programs(const ElfFile& file) {
-  return std::any_of(file.imports.begin(), file.imports.end(), [](const std::string& name) {
-    return name.rfind("exec", 0) == 0 || name == "fexecve";
-  });
+  return std::any_of(file.imports.begin(), file.imports.end(),
+                     [](const std::string& name) { return name.rfind("exec", 0) == 0 || name == "fexecve"; });
 }
 
-// The libraries that it is linked with itself and that are so; where there is none, those that come with these. A
-// library of encryption can listen, too, and is not what listens in a server.
+// The libraries that it is linked with itself and that are so; where there is none, those that come with
+// these. A library of encryption can listen, too, and is not what listens in a server.
 Names libraries_that(const Libraries& libraries, bool (*is_so)(const ElfFile&)) {
   Names direct, others;
   for (const LinkedLibrary& library : libraries)
@@ -44,7 +46,8 @@ Names libraries_that(const Libraries& libraries, bool (*is_so)(const ElfFile&)) 
   return direct.empty() ? others : direct;
 }
 
-// Of the names in the host: those that the library has of its own, and whether its calls reach these or the host's.
+// Of the names in the host: those that the library has of its own, and whether its calls reach these or the
+// host's.
 struct OwnNames {
   Names reached;
   Names passed_by;
@@ -67,26 +70,30 @@ void add_listeners(Findings& findings, const ElfFile& file, const Libraries& lib
   const std::string taken = drains_itself ? ": liveswap takes them over; it drains by itself"
                                           : ": liveswap takes them over, and drains it from outside";
   const Names by = libraries_that(libraries, binds);
-  const auto has_own = [&](std::string_view name) { return has(own.reached, name) || has(own.passed_by, name); };
+  const auto has_own = [&](std::string_view name) {
+    return has(own.reached, name) || has(own.passed_by, name);
+  };
   if (binds(file))
     findings.push_back({Level::fine, "listeners", "it can bind listeners of its own" + taken, ""});
   else if (!by.empty())
-    findings.push_back(
-        {Level::fine, "listeners",
-         fmt::format("it can bind listeners of its own, by {}{}", fmt::join(by, ", "), taken), ""});
+    findings.push_back({Level::fine, "listeners",
+                        fmt::format("it can bind listeners of its own, by {}{}", fmt::join(by, ", "), taken),
+                        ""});
   else if (file.entry_name != "liveswap_main" && !file.go && !has_own("bind") && !has_own("listen"))
-    findings.push_back({Level::warning, "listeners",
-                        "neither it nor a library that it is linked with uses bind and listen of the C library: a "
-                        "listener that it makes by system calls of its own is not seen",
-                        "--intercept seccomp sees these. Nothing is to be done where a module that it loads while it "
-                        "runs does it"});
+    findings.push_back(
+        {Level::warning, "listeners",
+         "neither it nor a library that it is linked with uses bind and listen of the C library: a "
+         "listener that it makes by system calls of its own is not seen",
+         "--intercept seccomp sees these. Nothing is to be done where a module that it loads while it "
+         "runs does it"});
 }
 
 void add_go(Findings& findings, const ElfFile& file) {
   if (!file.go) return;
-  findings.push_back({Level::warning, "raw_calls",
-                      "there is Go in it, which makes its system calls itself: listeners that it binds are not seen",
-                      "start with --intercept seccomp"});
+  findings.push_back(
+      {Level::warning, "raw_calls",
+       "there is Go in it, which makes its system calls itself: listeners that it binds are not seen",
+       "start with --intercept seccomp"});
 }
 
 void add_processes(Findings& findings, const ElfFile& file, const Libraries& libraries) {
@@ -95,24 +102,29 @@ void add_processes(Findings& findings, const ElfFile& file, const Libraries& lib
   if (has(leaves, "daemon") || (!leaves.empty() && !forks.empty())) {
     Names by = forks;
     by.insert(by.end(), leaves.begin(), leaves.end());
-    findings.push_back({Level::warning, "daemon",
-                        fmt::format("it can make a daemon of itself ({}), which is refused in a worker", fmt::join(by, ", ")),
-                        "give it its option to stay in the foreground; liveswap start --daemon goes to the background"});
+    findings.push_back(
+        {Level::warning, "daemon",
+         fmt::format("it can make a daemon of itself ({}), which is refused in a worker",
+                     fmt::join(by, ", ")),
+         "give it its option to stay in the foreground; liveswap start --daemon goes to the background"});
   } else if (!forks.empty() && !starts_programs(file)) {
-    findings.push_back({Level::warning, "prefork",
-                        fmt::format("it makes processes that run no other program ({}): ones that accept connections "
-                                    "(prefork) are refused in a worker",
-                                    fmt::join(forks, ", ")),
-                        "give it its option for one process, or for threads; --forks N makes N workers of it"});
+    findings.push_back(
+        {Level::warning, "prefork",
+         fmt::format("it makes processes that run no other program ({}): ones that accept connections "
+                     "(prefork) are refused in a worker",
+                     fmt::join(forks, ", ")),
+         "give it its option for one process, or for threads; --forks N makes N workers of it"});
   }
   if (!forks.empty() && !those_of(file.imports, {"accept", "accept4"}).empty())
-    findings.push_back({Level::fine, "forks",
-                        fmt::format("it could make a process for each connection ({} beside {}): a worker that drains waits "
-                                    "for connections that such processes have; it does not end idle ones of them "
-                                    "(--keepalive end), so their clients or the drain limit do",
-                                    fmt::join(forks, ", "), fmt::join(those_of(file.imports, {"accept", "accept4"}), ", ")),
-                        ""});
-  const Names daemons = libraries_that(libraries, [](const ElfFile& library) { return has(library.imports, "daemon"); });
+    findings.push_back(
+        {Level::fine, "forks",
+         fmt::format("it could make a process for each connection ({} beside {}): a worker that drains waits "
+                     "for connections that such processes have; it does not end idle ones of them "
+                     "(--keepalive end), so their clients or the drain limit do",
+                     fmt::join(forks, ", "), fmt::join(those_of(file.imports, {"accept", "accept4"}), ", ")),
+         ""});
+  const Names daemons =
+      libraries_that(libraries, [](const ElfFile& library) { return has(library.imports, "daemon"); });
   if (!daemons.empty() && !has(leaves, "daemon"))
     findings.push_back({Level::fine, "daemon",
                         fmt::format("by {} it could make a daemon of itself, which is refused in a worker",
@@ -121,40 +133,103 @@ void add_processes(Findings& findings, const ElfFile& file, const Libraries& lib
 }
 
 void add_uring(Findings& findings, const ElfFile& file, const Libraries& libraries) {
-  const Names by = libraries_that(libraries, [](const ElfFile& library) { return has_uring(library.imports); });
+  const Names by =
+      libraries_that(libraries, [](const ElfFile& library) { return has_uring(library.imports); });
   const bool itself = has_uring(file.imports) || has_uring(file.exports) || has_uring(file.internal);
   if (!itself && by.empty()) return;
-  findings.push_back({Level::fine, "io_uring",
-                      fmt::format("it can use io_uring{}: accepting by it is taken over and drained; connections that "
-                                  "are read by it are not moved to the new code (--keepalive migrate)",
-                                  itself ? "" : fmt::format(", by {}", fmt::join(by, ", "))),
-                      ""});
+  findings.push_back(
+      {Level::fine, "io_uring",
+       fmt::format("it can use io_uring{}: accepting by it is taken over and drained; connections that "
+                   "are read by it are not moved to the new code (--keepalive migrate)",
+                   itself ? "" : fmt::format(", by {}", fmt::join(by, ", "))),
+       ""});
 }
 
 void add_own_names(Findings& findings, const ElfFile& file, const OwnNames& own) {
   if (!own.passed_by.empty())
-    findings.push_back({Level::warning, "own_names",
-                        fmt::format("it exports {} of its own: in a worker, calls of that name reach liveswap's instead",
-                                    fmt::join(own.passed_by, ", ")),
-                        "make it static or hidden, or give it another name"});
+    findings.push_back(
+        {Level::warning, "own_names",
+         fmt::format("it exports {} of its own: in a worker, calls of that name reach liveswap's instead",
+                     fmt::join(own.passed_by, ", ")),
+         "make it static or hidden, or give it another name"});
   if (!own.reached.empty())
-    findings.push_back({Level::warning, "own_names",
-                        fmt::format("it calls {} of its own in place of the C library's{}: what is done by that, liveswap "
-                                    "does not see",
-                                    fmt::join(own.reached, ", "), file.symbolic ? " (-Bsymbolic)" : ""),
-                        "link the C library dynamically, without a wrapper of these; or --intercept seccomp"});
+    findings.push_back(
+        {Level::warning, "own_names",
+         fmt::format("it calls {} of its own in place of the C library's{}: what is done by that, liveswap "
+                     "does not see",
+                     fmt::join(own.reached, ", "), file.symbolic ? " (-Bsymbolic)" : ""),
+         "link the C library dynamically, without a wrapper of these; or --intercept seccomp"});
 }
 
 }  // namespace
 
 std::span<const std::string_view> names_in_host() {
-  static constexpr std::string_view names[] = {
-      "__dprintf_chk", "__read_chk", "__recv_chk", "__recvfrom_chk", "__vdprintf_chk", "dprintf", "read", "readv", "recv",
-      "recvfrom", "recvmsg", "send", "sendfile", "sendfile64", "sendmmsg", "sendmsg", "sendto", "splice", "vdprintf", "write",
-      "writev", "_Exit", "__poll_chk", "__ppoll_chk", "_exit", "accept", "accept4", "bind", "close", "close_range", "closefrom",
-      "connect", "daemon", "dup", "dup2", "dup3", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait",
-      "exit", "fcntl", "fcntl64", "ioctl", "listen", "poll", "ppoll", "prctl", "pselect", "pthread_create", "pthread_sigmask",
-      "remove", "rename", "renameat", "renameat2", "select", "setsid", "setsockopt", "shutdown", "sigaction", "signal", "sigprocmask", "syscall", "thrd_create", "unlink", "unlinkat"};
+  static constexpr std::string_view names[] = {"__dprintf_chk",
+                                               "__read_chk",
+                                               "__recv_chk",
+                                               "__recvfrom_chk",
+                                               "__vdprintf_chk",
+                                               "dprintf",
+                                               "read",
+                                               "readv",
+                                               "recv",
+                                               "recvfrom",
+                                               "recvmsg",
+                                               "send",
+                                               "sendfile",
+                                               "sendfile64",
+                                               "sendmmsg",
+                                               "sendmsg",
+                                               "sendto",
+                                               "splice",
+                                               "vdprintf",
+                                               "write",
+                                               "writev",
+                                               "_Exit",
+                                               "__poll_chk",
+                                               "__ppoll_chk",
+                                               "_exit",
+                                               "accept",
+                                               "accept4",
+                                               "bind",
+                                               "close",
+                                               "close_range",
+                                               "closefrom",
+                                               "connect",
+                                               "daemon",
+                                               "dup",
+                                               "dup2",
+                                               "dup3",
+                                               "epoll_ctl",
+                                               "epoll_pwait",
+                                               "epoll_pwait2",
+                                               "epoll_wait",
+                                               "exit",
+                                               "fcntl",
+                                               "fcntl64",
+                                               "ioctl",
+                                               "listen",
+                                               "poll",
+                                               "ppoll",
+                                               "prctl",
+                                               "pselect",
+                                               "pthread_create",
+                                               "pthread_sigmask",
+                                               "remove",
+                                               "rename",
+                                               "renameat",
+                                               "renameat2",
+                                               "select",
+                                               "setsid",
+                                               "setsockopt",
+                                               "shutdown",
+                                               "sigaction",
+                                               "signal",
+                                               "sigprocmask",
+                                               "syscall",
+                                               "thrd_create",
+                                               "unlink",
+                                               "unlinkat"};
   return names;
 }
 

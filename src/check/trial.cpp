@@ -9,7 +9,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t log_limit = 100;      // lines that are kept
+constexpr std::size_t log_limit = 100;       // lines that are kept
 constexpr std::size_t failure_limit = 2048;  // as much as a master would pass on
 constexpr std::size_t left_limit = 16;       // processes that are named
 
@@ -41,7 +41,8 @@ Result<Trial> run_trial(const std::string& host, const std::string& path, const 
   master::SpawnRequest request;
   request.program = host;
   request.arguments = {"liveswap-worker", "--check"};
-  if (options.entry != "liveswap_main") request.arguments.insert(request.arguments.end(), {"--entry", options.entry});
+  if (options.entry != "liveswap_main")
+    request.arguments.insert(request.arguments.end(), {"--entry", options.entry});
   request.arguments.push_back(path);
   request.arguments.insert(request.arguments.end(), options.arguments.begin(), options.arguments.end());
   request.environment = master::child_environment(options.environment);
@@ -67,7 +68,8 @@ Result<Trial> run_trial(const std::string& host, const std::string& path, const 
         if (trial.log.size() < log_limit) trial.log.emplace_back(text.substr(0, LIVESWAP_LOG_MAX));
         break;
       case LIVESWAP_LEFT:
-        if (auto process = left_process(frame, text); process && left.size() < left_limit) left.push_back(*process);
+        if (auto process = left_process(frame, text); process && left.size() < left_limit)
+          left.push_back(*process);
         break;
       case LIVESWAP_HOOK_DONE:
         if (trial.passed) break;  // it cannot have more time by saying so again
@@ -77,7 +79,8 @@ Result<Trial> run_trial(const std::string& host, const std::string& path, const 
         trial.load = std::chrono::duration_cast<std::chrono::microseconds>(loaded - begin);
         trial.selftest = since(loaded);
         return exit_limit;
-      default: break;  // not for a check
+      default:
+        break;  // not for a check
     }
     return std::nullopt;
   };

@@ -14,11 +14,12 @@ namespace liveswap::preflight {
 struct Trial {
   int stage = LIVESWAP_STAGE_SPAWN;  // enum liveswap_stage: the last one it reached, or failed at
   bool passed = false;
-  std::string failure;               // what the host said about it; empty: nothing, it ended or hung
-  std::uint64_t threads = 0;         // that it has left running
-  std::vector<std::string> loaded;   // paths of the library and of all that was loaded with it
-  std::vector<std::string> log;      // liveswap_log
-  std::chrono::microseconds load{0};      // from the start of the process until it was loaded, entry and note found
+  std::string failure;              // what the host said about it; empty: nothing, it ended or hung
+  std::uint64_t threads = 0;        // that it has left running
+  std::vector<std::string> loaded;  // paths of the library and of all that was loaded with it
+  std::vector<std::string> log;     // liveswap_log
+  std::chrono::microseconds load{
+      0};  // from the start of the process until it was loaded, entry and note found
   std::chrono::microseconds selftest{0};  // from then until it had passed
   ChildEnd end;
 };

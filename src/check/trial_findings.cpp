@@ -15,15 +15,21 @@ constexpr int loader_gave_up = 127;
 
 std::string kind_of(int stage) {
   switch (static_cast<liveswap_stage>(stage)) {
-    case LIVESWAP_STAGE_OPEN: return "open";
-    case LIVESWAP_STAGE_LINK: return "load";
-    case LIVESWAP_STAGE_ENTRY: return "entry";
-    case LIVESWAP_STAGE_ABI: return "abi";
-    case LIVESWAP_STAGE_SELFTEST: return "selftest";
+    case LIVESWAP_STAGE_OPEN:
+      return "open";
+    case LIVESWAP_STAGE_LINK:
+      return "load";
+    case LIVESWAP_STAGE_ENTRY:
+      return "entry";
+    case LIVESWAP_STAGE_ABI:
+      return "abi";
+    case LIVESWAP_STAGE_SELFTEST:
+      return "selftest";
     case LIVESWAP_STAGE_SPAWN:
     case LIVESWAP_STAGE_START:
     case LIVESWAP_STAGE_READY:
-    case LIVESWAP_STAGE_RUN: break;  // none that a check reaches by itself
+    case LIVESWAP_STAGE_RUN:
+      break;  // none that a check reaches by itself
   }
   return "host";
 }
@@ -40,8 +46,9 @@ std::string signal_name(int number) {
 }
 
 std::string time_text(std::chrono::microseconds time) {
-  return time < std::chrono::milliseconds(10) ? fmt::format("{:.1f} ms", static_cast<double>(time.count()) / 1000)
-                                              : fmt::format("{} ms", time.count() / 1000);
+  return time < std::chrono::milliseconds(10)
+             ? fmt::format("{:.1f} ms", static_cast<double>(time.count()) / 1000)
+             : fmt::format("{} ms", time.count() / 1000);
 }
 
 std::string last_line(const std::string& output) {
@@ -60,26 +67,30 @@ std::string last_words(const Trial& trial) {
 
 CheckFinding overdue(const Trial& trial, Milliseconds limit) {
   return {Level::error, kind_of(trial.stage),
-          fmt::format("{} has not returned within {} ms{}", culprit(trial.stage), limit.count(), last_words(trial)),
+          fmt::format("{} has not returned within {} ms{}", culprit(trial.stage), limit.count(),
+                      last_words(trial)),
           trial.stage == LIVESWAP_STAGE_SELFTEST
               ? "make the self-test shorter, or raise --check-limit"
               : "do what takes long in liveswap_main, after liveswap_defer_ready(), or raise --check-limit"};
 }
 
 CheckFinding died(const Trial& trial) {
-  return {Level::error, kind_of(trial.stage),
-          fmt::format("{} died of {}{}", culprit(trial.stage), signal_name(trial.end.number), last_words(trial)),
-          "a core dump of liveswap-worker shows where: `ulimit -c unlimited`, or coredumpctl"};
+  return {
+      Level::error, kind_of(trial.stage),
+      fmt::format("{} died of {}{}", culprit(trial.stage), signal_name(trial.end.number), last_words(trial)),
+      "a core dump of liveswap-worker shows where: `ulimit -c unlimited`, or coredumpctl"};
 }
 
 CheckFinding exited(const Trial& trial) {
   const int status = trial.end.number;
   if (trial.stage == LIVESWAP_STAGE_LINK && status == loader_gave_up &&
       trial.end.output.find("ld.so") != std::string::npos)
-    return {Level::error, kind_of(trial.stage), "the dynamic loader ended the process by exit: " + last_line(trial.end.output),
+    return {Level::error, kind_of(trial.stage),
+            "the dynamic loader ended the process by exit: " + last_line(trial.end.output),
             "the file is damaged: build or copy it again"};
   return {Level::error, kind_of(trial.stage),
-          fmt::format("{} ended the process by exit, status {}{}", culprit(trial.stage), status, last_words(trial)),
+          fmt::format("{} ended the process by exit, status {}{}", culprit(trial.stage), status,
+                      last_words(trial)),
           "take the exit out: let liveswap_selftest or liveswap_main say what is wrong, by what they return"};
 }
 
@@ -97,9 +108,12 @@ CheckFinding rejected(const std::string& path, const Trial& trial) {
 CheckFinding failure_of(const std::string& path, const Trial& trial, Milliseconds limit) {
   if (!trial.failure.empty()) return rejected(path, trial);
   switch (trial.end.how) {
-    case ChildEnd::How::overdue: return overdue(trial, limit);
-    case ChildEnd::How::killed: return died(trial);
-    case ChildEnd::How::exited: return exited(trial);
+    case ChildEnd::How::overdue:
+      return overdue(trial, limit);
+    case ChildEnd::How::killed:
+      return died(trial);
+    case ChildEnd::How::exited:
+      return exited(trial);
   }
   return {};
 }
@@ -107,29 +121,32 @@ CheckFinding failure_of(const std::string& path, const Trial& trial, Millisecond
 void add_exit(Findings& findings, const ChildEnd& end) {
   const std::string always = "workers run the same when they have drained";
   if (end.how == ChildEnd::How::overdue)
-    findings.push_back({Level::warning, "exit",
-                        fmt::format("its process had not ended {} ms after the check: a destructor or exit handler "
-                                    "blocks",
-                                    exit_limit.count()),
-                        always + ": each would stay until the drain limit, and be killed. End what runs before "
-                                 "liveswap_main returns"});
+    findings.push_back(
+        {Level::warning, "exit",
+         fmt::format("its process had not ended {} ms after the check: a destructor or exit handler "
+                     "blocks",
+                     exit_limit.count()),
+         always + ": each would stay until the drain limit, and be killed. End what runs before "
+                  "liveswap_main returns"});
   if (end.how == ChildEnd::How::killed)
     findings.push_back({Level::warning, "exit",
                         fmt::format("a destructor or exit handler died of {}", signal_name(end.number)),
                         always + ": each would count as crashed. End threads before liveswap_main returns"});
   if (end.how == ChildEnd::How::exited && end.number != 0)
-    findings.push_back({Level::warning, "exit",
-                        fmt::format("a destructor or exit handler made the exit status {}, expected 0", end.number),
-                        always + ": each would count as failed"});
+    findings.push_back(
+        {Level::warning, "exit",
+         fmt::format("a destructor or exit handler made the exit status {}, expected 0", end.number),
+         always + ": each would count as failed"});
 }
 
 void add_left(Findings& findings, const Trial& trial) {
   if (trial.threads > 0)
-    findings.push_back({Level::warning, "threads",
-                        fmt::format("its constructors or self-test have left {} thread{} running", trial.threads,
-                                    trial.threads == 1 ? "" : "s"),
-                        "start threads in liveswap_main, and end them before it returns: at exit they meet what "
-                        "destructors have taken apart"});
+    findings.push_back(
+        {Level::warning, "threads",
+         fmt::format("its constructors or self-test have left {} thread{} running", trial.threads,
+                     trial.threads == 1 ? "" : "s"),
+         "start threads in liveswap_main, and end them before it returns: at exit they meet what "
+         "destructors have taken apart"});
   for (const LeftProcess& process : trial.end.left)
     findings.push_back({Level::warning, "processes",
                         fmt::format("it has left the process {} ({}) running{}{}", process.pid, process.name,

@@ -1,4 +1,5 @@
-// Whether liveswap_main can do anything but return at once, as far as the functions that the library calls tell.
+// Whether liveswap_main can do anything but return at once, as far as the functions that the library calls
+// tell.
 #include <algorithm>
 #include <string_view>
 
@@ -9,8 +10,8 @@ namespace {
 
 // Libraries of the language: what waits in them, the list in elf_file.cpp names.
 bool is_runtime(std::string_view name) {
-  constexpr std::string_view runtime[] = {"libc.",      "libm.",  "libpthread.", "libdl.", "librt.",
-                                          "libgcc_s.",  "libstdc++.", "libc++.", "libc++abi.", "ld-linux"};
+  constexpr std::string_view runtime[] = {"libc.",     "libm.",      "libpthread.", "libdl.",     "librt.",
+                                          "libgcc_s.", "libstdc++.", "libc++.",     "libc++abi.", "ld-linux"};
   return std::any_of(std::begin(runtime), std::end(runtime),
                      [&](std::string_view prefix) { return name.substr(0, prefix.size()) == prefix; });
 }
@@ -22,10 +23,12 @@ Findings wait_findings(const ElfFile& file) {
   // Another library may wait on its behalf: uv_run(), event_base_dispatch() …
   const bool alone = std::all_of(file.needed.begin(), file.needed.end(), is_runtime);
   if (!known || !alone || file.waits || file.entry_name != "liveswap_main") return {};
-  return {{CheckFinding::Level::warning, "returns",
-           "it calls no function that can wait (accept, poll, epoll_wait, read …): its liveswap_main would return at once, and "
-           "a worker whose liveswap_main returns before it was told to drain has failed",
-           "serve until liveswap_drain_fd() is readable, then return 0; samples/hello_v1.c does it on one page"}};
+  return {
+      {CheckFinding::Level::warning, "returns",
+       "it calls no function that can wait (accept, poll, epoll_wait, read …): its liveswap_main would "
+       "return at once, and "
+       "a worker whose liveswap_main returns before it was told to drain has failed",
+       "serve until liveswap_drain_fd() is readable, then return 0; samples/hello_v1.c does it on one page"}};
 }
 
 }  // namespace liveswap::preflight

@@ -86,14 +86,16 @@ constexpr Milliseconds usual_interval{1'000}, least_interval{100};
 
 // Words of other tools for what is called otherwise here.
 constexpr std::pair<std::string_view, std::string_view> other_words[] = {
-    {"reload", "upgrade"}, {"restart", "upgrade"}, {"deploy", "upgrade"}, {"update", "upgrade"}, {"swap", "upgrade"},
-    {"run", "start"},      {"quit", "stop"},       {"shutdown", "stop"},  {"exit", "stop"},      {"ls", "list"},
-    {"ps", "list"},        {"log", "history"},     {"scale", "forks"},    {"workers", "forks"},  {"undo", "rollback"},
-    {"revert", "rollback"}, {"cancel", "abort"},   {"info", "status"},    {"test", "check"},     {"send", "message"}};
+    {"reload", "upgrade"}, {"restart", "upgrade"}, {"deploy", "upgrade"}, {"update", "upgrade"},
+    {"swap", "upgrade"},   {"run", "start"},       {"quit", "stop"},      {"shutdown", "stop"},
+    {"exit", "stop"},      {"ls", "list"},         {"ps", "list"},        {"log", "history"},
+    {"scale", "forks"},    {"workers", "forks"},   {"undo", "rollback"},  {"revert", "rollback"},
+    {"cancel", "abort"},   {"info", "status"},     {"test", "check"},     {"send", "message"}};
 
 tl::unexpected<Error> unknown_command(const std::string& word) {
   for (const auto& [other, ours] : other_words)
-    if (word == other) return fail(fmt::format("unknown command {}, did you mean \"{}\"?", in_quotes(word), ours));
+    if (word == other)
+      return fail(fmt::format("unknown command {}, did you mean \"{}\"?", in_quotes(word), ours));
   return fail(fmt::format("unknown command {}{}", in_quotes(word), config::suggestion(word, command_words)));
 }
 
@@ -174,9 +176,10 @@ Result<void> take_value(Arguments& arguments, Split& line) {
     line.others.insert(line.others.end(), line.behind->begin(), line.behind->end());
 
   const bool path = command == Command::start || command == Command::upgrade;
-  const bool optional = path || command == Command::rollback || command == Command::history || command == Command::receipt;
-  const bool required = command == Command::message || command == Command::forks || command == Command::check ||
-                        command == Command::verify;
+  const bool optional =
+      path || command == Command::rollback || command == Command::history || command == Command::receipt;
+  const bool required = command == Command::message || command == Command::forks ||
+                        command == Command::check || command == Command::verify;
   const std::size_t most = command == Command::verify ? 2 : optional || required ? 1 : 0;
   if (line.others.size() > most)
     return fail(fmt::format("{}: found {}, expected nothing more{}", word(command),
@@ -187,8 +190,10 @@ Result<void> take_value(Arguments& arguments, Split& line) {
   if (!line.others.empty()) arguments.value = line.others.front();
   if (line.others.size() > 1) arguments.second = line.others[1];
   if (path && !line.others.empty() && arguments.value.empty())
-    return fail(fmt::format("{}: found an empty path, expected one of a library, or none at all", word(command)));
-  if (required && arguments.value.empty()) return fail(fmt::format("{}: expected {}", word(command), wanted(command)));
+    return fail(
+        fmt::format("{}: found an empty path, expected one of a library, or none at all", word(command)));
+  if (required && arguments.value.empty())
+    return fail(fmt::format("{}: expected {}", word(command), wanted(command)));
   return check_number(command, arguments.value);
 }
 
@@ -250,7 +255,8 @@ Result<void> take_watch(Arguments& arguments, Split& line) {
       interval = line.others.front();
       line.others.erase(line.others.begin());
     }
-    const auto time = interval.empty() ? Result<Milliseconds>(usual_interval) : config::parse_duration(interval);
+    const auto time =
+        interval.empty() ? Result<Milliseconds>(usual_interval) : config::parse_duration(interval);
     if (!time) return fail("--watch: " + time.error().text);
     if (*time < least_interval)
       return fail(fmt::format("--watch: found {}, expected 100ms or more", in_quotes(interval)));
@@ -301,12 +307,12 @@ Result<Arguments> parse_arguments(const Words& words, const Environment& environ
   arguments.help = has("help");
   arguments.version = has("version");
   auto taken = take_command(arguments, *line);
-  if ((arguments.help || arguments.version || arguments.nothing) && arguments.command != Command::help) return arguments;
+  if ((arguments.help || arguments.version || arguments.nothing) && arguments.command != Command::help)
+    return arguments;
   if (taken) taken = take_help(arguments, *line);
   if (!taken) return tl::unexpected<Error>(taken.error());
   if (arguments.help || arguments.version) return arguments;
-  if (!arguments.command)
-    return fail(fmt::format("expected a command: {}", fmt::join(command_words, ", ")));
+  if (!arguments.command) return fail(fmt::format("expected a command: {}", fmt::join(command_words, ", ")));
 
   arguments.detach = has("detach");
   arguments.json = has("json");

@@ -23,13 +23,13 @@ struct Arguments {
   bool json = false;
 
   std::optional<Milliseconds> watch;  // of status: again and again, so long apart
-  std::string second;   // of verify: the other library
+  std::string second;                 // of verify: the other library
   std::string value;    // the path, the text or the number that the command is about; as it was given
   Client::Where where;  // of a command for a running master
   std::map<std::string, std::string> wishes;  // of upgrade: as in the protocol
   std::string config;                         // of start; empty: none
   std::vector<std::pair<std::string, std::string>>
-      settings;                                         // of start and verify: long names and texts, in their order
+      settings;  // of start and verify: long names and texts, in their order
   std::optional<std::vector<std::string>> application;  // of start and verify: what stands behind "--"
 };
 

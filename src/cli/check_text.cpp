@@ -19,18 +19,24 @@ constexpr std::size_t narrowest = 40;  // of the text, however small the termina
 
 const char* word(Level level) {
   switch (level) {
-    case Level::error: return "error";
-    case Level::warning: return "warning";
-    case Level::fine: return "fine";
+    case Level::error:
+      return "error";
+    case Level::warning:
+      return "warning";
+    case Level::fine:
+      return "fine";
   }
   return "";
 }
 
 const char* colour_of(Level level) {
   switch (level) {
-    case Level::error: return "\x1b[1;31m";
-    case Level::warning: return "\x1b[33m";
-    case Level::fine: return "\x1b[32m";
+    case Level::error:
+      return "\x1b[1;31m";
+    case Level::warning:
+      return "\x1b[33m";
+    case Level::fine:
+      return "\x1b[32m";
   }
   return "";
 }
@@ -52,7 +58,8 @@ std::string finding_lines(const CheckFinding& finding, const Paper& paper) {
 
 std::string advice_lines(const CheckFinding& finding, const Paper& paper) {
   if (finding.advice.empty()) return "";
-  return std::string(indent, ' ') + painted(beside_label("> " + shown(finding.advice), paper), "\x1b[2m", paper) + "\n";
+  return std::string(indent, ' ') +
+         painted(beside_label("> " + shown(finding.advice), paper), "\x1b[2m", paper) + "\n";
 }
 
 std::string output_lines(const std::string& output) {
@@ -72,7 +79,8 @@ std::string verdict(const CheckReport& report, const Paper& paper) {
   const std::size_t warnings = report.count(Level::warning);
   std::string numbers = errors > 0 ? counted(errors, "error") : "";
   if (warnings > 0) numbers += (numbers.empty() ? "" : ", ") + counted(warnings, "warning");
-  if (errors > 0) return painted(numbers + ": an upgrade to it would be refused", colour_of(Level::error), paper);
+  if (errors > 0)
+    return painted(numbers + ": an upgrade to it would be refused", colour_of(Level::error), paper);
   return painted(numbers.empty() ? "fine" : "fine, but for " + numbers, colour_of(Level::fine), paper);
 }
 
@@ -97,12 +105,9 @@ std::string check_json(const CheckReport& report) {
                         {"text", finding.text},
                         {"advice", finding.advice}});
   const std::size_t errors = report.count(Level::error);
-  const Json object{{"path", report.path},
-                    {"result", errors > 0 ? "failed" : "ok"},
-                    {"errors", errors},
-                    {"warnings", report.count(Level::warning)},
-                    {"findings", findings},
-                    {"output", report.output}};
+  const Json object{{"path", report.path},  {"result", errors > 0 ? "failed" : "ok"},
+                    {"errors", errors},     {"warnings", report.count(Level::warning)},
+                    {"findings", findings}, {"output", report.output}};
   // What a library writes need not be UTF-8.
   return object.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -28,8 +28,8 @@ enum class Command {
 };
 
 inline constexpr std::array<std::string_view, 18> command_words{
-    "start", "upgrade", "rollback", "promote", "abort",  "history", "receipt", "message", "kill",
-    "die",   "stop",    "status",   "forks",   "check",  "verify",  "list",    "version", "help"};
+    "start", "upgrade", "rollback", "promote", "abort", "history", "receipt", "message", "kill",
+    "die",   "stop",    "status",   "forks",   "check", "verify",  "list",    "version", "help"};
 
 constexpr std::string_view word(Command command) { return command_words[static_cast<std::size_t>(command)]; }
 
@@ -38,10 +38,10 @@ using Commands = unsigned;
 constexpr Commands only(Command command) { return 1U << static_cast<unsigned>(command); }
 constexpr Commands all_commands = (1U << command_words.size()) - 1;
 // Those that talk to a master that runs, and those that have to do with one.
-constexpr Commands client_commands = only(Command::upgrade) | only(Command::rollback) | only(Command::promote) |
-                                     only(Command::abort) | only(Command::history) | only(Command::receipt) |
-                                     only(Command::message) | only(Command::kill) | only(Command::die) |
-                                     only(Command::stop) | only(Command::status) | only(Command::forks);
+constexpr Commands client_commands =
+    only(Command::upgrade) | only(Command::rollback) | only(Command::promote) | only(Command::abort) |
+    only(Command::history) | only(Command::receipt) | only(Command::message) | only(Command::kill) |
+    only(Command::die) | only(Command::stop) | only(Command::status) | only(Command::forks);
 constexpr Commands master_commands = client_commands | only(Command::start);
 constexpr bool contains(Commands commands, Command command) { return (commands & only(command)) != 0; }
 

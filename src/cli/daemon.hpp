@@ -11,7 +11,8 @@ namespace liveswap::cli {
 
 // Runs a master in the background. Forks, so nothing that has threads may have been started; returns in both
 // processes. In the parent, once every worker is ready or the master has failed: `pid` is the master's when
-// all is well, `log_end` else the last lines that were written into its log meanwhile (Tail::text()). In the child
+// all is well, `log_end` else the last lines that were written into its log meanwhile (Tail::text()). In the
+// child
 // (`child`), when `run` has returned.
 struct Detached {
   Outcome outcome;

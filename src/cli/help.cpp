@@ -125,8 +125,10 @@ constexpr std::array exit_statuses{
     Entry{"1", "failed, for a reason that has no number of its own"},
     Entry{"2", "usage: command line or configuration file"},
     Entry{"3", "no master there"},
-    Entry{"4", "refused: something else is under way, not allowed, already running, no file that can be tried, or the "
-               "pre-upgrade plugin refused"},
+    Entry{"4",
+          "refused: something else is under way, not allowed, already running, no file that can be tried, or "
+          "the "
+          "pre-upgrade plugin refused"},
     Entry{"5", "the upgrade failed and was reverted: the old code serves"},
     Entry{"6", "timed out"},
 };
@@ -146,7 +148,8 @@ constexpr std::array files{
           "/run/liveswap, "
           "else /tmp/liveswap-UID"},
     Entry{"STATE-DIR/",
-          "HEAD, token, log; releases/ and history/. STATE-DIR is $XDG_STATE_HOME/liveswap/PORT, for root without that "
+          "HEAD, token, log; releases/ and history/. STATE-DIR is $XDG_STATE_HOME/liveswap/PORT, for root "
+          "without that "
           "variable /var/lib/liveswap/PORT, else ~/.local/state/liveswap/PORT"},
 };
 

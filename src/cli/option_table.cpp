@@ -10,7 +10,8 @@ constexpr Commands start = only(Command::start);
 constexpr Commands upgrade = only(Command::upgrade);
 constexpr Commands swap = upgrade | only(Command::rollback);
 constexpr Commands check = only(Command::check);
-constexpr Commands json = swap | check | only(Command::verify) | only(Command::history) | only(Command::receipt) | only(Command::status) | only(Command::list);
+constexpr Commands json = swap | check | only(Command::verify) | only(Command::history) |
+                          only(Command::receipt) | only(Command::status) | only(Command::list);
 constexpr Commands pace = start | upgrade;
 constexpr Commands verify = only(Command::verify);
 
@@ -27,16 +28,19 @@ constexpr std::array table{
     Option{"a", "address", "HOST", master_commands, Section::where,
            "address of the control server (default 127.0.0.1)"},
     Option{"", "state-dir", "DIR", master_commands, Section::where,
-           "HEAD, releases, log (default $XDG_STATE_HOME/liveswap/PORT;\nwithout it ~/.local/state/liveswap/PORT, for root\n/var/lib/liveswap/PORT)"},
+           "HEAD, releases, log (default $XDG_STATE_HOME/liveswap/PORT;\nwithout it "
+           "~/.local/state/liveswap/PORT, for root\n/var/lib/liveswap/PORT)"},
     Option{"", "runtime-dir", "DIR", master_commands, Section::where,
-           "the control socket (default $XDG_RUNTIME_DIR/liveswap;\nwithout it /tmp/liveswap-UID, for root /run/liveswap)"},
+           "the control socket (default $XDG_RUNTIME_DIR/liveswap;\nwithout it /tmp/liveswap-UID, for root "
+           "/run/liveswap)"},
 
     Option{"", "timeout", "TIME", client_commands, Section::client,
            "give up waiting for the answer (default: never)"},
     Option{"", "detach", "", swap, Section::client, "upgrade, rollback: return when it is under way",
            Takes::nothing},
     Option{"", "json", "", json, Section::client,
-           "print the document: of status, list, history, check, verify or a receipt\n(upgrade and rollback print their receipt)",
+           "print the document: of status, list, history, check, verify or a receipt\n(upgrade and rollback "
+           "print their receipt)",
            Takes::nothing},
     Option{"", "watch", "TIME", only(Command::status), Section::client,
            "status again and again, so long apart (default 1s)", Takes::optional_text},
@@ -44,8 +48,8 @@ constexpr std::array table{
            "wait while another upgrade runs; a later one takes the place", Takes::nothing},
 
     Option{"", "path", "PATH", verify, Section::verify, "what is asked for, by GET (default /)"},
-    Option{"", "connect", "", verify, Section::verify,
-           "for servers that speak no HTTP: plain connects", Takes::nothing},
+    Option{"", "connect", "", verify, Section::verify, "for servers that speak no HTTP: plain connects",
+           Takes::nothing},
     Option{"", "upgrades", "N", verify, Section::verify, "good upgrades (default 10)"},
     Option{"", "faults", "LIST", verify, Section::verify,
            "none, all (default), or some of: crash-at-load, crash-at-start,\nhang-at-load, never-ready, "
@@ -60,7 +64,8 @@ constexpr std::array table{
     Option{"", "daemon", "", start, Section::application,
            "go to the background; return when all workers are ready", Takes::nothing},
     Option{"", "force-target", "", start, Section::application,
-           "begin with PATH (or target of the file) though HEAD names other\ncode; without it HEAD decides, where there is one",
+           "begin with PATH (or target of the file) though HEAD names other\ncode; without it HEAD decides, "
+           "where there is one",
            Takes::nothing},
     Option{"f", "forks", "N", start, Section::application,
            "number of workers (default 2); auto: one for each CPU"},
@@ -81,7 +86,8 @@ constexpr std::array table{
     Option{"", "intercept", "HOW", start, Section::own_sockets,
            "libc (default); seccomp: of programs with raw system calls, too"},
     Option{"", "keepalive", "WHAT", start, Section::own_sockets,
-           "idle connections in a drain: end (default), migrate to the new\nworker (not with --intercept seccomp), or keep"},
+           "idle connections in a drain: end (default), migrate to the new\nworker (not with --intercept "
+           "seccomp), or keep"},
     Option{"", "keepalive-grace", "TIME", start, Section::own_sockets,
            "how long such a one must have been idle (default 1s)"},
     Option{"", "no-await-listener", "", start, Section::own_sockets,
@@ -112,7 +118,8 @@ constexpr std::array table{
     Option{"", "max-memory", "BYTES", start, Section::rollout,
            "of all workers, as 2G: no more successors than fit (PSS;\ndefault none)"},
     Option{"", "max-draining", "AMOUNT", start, Section::rollout,
-           "workers that may drain at once: 8, or 400% of --forks (default\n800%); beyond it those that have drained longest are ended"},
+           "workers that may drain at once: 8, or 400% of --forks (default\n800%); beyond it those that have "
+           "drained longest are ended"},
     Option{"", "keep-releases", "N", start, Section::rollout,
            "snapshots to keep for rollback, 1 to 1000 (default 10)"},
     Option{"", "check-limit", "TIME", start | check, Section::rollout,
@@ -121,7 +128,8 @@ constexpr std::array table{
            "until a worker that never says so counts as ready (default 100ms)"},
     Option{"", "ready-limit", "TIME", start, Section::rollout, "from start to ready (default 30s)"},
     Option{"", "listener-wait", "TIME", start, Section::rollout,
-           "until a listener that new code has not bound is taken for\ndropped (default 10s; at most half of --ready-limit)"},
+           "until a listener that new code has not bound is taken for\ndropped (default 10s; at most half of "
+           "--ready-limit)"},
     Option{"", "drain-limit", "TIME", start, Section::rollout,
            "from the order to drain until force; or none (default 1m)"},
     Option{"", "term-grace", "TIME", start, Section::rollout, "between the steps of force (default 2s)"},
@@ -142,12 +150,12 @@ constexpr std::array table{
 
     Option{"", "no-auth", "", start, Section::instance,
            "TCP control without token; loopback only, never as root", Takes::nothing},
-    Option{"", "worker-host", "PATH", start | check, Section::instance, "liveswap-worker (default: beside liveswap)"},
+    Option{"", "worker-host", "PATH", start | check, Section::instance,
+           "liveswap-worker (default: beside liveswap)"},
     Option{"", "log-file", "PATH", start, Section::instance, "default: stderr; with --daemon STATE-DIR/log"},
 
     Option{"v", "version", "", all_commands, Section::other, "as liveswap version", Takes::nothing},
-    Option{"h", "help", "", all_commands, Section::other, "as liveswap help [COMMAND]",
-           Takes::nothing},
+    Option{"h", "help", "", all_commands, Section::other, "as liveswap help [COMMAND]", Takes::nothing},
 };
 
 }  // namespace
@@ -157,9 +165,9 @@ std::span<const Option> option_table() { return table; }
 bool is_handed_to_start(const Option& option) {
   return contains(option.commands, Command::start) &&
          (option.section == Section::sockets || option.section == Section::rollout ||
-          option.section == Section::own_sockets ||
-          option.section == Section::process || option.name == "config" || option.name == "forks" ||
-          option.name == "no-zero-downtime" || option.name == "worker-host");
+          option.section == Section::own_sockets || option.section == Section::process ||
+          option.name == "config" || option.name == "forks" || option.name == "no-zero-downtime" ||
+          option.name == "worker-host");
 }
 
 const Option* find_option(std::string_view name) {

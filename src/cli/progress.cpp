@@ -19,15 +19,11 @@ namespace liveswap::cli {
 struct Progress::Event {
   nlohmann::json object;
 
-  std::string whole(const char* name) const {
-    return json::text_or_empty(object, name);
-  }
+  std::string whole(const char* name) const { return json::text_or_empty(object, name); }
   // The first line of it.
   std::string text(const char* name) const { return shown(first_line(whole(name))); }
   std::string lines(const char* name) const { return shown(whole(name), true); }
-  long long number(const char* name) const {
-    return json::number(object, name).value_or(-1);
-  }
+  long long number(const char* name) const { return json::number(object, name).value_or(-1); }
   bool is(std::string_view name) const { return text("event") == name; }
 
   std::string what() const {
@@ -79,7 +75,8 @@ Progress::Note Progress::describe(const Event& event) const {
   if (event.is("draining")) return {event.who() + " drains", false};
   if (event.is("connections"))
     return {fmt::format("{} has {} left", event.who(), plural(event.number("open"), "connection")), false};
-  if (event.is("expired")) return {event.who() + " is ended by force" + after(": ", event.text("text")), true};
+  if (event.is("expired"))
+    return {event.who() + " is ended by force" + after(": ", event.text("text")), true};
   if (event.is("gone"))
     return {
         event.who() + " has gone" + (event.text("exit") == "0" ? "" : after(", exit ", event.text("exit"))),

@@ -18,7 +18,8 @@ constexpr std::size_t most_troubles = 20;
 
 // A label, and a text beside it that is broken between words.
 std::string paragraph(const std::string& label, const std::string& text, std::size_t width) {
-  return fmt::format("{:<{}}", label, label_width) + filled(text, {std::max(width, narrowest), label_width}) + "\n";
+  return fmt::format("{:<{}}", label, label_width) + filled(text, {std::max(width, narrowest), label_width}) +
+         "\n";
 }
 
 std::string release(const Json& receipt, const char* name) {
@@ -62,7 +63,8 @@ std::int64_t sum_of(const Json& receipt, const char* name) {
 std::string idle_ones(const Json& receipt) {
   const auto ended = sum_of(receipt, "ended"), moved = sum_of(receipt, "moved");
   if (ended == 0 && moved == 0) return "";
-  const std::string first = ended > 0 ? fmt::format("{} idle ones ended", ended) : fmt::format("{} idle ones moved", moved);
+  const std::string first =
+      ended > 0 ? fmt::format("{} idle ones ended", ended) : fmt::format("{} idle ones moved", moved);
   return "; " + first + (ended > 0 && moved > 0 ? fmt::format(", {} moved", moved) : "");
 }
 
@@ -145,7 +147,8 @@ std::string indented(const std::string& lines) {
 // Where the receipt's reason is another one.
 std::string failure(const Json& receipt, const Json& worker) {
   const std::string why = headline(worker, "failure");
-  const bool told = !member(worker, "failure").is_string() || text(receipt, "reason").find(why) != std::string::npos;
+  const bool told =
+      !member(worker, "failure").is_string() || text(receipt, "reason").find(why) != std::string::npos;
   return told ? "" : why;
 }
 
@@ -169,11 +172,13 @@ std::string left(const Json& receipt, std::size_t width) {
   for (const Json& slot : list(receipt, "slots"))
     for (const Json& worker : list(slot, "workers"))
       for (const Json& one : list(worker, "left"))
-        lines += paragraph(lines.empty() ? "left" : "",
-                           fmt::format("slot {}: worker {} left process {} ({}) with a listener open{}", text(slot, "slot"),
-                                       text(worker, "pid"), text(one, "pid"), text(one, "program"),
-                                       is_true(one, "ended") ? ": ended" : "; it may accept connections that the new code never sees"),
-                           width);
+        lines += paragraph(
+            lines.empty() ? "left" : "",
+            fmt::format("slot {}: worker {} left process {} ({}) with a listener open{}", text(slot, "slot"),
+                        text(worker, "pid"), text(one, "pid"), text(one, "program"),
+                        is_true(one, "ended") ? ": ended"
+                                              : "; it may accept connections that the new code never sees"),
+            width);
   return lines;
 }
 

@@ -22,7 +22,8 @@ std::string state_directory(const Client::Where& where) {
 
 // With its hints completed, as a master's answer comes from the client.
 std::string text_of(Json document, const Client::Where& where) {
-  return protocol::document_with_options(std::move(document), client::options_of(where)).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return protocol::document_with_options(std::move(document), client::options_of(where))
+      .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 bool read_here(const Outcome& outcome, const Client::Where& where) {

@@ -33,10 +33,10 @@ int start_daemon(Options options) {
       run_in_background(options, [](const Options& settled) { return liveswap::run(settled); });
   const bool runs = !detached.child && detached.outcome.status == ok;
   if (runs && !detached.outcome.text.empty()) complain(detached.outcome.text);
-  if (runs)
-    print(fmt::format("master {} on port {}: all workers are ready\n", detached.pid, port));
+  if (runs) print(fmt::format("master {} on port {}: all workers are ready\n", detached.pid, port));
   if (detached.child || detached.outcome.status == ok) return report(detached.outcome);
-  return report({detached.outcome.status, with_log_end(detached.outcome.text, detached.log_end, options.log_file)});
+  return report(
+      {detached.outcome.status, with_log_end(detached.outcome.text, detached.log_end, options.log_file)});
 }
 
 }  // namespace

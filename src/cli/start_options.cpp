@@ -50,7 +50,8 @@ Result<void> add_probe(Options& options, std::string_view text) {
 }
 
 Result<void> add_privileged_port(Options& options, std::string_view text) {
-  return config::parse_privileged_port(text).map([&](std::uint16_t port) { options.privileged_ports.push_back(port); });
+  return config::parse_privileged_port(text).map(
+      [&](std::uint16_t port) { options.privileged_ports.push_back(port); });
 }
 
 // Options of the command line that are no single value, or have another word there than in a file.

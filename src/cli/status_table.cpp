@@ -54,10 +54,12 @@ std::string under_way(const Json& status, const Paragraphs& page) {
     lines += page.of("under way", under_way_line(upgrade));
     const std::string phase = text(upgrade, "phase");
     if (phase == "baking" || phase == "probation")
-      lines += page.of("", fmt::format("end it as passed: liveswap promote{0}; revert it: liveswap abort{0}", page.options));
+      lines += page.of("", fmt::format("end it as passed: liveswap promote{0}; revert it: liveswap abort{0}",
+                                       page.options));
   }
   if (const Json& queued = member(status, "queued"); queued.is_object())
-    lines += page.of("queued", fmt::format("{}, waiting for {}", text(queued, "to"), time(queued, "waiting_ms")));
+    lines +=
+        page.of("queued", fmt::format("{}, waiting for {}", text(queued, "to"), time(queued, "waiting_ms")));
   return lines;
 }
 
@@ -65,7 +67,8 @@ std::string under_way(const Json& status, const Paragraphs& page) {
 std::string listener_notes(const Json& status, const Paragraphs& page) {
   std::string lines;
   for (const Json& listener : list(status, "listeners"))
-    if (member(listener, "note").is_string()) lines += page.of("", "listener " + text(listener, "name") + ": " + text(listener, "note"));
+    if (member(listener, "note").is_string())
+      lines += page.of("", "listener " + text(listener, "name") + ": " + text(listener, "note"));
   return lines;
 }
 
@@ -73,14 +76,17 @@ std::string listener_notes(const Json& status, const Paragraphs& page) {
 std::string left(const Json& status, const Paragraphs& page) {
   std::string lines;
   for (const Json& one : list(status, "left")) {
-    const std::string worker = number(one, "slot") ? fmt::format("slot {} of generation {}", text(one, "slot"), text(one, "generation"))
+    const std::string worker = number(one, "slot") ? fmt::format("slot {} of generation {}",
+                                                                 text(one, "slot"), text(one, "generation"))
                                                    : "a worker";
     std::string names;
     for (const Json& name : list(one, "listeners"))
       if (name.is_string()) names += (names.empty() ? "" : ", ") + shown(name.get_ref<const std::string&>());
-    lines += page.of(lines.empty() ? "left" : "",
-                     fmt::format("process {} ({}), which {} has left, has the listener {} open: no upgrade reaches it; end it",
-                                 text(one, "pid"), text(one, "program"), worker, names));
+    lines += page.of(
+        lines.empty() ? "left" : "",
+        fmt::format(
+            "process {} ({}), which {} has left, has the listener {} open: no upgrade reaches it; end it",
+            text(one, "pid"), text(one, "program"), worker, names));
   }
   return lines;
 }
@@ -127,7 +133,8 @@ std::string top(const Json& status, const Paragraphs& page) {
     lines += page.of("memory", memory(status, "memory") + " of " + memory(status, "max_memory"));
   lines += left(status, page);
   lines += under_way(status, page);
-  if (member(status, "last_upgrade").is_object()) lines += page.of("last upgrade", upgrade_line(status, page.options));
+  if (member(status, "last_upgrade").is_object())
+    lines += page.of("last upgrade", upgrade_line(status, page.options));
   return lines;
 }
 
@@ -137,9 +144,11 @@ std::string failures(const Json& status, const Screen& screen) {
   for (const Json& slot : list(status, "slots")) {
     const Json& failure = member(slot, "last_failure");
     if (!failure.is_object()) continue;
-    const std::string line = fmt::format("worker {} of generation {} failed {} ago: {}", text(failure, "pid"),
-                                         text(failure, "generation"), time(failure, "ago_ms"), headline(failure, "text"));
-    lines += "\n" + filled(line, {std::max(screen.width, narrowest), 4, screen.terminal}) + "\n" + below_headline(failure, "text");
+    const std::string line =
+        fmt::format("worker {} of generation {} failed {} ago: {}", text(failure, "pid"),
+                    text(failure, "generation"), time(failure, "ago_ms"), headline(failure, "text"));
+    lines += "\n" + filled(line, {std::max(screen.width, narrowest), 4, screen.terminal}) + "\n" +
+             below_headline(failure, "text");
   }
   return lines;
 }
@@ -149,7 +158,8 @@ std::string failures(const Json& status, const Screen& screen) {
 Result<std::string> status_table(std::string_view json, const std::string& options, const Screen& screen) {
   const Json status = json::parse_or_null(json);
   if (!status.is_object()) return fail("the master's status is no JSON object");
-  return top(status, Paragraphs{screen, options}) + "\n" + worker_table(status, screen) + failures(status, screen);
+  return top(status, Paragraphs{screen, options}) + "\n" + worker_table(status, screen) +
+         failures(status, screen);
 }
 
 }  // namespace liveswap::cli

@@ -7,8 +7,8 @@
 namespace liveswap::cli {
 namespace {
 
-// Every line of a table is as long as the widest cells: one absurd text in a document that somebody else has written
-// would make all of them as long as itself.
+// Every line of a table is as long as the widest cells: one absurd text in a document that somebody else has
+// written would make all of them as long as itself.
 constexpr std::size_t widest_cell = 200;
 
 }  // namespace

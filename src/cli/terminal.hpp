@@ -31,8 +31,8 @@ struct Screen {
   std::size_t height = 24;
 };
 
-// As large as the terminal on stdout; `otherwise` columns without colours when it is none, so that pipes get the same
-// everywhere.
+// As large as the terminal on stdout; `otherwise` columns without colours when it is none, so that pipes get
+// the same everywhere.
 Screen screen(std::size_t otherwise = 100);
 bool on_terminal();  // stdout
 // stdout is a terminal that can be written over.

@@ -31,8 +31,8 @@ void part(int number) {
 
 void part_on_interrupt(bool with_bar, const Client::Where& where) {
   static std::string words;
-  words = fmt::format("{}liveswap: gone; an upgrade that is under way goes on, look: {}\n", with_bar ? "\r\x1b[K" : "",
-                      shown(client::command_line(where, "status")));
+  words = fmt::format("{}liveswap: gone; an upgrade that is under way goes on, look: {}\n",
+                      with_bar ? "\r\x1b[K" : "", shown(client::command_line(where, "status")));
   parting_words = words.c_str();
   struct sigaction action {};
   action.sa_handler = part;
@@ -71,9 +71,10 @@ Outcome with_json(const Arguments& arguments) {
 Outcome with_bar(const Arguments& arguments) {
   LiveBar bar(client::options_of(arguments.where));
   client::notice() = [&](const std::string& text) { bar.keep(shown(text)); };
-  const Outcome outcome = client::exchange(arguments.where, command_of(arguments), [&](const std::string& json) {
-                            bar.take(json);
-                          }).outcome;
+  const Outcome outcome =
+      client::exchange(arguments.where, command_of(arguments), [&](const std::string& json) {
+        bar.take(json);
+      }).outcome;
   client::notice() = complain;
   return outcome;
 }
@@ -97,7 +98,8 @@ int run_upgrade(const Arguments& arguments) {
   const std::string more =
       outcome.receipt == 0 || arguments.json
           ? ""
-          : "\nmore of it: " + client::command_line(arguments.where, fmt::format("receipt {}", outcome.receipt));
+          : "\nmore of it: " +
+                client::command_line(arguments.where, fmt::format("receipt {}", outcome.receipt));
   if (outcome.status == reverted)
     complain(fmt::format("the {} failed, the old code serves: {}{}", word(*arguments.command), outcome.text,
                          more));

@@ -102,7 +102,8 @@ std::vector<std::string> start_options(const Settings& settings) {
   // An ordinary program binds its own listener; it would not look at another one.
   const bool binds = is_given(settings, "entry");
   for (const auto& [name, text] : defaults_of_start)
-    if (!(binds && name == "listen") && find_option(name) && !is_given(settings, name) && !is_given(settings, "config"))
+    if (!(binds && name == "listen") && find_option(name) && !is_given(settings, name) &&
+        !is_given(settings, "config"))
       words.push_back(fmt::format("--{}={}", name, text));
   for (const auto& [name, text] : settings) {
     const Option* option = find_option(name);

@@ -15,7 +15,8 @@ class MasterWatch {
  public:
   using Time = std::chrono::milliseconds;
 
-  // The master answered; `process` is its id. Empty while it is the one that was there from the first look on.
+  // The master answered; `process` is its id. Empty while it is the one that was there from the first look
+  // on.
   std::string there(std::int64_t process, Time now);
   // It did not, for the reason `why`.
   std::string gone(const std::string& why, Time now);
@@ -27,9 +28,9 @@ class MasterWatch {
   Time away_{0};
 };
 
-// Text that replaces what is on a terminal, without a moment in which it is empty: each line is written over the one
-// before and erased behind its end. No line is longer than the screen is wide, and there are no more than fit; where
-// some are left out the last line says how many.
+// Text that replaces what is on a terminal, without a moment in which it is empty: each line is written over
+// the one before and erased behind its end. No line is longer than the screen is wide, and there are no more
+// than fit; where some are left out the last line says how many.
 std::string frame(const std::string& text, const Screen& screen);
 
 }  // namespace liveswap::cli

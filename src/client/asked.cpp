@@ -80,8 +80,8 @@ Attempt connect_trusted(const ControlSocket& socket, const Deadline& deadline) {
   return attempt;
 }
 
-// Every socket has its command before the first answer is waited for. So an answer that came in time is there when its
-// turn comes, even if the deadline has passed by then.
+// Every socket has its command before the first answer is waited for. So an answer that came in time is there
+// when its turn comes, even if the deadline has passed by then.
 std::vector<Asked> ask(const std::vector<ControlSocket>& sockets, std::chrono::milliseconds limit) {
   const auto deadline = Deadline::after(limit);
   std::vector<Asked> all;

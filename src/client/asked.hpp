@@ -23,8 +23,8 @@ struct Asked {
   ControlSocket socket;
   Answer answer = Answer::unasked;
   Reached reached = Reached::failed;
-  std::string text;    // when unasked: why, as a clause
-  uid_t user = 0;      // when connected: of the process that listens, and which it is
+  std::string text;  // when unasked: why, as a clause
+  uid_t user = 0;    // when connected: of the process that listens, and which it is
   pid_t process = 0;
   std::string status;  // of a master: the object of docs/protocol.md as text; empty: it refused to tell
 };
@@ -34,9 +34,9 @@ struct Asked {
 // anybody).
 Attempt connect_trusted(const ControlSocket& socket, const Deadline& deadline);
 
-// All sockets are asked at once, and `limit` is for all of them together: sockets that hang hold nothing up for longer.
-// Those that cannot be connected at once count as silent. At most 256 are asked; the others are left out. In the order of
-// `sockets`. Blocks.
+// All sockets are asked at once, and `limit` is for all of them together: sockets that hang hold nothing up
+// for longer. Those that cannot be connected at once count as silent. At most 256 are asked; the others are
+// left out. In the order of `sockets`. Blocks.
 std::vector<Asked> ask(const std::vector<ControlSocket>& sockets, std::chrono::milliseconds limit);
 
 }  // namespace liveswap::client

@@ -35,11 +35,10 @@ Attempt check_owner(UniqueFd fd, const std::string& path) {
     return no(Reached::failed, os_error("find out who listens on", path, errno).text);
   // Root may control everybody's master; anybody else must not be answered by a stranger.
   if (::geteuid() != 0 && peer.uid != ::geteuid() && peer.uid != 0)
-    return no(
-        Reached::forbidden,
-        fmt::format("a process of user {} listens on {}, expected one of user {} or root: run this as user {} if that is "
-                    "meant",
-                    peer.uid, path, ::geteuid(), peer.uid));
+    return no(Reached::forbidden, fmt::format("a process of user {} listens on {}, expected one of user {} "
+                                              "or root: run this as user {} if that is "
+                                              "meant",
+                                              peer.uid, path, ::geteuid(), peer.uid));
   ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
   return {Reached::connected, std::move(fd), {}, peer.uid, peer.pid};
 }

@@ -42,8 +42,8 @@ Door ambiguous(const Asked& one, const Asked& other, const protocol::Instance& i
   Door door{{}, one.socket.path(), false};
   door.attempt.reached = Reached::forbidden;
   door.attempt.text =
-      fmt::format("more than one master is on port {}: {}, and {}; choose one: --runtime-dir {}", instance.port,
-                  named(one), named(other), one.socket.directory);
+      fmt::format("more than one master is on port {}: {}, and {}; choose one: --runtime-dir {}",
+                  instance.port, named(one), named(other), one.socket.directory);
   return door;
 }
 

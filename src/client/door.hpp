@@ -21,8 +21,8 @@ struct Door {
 };
 
 // With a runtime directory that was given: its socket, else TCP. Else, in this order: the socket in the
-// runtime directory of this environment, the masters of the same port that answer in all other places, TCP. Of
-// two that are found in other places none is chosen. The search takes a second at most.
+// runtime directory of this environment, the masters of the same port that answer in all other places, TCP.
+// Of two that are found in other places none is chosen. The search takes a second at most.
 Door open_door(const Client::Where& where, const protocol::Instance& instance, const Deadline& deadline);
 
 // Called by every exchange of this process, before its command is sent, with what the caller may want to know

@@ -68,8 +68,8 @@ void fill_token(Command& command, const Client::Where& where, const protocol::In
 // Root reaches the masters of everybody, and may not know it.
 void tell_owner(const Door& door, const Client::Where& where) {
   if (door.wants_token || door.attempt.user == ::geteuid() || !notice()) return;
-  notice()(fmt::format("the master on port {} belongs to {} (pid {})", where.port, user_name(door.attempt.user),
-                           door.attempt.process));
+  notice()(fmt::format("the master on port {} belongs to {} (pid {})", where.port,
+                       user_name(door.attempt.user), door.attempt.process));
 }
 
 // to_line() repairs what is no UTF-8, and a repaired path names another file.
@@ -136,7 +136,8 @@ Reply await(Connection& connection, const Door& door, const Command& command, co
 std::string completed(const std::string& text, const std::string& options) {
   Json document = json::parse_or_null(text);
   if (!document.is_structured()) return protocol::with_options(text, options);
-  return protocol::document_with_options(std::move(document), options).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return protocol::document_with_options(std::move(document), options)
+      .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace
@@ -149,13 +150,15 @@ Reply exchange(const Client::Where& where, Command command, const Client::Event&
   Door door = open_door(where, instance, deadline);
   if (door.attempt.reached != Reached::connected) return {explain(door.attempt, where, instance), {}};
   if (door.wants_token) fill_token(command, where, instance);
-  if (auto refusal = refuse_stranger(where, instance, door, command.verb, bool(notice()))) return {*refusal, {}};
+  if (auto refusal = refuse_stranger(where, instance, door, command.verb, bool(notice())))
+    return {*refusal, {}};
   tell_owner(door, where);
   Connection connection(std::move(door.attempt.fd), deadline);
   const auto sent = connection.send(protocol::to_line(command));
   if (sent == Connection::Did::late) return {explain(sent, connection, door, command, where), {}};
   Reply reply = await(connection, door, command, where, event);
-  if (door.wants_token) reply.outcome = explain_no_token(where, instance, reply.line, std::move(reply.outcome));
+  if (door.wants_token)
+    reply.outcome = explain_no_token(where, instance, reply.line, std::move(reply.outcome));
   reply.outcome.text = completed(reply.outcome.text, options_of(where));
   return reply;
 }

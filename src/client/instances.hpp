@@ -23,8 +23,8 @@ struct Instances {
   std::size_t hidden = 0;             // those that are other users' business
 };
 
-// All of them: what /proc/net tells, and the sockets in the usual directories, but for those that answer otherwise than a
-// master. `limit` is for all of them together (ask()). Blocks.
+// All of them: what /proc/net tells, and the sockets in the usual directories, but for those that answer
+// otherwise than a master. `limit` is for all of them together (ask()). Blocks.
 Instances running_instances(std::chrono::milliseconds limit);
 
 }  // namespace liveswap::client

@@ -25,9 +25,9 @@ std::vector<ControlSocket> control_sockets();
 // The text of /proc/net/unix. Pure.
 std::vector<ControlSocket> parse_control_sockets(std::string_view table);
 
-// Whether it may be one of ours, as far as can be seen from outside: the lock of a control socket lies beside it,
-// or, where this user may not look, the directory is called as ours is; and it is no socket of --listen. ask() tells
-// what it is.
+// Whether it may be one of ours, as far as can be seen from outside: the lock of a control socket lies beside
+// it, or, where this user may not look, the directory is called as ours is; and it is no socket of --listen.
+// ask() tells what it is.
 bool is_liveswap(const ControlSocket& socket);
 
 // The user whose process listens on that TCP port, on any address.

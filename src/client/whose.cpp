@@ -155,8 +155,8 @@ std::optional<Outcome> refuse_stranger(const Client::Where& where, const protoco
   const std::string own =
       has_own ? fmt::format(", and root's own instance there ({}) does not run", instance.head_path()) : "";
   return Outcome{refused, fmt::format("{}{}: if that one is meant, say{}",
-                                      named({door.attempt.user, door.attempt.process, directory}, where.port), own,
-                                      protocol::option("--runtime-dir", directory))};
+                                      named({door.attempt.user, door.attempt.process, directory}, where.port),
+                                      own, protocol::option("--runtime-dir", directory))};
 }
 
 }  // namespace liveswap::client

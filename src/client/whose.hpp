@@ -22,10 +22,11 @@ Outcome explain_nobody(const Client::Where& where, const protocol::Instance& ins
 Outcome explain_no_token(const Client::Where& where, const protocol::Instance& instance,
                          const std::string& line, Outcome refused);
 
-// Root can control the masters of all users, so a command that root means for an instance of its own could reach a
-// stranger's, which has come to the port meanwhile. A command that changes something is refused when its master belongs to
-// another user and nothing named it, if root has an instance of its own on that port (its HEAD is there), or if nobody would
-// be told whose the master is (`told`). Nothing: the command may be sent.
+// Root can control the masters of all users, so a command that root means for an instance of its own could
+// reach a stranger's, which has come to the port meanwhile. A command that changes something is refused when
+// its master belongs to another user and nothing named it, if root has an instance of its own on that port
+// (its HEAD is there), or if nobody would be told whose the master is (`told`). Nothing: the command may be
+// sent.
 std::optional<Outcome> refuse_stranger(const Client::Where& where, const protocol::Instance& instance,
                                        const Door& door, protocol::Verb verb, bool told);
 

@@ -65,8 +65,9 @@ void check_canary(Problems& problems, const Options& options) {
   else if (!percent && value > forks_limit)
     problems.add("canary", fmt::format("found {}, expected at most {} or 100%", value, forks_limit));
   else if (!percent && options.forks > 0 && value > options.forks)
-    problems.add("canary", fmt::format("found {}, expected at most {}, the number of forks{}", value, options.forks,
-                                       value <= 100 ? fmt::format("; was {}% meant?", value) : ""));
+    problems.add("canary",
+                 fmt::format("found {}, expected at most {}, the number of forks{}", value, options.forks,
+                             value <= 100 ? fmt::format("; was {}% meant?", value) : ""));
 }
 
 // Each upgrade leaves as many workers behind as there are forks.
@@ -74,10 +75,12 @@ void check_max_draining(Problems& problems, const Options& options) {
   problems.amount("max-draining", options.max_draining);
   const auto [value, percent] = options.max_draining;
   if (percent ? value < 100 : value < std::max(options.forks, 1U))
-    problems.add("max-draining",
-                 fmt::format("found {}, expected 100% or more: one upgrade leaves as many workers that drain as there are "
-                             "forks",
-                             text_of(options.max_draining)));
+    problems.add(
+        "max-draining",
+        fmt::format(
+            "found {}, expected 100% or more: one upgrade leaves as many workers that drain as there are "
+            "forks",
+            text_of(options.max_draining)));
 }
 
 void check_numbers(Problems& problems, const Options& options) {
@@ -214,8 +217,10 @@ void check_takeover(Problems& problems, const Options& options) {
     problems.add("entry", fmt::format("found {}, expected {}", in_quotes(options.entry), entry_rule));
   problems.duration("keepalive-grace", options.keepalive_grace, Milliseconds{0});
   if (options.keepalive == Keepalive::migrate && options.intercept == Intercept::seccomp)
-    problems.add("keepalive", "found migrate with the intercept seccomp, expected end or keep: who accepts by system calls of "
-                              "his own is not given a connection");
+    problems.add(
+        "keepalive",
+        "found migrate with the intercept seccomp, expected end or keep: who accepts by system calls of "
+        "his own is not given a connection");
   for (const auto port : options.privileged_ports)
     problems.range("privileged-ports", unsigned{port}, 1U, unsigned{highest_privileged_port});
 }

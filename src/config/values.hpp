@@ -66,7 +66,8 @@ Result<ListenMode> parse_listen_mode(std::string_view text);
 // A name of a function in C: letters, digits and "_".
 Result<std::string> parse_entry(std::string_view text);
 bool is_entry_name(std::string_view name);
-inline constexpr std::string_view entry_rule = "the name of a function: letters, digits and \"_\", no digit first";
+inline constexpr std::string_view entry_rule =
+    "the name of a function: letters, digits and \"_\", no digit first";
 
 // "libc" or "seccomp".
 Result<Intercept> parse_intercept(std::string_view text);

@@ -17,9 +17,9 @@ struct Wished {
   bool queue = false;
 };
 
-// The options as they are after `liveswap forks FORKS`: amounts that were chosen for another number of forks are fitted to
-// this one, so that neither an upgrade nor a rollback is refused for them. The canary stays: all slots at once would be none,
-// so an upgrade has to say how many. Pure.
+// The options as they are after `liveswap forks FORKS`: amounts that were chosen for another number of forks
+// are fitted to this one, so that neither an upgrade nor a rollback is refused for them. The canary stays:
+// all slots at once would be none, so an upgrade has to say how many. Pure.
 Options for_forks(Options options, unsigned forks);
 
 // The options of a master with what one upgrade shall do otherwise. An unknown wish, a value that is none of

@@ -124,9 +124,9 @@ struct Key {
 };
 
 constexpr std::array keys{
-    Key{"listen", read_listen},           Key{"health", read_health}, Key{"arguments", read_arguments},
-    Key{"environment", read_environment}, Key{"limits", read_limits},
-    Key{"privileged-ports", read_privileged_ports},
+    Key{"listen", read_listen},       Key{"health", read_health},
+    Key{"arguments", read_arguments}, Key{"environment", read_environment},
+    Key{"limits", read_limits},       Key{"privileged-ports", read_privileged_ports},
 };
 
 std::vector<std::string_view> key_names() {

@@ -34,10 +34,12 @@ std::optional<std::int64_t> number(const Json& object, const char* name) {
 }
 
 // A number above 2^63 is one without sign, which get() would make negative.
-std::optional<std::int64_t> number(const Json& object, const char* name, std::int64_t least, std::int64_t most) {
+std::optional<std::int64_t> number(const Json& object, const char* name, std::int64_t least,
+                                   std::int64_t most) {
   const Json& found = member(object, name);
   if (!found.is_number_integer()) return std::nullopt;
-  if (found.is_number_unsigned() && found.get<std::uint64_t>() > static_cast<std::uint64_t>(largest)) return std::nullopt;
+  if (found.is_number_unsigned() && found.get<std::uint64_t>() > static_cast<std::uint64_t>(largest))
+    return std::nullopt;
   const auto value = found.get<std::int64_t>();
   return value >= least && value <= most ? std::optional(value) : std::nullopt;
 }

@@ -5,8 +5,9 @@
 #include <optional>
 #include <string>
 
-// Members of a document whose writer is not trusted: a member that is missing or of another type than expected is
-// treated alike, and nothing throws. nlohmann's own value(), get() and at() throw for another type.
+// Members of a document whose writer is not trusted: a member that is missing or of another type than
+// expected is treated alike, and nothing throws. nlohmann's own value(), get() and at() throw for another
+// type.
 namespace liveswap::json {
 
 using Json = nlohmann::json;
@@ -24,7 +25,8 @@ std::string text_or_empty(const Json& object, const char* name);
 // Nothing for what is no whole number within ±2^53, the range in which JSON's readers agree.
 std::optional<std::int64_t> number(const Json& object, const char* name);
 // Further bounded: nothing for a number outside of `least` to `most`.
-std::optional<std::int64_t> number(const Json& object, const char* name, std::int64_t least, std::int64_t most);
+std::optional<std::int64_t> number(const Json& object, const char* name, std::int64_t least,
+                                   std::int64_t most);
 
 bool is_true(const Json& object, const char* name);
 

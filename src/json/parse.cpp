@@ -11,8 +11,8 @@ struct Size {
   std::size_t levels = 0, values = 1;
 };
 
-// Of valid JSON exactly that; of another text that of its valid beginning at least, which is what the parser builds
-// before it gives up.
+// Of valid JSON exactly that; of another text that of its valid beginning at least, which is what the parser
+// builds before it gives up.
 Size size_of(std::string_view text) {
   Size size;
   std::size_t level = 0;

@@ -43,8 +43,9 @@ class Connection {
   int fd() const { return fd_.get(); }
   Stage stage() const { return stage_; }
   bool wants_write() const { return stage_ == Stage::connecting || stage_ == Stage::sending; }
-  // The local TCP port, by which others can tell whose connection this is; 0 of one that is no TCP connection, or that was
-  // reset before the kernel could be asked. connect() chooses it; the kernel forgets it with a reset.
+  // The local TCP port, by which others can tell whose connection this is; 0 of one that is no TCP
+  // connection, or that was reset before the kernel could be asked. connect() chooses it; the kernel forgets
+  // it with a reset.
   std::uint16_t port() const { return port_; }
   const Answer& answer() const { return reader_->answer(); }
   const Verdict& failure() const { return failure_; }

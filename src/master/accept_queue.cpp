@@ -27,8 +27,8 @@ std::uint64_t cookie_in(const inet_diag_msg& message) {
   return message.id.idiag_cookie[0] | static_cast<std::uint64_t>(message.id.idiag_cookie[1]) << 32;
 }
 
-// Both have the port: two addresses of one family that are not for everybody go together. Of two families the kernel
-// knows more than the message says.
+// Both have the port: two addresses of one family that are not for everybody go together. Of two families the
+// kernel knows more than the message says.
 bool excludes(const inet_diag_msg& message, const SocketAddress& address) {
   if (message.idiag_family != address.storage.ss_family) return true;
   const bool six = message.idiag_family == AF_INET6;
@@ -120,7 +120,8 @@ std::optional<std::set<std::uint64_t>> holders_of(const SocketAddress& address, 
       inet_diag_msg message{};
       if (answer.nlmsg_len < NLMSG_LENGTH(sizeof message)) return;
       std::memcpy(&message, NLMSG_DATA(&answer), sizeof message);
-      if (message.id.idiag_sport == question.id.idiag_sport && excludes(message, address)) found.insert(cookie_in(message));
+      if (message.id.idiag_sport == question.id.idiag_sport && excludes(message, address))
+        found.insert(cookie_in(message));
     });
     if (!asked) return std::nullopt;
   }

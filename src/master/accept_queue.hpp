@@ -22,9 +22,9 @@ bool anybody_waits(int fd);
 // kernel's table of connections: about a millisecond.
 std::optional<std::set<std::uint64_t>> handshakes_at(const SocketAddress& address);
 
-// The sockets that listen at the address of a TCP or UDP socket, or are bound to it, or to one that excludes it; by their
-// cookies. Not those that the kernel does not show: bound and not listening, before Linux 6.8. None when it shows none at
-// all (tcp_diag, udp_diag).
+// The sockets that listen at the address of a TCP or UDP socket, or are bound to it, or to one that excludes
+// it; by their cookies. Not those that the kernel does not show: bound and not listening, before Linux 6.8.
+// None when it shows none at all (tcp_diag, udp_diag).
 std::optional<std::set<std::uint64_t>> holders_of(const SocketAddress& address, int protocol);
 
 }  // namespace liveswap::master

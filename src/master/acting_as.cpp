@@ -45,7 +45,8 @@ Result<Status> status_of(pid_t pid) {
     if (name != "Uid:" && name != "Gid:" && name != "Groups:") continue;
     for (unsigned number = 0; words >> number;) found[name].push_back(number);
   }
-  if (found["Uid:"].size() != 4 || found["Gid:"].size() != 4) return fail(fmt::format("cannot read {}", path));
+  if (found["Uid:"].size() != 4 || found["Gid:"].size() != 4)
+    return fail(fmt::format("cannot read {}", path));
   return Status{found["Uid:"], found["Gid:"], found["Groups:"]};
 }
 
@@ -57,7 +58,8 @@ bool are_all(const std::vector<unsigned>& numbers, unsigned number) {
 Result<std::optional<Identity>> identity_of_root(const Status& status) {
   if (are_all(status.users, 0)) return std::nullopt;
   if (status.users[3] == 0) return fail("it is root in part");
-  return std::optional(Identity{status.users[3], status.groups[3], {status.others.begin(), status.others.end()}});
+  return std::optional(
+      Identity{status.users[3], status.groups[3], {status.others.begin(), status.others.end()}});
 }
 
 }  // namespace
@@ -71,17 +73,19 @@ Result<std::optional<Identity>> identity_of(pid_t worker, const Sender& sender) 
   if (!status) return tl::unexpected<Error>(status.error());
   if (sender.user == 0) return identity_of_root(*status);
   Identity as{sender.user, sender.group, {}};
-  if (is_worker && are_all(status->users, sender.user)) as.groups = {status->others.begin(), status->others.end()};
+  if (is_worker && are_all(status->users, sender.user))
+    as.groups = {status->others.begin(), status->others.end()};
   return std::optional(as);
 }
 
 Result<void> check_root_of(pid_t pid) {
-  struct stat own {}, root {};
+  struct stat own {
+  }, root{};
   if (::stat("/", &own) != 0) return os_fail("look at", "/", errno);
   const std::string path = fmt::format("/proc/{}/root", pid);
   if (::stat(path.c_str(), &root) != 0) {
-    // A master that is not root may not look at a process which has changed its user: nothing is done for that one
-    // that it could not do itself.
+    // A master that is not root may not look at a process which has changed its user: nothing is done for
+    // that one that it could not do itself.
     if (errno == EACCES || errno == EPERM) return {};
     return os_fail("look at", path, errno);
   }

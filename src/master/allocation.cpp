@@ -4,8 +4,8 @@
 
 #include "base/reserve.hpp"
 
-// How the program `liveswap` allocates (base/reserve.hpp). Linked into that alone: a program that embeds liveswap keeps its
-// own operator new.
+// How the program `liveswap` allocates (base/reserve.hpp). Linked into that alone: a program that embeds
+// liveswap keeps its own operator new.
 namespace {
 
 namespace reserve = liveswap::reserve;

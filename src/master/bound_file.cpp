@@ -13,8 +13,9 @@ UniqueFd file_at(const std::string& path) {
   return UniqueFd::adopt(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
 }
 
-// The kernel tells the file to processes with CAP_NET_ADMIN, which root has outside of most containers. Without it: a socket that
-// has no other name. So no other file's link can be taken for it, and no socket that lives elsewhere, too.
+// The kernel tells the file to processes with CAP_NET_ADMIN, which root has outside of most containers.
+// Without it: a socket that has no other name. So no other file's link can be taken for it, and no socket
+// that lives elsewhere, too.
 UniqueFd file_of_bound(int socket, const std::string& path) {
   if (auto file = UniqueFd::adopt(::ioctl(socket, SIOCUNIXFILE, nullptr))) return file;
   auto file = file_at(path);

@@ -35,7 +35,11 @@ void allocate(uv_handle_t*, std::size_t, uv_buf_t* buffer) {
 
 ControlConnection::ControlConnection(uv_stream_t* stream, bool local, void (*delete_stream)(uv_handle_t*),
                                      Handlers handlers)
-    : stream_(stream), local_(local), delete_stream_(delete_stream), handlers_(std::move(handlers)), pour_limit_(*stream->loop) {
+    : stream_(stream),
+      local_(local),
+      delete_stream_(delete_stream),
+      handlers_(std::move(handlers)),
+      pour_limit_(*stream->loop) {
   stream_->data = this;
   read();
 }
@@ -110,7 +114,8 @@ void ControlConnection::pour() {
   }
   auto write = std::make_unique<Write>();
   write->bytes.resize(std::min(piece, pouring_->size - pouring_->done));
-  const ssize_t n = ::pread(pouring_->file.get(), write->bytes.data(), write->bytes.size(), static_cast<off_t>(pouring_->done));
+  const ssize_t n = ::pread(pouring_->file.get(), write->bytes.data(), write->bytes.size(),
+                            static_cast<off_t>(pouring_->done));
   // Half a line is no answer: its client sees the end of the connection.
   if (n <= 0) return cut();
   pouring_->done += static_cast<std::size_t>(n);

@@ -18,10 +18,11 @@ using ConnectionId = std::uint64_t;
 
 // What a client is told while there is no memory (base/reserve.hpp), as protocol::error_line() makes it.
 inline constexpr const char* no_memory_line =
-    R"({"cmd":"","error":"the master has no memory for a command now: try again","status":"failed"})" "\n";
+    R"({"cmd":"","error":"the master has no memory for a command now: try again","status":"failed"})"
+    "\n";
 
-// One client of the control protocol: bytes to lines and back. A command at a time: while one is under way nothing
-// further is read, so that a client cannot pile up work. A client that does not read is cut off.
+// One client of the control protocol: bytes to lines and back. A command at a time: while one is under way
+// nothing further is read, so that a client cannot pile up work. A client that does not read is cut off.
 class ControlConnection {
  public:
   struct Handlers {
@@ -29,7 +30,8 @@ class ControlConnection {
     std::function<void()> closed;  // the last call; may destroy the object
   };
 
-  // Adopts an initialised, accepted stream (uv_pipe_t or uv_tcp_t, allocated with new, `delete_stream` frees it).
+  // Adopts an initialised, accepted stream (uv_pipe_t or uv_tcp_t, allocated with new, `delete_stream` frees
+  // it).
   ControlConnection(uv_stream_t* stream, bool local, void (*delete_stream)(uv_handle_t*), Handlers handlers);
   ControlConnection(const ControlConnection&) = delete;
   ControlConnection& operator=(const ControlConnection&) = delete;
@@ -42,8 +44,9 @@ class ControlConnection {
   void event(const std::string& line) { write(line); }
   // Ends the command under way; the next line, if one waits, is taken then.
   void answer(const std::string& line);
-  // The same, where the line is the content of a file in memory of `size` bytes: it is sent in pieces, each when the client
-  // has taken the one before. A client that has not taken all within 30 s is cut off. `held` is let go of at the end.
+  // The same, where the line is the content of a file in memory of `size` bytes: it is sent in pieces, each
+  // when the client has taken the one before. A client that has not taken all within 30 s is cut off. `held`
+  // is let go of at the end.
   void answer(ReceivedFd file, std::size_t size, std::shared_ptr<const void> held);
   // Says why, and closes; whatever else arrives is discarded.
   void refuse(const std::string& line);

@@ -25,13 +25,15 @@ constexpr std::size_t connections_per_door = 64;
 
 // As protocol::error_line() makes it.
 constexpr const char* cut_off_line =
-    R"({"cmd":"","error":"an error cut the command off: `liveswap status` shows what is","status":"failed"})" "\n";
+    R"({"cmd":"","error":"an error cut the command off: `liveswap status` shows what is","status":"failed"})"
+    "\n";
 
 // Takes as long for a wrong token as for the right one, wherever they differ.
 bool equal_in_constant_time(const std::string& a, const std::string& b) {
   if (a.size() != b.size()) return false;
   volatile unsigned char difference = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) difference = difference | static_cast<unsigned char>(a[i] ^ b[i]);
+  for (std::size_t i = 0; i < a.size(); ++i)
+    difference = difference | static_cast<unsigned char>(a[i] ^ b[i]);
   return difference == 0;
 }
 
@@ -55,7 +57,8 @@ std::string name_of_peer(int fd, bool local) {
   auto* address = reinterpret_cast<sockaddr*>(&peer);
   char host[NI_MAXHOST], port[NI_MAXSERV];
   if (::getpeername(fd, address, &size) != 0 ||
-      ::getnameinfo(address, size, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+      ::getnameinfo(address, size, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) !=
+          0)
     return "";
   const std::string name = peer.ss_family == AF_INET6 ? fmt::format("[{}]", host) : std::string(host);
   return fmt::format("{}:{} over TCP", name, port);
@@ -92,10 +95,14 @@ bool open_stream(const Stream& stream, int client, bool local) {
 constexpr Milliseconds rest{100};
 
 // Of a client, not of the queue.
-bool is_client_gone(int error) { return error == EAGAIN || error == EINTR || error == ECONNABORTED || error == EPROTO; }
+bool is_client_gone(int error) {
+  return error == EAGAIN || error == EINTR || error == ECONNABORTED || error == EPROTO;
+}
 
 // Without a word of memory.
-void say(int client, std::string_view line) { ::send(client, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL); }
+void say(int client, std::string_view line) {
+  ::send(client, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
 
 Result<UniqueFd> listen_tcp_door(const std::string& address, std::uint16_t port) {
   const std::string object = fmt::format("the control port {}:{}", address, port);
@@ -120,7 +127,8 @@ struct ControlServer::Door {
 ControlServer::ControlServer(uv_loop_t& loop, Settings settings, OnCommand on_command)
     : loop_(loop), settings_(std::move(settings)), on_command_(std::move(on_command)) {}
 
-Result<std::unique_ptr<ControlServer>> ControlServer::open(uv_loop_t& loop, Settings settings, OnCommand on_command) {
+Result<std::unique_ptr<ControlServer>> ControlServer::open(uv_loop_t& loop, Settings settings,
+                                                           OnCommand on_command) {
   std::unique_ptr<ControlServer> server(new ControlServer(loop, std::move(settings), std::move(on_command)));
   const auto& instance = server->settings_.instance;
   if (auto made = ensure_private_directory(instance.runtime_dir, 0077); !made)
@@ -152,11 +160,12 @@ Result<void> ControlServer::open_door(UniqueFd socket, bool local) {
   return {};
 }
 
-// The oldest connection that waits for nothing makes way: clients that connect and say nothing lock nobody out. False
-// when all of them wait for an answer.
+// The oldest connection that waits for nothing makes way: clients that connect and say nothing lock nobody
+// out. False when all of them wait for an answer.
 bool ControlServer::make_room(bool local) {
-  const auto count = std::count_if(connections_.begin(), connections_.end(),
-                                   [local](const auto& one) { return one.second.connection->local() == local; });
+  const auto count = std::count_if(connections_.begin(), connections_.end(), [local](const auto& one) {
+    return one.second.connection->local() == local;
+  });
   return static_cast<std::size_t>(count) < connections_per_door || end_oldest(local);
 }
 
@@ -179,7 +188,8 @@ UniqueFd ControlServer::take_client(const Door& door) {
   return none_left && (end_oldest(door.local) || end_oldest(!door.local)) ? take() : std::move(client);
 }
 
-// Not uv_listen(): where its callback does not take the client, because an exception cut it off, it never calls again.
+// Not uv_listen(): where its callback does not take the client, because an exception cut it off, it never
+// calls again.
 void ControlServer::accept(Door& door) {
   auto client = take_client(door);
   if (!client && is_client_gone(errno)) return;
@@ -191,7 +201,8 @@ void ControlServer::accept(Door& door) {
   }
   if (door.local && !peer_is_trusted(client.get()))
     return log::seldom({"strangers at the control socket"}, log::Level::warning,
-                       "a connection to the control socket was refused, from {}", name_of_peer(client.get(), true));
+                       "a connection to the control socket was refused, from {}",
+                       name_of_peer(client.get(), true));
   if (reserve::is_needed()) return say(client.get(), no_memory_line);
   if (make_room(door.local)) admit(std::move(client), door.local);
 }
@@ -199,14 +210,16 @@ void ControlServer::accept(Door& door) {
 void ControlServer::admit(UniqueFd client, bool local) {
   auto peer = name_of_peer(client.get(), local);
   const ConnectionId id = ++last_id_;
-  ControlConnection::Handlers handlers{[this, id](const std::optional<std::string>& line) { on_line(id, line); },
-                                       [this, id] { connections_.erase(id); }};
+  ControlConnection::Handlers handlers{
+      [this, id](const std::optional<std::string>& line) { on_line(id, line); },
+      [this, id] { connections_.erase(id); }};
   const Stream stream = make_stream(loop_, local);
   if (!open_stream(stream, client.get(), local))
     return uv_close(reinterpret_cast<uv_handle_t*>(stream.handle), stream.deleter);
   client.release();
   // From here on the connection owns the stream.
-  auto connection = std::make_unique<ControlConnection>(stream.handle, local, stream.deleter, std::move(handlers));
+  auto connection =
+      std::make_unique<ControlConnection>(stream.handle, local, stream.deleter, std::move(handlers));
   connections_.emplace(id, Client{std::move(connection), std::move(peer)});
 }
 
@@ -220,8 +233,8 @@ std::string ControlServer::peer(ConnectionId id) const {
   return it == connections_.end() ? "" : it->second.peer;
 }
 
-// For a client of this machine that has looked in another place: where the control socket is, and whose. Everybody here
-// can see that anyway; it is no business of other machines.
+// For a client of this machine that has looked in another place: where the control socket is, and whose.
+// Everybody here can see that anyway; it is no business of other machines.
 protocol::Json ControlServer::about_itself(const std::string& peer) const {
   for (const char* loopback : {"127.", "[::1]", "[::ffff:127."})
     if (peer.starts_with(loopback))
@@ -237,14 +250,17 @@ bool ControlServer::permitted(bool local, const protocol::Command& command) cons
 void ControlServer::on_line(ConnectionId id, const std::optional<std::string>& line) {
   ControlConnection& connection = *find(id);
   if (reserve::is_needed()) return connection.refuse(no_memory_line);
-  const auto command = line ? protocol::parse_command(*line)
-                            : fail(fmt::format("a line of more than {} bytes, expected a command", protocol::line_limit));
+  const auto command =
+      line ? protocol::parse_command(*line)
+           : fail(fmt::format("a line of more than {} bytes, expected a command", protocol::line_limit));
   if (!command) {
-    log::seldom({"lines that are no command"}, log::Level::warning, "a line that is no command was refused, from {}", peer(id));
+    log::seldom({"lines that are no command"}, log::Level::warning,
+                "a line that is no command was refused, from {}", peer(id));
     connection.refuse(protocol::error_line("", protocol::Refusal::usage, command.error().text));
   } else if (!permitted(connection.local(), *command)) {
     log::seldom({"commands with no valid token on TCP"}, log::Level::warning,
-                "a {} command with no valid token was refused on TCP, from {}", protocol::word(command->verb), peer(id));
+                "a {} command with no valid token was refused on TCP, from {}", protocol::word(command->verb),
+                peer(id));
     connection.refuse(protocol::error_line(protocol::word(command->verb), protocol::Refusal::refused,
                                            "the command has no valid token", about_itself(peer(id))));
   } else {
@@ -256,10 +272,12 @@ void ControlServer::answer(ConnectionId id, const std::string& line) {
   if (auto* connection = find(id)) connection->answer(line);
 }
 
-void ControlServer::answer(ConnectionId id, ReceivedFd file, std::size_t size, std::shared_ptr<const void> held) {
+void ControlServer::answer(ConnectionId id, ReceivedFd file, std::size_t size,
+                           std::shared_ptr<const void> held) {
   auto* connection = find(id);
   // Without memory for it the client sees the end of its connection.
-  if (connection && !guarded([&] { connection->answer(std::move(file), size, std::move(held)); })) connection->cut();
+  if (connection && !guarded([&] { connection->answer(std::move(file), size, std::move(held)); }))
+    connection->cut();
 }
 
 void ControlServer::give_up(ConnectionId id) noexcept {

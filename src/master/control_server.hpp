@@ -17,9 +17,10 @@
 
 namespace liveswap::master {
 
-// The two doors of the control protocol (docs/protocol.md): gives valid, permitted commands to the master and its
-// answers back. Everything that arrives is hostile until it has been checked here. While there is no memory
-// (base/reserve.hpp), and where a system call fails, a client gets one plain line or waits; the doors stay open.
+// The two doors of the control protocol (docs/protocol.md): gives valid, permitted commands to the master and
+// its answers back. Everything that arrives is hostile until it has been checked here. While there is no
+// memory (base/reserve.hpp), and where a system call fails, a client gets one plain line or waits; the doors
+// stay open.
 class ControlServer {
  public:
   // `connection` is whom to answer; it may be gone by then.
@@ -31,11 +32,12 @@ class ControlServer {
     std::string address;
     std::string token;
   };
-  static Result<std::unique_ptr<ControlServer>> open(uv_loop_t& loop, Settings settings, OnCommand on_command);
+  static Result<std::unique_ptr<ControlServer>> open(uv_loop_t& loop, Settings settings,
+                                                     OnCommand on_command);
   ~ControlServer();
 
-  // Lines with their newline. An answer ends the command that is under way on the connection, and the next one may
-  // come; an event does not. Nothing happens when the connection has gone.
+  // Lines with their newline. An answer ends the command that is under way on the connection, and the next
+  // one may come; an event does not. Nothing happens when the connection has gone.
   void answer(ConnectionId connection, const std::string& line);
   void event(ConnectionId connection, const std::string& line);
   // An answer that is a file in memory (control_connection.hpp).
@@ -43,8 +45,9 @@ class ControlServer {
   // Carrying out the command under way on the connection was cut off by an exception: says so, or closes it.
   void give_up(ConnectionId connection) noexcept;
 
-  // Who is behind a connection, for the receipt: "uid 1000, pid 4242", or "127.0.0.1:4711 over TCP". Empty when it has
-  // gone. The kernel says so, not the client; the process may have ended and its number been given away since.
+  // Who is behind a connection, for the receipt: "uid 1000, pid 4242", or "127.0.0.1:4711 over TCP". Empty
+  // when it has gone. The kernel says so, not the client; the process may have ended and its number been
+  // given away since.
   std::string peer(ConnectionId connection) const;
 
  private:

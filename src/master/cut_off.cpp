@@ -1,8 +1,9 @@
 #include "base/log.hpp"
 #include "master/master.hpp"
 
-// A command of the engine that an exception has cut off: out of memory, or an error of a library. The engine waits for what
-// becomes of a command, so here it gets its event. A command that it awaits nothing of is carried out once more, soon.
+// A command of the engine that an exception has cut off: out of memory, or an error of a library. The engine
+// waits for what becomes of a command, so here it gets its event. A command that it awaits nothing of is
+// carried out once more, soon.
 namespace liveswap::master {
 namespace {
 
@@ -27,8 +28,7 @@ void Master::do_undone() { perform(std::exchange(undone_, {})); }
 
 // The process may be there: then its end is told when it comes.
 void Master::make_up(const rollout::Spawn& command) {
-  if (pool_.pid(command.worker))
-    return pool_.signal(command.worker, true);
+  if (pool_.pid(command.worker)) return pool_.signal(command.worker, true);
   unstarted(command.worker);
   perform(engine_.exited(now(), command.worker, {"spawn", why, false}));
 }
@@ -40,7 +40,8 @@ void Master::make_up(const rollout::Prepare&) {
 
 // What is half written is written again, or stays as it was.
 void Master::make_up(const rollout::Commit& command) {
-  if (!guarded([&] { carry_out(command); })) perform(engine_.commit_failed(now(), std::string("the record: ") + why));
+  if (!guarded([&] { carry_out(command); }))
+    perform(engine_.commit_failed(now(), std::string("the record: ") + why));
 }
 
 // Connections go where they went, or they go to the new sockets already.

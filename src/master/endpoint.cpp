@@ -18,8 +18,8 @@ namespace {
 // Where the kernel does not say how many wait: more than by its default can (net.core.somaxconn).
 constexpr std::size_t queue_limit = 4096;
 
-// Not an end of file: the client shall know that nobody has read its request. By hand, since a socket that is closed
-// with SO_LINGER {1, 0} is reset, and ReceivedFd takes that away.
+// Not an end of file: the client shall know that nobody has read its request. By hand, since a socket that is
+// closed with SO_LINGER {1, 0} is reset, and ReceivedFd takes that away.
 void reset_connection(int fd) {
   sockaddr nowhere{};
   nowhere.sa_family = AF_UNSPEC;
@@ -32,7 +32,8 @@ std::string directory_of(const std::string& path) { return path.substr(0, path.r
 
 bool same_entry(const std::string& one, const std::string& other) {
   if (one == other) return true;
-  struct stat here {}, there {};
+  struct stat here {
+  }, there{};
   return one.substr(one.rfind('/') + 1) == other.substr(other.rfind('/') + 1) &&
          ::stat(directory_of(one).c_str(), &here) == 0 && ::stat(directory_of(other).c_str(), &there) == 0 &&
          here.st_dev == there.st_dev && here.st_ino == there.st_ino;
@@ -53,8 +54,9 @@ void Endpoint::turn_away(int fd) const {
 
 void Endpoint::tell_reset(std::size_t count) const {
   if (count > 0)
-    log::seldom({"connections that no worker is left for", 100}, log::Level::warning, "listener {}: reset {} connection{} that no worker is left for", name_, count,
-                 count == 1 ? "" : "s");
+    log::seldom({"connections that no worker is left for", 100}, log::Level::warning,
+                "listener {}: reset {} connection{} that no worker is left for", name_, count,
+                count == 1 ? "" : "s");
 }
 
 // A file that stays lost is looked at again and again, and said once.
@@ -86,7 +88,8 @@ bool Endpoint::repair_socket(int fd, int backlog, bool nonblocking) const {
   socklen_t size = sizeof listens;
   ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);
   if (!listens)
-    log::seldom(kind, log::Level::warning, "listener {}: an application has shut the shared socket down; listening again", name_);
+    log::seldom(kind, log::Level::warning,
+                "listener {}: an application has shut the shared socket down; listening again", name_);
   // On a socket that listens it only sets the backlog.
   if (::listen(fd, backlog) != 0)
     log::seldom(kind, log::Level::error, "cannot listen again on {}: {}", address(), error_text(errno));

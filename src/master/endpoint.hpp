@@ -58,12 +58,13 @@ class Endpoint {
   // were.
   virtual void repair() = 0;
 
-  // Puts another socket in the place of the one with that cookie, which an application has spoilt: new connections go to it,
-  // what waits in the former one stays there for the workers that have it. Returns it, borrowed; -1: there is no such way.
+  // Puts another socket in the place of the one with that cookie, which an application has spoilt: new
+  // connections go to it, what waits in the former one stays there for the workers that have it. Returns it,
+  // borrowed; -1: there is no such way.
   virtual int renew(std::uint64_t /*cookie*/) { return -1; }
 
-  // Borrowed; -1: there is none: an application has not opened it yet (taken_endpoint.hpp), or the slot has been given
-  // up while its worker still leaves.
+  // Borrowed; -1: there is none: an application has not opened it yet (taken_endpoint.hpp), or the slot has
+  // been given up while its worker still leaves.
   virtual int socket(unsigned set, unsigned slot) const = 0;
   // All of a set; by slot when there is one a slot. -1 where none listens.
   virtual std::vector<int> sockets(unsigned set) const = 0;
@@ -95,7 +96,8 @@ class Endpoint {
   // The same, and none comes any more: shut down, it leaves its address to others whoever still has it.
   void shut_down(int fd) const;
   void rename(std::string name) { name_ = std::move(name); }
-  // True when the socket had been shut down. Of Unix sockets that is for ever: not to be called for such a one.
+  // True when the socket had been shut down. Of Unix sockets that is for ever: not to be called for such a
+  // one.
   bool repair_socket(int fd, int backlog, bool nonblocking = true) const;
 
  private:

@@ -6,11 +6,11 @@
 #include <cerrno>
 #include <mutex>
 
-// libuv ends the process (abort) when epoll_ctl() fails. That fails where the kernel has no memory for a moment
-// (ENOMEM), and where the user's limit on watched descriptors is reached (ENOSPC, fs.epoll.max_user_watches). So the
-// program `liveswap` has its own epoll_ctl(): what the kernel has no room for now is noted and counts as done.
-// epoll_wait() asks the kernel again, every 50 ms, until it has taken what is noted. Until then the descriptor tells of
-// nothing. Linked into that program alone.
+// libuv ends the process (abort) when epoll_ctl() fails. That fails where the kernel has no memory for a
+// moment (ENOMEM), and where the user's limit on watched descriptors is reached (ENOSPC,
+// fs.epoll.max_user_watches). So the program `liveswap` has its own epoll_ctl(): what the kernel has no room
+// for now is noted and counts as done. epoll_wait() asks the kernel again, every 50 ms, until it has taken
+// what is noted. Until then the descriptor tells of nothing. Linked into that program alone.
 namespace {
 
 constexpr int retry_ms = 50;
@@ -38,7 +38,8 @@ int control(int set, int operation, int fd, epoll_event* event) {
 
 Noted* find(int set, int fd) {
   const auto end = noted.begin() + count;
-  const auto found = std::find_if(noted.begin(), end, [&](const Noted& one) { return one.set == set && one.fd == fd; });
+  const auto found =
+      std::find_if(noted.begin(), end, [&](const Noted& one) { return one.set == set && one.fd == fd; });
   return found == end ? nullptr : &*found;
 }
 
@@ -116,9 +117,9 @@ extern "C" {
   return wait_and_retry(limit, [&](int piece) { return next(set, events, size, piece); });
 }
 
-[[gnu::visibility("default")]] int epoll_pwait(int set, epoll_event* events, int size, int limit, const sigset_t* mask) {
+[[gnu::visibility("default")]] int epoll_pwait(int set, epoll_event* events, int size, int limit,
+                                               const sigset_t* mask) {
   static const auto next = next_of<int (*)(int, epoll_event*, int, int, const sigset_t*)>("epoll_pwait");
   return wait_and_retry(limit, [&](int piece) { return next(set, events, size, piece, mask); });
 }
-
 }

@@ -2,9 +2,9 @@
 
 #include "master/master.hpp"
 
-// The files that clients find Unix listeners by. They are looked at when a worker has left, before a release is committed,
-// and whenever the kernel says that one has changed (inotify): anybody may remove a file at any time. Asleep, this costs
-// nothing.
+// The files that clients find Unix listeners by. They are looked at when a worker has left, before a release
+// is committed, and whenever the kernel says that one has changed (inotify): anybody may remove a file at any
+// time. Asleep, this costs nothing.
 namespace liveswap::master {
 namespace {
 
@@ -22,7 +22,8 @@ void Master::mend_files() {
     for (const auto& [endpoint, report] : listeners_.mend_files()) {
       if (report.kind == FileReport::Kind::replaced) takeover_.replaced(*endpoint, report.former);
       const std::string name = endpoint->name(), address = endpoint->address();
-      const std::string text = "listener " + (name == address ? name : name + " (" + address + ")") + ": " + report.text;
+      const std::string text =
+          "listener " + (name == address ? name : name + " (" + address + ")") + ": " + report.text;
       const bool is_lost = report.kind == FileReport::Kind::lost;
       (is_lost ? news.lost : news.mended).push_back(text);
       changed = changed || !is_lost;

@@ -11,8 +11,8 @@
 
 namespace liveswap::master {
 
-// A question to several workers whose answers are gathered: ends when each has answered or gone, or when the time
-// is up. Workers are not trusted to answer at all.
+// A question to several workers whose answers are gathered: ends when each has answered or gone, or when the
+// time is up. Workers are not trusted to answer at all.
 class Inquiry {
  public:
   using Worker = std::uint64_t;

@@ -24,8 +24,10 @@ using Failure = InstanceLock::Failure;
 constexpr int look_again_ms = 20;
 
 tl::expected<UniqueFd, Refusal> open_lock(const std::string& path) {
-  auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
-  if (!fd) return tl::unexpected<Refusal>({Failure::failed, os_error("open the lock file", path, errno).text});
+  auto fd =
+      UniqueFd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+  if (!fd)
+    return tl::unexpected<Refusal>({Failure::failed, os_error("open the lock file", path, errno).text});
   return fd;
 }
 
@@ -48,7 +50,8 @@ pid_t pid_in(const std::string& path) {
   return pid;
 }
 
-// A child that a master was just starting has the lock until its exec, also when that master has been killed meanwhile.
+// A child that a master was just starting has the lock until its exec, also when that master has been killed
+// meanwhile.
 bool is_released_soon(const UniqueFd& lock, const std::string& path) {
   constexpr std::chrono::milliseconds until_exec{1'000};
   const pid_t pid = pid_in(path);
@@ -69,9 +72,10 @@ tl::expected<InstanceLock, Refusal> InstanceLock::acquire(const protocol::Instan
   if (!master) return tl::unexpected(master.error());
   if (!try_lock(*master) && !is_released_soon(*master, path))
     return tl::unexpected<Refusal>(
-        {Failure::refused, fmt::format("a master{} already runs on port {}: `liveswap upgrade` gives it new code, "
-                                       "another --port starts a second one",
-                                       holder_of(path), instance.port)});
+        {Failure::refused,
+         fmt::format("a master{} already runs on port {}: `liveswap upgrade` gives it new code, "
+                     "another --port starts a second one",
+                     holder_of(path), instance.port)});
   const std::string pid = std::to_string(::getpid()) + "\n";
   if (::ftruncate(master->get(), 0) != 0 ||
       ::pwrite(master->get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
@@ -81,13 +85,14 @@ tl::expected<InstanceLock, Refusal> InstanceLock::acquire(const protocol::Instan
   const auto life = open_lock(workers_path);
   if (!life) return tl::unexpected(life.error());
   if (!try_lock(*life)) {
-    log::warning("workers of an earlier master on port {} are still draining; waiting for them", instance.port);
+    log::warning("workers of an earlier master on port {} are still draining; waiting for them",
+                 instance.port);
     if (!wait_for(*life, patience))
       return tl::unexpected<Refusal>(
-          {Failure::timed_out,
-           fmt::format("workers of an earlier master on port {} have not drained within {} ms: `fuser {}/workers.lock` "
-                       "shows which",
-                       instance.port, patience->count(), instance.state_dir)});
+          {Failure::timed_out, fmt::format("workers of an earlier master on port {} have not drained within "
+                                           "{} ms: `fuser {}/workers.lock` "
+                                           "shows which",
+                                           instance.port, patience->count(), instance.state_dir)});
     log::info("the workers of the earlier master have gone");
   }
   InstanceLock lock;

@@ -20,8 +20,7 @@ nlohmann::json release_json(const rollout::Release& release, rollout::Generation
 }
 
 void Ledger::open(rollout::RequestId request, rollout::Time now, const Json& head) {
-  open_.insert_or_assign(request,
-                         Recorder(now, release::utc_text(std::chrono::system_clock::now()), head));
+  open_.insert_or_assign(request, Recorder(now, release::utc_text(std::chrono::system_clock::now()), head));
 }
 
 Recorder* Ledger::find(rollout::RequestId request) {
@@ -36,7 +35,8 @@ void Ledger::begin(rollout::RequestId request, const rollout::Engine& engine,
   recorder->amend({{"to", release_json(note.release, note.generation)}});
   for (const auto& [id, worker] : engine.workers()) {
     const auto pid = pids.find(id);
-    // The engine may be ahead: it may have told the first ones to drain already. Not those that drain since before.
+    // The engine may be ahead: it may have told the first ones to drain already. Not those that drain since
+    // before.
     if (pid == pids.end() || engine.request_of(id) != request) continue;
     recorder->worker(worker.spawned, id, worker.slot, worker.generation, Recorder::Role::before, pid->second);
     if (worker.was_ready) recorder->ready(worker.spawned, id);
@@ -54,7 +54,8 @@ void Ledger::committed(const rollout::Release& release, const std::string& left)
 }
 
 std::vector<release::Committed> Ledger::committed(std::size_t k) const {
-  return {committed_.begin(), committed_.begin() + static_cast<std::ptrdiff_t>(std::min(k, committed_.size()))};
+  return {committed_.begin(),
+          committed_.begin() + static_cast<std::ptrdiff_t>(std::min(k, committed_.size()))};
 }
 
 Ledger::Closed Ledger::close(rollout::RequestId request, rollout::Time now, const std::string& outcome,

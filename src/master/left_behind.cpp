@@ -35,7 +35,9 @@ class Target {
     if (is_stopped_) send(SIGCONT);
   }
   explicit operator bool() const { return static_cast<bool>(pidfd_); }
-  bool send(int number) const { return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) == 0; }
+  bool send(int number) const {
+    return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) == 0;
+  }
 
   // It stops on its way back from the system call that it is in. False: it has not come there in this time.
   bool stop(const LeftProcess& process) {
@@ -63,7 +65,8 @@ bool holds_any(const LeftProcess& process, const ListeningSockets& sockets) {
   return open && std::any_of(open->begin(), open->end(), [&](auto inode) { return sockets.contains(inode); });
 }
 
-std::vector<Holder> holders_among(const std::vector<LeftProcess>& processes, const ListeningSockets& sockets) {
+std::vector<Holder> holders_among(const std::vector<LeftProcess>& processes,
+                                  const ListeningSockets& sockets) {
   std::vector<Holder> found;
   for (const auto& process : processes) {
     Holder holder{process, {}, true, !process.executed};
@@ -88,7 +91,8 @@ bool have_common(const Inodes& one, const Inodes& other) {
 }
 
 // One step: kills it where that costs no connection, or where `is_late`. False: it is no holder any more.
-bool try_to_end(const LeftProcess& process, const Traces& traces, const ListeningSockets& sockets, bool is_late) {
+bool try_to_end(const LeftProcess& process, const Traces& traces, const ListeningSockets& sockets,
+                bool is_late) {
   Target target(process);
   if (!target) return false;
   const bool is_stopped = target.stop(process);
@@ -102,9 +106,11 @@ bool try_to_end(const LeftProcess& process, const Traces& traces, const Listenin
 }  // namespace
 
 // So many as fit into the budget, and the others at the next call.
-void LeftBehind::end_some(Worker& worker, const Traces& traces, const ListeningSockets& sockets, Milliseconds now, Milliseconds grace) {
+void LeftBehind::end_some(Worker& worker, const Traces& traces, const ListeningSockets& sockets,
+                          Milliseconds now, Milliseconds grace) {
   const auto end = std::chrono::steady_clock::now() + budget;
-  for (std::size_t count = worker.ending.size(); count > 0 && std::chrono::steady_clock::now() < end; --count) {
+  for (std::size_t count = worker.ending.size(); count > 0 && std::chrono::steady_clock::now() < end;
+       --count) {
     auto next = worker.ending.upper_bound(worker.last);
     if (next == worker.ending.end()) next = worker.ending.begin();
     worker.last = next->first;
@@ -113,8 +119,9 @@ void LeftBehind::end_some(Worker& worker, const Traces& traces, const ListeningS
   }
 }
 
-std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces, const ListeningSockets& sockets,
-                                                  Milliseconds now, Milliseconds grace) {
+std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces,
+                                                  const ListeningSockets& sockets, Milliseconds now,
+                                                  Milliseconds grace) {
   Worker& worker = workers_[id];
   end_some(worker, traces, sockets, now, grace);
   auto left = looks_.at(id, traces, now);
@@ -122,7 +129,8 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
   if (!worker.awaited) worker.awaited = left->connections;
   State state;
   state.open = left->unreadable + static_cast<std::size_t>(std::count_if(
-      worker.awaited->begin(), worker.awaited->end(), [&](auto inode) { return left->connections.contains(inode); }));
+                                      worker.awaited->begin(), worker.awaited->end(),
+                                      [&](auto inode) { return left->connections.contains(inode); }));
   bool some_end = false;
   if (state.open == 0) {
     for (auto& holder : all_holders(*left, sockets)) {

@@ -12,8 +12,9 @@
 
 namespace liveswap::master {
 
-// When the master looks at what ended workers have left. A look reads /proc on the master's only thread, and takes the
-// longer the more processes and connections there are. So one look is for all of them, and looks take at most a tenth of the time.
+// When the master looks at what ended workers have left. A look reads /proc on the master's only thread, and
+// takes the longer the more processes and connections there are. So one look is for all of them, and looks
+// take at most a tenth of the time.
 class LeftLooks {
  public:
   using Milliseconds = std::chrono::milliseconds;
@@ -22,8 +23,9 @@ class LeftLooks {
 
   explicit LeftLooks(Look look = left_by) : look_(std::move(look)) {}
 
-  // What that worker has left, by a look that began after it was first asked for, and that has not been told before.
-  // Nothing: the next look is not due yet, or has failed: ask again. `now`: of a clock that does not go back.
+  // What that worker has left, by a look that began after it was first asked for, and that has not been told
+  // before. Nothing: the next look is not due yet, or has failed: ask again. `now`: of a clock that does not
+  // go back.
   std::optional<Left> at(pid_t worker, const Traces& traces, Milliseconds now);
   // The same by a look that is made for it alone, at once.
   // Empty when /proc cannot be read.

@@ -37,7 +37,8 @@ struct Process {
 
 fs::path place_of(pid_t pid) { return fs::path("/proc") / std::to_string(pid); }
 
-// "12 (name) S parent group session …"; the name may have parentheses and spaces in it. Nothing of a zombie, which has nothing open.
+// "12 (name) S parent group session …"; the name may have parentheses and spaces in it. Nothing of a zombie,
+// which has nothing open.
 std::optional<Process> process_at(pid_t pid) {
   std::ifstream file(place_of(pid) / "stat");
   std::string text;
@@ -130,7 +131,9 @@ class Search {
     if (it == all_.end() || depth == deepest || pid == ::getpid() || workers_.contains(pid)) return 0;
     if (const auto known = known_.find(pid); known != known_.end()) return known->second;
     const Process& process = it->second;
-    pid_t worker = workers_.contains(process.group) ? process.group : workers_.contains(process.session) ? process.session : 0;
+    pid_t worker = workers_.contains(process.group)     ? process.group
+                   : workers_.contains(process.session) ? process.session
+                                                        : 0;
     if (worker == 0 && process.parent == ::getpid() && adopts_) worker = is_claimed(pid) ? 0 : forked_by(pid);
     if (worker == 0) worker = worker_of(process.parent, depth + 1);
     return known_[pid] = worker;
@@ -142,7 +145,8 @@ class Search {
       const pid_t found = process_in(what);
       if (workers_.contains(found)) worker = found;
       // Of a worker that lives.
-      else if (is_claimed(found) && worker == nobody_knows) worker = 0;
+      else if (is_claimed(found) && worker == nobody_knows)
+        worker = 0;
     });
     return worker;
   }
@@ -166,8 +170,8 @@ class Search {
 
 using InLine = std::uint64_t (*)(std::string_view, const ListeningPlaces&);
 
-// The network of the processes: it may be in another namespace than ours. One that has ended meanwhile shows none, and another
-// is asked. What is there begins with a line of headings.
+// The network of the processes: it may be in another namespace than ours. One that has ended meanwhile shows
+// none, and another is asked. What is there begins with a line of headings.
 bool add_connections(Left& left, const char* kind, InLine inode_in, const std::set<std::uint64_t>& sockets,
                      const ListeningPlaces& places) {
   for (const auto& process : left.processes) {
@@ -176,7 +180,8 @@ bool add_connections(Left& left, const char* kind, InLine inode_in, const std::s
     std::string line;
     if (!std::getline(lines, line)) continue;
     while (std::getline(lines, line))
-      if (const auto inode = inode_in(line, places); inode != 0 && sockets.contains(inode)) left.connections.insert(inode);
+      if (const auto inode = inode_in(line, places); inode != 0 && sockets.contains(inode))
+        left.connections.insert(inode);
     return true;
   }
   return true;
@@ -213,20 +218,24 @@ std::uint64_t inode_in_tcp_line(std::string_view line, const ListeningPlaces& pl
   unsigned port = 0, state = 0;
   unsigned long long inode = 0;
   if (std::sscanf(std::string(line).c_str(),
-                  " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %llu", &port, &state, &inode) != 3)
+                  " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %llu", &port,
+                  &state, &inode) != 3)
     return 0;
   const bool is_connection = state != tcp_time_wait && state != tcp_close && state != tcp_listen;
   return is_connection && places.ports.contains(static_cast<std::uint16_t>(port)) ? inode : 0;
 }
 
-// "0000000000000000: 00000003 00000000 00000000 0001 03 123456 /run/app.sock": a connection bears its listener's path.
+// "0000000000000000: 00000003 00000000 00000000 0001 03 123456 /run/app.sock": a connection bears its
+// listener's path.
 std::uint64_t inode_in_unix_line(std::string_view line, const ListeningPlaces& places) {
   unsigned state = 0;
   unsigned long long inode = 0;
   int at = 0;
   const std::string text(line);
-  if (std::sscanf(text.c_str(), "%*s %*x %*x %*x %*x %x %llu %n", &state, &inode, &at) != 2 || at == 0) return 0;
-  return state == ss_connected && places.paths.contains(text.substr(static_cast<std::size_t>(at))) ? inode : 0;
+  if (std::sscanf(text.c_str(), "%*s %*x %*x %*x %*x %x %llu %n", &state, &inode, &at) != 2 || at == 0)
+    return 0;
+  return state == ss_connected && places.paths.contains(text.substr(static_cast<std::size_t>(at))) ? inode
+                                                                                                   : 0;
 }
 
 std::optional<std::map<pid_t, Left>> left_by(const std::map<pid_t, Traces>& workers) {
@@ -244,7 +253,8 @@ bool is_stopped(const LeftProcess& process) {
 
 bool runs(const LeftProcess& process, const Traces& traces) {
   struct stat info {};
-  return ::stat((place_of(process.pid) / "exe").c_str(), &info) == 0 && std::pair(info.st_dev, info.st_ino) == traces.program;
+  return ::stat((place_of(process.pid) / "exe").c_str(), &info) == 0 &&
+         std::pair(info.st_dev, info.st_ino) == traces.program;
 }
 
 bool may_have_connection(const LeftProcess& process, const ListeningPlaces& places) {

@@ -20,43 +20,88 @@ struct Known {
   const char* text;
 };
 
-#define OPTION(level, name) {level, name, #name}
+#define OPTION(level, name) \
+  { level, name, #name }
 constexpr Known readable[] = {
-    OPTION(SOL_SOCKET, SO_REUSEADDR),      OPTION(SOL_SOCKET, SO_REUSEPORT),       OPTION(SOL_SOCKET, SO_BUF_LOCK),
-    OPTION(SOL_SOCKET, SO_KEEPALIVE),      OPTION(SOL_SOCKET, SO_LINGER),          OPTION(SOL_SOCKET, SO_RCVBUF),
-    OPTION(SOL_SOCKET, SO_SNDBUF),         OPTION(SOL_SOCKET, SO_RCVLOWAT),        OPTION(SOL_SOCKET, SO_RCVTIMEO),
-    OPTION(SOL_SOCKET, SO_SNDTIMEO),       OPTION(SOL_SOCKET, SO_OOBINLINE),       OPTION(SOL_SOCKET, SO_PRIORITY),
-    OPTION(SOL_SOCKET, SO_DONTROUTE),      OPTION(SOL_SOCKET, SO_BINDTOIFINDEX),   OPTION(SOL_SOCKET, SO_INCOMING_CPU),
-    OPTION(SOL_SOCKET, SO_BUSY_POLL),      OPTION(SOL_SOCKET, SO_MARK),            OPTION(SOL_SOCKET, SO_PASSCRED),
-    OPTION(SOL_SOCKET, SO_TIMESTAMP),      OPTION(SOL_SOCKET, SO_ZEROCOPY),        OPTION(SOL_SOCKET, SO_MAX_PACING_RATE),
-    OPTION(IPPROTO_TCP, TCP_NODELAY),      OPTION(IPPROTO_TCP, TCP_MAXSEG),        OPTION(IPPROTO_TCP, TCP_CORK),
-    OPTION(IPPROTO_TCP, TCP_KEEPIDLE),     OPTION(IPPROTO_TCP, TCP_KEEPINTVL),     OPTION(IPPROTO_TCP, TCP_KEEPCNT),
-    OPTION(IPPROTO_TCP, TCP_SYNCNT),       OPTION(IPPROTO_TCP, TCP_LINGER2),       OPTION(IPPROTO_TCP, TCP_DEFER_ACCEPT),
-    OPTION(IPPROTO_TCP, TCP_WINDOW_CLAMP), OPTION(IPPROTO_TCP, TCP_QUICKACK),      OPTION(IPPROTO_TCP, TCP_CONGESTION),
-    OPTION(IPPROTO_TCP, TCP_USER_TIMEOUT), OPTION(IPPROTO_TCP, TCP_FASTOPEN),      OPTION(IPPROTO_TCP, TCP_NOTSENT_LOWAT),
-    OPTION(IPPROTO_TCP, TCP_SAVE_SYN),     OPTION(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE),
-    OPTION(IPPROTO_IP, IP_TOS),            OPTION(IPPROTO_IP, IP_TTL),             OPTION(IPPROTO_IP, IP_MINTTL),
-    OPTION(IPPROTO_IP, IP_TRANSPARENT),    OPTION(IPPROTO_IP, IP_FREEBIND),        OPTION(IPPROTO_IP, IP_MTU_DISCOVER),
-    OPTION(IPPROTO_IP, IP_PKTINFO),        OPTION(IPPROTO_IP, IP_RECVTTL),         OPTION(IPPROTO_IP, IP_RECVTOS),
-    OPTION(IPPROTO_IPV6, IPV6_TCLASS),     OPTION(IPPROTO_IPV6, IPV6_UNICAST_HOPS), OPTION(IPPROTO_IPV6, IPV6_MINHOPCOUNT),
-    OPTION(IPPROTO_IPV6, IPV6_MTU_DISCOVER), OPTION(IPPROTO_IPV6, IPV6_TRANSPARENT), OPTION(IPPROTO_IPV6, IPV6_FREEBIND),
+    OPTION(SOL_SOCKET, SO_REUSEADDR),
+    OPTION(SOL_SOCKET, SO_REUSEPORT),
+    OPTION(SOL_SOCKET, SO_BUF_LOCK),
+    OPTION(SOL_SOCKET, SO_KEEPALIVE),
+    OPTION(SOL_SOCKET, SO_LINGER),
+    OPTION(SOL_SOCKET, SO_RCVBUF),
+    OPTION(SOL_SOCKET, SO_SNDBUF),
+    OPTION(SOL_SOCKET, SO_RCVLOWAT),
+    OPTION(SOL_SOCKET, SO_RCVTIMEO),
+    OPTION(SOL_SOCKET, SO_SNDTIMEO),
+    OPTION(SOL_SOCKET, SO_OOBINLINE),
+    OPTION(SOL_SOCKET, SO_PRIORITY),
+    OPTION(SOL_SOCKET, SO_DONTROUTE),
+    OPTION(SOL_SOCKET, SO_BINDTOIFINDEX),
+    OPTION(SOL_SOCKET, SO_INCOMING_CPU),
+    OPTION(SOL_SOCKET, SO_BUSY_POLL),
+    OPTION(SOL_SOCKET, SO_MARK),
+    OPTION(SOL_SOCKET, SO_PASSCRED),
+    OPTION(SOL_SOCKET, SO_TIMESTAMP),
+    OPTION(SOL_SOCKET, SO_ZEROCOPY),
+    OPTION(SOL_SOCKET, SO_MAX_PACING_RATE),
+    OPTION(IPPROTO_TCP, TCP_NODELAY),
+    OPTION(IPPROTO_TCP, TCP_MAXSEG),
+    OPTION(IPPROTO_TCP, TCP_CORK),
+    OPTION(IPPROTO_TCP, TCP_KEEPIDLE),
+    OPTION(IPPROTO_TCP, TCP_KEEPINTVL),
+    OPTION(IPPROTO_TCP, TCP_KEEPCNT),
+    OPTION(IPPROTO_TCP, TCP_SYNCNT),
+    OPTION(IPPROTO_TCP, TCP_LINGER2),
+    OPTION(IPPROTO_TCP, TCP_DEFER_ACCEPT),
+    OPTION(IPPROTO_TCP, TCP_WINDOW_CLAMP),
+    OPTION(IPPROTO_TCP, TCP_QUICKACK),
+    OPTION(IPPROTO_TCP, TCP_CONGESTION),
+    OPTION(IPPROTO_TCP, TCP_USER_TIMEOUT),
+    OPTION(IPPROTO_TCP, TCP_FASTOPEN),
+    OPTION(IPPROTO_TCP, TCP_NOTSENT_LOWAT),
+    OPTION(IPPROTO_TCP, TCP_SAVE_SYN),
+    OPTION(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE),
+    OPTION(IPPROTO_IP, IP_TOS),
+    OPTION(IPPROTO_IP, IP_TTL),
+    OPTION(IPPROTO_IP, IP_MINTTL),
+    OPTION(IPPROTO_IP, IP_TRANSPARENT),
+    OPTION(IPPROTO_IP, IP_FREEBIND),
+    OPTION(IPPROTO_IP, IP_MTU_DISCOVER),
+    OPTION(IPPROTO_IP, IP_PKTINFO),
+    OPTION(IPPROTO_IP, IP_RECVTTL),
+    OPTION(IPPROTO_IP, IP_RECVTOS),
+    OPTION(IPPROTO_IPV6, IPV6_TCLASS),
+    OPTION(IPPROTO_IPV6, IPV6_UNICAST_HOPS),
+    OPTION(IPPROTO_IPV6, IPV6_MINHOPCOUNT),
+    OPTION(IPPROTO_IPV6, IPV6_MTU_DISCOVER),
+    OPTION(IPPROTO_IPV6, IPV6_TRANSPARENT),
+    OPTION(IPPROTO_IPV6, IPV6_FREEBIND),
     OPTION(IPPROTO_IPV6, IPV6_RECVPKTINFO),
 };
 constexpr Known others[] = {
-    OPTION(SOL_SOCKET, SO_BINDTODEVICE), OPTION(SOL_SOCKET, SO_ATTACH_FILTER), OPTION(SOL_SOCKET, SO_ATTACH_BPF),
-    OPTION(SOL_SOCKET, SO_LOCK_FILTER),  OPTION(IPPROTO_TCP, TCP_MD5SIG),      OPTION(IPPROTO_TCP, TCP_ULP),
-    OPTION(SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF), OPTION(SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF),
+    OPTION(SOL_SOCKET, SO_BINDTODEVICE),
+    OPTION(SOL_SOCKET, SO_ATTACH_FILTER),
+    OPTION(SOL_SOCKET, SO_ATTACH_BPF),
+    OPTION(SOL_SOCKET, SO_LOCK_FILTER),
+    OPTION(IPPROTO_TCP, TCP_MD5SIG),
+    OPTION(IPPROTO_TCP, TCP_ULP),
+    OPTION(SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF),
+    OPTION(SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF),
     OPTION(IPPROTO_TCP, TCP_FASTOPEN_KEY),
 };
 #undef OPTION
 
-bool is(const OptionName& option, int level, int name) { return option.level == level && option.name == name; }
+bool is(const OptionName& option, int level, int name) {
+  return option.level == level && option.name == name;
+}
 
 bool is_filter(const OptionName& option) {
   return is(option, SOL_SOCKET, SO_ATTACH_FILTER) || is(option, SOL_SOCKET, SO_ATTACH_BPF);
 }
 
-bool is_buffer(const OptionName& option) { return is(option, SOL_SOCKET, SO_RCVBUF) || is(option, SOL_SOCKET, SO_SNDBUF); }
+bool is_buffer(const OptionName& option) {
+  return is(option, SOL_SOCKET, SO_RCVBUF) || is(option, SOL_SOCKET, SO_SNDBUF);
+}
 
 // The master puts its own in their place again (Listeners::steer).
 bool is_dealer(const OptionName& option) {
@@ -83,8 +128,8 @@ int detach(int fd, int what) {
 // What the kernel tells of a listener without a size of its own (TCP_MSS_DEFAULT).
 constexpr int default_segment = 536;
 
-// What has to be set so that this is read: the kernel doubles the size of a buffer for its own needs (socket(7)), and tells a size
-// of segments where none was set.
+// What has to be set so that this is read: the kernel doubles the size of a buffer for its own needs
+// (socket(7)), and tells a size of segments where none was set.
 std::string as_set(const OptionName& option, std::string value) {
   int number = 0;
   if (value.size() != sizeof number) return value;
@@ -117,7 +162,8 @@ OptionValue option_of(int fd, const OptionName& option) {
 
 bool is_known(const OptionName& option) {
   const auto same = [&](const Known& one) { return one.level == option.level && one.name == option.name; };
-  return std::any_of(std::begin(readable), std::end(readable), same) || std::any_of(std::begin(others), std::end(others), same);
+  return std::any_of(std::begin(readable), std::end(readable), same) ||
+         std::any_of(std::begin(others), std::end(others), same);
 }
 
 // A size that was set once is kept, whatever the kernel would choose; until the lock is taken away.
@@ -138,11 +184,16 @@ OptionValues options_of(int fd) {
 Result<void> put_back(int fd, const OptionName& option, const OptionValue& value) {
   int done = -1;
   errno = ENOPROTOOPT;
-  if (is(option, IPPROTO_TCP, TCP_MD5SIG)) done = remove_key(fd, option);
-  else if (is_filter(option)) done = detach(fd, SO_DETACH_FILTER);
-  else if (is_dealer(option)) done = detach(fd, SO_DETACH_REUSEPORT_BPF);
-  else if (is(option, SOL_SOCKET, SO_BINDTODEVICE)) done = set(fd, option, "");
-  else if (value) done = set(fd, option, as_set(option, *value));
+  if (is(option, IPPROTO_TCP, TCP_MD5SIG))
+    done = remove_key(fd, option);
+  else if (is_filter(option))
+    done = detach(fd, SO_DETACH_FILTER);
+  else if (is_dealer(option))
+    done = detach(fd, SO_DETACH_REUSEPORT_BPF);
+  else if (is(option, SOL_SOCKET, SO_BINDTODEVICE))
+    done = set(fd, option, "");
+  else if (value)
+    done = set(fd, option, as_set(option, *value));
   if (done != 0) return fail(option.text() + ": " + error_text(errno));
   return {};
 }

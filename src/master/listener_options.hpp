@@ -12,9 +12,10 @@
 
 namespace liveswap::master {
 
-// Socket options that applications set on listeners. The socket is every generation's, but an option belongs to the release
-// that has set it: when that does not serve any more, the socket gets what it had before, or what a release that still serves
-// has set. Worker hosts tell which option was set (LIVESWAP_OPTION); values the master reads itself.
+// Socket options that applications set on listeners. The socket is every generation's, but an option belongs
+// to the release that has set it: when that does not serve any more, the socket gets what it had before, or
+// what a release that still serves has set. Worker hosts tell which option was set (LIVESWAP_OPTION); values
+// the master reads itself.
 
 struct OptionName {
   int level = 0;
@@ -37,8 +38,8 @@ bool is_known(const OptionName& option);
 // Those that the kernel changes when this one is set, itself first.
 std::vector<OptionName> set_with(const OptionName& option);
 
-// Sets it to a value that was read; of what cannot be read, takes back what was set: a key, a filter, a device. An error
-// names the option.
+// Sets it to a value that was read; of what cannot be read, takes back what was set: a key, a filter, a
+// device. An error names the option.
 Result<void> put_back(int fd, const OptionName& option, const OptionValue& value);
 
 // Which generation has set what, by the cookie of the socket. Pure.
@@ -59,11 +60,13 @@ class OptionLedger {
   struct Restore {
     Cookie socket = 0;
     OptionName option;
-    OptionValue value;       // nothing: not known, or the option cannot be read
-    bool is_foreign = false;  // the value is one that a release which serves has set: it cannot be put back without having been read
-    Generation by = 0;       // that has set what is taken back
+    OptionValue value;        // nothing: not known, or the option cannot be read
+    bool is_foreign = false;  // the value is one that a release which serves has set: it cannot be put back
+                              // without having been read
+    Generation by = 0;        // that has set what is taken back
   };
-  // Only these generations serve, or are about to: what others have set is forgotten. Returns what has to be put back.
+  // Only these generations serve, or are about to: what others have set is forgotten. Returns what has to be
+  // put back.
   std::vector<Restore> keep(const std::set<Generation>& live);
 
  private:

@@ -248,7 +248,8 @@ Listeners::Found Listeners::with_socket(std::uint64_t cookie) const {
 
 bool Listeners::has_socket(std::uint64_t cookie) const {
   for (const TakenEndpoint* endpoint : taken_)
-    if (const auto all = endpoint->cookies(); std::find(all.begin(), all.end(), cookie) != all.end()) return true;
+    if (const auto all = endpoint->cookies(); std::find(all.begin(), all.end(), cookie) != all.end())
+      return true;
   for (const Endpoint* endpoint : lent())
     for (unsigned set = 0; set < holds_.size(); ++set)
       for (const int fd : endpoint->sockets(set))

@@ -73,8 +73,8 @@ class Listeners {
   // The accept queues of each listener, summed up over its sockets.
   std::vector<Depth> depth() const;
 
-  // Beside those that were asked for there are endpoints that applications bind themselves (takeover.hpp). They are
-  // steered, flipped and repaired with the others, and come and go.
+  // Beside those that were asked for there are endpoints that applications bind themselves (takeover.hpp).
+  // They are steered, flipped and repaired with the others, and come and go.
   void take(std::unique_ptr<TakenEndpoint> endpoint);
   void drop(const TakenEndpoint& endpoint);
   const std::vector<TakenEndpoint*>& taken() const { return taken_; }
@@ -88,7 +88,8 @@ class Listeners {
   Found with_socket(std::uint64_t cookie) const;
   // Whether one of all these sockets has that cookie.
   bool has_socket(std::uint64_t cookie) const;
-  // Whether that file is a Unix socket of ours, and the path the one that clients find it by, not another link.
+  // Whether that file is a Unix socket of ours, and the path the one that clients find it by, not another
+  // link.
   bool is_ours(const std::string& path, const struct stat& file) const;
   // That has the file at this path; nullptr: none.
   Endpoint* with_file(const std::string& path) const;
@@ -132,10 +133,11 @@ class Listeners {
   unsigned set_of(bool staged) const { return staged ? *staged_ : live_; }
   bool is_free(unsigned set) const;
 
-  std::vector<std::unique_ptr<Endpoint>> endpoints_;  // those asked for, then those taken; each knows every set
-  std::size_t lent_ = 0;                              // so many were asked for
-  std::vector<TakenEndpoint*> taken_;                 // the others
-  std::vector<std::shared_ptr<const int>> holds_;     // by set
+  std::vector<std::unique_ptr<Endpoint>>
+      endpoints_;                                  // those asked for, then those taken; each knows every set
+  std::size_t lent_ = 0;                           // so many were asked for
+  std::vector<TakenEndpoint*> taken_;              // the others
+  std::vector<std::shared_ptr<const int>> holds_;  // by set
   unsigned live_ = 0;
   std::optional<unsigned> staged_;
   unsigned slots_ = 0;    // that sets have sockets for

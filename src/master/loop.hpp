@@ -11,8 +11,8 @@
 
 #include "base/log.hpp"
 
-// libuv's handles as values that own them. A callback may destroy the object that it was called from: libuv keeps
-// the memory of a handle until its close callback, and so does Handle.
+// libuv's handles as values that own them. A callback may destroy the object that it was called from: libuv
+// keeps the memory of a handle until its close callback, and so does Handle.
 namespace liveswap::master {
 
 using Milliseconds = std::chrono::milliseconds;
@@ -54,9 +54,11 @@ class Handle {
     bool open = false;
     std::shared_ptr<const Callback> callback;
   };
-  void set_callback(Callback callback) { state_->callback = std::make_shared<const Callback>(std::move(callback)); }
-  // Holds the callback, so that it may replace or destroy itself. Exceptions stop here: libuv is C, and whatever a
-  // library throws at one event ends neither this process nor the program that embeds it.
+  void set_callback(Callback callback) {
+    state_->callback = std::make_shared<const Callback>(std::move(callback));
+  }
+  // Holds the callback, so that it may replace or destroy itself. Exceptions stop here: libuv is C, and
+  // whatever a library throws at one event ends neither this process nor the program that embeds it.
   static void call(void* data, int argument) noexcept {
     const auto callback = static_cast<State*>(data)->callback;
     guarded([&] {
@@ -85,8 +87,8 @@ class Timer : public Handle<uv_timer_t> {
   void stop() { uv_timer_stop(&state_->uv); }
 };
 
-// Watches a borrowed descriptor, which must outlive it. `callback` gets UV_READABLE | UV_WRITABLE; an error on the
-// descriptor shows as both.
+// Watches a borrowed descriptor, which must outlive it. `callback` gets UV_READABLE | UV_WRITABLE; an error
+// on the descriptor shows as both.
 class Poll : public Handle<uv_poll_t> {
  public:
   Poll(uv_loop_t& loop, int fd) { state_->open = uv_poll_init(&loop, &state_->uv, fd) == 0; }
@@ -106,15 +108,17 @@ class Poll : public Handle<uv_poll_t> {
   }
 };
 
-// Watches one file: its owner, mode, names and number of links, not its directory. The callback runs after each change.
+// Watches one file: its owner, mode, names and number of links, not its directory. The callback runs after
+// each change.
 class FileWatch : public Handle<uv_fs_event_t> {
  public:
   FileWatch(uv_loop_t& loop, const std::string& path, std::function<void()> callback) {
     state_->open = uv_fs_event_init(&loop, &state_->uv) == 0;
     set_callback([callback = std::move(callback)](int) { callback(); });
-    usable_ = state_->open && uv_fs_event_start(&state_->uv,
-                                                [](uv_fs_event_t* watch, const char*, int, int) { call(watch->data, 0); },
-                                                path.c_str(), 0) == 0;
+    usable_ = state_->open &&
+              uv_fs_event_start(
+                  &state_->uv, [](uv_fs_event_t* watch, const char*, int, int) { call(watch->data, 0); },
+                  path.c_str(), 0) == 0;
   }
   // False: the file is not there, may not be read, or the system allows no more watches.
   bool usable() const { return usable_; }
@@ -128,7 +132,8 @@ class SignalWatch : public Handle<uv_signal_t> {
   SignalWatch(uv_loop_t& loop, int number, std::function<void()> callback) {
     state_->open = uv_signal_init(&loop, &state_->uv) == 0;
     set_callback([callback = std::move(callback)](int) { callback(); });
-    uv_signal_start(&state_->uv, [](uv_signal_t* watch, int) { call(watch->data, 0); }, number);
+    uv_signal_start(
+        &state_->uv, [](uv_signal_t* watch, int) { call(watch->data, 0); }, number);
   }
 };
 

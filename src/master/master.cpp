@@ -9,11 +9,12 @@
 namespace liveswap::master {
 namespace {
 
-// How long a slot that shall vanish still serves after new connections are steered away from it: what the kernel had
-// dealt to it by then has long been accepted, and a handshake that was under way has ended.
+// How long a slot that shall vanish still serves after new connections are steered away from it: what the
+// kernel had dealt to it by then has long been accepted, and a handshake that was under way has ended.
 constexpr rollout::Time steer_grace{1'000};
 
-// How often the accept queue of a slot that shall vanish is looked at, and for how long its drain waits for that.
+// How often the accept queue of a slot that shall vanish is looked at, and for how long its drain waits for
+// that.
 constexpr rollout::Time crowd_step{20};
 constexpr rollout::Time crowd_limit{30'000};
 
@@ -64,7 +65,10 @@ std::vector<config::HealthProbe> probes_of(const Options& options) {
 }
 
 Takeover::Rules takeover_rules(const Options& options, const std::optional<Identity>& identity) {
-  return {options.listen_mode == ListenMode::reuseport, options.backlog, options.intercept == Intercept::seccomp, identity,
+  return {options.listen_mode == ListenMode::reuseport,
+          options.backlog,
+          options.intercept == Intercept::seccomp,
+          identity,
           {options.privileged_ports.begin(), options.privileged_ports.end()},
           0,
           options.await_listener && (options.entry != Options().entry || options.listen.empty()),
@@ -75,7 +79,9 @@ Takeover::Rules takeover_rules(const Options& options, const std::optional<Ident
 std::vector<std::string> more_words(const Options& options) {
   const Options standard;
   std::vector<std::string> words;
-  const auto add = [&](const char* name, const std::string& value) { words.insert(words.end(), {name, value}); };
+  const auto add = [&](const char* name, const std::string& value) {
+    words.insert(words.end(), {name, value});
+  };
   if (options.entry != standard.entry) add("--entry", options.entry);
   if (options.intercept == Intercept::seccomp) add("--intercept", "seccomp");
   if (options.keepalive != Keepalive::end)
@@ -88,26 +94,37 @@ std::vector<std::string> more_words(const Options& options) {
 protocol::Refusal refusal_of(rollout::Verdict verdict) {
   switch (verdict) {
     case rollout::Verdict::ok:
-    case rollout::Verdict::failed: return protocol::Refusal::failed;
-    case rollout::Verdict::refused: return protocol::Refusal::refused;
-    case rollout::Verdict::reverted: return protocol::Refusal::reverted;
-    case rollout::Verdict::timed_out: return protocol::Refusal::timed_out;
-    case rollout::Verdict::unreachable: return protocol::Refusal::failed;
+    case rollout::Verdict::failed:
+      return protocol::Refusal::failed;
+    case rollout::Verdict::refused:
+      return protocol::Refusal::refused;
+    case rollout::Verdict::reverted:
+      return protocol::Refusal::reverted;
+    case rollout::Verdict::timed_out:
+      return protocol::Refusal::timed_out;
+    case rollout::Verdict::unreachable:
+      return protocol::Refusal::failed;
   }
   return protocol::Refusal::failed;
 }
 
 }  // namespace
 
-Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners listeners, SpawnRequest worker_request,
-               SpawnRequest store_request)
+Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners listeners,
+               SpawnRequest worker_request, SpawnRequest store_request)
     : loop_(loop),
       options_(std::move(options)),
       lock_(std::move(lock)),
       listeners_(std::move(listeners)),
       home_(current_directory()),
-      tools_{worker_request, std::move(store_request), options_.arguments, options_.entry, options_.pre_upgrade, options_.state_dir,
-             options_.working_directory.empty() ? home_ : options_.working_directory, options_.hook_limit,
+      tools_{worker_request,
+             std::move(store_request),
+             options_.arguments,
+             options_.entry,
+             options_.pre_upgrade,
+             options_.state_dir,
+             options_.working_directory.empty() ? home_ : options_.working_directory,
+             options_.hook_limit,
              options_.check_limit},
       store_(options_.state_dir),
       ledger_(release::History(options_.state_dir)),
@@ -195,10 +212,9 @@ WorkerPool::Handlers Master::pool_handlers() {
 
 Result<void> Master::open_control(const std::string& token) {
   const protocol::Instance instance{options_.port, options_.state_dir, options_.runtime_dir};
-  auto server = ControlServer::open(loop_, {instance, options_.address, token},
-                                    [this](ConnectionId connection, const protocol::Command& command) {
-                                      on_command(connection, command);
-                                    });
+  auto server = ControlServer::open(
+      loop_, {instance, options_.address, token},
+      [this](ConnectionId connection, const protocol::Command& command) { on_command(connection, command); });
   if (!server) return tl::unexpected<Error>(server.error());
   control_ = std::move(*server);
   return {};
@@ -208,8 +224,10 @@ Outcome Master::run(const rollout::Release& start) {
   if (options_.handle_signals)
     signals_.emplace(loop_, [this](Signals::Order order, const char* name) { obey(order, name); });
   if (options_.reap_children) reaper_.emplace(loop_);
-  if (listeners_.bound().empty()) log::info("no listener was configured (--listen): the application gets -1, and opens its own");
-  for (const auto& listener : listeners_.bound()) log::info("listener {}: {}", listener.name, listener.address);
+  if (listeners_.bound().empty())
+    log::info("no listener was configured (--listen): the application gets -1, and opens its own");
+  for (const auto& listener : listeners_.bound())
+    log::info("listener {}: {}", listener.name, listener.address);
   log::info("control: port {}, socket {}/{}.sock", options_.port, options_.runtime_dir, options_.port);
   watch_files();
   if (start.id.empty())
@@ -251,10 +269,15 @@ void Master::obey(Signals::Order order, const char* name) {
       if (const auto opened = log::reopen(); !opened)
         log::error("{}: {}; the log stays where it is", name, opened.error().text);
       else
-        log::info("{}: {}", name, *opened ? "the log file was opened anew" : "the log is no file of the master's (--log-file): nothing to open");
+        log::info("{}: {}", name,
+                  *opened ? "the log file was opened anew"
+                          : "the log is no file of the master's (--log-file): nothing to open");
       return;
-    case Signals::Order::re_execute: log::warning("{}: a master cannot execute itself anew yet: nothing is done", name); return;
-    case Signals::Order::log_state: return log_state(name);
+    case Signals::Order::re_execute:
+      log::warning("{}: a master cannot execute itself anew yet: nothing is done", name);
+      return;
+    case Signals::Order::log_state:
+      return log_state(name);
   }
 }
 
@@ -278,7 +301,8 @@ void Master::perform(rollout::Commands commands) {
   if (!guarded([this] { settle(); })) timer_.start(settle_again);
 }
 
-// What follows from the engine's state rather than from a command: the next deadline, and which slots are served.
+// What follows from the engine's state rather than from a command: the next deadline, and which slots are
+// served.
 void Master::settle() {
   listeners_.steer(steered_, engine_.unserved_slots());
   if (listeners_.staged() && !engine_.staging()) listeners_.unstage();
@@ -294,11 +318,13 @@ void Master::settle() {
 
 // The sockets that applications have bound, as the workers are now.
 void Master::look_at_takeover() {
-  takeover_.keep_options(engine_.reverting() ? std::set{engine_.generation()} : std::set{engine_.generation(), engine_.goal_generation()});
+  takeover_.keep_options(engine_.reverting() ? std::set{engine_.generation()}
+                                             : std::set{engine_.generation(), engine_.goal_generation()});
   if (takeover_.idle() && engine_.workers().empty()) return takeover_timer_.stop();
   std::vector<Takeover::Seen> seen;
   for (const auto& [id, worker] : engine_.workers())
-    seen.push_back({id, worker.state == rollout::WorkerState::ready, worker.state == rollout::WorkerState::draining});
+    seen.push_back(
+        {id, worker.state == rollout::WorkerState::ready, worker.state == rollout::WorkerState::draining});
   auto next = takeover_.look(now(), seen, is_quiet());
   const auto judged = takeover_.judge(now());
   const auto given_up = takeover_.given_up(now());
@@ -309,8 +335,10 @@ void Master::look_at_takeover() {
     takeover_timer_.start(std::max(rollout::Time{0}, *next - now()), [this] { look_at_takeover(); });
   judge_starting(judged);
   for (const auto& [worker, listener] : given_up)
-    perform(engine_.stopped_serving(now(), worker, "it has closed the listener " + listener + ", or shut it down, without having been "
-                                                   "told to drain; the contract leaves that to the master"));
+    perform(engine_.stopped_serving(now(), worker,
+                                    "it has closed the listener " + listener +
+                                        ", or shut it down, without having been "
+                                        "told to drain; the contract leaves that to the master"));
 }
 
 // Each event may bring about others, and the next look.
@@ -325,14 +353,15 @@ void Master::judge_starting(const std::vector<Takeover::Judged>& judged) {
 // Whoever drains while the master stops, or in a slot that vanishes, has no successor.
 bool Master::has_successor(rollout::WorkerId id) const {
   const auto it = engine_.workers().find(id);
-  return !engine_.stopping() && it != engine_.workers().end() &&
-         it->second.slot < engine_.fork_count();
+  return !engine_.stopping() && it != engine_.workers().end() && it->second.slot < engine_.fork_count();
 }
 
-// What waits for a slot that vanishes has nobody else: its worker is not told to drain before it has accepted that.
+// What waits for a slot that vanishes has nobody else: its worker is not told to drain before it has accepted
+// that.
 void Master::carry_out(const rollout::Drain& command) {
   if (is_gone(command.worker)) return;
-  if (!is_crowded(command.worker)) return pool_.drain(command.worker, command.limit, has_successor(command.worker));
+  if (!is_crowded(command.worker))
+    return pool_.drain(command.worker, command.limit, has_successor(command.worker));
   crowded_.push_back({command, now()});
   crowd_timer_.start(crowd_step, [this] { drain_crowded(); });
 }
@@ -347,7 +376,8 @@ void Master::carry_out(const rollout::Signal& command) {
 
 bool Master::is_crowded(rollout::WorkerId id) const {
   const auto it = engine_.workers().find(id);
-  return it != engine_.workers().end() && it->second.slot >= engine_.fork_count() && listeners_.waiting(it->second.slot) > 0;
+  return it != engine_.workers().end() && it->second.slot >= engine_.fork_count() &&
+         listeners_.waiting(it->second.slot) > 0;
 }
 
 void Master::drain_crowded() {
@@ -358,8 +388,9 @@ void Master::drain_crowded() {
     if (waited < limit && is_crowded(one.order.worker))
       still.push_back(one);
     else
-      pool_.drain(one.order.worker, one.order.limit ? std::optional(*one.order.limit - std::min(waited, *one.order.limit))
-                                                    : std::nullopt,
+      pool_.drain(one.order.worker,
+                  one.order.limit ? std::optional(*one.order.limit - std::min(waited, *one.order.limit))
+                                  : std::nullopt,
                   has_successor(one.order.worker));
   }
   crowded_ = std::move(still);
@@ -373,8 +404,8 @@ void Master::carry_out(const rollout::CloseSlots& command) {
 
 void Master::carry_out(const rollout::Booted&) {
   close_receipt(0, "ok", start_remark_);
-  log::info("ready: {} {} {}", engine_.fork_count(), engine_.fork_count() == 1 ? "worker runs" : "workers run",
-            engine_.release().path);
+  log::info("ready: {} {} {}", engine_.fork_count(),
+            engine_.fork_count() == 1 ? "worker runs" : "workers run", engine_.release().path);
   booted_ = true;
   tell_ready();
 }
@@ -391,10 +422,12 @@ void Master::notice(const std::string& text) const {
   if (options_.on_notice) options_.on_notice(text);
 }
 
-// The engine decides by what happened, not by what was written; so the words of a failed worker are added here.
+// The engine decides by what happened, not by what was written; so the words of a failed worker are added
+// here.
 void Master::keep_failure(const rollout::Note& note) {
-  Failure failure{note.request, note.text, pool_.last_output(note.worker), note.slot, note.generation,
-                  pool_.pid(note.worker), now()};
+  Failure failure{note.request, note.text,       pool_.last_output(note.worker),
+                  note.slot,    note.generation, pool_.pid(note.worker),
+                  now()};
   last_failure_[note.slot] = failure;
   failures_.push_back(std::move(failure));
   if (failures_.size() > failures_limit) failures_.pop_front();
@@ -417,7 +450,8 @@ void Master::carry_out(const rollout::Answer& command) {
   const auto reason = done ? command.text : with_output_of(command.request, command.text);
   // A release that nobody can reach is committed all the same, and can be gone back to.
   const bool committed = done || command.verdict == rollout::Verdict::unreachable;
-  const auto [number, text] = close_receipt(command.request, committed ? "ok" : protocol::word(refusal), reason);
+  const auto [number, text] =
+      close_receipt(command.request, committed ? "ok" : protocol::word(refusal), reason);
   if (done)
     log::info("{}: done, {}", verb, text);
   else
@@ -428,7 +462,8 @@ void Master::carry_out(const rollout::Answer& command) {
     last_upgrade_ = LastUpgrade{command.verdict, text, number, now()};
   }
   if (done) members["text"] = text;
-  answer(command.request, done ? protocol::ok_line(verb, members) : protocol::error_line(verb, refusal, text, members));
+  answer(command.request,
+         done ? protocol::ok_line(verb, members) : protocol::error_line(verb, refusal, text, members));
   collect();
 }
 
@@ -472,7 +507,8 @@ void Master::note_event(const rollout::Note& note) {
     return;
   }
   const auto members = members_of(note);
-  control_->event(it->second.connection, protocol::event_line(members.at("event").get<std::string>(), members));
+  control_->event(it->second.connection,
+                  protocol::event_line(members.at("event").get<std::string>(), members));
 }
 
 }  // namespace liveswap::master

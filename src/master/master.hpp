@@ -36,20 +36,21 @@ inline constexpr Milliseconds reading_limit{30'000};
 // How upgrades go that wish nothing else.
 rollout::Pace pace_of(const Options& options);
 
-// The master: carries what happens (workers, clients, signals, time) to the rollout engine as events, and carries out
-// its commands. It decides nothing about workers itself, and ends only when the engine says so.
+// The master: carries what happens (workers, clients, signals, time) to the rollout engine as events, and
+// carries out its commands. It decides nothing about workers itself, and ends only when the engine says so.
 class Master {
  public:
-  // `options` are validated and settled (setup.hpp); everything else is taken over. `store_request`: liveswap-store.
-  Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners listeners, SpawnRequest worker_request,
-         SpawnRequest store_request);
+  // `options` are validated and settled (setup.hpp); everything else is taken over. `store_request`:
+  // liveswap-store.
+  Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners listeners,
+         SpawnRequest worker_request, SpawnRequest store_request);
   Master(const Master&) = delete;
   Master& operator=(const Master&) = delete;
   ~Master();
 
   Result<void> open_control(const std::string& token);
-  // Starts the workers, of `start.id` from the store or, when that is empty, of what is at `start.path` now, and runs
-  // the loop until all of them have gone again.
+  // Starts the workers, of `start.id` from the store or, when that is empty, of what is at `start.path` now,
+  // and runs the loop until all of them have gone again.
   Outcome run(const rollout::Release& start);
 
  private:
@@ -141,7 +142,8 @@ class Master {
   void carry_out(const rollout::Prepare& command);
   void carry_out(const rollout::CancelPrepare&);
   void carry_out(const rollout::Commit& command);
-  void note_committed(const rollout::Release& release, const rollout::Release& before, rollout::RequestId request);
+  void note_committed(const rollout::Release& release, const rollout::Release& before,
+                      rollout::RequestId request);
   Result<void> record(const rollout::Release& release);
   void record_later(const std::string& trouble, Milliseconds pause);
   std::string record_at_last();
@@ -162,7 +164,8 @@ class Master {
   void verify(const rollout::Release& release, bool substitute, OnChecked done);
   rollout::Checked checked(const rollout::Release& release, const Task::Result& result);
   void find_substitute(const rollout::Release& release, const rollout::Checked& found, OnChecked done);
-  void add_substitute(rollout::Checked& found, const std::vector<release::Committed>& own, const Task::Result& result);
+  void add_substitute(rollout::Checked& found, const std::vector<release::Committed>& own,
+                      const Task::Result& result);
   void carry_out(const rollout::Spawn& command);
   void start_worker(const rollout::Spawn& command);
   void on_checked(const rollout::Release& release, const rollout::Checked& found);
@@ -211,7 +214,8 @@ class Master {
   std::int32_t ask(std::set<rollout::WorkerId> workers, Milliseconds limit, Inquiry::Done done);
 
   // report.cpp
-  protocol::Json worker_status(const rollout::Engine::Worker& worker, const Inquiry::Answers& connections) const;
+  protocol::Json worker_status(const rollout::Engine::Worker& worker,
+                               const Inquiry::Answers& connections) const;
   protocol::Json slot_status(unsigned number, const Inquiry::Answers& connections) const;
   protocol::Json status(const Inquiry::Answers& connections);
   protocol::Json left_status();
@@ -232,16 +236,18 @@ class Master {
   release::Store store_;
   Ledger ledger_;
   Reader reader_;    // of what clients ask
-  Reader resolver_;  // finds the release of a rollback; apart from `reader_`, so that clients' questions do not delay it
+  Reader resolver_;  // finds the release of a rollback; apart from `reader_`, so that clients' questions do
+                     // not delay it
   Reader verifier_;  // of the bytes in the store
-  std::map<std::string, std::string> seals_;    // by file in the store: of what was hashed
-  std::map<std::string, std::string> unsound_;  // by file in the store: what is wrong with it
+  std::map<std::string, std::string> seals_;                 // by file in the store: of what was hashed
+  std::map<std::string, std::string> unsound_;               // by file in the store: what is wrong with it
   std::map<std::string, std::vector<Unstarted>> unstarted_;  // by file in the store
-  std::set<std::string> verifying_;     // files in the store that are hashed for workers
+  std::set<std::string> verifying_;                          // files in the store that are hashed for workers
   std::set<std::string> fell_through_;  // ids that rollbacks of the master's own go to, or have failed with
   std::string without_way_back_;        // id of the release of which that was told
   Timer boot_timer_;
-  std::optional<rollout::Time> boot_told_;  // when it was told last that the release of the start is not hashed yet
+  std::optional<rollout::Time>
+      boot_told_;             // when it was told last that the release of the start is not hashed yet
   std::string start_remark_;  // what was wrong with the release of the start; empty: nothing
   Takeover takeover_;
   WorkerPool pool_;
@@ -264,7 +270,8 @@ class Master {
   std::string watched_phase_;
   Prober prober_;
   std::map<rollout::WorkerId, rollout::Served> served_before_;  // of old workers, when the upgrade began
-  std::optional<std::string> unprepared_;  // value of an upgrade whose preparation waits for a round of probes
+  std::optional<std::string>
+      unprepared_;  // value of an upgrade whose preparation waits for a round of probes
   rollout::Time flip_began_{0};
   std::unique_ptr<ControlServer> control_;
   std::optional<Signals> signals_;
@@ -285,7 +292,7 @@ class Master {
   Timer undone_timer_;
   unsigned steered_ = 0;
   rollout::Time started_{0};
-  std::deque<Failure> failures_;             // the newest of all, the last one behind
+  std::deque<Failure> failures_;              // the newest of all, the last one behind
   std::map<unsigned, Failure> last_failure_;  // by slot
   std::optional<LastUpgrade> last_upgrade_;
   std::optional<Outcome> outcome_;

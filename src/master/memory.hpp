@@ -14,8 +14,9 @@ namespace liveswap::master {
 // the kernel as long as the process has memory, about a millisecond for 100 MiB: not for every event.
 std::optional<std::uint64_t> pss_of(pid_t process);
 
-// The memory of a process that is in RAM, in bytes, pages that it shares with others counted in full. None when the
-// process has gone. Costs the kernel next to nothing whatever the process has, so that a thousand workers may be asked.
+// The memory of a process that is in RAM, in bytes, pages that it shares with others counted in full. None
+// when the process has gone. Costs the kernel next to nothing whatever the process has, so that a thousand
+// workers may be asked.
 std::optional<std::uint64_t> rss_of(pid_t process);
 
 // The second number of a statm, in pages.

@@ -95,7 +95,8 @@ std::optional<std::string> without_exec(const fs::path& path, const std::string&
   if (::statvfs(path.c_str(), &info) != 0 || !(info.f_flag & ST_NOEXEC)) return std::nullopt;
   const std::string point = mount_point_of(path.string());
   return fmt::format(
-      "{} lies on the file system that is mounted at {} with the option noexec, so no code can be loaded from there: "
+      "{} lies on the file system that is mounted at {} with the option noexec, so no code can be loaded "
+      "from there: "
       "{} chooses another place, or `mount -o remount,exec {}`",
       path.string(), point, option, point);
 }

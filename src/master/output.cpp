@@ -31,13 +31,14 @@ constexpr Milliseconds retry_pause{20};
 constexpr Milliseconds rest_pause{1};
 
 bool are_same(int one, int other) {
-  struct stat first {}, second {};
+  struct stat first {
+  }, second{};
   return ::fstat(one, &first) == 0 && ::fstat(other, &second) == 0 && first.st_dev == second.st_dev &&
          first.st_ino == second.st_ino;
 }
 
-// A piece that a pipe takes as a whole when poll() says that it takes anything, and that ends with a line where it can,
-// so that no other line gets into the middle of one.
+// A piece that a pipe takes as a whole when poll() says that it takes anything, and that ends with a line
+// where it can, so that no other line gets into the middle of one.
 std::string_view piece_of(std::string_view bytes) {
   if (bytes.size() <= PIPE_BUF) return bytes;
   const auto newline = bytes.rfind('\n', PIPE_BUF - 1);
@@ -82,14 +83,15 @@ Result<std::unique_ptr<Output>> Output::open(uv_loop_t& loop, SpawnRequest& requ
     if (wanted[number] < 0) continue;
     const bool shared = number == STDERR_FILENO && out >= 0 && (out == err || are_same(out, err));
     if (!shared)
-      if (auto added = output->add(wanted[number], request.identity); !added) return tl::unexpected<Error>(added.error());
+      if (auto added = output->add(wanted[number], request.identity); !added)
+        return tl::unexpected<Error>(added.error());
     wanted[number] = output->streams_.back().child_end.get();
   }
   return output;
 }
 
-// The child's end is open for reading, too: so the pipe never is without a reader, and neither the child nor what it
-// leaves behind gets a SIGPIPE when the master is gone.
+// The child's end is open for reading, too: so the pipe never is without a reader, and neither the child nor
+// what it leaves behind gets a SIGPIPE when the master is gone.
 Result<void> Output::add(int place, const std::optional<Identity>& owner) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return os_fail("make a pipe for the output of", "a worker", errno);
@@ -98,7 +100,8 @@ Result<void> Output::add(int place, const std::optional<Identity>& owner) {
   stream.reader = UniqueFd::adopt(ends[0]);
   stream.child_end = UniqueFd::adopt(ends[1]);
   const auto both_ways = "/proc/self/fd/" + std::to_string(stream.reader.get());
-  if (auto reopened = UniqueFd::adopt(::open(both_ways.c_str(), O_RDWR | O_CLOEXEC))) stream.child_end = std::move(reopened);
+  if (auto reopened = UniqueFd::adopt(::open(both_ways.c_str(), O_RDWR | O_CLOEXEC)))
+    stream.child_end = std::move(reopened);
   ::fcntl(stream.reader.get(), F_SETFL, O_NONBLOCK);  // the child's end has flags of its own
   if (owner && ::fchown(stream.reader.get(), owner->user, owner->group) != 0)
     return os_fail("give the output's pipe to", "the workers' user", errno);
@@ -114,7 +117,8 @@ void Output::started() {
 }
 
 bool Output::usable() const {
-  return std::all_of(streams_.begin(), streams_.end(), [](const Stream& stream) { return stream.poll && stream.poll->usable(); });
+  return std::all_of(streams_.begin(), streams_.end(),
+                     [](const Stream& stream) { return stream.poll && stream.poll->usable(); });
 }
 
 // False when there is nothing more to read for now, or for ever.

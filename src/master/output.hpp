@@ -17,18 +17,18 @@
 
 namespace liveswap::master {
 
-// What a child, and everything that it starts, writes on standard output and error. Both are pipes that the master reads,
-// or one where both go to the same place. Every byte is passed on to where it would have gone without the pipe, and the
-// last of it is kept, so that a failure can be told with its reason.
+// What a child, and everything that it starts, writes on standard output and error. Both are pipes that the
+// master reads, or one where both go to the same place. Every byte is passed on to where it would have gone
+// without the pipe, and the last of it is kept, so that a failure can be told with its reason.
 //
-// Nothing here blocks. While the place where it goes takes nothing (a terminal that was stopped, a pipe that nobody
-// reads), the pipe is not read either, so that the child waits in its write as it would without the pipe. A child may
-// write as fast as it can: each wake-up reads one pipe once.
+// Nothing here blocks. While the place where it goes takes nothing (a terminal that was stopped, a pipe that
+// nobody reads), the pipe is not read either, so that the child waits in its write as it would without the
+// pipe. A child may write as fast as it can: each wake-up reads one pipe once.
 class Output {
  public:
-  // Puts the children's ends of pipes in place of descriptors 1 and 2 of `request`, unless those are /dev/null (-1). They
-  // are valid until started(). What was there is borrowed for the life of this. The pipes belong to `request.identity`,
-  // so that the child can open /dev/stderr.
+  // Puts the children's ends of pipes in place of descriptors 1 and 2 of `request`, unless those are
+  // /dev/null (-1). They are valid until started(). What was there is borrowed for the life of this. The
+  // pipes belong to `request.identity`, so that the child can open /dev/stderr.
   static Result<std::unique_ptr<Output>> open(uv_loop_t& loop, SpawnRequest& request);
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
@@ -57,9 +57,9 @@ class Output {
   struct Stream {
     UniqueFd reader;
     UniqueFd child_end;
-    int place = -1;       // where it goes
-    std::string waiting;  // read, and not passed on yet
-    bool resting = false; // not read for a moment
+    int place = -1;        // where it goes
+    std::string waiting;   // read, and not passed on yet
+    bool resting = false;  // not read for a moment
     Tail tail;
     std::optional<Poll> poll;
   };

@@ -59,13 +59,15 @@ void Preparation::run(const char* name, SpawnRequest request, Milliseconds limit
                                  [this, next = std::move(next)](const Task::Result& result) {
                                    const bool done = guarded([&] { next(result); });
                                    // done_ never throws: so this is still there.
-                                   if (!done && done_) give_up("an error inside the master cut the preparation off", false);
+                                   if (!done && done_)
+                                     give_up("an error inside the master cut the preparation off", false);
                                  });
 }
 
 void Preparation::after_plugin(const Task::Result& result) {
   const std::string who = fmt::format("the pre-upgrade plugin {}", tools_.plugin);
-  if (result.kind == Kind::failed) return fail_step(who + " cannot be used", result, tools_.plugin_limit, true);
+  if (result.kind == Kind::failed)
+    return fail_step(who + " cannot be used", result, tools_.plugin_limit, true);
   if (result.kind == Kind::refused) return fail_step(who + " refused", result, tools_.plugin_limit, true);
   if (result.kind != Kind::done) return fail_step(who, result, tools_.plugin_limit, true);
   if (result.text.find('\0') != std::string::npos || result.text.find('\n') != std::string::npos)
@@ -76,8 +78,10 @@ void Preparation::after_plugin(const Task::Result& result) {
 
 void Preparation::take() {
   SpawnRequest request = tools_.store;
-  request.arguments = {"liveswap-store", "take", tools_.state_dir, ::geteuid() == 0 ? "1" : "0", release_.path};
-  run("store", std::move(request), tools_.check_limit, [this](const Task::Result& result) { after_take(result); });
+  request.arguments = {"liveswap-store", "take", tools_.state_dir, ::geteuid() == 0 ? "1" : "0",
+                       release_.path};
+  run("store", std::move(request), tools_.check_limit,
+      [this](const Task::Result& result) { after_take(result); });
 }
 
 void Preparation::after_take(const Task::Result& result) {
@@ -93,22 +97,27 @@ void Preparation::after_take(const Task::Result& result) {
             json::text_or_empty(answer, "how"), companions(answer));
   SpawnRequest request = tools_.worker;
   request.arguments = {"liveswap-worker", "--check"};
-  if (tools_.entry != default_entry) request.arguments.insert(request.arguments.end(), {"--entry", tools_.entry});
+  if (tools_.entry != default_entry)
+    request.arguments.insert(request.arguments.end(), {"--entry", tools_.entry});
   request.arguments.push_back(file_);
   add_library_path(request.environment, release::Store::needed(file_));
   request.arguments.insert(request.arguments.end(), tools_.arguments.begin(), tools_.arguments.end());
-  run("check", std::move(request), tools_.check_limit, [this](const Task::Result& next) { after_check(next); });
+  run("check", std::move(request), tools_.check_limit,
+      [this](const Task::Result& next) { after_check(next); });
 }
 
 void Preparation::after_check(const Task::Result& result) {
   if (result.kind != Kind::done) {
     // Whoever asked knows the file by its own name.
     Task::Result named = result;
-    for (auto at = named.text.find(file_); at != std::string::npos; at = named.text.find(file_, at + release_.path.size()))
+    for (auto at = named.text.find(file_); at != std::string::npos;
+         at = named.text.find(file_, at + release_.path.size()))
       named.text.replace(at, file_.size(), release_.path);
     // Where the store has become unreachable since the start.
-    if (const auto found = obstacle(file_, tools_.worker.identity, "--state-dir")) named.text += ": " + *found;
-    // It has not come as far as the loader: the file is not there for the workers' user, or no shared library.
+    if (const auto found = obstacle(file_, tools_.worker.identity, "--state-dir"))
+      named.text += ": " + *found;
+    // It has not come as far as the loader: the file is not there for the workers' user, or no shared
+    // library.
     const bool unfit = result.kind == Kind::failed && result.reached == "open";
     return fail_step(fmt::format("preflight, stage {}", result.stage), named, tools_.check_limit, unfit);
   }
@@ -122,7 +131,8 @@ void Preparation::give_up(const std::string& text, bool unfit) {
   done(tl::unexpected<Failure>(Failure{{text}, unfit}));
 }
 
-void Preparation::fail_step(const std::string& what, const Task::Result& result, Milliseconds limit, bool unfit) {
+void Preparation::fail_step(const std::string& what, const Task::Result& result, Milliseconds limit,
+                            bool unfit) {
   const auto fail_with = [&](const std::string& why) {
     give_up(with_output(fmt::format("{}: {}", what, why), result.output), unfit);
   };
@@ -130,9 +140,12 @@ void Preparation::fail_step(const std::string& what, const Task::Result& result,
     case Kind::done:
     case Kind::refused:
     case Kind::failed:
-    case Kind::unstarted: return fail_with(result.text);
-    case Kind::silent: return fail_with("it ended without an answer: " + result.text);
-    case Kind::late: return fail_with(fmt::format("it took longer than its limit of {} ms", limit.count()));
+    case Kind::unstarted:
+      return fail_with(result.text);
+    case Kind::silent:
+      return fail_with("it ended without an answer: " + result.text);
+    case Kind::late:
+      return fail_with(fmt::format("it took longer than its limit of {} ms", limit.count()));
   }
 }
 

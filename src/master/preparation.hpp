@@ -26,8 +26,8 @@ class Preparation {
     SpawnRequest worker;  // a worker host as the workers are started: user, limits, environment
     SpawnRequest store;   // liveswap-store as the master itself
     std::vector<std::string> arguments;  // of the application
-    std::string entry;    // the function to look for
-    std::string plugin;   // empty: none
+    std::string entry;                   // the function to look for
+    std::string plugin;                  // empty: none
     std::string state_dir;
     std::string there;  // what a relative path of the plugin is meant from
     Milliseconds plugin_limit{0};
@@ -39,10 +39,11 @@ class Preparation {
   using Outcome = tl::expected<rollout::Release, Failure>;
   using Done = std::function<void(const Outcome&)>;
 
-  // `asked`: absolute, what to upgrade to; `value`: what the plugin is told ("" when nothing was asked for). `done` is
-  // called once, never from within the constructor, and may destroy the preparation.
-  // Without a `value`, as at the start, the plugin is left out.
-  Preparation(uv_loop_t& loop, const Tools& tools, std::string asked, const std::optional<std::string>& value, Done done);
+  // `asked`: absolute, what to upgrade to; `value`: what the plugin is told ("" when nothing was asked for).
+  // `done` is called once, never from within the constructor, and may destroy the preparation. Without a
+  // `value`, as at the start, the plugin is left out.
+  Preparation(uv_loop_t& loop, const Tools& tools, std::string asked, const std::optional<std::string>& value,
+              Done done);
 
   // When it is done: what the requester should know of the release; empty: nothing.
   const std::string& remark() const { return remark_; }
@@ -50,7 +51,8 @@ class Preparation {
   // When it is done: of the bytes in the store (release/seal.hpp); empty: they have to be verified.
   const std::string& seal() const { return seal_; }
 
-  // The step under way is killed; nothing more is heard of it. The processes are kept in `dying` until they are reaped.
+  // The step under way is killed; nothing more is heard of it. The processes are kept in `dying` until they
+  // are reaped.
   void cancel(std::list<std::unique_ptr<Task>>& dying);
 
  private:

@@ -13,7 +13,8 @@ namespace {
 
 // In one line, for a log, a terminal and a receipt.
 std::string in_one_line(std::string lines) {
-  for (auto at = lines.find('\n'); at != std::string::npos; at = lines.find('\n', at)) lines.replace(at, 1, " | ");
+  for (auto at = lines.find('\n'); at != std::string::npos; at = lines.find('\n', at))
+    lines.replace(at, 1, " | ");
   return lines;
 }
 

@@ -7,7 +7,8 @@
 
 namespace liveswap::master {
 
-// What one process says by liveswap_log, as lines of the master's log: so many in a period, and how many more there were.
+// What one process says by liveswap_log, as lines of the master's log: so many in a period, and how many more
+// there were.
 class ProcessLog {
  public:
   ProcessLog(unsigned lines, LineLimit::Time period) : limit_(lines, period) {}
@@ -22,7 +23,8 @@ class ProcessLog {
 
  private:
   static void tell(std::string_view who, std::uint64_t count) {
-    if (count > 0) log::warning("{}: {} more line{} of its log left out", who, count, count == 1 ? " was" : "s were");
+    if (count > 0)
+      log::warning("{}: {} more line{} of its log left out", who, count, count == 1 ? " was" : "s were");
   }
 
   LineLimit limit_;

@@ -57,7 +57,8 @@ bool may_have_children(const std::string& process) {
 
 }  // namespace
 
-QueueWatch::QueueWatch(uv_loop_t& loop, Handlers handlers) : loop_(loop), handlers_(std::move(handlers)), timer_(loop) {
+QueueWatch::QueueWatch(uv_loop_t& loop, Handlers handlers)
+    : loop_(loop), handlers_(std::move(handlers)), timer_(loop) {
   timer_.on_due([this] { look(); });
 }
 
@@ -95,7 +96,8 @@ void QueueWatch::look_later() {
 void QueueWatch::look() {
   looking_ = false;
   bool is_shut_down = false;
-  for (const Entry& entry : entries_) is_shut_down = is_shut_down || (entry.awake && !listens(entry.socket.get()));
+  for (const Entry& entry : entries_)
+    is_shut_down = is_shut_down || (entry.awake && !listens(entry.socket.get()));
   if (is_shut_down) handlers_.shut_down();
   std::vector<std::pair<Place, ino_t>> waiting;
   bool again = false;
@@ -118,7 +120,8 @@ bool QueueWatch::look_at(Entry& entry) {
 }
 
 std::optional<bool> has_socket_open(pid_t pid, ino_t inode) {
-  const std::string process = "/proc/" + std::to_string(pid), wanted = "socket:[" + std::to_string(inode) + "]";
+  const std::string process = "/proc/" + std::to_string(pid),
+                    wanted = "socket:[" + std::to_string(inode) + "]";
   const Directory all = open_directory(process + "/fd");
   if (!all) return std::nullopt;
   bool is_unclear = false;

@@ -13,12 +13,14 @@
 
 namespace liveswap::master {
 
-// Finds listening sockets that nobody accepts on, and such that an application has shut down by a system call of its own.
+// Finds listening sockets that nobody accepts on, and such that an application has shut down by a system call
+// of its own.
 //
-// A socket is watched until a connection arrives. Then it is not watched for half a second, and looked at: where nothing
-// waits in its accept queue any more it is watched again. So a listener costs the master two wake-ups a second while
-// connections come, and none while none come. A queue that is not empty again and again may be that of workers which are
-// busy, hang, or do not have the socket any more: the owner finds out which.
+// A socket is watched until a connection arrives. Then it is not watched for half a second, and looked at:
+// where nothing waits in its accept queue any more it is watched again. So a listener costs the master two
+// wake-ups a second while connections come, and none while none come. A queue that is not empty again and
+// again may be that of workers which are busy, hang, or do not have the socket any more: the owner finds out
+// which.
 class QueueWatch {
  public:
   // A socket, and the slots whose workers accept on it.
@@ -29,7 +31,7 @@ class QueueWatch {
     bool operator==(const Place&) const = default;
   };
   struct Handlers {
-    std::function<void()> shut_down;            // one of the sockets does not listen; it shall by the return
+    std::function<void()> shut_down;  // one of the sockets does not listen; it shall by the return
     // Connections have waited in it at several looks; its inode. May call watch().
     std::function<void(const Place& place, ino_t inode)> waiting;
   };
@@ -41,7 +43,7 @@ class QueueWatch {
  private:
   struct Entry {
     Place place;
-    UniqueFd socket;  // before `poll`, which must let go of it first
+    UniqueFd socket;     // before `poll`, which must let go of it first
     unsigned looks = 0;  // at which connections waited
     bool awake = false;  // is looked at, and not watched
     std::optional<Poll> poll;
@@ -59,8 +61,9 @@ class QueueWatch {
   std::list<Entry> entries_;
 };
 
-// Whether a process has a socket open, by its inode; nothing where that cannot be known: /proc does not say, it has thousands
-// of descriptors, children, or an io_uring, which may hold the socket without a descriptor. Takes some milliseconds at the most.
+// Whether a process has a socket open, by its inode; nothing where that cannot be known: /proc does not say,
+// it has thousands of descriptors, children, or an io_uring, which may hold the socket without a descriptor.
+// Takes some milliseconds at the most.
 std::optional<bool> has_socket_open(pid_t pid, ino_t inode);
 
 }  // namespace liveswap::master

@@ -23,19 +23,21 @@ void Master::watch_queues() {
   queue_watch_.watch(places);
 }
 
-// Nobody accepts for a worker that has closed the listener by a system call of its own, which its host does not see. One that
-// never waited on it may serve other listeners.
+// Nobody accepts for a worker that has closed the listener by a system call of its own, which its host does
+// not see. One that never waited on it may serve other listeners.
 void Master::on_waiting(const QueueWatch::Place& place, ino_t inode) {
   if (!is_quiet()) return;
   std::vector<rollout::WorkerId> lost;
   for (const auto& [id, worker] : engine_.workers()) {
     const bool serves = worker.state == rollout::WorkerState::ready &&
                         std::find(place.slots.begin(), place.slots.end(), worker.slot) != place.slots.end();
-    if (serves && takeover_.waits_on(id, place.listener) && has_socket_open(pool_.pid(id), inode) == false) lost.push_back(id);
+    if (serves && takeover_.waits_on(id, place.listener) && has_socket_open(pool_.pid(id), inode) == false)
+      lost.push_back(id);
   }
   for (const auto id : lost)
-    perform(engine_.stopped_serving(now(), id, "connections wait at the listener " + place.listener +
-                                                   ", and it has closed that without having been told to drain"));
+    perform(engine_.stopped_serving(now(), id,
+                                    "connections wait at the listener " + place.listener +
+                                        ", and it has closed that without having been told to drain"));
 }
 
 }  // namespace liveswap::master

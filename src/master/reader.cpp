@@ -59,12 +59,13 @@ void Reader::start(Question question) {
   running_.push_front(std::move(question));
   const auto at = running_.begin();
   const auto begin = [&] {
-    at->task = std::make_unique<Task>(loop_, "store", std::move(request), left, [this, at](const Task::Result& result) {
-      Question ended = std::move(*at);
-      running_.erase(at);
-      Reply reply{result, ended.task->take_descriptor(), std::move(ended.place)};
-      ended.done(reply);
-    });
+    at->task = std::make_unique<Task>(
+        loop_, "store", std::move(request), left, [this, at](const Task::Result& result) {
+          Question ended = std::move(*at);
+          running_.erase(at);
+          Reply reply{result, ended.task->take_descriptor(), std::move(ended.place)};
+          ended.done(reply);
+        });
   };
   if (guarded(begin)) return;
   // Its place is free for the next one.

@@ -14,8 +14,9 @@
 
 namespace liveswap::master {
 
-// Questions to liveswap-store, each answered by a process of its own, since the receipts may be many, large, on
-// a disk that hangs, or written by somebody else. Only so many processes run at once; the other questions wait in turn.
+// Questions to liveswap-store, each answered by a process of its own, since the receipts may be many, large,
+// on a disk that hangs, or written by somebody else. Only so many processes run at once; the other questions
+// wait in turn.
 class Reader {
  public:
   // Held as long as a question takes up one of the places.
@@ -33,7 +34,8 @@ class Reader {
   Reader& operator=(const Reader&) = delete;
   ~Reader();
 
-  // `words`: a command of liveswap-store. `done` is called once, on the loop, never from within ask(). It must not throw.
+  // `words`: a command of liveswap-store. `done` is called once, on the loop, never from within ask(). It
+  // must not throw.
   void ask(std::vector<std::string> words, Done done) { ask(std::move(words), limit_, std::move(done)); }
   void ask(std::vector<std::string> words, Milliseconds limit, Done done);
   // Every question is answered with `text`, as failed.

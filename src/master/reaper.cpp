@@ -51,8 +51,8 @@ Reaper::Reaper(uv_loop_t& loop) : watch_(loop, SIGCHLD, [] { reap_unclaimed(); }
   reap_unclaimed();
 }
 
-// waitid() shows one child that has ended, the first in the kernel's list. Where that is claimed, there may be others
-// behind it, which only the list of all children shows.
+// waitid() shows one child that has ended, the first in the kernel's list. Where that is claimed, there may
+// be others behind it, which only the list of all children shows.
 void Reaper::reap_unclaimed() {
   for (;;) {
     siginfo_t info{};

@@ -26,13 +26,20 @@ constexpr std::uint64_t history_limit = 1000;
 // The phase that begins with a note; nothing for notes that begin none.
 const char* phase_of(NoteKind kind) {
   switch (kind) {
-    case NoteKind::preparing: return "preparing";
-    case NoteKind::started: return "rolling";
-    case NoteKind::baking: return "baking";
-    case NoteKind::flipping: return "flipping";
-    case NoteKind::probation: return "probation";
-    case NoteKind::reverting: return "reverting";
-    case NoteKind::leaving: return "leaving";
+    case NoteKind::preparing:
+      return "preparing";
+    case NoteKind::started:
+      return "rolling";
+    case NoteKind::baking:
+      return "baking";
+    case NoteKind::flipping:
+      return "flipping";
+    case NoteKind::probation:
+      return "probation";
+    case NoteKind::reverting:
+      return "reverting";
+    case NoteKind::leaving:
+      return "leaving";
     case NoteKind::spawned:
     case NoteKind::ready:
     case NoteKind::draining:
@@ -43,16 +50,20 @@ const char* phase_of(NoteKind kind) {
     case NoteKind::waiting:
     case NoteKind::queued:
     case NoteKind::dropped:
-    case NoteKind::flipped: return nullptr;
+    case NoteKind::flipped:
+      return nullptr;
   }
   return nullptr;
 }
 
 Recorder::End end_of(rollout::Parting parting) {
   switch (parting) {
-    case rollout::Parting::clean: return Recorder::End::clean;
-    case rollout::Parting::forced: return Recorder::End::forced;
-    case rollout::Parting::crashed: return Recorder::End::crashed;
+    case rollout::Parting::clean:
+      return Recorder::End::clean;
+    case rollout::Parting::forced:
+      return Recorder::End::forced;
+    case rollout::Parting::crashed:
+      return Recorder::End::crashed;
   }
   return Recorder::End::crashed;
 }
@@ -74,8 +85,9 @@ void Master::open_receipt(const rollout::Note& note) {
   const auto it = pending_.find(note.request);
   const bool start = note.request == 0;
   if (!start && it == pending_.end()) return;
-  const std::string by = start ? "uid " + std::to_string(::getuid()) + ", start of pid " + std::to_string(::getpid())
-                               : it->second.by;
+  const std::string by =
+      start ? "uid " + std::to_string(::getuid()) + ", start of pid " + std::to_string(::getpid())
+            : it->second.by;
   const std::string value = start ? options_.target : it->second.asked;
   // Until more is known of it, which is never when its preparation fails.
   const std::string to = value.empty() ? engine_.release().path : value;
@@ -89,7 +101,8 @@ void Master::open_receipt(const rollout::Note& note) {
 
 void Master::account(const rollout::Note& note) {
   const bool begins = note.kind == NoteKind::preparing || note.kind == NoteKind::started;
-  if (begins && !ledger_.find(note.request) && (note.request != 0 || engine_.generation() == 0)) open_receipt(note);
+  if (begins && !ledger_.find(note.request) && (note.request != 0 || engine_.generation() == 0))
+    open_receipt(note);
   Recorder* receipt = ledger_.find(note.request);
   if (!receipt) return;
   const auto time = now();
@@ -110,12 +123,24 @@ void Master::account(const rollout::Note& note) {
       receipt->worker(time, note.worker, note.slot, note.generation, role, pool_.pid(note.worker));
       break;
     }
-    case NoteKind::ready: receipt->ready(time, note.worker); break;
-    case NoteKind::draining: receipt->draining(time, note.worker); break;
-    case NoteKind::expired: receipt->forced(note.worker, note.text); break;
-    case NoteKind::flipping: receipt->flip(time); break;
-    case NoteKind::failed: receipt->failed(note.worker, with_output_of(note.request, note.text)); break;
-    case NoteKind::dropped: receipt->dropped(note.text); break;
+    case NoteKind::ready:
+      receipt->ready(time, note.worker);
+      break;
+    case NoteKind::draining:
+      receipt->draining(time, note.worker);
+      break;
+    case NoteKind::expired:
+      receipt->forced(note.worker, note.text);
+      break;
+    case NoteKind::flipping:
+      receipt->flip(time);
+      break;
+    case NoteKind::failed:
+      receipt->failed(note.worker, with_output_of(note.request, note.text));
+      break;
+    case NoteKind::dropped:
+      receipt->dropped(note.text);
+      break;
     case NoteKind::gone: {
       const auto idle = pool_.idle(note.worker);
       receipt->idle(note.worker, idle.ended, idle.moved);
@@ -124,7 +149,8 @@ void Master::account(const rollout::Note& note) {
       receipt->gone(time, note.worker, pool_.exit_code(note.worker), end_of(note.parting));
       break;
     }
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -140,13 +166,14 @@ void Master::sample_queues() {
   queue_timer_.start(queue_interval, [this] { sample_queues(); });
 }
 
-Ledger::Closed Master::close_receipt(rollout::RequestId request, const char* outcome, const std::string& reason) {
+Ledger::Closed Master::close_receipt(rollout::RequestId request, const char* outcome,
+                                     const std::string& reason) {
   return ledger_.close(request, now(), outcome, reason);
 }
 
 void Master::on_history(rollout::RequestId request, const std::string& count) {
-  const auto wanted = count.empty() ? Result<std::uint64_t>(history_default)
-                                    : config::parse_number(count, 1, history_limit);
+  const auto wanted =
+      count.empty() ? Result<std::uint64_t>(history_default) : config::parse_number(count, 1, history_limit);
   if (!wanted) return refuse(request, protocol::Refusal::usage, "history: " + wanted.error().text);
   pass_on(request, {"history", options_.state_dir, std::to_string(*wanted)});
 }
@@ -184,12 +211,15 @@ void Master::refuse_unread(rollout::RequestId request, const Task::Result& resul
   switch (result.kind) {
     case Kind::done:
     case Kind::refused:
-    case Kind::unstarted: return refuse(request, protocol::Refusal::failed, result.text);
-    case Kind::failed: return refuse(request, protocol::Refusal::failed, "the history cannot be read: " + result.text);
+    case Kind::unstarted:
+      return refuse(request, protocol::Refusal::failed, result.text);
+    case Kind::failed:
+      return refuse(request, protocol::Refusal::failed, "the history cannot be read: " + result.text);
     case Kind::silent:
-      return refuse(request, protocol::Refusal::failed,
-                    with_output("the history cannot be read: liveswap-store ended without an answer: " + result.text,
-                                result.output));
+      return refuse(
+          request, protocol::Refusal::failed,
+          with_output("the history cannot be read: liveswap-store ended without an answer: " + result.text,
+                      result.output));
     case Kind::late:
       return refuse(request, protocol::Refusal::timed_out,
                     fmt::format("the history in {}/history could not be read within {} s", options_.state_dir,

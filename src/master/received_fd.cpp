@@ -70,7 +70,8 @@ void close_elsewhere(UniqueFd fd) {
 bool is_internet(int fd) {
   int domain = 0;
   socklen_t size = sizeof domain;
-  return ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && (domain == AF_INET || domain == AF_INET6);
+  return ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+         (domain == AF_INET || domain == AF_INET6);
 }
 
 }  // namespace
@@ -79,7 +80,9 @@ bool is_internet(int fd) {
 void discard(UniqueFd fd) {
   if (!fd) return;
   const linger background{0, 0};
-  if (is_internet(fd.get()) && ::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &background, sizeof background) == 0) return;
+  if (is_internet(fd.get()) &&
+      ::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &background, sizeof background) == 0)
+    return;
   close_elsewhere(std::move(fd));
 }
 

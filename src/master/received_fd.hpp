@@ -6,18 +6,20 @@
 
 namespace liveswap::master {
 
-// close() of what somebody else has made can take as long as he likes: a TCP socket waits for what is unsent when
-// SO_LINGER says so, a file of a file system in user space for the answer of that, and a Unix socket closes what lies
-// in its queue. The master's one thread must meet none of it.
+// close() of what somebody else has made can take as long as he likes: a TCP socket waits for what is unsent
+// when SO_LINGER says so, a file of a file system in user space for the answer of that, and a Unix socket
+// closes what lies in its queue. The master's one thread must meet none of it.
 //
-// So a TCP or UDP socket has its SO_LINGER taken away: the kernel goes on in the background, and nothing that is sent is
-// lost. Everything else is closed by threads of our own, a few at most; what finds none of them free waits its turn.
+// So a TCP or UDP socket has its SO_LINGER taken away: the kernel goes on in the background, and nothing that
+// is sent is lost. Everything else is closed by threads of our own, a few at most; what finds none of them
+// free waits its turn.
 void discard(UniqueFd fd);
 
 // Too many wait for their turn: whoever sends more of them is not to be listened to for a moment.
 bool is_discarding_too_many();
 
-// A descriptor that a worker has sent, or that was accepted from a stranger: owned as by UniqueFd, but discarded.
+// A descriptor that a worker has sent, or that was accepted from a stranger: owned as by UniqueFd, but
+// discarded.
 class ReceivedFd {
  public:
   ReceivedFd() = default;

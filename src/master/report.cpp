@@ -19,24 +19,42 @@ using rollout::NoteKind;
 
 const char* word(NoteKind kind) {
   switch (kind) {
-    case NoteKind::preparing: return "preparing";
-    case NoteKind::started: return "started";
-    case NoteKind::spawned: return "spawned";
-    case NoteKind::ready: return "ready";
-    case NoteKind::draining: return "draining";
-    case NoteKind::expired: return "expired";
-    case NoteKind::gone: return "gone";
-    case NoteKind::failed: return "failed";
-    case NoteKind::committed: return "committed";
-    case NoteKind::reverting: return "reverting";
-    case NoteKind::waiting: return "waiting";
-    case NoteKind::queued: return "queued";
-    case NoteKind::baking: return "baking";
-    case NoteKind::flipping: return "flipping";
-    case NoteKind::flipped: return "flipped";
-    case NoteKind::probation: return "probation";
-    case NoteKind::leaving: return "leaving";
-    case NoteKind::dropped: return "dropped";
+    case NoteKind::preparing:
+      return "preparing";
+    case NoteKind::started:
+      return "started";
+    case NoteKind::spawned:
+      return "spawned";
+    case NoteKind::ready:
+      return "ready";
+    case NoteKind::draining:
+      return "draining";
+    case NoteKind::expired:
+      return "expired";
+    case NoteKind::gone:
+      return "gone";
+    case NoteKind::failed:
+      return "failed";
+    case NoteKind::committed:
+      return "committed";
+    case NoteKind::reverting:
+      return "reverting";
+    case NoteKind::waiting:
+      return "waiting";
+    case NoteKind::queued:
+      return "queued";
+    case NoteKind::baking:
+      return "baking";
+    case NoteKind::flipping:
+      return "flipping";
+    case NoteKind::flipped:
+      return "flipped";
+    case NoteKind::probation:
+      return "probation";
+    case NoteKind::leaving:
+      return "leaving";
+    case NoteKind::dropped:
+      return "dropped";
   }
   return "?";
 }
@@ -45,30 +63,42 @@ std::string short_id(const rollout::Release& release) { return release.id.substr
 
 const char* word(rollout::WorkerState state) {
   switch (state) {
-    case rollout::WorkerState::starting: return "starting";
-    case rollout::WorkerState::ready: return "ready";
-    case rollout::WorkerState::draining: return "draining";
+    case rollout::WorkerState::starting:
+      return "starting";
+    case rollout::WorkerState::ready:
+      return "ready";
+    case rollout::WorkerState::draining:
+      return "draining";
   }
   return "?";
 }
 
 const char* word(rollout::Parting parting) {
   switch (parting) {
-    case rollout::Parting::clean: return "clean";
-    case rollout::Parting::forced: return "forced";
-    case rollout::Parting::crashed: return "crashed";
+    case rollout::Parting::clean:
+      return "clean";
+    case rollout::Parting::forced:
+      return "forced";
+    case rollout::Parting::crashed:
+      return "crashed";
   }
   return "?";
 }
 
 const char* word(rollout::Verdict verdict) {
   switch (verdict) {
-    case rollout::Verdict::ok: return "ok";
-    case rollout::Verdict::failed: return "failed";
-    case rollout::Verdict::refused: return "refused";
-    case rollout::Verdict::reverted: return "reverted";
-    case rollout::Verdict::timed_out: return "timed_out";
-    case rollout::Verdict::unreachable: return "failed";
+    case rollout::Verdict::ok:
+      return "ok";
+    case rollout::Verdict::failed:
+      return "failed";
+    case rollout::Verdict::refused:
+      return "refused";
+    case rollout::Verdict::reverted:
+      return "reverted";
+    case rollout::Verdict::timed_out:
+      return "timed_out";
+    case rollout::Verdict::unreachable:
+      return "failed";
   }
   return "?";
 }
@@ -97,9 +127,12 @@ void Master::log_note(const rollout::Note& note) const {
   const auto pid = pool_.pid(note.worker);
   const auto ms = note.since_spawn.count();
   switch (note.kind) {
-    case NoteKind::preparing: log::info("preparing the upgrade"); break;
+    case NoteKind::preparing:
+      log::info("preparing the upgrade");
+      break;
     case NoteKind::started:
-      log::info("generation {}: rolling out {} ({})", note.generation, note.release.path, short_id(note.release));
+      log::info("generation {}: rolling out {} ({})", note.generation, note.release.path,
+                short_id(note.release));
       if (note.text.empty()) break;
       // Of a start nobody else tells the user; of an upgrade the answer does.
       if (engine_.generation() == 0)
@@ -107,36 +140,66 @@ void Master::log_note(const rollout::Note& note) const {
       else
         log::warning("generation {}: {}", note.generation, note.text);
       break;
-    case NoteKind::spawned: log::info("slot {} pid {}: started, generation {}", note.slot, pid, note.generation); break;
-    case NoteKind::ready: log::info("slot {} pid {}: ready after {} ms", note.slot, pid, ms); break;
-    case NoteKind::draining: log::info("slot {} pid {}: draining", note.slot, pid); break;
+    case NoteKind::spawned:
+      log::info("slot {} pid {}: started, generation {}", note.slot, pid, note.generation);
+      break;
+    case NoteKind::ready:
+      log::info("slot {} pid {}: ready after {} ms", note.slot, pid, ms);
+      break;
+    case NoteKind::draining:
+      log::info("slot {} pid {}: draining", note.slot, pid);
+      break;
     case NoteKind::expired:
       log::warning("slot {} pid {}: ending it by force: {}", note.slot, pid, note.text);
       break;
-    case NoteKind::gone: log::info("slot {} pid {}: gone, {}", note.slot, pid, note.text); break;
-    case NoteKind::failed: log::error("pid {} of generation {} failed: {}", pid, note.generation, note.text); break;
-    case NoteKind::committed: log::info("generation {}: committed {} ({})", note.generation, note.release.path, short_id(note.release)); break;
-    case NoteKind::reverting: log::error("generation {}: reverting: {}", note.generation, first_line(note.text)); break;
-    case NoteKind::waiting: log::info("generation {}: {}", note.generation, note.text); break;
-    case NoteKind::queued: log::info("an upgrade waits: {}", note.text); break;
-    case NoteKind::baking: log::info("generation {}: the canary bakes", note.generation); break;
-    case NoteKind::flipping: log::info("generation {}: all new connections go to it from now on", note.generation); break;
-    case NoteKind::flipped: log::info("generation {}: nothing waits for the old workers any more", note.generation); break;
-    case NoteKind::probation: log::info("generation {}: in probation", note.generation); break;
-    case NoteKind::leaving: break;
+    case NoteKind::gone:
+      log::info("slot {} pid {}: gone, {}", note.slot, pid, note.text);
+      break;
+    case NoteKind::failed:
+      log::error("pid {} of generation {} failed: {}", pid, note.generation, note.text);
+      break;
+    case NoteKind::committed:
+      log::info("generation {}: committed {} ({})", note.generation, note.release.path,
+                short_id(note.release));
+      break;
+    case NoteKind::reverting:
+      log::error("generation {}: reverting: {}", note.generation, first_line(note.text));
+      break;
+    case NoteKind::waiting:
+      log::info("generation {}: {}", note.generation, note.text);
+      break;
+    case NoteKind::queued:
+      log::info("an upgrade waits: {}", note.text);
+      break;
+    case NoteKind::baking:
+      log::info("generation {}: the canary bakes", note.generation);
+      break;
+    case NoteKind::flipping:
+      log::info("generation {}: all new connections go to it from now on", note.generation);
+      break;
+    case NoteKind::flipped:
+      log::info("generation {}: nothing waits for the old workers any more", note.generation);
+      break;
+    case NoteKind::probation:
+      log::info("generation {}: in probation", note.generation);
+      break;
+    case NoteKind::leaving:
+      break;
     case NoteKind::dropped:
-      log::warning("slot {} pid {}: taken for dropped: {}, which is served so far and which generation {} has not bound", note.slot, pid,
-                   note.text, note.generation);
+      log::warning(
+          "slot {} pid {}: taken for dropped: {}, which is served so far and which generation {} has not "
+          "bound",
+          note.slot, pid, note.text, note.generation);
       break;
   }
 }
 
 void Master::log_state(const char* why) const {
-  log::info("{}: {}{}{}, generation {}, {} slots", why, engine_.state(), *engine_.phase() ? ", " : "", engine_.phase(),
-            engine_.generation(), engine_.fork_count());
+  log::info("{}: {}{}{}, generation {}, {} slots", why, engine_.state(), *engine_.phase() ? ", " : "",
+            engine_.phase(), engine_.generation(), engine_.fork_count());
   for (const auto& [id, worker] : engine_.workers())
-    log::info("{}: slot {} pid {}: {}, generation {}, for {} ms", why, worker.slot, pool_.pid(id), word(worker.state),
-              worker.generation, (now() - worker.spawned).count());
+    log::info("{}: slot {} pid {}: {}, generation {}, for {} ms", why, worker.slot, pool_.pid(id),
+              word(worker.state), worker.generation, (now() - worker.spawned).count());
 }
 
 // Of a worker that has answered: what it counts of requests came along with its connections.
@@ -146,16 +209,17 @@ Json Master::worker_status(const rollout::Engine::Worker& worker, const Inquiry:
   const auto served = pool_.served(worker.id);
   const bool counts = served.served > 0 || served.failed > 0;
   Json status{{"pid", pool_.pid(worker.id)},
-          {"state", word(worker.state)},
-          {"generation", worker.generation},
-          {"release", worker.release.path},
-          {"id", worker.release.id},
-          {"uptime_ms", (now() - worker.spawned).count()},
-          {"connections", open == connections.end() ? Json() : Json(open->second)},
-          {"rss", rss ? Json(*rss) : Json()},
-          {"requests", counts ? Json(served.served) : Json()},
-          {"failed", counts ? Json(served.failed) : Json()}};
-  if (worker.state == rollout::WorkerState::starting && !worker.awaits.text.empty()) status["awaits"] = worker.awaits.text;
+              {"state", word(worker.state)},
+              {"generation", worker.generation},
+              {"release", worker.release.path},
+              {"id", worker.release.id},
+              {"uptime_ms", (now() - worker.spawned).count()},
+              {"connections", open == connections.end() ? Json() : Json(open->second)},
+              {"rss", rss ? Json(*rss) : Json()},
+              {"requests", counts ? Json(served.served) : Json()},
+              {"failed", counts ? Json(served.failed) : Json()}};
+  if (worker.state == rollout::WorkerState::starting && !worker.awaits.text.empty())
+    status["awaits"] = worker.awaits.text;
   return status;
 }
 
@@ -163,17 +227,22 @@ Json Master::slot_status(unsigned number, const Inquiry::Answers& connections) c
   const auto& slot = engine_.slots()[number];
   Json workers = Json::array();
   for (const auto id : slot.workers) workers.push_back(worker_status(engine_.workers().at(id), connections));
-  return {{"slot", number}, {"restarts", slot.restarts}, {"workers", workers}, {"last_failure", last_failure_of(number)}};
+  return {{"slot", number},
+          {"restarts", slot.restarts},
+          {"workers", workers},
+          {"last_failure", last_failure_of(number)}};
 }
 
 Json Master::status(const Inquiry::Answers& connections) {
   const auto time = now();
   Json slots = Json::array();
-  for (unsigned slot = 0; slot < engine_.slots().size(); ++slot) slots.push_back(slot_status(slot, connections));
+  for (unsigned slot = 0; slot < engine_.slots().size(); ++slot)
+    slots.push_back(slot_status(slot, connections));
   Json listeners = Json::array();
   for (const auto& one : listeners_.bound()) {
     Json listener{{"name", one.name}, {"address", one.address}, {"taken_over", one.taken}};
-    if (const auto stuck = takeover_.stuck_options().find(one.name); stuck != takeover_.stuck_options().end()) listener["note"] = stuck->second;
+    if (const auto stuck = takeover_.stuck_options().find(one.name); stuck != takeover_.stuck_options().end())
+      listener["note"] = stuck->second;
     listeners.push_back(std::move(listener));
   }
   Json report{{"version", LIVESWAP_VERSION},
@@ -193,7 +262,8 @@ Json Master::status(const Inquiry::Answers& connections) {
   if (!options_.target.empty()) report["target"] = options_.target;
   if (const auto remark = start_remark(); !remark.empty()) report["target_note"] = remark;
   if (Json left = left_status(); !left.empty()) report["left"] = std::move(left);
-  if (!record_trouble_.empty()) report["record_note"] = "a restart begins with an earlier release: " + record_trouble_;
+  if (!record_trouble_.empty())
+    report["record_note"] = "a restart begins with an earlier release: " + record_trouble_;
   if (const auto it = unsound_.find(file_of(engine_.release())); it != unsound_.end())
     report["release_note"] = "the release cannot be respawned: " + it->second;
   if (last_upgrade_)
@@ -212,8 +282,11 @@ Json Master::left_status() {
   Json left = Json::array();
   for (const auto& one : pool_.remaining()) {
     const bool known = one.holder.is_known;
-    left.push_back({{"pid", one.holder.process.pid}, {"program", one.holder.process.program}, {"listeners", one.holder.listeners},
-                    {"slot", known ? Json(one.slot) : Json()}, {"generation", known ? Json(one.generation) : Json()}});
+    left.push_back({{"pid", one.holder.process.pid},
+                    {"program", one.holder.process.program},
+                    {"listeners", one.holder.listeners},
+                    {"slot", known ? Json(one.slot) : Json()},
+                    {"generation", known ? Json(one.generation) : Json()}});
   }
   return left;
 }
@@ -239,13 +312,15 @@ Json Master::upgrade_status(rollout::RequestId request) const {
   const auto it = pending_.find(request);
   unsigned ready = 0;
   for (const auto& [id, worker] : engine_.workers())
-    if (worker.generation == engine_.goal_generation() && worker.state == rollout::WorkerState::ready) ++ready;
+    if (worker.generation == engine_.goal_generation() && worker.state == rollout::WorkerState::ready)
+      ++ready;
   Json upgrade{{"kind", it == pending_.end() ? "start" : protocol::word(it->second.verb)},
                {"to", engine_.goal_release().path},
                {"phase", engine_.phase()},
                {"slots", engine_.fork_count()},
                {"slots_ready", ready}};
-  if (const auto end = engine_.phase_end()) upgrade["left_ms"] = std::max<rollout::Time::rep>(0, (*end - now()).count());
+  if (const auto end = engine_.phase_end())
+    upgrade["left_ms"] = std::max<rollout::Time::rep>(0, (*end - now()).count());
   if (it == pending_.end()) return upgrade;
   upgrade["elapsed_ms"] = (now() - it->second.since).count();
   upgrade["asked_by"] = it->second.by;

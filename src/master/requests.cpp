@@ -36,18 +36,42 @@ void Master::answer_or_give_up(rollout::RequestId request, const std::function<v
 
 void Master::begin(rollout::RequestId request, const protocol::Command& command) {
   switch (command.verb) {
-    case protocol::Verb::upgrade: on_upgrade(request, command); break;
-    case protocol::Verb::rollback: on_rollback(request, command); break;
-    case protocol::Verb::promote: perform(engine_.promote(now(), request)); break;
-    case protocol::Verb::abort: perform(engine_.abort(now(), request)); break;
-    case protocol::Verb::kill: perform(engine_.kill(now(), request)); break;
-    case protocol::Verb::die: perform(engine_.stop(now(), request, true)); break;
-    case protocol::Verb::stop: perform(engine_.stop(now(), request, false)); break;
-    case protocol::Verb::message: on_message(request, command.value); break;
-    case protocol::Verb::forks: on_forks(request, command); break;
-    case protocol::Verb::status: on_status(request); break;
-    case protocol::Verb::history: on_history(request, command.value); break;
-    case protocol::Verb::receipt: on_receipt(request, command.value); break;
+    case protocol::Verb::upgrade:
+      on_upgrade(request, command);
+      break;
+    case protocol::Verb::rollback:
+      on_rollback(request, command);
+      break;
+    case protocol::Verb::promote:
+      perform(engine_.promote(now(), request));
+      break;
+    case protocol::Verb::abort:
+      perform(engine_.abort(now(), request));
+      break;
+    case protocol::Verb::kill:
+      perform(engine_.kill(now(), request));
+      break;
+    case protocol::Verb::die:
+      perform(engine_.stop(now(), request, true));
+      break;
+    case protocol::Verb::stop:
+      perform(engine_.stop(now(), request, false));
+      break;
+    case protocol::Verb::message:
+      on_message(request, command.value);
+      break;
+    case protocol::Verb::forks:
+      on_forks(request, command);
+      break;
+    case protocol::Verb::status:
+      on_status(request);
+      break;
+    case protocol::Verb::history:
+      on_history(request, command.value);
+      break;
+    case protocol::Verb::receipt:
+      on_receipt(request, command.value);
+      break;
   }
 }
 
@@ -78,7 +102,8 @@ void Master::on_message(rollout::RequestId request, const std::string& text) {
     if (worker.state != rollout::WorkerState::draining) workers.insert(id);
   const std::size_t count = workers.size();
   const auto question = ask(workers, message_limit, [this, request, count](const Inquiry::Answers& answers) {
-    const auto delivered = std::count_if(answers.begin(), answers.end(), [](const auto& one) { return one.second == 1; });
+    const auto delivered =
+        std::count_if(answers.begin(), answers.end(), [](const auto& one) { return one.second == 1; });
     answer(request, protocol::ok_line("message", {{"delivered", delivered}, {"workers", count}}));
   });
   for (const auto id : workers)
@@ -98,11 +123,12 @@ void Master::on_status(rollout::RequestId request) {
 std::int32_t Master::ask(std::set<rollout::WorkerId> workers, Milliseconds limit, Inquiry::Done done) {
   last_question_ = last_question_ == INT32_MAX ? 1 : last_question_ + 1;
   const auto question = last_question_;
-  inquiries_[question] = std::make_unique<Inquiry>(
-      loop_, std::move(workers), limit, [this, question, done = std::move(done)](const Inquiry::Answers& answers) {
-        const auto owner = inquiries_.extract(question);
-        done(answers);
-      });
+  inquiries_[question] =
+      std::make_unique<Inquiry>(loop_, std::move(workers), limit,
+                                [this, question, done = std::move(done)](const Inquiry::Answers& answers) {
+                                  const auto owner = inquiries_.extract(question);
+                                  done(answers);
+                                });
   return question;
 }
 
@@ -116,7 +142,8 @@ void Master::answer(rollout::RequestId request, const std::string& line) {
 
 void Master::refuse(rollout::RequestId request, protocol::Refusal refusal, const std::string& text) {
   const auto it = pending_.find(request);
-  if (it != pending_.end()) answer(request, protocol::error_line(protocol::word(it->second.verb), refusal, text));
+  if (it != pending_.end())
+    answer(request, protocol::error_line(protocol::word(it->second.verb), refusal, text));
 }
 
 }  // namespace liveswap::master

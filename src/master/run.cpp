@@ -30,14 +30,15 @@ namespace {
 using master::InstanceLock;
 using master::Listeners;
 
-// The first loop of a process makes libuv's pipe for signals, and libuv calls abort() where that fails. While this lives, that
-// ends the process in words, as any other start that fails.
+// The first loop of a process makes libuv's pipe for signals, and libuv calls abort() where that fails. While
+// this lives, that ends the process in words, as any other start that fails.
 class EndInWords {
  public:
   EndInWords() {
     struct sigaction end {};
     end.sa_handler = [](int) {
-      constexpr std::string_view text = "liveswap: cannot make an event loop: no descriptor or no memory is left for libuv\n";
+      constexpr std::string_view text =
+          "liveswap: cannot make an event loop: no descriptor or no memory is left for libuv\n";
       [[maybe_unused]] const auto written = ::write(log::descriptor(), text.data(), text.size());
       ::_exit(failed);
     };
@@ -76,10 +77,11 @@ class Loop {
   bool usable_;
 };
 
-// Ignores the signals that end a process by default and that nobody sends to a master on purpose: what a write causes
-// (SIGPIPE; SIGXFSZ at a limit on the size of files; SIGTTOU in the background of a terminal), timers that were set before
-// exec, limits (SIGXCPU), real-time signals, and what an administrator mistypes. SIGUSR1 and SIGUSR2 too, until there is a handler
-// for them. Then the write fails or goes through, and the others do nothing. A handler of a program that embeds the master stays.
+// Ignores the signals that end a process by default and that nobody sends to a master on purpose: what a
+// write causes (SIGPIPE; SIGXFSZ at a limit on the size of files; SIGTTOU in the background of a terminal),
+// timers that were set before exec, limits (SIGXCPU), real-time signals, and what an administrator mistypes.
+// SIGUSR1 and SIGUSR2 too, until there is a handler for them. Then the write fails or goes through, and the
+// others do nothing. A handler of a program that embeds the master stays.
 class IgnoredSignals {
  public:
   IgnoredSignals() {
@@ -98,11 +100,12 @@ class IgnoredSignals {
   }
 
  private:
-  // Not: what stops and continues, the master's orders, what says nothing by default, and what a defect of its own raises. 32 and 33
-  // are the C library's own.
+  // Not: what stops and continues, the master's orders, what says nothing by default, and what a defect of
+  // its own raises. 32 and 33 are the C library's own.
   static bool is_ignored(int number) {
-    static constexpr std::array others{SIGKILL, SIGSTOP, SIGCONT, SIGTSTP,  SIGTTIN, SIGTERM, SIGINT,  SIGHUP, SIGQUIT, SIGCHLD,
-                                       SIGWINCH, SIGURG, SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGABRT, SIGTRAP, SIGSYS, 32, 33};
+    static constexpr std::array others{SIGKILL, SIGSTOP, SIGCONT, SIGTSTP,  SIGTTIN, SIGTERM, SIGINT,
+                                       SIGHUP,  SIGQUIT, SIGCHLD, SIGWINCH, SIGURG,  SIGSEGV, SIGBUS,
+                                       SIGFPE,  SIGILL,  SIGABRT, SIGTRAP,  SIGSYS,  32,      33};
     return std::find(others.begin(), others.end(), number) == others.end();
   }
   static bool is_default(const struct sigaction& action) {
@@ -111,8 +114,8 @@ class IgnoredSignals {
   std::array<struct sigaction, NSIG> before_{};
 };
 
-// A worker costs the master three descriptors, twice that during an upgrade, and a socket of each listener: the usual
-// soft limit of 1024 would end that early. Workers get the limit as it was.
+// A worker costs the master three descriptors, twice that during an upgrade, and a socket of each listener:
+// the usual soft limit of 1024 would end that early. Workers get the limit as it was.
 class ManyDescriptors {
  public:
   ManyDescriptors() {
@@ -131,9 +134,12 @@ class ManyDescriptors {
 
 Outcome refusal(const InstanceLock::Refusal& refused_by) {
   switch (refused_by.failure) {
-    case InstanceLock::Failure::refused: return {refused, refused_by.text};
-    case InstanceLock::Failure::timed_out: return {timed_out, refused_by.text};
-    case InstanceLock::Failure::failed: break;
+    case InstanceLock::Failure::refused:
+      return {refused, refused_by.text};
+    case InstanceLock::Failure::timed_out:
+      return {timed_out, refused_by.text};
+    case InstanceLock::Failure::failed:
+      break;
   }
   return {failed, refused_by.text};
 }
@@ -192,7 +198,8 @@ std::optional<std::string> obstacle_of(const Options& options, const std::string
                                        const std::optional<master::Identity>& identity) {
   const std::string releases = options.state_dir + "/releases";
   const bool there = ::access(releases.c_str(), F_OK) == 0;
-  if (auto found = master::obstacle(there ? releases : options.state_dir, identity, "--state-dir")) return found;
+  if (auto found = master::obstacle(there ? releases : options.state_dir, identity, "--state-dir"))
+    return found;
   return master::obstacle(host, identity, "--worker-host");
 }
 
@@ -212,19 +219,23 @@ Outcome run_settled(const Options& options) {
   const auto identity = master::find_identity(options.user, options.group);
   if (!identity) return {usage, identity.error().text};
   if (::geteuid() == 0 && !*identity)
-    log::warning("the workers run as root: hostile code in them can stop the master and change what it has stored; `--user` "
-                 "runs them as another user");
+    log::warning(
+        "the workers run as root: hostile code in them can stop the master and change what it has stored; "
+        "`--user` "
+        "runs them as another user");
   if (auto made = ensure_private_directory(options.state_dir, 0022); !made) return give_up(made.error());
   // Workers of another user pass through it to the store; what is private in it has modes of its own.
   if (*identity && ::chmod(options.state_dir.c_str(), 0711) != 0)
     return give_up(os_error("let the workers through", options.state_dir, errno));
   if (const auto found = obstacle_of(options, *host, *identity)) return {failed, *found};
-  auto lock = InstanceLock::acquire({options.port, options.state_dir, options.runtime_dir}, patience(options));
+  auto lock =
+      InstanceLock::acquire({options.port, options.state_dir, options.runtime_dir}, patience(options));
   if (!lock) return refusal(lock.error());
   if (options.state_dir == protocol::earlier_state_dir(options.port))
-    notify(options, fmt::format("root's state is in {0}, where earlier versions had it; {1} is the place now: stop, "
-                                "`mkdir -p /var/lib/liveswap && mv {0} {1}`, start",
-                                options.state_dir, protocol::root_state_dir(options.port)));
+    notify(options,
+           fmt::format("root's state is in {0}, where earlier versions had it; {1} is the place now: stop, "
+                       "`mkdir -p /var/lib/liveswap && mv {0} {1}`, start",
+                       options.state_dir, protocol::root_state_dir(options.port)));
   const auto start = find_start(options);
   if (!start) return start.error();
   auto listeners = Listeners::open(options.listen, options.listen_mode, options.backlog, options.forks);
@@ -243,17 +254,20 @@ Outcome run_settled(const Options& options) {
   const auto token = master::make_token(options.state_dir + "/token");
   if (!token) return give_up(token.error());
   if (options.auth && !token->written)
-    log::warning("{}; commands over TCP are refused until the next start, those through the control socket are not",
-                 token->written.error().text);
+    log::warning(
+        "{}; commands over TCP are refused until the next start, those through the control socket are not",
+        token->written.error().text);
   Loop loop;
   if (!loop.usable()) return {failed, "cannot make an event loop"};
-  master::Master master(loop.get(), options, std::move(*lock), std::move(*listeners), std::move(request), store);
-  if (auto opened = master.open_control(options.auth ? token->text : ""); !opened) return give_up(opened.error());
+  master::Master master(loop.get(), options, std::move(*lock), std::move(*listeners), std::move(request),
+                        store);
+  if (auto opened = master.open_control(options.auth ? token->text : ""); !opened)
+    return give_up(opened.error());
   return master.run(*start);
 }
 
-// Not its address: a client of this machine uses the control socket, which needs no token. Directories that a client
-// finds by itself are left out.
+// Not its address: a client of this machine uses the control socket, which needs no token. Directories that a
+// client finds by itself are left out.
 std::string options_for_client(const Options& options) {
   const auto usual = protocol::locate_instance(options.port, "", "");
   return protocol::port_option(options.port) +

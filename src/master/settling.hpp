@@ -27,7 +27,7 @@ class Settling {
 
   Clock::time_point since_ = Clock::now();
   bool looked_ = false;
-  bool blind_ = false;                              // the kernel does not tell of handshakes
+  bool blind_ = false;  // the kernel does not tell of handshakes
   std::map<const Endpoint*, std::set<std::uint64_t>> under_way_;
 };
 

@@ -45,8 +45,9 @@ unsigned usable_cpus() {
 
 Options settle_options(Options options) {
   const std::string here = current_directory();
-  for (std::string* path : {&options.target, &options.head, &options.pre_upgrade, &options.working_directory,
-                            &options.state_dir, &options.runtime_dir, &options.worker_host, &options.log_file})
+  for (std::string* path :
+       {&options.target, &options.head, &options.pre_upgrade, &options.working_directory, &options.state_dir,
+        &options.runtime_dir, &options.worker_host, &options.log_file})
     if (!path->empty()) *path = absolute_path(*path, here);
   for (Listener& listener : options.listen)
     if (const auto address = config::parse_address(listener.address);

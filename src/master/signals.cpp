@@ -9,8 +9,8 @@
 
 #include "base/unique_fd.hpp"
 
-// libuv tells that a signal came, not from where. So `note_sender` stands before libuv's own handler: it writes down the
-// sender, and calls that.
+// libuv tells that a signal came, not from where. So `note_sender` stands before libuv's own handler: it
+// writes down the sender, and calls that.
 namespace liveswap::master {
 namespace {
 
@@ -47,7 +47,8 @@ void stand_before(int number) {
 
 bool is_ignored(int number) {
   struct sigaction action {};
-  return ::sigaction(number, nullptr, &action) == 0 && !(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_IGN;
+  return ::sigaction(number, nullptr, &action) == 0 && !(action.sa_flags & SA_SIGINFO) &&
+         action.sa_handler == SIG_IGN;
 }
 
 // The controlling terminal; nothing where there is none.
@@ -55,8 +56,8 @@ UniqueFd open_terminal() {
   return UniqueFd::adopt(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
 }
 
-// Of this session: its leader, or a shell that was started in it (`bash` within `ssh`), which sends SIGHUP to its jobs when it
-// exits. One that has exited already cannot be told from them.
+// Of this session: its leader, or a shell that was started in it (`bash` within `ssh`), which sends SIGHUP to
+// its jobs when it exits. One that has exited already cannot be told from them.
 bool may_be_shell(pid_t pid) {
   if (pid <= 0 || pid == ::getpid()) return false;
   const pid_t session = ::getsid(pid);
@@ -69,7 +70,8 @@ bool is_hang_up(const HangUp& sent) {
   return sent.by_kernel || (sent.by_shell && sent.gone_for && *sent.gone_for <= news);
 }
 
-Signals::Signals(uv_loop_t& loop, Obey obey) : loop_(loop), obey_(std::move(obey)), terminal_(open_terminal()), leaving_(loop) {
+Signals::Signals(uv_loop_t& loop, Obey obey)
+    : loop_(loop), obey_(std::move(obey)), terminal_(open_terminal()), leaving_(loop) {
   if (terminal_) watch_terminal();
   watch(loop, SIGTERM, "SIGTERM", Order::stop);
   watch(loop, SIGINT, "SIGINT", Order::stop);

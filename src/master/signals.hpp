@@ -20,10 +20,10 @@ namespace liveswap::master {
 //   SIGUSR2           nothing yet; it is logged
 //   SIGQUIT           write the state of every worker to the log, as a Java or Go runtime does on that signal
 //
-// A SIGHUP that was ignored when the master was started (nohup) stays ignored. SIGINT and SIGQUIT are ignored in what a
-// shell without job control puts into the background, so that Ctrl-C does not reach it: then those that the terminal
-// sends stay ignored, and those that a process sends (`kill -INT`) are obeyed. SIGTERM is obeyed always: service
-// managers stop with it.
+// A SIGHUP that was ignored when the master was started (nohup) stays ignored. SIGINT and SIGQUIT are ignored
+// in what a shell without job control puts into the background, so that Ctrl-C does not reach it: then those
+// that the terminal sends stay ignored, and those that a process sends (`kill -INT`) are obeyed. SIGTERM is
+// obeyed always: service managers stop with it.
 class Signals {
  public:
   enum class Order { stop, hang_up, upgrade, reopen_log, re_execute, log_state };
@@ -50,13 +50,16 @@ class Signals {
 
 // A SIGHUP as it was sent.
 struct HangUp {
-  bool by_kernel = false;          // else by a process
-  bool by_shell = false;           // by a process of the master's session, or by one that is gone: perhaps by its shell
-  std::optional<Milliseconds> gone_for;  // since the master's controlling terminal was closed; nothing: it was not
+  bool by_kernel = false;  // else by a process
+  bool by_shell =
+      false;  // by a process of the master's session, or by one that is gone: perhaps by its shell
+  std::optional<Milliseconds>
+      gone_for;  // since the master's controlling terminal was closed; nothing: it was not
 };
 
-// The kernel sends SIGHUP only when a terminal was closed. A shell passes that on to its jobs by kill(), as an operator's
-// order is sent, too; but then the terminal went a moment ago, or goes with the shell within moments.
+// The kernel sends SIGHUP only when a terminal was closed. A shell passes that on to its jobs by kill(), as
+// an operator's order is sent, too; but then the terminal went a moment ago, or goes with the shell within
+// moments.
 bool is_hang_up(const HangUp& sent);
 
 }  // namespace liveswap::master

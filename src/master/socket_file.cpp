@@ -13,7 +13,8 @@
 
 namespace liveswap::master {
 
-SocketFile::SocketFile(std::string path, std::optional<Identity> as) : path_(std::move(path)), as_(std::move(as)) {
+SocketFile::SocketFile(std::string path, std::optional<Identity> as)
+    : path_(std::move(path)), as_(std::move(as)) {
   const ActingAs user(as_);
   if (user.error() != 0 || ::lstat(path_.c_str(), &file_) != 0) return;
   make_spare();
@@ -75,7 +76,8 @@ int SocketFile::link_as(const std::string& path, const std::optional<Identity>& 
   return ::link(from.c_str(), path.c_str()) == 0 ? 0 : errno;
 }
 
-// A rename() from one name of a file to another of the same file does nothing, so the new name is made by way of a third.
+// A rename() from one name of a file to another of the same file does nothing, so the new name is made by way
+// of a third.
 int SocketFile::link_over(const std::string& from, const std::string& to) {
   const std::string through = to + ".liveswap-new";
   ::unlink(through.c_str());
@@ -100,7 +102,8 @@ int SocketFile::rename_as(const std::string& to, const std::string& from, bool k
   return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
 }
 
-int SocketFile::move(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as) {
+int SocketFile::move(const std::string& to, const std::string& from, bool keep_old,
+                     const std::optional<Identity>& as) {
   if (const int error = rename_as(to, from, keep_old, as); error != 0) return error;
   if (path_ == to) return 0;
   if (const ActingAs user(as_); user.error() == 0 && is_at(spare())) ::unlink(spare().c_str());
@@ -119,7 +122,8 @@ void SocketFile::set_mode(mode_t mode, const std::optional<Identity>& as) const 
   const ActingAs user(as);
   const auto file = user.error() == 0 ? file_at(path_) : UniqueFd();
   struct stat found {};
-  if (file && ::fstat(file.get(), &found) == 0 && S_ISSOCK(found.st_mode) && is(found)) set_mode_of(file.get(), mode);
+  if (file && ::fstat(file.get(), &found) == 0 && S_ISSOCK(found.st_mode) && is(found))
+    set_mode_of(file.get(), mode);
 }
 
 void SocketFile::remove() {

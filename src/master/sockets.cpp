@@ -36,7 +36,8 @@ Result<UniqueFd> bound_tcp(const SocketAddress& address, bool reuse_port, const 
 
 Result<UniqueFd> lock_path(const std::string& path) {
   const std::string file = path + ".lock";
-  auto lock = UniqueFd::adopt(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+  auto lock =
+      UniqueFd::adopt(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
   if (!lock) return os_fail("open the lock file", file, errno);
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
   if (errno != EWOULDBLOCK) return os_fail("lock", file, errno);
@@ -50,10 +51,12 @@ Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
     if (errno == ENOENT) return {};
     return os_fail("look at", path, errno);
   }
-  if (!S_ISSOCK(info.st_mode)) return fail(fmt::format("cannot listen on {}: a file that is no socket is there", path));
+  if (!S_ISSOCK(info.st_mode))
+    return fail(fmt::format("cannot listen on {}: a file that is no socket is there", path));
   const auto probe = UniqueFd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe) return os_fail("make a socket for", path, errno);
-  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN)
+  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+      errno == EAGAIN)
     return fail(fmt::format("cannot listen on {}: another program does", path));
   if (errno != ECONNREFUSED) return os_fail("probe", path, errno);
   if (::unlink(path.c_str()) != 0) return os_fail("remove the stale socket", path, errno);
@@ -64,8 +67,8 @@ Result<sockaddr_un> unix_address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path)
-    return fail(fmt::format("cannot listen on {}: the path of a socket has at most {} bytes, this one has {}", path,
-                            sizeof address.sun_path - 1, path.size()));
+    return fail(fmt::format("cannot listen on {}: the path of a socket has at most {} bytes, this one has {}",
+                            path, sizeof address.sun_path - 1, path.size()));
   path.copy(address.sun_path, path.size());
   return address;
 }
@@ -106,7 +109,8 @@ std::string name_of(int fd) {
   if (::getnameinfo(address.get(), address.length, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
     return "?";
-  return address.storage.ss_family == AF_INET6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+  return address.storage.ss_family == AF_INET6 ? fmt::format("[{}]:{}", host, port)
+                                               : fmt::format("{}:{}", host, port);
 }
 
 Result<void> probe_tcp(const SocketAddress& address, const std::string& object) {
@@ -115,7 +119,8 @@ Result<void> probe_tcp(const SocketAddress& address, const std::string& object) 
   return fail(probe.error().text + (errno == EADDRINUSE ? "; `ss -ltnp` shows who has it" : ""));
 }
 
-Result<UniqueFd> listen_tcp(const SocketAddress& address, bool reuse_port, int backlog, const std::string& object) {
+Result<UniqueFd> listen_tcp(const SocketAddress& address, bool reuse_port, int backlog,
+                            const std::string& object) {
   auto fd = bound_tcp(address, reuse_port, object);
   if (fd && ::listen(fd->get(), backlog) != 0) return os_fail("listen on", object, errno);
   return fd;
@@ -129,7 +134,8 @@ void end_blocking(int fd) {
   ::ioctl(fd, FIONBIO, &on);
 }
 
-// A device that is nowhere, by its number, which the kernel does not look at. Without privileges since Linux 5.7.
+// A device that is nowhere, by its number, which the kernel does not look at. Without privileges since
+// Linux 5.7.
 bool withdraw(int fd) {
   const int nowhere = INT_MAX;
   return ::setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &nowhere, sizeof nowhere) == 0;
@@ -146,7 +152,8 @@ Result<UniqueFd> bind_unix(const std::string& path, mode_t mode, int backlog) {
     return os_fail("bind", path, errno);
   const auto file = file_of_bound(fd.get(), path);
   if (!file) return os_fail("find the socket's file at", path, errno);
-  if (const int error = set_mode_of(file.get(), mode); error != 0) return os_fail("set the mode of", path, error);
+  if (const int error = set_mode_of(file.get(), mode); error != 0)
+    return os_fail("set the mode of", path, error);
   if (::listen(fd.get(), backlog) != 0) return os_fail("listen on", path, errno);
   return fd;
 }

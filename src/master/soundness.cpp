@@ -13,8 +13,9 @@
 #include "master/master.hpp"
 #include "release/seal.hpp"
 
-// Before a release runs, its bytes in the store have been hashed: when it was taken, or now, by liveswap-store. In between
-// the seal tells that nobody has written to them. What differs is not run, and the nearest sound release serves.
+// Before a release runs, its bytes in the store have been hashed: when it was taken, or now, by
+// liveswap-store. In between the seal tells that nobody has written to them. What differs is not run, and the
+// nearest sound release serves.
 namespace liveswap::master {
 namespace {
 
@@ -45,7 +46,9 @@ bool Master::is_sealed(const rollout::Release& release) const {
 }
 
 // The same content may have two names, which are two files: each is hashed for itself.
-std::string Master::file_of(const rollout::Release& release) const { return store_.file(release.id, release.path); }
+std::string Master::file_of(const rollout::Release& release) const {
+  return store_.file(release.id, release.path);
+}
 
 // `seal` may be empty: then it is verified before it runs.
 void Master::note_seal(const rollout::Release& release, const std::string& seal) {
@@ -65,10 +68,11 @@ void Master::forget_seals(const std::set<std::string>& keep) {
   std::erase_if(unsound_, is_old);
 }
 
-// `done` is called later, on the loop, and must not throw. `substitute`: where the bytes differ, the nearest sound release
-// is looked for.
+// `done` is called later, on the loop, and must not throw. `substitute`: where the bytes differ, the nearest
+// sound release is looked for.
 void Master::verify(const rollout::Release& release, bool substitute, OnChecked done) {
-  if (!boot_told_) log::info("release {}: its bytes in the store are hashed before it runs", short_id(release.id));
+  if (!boot_told_)
+    log::info("release {}: its bytes in the store are hashed before it runs", short_id(release.id));
   verifier_.ask({"verify", options_.state_dir, privileged(), release.id, release.path},
                 [this, release, substitute, done = std::move(done)](const Reader::Reply& reply) {
                   rollout::Checked found;
@@ -76,7 +80,8 @@ void Master::verify(const rollout::Release& release, bool substitute, OnChecked 
                   const bool searching = guarded([&] {
                     found = checked(release, reply.result);
                     found.unsure = found.kind == Kind::differs;
-                    if (substitute && found.unsure && !engine_.stopping()) find_substitute(release, found, done);
+                    if (substitute && found.unsure && !engine_.stopping())
+                      find_substitute(release, found, done);
                   });
                   // Else find_substitute() calls it.
                   if (!searching || !substitute || !found.unsure || engine_.stopping()) done(found);
@@ -120,15 +125,20 @@ void Master::find_substitute(const rollout::Release& release, const rollout::Che
     pairs.insert(pairs.end(), {one.id, one.path});
   }
   const std::size_t keep = options_.keep_releases + 1;
-  std::vector<std::string> words{"substitute", options_.state_dir, privileged(), std::to_string(keep),
-                                 fmt::format("{}", fmt::join(never, ",")), fmt::format("{}", fmt::join(last, ","))};
+  std::vector<std::string> words{"substitute",
+                                 options_.state_dir,
+                                 privileged(),
+                                 std::to_string(keep),
+                                 fmt::format("{}", fmt::join(never, ",")),
+                                 fmt::format("{}", fmt::join(last, ","))};
   words.insert(words.end(), pairs.begin(), pairs.end());
   const auto limit = options_.check_limit * static_cast<Milliseconds::rep>(own.size() + keep);
-  verifier_.ask(std::move(words), limit, [this, found, own, done = std::move(done)](const Reader::Reply& reply) {
-    rollout::Checked more = found;
-    if (!guarded([&] { add_substitute(more, own, reply.result); })) more.unsure = true;
-    done(more);
-  });
+  verifier_.ask(std::move(words), limit,
+                [this, found, own, done = std::move(done)](const Reader::Reply& reply) {
+                  rollout::Checked more = found;
+                  if (!guarded([&] { add_substitute(more, own, reply.result); })) more.unsure = true;
+                  done(more);
+                });
 }
 
 void Master::add_substitute(rollout::Checked& found, const std::vector<release::Committed>& own,
@@ -136,7 +146,8 @@ void Master::add_substitute(rollout::Checked& found, const std::vector<release::
   const Json answer = result.kind == Task::Result::Kind::done ? json::parse_or_null(result.text) : Json();
   found.unsure = !answer.is_object();
   if (found.unsure && engine_.stopping()) return;
-  if (found.unsure) return log::warning("whether a release before it is sound could not be found out: {}", result.text);
+  if (found.unsure)
+    return log::warning("whether a release before it is sound could not be found out: {}", result.text);
   if (!json::text(answer, "id")) return;
   rollout::Release release{json::text_or_empty(answer, "path"), json::text_or_empty(answer, "id")};
   // JSON cannot say every path.
@@ -154,10 +165,11 @@ void Master::carry_out(const rollout::Spawn& command) {
   unstarted_[file].push_back({command, {}});
   if (!verifying_.insert(file).second) return;
   // A worker that an exception leaves without a process is gone once its ready limit has passed.
-  verify(command.release, command.release.id == engine_.release().id, [this, release = command.release](const auto& found) {
-    verifying_.erase(file_of(release));
-    guarded([&] { on_checked(release, found); });
-  });
+  verify(command.release, command.release.id == engine_.release().id,
+         [this, release = command.release](const auto& found) {
+           verifying_.erase(file_of(release));
+           guarded([&] { on_checked(release, found); });
+         });
 }
 
 // The first successor of a flip has the staged sockets made.
@@ -177,7 +189,8 @@ void Master::on_checked(const rollout::Release& release, const rollout::Checked&
     // What became of one may have had the engine send the others away.
     const bool is_wanted = worker->second.state == rollout::WorkerState::starting;
     if (!found.sound() || !is_wanted) {
-      perform(engine_.exited(now(), one.order.worker, {"open", found.sound() ? not_started : found.text, !is_wanted}));
+      perform(engine_.exited(now(), one.order.worker,
+                             {"open", found.sound() ? not_started : found.text, !is_wanted}));
       continue;
     }
     start_worker(one.order);
@@ -187,7 +200,8 @@ void Master::on_checked(const rollout::Release& release, const rollout::Checked&
   if (found.kind == Kind::differs) fall_back(release, found);
 }
 
-// A worker that has no process yet is taken out of those that wait for their release to be verified. True: it was one.
+// A worker that has no process yet is taken out of those that wait for their release to be verified. True: it
+// was one.
 bool Master::unstarted(rollout::WorkerId worker) {
   std::size_t found = 0;
   for (auto& [file, waiting] : unstarted_)
@@ -196,7 +210,8 @@ bool Master::unstarted(rollout::WorkerId worker) {
   return found > 0;
 }
 
-// A worker that has no process yet is taken out of the queue and reported to the engine as ended. True: it was one.
+// A worker that has no process yet is taken out of the queue and reported to the engine as ended. True: it
+// was one.
 bool Master::is_gone(rollout::WorkerId worker) {
   unstarted(worker);
   if (pool_.pid(worker) > 0) return false;
@@ -204,7 +219,8 @@ bool Master::is_gone(rollout::WorkerId worker) {
   return true;
 }
 
-// The committed release cannot be respawned any more. An upgrade that is under way, or waits, may end that by itself.
+// The committed release cannot be respawned any more. An upgrade that is under way, or waits, may end that by
+// itself.
 void Master::fall_back(const rollout::Release& release, const rollout::Checked& found) {
   const bool busy = (engine_.upgrading() && !engine_.reverting()) || engine_.queued();
   if (release.id != engine_.release().id || engine_.stopping() || busy || found.unsure) return;
@@ -230,8 +246,8 @@ void Master::fall_back(const rollout::Release& release, const rollout::Checked& 
   perform(engine_.upgrade(now(), last_request_, wish));
 }
 
-// `request` has committed a release. What somebody has asked for begins anew; a rollback of the master's own has not failed,
-// but those before it have.
+// `request` has committed a release. What somebody has asked for begins anew; a rollback of the master's own
+// has not failed, but those before it have.
 void Master::forget_falls(rollout::RequestId request) {
   without_way_back_.clear();
   const auto it = pending_.find(request);
@@ -261,7 +277,8 @@ void Master::boot_checked(const rollout::Release& release, const rollout::Checke
   boot(start.release, start.remark);
 }
 
-// What keeps the bytes from being hashed passes by: a disk that hangs, too little memory. Nothing runs unverified meanwhile.
+// What keeps the bytes from being hashed passes by: a disk that hangs, too little memory. Nothing runs
+// unverified meanwhile.
 void Master::boot_later(const rollout::Release& release, const rollout::Checked& found) {
   if (!boot_told_ || now() - *boot_told_ >= boot_tell) {
     boot_told_ = now();
@@ -274,8 +291,8 @@ void Master::boot_later(const rollout::Release& release, const rollout::Checked&
 std::string Master::way_to(const rollout::Checked& found) const {
   if (found.kind != Kind::differs || found.unsure) return ": try again";
   if (!found.earlier) return "; no release before it in the store is sound";
-  return fmt::format("; `liveswap rollback {}` goes to {}, which is sound{}", short_id(found.earlier->id), found.earlier->path,
-                     rollout::left_remark(found));
+  return fmt::format("; `liveswap rollback {}` goes to {}, which is sound{}", short_id(found.earlier->id),
+                     found.earlier->path, rollout::left_remark(found));
 }
 
 }  // namespace liveswap::master

@@ -25,8 +25,8 @@ namespace {
 // Enough for the few system calls between clone and exec, sanitizers included.
 constexpr std::size_t stack_size = 256 * 1024;
 
-// What the child reads, and where it leaves word of a failure: the same memory as the parent's, which is stopped
-// meanwhile. Prepared before, since nothing may be allocated in the child.
+// What the child reads, and where it leaves word of a failure: the same memory as the parent's, which is
+// stopped meanwhile. Prepared before, since nothing may be allocated in the child.
 struct Plan {
   const SpawnRequest* request;
   std::vector<char*> arguments;
@@ -102,7 +102,8 @@ int child_main(void* argument) {
     plan.failed_limit = &limit;
     return give_up(plan, "set the resource limits of", request.program);
   }
-  if (request.identity && !become(*request.identity)) return give_up(plan, "change the user of", request.program);
+  if (request.identity && !become(*request.identity))
+    return give_up(plan, "change the user of", request.program);
   if (!request.working_directory.empty() && ::chdir(request.working_directory.c_str()) != 0)
     return give_up(plan, "change to the working directory", request.working_directory);
   if (request.working_directory.empty() && !request.home.empty()) {
@@ -116,15 +117,24 @@ int child_main(void* argument) {
 
 const char* name_of_limit(int resource) {
   switch (resource) {
-    case RLIMIT_NOFILE: return "NOFILE";
-    case RLIMIT_CORE: return "CORE";
-    case RLIMIT_AS: return "AS";
-    case RLIMIT_NPROC: return "NPROC";
-    case RLIMIT_STACK: return "STACK";
-    case RLIMIT_MEMLOCK: return "MEMLOCK";
-    case RLIMIT_CPU: return "CPU";
-    case RLIMIT_FSIZE: return "FSIZE";
-    default: return "?";
+    case RLIMIT_NOFILE:
+      return "NOFILE";
+    case RLIMIT_CORE:
+      return "CORE";
+    case RLIMIT_AS:
+      return "AS";
+    case RLIMIT_NPROC:
+      return "NPROC";
+    case RLIMIT_STACK:
+      return "STACK";
+    case RLIMIT_MEMLOCK:
+      return "MEMLOCK";
+    case RLIMIT_CPU:
+      return "CPU";
+    case RLIMIT_FSIZE:
+      return "FSIZE";
+    default:
+      return "?";
   }
 }
 
@@ -146,7 +156,8 @@ tl::unexpected<Error> limit_failed(const std::pair<int, rlimit>& limit, int numb
   std::string lower = upper;
   for (char& letter : lower) letter = static_cast<char>(letter - 'A' + 'a');
   return fail(fmt::format(
-      "cannot set the limit {} to {}: {}: {}; ask for less (--limit {}=…, limits: in the file), or raise it where the "
+      "cannot set the limit {} to {}: {}: {}; ask for less (--limit {}=…, limits: in the file), or raise it "
+      "where the "
       "master is started (Limit{}= of a systemd unit, limits.conf)",
       lower, shown(limit.second.rlim_cur), ::strerrordesc_np(number), allowed(limit.first), lower, upper));
 }
@@ -165,7 +176,8 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 class Stack {
  public:
   Stack()
-      : base_(::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0)) {}
+      : base_(::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1,
+                     0)) {}
   Stack(const Stack&) = delete;
   Stack& operator=(const Stack&) = delete;
   ~Stack() {
@@ -190,19 +202,24 @@ Result<Child> spawn(const SpawnRequest& request) {
   if (!stack.usable()) return os_fail("reserve a stack for", request.program, errno);
   const auto null_fd = UniqueFd::adopt(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null_fd) return os_fail("open", "/dev/null", errno);
-  Plan plan{&request,          pointers(request.arguments),
-            pointers(request.environment), std::vector<int>(request.descriptors.size(), -1),
-            null_fd.get(),     nullptr,
-            nullptr,           0,
+  Plan plan{&request,
+            pointers(request.arguments),
+            pointers(request.environment),
+            std::vector<int>(request.descriptors.size(), -1),
+            null_fd.get(),
+            nullptr,
+            nullptr,
+            0,
             nullptr};
 
-  // A signal that arrives in the child before its dispositions are reset would run a handler of this process on
-  // memory that both share.
+  // A signal that arrives in the child before its dispositions are reset would run a handler of this process
+  // on memory that both share.
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   int pidfd = -1;
-  const pid_t pid = ::clone(child_main, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
+  const pid_t pid =
+      ::clone(child_main, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
   const int clone_errno = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 

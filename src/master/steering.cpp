@@ -28,8 +28,9 @@ std::vector<Run> runs_of(const std::vector<unsigned>& numbers) {
   return runs;
 }
 
-// A hash of the sender's address (of IPv6 the last quarter) and port. From the packet, since the kernel's own hash of
-// it may be missing. An IPv4 header with options has something else than the port behind 20 bytes: still a hash.
+// A hash of the sender's address (of IPv6 the last quarter) and port. From the packet, since the kernel's own
+// hash of it may be missing. An IPv4 header with options has something else than the port behind 20 bytes:
+// still a hash.
 void hash_peer(std::vector<sock_filter>& code) {
   constexpr unsigned packet = static_cast<unsigned>(SKF_NET_OFF);
   code.push_back(BPF_STMT(BPF_LD | BPF_B | BPF_ABS, packet));

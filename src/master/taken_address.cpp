@@ -36,14 +36,17 @@ std::uint64_t network_of(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
-// How much of so many bytes the kernel would read; 0 when it would read none. An internet address may be followed
-// by whatever it likes (programs say sizeof(sockaddr_storage)), and an IPv6 one may lack its scope.
+// How much of so many bytes the kernel would read; 0 when it would read none. An internet address may be
+// followed by whatever it likes (programs say sizeof(sockaddr_storage)), and an IPv6 one may lack its scope.
 socklen_t used_size(int domain, std::size_t size) {
   constexpr std::size_t six_without_scope = offsetof(sockaddr_in6, sin6_scope_id);
   switch (domain) {
-    case AF_INET: return size >= sizeof(sockaddr_in) ? sizeof(sockaddr_in) : 0;
-    case AF_INET6: return size >= six_without_scope ? sizeof(sockaddr_in6) : 0;
-    default: return size >= path_at && size <= sizeof(sockaddr_un) ? static_cast<socklen_t>(size) : 0;
+    case AF_INET:
+      return size >= sizeof(sockaddr_in) ? sizeof(sockaddr_in) : 0;
+    case AF_INET6:
+      return size >= six_without_scope ? sizeof(sockaddr_in6) : 0;
+    default:
+      return size >= path_at && size <= sizeof(sockaddr_un) ? static_cast<socklen_t>(size) : 0;
   }
 }
 
@@ -67,13 +70,14 @@ bool same_host(const sockaddr_storage& a, const sockaddr_storage& b) {
   if (a.ss_family == AF_INET)
     return reinterpret_cast<const sockaddr_in&>(a).sin_addr.s_addr ==
            reinterpret_cast<const sockaddr_in&>(b).sin_addr.s_addr;
-  const auto &one = reinterpret_cast<const sockaddr_in6&>(a), &other = reinterpret_cast<const sockaddr_in6&>(b);
+  const auto &one = reinterpret_cast<const sockaddr_in6&>(a),
+             &other = reinterpret_cast<const sockaddr_in6&>(b);
   return std::memcmp(&one.sin6_addr, &other.sin6_addr, sizeof one.sin6_addr) == 0 &&
          one.sin6_scope_id == other.sin6_scope_id;
 }
 
-// Its address means something else than ours: on one interface alone, or in another network namespace. There paths of Unix
-// sockets mean the same.
+// Its address means something else than ours: on one interface alone, or in another network namespace. There
+// paths of Unix sockets mean the same.
 bool is_elsewhere(int fd, const TakenAddress& wanted) {
   if (!wanted.is_unix() && option(fd, SOL_SOCKET, SO_BINDTOIFINDEX) > 0) return true;
   if (const auto path = wanted.path(); !path.empty() && path.front() == '/') return false;
@@ -92,13 +96,16 @@ std::optional<TakenAddress> TakenAddress::parse(const std::string& text, int& er
   error = EAFNOSUPPORT;
   if (!internet && said.domain != AF_UNIX) return std::nullopt;
   error = EPROTONOSUPPORT;
-  const bool stream = said.type == SOCK_STREAM && (!internet || said.protocol == 0 || said.protocol == IPPROTO_TCP ||
-                                                   said.protocol == IPPROTO_MPTCP);
-  const bool other = internet ? said.type == SOCK_DGRAM && (said.protocol == 0 || said.protocol == IPPROTO_UDP)
-                              : said.type == SOCK_SEQPACKET;
+  const bool stream =
+      said.type == SOCK_STREAM &&
+      (!internet || said.protocol == 0 || said.protocol == IPPROTO_TCP || said.protocol == IPPROTO_MPTCP);
+  const bool other = internet
+                         ? said.type == SOCK_DGRAM && (said.protocol == 0 || said.protocol == IPPROTO_UDP)
+                         : said.type == SOCK_SEQPACKET;
   if (!stream && !other) return std::nullopt;
   error = EINVAL;
-  const socklen_t used = said.address_size <= sizeof said.address ? used_size(said.domain, said.address_size) : 0;
+  const socklen_t used =
+      said.address_size <= sizeof said.address ? used_size(said.domain, said.address_size) : 0;
   if (used == 0) return std::nullopt;
   TakenAddress found;
   found.domain = said.domain;
@@ -144,8 +151,9 @@ std::string TakenAddress::text() const {
   }
   char host[INET6_ADDRSTRLEN] = "?";
   const bool six = domain == AF_INET6;
-  const void* bytes = six ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6&>(where.storage).sin6_addr)
-                          : &reinterpret_cast<const sockaddr_in&>(where.storage).sin_addr;
+  const void* bytes =
+      six ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6&>(where.storage).sin6_addr)
+          : &reinterpret_cast<const sockaddr_in&>(where.storage).sin_addr;
   ::inet_ntop(domain, bytes, host, sizeof host);
   return fmt::format(fmt::runtime(six ? "{}[{}]:{}" : "{}{}:{}"), is_datagram() ? "udp:" : "", host, port());
 }
@@ -160,7 +168,8 @@ bool TakenAddress::same(const TakenAddress& other) const {
 bool TakenAddress::excludes(const TakenAddress& other) const {
   if (is_unix() || other.is_unix()) return same(other);
   if (type != other.type || port() != other.port()) return false;
-  if (domain == other.domain) return is_any(*this) || is_any(other) || same_host(where.storage, other.where.storage);
+  if (domain == other.domain)
+    return is_any(*this) || is_any(other) || same_host(where.storage, other.where.storage);
   const TakenAddress& six = domain == AF_INET6 ? *this : other;
   return is_any(six) && !six.v6only;
 }

@@ -11,8 +11,8 @@ namespace liveswap::master {
 
 class Endpoint;
 
-// What an application wants to bind a socket of its own to, as a worker host says it (struct liveswap_bind): its
-// sizes, its domain and its kind have been checked.
+// What an application wants to bind a socket of its own to, as a worker host says it (struct liveswap_bind):
+// its sizes, its domain and its kind have been checked.
 struct TakenAddress {
   int domain = 0;
   int type = 0;
@@ -40,8 +40,8 @@ struct TakenAddress {
   bool same(const TakenAddress& other) const;
 };
 
-// 0 when `fd` is a fresh socket of the kind that `wanted` says: neither bound nor connected nor listening. Else
-// the errno for the application, or LIVESWAP_STAYS_OWN.
+// 0 when `fd` is a fresh socket of the kind that `wanted` says: neither bound nor connected nor listening.
+// Else the errno for the application, or LIVESWAP_STAYS_OWN.
 int check_fresh(int fd, const TakenAddress& wanted);
 
 // SO_COOKIE: the kernel's name of a socket, never used twice; 0 when it does not say.
@@ -53,7 +53,8 @@ bool listens(int fd);
 // Of a Unix listener, for which listen() does not undo it.
 bool is_shut_down(int fd);
 
-// Whether a Unix socket's path leads to the endpoint's file, by whatever way: "/run/./app.sock", "/run//app.sock".
+// Whether a Unix socket's path leads to the endpoint's file, by whatever way: "/run/./app.sock",
+// "/run//app.sock".
 bool leads_to(const TakenAddress& address, const Endpoint& endpoint);
 
 // What it is bound to, with the port that the kernel chose.

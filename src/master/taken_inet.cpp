@@ -19,8 +19,9 @@ TakenInet::~TakenInet() {
       if (one.fd) end(one);
 }
 
-// Shut down, it leaves the port to others whoever still has it. One that is spared is withdrawn instead, and holds the
-// port as long as a worker polls it: to those who share it by SO_REUSEPORT, as we do, that is no hindrance.
+// Shut down, it leaves the port to others whoever still has it. One that is spared is withdrawn instead, and
+// holds the port as long as a worker polls it: to those who share it by SO_REUSEPORT, as we do, that is no
+// hindrance.
 void TakenInet::end(const Socket& socket) const {
   const int fd = socket.fd.get();
   const bool withdrawn = spared_ && (left_ || withdraw(fd));
@@ -53,12 +54,15 @@ bool TakenInet::is_first() const {
 
 // Whether somebody else is among those that are in the way. Who cannot be seen is taken for somebody else.
 bool TakenInet::is_strangers() const {
-  const auto holders = holders_of(where_.where, where_.protocol == IPPROTO_MPTCP ? IPPROTO_TCP : where_.protocol);
-  return !holders || holders->empty() || !rules_.is_ours || !std::all_of(holders->begin(), holders->end(), rules_.is_ours);
+  const auto holders =
+      holders_of(where_.where, where_.protocol == IPPROTO_MPTCP ? IPPROTO_TCP : where_.protocol);
+  return !holders || holders->empty() || !rules_.is_ours ||
+         !std::all_of(holders->begin(), holders->end(), rules_.is_ours);
 }
 
-// The first one of an address alone shows whether the port is a stranger's: with SO_REUSEPORT it would silently join
-// him when he is the same user. Other sockets of ours at that port are no strangers (127.0.0.1:80 after 0.0.0.0:80).
+// The first one of an address alone shows whether the port is a stranger's: with SO_REUSEPORT it would
+// silently join him when he is the same user. Other sockets of ours at that port are no strangers
+// (127.0.0.1:80 after 0.0.0.0:80).
 int TakenInet::probe() const {
   const auto fd = UniqueFd::adopt(::socket(where_.domain, where_.type | SOCK_CLOEXEC, 0));
   if (!fd) return errno;
@@ -117,8 +121,8 @@ int TakenInet::join(Socket& socket) {
   return 0;
 }
 
-// An application that calls listen() past the worker host makes its socket a member in an order that nobody has seen:
-// of several at once, that of their slots is assumed.
+// An application that calls listen() past the worker host makes its socket a member in an order that nobody
+// has seen: of several at once, that of their slots is assumed.
 void TakenInet::note_raw_listens() {
   if (is_datagram()) return;
   for (auto& set : sets_)
@@ -137,8 +141,9 @@ int TakenInet::listen(unsigned set, unsigned slot, int backlog) {
   repair();
   const bool steered = socket->member || hold_dealing();
   if (!steered)
-    log::seldom({"connections that cannot be steered"}, log::Level::warning, "listener {}: new sockets get connections at once: cannot steer them: {}", name(),
-                 error_text(errno));
+    log::seldom({"connections that cannot be steered"}, log::Level::warning,
+                "listener {}: new sockets get connections at once: cannot steer them: {}", name(),
+                error_text(errno));
   socket->backlog = std::max({socket->backlog, rules_.backlog, backlog});
   // On a socket that listens it only sets the backlog.
   if (::listen(socket->fd.get(), socket->backlog) != 0) return errno;
@@ -148,7 +153,8 @@ int TakenInet::listen(unsigned set, unsigned slot, int backlog) {
 Result<void> TakenInet::point(unsigned set, unsigned slots, const std::set<unsigned>& without) {
   note_raw_listens();
   std::vector<int> all, served;
-  for (unsigned slot = 0; set < sets_.size() && slot < sets_[set].size() && (slot < slots || slot == 0); ++slot) {
+  for (unsigned slot = 0; set < sets_.size() && slot < sets_[set].size() && (slot < slots || slot == 0);
+       ++slot) {
     const Socket& one = sets_[set][slot];
     if (!one.member) continue;
     all.push_back(one.fd.get());
@@ -164,7 +170,8 @@ Result<void> TakenInet::deal_to(const std::vector<int>& sockets) {
     if (std::find(sockets.begin(), sockets.end(), group_[number]) != sockets.end()) numbers.push_back(number);
   if (numbers.size() == group_.size()) numbers.clear();
   // Also where nothing has changed: an application may have put a program of its own in the place of ours.
-  if ((numbers != program_ || !numbers.empty()) && !steer_group(group_[0], numbers, is_datagram() ? Deal::by_peer : Deal::at_random))
+  if ((numbers != program_ || !numbers.empty()) &&
+      !steer_group(group_[0], numbers, is_datagram() ? Deal::by_peer : Deal::at_random))
     return os_fail("steer the connections of", address(), errno);
   program_ = numbers;
   dealt_to_ = sockets;
@@ -221,7 +228,8 @@ void TakenInet::repair() {
   }
   if (!moved || group_.size() <= 1) return;
   program_.clear();
-  if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt) log::seldom({"connections that cannot be steered"}, log::Level::warning, "{}", dealt.error().text);
+  if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt)
+    log::seldom({"connections that cannot be steered"}, log::Level::warning, "{}", dealt.error().text);
 }
 
 int TakenInet::held(unsigned set, unsigned slot) const {
@@ -271,7 +279,8 @@ std::vector<std::uint64_t> TakenInet::cookies() const {
   return found;
 }
 
-// Those before the one that will not are withdrawn already: the rest keeps getting connections, and the end is as without.
+// Those before the one that will not are withdrawn already: the rest keeps getting connections, and the end
+// is as without.
 bool TakenInet::leave() {
   if (is_datagram()) return false;
   for (const auto& set : sets_)

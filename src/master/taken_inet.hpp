@@ -7,8 +7,8 @@
 
 namespace liveswap::master {
 
-// A TCP or UDP address that applications bind: a SO_REUSEPORT group as that of TcpEndpoint, of which a TCP socket is a
-// member from its listen() on, a UDP socket from its bind() on.
+// A TCP or UDP address that applications bind: a SO_REUSEPORT group as that of TcpEndpoint, of which a TCP
+// socket is a member from its listen() on, a UDP socket from its bind() on.
 class TakenInet final : public TakenEndpoint {
  public:
   struct Rules {

@@ -12,7 +12,8 @@
 
 namespace liveswap::master {
 
-// Spared, it can still be reached by whoever is connecting, and by an abstract name until its last worker goes.
+// Spared, it can still be reached by whoever is connecting, and by an abstract name until its last worker
+// goes.
 TakenUnix::~TakenUnix() {
   if (!fd_) return;
   file_.remove();
@@ -24,7 +25,8 @@ TakenUnix::~TakenUnix() {
 
 // A Unix socket that was shut down once refuses everybody for ever, and listen() succeeds all the same.
 void TakenUnix::give_up() {
-  log::seldom({"listeners that an application has shut down"}, log::Level::warning, "listener {}: an application has shut it down; who binds it next makes a new one", name());
+  log::seldom({"listeners that an application has shut down"}, log::Level::warning,
+              "listener {}: an application has shut it down; who binds it next makes a new one", name());
   file_.remove();
   discard(std::move(fd_));
 }
@@ -39,22 +41,29 @@ FileReport TakenUnix::mend_file() {
   using Kind = FileReport::Kind;
   if (!fd_ || is_abstract() || !listens_) return {};
   switch (file_.mend()) {
-    case SocketFile::State::in_place: return report_file(Kind::fine);
-    case SocketFile::State::mended: return report_file(Kind::mended);
-    case SocketFile::State::missing: return replace_socket();
+    case SocketFile::State::in_place:
+      return report_file(Kind::fine);
+    case SocketFile::State::mended:
+      return report_file(Kind::mended);
+    case SocketFile::State::missing:
+      return replace_socket();
     case SocketFile::State::foreign:
-      return report_file(Kind::lost, "another file is in the place of its own, and is left alone: remove it, and the "
-                                     "listener's is made again");
-    case SocketFile::State::barred: break;
+      return report_file(Kind::lost,
+                         "another file is in the place of its own, and is left alone: remove it, and the "
+                         "listener's is made again");
+    case SocketFile::State::barred:
+      break;
   }
-  return report_file(Kind::lost, "its file was removed, and cannot be made again: " + error_text(file_.error()));
+  return report_file(Kind::lost,
+                     "its file was removed, and cannot be made again: " + error_text(file_.error()));
 }
 
 // As that before: its options were the application's, and those of a Unix listener are few.
 UniqueFd TakenUnix::bind_again() const {
   const ActingAs user(made_by_);
   if (errno = user.error(); errno != 0) return {};
-  auto fd = UniqueFd::adopt(::socket(AF_UNIX, where_.type | SOCK_CLOEXEC | (is_nonblocking(fd_.get()) ? SOCK_NONBLOCK : 0), 0));
+  auto fd = UniqueFd::adopt(
+      ::socket(AF_UNIX, where_.type | SOCK_CLOEXEC | (is_nonblocking(fd_.get()) ? SOCK_NONBLOCK : 0), 0));
   const struct stat& before = file_.known();
   // Nobody can connect before listen(): owner and mode are right by then.
   if (!fd || ::bind(fd.get(), where_.where.get(), where_.where.length) != 0) return {};
@@ -63,7 +72,8 @@ UniqueFd TakenUnix::bind_again() const {
   if (!file || ::fstat(file.get(), &made) != 0) return {};
   const bool is_same = made.st_uid == before.st_uid && made.st_gid == before.st_gid;
   if (const int error = is_same ? 0 : set_owner_of(file.get(), before.st_uid, before.st_gid); error != 0)
-    log::seldom({"files of Unix sockets"}, log::Level::warning, "listener {}: cannot give its file the owner that it had: {}", name(), error_text(error));
+    log::seldom({"files of Unix sockets"}, log::Level::warning,
+                "listener {}: cannot give its file the owner that it had: {}", name(), error_text(error));
   set_mode_of(file.get(), before.st_mode & 0777);
   if (::listen(fd.get(), backlog_) != 0) return {};
   return fd;
@@ -72,15 +82,17 @@ UniqueFd TakenUnix::bind_again() const {
 FileReport TakenUnix::replace_socket() {
   auto fresh = bind_again();
   if (!fresh)
-    return report_file(FileReport::Kind::lost, "its file was removed, and cannot be made again: " + error_text(errno));
+    return report_file(FileReport::Kind::lost,
+                       "its file was removed, and cannot be made again: " + error_text(errno));
   const auto former = cookie_of(fd_.get());
   discard(std::exchange(fd_, std::move(fresh)));
   file_ = SocketFile(where_.path(), made_by_);
-  return report_file(FileReport::Kind::replaced, "its file was removed with every link to it: another socket is in its place",
-                     former);
+  return report_file(FileReport::Kind::replaced,
+                     "its file was removed with every link to it: another socket is in its place", former);
 }
 
-int TakenUnix::move(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as) {
+int TakenUnix::move(const std::string& to, const std::string& from, bool keep_old,
+                    const std::optional<Identity>& as) {
   TakenAddress there = where_;
   if (!there.set_path(to)) return ENAMETOOLONG;
   if (const int error = file_.move(to, from, keep_old, as); error != 0) return error;
@@ -98,12 +110,14 @@ int TakenUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identi
   {
     const ActingAs user(as);
     if (user.error() != 0) return user.error();
-    // Of the socket, whose mode the application may have set by fchmod(): what its own bind() would have made of it.
+    // Of the socket, whose mode the application may have set by fchmod(): what its own bind() would have made
+    // of it.
     struct stat own {};
     if (::fstat(fd.get(), &own) != 0) return errno;
     if (::bind(fd.get(), where.where.get(), where.where.length) != 0) return errno;
     where = bound_address(fd.get(), where);
-    // Nobody can connect before listen(): the mode is right by then. That of the file is the worker's umask, not ours.
+    // Nobody can connect before listen(): the mode is right by then. That of the file is the worker's umask,
+    // not ours.
     if (const auto path = where.path(); !path.empty() && path.front() != '\0') {
       const auto made = file_of_bound(fd.get(), path);
       if (!made) return errno;

@@ -7,11 +7,12 @@
 
 namespace liveswap::master {
 
-// A Unix socket that applications bind, at a path or in the abstract namespace; all slots share it. The file is made
-// and removed as the user of the worker that has bound it, or has renamed it since.
+// A Unix socket that applications bind, at a path or in the abstract namespace; all slots share it. The file
+// is made and removed as the user of the worker that has bound it, or has renamed it since.
 //
-// One socket serves every set: a path could have a second one beside it (unix_endpoint.hpp), but the application would
-// see a name that it has not given. So a --flip does not keep the staged workers from accepting here before it.
+// One socket serves every set: a path could have a second one beside it (unix_endpoint.hpp), but the
+// application would see a name that it has not given. So a --flip does not keep the staged workers from
+// accepting here before it.
 class TakenUnix final : public TakenEndpoint {
  public:
   struct Rules {
@@ -44,11 +45,15 @@ class TakenUnix final : public TakenEndpoint {
   void take_mode(mode_t mode, const std::optional<Identity>& as) override { file_.set_mode(mode, as); }
   std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
 
-  // The application renames the file, as the user `as`; `keep_old`: other workers are about to do the same. 0, or an errno.
+  // The application renames the file, as the user `as`; `keep_old`: other workers are about to do the same.
+  // 0, or an errno.
   int move(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as);
   mode_t mode() const { return file_.mode(); }
-  // Brings it about that the path leads here, for a worker that binds what others have renamed. 0, or an errno.
-  int link_as(const std::string& path, const std::optional<Identity>& as) const { return file_.link_as(path, as); }
+  // Brings it about that the path leads here, for a worker that binds what others have renamed. 0, or an
+  // errno.
+  int link_as(const std::string& path, const std::optional<Identity>& as) const {
+    return file_.link_as(path, as);
+  }
 
   // Where the file is gone or somebody else's, another socket takes the place of the one before.
   int add(unsigned set, unsigned slot, ReceivedFd socket, const std::optional<Identity>& as) override;

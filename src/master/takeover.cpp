@@ -23,8 +23,8 @@ namespace {
 
 // Lines that a worker can bring into the log by what it asks for.
 constexpr unsigned complaints_limit = 10;
-// Sockets that one worker is given over its life; each endpoint has one for it, a Unix socket whose file was removed
-// has several.
+// Sockets that one worker is given over its life; each endpoint has one for it, a Unix socket whose file was
+// removed has several.
 constexpr std::size_t cookies_limit = 4 * LIVESWAP_LISTENERS_MAX;
 
 std::optional<std::uint64_t> cookie_in(const std::string& text) {
@@ -83,18 +83,38 @@ bool Takeover::take_frame(rollout::WorkerId id, Frame& frame) {
   int error = 0;
   switch (frame.kind) {
     // Of one that has exited nobody knows any more whose rights these were.
-    case LIVESWAP_BIND: error = frame.posthumous ? ESRCH : bind(worker, frame, descriptor); break;
-    case LIVESWAP_LISTEN: error = listen(worker, frame); break;
-    case LIVESWAP_UNLISTEN: unlisten(worker, frame); return true;
-    case LIVESWAP_OPTION: note_option(worker, frame); return true;
-    case LIVESWAP_UNLINK: error = frame.posthumous ? ESRCH : unlink(worker, frame); break;
-    case LIVESWAP_RENAME: error = frame.posthumous ? ESRCH : rename(worker, frame, descriptor); break;
-    case LIVESWAP_MENDED: mended(worker, frame); return true;
-    case LIVESWAP_HANDOFF: error = take_handed_off(id, worker, frame); break;
-    case LIVESWAP_WAITS: note_wait(worker, frame); return true;
-    default: return false;
+    case LIVESWAP_BIND:
+      error = frame.posthumous ? ESRCH : bind(worker, frame, descriptor);
+      break;
+    case LIVESWAP_LISTEN:
+      error = listen(worker, frame);
+      break;
+    case LIVESWAP_UNLISTEN:
+      unlisten(worker, frame);
+      return true;
+    case LIVESWAP_OPTION:
+      note_option(worker, frame);
+      return true;
+    case LIVESWAP_UNLINK:
+      error = frame.posthumous ? ESRCH : unlink(worker, frame);
+      break;
+    case LIVESWAP_RENAME:
+      error = frame.posthumous ? ESRCH : rename(worker, frame, descriptor);
+      break;
+    case LIVESWAP_MENDED:
+      mended(worker, frame);
+      return true;
+    case LIVESWAP_HANDOFF:
+      error = take_handed_off(id, worker, frame);
+      break;
+    case LIVESWAP_WAITS:
+      note_wait(worker, frame);
+      return true;
+    default:
+      return false;
   }
-  if (error == 0 && (frame.kind == LIVESWAP_BIND || frame.kind == LIVESWAP_LISTEN)) changed_ = worker.progressed = true;
+  if (error == 0 && (frame.kind == LIVESWAP_BIND || frame.kind == LIVESWAP_LISTEN))
+    changed_ = worker.progressed = true;
   if (frame.value <= 0) return true;
   Extras extras;
   extras.count = static_cast<std::uint64_t>(error);
@@ -172,7 +192,8 @@ int Takeover::bind_address(Worker& worker, const Wish& wish, ReceivedFd own, Uni
   if (auto* file = dynamic_cast<TakenUnix*>(endpoint); file && address.path().starts_with('/')) {
     worker.named[file] = address.path();
     // Others have renamed it by now; this one is about to.
-    if (const int error = held ? file->link_as(address.path(), wish.as) : 0; error != 0) return complain_of_bind(worker, address, error);
+    if (const int error = held ? file->link_as(address.path(), wish.as) : 0; error != 0)
+      return complain_of_bind(worker, address, error);
   }
   if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.tenure.bound();
   return 0;
@@ -201,11 +222,13 @@ bool Takeover::may_bind(const std::optional<Identity>& as, std::uint16_t port) c
   return port == 0 || is_root || rules_.privileged_ports.contains(port) || port >= unprivileged_start();
 }
 
-// What it has itself is in its way as it would be without a master; what only others have is not (TakenInet::probe).
+// What it has itself is in its way as it would be without a master; what only others have is not
+// (TakenInet::probe).
 bool Takeover::excludes(const Worker& worker, const TakenAddress& address, int fd) const {
   int shares = 0;
   socklen_t size = sizeof shares;
-  if (address.is_datagram() && ::getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &shares, &size) == 0 && shares) return false;
+  if (address.is_datagram() && ::getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &shares, &size) == 0 && shares)
+    return false;
   return std::any_of(worker.uses.begin(), worker.uses.end(), [&](const Endpoint* one) {
     const TakenEndpoint* taken = taken_endpoint(one);
     return taken && !address.is_unnamed() && taken->excludes(address);
@@ -216,13 +239,15 @@ std::unique_ptr<TakenEndpoint> Takeover::make_endpoint(const TakenAddress& addre
   if (address.is_unix())
     return std::make_unique<TakenUnix>(address, nth, TakenUnix::Rules{rules_.backlog, rules_.listen_at_once});
   const auto is_ours = [this](std::uint64_t cookie) {
-    return listeners_.has_socket(cookie) || std::find(former_.begin(), former_.end(), cookie) != former_.end();
+    return listeners_.has_socket(cookie) ||
+           std::find(former_.begin(), former_.end(), cookie) != former_.end();
   };
   return std::make_unique<TakenInet>(
       address, nth, TakenInet::Rules{rules_.per_slot, rules_.backlog, rules_.listen_at_once, is_ours});
 }
 
-int Takeover::first_bind(Worker& worker, const Wish& wish, unsigned nth, ReceivedFd own, Endpoint*& endpoint) {
+int Takeover::first_bind(Worker& worker, const Wish& wish, unsigned nth, ReceivedFd own,
+                         Endpoint*& endpoint) {
   if (!may_bind(wish.as, wish.address.port())) return EACCES;
   if (listeners_.taken().size() >= LIVESWAP_LISTENERS_MAX) return ENOSPC;
   if (excludes(worker, wish.address, own.get())) return EADDRINUSE;

@@ -20,28 +20,29 @@
 
 namespace liveswap::master {
 
-// Listeners of applications that know nothing of a master: who binds which address, by what the worker hosts say
-// (BIND, LISTEN, UNLISTEN, UNLINK, HANDOFF, WAITS of contract/channel.h). Nothing of it is believed: a worker can reach only
-// sockets that it was given, and only so many of them. And when a worker is ready by what it waits on, lent listeners included
-// (rollout/awaited.hpp).
+// Listeners of applications that know nothing of a master: who binds which address, by what the worker hosts
+// say (BIND, LISTEN, UNLISTEN, UNLINK, HANDOFF, WAITS of contract/channel.h). Nothing of it is believed: a
+// worker can reach only sockets that it was given, and only so many of them. And when a worker is ready by
+// what it waits on, lent listeners included (rollout/awaited.hpp).
 //
 // A life of such a listener:
 //
-//   bound      a worker's socket is bound to it; another worker that binds the same address gets a socket of it, too
-//   listening  one of them has called listen(): it is said in the log and in the status
-//   unused     none but draining workers use it. Outside of upgrades that is so after the last worker has closed it, or
-//              at the end of an upgrade to code that does not bind it; after a grace (rollout/tenure.hpp) it is
+//   bound      a worker's socket is bound to it; another worker that binds the same address gets a socket of
+//   it, too listening  one of them has called listen(): it is said in the log and in the status unused none
+//   but draining workers use it. Outside of upgrades that is so after the last worker has closed it, or
+//              at the end of an upgrade to code that does not bind it; after a grace (rollout/tenure.hpp) it
+//              is
 //   dropped    closed, a Unix socket's file removed
 class Takeover {
  public:
   struct Rules {
     bool per_slot = true;
     int backlog = 0;
-    bool listen_at_once = false;            // listen() of the application is not seen (--intercept seccomp)
-    std::optional<Identity> identity;       // that the workers are given; none: the master's
+    bool listen_at_once = false;       // listen() of the application is not seen (--intercept seccomp)
+    std::optional<Identity> identity;  // that the workers are given; none: the master's
     std::set<std::uint16_t> privileged_ports;  // that are bound for workers who may not do so themselves
-    std::size_t handed_off_limit = 0;       // connections that wait at a time; 0: by the limit on descriptors
-    bool expects_listener = false;          // a worker is not ready before it waits on some listener
+    std::size_t handed_off_limit = 0;  // connections that wait at a time; 0: by the limit on descriptors
+    bool expects_listener = false;     // a worker is not ready before it waits on some listener
     rollout::AwaitedListeners::Limits awaited = {};
   };
   // False: the worker has too much to read already, and is sent nothing; an answer is sent in any case.
@@ -50,10 +51,11 @@ class Takeover {
   Takeover(Listeners& listeners, Rules rules, Send send)
       : listeners_(listeners), rules_(std::move(rules)), send_(std::move(send)), awaited_(rules_.awaited) {}
 
-  void joined(rollout::WorkerId worker, const rollout::AwaitedListeners::Place& place, pid_t pid, const Listeners::Hold& set);
+  void joined(rollout::WorkerId worker, const rollout::AwaitedListeners::Place& place, pid_t pid,
+              const Listeners::Hold& set);
   void left(rollout::WorkerId worker);
-  // The application is being called; `by_itself`: it will say itself when it is ready. Whether the worker's readiness is decided by
-  // that or by judge(), and not by the settle time.
+  // The application is being called; `by_itself`: it will say itself when it is ready. Whether the worker's
+  // readiness is decided by that or by judge(), and not by the settle time.
   bool entered(rollout::WorkerId worker, bool by_itself);
   void deferred(rollout::WorkerId worker, bool by_itself);
   // A frame of a worker that is known; takes its descriptor. False: it is none of these.
@@ -65,14 +67,14 @@ class Takeover {
     bool ready;
     bool draining;
   };
-  // What follows from the use of the endpoints: which sockets are wanted, what is dropped, who gets a connection that
-  // was handed off. To be called after every frame, and whenever the engine's view may have changed. When to call
-  // next if nothing happens.
+  // What follows from the use of the endpoints: which sockets are wanted, what is dropped, who gets a
+  // connection that was handed off. To be called after every frame, and whenever the engine's view may have
+  // changed. When to call next if nothing happens.
   std::optional<rollout::Time> look(rollout::Time now, const std::vector<Seen>& seen, bool quiet);
   // No listener of an application, and nothing that waits.
   bool idle() const { return listeners_.taken().empty() && handed_off_.empty(); }
-  // How workers stand that are not ready, whenever that may have changed; to be called after look(). One that is said to be ready
-  // is not judged again.
+  // How workers stand that are not ready, whenever that may have changed; to be called after look(). One that
+  // is said to be ready is not judged again.
   struct Judged {
     rollout::WorkerId worker;
     rollout::AwaitedListeners::Outlook outlook;
@@ -80,8 +82,8 @@ class Takeover {
   std::vector<Judged> judge(rollout::Time now);
   // When to call that next if nothing happens.
   std::optional<rollout::Time> next_judgement() const { return judgement_due_; }
-  // Workers that have closed a listener of --listen on which they waited, and have not come back to it within half a
-  // second; each is told once. To be called after look().
+  // Workers that have closed a listener of --listen on which they waited, and have not come back to it within
+  // half a second; each is told once. To be called after look().
   struct GivenUp {
     rollout::WorkerId worker;
     std::string listener;
@@ -91,10 +93,11 @@ class Takeover {
   bool waits_on(rollout::WorkerId worker, const std::string& listener) const;
   // So many connections wait for a worker that who hands off more shall be listened to later.
   bool is_full(rollout::WorkerId giver) const;
-  // How many of the idle connections that this one believes to have handed off were closed instead. Before left().
+  // How many of the idle connections that this one believes to have handed off were closed instead. Before
+  // left().
   std::uint64_t refused(rollout::WorkerId giver) const;
-  // Only these generations serve, or are about to: what others have set on the sockets is taken back. Says in the log what was, and
-  // what cannot be.
+  // Only these generations serve, or are about to: what others have set on the sockets is taken back. Says in
+  // the log what was, and what cannot be.
   void keep_options(const std::set<rollout::Generation>& live);
   // By listener: what cannot be taken back; for people.
   const std::map<std::string, std::string>& stuck_options() const { return stuck_options_; }
@@ -109,23 +112,26 @@ class Takeover {
     pid_t pid = 0;
     bool entered = false;
     rollout::Time entered_at{0};  // when judge() first saw it
-    bool by_itself = false;  // it says itself when it is ready
-    bool expects = false;    // it has bound a listener, or was about to
-    bool progressed = true;  // since `since`, which is not set yet
+    bool by_itself = false;       // it says itself when it is ready
+    bool expects = false;         // it has bound a listener, or was about to
+    bool progressed = true;       // since `since`, which is not set yet
     rollout::Time since{0};
     bool ready = false;
     bool draining = false;
-    std::set<Endpoint*> waits;   // that it has been seen to wait on, and has not closed
-    std::map<const Endpoint*, std::optional<rollout::Time>> given_up;  // lent ones that it has closed instead; seen by look() at
-    bool waits_elsewhere = false;  // on a listener of its own
-    std::set<Endpoint*> uses;                     // that it has bound and not closed
-    std::map<std::uint64_t, Endpoint*> cookies;   // of every socket that it was given, at its start or later: also those that others have replaced
-    std::map<std::string, unsigned> unnamed;      // how often it has left the choice to the kernel, by address
+    std::set<Endpoint*> waits;  // that it has been seen to wait on, and has not closed
+    std::map<const Endpoint*, std::optional<rollout::Time>>
+        given_up;                                // lent ones that it has closed instead; seen by look() at
+    bool waits_elsewhere = false;                // on a listener of its own
+    std::set<Endpoint*> uses;                    // that it has bound and not closed
+    std::map<std::uint64_t, Endpoint*> cookies;  // of every socket that it was given, at its start or later:
+                                                 // also those that others have replaced
+    std::map<std::string, unsigned> unnamed;     // how often it has left the choice to the kernel, by address
     std::map<const Endpoint*, std::string> named;  // paths that it has bound Unix sockets at, and not renamed
     unsigned complaints = 0;
     std::uint64_t adopted = 0;
     std::uint64_t refused = 0;  // of the idle connections that it has handed off
-    std::shared_ptr<std::size_t> waiting = std::make_shared<std::size_t>(0);  // connections that it has handed off
+    std::shared_ptr<std::size_t> waiting =
+        std::make_shared<std::size_t>(0);  // connections that it has handed off
   };
   // Where the connections of an endpoint that nobody serves can go.
   struct Heir {
@@ -175,7 +181,8 @@ class Takeover {
   int unlink(Worker& worker, const Frame& frame) const;
   int rename(Worker& worker, const Frame& frame, UniqueFd& answer);
   int move(Worker& worker, TakenUnix& endpoint, const Renaming& wish);
-  int merge(Worker& worker, TakenUnix& endpoint, Endpoint& into, const std::optional<Identity>& as, UniqueFd& answer);
+  int merge(Worker& worker, TakenUnix& endpoint, Endpoint& into, const std::optional<Identity>& as,
+            UniqueFd& answer);
   void mend(Endpoint& endpoint);
   void mended(const Worker& worker, const Frame& frame) const;
   int take_handed_off(rollout::WorkerId id, Worker& worker, Frame& frame);

@@ -15,7 +15,8 @@ namespace liveswap::master {
 namespace {
 
 bool is_path(const std::string& path) {
-  return !path.empty() && path.front() == '/' && path.size() < PATH_MAX && path.find('\0') == std::string::npos;
+  return !path.empty() && path.front() == '/' && path.size() < PATH_MAX &&
+         path.find('\0') == std::string::npos;
 }
 
 int type_of(int fd) {
@@ -41,9 +42,9 @@ int Takeover::unlink(Worker& worker, const Frame& frame) const {
   return ::unlink(path.c_str()) == 0 ? 0 : errno;
 }
 
-// Servers that bind at a name of their own and rename that to the path which clients know: a client never finds the path
-// missing. Each worker does so, and all of them shall have one socket: so the first one's gets the new name, and the
-// later ones get that socket in place of their own.
+// Servers that bind at a name of their own and rename that to the path which clients know: a client never
+// finds the path missing. Each worker does so, and all of them shall have one socket: so the first one's gets
+// the new name, and the later ones get that socket in place of their own.
 int Takeover::rename(Worker& worker, const Frame& frame, UniqueFd& answer) {
   const auto end = frame.text.find('\0');
   if (end == std::string::npos) return EINVAL;
@@ -67,7 +68,8 @@ int Takeover::move(Worker& worker, TakenUnix& endpoint, const Renaming& wish) {
   worker.named.erase(&endpoint);
   const bool others = std::any_of(workers_.begin(), workers_.end(), [&](const auto& one) {
     const auto found = one.second.named.find(&endpoint);
-    return found != one.second.named.end() && found->second == wish.from && !one.second.ready && !one.second.draining;
+    return found != one.second.named.end() && found->second == wish.from && !one.second.ready &&
+           !one.second.draining;
   });
   return endpoint.move(wish.to, wish.from, others, wish.as);
 }
@@ -76,7 +78,8 @@ int Takeover::merge(Worker& worker, TakenUnix& endpoint, Endpoint& into, const s
                     UniqueFd& answer) {
   mend(into);
   TakenEndpoint* taken = taken_endpoint(&into);
-  const int socket = taken ? taken->reachable(worker.set, worker.place.slot) : into.socket(worker.set, worker.place.slot);
+  const int socket =
+      taken ? taken->reachable(worker.set, worker.place.slot) : into.socket(worker.set, worker.place.slot);
   if (socket < 0 || type_of(socket) != type_of(endpoint.held(0, 0))) return LIVESWAP_STAYS_OWN;
   answer = UniqueFd::adopt(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
   if (!answer) return errno;
@@ -94,12 +97,14 @@ int Takeover::merge(Worker& worker, TakenUnix& endpoint, Endpoint& into, const s
 void Takeover::mended(const Worker& worker, const Frame& frame) const {
   const auto lent = listeners_.lent();
   Endpoint* endpoint = is_path(frame.text) ? listeners_.with_file(frame.text) : nullptr;
-  const bool has_it = worker.uses.contains(endpoint) || std::find(lent.begin(), lent.end(), endpoint) != lent.end();
+  const bool has_it =
+      worker.uses.contains(endpoint) || std::find(lent.begin(), lent.end(), endpoint) != lent.end();
   if (endpoint && has_it) endpoint->note_mended();
 }
 
 void Takeover::mend(Endpoint& endpoint) {
-  if (const auto report = endpoint.mend_file(); report.kind == FileReport::Kind::replaced) replaced(endpoint, report.former);
+  if (const auto report = endpoint.mend_file(); report.kind == FileReport::Kind::replaced)
+    replaced(endpoint, report.former);
 }
 
 void Takeover::replaced(Endpoint& endpoint, std::uint64_t former) {

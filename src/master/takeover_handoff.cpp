@@ -9,13 +9,13 @@
 #include "master/accept_queue.hpp"
 #include "master/takeover.hpp"
 
-// Connections that change hands: those that an old worker gives back, and those that come to a listener which nobody serves
-// while another one does.
+// Connections that change hands: those that an old worker gives back, and those that come to a listener which
+// nobody serves while another one does.
 namespace liveswap::master {
 namespace {
 
-// Connections that wait, with the master, for somebody to take them or to read what he was sent; each costs a descriptor
-// of ours, so at most a quarter of these. One giver alone may have a share of them.
+// Connections that wait, with the master, for somebody to take them or to read what he was sent; each costs a
+// descriptor of ours, so at most a quarter of these. One giver alone may have a share of them.
 constexpr std::size_t waiting_most = 2048;
 constexpr std::size_t share = 2;
 constexpr rollout::Time handed_off_wait{10'000};
@@ -38,7 +38,8 @@ int option(int fd, int name) {
 
 // Whether a connection may have come to `here` by a listener that is bound to `bound`.
 bool is_inside(const sockaddr_storage& here, const sockaddr_storage& bound) {
-  const auto &in = reinterpret_cast<const sockaddr_in&>(here), &in_bound = reinterpret_cast<const sockaddr_in&>(bound);
+  const auto &in = reinterpret_cast<const sockaddr_in&>(here),
+             &in_bound = reinterpret_cast<const sockaddr_in&>(bound);
   if (in.sin_port != in_bound.sin_port) return false;  // which has the same place in both families
   if (bound.ss_family == AF_INET)
     return in_bound.sin_addr.s_addr == htonl(INADDR_ANY) || in.sin_addr.s_addr == in_bound.sin_addr.s_addr;
@@ -58,7 +59,8 @@ bool covers(const SocketAddress& heir, const SocketAddress& from) {
          IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(heir.storage).sin6_addr);
 }
 
-// Dual, it is replaced by one for each family as well; what comes by IPv4 the kernel deals to that of IPv4 at once.
+// Dual, it is replaced by one for each family as well; what comes by IPv4 the kernel deals to that of IPv4 at
+// once.
 SocketAddress of_six_alone(SocketAddress from) {
   from.both_families = false;
   return from;
@@ -93,10 +95,14 @@ constexpr unsigned no_slot = ~0u;
 
 std::string_view why_refused(int error) {
   switch (error) {
-    case EMFILE: return "the master had no descriptor left for it (RLIMIT_NOFILE)";
-    case ENOBUFS: return "as many as may wait already wait for a worker";
-    case EINVAL: return "it did not come by the listener that was named";
-    default: return "its listener is not held, or no connection came along";
+    case EMFILE:
+      return "the master had no descriptor left for it (RLIMIT_NOFILE)";
+    case ENOBUFS:
+      return "as many as may wait already wait for a worker";
+    case EINVAL:
+      return "it did not come by the listener that was named";
+    default:
+      return "its listener is not held, or no connection came along";
   }
 }
 
@@ -107,7 +113,8 @@ bool is_stream(int fd) { return option(fd, SO_TYPE) == SOCK_STREAM && option(fd,
 // Its own socket may be gone; any other of the set has the same name.
 bool Takeover::is_from(const Endpoint& endpoint, const Worker& worker, int connection) const {
   const auto sockets = endpoint.sockets(worker.set);
-  return std::any_of(sockets.begin(), sockets.end(), [&](int fd) { return fd >= 0 && comes_from(connection, fd); });
+  return std::any_of(sockets.begin(), sockets.end(),
+                     [&](int fd) { return fd >= 0 && comes_from(connection, fd); });
 }
 
 // Half of it is for what comes before somebody is told to rest.
@@ -137,7 +144,8 @@ int Takeover::hand_off(rollout::WorkerId id, Worker& worker, Frame& frame) {
   if (!is_from(*endpoint, worker, frame.descriptor.get())) return EINVAL;
   if (*waiting_ >= handed_off_limit() || *worker.waiting >= handed_off_limit() / share) return ENOBUFS;
   const rollout::Time waited{std::min<std::uint64_t>(frame.count, handed_off_wait.count())};
-  HandedOff one{std::move(frame.descriptor), endpoint, worker.place.slot, id, waited, std::nullopt, ticket_for(worker.waiting)};
+  HandedOff one{std::move(frame.descriptor), endpoint, worker.place.slot, id, waited, std::nullopt,
+                ticket_for(worker.waiting)};
   if (adopt(one, false)) return 0;
   handed_off_.push_back(std::move(one));
   return 0;
@@ -158,10 +166,12 @@ std::uint64_t Takeover::refused(rollout::WorkerId id) const {
   return found == workers_.end() ? 0 : found->second.refused;
 }
 
-// The listener by which that worker can accept it: the one by which it came, else one of the same address; nullptr: none. A worker
-// that only has bound it would have to keep the connection.
+// The listener by which that worker can accept it: the one by which it came, else one of the same address;
+// nullptr: none. A worker that only has bound it would have to keep the connection.
 Endpoint* Takeover::taker(const Worker& worker, const HandedOff& one) const {
-  const auto has = [&](const Endpoint* endpoint) { return endpoint->socket(worker.set, worker.place.slot) >= 0; };
+  const auto has = [&](const Endpoint* endpoint) {
+    return endpoint->socket(worker.set, worker.place.slot) >= 0;
+  };
   if (worker.waits.contains(one.endpoint)) return has(one.endpoint) ? one.endpoint : nullptr;
   for (Endpoint* endpoint : worker.waits)
     if (has(endpoint) && is_from(*endpoint, worker, one.connection.get())) return endpoint;
@@ -184,7 +194,8 @@ bool Takeover::adopt(const HandedOff& one, bool also_by_giver) {
   if (!best) return false;
   const std::uint64_t cookie = cookie_of(by->socket(best->second.set, best->second.place.slot));
   Extras extras;
-  extras.count = static_cast<std::uint64_t>((one.waited + (one.since ? looked_at_ - *one.since : rollout::Time{0})).count());
+  extras.count = static_cast<std::uint64_t>(
+      (one.waited + (one.since ? looked_at_ - *one.since : rollout::Time{0})).count());
   extras.text = std::string_view(reinterpret_cast<const char*>(&cookie), sizeof cookie);
   extras.descriptor = one.connection.get();
   extras.ticket = one.ticket;
@@ -203,11 +214,11 @@ void Takeover::place_handed_off(rollout::Time now) {
     return is_late;
   });
   if (late > 0)
-    log::seldom({"connections that were handed off"}, log::Level::warning, "closed {} connection{} that {} handed off: no worker took {} within {} s", late, late == 1 ? "" : "s",
-                 late == 1 ? "was" : "were", late == 1 ? "it" : "them",
-                 std::chrono::duration_cast<std::chrono::seconds>(handed_off_wait).count());
+    log::seldom({"connections that were handed off"}, log::Level::warning,
+                "closed {} connection{} that {} handed off: no worker took {} within {} s", late,
+                late == 1 ? "" : "s", late == 1 ? "was" : "were", late == 1 ? "it" : "them",
+                std::chrono::duration_cast<std::chrono::seconds>(handed_off_wait).count());
 }
-
 
 // The other endpoints that workers serve which can take all that comes to this one.
 std::vector<Takeover::Heir> Takeover::heirs_of(const TakenEndpoint& endpoint) const {
@@ -223,8 +234,10 @@ std::vector<Takeover::Heir> Takeover::heirs_of(const TakenEndpoint& endpoint) co
       const int fd = other == &endpoint ? -1 : other->socket(worker.set, worker.place.slot);
       if (fd < 0 || !is_stream(fd) || !seen.insert(other).second) continue;
       const SocketAddress address = address_of(fd);
-      if (covers(address, from)) heirs.push_back({other, address.storage.ss_family});
-      else if (covers(address, of_six_alone(from))) of_six.push_back({other, address.storage.ss_family});
+      if (covers(address, from))
+        heirs.push_back({other, address.storage.ss_family});
+      else if (covers(address, of_six_alone(from)))
+        of_six.push_back({other, address.storage.ss_family});
       any_four = any_four || covers(address, any_of_four(from));
     }
   }
@@ -232,9 +245,9 @@ std::vector<Takeover::Heir> Takeover::heirs_of(const TakenEndpoint& endpoint) co
   return heirs;
 }
 
-// Who comes to a socket that nobody serves would else wait there until it is closed, though there are workers that
-// serve the very address: an upgrade from 127.0.0.1:80 to 0.0.0.0:80, or back. The kernel prefers the narrower address,
-// whoever listens there.
+// Who comes to a socket that nobody serves would else wait there until it is closed, though there are workers
+// that serve the very address: an upgrade from 127.0.0.1:80 to 0.0.0.0:80, or back. The kernel prefers the
+// narrower address, whoever listens there.
 void Takeover::forward(const TakenEndpoint& from, const Use& use) {
   if (use.heirs.empty()) return;
   for (const int fd : from.unwanted()) {
@@ -246,7 +259,8 @@ void Takeover::forward(const TakenEndpoint& from, const Use& use) {
       const auto same = std::find_if(use.heirs.begin(), use.heirs.end(),
                                      [family](const Heir& heir) { return heir.family == family; });
       Endpoint* to = (same == use.heirs.end() ? use.heirs.front() : *same).endpoint;
-      HandedOff one{std::move(connection), to, no_slot, 0, rollout::Time{0}, std::nullopt, ticket_for(forwarded_)};
+      HandedOff one{std::move(connection), to, no_slot, 0, rollout::Time{0}, std::nullopt,
+                    ticket_for(forwarded_)};
       if (!adopt(one, false)) handed_off_.push_back(std::move(one));
     }
   }

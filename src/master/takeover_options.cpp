@@ -9,7 +9,8 @@
 #include "master/sockets.hpp"
 #include "master/takeover.hpp"
 
-// Options that applications set on listeners: whose they are, and what becomes of them when that release has gone.
+// Options that applications set on listeners: whose they are, and what becomes of them when that release has
+// gone.
 namespace liveswap::master {
 namespace {
 
@@ -25,7 +26,8 @@ std::string tag_of(const liveswap_option& said) {
 
 }  // namespace
 
-// What the socket is like before that worker has it is nobody's but the master's, or of the application that has made it.
+// What the socket is like before that worker has it is nobody's but the master's, or of the application that
+// has made it.
 void Takeover::give(Worker& worker, int socket, Endpoint& endpoint) {
   const auto cookie = cookie_of(socket);
   worker.cookies[cookie] = &endpoint;
@@ -38,11 +40,13 @@ void Takeover::note_option(const Worker& worker, const Frame& frame) {
   std::memcpy(&said, frame.text.data(), sizeof said);
   const auto found = listeners_.with_socket(said.cookie);
   const auto given = worker.cookies.find(said.cookie);
-  if (given == worker.cookies.end() || given->second != found.endpoint || said.size > sizeof said.value) return;
+  if (given == worker.cookies.end() || given->second != found.endpoint || said.size > sizeof said.value)
+    return;
   for (const auto& option : set_with({said.level, said.name, tag_of(said)})) {
     auto value = option_of(found.fd, option);
     if (!value && !is_known(option)) continue;
-    if (options_.has_room_for(said.cookie, option, options_limit)) options_.note(said.cookie, option, worker.place.generation, std::move(value));
+    if (options_.has_room_for(said.cookie, option, options_limit))
+      options_.note(said.cookie, option, worker.place.generation, std::move(value));
   }
 }
 
@@ -56,7 +60,8 @@ void Takeover::keep_options(const std::set<rollout::Generation>& live) {
     if (is_lost || !put_back(fd, one.option, one.value))
       stuck.emplace(one.socket, one);
     else
-      log::seldom({"options that were taken back", 100}, log::Level::info, "listener {}: {}, set by generation {}, is as it was before", endpoint->name(),
+      log::seldom({"options that were taken back", 100}, log::Level::info,
+                  "listener {}: {}, set by generation {}, is as it was before", endpoint->name(),
                   one.option.text(), one.by);
   }
   for (const auto& [socket, one] : stuck) replace_stuck(one);
@@ -67,7 +72,8 @@ void Takeover::replace_stuck(const OptionLedger::Restore& stuck) {
   const auto [endpoint, former] = listeners_.with_socket(stuck.socket);
   const auto values = options_of(former);
   const int fresh = endpoint->renew(stuck.socket);
-  const auto text = fmt::format("generation {} has set {}, which cannot be taken back", stuck.by, stuck.option.text());
+  const auto text =
+      fmt::format("generation {} has set {}, which cannot be taken back", stuck.by, stuck.option.text());
   if (fresh < 0) {
     stuck_options_[endpoint->name()] = text + ": it holds until a restart";
     log::warning("listener {}: {}", endpoint->name(), stuck_options_[endpoint->name()]);

@@ -38,10 +38,12 @@ AwaitedListeners::Listeners Takeover::served_by(const Worker& worker) const {
   return served;
 }
 
-// Whether it serves others at that address, and waits on all of these: 0.0.0.0:80 in place of 127.0.0.1:80, or the other way.
+// Whether it serves others at that address, and waits on all of these: 0.0.0.0:80 in place of 127.0.0.1:80,
+// or the other way.
 bool Takeover::is_replaced(const Worker& worker, const std::string& key) const {
   const auto& all = listeners_.taken();
-  const auto one = std::find_if(all.begin(), all.end(), [&](const TakenEndpoint* each) { return each->key() == key; });
+  const auto one =
+      std::find_if(all.begin(), all.end(), [&](const TakenEndpoint* each) { return each->key() == key; });
   if (one == all.end() || worker.uses.contains(*one)) return false;
   bool found = false;
   for (Endpoint* endpoint : worker.uses) {
@@ -59,11 +61,13 @@ AwaitedListeners::Progress Takeover::progress_of(const Worker& worker) const {
   progress.waits_elsewhere = worker.waits_elsewhere;
   const auto lent = listeners_.lent();
   for (const Endpoint* endpoint : lent) progress.bound.insert(endpoint->address());
-  // By the contract it accepts before anybody knows whether it can live; an ordinary server has done all else before that.
+  // By the contract it accepts before anybody knows whether it can live; an ordinary server has done all else
+  // before that.
   const bool by_contract = worker.uses.empty() && !rules_.expects_listener && !worker.expects;
   if (by_contract) progress.settled = worker.entered_at + rules_.awaited.settle;
-  progress.all_lent = by_contract && !lent.empty() &&
-                      std::all_of(lent.begin(), lent.end(), [&](Endpoint* one) { return worker.waits.contains(one); });
+  progress.all_lent =
+      by_contract && !lent.empty() &&
+      std::all_of(lent.begin(), lent.end(), [&](Endpoint* one) { return worker.waits.contains(one); });
   for (Endpoint* endpoint : worker.uses)
     if (const TakenEndpoint* taken = taken_endpoint(endpoint)) progress.bound.insert(taken->key());
   for (const auto& [key, name] : awaited_.duty_of(worker.place).listeners)
@@ -86,7 +90,8 @@ std::vector<Takeover::Judged> Takeover::judge(rollout::Time now) {
   for (auto& [id, worker] : workers_) {
     if (!is_being_judged(worker)) continue;
     auto outlook = awaited_.look(now, worker.place, progress_of(worker));
-    if (outlook.next) judgement_due_ = judgement_due_ ? std::min(*judgement_due_, *outlook.next) : *outlook.next;
+    if (outlook.next)
+      judgement_due_ = judgement_due_ ? std::min(*judgement_due_, *outlook.next) : *outlook.next;
     worker.ready = outlook.ready;
     judged.push_back({id, std::move(outlook)});
   }

@@ -33,8 +33,8 @@ bool Takeover::note_states(const std::vector<Seen>& seen) {
   return changed;
 }
 
-// A socket whose worker has crashed waits for the next one, as those of the master do: only a worker that serves and
-// does not use it shows that it is not wanted.
+// A socket whose worker has crashed waits for the next one, as those of the master do: only a worker that
+// serves and does not use it shows that it is not wanted.
 TakenEndpoint::Wanted Takeover::wanted_of(TakenEndpoint& endpoint) const {
   std::set<std::pair<unsigned, unsigned>> users, others;
   for (const auto& [id, worker] : workers_) {
@@ -55,7 +55,9 @@ bool Takeover::is_used(Endpoint* endpoint, bool also_draining) const {
 }
 
 void Takeover::drop(TakenEndpoint& endpoint) {
-  if (endpoint.in_use()) log::seldom({"listeners that were dropped", 100}, log::Level::info, "listener {}: dropped, no worker uses it any more", endpoint.name());
+  if (endpoint.in_use())
+    log::seldom({"listeners that were dropped", 100}, log::Level::info,
+                "listener {}: dropped, no worker uses it any more", endpoint.name());
   if (is_used(&endpoint, true)) endpoint.spare();
   for (const std::uint64_t cookie : endpoint.cookies()) {
     former_.push_back(cookie);
@@ -83,7 +85,8 @@ void Takeover::refresh(TakenEndpoint& endpoint, Use& use) {
 void Takeover::look_at(TakenEndpoint& endpoint, Use& use, rollout::Time now) {
   if (!use.told && endpoint.in_use()) {
     use.told = true;
-    log::seldom({"listeners that were taken over", 100}, log::Level::info, "listener {}: taken over from the application", endpoint.name());
+    log::seldom({"listeners that were taken over", 100}, log::Level::info,
+                "listener {}: taken over from the application", endpoint.name());
   }
   rollout::Tenure& tenure = use.tenure;
   const rollout::Tenure::Use as_it_is{.quiet = quiet_,
@@ -140,11 +143,12 @@ bool Takeover::waits_on(rollout::WorkerId id, const std::string& listener) const
 std::vector<Takeover::GivenUp> Takeover::given_up(rollout::Time now) {
   std::vector<GivenUp> found;
   for (auto& [id, worker] : workers_)
-    std::erase_if(worker.given_up, [&, worker_id = id, serves = worker.ready && !worker.draining](const auto& one) {
-      const bool is_due = one.second && now >= *one.second + given_up_pause;
-      if (is_due && serves) found.push_back({worker_id, one.first->name()});
-      return is_due || !serves;
-    });
+    std::erase_if(worker.given_up,
+                  [&, worker_id = id, serves = worker.ready && !worker.draining](const auto& one) {
+                    const bool is_due = one.second && now >= *one.second + given_up_pause;
+                    if (is_due && serves) found.push_back({worker_id, one.first->name()});
+                    return is_due || !serves;
+                  });
   return found;
 }
 

@@ -20,12 +20,12 @@ constexpr std::size_t text_limit = 8192;
 // "4711 name"
 constexpr std::size_t left_limit = 64;
 
-// After SIGTERM, for the worker host to end what its library has started (worker/subreaper.h). SIGKILL then reaches its
-// process group only.
+// After SIGTERM, for the worker host to end what its library has started (worker/subreaper.h). SIGKILL then
+// reaches its process group only.
 constexpr Milliseconds term_grace{1'500};
 
-// Of one process, on its standard output and error and by liveswap_log: a library that is being looked at may write
-// as fast as it can, until its limit.
+// Of one process, on its standard output and error and by liveswap_log: a library that is being looked at may
+// write as fast as it can, until its limit.
 constexpr std::size_t output_limit = 1024 * 1024;
 constexpr unsigned lines_limit = 100;
 constexpr Milliseconds lines_period{1'000};
@@ -33,11 +33,15 @@ constexpr Milliseconds lines_period{1'000};
 }  // namespace
 
 Task::Task(uv_loop_t& loop, std::string name, SpawnRequest request, Milliseconds limit, Done done)
-    : loop_(loop), name_(std::move(name)), done_(std::move(done)), log_(lines_limit, lines_period), timer_(loop) {
+    : loop_(loop),
+      name_(std::move(name)),
+      done_(std::move(done)),
+      log_(lines_limit, lines_period),
+      timer_(loop) {
   request.descriptors.resize(LIVESWAP_FD_CHANNEL + 1, -1);
-  auto process = WorkerProcess::start(loop, std::move(request),
-                                      {[this](Frame& frame) { on_frame(frame); },
-                                       [this](const Ending& ending) { on_ended(ending); }});
+  auto process = WorkerProcess::start(
+      loop, std::move(request),
+      {[this](Frame& frame) { on_frame(frame); }, [this](const Ending& ending) { on_ended(ending); }});
   if (!process) {
     result_ = {Result::Kind::unstarted, process.error().text, "spawn", ""};
     timer_.start(Milliseconds{0}, [this] { finish(); });
@@ -59,7 +63,8 @@ Task::~Task() {
   const auto pidfd = UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, process_->pid(), 0)));
   pollfd ended{pidfd.get(), POLLIN, 0};
   const auto end = std::chrono::steady_clock::now() + term_grace;
-  for (auto left = term_grace; left.count() > 0; left = std::chrono::ceil<Milliseconds>(end - std::chrono::steady_clock::now())) {
+  for (auto left = term_grace; left.count() > 0;
+       left = std::chrono::ceil<Milliseconds>(end - std::chrono::steady_clock::now())) {
     const int found = ::poll(&ended, 1, static_cast<int>(left.count()));
     if (found >= 0 || errno != EINTR) break;
   }
@@ -91,7 +96,8 @@ void Task::on_frame(Frame& frame) {
   }
   if (frame.kind == LIVESWAP_LEFT)
     // Apart from what it logs itself, which could hide it.
-    log::seldom({"processes that a check or a hook has left", 100}, log::Level::warning, "{}: it has left a process running, which has been killed: {}", name_,
+    log::seldom({"processes that a check or a hook has left", 100}, log::Level::warning,
+                "{}: it has left a process running, which has been killed: {}", name_,
                 frame.text.substr(0, left_limit));
   if (frame.kind == LIVESWAP_STAGED) result_.stage = result_.reached = stage_word(frame.value);
   if (answered_ || (frame.kind != LIVESWAP_HOOK_DONE && frame.kind != LIVESWAP_FAILED)) return;

@@ -11,12 +11,14 @@
 
 namespace liveswap::master {
 
-// A short-lived process that does one thing which may hang or crash, answers, and ends: the pre-upgrade plugin, the
-// intake of a release, its check. It speaks the worker channel (contract/channel.h): HOOK_DONE, or FAILED.
-// Of what it writes and logs, 1 MiB and 100 lines a second reach the log of the master; how much more there was is said there.
+// A short-lived process that does one thing which may hang or crash, answers, and ends: the pre-upgrade
+// plugin, the intake of a release, its check. It speaks the worker channel (contract/channel.h): HOOK_DONE,
+// or FAILED. Of what it writes and logs, 1 MiB and 100 lines a second reach the log of the master; how much
+// more there was is said there.
 //
-// What a check or a hook leaves behind is ended, also what has left its process group: it runs under a subreaper of its own
-// (worker/subreaper.h), which ends everything at SIGTERM. That one is given 1.5 s, then the process group gets SIGKILL.
+// What a check or a hook leaves behind is ended, also what has left its process group: it runs under a
+// subreaper of its own (worker/subreaper.h), which ends everything at SIGTERM. That one is given 1.5 s, then
+// the process group gets SIGKILL.
 class Task {
  public:
   struct Result {
@@ -29,14 +31,14 @@ class Task {
       unstarted  // it could not be started: why
     } kind = Kind::silent;
     std::string text;
-    std::string stage;    // failed: at which; else as `reached`
+    std::string stage;      // failed: at which; else as `reached`
     std::string reached{};  // the last stage that it announced (STAGED)
-    std::string output{};  // what it wrote last, and logged (Tail::text())
+    std::string output{};   // what it wrote last, and logged (Tail::text())
   };
   using Done = std::function<void(const Result&)>;
 
-  // Starts `request.program`; what it logs bears `name`. `done` is called once, on the loop, when the process has been
-  // reaped (or could not be started), and may destroy the task.
+  // Starts `request.program`; what it logs bears `name`. `done` is called once, on the loop, when the process
+  // has been reaped (or could not be started), and may destroy the task.
   Task(uv_loop_t& loop, std::string name, SpawnRequest request, Milliseconds limit, Done done);
   Task(const Task&) = delete;
   Task& operator=(const Task&) = delete;

@@ -52,7 +52,8 @@ Result<void> TcpEndpoint::prepare(unsigned set, unsigned slots) {
   auto& sockets = sets_[set];
   const std::size_t before = sockets.size(), wanted = per_slot_ ? slots : 1;
   if (before >= wanted) return {};
-  if (set != set_ && !hold_dealing()) return os_fail("steer (SO_ATTACH_REUSEPORT_CBPF) the connections of", text_, errno);
+  if (set != set_ && !hold_dealing())
+    return os_fail("steer (SO_ATTACH_REUSEPORT_CBPF) the connections of", text_, errno);
   while (sockets.size() < wanted) {
     auto fd = listen_tcp(where_, true, backlog_, text_);
     if (!fd) {
@@ -137,7 +138,8 @@ void TcpEndpoint::repair() {
   if (!moved || group_.size() == 1) return;
   // The program may have gone with the group, and its numbers mean others now.
   program_.clear();
-  if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt) log::seldom({"connections that cannot be steered"}, log::Level::warning, "{}", dealt.error().text);
+  if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt)
+    log::seldom({"connections that cannot be steered"}, log::Level::warning, "{}", dealt.error().text);
 }
 
 // The former one cannot leave the group (see above); the program leaves it out.

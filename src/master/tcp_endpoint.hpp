@@ -21,7 +21,8 @@ class TcpEndpoint final : public Endpoint {
  public:
   // Looks the address up and finds out whether it is free; listens from the first prepare() on.
   static Result<std::unique_ptr<Endpoint>> open(const Listener& wanted, ListenMode mode, int backlog);
-  // Nobody accepts any more, and the address is free: also where a process that a worker has forked still has a socket.
+  // Nobody accepts any more, and the address is free: also where a process that a worker has forked still has
+  // a socket.
   ~TcpEndpoint() override;
 
   std::string address() const override;

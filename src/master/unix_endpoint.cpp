@@ -26,7 +26,8 @@ Result<void> take_after(int socket, const std::string& path, const struct stat& 
   if (const int error = is_same ? 0 : set_owner_of(file.get(), model.st_uid, model.st_gid); error != 0)
     return os_fail("give the owner of the socket it shall replace to", path, error);
   // Clears set-id bits, so after the owner.
-  if (const int error = set_mode_of(file.get(), model.st_mode & 0777); error != 0) return os_fail("set the mode of", path, error);
+  if (const int error = set_mode_of(file.get(), model.st_mode & 0777); error != 0)
+    return os_fail("set the mode of", path, error);
   return {};
 }
 
@@ -107,40 +108,54 @@ void UnixEndpoint::repair() {
   }
 }
 
-// A Unix socket that was shut down once refuses everybody for ever, and listen() succeeds all the same. So another one
-// takes its place, for the workers that are started from now on. To a former set no path leads any more.
+// A Unix socket that was shut down once refuses everybody for ever, and listen() succeeds all the same. So
+// another one takes its place, for the workers that are started from now on. To a former set no path leads
+// any more.
 void UnixEndpoint::replace(unsigned set) {
   if (set != set_ && set_beside_ != set) return;
   const log::Kind kind{"listeners that an application has shut down"};
   const std::string& path = set == set_ ? path_ : beside_;
   auto fresh = bind_anew(path);
-  if (!fresh) return log::seldom(kind, log::Level::error, "listener {}: an application has shut it down: {}", name(), fresh.error().text);
+  if (!fresh)
+    return log::seldom(kind, log::Level::error, "listener {}: an application has shut it down: {}", name(),
+                       fresh.error().text);
   sockets_[set] = std::move(*fresh);
   if (set == set_) file_ = SocketFile(path_, std::nullopt);
-  log::seldom(kind, log::Level::warning, "listener {}: an application has shut it down; a new socket is in its place, which the workers that run now "
-               "do not have: `liveswap upgrade` replaces them", name());
+  log::seldom(kind, log::Level::warning,
+              "listener {}: an application has shut it down; a new socket is in its place, which the workers "
+              "that run now "
+              "do not have: `liveswap upgrade` replaces them",
+              name());
 }
 
 FileReport UnixEndpoint::mend_file() {
   using Kind = FileReport::Kind;
   switch (file_.mend()) {
-    case SocketFile::State::in_place: return report_file(Kind::fine);
-    case SocketFile::State::mended: return report_file(Kind::mended);
+    case SocketFile::State::in_place:
+      return report_file(Kind::fine);
+    case SocketFile::State::mended:
+      return report_file(Kind::mended);
     case SocketFile::State::foreign:
-      return report_file(Kind::lost, "another file is in the place of its own, and is left alone: remove it, and the "
-                                     "listener's is made again");
+      return report_file(Kind::lost,
+                         "another file is in the place of its own, and is left alone: remove it, and the "
+                         "listener's is made again");
     case SocketFile::State::barred:
-      return report_file(Kind::lost, "its file was removed, and cannot be made again: " + error_text(file_.error()));
-    case SocketFile::State::missing: break;
+      return report_file(Kind::lost,
+                         "its file was removed, and cannot be made again: " + error_text(file_.error()));
+    case SocketFile::State::missing:
+      break;
   }
   const struct stat before = file_.known();
   auto fresh = bind_unix(path_, before.st_mode & 0777, backlog_);
-  if (!fresh) return report_file(Kind::lost, "its file was removed, and cannot be made again: " + fresh.error().text);
-  if (auto same = take_after(fresh->get(), path_, before); !same) log::seldom({"files of Unix sockets"}, log::Level::warning, "listener {}: {}", name(), same.error().text);
+  if (!fresh)
+    return report_file(Kind::lost, "its file was removed, and cannot be made again: " + fresh.error().text);
+  if (auto same = take_after(fresh->get(), path_, before); !same)
+    log::seldom({"files of Unix sockets"}, log::Level::warning, "listener {}: {}", name(), same.error().text);
   const auto former = cookie_of(sockets_[set_].get());
   sockets_[set_] = std::move(*fresh);
   file_ = SocketFile(path_, std::nullopt);
-  return report_file(Kind::replaced, "its file was removed with every link to it: another socket is in its place", former);
+  return report_file(Kind::replaced,
+                     "its file was removed with every link to it: another socket is in its place", former);
 }
 
 Result<UniqueFd> UnixEndpoint::bind_anew(const std::string& path) const {
@@ -157,7 +172,8 @@ Result<UniqueFd> UnixEndpoint::bind_anew(const std::string& path) const {
 }
 
 bool UnixEndpoint::is_at(const TakenAddress& address) const {
-  return address.is_unix() && address.type == SOCK_STREAM && (address.path() == path_ || leads_to(address, *this));
+  return address.is_unix() && address.type == SOCK_STREAM &&
+         (address.path() == path_ || leads_to(address, *this));
 }
 
 std::vector<int> UnixEndpoint::sockets(unsigned set) const {

@@ -25,7 +25,9 @@ class UnixEndpoint final : public Endpoint {
   void retire(unsigned set) override;
   void shrink(unsigned) override {}
   void repair() override;
-  int socket(unsigned set, unsigned) const override { return set < sockets_.size() ? sockets_[set].get() : -1; }
+  int socket(unsigned set, unsigned) const override {
+    return set < sockets_.size() ? sockets_[set].get() : -1;
+  }
   std::vector<int> sockets(unsigned set) const override;
   bool per_slot() const override { return false; }
   bool is_at(const TakenAddress& address) const override;
@@ -44,7 +46,7 @@ class UnixEndpoint final : public Endpoint {
 
   std::string path_;
   std::string beside_;
-  SocketFile file_;  // at the path
+  SocketFile file_;                     // at the path
   std::optional<unsigned> set_beside_;  // whose socket is bound there
   UniqueFd lock_;                       // held while the path is ours
   int backlog_ = 0;

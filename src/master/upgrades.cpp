@@ -13,8 +13,8 @@
 #include "master/memory.hpp"
 #include "release/committed.hpp"
 
-// What an upgrade needs of the world beside workers: its release prepared, committed and found again, its sockets
-// flipped, memory measured, what nobody needs any more removed.
+// What an upgrade needs of the world beside workers: its release prepared, committed and found again, its
+// sockets flipped, memory measured, what nobody needs any more removed.
 namespace liveswap::master {
 namespace {
 
@@ -42,9 +42,8 @@ rollout::Pace pace_of(const Options& options) {
 }
 
 void Master::on_upgrade(rollout::RequestId request, const protocol::Command& command) {
-  const std::string path = command.value.empty()
-                               ? ""
-                               : absolute_path(command.value, command.cwd.empty() ? home_ : command.cwd);
+  const std::string path =
+      command.value.empty() ? "" : absolute_path(command.value, command.cwd.empty() ? home_ : command.cwd);
   const auto wished = config::with_wishes(config::for_forks(options_, engine_.fork_count()), command.wishes);
   if (!wished) return refuse(request, protocol::Refusal::usage, wished.error().text);
   if (path.find('\n') != std::string::npos)
@@ -81,8 +80,9 @@ void Master::on_rollback(rollout::RequestId request, const protocol::Command& co
   find_earlier(request, command.value, std::move(wish));
 }
 
-// The release before is mostly known here; for everything else a process reads the history. What happens meanwhile is
-// dealt with by the engine, which gets the rollback only then: stop refuses it, and it ends an upgrade that has begun.
+// The release before is mostly known here; for everything else a process reads the history. What happens
+// meanwhile is dealt with by the engine, which gets the rollback only then: stop refuses it, and it ends an
+// upgrade that has begun.
 void Master::find_earlier(rollout::RequestId request, const std::string& which, rollout::Wish wish) {
   // It may be about to remove what is going to be asked for.
   if (collection_) cancel_task(collection_);
@@ -91,7 +91,8 @@ void Master::find_earlier(rollout::RequestId request, const std::string& which, 
   if (which.empty())
     for (const auto& one : own)
       if (one.id != current) return roll_back(request, std::move(wish), {one.path, one.id});
-  std::vector<std::string> words{"earlier", options_.state_dir, std::to_string(options_.keep_releases + 1), current, which};
+  std::vector<std::string> words{"earlier", options_.state_dir, std::to_string(options_.keep_releases + 1),
+                                 current, which};
   for (const auto& one : own) words.push_back(one.id);
   resolver_.ask(std::move(words), [this, request, wish, own](const Reader::Reply& reply) {
     answer_or_give_up(request, [&] {
@@ -107,9 +108,10 @@ void Master::find_earlier(rollout::RequestId request, const std::string& which, 
 
 void Master::roll_back(rollout::RequestId request, rollout::Wish wish, const rollout::Release& release) {
   if (!store_.has(release.id, release.path))
-    return refuse(request, protocol::Refusal::failed,
-                  fmt::format("release {} ({}) is not in the store any more, which keeps the last {} (--keep-releases)",
-                              release.id.substr(0, 12), release.path, options_.keep_releases));
+    return refuse(
+        request, protocol::Refusal::failed,
+        fmt::format("release {} ({}) is not in the store any more, which keeps the last {} (--keep-releases)",
+                    release.id.substr(0, 12), release.path, options_.keep_releases));
   log::info("rollback to {} (release {}) was asked for", release.path, release.id.substr(0, 12));
   wish.release = release;
   wish.path = release.path;
@@ -136,14 +138,15 @@ void Master::begin_preparation(const std::string& value) {
   if (collection_) cancel_task(collection_);
   const bool start = engine_.generation() == 0;
   preparation_ = std::make_unique<Preparation>(
-      loop_, tools_, value.empty() ? engine_.release().path : value, start ? std::nullopt : std::optional(value),
-      [this](const Preparation::Outcome& release) {
+      loop_, tools_, value.empty() ? engine_.release().path : value,
+      start ? std::nullopt : std::optional(value), [this](const Preparation::Outcome& release) {
         const auto ended = std::move(preparation_);
         guarded([&] {
           if (release) note_seal(*release, ended->seal());
           if (release) return perform(engine_.prepared(now(), *release, ended->remark()));
           const auto& failure = release.error();
-          perform(failure.unfit ? engine_.unfit(now(), failure.text) : engine_.prepare_failed(now(), failure.text));
+          perform(failure.unfit ? engine_.unfit(now(), failure.text)
+                                : engine_.prepare_failed(now(), failure.text));
         });
       });
 }
@@ -180,7 +183,8 @@ void Master::carry_out(const rollout::Commit& command) {
 }
 
 // `request` went from `before` to `release`.
-void Master::note_committed(const rollout::Release& release, const rollout::Release& before, rollout::RequestId request) {
+void Master::note_committed(const rollout::Release& release, const rollout::Release& before,
+                            rollout::RequestId request) {
   const auto it = pending_.find(request);
   const bool back = it != pending_.end() && it->second.verb == protocol::Verb::rollback;
   ledger_.committed(release, back ? before.id : "");
@@ -241,7 +245,8 @@ void Master::carry_out(const rollout::Measure&) {
 
 // Snapshots that nobody runs and that are too old to go back to, and old receipts.
 void Master::collect() {
-  if (collection_ || preparation_ || !resolver_.is_idle() || !verifier_.is_idle() || engine_.under_way()) return;
+  if (collection_ || preparation_ || !resolver_.is_idle() || !verifier_.is_idle() || engine_.under_way())
+    return;
   std::set<std::string> keep{engine_.release().id};
   for (const auto& [id, worker] : engine_.workers()) keep.insert(worker.release.id);
   const auto own = ledger_.committed(options_.keep_releases);
@@ -264,13 +269,15 @@ void Master::compare(const rollout::Release& committed) {
   SpawnRequest request = tools_.store;
   request.arguments = {"liveswap-store", "hash", committed.path};
   comparison_ = std::make_unique<Task>(
-      loop_, "store", std::move(request), options_.check_limit, [this, committed](const Task::Result& result) {
+      loop_, "store", std::move(request), options_.check_limit,
+      [this, committed](const Task::Result& result) {
         const auto ended = std::move(comparison_);
         const bool read = result.kind == Task::Result::Kind::done;
         if (!read || json::text(json::parse_or_null(result.text), "id") != committed.id) {
-          compared_ = fmt::format("running release {}, as it was committed; what is at {} now is another one ({}): "
-                                  "`liveswap upgrade` takes it",
-                                  committed.id.substr(0, 12), committed.path, read ? "rebuilt since" : result.text);
+          compared_ = fmt::format(
+              "running release {}, as it was committed; what is at {} now is another one ({}): "
+              "`liveswap upgrade` takes it",
+              committed.id.substr(0, 12), committed.path, read ? "rebuilt since" : result.text);
           notice(compared_);
         }
         tell_ready();

@@ -8,8 +8,8 @@ namespace liveswap::master {
 namespace {
 
 constexpr Milliseconds count_limit{500};
-// An old worker that has just been told to drain may still accept for a moment, and answer a probe that was meant for
-// its successor.
+// An old worker that has just been told to drain may still accept for a moment, and answer a probe that was
+// meant for its successor.
 constexpr Milliseconds drain_grace{100};
 }  // namespace
 
@@ -32,7 +32,8 @@ void Master::watch() {
 void Master::watch_round() {
   count_served();
   watch_timer_.start(options_.health_interval, [this] { watch_round(); });
-  if (!options_.health.empty() && !prober_.under_way()) prober_.start(probe_connections(engine_.fork_count()));
+  if (!options_.health.empty() && !prober_.under_way())
+    prober_.start(probe_connections(engine_.fork_count()));
 }
 
 void Master::on_probed(const Prober::Findings& found) {

@@ -52,7 +52,8 @@ Result<std::string> find_worker_host(const std::string& configured) {
   }
   for (const auto& place : places)
     if (::access(place.c_str(), X_OK) == 0) return place;
-  return fail(fmt::format("cannot find the worker host {}; looked at {}", host_name, fmt::join(places, ", ")));
+  return fail(
+      fmt::format("cannot find the worker host {}; looked at {}", host_name, fmt::join(places, ", ")));
 }
 
 std::vector<std::string> child_environment(const std::map<std::string, std::string>& configured) {

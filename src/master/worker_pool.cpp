@@ -25,18 +25,22 @@ using rollout::WorkerId;
 
 log::Level level_of(std::int32_t value) {
   switch (value) {
-    case 0: return log::Level::debug;
-    case 1: return log::Level::info;
-    case 2: return log::Level::warning;
-    default: return log::Level::error;
+    case 0:
+      return log::Level::debug;
+    case 1:
+      return log::Level::info;
+    case 2:
+      return log::Level::warning;
+    default:
+      return log::Level::error;
   }
 }
 
 // A text that goes to a log, a terminal and an answer.
 constexpr std::size_t failure_limit = 2048;
 
-// What workers have left behind is listened to, so that it need not wait for room in its pipe; the oldest of more than
-// so many is not any more.
+// What workers have left behind is listened to, so that it need not wait for room in its pipe; the oldest of
+// more than so many is not any more.
 constexpr std::size_t left_limit = 16;
 
 // Processes left behind that are told of: one that leaves more is told of no more plainly.
@@ -65,11 +69,11 @@ WorkerPool::WorkerPool(uv_loop_t& loop, Template base, const Listeners& listener
 
 SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
   SpawnRequest request = base_.request;
-  std::vector<std::string> words{"--slot", std::to_string(order.slot),
-                                 "--generation", std::to_string(order.generation),
+  std::vector<std::string> words{"--slot",        std::to_string(order.slot),
+                                 "--generation",  std::to_string(order.generation),
                                  "--drain-limit", milliseconds_or_none(base_.drain_limit),
-                                 "--term-grace", std::to_string(base_.term_grace.count()),
-                                 "--listeners", listeners_.names()};
+                                 "--term-grace",  std::to_string(base_.term_grace.count()),
+                                 "--listeners",   listeners_.names()};
   words.insert(words.end(), base_.more.begin(), base_.more.end());
   // First, so that nothing that was configured hides it.
   request.environment.insert(request.environment.begin(),
@@ -90,10 +94,10 @@ void WorkerPool::spawn(const rollout::Spawn& order) {
   const UniqueFd life = base_.life();
   auto request = request_for(order);
   request.descriptors[LIVESWAP_FD_LIFE] = life.get();
-  auto process = base_.start(loop_, std::move(request),
-                             {[this, id](Frame& frame) { on_frame(id, frame); },
-                              [this, id](const Ending& ending) { on_ended(id, ending); },
-                              [this, id] { return is_outlived(id); }});
+  auto process = base_.start(
+      loop_, std::move(request),
+      {[this, id](Frame& frame) { on_frame(id, frame); },
+       [this, id](const Ending& ending) { on_ended(id, ending); }, [this, id] { return is_outlived(id); }});
   if (!process) {
     handlers_.exited(id, Departure{stage_word(LIVESWAP_STAGE_SPAWN), process.error().text, false});
     return;
@@ -185,30 +189,45 @@ std::string WorkerPool::last_output(WorkerId id) const {
 void WorkerPool::on_frame(WorkerId id, Frame& frame) {
   Entry& entry = entries_.at(id);
   switch (frame.kind) {
-    case LIVESWAP_STAGED: entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN); break;
-    case LIVESWAP_ENTERED: handlers_.entered(id, takeover_.entered(id, frame.value == 1)); break;
+    case LIVESWAP_STAGED:
+      entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN);
+      break;
+    case LIVESWAP_ENTERED:
+      handlers_.entered(id, takeover_.entered(id, frame.value == 1));
+      break;
     case LIVESWAP_DEFERRED:
       takeover_.deferred(id, frame.value == 1);
       handlers_.deferred(id);
       break;
-    case LIVESWAP_READY: handlers_.ready(id); break;
+    case LIVESWAP_READY:
+      handlers_.ready(id);
+      break;
     case LIVESWAP_FAILED:
       entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN);
       entry.failure = frame.text.substr(0, failure_limit);
       break;
     case LIVESWAP_RETURNED:
       if (!entry.draining)
-        handlers_.returned(id, fmt::format("liveswap_main returned {} without having been told to drain", frame.value));
+        handlers_.returned(
+            id, fmt::format("liveswap_main returned {} without having been told to drain", frame.value));
       break;
     case LIVESWAP_LOG:
       entry.process->add_line(std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX));
       entry.log.write(level_of(frame.value), fmt::format("slot {} pid {}", entry.slot, entry.pid),
                       std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX), Milliseconds(uv_now(&loop_)));
       break;
-    case LIVESWAP_FORKED: entry.forked = true; break;
-    case LIVESWAP_RETIRING: entry.retiring = frame.value == 1; break;
-    case LIVESWAP_TAKEN: handlers_.answered(id, frame.value, 1); break;
-    case LIVESWAP_REFUSED: handlers_.answered(id, frame.value, 0); break;
+    case LIVESWAP_FORKED:
+      entry.forked = true;
+      break;
+    case LIVESWAP_RETIRING:
+      entry.retiring = frame.value == 1;
+      break;
+    case LIVESWAP_TAKEN:
+      handlers_.answered(id, frame.value, 1);
+      break;
+    case LIVESWAP_REFUSED:
+      handlers_.answered(id, frame.value, 0);
+      break;
     case LIVESWAP_COUNTED:
       note_served(id, entry, frame.text);
       if (frame.value > 0)
@@ -216,7 +235,9 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       else if (entry.draining && !entry.outlived)
         note_open(id, entry, frame.count);
       break;
-    case LIVESWAP_IDLE: note_idle(entry, frame.text); break;
+    case LIVESWAP_IDLE:
+      note_idle(entry, frame.text);
+      break;
     default:
       if (takeover_.take_frame(id, frame) && handlers_.taken_over) handlers_.taken_over();
       if (frame.kind == LIVESWAP_HANDOFF && takeover_.is_full(id)) entry.process->rest();
@@ -229,7 +250,8 @@ void WorkerPool::note_served(WorkerId id, Entry& entry, const std::string& text)
   liveswap_served_count said{};
   if (text.size() != sizeof said) return;
   std::memcpy(&said, text.data(), sizeof said);
-  if (said.failed > said.served || said.served < entry.served.served || said.failed < entry.served.failed) return;
+  if (said.failed > said.served || said.served < entry.served.served || said.failed < entry.served.failed)
+    return;
   entry.served = {said.served, said.failed};
   if (handlers_.served) handlers_.served(id, entry.served);
 }
@@ -240,7 +262,9 @@ void WorkerPool::note_idle(Entry& entry, const std::string& text) {
   std::memcpy(&said, text.data(), sizeof said);
   // A log and a receipt are no place for what no worker can have done.
   constexpr std::uint64_t most = UINT32_MAX;
-  if (said.ended > most || said.moved > most || said.ended < entry.idle.ended || said.moved < entry.idle.moved) return;
+  if (said.ended > most || said.moved > most || said.ended < entry.idle.ended ||
+      said.moved < entry.idle.moved)
+    return;
   entry.idle = {said.ended, said.moved};
 }
 
@@ -248,8 +272,8 @@ void WorkerPool::note_open(WorkerId id, Entry& entry, std::uint64_t open) {
   if (std::exchange(entry.open, open) != open) handlers_.connections(id, open);
 }
 
-// A server that forks for each connection may end before its children do, by its own idea of a drain. They are waited for as
-// its own connections would be: until the drain limit, when they get the signals.
+// A server that forks for each connection may end before its children do, by its own idea of a drain. They
+// are waited for as its own connections would be: until the drain limit, when they get the signals.
 bool WorkerPool::is_outlived(WorkerId id) {
   Entry& entry = entries_.at(id);
   const bool is_known = left_behind_.knows(entry.pid);
@@ -261,12 +285,15 @@ bool WorkerPool::is_outlived(WorkerId id) {
     note_left(entry, left_behind_.end_now(entry.pid, entry.traces, sockets));
     return false;
   }
-  auto state = left_behind_.step(entry.pid, entry.traces, sockets, Milliseconds(uv_now(&loop_)), base_.term_grace);
+  auto state =
+      left_behind_.step(entry.pid, entry.traces, sockets, Milliseconds(uv_now(&loop_)), base_.term_grace);
   if (!state) return true;
   const std::size_t open = state->open;
   if (open > 0 && !std::exchange(entry.outlived, true))
-    log::info("slot {} pid {}: has ended, but processes that it has forked have {} connection{}: these are waited for",
-              entry.slot, entry.pid, open, open == 1 ? "" : "s");
+    log::info(
+        "slot {} pid {}: has ended, but processes that it has forked have {} connection{}: these are waited "
+        "for",
+        entry.slot, entry.pid, open, open == 1 ? "" : "s");
   if (entry.outlived) note_open(id, entry, open);
   note_left(entry, std::move(state->holders));
   return !state->is_over;
@@ -277,13 +304,17 @@ void WorkerPool::note_left(Entry& entry, std::vector<Holder> holders) {
   for (auto& holder : holders) {
     const auto& process = holder.process;
     if (is_remaining(process)) continue;
-    log::warning("{} process {} ({}), which has the listener {} open{}",
-                 holder.is_known ? fmt::format("slot {} pid {}: has ended and left", entry.slot, entry.pid) : "a worker has left",
-                 process.pid, process.program, fmt::join(holder.listeners, ", "),
-                 holder.is_ended ? " and would accept with the old code: it is ended"
-                                 : ", and runs another program: what it accepts the new code never sees. End it, and close "
-                                   "listeners in what starts programs (FD_CLOEXEC)");
-    if (!holder.is_ended && remaining_.size() < remaining_limit) remaining_.push_back({holder, entry.slot, entry.generation});
+    log::warning(
+        "{} process {} ({}), which has the listener {} open{}",
+        holder.is_known ? fmt::format("slot {} pid {}: has ended and left", entry.slot, entry.pid)
+                        : "a worker has left",
+        process.pid, process.program, fmt::join(holder.listeners, ", "),
+        holder.is_ended
+            ? " and would accept with the old code: it is ended"
+            : ", and runs another program: what it accepts the new code never sees. End it, and close "
+              "listeners in what starts programs (FD_CLOEXEC)");
+    if (!holder.is_ended && remaining_.size() < remaining_limit)
+      remaining_.push_back({holder, entry.slot, entry.generation});
     if (entry.left.size() < remaining_limit) entry.left.push_back(std::move(holder));
   }
 }
@@ -303,7 +334,8 @@ std::vector<WorkerPool::Remaining> WorkerPool::remaining() {
   const auto listening = listeners_.listening();
   std::erase_if(remaining_, [&](const Remaining& one) {
     const auto sockets = sockets_of(one.holder.process);
-    return !sockets || std::none_of(sockets->begin(), sockets->end(), [&](auto inode) { return listening.contains(inode); });
+    return !sockets || std::none_of(sockets->begin(), sockets->end(),
+                                    [&](auto inode) { return listening.contains(inode); });
   });
   return remaining_;
 }
@@ -315,11 +347,12 @@ void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   // An application that drains by itself knows best when it has nothing left.
   const bool drained = !entry.retiring || entry.open.value_or(0) == 0;
   const auto told = guarded([&] {
-    handlers_.exited(id, {stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, ending.clean,
-                          ending.signal == SIGTERM, drained});
+    handlers_.exited(id, {stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure,
+                          ending.clean, ending.signal == SIGTERM, drained});
   });
   // Without memory for the words.
-  if (!told) guarded([&] { handlers_.exited(id, {"run", "", ending.clean, ending.signal == SIGTERM, drained}); });
+  if (!told)
+    guarded([&] { handlers_.exited(id, {"run", "", ending.clean, ending.signal == SIGTERM, drained}); });
   guarded([&] { keep_left(entry.process->take_output()); });
   entries_.erase(id);
 }

@@ -15,8 +15,8 @@
 
 namespace liveswap::master {
 
-// The workers' processes by the engine's numbers: turns its commands into processes, frames and signals, and what
-// those do into its events. What a worker says is believed only so far as it can harm nobody but itself.
+// The workers' processes by the engine's numbers: turns its commands into processes, frames and signals, and
+// what those do into its events. What a worker says is believed only so far as it can harm nobody but itself.
 class WorkerPool {
  public:
   // Requests of one worker since its start, as its application counts them.
@@ -37,16 +37,18 @@ class WorkerPool {
     std::function<void(rollout::WorkerId, const rollout::Departure&)> exited;  // its pid is still known here
     std::function<void(rollout::WorkerId, std::int32_t question, std::uint64_t answer)> answered;
     std::function<void(rollout::WorkerId, std::uint64_t open)> connections;  // of a draining worker, unasked
-    std::function<void(rollout::WorkerId, const Served&)> served = {};       // with every count of connections
+    std::function<void(rollout::WorkerId, const Served&)> served = {};  // with every count of connections
     // A worker has bound or closed a listener of its own, or handed something off.
     std::function<void()> taken_over = {};
   };
-  using Start = std::function<Result<std::unique_ptr<WorkerProcess>>(uv_loop_t&, SpawnRequest, WorkerProcess::Handlers)>;
+  using Start = std::function<Result<std::unique_ptr<WorkerProcess>>(uv_loop_t&, SpawnRequest,
+                                                                     WorkerProcess::Handlers)>;
   // What every worker is started with; arguments and descriptors are filled in for each.
   struct Template {
     SpawnRequest request;
     std::vector<std::string> application_arguments;
-    std::vector<std::string> more;  // options of the worker host that are not the default (contract/channel.h)
+    std::vector<std::string>
+        more;  // options of the worker host that are not the default (contract/channel.h)
     std::function<std::string(const rollout::Release&)> file_of;  // where it lies in the store
     std::function<UniqueFd()> life;            // the lock that tells of a worker that lives
     std::optional<rollout::Time> drain_limit;  // what a worker gives itself when its master has died
@@ -54,7 +56,8 @@ class WorkerPool {
     Start start = WorkerProcess::start;  // tests have workers without processes
   };
 
-  WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, Takeover& takeover, Handlers handlers);
+  WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, Takeover& takeover,
+             Handlers handlers);
 
   // exited() is called, at once, when it cannot be spawned.
   void spawn(const rollout::Spawn& order);
@@ -82,7 +85,8 @@ class WorkerPool {
   // What it has left with a listening socket; while exited() tells of it.
   std::vector<Holder> left(rollout::WorkerId worker) const;
 
-  // A process that a worker has left, which has executed a program of its own, and still has listening sockets.
+  // A process that a worker has left, which has executed a program of its own, and still has listening
+  // sockets.
   struct Remaining {
     Holder holder;
     unsigned slot = 0;
@@ -103,18 +107,18 @@ class WorkerPool {
     rollout::Generation generation = 0;
     int stage = LIVESWAP_STAGE_SPAWN;
     bool draining = false;
-    bool retiring = false;  // its worker host waits for connections
-    bool forked = false;    // processes that it has made may have connections
-    bool expired = false;   // force has begun
+    bool retiring = false;               // its worker host waits for connections
+    bool forked = false;                 // processes that it has made may have connections
+    bool expired = false;                // force has begun
     std::optional<Milliseconds> killed;  // when SIGKILL was sent
-    bool outlived = false;  // it has ended, and these are waited for
+    bool outlived = false;               // it has ended, and these are waited for
     Traces traces;
     std::vector<Holder> left;
     Served served;
     Idle idle;
     std::optional<std::uint64_t> open;  // connections, as said last during a drain
     ProcessLog log{log_lines, std::chrono::seconds(1)};
-    std::string failure;   // what the worker host said of itself
+    std::string failure;  // what the worker host said of itself
     std::string exit_code;
   };
   void on_frame(rollout::WorkerId id, Frame& frame);

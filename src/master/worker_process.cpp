@@ -21,7 +21,8 @@ constexpr int frames_at_once = 64;
 // A worker that asks and never reads the answers is not listened to before it has.
 constexpr std::size_t outbox_limit = 256;
 
-// Of a worker that has exited: more than a channel holds. A process that it has left behind may go on sending.
+// Of a worker that has exited: more than a channel holds. A process that it has left behind may go on
+// sending.
 constexpr int frames_of_the_dead = 4096;
 
 // Connections of others that wait until a worker reads them; each costs a descriptor.
@@ -40,13 +41,13 @@ std::string packet_of(std::uint32_t kind, std::int32_t value, std::uint64_t coun
   return packet;
 }
 
-// The kernel's own limit for one message (SCM_MAX_FD). What found no room here the kernel would close itself, on this
-// thread and as slowly as its owner likes (received_fd.hpp).
+// The kernel's own limit for one message (SCM_MAX_FD). What found no room here the kernel would close itself,
+// on this thread and as slowly as its owner likes (received_fd.hpp).
 constexpr std::size_t descriptors_limit = 253;
 constexpr std::size_t control_size = CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(descriptors_limit * sizeof(int));
 
-// Takes every descriptor of a message, and who has sent it; returns how many there were. One alone is given on; several
-// are closed, since nobody knows which was meant.
+// Takes every descriptor of a message, and who has sent it; returns how many there were. One alone is given
+// on; several are closed, since nobody knows which was meant.
 unsigned take_control(msghdr& message, Frame& frame) {
   unsigned found = 0;
   for (cmsghdr* one = CMSG_FIRSTHDR(&message); one; one = CMSG_NXTHDR(&message, one)) {
@@ -75,7 +76,8 @@ Ending ending_of(const siginfo_t& info) {
   }
   const char* name = ::sigabbrev_np(info.si_status);
   const std::string signal = name ? fmt::format("SIG{}", name) : fmt::format("signal {}", info.si_status);
-  return {"killed by " + signal + (info.si_code == CLD_DUMPED ? " (core dumped)" : ""), signal, false, info.si_status};
+  return {"killed by " + signal + (info.si_code == CLD_DUMPED ? " (core dumped)" : ""), signal, false,
+          info.si_status};
 }
 
 }  // namespace
@@ -99,7 +101,8 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(uv_loop_t& loop, Spa
 }
 
 Result<std::unique_ptr<WorkerProcess>> WorkerProcess::watch(uv_loop_t& loop, Child child, UniqueFd channel,
-                                                            std::unique_ptr<Output> output, Handlers handlers) {
+                                                            std::unique_ptr<Output> output,
+                                                            Handlers handlers) {
   std::unique_ptr<WorkerProcess> worker(
       new WorkerProcess(loop, std::move(child), std::move(channel), std::move(output), std::move(handlers)));
   if (!worker->exit_poll_.usable() || !worker->channel_poll_->usable() || !worker->output_->usable())
@@ -135,7 +138,8 @@ WorkerProcess::~WorkerProcess() {
   ::waitid(P_PID, static_cast<id_t>(child_.pid), &info, WEXITED);
 }
 
-// What still lies in it is taken out, for the kernel would close that as slowly as its owner likes. Nobody can add to it.
+// What still lies in it is taken out, for the kernel would close that as slowly as its owner likes. Nobody
+// can add to it.
 void WorkerProcess::close_channel() {
   handlers_.frame = nullptr;
   if (channel_) ::shutdown(channel_.get(), SHUT_RDWR);
@@ -211,7 +215,8 @@ void WorkerProcess::rest() {
 }
 
 bool WorkerProcess::offer(std::uint32_t kind, std::int32_t value, std::string_view text) {
-  return channel_poll_ && outbox_.empty() && write_frame(packet_of(kind, value, 0, text), -1) == Written::done;
+  return channel_poll_ && outbox_.empty() &&
+         write_frame(packet_of(kind, value, 0, text), -1) == Written::done;
 }
 
 void WorkerProcess::write_outbox() {
@@ -244,13 +249,16 @@ void WorkerProcess::on_channel(int events) {
     watch_channel();
   }
   if (events & UV_READABLE)
-    for (int i = 0; i < frames_at_once && outbox_.size() < outbox_limit && !resting_ && read_frame(has_ended_); ++i) continue;
+    for (int i = 0;
+         i < frames_at_once && outbox_.size() < outbox_limit && !resting_ && read_frame(has_ended_); ++i)
+      continue;
 }
 
 // False when no frame waits. The end of the channel is only noted: the process' own end is what counts.
 bool WorkerProcess::read_frame(bool posthumous) {
   if (!channel_poll_) return false;
-  // One buffer for all workers: frames are read one after the other on one thread, and a worker need not cost 64 KiB.
+  // One buffer for all workers: frames are read one after the other on one thread, and a worker need not cost
+  // 64 KiB.
   static thread_local char buffer[sizeof(liveswap_frame) + LIVESWAP_TEXT_MAX];
   alignas(cmsghdr) char control[control_size];
   iovec text{buffer, sizeof buffer};
@@ -291,7 +299,8 @@ void WorkerProcess::take_frame(Frame frame, const char* packet, std::size_t size
   handlers_.frame(frame);
 }
 
-// While others of its group are waited for it is not reaped, so that nobody else can get its number, nor that of its group.
+// While others of its group are waited for it is not reaped, so that nobody else can get its number, nor that
+// of its group.
 void WorkerProcess::on_exit() {
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());
@@ -310,10 +319,13 @@ void WorkerProcess::reap() {
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());
   const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
-  // What it has forked would go on with the listening sockets. Until it is reaped the group's number is its own.
+  // What it has forked would go on with the listening sockets. Until it is reaped the group's number is its
+  // own.
   if (found == 0 && !ending_of(info).clean) ::kill(-child_.pid, SIGKILL);
-  // ECHILD: a program that embeds liveswap has reaped it for us. What needs memory comes before, for this is done once.
-  const Ending ending = found == 0 ? ending_of(info) : Ending{"an end that somebody else reaped", "unknown", false, 0};
+  // ECHILD: a program that embeds liveswap has reaped it for us. What needs memory comes before, for this is
+  // done once.
+  const Ending ending =
+      found == 0 ? ending_of(info) : Ending{"an end that somebody else reaped", "unknown", false, 0};
   guarded([this] { output_->catch_up(); });
   ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED);
   exit_poll_.stop();

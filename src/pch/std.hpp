@@ -1,5 +1,5 @@
-// Precompiled for a library of many files: what most of them include. Each file has its own includes all the same,
-// so that it builds with -Db_pch=false too.
+// Precompiled for a library of many files: what most of them include. Each file has its own includes all the
+// same, so that it builds with -Db_pch=false too.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>

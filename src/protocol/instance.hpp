@@ -17,16 +17,16 @@ struct Instance {
   std::string log_path() const { return state_dir + "/log"; }
 };
 
-// `state_dir` and `runtime_dir` as configured (absolute), empty for the default: $XDG_STATE_HOME/liveswap/<port>, for
-// root without it /var/lib/liveswap/<port>, else ~/.local/state/liveswap/<port>; $XDG_RUNTIME_DIR/liveswap, for root
-// without it /run/liveswap, else /tmp/liveswap-<uid>. Reads the environment and, without $HOME, the user database;
-// makes nothing.
-// Root's own home would be closed to the workers of another user. What an earlier version has left there is used
-// while it has a HEAD and there is nothing in /var/lib, so that no upgrade of liveswap forgets what was committed.
+// `state_dir` and `runtime_dir` as configured (absolute), empty for the default:
+// $XDG_STATE_HOME/liveswap/<port>, for root without it /var/lib/liveswap/<port>, else
+// ~/.local/state/liveswap/<port>; $XDG_RUNTIME_DIR/liveswap, for root without it /run/liveswap, else
+// /tmp/liveswap-<uid>. Reads the environment and, without $HOME, the user database; makes nothing. Root's own
+// home would be closed to the workers of another user. What an earlier version has left there is used while
+// it has a HEAD and there is nothing in /var/lib, so that no upgrade of liveswap forgets what was committed.
 Instance locate_instance(std::uint16_t port, const std::string& state_dir, const std::string& runtime_dir);
 
-// The default of root, and what it was in earlier versions; the latter is empty for others than root, and where
-// $XDG_STATE_HOME says otherwise.
+// The default of root, and what it was in earlier versions; the latter is empty for others than root, and
+// where $XDG_STATE_HOME says otherwise.
 std::string root_state_dir(std::uint16_t port);
 std::string earlier_state_dir(std::uint16_t port);
 

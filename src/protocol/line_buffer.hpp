@@ -13,7 +13,8 @@ inline constexpr std::size_t line_limit = 64 * 1024;
 // An answer or event, with its newline; a receipt of a thousand slots is the longest.
 inline constexpr std::size_t answer_limit = 16 * 1024 * 1024;
 
-// Cuts a stream of bytes into lines. Holds at most one line's worth of bytes beyond what a single append brings.
+// Cuts a stream of bytes into lines. Holds at most one line's worth of bytes beyond what a single append
+// brings.
 class LineBuffer {
  public:
   explicit LineBuffer(std::size_t limit = line_limit) : limit_(limit) {}

@@ -14,8 +14,9 @@
 namespace liveswap::protocol {
 namespace {
 
-constexpr std::array verbs{Verb::upgrade, Verb::rollback, Verb::promote, Verb::abort,  Verb::kill,    Verb::die,
-                           Verb::stop,    Verb::message,  Verb::forks,   Verb::status, Verb::history, Verb::receipt};
+constexpr std::array verbs{Verb::upgrade, Verb::rollback, Verb::promote, Verb::abort,
+                           Verb::kill,    Verb::die,      Verb::stop,    Verb::message,
+                           Verb::forks,   Verb::status,   Verb::history, Verb::receipt};
 
 constexpr std::array<std::string_view, 5> members_of_all{"cmd", "value", "token", "cwd", "detach"};
 
@@ -29,7 +30,8 @@ std::string line_of(const Json& object) {
   return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-// A member that must be a string when it is there; null counts as absent, as the original's client may send it.
+// A member that must be a string when it is there; null counts as absent, as the original's client may send
+// it.
 Result<std::string> text_member(const Json& object, const char* name) {
   const auto it = object.find(name);
   if (it == object.end() || it->is_null()) return std::string();
@@ -50,7 +52,8 @@ Result<std::string> value_member(const Json& object, Verb verb) {
   return text_member(object, "value");
 }
 
-// Other commands may carry what they like, as in the original; what changes an upgrade must not be overlooked.
+// Other commands may carry what they like, as in the original; what changes an upgrade must not be
+// overlooked.
 Result<void> take_wishes(const Json& object, Command& command) {
   if (command.verb != Verb::upgrade && command.verb != Verb::rollback) return {};
   for (const auto& [name, value] : object.items()) {
@@ -75,7 +78,8 @@ Result<Command> check(Command command) {
   if (command.verb == Verb::message && command.value.empty())
     return fail("a message needs a \"value\" that is not empty");
   if ((command.verb == Verb::history || command.verb == Verb::receipt) && !is_number(command.value))
-    return fail(fmt::format("{}: found \"{}\", expected a number, or nothing", word(command.verb), command.value));
+    return fail(
+        fmt::format("{}: found \"{}\", expected a number, or nothing", word(command.verb), command.value));
   if (!command.cwd.empty() && command.cwd.front() != '/')
     return fail(fmt::format("\"cwd\" is {}, expected an absolute path", command.cwd));
   return command;
@@ -85,29 +89,46 @@ Result<Command> check(Command command) {
 
 const char* word(Verb verb) {
   switch (verb) {
-    case Verb::upgrade: return "upgrade";
-    case Verb::rollback: return "rollback";
-    case Verb::promote: return "promote";
-    case Verb::abort: return "abort";
-    case Verb::kill: return "kill";
-    case Verb::die: return "die";
-    case Verb::stop: return "stop";
-    case Verb::message: return "message";
-    case Verb::forks: return "forks";
-    case Verb::status: return "status";
-    case Verb::history: return "history";
-    case Verb::receipt: return "receipt";
+    case Verb::upgrade:
+      return "upgrade";
+    case Verb::rollback:
+      return "rollback";
+    case Verb::promote:
+      return "promote";
+    case Verb::abort:
+      return "abort";
+    case Verb::kill:
+      return "kill";
+    case Verb::die:
+      return "die";
+    case Verb::stop:
+      return "stop";
+    case Verb::message:
+      return "message";
+    case Verb::forks:
+      return "forks";
+    case Verb::status:
+      return "status";
+    case Verb::history:
+      return "history";
+    case Verb::receipt:
+      return "receipt";
   }
   return "?";
 }
 
 const char* word(Refusal refusal) {
   switch (refusal) {
-    case Refusal::failed: return "failed";
-    case Refusal::usage: return "usage";
-    case Refusal::refused: return "refused";
-    case Refusal::reverted: return "reverted";
-    case Refusal::timed_out: return "timed_out";
+    case Refusal::failed:
+      return "failed";
+    case Refusal::usage:
+      return "usage";
+    case Refusal::refused:
+      return "refused";
+    case Refusal::reverted:
+      return "reverted";
+    case Refusal::timed_out:
+      return "timed_out";
   }
   return "?";
 }
@@ -166,7 +187,8 @@ std::string error_line(std::string_view verb_text, Refusal refusal, std::string_
   return error_line(verb_text, refusal, text, Json::object());
 }
 
-std::string error_line(std::string_view verb_text, Refusal refusal, std::string_view text, const Json& members) {
+std::string error_line(std::string_view verb_text, Refusal refusal, std::string_view text,
+                       const Json& members) {
   Json object = members.is_object() ? members : Json::object();
   object["cmd"] = verb_text;
   object["error"] = text;

@@ -36,7 +36,8 @@ Result<void> check(const Committed& committed) {
   if (is_committable(committed)) return {};
   if (!is_id(committed.id))
     return fail("cannot commit \"" + committed.id + "\": expected the id of a release, 64 hex digits");
-  return fail("cannot commit \"" + committed.path + "\": expected an absolute path of a file, without a line break");
+  return fail("cannot commit \"" + committed.path +
+              "\": expected an absolute path of a file, without a line break");
 }
 
 }  // namespace
@@ -69,7 +70,8 @@ Result<void> commit(const std::string& head_file, const std::string& state_dir, 
   const auto head = read_head(head_file);
   const auto before = head ? read_committed(head_file, state_dir) : Result<Committed>(Committed{});
   // A restart commits what is committed: nothing is written, which could fail.
-  if (before && before->path == committed.path && before->id == committed.id && newest_record(state_dir).id == committed.id)
+  if (before && before->path == committed.path && before->id == committed.id &&
+      newest_record(state_dir).id == committed.id)
     return {};
   std::string record = line_of(committed);
   if (before && !before->id.empty()) record += line_of(*before);

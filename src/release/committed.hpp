@@ -14,8 +14,8 @@ struct Committed {
   std::string id;  // empty: no record knows
 };
 
-// Whether commit() takes it: the id of a release, and an absolute path of at most 4,096 bytes without NUL and line break that
-// ends in the name of a file. Pure.
+// Whether commit() takes it: the id of a release, and an absolute path of at most 4,096 bytes without NUL and
+// line break that ends in the name of a file. Pure.
 bool is_committable(const Committed& committed);
 
 // Makes a release the committed one. The record is written first, and names this release and the one before
@@ -31,8 +31,9 @@ Result<Committed> read_committed(const std::string& head_file, const std::string
 // The lines of a record, the newest first; an error says which line is none. `file` is for errors. Pure.
 Result<std::vector<Committed>> parse_record(const std::string& text, const std::string& file);
 
-// For people whose HEAD is damaged: what the record names first. A master that was killed between the two writes of
-// commit() has recorded it and not committed it, so it decides nothing. Empty: there is no record, or a damaged one.
+// For people whose HEAD is damaged: what the record names first. A master that was killed between the two
+// writes of commit() has recorded it and not committed it, so it decides nothing. Empty: there is no record,
+// or a damaged one.
 Committed newest_record(const std::string& state_dir);
 
 }  // namespace liveswap::release

@@ -14,7 +14,8 @@ tl::unexpected<Error> disk_fail(const std::string& operation, const std::string&
 // A directory to sync, lock or open files in; a link as last component is refused.
 Result<UniqueFd> open_directory(const std::string& path);
 
-// Makes one directory, durably, with exactly this mode, whatever the umask; one that is there already stays as it is.
+// Makes one directory, durably, with exactly this mode, whatever the umask; one that is there already stays
+// as it is.
 Result<void> make_directory(const std::string& path, unsigned mode);
 
 // What was made, renamed or removed in a directory survives a loss of power once this has returned.

@@ -27,9 +27,10 @@ struct Content {
 // What is done with each file: copied, or only read. Told its name in the release.
 using Visit = std::function<Result<Content>(const Source&, const std::string& name)>;
 
-// The library at `path` (absolute) first, then those that it needs privately, and those that these need. Those beside
-// it are opened from one directory that is looked up once: a link above it that is changed meanwhile makes no
-// mixture. Those elsewhere are opened by their paths, and named `.needed/<name>` (private_libraries.hpp).
+// The library at `path` (absolute) first, then those that it needs privately, and those that these need.
+// Those beside it are opened from one directory that is looked up once: a link above it that is changed
+// meanwhile makes no mixture. Those elsewhere are opened by their paths, and named `.needed/<name>`
+// (private_libraries.hpp).
 Result<std::vector<Member>> visit_family(const std::string& path, const Trust& trust, const Visit& visit);
 
 // The id of a release. One file: the SHA-256 of its content. Several: that of a text like sha256sum's, with

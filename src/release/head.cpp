@@ -22,7 +22,8 @@ Result<std::string> read_head(const std::string& file) {
 Result<std::string> parse_head(std::string text, const std::string& file) {
   if (!text.empty() && text.back() == '\n') text.pop_back();
   if (text.empty()) return tl::unexpected<Error>(about(file, "is empty"));
-  if (text.find('\n') != std::string::npos) return tl::unexpected<Error>(about(file, "has more than one line"));
+  if (text.find('\n') != std::string::npos)
+    return tl::unexpected<Error>(about(file, "has more than one line"));
   if (text.find('\0') != std::string::npos) return tl::unexpected<Error>(about(file, "contains a NUL byte"));
   if (text.front() != '/') return tl::unexpected<Error>(about(file, "does not begin with /"));
   return text;

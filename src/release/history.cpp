@@ -74,11 +74,13 @@ std::optional<History::Entry> History::entry_of(const std::string& name) {
 // What replace_file() leaves behind when it is killed: "17.json.Xa81fE".
 bool History::is_left_over(const std::string& name) {
   constexpr std::size_t random = 7;
-  return name.size() > random && name[name.size() - random] == '.' && entry_of(name.substr(0, name.size() - random));
+  return name.size() > random && name[name.size() - random] == '.' &&
+         entry_of(name.substr(0, name.size() - random));
 }
 
 std::string History::file(const Entry& entry) const {
-  return directory_ + "/" + std::to_string(entry.number) + std::string(entry.refused ? refused_suffix : suffix);
+  return directory_ + "/" + std::to_string(entry.number) +
+         std::string(entry.refused ? refused_suffix : suffix);
 }
 
 // Ascending. The file names alone count: a damaged receipt keeps its number.
@@ -91,7 +93,8 @@ std::vector<History::Entry> History::entries() const {
 }
 
 bool History::is_taken(std::uint64_t number) const {
-  return ::access(file({number, false}).c_str(), F_OK) == 0 || ::access(file({number, true}).c_str(), F_OK) == 0;
+  return ::access(file({number, false}).c_str(), F_OK) == 0 ||
+         ::access(file({number, true}).c_str(), F_OK) == 0;
 }
 
 Result<std::uint64_t> History::add(Json receipt) {
@@ -103,7 +106,8 @@ Result<std::uint64_t> History::add(Json receipt) {
   std::uint64_t number = std::max(next_, before.empty() ? 1 : before.back().number + 1);
   for (const auto last = number + tries_limit; is_taken(number) && number < last;) ++number;
   if (number >= number_limit || is_taken(number))
-    return fail("cannot write the receipt " + std::to_string(number) + ": the numbers are used up: remove the files with the highest ones from " + directory_);
+    return fail("cannot write the receipt " + std::to_string(number) +
+                ": the numbers are used up: remove the files with the highest ones from " + directory_);
   receipt["number"] = number;
   const Entry entry{number, json::text(receipt, "outcome") == "refused"};
   const std::string text = receipt.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -146,25 +150,29 @@ Result<History::Json> History::newest(const std::vector<Entry>& known) const {
   std::size_t reads = 0;
   for (auto entry = known.rbegin(); entry != known.rend() && reads < reads_limit; ++entry, ++reads)
     if (auto receipt = read(*entry)) return receipt;
-  return fail("there is no receipt in " + directory_ + (reads > 0 ? " that can be read: " + std::to_string(reads) + " are damaged" : ": nothing has been upgraded yet"));
+  return fail("there is no receipt in " + directory_ +
+              (reads > 0 ? " that can be read: " + std::to_string(reads) + " are damaged"
+                         : ": nothing has been upgraded yet"));
 }
 
 Result<History::Json> History::receipt(std::optional<std::uint64_t> number) const {
   const auto known = entries();
   if (!number) return newest(known);
-  const auto found = std::find_if(known.begin(), known.end(), [&](const Entry& one) { return one.number == *number; });
+  const auto found =
+      std::find_if(known.begin(), known.end(), [&](const Entry& one) { return one.number == *number; });
   if (found != known.end()) return read(*found);
   return fail("there is no receipt " + std::to_string(*number) + ": " +
-              (known.empty()
-                   ? "the history is empty"
-                   : "found " + std::to_string(known.front().number) + " to " + std::to_string(known.back().number)));
+              (known.empty() ? "the history is empty"
+                             : "found " + std::to_string(known.front().number) + " to " +
+                                   std::to_string(known.back().number)));
 }
 
 History::Listed History::list(std::size_t newest) const {
   const auto known = entries();
   Listed found;
   std::size_t upgrades = 0, refused = 0, reads = 0, bytes = 0;
-  for (auto entry = known.rbegin(); entry != known.rend() && upgrades < newest && reads < reads_limit; ++entry, ++reads) {
+  for (auto entry = known.rbegin(); entry != known.rend() && upgrades < newest && reads < reads_limit;
+       ++entry, ++reads) {
     auto& count = entry->refused ? refused : upgrades;
     if (count >= newest) continue;
     // Beyond the limit they are counted alone.
@@ -177,8 +185,8 @@ History::Listed History::list(std::size_t newest) const {
     if (receipt) ++count;
   }
   if (found.left_out > 0)
-    log::warning("{} receipts in {} are left out: damaged, or older than those that fill {} MiB", found.left_out, directory_,
-                 list_bytes >> 20);
+    log::warning("{} receipts in {} are left out: damaged, or older than those that fill {} MiB",
+                 found.left_out, directory_, list_bytes >> 20);
   std::reverse(found.receipts.begin(), found.receipts.end());
   return found;
 }
@@ -190,7 +198,8 @@ History::Past History::past(std::size_t k, const std::vector<std::string>& but) 
   const auto known = entries();
   std::set<std::string> seen(but.begin(), but.end());
   std::size_t reads = 0;
-  for (auto entry = known.rbegin(); entry != known.rend() && found.committed.size() < k && reads < reads_limit; ++entry) {
+  for (auto entry = known.rbegin();
+       entry != known.rend() && found.committed.size() < k && reads < reads_limit; ++entry) {
     if (entry->refused) continue;
     ++reads;
     const auto receipt = read(*entry);
@@ -198,7 +207,8 @@ History::Past History::past(std::size_t k, const std::vector<std::string>& but) 
     if (!to) continue;
     // The receipt of the rollback is newer than that of the commit, so it is read first.
     const auto from = json::text_or_empty(json::member(*receipt, "from"), "id");
-    if (json::text(*receipt, "kind") == "rollback" && from != to->id && !later.contains(from)) found.left.insert(from);
+    if (json::text(*receipt, "kind") == "rollback" && from != to->id && !later.contains(from))
+      found.left.insert(from);
     later.insert(to->id);
     if (seen.insert(to->id).second) found.committed.push_back(*to);
   }

@@ -15,28 +15,32 @@
 namespace liveswap::release {
 
 // The receipts of a master: <state_dir>/history/<number>.json, one JSON document each, numbered from 1;
-// <number>.refused.json of upgrades that never began. What a receipt says is the recorder's affair; only "number",
-// "outcome", "kind", "from" and "to" are looked at here. Files that are no receipts are left alone and passed over.
+// <number>.refused.json of upgrades that never began. What a receipt says is the recorder's affair; only
+// "number", "outcome", "kind", "from" and "to" are looked at here. Files that are no receipts are left alone
+// and passed over.
 //
-// Nothing that stands there is trusted: at most 10,000 names are looked at and 1,100 files read in one call, each of at
-// most 16 MiB, regular and no symbolic link; what is in them is parsed within bounds. That may still take seconds, so the
-// master calls add() alone, which reads none of them, and leaves the rest to the program liveswap-store.
+// Nothing that stands there is trusted: at most 10,000 names are looked at and 1,100 files read in one call,
+// each of at most 16 MiB, regular and no symbolic link; what is in them is parsed within bounds. That may
+// still take seconds, so the master calls add() alone, which reads none of them, and leaves the rest to the
+// program liveswap-store.
 class History {
  public:
   using Json = nlohmann::json;
 
   static constexpr std::size_t kept = 1000;
-  static constexpr std::size_t refused_kept = 100;  // beside those: a script that tries for ever pushes out no upgrade
+  static constexpr std::size_t refused_kept =
+      100;  // beside those: a script that tries for ever pushes out no upgrade
   static constexpr std::size_t list_bytes = std::size_t{12} << 20;  // that a list takes as JSON, at most
 
   explicit History(std::string state_dir);
 
-  // Gives the receipt (an object) the next number and writes it, whole or not at all, for this user alone. Returns the
-  // number. Text in it that is no UTF-8 is repaired. One process at a time. Blocks on the disk for one file.
+  // Gives the receipt (an object) the next number and writes it, whole or not at all, for this user alone.
+  // Returns the number. Text in it that is no UTF-8 is repaired. One process at a time. Blocks on the disk
+  // for one file.
   Result<std::uint64_t> add(Json receipt);
 
-  // Removes all but the newest `kept`, of the refused ones all but the newest `refused_kept`, and what a process that was
-  // killed has left behind.
+  // Removes all but the newest `kept`, of the refused ones all but the newest `refused_kept`, and what a
+  // process that was killed has left behind.
   void prune() const;
 
   // What the file of that number holds; an error says why it is damaged. `file` is for errors. Pure.
@@ -52,12 +56,14 @@ class History {
   // The newest so many, and beside them as many refused ones that are newer than the oldest of them.
   Listed list(std::size_t newest) const;
 
-  // The last `k` different releases (by id) that a receipt with the outcome "ok" went to, newest first; none of `but`.
+  // The last `k` different releases (by id) that a receipt with the outcome "ok" went to, newest first; none
+  // of `but`.
   std::vector<Committed> committed(std::size_t k, const std::vector<std::string>& but = {}) const;
 
   struct Past {
     std::vector<Committed> committed;  // as above
-    std::set<std::string> left;        // ids of those that somebody has rolled away from and that nothing has gone to since
+    std::set<std::string>
+        left;  // ids of those that somebody has rolled away from and that nothing has gone to since
   };
   Past past(std::size_t k, const std::vector<std::string>& but = {}) const;
 

@@ -17,15 +17,20 @@ std::string outside_remark(const std::string& loaded, const std::string& directo
   unsigned count = 0;
   for (std::string path; std::getline(lines, path);) {
     // One without a slash is the kernel's (linux-vdso.so.1). By name: the paths come from a process that has
-    // run the release's code, and the master, which calls this, must not be blocked by a file system that does not answer.
-    if (path.find('/') == std::string::npos || path.starts_with(directory + "/") || is_named_as_system_library(path)) continue;
+    // run the release's code, and the master, which calls this, must not be blocked by a file system that
+    // does not answer.
+    if (path.find('/') == std::string::npos || path.starts_with(directory + "/") ||
+        is_named_as_system_library(path))
+      continue;
     if (++count <= named_at_most) names += (names.empty() ? "" : ", ") + path;
   }
   if (count == 0) return "";
   if (count > named_at_most) names += " and " + std::to_string(count - named_at_most) + " more";
   return names + (count == 1 ? " is" : " are") +
-         " not part of the release: workers load what is there when they start, so a respawn may meet another file or "
-         "none. Found by DT_RUNPATH and a plain name (-Wl,--enable-new-dtags, -soname) it is copied along, not by DT_RPATH, "
+         " not part of the release: workers load what is there when they start, so a respawn may meet "
+         "another file or "
+         "none. Found by DT_RUNPATH and a plain name (-Wl,--enable-new-dtags, -soname) it is copied along, "
+         "not by DT_RPATH, "
          "a path in DT_NEEDED, LD_LIBRARY_PATH or dlopen(); a directory of /etc/ld.so.conf is the system's";
 }
 

@@ -40,9 +40,9 @@ std::string joined(const std::string& origin, const std::string& behind) {
   return path == "." ? "" : path;
 }
 
-// A release can be read by everybody, and it is the library that says what is copied into it: a master that is root
-// must not be made to publish /etc/shadow. So only a shared object is taken from elsewhere and, for root, only one that
-// everybody may read anyway.
+// A release can be read by everybody, and it is the library that says what is copied into it: a master that
+// is root must not be made to publish /etc/shadow. So only a shared object is taken from elsewhere and, for
+// root, only one that everybody may read anyway.
 bool may_be_copied(const std::string& path) {
   const auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   struct stat info {};
@@ -127,7 +127,8 @@ Result<std::optional<PrivateLibraries::Found>> PrivateLibraries::find(const std:
   if (exists(taken)) return Found{taken, ""};
   for (const auto& place : where) {
     const std::string path = inside(place.path, name);
-    if (!place.by_origin && exists(path) && (is_system_library(path) || !may_be_copied(path))) return std::nullopt;
+    if (!place.by_origin && exists(path) && (is_system_library(path) || !may_be_copied(path)))
+      return std::nullopt;
     auto found = look(library, name, place);
     if (!found || *found) return found;
   }
@@ -140,7 +141,8 @@ std::string PrivateLibraries::origin_of(const std::string& library) const {
   return directory_of(source == sources_.end() ? library : source->second);
 }
 
-Result<std::vector<PrivateLibraries::Found>> PrivateLibraries::of(const std::string& library, const Needs& needs) {
+Result<std::vector<PrivateLibraries::Found>> PrivateLibraries::of(const std::string& library,
+                                                                  const Needs& needs) {
   const bool elsewhere = sources_.contains(library);
   const std::string origin = origin_of(library);
   known_.insert(library.substr(library.rfind('/') + 1));

@@ -125,7 +125,8 @@ void Recorder::idle(Id id, std::uint64_t ended, std::uint64_t moved) {
   worker->moved = moved;
 }
 
-void Recorder::left(Id id, pid_t pid, const std::string& program, const std::set<std::string>& listeners, bool ended) {
+void Recorder::left(Id id, pid_t pid, const std::string& program, const std::set<std::string>& listeners,
+                    bool ended) {
   auto* worker = find(id);
   if (worker && worker->left.size() < left_limit)
     worker->left.push_back({{"pid", pid}, {"program", program}, {"listeners", listeners}, {"ended", ended}});
@@ -186,21 +187,21 @@ Json Recorder::json_of(const Worker& worker) const {
     lost = worker.end == End::crashed ? or_null(cut) : Json(0);
   }
   Json json{{"pid", worker.pid},
-          {"generation", worker.generation},
-          {"role", word(worker.role)},
-          {"spawned_ms", since(start_, worker.spawned)},
-          {"ready_ms", since(start_, worker.ready)},
-          {"drain_ms", since(start_, worker.drain)},
-          {"gone_ms", since(start_, worker.gone)},
-          {"exit", worker.gone ? Json(worker.exit) : Json()},
-          {"end", worker.gone ? Json(word(worker.end)) : Json()},
-          {"force", worker.force.empty() ? Json() : Json(worker.force)},
-          {"connections", worker.drain ? or_null(worker.to_drain) : Json()},
-          {"drained", worker.drain ? drained : Json()},
-          {"ended", worker.drain ? Json(worker.ended) : Json()},
-          {"moved", worker.drain ? Json(worker.moved) : Json()},
-          {"killed", killed},
-          {"lost", lost}};
+            {"generation", worker.generation},
+            {"role", word(worker.role)},
+            {"spawned_ms", since(start_, worker.spawned)},
+            {"ready_ms", since(start_, worker.ready)},
+            {"drain_ms", since(start_, worker.drain)},
+            {"gone_ms", since(start_, worker.gone)},
+            {"exit", worker.gone ? Json(worker.exit) : Json()},
+            {"end", worker.gone ? Json(word(worker.end)) : Json()},
+            {"force", worker.force.empty() ? Json() : Json(worker.force)},
+            {"connections", worker.drain ? or_null(worker.to_drain) : Json()},
+            {"drained", worker.drain ? drained : Json()},
+            {"ended", worker.drain ? Json(worker.ended) : Json()},
+            {"moved", worker.drain ? Json(worker.moved) : Json()},
+            {"killed", killed},
+            {"lost", lost}};
   if (!worker.left.empty()) json["left"] = worker.left;
   if (worker.failure) json["failure"] = *worker.failure;
   return json;

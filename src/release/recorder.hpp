@@ -55,13 +55,16 @@ class Recorder {
   // The connections that are open in a worker, whenever they have been counted; the first count after
   // draining() (without one, the last before it) is what it had to drain.
   void connections(Id id, std::uint64_t open);
-  // Idle connections that a worker has ended in its drain, and that it has handed to its successor; the last call counts.
+  // Idle connections that a worker has ended in its drain, and that it has handed to its successor; the last
+  // call counts.
   void idle(Id id, std::uint64_t ended, std::uint64_t moved);
-  // A process that it has left behind with these listeners open; `ended`: and that was ended. At most `left_limit` are kept.
+  // A process that it has left behind with these listeners open; `ended`: and that was ended. At most
+  // `left_limit` are kept.
   void left(Id id, pid_t pid, const std::string& program, const std::set<std::string>& listeners, bool ended);
   // Force has begun: why, for people.
   void forced(Id id, const std::string& why);
-  // It has failed, which its end does not show: it may return 0 too early, or be ended by force. `reason`: for people.
+  // It has failed, which its end does not show: it may return 0 too early, or be ended by force. `reason`:
+  // for people.
   void failed(Id id, const std::string& reason);
   // `exit`: "0", "1", "SIGKILL".
   void gone(Time time, Id id, const std::string& exit, End end);

@@ -21,8 +21,9 @@ constexpr std::size_t files_limit = 1000;
 // A directory by its name alone: its times change whenever a file is linked to another name.
 std::string line_of(const std::string& path, const struct stat& info) {
   if (S_ISDIR(info.st_mode)) return path + "/\n";
-  return fmt::format("{} {:o} {} {} {} {}.{} {}.{}\n", path, info.st_mode, info.st_dev, info.st_ino, info.st_size,
-                     info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec, info.st_ctim.tv_nsec);
+  return fmt::format("{} {:o} {} {} {} {}.{} {}.{}\n", path, info.st_mode, info.st_dev, info.st_ino,
+                     info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec,
+                     info.st_ctim.tv_nsec);
 }
 
 }  // namespace
@@ -36,7 +37,8 @@ Result<std::string> seal_of(const std::string& directory) {
     const std::string path = entry->path().string();
     if (::lstat(path.c_str(), &info) != 0) return os_fail("look at", path, errno);
     lines.push_back(line_of(path, info));
-    if (lines.size() > files_limit) return fail(fmt::format("{} has more than {} files", directory, files_limit));
+    if (lines.size() > files_limit)
+      return fail(fmt::format("{} has more than {} files", directory, files_limit));
   }
   if (failed) return os_fail("look at", directory, failed.value());
   std::sort(lines.begin(), lines.end());

@@ -35,10 +35,12 @@ constexpr std::string_view nfs_name = ".nfs";
 
 using Members = tl::expected<std::vector<Member>, Unsound>;
 
-tl::unexpected<Unsound> differs(std::string text) { return tl::unexpected<Unsound>(Unsound{{std::move(text)}, true}); }
+tl::unexpected<Unsound> differs(std::string text) {
+  return tl::unexpected<Unsound>(Unsound{{std::move(text)}, true});
+}
 
-// Missing, a link, a disk that cannot read it: that is about the file. All else, as too many open files or too little memory,
-// says nothing about its bytes.
+// Missing, a link, a disk that cannot read it: that is about the file. All else, as too many open files or
+// too little memory, says nothing about its bytes.
 tl::unexpected<Unsound> unreadable(const Error& error, int number) {
   const bool of_file = number == ENOENT || number == ENOTDIR || number == ELOOP || number == EIO;
   return tl::unexpected<Unsound>(Unsound{error, of_file});
@@ -71,7 +73,8 @@ Members all_members(const std::string& directory, const std::string& first) {
   auto names = names_below(directory);
   if (!names) return tl::unexpected<Unsound>(names.error());
   std::stable_partition(names->begin(), names->end(), [&](const auto& name) { return name == first; });
-  if (names->empty() || names->front() != first) return differs(os_error("open", directory + "/" + first, ENOENT).text);
+  if (names->empty() || names->front() != first)
+    return differs(os_error("open", directory + "/" + first, ENOENT).text);
   std::vector<Member> members;
   for (const auto& name : *names) {
     auto file = hashed(directory, name);
@@ -91,7 +94,8 @@ Members loaded_members(const std::string& directory, const std::string& first) {
   for (std::size_t i = 0; i < to_visit.size(); ++i) {
     const std::string name = to_visit[i];
     // Its own copy is not there, and the one elsewhere is none of this release.
-    if (name.starts_with(needed_directory)) return differs(os_error("open", directory + "/" + name, ENOENT).text);
+    if (name.starts_with(needed_directory))
+      return differs(os_error("open", directory + "/" + name, ENOENT).text);
     auto file = hashed(directory, name);
     if (!file) return tl::unexpected<Unsound>(file.error());
     members.push_back({name, std::move(file->hash)});
@@ -101,12 +105,13 @@ Members loaded_members(const std::string& directory, const std::string& first) {
     if (!more) return differs(more.error().text);
     for (const auto& one : *more) to_visit.push_back(one.name);
   }
-  std::sort(members.begin() + 1, members.end(), [](const Member& x, const Member& y) { return x.name < y.name; });
+  std::sort(members.begin() + 1, members.end(),
+            [](const Member& x, const Member& y) { return x.name < y.name; });
   return members;
 }
 
-// Of several files the id does not tell which one differs. One that was written to after the release was put in its place is
-// the one, unless somebody has set its time back.
+// Of several files the id does not tell which one differs. One that was written to after the release was put
+// in its place is the one, unless somebody has set its time back.
 std::vector<std::string> written_later(const std::string& directory, const std::vector<Member>& members) {
   struct stat placed {};
   if (::stat(directory.c_str(), &placed) != 0) return {};
@@ -114,19 +119,22 @@ std::vector<std::string> written_later(const std::string& directory, const std::
   for (const auto& member : members) {
     struct stat info {};
     const std::string path = directory + "/" + member.name;
-    if (::stat(path.c_str(), &info) == 0 && info.st_mtim.tv_sec > placed.st_mtim.tv_sec) found.push_back(path);
+    if (::stat(path.c_str(), &info) == 0 && info.st_mtim.tv_sec > placed.st_mtim.tv_sec)
+      found.push_back(path);
   }
   return found;
 }
 
-std::string difference(const std::string& directory, const std::vector<Member>& members, const std::string& id) {
+std::string difference(const std::string& directory, const std::vector<Member>& members,
+                       const std::string& id) {
   const std::string found = id_of(members);
   if (members.size() == 1)
     return fmt::format("{}/{} has the SHA-256 {}, expected {}", directory, members.front().name, found, id);
   const auto later = written_later(directory, members);
-  return fmt::format("the files in {} ({} and its private libraries) have together the id {}, expected {}{}{}", directory,
-                     members.front().name, found, id, later.empty() ? "" : "; written to since they were taken: ",
-                     fmt::join(later, ", "));
+  return fmt::format(
+      "the files in {} ({} and its private libraries) have together the id {}, expected {}{}{}", directory,
+      members.front().name, found, id,
+      later.empty() ? "" : "; written to since they were taken: ", fmt::join(later, ", "));
 }
 
 }  // namespace
@@ -138,14 +146,16 @@ tl::expected<std::vector<std::string>, Unsound> names_below(const std::string& d
   for (; !failed && entry != end && names.size() < files_limit; entry.increment(failed)) {
     if (entry->path().filename().string().starts_with(nfs_name)) continue;
     std::error_code ignored;
-    if (!fs::is_directory(entry->symlink_status(ignored))) names.push_back(entry->path().string().substr(directory.size() + 1));
+    if (!fs::is_directory(entry->symlink_status(ignored)))
+      names.push_back(entry->path().string().substr(directory.size() + 1));
   }
   if (failed) return unreadable(os_error("look at", directory, failed.value()), failed.value());
   std::sort(names.begin(), names.end());
   return names;
 }
 
-tl::expected<void, Unsound> check_bytes(const std::string& directory, const std::string& name, const std::string& id) {
+tl::expected<void, Unsound> check_bytes(const std::string& directory, const std::string& name,
+                                        const std::string& id) {
   const bool has_needed = ::access((directory + "/" + needed_directory).c_str(), F_OK) == 0;
   const auto members = has_needed ? all_members(directory, name) : loaded_members(directory, name);
   if (!members) return tl::unexpected<Unsound>(members.error());
@@ -156,7 +166,8 @@ tl::expected<void, Unsound> check_bytes(const std::string& directory, const std:
 namespace {
 
 // What is written while it is hashed has another seal afterwards: then it is hashed again.
-tl::expected<std::string, Unsound> check_sealed(const std::string& directory, const std::string& name, const std::string& id) {
+tl::expected<std::string, Unsound> check_sealed(const std::string& directory, const std::string& name,
+                                                const std::string& id) {
   for (int attempt = 0; attempt < attempts; ++attempt) {
     const auto before = seal_of(directory);
     if (auto checked = check_bytes(directory, name, id); !checked) {
@@ -169,8 +180,9 @@ tl::expected<std::string, Unsound> check_sealed(const std::string& directory, co
     const auto after = seal_of(directory);
     if (after && *after == *before) return *after;
   }
-  return tl::unexpected<Unsound>(
-      Unsound{{fmt::format("the files in {} were written to while they were hashed, {} times", directory, attempts)}, false});
+  return tl::unexpected<Unsound>(Unsound{
+      {fmt::format("the files in {} were written to while they were hashed, {} times", directory, attempts)},
+      false});
 }
 
 }  // namespace
@@ -181,7 +193,9 @@ tl::expected<Sound, Unsound> verify(const Store& store, const Committed& release
   const auto checked = check_sealed(directory, name, release.id);
   if (checked) return Sound{*checked, ""};
   if (!checked.error().differs) return tl::unexpected<Unsound>(checked.error());
-  const auto give_up = [&](const std::string& why) { return differs(checked.error().text + "; it cannot be mended: " + why); };
+  const auto give_up = [&](const std::string& why) {
+    return differs(checked.error().text + "; it cannot be mended: " + why);
+  };
   const auto there = identify(release.path);
   if (!there) return give_up(there.error().text);
   if (*there != release.id) return give_up(release.path + " has other content by now");

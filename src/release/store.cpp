@@ -92,20 +92,23 @@ Result<void> move_over(const std::string& fresh, const std::string& place,
   return sync_directory(place);
 }
 
-// What is no member, where the loader would look at it: in a release with libraries from elsewhere everything, in others what
-// claims to be such a library.
+// What is no member, where the loader would look at it: in a release with libraries from elsewhere
+// everything, in others what claims to be such a library.
 Result<void> remove_foreign(const std::string& place, const std::vector<Member>& members) {
   const auto is_needed = [](const std::string& name) { return name.starts_with(needed_directory); };
-  const bool has_needed = std::any_of(members.begin(), members.end(), [&](const Member& one) { return is_needed(one.name); });
+  const bool has_needed =
+      std::any_of(members.begin(), members.end(), [&](const Member& one) { return is_needed(one.name); });
   std::error_code failed;
   if (!has_needed) {
     fs::remove_all(place + "/" + needed_directory, failed);
-    return failed ? Result<void>(os_fail("remove", place + "/" + needed_directory, failed.value())) : Result<void>();
+    return failed ? Result<void>(os_fail("remove", place + "/" + needed_directory, failed.value()))
+                  : Result<void>();
   }
   const auto names = names_below(place);
   if (!names) return tl::unexpected<Error>(names.error());
   for (const auto& name : *names) {
-    if (std::any_of(members.begin(), members.end(), [&](const Member& one) { return one.name == name; })) continue;
+    if (std::any_of(members.begin(), members.end(), [&](const Member& one) { return one.name == name; }))
+      continue;
     if (::unlink((place + "/" + name).c_str()) != 0) return os_fail("remove", place + "/" + name, errno);
   }
   return {};
@@ -124,7 +127,8 @@ Result<std::string> settle_with(const std::string& place, const Fresh& fresh, co
   if (auto moved = move_over(fresh.path(), place, members); !moved)
     return tl::unexpected<Error>(moved.error());
   if (auto removed = remove_foreign(place, members); !removed) return tl::unexpected<Error>(removed.error());
-  if (const auto again = check_bytes(place, members.front().name, id); !again) return tl::unexpected<Error>(again.error());
+  if (const auto again = check_bytes(place, members.front().name, id); !again)
+    return tl::unexpected<Error>(again.error());
   if (other_name) return word(fresh.way());
   log::warning("the release store had a damaged copy of {}: replaced", first);
   return std::string(word(fresh.way())) + ", in place of a damaged copy";

@@ -46,8 +46,8 @@ class Store {
   std::string file(const std::string& id, const std::string& path) const;
   std::string directory(const std::string& id) const { return releases_ + "/" + id; }
 
-  // The directory in which the loader has to look first for what the release needs from elsewhere; empty: it needs
-  // nothing from there. `file` is one of file().
+  // The directory in which the loader has to look first for what the release needs from elsewhere; empty: it
+  // needs nothing from there. `file` is one of file().
   static std::string needed(const std::string& file);
 
   // Whether it is there. Its content is not looked at: verify() in soundness.hpp does that.

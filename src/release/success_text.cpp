@@ -28,7 +28,8 @@ std::string name_of(const Json& release) {
 
 std::string lasting(std::int64_t ms) {
   if (ms < 1000) return fmt::format("{} ms", ms);
-  return ms < 60'000 ? fmt::format("{:.1f} s", static_cast<double>(ms) / 1000) : fmt::format("{} s", ms / 1000);
+  return ms < 60'000 ? fmt::format("{:.1f} s", static_cast<double>(ms) / 1000)
+                     : fmt::format("{} s", ms / 1000);
 }
 
 // Until the last slot served: from then on the old workers only leave.
@@ -61,7 +62,9 @@ struct Tally {
   }
 };
 
-std::string plural(std::int64_t count) { return fmt::format("{} connection{}", count, count == 1 ? "" : "s"); }
+std::string plural(std::int64_t count) {
+  return fmt::format("{} connection{}", count, count == 1 ? "" : "s");
+}
 
 std::string connections(const Json& receipt) {
   Tally tally;
@@ -76,7 +79,8 @@ std::string connections(const Json& receipt) {
   if (tally.killed > 0) parts.push_back(plural(tally.killed) + " cut by force");
   if (tally.lost > 0) parts.push_back(plural(tally.lost) + " lost with a worker that died");
   if (tally.cut_more) parts.push_back("those of a worker that did not leave by itself are not known");
-  if (tally.killed + tally.lost == 0 && !tally.cut_more) parts.push_back(parts.empty() ? "no connection lost" : "none lost");
+  if (tally.killed + tally.lost == 0 && !tally.cut_more)
+    parts.push_back(parts.empty() ? "no connection lost" : "none lost");
   return fmt::format("; {}", fmt::join(parts, ", "));
 }
 
@@ -86,8 +90,9 @@ std::string left(const Json& receipt) {
     for (const Json& worker : json::list(slot, "workers"))
       for (const Json& one : json::list(worker, "left")) count += json::member(one, "ended") == false;
   if (count == 0) return "";
-  return fmt::format("; {} process{} that old workers have left may still accept connections: see the receipt", count,
-                     count == 1 ? "" : "es");
+  return fmt::format(
+      "; {} process{} that old workers have left may still accept connections: see the receipt", count,
+      count == 1 ? "" : "es");
 }
 
 }  // namespace

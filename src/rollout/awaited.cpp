@@ -98,7 +98,8 @@ AwaitedListeners::Outlook AwaitedListeners::look(Time now, const Place& place, c
   std::vector<std::string> names;
   bool is_bound = false;
   for (const auto& [key, name] : duty.listeners) {
-    if (progress.waits.contains(key) || progress.replaced.contains(key) || is_dropped(place, duty, key)) continue;
+    if (progress.waits.contains(key) || progress.replaced.contains(key) || is_dropped(place, duty, key))
+      continue;
     missing[key] = name;
     names.push_back(name);
     is_bound = is_bound || progress.bound.contains(key);
@@ -112,15 +113,17 @@ AwaitedListeners::Outlook AwaitedListeners::look(Time now, const Place& place, c
       return outlook;
     }
     if (waits && !is_bound) outlook.next = progress.since + limits_.drop_after;
-    outlook.awaits.text = "it had not come to wait on " + list_of(names) + ", which " + served_by(place, duty.generation);
+    outlook.awaits.text =
+        "it had not come to wait on " + list_of(names) + ", which " + served_by(place, duty.generation);
     if (is_bound)
       outlook.awaits.advice = "one that does without a listener which it was given calls liveswap_ready()";
     return outlook;
   }
   const bool is_known = !duty.listeners.empty();
   if (!waits && (progress.any || is_known)) {
-    outlook.awaits = {"it had not come to wait on any listener",
-                      "one that never listens calls liveswap_ready(), or is started with --no-await-listener"};
+    outlook.awaits = {
+        "it had not come to wait on any listener",
+        "one that never listens calls liveswap_ready(), or is started with --no-await-listener"};
     return outlook;
   }
   if (!waits) return outlook;  // the settle time counts

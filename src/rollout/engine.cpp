@@ -19,11 +19,10 @@ bool Engine::has_active(unsigned slot) const {
 
 bool Engine::served(unsigned slot) const {
   const auto& ids = slots_[slot].workers;
-  return std::any_of(ids.begin(), ids.end(),
-                     [&](WorkerId id) {
-                       const Worker& worker = workers_.at(id);
-                       return worker.state == WorkerState::ready && !worker.apart;
-                     });
+  return std::any_of(ids.begin(), ids.end(), [&](WorkerId id) {
+    const Worker& worker = workers_.at(id);
+    return worker.state == WorkerState::ready && !worker.apart;
+  });
 }
 
 const Engine::Worker* Engine::find_active(unsigned slot, Generation generation) const {
@@ -50,7 +49,9 @@ bool Engine::all_on_goal() const {
 unsigned Engine::surge() const { return pace().surge.of(forks_); }
 
 unsigned Engine::canary() const {
-  return upgrade_ && !upgrade_->pace.flip && !upgrade_->baked ? std::min(upgrade_->pace.canary.of(forks_), forks_) : 0;
+  return upgrade_ && !upgrade_->pace.flip && !upgrade_->baked
+             ? std::min(upgrade_->pace.canary.of(forks_), forks_)
+             : 0;
 }
 
 // All of the canary's slots have had their turn and serve the goal.
@@ -77,13 +78,20 @@ const char* Engine::state() const {
 const char* Engine::phase() const {
   if (!upgrade_) return "";
   switch (upgrade_->phase) {
-    case Phase::preparing: return "preparing";
-    case Phase::rolling: return "rolling";
-    case Phase::baking: return "baking";
-    case Phase::flipping: return "flipping";
-    case Phase::probation: return "probation";
-    case Phase::committing: return "committing";
-    case Phase::reverting: return "reverting";
+    case Phase::preparing:
+      return "preparing";
+    case Phase::rolling:
+      return "rolling";
+    case Phase::baking:
+      return "baking";
+    case Phase::flipping:
+      return "flipping";
+    case Phase::probation:
+      return "probation";
+    case Phase::committing:
+      return "committing";
+    case Phase::reverting:
+      return "reverting";
   }
   return "";
 }

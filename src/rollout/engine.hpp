@@ -8,31 +8,36 @@
 
 namespace liveswap::rollout {
 
-// The rollout engine: decides which workers exist. Events go in with the time, commands come out; it is tested as a
-// value, with a clock of the test's own.
+// The rollout engine: decides which workers exist. Events go in with the time, commands come out; it is
+// tested as a value, with a clock of the test's own.
 //
-// The model. There is a *goal*: the release, and its generation, that every slot shall serve. Outside an upgrade the
-// goal is the committed one. An upgrade sets another goal; a failure sets it back. Whatever happens, the engine
-// then does the same thing (reconcile.cpp): it fills empty slots, gives turns to slots that are not on the goal, and
-// looks whether the upgrade has come to its end. Rolling forward and reverting are therefore one mechanism.
+// The model. There is a *goal*: the release, and its generation, that every slot shall serve. Outside an
+// upgrade the goal is the committed one. An upgrade sets another goal; a failure sets it back. Whatever
+// happens, the engine then does the same thing (reconcile.cpp): it fills empty slots, gives turns to slots
+// that are not on the goal, and looks whether the upgrade has come to its end. Rolling forward and reverting
+// are therefore one mechanism.
 //
 // An upgrade's life:
 //
-//   preparing ─▶ rolling ⇄ baking     ┌─▶ probation ─▶ committing ─▶ (committed: its old workers leave; then the answer)
+//   preparing ─▶ rolling ⇄ baking     ┌─▶ probation ─▶ committing ─▶ (committed: its old workers leave; then
+//   the answer)
 //       │           │  └─▶ flipping ──┤        │            │
-//       ▼           └─────────────────┴────────┴────────────┴─▶ reverting ─▶ (reverted: its workers leave; the answer)
+//       ▼           └─────────────────┴────────┴────────────┴─▶ reverting ─▶ (reverted: its workers leave;
+//       the answer)
 //    (answer)
 //
-// With a canary, rolling stops after the first slots, bakes, and goes on. With a flip, successors are staged: their
-// sockets get no connection until all of them are ready; then all connections go to them at one moment, and the old
-// workers are told to drain when nothing waits in the sockets they serve. A revert after a flip is made in place.
+// With a canary, rolling stops after the first slots, bakes, and goes on. With a flip, successors are staged:
+// their sockets get no connection until all of them are ready; then all connections go to them at one moment,
+// and the old workers are told to drain when nothing waits in the sockets they serve. A revert after a flip
+// is made in place.
 //
 // The start is an upgrade from nothing: when it fails there is nothing to go back to, and the master quits.
-// An upgrade is over, and the next one may come, once it is committed or reverted; its answer waits until every worker
-// that it made superfluous has gone.
+// An upgrade is over, and the next one may come, once it is committed or reverted; its answer waits until
+// every worker that it made superfluous has gone.
 //
-// Workers that only drain hold up nobody (draining.cpp). `surge` bounds the workers that start or serve. Those that drain
-// have a limit of their own: beyond it, the ones that have drained longest are ended by force.
+// Workers that only drain hold up nobody (draining.cpp). `surge` bounds the workers that start or serve.
+// Those that drain have a limit of their own: beyond it, the ones that have drained longest are ended by
+// force.
 class Engine {
  public:
   explicit Engine(const Settings& settings);
@@ -51,7 +56,8 @@ class Engine {
   // `remark`: what the requester is to be told with the answer; empty: nothing.
   Commands prepared(Time now, const Release& release, const std::string& remark = "");
   Commands prepare_failed(Time now, const std::string& text);
-  Commands unfit(Time now, const std::string& text);  // there is nothing to prepare: refused, as if never begun
+  Commands unfit(Time now,
+                 const std::string& text);  // there is nothing to prepare: refused, as if never begun
   Commands committed(Time now);
   Commands commit_failed(Time now, const std::string& text);
   Commands flipped(Time now);
@@ -68,14 +74,16 @@ class Engine {
   // What workers do. Events of a worker that is not known any more are ignored.
   Commands entered(Time now, WorkerId worker, bool deferred);
   Commands deferred(Time now, WorkerId worker);
-  Commands ready(Time now, WorkerId worker);  // it says so
+  Commands ready(Time now, WorkerId worker);       // it says so
   Commands seen_ready(Time now, WorkerId worker);  // by what it waits on: it may still die of its start
-  // What a starting worker has not done yet: said with its failure. And a listener that it leaves out (awaited.hpp).
+  // What a starting worker has not done yet: said with its failure. And a listener that it leaves out
+  // (awaited.hpp).
   void awaits(WorkerId worker, const Awaits& awaits);
   Commands dropped(Time now, WorkerId worker, const std::string& listener);
   // liveswap_main has returned though nobody had asked for it; the process itself may take its time to end.
   Commands returned(Time now, WorkerId worker, const std::string& text);
-  // It takes no connections any more though nobody had asked for that; those that it has it finishes as in any drain.
+  // It takes no connections any more though nobody had asked for that; those that it has it finishes as in
+  // any drain.
   Commands stopped_serving(Time now, WorkerId worker, const std::string& text);
   Commands exited(Time now, WorkerId worker, const Departure& departure);
 
@@ -94,13 +102,15 @@ class Engine {
     Time spawned{0};
     bool entered = false;
     bool was_ready = false;
-    bool failed = false;  // has been counted as dead, and is on its way out
-    std::optional<Time> deadline;   // starting: of readiness; draining: of the next step
+    bool failed = false;           // has been counted as dead, and is on its way out
+    std::optional<Time> deadline;  // starting: of readiness; draining: of the next step
     Time drain_since{0};
     bool hurried = false;  // the way back waits for its end: the steps of force follow each other quickly
-    std::string why_forced;  // once force has begun: what the worker did, as in "did not drain within its limit"
+    std::string
+        why_forced;  // once force has begun: what the worker did, as in "did not drain within its limit"
     std::optional<Time> settle_at;  // starting: ready by then if nothing happens
-    std::optional<Time> proven_at;  // seen to be ready before it has survived its settle time, which ends then
+    std::optional<Time>
+        proven_at;  // seen to be ready before it has survived its settle time, which ends then
     DrainStep step = DrainStep::asked;
     Awaits awaits;
   };
@@ -109,19 +119,20 @@ class Engine {
     unsigned deaths = 0;    // in a row, none of which lived for backoff_reset
     std::optional<Time> respawn_at;
     bool turn = false;  // its turn in the roll under way has come
-    std::vector<WorkerId> workers;  // of the slot, the oldest first; so that no question about a slot asks them all
+    std::vector<WorkerId>
+        workers;  // of the slot, the oldest first; so that no question about a slot asks them all
   };
   const std::map<WorkerId, Worker>& workers() const { return workers_; }
   const std::vector<Slot>& slots() const { return slots_; }
   unsigned fork_count() const { return forks_; }
   Generation generation() const { return committed_ ? committed_->generation : 0; }
   Release release() const { return committed_ ? committed_->release : Release{}; }
-  bool running() const;   // a release is committed, and nothing changes it
+  bool running() const;  // a release is committed, and nothing changes it
   bool stopping() const { return stopping_.has_value(); }
   bool preparing() const { return upgrade_ && upgrade_->phase == Phase::preparing; }
   bool reverting() const;
-  const char* state() const;  // starting, running, upgrading, reverting, stopping
-  const char* phase() const;  // of the upgrade under way; "" without one
+  const char* state() const;              // starting, running, upgrading, reverting, stopping
+  const char* phase() const;              // of the upgrade under way; "" without one
   std::optional<Time> phase_end() const;  // of bake and probation
   // Of the upgrade under way, once it is known.
   Release goal_release() const { return upgrade_ ? upgrade_->to.release : Release{}; }
@@ -131,7 +142,9 @@ class Engine {
   // Successors are staged, or going to be.
   bool staging() const { return upgrade_ && upgrade_->flip_ahead; }
   // Whose upgrade is under way.
-  std::optional<RequestId> upgrading() const { return upgrade_ ? std::optional(upgrade_->request) : std::nullopt; }
+  std::optional<RequestId> upgrading() const {
+    return upgrade_ ? std::optional(upgrade_->request) : std::nullopt;
+  }
   // Probes, and counts of requests, mean something now.
   bool judging() const;
   // What stands in the way of another request, in words; nothing when the way is free.
@@ -140,7 +153,8 @@ class Engine {
   std::optional<std::string> in_the_way_of_upgrade() const;
   // Whose upgrade that worker belongs to, or is sent away by; 0: nobody's.
   RequestId request_of(WorkerId worker) const;
-  // Slots without a worker that is ready: one that keeps dying, one that is new, one whose old worker had to go first.
+  // Slots without a worker that is ready: one that keeps dying, one that is new, one whose old worker had to
+  // go first.
   std::set<unsigned> unserved_slots() const;
 
  private:
@@ -151,7 +165,7 @@ class Engine {
   enum class Phase { preparing, rolling, baking, flipping, probation, committing, reverting };
   struct Upgrade {
     RequestId request = 0;
-    std::string asked;  // the path of the wish; empty: what is at the current one
+    std::string asked;    // the path of the wish; empty: what is at the current one
     bool urgent = false;  // a rollback: it waits neither for memory nor for workers that drain
     Phase phase = Phase::rolling;
     Pace pace;
@@ -160,12 +174,12 @@ class Engine {
     std::string remark;            // told with `started`, and with the answer
     std::optional<Time> deadline;  // of the phase
     bool said_waiting = false;
-    bool baked = false;      // the canary has proven itself
-    bool flip_ahead = false;   // successors are staged
-    bool measuring = false;  // measured() is awaited: nobody is started before
+    bool baked = false;               // the canary has proven itself
+    bool flip_ahead = false;          // successors are staged
+    bool measuring = false;           // measured() is awaited: nobody is started before
     std::optional<bool> sick_before;  // the old release failed its probes, too; unknown: it had none
-    unsigned failed_probes = 0;  // in a row
-    bool probed = false;     // since the phase began
+    unsigned failed_probes = 0;       // in a row
+    bool probed = false;              // since the phase began
     std::vector<RequestId> aborts;
     std::vector<std::string> mended;  // files
   };
@@ -177,7 +191,7 @@ class Engine {
   struct Farewell {
     std::vector<Answer> answers;
     std::set<WorkerId> workers;
-    unsigned told = 0;  // fates in the text
+    unsigned told = 0;                // fates in the text
     std::vector<std::string> mended;  // files
   };
   // `kill` or `forks` under way.

@@ -30,8 +30,8 @@ std::optional<std::string> judge_errors(const Served& old_release, const Served&
   if (new_release.requests < enough_requests) return std::nullopt;
   const double limit = std::max(tolerated_share, tolerated_factor * share(old_release));
   if (share(new_release) <= limit) return std::nullopt;
-  return "the application reports errors for " + in_words(new_release) + " that the new workers have answered, for " +
-         in_words(old_release) + " of the old ones";
+  return "the application reports errors for " + in_words(new_release) +
+         " that the new workers have answered, for " + in_words(old_release) + " of the old ones";
 }
 
 bool Engine::judging() const {
@@ -50,7 +50,8 @@ bool Engine::successor_serves() const {
 Commands Engine::probed(Time now, const Probe& probe) {
   if (!judging() || probe.made == 0) return done(now);
   if (!successor_serves()) {
-    if (upgrade_->phase == Phase::preparing || !upgrade_->sick_before) upgrade_->sick_before = probe.failed > 0;
+    if (upgrade_->phase == Phase::preparing || !upgrade_->sick_before)
+      upgrade_->sick_before = probe.failed > 0;
     return done(now);
   }
   const bool trial = upgrade_->phase == Phase::baking || upgrade_->phase == Phase::probation;
@@ -106,8 +107,8 @@ bool Engine::fits_memory() const {
   return sum <= settings_.max_memory;
 }
 
-// True when a successor must not be started yet. When nobody is left whose end could make room, a roll forward has
-// failed; the way back is never barred, and does not wait for a measurement either.
+// True when a successor must not be started yet. When nobody is left whose end could make room, a roll
+// forward has failed; the way back is never barred, and does not wait for a measurement either.
 bool Engine::wait_for_memory(Time now) {
   if (settings_.max_memory == 0 || !upgrade_ || !committed_ || upgrade_->urgent || !rolling()) return false;
   if (upgrade_->measuring) return true;
@@ -120,7 +121,8 @@ bool Engine::wait_for_memory(Time now) {
   const std::string sizes =
       "the workers take " + mebibytes(sum) + ", --max-memory is " + mebibytes(settings_.max_memory);
   if (!may_change)
-    fail_upgrade(now, "no memory for a successor: " + sizes + "; raise it, or let the old worker go first (--surge 0)");
+    fail_upgrade(now, "no memory for a successor: " + sizes +
+                          "; raise it, or let the old worker go first (--surge 0)");
   else if (!std::exchange(upgrade_->said_waiting, true))
     note(NoteKind::waiting, "no memory for a further worker until another one has gone: " + sizes);
   return true;

@@ -16,8 +16,8 @@ RequestId Engine::request_of(WorkerId worker) const {
 }
 
 void Engine::note(NoteKind kind, const Worker& worker, Time now, const std::string& text) {
-  out_.push_back(Note{kind, request_of(worker.id), worker.id, worker.slot, worker.generation, worker.release, text,
-                      now - worker.spawned});
+  out_.push_back(Note{kind, request_of(worker.id), worker.id, worker.slot, worker.generation, worker.release,
+                      text, now - worker.spawned});
 }
 
 void Engine::note(NoteKind kind, const std::string& text) {

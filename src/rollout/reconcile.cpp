@@ -67,8 +67,8 @@ void Engine::fill_empty_slots(Time now) {
   }
 }
 
-// `surge` bounds the workers that start or serve; those that drain hold up nobody. Where it is 0, for machines without
-// the memory and for servers that must be alone, a slot's old worker has to be gone first.
+// `surge` bounds the workers that start or serve; those that drain hold up nobody. Where it is 0, for
+// machines without the memory and for servers that must be alone, a slot's old worker has to be gone first.
 bool Engine::may_spawn(unsigned slot) const {
   if (surge() == 0) return slots_[slot].workers.empty();
   const auto busy = std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
@@ -77,15 +77,16 @@ bool Engine::may_spawn(unsigned slot) const {
   return static_cast<std::size_t>(busy) < std::size_t{forks_} + surge();
 }
 
-// The old worker died while its successor still starts, which may take long: nobody serves the slot meanwhile. Not
-// for code that keeps dying, unless the successor waits for a flip and serves nobody.
+// The old worker died while its successor still starts, which may take long: nobody serves the slot
+// meanwhile. Not for code that keeps dying, unless the successor waits for a flip and serves nobody.
 bool Engine::needs_stopgap(unsigned slot) const {
-  return settings_.zero_downtime && surge() > 0 && rolling() && committed_ && has_active(slot) && !served(slot) &&
-         !find_active(slot, committed_->generation) && (slots_[slot].deaths <= 1 || upgrade_->flip_ahead);
+  return settings_.zero_downtime && surge() > 0 && rolling() && committed_ && has_active(slot) &&
+         !served(slot) && !find_active(slot, committed_->generation) &&
+         (slots_[slot].deaths <= 1 || upgrade_->flip_ahead);
 }
 
-// Gives turns to slots that are not on the goal: `batch` of them may be under way at once. Without zero downtime
-// all of them go at once.
+// Gives turns to slots that are not on the goal: `batch` of them may be under way at once. Without zero
+// downtime all of them go at once.
 void Engine::take_turns(Time now) {
   if (!goal() || flipping()) return;
   unsigned under_way = 0;
@@ -106,8 +107,8 @@ void Engine::take_turns(Time now) {
   }
 }
 
-// Starts the slot's successor, or, where no worker more is allowed at all, sends the old one away first. False when
-// there is no room for a further worker now: for one that starts or serves, or in the memory.
+// Starts the slot's successor, or, where no worker more is allowed at all, sends the old one away first.
+// False when there is no room for a further worker now: for one that starts or serves, or in the memory.
 bool Engine::take_turn(Time now, unsigned slot) {
   const bool old_first = surge() == 0 || !settings_.zero_downtime;
   if (!old_first && !may_spawn(slot)) return false;

@@ -16,7 +16,8 @@ std::optional<std::string> Engine::under_way() const {
     return upgrade_->phase == Phase::reverting ? "a failed upgrade" + what + " is being reverted"
                                                : "an upgrade" + what + " is under way";
   }
-  if (errand_) return errand_->kind == Errand::Kind::kill ? "a kill is under way" : "a change of forks is under way";
+  if (errand_)
+    return errand_->kind == Errand::Kind::kill ? "a kill is under way" : "a change of forks is under way";
   return std::nullopt;
 }
 
@@ -64,10 +65,11 @@ Commands Engine::upgrade(Time now, RequestId request, const Wish& wish) {
   return done(now);
 }
 
-// A rollback waits for nothing but a flip, or a commit, that is being made at this very moment. Of a failed upgrade it
-// takes the slots over as they are (done()).
+// A rollback waits for nothing but a flip, or a commit, that is being made at this very moment. Of a failed
+// upgrade it takes the slots over as they are (done()).
 void Engine::make_way_for_rollback(Time now) {
-  if (errand_ && errand_->kind != Errand::Kind::shrink) abandon_errand("a rollback was asked for before every slot was served");
+  if (errand_ && errand_->kind != Errand::Kind::shrink)
+    abandon_errand("a rollback was asked for before every slot was served");
   if (!may_abort()) return;
   if (upgrade_->phase == Phase::preparing) out_.push_back(CancelPrepare{});
   fail_upgrade(now, "aborted: a rollback was asked for");
@@ -99,8 +101,8 @@ Commands Engine::promote(Time now, RequestId request) {
 
 // What is being committed, or on its way back already, is not aborted.
 bool Engine::may_abort() const {
-  return upgrade_ && committed_ && upgrade_->phase != Phase::committing && upgrade_->phase != Phase::reverting &&
-         !stopping_;
+  return upgrade_ && committed_ && upgrade_->phase != Phase::committing &&
+         upgrade_->phase != Phase::reverting && !stopping_;
 }
 
 Commands Engine::abort(Time now, RequestId request) {
@@ -115,7 +117,8 @@ Commands Engine::abort(Time now, RequestId request) {
   return done(now);
 }
 
-// Kills whatever lives. An upgrade that is under way has failed by that; its slots respawn the committed release.
+// Kills whatever lives. An upgrade that is under way has failed by that; its slots respawn the committed
+// release.
 Commands Engine::kill(Time now, RequestId request) {
   if (stopping_ || !committed_ || (errand_ && errand_->kind == Errand::Kind::kill)) {
     out_.push_back(Answer{request, Verdict::refused, *under_way()});

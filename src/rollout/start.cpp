@@ -20,14 +20,16 @@ Start target_of(const Surroundings& found) {
   return start;
 }
 
-// The master replaces HEAD whole, so that neither a crash nor a loss of power damages it: something else did, and what
-// was committed is for people to find out.
+// The master replaces HEAD whole, so that neither a crash nor a loss of power damages it: something else did,
+// and what was committed is for people to find out.
 NoStart damaged_head(const Surroundings& found) {
   const std::string target =
       found.target.empty() ? "a library that is named" : "the configured target " + found.target;
-  std::string text = found.head_trouble + ". HEAD names the release that is committed: nothing is started without it";
+  std::string text =
+      found.head_trouble + ". HEAD names the release that is committed: nothing is started without it";
   if (!found.recorded.empty()) text += "; the newest record of a commit names " + found.recorded;
-  return {text + ". Write the path of the committed library into HEAD, or start with --force-target to begin with " +
+  return {text +
+          ". Write the path of the committed library into HEAD, or start with --force-target to begin with " +
           target};
 }
 
@@ -35,7 +37,8 @@ NoStart damaged_head(const Surroundings& found) {
 std::variant<Start, NoStart> head_of(const Surroundings& found) {
   const bool other = !found.target.empty() && found.target != found.head->path;
   if (!found.stored && !found.readable)
-    return NoStart{"HEAD says " + shown(*found.head) + ", but neither the store has that release nor is there a file: " +
+    return NoStart{"HEAD says " + shown(*found.head) +
+                   ", but neither the store has that release nor is there a file: " +
                    (other ? "start with --force-target to run the configured target " + found.target
                           : "put the library there, or name another one with --force-target")};
   Start start;
@@ -67,9 +70,11 @@ std::variant<Start, NoStart> choose_sound(const Release& chosen, const Checked& 
   if (found.sound()) return Start{chosen, found.text};
   const std::string what = "the committed release " + shown(chosen) + " is not run: " + found.text;
   if (found.earlier)
-    return Start{*found.earlier, what + "; " + shown(*found.earlier) + ", which was committed before, is run instead" +
-                                     left_remark(found)};
-  return NoStart{what + "; no release before it can be run either. A start with --force-target PATH takes what is at PATH now"};
+    return Start{*found.earlier, what + "; " + shown(*found.earlier) +
+                                     ", which was committed before, is run instead" + left_remark(found)};
+  return NoStart{
+      what +
+      "; no release before it can be run either. A start with --force-target PATH takes what is at PATH now"};
 }
 
 std::string target_remark(const std::string& target, bool force_target, const std::string& head) {

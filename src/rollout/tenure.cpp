@@ -9,10 +9,11 @@ namespace {
 constexpr Time late_binder{2'000};
 // An application that closes a listener may open it again at once.
 constexpr Time reopening{1'000};
-// From the moment when a socket is not wanted any more until those that still wait in it are turned away: not before
-// those who bind late have had their time.
+// From the moment when a socket is not wanted any more until those that still wait in it are turned away: not
+// before those who bind late have had their time.
 constexpr Time clearing = late_binder;
-// From the moment when nobody can come to a listener any more until it is closed: handshakes end, or are repeated once.
+// From the moment when nobody can come to a listener any more until it is closed: handshakes end, or are
+// repeated once.
 constexpr Time leaving{1'000};
 
 }  // namespace

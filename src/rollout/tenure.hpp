@@ -6,12 +6,13 @@
 
 namespace liveswap::rollout {
 
-// How long a listener that an application has bound itself is kept, by who uses it and by the time. To be asked again
-// whenever one of these may have changed, and at next().
+// How long a listener that an application has bound itself is kept, by who uses it and by the time. To be
+// asked again whenever one of these may have changed, and at next().
 //
-//   used      by a worker that does not drain: it stays; and while an upgrade is under way it stays in any case
-//   unused    kept for a grace: code may bind late, and who closes a listener may open it again
-//   leaving   unused, and another listener is bound there, too: who comes goes to that one; closed when what has begun is over
+//   used      by a worker that does not drain: it stays; and while an upgrade is under way it stays in any
+//   case unused    kept for a grace: code may bind late, and who closes a listener may open it again leaving
+//   unused, and another listener is bound there, too: who comes goes to that one; closed when what has begun
+//   is over
 class Tenure {
  public:
   // How things stand.
@@ -26,7 +27,8 @@ class Tenure {
   // A worker has bound it; has closed it, which says nothing of the application where it drains.
   void bound() { closed_ = false; }
   void closed(bool while_draining) { closed_ = !while_draining; }
-  // One more of its sockets gets no connections from now on; who waits there already is passed on, or turned away at last.
+  // One more of its sockets gets no connections from now on; who waits there already is passed on, or turned
+  // away at last.
   void unwanted();
 
   // Whether to withdraw it from those who look for it; then one of the two, by whether that could be done.

@@ -7,8 +7,8 @@
 #include <variant>
 #include <vector>
 
-// The words of the rollout engine: settings, and the commands that it gives. All of it is values; nothing here
-// knows of descriptors, processes or clocks.
+// The words of the rollout engine: settings, and the commands that it gives. All of it is values; nothing
+// here knows of descriptors, processes or clocks.
 namespace liveswap::rollout {
 
 using Time = std::chrono::milliseconds;  // since any fixed moment, on a clock that never goes back
@@ -46,8 +46,9 @@ struct Pace {
 struct Settings : Pace {
   unsigned forks = 2;
   bool zero_downtime = true;
-  Amount max_draining{800, true};  // workers that may drain at once; at least `forks`, which is what one upgrade needs
-  bool health = false;           // probed() is going to be told: nothing is committed before a good one
+  Amount max_draining{
+      800, true};       // workers that may drain at once; at least `forks`, which is what one upgrade needs
+  bool health = false;  // probed() is going to be told: nothing is committed before a good one
   std::uint64_t max_memory = 0;  // bytes that all workers together may take during an upgrade; 0: no matter
 
   Time settle{100};
@@ -63,9 +64,10 @@ struct Settings : Pace {
   std::uint32_t seed = 1;  // of the jitter
 };
 
-// A worker's life: starting → ready → draining → gone. The engine moves it: to `ready` when the worker says so or has
-// survived its settle time; to `draining` from either, when a successor is ready, an upgrade reverts, or the master
-// stops. `gone` is not a state but the end: the record is dropped the moment the process has been reaped.
+// A worker's life: starting → ready → draining → gone. The engine moves it: to `ready` when the worker says
+// so or has survived its settle time; to `draining` from either, when a successor is ready, an upgrade
+// reverts, or the master stops. `gone` is not a state but the end: the record is dropped the moment the
+// process has been reaped.
 enum class WorkerState {
   starting,  // spawned; may already accept, but nothing relies on it
   ready,     // serves its slot
@@ -91,9 +93,10 @@ struct Wish {
   std::string path;                // empty: what is at the path of the committed release now
   std::optional<Release> release;  // of the store, proven before: needs no preparation
   Pace pace;
-  bool queue = false;     // wait for what is under way; the newest wins
-  std::string remark;     // told when it begins to roll, and with the answer; empty: nothing
-  bool overtake = false;  // a rollback: ends an upgrade that is under way, and waits for no worker that drains
+  bool queue = false;  // wait for what is under way; the newest wins
+  std::string remark;  // told when it begins to roll, and with the answer; empty: nothing
+  bool overtake =
+      false;  // a rollback: ends an upgrade that is under way, and waits for no worker that drains
 };
 
 // A round of health probes.
@@ -137,9 +140,10 @@ struct CancelPrepare {};  // it has taken too long, or the master stops: no even
 struct Commit {           // write HEAD → committed() or commit_failed(), before any other event
   Release release;
 };
-struct Flip {};     // from now on all new connections to the staged sockets → flipped(), once nothing waits in the others
+struct Flip {
+};  // from now on all new connections to the staged sockets → flipped(), once nothing waits in the others
 struct Measure {};  // the memory of every worker → measured()
-struct Steer {  // new connections only to slots below this number
+struct Steer {      // new connections only to slots below this number
   unsigned slots;
 };
 struct CloseSlots {  // nobody serves the slots from this number on any more
@@ -214,15 +218,16 @@ struct Note {
   Parting parting = Parting::clean;  // of `gone`
 };
 
-using Command = std::variant<Spawn, Drain, Expire, Signal, Prepare, CancelPrepare, Commit, Flip, Measure, Steer,
-                             CloseSlots, Booted, Answer, Quit, Note>;
+using Command = std::variant<Spawn, Drain, Expire, Signal, Prepare, CancelPrepare, Commit, Flip, Measure,
+                             Steer, CloseSlots, Booted, Answer, Quit, Note>;
 using Commands = std::vector<Command>;
 
-// How a worker ended. `stage`: how far it had come before liveswap_main was entered (contract/channel.h in words).
+// How a worker ended. `stage`: how far it had come before liveswap_main was entered (contract/channel.h in
+// words).
 struct Departure {
   std::string stage;
-  std::string text;    // "exit status 3", "killed by SIGSEGV", or what the worker host said of it
-  bool clean = false;  // exit status 0
+  std::string text;         // "exit status 3", "killed by SIGSEGV", or what the worker host said of it
+  bool clean = false;       // exit status 0
   bool by_sigterm = false;  // by the default action of SIGTERM
   bool drained = false;     // nothing is known to have been open any more
 };

@@ -66,8 +66,8 @@ Commands Engine::prepared(Time now, const Release& release, const std::string& r
   return done(now);
 }
 
-// An upgrade to what serves does its work all the same: a restart of every worker may be what is wanted. But most
-// often somebody has forgotten to build, or has moved a link that this path does not go through.
+// An upgrade to what serves does its work all the same: a restart of every worker may be what is wanted. But
+// most often somebody has forgotten to build, or has moved a link that this path does not go through.
 std::string Engine::same_content(const Release& release) const {
   if (!committed_ || committed_->release.id != release.id) return "";
   return "the file has the same content as the release that serves (" + release.id.substr(0, short_id) + ")";
@@ -96,14 +96,17 @@ void Engine::advance_upgrade(Time now) {
     case Phase::baking:
     case Phase::flipping:
     case Phase::probation:
-    case Phase::committing: return;
+    case Phase::committing:
+      return;
     case Phase::rolling:
       if (upgrade_->flip_ahead)
         flip();
       else
         begin_probation(now);
       return;
-    case Phase::reverting: close_upgrade(Verdict::reverted, upgrade_->reason); return;
+    case Phase::reverting:
+      close_upgrade(Verdict::reverted, upgrade_->reason);
+      return;
   }
 }
 
@@ -123,7 +126,8 @@ Time Engine::unproven(Time now) const {
   return rest;
 }
 
-// At the start there is no other code that has been serving: so what dies within its settle time is a start that has failed.
+// At the start there is no other code that has been serving: so what dies within its settle time is a start
+// that has failed.
 void Engine::begin_probation(Time now) {
   const Time rest = committed_ ? upgrade_->pace.probation : unproven(now);
   upgrade_->phase = Phase::probation;
@@ -133,7 +137,8 @@ void Engine::begin_probation(Time now) {
   if (rest == Time{0}) upgrade_deadline(now);
 }
 
-// All successors are ready, none has had a connection yet: now they get all of them, and the old ones no more.
+// All successors are ready, none has had a connection yet: now they get all of them, and the old ones no
+// more.
 void Engine::flip() {
   upgrade_->phase = Phase::flipping;
   upgrade_->flip_ahead = false;
@@ -181,8 +186,8 @@ void Engine::upgrade_deadline(Time now) {
   switch (upgrade_->phase) {
     case Phase::preparing:
       out_.push_back(CancelPrepare{});
-      fail_upgrade(now, "preparing it took longer than the limit of " + std::to_string(settings_.prepare_limit.count()) +
-                            " ms");
+      fail_upgrade(now, "preparing it took longer than the limit of " +
+                            std::to_string(settings_.prepare_limit.count()) + " ms");
       return;
     case Phase::baking:
     case Phase::probation:
@@ -193,12 +198,14 @@ void Engine::upgrade_deadline(Time now) {
       return;
     case Phase::reverting:
       // Going back goes on as ordinary respawn; whoever asked has waited long enough.
-      close_upgrade(Verdict::reverted,
-                    upgrade_->reason + "; not every slot is back on the old release yet: see `liveswap status`");
+      close_upgrade(
+          Verdict::reverted,
+          upgrade_->reason + "; not every slot is back on the old release yet: see `liveswap status`");
       return;
     case Phase::rolling:
     case Phase::flipping:
-    case Phase::committing: return;
+    case Phase::committing:
+      return;
   }
 }
 
@@ -212,20 +219,20 @@ Commands Engine::committed(Time now) {
     slot.respawn_at.reset();
     slot.deaths = 0;
   }
-  close_upgrade(Verdict::ok,
-                joined("generation " + std::to_string(committed_->generation) + " serves in " +
-                           std::to_string(forks_) + (forks_ == 1 ? " slot" : " slots"),
-                       upgrade_->remark));
+  close_upgrade(Verdict::ok, joined("generation " + std::to_string(committed_->generation) + " serves in " +
+                                        std::to_string(forks_) + (forks_ == 1 ? " slot" : " slots"),
+                                    upgrade_->remark));
   if (first) out_.push_back(Booted{});
   return done(now);
 }
 
-// A way back is taken without its record, too: a full disk must not keep code in place that somebody wants to leave.
+// A way back is taken without its record, too: a full disk must not keep code in place that somebody wants to
+// leave.
 Commands Engine::commit_failed(Time now, const std::string& text) {
   if (!upgrade_ || upgrade_->phase != Phase::committing) return done(now);
   if (upgrade_->urgent && committed_) {
-    upgrade_->remark = joined("the record is behind, so a restart would begin with an earlier release (" + text +
-                                  "); it is tried again",
+    upgrade_->remark = joined("the record is behind, so a restart would begin with an earlier release (" +
+                                  text + "); it is tried again",
                               upgrade_->remark);
     return committed(now);
   }
@@ -233,8 +240,8 @@ Commands Engine::commit_failed(Time now, const std::string& text) {
   return done(now);
 }
 
-// Sets the goal back. Workers of the failed generation that serve a slot stay until the slot's turn in the revert;
-// those that do not serve yet are dismissed.
+// Sets the goal back. Workers of the failed generation that serve a slot stay until the slot's turn in the
+// revert; those that do not serve yet are dismissed.
 void Engine::fail_upgrade(Time now, const std::string& reason) {
   if (!committed_) {
     upgrade_.reset();
@@ -251,7 +258,8 @@ void Engine::fail_upgrade(Time now, const std::string& reason) {
   upgrade_->phase = Phase::reverting;
   upgrade_->said_waiting = false;
   upgrade_->flip_ahead = false;
-  if (upgrade_->pace.flip) upgrade_->pace.batch = forks_;  // back in place: on the new sockets, and as fast as can be
+  if (upgrade_->pace.flip)
+    upgrade_->pace.batch = forks_;  // back in place: on the new sockets, and as fast as can be
   upgrade_->deadline = now + 2 * settings_.ready_limit + settings_.drain_limit.value_or(Time{0});
   for (Slot& slot : slots_) {
     slot.turn = false;
@@ -268,7 +276,8 @@ void Engine::fail_upgrade(Time now, const std::string& reason) {
 void Engine::close_upgrade(Verdict verdict, const std::string& text) {
   note(NoteKind::leaving);
   Farewell farewell{{Answer{upgrade_->request, verdict, text}}, {}, 0, upgrade_->mended};
-  for (const RequestId abort : upgrade_->aborts) farewell.answers.push_back(Answer{abort, Verdict::ok, "reverted"});
+  for (const RequestId abort : upgrade_->aborts)
+    farewell.answers.push_back(Answer{abort, Verdict::ok, "reverted"});
   if (upgrade_->phase != Phase::preparing)
     for (const auto& [id, worker] : workers_)
       if (!active(worker) && !farewell_of(id)) farewell.workers.insert(id);

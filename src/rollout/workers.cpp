@@ -6,17 +6,18 @@
 namespace liveswap::rollout {
 namespace {
 
-// A worker that never became ready has proven nothing: it gets this long, at the most, to finish what it may have
-// accepted while it was starting.
+// A worker that never became ready has proven nothing: it gets this long, at the most, to finish what it may
+// have accepted while it was starting.
 constexpr Time unproven_drain_limit{5'000};
 
 // Of what is told of workers that have left before the answer is due, which is one line.
 constexpr std::size_t remarks_limit = 1'000;
 
-// Many programs end by the default action of SIGTERM: their handler cleans up, sets SIG_DFL and raises the signal again, so
-// that their parent sees why they ended (Node.js, puma, PHP). The worker host sends SIGTERM to an application that has
-// nothing open any more. So for a worker that was told to leave this is the end that was asked for; but not while
-// connections were open: then somebody else has sent the signal, and has cut them.
+// Many programs end by the default action of SIGTERM: their handler cleans up, sets SIG_DFL and raises the
+// signal again, so that their parent sees why they ended (Node.js, puma, PHP). The worker host sends SIGTERM
+// to an application that has nothing open any more. So for a worker that was told to leave this is the end
+// that was asked for; but not while connections were open: then somebody else has sent the signal, and has
+// cut them.
 Parting parting_of(const Engine::Worker& worker, const Departure& departure) {
   if (worker.step > DrainStep::asked) return Parting::forced;
   const bool as_asked = worker.state == WorkerState::draining && departure.by_sigterm && departure.drained;
@@ -27,13 +28,12 @@ Parting parting_of(const Engine::Worker& worker, const Departure& departure) {
 std::string fate_of(const Engine::Worker& worker, const Departure& departure, const Settings& settings) {
   const bool drained = worker.state == WorkerState::draining;
   const Parting parting = parting_of(worker, departure);
-  const std::string who =
-      "the worker of generation " + std::to_string(worker.generation) + " in slot " + std::to_string(worker.slot);
-  if (!drained || parting == Parting::crashed)
-    return who + " died while it drained (" + departure.text + ")";
+  const std::string who = "the worker of generation " + std::to_string(worker.generation) + " in slot " +
+                          std::to_string(worker.slot);
+  if (!drained || parting == Parting::crashed) return who + " died while it drained (" + departure.text + ")";
   if (worker.was_ready && parting == Parting::forced && settings.zero_downtime)
-    return who + (worker.why_forced.empty() ? "" : " " + worker.why_forced + " and") + " was ended by force (" +
-           departure.text + ")";
+    return who + (worker.why_forced.empty() ? "" : " " + worker.why_forced + " and") +
+           " was ended by force (" + departure.text + ")";
   return "";
 }
 
@@ -72,7 +72,8 @@ Commands Engine::ready(Time now, WorkerId id) {
 
 Commands Engine::seen_ready(Time now, WorkerId id) {
   const auto it = workers_.find(id);
-  if (it != workers_.end() && it->second.state == WorkerState::starting) it->second.proven_at = it->second.settle_at;
+  if (it != workers_.end() && it->second.state == WorkerState::starting)
+    it->second.proven_at = it->second.settle_at;
   return ready(now, id);
 }
 
@@ -81,12 +82,14 @@ void Engine::awaits(WorkerId id, const Awaits& awaits) {
 }
 
 Commands Engine::dropped(Time now, WorkerId id, const std::string& listener) {
-  if (const auto it = workers_.find(id); it != workers_.end()) note(NoteKind::dropped, it->second, now, listener);
+  if (const auto it = workers_.find(id); it != workers_.end())
+    note(NoteKind::dropped, it->second, now, listener);
   return done(now);
 }
 
-// Only now is the old worker of the slot told to drain: nothing old is touched before the new one has proven itself.
-// A worker of the committed release replaces what an earlier upgrade has left behind even while another is rolling.
+// Only now is the old worker of the slot told to drain: nothing old is touched before the new one has proven
+// itself. A worker of the committed release replaces what an earlier upgrade has left behind even while
+// another is rolling.
 void Engine::become_ready(Time now, Worker& worker) {
   worker.state = WorkerState::ready;
   worker.was_ready = true;
@@ -101,7 +104,8 @@ void Engine::become_ready(Time now, Worker& worker) {
 void Engine::relieve(Time now, unsigned slot, Generation generation) {
   for (const WorkerId id : std::vector<WorkerId>(slots_[slot].workers)) {
     Worker& other = workers_.at(id);
-    if (active(other) && other.generation != generation && other.generation != goal()->generation) dismiss(now, other);
+    if (active(other) && other.generation != generation && other.generation != goal()->generation)
+      dismiss(now, other);
   }
 }
 
@@ -138,14 +142,18 @@ void Engine::force(Time now, Worker& worker, DrainStep step) {
   worker.state = WorkerState::draining;
   worker.step = step;
   worker.settle_at.reset();
-  worker.deadline = now + (worker.hurried ? std::min(settings_.term_grace, hurried_step) : settings_.term_grace);
+  worker.deadline =
+      now + (worker.hurried ? std::min(settings_.term_grace, hurried_step) : settings_.term_grace);
   switch (step) {
-    case DrainStep::asked: break;
+    case DrainStep::asked:
+      break;
     case DrainStep::expired:
       out_.push_back(Expire{worker.id});
       note(NoteKind::expired, worker, now, "it " + worker.why_forced);
       break;
-    case DrainStep::termed: out_.push_back(Signal{worker.id, false}); break;
+    case DrainStep::termed:
+      out_.push_back(Signal{worker.id, false});
+      break;
     case DrainStep::killed:
       out_.push_back(Signal{worker.id, true});
       worker.deadline.reset();  // nothing is left to do but to reap it
@@ -157,10 +165,17 @@ void Engine::force(Time now, Worker& worker, DrainStep step) {
 void Engine::next_step(Time now, Worker& worker, const std::string& why) {
   if (worker.step == DrainStep::asked) worker.why_forced = why;
   switch (worker.step) {
-    case DrainStep::asked: force(now, worker, DrainStep::expired); break;
-    case DrainStep::expired: force(now, worker, DrainStep::termed); break;
-    case DrainStep::termed: force(now, worker, DrainStep::killed); break;
-    case DrainStep::killed: break;
+    case DrainStep::asked:
+      force(now, worker, DrainStep::expired);
+      break;
+    case DrainStep::expired:
+      force(now, worker, DrainStep::termed);
+      break;
+    case DrainStep::termed:
+      force(now, worker, DrainStep::killed);
+      break;
+    case DrainStep::killed:
+      break;
   }
 }
 
@@ -180,7 +195,8 @@ void Engine::worker_deadline(Time now, Worker& worker) {
 }
 
 Commands Engine::returned(Time now, WorkerId id, const std::string& text) {
-  return failed_alive(now, id, text, std::min(settings_.drain_limit.value_or(unproven_drain_limit), unproven_drain_limit));
+  return failed_alive(now, id, text,
+                      std::min(settings_.drain_limit.value_or(unproven_drain_limit), unproven_drain_limit));
 }
 
 Commands Engine::stopped_serving(Time now, WorkerId id, const std::string& text) {
@@ -188,13 +204,15 @@ Commands Engine::stopped_serving(Time now, WorkerId id, const std::string& text)
 }
 
 // Its process goes on for a while.
-Commands Engine::failed_alive(Time now, WorkerId id, const std::string& text, std::optional<Time> drain_limit) {
+Commands Engine::failed_alive(Time now, WorkerId id, const std::string& text,
+                              std::optional<Time> drain_limit) {
   const auto it = workers_.find(id);
   if (it == workers_.end() || !active(it->second)) return done(now);
   const Worker before = it->second;
   it->second.failed = true;
   drain(now, it->second, drain_limit);
-  died(now, before, std::string(before.was_ready ? "stage run: " : "stage start: ") + text + awaited_by(before));
+  died(now, before,
+       std::string(before.was_ready ? "stage run: " : "stage start: ") + text + awaited_by(before));
   return done(now);
 }
 
@@ -216,8 +234,8 @@ Commands Engine::exited(Time now, WorkerId id, const Departure& departure) {
   return done(now);
 }
 
-// A worker failed that should have lived. Of the generation that is being rolled out: the upgrade has failed. Of
-// any other: its slot gets another one, at once or, when it keeps dying, later.
+// A worker failed that should have lived. Of the generation that is being rolled out: the upgrade has failed.
+// Of any other: its slot gets another one, at once or, when it keeps dying, later.
 void Engine::died(Time now, const Worker& worker, const std::string& reason) {
   const std::string text = "slot " + std::to_string(worker.slot) + ", " + reason;
   note(NoteKind::failed, worker, now, text);
@@ -236,8 +254,8 @@ void Engine::died(Time now, const Worker& worker, const std::string& reason) {
   schedule_respawn(now, slots_[worker.slot], now - worker.spawned);
 }
 
-// The first death in a row is replaced at once, each further one twice as late as the one before, with a jitter of a
-// quarter either way so that slots which die of one cause do not come back in step.
+// The first death in a row is replaced at once, each further one twice as late as the one before, with a
+// jitter of a quarter either way so that slots which die of one cause do not come back in step.
 void Engine::schedule_respawn(Time now, Slot& slot, Time lived) {
   if (lived >= settings_.backoff_reset) slot.deaths = 0;
   ++slot.deaths;
@@ -250,11 +268,13 @@ void Engine::schedule_respawn(Time now, Slot& slot, Time lived) {
 }
 
 void Engine::bid_farewell(const Worker& worker, const Departure& departure) {
-  const auto it = std::find_if(farewells_.begin(), farewells_.end(),
-                               [&](const Farewell& farewell) { return farewell.workers.count(worker.id) > 0; });
+  const auto it = std::find_if(farewells_.begin(), farewells_.end(), [&](const Farewell& farewell) {
+    return farewell.workers.count(worker.id) > 0;
+  });
   if (it == farewells_.end()) {
     // It has left before the upgrade is decided: its fate goes with the answer.
-    const std::string fate = upgrade_ && !worker.failed && !active(worker) ? fate_of(worker, departure, settings_) : "";
+    const std::string fate =
+        upgrade_ && !worker.failed && !active(worker) ? fate_of(worker, departure, settings_) : "";
     if (!fate.empty() && upgrade_->remark.size() < remarks_limit)
       upgrade_->remark += (upgrade_->remark.empty() ? "" : "; ") + fate;
     return;

@@ -24,7 +24,9 @@ using Json = nlohmann::json;
 
 // A path may have bytes that are no UTF-8, which JSON cannot say; the master knows the path and asks
 // Store::file().
-Answer json_answer(const Json& answer) { return Done{answer.dump(-1, ' ', false, Json::error_handler_t::replace), false}; }
+Answer json_answer(const Json& answer) {
+  return Done{answer.dump(-1, ' ', false, Json::error_handler_t::replace), false};
+}
 
 Answer failed(const Error& error) { return tl::unexpected<Failure>(Failure{error, false}); }
 Answer refused(const Error& error) { return tl::unexpected<Failure>(Failure{error, true}); }
@@ -89,7 +91,8 @@ Answer find_earlier(const Words& words) {
 std::string shortened(const std::string& text) { return text.substr(0, 2048); }
 
 Json sound_json(const release::Committed& release, const release::Sound& sound) {
-  return {{"id", release.id}, {"path", release.path}, {"seal", sound.seal}, {"mended", shortened(sound.mended)}};
+  return {
+      {"id", release.id}, {"path", release.path}, {"seal", sound.seal}, {"mended", shortened(sound.mended)}};
 }
 
 Answer verify(const Words& words) {
@@ -175,7 +178,8 @@ bool is_usable(const Words& words) {
   if (!verb || words.size() < verb->least || words.size() > verb->most) return false;
   if (verb->number > 0 && !as_number(words[static_cast<std::size_t>(verb->number)])) return false;
   if (words[0] == "substitute" && words.size() % 2 != 0) return false;
-  if (words[0] == "take" || words[0] == "verify" || words[0] == "substitute") return words[2] == "0" || words[2] == "1";
+  if (words[0] == "take" || words[0] == "verify" || words[0] == "substitute")
+    return words[2] == "0" || words[2] == "1";
   return words[0] != "receipt" || words[2] == "newest" || as_number(words[2]);
 }
 

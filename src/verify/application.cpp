@@ -41,7 +41,8 @@ std::uint16_t free_port() {
 
 bool is_tcp(const std::string& address) { return address.find("unix:") != 0 && address.find("udp:") != 0; }
 
-// Of --listen the first TCP listener, else the first that the application has bound itself; else whichever there is.
+// Of --listen the first TCP listener, else the first that the application has bound itself; else whichever
+// there is.
 std::string address_of(const Json& listeners) {
   std::string own, any;
   for (const auto& listener : listeners) {
@@ -54,7 +55,9 @@ std::string address_of(const Json& listeners) {
   return own.empty() ? any : own;
 }
 
-pid_t pid_of(const Json& object) { return static_cast<pid_t>(json::number(object, "pid", 0, INT32_MAX).value_or(0)); }
+pid_t pid_of(const Json& object) {
+  return static_cast<pid_t>(json::number(object, "pid", 0, INT32_MAX).value_or(0));
+}
 
 unsigned count_of(const Json& object, const char* name) {
   return static_cast<unsigned>(json::number(object, name, 0, UINT32_MAX).value_or(0));

@@ -13,7 +13,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::seconds;
 
-constexpr Milliseconds listener_limit = seconds(5), first_answer_limit = seconds(15), whole_limit = seconds(10), strays_limit = seconds(5);
+constexpr Milliseconds listener_limit = seconds(5), first_answer_limit = seconds(15),
+                       whole_limit = seconds(10), strays_limit = seconds(5);
 // Load goes on so long after a step, and after all of them.
 constexpr Milliseconds after_step{200}, after_all{1500};
 
@@ -81,11 +82,14 @@ std::string to_connect_to(const std::string& address) {
 
 Result<void> Proof::exercise(const Workplace& place, Application& application) {
   // An application that binds its own listener may do so when it already counts as ready.
-  const auto now = application.look_until(listener_limit, [](const auto& seen) { return !seen.address.empty(); });
+  const auto now =
+      application.look_until(listener_limit, [](const auto& seen) { return !seen.address.empty(); });
   if (!now) return tl::unexpected<Error>(now.error());
   if (now->address.empty())
-    return fail("the application listens nowhere: --listen 127.0.0.1:0 gives it a listener, with --entry main it binds "
-                "its own");
+    return fail(
+        "the application listens nowhere: --listen 127.0.0.1:0 gives it a listener, with --entry main it "
+        "binds "
+        "its own");
   const auto colon = now->address.rfind(':');
   if (now->address.starts_with("unix:") || colon == std::string::npos)
     return fail(

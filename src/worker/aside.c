@@ -25,7 +25,8 @@ enum {
   QUIET_MS = 500,
   /* Some children live as long as their parent. */
   CHILD_REST_MS = 10 * 1000,
-  /* A server is ready within milliseconds, mostly; who is not has to be looked at (readiness.c, takeover/stray.c). */
+  /* A server is ready within milliseconds, mostly; who is not has to be looked at (readiness.c,
+     takeover/stray.c). */
   READY_SOON_MS = 100,
 };
 
@@ -37,7 +38,8 @@ static atomic_bool has_to_stay; /* set with the lock */
 
 /* Of the control thread. */
 static int64_t quiet_since;
-static bool is_ruled_out; /* once is for ever: who has a second thread, or a ring, will hardly be without again */
+static bool
+    is_ruled_out; /* once is for ever: who has a second thread, or a ring, will hardly be without again */
 
 /* Neither a handler that comes by here, too, nor a cancelled thread may find or leave the lock taken. */
 struct section {
@@ -186,7 +188,9 @@ bool aside_begin(const struct options* of_process) {
   is_ruled_out = options->mode != MODE_WORKER || !knock_setup(channel_fd(), knocked);
   if (is_ruled_out) special_end(SPECIAL_LOOP);
   atomic_store(&aside_out, true);
-  return (!is_ruled_out && !atomic_load(&has_to_stay) && may_begin_without() && knock_begin() && !has_come(channel_fd())) || come_in();
+  return (!is_ruled_out && !atomic_load(&has_to_stay) && may_begin_without() && knock_begin() &&
+          !has_come(channel_fd())) ||
+         come_in();
 }
 
 /* In the name of whom the process has become; what has come before that was refused is looked at. */
@@ -198,13 +202,15 @@ static void be_heard(void) {
 }
 
 void aside_recheck(const sigset_t* before) {
-  if (aside_is_out() && !child_runs() && !knock_is_blocked(before) && !knock_is_heard()) aside_come_soon(before);
+  if (aside_is_out() && !child_runs() && !knock_is_blocked(before) && !knock_is_heard())
+    aside_come_soon(before);
 }
 
 void aside_await_readiness(void) {
   if (!aside_is_out()) return;
   be_heard();
-  if (aside_is_out() && (aside_is_wanted() || !readiness_is_over())) knock_in(aside_is_wanted() ? 1 : READY_SOON_MS);
+  if (aside_is_out() && (aside_is_wanted() || !readiness_is_over()))
+    knock_in(aside_is_wanted() ? 1 : READY_SOON_MS);
 }
 
 void aside_settle(void) {
@@ -224,14 +230,16 @@ int64_t aside_due(void) {
 /* With the application's one thread and this. A filter may forbid to start another. */
 static bool is_possible(void) {
   struct self_status first;
-  return !intercept_is_on() && !uring_is_there() && self_count_threads() == 2 && self_status(&first) && !first.is_over &&
-         !first.is_filtered && knock_is_heard_with(first.blocked);
+  return !intercept_is_on() && !uring_is_there() && self_count_threads() == 2 && self_status(&first) &&
+         !first.is_over && !first.is_filtered && knock_is_heard_with(first.blocked);
 }
 
-/* With the lock. First of all it says that it is out: whoever asks a question, forks or lingers after that has it come. */
+/* With the lock. First of all it says that it is out: whoever asks a question, forks or lingers after that
+ * has it come. */
 static bool go_out(struct pollfd* waited_for, nfds_t count) {
   atomic_store(&aside_out, true);
-  const bool may = !atomic_load(&has_to_stay) && !question_is_open() && !child_may_report() && linger_has_none();
+  const bool may =
+      !atomic_load(&has_to_stay) && !question_is_open() && !child_may_report() && linger_has_none();
   /* From here on the kernel knocks for what comes; what has come before is seen at once. */
   if (may && knock_begin() && real.poll(waited_for, count, 0) == 0) return true;
   knock_end();

@@ -1,15 +1,15 @@
 /*
- * The control thread is there only while it has something to do. A server of one thread then is one: with a second thread
- * the kernel counts a reference for every descriptor of every call, and libc, once there has been one, takes locks in
- * malloc(); together one to five of a hundred requests (docs/measurements.md).
+ * The control thread is there only while it has something to do. A server of one thread then is one: with a
+ * second thread the kernel counts a reference for every descriptor of every call, and libc, once there has
+ * been one, takes locks in malloc(); together one to five of a hundred requests (docs/measurements.md).
  *
- * It goes when nothing has happened for a while, and the application is an event loop (takeover/loop.h) of one thread. It
- * comes, which only a thread of the application can bring about:
+ * It goes when nothing has happened for a while, and the application is an event loop (takeover/loop.h) of
+ * one thread. It comes, which only a thread of the application can bring about:
  *
- *   when the master says something   the application's thread is knocked at (knock.h). Blocked, it starts the control thread
- *                                    in the handler; at work, at its next gate: poll, select, epoll_wait
- *   before it could not any more     the application starts a thread, forks, makes an io_uring, blocks the knocks
- *   when the application needs it    it waits for a client elsewhere than at a gate, or its entry returns
+ *   when the master says something   the application's thread is knocked at (knock.h). Blocked, it starts the
+ * control thread in the handler; at work, at its next gate: poll, select, epoll_wait before it could not any
+ * more     the application starts a thread, forks, makes an io_uring, blocks the knocks when the application
+ * needs it    it waits for a client elsewhere than at a gate, or its entry returns
  *
  * A program can begin without it: then it comes, too, when the program is not ready soon.
  */
@@ -39,8 +39,8 @@ static inline bool aside_looks_for_loop(void) { return special_is(SPECIAL_LOOP);
 /* The application has one. Any thread. */
 void aside_note_loop(void);
 
-/* Of the first thread, before the application is loaded: starts the control thread, or leaves that for later where nothing
- * speaks against it. False, with errno. */
+/* Of the first thread, before the application is loaded: starts the control thread, or leaves that for later
+ * where nothing speaks against it. False, with errno. */
 bool aside_begin(const struct options* options);
 
 /* The application is about to do something before it is ready, and gets time for that. */
@@ -53,21 +53,21 @@ void aside_settle(void);
 void aside_recheck(const sigset_t* before);
 
 /*
- * For a thread of the application. False: the control thread is not there, and there can be none now; it is tried again.
- * Does nothing in a child. Keeps errno. In a handler of the application's that has interrupted malloc() it is as little safe
- * as pthread_create().
+ * For a thread of the application. False: the control thread is not there, and there can be none now; it is
+ * tried again. Does nothing in a child. Keeps errno. In a handler of the application's that has interrupted
+ * malloc() it is as little safe as pthread_create().
  */
 bool aside_come_in(void);
 
 /* The same where a handler may be running: then at the next gate. `mask`: what the thread has blocked. */
 void aside_come_soon(const sigset_t* mask);
 
-/* The same, and it does not go again: after what the application is about to do, it could not come any more, or would make no
- * difference. */
+/* The same, and it does not go again: after what the application is about to do, it could not come any more,
+ * or would make no difference. */
 void aside_stay(void);
 
-/* Does what the master wants, where that is little, or has the control thread come. False: neither could be done now; it is
- * knocked again. Keeps errno. */
+/* Does what the master wants, where that is little, or has the control thread come. False: neither could be
+ * done now; it is knocked again. Keeps errno. */
 bool aside_look(void);
 
 /* The gate, for a thread that is about to wait; with `mask`, or NULL. A load, mostly. */
@@ -82,7 +82,8 @@ void aside_put_off(void);
 /* For the control thread: when to go unless something happens, on clock_ms(), or -1. */
 int64_t aside_due(void);
 
-/* For the control thread, which waits for these. True: it has to return from its function; another will come. */
+/* For the control thread, which waits for these. True: it has to return from its function; another will come.
+ */
 bool aside_leave(struct pollfd* waited_for, nfds_t count);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * The worker's end of the channel (contract/channel.h).
  *
- * Any thread sends; a packet is atomic. One receives: the control thread or, while there is none (aside.h), who takes its
- * place. A master that is gone, or does not read, never stops, blocks for ever or kills the worker: what cannot be sent is
- * lost, and the caller learns it.
+ * Any thread sends; a packet is atomic. One receives: the control thread or, while there is none (aside.h),
+ * who takes its place. A master that is gone, or does not read, never stops, blocks for ever or kills the
+ * worker: what cannot be sent is lost, and the caller learns it.
  */
 #ifndef LIVESWAP_WORKER_CHANNEL_H
 #define LIVESWAP_WORKER_CHANNEL_H
@@ -44,9 +44,9 @@ _Noreturn void channel_fail(enum liveswap_stage stage, const char* format, ...)
 enum channel_receipt { CHANNEL_FRAME, CHANNEL_NOTHING, CHANNEL_GONE };
 
 /*
- * Receives one frame without blocking. `text` has room for LIVESWAP_TEXT_MAX bytes; what is larger, or smaller than
- * a frame, is CHANNEL_NOTHING. `fd` gets the descriptor that came with the frame, owned by the caller, or -1; or
- * CHANNEL_LOST, when this process could have no more.
+ * Receives one frame without blocking. `text` has room for LIVESWAP_TEXT_MAX bytes; what is larger, or
+ * smaller than a frame, is CHANNEL_NOTHING. `fd` gets the descriptor that came with the frame, owned by the
+ * caller, or -1; or CHANNEL_LOST, when this process could have no more.
  */
 enum { CHANNEL_LOST = -2 };
 enum channel_receipt channel_receive(struct liveswap_frame* frame, char* text, size_t* size, int* fd);

@@ -35,8 +35,8 @@ static uint64_t count_threads(void) {
   return count > OWN ? count - OWN : 0;
 }
 
-/* The paths of all that was loaded with the library, one a line; those that find no room are left out. The loader
- * adds what it loads at the end of its list, so the host's own libraries come before. */
+/* The paths of all that was loaded with the library, one a line; those that find no room are left out. The
+ * loader adds what it loads at the end of its list, so the host's own libraries come before. */
 static size_t list_loaded(void* library, char* text, size_t room) {
   size_t size = 0;
   struct link_map* map = NULL;

@@ -11,7 +11,8 @@ static inline int64_t clock_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* When a wait begins that has a limit, in ms. Some milliseconds old, for less; undefined where there is no limit. */
+/* When a wait begins that has a limit, in ms. Some milliseconds old, for less; undefined where there is no
+ * limit. */
 static inline void clock_note(struct timespec* began, int limit) {
   if (limit > 0) clock_gettime(CLOCK_MONOTONIC_COARSE, began);
 }

@@ -57,7 +57,8 @@ static void drain(int64_t limit_ms, bool succeeded) {
 static void adopt(const char* text, size_t size, uint64_t waited_ms, int fd) {
   uint64_t cookie = 0;
   if (fd < 0) {
-    liveswap_log(LIVESWAP_WARNING, "lost a connection of the worker before: no descriptor was left for it (RLIMIT_NOFILE)");
+    liveswap_log(LIVESWAP_WARNING,
+                 "lost a connection of the worker before: no descriptor was left for it (RLIMIT_NOFILE)");
     return;
   }
   if (size != sizeof cookie) {
@@ -71,7 +72,8 @@ static void adopt(const char* text, size_t size, uint64_t waited_ms, int fd) {
 static void replace(const char* text, size_t size, int fd) {
   uint64_t cookie = 0;
   if (fd < 0) {
-    liveswap_log(LIVESWAP_WARNING, "no descriptor was left for the socket that replaces a listener (RLIMIT_NOFILE)");
+    liveswap_log(LIVESWAP_WARNING,
+                 "no descriptor was left for the socket that replaces a listener (RLIMIT_NOFILE)");
     return;
   }
   if (size == sizeof cookie) memcpy(&cookie, text, sizeof cookie);
@@ -144,7 +146,8 @@ static int timeout_until(int64_t end) {
   return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
-/* `before` points to the one whose place it takes, or is NULL; it starts with what the application has made of its own thread. */
+/* `before` points to the one whose place it takes, or is NULL; it starts with what the application has made
+ * of its own thread. */
 static void* control(void* before) {
   if (before != NULL) pthread_join(*(const pthread_t*)before, NULL);
   pthread_setname_np(pthread_self(), "lsw-control");
@@ -166,12 +169,12 @@ static void* control(void* before) {
     due = earlier(due, stray_step());
     /* poll leaves negative descriptors out. */
     struct pollfd wake[] = {{connected ? channel_fd() : -1, POLLIN, 0},
-                             {linger_fd(), POLLIN, 0},
-                             {wake_fd, POLLIN, 0},
-                             {child_fd(), POLLIN, 0},
-                             {handoff_fd(), POLLIN, 0},
-                             {output_fd(0), POLLIN, 0},
-                             {output_fd(1), POLLIN, 0}};
+                            {linger_fd(), POLLIN, 0},
+                            {wake_fd, POLLIN, 0},
+                            {child_fd(), POLLIN, 0},
+                            {handoff_fd(), POLLIN, 0},
+                            {output_fd(0), POLLIN, 0},
+                            {output_fd(1), POLLIN, 0}};
     enum { COUNT = sizeof wake / sizeof wake[0] };
     if (due < 0 && aside_leave(wake, COUNT)) return NULL;
     if (real.poll(wake, COUNT, timeout_until(due < 0 ? aside_due() : due)) != 0) aside_put_off();
@@ -240,7 +243,8 @@ static bool has_room(void) {
 }
 
 static bool is_little(const struct liveswap_frame* frame) {
-  return frame->kind == LIVESWAP_ANSWER || (frame->kind == LIVESWAP_COUNT && !descendants_may_be() && has_few_descriptors() && has_room());
+  return frame->kind == LIVESWAP_ANSWER ||
+         (frame->kind == LIVESWAP_COUNT && !descendants_may_be() && has_few_descriptors() && has_room());
 }
 
 bool control_serve_little(void) {

@@ -17,8 +17,8 @@ bool control_setup(const struct options* options);
 bool control_begin(void);
 
 /*
- * In its place, while there is none: answers what has come from the master, as long as that is little. False: the rest is
- * for the control thread. Not for two threads at a time.
+ * In its place, while there is none: answers what has come from the master, as long as that is little. False:
+ * the rest is for the control thread. Not for two threads at a time.
  */
 bool control_serve_little(void);
 

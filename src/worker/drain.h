@@ -16,15 +16,16 @@ int64_t drain_deadline(void);
 bool drain_is_on(void);
 
 /*
- * Whether the application drains by itself: it has asked for the order by one of liveswap_drain_fd, liveswap_draining
- * and liveswap_drain_left_ms, at any time.
+ * Whether the application drains by itself: it has asked for the order by one of liveswap_drain_fd,
+ * liveswap_draining and liveswap_drain_left_ms, at any time.
  */
 bool drain_is_the_applications(void);
 
 /* Milliseconds since the order; -1 while not draining. */
 int64_t drain_age_ms(void);
 
-/* How old a drain has to be before anything is done that might, if seldom, be wrong: half of its limit; 30 s without one. */
+/* How old a drain has to be before anything is done that might, if seldom, be wrong: half of its limit; 30 s
+ * without one. */
 int64_t drain_patience_ms(void);
 
 #endif

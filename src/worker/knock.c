@@ -20,8 +20,8 @@ static void (*knocked)(bool was_blocked);
 static timer_t timer;
 static _Atomic int64_t rest_ms;
 
-/* A handler blocks its own signal; one that does not (SA_NODEFER) cannot be told. One for a single time is none any more while
- * it runs. */
+/* A handler blocks its own signal; one that does not (SA_NODEFER) cannot be told. One for a single time is
+ * none any more while it runs. */
 bool knock_may_meet_handler(const sigset_t* blocked) {
   static const int of_crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
   struct sigaction action;
@@ -36,8 +36,8 @@ bool knock_may_meet_handler(const sigset_t* blocked) {
 
 #ifdef __x86_64__
 
-/* A call that goes on after the handler is found as one that is about to begin. None of these is made by what malloc(),
- * pthread_create() and dlopen() do; a library is read from a regular file. */
+/* A call that goes on after the handler is found as one that is about to begin. None of these is made by what
+ * malloc(), pthread_create() and dlopen() do; a library is read from a regular file. */
 static bool waits_for_somebody(long call, int fd) {
   struct stat file;
   switch (call) {
@@ -67,8 +67,8 @@ static bool waits_for_somebody(long call, int fd) {
 
 static bool is_call(const unsigned char* code) { return code[0] == 0x0f && code[1] == 0x05; }
 
-/* signal(7): a call that a handler has interrupted fails with EINTR, or is made again with the registers that it began
- * with. */
+/* signal(7): a call that a handler has interrupted fails with EINTR, or is made again with the registers that
+ * it began with. */
 static bool was_blocked(const ucontext_t* context) {
   if (knock_may_meet_handler(&context->uc_sigmask)) return false;
   const greg_t* const registers = context->uc_mcontext.gregs;
@@ -105,7 +105,8 @@ bool knock_setup(int of_channel, void (*call)(bool was_blocked)) {
   knocked = call;
   event._sigev_un._tid = getpid();
   sigfillset(&action.sa_mask);
-  return can_tell() && real.sigaction(KNOCK, &action, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &event, &timer) == 0;
+  return can_tell() && real.sigaction(KNOCK, &action, NULL) == 0 &&
+         timer_create(CLOCK_MONOTONIC, &event, &timer) == 0;
 }
 
 static bool set_async(bool on) {
@@ -113,8 +114,8 @@ static bool set_async(bool on) {
   return flags >= 0 && real.fcntl(channel, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC) == 0;
 }
 
-/* The first thread has the number of the process. fcntl(2): the kernel compares the user who says this with the user whom
- * it knocks at later. */
+/* The first thread has the number of the process. fcntl(2): the kernel compares the user who says this with
+ * the user whom it knocks at later. */
 static bool send_signals(void) {
   const struct f_owner_ex owner = {F_OWNER_TID, getpid()};
   return real.fcntl(channel, F_SETOWN_EX, &owner) == 0 && real.fcntl(channel, F_SETSIG, KNOCK) == 0;
@@ -173,7 +174,9 @@ static bool is_handled(void) {
   return real.sigaction(KNOCK, NULL, &action) == 0 && action.sa_sigaction == on_knock;
 }
 
-bool knock_is_heard_with(unsigned long long blocked) { return is_handled() && (blocked >> (KNOCK - 1) & 1) == 0; }
+bool knock_is_heard_with(unsigned long long blocked) {
+  return is_handled() && (blocked >> (KNOCK - 1) & 1) == 0;
+}
 
 bool knock_is_heard(void) {
   sigset_t mask;

@@ -1,12 +1,13 @@
 /*
- * How the master is heard while there is no control thread (aside.h): the kernel sends the application's thread a signal
- * when something has come over the channel, and again until it has been dealt with. The handler tells whether the thread
- * was blocked in a system call: then it is in the middle of nothing, and what malloc() or pthread_create() do is safe.
+ * How the master is heard while there is no control thread (aside.h): the kernel sends the application's
+ * thread a signal when something has come over the channel, and again until it has been dealt with. The
+ * handler tells whether the thread was blocked in a system call: then it is in the middle of nothing, and
+ * what malloc() or pthread_create() do is safe.
  *
- * SIGURG, which is ignored where nobody handles it: an application that gives every signal back to the kernel when it
- * starts would be ended by another. The waits of an event loop go on unnoticed (takeover/kick.h), and so does what the kernel
- * begins again; who sleeps, or blocks with a time limit of the socket's, may see EINTR. The handler
- * needs some KiB of the stack that is in use.
+ * SIGURG, which is ignored where nobody handles it: an application that gives every signal back to the kernel
+ * when it starts would be ended by another. The waits of an event loop go on unnoticed (takeover/kick.h), and
+ * so does what the kernel begins again; who sleeps, or blocks with a time limit of the socket's, may see
+ * EINTR. The handler needs some KiB of the stack that is in use.
  */
 #ifndef LIVESWAP_WORKER_KNOCK_H
 #define LIVESWAP_WORKER_KNOCK_H
@@ -16,13 +17,13 @@
 #include <stdint.h>
 
 /*
- * Of the first thread, which is the one that is knocked at. `knocked` is called in the handler, with every signal
- * blocked. False where it is not known how to tell a blocked thread, or without a timer.
+ * Of the first thread, which is the one that is knocked at. `knocked` is called in the handler, with every
+ * signal blocked. False where it is not known how to tell a blocked thread, or without a timer.
  */
 bool knock_setup(int channel, void (*knocked)(bool was_blocked));
 
-/* From here on the kernel knocks when something comes; and no more. To be said again by who has changed its user. Any thread;
- * async-signal-safe, as all below. */
+/* From here on the kernel knocks when something comes; and no more. To be said again by who has changed its
+ * user. Any thread; async-signal-safe, as all below. */
 bool knock_begin(void);
 void knock_end(void);
 
@@ -31,18 +32,20 @@ void knock_in(int64_t ms);
 void knock_again(void);
 void knock_no_more(void);
 
-/* Holds knocks back from the calling thread, which looks for itself; forgets those that have been held back. */
+/* Holds knocks back from the calling thread, which looks for itself; forgets those that have been held back.
+ */
 void knock_hold(sigset_t* before);
 void knock_forget(void);
 void knock_release(const sigset_t* before);
 
-/* Whether knocks reach the calling thread, or one with that mask as /proc shows it: the handler is there, and nothing
- * blocks the signal. */
+/* Whether knocks reach the calling thread, or one with that mask as /proc shows it: the handler is there, and
+ * nothing blocks the signal. */
 bool knock_is_heard(void);
 bool knock_is_heard_with(unsigned long long blocked);
 bool knock_is_blocked(const sigset_t* mask);
 
-/* Whether a thread with that mask may be in a handler of the application's, which may have interrupted anything. */
+/* Whether a thread with that mask may be in a handler of the application's, which may have interrupted
+ * anything. */
 bool knock_may_meet_handler(const sigset_t* mask);
 
 /* Whether it is the signal. */

@@ -149,12 +149,17 @@ void listeners_closed(const struct listener* listener) { atomic_store(&own(liste
 
 void listeners_forget(const struct listener* listener) { atomic_store(&own(listener)->cookie, 0); }
 
-void listeners_renew(const struct listener* listener, uint64_t cookie) { atomic_store(&own(listener)->cookie, cookie); }
+void listeners_renew(const struct listener* listener, uint64_t cookie) {
+  atomic_store(&own(listener)->cookie, cookie);
+}
 bool listeners_expect(const struct listener* listener) {
-  return listener != NULL && !atomic_load(&listener->waited) && !atomic_exchange(&own(listener)->expected, true);
+  return listener != NULL && !atomic_load(&listener->waited) &&
+         !atomic_exchange(&own(listener)->expected, true);
 }
 
-bool listeners_note_wait(const struct listener* listener) { return !atomic_exchange(&own(listener)->waited, true); }
+bool listeners_note_wait(const struct listener* listener) {
+  return !atomic_exchange(&own(listener)->waited, true);
+}
 
 bool listeners_expected(void) {
   for (int i = 0; i < count(); ++i) {
@@ -184,7 +189,8 @@ bool listeners_bound(void) { return count() > lent_count; }
 
 const struct listener* listeners_with(uint64_t cookie) {
   for (int i = 0; i < count(); ++i)
-    if (cookie != 0 && atomic_load_explicit(&listeners[i].cookie, memory_order_acquire) == cookie) return &listeners[i];
+    if (cookie != 0 && atomic_load_explicit(&listeners[i].cookie, memory_order_acquire) == cookie)
+      return &listeners[i];
   return NULL;
 }
 
@@ -223,7 +229,9 @@ const struct listener* listeners_accepted(int fd) {
   socklen_t peer_size = sizeof peer;
   if (getsockname(fd, &local.any, &size) != 0) return NULL;
   for (int i = 0; i < count(); ++i) {
-    if (atomic_load(&listeners[i].cookie) == 0 || listeners[i].type == SOCK_DGRAM || !same_place(&listeners[i], &local, size)) continue;
+    if (atomic_load(&listeners[i].cookie) == 0 || listeners[i].type == SOCK_DGRAM ||
+        !same_place(&listeners[i], &local, size))
+      continue;
     return getpeername(fd, &peer.any, &peer_size) == 0 ? &listeners[i] : NULL;
   }
   return NULL;
@@ -245,7 +253,8 @@ static bool has_path(const struct listener* listener, const char* path) {
   const size_t before = offsetof(struct sockaddr_un, sun_path);
   if (listener->address.any.sa_family != AF_UNIX || listener->address_size <= before) return false;
   const size_t size = listener->address_size - before;
-  if (bound->sun_path[0] == '\0') return path[0] == '@' && strlen(path) == size && memcmp(path + 1, bound->sun_path + 1, size - 1) == 0;
+  if (bound->sun_path[0] == '\0')
+    return path[0] == '@' && strlen(path) == size && memcmp(path + 1, bound->sun_path + 1, size - 1) == 0;
   return strncmp(path, bound->sun_path, size) == 0 && strlen(path) <= size;
 }
 

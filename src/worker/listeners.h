@@ -1,6 +1,7 @@
 /*
- * The listening sockets that the master holds for this worker: those it has lent at the start, and those that the
- * application has bound itself (takeover/bind.c). Known by the kernel's cookie, so that every duplicate is.
+ * The listening sockets that the master holds for this worker: those it has lent at the start, and those that
+ * the application has bound itself (takeover/bind.c). Known by the kernel's cookie, so that every duplicate
+ * is.
  */
 #ifndef LIVESWAP_WORKER_LISTENERS_H
 #define LIVESWAP_WORKER_LISTENERS_H
@@ -16,13 +17,13 @@ union address {
 };
 
 /*
- * Written once, then only read, and never removed, since its connections outlive it. An entry that the application has
- * closed is used again for the same address; one that was forgotten, for any.
+ * Written once, then only read, and never removed, since its connections outlive it. An entry that the
+ * application has closed is used again for the same address; one that was forgotten, for any.
  */
 struct listener {
-  const char* name; /* NULL: bound by the application */
-  int fd;           /* when it was added */
-  int type;         /* SOCK_STREAM, SOCK_DGRAM … */
+  const char* name;        /* NULL: bound by the application */
+  int fd;                  /* when it was added */
+  int type;                /* SOCK_STREAM, SOCK_DGRAM … */
   _Atomic uint64_t cookie; /* the kernel's name for the socket, the same for every duplicate; 0: forgotten */
   atomic_bool closed;
   atomic_bool expected; /* the application has it, to accept from it */
@@ -37,7 +38,8 @@ struct listener {
  * names. */
 bool listeners_adopt(char* names);
 
-/* Adds one that the application has bound and the master holds from now on; an EMFILE when there are too many. */
+/* Adds one that the application has bound and the master holds from now on; an EMFILE when there are too
+ * many. */
 bool listeners_add(int fd);
 
 /* Whether there is room for one more, at any address. */
@@ -63,8 +65,8 @@ bool listeners_note_wait(const struct listener* listener);
 bool listeners_expected(void);
 bool listeners_is_waited(const struct listener* listener);
 
-/* For the control thread: since when it has looked at a listener that nobody waits for, `now` at first; and whether a thread has been
- * seen to receive from it. */
+/* For the control thread: since when it has looked at a listener that nobody waits for, `now` at first; and
+ * whether a thread has been seen to receive from it. */
 int64_t listeners_unseen_since(const struct listener* listener, int64_t now);
 void listeners_note_read(const struct listener* listener);
 bool listeners_is_read(const struct listener* listener);
@@ -84,10 +86,12 @@ bool listeners_bound(void);
 /* The listener by which `fd`, a connection, came in; NULL: none. */
 const struct listener* listeners_accepted(int fd);
 
-/* The file of the n-th listener; NULL: it has none, or its number is beyond the last (`*is_last`). With a NUL at its end. */
+/* The file of the n-th listener; NULL: it has none, or its number is beyond the last (`*is_last`). With a NUL
+ * at its end. */
 const char* listeners_file(int number, bool* is_last);
 
-/* Whether a listener for streams is bound to that port of TCP, or to that path (one of the abstract namespace begins with @). */
+/* Whether a listener for streams is bound to that port of TCP, or to that path (one of the abstract namespace
+ * begins with @). */
 bool listeners_have_port(uint16_t port);
 bool listeners_have_path(const char* path);
 

@@ -49,7 +49,8 @@ static int open_library(const char* path) {
 
 static void* link_library(const char* path, int fd) {
   char why[256];
-  /* The stage is not announced yet: the master tells by that a file that is no library from one that does not link. */
+  /* The stage is not announced yet: the master tells by that a file that is no library from one that does not
+   * link. */
   if (!elf_check(fd, why, sizeof why)) channel_fail(LIVESWAP_STAGE_LINK, "%s %s", path, why);
   channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_LINK);
   close(fd);
@@ -58,9 +59,11 @@ static void* link_library(const char* path, int fd) {
   return library;
 }
 
-/* A program as it is; or, the commonest reason in C++: `int liveswap_main(int)` without the header, so that the name is mangled. */
+/* A program as it is; or, the commonest reason in C++: `int liveswap_main(int)` without the header, so that
+ * the name is mangled. */
 static const char* hint_for(void* library, const char* entry) {
-  if (strcmp(entry, "main") != 0 && dlsym(library, "main") != NULL) return "; it has main: `--entry main` runs that";
+  if (strcmp(entry, "main") != 0 && dlsym(library, "main") != NULL)
+    return "; it has main: `--entry main` runs that";
   char mangled[64];
   snprintf(mangled, sizeof mangled, "_Z%zu%si", strlen(entry), entry);
   return dlsym(library, mangled) != NULL ? "; it has a C++ function of that name: declare it extern \"C\""
@@ -107,8 +110,9 @@ static uint32_t check_abi(void* library, const char* path) {
 }
 
 /*
- * The master has the loader look in the release's own `.needed` last of LD_LIBRARY_PATH, which the loader reads when
- * the process starts. What the application starts later is not concerned: it gets the variable as configured.
+ * The master has the loader look in the release's own `.needed` last of LD_LIBRARY_PATH, which the loader
+ * reads when the process starts. What the application starts later is not concerned: it gets the variable as
+ * configured.
  */
 static void forget_needed(const char* path) {
   char tail[PATH_MAX + 16];
@@ -120,7 +124,8 @@ static void forget_needed(const char* path) {
   const size_t tail_size = strlen(tail);
   if (strcmp(value, tail) == 0)
     unsetenv("LD_LIBRARY_PATH");
-  else if (size > tail_size && value[size - tail_size - 1] == ':' && strcmp(value + size - tail_size, tail) == 0)
+  else if (size > tail_size && value[size - tail_size - 1] == ':' &&
+           strcmp(value + size - tail_size, tail) == 0)
     value[size - tail_size - 1] = '\0';
 }
 

@@ -61,17 +61,21 @@ static char** environment;
 
 /* liveswap_main gets the first listener; any other entry is a program's main. */
 static int enter(const struct options* options, const struct loaded* application) {
-  if (strcmp(options->entry, "liveswap_main") == 0) return ((int (*)(int))application->entry)(listeners_first());
-  return ((int (*)(int, char**, char**))application->entry)(options->argument_count, options->arguments, environment);
+  if (strcmp(options->entry, "liveswap_main") == 0)
+    return ((int (*)(int))application->entry)(listeners_first());
+  return ((int (*)(int, char**, char**))application->entry)(options->argument_count, options->arguments,
+                                                            environment);
 }
 
-/* Of two such workers the second finds the address in use, before anybody has looked at the first (takeover/stray.h). */
+/* Of two such workers the second finds the address in use, before anybody has looked at the first
+ * (takeover/stray.h). */
 static void hint(const struct options* options, int result) {
   if (result == 0 || options->intercept != INTERCEPT_LIBC || readiness_is_over()) return;
   if (listeners_bound() || listeners_first() >= 0) return;
-  liveswap_log(LIVESWAP_WARNING,
-               "it has not bound a listener by libc's bind(): what makes its system calls itself, as Go, needs "
-               "--intercept seccomp");
+  liveswap_log(
+      LIVESWAP_WARNING,
+      "it has not bound a listener by libc's bind(): what makes its system calls itself, as Go, needs "
+      "--intercept seccomp");
 }
 
 static _Noreturn void worker_run(const struct options* options) {
@@ -111,7 +115,8 @@ int main(int argc, char** argv, char** envp) {
   if (!channel_adopt()) refuse("no channel at descriptor 3");
   if (options.mode == MODE_WORKER) output_adopt();
   if (options.mode == MODE_WORKER && !listeners_adopt(options.listeners)) refuse("a listener is missing");
-  if (!is_begun) channel_fail(LIVESWAP_STAGE_SPAWN, "cannot start the process that runs it: %s", strerror(error));
+  if (!is_begun)
+    channel_fail(LIVESWAP_STAGE_SPAWN, "cannot start the process that runs it: %s", strerror(error));
   set_up(&options);
   if (options.mode == MODE_HOOK) hook_run(&options);
   if (options.mode == MODE_CHECK) check_run(&options);

@@ -10,7 +10,8 @@
 /* An order to drain that the master has given before keeps its limit. */
 void orphan_begin(int64_t drain_limit_ms, int64_t term_grace_ms);
 
-/* The same for one whose control thread cannot do that (aside.h): ends a process that hangs, `for_ms` after the master's death. */
+/* The same for one whose control thread cannot do that (aside.h): ends a process that hangs, `for_ms` after
+ * the master's death. */
 void orphan_end_hanging(int64_t for_ms, int64_t drain_limit_ms, int64_t term_grace_ms);
 
 /* Takes the steps that are due; returns when the next one is, on clock_ms(), or -1. */

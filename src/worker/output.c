@@ -47,13 +47,15 @@ void output_flush(void) {
 
 void output_adopt(void) {
   for (int i = 0; i < STREAMS; ++i) {
-    streams[i].is_piped = fstat(STDOUT_FILENO + i, &streams[i].pipe) == 0 && S_ISFIFO(streams[i].pipe.st_mode);
+    streams[i].is_piped =
+        fstat(STDOUT_FILENO + i, &streams[i].pipe) == 0 && S_ISFIFO(streams[i].pipe.st_mode);
     streams[i].has_place = real.fcntl(places[i], F_SETFD, FD_CLOEXEC) == 0;
     if (streams[i].has_place) marks_set(places[i], MARK_HOST);
   }
 }
 
-/* Another open file of the same pipe, with flags of its own: O_NONBLOCK would else reach the processes that write into it. */
+/* Another open file of the same pipe, with flags of its own: O_NONBLOCK would else reach the processes that
+ * write into it. */
 static int open_reader(int fd) {
   char path[] = "/proc/self/fd/0";
   path[sizeof path - 2] = (char)('0' + fd);

@@ -1,15 +1,15 @@
 /*
- * Standard output and error of a worker. Both are pipes that the master reads, and passes on to where they would go
- * without it (master/output.hpp). When the master has died nobody reads them any more: then the descriptors 1 and 2 get
- * what the master would have written to, and what still waits in the pipes, or is written into them by children of the
- * application, is passed on here.
+ * Standard output and error of a worker. Both are pipes that the master reads, and passes on to where they
+ * would go without it (master/output.hpp). When the master has died nobody reads them any more: then the
+ * descriptors 1 and 2 get what the master would have written to, and what still waits in the pipes, or is
+ * written into them by children of the application, is passed on here.
  */
 #ifndef LIVESWAP_WORKER_OUTPUT_H
 #define LIVESWAP_WORKER_OUTPUT_H
 
 /*
- * Has every line of stdout written when it ends, as on a terminal: what a process has in its buffer is lost when it
- * crashes. In every mode, before the application is loaded; it may change that.
+ * Has every line of stdout written when it ends, as on a terminal: what a process has in its buffer is lost
+ * when it crashes. In every mode, before the application is loaded; it may change that.
  */
 void output_by_lines(void);
 
@@ -22,7 +22,8 @@ void output_adopt(void);
 /* The master has died. Again and again; also in a signal handler. Writes without waiting. */
 void output_abandoned(void);
 
-/* Of output_abandoned(), to be polled: readable when it is to be called again. -1: nothing yet. `which`: 0 or 1. */
+/* Of output_abandoned(), to be polled: readable when it is to be called again. -1: nothing yet. `which`: 0
+ * or 1. */
 int output_fd(int which);
 
 #endif

@@ -19,7 +19,8 @@
 
 enum {
   LOOK_EVERY_MS = 20,
-  /* A listener that listens for so long, where some ways to wait for it cannot be seen: io_uring, raw system calls. */
+  /* A listener that listens for so long, where some ways to wait for it cannot be seen: io_uring, raw system
+     calls. */
   UNSEEN_MS = 100,
   /* One that datagrams are received from without any wait, between other work. */
   POLLED_MS = 1000,
@@ -28,13 +29,14 @@ enum {
   LOOKS_END_MS = 5000,
 };
 
-/* Held while sending, so that ENTERED, DEFERRED, WAITS and READY leave in the order in which they became true. */
+/* Held while sending, so that ENTERED, DEFERRED, WAITS and READY leave in the order in which they became
+ * true. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool entered;
-static bool deferred; /* by the application */
-static bool awaited;  /* it has a listener that was not lent, or is about to */
-static bool announced; /* the application has said that it is ready */
-static bool own_seen; /* a listener that is not the master's */
+static bool deferred;    /* by the application */
+static bool awaited;     /* it has a listener that was not lent, or is about to */
+static bool announced;   /* the application has said that it is ready */
+static bool own_seen;    /* a listener that is not the master's */
 static atomic_bool over; /* written with the lock */
 
 static void tell(enum liveswap_frame_kind kind, int32_t value) {
@@ -122,9 +124,7 @@ void readiness_seen(int fd) {
   note_wait(listener);
 }
 
-bool readiness_is_over(void) {
-  return atomic_load(&over);
-}
+bool readiness_is_over(void) { return atomic_load(&over); }
 
 /* Of the control thread: what has been found in one look. */
 struct look {
@@ -136,7 +136,8 @@ struct look {
 
 static bool has_unseen_ways(void) { return uring_is_there() || intercept_is_on(); }
 
-/* How long it has to listen to be taken for waited for; -1: however long it listens, it has not shown that. */
+/* How long it has to listen to be taken for waited for; -1: however long it listens, it has not shown that.
+ */
 static int64_t patience(int fd, const struct listener* listener, struct look* look) {
   const bool is_registered = swap_is_registered(fd);
   if (listener->type == SOCK_DGRAM) {
@@ -156,18 +157,22 @@ static void check_uring(void) {
       return;
     case URING_SINGLE_ISSUER:
       channel_fail(LIVESWAP_STAGE_START,
-                   "it accepts by an io_uring that only one of its threads may use (IORING_SETUP_SINGLE_ISSUER): nobody "
-                   "could take the listener from it; set the ring up without that flag, or drain by liveswap_drain_fd()");
-    case URING_OLD_KERNEL:
-      channel_fail(LIVESWAP_STAGE_START,
-                   "it accepts by io_uring, and this kernel cannot cancel that: it needs Linux 6.0; or drain by "
+                   "it accepts by an io_uring that only one of its threads may use "
+                   "(IORING_SETUP_SINGLE_ISSUER): nobody "
+                   "could take the listener from it; set the ring up without that flag, or drain by "
                    "liveswap_drain_fd()");
+    case URING_OLD_KERNEL:
+      channel_fail(
+          LIVESWAP_STAGE_START,
+          "it accepts by io_uring, and this kernel cannot cancel that: it needs Linux 6.0; or drain by "
+          "liveswap_drain_fd()");
   }
 }
 
 static void say_what_is_missing(void) {
   liveswap_log(LIVESWAP_WARNING,
-               "it listens, and has not been seen to wait for a connection (accept, poll, select, epoll), so it is not ready yet; "
+               "it listens, and has not been seen to wait for a connection (accept, poll, select, epoll), so "
+               "it is not ready yet; "
                "an application that waits in another way calls liveswap_ready()");
 }
 

@@ -1,7 +1,7 @@
 /*
- * What the master needs to know of when the worker is ready (rollout/awaited.hpp): what the application says; and which
- * listeners have been seen waited for, each for the first time, also after the worker is ready, since its successor has to
- * wait for the same.
+ * What the master needs to know of when the worker is ready (rollout/awaited.hpp): what the application says;
+ * and which listeners have been seen waited for, each for the first time, also after the worker is ready,
+ * since its successor has to wait for the same.
  */
 #ifndef LIVESWAP_WORKER_READINESS_H
 #define LIVESWAP_WORKER_READINESS_H
@@ -13,8 +13,8 @@
 #include "takeover/special.h"
 
 /*
- * Announces that the application is about to be called. One that has called liveswap_ready() from a constructor is
- * announced as deferred and then as ready, so that the master always sees ENTERED first.
+ * Announces that the application is about to be called. One that has called liveswap_ready() from a
+ * constructor is announced as deferred and then as ready, so that the master always sees ENTERED first.
  */
 void readiness_enter(bool deferred_by_note);
 
@@ -30,15 +30,16 @@ void readiness_review(void);
 /* `fd`, if it is a held listener, has been waited for or accepted from. */
 void readiness_seen(int fd);
 
-/* Whether it has been seen to serve, or has said that it is ready. What the master makes of that it alone knows. */
+/* Whether it has been seen to serve, or has said that it is ready. What the master makes of that it alone
+ * knows. */
 bool readiness_is_over(void);
 
 /* Whether readiness_seen() would tell anybody anything. One load. */
 static inline bool readiness_is_watched(void) { return special_is(SPECIAL_READINESS); }
 
 /*
- * For the control thread: looks from outside for what no call has shown (raw system calls, io_uring). Returns when to
- * look again, on clock_ms(), or -1.
+ * For the control thread: looks from outside for what no call has shown (raw system calls, io_uring). Returns
+ * when to look again, on clock_ms(), or -1.
  */
 int64_t readiness_step(void);
 

@@ -9,9 +9,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "liveswap_plugin.h"
 #include "clock.h"
 #include "listeners.h"
+#include "liveswap_plugin.h"
 #include "self.h"
 #include "takeover/kick.h"
 #include "takeover/marks.h"
@@ -36,18 +36,20 @@ static bool bind_nowhere(int fd) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   snprintf(address.sun_path, sizeof address.sun_path, "/tmp/.liveswap-stand-in-%d-%u", (int)getpid(),
            atomic_fetch_add(&stand_ins, 1));
-  if (real.bind(fd, (struct sockaddr*)&address, sizeof address) == 0) return real.unlink(address.sun_path) == 0;
+  if (real.bind(fd, (struct sockaddr*)&address, sizeof address) == 0)
+    return real.unlink(address.sun_path) == 0;
   return real.bind(fd, (struct sockaddr*)&address, sizeof address.sun_family) == 0;
 }
 
 static void copy_time_limit(int from, int to) {
   struct timeval limit;
   socklen_t size = sizeof limit;
-  if (getsockopt(from, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) == 0) setsockopt(to, SOL_SOCKET, SO_RCVTIMEO, &limit, size);
+  if (getsockopt(from, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) == 0)
+    setsockopt(to, SOL_SOCKET, SO_RCVTIMEO, &limit, size);
 }
 
-/* Does not block: whoever sleeps in accept() sleeps on what was there before. Who takes it for blocking is made to wait
- * (takeover/accept.c). Of datagrams the application decides. */
+/* Does not block: whoever sleeps in accept() sleeps on what was there before. Who takes it for blocking is
+ * made to wait (takeover/accept.c). Of datagrams the application decides. */
 static int make_stand_in(int replaced, int type) {
   const bool blocks = type == SOCK_DGRAM && (real.fcntl(replaced, F_GETFL) & O_NONBLOCK) == 0;
   const int fd = socket(AF_UNIX, type | (blocks ? 0 : SOCK_NONBLOCK) | SOCK_CLOEXEC, 0);
@@ -91,8 +93,11 @@ static void visit(int fd, void* all) {
   if (listener != NULL && !seize_descriptor(fd, listener)) *(bool*)all = false;
 }
 
-/* Whatever has become of its number, all that a thread may sleep with has been taken, or what bears the mark. */
-static bool nobody_sleeps(void) { return seize_has_begun() ? sleeper_wake_all() : sleeper_wake_marked(MARK_SEIZED); }
+/* Whatever has become of its number, all that a thread may sleep with has been taken, or what bears the mark.
+ */
+static bool nobody_sleeps(void) {
+  return seize_has_begun() ? sleeper_wake_all() : sleeper_wake_marked(MARK_SEIZED);
+}
 
 static void look_for_sleepers(void) {
   static int looks;
@@ -101,8 +106,9 @@ static void look_for_sleepers(void) {
     atomic_store(&left, before);
     looks = 0;
   } else if (++looks == COMPLAIN_AFTER_LOOKS) {
-    liveswap_log(LIVESWAP_WARNING, "a thread stays in accept() with a listener that has been taken away: it has blocked the "
-                                   "signal that wakes it, or the application handles it");
+    liveswap_log(LIVESWAP_WARNING,
+                 "a thread stays in accept() with a listener that has been taken away: it has blocked the "
+                 "signal that wakes it, or the application handles it");
   }
 }
 

@@ -82,7 +82,8 @@ static bool each_in_another(const char* path, void (*visit)(int number, void* co
 bool self_each_descriptor(void (*visit)(int fd, void* context), void* context) {
   for (int i = 0; i < DIRECTORIES; ++i) {
     if (atomic_flag_test_and_set(&descriptors[i].taken)) continue;
-    const bool all = lseek(descriptors[i].fd, 0, SEEK_SET) == 0 && each_number(descriptors[i].fd, visit, context);
+    const bool all =
+        lseek(descriptors[i].fd, 0, SEEK_SET) == 0 && each_number(descriptors[i].fd, visit, context);
     atomic_flag_clear(&descriptors[i].taken);
     return all;
   }
@@ -106,7 +107,8 @@ bool self_process_look(pid_t pid, struct self_process* process) {
   snprintf(path, sizeof path, "../%d/stat", (int)pid);
   if (self_read(path, text, sizeof text) <= 0) return false;
   const char* const rest = strrchr(text, ')');
-  if (rest == NULL || sscanf(rest, ") %c %d %d %d", &state, &process->parent, &process->group, &process->session) != 4)
+  if (rest == NULL ||
+      sscanf(rest, ") %c %d %d %d", &state, &process->parent, &process->group, &process->session) != 4)
     return false;
   process->is_over = state == 'Z' || state == 'X';
   return true;
@@ -199,7 +201,8 @@ long self_call(int thread, unsigned long* first_argument) {
   char text[256];
   long call = SELF_CALL_NONE;
   snprintf(path, sizeof path, "task/%d/syscall", thread);
-  if (self_read(path, text, sizeof text) <= 0) return errno == ENOENT || errno == ESRCH ? SELF_CALL_NONE : SELF_CALL_UNKNOWN;
+  if (self_read(path, text, sizeof text) <= 0)
+    return errno == ENOENT || errno == ESRCH ? SELF_CALL_NONE : SELF_CALL_UNKNOWN;
   if (strncmp(text, "running", strlen("running")) == 0) return SELF_CALL_RUNNING;
   return sscanf(text, "%ld %lx", &call, first_argument) == 2 ? call : SELF_CALL_NONE;
 }

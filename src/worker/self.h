@@ -1,6 +1,6 @@
 /*
- * What the kernel says of this process in /proc. Kept open from the start, for the application may change its root
- * directory, give up its rights, or have no descriptor left.
+ * What the kernel says of this process in /proc. Kept open from the start, for the application may change its
+ * root directory, give up its rights, or have no descriptor left.
  *
  * Without malloc, whose lock a thread of the application may hold for ever.
  */
@@ -22,7 +22,8 @@ ssize_t self_read(const char* path, char* text, size_t size);
 /* Whether a descriptor is of that kind: "anon_inode:[eventpoll]". */
 bool self_descriptor_is(int fd, const char* kind);
 
-/* Calls `visit` for every open descriptor; other threads may open and close meanwhile. False: not for all of them. */
+/* Calls `visit` for every open descriptor; other threads may open and close meanwhile. False: not for all of
+ * them. */
 bool self_each_descriptor(void (*visit)(int fd, void* context), void* context);
 
 /* The same for the threads. */
@@ -43,10 +44,12 @@ struct self_process {
 };
 bool self_process_look(pid_t pid, struct self_process* process);
 
-/* Calls `visit` with what each descriptor of another process is: "socket:[123]". False, with errno: it may not be looked at. */
+/* Calls `visit` with what each descriptor of another process is: "socket:[123]". False, with errno: it may
+ * not be looked at. */
 bool self_each_descriptor_of(pid_t pid, void (*visit)(const char* what, void* context), void* context);
 
-/* Calls `visit` for every line of such a file, without its end; a line longer than 1 KiB is cut in pieces. False: not for all. */
+/* Calls `visit` for every line of such a file, without its end; a line longer than 1 KiB is cut in pieces.
+ * False: not for all. */
 bool self_each_line(const char* path, void (*visit)(const char* line, void* context), void* context);
 
 /* What the kernel says of the first of them. False: nothing. */
@@ -57,8 +60,8 @@ struct self_status {
 };
 bool self_status(struct self_status* status);
 
-/* The kernel tells the calls of a process that has changed its user to nobody. RUNNING: it is in no call, or just begins or ends
- * one, and may have been kept from a CPU in the middle of it. */
+/* The kernel tells the calls of a process that has changed its user to nobody. RUNNING: it is in no call, or
+ * just begins or ends one, and may have been kept from a CPU in the middle of it. */
 enum { SELF_CALL_RUNNING = -3, SELF_CALL_UNKNOWN = -2, SELF_CALL_NONE = -1 };
 
 /* The number of the system call that a thread is in, and its first argument. */

@@ -62,7 +62,8 @@ static void tell(pid_t pid, bool in_group) {
   sendmsg(LIVESWAP_FD_CHANNEL, &packet, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Of a check that was late the rest of its group has to go with it, and is nothing that it has left behind. */
+/* Of a check that was late the rest of its group has to go with it, and is nothing that it has left behind.
+ */
 static void kill_one(pid_t pid, bool late) {
   const bool in_group = getpgid(pid) == getpgrp();
   if (pid != child && !(late && in_group)) tell(pid, in_group);

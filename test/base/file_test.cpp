@@ -48,10 +48,12 @@ TEST_CASE("a small file is read whole, up to its limit") {
 TEST_CASE("what is no regular file is said, and never waited for") {
   const TempDir dir;
   REQUIRE(::mkfifo((dir / "fifo").c_str(), 0600) == 0);
-  CHECK(read_small_file(dir / "fifo", 9).error().text.find("is a FIFO, not a regular file") != std::string::npos);
+  CHECK(read_small_file(dir / "fifo", 9).error().text.find("is a FIFO, not a regular file") !=
+        std::string::npos);
   CHECK(read_small_file(dir / ".", 9).error().text.find("is a directory") != std::string::npos);
   CHECK(read_small_file("/dev/zero", 9).error().text.find("is a device") != std::string::npos);
-  CHECK(read_small_file(dir / "none", 9).error().text == "cannot open " + (dir / "none") + ": No such file or directory");
+  CHECK(read_small_file(dir / "none", 9).error().text ==
+        "cannot open " + (dir / "none") + ": No such file or directory");
 }
 
 TEST_CASE("a file is replaced whole, with its mode, and leaves nothing beside it") {
@@ -79,10 +81,12 @@ TEST_CASE("a private directory is made with its mode, or checked") {
   CHECK(ensure_private_directory(dir / "a/b/c", 0077).has_value());
 
   REQUIRE(::chmod((dir / "a/b/c").c_str(), 0770) == 0);
-  CHECK(ensure_private_directory(dir / "a/b/c", 0077).error().text.find("has mode 0770") != std::string::npos);
+  CHECK(ensure_private_directory(dir / "a/b/c", 0077).error().text.find("has mode 0770") !=
+        std::string::npos);
 
   fs::create_directory_symlink(dir / "a", dir / "link");
-  CHECK(ensure_private_directory(dir / "link", 0077).error().text.find("is a symbolic link") != std::string::npos);
+  CHECK(ensure_private_directory(dir / "link", 0077).error().text.find("is a symbolic link") !=
+        std::string::npos);
   put(dir / "file", "");
   CHECK_FALSE(ensure_private_directory(dir / "file", 0077).has_value());
 }
@@ -126,17 +130,22 @@ TEST_CASE("the working directory has the name that the shell went there by, whil
 }
 
 TEST_CASE("which libraries are the system's") {
-  for (const char* path : {"/lib/x86_64-linux-gnu/libm.so.6", "/usr/lib/jvm/lib/server/libjvm.so", "/usr/lib64/libz.so.1"})
+  for (const char* path :
+       {"/lib/x86_64-linux-gnu/libm.so.6", "/usr/lib/jvm/lib/server/libjvm.so", "/usr/lib64/libz.so.1"})
     CHECK(is_system_library(path));
-  for (const char* path : {"/opt/app/libx.so", "/home/me/lib/libx.so", "lib/libx.so", "/usr/lib/../../opt/libx.so", "", "/libx.so"})
+  for (const char* path : {"/opt/app/libx.so", "/home/me/lib/libx.so", "lib/libx.so",
+                           "/usr/lib/../../opt/libx.so", "", "/libx.so"})
     CHECK_FALSE(is_system_library(path));
   // Debian's ld.so.conf.d names it.
-  if (fs::exists("/etc/ld.so.conf.d/libc.conf") && fs::exists("/usr/local/lib")) CHECK(is_system_library("/usr/local/lib/libx.so"));
+  if (fs::exists("/etc/ld.so.conf.d/libc.conf") && fs::exists("/usr/local/lib"))
+    CHECK(is_system_library("/usr/local/lib/libx.so"));
 }
 
 TEST_CASE("which libraries are the system's, by the name alone") {
-  for (const char* path : {"/lib/x86_64-linux-gnu/libm.so.6", "/usr/lib64/libz.so.1"}) CHECK(is_named_as_system_library(path));
-  for (const char* path : {"/opt/app/libx.so", "lib/libx.so", "/usr/lib/../../opt/libx.so", "", "/", "/libx.so"})
+  for (const char* path : {"/lib/x86_64-linux-gnu/libm.so.6", "/usr/lib64/libz.so.1"})
+    CHECK(is_named_as_system_library(path));
+  for (const char* path :
+       {"/opt/app/libx.so", "lib/libx.so", "/usr/lib/../../opt/libx.so", "", "/", "/libx.so"})
     CHECK_FALSE(is_named_as_system_library(path));
   if (!fs::exists("/etc/ld.so.conf.d/libc.conf") || !fs::exists("/usr/local/lib")) return;
   CHECK(is_named_as_system_library("/usr/local/lib/libx.so"));

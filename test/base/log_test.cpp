@@ -20,7 +20,8 @@ unsigned lines_with(const std::string& path, const std::string& part) {
 
 }  // namespace
 
-TEST_CASE("log: of lines that others can bring about the first of each kind are written, all of the rest are") {
+TEST_CASE(
+    "log: of lines that others can bring about the first of each kind are written, all of the rest are") {
   std::string path = "/tmp/liveswap-log-XXXXXX";
   const int fd = mkstemp(path.data());
   REQUIRE(fd >= 0);
@@ -28,7 +29,8 @@ TEST_CASE("log: of lines that others can bring about the first of each kind are 
   REQUIRE(log::open_file(path));
   for (int i = 0; i < 5'000; ++i) {
     log::seldom({"commands of strangers"}, log::Level::warning, "refused command {}", i);
-    if (i % 500 == 0) log::seldom({"peers that were sent away", 3}, log::Level::warning, "refused peer {}", i);
+    if (i % 500 == 0)
+      log::seldom({"peers that were sent away", 3}, log::Level::warning, "refused peer {}", i);
     if (i < 50) log::info("own line {}", i);
   }
   CHECK(lines_with(path, "refused command ") == 10);

@@ -12,7 +12,8 @@
 namespace liveswap {
 namespace {
 
-// While it lives, malloc() fails in this process for all but small sizes, which come from what is free already.
+// While it lives, malloc() fails in this process for all but small sizes, which come from what is free
+// already.
 class NoMemory {
  public:
   NoMemory() {

@@ -34,7 +34,8 @@ TEST_CASE("tail: control characters are seen, what is no UTF-8 is replaced") {
   CHECK(tail_of("\x1b[31mred\x07\x7f") == "\\x1b[31mred\\x07\\x7f");
   CHECK(tail_of("\xc2\x9b") == "\\x9b");
   CHECK(tail_of("\tat f()") == "    at f()");
-  CHECK(tail_of("gr\xc3\xb6\xc3\x9f \xe2\x82\xac \xf0\x9f\x99\x82") == "gr\xc3\xb6\xc3\x9f \xe2\x82\xac \xf0\x9f\x99\x82");
+  CHECK(tail_of("gr\xc3\xb6\xc3\x9f \xe2\x82\xac \xf0\x9f\x99\x82") ==
+        "gr\xc3\xb6\xc3\x9f \xe2\x82\xac \xf0\x9f\x99\x82");
   for (const char* bad : {"\xff", "\xc0", "\x80", "\xc3"}) CHECK(tail_of(bad) == "\xef\xbf\xbd");
   CHECK(tail_of("\xed\xa0\x80").find("\xed") == std::string::npos);  // a surrogate
   CHECK(tail_of("\xe0\x80\xaf").find("\xe0") == std::string::npos);  // overlong

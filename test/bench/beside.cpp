@@ -1,6 +1,6 @@
-// Servers of HTTP beside each other, for test/bench/data-path: one after the other is asked for a slice of some
-// milliseconds, in an order that changes, so that what else the machine does meets all of them alike. A line for each:
-// requests in a second, and microseconds of CPU that its process took for one.
+// Servers of HTTP beside each other, for test/bench/data-path: one after the other is asked for a slice of
+// some milliseconds, in an order that changes, so that what else the machine does meets all of them alike. A
+// line for each: requests in a second, and microseconds of CPU that its process took for one.
 //
 //   beside keep-alive|new-connections CONNECTIONS SECONDS PORT=PID …
 #include <arpa/inet.h>
@@ -47,7 +47,8 @@ int connect_to(int port) {
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (fd < 0 || connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail("connect");
+  if (fd < 0 || connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    fail("connect");
   const int one = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   return fd;
@@ -69,13 +70,15 @@ struct Client {
 
 class Server {
  public:
-  Server(int port, pid_t pid, bool keeps, size_t connections) : port_(port), keeps_(keeps), clients_(connections) {
+  Server(int port, pid_t pid, bool keeps, size_t connections)
+      : port_(port), keeps_(keeps), clients_(connections) {
     if (clock_getcpuclockid(pid, &clock_) != 0 || epoll_ < 0) fail("beside");
-    request_ = std::string("GET / HTTP/1.1\r\nHost: localhost\r\n") + (keeps ? "" : "Connection: close\r\n") + "\r\n";
+    request_ = std::string("GET / HTTP/1.1\r\nHost: localhost\r\n") + (keeps ? "" : "Connection: close\r\n") +
+               "\r\n";
   }
 
-  // All of them before the first is asked for anything, and with patience: where few may wait to be accepted, some are
-  // turned away for a second.
+  // All of them before the first is asked for anything, and with patience: where few may wait to be accepted,
+  // some are turned away for a second.
   void open_all() {
     for (size_t i = 0; keeps_ && i < clients_.size(); ++i) open(i);
   }
@@ -95,7 +98,8 @@ class Server {
 
   void print() const {
     if (counted_ == 0) fail("nothing answered in time");
-    std::printf("%.1f %.4f\n", static_cast<double>(counted_) / wall_, cpu_ / static_cast<double>(counted_) * 1e6);
+    std::printf("%.1f %.4f\n", static_cast<double>(counted_) / wall_,
+                cpu_ / static_cast<double>(counted_) * 1e6);
   }
 
  private:
@@ -113,7 +117,9 @@ class Server {
     Client& client = clients_[place];
     open(place);
     client.answer.clear();
-    if (send(client.fd, request_.data(), request_.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request_.size())) fail("send");
+    if (send(client.fd, request_.data(), request_.size(), MSG_NOSIGNAL) !=
+        static_cast<ssize_t>(request_.size()))
+      fail("send");
     ++busy_;
   }
 
@@ -135,7 +141,8 @@ class Server {
     const bool complete = length > 0 && client.answer.size() >= length;
     if (size == 0 && !complete) fail("an answer ends early");
     if (!complete || (size > 0 && !keeps_)) return;
-    if (client.answer.compare(0, 7, "HTTP/1.") != 0 || client.answer.compare(8, 5, " 200 ") != 0) fail("not answered with 200");
+    if (client.answer.compare(0, 7, "HTTP/1.") != 0 || client.answer.compare(8, 5, " 200 ") != 0)
+      fail("not answered with 200");
     // Some end a connection after so many requests.
     if (!keeps_ || strcasestr(client.answer.c_str(), "connection: close") != nullptr) {
       close(client.fd);

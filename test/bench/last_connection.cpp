@@ -1,6 +1,6 @@
-// How long the worker of an ordinary server lives after its last connection: an upgrade leaves an old worker with one
-// connection, which the client then closes. One line for each server of test/unmodified; a median above 200 ms is a failure.
-// Run by test/bench/run.
+// How long the worker of an ordinary server lives after its last connection: an upgrade leaves an old worker
+// with one connection, which the client then closes. One line for each server of test/unmodified; a median
+// above 200 ms is a failure. Run by test/bench/run.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -60,15 +60,18 @@ double until_gone(Instance& app, const std::string& address, const std::string& 
 }
 
 TEST_CASE_FIXTURE(Scenario, "from the last connection to the end of the worker") {
-  std::printf("%-20s %8s %8s %8s   ms from the last connection's end to the worker's\n", "server", "min", "median", "max");
+  std::printf("%-20s %8s %8s %8s   ms from the last connection's end to the worker's\n", "server", "min",
+              "median", "max");
   std::istringstream list(UNMODIFIED_SERVERS);
   for (std::string name; std::getline(list, name, ',');) {
     const Port port;
     Instance app(*this, server(name, "v1"), options_for(name), {port.text()});
     std::vector<double> taken;
-    for (int i = 1; i <= rounds; ++i) taken.push_back(until_gone(app, port.address(), server(name, i % 2 ? "v2" : "v1")));
+    for (int i = 1; i <= rounds; ++i)
+      taken.push_back(until_gone(app, port.address(), server(name, i % 2 ? "v2" : "v1")));
     std::sort(taken.begin(), taken.end());
-    std::printf("%-20s %8.1f %8.1f %8.1f\n", name.c_str(), taken.front(), taken[taken.size() / 2], taken.back());
+    std::printf("%-20s %8.1f %8.1f %8.1f\n", name.c_str(), taken.front(), taken[taken.size() / 2],
+                taken.back());
     std::fflush(stdout);
     CHECK_MESSAGE(taken[taken.size() / 2] < limit_ms, name);
   }

@@ -1,5 +1,6 @@
-// What clients notice of upgrades: latency (from the intended time of each request) while nothing happens, and while an
-// upgrade begins every second. Several runs in turn, since machines drift. Run by test/bench/run.
+// What clients notice of upgrades: latency (from the intended time of each request) while nothing happens,
+// and while an upgrade begins every second. Several runs in turn, since machines drift. Run by
+// test/bench/run.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -18,7 +19,8 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-void measure(Scenario& scenario, const std::string& mode, const std::string& title, const Words& load_options) {
+void measure(Scenario& scenario, const std::string& mode, const std::string& title,
+             const Words& load_options) {
   std::vector<double> steady, during, ratio;
   std::uint64_t attempts = 0, failures = 0;
   for (int run = 0; run < runs; ++run) {
@@ -39,18 +41,21 @@ void measure(Scenario& scenario, const std::string& mode, const std::string& tit
     attempts += report.attempts();
     failures += report.failures();
   }
-  std::printf("%s, %s: p99 %.2f ms steady, %.2f ms during upgrades, ratio %.2f (medians of %d runs, ratios %.2f to %.2f); "
-              "%llu attempts, %llu failed\n",
-              mode.c_str(), title.c_str(), median(steady), median(during), median(ratio), runs,
-              *std::min_element(ratio.begin(), ratio.end()), *std::max_element(ratio.begin(), ratio.end()),
-              static_cast<unsigned long long>(attempts), static_cast<unsigned long long>(failures));
+  std::printf(
+      "%s, %s: p99 %.2f ms steady, %.2f ms during upgrades, ratio %.2f (medians of %d runs, ratios %.2f to "
+      "%.2f); "
+      "%llu attempts, %llu failed\n",
+      mode.c_str(), title.c_str(), median(steady), median(during), median(ratio), runs,
+      *std::min_element(ratio.begin(), ratio.end()), *std::max_element(ratio.begin(), ratio.end()),
+      static_cast<unsigned long long>(attempts), static_cast<unsigned long long>(failures));
   CHECK(failures == 0);
 }
 
 TEST_CASE_FIXTURE(Scenario, "latency") {
   for (const char* mode : {"reuseport", "shared"}) {
     measure(*this, mode, "a connection for each request, 500/s", {"--rate", "500"});
-    measure(*this, mode, "keep-alive, 50 connections, 500/s", {"--rate", "500", "--keep-alive", "--connections", "50"});
+    measure(*this, mode, "keep-alive, 50 connections, 500/s",
+            {"--rate", "500", "--keep-alive", "--connections", "50"});
   }
 }
 

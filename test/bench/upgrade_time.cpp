@@ -1,6 +1,6 @@
-// How long an upgrade of 2 workers takes when nothing drains: from the start of the command (`liveswap upgrade`, a
-// process of its own) to the last answer of the old code that a client gets, and to the command's end. A client asks
-// without a pause, each time on a new connection. Run by test/bench/run.
+// How long an upgrade of 2 workers takes when nothing drains: from the start of the command (`liveswap
+// upgrade`, a process of its own) to the last answer of the old code that a client gets, and to the command's
+// end. A client asks without a pause, each time on a new connection. Run by test/bench/run.
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -84,8 +84,8 @@ struct Spread {
   std::string text() {
     std::sort(values.begin(), values.end());
     char line[96];
-    std::snprintf(line, sizeof line, "min %.1f, median %.1f, max %.1f ms", values.front(), values[values.size() / 2],
-                  values.back());
+    std::snprintf(line, sizeof line, "min %.1f, median %.1f, max %.1f ms", values.front(),
+                  values[values.size() / 2], values.back());
     return line;
   }
 };
@@ -116,7 +116,9 @@ void measure(Scenario& scenario, const std::string& title, const std::string& pr
   CHECK(prober.failures() == 0);
 }
 
-TEST_CASE_FIXTURE(Scenario, "settle time 0") { measure(*this, "settle 0ms", "version_", {"--settle", "0ms"}); }
+TEST_CASE_FIXTURE(Scenario, "settle time 0") {
+  measure(*this, "settle 0ms", "version_", {"--settle", "0ms"});
+}
 
 TEST_CASE_FIXTURE(Scenario, "explicit ready") { measure(*this, "liveswap_ready()", "ready_", {}); }
 

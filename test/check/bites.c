@@ -2,8 +2,8 @@
 #define _GNU_SOURCE 1 /* close_range */
 #include <liveswap_plugin.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,7 +37,8 @@ __attribute__((constructor)) static void begin(void) {
   for (;;) pause();
 }
 #elif defined BITES_DAEMON
-/* As daemons begin: in a session of their own, as a child of init, with no descriptor of those that started them. */
+/* As daemons begin: in a session of their own, as a child of init, with no descriptor of those that started
+ * them. */
 __attribute__((constructor)) static void begin(void) {
   const pid_t child = fork();
   if (child == 0) {
@@ -67,7 +68,8 @@ __attribute__((constructor)) static void begin(void) {
 #elif defined BITES_NAME
 /* A short name for a long one: each part doubles what comes before. */
 void bomb(void) __asm__(
-    "_Z1fPK1PIS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IiiES0_ES1_ES2_ES3_ES4_ES5_ES6_"
+    "_Z1fPK1PIS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IiiES0_ES1_ES2_"
+    "ES3_ES4_ES5_ES6_"
     "ES7_ES8_ES9_ESA_ESB_ESC_ESD_ESE_ESF_ESG_ESH_ESI_ESJ_ESK_ESL_ESM_ESN_ESO_ESP_E");
 #endif
 

@@ -77,12 +77,15 @@ TEST_CASE("exit handlers that block, crash or change the status are warnings") {
   warns("exit_status", "exit", "made the exit status 3");
 }
 
-TEST_CASE("threads that were left running are counted") { warns("threads", "threads", "left 2 threads running"); }
+TEST_CASE("threads that were left running are counted") {
+  warns("threads", "threads", "left 2 threads running");
+}
 
 TEST_CASE("processes that were left running are named; those of the group are ended") {
   const CheckReport report = checked_own("process");
   CAPTURE(listed(report.findings));
-  REQUIRE(count(report.findings, Level::warning, "processes", "(lsw:check libpr) running, which has been killed") == 1);
+  REQUIRE(count(report.findings, Level::warning, "processes",
+                "(lsw:check libpr) running, which has been killed") == 1);
   const pid_t pid = number_in(report.findings.front().text);
   REQUIRE(pid > 1);
   // Killed when check() returned; reaped by whoever is its parent now, a moment later.
@@ -90,10 +93,12 @@ TEST_CASE("processes that were left running are named; those of the group are en
   CHECK(kill(pid, 0) != 0);
 }
 
-TEST_CASE("a daemon, which has left group and session and holds no descriptor of the check, is named and ended") {
+TEST_CASE(
+    "a daemon, which has left group and session and holds no descriptor of the check, is named and ended") {
   const CheckReport report = checked_own("daemon");
   CAPTURE(listed(report.findings));
-  REQUIRE(count(report.findings, Level::warning, "processes", "in a group of its own, which has been killed") == 1);
+  REQUIRE(count(report.findings, Level::warning, "processes",
+                "in a group of its own, which has been killed") == 1);
   const pid_t pid = number_in(report.findings.front().text);
   REQUIRE(pid > 1);
   CHECK(kill(pid, 0) != 0);
@@ -125,19 +130,22 @@ TEST_CASE("private libraries: beside it they are fine, elsewhere the store canno
 
   const CheckReport outside = checked(CHECK_FIXTURES "/inner/liboutside.so");
   CAPTURE(listed(outside.findings));
-  CHECK(count(outside.findings, Level::error, "origin", CHECK_FIXTURES "/libprivate.so is found through $ORIGIN") == 1);
+  CHECK(count(outside.findings, Level::error, "origin",
+              CHECK_FIXTURES "/libprivate.so is found through $ORIGIN") == 1);
   CHECK(outside.count(Level::error) == 1);
 }
 
 TEST_CASE("an entry that is hidden is told from one that is not there") {
   CHECK(count(checked_own("hidden").findings, Level::error, "entry", "it has a hidden or static one") == 1);
   CHECK(count(checked(FIXTURES "/libno_entry.so").findings, Level::error, "entry", "liveswap_main; ") == 0);
-  CHECK(count(checked(FIXTURES "/libmangled.so").findings, Level::error, "entry", "a C++ function of that name") == 1);
+  CHECK(count(checked(FIXTURES "/libmangled.so").findings, Level::error, "entry",
+              "a C++ function of that name") == 1);
 }
 
 TEST_CASE("the self-test gets arguments and environment; what it says goes along") {
   const CheckReport report = checked(FIXTURES "/bad/libselftest_fails.so");
-  CHECK(count(report.findings, Level::error, "selftest", "returned 7; expected 0; the last it said: the licence") == 1);
+  CHECK(count(report.findings, Level::error, "selftest",
+              "returned 7; expected 0; the last it said: the licence") == 1);
   CHECK(report.output == "liveswap_log: the licence has run out\n");
 }
 

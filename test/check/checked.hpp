@@ -20,8 +20,8 @@ inline CheckReport checked(const std::string& path, CheckOptions options = {}) {
 inline std::string listed(const std::vector<CheckFinding>& findings) {
   std::string text;
   for (const CheckFinding& finding : findings)
-    text += std::to_string(static_cast<int>(finding.level)) + " " + finding.kind + ": " + finding.text + " > " +
-            finding.advice + "\n";
+    text += std::to_string(static_cast<int>(finding.level)) + " " + finding.kind + ": " + finding.text +
+            " > " + finding.advice + "\n";
   return text;
 }
 

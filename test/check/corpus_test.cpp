@@ -21,8 +21,8 @@ TEST_CASE("each bad release that is there to be found has an error at its stage,
   for (const BadRelease& bad : bad_releases) {
     CAPTURE(bad.name);
     const bool hangs = bad.finder == Finder::preflight && bad.says.empty();
-    const CheckReport report =
-        checked(FIXTURES "/" + std::string(bad.file), {.limit = hangs ? Milliseconds(300) : Milliseconds(20'000)});
+    const CheckReport report = checked(FIXTURES "/" + std::string(bad.file),
+                                       {.limit = hangs ? Milliseconds(300) : Milliseconds(20'000)});
     CAPTURE(listed(report.findings));
     REQUIRE_FALSE(report.findings.empty());
     if (bad.finder != Finder::file && bad.finder != Finder::preflight) {
@@ -49,5 +49,6 @@ TEST_CASE("everything that the loader misses is listed, not just the first of it
 
   const CheckReport versions = checked(FIXTURES "/bad/libmissing_version.so");
   CAPTURE(listed(versions.findings));
-  CHECK(count(versions.findings, Level::error, "missing_version", "GLIBC_9.") == versions.count(Level::error));
+  CHECK(count(versions.findings, Level::error, "missing_version", "GLIBC_9.") ==
+        versions.count(Level::error));
 }

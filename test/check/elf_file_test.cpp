@@ -27,7 +27,8 @@ struct Directory {
 };
 
 // Numbers that are at the edge of something.
-constexpr std::uint64_t edges[] = {0, 1, 7, 0x7f, 0xff, 0xffff, 0x7fffffff, 0xffffffff, 0x7fffffffffffffff, ~0ULL};
+constexpr std::uint64_t edges[] = {0,    1, 7, 0x7f, 0xff, 0xffff, 0x7fffffff, 0xffffffff, 0x7fffffffffffffff,
+                                   ~0ULL};
 
 std::string damaged(std::string bytes, std::mt19937_64& dice) {
   const auto hits = 1 + dice() % 8;
@@ -37,7 +38,8 @@ std::string damaged(std::string bytes, std::mt19937_64& dice) {
     const std::size_t place = dice() % 3 == 0   ? dice() % bytes.size()
                               : dice() % 2 == 0 ? dice() % part
                                                 : bytes.size() - 1 - dice() % part;
-    const std::uint64_t value = dice() % 2 == 0 ? edges[dice() % std::size(edges)] : dice() % (2 * bytes.size());
+    const std::uint64_t value =
+        dice() % 2 == 0 ? edges[dice() % std::size(edges)] : dice() % (2 * bytes.size());
     const std::size_t size = std::min<std::size_t>(std::size_t{1} << dice() % 4, bytes.size() - place);
     bytes.replace(place, size, reinterpret_cast<const char*>(&value), size);
   }

@@ -32,9 +32,11 @@ CheckFinding only_error(const Trial& trial) {
 
 TEST_CASE("names: those of C++ are found, and one that stands for gigabytes keeps none of the others") {
   const std::string bomb =
-      "_Z1fPK1PIS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IiiES0_ES1_ES2_ES3_ES4_ES5_ES6_ES7_"
+      "_Z1fPK1PIS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IiiES0_ES1_ES2_"
+      "ES3_ES4_ES5_ES6_ES7_"
       "ES8_ES9_ESA_ESB_ESC_ESD_ESE_ESF_ESG_ESH_ESI_ESJ_ESK_ESL_ESM_ESN_ESO_ESP_E";
-  const Names names = demangled({"_Z3fooi", bomb, "i", "_Z", "_Z3barv", std::string("_Z") + std::string(100'000, 'P')}, 20s);
+  const Names names =
+      demangled({"_Z3fooi", bomb, "i", "_Z", "_Z3barv", std::string("_Z") + std::string(100'000, 'P')}, 20s);
   CHECK(names == Names{{"_Z3fooi", "foo(int)"}, {"_Z3barv", "bar()"}});
   CHECK(demangled({"_Z3fooi"}, 0ms).empty());
   CHECK(demangled({}, 1s).empty());
@@ -69,8 +71,9 @@ TEST_CASE("link: symbols of a version that is missing are not listed one by one"
                                           false);
   CAPTURE(listed(findings));
   CHECK(findings.size() == 2);
-  CHECK(count(findings, Level::error, "missing_version", "/lib/libc.so.6 is of another version than expected: "
-                                                         "GLIBC_2.99") == 1);
+  CHECK(count(findings, Level::error, "missing_version",
+              "/lib/libc.so.6 is of another version than expected: "
+              "GLIBC_2.99") == 1);
   CHECK(count(findings, Level::error, "missing_symbol", "send") == 1);
 }
 
@@ -84,7 +87,8 @@ TEST_CASE("link: a library that LD_LIBRARY_PATH may have is told how to get ther
 TEST_CASE("link: nothing that the loader says is nothing that is known") {
   CHECK(link_findings(path, "", false).empty());
   CHECK(link_findings(path, "\n\n\t(\nundefined symbol: \n", false).size() == 1);
-  CHECK(link_findings(path, "\tlibc.so.6 => /lib/libc.so.6 (0x00007f3bdc488000)\n", false)[0].level == Level::fine);
+  CHECK(link_findings(path, "\tlibc.so.6 => /lib/libc.so.6 (0x00007f3bdc488000)\n", false)[0].level ==
+        Level::fine);
 }
 
 TEST_CASE("trial: where it ended, and how") {
@@ -103,7 +107,8 @@ TEST_CASE("trial: where it ended, and how") {
   trial.stage = LIVESWAP_STAGE_LINK;
   CHECK(only_error(trial).text == "a constructor ended the process by exit, status 127");
   trial.end.output = "something\nInconsistency detected by ld.so: oh!\n";
-  CHECK(only_error(trial).text == "the dynamic loader ended the process by exit: Inconsistency detected by ld.so: oh!");
+  CHECK(only_error(trial).text ==
+        "the dynamic loader ended the process by exit: Inconsistency detected by ld.so: oh!");
 }
 
 TEST_CASE("trial: what it wrote last") {
@@ -159,6 +164,7 @@ TEST_CASE("elf: of many names the first three are shown") {
   file.unique = {"_ZZNSt8__detail18__waiter_pool_base6_S_forEPKvE3__w", "_ZGVNSt3fooE"};
   CHECK(elf_findings(path, file, {}, demangled(file.unique, 20s)).empty());  // the standard library's own
   file.unique = {"a", "b", "c", "d", "e"};
-  CHECK(count(elf_findings(path, file, {}), Level::warning, "unique_symbols", "5 STB_GNU_UNIQUE symbols (a, b, c and 2 "
-                                                                              "more)") == 1);
+  CHECK(count(elf_findings(path, file, {}), Level::warning, "unique_symbols",
+              "5 STB_GNU_UNIQUE symbols (a, b, c and 2 "
+              "more)") == 1);
 }

@@ -51,11 +51,13 @@ TEST_CASE("server: without --entry main, what there is instead is said") {
   CHECK(exported.findings[0].advice.find("add --entry main") == 0);
 
   const CheckReport hidden = checked(CHECK_FIXTURES "/servers/libserver_hidden.so");
-  REQUIRE(count(hidden.findings, Level::error, "entry", "liveswap_main; it has a main, which is hidden") == 1);
+  REQUIRE(count(hidden.findings, Level::error, "entry", "liveswap_main; it has a main, which is hidden") ==
+          1);
   CHECK(hidden.findings[0].advice.find("-fvisibility=default") != std::string::npos);
 
   const CheckReport asked = program("hidden");
-  REQUIRE(count(asked.findings, Level::error, "entry", "does not export the function main; it has a hidden") == 1);
+  REQUIRE(count(asked.findings, Level::error, "entry",
+                "does not export the function main; it has a hidden") == 1);
   CHECK(asked.count(Level::error) == 1);
   CHECK(asked.findings[0].advice.find("-fvisibility=default") != std::string::npos);
 
@@ -68,7 +70,8 @@ TEST_CASE("server: what would be refused is a warning") {
   says("session", Level::warning, "daemon", "(fork, setsid)");
   says("prefork", Level::warning, "prefork", "(fork)");
   says("each", Level::warning, "prefork", "(fork)");
-  CHECK(count(program("each").findings, Level::fine, "forks", "a process for each connection (fork beside accept)") == 1);
+  CHECK(count(program("each").findings, Level::fine, "forks",
+              "a process for each connection (fork beside accept)") == 1);
   CHECK(count(program("prefork").findings, Level::fine, "forks") == 0);
   says("spawns", Level::fine, "listeners", "");  // a program that starts others is none that preforks
 }
@@ -81,8 +84,10 @@ TEST_CASE("server: system calls that pass the C library by are a warning, io_uri
 
 TEST_CASE("server: names of the C library that it defines itself") {
   says("own_names", Level::warning, "own_names", "it exports listen of its own");
-  says("symbolic", Level::warning, "own_names", "it calls listen of its own in place of the C library's (-Bsymbolic)");
-  says("hidden_names", Level::warning, "own_names", "it calls listen of its own in place of the C library's: ");
+  says("symbolic", Level::warning, "own_names",
+       "it calls listen of its own in place of the C library's (-Bsymbolic)");
+  says("hidden_names", Level::warning, "own_names",
+       "it calls listen of its own in place of the C library's: ");
   says("static_names", Level::fine, "listeners", "");  // file-local: nobody else can have meant it
 }
 
@@ -90,8 +95,10 @@ TEST_CASE("server: the names that are looked for are those that the worker host 
   const std::set<std::string> known(names_in_host().begin(), names_in_host().end());
   const std::set<std::string> there = interposed();
   CHECK(there.size() > 20);
-  for (const std::string& name : there) CHECK_MESSAGE(known.count(name) == 1, name, " is missing in names_in_host()");
-  for (const std::string& name : known) CHECK_MESSAGE(there.count(name) == 1, name, " is not in worker.list any more");
+  for (const std::string& name : there)
+    CHECK_MESSAGE(known.count(name) == 1, name, " is missing in names_in_host()");
+  for (const std::string& name : known)
+    CHECK_MESSAGE(there.count(name) == 1, name, " is not in worker.list any more");
 }
 
 TEST_CASE("server: a program that was not built as a library is told how to") {
@@ -109,7 +116,8 @@ TEST_CASE("server: libraries that come with others are named only where no neare
   file.needed = {"liba.so"};
   binder.imports = {"bind", "listen"};
   const auto text = [&](const Libraries& libraries) { return server_findings(file, libraries).at(0).text; };
-  CHECK(text({{"liba.so", true, binder}, {"libcrypto.so.3", false, binder}}).find("by liba.so:") != std::string::npos);
+  CHECK(text({{"liba.so", true, binder}, {"libcrypto.so.3", false, binder}}).find("by liba.so:") !=
+        std::string::npos);
   CHECK(text({{"liba.so", true, {}}, {"libb.so", false, binder}}).find("by libb.so:") != std::string::npos);
 }
 

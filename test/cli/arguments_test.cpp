@@ -112,7 +112,8 @@ TEST_CASE("the environment has the defaults of the client side") {
 TEST_CASE("switches") {
   CHECK(parsed({"upgrade", "--detach"}).detach);
   CHECK(parsed({"upgrade", "--json"}).json);
-  for (const char* command : {"status", "history", "receipt", "rollback"}) CHECK(parsed({command, "--json"}).json);
+  for (const char* command : {"status", "history", "receipt", "rollback"})
+    CHECK(parsed({command, "--json"}).json);
   CHECK(parsed({"rollback", "--detach"}).detach);
   CHECK(parsed({"start", "--daemon"}).daemon);
   CHECK(parsed({"start", "-c", "f.yaml"}).config == "f.yaml");
@@ -143,8 +144,10 @@ TEST_CASE("help and version are commands, too") {
 
 TEST_CASE("a status again and again") {
   CHECK_FALSE(parsed({"status"}).watch.has_value());
-  for (const Words& words : {Words{"status", "--watch"}, {"--watch", "status", "--json"}}) CHECK(parsed(words).watch == 1s);
-  for (const Words& words : {Words{"status", "--watch", "250ms"}, {"status", "--watch=250ms"}, {"--watch=250ms", "status"}})
+  for (const Words& words : {Words{"status", "--watch"}, {"--watch", "status", "--json"}})
+    CHECK(parsed(words).watch == 1s);
+  for (const Words& words :
+       {Words{"status", "--watch", "250ms"}, {"status", "--watch=250ms"}, {"--watch=250ms", "status"}})
     CHECK(parsed(words).watch == 250ms);
   CHECK(error_of({"status", "--watch", "1ms"}) == "--watch: found \"1ms\", expected 100ms or more");
   CHECK(error_of({"status", "--watch", "often"}).find("--watch: found \"often\"") == 0);
@@ -152,14 +155,14 @@ TEST_CASE("a status again and again") {
 }
 
 TEST_CASE("a command in a message works as it stands") {
-  CHECK(error_of({"rollback", "abc", "-p", "3001", "--runtime-dir", "/run/x"}).find(
-            "in `liveswap history -p 3001 --runtime-dir /run/x`, or") != std::string::npos);
+  CHECK(error_of({"rollback", "abc", "-p", "3001", "--runtime-dir", "/run/x"})
+            .find("in `liveswap history -p 3001 --runtime-dir /run/x`, or") != std::string::npos);
 }
 
 TEST_CASE("wishes of an upgrade") {
   using Wishes = std::map<std::string, std::string>;
-  const auto arguments = parsed({"upgrade", "v2.so", "--canary", "1", "--bake=5s", "--probation", "none", "--batch", "2",
-                                 "--surge", "50%", "--flip", "--queue"});
+  const auto arguments = parsed({"upgrade", "v2.so", "--canary", "1", "--bake=5s", "--probation", "none",
+                                 "--batch", "2", "--surge", "50%", "--flip", "--queue"});
   CHECK(arguments.value == "v2.so");
   CHECK(arguments.wishes == Wishes{{"canary", "1"},
                                    {"bake", "5s"},
@@ -208,7 +211,9 @@ TEST_CASE("mistakes") {
       {{"message"}, "message: expected a text"},
       {{"forks"}, "forks: expected a number of workers, or auto"},
       {{"kill", "--forks", "2"}, "--forks means nothing to kill, only to start"},
-      {{"kill", "--json"}, "--json means nothing to kill, only to upgrade, rollback, history, receipt, status, check, verify, list"},
+      {{"kill", "--json"},
+       "--json means nothing to kill, only to upgrade, rollback, history, receipt, status, check, verify, "
+       "list"},
       {{"upgrade", "--settle", "1s"}, "--settle means nothing to upgrade, only to start"},
       {{"upgrade", "--canary", "x"},
        "--canary: found \"x\", expected a number from 0 to 1024 or a share from 0% to 1000%"},
@@ -216,16 +221,20 @@ TEST_CASE("mistakes") {
        "found --json and --detach, expected one of the two: the receipt is there when the upgrade is done"},
       {{"rollback", "--canary", "1"}, "--canary means nothing to rollback, only to start, upgrade"},
       {{"rollback", "abc"},
-       "rollback: found \"abc\", expected the number of a receipt in `liveswap history`, or 6 to 64 hexadecimal "
+       "rollback: found \"abc\", expected the number of a receipt in `liveswap history`, or 6 to 64 "
+       "hexadecimal "
        "digits of a release"},
       {{"history", "0"}, "history: found \"0\", expected a number from 1 to 1000"},
       {{"receipt", "last"}, "receipt: found \"last\", expected a number from 1 to 18446744073709551615"},
       {{"start", "--timeout", "2s"},
-       "--timeout means nothing to start, only to upgrade, rollback, promote, abort, history, receipt, message, kill, "
+       "--timeout means nothing to start, only to upgrade, rollback, promote, abort, history, receipt, "
+       "message, kill, "
        "die, stop, status, forks"},
       {{"upgrade", "--json=yes"}, "--json takes no value, found \"yes\""},
       {{"kill", "-p", "70000"}, "--port: found \"70000\", expected a number from 1 to 65535"},
-      {{"-p", "3001"}, "expected a command: start, upgrade, rollback, promote, abort, history, receipt, message, kill, die, stop, status, forks, check, verify, list, version, help"},
+      {{"-p", "3001"},
+       "expected a command: start, upgrade, rollback, promote, abort, history, receipt, message, kill, die, "
+       "stop, status, forks, check, verify, list, version, help"},
       {{"reload"}, "unknown command \"reload\", did you mean \"upgrade\"?"},
       {{"help", "quit"}, "unknown command \"quit\", did you mean \"stop\"?"},
   };
@@ -242,5 +251,6 @@ TEST_CASE("check: a library, its own options, and arguments for the self-test") 
   CHECK(error_of({"check"}) == "check: expected the path of a library");
   CHECK(error_of({"check", "a.so", "b.so"}).find("expected nothing more") != std::string::npos);
   CHECK(error_of({"check", "a.so", "-p", "3001"}).find("--port means nothing to check") == 0);
-  CHECK(error_of({"upgrade", "a.so", "--check-limit", "1s"}).find("--check-limit means nothing to upgrade") == 0);
+  CHECK(error_of({"upgrade", "a.so", "--check-limit", "1s"}).find("--check-limit means nothing to upgrade") ==
+        0);
 }

@@ -50,7 +50,8 @@ TEST_CASE("check: the verdict without errors") {
 TEST_CASE("check: lines fit the terminal, and no word is lost") {
   CheckReport wide{"/a.so", {}, ""};
   std::string words;
-  for (int i = 0; i < 60; ++i) words += (i > 0 ? " " : "") + std::string(static_cast<std::size_t>(i % 9 + 1), 'z');
+  for (int i = 0; i < 60; ++i)
+    words += (i > 0 ? " " : "") + std::string(static_cast<std::size_t>(i % 9 + 1), 'z');
   wide.findings.push_back({Level::error, "load", words, words});
   for (const std::size_t width : {50U, 80U, 133U}) {
     std::istringstream lines(check_text(wide, {width, false}));

@@ -20,7 +20,9 @@ std::string document(const std::string& name) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-bool has(const std::string& text, const std::string& pattern) { return std::regex_search(text, std::regex(pattern)); }
+bool has(const std::string& text, const std::string& pattern) {
+  return std::regex_search(text, std::regex(pattern));
+}
 
 bool has_key(std::string_view name) {
   return liveswap::config::find_setting(name) != nullptr || name == "listen" || name == "health";
@@ -41,11 +43,13 @@ TEST_CASE("the manual page has every command and every option") {
   }
 }
 
-TEST_CASE("operations.md has every key of the file that is no option of start, and every option that is no key") {
+TEST_CASE(
+    "operations.md has every key of the file that is no option of start, and every option that is no key") {
   const std::string page = document("docs/operations.md");
   for (const auto& setting : liveswap::config::settings()) {
     const Option* option = find_option(setting.name);
-    if (option != nullptr && contains(option->commands, Command::start) && option->takes != Takes::nothing) continue;
+    if (option != nullptr && contains(option->commands, Command::start) && option->takes != Takes::nothing)
+      continue;
     CAPTURE(setting.name);
     CHECK(page.find("\n| `" + std::string(setting.name) + "` |") != std::string::npos);
   }

@@ -32,7 +32,8 @@ TEST_CASE("a line a receipt") {
 
 TEST_CASE("what was refused stands apart, with what was asked for") {
   Json three = two;
-  three.insert(three.begin(), Json::parse(R"({"number":8,"started":"2026-11-22T22:00:00.000Z","kind":"upgrade",
+  three.insert(three.begin(),
+               Json::parse(R"({"number":8,"started":"2026-11-22T22:00:00.000Z","kind":"upgrade",
     "outcome":"refused","length_ms":3,"asked":{"value":"/srv/v3.so"},"to":null,"reason":"cannot open /srv/v3.so"})"));
   const std::string apart =
       "refused before anything was touched:\n"
@@ -73,7 +74,7 @@ TEST_CASE("paths get shorter first, then ids, and a reason is never cut") {
         std::string::npos);
   CHECK(line(150).find("ab12cd34ef56  libapp.so: slot 1 failed, and there") != std::string::npos);
   CHECK(line(120).find("ab12cd34  libapp.so: slot 1 failed, and there is much to say about\n" +
-                      std::string(63, ' ') + "it that does not fit\n") != std::string::npos);
+                       std::string(63, ' ') + "it that does not fit\n") != std::string::npos);
   for (std::size_t width = 1; width < 220; ++width) {
     std::string words = line(width);
     CAPTURE(words);
@@ -95,7 +96,8 @@ TEST_CASE("no history, and one that is none") {
 
 TEST_CASE("a receipt that went to a release without a path is shown on a narrow terminal too") {
   const Json receipts = Json::parse(R"([{"number":1,"kind":"upgrade","outcome":"ok","to":{"path":""}}])");
-  for (const std::size_t width : {0, 20, 60}) CHECK(history_table(receipts, width).find("upgrade") != std::string::npos);
+  for (const std::size_t width : {0, 20, 60})
+    CHECK(history_table(receipts, width).find("upgrade") != std::string::npos);
 }
 
 TEST_CASE("one absurd text does not make every line of a table as long as itself") {

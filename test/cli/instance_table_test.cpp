@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 
-
 using namespace liveswap;
 using namespace liveswap::cli;
 using Json = nlohmann::json;

@@ -76,7 +76,8 @@ TEST_CASE("what a failed worker wrote last is said once") {
   const char* const text = R"("text":"slot 0: died\nit wrote last:\n    oh \u001b[1m")";
   CHECK(progress.take("{\"event\":\"failed\",\"pid\":7," + std::string(text) + "}").line ==
         "worker 7 failed: slot 0: died\nit wrote last:\n    oh \\x1b[1m");
-  CHECK(progress.take("{\"event\":\"reverting\"," + std::string(text) + "}").line == "reverting: slot 0: died");
+  CHECK(progress.take("{\"event\":\"reverting\"," + std::string(text) + "}").line ==
+        "reverting: slot 0: died");
 }
 
 TEST_CASE("control characters of the master do not reach the terminal") {

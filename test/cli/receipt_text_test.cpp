@@ -28,7 +28,8 @@ TEST_CASE("a receipt for people") {
 
 TEST_CASE("what a failed worker wrote last stands below the reason, as it was written") {
   Json receipt = reverted_receipt();
-  receipt["reason"] = "slot 1, stage run: killed by SIGSEGV\nit wrote last:\n    FATAL:  schema 7\n    \x1b[31mexpected";
+  receipt["reason"] =
+      "slot 1, stage run: killed by SIGSEGV\nit wrote last:\n    FATAL:  schema 7\n    \x1b[31mexpected";
   receipt["slots"][1]["workers"][1]["failure"] = receipt["reason"];
   receipt["slots"][0]["workers"][1]["failure"] = "slot 0, stage ready: late\nit wrote last:\n    waiting";
   const auto text = receipt_text(receipt, {100, false});
@@ -65,7 +66,8 @@ TEST_CASE("what the new code leaves out is told") {
   Json receipt = reverted_receipt();
   CHECK(receipt_text(receipt, {100, false}).find("dropped ") == std::string::npos);
   receipt["dropped"] = {"127.0.0.1:80", "unix:/a"};
-  CHECK(receipt_text(receipt, {100, false}).find("dropped       127.0.0.1:80, unix:/a\n") != std::string::npos);
+  CHECK(receipt_text(receipt, {100, false}).find("dropped       127.0.0.1:80, unix:/a\n") !=
+        std::string::npos);
 }
 
 TEST_CASE("idle connections that were ended or moved are told") {
@@ -98,12 +100,14 @@ TEST_CASE("a receipt from elsewhere neither drives the terminal nor fails") {
   CHECK_FALSE(receipt_text(Json(), {60, true}).empty());
 }
 
-TEST_CASE("counts that no master has written are neither summed up beyond all bounds nor read with another sign") {
+TEST_CASE(
+    "counts that no master has written are neither summed up beyond all bounds nor read with another sign") {
   Json receipt = reverted_receipt();
   auto& workers = receipt["slots"][0]["workers"];
   for (auto& worker : workers) worker["drained"] = INT64_MAX;
   workers[1]["killed"] = UINT64_MAX;
-  CHECK(receipt_text(receipt, {100, false}).find("connections   at least 0 drained, at least 0 killed, 4 lost") != std::string::npos);
+  CHECK(receipt_text(receipt, {100, false})
+            .find("connections   at least 0 drained, at least 0 killed, 4 lost") != std::string::npos);
   for (auto& worker : workers) worker["drained"] = std::int64_t{1} << 53;
   for (int i = 0; i < 2000; ++i) workers.push_back(workers[0]);
   CHECK(receipt_text(receipt, {100, false}).find("9223372036854775807 drained") != std::string::npos);

@@ -179,7 +179,8 @@ TEST_CASE("every option arrives") {
 
 TEST_CASE("flip") {
   CHECK(options_of({"--flip"})->flip);
-  CHECK(error_of({"--flip", "--canary", "1"}).starts_with("flip: found true with canary 1, expected one of the two"));
+  CHECK(error_of({"--flip", "--canary", "1"})
+            .starts_with("flip: found true with canary 1, expected one of the two"));
 }
 
 TEST_CASE("every option of start has a meaning there") {

@@ -71,14 +71,18 @@ TEST_CASE("a bake, and an upgrade that waits") {
   REQUIRE(table.has_value());
   for (const char* line :
        {"HEAD          /v1.so (release 3fa9c1d2e0b1, generation 2)\n", "memory        512 MiB of 1024 MiB\n",
-        "under way     upgrade to /v2.so: baking, 12.0 s left, 1 of 4 slots ready, since 18.0 s, asked for by\n"
-        "              uid 0, pid 5\n              end it as passed: liveswap promote -p 3001; revert it: liveswap abort "
+        "under way     upgrade to /v2.so: baking, 12.0 s left, 1 of 4 slots ready, since 18.0 s, asked for "
+        "by\n"
+        "              uid 0, pid 5\n              end it as passed: liveswap promote -p 3001; revert it: "
+        "liveswap abort "
         "-p 3001\n",
-        "queued        /v3.so, waiting for 900 ms\n", "last upgrade  ok, 5.0 s ago: done (liveswap receipt 7 -p 3001)\n"}) {
+        "queued        /v3.so, waiting for 900 ms\n",
+        "last upgrade  ok, 5.0 s ago: done (liveswap receipt 7 -p 3001)\n"}) {
     CAPTURE(line);
     CHECK(table->find(line) != std::string::npos);
   }
-  const auto rolling = status_table(R"({"upgrade":{"kind":"rollback","to":"/v2.so","phase":"rolling"},"queued":null})");
+  const auto rolling =
+      status_table(R"({"upgrade":{"kind":"rollback","to":"/v2.so","phase":"rolling"},"queued":null})");
   CHECK(rolling->find("under way     rollback to /v2.so: rolling, since ?\n") != std::string::npos);
   CHECK(rolling->find("promote") == std::string::npos);
   CHECK(rolling->find("queued") == std::string::npos);

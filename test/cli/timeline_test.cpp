@@ -93,7 +93,8 @@ TEST_CASE("a receipt that is none is no reason to fail") {
 
 TEST_CASE("one absurd label does not make every line of a picture as long as itself") {
   Json receipt = reverted_receipt();
-  for (const char* name : {"role", "pid"}) receipt["slots"][0]["workers"][0][name] = std::string(100'000, 'x');
+  for (const char* name : {"role", "pid"})
+    receipt["slots"][0]["workers"][0][name] = std::string(100'000, 'x');
   receipt["slots"][1]["slot"] = std::string(100'000, 'x');
   CHECK(timeline(receipt, {80, false}).size() < 10'000);
 }

@@ -18,6 +18,7 @@ TEST_CASE("a master that stays is not spoken of; one that goes and one that come
 
 TEST_CASE("a frame writes over the one before, line by line, and never scrolls") {
   CHECK(frame("a\nb\n", {10, false, true, 4}) == "\x1b[Ha\x1b[K\r\nb\x1b[K\x1b[J");
-  CHECK(frame("a\nb\nc\nd\n", {20, false, true, 3}) == "\x1b[Ha\x1b[K\r\nb\x1b[K\r\n... 2 more lines\x1b[K\x1b[J");
+  CHECK(frame("a\nb\nc\nd\n", {20, false, true, 3}) ==
+        "\x1b[Ha\x1b[K\r\nb\x1b[K\r\n... 2 more lines\x1b[K\x1b[J");
   CHECK(frame("abcdefgh\n", {6, false, true, 3}) == "\x1b[Habc...\x1b[K\x1b[J");
 }

@@ -125,9 +125,9 @@ TEST_CASE("status is the object, request the whole answer") {
 
 TEST_CASE("an upgrade with wishes") {
   Place place;
-  auto server = FakeServer::on_unix(
-      place.socket(), answers(R"({"cmd":"upgrade","value":"OK","text":"done","receipt":7})"
-                              "\n"));
+  auto server = FakeServer::on_unix(place.socket(),
+                                    answers(R"({"cmd":"upgrade","value":"OK","text":"done","receipt":7})"
+                                            "\n"));
   UpgradeWishes wishes;
   wishes.canary = Amount{10, true};
   wishes.surge = Amount{2, false};
@@ -166,18 +166,19 @@ TEST_CASE("what an upgrade is steered with, and what it left") {
   };
   const std::string done = R"({"cmd":"x","value":"OK"})";
   Outcome outcome;
-  CHECK(sent_by([](Client c) { return c.rollback("3"); }, done, outcome) == Json{{"cmd", "rollback"}, {"value", "3"}});
+  CHECK(sent_by([](Client c) { return c.rollback("3"); }, done, outcome) ==
+        Json{{"cmd", "rollback"}, {"value", "3"}});
   CHECK(sent_by([](Client c) { return c.rollback(); }, done, outcome)["value"] == "");
   CHECK(sent_by([](Client c) { return c.promote(); }, done, outcome)["cmd"] == "promote");
   CHECK(sent_by([](Client c) { return c.abort(); }, done, outcome)["cmd"] == "abort");
 
   CHECK(sent_by([](Client c) { return c.history(5); },
-                R"({"cmd":"history","value":"OK","history":[{"number":1}]})", outcome) ==
-        Json{{"cmd", "history"}, {"value", "5"}});
+                R"({"cmd":"history","value":"OK","history":[{"number":1}]})",
+                outcome) == Json{{"cmd", "history"}, {"value", "5"}});
   CHECK(outcome.text == R"([{"number":1}])");
   CHECK(sent_by([](Client c) { return c.receipt(12); },
-                R"({"cmd":"receipt","value":"OK","receipt":{"number":12}})", outcome) ==
-        Json{{"cmd", "receipt"}, {"value", "12"}});
+                R"({"cmd":"receipt","value":"OK","receipt":{"number":12}})",
+                outcome) == Json{{"cmd", "receipt"}, {"value", "12"}});
   CHECK(outcome.text == R"({"number":12})");
   CHECK(outcome.receipt == 0);
   CHECK(sent_by([](Client c) { return c.receipt(); }, done, outcome)["value"] == "");
@@ -314,9 +315,11 @@ TEST_CASE("hints in an answer are completed once, and a document stays JSON") {
   Place place;
   auto where = place.where();
   where.state_dir = "/srv/it's \"mine\"";
-  const std::string told = R"(`liveswap abort -p 3999 --state-dir '/srv/it'\''s "mine"' --runtime-dir )" + place.directory.path + "`";
+  const std::string told = R"(`liveswap abort -p 3999 --state-dir '/srv/it'\''s "mine"' --runtime-dir )" +
+                           place.directory.path + "`";
   auto server = FakeServer::on_unix(
-      place.socket(), answers("{\"cmd\":\"status\",\"value\":\"OK\",\"status\":{\"note\":\"`liveswap abort`\"}}\n"));
+      place.socket(),
+      answers("{\"cmd\":\"status\",\"value\":\"OK\",\"status\":{\"note\":\"`liveswap abort`\"}}\n"));
   const auto status = Json::parse(Client(where).status().text, nullptr, false);
   REQUIRE(status.is_object());
   CHECK(status["note"] == told);

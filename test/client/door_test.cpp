@@ -7,8 +7,8 @@
 #include <fstream>
 #include <memory>
 
-#include "client/command_line.hpp"
 #include "client/asked.hpp"
+#include "client/command_line.hpp"
 #include "client/door.hpp"
 #include "client/instances.hpp"
 #include "client/whose.hpp"
@@ -28,7 +28,8 @@ struct Elsewhere {
     ::mkdir(directory.c_str(), 0700);
   }
   std::string path(std::uint16_t port) const { return directory + "/" + std::to_string(port) + ".sock"; }
-  FakeServer serve(std::uint16_t port, FakeServer::Play play = [](int socket) { say(socket, done); }) const {
+  FakeServer serve(
+      std::uint16_t port, FakeServer::Play play = [](int socket) { say(socket, done); }) const {
     std::ofstream(path(port) + ".lock").flush();
     return FakeServer::on_unix(path(port), std::move(play));
   }
@@ -103,7 +104,8 @@ TEST_CASE("a file that is called as a control socket is no master") {
   const auto none = Client(here.where()).kill();
   CHECK(none.status == no_master);
   CHECK_FALSE(contains(none.text, "listens in another runtime directory"));
-  for (const auto& seen : client::running_instances(std::chrono::seconds(10)).seen) CHECK(seen.socket.port != here.port);
+  for (const auto& seen : client::running_instances(std::chrono::seconds(10)).seen)
+    CHECK(seen.socket.port != here.port);
   auto server = master.serve(here.port);
   CHECK(Client(here.where()).kill().status == ok);
 }
@@ -142,11 +144,13 @@ TEST_CASE("root's command does not reach the master of a stranger by chance") {
   CHECK_FALSE(refusal(Verb::upgrade, true));
   REQUIRE(refusal(Verb::upgrade, false));
   CHECK(refusal(Verb::upgrade, false)->status == refused);
-  CHECK(contains(refusal(Verb::upgrade, false)->text, "(pid 77): if that one is meant, say --runtime-dir /run/app"));
+  CHECK(contains(refusal(Verb::upgrade, false)->text,
+                 "(pid 77): if that one is meant, say --runtime-dir /run/app"));
   CHECK_FALSE(refusal(Verb::status, false));
   std::ofstream(instance.head_path()).flush();
   REQUIRE(refusal(Verb::stop, true));
-  CHECK(contains(refusal(Verb::stop, true)->text, "root's own instance there (" + instance.head_path() + ")"));
+  CHECK(
+      contains(refusal(Verb::stop, true)->text, "root's own instance there (" + instance.head_path() + ")"));
   CHECK_FALSE(refusal(Verb::history, true));
   door.attempt.user = 0;
   CHECK_FALSE(refusal(Verb::upgrade, false));

@@ -85,9 +85,10 @@ TEST_CASE("a master whose token is not known says where it is to be found") {
   where.state_dir = directory.path + "/none";
   const auto elsewhere = server.answer_to(where);
   CHECK(elsewhere.status == no_master);
-  CHECK_MESSAGE(elsewhere.text.find(" (pid " + std::to_string(::getpid()) + ") listens in another runtime directory: " +
-                                    directory.path) != std::string::npos,
-                elsewhere.text);
+  CHECK_MESSAGE(
+      elsewhere.text.find(" (pid " + std::to_string(::getpid()) +
+                          ") listens in another runtime directory: " + directory.path) != std::string::npos,
+      elsewhere.text);
   CHECK(elsewhere.text.find("--runtime-dir " + directory.path) != std::string::npos);
   where.token = "secret";
   CHECK(server.answer_to(where).status == ok);

@@ -47,7 +47,8 @@ TEST_CASE("what is taken over") {
   CHECK_GOOD(o.keepalive = Keepalive::migrate);
   CHECK_GOOD(o.intercept = Intercept::seccomp);
   CHECK_ERROR((o.keepalive = Keepalive::migrate, o.intercept = Intercept::seccomp),
-              "keepalive: found migrate with the intercept seccomp, expected end or keep: who accepts by system calls of his "
+              "keepalive: found migrate with the intercept seccomp, expected end or keep: who accepts by "
+              "system calls of his "
               "own is not given a connection");
   CHECK_ERROR(o.keepalive_grace = -1ms, "keepalive-grace: found -1ms, expected 0ms to 2073600000ms");
   CHECK_ERROR(o.privileged_ports = {0}, "privileged-ports: found 0, expected a number from 1 to 1023");
@@ -77,7 +78,8 @@ TEST_CASE("canary, bake, probation, memory, releases") {
   CHECK_GOOD((o.canary = {3, false}, o.forks = 3));
   CHECK_ERROR((o.canary = {50, false}, o.forks = 3),
               "canary: found 50, expected at most 3, the number of forks; was 50% meant?");
-  CHECK_ERROR((o.canary = {101, false}, o.forks = 3), "canary: found 101, expected at most 3, the number of forks");
+  CHECK_ERROR((o.canary = {101, false}, o.forks = 3),
+              "canary: found 101, expected at most 3, the number of forks");
   CHECK_GOOD((o.canary = {50, false}, o.forks = 0));  // not known yet
   CHECK_ERROR((o.canary = {1025, false}, o.forks = 0), "canary: found 1025, expected at most 1024 or 100%");
   CHECK_GOOD(o.bake = 0ms);
@@ -89,13 +91,15 @@ TEST_CASE("canary, bake, probation, memory, releases") {
   CHECK_ERROR(o.keep_releases = 0, "keep-releases: found 0, expected a number from 1 to 1000");
   CHECK_ERROR(o.keep_releases = 1001, "keep-releases: found 1001, expected a number from 1 to 1000");
   CHECK_GOOD(o.max_memory = 1 << 20);
-  CHECK_ERROR(o.max_memory = 512, "max-memory: found 512 bytes, expected at least 1048576, or 0 for no limit");
+  CHECK_ERROR(o.max_memory = 512,
+              "max-memory: found 512 bytes, expected at least 1048576, or 0 for no limit");
 }
 
 TEST_CASE("workers that drain: not fewer than one upgrade leaves behind") {
   CHECK_GOOD((o.max_draining = {100, true}));
   CHECK_GOOD((o.max_draining = {3, false}, o.forks = 3));
-  const std::string why = "expected 100% or more: one upgrade leaves as many workers that drain as there are forks";
+  const std::string why =
+      "expected 100% or more: one upgrade leaves as many workers that drain as there are forks";
   CHECK_ERROR((o.max_draining = {99, true}), "max-draining: found 99%, " + why);
   CHECK_ERROR((o.max_draining = {2, false}, o.forks = 3), "max-draining: found 2, " + why);
   CHECK_ERROR((o.max_draining = {0, false}, o.forks = 0), "max-draining: found 0, " + why);
@@ -103,12 +107,15 @@ TEST_CASE("workers that drain: not fewer than one upgrade leaves behind") {
 }
 
 TEST_CASE("health probes") {
-  CHECK_GOOD((o.listen = {{"web", "127.0.0.1:80"}}, o.health = {"connect", "web=GET / 204", "run /bin/true"}));
+  CHECK_GOOD(
+      (o.listen = {{"web", "127.0.0.1:80"}}, o.health = {"connect", "web=GET / 204", "run /bin/true"}));
   CHECK_ERROR((o.listen = {{"web", "127.0.0.1:80"}}, o.health = {"api=connect"}),
               "health: found the listener \"api\", expected one of web");
-  CHECK_ERROR(o.health = {"connect"}, "health: found \"connect\", but there is no listener to probe (--listen)");
-  CHECK_ERROR(o.health.push_back(""),
-              "health: found \"\", expected [NAME=]connect, [NAME=]GET /path [STATUS] or run /path/to/command");
+  CHECK_ERROR(o.health = {"connect"},
+              "health: found \"connect\", but there is no listener to probe (--listen)");
+  CHECK_ERROR(
+      o.health.push_back(""),
+      "health: found \"\", expected [NAME=]connect, [NAME=]GET /path [STATUS] or run /path/to/command");
   CHECK_ERROR(o.health.assign(65, "run /bin/true"), "health: found 65 probes, expected at most 64");
   CHECK_ERROR(o.health.push_back(std::string("a\0b", 3)),
               "health: found a NUL byte in \"a\\x00b\", expected a text without");
@@ -117,16 +124,20 @@ TEST_CASE("health probes") {
 TEST_CASE("a flip needs room for all, and nobody that serves first") {
   CHECK_GOOD(o.flip = true);
   CHECK_GOOD((o.flip = true, o.surge = {2, false}));
-  CHECK_ERROR((o.flip = true, o.zero_downtime = false),
-              "flip: found true with zero-downtime false, expected one of the two: the other kills and respawns");
-  CHECK_ERROR((o.flip = true, o.canary = {10, true}),
-              "flip: found true with canary 10%, expected one of the two: a canary serves beside the old code");
-  CHECK_ERROR((o.flip = true, o.surge = {1, false}),
-              "flip: found true with surge 1, expected 100% or more: all successors are ready before the first old "
-              "worker leaves");
-  CHECK_ERROR((o.flip = true, o.surge = {99, true}),
-              "flip: found true with surge 99%, expected 100% or more: all successors are ready before the first old "
-              "worker leaves");
+  CHECK_ERROR(
+      (o.flip = true, o.zero_downtime = false),
+      "flip: found true with zero-downtime false, expected one of the two: the other kills and respawns");
+  CHECK_ERROR(
+      (o.flip = true, o.canary = {10, true}),
+      "flip: found true with canary 10%, expected one of the two: a canary serves beside the old code");
+  CHECK_ERROR(
+      (o.flip = true, o.surge = {1, false}),
+      "flip: found true with surge 1, expected 100% or more: all successors are ready before the first old "
+      "worker leaves");
+  CHECK_ERROR(
+      (o.flip = true, o.surge = {99, true}),
+      "flip: found true with surge 99%, expected 100% or more: all successors are ready before the first old "
+      "worker leaves");
 }
 
 TEST_CASE("listeners without a name bear their number") {
@@ -204,7 +215,8 @@ TEST_CASE("environment") {
 
 TEST_CASE("a target that is forced is named") {
   CHECK_GOOD((o.force_target = true, o.target = "/v1.so"));
-  CHECK_ERROR(o.force_target = true, "force-target: found no target, expected the path of the library to begin with");
+  CHECK_ERROR(o.force_target = true,
+              "force-target: found no target, expected the path of the library to begin with");
 }
 
 TEST_CASE("limits") {

@@ -50,7 +50,8 @@ TEST_CASE("numbers, words and durations") {
   CHECK(load("keep-releases: 3").keep_releases == 3);
   CHECK(load("check-limit: 5s").check_limit == 5s);
   CHECK(load("health: connect").health == std::vector<std::string>{"connect"});
-  CHECK(load("health: [connect, admin=GET /up 204]").health == std::vector<std::string>{"connect", "admin=GET /up 204"});
+  CHECK(load("health: [connect, admin=GET /up 204]").health ==
+        std::vector<std::string>{"connect", "admin=GET /up 204"});
   CHECK(load("settle: 0ms").settle == 0ms);
   CHECK(load("ready-limit: 2s").ready_limit == 2s);
   CHECK(load("drain-limit: 1h").drain_limit == 1h);

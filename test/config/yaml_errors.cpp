@@ -52,14 +52,14 @@ TEST_CASE("unknown keys and the nearest right one") {
 }
 
 TEST_CASE("values of the wrong type") {
-  for (const char* key : {"target",      "port",          "address",     "forks",         "head",
-                          "pre-upgrade", "zero-downtime", "listen-mode", "backlog",       "batch",
-                          "canary",      "bake",          "probation",   "max-memory",    "flip",
-                          "check-limit", "keep-releases", "health-interval", "health-limit",
-                          "surge",       "max-draining",  "settle",        "ready-limit", "drain-limit",   "term-grace",
-                          "hook-limit",  "backoff-min",   "backoff-max", "backoff-reset", "working-directory",
-                          "user",        "group",         "auth",        "state-dir",     "runtime-dir",
-                          "log-file",    "listener-wait", "await-listener"}) {
+  for (const char* key :
+       {"target",        "port",          "address",      "forks",       "head",          "pre-upgrade",
+        "zero-downtime", "listen-mode",   "backlog",      "batch",       "canary",        "bake",
+        "probation",     "max-memory",    "flip",         "check-limit", "keep-releases", "health-interval",
+        "health-limit",  "surge",         "max-draining", "settle",      "ready-limit",   "drain-limit",
+        "term-grace",    "hook-limit",    "backoff-min",  "backoff-max", "backoff-reset", "working-directory",
+        "user",          "group",         "auth",         "state-dir",   "runtime-dir",   "log-file",
+        "listener-wait", "await-listener"}) {
     const std::string name = key;
     const std::string column = std::to_string(name.size() + 3);
     CHECK(errors_of(name + ": [1]") ==
@@ -74,7 +74,8 @@ TEST_CASE("values of the wrong type") {
              {"listen: [[a]]", "1:10: listen: found a list, expected a single value"},
              {"health: {a: b}", "1:9: health: found a map, expected a list"},
              {"health: [\"\"]",
-              "1:10: health: found \"\", expected [NAME=]connect, [NAME=]GET /path [STATUS] or run /path/to/command"},
+              "1:10: health: found \"\", expected [NAME=]connect, [NAME=]GET /path [STATUS] or run "
+              "/path/to/command"},
              {"arguments: --all", "1:12: arguments: found a single value, expected a list"},
              {"arguments: [a, [b]]", "1:16: arguments: found a list, expected a single value"},
              {"arguments:\n- a\n-", "1:1: arguments: found nothing, expected a single value"},

@@ -14,6 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   for (const uid_t user : {0U, 1000U})
     if (const auto valid = config::validate(*options, user))
-      for (const auto& listener : valid->listen) fuzz::require(!listener.name.empty(), "every listener has a name");
+      for (const auto& listener : valid->listen)
+        fuzz::require(!listener.name.empty(), "every listener has a name");
   return 0;
 }

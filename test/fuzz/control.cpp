@@ -13,7 +13,8 @@ using namespace liveswap;
 using fuzz::require;
 
 void check_answer(const std::string& line) {
-  require(line.starts_with('{') && line.ends_with("}\n") && line.find('\n') == line.size() - 1, "an answer is one line");
+  require(line.starts_with('{') && line.ends_with("}\n") && line.find('\n') == line.size() - 1,
+          "an answer is one line");
 }
 
 void take_line(const std::string& line) {
@@ -22,8 +23,9 @@ void take_line(const std::string& line) {
   const std::string written = protocol::to_line(*command);
   check_answer(written);
   const auto again = protocol::parse_command(written);
-  require(again && again->verb == command->verb && again->value == command->value && again->cwd == command->cwd &&
-              again->token == command->token && again->detach == command->detach,
+  require(again && again->verb == command->verb && again->value == command->value &&
+              again->cwd == command->cwd && again->token == command->token &&
+              again->detach == command->detach,
           "a command survives its own line");
   const auto wished = config::with_wishes(config::for_forks(Options{}, 2), command->wishes);
   if (!wished) check_answer(protocol::error_line("upgrade", protocol::Refusal::usage, wished.error().text));

@@ -1,8 +1,9 @@
-// What a worker sends on its channel: packets of any size, kind and content, with descriptors of any sort, through the loop,
-// WorkerProcess, WorkerPool and Takeover of a master. The worker is this process; each input begins with a new one.
+// What a worker sends on its channel: packets of any size, kind and content, with descriptors of any sort,
+// through the loop, WorkerProcess, WorkerPool and Takeover of a master. The worker is this process; each
+// input begins with a new one.
 //
-// An input is a row of packets: kind, flags, value (2 bytes), count (8), the length of the text (2), the text. Kinds below
-// 64 are what the master does meanwhile.
+// An input is a row of packets: kind, flags, value (2 bytes), count (8), the length of the text (2), the
+// text. Kinds below 64 are what the master does meanwhile.
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -31,7 +32,13 @@ constexpr rollout::WorkerId id = 1;
 constexpr std::size_t most_descriptors = 3;
 
 // Flags of a packet.
-enum : unsigned { descriptors = 3, kinds_of_descriptor = 7 << 2, runt = 1 << 5, cookie = 1 << 6, later = 1 << 7 };
+enum : unsigned {
+  descriptors = 3,
+  kinds_of_descriptor = 7 << 2,
+  runt = 1 << 5,
+  cookie = 1 << 6,
+  later = 1 << 7
+};
 
 class Input {
  public:
@@ -57,14 +64,22 @@ class Input {
 
 UniqueFd descriptor_of(unsigned kind) {
   switch (kind) {
-    case 0: return UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    case 1: return UniqueFd::adopt(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    case 2: return UniqueFd::adopt(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    case 3: return UniqueFd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    case 4: return UniqueFd::adopt(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    case 5: return UniqueFd::adopt(::eventfd(0, EFD_CLOEXEC));
-    case 6: return UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
-    default: return UniqueFd::adopt(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    case 0:
+      return UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    case 1:
+      return UniqueFd::adopt(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    case 2:
+      return UniqueFd::adopt(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    case 3:
+      return UniqueFd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    case 4:
+      return UniqueFd::adopt(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    case 5:
+      return UniqueFd::adopt(::eventfd(0, EFD_CLOEXEC));
+    case 6:
+      return UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+    default:
+      return UniqueFd::adopt(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   }
 }
 
@@ -91,7 +106,10 @@ uv_loop_t& loop() {
 
 class Master {
  public:
-  Master() : listeners_(std::move(*Listeners::open({}, ListenMode::reuseport, 64, 1))), takeover_(listeners_, rules(), send()), pool_(loop(), base(), listeners_, takeover_, handlers()) {
+  Master()
+      : listeners_(std::move(*Listeners::open({}, ListenMode::reuseport, 64, 1))),
+        takeover_(listeners_, rules(), send()),
+        pool_(loop(), base(), listeners_, takeover_, handlers()) {
     pool_.spawn({id, 0, 1, {"/app.so", std::string(64, 'a')}, false});
     require(static_cast<bool>(theirs_), "the worker has its channel");
   }
@@ -134,11 +152,17 @@ class Master {
     return base;
   }
   WorkerPool::Handlers handlers() {
-    return {[](auto, bool) {}, [](auto) {}, [this](auto) { ready_ = true; }, [](auto, const std::string&) {},
-            [](auto, const auto&) {}, [](auto, auto, auto) {}, [](auto, auto) {}};
+    return {[](auto, bool) {},
+            [](auto) {},
+            [this](auto) { ready_ = true; },
+            [](auto, const std::string&) {},
+            [](auto, const auto&) {},
+            [](auto, auto, auto) {},
+            [](auto, auto) {}};
   }
   // In place of a process that is never to end: a descriptor that is never readable.
-  Result<std::unique_ptr<WorkerProcess>> start(uv_loop_t& on, SpawnRequest request, WorkerProcess::Handlers handlers) {
+  Result<std::unique_ptr<WorkerProcess>> start(uv_loop_t& on, SpawnRequest request,
+                                               WorkerProcess::Handlers handlers) {
     int ends[2];
     require(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0, "there is a channel");
     auto ours = UniqueFd::adopt(ends[0]);
@@ -148,17 +172,28 @@ class Master {
     auto output = Output::open(on, request);
     Child child;
     child.pidfd = UniqueFd::adopt(::eventfd(0, EFD_CLOEXEC));
-    return WorkerProcess::watch(on, std::move(child), std::move(ours), std::move(*output), std::move(handlers));
+    return WorkerProcess::watch(on, std::move(child), std::move(ours), std::move(*output),
+                                std::move(handlers));
   }
 
   void act(unsigned what, int value) {
     switch (what % 6) {
-      case 0: draining_ = true; return pool_.drain(id, rollout::Time{value}, value % 2 == 0);
-      case 1: return pool_.expire(id);
-      case 2: pool_.send_message(id, 1 + std::abs(value), "message"); return;
-      case 3: return pool_.count_connections(id, 1 + std::abs(value));
-      case 4: now_ += rollout::Time{std::abs(value)}; break;
-      case 5: takeover_.judge(now_); break;
+      case 0:
+        draining_ = true;
+        return pool_.drain(id, rollout::Time{value}, value % 2 == 0);
+      case 1:
+        return pool_.expire(id);
+      case 2:
+        pool_.send_message(id, 1 + std::abs(value), "message");
+        return;
+      case 3:
+        return pool_.count_connections(id, 1 + std::abs(value));
+      case 4:
+        now_ += rollout::Time{std::abs(value)};
+        break;
+      case 5:
+        takeover_.judge(now_);
+        break;
     }
     takeover_.look(now_, {{id, ready_, draining_}}, !draining_);
   }
@@ -167,7 +202,9 @@ class Master {
     std::string packet(reinterpret_cast<const char*>(&header), sizeof header);
     packet += text;
     // The socket that it has been given last, or has sent last.
-    if (flags & cookie) packet.replace(sizeof header, std::min(text.size(), sizeof cookie_), reinterpret_cast<const char*>(&cookie_), sizeof cookie_);
+    if (flags & cookie)
+      packet.replace(sizeof header, std::min(text.size(), sizeof cookie_),
+                     reinterpret_cast<const char*>(&cookie_), sizeof cookie_);
     if (flags & runt) packet.resize(std::min<std::size_t>(packet.size(), text.size() % sizeof header));
     iovec bytes{packet.data(), packet.size()};
     alignas(cmsghdr) char control[CMSG_SPACE(most_descriptors * sizeof(int))] = {};
@@ -175,7 +212,8 @@ class Master {
     message.msg_iov = &bytes;
     message.msg_iovlen = 1;
     std::vector<UniqueFd> sent;
-    for (unsigned i = 0; i < (flags & descriptors); ++i) sent.push_back(descriptor_of((flags & kinds_of_descriptor) >> 2));
+    for (unsigned i = 0; i < (flags & descriptors); ++i)
+      sent.push_back(descriptor_of((flags & kinds_of_descriptor) >> 2));
     if (!sent.empty()) {
       message.msg_control = control;
       message.msg_controllen = CMSG_SPACE(sent.size() * sizeof(int));

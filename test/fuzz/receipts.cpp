@@ -1,4 +1,5 @@
-// A file in history/, from the reader of the store to the terminal; and the same text as a line from a master.
+// A file in history/, from the reader of the store to the terminal; and the same text as a line from a
+// master.
 #include <nlohmann/json.hpp>
 
 #include "cli/history_table.hpp"
@@ -20,7 +21,8 @@ using namespace liveswap;
 using json::Json;
 
 void check_for_terminal(const std::string& text) {
-  for (const char c : text) fuzz::require(c == '\n' || static_cast<unsigned char>(c) >= 0x20, "fit for a terminal");
+  for (const char c : text)
+    fuzz::require(c == '\n' || static_cast<unsigned char>(c) >= 0x20, "fit for a terminal");
 }
 
 void show(const Json& document, std::size_t width) {

@@ -17,7 +17,8 @@ bool is_path(const std::string& text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string text(fuzz::text_of(data, size));
   if (const auto head = release::parse_head(text, "/state/HEAD"))
-    fuzz::require(is_path(*head) && (text == *head || text == *head + "\n"), "HEAD names the path that stands there");
+    fuzz::require(is_path(*head) && (text == *head || text == *head + "\n"),
+                  "HEAD names the path that stands there");
   const auto record = release::parse_record(text, "/state/committed");
   if (!record) return 0;
   std::string written;

@@ -43,7 +43,8 @@ TEST_CASE("what is no JSON is an error") {
 }
 
 TEST_CASE("a member of another type is treated as one that is missing") {
-  const Json object = parse(R"({"text":"t","number":7,"list":[1],"true":true,"object":{},"null":null,"real":1.5})").value();
+  const Json object =
+      parse(R"({"text":"t","number":7,"list":[1],"true":true,"object":{},"null":null,"real":1.5})").value();
   CHECK(text(object, "text") == "t");
   CHECK(number(object, "number") == 7);
   CHECK(list(object, "list").size() == 1);
@@ -62,18 +63,21 @@ TEST_CASE("a member of another type is treated as one that is missing") {
 }
 
 TEST_CASE("numbers out of range are none, and sums stay in range") {
-  const auto of = [](const char* digits) { return number(parse(std::string("{\"n\":") + digits + "}").value(), "n"); };
+  const auto of = [](const char* digits) {
+    return number(parse(std::string("{\"n\":") + digits + "}").value(), "n");
+  };
   CHECK(of("9007199254740992") == 9007199254740992);
   CHECK(of("-9007199254740992") == -9007199254740992);
-  for (const char* digits : {"9007199254740993", "-9007199254740993", "9223372036854775808", "18446744073709551615",
-                             "-9223372036854775808", "1e5", "99999999999999999999"})
+  for (const char* digits : {"9007199254740993", "-9007199254740993", "9223372036854775808",
+                             "18446744073709551615", "-9223372036854775808", "1e5", "99999999999999999999"})
     CHECK_FALSE(of(digits).has_value());
   const Json object{{"n", 5}};
   CHECK(number(object, "n", 5, 5) == 5);
   CHECK_FALSE(number(object, "n", 6, 9).has_value());
   CHECK_FALSE(number(object, "n", 0, 4).has_value());
 
-  constexpr auto most = std::numeric_limits<std::int64_t>::max(), least = std::numeric_limits<std::int64_t>::min();
+  constexpr auto most = std::numeric_limits<std::int64_t>::max(),
+                 least = std::numeric_limits<std::int64_t>::min();
   CHECK(add(2, 3) == 5);
   CHECK(add(most, 1) == most);
   CHECK(add(least, -1) == least);

@@ -66,7 +66,8 @@ TEST_CASE("a server that closes answers, whatever it says before") {
 TEST_CASE("a reset is a failure, and is known by the port of its client") {
   Server server([](UniqueFd client) {
     std::array<char, 16> bytes;
-    CHECK(::recv(client.get(), bytes.data(), bytes.size(), 0) == 0);  // the client has connected and ended its side
+    CHECK(::recv(client.get(), bytes.data(), bytes.size(), 0) ==
+          0);  // the client has connected and ended its side
     const linger at_once{1, 0};
     ::setsockopt(client.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   });

@@ -82,7 +82,8 @@ TEST_CASE("bound file: its mode and owner are set") {
 TEST_CASE("bound file: a symbolic link in its place is not followed") {
   const Scene scene;
   scene.swap_for_link();
-  if (const auto file = master::file_of_bound(scene.socket.get(), scene.path)) master::set_mode_of(file.get(), 0666);
+  if (const auto file = master::file_of_bound(scene.socket.get(), scene.path))
+    master::set_mode_of(file.get(), 0666);
   CHECK(mode_of(scene.target) == precious);
   const Scene other;
   as_nobody(other, [&] {
@@ -110,9 +111,10 @@ TEST_CASE("bound file: a link that comes between bind and chmod, again and again
   std::atomic<bool> over = false;
   std::thread other([&] {
     const std::string link = scene.dir / "link";
-    for (struct stat found {}; !over;) {
+    for (struct stat found{}; !over;) {
       if (::lstat(scene.path.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) continue;
-      if (::symlink(scene.target.c_str(), link.c_str()) == 0 || errno == EEXIST) ::rename(link.c_str(), scene.path.c_str());
+      if (::symlink(scene.target.c_str(), link.c_str()) == 0 || errno == EEXIST)
+        ::rename(link.c_str(), scene.path.c_str());
     }
   });
   for (int i = 0; i < 3'000; ++i) {

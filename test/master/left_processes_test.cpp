@@ -77,7 +77,8 @@ TEST_CASE("left processes: those of the listeners, over TCP and Unix sockets, an
 
   const auto a = connect_to(Where::v4(port_of(tcp.get()))), b = connect_to(Where::v4(port_of(other.get())));
   const auto c = connect_to(at_path), d = connect_to(abstract);
-  const auto at = accept_from(tcp.get()), bt = accept_from(other.get()), ct = accept_from(unix.get()), dt = accept_from(named.get());
+  const auto at = accept_from(tcp.get()), bt = accept_from(other.get()), ct = accept_from(unix.get()),
+             dt = accept_from(named.get());
   const Group group;
   CHECK(connections_of(group.id(), places) == 3);
   // The clients' ends are in it as well, and are none.
@@ -93,7 +94,8 @@ TEST_CASE("left processes: one look tells groups apart") {
   const auto client = connect_to(Where::v4(port_of(tcp.get())));
   const auto served = accept_from(tcp.get());
   const Group group, third;
-  const auto left = master::left_by({{before.id(), {places}}, {group.id(), {places}}, {third.id(), {elsewhere}}}).value();
+  const auto left =
+      master::left_by({{before.id(), {places}}, {group.id(), {places}}, {third.id(), {elsewhere}}}).value();
   CHECK(left.at(before.id()).connections.empty());
   CHECK(left.at(group.id()).connections == std::set<std::uint64_t>{master::socket_inode(served.get())});
   CHECK(left.at(third.id()).connections.empty());
@@ -185,7 +187,9 @@ TEST_CASE("left behind: the connections of the first look are waited for, and no
   CHECK(last.is_over);
 }
 
-TEST_CASE("left behind: one that runs the worker's program is ended where it has no connection, and else when its grace is over") {
+TEST_CASE(
+    "left behind: one that runs the worker's program is ended where it has no connection, and else when its "
+    "grace is over") {
   using namespace std::chrono_literals;
   const auto tcp = listener_at(Where::v4(0));
   const auto listening = master::socket_inode(tcp.get());
@@ -206,7 +210,9 @@ TEST_CASE("left behind: one that runs the worker's program is ended where it has
       found[group->id()].connections.clear();
       return found;
     }));
-    const auto step = [&](std::chrono::milliseconds now) { return behind.step(group->id(), traces, {{listening, "http"}}, now, 10h).value(); };
+    const auto step = [&](std::chrono::milliseconds now) {
+      return behind.step(group->id(), traces, {{listening, "http"}}, now, 10h).value();
+    };
     // At the first look it may have been about to execute a program.
     CHECK(step(1min).holders.empty());
     const auto named = step(1h);
@@ -259,12 +265,15 @@ TEST_CASE("left processes: lines of the kernel's tables") {
   ListeningPlaces places;
   places.ports = {8080};
   places.paths = {"/run/app.sock", "@name"};
-  const std::string head = "   1: 0100007F:1F90 0100007F:D2A4 ", tail = " 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0";
+  const std::string head = "   1: 0100007F:1F90 0100007F:D2A4 ",
+                    tail = " 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0";
   CHECK(master::inode_in_tcp_line(head + "01" + tail, places) == 4711);
   CHECK(master::inode_in_tcp_line(head + "08" + tail, places) == 4711);
   CHECK(master::inode_in_tcp_line(head + "0A" + tail, places) == 0);
   CHECK(master::inode_in_tcp_line("   1: 0100007F:1F91 0100007F:D2A4 01" + tail, places) == 0);
-  CHECK(master::inode_in_tcp_line("   1: 00000000000000000000000001000000:1F90 00000000000000000000000001000000:D2A4 01" + tail, places) == 4711);
+  CHECK(master::inode_in_tcp_line(
+            "   1: 00000000000000000000000001000000:1F90 00000000000000000000000001000000:D2A4 01" + tail,
+            places) == 4711);
   CHECK(master::inode_in_tcp_line("  sl  local_address rem_address   st tx_queue rx_queue", places) == 0);
   const std::string unix = "0000000000000000: 00000003 00000000 00000000 0001 ";
   CHECK(master::inode_in_unix_line(unix + "03 815 /run/app.sock", places) == 815);

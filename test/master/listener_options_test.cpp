@@ -12,7 +12,8 @@ using namespace liveswap::master;
 
 namespace {
 
-const OptionName defer{IPPROTO_TCP, TCP_DEFER_ACCEPT}, lingering{SOL_SOCKET, SO_LINGER}, lock{SOL_SOCKET, SO_LOCK_FILTER};
+const OptionName defer{IPPROTO_TCP, TCP_DEFER_ACCEPT}, lingering{SOL_SOCKET, SO_LINGER},
+    lock{SOL_SOCKET, SO_LOCK_FILTER};
 constexpr OptionLedger::Cookie http = 7;
 
 OptionLedger ledger() {
@@ -80,7 +81,7 @@ TEST_CASE("options of listeners: what was read can be put back") {
   const auto before = options_of(fd.get());
   CHECK(before.size() > 30);
   const int seconds = 30, bytes = 100'000;
-  const struct linger on {1, 3};
+  const struct linger on { 1, 3 };
   REQUIRE(::setsockopt(fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds) == 0);
   REQUIRE(::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &on, sizeof on) == 0);
   REQUIRE(::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) == 0);

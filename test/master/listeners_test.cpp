@@ -93,7 +93,8 @@ TEST_CASE("a port that somebody listens on is refused in both modes") {
   for (const auto mode : {ListenMode::reuseport, ListenMode::shared}) {
     const auto second = Listeners::open({{"web", address}}, mode, 128, 2);
     REQUIRE_FALSE(second.has_value());
-    CHECK(second.error().text.rfind("listener web: cannot bind " + address + ": Address already in use", 0) == 0);
+    CHECK(second.error().text.rfind("listener web: cannot bind " + address + ": Address already in use", 0) ==
+          0);
   }
 }
 
@@ -102,7 +103,8 @@ TEST_CASE("both families are served by *") {
   REQUIRE(opened.has_value());
   CHECK(opened->names() == "0");
   REQUIRE(opened->grow(3).has_value());
-  const auto port = reinterpret_cast<const sockaddr_in6&>(address_of(opened->of_slot(0)[0]).storage).sin6_port;
+  const auto port =
+      reinterpret_cast<const sockaddr_in6&>(address_of(opened->of_slot(0)[0]).storage).sin6_port;
   sockaddr_in v4{};
   v4.sin_family = AF_INET;
   v4.sin_port = port;

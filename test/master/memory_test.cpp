@@ -29,7 +29,8 @@ TEST_CASE("what of a process is in RAM") {
   CHECK(touched[12345] == 1);
   CHECK_FALSE(rss_of(1 << 30).has_value());
   CHECK(parse_rss_pages("5 1234 7 1 0 9 0\n") == 1234);
-  for (const char* text : {"", "5", "5 ", "5 x 7", "5 12", "5 99999999999999999999 7"}) CHECK_FALSE(parse_rss_pages(text));
+  for (const char* text : {"", "5", "5 ", "5 x 7", "5 12", "5 99999999999999999999 7"})
+    CHECK_FALSE(parse_rss_pages(text));
 }
 
 TEST_CASE("of a process that is not there nothing is known") {

@@ -62,6 +62,7 @@ TEST_CASE("an obstacle: a file system that is mounted noexec") {
   fs::create_directory(point + "/releases");
   const auto found = obstacle(point + "/releases", std::nullopt, "--state-dir");
   ::umount2(point.c_str(), MNT_DETACH);
-  CHECK(contains(found, point + "/releases lies on the file system that is mounted at " + point + " with the option noexec"));
+  CHECK(contains(found, point + "/releases lies on the file system that is mounted at " + point +
+                            " with the option noexec"));
   CHECK(contains(found, "--state-dir"));
 }

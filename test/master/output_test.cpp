@@ -26,7 +26,8 @@ struct Pipe {
   std::string read() const {
     std::string all;
     char bytes[4096];
-    for (ssize_t size; (size = ::read(reader.get(), bytes, sizeof bytes)) > 0;) all.append(bytes, static_cast<std::size_t>(size));
+    for (ssize_t size; (size = ::read(reader.get(), bytes, sizeof bytes)) > 0;)
+      all.append(bytes, static_cast<std::size_t>(size));
     return all;
   }
   UniqueFd reader, writer;
@@ -44,7 +45,8 @@ class Talker {
     output = std::move(*opened);
     shared = request.descriptors[1] == request.descriptors[2];
     for (const int number : {1, 2})
-      if (request.descriptors[number] >= 0) ends[number] = UniqueFd::adopt(::fcntl(request.descriptors[number], F_DUPFD_CLOEXEC, 0));
+      if (request.descriptors[number] >= 0)
+        ends[number] = UniqueFd::adopt(::fcntl(request.descriptors[number], F_DUPFD_CLOEXEC, 0));
     output->started();
   }
   Talker(const Talker&) = delete;
@@ -59,7 +61,8 @@ class Talker {
     while (done < bytes.size()) {
       pollfd room{ends[number].get(), POLLOUT, 0};
       if (::poll(&room, 1, 0) != 1) return false;
-      const ssize_t size = ::write(ends[number].get(), bytes.data() + done, std::min<std::size_t>(bytes.size() - done, 1024));
+      const ssize_t size =
+          ::write(ends[number].get(), bytes.data() + done, std::min<std::size_t>(bytes.size() - done, 1024));
       done += static_cast<std::size_t>(std::max<ssize_t>(size, 0));
     }
     return true;

@@ -182,9 +182,10 @@ TEST_CASE("a command is well when it exits with 0, and its last lines say what i
   CHECK(found.made == 2);
   CHECK(found.failed == 1);
   CHECK(found.text == "run " + bad + " luck: exit status 3: no luck | more");
-  CHECK(probe({"run " + script("talk", "echo one; echo two >&2; printf three; exit 1")}, {}).findings.text.ends_with(
-      "exit status 1: one | two | three"));
-  CHECK(probe({"run " + script("talks_on", "seq 1 100000; exit 1")}, {}).findings.text.ends_with(" | 99999 | 100000"));
+  CHECK(probe({"run " + script("talk", "echo one; echo two >&2; printf three; exit 1")}, {})
+            .findings.text.ends_with("exit status 1: one | two | three"));
+  CHECK(probe({"run " + script("talks_on", "seq 1 100000; exit 1")}, {})
+            .findings.text.ends_with(" | 99999 | 100000"));
   CHECK(probe({"run /no/such"}, {}).findings.text ==
         "run /no/such: cannot execute /no/such: No such file or directory");
   CHECK(probe({"run " + script("loud", "head -c 1000000 /dev/zero")}, {}).findings.failed == 0);

@@ -39,7 +39,8 @@ struct Lingering {
   std::size_t received() const {
     static char bytes[65536];
     std::size_t count = 0;
-    for (ssize_t done; (done = ::recv(theirs.get(), bytes, sizeof bytes, 0)) > 0;) count += static_cast<std::size_t>(done);
+    for (ssize_t done; (done = ::recv(theirs.get(), bytes, sizeof bytes, 0)) > 0;)
+      count += static_cast<std::size_t>(done);
     return count;
   }
 };

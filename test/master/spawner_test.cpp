@@ -37,7 +37,8 @@ Finished run_script(SpawnRequest request, const std::string& script) {
   for (ssize_t n; (n = ::read(reader.get(), buffer, sizeof buffer)) > 0;)
     finished.output.append(buffer, static_cast<std::size_t>(n));
   siginfo_t info{};
-  REQUIRE(::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child->pidfd.get()), &info, WEXITED) == 0);
+  REQUIRE(::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child->pidfd.get()), &info, WEXITED) ==
+          0);
   finished.status = info.si_status;
   return finished;
 }
@@ -45,14 +46,16 @@ Finished run_script(SpawnRequest request, const std::string& script) {
 }  // namespace
 
 TEST_CASE("a child has the descriptors it was given, in their places, and no other") {
-  const auto extra = UniqueFd::adopt(::open("/dev/null", O_RDONLY));  // no CLOEXEC: must still not get through
+  const auto extra =
+      UniqueFd::adopt(::open("/dev/null", O_RDONLY));  // no CLOEXEC: must still not get through
   const auto file = UniqueFd::adopt(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
   SpawnRequest request;
   request.descriptors = {-1, -1, -1, -1, file.get()};
   // A glob would open the directory and show that, too.
   const auto finished = run_script(
-      request, "fd=0; while [ $fd -lt 64 ]; do [ -e /proc/$$/fd/$fd ] && echo $fd $(readlink /proc/$$/fd/$fd); "
-               "fd=$((fd+1)); done");
+      request,
+      "fd=0; while [ $fd -lt 64 ]; do [ -e /proc/$$/fd/$fd ] && echo $fd $(readlink /proc/$$/fd/$fd); "
+      "fd=$((fd+1)); done");
   CHECK(finished.output.find("0 /dev/null\n1 pipe") == 0);
   CHECK(finished.output.find("\n2 /dev/null\n4 /proc/") != std::string::npos);
   CHECK(std::count(finished.output.begin(), finished.output.end(), '\n') == 4);
@@ -66,13 +69,15 @@ TEST_CASE("descriptors may be given crosswise") {
   request.descriptors.resize(static_cast<std::size_t>(highest) + 1, -1);
   request.descriptors[static_cast<std::size_t>(a.get())] = b.get();
   request.descriptors[static_cast<std::size_t>(b.get())] = a.get();
-  const auto script = "readlink /proc/$$/fd/" + std::to_string(a.get()) + " /proc/$$/fd/" + std::to_string(b.get());
+  const auto script =
+      "readlink /proc/$$/fd/" + std::to_string(a.get()) + " /proc/$$/fd/" + std::to_string(b.get());
   const auto output = run_script(request, script).output;
   CHECK(output.find("/maps") < output.find("/stat"));
 }
 
 TEST_CASE("a child begins with default dispositions and an empty mask") {
-  struct sigaction ignore {}, before {};
+  struct sigaction ignore {
+  }, before{};
   ignore.sa_handler = SIG_IGN;
   REQUIRE(::sigaction(SIGUSR1, &ignore, &before) == 0);
   sigset_t block, mask;
@@ -80,8 +85,9 @@ TEST_CASE("a child begins with default dispositions and an empty mask") {
   ::sigaddset(&block, SIGUSR2);
   ::pthread_sigmask(SIG_BLOCK, &block, &mask);
   // Built-ins alone: while the shell starts a program it blocks signals itself.
-  const auto finished = run_script(
-      {}, "while read -r name mask; do case $name in SigBlk:|SigIgn:) echo $name $mask;; esac; done </proc/$$/status");
+  const auto finished = run_script({},
+                                   "while read -r name mask; do case $name in SigBlk:|SigIgn:) echo $name "
+                                   "$mask;; esac; done </proc/$$/status");
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   ::sigaction(SIGUSR1, &before, nullptr);
   CHECK(finished.output == "SigBlk: 0000000000000000\nSigIgn: 0000000000000000\n");
@@ -92,8 +98,8 @@ TEST_CASE("a child has its own process group, directory, environment and limits"
   request.environment = {"ONLY=this"};
   request.working_directory = "/proc";
   request.limits = {{RLIMIT_NOFILE, {77, 77}}};
-  const auto finished =
-      run_script(request, "echo $ONLY $HOME; pwd; ulimit -n; read -r p c s pp g rest </proc/$$/stat; test $p = $g");
+  const auto finished = run_script(
+      request, "echo $ONLY $HOME; pwd; ulimit -n; read -r p c s pp g rest </proc/$$/stat; test $p = $g");
   CHECK(finished.output == "this\n/proc\n77\n");
   CHECK(finished.status == 0);
 }

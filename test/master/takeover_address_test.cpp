@@ -1,4 +1,5 @@
-// The address changes, and the port stays: who gets what comes to the old address, and what is a stranger's all the same.
+// The address changes, and the port stays: who gets what comes to the old address, and what is a stranger's
+// all the same.
 #include <doctest/doctest.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -19,7 +20,8 @@ constexpr int long_enough_ms = 10'000;
 
 std::size_t adopted_at(const Desk& desk, rollout::WorkerId worker, const UniqueFd& listener) {
   return static_cast<std::size_t>(std::count_if(desk.told.begin(), desk.told.end(), [&](const auto& one) {
-    return one.kind == LIVESWAP_ADOPT && one.worker == worker && one.text == cookie_text(listener.get()) && one.descriptor;
+    return one.kind == LIVESWAP_ADOPT && one.worker == worker && one.text == cookie_text(listener.get()) &&
+           one.descriptor;
   }));
 }
 
@@ -39,7 +41,8 @@ UniqueFd stranger_at(const Where& where) {
 }
 
 // From one address to another, for one slot: nothing that comes to `client` is lost at any time.
-void check_change(const Where& from, const std::function<std::vector<Where>(std::uint16_t)>& to, const Where& client) {
+void check_change(const Where& from, const std::function<std::vector<Where>(std::uint16_t)>& to,
+                  const Where& client) {
   Desk desk(1);
   desk.join(1, 0);
   auto old = desk.serve(1, from);
@@ -81,16 +84,27 @@ void check_change(const Where& from, const std::function<std::vector<Where>(std:
 
 TEST_CASE("address: from one to every address and back, from one family to both and back, at one port") {
   const auto any = INADDR_ANY;
-  const auto at = [](std::uint16_t port, std::uint32_t host) { return std::vector<Where>{Where::v4(port, host)}; };
-  check_change(Where::v4(0), [&](auto port) { return at(port, any); }, Where::v4(0));
-  check_change(Where::v4(0, any), [&](auto port) { return at(port, INADDR_LOOPBACK); }, Where::v4(0));
-  check_change(Where::v4(0, any), [&](auto port) { return std::vector{Where::v6(port, "::")}; }, Where::v4(0));
-  check_change(Where::v6(0, "::"), [&](auto port) { return at(port, any); }, Where::v4(0));
-  check_change(Where::v6(0, "::1"), [&](auto port) { return std::vector{Where::v6(port, "::", true)}; }, Where::v6(0, "::1"));
+  const auto at = [](std::uint16_t port, std::uint32_t host) {
+    return std::vector<Where>{Where::v4(port, host)};
+  };
+  check_change(
+      Where::v4(0), [&](auto port) { return at(port, any); }, Where::v4(0));
+  check_change(
+      Where::v4(0, any), [&](auto port) { return at(port, INADDR_LOOPBACK); }, Where::v4(0));
+  check_change(
+      Where::v4(0, any), [&](auto port) { return std::vector{Where::v6(port, "::")}; }, Where::v4(0));
+  check_change(
+      Where::v6(0, "::"), [&](auto port) { return at(port, any); }, Where::v4(0));
+  check_change(
+      Where::v6(0, "::1"), [&](auto port) { return std::vector{Where::v6(port, "::", true)}; },
+      Where::v6(0, "::1"));
   for (const auto& client : {Where::v4(0), Where::v6(0, "::1")}) {
-    check_change(Where::v6(0, "::"), [&](auto port) {
-      return std::vector{Where::v6(port, "::", true), Where::v4(port, any)};
-    }, client);
+    check_change(
+        Where::v6(0, "::"),
+        [&](auto port) {
+          return std::vector{Where::v6(port, "::", true), Where::v4(port, any)};
+        },
+        client);
   }
 }
 
@@ -178,7 +192,9 @@ TEST_CASE("address: who drains by itself polls a listener that has been dropped 
     desk.join(1, 0);
     auto old = desk.serve(1, where);
     const bool internet = where.domain == AF_INET;
-    const auto there = where.type == SOCK_DGRAM ? Where::udp(port_of(old.get())) : internet ? Where::v4(port_of(old.get())) : where;
+    const auto there = where.type == SOCK_DGRAM ? Where::udp(port_of(old.get()))
+                       : internet               ? Where::v4(port_of(old.get()))
+                                                : where;
     desk.ready(1);
     desk.look();
     desk.join(2, 0, 2);

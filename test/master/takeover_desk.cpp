@@ -134,16 +134,19 @@ bool has_no_more_than(std::size_t count) {
 Desk::Desk(unsigned slots, Rules rules, const std::vector<Listener>& lent, ListenMode mode)
     : listeners_(open(lent, mode, slots)),
       takeover_(listeners_, std::move(rules),
-                [this](rollout::WorkerId worker, std::uint32_t kind, std::int32_t value, const master::Extras& extras) {
+                [this](rollout::WorkerId worker, std::uint32_t kind, std::int32_t value,
+                       const master::Extras& extras) {
                   if (!has_room && kind != LIVESWAP_ANSWER) return false;
                   auto copy = UniqueFd::adopt(
                       extras.descriptor < 0 ? -1 : ::fcntl(extras.descriptor, F_DUPFD_CLOEXEC, 0));
-                  told.push_back({worker, kind, value, extras.count, std::string(extras.text), std::move(copy), extras.ticket});
+                  told.push_back({worker, kind, value, extras.count, std::string(extras.text),
+                                  std::move(copy), extras.ticket});
                   return true;
                 }) {}
 
 void Desk::join(rollout::WorkerId id, unsigned slot, rollout::Generation generation, bool staged, pid_t pid) {
-  takeover_.joined(id, {slot, generation, "release " + std::to_string(generation)}, pid, listeners_.hold(staged));
+  takeover_.joined(id, {slot, generation, "release " + std::to_string(generation)}, pid,
+                   listeners_.hold(staged));
   seen_.push_back({id, false, false});
   senders_[id] = {pid, ::getuid(), ::getgid()};
 }
@@ -165,8 +168,8 @@ void Desk::drain(rollout::WorkerId id) {
     if (one.worker == id) one = {id, false, true};
 }
 
-int Desk::ask(rollout::WorkerId id, std::uint32_t kind, const std::string& text, std::uint64_t count, UniqueFd fd,
-              bool crippled) {
+int Desk::ask(rollout::WorkerId id, std::uint32_t kind, const std::string& text, std::uint64_t count,
+              UniqueFd fd, bool crippled) {
   return answer_to(id, {kind, ++last_number_, count, text, std::move(fd), crippled, senders_[id]});
 }
 

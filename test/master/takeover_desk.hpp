@@ -86,8 +86,8 @@ class Desk {
   void drain(rollout::WorkerId id);
 
   // The errno that the worker is answered with.
-  int ask(rollout::WorkerId id, std::uint32_t kind, const std::string& text, std::uint64_t count = 0, UniqueFd fd = {},
-          bool crippled = false);
+  int ask(rollout::WorkerId id, std::uint32_t kind, const std::string& text, std::uint64_t count = 0,
+          UniqueFd fd = {}, bool crippled = false);
   // Read when it had exited.
   int ask_posthumously(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd = {});
   // Without a number, so without an answer.
@@ -97,7 +97,8 @@ class Desk {
   // bind() and listen(), which succeed, and the first wait.
   UniqueFd serve(rollout::WorkerId id, const Where& where);
   void wait_on(rollout::WorkerId id, int fd);
-  // How the worker stands, when nothing but time has passed or something has changed; nothing: it is not judged.
+  // How the worker stands, when nothing but time has passed or something has changed; nothing: it is not
+  // judged.
   std::optional<rollout::AwaitedListeners::Outlook> judge(rollout::WorkerId id);
   void close(rollout::WorkerId id, UniqueFd fd);
 

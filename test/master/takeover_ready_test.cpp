@@ -1,4 +1,5 @@
-// When a worker is ready by its listeners, and who is given a connection that an earlier worker has given back.
+// When a worker is ready by its listeners, and who is given a connection that an earlier worker has given
+// back.
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -69,7 +70,8 @@ UniqueFd give_back(Successor& pair, std::size_t number = 0) {
 
 }  // namespace
 
-TEST_CASE("ready: when it waits on every listener of the worker before, and not when it has only bound them") {
+TEST_CASE(
+    "ready: when it waits on every listener of the worker before, and not when it has only bound them") {
   Successor pair({Where::v4(0), Where::v4(0)});
   const auto one = pair.desk.serve(2, pair.at(0));
   CHECK_FALSE(pair.is_ready());
@@ -78,7 +80,8 @@ TEST_CASE("ready: when it waits on every listener of the worker before, and not 
   const auto outlook = pair.desk.judge(2);
   REQUIRE(outlook.has_value());
   CHECK_FALSE(outlook->ready);
-  CHECK(outlook->awaits.text.find("127.0.0.1:" + std::to_string(port_of(other.fd.get()))) != std::string::npos);
+  CHECK(outlook->awaits.text.find("127.0.0.1:" + std::to_string(port_of(other.fd.get()))) !=
+        std::string::npos);
   pair.desk.wait_on(2, other.fd.get());
   CHECK(pair.is_ready());
 }
@@ -125,7 +128,8 @@ TEST_CASE("ready: a port that the kernel chose is the same one") {
 }
 
 TEST_CASE("ready: a lent listener that the worker before waits on") {
-  const auto path = std::filesystem::temp_directory_path() / ("liveswap-ready-" + std::to_string(::getpid()) + ".sock");
+  const auto path =
+      std::filesystem::temp_directory_path() / ("liveswap-ready-" + std::to_string(::getpid()) + ".sock");
   Desk::Rules rules = expecting();
   rules.expects_listener = false;
   Successor pair({}, rules, {{"web", "unix:" + path.string()}});
@@ -170,7 +174,9 @@ TEST_CASE("ready: what a worker that is ready binds late and is most often a cli
   CHECK(bind(2, true) == 0);
 }
 
-TEST_CASE("given back: a connection waits for one that waits on its listener, and is not for one that has bound it") {
+TEST_CASE(
+    "given back: a connection waits for one that waits on its listener, and is not for one that has bound "
+    "it") {
   Successor pair({Where::v4(0)});
   const auto held = pair.desk.bind(2, pair.at(0));
   REQUIRE(pair.desk.listen(2, held) == 0);
@@ -198,7 +204,8 @@ TEST_CASE("given back: one that serves may have its connection back after a whil
   REQUIRE(adopted(pair.desk).size() == 1);
   auto connection = UniqueFd::adopt(::dup(adopted(pair.desk)[0]->descriptor.get()));
   pair.desk.told.clear();
-  CHECK(pair.desk.ask(2, LIVESWAP_HANDOFF, cookie_text(held.get()), 5'000, UniqueFd::adopt(::dup(connection.get()))) == 0);
+  CHECK(pair.desk.ask(2, LIVESWAP_HANDOFF, cookie_text(held.get()), 5'000,
+                      UniqueFd::adopt(::dup(connection.get()))) == 0);
   pair.desk.look(0, false);
   CHECK(adopted(pair.desk).empty());
   pair.desk.look(300, false);
@@ -222,7 +229,9 @@ TEST_CASE("given back: to one that serves the same address by another listener")
   CHECK(adopted(pair.desk)[0]->text == cookie_text(held.get()));
 }
 
-TEST_CASE("a lent listener that a worker closes while it serves: it is told once, unless the worker comes back to it") {
+TEST_CASE(
+    "a lent listener that a worker closes while it serves: it is told once, unless the worker comes back to "
+    "it") {
   Desk desk(1, {}, {{"http", "127.0.0.1:0"}});
   desk.join(1, 0);
   const int fd = desk.listeners().of_slot(0)[0];

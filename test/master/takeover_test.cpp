@@ -235,7 +235,8 @@ TEST_CASE("takeover: frames that make no sense are refused, and cost no descript
   CHECK(bind(changed(any, [](auto& said) { said.protocol = IPPROTO_SCTP; }), fresh()) == EPROTONOSUPPORT);
   const auto relative = Where::path("relative");
   CHECK(bind(relative.text(), socket_for(relative)) == EINVAL);
-  const auto long_one = changed(Where::path("/x"), [](auto& said) { said.address_size = sizeof(sockaddr_un) + 1; });
+  const auto long_one =
+      changed(Where::path("/x"), [](auto& said) { said.address_size = sizeof(sockaddr_un) + 1; });
   CHECK(bind(long_one, socket_for(relative)) == EINVAL);
 
   CHECK(bind(any.text(), {}) == EBADF);
@@ -254,7 +255,8 @@ TEST_CASE("takeover: frames that make no sense are refused, and cost no descript
   CHECK(bind(any.text(), connect_to(own)) == EINVAL);
   listens.reset();
 
-  for (const std::string& text : {std::string(), std::string(7, 'x'), std::string(8, '\0'), std::string(8, 'x')}) {
+  for (const std::string& text :
+       {std::string(), std::string(7, 'x'), std::string(8, '\0'), std::string(8, 'x')}) {
     CHECK(desk.ask(1, LIVESWAP_LISTEN, text) == EBADF);
     CHECK(desk.ask(1, LIVESWAP_HANDOFF, text, 0, fresh()) == EBADF);
     desk.tell(1, LIVESWAP_UNLISTEN, text);

@@ -147,7 +147,8 @@ TEST_CASE("trust: what its user has renamed is made again as that user") {
   CHECK(rename_as(given.desk, 1, given.own, path) == 0);
   CHECK(connect_to(Where::path(path)));
   CHECK_FALSE(std::filesystem::exists(given.own));
-  for (const auto& file : std::vector<std::filesystem::directory_entry>(std::filesystem::directory_iterator(given.dir / ""), {}))
+  for (const auto& file :
+       std::vector<std::filesystem::directory_entry>(std::filesystem::directory_iterator(given.dir / ""), {}))
     std::filesystem::remove(file);
   CHECK(given.desk.listeners().mend_files().at(0).report.kind == master::FileReport::Kind::replaced);
   CHECK(info_of(path).st_uid == nobody);

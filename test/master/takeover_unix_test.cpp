@@ -283,7 +283,9 @@ TEST_CASE("takeover: a lent socket is replaced likewise, and its owner and mode 
   CHECK(connect_to(Where::path(path)));
 }
 
-TEST_CASE("takeover: what a worker says of the lent socket before, after it was replaced, is said of its listener") {
+TEST_CASE(
+    "takeover: what a worker says of the lent socket before, after it was replaced, is said of its "
+    "listener") {
   const TempDir dir;
   const auto where = Where::path(dir / "app.sock");
   Desk desk(2, {}, {{"local", "unix:" + (dir / "app.sock")}});
@@ -303,9 +305,11 @@ TEST_CASE("takeover: what a worker says of the lent socket before, after it was 
   const auto client = connect_to(where);
   // The worker host of the first closes the former one when it has put the new one in its place.
   desk.tell(1, LIVESWAP_UNLISTEN, cookie_text(former.get()));
-  CHECK(desk.ask(2, LIVESWAP_HANDOFF, cookie_text(former.get()), 0, accept_from(desk.listeners().of_slot(1)[0])) == 0);
-  const bool adopted = std::any_of(desk.told.begin(), desk.told.end(),
-                                   [](const auto& one) { return one.worker == 1 && one.kind == LIVESWAP_ADOPT; });
+  CHECK(desk.ask(2, LIVESWAP_HANDOFF, cookie_text(former.get()), 0,
+                 accept_from(desk.listeners().of_slot(1)[0])) == 0);
+  const bool adopted = std::any_of(desk.told.begin(), desk.told.end(), [](const auto& one) {
+    return one.worker == 1 && one.kind == LIVESWAP_ADOPT;
+  });
   CHECK(adopted);
 }
 
@@ -318,7 +322,8 @@ TEST_CASE("takeover: somebody else's file is left alone, and said to be in the w
   const auto held = desk.serve(1, where);
   REQUIRE(::unlink(path.c_str()) == 0);
   std::ofstream(path) << "precious";
-  for (int i = 0; i < 2; ++i) CHECK(desk.listeners().mend_files().at(0).report.kind == master::FileReport::Kind::lost);
+  for (int i = 0; i < 2; ++i)
+    CHECK(desk.listeners().mend_files().at(0).report.kind == master::FileReport::Kind::lost);
   CHECK(std::filesystem::file_size(path) == 8);
   REQUIRE(::unlink(path.c_str()) == 0);
   const auto other = socket_for(where);

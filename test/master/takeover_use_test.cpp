@@ -75,7 +75,8 @@ TEST_CASE("takeover: what the new code does not bind is dropped after the upgrad
   desk.look(long_enough_ms, false);
   CHECK(answers(gone));
   CHECK(desk.names().size() == 2);
-  // Committed: for those who bind late it is kept for a moment, then it goes, also under a worker that still drains.
+  // Committed: for those who bind late it is kept for a moment, then it goes, also under a worker that still
+  // drains.
   desk.look(1'000);
   CHECK(answers(gone));
   desk.look(2'000);
@@ -321,7 +322,8 @@ TEST_CASE("handoff: so many wait, and no more") {
   bool full = false;
   for (; taken < 10'000 && error == 0; ++taken) {
     full = full || desk.takeover().is_full(1);
-    error = desk.ask(1, LIVESWAP_HANDOFF, cookie_text(pair.first.get()), 0, UniqueFd::adopt(::dup(connection.get())));
+    error = desk.ask(1, LIVESWAP_HANDOFF, cookie_text(pair.first.get()), 0,
+                     UniqueFd::adopt(::dup(connection.get())));
     desk.told.clear();
   }
   CHECK(error == ENOBUFS);
@@ -343,7 +345,8 @@ TEST_CASE("handoff: nobody fills the master with what those who read nothing are
   }
   const auto hand_off = [&](rollout::WorkerId id) {
     const auto& listener = id == 1 ? pair.first : pair.second;
-    return desk.ask(id, LIVESWAP_HANDOFF, cookie_text(listener.get()), 0, UniqueFd::adopt(::dup(connections[id].get())));
+    return desk.ask(id, LIVESWAP_HANDOFF, cookie_text(listener.get()), 0,
+                    UniqueFd::adopt(::dup(connections[id].get())));
   };
   // Each goes to the other at once, and waits there unread.
   for (int i = 0; i < 4; ++i) {
@@ -399,7 +402,8 @@ TEST_CASE("handoff: by every listener of a dual stack or of both families, and o
   desk.join(1, 0);
   desk.join(2, 0, 2);
   const auto six = desk.serve(1, Where::v6(0, "::")), one = desk.serve(1, Where::v6(0, "::1"));
-  const auto any = desk.serve(1, Where::v4(0, INADDR_ANY)), name = desk.serve(1, Where::abstract("liveswap-handoff"));
+  const auto any = desk.serve(1, Where::v4(0, INADDR_ANY)),
+             name = desk.serve(1, Where::abstract("liveswap-handoff"));
   const struct {
     const UniqueFd& listener;
     Where client;

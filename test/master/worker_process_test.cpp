@@ -42,12 +42,13 @@ class Worker {
     request.program = CHANNEL_LENDER;
     request.arguments = {"channel_lender"};
     request.descriptors = {-1, -1, 2, -1, theirs.get()};
-    auto started = WorkerProcess::start(loop_, std::move(request),
-                                        {[this](Frame& frame) {
-                                           heard.push_back({frame.kind, frame.text.size(),
-                                                            static_cast<bool>(frame.descriptor), frame.crippled, frame.sender});
-                                         },
-                                         [this](const Ending&) { ended = true; }});
+    auto started = WorkerProcess::start(
+        loop_, std::move(request),
+        {[this](Frame& frame) {
+           heard.push_back({frame.kind, frame.text.size(), static_cast<bool>(frame.descriptor),
+                            frame.crippled, frame.sender});
+         },
+         [this](const Ending&) { ended = true; }});
     REQUIRE(started.has_value());
     process_ = std::move(*started);
     char byte = 0;
@@ -162,7 +163,8 @@ TEST_CASE("channel: a worker that reads nothing is kept a bounded number of conn
   int received = 0;
   char buffer[256];
   const auto read_all = [&] {
-    for (ssize_t size; (size = ::recv(worker.channel(), buffer, sizeof buffer, MSG_DONTWAIT)) > 0;) ++received;
+    for (ssize_t size; (size = ::recv(worker.channel(), buffer, sizeof buffer, MSG_DONTWAIT)) > 0;)
+      ++received;
   };
   for (int i = 0; i < 100'000 && received < sent + 1; ++i) {
     read_all();

@@ -2,8 +2,8 @@
 #define BOARD_H
 #include <stdint.h>
 
-/* A file of one page, mapped by the tester and by the process whose calls shall fail: "from now on, let the n-th call fail".
- * The tester writes `armed` last, and clears it first. */
+/* A file of one page, mapped by the tester and by the process whose calls shall fail: "from now on, let the
+ * n-th call fail". The tester writes `armed` last, and clears it first. */
 enum { BOARD_ALLOCATIONS = 1, BOARD_SYSTEM_CALLS = 2, BOARD_EXCEPTIONS = 4 /* the call throws instead */ };
 
 struct board {

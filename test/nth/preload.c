@@ -1,6 +1,6 @@
-/* Preloaded into a master: lets the n-th call that board.h names fail, without making it. Its children do not get this
- * library, since a master strips the loader's variables; between clone() and execve() they share the master's memory, and
- * count as the master. */
+/* Preloaded into a master: lets the n-th call that board.h names fail, without making it. Its children do not
+ * get this library, since a master strips the loader's variables; between clone() and execve() they share the
+ * master's memory, and count as the master. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,10 +20,12 @@ __attribute__((constructor)) static void find_board(void) {
   if (!path) return;
   int fd = (int)syscall_unseen(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
   if (fd < 0) return;
-  struct board* found = (struct board*)syscall_unseen(SYS_mmap, NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  struct board* found =
+      (struct board*)syscall_unseen(SYS_mmap, NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   syscall_unseen(SYS_close, fd);
   int32_t nobody = 0;
-  if ((intptr_t)found > 0 && __atomic_compare_exchange_n(&found->pid, &nobody, (int32_t)getpid(), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+  if ((intptr_t)found > 0 && __atomic_compare_exchange_n(&found->pid, &nobody, (int32_t)getpid(), 0,
+                                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
     board = found;
 }
 
@@ -31,7 +33,8 @@ int shall_fail(unsigned kind, const char* name) {
   if (!board || !__atomic_load_n(&board->armed, __ATOMIC_SEQ_CST) || !(board->kinds & kind)) return 0;
   const uint64_t number = __atomic_add_fetch(&board->seen, 1, __ATOMIC_SEQ_CST);
   if (number < board->first || number > board->last) return 0;
-  if (__atomic_add_fetch(&board->failed, 1, __ATOMIC_SEQ_CST) == 1) snprintf(board->name, sizeof board->name, "%s", name);
+  if (__atomic_add_fetch(&board->failed, 1, __ATOMIC_SEQ_CST) == 1)
+    snprintf(board->name, sizeof board->name, "%s", name);
   return 1;
 }
 
@@ -53,9 +56,15 @@ static int no_memory(const char* name) {
 }
 
 SEEN void* malloc(size_t size) { return no_memory("malloc") ? NULL : __libc_malloc(size); }
-SEEN void* calloc(size_t count, size_t size) { return no_memory("calloc") ? NULL : __libc_calloc(count, size); }
-SEEN void* realloc(void* block, size_t size) { return no_memory("realloc") ? NULL : __libc_realloc(block, size); }
-SEEN void* memalign(size_t alignment, size_t size) { return no_memory("memalign") ? NULL : __libc_memalign(alignment, size); }
+SEEN void* calloc(size_t count, size_t size) {
+  return no_memory("calloc") ? NULL : __libc_calloc(count, size);
+}
+SEEN void* realloc(void* block, size_t size) {
+  return no_memory("realloc") ? NULL : __libc_realloc(block, size);
+}
+SEEN void* memalign(size_t alignment, size_t size) {
+  return no_memory("memalign") ? NULL : __libc_memalign(alignment, size);
+}
 SEEN void* aligned_alloc(size_t alignment, size_t size) {
   return no_memory("aligned_alloc") ? NULL : __libc_memalign(alignment, size);
 }

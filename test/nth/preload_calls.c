@@ -1,5 +1,6 @@
-/* The system calls that may fail, as the master and libuv reach them: by libc's functions, or by syscall(). What libc calls
- * inside itself is counted at the function that was called: fopen(), opendir(), mkostemp(). */
+/* The system calls that may fail, as the master and libuv reach them: by libc's functions, or by syscall().
+ * What libc calls inside itself is counted at the function that was called: fopen(), opendir(), mkostemp().
+ */
 /* open() and open64() are two functions here. */
 #undef _FILE_OFFSET_BITS
 #include <dirent.h>
@@ -20,7 +21,7 @@
 
 #include "preload.h"
 
-#define REAL(name) (__extension__(__typeof__(&name))real(#name))
+#define REAL(name) (__extension__(__typeof__(&name)) real(#name))
 
 static void* real(const char* name) { return dlsym(RTLD_NEXT, name); }
 
@@ -34,8 +35,10 @@ static int fails(const char* name) { return shall_fail(BOARD_SYSTEM_CALLS, name)
   }
 
 CALL(ssize_t, pwrite, (int fd, const void* bytes, size_t size, off_t at), (fd, bytes, size, at), ENOSPC, EIO)
-CALL(ssize_t, pwrite64, (int fd, const void* bytes, size_t size, off64_t at), (fd, bytes, size, at), ENOSPC, EIO)
-CALL(ssize_t, send, (int fd, const void* bytes, size_t size, int flags), (fd, bytes, size, flags), EAGAIN, ENOMEM)
+CALL(ssize_t, pwrite64, (int fd, const void* bytes, size_t size, off64_t at), (fd, bytes, size, at), ENOSPC,
+     EIO)
+CALL(ssize_t, send, (int fd, const void* bytes, size_t size, int flags), (fd, bytes, size, flags), EAGAIN,
+     ENOMEM)
 CALL(ssize_t, recvmsg, (int fd, struct msghdr* message, int flags), (fd, message, flags), EINTR, ENOMEM)
 CALL(int, fdatasync, (int fd), (fd), EIO, ENOSPC)
 CALL(int, ftruncate, (int fd, off_t size), (fd, size), EIO, ENOSPC)
@@ -57,15 +60,20 @@ CALL(int, fchown, (int fd, uid_t user, gid_t group), (fd, user, group), EIO, ENO
 CALL(int, flock, (int fd, int operation), (fd, operation), ENOLCK, EINTR)
 CALL(int, dup2, (int from, int to), (from, to), EMFILE, EBUSY)
 CALL(int, dup3, (int from, int to, int flags), (from, to, flags), EMFILE, EBUSY)
-CALL(int, execve, (const char* path, char* const words[], char* const variables[]), (path, words, variables), ENOMEM, EIO)
-CALL(int, accept4, (int fd, __SOCKADDR_ARG from, socklen_t* restrict size, int flags), (fd, from, size, flags), EMFILE, ENOMEM)
+CALL(int, execve, (const char* path, char* const words[], char* const variables[]), (path, words, variables),
+     ENOMEM, EIO)
+CALL(int, accept4, (int fd, __SOCKADDR_ARG from, socklen_t* restrict size, int flags),
+     (fd, from, size, flags), EMFILE, ENOMEM)
 CALL(int, socket, (int domain, int type, int protocol), (domain, type, protocol), EMFILE, ENOMEM)
-CALL(int, socketpair, (int domain, int type, int protocol, int ends[2]), (domain, type, protocol, ends), EMFILE, ENOMEM)
+CALL(int, socketpair, (int domain, int type, int protocol, int ends[2]), (domain, type, protocol, ends),
+     EMFILE, ENOMEM)
 CALL(int, bind, (int fd, __CONST_SOCKADDR_ARG to, socklen_t size), (fd, to, size), ENOMEM, EADDRINUSE)
 CALL(int, listen, (int fd, int backlog), (fd, backlog), ENOMEM, EADDRINUSE)
 CALL(int, connect, (int fd, __CONST_SOCKADDR_ARG to, socklen_t size), (fd, to, size), EAGAIN, ENOMEM)
-CALL(int, setsockopt, (int fd, int level, int name, const void* value, socklen_t size), (fd, level, name, value, size), ENOMEM, ENOBUFS)
-CALL(int, getsockopt, (int fd, int level, int name, void* restrict value, socklen_t* restrict size), (fd, level, name, value, size), ENOMEM, ENOBUFS)
+CALL(int, setsockopt, (int fd, int level, int name, const void* value, socklen_t size),
+     (fd, level, name, value, size), ENOMEM, ENOBUFS)
+CALL(int, getsockopt, (int fd, int level, int name, void* restrict value, socklen_t* restrict size),
+     (fd, level, name, value, size), ENOMEM, ENOBUFS)
 CALL(int, pipe2, (int ends[2], int flags), (ends, flags), EMFILE, ENFILE)
 CALL(int, memfd_create, (const char* name, unsigned flags), (name, flags), EMFILE, ENOMEM)
 CALL(int, epoll_create1, (int flags), (flags), EMFILE, ENOMEM)
@@ -126,22 +134,26 @@ static void throw_one_of(const char* name) {
   if (strncmp(name, "openat", 6) != 0) throw_instead(name);
 }
 
-#define OPEN(name, ...)                                               \
-  SEEN int name(__VA_ARGS__ const char* path, int flags, ...) {       \
-    va_list more;                                                     \
-    va_start(more, flags);                                            \
+#define OPEN(name, ...)                                                               \
+  SEEN int name(__VA_ARGS__ const char* path, int flags, ...) {                       \
+    va_list more;                                                                     \
+    va_start(more, flags);                                                            \
     const unsigned mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, unsigned) : 0; \
-    va_end(more);                                                     \
-    throw_one_of(#name);                                              \
+    va_end(more);                                                                     \
+    throw_one_of(#name);                                                              \
     if (fails(#name)) return fail_with(EMFILE, flags & O_CREAT ? ENOSPC : ENOMEM);
-OPEN(open, ) return REAL(open)(path, flags, mode); }
-OPEN(open64, ) return REAL(open64)(path, flags, mode); }
-OPEN(openat, int directory,) return REAL(openat)(directory, path, flags, mode); }
-OPEN(openat64, int directory,) return REAL(openat64)(directory, path, flags, mode); }
+OPEN(open, ) return REAL(open)(path, flags, mode);
+}
+OPEN(open64, ) return REAL(open64)(path, flags, mode);
+}
+OPEN(openat, int directory, ) return REAL(openat)(directory, path, flags, mode);
+}
+OPEN(openat64, int directory, ) return REAL(openat64)(directory, path, flags, mode);
+}
 
 SEEN int __open64_2(const char* path, int flags) {
   if (fails("open64")) return fail_with(EMFILE, ENOMEM);
-  return (__extension__(int (*)(const char*, int))real("__open64_2"))(path, flags);
+  return (__extension__(int (*)(const char*, int)) real("__open64_2"))(path, flags);
 }
 
 SEEN FILE* fopen64(const char* path, const char* mode) {
@@ -170,14 +182,14 @@ SEEN void* mmap(void* where, size_t size, int protection, int flags, int fd, off
 
 static int take_descriptor(int command) { return command == F_DUPFD || command == F_DUPFD_CLOEXEC; }
 
-#define FCNTL(name)                                                                \
-  SEEN int name(int fd, int command, ...) {                                        \
-    va_list more;                                                                  \
-    va_start(more, command);                                                       \
-    void* const argument = va_arg(more, void*);                                    \
-    va_end(more);                                                                  \
+#define FCNTL(name)                                                                   \
+  SEEN int name(int fd, int command, ...) {                                           \
+    va_list more;                                                                     \
+    va_start(more, command);                                                          \
+    void* const argument = va_arg(more, void*);                                       \
+    va_end(more);                                                                     \
     if (take_descriptor(command) && fails("fcntl")) return fail_with(EMFILE, ENOMEM); \
-    return REAL(name)(fd, command, argument);                                      \
+    return REAL(name)(fd, command, argument);                                         \
   }
 FCNTL(fcntl)
 FCNTL(fcntl64)

@@ -1,5 +1,5 @@
-// Precompiled for tests of many files: what most of them include. Each file has its own includes all the same, so that
-// it builds with -Db_pch=false too.
+// Precompiled for tests of many files: what most of them include. Each file has its own includes all the
+// same, so that it builds with -Db_pch=false too.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -20,8 +20,9 @@ TEST_CASE("every command in a text gets the options, at its end") {
   CHECK(with_options("see `liveswap status`", " -p 3001") == "see `liveswap status -p 3001`");
   CHECK(with_options("`liveswap receipt 12` or `liveswap rollback`; `ls` lists", " -p 3001") ==
         "`liveswap receipt 12 -p 3001` or `liveswap rollback -p 3001`; `ls` lists");
-  for (const char* text : {"see `liveswap help`", "see `liveswap help status`", "`liveswap list`", "`liveswap check a.so`",
-                           "liveswap status", "`liveswap status", "", "`", "`liveswap "}) {
+  for (const char* text :
+       {"see `liveswap help`", "see `liveswap help status`", "`liveswap list`", "`liveswap check a.so`",
+        "liveswap status", "`liveswap status", "", "`", "`liveswap "}) {
     CAPTURE(text);
     CHECK(with_options(text, " -p 3001") == text);
   }

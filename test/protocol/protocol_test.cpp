@@ -77,7 +77,8 @@ TEST_CASE("what is no command is said to be none") {
   CHECK(error_of("{") == "the line is not valid JSON, expected an object");
   CHECK(error_of(R"({"cmd":"kill"} x)") == "the line is not valid JSON, expected an object");
   CHECK(error_of("{\"cmd\":\"\xff\"}") == "the line is not valid JSON, expected an object");
-  CHECK(error_of("{\"cmd\":" + std::string(30'000, '[') + std::string(30'000, ']') + "}") == "the line is nested 30001 levels deep, expected at most 64");
+  CHECK(error_of("{\"cmd\":" + std::string(30'000, '[') + std::string(30'000, ']') + "}") ==
+        "the line is nested 30001 levels deep, expected at most 64");
   CHECK(error_of("{}") == "the object has no \"cmd\" that is a string");
   CHECK(error_of(R"({"cmd":7})") == "the object has no \"cmd\" that is a string");
   CHECK(error_of(R"({"cmd":"reboot"})").rfind("unknown command", 0) == 0);
@@ -111,11 +112,9 @@ TEST_CASE("an upgrade carries wishes, whatever their names") {
   const auto command = parse_command(
       R"({"cmd":"upgrade","value":"a.so","queue":true,"flip":false,"canary":"10%","batch":4,"bake":null,"canery":""})");
   REQUIRE(command.has_value());
-  CHECK(command->wishes == std::map<std::string, std::string>{{"queue", "true"},
-                                                              {"flip", "false"},
-                                                              {"canary", "10%"},
-                                                              {"batch", "4"},
-                                                              {"canery", ""}});
+  CHECK(command->wishes ==
+        std::map<std::string, std::string>{
+            {"queue", "true"}, {"flip", "false"}, {"canary", "10%"}, {"batch", "4"}, {"canery", ""}});
   CHECK(parse_command(R"({"cmd":"rollback","value":"","surge":"2"})")->wishes.at("surge") == "2");
   // To other commands, further members mean nothing, as in the original.
   CHECK(parse_command(R"({"cmd":"kill","value":"","queue":true})")->wishes.empty());
@@ -128,7 +127,8 @@ TEST_CASE("history, receipt and rollback take numbers") {
   CHECK(parse_command(R"({"cmd":"history","value":5})")->value == "5");
   CHECK(parse_command(R"({"cmd":"receipt","value":"12"})")->value == "12");
   CHECK(parse_command(R"({"cmd":"receipt"})")->value.empty());
-  CHECK(error_of(R"({"cmd":"receipt","value":"last"})") == "receipt: found \"last\", expected a number, or nothing");
+  CHECK(error_of(R"({"cmd":"receipt","value":"last"})") ==
+        "receipt: found \"last\", expected a number, or nothing");
   CHECK(parse_command(R"({"cmd":"rollback","value":3})")->value == "3");
   CHECK(parse_command(R"({"cmd":"rollback","value":"ab12cd"})")->value == "ab12cd");
   CHECK(parse_command(R"({"cmd":"promote"})")->verb == Verb::promote);
@@ -159,7 +159,8 @@ TEST_CASE("an instance is found by its port and the user's directories") {
   ::setenv("XDG_STATE_HOME", "relative", 1);
   ::setenv("HOME", "/home/me", 1);
   const bool root = ::geteuid() == 0;
-  CHECK(locate_instance(1, "", "").state_dir == (root ? "/var/lib/liveswap/1" : "/home/me/.local/state/liveswap/1"));
+  CHECK(locate_instance(1, "", "").state_dir ==
+        (root ? "/var/lib/liveswap/1" : "/home/me/.local/state/liveswap/1"));
   CHECK(earlier_state_dir(1) == (root ? "/home/me/.local/state/liveswap/1" : ""));
 }
 

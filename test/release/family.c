@@ -1,4 +1,5 @@
-/* One library of a family: `NAME` gives VALUE, and what the next one gives. `CALLS` names that, unless it is the last. */
+/* One library of a family: `NAME` gives VALUE, and what the next one gives. `CALLS` names that, unless it is
+ * the last. */
 #ifdef CALLS
 int CALLS(void);
 #endif

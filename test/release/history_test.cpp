@@ -247,8 +247,9 @@ TEST_CASE("a release that a rollback went away from is known as left until somet
 }
 
 TEST_CASE("nothing that could not be committed was gone to") {
-  for (const std::string& path : {std::string(), std::string("app.so"), std::string("/srv/a\nb"), std::string("/srv/a\0b", 8),
-                                  "/" + std::string(4096, 'x'), std::string("/srv/"), std::string("/srv/."), std::string("/srv/..")}) {
+  for (const std::string& path :
+       {std::string(), std::string("app.so"), std::string("/srv/a\nb"), std::string("/srv/a\0b", 8),
+        "/" + std::string(4096, 'x'), std::string("/srv/"), std::string("/srv/."), std::string("/srv/..")}) {
     CAPTURE(path);
     CHECK_FALSE(went_to(receipt("ok", 'a', path)));
     const TempDir dir;

@@ -163,15 +163,18 @@ TEST_CASE("of what was loaded, what belongs neither to the release nor to the sy
                            "/.needed/libx.so\n/lib/x86_64-linux-gnu/libm.so.6\n/usr/lib/libz.so.1\n";
   CHECK(outside_remark(good, release) == "");
   CHECK(outside_remark("", release) == "");
-  CHECK(outside_remark(good + "/opt/libx.so\n", release).find("/opt/libx.so is not part of the release: ") == 0);
+  CHECK(outside_remark(good + "/opt/libx.so\n", release).find("/opt/libx.so is not part of the release: ") ==
+        0);
   CHECK(outside_remark("/o/1.so\nrel/2.so\n/o/3.so\n/o/4.so\n", release)
             .find("/o/1.so, rel/2.so, /o/3.so and 1 more are not part") == 0);
   // Nothing that is named is looked up: it may lie on a file system that does not answer.
-  if (!std::filesystem::exists("/etc/ld.so.conf.d/libc.conf") || !std::filesystem::exists("/usr/local/lib")) return;
+  if (!std::filesystem::exists("/etc/ld.so.conf.d/libc.conf") || !std::filesystem::exists("/usr/local/lib"))
+    return;
   const TempDir dir;
   std::filesystem::create_directory_symlink("/usr/local/lib", dir / "alias");
   CHECK(outside_remark("/usr/local/lib/libx.so\n", release) == "");
-  CHECK(outside_remark(dir / "alias/libx.so\n", release).find("alias/libx.so is not part") != std::string::npos);
+  CHECK(outside_remark(dir / "alias/libx.so\n", release).find("alias/libx.so is not part") !=
+        std::string::npos);
 }
 
 TEST_CASE("private libraries must be trusted as the first one is") {

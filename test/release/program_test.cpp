@@ -85,7 +85,8 @@ Outcome run(const std::vector<std::string>& words) {
   message.msg_control = control;
   message.msg_controllen = sizeof control;
   const ssize_t size = ::recvmsg(mine.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (const cmsghdr* rights = CMSG_FIRSTHDR(&message); size >= 0 && rights) outcome.document = content_of(rights);
+  if (const cmsghdr* rights = CMSG_FIRSTHDR(&message); size >= 0 && rights)
+    outcome.document = content_of(rights);
   if (size < static_cast<ssize_t>(sizeof(liveswap_frame))) return outcome;
   const auto* frame = reinterpret_cast<const liveswap_frame*>(packet.data());
   outcome.kind = frame->kind;
@@ -232,12 +233,17 @@ TEST_CASE("liveswap-store finds a sound release, and last of all one that somebo
     ids[name] = run({"take", dir.path(), "0", file(name)}).json()["id"].get<std::string>();
   }
   const auto went = [&](const char* kind, char from, char to) {
-    REQUIRE(history.add({{"kind", kind}, {"outcome", "ok"}, {"from", {{"path", file(from)}, {"id", ids[from]}}},
-                         {"to", {{"path", file(to)}, {"id", ids[to]}}}}).has_value());
+    REQUIRE(history
+                .add({{"kind", kind},
+                      {"outcome", "ok"},
+                      {"from", {{"path", file(from)}, {"id", ids[from]}}},
+                      {"to", {{"path", file(to)}, {"id", ids[to]}}}})
+                .has_value());
   };
   for (const char* step : {"ab", "bc"}) went("upgrade", step[0], step[1]);
   went("rollback", 'c', 'b');
-  const auto found = [&](const std::string& never, const std::string& last, std::vector<std::string> own = {}) {
+  const auto found = [&](const std::string& never, const std::string& last,
+                         std::vector<std::string> own = {}) {
     std::vector<std::string> words{"substitute", dir.path(), "0", "9", never, last};
     words.insert(words.end(), own.begin(), own.end());
     return run(words).json();
@@ -260,7 +266,8 @@ TEST_CASE("liveswap-store finds a sound release, and last of all one that somebo
 }
 
 // A lease keeps others from opening it: the answer to those that will not wait is "try again".
-TEST_CASE("liveswap-store says of a file that it cannot read now neither that it is sound nor that it differs") {
+TEST_CASE(
+    "liveswap-store says of a file that it cannot read now neither that it is sound nor that it differs") {
   const TempDir dir;
   put(dir / "srv/a.so", noise(1000, 1));
   const auto taken = run({"take", dir.path(), "0", dir / "srv/a.so"}).json();
@@ -271,7 +278,8 @@ TEST_CASE("liveswap-store says of a file that it cannot read now neither that it
     REQUIRE(::fcntl(held.get(), F_SETLEASE, F_WRLCK) == 0);
     CHECK(run(words).kind == LIVESWAP_FAILED);
     // Nor is anything else looked for in its place, as though there was none.
-    CHECK(run({"substitute", dir.path(), "0", "9", "", "", taken["id"], dir / "srv/a.so"}).kind == LIVESWAP_FAILED);
+    CHECK(run({"substitute", dir.path(), "0", "9", "", "", taken["id"], dir / "srv/a.so"}).kind ==
+          LIVESWAP_FAILED);
   }
   CHECK(run(words).json()["seal"] == taken["seal"]);
   put(dir / "srv/a.so", "");

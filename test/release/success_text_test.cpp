@@ -12,7 +12,8 @@ namespace {
 const std::string words = "generation 2 serves in 2 slots";
 
 Json receipt() {
-  return Json::parse(R"({"from":{"path":"/srv/libapp.so","id":"3fa9c1d2e0b1ffff"},"to":{"path":"/srv/libapp_v2.so",
+  return Json::parse(
+      R"({"from":{"path":"/srv/libapp.so","id":"3fa9c1d2e0b1ffff"},"to":{"path":"/srv/libapp_v2.so",
     "id":"ab12ef34cd56ffff"},"phases":[{"phase":"rolling","at_ms":14},{"phase":"leaving","at_ms":312}],"slots":[
     {"slot":0,"workers":[{"drain_ms":200,"gone_ms":900,"end":"clean","drained":7,"killed":0,"lost":0},
                          {"drain_ms":null,"gone_ms":null,"end":null,"drained":null,"killed":null,"lost":null}]},
@@ -25,10 +26,12 @@ Json& old_worker(Json& receipt) { return receipt["slots"][1]["workers"][0]; }
 
 TEST_CASE("which release took the place of which, when, and what became of the connections") {
   CHECK(success_text(receipt(), words) ==
-        "libapp.so (3fa9c1d2) → libapp_v2.so (ab12ef34): generation 2 serves in 2 slots after 312 ms; 12 connections "
+        "libapp.so (3fa9c1d2) → libapp_v2.so (ab12ef34): generation 2 serves in 2 slots after 312 ms; 12 "
+        "connections "
         "drained, none lost");
   CHECK(success_text(receipt(), words + "; the worker of generation 1 in slot 0 died") ==
-        "libapp.so (3fa9c1d2) → libapp_v2.so (ab12ef34): generation 2 serves in 2 slots after 312 ms; 12 connections "
+        "libapp.so (3fa9c1d2) → libapp_v2.so (ab12ef34): generation 2 serves in 2 slots after 312 ms; 12 "
+        "connections "
         "drained, none lost; the worker of generation 1 in slot 0 died");
 }
 
@@ -67,5 +70,6 @@ TEST_CASE("times are for people, and a receipt without members is no trouble") {
   CHECK(success_text(one, words).find("slots after 75 s;") != std::string::npos);
   CHECK(success_text(Json::object(), words) == words);
   CHECK(success_text(Json::array(), words) == words);
-  CHECK(success_text({{"from", nullptr}, {"to", {{"path", "/x.so"}, {"id", nullptr}}}}, words) == "x.so: " + words);
+  CHECK(success_text({{"from", nullptr}, {"to", {{"path", "/x.so"}, {"id", nullptr}}}}, words) ==
+        "x.so: " + words);
 }

@@ -16,7 +16,9 @@ const Listeners none, admin{{"a", "admin"}}, port{{"m", "main"}}, both{{"a", "ad
 
 constexpr AwaitedListeners::Limits limits{.settle = 100ms, .drop_after = 10s};
 
-Place place(unsigned slot, Generation generation, const std::string& release) { return {slot, generation, release}; }
+Place place(unsigned slot, Generation generation, const std::string& release) {
+  return {slot, generation, release};
+}
 
 // It has bound what it waits on, and `also`.
 Progress waits_on(const Listeners& listeners, std::set<std::string> also = {}) {
@@ -30,7 +32,8 @@ Progress waits_on(const Listeners& listeners, std::set<std::string> also = {}) {
 
 }  // namespace
 
-TEST_CASE("awaited: the first start waits for any listener, and until no other has come for the settle time") {
+TEST_CASE(
+    "awaited: the first start waits for any listener, and until no other has come for the settle time") {
   AwaitedListeners awaited(limits);
   const Place first = place(0, 1, "A");
   auto outlook = awaited.look(50s, first, waits_on(none));
@@ -56,7 +59,8 @@ TEST_CASE("awaited: the first start waits for any listener, and until no other h
   CHECK(awaited.look(1001ms, first, lent).ready);
 }
 
-TEST_CASE("awaited: a successor that waits already does not take over before it has survived its settle time") {
+TEST_CASE(
+    "awaited: a successor that waits already does not take over before it has survived its settle time") {
   AwaitedListeners awaited(limits);
   awaited.serves(0s, place(0, 1, "A"), port);
   Progress progress = waits_on(port);
@@ -79,7 +83,8 @@ TEST_CASE("awaited: a successor waits on all that its predecessor served, and th
   CHECK(awaited.look(1s, next, waits_on(both)).ready);
 }
 
-TEST_CASE("awaited: what is left out is dropped after its time, when it was never bound; once for all slots") {
+TEST_CASE(
+    "awaited: what is left out is dropped after its time, when it was never bound; once for all slots") {
   AwaitedListeners awaited(limits);
   for (const unsigned slot : {0u, 1u}) awaited.serves(0s, place(slot, 1, "A"), both);
   Progress progress = waits_on(admin);
@@ -170,7 +175,8 @@ TEST_CASE("awaited: what is closed counts for a moment yet, and not after that")
 
 TEST_CASE("awaited: not every release is remembered") {
   AwaitedListeners awaited(limits);
-  for (const std::string release : {"A", "B", "C", "D", "E"}) awaited.serves(0s, place(0, 1, release), Listeners{{release, release}});
+  for (const std::string release : {"A", "B", "C", "D", "E"})
+    awaited.serves(0s, place(0, 1, release), Listeners{{release, release}});
   CHECK(awaited.duty_of(place(0, 9, "B")).listeners.contains("B"));
   CHECK(awaited.duty_of(place(0, 9, "A")).listeners.contains("E"));
 }
@@ -179,7 +185,8 @@ namespace {
 
 std::string failure_in(const Commands& commands) {
   for (const auto& command : commands)
-    if (const auto* note = std::get_if<Note>(&command); note && note->kind == NoteKind::failed) return note->text;
+    if (const auto* note = std::get_if<Note>(&command); note && note->kind == NoteKind::failed)
+      return note->text;
   return "";
 }
 
@@ -210,5 +217,6 @@ TEST_CASE("awaited: a failure before readiness says what was missing") {
         "slot 0, stage ready: it was not ready within 30000 ms; it had not come to wait on X: do this");
   auto ready = one_starting(awaits);
   ready.ready(1s, 1);
-  CHECK(failure_in(ready.exited(2s, 1, {"start", "exit status 1", false})) == "slot 0, stage run: exit status 1");
+  CHECK(failure_in(ready.exited(2s, 1, {"start", "exit status 1", false})) ==
+        "slot 0, stage run: exit status 1");
 }

@@ -29,7 +29,8 @@ TEST_CASE("boot: a worker that survives its settle time is ready") {
   CHECK(script.pass(Time{1}) == "+1 commit A");
 }
 
-TEST_CASE("boot: workers that are seen to be ready have booted when they have survived their settle time as well") {
+TEST_CASE(
+    "boot: workers that are seen to be ready have booted when they have survived their settle time as well") {
   auto with = settings(2);
   with.settle = Time{100};
   Script script(with);

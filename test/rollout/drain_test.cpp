@@ -58,7 +58,8 @@ TEST_CASE("drain: SIGTERM with connections open was sent by somebody else") {
   Script script = draining();
   CHECK(script.ended_by_sigterm(1, false) == "answer 7 ok");
   CHECK(script.answer_text() ==
-        "generation 2 serves in 1 slot; the worker of generation 1 in slot 0 died while it drained (killed by SIGTERM)");
+        "generation 2 serves in 1 slot; the worker of generation 1 in slot 0 died while it drained (killed "
+        "by SIGTERM)");
   CHECK(script.parting() == Parting::crashed);
 }
 
@@ -80,8 +81,9 @@ TEST_CASE("drain: where a file cannot be made again, the upgrade is no success")
   Script script = draining();
   script.files({{}, {"listener a: another file is there"}});
   CHECK(script.returned(1) == "answer 7 unreachable");
-  CHECK(script.answer_text() == "generation 2 serves in 1 slot, but nobody can connect to all of its listeners; "
-                                "listener a: another file is there");
+  CHECK(script.answer_text() ==
+        "generation 2 serves in 1 slot, but nobody can connect to all of its listeners; "
+        "listener a: another file is there");
 }
 
 TEST_CASE("drain: a file that is back in its place when the upgrade is answered is none to speak of") {

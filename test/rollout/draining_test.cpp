@@ -128,7 +128,8 @@ TEST_CASE("draining: without surge the way forward waits for the drain, the way 
     script.ready(3);
     CHECK(script.committed() == "answer 8 ok");
     CHECK(script.answer_text() ==
-          "generation 3 serves in 1 slot; the worker of generation 2 in slot 0 was in the way of its successor, which "
+          "generation 3 serves in 1 slot; the worker of generation 2 in slot 0 was in the way of its "
+          "successor, which "
           "starts when it has gone (surge 0) and was ended by force (killed by SIGSEGV)");
   }
 }
@@ -153,7 +154,8 @@ TEST_CASE("draining: a roll forward waits for memory, and says so; the way back 
   CHECK(script.measured({{1, 10 * MiB}, {2, 10 * MiB}, {3, 10 * MiB}}) == "");
   CHECK(script.notes().back().kind == NoteKind::waiting);
   CHECK(script.notes().back().text ==
-        "no memory for a further worker until another one has gone: the workers take 30 MiB, --max-memory is 35 MiB");
+        "no memory for a further worker until another one has gone: the workers take 30 MiB, --max-memory is "
+        "35 MiB");
   SUBCASE("a rollback, before anything is measured again") {
     CHECK(script.upgrade(8, rollback("Z")) == "measure, spawn 4 in 0: Z");
   }

@@ -40,7 +40,8 @@ TEST_CASE("respawn: a worker that stops serving is replaced, and has its whole d
   REQUIRE(script.engine().workers().at(1).state == WorkerState::ready);
   CHECK(script.stopped_serving(1) == "drain 1 60000, spawn 2 in 0: A");
   CHECK(script.engine().workers().at(1).state == WorkerState::draining);
-  CHECK(script.engine().workers().at(1).deadline == script.engine().workers().at(1).drain_since + Time{60'000});
+  CHECK(script.engine().workers().at(1).deadline ==
+        script.engine().workers().at(1).drain_since + Time{60'000});
   CHECK(script.stopped_serving(1) == "");  // once
 }
 

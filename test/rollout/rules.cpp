@@ -104,7 +104,8 @@ void Rules::judge_progress() const {
   if (wish_ == Kind::upgrade && open_.count(request_) && open_.at(request_).wish.overtake)
     demand((course_ && course_->request == request_) || phase == "flipping" || phase == "committing",
            "a rollback waits for nobody");
-  if (!booted_ || !course_ || !course_->rolling || course_->trial || (phase != "rolling" && phase != "reverting"))
+  if (!booted_ || !course_ || !course_->rolling || course_->trial ||
+      (phase != "rolling" && phase != "reverting"))
     return;
   if (settings_.max_memory > 0 && !way_back()) return;  // memory counts those that drain
   const Generation goal = course_->reverting ? generation_ : course_->to;

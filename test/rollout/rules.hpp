@@ -187,7 +187,7 @@ class Rules {
   std::optional<Course> course_;
   RequestId queued_ = 0;
   RequestId unprepared_ = 0;  // whose upgrade has ended before it began to roll
-  Generation failed_ = 0;  // the newest that was reverted
+  Generation failed_ = 0;     // the newest that was reverted
   WorkerId last_worker_ = 0;
   std::set<RequestId> succeeded_;  // upgrades
   bool hook_runs_ = false;

@@ -80,7 +80,8 @@ bool Rules::one_more_fits() const {
 // Of those that were asked to drain and have successors.
 unsigned Rules::asked_to_drain() const {
   return static_cast<unsigned>(std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
-    return entry.second.told && entry.second.step == DrainStep::asked && entry.second.slot < engine_.fork_count();
+    return entry.second.told && entry.second.step == DrainStep::asked &&
+           entry.second.slot < engine_.fork_count();
   }));
 }
 
@@ -144,9 +145,10 @@ void Rules::order(const Drain& drain) {
 void Rules::order(const Expire& expire) {
   const Known& worker = known(expire.worker);
   const bool crowded = asked_to_drain() > most_draining() && drained_longest(expire.worker);
-  demand(worker.told && worker.step == DrainStep::asked &&
-             (worker.next_step == now_ || crowded || worker.held_up || holds_up_way_back(worker)),
-         "a drain expires when its limit has passed, and earlier only where too many drain or a way back waits");
+  demand(
+      worker.told && worker.step == DrainStep::asked &&
+          (worker.next_step == now_ || crowded || worker.held_up || holds_up_way_back(worker)),
+      "a drain expires when its limit has passed, and earlier only where too many drain or a way back waits");
   step(expire.worker, DrainStep::expired, now_ + settings_.term_grace);
 }
 

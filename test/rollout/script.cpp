@@ -116,7 +116,8 @@ std::string Script::ended_by_sigterm(WorkerId worker, bool drained) {
 std::string Script::not_spawned(WorkerId worker) { return say(engine_.exited(now_, worker, unborn)); }
 
 Parting Script::parting() const {
-  const auto gone = std::find_if(notes_.rbegin(), notes_.rend(), [](const Note& note) { return note.kind == NoteKind::gone; });
+  const auto gone = std::find_if(notes_.rbegin(), notes_.rend(),
+                                 [](const Note& note) { return note.kind == NoteKind::gone; });
   if (gone == notes_.rend()) throw std::logic_error("nobody has gone");
   return gone->parting;
 }

@@ -53,8 +53,8 @@ class Script {
   std::string entered_deferred(WorkerId worker);
   std::string deferred(WorkerId worker);
   std::string seen_ready(WorkerId worker);  // waits on its listeners
-  std::string ready(WorkerId worker);     // entered, and says that it is ready
-  std::string returned(WorkerId worker);  // leaves with status 0
+  std::string ready(WorkerId worker);       // entered, and says that it is ready
+  std::string returned(WorkerId worker);    // leaves with status 0
   std::string crashed(WorkerId worker);
   std::string files(const FileNews& news);
   std::string ended_by_sigterm(WorkerId worker, bool drained);

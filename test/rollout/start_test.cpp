@@ -28,7 +28,9 @@ Start start_of(const Surroundings& found) {
   return std::get<Start>(chosen);
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -57,7 +59,8 @@ TEST_CASE("start: HEAD decides, and it is said where the target is another one")
   const auto start = start_of(found);
   CHECK(start.release == Release{"/v2.so", id});
   CHECK(start.remark ==
-        "HEAD says /v2.so (release 0123456789ab); the configured target /v1.so was not used: `liveswap upgrade /v1.so` "
+        "HEAD says /v2.so (release 0123456789ab); the configured target /v1.so was not used: `liveswap "
+        "upgrade /v1.so` "
         "changes to it, a start with --force-target begins with it");
 }
 
@@ -113,8 +116,10 @@ TEST_CASE("start: where HEAD and target differ while the master runs") {
   CHECK(target_remark("", false, "/v2.so") == "");
   CHECK(target_remark("/v2.so", false, "/v2.so") == "");
   CHECK(target_remark("/v1.so", false, "") == "");
-  CHECK(target_remark("/v1.so", false, "/v2.so") == "HEAD says /v2.so; the configured target /v1.so is not used");
-  CHECK(contains(target_remark("/v1.so", true, "/v2.so"), "a restart begins with the configured target /v1.so"));
+  CHECK(target_remark("/v1.so", false, "/v2.so") ==
+        "HEAD says /v2.so; the configured target /v1.so is not used");
+  CHECK(contains(target_remark("/v1.so", true, "/v2.so"),
+                 "a restart begins with the configured target /v1.so"));
 }
 
 TEST_CASE("start: bytes that are not those that were committed are not run") {
@@ -129,7 +134,8 @@ TEST_CASE("start: bytes that are not those that were committed are not run") {
   REQUIRE(std::holds_alternative<Start>(earlier));
   CHECK(std::get<Start>(earlier).release == before);
   CHECK(std::get<Start>(earlier).remark ==
-        "the committed release /v2.so (release 0123456789ab) is not run: x.so differs; /v1.so (release fedcba987654), "
+        "the committed release /v2.so (release 0123456789ab) is not run: x.so differs; /v1.so (release "
+        "fedcba987654), "
         "which was committed before, is run instead");
   const auto left = choose_sound(chosen, {Checked::Kind::differs, "x.so differs", before, true});
   CHECK(std::get<Start>(left).release == before);

@@ -7,7 +7,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr Tenure::Use served{.quiet = true, .serves = true, .known = true, .lasting = true, .inherited = false};
+constexpr Tenure::Use served{
+    .quiet = true, .serves = true, .known = true, .lasting = true, .inherited = false};
 
 Tenure::Use unused() {
   Tenure::Use use = served;
@@ -70,7 +71,9 @@ TEST_CASE("tenure: use, and the next upgrade, begin the time anew") {
   }
 }
 
-TEST_CASE("tenure: what an application has closed goes sooner, unless it was one that drains, or it binds it again") {
+TEST_CASE(
+    "tenure: what an application has closed goes sooner, unless it was one that drains, or it binds it "
+    "again") {
   Tenure tenure;
   tenure.closed(false);
   CHECK_FALSE(tenure.is_over(0ms, unused()));
@@ -110,13 +113,16 @@ TEST_CASE("tenure: what another listener inherits leaves at once, and is closed 
   CHECK(tenure.is_over(2'500ms, during_an_upgrade(served)));
 }
 
-TEST_CASE("tenure: it leaves for an heir only, when it listens, outside of upgrades, and not under those that serve") {
+TEST_CASE(
+    "tenure: it leaves for an heir only, when it listens, outside of upgrades, and not under those that "
+    "serve") {
   const Tenure tenure;
   Tenure::Use silent = replaced();
   silent.serves = false;
   Tenure::Use serving = replaced();
   serving.lasting = true;
-  for (const Tenure::Use& use : {drained(), silent, serving, during_an_upgrade(replaced())}) CHECK_FALSE(tenure.may_leave(use));
+  for (const Tenure::Use& use : {drained(), silent, serving, during_an_upgrade(replaced())})
+    CHECK_FALSE(tenure.may_leave(use));
 }
 
 TEST_CASE("tenure: what cannot be withdrawn is not tried again, and is kept as if nobody inherited it") {
@@ -128,7 +134,8 @@ TEST_CASE("tenure: what cannot be withdrawn is not tried again, and is kept as i
   CHECK(tenure.is_over(2'000ms, replaced()));
 }
 
-TEST_CASE("tenure: who waits in what is unwanted is turned away once, when late binders have had their time") {
+TEST_CASE(
+    "tenure: who waits in what is unwanted is turned away once, when late binders have had their time") {
   Tenure tenure;
   tenure.unwanted();
   CHECK(tenure.passes_on());

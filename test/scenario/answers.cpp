@@ -1,4 +1,5 @@
-// What a server still has to answer when it is drained from outside: nobody may wait in vain, whatever the server does.
+// What a server still has to answer when it is drained from outside: nobody may wait in vain, whatever the
+// server does.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -28,9 +29,11 @@ bool is_answered(Connection& connection, const std::string& request) {
 
 class Toil {
  public:
-  Toil(Scenario& scenario, const std::string& mode, const Words& options = {}, const std::string& argument = "")
+  Toil(Scenario& scenario, const std::string& mode, const Words& options = {},
+       const std::string& argument = "")
       : gate_(scenario.dir / "gate"),
-        app_(scenario, library, short_graces(options), Words{port_.text(), mode} + (argument.empty() ? Words{} : Words{argument})) {
+        app_(scenario, library, short_graces(options),
+             Words{port_.text(), mode} + (argument.empty() ? Words{} : Words{argument})) {
     std::filesystem::remove(gate_);
   }
 
@@ -55,7 +58,9 @@ class Toil {
     let_pass(long_time);
   }
   pid_t old() const { return old_; }
-  bool old_leaves() const { return eventually([&] { return !proc::runs(old_); }); }
+  bool old_leaves() const {
+    return eventually([&] { return !proc::runs(old_); });
+  }
 
  private:
   std::string gate_;
@@ -64,8 +69,8 @@ class Toil {
   pid_t old_ = 0;
 };
 
-void check_answer_waits_for_gate(Scenario& scenario, const std::string& mode, const std::string& argument = "",
-                                 const std::string& gate_there = "") {
+void check_answer_waits_for_gate(Scenario& scenario, const std::string& mode,
+                                 const std::string& argument = "", const std::string& gate_there = "") {
   CAPTURE(mode);
   Toil toil(scenario, mode, {}, argument);
   auto connection = toil.connect();
@@ -146,7 +151,8 @@ TEST_CASE_FIXTURE(Scenario, "a request that has followed an answer at once is wa
   }
 }
 
-TEST_CASE_FIXTURE(Scenario, "an idle connection is not taken for one that waits, however fast its answers were") {
+TEST_CASE_FIXTURE(Scenario,
+                  "an idle connection is not taken for one that waits, however fast its answers were") {
   Toil toil(*this, "plain", {"--drain-limit", "10m"});
   std::vector<Connection> all;
   for (int i = 0; i < 8; ++i) {
@@ -170,7 +176,8 @@ TEST_CASE_FIXTURE(Scenario, "connections go along where no signal is let in") {
   CHECK(toil.old_leaves());
 }
 
-TEST_CASE_FIXTURE(Scenario, "when the master dies in the middle of it, the old worker goes on with its connections") {
+TEST_CASE_FIXTURE(Scenario,
+                  "when the master dies in the middle of it, the old worker goes on with its connections") {
   Toil toil(*this, "plain", {"--keepalive", "migrate", "--keepalive-grace", "1m"});
   auto connection = toil.connect();
   REQUIRE(is_answered(connection, "now"));

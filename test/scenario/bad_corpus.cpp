@@ -1,4 +1,5 @@
-// Every kind of bad release, in both modes, under load: nothing is lost, HEAD stays, the old release serves again.
+// Every kind of bad release, in both modes, under load: nothing is lost, HEAD stays, the old release serves
+// again.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -20,7 +21,8 @@ std::string in_lower_case(std::string text) {
 
 std::string file_of(const BadRelease& bad) { return fixture_file(std::string(bad.file)); }
 
-// How long the way back took, from the moment at which the failure was found; 0 when no worker had been touched.
+// How long the way back took, from the moment at which the failure was found; 0 when no worker had been
+// touched.
 long way_back(const Json& receipt) {
   long sum = 0;
   for (const auto& phase : receipt["phases"])
@@ -51,8 +53,9 @@ long expect_revert(const Instance& app, const BadRelease& bad) {
 
 void survive(Scenario& scenario, const char* mode) {
   Instance app(scenario, fixture("version_v1"),
-               {"--listen-mode", mode, "--ready-limit", "1s", "--check-limit", "1s", "--probation", "1s", "--health",
-                "GET /", "--health-interval", "200ms", "--health-limit", "300ms", "--drain-limit", "1s", "--term-grace", "200ms"});
+               {"--listen-mode", mode, "--ready-limit", "1s", "--check-limit", "1s", "--probation", "1s",
+                "--health", "GET /", "--health-interval", "200ms", "--health-limit", "300ms", "--drain-limit",
+                "1s", "--term-grace", "200ms"});
   Load load(scenario, app.address());
   long longest = 0;
   std::size_t kinds = 0;

@@ -1,6 +1,6 @@
 /*
- * A server that binds what a plan says: `binder DIRECTORY` reads DIRECTORY/VERSION.plan, a word and its argument a
- * line:
+ * A server that binds what a plan says: `binder DIRECTORY` reads DIRECTORY/VERSION.plan, a word and its
+ * argument a line:
  *
  *   listen WHERE      as listen_at() of http.h has it, or "0", a port that the kernel chooses
  *   udp PORT          datagrams, each answered with VERSION
@@ -11,14 +11,12 @@
  *   wait FILE         does not go on before the file exists
  *   ready FILE        takes its readiness into its own hands: ready when the file exists
  *   own-drain FILE    drains by itself, and then writes the file
- *   term FILE         has a handler of SIGTERM, which writes the file; term-sigwait and term-signalfd: has blocked it, and
- *                     a thread that waits for it
- *   ignore-term       ignores SIGTERM
- *   hold FILE         has work in progress, until the file exists
- *   fail              leaves, as one that cannot start
+ *   term FILE         has a handler of SIGTERM, which writes the file; term-sigwait and term-signalfd: has
+ * blocked it, and a thread that waits for it ignore-term       ignores SIGTERM hold FILE         has work in
+ * progress, until the file exists fail              leaves, as one that cannot start
  *
- * With anything but a directory, `binder WORD … PORT` listens at the port. After a SIGUSR1 it does to its listeners
- * whatever a program may do to its own, goes on with what is left, and writes DIRECTORY/hurt.PID.
+ * With anything but a directory, `binder WORD … PORT` listens at the port. After a SIGUSR1 it does to its
+ * listeners whatever a program may do to its own, goes on with what is left, and writes DIRECTORY/hurt.PID.
  */
 #include "../unmodified/http.h"
 
@@ -70,7 +68,8 @@ static int bind_datagrams(const char* port, int flags) {
   return fd;
 }
 
-/* An error other than that of an answer to nobody ends the server: a socket that blocks does not say EAGAIN. */
+/* An error other than that of an answer to nobody ends the server: a socket that blocks does not say EAGAIN.
+ */
 static void* answer_all(void* socket) {
   const int fd = *(int*)socket;
   struct sockaddr_storage peer;

@@ -1,5 +1,5 @@
-// The disk of the state directory is full, sooner or later in an upgrade: the old release serves on, the caller learns
-// why, and with room everything is as it was.
+// The disk of the state directory is full, sooner or later in an upgrade: the old release serves on, the
+// caller learns why, and with room everything is as it was.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -46,7 +46,8 @@ class SmallDisk {
   bool mounted_ = false;
 };
 
-// From no room at all, a block more each time, until the upgrade succeeds: the disk is full at each write in turn.
+// From no room at all, a block more each time, until the upgrade succeeds: the disk is full at each write in
+// turn.
 TEST_CASE_FIXTURE(Scenario, "the disk is full at every write of an upgrade") {
   const std::string place = dir / "disk";
   std::filesystem::create_directory(place);
@@ -89,7 +90,8 @@ TEST_CASE_FIXTURE(Scenario, "the disk is full at every write of an upgrade") {
 }
 
 // Nothing that the disk has no room for keeps bad code in place or the service down.
-TEST_CASE_FIXTURE(Scenario, "a rollback and a start on a full disk serve, and are recorded when there is room") {
+TEST_CASE_FIXTURE(Scenario,
+                  "a rollback and a start on a full disk serve, and are recorded when there is room") {
   const std::string place = dir / "disk";
   std::filesystem::create_directory(place);
   const SmallDisk disk(place);

@@ -82,7 +82,8 @@ TEST_CASE_FIXTURE(Scenario, "without surge, too, the way back does not wait for 
 }
 
 TEST_CASE_FIXTURE(Scenario, "beyond max-draining the longest are ended, and all is said") {
-  Instance app(*this, fixture("version_v1"), {"--forks", "1", "--max-draining", "2", "--term-grace", "100ms"});
+  Instance app(*this, fixture("version_v1"),
+               {"--forks", "1", "--max-draining", "2", "--term-grace", "100ms"});
   std::list<Held> held;
   Process first = app.site().launch("upgrade", {fixture("version_v2")});
   for (const std::string version : {"v2", "v3", "v1"}) {
@@ -127,7 +128,8 @@ TEST_CASE_FIXTURE(Scenario, "twenty upgrades while connections last: nothing is 
     CHECK(report.answers_of("v2") > 0);
   }
   CHECK(draining(app) >= 20);
-  MESSAGE("20 upgrades, ", fresh_report.attempts(), " attempts and ", kept_report.attempts(), " on kept connections, 0 failed");
+  MESSAGE("20 upgrades, ", fresh_report.attempts(), " attempts and ", kept_report.attempts(),
+          " on kept connections, 0 failed");
   CHECK(app.run("die").status == Exit::ok);
 }
 
@@ -157,8 +159,8 @@ TEST_CASE_FIXTURE(Scenario, "what never began is refused, and pushes no upgrade 
   Instance app(*this, fixture("version_v1"));
   const auto finished = app.upgrade(fixture("version_v2"));
   CHECK(finished.status == Exit::ok);
-  for (const std::string words : {"libversion_v1.so (", ") → libversion_v2.so (", "): generation 2 serves in 2 slots after ",
-                                  "lost"})
+  for (const std::string words :
+       {"libversion_v1.so (", ") → libversion_v2.so (", "): generation 2 serves in 2 slots after ", "lost"})
     CHECK_MESSAGE(contains(finished.out, words), finished.out);
   for (int i = 0; i < 25; ++i) CHECK(app.upgrade(dir / "missing.so").status == Exit::refused);
   const auto receipt = Json::parse(app.run("receipt", {"--json"}).out);

@@ -59,7 +59,8 @@ TEST_CASE_FIXTURE(Scenario, "a worker that ends by SIGTERM does not take its chi
   keeps_the_request(*this, "raise", "once");
 }
 
-TEST_CASE_FIXTURE(Scenario, "20 upgrades under load, new and kept connections, of workers that end before their children") {
+TEST_CASE_FIXTURE(
+    Scenario, "20 upgrades under load, new and kept connections, of workers that end before their children") {
   for (const std::string leaves : {"return", "raise"}) {
     CAPTURE(leaves);
     Instance app(*this, forker("v1"), {"--settle", "20ms"}, {leaves, "kept"});
@@ -77,14 +78,16 @@ TEST_CASE_FIXTURE(Scenario, "20 upgrades under load, new and kept connections, o
     const auto report = load.stop();
     report.check_nothing_lost();
     for (const std::string version : {"v1", "v2"}) CHECK(kept.answers_of(version) > 0);
-    MESSAGE(leaves, ": 20 upgrades, ", report.attempts(), " attempts and ", kept.answers(), " on kept connections, 0 failed");
+    MESSAGE(leaves, ": 20 upgrades, ", report.attempts(), " attempts and ", kept.answers(),
+            " on kept connections, 0 failed");
   }
 }
 
 TEST_CASE_FIXTURE(Scenario, "a child that never answers is ended with its group at the drain limit") {
   for (const std::string leaves : {"outside", "raise"}) {
     CAPTURE(leaves);
-    Instance app(*this, forker("v1"), {"--forks", "1", "--drain-limit", "500ms", "--term-grace", "100ms"}, {leaves, "stuck"});
+    Instance app(*this, forker("v1"), {"--forks", "1", "--drain-limit", "500ms", "--term-grace", "100ms"},
+                 {leaves, "stuck"});
     Connection client(app.address());
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
     REQUIRE(eventually([&] { return app.connections() == 1; }));
@@ -105,10 +108,13 @@ TEST_CASE_FIXTURE(Scenario, "a process that a worker has left behind does not ke
   for (const std::string mode : {"reuseport", "shared"}) {
     CAPTURE(mode);
     Site site(*this);
-    const Words words{"--listen", site.address(), "--listen", "other=unix:" + path, "--listen-mode", mode, forker("v1"), "--", "return", "helper"};
+    const Words words{"--listen",      site.address(), "--listen",   "other=unix:" + path,
+                      "--listen-mode", mode,           forker("v1"), "--",
+                      "return",        "helper"};
     for (int i = 0; i < 2; ++i) {
       Process master = site.launch("start", words);
-      REQUIRE_MESSAGE(eventually([&] { return site.status().value("state", "") == "running"; }), master.err());
+      REQUIRE_MESSAGE(eventually([&] { return site.status().value("state", "") == "running"; }),
+                      master.err());
       CHECK(site.run("stop").status == Exit::ok);
       CHECK(master.wait().status == Exit::ok);
       CHECK_FALSE(Connection::attempt(site.address()));
@@ -117,7 +123,8 @@ TEST_CASE_FIXTURE(Scenario, "a process that a worker has left behind does not ke
 }
 
 // It would go on with the old code for ever.
-TEST_CASE_FIXTURE(Scenario, "a process that accepts beside its worker is ended with that, and no request is lost") {
+TEST_CASE_FIXTURE(Scenario,
+                  "a process that accepts beside its worker is ended with that, and no request is lost") {
   Instance app(*this, forker("v1"), {"--settle", "20ms"}, {"return", "acceptor"});
   Load load(*this, app.address(), {"--rate", "100"});
   for (int i = 1; i <= 5; ++i) {
@@ -149,20 +156,24 @@ TEST_CASE_FIXTURE(Scenario, "a worker that dies takes the processes with it that
   CHECK(eventually([&] { return !proc::runs(orphan); }));
 }
 
-// An orphan that has executed a program bears no mark of its worker: that of the worker which serves is named as well.
+// An orphan that has executed a program bears no mark of its worker: that of the worker which serves is named
+// as well.
 TEST_CASE_FIXTURE(Scenario, "programs that workers have left with a listener open are named, and go on") {
   Instance app(*this, forker("v1"), {"--forks", "1"}, {"return", "program"});
   const auto finished = app.upgrade(forker("v2"));
   CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
-  CHECK_MESSAGE(contains(finished.out + finished.err, "that old workers have left may still accept"), finished.out, finished.err);
+  CHECK_MESSAGE(contains(finished.out + finished.err, "that old workers have left may still accept"),
+                finished.out, finished.err);
   const Json left = app.status()["left"];
   REQUIRE_MESSAGE(!left.empty(), left.dump());
   for (const Json& one : left) {
     const pid_t pid = one["pid"];
     CHECK(one["program"] == "sleep");
     CHECK(one["listeners"] == Json{"0"});
-    CHECK(contains(app.run("status").out, "process " + std::to_string(pid) + " (sleep), which a worker has left"));
-    CHECK(contains(app.run("receipt").out, "left process " + std::to_string(pid) + " (sleep) with a listener open"));
+    CHECK(contains(app.run("status").out,
+                   "process " + std::to_string(pid) + " (sleep), which a worker has left"));
+    CHECK(contains(app.run("receipt").out,
+                   "left process " + std::to_string(pid) + " (sleep) with a listener open"));
     CHECK(proc::runs(pid));
   }
   for (const pid_t one : proc::descendants(app.status()["pid"].get<pid_t>()))

@@ -1,16 +1,18 @@
 /*
- * A server that forks for each connection and drains in its own way. Arguments after `--`: how it leaves when it shall drain
+ * A server that forks for each connection and drains in its own way. Arguments after `--`: how it leaves when
+ * it shall drain
  *
  *   return   liveswap_main returns at once, whatever its children do
  *   raise    it dies by the default action of SIGTERM at once
- *   outside  it knows of no drain: it is retired from outside, and re-raises the SIGTERM that its handler gets
+ *   outside  it knows of no drain: it is retired from outside, and re-raises the SIGTERM that its handler
+ * gets
  *
- * and, as the second one, how a child is made: `once`, `twice` (the child forks again and ends), `stuck` (it never answers),
- * `helper` (besides a child of the first kind there is one in a session of its own, which holds the listener until that is shut down),
- * `acceptor` (besides, an orphan in a session of its own accepts too, and answers each request after 10 ms),
- * `program` (besides, an orphan that holds the listener executes another program),
- * `kept` (it answers one request after the other, each after 10 ms, until the client closes).
- * Any other child reads a request, and answers in two halves, a second apart.
+ * and, as the second one, how a child is made: `once`, `twice` (the child forks again and ends), `stuck` (it
+ * never answers), `helper` (besides a child of the first kind there is one in a session of its own, which
+ * holds the listener until that is shut down), `acceptor` (besides, an orphan in a session of its own accepts
+ * too, and answers each request after 10 ms), `program` (besides, an orphan that holds the listener executes
+ * another program), `kept` (it answers one request after the other, each after 10 ms, until the client
+ * closes). Any other child reads a request, and answers in two halves, a second apart.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -42,7 +44,8 @@ static void serve_kept(int fd) {
 
 static void serve_at_once(int fd) {
   char in[4096];
-  static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n" VERSION "\n";
+  static const char answer[] =
+      "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n" VERSION "\n";
   if (read(fd, in, sizeof in) > 0) send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
   _exit(0);
 }
@@ -79,7 +82,8 @@ static int become_orphan(void) {
 }
 
 static void accept_too(int listener) {
-  static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n" VERSION "\n";
+  static const char answer[] =
+      "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n" VERSION "\n";
   if (!become_orphan()) return;
   for (;;) {
     char in[4096];

@@ -18,7 +18,8 @@ bool is_replaced(const Instance& app, const std::vector<pid_t>& before) {
   return now.size() == before.size() && now != before;
 }
 
-TEST_CASE_FIXTURE(Scenario, "a worker that closes the lent listener is replaced, and the failure names both") {
+TEST_CASE_FIXTURE(Scenario,
+                  "a worker that closes the lent listener is replaced, and the failure names both") {
   for (const std::string way : {"/shutdown", "/close", "/close_range"}) {
     CAPTURE(way);
     Instance app(*this, own_fixture("giver_up"));
@@ -27,14 +28,17 @@ TEST_CASE_FIXTURE(Scenario, "a worker that closes the lent listener is replaced,
     REQUIRE(eventually([&] { return is_replaced(app, before); }));
     CHECK(app.serves(own_fixture("giver_up")));
     check_all_answered(app);
-    const std::string said = "stage run: it has closed the listener 0, or shut it down, without having been told to drain";
+    const std::string said =
+        "stage run: it has closed the listener 0, or shut it down, without having been told to drain";
     CHECK(contains(app.master().err(), said));
     CHECK(contains(app.status().dump(), said));
   }
 }
 
-// Of that the worker host sees nothing: the master finds connections that wait, and a worker without the socket.
-TEST_CASE_FIXTURE(Scenario, "a worker that closes the lent listener by a system call of its own is replaced") {
+// Of that the worker host sees nothing: the master finds connections that wait, and a worker without the
+// socket.
+TEST_CASE_FIXTURE(Scenario,
+                  "a worker that closes the lent listener by a system call of its own is replaced") {
   for (const std::string mode : {"reuseport", "shared"}) {
     CAPTURE(mode);
     Instance app(*this, own_fixture("giver_up"), {"--forks", "1", "--listen-mode", mode});
@@ -46,7 +50,8 @@ TEST_CASE_FIXTURE(Scenario, "a worker that closes the lent listener by a system 
   }
 }
 
-TEST_CASE_FIXTURE(Scenario, "a lent listener that a worker shuts down by a system call of its own listens again") {
+TEST_CASE_FIXTURE(Scenario,
+                  "a lent listener that a worker shuts down by a system call of its own listens again") {
   Instance app(*this, own_fixture("giver_up"), {"--forks", "1"});
   const auto before = app.workers();
   CHECK(contains(http_get(app.address(), "/raw_shutdown"), "v1"));

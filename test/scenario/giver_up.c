@@ -1,4 +1,5 @@
-/* A server that closes the listener that it was lent when a request says so, in one way or another, and serves on. */
+/* A server that closes the listener that it was lent when a request says so, in one way or another, and
+ * serves on. */
 #define _GNU_SOURCE 1
 #include <liveswap_plugin.h>
 #include <poll.h>

@@ -72,8 +72,8 @@ TEST_CASE_FIXTURE(Scenario, "an upgrade outlives a restart, whatever target is c
     Instance app(site, "", file);
     CHECK_FALSE(app.status().contains("target_note"));
     CHECK(app.upgrade(fixture("version_v2")).status == Exit::ok);
-    CHECK(app.status()["target_note"] ==
-          "HEAD says " + fixture("version_v2") + "; the configured target " + fixture("version_v1") + " is not used");
+    CHECK(app.status()["target_note"] == "HEAD says " + fixture("version_v2") + "; the configured target " +
+                                             fixture("version_v1") + " is not used");
   }
   Instance again(site, "", file);
   CHECK(contains(http_get(again.address()), "v2"));
@@ -121,7 +121,8 @@ std::string hinted(const std::string& text) {
   return text.substr(begin + 1, end - begin - 1);
 }
 
-TEST_CASE_FIXTURE(Scenario, "the command that a start hints at works as it stands, in the notice and in the log") {
+TEST_CASE_FIXTURE(Scenario,
+                  "the command that a start hints at works as it stands, in the notice and in the log") {
   const Site site(*this);
   const Words place{"--state-dir", dir / "my state", "--runtime-dir", dir / "my run"};
   const auto start = [&](const std::string& library) {
@@ -130,8 +131,8 @@ TEST_CASE_FIXTURE(Scenario, "the command that a start hints at works as it stand
   REQUIRE(start(fixture("version_v2")).status == Exit::ok);
   const auto again = start(fixture("version_v1"));
   CHECK(again.status == Exit::refused);
-  CHECK(hinted(again.err) == "liveswap upgrade -p " + site.control_port() + " --state-dir '" + (dir / "my state") +
-                                 "' --runtime-dir '" + (dir / "my run") + "'");
+  CHECK(hinted(again.err) == "liveswap upgrade -p " + site.control_port() + " --state-dir '" +
+                                 (dir / "my state") + "' --runtime-dir '" + (dir / "my run") + "'");
   REQUIRE(site.run("stop", place).status == Exit::ok);
   const auto started = start(fixture("version_v1"));
   REQUIRE(started.status == Exit::ok);
@@ -144,7 +145,8 @@ TEST_CASE_FIXTURE(Scenario, "the command that a start hints at works as it stand
   CHECK(site.run("stop", place).status == Exit::ok);
 }
 
-TEST_CASE_FIXTURE(Scenario, "a target that was rebuilt between stop and start: the committed bytes run, and it is said") {
+TEST_CASE_FIXTURE(
+    Scenario, "a target that was rebuilt between stop and start: the committed bytes run, and it is said") {
   const auto site = std::make_shared<Site>(*this);
   const std::string library = dir / "libapp.so";
   write_file(library, read_file(fixture("version_v1")));
@@ -194,7 +196,8 @@ TEST_CASE_FIXTURE(Scenario, "a damaged HEAD is no reason to go back to the confi
   const auto site = std::make_shared<Site>(*this);
   const std::string head = site->state_dir() + "/HEAD";
   const auto refused_with = [&](const std::string& found) {
-    const auto finished = site->run("start", {"--daemon", "--listen", site->address(), fixture("version_v1")});
+    const auto finished =
+        site->run("start", {"--daemon", "--listen", site->address(), fixture("version_v1")});
     CAPTURE(finished.err);
     CHECK(finished.status == Exit::failed);
     for (const auto& part : {head, found, fixture("version_v1"), std::string("--force-target"),

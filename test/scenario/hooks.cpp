@@ -41,13 +41,15 @@ TEST_CASE_FIXTURE(Scenario, "a plugin that is not there is found at the start") 
 }
 
 TEST_CASE_FIXTURE(Scenario, "a plugin that refuses, crashes or hangs harms nobody") {
-  const std::vector<BadHook> hooks{{own_fixture("hook_refuse"), "not on a Friday\nit wrote last:\n    it is Friday by the clock of the office\n"},
-                                   {own_fixture("hook_crash"), "SIGSEGV\nit wrote last:\n    the build server is on fire\n"},
-                                   {own_fixture("hook_hang"), "1000 ms"},
-                                   {own_fixture("hook_silent"), "1000 ms"},
-                                   {fixture("version_v1"), "liveswap_preupgrade"},
-                                   {fixture("missing_symbol"), "function_that_nobody_defines"},
-                                   {fixture("hang_constructor"), "1000 ms"}};
+  const std::vector<BadHook> hooks{
+      {own_fixture("hook_refuse"),
+       "not on a Friday\nit wrote last:\n    it is Friday by the clock of the office\n"},
+      {own_fixture("hook_crash"), "SIGSEGV\nit wrote last:\n    the build server is on fire\n"},
+      {own_fixture("hook_hang"), "1000 ms"},
+      {own_fixture("hook_silent"), "1000 ms"},
+      {fixture("version_v1"), "liveswap_preupgrade"},
+      {fixture("missing_symbol"), "function_that_nobody_defines"},
+      {fixture("hang_constructor"), "1000 ms"}};
   for (const auto& hook : hooks) {
     CAPTURE(hook.path);
     Instance app(*this, fixture("version_v1"), with_hook(hook.path));

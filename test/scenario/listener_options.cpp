@@ -14,7 +14,9 @@ int greeted(const Instance& app, const std::string& version) {
   int count = 0;
   for (int i = 0; i < 16; ++i) {
     Connection client(app.address());
-    if (contains(client.read_line(milliseconds(500)), "200") && contains(client.read_all(milliseconds(500)), version)) ++count;
+    if (contains(client.read_line(milliseconds(500)), "200") &&
+        contains(client.read_all(milliseconds(500)), version))
+      ++count;
   }
   return count;
 }
@@ -32,7 +34,8 @@ TEST_CASE_FIXTURE(Scenario, "what a release has set on a listener does not hold 
       const auto finished = app.upgrade(setter("v2"));
       CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
       CHECK(greeted(app, "v2") == 16);
-      CHECK(contains(app.master().err(), what == "locked" ? "another socket is in its place" : "set by generation 1, is as it was before"));
+      CHECK(contains(app.master().err(), what == "locked" ? "another socket is in its place"
+                                                          : "set by generation 1, is as it was before"));
     }
 }
 

@@ -1,4 +1,5 @@
-// What clients, libraries and workers can make the master write to its log is bounded, and what was left out is counted there.
+// What clients, libraries and workers can make the master write to its log is bounded, and what was left out
+// is counted there.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -15,11 +16,12 @@ std::string talker(const std::string& kind) { return own_fixture("talker_" + kin
 
 std::size_t lines_with(const std::string& log, std::string_view part) {
   const auto lines = lines_of(log);
-  return static_cast<std::size_t>(
-      std::count_if(lines.begin(), lines.end(), [&](const std::string& line) { return contains(line, part); }));
+  return static_cast<std::size_t>(std::count_if(
+      lines.begin(), lines.end(), [&](const std::string& line) { return contains(line, part); }));
 }
 
-TEST_CASE_FIXTURE(Scenario, "connections without a token, and such that send no command, are 10 lines a minute each") {
+TEST_CASE_FIXTURE(Scenario,
+                  "connections without a token, and such that send no command, are 10 lines a minute each") {
   Instance app(*this, fixture("version_v1"));
   for (int i = 0; i < 200; ++i) {
     Connection stranger(tcp_door(app.site()));
@@ -34,7 +36,8 @@ TEST_CASE_FIXTURE(Scenario, "connections without a token, and such that send no 
   CHECK(lines_with(log, "a line that is no command was refused, from 127.0.0.1:") <= 20);
 }
 
-TEST_CASE_FIXTURE(Scenario, "a library that writes as fast as it can while it is checked gets a megabyte of the log") {
+TEST_CASE_FIXTURE(Scenario,
+                  "a library that writes as fast as it can while it is checked gets a megabyte of the log") {
   Instance app(*this, fixture("version_v1"), {"--check-limit", "1s"});
   const auto finished = app.upgrade(talker("selftest_flood"));
   CHECK(finished.status == Exit::reverted);
@@ -46,7 +49,8 @@ TEST_CASE_FIXTURE(Scenario, "a library that writes as fast as it can while it is
   CHECK(app.upgrade(fixture("version_v2")).status == Exit::ok);
 }
 
-TEST_CASE_FIXTURE(Scenario, "of what a worker logs at once by liveswap_log 1,000 lines a second are written") {
+TEST_CASE_FIXTURE(Scenario,
+                  "of what a worker logs at once by liveswap_log 1,000 lines a second are written") {
   Instance app(*this, talker("chatter"), {"--forks", "1"});
   CHECK(eventually([&] { return contains(http_get(app.address()), "v1"); }));
   CHECK(app.run("die").status == Exit::ok);
@@ -57,7 +61,8 @@ TEST_CASE_FIXTURE(Scenario, "of what a worker logs at once by liveswap_log 1,000
   CHECK(lines_with(log, "of its log left out") >= 1);
 }
 
-TEST_CASE_FIXTURE(Scenario, "that workers run as root is said once at the start, unless --user has chosen it") {
+TEST_CASE_FIXTURE(Scenario,
+                  "that workers run as root is said once at the start, unless --user has chosen it") {
   const std::string said = "warning: the workers run as root";
   {
     Instance app(*this, fixture("version_v1"));

@@ -1,5 +1,5 @@
-// What stands in the history is many, large, or written by somebody else. The master reads none of it: processes of
-// liveswap-store do.
+// What stands in the history is many, large, or written by somebody else. The master reads none of it:
+// processes of liveswap-store do.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -38,7 +38,8 @@ std::uint64_t fill_history(const Site& site) {
   return bytes;
 }
 
-// By read() and its like, of any file. Of the main thread: of a process, children that were reaped would count.
+// By read() and its like, of any file. Of the main thread: of a process, children that were reaped would
+// count.
 std::uint64_t bytes_read_by(pid_t process) {
   const std::string number = std::to_string(process);
   const std::string text = read_file("/proc/" + number + "/task/" + number + "/io");
@@ -48,7 +49,8 @@ std::uint64_t bytes_read_by(pid_t process) {
 std::vector<pid_t> readers_of(const Instance& app) {
   std::vector<pid_t> found;
   for (const pid_t child : app.children())
-    if (contains(read_file("/proc/" + std::to_string(child) + "/comm"), "liveswap-store")) found.push_back(child);
+    if (contains(read_file("/proc/" + std::to_string(child) + "/comm"), "liveswap-store"))
+      found.push_back(child);
   return found;
 }
 
@@ -120,7 +122,8 @@ TEST_CASE_FIXTURE(Scenario, "hostile receipts end neither the master nor the com
   damage(6, "to", {{"path", "../../x"}, {"id", good["to"]["id"]}});
   damage(7, "slots", "none");
   const std::size_t deep = 100'000;
-  write_file(history + "8.json", "{\"number\":8,\"x\":" + std::string(deep, '[') + std::string(deep, ']') + "}");
+  write_file(history + "8.json",
+             "{\"number\":8,\"x\":" + std::string(deep, '[') + std::string(deep, ']') + "}");
   REQUIRE(::mkfifo((history + "9.json").c_str(), 0600) == 0);
   REQUIRE(::symlink("1.json", (history + "10.json").c_str()) == 0);
   for (int number = 3; number <= 10; ++number) {
@@ -139,7 +142,8 @@ TEST_CASE_FIXTURE(Scenario, "hostile receipts end neither the master nor the com
 // A process that answers is held, so that what comes meanwhile finds the rollback without its target.
 class HeldRollback {
  public:
-  HeldRollback(Scenario& scenario, std::shared_ptr<Site> site) : app_(restarted(scenario, site)), client_(local_door(*site)) {
+  HeldRollback(Scenario& scenario, std::shared_ptr<Site> site)
+      : app_(restarted(scenario, site)), client_(local_door(*site)) {
     client_.send("{\"cmd\":\"rollback\"}\n");
     REQUIRE(eventually([&] {
       for (const pid_t reader : readers_of(app_)) held_ = reader;

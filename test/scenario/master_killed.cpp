@@ -1,4 +1,5 @@
-// The master is killed at every step of an upgrade: HEAD names a release that was proven, and the next start runs it.
+// The master is killed at every step of an upgrade: HEAD names a release that was proven, and the next start
+// runs it.
 #include <doctest/doctest.h>
 #include <signal.h>
 
@@ -33,7 +34,8 @@ void expect_committed(const std::shared_ptr<Site>& site) {
   CHECK(contains(http_get(again.address()), "v2"));
 }
 
-// Asks for an upgrade and reads on until the event comes for the n-th time; false when the upgrade ends before.
+// Asks for an upgrade and reads on until the event comes for the n-th time; false when the upgrade ends
+// before.
 bool upgrade_until(const Site& site, const std::string& event, int count) {
   Connection client(local_door(site));
   REQUIRE(client.send(Json{{"cmd", "upgrade"}, {"value", fixture("version_v2")}}.dump() + "\n"));
@@ -46,9 +48,9 @@ bool upgrade_until(const Site& site, const std::string& event, int count) {
 }
 
 TEST_CASE_FIXTURE(Scenario, "the master is killed at every event of an upgrade") {
-  const std::pair<const char*, int> steps[] = {{"preparing", 1}, {"started", 1},   {"spawned", 1},   {"ready", 1},
-                                               {"draining", 1},  {"spawned", 2},   {"ready", 2},     {"draining", 2},
-                                               {"probation", 1}, {"committed", 1}, {"leaving", 1},   {"gone", 1}};
+  const std::pair<const char*, int> steps[] = {
+      {"preparing", 1}, {"started", 1},  {"spawned", 1},   {"ready", 1},     {"draining", 1}, {"spawned", 2},
+      {"ready", 2},     {"draining", 2}, {"probation", 1}, {"committed", 1}, {"leaving", 1},  {"gone", 1}};
   for (const auto& [event, count] : steps) {
     CAPTURE(event);
     CAPTURE(count);

@@ -75,7 +75,9 @@ TEST_CASE_FIXTURE(Scenario, "what is found by an absolute path belongs to the re
   CHECK(contains(http_get(again.address()), "first path="));
 }
 
-TEST_CASE_FIXTURE(Scenario, "a configured LD_LIBRARY_PATH comes first, and what it provides is said not to be taken along") {
+TEST_CASE_FIXTURE(
+    Scenario,
+    "a configured LD_LIBRARY_PATH comes first, and what it provides is said not to be taken along") {
   const NeededPlace place;
   const std::string other = dir.directory("other");
   fs::copy_file(NEEDED_BUILD "/inner_second.so", other + "/libinner.so");
@@ -87,7 +89,8 @@ TEST_CASE_FIXTURE(Scenario, "a configured LD_LIBRARY_PATH comes first, and what 
   CHECK(contains(upgrade.out, other + "/libinner.so is not part of the release"));
 }
 
-TEST_CASE_FIXTURE(Scenario, "what is found by DT_RPATH is copied, and it is said that the loader prefers the original") {
+TEST_CASE_FIXTURE(
+    Scenario, "what is found by DT_RPATH is copied, and it is said that the loader prefers the original") {
   const NeededPlace place;
   Instance app(*this, needy("needy_rpath"), {"--forks", "1"});
   CHECK(contains(app.master().err(), NeededPlace::path + "/libelsewhere.so"));
@@ -100,7 +103,9 @@ TEST_CASE_FIXTURE(Scenario, "what is found by DT_RPATH is copied, and it is said
 
 TEST_CASE_FIXTURE(Scenario, "check says what is copied along, and what is not") {
   const NeededPlace place;
-  const auto check = [&](const Words& words) { return run(dir, {Words{liveswap_program(), "check"} + words}); };
+  const auto check = [&](const Words& words) {
+    return run(dir, {Words{liveswap_program(), "check"} + words});
+  };
   const auto good = check({needy("needy")});
   CHECK(good.status == Exit::ok);
   CHECK(contains(good.out, NeededPlace::path + "/libelsewhere.so"));
@@ -109,8 +114,7 @@ TEST_CASE_FIXTURE(Scenario, "check says what is copied along, and what is not") 
   const auto old = check({needy("needy_rpath")});
   CHECK(contains(old.out, "found by DT_RPATH"));
   CHECK(contains(old.out, "--enable-new-dtags"));
-  const auto by_variable =
-      check({needy("needy"), "--env", "LD_LIBRARY_PATH=" + NeededPlace::path});
+  const auto by_variable = check({needy("needy"), "--env", "LD_LIBRARY_PATH=" + NeededPlace::path});
   CHECK(by_variable.status == Exit::ok);
   const std::string other = dir.directory("other");
   fs::rename(NeededPlace::path + "/libinner.so", other + "/libinner.so");

@@ -1,5 +1,5 @@
-// The master has no memory, or no descriptor, for a while: it serves on, says so, and takes commands again as soon as
-// it can.
+// The master has no memory, or no descriptor, for a while: it serves on, says so, and takes commands again as
+// soon as it can.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -41,7 +41,8 @@ TEST_CASE_FIXTURE(Scenario, "a master without memory serves, refuses commands, a
     }
     const bool is_refused = eventually([&] {
       auto client = Connection::attempt("unix:" + app.site().control_socket());
-      return client && contains(client->read_line(milliseconds(200)), "the master has no memory for a command now: try again");
+      return client && contains(client->read_line(milliseconds(200)),
+                                "the master has no memory for a command now: try again");
     });
     CHECK(is_refused);
     // There is no memory for a successor now, but there will be.

@@ -16,8 +16,9 @@ void put(const Instance& app, int number, const std::string& text) {
 TEST_CASE_FIXTURE(Scenario, "receipts that are nested deeply are refused, and the master lives") {
   Instance app(*this, fixture("version_v1"));
   for (const int number : {2, 3})
-    put(app, number, "{\"number\":" + std::to_string(number) + ",\"outcome\":\"ok\",\"to\":" +
-                         (number == 2 ? nested(100'000) : std::string(100'000, '[')) + "}");
+    put(app, number,
+        "{\"number\":" + std::to_string(number) + ",\"outcome\":\"ok\",\"to\":" +
+            (number == 2 ? nested(100'000) : std::string(100'000, '[')) + "}");
   for (const int number : {2, 3}) {
     const auto receipt = app.run("receipt", {std::to_string(number)});
     CHECK(receipt.status == Exit::failed);
@@ -34,8 +35,11 @@ TEST_CASE_FIXTURE(Scenario, "rollbacks to receipts whose members are of other ty
   Instance app(*this, fixture("version_v1"));
   const std::string id = R"("id":")" + std::string(64, 'a') + '"';
   const std::vector<std::string> odd{
-      R"("outcome":{},"to":{"path":"/x",)" + id + "}", R"("outcome":["ok"],"to":7)", R"("outcome":"ok")",
-      R"("outcome":"ok","to":{"path":{},)" + id + "}", R"("outcome":"ok","to":{"path":"/x","id":[1]})",
+      R"("outcome":{},"to":{"path":"/x",)" + id + "}",
+      R"("outcome":["ok"],"to":7)",
+      R"("outcome":"ok")",
+      R"("outcome":"ok","to":{"path":{},)" + id + "}",
+      R"("outcome":"ok","to":{"path":"/x","id":[1]})",
       R"("outcome":"ok","to":[],"reason":1e300,"length_ms":18446744073709551615,"started":{},"slots":{"a":7})"};
   int number = 2;
   for (const auto& members : odd) {

@@ -28,7 +28,8 @@ std::size_t place_of(const std::vector<Json>& events, const std::string& event, 
   return static_cast<std::size_t>(found - events.begin());
 }
 
-// Workers of the instance that start or serve, at each moment, from its events; with `last` "gone": all of them.
+// Workers of the instance that start or serve, at each moment, from its events; with `last` "gone": all of
+// them.
 int most_workers(const std::vector<Json>& events, int before, const std::string& last = "draining") {
   int now = before;
   int most = before;
@@ -59,7 +60,8 @@ TEST_CASE_FIXTURE(Scenario, "a batch of two") {
   CHECK(place_of(events, "ready", 0) < place_of(events, "spawned", 3));
 }
 
-TEST_CASE_FIXTURE(Scenario, "a surge of one: never more than one worker beyond the forks that starts or serves") {
+TEST_CASE_FIXTURE(Scenario,
+                  "a surge of one: never more than one worker beyond the forks that starts or serves") {
   Instance app(*this, fixture("version_v1"), {"--forks", "3", "--surge", "1"});
   const auto events = events_of_upgrade(app, fixture("version_v2"));
   CHECK(events.back()["value"] == "OK");

@@ -65,7 +65,8 @@ struct Orphaned {
 TEST_CASE_FIXTURE(Scenario, "a start waits for the workers of a killed master, says so, then serves") {
   Orphaned orphaned(*this);
   const auto& site = *orphaned.site;
-  Process master = site.launch("start", {"--force-target", "--listen", site.address(), fixture("version_v2")});
+  Process master =
+      site.launch("start", {"--force-target", "--listen", site.address(), fixture("version_v2")});
   CHECK(master.says("earlier master"));
   CHECK(master.running());
   orphaned.client.reset();

@@ -45,7 +45,8 @@ TEST_CASE_FIXTURE(Scenario, "root and the master of another user") {
   CHECK(contains(upgraded.err, "belongs to nobody (pid " + std::to_string(app.master().pid()) + ")"));
 }
 
-TEST_CASE_FIXTURE(Scenario, "root's own instance is down: its commands do not go to another user's on that port") {
+TEST_CASE_FIXTURE(Scenario,
+                  "root's own instance is down: its commands do not go to another user's on that port") {
   auto site = std::make_shared<Site>(*this);
   if (::geteuid() != 0 || !become_nobody(*site)) return;
   Instance app(site, fixture("version_v1"));
@@ -99,7 +100,8 @@ TEST_CASE_FIXTURE(Scenario, "a worker's memory and requests, and why a slot was 
   const pid_t before = app.workers().at(0);
   CHECK(app.status()["slots"][0]["last_failure"].is_null());
   ::kill(before, SIGKILL);
-  REQUIRE(eventually([&] { return app.status()["slots"][0]["last_failure"].is_object() && app.workers().size() == 1; }));
+  REQUIRE(eventually(
+      [&] { return app.status()["slots"][0]["last_failure"].is_object() && app.workers().size() == 1; }));
   const auto slot = app.status()["slots"][0];
   CHECK(slot["restarts"] == 1);
   CHECK(contains(slot["last_failure"]["text"].get<std::string>(), "SIGKILL"));

@@ -1,4 +1,5 @@
-// The file of the running release is overwritten in every way that people do it, a hundred times each, under load.
+// The file of the running release is overwritten in every way that people do it, a hundred times each, under
+// load.
 #include <doctest/doctest.h>
 #include <signal.h>
 
@@ -16,7 +17,9 @@ constexpr int times = 100;
 // A copy of its own for the test to maltreat; `other` is what it is overwritten with.
 struct Target {
   explicit Target(const Scenario& scenario)
-      : path(scenario.dir.path() + "/libapp.so"), other(fixture("version_v2")), object(scenario.dir.path() + "/app.o") {
+      : path(scenario.dir.path() + "/libapp.so"),
+        other(fixture("version_v2")),
+        object(scenario.dir.path() + "/app.o") {
     std::filesystem::copy_file(fixture("version_v1"), path);
     std::filesystem::copy_file(fixture("version_v1"), path + ".good");
     write_file(scenario.dir.path() + "/app.s", ".globl liveswap_main\nliveswap_main: ret\n");
@@ -28,7 +31,8 @@ struct Target {
 
 struct Way {
   const char* name;
-  std::string script;  // of a shell; T: the target, O: another release, X: an object file, $i: how often already
+  std::string
+      script;  // of a shell; T: the target, O: another release, X: an object file, $i: how often already
 };
 
 const Way ways[] = {
@@ -43,9 +47,11 @@ const Way ways[] = {
 };
 
 void overwrite(const Scenario& scenario, const Target& target, const Way& way) {
-  const auto done = run(scenario.dir, {{"sh", "-ec", "i=0; while [ $i -lt " + std::to_string(times) + " ]; do " +
-                                                        way.script + "; i=$((i + 1)); done"},
-                                       {{"T", target.path}, {"O", target.other}, {"X", target.object}}});
+  const auto done =
+      run(scenario.dir,
+          {{"sh", "-ec",
+            "i=0; while [ $i -lt " + std::to_string(times) + " ]; do " + way.script + "; i=$((i + 1)); done"},
+           {{"T", target.path}, {"O", target.other}, {"X", target.object}}});
   REQUIRE_MESSAGE(done.status == 0, way.name, ": ", done.err);
 }
 
@@ -60,7 +66,8 @@ void respawn(const Instance& app) {
   for (int i = 0; i < 10; ++i) CHECK(contains(http_get(app.address()), "v1"));
 }
 
-TEST_CASE_FIXTURE(Scenario, "whatever happens to the file, workers live and respawns run the committed bytes") {
+TEST_CASE_FIXTURE(Scenario,
+                  "whatever happens to the file, workers live and respawns run the committed bytes") {
   const Target target(*this);
   Instance app(*this, target.path);
   for (const Way& way : ways) {

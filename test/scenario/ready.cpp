@@ -42,7 +42,8 @@ bool answers(const std::string& address, const std::string& version) {
 }
 
 bool has_main(const Instance& app, const std::string& address) {
-  return eventually([&] { return Connection::attempt(address).has_value(); }) && app.status().value("state", "") == "running";
+  return eventually([&] { return Connection::attempt(address).has_value(); }) &&
+         app.status().value("state", "") == "running";
 }
 
 void check_no_failures(Sessions& sessions) {
@@ -61,16 +62,19 @@ TEST_CASE_FIXTURE(Scenario, "a successor that dies before its last listener is s
   Load load(*this, server.main.address(), {"--rate", "200"});
   const auto finished = app.upgrade(v2);
   CHECK(finished.status == Exit::reverted);
-  CHECK_MESSAGE(contains(finished.err, "it had not come to wait on " + server.main.address() + ", which generation 1 serves"),
+  CHECK_MESSAGE(contains(finished.err, "it had not come to wait on " + server.main.address() +
+                                           ", which generation 1 serves"),
                 finished.err);
   CHECK(app.serves(v1));
   load.stop().check_nothing_lost();
 }
 
-TEST_CASE_FIXTURE(Scenario, "20 upgrades of a server whose main port comes late lose no connection, new or kept") {
+TEST_CASE_FIXTURE(Scenario,
+                  "20 upgrades of a server whose main port comes late lose no connection, new or kept") {
   const Server server(dir);
   for (const std::string version : {"v1", "v2"}) server.plan(version, {server.admin(), server.late(60)});
-  Instance app(*this, v1, as_a_program + Words{"--keepalive", "migrate", "--keepalive-grace", "100ms"}, server.arguments());
+  Instance app(*this, v1, as_a_program + Words{"--keepalive", "migrate", "--keepalive-grace", "100ms"},
+               server.arguments());
   REQUIRE(has_main(app, server.main.address()));
   Load load(*this, server.main.address(), {"--rate", "200"});
   Sessions kept({server.main.address()}, {.clients = 8, .requests = 0, .pause = milliseconds(20)});
@@ -82,10 +86,12 @@ TEST_CASE_FIXTURE(Scenario, "20 upgrades of a server whose main port comes late 
   check_no_failures(kept);
   const auto report = load.stop();
   report.check_nothing_lost();
-  MESSAGE("20 upgrades, ", report.attempts(), " attempts and ", kept.answers(), " on kept connections, 0 failed");
+  MESSAGE("20 upgrades, ", report.attempts(), " attempts and ", kept.answers(),
+          " on kept connections, 0 failed");
 }
 
-TEST_CASE_FIXTURE(Scenario, "what new code leaves out on purpose is dropped, and said; the way back waits for it again") {
+TEST_CASE_FIXTURE(
+    Scenario, "what new code leaves out on purpose is dropped, and said; the way back waits for it again") {
   const Server server(dir);
   server.plan("v1", {server.admin(), server.late(300)});
   server.plan("v2", {server.admin()});
@@ -100,15 +106,19 @@ TEST_CASE_FIXTURE(Scenario, "what new code leaves out on purpose is dropped, and
   CHECK(answers(server.main.address(), "v1"));
 }
 
-TEST_CASE_FIXTURE(Scenario, "a listener that new code binds and does not serve ends the upgrade at the ready limit") {
+TEST_CASE_FIXTURE(Scenario,
+                  "a listener that new code binds and does not serve ends the upgrade at the ready limit") {
   const Server server(dir);
   server.plan("v1", {server.admin(), server.now()});
   server.plan("v2", {server.admin(), "deaf " + server.main.text()});
-  Instance app(*this, v1, as_a_program + Words{"--listener-wait", "100ms", "--ready-limit", "1s"}, server.arguments());
+  Instance app(*this, v1, as_a_program + Words{"--listener-wait", "100ms", "--ready-limit", "1s"},
+               server.arguments());
   Load load(*this, server.main.address(), {"--rate", "200"});
   const auto finished = app.upgrade(v2);
   CHECK(finished.status == Exit::reverted);
-  CHECK_MESSAGE(contains(finished.err, "not ready within 1000 ms; it had not come to wait on " + server.main.address()), finished.err);
+  CHECK_MESSAGE(
+      contains(finished.err, "not ready within 1000 ms; it had not come to wait on " + server.main.address()),
+      finished.err);
   load.stop().check_nothing_lost();
 }
 
@@ -141,7 +151,8 @@ TEST_CASE_FIXTURE(Scenario, "one that never listens says so, or is started so; e
   server.plan("v1", {});
   {
     const Site site(*this);
-    const auto finished = site.run("start", as_a_program + Words{"--ready-limit", "500ms", v1, "--"} + server.arguments());
+    const auto finished =
+        site.run("start", as_a_program + Words{"--ready-limit", "500ms", v1, "--"} + server.arguments());
     CHECK(finished.status == Exit::failed);
     CHECK(contains(finished.err, "liveswap_ready()"));
     CHECK(contains(finished.err, "--no-await-listener"));

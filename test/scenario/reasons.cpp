@@ -1,4 +1,5 @@
-// What a failed worker wrote last stands wherever its failure is told; and its output goes on, whatever becomes of the master.
+// What a failed worker wrote last stands wherever its failure is told; and its output goes on, whatever
+// becomes of the master.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,17 +17,21 @@ namespace {
 
 std::string talker(const std::string& kind) { return own_fixture("talker_" + kind); }
 
-Json receipt_of(const Instance& app) { return Json::parse(app.run("receipt", {"--json"}).out, nullptr, false); }
+Json receipt_of(const Instance& app) {
+  return Json::parse(app.run("receipt", {"--json"}).out, nullptr, false);
+}
 
 TEST_CASE_FIXTURE(Scenario, "the error, the receipt and the status say what a failed worker wrote last") {
   Instance app(*this, fixture("version_v1"), {"--ready-limit", "2s", "--forks", "1"});
-  for (const std::string kind : {"return", "return_0", "abort", "exit", "log", "exec", "child", "late", "flood"}) {
+  for (const std::string kind :
+       {"return", "return_0", "abort", "exit", "log", "exec", "child", "late", "flood"}) {
     CAPTURE(kind);
     const auto finished = app.upgrade(talker(kind));
     CAPTURE(finished.err);
     CHECK(finished.status == Exit::reverted);
     CHECK(contains(finished.err, "\nit wrote last:\n    "));
-    const std::string said = kind == "return" ? "FATAL: \\x1b[31mschema 7\\x1b[0m expected\n" : "schema 7 expected\n";
+    const std::string said =
+        kind == "return" ? "FATAL: \\x1b[31mschema 7\\x1b[0m expected\n" : "schema 7 expected\n";
     if (kind == "return") CHECK(contains(finished.err, "\n    without a newline\n"));
     CHECK(contains(finished.err, said));
     CHECK(contains(finished.out, said));  // the event
@@ -80,7 +85,8 @@ TEST_CASE_FIXTURE(Scenario, "what workers write arrives where the master writes,
     const auto all = lines_of(text);
     return std::count(all.begin(), all.end(), std::string(1023, 'x'));
   };
-  CHECK(eventually([&] { return lines(app.master().out()) == 4 * 128 && lines(app.master().err()) == 4 * 128; }));
+  CHECK(eventually(
+      [&] { return lines(app.master().out()) == 4 * 128 && lines(app.master().err()) == 4 * 128; }));
 }
 
 // The descriptor of a log that nobody reads.
@@ -89,7 +95,8 @@ TEST_CASE_FIXTURE(Scenario, "a log that nobody reads holds up the workers that w
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
   const auto reader = liveswap::UniqueFd::adopt(::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   const auto site = std::make_shared<Site>(*this);
-  Instance app(site, talker("serve"), {"--forks", "1", "--log-file", fifo, "--drain-limit", "1s", "--term-grace", "100ms"});
+  Instance app(site, talker("serve"),
+               {"--forks", "1", "--log-file", fifo, "--drain-limit", "1s", "--term-grace", "100ms"});
   Connection client(app.address());
   client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
   CHECK_FALSE(client.ends(milliseconds(300)));

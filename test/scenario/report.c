@@ -1,6 +1,7 @@
 /*
- * An application that says who it is: `listener=NAME slot=N generation=N arguments=A,B`. Its arguments are names of
- * further listeners, which it serves too, and `crash-if=PATH`: slot 1 crashes at its start while that file exists.
+ * An application that says who it is: `listener=NAME slot=N generation=N arguments=A,B`. Its arguments are
+ * names of further listeners, which it serves too, and `crash-if=PATH`: slot 1 crashes at its start while
+ * that file exists.
  */
 #include <liveswap_plugin.h>
 #include <poll.h>
@@ -21,8 +22,8 @@ static void answer(int listener, const char* name) {
   char body[512];
   const int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
   if (fd < 0) return;
-  int size = snprintf(body, sizeof body, "listener=%s slot=%d generation=%d arguments=", name, liveswap_slot(),
-                      (int)liveswap_generation());
+  int size = snprintf(body, sizeof body, "listener=%s slot=%d generation=%d arguments=", name,
+                      liveswap_slot(), (int)liveswap_generation());
   for (int i = 1; i < liveswap_argc(); ++i)
     size += snprintf(body + size, sizeof body - (size_t)size, "%s%s", i > 1 ? "," : "", liveswap_argv()[i]);
   if (recv(fd, request, sizeof request, 0) > 0)
@@ -33,7 +34,8 @@ static void answer(int listener, const char* name) {
 static void heed_arguments(void) {
   for (int i = 1; i < liveswap_argc(); ++i) {
     const char* word = liveswap_argv()[i];
-    if (strncmp(word, "crash-if=", 9) == 0 && liveswap_slot() == 1 && access(word + 9, F_OK) == 0) raise(SIGSEGV);
+    if (strncmp(word, "crash-if=", 9) == 0 && liveswap_slot() == 1 && access(word + 9, F_OK) == 0)
+      raise(SIGSEGV);
     const int fd = liveswap_listener(word);
     if (fd < 0 || count == LISTENERS) continue;
     names[count] = word;

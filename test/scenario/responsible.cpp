@@ -44,10 +44,11 @@ TEST_CASE_FIXTURE(Scenario, "a canary that crashes while it bakes is all that wa
   Instance app(*this, fixture("version_v1"), quick + Words{"--forks", "3"});
   const auto before = app.workers();
   Load load(*this, app.address());
-  const auto finished =
-      app.upgrade(fixture_file("bad/libcrash_later.so"), {"--canary", "1", "--bake", "20s", "--settle-nothing"});
+  const auto finished = app.upgrade(fixture_file("bad/libcrash_later.so"),
+                                    {"--canary", "1", "--bake", "20s", "--settle-nothing"});
   CHECK(finished.status == Exit::usage);  // no such option: a canary that is misspelt is no canary
-  const auto reverted = app.upgrade(fixture_file("bad/libcrash_later.so"), {"--canary", "1", "--bake", "20s"});
+  const auto reverted =
+      app.upgrade(fixture_file("bad/libcrash_later.so"), {"--canary", "1", "--bake", "20s"});
   CHECK(reverted.status == Exit::reverted);
   CHECK(contains(reverted.err, "SIGSEGV"));
   load.stop().check_nothing_lost();
@@ -111,7 +112,8 @@ TEST_CASE_FIXTURE(Scenario, "a health probe that fails reverts; one that failed 
   CHECK_MESSAGE(good.status == Exit::ok, good.err);
   CHECK(receipt(app)["probes"]["made"].get<int>() > 0);
 
-  Instance sick(*this, fixture("version_v1"), quick + Words{"--health", "GET / 404", "--health-interval", "100ms"});
+  Instance sick(*this, fixture("version_v1"),
+                quick + Words{"--health", "GET / 404", "--health-interval", "100ms"});
   CHECK(sick.upgrade(fixture("version_v2")).status == Exit::ok);
 }
 
@@ -257,7 +259,8 @@ TEST_CASE_FIXTURE(Scenario, "the store keeps the last releases and what runs, an
   const auto releases = app.site().state_dir() + "/releases";
   CHECK(eventually([&] {
     std::size_t count = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(releases)) count += entry.path().filename().string().size() == 64;
+    for (const auto& entry : std::filesystem::directory_iterator(releases))
+      count += entry.path().filename().string().size() == 64;
     return count == 2;
   }));
   CHECK(app.run("rollback", {"1"}).status == Exit::failed);
@@ -275,8 +278,8 @@ void flip(Scenario& scenario, const char* mode, const Words& load_options) {
   }
   const auto report = load.stop();
   report.check_nothing_lost();
-  MESSAGE(mode, ": 20 flips, ", report.attempts(), " attempts, ", report.failures(), " failed, longest skew ", longest,
-          " ms");
+  MESSAGE(mode, ": 20 flips, ", report.attempts(), " attempts, ", report.failures(), " failed, longest skew ",
+          longest, " ms");
 }
 
 TEST_CASE_FIXTURE(Scenario, "flips under load, reuseport") { flip(*this, "reuseport", {"--rate", "500"}); }
@@ -291,7 +294,8 @@ TEST_CASE_FIXTURE(Scenario, "a flip that fails leaves the old workers as they we
   Load load(*this, app.address());
   CHECK(app.upgrade(fixture("crash_start"), {"--flip"}).status == Exit::reverted);
   CHECK(app.workers() == before);
-  CHECK(app.upgrade(fixture_file("bad/libcrash_later.so"), {"--flip", "--probation", "20s"}).status == Exit::reverted);
+  CHECK(app.upgrade(fixture_file("bad/libcrash_later.so"), {"--flip", "--probation", "20s"}).status ==
+        Exit::reverted);
   CHECK(app.serves(fixture("version_v1")));
   CHECK(app.upgrade(fixture("version_v2"), {"--flip"}).status == Exit::ok);
   CHECK(app.upgrade(fixture("version_v1"), {"--flip", "--canary", "1"}).status == Exit::usage);

@@ -58,7 +58,8 @@ TEST_CASE_FIXTURE(Scenario, "ordinary servers") {
     CAPTURE(name);
     const auto finished = app.upgrade(server_sample(name));
     REQUIRE_MESSAGE(finished.status == Exit::ok, finished.err);
-    CHECK(contains(http_get(port.address()), name == "threads_v2" ? "Hello from version 2" : "Hello from version 1"));
+    CHECK(contains(http_get(port.address()),
+                   name == "threads_v2" ? "Hello from version 2" : "Hello from version 1"));
   }
   load.stop().check_nothing_lost();
 }

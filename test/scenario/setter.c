@@ -1,7 +1,7 @@
 /*
- * A server that sets options on the listener that it was lent, when a request says so (GET /md5 …). It greets each client with its
- * version before that has said anything, as SMTP does; so it is seen whether accept() waits for the client's first byte
- * (TCP_DEFER_ACCEPT). As "bad" it sets that one when it begins, and fails.
+ * A server that sets options on the listener that it was lent, when a request says so (GET /md5 …). It greets
+ * each client with its version before that has said anything, as SMTP does; so it is seen whether accept()
+ * waits for the client's first byte (TCP_DEFER_ACCEPT). As "bad" it sets that one when it begins, and fails.
  */
 #define _GNU_SOURCE 1
 #include <linux/filter.h>
@@ -41,12 +41,15 @@ static void change(int fd, const char* request) {
   if (strstr(request, "GET /md5 ") != NULL) set_key(fd);
   if (strstr(request, "GET /filter ") != NULL || strstr(request, "GET /locked ") != NULL) set_filter(fd);
   if (strstr(request, "GET /locked ") != NULL) set(fd, SOL_SOCKET, SO_LOCK_FILTER, &one, sizeof one);
-  if (strstr(request, "GET /device ") != NULL) set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &nowhere, sizeof nowhere);
-  if (strstr(request, "GET /defer ") != NULL) set(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+  if (strstr(request, "GET /device ") != NULL)
+    set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &nowhere, sizeof nowhere);
+  if (strstr(request, "GET /defer ") != NULL)
+    set(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
 }
 
 static void serve(int listener, int client) {
-  static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n" VERSION "\n";
+  static const char answer[] =
+      "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n" VERSION "\n";
   char request[1024] = "";
   send(client, answer, sizeof answer - 1, MSG_NOSIGNAL);
   shutdown(client, SHUT_WR);

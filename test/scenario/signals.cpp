@@ -53,7 +53,8 @@ TEST_CASE_FIXTURE(Scenario, "SIGQUIT writes the state to the log, and the master
   Instance app(*this, fixture("version_v1"));
   const auto workers = app.workers();
   app.master().signal(SIGQUIT);
-  for (const pid_t worker : workers) CHECK(app.master().says("pid " + std::to_string(worker) + ": ready, generation 1"));
+  for (const pid_t worker : workers)
+    CHECK(app.master().says("pid " + std::to_string(worker) + ": ready, generation 1"));
   CHECK(app.workers() == workers);
   CHECK(contains(http_get(app.address()), "v1"));
 }
@@ -103,7 +104,8 @@ std::shared_ptr<Site> ignoring(Scenario& scenario, const std::string& signals) {
 TEST_CASE_FIXTURE(Scenario, "signals that nobody sends on purpose do nothing") {
   Instance app(*this, fixture("version_v1"));
   const auto workers = app.workers();
-  std::vector<int> numbers{SIGALRM, SIGVTALRM, SIGPROF, SIGPOLL, SIGPWR, SIGXFSZ, SIGXCPU, SIGSTKFLT, SIGPIPE, SIGTTOU, SIGUSR1, SIGUSR2};
+  std::vector<int> numbers{SIGALRM, SIGVTALRM, SIGPROF, SIGPOLL, SIGPWR,  SIGXFSZ,
+                           SIGXCPU, SIGSTKFLT, SIGPIPE, SIGTTOU, SIGUSR1, SIGUSR2};
   for (int number = SIGRTMIN; number <= SIGRTMAX; ++number) numbers.push_back(number);
   for (const int number : numbers) {
     CAPTURE(number);

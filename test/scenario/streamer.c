@@ -1,8 +1,9 @@
 /*
- * An ordinary event loop that streams its answers, and knows nothing of liveswap: `main PORT [unix]`. GET / is answered at once, with
- * VERSION. Every other path is answered in two parts: the first at once, the second when the gate of its name exists, or after PAUSE_MS
- * where the path is /timed, after SOON_MS where it is /soon; /push is no HTTP, and ticks until the gate exists. Each path has its own way
- * of sending (parts below).
+ * An ordinary event loop that streams its answers, and knows nothing of liveswap: `main PORT [unix]`. GET /
+ * is answered at once, with VERSION. Every other path is answered in two parts: the first at once, the second
+ * when the gate of its name exists, or after PAUSE_MS where the path is /timed, after SOON_MS where it is
+ * /soon; /push is no HTTP, and ticks until the gate exists. Each path has its own way of sending (parts
+ * below).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,13 +27,21 @@
 #define CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 #define TIMED "6\r\nsecond\r\n"
 
-enum { CLIENTS_MAX = 256, LARGE = 4 << 20, PAUSE_MS = 900, TIMED_PARTS = 2, SOON_MS = 120, SOON_PARTS = 1, TICK_MS = 200 };
+enum {
+  CLIENTS_MAX = 256,
+  LARGE = 4 << 20,
+  PAUSE_MS = 900,
+  TIMED_PARTS = 2,
+  SOON_MS = 120,
+  SOON_PARTS = 1,
+  TICK_MS = 200
+};
 
 struct client {
   char in[1024];
   size_t size;
-  char path[64];  /* of what is being answered; "": nothing */
-  size_t unsent;  /* of the large body */
+  char path[64]; /* of what is being answered; "": nothing */
+  size_t unsent; /* of the large body */
   long due;
   int parts_left;
 };
@@ -61,7 +70,8 @@ static void put_large(int fd, struct client* client) {
 
 static void put_file(int fd, off_t from, size_t size) {
   const int file = memfd_create("body", 0);
-  if (file < 0 || write(file, "first\nsecond\n", 13) != 13 || sendfile(fd, file, &from, size) < 0) perror("sendfile");
+  if (file < 0 || write(file, "first\nsecond\n", 13) != 13 || sendfile(fd, file, &from, size) < 0)
+    perror("sendfile");
   close(file);
 }
 
@@ -85,14 +95,17 @@ static void first_part(int fd, struct client* client) {
   if (is(path, "/chunked")) dprintf(fd, CHUNKED "6\r\n%s\n\r\n", "first");
   if (is(path, "/raw")) syscall(SYS_write, fd, CHUNKED "6\r\nfirst\n\r\n", strlen(CHUNKED) + 11);
   if (is(path, "/flushed")) put(fd, CHUNKED);
-  if (is(path, "/events")) put(fd, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n");
+  if (is(path, "/events"))
+    put(fd, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n");
   if (is(path, "/length")) put(fd, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nfirst\n");
   if (is(path, "/announced")) put(fd, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n");
   if (is(path, "/lines")) {
-    for (const char* line = CHUNKED "6\r\nfirst\n\r\n"; *line != '\0'; ++line) send(fd, line, 1, MSG_NOSIGNAL);
+    for (const char* line = CHUNKED "6\r\nfirst\n\r\n"; *line != '\0'; ++line)
+      send(fd, line, 1, MSG_NOSIGNAL);
   }
   if (is(path, "/trailers")) {
-    put_parts(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Sum\r\n\r\n", "6\r\nfirst\n\r\n0\r\n");
+    put_parts(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Sum\r\n\r\n",
+              "6\r\nfirst\n\r\n0\r\n");
   }
   if (is(path, "/writev")) put_parts(fd, CHUNKED, "6\r\nfirst\n\r\n");
   if (is(path, "/interim")) put(fd, "HTTP/1.1 103 Early Hints\r\nLink: first\r\n\r\n");
@@ -170,7 +183,8 @@ static bool is_due(const struct client* client) {
 /* False: the client has gone. */
 static bool serve(struct pollfd* one, struct client* client) {
   if (one->revents != 0) {
-    const ssize_t size = recv(one->fd, client->in + client->size, sizeof client->in - 1 - client->size, MSG_DONTWAIT);
+    const ssize_t size =
+        recv(one->fd, client->in + client->size, sizeof client->in - 1 - client->size, MSG_DONTWAIT);
     if (size == 0 || (size < 0 && errno != EAGAIN)) return false;
     if (size > 0) client->size += (size_t)size;
     if (size > 0) answer(one->fd, client);
@@ -184,14 +198,17 @@ static bool serve(struct pollfd* one, struct client* client) {
 }
 
 static int listen_at(const char* where) {
-  struct sockaddr_in inet = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(where)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  struct sockaddr_in inet = {
+      .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(where)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
   struct sockaddr_un local = {.sun_family = AF_UNIX};
   const bool is_path = where[0] == '/';
   const int fd = socket(is_path ? AF_UNIX : AF_INET, SOCK_STREAM, 0), on = 1;
   snprintf(local.sun_path, sizeof local.sun_path, "%s", where);
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (is_path) unlink(where);
-  if ((is_path ? bind(fd, (struct sockaddr*)&local, sizeof local) : bind(fd, (struct sockaddr*)&inet, sizeof inet)) != 0) return -1;
+  if ((is_path ? bind(fd, (struct sockaddr*)&local, sizeof local)
+               : bind(fd, (struct sockaddr*)&inet, sizeof inet)) != 0)
+    return -1;
   return listen(fd, 128) == 0 ? fd : -1;
 }
 
@@ -206,7 +223,8 @@ PROGRAM int main(int argc, char** argv) {
     poll(polled, count, 10);
     if (polled[0].revents != 0 && count <= CLIENTS_MAX) {
       const int fd = accept(polled[0].fd, NULL, NULL);
-      if (fd >= 0) polled[count] = (struct pollfd){fd, POLLIN, 0}, clients[count++] = (struct client){.size = 0};
+      if (fd >= 0)
+        polled[count] = (struct pollfd){fd, POLLIN, 0}, clients[count++] = (struct client){.size = 0};
     }
     for (nfds_t i = 1; i < count; ++i) {
       if (!serve(&polled[i], &clients[i])) {

@@ -128,25 +128,28 @@ TEST_CASE_FIXTURE(Scenario, "workers of another user") {
   CHECK(master.wait().status == Exit::ok);
 }
 
-TEST_CASE_FIXTURE(Scenario, "a directory that the workers' user cannot pass is named before anything begins") {
+TEST_CASE_FIXTURE(Scenario,
+                  "a directory that the workers' user cannot pass is named before anything begins") {
   if (::geteuid() != 0) {
     MESSAGE("needs root: left out");
     return;
   }
   const Site site(*this);
-  const auto finished =
-      site.run("start", {"--user", "nobody", "--listen", site.address(), "--forks", "1", fixture("version_v1")});
+  const auto finished = site.run(
+      "start", {"--user", "nobody", "--listen", site.address(), "--forks", "1", fixture("version_v1")});
   CHECK(finished.status == Exit::failed);
-  CHECK(contains(finished.err, "the workers' user nobody cannot pass through " + dir.path() + " to " + site.state_dir()));
+  CHECK(contains(finished.err,
+                 "the workers' user nobody cannot pass through " + dir.path() + " to " + site.state_dir()));
   CHECK(contains(finished.err, "--state-dir"));
 }
 
-TEST_CASE_FIXTURE(Scenario, "a state directory that is mounted noexec is named, and so is the limit that cannot be set") {
+TEST_CASE_FIXTURE(
+    Scenario, "a state directory that is mounted noexec is named, and so is the limit that cannot be set") {
   const Site site(*this);
   const std::string state = dir.directory("no exec");
   if (::mount("liveswap-test", state.c_str(), "tmpfs", MS_NOEXEC, "size=1m") == 0) {
-    const auto finished =
-        site.run("start", {"--state-dir", state + "/3000", "--listen", site.address(), fixture("version_v1")});
+    const auto finished = site.run(
+        "start", {"--state-dir", state + "/3000", "--listen", site.address(), fixture("version_v1")});
     ::umount2(state.c_str(), MNT_DETACH);
     CHECK(finished.status == Exit::failed);
     CHECK(contains(finished.err, "mounted at " + state + " with the option noexec"));
@@ -159,9 +162,9 @@ TEST_CASE_FIXTURE(Scenario, "a state directory that is mounted noexec is named, 
   CHECK(contains(finished.err, "the hard limit is "));
 }
 
-// Descriptors of both that are the same thing, but for the standard ones: where the master's own output goes a worker has,
-// too, for the time when the master has died. Anonymous kinds (eventfd, epoll)
-// have no name of their own and never pass exec here.
+// Descriptors of both that are the same thing, but for the standard ones: where the master's own output goes
+// a worker has, too, for the time when the master has died. Anonymous kinds (eventfd, epoll) have no name of
+// their own and never pass exec here.
 Words common_descriptors(pid_t master, pid_t worker) {
   Words of_master, common;
   for (const auto& [fd, what] : proc::descriptors(master))

@@ -1,5 +1,5 @@
-// Listeners that applications bind themselves, through whole upgrades: what is held, what is dropped and when, how an
-// old worker ends, and what is refused.
+// Listeners that applications bind themselves, through whole upgrades: what is held, what is dropped and
+// when, how an old worker ends, and what is refused.
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -81,18 +81,21 @@ Connection keep(const std::string& address) {
 }
 
 bool still_answers(Connection& connection) {
-  if (!connection.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n") || !contains(connection.read_line(), "200")) return false;
+  if (!connection.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n") || !contains(connection.read_line(), "200"))
+    return false;
   while (connection.read_line() != "\r\n") continue;
   return connection.read_exactly(2).size() == 2;
 }
 
 bool are_replaced(const Instance& app, const std::vector<pid_t>& old) {
   const auto now = app.workers();
-  return now.size() == old.size() &&
-         std::none_of(now.begin(), now.end(), [&](pid_t pid) { return std::count(old.begin(), old.end(), pid) > 0; });
+  return now.size() == old.size() && std::none_of(now.begin(), now.end(), [&](pid_t pid) {
+           return std::count(old.begin(), old.end(), pid) > 0;
+         });
 }
 
-// Asks for the upgrade and waits until every slot has a successor. The old workers may live as long as they like.
+// Asks for the upgrade and waits until every slot has a successor. The old workers may live as long as they
+// like.
 void begin_upgrade(const Instance& app, const std::string& library) {
   const auto old = app.workers();
   REQUIRE(app.upgrade(library, {"--detach"}).status == Exit::ok);
@@ -147,7 +150,8 @@ TEST_CASE_FIXTURE(Scenario, "port 0 is one port, for two workers and through upg
   check_no_failures(sessions);
 }
 
-TEST_CASE_FIXTURE(Scenario, "what the new code does not bind is refused after the commit, and what it adds answers") {
+TEST_CASE_FIXTURE(Scenario,
+                  "what the new code does not bind is refused after the commit, and what it adds answers") {
   const Plans plans(dir);
   const Port always, old, added;
   plans.set("v1", {"listen " + always.text(), "listen " + old.text()});
@@ -158,7 +162,8 @@ TEST_CASE_FIXTURE(Scenario, "what the new code does not bind is refused after th
   REQUIRE(app.upgrade(v2, {"--probation", "10m", "--detach"}).status == Exit::ok);
   REQUIRE(eventually([&] { return are_replaced(app, before); }));
   CHECK(answers(added.address(), "v2"));
-  // Longer than an unused listener is kept otherwise. Nobody serves there, and who comes waits for the end of it.
+  // Longer than an unused listener is kept otherwise. Nobody serves there, and who comes waits for the end of
+  // it.
   let_pass(milliseconds(3'000));
   Connection waits(old.address());
   REQUIRE(waits.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -231,7 +236,8 @@ TEST_CASE_FIXTURE(Scenario, "a Unix socket that is removed and bound again stays
   const std::string path = plans / "app.sock";
   plans.set_both({"listen unix:" + path});
   Instance app(*this, v1, as_a_program, plans.arguments());
-  struct stat before {}, after {};
+  struct stat before {
+  }, after{};
   REQUIRE(::lstat(path.c_str(), &before) == 0);
   Sessions sessions("unix:" + path);
   REQUIRE(sessions.all_began());
@@ -258,7 +264,8 @@ TEST_CASE_FIXTURE(Scenario, "datagrams are answered by the old code or the new")
   CHECK(eventually([&] { return ask_by_datagram(fd.get()) == "v2"; }));
 }
 
-TEST_CASE_FIXTURE(Scenario, "a server of nothing but datagrams, at three ports, one of them with a thread that blocks") {
+TEST_CASE_FIXTURE(
+    Scenario, "a server of nothing but datagrams, at three ports, one of them with a thread that blocks") {
   const Plans plans(dir);
   const Port one, two, blocking;
   plans.set_both({"udp " + one.text(), "udp-thread " + blocking.text(), "udp " + two.text()});
@@ -279,7 +286,8 @@ TEST_CASE_FIXTURE(Scenario, "a server of nothing but datagrams, at three ports, 
   CHECK(taken(app).size() == 3);
 }
 
-// A connection holds the old workers; the thread that blocked when its socket was taken must not get one more datagram.
+// A connection holds the old workers; the thread that blocked when its socket was taken must not get one more
+// datagram.
 TEST_CASE_FIXTURE(Scenario, "an old worker that waits for a datagram gets none") {
   const Plans plans(dir);
   const Port web, blocking;
@@ -303,7 +311,8 @@ TEST_CASE_FIXTURE(Scenario, "what an old worker does to its listener hurts nobod
   plans.set_both({"listen " + port.text()});
   for (const std::string mode : {"reuseport", "shared"}) {
     CAPTURE(mode);
-    Instance app(*this, v1, as_a_program + Words{"--keepalive", "keep", "--listen-mode", mode}, plans.arguments());
+    Instance app(*this, v1, as_a_program + Words{"--keepalive", "keep", "--listen-mode", mode},
+                 plans.arguments());
     const auto old = app.workers();
     REQUIRE(old.size() == 2);
     // One for each of them, at least.
@@ -314,7 +323,8 @@ TEST_CASE_FIXTURE(Scenario, "what an old worker does to its listener hurts nobod
     for (const pid_t pid : old) {
       REQUIRE(proc::runs(pid));
       // Again and again: one that meets a kick (docs/design.md) is acted upon with the next event.
-      CHECK(eventually([&] { return ::kill(pid, SIGUSR1) == 0 && plans.has("hurt." + std::to_string(pid)); }));
+      CHECK(
+          eventually([&] { return ::kill(pid, SIGUSR1) == 0 && plans.has("hurt." + std::to_string(pid)); }));
     }
     for (int i = 0; i < 100; ++i) CHECK(contains(http_get(port.address()), "v2"));
     for (Connection& one : kept) CHECK(still_answers(one));
@@ -376,7 +386,8 @@ TEST_CASE_FIXTURE(Scenario, "what does not end by itself is ended by the drain l
     const Port port;
     plans.set("v1", {"listen " + port.text(), ignored});
     plans.set("v2", {"listen " + port.text()});
-    const Words limited{"--keepalive", "keep", "--drain-limit", "700ms", "--term-grace", "200ms", "--forks", "1"};
+    const Words limited{"--keepalive",  "keep",  "--drain-limit", "700ms",
+                        "--term-grace", "200ms", "--forks",       "1"};
     Instance app(*this, v1, as_a_program + limited, plans.arguments());
     auto idle = keep(port.address());
     check_upgrade(app, v2);
@@ -436,8 +447,8 @@ TEST_CASE_FIXTURE(Scenario, "an idle connection lives until the drain limit with
   const Plans plans(dir);
   const Port port;
   plans.set_both({"listen " + port.text()});
-  const Words limited{"--keepalive", "keep",          "--keepalive-grace", "50ms",
-                      "--drain-limit", "6s", "--term-grace", "100ms"};
+  const Words limited{"--keepalive",   "keep", "--keepalive-grace", "50ms",
+                      "--drain-limit", "6s",   "--term-grace",      "100ms"};
   Instance app(*this, v1, as_a_program + limited, plans.arguments());
   auto idle = keep(port.address());
   begin_upgrade(app, v2);

@@ -31,7 +31,8 @@ int liveswap_selftest(void) {
   }
 }
 #elif defined TALK_SELFTEST_DAEMON
-/* Whose own parent has ended, in a session of its own, without a descriptor of the check; it is known by its name. */
+/* Whose own parent has ended, in a session of its own, without a descriptor of the check; it is known by its
+ * name. */
 int liveswap_selftest(void) {
   const pid_t child = fork();
   if (child == 0) {

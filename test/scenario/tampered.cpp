@@ -1,4 +1,5 @@
-// Somebody or something has changed bytes in the release store. They are not run: the nearest sound release serves.
+// Somebody or something has changed bytes in the release store. They are not run: the nearest sound release
+// serves.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -95,7 +96,8 @@ TEST_CASE_FIXTURE(Scenario, "a worker is not respawned from changed bytes: the r
   ::kill(app.workers().at(1), SIGKILL);
   Load load(*this, app.address());
   CHECK(app.serves(versions.first));
-  CHECK(eventually([&] { return app.status()["state"] == "running" && app.head() == versions.first + "\n"; }));
+  CHECK(
+      eventually([&] { return app.status()["state"] == "running" && app.head() == versions.first + "\n"; }));
   CHECK(contains(http_get(app.address()), "v1"));
   CHECK(eventually([&] { return app.status().contains("last_upgrade"); }));
   load.stop().check_nothing_lost();
@@ -126,7 +128,8 @@ TEST_CASE_FIXTURE(Scenario, "where no release is sound the workers that run go o
   CHECK(app.workers().at(0) == before[0]);
 }
 
-TEST_CASE_FIXTURE(Scenario, "a restart does not run changed bytes: the release before serves, and it is said") {
+TEST_CASE_FIXTURE(Scenario,
+                  "a restart does not run changed bytes: the release before serves, and it is said") {
   const Versions versions(dir);
   auto site = std::make_shared<Site>(*this);
   std::string changed;
@@ -171,8 +174,10 @@ TEST_CASE_FIXTURE(Scenario, "a restart with nothing that is sound ends with the 
 TEST_CASE_FIXTURE(Scenario, "a way back that fails is not taken again and again") {
   const Versions versions(dir);
   const std::string fault = dir / "fault";
-  Instance app(*this, own_fixture("report"), {"--backoff-min", "50ms", "--backoff-max", "200ms", "--ready-limit", "1s", "--drain-limit", "1s"},
-               {"crash-if=" + fault});
+  Instance app(
+      *this, own_fixture("report"),
+      {"--backoff-min", "50ms", "--backoff-max", "200ms", "--ready-limit", "1s", "--drain-limit", "1s"},
+      {"crash-if=" + fault});
   REQUIRE(app.upgrade(versions.second).status == Exit::ok);
   const auto changed = id_of(app);
   std::filesystem::remove(versions.second);
@@ -182,7 +187,8 @@ TEST_CASE_FIXTURE(Scenario, "a way back that fails is not taken again and again"
   Load load(*this, app.address());
   REQUIRE(app.master().says("no release before it can take its place"));
   const auto fails = [&] { return app.status()["slots"][1]["restarts"].get<unsigned>(); };
-  REQUIRE(eventually([&] { return app.status().contains("last_upgrade") && app.status()["state"] == "running"; }));
+  REQUIRE(eventually(
+      [&] { return app.status().contains("last_upgrade") && app.status()["state"] == "running"; }));
   const unsigned before = fails();
   CHECK(eventually([&] { return fails() >= before + 4; }));
   const auto history = Json::parse(app.run("history", {"--json"}).out);
@@ -215,7 +221,8 @@ TEST_CASE_FIXTURE(Scenario, "the master does not return by itself to what somebo
   CHECK(app.serves(own_fixture("report")));
 }
 
-TEST_CASE_FIXTURE(Scenario, "where nothing else is sound, what was rolled back from is run, and that is said") {
+TEST_CASE_FIXTURE(Scenario,
+                  "where nothing else is sound, what was rolled back from is run, and that is said") {
   const Versions versions(dir);
   auto site = std::make_shared<Site>(*this);
   {
@@ -229,7 +236,8 @@ TEST_CASE_FIXTURE(Scenario, "where nothing else is sound, what was rolled back f
   }
   Instance app(site, "");
   CHECK(app.serves(versions.second));
-  CHECK(contains(Json::parse(app.run("receipt", {"--json"}).out)["reason"].get<std::string>(), "although it was rolled back from"));
+  CHECK(contains(Json::parse(app.run("receipt", {"--json"}).out)["reason"].get<std::string>(),
+                 "although it was rolled back from"));
 }
 
 TEST_CASE_FIXTURE(Scenario, "the same content under another name is hashed for itself") {
@@ -254,7 +262,8 @@ TEST_CASE_FIXTURE(Scenario, "the same content under another name is hashed for i
 }
 
 // Nobody can open the release while it is leased to somebody, which passes by.
-TEST_CASE_FIXTURE(Scenario, "a start waits until it can tell whether the bytes are right, and can be stopped meanwhile") {
+TEST_CASE_FIXTURE(
+    Scenario, "a start waits until it can tell whether the bytes are right, and can be stopped meanwhile") {
   const Versions versions(dir);
   auto site = std::make_shared<Site>(*this);
   std::string path;

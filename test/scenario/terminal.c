@@ -3,8 +3,9 @@
  *
  *   terminal [--shell] [--shell] COMMAND [ARG …]
  *
- * With --shell the command runs in the background of a shell: the leader of the session is another process, which
- * passes SIGHUP on to it, and exits. Twice: of a shell that such a shell has started. Ends with the command's exit status, 128 + the number when a signal ended it.
+ * With --shell the command runs in the background of a shell: the leader of the session is another process,
+ * which passes SIGHUP on to it, and exits. Twice: of a shell that such a shell has started. Ends with the
+ * command's exit status, 128 + the number when a signal ended it.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -50,7 +51,8 @@ int main(int argc, char** argv) {
   while (1 + shells < argc && strcmp(argv[1 + shells], "--shell") == 0) ++shells;
   const int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
   int report[2];
-  if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0 || pipe2(report, O_CLOEXEC) != 0) return 126;
+  if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0 || pipe2(report, O_CLOEXEC) != 0)
+    return 126;
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   pid_t child = fork();
   if (child == 0) {

@@ -1,13 +1,14 @@
 /*
- * A server whose answers take as long as the test wants: `toiler PORT MODE [ARGUMENT]`. A line is a request: "now" is
- * answered at once, "wait FILE" when the file exists, each with "done".
+ * A server whose answers take as long as the test wants: `toiler PORT MODE [ARGUMENT]`. A line is a request:
+ * "now" is answered at once, "wait FILE" when the file exists, each with "done".
  *
  *   plain          a thread for each connection
  *   watch          the same, and gives up what a client waits for that has left
  *   chroot DIR     the same as plain, within DIR
  *   full           with hardly a descriptor to spare: as many connections as there are, then none
  *   deaf           one thread that polls, and blocks every signal
- *   clients PORT   before it serves, connects to that port again and again, each time from an address that it has bound
+ *   clients PORT   before it serves, connects to that port again and again, each time from an address that it
+ * has bound
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -98,7 +99,8 @@ static void connect_often(const char* port) {
 static void assume(const char* mode, const char* argument) {
   watches = strcmp(mode, "watch") == 0;
   if (strcmp(mode, "chroot") == 0 && (chroot(argument) != 0 || chdir("/") != 0)) fail("chroot");
-  if (strcmp(mode, "full") == 0 && setrlimit(RLIMIT_NOFILE, &(struct rlimit){DESCRIPTORS, DESCRIPTORS}) != 0) fail("setrlimit");
+  if (strcmp(mode, "full") == 0 && setrlimit(RLIMIT_NOFILE, &(struct rlimit){DESCRIPTORS, DESCRIPTORS}) != 0)
+    fail("setrlimit");
   if (strcmp(mode, "clients") == 0) connect_often(argument);
   if (strcmp(mode, "deaf") == 0) {
     sigset_t all;
@@ -112,7 +114,8 @@ __attribute__((visibility("default"))) int main(int argc, char** argv) {
   if (argc < 3) return 2;
   const struct sockaddr_in address = local(argv[1]);
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  if (bind(listener, (const struct sockaddr*)&address, sizeof address) != 0 || listen(listener, 128) != 0) fail("listen");
+  if (bind(listener, (const struct sockaddr*)&address, sizeof address) != 0 || listen(listener, 128) != 0)
+    fail("listen");
   assume(argv[2], argc > 3 ? argv[3] : "");
   if (strcmp(argv[2], "deaf") == 0) serve_polling(listener);
   for (;;) {

@@ -36,10 +36,12 @@ std::string version_of(Connection& connection) {
 // One worker, which is then replaced while what has been asked of it goes on until open().
 class Stream {
  public:
-  Stream(Scenario& scenario, const std::string& keepalive, const std::string& path = "", const std::string& grace = "100ms")
+  Stream(Scenario& scenario, const std::string& keepalive, const std::string& path = "",
+         const std::string& grace = "100ms")
       : gate_(scenario.dir / "gate"),
         address_(path.empty() ? port_.address() : "unix:" + path),
-        app_(scenario, library, {"--entry", "main", "--forks", "1", "--keepalive-grace", grace, "--keepalive", keepalive},
+        app_(scenario, library,
+             {"--entry", "main", "--forks", "1", "--keepalive-grace", grace, "--keepalive", keepalive},
              {path.empty() ? port_.text() : path, gate_}) {
     std::filesystem::remove(gate_);
   }
@@ -60,7 +62,9 @@ class Stream {
     let_pass(long_time);
   }
   bool old_runs() const { return proc::runs(old_); }
-  bool old_leaves() const { return eventually([&] { return !proc::runs(old_); }); }
+  bool old_leaves() const {
+    return eventually([&] { return !proc::runs(old_); });
+  }
   // Of the old worker, in the receipt of the upgrade.
   Json old_worker() const {
     Json found;
@@ -93,7 +97,8 @@ std::string rest_of(Connection& connection, const std::string& path) {
   return all;
 }
 
-void check_is_finished(Scenario& scenario, const std::string& keepalive, const std::string& path, bool local = false) {
+void check_is_finished(Scenario& scenario, const std::string& keepalive, const std::string& path,
+                       bool local = false) {
   CAPTURE(keepalive);
   CAPTURE(path);
   Stream stream(scenario, keepalive, local ? scenario.dir / "app.sock" : "");
@@ -121,8 +126,8 @@ void check_is_finished(Scenario& scenario, const std::string& keepalive, const s
 }  // namespace
 
 TEST_CASE_FIXTURE(Scenario, "an answer that pauses is finished, however it is sent") {
-  for (const std::string path : {"/chunked", "/flushed", "/events", "/length", "/announced", "/lines", "/trailers", "/writev", "/interim",
-                                 "/file", "/large", "/raw"})
+  for (const std::string path : {"/chunked", "/flushed", "/events", "/length", "/announced", "/lines",
+                                 "/trailers", "/writev", "/interim", "/file", "/large", "/raw"})
     check_is_finished(*this, "end", path);
 }
 
@@ -134,7 +139,8 @@ TEST_CASE_FIXTURE(Scenario, "the same over a Unix socket") {
   for (const std::string path : {"/chunked", "/length"}) check_is_finished(*this, "end", path, true);
 }
 
-// The worker looks at each connection while the application goes on with it: what is sent during a look counts, too.
+// The worker looks at each connection while the application goes on with it: what is sent during a look
+// counts, too.
 TEST_CASE_FIXTURE(Scenario, "many answers that pause are finished") {
   Stream stream(*this, "end");
   std::vector<Connection> all;
@@ -159,7 +165,8 @@ TEST_CASE_FIXTURE(Scenario, "many answers that pause are finished") {
   CHECK(cut == 0);
 }
 
-// Of a protocol that liveswap does not know the kernel tells that the server has been speaking by itself for long.
+// Of a protocol that liveswap does not know the kernel tells that the server has been speaking by itself for
+// long.
 TEST_CASE_FIXTURE(Scenario, "a server that speaks by itself may pause") {
   Stream stream(*this, "end");
   {
@@ -176,7 +183,8 @@ TEST_CASE_FIXTURE(Scenario, "a server that speaks by itself may pause") {
   CHECK(stream.old_leaves());
 }
 
-// What has been answered is idle, also where its head announced what HEAD does not get, and where nobody saw what was sent.
+// What has been answered is idle, also where its head announced what HEAD does not get, and where nobody saw
+// what was sent.
 TEST_CASE_FIXTURE(Scenario, "what is answered is idle, is ended or moved, and is counted") {
   for (const std::string keepalive : {"end", "migrate"}) {
     CAPTURE(keepalive);
@@ -198,7 +206,8 @@ TEST_CASE_FIXTURE(Scenario, "what is answered is idle, is ended or moved, and is
     const Json old = stream.old_worker();
     CHECK(old["ended"] == (moves ? 0 : 3));
     CHECK(old["moved"] == (moves ? 3 : 0));
-    const std::string line = moves ? "slot 0: ended 0 idle connections, moved 3" : "slot 0: ended 3 idle connections, moved 0";
+    const std::string line =
+        moves ? "slot 0: ended 0 idle connections, moved 3" : "slot 0: ended 3 idle connections, moved 0";
     CHECK(eventually([&] { return contains(stream.app().master().err(), line); }));
     const std::string told = moves ? "3 idle ones moved" : "3 idle ones ended";
     CHECK_MESSAGE(contains(stream.app().run("receipt").out, told), stream.app().run("receipt").out);
@@ -248,19 +257,20 @@ class Readers {
 TEST_CASE_FIXTURE(Scenario, "20 upgrades under load, new and kept connections and answers that pause") {
   for (const std::string keepalive : {"end", "migrate"}) {
     CAPTURE(keepalive);
-    // Less than the pauses of the answers, and longer than a client of the load is kept waiting by a busy machine.
+    // Less than the pauses of the answers, and longer than a client of the load is kept waiting by a busy
+    // machine.
     Stream stream(*this, keepalive, "", "600ms");
     Load load(*this, stream.address(), {"--rate", "100"});
     Sessions sessions(stream.address());
     Readers readers(stream.address(), 8);
-    for (int i = 1; i <= 20; ++i)
-      REQUIRE(stream.app().upgrade(i % 2 ? again : library).status == Exit::ok);
+    for (int i = 1; i <= 20; ++i) REQUIRE(stream.app().upgrade(i % 2 ? again : library).status == Exit::ok);
     readers.stop();
     for (const auto& [what, count] : sessions.stop()) FAIL_CHECK(count, " times: ", what);
     load.stop().check_nothing_lost();
     for (const std::string& cut : readers.cut()) FAIL_CHECK("cut: \"", cut, "\"");
     CHECK(readers.whole() > 20);
-    MESSAGE(keepalive, ": ", readers.whole(), " answers in parts, 0 cut, ", sessions.answers(), " on kept connections, 0 failed");
+    MESSAGE(keepalive, ": ", readers.whole(), " answers in parts, 0 cut, ", sessions.answers(),
+            " on kept connections, 0 failed");
   }
 }
 

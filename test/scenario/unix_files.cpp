@@ -16,7 +16,9 @@ namespace {
 
 constexpr int upgrades = 20;
 
-std::string server(int number) { return std::string(UNIX_SERVER_BUILD "/libunix_server_v") + (number % 2 ? "2" : "1") + ".so"; }
+std::string server(int number) {
+  return std::string(UNIX_SERVER_BUILD "/libunix_server_v") + (number % 2 ? "2" : "1") + ".so";
+}
 
 struct Served {
   Served(Scenario& scenario, const std::string& binds, const std::string& leaves)
@@ -35,14 +37,18 @@ std::vector<std::string> files_beside(const std::string& path) {
   return found;
 }
 
-bool answers(const Served& served, const std::string& version) { return contains(http_get(served.address), version); }
+bool answers(const Served& served, const std::string& version) {
+  return contains(http_get(served.address), version);
+}
 
 // New connections and kept ones; nothing is tried again.
-void upgrades_under_load(Scenario& scenario, const std::string& binds, const std::string& leaves, int& failures) {
+void upgrades_under_load(Scenario& scenario, const std::string& binds, const std::string& leaves,
+                         int& failures) {
   CAPTURE(binds);
   CAPTURE(leaves);
   Served served(scenario, binds, leaves);
-  Sessions sessions({served.address, served.address}, {.clients = 4, .requests = 10, .pause = milliseconds(5)});
+  Sessions sessions({served.address, served.address},
+                    {.clients = 4, .requests = 10, .pause = milliseconds(5)});
   REQUIRE(sessions.all_began());
   for (int i = 1; i <= upgrades; ++i) {
     const auto finished = served.app.upgrade(server(i));
@@ -50,7 +56,8 @@ void upgrades_under_load(Scenario& scenario, const std::string& binds, const std
     CHECK(answers(served, i % 2 ? "v2" : "v1"));
     // Of a handler that is seen nothing is removed, of a program it is, and that is said.
     const bool removed = leaves == "rm" || leaves == "all";
-    CHECK_MESSAGE(contains(finished.out + finished.err, "its file was removed") == removed, finished.out, finished.err);
+    CHECK_MESSAGE(contains(finished.out + finished.err, "its file was removed") == removed, finished.out,
+                  finished.err);
   }
   for (const auto& [what, count] : sessions.stop()) {
     MESSAGE(count, " times: ", what);
@@ -59,7 +66,8 @@ void upgrades_under_load(Scenario& scenario, const std::string& binds, const std
   CHECK(files_beside(served.path) == std::vector<std::string>{".app.sock.liveswap", "app.sock"});
   CHECK(sessions.answers_of("v1") > 0);
   CHECK(sessions.answers_of("v2") > 0);
-  MESSAGE(binds, ", ", leaves, ": ", upgrades, " upgrades, ", sessions.answers(), " answers, ", failures, " failed");
+  MESSAGE(binds, ", ", leaves, ": ", upgrades, " upgrades, ", sessions.answers(), " answers, ", failures,
+          " failed");
 }
 
 void loses_nothing(Scenario& scenario, const std::string& binds, const std::string& leaves) {
@@ -70,8 +78,12 @@ void loses_nothing(Scenario& scenario, const std::string& binds, const std::stri
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Scenario, "20 upgrades of a server that unlinks its path when it leaves") { loses_nothing(*this, "at", "unlink"); }
-TEST_CASE_FIXTURE(Scenario, "20 upgrades of a server that renames its socket to the path") { loses_nothing(*this, "tmp", "unlink"); }
+TEST_CASE_FIXTURE(Scenario, "20 upgrades of a server that unlinks its path when it leaves") {
+  loses_nothing(*this, "at", "unlink");
+}
+TEST_CASE_FIXTURE(Scenario, "20 upgrades of a server that renames its socket to the path") {
+  loses_nothing(*this, "tmp", "unlink");
+}
 TEST_CASE_FIXTURE(Scenario, "20 upgrades of a server that renames it from a name for each process") {
   loses_nothing(*this, "pid", "unlink");
 }
@@ -94,7 +106,8 @@ TEST_CASE_FIXTURE(Scenario, "a cleaner's removal is mended at once, whenever it 
   }
   // Every link: the workers that run get another socket.
   const auto workers = served.app.workers();
-  for (const auto& name : files_beside(served.path)) ::unlink((std::filesystem::path(served.path).parent_path() / name).c_str());
+  for (const auto& name : files_beside(served.path))
+    ::unlink((std::filesystem::path(served.path).parent_path() / name).c_str());
   CHECK(eventually([&] { return answers(served, "v1"); }, milliseconds(2'000)));
   for (int i = 0; i < 20; ++i) CHECK(answers(served, "v1"));
   CHECK(served.app.workers() == workers);

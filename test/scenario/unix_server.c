@@ -1,7 +1,7 @@
 /*
- * An ordinary server at a Unix socket. Arguments: the path; how it is bound: `at` the path, as `tmp` or `pid` (PATH.tmp,
- * PATH.<pid>), which is then renamed; and what its handler of SIGTERM does to the path: `unlink`, `rm` (by a program),
- * `all` (by a program: it, and every hidden link beside it), or `keep`.
+ * An ordinary server at a Unix socket. Arguments: the path; how it is bound: `at` the path, as `tmp` or `pid`
+ * (PATH.tmp, PATH.<pid>), which is then renamed; and what its handler of SIGTERM does to the path: `unlink`,
+ * `rm` (by a program), `all` (by a program: it, and every hidden link beside it), or `keep`.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -18,7 +18,8 @@ static char** words;
 static void leave(int number) {
   char command[512];
   (void)number;
-  const char* format = strcmp(words[3], "rm") == 0 ? "rm -f '%1$s'" : "rm -f '%1$s' \"$(dirname '%1$s')\"/.*.liveswap";
+  const char* format =
+      strcmp(words[3], "rm") == 0 ? "rm -f '%1$s'" : "rm -f '%1$s' \"$(dirname '%1$s')\"/.*.liveswap";
   if (strcmp(words[3], "unlink") == 0) unlink(words[1]);
   if (strcmp(words[3], "rm") == 0 || strcmp(words[3], "all") == 0) {
     snprintf(command, sizeof command, format, words[1]);
@@ -34,8 +35,10 @@ static void* serve(void* context) {
   char out[256];
   for (ssize_t got = 0; (got = read(fd, in, sizeof in - 1)) > 0;) {
     in[got] = '\0';
-    const int size = snprintf(out, sizeof out, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(VERSION), VERSION);
-    if (send(fd, out, (size_t)size, MSG_NOSIGNAL) != size || strcasestr(in, "connection: close") != NULL) break;
+    const int size = snprintf(out, sizeof out, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+                              strlen(VERSION), VERSION);
+    if (send(fd, out, (size_t)size, MSG_NOSIGNAL) != size || strcasestr(in, "connection: close") != NULL)
+      break;
   }
   close(fd);
   return NULL;

@@ -1,4 +1,5 @@
-// Ordinary servers, with their own bind, listen and accept, that know nothing of liveswap: upgraded under load.
+// Ordinary servers, with their own bind, listen and accept, that know nothing of liveswap: upgraded under
+// load.
 #include <doctest/doctest.h>
 #include <signal.h>
 
@@ -18,7 +19,8 @@ constexpr int upgrades = 20;
 
 // Those that could be built here; one alone when the environment names it.
 std::vector<std::string> servers() {
-  std::istringstream list(std::getenv("UNMODIFIED_SERVER") ? std::getenv("UNMODIFIED_SERVER") : UNMODIFIED_SERVERS);
+  std::istringstream list(std::getenv("UNMODIFIED_SERVER") ? std::getenv("UNMODIFIED_SERVER")
+                                                           : UNMODIFIED_SERVERS);
   std::vector<std::string> found;
   for (std::string name; std::getline(list, name, ',');) found.push_back(name);
   return found;
@@ -38,7 +40,9 @@ Words options_for(const std::string& name) {
 }
 
 // A connection that a child serves cannot be moved: its process has it.
-bool can_be_moved(const std::string& name) { return !name.starts_with("uring") && name != "raw" && name != "forks"; }
+bool can_be_moved(const std::string& name) {
+  return !name.starts_with("uring") && name != "raw" && name != "forks";
+}
 
 void check_no_failures(Sessions& sessions) {
   for (const auto& [what, count] : sessions.stop()) FAIL_CHECK(count, " times: ", what);
@@ -105,14 +109,16 @@ void migrate_under_load(Scenario& scenario, const std::string& name, int count, 
     const auto began = Clock::now();
     const auto finished = app.upgrade(server(name, i % 2 ? "v2" : "v1"));
     REQUIRE_MESSAGE(finished.status == Exit::ok, "upgrade ", i, ": ", finished.err);
-    CHECK_MESSAGE(eventually([&] { return all_gone(before); }), "workers of generation ", i, " are still there");
+    CHECK_MESSAGE(eventually([&] { return all_gone(before); }), "workers of generation ", i,
+                  " are still there");
     longest = std::max(longest, std::chrono::duration_cast<milliseconds>(Clock::now() - began));
   }
   check_no_failures(sessions);
   CHECK(sessions.answers_of("v1") > 0);
   CHECK(sessions.answers_of("v2") > 0);
-  MESSAGE(name, ": ", count, " upgrades, ", manner.clients, " connections that were never closed, ", sessions.answers(),
-          " answers, 0 failed; the longest upgrade with its drain ", longest.count(), " ms");
+  MESSAGE(name, ": ", count, " upgrades, ", manner.clients, " connections that were never closed, ",
+          sessions.answers(), " answers, 0 failed; the longest upgrade with its drain ", longest.count(),
+          " ms");
 }
 
 TEST_CASE_FIXTURE(Scenario, "5 upgrades, and connections go along" * doctest::skip(!runs_alone())) {
@@ -129,7 +135,8 @@ TEST_CASE_FIXTURE(Scenario, "connections go along between slow answers" * doctes
   migrate_under_load(*this, "slow", 5, {.clients = 24, .pause = milliseconds(0)});
 }
 
-TEST_CASE_FIXTURE(Scenario, "the same listener under one library after the other" * doctest::skip(runs_alone())) {
+TEST_CASE_FIXTURE(Scenario,
+                  "the same listener under one library after the other" * doctest::skip(runs_alone())) {
   const Port port;
   Instance app(*this, server("threads", "v1"), as_a_program, {port.text()});
   Load load(*this, port.address(), {"--rate", "300"});
@@ -158,13 +165,15 @@ TEST_CASE("every server that is known was built" * doctest::skip(runs_alone())) 
 // One socket: old before new. Connections wait in its queue meanwhile.
 TEST_CASE_FIXTURE(Scenario, "old before new loses nothing" * doctest::skip(runs_alone())) {
   const Port port;
-  Instance app(*this, server("epoll", "v1"), as_a_program + Words{"--surge", "0", "--forks", "1"}, {port.text()});
+  Instance app(*this, server("epoll", "v1"), as_a_program + Words{"--surge", "0", "--forks", "1"},
+               {port.text()});
   Load load(*this, port.address(), {"--rate", "300"});
   for (int i = 1; i <= 6; ++i) CHECK(app.upgrade(server("epoll", i % 2 ? "v2" : "v1")).status == Exit::ok);
   load.stop().check_nothing_lost();
 }
 
-TEST_CASE_FIXTURE(Scenario, "a rollback, and a worker that dies, keep the listeners" * doctest::skip(runs_alone())) {
+TEST_CASE_FIXTURE(Scenario,
+                  "a rollback, and a worker that dies, keep the listeners" * doctest::skip(runs_alone())) {
   const Port port;
   Instance app(*this, server("epoll", "v1"), as_a_program, {port.text()});
   CHECK(app.upgrade(server("epoll", "v2")).status == Exit::ok);
@@ -177,7 +186,8 @@ TEST_CASE_FIXTURE(Scenario, "a rollback, and a worker that dies, keep the listen
   load.stop().check_nothing_lost();
 }
 
-TEST_CASE_FIXTURE(Scenario, "an io_uring that nobody else may cancel is refused" * doctest::skip(runs_alone())) {
+TEST_CASE_FIXTURE(Scenario,
+                  "an io_uring that nobody else may cancel is refused" * doctest::skip(runs_alone())) {
   const std::string refused = server("uring_single", "v2");
   if (!std::filesystem::exists(refused)) return;
   const Port port;
@@ -202,17 +212,20 @@ TEST_CASE_FIXTURE(Scenario, "one that calls its main from liveswap_main" * docte
 
 TEST_CASE_FIXTURE(Scenario, "one socket for all workers" * doctest::skip(runs_alone())) {
   const Port port;
-  Instance app(*this, server("threads", "v1"), as_a_program + Words{"--listen-mode", "shared"}, {port.text()});
+  Instance app(*this, server("threads", "v1"), as_a_program + Words{"--listen-mode", "shared"},
+               {port.text()});
   Load load(*this, port.address(), {"--rate", "300"});
   for (int i = 1; i <= 6; ++i)
     CHECK(app.upgrade(server(i % 2 ? "epoll" : "threads", "v2")).status == Exit::ok);
   load.stop().check_nothing_lost();
 }
 
-TEST_CASE_FIXTURE(Scenario, "several listeners, both families and a Unix socket" * doctest::skip(runs_alone())) {
+TEST_CASE_FIXTURE(Scenario,
+                  "several listeners, both families and a Unix socket" * doctest::skip(runs_alone())) {
   const Port one, two, three;
   const std::string path = "unix:" + (dir / "app.sock");
-  const std::vector<std::string> addresses{one.address(), "127.0.0.1:" + two.text(), "[::1]:" + two.text(), path};
+  const std::vector<std::string> addresses{one.address(), "127.0.0.1:" + two.text(), "[::1]:" + two.text(),
+                                           path};
   for (const std::string name : {"threads", "epoll"}) {
     CAPTURE(name);
     Instance app(*this, server(name, "v1"), as_a_program, {one.text(), "[::]:" + two.text(), path});

@@ -13,8 +13,17 @@ static int on_request(struct mg_connection* connection, void* unused) {
 PROGRAM int main(int argc, char** argv) {
   char where[64];
   snprintf(where, sizeof where, "127.0.0.1:%s", argv[argc - 1]);
-  const char* options[] = {"listening_ports", where, "num_threads", "32", "enable_keep_alive", "yes",
-                           "keep_alive_timeout_ms", "10000", "tcp_nodelay", "1", NULL};
+  const char* options[] = {"listening_ports",
+                           where,
+                           "num_threads",
+                           "32",
+                           "enable_keep_alive",
+                           "yes",
+                           "keep_alive_timeout_ms",
+                           "10000",
+                           "tcp_nodelay",
+                           "1",
+                           NULL};
   mg_init_library(0);
   struct mg_context* context = mg_start(NULL, NULL, options);
   if (context == NULL) return 1;

@@ -24,15 +24,17 @@ struct client {
   char in[4096];
 };
 
-/* Answers what is complete in the buffer; the size of the answers, 0 when none is; `*last`: close after them. */
+/* Answers what is complete in the buffer; the size of the answers, 0 when none is; `*last`: close after them.
+ */
 static inline size_t answers_to(struct client* client, char* out, size_t capacity, bool* last) {
   size_t made = 0;
   for (char* end; (end = memmem(client->in, client->size, "\r\n\r\n", 4)) != NULL && capacity - made > 256;) {
     const size_t taken = (size_t)(end + 4 - client->in);
     *end = '\0';
     *last = *last || strcasestr(client->in, "connection: close") != NULL;
-    made += (size_t)snprintf(out + made, capacity - made, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n%s\r\n%s",
-                             strlen(VERSION), *last ? "Connection: close\r\n" : "", VERSION);
+    made +=
+        (size_t)snprintf(out + made, capacity - made, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n%s\r\n%s",
+                         strlen(VERSION), *last ? "Connection: close\r\n" : "", VERSION);
     client->size -= taken;
     memmove(client->in, client->in + taken, client->size);
   }
@@ -65,7 +67,8 @@ static inline bool serve_once(struct client* client) {
   return !last && client->size < sizeof client->in;
 }
 
-/* "8080", "0.0.0.0:8080", "[::]:8080" for every address of both families, or "unix:PATH", which is removed first. */
+/* "8080", "0.0.0.0:8080", "[::]:8080" for every address of both families, or "unix:PATH", which is removed
+ * first. */
 static inline int listen_at(const char* where, int flags) {
   union {
     struct sockaddr any;
@@ -81,7 +84,8 @@ static inline int listen_at(const char* where, int flags) {
     size = sizeof address.un;
     unlink(address.un.sun_path);
   } else if (strncmp(where, "[::]:", 5) == 0) {
-    address.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)atoi(where + 5))};
+    address.in6 =
+        (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)atoi(where + 5))};
     size = sizeof address.in6;
   } else if (strncmp(where, "0.0.0.0:", 8) == 0) {
     address.in.sin_addr.s_addr = htonl(INADDR_ANY);
@@ -90,7 +94,8 @@ static inline int listen_at(const char* where, int flags) {
     address.in.sin_port = htons((uint16_t)atoi(where));
   }
   const int fd = socket(address.any.sa_family, SOCK_STREAM | flags, 0);
-  if (fd < 0 || (address.any.sa_family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) ||
+  if (fd < 0 ||
+      (address.any.sa_family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) ||
       bind(fd, &address.any, size) != 0 || listen(fd, 511) != 0) {
     perror(where);
     exit(1);

@@ -7,7 +7,8 @@ static int answer(struct lws* wsi) {
   unsigned char buffer[LWS_PRE + 512];
   unsigned char* const start = buffer + LWS_PRE;
   unsigned char* at = start;
-  if (lws_add_http_common_headers(wsi, HTTP_STATUS_OK, "text/plain", strlen(VERSION), &at, buffer + sizeof buffer) != 0 ||
+  if (lws_add_http_common_headers(wsi, HTTP_STATUS_OK, "text/plain", strlen(VERSION), &at,
+                                  buffer + sizeof buffer) != 0 ||
       lws_finalize_write_http_header(wsi, start, &at, buffer + sizeof buffer) != 0)
     return 1;
   lws_callback_on_writable(wsi);
@@ -24,9 +25,12 @@ static int finish(struct lws* wsi) {
 
 static int on_event(struct lws* wsi, enum lws_callback_reasons reason, void* user, void* in, size_t size) {
   switch (reason) {
-    case LWS_CALLBACK_HTTP: return answer(wsi);
-    case LWS_CALLBACK_HTTP_WRITEABLE: return finish(wsi);
-    default: return lws_callback_http_dummy(wsi, reason, user, in, size);
+    case LWS_CALLBACK_HTTP:
+      return answer(wsi);
+    case LWS_CALLBACK_HTTP_WRITEABLE:
+      return finish(wsi);
+    default:
+      return lws_callback_http_dummy(wsi, reason, user, in, size);
   }
 }
 

@@ -1,6 +1,6 @@
 /*
- * For -include: a server whose system calls are its own, as those of Go and of what is linked statically. libc's names
- * become raw calls, after libc's headers have declared them.
+ * For -include: a server whose system calls are its own, as those of Go and of what is linked statically.
+ * libc's names become raw calls, after libc's headers have declared them.
  */
 #ifndef UNMODIFIED_RAW_H
 #define UNMODIFIED_RAW_H
@@ -19,7 +19,9 @@ static inline int raw_result(long result) {
 
 #define bind(fd, address, size) raw_result(raw_call(SYS_bind, fd, (long)(address), size, 0))
 #define listen(fd, backlog) raw_result(raw_call(SYS_listen, fd, backlog, 0, 0))
-#define accept4(fd, address, size, flags) raw_result(raw_call(SYS_accept4, fd, (long)(address), (long)(size), flags))
-#define epoll_ctl(epoll, operation, fd, event) raw_result(raw_call(SYS_epoll_ctl, epoll, operation, fd, (long)(event)))
+#define accept4(fd, address, size, flags) \
+  raw_result(raw_call(SYS_accept4, fd, (long)(address), (long)(size), flags))
+#define epoll_ctl(epoll, operation, fd, event) \
+  raw_result(raw_call(SYS_epoll_ctl, epoll, operation, fd, (long)(event)))
 
 #endif

@@ -67,7 +67,8 @@ static void received(struct connection* connection, int result) {
     return;
   }
   connection->client.size += (size_t)result;
-  const size_t made = answers_to(&connection->client, connection->out, sizeof connection->out, &connection->last);
+  const size_t made =
+      answers_to(&connection->client, connection->out, sizeof connection->out, &connection->last);
   if (made == 0) {
     receive(connection);
     return;

@@ -1,4 +1,5 @@
-// How far an answer has come, by the bytes that were sent (takeover/answer.h): in whatever pieces they come, and whatever they are.
+// How far an answer has come, by the bytes that were sent (takeover/answer.h): in whatever pieces they come,
+// and whatever they are.
 #include <doctest/doctest.h>
 
 #include <random>
@@ -57,8 +58,9 @@ TEST_CASE("answer: nothing has begun") {
 }
 
 TEST_CASE("answer: a head is unfinished until it ends") {
-  for (const std::string head : {"H", "HTTP/1.1 2", "HTTP/1.1 200 OK\r\n", "HTTP/1.0 404 Not Found\r\nContent-Le",
-                                 "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", "HTTP/1.1 204 No Content\r\n\r"})
+  for (const std::string head :
+       {"H", "HTTP/1.1 2", "HTTP/1.1 200 OK\r\n", "HTTP/1.0 404 Not Found\r\nContent-Le",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", "HTTP/1.1 204 No Content\r\n\r"})
     check(head, ANSWER_UNFINISHED);
 }
 
@@ -68,7 +70,8 @@ TEST_CASE("answer: a length") {
   check(with_length("5") + "hell", ANSWER_UNFINISHED);
   check("HTTP/1.0 200\r\nCONTENT-LENGTH:5\r\nX: y\r\n\r\nhello", ANSWER_COMPLETE);
   check("HTTP/1.1 200 OK\nContent-Type: a\nContent-Length: 5\n\nhello", ANSWER_COMPLETE);
-  check(ok + "Content-Encoding: gzip\r\nContent-Length-Of-Mine: 1\r\nTe: x\r\nContent-Length: 5\r\n\r\nhello", ANSWER_COMPLETE);
+  check(ok + "Content-Encoding: gzip\r\nContent-Length-Of-Mine: 1\r\nTe: x\r\nContent-Length: 5\r\n\r\nhello",
+        ANSWER_COMPLETE);
   check(with_length("5") + "\r\n\r\n\r", ANSWER_COMPLETE);
 }
 
@@ -106,8 +109,9 @@ TEST_CASE("answer: one after the other on a connection") {
 }
 
 TEST_CASE("answer: what is no HTTP/1.x is foreign for good") {
-  const std::vector<std::string> foreign{"+PONG\r\n", "\x16\x03\x01", "HTTP/2 200\r\n\r\n", "HTTP/1.1 2x0 OK\r\n", "220 mail ready\r\n",
-                                         "HTTP/1.1  200 OK\r\n", std::string(1, '\0')};
+  const std::vector<std::string> foreign{"+PONG\r\n",           "\x16\x03\x01",       "HTTP/2 200\r\n\r\n",
+                                         "HTTP/1.1 2x0 OK\r\n", "220 mail ready\r\n", "HTTP/1.1  200 OK\r\n",
+                                         std::string(1, '\0')};
   for (const std::string& bytes : foreign) check(bytes + with_length("2") + "ok", ANSWER_UNKNOWN);
   check(with_length("2") + "ok" + "more", ANSWER_UNKNOWN);
   check(with_length("2, 2") + "ok", ANSWER_UNKNOWN);
@@ -133,13 +137,20 @@ TEST_CASE("answer: a head alone is one to HEAD, or one whose body has not begun"
   CHECK(kept.asked("GET / HTTP/1.1\r\n\r\n").feed(with_length("5")).state() == ANSWER_UNFINISHED);
   CHECK(kept.feed("hello").state() == ANSWER_COMPLETE);
   // The first bytes count, not those of the head's other lines or of a body.
-  CHECK(kept.asked("HEAD / HTTP/1.1\r\n").asked("Host: x\r\n\r\n").feed(with_length("5")).state() == ANSWER_COMPLETE);
-  CHECK(kept.asked("POST / HTTP/1.1\r\n").asked("HEAD of a body").feed(with_length("5")).state() == ANSWER_UNFINISHED);
-  CHECK(Answer().asked("HEAD / HTTP/1.1\r\n\r\n").feed("HTTP/1.1 103 Early Hints\r\n\r\n").feed(chunked).state() == ANSWER_COMPLETE);
+  CHECK(kept.asked("HEAD / HTTP/1.1\r\n").asked("Host: x\r\n\r\n").feed(with_length("5")).state() ==
+        ANSWER_COMPLETE);
+  CHECK(kept.asked("POST / HTTP/1.1\r\n").asked("HEAD of a body").feed(with_length("5")).state() ==
+        ANSWER_UNFINISHED);
+  CHECK(Answer()
+            .asked("HEAD / HTTP/1.1\r\n\r\n")
+            .feed("HTTP/1.1 103 Early Hints\r\n\r\n")
+            .feed(chunked)
+            .state() == ANSWER_COMPLETE);
 }
 
 TEST_CASE("answer: a request that has begun to come is owed an answer, from its first byte on") {
-  for (const std::string first : {"G", "GET /", "HEAD /", "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n", "\r\nG"}) {
+  for (const std::string first :
+       {"G", "GET /", "HEAD /", "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n", "\r\nG"}) {
     CAPTURE(first);
     CHECK(Answer().asked(first).state() == ANSWER_ASKED);
     Answer kept(with_length("2") + "ok");
@@ -168,15 +179,28 @@ TEST_CASE("answer: bytes that come from a file") {
 
 TEST_CASE("answer: whatever the bytes, the pieces make no difference and it comes to an end") {
   std::mt19937 random(12);
-  const std::vector<std::string> words{"HTTP/1.1 200 OK\r\n", "\r\n", "\n", "Content-Length: ", "5", "0\r\n", "a", ";",
-                                       "Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n", std::string(1, '\0'), "\xff",
-                                       "HTTP/1.", "content-", "304 x\r\n"};
+  const std::vector<std::string> words{"HTTP/1.1 200 OK\r\n",
+                                       "\r\n",
+                                       "\n",
+                                       "Content-Length: ",
+                                       "5",
+                                       "0\r\n",
+                                       "a",
+                                       ";",
+                                       "Transfer-Encoding: chunked\r\n",
+                                       "5\r\nhello\r\n",
+                                       std::string(1, '\0'),
+                                       "\xff",
+                                       "HTTP/1.",
+                                       "content-",
+                                       "304 x\r\n"};
   for (int round = 0; round < 50'000; ++round) {
     std::string bytes;
     for (unsigned i = random() % 12; i > 0; --i) bytes += words[random() % words.size()];
     Answer whole(bytes), pieces;
     CAPTURE(bytes);
-    // A next answer in place of a body is looked for at the beginning of a piece, so these begin with no other word.
+    // A next answer in place of a body is looked for at the beginning of a piece, so these begin with no
+    // other word.
     const std::size_t at = bytes.empty() ? 0 : random() % bytes.size();
     if (bytes.compare(at, 1, "H") == 0) continue;
     pieces.feed(bytes.substr(0, at)).feed(bytes.substr(at));

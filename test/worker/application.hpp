@@ -23,10 +23,11 @@ class Application {
   };
 
   // `more`: words for the worker host, `arguments` for the application.
-  explicit Application(const std::string& what, const std::vector<std::string>& more = {}, std::string port = free_port(),
-                       const std::vector<std::string>& arguments = {}, const Limits& limits = {"10000", "1000"},
-                       const std::string& library = "libmisfit.so")
-      : port_(std::move(port)), worker_(Worker::spawn(words(what, more, arguments, limits, library), {}, {})) {}
+  explicit Application(const std::string& what, const std::vector<std::string>& more = {},
+                       std::string port = free_port(), const std::vector<std::string>& arguments = {},
+                       const Limits& limits = {"10000", "1000"}, const std::string& library = "libmisfit.so")
+      : port_(std::move(port)),
+        worker_(Worker::spawn(words(what, more, arguments, limits, library), {}, {})) {}
 
   Worker& worker() { return worker_; }
   int listener() const { return listener_.get(); }
@@ -49,7 +50,8 @@ class Application {
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof(int));
     std::memcpy(CMSG_DATA(header), &connection, sizeof connection);
-    REQUIRE(::sendmsg(worker_.channel(), &message, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof frame + sizeof cookie));
+    REQUIRE(::sendmsg(worker_.channel(), &message, MSG_NOSIGNAL) ==
+            static_cast<ssize_t>(sizeof frame + sizeof cookie));
   }
 
   static std::uint64_t cookie_of(int fd) {
@@ -67,7 +69,8 @@ class Application {
     return info.tcpi_sacked;
   }
 
-  // The next frame of that kind, after everything else has been answered; a failure ends the wait with its text.
+  // The next frame of that kind, after everything else has been answered; a failure ends the wait with its
+  // text.
   Frame await(std::uint32_t kind) {
     for (;;) {
       Frame frame = receive();
@@ -116,8 +119,19 @@ class Application {
   std::vector<std::string> words(const std::string& what, const std::vector<std::string>& more,
                                  const std::vector<std::string>& arguments, const Limits& limits,
                                  const std::string& library) const {
-    std::vector<std::string> all = {WORKER_HOST, "--slot", "0", "--generation", "1", "--drain-limit", limits.drain_ms,
-                                    "--term-grace", limits.grace_ms, "--listeners", "", "--entry", "main"};
+    std::vector<std::string> all = {WORKER_HOST,
+                                    "--slot",
+                                    "0",
+                                    "--generation",
+                                    "1",
+                                    "--drain-limit",
+                                    limits.drain_ms,
+                                    "--term-grace",
+                                    limits.grace_ms,
+                                    "--listeners",
+                                    "",
+                                    "--entry",
+                                    "main"};
     all.insert(all.end(), more.begin(), more.end());
     all.insert(all.end(), {WORKER_TESTS "/" + library, what, port_});
     all.insert(all.end(), arguments.begin(), arguments.end());

@@ -85,7 +85,7 @@ TEST_CASE("the control thread comes for a message, wherever the application wait
     Application application(what);
     application.await(LIVESWAP_WAITS);
     const pid_t pid = application.worker().pid();
-    application.check_serves(); // shows that it is a loop
+    application.check_serves();  // shows that it is a loop
     for (int i = 0; i < 3; ++i) {
       check_takes_message(application);
       CHECK(comes_to(pid, 1));
@@ -111,7 +111,9 @@ TEST_CASE("an application that is blocked by a client is reached, and keeps the 
   check_counts(application, 1);
 }
 
-TEST_CASE("it stays from the first thread on, for who blocks in accept, and where nobody would hear that it is wanted") {
+TEST_CASE(
+    "it stays from the first thread on, for who blocks in accept, and where nobody would hear that it is "
+    "wanted") {
   for (const std::string what :
        {"another-thread", "one-by-one", "no-signals", "no-signals-later", "deaf", "deaf-later", "filtered"}) {
     CAPTURE(what);
@@ -125,7 +127,8 @@ TEST_CASE("it stays from the first thread on, for who blocks in accept, and wher
   }
 }
 
-TEST_CASE("it comes before it could not any more, or would not be seen: a thread, a ring, a filter, a child") {
+TEST_CASE(
+    "it comes before it could not any more, or would not be seen: a thread, a ring, a filter, a child") {
   for (const std::string how : {"thrd", "ring", "seccomp", "prctl", "fork", "fork in a handler"}) {
     CAPTURE(how);
     if (how == "ring" && !have_rings()) continue;

@@ -51,7 +51,8 @@ TEST_CASE("the host exports the functions of the header, the calls that it sees,
   for (const std::string& name : exported) (name.rfind("liveswap_", 0) == 0 ? contract : seen).insert(name);
   CHECK(contract == declared);
   // Whatever libc has of that name is what the application would meet otherwise.
-  const auto wanted = words_of(output_of("sed -n 's/^  \\([A-Za-z0-9_]*\\);$/\\1/p' " WORKER_LIST " | grep -v '^liveswap_'"));
+  const auto wanted =
+      words_of(output_of("sed -n 's/^  \\([A-Za-z0-9_]*\\);$/\\1/p' " WORKER_LIST " | grep -v '^liveswap_'"));
   CHECK(wanted.size() > 20);
   CHECK(seen == wanted);
 }

@@ -1,6 +1,7 @@
 /*
- * Servers that wait for connections in accept(), by several threads: argv[1] says what else they do, argv[2] is the port, or a path. A
- * connection is answered with "ok" when it has sent a byte, or has ended; what does not go as by itself ends with status 7.
+ * Servers that wait for connections in accept(), by several threads: argv[1] says what else they do, argv[2]
+ * is the port, or a path. A connection is answered with "ok" when it has sent a byte, or has ended; what does
+ * not go as by itself ends with status 7.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -153,7 +154,8 @@ static _Noreturn void end_under_sleeper(void) {
   pthread_t thread;
   demand(pthread_create(&thread, NULL, sleep_in_accept, NULL) == 0, "thread");
   while (served == 0 || !is_in_accept(sleeper)) poll(NULL, 0, 5);
-  demand((is("close") ? close(listener) : shutdown(listener, is("shutdown") ? SHUT_RDWR : SHUT_RD)) == 0, what);
+  demand((is("close") ? close(listener) : shutdown(listener, is("shutdown") ? SHUT_RDWR : SHUT_RD)) == 0,
+         what);
   pthread_join(thread, NULL);
   demand(last_error == (is("close") ? EBADF : EINVAL), strerror(last_error));
   exit(0);

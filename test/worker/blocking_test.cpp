@@ -1,4 +1,5 @@
-// Who waits for connections in accept(): in the kernel, where it can be told to look again, and what ends that.
+// Who waits for connections in accept(): in the kernel, where it can be told to look again, and what ends
+// that.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -15,7 +16,8 @@ using namespace liveswap::test;
 namespace {
 
 struct Blocker : Application {
-  explicit Blocker(const std::string& what, const std::vector<std::string>& more = {}, const std::string& where = free_port())
+  explicit Blocker(const std::string& what, const std::vector<std::string>& more = {},
+                   const std::string& where = free_port())
       : Application(what, more, where, {}, {"10000", "1000"}, "libblocker.so") {}
 
   bool blocks() const { return (fcntl(listener(), F_GETFL) & O_NONBLOCK) == 0; }
@@ -24,7 +26,8 @@ struct Blocker : Application {
   int sleepers() {
     int count = 0;
     std::error_code ignored;
-    for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(worker().pid()) + "/task", ignored)) {
+    for (const auto& thread :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(worker().pid()) + "/task", ignored)) {
       std::ifstream file(thread.path() / "syscall");
       long call = -1;
       if (file >> call && call == SYS_accept) ++count;
@@ -49,7 +52,8 @@ struct Blocker : Application {
 // What has been here before keeps its own end open.
 bool recv_ok(int client) {
   char answer[2]{};
-  return readable(client, 20'000) && recv(client, answer, sizeof answer, 0) == 2 && std::memcmp(answer, "ok", 2) == 0;
+  return readable(client, 20'000) && recv(client, answer, sizeof answer, 0) == 2 &&
+         std::memcmp(answer, "ok", 2) == 0;
 }
 
 // As a master does it.
@@ -76,7 +80,8 @@ void send_adoption(int channel, int listener, int connection) {
 }  // namespace
 
 TEST_CASE("who takes its listener for blocking sleeps in accept(), and is woken when it is taken away") {
-  const std::string path = std::filesystem::temp_directory_path() / ("liveswap-blocker-" + std::to_string(getpid()));
+  const std::string path =
+      std::filesystem::temp_directory_path() / ("liveswap-blocker-" + std::to_string(getpid()));
   for (const auto& where : {Application::free_port(), path}) {
     CAPTURE(where);
     Blocker blocker("accept", {}, where);

@@ -102,7 +102,8 @@ TEST_CASE("check: the self-test runs after the constructors, without listeners, 
 }
 
 TEST_CASE("check: what a self-test says goes along with its failure") {
-  Worker worker = Worker::check(fixture("version_v1").substr(0, fixture("").rfind('/')) + "/bad/libselftest_fails.so");
+  Worker worker =
+      Worker::check(fixture("version_v1").substr(0, fixture("").rfind('/')) + "/bad/libselftest_fails.so");
   const Course course = follow(worker, false);
   CHECK(course.log == "the licence has run out\n");
   CHECK(course.text.find("liveswap_selftest of /") == 0);

@@ -1,5 +1,6 @@
-// Behind a stand-in (takeover/handoff.h): what becomes of a connection whose application still reads from it, by a call that began
-// before the stand-in came. A duplicate of the connection is that call; a thread that blocks the signal is the one that is in it.
+// Behind a stand-in (takeover/handoff.h): what becomes of a connection whose application still reads from it,
+// by a call that began before the stand-in came. A duplicate of the connection is that call; a thread that
+// blocks the signal is the one that is in it.
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -82,7 +83,8 @@ ssize_t self_read(const char* path, char* text, size_t size) {
 namespace {
 
 constexpr auto grace = 40ms;
-const std::string request = "GET / HTTP/1.1\r\n\r\n", answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const std::string request = "GET / HTTP/1.1\r\n\r\n",
+                  answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 // A thread that is in a call, as far as anybody can tell, and lets no signal in before it leaves.
 class Other {
@@ -131,7 +133,8 @@ class Pair {
     handed_off = counted = 0;
     master_takes = true;
     const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+    sockaddr_in address{
+        .sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
     socklen_t size = sizeof address;
     REQUIRE(::bind(listener, reinterpret_cast<sockaddr*>(&address), size) == 0);
     REQUIRE(::listen(listener, 1) == 0);
@@ -166,7 +169,9 @@ class Pair {
     REQUIRE(::dup2(ends[1], app) == app);
     ::close(ends[1]);
   }
-  void ask(const std::string& bytes = request) const { REQUIRE(::send(client, bytes.data(), bytes.size(), 0) > 0); }
+  void ask(const std::string& bytes = request) const {
+    REQUIRE(::send(client, bytes.data(), bytes.size(), 0) > 0);
+  }
   // By the call that began on `fd`, with what the host sees of it.
   std::string take(int fd) const {
     char bytes[256];
@@ -278,7 +283,8 @@ TEST_CASE("handoff: a connection in which such a thread waits is ended, not hand
   CHECK(handed_off == 0);
 }
 
-TEST_CASE("handoff: a thread that runs may read anything; one that waits for datagrams is not disturbed by it") {
+TEST_CASE(
+    "handoff: a thread that runs may read anything; one that waits for datagrams is not disturbed by it") {
   static int noted;
   noted = 0;
   Other other(CALL_RUNNING);
@@ -302,7 +308,9 @@ TEST_CASE("handoff: what the application has answered by itself it does not owe"
   }
 }
 
-TEST_CASE("handoff: what it has read by itself and not answered it owes, for however long, also when the client has left") {
+TEST_CASE(
+    "handoff: what it has read by itself and not answered it owes, for however long, also when the client "
+    "has left") {
   for (const bool leaves : {false, true}) {
     CAPTURE(leaves);
     Pair pair;
@@ -335,13 +343,16 @@ TEST_CASE("handoff: what has been passed on is being answered until the client h
   CHECK(pair.hear() == answer);
 }
 
-TEST_CASE("handoff: an answer that the client has not taken yet is waited for, also when the client sends no more") {
+TEST_CASE(
+    "handoff: an answer that the client has not taken yet is waited for, also when the client sends no "
+    "more") {
   Pair pair;
   pair.stand_in();
   ::shutdown(pair.client, SHUT_WR);
   const std::string large(16 << 20, 'x');
   std::thread application([&] {
-    for (std::size_t at = 0; at < large.size();) at += static_cast<std::size_t>(::send(pair.app, &large[at], large.size() - at, MSG_NOSIGNAL));
+    for (std::size_t at = 0; at < large.size();)
+      at += static_cast<std::size_t>(::send(pair.app, &large[at], large.size() - at, MSG_NOSIGNAL));
   });
   CHECK(soon([] { return handoff_is_busy(); }));
   go_on_for(3 * grace);
@@ -349,7 +360,8 @@ TEST_CASE("handoff: an answer that the client has not taken yet is waited for, a
   std::size_t heard = 0;
   CHECK(soon([&] {
     static char bytes[1 << 20];
-    for (ssize_t size; (size = ::recv(pair.client, bytes, sizeof bytes, MSG_DONTWAIT)) > 0;) heard += static_cast<std::size_t>(size);
+    for (ssize_t size; (size = ::recv(pair.client, bytes, sizeof bytes, MSG_DONTWAIT)) > 0;)
+      heard += static_cast<std::size_t>(size);
     return heard == large.size();
   }));
   application.join();

@@ -205,7 +205,8 @@ bool Worker::kept(std::uint32_t kind) const {
   return std::any_of(kept_.begin(), kept_.end(), [&](const Frame& frame) { return frame.kind == kind; });
 }
 
-// An application that was told to return may be gone before its control thread has said that it took the order.
+// An application that was told to return may be gone before its control thread has said that it took the
+// order.
 void Worker::tell(const std::string& order) {
   send(LIVESWAP_MESSAGE, 1, order);
   for (std::optional<Frame> frame = next(); frame && frame->kind != LIVESWAP_TAKEN; frame = next())

@@ -1,6 +1,6 @@
 /*
- * Programs that liveswap has to refuse, or to leave alone: argv[1] says which. Those that serve answer a connection with
- * "ok". argv[2] is a port for those that bind it themselves.
+ * Programs that liveswap has to refuse, or to leave alone: argv[1] says which. Those that serve answer a
+ * connection with "ok". argv[2] is a port for those that bind it themselves.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -217,7 +217,8 @@ static void listen_privately(void) {
   const struct sockaddr_un unnamed = {.sun_family = AF_UNIX};
   const int first = socket(AF_UNIX, SOCK_STREAM, 0);
   const int second = socket(AF_INET, SOCK_STREAM, 0);
-  if (bind(first, (const struct sockaddr*)&unnamed, sizeof unnamed.sun_family) != 0 || listen(first, 1) != 0) exit(7);
+  if (bind(first, (const struct sockaddr*)&unnamed, sizeof unnamed.sun_family) != 0 || listen(first, 1) != 0)
+    exit(7);
   if (listen(second, 1) != 0) exit(7);
 }
 
@@ -237,9 +238,11 @@ static void demand_empty(int listener) {
 static void hurt_listener(int listener) {
   int on = 1, off = 0;
   demand(!is_nonblocking(listener), "non-blocking from the start");
-  demand(fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK) == 0 && is_nonblocking(listener), "F_SETFL on");
+  demand(fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK) == 0 && is_nonblocking(listener),
+         "F_SETFL on");
   demand_empty(listener);
-  demand(fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) & ~O_NONBLOCK) == 0 && !is_nonblocking(listener), "F_SETFL off");
+  demand(fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) & ~O_NONBLOCK) == 0 && !is_nonblocking(listener),
+         "F_SETFL off");
   demand(ioctl(listener, FIONBIO, &on) == 0 && is_nonblocking(listener), "FIONBIO on");
   demand_empty(listener);
   demand(ioctl(listener, FIONBIO, &off) == 0 && !is_nonblocking(listener), "FIONBIO off");
@@ -261,7 +264,8 @@ static void wait_by_select(void) {
   /* A set of one word, with something behind it. */
   fd_mask words[2] = {1, 0x5a5a};
   struct timeval none = {0};
-  demand(select(1, (fd_set*)words, NULL, NULL, &none) >= 0 && words[1] == 0x5a5a, "select() with a short set");
+  demand(select(1, (fd_set*)words, NULL, NULL, &none) >= 0 && words[1] == 0x5a5a,
+         "select() with a short set");
 }
 
 static void wait_for(const char* file) {
@@ -329,10 +333,13 @@ static void change(const char* how) {
   if (strcmp(how, "thrd") == 0) demand(thrd_create(&thread, sleep_too, NULL) == thrd_success, "thrd_create");
   if (strcmp(how, "ring") == 0) demand(syscall(SYS_io_uring_setup, 4, &ring) >= 0, "io_uring");
   if (strcmp(how, "seccomp") == 0 || strcmp(how, "prctl") == 0) allow_filters();
-  if (strcmp(how, "seccomp") == 0) demand(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &allow_all) == 0, how);
-  if (strcmp(how, "prctl") == 0) demand(syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &allow_all) == 0, how);
+  if (strcmp(how, "seccomp") == 0)
+    demand(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &allow_all) == 0, how);
+  if (strcmp(how, "prctl") == 0)
+    demand(syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &allow_all) == 0, how);
   if (strcmp(how, "fork") == 0) fork_sleeper(0);
-  if (strcmp(how, "fork in a handler") == 0) demand(signal(SIGUSR1, fork_sleeper) != SIG_ERR && raise(SIGUSR1) == 0, how);
+  if (strcmp(how, "fork in a handler") == 0)
+    demand(signal(SIGUSR1, fork_sleeper) != SIG_ERR && raise(SIGUSR1) == 0, how);
 }
 
 /* After its second connection: with the first it has been seen to be an event loop. */

@@ -1,4 +1,5 @@
-/* A system call by no function of libc's, as Go and what is linked statically make them. At most four arguments. */
+/* A system call by no function of libc's, as Go and what is linked statically make them. At most four
+ * arguments. */
 #ifndef TEST_RAW_CALL_H
 #define TEST_RAW_CALL_H
 

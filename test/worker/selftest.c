@@ -9,7 +9,8 @@
 
 __attribute__((constructor)) static void begin(void) { liveswap_log(LIVESWAP_DEBUG, "constructor"); }
 
-/* Written to where the first argument says: the channel is no longer there for liveswap_log to be trusted with it. */
+/* Written to where the first argument says: the channel is no longer there for liveswap_log to be trusted
+ * with it. */
 static void leave(void) {
   const int fd = open(liveswap_argv()[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd >= 0 && write(fd, "left", 4) == 4) close(fd);

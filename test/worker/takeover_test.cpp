@@ -1,4 +1,5 @@
-// Applications that bind by raw system calls, fork, or leave: what is taken over, and what is refused with which words.
+// Applications that bind by raw system calls, fork, or leave: what is taken over, and what is refused with
+// which words.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -62,7 +63,8 @@ TEST_CASE("prefork is refused, however the children wait") {
 }
 
 TEST_CASE("becoming a daemon is refused, however it is done") {
-  for (const std::string what : {"daemon", "background", "background-twice", "background-serving", "background-return"}) {
+  for (const std::string what :
+       {"daemon", "background", "background-twice", "background-serving", "background-return"}) {
     CAPTURE(what);
     CHECK(has(Application(what).failure(), "foreground"));
   }
@@ -80,7 +82,8 @@ TEST_CASE("children that do not serve are left alone") {
 
 // One that reads a large file meanwhile would keep its clients waiting.
 TEST_CASE("who listens is not ready before it waits for a connection") {
-  const auto directory = std::filesystem::temp_directory_path() / ("liveswap-ready-" + std::to_string(getpid()));
+  const auto directory =
+      std::filesystem::temp_directory_path() / ("liveswap-ready-" + std::to_string(getpid()));
   std::filesystem::create_directory(directory);
   for (const std::string what : {"late-accept", "late-poll", "late-select", "late-epoll"}) {
     CAPTURE(what);
@@ -129,7 +132,8 @@ TEST_CASE("a status is passed on, and exit handlers run") {
   }
 }
 
-// The master knows of the listener as soon as it has answered the bind(), the worker when its thread has gone on.
+// The master knows of the listener as soon as it has answered the bind(), the worker when its thread has gone
+// on.
 TEST_CASE("a connection that comes before its listener is known is kept for it") {
   for (const std::string what : {"poll", "one-by-one"}) {
     CAPTURE(what);
@@ -173,5 +177,6 @@ TEST_CASE("each listener is told of once, whenever it is waited for first") {
   CHECK(cookie == Application::cookie_of(application.listener()));
   for (int i = 0; i < 5; ++i) application.check_serves();
   application.worker().send(LIVESWAP_DRAIN, 10'000);
-  for (auto next = application.worker().next(); next; next = application.worker().next()) CHECK(next->kind != LIVESWAP_WAITS);
+  for (auto next = application.worker().next(); next; next = application.worker().next())
+    CHECK(next->kind != LIVESWAP_WAITS);
 }

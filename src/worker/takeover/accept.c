@@ -1,13 +1,12 @@
 /*
- * accept and accept4. Where a held listener does not block and the application takes it for blocking (mode.h), the caller is
- * made to wait here. The call itself is libc's, with what it was called with.
+ * accept and accept4. Where a held listener does not block and the application takes it for blocking
+ * (mode.h), the caller is made to wait here. The call itself is libc's, with what it was called with.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 
-#include "worker/readiness.h"
 #include "adopt.h"
 #include "calls.h"
 #include "child.h"
@@ -20,6 +19,7 @@
 #include "special.h"
 #include "traffic.h"
 #include "wait.h"
+#include "worker/readiness.h"
 
 enum { ACCEPT_PLAIN = -1 };
 
@@ -31,7 +31,9 @@ static int accept_now(int fd, struct sockaddr* address, socklen_t* size, int fla
 static bool handlers_restart(void) {
   struct sigaction action;
   for (int number = 1; number < SIGRTMIN; ++number) {
-    if (real.sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) continue;
+    if (real.sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL ||
+        action.sa_handler == SIG_IGN)
+      continue;
     if ((action.sa_flags & SA_RESTART) == 0) return false;
   }
   return true;
@@ -48,10 +50,12 @@ struct known {
 
 static __thread struct known known = {.fd = -1};
 
-static inline bool has_been_known(int fd) { return known.fd == fd && known.changes == atomic_load(&marks_changes); }
+static inline bool has_been_known(int fd) {
+  return known.fd == fd && known.changes == atomic_load(&marks_changes);
+}
 
-/* In the kernel a thread sees neither a connection to adopt nor that its listener is taken away: it has to be woken. And a wait with
- * a limit would not go on. */
+/* In the kernel a thread sees neither a connection to adopt nor that its listener is taken away: it has to be
+ * woken. And a wait with a limit would not go on. */
 static void decide(int fd) {
   known.may_sleep = known.time_limit < 0 && !adopt_has_begun() && sleeper_ready();
   if (!known.may_sleep) mode_end_blocking(fd);

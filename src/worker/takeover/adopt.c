@@ -10,22 +10,22 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "contract/channel.h"
-#include "liveswap_plugin.h"
-#include "worker/channel.h"
-#include "worker/clock.h"
-#include "worker/self.h"
 #include "bind.h"
 #include "calls.h"
+#include "contract/channel.h"
 #include "early.h"
 #include "give_back.h"
 #include "kick.h"
+#include "liveswap_plugin.h"
 #include "marks.h"
 #include "mode.h"
 #include "real.h"
 #include "sleeper.h"
 #include "swap.h"
 #include "traffic.h"
+#include "worker/channel.h"
+#include "worker/clock.h"
+#include "worker/self.h"
 
 enum {
   WAITING_MAX = 4096,
@@ -129,7 +129,9 @@ void adopt_put_since(uint64_t cookie, int connection, int64_t since) {
   sleeper_wake_marked(MARK_HELD);
 }
 
-void adopt_put(uint64_t cookie, int connection, int64_t waited_ms) { adopt_put_since(cookie, connection, clock_ms() - waited_ms); }
+void adopt_put(uint64_t cookie, int connection, int64_t waited_ms) {
+  adopt_put_since(cookie, connection, clock_ms() - waited_ms);
+}
 
 /* The caller has the lock. */
 static int find(const struct listener* listener) {
@@ -164,7 +166,8 @@ static void say_blind(void) {
   if (said) return;
   said = true;
   liveswap_log(LIVESWAP_WARNING,
-               "gives connections of the worker before back: the application does not accept them (--keepalive migrate is "
+               "gives connections of the worker before back: the application does not accept them "
+               "(--keepalive migrate is "
                "not for what accepts by io_uring or raw system calls)");
 }
 
@@ -245,7 +248,8 @@ bool adopt_has_one(int fd) {
   return found;
 }
 
-/* As one that has just been accepted: nothing of what the code before has set, but what its listener gives it. */
+/* As one that has just been accepted: nothing of what the code before has set, but what its listener gives
+ * it. */
 static void make_fresh(int connection, int listener, int flags) {
   const int off = 0;
   const int status = real.fcntl(connection, F_GETFL);
@@ -264,7 +268,8 @@ int adopt_accept(int fd, struct sockaddr* address, socklen_t* size, int flags) {
   socklen_t peer_size = sizeof peer;
   struct waiting found = {.fd = -1};
   /* A client that has left meanwhile has no name any more. */
-  while (listener != NULL && (found = take(listener)).fd >= 0 && getpeername(found.fd, &peer.any, &peer_size) != 0) {
+  while (listener != NULL && (found = take(listener)).fd >= 0 &&
+         getpeername(found.fd, &peer.any, &peer_size) != 0) {
     real.close(found.fd);
     peer_size = sizeof peer;
   }

@@ -1,8 +1,8 @@
 /*
  * Connections that an earlier worker has given back, and that this one's accept() returns as if they were new
- * (LIVESWAP_ADOPT). The application is woken by its own means: each listener has an eventfd, readable while a connection
- * waits for it, that stands in its epolls with the listener's data, and that poll, select and a waiting accept() look at
- * beside it (wait.c, accept.c).
+ * (LIVESWAP_ADOPT). The application is woken by its own means: each listener has an eventfd, readable while a
+ * connection waits for it, that stands in its epolls with the listener's data, and that poll, select and a
+ * waiting accept() look at beside it (wait.c, accept.c).
  */
 #ifndef LIVESWAP_WORKER_ADOPT_H
 #define LIVESWAP_WORKER_ADOPT_H
@@ -13,8 +13,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "worker/listeners.h"
 #include "special.h"
+#include "worker/listeners.h"
 
 extern atomic_bool adopt_accepts;
 
@@ -36,31 +36,35 @@ void adopt_begin(void);
 void adopt_listener(const struct listener* listener);
 
 /*
- * For the control thread: takes `connection` over; the listener with that cookie shall accept it. It has waited for so long
- * since the worker before gave it up. What cannot be accepted is given back to the master.
+ * For the control thread: takes `connection` over; the listener with that cookie shall accept it. It has
+ * waited for so long since the worker before gave it up. What cannot be accepted is given back to the master.
  */
 void adopt_put(uint64_t cookie, int connection, int64_t waited_ms);
 void adopt_put_since(uint64_t cookie, int connection, int64_t since); /* on clock_ms() */
 
 /*
- * For the control thread: wakes threads that have slept through a connection, and gives back those that an application which accepts
- * by no call that is seen has not fetched for long. When the next step is due, on clock_ms(), or -1.
+ * For the control thread: wakes threads that have slept through a connection, and gives back those that an
+ * application which accepts by no call that is seen has not fetched for long. When the next step is due, on
+ * clock_ms(), or -1.
  */
 int64_t adopt_step(void);
 
-/* For the control thread: no more are adopted. Those that wait, and those that come, are given back to the master. */
+/* For the control thread: no more are adopted. Those that wait, and those that come, are given back to the
+ * master. */
 void adopt_stop(void);
 
 /* The eventfd of the listener that `fd` is; -1: nothing can come for it. Borrowed. */
 int adopt_fd(int fd);
 
-/* The oldest that waits at listener `fd`, as accept4 would give it, `flags` -1 as accept() would; -1: none, errno kept. */
+/* The oldest that waits at listener `fd`, as accept4 would give it, `flags` -1 as accept() would; -1: none,
+ * errno kept. */
 int adopt_accept(int fd, struct sockaddr* address, socklen_t* size, int flags);
 
 /* Whether one waits at listener `fd`. */
 bool adopt_has_one(int fd);
 
-/* The application has done this with listener `fd`. The caller has the lock of calls_stop_registering(), to read. */
+/* The application has done this with listener `fd`. The caller has the lock of calls_stop_registering(), to
+ * read. */
 void adopt_mirror(int epoll, int operation, int fd, struct epoll_event* event);
 
 /* The application has closed the listener for good. */

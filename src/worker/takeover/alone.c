@@ -1,5 +1,5 @@
-/* Calls after which the control thread could not come any more, or would make no difference (worker/aside.h): threads, filters,
- * signals. */
+/* Calls after which the control thread could not come any more, or would make no difference (worker/aside.h):
+ * threads, filters, signals. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -7,13 +7,14 @@
 #include <sys/prctl.h>
 #include <threads.h>
 
-#include "worker/aside.h"
-#include "worker/knock.h"
 #include "calls.h"
 #include "kick.h"
 #include "real.h"
+#include "worker/aside.h"
+#include "worker/knock.h"
 
-SEEN_CALL int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*), void* argument) {
+SEEN_CALL int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*),
+                             void* argument) {
   aside_stay();
   return real.pthread_create(thread, attributes, run, argument);
 }

@@ -29,7 +29,9 @@ enum {
 /* Larger numbers are refused, so that no sum overflows. */
 static const uint64_t most = UINT64_C(1) << 56;
 
-static char lower(char letter) { return letter >= 'A' && letter <= 'Z' ? (char)(letter + ('a' - 'A')) : letter; }
+static char lower(char letter) {
+  return letter >= 'A' && letter <= 'Z' ? (char)(letter + ('a' - 'A')) : letter;
+}
 
 static bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
 
@@ -53,7 +55,8 @@ static void complete(struct answer* answer) { answer_begin(answer); }
 /* The head has ended. */
 static void begin_body(struct answer* answer) {
   const bool is_interim = answer->status < 200;
-  const bool has_none = answer->status == NO_CONTENT || answer->status == NOT_MODIFIED || answer->asked == ASKED_HEAD;
+  const bool has_none =
+      answer->status == NO_CONTENT || answer->status == NOT_MODIFIED || answer->asked == ASKED_HEAD;
   if (answer->status == SWITCHING_PROTOCOLS) {
     give_up(answer);
   } else if (is_interim) {
@@ -73,8 +76,9 @@ static void begin_body(struct answer* answer) {
 }
 
 /*
- * What follows takes what it understands from the front of `bytes` and returns what is left: at least one byte less. `end` is
- * behind the last. Words and numbers are taken as far as they go, since each step has its price in every answer.
+ * What follows takes what it understands from the front of `bytes` and returns what is left: at least one
+ * byte less. `end` is behind the last. Words and numbers are taken as far as they go, since each step has its
+ * price in every answer.
  */
 
 static const char* in_version(struct answer* answer, const char* bytes, const char* end) {
@@ -85,7 +89,9 @@ static const char* in_version(struct answer* answer, const char* bytes, const ch
     at = VERSION_SIZE;
   }
   for (; bytes < end && at < STATUS_END; ++bytes, ++at) {
-    const bool fits = at < VERSION_SIZE ? *bytes == version[at] : at == BLANK_AT ? *bytes == ' ' : is_digit(*bytes);
+    const bool fits = at < VERSION_SIZE ? *bytes == version[at]
+                      : at == BLANK_AT  ? *bytes == ' '
+                                        : is_digit(*bytes);
     if (!fits) {
       give_up(answer);
       return end;
@@ -99,7 +105,8 @@ static const char* in_version(struct answer* answer, const char* bytes, const ch
 }
 
 /* Behind the end of the line, in the phase that comes then; or the line goes on. */
-static const char* to_next_line(struct answer* answer, const char* bytes, const char* end, enum answer_phase next) {
+static const char* to_next_line(struct answer* answer, const char* bytes, const char* end,
+                                enum answer_phase next) {
   const char* const line_end = memchr(bytes, '\n', (size_t)(end - bytes));
   if (line_end == NULL) return end;
   enter(answer, next);
@@ -121,7 +128,8 @@ static const char* at_line_start(struct answer* answer, const char* bytes, const
   return to_next_line(answer, bytes, end, ANSWER_LINE_START);
 }
 
-static const char* in_name(struct answer* answer, const char* bytes, const char* end, const char* name, enum answer_phase value) {
+static const char* in_name(struct answer* answer, const char* bytes, const char* end, const char* name,
+                           enum answer_phase value) {
   unsigned at = answer->matched;
   while (bytes < end && name[at] != '\0' && lower(*bytes) == name[at]) ++bytes, ++at;
   answer->matched = (uint8_t)at;
@@ -154,7 +162,8 @@ static const char* in_length(struct answer* answer, const char* bytes, const cha
 static const char* in_coding(struct answer* answer, const char* bytes, const char* end) {
   for (; bytes < end && *bytes != '\n'; ++bytes) {
     const char letter = lower(*bytes);
-    answer->matched = letter == chunked[answer->matched] ? (uint8_t)(answer->matched + 1) : letter == chunked[0];
+    answer->matched =
+        letter == chunked[answer->matched] ? (uint8_t)(answer->matched + 1) : letter == chunked[0];
     if (chunked[answer->matched] != '\0') continue;
     answer->flags |= IS_CHUNKED;
     answer->matched = 0;
@@ -164,7 +173,9 @@ static const char* in_coding(struct answer* answer, const char* bytes, const cha
   return bytes + 1;
 }
 
-static enum answer_phase behind_size(const struct answer* answer) { return answer->left > 0 ? ANSWER_CHUNK : ANSWER_TRAILER; }
+static enum answer_phase behind_size(const struct answer* answer) {
+  return answer->left > 0 ? ANSWER_CHUNK : ANSWER_TRAILER;
+}
 
 static const char* in_chunk_size(struct answer* answer, const char* bytes, const char* end) {
   for (; bytes < end; ++bytes) {
@@ -185,7 +196,8 @@ static const char* in_chunk_size(struct answer* answer, const char* bytes, const
 }
 
 /* "\r\n", and nothing else but its end. */
-static const char* at_line_end(struct answer* answer, const char* bytes, enum answer_phase next, enum answer_phase otherwise) {
+static const char* at_line_end(struct answer* answer, const char* bytes, enum answer_phase next,
+                               enum answer_phase otherwise) {
   const enum answer_phase phase = *bytes == '\n' ? next : otherwise;
   if (*bytes == '\r') return bytes + 1;
   if (phase == ANSWER_BETWEEN)
@@ -214,32 +226,47 @@ static size_t take_body(struct answer* answer, size_t size) {
 static const char* step(struct answer* answer, const char* bytes, const char* end) {
   switch ((enum answer_phase)answer->phase) {
     case ANSWER_UNSEEN:
-    case ANSWER_FOREIGN: return end;
+    case ANSWER_FOREIGN:
+      return end;
     case ANSWER_BETWEEN:
       *answer = (struct answer){.phase = ANSWER_VERSION, .asked = answer->asked};
       return in_version(answer, bytes, end);
-    case ANSWER_VERSION: return in_version(answer, bytes, end);
-    case ANSWER_LINE: return to_next_line(answer, bytes, end, ANSWER_LINE_START);
-    case ANSWER_LINE_START: return at_line_start(answer, bytes, end);
-    case ANSWER_NAME_OF_LENGTH: return in_name(answer, bytes, end, content_length, ANSWER_LENGTH);
-    case ANSWER_NAME_OF_CODING: return in_name(answer, bytes, end, transfer_encoding, ANSWER_CODING);
-    case ANSWER_LENGTH: return in_length(answer, bytes, end);
-    case ANSWER_CODING: return in_coding(answer, bytes, end);
+    case ANSWER_VERSION:
+      return in_version(answer, bytes, end);
+    case ANSWER_LINE:
+      return to_next_line(answer, bytes, end, ANSWER_LINE_START);
+    case ANSWER_LINE_START:
+      return at_line_start(answer, bytes, end);
+    case ANSWER_NAME_OF_LENGTH:
+      return in_name(answer, bytes, end, content_length, ANSWER_LENGTH);
+    case ANSWER_NAME_OF_CODING:
+      return in_name(answer, bytes, end, transfer_encoding, ANSWER_CODING);
+    case ANSWER_LENGTH:
+      return in_length(answer, bytes, end);
+    case ANSWER_CODING:
+      return in_coding(answer, bytes, end);
     case ANSWER_BODY:
     case ANSWER_UNTIL_CLOSE:
-    case ANSWER_CHUNK: return bytes + take_body(answer, (size_t)(end - bytes));
-    case ANSWER_CHUNK_SIZE: return in_chunk_size(answer, bytes, end);
-    case ANSWER_CHUNK_LINE: return to_next_line(answer, bytes, end, behind_size(answer));
-    case ANSWER_CHUNK_END: return at_line_end(answer, bytes, ANSWER_CHUNK_SIZE, ANSWER_FOREIGN);
-    case ANSWER_TRAILER: return at_line_end(answer, bytes, ANSWER_BETWEEN, ANSWER_TRAILER_LINE);
-    case ANSWER_TRAILER_LINE: return to_next_line(answer, bytes, end, ANSWER_TRAILER);
+    case ANSWER_CHUNK:
+      return bytes + take_body(answer, (size_t)(end - bytes));
+    case ANSWER_CHUNK_SIZE:
+      return in_chunk_size(answer, bytes, end);
+    case ANSWER_CHUNK_LINE:
+      return to_next_line(answer, bytes, end, behind_size(answer));
+    case ANSWER_CHUNK_END:
+      return at_line_end(answer, bytes, ANSWER_CHUNK_SIZE, ANSWER_FOREIGN);
+    case ANSWER_TRAILER:
+      return at_line_end(answer, bytes, ANSWER_BETWEEN, ANSWER_TRAILER_LINE);
+    case ANSWER_TRAILER_LINE:
+      return to_next_line(answer, bytes, end, ANSWER_TRAILER);
   }
   return end;
 }
 
 /* Of a body that was announced nothing has come. */
 static bool is_bare(const struct answer* answer) {
-  const bool in_front = answer->phase == ANSWER_BODY || answer->phase == ANSWER_UNTIL_CLOSE || answer->phase == ANSWER_CHUNK_SIZE;
+  const bool in_front = answer->phase == ANSWER_BODY || answer->phase == ANSWER_UNTIL_CLOSE ||
+                        answer->phase == ANSWER_CHUNK_SIZE;
   return in_front && (answer->flags & BODY_HAS_BEGUN) == 0;
 }
 

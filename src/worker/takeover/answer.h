@@ -1,12 +1,15 @@
 /*
- * How far an answer in HTTP/1.x has come, by the bytes that the application sends. The head of an answer says how its body
- * ends: after so many bytes, with the last chunk, or with the connection. Nothing else is understood, and nothing is kept but
- * where in the grammar the last byte was; so an answer may come in pieces of any size.
+ * How far an answer in HTTP/1.x has come, by the bytes that the application sends. The head of an answer says
+ * how its body ends: after so many bytes, with the last chunk, or with the connection. Nothing else is
+ * understood, and nothing is kept but where in the grammar the last byte was; so an answer may come in pieces
+ * of any size.
  *
- * What is no HTTP/1.x (TLS, HTTP/2, a protocol of its own), what a connection is upgraded to (101), and what breaks the grammar is
- * ANSWER_FOREIGN from there on. Whether an answer to HEAD ends with its head is in the request: the caller says so.
+ * What is no HTTP/1.x (TLS, HTTP/2, a protocol of its own), what a connection is upgraded to (101), and what
+ * breaks the grammar is ANSWER_FOREIGN from there on. Whether an answer to HEAD ends with its head is in the
+ * request: the caller says so.
  *
- * Pure: no calls, no memory, time in proportion to the heads; of a body only the sizes of chunks are looked at.
+ * Pure: no calls, no memory, time in proportion to the heads; of a body only the sizes of chunks are looked
+ * at.
  */
 #ifndef LIVESWAP_WORKER_ANSWER_H
 #define LIVESWAP_WORKER_ANSWER_H
@@ -24,15 +27,15 @@ enum answer_phase {
   ANSWER_LINE_START,
   ANSWER_NAME_OF_LENGTH, /* in a name that may be Content-Length */
   ANSWER_NAME_OF_CODING, /* … Transfer-Encoding */
-  ANSWER_LENGTH,     /* in the value of Content-Length */
-  ANSWER_CODING,     /* in that of Transfer-Encoding */
-  ANSWER_BODY,       /* `left` bytes of it are to come */
+  ANSWER_LENGTH,         /* in the value of Content-Length */
+  ANSWER_CODING,         /* in that of Transfer-Encoding */
+  ANSWER_BODY,           /* `left` bytes of it are to come */
   ANSWER_UNTIL_CLOSE,
   ANSWER_CHUNK_SIZE,
   ANSWER_CHUNK_LINE, /* behind the size */
   ANSWER_CHUNK,      /* `left` bytes of it are to come */
   ANSWER_CHUNK_END,
-  ANSWER_TRAILER,    /* at the start of a line */
+  ANSWER_TRAILER, /* at the start of a line */
   ANSWER_TRAILER_LINE,
 };
 
@@ -40,7 +43,7 @@ enum answer_phase {
 enum answer_asked { ASKED_NOTHING, ASKED_SOMETHING, ASKED_HEAD, ASKED_OTHER };
 
 struct answer {
-  uint64_t left;   /* bytes; or the number that is just being read */
+  uint64_t left; /* bytes; or the number that is just being read */
   uint16_t status;
   uint8_t phase;   /* enum answer_phase */
   uint8_t matched; /* bytes of a word, digits of a number */
@@ -51,9 +54,10 @@ struct answer {
 enum answer_state {
   ANSWER_UNKNOWN,
   ANSWER_COMPLETE,
-  ANSWER_ASKED,    /* none has begun, but bytes of a request have been received since the last one */
+  ANSWER_ASKED, /* none has begun, but bytes of a request have been received since the last one */
   ANSWER_UNFINISHED,
-  ANSWER_DOUBTFUL, /* its head is complete and says that a body follows, which has not begun: it may have been for HEAD */
+  ANSWER_DOUBTFUL, /* its head is complete and says that a body follows, which has not begun: it may have been
+                      for HEAD */
 };
 
 /* A connection on which nothing has been sent. */

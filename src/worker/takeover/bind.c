@@ -1,8 +1,9 @@
 /*
- * bind, listen and connect: how a listener that the application makes for itself comes into the master's hands.
+ * bind, listen and connect: how a listener that the application makes for itself comes into the master's
+ * hands.
  *
- * The master gets the application's own socket, with the options that were set on it, and binds it; or it has the
- * address already and gives the socket that it holds, which takes the place of the application's.
+ * The master gets the application's own socket, with the options that were set on it, and binds it; or it has
+ * the address already and gives the socket that it holds, which takes the place of the application's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,11 +18,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "worker/aside.h"
-#include "worker/channel.h"
-#include "worker/readiness.h"
-#include "worker/seize.h"
-#include "worker/self.h"
 #include "adopt.h"
 #include "bind.h"
 #include "calls.h"
@@ -34,6 +30,11 @@
 #include "real.h"
 #include "swap.h"
 #include "uring.h"
+#include "worker/aside.h"
+#include "worker/channel.h"
+#include "worker/readiness.h"
+#include "worker/seize.h"
+#include "worker/self.h"
 
 static int option_of(int fd, int option) {
   int value = -1;
@@ -71,7 +72,8 @@ static bool make_absolute(struct liveswap_bind* wish) {
   return true;
 }
 
-/* The worker is ready, as the master has said when it was last asked for one that it does not want from then on. */
+/* The worker is ready, as the master has said when it was last asked for one that it does not want from then
+ * on. */
 static atomic_bool is_late;
 
 /* Datagrams, and any port: what is bound so later is most often a client, or for one client alone. */
@@ -79,10 +81,14 @@ static bool is_wanted_late(const struct liveswap_bind* wish, in_port_t port) {
   return wish->type == SOCK_STREAM && port != 0;
 }
 
-static bool is_inet(const struct liveswap_bind* wish) { return wish->domain == AF_INET || wish->domain == AF_INET6; }
+static bool is_inet(const struct liveswap_bind* wish) {
+  return wish->domain == AF_INET || wish->domain == AF_INET6;
+}
 
 /* The port has the same place in both families. */
-static in_port_t port_of(const struct liveswap_bind* wish) { return ((const struct sockaddr_in*)wish->address)->sin_port; }
+static in_port_t port_of(const struct liveswap_bind* wish) {
+  return ((const struct sockaddr_in*)wish->address)->sin_port;
+}
 
 static bool is_wanted_inet(const struct liveswap_bind* wish) {
   const struct sockaddr_in* address = (const struct sockaddr_in*)wish->address;
@@ -98,7 +104,8 @@ static bool is_wanted_unix(struct liveswap_bind* wish) {
   const struct sockaddr_un* address = (const struct sockaddr_un*)wish->address;
   if (wish->type != SOCK_STREAM && wish->type != SOCK_SEQPACKET) return false;
   /* Without a name the kernel chooses one: nobody could ask for it again. */
-  if (wish->address_size <= offsetof(struct sockaddr_un, sun_path) || address->sun_family != AF_UNIX) return false;
+  if (wish->address_size <= offsetof(struct sockaddr_un, sun_path) || address->sun_family != AF_UNIX)
+    return false;
   return address->sun_path[0] == '\0' || make_absolute(wish);
 }
 
@@ -129,7 +136,8 @@ static void copy_option(int from, int to, int level, int option) {
   socklen_t size = sizeof value;
   socklen_t there_size = sizeof there;
   if (getsockopt(from, level, option, value, &size) != 0) return;
-  if (getsockopt(to, level, option, there, &there_size) == 0 && there_size == size && memcmp(value, there, size) == 0)
+  if (getsockopt(to, level, option, there, &there_size) == 0 && there_size == size &&
+      memcmp(value, there, size) == 0)
     return;
   /* The kernel doubles what is set for its own needs, and tells the doubled number (socket(7)). */
   if (level == SOL_SOCKET && (option == SO_RCVBUF || option == SO_SNDBUF)) {
@@ -189,8 +197,10 @@ static bool take(int fd, int given, const struct liveswap_bind* wish) {
 
 int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   struct liveswap_bind wish;
-  if (!calls_taking_over() || (unsigned)fd >= MARKS_MAX || !describe(fd, address, size, &wish)) return TAKEOVER_NOT_OURS;
-  /* Without room it is on its own; that it is there to stay shows at the latest when its successor wants its address. */
+  if (!calls_taking_over() || (unsigned)fd >= MARKS_MAX || !describe(fd, address, size, &wish))
+    return TAKEOVER_NOT_OURS;
+  /* Without room it is on its own; that it is there to stay shows at the latest when its successor wants its
+   * address. */
   if (readiness_is_over() && !listeners_have_room()) return TAKEOVER_NOT_OURS;
   /* Before the question: a server that has to wait for its address is not ready meanwhile. */
   readiness_await();
@@ -200,7 +210,8 @@ int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
       .kind = LIVESWAP_BIND, .count = may_be_late, .text = &wish, .size = sizeof wish, .fd = fd};
   const int error = question_ask(&question, &given);
   if (error == LIVESWAP_TOO_LATE) atomic_store(&is_late, true);
-  if (error == QUESTION_UNANSWERED || error == LIVESWAP_STAYS_OWN || error == LIVESWAP_TOO_LATE) return TAKEOVER_NOT_OURS;
+  if (error == QUESTION_UNANSWERED || error == LIVESWAP_STAYS_OWN || error == LIVESWAP_TOO_LATE)
+    return TAKEOVER_NOT_OURS;
   if (error == ENOSPC && readiness_is_over()) return TAKEOVER_NOT_OURS;
   if (error != 0) return error;
   const int failed = take(fd, given, &wish) ? 0 : errno;

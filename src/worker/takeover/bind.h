@@ -1,4 +1,5 @@
-/* What bind() and listen() do, however they were called: by libc's functions (bind.c) or not (intercept.c). */
+/* What bind() and listen() do, however they were called: by libc's functions (bind.c) or not (intercept.c).
+ */
 #ifndef LIVESWAP_WORKER_BIND_H
 #define LIVESWAP_WORKER_BIND_H
 
@@ -7,7 +8,8 @@
 /* The kernel shall do what the application asked for, as if nobody had looked. */
 enum { TAKEOVER_NOT_OURS = -1 };
 
-/* Both return 0, an errno, or TAKEOVER_NOT_OURS. Any thread but the control thread, which may bring the answer. */
+/* Both return 0, an errno, or TAKEOVER_NOT_OURS. Any thread but the control thread, which may bring the
+ * answer. */
 int takeover_bind(int fd, const struct sockaddr* address, socklen_t size);
 int takeover_listen(int fd, int backlog);
 

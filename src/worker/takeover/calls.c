@@ -4,8 +4,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "worker/channel.h"
-#include "worker/readiness.h"
 #include "adopt.h"
 #include "child.h"
 #include "loop.h"
@@ -13,6 +11,8 @@
 #include "mode.h"
 #include "real.h"
 #include "special.h"
+#include "worker/channel.h"
+#include "worker/readiness.h"
 
 static atomic_bool taking_over;
 
@@ -63,8 +63,9 @@ static SELDOM int register_marked(int epoll, int operation, int fd, struct epoll
 
 SEEN_CALL int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* event) {
   if (special_is(SPECIAL_CHILD | SPECIAL_LOOP) && operation == EPOLL_CTL_ADD) note_registration(fd);
-  return (marks_of(fd) & (MARK_HELD | MARK_SEIZED | MARK_MOVED)) == 0 ? real.epoll_ctl(epoll, operation, fd, event)
-                                                                      : register_marked(epoll, operation, fd, event);
+  return (marks_of(fd) & (MARK_HELD | MARK_SEIZED | MARK_MOVED)) == 0
+             ? real.epoll_ctl(epoll, operation, fd, event)
+             : register_marked(epoll, operation, fd, event);
 }
 
 /* A thread that is cancelled in close() must not take the lock with it. */

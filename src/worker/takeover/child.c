@@ -11,22 +11,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "worker/aside.h"
-#include "worker/channel.h"
-#include "worker/drain.h"
-#include "worker/readiness.h"
 #include "calls.h"
 #include "marks.h"
 #include "real.h"
 #include "special.h"
+#include "worker/aside.h"
+#include "worker/channel.h"
+#include "worker/drain.h"
+#include "worker/readiness.h"
 
 enum found { FOUND_NOTHING, FOUND_SERVES, FOUND_DAEMON };
 
 /* What a worker and its children have in common. */
 struct shared {
-  atomic_int found;    /* enum found */
-  atomic_int pid;      /* of the child that has found it */
-  atomic_bool refused; /* the worker has failed: no child shall serve */
+  atomic_int found;     /* enum found */
+  atomic_int pid;       /* of the child that has found it */
+  atomic_bool refused;  /* the worker has failed: no child shall serve */
   atomic_bool detached; /* a child has left the session before the worker was ready */
 };
 
@@ -39,7 +39,8 @@ static bool is_detached; /* this child has */
 /* The control thread is the one that hears of what a child does. */
 static void note_fork(void) {
   sigset_t mask;
-  if (!atomic_exchange(&has_forked, true)) channel_try_send((struct liveswap_frame){.kind = LIVESWAP_FORKED}, NULL, 0);
+  if (!atomic_exchange(&has_forked, true))
+    channel_try_send((struct liveswap_frame){.kind = LIVESWAP_FORKED}, NULL, 0);
   if (real.pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0) aside_come_soon(&mask);
 }
 
@@ -73,14 +74,16 @@ bool child_is_of_vfork(void) { return getpid() != self; }
 bool child_runs(void) { return child_is_here() || child_is_of_vfork(); }
 
 static _Noreturn void end(enum found found) {
-  dprintf(STDERR_FILENO, "liveswap-worker: process %d ends: it was forked by an application under liveswap, and %s\n",
+  dprintf(STDERR_FILENO,
+          "liveswap-worker: process %d ends: it was forked by an application under liveswap, and %s\n",
           (int)getpid(), found == FOUND_SERVES ? "waits for connections itself" : "becomes a daemon");
   real._exit(1);
 }
 
 static _Noreturn void report(enum found found) {
   int nothing = FOUND_NOTHING;
-  if (atomic_compare_exchange_strong(&shared->found, &nothing, (int)found)) atomic_store(&shared->pid, (int)getpid());
+  if (atomic_compare_exchange_strong(&shared->found, &nothing, (int)found))
+    atomic_store(&shared->pid, (int)getpid());
   eventfd_write(report_fd, 1);
   end(found);
 }
@@ -119,17 +122,21 @@ bool child_may_be_daemon(void) {
 
 bool child_may_report(void) {
   siginfo_t info;
-  return atomic_load(&has_forked) && (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD);
+  return atomic_load(&has_forked) &&
+         (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD);
 }
 
 int child_fd(void) { return report_fd; }
 
-static enum liveswap_stage stage(void) { return readiness_is_over() ? LIVESWAP_STAGE_RUN : LIVESWAP_STAGE_START; }
+static enum liveswap_stage stage(void) {
+  return readiness_is_over() ? LIVESWAP_STAGE_RUN : LIVESWAP_STAGE_START;
+}
 
 void child_refuse_daemon(void) {
   atomic_store(&shared->refused, true);
   channel_fail(stage(),
-               "the application turns itself into a daemon, where liveswap would lose it: start it in the foreground (nginx: "
+               "the application turns itself into a daemon, where liveswap would lose it: start it in the "
+               "foreground (nginx: "
                "daemon off; master_process off; redis: --daemonize no; memcached: without -d; lighttpd: -D)");
 }
 
@@ -139,7 +146,9 @@ void child_serve_report(void) {
   if (atomic_load(&shared->found) == FOUND_NOTHING) return;
   if (atomic_load(&shared->found) == FOUND_DAEMON) child_refuse_daemon();
   atomic_store(&shared->refused, true);
-  channel_fail(stage(),
-               "the application forks processes that serve (prefork), which liveswap cannot drain: run it as a single "
-               "process, with threads if it has them (nginx: master_process off), and let liveswap start as many workers as are wanted (--forks)");
+  channel_fail(
+      stage(),
+      "the application forks processes that serve (prefork), which liveswap cannot drain: run it as a single "
+      "process, with threads if it has them (nginx: master_process off), and let liveswap start as many "
+      "workers as are wanted (--forks)");
 }

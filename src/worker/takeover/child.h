@@ -1,10 +1,12 @@
 /*
- * Processes that the application forks without exec. They have the application's memory, and its listeners, but no
- * control thread: liveswap could neither count nor drain what they serve. One that only works for its parent is fine, as
- * is one that answers the one connection that its parent has accepted. One that accepts by itself (prefork), or that the
- * application goes on in while the worker ends (daemon), is ended, and the worker fails and says why.
+ * Processes that the application forks without exec. They have the application's memory, and its listeners,
+ * but no control thread: liveswap could neither count nor drain what they serve. One that only works for its
+ * parent is fine, as is one that answers the one connection that its parent has accepted. One that accepts by
+ * itself (prefork), or that the application goes on in while the worker ends (daemon), is ended, and the
+ * worker fails and says why.
  *
- * After vfork() and in posix_spawn() the child runs in its parent's memory, for a moment: marks are then the parent's.
+ * After vfork() and in posix_spawn() the child runs in its parent's memory, for a moment: marks are then the
+ * parent's.
  */
 #ifndef LIVESWAP_WORKER_CHILD_H
 #define LIVESWAP_WORKER_CHILD_H
@@ -26,8 +28,8 @@ bool child_runs(void);
 bool child_is_of_vfork(void);
 
 /*
- * In a child, of a descriptor that it waits for or accepts from: does not return when that is a listener that its
- * parent's master holds.
+ * In a child, of a descriptor that it waits for or accepts from: does not return when that is a listener that
+ * its parent's master holds.
  */
 void child_uses(int fd);
 
@@ -46,7 +48,8 @@ bool child_has_forked(void);
 /* Whether a child that fork() has made may be there. */
 bool child_may_report(void);
 
-/* Readable when a child has found out that it is not wanted; for the control thread, which then ends the worker. */
+/* Readable when a child has found out that it is not wanted; for the control thread, which then ends the
+ * worker. */
 int child_fd(void);
 void child_serve_report(void);
 

@@ -41,10 +41,11 @@ static enum connection_state state_of(const struct tcp_info* info) {
 }
 
 /*
- * A fast answer leaves in the tick in which the question came; and a client with its next question ready asks in the
- * tick in which the answer came. In the former case the client acknowledges the answer by itself, a little later; and
- * Linux takes the connection for one of question and answer ("pingpong", what TCP_QUICKACK tells), which it no longer
- * does when it had to acknowledge a question before the application has answered it.
+ * A fast answer leaves in the tick in which the question came; and a client with its next question ready asks
+ * in the tick in which the answer came. In the former case the client acknowledges the answer by itself, a
+ * little later; and Linux takes the connection for one of question and answer ("pingpong", what TCP_QUICKACK
+ * tells), which it no longer does when it had to acknowledge a question before the application has answered
+ * it.
  */
 static enum last_word of_one_tick(int fd, const struct tcp_info* info) {
   const int64_t later = (int64_t)info->tcpi_last_data_recv - info->tcpi_last_ack_recv;
@@ -52,12 +53,14 @@ static enum last_word of_one_tick(int fd, const struct tcp_info* info) {
   int quick = 1;
   socklen_t size = sizeof quick;
   if (info->tcpi_last_data_recv <= DELAYED_ACK_MS) return LAST_UNCLEAR;
-  return getsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &quick, &size) == 0 && quick == 0 ? LAST_APPLICATIONS : LAST_UNCLEAR;
+  return getsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &quick, &size) == 0 && quick == 0 ? LAST_APPLICATIONS
+                                                                                     : LAST_UNCLEAR;
 }
 
 static enum last_word last_word(int fd, const struct tcp_info* info) {
   if (info->tcpi_bytes_received == 0) return info->tcpi_bytes_sent == 0 ? LAST_NOBODYS : LAST_APPLICATIONS;
-  if (info->tcpi_bytes_sent == 0 || info->tcpi_last_data_sent > info->tcpi_last_data_recv) return LAST_CLIENTS;
+  if (info->tcpi_bytes_sent == 0 || info->tcpi_last_data_sent > info->tcpi_last_data_recv)
+    return LAST_CLIENTS;
   return info->tcpi_last_data_sent < info->tcpi_last_data_recv ? LAST_APPLICATIONS : of_one_tick(fd, info);
 }
 

@@ -5,15 +5,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "worker/drain.h"
-#include "worker/readiness.h"
 #include "calls.h"
 #include "child.h"
 #include "real.h"
+#include "worker/drain.h"
+#include "worker/readiness.h"
 
 /* Nobody has asked it to leave, and it is a worker that has just been started. */
 static bool is_starting(void) {
-  return calls_taking_over() && !child_runs() && !readiness_is_over() && !drain_is_on() && !drain_is_the_applications();
+  return calls_taking_over() && !child_runs() && !readiness_is_over() && !drain_is_on() &&
+         !drain_is_the_applications();
 }
 
 void daemon_refuse(int status) {

@@ -1,10 +1,11 @@
-/* Programs that put themselves into the background. The worker is the process that liveswap waits for: it must stay. */
+/* Programs that put themselves into the background. The worker is the process that liveswap waits for: it
+ * must stay. */
 #ifndef LIVESWAP_WORKER_DAEMON_H
 #define LIVESWAP_WORKER_DAEMON_H
 
 /*
- * The application is about to leave with that status: does not return when it was not ready, nobody has asked it to leave,
- * and what it forked goes on in its place.
+ * The application is about to leave with that status: does not return when it was not ready, nobody has asked
+ * it to leave, and what it forked goes on in its place.
  */
 void daemon_refuse(int status);
 

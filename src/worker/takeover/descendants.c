@@ -8,15 +8,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "worker/listeners.h"
 #include "worker/self.h"
-#include "child.h"
 
 enum {
   PROCESSES_MAX = 8192,
   /* A power of two. */
   SOCKETS_MAX = 32768,
-  /* /proc lists processes by their numbers, so a child that was given a lower one is found by the next pass. */
+  /* /proc lists processes by their numbers, so a child that was given a lower one is found by the next pass.
+   */
   PASSES_MAX = 4,
 };
 
@@ -42,11 +43,12 @@ static bool is_known(pid_t process) {
   return false;
 }
 
-/* Their group and session bear this process's number, or that of a descendant which has begun one of its own. */
+/* Their group and session bear this process's number, or that of a descendant which has begun one of its own.
+ */
 static bool comes_from_here(const struct self_process* process) {
   const pid_t own = getpid();
-  return process->parent == own || process->group == own || process->session == own || is_known(process->parent) ||
-         is_known(process->group) || is_known(process->session);
+  return process->parent == own || process->group == own || process->session == own ||
+         is_known(process->parent) || is_known(process->group) || is_known(process->session);
 }
 
 static void note_process(int number, void* context) {
@@ -90,7 +92,8 @@ static void find_sockets(void) {
   socket_count = 0;
   for (int i = 0; i < process_count; ++i) {
     /* One that has just ended has none. */
-    if (!self_each_descriptor_of(processes[i], note_socket, NULL) && errno != ENOENT && errno != ESRCH) ++found;
+    if (!self_each_descriptor_of(processes[i], note_socket, NULL) && errno != ENOENT && errno != ESRCH)
+      ++found;
   }
 }
 
@@ -102,13 +105,15 @@ static void note_tcp(const char* line, void* context) {
   unsigned state = 0;
   unsigned long long inode = 0;
   (void)context;
-  if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %llu", &port, &state, &inode) != 3)
+  if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %llu", &port,
+             &state, &inode) != 3)
     return;
   if (state == TCP_TIME_WAIT || state == TCP_CLOSE || state == TCP_LISTEN) return;
   if (is_theirs(inode) && listeners_have_port((uint16_t)port)) ++found;
 }
 
-/* "0000000000000000: 00000003 00000000 00000000 0001 03 123456 /run/app.sock": a connection bears its listener's path. */
+/* "0000000000000000: 00000003 00000000 00000000 0001 03 123456 /run/app.sock": a connection bears its
+ * listener's path. */
 static void note_unix(const char* line, void* context) {
   unsigned state = 0;
   unsigned long long inode = 0;

@@ -1,10 +1,10 @@
 #include "early.h"
 
-#include "worker/clock.h"
-#include "worker/listeners.h"
 #include "adopt.h"
 #include "give_back.h"
 #include "marks.h"
+#include "worker/clock.h"
+#include "worker/listeners.h"
 
 enum {
   EARLY_MAX = 256,

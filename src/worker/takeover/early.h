@@ -1,7 +1,7 @@
 /*
- * Connections for a listener that is just being bound: the master knows that this worker has it, and the application's thread
- * has not gone on with the answer yet. They are kept for a moment, and given back to the master when the listener does not come. All
- * for the control thread.
+ * Connections for a listener that is just being bound: the master knows that this worker has it, and the
+ * application's thread has not gone on with the answer yet. They are kept for a moment, and given back to the
+ * master when the listener does not come. All for the control thread.
  */
 #ifndef LIVESWAP_WORKER_EARLY_H
 #define LIVESWAP_WORKER_EARLY_H

@@ -7,12 +7,12 @@
 
 #include "contract/channel.h"
 #include "liveswap_plugin.h"
+#include "marks.h"
+#include "real.h"
 #include "worker/aside.h"
 #include "worker/channel.h"
 #include "worker/clock.h"
 #include "worker/control.h"
-#include "marks.h"
-#include "real.h"
 
 enum {
   /* More than adopt.c and early.c can have. */
@@ -39,11 +39,14 @@ static void close_one(const struct returned* one) {
 static bool send_one(const struct returned* one) {
   const int64_t waited = clock_ms() - one->since;
   /* 0 is a connection that this worker has moved itself. */
-  const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF, .count = (uint64_t)(waited > 0 ? waited : 1)};
+  const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF,
+                                       .count = (uint64_t)(waited > 0 ? waited : 1)};
   if (!channel_try_send_with(frame, &one->cookie, sizeof one->cookie, one->fd)) {
     if (channel_is_only_full()) return false;
     char text[128];
-    snprintf(text, sizeof text, "closed a connection of the worker before: it cannot be given back to the master: %s", strerror(errno));
+    snprintf(text, sizeof text,
+             "closed a connection of the worker before: it cannot be given back to the master: %s",
+             strerror(errno));
     liveswap_log(LIVESWAP_WARNING, text);
   }
   close_one(one);

@@ -1,6 +1,7 @@
 /*
- * Calls that hurt every generation when they meet a socket that is shared: they do what the application means by
- * them, to the application alone. And the host's own descriptors against loops that close whatever is open.
+ * Calls that hurt every generation when they meet a socket that is shared: they do what the application means
+ * by them, to the application alone. And the host's own descriptors against loops that close whatever is
+ * open.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,13 +19,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "worker/aside.h"
-#include "worker/channel.h"
-#include "worker/control.h"
-#include "worker/drain.h"
-#include "worker/readiness.h"
-#include "worker/seize.h"
-#include "worker/self.h"
 #include "adopt.h"
 #include "calls.h"
 #include "child.h"
@@ -36,6 +30,13 @@
 #include "real.h"
 #include "sleeper.h"
 #include "swap.h"
+#include "worker/aside.h"
+#include "worker/channel.h"
+#include "worker/control.h"
+#include "worker/drain.h"
+#include "worker/readiness.h"
+#include "worker/seize.h"
+#include "worker/self.h"
 
 struct copies {
   uint64_t cookie;
@@ -48,12 +49,14 @@ static void count_copy(int fd, void* context) {
   if (socket_cookie(fd, &cookie) && cookie == copies->cookie) ++copies->count;
 }
 
-/* One that was lent and that the application has waited for: nobody else serves this slot. A child may go on with it. */
+/* One that was lent and that the application has waited for: nobody else serves this slot. A child may go on
+ * with it. */
 static bool is_given_up(const struct listener* lent) {
   return listeners_is_waited(lent) && !drain_is_on() && !descendants_may_be();
 }
 
-/* The application has given up a descriptor of it. With the last one the master may stop listening, or replaces the worker. */
+/* The application has given up a descriptor of it. With the last one the master may stop listening, or
+ * replaces the worker. */
 static void released(const struct listener* listener) {
   struct copies copies = {.cookie = listener->cookie};
   const bool is_lent = listener->name != NULL;
@@ -62,7 +65,8 @@ static void released(const struct listener* listener) {
   if (!is_lent) adopt_forget(listener);
   listeners_closed(listener);
   readiness_review();
-  channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&copies.cookie, sizeof copies.cookie);
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&copies.cookie,
+               sizeof copies.cookie);
 }
 
 /* Neither a failure of what follows nor a cancelled thread changes what the application's call has done. */
@@ -168,7 +172,9 @@ static int dup_as(int fd, int as, int flags) {
   const struct listener* replaced = marks_of(as) != 0 && !child_runs() ? calls_held(as) : NULL;
   if (replaced != NULL) swap_forget(as);
   const bool may_be_swapped = (marks_of(as) & (MARK_HELD | MARK_MOVED)) != 0 && !child_is_of_vfork();
-  const int copy = may_be_swapped ? calls_dup(fd, as, flags) : flags < 0 ? real.dup2(fd, as) : real.dup3(fd, as, flags);
+  const int copy = may_be_swapped ? calls_dup(fd, as, flags)
+                   : flags < 0    ? real.dup2(fd, as)
+                                  : real.dup3(fd, as, flags);
   if (copy >= 0) mark_copy(fd, copy);
   if (copy >= 0 && replaced != NULL) given_up(as, replaced);
   return copy;
@@ -187,26 +193,48 @@ SEEN_CALL long syscall(long number, ...) {
   for (int i = 0; i < 6; ++i) a[i] = va_arg(arguments, long);
   va_end(arguments);
   switch (number) {
-    case SYS_close: return close((int)a[0]);
-    case SYS_bind: return bind((int)a[0], (const struct sockaddr*)a[1], (socklen_t)a[2]);
-    case SYS_listen: return listen((int)a[0], (int)a[1]);
-    case SYS_accept: return accept((int)a[0], (struct sockaddr*)a[1], (socklen_t*)a[2]);
-    case SYS_accept4: return accept4((int)a[0], (struct sockaddr*)a[1], (socklen_t*)a[2], (int)a[3]);
-    case SYS_shutdown: return shutdown((int)a[0], (int)a[1]);
-    case SYS_read: return read((int)a[0], (void*)a[1], (size_t)a[2]);
-    case SYS_readv: return readv((int)a[0], (const struct iovec*)a[1], (int)a[2]);
-    case SYS_recvfrom: return recvfrom((int)a[0], (void*)a[1], (size_t)a[2], (int)a[3], (struct sockaddr*)a[4], (socklen_t*)a[5]);
-    case SYS_recvmsg: return recvmsg((int)a[0], (struct msghdr*)a[1], (int)a[2]);
-    case SYS_write: return write((int)a[0], (const void*)a[1], (size_t)a[2]);
-    case SYS_writev: return writev((int)a[0], (const struct iovec*)a[1], (int)a[2]);
-    case SYS_sendto: return sendto((int)a[0], (const void*)a[1], (size_t)a[2], (int)a[3], (const struct sockaddr*)a[4], (socklen_t)a[5]);
-    case SYS_sendmsg: return sendmsg((int)a[0], (const struct msghdr*)a[1], (int)a[2]);
-    case SYS_sendfile: return sendfile((int)a[0], (int)a[1], (off_t*)a[2], (size_t)a[3]);
-    case SYS_splice: return splice((int)a[0], (off64_t*)a[1], (int)a[2], (off64_t*)a[3], (size_t)a[4], (unsigned)a[5]);
+    case SYS_close:
+      return close((int)a[0]);
+    case SYS_bind:
+      return bind((int)a[0], (const struct sockaddr*)a[1], (socklen_t)a[2]);
+    case SYS_listen:
+      return listen((int)a[0], (int)a[1]);
+    case SYS_accept:
+      return accept((int)a[0], (struct sockaddr*)a[1], (socklen_t*)a[2]);
+    case SYS_accept4:
+      return accept4((int)a[0], (struct sockaddr*)a[1], (socklen_t*)a[2], (int)a[3]);
+    case SYS_shutdown:
+      return shutdown((int)a[0], (int)a[1]);
+    case SYS_read:
+      return read((int)a[0], (void*)a[1], (size_t)a[2]);
+    case SYS_readv:
+      return readv((int)a[0], (const struct iovec*)a[1], (int)a[2]);
+    case SYS_recvfrom:
+      return recvfrom((int)a[0], (void*)a[1], (size_t)a[2], (int)a[3], (struct sockaddr*)a[4],
+                      (socklen_t*)a[5]);
+    case SYS_recvmsg:
+      return recvmsg((int)a[0], (struct msghdr*)a[1], (int)a[2]);
+    case SYS_write:
+      return write((int)a[0], (const void*)a[1], (size_t)a[2]);
+    case SYS_writev:
+      return writev((int)a[0], (const struct iovec*)a[1], (int)a[2]);
+    case SYS_sendto:
+      return sendto((int)a[0], (const void*)a[1], (size_t)a[2], (int)a[3], (const struct sockaddr*)a[4],
+                    (socklen_t)a[5]);
+    case SYS_sendmsg:
+      return sendmsg((int)a[0], (const struct msghdr*)a[1], (int)a[2]);
+    case SYS_sendfile:
+      return sendfile((int)a[0], (int)a[1], (off_t*)a[2], (size_t)a[3]);
+    case SYS_splice:
+      return splice((int)a[0], (off64_t*)a[1], (int)a[2], (off64_t*)a[3], (size_t)a[4], (unsigned)a[5]);
     case SYS_io_uring_setup:
-    case SYS_seccomp: aside_stay(); break;
-    case SYS_prctl: return prctl((int)a[0], a[1], a[2], a[3], a[4]);
-    default: break;
+    case SYS_seccomp:
+      aside_stay();
+      break;
+    case SYS_prctl:
+      return prctl((int)a[0], a[1], a[2], a[3], a[4]);
+    default:
+      break;
   }
   return real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

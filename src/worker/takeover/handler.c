@@ -6,8 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "worker/self.h"
 #include "real.h"
+#include "worker/self.h"
 
 struct takers {
   int blocking;

@@ -8,17 +8,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "liveswap_plugin.h"
-#include "worker/channel.h"
-#include "worker/clock.h"
-#include "worker/count.h"
-#include "worker/drain.h"
 #include "connection.h"
 #include "kick.h"
+#include "liveswap_plugin.h"
 #include "marks.h"
 #include "real.h"
 #include "relay.h"
 #include "traffic.h"
+#include "worker/channel.h"
+#include "worker/clock.h"
+#include "worker/count.h"
+#include "worker/drain.h"
 
 enum {
   MOVED_MAX = 4096,
@@ -29,13 +29,14 @@ enum {
 
 struct moved {
   bool used;
-  bool owes;        /* the application has read something and not yet answered */
-  bool may_have_paid; /* … but it read it from the connection itself, and may have answered there before the stand-in came */
-  bool has_spoken;  /* the application, since: there may be more of that */
-  bool client_asks; /* to be looked at again */
+  bool owes;          /* the application has read something and not yet answered */
+  bool may_have_paid; /* … but it read it from the connection itself, and may have answered there before the
+                         stand-in came */
+  bool has_spoken;    /* the application, since: there may be more of that */
+  bool client_asks;   /* to be looked at again */
   bool client_left;
-  int connection; /* -1: the master has it */
-  int pair;       /* the host's end of the stand-in */
+  int connection;               /* -1: the master has it */
+  int pair;                     /* the host's end of the stand-in */
   struct handoff_origin origin; /* `received` goes on */
   int64_t began;
   int64_t asked; /* since when `client_asks` */
@@ -81,7 +82,8 @@ bool handoff_has_room(void) { return free_place() != NULL; }
 static bool watch(const struct moved* moved, enum side side, int operation, uint32_t events) {
   const uint32_t place = (uint32_t)(moved - table);
   struct epoll_event event = {.events = events, .data.u32 = place * SIDES + side};
-  return real.epoll_ctl(events_fd, operation, side == SIDE_PAIR ? moved->pair : moved->connection, &event) == 0;
+  return real.epoll_ctl(events_fd, operation, side == SIDE_PAIR ? moved->pair : moved->connection, &event) ==
+         0;
 }
 
 static void close_host(int fd) {
@@ -102,7 +104,9 @@ struct moved* handoff_take(int connection, int pair, const struct handoff_origin
   const int64_t now = clock_ms();
   *moved = (struct moved){
       .used = true, .origin = *origin, .connection = connection, .pair = pair, .began = now, .since = now};
-  if (watch(moved, SIDE_PAIR, EPOLL_CTL_ADD, LISTENS) && watch(moved, SIDE_CONNECTION, EPOLL_CTL_ADD, LISTENS)) return moved;
+  if (watch(moved, SIDE_PAIR, EPOLL_CTL_ADD, LISTENS) &&
+      watch(moved, SIDE_CONNECTION, EPOLL_CTL_ADD, LISTENS))
+    return moved;
   handoff_undo(moved);
   return NULL;
 }
@@ -125,7 +129,8 @@ void handoff_undo(struct moved* moved) {
   release(moved);
 }
 
-/* The application has closed, or will not be asked: with a farewell that reaches the client whatever it sends. */
+/* The application has closed, or will not be asked: with a farewell that reaches the client whatever it
+ * sends. */
 static void end(struct moved* moved) {
   if (moved->connection >= 0) {
     watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
@@ -145,13 +150,15 @@ static enum relayed relay_to_client(struct moved* moved) {
   return result;
 }
 
-/* It is in the middle of an answer, or of a request, as what it sends and receives by the number of the stand-in shows. */
+/* It is in the middle of an answer, or of a request, as what it sends and receives by the number of the
+ * stand-in shows. */
 static bool is_answering(const struct moved* moved) {
   struct connection now;
   return connection_look(moved->connection, &now) && traffic_is_answering(moved->origin.fd, &now);
 }
 
-/* Whether the application has read something from the connection itself, by a read that began before the stand-in came. */
+/* Whether the application has read something from the connection itself, by a read that began before the
+ * stand-in came. */
 static void note_what_was_read(struct moved* moved) {
   struct connection now;
   uint64_t unread = 0;
@@ -164,13 +171,15 @@ static void note_what_was_read(struct moved* moved) {
   if (!moved->owes) moved->owes = moved->may_have_paid = true;
 }
 
-/* After a grace the kernel shows that the application had the last word; or, where it cannot tell, the answer was seen to be whole. */
+/* After a grace the kernel shows that the application had the last word; or, where it cannot tell, the answer
+ * was seen to be whole. */
 static void note_what_was_paid(struct moved* moved, int64_t now) {
   struct connection connection;
   if (!moved->may_have_paid || now - moved->since < grace || is_answering(moved)) return;
   if (!connection_look(moved->connection, &connection)) return;
   const bool is_whole = traffic_answer(moved->origin.fd, &connection) == ANSWER_COMPLETE;
-  if (connection.last == LAST_APPLICATIONS || (connection.last == LAST_UNCLEAR && is_whole)) moved->owes = moved->may_have_paid = false;
+  if (connection.last == LAST_APPLICATIONS || (connection.last == LAST_UNCLEAR && is_whole))
+    moved->owes = moved->may_have_paid = false;
 }
 
 /* Whether a read that began before the stand-in came may still take something from the connection. */
@@ -205,7 +214,8 @@ static void keep(struct moved* moved) {
 static void hand_off(struct moved* moved) {
   const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF};
   if (relay_to_client(moved) != RELAYED_ALL) return;
-  if (is_over || !channel_send_with(frame, &moved->origin.listener, sizeof moved->origin.listener, moved->connection)) {
+  if (is_over ||
+      !channel_send_with(frame, &moved->origin.listener, sizeof moved->origin.listener, moved->connection)) {
     keep(moved);
     return;
   }
@@ -285,12 +295,14 @@ static bool has_rested(const struct moved* moved, int64_t now) {
   struct connection connection;
   if (now - moved->since < grace) return false;
   if (drain_age_ms() >= drain_patience_ms()) return true;
-  return !moved->has_spoken && connection_look(moved->connection, &connection) && connection.last != LAST_UNCLEAR;
+  return !moved->has_spoken && connection_look(moved->connection, &connection) &&
+         connection.last != LAST_UNCLEAR;
 }
 
 /* Something is under way. */
 static bool is_busy(const struct moved* moved) {
-  return moved->owes || moved->client_asks || is_answering(moved) || queued(moved->pair) > 0 || queued(moved->connection) > 0;
+  return moved->owes || moved->client_asks || is_answering(moved) || queued(moved->pair) > 0 ||
+         queued(moved->connection) > 0;
 }
 
 static void look_at_moved(struct moved* moved, int64_t now) {

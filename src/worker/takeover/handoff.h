@@ -1,23 +1,24 @@
 /*
  * An idle connection goes to the successor without its client noticing (migrate.h has chosen it).
  *
- * From outside nobody can tell for sure that a connection is idle: a request may have been read that is still worked on.
- * So it is tried out. A stand-in, one end of a socket pair, takes the connection's place; the host holds the other end
- * and the connection. What happens next shows what it was:
+ * From outside nobody can tell for sure that a connection is idle: a request may have been read that is still
+ * worked on. So it is tried out. A stand-in, one end of a socket pair, takes the connection's place; the host
+ * holds the other end and the connection. What happens next shows what it was:
  *
- *   the client sends       it had got its answer, so the application owes nothing: the connection goes to the master,
- *                          with what the client sent unread in it, and the application reads the end of its stand-in
- *   the application sends  it owed something: the host copies that to the client, and watches both sides further
+ *   the client sends       it had got its answer, so the application owes nothing: the connection goes to the
+ * master, with what the client sent unread in it, and the application reads the end of its stand-in the
+ * application sends  it owed something: the host copies that to the client, and watches both sides further
  *   either closes          so does the host, to the other
- *   nothing, for a grace   it was idle, and goes to the master; where it is unclear who spoke last, or the application has
- *                          spoken since and may have more to say, not before half of the drain limit has passed
+ *   nothing, for a grace   it was idle, and goes to the master; where it is unclear who spoke last, or the
+ * application has spoken since and may have more to say, not before half of the drain limit has passed
  *
- * A read that has looked up the connection, and not yet taken anything, would take the client's request from the successor. So
- * every thread that may be in one is kicked when the stand-ins are there, and what the client sends waits until all have left
- * such calls. What one of them has taken the application owes; the rest of a request goes where its beginning went.
+ * A read that has looked up the connection, and not yet taken anything, would take the client's request from
+ * the successor. So every thread that may be in one is kicked when the stand-ins are there, and what the
+ * client sends waits until all have left such calls. What one of them has taken the application owes; the
+ * rest of a request goes where its beginning went.
  *
- * This needs a protocol where the client speaks, is answered, and only then speaks again, and where nothing is
- * remembered between two requests: HTTP/1.1 without TLS and pipelining.
+ * This needs a protocol where the client speaks, is answered, and only then speaks again, and where nothing
+ * is remembered between two requests: HTTP/1.1 without TLS and pipelining.
  */
 #ifndef LIVESWAP_WORKER_HANDOFF_H
 #define LIVESWAP_WORKER_HANDOFF_H
@@ -42,8 +43,9 @@ struct handoff_origin {
 };
 
 /*
- * Takes charge of a duplicate of the connection, or -1, and of the host's end of its stand-in, also when it returns NULL: then
- * both are closed. The other end is about to take the connection's place; handoff_undo() when it could not.
+ * Takes charge of a duplicate of the connection, or -1, and of the host's end of its stand-in, also when it
+ * returns NULL: then both are closed. The other end is about to take the connection's place; handoff_undo()
+ * when it could not.
  */
 struct moved* handoff_take(int connection, int pair, const struct handoff_origin* origin);
 void handoff_undo(struct moved* moved);
@@ -51,14 +53,16 @@ void handoff_undo(struct moved* moved);
 /* Hands off the connections that were idle for the grace; closes those whose client has left. */
 void handoff_look(void);
 
-/* Whether the application works on something for one that has not been handed off, or has to be asked whether it does. */
+/* Whether the application works on something for one that has not been handed off, or has to be asked whether
+ * it does. */
 bool handoff_is_busy(void);
 
 /* Readable when there is something to do; -1 before handoff_begin(). */
 int handoff_fd(void);
 void handoff_serve(void);
 
-/* There is nobody any more to hand anything to: what has been moved is relayed to the application until it ends. */
+/* There is nobody any more to hand anything to: what has been moved is relayed to the application until it
+ * ends. */
 void handoff_give_up(void);
 bool handoff_is_over(void);
 

@@ -18,12 +18,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "worker/channel.h"
-#include "worker/listeners.h"
 #include "bind.h"
 #include "calls.h"
 #include "marks.h"
 #include "real.h"
+#include "worker/channel.h"
+#include "worker/listeners.h"
 
 #if defined __x86_64__
 enum { ARCHITECTURE = AUDIT_ARCH_X86_64 };
@@ -65,7 +65,8 @@ static int unseen_bind(int fd, const struct sockaddr* address, socklen_t size) {
 static int unseen_listen(int fd, int backlog) { return unseen(SYS_listen, fd, backlog, 0); }
 
 static bool read_address(uint64_t from, socklen_t size, union address* address) {
-  if (size > sizeof *address || write(pipe_ends[1], (const void*)(uintptr_t)from, size) != (ssize_t)size) return false;
+  if (size > sizeof *address || write(pipe_ends[1], (const void*)(uintptr_t)from, size) != (ssize_t)size)
+    return false;
   return read(pipe_ends[0], address, size) == (ssize_t)size;
 }
 
@@ -190,7 +191,8 @@ static long install_best(void) {
 static const char* advice(int error) {
   switch (error) {
     case EBUSY:
-      return "a sandbox or container runtime around liveswap listens already, and the kernel allows one; start liveswap "
+      return "a sandbox or container runtime around liveswap listens already, and the kernel allows one; "
+             "start liveswap "
              "outside of it";
     case EINVAL:
       return "it needs Linux 5.5 with CONFIG_SECCOMP_FILTER";
@@ -205,7 +207,8 @@ static const char* advice(int error) {
 
 static _Noreturn void refuse(const char* what) {
   const int error = errno;
-  channel_fail(LIVESWAP_STAGE_START, "--intercept seccomp: cannot %s: %s: %s", what, strerror(error), advice(error));
+  channel_fail(LIVESWAP_STAGE_START, "--intercept seccomp: cannot %s: %s: %s", what, strerror(error),
+               advice(error));
 }
 
 /* A child must not keep the notices open: a call of its own would wait for ever once the worker is gone. */

@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include "contract/channel.h"
+#include "marks.h"
+#include "real.h"
 #include "worker/channel.h"
 #include "worker/clock.h"
 #include "worker/listeners.h"
-#include "marks.h"
-#include "real.h"
 
 enum { LIMIT_MS = 300, LOOK_EVERY_MS = 1, FILES_MAX = 8, PATH_SIZE = 256 };
 
@@ -31,8 +31,8 @@ static int find_files(struct file files[FILES_MAX]) {
     struct file* const file = &files[found];
     const char* const name = strrchr(path, '/') + 1;
     snprintf(file->path, sizeof file->path, "%s", path);
-    snprintf(file->spare, sizeof file->spare, "%.*s" LIVESWAP_SPARE_BEFORE "%s" LIVESWAP_SPARE_AFTER, (int)(name - path),
-             path, name);
+    snprintf(file->spare, sizeof file->spare, "%.*s" LIVESWAP_SPARE_BEFORE "%s" LIVESWAP_SPARE_AFTER,
+             (int)(name - path), path, name);
     file->is_told = false;
     if (access(file->spare, F_OK) == 0 && access(file->path, F_OK) == 0) ++found;
   }
@@ -51,7 +51,8 @@ static int watch(const struct file* files, int count) {
   if (removals >= 0) marks_set(removals, MARK_HOST);
   for (int i = 0; i < count; ++i) {
     char directory[PATH_SIZE];
-    snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(files[i].path, '/') + 1 - files[i].path), files[i].path);
+    snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(files[i].path, '/') + 1 - files[i].path),
+             files[i].path);
     inotify_add_watch(removals, directory, IN_DELETE | IN_MOVED_FROM);
   }
   return removals;
@@ -74,7 +75,8 @@ void keep_files(void) {
     for (int i = 0; i < count; ++i) {
       if (link(files[i].spare, files[i].path) != 0 || files[i].is_told) continue;
       files[i].is_told = true;
-      channel_try_send((struct liveswap_frame){.kind = LIVESWAP_MENDED}, files[i].path, strlen(files[i].path));
+      channel_try_send((struct liveswap_frame){.kind = LIVESWAP_MENDED}, files[i].path,
+                       strlen(files[i].path));
     }
     wait_for_removal(removals);
   }

@@ -8,10 +8,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "worker/clock.h"
-#include "worker/self.h"
 #include "marks.h"
 #include "real.h"
+#include "worker/clock.h"
+#include "worker/self.h"
 
 __thread volatile unsigned kick_counter;
 __thread bool kick_is_blocked;
@@ -33,8 +33,8 @@ static void on_kick(int number) {
   atomic_fetch_add(&handled, 1);
 }
 
-/* High, where applications seldom look for one. SA_RESTART: accept and read go on by themselves, with the descriptor
- * looked up anew. SA_ONSTACK: Go's threads have small stacks, and one of their own for signals. */
+/* High, where applications seldom look for one. SA_RESTART: accept and read go on by themselves, with the
+ * descriptor looked up anew. SA_ONSTACK: Go's threads have small stacks, and one of their own for signals. */
 static int choose_signal(void) {
   struct sigaction action = {.sa_handler = on_kick, .sa_flags = SA_RESTART | SA_ONSTACK};
   struct sigaction before;
@@ -92,7 +92,8 @@ static bool waits_for_descriptors(long call) {
 }
 
 static bool reads(long call) {
-  return call == SYS_read || call == SYS_readv || call == SYS_recvfrom || call == SYS_recvmsg || call == SYS_recvmmsg;
+  return call == SYS_read || call == SYS_readv || call == SYS_recvfrom || call == SYS_recvmsg ||
+         call == SYS_recvmmsg;
 }
 
 static bool accepts(long call) { return call == SYS_accept || call == SYS_accept4; }
@@ -113,9 +114,12 @@ static void visit(int thread, void* context) {
   if (call != SELF_CALL_NONE && round->choose(call, argument, round->context)) kick_thread(thread);
 }
 
-static void each_thread(choice choose, void* context) { self_each_thread(visit, &(struct round){choose, context}); }
+static void each_thread(choice choose, void* context) {
+  self_each_thread(visit, &(struct round){choose, context});
+}
 
-/* Who receives datagrams would take one more from those who serve now, and so would who accepts where nobody sees it. */
+/* Who receives datagrams would take one more from those who serve now, and so would who accepts where nobody
+ * sees it. */
 static bool waits(long call, unsigned long argument, void* context) {
   (void)context;
   return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) ||
@@ -163,8 +167,9 @@ static void look_for_reader(int thread, void* found) {
 }
 
 /*
- * A look reads two files of each thread, and is asked for once for each connection: so its answer holds for some time. That nobody
- * reads holds until somebody is kicked again: who reads from then on finds the stand-in.
+ * A look reads two files of each thread, and is asked for once for each connection: so its answer holds for
+ * some time. That nobody reads holds until somebody is kicked again: who reads from then on finds the
+ * stand-in.
  */
 bool kick_is_read_over(void) {
   static unsigned over_at;

@@ -1,6 +1,6 @@
 /*
- * Making threads that wait look again: a signal that does nothing but end a wait. A library may have blocked it, so
- * nothing that has to happen may rest on it, but where a thread has asked before (kick_reaches).
+ * Making threads that wait look again: a signal that does nothing but end a wait. A library may have blocked
+ * it, so nothing that has to happen may rest on it, but where a thread has asked before (kick_reaches).
  */
 #ifndef LIVESWAP_WORKER_KICK_H
 #define LIVESWAP_WORKER_KICK_H
@@ -9,30 +9,32 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Every thread but the caller's that is in poll, ppoll, select or pselect, or receives or accepts from what bears MARK_SEIZED. */
+/* Every thread but the caller's that is in poll, ppoll, select or pselect, or receives or accepts from what
+ * bears MARK_SEIZED. */
 void kick_waiting_threads(void);
 
-/* Those that are in poll, ppoll, select or pselect, every one that is in read, readv, recvfrom, recvmsg or recvmmsg with a
- * descriptor that bears MARK_MOVED, and those that run, which may be so in a moment. */
+/* Those that are in poll, ppoll, select or pselect, every one that is in read, readv, recvfrom, recvmsg or
+ * recvmmsg with a descriptor that bears MARK_MOVED, and those that run, which may be so in a moment. */
 void kick_users_of_moved(void);
 
 /* That one. False: there is none. */
 bool kick_thread(pid_t thread);
 
-/* Whether a kick would end what the calling thread waits for from now on, as long as kick_is_blocked stays as it is. */
+/* Whether a kick would end what the calling thread waits for from now on, as long as kick_is_blocked stays as
+ * it is. */
 bool kick_reaches(void);
 extern __thread bool kick_is_blocked;
 
 /* The calling thread has done that with its signals. */
 void kick_note_mask(int how, const sigset_t* set);
 
-/* Kicks nobody: tells with which descriptors threads are in these calls; KICK_ANY for one that runs, or of which the kernel does
- * not tell. */
+/* Kicks nobody: tells with which descriptors threads are in these calls; KICK_ANY for one that runs, or of
+ * which the kernel does not tell. */
 enum { KICK_ANY = -1 };
 void kick_note_readers(void (*note)(int fd));
 
-/* Whether no thread that has been kicked is still in one of these calls that it began before. One that blocks the signal, and is in
- * one, may stay there for ever. */
+/* Whether no thread that has been kicked is still in one of these calls that it began before. One that blocks
+ * the signal, and is in one, may stay there for ever. */
 bool kick_is_read_over(void);
 
 extern __thread volatile unsigned kick_counter;

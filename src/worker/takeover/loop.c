@@ -1,4 +1,5 @@
-/* And epoll_wait, out of which a thread is knocked without noticing (worker/aside.h). The call itself is libc's. */
+/* And epoll_wait, out of which a thread is knocked without noticing (worker/aside.h). The call itself is
+ * libc's. */
 #include "loop.h"
 
 #include <errno.h>
@@ -6,11 +7,11 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-#include "worker/clock.h"
 #include "calls.h"
 #include "kick.h"
 #include "real.h"
 #include "special.h"
+#include "worker/clock.h"
 
 __thread int loop_newest = -1;
 static __thread bool has_registered;
@@ -51,7 +52,8 @@ void loop_polls(const struct pollfd* fds, nfds_t count, bool waits) {
 
 void loop_selects(int count, fd_set* const sets[3], bool waits) {
   bool found = false;
-  for (int i = 0; i < 3; ++i) found = found || (sets[i] != NULL && loop_newest < count && FD_ISSET(loop_newest, sets[i]));
+  for (int i = 0; i < 3; ++i)
+    found = found || (sets[i] != NULL && loop_newest < count && FD_ISSET(loop_newest, sets[i]));
   note(found, waits);
 }
 
@@ -68,15 +70,18 @@ static inline void pass_gate(const sigset_t* mask, bool waits) {
   if (special_is(SPECIAL_LOOP | SPECIAL_AT_GATES) || mask != NULL) pass(mask, waits);
 }
 
-static bool is_kicked(int found, unsigned kicks) { return found < 0 && errno == EINTR && kick_count() != kicks; }
+static bool is_kicked(int found, unsigned kicks) {
+  return found < 0 && errno == EINTR && kick_count() != kicks;
+}
 
 static int wait_once(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask) {
-  return mask == NULL ? real.epoll_wait(epoll, events, count, limit) : real.epoll_pwait(epoll, events, count, limit, mask);
+  return mask == NULL ? real.epoll_wait(epoll, events, count, limit)
+                      : real.epoll_pwait(epoll, events, count, limit, mask);
 }
 
 /* After a kick. */
-static SELDOM int wait_on(int epoll, struct epoll_event* events, int count, int limit, const struct timespec* began,
-                          const sigset_t* mask) {
+static SELDOM int wait_on(int epoll, struct epoll_event* events, int count, int limit,
+                          const struct timespec* began, const sigset_t* mask) {
   for (;;) {
     pass_gate(mask, limit != 0);
     const unsigned kicks = kick_count();

@@ -1,7 +1,7 @@
 /*
- * Event loops. What shows that a thread is one: it waits, by poll, select or epoll, for a connection that it has accepted.
- * Who does not, and leaves it blocking, may be held up by a client in a call that would show that it was interrupted, so it
- * has a control thread (worker/aside.h). Looked for until it has been seen.
+ * Event loops. What shows that a thread is one: it waits, by poll, select or epoll, for a connection that it
+ * has accepted. Who does not, and leaves it blocking, may be held up by a client in a call that would show
+ * that it was interrupted, so it has a control thread (worker/aside.h). Looked for until it has been seen.
  */
 #ifndef LIVESWAP_WORKER_LOOP_H
 #define LIVESWAP_WORKER_LOOP_H
@@ -24,8 +24,8 @@ void loop_accepts(int connection);
 void loop_registers(int fd);
 void loop_closes(int fd);
 
-/* It polls for these; selects three sets, or NULL each; waits for nothing but the next connection. `waits`: it does not only
- * have a look. */
+/* It polls for these; selects three sets, or NULL each; waits for nothing but the next connection. `waits`:
+ * it does not only have a look. */
 void loop_polls(const struct pollfd* fds, nfds_t count, bool waits);
 void loop_selects(int count, fd_set* const sets[3], bool waits);
 void loop_blocks(void);

@@ -4,9 +4,9 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include "liveswap_plugin.h"
 #include "handoff.h"
 #include "kick.h"
+#include "liveswap_plugin.h"
 #include "marks.h"
 #include "real.h"
 #include "swap.h"
@@ -16,7 +16,8 @@
 enum {
   /* In one look. The application's epoll_ctl() on these waits meanwhile. */
   BATCH_MAX = 1024,
-  /* The kernel's clock is as coarse as that. Two round trips more, for who has been told to go on (100 Continue). */
+  /* The kernel's clock is as coarse as that. Two round trips more, for who has been told to go on (100
+     Continue). */
   QUIET_MS = 10,
 };
 
@@ -53,7 +54,9 @@ bool migrate_consider(int fd, const struct connection* connection, const struct 
   has_stayed[fd] = false;
   if (stayed || !looks_idle(connection) || !socket_cookie(fd, &cookie)) return false;
   batch[batch_size++] = (struct candidate){
-      .fd = fd, .cookie = cookie, .origin = {.listener = listener->cookie, .fd = fd, .received = connection->received}};
+      .fd = fd,
+      .cookie = cookie,
+      .origin = {.listener = listener->cookie, .fd = fd, .received = connection->received}};
   return true;
 }
 
@@ -68,10 +71,12 @@ static bool waits_with_limit(int fd) {
   struct timeval limit = {0};
   socklen_t size = sizeof limit;
   if ((real.fcntl(fd, F_GETFL) & O_NONBLOCK) != 0) return false;
-  return getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) == 0 && (limit.tv_sec != 0 || limit.tv_usec != 0);
+  return getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) == 0 &&
+         (limit.tv_sec != 0 || limit.tv_usec != 0);
 }
 
-/* The application would go on with a duplicate; and a read() with a time limit does not go on after a signal. */
+/* The application would go on with a duplicate; and a read() with a time limit does not go on after a signal.
+ */
 static void drop_unmovable(void) {
   for (int i = 0; i < batch_size; ++i) {
     if (batch[i].may_be_read && waits_with_limit(batch[i].fd)) batch[i].dropped = true;
@@ -87,7 +92,8 @@ static void make_alike(int like, int fd) {
   for (int i = 0; i < 2; ++i) {
     struct timeval limit = {0};
     socklen_t size = sizeof limit;
-    if (getsockopt(like, SOL_SOCKET, limits[i], &limit, &size) == 0) setsockopt(fd, SOL_SOCKET, limits[i], &limit, size);
+    if (getsockopt(like, SOL_SOCKET, limits[i], &limit, &size) == 0)
+      setsockopt(fd, SOL_SOCKET, limits[i], &limit, size);
   }
 }
 
@@ -95,8 +101,9 @@ static void make_alike(int like, int fd) {
 static bool is_untouched(int connection, const struct candidate* candidate) {
   struct connection now;
   uint64_t cookie = 0;
-  return socket_cookie(connection, &cookie) && cookie == candidate->cookie && connection_look(connection, &now) &&
-         looks_idle(&now) && now.received == candidate->origin.received && !traffic_is_answering(candidate->fd, &now);
+  return socket_cookie(connection, &cookie) && cookie == candidate->cookie &&
+         connection_look(connection, &now) && looks_idle(&now) &&
+         now.received == candidate->origin.received && !traffic_is_answering(candidate->fd, &now);
 }
 
 /* From its end in place on the stand-in must stay: a thread may wait in it already. */
@@ -117,8 +124,8 @@ static bool move(const struct candidate* candidate) {
   return done;
 }
 
-/* A thread may be in the middle of a call that looked up the connection: it is kicked once the stand-ins are there, and nothing is
- * handed off before it has left that call (handoff.c). */
+/* A thread may be in the middle of a call that looked up the connection: it is kicked once the stand-ins are
+ * there, and nothing is handed off before it has left that call (handoff.c). */
 static void move_batch(void) {
   kick_note_readers(note_reader);
   drop_unmovable();

@@ -34,7 +34,8 @@ void mode_note_wait(int fd, unsigned mark) {
 int mode_time_limit(int fd) {
   struct timeval limit = {0};
   socklen_t size = sizeof limit;
-  if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) != 0 || (limit.tv_sec == 0 && limit.tv_usec == 0))
+  if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) != 0 ||
+      (limit.tv_sec == 0 && limit.tv_usec == 0))
     return -1;
   return limit.tv_sec < INT_MAX / 1000 ? (int)(limit.tv_sec * 1000 + limit.tv_usec / 1000) : INT_MAX;
 }
@@ -51,7 +52,8 @@ static void believe_blocking(int fd, bool blocking) {
 static int set_flags(int fd, int wanted) {
   const int others = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME; /* all that F_SETFL can set (fcntl(2)) */
   const int now = real.fcntl(fd, F_GETFL);
-  if (now < 0 || (((now ^ wanted) & others) != 0 && real.fcntl(fd, F_SETFL, wanted | O_NONBLOCK) < 0)) return -1;
+  if (now < 0 || (((now ^ wanted) & others) != 0 && real.fcntl(fd, F_SETFL, wanted | O_NONBLOCK) < 0))
+    return -1;
   believe_blocking(fd, (wanted & O_NONBLOCK) == 0);
   return 0;
 }
@@ -85,12 +87,14 @@ static bool has_datagrams(int fd) {
 
 static SELDOM bool is_guarded(int fd) {
   if (has_datagrams(fd)) return false;
-  return (marks_of(fd) & (MARK_SEIZED | MARK_INHERITED)) != 0 || ((marks_of(fd) & MARK_HELD) != 0 && calls_held(fd) != NULL);
+  return (marks_of(fd) & (MARK_SEIZED | MARK_INHERITED)) != 0 ||
+         ((marks_of(fd) & MARK_HELD) != 0 && calls_held(fd) != NULL);
 }
 
 /*
- * These two under names of their own: what may be left out is taken as if it were there, which is less to do, and where
- * 64-bit Linux has it in a variadic call as well. And libc's headers make one fcntl another name for the other.
+ * These two under names of their own: what may be left out is taken as if it were there, which is less to do,
+ * and where 64-bit Linux has it in a variadic call as well. And libc's headers make one fcntl another name
+ * for the other.
  */
 _Static_assert(sizeof(void*) == 8, "elsewhere the argument is on the stack, or is not there");
 
@@ -99,8 +103,10 @@ static __attribute__((hot)) int guarded_fcntl(int fd, int command, void* argumen
                                              : real.fcntl(fd, command, argument);
 }
 
-SEEN_CALL extern __typeof__(guarded_fcntl) plain_fcntl __asm__("fcntl") __attribute__((alias("guarded_fcntl")));
-SEEN_CALL extern __typeof__(guarded_fcntl) large_fcntl __asm__("fcntl64") __attribute__((alias("guarded_fcntl")));
+SEEN_CALL extern __typeof__(guarded_fcntl) plain_fcntl __asm__("fcntl")
+    __attribute__((alias("guarded_fcntl")));
+SEEN_CALL extern __typeof__(guarded_fcntl) large_fcntl __asm__("fcntl64")
+    __attribute__((alias("guarded_fcntl")));
 
 static SELDOM int set_mode(int fd, const int* non_blocking) {
   if (non_blocking == NULL) {
@@ -113,7 +119,8 @@ static SELDOM int set_mode(int fd, const int* non_blocking) {
 
 static __attribute__((hot)) int guarded_ioctl(int fd, unsigned long request, void* argument) {
   return request == FIONBIO && marks_of(fd) != 0 && is_guarded(fd) ? set_mode(fd, argument)
-                                                                  : real.ioctl(fd, request, argument);
+                                                                   : real.ioctl(fd, request, argument);
 }
 
-SEEN_CALL extern __typeof__(guarded_ioctl) plain_ioctl __asm__("ioctl") __attribute__((alias("guarded_ioctl")));
+SEEN_CALL extern __typeof__(guarded_ioctl) plain_ioctl __asm__("ioctl")
+    __attribute__((alias("guarded_ioctl")));

@@ -6,12 +6,12 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "worker/channel.h"
-#include "worker/listeners.h"
 #include "calls.h"
 #include "child.h"
 #include "marks.h"
 #include "real.h"
+#include "worker/channel.h"
+#include "worker/listeners.h"
 
 /* A server sets a handful, once. */
 enum { REPORTS_MAX = 256 };
@@ -43,5 +43,6 @@ static SELDOM int set_marked(int fd, int level, int name, const void* value, soc
 }
 
 SEEN_CALL int setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
-  return marks_of(fd) == 0 ? real.setsockopt(fd, level, name, value, size) : set_marked(fd, level, name, value, size);
+  return marks_of(fd) == 0 ? real.setsockopt(fd, level, name, value, size)
+                           : set_marked(fd, level, name, value, size);
 }

@@ -1,13 +1,14 @@
 /*
- * Options that the application sets on a listener. The socket is every generation's, so the master is told, and takes back what a
- * release has set that does not serve any more.
+ * Options that the application sets on a listener. The socket is every generation's, so the master is told,
+ * and takes back what a release has set that does not serve any more.
  */
 #ifndef LIVESWAP_WORKER_OPTION_H
 #define LIVESWAP_WORKER_OPTION_H
 
 #include <sys/socket.h>
 
-/* setsockopt() on a socket that the master holds, which need not be known as a listener yet. As setsockopt(2). */
+/* setsockopt() on a socket that the master holds, which need not be known as a listener yet. As
+ * setsockopt(2). */
 int option_set(int fd, int level, int name, const void* value, socklen_t size);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * unlink, remove and rename: the files of Unix sockets that listen. The master holds the socket for all workers, so its
- * file is not one worker's to remove, and what one worker renames others have bound as well.
+ * unlink, remove and rename: the files of Unix sockets that listen. The master holds the socket for all
+ * workers, so its file is not one worker's to remove, and what one worker renames others have bound as well.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,13 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "worker/listeners.h"
-#include "worker/readiness.h"
 #include "calls.h"
 #include "child.h"
 #include "question.h"
 #include "real.h"
 #include "replace.h"
+#include "worker/listeners.h"
+#include "worker/readiness.h"
 
 enum { PATH_SIZE = 4096 };
 
@@ -67,7 +67,8 @@ static bool ask_to_rename(const char* from, const char* to, int* result) {
   const struct listener* listener = listeners_at(paths);
   const size_t first = strlen(paths) + 1;
   memcpy(paths + first, whole, strlen(whole));
-  const struct question question = {.kind = LIVESWAP_RENAME, .text = paths, .size = first + strlen(whole), .fd = -1};
+  const struct question question = {
+      .kind = LIVESWAP_RENAME, .text = paths, .size = first + strlen(whole), .fd = -1};
   int error = question_ask(&question, &given);
   if (error == QUESTION_UNANSWERED || error == LIVESWAP_STAYS_OWN) return false;
   if (error == 0 && given >= 0 && listener == NULL) error = EXDEV;
@@ -78,7 +79,9 @@ static bool ask_to_rename(const char* from, const char* to, int* result) {
   return true;
 }
 
-static bool is_plain(int directory, const char* path) { return path != NULL && (directory == AT_FDCWD || path[0] == '/'); }
+static bool is_plain(int directory, const char* path) {
+  return path != NULL && (directory == AT_FDCWD || path[0] == '/');
+}
 
 SEEN_CALL int unlink(const char* path) {
   int result = 0;
@@ -104,11 +107,15 @@ SEEN_CALL int rename(const char* from, const char* to) {
 SEEN_CALL int renameat(int from_directory, const char* from, int to_directory, const char* to) {
   int result = 0;
   const bool plain = is_plain(from_directory, from) && is_plain(to_directory, to);
-  return plain && ask_to_rename(from, to, &result) ? result : real.renameat(from_directory, from, to_directory, to);
+  return plain && ask_to_rename(from, to, &result) ? result
+                                                   : real.renameat(from_directory, from, to_directory, to);
 }
 
-SEEN_CALL int renameat2(int from_directory, const char* from, int to_directory, const char* to, unsigned flags) {
+SEEN_CALL int renameat2(int from_directory, const char* from, int to_directory, const char* to,
+                        unsigned flags) {
   int result = 0;
   const bool plain = flags == 0 && is_plain(from_directory, from) && is_plain(to_directory, to);
-  return plain && ask_to_rename(from, to, &result) ? result : real.renameat2(from_directory, from, to_directory, to, flags);
+  return plain && ask_to_rename(from, to, &result)
+             ? result
+             : real.renameat2(from_directory, from, to_directory, to, flags);
 }

@@ -6,11 +6,11 @@
 #include <signal.h>
 #include <time.h>
 
+#include "real.h"
 #include "worker/aside.h"
 #include "worker/channel.h"
 #include "worker/clock.h"
 #include "worker/knock.h"
-#include "real.h"
 
 enum { ANSWER_LIMIT_S = 10 };
 

@@ -1,4 +1,5 @@
-/* Questions to the master that a thread of the application waits for: it has called bind() and wants to know. */
+/* Questions to the master that a thread of the application waits for: it has called bind() and wants to know.
+ */
 #ifndef LIVESWAP_WORKER_QUESTION_H
 #define LIVESWAP_WORKER_QUESTION_H
 
@@ -20,8 +21,8 @@ struct question {
 };
 
 /*
- * Asks and waits; not for the control thread. Returns 0, an errno or QUESTION_UNANSWERED. `given`, where not NULL, gets
- * the descriptor that came with the answer, owned by the caller, or -1.
+ * Asks and waits; not for the control thread. Returns 0, an errno or QUESTION_UNANSWERED. `given`, where not
+ * NULL, gets the descriptor that came with the answer, owned by the caller, or -1.
  */
 int question_ask(const struct question* question, int* given);
 

@@ -1,7 +1,7 @@
 /*
  * libc's own functions, behind those of the same name that the host defines and exports. The application's
- * references, and those of its libraries, meet the host's; the host's own code that must not be looked at calls
- * these.
+ * references, and those of its libraries, meet the host's; the host's own code that must not be looked at
+ * calls these.
  */
 #ifndef LIVESWAP_WORKER_REAL_H
 #define LIVESWAP_WORKER_REAL_H
@@ -9,10 +9,10 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
-#include <stdarg.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -37,8 +37,10 @@ struct real {
   ssize_t (*send)(int fd, const void* bytes, size_t size, int flags);
   ssize_t (*writev)(int fd, const struct iovec* parts, int count);
   ssize_t (*sendmsg)(int fd, const struct msghdr* message, int flags);
-  ssize_t (*recvfrom)(int fd, void* bytes, size_t size, int flags, struct sockaddr* from, socklen_t* from_size);
-  ssize_t (*sendto)(int fd, const void* bytes, size_t size, int flags, const struct sockaddr* to, socklen_t to_size);
+  ssize_t (*recvfrom)(int fd, void* bytes, size_t size, int flags, struct sockaddr* from,
+                      socklen_t* from_size);
+  ssize_t (*sendto)(int fd, const void* bytes, size_t size, int flags, const struct sockaddr* to,
+                    socklen_t to_size);
   int (*sendmmsg)(int fd, struct mmsghdr* messages, unsigned count, int flags);
   ssize_t (*sendfile64)(int to, int from, off64_t* offset, size_t size);
   ssize_t (*splice)(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t size, unsigned flags);
@@ -62,7 +64,8 @@ struct real {
   int (*pselect)(int count, fd_set* in, fd_set* out, fd_set* failed, const struct timespec* timeout,
                  const sigset_t* mask);
   int (*epoll_pwait)(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask);
-  int (*epoll_pwait2)(int epoll, struct epoll_event* events, int count, const struct timespec* limit, const sigset_t* mask);
+  int (*epoll_pwait2)(int epoll, struct epoll_event* events, int count, const struct timespec* limit,
+                      const sigset_t* mask);
   int (*unlink)(const char* path);
   int (*unlinkat)(int directory, const char* path, int flags);
   int (*remove)(const char* path);
@@ -74,7 +77,8 @@ struct real {
   __attribute__((noreturn)) void (*_exit)(int status);
   int (*daemon)(int keep_directory, int keep_streams);
   pid_t (*setsid)(void);
-  int (*pthread_create)(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*), void* argument);
+  int (*pthread_create)(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*),
+                        void* argument);
   int (*thrd_create)(thrd_t* thread, thrd_start_t run, void* argument);
   int (*prctl)(int option, ...);
   int (*pthread_sigmask)(int how, const sigset_t* set, sigset_t* before);

@@ -1,5 +1,5 @@
-/* The calls that receive from a socket. They are libc's own; of what has been received on a connection the first bytes of a
- * request matter (traffic.h). */
+/* The calls that receive from a socket. They are libc's own; of what has been received on a connection the
+ * first bytes of a request matter (traffic.h). */
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -15,7 +15,9 @@ static ssize_t note(int fd, const void* bytes, ssize_t received) {
 }
 
 /* With others nothing is received, or not into the buffer. */
-static bool is_followed(int fd, int flags) { return (flags & (MSG_TRUNC | MSG_ERRQUEUE)) == 0 && traffic_is_followed(fd); }
+static bool is_followed(int fd, int flags) {
+  return (flags & (MSG_TRUNC | MSG_ERRQUEUE)) == 0 && traffic_is_followed(fd);
+}
 
 SEEN_CALL ssize_t read(int fd, void* bytes, size_t size) {
   if (!traffic_is_followed(fd)) return real.read(fd, bytes, size);
@@ -27,7 +29,8 @@ SEEN_CALL ssize_t recv(int fd, void* bytes, size_t size, int flags) {
   return note(fd, bytes, real.recv(fd, bytes, size, flags));
 }
 
-SEEN_CALL ssize_t recvfrom(int fd, void* bytes, size_t size, int flags, __SOCKADDR_ARG from, socklen_t* from_size) {
+SEEN_CALL ssize_t recvfrom(int fd, void* bytes, size_t size, int flags, __SOCKADDR_ARG from,
+                           socklen_t* from_size) {
   if (!is_followed(fd, flags)) return real.recvfrom(fd, bytes, size, flags, from.__sockaddr__, from_size);
   return note(fd, bytes, real.recvfrom(fd, bytes, size, flags, from.__sockaddr__, from_size));
 }
@@ -60,8 +63,9 @@ SEEN_CALL ssize_t __recv_chk(int fd, void* bytes, size_t size, size_t room, int 
   return note(fd, bytes, real.__recv_chk(fd, bytes, size, room, flags));
 }
 
-SEEN_CALL ssize_t __recvfrom_chk(int fd, void* bytes, size_t size, size_t room, int flags, __SOCKADDR_ARG from,
-                                 socklen_t* from_size) {
-  if (!is_followed(fd, flags)) return real.__recvfrom_chk(fd, bytes, size, room, flags, from.__sockaddr__, from_size);
+SEEN_CALL ssize_t __recvfrom_chk(int fd, void* bytes, size_t size, size_t room, int flags,
+                                 __SOCKADDR_ARG from, socklen_t* from_size) {
+  if (!is_followed(fd, flags))
+    return real.__recvfrom_chk(fd, bytes, size, room, flags, from.__sockaddr__, from_size);
   return note(fd, bytes, real.__recvfrom_chk(fd, bytes, size, room, flags, from.__sockaddr__, from_size));
 }

@@ -10,7 +10,8 @@ enum relayed {
   RELAYED_CLOSED, /* all, and no more comes */
 };
 
-/* What there is of `from`; `to` -1, or gone: it is thrown away. Adds to `total` what was passed on. For the control thread. */
+/* What there is of `from`; `to` -1, or gone: it is thrown away. Adds to `total` what was passed on. For the
+ * control thread. */
 enum relayed relay(int from, int to, uint64_t* total);
 
 #endif

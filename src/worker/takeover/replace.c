@@ -5,17 +5,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "liveswap_plugin.h"
-#include "worker/seize.h"
-#include "worker/self.h"
 #include "adopt.h"
 #include "kick.h"
+#include "liveswap_plugin.h"
 #include "marks.h"
 #include "mode.h"
 #include "real.h"
 #include "sleeper.h"
 #include "swap.h"
 #include "uring.h"
+#include "worker/seize.h"
+#include "worker/self.h"
 
 /* Duplicates of one listener. */
 enum { COPIES_MAX = 64 };
@@ -24,7 +24,7 @@ struct replacement {
   uint64_t cookie;
   int by;
   int count;
-  int failed;   /* an errno */
+  int failed; /* an errno */
   int fds[COPIES_MAX];
   unsigned marks[COPIES_MAX];
 };
@@ -36,7 +36,8 @@ static void note_copy(int fd, void* context) {
   if (socket_cookie(fd, &cookie) && cookie == all->cookie) all->fds[all->count++] = fd;
 }
 
-/* Afterwards, when the new socket is known as a listener: a thread that has met it before has taken the marks away. */
+/* Afterwards, when the new socket is known as a listener: a thread that has met it before has taken the marks
+ * away. */
 static void put_marks(const struct replacement* all) {
   for (int i = 0; i < all->count; ++i)
     if (all->fds[i] >= 0) marks_set(all->fds[i], all->marks[i]);
@@ -73,7 +74,8 @@ static void adopt_waiting(int former, uint64_t cookie) {
   if (former < 0) return;
   /* Other workers accept from it as well: the second one must not wait. */
   mode_end_blocking(former);
-  for (int connection; (connection = real.accept4(former, NULL, NULL, SOCK_CLOEXEC)) >= 0;) adopt_put(cookie, connection, 0);
+  for (int connection; (connection = real.accept4(former, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
+    adopt_put(cookie, connection, 0);
 }
 
 void replace_lost(uint64_t cookie, int by) {
@@ -90,7 +92,8 @@ void replace_lost(uint64_t cookie, int by) {
     adopt_waiting(former, fresh);
     marks_set(by, 0);
     if (all.failed != 0)
-      liveswap_log(LIVESWAP_WARNING, "a listener that was lost could not be replaced in all of its descriptors");
+      liveswap_log(LIVESWAP_WARNING,
+                   "a listener that was lost could not be replaced in all of its descriptors");
   }
   forget(former);
   real.close(by);

@@ -12,14 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "worker/channel.h"
-#include "worker/clock.h"
-#include "worker/count.h"
-#include "worker/drain.h"
-#include "worker/holds.h"
-#include "worker/listeners.h"
-#include "worker/seize.h"
-#include "worker/self.h"
 #include "adopt.h"
 #include "connection.h"
 #include "descendants.h"
@@ -32,6 +24,14 @@
 #include "real.h"
 #include "traffic.h"
 #include "uring.h"
+#include "worker/channel.h"
+#include "worker/clock.h"
+#include "worker/count.h"
+#include "worker/drain.h"
+#include "worker/holds.h"
+#include "worker/listeners.h"
+#include "worker/seize.h"
+#include "worker/self.h"
 
 enum {
   LOOK_EVERY_MS = 20,
@@ -42,7 +42,8 @@ enum {
   FLUSH_LIMIT_MS = 200,
   /* The application has closed its side and waits for the client's; as long as the host itself would. */
   CLOSING_LIMIT_MS = 2000,
-  /* Near the end of the drain limit a connection is idle after an eighth of what is left, but not sooner than this. */
+  /* Near the end of the drain limit a connection is idle after an eighth of what is left, but not sooner than
+     this. */
   GRACES_LEFT = 8,
   LEAST_GRACE_MS = 10,
 };
@@ -68,7 +69,8 @@ void retire_begin(const struct options* of_process, bool succeeded) {
   if (retire_has_begun()) return;
   options = of_process;
   adopt_stop();
-  hands_off = succeeded && options->keepalive == KEEPALIVE_MIGRATE && migrate_begin(options->keepalive_grace_ms);
+  hands_off =
+      succeeded && options->keepalive == KEEPALIVE_MIGRATE && migrate_begin(options->keepalive_grace_ms);
   sends_unseen = uring_is_there();
   atomic_store(&begun, true);
   tell_master(true);
@@ -83,8 +85,8 @@ struct look {
 };
 
 /*
- * A client that asks more often than the grace would keep its connection until the drain limit, and be cut in the middle of
- * an answer. So shorter and shorter pauses will do, as the limit comes near.
+ * A client that asks more often than the grace would keep its connection until the drain limit, and be cut in
+ * the middle of an answer. So shorter and shorter pauses will do, as the limit comes near.
  */
 static int64_t shrunk(int64_t grace) {
   if (drain_deadline() < 0) return grace;
@@ -93,8 +95,9 @@ static int64_t shrunk(int64_t grace) {
 }
 
 /*
- * How long an idle connection is left alone, after its application has had the last word. Where nothing tells whether that was
- * the end of an answer, an application that has been speaking by itself for some time may pause for as long.
+ * How long an idle connection is left alone, after its application has had the last word. Where nothing tells
+ * whether that was the end of an answer, an application that has been speaking by itself for some time may
+ * pause for as long.
  */
 static int64_t grace_of(const struct connection* connection, enum answer_state answer, int64_t age) {
   /* What could be handed off has been long before. */
@@ -105,27 +108,31 @@ static int64_t grace_of(const struct connection* connection, enum answer_state a
   return age >= grace ? shrunk(grace) : grace;
 }
 
-/* What is queued stays readable; then the application reads the end, and closes as it does when a client leaves. */
+/* What is queued stays readable; then the application reads the end, and closes as it does when a client
+ * leaves. */
 static void show_the_end(int fd) {
   struct pollfd ended = {fd, POLLRDHUP, 0};
   if (real.poll(&ended, 1, 0) == 1 && (ended.revents & POLLRDHUP) != 0) return;
   if (real.shutdown(fd, SHUT_RD) == 0) count_idle_ended();
 }
 
-static void end_when_idle(int fd, const struct connection* connection, enum answer_state answer, int64_t age) {
+static void end_when_idle(int fd, const struct connection* connection, enum answer_state answer,
+                          int64_t age) {
   if (!connection->is_empty || connection->last == LAST_CLIENTS) return;
   if (age < options->keepalive_grace_ms || connection->silent_ms < grace_of(connection, answer, age)) return;
   show_the_end(fd);
 }
 
-/* A Unix socket has no clock: a whole grace without a byte waiting must do, after one for the clients to react. */
+/* A Unix socket has no clock: a whole grace without a byte waiting must do, after one for the clients to
+ * react. */
 static void end_when_quiet(int fd, int64_t age) {
   int in = 0;
   if (age < 2 * options->keepalive_grace_ms || real.ioctl(fd, SIOCINQ, &in) != 0 || in > 0) return;
   show_the_end(fd);
 }
 
-/* Those that were open in a look, with nothing owed, and how much they had been sent by then. One place for many. */
+/* Those that were open in a look, with nothing owed, and how much they had been sent by then. One place for
+ * many. */
 static struct {
   uint64_t cookie;
   uint64_t sent;
@@ -140,12 +147,14 @@ static bool has_left_answered(int fd, const struct connection* connection) {
     seen[place].cookie = cookie;
     seen[place].sent = connection->sent;
   }
-  return connection->state == CONNECTION_LEFT && seen[place].cookie == cookie && seen[place].sent == connection->sent;
+  return connection->state == CONNECTION_LEFT && seen[place].cookie == cookie &&
+         seen[place].sent == connection->sent;
 }
 
 /*
- * Whether a connection needs the application. Not one that it only has not closed: while the client's side is about to
- * end; and, with libraries that do not look at idle connections (libsoup), after the client has left with its answer.
+ * Whether a connection needs the application. Not one that it only has not closed: while the client's side is
+ * about to end; and, with libraries that do not look at idle connections (libsoup), after the client has left
+ * with its answer.
  */
 static bool is_open(int fd, const struct connection* connection) {
   const bool is_answered = has_left_answered(fd, connection);
@@ -163,7 +172,8 @@ static bool is_open(int fd, const struct connection* connection) {
   return true;
 }
 
-/* That it has been shown the end of the connection, and has not closed it for another grace: it does not look at idle ones. */
+/* That it has been shown the end of the connection, and has not closed it for another grace: it does not look
+ * at idle ones. */
 static bool is_ignored(int fd, const struct connection* connection) {
   struct pollfd ended = {fd, POLLRDHUP, 0};
   return options->keepalive != KEEPALIVE_KEEP && connection->is_empty && connection->last != LAST_CLIENTS &&
@@ -207,7 +217,8 @@ static void* flush(void* done) {
   return NULL;
 }
 
-/* A thread of the application may hold the lock of a stream for ever (fgets on stdin): so another one flushes. */
+/* A thread of the application may hold the lock of a stream for ever (fgets on stdin): so another one
+ * flushes. */
 static void flush_streams(void) {
   static int done;
   pthread_t thread;
@@ -229,7 +240,9 @@ static bool is_empty(void) {
   struct look look = {.age = drain_age_ms()};
   const bool seen = self_each_descriptor(look_at, &look);
   /* Of what is being moved the application's number is its stand-in's. */
-  if (!seen || look.open > 0 || (hands_off && handoff_is_busy()) || !seize_is_complete() || !holds_none() || !give_back_is_done() || uring_has_fixed_sockets()) return false;
+  if (!seen || look.open > 0 || (hands_off && handoff_is_busy()) || !seize_is_complete() || !holds_none() ||
+      !give_back_is_done() || uring_has_fixed_sockets())
+    return false;
   /* Last: a connection that the application has just given to a child is found there. */
   return !descendants_may_be() || descendants_connections() == 0;
 }

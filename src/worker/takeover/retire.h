@@ -1,7 +1,7 @@
 /*
- * The end of an application that does not drain by itself. Its listeners are taken away, its connections counted from
- * outside, idle ones ended or handed to the successor; those of processes that it has forked are waited for. When none is
- * left, its own SIGTERM handler gets its turn, and then the process ends.
+ * The end of an application that does not drain by itself. Its listeners are taken away, its connections
+ * counted from outside, idle ones ended or handed to the successor; those of processes that it has forked are
+ * waited for. When none is left, its own SIGTERM handler gets its turn, and then the process ends.
  */
 #ifndef LIVESWAP_WORKER_RETIRE_H
 #define LIVESWAP_WORKER_RETIRE_H

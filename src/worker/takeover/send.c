@@ -1,5 +1,7 @@
-/* The calls that send on a socket. They are libc's own; what has been sent on a connection is then followed (traffic.h). */
+/* The calls that send on a socket. They are libc's own; what has been sent on a connection is then followed
+ * (traffic.h). */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -7,7 +9,6 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "calls.h"
@@ -29,7 +30,8 @@ SEEN_CALL ssize_t send(int fd, const void* bytes, size_t size, int flags) {
   return note(fd, bytes, real.send(fd, bytes, size, flags));
 }
 
-SEEN_CALL ssize_t sendto(int fd, const void* bytes, size_t size, int flags, __CONST_SOCKADDR_ARG to, socklen_t to_size) {
+SEEN_CALL ssize_t sendto(int fd, const void* bytes, size_t size, int flags, __CONST_SOCKADDR_ARG to,
+                         socklen_t to_size) {
   if (!traffic_is_followed(fd)) return real.sendto(fd, bytes, size, flags, to.__sockaddr__, to_size);
   return note(fd, bytes, real.sendto(fd, bytes, size, flags, to.__sockaddr__, to_size));
 }
@@ -62,19 +64,23 @@ static ssize_t note_file(int fd, ssize_t sent) {
   return sent;
 }
 
-/* Both names by the compiler's own: <sys/sendfile.h> may make the one out of the other, by the size of off_t. */
+/* Both names by the compiler's own: <sys/sendfile.h> may make the one out of the other, by the size of off_t.
+ */
 static ssize_t followed_sendfile(int to, int from, off64_t* offset, size_t size) {
   return note_file(to, real.sendfile64(to, from, offset, size));
 }
-SEEN_CALL extern __typeof__(followed_sendfile) any_sendfile __asm__("sendfile") __attribute__((alias("followed_sendfile")));
-SEEN_CALL extern __typeof__(followed_sendfile) large_sendfile __asm__("sendfile64") __attribute__((alias("followed_sendfile")));
+SEEN_CALL extern __typeof__(followed_sendfile) any_sendfile __asm__("sendfile")
+    __attribute__((alias("followed_sendfile")));
+SEEN_CALL extern __typeof__(followed_sendfile) large_sendfile __asm__("sendfile64")
+    __attribute__((alias("followed_sendfile")));
 
-SEEN_CALL ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t size, unsigned flags) {
+SEEN_CALL ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t size,
+                         unsigned flags) {
   return note_file(to, real.splice(from, from_offset, to, to_offset, size, flags));
 }
 
-/* dprintf() makes the text and writes it within libc: it is made once more to be seen, with the errno that %m shows. Where it then
- * is another one, nobody knows what was sent. */
+/* dprintf() makes the text and writes it within libc: it is made once more to be seen, with the errno that %m
+ * shows. Where it then is another one, nobody knows what was sent. */
 static SELDOM void note_text(int fd, size_t size, int error, const char* format, va_list values) {
   char some[2048];
   const int after = errno;

@@ -5,9 +5,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "worker/self.h"
 #include "kick.h"
 #include "marks.h"
+#include "worker/self.h"
 
 /* Who finds none left does not sleep. */
 enum { SLEEPERS_MAX = 1024 };
@@ -31,9 +31,13 @@ void sleeper_setup(void) { has_key = pthread_key_create(&at_end, give_back) == 0
 static struct sleeper* claim(void) {
   for (int i = 0; i < SLEEPERS_MAX; ++i) {
     pid_t nobody = 0;
-    if (atomic_load(&sleepers[i].thread) != 0 || !atomic_compare_exchange_strong(&sleepers[i].thread, &nobody, gettid())) continue;
+    if (atomic_load(&sleepers[i].thread) != 0 ||
+        !atomic_compare_exchange_strong(&sleepers[i].thread, &nobody, gettid()))
+      continue;
     atomic_store(&sleepers[i].fd, SLEEPER_AWAKE);
-    for (int before = atomic_load(&used); before <= i && !atomic_compare_exchange_weak(&used, &before, i + 1);) continue;
+    for (int before = atomic_load(&used);
+         before <= i && !atomic_compare_exchange_weak(&used, &before, i + 1);)
+      continue;
     return &sleepers[i];
   }
   return NULL;
@@ -62,7 +66,8 @@ static bool is_elsewhere(pid_t thread) {
 /* Whether it may be there. */
 static bool wake(struct sleeper* sleeper, int fd) {
   pid_t thread = atomic_load(&sleeper->thread);
-  if (thread == 0 || thread == gettid() || is_elsewhere(thread) || atomic_load(&sleeper->fd) != fd) return false;
+  if (thread == 0 || thread == gettid() || is_elsewhere(thread) || atomic_load(&sleeper->fd) != fd)
+    return false;
   if (kick_thread(thread)) return atomic_load(&sleeper->fd) == fd;
   /* It has ended where nobody saw it. */
   atomic_compare_exchange_strong(&sleeper->thread, &thread, 0);

@@ -1,7 +1,8 @@
 /*
- * Threads that may sleep in accept() (mode.h). One that does sleeps on the socket that it has begun with, whatever has its number
- * now: once another has taken the number it has to be kicked, and so has one that has looked up the number and is just falling
- * asleep. That these can be told from threads that do something else, each says so before it calls.
+ * Threads that may sleep in accept() (mode.h). One that does sleeps on the socket that it has begun with,
+ * whatever has its number now: once another has taken the number it has to be kicked, and so has one that has
+ * looked up the number and is just falling asleep. That these can be told from threads that do something
+ * else, each says so before it calls.
  */
 #ifndef LIVESWAP_WORKER_SLEEPER_H
 #define LIVESWAP_WORKER_SLEEPER_H
@@ -26,13 +27,16 @@ void sleeper_setup(void);
 /* Gives the calling thread its own, until it ends. Whether it has one, and a kick would reach it. */
 bool sleeper_ready(void);
 
-/* Around the call. Who takes the number away looks afterwards, so one of the two finds the other. Within a handler that has
- * interrupted another accept(), which goes on afterwards: so what there was before is kept. */
+/* Around the call. Who takes the number away looks afterwards, so one of the two finds the other. Within a
+ * handler that has interrupted another accept(), which goes on afterwards: so what there was before is kept.
+ */
 static inline int sleeper_begin(int fd) { return atomic_exchange(&sleeper_own->fd, fd); }
-static inline void sleeper_end(int before) { atomic_store_explicit(&sleeper_own->fd, before, memory_order_release); }
+static inline void sleeper_end(int before) {
+  atomic_store_explicit(&sleeper_own->fd, before, memory_order_release);
+}
 
-/* Kicks every thread but the caller's that may be in accept() with a number that bears one of the marks, with this number, or at
- * all. True: there is none. Any thread. */
+/* Kicks every thread but the caller's that may be in accept() with a number that bears one of the marks, with
+ * this number, or at all. True: there is none. Any thread. */
 bool sleeper_wake_marked(unsigned marks);
 bool sleeper_wake_at(int fd);
 bool sleeper_wake_all(void);

@@ -10,14 +10,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "calls.h"
+#include "marks.h"
 #include "worker/channel.h"
 #include "worker/clock.h"
 #include "worker/drain.h"
 #include "worker/listeners.h"
 #include "worker/readiness.h"
 #include "worker/self.h"
-#include "calls.h"
-#include "marks.h"
 
 enum {
   LOOK_EVERY_MS = 20,
@@ -86,14 +86,17 @@ static void look_at(int fd, void* context) {
 static _Noreturn void refuse(const struct stray* stray) {
   if (intercept == INTERCEPT_SECCOMP) {
     channel_fail(LIVESWAP_STAGE_START,
-                 "it listens at %s, which it has bound where --intercept seccomp cannot see it: to a port that the kernel has "
+                 "it listens at %s, which it has bound where --intercept seccomp cannot see it: to a port "
+                 "that the kernel has "
                  "chosen (name one), by io_uring, or by 32-bit system calls",
                  stray->address);
   }
-  channel_fail(LIVESWAP_STAGE_START,
-               "it listens at %s, which it has bound by a system call of its own, not by libc's bind(), as Go does and what is "
-               "linked statically: liveswap cannot hand it to the next version; start with --intercept seccomp",
-               stray->address);
+  channel_fail(
+      LIVESWAP_STAGE_START,
+      "it listens at %s, which it has bound by a system call of its own, not by libc's bind(), as Go does "
+      "and what is "
+      "linked statically: liveswap cannot hand it to the next version; start with --intercept seccomp",
+      stray->address);
 }
 
 int64_t stray_step(void) {

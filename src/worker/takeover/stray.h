@@ -1,6 +1,7 @@
 /*
- * Listeners that the application has made by raw system calls, which nobody has seen: the master does not hold them, so
- * an upgrade would refuse connections. Found by looking at the descriptors; the worker then fails, and says what to do.
+ * Listeners that the application has made by raw system calls, which nobody has seen: the master does not
+ * hold them, so an upgrade would refuse connections. Found by looking at the descriptors; the worker then
+ * fails, and says what to do.
  */
 #ifndef LIVESWAP_WORKER_STRAY_H
 #define LIVESWAP_WORKER_STRAY_H

@@ -8,11 +8,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "worker/listeners.h"
-#include "worker/self.h"
 #include "calls.h"
 #include "marks.h"
 #include "real.h"
+#include "worker/listeners.h"
+#include "worker/self.h"
 
 struct registration {
   int epoll;
@@ -167,7 +167,8 @@ bool swap_add_beside(int fd, int other) {
   struct search search = {.fd = fd, .limit = REGISTRATIONS_MAX, .found = found};
   calls_stop_registering();
   find_registrations(&search);
-  for (int i = 0; i < search.count; ++i) real.epoll_ctl(found[i].epoll, EPOLL_CTL_ADD, other, &found[i].event);
+  for (int i = 0; i < search.count; ++i)
+    real.epoll_ctl(found[i].epoll, EPOLL_CTL_ADD, other, &found[i].event);
   calls_go_on_registering();
   return search.count > 0;
 }

@@ -1,10 +1,10 @@
 /*
- * Putting another socket in a descriptor's place, under the application's hands: every duplicate of the number in
- * its epolls goes along, with the same events and data.
+ * Putting another socket in a descriptor's place, under the application's hands: every duplicate of the
+ * number in its epolls goes along, with the same events and data.
  *
- * An epoll knows a socket by number and open file. Somebody else keeps the file alive, so without EPOLL_CTL_DEL the
- * old registration would stay and fire for ever, and nobody could remove it any more. The kernel lists what is
- * registered in /proc/self/fdinfo, also what was registered by a raw system call.
+ * An epoll knows a socket by number and open file. Somebody else keeps the file alive, so without
+ * EPOLL_CTL_DEL the old registration would stay and fire for ever, and nobody could remove it any more. The
+ * kernel lists what is registered in /proc/self/fdinfo, also what was registered by a raw system call.
  */
 #ifndef LIVESWAP_WORKER_SWAP_H
 #define LIVESWAP_WORKER_SWAP_H
@@ -16,14 +16,15 @@
 enum { REGISTRATIONS_MAX = 256 };
 
 /*
- * Puts `by`, which stays the caller's, in the place of `fd`, whose FD_CLOEXEC stays, if that still is the socket with
- * `cookie`. Any thread. False, with errno, when it could not be; then nothing has changed.
+ * Puts `by`, which stays the caller's, in the place of `fd`, whose FD_CLOEXEC stays, if that still is the
+ * socket with `cookie`. Any thread. False, with errno, when it could not be; then nothing has changed.
  */
 bool swap_descriptor(int fd, uint64_t cookie, int by);
 
 /*
- * Many at once, for the control thread: those that bear MARK_MOVED. Between swap_learn() and swap_forget_learnt() the
- * application's epoll_ctl() and close() of them wait. False: not all registrations could be learnt, nothing is to be swapped.
+ * Many at once, for the control thread: those that bear MARK_MOVED. Between swap_learn() and
+ * swap_forget_learnt() the application's epoll_ctl() and close() of them wait. False: not all registrations
+ * could be learnt, nothing is to be swapped.
  */
 enum { LEARNT_MAX = 4096 };
 bool swap_learn(void);

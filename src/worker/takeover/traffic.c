@@ -103,9 +103,11 @@ enum answer_state traffic_answer(int fd, const struct connection* connection) {
   const enum answer_state state = answer_state(&answer);
   if (state != ANSWER_DOUBTFUL && state != ANSWER_ASKED) return state;
   /* Where nothing is counted, and nothing was seen sent, answers may go unseen (stdio). */
-  const bool sends_unseen = connection == NULL && atomic_load_explicit(&place->sent, memory_order_relaxed) == 0;
+  const bool sends_unseen =
+      connection == NULL && atomic_load_explicit(&place->sent, memory_order_relaxed) == 0;
   if (state == ANSWER_ASKED && sends_unseen) return ANSWER_COMPLETE;
-  const bool client_waits = state == ANSWER_ASKED || connection == NULL || connection->state == CONNECTION_OPEN;
+  const bool client_waits =
+      state == ANSWER_ASKED || connection == NULL || connection->state == CONNECTION_OPEN;
   const bool may_go_on = client_waits && drain_age_ms() < drain_patience_ms();
   return may_go_on ? ANSWER_UNFINISHED : ANSWER_COMPLETE;
 }

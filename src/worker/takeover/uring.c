@@ -10,9 +10,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "worker/self.h"
 #include "liveswap_plugin.h"
 #include "real.h"
+#include "worker/self.h"
 
 /* Since Linux 6.0; Debian 12's headers may be older. */
 enum { REGISTER_SYNC_CANCEL = 24, CANCEL_ALL = 1, CANCEL_FD = 2 };
@@ -39,18 +39,21 @@ static void note_ring(int fd, void* found) {
   if (is_ring(fd)) *(bool*)found = true;
 }
 
-/* In fdinfo, below "UserFiles: 8": "    0: socket:[4711]". A look that is cut short before the end counts as one. */
+/* In fdinfo, below "UserFiles: 8": "    0: socket:[4711]". A look that is cut short before the end counts as
+ * one. */
 static void note_fixed_sockets(int fd, void* found) {
   char path[32];
   char text[16 * 1024];
   if (!is_ring(fd)) return;
   snprintf(path, sizeof path, "fdinfo/%d", fd);
   const ssize_t size = self_read(path, text, sizeof text);
-  if (size < 0 || size == (ssize_t)sizeof text - 1 || strstr(text, ": socket:[") != NULL) *(bool*)found = true;
+  if (size < 0 || size == (ssize_t)sizeof text - 1 || strstr(text, ": socket:[") != NULL)
+    *(bool*)found = true;
 }
 
 bool uring_is_linked(void* library) {
-  return dlsym(library, "io_uring_queue_init") != NULL || dlsym(library, "io_uring_queue_init_params") != NULL;
+  return dlsym(library, "io_uring_queue_init") != NULL ||
+         dlsym(library, "io_uring_queue_init_params") != NULL;
 }
 
 bool uring_has_fixed_sockets(void) {

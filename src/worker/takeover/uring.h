@@ -10,13 +10,14 @@ bool uring_is_linked(void* library);
 /* Whether the process has a ring. Any thread. */
 bool uring_is_there(void);
 
-/* Whether a ring has sockets that are no descriptors ("fixed files"): nobody can tell whether they are connections. */
+/* Whether a ring has sockets that are no descriptors ("fixed files"): nobody can tell whether they are
+ * connections. */
 bool uring_has_fixed_sockets(void);
 
 /*
- * Cancels what every io_uring of the process waits for on the file behind `held`: the application gets ECANCELED, and
- * what it asks for next is asked of the descriptor as it is now. Any thread.
- * Where that is not possible (uring_trouble) the log says so.
+ * Cancels what every io_uring of the process waits for on the file behind `held`: the application gets
+ * ECANCELED, and what it asks for next is asked of the descriptor as it is now. Any thread. Where that is not
+ * possible (uring_trouble) the log says so.
  */
 void uring_cancel(int held);
 

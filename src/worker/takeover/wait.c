@@ -1,7 +1,7 @@
 /*
- * poll and select, for three reasons: a listener that is waited for shows that the server is ready; one that is taken
- * away while a thread waits must not be reported to it; and one with a connection to adopt is readable. When none of
- * them holds, the calls are libc's own.
+ * poll and select, for three reasons: a listener that is waited for shows that the server is ready; one that
+ * is taken away while a thread waits must not be reported to it; and one with a connection to adopt is
+ * readable. When none of them holds, the calls are libc's own.
  */
 #include "wait.h"
 
@@ -13,10 +13,6 @@
 #include <sys/select.h>
 #include <time.h>
 
-#include "worker/aside.h"
-#include "worker/clock.h"
-#include "worker/readiness.h"
-#include "worker/seize.h"
 #include "adopt.h"
 #include "calls.h"
 #include "child.h"
@@ -26,6 +22,10 @@
 #include "mode.h"
 #include "real.h"
 #include "special.h"
+#include "worker/aside.h"
+#include "worker/clock.h"
+#include "worker/readiness.h"
+#include "worker/seize.h"
 
 /* Beyond so many descriptors nobody is woken for a connection to adopt; it waits for the next event. */
 enum { WAKEN_MAX = 1024 };
@@ -94,8 +94,8 @@ static void note_adoptable(struct pollfd* fds, nfds_t count) {
 }
 
 /*
- * A thread that waits for nothing but what has been taken from it may be the one of an event loop, in a library's own
- * wait within accept: it is sent back, once.
+ * A thread that waits for nothing but what has been taken from it may be the one of an event loop, in a
+ * library's own wait within accept: it is sent back, once.
  */
 static bool wake_for_good(struct pollfd* fds, nfds_t count) {
   if (woken_before || count == 0) return false;
@@ -107,7 +107,8 @@ static bool wake_for_good(struct pollfd* fds, nfds_t count) {
 }
 
 /* As ppoll, which also returns when there is a connection to adopt. */
-static int poll_and_adopt(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
+static int poll_and_adopt(struct pollfd* fds, nfds_t count, const struct timespec* timeout,
+                          const sigset_t* mask) {
   struct pollfd more[2 * WAKEN_MAX];
   if (count > WAKEN_MAX) return real.ppoll(fds, count, timeout, mask);
   memcpy(more, fds, count * sizeof *fds);
@@ -122,7 +123,8 @@ static int poll_and_adopt(struct pollfd* fds, nfds_t count, const struct timespe
   return found;
 }
 
-static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
+static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec* timeout,
+                        const sigset_t* mask) {
   const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
   for (;;) {
     if (wake_for_good(fds, count)) return 1;
@@ -132,7 +134,7 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
     const struct timespec left = timeout != NULL ? clock_until(end) : (struct timespec){0};
     const struct timespec* const limit = timeout != NULL ? &left : NULL;
     const int found = held && adopt_has_begun() ? poll_and_adopt(fds, count, limit, mask)
-                                              : real.ppoll(fds, count, limit, mask);
+                                                : real.ppoll(fds, count, limit, mask);
     if (found == 0 || (found < 0 && (errno != EINTR || kick_count() == kicks))) return found;
     if (found < 0)
       for (nfds_t i = 0; i < count; ++i) fds[i].revents = 0;
@@ -143,8 +145,9 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
   }
 }
 
-/* Whether listeners were taken, or got connections to adopt, during a wait that began as libc's own: its outcome, and
- * errno, are not to be trusted then, and it starts again. A signal of the application's ends it as ever. */
+/* Whether listeners were taken, or got connections to adopt, during a wait that began as libc's own: its
+ * outcome, and errno, are not to be trusted then, and it starts again. A signal of the application's ends it
+ * as ever. */
 static bool is_spoilt(int found, unsigned kicks) {
   return found < 0 ? kick_count() != kicks : found > 0 && special_is(SPECIAL_SEIZED | SPECIAL_ADOPTS);
 }
@@ -194,7 +197,8 @@ SEEN_CALL int __poll_chk(struct pollfd* fds, nfds_t count, int timeout, size_t s
   return poll(fds, count, timeout);
 }
 
-SEEN_CALL int __ppoll_chk(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask, size_t size) {
+SEEN_CALL int __ppoll_chk(struct pollfd* fds, nfds_t count, const struct timespec* timeout,
+                          const sigset_t* mask, size_t size) {
   if (size / sizeof *fds < count) abort();
   return ppoll(fds, count, timeout, mask);
 }
@@ -206,9 +210,7 @@ struct sets {
 };
 
 /* Some make sets of no more words than they need. */
-static size_t size_of_sets(int count) {
-  return ((size_t)count + NFDBITS - 1) / NFDBITS * sizeof(fd_mask);
-}
+static size_t size_of_sets(int count) { return ((size_t)count + NFDBITS - 1) / NFDBITS * sizeof(fd_mask); }
 
 static fd_set* copy_set(fd_set* to, const fd_set* from, int count) {
   if (from == NULL) return NULL;
@@ -282,7 +284,8 @@ static int remove_bells(int count, const fd_set* wanted, fd_set* in, int events)
   return events;
 }
 
-/* One round of watched_select: the events in `found`, of which there are as many as it returns; -1 and errno. */
+/* One round of watched_select: the events in `found`, of which there are as many as it returns; -1 and errno.
+ */
 static int select_once(int count, struct sets* found, fd_set* sets[3], const struct timespec* limit,
                        const sigset_t* mask) {
   fd_set* const in = copy_set(&found->in, sets[0], count);
@@ -342,7 +345,7 @@ SEEN_CALL int select(int count, fd_set* in, fd_set* out, fd_set* failed, struct 
     time = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000, timeout->tv_usec % 1000000 * 1000};
   }
   const struct timespec end = clock_sum(clock_now(), time);
-  const int found = any_select(count, (fd_set*[3]){in, out, failed}, timeout != NULL ? &time : NULL, NULL);
+  const int found = any_select(count, (fd_set* [3]){in, out, failed}, timeout != NULL ? &time : NULL, NULL);
   if (timeout != NULL) {
     /* As on Linux: what is left of it. */
     const struct timespec left = clock_until(end);
@@ -357,5 +360,5 @@ SEEN_CALL int pselect(int count, fd_set* in, fd_set* out, fd_set* failed, const 
     aside_stay();
     return real.pselect(count, in, out, failed, timeout, mask);
   }
-  return any_select(count, (fd_set*[3]){in, out, failed}, timeout, mask);
+  return any_select(count, (fd_set* [3]){in, out, failed}, timeout, mask);
 }

@@ -4,14 +4,14 @@
 #include <stdbool.h>
 
 /*
- * Whether poll() has just told the calling thread of a listener that was taken away while it waited for nothing else.
- * Asked once: it forgets.
+ * Whether poll() has just told the calling thread of a listener that was taken away while it waited for
+ * nothing else. Asked once: it forgets.
  */
 bool wait_was_woken(void);
 
 /*
- * Whether the calling thread, which has found nothing to accept, may be sent back to its poll or select. Not twice without
- * having been there: it only accepts, and another thread polls.
+ * Whether the calling thread, which has found nothing to accept, may be sent back to its poll or select. Not
+ * twice without having been there: it only accepts, and another thread polls.
  */
 bool wait_may_go_back(void);
 

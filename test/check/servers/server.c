@@ -32,27 +32,27 @@ int main(void) {
 #elif defined SERVER_GO || defined SERVER_NONE
   fd = dup(0);
 #else
-  const struct sockaddr_in address = {.sin_family = AF_INET};
-  fd = socket(AF_INET, SOCK_STREAM, 0);
-  if (bind(fd, (const struct sockaddr*)&address, sizeof address) != 0 || listen(fd, 1) != 0) return 1;
+const struct sockaddr_in address = {.sin_family = AF_INET};
+fd = socket(AF_INET, SOCK_STREAM, 0);
+if (bind(fd, (const struct sockaddr*)&address, sizeof address) != 0 || listen(fd, 1) != 0) return 1;
 #endif
 #if defined SERVER_DAEMON
   if (daemon(0, 0) != 0) return 1;
 #elif defined SERVER_SESSION
   if (fork() == 0) setsid();
 #elif defined SERVER_PREFORK
-  for (int i = 0; i < 2 && fork() != 0; ++i) continue;
+for (int i = 0; i < 2 && fork() != 0; ++i) continue;
 #elif defined SERVER_EACH
-  fd = accept(fd, NULL, NULL);
-  if (fork() == 0) _exit(fd);
+fd = accept(fd, NULL, NULL);
+if (fork() == 0) _exit(fd);
 #elif defined SERVER_SPAWNS
-  if (fork() == 0) execl("/bin/true", "true", (char*)0);
+if (fork() == 0) execl("/bin/true", "true", (char*)0);
 #elif defined SERVER_URING
-  if (io_uring_queue_init) fd += io_uring_queue_init(8, &fd, 0);
+if (io_uring_queue_init) fd += io_uring_queue_init(8, &fd, 0);
 #elif defined SERVER_STATIC_NAMES
-  fd += close_it(fd);
+fd += close_it(fd);
 #elif defined SERVER_DRAINS
-  if (liveswap_draining) fd += liveswap_draining();
+if (liveswap_draining) fd += liveswap_draining();
 #endif
   return fd;
 }

@@ -11,8 +11,9 @@
 
 namespace scenario {
 
-// Clients as browsers and proxies are: each opens a connection, sends some requests on it, a few milliseconds apart and
-// every tenth in two halves, closes it and opens the next. Nothing is tried again. They stop when this ends.
+// Clients as browsers and proxies are: each opens a connection, sends some requests on it, a few milliseconds
+// apart and every tenth in two halves, closes it and opens the next. Nothing is tried again. They stop when
+// this ends.
 class Sessions {
  public:
   struct Manner {
