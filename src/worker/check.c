@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "channel.h"
 #include "liveswap_plugin.h"
 #include "load.h"
-#include "takeover/real.h"
+#include "worker/base/libc.h"
+#include "worker/link/channel.h"
 
 static void run_selftest(void* library, const char* path) {
   int (*selftest)(void) = NULL;
@@ -57,5 +57,5 @@ void check_run(const struct options* options) {
   static char loaded[LIVESWAP_TEXT_MAX];
   const size_t size = list_loaded(application.library, loaded, sizeof loaded);
   channel_send((struct liveswap_frame){.kind = LIVESWAP_HOOK_DONE, .count = count_threads()}, loaded, size);
-  real.exit(0);
+  libc.exit(0);
 }

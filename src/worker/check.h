@@ -1,7 +1,7 @@
 #ifndef LIVESWAP_WORKER_CHECK_H
 #define LIVESWAP_WORKER_CHECK_H
 
-#include "options.h"
+#include "worker/base/options.h"
 
 /*
  * Finds out on the calling thread whether the library would do, as far as that can be known without serving:

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "channel.h"
 #include "liveswap_plugin.h"
 #include "load.h"
-#include "takeover/real.h"
+#include "worker/base/libc.h"
+#include "worker/link/channel.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t finished = PTHREAD_COND_INITIALIZER;
@@ -45,5 +45,5 @@ void hook_run(const struct options* options) {
   pthread_mutex_lock(&lock);
   while (!is_done) pthread_cond_wait(&finished, &lock);
   pthread_mutex_unlock(&lock);
-  real.exit(0);
+  libc.exit(0);
 }

@@ -1,7 +1,7 @@
 #ifndef LIVESWAP_WORKER_HOOK_H
 #define LIVESWAP_WORKER_HOOK_H
 
-#include "options.h"
+#include "worker/base/options.h"
 
 /* Runs a pre-upgrade plugin on the calling thread, waits until it is done and ends the process. */
 _Noreturn void hook_run(const struct options* options);

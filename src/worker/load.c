@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "channel.h"
-#include "elf_check.h"
 #include "liveswap_plugin.h"
+#include "worker/base/elf_check.h"
+#include "worker/link/channel.h"
 
 static const char* kind_of_file(mode_t mode) {
   switch (mode & S_IFMT) {

@@ -3,8 +3,9 @@
  * what it finds is in contract/channel.h, what it offers to the application in liveswap_plugin.h.
  *
  * Nothing but libc is linked, and nothing but the contract is exported (worker.list), so that the
- * application's symbols and libraries are its own. Each file here is one noun of the contract; control.c is
- * the thread that ties them to the master, main.c the path of the application's own thread.
+ * application's symbols and libraries are its own. Each file here is one noun of the contract;
+ * control/frames.c is the thread that ties them to the master, main.c the path of the application's own
+ * thread.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,36 +13,36 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "aside.h"
-#include "channel.h"
 #include "check.h"
-#include "control.h"
-#include "count.h"
-#include "drain.h"
-#include "holds.h"
 #include "hook.h"
-#include "identity.h"
-#include "inbox.h"
-#include "linger.h"
-#include "listeners.h"
 #include "liveswap_plugin.h"
 #include "load.h"
-#include "options.h"
-#include "output.h"
-#include "readiness.h"
-#include "self.h"
 #include "subreaper.h"
-#include "takeover/adopt.h"
-#include "takeover/calls.h"
-#include "takeover/child.h"
-#include "takeover/daemon.h"
-#include "takeover/intercept.h"
-#include "takeover/real.h"
-#include "takeover/retire.h"
-#include "takeover/sleeper.h"
-#include "takeover/stray.h"
-#include "takeover/traffic.h"
-#include "takeover/uring.h"
+#include "worker/api/drain.h"
+#include "worker/api/holds.h"
+#include "worker/api/identity.h"
+#include "worker/api/listeners.h"
+#include "worker/api/readiness.h"
+#include "worker/base/io_uring.h"
+#include "worker/base/libc.h"
+#include "worker/base/options.h"
+#include "worker/base/proc_self.h"
+#include "worker/control/control_thread.h"
+#include "worker/control/frames.h"
+#include "worker/control/parking.h"
+#include "worker/interpose/process_exit.h"
+#include "worker/interpose/seccomp.h"
+#include "worker/link/channel.h"
+#include "worker/link/inbox.h"
+#include "worker/link/output.h"
+#include "worker/retire/linger.h"
+#include "worker/retire/retire.h"
+#include "worker/takeover/accept_waiters.h"
+#include "worker/takeover/adopted_connections.h"
+#include "worker/takeover/connection_count.h"
+#include "worker/takeover/forked_child.h"
+#include "worker/takeover/traffic.h"
+#include "worker/takeover/unseen_listeners.h"
 
 static _Noreturn void refuse(const char* why) {
   dprintf(STDERR_FILENO, "liveswap-worker: %s; it is started by liveswap, not by hand\n", why);
@@ -50,8 +51,9 @@ static _Noreturn void refuse(const char* why) {
 
 static void set_up(const struct options* options) {
   identity_assume(options);
-  if (!holds_setup() || !drain_setup() || !inbox_setup() || !linger_setup() || !child_setup() ||
-      !control_setup(options) || !aside_begin(options)) {
+  frames_setup(options);
+  if (!holds_setup() || !drain_setup() || !inbox_setup() || !linger_setup() || !forked_child_setup() ||
+      !control_thread_setup() || !control_thread_begin(options)) {
     channel_fail(LIVESWAP_STAGE_SPAWN, "cannot set up the worker: %s", strerror(errno));
   }
 }
@@ -68,7 +70,7 @@ static int enter(const struct options* options, const struct loaded* application
 }
 
 /* Of two such workers the second finds the address in use, before anybody has looked at the first
- * (takeover/stray.h). */
+ * (takeover/unseen_listeners.h). */
 static void hint(const struct options* options, int result) {
   if (result == 0 || options->intercept != INTERCEPT_LIBC || readiness_is_over()) return;
   if (listeners_bound() || listeners_first() >= 0) return;
@@ -79,39 +81,39 @@ static void hint(const struct options* options, int result) {
 }
 
 static _Noreturn void worker_run(const struct options* options) {
-  calls_take_over();
-  sleeper_setup();
-  if (options->keepalive == KEEPALIVE_MIGRATE) adopt_begin();
+  takeover_begin();
+  accept_waiters_setup();
+  if (options->keepalive == KEEPALIVE_MIGRATE) adopted_begin();
   if (options->keepalive != KEEPALIVE_KEEP) traffic_follow();
-  if (options->intercept == INTERCEPT_SECCOMP) intercept_begin();
+  if (options->intercept == INTERCEPT_SECCOMP) seccomp_begin();
   const struct loaded application = load(options->path, options->entry);
-  if (uring_is_linked(application.library)) aside_stay();
-  control_entered();
-  stray_watch(options);
+  if (io_uring_is_linked(application.library)) control_thread_stay();
+  frames_entered();
+  unseen_listeners_watch(options);
   if (strcmp(options->entry, "liveswap_main") == 0) readiness_expect(listeners_find(listeners_first()));
   readiness_enter((application.flags & LIVESWAP_DEFER_READY) != 0);
-  aside_await_readiness();
+  control_thread_await_readiness();
   const int result = enter(options, &application);
-  daemon_refuse(result);
-  aside_come_in();
+  process_exit_refuse_daemon(result);
+  control_thread_unpark();
   hint(options, result);
   output_flush(); /* the master shows it with what it says of the return */
   channel_send_value(LIVESWAP_RETURNED, result);
   holds_wait();
-  count_last();
+  connection_count_last();
   /* Of an application that was retired, only that it has ended was wanted. */
-  real.exit(retire_has_begun() ? 0 : result);
+  libc.exit(retire_has_begun() ? 0 : result);
 }
 
 int main(int argc, char** argv, char** envp) {
   environment = envp;
   static struct options options;
-  if (!real_setup()) refuse("this libc lacks a function that it needs");
+  if (!libc_setup()) refuse("this libc lacks a function that it needs");
   output_by_lines();
   if (!options_parse(&options, argc, argv)) refuse("unknown command line");
   const bool is_begun = options.mode == MODE_WORKER || subreaper_begin();
   const int error = errno;
-  if (!self_setup()) refuse("it needs /proc");
+  if (!proc_self_setup()) refuse("it needs /proc");
   if (!channel_adopt()) refuse("no channel at descriptor 3");
   if (options.mode == MODE_WORKER) output_adopt();
   if (options.mode == MODE_WORKER && !listeners_adopt(options.listeners)) refuse("a listener is missing");

@@ -14,9 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "contract/channel.h"
-#include "takeover/real.h"
+#include "worker/base/clock.h"
+#include "worker/base/libc.h"
 
 enum {
   /* For a process that starts the next one faster than it can be killed. */
@@ -36,8 +36,8 @@ static void read_name(pid_t pid, char* name) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
   const int file = open(path, O_RDONLY | O_CLOEXEC);
-  const ssize_t size = file < 0 ? -1 : real.read(file, name, NAME_SIZE - 1);
-  if (file >= 0) real.close(file);
+  const ssize_t size = file < 0 ? -1 : libc.read(file, name, NAME_SIZE - 1);
+  if (file >= 0) libc.close(file);
   name[size > 0 ? size : 0] = '\0';
   name[strcspn(name, "\n")] = '\0';
 }
@@ -101,20 +101,20 @@ static void end_all(bool late) {
 }
 
 static _Noreturn void end_as_child(void) {
-  if (WIFEXITED(child_status)) real._exit(WEXITSTATUS(child_status));
+  if (WIFEXITED(child_status)) libc._exit(WEXITSTATUS(child_status));
   const int number = WTERMSIG(child_status);
   sigset_t all;
   sigfillset(&all);
   setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* one core dump is enough */
-  real.signal(number, SIG_DFL);
+  libc.signal(number, SIG_DFL);
   kill(getpid(), number);
-  real.pthread_sigmask(SIG_UNBLOCK, &all, NULL);
-  real._exit(128 + number);
+  libc.pthread_sigmask(SIG_UNBLOCK, &all, NULL);
+  libc._exit(128 + number);
 }
 
 static _Noreturn void watch(const sigset_t* awaited) {
   bool late = false;
-  real.prctl(PR_SET_NAME, "lsw:subreaper");
+  libc.prctl(PR_SET_NAME, "lsw:subreaper");
   while (child > 0 && !late) {
     reap();
     if (child > 0) late = sigwaitinfo(awaited, NULL) == SIGTERM;
@@ -130,15 +130,15 @@ bool subreaper_begin(void) {
   sigemptyset(&awaited);
   sigaddset(&awaited, SIGCHLD);
   sigaddset(&awaited, SIGTERM);
-  if (real.prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return false;
-  real.pthread_sigmask(SIG_BLOCK, &awaited, &before);
+  if (libc.prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return false;
+  libc.pthread_sigmask(SIG_BLOCK, &awaited, &before);
   child = fork();
   if (child > 0) watch(&awaited);
   const int error = errno;
-  real.pthread_sigmask(SIG_SETMASK, &before, NULL);
+  libc.pthread_sigmask(SIG_SETMASK, &before, NULL);
   errno = error;
   if (child < 0) return false;
   /* One that the library has killed cannot end anything. */
-  real.prctl(PR_SET_PDEATHSIG, SIGKILL);
+  libc.prctl(PR_SET_PDEATHSIG, SIGKILL);
   return true;
 }

@@ -36,8 +36,8 @@ bool channel_try_send_with(liveswap_frame frame, const void* text, size_t, int f
   return true;
 }
 bool channel_is_only_full(void) { return errno == EAGAIN; }
-void control_wake(void) { woken = true; }
-bool aside_come_in(void) { return true; }
+void wake_control_thread(void) { woken = true; }
+bool control_thread_unpark(void) { return true; }
 void liveswap_log(int, const char* text) { logged += text; }
 }
 

@@ -20,14 +20,14 @@
 
 extern "C" {
 #include "contract/channel.h"
-#include "worker/takeover/connection.h"
-#include "worker/takeover/handoff.h"
+#include "worker/takeover/tcp_state.h"
+#include "worker/retire/handoff_relay.h"
 
 // Of headers that C++ does not understand.
-void kick_users_of_moved(void);
-bool kick_is_read_over(void);
-void kick_note_readers(void (*note)(int fd));
-void kick_waiting_threads(void);
+void interrupt_users_of_moved(void);
+bool interrupt_is_read_over(void);
+void interrupt_note_readers(void (*note)(int fd));
+void interrupt_waiting_threads(void);
 void traffic_accepted(int fd);
 void traffic_sent(int fd, const void* bytes, size_t size);
 void traffic_received(int fd, const void* bytes, size_t size);
@@ -57,20 +57,20 @@ bool channel_send_with(liveswap_frame frame, const void*, size_t, int fd) {
   taken = ::dup(fd);
   return true;
 }
-void count_idle_moved(void) { ++counted; }
+void connection_count_idle_moved(void) { ++counted; }
 int64_t drain_age_ms(void) { return 0; }
 int64_t drain_patience_ms(void) { return 30'000; }
 int liveswap_close_lingering(int fd) { return ::close(fd); }
 
-bool self_each_thread(void (*visit)(int thread, void* context), void* context) {
+bool proc_self_each_thread(void (*visit)(int thread, void* context), void* context) {
   if (other_thread != 0) visit(other_thread, context);
   return true;
 }
-long self_call(int, unsigned long* first_argument) {
+long proc_self_call(int, unsigned long* first_argument) {
   *first_argument = other_fd;
   return other_call;
 }
-ssize_t self_read(const char* path, char* text, size_t size) {
+ssize_t proc_self_read(const char* path, char* text, size_t size) {
   FILE* file = std::fopen((std::string("/proc/self/") + path).c_str(), "r");
   if (file == nullptr) return -1;
   const std::size_t found = std::fread(text, 1, size - 1, file);
@@ -162,7 +162,7 @@ class Pair {
   void stand_in(bool is_read = false) {
     connection now;
     int ends[2];
-    REQUIRE(connection_look(before, &now));
+    REQUIRE(tcp_state_look(before, &now));
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
     const handoff_origin origin{.listener = 7, .fd = app, .received = received, .is_read = is_read};
     REQUIRE(handoff_take(::dup(before), ends[0], &origin) != nullptr);
@@ -222,8 +222,8 @@ TEST_CASE("handoff: what a thread takes by a read that began before is the appli
   Other other(CALL_RUNNING);
   pair.ask();
   pair.stand_in();
-  kick_users_of_moved();
-  CHECK(!kick_is_read_over());
+  interrupt_users_of_moved();
+  CHECK(!interrupt_is_read_over());
   go_on_for(20ms);
   CHECK(handed_off == 0);
   CHECK(pair.take(pair.before) == request);
@@ -241,7 +241,7 @@ TEST_CASE("handoff: what no thread has taken when all have left their reads is t
   Other other(CALL_RUNNING);
   pair.ask();
   pair.stand_in();
-  kick_users_of_moved();
+  interrupt_users_of_moved();
   go_on_for(20ms);
   CHECK(handed_off == 0);
   other.leave();
@@ -255,8 +255,8 @@ TEST_CASE("handoff: threads in other calls are left alone, and nobody waits for 
   Other other(SYS_futex, pair.app);
   pair.ask();
   pair.stand_in();
-  kick_users_of_moved();
-  CHECK(kick_is_read_over());
+  interrupt_users_of_moved();
+  CHECK(interrupt_is_read_over());
   handoff_serve();
   CHECK(handed_off == 1);
 }
@@ -265,17 +265,17 @@ TEST_CASE("handoff: a thread that lets no signal in, and is seen elsewhere, is n
   Pair pair;
   Other other(CALL_RUNNING);
   pair.stand_in();
-  kick_users_of_moved();
-  CHECK(!kick_is_read_over());
+  interrupt_users_of_moved();
+  CHECK(!interrupt_is_read_over());
   other_call = SYS_futex;
-  CHECK(soon([] { return kick_is_read_over(); }));
+  CHECK(soon([] { return interrupt_is_read_over(); }));
 }
 
 TEST_CASE("handoff: a connection in which such a thread waits is ended, not handed off without a word") {
   Pair pair;
   Other other(CALL_RUNNING);
   pair.stand_in(true);
-  kick_users_of_moved();
+  interrupt_users_of_moved();
   go_on_for(grace + 10ms);
   CHECK(handed_off == 0);
   char none;
@@ -288,10 +288,10 @@ TEST_CASE(
   static int noted;
   noted = 0;
   Other other(CALL_RUNNING);
-  kick_note_readers([](int fd) { noted = fd; });
+  interrupt_note_readers([](int fd) { noted = fd; });
   CHECK(noted == -1);
-  kick_waiting_threads();
-  CHECK(kick_is_read_over());
+  interrupt_waiting_threads();
+  CHECK(interrupt_is_read_over());
 }
 
 TEST_CASE("handoff: what the application has answered by itself it does not owe") {
@@ -431,7 +431,7 @@ TEST_CASE("connection: what comes during a look is not taken for something that 
     asked_at_look = &pair;
     until_asked = at;
     takeover_set_ioctl(look_and_ask);
-    CHECK(connection_look_unread(pair.before, &now, &unread));
+    CHECK(tcp_state_look_unread(pair.before, &now, &unread));
     takeover_set_ioctl(::ioctl);
     CHECK(now.received - unread == request.size());
   }

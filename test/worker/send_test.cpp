@@ -11,10 +11,10 @@
 #include <string>
 
 extern "C" {
-#include "worker/takeover/answer.h"
-#include "worker/takeover/connection.h"
+#include "worker/takeover/http_answer.h"
+#include "worker/takeover/tcp_state.h"
 
-enum answer_state traffic_answer(int fd, const struct connection* connection);
+enum http_answer_state traffic_answer(int fd, const struct connection* connection);
 void traffic_accepted(int fd);
 int (*send_test_set_vdprintf(int (*print)(int, const char*, va_list)))(int, const char*, va_list);
 int64_t drain_age_ms(void) { return 0; }

@@ -8,9 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "child.h"
-#include "worker/listeners.h"
-#include "worker/self.h"
+#include "forked_child.h"
+#include "worker/api/listeners.h"
+#include "worker/base/proc_self.h"
 
 enum {
   PROCESSES_MAX = 8192,
@@ -34,7 +34,8 @@ static uint64_t found;
 
 bool descendants_may_be(void) {
   siginfo_t info;
-  return child_has_forked() || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+  return forked_child_has_forked() || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 ||
+         errno != ECHILD;
 }
 
 static bool is_known(pid_t process) {
@@ -54,7 +55,7 @@ static bool comes_from_here(const struct self_process* process) {
 static void note_process(int number, void* context) {
   struct self_process process;
   if (number == getpid() || process_count == PROCESSES_MAX || is_known(number)) return;
-  if (!self_process_look(number, &process) || process.is_over || !comes_from_here(&process)) return;
+  if (!proc_self_process_look(number, &process) || process.is_over || !comes_from_here(&process)) return;
   processes[process_count++] = number;
   *(bool*)context = true;
 }
@@ -64,7 +65,7 @@ static void find_processes(void) {
   process_count = 0;
   for (int pass = 0; pass < PASSES_MAX && more; ++pass) {
     more = false;
-    if (!self_each_process(note_process, &more)) return;
+    if (!proc_self_each_process(note_process, &more)) return;
     more = more && process_count < PROCESSES_MAX;
   }
 }
@@ -92,7 +93,7 @@ static void find_sockets(void) {
   socket_count = 0;
   for (int i = 0; i < process_count; ++i) {
     /* One that has just ended has none. */
-    if (!self_each_descriptor_of(processes[i], note_socket, NULL) && errno != ENOENT && errno != ESRCH)
+    if (!proc_self_each_descriptor_of(processes[i], note_socket, NULL) && errno != ENOENT && errno != ESRCH)
       ++found;
   }
 }
@@ -129,9 +130,9 @@ uint64_t descendants_connections(void) {
   find_processes();
   find_sockets();
   if (socket_count > 0) {
-    self_each_line("net/tcp", note_tcp, NULL);
-    self_each_line("net/tcp6", note_tcp, NULL);
-    self_each_line("net/unix", note_unix, NULL);
+    proc_self_each_line("net/tcp", note_tcp, NULL);
+    proc_self_each_line("net/tcp6", note_tcp, NULL);
+    proc_self_each_line("net/unix", note_unix, NULL);
   }
   const uint64_t count = found;
   pthread_mutex_unlock(&looking);

@@ -4,8 +4,8 @@
  * which processes come from this one, which sockets these have open, and which of those sockets are
  * connections of the listeners.
  */
-#ifndef LIVESWAP_WORKER_DESCENDANTS_H
-#define LIVESWAP_WORKER_DESCENDANTS_H
+#ifndef LIVESWAP_WORKER_TAKEOVER_DESCENDANTS_H
+#define LIVESWAP_WORKER_TAKEOVER_DESCENDANTS_H
 
 #include <stdbool.h>
 #include <stdint.h>

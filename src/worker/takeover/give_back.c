@@ -7,15 +7,14 @@
 
 #include "contract/channel.h"
 #include "liveswap_plugin.h"
-#include "marks.h"
-#include "real.h"
-#include "worker/aside.h"
-#include "worker/channel.h"
-#include "worker/clock.h"
-#include "worker/control.h"
+#include "worker/base/clock.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/libc.h"
+#include "worker/base/wake.h"
+#include "worker/link/channel.h"
 
 enum {
-  /* More than adopt.c and early.c can have. */
+  /* More than takeover/adopted_connections.c and takeover/early_connections.c can have. */
   WAITING_MAX = 8192,
   TRY_EVERY_MS = 20,
 };
@@ -31,8 +30,8 @@ static struct returned waiting[WAITING_MAX];
 static int count;
 
 static void close_one(const struct returned* one) {
-  marks_set(one->fd, 0);
-  real.close(one->fd);
+  fd_flags_set(one->fd, 0);
+  libc.close(one->fd);
 }
 
 /* False: later. */
@@ -60,14 +59,14 @@ void give_back(uint64_t cookie, int connection, int64_t since) {
   const bool is_sent = count == 0 && send_one(&one);
   const bool has_room = count < WAITING_MAX;
   if (!is_sent && has_room) {
-    marks_set(connection, MARK_HOST);
+    fd_flags_set(connection, FLAG_HOST);
     waiting[count++] = one;
   }
   pthread_mutex_unlock(&lock);
   if (is_sent) return;
   if (has_room) {
-    aside_come_in();
-    control_wake();
+    wake_unpark();
+    wake_control_thread();
   } else {
     liveswap_log(LIVESWAP_WARNING, "closed a connection of the worker before: too many wait for the master");
     close_one(&one);

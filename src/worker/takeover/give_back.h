@@ -2,8 +2,8 @@
  * Connections that this worker cannot give to its application go back to the master. They wait here while the
  * channel has no room, so that nobody waits for a slow master, and none is lost.
  */
-#ifndef LIVESWAP_WORKER_GIVE_BACK_H
-#define LIVESWAP_WORKER_GIVE_BACK_H
+#ifndef LIVESWAP_WORKER_TAKEOVER_GIVE_BACK_H
+#define LIVESWAP_WORKER_TAKEOVER_GIVE_BACK_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 #include "traffic.h"
 
-#include "worker/drain.h"
+#include "worker/api/drain.h"
 
 struct traffic traffic_table[TRAFFIC_MAX];
 
@@ -32,7 +32,7 @@ static void add(struct traffic* place, size_t size) {
 static void begin(int fd, uint64_t sent) {
   struct traffic* const place = &traffic_table[fd];
   struct answer answer;
-  answer_begin(&answer);
+  http_answer_begin(&answer);
   atomic_store_explicit(&place->sent, sent, memory_order_relaxed);
   store(place, answer);
   atomic_store_explicit(&place->followed, true, memory_order_relaxed);
@@ -44,8 +44,8 @@ void traffic_accepted(int fd) {
 
 void traffic_adopted(int fd) {
   struct connection connection;
-  if ((unsigned)fd >= TRAFFIC_MAX || !special_is(SPECIAL_TRAFFIC)) return;
-  if (connection_look(fd, &connection) && !connection.has_unacked)
+  if ((unsigned)fd >= TRAFFIC_MAX || !slow_path_has(SLOW_TRAFFIC)) return;
+  if (tcp_state_look(fd, &connection) && !connection.has_unacked)
     begin(fd, connection.acked);
   else
     atomic_store_explicit(&traffic_table[fd].followed, false, memory_order_relaxed);
@@ -54,7 +54,7 @@ void traffic_adopted(int fd) {
 void traffic_sent(int fd, const void* bytes, size_t size) {
   struct traffic* const place = &traffic_table[fd];
   struct answer answer = load(place);
-  answer_feed(&answer, bytes, size);
+  http_answer_feed(&answer, bytes, size);
   add(place, size);
   store(place, answer);
 }
@@ -65,7 +65,7 @@ void traffic_sent_parts(int fd, const struct iovec* parts, size_t count, size_t 
   add(place, size);
   for (size_t i = 0; i < count && size > 0; ++i) {
     const size_t here = parts[i].iov_len < size ? parts[i].iov_len : size;
-    answer_feed(&answer, parts[i].iov_base, here);
+    http_answer_feed(&answer, parts[i].iov_base, here);
     size -= here;
   }
   store(place, answer);
@@ -74,7 +74,7 @@ void traffic_sent_parts(int fd, const struct iovec* parts, size_t count, size_t 
 void traffic_sent_file(int fd, size_t size) {
   struct traffic* const place = &traffic_table[fd];
   struct answer answer = load(place);
-  answer_skip(&answer, size);
+  http_answer_skip(&answer, size);
   add(place, size);
   store(place, answer);
 }
@@ -85,7 +85,7 @@ void traffic_received(int fd, const void* bytes, size_t size) {
   struct traffic* const place = &traffic_table[fd];
   struct answer answer = load(place);
   const uint8_t before = answer.asked;
-  answer_note_request(&answer, bytes, size);
+  http_answer_note_request(&answer, bytes, size);
   if (answer.asked != before) store(place, answer);
 }
 
@@ -95,12 +95,12 @@ static bool is_counted(const struct traffic* place, const struct connection* con
   return connection->has_unacked ? sent > connection->acked : sent == connection->acked;
 }
 
-enum answer_state traffic_answer(int fd, const struct connection* connection) {
+enum http_answer_state traffic_answer(int fd, const struct connection* connection) {
   if (!traffic_is_followed(fd)) return ANSWER_UNKNOWN;
   const struct traffic* const place = &traffic_table[fd];
   if (connection != NULL && !is_counted(place, connection)) return ANSWER_UNKNOWN;
   const struct answer answer = load(place);
-  const enum answer_state state = answer_state(&answer);
+  const enum http_answer_state state = http_answer_state(&answer);
   if (state != ANSWER_DOUBTFUL && state != ANSWER_ASKED) return state;
   /* Where nothing is counted, and nothing was seen sent, answers may go unseen (stdio). */
   const bool sends_unseen =

@@ -1,18 +1,18 @@
 /*
- * What the application sends on the connections that it has accepted, followed as far as HTTP/1.x (answer.h),
- * so that an answer which pauses is not taken for the end of one: the kernel tells when something was sent,
- * not what.
+ * What the application sends on the connections that it has accepted, followed as far as HTTP/1.x
+ * (takeover/http_answer.h), so that an answer which pauses is not taken for the end of one: the kernel tells
+ * when something was sent, not what.
  *
- * The functions that send and receive (send.c, receive.c) note their bytes here, in a place for each
- * descriptor's number, from accept() on. Some bytes pass unseen: by stdio, an io_uring, a raw system call, a
- * child. So the bytes of each connection are counted, and compared with the kernel's count before anything is
- * believed. A number that was closed and used again shows by that, too.
+ * The functions that send and receive (interpose/send.c, interpose/receive.c) note their bytes here, in a
+ * place for each descriptor's number, from accept() on. Some bytes pass unseen: by stdio, an io_uring, a raw
+ * system call, a child. So the bytes of each connection are counted, and compared with the kernel's count
+ * before anything is believed. A number that was closed and used again shows by that, too.
  *
  * Two threads that send on one connection at once may mix up its place. HTTP/1.x has no use for that; the
  * count shows it.
  */
-#ifndef LIVESWAP_WORKER_TRAFFIC_H
-#define LIVESWAP_WORKER_TRAFFIC_H
+#ifndef LIVESWAP_WORKER_TAKEOVER_TRAFFIC_H
+#define LIVESWAP_WORKER_TAKEOVER_TRAFFIC_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,9 +20,9 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "answer.h"
-#include "connection.h"
-#include "special.h"
+#include "http_answer.h"
+#include "tcp_state.h"
+#include "worker/base/slow_path.h"
 
 /* Connections with larger numbers are not followed. */
 enum { TRAFFIC_MAX = 65536 };
@@ -42,8 +42,7 @@ static inline bool traffic_is_followed(int fd) {
 }
 
 /* Connections are followed from here on, or no more. */
-static inline void traffic_follow(void) { special_begin(SPECIAL_TRAFFIC); }
-static inline void traffic_ignore(void) { special_end(SPECIAL_TRAFFIC); }
+static inline void traffic_follow(void) { slow_path_add(SLOW_TRAFFIC); }
 
 /* The application has accepted a connection. */
 void traffic_accepted(int fd);
@@ -76,7 +75,7 @@ static inline uint64_t traffic_noted(int fd) {
  * request that it has answered early: unfinished for half of the drain limit. `connection` is NULL where the
  * kernel does not count (Unix sockets). For the control thread.
  */
-enum answer_state traffic_answer(int fd, const struct connection* connection);
+enum http_answer_state traffic_answer(int fd, const struct connection* connection);
 
 static inline bool traffic_is_answering(int fd, const struct connection* connection) {
   return traffic_answer(fd, connection) == ANSWER_UNFINISHED;

@@ -1,0 +1,296 @@
+#include "listeners.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "contract/channel.h"
+#include "liveswap_plugin.h"
+#include "readiness.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/libc.h"
+#include "worker/base/socket.h"
+#include "worker/link/channel.h"
+
+/* Lent ones, and as many that the application binds. */
+enum { LISTENERS_MAX = 2 * LIVESWAP_LISTENERS_MAX };
+
+/* Any thread reads below the count, which grows once what is there has been written. */
+static struct listener listeners[LISTENERS_MAX];
+static atomic_int listener_count;
+static int lent_count;
+static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
+
+/* The table's own, from what it has given out. */
+static struct listener* own(const struct listener* listener) { return &listeners[listener - listeners]; }
+
+static int count(void) { return atomic_load_explicit(&listener_count, memory_order_acquire); }
+
+static bool describe(struct listener* listener, int fd, const char* name) {
+  socklen_t size = sizeof listener->type;
+  listener->name = name;
+  listener->fd = fd;
+  listener->address_size = sizeof listener->address;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &listener->type, &size) != 0 ||
+      getsockname(fd, &listener->address.any, &listener->address_size) != 0) {
+    return false;
+  }
+  /* Whether the application's own blocks is seen to where it is taken over (interpose/bind.c). */
+  if (name != NULL) socket_end_blocking(fd);
+  return true;
+}
+
+/* Last, for who finds the cookie uses the rest. */
+static bool set_cookie(struct listener* listener) {
+  uint64_t cookie = 0;
+  if (!socket_cookie(listener->fd, &cookie)) return false;
+  atomic_store(&listener->closed, false);
+  atomic_store(&listener->expected, false);
+  atomic_store(&listener->waited, false);
+  listener->unseen_since = 0;
+  listener->is_read = false;
+  atomic_store(&listener->cookie, cookie);
+  return true;
+}
+
+static bool adopt(int fd, const char* name) {
+  if (lent_count == LIVESWAP_LISTENERS_MAX || !describe(&listeners[lent_count], fd, name) ||
+      !set_cookie(&listeners[lent_count])) {
+    return false;
+  }
+  libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
+  fd_flags_set(fd, FLAG_HELD);
+  atomic_store(&listener_count, ++lent_count);
+  return true;
+}
+
+bool listeners_adopt(char* names) {
+  if (*names == '\0') return true;
+  for (char* name = names; name != NULL;) {
+    char* comma = strchr(name, ',');
+    if (comma != NULL) *comma = '\0';
+    if (!adopt(LIVESWAP_FD_LISTENERS + lent_count, name)) return false;
+    name = comma != NULL ? comma + 1 : NULL;
+  }
+  return true;
+}
+
+static bool is_same(const struct listener* one, const struct listener* other) {
+  return one->type == other->type && one->address_size == other->address_size &&
+         memcmp(&one->address, &other->address, one->address_size) == 0;
+}
+
+/* For `wanted`, or for any; NULL: the table is full. With the lock. */
+static struct listener* place_for(const struct listener* wanted) {
+  for (int i = lent_count; i < count(); ++i) {
+    struct listener* const each = &listeners[i];
+    if (atomic_load(&each->cookie) == 0) return each;
+    if (wanted != NULL && atomic_load(&each->closed) && is_same(each, wanted)) return each;
+  }
+  return count() < LISTENERS_MAX ? &listeners[count()] : NULL;
+}
+
+/* One that was closed keeps its address: others look at it meanwhile. */
+static bool add_at(struct listener* place, const struct listener* wanted) {
+  if (place == NULL) {
+    errno = EMFILE;
+    return false;
+  }
+  if (atomic_load(&place->cookie) == 0) {
+    place->name = NULL;
+    place->type = wanted->type;
+    place->address = wanted->address;
+    place->address_size = wanted->address_size;
+  }
+  place->fd = wanted->fd;
+  if (!set_cookie(place)) return false;
+  if (place == &listeners[count()]) atomic_store_explicit(&listener_count, count() + 1, memory_order_release);
+  return true;
+}
+
+/* The application has closed it and binds it again. */
+static void reopen(struct listener* listener) {
+  if (!atomic_exchange(&listener->closed, false)) return;
+  atomic_store(&listener->expected, false);
+  atomic_store(&listener->waited, false);
+}
+
+bool listeners_add(int fd) {
+  struct listener wanted = {0};
+  const struct listener* known = listeners_find(fd);
+  if (known != NULL) {
+    reopen(own(known));
+    return true;
+  }
+  if (!describe(&wanted, fd, NULL)) return false;
+  pthread_mutex_lock(&changing);
+  const bool done = add_at(place_for(&wanted), &wanted);
+  pthread_mutex_unlock(&changing);
+  return done;
+}
+
+bool listeners_have_room(void) {
+  pthread_mutex_lock(&changing);
+  const bool room = place_for(NULL) != NULL;
+  pthread_mutex_unlock(&changing);
+  return room;
+}
+
+void listeners_closed(const struct listener* listener) { atomic_store(&own(listener)->closed, true); }
+
+void listeners_forget(const struct listener* listener) { atomic_store(&own(listener)->cookie, 0); }
+
+void listeners_renew(const struct listener* listener, uint64_t cookie) {
+  atomic_store(&own(listener)->cookie, cookie);
+}
+bool listeners_expect(const struct listener* listener) {
+  return listener != NULL && !atomic_load(&listener->waited) &&
+         !atomic_exchange(&own(listener)->expected, true);
+}
+
+bool listeners_note_wait(const struct listener* listener) {
+  return !atomic_exchange(&own(listener)->waited, true);
+}
+
+bool listeners_expected(void) {
+  for (int i = 0; i < count(); ++i) {
+    const struct listener* const each = &listeners[i];
+    if (atomic_load(&each->cookie) != 0 && atomic_load(&each->expected) && !atomic_load(&each->waited) &&
+        !atomic_load(&each->closed)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool listeners_is_waited(const struct listener* listener) { return atomic_load(&listener->waited); }
+
+int64_t listeners_unseen_since(const struct listener* listener, int64_t now) {
+  if (listener->unseen_since == 0) own(listener)->unseen_since = now;
+  return listener->unseen_since;
+}
+
+void listeners_note_read(const struct listener* listener) { own(listener)->is_read = true; }
+
+bool listeners_is_read(const struct listener* listener) { return listener->is_read; }
+
+int listeners_first(void) { return lent_count > 0 ? listeners[0].fd : -1; }
+
+bool listeners_bound(void) { return count() > lent_count; }
+
+const struct listener* listeners_with(uint64_t cookie) {
+  for (int i = 0; i < count(); ++i)
+    if (cookie != 0 && atomic_load_explicit(&listeners[i].cookie, memory_order_acquire) == cookie)
+      return &listeners[i];
+  return NULL;
+}
+
+const struct listener* listeners_find(int fd) {
+  const int before = errno;
+  uint64_t cookie = 0;
+  const struct listener* found = socket_cookie(fd, &cookie) ? listeners_with(cookie) : NULL;
+  errno = before;
+  return found;
+}
+
+/* The port; -1 for a family without ports. */
+static int port_of(const union address* address) {
+  switch (address->any.sa_family) {
+    case AF_INET:
+      return ((const struct sockaddr_in*)address)->sin_port;
+    case AF_INET6:
+      return ((const struct sockaddr_in6*)address)->sin6_port;
+    default:
+      return -1;
+  }
+}
+
+static bool same_place(const struct listener* listener, const union address* address, socklen_t size) {
+  /* A listener on every address has connections with a local address of their own: the port decides. */
+  const int port = port_of(address);
+  if (port >= 0) return port == port_of(&listener->address);
+  return address->any.sa_family == AF_UNIX && size > sizeof(sa_family_t) && size == listener->address_size &&
+         memcmp(address, &listener->address, size) == 0;
+}
+
+const struct listener* listeners_accepted(int fd) {
+  union address local;
+  union address peer;
+  socklen_t size = sizeof local;
+  socklen_t peer_size = sizeof peer;
+  if (getsockname(fd, &local.any, &size) != 0) return NULL;
+  for (int i = 0; i < count(); ++i) {
+    if (atomic_load(&listeners[i].cookie) == 0 || listeners[i].type == SOCK_DGRAM ||
+        !same_place(&listeners[i], &local, size))
+      continue;
+    return getpeername(fd, &peer.any, &peer_size) == 0 ? &listeners[i] : NULL;
+  }
+  return NULL;
+}
+
+static bool is_stream(const struct listener* listener) {
+  return atomic_load(&listener->cookie) != 0 && listener->type != SOCK_DGRAM;
+}
+
+bool listeners_have_port(uint16_t port) {
+  for (int i = 0; i < count(); ++i)
+    if (is_stream(&listeners[i]) && port_of(&listeners[i].address) == htons(port)) return true;
+  return false;
+}
+
+/* As the kernel shows it in /proc/net/unix. */
+static bool has_path(const struct listener* listener, const char* path) {
+  const struct sockaddr_un* const bound = (const struct sockaddr_un*)&listener->address;
+  const size_t before = offsetof(struct sockaddr_un, sun_path);
+  if (listener->address.any.sa_family != AF_UNIX || listener->address_size <= before) return false;
+  const size_t size = listener->address_size - before;
+  if (bound->sun_path[0] == '\0')
+    return path[0] == '@' && strlen(path) == size && memcmp(path + 1, bound->sun_path + 1, size - 1) == 0;
+  return strncmp(path, bound->sun_path, size) == 0 && strlen(path) <= size;
+}
+
+const struct listener* listeners_at(const char* path) {
+  for (int i = 0; i < count(); ++i)
+    if (is_stream(&listeners[i]) && has_path(&listeners[i], path)) return &listeners[i];
+  return NULL;
+}
+
+const char* listeners_file(int number, bool* is_last) {
+  *is_last = number + 1 >= count();
+  if (number >= count() || atomic_load(&listeners[number].cookie) == 0) return NULL;
+  const struct listener* const listener = &listeners[number];
+  const struct sockaddr_un* const bound = (const struct sockaddr_un*)&listener->address;
+  const bool is_file = listener->address.any.sa_family == AF_UNIX && bound->sun_path[0] == '/';
+  return is_file ? bound->sun_path : NULL;
+}
+
+bool listeners_have_path(const char* path) { return listeners_at(path) != NULL; }
+
+int liveswap_listener(const char* name) {
+  for (int i = 0; name != NULL && i < lent_count; ++i) {
+    if (strcmp(listeners[i].name, name) != 0) continue;
+    readiness_expect(&listeners[i]);
+    return listeners[i].fd;
+  }
+  errno = name == NULL ? EINVAL : ENOENT;
+  return -1;
+}
+
+const struct listener* listeners_held(int fd) {
+  if ((fd_flags(fd) & FLAG_HELD) == 0) return NULL;
+  const struct listener* found = listeners_find(fd);
+  if (found == NULL) fd_flags_set(fd, 0);
+  return found;
+}
+
+static atomic_bool taking_over;
+
+void takeover_begin(void) { atomic_store(&taking_over, true); }
+
+/* A child without exec has no channel, and its listeners are its own affair. */
+bool takeover_is_on(void) { return atomic_load(&taking_over) && channel_fd() >= 0; }

@@ -1,0 +1,60 @@
+#ifndef LIVESWAP_WORKER_BASE_CLOCK_H
+#define LIVESWAP_WORKER_BASE_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+/* Milliseconds of the monotonic clock, which no change of the wall clock disturbs. */
+static inline int64_t clock_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* When a wait begins that has a limit, in ms. Some milliseconds old, for less; undefined where there is no
+ * limit. */
+static inline void clock_note(struct timespec* began, int limit) {
+  if (limit > 0) clock_gettime(CLOCK_MONOTONIC_COARSE, began);
+}
+
+/* What is left of the limit. */
+static inline int clock_left(int limit, const struct timespec* began) {
+  enum { STEP_MS = 10 }; /* the kernel's ticks are no longer than that */
+  struct timespec now;
+  if (limit <= 0) return limit;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  const int64_t elapsed =
+      (int64_t)(now.tv_sec - began->tv_sec) * 1000 + (now.tv_nsec - began->tv_nsec) / 1000000 - STEP_MS;
+  return elapsed <= 0 ? limit : elapsed < limit ? (int)(limit - elapsed) : 0;
+}
+
+static inline struct timespec clock_now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time;
+}
+
+/* Of a wait without end some make a very long one. */
+static inline struct timespec clock_sum(struct timespec one, struct timespec other) {
+  enum { YEARS = 1000000000 };
+  if (other.tv_sec > YEARS) other.tv_sec = YEARS;
+  struct timespec sum = {one.tv_sec + other.tv_sec, one.tv_nsec + other.tv_nsec};
+  if (sum.tv_nsec >= 1000000000) {
+    ++sum.tv_sec;
+    sum.tv_nsec -= 1000000000;
+  }
+  return sum;
+}
+
+/* What is left until then; nothing, when it is over. */
+static inline struct timespec clock_until(struct timespec end) {
+  const struct timespec time = clock_now();
+  struct timespec left = {end.tv_sec - time.tv_sec, end.tv_nsec - time.tv_nsec};
+  if (left.tv_nsec < 0) {
+    --left.tv_sec;
+    left.tv_nsec += 1000000000;
+  }
+  return left.tv_sec < 0 ? (struct timespec){0} : left;
+}
+
+#endif

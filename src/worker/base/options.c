@@ -1,0 +1,140 @@
+#include "options.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "contract/channel.h"
+
+static bool parse_number(const char* text, int64_t min, int64_t max, int64_t* number) {
+  char* end = NULL;
+  errno = 0;
+  const long long parsed = strtoll(text, &end, 10);
+  if (errno != 0 || end == text || *end != '\0' || parsed < min || parsed > max) return false;
+  *number = parsed;
+  return true;
+}
+
+static bool parse_hook(struct options* options, int argc, char** argv) {
+  if (argc != 4) return false;
+  options->mode = MODE_HOOK;
+  options->path = argv[2];
+  options->value = argv[3];
+  /* The value is no argument of the plugin, and its argv has to end behind the path. */
+  argv[3] = NULL;
+  options->arguments = argv + 2;
+  options->argument_count = 1;
+  return options->path[0] == '/';
+}
+
+/* The place of a word in a list of them; -1: none of these. */
+static int find_word(const char* const* words, int count, const char* word) {
+  for (int i = 0; i < count; ++i) {
+    if (strcmp(words[i], word) == 0) return i;
+  }
+  return -1;
+}
+
+static bool parse_choice(const char* const* words, int count, const char* word, int* choice) {
+  *choice = find_word(words, count, word);
+  return *choice >= 0;
+}
+
+static bool parse_more(struct options* options, const char* name, char* value) {
+  static const char* const intercepts[] = {"libc", "seccomp"};
+  static const char* const keepalives[] = {"end", "migrate", "keep"};
+  int choice = 0;
+  if (strcmp(name, "--entry") == 0) {
+    options->entry = value;
+    return *value != '\0';
+  }
+  if (strcmp(name, "--intercept") == 0) {
+    if (!parse_choice(intercepts, 2, value, &choice)) return false;
+    options->intercept = (enum intercept)choice;
+    return true;
+  }
+  if (strcmp(name, "--keepalive") == 0) {
+    if (!parse_choice(keepalives, 3, value, &choice)) return false;
+    options->keepalive = (enum keepalive)choice;
+    return true;
+  }
+  if (strcmp(name, "--keepalive-grace") == 0)
+    return parse_number(value, 0, INT_MAX, &options->keepalive_grace_ms);
+  return false;
+}
+
+/* Words in pairs from `at` on, up to the path; returns its place, 0 when there is none. */
+static int parse_rest(struct options* options, int at, int argc, char** argv) {
+  while (at + 1 < argc && argv[at][0] == '-') {
+    if (!parse_more(options, argv[at], argv[at + 1])) return 0;
+    at += 2;
+  }
+  if (at >= argc || argv[at][0] != '/') return 0;
+  options->path = argv[at];
+  options->arguments = argv + at;
+  options->argument_count = argc - at;
+  return at;
+}
+
+static bool parse_check(struct options* options, int argc, char** argv) {
+  options->mode = MODE_CHECK;
+  return parse_rest(options, 2, argc, argv) > 0;
+}
+
+static bool parse_worker(struct options* options, int argc, char** argv) {
+  static const char* const names[] = {"--slot", "--generation", "--drain-limit", "--term-grace",
+                                      "--listeners"};
+  enum { NAMES = sizeof names / sizeof names[0], PATH = 1 + 2 * NAMES };
+  if (argc <= PATH) return false;
+  for (int i = 0; i < NAMES; ++i) {
+    if (strcmp(argv[1 + 2 * i], names[i]) != 0) return false;
+  }
+  int64_t slot = 0;
+  int64_t generation = 0;
+  if (!parse_number(argv[2], 0, INT_MAX, &slot) || !parse_number(argv[4], 0, INT64_MAX, &generation) ||
+      !parse_number(argv[6], -1, INT_MAX, &options->drain_limit_ms) ||
+      !parse_number(argv[8], 0, INT_MAX, &options->term_grace_ms)) {
+    return false;
+  }
+  options->slot = (int)slot;
+  options->generation = (uint64_t)generation;
+  options->listeners = argv[10];
+  return parse_rest(options, PATH, argc, argv) > 0;
+}
+
+/* The words of a worker's line, one in a line, and the library behind them as the line would have it. */
+static bool parse_environment(struct options* options, char* text, int argc, char** argv) {
+  enum { WORDS_MAX = 64 };
+  static char* words[WORDS_MAX + 2];
+  int count = 1; /* the first is the program's name */
+  words[0] = text;
+  for (char* word = text; word != NULL && count < WORDS_MAX;) {
+    char* const end = strchr(word, '\n');
+    if (end != NULL) *end = '\0';
+    words[count++] = word;
+    word = end != NULL ? end + 1 : NULL;
+  }
+  words[count] = argv[0];
+  if (argc < 1 || !parse_worker(options, count + 1, words)) return false;
+  options->arguments = argv;
+  options->argument_count = argc;
+  return true;
+}
+
+bool options_parse(struct options* options, int argc, char** argv) {
+  char* const text = getenv(LIVESWAP_WORKER_VARIABLE);
+  *options = (struct options){
+      .slot = -1, .drain_limit_ms = -1, .entry = "liveswap_main", .keepalive_grace_ms = 1000};
+  if (argc > 1 && strcmp(argv[1], "--hook") == 0) return parse_hook(options, argc, argv);
+  if (argc > 1 && strcmp(argv[1], "--check") == 0) return parse_check(options, argc, argv);
+  if (text == NULL) return parse_worker(options, argc, argv);
+  unsetenv(LIVESWAP_WORKER_VARIABLE);
+  return parse_environment(options, text, argc, argv);
+}
+
+static atomic_bool seccomp_is_on;
+
+bool options_seccomp_is_on(void) { return atomic_load(&seccomp_is_on); }
+void options_set_seccomp(bool is_on) { atomic_store(&seccomp_is_on, is_on); }

@@ -1,0 +1,37 @@
+#include "socket.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "libc.h"
+
+bool socket_cookie(int fd, uint64_t* cookie) {
+  socklen_t size = sizeof *cookie;
+  return getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &size) == 0;
+}
+
+bool socket_listens(int fd) {
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
+}
+
+/* Unlike F_SETFL it takes back nothing that another process does at the same moment. */
+void socket_end_blocking(int fd) {
+  const int before = errno;
+  int on = 1;
+  libc.ioctl(fd, FIONBIO, &on);
+  errno = before;
+}
+
+int socket_receive_limit(int fd) {
+  struct timeval limit = {0};
+  socklen_t size = sizeof limit;
+  if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) != 0 ||
+      (limit.tv_sec == 0 && limit.tv_usec == 0))
+    return -1;
+  return limit.tv_sec < INT_MAX / 1000 ? (int)(limit.tv_sec * 1000 + limit.tv_usec / 1000) : INT_MAX;
+}

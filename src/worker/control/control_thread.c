@@ -1,0 +1,117 @@
+#include <errno.h>
+#include <limits.h>
+#include "frames.h"
+#include "parking.h"
+#include "worker/api/drain.h"
+#include "worker/base/clock.h"
+#include "worker/base/libc.h"
+#include "worker/base/wake.h"
+#include "worker/link/channel.h"
+#include "worker/link/open_requests.h"
+#include "worker/link/output.h"
+#include "worker/retire/handoff_relay.h"
+#include "worker/retire/linger.h"
+#include "worker/retire/orphan.h"
+#include "worker/retire/retire.h"
+#include "worker/takeover/adopted_connections.h"
+#include "worker/takeover/connection_count.h"
+#include "worker/takeover/forked_child.h"
+#include "worker/takeover/give_back.h"
+#include "worker/takeover/readiness_watch.h"
+#include "worker/takeover/revoke.h"
+#include "worker/takeover/unseen_listeners.h"
+
+/* Its deepest path, takeover/revoke.c, needs 8 KiB; glibc puts the static TLS of the process on the same
+ * stack. */
+enum { STACK_SIZE = 256 * 1024 };
+
+static cpu_set_t affinity; /* empty, and then left alone, where there are more than fit */
+
+/* Either may be -1, for never. */
+static int64_t earlier(int64_t one, int64_t other) {
+  return one < 0 || (other >= 0 && other < one) ? other : one;
+}
+
+/* For poll. */
+static int timeout_until(int64_t end) {
+  if (end < 0) return -1;
+  const int64_t left = end - clock_ms();
+  return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
+}
+
+/* `before` points to the one whose place it takes, or is NULL; it starts with what the application has made
+ * of its own thread. */
+static void* control(void* before) {
+  if (before != NULL) pthread_join(*(const pthread_t*)before, NULL);
+  pthread_setname_np(pthread_self(), "lsw-control");
+  sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0});
+  sched_setaffinity(0, sizeof affinity, &affinity);
+  control_thread_put_off();
+  bool connected = true;
+  int64_t count_due = -1;
+  for (;;) {
+    if (connected && drain_is_on() && clock_ms() >= count_due) count_due = connection_count_report_change();
+    if (!connected) count_due = -1;
+    int64_t due = earlier(count_due, orphan_step());
+    due = earlier(due, revoke_step());
+    due = earlier(due, retire_step());
+    due = earlier(due, handoff_step());
+    due = earlier(due, adopted_step());
+    due = earlier(due, give_back_step());
+    due = earlier(due, readiness_watch_step());
+    due = earlier(due, unseen_listeners_step());
+    /* poll leaves negative descriptors out. */
+    struct pollfd wake[] = {{connected ? channel_fd() : -1, POLLIN, 0},
+                            {linger_fd(), POLLIN, 0},
+                            {wake_fd(), POLLIN, 0},
+                            {forked_child_fd(), POLLIN, 0},
+                            {handoff_fd(), POLLIN, 0},
+                            {output_fd(0), POLLIN, 0},
+                            {output_fd(1), POLLIN, 0}};
+    enum { COUNT = sizeof wake / sizeof wake[0] };
+    if (due < 0 && control_thread_park(wake, COUNT)) return NULL;
+    if (libc.poll(wake, COUNT, timeout_until(due < 0 ? control_thread_due() : due)) != 0)
+      control_thread_put_off();
+    if (wake[0].revents != 0) connected = frames_serve();
+    if (wake[1].revents != 0) linger_serve();
+    if (wake[2].revents != 0) wake_clear();
+    if (wake[3].revents != 0) forked_child_serve_report();
+    if (wake[4].revents != 0) handoff_serve();
+    if (wake[5].revents != 0 || wake[6].revents != 0) output_abandoned();
+  }
+  return NULL;
+}
+
+/* The thread has every signal blocked. */
+static bool start(pthread_t* thread, pthread_t* before) {
+  pthread_attr_t attributes;
+  sigset_t all;
+  sigset_t mask;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, STACK_SIZE);
+  sigfillset(&all);
+  libc.pthread_sigmask(SIG_BLOCK, &all, &mask);
+  errno = libc.pthread_create(thread, &attributes, control, before);
+  const bool started = errno == 0;
+  libc.pthread_sigmask(SIG_SETMASK, &mask, NULL);
+  pthread_attr_destroy(&attributes);
+  return started;
+}
+
+bool control_thread_setup(void) {
+  sched_getaffinity(0, sizeof affinity, &affinity);
+  return wake_setup() && open_requests_setup();
+}
+
+bool control_thread_start(void) {
+  /* Of one whose successor has begun there can be no other: that joins it first. */
+  static pthread_t before;
+  static pthread_t present;
+  static bool is_first = true;
+  pthread_t next;
+  before = present;
+  if (!start(&next, is_first ? NULL : &before)) return false;
+  present = next;
+  is_first = false;
+  return true;
+}

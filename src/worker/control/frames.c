@@ -1,0 +1,154 @@
+#include "frames.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "liveswap_plugin.h"
+#include "worker/api/drain.h"
+#include "worker/api/holds.h"
+#include "worker/base/libc.h"
+#include "worker/base/proc_self.h"
+#include "worker/link/channel.h"
+#include "worker/link/inbox.h"
+#include "worker/link/open_requests.h"
+#include "worker/link/output.h"
+#include "worker/retire/handoff_relay.h"
+#include "worker/retire/orphan.h"
+#include "worker/retire/retire.h"
+#include "worker/takeover/adopted_connections.h"
+#include "worker/takeover/connection_count.h"
+#include "worker/takeover/descendants.h"
+#include "worker/takeover/lost_listener.h"
+#include "worker/takeover/revoke.h"
+
+static const struct options* options;
+static atomic_bool entered;
+
+void frames_setup(const struct options* of_process) { options = of_process; }
+
+static void drain(int64_t limit_ms, bool succeeded) {
+  drain_order(limit_ms);
+  holds_review();
+  adopted_stop();
+  /* Also those that were made by vfork() or posix_spawn(). */
+  if (descendants_may_be()) channel_send((struct liveswap_frame){.kind = LIVESWAP_FORKED}, NULL, 0);
+  if (!drain_is_the_applications()) retire_begin(options, succeeded);
+}
+
+static void adopt(const char* text, size_t size, uint64_t waited_ms, int fd) {
+  uint64_t cookie = 0;
+  if (fd < 0) {
+    liveswap_log(LIVESWAP_WARNING,
+                 "lost a connection of the worker before: no descriptor was left for it (RLIMIT_NOFILE)");
+    return;
+  }
+  if (size != sizeof cookie) {
+    libc.close(fd);
+    return;
+  }
+  memcpy(&cookie, text, sizeof cookie);
+  adopted_put(cookie, fd, (int64_t)waited_ms);
+}
+
+static void replace(const char* text, size_t size, int fd) {
+  uint64_t cookie = 0;
+  if (fd < 0) {
+    liveswap_log(LIVESWAP_WARNING,
+                 "no descriptor was left for the socket that replaces a listener (RLIMIT_NOFILE)");
+    return;
+  }
+  if (size == sizeof cookie) memcpy(&cookie, text, sizeof cookie);
+  lost_listener_replace(cookie, fd);
+}
+
+/* `fd` is owned, or -1. */
+static void serve_frame(const struct liveswap_frame* frame, const char* text, size_t size, int fd) {
+  switch (frame->kind) {
+    case LIVESWAP_ANSWER:
+      open_requests_answered(frame->value, (int)frame->count, fd);
+      return;
+    case LIVESWAP_ADOPT:
+      adopt(text, size, frame->count, fd);
+      return;
+    case LIVESWAP_REPLACE:
+      replace(text, size, fd);
+      return;
+    case LIVESWAP_DRAIN:
+      drain(frame->value, (frame->count & LIVESWAP_DRAIN_SUCCEEDED) != 0);
+      break;
+    case LIVESWAP_EXPIRED:
+      revoke_listeners();
+      break;
+    case LIVESWAP_MESSAGE:
+      channel_send_value(inbox_put(text, size) ? LIVESWAP_TAKEN : LIVESWAP_REFUSED, frame->value);
+      break;
+    case LIVESWAP_COUNT:
+      connection_count_answer(frame->value);
+      break;
+    default:
+      break; /* of a newer master */
+  }
+  if (fd >= 0) libc.close(fd);
+}
+
+/* False once the master is gone. */
+bool frames_serve(void) {
+  static char text[LIVESWAP_TEXT_MAX];
+  struct liveswap_frame frame;
+  size_t size = 0;
+  int fd = -1;
+  switch (channel_receive(&frame, text, &size, &fd)) {
+    case CHANNEL_FRAME:
+      serve_frame(&frame, text, size, fd);
+      return true;
+    case CHANNEL_NOTHING:
+      return true;
+    case CHANNEL_GONE:
+      break;
+  }
+  if (!frames_have_entered()) libc._exit(LIVESWAP_EXIT_LOAD);
+  output_abandoned();
+  open_requests_give_up();
+  handoff_give_up();
+  orphan_begin(options->drain_limit_ms, options->term_grace_ms);
+  if (!drain_is_the_applications()) retire_begin(options, false);
+  return false;
+}
+
+/* Counting takes a microsecond for each descriptor, which the application would wait for. */
+static bool has_few_descriptors(void) {
+  enum { FEW = 1024 };
+  char status[1024];
+  if (proc_self_read("status", status, sizeof status) <= 0) return false;
+  const char* const size = strstr(status, "\nFDSize:");
+  return size != NULL && atoi(size + strlen("\nFDSize:")) <= FEW;
+}
+
+/* The master is slow to listen: the application shall not wait for it. */
+static bool has_room(void) {
+  struct pollfd room = {channel_fd(), POLLOUT, 0};
+  return libc.poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0;
+}
+
+static bool is_brief(const struct liveswap_frame* frame) {
+  return frame->kind == LIVESWAP_ANSWER ||
+         (frame->kind == LIVESWAP_COUNT && !descendants_may_be() && has_few_descriptors() && has_room());
+}
+
+bool frames_serve_brief(void) {
+  struct liveswap_frame frame;
+  ssize_t size = 0;
+  while ((size = recv(channel_fd(), &frame, sizeof frame, MSG_PEEK | MSG_DONTWAIT)) == sizeof frame) {
+    if (!is_brief(&frame)) return false;
+    frames_serve();
+  }
+  return size < 0 && errno == EAGAIN;
+}
+
+void frames_entered(void) { atomic_store(&entered, true); }
+bool frames_have_entered(void) { return atomic_load(&entered); }

@@ -1,0 +1,188 @@
+/*
+ * accept and accept4. Where a held listener does not block and the application takes it for blocking
+ * (takeover/blocking_mode.h), the caller is made to wait here. The call itself is libc's, with what it was
+ * called with.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include "event_loop.h"
+#include "poll_select.h"
+#include "worker/api/readiness.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/libc.h"
+#include "worker/base/slow_path.h"
+#include "worker/base/socket.h"
+#include "worker/base/thread_interrupt.h"
+#include "worker/takeover/accept_waiters.h"
+#include "worker/takeover/adopted_connections.h"
+#include "worker/takeover/forked_child.h"
+#include "worker/takeover/traffic.h"
+
+enum { ACCEPT_PLAIN = -1 };
+
+static int accept_now(int fd, struct sockaddr* address, socklen_t* size, int flags) {
+  return flags == ACCEPT_PLAIN ? libc.accept(fd, address, size) : libc.accept4(fd, address, size, flags);
+}
+
+/* poll() never goes on after a handler, accept() does where every handler was installed so. */
+static bool handlers_restart(void) {
+  struct sigaction action;
+  for (int number = 1; number < SIGRTMIN; ++number) {
+    if (libc.sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL ||
+        action.sa_handler == SIG_IGN)
+      continue;
+    if ((action.sa_flags & SA_RESTART) == 0) return false;
+  }
+  return true;
+}
+
+/* What a thread has found out about the listener that it accepts from: true until some mark changes. */
+struct known {
+  int fd;
+  unsigned changes;
+  int time_limit;
+  bool may_sleep;      /* in the kernel */
+  bool does_not_block; /* has been seen not to */
+};
+
+static __thread struct known known = {.fd = -1};
+
+static inline bool has_been_known(int fd) {
+  return known.fd == fd && known.changes == atomic_load(&fd_flags_changes);
+}
+
+/* In the kernel a thread sees neither a connection to adopt nor that its listener is taken away: it has to be
+ * woken. And a wait with a limit would not go on. */
+static void decide(int fd) {
+  known.may_sleep = known.time_limit < 0 && !adopted_has_begun() && accept_waiters_ready();
+  if (!known.may_sleep) socket_end_blocking(fd);
+}
+
+/* Whether it is what its marks say. */
+static bool is_known(int fd) {
+  const unsigned changes = atomic_load(&fd_flags_changes);
+  if (has_been_known(fd)) return true;
+  known.fd = -1;
+  if ((fd_flags(fd) & FLAG_SEIZED) == 0 && listeners_held(fd) == NULL) return false;
+  known = (struct known){.fd = fd, .changes = changes, .time_limit = socket_receive_limit(fd)};
+  decide(fd);
+  return true;
+}
+
+/* Somebody with whom it is shared may have ended that it blocks. */
+static bool still_blocks(int fd) {
+  if (known.does_not_block) return false;
+  const int flags = libc.fcntl(fd, F_GETFL);
+  known.does_not_block = flags >= 0 && (flags & O_NONBLOCK) != 0;
+  return !known.does_not_block;
+}
+
+/* Whether to look again; otherwise errno says what accept() shall. */
+static bool wait_for_connection(int fd) {
+  event_loop_blocks();
+  const unsigned kicks = interrupt_count();
+  struct pollfd wanted[2] = {{fd, POLLIN, 0}, {adopted_fd(fd), POLLIN, 0}};
+  const int found = libc.poll(wanted, 2, known.time_limit);
+  if (found > 0) return true;
+  if (found == 0) errno = EAGAIN;
+  return found < 0 && errno == EINTR && (interrupt_count() != kicks || handlers_restart());
+}
+
+/* Of a Unix socket that does not block, as stand-ins are, accept() does not tell. */
+static bool is_shut_down(int fd) {
+  struct pollfd end = {fd, POLLRDHUP, 0};
+  return libc.poll(&end, 1, 0) > 0 && (end.revents & (POLLRDHUP | POLLHUP)) != 0;
+}
+
+/* Not now, or not any more. Whether to look again. */
+static COLD bool may_wait(int fd) {
+  const unsigned marks = fd_flags(fd);
+  if ((marks & FLAG_SEIZED) != 0 && is_shut_down(fd)) {
+    errno = EINVAL;
+    return false;
+  }
+  if (poll_select_was_woken()) {
+    /* Taken from it while it waited in poll() for nothing else: its event loop has to go on. */
+    errno = ECONNABORTED;
+    return false;
+  }
+  if ((marks & FLAG_BLOCKING) == 0 || !is_known(fd) || still_blocks(fd)) {
+    errno = EAGAIN;
+    return false;
+  }
+  if ((marks & FLAG_EPOLLED) != 0 || ((marks & FLAG_POLLED) != 0 && poll_select_may_go_back())) {
+    /* Another worker was faster. Waiting would hold up what else this thread waits for. */
+    errno = ECONNABORTED;
+    return false;
+  }
+  return wait_for_connection(fd);
+}
+
+static COLD void note_accept(int fd) {
+  if (forked_child_is_here()) forked_child_uses(fd);
+  if ((fd_flags(fd) & FLAG_HELD) != 0) readiness_seen(fd);
+  if (adopted_has_begun() && (fd_flags(fd) & FLAG_HELD) != 0) adopted_note_accept();
+}
+
+static COLD void find_out(int fd) {
+  if (has_been_known(fd))
+    decide(fd);
+  else
+    is_known(fd);
+}
+
+static inline bool has_changed(void) {
+  return known.may_sleep && (interrupt_is_blocked || accept_waiters_own == NULL);
+}
+
+/* Whether it may be about to sleep in the kernel. */
+static inline bool begin_to_wait(int fd) {
+  if ((fd_flags(fd) & (FLAG_BLOCKING | FLAG_POLLED | FLAG_EPOLLED)) != FLAG_BLOCKING) return false;
+  if (control_thread_looks_for_loop()) event_loop_blocks();
+  if (!has_been_known(fd) || has_changed()) find_out(fd);
+  return known.fd == fd && known.may_sleep;
+}
+
+static COLD void note_connection(int connection) {
+  /* The number had another use, which ended where nobody saw it. */
+  if (fd_flags(connection) != 0) fd_flags_set(connection, 0);
+  if (control_thread_looks_for_loop()) event_loop_accepts(connection);
+}
+
+/* It does not block, and nobody has tried to take it. */
+static inline bool is_all(int fd) {
+  return (fd_flags(fd) & (FLAG_BLOCKING | FLAG_SEIZED)) == 0 && !slow_path_has(SLOW_SEIZED);
+}
+
+static inline int take_one(int fd, struct sockaddr* address, socklen_t* size, int flags) {
+  if (slow_path_has(SLOW_CHILD | SLOW_READINESS | SLOW_ADOPTS)) note_accept(fd);
+  const bool may_sleep = begin_to_wait(fd);
+  for (;;) {
+    int connection = -1;
+    const unsigned kicks = interrupt_count();
+    if (adopted_is_waiting() && (connection = adopted_accept(fd, address, size, flags)) >= 0)
+      return connection;
+    const int before = may_sleep ? accept_waiters_begin(fd) : SLEEPER_AWAKE;
+    connection = accept_now(fd, address, size, flags);
+    if (may_sleep) accept_waiters_end(before);
+    if (connection >= 0) {
+      if (slow_path_has(SLOW_TRAFFIC)) traffic_accepted(connection);
+      if (fd_flags(connection) != 0 || control_thread_looks_for_loop()) note_connection(connection);
+      return connection;
+    }
+    if (errno == EINTR && interrupt_count() != kicks)
+      continue; /* with a time limit nothing goes on by itself */
+    if (errno != EAGAIN || is_all(fd) || !may_wait(fd)) return -1;
+  }
+}
+
+INTERPOSED int accept(int fd, __SOCKADDR_ARG address, socklen_t* size) {
+  return take_one(fd, address.__sockaddr__, size, ACCEPT_PLAIN);
+}
+
+INTERPOSED int accept4(int fd, __SOCKADDR_ARG address, socklen_t* size, int flags) {
+  return take_one(fd, address.__sockaddr__, size, flags);
+}

@@ -1,0 +1,232 @@
+/*
+ * bind, listen and connect: how a listener that the application makes for itself comes into the master's
+ * hands.
+ *
+ * The master gets the application's own socket, with the options that were set on it, and binds it; or it has
+ * the address already and gives the socket that it holds, which takes the place of the application's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "bind.h"
+#include "worker/api/readiness.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/io_uring.h"
+#include "worker/base/libc.h"
+#include "worker/base/proc_self.h"
+#include "worker/base/socket.h"
+#include "worker/control/parking.h"
+#include "worker/control/request.h"
+#include "worker/takeover/adopted_connections.h"
+#include "worker/takeover/blocking_mode.h"
+#include "worker/takeover/forked_child.h"
+#include "worker/takeover/replace_fd.h"
+#include "worker/takeover/revoke.h"
+#include "worker/takeover/socket_options.h"
+
+static int option_of(int fd, int option) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+/* The umask can only be read by setting it; /proc tells it without a moment in which it is another. */
+static mode_t current_umask(void) {
+  char text[512];
+  unsigned mask = 022;
+  if (proc_self_read("status", text, sizeof text) <= 0) return (mode_t)mask;
+  const char* line = strstr(text, "\nUmask:");
+  if (line != NULL) sscanf(line, "\nUmask: %o", &mask);
+  return (mode_t)mask;
+}
+
+/* Paths are meant from the application's working directory, and the master has another. */
+static bool make_absolute(struct liveswap_bind* wish) {
+  struct sockaddr_un* address = (struct sockaddr_un*)wish->address;
+  char path[sizeof address->sun_path + 1] = "";
+  memcpy(path, address->sun_path, wish->address_size - offsetof(struct sockaddr_un, sun_path));
+  char whole[4096 + sizeof path];
+  if (path[0] == '/') {
+    snprintf(whole, sizeof whole, "%s", path);
+  } else {
+    char here[4096];
+    if (getcwd(here, sizeof here) == NULL) return false;
+    snprintf(whole, sizeof whole, "%s/%s", here, path);
+  }
+  const size_t size = strlen(whole);
+  if (size >= sizeof address->sun_path) return false;
+  memcpy(address->sun_path, whole, size + 1);
+  wish->address_size = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + size + 1);
+  return true;
+}
+
+/* The worker is ready, as the master has said when it was last asked for one that it does not want from then
+ * on. */
+static atomic_bool is_late;
+
+/* Datagrams, and any port: what is bound so later is most often a client, or for one client alone. */
+static bool is_wanted_late(const struct liveswap_bind* wish, in_port_t port) {
+  return wish->type == SOCK_STREAM && port != 0;
+}
+
+static bool is_inet(const struct liveswap_bind* wish) {
+  return wish->domain == AF_INET || wish->domain == AF_INET6;
+}
+
+/* The port has the same place in both families. */
+static in_port_t port_of(const struct liveswap_bind* wish) {
+  return ((const struct sockaddr_in*)wish->address)->sin_port;
+}
+
+static bool is_wanted_inet(const struct liveswap_bind* wish) {
+  const struct sockaddr_in* address = (const struct sockaddr_in*)wish->address;
+  const size_t least = wish->domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+  if (wish->address_size < least || address->sin_family != wish->domain) return false;
+  if (atomic_load(&is_late) && !is_wanted_late(wish, address->sin_port)) return false;
+  /* MPTCP, which Go asks for where the kernel has it: the master answers with a plain socket. */
+  if (wish->type == SOCK_STREAM) return wish->protocol == IPPROTO_TCP || wish->protocol == IPPROTO_MPTCP;
+  return wish->type == SOCK_DGRAM && wish->protocol == IPPROTO_UDP && address->sin_port != 0;
+}
+
+static bool is_wanted_unix(struct liveswap_bind* wish) {
+  const struct sockaddr_un* address = (const struct sockaddr_un*)wish->address;
+  if (wish->type != SOCK_STREAM && wish->type != SOCK_SEQPACKET) return false;
+  /* Without a name the kernel chooses one: nobody could ask for it again. */
+  if (wish->address_size <= offsetof(struct sockaddr_un, sun_path) || address->sun_family != AF_UNIX)
+    return false;
+  return address->sun_path[0] == '\0' || make_absolute(wish);
+}
+
+static bool describe(int fd, const struct sockaddr* address, socklen_t size, struct liveswap_bind* wish) {
+  *wish = (struct liveswap_bind){.domain = option_of(fd, SO_DOMAIN),
+                                 .type = option_of(fd, SO_TYPE),
+                                 .protocol = option_of(fd, SO_PROTOCOL),
+                                 .address_size = size};
+  if (address == NULL || size < sizeof(sa_family_t) || size > sizeof(struct sockaddr_storage)) return false;
+  memcpy(wish->address, address, size);
+  if (wish->domain == AF_UNIX) {
+    if (size > sizeof(struct sockaddr_un) || !is_wanted_unix(wish)) return false;
+    wish->umask = current_umask();
+    return true;
+  }
+  if (wish->domain == AF_INET6) {
+    int v6only = 0;
+    socklen_t value_size = sizeof v6only;
+    getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &value_size);
+    wish->v6only = v6only != 0;
+  }
+  return is_inet(wish) && is_wanted_inet(wish);
+}
+
+/* From here on `fd` is a held listener; `given` replaces it, or is -1. */
+static bool take(int fd, int given, const struct liveswap_bind* wish) {
+  const int status = libc.fcntl(fd, F_GETFL);
+  const bool believed = (status & O_NONBLOCK) == 0 && wish->type != SOCK_DGRAM;
+  uint64_t cookie = 0;
+  /* First of all: who finds it listening (takeover/unseen_listeners.c) finds it known. */
+  if (!socket_cookie(fd, &cookie) || !listeners_add(given >= 0 ? given : fd)) return false;
+  /* Calls that nobody sees cannot be made to wait; a time limit is for whoever has the socket. */
+  const bool may_block = believed && !options_seccomp_is_on() && socket_receive_limit(fd) < 0;
+  if (wish->type != SOCK_DGRAM && !may_block) socket_end_blocking(given >= 0 ? given : fd);
+  if (given >= 0) {
+    /* The held socket has the options of the code that bound it first; the new code may want others. */
+    socket_options_copy(fd, given);
+    if (wish->type == SOCK_DGRAM) libc.fcntl(given, F_SETFL, status);
+    if (!replace_fd(fd, cookie, given)) return false;
+  }
+  fd_flags_set(fd, FLAG_HELD | (believed ? FLAG_BLOCKING : 0));
+  /* An order to drain does not wait for a server that is just starting. */
+  const struct listener* listener = listeners_find(fd);
+  if (listener == NULL) return true;
+  if (wish->type == SOCK_STREAM) adopted_listener(listener);
+  if (revoke_has_begun()) revoke_descriptor(fd, listener);
+  return true;
+}
+
+int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
+  struct liveswap_bind wish;
+  if (!takeover_is_on() || (unsigned)fd >= FD_FLAGS_MAX || !describe(fd, address, size, &wish))
+    return TAKEOVER_NOT_OURS;
+  /* Without room it is on its own; that it is there to stay shows at the latest when its successor wants its
+   * address. */
+  if (readiness_is_over() && !listeners_have_room()) return TAKEOVER_NOT_OURS;
+  /* Before the question: a server that has to wait for its address is not ready meanwhile. */
+  readiness_await();
+  int given = -1;
+  const bool may_be_late = readiness_is_over() && is_inet(&wish) && !is_wanted_late(&wish, port_of(&wish));
+  const struct request question = {
+      .kind = LIVESWAP_BIND, .count = may_be_late, .text = &wish, .size = sizeof wish, .fd = fd};
+  const int error = request_ask(&question, &given);
+  if (error == LIVESWAP_TOO_LATE) atomic_store(&is_late, true);
+  if (error == REQUEST_UNANSWERED || error == LIVESWAP_STAYS_OWN || error == LIVESWAP_TOO_LATE)
+    return TAKEOVER_NOT_OURS;
+  if (error == ENOSPC && readiness_is_over()) return TAKEOVER_NOT_OURS;
+  if (error != 0) return error;
+  const int failed = take(fd, given, &wish) ? 0 : errno;
+  if (given >= 0) libc.close(given);
+  /* A thread that receives datagrams may never be seen to wait (api/readiness.c). */
+  if (failed == 0 && wish.type == SOCK_DGRAM) {
+    control_thread_unpark();
+    readiness_expect(listeners_find(fd));
+  }
+  return failed;
+}
+
+int takeover_listen(int fd, int backlog) {
+  const struct listener* listener = listeners_held(fd);
+  /* In a child: it is the parent's (takeover/forked_child.h). */
+  if (listener == NULL) return (fd_flags(fd) & (FLAG_SEIZED | FLAG_INHERITED)) != 0 ? 0 : TAKEOVER_NOT_OURS;
+  if (listener->type != SOCK_DGRAM) readiness_expect(listener);
+  /* Lent: the master has chosen the backlog. */
+  if (listener->name != NULL) return 0;
+  if (listener->type == SOCK_DGRAM) return TAKEOVER_NOT_OURS;
+  const uint64_t cookie = listener->cookie;
+  const struct request question = {.kind = LIVESWAP_LISTEN,
+                                   .count = backlog < 0 ? UINT32_MAX : (uint64_t)backlog,
+                                   .text = &cookie,
+                                   .size = sizeof cookie,
+                                   .fd = -1};
+  const int error = request_ask(&question, NULL);
+  if (error == REQUEST_UNANSWERED) return TAKEOVER_NOT_OURS;
+  if (error != 0) return error;
+  /* Some event loops register a socket before they bind it. */
+  if (replace_fd_is_registered(fd)) blocking_mode_note_wait(fd, FLAG_EPOLLED);
+  if ((fd_flags(fd) & FLAG_EPOLLED) != 0) readiness_seen(fd);
+  if (control_thread_is_parked() && io_uring_is_there()) control_thread_stay();
+  return 0;
+}
+
+static int result_of(int error) {
+  if (error == 0) return 0;
+  errno = error;
+  return -1;
+}
+
+INTERPOSED int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t size) {
+  if (forked_child_is_here()) forked_child_binds(fd);
+  const int error = takeover_bind(fd, address.__sockaddr__, size);
+  return error == TAKEOVER_NOT_OURS ? libc.bind(fd, address.__sockaddr__, size) : result_of(error);
+}
+
+INTERPOSED int listen(int fd, int backlog) {
+  const int error = takeover_listen(fd, backlog);
+  if (error != TAKEOVER_NOT_OURS) return result_of(error);
+  /* Seen, so that it is no stray; before it listens. */
+  fd_flags_add(fd, FLAG_OWN);
+  const int done = libc.listen(fd, backlog);
+  if (done != 0)
+    fd_flags_remove(fd, FLAG_OWN);
+  else if (takeover_is_on())
+    readiness_await();
+  return done;
+}

@@ -1,0 +1,98 @@
+/* fcntl() and ioctl(): an application that sets O_NONBLOCK on a listener sets it for itself alone
+ * (takeover/blocking_mode.h). */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "worker/api/listeners.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/libc.h"
+#include "worker/base/socket.h"
+
+static void believe_blocking(int fd, bool blocking) {
+  if (blocking) {
+    fd_flags_add(fd, FLAG_BLOCKING);
+  } else {
+    socket_end_blocking(fd);
+    fd_flags_remove(fd, FLAG_BLOCKING);
+  }
+}
+
+static int set_flags(int fd, int wanted) {
+  const int others = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME; /* all that F_SETFL can set (fcntl(2)) */
+  const int now = libc.fcntl(fd, F_GETFL);
+  if (now < 0 || (((now ^ wanted) & others) != 0 && libc.fcntl(fd, F_SETFL, wanted | O_NONBLOCK) < 0))
+    return -1;
+  believe_blocking(fd, (wanted & O_NONBLOCK) == 0);
+  return 0;
+}
+
+static COLD int control_marked(int fd, int command, void* argument) {
+  const long number = (long)argument;
+  switch (command) {
+    case F_SETFL:
+      return set_flags(fd, (int)number);
+    case F_GETFL: {
+      const int found = libc.fcntl(fd, command);
+      return found >= 0 && (fd_flags(fd) & FLAG_BLOCKING) != 0 ? found & ~O_NONBLOCK : found;
+    }
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC: {
+      const int copy = libc.fcntl(fd, command, number);
+      if (copy >= 0) fd_flags_set(copy, fd_flags(fd));
+      return copy;
+    }
+    default:
+      return libc.fcntl(fd, command, argument);
+  }
+}
+
+/* Calls that nobody sees receive datagrams: whether these wait is the application's affair. */
+static bool has_datagrams(int fd) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
+}
+
+static COLD bool is_guarded(int fd) {
+  if (has_datagrams(fd)) return false;
+  return (fd_flags(fd) & (FLAG_SEIZED | FLAG_INHERITED)) != 0 ||
+         ((fd_flags(fd) & FLAG_HELD) != 0 && listeners_held(fd) != NULL);
+}
+
+/*
+ * These two under names of their own: what may be left out is taken as if it were there, which is less to do,
+ * and where 64-bit Linux has it in a variadic call as well. And libc's headers make one fcntl another name
+ * for the other.
+ */
+_Static_assert(sizeof(void*) == 8, "elsewhere the argument is on the stack, or is not there");
+
+static __attribute__((hot)) int guarded_fcntl(int fd, int command, void* argument) {
+  return fd_flags(fd) != 0 && is_guarded(fd) ? control_marked(fd, command, argument)
+                                             : libc.fcntl(fd, command, argument);
+}
+
+INTERPOSED extern __typeof__(guarded_fcntl) plain_fcntl __asm__("fcntl")
+    __attribute__((alias("guarded_fcntl")));
+INTERPOSED extern __typeof__(guarded_fcntl) large_fcntl __asm__("fcntl64")
+    __attribute__((alias("guarded_fcntl")));
+
+static COLD int set_mode(int fd, const int* non_blocking) {
+  if (non_blocking == NULL) {
+    errno = EFAULT;
+    return -1;
+  }
+  believe_blocking(fd, *non_blocking == 0);
+  return 0;
+}
+
+static __attribute__((hot)) int guarded_ioctl(int fd, unsigned long request, void* argument) {
+  return request == FIONBIO && fd_flags(fd) != 0 && is_guarded(fd) ? set_mode(fd, argument)
+                                                                   : libc.ioctl(fd, request, argument);
+}
+
+INTERPOSED extern __typeof__(guarded_ioctl) plain_ioctl __asm__("ioctl")
+    __attribute__((alias("guarded_ioctl")));

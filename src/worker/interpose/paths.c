@@ -1,0 +1,120 @@
+/*
+ * unlink, remove and rename: the files of Unix sockets that listen. The master holds the socket for all
+ * workers, so its file is not one worker's to remove, and what one worker renames others have bound as well.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "worker/api/listeners.h"
+#include "worker/api/readiness.h"
+#include "worker/base/libc.h"
+#include "worker/control/request.h"
+#include "worker/takeover/forked_child.h"
+#include "worker/takeover/lost_listener.h"
+
+enum { PATH_SIZE = 4096 };
+
+/* Paths are meant from the application's working directory, and the master has another. */
+static bool make_whole(const char* path, char whole[PATH_SIZE]) {
+  char here[2048] = "";
+  if (path[0] != '/' && getcwd(here, sizeof here) == NULL) return false;
+  return snprintf(whole, PATH_SIZE, "%s%s%s", here, path[0] == '/' ? "" : "/", path) < PATH_SIZE;
+}
+
+/* Later a Unix listener that was there from the start is what it can be about. */
+static bool may_be_held(const char* path) {
+  return path != NULL && takeover_is_on() && (!readiness_is_over() || listeners_bound());
+}
+
+/* True: answered, with errno when `*result` is not 0. A path that the master holds stays. */
+static bool ask_to_unlink(const char* path, int* result) {
+  struct stat found;
+  char whole[PATH_SIZE];
+  if (!may_be_held(path)) return false;
+  if (lstat(path, &found) != 0) {
+    /* Not to be tried again: another worker may be binding it at this moment. */
+    *result = -1;
+    return errno == ENOENT;
+  }
+  if (!S_ISSOCK(found.st_mode) || !make_whole(path, whole)) return false;
+  const struct request question = {.kind = LIVESWAP_UNLINK, .text = whole, .size = strlen(whole), .fd = -1};
+  const int error = request_ask(&question, NULL);
+  if (error == REQUEST_UNANSWERED) return false;
+  errno = error;
+  *result = error == 0 ? 0 : -1;
+  return true;
+}
+
+/* A listener of this worker, also one whose file another worker has renamed just now. */
+static bool is_listener(const char* path, const char* whole) {
+  struct stat found;
+  if (listeners_at(whole) != NULL) return true;
+  return lstat(path, &found) == 0 && S_ISSOCK(found.st_mode);
+}
+
+/* True: answered, with errno when `*result` is not 0. */
+static bool ask_to_rename(const char* from, const char* to, int* result) {
+  char paths[2 * PATH_SIZE];
+  char whole[PATH_SIZE];
+  int given = -1;
+  if (!may_be_held(from) || to == NULL || forked_child_runs() || !listeners_bound()) return false;
+  if (!make_whole(from, paths) || !is_listener(from, paths) || !make_whole(to, whole)) return false;
+  const struct listener* listener = listeners_at(paths);
+  const size_t first = strlen(paths) + 1;
+  memcpy(paths + first, whole, strlen(whole));
+  const struct request question = {
+      .kind = LIVESWAP_RENAME, .text = paths, .size = first + strlen(whole), .fd = -1};
+  int error = request_ask(&question, &given);
+  if (error == REQUEST_UNANSWERED || error == LIVESWAP_STAYS_OWN) return false;
+  if (error == 0 && given >= 0 && listener == NULL) error = EXDEV;
+  if (error == 0 && given >= 0 && !lost_listener_renamed(listener, given)) error = errno;
+  if (given >= 0) libc.close(given);
+  errno = error;
+  *result = error == 0 ? 0 : -1;
+  return true;
+}
+
+static bool is_plain(int directory, const char* path) {
+  return path != NULL && (directory == AT_FDCWD || path[0] == '/');
+}
+
+INTERPOSED int unlink(const char* path) {
+  int result = 0;
+  return ask_to_unlink(path, &result) ? result : libc.unlink(path);
+}
+
+INTERPOSED int unlinkat(int directory, const char* path, int flags) {
+  int result = 0;
+  const bool plain = flags == 0 && is_plain(directory, path);
+  return plain && ask_to_unlink(path, &result) ? result : libc.unlinkat(directory, path, flags);
+}
+
+INTERPOSED int remove(const char* path) {
+  int result = 0;
+  return ask_to_unlink(path, &result) ? result : libc.remove(path);
+}
+
+INTERPOSED int rename(const char* from, const char* to) {
+  int result = 0;
+  return ask_to_rename(from, to, &result) ? result : libc.rename(from, to);
+}
+
+INTERPOSED int renameat(int from_directory, const char* from, int to_directory, const char* to) {
+  int result = 0;
+  const bool plain = is_plain(from_directory, from) && is_plain(to_directory, to);
+  return plain && ask_to_rename(from, to, &result) ? result
+                                                   : libc.renameat(from_directory, from, to_directory, to);
+}
+
+INTERPOSED int renameat2(int from_directory, const char* from, int to_directory, const char* to,
+                         unsigned flags) {
+  int result = 0;
+  const bool plain = flags == 0 && is_plain(from_directory, from) && is_plain(to_directory, to);
+  return plain && ask_to_rename(from, to, &result)
+             ? result
+             : libc.renameat2(from_directory, from, to_directory, to, flags);
+}

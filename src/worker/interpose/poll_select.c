@@ -1,0 +1,363 @@
+/*
+ * poll and select, for three reasons: a listener that is waited for shows that the server is ready; one that
+ * is taken away while a thread waits must not be reported to it; and one with a connection to adopt is
+ * readable. When none of them holds, the calls are libc's own.
+ */
+#include "poll_select.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/select.h>
+#include <time.h>
+
+#include "event_loop.h"
+#include "worker/api/readiness.h"
+#include "worker/base/clock.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/libc.h"
+#include "worker/base/slow_path.h"
+#include "worker/base/thread_interrupt.h"
+#include "worker/control/parking.h"
+#include "worker/takeover/adopted_connections.h"
+#include "worker/takeover/blocking_mode.h"
+#include "worker/takeover/forked_child.h"
+#include "worker/takeover/revoke.h"
+
+/* Beyond so many descriptors nobody is woken for a connection to adopt; it waits for the next event. */
+enum { WAKEN_MAX = 1024 };
+
+static __thread bool was_sent_back;
+static __thread bool woken;
+static __thread bool woken_before;
+
+bool poll_select_was_woken(void) {
+  const bool was = woken;
+  woken = false;
+  return was;
+}
+
+bool poll_select_may_go_back(void) {
+  const bool may = !was_sent_back;
+  slow_path_add(SLOW_SENT_BACK);
+  was_sent_back = true;
+  return may;
+}
+
+/* Where every wait begins. */
+static inline bool is_special(const sigset_t* mask) {
+  if (slow_path_has(SLOW_SENT_BACK)) was_sent_back = false;
+  return slow_path_has(SLOW_READINESS | SLOW_SEIZED | SLOW_ADOPTS | SLOW_CHILD | SLOW_AT_GATES) ||
+         (mask != NULL && control_thread_is_parked());
+}
+
+static bool is_time(const struct timespec* time) {
+  return time == NULL || (time->tv_sec >= 0 && time->tv_nsec >= 0 && time->tv_nsec < 1000000000);
+}
+
+/* Whether a held listener is among them. */
+static bool note_polled(const struct pollfd* fds, nfds_t count) {
+  bool found = false;
+  for (nfds_t i = 0; i < count; ++i) {
+    if (forked_child_is_here() && (fds[i].events & POLLIN) != 0) forked_child_uses(fds[i].fd);
+    if ((fd_flags(fds[i].fd) & FLAG_HELD) == 0 || (fds[i].events & POLLIN) == 0) continue;
+    blocking_mode_note_wait(fds[i].fd, FLAG_POLLED);
+    readiness_seen(fds[i].fd);
+    found = true;
+  }
+  return found;
+}
+
+static int count_events(const struct pollfd* fds, nfds_t count) {
+  int events = 0;
+  for (nfds_t i = 0; i < count; ++i) events += fds[i].revents != 0;
+  return events;
+}
+
+/* Events of a listener that was swapped during the wait belong to somebody else now. */
+static void look_again(struct pollfd* fds, nfds_t count) {
+  for (nfds_t i = 0; i < count; ++i) {
+    if (fds[i].revents == 0 || (fd_flags(fds[i].fd) & FLAG_SEIZED) == 0) continue;
+    struct pollfd now_there = {fds[i].fd, fds[i].events, 0};
+    fds[i].revents = libc.poll(&now_there, 1, 0) > 0 ? now_there.revents : 0;
+  }
+}
+
+static void note_adoptable(struct pollfd* fds, nfds_t count) {
+  for (nfds_t i = 0; i < count && adopted_is_waiting(); ++i) {
+    if ((fds[i].events & POLLIN) != 0 && (fd_flags(fds[i].fd) & FLAG_HELD) != 0 && adopted_has_one(fds[i].fd))
+      fds[i].revents |= POLLIN;
+  }
+}
+
+/*
+ * A thread that waits for nothing but what has been taken from it may be the one of an event loop, in a
+ * library's own wait within accept: it is sent back, once.
+ */
+static bool wake_for_good(struct pollfd* fds, nfds_t count) {
+  if (woken_before || count == 0) return false;
+  for (nfds_t i = 0; i < count; ++i)
+    if ((fd_flags(fds[i].fd) & FLAG_SEIZED) == 0) return false;
+  woken = woken_before = true;
+  for (nfds_t i = 0; i < count; ++i) fds[i].revents = i == 0 ? POLLIN : 0;
+  return true;
+}
+
+/* As ppoll, which also returns when there is a connection to adopt. */
+static int poll_and_adopt(struct pollfd* fds, nfds_t count, const struct timespec* timeout,
+                          const sigset_t* mask) {
+  struct pollfd more[2 * WAKEN_MAX];
+  if (count > WAKEN_MAX) return libc.ppoll(fds, count, timeout, mask);
+  memcpy(more, fds, count * sizeof *fds);
+  nfds_t width = count;
+  for (nfds_t i = 0; i < count; ++i) {
+    const bool held = (fd_flags(fds[i].fd) & FLAG_HELD) != 0 && (fds[i].events & POLLIN) != 0;
+    const int bell = held ? adopted_fd(fds[i].fd) : -1;
+    if (bell >= 0) more[width++] = (struct pollfd){bell, POLLIN, 0};
+  }
+  const int found = libc.ppoll(more, width, timeout, mask);
+  for (nfds_t i = 0; i < count; ++i) fds[i].revents = found > 0 ? more[i].revents : 0;
+  return found;
+}
+
+static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec* timeout,
+                        const sigset_t* mask) {
+  const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
+  for (;;) {
+    if (wake_for_good(fds, count)) return 1;
+    const bool held = note_polled(fds, count);
+    safe_point(mask);
+    const unsigned kicks = interrupt_count();
+    const struct timespec left = timeout != NULL ? clock_until(end) : (struct timespec){0};
+    const struct timespec* const limit = timeout != NULL ? &left : NULL;
+    const int found = held && adopted_has_begun() ? poll_and_adopt(fds, count, limit, mask)
+                                                  : libc.ppoll(fds, count, limit, mask);
+    if (found == 0 || (found < 0 && (errno != EINTR || interrupt_count() == kicks))) return found;
+    if (found < 0)
+      for (nfds_t i = 0; i < count; ++i) fds[i].revents = 0;
+    look_again(fds, count);
+    note_adoptable(fds, count);
+    const int events = count_events(fds, count);
+    if (events > 0) return events;
+  }
+}
+
+/* Whether listeners were taken, or got connections to adopt, during a wait that began as libc's own: its
+ * outcome, and errno, are not to be trusted then, and it starts again. A signal of the application's ends it
+ * as ever. */
+static bool is_spoilt(int found, unsigned kicks) {
+  return found < 0 ? interrupt_count() != kicks : found > 0 && slow_path_has(SLOW_SEIZED | SLOW_ADOPTS);
+}
+
+static bool waits(const struct timespec* timeout) {
+  return timeout == NULL || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
+}
+
+static COLD void look_for_loop(struct pollfd* fds, nfds_t count, bool waits) {
+  if (event_loop_is_looked_for()) event_loop_polls(fds, count, waits);
+}
+
+/* A wait of that many ms, or without end. */
+static COLD int poll_specially(struct pollfd* fds, nfds_t count, int timeout) {
+  const struct timespec time = {timeout / 1000, (long)(timeout % 1000) * 1000000};
+  return watched_poll(fds, count, timeout < 0 ? NULL : &time, NULL);
+}
+
+INTERPOSED int poll(struct pollfd* fds, nfds_t count, int timeout) {
+  if (control_thread_looks_for_loop()) look_for_loop(fds, count, timeout != 0);
+  if (is_special(NULL)) return poll_specially(fds, count, timeout);
+  struct timespec began;
+  clock_note(&began, timeout);
+  const unsigned kicks = interrupt_count();
+  const int found = libc.poll(fds, count, timeout);
+  return is_spoilt(found, kicks) ? poll_specially(fds, count, clock_left(timeout, &began)) : found;
+}
+
+INTERPOSED int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
+  struct timespec left = {0};
+  if (control_thread_looks_for_loop()) look_for_loop(fds, count, waits(timeout));
+  if (!is_special(mask) || !is_time(timeout)) {
+    const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : left;
+    const unsigned kicks = interrupt_count();
+    const int found = libc.ppoll(fds, count, timeout, mask);
+    if (!is_spoilt(found, kicks)) return found;
+    if (timeout != NULL) left = clock_until(end);
+  } else if (timeout != NULL) {
+    left = *timeout;
+  }
+  return watched_poll(fds, count, timeout != NULL ? &left : NULL, mask);
+}
+
+/* What -D_FORTIFY_SOURCE makes of poll and ppoll. */
+INTERPOSED int __poll_chk(struct pollfd* fds, nfds_t count, int timeout, size_t size) {
+  if (size / sizeof *fds < count) abort();
+  return poll(fds, count, timeout);
+}
+
+INTERPOSED int __ppoll_chk(struct pollfd* fds, nfds_t count, const struct timespec* timeout,
+                           const sigset_t* mask, size_t size) {
+  if (size / sizeof *fds < count) abort();
+  return ppoll(fds, count, timeout, mask);
+}
+
+struct sets {
+  fd_set in;
+  fd_set out;
+  fd_set failed;
+};
+
+/* Some make sets of no more words than they need. */
+static size_t size_of_sets(int count) { return ((size_t)count + NFDBITS - 1) / NFDBITS * sizeof(fd_mask); }
+
+static fd_set* copy_set(fd_set* to, const fd_set* from, int count) {
+  if (from == NULL) return NULL;
+  FD_ZERO(to);
+  memcpy(to, from, size_of_sets(count));
+  return to;
+}
+
+static void copy_sets(struct sets* to, fd_set* from[3], int count) {
+  copy_set(&to->in, from[0], count);
+  copy_set(&to->out, from[1], count);
+  copy_set(&to->failed, from[2], count);
+}
+
+static void give_sets(fd_set* to[3], const struct sets* from, int count) {
+  const fd_set* const sets[3] = {&from->in, &from->out, &from->failed};
+  for (int i = 0; i < 3; ++i)
+    if (to[i] != NULL) memcpy(to[i], sets[i], size_of_sets(count));
+}
+
+static bool note_selected(int count, const fd_set* in) {
+  bool found = false;
+  for (int fd = 0; in != NULL && fd < count; ++fd) {
+    if (forked_child_is_here() && FD_ISSET(fd, in)) forked_child_uses(fd);
+    if ((fd_flags(fd) & FLAG_HELD) == 0 || !FD_ISSET(fd, in)) continue;
+    blocking_mode_note_wait(fd, FLAG_POLLED);
+    readiness_seen(fd);
+    found = true;
+  }
+  return found;
+}
+
+/* As look_again() and note_adoptable(). Returns by how many the number of events has changed. */
+static int correct_selected(int count, fd_set* in, const fd_set* wanted) {
+  int change = 0;
+  for (int fd = 0; in != NULL && fd < count; ++fd) {
+    if (fd_flags(fd) == 0 || !FD_ISSET(fd, wanted)) continue;
+    struct pollfd now_there = {fd, POLLIN, 0};
+    const bool readable = (fd_flags(fd) & FLAG_HELD) != 0 && adopted_is_waiting() && adopted_has_one(fd);
+    if (FD_ISSET(fd, in) && (fd_flags(fd) & FLAG_SEIZED) != 0 && libc.poll(&now_there, 1, 0) == 0) {
+      FD_CLR(fd, in);
+      --change;
+    } else if (!FD_ISSET(fd, in) && readable) {
+      FD_SET(fd, in);
+      ++change;
+    }
+  }
+  return change;
+}
+
+/* Adds what wakes for connections to adopt. The new width. */
+static int add_bells(int count, const fd_set* wanted, fd_set* in) {
+  int width = count;
+  for (int fd = 0; wanted != NULL && adopted_has_begun() && fd < count; ++fd) {
+    const int bell = (fd_flags(fd) & FLAG_HELD) != 0 && FD_ISSET(fd, wanted) ? adopted_fd(fd) : -1;
+    if (bell < 0 || bell >= FD_SETSIZE) continue;
+    FD_SET(bell, in);
+    if (bell >= width) width = bell + 1;
+  }
+  return width;
+}
+
+/* The number of those in the sets below `count`: bells are not the caller's. */
+static int remove_bells(int count, const fd_set* wanted, fd_set* in, int events) {
+  for (int fd = 0; wanted != NULL && adopted_has_begun() && fd < count; ++fd) {
+    const int bell = (fd_flags(fd) & FLAG_HELD) != 0 && FD_ISSET(fd, wanted) ? adopted_fd(fd) : -1;
+    if (bell < 0 || bell >= FD_SETSIZE || !FD_ISSET(bell, in)) continue;
+    FD_CLR(bell, in);
+    --events;
+  }
+  return events;
+}
+
+/* One round of watched_select: the events in `found`, of which there are as many as it returns; -1 and errno.
+ */
+static int select_once(int count, struct sets* found, fd_set* sets[3], const struct timespec* limit,
+                       const sigset_t* mask) {
+  fd_set* const in = copy_set(&found->in, sets[0], count);
+  fd_set* const out = copy_set(&found->out, sets[1], count);
+  fd_set* const failed = copy_set(&found->failed, sets[2], count);
+  const int width = add_bells(count, sets[0], in);
+  const int events = libc.pselect(width, in, out, failed, limit, mask);
+  return events > 0 ? remove_bells(count, sets[0], in, events) : events;
+}
+
+static int watched_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
+  const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
+  for (;;) {
+    struct sets found;
+    note_selected(count, sets[0]);
+    safe_point(mask);
+    const unsigned kicks = interrupt_count();
+    const struct timespec left = timeout != NULL ? clock_until(end) : (struct timespec){0};
+    int events = select_once(count, &found, sets, timeout != NULL ? &left : NULL, mask);
+    if (events < 0) {
+      if (errno != EINTR || interrupt_count() == kicks) return events;
+      memset(&found, 0, sizeof found);
+      events = 0;
+    }
+    if (sets[0] != NULL) events += correct_selected(count, &found.in, sets[0]);
+    const bool is_over = timeout != NULL && clock_until(end).tv_sec == 0 && clock_until(end).tv_nsec == 0;
+    if (events == 0 && !is_over) continue;
+    give_sets(sets, &found, count);
+    return events;
+  }
+}
+
+static int any_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
+  if (event_loop_is_looked_for()) event_loop_selects(count, sets, waits(timeout));
+  if (!is_special(mask) || count < 0 || !is_time(timeout)) {
+    struct sets before;
+    const unsigned kicks = interrupt_count();
+    copy_sets(&before, sets, count < 0 ? 0 : count);
+    const int found = libc.pselect(count, sets[0], sets[1], sets[2], timeout, mask);
+    if (!is_spoilt(found, kicks)) return found;
+    /* What it has started with. */
+    give_sets(sets, &before, count);
+  }
+  return watched_select(count, sets, timeout, mask);
+}
+
+INTERPOSED int select(int count, fd_set* in, fd_set* out, fd_set* failed, struct timeval* timeout) {
+  /* Sets beyond FD_SETSIZE have a size that only the application knows. */
+  if (count > FD_SETSIZE) {
+    control_thread_stay(); /* whose knocks it would show */
+    return libc.select(count, in, out, failed, timeout);
+  }
+  struct timespec time = {0};
+  if (timeout != NULL) {
+    if (timeout->tv_sec < 0 || timeout->tv_usec < 0) return libc.select(count, in, out, failed, timeout);
+    /* More than a million of them are carried over, as libc does it. */
+    time = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000, timeout->tv_usec % 1000000 * 1000};
+  }
+  const struct timespec end = clock_sum(clock_now(), time);
+  const int found = any_select(count, (fd_set* [3]){in, out, failed}, timeout != NULL ? &time : NULL, NULL);
+  if (timeout != NULL) {
+    /* As on Linux: what is left of it. */
+    const struct timespec left = clock_until(end);
+    *timeout = (struct timeval){left.tv_sec, left.tv_nsec / 1000};
+  }
+  return found;
+}
+
+INTERPOSED int pselect(int count, fd_set* in, fd_set* out, fd_set* failed, const struct timespec* timeout,
+                       const sigset_t* mask) {
+  if (count > FD_SETSIZE) {
+    control_thread_stay();
+    return libc.pselect(count, in, out, failed, timeout, mask);
+  }
+  return any_select(count, (fd_set* [3]){in, out, failed}, timeout, mask);
+}

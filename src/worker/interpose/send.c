@@ -1,0 +1,134 @@
+/* The calls that send on a socket. They are libc's own; what has been sent on a connection is then followed
+ * (takeover/traffic.h). */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "worker/base/libc.h"
+#include "worker/takeover/traffic.h"
+
+static ssize_t note(int fd, const void* bytes, ssize_t sent) {
+  if (sent > 0) traffic_sent(fd, bytes, (size_t)sent);
+  return sent;
+}
+
+INTERPOSED ssize_t write(int fd, const void* bytes, size_t size) {
+  if (!traffic_is_followed(fd)) return libc.write(fd, bytes, size);
+  return note(fd, bytes, libc.write(fd, bytes, size));
+}
+
+INTERPOSED ssize_t send(int fd, const void* bytes, size_t size, int flags) {
+  if (!traffic_is_followed(fd)) return libc.send(fd, bytes, size, flags);
+  return note(fd, bytes, libc.send(fd, bytes, size, flags));
+}
+
+INTERPOSED ssize_t sendto(int fd, const void* bytes, size_t size, int flags, __CONST_SOCKADDR_ARG to,
+                          socklen_t to_size) {
+  if (!traffic_is_followed(fd)) return libc.sendto(fd, bytes, size, flags, to.__sockaddr__, to_size);
+  return note(fd, bytes, libc.sendto(fd, bytes, size, flags, to.__sockaddr__, to_size));
+}
+
+static ssize_t note_parts(int fd, const struct iovec* parts, size_t count, ssize_t sent) {
+  if (sent > 0) traffic_sent_parts(fd, parts, count, (size_t)sent);
+  return sent;
+}
+
+INTERPOSED ssize_t writev(int fd, const struct iovec* parts, int count) {
+  if (!traffic_is_followed(fd)) return libc.writev(fd, parts, count);
+  return note_parts(fd, parts, (size_t)count, libc.writev(fd, parts, count));
+}
+
+INTERPOSED ssize_t sendmsg(int fd, const struct msghdr* message, int flags) {
+  if (!traffic_is_followed(fd)) return libc.sendmsg(fd, message, flags);
+  return note_parts(fd, message->msg_iov, message->msg_iovlen, libc.sendmsg(fd, message, flags));
+}
+
+INTERPOSED int sendmmsg(int fd, struct mmsghdr* messages, unsigned count, int flags) {
+  const int sent = libc.sendmmsg(fd, messages, count, flags);
+  if (!traffic_is_followed(fd)) return sent;
+  for (int i = 0; i < sent; ++i)
+    note_parts(fd, messages[i].msg_hdr.msg_iov, messages[i].msg_hdr.msg_iovlen, (ssize_t)messages[i].msg_len);
+  return sent;
+}
+
+static ssize_t note_file(int fd, ssize_t sent) {
+  if (sent > 0 && traffic_is_followed(fd)) traffic_sent_file(fd, (size_t)sent);
+  return sent;
+}
+
+/* Both names by the compiler's own: <sys/sendfile.h> may make the one out of the other, by the size of off_t.
+ */
+static ssize_t followed_sendfile(int to, int from, off64_t* offset, size_t size) {
+  return note_file(to, libc.sendfile64(to, from, offset, size));
+}
+INTERPOSED extern __typeof__(followed_sendfile) any_sendfile __asm__("sendfile")
+    __attribute__((alias("followed_sendfile")));
+INTERPOSED extern __typeof__(followed_sendfile) large_sendfile __asm__("sendfile64")
+    __attribute__((alias("followed_sendfile")));
+
+INTERPOSED ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t size,
+                          unsigned flags) {
+  return note_file(to, libc.splice(from, from_offset, to, to_offset, size, flags));
+}
+
+/* dprintf() makes the text and writes it within libc: it is made once more to be seen, with the errno that %m
+ * shows. Where it then is another one, nobody knows what was sent. */
+static COLD void note_text(int fd, size_t size, int error, const char* format, va_list values) {
+  char some[2048];
+  const int after = errno;
+  char* const text = size < sizeof some ? some : malloc(size + 1);
+  errno = error;
+  const int made = text != NULL ? vsnprintf(text, size + 1, format, values) : -1;
+  if (made >= 0 && (size_t)made == size)
+    traffic_sent(fd, text, size);
+  else
+    traffic_lost(fd);
+  if (text != some) free(text);
+  errno = after;
+}
+
+INTERPOSED int vdprintf(int fd, const char* format, va_list values) {
+  if (!traffic_is_followed(fd)) return libc.vdprintf(fd, format, values);
+  va_list again;
+  const int error = errno;
+  va_copy(again, values);
+  const int sent = libc.vdprintf(fd, format, values);
+  if (sent > 0) note_text(fd, (size_t)sent, error, format, again);
+  va_end(again);
+  return sent;
+}
+
+INTERPOSED int dprintf(int fd, const char* format, ...) {
+  va_list values;
+  va_start(values, format);
+  const int sent = vdprintf(fd, format, values);
+  va_end(values);
+  return sent;
+}
+
+/* What -D_FORTIFY_SOURCE makes of these. */
+INTERPOSED int __vdprintf_chk(int fd, int flag, const char* format, va_list values) {
+  if (!traffic_is_followed(fd)) return libc.__vdprintf_chk(fd, flag, format, values);
+  va_list again;
+  const int error = errno;
+  va_copy(again, values);
+  const int sent = libc.__vdprintf_chk(fd, flag, format, values);
+  if (sent > 0) note_text(fd, (size_t)sent, error, format, again);
+  va_end(again);
+  return sent;
+}
+
+INTERPOSED int __dprintf_chk(int fd, int flag, const char* format, ...) {
+  va_list values;
+  va_start(values, format);
+  const int sent = __vdprintf_chk(fd, flag, format, values);
+  va_end(values);
+  return sent;
+}

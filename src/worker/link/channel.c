@@ -1,0 +1,143 @@
+#include "channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "worker/base/clock.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/libc.h"
+
+/* A master that has not read for so long is stopped or stuck; the worker goes on without it. */
+enum { SEND_LIMIT_MS = 5000 };
+/* POLLOUT of a Unix socket comes late (a quarter of the buffer is in use), so the send itself is tried again.
+ */
+enum { SEND_RETRY_MS = 20 };
+
+static int channel = -1;
+
+/* A child without exec must not keep the channel open, nor speak in the worker's name. */
+static void forget_in_child(void) {
+  if (channel < 0) return;
+  libc.close(channel);
+  fd_flags_set(channel, 0);
+  for (int fd = LIVESWAP_FD_LIFE; fd < LIVESWAP_FD_LISTENERS; ++fd) {
+    if ((fd_flags(fd) & FLAG_HOST) == 0) continue;
+    libc.close(fd);
+    fd_flags_set(fd, 0);
+  }
+  channel = -1;
+}
+
+bool channel_adopt(void) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (getsockopt(LIVESWAP_FD_CHANNEL, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET)
+    return false;
+  fcntl(LIVESWAP_FD_CHANNEL, F_SETFD, FD_CLOEXEC);
+  /* A hook has no life descriptor; this then fails and does no harm. */
+  fcntl(LIVESWAP_FD_LIFE, F_SETFD, FD_CLOEXEC);
+  channel = LIVESWAP_FD_CHANNEL;
+  fd_flags_set(LIVESWAP_FD_CHANNEL, FLAG_HOST);
+  fd_flags_set(LIVESWAP_FD_LIFE, FLAG_HOST);
+  pthread_atfork(NULL, NULL, forget_in_child);
+  return true;
+}
+
+int channel_fd(void) { return channel; }
+
+union control {
+  struct cmsghdr header;
+  char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static bool try_send(struct liveswap_frame frame, const void* text, size_t size, int fd) {
+  struct iovec parts[2] = {{&frame, sizeof frame}, {(void*)text, size}};
+  struct msghdr packet = {.msg_iov = parts, .msg_iovlen = size > 0 ? 2 : 1};
+  union control control = {.header = {CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS}};
+  if (fd >= 0) {
+    memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+    packet.msg_control = &control;
+    packet.msg_controllen = sizeof control;
+  }
+  ssize_t sent = 0;
+  do {
+    sent = sendmsg(channel, &packet, MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  return sent >= 0;
+}
+
+bool channel_try_send(struct liveswap_frame frame, const char* text, size_t size) {
+  return try_send(frame, text, size, -1);
+}
+
+bool channel_try_send_with(struct liveswap_frame frame, const void* text, size_t size, int fd) {
+  return try_send(frame, text, size, fd);
+}
+
+/* ETOOMANYREFS: the master has not yet taken the descriptors that are under way. */
+bool channel_is_only_full(void) { return errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS; }
+
+bool channel_send(struct liveswap_frame frame, const char* text, size_t size) {
+  return channel_send_with(frame, text, size, -1);
+}
+
+bool channel_send_with(struct liveswap_frame frame, const void* text, size_t size, int fd) {
+  const int64_t limit = clock_ms() + SEND_LIMIT_MS;
+  while (!try_send(frame, text, size, fd)) {
+    if (!channel_is_only_full() || clock_ms() >= limit) return false;
+    struct pollfd room = {channel, POLLOUT, 0};
+    libc.poll(&room, 1, SEND_RETRY_MS);
+  }
+  return true;
+}
+
+void channel_send_value(enum liveswap_frame_kind kind, int32_t value) {
+  channel_send((struct liveswap_frame){.kind = kind, .value = value}, NULL, 0);
+}
+
+void channel_fail(enum liveswap_stage stage, const char* format, ...) {
+  char text[8192];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_FAILED, .value = (int32_t)stage}, text, strlen(text));
+  libc._exit(LIVESWAP_EXIT_LOAD);
+}
+
+/* Room for one: the kernel closes what has none. */
+static int descriptor_of(struct msghdr* packet) {
+  const struct cmsghdr* header = CMSG_FIRSTHDR(packet);
+  int fd = -1;
+  if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+      header->cmsg_len >= CMSG_LEN(sizeof fd))
+    memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  return fd;
+}
+
+enum channel_receipt channel_receive(struct liveswap_frame* frame, char* text, size_t* size, int* fd) {
+  struct iovec parts[2] = {{frame, sizeof *frame}, {text, LIVESWAP_TEXT_MAX}};
+  union control control;
+  struct msghdr packet = {
+      .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof control};
+  *fd = -1;
+  const ssize_t received = recvmsg(channel, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (received < 0 && (errno == EAGAIN || errno == EINTR)) return CHANNEL_NOTHING;
+  if (received <= 0) return CHANNEL_GONE;
+  *fd = descriptor_of(&packet);
+  if (*fd < 0 && (packet.msg_flags & MSG_CTRUNC) != 0) *fd = CHANNEL_LOST;
+  if ((size_t)received < sizeof *frame || (packet.msg_flags & MSG_TRUNC) != 0) {
+    if (*fd >= 0) libc.close(*fd);
+    *fd = -1;
+    return CHANNEL_NOTHING;
+  }
+  *size = (size_t)received - sizeof *frame;
+  return CHANNEL_FRAME;
+}

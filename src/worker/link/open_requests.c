@@ -1,0 +1,79 @@
+#include "open_requests.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <time.h>
+
+#include "channel.h"
+#include "worker/base/clock.h"
+#include "worker/base/libc.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t answered;
+static struct open_request* first;
+static int32_t last_number;
+static bool is_over;
+
+/* The monotonic clock: a step of the realtime clock must not end the wait. */
+bool open_requests_setup(void) {
+  pthread_condattr_t attributes;
+  if (pthread_condattr_init(&attributes) != 0) return false;
+  const bool made = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+                    pthread_cond_init(&answered, &attributes) == 0;
+  pthread_condattr_destroy(&attributes);
+  return made;
+}
+
+void open_requests_add(struct open_request* request) {
+  pthread_mutex_lock(&lock);
+  last_number = last_number == INT32_MAX ? 1 : last_number + 1;
+  request->number = last_number;
+  request->done = is_over;
+  request->next = first;
+  first = request;
+  pthread_mutex_unlock(&lock);
+}
+
+static void take_out(struct open_request* request) {
+  struct open_request** place = &first;
+  while (*place != request) place = &(*place)->next;
+  *place = request->next;
+}
+
+void open_requests_wait(struct open_request* request, int64_t end) {
+  const struct timespec until = {.tv_sec = end / 1000, .tv_nsec = (end % 1000) * 1000000};
+  pthread_mutex_lock(&lock);
+  while (!request->done && pthread_cond_timedwait(&answered, &lock, &until) != ETIMEDOUT) continue;
+  take_out(request);
+  pthread_mutex_unlock(&lock);
+}
+
+bool open_requests_any(void) {
+  pthread_mutex_lock(&lock);
+  const bool any = first != NULL;
+  pthread_mutex_unlock(&lock);
+  return any;
+}
+
+void open_requests_answered(int32_t number, int error, int fd) {
+  pthread_mutex_lock(&lock);
+  struct open_request* found = first;
+  while (found != NULL && found->number != number) found = found->next;
+  if (fd == CHANNEL_LOST && error == 0) error = EMFILE;
+  if (found != NULL && !found->done) {
+    *found = (struct open_request){number, true, error, fd < 0 ? -1 : fd, found->next};
+    fd = -1;
+    pthread_cond_broadcast(&answered);
+  }
+  pthread_mutex_unlock(&lock);
+  if (fd >= 0) libc.close(fd);
+}
+
+void open_requests_give_up(void) {
+  pthread_mutex_lock(&lock);
+  is_over = true;
+  for (struct open_request* each = first; each != NULL; each = each->next) each->done = true;
+  pthread_cond_broadcast(&answered);
+  pthread_mutex_unlock(&lock);
+}

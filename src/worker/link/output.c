@@ -1,0 +1,104 @@
+#include "output.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "contract/channel.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/libc.h"
+
+enum { STREAMS = 2 };
+
+static const int places[STREAMS] = {LIVESWAP_FD_OUTPUT, LIVESWAP_FD_ERROR};
+
+static struct {
+  bool is_piped;
+  bool has_place; /* where to write when the master has died; else to nowhere */
+  struct stat pipe;
+} streams[STREAMS];
+
+/* Set once, when the master has died. */
+static atomic_int readers[STREAMS] = {-1, -1};
+static atomic_flag is_pouring = ATOMIC_FLAG_INIT;
+
+/* By its name: the address of the variable itself would make the host export it (as `environ` in main.c). */
+static FILE* standard_output(void) {
+  FILE* const* const found = dlsym(RTLD_DEFAULT, "stdout");
+  return found != NULL ? *found : NULL;
+}
+
+void output_by_lines(void) {
+  FILE* const out = standard_output();
+  if (out != NULL) setvbuf(out, NULL, _IOLBF, 0);
+}
+
+void output_flush(void) {
+  FILE* const out = standard_output();
+  if (out == NULL || ftrylockfile(out) != 0) return;
+  fflush_unlocked(out);
+  funlockfile(out);
+}
+
+void output_adopt(void) {
+  for (int i = 0; i < STREAMS; ++i) {
+    streams[i].is_piped =
+        fstat(STDOUT_FILENO + i, &streams[i].pipe) == 0 && S_ISFIFO(streams[i].pipe.st_mode);
+    streams[i].has_place = libc.fcntl(places[i], F_SETFD, FD_CLOEXEC) == 0;
+    if (streams[i].has_place) fd_flags_set(places[i], FLAG_HOST);
+  }
+}
+
+/* Another open file of the same pipe, with flags of its own: O_NONBLOCK would else reach the processes that
+ * write into it. */
+static int open_reader(int fd) {
+  char path[] = "/proc/self/fd/0";
+  path[sizeof path - 2] = (char)('0' + fd);
+  return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* The application may have put something else there. */
+static bool is_still_the_pipe(int which) {
+  struct stat now;
+  return fstat(STDOUT_FILENO + which, &now) == 0 && now.st_dev == streams[which].pipe.st_dev &&
+         now.st_ino == streams[which].pipe.st_ino;
+}
+
+static void put_back(int which) {
+  const int fd = STDOUT_FILENO + which;
+  if (!streams[which].is_piped || !is_still_the_pipe(which)) return;
+  const int reader = open_reader(fd);
+  const int nowhere = streams[which].has_place ? -1 : open("/dev/null", O_WRONLY | O_CLOEXEC);
+  libc.dup2(nowhere >= 0 ? nowhere : places[which], fd);
+  if (nowhere >= 0) libc.close(nowhere);
+  if (reader >= 0) fd_flags_set(reader, FLAG_HOST);
+  atomic_store(&readers[which], reader);
+}
+
+/* What `place` does not take at once is lost: a writer that waits for room in the pipe shall go on. */
+static void pour(int reader, int place) {
+  char bytes[4096]; /* PIPE_BUF: a pipe with room takes it as a whole */
+  enum { TURNS = 256 };
+  ssize_t size = 0;
+  for (int i = 0; i < TURNS && (size = read(reader, bytes, sizeof bytes)) > 0; ++i) {
+    struct pollfd room = {place, POLLOUT, 0};
+    if (libc.poll(&room, 1, 0) == 1 && write(place, bytes, (size_t)size) < 0) continue;
+  }
+}
+
+void output_abandoned(void) {
+  /* The handler may come while the control thread is here. */
+  if (atomic_flag_test_and_set(&is_pouring)) return;
+  for (int i = 0; i < STREAMS; ++i) {
+    if (atomic_load(&readers[i]) < 0) put_back(i);
+    if (atomic_load(&readers[i]) >= 0) pour(atomic_load(&readers[i]), STDOUT_FILENO + i);
+  }
+  atomic_flag_clear(&is_pouring);
+}
+
+int output_fd(int which) { return atomic_load(&readers[which]); }

@@ -1,0 +1,336 @@
+#include "handoff_relay.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "liveswap_plugin.h"
+#include "relay_bytes.h"
+#include "worker/api/drain.h"
+#include "worker/base/clock.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/libc.h"
+#include "worker/base/thread_interrupt.h"
+#include "worker/link/channel.h"
+#include "worker/takeover/connection_count.h"
+#include "worker/takeover/tcp_state.h"
+#include "worker/takeover/traffic.h"
+
+enum {
+  MOVED_MAX = 4096,
+  ASK_AGAIN_MS = 4,
+  /* For a thread that blocks the signal which would end its read. */
+  READ_LIMIT_MS = 500,
+};
+
+struct moved {
+  bool used;
+  bool owes;          /* the application has read something and not yet answered */
+  bool may_have_paid; /* … but it read it from the connection itself, and may have answered there before the
+                         stand-in came */
+  bool has_spoken;    /* the application, since: there may be more of that */
+  bool client_asks;   /* to be looked at again */
+  bool client_left;
+  int connection;               /* -1: the master has it */
+  int pair;                     /* the host's end of the stand-in */
+  struct handoff_origin origin; /* `received` goes on */
+  int64_t began;
+  int64_t asked; /* since when `client_asks` */
+  int64_t since; /* nothing has happened */
+};
+
+enum side { SIDE_CONNECTION, SIDE_PAIR, SIDES };
+
+/* Errors are always told: with ONESHOT not over and over. */
+enum { NOTHING = EPOLLONESHOT, LISTENS = EPOLLIN | EPOLLRDHUP, WAITS_FOR_ROOM = EPOLLOUT };
+
+static bool is_over; /* nobody takes anything */
+static int events_fd = -1;
+static int64_t asks_due = -1; /* when to look again at those whose client asks */
+static int64_t grace;
+static struct moved table[MOVED_MAX];
+
+bool handoff_begin(int64_t grace_ms) {
+  grace = grace_ms;
+  events_fd = epoll_create1(EPOLL_CLOEXEC);
+  if (events_fd >= 0) fd_flags_set(events_fd, FLAG_HOST);
+  return events_fd >= 0;
+}
+
+int handoff_fd(void) { return events_fd; }
+
+bool handoff_is_over(void) { return is_over; }
+
+/* Bytes that nobody has read. */
+static int queued(int fd) {
+  int bytes = 0;
+  return libc.ioctl(fd, SIOCINQ, &bytes) == 0 ? bytes : 0;
+}
+
+static struct moved* free_place(void) {
+  for (struct moved* each = table; each < table + MOVED_MAX; ++each)
+    if (!each->used) return each;
+  return NULL;
+}
+
+bool handoff_has_room(void) { return free_place() != NULL; }
+
+static bool watch(const struct moved* moved, enum side side, int operation, uint32_t events) {
+  const uint32_t place = (uint32_t)(moved - table);
+  struct epoll_event event = {.events = events, .data.u32 = place * SIDES + side};
+  return libc.epoll_ctl(events_fd, operation, side == SIDE_PAIR ? moved->pair : moved->connection, &event) ==
+         0;
+}
+
+static void close_host(int fd) {
+  if (fd < 0) return;
+  fd_flags_set(fd, 0);
+  libc.close(fd);
+}
+
+struct moved* handoff_take(int connection, int pair, const struct handoff_origin* origin) {
+  struct moved* const moved = connection >= 0 ? free_place() : NULL;
+  fd_flags_set(pair, FLAG_HOST);
+  if (connection >= 0) fd_flags_set(connection, FLAG_HOST);
+  if (moved == NULL) {
+    close_host(pair);
+    close_host(connection);
+    return NULL;
+  }
+  const int64_t now = clock_ms();
+  *moved = (struct moved){
+      .used = true, .origin = *origin, .connection = connection, .pair = pair, .began = now, .since = now};
+  if (watch(moved, SIDE_PAIR, EPOLL_CTL_ADD, LISTENS) &&
+      watch(moved, SIDE_CONNECTION, EPOLL_CTL_ADD, LISTENS))
+    return moved;
+  handoff_undo(moved);
+  return NULL;
+}
+
+/* Its file stays open, and would stay in the epoll. */
+static void let_go(struct moved* moved) {
+  watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
+  close_host(moved->connection);
+  moved->connection = -1;
+}
+
+static void release(struct moved* moved) {
+  watch(moved, SIDE_PAIR, EPOLL_CTL_DEL, NOTHING);
+  close_host(moved->pair);
+  moved->used = false;
+}
+
+void handoff_undo(struct moved* moved) {
+  let_go(moved);
+  release(moved);
+}
+
+/* The application has closed, or will not be asked: with a farewell that reaches the client whatever it
+ * sends. */
+static void end(struct moved* moved) {
+  if (moved->connection >= 0) {
+    watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
+    fd_flags_set(moved->connection, 0);
+    liveswap_close_lingering(moved->connection);
+  }
+  release(moved);
+}
+
+static enum relayed relay_to_client(struct moved* moved) {
+  uint64_t total = 0;
+  const enum relayed result = relay(moved->pair, moved->connection, &total);
+  if (total == 0) return result;
+  moved->owes = moved->may_have_paid = false;
+  moved->has_spoken = true;
+  moved->since = clock_ms();
+  return result;
+}
+
+/* It is in the middle of an answer, or of a request, as what it sends and receives by the number of the
+ * stand-in shows. */
+static bool is_answering(const struct moved* moved) {
+  struct connection now;
+  return tcp_state_look(moved->connection, &now) && traffic_is_answering(moved->origin.fd, &now);
+}
+
+/* Whether the application has read something from the connection itself, by a read that began before the
+ * stand-in came. */
+static void note_what_was_read(struct moved* moved) {
+  struct connection now;
+  uint64_t unread = 0;
+  if (!tcp_state_look_unread(moved->connection, &now, &unread)) return;
+  const uint64_t read = now.received - moved->origin.received - unread;
+  if (read == 0 || read > now.received) return;
+  moved->origin.received += read;
+  moved->origin.is_read = false;
+  moved->since = clock_ms();
+  if (!moved->owes) moved->owes = moved->may_have_paid = true;
+}
+
+/* After a grace the kernel shows that the application had the last word; or, where it cannot tell, the answer
+ * was seen to be whole. */
+static void note_what_was_paid(struct moved* moved, int64_t now) {
+  struct connection connection;
+  if (!moved->may_have_paid || now - moved->since < grace || is_answering(moved)) return;
+  if (!tcp_state_look(moved->connection, &connection)) return;
+  const bool is_whole = traffic_answer(moved->origin.fd, &connection) == ANSWER_COMPLETE;
+  if (connection.last == LAST_APPLICATIONS || (connection.last == LAST_UNCLEAR && is_whole))
+    moved->owes = moved->may_have_paid = false;
+}
+
+/* Whether a read that began before the stand-in came may still take something from the connection. */
+static bool may_be_read(const struct moved* moved, int64_t now) {
+  const int64_t since = moved->origin.is_read ? moved->asked : moved->began;
+  return now - since < READ_LIMIT_MS && !interrupt_is_read_over();
+}
+
+/* The client has left, or closed its side: the application is told, and may still answer. */
+static void note_client_left(struct moved* moved) {
+  moved->since = clock_ms();
+  moved->client_left = true;
+  watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, NOTHING);
+  libc.shutdown(moved->pair, SHUT_WR);
+}
+
+static void ask_again(struct moved* moved) {
+  if (!moved->client_asks) moved->asked = clock_ms();
+  moved->client_asks = true;
+  watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, NOTHING);
+  if (asks_due < 0) asks_due = clock_ms() + ASK_AGAIN_MS;
+}
+
+/* The application gets what the client sends: the connection is not handed off now. */
+static void keep(struct moved* moved) {
+  moved->owes = true;
+  moved->may_have_paid = false;
+  /* Where it has no room for more, later. */
+  if (relay(moved->connection, moved->pair, &moved->origin.received) == RELAYED_SOME) ask_again(moved);
+}
+
+static void hand_off(struct moved* moved) {
+  const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF};
+  if (relay_to_client(moved) != RELAYED_ALL) return;
+  if (is_over ||
+      !channel_send_with(frame, &moved->origin.listener, sizeof moved->origin.listener, moved->connection)) {
+    keep(moved);
+    return;
+  }
+  connection_count_idle_moved();
+  let_go(moved);
+  libc.shutdown(moved->pair, SHUT_WR);
+}
+
+/* The rest of what it has begun to read, too, is the application's. */
+static void serve_request(struct moved* moved) {
+  note_what_was_read(moved);
+  if (queued(moved->connection) == 0) return;
+  if (moved->owes || is_answering(moved))
+    keep(moved);
+  else
+    hand_off(moved);
+}
+
+static void serve_connection(struct moved* moved, uint32_t events) {
+  if ((events & EPOLLOUT) != 0) {
+    watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, LISTENS);
+    watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, moved->client_left ? NOTHING : LISTENS);
+  } else if (queued(moved->connection) == 0) {
+    if (!moved->client_left && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) note_client_left(moved);
+  } else if (!interrupt_is_read_over()) {
+    ask_again(moved);
+  } else {
+    serve_request(moved);
+  }
+}
+
+static void serve_pair(struct moved* moved) {
+  switch (relay_to_client(moved)) {
+    case RELAYED_ALL:
+      return;
+    case RELAYED_SOME:
+      watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, NOTHING);
+      watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, WAITS_FOR_ROOM);
+      return;
+    case RELAYED_CLOSED:
+      end(moved);
+  }
+}
+
+void handoff_serve(void) {
+  struct epoll_event events[64];
+  const int count = libc.epoll_wait(events_fd, events, sizeof events / sizeof events[0], 0);
+  for (int i = 0; i < count; ++i) {
+    struct moved* moved = &table[events[i].data.u32 / SIDES];
+    if (!moved->used) continue;
+    if (events[i].data.u32 % SIDES == SIDE_PAIR)
+      serve_pair(moved);
+    else if (moved->connection >= 0)
+      serve_connection(moved, events[i].events);
+  }
+}
+
+int64_t handoff_step(void) {
+  const int64_t now = clock_ms();
+  if (asks_due < 0 || now < asks_due) return asks_due;
+  asks_due = -1;
+  for (struct moved* each = table; each < table + MOVED_MAX; ++each) {
+    if (!each->used || !each->client_asks) continue;
+    if (may_be_read(each, now)) {
+      ask_again(each);
+      continue;
+    }
+    each->client_asks = false;
+    watch(each, SIDE_CONNECTION, EPOLL_CTL_MOD, LISTENS);
+    serve_request(each);
+  }
+  return asks_due;
+}
+
+/* Idle for so long that it goes to the successor without a word from either side. */
+static bool has_rested(const struct moved* moved, int64_t now) {
+  struct connection connection;
+  if (now - moved->since < grace) return false;
+  if (drain_age_ms() >= drain_patience_ms()) return true;
+  return !moved->has_spoken && tcp_state_look(moved->connection, &connection) &&
+         connection.last != LAST_UNCLEAR;
+}
+
+/* Something is under way. */
+static bool is_busy(const struct moved* moved) {
+  return moved->owes || moved->client_asks || is_answering(moved) || queued(moved->pair) > 0 ||
+         queued(moved->connection) > 0;
+}
+
+static void look_at_moved(struct moved* moved, int64_t now) {
+  note_what_was_read(moved);
+  note_what_was_paid(moved, now);
+  if (is_busy(moved)) return;
+  /* A thread that waits in a read, and blocks the signal, would take the next request from the successor. */
+  const bool is_stuck = moved->origin.is_read && !interrupt_is_read_over();
+  if (moved->client_left ? now - moved->since >= grace : is_stuck && now - moved->since >= 2 * grace)
+    end(moved);
+  else if (!moved->client_left && !is_stuck && has_rested(moved, now) && !may_be_read(moved, now))
+    hand_off(moved);
+}
+
+bool handoff_is_busy(void) {
+  for (const struct moved* each = table; each < table + MOVED_MAX; ++each)
+    if (each->used && each->connection >= 0 && is_busy(each)) return true;
+  return false;
+}
+
+void handoff_look(void) {
+  const int64_t now = clock_ms();
+  for (struct moved* each = table; each < table + MOVED_MAX; ++each)
+    if (each->used && each->connection >= 0) look_at_moved(each, now);
+}
+
+void handoff_give_up(void) {
+  is_over = true;
+  for (struct moved* each = table; each < table + MOVED_MAX; ++each)
+    if (each->used && each->connection >= 0) keep(each);
+}

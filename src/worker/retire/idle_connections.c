@@ -1,0 +1,147 @@
+#include "idle_connections.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "handoff_relay.h"
+#include "liveswap_plugin.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/io_uring.h"
+#include "worker/base/libc.h"
+#include "worker/base/socket.h"
+#include "worker/base/thread_interrupt.h"
+#include "worker/takeover/replace_fd.h"
+#include "worker/takeover/traffic.h"
+
+enum {
+  /* In one look. The application's epoll_ctl() on these waits meanwhile. */
+  BATCH_MAX = 1024,
+  /* The kernel's clock is as coarse as that. Two round trips more, for who has been told to go on (100
+     Continue). */
+  QUIET_MS = 10,
+};
+
+struct candidate {
+  int fd;
+  bool dropped;
+  bool may_be_read; /* by a thread that runs, and may be about to */
+  uint64_t cookie;
+  struct handoff_origin origin;
+};
+
+static struct candidate batch[BATCH_MAX];
+static int batch_size;
+
+/* Those that could not be moved when they were tried last. By number; one is tried in every other look. */
+static bool has_stayed[FD_FLAGS_MAX];
+
+bool idle_connections_begin(int64_t grace_ms) {
+  if (!io_uring_is_there()) return handoff_begin(grace_ms);
+  liveswap_log(LIVESWAP_WARNING, "--keepalive migrate: not with io_uring; idle connections are ended");
+  return false;
+}
+
+/* What was received in the same tick as the last word may still be unanswered: the stand-in shows it. */
+static bool looks_idle(const struct connection* connection) {
+  return connection->state == CONNECTION_OPEN && connection->is_empty && connection->last != LAST_CLIENTS &&
+         connection->silent_ms >= QUIET_MS + 2 * connection->round_trip_ms;
+}
+
+bool idle_connections_consider(int fd, const struct connection* connection, const struct listener* listener) {
+  uint64_t cookie = 0;
+  if (handoff_is_over() || batch_size == BATCH_MAX || (unsigned)fd >= FD_FLAGS_MAX) return false;
+  const bool stayed = has_stayed[fd];
+  has_stayed[fd] = false;
+  if (stayed || !looks_idle(connection) || !socket_cookie(fd, &cookie)) return false;
+  batch[batch_size++] = (struct candidate){
+      .fd = fd,
+      .cookie = cookie,
+      .origin = {.listener = listener->cookie, .fd = fd, .received = connection->received}};
+  return true;
+}
+
+static void note_reader(int fd) {
+  for (int i = 0; i < batch_size; ++i) {
+    if (batch[i].fd == fd) batch[i].origin.is_read = true;
+    if (batch[i].fd == fd || fd == KICK_ANY) batch[i].may_be_read = true;
+  }
+}
+
+static bool waits_with_limit(int fd) {
+  struct timeval limit = {0};
+  socklen_t size = sizeof limit;
+  if ((libc.fcntl(fd, F_GETFL) & O_NONBLOCK) != 0) return false;
+  return getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) == 0 &&
+         (limit.tv_sec != 0 || limit.tv_usec != 0);
+}
+
+/* The application would go on with a duplicate; and a read() with a time limit does not go on after a signal.
+ */
+static void drop_unmovable(void) {
+  for (int i = 0; i < batch_size; ++i) {
+    if (batch[i].may_be_read && waits_with_limit(batch[i].fd)) batch[i].dropped = true;
+    for (int k = i + 1; k < batch_size; ++k)
+      if (batch[i].cookie == batch[k].cookie) batch[i].dropped = batch[k].dropped = true;
+  }
+}
+
+/* The application sees a socket that waits, and gives up, as the connection did. */
+static void make_alike(int like, int fd) {
+  static const int limits[] = {SO_RCVTIMEO, SO_SNDTIMEO};
+  libc.fcntl(fd, F_SETFL, libc.fcntl(like, F_GETFL));
+  for (int i = 0; i < 2; ++i) {
+    struct timeval limit = {0};
+    socklen_t size = sizeof limit;
+    if (getsockopt(like, SOL_SOCKET, limits[i], &limit, &size) == 0)
+      setsockopt(fd, SOL_SOCKET, limits[i], &limit, size);
+  }
+}
+
+/* Still the same, and nobody has received anything. */
+static bool is_untouched(int connection, const struct candidate* candidate) {
+  struct connection now;
+  uint64_t cookie = 0;
+  return socket_cookie(connection, &cookie) && cookie == candidate->cookie &&
+         tcp_state_look(connection, &now) && looks_idle(&now) && now.received == candidate->origin.received &&
+         !traffic_is_answering(candidate->fd, &now);
+}
+
+/* From its end in place on the stand-in must stay: a thread may wait in it already. */
+static bool put_in_place(int stand_in, int connection, const struct candidate* candidate) {
+  if (!is_untouched(connection, candidate)) return false;
+  make_alike(connection, stand_in);
+  return replace_fd_learnt(candidate->fd, candidate->cookie, stand_in);
+}
+
+static bool move(const struct candidate* candidate) {
+  int ends[2] = {-1, -1};
+  if (!handoff_has_room() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return false;
+  const int connection = libc.fcntl(candidate->fd, F_DUPFD_CLOEXEC, 0);
+  struct moved* const moved = handoff_take(connection, ends[0], &candidate->origin);
+  const bool done = moved != NULL && put_in_place(ends[1], connection, candidate);
+  if (moved != NULL && !done) handoff_undo(moved);
+  libc.close(ends[1]);
+  return done;
+}
+
+/* A thread may be in the middle of a call that looked up the connection: it is kicked once the stand-ins are
+ * there, and nothing is handed off before it has left that call (retire/handoff_relay.c). */
+static void move_batch(void) {
+  interrupt_note_readers(note_reader);
+  drop_unmovable();
+  for (int i = 0; i < batch_size; ++i)
+    if (!batch[i].dropped) fd_flags_add(batch[i].fd, FLAG_MOVED);
+  const bool learnt = replace_fd_learn();
+  for (int i = 0; i < batch_size; ++i)
+    has_stayed[batch[i].fd] = batch[i].dropped || !learnt || !move(&batch[i]);
+  replace_fd_forget_learnt();
+  interrupt_users_of_moved();
+  for (int i = 0; i < batch_size; ++i) fd_flags_remove(batch[i].fd, FLAG_MOVED);
+}
+
+void idle_connections_idle(void) {
+  if (batch_size > 0) move_batch();
+  batch_size = 0;
+  handoff_look();
+}

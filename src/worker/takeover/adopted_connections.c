@@ -1,0 +1,292 @@
+#include "adopted_connections.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "accept_waiters.h"
+#include "contract/channel.h"
+#include "early_connections.h"
+#include "give_back.h"
+#include "liveswap_plugin.h"
+#include "replace_fd.h"
+#include "socket_options.h"
+#include "traffic.h"
+#include "worker/base/clock.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/libc.h"
+#include "worker/base/proc_self.h"
+#include "worker/base/socket.h"
+#include "worker/base/thread_interrupt.h"
+
+enum {
+  WAITING_MAX = 4096,
+  BELLS_MAX = 2 * LIVESWAP_LISTENERS_MAX,
+  /* A thread may have fallen asleep just before it could hear the bell. */
+  WAKE_EVERY_MS = 20,
+  /* An application that accepts where nobody sees it, by io_uring or a raw call, never takes one. */
+  WAIT_LIMIT_MS = 2000,
+};
+
+struct waiting {
+  int fd;
+  const struct listener* listener;
+  int64_t since; /* it was given up by the worker before: what it had waited when it came counts */
+  int64_t here_since;
+};
+
+/* A listener's eventfd. Never removed, so that no thread can look at a number that has got another use. */
+struct bell {
+  _Atomic(const struct listener*) listener;
+  int fd;
+};
+
+atomic_bool adopted_accepts;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct waiting queue[WAITING_MAX];
+static int queued;
+static struct bell bells[BELLS_MAX];
+static bool stopped;
+
+static int bell_of(const struct listener* listener) {
+  for (int i = 0; i < BELLS_MAX && bells[i].listener != NULL; ++i)
+    if (bells[i].listener == listener) return bells[i].fd;
+  return -1;
+}
+
+/* Whoever waits in the kernel would not hear it. */
+static void hang_beside(int fd, void* context) {
+  const struct bell* bell = context;
+  if (listeners_find(fd) != bell->listener) return;
+  socket_end_blocking(fd);
+  replace_fd_add_beside(fd, bell->fd);
+}
+
+/* A new one for a listener that has none; NULL: it has one, or cannot have any. */
+static const struct bell* make_bell(const struct listener* listener) {
+  int place = 0;
+  while (place < BELLS_MAX && bells[place].listener != NULL && bells[place].listener != listener) ++place;
+  if (place == BELLS_MAX || bells[place].listener == listener) return NULL;
+  bells[place].fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (bells[place].fd < 0) return NULL;
+  bells[place].listener = listener;
+  fd_flags_set(bells[place].fd, FLAG_HOST);
+  return &bells[place];
+}
+
+void adopted_begin(void) { slow_path_add(SLOW_ADOPTS); }
+
+void adopted_listener(const struct listener* listener) {
+  if (!adopted_has_begun()) return;
+  pthread_mutex_lock(&lock);
+  const struct bell* made = make_bell(listener);
+  pthread_mutex_unlock(&lock);
+  if (made != NULL) proc_self_each_descriptor(hang_beside, (void*)made);
+}
+
+static void enqueue(const struct listener* listener, int connection, int64_t since) {
+  pthread_mutex_lock(&lock);
+  const int bell = bell_of(listener);
+  const bool room = queued < WAITING_MAX && bell >= 0;
+  if (room) {
+    queue[queued++] = (struct waiting){connection, listener, since, clock_ms()};
+    fd_flags_set(connection, FLAG_HOST);
+    slow_path_add(SLOW_ADOPTABLE);
+    eventfd_write(bell, 1);
+  }
+  pthread_mutex_unlock(&lock);
+  if (!room) give_back(listener->cookie, connection, since);
+}
+
+void adopted_put_since(uint64_t cookie, int connection, int64_t since) {
+  const struct listener* listener = listeners_with(cookie);
+  if (stopped) {
+    give_back(cookie, connection, since);
+    return;
+  }
+  if (listener == NULL) {
+    early_put(cookie, connection, since);
+    return;
+  }
+  /* Nobody has expected any: who waits already has to be woken to hear of it. */
+  const bool is_first = bell_of(listener) < 0;
+  if (is_first) {
+    adopted_begin();
+    adopted_listener(listener);
+  }
+  enqueue(listener, connection, since);
+  if (!is_first) return;
+  interrupt_waiting_threads();
+  accept_waiters_wake_marked(FLAG_HELD);
+}
+
+void adopted_put(uint64_t cookie, int connection, int64_t waited_ms) {
+  adopted_put_since(cookie, connection, clock_ms() - waited_ms);
+}
+
+/* The caller has the lock. */
+static int find(const struct listener* listener) {
+  for (int i = 0; i < queued; ++i)
+    if (queue[i].listener == listener) return i;
+  return -1;
+}
+
+static struct waiting remove_at(int place) {
+  const struct waiting found = queue[place];
+  --queued;
+  memmove(&queue[place], &queue[place + 1], (size_t)(queued - place) * sizeof queue[0]);
+  if (queued == 0) slow_path_remove(SLOW_ADOPTABLE);
+  fd_flags_set(found.fd, 0);
+  eventfd_t unused;
+  if (find(found.listener) < 0) eventfd_read(bell_of(found.listener), &unused);
+  return found;
+}
+
+/* The oldest, or the oldest at `listener` where that is not NULL; fd -1: none. */
+static struct waiting take(const struct listener* listener) {
+  pthread_mutex_lock(&lock);
+  const int place = listener != NULL ? find(listener) : 0;
+  const bool none = place < 0 || queued == 0;
+  const struct waiting found = none ? (struct waiting){.fd = -1} : remove_at(place);
+  pthread_mutex_unlock(&lock);
+  return found;
+}
+
+static void say_blind(void) {
+  static bool said;
+  if (said) return;
+  said = true;
+  liveswap_log(LIVESWAP_WARNING,
+               "gives connections of the worker before back: the application does not accept them "
+               "(--keepalive migrate is "
+               "not for what accepts by io_uring or raw system calls)");
+}
+
+/* -1: none waits. */
+static int64_t oldest_since(void) {
+  pthread_mutex_lock(&lock);
+  const int64_t since = queued > 0 ? queue[0].here_since : -1;
+  pthread_mutex_unlock(&lock);
+  return since;
+}
+
+int64_t adopted_step(void) {
+  const int64_t now = clock_ms();
+  const int64_t early_due = early_step(now);
+  if (!adopted_is_waiting()) return early_due;
+  const bool is_blind = !atomic_load(&adopted_accepts);
+  for (int64_t since; is_blind && (since = oldest_since()) >= 0 && now - since >= WAIT_LIMIT_MS;) {
+    const struct waiting late = take(NULL);
+    if (late.fd < 0) break;
+    say_blind();
+    give_back(late.listener->cookie, late.fd, late.since);
+  }
+  if (!adopted_is_waiting()) return early_due;
+  interrupt_waiting_threads();
+  return early_due >= 0 ? early_due : now + WAKE_EVERY_MS;
+}
+
+static void give_back_all(const struct listener* listener) {
+  for (;;) {
+    const struct waiting one = take(listener);
+    if (one.fd < 0) return;
+    give_back(one.listener->cookie, one.fd, one.since);
+  }
+}
+
+void adopted_stop(void) {
+  stopped = true;
+  early_stop();
+  give_back_all(NULL);
+}
+
+/* Its entry may serve another listener, which has to have a bell in its own epolls. */
+void adopted_forget(const struct listener* listener) {
+  static const struct listener nobody;
+  if (adopted_is_waiting()) give_back_all(listener);
+  pthread_mutex_lock(&lock);
+  for (int i = 0; i < BELLS_MAX; ++i)
+    if (bells[i].listener == listener) bells[i].listener = &nobody;
+  pthread_mutex_unlock(&lock);
+}
+
+/* What a thread has found out: true until some mark changes. So that to wait costs no look at the socket. */
+struct known_bell {
+  int fd;
+  unsigned changes;
+  int bell;
+};
+
+int adopted_fd(int fd) {
+  enum { KNOWN = 8 };
+  static __thread struct known_bell known[KNOWN];
+  if (!adopted_has_begun()) return -1;
+  struct known_bell* const place = &known[(unsigned)fd % KNOWN];
+  const unsigned changes = atomic_load(&fd_flags_changes);
+  if (place->fd != fd || place->changes != changes) {
+    const struct listener* listener = listeners_held(fd);
+    *place = (struct known_bell){fd, changes, listener != NULL ? bell_of(listener) : -1};
+  }
+  return place->bell;
+}
+
+bool adopted_has_one(int fd) {
+  const struct listener* listener = listeners_held(fd);
+  if (listener == NULL) return false;
+  pthread_mutex_lock(&lock);
+  const bool found = find(listener) >= 0;
+  pthread_mutex_unlock(&lock);
+  return found;
+}
+
+/* As one that has just been accepted: nothing of what the code before has set, but what its listener gives
+ * it. */
+static void make_fresh(int connection, int listener, int flags) {
+  const int off = 0;
+  const int status = libc.fcntl(connection, F_GETFL);
+  const bool nonblocking = flags > 0 && (flags & SOCK_NONBLOCK) != 0;
+  const bool close_on_exec = flags > 0 && (flags & SOCK_CLOEXEC) != 0;
+  libc.fcntl(connection, F_SETFL, nonblocking ? status | O_NONBLOCK : status & ~O_NONBLOCK);
+  libc.fcntl(connection, F_SETFD, close_on_exec ? FD_CLOEXEC : 0);
+  socket_options_copy(listener, connection);
+  setsockopt(connection, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+}
+
+int adopted_accept(int fd, struct sockaddr* address, socklen_t* size, int flags) {
+  const int before = errno;
+  const struct listener* listener = listeners_held(fd);
+  union address peer;
+  socklen_t peer_size = sizeof peer;
+  struct waiting found = {.fd = -1};
+  /* A client that has left meanwhile has no name any more. */
+  while (listener != NULL && (found = take(listener)).fd >= 0 &&
+         getpeername(found.fd, &peer.any, &peer_size) != 0) {
+    libc.close(found.fd);
+    peer_size = sizeof peer;
+  }
+  if (found.fd >= 0) {
+    make_fresh(found.fd, fd, flags);
+    traffic_adopted(found.fd);
+    if (address != NULL && size != NULL) {
+      memcpy(address, &peer, *size < peer_size ? *size : peer_size);
+      *size = peer_size;
+    }
+  }
+  errno = before;
+  return found.fd;
+}
+
+void adopted_mirror(int epoll, int operation, int fd, struct epoll_event* event) {
+  const int bell = adopted_fd(fd);
+  if (bell < 0) return;
+  const int before = errno;
+  libc.epoll_ctl(epoll, operation, bell, event);
+  errno = before;
+}

@@ -1,0 +1,25 @@
+#include "blocking_mode.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "worker/api/listeners.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/socket.h"
+
+/* Not of datagrams, nor of what only has the number of a listener. */
+void blocking_mode_begin_waits(int fd) {
+  if ((fd_flags(fd) & FLAG_BLOCKING) != 0 && listeners_held(fd) != NULL) socket_end_blocking(fd);
+}
+
+void blocking_mode_note_wait(int fd, unsigned mark) {
+  if ((fd_flags(fd) & mark) != 0) return;
+  blocking_mode_begin_waits(fd);
+  fd_flags_add(fd, mark);
+}

@@ -1,0 +1,154 @@
+#include "forked_child.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "epoll_lock.h"
+#include "worker/api/drain.h"
+#include "worker/api/readiness.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/libc.h"
+#include "worker/base/slow_path.h"
+#include "worker/base/wake.h"
+#include "worker/link/channel.h"
+
+enum found { FOUND_NOTHING, FOUND_SERVES, FOUND_DAEMON };
+
+/* What a worker and its children have in common. */
+struct shared {
+  atomic_int found;     /* enum found */
+  atomic_int pid;       /* of the child that has found it */
+  atomic_bool refused;  /* the worker has failed: no child shall serve */
+  atomic_bool detached; /* a child has left the session before the worker was ready */
+};
+
+static struct shared* shared;
+static int report_fd = -1;
+static pid_t self;
+static atomic_bool has_forked;
+static bool is_detached; /* this child has */
+
+/* The control thread is the one that hears of what a child does. */
+static void note_fork(void) {
+  sigset_t mask;
+  if (!atomic_exchange(&has_forked, true))
+    channel_try_send((struct liveswap_frame){.kind = LIVESWAP_FORKED}, NULL, 0);
+  if (libc.pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0) wake_unpark_soon(&mask);
+}
+
+/* Nothing here may take a lock: a thread that does not exist in the child may hold it. */
+static void become_child(void) {
+  slow_path_add(SLOW_CHILD);
+  slow_path_remove(~(unsigned)(SLOW_CHILD | SLOW_SEIZED));
+  self = getpid();
+  epoll_lock_in_child();
+  for (int fd = 0; fd < FD_FLAGS_MAX; ++fd) {
+    const unsigned marks = fd_flags(fd);
+    if ((marks & FLAG_HELD) != 0) fd_flags_set(fd, (marks & ~(unsigned)FLAG_HELD) | FLAG_INHERITED);
+    if ((marks & FLAG_MOVED) != 0) fd_flags_remove(fd, FLAG_MOVED);
+    if ((marks & FLAG_HOST) != 0 && fd != report_fd) fd_flags_set(fd, 0);
+  }
+}
+
+bool forked_child_setup(void) {
+  self = getpid();
+  shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) return false;
+  report_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (report_fd < 0) return false;
+  fd_flags_set(report_fd, FLAG_HOST);
+  errno = pthread_atfork(NULL, note_fork, become_child);
+  return errno == 0;
+}
+
+bool forked_child_is_of_vfork(void) { return getpid() != self; }
+
+bool forked_child_runs(void) { return forked_child_is_here() || forked_child_is_of_vfork(); }
+
+static _Noreturn void end(enum found found) {
+  dprintf(STDERR_FILENO,
+          "liveswap-worker: process %d ends: it was forked by an application under liveswap, and %s\n",
+          (int)getpid(), found == FOUND_SERVES ? "waits for connections itself" : "becomes a daemon");
+  libc._exit(1);
+}
+
+static _Noreturn void report(enum found found) {
+  int nothing = FOUND_NOTHING;
+  if (atomic_compare_exchange_strong(&shared->found, &nothing, (int)found))
+    atomic_store(&shared->pid, (int)getpid());
+  eventfd_write(report_fd, 1);
+  end(found);
+}
+
+/* One that drains by itself looks after its children too. */
+static bool is_free(void) { return drain_is_the_applications(); }
+
+void forked_child_uses(int fd) {
+  if (is_free()) return;
+  if ((fd_flags(fd) & FLAG_INHERITED) != 0) report(FOUND_SERVES);
+  if (atomic_load(&shared->refused)) end(FOUND_DAEMON);
+}
+
+void forked_child_binds(int fd) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (is_free() || readiness_is_over()) return;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type == SOCK_DGRAM) return;
+  if (is_detached) report(FOUND_DAEMON);
+  if (atomic_load(&shared->refused)) end(FOUND_DAEMON);
+}
+
+void forked_child_detached(void) {
+  if (is_free() || readiness_is_over()) return;
+  is_detached = true;
+  atomic_store(&shared->detached, true);
+}
+
+bool forked_child_has_forked(void) { return atomic_load(&has_forked); }
+
+bool forked_child_may_be_daemon(void) {
+  siginfo_t info;
+  if (!atomic_load(&has_forked)) return false;
+  return atomic_load(&shared->detached) || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+bool forked_child_may_report(void) {
+  siginfo_t info;
+  return atomic_load(&has_forked) &&
+         (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD);
+}
+
+int forked_child_fd(void) { return report_fd; }
+
+static enum liveswap_stage stage(void) {
+  return readiness_is_over() ? LIVESWAP_STAGE_RUN : LIVESWAP_STAGE_START;
+}
+
+void forked_child_refuse_daemon(void) {
+  atomic_store(&shared->refused, true);
+  channel_fail(stage(),
+               "the application turns itself into a daemon, where liveswap would lose it: start it in the "
+               "foreground (nginx: "
+               "daemon off; master_process off; redis: --daemonize no; memcached: without -d; lighttpd: -D)");
+}
+
+void forked_child_serve_report(void) {
+  eventfd_t count;
+  eventfd_read(report_fd, &count);
+  if (atomic_load(&shared->found) == FOUND_NOTHING) return;
+  if (atomic_load(&shared->found) == FOUND_DAEMON) forked_child_refuse_daemon();
+  atomic_store(&shared->refused, true);
+  channel_fail(
+      stage(),
+      "the application forks processes that serve (prefork), which liveswap cannot drain: run it as a single "
+      "process, with threads if it has them (nginx: master_process off), and let liveswap start as many "
+      "workers as are wanted (--forks)");
+}

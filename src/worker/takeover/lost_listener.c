@@ -1,0 +1,115 @@
+#include "lost_listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "accept_waiters.h"
+#include "adopted_connections.h"
+#include "liveswap_plugin.h"
+#include "replace_fd.h"
+#include "revoke.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/io_uring.h"
+#include "worker/base/libc.h"
+#include "worker/base/proc_self.h"
+#include "worker/base/socket.h"
+#include "worker/base/thread_interrupt.h"
+
+/* Duplicates of one listener. */
+enum { COPIES_MAX = 64 };
+
+struct replacement {
+  uint64_t cookie;
+  int by;
+  int count;
+  int failed; /* an errno */
+  int fds[COPIES_MAX];
+  unsigned marks[COPIES_MAX];
+};
+
+static void note_copy(int fd, void* context) {
+  struct replacement* all = context;
+  uint64_t cookie = 0;
+  if (all->count == COPIES_MAX || (fd_flags(fd) & FLAG_HOST) != 0) return;
+  if (socket_cookie(fd, &cookie) && cookie == all->cookie) all->fds[all->count++] = fd;
+}
+
+/* Afterwards, when the new socket is known as a listener: a thread that has met it before has taken the marks
+ * away. */
+static void put_marks(const struct replacement* all) {
+  for (int i = 0; i < all->count; ++i)
+    if (all->fds[i] >= 0) fd_flags_set(all->fds[i], all->marks[i]);
+}
+
+/* `former` gets a descriptor of the socket that was there, or -1. */
+static void swap_all(struct replacement* all, int* former) {
+  *former = -1;
+  if (!proc_self_each_descriptor(note_copy, all)) all->failed = EMFILE;
+  if (all->count > 0) *former = libc.fcntl(all->fds[0], F_DUPFD_CLOEXEC, 0);
+  if (*former >= 0) fd_flags_set(*former, FLAG_HOST);
+  for (int i = 0; i < all->count; ++i) {
+    all->marks[i] = fd_flags(all->fds[i]);
+    if (replace_fd(all->fds[i], all->cookie, all->by)) continue;
+    all->failed = errno;
+    all->fds[i] = -1;
+  }
+}
+
+/* A thread that waits for the former socket would wait for ever. */
+static void end_waits(int former) {
+  if (former >= 0) io_uring_cancel(former);
+  interrupt_waiting_threads();
+  accept_waiters_wake_marked(FLAG_HELD);
+}
+
+static void forget(int former) {
+  if (former < 0) return;
+  fd_flags_set(former, 0);
+  libc.close(former);
+}
+
+static void adopt_waiting(int former, uint64_t cookie) {
+  if (former < 0) return;
+  /* Other workers accept from it as well: the second one must not wait. */
+  socket_end_blocking(former);
+  for (int connection; (connection = libc.accept4(former, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
+    adopted_put(cookie, connection, 0);
+}
+
+void lost_listener_replace(uint64_t cookie, int by) {
+  struct replacement all = {.cookie = cookie, .by = by};
+  const struct listener* listener = listeners_with(cookie);
+  uint64_t fresh = 0;
+  int former = -1;
+  if (listener != NULL && !revoke_has_begun() && socket_cookie(by, &fresh)) {
+    fd_flags_set(by, FLAG_HOST);
+    swap_all(&all, &former);
+    listeners_renew(listener, fresh);
+    put_marks(&all);
+    end_waits(former);
+    adopt_waiting(former, fresh);
+    fd_flags_set(by, 0);
+    if (all.failed != 0)
+      liveswap_log(LIVESWAP_WARNING,
+                   "a listener that was lost could not be replaced in all of its descriptors");
+  }
+  forget(former);
+  libc.close(by);
+}
+
+bool lost_listener_renamed(const struct listener* listener, int by) {
+  struct replacement all = {.cookie = listener->cookie, .by = by};
+  int former = -1;
+  if (!listeners_add(by)) return false;
+  const struct listener* held = listeners_find(by);
+  swap_all(&all, &former);
+  put_marks(&all);
+  if (held != NULL && held->type == SOCK_STREAM) adopted_listener(held);
+  end_waits(former);
+  forget(former);
+  if (all.failed == 0) listeners_forget(listener);
+  errno = all.failed;
+  return all.failed == 0;
+}

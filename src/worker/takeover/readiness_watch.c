@@ -1,0 +1,139 @@
+#include "readiness_watch.h"
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "liveswap_plugin.h"
+#include "replace_fd.h"
+#include "worker/api/drain.h"
+#include "worker/api/listeners.h"
+#include "worker/api/readiness.h"
+#include "worker/base/clock.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/io_uring.h"
+#include "worker/base/options.h"
+#include "worker/base/proc_self.h"
+#include "worker/base/socket.h"
+#include "worker/base/thread_interrupt.h"
+#include "worker/link/channel.h"
+
+enum {
+  LOOK_EVERY_MS = 20,
+  /* A listener that listens for so long, where some ways to wait for it cannot be seen: io_uring, raw system
+     calls. */
+  UNSEEN_MS = 100,
+  /* One that datagrams are received from without any wait, between other work. */
+  POLLED_MS = 1000,
+  SAY_AFTER_MS = 5000,
+  /* Of what listens when another listener has been seen already. */
+  LOOKS_END_MS = 5000,
+};
+
+/* Of the control thread: what has been found in one look. */
+struct look {
+  int64_t now;
+  int64_t longest; /* that something listens, and has not been seen in use */
+  bool unseen;
+  bool datagrams;
+};
+
+static bool has_unseen_ways(void) { return io_uring_is_there() || options_seccomp_is_on(); }
+
+/* How long it has to listen to be taken for waited for; -1: however long it listens, it has not shown that.
+ */
+static int64_t patience(int fd, const struct listener* listener, struct look* look) {
+  const bool is_registered = replace_fd_is_registered(fd);
+  if (listener->type == SOCK_DGRAM) {
+    look->datagrams = true;
+    return is_registered || listeners_is_read(listener) ? UNSEEN_MS : POLLED_MS;
+  }
+  if (is_registered) return 0;
+  /* What was lent listens from the start, which shows nothing. */
+  return listener->name == NULL && has_unseen_ways() ? UNSEEN_MS : -1;
+}
+
+/* It accepts where nobody sees it: then a drain must be able to cancel that. */
+static void check_uring(void) {
+  if (drain_is_the_applications()) return;
+  switch (io_uring_trouble()) {
+    case URING_FINE:
+      return;
+    case URING_SINGLE_ISSUER:
+      channel_fail(LIVESWAP_STAGE_START,
+                   "it accepts by an io_uring that only one of its threads may use "
+                   "(IORING_SETUP_SINGLE_ISSUER): nobody "
+                   "could take the listener from it; set the ring up without that flag, or drain by "
+                   "liveswap_drain_fd()");
+    case URING_OLD_KERNEL:
+      channel_fail(
+          LIVESWAP_STAGE_START,
+          "it accepts by io_uring, and this kernel cannot cancel that: it needs Linux 6.0; or drain by "
+          "liveswap_drain_fd()");
+  }
+}
+
+static void say_what_is_missing(void) {
+  liveswap_log(LIVESWAP_WARNING,
+               "it listens, and has not been seen to wait for a connection (accept, poll, select, epoll), so "
+               "it is not ready yet; "
+               "an application that waits in another way calls liveswap_ready()");
+}
+
+/* One that is the application's own is not seen by calls: that it listens has to do. */
+static void look_at_own(int fd, struct look* look) {
+  static uint64_t cookie;
+  static int64_t since;
+  uint64_t found = 0;
+  if (readiness_own_is_noted() || (fd_flags(fd) & FLAG_OWN) == 0 || !socket_listens(fd) ||
+      !socket_cookie(fd, &found))
+    return;
+  look->unseen = true;
+  if (found != cookie) since = look->now;
+  cookie = found;
+  if (look->now - since < UNSEEN_MS) return;
+  readiness_note_own(cookie);
+}
+
+static void look_at(int fd, void* context) {
+  struct look* look = context;
+  const struct listener* listener = listeners_find(fd);
+  if (listener == NULL) {
+    look_at_own(fd, look);
+    return;
+  }
+  if (listeners_is_waited(listener) || (listener->type != SOCK_DGRAM && !socket_listens(fd))) return;
+  const int64_t age = look->now - listeners_unseen_since(listener, look->now);
+  const int64_t enough = patience(fd, listener, look);
+  if (enough < 0 || age < enough) {
+    if (listener->name == NULL) look->unseen = true;
+    if (listener->name == NULL && age > look->longest) look->longest = age;
+    return;
+  }
+  if (enough > 0) check_uring();
+  readiness_note_wait(listener);
+}
+
+static void note_reader(int fd) {
+  const struct listener* listener = listeners_find(fd);
+  if (listener != NULL && listener->type == SOCK_DGRAM) listeners_note_read(listener);
+}
+
+int64_t readiness_watch_step(void) {
+  static bool said;
+  static bool has_datagrams;
+  static int64_t began;
+  if (!readiness_is_looked_for()) return -1;
+  struct look look = {.now = clock_ms()};
+  if (began == 0) began = look.now;
+  if (has_datagrams) interrupt_note_readers(note_reader);
+  proc_self_each_descriptor(look_at, &look);
+  has_datagrams = look.datagrams;
+  if (readiness_is_over() && (!look.unseen || look.longest >= LOOKS_END_MS)) return -1;
+  /* One that has nothing but what it was lent, and may never need it. */
+  if (!readiness_is_awaited() && look.now - began >= LOOKS_END_MS) return -1;
+  if (look.longest >= SAY_AFTER_MS && !said) {
+    said = true;
+    say_what_is_missing();
+  }
+  return look.now + LOOK_EVERY_MS;
+}

@@ -1,0 +1,181 @@
+#include "replace_fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "epoll_lock.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/libc.h"
+#include "worker/base/proc_self.h"
+#include "worker/base/socket.h"
+
+struct registration {
+  int epoll;
+  int fd;
+  struct epoll_event event;
+};
+
+/* Of one descriptor, or of all that bear FLAG_MOVED. */
+enum { ALL_MOVED = -1 };
+
+struct search {
+  int fd;
+  int count;
+  int limit;
+  bool is_partial; /* too many, or no descriptor left to look with */
+  struct registration* found;
+};
+
+static bool is_wanted(const struct search* search, int fd) {
+  return search->fd == ALL_MOVED ? (fd_flags(fd) & FLAG_MOVED) != 0 : fd == search->fd;
+}
+
+/* A line of fdinfo: "tfd:        5 events:       19 data:                5  pos:0 ino:… sdev:…", numbers but
+ * tfd in hex. */
+static void note_registration(struct search* search, int epoll, const char* line) {
+  int fd = -1;
+  unsigned events = 0;
+  unsigned long long data = 0;
+  if (sscanf(line, "tfd: %d events: %x data: %llx", &fd, &events, &data) != 3) return;
+  if (!is_wanted(search, fd)) return;
+  if (search->count == search->limit) {
+    search->is_partial = true;
+    return;
+  }
+  search->found[search->count++] = (struct registration){epoll, fd, {.events = events, .data.u64 = data}};
+}
+
+static void read_registrations(struct search* search, int epoll, int info) {
+  char buffer[4096];
+  size_t kept = 0;
+  for (;;) {
+    const ssize_t size = read(info, buffer + kept, sizeof buffer - 1 - kept);
+    if (size <= 0) return;
+    buffer[kept + (size_t)size] = '\0';
+    char* line = buffer;
+    for (char* newline; (newline = strchr(line, '\n')) != NULL; line = newline + 1) {
+      *newline = '\0';
+      note_registration(search, epoll, line);
+    }
+    kept = strlen(line);
+    memmove(buffer, line, kept);
+  }
+}
+
+static bool is_epoll(int fd) { return proc_self_descriptor_is(fd, "anon_inode:[eventpoll]"); }
+
+static void find_in(int fd, void* context) {
+  struct search* search = context;
+  char path[32];
+  if (!is_epoll(fd)) return;
+  snprintf(path, sizeof path, "fdinfo/%d", fd);
+  const int info = proc_self_open(path);
+  if (info >= 0) {
+    read_registrations(search, fd, info);
+    libc.close(info);
+  } else if (errno != ENOENT) {
+    search->is_partial = true; /* it has not just been closed */
+  }
+}
+
+/* False, with errno: not all of them. */
+static bool find_registrations(struct search* search) {
+  if (!proc_self_each_descriptor(find_in, search)) search->is_partial = true;
+  if (search->is_partial) errno = EMFILE;
+  return !search->is_partial;
+}
+
+static void remove_all(const struct search* search, int fd) {
+  for (int i = 0; i < search->count; ++i) {
+    struct registration* each = &search->found[i];
+    /* Only what was really there is put back. */
+    if (each->fd == fd && libc.epoll_ctl(each->epoll, EPOLL_CTL_DEL, fd, NULL) != 0) each->epoll = -1;
+  }
+}
+
+static void put_back(const struct search* search, int fd) {
+  for (int i = 0; i < search->count; ++i) {
+    struct registration* each = &search->found[i];
+    if (each->fd == fd && each->epoll >= 0) libc.epoll_ctl(each->epoll, EPOLL_CTL_ADD, fd, &each->event);
+  }
+}
+
+/* The application may have closed the number, and used it again: nothing else can now. */
+static bool is_still(int fd, uint64_t cookie) {
+  uint64_t now = 0;
+  if (socket_cookie(fd, &now) && now == cookie) return true;
+  errno = EBADF;
+  return false;
+}
+
+static bool replace(const struct search* search, int fd, uint64_t cookie, int by) {
+  if (!is_still(fd, cookie)) return false;
+  const int close_on_exec = (libc.fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0;
+  int done = 0;
+  remove_all(search, fd);
+  /* EBUSY: another thread is just opening that number. */
+  do {
+    done = libc.dup3(by, fd, close_on_exec);
+  } while (done < 0 && (errno == EBUSY || errno == EINTR));
+  const int error = errno;
+  put_back(search, fd);
+  errno = error;
+  return done >= 0;
+}
+
+bool replace_fd(int fd, uint64_t cookie, int by) {
+  struct registration found[REGISTRATIONS_MAX];
+  struct search search = {.fd = fd, .limit = REGISTRATIONS_MAX, .found = found};
+  epoll_lock_begin();
+  const bool done = find_registrations(&search) && replace(&search, fd, cookie, by);
+  const int error = errno;
+  epoll_lock_end();
+  errno = error;
+  return done;
+}
+
+/* Of the control thread, as is what uses it. */
+static struct registration learnt_ones[LEARNT_MAX];
+static struct search learnt;
+
+bool replace_fd_learn(void) {
+  epoll_lock_begin();
+  learnt = (struct search){.fd = ALL_MOVED, .limit = LEARNT_MAX, .found = learnt_ones};
+  return find_registrations(&learnt);
+}
+
+bool replace_fd_learnt(int fd, uint64_t cookie, int by) { return replace(&learnt, fd, cookie, by); }
+
+void replace_fd_forget_learnt(void) { epoll_lock_end(); }
+
+void replace_fd_forget(int fd) {
+  struct registration found[REGISTRATIONS_MAX];
+  struct search search = {.fd = fd, .limit = REGISTRATIONS_MAX, .found = found};
+  epoll_lock_begin();
+  find_registrations(&search);
+  remove_all(&search, fd);
+  epoll_lock_end();
+}
+
+bool replace_fd_add_beside(int fd, int other) {
+  struct registration found[REGISTRATIONS_MAX];
+  struct search search = {.fd = fd, .limit = REGISTRATIONS_MAX, .found = found};
+  epoll_lock_begin();
+  find_registrations(&search);
+  for (int i = 0; i < search.count; ++i)
+    libc.epoll_ctl(found[i].epoll, EPOLL_CTL_ADD, other, &found[i].event);
+  epoll_lock_end();
+  return search.count > 0;
+}
+
+bool replace_fd_is_registered(int fd) {
+  struct registration found[REGISTRATIONS_MAX];
+  struct search search = {.fd = fd, .limit = REGISTRATIONS_MAX, .found = found};
+  find_registrations(&search);
+  return search.count > 0;
+}

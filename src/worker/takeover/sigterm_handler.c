@@ -1,0 +1,58 @@
+#include "sigterm_handler.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "worker/base/libc.h"
+#include "worker/base/proc_self.h"
+
+struct takers {
+  int blocking;
+  int waiting; /* in sigwait() and such, while the kernel shows what they wait for as not blocked */
+  int unknown; /* perhaps so */
+  int others;  /* whom the signal would end */
+};
+
+/* SigBlk of /proc/self/task/<thread>/status: a bit for each signal, from the lowest on. */
+static bool blocks_sigterm(int thread) {
+  char path[64];
+  char text[2048];
+  unsigned long long blocked = 0;
+  snprintf(path, sizeof path, "task/%d/status", thread);
+  if (proc_self_read(path, text, sizeof text) <= 0) return true; /* it has just ended */
+  const char* line = strstr(text, "\nSigBlk:");
+  return line != NULL && sscanf(line, "\nSigBlk: %llx", &blocked) == 1 && (blocked >> (SIGTERM - 1) & 1) != 0;
+}
+
+static void note_thread(int thread, void* context) {
+  struct takers* takers = context;
+  unsigned long argument = 0;
+  if (thread == gettid()) return;
+  if (blocks_sigterm(thread)) {
+    ++takers->blocking;
+    return;
+  }
+  switch (proc_self_call(thread, &argument)) {
+    case SYS_rt_sigtimedwait:
+      ++takers->waiting;
+      break;
+    case SELF_CALL_UNKNOWN:
+      ++takers->unknown;
+      break;
+    default:
+      ++takers->others;
+  }
+}
+
+bool sigterm_handler(void) {
+  struct sigaction action;
+  struct takers takers = {0};
+  if (libc.sigaction(SIGTERM, NULL, &action) != 0 || action.sa_handler == SIG_IGN) return false;
+  if (action.sa_handler != SIG_DFL) return true;
+  if (!proc_self_each_thread(note_thread, &takers) || takers.others > 0) return false;
+  /* One that cannot be seen is the one that waits, where all others leave the signal to it. */
+  return takers.unknown == 0 || (takers.unknown == 1 && takers.waiting == 0 && takers.blocking > 0);
+}

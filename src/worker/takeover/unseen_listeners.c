@@ -1,0 +1,116 @@
+#include "unseen_listeners.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "worker/api/drain.h"
+#include "worker/api/listeners.h"
+#include "worker/api/readiness.h"
+#include "worker/base/clock.h"
+#include "worker/base/fd_flags.h"
+#include "worker/base/proc_self.h"
+#include "worker/base/socket.h"
+#include "worker/link/channel.h"
+
+enum {
+  LOOK_EVERY_MS = 20,
+  /* The rests grow with the age: in all some hundred looks of 40 µs. */
+  REST_PER_AGE = 10,
+  LOOKS_END_MS = 60 * 1000,
+};
+
+static _Atomic int64_t began = -1;
+static enum intercept intercept;
+
+void unseen_listeners_watch(const struct options* options) {
+  /* Who is lent listeners may have one more for itself; so it was before any was taken over. */
+  if (listeners_first() >= 0) return;
+  intercept = options->intercept;
+  atomic_store(&began, clock_ms());
+}
+
+struct stray {
+  int fd;
+  uint64_t cookie;
+  char address[128 + INET6_ADDRSTRLEN];
+};
+
+static void describe_inet(const union address* address, char* text, size_t size) {
+  char host[INET6_ADDRSTRLEN] = "";
+  if (address->any.sa_family == AF_INET) {
+    const struct sockaddr_in* in = (const struct sockaddr_in*)address;
+    inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
+    snprintf(text, size, "%s:%d", host, ntohs(in->sin_port));
+  } else {
+    const struct sockaddr_in6* in = (const struct sockaddr_in6*)address;
+    inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof host);
+    snprintf(text, size, "[%s]:%d", host, ntohs(in->sin6_port));
+  }
+}
+
+/* One that interpose/bind.c would have wanted. */
+static bool describe(int fd, char* text, size_t text_size) {
+  enum { AUTOBOUND = 6 }; /* unix(7): a NUL and five digits */
+  union address address;
+  socklen_t size = sizeof address;
+  if (getsockname(fd, &address.any, &size) != 0) return false;
+  if (address.any.sa_family == AF_INET || address.any.sa_family == AF_INET6) {
+    describe_inet(&address, text, text_size);
+    return true;
+  }
+  const struct sockaddr_un* un = (const struct sockaddr_un*)&address;
+  const int length = (int)size - (int)offsetof(struct sockaddr_un, sun_path);
+  if (address.any.sa_family != AF_UNIX || length <= 0) return false;
+  if (un->sun_path[0] != '\0')
+    snprintf(text, text_size, "%.*s", length, un->sun_path);
+  else
+    snprintf(text, text_size, "@%.*s", length - 1, un->sun_path + 1);
+  return un->sun_path[0] != '\0' || length != AUTOBOUND;
+}
+
+static void look_at(int fd, void* context) {
+  struct stray* stray = context;
+  if (stray->fd >= 0 || fd <= STDERR_FILENO || fd >= FD_FLAGS_MAX) return;
+  if ((fd_flags(fd) & (FLAG_OWN | FLAG_HOST | FLAG_SEIZED)) != 0) return;
+  if (!socket_listens(fd) || listeners_find(fd) != NULL || !socket_cookie(fd, &stray->cookie)) return;
+  if (describe(fd, stray->address, sizeof stray->address)) stray->fd = fd;
+}
+
+static _Noreturn void refuse(const struct stray* stray) {
+  if (intercept == INTERCEPT_SECCOMP) {
+    channel_fail(LIVESWAP_STAGE_START,
+                 "it listens at %s, which it has bound where --intercept seccomp cannot see it: to a port "
+                 "that the kernel has "
+                 "chosen (name one), by io_uring, or by 32-bit system calls",
+                 stray->address);
+  }
+  channel_fail(
+      LIVESWAP_STAGE_START,
+      "it listens at %s, which it has bound by a system call of its own, not by libc's bind(), as Go does "
+      "and what is "
+      "linked statically: liveswap cannot hand it to the next version; start with --intercept seccomp",
+      stray->address);
+}
+
+int64_t unseen_listeners_step(void) {
+  static uint64_t seen;
+  static int64_t due;
+  const int64_t start = atomic_load(&began);
+  const int64_t now = clock_ms();
+  if (start < 0 || now - start > LOOKS_END_MS || readiness_is_over() || drain_is_on()) return -1;
+  if (now < due) return due;
+  struct stray stray = {.fd = -1};
+  proc_self_each_descriptor(look_at, &stray);
+  /* Twice: what is just being taken over is not known for a moment. */
+  if (stray.fd >= 0 && stray.cookie == seen) refuse(&stray);
+  seen = stray.fd >= 0 ? stray.cookie : 0;
+  const int64_t rest = (now - start) / REST_PER_AGE;
+  return due = now + (rest > LOOK_EVERY_MS && seen == 0 ? rest : LOOK_EVERY_MS);
+}
