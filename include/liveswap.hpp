@@ -94,8 +94,8 @@ struct Options {
   bool flip = false;           // all successors are ready before the first of them accepts a connection
   Amount canary = {0, false};  // so many slots first, which then bake before the others follow; 0: none. Not
                                // more than there are
-  Milliseconds bake{30'000};     // how long the canaries are judged
-  Milliseconds probation{0};     // after the last slot: a failure still reverts the upgrade; 0: none
+  Milliseconds bake{30'000};   // how long the canaries are judged
+  Milliseconds probation{0};   // after the last slot: a failure still reverts the upgrade; 0: none
   std::uint64_t max_memory = 0;  // bytes that all workers together may take (PSS); 0: no limit
 
   // Probes of the new workers, in bake and probation: "[NAME=]connect", "[NAME=]GET /path [STATUS]" (NAME: of
@@ -164,8 +164,8 @@ enum Status : int {
   usage = 2,      // options, configuration file
   no_master = 3,  // nobody listens on that port
   refused = 4,    // something else is under way, not allowed, already running, no file that can be tried, or
-                // the pre-upgrade plugin refused
-  reverted = 5,  // the upgrade failed; the old code serves
+                  // the pre-upgrade plugin refused
+  reverted = 5,   // the upgrade failed; the old code serves
   timed_out = 6,
 };
 
@@ -232,14 +232,14 @@ class LIVESWAP_API Client {
   Outcome stop();
   Outcome forks(unsigned count);  // 0: one for each CPU that the master may use
   Outcome message(const std::string& text);
-  // On success `text` is the JSON object that docs/protocol.md describes.
+  // On success `text` is the JSON object that docs/reference/control-protocol.md describes.
   Outcome status();
   // On success `text` is a JSON array of the newest receipts in short, oldest first, or one receipt as a JSON
-  // object, both as docs/protocol.md describes them. No number: the newest.
+  // object, both as docs/reference/receipt.md describes them. No number: the newest.
   Outcome history(unsigned newest = 20);
   Outcome receipt(std::optional<std::uint64_t> number = {});
-  // Any command of docs/protocol.md, as one JSON object without a newline; on success `text` is the whole
-  // answer.
+  // Any command of docs/reference/control-protocol.md, as one JSON object without a newline; on success
+  // `text` is the whole answer.
   Outcome request(const std::string& json, const Event& event = {});
 
  private:
@@ -250,7 +250,7 @@ class LIVESWAP_API Client {
 struct CheckFinding {
   enum class Level { fine, warning, error };
   Level level = Level::fine;
-  std::string kind;    // a word for programs: "missing_symbol", "static_tls", … (docs/operations.md)
+  std::string kind;    // a word for programs: "missing_symbol", "static_tls", … (docs/reference/check.md)
   std::string text;    // what was found, and what was expected; for people
   std::string advice;  // what to do; may be empty
 };

@@ -6,7 +6,7 @@
 namespace liveswap {
 
 // An outcome that was not wanted but is no programmer error, as a text for people: which operation, on which
-// object, what was found and what was expected. docs/errors.md has the doctrine.
+// object, what was found and what was expected. CONTRIBUTING.md has the rules.
 struct Error {
   std::string text;
 };

@@ -19,8 +19,8 @@ using json::number;
 
 // Fit for a terminal.
 std::string text(const Json& object, const char* name);
-// Of a text whose further lines say more (docs/protocol.md: what a worker wrote last): the first line as
-// text() gives it, and the others, each with a newline; "" without any.
+// Of a text whose further lines say more (docs/reference/control-protocol.md: what a worker wrote last): the
+// first line as text() gives it, and the others, each with a newline; "" without any.
 std::string headline(const Json& object, const char* name);
 std::string below_headline(const Json& object, const char* name);
 

@@ -8,7 +8,7 @@
 // What `liveswap list` prints. Pure but for the names of users.
 namespace liveswap::cli {
 
-// A list of objects as docs/protocol.md has it.
+// A list of objects as docs/reference/control-protocol.md has it.
 nlohmann::json instances_json(const client::Instances& instances);
 
 // The same for people, a line an instance. `hidden` are counted below.

@@ -5,7 +5,9 @@
 
 #include "cli/command.hpp"
 
-// Every option of the command line, once: what is parsed, what is allowed where, and what --help says.
+// Every option of the command line, once: what is parsed, what is allowed where, and what is said of it. Made
+// from this table: --help, docs/reference/options.md, the options of docs/liveswap.1, the words of
+// completions/liveswap.
 namespace liveswap::cli {
 
 // The headings of --help, in its order.
@@ -33,7 +35,10 @@ struct Option {
   std::string_view argument;  // its name in --help; empty: takes nothing
   Commands commands;          // where it means something
   Section section;
-  std::string_view help;  // lines end where they are to end in --help
+  std::string_view values;  // which are allowed: "1 to 1024, or auto"; empty: any text, or it takes none
+  std::string_view preset;  // what holds without the option, as it is typed, or in words; empty: nothing does
+  std::string_view help;    // for --help and the reference
+  std::string_view more = {};  // for the reference alone: whole sentences, literal words in backquotes, links
   Takes takes = Takes::text;
 };
 

@@ -26,7 +26,8 @@ struct Asked {
   std::string text;  // when unasked: why, as a clause
   uid_t user = 0;    // when connected: of the process that listens, and which it is
   pid_t process = 0;
-  std::string status;  // of a master: the object of docs/protocol.md as text; empty: it refused to tell
+  std::string status;  // of a master: the object of docs/reference/control-protocol.md as text; empty: it
+                       // refused to tell
 };
 
 // A socket in a directory that nobody has named: connected only when the directory belongs to the user of the

@@ -129,13 +129,6 @@ constexpr std::array keys{
     Key{"limits", read_limits},       Key{"privileged-ports", read_privileged_ports},
 };
 
-std::vector<std::string_view> key_names() {
-  std::vector<std::string_view> names;
-  for (const Setting& setting : settings()) names.push_back(setting.name);
-  for (const Key& key : keys) names.push_back(key.name);
-  return names;
-}
-
 void read_setting(Reader& reader, const Setting& setting, const Node& key, const Node& node,
                   Options& options) {
   if (!reader.is(key, node, Node::Kind::scalar)) return;
@@ -159,6 +152,13 @@ void read_options(Reader& reader, const Node& root, Options& options) {
 }
 
 }  // namespace
+
+std::vector<std::string_view> key_names() {
+  std::vector<std::string_view> names;
+  for (const Setting& setting : settings()) names.push_back(setting.name);
+  for (const Key& key : keys) names.push_back(key.name);
+  return names;
+}
 
 Result<Options> load_yaml(const std::string& path, Options options) {
   const auto text = read_small_file(path, size_limit);

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/error.hpp"
 #include "liveswap.hpp"
@@ -18,5 +20,8 @@ Result<Options> load_yaml(const std::string& path, Options options);
 // The same of its content. `path` is for errors; `directory`, absolute, is that of the file. Pure.
 Result<Options> parse_yaml(const std::string& text, const std::string& path, const std::string& directory,
                            Options options);
+
+// Every key that a configuration file may have.
+std::vector<std::string_view> key_names();
 
 }  // namespace liveswap::config

@@ -17,10 +17,10 @@
 
 namespace liveswap::master {
 
-// The two doors of the control protocol (docs/protocol.md): gives valid, permitted commands to the master and
-// its answers back. Everything that arrives is hostile until it has been checked here. While there is no
-// memory (base/reserve.hpp), and where a system call fails, a client gets one plain line or waits; the doors
-// stay open.
+// The two doors of the control protocol (docs/reference/control-protocol.md): gives valid, permitted commands
+// to the master and its answers back. Everything that arrives is hostile until it has been checked here.
+// While there is no memory (base/reserve.hpp), and where a system call fails, a client gets one plain line or
+// waits; the doors stay open.
 class ControlServer {
  public:
   // `connection` is whom to answer; it may be gone by then.

@@ -7,7 +7,7 @@
 
 #include "base/error.hpp"
 
-// Commands, answers and events of the control protocol (docs/protocol.md) as values. Pure.
+// Commands, answers and events of the control protocol (docs/reference/control-protocol.md) as values. Pure.
 namespace liveswap::protocol {
 
 using Json = nlohmann::json;

@@ -20,9 +20,10 @@ std::string utc_text(std::chrono::system_clock::time_point time);
 nlohmann::json summary_of(const nlohmann::json& receipt);
 
 // Writes the receipt of one upgrade, rollback or start while it happens: events in, the JSON document of
-// docs/protocol.md out. Pure; all times are of one steady clock of the caller's, and stand in the receipt as
-// milliseconds since `start`. An event of a worker that was never introduced is passed over. Of the workers
-// at most `worker_limit` are written down, further ones (a crash loop in a long bake) are counted.
+// docs/reference/receipt.md out. Pure; all times are of one steady clock of the caller's, and stand in the
+// receipt as milliseconds since `start`. An event of a worker that was never introduced is passed over. Of
+// the workers at most `worker_limit` are written down, further ones (a crash loop in a long bake) are
+// counted.
 class Recorder {
  public:
   using Time = std::chrono::milliseconds;

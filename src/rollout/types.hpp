@@ -177,7 +177,7 @@ struct Quit {  // every worker has gone
   std::string text;
 };
 
-enum class NoteKind {  // one for each event of docs/protocol.md
+enum class NoteKind {  // one for each event of docs/reference/control-protocol.md
   preparing,
   started,
   spawned,

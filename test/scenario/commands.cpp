@@ -162,7 +162,7 @@ TEST_CASE_FIXTURE(Scenario, "forks that are no number of workers") {
   CHECK(app.workers().size() == 2);
 }
 
-TEST_CASE_FIXTURE(Scenario, "the status says what docs/protocol.md promises") {
+TEST_CASE_FIXTURE(Scenario, "the status says what docs/reference/control-protocol.md promises") {
   Instance app(*this, fixture("version_v1"), {"--listen-mode", "shared"});
   const auto now = app.status();
   CHECK(now.at("pid") == app.master().pid());

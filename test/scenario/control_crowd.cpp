@@ -12,7 +12,7 @@ namespace scenario {
 namespace {
 
 constexpr int crowd_size = 1'000;
-constexpr std::size_t connections_per_door = 64;  // docs/protocol.md
+constexpr std::size_t connections_per_door = 64;  // docs/reference/control-protocol.md
 
 bool allow_descriptors(rlim_t count) {
   rlimit limit{};
