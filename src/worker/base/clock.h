@@ -4,22 +4,23 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Milliseconds of the monotonic clock, which no change of the wall clock disturbs. */
+/* Milliseconds of the monotonic clock. */
 static inline int64_t clock_ms(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* When a wait begins that has a limit, in ms. Some milliseconds old, for less; undefined where there is no
- * limit. */
+/* Stores the start of a wait whose limit is `limit` ms, a few ms too early because the coarse clock is
+ * cheaper. Leaves `began` unset if there is no limit (`limit` <= 0). */
 static inline void clock_note(struct timespec* began, int limit) {
   if (limit > 0) clock_gettime(CLOCK_MONOTONIC_COARSE, began);
 }
 
-/* What is left of the limit. */
+/* Ms left of a wait that clock_note() has stored; `limit` itself if it is <= 0. Never less than what is
+ * really left. */
 static inline int clock_left(int limit, const struct timespec* began) {
-  enum { STEP_MS = 10 }; /* the kernel's ticks are no longer than that */
+  enum { STEP_MS = 10 }; /* the kernel's ticks are not longer */
   struct timespec now;
   if (limit <= 0) return limit;
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -34,7 +35,7 @@ static inline struct timespec clock_now(void) {
   return time;
 }
 
-/* Of a wait without end some make a very long one. */
+/* Callers express an endless wait as a very long one: cap `other` so that the sum does not overflow. */
 static inline struct timespec clock_sum(struct timespec one, struct timespec other) {
   enum { YEARS = 1000000000 };
   if (other.tv_sec > YEARS) other.tv_sec = YEARS;
@@ -46,7 +47,7 @@ static inline struct timespec clock_sum(struct timespec one, struct timespec oth
   return sum;
 }
 
-/* What is left until then; nothing, when it is over. */
+/* The time left until `end`; 0 if `end` has passed. */
 static inline struct timespec clock_until(struct timespec end) {
   const struct timespec time = clock_now();
   struct timespec left = {end.tv_sec - time.tv_sec, end.tv_nsec - time.tv_nsec};

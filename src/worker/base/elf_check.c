@@ -9,7 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The linker's name for the ELF header of this very program: what it says is what a library must say. */
+/* The ELF header of this program, by the linker's name for it: a library must have the same class, byte order
+ * and machine. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 enum { SEGMENTS_MAX = 256, DYNAMIC_MAX = 4096 };
@@ -96,8 +97,7 @@ static bool check_header(const struct file* file, const ElfW(Ehdr) * header) {
   return refuse(file, "is %s; expected a shared library (cc -shared -fPIC)", type_name(header->e_type));
 }
 
-/* A program that may be loaded anywhere (PIE) has the ELF type of a library and says so in its dynamic
- * section. */
+/* A position-independent program (PIE) has the ELF type of a library; DT_FLAGS_1 tells it apart. */
 static bool check_no_program(const struct file* file, const ElfW(Phdr) * segment) {
   ElfW(Dyn) entry;
   const uint64_t count = segment->p_filesz / sizeof entry;

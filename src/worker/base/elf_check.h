@@ -5,9 +5,9 @@
 #include <stddef.h>
 
 /*
- * Whether the file is a shared library of this machine, whole, before dlopen maps it: the loader's own words
- * for what is wrong name neither what it found nor what it expected, and it loads a file that is cut short
- * and dies of SIGBUS. On false `why` has what was found and what was expected, without the path.
+ * Whether `fd` is a complete shared library for this machine. Called before dlopen(), whose messages name
+ * neither what was found nor what was expected, and which dies of SIGBUS on a truncated file. On false `why`
+ * says what was found and what was expected, without the path. Reads at most a few KiB.
  */
 bool elf_check(int fd, char* why, size_t why_size);
 

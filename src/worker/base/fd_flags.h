@@ -1,8 +1,9 @@
 /*
- * What the host knows of a descriptor's number, at the price of one load: so that a call on any other
- * descriptor goes straight to libc. Only a hint: a number can be closed and used again in ways that nobody
- * sees (fclose, a raw system call), so whoever finds a mark looks at the socket itself (listeners_find)
- * before acting on it.
+ * Flags of each descriptor number: which descriptors need more than libc's function. A descriptor without
+ * flags costs one load.
+ *
+ * Flags are hints only. A number can be closed and reused unseen (fclose, raw system calls), so a caller that
+ * finds a flag checks the socket itself (listeners_find) before acting on it.
  */
 #ifndef LIVESWAP_WORKER_BASE_FD_FLAGS_H
 #define LIVESWAP_WORKER_BASE_FD_FLAGS_H
@@ -12,23 +13,23 @@
 
 enum fd_flag {
   FLAG_HELD = 1,       /* a listener that the master holds */
-  FLAG_BLOCKING = 2,   /* the application believes that its O_NONBLOCK is off */
-  FLAG_POLLED = 4,     /* the application waits for it with poll or select */
-  FLAG_SEIZED = 8,     /* was one: a stand-in is in its place */
-  FLAG_HOST = 16,      /* the host's own: not for the application to close */
-  FLAG_OWN = 32,       /* listens, seen, and stays the application's own */
-  FLAG_INHERITED = 64, /* in a child without exec: a listener that its parent's master holds */
-  FLAG_MOVED = 128,    /* a connection that is just being moved (retire/idle_connections.c) */
-  FLAG_EPOLLED = 256,  /* the application waits for it with epoll */
-  FLAG_SEEN = 512,     /* the master has been told that it is waited for */
+  FLAG_BLOCKING = 2,   /* the application treats the listener as blocking (takeover/blocking_mode.h) */
+  FLAG_POLLED = 4,     /* the application waits for it by poll or select */
+  FLAG_SEIZED = 8,     /* was a listener; a placeholder is in its place (takeover/revoke.h) */
+  FLAG_HOST = 16,      /* the worker host's own: the application must not close it */
+  FLAG_OWN = 32,       /* listens, was seen, and stays the application's own */
+  FLAG_INHERITED = 64, /* in a forked child: a listener that the worker's master holds */
+  FLAG_MOVED = 128,    /* a connection that is being replaced right now (retire/idle_connections.c) */
+  FLAG_EPOLLED = 256,  /* the application waits for it by epoll */
+  FLAG_SEEN = 512,     /* the master knows that the application waits for it */
 };
 
-/* Descriptors beyond are never marked: their listeners are not taken over. */
+/* Descriptors from here on never get flags, so their listeners are not taken over. */
 enum { FD_FLAGS_MAX = 65536 };
 
 extern _Atomic uint16_t fd_flags_table[FD_FLAGS_MAX];
 
-/* Counts the changes, so that what was found out about a mark need not be found out again. */
+/* Counts all changes: a thread may cache what it knows of a descriptor until this number changes. */
 extern atomic_uint fd_flags_changes;
 
 static inline unsigned fd_flags(int fd) {

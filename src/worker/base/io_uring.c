@@ -14,7 +14,7 @@
 #include "liveswap_plugin.h"
 #include "proc_self.h"
 
-/* Since Linux 6.0; Debian 12's headers may be older. */
+/* Since Linux 6.0; the headers of Debian 12 lack them. */
 enum { REGISTER_SYNC_CANCEL = 24, CANCEL_ALL = 1, CANCEL_FD = 2 };
 
 struct sync_cancel {
@@ -39,8 +39,8 @@ static void note_ring(int fd, void* found) {
   if (is_ring(fd)) *(bool*)found = true;
 }
 
-/* In fdinfo, below "UserFiles: 8": "    0: socket:[4711]". A look that is cut short before the end counts as
- * one. */
+/* fdinfo lists fixed files below "UserFiles: 8": "    0: socket:[4711]". A listing that does not fit into the
+ * buffer counts as having one. */
 static void note_fixed_sockets(int fd, void* found) {
   char path[32];
   char text[16 * 1024];
@@ -75,7 +75,8 @@ static void cancel_in(int fd, void* context) {
 
 void io_uring_cancel(int held) { proc_self_each_descriptor(cancel_in, &held); }
 
-/* Nobody waits for the ring in itself, so that there is nothing to cancel, where cancelling is possible. */
+/* Tries to cancel requests on the ring itself. There are none, so the call has no effect, and its error tells
+ * whether cancelling is possible. */
 static void try_in(int fd, void* context) {
   if (!is_ring(fd) || cancel(fd, fd) >= 0) return;
   if (errno == EEXIST) *(enum io_uring_trouble*)context = URING_SINGLE_ISSUER;

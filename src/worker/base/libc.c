@@ -6,8 +6,7 @@
 
 struct libc libc;
 
-/* Libraries that are loaded before this program is run already call some of them, when they set themselves
- * up. */
+/* Constructors of other libraries run before main() and may already call these functions. */
 static void set_up_first(int count, char** words, char** environment) {
   (void)count, (void)words, (void)environment;
   libc_setup();

@@ -1,7 +1,7 @@
 /*
- * libc's own functions, behind those of the same name that the host defines and exports. The application's
- * references, and those of its libraries, meet the host's; the host's own code that must not be looked at
- * calls these.
+ * Pointers to libc's own functions. The host exports functions of the same names, and calls from the
+ * application and its libraries resolve to those. The host's own code calls libc through this table where its
+ * calls must not be intercepted.
  */
 #ifndef LIVESWAP_WORKER_BASE_LIBC_H
 #define LIVESWAP_WORKER_BASE_LIBC_H
@@ -19,15 +19,14 @@
 #include <threads.h>
 #include <time.h>
 
-/* Of a definition: the application's references, and those of its libraries, meet it before libc's
- * (worker.list). */
+/* For a definition that replaces libc's for the application and its libraries (worker.list). */
 #define INTERPOSED __attribute__((visibility("default"), hot))
 
-/* Of what hardly any of these calls needs: apart from them, so that they are short. */
+/* For code that few calls reach: kept out of the hot function. */
 #define COLD __attribute__((noinline, cold))
 
 struct libc {
-  /* What is called for every connection or request: two lines of the cache. */
+  /* Called for every connection or request: together in a few cache lines. */
   _Alignas(64) int (*accept)(int fd, struct sockaddr* address, socklen_t* size);
   int (*accept4)(int fd, struct sockaddr* address, socklen_t* size, int flags);
   int (*close)(int fd);
@@ -93,10 +92,11 @@ struct libc {
   sighandler_t (*signal)(int number, sighandler_t handler);
 };
 
-/* Filled in before the application is loaded. */
+/* Filled in before the application is loaded, then only read. */
 extern struct libc libc;
 
-/* False when libc lacks one of them. Has been called already before the constructors of other libraries. */
+/* False when libc lacks one of the functions. Idempotent; first called before constructors of libraries
+ * run. */
 bool libc_setup(void);
 
 #endif

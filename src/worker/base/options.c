@@ -22,14 +22,14 @@ static bool parse_hook(struct options* options, int argc, char** argv) {
   options->mode = MODE_HOOK;
   options->path = argv[2];
   options->value = argv[3];
-  /* The value is no argument of the plugin, and its argv has to end behind the path. */
+  /* The plugin's argv must end after the path. */
   argv[3] = NULL;
   options->arguments = argv + 2;
   options->argument_count = 1;
   return options->path[0] == '/';
 }
 
-/* The place of a word in a list of them; -1: none of these. */
+/* The index of `word` in `words`; -1: not found. */
 static int find_word(const char* const* words, int count, const char* word) {
   for (int i = 0; i < count; ++i) {
     if (strcmp(words[i], word) == 0) return i;
@@ -65,7 +65,7 @@ static bool parse_more(struct options* options, const char* name, char* value) {
   return false;
 }
 
-/* Words in pairs from `at` on, up to the path; returns its place, 0 when there is none. */
+/* Parses pairs of words from `at` on, up to the path. Returns the index of the path; 0 on an error. */
 static int parse_rest(struct options* options, int at, int argc, char** argv) {
   while (at + 1 < argc && argv[at][0] == '-') {
     if (!parse_more(options, argv[at], argv[at + 1])) return 0;
@@ -104,7 +104,7 @@ static bool parse_worker(struct options* options, int argc, char** argv) {
   return parse_rest(options, PATH, argc, argv) > 0;
 }
 
-/* The words of a worker's line, one in a line, and the library behind them as the line would have it. */
+/* A worker's words come one a line in `text`; PATH and ARGs are the command line. */
 static bool parse_environment(struct options* options, char* text, int argc, char** argv) {
   enum { WORDS_MAX = 64 };
   static char* words[WORDS_MAX + 2];

@@ -6,12 +6,12 @@
 
 enum intercept { INTERCEPT_LIBC, INTERCEPT_SECCOMP };
 
-/* What becomes of idle connections in a drain that the application does not make itself. */
+/* What happens to idle connections when the application does not drain by itself. */
 enum keepalive { KEEPALIVE_END, KEEPALIVE_MIGRATE, KEEPALIVE_KEEP };
 
 enum mode { MODE_WORKER, MODE_HOOK, MODE_CHECK };
 
-/* The command line that contract/channel.h describes. Every pointer is into argv, or into the environment. */
+/* The command line of contract/channel.h. Every pointer is into argv or the environment. */
 struct options {
   enum mode mode;
   char* path;
@@ -22,7 +22,7 @@ struct options {
   uint64_t generation;
   int64_t drain_limit_ms; /* -1: none */
   int64_t term_grace_ms;
-  char* listeners; /* names, parted by commas */
+  char* listeners; /* names, separated by commas */
   const char* entry;
   enum intercept intercept;
   enum keepalive keepalive;
@@ -31,10 +31,10 @@ struct options {
   char* value;
 };
 
-/* False when the line is not one that a master writes. */
+/* False when the command line is not one that a master writes. Modifies argv and the environment. */
 bool options_parse(struct options* options, int argc, char** argv);
 
-/* Whether the filter of --intercept seccomp is on (interpose/seccomp.h). Any thread. */
+/* Whether the seccomp filter of --intercept seccomp is installed (interpose/seccomp.h). Any thread. */
 bool options_seccomp_is_on(void);
 void options_set_seccomp(bool is_on);
 

@@ -13,7 +13,7 @@
 #include "fd_flags.h"
 #include "libc.h"
 
-/* Looks within looks, by several threads at once; who finds none opens another. */
+/* Directory handles, one for each concurrent or nested scan. When all are in use, a scan opens its own. */
 enum { DIRECTORIES = 4 };
 
 struct directory {
@@ -94,12 +94,12 @@ bool proc_self_each_thread(void (*visit)(int thread, void* context), void* conte
   return each_in_another("task", visit, context);
 }
 
-/* "/proc" itself, from "/proc/self". */
+/* ".." of /proc/self is /proc. */
 bool proc_self_each_process(void (*visit)(int process, void* context), void* context) {
   return each_in_another("..", visit, context);
 }
 
-/* "12 (name) S 1 12 12 …"; the name may have parentheses and spaces in it. */
+/* Parses "12 (name) S 1 12 12 …"; the name may contain parentheses and spaces. */
 bool proc_self_process_look(pid_t pid, struct self_process* process) {
   char path[32];
   char text[512];
@@ -195,7 +195,7 @@ bool proc_self_status(struct proc_self_status* status) {
   return found;
 }
 
-/* "7 0x5 0x7f… …": the call and its arguments; "running" and such for a thread that is in none. */
+/* "7 0x5 0x7f… …": number and arguments of the system call; otherwise "running" or "-1 …". */
 long proc_self_call(int thread, unsigned long* first_argument) {
   char path[64];
   char text[256];

@@ -1,8 +1,9 @@
 /*
- * What the kernel says of this process in /proc. Kept open from the start, for the application may change its
- * root directory, give up its rights, or have no descriptor left.
+ * Reads /proc. The directories are opened at the start, because the application may later change its root
+ * directory, give up rights or run out of descriptors.
  *
- * Without malloc, whose lock a thread of the application may hold for ever.
+ * No function allocates memory: the control thread calls them, and a thread of the application may hold
+ * malloc's lock for ever. Any thread.
  */
 #ifndef LIVESWAP_WORKER_BASE_PROC_SELF_H
 #define LIVESWAP_WORKER_BASE_PROC_SELF_H
@@ -10,32 +11,33 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* False, with errno. Before anything else here. */
+/* Called once, before all other functions here. False, with errno. */
 bool proc_self_setup(void);
 
-/* Opens a file of /proc/self, "fdinfo/5", to be read. -1 and errno. */
+/* Opens a file of /proc/self for reading, e.g. "fdinfo/5". The caller owns the descriptor. -1, with errno. */
 int proc_self_open(const char* path);
 
-/* Reads such a file into `text` with a NUL at its end, as far as there is room. Its length; -1 and errno. */
+/* Reads up to `size - 1` bytes of such a file into `text` and adds a NUL. Returns the length; -1, with
+ * errno. */
 ssize_t proc_self_read(const char* path, char* text, size_t size);
 
-/* Whether a descriptor is of that kind: "anon_inode:[eventpoll]". */
+/* Whether the link of `fd` is `kind`, e.g. "anon_inode:[eventpoll]". */
 bool proc_self_descriptor_is(int fd, const char* kind);
 
-/* Calls `visit` for every open descriptor; other threads may open and close meanwhile. False: not for all of
- * them. */
+/* Calls `visit` for every open descriptor. Descriptors that other threads open or close meanwhile may be
+ * missed. False: the scan is incomplete. */
 bool proc_self_each_descriptor(void (*visit)(int fd, void* context), void* context);
 
-/* The same for the threads. */
+/* The same for the threads of this process. */
 bool proc_self_each_thread(void (*visit)(int thread, void* context), void* context);
 
-/* How many there are; -1: it could not be told. */
+/* The number of threads; -1: unknown. */
 int proc_self_count_threads(void);
 
-/* The same for every process of the machine that can be seen. */
+/* The same for every visible process of the machine. */
 bool proc_self_each_process(void (*visit)(int process, void* context), void* context);
 
-/* What the kernel says of another process. False: it is gone. */
+/* State of another process. False: the process is gone. */
 struct self_process {
   bool is_over; /* a zombie */
   pid_t parent;
@@ -44,27 +46,28 @@ struct self_process {
 };
 bool proc_self_process_look(pid_t pid, struct self_process* process);
 
-/* Calls `visit` with what each descriptor of another process is: "socket:[123]". False, with errno: it may
- * not be looked at. */
+/* Calls `visit` with the link of each descriptor of another process, e.g. "socket:[123]". False, with errno:
+ * not permitted, or the process is gone. */
 bool proc_self_each_descriptor_of(pid_t pid, void (*visit)(const char* what, void* context), void* context);
 
-/* Calls `visit` for every line of such a file, without its end; a line longer than 1 KiB is cut in pieces.
- * False: not for all. */
+/* Calls `visit` for every line of such a file, without the newline; a line above 1 KiB comes in pieces.
+ * False: the file was not read to the end. */
 bool proc_self_each_line(const char* path, void (*visit)(const char* line, void* context), void* context);
 
-/* What the kernel says of the first of them. False: nothing. */
+/* State of the main thread. False: unknown. */
 struct proc_self_status {
-  bool is_over;               /* it has ended before the others */
-  bool is_filtered;           /* by seccomp */
-  unsigned long long blocked; /* signals, the first one in the lowest bit */
+  bool is_over;               /* the main thread has ended, others go on */
+  bool is_filtered;           /* a seccomp filter is active */
+  unsigned long long blocked; /* blocked signals; signal 1 is the lowest bit */
 };
 bool proc_self_status(struct proc_self_status* status);
 
-/* The kernel tells the calls of a process that has changed its user to nobody. RUNNING: it is in no call, or
- * just begins or ends one, and may have been kept from a CPU in the middle of it. */
+/* UNKNOWN: the kernel hides system calls of a process that has changed its user. RUNNING: the thread is on a
+ * CPU or waits for one, in user code or at the edge of a call. */
 enum { SELF_CALL_RUNNING = -3, SELF_CALL_UNKNOWN = -2, SELF_CALL_NONE = -1 };
 
-/* The number of the system call that a thread is in, and its first argument. */
+/* The number of the system call that the thread is in, or one of the above; `*first_argument` is set for a
+ * number. */
 long proc_self_call(int thread, unsigned long* first_argument);
 
 #endif

@@ -19,7 +19,7 @@ bool socket_listens(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
 }
 
-/* Unlike F_SETFL it takes back nothing that another process does at the same moment. */
+/* FIONBIO, not F_SETFL, which would overwrite flags that another process sets at the same moment. */
 void socket_end_blocking(int fd) {
   const int before = errno;
   int on = 1;

@@ -1,20 +1,20 @@
-/* What the kernel tells of a socket, and how it is made not to block. Any thread; none of them blocks. */
+/* Properties of sockets. Any thread; nothing blocks. */
 #ifndef LIVESWAP_WORKER_BASE_SOCKET_H
 #define LIVESWAP_WORKER_BASE_SOCKET_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* SO_COOKIE; false when it is no socket. */
+/* SO_COOKIE, the kernel's unique number of a socket. False: not a socket. */
 bool socket_cookie(int fd, uint64_t* cookie);
 
-/* SO_ACCEPTCONN */
+/* Whether it is a listening socket. */
 bool socket_listens(int fd);
 
-/* From here on it does not block, for whoever has it. Keeps errno. */
+/* Sets O_NONBLOCK, for every process that shares the socket. Keeps errno. */
 void socket_end_blocking(int fd);
 
-/* How long accept() waits, as SO_RCVTIMEO says: in ms, -1 without end. */
+/* The time limit of accept() on this socket (SO_RCVTIMEO), in ms; -1: none. */
 int socket_receive_limit(int fd);
 
 #endif

@@ -14,15 +14,15 @@
 #include "worker/base/fd_flags.h"
 #include "worker/base/libc.h"
 
-/* A master that has not read for so long is stopped or stuck; the worker goes on without it. */
+/* A master that has not read for so long is stopped or hangs; the worker goes on without it. */
 enum { SEND_LIMIT_MS = 5000 };
-/* POLLOUT of a Unix socket comes late (a quarter of the buffer is in use), so the send itself is tried again.
- */
+/* POLLOUT of a Unix socket comes late (not before three quarters of the buffer are free), so try sending at
+ * this interval. */
 enum { SEND_RETRY_MS = 20 };
 
 static int channel = -1;
 
-/* A child without exec must not keep the channel open, nor speak in the worker's name. */
+/* A forked child must neither keep the channel open nor send frames in the worker's name. */
 static void forget_in_child(void) {
   if (channel < 0) return;
   libc.close(channel);
@@ -41,7 +41,7 @@ bool channel_adopt(void) {
   if (getsockopt(LIVESWAP_FD_CHANNEL, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET)
     return false;
   fcntl(LIVESWAP_FD_CHANNEL, F_SETFD, FD_CLOEXEC);
-  /* A hook has no life descriptor; this then fails and does no harm. */
+  /* A hook has no life descriptor: this fails then, harmlessly. */
   fcntl(LIVESWAP_FD_LIFE, F_SETFD, FD_CLOEXEC);
   channel = LIVESWAP_FD_CHANNEL;
   fd_flags_set(LIVESWAP_FD_CHANNEL, FLAG_HOST);
@@ -81,7 +81,7 @@ bool channel_try_send_with(struct liveswap_frame frame, const void* text, size_t
   return try_send(frame, text, size, fd);
 }
 
-/* ETOOMANYREFS: the master has not yet taken the descriptors that are under way. */
+/* ETOOMANYREFS: the master has not yet received the descriptors in flight. */
 bool channel_is_only_full(void) { return errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS; }
 
 bool channel_send(struct liveswap_frame frame, const char* text, size_t size) {
@@ -112,7 +112,7 @@ void channel_fail(enum liveswap_stage stage, const char* format, ...) {
   libc._exit(LIVESWAP_EXIT_LOAD);
 }
 
-/* Room for one: the kernel closes what has none. */
+/* The buffer has room for one descriptor; the kernel closes any other. */
 static int descriptor_of(struct msghdr* packet) {
   const struct cmsghdr* header = CMSG_FIRSTHDR(packet);
   int fd = -1;

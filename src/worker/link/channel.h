@@ -1,9 +1,10 @@
 /*
  * The worker's end of the channel (contract/channel.h).
  *
- * Any thread sends; a packet is atomic. One receives: the control thread or, while there is none
- * (control/parking.h), who takes its place. A master that is gone, or does not read, never stops, blocks for
- * ever or kills the worker: what cannot be sent is lost, and the caller learns it.
+ * Any thread may send; each packet is atomic. One thread receives: the control thread or, while that is
+ * parked (control/parking.h), the application's thread at a safe point. A master that is dead or does not
+ * read neither blocks the worker for ever nor ends the process: a frame that cannot be sent is lost, and the
+ * caller learns it.
  */
 #ifndef LIVESWAP_WORKER_LINK_CHANNEL_H
 #define LIVESWAP_WORKER_LINK_CHANNEL_H
@@ -14,39 +15,40 @@
 
 #include "contract/channel.h"
 
-/* Takes LIVESWAP_FD_CHANNEL and LIVESWAP_FD_LIFE over. False when no master has put a channel there. */
+/* Takes over LIVESWAP_FD_CHANNEL and LIVESWAP_FD_LIFE. False: descriptor 3 is no channel. */
 bool channel_adopt(void);
 
-/* Borrowed; -1 in a child that the application has forked. */
+/* The channel's descriptor, borrowed; -1 in a forked child. */
 int channel_fd(void);
 
-/* Sends at once or not at all. `text` may be NULL; at most LIVESWAP_TEXT_MAX bytes. */
+/* Sends without blocking. `text` may be NULL; at most LIVESWAP_TEXT_MAX bytes. False, with errno. */
 bool channel_try_send(struct liveswap_frame frame, const char* text, size_t size);
 
-/* For frames that the master must not miss: waits for room, 5 s at the most. */
+/* For frames that the master must get: blocks while the channel is full, 5 s at most. False, with errno. */
 bool channel_send(struct liveswap_frame frame, const char* text, size_t size);
 
-/* As channel_send, with a descriptor beside it, borrowed; -1 for none. */
+/* As channel_send, with a borrowed descriptor; -1: none. */
 bool channel_send_with(struct liveswap_frame frame, const void* text, size_t size, int fd);
 
-/* As channel_try_send, with a descriptor likewise. False, with errno. */
+/* As channel_try_send, with a borrowed descriptor; -1: none. */
 bool channel_try_send_with(struct liveswap_frame frame, const void* text, size_t size, int fd);
 
-/* By errno: what could not be sent can be when the master has read. */
+/* After a failed send, by errno: whether a later try can succeed. */
 bool channel_is_only_full(void);
 
 void channel_send_value(enum liveswap_frame_kind kind, int32_t value);
 
-/* Tells the master why and ends the process, without running anything of the application. */
+/* Sends a FAILED frame with this text and ends the process by _exit(), without running code of the
+ * application. */
 _Noreturn void channel_fail(enum liveswap_stage stage, const char* format, ...)
     __attribute__((format(printf, 2, 3)));
 
 enum channel_receipt { CHANNEL_FRAME, CHANNEL_NOTHING, CHANNEL_GONE };
 
 /*
- * Receives one frame without blocking. `text` has room for LIVESWAP_TEXT_MAX bytes; what is larger, or
- * smaller than a frame, is CHANNEL_NOTHING. `fd` gets the descriptor that came with the frame, owned by the
- * caller, or -1; or CHANNEL_LOST, when this process could have no more.
+ * Receives one frame without blocking. `text` has room for LIVESWAP_TEXT_MAX bytes. A packet of a wrong size
+ * is dropped (CHANNEL_NOTHING). `*fd` is the descriptor that came with the frame, owned by the caller; -1:
+ * none; CHANNEL_LOST: this process has no free descriptor for it. CHANNEL_GONE: the master is gone.
  */
 enum { CHANNEL_LOST = -2 };
 enum channel_receipt channel_receive(struct liveswap_frame* frame, char* text, size_t* size, int* fd);

@@ -10,10 +10,10 @@
 /* The contract promises that a buffer of 65536 bytes holds every message and its NUL. */
 enum { MESSAGE_MAX = 65536 - 1 };
 
-/* Between looking at the size of a message and taking it no other thread may take it. */
+/* No other thread may take a message between reading its size and receiving it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static int in = -1;  /* the control thread's end */
-static int out = -1; /* the application's */
+static int in = -1;  /* written by the control thread */
+static int out = -1; /* read by the application */
 
 bool inbox_setup(void) {
   int ends[2];

@@ -1,4 +1,5 @@
-/* Messages that wait for the application: a socketpair, so that the kernel keeps, bounds and polls them. */
+/* Messages of `liveswap message` that wait for the application. A socketpair, so that the kernel stores them,
+ * bounds them and makes them pollable. */
 #ifndef LIVESWAP_WORKER_LINK_INBOX_H
 #define LIVESWAP_WORKER_LINK_INBOX_H
 
@@ -7,7 +8,7 @@
 
 bool inbox_setup(void);
 
-/* False when it has no room, or when the text is none that liveswap_message could return. Never blocks. */
+/* False: no room, or a text that liveswap_message() could not return. Never blocks. */
 bool inbox_put(const char* text, size_t size);
 
 #endif

@@ -1,4 +1,4 @@
-/* liveswap_log: lines of the application in the master's log. */
+/* liveswap_log(): sends lines to the master's log; counts lines that do not fit into the channel. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +20,7 @@ static void report_dropped(void) {
   if (!send_line(LIVESWAP_WARNING, text, (size_t)size)) atomic_fetch_add(&dropped, count);
 }
 
-/* Where a text of at least `size` bytes may be cut so that no UTF-8 sequence is torn. */
+/* The last place at or before `size` that does not split a UTF-8 sequence. `text` is longer than `size`. */
 static size_t cut_before(const char* text, size_t size) {
   while (size > 0 && ((unsigned char)text[size] & 0xC0) == 0x80) --size;
   return size;

@@ -15,7 +15,7 @@ static struct open_request* first;
 static int32_t last_number;
 static bool is_over;
 
-/* The monotonic clock: a step of the realtime clock must not end the wait. */
+/* The monotonic clock: a step of the realtime clock must not end a wait. */
 bool open_requests_setup(void) {
   pthread_condattr_t attributes;
   if (pthread_condattr_init(&attributes) != 0) return false;

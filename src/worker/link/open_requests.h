@@ -1,35 +1,37 @@
-/* The requests of the application's threads to the master that wait for an answer. Any thread. */
+/* Requests to the master whose answers threads of the application wait for. The waiting thread owns the
+ * request, on its stack; the receiving thread completes it by number. Any thread. */
 #ifndef LIVESWAP_WORKER_LINK_OPEN_REQUESTS_H
 #define LIVESWAP_WORKER_LINK_OPEN_REQUESTS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One of them, on the stack of the thread that waits. */
 struct open_request {
   int32_t number;
   bool done;
   int error;
-  int fd; /* came with the answer, owned; -1 */
+  int fd; /* came with the answer, owned by the requester; -1: none */
   struct open_request* next;
 };
 
-/* Gives it a number and puts it into the list; it stays there until open_requests_wait() has returned. */
+/* Numbers the request and adds it to the list. The caller must call open_requests_wait() before the request
+ * goes out of scope. */
 void open_requests_add(struct open_request* request);
 
-/* Blocks until it is done, or `end` has passed on clock_ms(); takes it out of the list. */
+/* Blocks until the answer has come or clock_ms() reaches `end`; then removes the request from the list. */
 void open_requests_wait(struct open_request* request, int64_t end);
 
-/* Whether any is in the list. */
+/* Whether any request is open. */
 bool open_requests_any(void);
 
-/* An answer has come, with `fd` (owned) or -1. One that nobody waits for is dropped. */
+/* Completes the request with that number. `fd` (owned, or -1) is closed if no thread waits for that number
+ * any more. */
 void open_requests_answered(int32_t number, int error, int fd);
 
-/* No more answers will come: all are done, as are those that are added from now on. */
+/* No answer will come any more: completes all requests, and those added later at once. */
 void open_requests_give_up(void);
 
-/* False where the process cannot have it. */
+/* Called once, before the others. False: no condition variable. */
 bool open_requests_setup(void);
 
 #endif

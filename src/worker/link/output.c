@@ -19,15 +19,15 @@ static const int places[STREAMS] = {LIVESWAP_FD_OUTPUT, LIVESWAP_FD_ERROR};
 
 static struct {
   bool is_piped;
-  bool has_place; /* where to write when the master has died; else to nowhere */
+  bool has_place; /* the master passed a descriptor to write to after its death; else /dev/null */
   struct stat pipe;
 } streams[STREAMS];
 
-/* Set once, when the master has died. */
+/* Read ends of the two pipes; set when the master has died. */
 static atomic_int readers[STREAMS] = {-1, -1};
 static atomic_flag is_pouring = ATOMIC_FLAG_INIT;
 
-/* By its name: the address of the variable itself would make the host export it (as `environ` in main.c). */
+/* By dlsym(): a reference to the variable would make the host export it (as `environ` in main.c). */
 static FILE* standard_output(void) {
   FILE* const* const found = dlsym(RTLD_DEFAULT, "stdout");
   return found != NULL ? *found : NULL;
@@ -54,15 +54,15 @@ void output_adopt(void) {
   }
 }
 
-/* Another open file of the same pipe, with flags of its own: O_NONBLOCK would else reach the processes that
- * write into it. */
+/* Opens the pipe anew, for an open file with flags of its own: O_NONBLOCK must not reach the processes that
+ * write into the pipe. */
 static int open_reader(int fd) {
   char path[] = "/proc/self/fd/0";
   path[sizeof path - 2] = (char)('0' + fd);
   return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
-/* The application may have put something else there. */
+/* The application may have redirected the descriptor. */
 static bool is_still_the_pipe(int which) {
   struct stat now;
   return fstat(STDOUT_FILENO + which, &now) == 0 && now.st_dev == streams[which].pipe.st_dev &&
@@ -80,9 +80,9 @@ static void put_back(int which) {
   atomic_store(&readers[which], reader);
 }
 
-/* What `place` does not take at once is lost: a writer that waits for room in the pipe shall go on. */
+/* Drops what `place` cannot take at once, so that processes that write into the pipe never block. */
 static void pour(int reader, int place) {
-  char bytes[4096]; /* PIPE_BUF: a pipe with room takes it as a whole */
+  char bytes[4096]; /* PIPE_BUF: written in one piece to a pipe with room */
   enum { TURNS = 256 };
   ssize_t size = 0;
   for (int i = 0; i < TURNS && (size = read(reader, bytes, sizeof bytes)) > 0; ++i) {
@@ -92,7 +92,7 @@ static void pour(int reader, int place) {
 }
 
 void output_abandoned(void) {
-  /* The handler may come while the control thread is here. */
+  /* A signal handler may interrupt the control thread in here. */
   if (atomic_flag_test_and_set(&is_pouring)) return;
   for (int i = 0; i < STREAMS; ++i) {
     if (atomic_load(&readers[i]) < 0) put_back(i);

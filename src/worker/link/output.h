@@ -1,29 +1,30 @@
 /*
- * Standard output and error of a worker. Both are pipes that the master reads, and passes on to where they
- * would go without it (master/output.hpp). When the master has died nobody reads them any more: then the
- * descriptors 1 and 2 get what the master would have written to, and what still waits in the pipes, or is
- * written into them by children of the application, is passed on here.
+ * Standard output and error of a worker. Both are pipes; the master reads them and passes the bytes on to
+ * where they would go without it (master/output.hpp).
+ *
+ * When the master has died, the worker redirects its descriptors 1 and 2 to that place. Bytes that are still
+ * in the pipes, and those that children of the application write, are passed on from here.
  */
 #ifndef LIVESWAP_WORKER_LINK_OUTPUT_H
 #define LIVESWAP_WORKER_LINK_OUTPUT_H
 
 /*
- * Has every line of stdout written when it ends, as on a terminal: what a process has in its buffer is lost
- * when it crashes. In every mode, before the application is loaded; it may change that.
+ * Makes stdout line-buffered, as on a terminal: a crash loses what is in the buffer. In every mode, before
+ * the application is loaded; the application may change the mode.
  */
 void output_by_lines(void);
 
-/* Writes what stdout has in its buffer; nothing when a thread is just using it. */
+/* Flushes stdout, unless another thread has locked the stream. */
 void output_flush(void);
 
-/* Of a worker: takes LIVESWAP_FD_OUTPUT and LIVESWAP_FD_ERROR over, which may be missing. */
+/* For a worker: takes over LIVESWAP_FD_OUTPUT and LIVESWAP_FD_ERROR, which may be missing. */
 void output_adopt(void);
 
-/* The master has died. Again and again; also in a signal handler. Writes without waiting. */
+/* Called repeatedly once the master has died; async-signal-safe. Passes on what is in the pipes, without
+ * blocking. */
 void output_abandoned(void);
 
-/* Of output_abandoned(), to be polled: readable when it is to be called again. -1: nothing yet. `which`: 0
- * or 1. */
+/* The read end of pipe `which` (0 or 1), readable when output_abandoned() is to be called again; -1: none. */
 int output_fd(int which);
 
 #endif
