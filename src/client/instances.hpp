@@ -15,7 +15,7 @@ struct RunningInstance {
   ControlSocket socket;
   uid_t user = 0;
   pid_t process = 0;
-  std::string status;  // the status object (docs/reference/control-protocol.md) as text; empty: no answer in time
+  std::string status;  // the status object (docs/reference/control-protocol.md) as text; empty: none in time
 };
 
 struct Instances {
