@@ -16,7 +16,7 @@ static void run_selftest(void* library, const char* path) {
   void* found = dlsym(library, "liveswap_selftest");
   if (found == NULL) return;
   channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_SELFTEST);
-  /* As in load.c: ISO C has no cast for it. */
+  /* As in load.c: ISO C has no cast for this. */
   memcpy(&selftest, &found, sizeof found);
   const int result = selftest();
   if (result != 0) {
@@ -24,7 +24,8 @@ static void run_selftest(void* library, const char* path) {
   }
 }
 
-/* Threads beside this one and the host's own, which constructors and self-test have left running. */
+/* Threads other than the main and the control thread: constructors or the self-test have left them
+ * running. */
 static uint64_t count_threads(void) {
   enum { OWN = 2 };
   uint64_t count = 0;
@@ -35,8 +36,8 @@ static uint64_t count_threads(void) {
   return count > OWN ? count - OWN : 0;
 }
 
-/* The paths of all that was loaded with the library, one a line; those that find no room are left out. The
- * loader adds what it loads at the end of its list, so the host's own libraries come before. */
+/* Lists the library and all libraries loaded with it, one path a line, as far as there is room. The loader
+ * appends to its list, so the host's own libraries come before `library`. */
 static size_t list_loaded(void* library, char* text, size_t room) {
   size_t size = 0;
   struct link_map* map = NULL;

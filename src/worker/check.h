@@ -4,9 +4,9 @@
 #include "worker/base/options.h"
 
 /*
- * Finds out on the calling thread whether the library would do, as far as that can be known without serving:
- * loads it, looks for entry and ABI note, runs its self-test. Tells the master, and ends the process as a
- * worker ends, by exit(): an exit handler that blocks shows by a process that stays.
+ * Checks the library on the calling thread: loads it, looks up the entry and the ABI note, runs the
+ * self-test. Reports to the master and ends the process by exit(), as a worker does: an exit handler that
+ * blocks shows as a process that does not end.
  */
 _Noreturn void check_run(const struct options* options);
 

@@ -32,7 +32,7 @@ static const char* kind_of_file(mode_t mode) {
   }
 }
 
-/* O_NONBLOCK: a FIFO or a device must not hold up the worker before it is known for what it is. */
+/* O_NONBLOCK: opening a FIFO or a device must not block before fstat() has shown the file's kind. */
 static int open_library(const char* path) {
   struct stat status;
   channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_OPEN);
@@ -49,8 +49,8 @@ static int open_library(const char* path) {
 
 static void* link_library(const char* path, int fd) {
   char why[256];
-  /* The stage is not announced yet: the master tells by that a file that is no library from one that does not
-   * link. */
+  /* Announced only after the check: so the master can tell a file that is no library from a library that does
+   * not link. */
   if (!elf_check(fd, why, sizeof why)) channel_fail(LIVESWAP_STAGE_LINK, "%s %s", path, why);
   channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_LINK);
   close(fd);
@@ -59,8 +59,8 @@ static void* link_library(const char* path, int fd) {
   return library;
 }
 
-/* A program as it is; or, the commonest reason in C++: `int liveswap_main(int)` without the header, so that
- * the name is mangled. */
+/* The two usual mistakes: a program without --entry main; in C++ an entry without the header, whose name is
+ * mangled. */
 static const char* hint_for(void* library, const char* entry) {
   if (strcmp(entry, "main") != 0 && dlsym(library, "main") != NULL)
     return "; it has main: `--entry main` runs that";
@@ -70,7 +70,7 @@ static const char* hint_for(void* library, const char* entry) {
                                          : "";
 }
 
-/* A variable of that name would be called as if it were code, and end every worker with SIGSEGV. */
+/* Calling a variable of that name would end every worker with SIGSEGV. */
 static bool is_variable(void* found) {
   Dl_info info;
   const ElfW(Sym)* symbol = NULL;
@@ -110,9 +110,8 @@ static uint32_t check_abi(void* library, const char* path) {
 }
 
 /*
- * The master has the loader look in the release's own `.needed` last of LD_LIBRARY_PATH, which the loader
- * reads when the process starts. What the application starts later is not concerned: it gets the variable as
- * configured.
+ * The master appends the release's `.needed` to LD_LIBRARY_PATH, which the loader reads when the process
+ * starts. Removed here, so that programs that the application starts get the variable as configured.
  */
 static void forget_needed(const char* path) {
   char tail[PATH_MAX + 16];
@@ -134,8 +133,7 @@ struct loaded load(const char* path, const char* entry) {
   forget_needed(path);
   loaded.library = link_library(path, open_library(path));
   void* function = find_entry(loaded.library, path, entry);
-  /* ISO C has no cast from an object pointer to a function pointer; POSIX promises that the bits are the
-   * same. */
+  /* ISO C has no cast from an object pointer to a function pointer; POSIX guarantees the same bits. */
   memcpy(&loaded.entry, &function, sizeof function);
   loaded.flags = check_abi(loaded.library, path);
   return loaded;

@@ -4,14 +4,14 @@
 #include <stdint.h>
 
 struct loaded {
-  void (*entry)(void); /* to be cast to the type of the function that was asked for */
-  uint32_t flags;      /* of the ABI note */
-  void* library;       /* of dlopen */
+  void (*entry)(void); /* cast this to the type of the entry */
+  uint32_t flags;      /* from the ABI note; 0 without one */
+  void* library;       /* from dlopen(), never closed */
 };
 
 /*
- * Loads the library at `path` (absolute) for good and finds the function `entry`. Tells the master each
- * stage; on a failure tells it why and ends the process. Constructors run here, on the calling thread.
+ * Loads the library at `path` (absolute) for good and finds the function `entry`. Constructors run on the
+ * calling thread. Reports each stage to the master; on failure reports why and ends the process.
  */
 struct loaded load(const char* path, const char* entry);
 

@@ -1,11 +1,11 @@
 /*
- * liveswap-worker: the process that loads one release of an application and runs it. The master starts it;
- * what it finds is in contract/channel.h, what it offers to the application in liveswap_plugin.h.
+ * liveswap-worker: the process that loads one release of an application and runs it. The master starts this
+ * program; contract/channel.h describes the descriptors and words that it gets, liveswap_plugin.h what it
+ * offers to the application.
  *
- * Nothing but libc is linked, and nothing but the contract is exported (worker.list), so that the
- * application's symbols and libraries are its own. Each file here is one noun of the contract;
- * control/frames.c is the thread that ties them to the master, main.c the path of the application's own
- * thread.
+ * It links libc only and exports only the contract and the functions that replace libc's (worker.list), so
+ * that the application's symbols and libraries meet no others. main() is the path of the application's main
+ * thread; the control thread (control/control_thread.c) talks to the master.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -58,10 +58,10 @@ static void set_up(const struct options* options) {
   }
 }
 
-/* Not `environ`: referring to it would make the host export it. */
+/* Not `environ`: a reference to that variable would make the host export it. */
 static char** environment;
 
-/* liveswap_main gets the first listener; any other entry is a program's main. */
+/* liveswap_main gets the first listener; any other entry is the main() of a program. */
 static int enter(const struct options* options, const struct loaded* application) {
   if (strcmp(options->entry, "liveswap_main") == 0)
     return ((int (*)(int))application->entry)(listeners_first());
@@ -69,8 +69,8 @@ static int enter(const struct options* options, const struct loaded* application
                                                             environment);
 }
 
-/* Of two such workers the second finds the address in use, before anybody has looked at the first
- * (takeover/unseen_listeners.h). */
+/* Advice for an application whose bind() was not seen: of two such workers the second fails with "address in
+ * use", before takeover/unseen_listeners.c has looked at the first. */
 static void hint(const struct options* options, int result) {
   if (result == 0 || options->intercept != INTERCEPT_LIBC || readiness_is_over()) return;
   if (listeners_bound() || listeners_first() >= 0) return;
@@ -97,11 +97,11 @@ static _Noreturn void worker_run(const struct options* options) {
   process_exit_refuse_daemon(result);
   control_thread_unpark();
   hint(options, result);
-  output_flush(); /* the master shows it with what it says of the return */
+  output_flush(); /* before RETURNED: the master logs both together */
   channel_send_value(LIVESWAP_RETURNED, result);
   holds_wait();
   connection_count_last();
-  /* Of an application that was retired, only that it has ended was wanted. */
+  /* What a retired application returns does not matter. */
   libc.exit(retire_has_begun() ? 0 : result);
 }
 

@@ -19,11 +19,11 @@
 #include "worker/base/libc.h"
 
 enum {
-  /* For a process that starts the next one faster than it can be killed. */
+  /* Bounds the fight with a process that starts the next one faster than it can be killed. */
   KILL_LIMIT_MS = 1000,
-  /* Between two looks whether those that were killed have ended. */
+  /* Pause between two rounds of kill and reap. */
   KILL_STEP_MS = 2,
-  TOLD_MAX = 16, /* processes that the master is told of */
+  TOLD_MAX = 16, /* processes reported to the master, at most */
   NAME_SIZE = 32,
 };
 
@@ -48,7 +48,7 @@ static bool is_told(pid_t pid) {
   return false;
 }
 
-/* "4711 name"; a master that does not read is not waited for. */
+/* Sends "4711 name", without waiting for room in the channel. */
 static void tell(pid_t pid, bool in_group) {
   char name[NAME_SIZE];
   char text[NAME_SIZE + 16];
@@ -62,15 +62,15 @@ static void tell(pid_t pid, bool in_group) {
   sendmsg(LIVESWAP_FD_CHANNEL, &packet, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Of a check that was late the rest of its group has to go with it, and is nothing that it has left behind.
- */
+/* After a timeout (`late`) the rest of the check's process group is killed too, but is not reported as left
+ * behind. */
 static void kill_one(pid_t pid, bool late) {
   const bool in_group = getpgid(pid) == getpgrp();
   if (pid != child && !(late && in_group)) tell(pid, in_group);
   kill(pid, SIGKILL);
 }
 
-/* A child that is killed leaves its own to this process, so that a later look finds those. */
+/* The children of a killed child become children of this process, so a later round finds them. */
 static void kill_children(bool late) {
   FILE* list = fopen("/proc/thread-self/children", "re");
   int pid = 0;
@@ -79,7 +79,7 @@ static void kill_children(bool late) {
   fclose(list);
 }
 
-/* False when there is none any more. */
+/* False: no children left. */
 static bool reap(void) {
   int status = 0;
   pid_t pid = 0;
@@ -105,7 +105,7 @@ static _Noreturn void end_as_child(void) {
   const int number = WTERMSIG(child_status);
   sigset_t all;
   sigfillset(&all);
-  setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* one core dump is enough */
+  setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* the child has dumped core already */
   libc.signal(number, SIG_DFL);
   kill(getpid(), number);
   libc.pthread_sigmask(SIG_UNBLOCK, &all, NULL);
@@ -120,7 +120,7 @@ static _Noreturn void watch(const sigset_t* awaited) {
     if (child > 0) late = sigwaitinfo(awaited, NULL) == SIGTERM;
   }
   end_all(late);
-  if (child > 0) child_status = SIGKILL; /* it cannot even be killed */
+  if (child > 0) child_status = SIGKILL; /* not even SIGKILL ends it */
   end_as_child();
 }
 
@@ -138,7 +138,7 @@ bool subreaper_begin(void) {
   libc.pthread_sigmask(SIG_SETMASK, &before, NULL);
   errno = error;
   if (child < 0) return false;
-  /* One that the library has killed cannot end anything. */
+  /* If the library kills the subreaper, this process must not live on unsupervised. */
   libc.prctl(PR_SET_PDEATHSIG, SIGKILL);
   return true;
 }

@@ -25,7 +25,7 @@ void drain_order(int64_t limit_ms) {
   const int64_t now = clock_ms();
   atomic_store(&deadline, limit_ms < 0 ? -1 : now + limit_ms);
   if (atomic_load(&draining) == 0) {
-    /* The flag last: who sees it sees the times. */
+    /* The flag last: a thread that sees the flag also sees the times. */
     atomic_store(&began, now);
     atomic_store(&draining, 1);
     eventfd_write(signal_fd, 1);
@@ -46,7 +46,7 @@ bool drain_is_on(void) { return atomic_load_explicit(&draining, memory_order_acq
 
 bool drain_is_the_applications(void) { return atomic_load(&cooperates); }
 
-/* Written once: a store with every request would keep the line from being shared. */
+/* Written once only: a store at every request would bounce the cache line between CPUs. */
 static void note_cooperation(void) {
   if (atomic_load_explicit(&cooperates, memory_order_relaxed)) return;
   atomic_store(&cooperates, true);

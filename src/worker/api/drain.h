@@ -1,4 +1,4 @@
-/* The order to drain: once given it is never taken back, only its limit can change. */
+/* The order to drain. Once given, the order stays; only the limit can change. Any thread, unless noted. */
 #ifndef LIVESWAP_WORKER_API_DRAIN_H
 #define LIVESWAP_WORKER_API_DRAIN_H
 
@@ -7,26 +7,26 @@
 
 bool drain_setup(void);
 
-/* `limit_ms`: from now, negative without. A later call replaces the limit. The caller then has
- * holds_wait() look at it (holds_review). */
+/* Orders a drain that may take `limit_ms` from now (negative: no limit), or replaces the limit. For the
+ * control thread, which then calls holds_review(). */
 void drain_order(int64_t limit_ms);
 
-/* When the limit passes, on clock_ms(); -1 without a limit or while not draining. */
+/* The time on clock_ms() at which the limit passes; -1: no limit, or not draining. */
 int64_t drain_deadline(void);
 
 bool drain_is_on(void);
 
 /*
- * Whether the application drains by itself: it has asked for the order by one of liveswap_drain_fd,
- * liveswap_draining and liveswap_drain_left_ms, at any time.
+ * Whether the application drains by itself: it has called liveswap_drain_fd, liveswap_draining or
+ * liveswap_drain_left_ms.
  */
 bool drain_is_the_applications(void);
 
-/* Milliseconds since the order; -1 while not draining. */
+/* Milliseconds since the order; -1: not draining. */
 int64_t drain_age_ms(void);
 
-/* How old a drain has to be before anything is done that might, if seldom, be wrong: half of its limit; 30 s
- * without one. */
+/* The age of a drain from which the worker host also acts on guesses that may be wrong in rare cases: half of
+ * the drain limit, 30 s without a limit. In ms. */
 int64_t drain_patience_ms(void);
 
 #endif

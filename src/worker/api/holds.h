@@ -1,4 +1,5 @@
-/* What keeps a worker whose liveswap_main has returned from leaving. */
+/* Holds: work and lingering connections for which a worker stays after liveswap_main has returned. Any
+ * thread. */
 #ifndef LIVESWAP_WORKER_API_HOLDS_H
 #define LIVESWAP_WORKER_API_HOLDS_H
 
@@ -6,22 +7,22 @@
 
 bool holds_setup(void);
 
-/* A client that has not closed by then is gone or does not care (liveswap_plugin.h). */
+/* A lingering connection is closed after this time, even if the client has not closed (liveswap_plugin.h). */
 enum { LINGER_LIMIT_MS = 2000 };
 
-/* A connection that lingers counts as a hold of the host's own. */
+/* A lingering connection is a hold of the worker host. */
 void holds_linger_began(void);
 void holds_linger_ended(void);
 
-/* Whether nothing holds the worker now. */
+/* Whether there is no hold now. */
 bool holds_none(void);
 
-/* Lets holds_wait look at the drain limit anew. */
+/* Makes holds_wait() read the drain limit again. */
 void holds_review(void);
 
 /*
- * Blocks until nothing holds the worker any more or the drain limit has passed. Without an order to drain
- * only lingering connections are waited for: the worker has failed, and its successor should not wait for it.
+ * Blocks until there is no hold or the drain limit has passed. Without an order to drain, waits for lingering
+ * connections only: the worker has failed, and its successor should start soon.
  */
 void holds_wait(void);
 

@@ -3,7 +3,8 @@
 
 #include "worker/base/options.h"
 
-/* What the "who am I" functions of the contract answer, and the name that ps and top show. */
+/* Sets what liveswap_slot(), _generation(), _argc() and _argv() return, and the process name that ps and top
+ * show. `options` stays borrowed. Called once. */
 void identity_assume(const struct options* options);
 
 #endif

@@ -17,16 +17,17 @@
 #include "worker/base/socket.h"
 #include "worker/link/channel.h"
 
-/* Lent ones, and as many that the application binds. */
+/* Lent listeners, and as many that the application may bind. */
 enum { LISTENERS_MAX = 2 * LIVESWAP_LISTENERS_MAX };
 
-/* Any thread reads below the count, which grows once what is there has been written. */
+/* Any thread reads the entries below listener_count without a lock. The count grows after an entry is
+ * complete. */
 static struct listener listeners[LISTENERS_MAX];
 static atomic_int listener_count;
 static int lent_count;
 static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
 
-/* The table's own, from what it has given out. */
+/* The writable entry of a listener that a function here has returned. */
 static struct listener* own(const struct listener* listener) { return &listeners[listener - listeners]; }
 
 static int count(void) { return atomic_load_explicit(&listener_count, memory_order_acquire); }
@@ -40,12 +41,12 @@ static bool describe(struct listener* listener, int fd, const char* name) {
       getsockname(fd, &listener->address.any, &listener->address_size) != 0) {
     return false;
   }
-  /* Whether the application's own blocks is seen to where it is taken over (interpose/bind.c). */
+  /* For a listener that the application has bound, interpose/bind.c sets the blocking mode. */
   if (name != NULL) socket_end_blocking(fd);
   return true;
 }
 
-/* Last, for who finds the cookie uses the rest. */
+/* Stores the cookie last: a thread that finds the cookie reads the other fields. */
 static bool set_cookie(struct listener* listener) {
   uint64_t cookie = 0;
   if (!socket_cookie(listener->fd, &cookie)) return false;
@@ -85,7 +86,8 @@ static bool is_same(const struct listener* one, const struct listener* other) {
          memcmp(&one->address, &other->address, one->address_size) == 0;
 }
 
-/* For `wanted`, or for any; NULL: the table is full. With the lock. */
+/* A free entry for `wanted`, or for any listener if that is NULL; NULL: the table is full. The caller has the
+ * lock. */
 static struct listener* place_for(const struct listener* wanted) {
   for (int i = lent_count; i < count(); ++i) {
     struct listener* const each = &listeners[i];
@@ -95,7 +97,7 @@ static struct listener* place_for(const struct listener* wanted) {
   return count() < LISTENERS_MAX ? &listeners[count()] : NULL;
 }
 
-/* One that was closed keeps its address: others look at it meanwhile. */
+/* A closed entry keeps its address, which other threads may be reading. */
 static bool add_at(struct listener* place, const struct listener* wanted) {
   if (place == NULL) {
     errno = EMFILE;
@@ -113,7 +115,7 @@ static bool add_at(struct listener* place, const struct listener* wanted) {
   return true;
 }
 
-/* The application has closed it and binds it again. */
+/* The application binds a listener again that it had closed. */
 static void reopen(struct listener* listener) {
   if (!atomic_exchange(&listener->closed, false)) return;
   atomic_store(&listener->expected, false);
@@ -198,7 +200,7 @@ const struct listener* listeners_find(int fd) {
   return found;
 }
 
-/* The port; -1 for a family without ports. */
+/* The port in network byte order; -1 for a family without ports. */
 static int port_of(const union address* address) {
   switch (address->any.sa_family) {
     case AF_INET:
@@ -211,7 +213,7 @@ static int port_of(const union address* address) {
 }
 
 static bool same_place(const struct listener* listener, const union address* address, socklen_t size) {
-  /* A listener on every address has connections with a local address of their own: the port decides. */
+  /* The local address of a connection differs from that of a wildcard listener: compare the ports only. */
   const int port = port_of(address);
   if (port >= 0) return port == port_of(&listener->address);
   return address->any.sa_family == AF_UNIX && size > sizeof(sa_family_t) && size == listener->address_size &&
@@ -243,7 +245,7 @@ bool listeners_have_port(uint16_t port) {
   return false;
 }
 
-/* As the kernel shows it in /proc/net/unix. */
+/* Compares with `path` as /proc/net/unix shows it. */
 static bool has_path(const struct listener* listener, const char* path) {
   const struct sockaddr_un* const bound = (const struct sockaddr_un*)&listener->address;
   const size_t before = offsetof(struct sockaddr_un, sun_path);
@@ -292,5 +294,5 @@ static atomic_bool taking_over;
 
 void takeover_begin(void) { atomic_store(&taking_over, true); }
 
-/* A child without exec has no channel, and its listeners are its own affair. */
+/* A forked child has no channel and manages its listeners itself. */
 bool takeover_is_on(void) { return atomic_load(&taking_over) && channel_fd() >= 0; }

@@ -13,17 +13,17 @@
  * true. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool entered;
-static bool deferred;    /* by the application */
-static bool awaited;     /* it has a listener that was not lent, or is about to */
-static bool announced;   /* the application has said that it is ready */
-static bool own_seen;    /* a listener that is not the master's */
+static bool deferred;    /* the application has called liveswap_defer_ready(), or its ABI note says so */
+static bool awaited;     /* the application has bound a listener, or is about to */
+static bool announced;   /* the application has called liveswap_ready() */
+static bool own_seen;    /* a wait on a listener that the master does not hold was seen */
 static atomic_bool over; /* written with the lock */
 
 static void tell(enum liveswap_frame_kind kind, int32_t value) {
   if (entered || kind == LIVESWAP_ENTERED) channel_send_value(kind, value);
 }
 
-/* With the lock. */
+/* The caller has the lock. */
 static void watch(void) {
   if (!over || listeners_expected())
     slow_path_add(SLOW_READINESS);
@@ -81,7 +81,7 @@ void readiness_expect(const struct listener* listener) {
   wake_control_thread();
 }
 
-/* With the lock. */
+/* The caller has the lock. */
 static void say_waits(uint64_t cookie) {
   channel_send((struct liveswap_frame){.kind = LIVESWAP_WAITS}, (const char*)&cookie, sizeof cookie);
   if (!deferred) over = true;

@@ -1,7 +1,7 @@
 /*
- * What the master needs to know of when the worker is ready (rollout/awaited.hpp): what the application says;
- * and which listeners have been seen waited for, each for the first time, also after the worker is ready,
- * since its successor has to wait for the same.
+ * Tells the master what decides about the worker's readiness (rollout/awaited.hpp): calls of liveswap_ready()
+ * and liveswap_defer_ready(), and the first wait for connections on each listener. Waits are also reported
+ * once the worker is ready, since the successor must wait on the same listeners. Any thread.
  */
 #ifndef LIVESWAP_WORKER_API_READINESS_H
 #define LIVESWAP_WORKER_API_READINESS_H
@@ -13,33 +13,33 @@
 #include "worker/base/slow_path.h"
 
 /*
- * Announces that the application is about to be called. One that has called liveswap_ready() from a
- * constructor is announced as deferred and then as ready, so that the master always sees ENTERED first.
+ * The application is about to be called. If a constructor has called liveswap_ready(), the worker is
+ * announced as deferred and then as ready, so that the master always receives ENTERED first.
  */
 void readiness_enter(bool deferred_by_note);
 
 /* The application is about to bind a listener. */
 void readiness_await(void);
 
-/* It has got that listener, from which it will accept. */
+/* The application has this listener, from which it will accept. */
 void readiness_expect(const struct listener* listener);
 
-/* It has closed one. */
+/* The application has closed a listener. */
 void readiness_review(void);
 
-/* `fd`, if it is a held listener, has been waited for or accepted from. */
+/* If `fd` is a listener of the master: the application has waited for a connection, or accepted. */
 void readiness_seen(int fd);
 
-/* Whether it has been seen to serve, or has said that it is ready. What the master makes of that it alone
- * knows. */
+/* Whether the application was seen waiting for connections, or has called liveswap_ready(). Whether the
+ * worker is ready is for the master to decide. */
 bool readiness_is_over(void);
 
-/* Whether readiness_seen() would tell anybody anything. One load. */
+/* Whether readiness_seen() would report anything. One load. */
 static inline bool readiness_is_watched(void) { return slow_path_has(SLOW_READINESS); }
 
-/* For takeover/readiness_watch.c, which looks from outside for what no call has shown: whether a look may
- * tell anything; whether the application has a listener that was not lent, or is about to; a listener has
- * been seen waited for; one that stays the application's own has. */
+/* For takeover/readiness_watch.c, which scans descriptors for waits that no intercepted call has shown:
+ * whether a scan may find anything; whether the application has bound a listener or is about to; a wait on a
+ * listener was found; one on a listener of the application's own was found. */
 bool readiness_is_looked_for(void);
 bool readiness_is_awaited(void);
 void readiness_note_wait(const struct listener* listener);

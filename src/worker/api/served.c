@@ -4,7 +4,7 @@
 
 #include "liveswap_plugin.h"
 
-/* Apart, so that the sum never has to be read while half of it is counted: each request is in one of them. */
+/* Two counters, each request in one of them, so that a reader never sees more failed than served. */
 static atomic_uint_fast64_t succeeded;
 static atomic_uint_fast64_t failed;
 
