@@ -9,16 +9,16 @@
 #include "worker/base/proc_self.h"
 #include "worker/base/thread_interrupt.h"
 
-/* Who finds none left does not sleep. */
+/* A thread that gets no slot calls poll() before accept() instead of blocking in accept(). */
 enum { SLEEPERS_MAX = 1024 };
 
 __thread struct sleeper* accept_waiters_own;
 static struct sleeper sleepers[SLEEPERS_MAX];
-static atomic_int used; /* those from here on never have been */
+static atomic_int used; /* slots from here on were never used */
 static pthread_key_t at_end;
 static bool has_key;
 
-/* Of a thread that ends, also one that was cancelled in accept(). */
+/* Called when a thread ends, also one that was cancelled in accept(). */
 static void give_back(void* own) {
   struct sleeper* const sleeper = own;
   accept_waiters_own = NULL;
@@ -56,20 +56,20 @@ bool accept_waiters_ready(void) {
   return true;
 }
 
-/* A handler may have jumped out of it. */
+/* Whether the thread is in another system call: a signal handler may have left accept() by longjmp(). */
 static bool is_elsewhere(pid_t thread) {
   unsigned long unused;
   const long call = proc_self_call(thread, &unused);
   return call >= 0 && call != SYS_accept && call != SYS_accept4;
 }
 
-/* Whether it may be there. */
+/* Interrupts the thread. True: the thread may still be in accept(). */
 static bool wake(struct sleeper* sleeper, int fd) {
   pid_t thread = atomic_load(&sleeper->thread);
   if (thread == 0 || thread == gettid() || is_elsewhere(thread) || atomic_load(&sleeper->fd) != fd)
     return false;
   if (interrupt_thread(thread)) return atomic_load(&sleeper->fd) == fd;
-  /* It has ended where nobody saw it. */
+  /* The thread has ended without running give_back(): free its slot. */
   atomic_compare_exchange_strong(&sleeper->thread, &thread, 0);
   return false;
 }

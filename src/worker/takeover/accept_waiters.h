@@ -1,8 +1,13 @@
 /*
- * Threads that may sleep in accept() (takeover/blocking_mode.h). One that does sleeps on the socket that it
- * has begun with, whatever has its number now: once another has taken the number it has to be kicked, and so
- * has one that has looked up the number and is just falling asleep. That these can be told from threads that
- * do something else, each says so before it calls.
+ * A table of the threads that may block in accept() (takeover/blocking_mode.h).
+ *
+ * A thread in accept() stays on the socket with which the call began, whatever happens to the descriptor. So
+ * when a descriptor is replaced or closed, threads that are in accept() with it, or about to call it, must be
+ * interrupted (base/thread_interrupt.h).
+ *
+ * Each thread publishes the descriptor before accept(). The replacing thread replaces the descriptor first
+ * and scans this table second: either the scan sees the published descriptor, or accept() already uses the
+ * new socket.
  */
 #ifndef LIVESWAP_WORKER_TAKEOVER_ACCEPT_WAITERS_H
 #define LIVESWAP_WORKER_TAKEOVER_ACCEPT_WAITERS_H
@@ -14,29 +19,29 @@
 enum { SLEEPER_AWAKE = -1 };
 
 struct sleeper {
-  _Alignas(64) _Atomic pid_t thread; /* 0: nobody's */
-  atomic_int fd;                     /* which it may be in accept() with, or SLEEPER_AWAKE */
+  _Alignas(64) _Atomic pid_t thread; /* 0: the slot is free */
+  atomic_int fd;                     /* accept() with this descriptor may be running; SLEEPER_AWAKE: none */
 };
 
-/* The calling thread's; NULL: it must not sleep. */
+/* The calling thread's slot; NULL: the thread must not block in accept(). */
 extern __thread struct sleeper* accept_waiters_own;
 
-/* Before the application is loaded. */
+/* Called once, before the application is loaded. */
 void accept_waiters_setup(void);
 
-/* Gives the calling thread its own, until it ends. Whether it has one, and a kick would reach it. */
+/* Gives the calling thread a slot until it ends. True: the thread has a slot, and an interrupt would reach
+ * it. */
 bool accept_waiters_ready(void);
 
-/* Around the call. Who takes the number away looks afterwards, so one of the two finds the other. Within a
- * handler that has interrupted another accept(), which goes on afterwards: so what there was before is kept.
- */
+/* Called before and after accept(). A signal handler may call accept() while another accept() is interrupted,
+ * so begin returns the previous value and end restores it. */
 static inline int accept_waiters_begin(int fd) { return atomic_exchange(&accept_waiters_own->fd, fd); }
 static inline void accept_waiters_end(int before) {
   atomic_store_explicit(&accept_waiters_own->fd, before, memory_order_release);
 }
 
-/* Kicks every thread but the caller's that may be in accept() with a number that bears one of the marks, with
- * this number, or at all. True: there is none. Any thread. */
+/* Interrupts every thread but the caller that may be in accept() with a descriptor that has one of `flags`;
+ * with `fd`; or with any descriptor. True: there is no such thread (any more). Any thread. */
 bool accept_waiters_wake_marked(unsigned marks);
 bool accept_waiters_wake_at(int fd);
 bool accept_waiters_wake_all(void);

@@ -28,20 +28,22 @@
 enum {
   WAITING_MAX = 4096,
   BELLS_MAX = 2 * LIVESWAP_LISTENERS_MAX,
-  /* A thread may have fallen asleep just before it could hear the bell. */
+  /* A thread may have begun its wait just before the eventfd joined that wait: interrupt waits at this
+   * interval. */
   WAKE_EVERY_MS = 20,
-  /* An application that accepts where nobody sees it, by io_uring or a raw call, never takes one. */
+  /* After this time connections go back to the master if the application accepts unseen, by io_uring or raw
+   * calls. */
   WAIT_LIMIT_MS = 2000,
 };
 
 struct waiting {
   int fd;
   const struct listener* listener;
-  int64_t since; /* it was given up by the worker before: what it had waited when it came counts */
+  int64_t since; /* when the predecessor gave the connection up, on clock_ms() */
   int64_t here_since;
 };
 
-/* A listener's eventfd. Never removed, so that no thread can look at a number that has got another use. */
+/* The eventfd of a listener. Never closed, so that no thread polls a number that has been reused. */
 struct bell {
   _Atomic(const struct listener*) listener;
   int fd;
@@ -61,7 +63,8 @@ static int bell_of(const struct listener* listener) {
   return -1;
 }
 
-/* Whoever waits in the kernel would not hear it. */
+/* Registers the eventfd wherever `fd` is registered. A thread that blocks in accept() does not poll the
+ * eventfd, so the listener must not block. */
 static void hang_beside(int fd, void* context) {
   const struct bell* bell = context;
   if (listeners_find(fd) != bell->listener) return;
@@ -69,7 +72,7 @@ static void hang_beside(int fd, void* context) {
   replace_fd_add_beside(fd, bell->fd);
 }
 
-/* A new one for a listener that has none; NULL: it has one, or cannot have any. */
+/* Makes the listener's eventfd. NULL: there is one already, or no room. */
 static const struct bell* make_bell(const struct listener* listener) {
   int place = 0;
   while (place < BELLS_MAX && bells[place].listener != NULL && bells[place].listener != listener) ++place;
@@ -115,7 +118,8 @@ void adopted_put_since(uint64_t cookie, int connection, int64_t since) {
     early_put(cookie, connection, since);
     return;
   }
-  /* Nobody has expected any: who waits already has to be woken to hear of it. */
+  /* The first connection at this listener: threads already wait without the eventfd and must be
+   * interrupted. */
   const bool is_first = bell_of(listener) < 0;
   if (is_first) {
     adopted_begin();
@@ -131,7 +135,7 @@ void adopted_put(uint64_t cookie, int connection, int64_t waited_ms) {
   adopted_put_since(cookie, connection, clock_ms() - waited_ms);
 }
 
-/* The caller has the lock. */
+/* The index of the oldest connection of `listener`; -1: none. The caller has the lock. */
 static int find(const struct listener* listener) {
   for (int i = 0; i < queued; ++i)
     if (queue[i].listener == listener) return i;
@@ -149,7 +153,7 @@ static struct waiting remove_at(int place) {
   return found;
 }
 
-/* The oldest, or the oldest at `listener` where that is not NULL; fd -1: none. */
+/* Takes the oldest connection, of `listener` unless that is NULL. fd -1: none. */
 static struct waiting take(const struct listener* listener) {
   pthread_mutex_lock(&lock);
   const int place = listener != NULL ? find(listener) : 0;
@@ -169,7 +173,7 @@ static void say_blind(void) {
                "not for what accepts by io_uring or raw system calls)");
 }
 
-/* -1: none waits. */
+/* When the oldest connection arrived here; -1: none waits. */
 static int64_t oldest_since(void) {
   pthread_mutex_lock(&lock);
   const int64_t since = queued > 0 ? queue[0].here_since : -1;
@@ -207,7 +211,7 @@ void adopted_stop(void) {
   give_back_all(NULL);
 }
 
-/* Its entry may serve another listener, which has to have a bell in its own epolls. */
+/* The listener's entry may be reused for another listener, which needs an eventfd of its own. */
 void adopted_forget(const struct listener* listener) {
   static const struct listener nobody;
   if (adopted_is_waiting()) give_back_all(listener);
@@ -217,7 +221,7 @@ void adopted_forget(const struct listener* listener) {
   pthread_mutex_unlock(&lock);
 }
 
-/* What a thread has found out: true until some mark changes. So that to wait costs no look at the socket. */
+/* Per thread, valid until some descriptor flag changes: saves a system call at each wait. */
 struct known_bell {
   int fd;
   unsigned changes;
@@ -246,8 +250,7 @@ bool adopted_has_one(int fd) {
   return found;
 }
 
-/* As one that has just been accepted: nothing of what the code before has set, but what its listener gives
- * it. */
+/* Resets what the predecessor has set on the connection, to what accept() would give. */
 static void make_fresh(int connection, int listener, int flags) {
   const int off = 0;
   const int status = libc.fcntl(connection, F_GETFL);
@@ -265,7 +268,7 @@ int adopted_accept(int fd, struct sockaddr* address, socklen_t* size, int flags)
   union address peer;
   socklen_t peer_size = sizeof peer;
   struct waiting found = {.fd = -1};
-  /* A client that has left meanwhile has no name any more. */
+  /* Without a peer the client has left meanwhile. */
   while (listener != NULL && (found = take(listener)).fd >= 0 &&
          getpeername(found.fd, &peer.any, &peer_size) != 0) {
     libc.close(found.fd);

@@ -13,7 +13,7 @@
 #include "worker/base/fd_flags.h"
 #include "worker/base/socket.h"
 
-/* Not of datagrams, nor of what only has the number of a listener. */
+/* FLAG_BLOCKING is only set on stream listeners; the flag may be outdated. */
 void blocking_mode_begin_waits(int fd) {
   if ((fd_flags(fd) & FLAG_BLOCKING) != 0 && listeners_held(fd) != NULL) socket_end_blocking(fd);
 }

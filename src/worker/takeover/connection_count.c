@@ -11,7 +11,8 @@
 
 enum {
   REPORT_EVERY_MS = 100,
-  /* With many thousand descriptors a look takes milliseconds: it may use a twentieth of one CPU, no more. */
+  /* A scan of many thousand descriptors takes milliseconds: pause 20 times as long, to use at most 5 % of a
+   * CPU. */
   REST_PER_WORK = 20,
 };
 

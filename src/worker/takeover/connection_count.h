@@ -4,27 +4,25 @@
 #include <stdint.h>
 
 /*
- * The open connections that came in by the listeners, lingering ones included. Found by looking through the
- * descriptors, not by following accept and close: immune to dup, fclose and raw system calls. A connection
- * with two descriptors counts twice. Those that processes have which the application has forked are among
- * them.
+ * Counts the open connections that came in by the listeners, including lingering ones and those of forked
+ * processes. Scans all descriptors instead of following accept() and close(), so that dup, fclose and raw
+ * system calls cannot falsify the count. A connection with two descriptors counts twice. Any thread; may take
+ * milliseconds.
  */
 uint64_t connection_count(void);
 
-/* Answers a COUNT with that value. */
+/* Answers a COUNT frame; `value` is the number in that frame. */
 void connection_count_answer(int32_t value);
 
-/* Sends what has been served, and how many idle connections were ended or moved, when there is any, before
- * the process ends. */
+/* Before the process ends: sends the final numbers of requests and of idle connections, if there were any. */
 void connection_count_last(void);
 
-/* An idle connection has been ended, or handed to the successor, for the sake of the drain. Any thread. */
+/* The drain has closed an idle connection, or handed one to the successor. Any thread. */
 void connection_count_idle_ended(void);
 void connection_count_idle_moved(void);
 
-/* Counts, and sends the numbers when there are not as many connections as it said last. Returns when to do so
- * again, on clock_ms().
- */
+/* Counts, and sends the numbers if they have changed since the last time. Returns when to call again, on
+ * clock_ms(). For the control thread. */
 int64_t connection_count_report_change(void);
 
 #endif

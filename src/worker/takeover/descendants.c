@@ -14,20 +14,20 @@
 
 enum {
   PROCESSES_MAX = 8192,
-  /* A power of two. */
+  /* a power of two */
   SOCKETS_MAX = 32768,
-  /* /proc lists processes by their numbers, so a child that was given a lower one is found by the next pass.
-   */
+  /* /proc lists processes by number. A child with a lower number than its parent is found by the next
+   * pass. */
   PASSES_MAX = 4,
 };
 
-/* net/tcp_states.h of the kernel, and SS_CONNECTED of <linux/net.h>. */
+/* From the kernel's net/tcp_states.h, and SS_CONNECTED of <linux/net.h>. */
 enum { TCP_TIME_WAIT = 6, TCP_CLOSE = 7, TCP_LISTEN = 10, SS_CONNECTED = 3 };
 
 static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
 static pid_t processes[PROCESSES_MAX];
 static int process_count;
-/* Inodes of the sockets that they have, by hash; 0: free. */
+/* Hash set of the inodes of their sockets; 0: free. */
 static uint64_t sockets[SOCKETS_MAX];
 static int socket_count;
 static uint64_t found;
@@ -44,8 +44,8 @@ static bool is_known(pid_t process) {
   return false;
 }
 
-/* Their group and session bear this process's number, or that of a descendant which has begun one of its own.
- */
+/* A descendant has this process as parent, or its group or session; or those of a descendant that has begun
+ * its own. */
 static bool comes_from_here(const struct self_process* process) {
   const pid_t own = getpid();
   return process->parent == own || process->group == own || process->session == own ||
@@ -70,7 +70,7 @@ static void find_processes(void) {
   }
 }
 
-/* Where the inode is, or shall be. */
+/* The slot that has the inode, or is free for it. */
 static uint64_t* place_of(uint64_t inode) {
   uint64_t at = inode * 0x9e3779b97f4a7c15u >> 32;
   while (sockets[at % SOCKETS_MAX] != 0 && sockets[at % SOCKETS_MAX] != inode) ++at;
@@ -82,7 +82,7 @@ static void note_socket(const char* what, void* context) {
   (void)context;
   if (sscanf(what, "socket:[%llu]", &inode) != 1 || inode == 0) return;
   uint64_t* const place = place_of(inode);
-  /* Half of it stays free, so that a search ends. */
+  /* Half of the table stays free, so that a search ends soon. */
   if (*place != 0 || socket_count == SOCKETS_MAX / 2) return;
   *place = inode;
   ++socket_count;
@@ -92,7 +92,7 @@ static void find_sockets(void) {
   memset(sockets, 0, sizeof sockets);
   socket_count = 0;
   for (int i = 0; i < process_count; ++i) {
-    /* One that has just ended has none. */
+    /* A process that has just ended has none; one that may not be read counts as one connection. */
     if (!proc_self_each_descriptor_of(processes[i], note_socket, NULL) && errno != ENOENT && errno != ESRCH)
       ++found;
   }
@@ -113,7 +113,7 @@ static void note_tcp(const char* line, void* context) {
   if (is_theirs(inode) && listeners_have_port((uint16_t)port)) ++found;
 }
 
-/* "0000000000000000: 00000003 00000000 00000000 0001 03 123456 /run/app.sock": a connection bears its
+/* "0000000000000000: 00000003 00000000 00000000 0001 03 123456 /run/app.sock": a connection has its
  * listener's path. */
 static void note_unix(const char* line, void* context) {
   unsigned state = 0;

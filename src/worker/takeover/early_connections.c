@@ -15,7 +15,7 @@ enum {
 struct early {
   int fd;
   uint64_t cookie;
-  int64_t since; /* the worker before has given it up */
+  int64_t since; /* when the predecessor gave the connection up, on clock_ms() */
   int64_t here_since;
 };
 

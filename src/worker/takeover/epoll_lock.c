@@ -8,7 +8,7 @@
 
 static pthread_rwlock_t registering = PTHREAD_RWLOCK_INITIALIZER;
 
-/* A thread that is cancelled meanwhile must not take the lock with it. */
+/* Cancelling the thread must not leave the lock taken. */
 static __thread int cancel_before;
 
 void epoll_lock_begin(void) {
@@ -24,7 +24,7 @@ void epoll_lock_end(void) {
 void epoll_lock_share(void) { pthread_rwlock_rdlock(&registering); }
 void epoll_lock_unshare(void) { pthread_rwlock_unlock(&registering); }
 
-/* A thread that is cancelled in close() must not take the lock with it. */
+/* Cancelling the thread in close() must not leave the lock taken. */
 static void stop_swaps(int* cancel) {
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel);
   pthread_rwlock_rdlock(&registering);

@@ -22,21 +22,21 @@
 
 enum found { FOUND_NOTHING, FOUND_SERVES, FOUND_DAEMON };
 
-/* What a worker and its children have in common. */
+/* Memory that a worker shares with its forked children. */
 struct shared {
   atomic_int found;     /* enum found */
-  atomic_int pid;       /* of the child that has found it */
-  atomic_bool refused;  /* the worker has failed: no child shall serve */
-  atomic_bool detached; /* a child has left the session before the worker was ready */
+  atomic_int pid;       /* the child that reported */
+  atomic_bool refused;  /* the worker has failed: children must not serve */
+  atomic_bool detached; /* a child called setsid() before the worker was ready */
 };
 
 static struct shared* shared;
 static int report_fd = -1;
 static pid_t self;
 static atomic_bool has_forked;
-static bool is_detached; /* this child has */
+static bool is_detached; /* in a child: setsid() was called */
 
-/* The control thread is the one that hears of what a child does. */
+/* The control thread receives the children's reports, so it must run. */
 static void note_fork(void) {
   sigset_t mask;
   if (!atomic_exchange(&has_forked, true))
@@ -44,7 +44,7 @@ static void note_fork(void) {
   if (libc.pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0) wake_unpark_soon(&mask);
 }
 
-/* Nothing here may take a lock: a thread that does not exist in the child may hold it. */
+/* No lock may be taken here: its owner may be a thread that does not exist in the child. */
 static void become_child(void) {
   slow_path_add(SLOW_CHILD);
   slow_path_remove(~(unsigned)(SLOW_CHILD | SLOW_SEIZED));
@@ -88,7 +88,7 @@ static _Noreturn void report(enum found found) {
   end(found);
 }
 
-/* One that drains by itself looks after its children too. */
+/* An application that drains by itself also manages its children. */
 static bool is_free(void) { return drain_is_the_applications(); }
 
 void forked_child_uses(int fd) {

@@ -1,12 +1,13 @@
 /*
- * Processes that the application forks without exec. They have the application's memory, and its listeners,
- * but no control thread: liveswap could neither count nor drain what they serve. One that only works for its
- * parent is fine, as is one that answers the one connection that its parent has accepted. One that accepts by
- * itself (prefork), or that the application goes on in while the worker ends (daemon), is ended, and the
- * worker fails and says why.
+ * Processes that the application forks without exec. They have copies of its memory and listeners, but no
+ * control thread, so liveswap could neither count nor drain what they serve.
  *
- * After vfork() and in posix_spawn() the child runs in its parent's memory, for a moment: marks are then the
- * parent's.
+ * A child that works for its parent is allowed, as is one that answers a connection that its parent has
+ * accepted. A child that accepts connections itself (prefork), or in which the application goes on while the
+ * worker ends (daemon), is ended; the worker then fails with an explanation.
+ *
+ * After vfork() and in posix_spawn() the child briefly runs in its parent's memory; descriptor flags are then
+ * the parent's.
  */
 #ifndef LIVESWAP_WORKER_TAKEOVER_FORKED_CHILD_H
 #define LIVESWAP_WORKER_TAKEOVER_FORKED_CHILD_H
@@ -15,45 +16,45 @@
 
 #include "worker/base/slow_path.h"
 
-/* False, with errno. Before the application runs. */
+/* Called once, before the application runs. False, with errno. */
 bool forked_child_setup(void);
 
-/* Whether this process is one that fork() has made of a worker. One load. */
+/* Whether this process is a fork()ed child of a worker. One load. */
 static inline bool forked_child_is_here(void) { return slow_path_has(SLOW_CHILD); }
 
-/* Whether it is any child of a worker, also after vfork(). */
+/* Whether this process is a child of a worker, made by fork() or vfork(). One system call. */
 bool forked_child_runs(void);
 
-/* Whether it is the child of a vfork(), whose memory is its parent's. */
+/* Whether this process is a child made by vfork(), in its parent's memory. One system call. */
 bool forked_child_is_of_vfork(void);
 
 /*
- * In a child, of a descriptor that it waits for or accepts from: does not return when that is a listener that
- * its parent's master holds.
+ * In a child that waits for or accepts from `fd`: ends the process if `fd` is a listener that the worker's
+ * master holds.
  */
 void forked_child_uses(int fd);
 
-/* In a child that binds `fd`: does not return when it is becoming a daemon that serves. */
+/* In a child that binds `fd`: ends the process if it becomes a daemon that serves. */
 void forked_child_binds(int fd);
 
-/* A child has called setsid(). */
+/* In a child: setsid() was called. */
 void forked_child_detached(void);
 
-/* In the worker: whether something that it forked lives on, or has lived on, as a daemon would. */
+/* In the worker: whether a child has ended or left the session, as happens when a daemon starts. */
 bool forked_child_may_be_daemon(void);
 
-/* Whether fork() has ever been called. One load. */
+/* Whether fork() was ever called. One load. */
 bool forked_child_has_forked(void);
 
-/* Whether a child that fork() has made may be there. */
+/* Whether a forked child may exist. */
 bool forked_child_may_report(void);
 
-/* Readable when a child has found out that it is not wanted; for the control thread, which then ends the
+/* For the control thread: readable when a child has reported that it was ended; serve_report then ends the
  * worker. */
 int forked_child_fd(void);
 void forked_child_serve_report(void);
 
-/* Ends the worker, and its children as soon as they do something that is seen. */
+/* Ends the worker; its children end at their next intercepted call. Any thread. */
 _Noreturn void forked_child_refuse_daemon(void);
 
 #endif

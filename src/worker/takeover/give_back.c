@@ -14,7 +14,7 @@
 #include "worker/link/channel.h"
 
 enum {
-  /* More than takeover/adopted_connections.c and takeover/early_connections.c can have. */
+  /* Above what takeover/adopted_connections.c and takeover/early_connections.c hold together. */
   WAITING_MAX = 8192,
   TRY_EVERY_MS = 20,
 };
@@ -34,10 +34,10 @@ static void close_one(const struct returned* one) {
   libc.close(one->fd);
 }
 
-/* False: later. */
+/* False: the channel is full, try again later. */
 static bool send_one(const struct returned* one) {
   const int64_t waited = clock_ms() - one->since;
-  /* 0 is a connection that this worker has moved itself. */
+  /* 0 would mean an idle connection of this worker. */
   const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF,
                                        .count = (uint64_t)(waited > 0 ? waited : 1)};
   if (!channel_try_send_with(frame, &one->cookie, sizeof one->cookie, one->fd)) {
@@ -55,7 +55,7 @@ static bool send_one(const struct returned* one) {
 void give_back(uint64_t cookie, int connection, int64_t since) {
   const struct returned one = {cookie, since, connection};
   pthread_mutex_lock(&lock);
-  /* In the order in which they came. */
+  /* Keep the order of arrival. */
   const bool is_sent = count == 0 && send_one(&one);
   const bool has_room = count < WAITING_MAX;
   if (!is_sent && has_room) {

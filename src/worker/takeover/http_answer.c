@@ -6,7 +6,7 @@ enum flag {
   HAS_LENGTH = 1,
   IS_CHUNKED = 2,
   BODY_HAS_BEGUN = 4,
-  IS_INTERIM = 8, /* ANSWER_BETWEEN: it was a 1xx, the answer proper is to come */
+  IS_INTERIM = 8, /* in ANSWER_BETWEEN: the last answer was a 1xx, the final one follows */
 };
 
 static const char version[] = "HTTP/1.";
@@ -16,7 +16,7 @@ static const char chunked[] = "chunked";
 
 enum {
   VERSION_SIZE = sizeof version - 1,
-  /* "HTTP/1.", a digit, a blank, the three of the status. */
+  /* Offsets in "HTTP/1.1 200". */
   MINOR_AT = VERSION_SIZE,
   BLANK_AT,
   STATUS_AT,
@@ -52,7 +52,7 @@ void http_answer_begin(struct answer* answer) { *answer = (struct answer){.phase
 
 static void complete(struct answer* answer) { http_answer_begin(answer); }
 
-/* The head has ended. */
+/* The head is complete. */
 static void begin_body(struct answer* answer) {
   const bool is_interim = answer->status < 200;
   const bool has_none =
@@ -76,9 +76,9 @@ static void begin_body(struct answer* answer) {
 }
 
 /*
- * What follows takes what it understands from the front of `bytes` and returns what is left: at least one
- * byte less. `end` is behind the last. Words and numbers are taken as far as they go, since each step has its
- * price in every answer.
+ * The functions below consume bytes from the front of `bytes`, at least one, and return the rest; `end` is
+ * behind the last byte. Each consumes a word or number as far as it goes: calls are counted in every answer's
+ * cost.
  */
 
 static const char* in_version(struct answer* answer, const char* bytes, const char* end) {
@@ -104,7 +104,7 @@ static const char* in_version(struct answer* answer, const char* bytes, const ch
   return bytes;
 }
 
-/* Behind the end of the line, in the phase that comes then; or the line goes on. */
+/* Skips to the end of the line and enters `next`; without an end, consumes all. */
 static const char* to_next_line(struct answer* answer, const char* bytes, const char* end,
                                 enum answer_phase next) {
   const char* const line_end = memchr(bytes, '\n', (size_t)(end - bytes));
@@ -195,7 +195,7 @@ static const char* in_chunk_size(struct answer* answer, const char* bytes, const
   return bytes;
 }
 
-/* "\r\n", and nothing else but its end. */
+/* At "\r\n": enters `next`; at any other byte: `otherwise`. */
 static const char* at_line_end(struct answer* answer, const char* bytes, enum answer_phase next,
                                enum answer_phase otherwise) {
   const enum answer_phase phase = *bytes == '\n' ? next : otherwise;
@@ -209,7 +209,7 @@ static const char* at_line_end(struct answer* answer, const char* bytes, enum an
   return bytes + 1;
 }
 
-/* Takes what of the body there is in so many bytes; returns how much. */
+/* Consumes up to `size` bytes of the body; returns how many. */
 static size_t take_body(struct answer* answer, size_t size) {
   answer->flags |= BODY_HAS_BEGUN;
   if (answer->phase == ANSWER_UNTIL_CLOSE) return size;
@@ -263,7 +263,7 @@ static const char* step(struct answer* answer, const char* bytes, const char* en
   return end;
 }
 
-/* Of a body that was announced nothing has come. */
+/* The head announces a body, of which no byte has come. */
 static bool is_bare(const struct answer* answer) {
   const bool in_front = answer->phase == ANSWER_BODY || answer->phase == ANSWER_UNTIL_CLOSE ||
                         answer->phase == ANSWER_CHUNK_SIZE;
@@ -271,7 +271,7 @@ static bool is_bare(const struct answer* answer) {
 }
 
 void http_answer_feed(struct answer* answer, const char* bytes, size_t size) {
-  /* In place of its body comes the next answer: it was for HEAD. */
+  /* Another answer in place of the body: the request was a HEAD. */
   if (size >= VERSION_SIZE && is_bare(answer) && memcmp(bytes, version, VERSION_SIZE) == 0) complete(answer);
   const char* const end = bytes + size;
   while (bytes < end) bytes = step(answer, bytes, end);

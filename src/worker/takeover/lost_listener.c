@@ -17,14 +17,14 @@
 #include "worker/base/socket.h"
 #include "worker/base/thread_interrupt.h"
 
-/* Duplicates of one listener. */
+/* Descriptors of one listener, at most. */
 enum { COPIES_MAX = 64 };
 
 struct replacement {
   uint64_t cookie;
   int by;
   int count;
-  int failed; /* an errno */
+  int failed; /* an errno; 0: none */
   int fds[COPIES_MAX];
   unsigned marks[COPIES_MAX];
 };
@@ -36,14 +36,14 @@ static void note_copy(int fd, void* context) {
   if (socket_cookie(fd, &cookie) && cookie == all->cookie) all->fds[all->count++] = fd;
 }
 
-/* Afterwards, when the new socket is known as a listener: a thread that has met it before has taken the marks
- * away. */
+/* Restores the flags once the new socket is a known listener: a thread that saw it earlier has removed
+ * them. */
 static void put_marks(const struct replacement* all) {
   for (int i = 0; i < all->count; ++i)
     if (all->fds[i] >= 0) fd_flags_set(all->fds[i], all->marks[i]);
 }
 
-/* `former` gets a descriptor of the socket that was there, or -1. */
+/* `*former` gets a descriptor of the replaced socket, owned by the caller; -1: none. */
 static void swap_all(struct replacement* all, int* former) {
   *former = -1;
   if (!proc_self_each_descriptor(note_copy, all)) all->failed = EMFILE;
@@ -57,7 +57,7 @@ static void swap_all(struct replacement* all, int* former) {
   }
 }
 
-/* A thread that waits for the former socket would wait for ever. */
+/* Threads that wait on the former socket would wait for ever. */
 static void end_waits(int former) {
   if (former >= 0) io_uring_cancel(former);
   interrupt_waiting_threads();
@@ -72,7 +72,7 @@ static void forget(int former) {
 
 static void adopt_waiting(int former, uint64_t cookie) {
   if (former < 0) return;
-  /* Other workers accept from it as well: the second one must not wait. */
+  /* Other workers accept from the same socket: this accept must not block. */
   socket_end_blocking(former);
   for (int connection; (connection = libc.accept4(former, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
     adopted_put(cookie, connection, 0);

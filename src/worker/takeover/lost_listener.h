@@ -1,5 +1,4 @@
-/* Another listening socket in the place of one that the application has: of every descriptor, and in its
- * epolls. */
+/* Replaces a listening socket in all of its descriptors and epoll registrations. */
 #ifndef LIVESWAP_WORKER_TAKEOVER_LOST_LISTENER_H
 #define LIVESWAP_WORKER_TAKEOVER_LOST_LISTENER_H
 
@@ -8,14 +7,14 @@
 #include "worker/api/listeners.h"
 
 /*
- * For the control thread: nobody can connect to the listener with that cookie any more, since its file is
- * gone, and the master has bound `by` (owned) at its path. What still waits in the queue of the former one is
- * accepted by the application as if it had come to the new one.
+ * For the control thread: the file of the Unix listener with that cookie is lost, so no client can connect,
+ * and the master has bound `by` (owned) at the same path. Connections in the former socket's queue are
+ * accepted by the application as if they had come to the new socket.
  */
 void lost_listener_replace(uint64_t cookie, int by);
 
-/* Any thread of the application but the control thread: `by`, which stays the caller's, is held at the path
- * that the application renames `listener` to. False, with errno: not everywhere. */
+/* Not for the control thread. The application renames `listener`; the master holds `by` (borrowed) at the new
+ * path. False, with errno: not all descriptors were replaced. */
 bool lost_listener_renamed(const struct listener* listener, int by);
 
 #endif

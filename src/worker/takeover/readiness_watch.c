@@ -19,28 +19,27 @@
 
 enum {
   LOOK_EVERY_MS = 20,
-  /* A listener that listens for so long, where some ways to wait for it cannot be seen: io_uring, raw system
-     calls. */
+  /* After this time a listening socket counts as waited for, where some waits cannot be seen (io_uring, raw
+   * system calls). */
   UNSEEN_MS = 100,
-  /* One that datagrams are received from without any wait, between other work. */
+  /* The same for a UDP socket from which the application may receive without waiting, between other work. */
   POLLED_MS = 1000,
   SAY_AFTER_MS = 5000,
-  /* Of what listens when another listener has been seen already. */
+  /* Scans for further listeners end after this time. */
   LOOKS_END_MS = 5000,
 };
 
-/* Of the control thread: what has been found in one look. */
+/* Results of one scan. */
 struct look {
   int64_t now;
-  int64_t longest; /* that something listens, and has not been seen in use */
+  int64_t longest; /* longest time that a listener has not been seen in use */
   bool unseen;
   bool datagrams;
 };
 
 static bool has_unseen_ways(void) { return io_uring_is_there() || options_seccomp_is_on(); }
 
-/* How long it has to listen to be taken for waited for; -1: however long it listens, it has not shown that.
- */
+/* How long a listener must listen to count as waited for; -1: listening alone is no sign. */
 static int64_t patience(int fd, const struct listener* listener, struct look* look) {
   const bool is_registered = replace_fd_is_registered(fd);
   if (listener->type == SOCK_DGRAM) {
@@ -48,11 +47,11 @@ static int64_t patience(int fd, const struct listener* listener, struct look* lo
     return is_registered || listeners_is_read(listener) ? UNSEEN_MS : POLLED_MS;
   }
   if (is_registered) return 0;
-  /* What was lent listens from the start, which shows nothing. */
+  /* A lent listener listens from the start, which shows nothing. */
   return listener->name == NULL && has_unseen_ways() ? UNSEEN_MS : -1;
 }
 
-/* It accepts where nobody sees it: then a drain must be able to cancel that. */
+/* The application accepts unseen, by io_uring: fail now if a drain could not cancel that. */
 static void check_uring(void) {
   if (drain_is_the_applications()) return;
   switch (io_uring_trouble()) {
@@ -79,7 +78,7 @@ static void say_what_is_missing(void) {
                "an application that waits in another way calls liveswap_ready()");
 }
 
-/* One that is the application's own is not seen by calls: that it listens has to do. */
+/* No intercepted call shows a wait on the application's own listener: count listening as waiting. */
 static void look_at_own(int fd, struct look* look) {
   static uint64_t cookie;
   static int64_t since;
@@ -129,7 +128,7 @@ int64_t readiness_watch_step(void) {
   proc_self_each_descriptor(look_at, &look);
   has_datagrams = look.datagrams;
   if (readiness_is_over() && (!look.unseen || look.longest >= LOOKS_END_MS)) return -1;
-  /* One that has nothing but what it was lent, and may never need it. */
+  /* The application uses lent listeners only and may never wait on all of them. */
   if (!readiness_is_awaited() && look.now - began >= LOOKS_END_MS) return -1;
   if (look.longest >= SAY_AFTER_MS && !said) {
     said = true;

@@ -20,14 +20,14 @@ struct registration {
   struct epoll_event event;
 };
 
-/* Of one descriptor, or of all that bear FLAG_MOVED. */
+/* In `search.fd`: all descriptors with FLAG_MOVED. */
 enum { ALL_MOVED = -1 };
 
 struct search {
   int fd;
   int count;
   int limit;
-  bool is_partial; /* too many, or no descriptor left to look with */
+  bool is_partial; /* too many registrations, or no free descriptor to read them */
   struct registration* found;
 };
 
@@ -35,8 +35,7 @@ static bool is_wanted(const struct search* search, int fd) {
   return search->fd == ALL_MOVED ? (fd_flags(fd) & FLAG_MOVED) != 0 : fd == search->fd;
 }
 
-/* A line of fdinfo: "tfd:        5 events:       19 data:                5  pos:0 ino:… sdev:…", numbers but
- * tfd in hex. */
+/* A line of fdinfo: "tfd: 5 events: 19 data: 5 pos:0 ino:… sdev:…", hexadecimal but for tfd. */
 static void note_registration(struct search* search, int epoll, const char* line) {
   int fd = -1;
   unsigned events = 0;
@@ -79,11 +78,11 @@ static void find_in(int fd, void* context) {
     read_registrations(search, fd, info);
     libc.close(info);
   } else if (errno != ENOENT) {
-    search->is_partial = true; /* it has not just been closed */
+    search->is_partial = true; /* unless it was closed meanwhile */
   }
 }
 
-/* False, with errno: not all of them. */
+/* False, with errno: some may be missing. */
 static bool find_registrations(struct search* search) {
   if (!proc_self_each_descriptor(find_in, search)) search->is_partial = true;
   if (search->is_partial) errno = EMFILE;
@@ -93,7 +92,7 @@ static bool find_registrations(struct search* search) {
 static void remove_all(const struct search* search, int fd) {
   for (int i = 0; i < search->count; ++i) {
     struct registration* each = &search->found[i];
-    /* Only what was really there is put back. */
+    /* put_back() must add only what was really registered. */
     if (each->fd == fd && libc.epoll_ctl(each->epoll, EPOLL_CTL_DEL, fd, NULL) != 0) each->epoll = -1;
   }
 }
@@ -105,7 +104,7 @@ static void put_back(const struct search* search, int fd) {
   }
 }
 
-/* The application may have closed the number, and used it again: nothing else can now. */
+/* The application may have closed and reused the number before the lock was taken; not any more. */
 static bool is_still(int fd, uint64_t cookie) {
   uint64_t now = 0;
   if (socket_cookie(fd, &now) && now == cookie) return true;
@@ -118,7 +117,7 @@ static bool replace(const struct search* search, int fd, uint64_t cookie, int by
   const int close_on_exec = (libc.fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0;
   int done = 0;
   remove_all(search, fd);
-  /* EBUSY: another thread is just opening that number. */
+  /* EBUSY: another thread is opening this number. */
   do {
     done = libc.dup3(by, fd, close_on_exec);
   } while (done < 0 && (errno == EBUSY || errno == EINTR));
@@ -139,7 +138,7 @@ bool replace_fd(int fd, uint64_t cookie, int by) {
   return done;
 }
 
-/* Of the control thread, as is what uses it. */
+/* Used by the control thread only. */
 static struct registration learnt_ones[LEARNT_MAX];
 static struct search learnt;
 

@@ -1,10 +1,10 @@
 /*
- * Putting another socket in a descriptor's place, under the application's hands: every duplicate of the
- * number in its epolls goes along, with the same events and data.
+ * Replaces the socket behind one of the application's descriptors, including the descriptor's registrations
+ * in epolls, with the same events and data.
  *
- * An epoll knows a socket by number and open file. Somebody else keeps the file alive, so without
- * EPOLL_CTL_DEL the old registration would stay and fire for ever, and nobody could remove it any more. The
- * kernel lists what is registered in /proc/self/fdinfo, also what was registered by a raw system call.
+ * An epoll registration belongs to a descriptor number and an open file. The master keeps the file open, so
+ * without EPOLL_CTL_DEL the old registration would stay, report events for ever, and could not be removed any
+ * more. /proc/self/fdinfo lists all registrations, also those made by raw system calls.
  */
 #ifndef LIVESWAP_WORKER_TAKEOVER_REPLACE_FD_H
 #define LIVESWAP_WORKER_TAKEOVER_REPLACE_FD_H
@@ -12,32 +12,33 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* At most so many registrations of one descriptor are moved. */
+/* Registrations of one descriptor that are moved, at most. */
 enum { REGISTRATIONS_MAX = 256 };
 
 /*
- * Puts `by`, which stays the caller's, in the place of `fd`, whose FD_CLOEXEC stays, if that still is the
- * socket with `cookie`. Any thread. False, with errno, when it could not be; then nothing has changed.
+ * Replaces `fd` by `by` (borrowed) if `fd` still is the socket with `cookie`. FD_CLOEXEC of `fd` stays. Any
+ * thread. Blocks while the application registers descriptors. False, with errno: nothing has changed.
  */
 bool replace_fd(int fd, uint64_t cookie, int by);
 
 /*
- * Many at once, for the control thread: those that bear FLAG_MOVED. Between replace_fd_learn() and
- * replace_fd_forget_learnt() the application's epoll_ctl() and close() of them wait. False: not all
- * registrations could be learnt, nothing is to be swapped.
+ * For the control thread: replaces many descriptors, those with FLAG_MOVED. Between replace_fd_learn() and
+ * replace_fd_forget_learnt() epoll_ctl() and close() of the application on them block. learn() false, with
+ * errno: some registrations may be missing, so nothing may be replaced.
  */
 enum { LEARNT_MAX = 4096 };
 bool replace_fd_learn(void);
 bool replace_fd_learnt(int fd, uint64_t cookie, int by); /* as replace_fd() */
 void replace_fd_forget_learnt(void);
 
-/* Adds `other` to every epoll that `fd` is in, with the same events and data. Whether there was any. */
+/* Registers `other` in every epoll that has `fd`, with the same events and data. Returns whether there is
+ * one. */
 bool replace_fd_add_beside(int fd, int other);
 
-/* Takes `fd` out of every epoll: what close() does, as long as nobody else has the file. */
+/* Removes `fd` from every epoll, as close() does only if no other process has the file open. */
 void replace_fd_forget(int fd);
 
-/* Whether an epoll of the process has it. */
+/* Whether an epoll of this process has `fd`. */
 bool replace_fd_is_registered(int fd);
 
 #endif

@@ -26,12 +26,13 @@ enum {
 };
 
 static atomic_bool taken = true;
-/* The swaps so far, and how many there had been before a look found nobody in accept() any more. */
+/* Replacements so far; and those made before the last scan that found no thread in accept(). */
 static atomic_uint swaps;
 static atomic_uint left;
 static atomic_uint stand_ins;
 
-/* A path that is gone before the socket listens cannot be connected to; an abstract name could be guessed. */
+/* Binds to a path that is unlinked before listen(), so that no client can connect; an abstract name could be
+ * guessed. */
 static bool bind_nowhere(int fd) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   snprintf(address.sun_path, sizeof address.sun_path, "/tmp/.liveswap-stand-in-%d-%u", (int)getpid(),
@@ -48,8 +49,8 @@ static void copy_time_limit(int from, int to) {
     setsockopt(to, SOL_SOCKET, SO_RCVTIMEO, &limit, size);
 }
 
-/* Does not block: whoever sleeps in accept() sleeps on what was there before. Who takes it for blocking is
- * made to wait (interpose/accept.c). Of datagrams the application decides. */
+/* Makes the placeholder. A stream placeholder does not block; accept() of an application that treats the
+ * listener as blocking polls first (interpose/accept.c). For datagrams the application's own mode stays. */
 static int make_stand_in(int replaced, int type) {
   const bool blocks = type == SOCK_DGRAM && (libc.fcntl(replaced, F_GETFL) & O_NONBLOCK) == 0;
   const int fd = socket(AF_UNIX, type | (blocks ? 0 : SOCK_NONBLOCK) | SOCK_CLOEXEC, 0);
@@ -63,9 +64,9 @@ static int make_stand_in(int replaced, int type) {
 }
 
 static bool put_in_place(int fd, const struct listener* listener, int stand_in) {
-  /* To cancel what io_uring does with the file: it has no use for numbers. */
+  /* io_uring requests belong to the open file: keep it to cancel them. */
   const int held = libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  /* First the mark: who finds the listener gone looks at it. */
+  /* The flag first: a thread that finds the listener gone checks it. */
   fd_flags_add(fd, FLAG_SEIZED);
   const bool done = replace_fd(fd, listener->cookie, stand_in);
   fd_flags_remove(fd, done ? FLAG_HELD : FLAG_SEIZED);
@@ -93,8 +94,7 @@ static void visit(int fd, void* all) {
   if (listener != NULL && !revoke_descriptor(fd, listener)) *(bool*)all = false;
 }
 
-/* Whatever has become of its number, all that a thread may sleep with has been taken, or what bears the mark.
- */
+/* After revoke_listeners() every thread in accept() counts, else those on a revoked descriptor. */
 static bool nobody_sleeps(void) {
   return revoke_has_begun() ? accept_waiters_wake_all() : accept_waiters_wake_marked(FLAG_SEIZED);
 }

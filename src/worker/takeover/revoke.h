@@ -1,11 +1,11 @@
 /*
- * Takes listeners away from the application: puts a socket that nobody can connect to in the place of each,
- * and of each duplicate, in its epolls too. The application's next accept finds nothing, its event loop
- * sleeps, and the successor gets every new connection. Nothing of the application has to help.
+ * Takes listeners away from the application. A placeholder, a listening socket that no client can reach,
+ * replaces each descriptor of each listener, in epolls too. The application's next accept() finds no
+ * connection, its event loop waits, and the successor gets all new connections. The application need not
+ * cooperate.
  *
- * It takes descriptors to do that, and the application may have none left: then it is tried again until it is
- * done. And a thread that sleeps in accept() sleeps on what was there before: it is kicked until it has
- * looked again.
+ * Two things may take several tries: replacing needs free descriptors, and a thread in accept() stays on the
+ * former socket until an interrupt reaches it.
  */
 #ifndef LIVESWAP_WORKER_TAKEOVER_REVOKE_H
 #define LIVESWAP_WORKER_TAKEOVER_REVOKE_H
@@ -16,21 +16,20 @@
 #include "worker/api/listeners.h"
 #include "worker/base/slow_path.h"
 
-/* All of them, for ever; those that are taken over later too. For the control thread. */
+/* Revokes all listeners for good, and those that are taken over later. For the control thread. */
 void revoke_listeners(void);
 
-/* Whether revoke_listeners has begun. One load. */
+/* Whether revoke_listeners() was called. One load. */
 static inline bool revoke_has_begun(void) { return slow_path_has(SLOW_SEIZED); }
 
-/* Whether there is nothing left to be taken, and nobody waits for a connection of what has been. For the
- * control thread. */
+/* Whether all listeners are revoked and no thread waits on a former socket. For the control thread. */
 bool revoke_is_complete(void);
 
-/* For the control thread: tries again. When the next time is, on clock_ms(), or -1. */
+/* For the control thread: tries again. Returns when to call again, on clock_ms(); -1: never. */
 int64_t revoke_step(void);
 
-/* One of them, by any thread; keeps errno. Where another may sleep in accept() with it, the threads have to
- * be kicked, and the control thread woken to see to it. False: it could not be taken. */
+/* Revokes one descriptor. Any thread; keeps errno. Where another thread may be in accept() with `fd`, the
+ * caller interrupts the threads and wakes the control thread, which repeats that. False: not replaced. */
 bool revoke_descriptor(int fd, const struct listener* listener);
 
 #endif

@@ -11,18 +11,18 @@
 
 struct takers {
   int blocking;
-  int waiting; /* in sigwait() and such, while the kernel shows what they wait for as not blocked */
-  int unknown; /* perhaps so */
-  int others;  /* whom the signal would end */
+  int waiting; /* in sigwait(): the kernel shows the awaited signals as not blocked */
+  int unknown; /* may be in sigwait(); the kernel hides the call */
+  int others;  /* the signal would end the process here */
 };
 
-/* SigBlk of /proc/self/task/<thread>/status: a bit for each signal, from the lowest on. */
+/* Reads SigBlk in /proc/self/task/<thread>/status: bit 0 is signal 1. */
 static bool blocks_sigterm(int thread) {
   char path[64];
   char text[2048];
   unsigned long long blocked = 0;
   snprintf(path, sizeof path, "task/%d/status", thread);
-  if (proc_self_read(path, text, sizeof text) <= 0) return true; /* it has just ended */
+  if (proc_self_read(path, text, sizeof text) <= 0) return true; /* the thread has just ended */
   const char* line = strstr(text, "\nSigBlk:");
   return line != NULL && sscanf(line, "\nSigBlk: %llx", &blocked) == 1 && (blocked >> (SIGTERM - 1) & 1) != 0;
 }
@@ -53,6 +53,6 @@ bool sigterm_handler(void) {
   if (libc.sigaction(SIGTERM, NULL, &action) != 0 || action.sa_handler == SIG_IGN) return false;
   if (action.sa_handler != SIG_DFL) return true;
   if (!proc_self_each_thread(note_thread, &takers) || takers.others > 0) return false;
-  /* One that cannot be seen is the one that waits, where all others leave the signal to it. */
+  /* If all other threads block the signal, a single hidden thread is the one in sigwait(). */
   return takers.unknown == 0 || (takers.unknown == 1 && takers.waiting == 0 && takers.blocking > 0);
 }

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 
 /*
- * Whether the application does something of its own on SIGTERM: it has a handler, or keeps the signal blocked
- * in all of its threads to read it (signalfd, sigwait).
+ * Whether the application handles SIGTERM: it has a handler, or blocks the signal in all threads to read it
+ * (signalfd, sigwait). Any thread; reads /proc.
  */
 bool sigterm_handler(void);
 

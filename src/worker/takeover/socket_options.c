@@ -13,7 +13,7 @@
 #include "worker/base/socket.h"
 #include "worker/link/channel.h"
 
-/* A server sets a handful, once. */
+/* A server sets a few options, once. */
 enum { REPORTS_MAX = 256 };
 
 static void tell(int fd, int level, int name, const void* value, socklen_t size) {
@@ -48,7 +48,7 @@ static void copy_option(int from, int to, int level, int option) {
   if (getsockopt(to, level, option, there, &there_size) == 0 && there_size == size &&
       memcmp(value, there, size) == 0)
     return;
-  /* The kernel doubles what is set for its own needs, and tells the doubled number (socket(7)). */
+  /* The kernel doubles the value that is set, and returns the doubled one (socket(7)). */
   if (level == SOL_SOCKET && (option == SO_RCVBUF || option == SO_SNDBUF)) {
     int bytes = 0;
     memcpy(&bytes, value, sizeof bytes);

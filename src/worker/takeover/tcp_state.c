@@ -1,7 +1,7 @@
 #include "tcp_state.h"
 
 #include <linux/sockios.h>
-/* <netinet/tcp.h> has the older half of struct tcp_info, and cannot be had beside it. */
+/* <netinet/tcp.h> has an older struct tcp_info and conflicts with this header. */
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -10,13 +10,13 @@
 
 #include "worker/base/libc.h"
 
-/* net/tcp_states.h of the kernel. */
+/* From the kernel's net/tcp_states.h. */
 enum { ESTABLISHED = 1, SYN_RECV = 3, FIN_WAIT1 = 4, FIN_WAIT2 = 5, CLOSE_WAIT = 8 };
 
 enum {
-  /* An acknowledgment that is not sent with data comes at most so late (RFC 1122, 4.2.3.2). */
+  /* A delayed acknowledgment comes at most so late (RFC 1122, 4.2.3.2). */
   ACK_LIMIT_MS = 500,
-  /* TCP_DELACK_MAX of Linux: after it, one that was waited for has been sent. */
+  /* TCP_DELACK_MAX of Linux: after this time a delayed acknowledgment was sent. */
   DELAYED_ACK_MS = 200,
 };
 
@@ -41,11 +41,11 @@ static enum connection_state state_of(const struct tcp_info* info) {
 }
 
 /*
- * A fast answer leaves in the tick in which the question came; and a client with its next question ready asks
- * in the tick in which the answer came. In the former case the client acknowledges the answer by itself, a
- * little later; and Linux takes the connection for one of question and answer ("pingpong", what TCP_QUICKACK
- * tells), which it no longer does when it had to acknowledge a question before the application has answered
- * it.
+ * The request and the last answer fall into the same tick of the kernel's clock. Either the application has
+ * answered at once, or the client has sent its next request at once. In the former case the client
+ * acknowledges the answer a little later, in a packet without data. Also, Linux then treats the connection as
+ * interactive ("pingpong", read by TCP_QUICKACK), but no longer once it had to acknowledge a request before
+ * the answer.
  */
 static enum last_word of_one_tick(int fd, const struct tcp_info* info) {
   const int64_t later = (int64_t)info->tcpi_last_data_recv - info->tcpi_last_ack_recv;
@@ -64,7 +64,7 @@ static enum last_word last_word(int fd, const struct tcp_info* info) {
   return info->tcpi_last_data_sent < info->tcpi_last_data_recv ? LAST_APPLICATIONS : of_one_tick(fd, info);
 }
 
-/* SIOCOUTQNSD, not SIOCOUTQ: what only waits for a delayed acknowledgment has been sent. */
+/* SIOCOUTQNSD, not SIOCOUTQ, which includes sent bytes that wait for a delayed acknowledgment. */
 static bool is_empty(int fd) {
   int in = 0;
   int out = 0;
@@ -89,7 +89,7 @@ bool tcp_state_look(int fd, struct connection* connection) {
   return true;
 }
 
-/* The kernel tells the two apart. What nobody reads fills the buffer, so this comes to an end. */
+/* Two system calls: repeat until no byte came in between. The receive buffer bounds the repetitions. */
 bool tcp_state_look_unread(int fd, struct connection* connection, uint64_t* unread) {
   uint64_t before = 0;
   int queued = 0;

@@ -10,7 +10,7 @@ union image {
 };
 _Static_assert(sizeof(struct answer) == sizeof(uint64_t[2]), "a place has room for an answer");
 
-/* Plain moves, but so that two threads do not harm each other. */
+/* Relaxed atomics: as cheap as plain accesses, and no data race between two threads. */
 static struct answer load(const struct traffic* place) {
   union image image;
   for (int i = 0; i < 2; ++i) image.words[i] = atomic_load_explicit(&place->answer[i], memory_order_relaxed);
@@ -89,7 +89,8 @@ void traffic_received(int fd, const void* bytes, size_t size) {
   if (answer.asked != before) store(place, answer);
 }
 
-/* What is under way has been counted by the application's calls, not yet by the kernel. */
+/* Whether the counted bytes agree with the kernel's: bytes in flight are counted here, but not yet
+ * acknowledged. */
 static bool is_counted(const struct traffic* place, const struct connection* connection) {
   const uint64_t sent = atomic_load_explicit(&place->sent, memory_order_relaxed);
   return connection->has_unacked ? sent > connection->acked : sent == connection->acked;
@@ -102,7 +103,7 @@ enum http_answer_state traffic_answer(int fd, const struct connection* connectio
   const struct answer answer = load(place);
   const enum http_answer_state state = http_answer_state(&answer);
   if (state != ANSWER_DOUBTFUL && state != ANSWER_ASKED) return state;
-  /* Where nothing is counted, and nothing was seen sent, answers may go unseen (stdio). */
+  /* Without a count of the kernel, and with no send seen so far, the application may send unseen (stdio). */
   const bool sends_unseen =
       connection == NULL && atomic_load_explicit(&place->sent, memory_order_relaxed) == 0;
   if (state == ANSWER_ASKED && sends_unseen) return ANSWER_COMPLETE;

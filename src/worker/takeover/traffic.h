@@ -1,15 +1,15 @@
 /*
- * What the application sends on the connections that it has accepted, followed as far as HTTP/1.x
- * (takeover/http_answer.h), so that an answer which pauses is not taken for the end of one: the kernel tells
- * when something was sent, not what.
+ * Follows what the application sends on accepted connections, as far as HTTP/1.x (takeover/http_answer.h), so
+ * that a pause within an answer is not taken for its end: the kernel knows when bytes were sent, but not what
+ * they were.
  *
- * The functions that send and receive (interpose/send.c, interpose/receive.c) note their bytes here, in a
- * place for each descriptor's number, from accept() on. Some bytes pass unseen: by stdio, an io_uring, a raw
- * system call, a child. So the bytes of each connection are counted, and compared with the kernel's count
- * before anything is believed. A number that was closed and used again shows by that, too.
+ * The intercepted calls (interpose/send.c, interpose/receive.c) record their bytes here, in an entry for each
+ * descriptor, from accept() on. Some bytes are not seen: those sent by stdio, io_uring, raw system calls or a
+ * child. So the bytes of each connection are counted, and an entry is used only if its count agrees with the
+ * kernel's. That also detects a descriptor that was closed and reused.
  *
- * Two threads that send on one connection at once may mix up its place. HTTP/1.x has no use for that; the
- * count shows it.
+ * Two threads that send on one connection at once may garble its entry. HTTP/1.x has no use for that, and the
+ * count detects it.
  */
 #ifndef LIVESWAP_WORKER_TAKEOVER_TRAFFIC_H
 #define LIVESWAP_WORKER_TAKEOVER_TRAFFIC_H
@@ -24,56 +24,54 @@
 #include "tcp_state.h"
 #include "worker/base/slow_path.h"
 
-/* Connections with larger numbers are not followed. */
+/* Connections with larger descriptors are not followed. */
 enum { TRAFFIC_MAX = 65536 };
 
 struct traffic {
-  _Alignas(32) _Atomic uint64_t sent; /* bytes, since the connection began */
+  _Alignas(32) _Atomic uint64_t sent; /* bytes since the connection began */
   _Atomic uint64_t answer[2];         /* struct answer */
   atomic_bool followed;
 };
 
 extern struct traffic traffic_table[TRAFFIC_MAX];
 
-/* Whether the bytes matter that are sent or received there. One load. Any thread, and handlers of signals. */
+/* Whether bytes on `fd` are followed. One load. Any thread; async-signal-safe. */
 static inline bool traffic_is_followed(int fd) {
   return (unsigned)fd < TRAFFIC_MAX &&
          atomic_load_explicit(&traffic_table[fd].followed, memory_order_relaxed);
 }
 
-/* Connections are followed from here on, or no more. */
+/* Connections that are accepted from here on are followed. */
 static inline void traffic_follow(void) { slow_path_add(SLOW_TRAFFIC); }
 
-/* The application has accepted a connection. */
+/* The application has accepted a new connection. */
 void traffic_accepted(int fd);
 
-/* … one on which a worker before has served. */
+/* The application has accepted a connection that was handed off. */
 void traffic_adopted(int fd);
 
-/* For a descriptor that is followed: the application has sent `size` bytes, of these; or of these parts; or
- * of a file. */
+/* For a followed descriptor: the application has sent `size` bytes: these; from these parts; from a file. */
 void traffic_sent(int fd, const void* bytes, size_t size);
 void traffic_sent_parts(int fd, const struct iovec* parts, size_t count, size_t size);
 void traffic_sent_file(int fd, size_t size);
 
-/* … has sent nobody knows what: it is not followed any more. */
+/* For a followed descriptor: the application has sent unknown bytes. Stops following. */
 void traffic_lost(int fd);
 
-/* … has received. */
+/* For a followed descriptor: the application has received these bytes. */
 void traffic_received(int fd, const void* bytes, size_t size);
 
-/* How many bytes have been noted there as sent; 0 where nothing is followed. */
+/* Bytes counted as sent; 0 if not followed. */
 static inline uint64_t traffic_noted(int fd) {
   return traffic_is_followed(fd) ? atomic_load_explicit(&traffic_table[fd].sent, memory_order_acquire) : 0;
 }
 
 /*
- * How far the application is visibly with its answer, during a drain: ANSWER_UNKNOWN, ANSWER_COMPLETE or
- * ANSWER_UNFINISHED. Where it has sent a head and nothing of the body that this announces, the request may
- * have been a HEAD that was not seen: then it is unfinished only for half of the drain limit, and while the
- * client is there. Where it has received something and begun no answer since, that may be the rest of a
- * request that it has answered early: unfinished for half of the drain limit. `connection` is NULL where the
- * kernel does not count (Unix sockets). For the control thread.
+ * During a drain, the state of the answer: ANSWER_UNKNOWN, ANSWER_COMPLETE or ANSWER_UNFINISHED. Two guesses
+ * count as unfinished only for half of the drain limit: a head without the body that it announces, while the
+ * client is there (the request may have been an unseen HEAD); and bytes received with no answer begun (they
+ * may be the rest of a request that was answered early). `connection` is NULL for a Unix socket: the kernel
+ * does not count bytes there. For the control thread.
  */
 enum http_answer_state traffic_answer(int fd, const struct connection* connection);
 

@@ -21,7 +21,7 @@
 
 enum {
   LOOK_EVERY_MS = 20,
-  /* The rests grow with the age: in all some hundred looks of 40 µs. */
+  /* The pauses grow with the time since the start: about a hundred scans of 40 µs in all. */
   REST_PER_AGE = 10,
   LOOKS_END_MS = 60 * 1000,
 };
@@ -30,7 +30,7 @@ static _Atomic int64_t began = -1;
 static enum intercept intercept;
 
 void unseen_listeners_watch(const struct options* options) {
-  /* Who is lent listeners may have one more for itself; so it was before any was taken over. */
+  /* With lent listeners the application may have one more for itself. */
   if (listeners_first() >= 0) return;
   intercept = options->intercept;
   atomic_store(&began, clock_ms());
@@ -55,7 +55,7 @@ static void describe_inet(const union address* address, char* text, size_t size)
   }
 }
 
-/* One that interpose/bind.c would have wanted. */
+/* Describes the address of a listener that interpose/bind.c would take over. False: any other. */
 static bool describe(int fd, char* text, size_t text_size) {
   enum { AUTOBOUND = 6 }; /* unix(7): a NUL and five digits */
   union address address;
@@ -108,7 +108,7 @@ int64_t unseen_listeners_step(void) {
   if (now < due) return due;
   struct stray stray = {.fd = -1};
   proc_self_each_descriptor(look_at, &stray);
-  /* Twice: what is just being taken over is not known for a moment. */
+  /* Only if seen twice: a listener that is just being taken over is briefly unknown. */
   if (stray.fd >= 0 && stray.cookie == seen) refuse(&stray);
   seen = stray.fd >= 0 ? stray.cookie : 0;
   const int64_t rest = (now - start) / REST_PER_AGE;

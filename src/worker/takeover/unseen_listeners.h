@@ -1,7 +1,7 @@
 /*
- * Listeners that the application has made by raw system calls, which nobody has seen: the master does not
- * hold them, so an upgrade would refuse connections. Found by looking at the descriptors; the worker then
- * fails, and says what to do.
+ * Finds listeners that the application has made by calls that are not intercepted. The master does not hold
+ * them, so an upgrade would refuse connections. Scans the descriptors while the worker starts; the worker
+ * then fails with advice.
  */
 #ifndef LIVESWAP_WORKER_TAKEOVER_UNSEEN_LISTENERS_H
 #define LIVESWAP_WORKER_TAKEOVER_UNSEEN_LISTENERS_H
@@ -10,10 +10,10 @@
 
 #include "worker/base/options.h"
 
-/* The application is about to be called: looks begin. */
+/* The application is about to be called: scans begin. */
 void unseen_listeners_watch(const struct options* options);
 
-/* For the control thread: takes the look that is due; returns when the next one is, on clock_ms(), or -1. */
+/* For the control thread: scans if due. Returns when to call again, on clock_ms(); -1: never. */
 int64_t unseen_listeners_step(void);
 
 #endif
