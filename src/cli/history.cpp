@@ -37,8 +37,12 @@ int run_history(const Arguments& arguments) {
   const unsigned newest =
       arguments.value.empty() ? usual_length : static_cast<unsigned>(std::stoul(arguments.value));
   const std::size_t width = on_terminal() ? screen().width : 0;
-  return print_document(history_of(arguments.where, newest), arguments,
-                        [&](const auto& receipts) { return history_table(receipts, width); });
+  const auto records = history_of(arguments.where, newest);
+  const int status = print_document(records.outcome, arguments, [&](const auto& receipts) {
+    return receipts.empty() && !records.left_out.empty() ? "" : history_table(receipts, width);
+  });
+  if (!records.left_out.empty()) complain(records.left_out);
+  return status;
 }
 
 int run_receipt(const Arguments& arguments) {

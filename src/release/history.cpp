@@ -1,5 +1,6 @@
 #include "release/history.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,6 +49,28 @@ std::vector<std::string> names_in(const std::string& directory) {
   return names;
 }
 
+std::size_t size_of(const nlohmann::json& document) {
+  return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).size();
+}
+
+struct LeftOut {
+  std::size_t damaged = 0, beyond = 0, unread = 0;
+
+  std::size_t count() const { return damaged + beyond + unread; }
+  std::string text() const;
+};
+
+std::string LeftOut::text() const {
+  std::vector<std::string> parts;
+  if (damaged > 0) parts.push_back(fmt::format("{} damaged", damaged));
+  if (beyond > 0)
+    parts.push_back(fmt::format("{} older than those that fill {} MiB", beyond, History::list_bytes >> 20));
+  if (unread > 0)
+    parts.push_back(fmt::format("{} older than those that could be read within {} s", unread,
+                                History::list_time.count()));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
 }  // namespace
 
 std::optional<Committed> went_to(const nlohmann::json& receipt) {
@@ -57,7 +80,8 @@ std::optional<Committed> went_to(const nlohmann::json& receipt) {
   return is_committable(to) ? std::optional(to) : std::nullopt;
 }
 
-History::History(std::string state_dir) : directory_(std::move(state_dir) + "/history") {}
+History::History(std::string state_dir, Clock clock)
+    : directory_(std::move(state_dir) + "/history"), clock_(std::move(clock)) {}
 
 // Of "17.json" and "17.refused.json", and nothing of "017.json", "17.json.Xa81fE" or another's file.
 std::optional<History::Entry> History::entry_of(const std::string& name) {
@@ -167,28 +191,39 @@ Result<History::Json> History::receipt(std::optional<std::uint64_t> number) cons
                                    std::to_string(known.back().number)));
 }
 
+// Beyond a limit the rest is counted alone: by the names, that is, since what is not read may be damaged.
 History::Listed History::list(std::size_t newest) const {
+  const auto until = clock_() + list_time;
   const auto known = entries();
-  Listed found;
+  std::vector<Json> found;  // newest first
+  LeftOut left_out;
   std::size_t upgrades = 0, refused = 0, reads = 0, bytes = 0;
   for (auto entry = known.rbegin(); entry != known.rend() && upgrades < newest && reads < reads_limit;
        ++entry, ++reads) {
     auto& count = entry->refused ? refused : upgrades;
     if (count >= newest) continue;
-    // Beyond the limit they are counted alone.
-    const auto receipt = bytes <= list_bytes ? read(*entry) : Result<Json>();
-    Json summary = receipt ? summary_of(*receipt) : Json();
-    if (receipt) bytes += summary.dump(-1, ' ', false, Json::error_handler_t::replace).size();
-    const bool listed = receipt && bytes <= list_bytes;
-    if (listed) found.receipts.push_back(std::move(summary));
-    if (!listed) ++found.left_out;
-    if (receipt) ++count;
+    if (bytes > list_bytes) {
+      ++left_out.beyond;
+    } else if (clock_() >= until) {
+      ++left_out.unread;
+    } else if (const auto receipt = read(*entry)) {
+      found.push_back(summary_of(*receipt));
+      bytes += size_of(found.back());
+    } else {
+      ++left_out.damaged;
+      continue;  // it takes no other one's place
+    }
+    ++count;
   }
-  if (found.left_out > 0)
-    log::warning("{} receipts in {} are left out: damaged, or older than those that fill {} MiB",
-                 found.left_out, directory_, list_bytes >> 20);
-  std::reverse(found.receipts.begin(), found.receipts.end());
-  return found;
+  if (bytes > list_bytes) {
+    found.pop_back();
+    ++left_out.beyond;
+  }
+  std::reverse(found.begin(), found.end());
+  Listed listed{std::move(found), left_out.count(), left_out.text()};
+  if (listed.left_out > 0)
+    log::warning("{} receipts in {} are left out: {}", listed.left_out, directory_, listed.why);
+  return listed;
 }
 
 History::Past History::past(std::size_t k, const std::vector<std::string>& but) const {

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
@@ -26,13 +28,17 @@ namespace liveswap::release {
 class History {
  public:
   using Json = nlohmann::json;
+  using Clock = std::function<std::chrono::steady_clock::time_point()>;
 
   static constexpr std::size_t kept = 1000;
   static constexpr std::size_t refused_kept =
       100;  // beside those: a script that tries for ever pushes out no upgrade
   static constexpr std::size_t list_bytes = std::size_t{12} << 20;  // that a list takes as JSON, at most
 
-  explicit History(std::string state_dir);
+  // How long list() reads, at most: less than the master waits for it. A thousand large receipts take longer.
+  static constexpr std::chrono::seconds list_time{10};
+
+  explicit History(std::string state_dir, Clock clock = std::chrono::steady_clock::now);
 
   // Gives the receipt (an object) the next number and writes it, whole or not at all, for this user alone.
   // Returns the number. Text in it that is no UTF-8 is repaired. One process at a time. Blocks on the disk
@@ -51,9 +57,12 @@ class History {
 
   struct Listed {
     std::vector<Json> receipts;  // in short (summary_of), oldest first
-    std::size_t left_out = 0;    // damaged ones, and the oldest of more than `list_bytes`
+    std::size_t left_out = 0;    // damaged ones, the oldest of more than `list_bytes`, those that were not
+                                 // read within `list_time`
+    std::string why;             // for people: how many of each; empty: none
   };
-  // The newest so many, and beside them as many refused ones that are newer than the oldest of them.
+  // The newest so many, and beside them as many refused ones that are newer than the oldest of them. The
+  // newest are read first, so that the oldest are missing when the time is up.
   Listed list(std::size_t newest) const;
 
   // The last `k` different releases (by id) that a receipt with the outcome "ok" went to, newest first; none
@@ -82,6 +91,7 @@ class History {
   Result<Json> newest(const std::vector<Entry>& known) const;
 
   std::string directory_;
+  Clock clock_;
   std::uint64_t next_ = 1;  // no number below that is given
 };
 

@@ -68,7 +68,10 @@ Answer hash(const Words& words) {
 Answer list_history(const Words& words) {
   const auto listed = History(words[1]).list(*as_number(words[2]));
   Json members{{"history", listed.receipts}};
-  if (listed.left_out > 0) members["left_out"] = listed.left_out;
+  if (listed.left_out > 0) {
+    members["left_out"] = listed.left_out;
+    members["left_out_text"] = listed.why;
+  }
   return Done{protocol::ok_line("history", members), true};
 }
 

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -204,6 +205,29 @@ TEST_CASE("a list takes a bounded number of bytes and says how many it leaves ou
   const auto listed = history.list(9);
   CHECK(numbers(listed) == "3 4 ");
   CHECK(listed.left_out == 2);
+}
+
+TEST_CASE(
+    "a list that takes too long is what was read until then, the newest, and says how many it leaves out") {
+  const TempDir dir;
+  // Each look at the clock takes 3 s: the one at the beginning, and one before each receipt.
+  std::chrono::steady_clock::time_point now{};
+  History history(dir.path(), [&] { return now += std::chrono::seconds(3); });
+  for (int i = 0; i < 4; ++i) REQUIRE(history.add(receipt("ok", 'a')).has_value());
+  REQUIRE(history.add(receipt("refused", 'a')).value() == 5);
+  for (int i = 0; i < 4; ++i) REQUIRE(history.add(receipt("ok", 'a')).has_value());
+  put(dir / "history/9.json", "{");
+  const auto listed = history.list(9);
+  CHECK(numbers(listed) == "7 8 ");
+  CHECK(listed.left_out == 7);
+  CHECK(listed.why == "1 damaged, 6 older than those that could be read within 10 s");
+  // No more than were asked for are counted as left out.
+  now = {};
+  const auto few = history.list(2);
+  CHECK(numbers(few) == "7 8 ");
+  CHECK(few.left_out == 1);
+  now = {};
+  CHECK(history.list(5).left_out == 5);  // 9, and 3 to 6
 }
 
 TEST_CASE("a number that somebody has used meanwhile is passed over, and one that uses them up is named") {

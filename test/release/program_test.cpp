@@ -190,6 +190,7 @@ TEST_CASE("liveswap-store answers what is asked of the history with a whole line
   CHECK(listed["history"].size() == 1);
   CHECK_FALSE(listed["history"][0].contains("slots"));
   CHECK(listed["left_out"] == 1);
+  CHECK(listed["left_out_text"] == "1 damaged");
   const auto damaged = run({"receipt", dir.path(), "2"});
   CHECK(damaged.kind == LIVESWAP_HOOK_DONE);
   CHECK(damaged.value == 1);
