@@ -1,5 +1,6 @@
 #include "base/log.hpp"
 #include "master/master.hpp"
+#include "rollout/undone.hpp"
 
 // A command of the engine that an exception has cut off: out of memory, or an error of a library. The engine
 // waits for what becomes of a command, so here it gets its event. A command that it awaits nothing of is
@@ -24,7 +25,14 @@ void Master::make_up(const Command& command) {
   undone_timer_.start(once_more);
 }
 
-void Master::do_undone() { perform(std::exchange(undone_, {})); }
+// The engine may have gone on since.
+void Master::do_undone() {
+  rollout::Commands due;
+  for (const auto& command : undone_)
+    if (auto by_now = rollout::still_due(command, engine_)) due.push_back(std::move(*by_now));
+  undone_.clear();
+  perform(std::move(due));
+}
 
 // The process may be there: then its end is told when it comes.
 void Master::make_up(const rollout::Spawn& command) {

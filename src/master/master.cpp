@@ -399,7 +399,7 @@ void Master::drain_crowded() {
 
 void Master::carry_out(const rollout::CloseSlots& command) {
   listeners_.shrink(command.slots);
-  steered_ = command.slots;
+  steered_ = std::min(steered_, command.slots);
 }
 
 void Master::carry_out(const rollout::Booted&) {

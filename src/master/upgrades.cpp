@@ -128,6 +128,7 @@ void Master::roll_back(rollout::RequestId request, rollout::Wish wish, const rol
 
 // The probes are asked first: what the old release fails is not held against the new one.
 void Master::carry_out(const rollout::Prepare& command) {
+  carry_out(rollout::CancelPrepare{});  // of the upgrade before, where that was cut off
   if (options_.health.empty() || engine_.generation() == 0) return begin_preparation(command.path);
   unprepared_ = command.path;
   prober_.start(probe_connections(engine_.fork_count()));
