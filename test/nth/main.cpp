@@ -11,9 +11,10 @@ namespace {
 int use() {
   std::fprintf(stderr,
                "usage: nth-call allocations|system-calls|exceptions [--most COUNT] [--error 0|1] [--forks "
-               "COUNT] [--build DIRECTORY]\n"
+               "COUNT] [--only STEP] [--build DIRECTORY]\n"
                "  --most   so many n, spread evenly; without it every n\n"
                "  --error  which of the plausible errors of a system call\n"
+               "  --only   one step of those that are printed: upgrade, \"start and stop\"\n"
                "  --build  whose programs are tried; without it those beside this one\n");
   return 2;
 }
@@ -50,6 +51,8 @@ int main(int argc, char** argv) {
       settings.most = value;
     else if (option == "--error")
       settings.error = value;
+    else if (option == "--only")
+      settings.only = argv[i + 1];
     else if (option == "--forks")
       settings.place.forks = value;
     else

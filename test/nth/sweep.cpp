@@ -15,6 +15,8 @@ constexpr Milliseconds patience{20'000};
 // What cannot succeed is not waited for longer.
 constexpr Milliseconds hopeless{300};
 
+constexpr const char* start_and_stop = "start and stop";
+
 constexpr std::uint64_t never = UINT64_MAX;
 constexpr unsigned start_share = 4;
 constexpr unsigned history_step = 4;
@@ -53,10 +55,12 @@ bool Sweep::run() {
   if (findings_ > 0) return false;
   clients_ = std::make_unique<Clients>(master_.port());
   for (const Times times : {Times::once, Times::for_ever})
-    for (const Step& step : steps) sweep_step(step, times);
+    for (const Step& step : steps)
+      if (is_wanted(step.name)) sweep_step(step, times);
   clients_->pause();
   stop(std::nullopt, Times::once, "the stop without a failure");
-  for (const Times times : {Times::once, Times::for_ever}) sweep_start_and_stop(times);
+  for (const Times times : {Times::once, Times::for_ever})
+    if (is_wanted(start_and_stop)) sweep_start_and_stop(times);
   std::printf("%u tried, %lu requests answered, %u findings\n", tried_, clients_->answered(), findings_);
   clients_->go_on();
   return findings_ == 0;
@@ -152,7 +156,7 @@ void Sweep::sweep_start_and_stop(Times times) {
   const auto first = chosen(starts, start_share), second = chosen(stops, start_share);
   for (std::size_t i = 0; i < std::max(first.size(), second.size()); ++i)
     try_start_and_stop(times, i < first.size() ? first[i] : never, second[i % second.size()], figures);
-  print("start and stop", times, starts + stops, figures);
+  print(start_and_stop, times, starts + stops, figures);
 }
 
 void Sweep::try_start_and_stop(Times times, std::uint64_t start_n, std::uint64_t stop_n, Figures& figures) {

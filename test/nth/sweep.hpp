@@ -20,6 +20,7 @@ class Sweep {
     unsigned kinds = BOARD_ALLOCATIONS;
     unsigned most = 0;  // so many n in all, spread evenly; 0: every n
     unsigned error = 0;
+    std::string only;  // the name of one step; empty: all
   };
   explicit Sweep(const Settings& settings);
 
@@ -40,6 +41,7 @@ class Sweep {
   };
   enum class Times { once, for_ever };
 
+  bool is_wanted(const std::string& step) const { return settings_.only.empty() || settings_.only == step; }
   void sweep_step(const Step& step, Times times);
   void sweep_start_and_stop(Times times);
   void try_command(const Step& step, Times times, std::uint64_t n, Figures& figures);
