@@ -220,10 +220,7 @@ History::Listed History::list(std::size_t newest) const {
     ++left_out.beyond;
   }
   std::reverse(found.begin(), found.end());
-  Listed listed{std::move(found), left_out.count(), left_out.text()};
-  if (listed.left_out > 0)
-    log::warning("{} receipts in {} are left out: {}", listed.left_out, directory_, listed.why);
-  return listed;
+  return {std::move(found), left_out.count(), left_out.text()};
 }
 
 History::Past History::past(std::size_t k, const std::vector<std::string>& but) const {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "base/log.hpp"
 #include "protocol/line_buffer.hpp"
 #include "protocol/message.hpp"
 #include "release/earlier.hpp"
@@ -69,6 +70,7 @@ Answer list_history(const Words& words) {
   const auto listed = History(words[1]).list(*as_number(words[2]));
   Json members{{"history", listed.receipts}};
   if (listed.left_out > 0) {
+    log::warning("receipts in {}/history that are left out: {}", words[1], listed.why);
     members["left_out"] = listed.left_out;
     members["left_out_text"] = listed.why;
   }
