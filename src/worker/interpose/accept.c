@@ -1,7 +1,10 @@
 /*
- * accept and accept4. Where a held listener does not block and the application takes it for blocking
- * (takeover/blocking_mode.h), the caller is made to wait here. The call itself is libc's, with what it was
- * called with.
+ * accept and accept4.
+ *
+ * A listener that some generation has made non-blocking may be blocking for this application (FLAG_BLOCKING,
+ * takeover/blocking_mode.h). Then accept() polls the listener until a connection comes, as if it blocked.
+ * Where the listener still blocks in the kernel, the thread registers as an accept waiter first
+ * (takeover/accept_waiters.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +30,7 @@ static int accept_now(int fd, struct sockaddr* address, socklen_t* size, int fla
   return flags == ACCEPT_PLAIN ? libc.accept(fd, address, size) : libc.accept4(fd, address, size, flags);
 }
 
-/* poll() never goes on after a handler, accept() does where every handler was installed so. */
+/* poll() is never restarted after a signal; accept() is if all handlers have SA_RESTART. */
 static bool handlers_restart(void) {
   struct sigaction action;
   for (int number = 1; number < SIGRTMIN; ++number) {
@@ -39,13 +42,13 @@ static bool handlers_restart(void) {
   return true;
 }
 
-/* What a thread has found out about the listener that it accepts from: true until some mark changes. */
+/* What the thread knows of the listener from which it accepts; valid until some descriptor flag changes. */
 struct known {
   int fd;
   unsigned changes;
   int time_limit;
-  bool may_sleep;      /* in the kernel */
-  bool does_not_block; /* has been seen not to */
+  bool may_sleep;      /* accept() may block in the kernel */
+  bool does_not_block; /* O_NONBLOCK was seen */
 };
 
 static __thread struct known known = {.fd = -1};
@@ -54,14 +57,14 @@ static inline bool has_been_known(int fd) {
   return known.fd == fd && known.changes == atomic_load(&fd_flags_changes);
 }
 
-/* In the kernel a thread sees neither a connection to adopt nor that its listener is taken away: it has to be
- * woken. And a wait with a limit would not go on. */
+/* A thread that blocks in accept() notices neither a connection to adopt nor a revoked listener, so an
+ * interrupt must reach it. With a time limit the interrupted call would not be restarted. */
 static void decide(int fd) {
   known.may_sleep = known.time_limit < 0 && !adopted_has_begun() && accept_waiters_ready();
   if (!known.may_sleep) socket_end_blocking(fd);
 }
 
-/* Whether it is what its marks say. */
+/* Whether `fd` is what its flags say. */
 static bool is_known(int fd) {
   const unsigned changes = atomic_load(&fd_flags_changes);
   if (has_been_known(fd)) return true;
@@ -72,7 +75,7 @@ static bool is_known(int fd) {
   return true;
 }
 
-/* Somebody with whom it is shared may have ended that it blocks. */
+/* Whether the socket still blocks: another process that shares it may have set O_NONBLOCK. */
 static bool still_blocks(int fd) {
   if (known.does_not_block) return false;
   const int flags = libc.fcntl(fd, F_GETFL);
@@ -80,7 +83,7 @@ static bool still_blocks(int fd) {
   return !known.does_not_block;
 }
 
-/* Whether to look again; otherwise errno says what accept() shall. */
+/* Polls as accept() would block. True: try again. False: errno is what accept() shall return. */
 static bool wait_for_connection(int fd) {
   event_loop_blocks();
   const unsigned kicks = interrupt_count();
@@ -91,13 +94,13 @@ static bool wait_for_connection(int fd) {
   return found < 0 && errno == EINTR && (interrupt_count() != kicks || handlers_restart());
 }
 
-/* Of a Unix socket that does not block, as stand-ins are, accept() does not tell. */
+/* A non-blocking Unix socket, such as a placeholder, does not report a shutdown in accept(). */
 static bool is_shut_down(int fd) {
   struct pollfd end = {fd, POLLRDHUP, 0};
   return libc.poll(&end, 1, 0) > 0 && (end.revents & (POLLRDHUP | POLLHUP)) != 0;
 }
 
-/* Not now, or not any more. Whether to look again. */
+/* After EAGAIN: waits where accept() would block. True: try again. False, with errno. */
 static COLD bool may_wait(int fd) {
   const unsigned marks = fd_flags(fd);
   if ((marks & FLAG_SEIZED) != 0 && is_shut_down(fd)) {
@@ -105,7 +108,7 @@ static COLD bool may_wait(int fd) {
     return false;
   }
   if (poll_select_was_woken()) {
-    /* Taken from it while it waited in poll() for nothing else: its event loop has to go on. */
+    /* poll() woke the thread because the listener was revoked: its event loop must go on. */
     errno = ECONNABORTED;
     return false;
   }
@@ -114,7 +117,8 @@ static COLD bool may_wait(int fd) {
     return false;
   }
   if ((marks & FLAG_EPOLLED) != 0 || ((marks & FLAG_POLLED) != 0 && poll_select_may_go_back())) {
-    /* Another worker was faster. Waiting would hold up what else this thread waits for. */
+    /* Another worker has taken the connection that poll or epoll had reported. Waiting here would block the
+     * event loop. */
     errno = ECONNABORTED;
     return false;
   }
@@ -138,7 +142,7 @@ static inline bool has_changed(void) {
   return known.may_sleep && (interrupt_is_blocked || accept_waiters_own == NULL);
 }
 
-/* Whether it may be about to sleep in the kernel. */
+/* Whether the thread may block in the kernel. */
 static inline bool begin_to_wait(int fd) {
   if ((fd_flags(fd) & (FLAG_BLOCKING | FLAG_POLLED | FLAG_EPOLLED)) != FLAG_BLOCKING) return false;
   if (control_thread_looks_for_loop()) event_loop_blocks();
@@ -147,12 +151,12 @@ static inline bool begin_to_wait(int fd) {
 }
 
 static COLD void note_connection(int connection) {
-  /* The number had another use, which ended where nobody saw it. */
+  /* Flags left from an earlier use of the number that ended unseen. */
   if (fd_flags(connection) != 0) fd_flags_set(connection, 0);
   if (control_thread_looks_for_loop()) event_loop_accepts(connection);
 }
 
-/* It does not block, and nobody has tried to take it. */
+/* The common case: non-blocking, and no listener of this worker was revoked. */
 static inline bool is_all(int fd) {
   return (fd_flags(fd) & (FLAG_BLOCKING | FLAG_SEIZED)) == 0 && !slow_path_has(SLOW_SEIZED);
 }
@@ -174,7 +178,7 @@ static inline int take_one(int fd, struct sockaddr* address, socklen_t* size, in
       return connection;
     }
     if (errno == EINTR && interrupt_count() != kicks)
-      continue; /* with a time limit nothing goes on by itself */
+      continue; /* a call with a time limit is not restarted by the kernel */
     if (errno != EAGAIN || is_all(fd) || !may_wait(fd)) return -1;
   }
 }

@@ -1,9 +1,9 @@
 /*
- * bind, listen and connect: how a listener that the application makes for itself comes into the master's
- * hands.
+ * bind and listen: how the master comes to hold a listener that the application makes.
  *
- * The master gets the application's own socket, with the options that were set on it, and binds it; or it has
- * the address already and gives the socket that it holds, which takes the place of the application's.
+ * The worker host sends the application's own socket, with the options that were set on it, to the master,
+ * which binds it. If the master already holds a socket at that address, it sends that one instead, and the
+ * worker host replaces the application's socket by it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +40,7 @@ static int option_of(int fd, int option) {
   return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
 }
 
-/* The umask can only be read by setting it; /proc tells it without a moment in which it is another. */
+/* From /proc, because umask() reads the value only by changing it. */
 static mode_t current_umask(void) {
   char text[512];
   unsigned mask = 022;
@@ -50,7 +50,7 @@ static mode_t current_umask(void) {
   return (mode_t)mask;
 }
 
-/* Paths are meant from the application's working directory, and the master has another. */
+/* A path is relative to the application's working directory; the master has another. */
 static bool make_absolute(struct liveswap_bind* wish) {
   struct sockaddr_un* address = (struct sockaddr_un*)wish->address;
   char path[sizeof address->sun_path + 1] = "";
@@ -70,11 +70,11 @@ static bool make_absolute(struct liveswap_bind* wish) {
   return true;
 }
 
-/* The worker is ready, as the master has said when it was last asked for one that it does not want from then
- * on. */
+/* The master has answered LIVESWAP_TOO_LATE: the worker is ready, and such sockets stay its own. */
 static atomic_bool is_late;
 
-/* Datagrams, and any port: what is bound so later is most often a client, or for one client alone. */
+/* Once the worker is ready: a UDP socket or one without a port is most often a client's, or for one client
+ * only. */
 static bool is_wanted_late(const struct liveswap_bind* wish, in_port_t port) {
   return wish->type == SOCK_STREAM && port != 0;
 }
@@ -83,7 +83,7 @@ static bool is_inet(const struct liveswap_bind* wish) {
   return wish->domain == AF_INET || wish->domain == AF_INET6;
 }
 
-/* The port has the same place in both families. */
+/* sin_port and sin6_port have the same offset. */
 static in_port_t port_of(const struct liveswap_bind* wish) {
   return ((const struct sockaddr_in*)wish->address)->sin_port;
 }
@@ -93,7 +93,7 @@ static bool is_wanted_inet(const struct liveswap_bind* wish) {
   const size_t least = wish->domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
   if (wish->address_size < least || address->sin_family != wish->domain) return false;
   if (atomic_load(&is_late) && !is_wanted_late(wish, address->sin_port)) return false;
-  /* MPTCP, which Go asks for where the kernel has it: the master answers with a plain socket. */
+  /* MPTCP: Go asks for it where the kernel has it. The master answers with a TCP socket. */
   if (wish->type == SOCK_STREAM) return wish->protocol == IPPROTO_TCP || wish->protocol == IPPROTO_MPTCP;
   return wish->type == SOCK_DGRAM && wish->protocol == IPPROTO_UDP && address->sin_port != 0;
 }
@@ -101,7 +101,7 @@ static bool is_wanted_inet(const struct liveswap_bind* wish) {
 static bool is_wanted_unix(struct liveswap_bind* wish) {
   const struct sockaddr_un* address = (const struct sockaddr_un*)wish->address;
   if (wish->type != SOCK_STREAM && wish->type != SOCK_SEQPACKET) return false;
-  /* Without a name the kernel chooses one: nobody could ask for it again. */
+  /* Without a name the kernel chooses one that no later worker could ask for. */
   if (wish->address_size <= offsetof(struct sockaddr_un, sun_path) || address->sun_family != AF_UNIX)
     return false;
   return address->sun_path[0] == '\0' || make_absolute(wish);
@@ -128,24 +128,25 @@ static bool describe(int fd, const struct sockaddr* address, socklen_t size, str
   return is_inet(wish) && is_wanted_inet(wish);
 }
 
-/* From here on `fd` is a held listener; `given` replaces it, or is -1. */
+/* Makes `fd` a held listener; `given` replaces the socket unless it is -1. */
 static bool take(int fd, int given, const struct liveswap_bind* wish) {
   const int status = libc.fcntl(fd, F_GETFL);
   const bool believed = (status & O_NONBLOCK) == 0 && wish->type != SOCK_DGRAM;
   uint64_t cookie = 0;
-  /* First of all: who finds it listening (takeover/unseen_listeners.c) finds it known. */
+  /* First of all, so that takeover/unseen_listeners.c never finds an unknown listener. */
   if (!socket_cookie(fd, &cookie) || !listeners_add(given >= 0 ? given : fd)) return false;
-  /* Calls that nobody sees cannot be made to wait; a time limit is for whoever has the socket. */
+  /* Blocking stays on only where accept() is intercepted and has no time limit, which would apply to all
+   * generations. */
   const bool may_block = believed && !options_seccomp_is_on() && socket_receive_limit(fd) < 0;
   if (wish->type != SOCK_DGRAM && !may_block) socket_end_blocking(given >= 0 ? given : fd);
   if (given >= 0) {
-    /* The held socket has the options of the code that bound it first; the new code may want others. */
+    /* The held socket has the options of the code that bound it first. */
     socket_options_copy(fd, given);
     if (wish->type == SOCK_DGRAM) libc.fcntl(given, F_SETFL, status);
     if (!replace_fd(fd, cookie, given)) return false;
   }
   fd_flags_set(fd, FLAG_HELD | (believed ? FLAG_BLOCKING : 0));
-  /* An order to drain does not wait for a server that is just starting. */
+  /* The order to drain may have come while the server was starting. */
   const struct listener* listener = listeners_find(fd);
   if (listener == NULL) return true;
   if (wish->type == SOCK_STREAM) adopted_listener(listener);
@@ -157,10 +158,9 @@ int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   struct liveswap_bind wish;
   if (!takeover_is_on() || (unsigned)fd >= FD_FLAGS_MAX || !describe(fd, address, size, &wish))
     return TAKEOVER_NOT_OURS;
-  /* Without room it is on its own; that it is there to stay shows at the latest when its successor wants its
-   * address. */
+  /* Without room the socket stays the application's own; its successor then fails to bind the address. */
   if (readiness_is_over() && !listeners_have_room()) return TAKEOVER_NOT_OURS;
-  /* Before the question: a server that has to wait for its address is not ready meanwhile. */
+  /* Before the request, which may take long: the server is not ready meanwhile. */
   readiness_await();
   int given = -1;
   const bool may_be_late = readiness_is_over() && is_inet(&wish) && !is_wanted_late(&wish, port_of(&wish));
@@ -174,7 +174,8 @@ int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   if (error != 0) return error;
   const int failed = take(fd, given, &wish) ? 0 : errno;
   if (given >= 0) libc.close(given);
-  /* A thread that receives datagrams may never be seen to wait (api/readiness.c). */
+  /* Receiving datagrams may show no wait to intercepted calls: the control thread must scan
+   * (takeover/readiness_watch.c). */
   if (failed == 0 && wish.type == SOCK_DGRAM) {
     control_thread_unpark();
     readiness_expect(listeners_find(fd));
@@ -184,10 +185,10 @@ int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
 
 int takeover_listen(int fd, int backlog) {
   const struct listener* listener = listeners_held(fd);
-  /* In a child: it is the parent's (takeover/forked_child.h). */
+  /* In a child the listener is the parent's (takeover/forked_child.h). */
   if (listener == NULL) return (fd_flags(fd) & (FLAG_SEIZED | FLAG_INHERITED)) != 0 ? 0 : TAKEOVER_NOT_OURS;
   if (listener->type != SOCK_DGRAM) readiness_expect(listener);
-  /* Lent: the master has chosen the backlog. */
+  /* A lent listener: the master has chosen the backlog. */
   if (listener->name != NULL) return 0;
   if (listener->type == SOCK_DGRAM) return TAKEOVER_NOT_OURS;
   const uint64_t cookie = listener->cookie;
@@ -221,7 +222,7 @@ INTERPOSED int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t size) {
 INTERPOSED int listen(int fd, int backlog) {
   const int error = takeover_listen(fd, backlog);
   if (error != TAKEOVER_NOT_OURS) return result_of(error);
-  /* Seen, so that it is no stray; before it listens. */
+  /* Before listen(), so that takeover/unseen_listeners.c never finds an unknown listener. */
   fd_flags_add(fd, FLAG_OWN);
   const int done = libc.listen(fd, backlog);
   if (done != 0)

@@ -1,4 +1,5 @@
-/* connect() of a client that has bound an address of its own: it was no listener after all. */
+/* connect(): a client may bind an address before it connects. The bound socket was then taken for a
+ * listener. */
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,7 +15,8 @@
 #include "worker/takeover/replace_fd.h"
 #include "worker/takeover/socket_options.h"
 
-/* A client that wants an address of its own: bind, then connect. It was no listener after all. */
+/* Replaces the held socket by an unshared one with the same address and options, and tells the master to
+ * release the listener. */
 static bool let_go(int fd, const struct listener* listener) {
   union address local = listener->address;
   const int domain = local.any.sa_family;

@@ -1,7 +1,6 @@
 /*
- * Calls that hurt every generation when they meet a socket that is shared: they do what the application means
- * by them, to the application alone. And the host's own descriptors against loops that close whatever is
- * open.
+ * close, shutdown and dup2 on shared sockets, which would affect every generation: they act for this
+ * application only. Also protects the worker host's descriptors from loops that close everything.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,14 +48,14 @@ static void count_copy(int fd, void* context) {
   if (socket_cookie(fd, &cookie) && cookie == copies->cookie) ++copies->count;
 }
 
-/* One that was lent and that the application has waited for: nobody else serves this slot. A child may go on
- * with it. */
+/* A lent listener on which the application had waited: nobody serves this slot's share of it any more. Not if
+ * a child may go on with it. */
 static bool is_given_up(const struct listener* lent) {
   return listeners_is_waited(lent) && !drain_is_on() && !descendants_may_be();
 }
 
-/* The application has given up a descriptor of it. With the last one the master may stop listening, or
- * replaces the worker. */
+/* The application has closed a descriptor of the listener. After the last one the master may stop listening,
+ * or replaces the worker. */
 static void released(const struct listener* listener) {
   struct copies copies = {.cookie = listener->cookie};
   const bool is_lent = listener->name != NULL;
@@ -69,7 +68,8 @@ static void released(const struct listener* listener) {
                sizeof copies.cookie);
 }
 
-/* Neither a failure of what follows nor a cancelled thread changes what the application's call has done. */
+/* Saves errno and blocks cancellation, so that what the worker host does after the application's call does
+ * not change that call's result. */
 struct section {
   int error;
   int cancel;
@@ -86,7 +86,7 @@ static void leave_section(struct section section) {
   errno = section.error;
 }
 
-/* A thread that waits for its connections would take one from those who still have it. */
+/* A thread in accept() with the closed descriptor would take a connection from other workers. */
 static void given_up(int fd, const struct listener* listener) {
   const struct section section = enter_section();
   accept_waiters_wake_at(fd);
@@ -129,7 +129,7 @@ INTERPOSED int close_range(unsigned first, unsigned last, int flags) {
 INTERPOSED void closefrom(int low) { close_range(low < 0 ? 0 : (unsigned)low, ~0U, 0); }
 
 INTERPOSED int shutdown(int fd, int how) {
-  /* What it ends for a child, it ends for everybody. */
+  /* In a forked child shutdown() would end the listener for all processes. */
   if ((fd_flags(fd) & FLAG_INHERITED) != 0 && socket_listens(fd)) return 0;
   const struct listener* listener = listeners_held(fd);
   if (listener == NULL || !socket_listens(fd)) return libc.shutdown(fd, how);
@@ -155,7 +155,7 @@ static bool may_replace(int fd) {
 
 static void mark_copy(int fd, int copy) {
   const unsigned marks = fd_flags(fd) & ~(unsigned)FLAG_HOST;
-  /* Also from one listener to another, so that what was found out about it is found out anew. */
+  /* Even if the flags are equal: cached knowledge of the number becomes invalid. */
   if ((fd_flags(copy) | marks) != 0 && !forked_child_is_of_vfork()) fd_flags_set(copy, marks);
 }
 
@@ -167,7 +167,7 @@ INTERPOSED int dup(int fd) {
 
 static int dup_as(int fd, int as, int flags) {
   if (fd == as) return flags < 0 ? libc.dup2(fd, as) : libc.dup3(fd, as, flags);
-  /* Nothing is done for what is going to fail. */
+  /* Check first: a dup2() that fails must change nothing. */
   if (!may_replace(as) || libc.fcntl(fd, F_GETFD) < 0) return -1;
   const struct listener* replaced = fd_flags(as) != 0 && !forked_child_runs() ? listeners_held(as) : NULL;
   if (replaced != NULL) replace_fd_forget(as);
@@ -185,7 +185,7 @@ INTERPOSED int dup3(int fd, int as, int flags) {
   return (flags & ~O_CLOEXEC) != 0 ? libc.dup3(fd, as, flags) : dup_as(fd, as, flags);
 }
 
-/* Libraries call some of them without libc's functions. */
+/* Some libraries make system calls by syscall(). */
 INTERPOSED long syscall(long number, ...) {
   long a[6];
   va_list arguments;

@@ -1,4 +1,4 @@
-/* fcntl() and ioctl(): an application that sets O_NONBLOCK on a listener sets it for itself alone
+/* fcntl() and ioctl(): an application that changes O_NONBLOCK of a listener changes it for itself only
  * (takeover/blocking_mode.h). */
 #include <errno.h>
 #include <fcntl.h>
@@ -50,7 +50,7 @@ static COLD int control_marked(int fd, int command, void* argument) {
   }
 }
 
-/* Calls that nobody sees receive datagrams: whether these wait is the application's affair. */
+/* UDP sockets are excluded: calls that are not intercepted receive from them. */
 static bool has_datagrams(int fd) {
   int type = 0;
   socklen_t size = sizeof type;
@@ -64,9 +64,8 @@ static COLD bool is_guarded(int fd) {
 }
 
 /*
- * These two under names of their own: what may be left out is taken as if it were there, which is less to do,
- * and where 64-bit Linux has it in a variadic call as well. And libc's headers make one fcntl another name
- * for the other.
+ * Defined under internal names with assembler aliases: libc's headers may define fcntl as a macro for
+ * fcntl64, and the variadic argument is passed like a fixed one on 64-bit Linux.
  */
 _Static_assert(sizeof(void*) == 8, "elsewhere the argument is on the stack, or is not there");
 

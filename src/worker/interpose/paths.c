@@ -1,6 +1,6 @@
 /*
- * unlink, remove and rename: the files of Unix sockets that listen. The master holds the socket for all
- * workers, so its file is not one worker's to remove, and what one worker renames others have bound as well.
+ * unlink, remove and rename of files of Unix listeners. The master holds the socket for all workers, so no
+ * single worker may remove its file; a rename concerns all workers that have bound the path.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,25 +18,25 @@
 
 enum { PATH_SIZE = 4096 };
 
-/* Paths are meant from the application's working directory, and the master has another. */
+/* A path is relative to the application's working directory; the master has another. */
 static bool make_whole(const char* path, char whole[PATH_SIZE]) {
   char here[2048] = "";
   if (path[0] != '/' && getcwd(here, sizeof here) == NULL) return false;
   return snprintf(whole, PATH_SIZE, "%s%s%s", here, path[0] == '/' ? "" : "/", path) < PATH_SIZE;
 }
 
-/* Later a Unix listener that was there from the start is what it can be about. */
+/* Once the worker is ready, only if it has bound listeners. */
 static bool may_be_held(const char* path) {
   return path != NULL && takeover_is_on() && (!readiness_is_over() || listeners_bound());
 }
 
-/* True: answered, with errno when `*result` is not 0. A path that the master holds stays. */
+/* True: `*result` is the call's result, with errno. The master keeps the file of a listener that it holds. */
 static bool ask_to_unlink(const char* path, int* result) {
   struct stat found;
   char whole[PATH_SIZE];
   if (!may_be_held(path)) return false;
   if (lstat(path, &found) != 0) {
-    /* Not to be tried again: another worker may be binding it at this moment. */
+    /* ENOENT is final: another worker may be binding the path at this moment. */
     *result = -1;
     return errno == ENOENT;
   }
@@ -49,14 +49,15 @@ static bool ask_to_unlink(const char* path, int* result) {
   return true;
 }
 
-/* A listener of this worker, also one whose file another worker has renamed just now. */
+/* Whether the path is a listener of this worker; or any socket, since another worker may just have renamed
+ * it. */
 static bool is_listener(const char* path, const char* whole) {
   struct stat found;
   if (listeners_at(whole) != NULL) return true;
   return lstat(path, &found) == 0 && S_ISSOCK(found.st_mode);
 }
 
-/* True: answered, with errno when `*result` is not 0. */
+/* True: `*result` is the call's result, with errno. */
 static bool ask_to_rename(const char* from, const char* to, int* result) {
   char paths[2 * PATH_SIZE];
   char whole[PATH_SIZE];

@@ -10,7 +10,7 @@
 #include "worker/base/libc.h"
 #include "worker/takeover/forked_child.h"
 
-/* Nobody has asked it to leave, and it is a worker that has just been started. */
+/* A worker that is not ready and was not told to drain. */
 static bool is_starting(void) {
   return takeover_is_on() && !forked_child_runs() && !readiness_is_over() && !drain_is_on() &&
          !drain_is_the_applications();

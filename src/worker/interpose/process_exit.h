@@ -1,11 +1,11 @@
-/* Programs that put themselves into the background. The worker is the process that liveswap waits for: it
- * must stay. */
+/* daemon, setsid and exit: detects applications that put themselves into the background. The worker must stay
+ * the process that serves. */
 #ifndef LIVESWAP_WORKER_INTERPOSE_PROCESS_EXIT_H
 #define LIVESWAP_WORKER_INTERPOSE_PROCESS_EXIT_H
 
 /*
- * The application is about to leave with that status: does not return when it was not ready, nobody has asked
- * it to leave, and what it forked goes on in its place.
+ * Called before the application exits with `status`. Ends the worker with an error if the worker was not
+ * ready, was not told to drain, and a child goes on as a daemon.
  */
 void process_exit_refuse_daemon(int status);
 

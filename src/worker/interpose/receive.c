@@ -1,5 +1,5 @@
-/* The calls that receive from a socket. They are libc's own; of what has been received on a connection the
- * first bytes of a request matter (takeover/traffic.h). */
+/* Calls that receive from a socket. They call libc's function and pass the first bytes received on to
+ * takeover/traffic.h. */
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -13,7 +13,7 @@ static ssize_t note(int fd, const void* bytes, ssize_t received) {
   return received;
 }
 
-/* With others nothing is received, or not into the buffer. */
+/* With these flags nothing is received, or not into the buffer. */
 static bool is_followed(int fd, int flags) {
   return (flags & (MSG_TRUNC | MSG_ERRQUEUE)) == 0 && traffic_is_followed(fd);
 }
@@ -51,7 +51,7 @@ INTERPOSED ssize_t recvmsg(int fd, struct msghdr* message, int flags) {
   return note_first(fd, message->msg_iov, message->msg_iovlen, libc.recvmsg(fd, message, flags));
 }
 
-/* What -D_FORTIFY_SOURCE makes of these. */
+/* Variants that -D_FORTIFY_SOURCE calls. */
 INTERPOSED ssize_t __read_chk(int fd, void* bytes, size_t size, size_t room) {
   if (!traffic_is_followed(fd)) return libc.__read_chk(fd, bytes, size, room);
   return note(fd, bytes, libc.__read_chk(fd, bytes, size, room));

@@ -40,20 +40,21 @@ enum { ARCHITECTURE = 0 };
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif
 
-/* In the fourth argument, which bind and listen do not have: a call of the host's own. */
+/* Value of the fourth argument, which bind and listen do not have, in calls of the worker host itself: the
+ * filter lets them pass. */
 static const uint64_t pass = 0x6c69766573776170; /* "liveswap" */
 
 static int notices = -1;
-/* To read what an application's pointer points to: write() gives EFAULT where a load would give SIGSEGV. */
+/* To copy from the application's memory: write() returns EFAULT where a load would crash. */
 static int pipe_ends[2] = {-1, -1};
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
-/* Of a bind() whose caller was interrupted before it got the answer, and which it will repeat. */
+/* Cookie of a bind() that was interrupted before its answer arrived; the application will repeat the call. */
 static uint64_t unanswered;
 
 static int unseen(long number, int fd, long second, long third) {
   const long done = libc.syscall(number, (long)fd, second, third, (long)pass, 0L, 0L);
   const int error = errno;
-  /* The register is not to be left to a call of the application, which does not set it. */
+  /* Clear the argument register: a later call of the application might leave the value in it. */
   libc.syscall(SYS_gettid, 0L, 0L, 0L, 0L, 0L, 0L);
   errno = error;
   return (int)done;
@@ -71,7 +72,8 @@ static bool read_address(uint64_t from, socklen_t size, union address* address) 
   return read(pipe_ends[0], address, size) == (ssize_t)size;
 }
 
-/* A client binds so too, before it connects; and nobody would see its connect(). */
+/* A bind to port 0 is left alone: a client may do so before connect(), which the filter does not
+ * intercept. */
 static bool is_any_port(const union address* address, socklen_t size) {
   const sa_family_t family = address->any.sa_family;
   return (family == AF_INET || family == AF_INET6) && size >= sizeof(struct sockaddr_in) &&
@@ -83,14 +85,14 @@ static int do_bind(const struct seccomp_data* call) {
   const socklen_t size = (socklen_t)call->args[2];
   union address address;
   uint64_t cookie = 0;
-  /* The kernel says what is wrong with it. */
+  /* The kernel returns the right error. */
   if (size < sizeof(sa_family_t) || !read_address(call->args[1], size, &address)) return TAKEOVER_NOT_OURS;
   if (is_any_port(&address, size) || !socket_cookie(fd, &cookie)) return TAKEOVER_NOT_OURS;
   if (cookie == unanswered && listeners_held(fd) != NULL) return 0;
   return takeover_bind(fd, &address.any, size);
 }
 
-/* Threads of children come here too. */
+/* Calls of forked children arrive here too. */
 static bool is_own_thread(uint32_t thread) { return thread != 0 && tgkill(getpid(), (pid_t)thread, 0) == 0; }
 
 static int do_call(const struct seccomp_notif* notice) {
@@ -115,11 +117,11 @@ static void answer(const struct seccomp_notif* notice, struct seccomp_notif_resp
 static void* serve(void* unused) {
   (void)unused;
   pthread_setname_np(pthread_self(), "lsw-intercept");
-  /* Until the filter is there. */
+  /* Wait until the filter is installed. */
   pthread_mutex_lock(&starting);
   pthread_mutex_unlock(&starting);
   for (;;) {
-    /* The kernel's structures may grow. */
+    /* Room for later kernels, where the structures may be larger. */
     static union {
       struct seccomp_notif notice;
       char room[1024];
@@ -130,7 +132,7 @@ static void* serve(void* unused) {
     } out;
     memset(&in, 0, sizeof in);
     memset(&out, 0, sizeof out);
-    /* ENOENT: its caller was killed meanwhile. */
+    /* ENOENT: the caller was killed meanwhile. */
     if (libc.ioctl(notices, SECCOMP_IOCTL_NOTIF_RECV, &in) == 0)
       answer(&in.notice, &out.response);
     else if (errno != EINTR && errno != ENOENT)
@@ -160,7 +162,7 @@ static long install(unsigned long flags) {
 #define FIELD(name) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, name))
 #define HALF(at) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[3]) + (at))
 #define IF(value, then, otherwise) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), (then), (otherwise))
-  /* Both halves in the machine's order, which is little-endian wherever ARCHITECTURE is known. */
+  /* Two 32-bit halves, little-endian on all machines with ARCHITECTURE. */
   struct sock_filter filter[] = {
       FIELD(arch),
       IF((uint32_t)ARCHITECTURE, 0, 7),
@@ -181,10 +183,11 @@ static long install(unsigned long flags) {
   return libc.syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 }
 
-/* SPEC_ALLOW: the filter is not there to keep anybody in, so the CPU need not be slowed down for it. */
+/* SPEC_ALLOW: the filter is no sandbox, so mitigations that slow down the CPU are not needed. */
 static long install_best(void) {
   const unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
-  /* Since Linux 5.19. Without it a signal interrupts the caller, which then calls again. */
+  /* WAIT_KILLABLE_RECV since Linux 5.19. Without it a signal interrupts the caller, which then calls
+   * again. */
   const long fd = install(flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
   return fd < 0 && errno == EINVAL ? install(flags) : fd;
 }
@@ -212,7 +215,8 @@ static _Noreturn void refuse(const char* what) {
                advice(error));
 }
 
-/* A child must not keep the notices open: a call of its own would wait for ever once the worker is gone. */
+/* A forked child must close the descriptor: otherwise its own calls would wait for ever once the worker is
+ * gone. */
 static void forget_in_child(void) {
   if (notices < 0) return;
   libc.close(notices);
@@ -233,7 +237,7 @@ void seccomp_begin(void) {
   libc.listen = unseen_listen;
   notices = (int)install_best();
   if (notices < 0 && errno == EACCES) {
-    /* Without CAP_SYS_ADMIN only for a process whose programs gain no privileges. */
+    /* Without CAP_SYS_ADMIN, a filter needs PR_SET_NO_NEW_PRIVS. */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) refuse("give up new privileges");
     notices = (int)install_best();
   }

@@ -1,10 +1,10 @@
 /*
- * bind() and listen() of applications that call the kernel without libc (--intercept seccomp): Go, what is
- * linked statically, inline assembly. The kernel stops the calling thread and tells a thread of the host,
- * which does what libc's functions would have done (interpose/bind.h) and answers for the kernel. Every other
- * call runs as ever.
+ * Intercepts bind() and listen() of applications that call the kernel without libc (--intercept seccomp): Go,
+ * static binaries, inline assembly. A seccomp filter suspends the calling thread and notifies a thread of the
+ * worker host, which does what libc's functions would have done (interpose/bind.h) and sets the result. All
+ * other calls run as usual.
  *
- * It is no security border: the application could change what its pointers point to, and would only deceive
+ * Not a security boundary: an application that changes the memory behind its pointers meanwhile deceives only
  * itself.
  */
 #ifndef LIVESWAP_WORKER_INTERPOSE_SECCOMP_H
@@ -13,12 +13,12 @@
 #include <stdbool.h>
 
 /*
- * Begins, for the calling thread and all that it will start, and their children for ever; so before the
- * application is loaded, and after the host's own threads have been started. Ends the worker when the kernel
- * does not let it.
+ * Installs the filter for the calling thread, all threads that it will start, and their children. Called
+ * once, before the application is loaded and after the host's own threads have started. Ends the worker if
+ * the kernel refuses.
  *
- * Children are let through at once; but one that outlives the worker gets ENOSYS from bind(), since nobody
- * answers.
+ * Calls of forked children pass unchanged. A child that outlives the worker gets ENOSYS from bind() and
+ * listen(), since no thread answers.
  */
 void seccomp_begin(void);
 

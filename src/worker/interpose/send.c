@@ -1,5 +1,4 @@
-/* The calls that send on a socket. They are libc's own; what has been sent on a connection is then followed
- * (takeover/traffic.h). */
+/* Calls that send on a socket. They call libc's function and pass the bytes sent on to takeover/traffic.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -63,8 +62,7 @@ static ssize_t note_file(int fd, ssize_t sent) {
   return sent;
 }
 
-/* Both names by the compiler's own: <sys/sendfile.h> may make the one out of the other, by the size of off_t.
- */
+/* Both names as assembler aliases: <sys/sendfile.h> may redirect one to the other. */
 static ssize_t followed_sendfile(int to, int from, off64_t* offset, size_t size) {
   return note_file(to, libc.sendfile64(to, from, offset, size));
 }
@@ -78,8 +76,8 @@ INTERPOSED ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_of
   return note_file(to, libc.splice(from, from_offset, to, to_offset, size, flags));
 }
 
-/* dprintf() makes the text and writes it within libc: it is made once more to be seen, with the errno that %m
- * shows. Where it then is another one, nobody knows what was sent. */
+/* dprintf() formats and writes within libc. The text is formatted once more here, with the errno that %m
+ * shows. If the result differs in length, the bytes sent are unknown. */
 static COLD void note_text(int fd, size_t size, int error, const char* format, va_list values) {
   char some[2048];
   const int after = errno;
@@ -113,7 +111,7 @@ INTERPOSED int dprintf(int fd, const char* format, ...) {
   return sent;
 }
 
-/* What -D_FORTIFY_SOURCE makes of these. */
+/* Variants that -D_FORTIFY_SOURCE calls. */
 INTERPOSED int __vdprintf_chk(int fd, int flag, const char* format, va_list values) {
   if (!traffic_is_followed(fd)) return libc.__vdprintf_chk(fd, flag, format, values);
   va_list again;

@@ -23,34 +23,34 @@
 enum {
   MOVED_MAX = 4096,
   ASK_AGAIN_MS = 4,
-  /* For a thread that blocks the signal which would end its read. */
+  /* How long to wait for a thread that blocks the signal which would end its read. */
   READ_LIMIT_MS = 500,
 };
 
 struct moved {
   bool used;
-  bool owes;          /* the application has read something and not yet answered */
-  bool may_have_paid; /* … but it read it from the connection itself, and may have answered there before the
-                         stand-in came */
-  bool has_spoken;    /* the application, since: there may be more of that */
-  bool client_asks;   /* to be looked at again */
+  bool owes;          /* the application has read a request and not yet answered */
+  bool may_have_paid; /* … but may have answered already: it read from the connection itself, before the
+                         placeholder was there */
+  bool has_spoken;    /* the application has sent since, and may send more */
+  bool client_asks;   /* the client has sent; look again at `asks_due` */
   bool client_left;
-  int connection;               /* -1: the master has it */
-  int pair;                     /* the host's end of the stand-in */
-  struct handoff_origin origin; /* `received` goes on */
+  int connection;               /* -1: handed to the master */
+  int pair;                     /* the host's end of the socket pair */
+  struct handoff_origin origin; /* `received` is kept up to date */
   int64_t began;
-  int64_t asked; /* since when `client_asks` */
-  int64_t since; /* nothing has happened */
+  int64_t asked; /* when `client_asks` was set */
+  int64_t since; /* of the last event */
 };
 
 enum side { SIDE_CONNECTION, SIDE_PAIR, SIDES };
 
-/* Errors are always told: with ONESHOT not over and over. */
+/* epoll reports errors always; with ONESHOT only once. */
 enum { NOTHING = EPOLLONESHOT, LISTENS = EPOLLIN | EPOLLRDHUP, WAITS_FOR_ROOM = EPOLLOUT };
 
-static bool is_over; /* nobody takes anything */
+static bool is_over; /* no successor takes connections any more */
 static int events_fd = -1;
-static int64_t asks_due = -1; /* when to look again at those whose client asks */
+static int64_t asks_due = -1; /* when to look again at connections with `client_asks`; -1: never */
 static int64_t grace;
 static struct moved table[MOVED_MAX];
 
@@ -65,7 +65,7 @@ int handoff_fd(void) { return events_fd; }
 
 bool handoff_is_over(void) { return is_over; }
 
-/* Bytes that nobody has read. */
+/* The number of unread bytes. */
 static int queued(int fd) {
   int bytes = 0;
   return libc.ioctl(fd, SIOCINQ, &bytes) == 0 ? bytes : 0;
@@ -111,7 +111,7 @@ struct moved* handoff_take(int connection, int pair, const struct handoff_origin
   return NULL;
 }
 
-/* Its file stays open, and would stay in the epoll. */
+/* The open file lives on elsewhere, so the epoll registration must be removed first. */
 static void let_go(struct moved* moved) {
   watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
   close_host(moved->connection);
@@ -129,8 +129,7 @@ void handoff_undo(struct moved* moved) {
   release(moved);
 }
 
-/* The application has closed, or will not be asked: with a farewell that reaches the client whatever it
- * sends. */
+/* The application has closed, or is treated so. Closes lingering, so that its last bytes reach the client. */
 static void end(struct moved* moved) {
   if (moved->connection >= 0) {
     watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
@@ -150,15 +149,14 @@ static enum relayed relay_to_client(struct moved* moved) {
   return result;
 }
 
-/* It is in the middle of an answer, or of a request, as what it sends and receives by the number of the
- * stand-in shows. */
+/* Whether the calls that the application makes on its descriptor show an unfinished answer or request. */
 static bool is_answering(const struct moved* moved) {
   struct connection now;
   return tcp_state_look(moved->connection, &now) && traffic_is_answering(moved->origin.fd, &now);
 }
 
-/* Whether the application has read something from the connection itself, by a read that began before the
- * stand-in came. */
+/* Detects that a read which began before the placeholder was there has taken bytes from the connection
+ * itself. */
 static void note_what_was_read(struct moved* moved) {
   struct connection now;
   uint64_t unread = 0;
@@ -171,8 +169,8 @@ static void note_what_was_read(struct moved* moved) {
   if (!moved->owes) moved->owes = moved->may_have_paid = true;
 }
 
-/* After a grace the kernel shows that the application had the last word; or, where it cannot tell, the answer
- * was seen to be whole. */
+/* After the grace, the kernel shows that the application has sent last; or, if the kernel cannot tell, the
+ * answer was seen to be complete. */
 static void note_what_was_paid(struct moved* moved, int64_t now) {
   struct connection connection;
   if (!moved->may_have_paid || now - moved->since < grace || is_answering(moved)) return;
@@ -182,13 +180,13 @@ static void note_what_was_paid(struct moved* moved, int64_t now) {
     moved->owes = moved->may_have_paid = false;
 }
 
-/* Whether a read that began before the stand-in came may still take something from the connection. */
+/* Whether a read that began before the placeholder was there may still take bytes from the connection. */
 static bool may_be_read(const struct moved* moved, int64_t now) {
   const int64_t since = moved->origin.is_read ? moved->asked : moved->began;
   return now - since < READ_LIMIT_MS && !interrupt_is_read_over();
 }
 
-/* The client has left, or closed its side: the application is told, and may still answer. */
+/* The client has closed its side. The application gets end of file and may still answer. */
 static void note_client_left(struct moved* moved) {
   moved->since = clock_ms();
   moved->client_left = true;
@@ -203,11 +201,11 @@ static void ask_again(struct moved* moved) {
   if (asks_due < 0) asks_due = clock_ms() + ASK_AGAIN_MS;
 }
 
-/* The application gets what the client sends: the connection is not handed off now. */
+/* Passes the client's bytes to the application; the connection is not handed off now. */
 static void keep(struct moved* moved) {
   moved->owes = true;
   moved->may_have_paid = false;
-  /* Where it has no room for more, later. */
+  /* A full socket pair: the rest later. */
   if (relay(moved->connection, moved->pair, &moved->origin.received) == RELAYED_SOME) ask_again(moved);
 }
 
@@ -224,7 +222,7 @@ static void hand_off(struct moved* moved) {
   libc.shutdown(moved->pair, SHUT_WR);
 }
 
-/* The rest of what it has begun to read, too, is the application's. */
+/* If the application has begun to read a request, the rest belongs to it. */
 static void serve_request(struct moved* moved) {
   note_what_was_read(moved);
   if (queued(moved->connection) == 0) return;
@@ -290,7 +288,7 @@ int64_t handoff_step(void) {
   return asks_due;
 }
 
-/* Idle for so long that it goes to the successor without a word from either side. */
+/* Idle for so long that it may be handed off without a new request. */
 static bool has_rested(const struct moved* moved, int64_t now) {
   struct connection connection;
   if (now - moved->since < grace) return false;
@@ -299,7 +297,6 @@ static bool has_rested(const struct moved* moved, int64_t now) {
          connection.last != LAST_UNCLEAR;
 }
 
-/* Something is under way. */
 static bool is_busy(const struct moved* moved) {
   return moved->owes || moved->client_asks || is_answering(moved) || queued(moved->pair) > 0 ||
          queued(moved->connection) > 0;
@@ -309,7 +306,7 @@ static void look_at_moved(struct moved* moved, int64_t now) {
   note_what_was_read(moved);
   note_what_was_paid(moved, now);
   if (is_busy(moved)) return;
-  /* A thread that waits in a read, and blocks the signal, would take the next request from the successor. */
+  /* A thread that blocks the signal stays in its read, and would take the next request from the successor. */
   const bool is_stuck = moved->origin.is_read && !interrupt_is_read_over();
   if (moved->client_left ? now - moved->since >= grace : is_stuck && now - moved->since >= 2 * grace)
     end(moved);

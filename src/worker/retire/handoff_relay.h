@@ -1,25 +1,26 @@
 /*
- * An idle connection goes to the successor without its client noticing (retire/idle_connections.h has chosen
- * it).
+ * Hands an idle connection to the successor without the client noticing. retire/idle_connections.h has chosen
+ * it.
  *
- * From outside nobody can tell for sure that a connection is idle: a request may have been read that is still
- * worked on. So it is tried out. A stand-in, one end of a socket pair, takes the connection's place; the host
- * holds the other end and the connection. What happens next shows what it was:
+ * The worker host cannot be sure that a connection is idle: the application may have read a request that it
+ * is still processing. So the connection is replaced first: one end of a socket pair, the placeholder, takes
+ * its place in the application's descriptor. The worker host holds the other end and the connection, and
+ * relays. What happens next decides:
  *
- *   the client sends       it had got its answer, so the application owes nothing: the connection goes to the
- * master, with what the client sent unread in it, and the application reads the end of its stand-in the
- * application sends  it owed something: the host copies that to the client, and watches both sides further
- *   either closes          so does the host, to the other
- *   nothing, for a grace   it was idle, and goes to the master; where it is unclear who spoke last, or the
- * application has spoken since and may have more to say, not before half of the drain limit has passed
+ *   the client sends             The client had its answer, so the application owes nothing. The connection
+ * goes to the master with the bytes unread; the application reads end of file. the application sends It owed
+ * an answer. The host relays the answer, and continues to watch. either side closes           The host closes
+ * the other side. neither, for the grace       The connection was idle and goes to the master. If the kernel
+ * cannot tell which side sent last, or if the application has sent since the replacement, only after half of
+ * the drain limit.
  *
- * A read that has looked up the connection, and not yet taken anything, would take the client's request from
- * the successor. So every thread that may be in one is kicked when the stand-ins are there, and what the
- * client sends waits until all have left such calls. What one of them has taken the application owes; the
- * rest of a request goes where its beginning went.
+ * A read() that was looking up the descriptor during the replacement may still take bytes from the connection
+ * itself, and thus a request from the successor. So every thread that may be in such a call is interrupted
+ * after the replacement, and bytes from the client stay in the connection until all these calls have ended.
+ * If one has taken the beginning of a request, the application owes an answer and gets the rest too.
  *
- * This needs a protocol where the client speaks, is answered, and only then speaks again, and where nothing
- * is remembered between two requests: HTTP/1.1 without TLS and pipelining.
+ * Needs a protocol in which the client asks, is answered, and only then asks again, without state between two
+ * requests: HTTP/1.1 without TLS and pipelining.
  */
 #ifndef LIVESWAP_WORKER_RETIRE_HANDOFF_RELAY_H
 #define LIVESWAP_WORKER_RETIRE_HANDOFF_RELAY_H
@@ -27,47 +28,45 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* All for the control thread. */
+/* All functions are for the control thread. */
 
-/* False, with errno. */
+/* Called once; `grace_ms` as --keepalive-grace. False, with errno. */
 bool handoff_begin(int64_t grace_ms);
 
-/* Whether there is room for one more. */
+/* Whether there is room for one more connection. */
 bool handoff_has_room(void);
 
-/* Where a connection comes from. */
+/* The connection before its replacement. */
 struct handoff_origin {
-  uint64_t listener; /* its cookie */
-  int fd;            /* the application's number for it */
-  uint64_t received; /* bytes from the client that are accounted for */
-  bool is_read;      /* a thread was seen in a read() of it */
+  uint64_t listener; /* the listener's cookie */
+  int fd;            /* the application's descriptor */
+  uint64_t received; /* bytes from the client that the application has read or been given */
+  bool is_read;      /* a thread was seen in read() on it */
 };
 
 /*
- * Takes charge of a duplicate of the connection, or -1, and of the host's end of its stand-in, also when it
- * returns NULL: then both are closed. The other end is about to take the connection's place; handoff_undo()
- * when it could not.
+ * Takes ownership of `connection`, a duplicate (or -1: fails), and of `pair`, the host's end of the socket
+ * pair. NULL: both were closed. The caller then replaces the application's descriptor by the other end, or
+ * calls handoff_undo().
  */
 struct moved* handoff_take(int connection, int pair, const struct handoff_origin* origin);
 void handoff_undo(struct moved* moved);
 
-/* Hands off the connections that were idle for the grace; closes those whose client has left. */
+/* Hands off connections that were idle for the grace; closes those that the client has left. */
 void handoff_look(void);
 
-/* Whether the application works on something for one that has not been handed off, or has to be asked whether
- * it does. */
+/* Whether the application processes a request, or may do so, on a connection that is not handed off yet. */
 bool handoff_is_busy(void);
 
-/* Readable when there is something to do; -1 before handoff_begin(). */
+/* handoff_fd() is readable when handoff_serve() has work; -1 before handoff_begin(). */
 int handoff_fd(void);
 void handoff_serve(void);
 
-/* There is nobody any more to hand anything to: what has been moved is relayed to the application until it
- * ends. */
+/* There is no successor any more: from now on, connections are relayed to the application until they end. */
 void handoff_give_up(void);
 bool handoff_is_over(void);
 
-/* Takes the steps that are due; returns when the next one is, on clock_ms(), or -1. */
+/* Takes the steps that are due. Returns when to call again, on clock_ms(); -1: never. */
 int64_t handoff_step(void);
 
 #endif

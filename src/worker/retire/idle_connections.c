@@ -15,17 +15,17 @@
 #include "worker/takeover/traffic.h"
 
 enum {
-  /* In one look. The application's epoll_ctl() on these waits meanwhile. */
+  /* Connections replaced at once. The application's epoll_ctl() on them blocks meanwhile. */
   BATCH_MAX = 1024,
-  /* The kernel's clock is as coarse as that. Two round trips more, for who has been told to go on (100
-     Continue). */
+  /* The resolution of the kernel's clock. Two round trips are added for a client that was told to go on (100
+   * Continue). */
   QUIET_MS = 10,
 };
 
 struct candidate {
   int fd;
   bool dropped;
-  bool may_be_read; /* by a thread that runs, and may be about to */
+  bool may_be_read; /* a running thread may be about to read it */
   uint64_t cookie;
   struct handoff_origin origin;
 };
@@ -33,7 +33,7 @@ struct candidate {
 static struct candidate batch[BATCH_MAX];
 static int batch_size;
 
-/* Those that could not be moved when they were tried last. By number; one is tried in every other look. */
+/* By descriptor: the last attempt failed. Such a connection is tried again in every other scan. */
 static bool has_stayed[FD_FLAGS_MAX];
 
 bool idle_connections_begin(int64_t grace_ms) {
@@ -42,7 +42,7 @@ bool idle_connections_begin(int64_t grace_ms) {
   return false;
 }
 
-/* What was received in the same tick as the last word may still be unanswered: the stand-in shows it. */
+/* LAST_UNCLEAR included: a request may be unanswered, which the placeholder then shows. */
 static bool looks_idle(const struct connection* connection) {
   return connection->state == CONNECTION_OPEN && connection->is_empty && connection->last != LAST_CLIENTS &&
          connection->silent_ms >= QUIET_MS + 2 * connection->round_trip_ms;
@@ -76,8 +76,8 @@ static bool waits_with_limit(int fd) {
          (limit.tv_sec != 0 || limit.tv_usec != 0);
 }
 
-/* The application would go on with a duplicate; and a read() with a time limit does not go on after a signal.
- */
+/* Drops connections that cannot be replaced: those with two descriptors, and those that a thread may be
+ * reading with a time limit, because such a read() is not restarted after a signal. */
 static void drop_unmovable(void) {
   for (int i = 0; i < batch_size; ++i) {
     if (batch[i].may_be_read && waits_with_limit(batch[i].fd)) batch[i].dropped = true;
@@ -86,7 +86,7 @@ static void drop_unmovable(void) {
   }
 }
 
-/* The application sees a socket that waits, and gives up, as the connection did. */
+/* Copies blocking mode and time limits of the connection to the placeholder. */
 static void make_alike(int like, int fd) {
   static const int limits[] = {SO_RCVTIMEO, SO_SNDTIMEO};
   libc.fcntl(fd, F_SETFL, libc.fcntl(like, F_GETFL));
@@ -98,7 +98,7 @@ static void make_alike(int like, int fd) {
   }
 }
 
-/* Still the same, and nobody has received anything. */
+/* Whether the connection is still the same and nothing was received since. */
 static bool is_untouched(int connection, const struct candidate* candidate) {
   struct connection now;
   uint64_t cookie = 0;
@@ -107,7 +107,7 @@ static bool is_untouched(int connection, const struct candidate* candidate) {
          !traffic_is_answering(candidate->fd, &now);
 }
 
-/* From its end in place on the stand-in must stay: a thread may wait in it already. */
+/* Once in place, the placeholder must stay: a thread may already wait on it. */
 static bool put_in_place(int stand_in, int connection, const struct candidate* candidate) {
   if (!is_untouched(connection, candidate)) return false;
   make_alike(connection, stand_in);
@@ -125,8 +125,8 @@ static bool move(const struct candidate* candidate) {
   return done;
 }
 
-/* A thread may be in the middle of a call that looked up the connection: it is kicked once the stand-ins are
- * there, and nothing is handed off before it has left that call (retire/handoff_relay.c). */
+/* A thread may be in a call that has already looked up the connection. It is interrupted after the
+ * replacement, and nothing is handed off before the call has ended (retire/handoff_relay.c). */
 static void move_batch(void) {
   interrupt_note_readers(note_reader);
   drop_unmovable();

@@ -1,6 +1,6 @@
 /*
- * --keepalive migrate: which of the application's connections look idle, and the stand-ins in their place.
- * What becomes of each is found out behind its stand-in (retire/handoff_relay.h).
+ * --keepalive migrate: chooses connections that look idle and replaces them by placeholders;
+ * retire/handoff_relay.h then decides about each.
  */
 #ifndef LIVESWAP_WORKER_RETIRE_IDLE_CONNECTIONS_H
 #define LIVESWAP_WORKER_RETIRE_IDLE_CONNECTIONS_H
@@ -11,16 +11,16 @@
 #include "worker/api/listeners.h"
 #include "worker/takeover/tcp_state.h"
 
-/* All for the control thread. */
+/* All functions are for the control thread. */
 
-/* False when connections of this process cannot be moved. */
+/* Called once. False: connections of this process cannot be moved (io_uring). */
 bool idle_connections_begin(int64_t grace_ms);
 
-/* A connection of the application: true when it looks idle, and the next idle_connections_idle() tries to
- * move it. Not when that has just failed. */
+/* Considers a connection of the application. True: it looks idle, and the next idle_connections_idle() tries
+ * to replace it. False also if the last try has just failed. */
 bool idle_connections_consider(int fd, const struct connection* connection, const struct listener* listener);
 
-/* Moves those, and goes on with those that were moved before. */
+/* Replaces those connections, and hands off earlier ones that stayed idle. */
 void idle_connections_idle(void);
 
 #endif

@@ -39,13 +39,13 @@ static int find_files(struct file files[FILES_MAX]) {
   return found;
 }
 
-/* Without a master there is no successor, and the application may clean up. */
+/* Without a master there is no successor, and the application may remove its files. */
 static bool has_master(void) {
   struct pollfd channel = {channel_fd(), 0, 0};
   return libc.poll(&channel, 1, 0) == 0;
 }
 
-/* So that a file is missed for microseconds; -1: it cannot be told when one is removed. */
+/* An inotify descriptor, so that a file is missing for microseconds only; -1: poll without it. */
 static int watch(const struct file* files, int count) {
   const int removals = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
   if (removals >= 0) fd_flags_set(removals, FLAG_HOST);
@@ -58,7 +58,7 @@ static int watch(const struct file* files, int count) {
   return removals;
 }
 
-/* Until one has been removed, or may have been without being told. */
+/* Waits until a file was removed, 1 ms at most. */
 static void wait_for_removal(int removals) {
   char events[1024];
   struct pollfd wait = {removals, POLLIN, 0};

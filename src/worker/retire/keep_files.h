@@ -1,16 +1,17 @@
 /*
- * An old worker's handler of SIGTERM often removes the path of its Unix socket, by which clients find its
- * successors. unlink() is seen (interpose/paths.c); a program that the handler starts is not. The master
- * makes the file again (inotify), some hundred microseconds later; a client that connects meanwhile finds
- * none. While the handler runs, the control thread has nothing else to do: so it tries without a pause to
- * link each file again from the second name that the master has given it. That fails as long as the file is
- * there, and the moment in which it is not is too short for nearly every client.
+ * Keeps the files of Unix listeners while the application's SIGTERM handler runs. Such a handler often
+ * removes the path of its socket, by which clients find the successors.
+ *
+ * The worker host sees unlink() (interpose/paths.c), but not a program that the handler starts. The master
+ * makes the file again some hundred microseconds later (inotify), and clients that connect meanwhile fail. So
+ * the control thread, which has nothing else to do, waits for removals and links each file again from the
+ * second link that the master keeps. The file is missing too briefly for nearly every client.
  */
 #ifndef LIVESWAP_WORKER_RETIRE_KEEP_FILES_H
 #define LIVESWAP_WORKER_RETIRE_KEEP_FILES_H
 
-/* For the control thread of a worker that has been sent SIGTERM: returns at once where it has no Unix
- * listener, else after 300 ms, if the process lives so long. */
+/* For the control thread, after SIGTERM was sent: blocks for 300 ms, or returns at once if there is no Unix
+ * listener. */
 void keep_files(void);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Connections that the application has given up and the host closes gracefully: FIN has been sent, what the
- * client still sends is read and discarded, until it closes too or the time is over.
+ * Closes connections gracefully for the application: sends FIN, reads and discards what the client still
+ * sends, and closes when the client has closed or after 2 s (liveswap_close_lingering, liveswap_close_idle).
  */
 #ifndef LIVESWAP_WORKER_RETIRE_LINGER_H
 #define LIVESWAP_WORKER_RETIRE_LINGER_H
@@ -9,7 +9,7 @@
 
 bool linger_setup(void);
 
-/* Readable when linger_serve has something to do; for the control thread. */
+/* For the control thread: linger_fd() is readable when linger_serve() has work. */
 int linger_fd(void);
 void linger_serve(void);
 

@@ -42,7 +42,7 @@ static void take(enum step step) {
 }
 
 void orphan_end_hanging(int64_t for_ms, int64_t drain_limit_ms, int64_t term_grace_ms) {
-  /* When SIGTERM was sent: on a busy machine nobody may have come by in the time for that. */
+  /* `for_ms` when SIGTERM was sent. Measured from there, because on a busy machine the call may come late. */
   static int64_t term = -1;
   if (drain_limit_ms < 0 || for_ms < drain_limit_ms + term_grace_ms) return;
   if (term < 0 || for_ms < term) {

@@ -1,20 +1,21 @@
 /*
- * A worker whose master has died looks after itself: it drains, and when the limit has passed it does to
- * itself what the master would have done, one step each --term-grace: listeners away, SIGTERM, SIGKILL.
+ * Ends a worker after its master has died. The worker drains; when the limit has passed, it escalates as the
+ * master would have, one step each --term-grace: revoke the listeners, SIGTERM, SIGKILL. For the control
+ * thread, unless noted.
  */
 #ifndef LIVESWAP_WORKER_RETIRE_ORPHAN_H
 #define LIVESWAP_WORKER_RETIRE_ORPHAN_H
 
 #include <stdint.h>
 
-/* An order to drain that the master has given before keeps its limit. */
+/* Begins the drain. If the master has ordered one before, its limit stays. */
 void orphan_begin(int64_t drain_limit_ms, int64_t term_grace_ms);
 
-/* The same for one whose control thread cannot do that (control/parking.h): ends a process that hangs,
- * `for_ms` after the master's death. */
+/* For a process that hangs while its control thread is parked (control/parking.h), `for_ms` after the
+ * master's death: sends SIGTERM, then SIGKILL, when due. Any thread; async-signal-safe. */
 void orphan_end_hanging(int64_t for_ms, int64_t drain_limit_ms, int64_t term_grace_ms);
 
-/* Takes the steps that are due; returns when the next one is, on clock_ms(), or -1. */
+/* Takes the steps that are due. Returns when to call again, on clock_ms(); -1: never. */
 int64_t orphan_step(void);
 
 #endif

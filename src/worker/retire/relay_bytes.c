@@ -8,7 +8,7 @@
 
 enum { RELAY_SIZE = 64 * 1024 };
 
-/* What has been sent stays where it is until the other side has room for it. */
+/* Peeks and removes only what was sent on, so that bytes stay in `from` until `to` has room. */
 enum relayed relay(int from, int to, uint64_t* total) {
   static char bytes[RELAY_SIZE];
   for (;;) {
@@ -17,7 +17,7 @@ enum relayed relay(int from, int to, uint64_t* total) {
     if (there == 0) return RELAYED_CLOSED;
     ssize_t sent = to >= 0 ? libc.send(to, bytes, (size_t)there, MSG_DONTWAIT | MSG_NOSIGNAL) : there;
     if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return RELAYED_SOME;
-    /* The other side is gone. */
+    /* The other side is gone: discard. */
     if (sent < 0) sent = there;
     (void)!libc.recv(from, bytes, (size_t)sent, MSG_DONTWAIT);
     *total += (uint64_t)sent;

@@ -36,28 +36,29 @@
 
 enum {
   LOOK_EVERY_MS = 20,
-  /* With many thousand descriptors a look takes milliseconds: it may use a twentieth of one CPU, no more. */
+  /* A scan of many thousand descriptors takes milliseconds: pause 20 times as long, to use at most 5 % of a
+   * CPU. */
   REST_PER_WORK = 20,
-  /* A connection that has just been accepted may be seen by neither of two looks, never by both. */
+  /* A connection that is just being accepted may be missed by one scan, not by two. */
   EMPTY_LOOKS = 2,
   FLUSH_LIMIT_MS = 200,
-  /* The application has closed its side and waits for the client's; as long as the host itself would. */
+  /* How long to wait for the client's FIN after the application's; as liveswap_close_lingering does. */
   CLOSING_LIMIT_MS = 2000,
-  /* Near the end of the drain limit a connection is idle after an eighth of what is left, but not sooner than
-     this. */
+  /* Near the drain limit a connection counts as idle after an eighth of the time left, but not sooner than
+   * this. */
   GRACES_LEFT = 8,
   LEAST_GRACE_MS = 10,
 };
 
 enum step { STEP_NONE, STEP_DRAIN, STEP_TERM, STEP_LEAVE };
 
-/* Used by the control thread only, but for the first. */
+/* Used by the control thread only, except `begun`. */
 static atomic_bool begun;
 static enum step step;
 static int64_t due;
 static int empty_looks;
 static bool hands_off;
-static bool sends_unseen; /* by an io_uring */
+static bool sends_unseen; /* sends by io_uring are not seen */
 static const struct options* options;
 
 bool retire_has_begun(void) { return atomic_load(&begun); }
@@ -86,8 +87,8 @@ struct look {
 };
 
 /*
- * A client that asks more often than the grace would keep its connection until the drain limit, and be cut in
- * the middle of an answer. So shorter and shorter pauses will do, as the limit comes near.
+ * A client that sends requests more often than the grace would keep its connection until the drain limit, and
+ * then lose an answer. So the grace shrinks as the limit comes near.
  */
 static int64_t shrunk(int64_t grace) {
   if (drain_deadline() < 0) return grace;
@@ -96,12 +97,11 @@ static int64_t shrunk(int64_t grace) {
 }
 
 /*
- * How long an idle connection is left alone, after its application has had the last word. Where nothing tells
- * whether that was the end of an answer, an application that has been speaking by itself for some time may
- * pause for as long.
+ * How long a connection stays open after the application has sent last. If nothing shows whether an answer
+ * was complete, an application that has been sending alone for some time may pause for as long.
  */
 static int64_t grace_of(const struct connection* connection, enum http_answer_state answer, int64_t age) {
-  /* What could be handed off has been long before. */
+  /* Connections that could be handed off were handed off before. */
   const int64_t grace = (hands_off ? 2 : 1) * options->keepalive_grace_ms;
   const bool is_early = age < drain_patience_ms();
   if (connection->last == LAST_UNCLEAR && is_early) return INT64_MAX;
@@ -109,8 +109,8 @@ static int64_t grace_of(const struct connection* connection, enum http_answer_st
   return age >= grace ? shrunk(grace) : grace;
 }
 
-/* What is queued stays readable; then the application reads the end, and closes as it does when a client
- * leaves. */
+/* Queued bytes stay readable. Then the application reads end of file, and closes the connection as for a
+ * client that leaves. */
 static void show_the_end(int fd) {
   struct pollfd ended = {fd, POLLRDHUP, 0};
   if (libc.poll(&ended, 1, 0) == 1 && (ended.revents & POLLRDHUP) != 0) return;
@@ -124,22 +124,22 @@ static void end_when_idle(int fd, const struct connection* connection, enum http
   show_the_end(fd);
 }
 
-/* A Unix socket has no clock: a whole grace without a byte waiting must do, after one for the clients to
- * react. */
+/* The kernel keeps no times for a Unix socket: one grace for the clients to react, and one without a waiting
+ * byte. */
 static void end_when_quiet(int fd, int64_t age) {
   int in = 0;
   if (age < 2 * options->keepalive_grace_ms || libc.ioctl(fd, SIOCINQ, &in) != 0 || in > 0) return;
   show_the_end(fd);
 }
 
-/* Those that were open in a look, with nothing owed, and how much they had been sent by then. One place for
- * many. */
+/* Connections that were open with no answer owed in an earlier scan, and the bytes sent to them by then.
+ * Indexed by a hash of the cookie; collisions overwrite. */
 static struct {
   uint64_t cookie;
   uint64_t sent;
 } seen[4096];
 
-/* Whether the client closed its side after the whole answer was sent. */
+/* Whether the client closed its side after the complete answer was sent. */
 static bool has_left_answered(int fd, const struct connection* connection) {
   uint64_t cookie = 0;
   if (!socket_cookie(fd, &cookie)) return false;
@@ -153,9 +153,9 @@ static bool has_left_answered(int fd, const struct connection* connection) {
 }
 
 /*
- * Whether a connection needs the application. Not one that it only has not closed: while the client's side is
- * about to end; and, with libraries that do not look at idle connections (libsoup), after the client has left
- * with its answer.
+ * Whether a connection needs the application. False for one that the application has merely not closed: the
+ * client's FIN is awaited; or the client has left with its answer, and the library does not poll idle
+ * connections (libsoup).
  */
 static bool is_open(int fd, const struct connection* connection) {
   const bool is_answered = has_left_answered(fd, connection);
@@ -173,8 +173,8 @@ static bool is_open(int fd, const struct connection* connection) {
   return true;
 }
 
-/* That it has been shown the end of the connection, and has not closed it for another grace: it does not look
- * at idle ones. */
+/* Whether the application has not closed the connection for a further grace after end of file: it does not
+ * poll idle connections. */
 static bool is_ignored(int fd, const struct connection* connection) {
   struct pollfd ended = {fd, POLLRDHUP, 0};
   return options->keepalive != KEEPALIVE_KEEP && connection->is_empty && connection->last != LAST_CLIENTS &&
@@ -182,7 +182,7 @@ static bool is_ignored(int fd, const struct connection* connection) {
          (ended.revents & POLLRDHUP) != 0;
 }
 
-/* A pause in one is not its end. With the connection over, or closed by the application, there is none. */
+/* The state of the answer. A connection that is over, or that the application has closed, has none. */
 static enum http_answer_state answer_at(int fd, const struct connection* connection) {
   if (connection == NULL) return sends_unseen ? ANSWER_UNKNOWN : traffic_answer(fd, NULL);
   const bool can_go_on = connection->state == CONNECTION_OPEN || connection->state == CONNECTION_LEFT;
@@ -197,12 +197,12 @@ static void look_at(int fd, void* context) {
   const uint64_t noted = traffic_noted(fd);
   const bool tcp = tcp_state_look(fd, &connection);
   const enum http_answer_state answer = answer_at(fd, tcp ? &connection : NULL);
-  /* What was sent during the look is not in `connection`, which would tell of the silence before it. */
+  /* Bytes sent since `connection` was read are missing there, and its times are older. */
   const bool is_answering = answer == ANSWER_UNFINISHED || traffic_noted(fd) != noted;
   if (tcp && !is_answering && (!is_open(fd, &connection) || is_ignored(fd, &connection))) return;
   ++look->open;
   if (is_answering) return;
-  /* The host's own: one that is just being handed off. */
+  /* The host's own: being handed off. */
   if ((fd_flags(fd) & FLAG_HOST) != 0) return;
   if (hands_off && tcp && idle_connections_consider(fd, &connection, listener)) return;
   if (options->keepalive == KEEPALIVE_KEEP) return;
@@ -218,8 +218,8 @@ static void* flush(void* done) {
   return NULL;
 }
 
-/* A thread of the application may hold the lock of a stream for ever (fgets on stdin): so another one
- * flushes. */
+/* A thread of the application may hold a stream's lock for ever (fgets on stdin), so flush in a thread of its
+ * own and do not wait for long. */
 static void flush_streams(void) {
   static int done;
   pthread_t thread;
@@ -229,22 +229,22 @@ static void flush_streams(void) {
   libc.poll(&wait, 1, FLUSH_LIMIT_MS);
 }
 
-/* Not exit(): it runs destructors under the feet of threads that live. */
+/* Not exit(), which runs destructors while other threads use the objects. */
 static _Noreturn void leave(void) {
   connection_count_last();
   flush_streams();
   libc._exit(0);
 }
 
-/* What could not be looked at may be open. */
+/* Connections that could not be examined count as open. */
 static bool is_empty(void) {
   struct look look = {.age = drain_age_ms()};
   const bool seen = proc_self_each_descriptor(look_at, &look);
-  /* Of what is being moved the application's number is its stand-in's. */
+  /* For connections that are being handed off, the application's descriptor is the placeholder. */
   if (!seen || look.open > 0 || (hands_off && handoff_is_busy()) || !revoke_is_complete() || !holds_none() ||
       !give_back_is_done() || io_uring_has_fixed_sockets())
     return false;
-  /* Last: a connection that the application has just given to a child is found there. */
+  /* Last, so that a connection that was just passed to a child is found there. */
   return !descendants_may_be() || descendants_connections() == 0;
 }
 
@@ -266,14 +266,15 @@ static void terminate(void) {
   due = clock_ms();
   tell_master(false);
   if (!sigterm_handler()) return;
-  /* The escalation of the drain limit goes on meanwhile, in the master. */
+  /* The master's escalation at the drain limit goes on meanwhile. */
   due += options->term_grace_ms;
   kill(getpid(), SIGTERM);
   keep_files();
 }
 
 int64_t retire_step(void) {
-  /* It has asked only now: what has been taken from it it does not need, the rest it does itself. */
+  /* The application has only now begun to drain by itself: revoked listeners are no loss, the rest is its
+   * own. */
   if (step != STEP_NONE && drain_is_the_applications()) {
     step = STEP_NONE;
     tell_master(false);

@@ -1,7 +1,7 @@
 /*
- * The end of an application that does not drain by itself. Its listeners are taken away, its connections
- * counted from outside, idle ones ended or handed to the successor; those of processes that it has forked are
- * waited for. When none is left, its own SIGTERM handler gets its turn, and then the process ends.
+ * Drains an application that does not drain by itself. The worker host revokes its listeners, counts its
+ * connections and those of forked processes, and closes idle ones or hands them to the successor. When none
+ * is left, the application's SIGTERM handler runs, if there is one, and the process ends.
  */
 #ifndef LIVESWAP_WORKER_RETIRE_RETIRE_H
 #define LIVESWAP_WORKER_RETIRE_RETIRE_H
@@ -11,13 +11,14 @@
 
 #include "worker/base/options.h"
 
-/* All for the control thread. `succeeded`: a successor takes over what is handed off. */
+/* For the control thread, once. `succeeded`: a successor adopts connections that are handed off. */
 void retire_begin(const struct options* options, bool succeeded);
 
-/* Takes the steps that are due; returns when the next one is, on clock_ms(), or -1. May end the process. */
+/* For the control thread: takes the steps that are due. Returns when to call again, on clock_ms(); -1: never.
+ * May end the process. */
 int64_t retire_step(void);
 
-/* Any thread: whether it has begun, so that what the application returns is no failure. */
+/* Whether the application is being retired, so that what it returns is no failure. Any thread. */
 bool retire_has_begun(void);
 
 #endif
