@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@
 #include "worker/base/libc.h"
 
 enum {
+  /* The time that a check or a hook has to end by itself when the master has gone. */
+  LEAVE_LIMIT_MS = 1000,
   /* Bounds the fight with a process that starts the next one faster than it can be killed. */
   KILL_LIMIT_MS = 1000,
   /* Pause between two rounds of kill and reap. */
@@ -29,6 +32,7 @@ enum {
 
 static pid_t child;
 static int child_status;
+static volatile sig_atomic_t ordered; /* to end, by SIGTERM */
 static pid_t told[TOLD_MAX];
 static int told_count;
 
@@ -112,13 +116,33 @@ static _Noreturn void end_as_child(void) {
   libc._exit(128 + number);
 }
 
-static _Noreturn void watch(const sigset_t* awaited) {
-  bool late = false;
-  libc.prctl(PR_SET_NAME, "lsw:subreaper");
-  while (child > 0 && !late) {
-    reap();
-    if (child > 0) late = sigwaitinfo(awaited, NULL) == SIGTERM;
+static void note_signal(int number) {
+  if (number == SIGTERM) ordered = 1;
+}
+
+/* Returns when the child has ended, at SIGTERM, or when the master has gone and the child stays. `waiting` is
+ * the signal mask of the wait: it admits SIGCHLD and SIGTERM, which are blocked otherwise, so that none is
+ * missed between reap() and ppoll(). When the master exits or is killed, the kernel closes its end of the
+ * channel: POLLHUP. */
+static void await_end(const sigset_t* waiting) {
+  struct pollfd channel = {.fd = LIVESWAP_FD_CHANNEL};
+  int64_t limit = INT64_MAX;
+  for (reap(); child > 0 && !ordered && clock_ms() < limit; reap()) {
+    const int64_t left = limit - clock_ms();
+    const struct timespec time = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000L};
+    if (libc.ppoll(&channel, 1, limit < INT64_MAX ? &time : NULL, waiting) <= 0) continue;
+    channel.fd = -1;
+    if ((channel.revents & POLLHUP) != 0) limit = clock_ms() + LEAVE_LIMIT_MS;
   }
+}
+
+static _Noreturn void watch(const sigset_t* waiting) {
+  const struct sigaction action = {.sa_handler = note_signal};
+  libc.prctl(PR_SET_NAME, "lsw:subreaper");
+  libc.sigaction(SIGCHLD, &action, NULL);
+  libc.sigaction(SIGTERM, &action, NULL);
+  await_end(waiting);
+  const bool late = child > 0;
   end_all(late);
   if (child > 0) child_status = SIGKILL; /* not even SIGKILL ends it */
   end_as_child();
@@ -127,13 +151,17 @@ static _Noreturn void watch(const sigset_t* awaited) {
 bool subreaper_begin(void) {
   sigset_t awaited;
   sigset_t before;
+  sigset_t waiting;
   sigemptyset(&awaited);
   sigaddset(&awaited, SIGCHLD);
   sigaddset(&awaited, SIGTERM);
   if (libc.prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return false;
   libc.pthread_sigmask(SIG_BLOCK, &awaited, &before);
+  waiting = before;
+  sigdelset(&waiting, SIGCHLD);
+  sigdelset(&waiting, SIGTERM);
   child = fork();
-  if (child > 0) watch(&awaited);
+  if (child > 0) watch(&waiting);
   const int error = errno;
   libc.pthread_sigmask(SIG_SETMASK, &before, NULL);
   errno = error;

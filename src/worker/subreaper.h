@@ -6,7 +6,8 @@
  * has ended, so all of them are among its children.
  *
  * When the child has ended, or at SIGTERM, the parent kills its children until none is left, reports them to
- * the master (LIVESWAP_LEFT), and ends with the child's exit status or signal.
+ * the master (LIVESWAP_LEFT), and ends with the child's exit status or signal. When the master has gone, the
+ * child has a second to end by itself, as the worker host does; then the parent kills all of them too.
  *
  * Not caught: processes that another process has started for the library (systemd-run, at), and those of a
  * library that first kills or stops the subreaper, as a process of the same user may.

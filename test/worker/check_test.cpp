@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -62,6 +63,14 @@ Course follow(Worker& worker, bool hangs) {
   if (!course.end.exited) course.text += "SIG" + std::string(sigabbrev_np(course.end.number));
   if (course.end.exited && course.text.empty()) course.text = "exit";
   return course;
+}
+
+// As in /proc/PID/stat: 'R', 'S', 'T', …; 0: it is gone.
+char state_of(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  const auto end = text.rfind(')');
+  return end == std::string::npos || end + 2 >= text.size() ? '\0' : text[end + 2];
 }
 
 }  // namespace
@@ -132,4 +141,24 @@ TEST_CASE("check: an exit handler that hangs shows by a process that stays after
   CHECK_FALSE(readable(worker.channel(), quiet_ms));
   worker.abandon();
   CHECK(worker.wait().number == LIVESWAP_EXIT_LOAD);
+}
+
+// As one that loops with all signals blocked and has ended the host's own thread.
+TEST_CASE("check: a library that cannot end by itself is ended when the master has gone") {
+  Worker worker = Worker::check(FIXTURES "/bad/libselftest_hangs.so");
+  while (worker.expect(LIVESWAP_STAGED).value != LIVESWAP_STAGE_SELFTEST) continue;
+  const std::string pid = std::to_string(worker.pid());
+  std::ifstream children("/proc/" + pid + "/task/" + pid + "/children");
+  pid_t library = 0;
+  REQUIRE(static_cast<bool>(children >> library));
+  const auto process = liveswap::UniqueFd::adopt(static_cast<int>(syscall(SYS_pidfd_open, library, 0)));
+  REQUIRE(kill(library, SIGSTOP) == 0);
+  // Its parent is told when all of its threads have stopped; here that shows in /proc alone.
+  for (int i = 0; i < 10'000 && state_of(library) != 'T'; ++i) usleep(1000);
+  REQUIRE(state_of(library) == 'T');
+  worker.abandon();
+  const End end = worker.wait();
+  CHECK_FALSE(end.exited);
+  CHECK(end.number == SIGKILL);
+  CHECK(readable(process.get(), 0));
 }
