@@ -23,7 +23,6 @@
 #include "worker/api/identity.h"
 #include "worker/api/listeners.h"
 #include "worker/api/readiness.h"
-#include "worker/base/io_uring.h"
 #include "worker/base/libc.h"
 #include "worker/base/options.h"
 #include "worker/base/proc_self.h"
@@ -41,6 +40,7 @@
 #include "worker/takeover/adopted_connections.h"
 #include "worker/takeover/connection_count.h"
 #include "worker/takeover/forked_child.h"
+#include "worker/takeover/io_uring.h"
 #include "worker/takeover/traffic.h"
 #include "worker/takeover/unseen_listeners.h"
 

@@ -22,10 +22,10 @@ union address {
  * address; a forgotten one for any address.
  */
 struct listener {
-  const char* name;        /* NULL: bound by the application */
-  int fd;                  /* the descriptor when the entry was added */
-  int type;                /* SOCK_STREAM, SOCK_DGRAM … */
-  _Atomic uint64_t cookie; /* SO_COOKIE; 0: forgotten */
+  const char* name;         /* NULL: bound by the application */
+  int fd;                   /* the descriptor when the entry was added */
+  int type;                 /* SOCK_STREAM, SOCK_DGRAM … */
+  _Atomic(uint64_t) cookie; /* SO_COOKIE; 0: forgotten */
   atomic_bool closed;
   atomic_bool expected; /* the application has this listener, in order to accept */
   atomic_bool waited;   /* the application was seen waiting for connections */

@@ -1,6 +1,6 @@
 #include "fd_flags.h"
 #include "slow_path.h"
 
-_Atomic uint16_t fd_flags_table[FD_FLAGS_MAX];
+_Atomic(uint16_t) fd_flags_table[FD_FLAGS_MAX];
 atomic_uint fd_flags_changes;
 atomic_uint slow_path_now = SLOW_LOOP;

@@ -27,7 +27,7 @@ enum fd_flag {
 /* Descriptors from here on never get flags, so their listeners are not taken over. */
 enum { FD_FLAGS_MAX = 65536 };
 
-extern _Atomic uint16_t fd_flags_table[FD_FLAGS_MAX];
+extern _Atomic(uint16_t) fd_flags_table[FD_FLAGS_MAX];
 
 /* Counts all changes: a thread may cache what it knows of a descriptor until this number changes. */
 extern atomic_uint fd_flags_changes;

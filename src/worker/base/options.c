@@ -117,7 +117,7 @@ static bool parse_environment(struct options* options, char* text, int argc, cha
     word = end != NULL ? end + 1 : NULL;
   }
   words[count] = argv[0];
-  if (argc < 1 || !parse_worker(options, count + 1, words)) return false;
+  if (argc < 1 || !parse_worker(options, count + 1, words) || options->path != argv[0]) return false;
   options->arguments = argv;
   options->argument_count = argc;
   return true;

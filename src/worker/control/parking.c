@@ -11,7 +11,6 @@
 #include "worker/api/drain.h"
 #include "worker/api/readiness.h"
 #include "worker/base/clock.h"
-#include "worker/base/io_uring.h"
 #include "worker/base/libc.h"
 #include "worker/base/proc_self.h"
 #include "worker/base/wake.h"
@@ -21,6 +20,7 @@
 #include "worker/retire/linger.h"
 #include "worker/retire/orphan.h"
 #include "worker/takeover/forked_child.h"
+#include "worker/takeover/io_uring.h"
 
 enum {
   QUIET_MS = 500,

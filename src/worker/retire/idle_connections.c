@@ -7,10 +7,10 @@
 #include "handoff_relay.h"
 #include "liveswap_plugin.h"
 #include "worker/base/fd_flags.h"
-#include "worker/base/io_uring.h"
 #include "worker/base/libc.h"
 #include "worker/base/socket.h"
 #include "worker/base/thread_interrupt.h"
+#include "worker/takeover/io_uring.h"
 #include "worker/takeover/replace_fd.h"
 #include "worker/takeover/traffic.h"
 

@@ -19,8 +19,8 @@
 enum { SLEEPER_AWAKE = -1 };
 
 struct sleeper {
-  _Alignas(64) _Atomic pid_t thread; /* 0: the slot is free */
-  atomic_int fd;                     /* accept() with this descriptor may be running; SLEEPER_AWAKE: none */
+  _Alignas(64) _Atomic(pid_t) thread; /* 0: the slot is free */
+  atomic_int fd;                      /* accept() with this descriptor may be running; SLEEPER_AWAKE: none */
 };
 
 /* The calling thread's slot; NULL: the thread must not block in accept(). */

@@ -7,11 +7,11 @@
 
 #include "accept_waiters.h"
 #include "adopted_connections.h"
+#include "io_uring.h"
 #include "liveswap_plugin.h"
 #include "replace_fd.h"
 #include "revoke.h"
 #include "worker/base/fd_flags.h"
-#include "worker/base/io_uring.h"
 #include "worker/base/libc.h"
 #include "worker/base/proc_self.h"
 #include "worker/base/socket.h"

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#include "io_uring.h"
 #include "liveswap_plugin.h"
 #include "replace_fd.h"
 #include "worker/api/drain.h"
@@ -10,7 +11,6 @@
 #include "worker/api/readiness.h"
 #include "worker/base/clock.h"
 #include "worker/base/fd_flags.h"
-#include "worker/base/io_uring.h"
 #include "worker/base/options.h"
 #include "worker/base/proc_self.h"
 #include "worker/base/socket.h"

@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include "accept_waiters.h"
+#include "io_uring.h"
 #include "liveswap_plugin.h"
 #include "replace_fd.h"
 #include "worker/api/listeners.h"
 #include "worker/base/clock.h"
 #include "worker/base/fd_flags.h"
-#include "worker/base/io_uring.h"
 #include "worker/base/libc.h"
 #include "worker/base/proc_self.h"
 #include "worker/base/thread_interrupt.h"

@@ -28,8 +28,8 @@
 enum { TRAFFIC_MAX = 65536 };
 
 struct traffic {
-  _Alignas(32) _Atomic uint64_t sent; /* bytes since the connection began */
-  _Atomic uint64_t answer[2];         /* struct answer */
+  _Alignas(32) _Atomic(uint64_t) sent; /* bytes since the connection began */
+  _Atomic(uint64_t) answer[2];         /* struct answer */
   atomic_bool followed;
 };
 

@@ -10,9 +10,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "libc.h"
 #include "liveswap_plugin.h"
-#include "proc_self.h"
+#include "worker/base/libc.h"
+#include "worker/base/proc_self.h"
 
 /* Since Linux 6.0; the headers of Debian 12 lack them. */
 enum { REGISTER_SYNC_CANCEL = 24, CANCEL_ALL = 1, CANCEL_FD = 2 };
