@@ -53,21 +53,23 @@ constexpr std::array table{
            "print the JSON document: of status, list, history, check, verify or a receipt",
            "upgrade and rollback print the receipt, and nothing else.", Takes::nothing},
     Option{"", "watch", "TIME", only(Command::status), Section::client, "100ms to 576h", "1s",
-           "show the status again and again, so long apart",
-           "On a terminal in place, until Ctrl-C; else one status below the other.", Takes::optional_text},
+           "show the status again and again, each time after so long",
+           "The time may be left out. On a terminal in place, until Ctrl-C; else one status below the other.",
+           Takes::optional_text},
     Option{"", "queue", "", upgrade, Section::client, "", "",
-           "wait while another upgrade runs; a later one takes the place", "", Takes::nothing},
+           "wait while another upgrade runs; a later one takes the place",
+           "Of several upgrades that wait the newest stays; the others are refused.", Takes::nothing},
 
     Option{"", "path", "PATH", verify, Section::verify, "a path that begins with /, without blanks", "/",
            "what is asked for by GET"},
     Option{"", "connect", "", verify, Section::verify, "", "",
-           "for servers that speak no HTTP: plain connects", "", Takes::nothing},
+           "plain connections, for servers that speak no HTTP", "", Takes::nothing},
     Option{"", "upgrades", "N", verify, Section::verify, "0 to 10000", "10",
            "how many good upgrades are made"},
     Option{"", "faults", "LIST", verify, Section::verify, "none, all, or names with commas between them",
            "all",
-           "some of: crash-at-load, crash-at-start, hang-at-load, never-ready, returns-at-once, slow-drain, "
-           "killed-worker, overwrite; or none"},
+           "which faults are injected: some of crash-at-load, crash-at-start, hang-at-load, never-ready, "
+           "returns-at-once, slow-drain, killed-worker, overwrite; or none"},
     Option{"", "clients", "N", verify, Section::verify, "1 to 4000", "16",
            "how many clients: each makes 25 requests a second, half of them keep their connections"},
     Option{"", "seconds-before", "TIME", verify, Section::verify, "0ms to 576h", "3s",
@@ -97,23 +99,24 @@ constexpr std::array table{
            "an upgrade kills all workers and starts new ones", "Connections are lost.", Takes::nothing},
 
     Option{"", "listen", "[NAME=]ADDRESS", start, Section::sockets, "at most 64", "",
-           "HOST:PORT, [HOST]:PORT, *:PORT or unix:/path; repeatable",
+           "where to listen: HOST:PORT, [HOST]:PORT, *:PORT or unix:/path; repeatable",
            "`*:80` is every address of both families, `0.0.0.0:80` and `[::]:80` those of one; port 0: the "
            "kernel chooses. A name has 1 to 64 letters, digits, `.`, `_` or `-`; a listener without one "
            "bears its number, `0` for the first."},
     Option{"", "listen-mode", "MODE", start, Section::sockets, "reuseport or shared", "reuseport",
-           "reuseport: a socket for each slot; shared: one for all",
+           "one socket for each slot (reuseport), or one for all (shared)",
            "With reuseport the kernel deals connections evenly, and a slow worker has a queue of its own. "
            "With shared, whichever worker is free accepts, so a hung worker stalls no other."},
     Option{"", "backlog", "N", start, Section::sockets, "1 to 2147483647", "4096",
            "length of the accept queue", "The kernel limits it to `net.core.somaxconn`."},
 
     Option{"", "entry", "NAME", start | check, Section::own_sockets, "the name of a function",
-           "liveswap_main", "the function to run; main: that of an ordinary program, built -shared",
+           "liveswap_main", "the function to run; main: an ordinary program, linked with -shared",
            "`liveswap_main` gets the first listener. Any other function is called as `main` is, with the "
            "arguments behind `--`, and binds its own listeners."},
     Option{"", "intercept", "HOW", start, Section::own_sockets, "libc or seccomp", "libc",
-           "how the application's bind and listen are seen; seccomp: of programs with raw system calls, too",
+           "how the application's bind and listen are seen: in the C library (libc), or also in raw system "
+           "calls (seccomp)",
            "seccomp is for Go and the like: a filter of the kernel on `bind` and `listen`, which children "
            "inherit, and which sets no_new_privs where workers lack CAP_SYS_ADMIN. It cannot go with "
            "`--keepalive migrate`. See [interception](existing-servers.md#interception)."},
@@ -135,7 +138,7 @@ constexpr std::array table{
            "The master binds it for the application."},
 
     Option{"", "canary", "AMOUNT", pace, Section::pace, "0 to --forks, or 0% to 100%", "0",
-           "how many slots get the new code first, and then bake: 1, or 10%",
+           "how many slots get the new code first, and then bake, such as 1 or 10%",
            "The other slots follow after the bake. 0: all slots, one after the other."},
     Option{"", "bake", "TIME", pace, Section::pace, "0ms to 576h", "30s", "how long the canaries are judged",
            "By crashes, health probes and, where the application reports them, failed requests."},
@@ -143,10 +146,11 @@ constexpr std::array table{
            "how long a failure after the last slot still reverts the upgrade", "HEAD is written after it."},
     Option{"", "batch", "N", pace, Section::pace, "1 to 1024", "1",
            "how many slots get their successor at the same time"},
-    Option{"", "surge", "AMOUNT", pace, Section::pace, "0 to 1024, or 0% to 1000%", "100%",
-           "how many workers there may be beyond --forks during an upgrade: 2, or 50%; 0: old before new",
-           "Workers that start or serve count, workers that drain do not. With 0 a slot's old worker has to "
-           "be gone before its successor starts: nobody serves the slot meanwhile."},
+    Option{
+        "", "surge", "AMOUNT", pace, Section::pace, "0 to 1024, or 0% to 1000%", "100%",
+        "how many workers there may be beyond --forks during an upgrade, such as 2 or 50%; 0: old before new",
+        "Workers that start or serve count, workers that drain do not. With 0 a slot's old worker has to be "
+        "gone before its successor starts: nobody serves the slot meanwhile."},
     Option{"", "flip", "", pace, Section::pace, "", "",
            "all successors are ready before the first of them serves: no mix of versions",
            "Then all take over and the old workers drain at one moment. Needs `--surge` of 100% or more; "
@@ -156,8 +160,8 @@ constexpr std::array table{
            "slot by slot, where the master was started with --flip", "", Takes::nothing},
 
     Option{"", "health", "[NAME=]PROBE", start, Section::health, "at most 64", "",
-           "connect, \"GET /path [STATUS]\" (without STATUS: any 2xx) of the listener NAME (the first, if "
-           "none is named); or \"run /command ARG...\"; repeatable",
+           "what new workers are probed with: connect, or \"GET /path [STATUS]\" (without STATUS: any 2xx), "
+           "of the listener NAME (the first, if none is named); or \"run /command ARG...\"; repeatable",
            "Only listeners of `--listen` can be probed by connect and GET. `run` succeeds when the command "
            "exits with 0; its words are parted by spaces, without quotes or a shell."},
     Option{"", "health-interval", "TIME", start, Section::health, "1ms to 576h", "1s",
@@ -167,19 +171,21 @@ constexpr std::array table{
 
     Option{"", "max-memory", "BYTES", start, Section::rollout,
            "1M or more (K, M, G, T: powers of 1024), or none", "none",
-           "memory that all workers may take together, as 2G: no more successors are started than fit",
+           "memory that all workers may take together, such as 2G: no more successors are started than fit",
            "Measured as PSS, so that shared pages count once."},
     Option{"", "max-draining", "AMOUNT", start, Section::rollout, "--forks to 1024, or 100% to 1000%", "800%",
-           "how many workers may drain at once: 8, or 400% of --forks; beyond it those that have drained "
-           "longest are ended by force",
-           "No upgrade waits for a worker that drains."},
+           "how many workers may drain at once, such as 8 or 400% of --forks; beyond it those that have "
+           "drained longest are ended by force",
+           "No upgrade waits for a worker that drains, but with `--surge 0` or `--max-memory`."},
     Option{"", "keep-releases", "N", start, Section::rollout, "1 to 1000", "10",
            "releases to keep in the store for rollback, beside those in use"},
     Option{"", "check-limit", "TIME", start | check, Section::rollout, "1ms to 576h", "30s",
            "how long loading a new release on trial may take",
            "This includes the library's self-test. No worker has been touched then."},
     Option{"", "settle", "TIME", start, Section::rollout, "0ms to less than --ready-limit", "100ms",
-           "a worker that never says so counts as ready after this time"},
+           "a worker that never says that it is ready counts as ready after this time",
+           "This holds where there is no listener that it has to wait on: see [when a worker is "
+           "ready](existing-servers.md#when-a-worker-is-ready)."},
     Option{"", "ready-limit", "TIME", start, Section::rollout, "more than --settle, to 576h", "30s",
            "how long a worker may take from start to ready"},
     Option{"", "listener-wait", "TIME", start, Section::rollout, "0ms to 576h", "10s",
@@ -212,7 +218,7 @@ constexpr std::array table{
            "group of the workers; needs root"},
     Option{"", "limit", "NAME=N", start, Section::process,
            "a number (K, M, G, T: powers of 1024), or unlimited", "",
-           "a resource limit of the workers, as nofile=65536 or core=unlimited; repeatable",
+           "a resource limit of the workers, such as nofile=65536 or core=unlimited; repeatable",
            "The names are `nofile`, `core`, `as`, `nproc`, `stack`, `memlock`, `cpu` (seconds) and `fsize`."},
 
     Option{"", "no-auth", "", start, Section::instance, "", "",

@@ -24,6 +24,12 @@ std::string marked_up(std::string_view text) {
   return result;
 }
 
+// A value as it is typed; a text of several words stays as it is.
+std::string in_code(std::string_view value) {
+  const bool typed = !value.empty() && value.find(' ') == std::string_view::npos;
+  return typed ? fmt::format("`{}`", value) : std::string(value);
+}
+
 std::string in_a_cell(std::string text) {
   for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.insert(at, "\\");
   return text;
@@ -59,7 +65,7 @@ std::string option_text(const Option& option) {
     if (!value.empty()) text += fmt::format("* {}: {}\n", name, marked_up(value));
   };
   line("Value", option.values);
-  line("Default", option.preset);
+  line("Default", in_code(option.preset));
   line("Commands", commands_text(option.commands));
   if (const auto key = key_of(option); !key.empty())
     text += fmt::format("* Key: [`{}`](configuration.md)\n", key);
@@ -113,7 +119,7 @@ std::string keys() {
   for (const auto name : config::key_names()) {
     const Key key = key_called(name);
     text += fmt::format("| `{}` | {} | {} | {} |\n", name, marked_up(key.values),
-                        in_a_cell(marked_up(key.preset)), key.same);
+                        in_a_cell(marked_up(in_code(key.preset))), key.same);
   }
   return text;
 }
