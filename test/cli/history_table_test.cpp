@@ -14,10 +14,12 @@ using Json = nlohmann::json;
 namespace {
 
 const Json two = Json::parse(R"([
-  {"number":9,"started":"2026-11-22T23:17:58.042Z","kind":"upgrade","outcome":"ok","reason":"","length_ms":42510,
+  {"number":9,"started":"2026-11-22T23:17:58.042Z","kind":"upgrade","outcome":"ok","reason":"",
+      "length_ms":42510,
    "to":{"path":"/srv/v2.so","id":"ab12cd34ef5611111"}},
   {"number":10,"started":"2026-11-23T01:00:00.000Z","kind":"rollback","outcome":"reverted","length_ms":12,
-   "reason":"slot 1 failed, and there is much to say about it that does not fit","to":{"path":"/srv/v1.so","id":""}}])");
+   "reason":"slot 1 failed, and there is much to say about it that does not fit","to":{"path":"/srv/v1.so",
+    "id":""}}])");
 
 }  // namespace
 
@@ -34,7 +36,8 @@ TEST_CASE("what was refused stands apart, with what was asked for") {
   Json three = two;
   three.insert(three.begin(),
                Json::parse(R"({"number":8,"started":"2026-11-22T22:00:00.000Z","kind":"upgrade",
-    "outcome":"refused","length_ms":3,"asked":{"value":"/srv/v3.so"},"to":null,"reason":"cannot open /srv/v3.so"})"));
+    "outcome":"refused","length_ms":3,"asked":{"value":"/srv/v3.so"},"to":null,
+    "reason":"cannot open /srv/v3.so"})"));
   const std::string apart =
       "refused before anything was touched:\n"
       "N  STARTED               KIND     OUTCOME  TOOK  RELEASE  WHAT\n"

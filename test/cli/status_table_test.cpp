@@ -22,14 +22,18 @@ TEST_CASE("a master in the middle of an upgrade") {
       R"({"version":"0.1.0","pid":7,"port":3000,"uptime_ms":61000,"head":"/v1.so","head_file":"/s/HEAD",
     "target":"/v0.so","target_note":"HEAD says /v1.so; the configured target /v0.so is not used",
     "generation":2,"forks":2,"state":"upgrading","zero_downtime":true,"listen_mode":"reuseport",
-    "listeners":[{"name":"0","address":"127.0.0.1:80"},{"name":"api","address":"unix:/s"},{"name":"[::]:81","address":"[::]:81"}],
+    "listeners":[{"name":"0","address":"127.0.0.1:80"},{"name":"api","address":"unix:/s"},{"name":"[::]:81",
+    "address":"[::]:81"}],
     "last_upgrade":{"status":"reverted","text":"why","ago_ms":5000,"release":"/v2.so"},
     "slots":[{"slot":0,"restarts":1,"workers":[
-        {"pid":4711,"state":"draining","generation":2,"release":"/v1.so","id":"aaaaaaaa1111","uptime_ms":7000,"connections":3,
+        {"pid":4711,"state":"draining","generation":2,"release":"/v1.so","id":"aaaaaaaa1111",
+          "uptime_ms":7000,"connections":3,
          "rss":12582912,"requests":120344,"failed":7},
-        {"pid":12,"state":"starting","generation":3,"release":"/v2.so","id":"bbbbbbbb2222","uptime_ms":20,"connections":null,
+        {"pid":12,"state":"starting","generation":3,"release":"/v2.so","id":"bbbbbbbb2222","uptime_ms":20,
+          "connections":null,
          "rss":512000,"requests":null,"failed":null}]},
-      {"slot":1,"restarts":12,"last_failure":{"text":"slot 1, stage run: killed by SIGSEGV","pid":13,"generation":2,
+      {"slot":1,"restarts":12,"last_failure":{"text":"slot 1, stage run: killed by SIGSEGV","pid":13,
+        "generation":2,
         "ago_ms":3000},"workers":[]}]})";
   CHECK(*status_table(status) ==
         "master        upgrading, pid 7, port 3000, up 1 min 1 s, version 0.1.0\n"
@@ -63,8 +67,10 @@ TEST_CASE("a master in the middle of an upgrade") {
 
 TEST_CASE("a bake, and an upgrade that waits") {
   const auto table = status_table(
-      R"({"head":"/v1.so","release_id":"3fa9c1d2e0b1ffff","generation":2,"max_memory":1073741824,"memory":536870912,
-    "upgrade":{"kind":"upgrade","to":"/v2.so","phase":"baking","left_ms":12000,"elapsed_ms":18000,"slots_ready":1,
+      R"({"head":"/v1.so","release_id":"3fa9c1d2e0b1ffff","generation":2,"max_memory":1073741824,
+        "memory":536870912,
+    "upgrade":{"kind":"upgrade","to":"/v2.so","phase":"baking","left_ms":12000,"elapsed_ms":18000,
+    "slots_ready":1,
                "slots":4,"asked_by":"uid 0, pid 5"},
     "queued":{"to":"/v3.so","waiting_ms":900,"asked_by":"uid 0, pid 6"},
     "last_upgrade":{"status":"ok","text":"done","ago_ms":5000,"release":"/v1.so","receipt":7}})");
@@ -92,7 +98,8 @@ TEST_CASE("the last failure of a slot, with what the worker wrote last") {
   const auto table = status_table(
       R"({"last_upgrade":{"status":"reverted","text":"why\nit wrote last:\n    oh","ago_ms":5000},
     "slots":[{"slot":0,"restarts":1,"workers":[],"last_failure":
-        {"text":"slot 0, stage run: killed by SIGSEGV\nit wrote last:\n    \u001b[1moh","pid":4711,"generation":2,"ago_ms":3100}},
+        {"text":"slot 0, stage run: killed by SIGSEGV\nit wrote last:\n    \u001b[1moh","pid":4711,
+          "generation":2,"ago_ms":3100}},
       {"slot":1,"restarts":0,"workers":[],"last_failure":null}]})");
   REQUIRE(table.has_value());
   CHECK(table->find("last upgrade  reverted, 5.0 s ago: why\n") != std::string::npos);

@@ -1,4 +1,4 @@
-#include "load/command_line.hpp"
+#include "load/program/command_line.hpp"
 
 #include <doctest/doctest.h>
 

@@ -109,8 +109,9 @@ TEST_CASE("a command survives its own line") {
 }
 
 TEST_CASE("an upgrade carries wishes, whatever their names") {
-  const auto command = parse_command(
-      R"({"cmd":"upgrade","value":"a.so","queue":true,"flip":false,"canary":"10%","batch":4,"bake":null,"canery":""})");
+  const auto command =
+      parse_command(R"({"cmd":"upgrade","value":"a.so","queue":true,"flip":false,"canary":"10%",)"
+                    R"("batch":4,"bake":null,"canery":""})");
   REQUIRE(command.has_value());
   CHECK(command->wishes ==
         std::map<std::string, std::string>{

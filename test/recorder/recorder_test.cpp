@@ -59,10 +59,12 @@ TEST_CASE("a rollout of two slots is written down") {
   REQUIRE(receipt.at("slots").size() == 2);
   CHECK(worker(receipt, 0, 0) ==
         Json::parse(R"({"pid":101,"generation":1,"role":"old","spawned_ms":null,"ready_ms":null,"drain_ms":13,
-                        "gone_ms":30,"exit":"0","end":"clean","force":null,"connections":null,"drained":null,"ended":0,"moved":0,"killed":0,"lost":0})"));
+                        "gone_ms":30,"exit":"0","end":"clean","force":null,"connections":null,
+                        "drained":null,"ended":0,"moved":0,"killed":0,"lost":0})"));
   CHECK(worker(receipt, 1, 1) ==
         Json::parse(R"({"pid":112,"generation":2,"role":"new","spawned_ms":14,"ready_ms":16,"drain_ms":null,
-                        "gone_ms":null,"exit":null,"end":null,"force":null,"connections":null,"drained":null,"ended":null,"moved":null,"killed":null,"lost":null})"));
+                        "gone_ms":null,"exit":null,"end":null,"force":null,"connections":null,
+                        "drained":null,"ended":null,"moved":null,"killed":null,"lost":null})"));
   CHECK(worker(receipt, 1, 0).at("spawned_ms").is_null());
   CHECK(receipt.at("skew_ms") == 8);
   CHECK_FALSE(receipt.contains("unrecorded_workers"));

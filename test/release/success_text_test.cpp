@@ -14,9 +14,11 @@ const std::string words = "generation 2 serves in 2 slots";
 Json receipt() {
   return Json::parse(
       R"({"from":{"path":"/srv/libapp.so","id":"3fa9c1d2e0b1ffff"},"to":{"path":"/srv/libapp_v2.so",
-    "id":"ab12ef34cd56ffff"},"phases":[{"phase":"rolling","at_ms":14},{"phase":"leaving","at_ms":312}],"slots":[
+    "id":"ab12ef34cd56ffff"},"phases":[{"phase":"rolling","at_ms":14},{"phase":"leaving","at_ms":312}],
+    "slots":[
     {"slot":0,"workers":[{"drain_ms":200,"gone_ms":900,"end":"clean","drained":7,"killed":0,"lost":0},
-                         {"drain_ms":null,"gone_ms":null,"end":null,"drained":null,"killed":null,"lost":null}]},
+                         {"drain_ms":null,"gone_ms":null,"end":null,"drained":null,"killed":null,
+                           "lost":null}]},
     {"slot":1,"workers":[{"drain_ms":300,"gone_ms":500,"end":"clean","drained":5,"killed":0,"lost":0}]}]})");
 }
 

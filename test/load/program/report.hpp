@@ -3,8 +3,8 @@
 #include <string>
 
 #include "load/accounting.hpp"
-#include "load/command_line.hpp"
 #include "load/pool.hpp"
+#include "load/program/command_line.hpp"
 
 namespace liveswap::load {
 

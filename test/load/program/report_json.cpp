@@ -1,6 +1,6 @@
 #include <nlohmann/json.hpp>
 
-#include "load/report.hpp"
+#include "load/program/report.hpp"
 
 namespace liveswap::load {
 namespace {

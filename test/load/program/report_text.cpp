@@ -2,7 +2,7 @@
 
 #include <iterator>
 
-#include "load/report.hpp"
+#include "load/program/report.hpp"
 
 namespace liveswap::load {
 namespace {

@@ -7,8 +7,8 @@
 #include <cstdio>
 
 #include "base/file.hpp"
-#include "load/command_line.hpp"
-#include "load/report.hpp"
+#include "load/program/command_line.hpp"
+#include "load/program/report.hpp"
 #include "load/runner.hpp"
 
 namespace liveswap::load {
