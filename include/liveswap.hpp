@@ -235,8 +235,8 @@ class LIVESWAP_API Client {
   // On success `text` is the JSON object that docs/reference/control-protocol.md describes.
   Outcome status();
   // On success `text` is a JSON array of the newest receipts in short, oldest first, or one receipt as a JSON
-  // object, both as docs/reference/receipt.md describes them. No number: the newest. How many receipts are left
-  // out of the array, and why, is in the whole answer, which request() gives.
+  // object, both as docs/reference/receipt.md describes them. No number: the newest. How many receipts are
+  // left out of the array, and why, is in the whole answer, which request() gives.
   Outcome history(unsigned newest = 20);
   Outcome receipt(std::optional<std::uint64_t> number = {});
   // Any command of docs/reference/control-protocol.md, as one JSON object without a newline; on success

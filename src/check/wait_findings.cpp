@@ -28,7 +28,7 @@ Findings wait_findings(const ElfFile& file) {
        "it calls no function that can wait (accept, poll, epoll_wait, read …): its liveswap_main would "
        "return at once, and "
        "a worker whose liveswap_main returns before it was told to drain has failed",
-       "serve until liveswap_drain_fd() is readable, then return 0; samples/hello_v1.c does it on one page"}};
+       "serve until liveswap_drain_fd() is readable, then return 0; samples/hello.c does it on one page"}};
 }
 
 }  // namespace liveswap::preflight

@@ -9,24 +9,13 @@
 
 #include "base/system_libraries.hpp"
 #include "base/unique_fd.hpp"
+#include "test/support/temp_dir.hpp"
 
 namespace fs = std::filesystem;
 using namespace liveswap;
+using liveswap::test::TempDir;
 
 namespace {
-
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (fs::temp_directory_path() / "liveswap-base-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TempDir() { fs::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 void put(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
 

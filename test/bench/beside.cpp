@@ -24,7 +24,8 @@ namespace {
 
 constexpr int events_at_once = 64;
 constexpr double slice_s = 0.02;
-// Where a worker has had a control thread, it goes after half a second of quiet (src/worker/control/control_thread.h).
+// Where a worker has had a control thread, it goes after half a second of quiet
+// (src/worker/control/control_thread.h).
 constexpr double warm_up_s = 0.8;
 constexpr int silence_ms = 5000;
 

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "checked.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
 using namespace liveswap::test;
@@ -19,13 +20,6 @@ namespace {
 CheckReport checked_own(const std::string& name, const CheckOptions& options = {}) {
   return checked(CHECK_FIXTURES "/lib" + name + ".so", options);
 }
-
-struct Directory {
-  std::string path = "/tmp/liveswap-check-XXXXXX";
-  Directory() { REQUIRE(mkdtemp(path.data()) != nullptr); }
-  Directory(const Directory&) = delete;
-  ~Directory() { std::filesystem::remove_all(path); }
-};
 
 void warns(const std::string& name, const std::string& kind, const std::string& part, std::size_t times = 1) {
   const CheckReport report = checked_own(name);
@@ -157,8 +151,8 @@ TEST_CASE("a limit that passes ends what hangs, within it") {
 }
 
 TEST_CASE("a path with a blank: the loader cannot be asked, the rest is done") {
-  const Directory directory;
-  const std::string path = directory.path + "/a b.so";
+  const TempDir directory;
+  const std::string path = directory / "a b.so";
   std::filesystem::copy_file(FIXTURES "/libmissing_symbol.so", path);
   const CheckReport report = checked(path);
   CAPTURE(listed(report.findings));
@@ -167,8 +161,8 @@ TEST_CASE("a path with a blank: the loader cannot be asked, the rest is done") {
 }
 
 TEST_CASE("a library without section headers is fine, too") {
-  const Directory directory;
-  const std::string path = directory.path + "/lib.so";
+  const TempDir directory;
+  const std::string path = directory / "lib.so";
   std::filesystem::copy_file(FIXTURES "/libversion_v1.so", path);
   std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
   file.seekp(40);  // e_shoff
@@ -183,8 +177,8 @@ TEST_CASE("a library without section headers is fine, too") {
 
 TEST_CASE("where root is the master, a file that others may change is a warning") {
   if (geteuid() != 0) return;
-  const Directory directory;
-  const std::string path = directory.path + "/lib.so";
+  const TempDir directory;
+  const std::string path = directory / "lib.so";
   std::filesystem::copy_file(FIXTURES "/libversion_v1.so", path);
   REQUIRE(chmod(path.c_str(), 0664) == 0);
   CHECK(count(checked(path).findings, Level::warning, "trust", "mode 0664") == 1);

@@ -10,7 +10,10 @@
 #include <iterator>
 #include <random>
 
+#include "test/support/temp_dir.hpp"
+
 using liveswap::preflight::ElfFile;
+using liveswap::test::TempDir;
 
 namespace {
 
@@ -18,13 +21,6 @@ std::string content_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
-
-struct Directory {
-  std::string path = "/tmp/liveswap-elf-XXXXXX";
-  Directory() { REQUIRE(mkdtemp(path.data()) != nullptr); }
-  Directory(const Directory&) = delete;
-  ~Directory() { std::filesystem::remove_all(path); }
-};
 
 // Numbers that are at the edge of something.
 constexpr std::uint64_t edges[] = {0,    1, 7, 0x7f, 0xff, 0xffff, 0x7fffffff, 0xffffffff, 0x7fffffffffffffff,
@@ -77,7 +73,7 @@ TEST_CASE("elf: what is no library is an error") {
 
 // Under the address sanitizer this says more.
 TEST_CASE("elf: of a damaged file nothing is read that is not in it") {
-  const Directory directory;
+  const TempDir directory;
   const std::string good = content_of(CHECK_FIXTURES "/liborigin.so");
   REQUIRE_FALSE(good.empty());
   std::size_t read = 0;
@@ -85,7 +81,7 @@ TEST_CASE("elf: of a damaged file nothing is read that is not in it") {
     CAPTURE(seed);
     std::mt19937_64 dice(seed);
     const std::string bytes = damaged(good, dice);
-    const std::string path = directory.path + "/lib.so";
+    const std::string path = directory / "lib.so";
     std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
     const auto file = ElfFile::read(path);
     if (!file) continue;

@@ -12,20 +12,16 @@
 #include <iostream>
 #include <sstream>
 
+#include "test/support/temp_dir.hpp"
+
 using namespace liveswap;
 using namespace liveswap::cli;
+using liveswap::test::TempDir;
 
 namespace {
 
 struct Place {
-  Place() {
-    char name[] = "/tmp/liveswap-test-XXXXXX";
-    path = ::mkdtemp(name);
-    options.log_file = path + "/log";
-  }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  ~Place() { std::filesystem::remove_all(path); }
+  Place() { options.log_file = directory / "log"; }
 
   std::string log() const {
     std::ostringstream text;
@@ -33,7 +29,7 @@ struct Place {
     return text.str();
   }
 
-  std::string path;
+  TempDir directory;
   Options options;
 };
 
@@ -130,7 +126,7 @@ TEST_CASE("a master that is stopped before it is ready does not run") {
 
 TEST_CASE("a log file that cannot be opened is said at once") {
   Place place;
-  place.options.log_file = place.path + "/none/log";
+  place.options.log_file = place.directory / "none/log";
   const auto detached = start(place.options, [](const Options&) { return Outcome{}; });
   CHECK(detached.outcome.status == failed);
   CHECK(detached.outcome.text.find(place.options.log_file) != std::string::npos);
@@ -140,10 +136,10 @@ TEST_CASE("a log file that cannot be opened is said at once") {
 TEST_CASE("the log is in the state directory unless it was named") {
   Place place;
   Options options;
-  options.state_dir = place.path + "/state";
+  options.state_dir = place.directory / "state";
   CHECK(prepare_log(options).status == ok);
-  CHECK(options.log_file == place.path + "/state/log");
+  CHECK(options.log_file == place.directory / "state/log");
   CHECK(std::filesystem::is_directory(options.state_dir));
   CHECK(prepare_log(place.options).status == ok);
-  CHECK(place.options.log_file == place.path + "/log");
+  CHECK(place.options.log_file == place.directory / "log");
 }

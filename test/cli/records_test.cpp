@@ -8,9 +8,11 @@
 #include <nlohmann/json.hpp>
 
 #include "release/history.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
 using namespace liveswap::cli;
+using liveswap::test::TempDir;
 using Json = nlohmann::json;
 
 namespace {
@@ -18,15 +20,12 @@ namespace {
 // An instance without a master, whose state directory is there.
 struct Place {
   Place() {
-    char name[] = "/tmp/liveswap-test-XXXXXX";
-    where.state_dir = ::mkdtemp(name);
-    where.runtime_dir = where.state_dir + "/none";
+    where.state_dir = directory.path();
+    where.runtime_dir = directory / "none";
     where.port = 1;
   }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  ~Place() { std::filesystem::remove_all(where.state_dir); }
 
+  TempDir directory;
   Client::Where where;
 };
 

@@ -8,9 +8,11 @@
 
 #include "base/file.hpp"
 #include "cli/option_table.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
 using namespace liveswap::cli;
+using liveswap::test::TempDir;
 using namespace std::chrono_literals;
 
 namespace {
@@ -27,13 +29,8 @@ std::string error_of(const std::vector<std::string>& words) {
 }
 
 struct File {
-  explicit File(const std::string& text) {
-    char name[] = "/tmp/liveswap-test-XXXXXX";
-    path = ::mkdtemp(name);
-    path += "/liveswap.yaml";
-    std::ofstream(path) << text;
-  }
-  ~File() { std::filesystem::remove_all(std::filesystem::path(path).parent_path()); }
+  explicit File(const std::string& text) : path(directory.write("liveswap.yaml", text)) {}
+  TempDir directory;
   std::string path;
 };
 

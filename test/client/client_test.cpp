@@ -9,25 +9,26 @@
 #include "base/file.hpp"
 #include "fake_server.hpp"
 #include "liveswap.hpp"
-#include "temporary_directory.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
+using liveswap::test::TempDir;
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
 
 namespace {
 
 struct Place {
-  TemporaryDirectory directory;
+  TempDir directory;
   Client::Where where(std::uint16_t port = 3999) const {
     Client::Where where;
     where.port = port;
-    where.runtime_dir = directory.path;
-    where.state_dir = directory.path;
+    where.runtime_dir = directory.path();
+    where.state_dir = directory.path();
     return where;
   }
   std::string socket(std::uint16_t port = 3999) const {
-    return directory.path + "/" + std::to_string(port) + ".sock";
+    return directory.path() + "/" + std::to_string(port) + ".sock";
   }
 };
 
@@ -200,14 +201,14 @@ TEST_CASE("without a master the text says what was tried and what to do") {
   CHECK(outcome.text.starts_with("no master on port " + number + " (no socket " + place.socket(port) +
                                  ", and 127.0.0.1:" + number + " refuses connections); "));
   CHECK(outcome.text.ends_with("start one: liveswap start libapp.so -p " + number + " --state-dir " +
-                               place.directory.path + " --runtime-dir " + place.directory.path));
+                               place.directory.path() + " --runtime-dir " + place.directory.path()));
 }
 
 TEST_CASE("TCP, with the token of the file, when the socket is not there or dead") {
   for (const bool dead_socket : {false, true}) {
     CAPTURE(dead_socket);
     Place place;
-    std::ofstream(place.directory.path + "/token") << "abcdef\n";
+    std::ofstream(place.directory / "token") << "abcdef\n";
     auto server = FakeServer::on_tcp(answers("{\"cmd\":\"kill\",\"value\":\"OK\"}\n"));
     // The listener of this one goes, its file stays.
     if (dead_socket) FakeServer::on_unix(place.socket(server.port()), [](int) {});
@@ -231,7 +232,7 @@ TEST_CASE("a token that was given wins over the file; none at all is left out") 
   CHECK(Client(place.where(first.port())).kill().status == ok);
   CHECK_FALSE(Json::parse(first.received()).contains("token"));
 
-  std::ofstream(place.directory.path + "/token") << "abcdef";
+  std::ofstream(place.directory / "token") << "abcdef";
   auto second = FakeServer::on_tcp(answers("{\"cmd\":\"kill\",\"value\":\"OK\"}\n"));
   auto where = place.where(second.port());
   where.token = "given";
@@ -316,7 +317,7 @@ TEST_CASE("hints in an answer are completed once, and a document stays JSON") {
   auto where = place.where();
   where.state_dir = "/srv/it's \"mine\"";
   const std::string told = R"(`liveswap abort -p 3999 --state-dir '/srv/it'\''s "mine"' --runtime-dir )" +
-                           place.directory.path + "`";
+                           place.directory.path() + "`";
   auto server = FakeServer::on_unix(
       place.socket(),
       answers("{\"cmd\":\"status\",\"value\":\"OK\",\"status\":{\"note\":\"`liveswap abort`\"}}\n"));
@@ -324,7 +325,7 @@ TEST_CASE("hints in an answer are completed once, and a document stays JSON") {
   REQUIRE(status.is_object());
   CHECK(status["note"] == told);
   Place other;
-  where.runtime_dir = other.directory.path;
+  where.runtime_dir = other.directory.path();
   auto refusing = FakeServer::on_unix(
       other.socket(), answers("{\"cmd\":\"kill\",\"status\":\"refused\",\"error\":\"`liveswap abort`\"}\n"));
   const auto outcome = Client(where).kill();

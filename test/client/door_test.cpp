@@ -14,9 +14,10 @@
 #include "client/whose.hpp"
 #include "fake_server.hpp"
 #include "liveswap.hpp"
-#include "temporary_directory.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
+using liveswap::test::TempDir;
 
 namespace {
 
@@ -24,7 +25,7 @@ const char* done = "{\"cmd\":\"status\",\"value\":\"OK\",\"status\":{\"state\":\
 
 // A runtime directory of an environment that is not this one's.
 struct Elsewhere {
-  explicit Elsewhere(const char* name = "liveswap") : directory(place.path + "/" + name) {
+  explicit Elsewhere(const char* name = "liveswap") : directory(place.path() + "/" + name) {
     ::mkdir(directory.c_str(), 0700);
   }
   std::string path(std::uint16_t port) const { return directory + "/" + std::to_string(port) + ".sock"; }
@@ -33,20 +34,20 @@ struct Elsewhere {
     std::ofstream(path(port) + ".lock").flush();
     return FakeServer::on_unix(path(port), std::move(play));
   }
-  TemporaryDirectory place;
+  TempDir place;
   std::string directory;
 };
 
 // This environment: nothing is in it, and nobody listens on the port by TCP.
 struct Here {
-  Here() { ::setenv("XDG_RUNTIME_DIR", place.path.c_str(), 1); }
+  Here() { ::setenv("XDG_RUNTIME_DIR", place.path().c_str(), 1); }
   ~Here() { ::unsetenv("XDG_RUNTIME_DIR"); }
-  TemporaryDirectory place;
+  TempDir place;
   std::uint16_t port = FakeServer::on_tcp([](int) {}).port();
   Client::Where where() const {
     Client::Where where;
     where.port = port;
-    where.state_dir = place.path;
+    where.state_dir = place.path();
     return where;
   }
 };
@@ -85,8 +86,8 @@ TEST_CASE("the directory of this environment comes first, and of two others none
   CHECK(contains(outcome.text, one.directory));
   CHECK(contains(outcome.text, other.directory));
 
-  ::mkdir((here.place.path + "/liveswap").c_str(), 0700);
-  auto own = FakeServer::on_unix(here.place.path + "/liveswap/" + std::to_string(here.port) + ".sock",
+  ::mkdir((here.place / "liveswap").c_str(), 0700);
+  auto own = FakeServer::on_unix(here.place / "liveswap/" + std::to_string(here.port) + ".sock",
                                  [](int socket) { say(socket, done); });
   CHECK(Client(here.where()).kill().status == ok);
 }
@@ -135,7 +136,7 @@ TEST_CASE("root's command does not reach the master of a stranger by chance") {
   const Here here;
   auto where = here.where();
   where.state_dir.clear();
-  const protocol::Instance instance = protocol::locate_instance(where.port, here.place.path, "");
+  const protocol::Instance instance = protocol::locate_instance(where.port, here.place.path(), "");
   client::Door door{{client::Reached::connected, UniqueFd(), "", 1, 77}, "/run/app/3000.sock", false};
   const auto refusal = [&](protocol::Verb verb, bool told) {
     return client::refuse_stranger(where, instance, door, verb, told);
@@ -164,7 +165,7 @@ TEST_CASE("in the directory that was named there is none: where it is instead") 
   const Elsewhere elsewhere;
   auto server = elsewhere.serve(here.port);
   auto where = here.where();
-  where.runtime_dir = here.place.path + "/named";
+  where.runtime_dir = here.place / "named";
   const auto outcome = Client(where).kill();
   CHECK(outcome.status == no_master);
   CHECK(contains(outcome.text, "listens in another runtime directory: " + elsewhere.directory));

@@ -8,9 +8,10 @@
 
 #include "liveswap.hpp"
 #include "master/control_server.hpp"
-#include "temporary_directory.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
+using liveswap::test::TempDir;
 
 namespace {
 
@@ -62,15 +63,15 @@ class Server {
 }  // namespace
 
 TEST_CASE("the master knows who asks") {
-  const TemporaryDirectory directory;
-  Server server(directory.path);
+  const TempDir directory;
+  Server server(directory.path());
   Client::Where where;
-  where.runtime_dir = directory.path;
-  where.state_dir = directory.path;
+  where.runtime_dir = directory.path();
+  where.state_dir = directory.path();
   const auto local = server.answer_to(where);
   CHECK(local.text == "uid " + std::to_string(::geteuid()) + ", pid " + std::to_string(::getpid()));
 
-  where.runtime_dir = directory.path + "/none";
+  where.runtime_dir = directory / "none";
   const auto tcp = server.answer_to(where);
   CHECK_MESSAGE(tcp.text.starts_with("127.0.0.1:"), tcp.text);
   CHECK(tcp.text.ends_with(" over TCP"));
@@ -78,18 +79,18 @@ TEST_CASE("the master knows who asks") {
 }
 
 TEST_CASE("a master whose token is not known says where it is to be found") {
-  const TemporaryDirectory directory;
-  Server server(directory.path, "secret");
+  const TempDir directory;
+  Server server(directory.path(), "secret");
   Client::Where where;
-  where.runtime_dir = directory.path + "/none";
-  where.state_dir = directory.path + "/none";
+  where.runtime_dir = directory / "none";
+  where.state_dir = directory / "none";
   const auto elsewhere = server.answer_to(where);
   CHECK(elsewhere.status == no_master);
   CHECK_MESSAGE(
       elsewhere.text.find(" (pid " + std::to_string(::getpid()) +
-                          ") listens in another runtime directory: " + directory.path) != std::string::npos,
+                          ") listens in another runtime directory: " + directory.path()) != std::string::npos,
       elsewhere.text);
-  CHECK(elsewhere.text.find("--runtime-dir " + directory.path) != std::string::npos);
+  CHECK(elsewhere.text.find("--runtime-dir " + directory.path()) != std::string::npos);
   where.token = "secret";
   CHECK(server.answer_to(where).status == ok);
 }

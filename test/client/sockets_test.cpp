@@ -6,9 +6,10 @@
 #include <algorithm>
 
 #include "fake_server.hpp"
-#include "temporary_directory.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap::client;
+using liveswap::test::TempDir;
 
 TEST_CASE("/proc/net/unix: sockets that are called <port>.sock, and listen") {
   const auto found = parse_control_sockets(
@@ -44,11 +45,11 @@ TEST_CASE("/proc/net/tcp: whose socket listens on a port") {
 }
 
 TEST_CASE("what the kernel says of this process") {
-  const TemporaryDirectory directory;
-  auto local = FakeServer::on_unix(directory.path + "/3999.sock", [](int) {});
+  const TempDir directory;
+  auto local = FakeServer::on_unix(directory / "3999.sock", [](int) {});
   auto tcp = FakeServer::on_tcp([](int) {});
   const auto all = control_sockets();
-  CHECK(std::find(all.begin(), all.end(), ControlSocket{directory.path, 3999}) != all.end());
+  CHECK(std::find(all.begin(), all.end(), ControlSocket{directory.path(), 3999}) != all.end());
   CHECK(owner_of_port(tcp.port()) == ::geteuid());
   CHECK(user_name(0) == "root");
   CHECK(user_name(4'000'000'001) == "user 4000000001");

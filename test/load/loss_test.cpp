@@ -9,6 +9,7 @@
 #include "load/dialer.hpp"
 #include "load/load_run.hpp"
 #include "load/tiny_server.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap::load;
 using namespace liveswap::load::test;
@@ -204,9 +205,8 @@ TEST_CASE("a request that timed out frees its connection") {
 }
 
 TEST_CASE("a Unix socket where nobody listens is counted") {
-  std::string directory = "/tmp/liveswap-load-XXXXXX";
-  REQUIRE(::mkdtemp(directory.data()));
-  const std::string path = directory + "/socket";
+  const liveswap::test::TempDir directory;
+  const std::string path = directory / "socket";
   {
     LoadRun run(with({"--unix", path}, "http://localhost/"));
     CHECK(run.finish() == 1);
@@ -219,7 +219,6 @@ TEST_CASE("a Unix socket where nobody listens is counted") {
   LoadRun run(with({"--unix", path}, "http://localhost/"));
   CHECK(run.finish() == 1);
   CHECK(run.count("refused") == 100);
-  std::filesystem::remove_all(directory);
 }
 
 TEST_CASE("a connection to itself is no answer") {

@@ -3,14 +3,10 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 
-#include <filesystem>
-#include <fstream>
 #include <stdexcept>
 #include <utility>
 
 #include "liveswap_plugin.h"
-
-std::string run_command_path, sha256_list_path;
 
 namespace {
 std::vector<std::string> lines;
@@ -46,16 +42,3 @@ Variable::Variable(const char* name, const std::string& value) : name_(name) {
   ::setenv(name, value.c_str(), 1);
 }
 Variable::~Variable() { ::unsetenv(name_); }
-
-Directory::Directory()
-    : path_((std::filesystem::temp_directory_path() / "liveswap-plugins-XXXXXX").string()) {
-  if (!::mkdtemp(path_.data())) throw std::runtime_error("cannot make " + path_);
-}
-Directory::~Directory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-std::string Directory::write(const std::string& name, const std::string& content) const {
-  std::ofstream(*this / name, std::ios::binary) << content;
-  return *this / name;
-}

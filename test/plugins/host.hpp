@@ -12,9 +12,6 @@ struct Answer {
   std::string path;
 };
 
-// The paths of the plugins, from the command line of the test.
-extern std::string run_command_path, sha256_list_path;
-
 // Loads a plugin as a worker host does, calls it, and unloads it.
 Answer ask(const std::string& plugin, const std::string& value);
 
@@ -31,20 +28,4 @@ class Variable {
 
  private:
   const char* name_;
-};
-
-// A directory of its own, gone with the object.
-class Directory {
- public:
-  Directory();
-  ~Directory();
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
-
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  // Writes a file and returns its path.
-  std::string write(const std::string& name, const std::string& content) const;
-
- private:
-  std::string path_;
 };

@@ -9,6 +9,7 @@
 #include "protocol/instance.hpp"
 #include "protocol/line_buffer.hpp"
 #include "protocol/message.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap::protocol;
 
@@ -167,16 +168,14 @@ TEST_CASE("an instance is found by its port and the user's directories") {
 
 TEST_CASE("root's state of an earlier version is found, while there is none in the new place") {
   if (::geteuid() != 0) return;
-  char home[] = "/tmp/liveswap-test-XXXXXX";
-  REQUIRE(::mkdtemp(home));
-  ::setenv("HOME", home, 1);
+  const liveswap::test::TempDir home;
+  ::setenv("HOME", home.path().c_str(), 1);
   ::unsetenv("XDG_STATE_HOME");
-  const std::string earlier = std::string(home) + "/.local/state/liveswap/2";
+  const std::string earlier = home / ".local/state/liveswap/2";
   std::filesystem::create_directories(earlier);
   CHECK(locate_instance(2, "", "").state_dir == "/var/lib/liveswap/2");
   std::ofstream(earlier + "/HEAD") << "/srv/libapp.so\n";
   CHECK(locate_instance(2, "", "").state_dir == earlier);
   CHECK(locate_instance(2, "/a", "").state_dir == "/a");
   CHECK(locate_instance(3, "", "").state_dir == "/var/lib/liveswap/3");
-  std::filesystem::remove_all(home);
 }

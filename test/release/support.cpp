@@ -15,13 +15,6 @@
 
 namespace fs = std::filesystem;
 
-TempDir::TempDir() {
-  std::string name = (fs::temp_directory_path() / "liveswap-release-XXXXXX").string();
-  path_ = ::mkdtemp(name.data());
-}
-
-TempDir::~TempDir() { fs::remove_all(path_); }
-
 void put(const std::string& path, const std::string& text) {
   fs::create_directories(fs::path(path).parent_path());
   std::ofstream(path, std::ios::binary) << text;
@@ -65,8 +58,8 @@ bool all_below(const std::string& directory) {
   return ::dl_iterate_phdr(
              [](dl_phdr_info* info, std::size_t, void* context) {
                const std::string name = info->dlpi_name;
-               const bool family = fs::path(name).filename().string().starts_with("lib") &&
-                                   contains(name, "liveswap-release-");
+               const bool family =
+                   fs::path(name).filename().string().starts_with("lib") && contains(name, "liveswap-test-");
                return family && !name.starts_with(*static_cast<std::string*>(context)) ? 1 : 0;
              },
              const_cast<std::string*>(&directory)) == 0;

@@ -6,19 +6,9 @@
 #include <map>
 #include <string>
 
-// A directory of its own for each test, removed at its end.
-class TempDir {
- public:
-  TempDir();
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  ~TempDir();
-  const std::string& path() const { return path_; }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+#include "test/support/temp_dir.hpp"
 
- private:
-  std::string path_;
-};
+using liveswap::test::TempDir;
 
 void put(const std::string& path, const std::string& text);  // makes the directories above it
 std::string get(const std::string& path);

@@ -322,7 +322,8 @@ TEST_CASE_FIXTURE(Scenario, "what an old worker does to its listener hurts nobod
     begin_upgrade(app, v2);
     for (const pid_t pid : old) {
       REQUIRE(proc::runs(pid));
-      // Again and again: one that meets a kick (docs/explanation/blocking-calls.md) is acted upon with the next event.
+      // Again and again: one that meets a kick (docs/explanation/blocking-calls.md) is acted upon with the
+      // next event.
       CHECK(
           eventually([&] { return ::kill(pid, SIGUSR1) == 0 && plans.has("hurt." + std::to_string(pid)); }));
     }

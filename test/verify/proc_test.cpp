@@ -53,7 +53,7 @@ TEST_CASE("the clients of a process are those whose connections it has accepted"
 
 TEST_CASE("what /proc says about this process") {
   CHECK(state_of(::getpid()) == 'R');
-  CHECK(name_of(::getpid()) == "verify-test");
+  CHECK(name_of(::getpid()) == "verify-tests");
   CHECK(children_of(::getpid()).empty());
   CHECK(state_of(0) == 0);
 }

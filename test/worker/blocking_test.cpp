@@ -10,6 +10,7 @@
 #include <string>
 
 #include "application.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap::test;
 
@@ -80,8 +81,8 @@ void send_adoption(int channel, int listener, int connection) {
 }  // namespace
 
 TEST_CASE("who takes its listener for blocking sleeps in accept(), and is woken when it is taken away") {
-  const std::string path =
-      std::filesystem::temp_directory_path() / ("liveswap-blocker-" + std::to_string(getpid()));
+  const TempDir directory;
+  const std::string path = directory / "socket";
   for (const auto& where : {Application::free_port(), path}) {
     CAPTURE(where);
     Blocker blocker("accept", {}, where);
@@ -100,7 +101,6 @@ TEST_CASE("who takes its listener for blocking sleeps in accept(), and is woken 
     CHECK(blocker.worker().wait().number == 0);
     CHECK(readable(blocker.listener(), 0));
   }
-  std::filesystem::remove(path);
 }
 
 TEST_CASE("who could not be woken there, or waits elsewhere too, does not sleep in accept()") {

@@ -11,20 +11,11 @@
 #include <iterator>
 
 #include "harness.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap::test;
 
 namespace {
-
-struct Directory {
-  std::string path = "/tmp/liveswap-load-XXXXXX";
-  Directory() { REQUIRE(mkdtemp(path.data()) != nullptr); }
-  ~Directory() { std::system(("rm -rf " + path).c_str()); }
-  std::string file(const std::string& content) const {
-    std::ofstream(path + "/lib.so", std::ios::binary) << content;
-    return path + "/lib.so";
-  }
-};
 
 std::string content_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -54,43 +45,47 @@ bool has(const std::string& text, const std::string& part) {
 }  // namespace
 
 TEST_CASE("what is no regular file fails at OPEN, with what was found, and never blocks") {
-  const Directory directory;
-  has(failure(directory.path + "/none.so", LIVESWAP_STAGE_OPEN), "No such file or directory");
-  has(failure(directory.path, LIVESWAP_STAGE_OPEN), "is a directory; expected a regular file");
+  const TempDir directory;
+  has(failure(directory / "none.so", LIVESWAP_STAGE_OPEN), "No such file or directory");
+  has(failure(directory.path(), LIVESWAP_STAGE_OPEN), "is a directory; expected a regular file");
   has(failure("/dev/zero", LIVESWAP_STAGE_OPEN), "is a device");
-  const std::string fifo = directory.path + "/fifo";
+  const std::string fifo = directory / "fifo";
   REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
   has(failure(fifo, LIVESWAP_STAGE_OPEN), fifo + " is a FIFO");
 }
 
 TEST_CASE("what is no shared library of this machine fails at LINK, with what was found") {
-  const Directory directory;
+  const TempDir directory;
   const std::string good = content_of(fixture("version_v1"));
-  has(failure(directory.file(""), LIVESWAP_STAGE_LINK), "is empty");
-  has(failure(directory.file("#!/bin/sh\nexit 0\n"), LIVESWAP_STAGE_LINK), "is no ELF file");
-  has(failure(directory.file(good.substr(0, 5)), LIVESWAP_STAGE_LINK), "is no ELF file");
-  has(failure(directory.file(good.substr(0, 40)), LIVESWAP_STAGE_LINK), "is cut short: found 40 bytes");
-  has(failure(directory.file(good.substr(0, 100)), LIVESWAP_STAGE_LINK), "is cut short: found 100 bytes");
-  has(failure(directory.file(good.substr(0, 5000)), LIVESWAP_STAGE_LINK), "is cut short: found 5000 bytes");
+  has(failure(directory.write("lib.so", ""), LIVESWAP_STAGE_LINK), "is empty");
+  has(failure(directory.write("lib.so", "#!/bin/sh\nexit 0\n"), LIVESWAP_STAGE_LINK), "is no ELF file");
+  has(failure(directory.write("lib.so", good.substr(0, 5)), LIVESWAP_STAGE_LINK), "is no ELF file");
+  has(failure(directory.write("lib.so", good.substr(0, 40)), LIVESWAP_STAGE_LINK),
+      "is cut short: found 40 bytes");
+  has(failure(directory.write("lib.so", good.substr(0, 100)), LIVESWAP_STAGE_LINK),
+      "is cut short: found 100 bytes");
+  has(failure(directory.write("lib.so", good.substr(0, 5000)), LIVESWAP_STAGE_LINK),
+      "is cut short: found 5000 bytes");
   const std::size_t end = end_of_segments(good);
-  has(failure(directory.file(good.substr(0, end - 1)), LIVESWAP_STAGE_LINK),
+  has(failure(directory.write("lib.so", good.substr(0, end - 1)), LIVESWAP_STAGE_LINK),
       "expected " + std::to_string(end));
 
   std::string other = good;
   other[18] = static_cast<char>(EM_S390);
-  has(failure(directory.file(other), LIVESWAP_STAGE_LINK), "found S/390 (22), expected");
+  has(failure(directory.write("lib.so", other), LIVESWAP_STAGE_LINK), "found S/390 (22), expected");
   other = good;
   other[EI_CLASS] = ELFCLASS32;
-  has(failure(directory.file(other), LIVESWAP_STAGE_LINK), "found 32 bits");
+  has(failure(directory.write("lib.so", other), LIVESWAP_STAGE_LINK), "found 32 bits");
   other = good;
   other[16] = ET_EXEC;
-  has(failure(directory.file(other), LIVESWAP_STAGE_LINK), "is a program; expected a shared library");
+  has(failure(directory.write("lib.so", other), LIVESWAP_STAGE_LINK),
+      "is a program; expected a shared library");
   other[16] = ET_REL;
-  has(failure(directory.file(other), LIVESWAP_STAGE_LINK), "is an object file");
+  has(failure(directory.write("lib.so", other), LIVESWAP_STAGE_LINK), "is an object file");
   other = good;
   other[56] = 0;
   other[57] = 0;
-  has(failure(directory.file(other), LIVESWAP_STAGE_LINK), "damaged ELF header");
+  has(failure(directory.write("lib.so", other), LIVESWAP_STAGE_LINK), "damaged ELF header");
   has(failure(WORKER_HOST, LIVESWAP_STAGE_LINK), "is a program (PIE)");
 }
 

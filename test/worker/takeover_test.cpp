@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "application.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap::test;
 
@@ -82,9 +83,7 @@ TEST_CASE("children that do not serve are left alone") {
 
 // One that reads a large file meanwhile would keep its clients waiting.
 TEST_CASE("who listens is not ready before it waits for a connection") {
-  const auto directory =
-      std::filesystem::temp_directory_path() / ("liveswap-ready-" + std::to_string(getpid()));
-  std::filesystem::create_directory(directory);
+  const TempDir directory;
   for (const std::string what : {"late-accept", "late-poll", "late-select", "late-epoll"}) {
     CAPTURE(what);
     const std::string go = directory / what;
@@ -97,7 +96,6 @@ TEST_CASE("who listens is not ready before it waits for a connection") {
     application.check_serves();
     application.check_drains();
   }
-  std::filesystem::remove_all(directory);
 }
 
 TEST_CASE("what a worker does to its listener, it does to itself alone") {

@@ -9,9 +9,11 @@
 #include "base/unique_fd.hpp"
 #include "support/eventually.hpp"
 #include "support/file.hpp"
-#include "support/temp_dir.hpp"
+#include "test/support/temp_dir.hpp"
 
 namespace scenario {
+
+using liveswap::test::TempDir;
 
 // How a process ended. `status`: its exit status, or 128 + the signal that ended it.
 struct Finished {

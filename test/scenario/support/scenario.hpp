@@ -2,9 +2,11 @@
 
 #include <string>
 
-#include "support/temp_dir.hpp"
+#include "test/support/temp_dir.hpp"
 
 namespace scenario {
+
+using liveswap::test::TempDir;
 
 // What every scenario has: a directory of its own, and the certainty that nothing which it started outlives
 // it. For TEST_CASE_FIXTURE. A process that is still there at the end fails the test and is killed.

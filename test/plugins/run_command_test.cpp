@@ -11,13 +11,16 @@
 #include <chrono>
 
 #include "host.hpp"
+#include "test/support/temp_dir.hpp"
+
+using liveswap::test::TempDir;
 
 namespace {
 
 Answer run(const std::string& command, const std::string& value = "/srv/libapp.so") {
   const Variable variable("LIVESWAP_RUN_COMMAND", command);
   logged();
-  const auto answer = ask(run_command_path, value);
+  const auto answer = ask(RUN_COMMAND, value);
   CHECK(answer.calls == 1);
   // Neither a zombie nor a child that runs on.
   CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
@@ -89,7 +92,7 @@ TEST_CASE("run-command: a failure refuses the upgrade with the last lines of sta
 
 TEST_CASE("run-command: a shell command must be configured") {
   const auto expected = "LIVESWAP_RUN_COMMAND is not set: start the master with a shell command in it";
-  CHECK(ask(run_command_path, "x").error == expected);
+  CHECK(ask(RUN_COMMAND, "x").error == expected);
   CHECK(run("").error == expected);
   CHECK(run(" \n").error == expected);
 }
@@ -125,7 +128,7 @@ TEST_CASE("run-command: errors are bounded") {
 }
 
 TEST_CASE("run-command: a process in the background is not waited for") {
-  const Directory directory;
+  const TempDir directory;
   const auto fifo = directory / "end";
   const auto start = std::chrono::steady_clock::now();
   // Holds both outputs open until the test writes to the FIFO; one more writes to them without an end.

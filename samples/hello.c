@@ -1,5 +1,13 @@
 /*
- * Hello World for liveswap, version 2: hello_v1.c, which explains it, with another answer.
+ * Hello World for liveswap: one connection, one request, one answer. With -DVERSION=2 the answer is another
+ * one, so that an upgrade can be seen:
+ *
+ *     liveswap start libhello_v1.so --listen 127.0.0.1:1337
+ *     liveswap upgrade libhello_v2.so
+ *
+ * What makes it safe to swap: it never blocks anywhere but in poll(), every client has a bounded buffer and a
+ * bounded time, and once the drain descriptor is readable it stops accepting, answers who is already there,
+ * and returns 0.
  */
 #define _GNU_SOURCE 1 /* accept4 */
 #include <errno.h>
@@ -11,9 +19,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#if defined(VERSION) && VERSION == 2
 static const char answer[] =
     "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 10\r\nConnection: "
     "close\r\n\r\nNot Found\n";
+#else
+static const char answer[] =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 12\r\nConnection: close\r\n\r\nHello "
+    "World\n";
+#endif
 
 enum { CLIENTS = 512, REQUEST_MAX = 4096, TIMEOUT_MS = 10000, LISTENER = CLIENTS, DRAIN = CLIENTS + 1 };
 

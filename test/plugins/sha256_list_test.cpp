@@ -4,6 +4,9 @@
 #include <algorithm>
 
 #include "host.hpp"
+#include "test/support/temp_dir.hpp"
+
+using liveswap::test::TempDir;
 
 namespace {
 
@@ -12,9 +15,9 @@ const std::string abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff6
 const std::string nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 Answer with_list(const std::string& content, const std::string& file_content = "abc") {
-  const Directory directory;
+  const TempDir directory;
   const Variable list("LIVESWAP_SHA256_LIST", directory.write("list", content));
-  return ask(sha256_list_path, directory.write("app.so", file_content));
+  return ask(SHA256_LIST, directory.write("app.so", file_content));
 }
 
 std::string upper(std::string text) {
@@ -38,11 +41,11 @@ TEST_CASE("sha256-list: a listed file keeps its path") {
 }
 
 TEST_CASE("sha256-list: another file is refused with what was found and what to do") {
-  const Directory directory;
+  const TempDir directory;
   const auto list = directory.write("list", nothing + "  empty.so\n# " + abc + "  app.so\n");
   const auto file = directory.write("app.so", "abc");
   const Variable variable("LIVESWAP_SHA256_LIST", list);
-  const auto answer = ask(sha256_list_path, file);
+  const auto answer = ask(SHA256_LIST, file);
   CHECK(answer.calls == 1);
   CHECK(answer.error == file + " has the SHA-256 " + abc + ", which is not in " + list +
                             ": if it may run, add the line that sha256sum " + file + " prints");
@@ -82,21 +85,21 @@ TEST_CASE("sha256-list: a list has a bound") {
 }
 
 TEST_CASE("sha256-list: needs a list and a path") {
-  const Directory directory;
+  const TempDir directory;
   const auto file = directory.write("app.so", "abc");
-  CHECK(ask(sha256_list_path, file).error ==
+  CHECK(ask(SHA256_LIST, file).error ==
         "LIVESWAP_SHA256_LIST is not set: start the master with the path of the list in it");
   {
     const Variable empty("LIVESWAP_SHA256_LIST", "");
-    CHECK(ask(sha256_list_path, file).refused);
+    CHECK(ask(SHA256_LIST, file).refused);
   }
   const Variable list("LIVESWAP_SHA256_LIST", directory.write("list", abc + "  app.so\n"));
-  CHECK(ask(sha256_list_path, "").error ==
+  CHECK(ask(SHA256_LIST, "").error ==
         "no path was given, expected one to compare with " + directory / "list");
 }
 
 TEST_CASE("sha256-list: what is no regular file is refused at once") {
-  const Directory directory;
+  const TempDir directory;
   const auto fifo = directory / "fifo";
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
   const auto folder = directory / "folder";
@@ -112,9 +115,9 @@ TEST_CASE("sha256-list: what is no regular file is refused at once") {
     CAPTURE(path);
     {
       const Variable list("LIVESWAP_SHA256_LIST", directory.write("list", abc + "  app.so\n"));
-      CHECK(ask(sha256_list_path, path).error == error);
+      CHECK(ask(SHA256_LIST, path).error == error);
     }
     const Variable list("LIVESWAP_SHA256_LIST", path);
-    CHECK(ask(sha256_list_path, file).error == error);
+    CHECK(ask(SHA256_LIST, file).error == error);
   }
 }
