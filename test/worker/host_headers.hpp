@@ -5,3 +5,6 @@
 #include <stdatomic.h>
 
 #define _Alignas alignas
+#ifndef _Noreturn
+#define _Noreturn [[noreturn]]
+#endif

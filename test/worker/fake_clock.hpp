@@ -1,0 +1,19 @@
+// The clock of what is linked with fake_clock.cpp: the kernel's, and how far a test has moved it on. What the
+// kernel itself waits for is not moved.
+#pragma once
+
+#include <cstdint>
+
+namespace liveswap::test {
+
+void move_clock(std::int64_t milliseconds);
+void set_clock_back();
+
+// A test that moves the clock: at its end it is the kernel's again.
+struct ClockIsMoved {
+  ClockIsMoved() = default;
+  ClockIsMoved(const ClockIsMoved&) = delete;
+  ~ClockIsMoved() { set_clock_back(); }
+};
+
+}  // namespace liveswap::test
