@@ -12,7 +12,7 @@
 #include "base/system_libraries.hpp"
 #include "check/findings.hpp"
 #include "liveswap.hpp"
-#include "master/worker_host.hpp"
+#include "spawn/worker_host.hpp"
 
 namespace liveswap {
 namespace {

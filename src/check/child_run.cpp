@@ -12,7 +12,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "master/received_fd.hpp"
+#include "spawn/received_fd.hpp"
 
 namespace liveswap::preflight {
 namespace {

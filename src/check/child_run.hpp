@@ -11,7 +11,7 @@
 #include "base/error.hpp"
 #include "check/processes.hpp"
 #include "contract/channel.h"
-#include "master/spawner.hpp"
+#include "spawn/spawner.hpp"
 
 namespace liveswap::preflight {
 

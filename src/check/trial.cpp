@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-#include "master/worker_host.hpp"
+#include "spawn/worker_host.hpp"
 
 namespace liveswap::preflight {
 namespace {

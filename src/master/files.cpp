@@ -20,7 +20,7 @@ void Master::mend_files() {
     bool changed = false;
     news.lost.clear();
     for (const auto& [endpoint, report] : listeners_.mend_files()) {
-      if (report.kind == FileReport::Kind::replaced) takeover_.replaced(*endpoint, report.former);
+      if (report.kind == FileReport::Kind::replaced) app_listeners_.replaced(*endpoint, report.former);
       const std::string name = endpoint->name(), address = endpoint->address();
       const std::string text =
           "listener " + (name == address ? name : name + " (" + address + ")") + ": " + report.text;

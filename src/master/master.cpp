@@ -64,7 +64,7 @@ std::vector<config::HealthProbe> probes_of(const Options& options) {
   return probes;
 }
 
-Takeover::Rules takeover_rules(const Options& options, const std::optional<Identity>& identity) {
+AppListeners::Rules takeover_rules(const Options& options, const std::optional<Identity>& identity) {
   return {options.listen_mode == ListenMode::reuseport,
           options.backlog,
           options.intercept == Intercept::seccomp,
@@ -127,22 +127,22 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
              options_.hook_limit,
              options_.check_limit},
       store_(options_.state_dir),
-      ledger_(release::History(options_.state_dir)),
+      open_receipts_(release::History(options_.state_dir)),
       reader_(loop, tools_.store, readers, reading_limit),
       resolver_(loop, tools_.store, resolvers, reading_limit),
       verifier_(loop, tools_.store, verifiers, options_.check_limit),
       boot_timer_(loop),
-      takeover_(listeners_, takeover_rules(options_, worker_request.identity),
+      app_listeners_(listeners_, takeover_rules(options_, worker_request.identity),
                 [this](rollout::WorkerId id, std::uint32_t kind, std::int32_t value, const Extras& extras) {
                   return pool_.tell(id, kind, value, extras);
                 }),
-      pool_(loop, pool_template(std::move(worker_request)), listeners_, takeover_, pool_handlers()),
+      pool_(loop, pool_template(std::move(worker_request)), listeners_, app_listeners_, pool_handlers()),
       engine_(settings_of(options_)),
       timer_(loop),
       crowd_timer_(loop),
       flip_timer_(loop),
       record_timer_(loop),
-      takeover_timer_(loop),
+      app_listeners_timer_(loop),
       queue_timer_(loop),
       queue_watch_(loop, {[this] {
                             listeners_.repair();
@@ -185,17 +185,17 @@ WorkerPool::Handlers Master::pool_handlers() {
           mend_files();
         });
         guarded([&] {
-          for (auto it = inquiries_.begin(); it != inquiries_.end();) (it++)->second->forget(id);
+          for (auto it = queries_.begin(); it != queries_.end();) (it++)->second->forget(id);
         });
         perform(engine_.exited(now(), id, departure));
       },
       [this](WorkerId id, std::int32_t question, std::uint64_t value) {
-        if (const auto it = inquiries_.find(question); it != inquiries_.end()) it->second->answer(id, value);
+        if (const auto it = queries_.find(question); it != queries_.end()) it->second->answer(id, value);
       },
       [this](WorkerId id, std::uint64_t open) {
         listeners_.repair();
         const auto request = engine_.request_of(id);
-        if (auto* receipt = ledger_.find(request)) receipt->connections(id, open);
+        if (auto* receipt = open_receipts_.find(request)) receipt->connections(id, open);
         const auto it = pending_.find(request);
         if (it == pending_.end() || !control_) return;
         const protocol::Json members{
@@ -204,7 +204,7 @@ WorkerPool::Handlers Master::pool_handlers() {
       },
       {},
       [this] {
-        look_at_takeover();
+        look_at_app_listeners();
         watch_files();
       },
   };
@@ -239,7 +239,7 @@ Outcome Master::run(const rollout::Release& start) {
 }
 
 void Master::boot(const rollout::Release& release, const std::string& remark) {
-  rollout::Wish wish;
+  rollout::UpgradeRequest wish;
   wish.path = release.path;
   wish.pace = pace_of(options_);
   if (!release.id.empty()) wish.release = release;
@@ -261,7 +261,7 @@ void Master::obey(Signals::Order order, const char* name) {
     case Signals::Order::upgrade: {
       log::info("{}: upgrading to what is at {}", name, engine_.release().path);
       pending_[++last_request_] = {0, protocol::Verb::upgrade, false, {}, name, now()};
-      rollout::Wish wish;
+      rollout::UpgradeRequest wish;
       wish.pace = pace_of(options_);
       return perform(engine_.upgrade(now(), last_request_, wish));
     }
@@ -306,7 +306,7 @@ void Master::perform(rollout::Commands commands) {
 void Master::settle() {
   listeners_.steer(steered_, engine_.unserved_slots());
   if (listeners_.staged() && !engine_.staging()) listeners_.unstage();
-  look_at_takeover();
+  look_at_app_listeners();
   watch();
   watch_queues();
   const auto next = engine_.next_deadline();
@@ -317,22 +317,22 @@ void Master::settle() {
 }
 
 // The sockets that applications have bound, as the workers are now.
-void Master::look_at_takeover() {
-  takeover_.keep_options(engine_.reverting() ? std::set{engine_.generation()}
+void Master::look_at_app_listeners() {
+  app_listeners_.keep_options(engine_.reverting() ? std::set{engine_.generation()}
                                              : std::set{engine_.generation(), engine_.goal_generation()});
-  if (takeover_.idle() && engine_.workers().empty()) return takeover_timer_.stop();
-  std::vector<Takeover::Seen> seen;
+  if (app_listeners_.idle() && engine_.workers().empty()) return app_listeners_timer_.stop();
+  std::vector<AppListeners::Seen> seen;
   for (const auto& [id, worker] : engine_.workers())
     seen.push_back(
         {id, worker.state == rollout::WorkerState::ready, worker.state == rollout::WorkerState::draining});
-  auto next = takeover_.look(now(), seen, is_quiet());
-  const auto judged = takeover_.judge(now());
-  const auto given_up = takeover_.given_up(now());
-  if (const auto due = takeover_.next_judgement()) next = next ? std::min(*next, *due) : *due;
+  auto next = app_listeners_.look(now(), seen, is_quiet());
+  const auto judged = app_listeners_.judge(now());
+  const auto given_up = app_listeners_.given_up(now());
+  if (const auto due = app_listeners_.next_judgement()) next = next ? std::min(*next, *due) : *due;
   if (!next || outcome_)
-    takeover_timer_.stop();
+    app_listeners_timer_.stop();
   else
-    takeover_timer_.start(std::max(rollout::Time{0}, *next - now()), [this] { look_at_takeover(); });
+    app_listeners_timer_.start(std::max(rollout::Time{0}, *next - now()), [this] { look_at_app_listeners(); });
   judge_starting(judged);
   for (const auto& [worker, listener] : given_up)
     perform(engine_.stopped_serving(now(), worker,
@@ -342,7 +342,7 @@ void Master::look_at_takeover() {
 }
 
 // Each event may bring about others, and the next look.
-void Master::judge_starting(const std::vector<Takeover::Judged>& judged) {
+void Master::judge_starting(const std::vector<AppListeners::Judged>& judged) {
   for (const auto& [worker, outlook] : judged) {
     engine_.awaits(worker, outlook.awaits);
     for (const auto& listener : outlook.dropped) perform(engine_.dropped(now(), worker, listener));

@@ -9,19 +9,19 @@
 #include <string>
 
 #include "liveswap.hpp"
-#include "master/control_server.hpp"
-#include "master/inquiry.hpp"
+#include "master/control/control_server.hpp"
+#include "master/workers/worker_query.hpp"
 #include "master/instance_lock.hpp"
-#include "master/ledger.hpp"
-#include "master/listeners.hpp"
-#include "master/loop.hpp"
-#include "master/preparation.hpp"
-#include "master/prober.hpp"
-#include "master/queue_watch.hpp"
-#include "master/reader.hpp"
-#include "master/reaper.hpp"
-#include "master/signals.hpp"
-#include "master/worker_pool.hpp"
+#include "master/open_receipts.hpp"
+#include "master/sockets/listeners.hpp"
+#include "master/uv/loop.hpp"
+#include "master/preparation/preparation.hpp"
+#include "master/health/prober.hpp"
+#include "master/sockets/queue_watch.hpp"
+#include "master/preparation/reader.hpp"
+#include "master/uv/reaper.hpp"
+#include "master/uv/signals.hpp"
+#include "master/workers/worker_pool.hpp"
 #include "release/store.hpp"
 #include "rollout/engine.hpp"
 #include "rollout/start.hpp"
@@ -109,10 +109,10 @@ class Master {
   void do_undone();
 
   // master.cpp
-  void look_at_takeover();
+  void look_at_app_listeners();
   void mend_files();
   void watch_files();
-  void judge_starting(const std::vector<Takeover::Judged>& judged);
+  void judge_starting(const std::vector<AppListeners::Judged>& judged);
   void carry_out(const rollout::Drain& command);
   void carry_out(const rollout::Expire& command);
   void carry_out(const rollout::Signal& command);
@@ -137,8 +137,8 @@ class Master {
   void on_upgrade(rollout::RequestId request, const protocol::Command& command);
   Options instantly() const;
   void on_rollback(rollout::RequestId request, const protocol::Command& command);
-  void find_earlier(rollout::RequestId request, const std::string& which, rollout::Wish wish);
-  void roll_back(rollout::RequestId request, rollout::Wish wish, const rollout::Release& release);
+  void find_earlier(rollout::RequestId request, const std::string& which, rollout::UpgradeRequest wish);
+  void roll_back(rollout::RequestId request, rollout::UpgradeRequest wish, const rollout::Release& release);
   void carry_out(const rollout::Prepare& command);
   void carry_out(const rollout::CancelPrepare&);
   void carry_out(const rollout::Commit& command);
@@ -183,7 +183,7 @@ class Master {
   void account(const rollout::Note& note);
   release::Recorder* upgrade_receipt();
   void sample_queues();
-  Ledger::Closed close_receipt(rollout::RequestId request, const char* outcome, const std::string& reason);
+  OpenReceipts::Closed close_receipt(rollout::RequestId request, const char* outcome, const std::string& reason);
   void on_history(rollout::RequestId request, const std::string& count);
   void on_receipt(rollout::RequestId request, const std::string& number);
   void pass_on(rollout::RequestId request, std::vector<std::string> words);
@@ -211,13 +211,13 @@ class Master {
   void answer_or_give_up(rollout::RequestId request, const std::function<void()>& work);
   void answer(rollout::RequestId request, const std::string& line);
   void refuse(rollout::RequestId request, protocol::Refusal refusal, const std::string& text);
-  std::int32_t ask(std::set<rollout::WorkerId> workers, Milliseconds limit, Inquiry::Done done);
+  std::int32_t ask(std::set<rollout::WorkerId> workers, Milliseconds limit, WorkerQuery::Done done);
 
   // report.cpp
   protocol::Json worker_status(const rollout::Engine::Worker& worker,
-                               const Inquiry::Answers& connections) const;
-  protocol::Json slot_status(unsigned number, const Inquiry::Answers& connections) const;
-  protocol::Json status(const Inquiry::Answers& connections);
+                               const WorkerQuery::Answers& connections) const;
+  protocol::Json slot_status(unsigned number, const WorkerQuery::Answers& connections) const;
+  protocol::Json status(const WorkerQuery::Answers& connections);
   protocol::Json left_status();
   std::string start_remark() const;
   protocol::Json last_failure_of(unsigned slot) const;
@@ -234,7 +234,7 @@ class Master {
   std::string home_;  // the working directory the master was started in
   Preparation::Tools tools_;
   release::Store store_;
-  Ledger ledger_;
+  OpenReceipts open_receipts_;
   Reader reader_;    // of what clients ask
   Reader resolver_;  // finds the release of a rollback; apart from `reader_`, so that clients' questions do
                      // not delay it
@@ -249,7 +249,7 @@ class Master {
   std::optional<rollout::Time>
       boot_told_;             // when it was told last that the release of the start is not hashed yet
   std::string start_remark_;  // what was wrong with the release of the start; empty: nothing
-  Takeover takeover_;
+  AppListeners app_listeners_;
   WorkerPool pool_;
   rollout::Engine engine_;
   Timer timer_;
@@ -262,7 +262,7 @@ class Master {
   Timer flip_timer_;
   Timer record_timer_;
   std::string record_trouble_;  // why the committed release is not recorded yet; empty: it is
-  Timer takeover_timer_;
+  Timer app_listeners_timer_;
   std::map<std::string, std::unique_ptr<FileWatch>> file_watches_;  // of Unix listeners, by path
   Timer queue_timer_;
   QueueWatch queue_watch_;
@@ -282,7 +282,7 @@ class Master {
   std::unique_ptr<Task> comparison_;
   std::string compared_;  // what it found, while the release is the one that was started; empty: nothing
   bool booted_ = false;   // on_ready is due
-  std::map<std::int32_t, std::unique_ptr<Inquiry>> inquiries_;
+  std::map<std::int32_t, std::unique_ptr<WorkerQuery>> queries_;
   std::int32_t last_question_ = 0;
   std::map<rollout::RequestId, Pending> pending_;
   rollout::RequestId last_request_ = 0;

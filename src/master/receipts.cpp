@@ -91,7 +91,7 @@ void Master::open_receipt(const rollout::Note& note) {
   const std::string value = start ? options_.target : it->second.asked;
   // Until more is known of it, which is never when its preparation fails.
   const std::string to = value.empty() ? engine_.release().path : value;
-  ledger_.open(note.request, now(),
+  open_receipts_.open(note.request, now(),
                Json{{"kind", start ? "start" : protocol::word(it->second.verb)},
                     {"asked", {{"by", by}, {"value", value}}},
                     {"from", release_json(engine_.release(), engine_.generation())},
@@ -101,9 +101,9 @@ void Master::open_receipt(const rollout::Note& note) {
 
 void Master::account(const rollout::Note& note) {
   const bool begins = note.kind == NoteKind::preparing || note.kind == NoteKind::started;
-  if (begins && !ledger_.find(note.request) && (note.request != 0 || engine_.generation() == 0))
+  if (begins && !open_receipts_.find(note.request) && (note.request != 0 || engine_.generation() == 0))
     open_receipt(note);
-  Recorder* receipt = ledger_.find(note.request);
+  Recorder* receipt = open_receipts_.find(note.request);
   if (!receipt) return;
   const auto time = now();
   if (const char* phase = phase_of(note.kind)) receipt->phase(time, phase);
@@ -111,7 +111,7 @@ void Master::account(const rollout::Note& note) {
     std::map<rollout::WorkerId, pid_t> pids;
     for (const auto& [id, worker] : engine_.workers())
       if (worker.generation != note.generation && pool_.pid(id)) pids[id] = pool_.pid(id);
-    ledger_.begin(note.request, engine_, pids, note);
+    open_receipts_.begin(note.request, engine_, pids, note);
   }
   if (begins) sample_queues();
   switch (note.kind) {
@@ -156,7 +156,7 @@ void Master::account(const rollout::Note& note) {
 
 Recorder* Master::upgrade_receipt() {
   const auto request = engine_.upgrading();
-  return request ? ledger_.find(*request) : nullptr;
+  return request ? open_receipts_.find(*request) : nullptr;
 }
 
 void Master::sample_queues() {
@@ -166,9 +166,9 @@ void Master::sample_queues() {
   queue_timer_.start(queue_interval, [this] { sample_queues(); });
 }
 
-Ledger::Closed Master::close_receipt(rollout::RequestId request, const char* outcome,
+OpenReceipts::Closed Master::close_receipt(rollout::RequestId request, const char* outcome,
                                      const std::string& reason) {
-  return ledger_.close(request, now(), outcome, reason);
+  return open_receipts_.close(request, now(), outcome, reason);
 }
 
 void Master::on_history(rollout::RequestId request, const std::string& count) {

@@ -7,7 +7,7 @@
 #include "base/log.hpp"
 #include "base/tail.hpp"
 #include "master/master.hpp"
-#include "master/memory.hpp"
+#include "master/workers/memory.hpp"
 #include "rollout/start.hpp"
 
 // What the master tells about itself: status, events, log lines.
@@ -203,7 +203,7 @@ void Master::log_state(const char* why) const {
 }
 
 // Of a worker that has answered: what it counts of requests came along with its connections.
-Json Master::worker_status(const rollout::Engine::Worker& worker, const Inquiry::Answers& connections) const {
+Json Master::worker_status(const rollout::Engine::Worker& worker, const WorkerQuery::Answers& connections) const {
   const auto open = connections.find(worker.id);
   const auto rss = rss_of(pool_.pid(worker.id));
   const auto served = pool_.served(worker.id);
@@ -223,7 +223,7 @@ Json Master::worker_status(const rollout::Engine::Worker& worker, const Inquiry:
   return status;
 }
 
-Json Master::slot_status(unsigned number, const Inquiry::Answers& connections) const {
+Json Master::slot_status(unsigned number, const WorkerQuery::Answers& connections) const {
   const auto& slot = engine_.slots()[number];
   Json workers = Json::array();
   for (const auto id : slot.workers) workers.push_back(worker_status(engine_.workers().at(id), connections));
@@ -233,7 +233,7 @@ Json Master::slot_status(unsigned number, const Inquiry::Answers& connections) c
           {"last_failure", last_failure_of(number)}};
 }
 
-Json Master::status(const Inquiry::Answers& connections) {
+Json Master::status(const WorkerQuery::Answers& connections) {
   const auto time = now();
   Json slots = Json::array();
   for (unsigned slot = 0; slot < engine_.slots().size(); ++slot)
@@ -241,7 +241,7 @@ Json Master::status(const Inquiry::Answers& connections) {
   Json listeners = Json::array();
   for (const auto& one : listeners_.bound()) {
     Json listener{{"name", one.name}, {"address", one.address}, {"taken_over", one.taken}};
-    if (const auto stuck = takeover_.stuck_options().find(one.name); stuck != takeover_.stuck_options().end())
+    if (const auto stuck = app_listeners_.stuck_options().find(one.name); stuck != app_listeners_.stuck_options().end())
       listener["note"] = stuck->second;
     listeners.push_back(std::move(listener));
   }

@@ -17,7 +17,7 @@
 #include "config/validate.hpp"
 #include "liveswap.hpp"
 #include "master/master.hpp"
-#include "master/obstacle.hpp"
+#include "master/preparation/obstacle.hpp"
 #include "master/setup.hpp"
 #include "protocol/command_line.hpp"
 #include "protocol/instance.hpp"

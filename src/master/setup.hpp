@@ -7,8 +7,8 @@
 
 #include "base/error.hpp"
 #include "liveswap.hpp"
-#include "master/spawner.hpp"
-#include "master/worker_host.hpp"
+#include "spawn/spawner.hpp"
+#include "spawn/worker_host.hpp"
 
 // What a master finds out about its surroundings once, before it starts. Everything here may block.
 namespace liveswap::master {
@@ -19,7 +19,7 @@ unsigned usable_cpus();
 // `options` with every path absolute, forks counted and the defaults of the instance filled in.
 Options settle_options(Options options);
 
-// The environment of workers (master/worker_host.hpp).
+// The environment of workers (spawn/worker_host.hpp).
 std::vector<std::string> worker_environment(const Options& options);
 
 // The user and group that workers run as; nothing when neither is configured.

@@ -115,13 +115,13 @@ rollout::Checked Master::checked(const rollout::Release& release, const Task::Re
 
 // Has time for each of those that it may come to.
 void Master::find_substitute(const rollout::Release& release, const rollout::Checked& found, OnChecked done) {
-  const auto own = ledger_.committed(own_limit);
+  const auto own = open_receipts_.committed(own_limit);
   std::set<std::string> never = fell_through_, last;
   never.insert({engine_.release().id, release.id});
   never.erase("");
   std::vector<std::string> pairs;
   for (const auto& one : own) {
-    if (ledger_.is_left(one.id)) last.insert(one.id);
+    if (open_receipts_.is_left(one.id)) last.insert(one.id);
     pairs.insert(pairs.end(), {one.id, one.path});
   }
   const std::size_t keep = options_.keep_releases + 1;
@@ -236,7 +236,7 @@ void Master::fall_back(const rollout::Release& release, const rollout::Checked& 
   pending_[++last_request_] = {0, protocol::Verb::rollback, false, "", itself, now()};
   // A release that cannot start is not tried again and again.
   fell_through_.insert(found.earlier->id);
-  rollout::Wish wish;
+  rollout::UpgradeRequest wish;
   wish.release = found.earlier;
   wish.path = found.earlier->path;
   wish.pace = pace_of(instantly());

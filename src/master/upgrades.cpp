@@ -10,7 +10,7 @@
 #include "json/fields.hpp"
 #include "json/parse.hpp"
 #include "master/master.hpp"
-#include "master/memory.hpp"
+#include "master/workers/memory.hpp"
 #include "release/committed.hpp"
 
 // What an upgrade needs of the world beside workers: its release prepared, committed and found again, its
@@ -52,7 +52,7 @@ void Master::on_upgrade(rollout::RequestId request, const protocol::Command& com
   Pending& pending = pending_.at(request);
   pending.detach = command.detach;
   pending.asked = path;
-  rollout::Wish wish;
+  rollout::UpgradeRequest wish;
   wish.path = path;
   wish.pace = pace_of(wished->options);
   wish.queue = wished->queue;
@@ -74,7 +74,7 @@ void Master::on_rollback(rollout::RequestId request, const protocol::Command& co
   Pending& pending = pending_.at(request);
   pending.detach = command.detach;
   pending.asked = command.value;
-  rollout::Wish wish;
+  rollout::UpgradeRequest wish;
   wish.pace = pace_of(wished->options);
   wish.overtake = true;
   find_earlier(request, command.value, std::move(wish));
@@ -83,10 +83,10 @@ void Master::on_rollback(rollout::RequestId request, const protocol::Command& co
 // The release before is mostly known here; for everything else a process reads the history. What happens
 // meanwhile is dealt with by the engine, which gets the rollback only then: stop refuses it, and it ends an
 // upgrade that has begun.
-void Master::find_earlier(rollout::RequestId request, const std::string& which, rollout::Wish wish) {
+void Master::find_earlier(rollout::RequestId request, const std::string& which, rollout::UpgradeRequest wish) {
   // It may be about to remove what is going to be asked for.
   if (collection_) cancel_task(collection_);
-  const auto own = ledger_.committed(options_.keep_releases + 1);
+  const auto own = open_receipts_.committed(options_.keep_releases + 1);
   const std::string current = engine_.release().id;
   if (which.empty())
     for (const auto& one : own)
@@ -106,7 +106,7 @@ void Master::find_earlier(rollout::RequestId request, const std::string& which, 
   });
 }
 
-void Master::roll_back(rollout::RequestId request, rollout::Wish wish, const rollout::Release& release) {
+void Master::roll_back(rollout::RequestId request, rollout::UpgradeRequest wish, const rollout::Release& release) {
   if (!store_.has(release.id, release.path))
     return refuse(
         request, protocol::Refusal::failed,
@@ -119,7 +119,7 @@ void Master::roll_back(rollout::RequestId request, rollout::Wish wish, const rol
   verify(release, true, [this, request, wish](const rollout::Checked& found) {
     answer_or_give_up(request, [&] {
       if (!found.sound()) return refuse(request, protocol::Refusal::failed, found.text + way_to(found));
-      rollout::Wish sound = wish;
+      rollout::UpgradeRequest sound = wish;
       sound.remark = found.text;
       perform(engine_.upgrade(now(), request, sound));
     });
@@ -188,7 +188,7 @@ void Master::note_committed(const rollout::Release& release, const rollout::Rele
                             rollout::RequestId request) {
   const auto it = pending_.find(request);
   const bool back = it != pending_.end() && it->second.verb == protocol::Verb::rollback;
-  ledger_.committed(release, back ? before.id : "");
+  open_receipts_.committed(release, back ? before.id : "");
   forget_falls(request);
 }
 
@@ -250,7 +250,7 @@ void Master::collect() {
     return;
   std::set<std::string> keep{engine_.release().id};
   for (const auto& [id, worker] : engine_.workers()) keep.insert(worker.release.id);
-  const auto own = ledger_.committed(options_.keep_releases);
+  const auto own = open_receipts_.committed(options_.keep_releases);
   for (const auto& one : own) keep.insert(one.id);
   forget_seals(keep);
   SpawnRequest request = tools_.store;

@@ -21,7 +21,7 @@ bool Engine::served(unsigned slot) const {
   const auto& ids = slots_[slot].workers;
   return std::any_of(ids.begin(), ids.end(), [&](WorkerId id) {
     const Worker& worker = workers_.at(id);
-    return worker.state == WorkerState::ready && !worker.apart;
+    return worker.state == WorkerState::ready && !worker.staged;
   });
 }
 
@@ -131,7 +131,7 @@ std::optional<Time> Engine::next_deadline() const {
   }
   for (const Slot& slot : slots_) consider(slot.respawn_at);
   if (upgrade_) consider(upgrade_->deadline);
-  if (errand_) consider(errand_->deadline);
+  if (admin_command_) consider(admin_command_->deadline);
   return next;
 }
 

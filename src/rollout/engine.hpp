@@ -43,8 +43,8 @@ class Engine {
   explicit Engine(const Settings& settings);
 
   // Requests. Each is answered by exactly one Answer, now or later (unless its id is 0).
-  Commands boot(Time now, const Wish& wish);
-  Commands upgrade(Time now, RequestId request, const Wish& wish);
+  Commands boot(Time now, const UpgradeRequest& wish);
+  Commands upgrade(Time now, RequestId request, const UpgradeRequest& wish);
   Commands promote(Time now, RequestId request);  // ends bake or probation
   Commands abort(Time now, RequestId request);    // answered when everything is as it was
   Commands kill(Time now, RequestId request);
@@ -98,7 +98,7 @@ class Engine {
     Generation generation = 0;
     Release release;
     WorkerState state = WorkerState::starting;
-    bool apart = false;  // its sockets get no connection: before its flip, or after that of its successor
+    bool staged = false;  // its sockets get no connection: before its flip, or after that of its successor
     Time spawned{0};
     bool entered = false;
     bool was_ready = false;
@@ -185,17 +185,17 @@ class Engine {
   };
   struct Queued {
     RequestId request = 0;
-    Wish wish;
+    UpgradeRequest wish;
   };
   // An upgrade that is decided; its answers wait until these workers have gone.
-  struct Farewell {
+  struct PendingAnswer {
     std::vector<Answer> answers;
     std::set<WorkerId> workers;
     unsigned told = 0;                // fates in the text
     std::vector<std::string> mended;  // files
   };
   // `kill` or `forks` under way.
-  struct Errand {
+  struct AdminCommand {
     enum class Kind { kill, grow, shrink } kind = Kind::kill;
     RequestId request = 0;
     unsigned forks_before = 0;
@@ -224,7 +224,7 @@ class Engine {
 
   // upgrade.cpp: an upgrade's phases
   void advance_upgrade(Time now);
-  void begin_upgrade(Time now, RequestId request, const Wish& wish);
+  void begin_upgrade(Time now, RequestId request, const UpgradeRequest& wish);
   void begin_rolling(const Release& release);
   std::string same_content(const Release& release) const;
   bool begin_queued(Time now);
@@ -248,8 +248,8 @@ class Engine {
 
   // workers.cpp
   void become_ready(Time now, Worker& worker);
-  void relieve(Time now, unsigned slot, Generation generation);
-  void dismiss(Time now, Worker& worker);
+  void drain_slot(Time now, unsigned slot, Generation generation);
+  void drain_worker(Time now, Worker& worker);
   std::optional<Time> drain_limit() const;
   void drain(Time now, Worker& worker, std::optional<Time> limit);
   void force(Time now, Worker& worker, DrainStep step);
@@ -258,7 +258,7 @@ class Engine {
   Commands failed_alive(Time now, WorkerId worker, const std::string& text, std::optional<Time> drain_limit);
   void schedule_respawn(Time now, Slot& slot, Time lived);
   void worker_deadline(Time now, Worker& worker);
-  void tell_fate(Farewell& farewell, const Worker& worker, const Departure& departure);
+  void tell_fate(PendingAnswer& pending, const Worker& worker, const Departure& departure);
   void bid_farewell(const Worker& worker, const Departure& departure);
 
   // draining.cpp: workers that only drain hold up nobody
@@ -275,9 +275,9 @@ class Engine {
   void fail_errand(Time now, Verdict verdict, const std::string& text);
   void abandon_errand(const std::string& why);
   void end_errand();
-  void enqueue(RequestId request, const Wish& wish);
+  void enqueue(RequestId request, const UpgradeRequest& wish);
   bool may_abort() const;
-  std::optional<std::string> impossible(const Wish& wish) const;
+  std::optional<std::string> impossible(const UpgradeRequest& wish) const;
   void close_slots();
   bool vanishing() const;
   void begin_stop(bool at_once, bool ok, const std::string& text);
@@ -285,8 +285,8 @@ class Engine {
   // notes.cpp
   void note(NoteKind kind, const Worker& worker, Time now, const std::string& text = {});
   void note(NoteKind kind, const std::string& text = {});
-  void answer(Farewell farewell);
-  const Farewell* farewell_of(WorkerId worker) const;
+  void answer(PendingAnswer pending);
+  const PendingAnswer* pending_answer_of(WorkerId worker) const;
 
   const Target* goal() const;
   bool active(const Worker& worker) const { return worker.state != WorkerState::draining; }
@@ -309,10 +309,10 @@ class Engine {
   std::optional<Target> committed_;
   std::optional<Upgrade> upgrade_;
   std::optional<Queued> queue_;
-  std::vector<Farewell> farewells_;
+  std::vector<PendingAnswer> pending_answers_;
   std::vector<std::string> lost_files_;
   std::map<WorkerId, std::uint64_t> memory_;
-  std::optional<Errand> errand_;
+  std::optional<AdminCommand> admin_command_;
   std::optional<Stopping> stopping_;
   bool quit_ = false;
   Commands out_;

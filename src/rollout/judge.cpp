@@ -43,7 +43,7 @@ bool Engine::successor_serves() const {
   return std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
     const Worker& worker = entry.second;
     return rolling() && worker.generation == upgrade_->to.generation && worker.state == WorkerState::ready &&
-           !worker.apart;
+           !worker.staged;
   });
 }
 

@@ -4,14 +4,14 @@
 
 namespace liveswap::rollout {
 
-const Engine::Farewell* Engine::farewell_of(WorkerId worker) const {
-  for (const Farewell& farewell : farewells_)
-    if (farewell.workers.count(worker)) return &farewell;
+const Engine::PendingAnswer* Engine::pending_answer_of(WorkerId worker) const {
+  for (const PendingAnswer& pending : pending_answers_)
+    if (pending.workers.count(worker)) return &pending;
   return nullptr;
 }
 
 RequestId Engine::request_of(WorkerId worker) const {
-  if (const Farewell* farewell = farewell_of(worker)) return farewell->answers.front().request;
+  if (const PendingAnswer* pending = pending_answer_of(worker)) return pending->answers.front().request;
   return upgrade_ ? upgrade_->request : 0;
 }
 
@@ -39,22 +39,22 @@ Commands Engine::files(Time now, const FileNews& news) {
   };
   for (const std::string& text : news.mended) {
     if (upgrade_) add(upgrade_->mended, text);
-    for (Farewell& farewell : farewells_) add(farewell.mended, text);
+    for (PendingAnswer& pending : pending_answers_) add(pending.mended, text);
   }
   lost_files_ = news.lost;
   return done(now);
 }
 
 // Success means that clients reach what serves.
-void Engine::answer(Farewell farewell) {
-  Answer& first = farewell.answers.front();
-  for (const std::string& text : farewell.mended) first.text += "; " + text;
+void Engine::answer(PendingAnswer pending) {
+  Answer& first = pending.answers.front();
+  for (const std::string& text : pending.mended) first.text += "; " + text;
   if (first.verdict == Verdict::ok && !lost_files_.empty()) {
     first.verdict = Verdict::unreachable;
     first.text += ", but nobody can connect to all of its listeners";
   }
   for (const std::string& text : lost_files_) first.text += "; " + text;
-  out_.insert(out_.end(), farewell.answers.begin(), farewell.answers.end());
+  out_.insert(out_.end(), pending.answers.begin(), pending.answers.end());
 }
 
 }  // namespace liveswap::rollout

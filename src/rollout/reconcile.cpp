@@ -33,7 +33,7 @@ void Engine::reconcile(Time now) {
     clear_way_back(now);
     advance_errand(now);
     // A kill or a rollback may have ended a change of forks, and left its slots behind.
-    if (!errand_ && slots_.size() > forks_ && !vanishing()) close_slots();
+    if (!admin_command_ && slots_.size() > forks_ && !vanishing()) close_slots();
   }
   if (stopping_) reconcile_stop(now);
 }
@@ -43,7 +43,7 @@ void Engine::reconcile_stop(Time now) {
     if (stopping_->at_once && (active(worker) || worker.step < DrainStep::termed))
       force(now, worker, DrainStep::termed);
     else if (active(worker))
-      dismiss(now, worker);
+      drain_worker(now, worker);
   }
   if (!workers_.empty()) return;
   for (const RequestId request : stopping_->requests) out_.push_back(Answer{request, Verdict::ok, "stopped"});
@@ -122,7 +122,7 @@ bool Engine::take_turn(Time now, unsigned slot) {
     Worker& worker = workers_.at(id);
     if (!active(worker)) continue;
     if (settings_.zero_downtime)
-      dismiss(now, worker);
+      drain_worker(now, worker);
     else
       force(now, worker, DrainStep::termed);
   }
@@ -136,13 +136,13 @@ void Engine::spawn(Time now, unsigned slot, const Target& target) {
   worker.slot = slot;
   worker.generation = target.generation;
   worker.release = target.release;
-  worker.apart = upgrade_ && upgrade_->flip_ahead && target.generation == goal()->generation;
+  worker.staged = upgrade_ && upgrade_->flip_ahead && target.generation == goal()->generation;
   worker.spawned = now;
   worker.deadline = now + settings_.ready_limit;
   slots_[slot].respawn_at.reset();
   const auto it = workers_.emplace(worker.id, worker).first;
   slots_[slot].workers.push_back(worker.id);
-  out_.push_back(Spawn{worker.id, slot, target.generation, target.release, worker.apart});
+  out_.push_back(Spawn{worker.id, slot, target.generation, target.release, worker.staged});
   note(NoteKind::spawned, it->second, now);
 }
 

@@ -16,19 +16,19 @@ std::optional<std::string> Engine::under_way() const {
     return upgrade_->phase == Phase::reverting ? "a failed upgrade" + what + " is being reverted"
                                                : "an upgrade" + what + " is under way";
   }
-  if (errand_)
-    return errand_->kind == Errand::Kind::kill ? "a kill is under way" : "a change of forks is under way";
+  if (admin_command_)
+    return admin_command_->kind == AdminCommand::Kind::kill ? "a kill is under way" : "a change of forks is under way";
   return std::nullopt;
 }
 
 std::optional<std::string> Engine::in_the_way_of_upgrade() const {
-  const bool passable = errand_ && errand_->kind == Errand::Kind::shrink && !upgrade_ && !stopping_;
+  const bool passable = admin_command_ && admin_command_->kind == AdminCommand::Kind::shrink && !upgrade_ && !stopping_;
   return passable ? std::nullopt : under_way();
 }
 
 // There is nothing to go back to, and nobody to compare with: neither canary nor probation.
-Commands Engine::boot(Time now, const Wish& wish) {
-  Wish start = wish;
+Commands Engine::boot(Time now, const UpgradeRequest& wish) {
+  UpgradeRequest start = wish;
   start.pace.canary = {};
   start.pace.probation = Time{0};
   begin_upgrade(now, 0, start);
@@ -36,7 +36,7 @@ Commands Engine::boot(Time now, const Wish& wish) {
 }
 
 // Why an upgrade like that cannot be made; nothing when it can.
-std::optional<std::string> Engine::impossible(const Wish& wish) const {
+std::optional<std::string> Engine::impossible(const UpgradeRequest& wish) const {
   if (const auto [canary, percent] = wish.pace.canary; !percent && canary > forks_)
     return "a canary of " + std::to_string(canary) + ", but there are " + std::to_string(forks_) +
            (forks_ == 1 ? " slot" : " slots") +
@@ -48,7 +48,7 @@ std::optional<std::string> Engine::impossible(const Wish& wish) const {
   return std::nullopt;
 }
 
-Commands Engine::upgrade(Time now, RequestId request, const Wish& wish) {
+Commands Engine::upgrade(Time now, RequestId request, const UpgradeRequest& wish) {
   const auto refuse = [&](const std::string& why) {
     out_.push_back(Answer{request, Verdict::refused, why});
     return done(now);
@@ -68,7 +68,7 @@ Commands Engine::upgrade(Time now, RequestId request, const Wish& wish) {
 // A rollback waits for nothing but a flip, or a commit, that is being made at this very moment. Of a failed
 // upgrade it takes the slots over as they are (done()).
 void Engine::make_way_for_rollback(Time now) {
-  if (errand_ && errand_->kind != Errand::Kind::shrink)
+  if (admin_command_ && admin_command_->kind != AdminCommand::Kind::shrink)
     abandon_errand("a rollback was asked for before every slot was served");
   if (!may_abort()) return;
   if (upgrade_->phase == Phase::preparing) out_.push_back(CancelPrepare{});
@@ -76,7 +76,7 @@ void Engine::make_way_for_rollback(Time now) {
 }
 
 // The newest wins.
-void Engine::enqueue(RequestId request, const Wish& wish) {
+void Engine::enqueue(RequestId request, const UpgradeRequest& wish) {
   if (queue_) out_.push_back(Answer{queue_->request, Verdict::refused, "overtaken by a later upgrade"});
   queue_ = Queued{request, wish};
   Note note;
@@ -120,11 +120,11 @@ Commands Engine::abort(Time now, RequestId request) {
 // Kills whatever lives. An upgrade that is under way has failed by that; its slots respawn the committed
 // release.
 Commands Engine::kill(Time now, RequestId request) {
-  if (stopping_ || !committed_ || (errand_ && errand_->kind == Errand::Kind::kill)) {
+  if (stopping_ || !committed_ || (admin_command_ && admin_command_->kind == AdminCommand::Kind::kill)) {
     out_.push_back(Answer{request, Verdict::refused, *under_way()});
     return done(now);
   }
-  if (errand_) abandon_errand("all workers were killed on request");
+  if (admin_command_) abandon_errand("all workers were killed on request");
   if (upgrade_) {
     if (upgrade_->phase == Phase::preparing) out_.push_back(CancelPrepare{});
     if (upgrade_->phase != Phase::reverting) fail_upgrade(now, "all workers were killed on request");
@@ -135,9 +135,9 @@ Commands Engine::kill(Time now, RequestId request) {
     slot.respawn_at.reset();
     slot.deaths = 0;
   }
-  errand_ = Errand{};
-  errand_->request = request;
-  errand_->deadline = now + 2 * settings_.term_grace + settings_.ready_limit;
+  admin_command_ = AdminCommand{};
+  admin_command_->request = request;
+  admin_command_->deadline = now + 2 * settings_.term_grace + settings_.ready_limit;
   return done(now);
 }
 
@@ -146,16 +146,16 @@ Commands Engine::forks(Time now, RequestId request, unsigned count) {
     out_.push_back(Answer{request, Verdict::refused, *busy});
     return done(now);
   }
-  errand_ = Errand{};
-  errand_->request = request;
-  errand_->forks_before = forks_;
+  admin_command_ = AdminCommand{};
+  admin_command_->request = request;
+  admin_command_->forks_before = forks_;
   if (count >= forks_) {
-    errand_->kind = Errand::Kind::grow;
-    errand_->deadline = now + settings_.ready_limit;
+    admin_command_->kind = AdminCommand::Kind::grow;
+    admin_command_->deadline = now + settings_.ready_limit;
     slots_.resize(count);
   } else {
-    errand_->kind = Errand::Kind::shrink;
-    errand_->deadline = now + settings_.unsteer;
+    admin_command_->kind = AdminCommand::Kind::shrink;
+    admin_command_->deadline = now + settings_.unsteer;
     out_.push_back(Steer{count});
   }
   forks_ = count;
@@ -163,15 +163,15 @@ Commands Engine::forks(Time now, RequestId request, unsigned count) {
 }
 
 void Engine::advance_errand(Time now) {
-  if (!errand_) return;
-  const bool due = errand_->deadline && *errand_->deadline <= now;
-  if (errand_->kind == Errand::Kind::shrink) {
+  if (!admin_command_) return;
+  const bool due = admin_command_->deadline && *admin_command_->deadline <= now;
+  if (admin_command_->kind == AdminCommand::Kind::shrink) {
     advance_shrink(now, due);
     return;
   }
-  errand_->text = std::to_string(forks_) + (forks_ == 1 ? " worker is ready" : " workers are ready");
+  admin_command_->text = std::to_string(forks_) + (forks_ == 1 ? " worker is ready" : " workers are ready");
   // A kill is over when the killed have gone; new slots do not wait for what drains elsewhere.
-  if (all_on_goal() && (errand_->kind == Errand::Kind::grow || workers_.size() == forks_))
+  if (all_on_goal() && (admin_command_->kind == AdminCommand::Kind::grow || workers_.size() == forks_))
     end_errand();
   else if (due)
     fail_errand(now, Verdict::timed_out, "not every slot has a worker that is ready: see `liveswap status`");
@@ -180,14 +180,14 @@ void Engine::advance_errand(Time now) {
 // The slots beyond `forks` serve on until nothing new is steered to them, then they drain.
 void Engine::advance_shrink(Time now, bool due) {
   if (due) {
-    errand_->deadline.reset();
+    admin_command_->deadline.reset();
     for (auto& [id, worker] : workers_)
-      if (worker.slot >= forks_ && active(worker)) dismiss(now, worker);
+      if (worker.slot >= forks_ && active(worker)) drain_worker(now, worker);
   }
-  if (errand_->deadline || vanishing()) return;
+  if (admin_command_->deadline || vanishing()) return;
   close_slots();
-  if (errand_->verdict == Verdict::ok)
-    errand_->text = std::to_string(forks_) + (forks_ == 1 ? " worker is left" : " workers are left");
+  if (admin_command_->verdict == Verdict::ok)
+    admin_command_->text = std::to_string(forks_) + (forks_ == 1 ? " worker is left" : " workers are left");
   end_errand();
 }
 
@@ -204,28 +204,28 @@ void Engine::close_slots() {
 
 // New slots that do not come up are given up again.
 void Engine::fail_errand(Time now, Verdict verdict, const std::string& text) {
-  errand_->verdict = verdict;
-  errand_->text = text;
-  if (errand_->kind != Errand::Kind::grow || errand_->forks_before == forks_) {
+  admin_command_->verdict = verdict;
+  admin_command_->text = text;
+  if (admin_command_->kind != AdminCommand::Kind::grow || admin_command_->forks_before == forks_) {
     end_errand();
     return;
   }
-  errand_->kind = Errand::Kind::shrink;
-  errand_->deadline = now + settings_.unsteer;
-  forks_ = errand_->forks_before;
+  admin_command_->kind = AdminCommand::Kind::shrink;
+  admin_command_->deadline = now + settings_.unsteer;
+  forks_ = admin_command_->forks_before;
   out_.push_back(Steer{forks_});
   if (settings_.unsteer == Time{0}) advance_shrink(now, true);
 }
 
 void Engine::abandon_errand(const std::string& why) {
-  errand_->verdict = Verdict::failed;
-  errand_->text = why;
+  admin_command_->verdict = Verdict::failed;
+  admin_command_->text = why;
   end_errand();
 }
 
 void Engine::end_errand() {
-  out_.push_back(Answer{errand_->request, errand_->verdict, errand_->text});
-  errand_.reset();
+  out_.push_back(Answer{admin_command_->request, admin_command_->verdict, admin_command_->text});
+  admin_command_.reset();
 }
 
 Commands Engine::stop(Time now, RequestId request, bool at_once) {
@@ -245,7 +245,7 @@ void Engine::begin_stop(bool at_once, bool ok, const std::string& text) {
   }
   if (const auto queued = std::exchange(queue_, std::nullopt))
     out_.push_back(Answer{queued->request, Verdict::failed, why});
-  if (errand_) abandon_errand(why);
+  if (admin_command_) abandon_errand(why);
   if (!stopping_) stopping_ = Stopping{at_once, ok, text, {}};
   stopping_->at_once |= at_once;
   for (Slot& slot : slots_) slot.respawn_at.reset();

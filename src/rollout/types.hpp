@@ -89,7 +89,7 @@ struct Awaits {
 };
 
 // What somebody asks for.
-struct Wish {
+struct UpgradeRequest {
   std::string path;                // empty: what is at the path of the committed release now
   std::optional<Release> release;  // of the store, proven before: needs no preparation
   Pace pace;

@@ -19,7 +19,7 @@ bool Engine::rolling() const {
   return upgrade_ && upgrade_->phase != Phase::preparing && upgrade_->phase != Phase::reverting;
 }
 
-void Engine::begin_upgrade(Time now, RequestId request, const Wish& wish) {
+void Engine::begin_upgrade(Time now, RequestId request, const UpgradeRequest& wish) {
   upgrade_ = Upgrade{};
   upgrade_->request = request;
   upgrade_->asked = wish.path;
@@ -142,7 +142,7 @@ void Engine::begin_probation(Time now) {
 void Engine::flip() {
   upgrade_->phase = Phase::flipping;
   upgrade_->flip_ahead = false;
-  for (auto& [id, worker] : workers_) worker.apart = worker.generation != upgrade_->to.generation;
+  for (auto& [id, worker] : workers_) worker.staged = worker.generation != upgrade_->to.generation;
   note(NoteKind::flipping);
   out_.push_back(Flip{});
 }
@@ -150,7 +150,7 @@ void Engine::flip() {
 Commands Engine::flipped(Time now) {
   if (!flipping()) return done(now);
   note(NoteKind::flipped);
-  for (unsigned slot = 0; slot < slots_.size(); ++slot) relieve(now, slot, upgrade_->to.generation);
+  for (unsigned slot = 0; slot < slots_.size(); ++slot) drain_slot(now, slot, upgrade_->to.generation);
   upgrade_->phase = Phase::probation;
   if (upgrade_->reason.empty())
     begin_probation(now);
@@ -161,7 +161,7 @@ Commands Engine::flipped(Time now) {
 
 Commands Engine::flip_failed(Time now, const std::string& text) {
   if (!flipping()) return done(now);
-  for (auto& [id, worker] : workers_) worker.apart = worker.generation == upgrade_->to.generation;
+  for (auto& [id, worker] : workers_) worker.staged = worker.generation == upgrade_->to.generation;
   upgrade_->phase = Phase::rolling;
   fail_upgrade(now, upgrade_->reason.empty() ? text : upgrade_->reason);
   return done(now);
@@ -268,25 +268,25 @@ void Engine::fail_upgrade(Time now, const std::string& reason) {
   }
   for (auto& [id, worker] : workers_)
     if (worker.generation == upgrade_->to.generation && active(worker) &&
-        (worker.state == WorkerState::starting || worker.apart))
-      dismiss(now, worker);
+        (worker.state == WorkerState::starting || worker.staged))
+      drain_worker(now, worker);
 }
 
 // The upgrade is decided. Its answers wait for the workers that it has sent away.
 void Engine::close_upgrade(Verdict verdict, const std::string& text) {
   note(NoteKind::leaving);
-  Farewell farewell{{Answer{upgrade_->request, verdict, text}}, {}, 0, upgrade_->mended};
+  PendingAnswer pending{{Answer{upgrade_->request, verdict, text}}, {}, 0, upgrade_->mended};
   for (const RequestId abort : upgrade_->aborts)
-    farewell.answers.push_back(Answer{abort, Verdict::ok, "reverted"});
+    pending.answers.push_back(Answer{abort, Verdict::ok, "reverted"});
   if (upgrade_->phase != Phase::preparing)
     for (const auto& [id, worker] : workers_)
-      if (!active(worker) && !farewell_of(id)) farewell.workers.insert(id);
+      if (!active(worker) && !pending_answer_of(id)) pending.workers.insert(id);
   for (Slot& slot : slots_) slot.turn = false;
   upgrade_.reset();
-  if (farewell.workers.empty())
-    answer(farewell);
+  if (pending.workers.empty())
+    answer(pending);
   else
-    farewells_.push_back(std::move(farewell));
+    pending_answers_.push_back(std::move(pending));
 }
 
 }  // namespace liveswap::rollout

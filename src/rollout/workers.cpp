@@ -97,20 +97,20 @@ void Engine::become_ready(Time now, Worker& worker) {
   worker.deadline.reset();
   note(NoteKind::ready, worker, now);
   ask_memory();
-  if (goal() && !worker.apart) relieve(now, worker.slot, worker.generation);
+  if (goal() && !worker.staged) drain_slot(now, worker.slot, worker.generation);
 }
 
 // Sends those away whom a worker of that generation succeeds.
-void Engine::relieve(Time now, unsigned slot, Generation generation) {
+void Engine::drain_slot(Time now, unsigned slot, Generation generation) {
   for (const WorkerId id : std::vector<WorkerId>(slots_[slot].workers)) {
     Worker& other = workers_.at(id);
     if (active(other) && other.generation != generation && other.generation != goal()->generation)
-      dismiss(now, other);
+      drain_worker(now, other);
   }
 }
 
 // Sends a worker away, as gently as what it may hold deserves.
-void Engine::dismiss(Time now, Worker& worker) {
+void Engine::drain_worker(Time now, Worker& worker) {
   if (!worker.entered)
     force(now, worker, DrainStep::killed);
   else if (worker.state == WorkerState::ready)
@@ -187,7 +187,7 @@ void Engine::worker_deadline(Time now, Worker& worker) {
   } else if (worker.state == WorkerState::starting && worker.deadline && *worker.deadline <= now) {
     const Worker before = worker;
     worker.failed = true;
-    dismiss(now, worker);
+    drain_worker(now, worker);
     died(now, before,
          "stage ready: it was not ready within " + std::to_string(settings_.ready_limit.count()) + " ms" +
              awaited_by(before) + advice_for(before));
@@ -246,7 +246,7 @@ void Engine::died(Time now, const Worker& worker, const std::string& reason) {
   }
   const bool replaces = committed_ && worker.generation == committed_->generation;
   if (!replaces) return;  // of a failed generation: the revert takes care of the slot
-  if (errand_ && errand_->kind == Errand::Kind::grow && worker.slot >= errand_->forks_before) {
+  if (admin_command_ && admin_command_->kind == AdminCommand::Kind::grow && worker.slot >= admin_command_->forks_before) {
     fail_errand(now, Verdict::failed, text);
     return;
   }
@@ -268,10 +268,10 @@ void Engine::schedule_respawn(Time now, Slot& slot, Time lived) {
 }
 
 void Engine::bid_farewell(const Worker& worker, const Departure& departure) {
-  const auto it = std::find_if(farewells_.begin(), farewells_.end(), [&](const Farewell& farewell) {
-    return farewell.workers.count(worker.id) > 0;
+  const auto it = std::find_if(pending_answers_.begin(), pending_answers_.end(), [&](const PendingAnswer& pending) {
+    return pending.workers.count(worker.id) > 0;
   });
-  if (it == farewells_.end()) {
+  if (it == pending_answers_.end()) {
     // It has left before the upgrade is decided: its fate goes with the answer.
     const std::string fate =
         upgrade_ && !worker.failed && !active(worker) ? fate_of(worker, departure, settings_) : "";
@@ -282,19 +282,19 @@ void Engine::bid_farewell(const Worker& worker, const Departure& departure) {
   it->workers.erase(worker.id);
   if (!worker.failed) tell_fate(*it, worker, departure);
   if (!it->workers.empty()) return;
-  const Farewell over = std::move(*it);
-  farewells_.erase(it);
+  const PendingAnswer over = std::move(*it);
+  pending_answers_.erase(it);
   answer(over);
 }
 
 // Of the first few alone, since the answer is one line.
-void Engine::tell_fate(Farewell& farewell, const Worker& worker, const Departure& departure) {
+void Engine::tell_fate(PendingAnswer& pending, const Worker& worker, const Departure& departure) {
   constexpr unsigned told_at_most = 8;
   const std::string fate = fate_of(worker, departure, settings_);
   if (fate.empty()) return;
-  ++farewell.told;
-  if (farewell.told <= told_at_most) farewell.answers.front().text += "; " + fate;
-  if (farewell.told == told_at_most + 1) farewell.answers.front().text += "; and others";
+  ++pending.told;
+  if (pending.told <= told_at_most) pending.answers.front().text += "; " + fate;
+  if (pending.told == told_at_most + 1) pending.answers.front().text += "; and others";
 }
 
 }  // namespace liveswap::rollout

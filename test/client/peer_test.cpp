@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "liveswap.hpp"
-#include "master/control_server.hpp"
+#include "master/control/control_server.hpp"
 #include "test/support/temp_dir.hpp"
 
 using namespace liveswap;

@@ -1,5 +1,5 @@
 // What a worker sends on its channel: packets of any size, kind and content, with descriptors of any sort,
-// through the loop, WorkerProcess, WorkerPool and Takeover of a master. The worker is this process; each
+// through the loop, WorkerProcess, WorkerPool and AppListeners of a master. The worker is this process; each
 // input begins with a new one.
 //
 // An input is a row of packets: kind, flags, value (2 bytes), count (8), the length of the text (2), the
@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "base/log.hpp"
-#include "master/worker_pool.hpp"
+#include "master/workers/worker_pool.hpp"
 #include "target.hpp"
 
 namespace {
@@ -108,8 +108,8 @@ class Master {
  public:
   Master()
       : listeners_(std::move(*Listeners::open({}, ListenMode::reuseport, 64, 1))),
-        takeover_(listeners_, rules(), send()),
-        pool_(loop(), base(), listeners_, takeover_, handlers()) {
+        app_listeners_(listeners_, rules(), send()),
+        pool_(loop(), base(), listeners_, app_listeners_, handlers()) {
     pool_.spawn({id, 0, 1, {"/app.so", std::string(64, 'a')}, false});
     require(static_cast<bool>(theirs_), "the worker has its channel");
   }
@@ -131,13 +131,13 @@ class Master {
   }
 
  private:
-  static Takeover::Rules rules() {
-    Takeover::Rules rules;
+  static AppListeners::Rules rules() {
+    AppListeners::Rules rules;
     rules.identity = Identity{::geteuid(), ::getegid(), {}};
     rules.handed_off_limit = 8;
     return rules;
   }
-  Takeover::Send send() {
+  AppListeners::Send send() {
     return [this](rollout::WorkerId worker, std::uint32_t kind, std::int32_t value, const Extras& extras) {
       return pool_.tell(worker, kind, value, extras);
     };
@@ -192,10 +192,10 @@ class Master {
         now_ += rollout::Time{std::abs(value)};
         break;
       case 5:
-        takeover_.judge(now_);
+        app_listeners_.judge(now_);
         break;
     }
-    takeover_.look(now_, {{id, ready_, draining_}}, !draining_);
+    app_listeners_.look(now_, {{id, ready_, draining_}}, !draining_);
   }
 
   void send_packet(const liveswap_frame& header, unsigned flags, std::string_view text) {
@@ -232,7 +232,7 @@ class Master {
 
   void run() {
     uv_run(&loop(), UV_RUN_NOWAIT);
-    takeover_.look(now_, {{id, ready_, draining_}}, !draining_);
+    app_listeners_.look(now_, {{id, ready_, draining_}}, !draining_);
     while (read_answer()) continue;
   }
 
@@ -267,7 +267,7 @@ class Master {
   bool ready_ = false, draining_ = false;
   rollout::Time now_{1'000};
   Listeners listeners_;
-  Takeover takeover_;
+  AppListeners app_listeners_;
   WorkerPool pool_;
 };
 

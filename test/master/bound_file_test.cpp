@@ -1,5 +1,5 @@
 // Owner and mode go to the file that was bound, and to nothing that somebody has put in its place.
-#include "master/bound_file.hpp"
+#include "master/sockets/bound_file.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <fstream>
 #include <thread>
 
-#include "master/sockets.hpp"
+#include "master/sockets/sockets.hpp"
 #include "takeover_desk.hpp"
 #include "temp_dir.hpp"
 

@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "config/address.hpp"
-#include "master/sockets.hpp"
+#include "master/sockets/sockets.hpp"
 
 namespace liveswap::test {
 namespace {

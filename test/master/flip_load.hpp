@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/unique_fd.hpp"
-#include "master/listeners.hpp"
+#include "master/sockets/listeners.hpp"
 
 // Servers and clients around Listeners, as threads: enough to see whether a flip loses a connection or lets
 // the wrong version answer.

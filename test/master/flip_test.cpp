@@ -10,7 +10,7 @@
 #include <map>
 
 #include "flip_load.hpp"
-#include "master/accept_queue.hpp"
+#include "master/sockets/accept_queue.hpp"
 #include "temp_dir.hpp"
 
 using namespace liveswap;

@@ -12,7 +12,7 @@
 #include <map>
 #include <thread>
 
-#include "master/left_behind.hpp"
+#include "master/workers/left_behind.hpp"
 #include "takeover_desk.hpp"
 #include "temp_dir.hpp"
 

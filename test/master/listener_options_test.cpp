@@ -1,4 +1,4 @@
-#include "master/listener_options.hpp"
+#include "master/app_listeners/listener_options.hpp"
 
 #include <doctest/doctest.h>
 #include <netinet/in.h>

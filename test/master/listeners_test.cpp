@@ -1,4 +1,4 @@
-#include "master/listeners.hpp"
+#include "master/sockets/listeners.hpp"
 
 #include <doctest/doctest.h>
 #include <netinet/in.h>
@@ -11,7 +11,7 @@
 #include <map>
 
 #include "config/address.hpp"
-#include "master/sockets.hpp"
+#include "master/sockets/sockets.hpp"
 #include "temp_dir.hpp"
 
 using namespace liveswap;

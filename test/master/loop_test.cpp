@@ -1,5 +1,5 @@
 // The border between libuv and the master.
-#include "master/loop.hpp"
+#include "master/uv/loop.hpp"
 
 #include <doctest/doctest.h>
 

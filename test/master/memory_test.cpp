@@ -1,4 +1,4 @@
-#include "master/memory.hpp"
+#include "master/workers/memory.hpp"
 
 #include <doctest/doctest.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "master/obstacle.hpp"
+#include "master/preparation/obstacle.hpp"
 
 #include <doctest/doctest.h>
 #include <sys/mount.h>

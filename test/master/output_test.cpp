@@ -1,4 +1,4 @@
-#include "master/output.hpp"
+#include "master/workers/output.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>

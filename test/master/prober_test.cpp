@@ -1,4 +1,4 @@
-#include "master/prober.hpp"
+#include "master/health/prober.hpp"
 
 #include <doctest/doctest.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-#include "master/queue_watch.hpp"
+#include "master/sockets/queue_watch.hpp"
 
 #include <doctest/doctest.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
 // What a worker sends cannot hold up the master by being closed.
-#include "master/received_fd.hpp"
+#include "spawn/received_fd.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "master/spawner.hpp"
+#include "spawn/spawner.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>

@@ -133,7 +133,7 @@ bool has_no_more_than(std::size_t count) {
 
 Desk::Desk(unsigned slots, Rules rules, const std::vector<Listener>& lent, ListenMode mode)
     : listeners_(open(lent, mode, slots)),
-      takeover_(listeners_, std::move(rules),
+      app_listeners_(listeners_, std::move(rules),
                 [this](rollout::WorkerId worker, std::uint32_t kind, std::int32_t value,
                        const master::Extras& extras) {
                   if (!has_room && kind != LIVESWAP_ANSWER) return false;
@@ -145,7 +145,7 @@ Desk::Desk(unsigned slots, Rules rules, const std::vector<Listener>& lent, Liste
                 }) {}
 
 void Desk::join(rollout::WorkerId id, unsigned slot, rollout::Generation generation, bool staged, pid_t pid) {
-  takeover_.joined(id, {slot, generation, "release " + std::to_string(generation)}, pid,
+  app_listeners_.joined(id, {slot, generation, "release " + std::to_string(generation)}, pid,
                    listeners_.hold(staged));
   seen_.push_back({id, false, false});
   senders_[id] = {pid, ::getuid(), ::getgid()};
@@ -154,7 +154,7 @@ void Desk::join(rollout::WorkerId id, unsigned slot, rollout::Generation generat
 void Desk::speaks_as(rollout::WorkerId id, const master::Sender& sender) { senders_[id] = sender; }
 
 void Desk::leave(rollout::WorkerId id) {
-  takeover_.left(id);
+  app_listeners_.left(id);
   std::erase_if(seen_, [id](const auto& one) { return one.worker == id; });
 }
 
@@ -178,7 +178,7 @@ int Desk::ask_posthumously(rollout::WorkerId id, std::uint32_t kind, const std::
 }
 
 int Desk::answer_to(rollout::WorkerId id, master::Frame frame) {
-  REQUIRE(takeover_.take_frame(id, frame));
+  REQUIRE(app_listeners_.take_frame(id, frame));
   for (const Told& one : told)
     if (one.kind == LIVESWAP_ANSWER && one.value == last_number_ && one.worker == id)
       return static_cast<int>(one.count);
@@ -188,7 +188,7 @@ int Desk::answer_to(rollout::WorkerId id, master::Frame frame) {
 
 void Desk::tell(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd) {
   master::Frame frame{kind, 0, 0, text, std::move(fd), false, senders_[id]};
-  REQUIRE(takeover_.take_frame(id, frame));
+  REQUIRE(app_listeners_.take_frame(id, frame));
 }
 
 Desk::Held Desk::bind(rollout::WorkerId id, const Where& where) {
@@ -217,7 +217,7 @@ void Desk::wait_on(rollout::WorkerId id, int fd) { tell(id, LIVESWAP_WAITS, cook
 
 std::optional<rollout::AwaitedListeners::Outlook> Desk::judge(rollout::WorkerId id) {
   look(0, false);
-  for (auto& one : takeover_.judge(now_))
+  for (auto& one : app_listeners_.judge(now_))
     if (one.worker == id) return std::move(one.outlook);
   return std::nullopt;
 }
@@ -231,10 +231,10 @@ void Desk::close(rollout::WorkerId id, UniqueFd fd) {
 void Desk::look(int ms, bool quiet) {
   // In steps: what has to have lasted for a while is noted at the first look.
   for (int left = ms; left > 0; left -= 100) {
-    takeover_.look(now_, seen_, quiet);
+    app_listeners_.look(now_, seen_, quiet);
     now_ += rollout::Time{std::min(left, 100)};
   }
-  takeover_.look(now_, seen_, quiet);
+  app_listeners_.look(now_, seen_, quiet);
 }
 
 std::vector<std::string> Desk::names() const {

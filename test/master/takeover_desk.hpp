@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/unique_fd.hpp"
-#include "master/takeover.hpp"
+#include "master/app_listeners/app_listeners.hpp"
 
 namespace liveswap::test {
 
@@ -53,7 +53,7 @@ bool has_no_more_than(std::size_t count);
 // The master's side of takeover on real sockets, with workers that are only numbers.
 class Desk {
  public:
-  using Rules = master::Takeover::Rules;
+  using Rules = master::AppListeners::Rules;
   struct Told {
     rollout::WorkerId worker;
     std::uint32_t kind;
@@ -74,7 +74,7 @@ class Desk {
                 ListenMode mode = ListenMode::reuseport);
 
   master::Listeners& listeners() { return listeners_; }
-  master::Takeover& takeover() { return takeover_; }
+  master::AppListeners& takeover() { return app_listeners_; }
 
   void join(rollout::WorkerId id, unsigned slot, rollout::Generation generation = 1, bool staged = false,
             pid_t pid = ::getpid());
@@ -114,8 +114,8 @@ class Desk {
   int answer_to(rollout::WorkerId id, master::Frame frame);
 
   master::Listeners listeners_;
-  master::Takeover takeover_;
-  std::vector<master::Takeover::Seen> seen_;
+  master::AppListeners app_listeners_;
+  std::vector<master::AppListeners::Seen> seen_;
   std::map<rollout::WorkerId, master::Sender> senders_;
   rollout::Time now_{1'000};
   std::int32_t last_number_ = 0;

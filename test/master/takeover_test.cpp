@@ -1,5 +1,5 @@
 // Who gets which socket for the address that it binds, and what is refused.
-#include "master/takeover.hpp"
+#include "master/app_listeners/app_listeners.hpp"
 
 #include <doctest/doctest.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
 // The master's end of a worker's channel, against a worker that sends what it likes.
-#include "master/worker_process.hpp"
+#include "master/workers/worker_process.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "master/loop.hpp"
+#include "master/uv/loop.hpp"
 #include "takeover_desk.hpp"
 
 using namespace liveswap;

@@ -194,7 +194,7 @@ Engine one_starting(const Awaits& awaits) {
   Settings settings;
   settings.forks = 1;
   Engine engine(settings);
-  Wish wish;
+  UpgradeRequest wish;
   wish.release = Release{"a.so", "A"};
   engine.boot(0s, wish);
   engine.entered(0s, 1, true);

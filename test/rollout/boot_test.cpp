@@ -118,7 +118,7 @@ TEST_CASE("boot: a file is prepared first, for nobody who asked") {
     CHECK(script.abort(7) == "answer 7 refused");
     CHECK(script.answer_text() == "the master is still starting");
     CHECK(script.promote(8) == "answer 8 refused");
-    Wish queued = file();
+    UpgradeRequest queued = file();
     queued.queue = true;
     CHECK(script.upgrade(9, queued) == "answer 9 refused");
     CHECK(script.kill(10) == "answer 10 refused");

@@ -70,7 +70,7 @@ TEST_CASE("canary: of more slots than there are is no canary, and nothing is tou
 TEST_CASE("canary: what fitted when it was asked for may not when its turn comes") {
   Script script = Script::booted(settings(1));
   script.forks(7, 2);
-  Wish wish = file(canary({2, false}));
+  UpgradeRequest wish = file(canary({2, false}));
   wish.queue = true;
   CHECK(script.upgrade(8, wish) == "");
   CHECK(script.crashed(2) == "steer below 1, close from 1, answer 7 failed, answer 8 refused");

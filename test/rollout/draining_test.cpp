@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::uint64_t MiB = 1 << 20;
 
-Wish rollback(const std::string& release, const Pace& pace = {}) {
-  Wish wish = stored(release, pace);
+UpgradeRequest rollback(const std::string& release, const Pace& pace = {}) {
+  UpgradeRequest wish = stored(release, pace);
   wish.overtake = true;
   return wish;
 }

@@ -27,14 +27,14 @@ Script flipping(Pace pace = flip(2), Settings with = settings(2)) {
 TEST_CASE("flip: all successors are ready before any gets a connection; then the old ones drain at once") {
   Script script = Script::booted(settings(2));
   CHECK(script.roll(7, flip()) == "stage 3 in 0: B");
-  CHECK(script.engine().workers().at(3).apart);
+  CHECK(script.engine().workers().at(3).staged);
   CHECK(script.ready(3) == "stage 4 in 1: B");
   CHECK(script.engine().workers().at(3).state == WorkerState::ready);
   CHECK(script.engine().phase() == std::string("rolling"));
   CHECK(script.ready(4) == "flip");
   CHECK(script.engine().phase() == std::string("flipping"));
-  CHECK_FALSE(script.engine().workers().at(3).apart);
-  CHECK(script.engine().workers().at(1).apart);
+  CHECK_FALSE(script.engine().workers().at(3).staged);
+  CHECK(script.engine().workers().at(1).staged);
   CHECK(script.engine().workers().at(1).state == WorkerState::ready);
   CHECK(script.next() == -1);
   CHECK(script.flipped() == "drain 1 60000, drain 2 60000, commit B");
@@ -96,11 +96,11 @@ TEST_CASE("flip: an old worker that dies meanwhile is replaced where the connect
   script.roll(7, flip());
   SUBCASE("its successor is staged") {
     CHECK(script.crashed(1) == "spawn 4 in 0: A");
-    CHECK_FALSE(script.engine().workers().at(4).apart);
+    CHECK_FALSE(script.engine().workers().at(4).staged);
     CHECK(script.ready(4) == "");
     CHECK(script.ready(3) == "stage 5 in 1: B");
     CHECK(script.ready(5) == "flip");
-    CHECK(script.engine().workers().at(4).apart);
+    CHECK(script.engine().workers().at(4).staged);
     CHECK(script.flipped() == "drain 4 60000, drain 2 60000, commit B");
   }
   SUBCASE("its successor is ready, and still gets none") {
@@ -171,7 +171,7 @@ TEST_CASE("flip: what fails between Flip and flipped is dealt with then") {
     CHECK(script.flipped() == "drain 1 60000, drain 2 60000, spawn 5 in 0: A, spawn 6 in 1: A");
     script.returned(1);
     script.returned(2);
-    CHECK_FALSE(script.engine().workers().at(5).apart);
+    CHECK_FALSE(script.engine().workers().at(5).staged);
     CHECK(script.ready(5) == "drain 3 60000");
     CHECK(script.ready(6) == "drain 4 60000");
     script.returned(3);
@@ -186,12 +186,12 @@ TEST_CASE("flip: what fails between Flip and flipped is dealt with then") {
   }
   SUBCASE("a rollback") {
     CHECK(script.upgrade(8, [] {
-      Wish wish = stored("Z");
+      UpgradeRequest wish = stored("Z");
       wish.overtake = true;
       return wish;
     }()) == "");
     CHECK(script.flipped() == "drain 1 60000, drain 2 60000, spawn 5 in 0: Z");
-    CHECK_FALSE(script.engine().workers().at(5).apart);
+    CHECK_FALSE(script.engine().workers().at(5).staged);
   }
 }
 
@@ -203,7 +203,7 @@ TEST_CASE("flip: revert after it is in place, and all slots at once") {
   script.returned(1);
   script.returned(2);
   CHECK(script.crashed(4) == "spawn 5 in 1: A, spawn 6 in 0: A");
-  CHECK_FALSE(script.engine().workers().at(6).apart);
+  CHECK_FALSE(script.engine().workers().at(6).staged);
   CHECK(script.ready(6) == "drain 3 60000");
   CHECK(script.ready(5) == "");
   CHECK(script.returned(3) == "answer 7 reverted");
@@ -289,7 +289,7 @@ TEST_CASE("flip: when the sockets cannot be flipped, the old ones serve on as if
   REQUIRE(script.ready(4) == "flip");
   CHECK(script.flip_failed("cannot rename") == "drain 3 60000, drain 4 60000");
   CHECK(script.engine().unserved_slots().empty());
-  CHECK_FALSE(script.engine().workers().at(1).apart);
+  CHECK_FALSE(script.engine().workers().at(1).staged);
   CHECK(script.returned(3) == "");
   CHECK(script.returned(4) == "answer 7 reverted");
   CHECK(script.answer_text() == "cannot rename");

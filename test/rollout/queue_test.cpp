@@ -6,16 +6,16 @@ using namespace liveswap::rollout;
 
 namespace {
 
-Wish queued(const std::string& path, const Pace& pace = {}) {
-  Wish wish;
+UpgradeRequest queued(const std::string& path, const Pace& pace = {}) {
+  UpgradeRequest wish;
   wish.path = path;
   wish.pace = pace;
   wish.queue = true;
   return wish;
 }
 
-Wish rollback(const std::string& release, const Pace& pace = {}) {
-  Wish wish = stored(release, pace);
+UpgradeRequest rollback(const std::string& release, const Pace& pace = {}) {
+  UpgradeRequest wish = stored(release, pace);
   wish.overtake = true;
   return wish;
 }

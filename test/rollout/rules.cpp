@@ -78,7 +78,7 @@ void Rules::judge_worker(const Known& known, const Engine::Worker& worker) const
          "force goes on until it is over");
   if (known.told) return;
   demand(!known.returned, "who has returned is sent away");
-  demand(known.apart == worker.apart, "who is apart is known");
+  demand(known.staged == worker.staged, "who is apart is known");
   demand(known.ready == (worker.state == WorkerState::ready), "who becomes ready is noted");
   if (worker.state == WorkerState::starting)
     demand((cause_ != Cause::tick || now_ < known.spawned + settings_.ready_limit),
@@ -168,7 +168,7 @@ void Rules::judge_rest() const {
   demand(workers_.size() == engine_.fork_count(), "at rest there are as many workers as slots");
   std::set<unsigned> slots;
   for (const auto& [id, worker] : engine_.workers()) {
-    demand(worker.state == WorkerState::ready && !worker.apart, "at rest everybody serves");
+    demand(worker.state == WorkerState::ready && !worker.staged, "at rest everybody serves");
     demand(worker.generation == engine_.generation() && worker.release == engine_.release(),
            "at rest every slot serves the committed release");
     slots.insert(worker.slot);

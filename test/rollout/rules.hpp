@@ -40,8 +40,8 @@ class Rules {
   Rules(const Settings& settings, const Engine& engine, bool peaceful);
 
   // Before the engine is told.
-  void boots(Time now, const Wish& wish);
-  void wished(Time now, Kind kind, RequestId request, const Wish& wish = {});
+  void boots(Time now, const UpgradeRequest& wish);
+  void wished(Time now, Kind kind, RequestId request, const UpgradeRequest& wish = {});
   void prepared(const Release& release) { prepared_ = release; }
   void flipped();
   void measured(const std::map<WorkerId, std::uint64_t>& bytes);
@@ -72,7 +72,7 @@ class Rules {
     bool said_ready = false;
     bool returned = false;
     bool ready = false;
-    bool apart = false;
+    bool staged = false;
     bool told = false;  // to leave, in whatever way
     DrainStep step = DrainStep::asked;
     std::optional<Time> next_step;  // when the next one is due
@@ -82,7 +82,7 @@ class Rules {
   };
   struct Open {
     Kind kind;
-    Wish wish;
+    UpgradeRequest wish;
     std::optional<Time> due;
     RequestId target = 0;  // of an abort: the upgrade
     bool shrinks = false;  // of forks: which stands in no upgrade's way
@@ -90,7 +90,7 @@ class Rules {
   // The upgrade under way, from its Prepare or its first spawn to its Note{leaving}.
   struct Course {
     RequestId request = 0;
-    Wish wish;
+    UpgradeRequest wish;
     bool rolling = false;  // not preparing any more
     Generation to = 0;
     Release release;
@@ -135,7 +135,7 @@ class Rules {
   void judge_upgrade_answer(const Answer& answer, const Open& open) const;
   void judge_refusal(const Answer& answer, const Open& open);
   void judge_refused_upgrade(const Answer& answer, const Open& open);
-  bool impossible(const Wish& wish) const;
+  bool impossible(const UpgradeRequest& wish) const;
 
   // rules_upgrade.cpp: the course of the upgrade
   void begin_course(RequestId request);
@@ -145,7 +145,7 @@ class Rules {
   void begin_revert(const Note& note);
   bool rolls() const { return course_ && course_->rolling && !course_->reverting; }
   bool may_fail() const { return course_ && booted_ && !stopping_ && !course_->reverting; }
-  bool serves(const Known& worker) const { return worker.ready && !worker.apart && !worker.told; }
+  bool serves(const Known& worker) const { return worker.ready && !worker.staged && !worker.told; }
   bool successor_serves() const;
   void become_ready(Known& worker) const;
   bool all_slots_serve(Generation generation) const;
@@ -201,7 +201,7 @@ class Rules {
   Cause cause_ = Cause::tick;
   std::optional<Kind> wish_;
   RequestId request_ = 0;
-  Wish boot_;
+  UpgradeRequest boot_;
   Release prepared_;
   bool probe_counts_ = false;  // against the new release
   std::string state_before_ = "starting";

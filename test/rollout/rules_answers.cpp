@@ -5,7 +5,7 @@
 // Who asked is answered, once, with the truth, and in its time.
 namespace liveswap::rollout {
 
-bool Rules::impossible(const Wish& wish) const {
+bool Rules::impossible(const UpgradeRequest& wish) const {
   const unsigned forks = engine_.fork_count();
   if (!wish.pace.canary.percent && wish.pace.canary.value > forks) return true;
   if (!wish.pace.flip) return false;

@@ -37,7 +37,7 @@ void Rules::order(const Spawn& spawn) {
   worker.slot = spawn.slot;
   worker.generation = spawn.generation;
   worker.spawned = now_;
-  worker.apart = spawn.staged;
+  worker.staged = spawn.staged;
   workers_.emplace(spawn.worker, worker);
 }
 
@@ -47,7 +47,7 @@ void Rules::judge_neighbours(const Spawn& spawn) const {
     demand(surge() > 0, "without surge the old worker of a slot has gone before the next one starts");
     if (worker.told) continue;
     demand(worker.generation != spawn.generation, "a slot has one worker of a generation");
-    const bool waits = worker.apart || !worker.ready;
+    const bool waits = worker.staged || !worker.ready;
     demand(!booted_ || spawn.generation != generation_ || worker.generation <= failed_ || waits,
            "the committed release takes the place of failed ones, or stands in for one that starts");
     demand(settings_.zero_downtime, "the old leaves first where that is asked for");
@@ -197,7 +197,7 @@ void Rules::order(const Commit& commit) {
 void Rules::order(const Flip&) {
   demand(rolls() && course_->pace().flip && !course_->flip, "a flip is for those who asked for it, and once");
   course_->flip = true;
-  for (auto& [id, worker] : workers_) worker.apart = worker.generation != course_->to;
+  for (auto& [id, worker] : workers_) worker.staged = worker.generation != course_->to;
   demand(all_slots_serve(course_->to), "nothing flips before all successors are ready");
 }
 

@@ -6,14 +6,14 @@
 // What the engine is about to be told, as the rules write it down.
 namespace liveswap::rollout {
 
-void Rules::boots(Time now, const Wish& wish) {
+void Rules::boots(Time now, const UpgradeRequest& wish) {
   boot_ = wish;
   boot_.pace.canary = {};
   boot_.pace.probation = Time{0};
   wished(now, Kind::upgrade, 0);
 }
 
-void Rules::wished(Time now, Kind kind, RequestId request, const Wish& wish) {
+void Rules::wished(Time now, Kind kind, RequestId request, const UpgradeRequest& wish) {
   wish_ = kind;
   request_ = request;
   if (request == 0) return;

@@ -150,7 +150,7 @@ void Rules::judge_mix() const {
   for (const auto& [id, worker] : workers_) {
     if (worker.told) continue;
     const bool successor = worker.generation == course_->to;
-    demand(worker.apart == (successor != course_->flip), "no connection goes to the other release");
+    demand(worker.staged == (successor != course_->flip), "no connection goes to the other release");
   }
 }
 

@@ -20,15 +20,15 @@ Settings settings(unsigned forks) {
   return settings;
 }
 
-Wish file(const Pace& pace) {
-  Wish wish;
+UpgradeRequest file(const Pace& pace) {
+  UpgradeRequest wish;
   wish.path = "b.so";
   wish.pace = pace;
   return wish;
 }
 
-Wish stored(const std::string& release, const Pace& pace) {
-  Wish wish;
+UpgradeRequest stored(const std::string& release, const Pace& pace) {
+  UpgradeRequest wish;
   wish.path = release;
   wish.release = Release{release, release};
   wish.pace = pace;
@@ -49,12 +49,12 @@ std::string Script::boot(const std::string& release) {
   return say(engine_.boot(now_, stored(release, settings_)));
 }
 std::string Script::prepare_boot(const std::string& path) {
-  Wish wish = file(settings_);
+  UpgradeRequest wish = file(settings_);
   wish.path = path;
   return say(engine_.boot(now_, wish));
 }
 std::string Script::upgrade(RequestId request) { return upgrade(request, file(settings_)); }
-std::string Script::upgrade(RequestId request, const Wish& wish) {
+std::string Script::upgrade(RequestId request, const UpgradeRequest& wish) {
   return say(engine_.upgrade(now_, request, wish));
 }
 std::string Script::roll(RequestId request, const Pace& pace, const std::string& release) {

@@ -26,7 +26,7 @@ class Script {
 
   std::string prepare_boot(const std::string& path);  // of a file whose preparation the script decides
   std::string upgrade(RequestId request);             // likewise; at the pace of the settings
-  std::string upgrade(RequestId request, const Wish& wish);
+  std::string upgrade(RequestId request, const UpgradeRequest& wish);
   // Half-way upgrades, when nothing else is of interest: asked for and prepared.
   std::string roll(RequestId request, const Pace& pace, const std::string& release = "B");
   std::string promote(RequestId request);
@@ -85,7 +85,7 @@ class Script {
 // The defaults, with so many slots.
 Settings settings(unsigned forks);
 // What somebody asks for: a file at that pace, or a release of the store, which has the same path and id.
-Wish file(const Pace& pace = {});
-Wish stored(const std::string& release, const Pace& pace = {});
+UpgradeRequest file(const Pace& pace = {});
+UpgradeRequest stored(const std::string& release, const Pace& pace = {});
 
 }  // namespace liveswap::rollout

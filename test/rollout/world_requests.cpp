@@ -3,7 +3,7 @@
 namespace liveswap::rollout {
 
 void World::boot() {
-  Wish wish;
+  UpgradeRequest wish;
   wish.pace = plan_.settings;
   wish.path = "path";
   if (!plan_.prepares_boot) wish.release = any_release();
@@ -53,7 +53,7 @@ void World::request(const Request& request) {
 }
 
 void World::ask_for_upgrade(RequestId id, const Request& request) {
-  Wish wish;
+  UpgradeRequest wish;
   wish.path = "path";
   wish.pace = request.pace;
   wish.queue = request.queue;

@@ -1,0 +1,21 @@
+#include "master/app_listeners/app_endpoint.hpp"
+
+#include "master/sockets/sockets.hpp"
+
+namespace liveswap::master {
+
+bool AppEndpoint::is_for(const BindAddress& address, unsigned nth) const {
+  if (address.is_unnamed()) return asked_.same(address) && nth_ == nth;
+  return is_at(address);
+}
+
+std::string AppEndpoint::key() const {
+  return asked_.is_unnamed() ? asked_.text() + " #" + std::to_string(nth_) : address();
+}
+
+bool AppEndpoint::repair_taken(int fd, int backlog, bool& nonblocking) const {
+  nonblocking = nonblocking || is_nonblocking(fd);
+  return repair_socket(fd, backlog, nonblocking);
+}
+
+}  // namespace liveswap::master

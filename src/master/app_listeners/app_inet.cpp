@@ -1,0 +1,303 @@
+#include "master/app_listeners/app_inet.hpp"
+
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <numeric>
+
+#include "base/log.hpp"
+#include "master/sockets/accept_queue.hpp"
+#include "master/sockets/steering.hpp"
+
+namespace liveswap::master {
+
+AppInet::~AppInet() {
+  for (auto& set : sets_)
+    for (const Socket& one : set)
+      if (one.fd) end(one);
+}
+
+// Shut down, it leaves the port to others whoever still has it. One that is spared is withdrawn instead, and
+// holds the port as long as a worker polls it: to those who share it by SO_REUSEPORT, as we do, that is no
+// hindrance.
+void AppInet::end(const Socket& socket) const {
+  const int fd = socket.fd.get();
+  const bool withdrawn = spared_ && (left_ || withdraw(fd));
+  if (withdrawn && socket.member && !is_datagram()) turn_away(fd);
+  if (!withdrawn) shut_down(fd);
+}
+
+AppInet::Socket* AppInet::find(unsigned set, unsigned slot) {
+  return const_cast<Socket*>(static_cast<const AppInet*>(this)->find(set, slot));
+}
+
+const AppInet::Socket* AppInet::find(unsigned set, unsigned slot) const {
+  const unsigned at = rules_.per_slot ? slot : 0;
+  if (set >= sets_.size() || at >= sets_[set].size() || !sets_[set][at].fd) return nullptr;
+  return &sets_[set][at];
+}
+
+AppInet::Socket* AppInet::owner(int fd) {
+  for (auto& set : sets_)
+    for (Socket& one : set)
+      if (one.fd.get() == fd) return &one;
+  return nullptr;
+}
+
+bool AppInet::is_first() const {
+  return std::all_of(sets_.begin(), sets_.end(), [](const auto& set) {
+    return std::all_of(set.begin(), set.end(), [](const Socket& one) { return !one.fd; });
+  });
+}
+
+// Whether somebody else is among those that are in the way. Who cannot be seen is taken for somebody else.
+bool AppInet::is_strangers() const {
+  const auto holders =
+      holders_of(where_.where, where_.protocol == IPPROTO_MPTCP ? IPPROTO_TCP : where_.protocol);
+  return !holders || holders->empty() || !rules_.is_ours ||
+         !std::all_of(holders->begin(), holders->end(), rules_.is_ours);
+}
+
+// The first one of an address alone shows whether the port is a stranger's: with SO_REUSEPORT it would
+// silently join him when he is the same user. Other sockets of ours at that port are no strangers
+// (127.0.0.1:80 after 0.0.0.0:80).
+int AppInet::probe() const {
+  const auto fd = UniqueFd::adopt(::socket(where_.domain, where_.type | SOCK_CLOEXEC, 0));
+  if (!fd) return errno;
+  const int on = 1, only = where_.v6only;
+  // Of datagrams a second socket with this would be let in beside a stranger's.
+  if (!is_datagram()) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (where_.domain == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+  const bool taken = ::bind(fd.get(), where_.where.get(), where_.where.length) != 0 && errno == EADDRINUSE;
+  return taken && is_strangers() ? EADDRINUSE : 0;
+}
+
+int AppInet::bind_socket(int fd) {
+  // An application that listens to a group of many (mDNS) says so.
+  int shares = 0;
+  socklen_t size = sizeof shares;
+  if (is_datagram()) ::getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &shares, &size);
+  if (is_first() && where_.port() != 0 && !shares)
+    if (const int error = probe(); error != 0) return error;
+  const int on = 1;
+  // Connections of an earlier generation that wait for their end would keep the port from a plain socket.
+  if (!is_datagram()) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) return errno;
+  return ::bind(fd, where_.where.get(), where_.where.length) == 0 ? 0 : errno;
+}
+
+int AppInet::add(unsigned set, unsigned slot, ReceivedFd fd, const std::optional<Identity>&) {
+  const int error = bind_socket(fd.get());
+  if (error != 0) return error;
+  const bool known = where_.port() != 0;
+  where_ = bound_address(fd.get(), where_);
+  if (!known) rename(where_.text());
+  const unsigned at = rules_.per_slot ? slot : 0;
+  if (sets_.size() <= set) sets_.resize(set + 1);
+  if (sets_[set].size() <= at) sets_[set].resize(at + 1);
+  Socket& socket = sets_[set][at];
+  socket = {};
+  socket.fd = std::move(fd);
+  if (is_datagram()) return join(socket);
+  return rules_.listen_at_once ? listen(set, slot, 0) : 0;
+}
+
+// Without a program a newcomer would get its share at once, before it is known whether anybody serves it.
+bool AppInet::hold_dealing() {
+  if (group_.empty() || !program_.empty()) return true;
+  std::vector<unsigned> all(group_.size());
+  std::iota(all.begin(), all.end(), 0u);
+  if (!steer_group(group_[0], all, is_datagram() ? Deal::by_peer : Deal::at_random)) return false;
+  program_ = all;
+  return true;
+}
+
+// Also of a socket that has joined by itself.
+int AppInet::join(Socket& socket) {
+  group_.push_back(socket.fd.get());
+  socket.member = true;
+  return 0;
+}
+
+// An application that calls listen() past the worker host makes its socket a member in an order that nobody
+// has seen: of several at once, that of their slots is assumed.
+void AppInet::note_raw_listens() {
+  if (is_datagram()) return;
+  for (auto& set : sets_)
+    for (Socket& one : set)
+      if (one.fd && !one.member && listens(one.fd.get())) {
+        one.backlog = std::max(one.backlog, rules_.backlog);
+        join(one);
+      }
+}
+
+int AppInet::listen(unsigned set, unsigned slot, int backlog) {
+  Socket* socket = find(set, slot);
+  if (!socket) return EBADF;
+  if (is_datagram()) return EOPNOTSUPP;
+  // A member that was shut down would join again below, at a number that nobody has noted.
+  repair();
+  const bool steered = socket->member || hold_dealing();
+  if (!steered)
+    log::seldom({"connections that cannot be steered"}, log::Level::warning,
+                "listener {}: new sockets get connections at once: cannot steer them: {}", name(),
+                error_text(errno));
+  socket->backlog = std::max({socket->backlog, rules_.backlog, backlog});
+  // On a socket that listens it only sets the backlog.
+  if (::listen(socket->fd.get(), socket->backlog) != 0) return errno;
+  return socket->member ? 0 : join(*socket);
+}
+
+Result<void> AppInet::point(unsigned set, unsigned slots, const std::set<unsigned>& without) {
+  note_raw_listens();
+  std::vector<int> all, served;
+  for (unsigned slot = 0; set < sets_.size() && slot < sets_[set].size() && (slot < slots || slot == 0);
+       ++slot) {
+    const Socket& one = sets_[set][slot];
+    if (!one.member) continue;
+    all.push_back(one.fd.get());
+    if (!rules_.per_slot || (one.wanted && !without.contains(slot))) served.push_back(one.fd.get());
+  }
+  if (all.empty()) return {};  // nobody of that set has bound it: whoever has it keeps it
+  return deal_to(served.empty() ? all : served);
+}
+
+Result<void> AppInet::deal_to(const std::vector<int>& sockets) {
+  std::vector<unsigned> numbers;
+  for (unsigned number = 0; number < group_.size(); ++number)
+    if (std::find(sockets.begin(), sockets.end(), group_[number]) != sockets.end()) numbers.push_back(number);
+  if (numbers.size() == group_.size()) numbers.clear();
+  // Also where nothing has changed: an application may have put a program of its own in the place of ours.
+  if ((numbers != program_ || !numbers.empty()) &&
+      !steer_group(group_[0], numbers, is_datagram() ? Deal::by_peer : Deal::at_random))
+    return os_fail("steer the connections of", address(), errno);
+  program_ = numbers;
+  dealt_to_ = sockets;
+  return {};
+}
+
+void AppInet::retire(unsigned set) {
+  if (set >= sets_.size() || is_datagram()) return;
+  for (const Socket& one : sets_[set])
+    if (one.member) turn_away(one.fd.get());
+}
+
+// As TcpEndpoint does it; a socket that is no member can go at any time.
+void AppInet::close_last_beyond(unsigned slots) {
+  for (auto& set : sets_)
+    for (std::size_t slot = slots; slot < set.size(); ++slot)
+      if (!set[slot].member) set[slot] = {};
+  while (group_.size() > 1) {
+    const auto beyond = [&](const auto& set) {
+      for (std::size_t slot = slots; slot < set.size(); ++slot)
+        if (set[slot].fd.get() == group_.back()) return true;
+      return false;
+    };
+    if (std::none_of(sets_.begin(), sets_.end(), beyond)) return;
+    Socket& last = *owner(group_.back());
+    // A UDP socket stays a member as long as anybody has it.
+    if (is_datagram()) return;
+    shut_down(last.fd.get());
+    group_.pop_back();
+    last = {};
+  }
+}
+
+void AppInet::shrink(unsigned slots) {
+  if (!rules_.per_slot) return;
+  close_last_beyond(std::max(slots, 1u));
+  for (const auto& set : sets_)
+    for (std::size_t slot = slots; slot < set.size() && !is_datagram(); ++slot)
+      if (set[slot].member) turn_away(set[slot].fd.get());
+}
+
+void AppInet::repair() {
+  if (is_datagram()) return;
+  note_raw_listens();
+  bool moved = false;
+  for (const int fd : std::vector<int>(group_)) {
+    Socket& one = *owner(fd);
+    if (!repair_taken(fd, one.backlog, one.nonblocking)) continue;
+    // It had left the group, and is its last member now (TcpEndpoint::note_relisten).
+    const auto place = std::find(group_.begin(), group_.end(), fd);
+    *place = group_.back();
+    group_.back() = fd;
+    moved = true;
+  }
+  if (!moved || group_.size() <= 1) return;
+  program_.clear();
+  if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt)
+    log::seldom({"connections that cannot be steered"}, log::Level::warning, "{}", dealt.error().text);
+}
+
+int AppInet::held(unsigned set, unsigned slot) const {
+  const Socket* one = find(set, slot);
+  return one ? one->fd.get() : -1;
+}
+
+int AppInet::socket(unsigned set, unsigned slot) const {
+  const Socket* one = find(set, slot);
+  return one && one->member ? one->fd.get() : -1;
+}
+
+std::vector<int> AppInet::sockets(unsigned set) const {
+  std::vector<int> found;
+  if (set < sets_.size())
+    for (const Socket& one : sets_[set]) found.push_back(one.member ? one.fd.get() : -1);
+  return found;
+}
+
+bool AppInet::want(const Wanted& wanted) {
+  bool changed = false;
+  for (unsigned set = 0; set < sets_.size(); ++set)
+    for (unsigned slot = 0; slot < sets_[set].size(); ++slot) {
+      Socket& one = sets_[set][slot];
+      one.wanted = one.fd && wanted(set, slot, one.served);
+      one.served = one.served || one.wanted;
+      const bool unwanted = one.fd && !one.wanted;
+      changed = changed || (unwanted && !one.unwanted);
+      one.unwanted = unwanted;
+    }
+  return changed;
+}
+
+std::vector<int> AppInet::unwanted() const {
+  std::vector<int> found;
+  for (const auto& set : sets_)
+    for (const Socket& one : set)
+      if (one.member && !is_datagram() && (left_ || !one.wanted)) found.push_back(one.fd.get());
+  return found;
+}
+
+std::vector<std::uint64_t> AppInet::cookies() const {
+  std::vector<std::uint64_t> found;
+  for (const auto& set : sets_)
+    for (const Socket& one : set)
+      if (one.fd) found.push_back(cookie_of(one.fd.get()));
+  return found;
+}
+
+// Those before the one that will not are withdrawn already: the rest keeps getting connections, and the end
+// is as without.
+bool AppInet::leave() {
+  if (is_datagram()) return false;
+  for (const auto& set : sets_)
+    for (const Socket& one : set)
+      if (one.fd && !withdraw(one.fd.get())) return false;
+  left_ = true;
+  return true;
+}
+
+void AppInet::clear_unwanted() {
+  for (const auto& set : sets_)
+    for (const Socket& one : set)
+      if (one.member && !one.wanted && !is_datagram()) turn_away(one.fd.get());
+}
+
+std::optional<std::set<std::uint64_t>> AppInet::handshakes() const {
+  return is_datagram() ? std::set<std::uint64_t>() : handshakes_at(where_.where);
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "master/app_listeners/app_endpoint.hpp"
+
+namespace liveswap::master {
+
+// A TCP or UDP address that applications bind: a SO_REUSEPORT group as that of TcpEndpoint, of which a TCP
+// socket is a member from its listen() on, a UDP socket from its bind() on.
+class AppInet final : public AppEndpoint {
+ public:
+  struct Rules {
+    bool per_slot = true;
+    int backlog = 0;              // at least
+    bool listen_at_once = false;  // where a listen() of the application is not seen
+    std::function<bool(std::uint64_t cookie)> is_ours = {};  // whether that socket is one of this master's
+  };
+  AppInet(const BindAddress& asked, unsigned nth, const Rules& rules)
+      : AppEndpoint(asked, nth), rules_(rules), where_(asked) {}
+  ~AppInet() override;
+
+  std::string address() const override { return where_.text(); }
+  Result<void> prepare(unsigned, unsigned) override { return {}; }
+  Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) override;
+  void retire(unsigned set) override;
+  void shrink(unsigned slots) override;
+  void repair() override;
+  int socket(unsigned set, unsigned slot) const override;
+  std::vector<int> sockets(unsigned set) const override;
+  bool per_slot() const override { return rules_.per_slot; }
+  bool is_at(const BindAddress& address) const override { return where_.same(address); }
+  std::optional<std::set<std::uint64_t>> handshakes() const override;
+
+  int add(unsigned set, unsigned slot, ReceivedFd socket, const std::optional<Identity>& as) override;
+  int listen(unsigned set, unsigned slot, int backlog) override;
+  int held(unsigned set, unsigned slot) const override;
+  bool want(const Wanted& wanted) override;
+  void clear_unwanted() override;
+  std::vector<int> unwanted() const override;
+  std::vector<std::uint64_t> cookies() const override;
+  bool leave() override;
+  void spare() override { spared_ = true; }
+  const BindAddress& where() const override { return where_; }
+  bool in_use() const override { return !group_.empty(); }
+
+ private:
+  struct Socket {
+    ReceivedFd fd;
+    int backlog = 0;
+    bool nonblocking = false;  // has been
+    bool member = false;       // of the group
+    bool wanted = false;
+    bool served = false;    // was wanted once
+    bool unwanted = false;  // has been asked for, and is not wanted
+  };
+  Socket* find(unsigned set, unsigned slot);
+  const Socket* find(unsigned set, unsigned slot) const;
+  Socket* owner(int fd);
+  int bind_socket(int fd);
+  bool is_first() const;
+  bool is_strangers() const;
+  int probe() const;
+  void end(const Socket& socket) const;
+  int join(Socket& socket);
+  bool hold_dealing();
+  Result<void> deal_to(const std::vector<int>& sockets);
+  void note_raw_listens();
+  void close_last_beyond(unsigned slots);
+
+  Rules rules_;
+  BindAddress where_;  // with the port that the kernel chose
+  std::vector<std::vector<Socket>> sets_;
+  std::vector<int> group_;         // every member, at its number
+  std::vector<int> dealt_to_;      // as last asked for
+  std::vector<unsigned> program_;  // the numbers in the program; empty: there is none
+  bool left_ = false;
+  bool spared_ = false;
+};
+
+}  // namespace liveswap::master

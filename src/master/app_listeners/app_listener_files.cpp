@@ -1,0 +1,122 @@
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+
+#include "master/app_listeners/fs_identity.hpp"
+#include "master/app_listeners/app_listeners.hpp"
+
+// The files of Unix sockets: what applications remove and rename, and sockets that take the place of others.
+namespace liveswap::master {
+namespace {
+
+bool is_path(const std::string& path) {
+  return !path.empty() && path.front() == '/' && path.size() < PATH_MAX &&
+         path.find('\0') == std::string::npos;
+}
+
+int type_of(int fd) {
+  int type = -1;
+  socklen_t size = sizeof type;
+  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 ? type : -1;
+}
+
+}  // namespace
+
+int AppListeners::unlink(Worker& worker, const Frame& frame) const {
+  const std::string& path = frame.text;
+  if (!is_path(path)) return EINVAL;
+  if (const int error = check_path(worker, frame.sender, path); error != 0) return error;
+  const auto as = identity_for(worker, frame);
+  if (!as) return EPERM;
+  const FsIdentity user(*as);
+  if (user.error() != 0) return user.error();
+  struct stat file {};
+  if (::lstat(path.c_str(), &file) != 0) return errno;
+  if (listeners_.is_ours(path, file)) return 0;
+  if (!S_ISSOCK(file.st_mode)) return ENOTSOCK;
+  return ::unlink(path.c_str()) == 0 ? 0 : errno;
+}
+
+// Servers that bind at a name of their own and rename that to the path which clients know: a client never
+// finds the path missing. Each worker does so, and all of them shall have one socket: so the first one's gets
+// the new name, and the later ones get that socket in place of their own.
+int AppListeners::rename(Worker& worker, const Frame& frame, UniqueFd& answer) {
+  const auto end = frame.text.find('\0');
+  if (end == std::string::npos) return EINVAL;
+  const std::string from = frame.text.substr(0, end), to = frame.text.substr(end + 1);
+  if (!is_path(from) || !is_path(to)) return EINVAL;
+  AppUnix* endpoint = nullptr;
+  for (Endpoint* one : worker.uses)
+    if (auto* file = dynamic_cast<AppUnix*>(one); file && file->is_known_as(from)) endpoint = file;
+  if (!endpoint) return LIVESWAP_STAYS_OWN;
+  for (const auto& path : {from, to})
+    if (const int error = check_path(worker, frame.sender, path); error != 0) return error;
+  const auto as = identity_for(worker, frame);
+  if (!as) return EPERM;
+  Endpoint* there = listeners_.with_file(to);
+  if (!there || there == endpoint) return move(worker, *endpoint, {from, to, *as});
+  return merge(worker, *endpoint, *there, *as, answer);
+}
+
+// The old name stays as long as others have bound it and are about to rename it as well.
+int AppListeners::move(Worker& worker, AppUnix& endpoint, const Renaming& wish) {
+  worker.named.erase(&endpoint);
+  const bool others = std::any_of(workers_.begin(), workers_.end(), [&](const auto& one) {
+    const auto found = one.second.named.find(&endpoint);
+    return found != one.second.named.end() && found->second == wish.from && !one.second.ready &&
+           !one.second.draining;
+  });
+  return endpoint.move(wish.to, wish.from, others, wish.as);
+}
+
+int AppListeners::merge(Worker& worker, AppUnix& endpoint, Endpoint& into, const std::optional<Identity>& as,
+                    UniqueFd& answer) {
+  mend(into);
+  AppEndpoint* taken = taken_endpoint(&into);
+  const int socket =
+      taken ? taken->reachable(worker.set, worker.place.slot) : into.socket(worker.set, worker.place.slot);
+  if (socket < 0 || type_of(socket) != type_of(endpoint.held(0, 0))) return LIVESWAP_STAYS_OWN;
+  answer = UniqueFd::adopt(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
+  if (!answer) return errno;
+  into.take_mode(endpoint.mode(), as);
+  worker.uses.insert(&into);
+  give(worker, socket, into);
+  worker.uses.erase(&endpoint);
+  worker.named.erase(&endpoint);
+  if (const auto use = uses_.find(&into); use != uses_.end()) use->second.lifetime.bound();
+  if (!is_used(&endpoint, true)) drop(endpoint);
+  changed_ = true;
+  return 0;
+}
+
+void AppListeners::mended(const Worker& worker, const Frame& frame) const {
+  const auto lent = listeners_.lent();
+  Endpoint* endpoint = is_path(frame.text) ? listeners_.with_file(frame.text) : nullptr;
+  const bool has_it =
+      worker.uses.contains(endpoint) || std::find(lent.begin(), lent.end(), endpoint) != lent.end();
+  if (endpoint && has_it) endpoint->note_mended();
+}
+
+void AppListeners::mend(Endpoint& endpoint) {
+  if (const auto report = endpoint.mend_file(); report.kind == FileReport::Kind::replaced)
+    replaced(endpoint, report.former);
+}
+
+void AppListeners::replaced(Endpoint& endpoint, std::uint64_t former) {
+  for (auto& [id, worker] : workers_) {
+    const int fd = socket_for(worker, endpoint);
+    if (fd < 0 || !worker.cookies.contains(former)) continue;
+    Extras extras;
+    extras.text = std::string_view(reinterpret_cast<const char*>(&former), sizeof former);
+    extras.descriptor = fd;
+    give(worker, fd, endpoint);
+    send_(id, LIVESWAP_REPLACE, 0, extras);
+  }
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,101 @@
+#include <algorithm>
+
+#include "master/app_listeners/app_listeners.hpp"
+
+// When workers are ready: what each of them does with its listeners, for rollout/awaited.hpp to judge.
+namespace liveswap::master {
+
+using rollout::AwaitedListeners;
+
+bool AppListeners::entered(rollout::WorkerId id, bool by_itself) {
+  const auto it = workers_.find(id);
+  if (it == workers_.end()) return by_itself;
+  Worker& worker = it->second;
+  worker.entered = changed_ = worker.progressed = true;
+  worker.by_itself = worker.by_itself || by_itself;
+  return worker.by_itself || worker.expects || rules_.expects_listener || !worker.uses.empty() ||
+         !awaited_.duty_of(worker.place).listeners.empty();
+}
+
+void AppListeners::deferred(rollout::WorkerId id, bool by_itself) {
+  const auto it = workers_.find(id);
+  if (it == workers_.end()) return;
+  it->second.by_itself = it->second.by_itself || by_itself;
+  it->second.expects = it->second.expects || !by_itself;
+  changed_ = true;
+}
+
+bool AppListeners::is_being_judged(const Worker& worker) const {
+  return worker.entered && !worker.by_itself && !worker.ready && !worker.draining;
+}
+
+AwaitedListeners::Listeners AppListeners::served_by(const Worker& worker) const {
+  AwaitedListeners::Listeners served;
+  for (const Endpoint* endpoint : worker.waits) {
+    const AppEndpoint* taken = taken_endpoint(endpoint);
+    served[taken ? taken->key() : endpoint->address()] = endpoint->address();
+  }
+  return served;
+}
+
+// Whether it serves others at that address, and waits on all of these: 0.0.0.0:80 in place of 127.0.0.1:80,
+// or the other way.
+bool AppListeners::is_replaced(const Worker& worker, const std::string& key) const {
+  const auto& all = listeners_.taken();
+  const auto one =
+      std::find_if(all.begin(), all.end(), [&](const AppEndpoint* each) { return each->key() == key; });
+  if (one == all.end() || worker.uses.contains(*one)) return false;
+  bool found = false;
+  for (Endpoint* endpoint : worker.uses) {
+    const AppEndpoint* other = taken_endpoint(endpoint);
+    if (!other || !other->excludes(**one)) continue;
+    if (!worker.waits.contains(endpoint)) return false;
+    found = true;
+  }
+  return found;
+}
+
+AwaitedListeners::Progress AppListeners::progress_of(const Worker& worker) const {
+  AwaitedListeners::Progress progress;
+  progress.waits = served_by(worker);
+  progress.waits_elsewhere = worker.waits_elsewhere;
+  const auto lent = listeners_.lent();
+  for (const Endpoint* endpoint : lent) progress.bound.insert(endpoint->address());
+  // By the contract it accepts before anybody knows whether it can live; an ordinary server has done all else
+  // before that.
+  const bool by_contract = worker.uses.empty() && !rules_.expects_listener && !worker.expects;
+  if (by_contract) progress.settled = worker.entered_at + rules_.awaited.settle;
+  progress.all_lent =
+      by_contract && !lent.empty() &&
+      std::all_of(lent.begin(), lent.end(), [&](Endpoint* one) { return worker.waits.contains(one); });
+  for (Endpoint* endpoint : worker.uses)
+    if (const AppEndpoint* taken = taken_endpoint(endpoint)) progress.bound.insert(taken->key());
+  for (const auto& [key, name] : awaited_.duty_of(worker.place).listeners)
+    if (is_replaced(worker, key)) progress.replaced.insert(key);
+  progress.any = rules_.expects_listener || worker.expects || !worker.uses.empty();
+  progress.since = worker.since;
+  return progress;
+}
+
+std::vector<AppListeners::Judged> AppListeners::judge(rollout::Time now) {
+  if (!std::exchange(unjudged_, false) && (!judgement_due_ || now < *judgement_due_)) return {};
+  judgement_due_.reset();
+  if (quiet_) awaited_.started();
+  std::vector<Judged> judged;
+  for (auto& [id, worker] : workers_) {
+    if (std::exchange(worker.progressed, false)) worker.since = now;
+    if (worker.entered && worker.entered_at == rollout::Time{0}) worker.entered_at = now;
+    if (worker.ready && !worker.draining) awaited_.serves(now, worker.place, served_by(worker));
+  }
+  for (auto& [id, worker] : workers_) {
+    if (!is_being_judged(worker)) continue;
+    auto outlook = awaited_.look(now, worker.place, progress_of(worker));
+    if (outlook.next)
+      judgement_due_ = judgement_due_ ? std::min(*judgement_due_, *outlook.next) : *outlook.next;
+    worker.ready = outlook.ready;
+    judged.push_back({id, std::move(outlook)});
+  }
+  return judged;
+}
+
+}  // namespace liveswap::master

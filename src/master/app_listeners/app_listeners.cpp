@@ -1,0 +1,331 @@
+#include "master/app_listeners/app_listeners.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "master/app_listeners/fs_identity.hpp"
+#include "master/app_listeners/app_inet.hpp"
+#include "master/app_listeners/app_unix.hpp"
+
+// What workers ask for, frame by frame.
+namespace liveswap::master {
+namespace {
+
+// Lines that a worker can bring into the log by what it asks for.
+constexpr unsigned complaints_limit = 10;
+// Sockets that one worker is given over its life; each endpoint has one for it, a Unix socket whose file was
+// removed has several.
+constexpr std::size_t cookies_limit = 4 * LIVESWAP_LISTENERS_MAX;
+
+std::optional<std::uint64_t> cookie_in(const std::string& text) {
+  std::uint64_t cookie = 0;
+  if (text.size() != sizeof cookie) return std::nullopt;
+  std::memcpy(&cookie, text.data(), sizeof cookie);
+  return cookie;
+}
+
+// From which port on everybody may bind.
+unsigned unprivileged_start() {
+  const auto text = read_small_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", 64);
+  const int number = text ? std::atoi(text->c_str()) : 0;
+  return text && number >= 0 && number <= 65536 ? static_cast<unsigned>(number) : 1024;
+}
+
+// Its owner has to be that of the application's own, which may join its group. 0, or an errno.
+int make_plain_socket(const BindAddress& address, const std::optional<Identity>& as, ReceivedFd& made) {
+  const FsIdentity user(as);
+  if (user.error() != 0) return user.error();
+  auto fd = UniqueFd::adopt(::socket(address.domain, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return errno;
+  const int only = address.v6only;
+  if (address.domain == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+  made = std::move(fd);
+  return 0;
+}
+
+}  // namespace
+
+AppEndpoint* AppListeners::taken_endpoint(const Endpoint* endpoint) const {
+  const auto& taken = listeners_.taken();
+  const auto found = std::find(taken.begin(), taken.end(), endpoint);
+  return found == taken.end() ? nullptr : *found;
+}
+
+void AppListeners::joined(rollout::WorkerId id, const rollout::AwaitedListeners::Place& place, pid_t pid,
+                      const Listeners::Hold& set) {
+  Worker& worker = workers_[id];
+  worker.place = place;
+  worker.pid = pid;
+  worker.set = listeners_.set_of(set);
+  for (Endpoint* endpoint : listeners_.lent())
+    if (const int fd = endpoint->socket(worker.set, place.slot); fd >= 0) give(worker, fd, *endpoint);
+  changed_ = true;
+}
+
+void AppListeners::left(rollout::WorkerId id) {
+  workers_.erase(id);
+  changed_ = true;
+}
+
+bool AppListeners::take_frame(rollout::WorkerId id, Frame& frame) {
+  Worker& worker = workers_.at(id);
+  UniqueFd descriptor;
+  int error = 0;
+  switch (frame.kind) {
+    // Of one that has exited nobody knows any more whose rights these were.
+    case LIVESWAP_BIND:
+      error = frame.posthumous ? ESRCH : bind(worker, frame, descriptor);
+      break;
+    case LIVESWAP_LISTEN:
+      error = listen(worker, frame);
+      break;
+    case LIVESWAP_UNLISTEN:
+      unlisten(worker, frame);
+      return true;
+    case LIVESWAP_OPTION:
+      note_option(worker, frame);
+      return true;
+    case LIVESWAP_UNLINK:
+      error = frame.posthumous ? ESRCH : unlink(worker, frame);
+      break;
+    case LIVESWAP_RENAME:
+      error = frame.posthumous ? ESRCH : rename(worker, frame, descriptor);
+      break;
+    case LIVESWAP_MENDED:
+      mended(worker, frame);
+      return true;
+    case LIVESWAP_HANDOFF:
+      error = take_handed_off(id, worker, frame);
+      break;
+    case LIVESWAP_WAITS:
+      note_wait(worker, frame);
+      return true;
+    default:
+      return false;
+  }
+  if (error == 0 && (frame.kind == LIVESWAP_BIND || frame.kind == LIVESWAP_LISTEN))
+    changed_ = worker.progressed = true;
+  if (frame.value <= 0) return true;
+  Extras extras;
+  extras.count = static_cast<std::uint64_t>(error);
+  extras.descriptor = descriptor.get();
+  send_(id, LIVESWAP_ANSWER, frame.value, extras);
+  return true;
+}
+
+void AppListeners::complain(Worker& worker, const std::string& text) const {
+  if (worker.complaints == complaints_limit) return;
+  log::warning("slot {} pid {}: {}{}", worker.place.slot, worker.pid, text,
+               ++worker.complaints == complaints_limit ? " (no more of this is said for this process)" : "");
+}
+
+int AppListeners::complain_of_bind(Worker& worker, const BindAddress& address, int error) const {
+  std::string more;
+  if (error == EACCES && address.port() != 0)
+    more = fmt::format(" for a worker that is not root: --privileged-port {} allows it", address.port());
+  if (error == ENOSPC)
+    more = fmt::format(": applications have {} listeners already, the limit", LIVESWAP_LISTENERS_MAX);
+  complain(worker, fmt::format("cannot bind {}: {}{}", address.text(), error_text(error), more));
+  return error;
+}
+
+int AppListeners::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
+  int error = 0;
+  const auto address = BindAddress::parse(frame.text, error);
+  if (!address) {
+    complain(worker, fmt::format("an address that cannot be taken over: {}", error_text(error)));
+    return error;
+  }
+  if (frame.crippled) return EMFILE;
+  if (!frame.descriptor) return EBADF;
+  if ((worker.ready || worker.draining) && frame.count == 1) return LIVESWAP_TOO_LATE;
+  if (error = check_fresh(frame.descriptor.get(), *address); error != 0) return error;
+  if (worker.cookies.size() >= cookies_limit || worker.unnamed.size() >= cookies_limit) {
+    complain(worker, fmt::format("no more sockets for it: it has been given {}", worker.cookies.size()));
+    return ENOSPC;
+  }
+  if (error = check_path(worker, frame.sender, address->path()); error != 0) return error;
+  auto as = identity_for(worker, frame);
+  if (!as) return EPERM;
+  return bind_address(worker, {*address, std::move(*as)}, std::move(frame.descriptor), answer);
+}
+
+int AppListeners::bind_address(Worker& worker, const UpgradeRequest& wish, ReceivedFd own, UniqueFd& answer) {
+  const BindAddress& address = wish.address;
+  // Sockets of MPTCP share no port: a plain one takes the place, which every client can do with.
+  const bool replaced = address.protocol == IPPROTO_MPTCP;
+  if (replaced)
+    if (const int error = make_plain_socket(address, wish.as, own); error != 0) return error;
+  auto& nth = worker.unnamed[address.is_unnamed() ? address.text() : ""];
+  Endpoint* endpoint = find(address, nth);
+  AppEndpoint* taken = taken_endpoint(endpoint);
+  // It may have been shut down since, and then is another one's.
+  if (taken) taken->repair();
+  if (endpoint) mend(*endpoint);
+  int socket = taken      ? taken->reachable(worker.set, worker.place.slot)
+               : endpoint ? endpoint->socket(worker.set, worker.place.slot)
+                          : -1;
+  const bool held = socket >= 0;
+  // A listener of --listen has no socket for a slot that is given up.
+  if (!held && endpoint && !taken) return EADDRINUSE;
+  if (!held) {
+    socket = own.get();
+    const int error = taken ? taken->add(worker.set, worker.place.slot, std::move(own), wish.as)
+                            : first_bind(worker, wish, nth, std::move(own), endpoint);
+    if (error != 0) return complain_of_bind(worker, address, error);
+  }
+  if (held || replaced) answer = UniqueFd::adopt(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
+  if ((held || replaced) && !answer) return errno;
+  if (address.is_unnamed()) ++nth;
+  worker.uses.insert(endpoint);
+  give(worker, socket, *endpoint);
+  if (auto* file = dynamic_cast<AppUnix*>(endpoint); file && address.path().starts_with('/')) {
+    worker.named[file] = address.path();
+    // Others have renamed it by now; this one is about to.
+    if (const int error = held ? file->link_as(address.path(), wish.as) : 0; error != 0)
+      return complain_of_bind(worker, address, error);
+  }
+  if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.lifetime.bound();
+  return 0;
+}
+
+// The user that the workers are given, or that this one has become.
+Result<std::optional<Identity>> AppListeners::identity_for(Worker& worker, const Frame& frame) const {
+  if (rules_.identity) return rules_.identity;
+  auto as = identity_of(worker.pid, frame.sender);
+  if (!as) complain(worker, fmt::format("it gets nothing of what it asks for: {}", as.error().text));
+  return as;
+}
+
+// May the master do for it what it asks for at that path?
+int AppListeners::check_path(Worker& worker, const Sender& sender, const std::string& path) const {
+  if (path.empty() || path.front() == '\0') return 0;
+  auto same = check_root_of(worker.pid);
+  if (same && sender.pid != worker.pid) same = check_root_of(sender.pid);
+  if (!same) complain(worker, fmt::format("{} is left alone: {}", path, same.error().text));
+  return same ? 0 : EXDEV;
+}
+
+// What a master has by a capability alone is not its workers'.
+bool AppListeners::may_bind(const std::optional<Identity>& as, std::uint16_t port) const {
+  const bool is_root = as ? as->user == 0 : ::geteuid() == 0;
+  return port == 0 || is_root || rules_.privileged_ports.contains(port) || port >= unprivileged_start();
+}
+
+// What it has itself is in its way as it would be without a master; what only others have is not
+// (AppInet::probe).
+bool AppListeners::excludes(const Worker& worker, const BindAddress& address, int fd) const {
+  int shares = 0;
+  socklen_t size = sizeof shares;
+  if (address.is_datagram() && ::getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &shares, &size) == 0 && shares)
+    return false;
+  return std::any_of(worker.uses.begin(), worker.uses.end(), [&](const Endpoint* one) {
+    const AppEndpoint* taken = taken_endpoint(one);
+    return taken && !address.is_unnamed() && taken->excludes(address);
+  });
+}
+
+std::unique_ptr<AppEndpoint> AppListeners::make_endpoint(const BindAddress& address, unsigned nth) const {
+  if (address.is_unix())
+    return std::make_unique<AppUnix>(address, nth, AppUnix::Rules{rules_.backlog, rules_.listen_at_once});
+  const auto is_ours = [this](std::uint64_t cookie) {
+    return listeners_.has_socket(cookie) ||
+           std::find(former_.begin(), former_.end(), cookie) != former_.end();
+  };
+  return std::make_unique<AppInet>(
+      address, nth, AppInet::Rules{rules_.per_slot, rules_.backlog, rules_.listen_at_once, is_ours});
+}
+
+int AppListeners::first_bind(Worker& worker, const UpgradeRequest& wish, unsigned nth, ReceivedFd own,
+                         Endpoint*& endpoint) {
+  if (!may_bind(wish.as, wish.address.port())) return EACCES;
+  if (listeners_.taken().size() >= LIVESWAP_LISTENERS_MAX) return ENOSPC;
+  if (excludes(worker, wish.address, own.get())) return EADDRINUSE;
+  auto made = make_endpoint(wish.address, nth);
+  const int error = made->add(worker.set, worker.place.slot, std::move(own), wish.as);
+  if (error != 0) return error;
+  endpoint = made.get();
+  uses_[endpoint] = {};
+  listeners_.take(std::move(made));
+  return 0;
+}
+
+Endpoint* AppListeners::endpoint_of(const Worker& worker, const std::string& text) const {
+  const auto cookie = cookie_in(text);
+  if (!cookie || *cookie == 0) return nullptr;
+  const auto found = worker.cookies.find(*cookie);
+  return found != worker.cookies.end() ? found->second : nullptr;
+}
+
+int AppListeners::listen(Worker& worker, const Frame& frame) {
+  Endpoint* endpoint = endpoint_of(worker, frame.text);
+  if (!endpoint) return EBADF;
+  AppEndpoint* taken = taken_endpoint(endpoint);
+  worker.given_up.erase(endpoint);
+  // What the master lends listens already, and so does what has been replaced.
+  if (!taken || cookie_of(taken->held(worker.set, worker.place.slot)) != cookie_in(frame.text)) return 0;
+  const int backlog = static_cast<int>(std::min<std::uint64_t>(frame.count, INT_MAX));
+  if (const int error = taken->listen(worker.set, worker.place.slot, backlog); error != 0) {
+    complain(worker, fmt::format("cannot listen on {}: {}", taken->address(), error_text(error)));
+    return error;
+  }
+  worker.uses.insert(taken);
+  uses_[taken].lifetime.bound();
+  return 0;
+}
+
+// Also one that does not listen yet. -1: there is none.
+int AppListeners::socket_for(const Worker& worker, const Endpoint& endpoint) const {
+  const AppEndpoint* taken = taken_endpoint(&endpoint);
+  return taken ? taken->held(worker.set, worker.place.slot) : endpoint.socket(worker.set, worker.place.slot);
+}
+
+void AppListeners::unlisten(Worker& worker, const Frame& frame) {
+  Endpoint* endpoint = endpoint_of(worker, frame.text);
+  if (!endpoint) return;
+  // Closed may be the one that it had before: a Unix socket whose file was removed is bound anew.
+  const std::uint64_t now = cookie_of(socket_for(worker, *endpoint));
+  if (now != cookie_in(frame.text) && worker.cookies.contains(now)) return;
+  if (worker.waits.erase(endpoint) > 0) give_up(worker, *endpoint);
+  if (worker.uses.erase(endpoint) == 0) return;
+  if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.lifetime.closed(worker.draining);
+  changed_ = true;
+}
+
+// One that was lent is never dropped: the worker alone does not serve it any more.
+void AppListeners::give_up(Worker& worker, const Endpoint& endpoint) {
+  if (taken_endpoint(&endpoint) || worker.draining) return;
+  worker.given_up.emplace(&endpoint, std::nullopt);
+  changed_ = true;
+}
+
+void AppListeners::note_wait(Worker& worker, const Frame& frame) {
+  Endpoint* endpoint = endpoint_of(worker, frame.text);
+  if (endpoint) worker.given_up.erase(endpoint);
+  if (endpoint)
+    worker.waits.insert(endpoint);
+  else
+    worker.waits_elsewhere = true;
+  changed_ = worker.progressed = true;
+}
+
+// Of one that is leaving there is nothing left to share: whoever binds its address begins anew.
+Endpoint* AppListeners::find(const BindAddress& address, unsigned nth) {
+  Endpoint* endpoint = listeners_.find(address, nth);
+  AppEndpoint* taken = taken_endpoint(endpoint);
+  if (!taken || !uses_[taken].lifetime.is_leaving()) return endpoint;
+  drop(*taken);
+  return nullptr;
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,176 @@
+#include "master/app_listeners/app_unix.hpp"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/log.hpp"
+#include "master/app_listeners/fs_identity.hpp"
+#include "master/sockets/bound_file.hpp"
+
+namespace liveswap::master {
+
+// Spared, it can still be reached by whoever is connecting, and by an abstract name until its last worker
+// goes.
+AppUnix::~AppUnix() {
+  if (!fd_) return;
+  file_.remove();
+  if (spared_)
+    discard(std::move(fd_));
+  else
+    shut_down(fd_.get());
+}
+
+// A Unix socket that was shut down once refuses everybody for ever, and listen() succeeds all the same.
+void AppUnix::give_up() {
+  log::seldom({"listeners that an application has shut down"}, log::Level::warning,
+              "listener {}: an application has shut it down; who binds it next makes a new one", name());
+  file_.remove();
+  discard(std::move(fd_));
+}
+
+bool AppUnix::is_at(const BindAddress& address) const {
+  if (where_.same(address)) return true;
+  if (address.type != where_.type) return false;
+  return (!former_path_.empty() && address.path() == former_path_) || leads_to(address, *this);
+}
+
+FileReport AppUnix::mend_file() {
+  using Kind = FileReport::Kind;
+  if (!fd_ || is_abstract() || !listens_) return {};
+  switch (file_.mend()) {
+    case SocketFile::State::in_place:
+      return report_file(Kind::fine);
+    case SocketFile::State::mended:
+      return report_file(Kind::mended);
+    case SocketFile::State::missing:
+      return replace_socket();
+    case SocketFile::State::foreign:
+      return report_file(Kind::lost,
+                         "another file is in the place of its own, and is left alone: remove it, and the "
+                         "listener's is made again");
+    case SocketFile::State::barred:
+      break;
+  }
+  return report_file(Kind::lost,
+                     "its file was removed, and cannot be made again: " + error_text(file_.error()));
+}
+
+// As that before: its options were the application's, and those of a Unix listener are few.
+UniqueFd AppUnix::bind_again() const {
+  const FsIdentity user(made_by_);
+  if (errno = user.error(); errno != 0) return {};
+  auto fd = UniqueFd::adopt(
+      ::socket(AF_UNIX, where_.type | SOCK_CLOEXEC | (is_nonblocking(fd_.get()) ? SOCK_NONBLOCK : 0), 0));
+  const struct stat& before = file_.known();
+  // Nobody can connect before listen(): owner and mode are right by then.
+  if (!fd || ::bind(fd.get(), where_.where.get(), where_.where.length) != 0) return {};
+  const auto file = file_of_bound(fd.get(), where_.path());
+  struct stat made {};
+  if (!file || ::fstat(file.get(), &made) != 0) return {};
+  const bool is_same = made.st_uid == before.st_uid && made.st_gid == before.st_gid;
+  if (const int error = is_same ? 0 : set_owner_of(file.get(), before.st_uid, before.st_gid); error != 0)
+    log::seldom({"files of Unix sockets"}, log::Level::warning,
+                "listener {}: cannot give its file the owner that it had: {}", name(), error_text(error));
+  set_mode_of(file.get(), before.st_mode & 0777);
+  if (::listen(fd.get(), backlog_) != 0) return {};
+  return fd;
+}
+
+FileReport AppUnix::replace_socket() {
+  auto fresh = bind_again();
+  if (!fresh)
+    return report_file(FileReport::Kind::lost,
+                       "its file was removed, and cannot be made again: " + error_text(errno));
+  const auto former = cookie_of(fd_.get());
+  discard(std::exchange(fd_, std::move(fresh)));
+  file_ = SocketFile(where_.path(), made_by_);
+  return report_file(FileReport::Kind::replaced,
+                     "its file was removed with every link to it: another socket is in its place", former);
+}
+
+int AppUnix::move(const std::string& to, const std::string& from, bool keep_old,
+                    const std::optional<Identity>& as) {
+  BindAddress there = where_;
+  if (!there.set_path(to)) return ENAMETOOLONG;
+  if (const int error = file_.move(to, from, keep_old, as); error != 0) return error;
+  if (where_.path() == to) return 0;
+  former_path_ = where_.path();
+  where_ = there;
+  made_by_ = as;
+  rename(where_.text());
+  return 0;
+}
+
+int AppUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identity>& as) {
+  BindAddress where = asked();
+  SocketFile file;
+  {
+    const FsIdentity user(as);
+    if (user.error() != 0) return user.error();
+    // Of the socket, whose mode the application may have set by fchmod(): what its own bind() would have made
+    // of it.
+    struct stat own {};
+    if (::fstat(fd.get(), &own) != 0) return errno;
+    if (::bind(fd.get(), where.where.get(), where.where.length) != 0) return errno;
+    where = bound_address(fd.get(), where);
+    // Nobody can connect before listen(): the mode is right by then. That of the file is the worker's umask,
+    // not ours.
+    if (const auto path = where.path(); !path.empty() && path.front() != '\0') {
+      const auto made = file_of_bound(fd.get(), path);
+      if (!made) return errno;
+      set_mode_of(made.get(), own.st_mode & 0777 & ~where.umask);
+      file = SocketFile(path, as);
+      if (!file.is_in_place()) return ENOENT;
+    }
+  }
+  // Whoever has the socket before still accepts what waits in it.
+  if (asked().is_unnamed()) rename(where.text());
+  where_ = where;
+  discard(std::exchange(fd_, fd.release()));
+  made_by_ = as;
+  file_ = std::move(file);
+  former_path_.clear();
+  listens_ = false;
+  nonblocking_ = false;
+  return rules_.listen_at_once ? listen(0, 0, 0) : 0;
+}
+
+int AppUnix::listen(unsigned, unsigned, int backlog) {
+  if (!fd_) return EBADF;
+  backlog_ = std::max({backlog_, rules_.backlog, backlog});
+  // Also where an application has listened past the worker host.
+  if (::listen(fd_.get(), backlog_) != 0) return errno;
+  listens_ = true;
+  return 0;
+}
+
+Result<void> AppUnix::point(unsigned set, unsigned, const std::set<unsigned>&) {
+  set_ = set;
+  return {};
+}
+
+void AppUnix::repair() {
+  if (fd_ && is_shut_down(fd_.get())) give_up();
+  if (!fd_) return;
+  if (!listens_ && fd_ && listens(fd_.get())) {
+    backlog_ = std::max(backlog_, rules_.backlog);
+    listens_ = true;
+  }
+  if (listens_) repair_taken(fd_.get(), backlog_, nonblocking_);
+}
+
+int AppUnix::reachable(unsigned, unsigned) const {
+  return fd_ && (is_abstract() || file_.is_in_place()) ? fd_.get() : -1;
+}
+
+int AppUnix::socket(unsigned, unsigned) const { return listens_ ? fd_.get() : -1; }
+
+std::vector<int> AppUnix::sockets(unsigned set) const {
+  if (set != set_ || !listens_) return {};
+  return {fd_.get()};
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <optional>
+
+#include "master/sockets/socket_file.hpp"
+#include "master/app_listeners/app_endpoint.hpp"
+
+namespace liveswap::master {
+
+// A Unix socket that applications bind, at a path or in the abstract namespace; all slots share it. The file
+// is made and removed as the user of the worker that has bound it, or has renamed it since.
+//
+// One socket serves every set: a path could have a second one beside it (unix_endpoint.hpp), but the
+// application would see a name that it has not given. So a --flip does not keep the staged workers from
+// accepting here before it.
+class AppUnix final : public AppEndpoint {
+ public:
+  struct Rules {
+    int backlog = 0;  // at least
+    bool listen_at_once = false;
+  };
+  AppUnix(const BindAddress& asked, unsigned nth, const Rules& rules)
+      : AppEndpoint(asked, nth), rules_(rules), where_(asked) {}
+  ~AppUnix() override;  // removes the file, when it still is ours
+
+  std::string address() const override { return where_.text(); }
+  Result<void> prepare(unsigned, unsigned) override { return {}; }
+  Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) override;
+  void retire(unsigned) override {}
+  void shrink(unsigned) override {}
+  void repair() override;
+  int socket(unsigned set, unsigned slot) const override;
+  std::vector<int> sockets(unsigned set) const override;
+  bool per_slot() const override { return false; }
+  bool is_at(const BindAddress& address) const override;
+  bool is_file(const struct stat& file) const override { return fd_ && file_.is(file); }
+  std::string file() const override { return fd_ && listens_ ? file_.path() : ""; }
+  bool is_known_as(const std::string& path) const override {
+    return same_entry(path, where_.path()) || (!former_path_.empty() && same_entry(path, former_path_));
+  }
+  std::vector<std::string> watched() const override {
+    return file().empty() ? std::vector<std::string>{} : std::vector{file_.path(), file_.spare()};
+  }
+  FileReport mend_file() override;
+  void take_mode(mode_t mode, const std::optional<Identity>& as) override { file_.set_mode(mode, as); }
+  std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
+
+  // The application renames the file, as the user `as`; `keep_old`: other workers are about to do the same.
+  // 0, or an errno.
+  int move(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as);
+  mode_t mode() const { return file_.mode(); }
+  // Brings it about that the path leads here, for a worker that binds what others have renamed. 0, or an
+  // errno.
+  int link_as(const std::string& path, const std::optional<Identity>& as) const {
+    return file_.link_as(path, as);
+  }
+
+  // Where the file is gone or somebody else's, another socket takes the place of the one before.
+  int add(unsigned set, unsigned slot, ReceivedFd socket, const std::optional<Identity>& as) override;
+  int listen(unsigned set, unsigned slot, int backlog) override;
+  int held(unsigned, unsigned) const override { return fd_.get(); }
+  int reachable(unsigned set, unsigned slot) const override;
+  bool want(const Wanted&) override { return false; }
+  void clear_unwanted() override {}
+  void spare() override { spared_ = true; }
+  const BindAddress& where() const override { return where_; }
+  bool in_use() const override { return listens_; }
+
+ private:
+  bool is_abstract() const { return where_.path().empty() || where_.path().front() == '\0'; }
+  UniqueFd bind_again() const;
+  FileReport replace_socket();
+  void give_up();
+
+  Rules rules_;
+  BindAddress where_;
+  UniqueFd fd_;  // empty: an application has shut it down, and nobody has bound another one since
+  std::optional<Identity> made_by_;  // as whom the file was bound, or renamed last
+  SocketFile file_;
+  std::string former_path_;  // that it was bound at, before it was renamed
+  int backlog_ = 0;
+  bool nonblocking_ = false;  // has been
+  bool listens_ = false;
+  unsigned set_ = 0;  // that is pointed to
+  bool spared_ = false;
+};
+
+}  // namespace liveswap::master

@@ -1,0 +1,269 @@
+#include <netinet/in.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.hpp"
+#include "master/sockets/accept_queue.hpp"
+#include "master/app_listeners/app_listeners.hpp"
+
+// Connections that change hands: those that an old worker gives back, and those that come to a listener which
+// nobody serves while another one does.
+namespace liveswap::master {
+namespace {
+
+// Connections that wait, with the master, for somebody to take them or to read what he was sent; each costs a
+// descriptor of ours, so at most a quarter of these. One giver alone may have a share of them.
+constexpr std::size_t waiting_most = 2048;
+constexpr std::size_t share = 2;
+constexpr rollout::Time handed_off_wait{10'000};
+// Until a worker that serves, and has given a connection back, is asked again.
+constexpr rollout::Time giver_rests{100};
+// Of one socket at one look.
+constexpr unsigned forwarded_at_once = 64;
+
+bool name_of_socket(int fd, bool peer, sockaddr_storage& address, socklen_t& size) {
+  size = sizeof address;
+  auto* into = reinterpret_cast<sockaddr*>(&address);
+  return (peer ? ::getpeername(fd, into, &size) : ::getsockname(fd, into, &size)) == 0;
+}
+
+int option(int fd, int name) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+}
+
+// Whether a connection may have come to `here` by a listener that is bound to `bound`.
+bool is_inside(const sockaddr_storage& here, const sockaddr_storage& bound) {
+  const auto &in = reinterpret_cast<const sockaddr_in&>(here),
+             &in_bound = reinterpret_cast<const sockaddr_in&>(bound);
+  if (in.sin_port != in_bound.sin_port) return false;  // which has the same place in both families
+  if (bound.ss_family == AF_INET)
+    return in_bound.sin_addr.s_addr == htonl(INADDR_ANY) || in.sin_addr.s_addr == in_bound.sin_addr.s_addr;
+  const in6_addr &six = reinterpret_cast<const sockaddr_in6&>(here).sin6_addr,
+                 &six_bound = reinterpret_cast<const sockaddr_in6&>(bound).sin6_addr;
+  return IN6_IS_ADDR_UNSPECIFIED(&six_bound) || IN6_ARE_ADDR_EQUAL(&six, &six_bound);
+}
+
+// Whether whoever can come to `from` could come to `heir`, too, if `from` were not there.
+bool covers(const SocketAddress& heir, const SocketAddress& from) {
+  const bool six = heir.storage.ss_family == AF_INET6;
+  if (heir.storage.ss_family == from.storage.ss_family)
+    return is_inside(from.storage, heir.storage) && (!six || heir.both_families || !from.both_families);
+  const auto &in = reinterpret_cast<const sockaddr_in&>(from.storage),
+             &in_heir = reinterpret_cast<const sockaddr_in&>(heir.storage);
+  return six && heir.both_families && in.sin_port == in_heir.sin_port &&
+         IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(heir.storage).sin6_addr);
+}
+
+// Dual, it is replaced by one for each family as well; what comes by IPv4 the kernel deals to that of IPv4 at
+// once.
+SocketAddress of_six_alone(SocketAddress from) {
+  from.both_families = false;
+  return from;
+}
+
+// Whether the one is a connection that the other may have accepted.
+bool comes_from(int connection, int listener) {
+  for (const int name : {SO_TYPE, SO_PROTOCOL})
+    if (option(connection, name) != option(listener, name)) return false;
+  sockaddr_storage here{}, peer{}, bound{};
+  socklen_t size = 0, bound_size = 0;
+  if (option(connection, SO_TYPE) == SOCK_DGRAM || !name_of_socket(connection, true, peer, size) ||
+      !name_of_socket(connection, false, here, size) || !name_of_socket(listener, false, bound, bound_size))
+    return false;
+  // One of IPv4 may have been forwarded to a listener of both families, and given back.
+  if (bound.ss_family != AF_UNIX && here.ss_family != AF_UNIX)
+    return covers(address_of(listener), of_six_alone(address_of(connection)));
+  return size == bound_size && std::memcmp(&here, &bound, size) == 0;
+}
+
+// Every address of IPv4, at that port.
+SocketAddress any_of_four(const SocketAddress& like) {
+  SocketAddress any;
+  auto& in = reinterpret_cast<sockaddr_in&>(any.storage);
+  in.sin_family = AF_INET;
+  in.sin_port = reinterpret_cast<const sockaddr_in&>(like.storage).sin_port;
+  return any;
+}
+
+// Of no worker: whoever has got the fewest is the next.
+constexpr unsigned no_slot = ~0u;
+
+std::string_view why_refused(int error) {
+  switch (error) {
+    case EMFILE:
+      return "the master had no descriptor left for it (RLIMIT_NOFILE)";
+    case ENOBUFS:
+      return "as many as may wait already wait for a worker";
+    case EINVAL:
+      return "it did not come by the listener that was named";
+    default:
+      return "its listener is not held, or no connection came along";
+  }
+}
+
+bool is_stream(int fd) { return option(fd, SO_TYPE) == SOCK_STREAM && option(fd, SO_DOMAIN) != AF_UNIX; }
+
+}  // namespace
+
+// Its own socket may be gone; any other of the set has the same name.
+bool AppListeners::is_from(const Endpoint& endpoint, const Worker& worker, int connection) const {
+  const auto sockets = endpoint.sockets(worker.set);
+  return std::any_of(sockets.begin(), sockets.end(),
+                     [&](int fd) { return fd >= 0 && comes_from(connection, fd); });
+}
+
+// Half of it is for what comes before somebody is told to rest.
+bool AppListeners::is_full(rollout::WorkerId id) const {
+  const auto giver = workers_.find(id);
+  const std::size_t limit = handed_off_limit();
+  return *waiting_ >= limit / 2 || (giver != workers_.end() && *giver->second.waiting >= limit / 2 / share);
+}
+
+std::size_t AppListeners::handed_off_limit() const {
+  if (rules_.handed_off_limit > 0) return rules_.handed_off_limit;
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return waiting_most / 4;
+  return std::min<std::size_t>(files.rlim_cur / 4, waiting_most);
+}
+
+AppListeners::Ticket AppListeners::ticket_for(const std::shared_ptr<std::size_t>& giver) const {
+  ++*waiting_, ++*giver;
+  return Ticket(nullptr, [all = waiting_, giver](const void*) { --*all, --*giver; });
+}
+
+int AppListeners::hand_off(rollout::WorkerId id, Worker& worker, Frame& frame) {
+  if (frame.crippled) return EMFILE;
+  if (!frame.descriptor) return EBADF;
+  Endpoint* endpoint = endpoint_of(worker, frame.text);
+  if (!endpoint) return EBADF;
+  if (!is_from(*endpoint, worker, frame.descriptor.get())) return EINVAL;
+  if (*waiting_ >= handed_off_limit() || *worker.waiting >= handed_off_limit() / share) return ENOBUFS;
+  const rollout::Time waited{std::min<std::uint64_t>(frame.count, handed_off_wait.count())};
+  HandedOff one{std::move(frame.descriptor), endpoint, worker.place.slot, id, waited, std::nullopt,
+                ticket_for(worker.waiting)};
+  if (adopt(one, false)) return 0;
+  handed_off_.push_back(std::move(one));
+  return 0;
+}
+
+// The worker does not wait for the answer: what is not taken is closed here, and was no move.
+int AppListeners::take_handed_off(rollout::WorkerId id, Worker& worker, Frame& frame) {
+  const bool is_moved = frame.count == 0;  // not given back
+  const int error = hand_off(id, worker, frame);
+  if (error == 0) return 0;
+  worker.refused += is_moved;
+  complain(worker, fmt::format("closed a connection that it handed off: {}", why_refused(error)));
+  return error;
+}
+
+std::uint64_t AppListeners::refused(rollout::WorkerId id) const {
+  const auto found = workers_.find(id);
+  return found == workers_.end() ? 0 : found->second.refused;
+}
+
+// The listener by which that worker can accept it: the one by which it came, else one of the same address;
+// nullptr: none. A worker that only has bound it would have to keep the connection.
+Endpoint* AppListeners::taker(const Worker& worker, const HandedOff& one) const {
+  const auto has = [&](const Endpoint* endpoint) {
+    return endpoint->socket(worker.set, worker.place.slot) >= 0;
+  };
+  if (worker.waits.contains(one.endpoint)) return has(one.endpoint) ? one.endpoint : nullptr;
+  for (Endpoint* endpoint : worker.waits)
+    if (has(endpoint) && is_from(*endpoint, worker, one.connection.get())) return endpoint;
+  return nullptr;
+}
+
+// To the successor in its slot, else to whoever of the newest generation has got the fewest.
+bool AppListeners::adopt(const HandedOff& one, bool also_by_giver) {
+  std::pair<const rollout::WorkerId, Worker>* best = nullptr;
+  Endpoint* by = nullptr;
+  const auto rank = [&](const Worker& worker) {
+    return std::tuple(worker.place.slot == one.slot, worker.place.generation, ~worker.adopted);
+  };
+  for (auto& candidate : workers_) {
+    const auto& [id, worker] = candidate;
+    if (!worker.ready || worker.draining || (id == one.from && !also_by_giver)) continue;
+    if (best && rank(worker) <= rank(best->second)) continue;
+    if (Endpoint* endpoint = taker(worker, one)) best = &candidate, by = endpoint;
+  }
+  if (!best) return false;
+  const std::uint64_t cookie = cookie_of(by->socket(best->second.set, best->second.place.slot));
+  Extras extras;
+  extras.count = static_cast<std::uint64_t>(
+      (one.waited + (one.since ? looked_at_ - *one.since : rollout::Time{0})).count());
+  extras.text = std::string_view(reinterpret_cast<const char*>(&cookie), sizeof cookie);
+  extras.descriptor = one.connection.get();
+  extras.ticket = one.ticket;
+  if (!send_(best->first, LIVESWAP_ADOPT, 0, extras)) return false;
+  ++best->second.adopted;
+  return true;
+}
+
+void AppListeners::place_handed_off(rollout::Time now) {
+  std::size_t late = 0;
+  std::erase_if(handed_off_, [&](HandedOff& one) {
+    if (!one.since) one.since = now;
+    if (adopt(one, now - *one.since >= giver_rests)) return true;
+    const bool is_late = one.waited + (now - *one.since) >= handed_off_wait;
+    late += is_late;
+    return is_late;
+  });
+  if (late > 0)
+    log::seldom({"connections that were handed off"}, log::Level::warning,
+                "closed {} connection{} that {} handed off: no worker took {} within {} s", late,
+                late == 1 ? "" : "s", late == 1 ? "was" : "were", late == 1 ? "it" : "them",
+                std::chrono::duration_cast<std::chrono::seconds>(handed_off_wait).count());
+}
+
+// The other endpoints that workers serve which can take all that comes to this one.
+std::vector<AppListeners::Heir> AppListeners::heirs_of(const AppEndpoint& endpoint) const {
+  const auto unwanted = endpoint.unwanted();
+  if (unwanted.empty()) return {};
+  const SocketAddress from = address_of(unwanted.front());
+  std::vector<Heir> heirs, of_six;
+  bool any_four = false;
+  std::set<Endpoint*> seen;
+  for (const auto& [id, worker] : workers_) {
+    if (!worker.ready || worker.draining) continue;
+    for (Endpoint* other : worker.uses) {
+      const int fd = other == &endpoint ? -1 : other->socket(worker.set, worker.place.slot);
+      if (fd < 0 || !is_stream(fd) || !seen.insert(other).second) continue;
+      const SocketAddress address = address_of(fd);
+      if (covers(address, from))
+        heirs.push_back({other, address.storage.ss_family});
+      else if (covers(address, of_six_alone(from)))
+        of_six.push_back({other, address.storage.ss_family});
+      any_four = any_four || covers(address, any_of_four(from));
+    }
+  }
+  if (heirs.empty() && any_four) heirs = std::move(of_six);
+  return heirs;
+}
+
+// Who comes to a socket that nobody serves would else wait there until it is closed, though there are workers
+// that serve the very address: an upgrade from 127.0.0.1:80 to 0.0.0.0:80, or back. The kernel prefers the
+// narrower address, whoever listens there.
+void AppListeners::forward(const AppEndpoint& from, const Use& use) {
+  if (use.heirs.empty()) return;
+  for (const int fd : from.unwanted()) {
+    end_blocking(fd);
+    for (unsigned i = 0; i < forwarded_at_once && *waiting_ < handed_off_limit() && anybody_waits(fd); ++i) {
+      ReceivedFd connection(UniqueFd::adopt(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC)));
+      if (!connection) break;
+      const int family = option(connection.get(), SO_DOMAIN);
+      const auto same = std::find_if(use.heirs.begin(), use.heirs.end(),
+                                     [family](const Heir& heir) { return heir.family == family; });
+      Endpoint* to = (same == use.heirs.end() ? use.heirs.front() : *same).endpoint;
+      HandedOff one{std::move(connection), to, no_slot, 0, rollout::Time{0}, std::nullopt,
+                    ticket_for(forwarded_)};
+      if (!adopt(one, false)) handed_off_.push_back(std::move(one));
+    }
+  }
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,177 @@
+#include "master/control/control_connection.hpp"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "base/reserve.hpp"
+#include "master/uv/loop.hpp"
+
+namespace liveswap::master {
+namespace {
+
+// What a client may leave unread.
+constexpr std::size_t backlog_limit = 256 * 1024;
+
+// Of a long answer: how much is read and given to the kernel at once, and how long all of it may take.
+constexpr std::size_t piece = 64 * 1024;
+constexpr Milliseconds pour_limit{30'000};
+
+struct Write {
+  uv_write_t request{};
+  std::string bytes;
+};
+
+void allocate(uv_handle_t*, std::size_t, uv_buf_t* buffer) {
+  // Used up before the next read of any connection, on one thread.
+  static thread_local char bytes[16 * 1024];
+  *buffer = uv_buf_init(bytes, sizeof bytes);
+}
+
+}  // namespace
+
+ControlConnection::ControlConnection(uv_stream_t* stream, bool local, void (*delete_stream)(uv_handle_t*),
+                                     Handlers handlers)
+    : stream_(stream),
+      local_(local),
+      delete_stream_(delete_stream),
+      handlers_(std::move(handlers)),
+      pour_limit_(*stream->loop) {
+  stream_->data = this;
+  read();
+}
+
+ControlConnection::~ControlConnection() {
+  stream_->data = nullptr;
+  uv_close(reinterpret_cast<uv_handle_t*>(stream_), delete_stream_);
+}
+
+void ControlConnection::close() {
+  uv_read_stop(stream_);
+  if (const auto closed = std::move(handlers_.closed)) closed();
+}
+
+void ControlConnection::read() {
+  uv_read_start(stream_, allocate, [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
+    auto* self = static_cast<ControlConnection*>(stream->data);
+    if (!self || count == 0) return;
+    if (count < 0)
+      guarded([&] { self->close(); });
+    else if (!guarded([&] { self->on_bytes(buffer->base, static_cast<std::size_t>(count)); }))
+      self->cut();  // what has been read is lost, so the next line would not be what the client means
+  });
+}
+
+void ControlConnection::on_bytes(const char* bytes, std::size_t count) {
+  if (refused_) return;
+  // Lines that never end would fill the reserve.
+  if (reserve::is_needed()) return refuse(no_memory_line);
+  lines_.append({bytes, count});
+  take_lines();
+}
+
+// A command may be answered while it is being given: a loop, not a recursion that a client could drive deep.
+void ControlConnection::take_lines() {
+  if (taking_) return;
+  taking_ = true;
+  while (!busy_ && !refused_) {
+    const auto line = lines_.next();
+    if (!line && !lines_.too_long()) {
+      read();
+      break;
+    }
+    busy_ = true;
+    uv_read_stop(stream_);
+    if (!guarded([&] { handlers_.line(line); })) cut();
+  }
+  taking_ = false;
+}
+
+void ControlConnection::answer(const std::string& line) {
+  busy_ = false;
+  write(line);
+  take_lines();
+}
+
+void ControlConnection::answer(ReceivedFd file, std::size_t size, std::shared_ptr<const void> held) {
+  pouring_ = Pouring{std::move(file), size, 0, std::move(held)};
+  pour_limit_.start(pour_limit, [this] { cut(); });
+  pour();
+}
+
+// A piece is written when the one before has left: other connections and workers have their turn in between.
+void ControlConnection::pour() {
+  if (!pouring_ || refused_) return;
+  if (pouring_->done == pouring_->size) {
+    pour_limit_.stop();
+    pouring_.reset();
+    busy_ = false;
+    take_lines();
+    return;
+  }
+  auto write = std::make_unique<Write>();
+  write->bytes.resize(std::min(piece, pouring_->size - pouring_->done));
+  const ssize_t n = ::pread(pouring_->file.get(), write->bytes.data(), write->bytes.size(),
+                            static_cast<off_t>(pouring_->done));
+  // Half a line is no answer: its client sees the end of the connection.
+  if (n <= 0) return cut();
+  pouring_->done += static_cast<std::size_t>(n);
+  uv_buf_t buffer = uv_buf_init(write->bytes.data(), static_cast<unsigned>(n));
+  write->request.data = write.get();
+  const int failed = uv_write(&write->request, stream_, &buffer, 1, [](uv_write_t* request, int status) {
+    const std::unique_ptr<Write> owner(static_cast<Write*>(request->data));
+    auto* self = static_cast<ControlConnection*>(request->handle->data);
+    if (self && (status < 0 || !guarded([&] { self->pour(); }))) self->cut();
+  });
+  if (failed != 0) return cut();
+  write.release();
+}
+
+void ControlConnection::refuse(const std::string& line) {
+  refused_ = true;
+  busy_ = false;
+  write(line);
+  // What is queued goes out first; a client that does not take it is ended by the limit on connections.
+  auto* request = new uv_shutdown_t;
+  const int failed = uv_shutdown(request, stream_, [](uv_shutdown_t* done, int) {
+    const std::unique_ptr<uv_shutdown_t> owner(done);
+    guarded([done] {
+      if (auto* self = static_cast<ControlConnection*>(done->handle->data)) self->close();
+    });
+  });
+  if (failed != 0) {
+    delete request;
+    cut();
+  }
+}
+
+// By the end of file that read() then finds: the owner may be in the middle of a call.
+void ControlConnection::cut() noexcept {
+  uv_os_fd_t fd = -1;
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(stream_), &fd) == 0) ::shutdown(fd, SHUT_RDWR);
+  refused_ = true;
+  read();
+}
+
+void ControlConnection::write(const std::string& line) {
+  if (stream_->write_queue_size > backlog_limit) {
+    cut();
+    return;
+  }
+  auto* write = new Write{{}, line};
+  uv_buf_t buffer = uv_buf_init(write->bytes.data(), static_cast<unsigned>(write->bytes.size()));
+  write->request.data = write;
+  const int failed = uv_write(&write->request, stream_, &buffer, 1, [](uv_write_t* request, int status) {
+    const std::unique_ptr<Write> owner(static_cast<Write*>(request->data));
+    auto* self = static_cast<ControlConnection*>(request->handle->data);
+    if (status < 0 && self) self->cut();  // the client waits for an answer that it will not get
+  });
+  if (failed == 0) return;
+  delete write;
+  cut();
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,293 @@
+#include "master/control/control_server.hpp"
+
+#include <fmt/format.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "base/reserve.hpp"
+#include "config/address.hpp"
+#include "master/uv/loop.hpp"
+#include "master/sockets/sockets.hpp"
+
+namespace liveswap::master {
+namespace {
+
+constexpr int backlog = 128;
+constexpr std::size_t connections_per_door = 64;
+
+// As protocol::error_line() makes it.
+constexpr const char* cut_off_line =
+    R"({"cmd":"","error":"an error cut the command off: `liveswap status` shows what is","status":"failed"})"
+    "\n";
+
+// Takes as long for a wrong token as for the right one, wherever they differ.
+bool equal_in_constant_time(const std::string& a, const std::string& b) {
+  if (a.size() != b.size()) return false;
+  volatile unsigned char difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    difference = difference | static_cast<unsigned char>(a[i] ^ b[i]);
+  return difference == 0;
+}
+
+// The runtime directory already keeps others out; this holds when somebody has loosened it.
+bool peer_is_trusted(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+  return peer.uid == ::geteuid() || peer.uid == 0;
+}
+
+std::string name_of_peer(int fd, bool local) {
+  if (local) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return "";
+    return fmt::format("uid {}, pid {}", peer.uid, peer.pid);
+  }
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  auto* address = reinterpret_cast<sockaddr*>(&peer);
+  char host[NI_MAXHOST], port[NI_MAXSERV];
+  if (::getpeername(fd, address, &size) != 0 ||
+      ::getnameinfo(address, size, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) !=
+          0)
+    return "";
+  const std::string name = peer.ss_family == AF_INET6 ? fmt::format("[{}]", host) : std::string(host);
+  return fmt::format("{}:{} over TCP", name, port);
+}
+
+template <class Uv>
+void delete_as(uv_handle_t* handle) {
+  delete reinterpret_cast<Uv*>(handle);
+}
+
+struct Stream {
+  uv_stream_t* handle;
+  void (*deleter)(uv_handle_t*);
+};
+
+Stream make_stream(uv_loop_t& loop, bool local) {
+  if (local) {
+    auto* pipe = new uv_pipe_t;
+    uv_pipe_init(&loop, pipe, 0);
+    return {reinterpret_cast<uv_stream_t*>(pipe), delete_as<uv_pipe_t>};
+  }
+  auto* tcp = new uv_tcp_t;
+  uv_tcp_init(&loop, tcp);
+  return {reinterpret_cast<uv_stream_t*>(tcp), delete_as<uv_tcp_t>};
+}
+
+// False: it still belongs to the caller.
+bool open_stream(const Stream& stream, int client, bool local) {
+  return (local ? uv_pipe_open(reinterpret_cast<uv_pipe_t*>(stream.handle), client)
+                : uv_tcp_open(reinterpret_cast<uv_tcp_t*>(stream.handle), client)) == 0;
+}
+
+// An accept queue is tried again after this when the kernel had no descriptor or no memory for a client.
+constexpr Milliseconds rest{100};
+
+// Of a client, not of the queue.
+bool is_client_gone(int error) {
+  return error == EAGAIN || error == EINTR || error == ECONNABORTED || error == EPROTO;
+}
+
+// Without a word of memory.
+void say(int client, std::string_view line) {
+  ::send(client, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+Result<UniqueFd> listen_tcp_door(const std::string& address, std::uint16_t port) {
+  const std::string object = fmt::format("the control port {}:{}", address, port);
+  const auto where = resolve({config::Address::Kind::tcp, address, port, ""});
+  if (!where) return tl::unexpected<Error>(where.error());
+  auto fd = listen_tcp(*where, false, backlog, object);
+  if (!fd) return fail(fd.error().text + "; `--port` chooses another");
+  return fd;
+}
+
+}  // namespace
+
+struct ControlServer::Door {
+  Door(uv_loop_t& loop, UniqueFd listening, bool is_local)
+      : socket(std::move(listening)), local(is_local), resting(loop), poll(loop, socket.get()) {}
+  UniqueFd socket;
+  bool local;
+  Timer resting;
+  Poll poll;
+};
+
+ControlServer::ControlServer(uv_loop_t& loop, Settings settings, OnCommand on_command)
+    : loop_(loop), settings_(std::move(settings)), on_command_(std::move(on_command)) {}
+
+Result<std::unique_ptr<ControlServer>> ControlServer::open(uv_loop_t& loop, Settings settings,
+                                                           OnCommand on_command) {
+  std::unique_ptr<ControlServer> server(new ControlServer(loop, std::move(settings), std::move(on_command)));
+  const auto& instance = server->settings_.instance;
+  if (auto made = ensure_private_directory(instance.runtime_dir, 0077); !made)
+    return tl::unexpected<Error>(made.error());
+  auto tcp = listen_tcp_door(server->settings_.address, instance.port);
+  if (!tcp) return tl::unexpected<Error>(tcp.error());
+  auto local = listen_unix(instance.socket_path(), 0600, backlog);
+  if (!local) return tl::unexpected<Error>(local.error());
+  server->socket_lock_ = std::move(local->lock);
+  if (auto opened = server->open_door(std::move(local->socket), true); !opened)
+    return tl::unexpected<Error>(opened.error());
+  if (auto opened = server->open_door(std::move(*tcp), false); !opened)
+    return tl::unexpected<Error>(opened.error());
+  return server;
+}
+
+ControlServer::~ControlServer() {
+  connections_.clear();
+  for (Door& door : doors_) door.poll.stop();
+  doors_.clear();
+  if (socket_lock_) ::unlink(settings_.instance.socket_path().c_str());
+}
+
+Result<void> ControlServer::open_door(UniqueFd socket, bool local) {
+  Door& door = doors_.emplace_back(loop_, std::move(socket), local);
+  if (!door.poll.usable()) return fail("cannot watch the control socket");
+  door.resting.on_due([&door] { door.poll.watch(UV_READABLE); });
+  door.poll.start(UV_READABLE, [this, &door](int) { accept(door); });
+  return {};
+}
+
+// The oldest connection that waits for nothing makes way: clients that connect and say nothing lock nobody
+// out. False when all of them wait for an answer.
+bool ControlServer::make_room(bool local) {
+  const auto count = std::count_if(connections_.begin(), connections_.end(), [local](const auto& one) {
+    return one.second.connection->local() == local;
+  });
+  return static_cast<std::size_t>(count) < connections_per_door || end_oldest(local);
+}
+
+bool ControlServer::end_oldest(bool local) {
+  const auto oldest = std::find_if(connections_.begin(), connections_.end(), [local](const auto& one) {
+    return one.second.connection->local() == local && !one.second.connection->busy();
+  });
+  if (oldest == connections_.end()) return false;
+  connections_.erase(oldest);
+  return true;
+}
+
+// Where no descriptor is left, the oldest connection makes way, too: of this door, or of the other one.
+UniqueFd ControlServer::take_client(const Door& door) {
+  const auto take = [&door] {
+    return UniqueFd::adopt(::accept4(door.socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  };
+  auto client = take();
+  const bool none_left = !client && (errno == EMFILE || errno == ENFILE);
+  return none_left && (end_oldest(door.local) || end_oldest(!door.local)) ? take() : std::move(client);
+}
+
+// Not uv_listen(): where its callback does not take the client, because an exception cut it off, it never
+// calls again.
+void ControlServer::accept(Door& door) {
+  auto client = take_client(door);
+  if (!client && is_client_gone(errno)) return;
+  if (!client) {
+    // The queue would wake this up again and again, until there is a descriptor for its first client.
+    door.poll.stop();
+    door.resting.start(rest);
+    return;
+  }
+  if (door.local && !peer_is_trusted(client.get()))
+    return log::seldom({"strangers at the control socket"}, log::Level::warning,
+                       "a connection to the control socket was refused, from {}",
+                       name_of_peer(client.get(), true));
+  if (reserve::is_needed()) return say(client.get(), no_memory_line);
+  if (make_room(door.local)) admit(std::move(client), door.local);
+}
+
+void ControlServer::admit(UniqueFd client, bool local) {
+  auto peer = name_of_peer(client.get(), local);
+  const ConnectionId id = ++last_id_;
+  ControlConnection::Handlers handlers{
+      [this, id](const std::optional<std::string>& line) { on_line(id, line); },
+      [this, id] { connections_.erase(id); }};
+  const Stream stream = make_stream(loop_, local);
+  if (!open_stream(stream, client.get(), local))
+    return uv_close(reinterpret_cast<uv_handle_t*>(stream.handle), stream.deleter);
+  client.release();
+  // From here on the connection owns the stream.
+  auto connection =
+      std::make_unique<ControlConnection>(stream.handle, local, stream.deleter, std::move(handlers));
+  connections_.emplace(id, Client{std::move(connection), std::move(peer)});
+}
+
+ControlConnection* ControlServer::find(ConnectionId id) {
+  const auto it = connections_.find(id);
+  return it == connections_.end() ? nullptr : it->second.connection.get();
+}
+
+std::string ControlServer::peer(ConnectionId id) const {
+  const auto it = connections_.find(id);
+  return it == connections_.end() ? "" : it->second.peer;
+}
+
+// For a client of this machine that has looked in another place: where the control socket is, and whose.
+// Everybody here can see that anyway; it is no business of other machines.
+protocol::Json ControlServer::about_itself(const std::string& peer) const {
+  for (const char* loopback : {"127.", "[::1]", "[::ffff:127."})
+    if (peer.starts_with(loopback))
+      return {{"master",
+               {{"pid", ::getpid()}, {"user", ::geteuid()}, {"socket", settings_.instance.socket_path()}}}};
+  return protocol::Json::object();
+}
+
+bool ControlServer::permitted(bool local, const protocol::Command& command) const {
+  return local || settings_.token.empty() || equal_in_constant_time(command.token, settings_.token);
+}
+
+void ControlServer::on_line(ConnectionId id, const std::optional<std::string>& line) {
+  ControlConnection& connection = *find(id);
+  if (reserve::is_needed()) return connection.refuse(no_memory_line);
+  const auto command =
+      line ? protocol::parse_command(*line)
+           : fail(fmt::format("a line of more than {} bytes, expected a command", protocol::line_limit));
+  if (!command) {
+    log::seldom({"lines that are no command"}, log::Level::warning,
+                "a line that is no command was refused, from {}", peer(id));
+    connection.refuse(protocol::error_line("", protocol::Refusal::usage, command.error().text));
+  } else if (!permitted(connection.local(), *command)) {
+    log::seldom({"commands with no valid token on TCP"}, log::Level::warning,
+                "a {} command with no valid token was refused on TCP, from {}", protocol::word(command->verb),
+                peer(id));
+    connection.refuse(protocol::error_line(protocol::word(command->verb), protocol::Refusal::refused,
+                                           "the command has no valid token", about_itself(peer(id))));
+  } else {
+    on_command_(id, *command);
+  }
+}
+
+void ControlServer::answer(ConnectionId id, const std::string& line) {
+  if (auto* connection = find(id)) connection->answer(line);
+}
+
+void ControlServer::answer(ConnectionId id, ReceivedFd file, std::size_t size,
+                           std::shared_ptr<const void> held) {
+  auto* connection = find(id);
+  // Without memory for it the client sees the end of its connection.
+  if (connection && !guarded([&] { connection->answer(std::move(file), size, std::move(held)); }))
+    connection->cut();
+}
+
+void ControlServer::give_up(ConnectionId id) noexcept {
+  auto* connection = find(id);
+  if (!connection || !connection->busy()) return;
+  if (!guarded([connection] { connection->refuse(cut_off_line); })) connection->cut();
+}
+
+void ControlServer::event(ConnectionId id, const std::string& line) {
+  if (auto* connection = find(id)) connection->event(line);
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/error.hpp"
+#include "base/unique_fd.hpp"
+#include "liveswap.hpp"
+#include "master/control/control_connection.hpp"
+#include "protocol/instance.hpp"
+#include "protocol/message.hpp"
+
+namespace liveswap::master {
+
+// The two doors of the control protocol (docs/reference/control-protocol.md): gives valid, permitted commands
+// to the master and its answers back. Everything that arrives is hostile until it has been checked here.
+// While there is no memory (base/reserve.hpp), and where a system call fails, a client gets one plain line or
+// waits; the doors stay open.
+class ControlServer {
+ public:
+  // `connection` is whom to answer; it may be gone by then.
+  using OnCommand = std::function<void(ConnectionId connection, const protocol::Command&)>;
+
+  // An empty token: TCP needs none.
+  struct Settings {
+    protocol::Instance instance;
+    std::string address;
+    std::string token;
+  };
+  static Result<std::unique_ptr<ControlServer>> open(uv_loop_t& loop, Settings settings,
+                                                     OnCommand on_command);
+  ~ControlServer();
+
+  // Lines with their newline. An answer ends the command that is under way on the connection, and the next
+  // one may come; an event does not. Nothing happens when the connection has gone.
+  void answer(ConnectionId connection, const std::string& line);
+  void event(ConnectionId connection, const std::string& line);
+  // An answer that is a file in memory (control_connection.hpp).
+  void answer(ConnectionId connection, ReceivedFd file, std::size_t size, std::shared_ptr<const void> held);
+  // Carrying out the command under way on the connection was cut off by an exception: says so, or closes it.
+  void give_up(ConnectionId connection) noexcept;
+
+  // Who is behind a connection, for the receipt: "uid 1000, pid 4242", or "127.0.0.1:4711 over TCP". Empty
+  // when it has gone. The kernel says so, not the client; the process may have ended and its number been
+  // given away since.
+  std::string peer(ConnectionId connection) const;
+
+ private:
+  struct Door;
+  struct Client {
+    std::unique_ptr<ControlConnection> connection;
+    std::string peer;
+  };
+  explicit ControlServer(uv_loop_t& loop, Settings settings, OnCommand on_command);
+  Result<void> open_door(UniqueFd socket, bool local);
+  void accept(Door& door);
+  void admit(UniqueFd client, bool local);
+  UniqueFd take_client(const Door& door);
+  bool make_room(bool local);
+  bool end_oldest(bool local);
+  protocol::Json about_itself(const std::string& peer) const;
+  bool permitted(bool local, const protocol::Command& command) const;
+  void on_line(ConnectionId id, const std::optional<std::string>& line);
+  ControlConnection* find(ConnectionId id);
+
+  uv_loop_t& loop_;
+  Settings settings_;
+  OnCommand on_command_;
+  UniqueFd socket_lock_;
+  std::map<ConnectionId, Client> connections_;
+  std::list<Door> doors_;
+  ConnectionId last_id_ = 0;
+};
+
+}  // namespace liveswap::master

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <optional>
+
+#include "base/tail.hpp"
+#include "master/uv/loop.hpp"
+#include "master/health/probe.hpp"
+#include "spawn/spawner.hpp"
+
+namespace liveswap::master {
+
+// A command in a process group of its own. Once it has ended, or its time is up, the whole group is killed.
+class ProbeCommand final : public Probe {
+ public:
+  // `base`: whom and where it runs as; program, arguments and descriptors are filled in.
+  ProbeCommand(uv_loop_t& loop, SpawnRequest base, const std::vector<std::string>& command,
+               Milliseconds limit, Done done);
+  ~ProbeCommand() override;
+
+ private:
+  void begin(SpawnRequest request);
+  bool read_output();  // false: nothing more for now
+  void on_exit();
+
+  uv_loop_t& loop_;
+  const Milliseconds limit_time_;
+  bool late_ = false;
+  Child child_;
+  UniqueFd output_;
+  Tail said_;
+  std::optional<Poll> output_poll_;
+  std::optional<Poll> exit_poll_;
+  Timer begin_;
+  Timer limit_;
+};
+
+}  // namespace liveswap::master

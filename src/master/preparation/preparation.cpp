@@ -1,0 +1,152 @@
+#include "master/preparation/preparation.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "base/tail.hpp"
+#include "json/fields.hpp"
+#include "json/parse.hpp"
+#include "master/preparation/obstacle.hpp"
+#include "spawn/worker_host.hpp"
+#include "release/loaded.hpp"
+#include "release/store.hpp"
+
+namespace liveswap::master {
+namespace {
+
+using Kind = Task::Result::Kind;
+using Json = nlohmann::json;
+
+// The libraries that have come along.
+std::string companions(const Json& answer) {
+  std::string names;
+  for (const auto& name : json::list(answer, "private_libraries"))
+    if (name.is_string()) names += (names.empty() ? ", with " : ", ") + name.get<std::string>();
+  return names;
+}
+
+}  // namespace
+
+Preparation::Preparation(uv_loop_t& loop, const Tools& tools, std::string asked,
+                         const std::optional<std::string>& value, Done done)
+    : loop_(loop), tools_(tools), release_{std::move(asked), {}}, done_(std::move(done)) {
+  if (tools_.plugin.empty() || !value) {
+    take();
+    return;
+  }
+  SpawnRequest request = tools_.worker;
+  request.arguments = {"liveswap-worker", "--hook", tools_.plugin, *value};
+  run("pre-upgrade plugin", std::move(request), tools_.plugin_limit,
+      [this](const Task::Result& result) { after_plugin(result); });
+}
+
+void Preparation::cancel(std::list<std::unique_ptr<Task>>& dying) {
+  done_ = nullptr;
+  if (!task_) return;
+  dying.push_front(std::move(task_));
+  const auto place = dying.begin();
+  (*place)->cancel([&dying, place] { dying.erase(place); });
+}
+
+void Preparation::run(const char* name, SpawnRequest request, Milliseconds limit, Task::Done next) {
+  // The next step's task takes the place of this one's, which has ended by then.
+  task_ = std::make_unique<Task>(loop_, name, std::move(request), limit,
+                                 [this, next = std::move(next)](const Task::Result& result) {
+                                   const bool done = guarded([&] { next(result); });
+                                   // done_ never throws: so this is still there.
+                                   if (!done && done_)
+                                     give_up("an error inside the master cut the preparation off", false);
+                                 });
+}
+
+void Preparation::after_plugin(const Task::Result& result) {
+  const std::string who = fmt::format("the pre-upgrade plugin {}", tools_.plugin);
+  if (result.kind == Kind::failed)
+    return fail_step(who + " cannot be used", result, tools_.plugin_limit, true);
+  if (result.kind == Kind::refused) return fail_step(who + " refused", result, tools_.plugin_limit, true);
+  if (result.kind != Kind::done) return fail_step(who, result, tools_.plugin_limit, true);
+  if (result.text.find('\0') != std::string::npos || result.text.find('\n') != std::string::npos)
+    return give_up(who + " gave a path with a line break or NUL in it", true);
+  if (!result.text.empty()) release_.path = absolute_path(result.text, tools_.there);
+  take();
+}
+
+void Preparation::take() {
+  SpawnRequest request = tools_.store;
+  request.arguments = {"liveswap-store", "take", tools_.state_dir, ::geteuid() == 0 ? "1" : "0",
+                       release_.path};
+  run("store", std::move(request), tools_.check_limit,
+      [this](const Task::Result& result) { after_take(result); });
+}
+
+void Preparation::after_take(const Task::Result& result) {
+  if (result.kind == Kind::refused) return fail_step("stage open", result, tools_.check_limit, true);
+  if (result.kind != Kind::done) return fail_step("stage " + result.stage, result, tools_.check_limit, false);
+  const Json answer = json::parse_or_null(result.text);
+  release_.id = json::text_or_empty(answer, "id");
+  seal_ = json::text_or_empty(answer, "seal");
+  // Not the answer's "file": JSON cannot say every path.
+  file_ = release::Store(tools_.state_dir).file(release_.id, release_.path);
+  if (release_.id.empty()) return give_up("the store gave an answer that is none: " + result.text, false);
+  log::info("release {}: {} taken into the store ({}){}", release_.id.substr(0, 12), release_.path,
+            json::text_or_empty(answer, "how"), companions(answer));
+  SpawnRequest request = tools_.worker;
+  request.arguments = {"liveswap-worker", "--check"};
+  if (tools_.entry != default_entry)
+    request.arguments.insert(request.arguments.end(), {"--entry", tools_.entry});
+  request.arguments.push_back(file_);
+  add_library_path(request.environment, release::Store::needed(file_));
+  request.arguments.insert(request.arguments.end(), tools_.arguments.begin(), tools_.arguments.end());
+  run("check", std::move(request), tools_.check_limit,
+      [this](const Task::Result& next) { after_check(next); });
+}
+
+void Preparation::after_check(const Task::Result& result) {
+  if (result.kind != Kind::done) {
+    // Whoever asked knows the file by its own name.
+    Task::Result named = result;
+    for (auto at = named.text.find(file_); at != std::string::npos;
+         at = named.text.find(file_, at + release_.path.size()))
+      named.text.replace(at, file_.size(), release_.path);
+    // Where the store has become unreachable since the start.
+    if (const auto found = obstacle(file_, tools_.worker.identity, "--state-dir"))
+      named.text += ": " + *found;
+    // It has not come as far as the loader: the file is not there for the workers' user, or no shared
+    // library.
+    const bool unfit = result.kind == Kind::failed && result.reached == "open";
+    return fail_step(fmt::format("preflight, stage {}", result.stage), named, tools_.check_limit, unfit);
+  }
+  remark_ = release::outside_remark(result.text, std::filesystem::path(file_).parent_path().string());
+  const auto done = std::move(done_);
+  done(release_);
+}
+
+void Preparation::give_up(const std::string& text, bool unfit) {
+  const auto done = std::move(done_);
+  done(tl::unexpected<Failure>(Failure{{text}, unfit}));
+}
+
+void Preparation::fail_step(const std::string& what, const Task::Result& result, Milliseconds limit,
+                            bool unfit) {
+  const auto fail_with = [&](const std::string& why) {
+    give_up(with_output(fmt::format("{}: {}", what, why), result.output), unfit);
+  };
+  switch (result.kind) {
+    case Kind::done:
+    case Kind::refused:
+    case Kind::failed:
+    case Kind::unstarted:
+      return fail_with(result.text);
+    case Kind::silent:
+      return fail_with("it ended without an answer: " + result.text);
+    case Kind::late:
+      return fail_with(fmt::format("it took longer than its limit of {} ms", limit.count()));
+  }
+}
+
+}  // namespace liveswap::master

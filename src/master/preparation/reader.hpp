@@ -1,0 +1,69 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "master/uv/loop.hpp"
+#include "spawn/received_fd.hpp"
+#include "master/preparation/task.hpp"
+
+namespace liveswap::master {
+
+// Questions to liveswap-store, each answered by a process of its own, since the receipts may be many, large,
+// on a disk that hangs, or written by somebody else. Only so many processes run at once; the other questions
+// wait in turn.
+class Reader {
+ public:
+  // Held as long as a question takes up one of the places.
+  using Place = std::shared_ptr<const void>;
+  struct Reply {
+    Task::Result result;  // `late` also where its turn did not come within the limit
+    ReceivedFd document;  // what came with it
+    Place place;          // may be kept until the document has been passed on
+  };
+  using Done = std::function<void(Reply&)>;
+
+  // `store`: liveswap-store; borrowed. `limit`: from the question to the answer.
+  Reader(uv_loop_t& loop, const SpawnRequest& store, std::size_t at_once, Milliseconds limit);
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader();
+
+  // `words`: a command of liveswap-store. `done` is called once, on the loop, never from within ask(). It
+  // must not throw.
+  void ask(std::vector<std::string> words, Done done) { ask(std::move(words), limit_, std::move(done)); }
+  void ask(std::vector<std::string> words, Milliseconds limit, Done done);
+  // Every question is answered with `text`, as failed.
+  void give_up(const std::string& text);
+  bool is_idle() const { return waiting_.empty() && running_.empty(); }
+
+ private:
+  struct Question {
+    std::vector<std::string> words;
+    Done done;
+    Milliseconds until{0};
+    std::unique_ptr<Task> task{};
+    Place place{};
+  };
+  struct Owner;  // what places find the reader by while it lives
+
+  Milliseconds now() const;
+  void look();
+  void start(Question question);
+
+  uv_loop_t& loop_;
+  const SpawnRequest& store_;
+  std::size_t at_once_;
+  Milliseconds limit_;
+  std::shared_ptr<Owner> owner_;
+  std::deque<Question> waiting_;
+  std::list<Question> running_;
+  Timer timer_;
+};
+
+}  // namespace liveswap::master

@@ -1,0 +1,151 @@
+#include "master/sockets/accept_queue.hpp"
+
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <cstring>
+#include <functional>
+
+#include "base/unique_fd.hpp"
+
+namespace liveswap::master {
+namespace {
+
+// A request socket is in a state of its own within the kernel; which of the two bits finds it depends on the
+// version.
+constexpr unsigned syn_recv = 1u << 3, new_syn_recv = 1u << 12;
+constexpr unsigned listening = 1u << 10, bound_inactive = 1u << 13;
+
+std::uint64_t cookie_in(const inet_diag_msg& message) {
+  return message.id.idiag_cookie[0] | static_cast<std::uint64_t>(message.id.idiag_cookie[1]) << 32;
+}
+
+// Both have the port: two addresses of one family that are not for everybody go together. Of two families the
+// kernel knows more than the message says.
+bool excludes(const inet_diag_msg& message, const SocketAddress& address) {
+  if (message.idiag_family != address.storage.ss_family) return true;
+  const bool six = message.idiag_family == AF_INET6;
+  const auto* bound = six ? reinterpret_cast<const sockaddr_in6&>(address.storage).sin6_addr.s6_addr
+                          : reinterpret_cast<const unsigned char*>(
+                                &reinterpret_cast<const sockaddr_in&>(address.storage).sin_addr);
+  const std::size_t size = six ? sizeof(in6_addr) : sizeof(in_addr);
+  static constexpr unsigned char any[sizeof(in6_addr)] = {};
+  return std::memcmp(bound, any, size) == 0 || std::memcmp(message.id.idiag_src, any, size) == 0 ||
+         std::memcmp(message.id.idiag_src, bound, size) == 0;
+}
+
+// Asks sock_diag and calls `take` for each answer. False when the kernel will not answer.
+template <class Question>
+bool ask(const Question& question, int flags, const std::function<void(const nlmsghdr&)>& take) {
+  const auto fd = UniqueFd::adopt(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  struct {
+    nlmsghdr header;
+    Question question;
+  } request{{sizeof request, SOCK_DIAG_BY_FAMILY, static_cast<__u16>(NLM_F_REQUEST | flags), 1, 0}, question};
+  if (!fd || ::send(fd.get(), &request, sizeof request, 0) < 0) return false;
+  alignas(nlmsghdr) char buffer[32 * 1024];
+  for (;;) {
+    // The kernel has answered by now, or goes on answering while it is read: no answer is an error.
+    const ssize_t size = ::recv(fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+    if (size <= 0) return false;
+    auto left = static_cast<unsigned>(size);
+    for (auto* one = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(one, left); one = NLMSG_NEXT(one, left)) {
+      if (one->nlmsg_type == NLMSG_DONE) return true;
+      if (one->nlmsg_type == NLMSG_ERROR) return false;
+      take(*one);
+    }
+    if (!(flags & NLM_F_DUMP)) return true;
+  }
+}
+
+std::optional<std::size_t> unix_queue(int fd) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return std::nullopt;
+  unix_diag_req question{};
+  question.sdiag_family = AF_UNIX;
+  question.udiag_states = ~0u;
+  question.udiag_ino = static_cast<__u32>(info.st_ino);
+  question.udiag_show = UDIAG_SHOW_RQLEN;
+  question.udiag_cookie[0] = question.udiag_cookie[1] = ~0u;  // any
+  std::optional<std::size_t> found;
+  ask(question, 0, [&found](const nlmsghdr& answer) {
+    auto left = static_cast<unsigned>(answer.nlmsg_len - NLMSG_SPACE(sizeof(unix_diag_msg)));
+    auto* attribute = reinterpret_cast<const rtattr*>(reinterpret_cast<const char*>(NLMSG_DATA(&answer)) +
+                                                      NLMSG_ALIGN(sizeof(unix_diag_msg)));
+    for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+      unix_diag_rqlen length{};
+      if (attribute->rta_type != UNIX_DIAG_RQLEN || RTA_PAYLOAD(attribute) < sizeof length) continue;
+      std::memcpy(&length, RTA_DATA(attribute), sizeof length);
+      found = length.udiag_rqueue;
+    }
+  });
+  return found;
+}
+
+}  // namespace
+
+std::optional<std::size_t> accept_queue(int fd) {
+  int family = 0;
+  socklen_t size = sizeof family;
+  if (::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0) return std::nullopt;
+  if (family == AF_UNIX) return unix_queue(fd);
+  tcp_info info{};
+  size = sizeof info;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
+  return info.tcpi_unacked;  // of a socket that listens: its accept queue (tcp_get_info in the kernel)
+}
+
+bool anybody_waits(int fd) {
+  pollfd watch{fd, POLLIN, 0};
+  return ::poll(&watch, 1, 0) == 1 && (watch.revents & POLLIN);
+}
+
+std::optional<std::set<std::uint64_t>> holders_of(const SocketAddress& address, int protocol) {
+  std::set<std::uint64_t> found;
+  for (const int family : {AF_INET, AF_INET6}) {
+    inet_diag_req_v2 question{};
+    question.sdiag_family = static_cast<__u8>(family);
+    question.sdiag_protocol = static_cast<__u8>(protocol);
+    question.idiag_states = protocol == IPPROTO_TCP ? listening | bound_inactive : ~0u;
+    question.id.idiag_sport = reinterpret_cast<const sockaddr_in&>(address.storage).sin_port;
+    question.id.idiag_cookie[0] = question.id.idiag_cookie[1] = ~0u;
+    const bool asked = ask(question, NLM_F_DUMP, [&](const nlmsghdr& answer) {
+      inet_diag_msg message{};
+      if (answer.nlmsg_len < NLMSG_LENGTH(sizeof message)) return;
+      std::memcpy(&message, NLMSG_DATA(&answer), sizeof message);
+      if (message.id.idiag_sport == question.id.idiag_sport && excludes(message, address))
+        found.insert(cookie_in(message));
+    });
+    if (!asked) return std::nullopt;
+  }
+  return found;
+}
+
+std::optional<std::set<std::uint64_t>> handshakes_at(const SocketAddress& address) {
+  inet_diag_req_v2 question{};
+  question.sdiag_family = static_cast<__u8>(address.storage.ss_family);
+  question.sdiag_protocol = IPPROTO_TCP;
+  question.idiag_states = syn_recv | new_syn_recv;
+  // The port has the same place in both.
+  question.id.idiag_sport = reinterpret_cast<const sockaddr_in&>(address.storage).sin_port;
+  question.id.idiag_cookie[0] = question.id.idiag_cookie[1] = ~0u;
+  std::set<std::uint64_t> found;
+  const bool asked = ask(question, NLM_F_DUMP, [&](const nlmsghdr& answer) {
+    inet_diag_msg message{};
+    if (answer.nlmsg_len < NLMSG_LENGTH(sizeof message)) return;
+    std::memcpy(&message, NLMSG_DATA(&answer), sizeof message);
+    if (message.id.idiag_sport != question.id.idiag_sport) return;
+    found.insert(cookie_in(message));
+  });
+  if (!asked) return std::nullopt;
+  return found;
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,100 @@
+#include "master/sockets/endpoint.hpp"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/log.hpp"
+#include "base/unique_fd.hpp"
+#include "master/sockets/accept_queue.hpp"
+#include "spawn/received_fd.hpp"
+#include "master/sockets/sockets.hpp"
+
+namespace liveswap::master {
+namespace {
+
+// Where the kernel does not say how many wait: more than by its default can (net.core.somaxconn).
+constexpr std::size_t queue_limit = 4096;
+
+// Not an end of file: the client shall know that nobody has read its request. By hand, since a socket that is
+// closed with SO_LINGER {1, 0} is reset, and ReceivedFd takes that away.
+void reset_connection(int fd) {
+  sockaddr nowhere{};
+  nowhere.sa_family = AF_UNSPEC;
+  ::connect(fd, &nowhere, sizeof nowhere);
+}
+
+std::string directory_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+
+}  // namespace
+
+bool same_entry(const std::string& one, const std::string& other) {
+  if (one == other) return true;
+  struct stat here {
+  }, there{};
+  return one.substr(one.rfind('/') + 1) == other.substr(other.rfind('/') + 1) &&
+         ::stat(directory_of(one).c_str(), &here) == 0 && ::stat(directory_of(other).c_str(), &there) == 0 &&
+         here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
+
+// Whoever connects as fast as this accepts would else keep the master here for ever.
+void Endpoint::turn_away(int fd) const {
+  std::size_t count = 0;
+  const std::size_t limit = accept_queue(fd).value_or(queue_limit);
+  end_blocking(fd);
+  for (; count < limit && anybody_waits(fd); ++count) {
+    const ReceivedFd client(UniqueFd::adopt(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC)));
+    if (!client) break;
+    reset_connection(client.get());
+  }
+  tell_reset(count);
+}
+
+void Endpoint::tell_reset(std::size_t count) const {
+  if (count > 0)
+    log::seldom({"connections that no worker is left for", 100}, log::Level::warning,
+                "listener {}: reset {} connection{} that no worker is left for", name_, count,
+                count == 1 ? "" : "s");
+}
+
+// A file that stays lost is looked at again and again, and said once.
+FileReport Endpoint::report_file(FileReport::Kind kind, std::string text, std::uint64_t former) {
+  if (std::exchange(was_mended_, false) && kind == FileReport::Kind::fine) kind = FileReport::Kind::mended;
+  if (kind == FileReport::Kind::mended) text = "its file was removed, and has been made again";
+  const bool is_lost = kind == FileReport::Kind::lost;
+  const bool is_new = std::exchange(lost_, is_lost ? text : "") != text;
+  const log::Kind of_files{"files of Unix sockets", 100};
+  if (is_lost && is_new) log::seldom(of_files, log::Level::error, "listener {}: {}", name_, text);
+  if (!is_lost && !text.empty()) log::seldom(of_files, log::Level::warning, "listener {}: {}", name_, text);
+  return {kind, text, former};
+}
+
+void Endpoint::shut_down(int fd) const {
+  const std::size_t waiting = accept_queue(fd).value_or(0);
+  const bool is_internet = address_of(fd).storage.ss_family != AF_UNIX;
+  ::shutdown(fd, SHUT_RDWR);
+  // The kernel has reset what waited in an internet socket.
+  if (is_internet)
+    tell_reset(waiting);
+  else
+    turn_away(fd);
+}
+
+bool Endpoint::repair_socket(int fd, int backlog, bool nonblocking) const {
+  const log::Kind kind{"listeners that an application has shut down", 100};
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);
+  if (!listens)
+    log::seldom(kind, log::Level::warning,
+                "listener {}: an application has shut the shared socket down; listening again", name_);
+  // On a socket that listens it only sets the backlog.
+  if (::listen(fd, backlog) != 0)
+    log::seldom(kind, log::Level::error, "cannot listen again on {}: {}", address(), error_text(errno));
+  if (nonblocking && !is_nonblocking(fd)) end_blocking(fd);
+  return !listens;
+}
+
+}  // namespace liveswap::master

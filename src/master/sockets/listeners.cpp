@@ -1,0 +1,288 @@
+#include "master/sockets/listeners.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "config/address.hpp"
+#include "master/sockets/accept_queue.hpp"
+#include "master/sockets/tcp_endpoint.hpp"
+#include "master/sockets/unix_endpoint.hpp"
+
+namespace liveswap::master {
+namespace {
+
+Result<std::unique_ptr<Endpoint>> open_endpoint(const Listener& wanted, ListenMode mode, int backlog) {
+  const auto address = config::parse_address(wanted.address);
+  if (!address) return tl::unexpected<Error>(address.error());
+  if (address->kind == config::Address::Kind::unix_path)
+    return UnixEndpoint::open(wanted, address->path, backlog);
+  return TcpEndpoint::open(wanted, mode, backlog);
+}
+
+tl::unexpected<Error> fail_listener(const std::string& name, const Error& error) {
+  return fail(fmt::format("listener {}: {}", name, error.text));
+}
+
+// At least whether there is one.
+std::size_t waiting_at(int fd) { return fd < 0 ? 0 : accept_queue(fd).value_or(anybody_waits(fd) ? 1 : 0); }
+
+}  // namespace
+
+Result<Listeners> Listeners::open(const std::vector<Listener>& wanted, ListenMode mode, int backlog,
+                                  unsigned slots) {
+  Listeners listeners;
+  listeners.holds_.push_back(std::make_shared<const int>(0));
+  listeners.slots_ = listeners.steered_ = slots;
+  for (const Listener& one : wanted) {
+    Listener named = one;
+    if (named.name.empty()) named.name = std::to_string(listeners.endpoints_.size());
+    auto endpoint = open_endpoint(named, mode, backlog);
+    if (!endpoint) return fail_listener(named.name, endpoint.error());
+    if (auto made = (*endpoint)->prepare(0, slots); !made) return fail_listener(named.name, made.error());
+    listeners.endpoints_.push_back(std::move(*endpoint));
+  }
+  listeners.lent_ = listeners.endpoints_.size();
+  return listeners;
+}
+
+Result<void> Listeners::grow(unsigned slots) {
+  for (auto& endpoint : endpoints_) {
+    auto made = endpoint->prepare(live_, slots);
+    if (made && staged_) made = endpoint->prepare(*staged_, slots);
+    if (made) continue;
+    shrink(slots_);
+    return fail_listener(endpoint->name(), made.error());
+  }
+  slots_ = std::max(slots_, slots);
+  steer(slots_, without_);
+  return {};
+}
+
+void Listeners::shrink(unsigned slots) {
+  slots_ = std::min(slots_, slots);
+  for (auto& endpoint : endpoints_) endpoint->shrink(slots);
+}
+
+void Listeners::steer(unsigned slots, const std::set<unsigned>& without) {
+  steered_ = slots;
+  without_ = without;
+  for (auto& endpoint : endpoints_)
+    if (auto pointed = endpoint->point(live_, slots, without); !pointed)
+      log::warning("listener {}: {}", endpoint->name(), pointed.error().text);
+}
+
+bool Listeners::is_free(unsigned set) const {
+  return set != live_ && set != staged_ && holds_[set].use_count() == 1;
+}
+
+Result<void> Listeners::stage() {
+  unstage();
+  unsigned set = 0;
+  while (set < holds_.size() && !is_free(set)) ++set;
+  if (set == holds_.size()) holds_.push_back(std::make_shared<const int>(0));
+  for (auto& endpoint : endpoints_) {
+    // What came to a set since its last worker left.
+    endpoint->retire(set);
+    if (auto made = endpoint->prepare(set, slots_); !made) {
+      for (auto& one : endpoints_) one->retire(set);
+      return fail_listener(endpoint->name(), made.error());
+    }
+  }
+  staged_ = set;
+  return {};
+}
+
+void Listeners::unstage() {
+  if (!staged_) return;
+  for (auto& endpoint : endpoints_) endpoint->retire(*staged_);
+  staged_.reset();
+}
+
+Result<void> Listeners::flip() {
+  if (!staged_) return fail("cannot flip: no second set of sockets has been made; stage() comes first");
+  for (auto& endpoint : endpoints_) {
+    const auto pointed = endpoint->point(*staged_, steered_, {});
+    if (pointed) continue;
+    for (auto& before : endpoints_) {
+      if (before == endpoint) break;
+      if (auto back = before->point(live_, steered_, without_); !back)
+        log::error("listener {}: stays with the new workers: {}", before->name(), back.error().text);
+    }
+    return fail_listener(endpoint->name(), pointed.error());
+  }
+  for (auto& endpoint : endpoints_) endpoint->settle();
+  live_ = *staged_;
+  staged_.reset();
+  without_.clear();
+  pending_handshakes_.emplace();
+  return {};
+}
+
+std::size_t Listeners::waiting_in_old() {
+  std::size_t sum = 0;
+  bool held = false;
+  for (unsigned set = 0; set < holds_.size(); ++set) {
+    if (set == live_ || set == staged_ || is_free(set)) continue;
+    held = true;
+    for (const auto& endpoint : endpoints_)
+      for (const int fd : endpoint->sockets(set)) sum += waiting_at(fd);
+  }
+  if (held && pending_handshakes_) {
+    const std::size_t coming = pending_handshakes_->left(endpoints_);
+    if (coming == 0) pending_handshakes_.reset();
+    sum += coming;
+  }
+  return sum;
+}
+
+std::size_t Listeners::waiting(unsigned slot) const {
+  std::size_t sum = 0;
+  for (const auto& endpoint : endpoints_)
+    for (unsigned set = 0; set < holds_.size() && endpoint->per_slot(); ++set)
+      if (const auto sockets = endpoint->sockets(set); slot < sockets.size())
+        sum += waiting_at(sockets[slot]);
+  return sum;
+}
+
+std::vector<Listeners::Depth> Listeners::depth() const {
+  std::vector<Depth> found;
+  for (const auto& endpoint : endpoints_) {
+    std::optional<std::size_t> sum = 0;
+    for (unsigned set = 0; set < holds_.size(); ++set)
+      for (const int fd : endpoint->sockets(set)) {
+        if (fd < 0) continue;
+        const auto queue = accept_queue(fd);
+        sum = sum && queue ? std::optional(*sum + *queue) : std::nullopt;
+      }
+    found.push_back({endpoint->name(), sum});
+  }
+  return found;
+}
+
+void Listeners::repair() {
+  for (auto& endpoint : endpoints_) {
+    endpoint->repair();
+    for (unsigned set = 0; set < holds_.size(); ++set)
+      if (is_free(set)) endpoint->retire(set);
+  }
+}
+
+std::vector<int> Listeners::of_slot(unsigned slot, bool staged) const {
+  std::vector<int> found;
+  for (const Endpoint* endpoint : lent()) found.push_back(endpoint->socket(set_of(staged), slot));
+  return found;
+}
+
+Listeners::Hold Listeners::hold(bool staged) const { return holds_[set_of(staged)]; }
+
+unsigned Listeners::set_of(const Hold& hold) const {
+  const auto found = std::find_if(holds_.begin(), holds_.end(), [&](const auto& one) { return one == hold; });
+  return static_cast<unsigned>(found - holds_.begin());
+}
+
+std::vector<Endpoint*> Listeners::lent() const {
+  std::vector<Endpoint*> found;
+  for (std::size_t i = 0; i < lent_; ++i) found.push_back(endpoints_[i].get());
+  return found;
+}
+
+ListeningPlaces Listeners::places() const {
+  ListeningPlaces places;
+  for (const auto& endpoint : endpoints_)
+    for (unsigned set = 0; set < holds_.size(); ++set)
+      for (const int fd : endpoint->sockets(set))
+        if (fd >= 0) places.add(fd);
+  return places;
+}
+
+ListeningSockets Listeners::listening() const {
+  ListeningSockets found;
+  for (const auto& endpoint : endpoints_)
+    for (unsigned set = 0; set < holds_.size(); ++set)
+      for (const int fd : endpoint->sockets(set))
+        if (fd >= 0) found[socket_inode(fd)] = endpoint->name();
+  return found;
+}
+
+std::string Listeners::names() const {
+  std::string list;
+  for (const Endpoint* endpoint : lent()) list += (list.empty() ? "" : ",") + endpoint->name();
+  return list;
+}
+
+std::vector<Listeners::Bound> Listeners::bound() const {
+  std::vector<Bound> found;
+  for (const Endpoint* endpoint : lent()) found.push_back({endpoint->name(), endpoint->address(), false});
+  for (const AppEndpoint* endpoint : taken_)
+    if (endpoint->in_use()) found.push_back({endpoint->name(), endpoint->address(), true});
+  return found;
+}
+
+void Listeners::take(std::unique_ptr<AppEndpoint> endpoint) {
+  taken_.push_back(endpoint.get());
+  endpoints_.push_back(std::move(endpoint));
+}
+
+void Listeners::drop(const AppEndpoint& endpoint) {
+  std::erase(taken_, &endpoint);
+  std::erase_if(endpoints_, [&](const auto& one) { return one.get() == &endpoint; });
+}
+
+Endpoint* Listeners::find(const BindAddress& address, unsigned nth) const {
+  for (Endpoint* endpoint : lent())
+    if (!address.is_unnamed() && endpoint->is_at(address)) return endpoint;
+  for (AppEndpoint* endpoint : taken_)
+    if (endpoint->is_for(address, nth)) return endpoint;
+  return nullptr;
+}
+
+Listeners::Found Listeners::with_socket(std::uint64_t cookie) const {
+  for (const auto& endpoint : endpoints_)
+    for (unsigned set = 0; set < holds_.size(); ++set)
+      for (const int fd : endpoint->sockets(set))
+        if (fd >= 0 && cookie_of(fd) == cookie) return {endpoint.get(), fd};
+  return {};
+}
+
+bool Listeners::has_socket(std::uint64_t cookie) const {
+  for (const AppEndpoint* endpoint : taken_)
+    if (const auto all = endpoint->cookies(); std::find(all.begin(), all.end(), cookie) != all.end())
+      return true;
+  for (const Endpoint* endpoint : lent())
+    for (unsigned set = 0; set < holds_.size(); ++set)
+      for (const int fd : endpoint->sockets(set))
+        if (cookie_of(fd) == cookie) return true;
+  return false;
+}
+
+bool Listeners::is_ours(const std::string& path, const struct stat& file) const {
+  return std::any_of(endpoints_.begin(), endpoints_.end(),
+                     [&](const auto& one) { return one->is_file(file) && one->is_known_as(path); });
+}
+
+Endpoint* Listeners::with_file(const std::string& path) const {
+  struct stat file {};
+  const bool is_there = ::lstat(path.c_str(), &file) == 0;
+  for (const auto& one : endpoints_)
+    if (one->file() == path || (is_there && one->is_file(file))) return one.get();
+  return nullptr;
+}
+
+std::vector<Listeners::Mended> Listeners::mend_files() {
+  std::vector<Mended> found;
+  for (const auto& endpoint : endpoints_)
+    if (auto report = endpoint->mend_file(); report.kind != FileReport::Kind::fine)
+      found.push_back({endpoint.get(), std::move(report)});
+  return found;
+}
+
+std::vector<std::string> Listeners::watched() const {
+  std::vector<std::string> found;
+  for (const auto& endpoint : endpoints_)
+    for (auto& name : endpoint->watched()) found.push_back(std::move(name));
+  return found;
+}
+
+}  // namespace liveswap::master

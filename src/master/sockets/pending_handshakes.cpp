@@ -1,0 +1,42 @@
+#include "master/sockets/pending_handshakes.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+namespace liveswap::master {
+namespace {
+
+// Longer than a connect() takes between its look-up and the queue, on a machine with more to do than it can.
+constexpr std::chrono::milliseconds first_moments{50};
+// In place of knowing: the handshake of a distant client, and one repetition of a lost packet would take
+// longer.
+constexpr std::chrono::milliseconds blind_wait{1'000};
+
+}  // namespace
+
+void PendingHandshakes::look(const std::vector<std::unique_ptr<Endpoint>>& endpoints) {
+  std::map<const Endpoint*, std::set<std::uint64_t>> left;
+  for (std::size_t i = 0; i < endpoints.size() && !blind_; ++i) {
+    const auto before = under_way_.find(endpoints[i].get());
+    // One that applications have bound since, or where nothing is left.
+    if (looked_ && before == under_way_.end()) continue;
+    auto now = endpoints[i]->handshakes();
+    blind_ = !now;
+    if (looked_ && now) std::erase_if(*now, [&](std::uint64_t one) { return !before->second.contains(one); });
+    if (now && !now->empty()) left.emplace(endpoints[i].get(), std::move(*now));
+  }
+  under_way_ = std::move(left);
+  looked_ = true;
+}
+
+std::size_t PendingHandshakes::left(const std::vector<std::unique_ptr<Endpoint>>& endpoints) {
+  const auto passed = Clock::now() - since_;
+  if (passed < first_moments) return 1;
+  look(endpoints);
+  if (blind_) return passed < blind_wait ? 1 : 0;
+  std::size_t count = 0;
+  for (const auto& [endpoint, one] : under_way_) count += one.size();
+  return count;
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,184 @@
+#include "master/sockets/unix_endpoint.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "base/log.hpp"
+#include "master/sockets/bound_file.hpp"
+#include "master/sockets/sockets.hpp"
+#include "master/sockets/bind_address.hpp"
+
+namespace liveswap::master {
+namespace {
+
+constexpr mode_t first_mode = 0660;
+
+// What an administrator has made of the file is kept: programs of another group may connect.
+Result<void> take_after(int socket, const std::string& path, const struct stat& model) {
+  const auto file = file_of_bound(socket, path);
+  struct stat found {};
+  if (!file || ::fstat(file.get(), &found) != 0) return os_fail("find the socket's file at", path, errno);
+  const bool is_same = found.st_uid == model.st_uid && found.st_gid == model.st_gid;
+  if (const int error = is_same ? 0 : set_owner_of(file.get(), model.st_uid, model.st_gid); error != 0)
+    return os_fail("give the owner of the socket it shall replace to", path, error);
+  // Clears set-id bits, so after the owner.
+  if (const int error = set_mode_of(file.get(), model.st_mode & 0777); error != 0)
+    return os_fail("set the mode of", path, error);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Endpoint>> UnixEndpoint::open(const Listener& wanted, const std::string& path,
+                                                     int backlog) {
+  auto opened = listen_unix(path, first_mode, backlog);
+  if (!opened) return tl::unexpected<Error>(opened.error());
+  std::unique_ptr<UnixEndpoint> endpoint(new UnixEndpoint(wanted.name, path));
+  endpoint->lock_ = std::move(opened->lock);
+  endpoint->backlog_ = backlog;
+  endpoint->sockets_.push_back(std::move(opened->socket));
+  endpoint->file_ = SocketFile(path, std::nullopt);
+  return endpoint;
+}
+
+// What somebody else has put there stays.
+UnixEndpoint::~UnixEndpoint() {
+  file_.remove();
+  settle();
+  for (const UniqueFd& socket : sockets_)
+    if (socket) shut_down(socket.get());
+}
+
+Result<void> UnixEndpoint::prepare(unsigned set, unsigned) {
+  if (sockets_.size() <= set) sockets_.resize(set + 1);
+  if (sockets_[set]) return {};
+  struct stat model {};
+  const bool there = ::lstat(path_.c_str(), &model) == 0 && S_ISSOCK(model.st_mode);
+  auto fd = bind_unix(beside_, there ? model.st_mode & 0777 : first_mode, backlog_);
+  if (!fd) return tl::unexpected<Error>(fd.error());
+  set_beside_ = set;
+  if (there)
+    if (auto same = take_after(fd->get(), beside_, model); !same) {
+      settle();
+      return same;
+    }
+  sockets_[set] = std::move(*fd);
+  return {};
+}
+
+// An exchange, so that there is a way back. A file system that cannot do it, or a path that somebody has
+// removed, leaves the plain rename.
+Result<void> UnixEndpoint::point(unsigned set, unsigned, const std::set<unsigned>&) {
+  if (set == set_) return {};
+  if (::renameat2(AT_FDCWD, beside_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {
+    if (::rename(beside_.c_str(), path_.c_str()) != 0) return os_fail("rename over " + path_, beside_, errno);
+    set_beside_.reset();
+  } else {
+    set_beside_ = set_;
+  }
+  set_ = set;
+  file_ = SocketFile(path_, std::nullopt);
+  return {};
+}
+
+void UnixEndpoint::settle() {
+  if (std::exchange(set_beside_, std::nullopt)) ::unlink(beside_.c_str());
+}
+
+// Closed, so that a connect() that has found the path just before the flip looks again (unix_stream_connect
+// in the kernel).
+void UnixEndpoint::retire(unsigned set) {
+  if (set >= sockets_.size() || !sockets_[set]) return;
+  if (set_beside_ == set) settle();
+  turn_away(sockets_[set].get());
+  sockets_[set].reset();
+}
+
+void UnixEndpoint::repair() {
+  for (unsigned set = 0; set < sockets_.size(); ++set) {
+    if (!sockets_[set]) continue;
+    if (is_shut_down(sockets_[set].get()))
+      replace(set);
+    else
+      repair_socket(sockets_[set].get(), backlog_);
+  }
+}
+
+// A Unix socket that was shut down once refuses everybody for ever, and listen() succeeds all the same. So
+// another one takes its place, for the workers that are started from now on. To a former set no path leads
+// any more.
+void UnixEndpoint::replace(unsigned set) {
+  if (set != set_ && set_beside_ != set) return;
+  const log::Kind kind{"listeners that an application has shut down"};
+  const std::string& path = set == set_ ? path_ : beside_;
+  auto fresh = bind_anew(path);
+  if (!fresh)
+    return log::seldom(kind, log::Level::error, "listener {}: an application has shut it down: {}", name(),
+                       fresh.error().text);
+  sockets_[set] = std::move(*fresh);
+  if (set == set_) file_ = SocketFile(path_, std::nullopt);
+  log::seldom(kind, log::Level::warning,
+              "listener {}: an application has shut it down; a new socket is in its place, which the workers "
+              "that run now "
+              "do not have: `liveswap upgrade` replaces them",
+              name());
+}
+
+FileReport UnixEndpoint::mend_file() {
+  using Kind = FileReport::Kind;
+  switch (file_.mend()) {
+    case SocketFile::State::in_place:
+      return report_file(Kind::fine);
+    case SocketFile::State::mended:
+      return report_file(Kind::mended);
+    case SocketFile::State::foreign:
+      return report_file(Kind::lost,
+                         "another file is in the place of its own, and is left alone: remove it, and the "
+                         "listener's is made again");
+    case SocketFile::State::barred:
+      return report_file(Kind::lost,
+                         "its file was removed, and cannot be made again: " + error_text(file_.error()));
+    case SocketFile::State::missing:
+      break;
+  }
+  const struct stat before = file_.known();
+  auto fresh = bind_unix(path_, before.st_mode & 0777, backlog_);
+  if (!fresh)
+    return report_file(Kind::lost, "its file was removed, and cannot be made again: " + fresh.error().text);
+  if (auto same = take_after(fresh->get(), path_, before); !same)
+    log::seldom({"files of Unix sockets"}, log::Level::warning, "listener {}: {}", name(), same.error().text);
+  const auto former = cookie_of(sockets_[set_].get());
+  sockets_[set_] = std::move(*fresh);
+  file_ = SocketFile(path_, std::nullopt);
+  return report_file(Kind::replaced,
+                     "its file was removed with every link to it: another socket is in its place", former);
+}
+
+Result<UniqueFd> UnixEndpoint::bind_anew(const std::string& path) const {
+  const std::string aside = path_ + ".again";
+  struct stat model {};
+  const bool there = ::lstat(path.c_str(), &model) == 0 && S_ISSOCK(model.st_mode);
+  auto fd = bind_unix(aside, there ? model.st_mode & 0777 : first_mode, backlog_);
+  if (!fd) return fd;
+  auto same = there ? take_after(fd->get(), aside, model) : Result<void>();
+  if (same && ::rename(aside.c_str(), path.c_str()) != 0) same = os_fail("rename over " + path, aside, errno);
+  if (same) return fd;
+  ::unlink(aside.c_str());
+  return tl::unexpected<Error>(same.error());
+}
+
+bool UnixEndpoint::is_at(const BindAddress& address) const {
+  return address.is_unix() && address.type == SOCK_STREAM &&
+         (address.path() == path_ || leads_to(address, *this));
+}
+
+std::vector<int> UnixEndpoint::sockets(unsigned set) const {
+  if (set >= sockets_.size() || !sockets_[set]) return {};
+  return {sockets_[set].get()};
+}
+
+}  // namespace liveswap::master

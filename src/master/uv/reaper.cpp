@@ -1,0 +1,68 @@
+#include "master/uv/reaper.hpp"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
+#include "spawn/spawner.hpp"
+
+namespace liveswap::master {
+namespace {
+
+// The children of all threads of this process; a child belongs to the thread that has forked it.
+std::vector<pid_t> all_children() {
+  std::vector<pid_t> found;
+  std::error_code error;
+  for (std::filesystem::directory_iterator threads("/proc/self/task", error), end; !error && threads != end;
+       threads.increment(error)) {
+    std::ifstream list(threads->path() / "children");
+    for (pid_t child = 0; list >> child;) found.push_back(child);
+  }
+  return found;
+}
+
+bool reap(pid_t child) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0;
+}
+
+}  // namespace
+
+bool adopts_orphans() {
+  int adopts = 0;
+  return ::getpid() == 1 || (::prctl(PR_GET_CHILD_SUBREAPER, &adopts) == 0 && adopts != 0);
+}
+
+bool has_orphans() {
+  if (!adopts_orphans()) return false;
+  const auto children = all_children();
+  return std::any_of(children.begin(), children.end(), [](pid_t child) { return !is_claimed(child); });
+}
+
+Reaper::Reaper(uv_loop_t& loop) : watch_(loop, SIGCHLD, [] { reap_unclaimed(); }) {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  // What has ended before says nothing any more.
+  reap_unclaimed();
+}
+
+// waitid() shows one child that has ended, the first in the kernel's list. Where that is claimed, there may
+// be others behind it, which only the list of all children shows.
+void Reaper::reap_unclaimed() {
+  for (;;) {
+    siginfo_t info{};
+    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
+    if (is_claimed(info.si_pid)) break;
+    reap(info.si_pid);
+  }
+  // Collected before: a list is read wrongly while children leave it.
+  for (const pid_t child : all_children())
+    if (!is_claimed(child)) reap(child);
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,175 @@
+#include "master/workers/left_behind.hpp"
+
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "base/unique_fd.hpp"
+
+namespace liveswap::master {
+namespace {
+
+using Inodes = std::set<std::uint64_t>;
+
+// How long the steps of a call may stop processes and look at them.
+constexpr std::chrono::milliseconds budget{20};
+constexpr std::chrono::milliseconds until_stopped{10};
+// So many times the grace until a process that does not end is left.
+constexpr int patience = 4;
+
+// A process by its pidfd, if it still is the one that was looked at: signals never hit another one.
+class Target {
+ public:
+  explicit Target(const LeftProcess& process)
+      : pidfd_(UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)))) {
+    if (pidfd_ && !sockets_of(process)) pidfd_.reset();
+  }
+  Target(const Target&) = delete;
+  Target& operator=(const Target&) = delete;
+  // One that was stopped goes on, whatever has happened.
+  ~Target() {
+    if (is_stopped_) send(SIGCONT);
+  }
+  explicit operator bool() const { return static_cast<bool>(pidfd_); }
+  bool send(int number) const {
+    return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) == 0;
+  }
+
+  // It stops on its way back from the system call that it is in. False: it has not come there in this time.
+  bool stop(const LeftProcess& process) {
+    using Clock = std::chrono::steady_clock;
+    is_stopped_ = send(SIGSTOP);
+    const auto end = Clock::now() + until_stopped;
+    while (is_stopped_ && !is_stopped(process)) {
+      if (Clock::now() > end) return false;
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+    return is_stopped_;
+  }
+
+ private:
+  UniqueFd pidfd_;
+  bool is_stopped_ = false;
+};
+
+void send_signal(const LeftProcess& process, int number) {
+  if (const Target target(process); target) target.send(number);
+}
+
+bool holds_any(const LeftProcess& process, const ListeningSockets& sockets) {
+  const auto open = sockets_of(process);
+  return open && std::any_of(open->begin(), open->end(), [&](auto inode) { return sockets.contains(inode); });
+}
+
+std::vector<Holder> holders_among(const std::vector<LeftProcess>& processes,
+                                  const ListeningSockets& sockets) {
+  std::vector<Holder> found;
+  for (const auto& process : processes) {
+    Holder holder{process, {}, true, !process.executed};
+    for (const auto& [inode, name] : sockets)
+      if (process.sockets.contains(inode)) holder.listeners.insert(name);
+    if (!holder.listeners.empty()) found.push_back(std::move(holder));
+  }
+  return found;
+}
+
+std::vector<Holder> all_holders(const Left& left, const ListeningSockets& sockets) {
+  auto holders = holders_among(left.processes, sockets);
+  for (auto& holder : holders_among(left.orphans, sockets)) {
+    holder.is_known = holder.is_ended = false;
+    holders.push_back(std::move(holder));
+  }
+  return holders;
+}
+
+bool have_common(const Inodes& one, const Inodes& other) {
+  return std::any_of(one.begin(), one.end(), [&](auto inode) { return other.contains(inode); });
+}
+
+// One step: kills it where that costs no connection, or where `is_late`. False: it is no holder any more.
+bool try_to_end(const LeftProcess& process, const Traces& traces, const ListeningSockets& sockets,
+                bool is_late) {
+  Target target(process);
+  if (!target) return false;
+  const bool is_stopped = target.stop(process);
+  if (!is_stopped && !is_late) return true;
+  // Since it was found it may have closed the listener, or executed another program.
+  if (!runs(process, traces) || !holds_any(process, sockets)) return false;
+  if (is_late || !may_have_connection(process, traces.places)) target.send(SIGKILL);
+  return true;
+}
+
+}  // namespace
+
+// So many as fit into the budget, and the others at the next call.
+void LeftBehind::end_some(Worker& worker, const Traces& traces, const ListeningSockets& sockets,
+                          Milliseconds now, Milliseconds grace) {
+  const auto end = std::chrono::steady_clock::now() + budget;
+  for (std::size_t count = worker.ending.size(); count > 0 && std::chrono::steady_clock::now() < end;
+       --count) {
+    auto next = worker.ending.upper_bound(worker.last);
+    if (next == worker.ending.end()) next = worker.ending.begin();
+    worker.last = next->first;
+    const bool is_late = now - next->second.since >= grace;
+    if (!try_to_end(next->second.process, traces, sockets, is_late)) worker.ending.erase(next);
+  }
+}
+
+std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces,
+                                                  const ListeningSockets& sockets, Milliseconds now,
+                                                  Milliseconds grace) {
+  Worker& worker = workers_[id];
+  end_some(worker, traces, sockets, now, grace);
+  auto left = looks_.at(id, traces, now);
+  if (!left) return std::nullopt;
+  if (!worker.awaited) worker.awaited = left->connections;
+  State state;
+  state.open = left->unreadable + static_cast<std::size_t>(std::count_if(
+                                      worker.awaited->begin(), worker.awaited->end(),
+                                      [&](auto inode) { return left->connections.contains(inode); }));
+  bool some_end = false;
+  if (state.open == 0) {
+    for (auto& holder : all_holders(*left, sockets)) {
+      if (holder.is_ended) {
+        some_end = true;
+        // Seen so twice: at the first look it may have been about to execute a program.
+        if (!worker.suspects.insert(holder.process.pid).second)
+          worker.ending.try_emplace(holder.process.pid, Ending{holder.process, now});
+        else
+          continue;
+      }
+      if (worker.named.insert(holder.process.pid).second) state.holders.push_back(std::move(holder));
+    }
+  }
+  worker.seen = std::move(left->processes);
+  if (some_end && !worker.end_began) worker.end_began = now;
+  // One that SIGKILL does not end sleeps in the kernel, or belongs to somebody else.
+  const bool given_up = worker.end_began && now - *worker.end_began >= patience * grace;
+  state.is_over = state.open == 0 && (!some_end || given_up);
+  return state;
+}
+
+std::vector<Holder> LeftBehind::end_now(pid_t id, const Traces& traces, const ListeningSockets& sockets) {
+  auto holders = all_holders(looks_.now(id, traces), sockets);
+  for (const auto& holder : holders)
+    if (holder.is_ended) send_signal(holder.process, SIGKILL);
+  return holders;
+}
+
+void LeftBehind::signal(pid_t id, int number) const {
+  const auto it = workers_.find(id);
+  if (it == workers_.end() || !it->second.awaited) return;
+  for (const auto& process : it->second.seen)
+    if (have_common(process.sockets, *it->second.awaited)) send_signal(process, number);
+}
+
+void LeftBehind::forget(pid_t id) {
+  looks_.forget(id);
+  workers_.erase(id);
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,381 @@
+#include "master/workers/worker_pool.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <string_view>
+#include <utility>
+
+#include "base/log.hpp"
+#include "master/uv/reaper.hpp"
+#include "master/workers/stage.hpp"
+#include "spawn/worker_host.hpp"
+#include "release/store.hpp"
+
+namespace liveswap::master {
+namespace {
+
+using rollout::Departure;
+using rollout::WorkerId;
+
+log::Level level_of(std::int32_t value) {
+  switch (value) {
+    case 0:
+      return log::Level::debug;
+    case 1:
+      return log::Level::info;
+    case 2:
+      return log::Level::warning;
+    default:
+      return log::Level::error;
+  }
+}
+
+// A text that goes to a log, a terminal and an answer.
+constexpr std::size_t failure_limit = 2048;
+
+// What workers have left behind is listened to, so that it need not wait for room in its pipe; the oldest of
+// more than so many is not any more.
+constexpr std::size_t left_limit = 16;
+
+// Processes left behind that are told of: one that leaves more is told of no more plainly.
+constexpr std::size_t remaining_limit = 64;
+
+// What the process has executed; spawn() returns after that.
+std::pair<dev_t, ino_t> program_of(pid_t pid) {
+  struct stat info {};
+  if (::stat(fmt::format("/proc/{}/exe", pid).c_str(), &info) != 0) return {};
+  return {info.st_dev, info.st_ino};
+}
+
+std::string milliseconds_or_none(const std::optional<rollout::Time>& time) {
+  return std::to_string(time ? time->count() : -1);
+}
+
+}  // namespace
+
+WorkerPool::WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, AppListeners& takeover,
+                       Handlers handlers)
+    : loop_(loop),
+      base_(std::move(base)),
+      listeners_(listeners),
+      app_listeners_(takeover),
+      handlers_(std::move(handlers)) {}
+
+SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
+  SpawnRequest request = base_.request;
+  std::vector<std::string> words{"--slot",        std::to_string(order.slot),
+                                 "--generation",  std::to_string(order.generation),
+                                 "--drain-limit", milliseconds_or_none(base_.drain_limit),
+                                 "--term-grace",  std::to_string(base_.term_grace.count()),
+                                 "--listeners",   listeners_.names()};
+  words.insert(words.end(), base_.more.begin(), base_.more.end());
+  // First, so that nothing that was configured hides it.
+  request.environment.insert(request.environment.begin(),
+                             fmt::format(LIVESWAP_WORKER_VARIABLE "={}", fmt::join(words, "\n")));
+  request.arguments = {base_.file_of(order.release)};
+  add_library_path(request.environment, release::Store::needed(request.arguments.front()));
+  request.arguments.insert(request.arguments.end(), base_.application_arguments.begin(),
+                           base_.application_arguments.end());
+  request.descriptors.resize(LIVESWAP_FD_LISTENERS, -1);
+  request.descriptors[LIVESWAP_FD_OUTPUT] = request.descriptors[1];
+  request.descriptors[LIVESWAP_FD_ERROR] = request.descriptors[2];
+  for (const int fd : listeners_.of_slot(order.slot, order.staged)) request.descriptors.push_back(fd);
+  return request;
+}
+
+void WorkerPool::spawn(const rollout::Spawn& order) {
+  const WorkerId id = order.worker;
+  const UniqueFd life = base_.life();
+  auto request = request_for(order);
+  request.descriptors[LIVESWAP_FD_LIFE] = life.get();
+  auto process = base_.start(
+      loop_, std::move(request),
+      {[this, id](Frame& frame) { on_frame(id, frame); },
+       [this, id](const Ending& ending) { on_ended(id, ending); }, [this, id] { return is_outlived(id); }});
+  if (!process) {
+    handlers_.exited(id, Departure{stage_word(LIVESWAP_STAGE_SPAWN), process.error().text, false});
+    return;
+  }
+  Entry& entry = entries_[id];
+  entry.process = std::move(*process);
+  entry.pid = entry.process->pid();
+  entry.slot = order.slot;
+  entry.generation = order.generation;
+  entry.traces.program = program_of(entry.pid);
+  entry.sockets = listeners_.hold(order.staged);
+  app_listeners_.joined(id, {order.slot, order.generation, order.release.id}, entry.pid, entry.sockets);
+}
+
+void WorkerPool::drain(WorkerId id, std::optional<rollout::Time> limit, bool succeeded) {
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return;
+  it->second.draining = true;
+  it->second.traces.places = listeners_.places();
+  Extras extras;
+  extras.count = succeeded ? LIVESWAP_DRAIN_SUCCEEDED : 0;
+  it->second.process->send(LIVESWAP_DRAIN, limit ? static_cast<std::int32_t>(limit->count()) : -1, extras);
+}
+
+bool WorkerPool::tell(WorkerId id, std::uint32_t kind, std::int32_t value, const Extras& extras) {
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return false;
+  if (kind == LIVESWAP_ADOPT) return it->second.process->send_bounded(kind, value, extras);
+  it->second.process->send(kind, value, extras);
+  return true;
+}
+
+void WorkerPool::expire(WorkerId id) {
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return;
+  it->second.expired = true;
+  it->second.process->send(LIVESWAP_EXPIRED, 0);
+}
+
+void WorkerPool::signal(WorkerId id, bool kill) {
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return;
+  it->second.draining = true;
+  it->second.expired = true;
+  if (kill && !it->second.killed) it->second.killed = Milliseconds(uv_now(&loop_));
+  it->second.process->signal(kill ? SIGKILL : SIGTERM);
+  if (it->second.outlived) left_behind_.signal(it->second.pid, kill ? SIGKILL : SIGTERM);
+}
+
+bool WorkerPool::send_message(WorkerId id, std::int32_t question, const std::string& text) {
+  const auto it = entries_.find(id);
+  return it != entries_.end() && it->second.process->offer(LIVESWAP_MESSAGE, question, text);
+}
+
+void WorkerPool::count_connections(WorkerId id, std::int32_t question) {
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return;
+  if (it->second.outlived)
+    handlers_.answered(id, question, it->second.open.value_or(0));
+  else
+    it->second.process->offer(LIVESWAP_COUNT, question);
+}
+
+pid_t WorkerPool::pid(WorkerId id) const {
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? 0 : it->second.pid;
+}
+
+WorkerPool::Served WorkerPool::served(WorkerId id) const {
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? Served{} : it->second.served;
+}
+
+WorkerPool::Idle WorkerPool::idle(WorkerId id) const {
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? Idle{} : it->second.idle;
+}
+
+std::string WorkerPool::exit_code(WorkerId id) const {
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? "" : it->second.exit_code;
+}
+
+std::string WorkerPool::last_output(WorkerId id) const {
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? "" : it->second.process->last_output();
+}
+
+void WorkerPool::on_frame(WorkerId id, Frame& frame) {
+  Entry& entry = entries_.at(id);
+  switch (frame.kind) {
+    case LIVESWAP_STAGED:
+      entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN);
+      break;
+    case LIVESWAP_ENTERED:
+      handlers_.entered(id, app_listeners_.entered(id, frame.value == 1));
+      break;
+    case LIVESWAP_DEFERRED:
+      app_listeners_.deferred(id, frame.value == 1);
+      handlers_.deferred(id);
+      break;
+    case LIVESWAP_READY:
+      handlers_.ready(id);
+      break;
+    case LIVESWAP_FAILED:
+      entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN);
+      entry.failure = frame.text.substr(0, failure_limit);
+      break;
+    case LIVESWAP_RETURNED:
+      if (!entry.draining)
+        handlers_.returned(
+            id, fmt::format("liveswap_main returned {} without having been told to drain", frame.value));
+      break;
+    case LIVESWAP_LOG:
+      entry.process->add_line(std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX));
+      entry.log.write(level_of(frame.value), fmt::format("slot {} pid {}", entry.slot, entry.pid),
+                      std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX), Milliseconds(uv_now(&loop_)));
+      break;
+    case LIVESWAP_FORKED:
+      entry.forked = true;
+      break;
+    case LIVESWAP_RETIRING:
+      entry.retiring = frame.value == 1;
+      break;
+    case LIVESWAP_TAKEN:
+      handlers_.answered(id, frame.value, 1);
+      break;
+    case LIVESWAP_REFUSED:
+      handlers_.answered(id, frame.value, 0);
+      break;
+    case LIVESWAP_COUNTED:
+      note_served(id, entry, frame.text);
+      if (frame.value > 0)
+        handlers_.answered(id, frame.value, frame.count);
+      else if (entry.draining && !entry.outlived)
+        note_open(id, entry, frame.count);
+      break;
+    case LIVESWAP_IDLE:
+      note_idle(entry, frame.text);
+      break;
+    default:
+      if (app_listeners_.take_frame(id, frame) && handlers_.taken_over) handlers_.taken_over();
+      if (frame.kind == LIVESWAP_HANDOFF && app_listeners_.is_full(id)) entry.process->rest();
+      break;  // or not a word this master knows
+  }
+}
+
+// Readers subtract two counts of a worker, so one that is lower than the last is ignored.
+void WorkerPool::note_served(WorkerId id, Entry& entry, const std::string& text) {
+  liveswap_served_count said{};
+  if (text.size() != sizeof said) return;
+  std::memcpy(&said, text.data(), sizeof said);
+  if (said.failed > said.served || said.served < entry.served.served || said.failed < entry.served.failed)
+    return;
+  entry.served = {said.served, said.failed};
+  if (handlers_.served) handlers_.served(id, entry.served);
+}
+
+void WorkerPool::note_idle(Entry& entry, const std::string& text) {
+  liveswap_idle_count said{};
+  if (text.size() != sizeof said) return;
+  std::memcpy(&said, text.data(), sizeof said);
+  // A log and a receipt are no place for what no worker can have done.
+  constexpr std::uint64_t most = UINT32_MAX;
+  if (said.ended > most || said.moved > most || said.ended < entry.idle.ended ||
+      said.moved < entry.idle.moved)
+    return;
+  entry.idle = {said.ended, said.moved};
+}
+
+void WorkerPool::note_open(WorkerId id, Entry& entry, std::uint64_t open) {
+  if (std::exchange(entry.open, open) != open) handlers_.connections(id, open);
+}
+
+// A server that forks for each connection may end before its children do, by its own idea of a drain. They
+// are waited for as its own connections would be: until the drain limit, when they get the signals.
+bool WorkerPool::is_outlived(WorkerId id) {
+  Entry& entry = entries_.at(id);
+  const bool is_known = left_behind_.knows(entry.pid);
+  if (!is_known && !entry.forked && !has_orphans()) return false;
+  const auto sockets = listeners_.listening();
+  // What SIGKILL does not end, or cannot be sent to, holds nobody up.
+  const bool is_late = entry.killed && Milliseconds(uv_now(&loop_)) - *entry.killed >= base_.term_grace;
+  if (is_late || (!is_known && (!entry.draining || entry.expired))) {
+    note_left(entry, left_behind_.end_now(entry.pid, entry.traces, sockets));
+    return false;
+  }
+  auto state =
+      left_behind_.step(entry.pid, entry.traces, sockets, Milliseconds(uv_now(&loop_)), base_.term_grace);
+  if (!state) return true;
+  const std::size_t open = state->open;
+  if (open > 0 && !std::exchange(entry.outlived, true))
+    log::info(
+        "slot {} pid {}: has ended, but processes that it has forked have {} connection{}: these are waited "
+        "for",
+        entry.slot, entry.pid, open, open == 1 ? "" : "s");
+  if (entry.outlived) note_open(id, entry, open);
+  note_left(entry, std::move(state->holders));
+  return !state->is_over;
+}
+
+// What a worker has left with a listening socket, found for the first time.
+void WorkerPool::note_left(Entry& entry, std::vector<Holder> holders) {
+  for (auto& holder : holders) {
+    const auto& process = holder.process;
+    if (is_remaining(process)) continue;
+    log::warning(
+        "{} process {} ({}), which has the listener {} open{}",
+        holder.is_known ? fmt::format("slot {} pid {}: has ended and left", entry.slot, entry.pid)
+                        : "a worker has left",
+        process.pid, process.program, fmt::join(holder.listeners, ", "),
+        holder.is_ended
+            ? " and would accept with the old code: it is ended"
+            : ", and runs another program: what it accepts the new code never sees. End it, and close "
+              "listeners in what starts programs (FD_CLOEXEC)");
+    if (!holder.is_ended && remaining_.size() < remaining_limit)
+      remaining_.push_back({holder, entry.slot, entry.generation});
+    if (entry.left.size() < remaining_limit) entry.left.push_back(std::move(holder));
+  }
+}
+
+bool WorkerPool::is_remaining(const LeftProcess& process) const {
+  return std::any_of(remaining_.begin(), remaining_.end(), [&](const Remaining& one) {
+    return one.holder.process.pid == process.pid && one.holder.process.started == process.started;
+  });
+}
+
+std::vector<Holder> WorkerPool::left(WorkerId id) const {
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? std::vector<Holder>{} : it->second.left;
+}
+
+std::vector<WorkerPool::Remaining> WorkerPool::remaining() {
+  const auto listening = listeners_.listening();
+  std::erase_if(remaining_, [&](const Remaining& one) {
+    const auto sockets = sockets_of(one.holder.process);
+    return !sockets || std::none_of(sockets->begin(), sockets->end(),
+                                    [&](auto inode) { return listening.contains(inode); });
+  });
+  return remaining_;
+}
+
+void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
+  // Whatever goes wrong before, the engine hears of its end, and whatever goes wrong after, its record goes.
+  guarded([&] { part_with(id, ending); });
+  Entry& entry = entries_.at(id);
+  // An application that drains by itself knows best when it has nothing left.
+  const bool drained = !entry.retiring || entry.open.value_or(0) == 0;
+  const auto told = guarded([&] {
+    handlers_.exited(id, {stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure,
+                          ending.clean, ending.signal == SIGTERM, drained});
+  });
+  // Without memory for the words.
+  if (!told)
+    guarded([&] { handlers_.exited(id, {"run", "", ending.clean, ending.signal == SIGTERM, drained}); });
+  guarded([&] { keep_left(entry.process->take_output()); });
+  entries_.erase(id);
+}
+
+void WorkerPool::part_with(WorkerId id, const Ending& ending) {
+  Entry& entry = entries_.at(id);
+  entry.exit_code = ending.code;
+  entry.idle.moved -= std::min(entry.idle.moved, app_listeners_.refused(id));
+  app_listeners_.left(id);
+  left_behind_.forget(entry.pid);
+  entry.log.end(fmt::format("slot {} pid {}", entry.slot, entry.pid));
+  entry.sockets.reset();
+  if (entry.idle.ended > 0 || entry.idle.moved > 0)
+    log::info("slot {}: ended {} idle connection{}, moved {}", entry.slot, entry.idle.ended,
+              entry.idle.ended == 1 ? "" : "s", entry.idle.moved);
+}
+
+void WorkerPool::keep_left(std::unique_ptr<Output> output) {
+  if (output->ended()) return;
+  if (left_.size() == left_limit) left_.pop_front();
+  left_.push_back(std::move(output));
+  const auto place = std::prev(left_.end());
+  (*place)->on_end([this, place] { left_.erase(place); });
+}
+
+}  // namespace liveswap::master

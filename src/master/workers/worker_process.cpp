@@ -1,0 +1,338 @@
+#include "master/workers/worker_process.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.hpp"
+
+namespace liveswap::master {
+namespace {
+
+// Frames that are taken from one worker before the others get their turn.
+constexpr int frames_at_once = 64;
+
+// A worker that asks and never reads the answers is not listened to before it has.
+constexpr std::size_t outbox_limit = 256;
+
+// Of a worker that has exited: more than a channel holds. A process that it has left behind may go on
+// sending.
+constexpr int frames_of_the_dead = 4096;
+
+// Connections of others that wait until a worker reads them; each costs a descriptor.
+constexpr std::size_t bounded_limit = 1024;
+
+// Before a descriptor is sent again that the kernel had no room for, or a worker that rests is listened to.
+constexpr Milliseconds pause{5};
+
+// Until it is looked again whether the processes that a worker has left behind have finished.
+constexpr Milliseconds outlived_step{100};
+
+std::string packet_of(std::uint32_t kind, std::int32_t value, std::uint64_t count, std::string_view text) {
+  const liveswap_frame header{kind, value, count};
+  std::string packet(reinterpret_cast<const char*>(&header), sizeof header);
+  packet += text;
+  return packet;
+}
+
+// The kernel's own limit for one message (SCM_MAX_FD). What found no room here the kernel would close itself,
+// on this thread and as slowly as its owner likes (received_fd.hpp).
+constexpr std::size_t descriptors_limit = 253;
+constexpr std::size_t control_size = CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(descriptors_limit * sizeof(int));
+
+// Takes every descriptor of a message, and who has sent it; returns how many there were. One alone is given
+// on; several are closed, since nobody knows which was meant.
+unsigned take_control(msghdr& message, Frame& frame) {
+  unsigned found = 0;
+  for (cmsghdr* one = CMSG_FIRSTHDR(&message); one; one = CMSG_NXTHDR(&message, one)) {
+    if (one->cmsg_level != SOL_SOCKET) continue;
+    if (one->cmsg_type == SCM_CREDENTIALS && one->cmsg_len == CMSG_LEN(sizeof(ucred))) {
+      ucred said{};
+      std::memcpy(&said, CMSG_DATA(one), sizeof said);
+      frame.sender = {said.pid, said.uid, said.gid};
+    }
+    if (one->cmsg_type != SCM_RIGHTS) continue;
+    for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= one->cmsg_len; at += sizeof(int), ++found) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(one) + at, sizeof fd);
+      frame.descriptor = UniqueFd::adopt(fd);
+    }
+  }
+  frame.crippled = found > 1 || (message.msg_flags & MSG_CTRUNC);
+  if (frame.crippled) frame.descriptor.reset();
+  return found;
+}
+
+Ending ending_of(const siginfo_t& info) {
+  if (info.si_code == CLD_EXITED) {
+    const auto code = std::to_string(info.si_status);
+    return {"exit status " + code, code, info.si_status == 0, 0};
+  }
+  const char* name = ::sigabbrev_np(info.si_status);
+  const std::string signal = name ? fmt::format("SIG{}", name) : fmt::format("signal {}", info.si_status);
+  return {"killed by " + signal + (info.si_code == CLD_DUMPED ? " (core dumped)" : ""), signal, false,
+          info.si_status};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(uv_loop_t& loop, SpawnRequest request,
+                                                            Handlers handlers) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    return os_fail("make the channel of", "a worker", errno);
+  auto ours = UniqueFd::adopt(ends[0]);
+  const int on = 1;
+  if (::setsockopt(ours.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
+    return os_fail("ask who speaks on the channel of", "a worker", errno);
+  const auto theirs = UniqueFd::adopt(ends[1]);
+  request.descriptors.at(LIVESWAP_FD_CHANNEL) = theirs.get();
+  auto output = Output::open(loop, request);
+  if (!output) return tl::unexpected<Error>(output.error());
+  auto child = spawn(request);
+  if (!child) return tl::unexpected<Error>(child.error());
+  return watch(loop, std::move(*child), std::move(ours), std::move(*output), std::move(handlers));
+}
+
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::watch(uv_loop_t& loop, Child child, UniqueFd channel,
+                                                            std::unique_ptr<Output> output,
+                                                            Handlers handlers) {
+  std::unique_ptr<WorkerProcess> worker(
+      new WorkerProcess(loop, std::move(child), std::move(channel), std::move(output), std::move(handlers)));
+  if (!worker->exit_poll_.usable() || !worker->channel_poll_->usable() || !worker->output_->usable())
+    return fail("cannot watch a worker");
+  return worker;
+}
+
+WorkerProcess::WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, std::unique_ptr<Output> output,
+                             Handlers handlers)
+    : child_(std::move(child)),
+      channel_(std::move(channel)),
+      output_(std::move(output)),
+      handlers_(std::move(handlers)),
+      pause_(loop),
+      outlived_(loop),
+      rest_(loop),
+      exit_poll_(loop, child_.pidfd.get()) {
+  output_->started();
+  outlived_.on_due([this] { on_exit(); });
+  channel_poll_.emplace(loop, channel_.get());
+  exit_poll_.start(UV_READABLE, [this](int) { on_exit(); });
+  channel_poll_->start(UV_READABLE, [this](int events) { on_channel(events); });
+}
+
+WorkerProcess::~WorkerProcess() {
+  // The polls must let go of the descriptors before those are closed.
+  exit_poll_.stop();
+  close_channel();
+  if (child_.pid < 0) return;
+  signal(SIGKILL);
+  siginfo_t info{};
+  // Not by the descriptor: libuv has made that non-blocking, and waitid() heeds it.
+  ::waitid(P_PID, static_cast<id_t>(child_.pid), &info, WEXITED);
+}
+
+// What still lies in it is taken out, for the kernel would close that as slowly as its owner likes. Nobody
+// can add to it.
+void WorkerProcess::close_channel() {
+  handlers_.frame = nullptr;
+  if (channel_) ::shutdown(channel_.get(), SHUT_RDWR);
+  while (read_frame(true)) continue;
+  channel_poll_.reset();
+  channel_.reset();
+}
+
+std::string WorkerProcess::last_output() {
+  output_->catch_up();
+  return output_->last();
+}
+
+void WorkerProcess::signal(int number) {
+  if (child_.pid < 0) return;
+  // Not reaped yet, so the group's number is its own.
+  if (has_ended_)
+    ::kill(-child_.pid, number);
+  else
+    ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), number, nullptr, 0);
+}
+
+WorkerProcess::Written WorkerProcess::write_frame(const std::string& bytes, int descriptor) {
+  iovec text{const_cast<char*>(bytes.data()), bytes.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &text;
+  message.msg_iovlen = 1;
+  if (descriptor >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof descriptor);
+    std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
+  }
+  if (::sendmsg(channel_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return Written::done;
+  // poll() would say that there is room, again and again.
+  if (errno == ETOOMANYREFS || errno == ENOMEM || errno == ENOBUFS) return Written::no_memory;
+  if (errno == EAGAIN || errno == EINTR) return Written::full;
+  return Written::done;  // a worker that has gone gets nothing and needs nothing
+}
+
+void WorkerProcess::send(std::uint32_t kind, std::int32_t value, const Extras& extras) {
+  if (!channel_poll_) return;
+  auto bytes = packet_of(kind, value, extras.count, extras.text);
+  if (outbox_.empty() && write_frame(bytes, extras.descriptor) == Written::done) return;
+  auto kept = UniqueFd::adopt(extras.descriptor < 0 ? -1 : ::fcntl(extras.descriptor, F_DUPFD_CLOEXEC, 0));
+  if (extras.descriptor >= 0 && !kept) {
+    log::warning("pid {}: no descriptor left for what it shall be sent: {}", child_.pid, error_text(errno));
+    if (kind != LIVESWAP_ANSWER) return;
+    bytes = packet_of(kind, value, EMFILE, {});
+  }
+  outbox_.push_back({std::move(bytes), std::move(kept), extras.ticket});
+  if (outbox_.size() == 1) write_outbox();
+  watch_channel();
+}
+
+bool WorkerProcess::send_bounded(std::uint32_t kind, std::int32_t value, const Extras& extras) {
+  if (outbox_.size() >= bounded_limit) return false;
+  send(kind, value, extras);
+  return true;
+}
+
+void WorkerProcess::rest() {
+  if (std::exchange(resting_, true)) return;
+  rest_.start(pause, [this] {
+    resting_ = false;
+    watch_channel();
+  });
+  watch_channel();
+}
+
+bool WorkerProcess::offer(std::uint32_t kind, std::int32_t value, std::string_view text) {
+  return channel_poll_ && outbox_.empty() &&
+         write_frame(packet_of(kind, value, 0, text), -1) == Written::done;
+}
+
+void WorkerProcess::write_outbox() {
+  while (!outbox_.empty() && !pausing_) {
+    const auto written = write_frame(outbox_.front().bytes, outbox_.front().descriptor.get());
+    if (written == Written::full) return;
+    if (written == Written::done) {
+      outbox_.pop_front();
+      continue;
+    }
+    pausing_ = true;
+    pause_.start(pause, [this] {
+      pausing_ = false;
+      write_outbox();
+      watch_channel();
+    });
+  }
+}
+
+void WorkerProcess::watch_channel() {
+  if (!channel_poll_) return;
+  const int reading = outbox_.size() < outbox_limit && !resting_ ? UV_READABLE : 0;
+  const int writing = outbox_.empty() || pausing_ ? 0 : UV_WRITABLE;
+  channel_poll_->watch(reading | writing);
+}
+
+void WorkerProcess::on_channel(int events) {
+  if (events & UV_WRITABLE) {
+    write_outbox();
+    watch_channel();
+  }
+  if (events & UV_READABLE)
+    for (int i = 0;
+         i < frames_at_once && outbox_.size() < outbox_limit && !resting_ && read_frame(has_ended_); ++i)
+      continue;
+}
+
+// False when no frame waits. The end of the channel is only noted: the process' own end is what counts.
+bool WorkerProcess::read_frame(bool posthumous) {
+  if (!channel_poll_) return false;
+  // One buffer for all workers: frames are read one after the other on one thread, and a worker need not cost
+  // 64 KiB.
+  static thread_local char buffer[sizeof(liveswap_frame) + LIVESWAP_TEXT_MAX];
+  alignas(cmsghdr) char control[control_size];
+  iovec text{buffer, sizeof buffer};
+  msghdr message{};
+  message.msg_iov = &text;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t size = ::recvmsg(channel_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (size < 0 && (errno == ENOMEM || errno == ENOBUFS)) {
+    if (!posthumous) rest();
+    return false;
+  }
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  // The other end closed with something unread; what it had sent before still waits.
+  if (size < 0 && errno == ECONNRESET) return true;
+  Frame frame;
+  frame.posthumous = posthumous;
+  const unsigned descriptors = size < 0 ? 0 : take_control(message, frame);
+  // A packet without a byte looks like the end, but that nobody has sent.
+  if (size < 0 || (size == 0 && message.msg_controllen == 0)) {
+    channel_poll_.reset();
+    return false;
+  }
+  take_frame(std::move(frame), buffer, static_cast<std::size_t>(size));
+  if (descriptors > 0 && !posthumous && is_discarding_too_many()) rest();
+  return true;
+}
+
+void WorkerProcess::take_frame(Frame frame, const char* packet, std::size_t size) {
+  if (size < sizeof(liveswap_frame) || !handlers_.frame) return;
+  liveswap_frame header;
+  std::memcpy(&header, packet, sizeof header);
+  frame.kind = header.kind;
+  frame.value = header.value;
+  frame.count = header.count;
+  frame.text.assign(packet + sizeof header, size - sizeof header);
+  handlers_.frame(frame);
+}
+
+// While others of its group are waited for it is not reaped, so that nobody else can get its number, nor that
+// of its group.
+void WorkerProcess::on_exit() {
+  siginfo_t info{};
+  const auto pidfd = static_cast<id_t>(child_.pidfd.get());
+  const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
+  if (found == 0 && info.si_pid == 0) return;
+  // First of all, and it cannot fail: whatever goes wrong below is tried again.
+  if (has_ended_) outlived_.start(outlived_step);
+  for (int i = 0; i < frames_of_the_dead && read_frame(true); ++i) continue;
+  if (found != 0 || !handlers_.outlived || !handlers_.outlived()) return reap();
+  outlived_.start(outlived_step);
+  has_ended_ = true;
+  exit_poll_.stop();
+}
+
+void WorkerProcess::reap() {
+  siginfo_t info{};
+  const auto pidfd = static_cast<id_t>(child_.pidfd.get());
+  const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
+  // What it has forked would go on with the listening sockets. Until it is reaped the group's number is its
+  // own.
+  if (found == 0 && !ending_of(info).clean) ::kill(-child_.pid, SIGKILL);
+  // ECHILD: a program that embeds liveswap has reaped it for us. What needs memory comes before, for this is
+  // done once.
+  const Ending ending =
+      found == 0 ? ending_of(info) : Ending{"an end that somebody else reaped", "unknown", false, 0};
+  guarded([this] { output_->catch_up(); });
+  ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED);
+  exit_poll_.stop();
+  outlived_.stop();
+  child_.pid = -1;
+  // The handler may destroy this object.
+  if (const auto ended = std::move(handlers_.ended)) ended(ending);
+}
+
+}  // namespace liveswap::master
