@@ -133,9 +133,8 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       verifier_(loop, tools_.store, verifiers, options_.check_limit),
       boot_timer_(loop),
       app_listeners_(listeners_, takeover_rules(options_, worker_request.identity),
-                [this](rollout::WorkerId id, std::uint32_t kind, std::int32_t value, const Extras& extras) {
-                  return pool_.tell(id, kind, value, extras);
-                }),
+                     [this](rollout::WorkerId id, std::uint32_t kind, std::int32_t value,
+                            const Extras& extras) { return pool_.tell(id, kind, value, extras); }),
       pool_(loop, pool_template(std::move(worker_request)), listeners_, app_listeners_, pool_handlers()),
       engine_(settings_of(options_)),
       timer_(loop),
@@ -318,8 +317,9 @@ void Master::settle() {
 
 // The sockets that applications have bound, as the workers are now.
 void Master::look_at_app_listeners() {
-  app_listeners_.keep_options(engine_.reverting() ? std::set{engine_.generation()}
-                                             : std::set{engine_.generation(), engine_.goal_generation()});
+  app_listeners_.keep_options(engine_.reverting()
+                                  ? std::set{engine_.generation()}
+                                  : std::set{engine_.generation(), engine_.goal_generation()});
   if (app_listeners_.idle() && engine_.workers().empty()) return app_listeners_timer_.stop();
   std::vector<AppListeners::Seen> seen;
   for (const auto& [id, worker] : engine_.workers())
@@ -332,7 +332,8 @@ void Master::look_at_app_listeners() {
   if (!next || outcome_)
     app_listeners_timer_.stop();
   else
-    app_listeners_timer_.start(std::max(rollout::Time{0}, *next - now()), [this] { look_at_app_listeners(); });
+    app_listeners_timer_.start(std::max(rollout::Time{0}, *next - now()),
+                               [this] { look_at_app_listeners(); });
   judge_starting(judged);
   for (const auto& [worker, listener] : given_up)
     perform(engine_.stopped_serving(now(), worker,

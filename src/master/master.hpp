@@ -10,18 +10,18 @@
 
 #include "liveswap.hpp"
 #include "master/control/control_server.hpp"
-#include "master/workers/worker_query.hpp"
+#include "master/health/prober.hpp"
 #include "master/instance_lock.hpp"
 #include "master/open_receipts.hpp"
-#include "master/sockets/listeners.hpp"
-#include "master/uv/loop.hpp"
 #include "master/preparation/preparation.hpp"
-#include "master/health/prober.hpp"
-#include "master/sockets/queue_watch.hpp"
 #include "master/preparation/reader.hpp"
+#include "master/sockets/listeners.hpp"
+#include "master/sockets/queue_watch.hpp"
+#include "master/uv/loop.hpp"
 #include "master/uv/reaper.hpp"
 #include "master/uv/signals.hpp"
 #include "master/workers/worker_pool.hpp"
+#include "master/workers/worker_query.hpp"
 #include "release/store.hpp"
 #include "rollout/engine.hpp"
 #include "rollout/start.hpp"
@@ -183,7 +183,8 @@ class Master {
   void account(const rollout::Note& note);
   release::Recorder* upgrade_receipt();
   void sample_queues();
-  OpenReceipts::Closed close_receipt(rollout::RequestId request, const char* outcome, const std::string& reason);
+  OpenReceipts::Closed close_receipt(rollout::RequestId request, const char* outcome,
+                                     const std::string& reason);
   void on_history(rollout::RequestId request, const std::string& count);
   void on_receipt(rollout::RequestId request, const std::string& number);
   void pass_on(rollout::RequestId request, std::vector<std::string> words);

@@ -29,7 +29,7 @@ Recorder* OpenReceipts::find(rollout::RequestId request) {
 }
 
 void OpenReceipts::begin(rollout::RequestId request, const rollout::Engine& engine,
-                   const std::map<rollout::WorkerId, pid_t>& pids, const rollout::Note& note) {
+                         const std::map<rollout::WorkerId, pid_t>& pids, const rollout::Note& note) {
   Recorder* recorder = find(request);
   if (!recorder) return;
   recorder->amend({{"to", release_json(note.release, note.generation)}});
@@ -58,8 +58,8 @@ std::vector<release::Committed> OpenReceipts::committed(std::size_t k) const {
           committed_.begin() + static_cast<std::ptrdiff_t>(std::min(k, committed_.size()))};
 }
 
-OpenReceipts::Closed OpenReceipts::close(rollout::RequestId request, rollout::Time now, const std::string& outcome,
-                             const std::string& reason) {
+OpenReceipts::Closed OpenReceipts::close(rollout::RequestId request, rollout::Time now,
+                                         const std::string& outcome, const std::string& reason) {
   const auto entry = open_.extract(request);
   if (entry.empty()) return {0, reason};
   Json document = entry.mapped().finish(now, outcome, reason);

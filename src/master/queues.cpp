@@ -31,7 +31,8 @@ void Master::on_waiting(const QueueWatch::Place& place, ino_t inode) {
   for (const auto& [id, worker] : engine_.workers()) {
     const bool serves = worker.state == rollout::WorkerState::ready &&
                         std::find(place.slots.begin(), place.slots.end(), worker.slot) != place.slots.end();
-    if (serves && app_listeners_.waits_on(id, place.listener) && has_socket_open(pool_.pid(id), inode) == false)
+    if (serves && app_listeners_.waits_on(id, place.listener) &&
+        has_socket_open(pool_.pid(id), inode) == false)
       lost.push_back(id);
   }
   for (const auto id : lost)

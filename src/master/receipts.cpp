@@ -92,11 +92,11 @@ void Master::open_receipt(const rollout::Note& note) {
   // Until more is known of it, which is never when its preparation fails.
   const std::string to = value.empty() ? engine_.release().path : value;
   open_receipts_.open(note.request, now(),
-               Json{{"kind", start ? "start" : protocol::word(it->second.verb)},
-                    {"asked", {{"by", by}, {"value", value}}},
-                    {"from", release_json(engine_.release(), engine_.generation())},
-                    {"to", release_json({to, {}}, 0)},
-                    {"plan", plan_of(engine_)}});
+                      Json{{"kind", start ? "start" : protocol::word(it->second.verb)},
+                           {"asked", {{"by", by}, {"value", value}}},
+                           {"from", release_json(engine_.release(), engine_.generation())},
+                           {"to", release_json({to, {}}, 0)},
+                           {"plan", plan_of(engine_)}});
 }
 
 void Master::account(const rollout::Note& note) {
@@ -167,7 +167,7 @@ void Master::sample_queues() {
 }
 
 OpenReceipts::Closed Master::close_receipt(rollout::RequestId request, const char* outcome,
-                                     const std::string& reason) {
+                                           const std::string& reason) {
   return open_receipts_.close(request, now(), outcome, reason);
 }
 

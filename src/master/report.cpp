@@ -203,7 +203,8 @@ void Master::log_state(const char* why) const {
 }
 
 // Of a worker that has answered: what it counts of requests came along with its connections.
-Json Master::worker_status(const rollout::Engine::Worker& worker, const WorkerQuery::Answers& connections) const {
+Json Master::worker_status(const rollout::Engine::Worker& worker,
+                           const WorkerQuery::Answers& connections) const {
   const auto open = connections.find(worker.id);
   const auto rss = rss_of(pool_.pid(worker.id));
   const auto served = pool_.served(worker.id);
@@ -241,7 +242,8 @@ Json Master::status(const WorkerQuery::Answers& connections) {
   Json listeners = Json::array();
   for (const auto& one : listeners_.bound()) {
     Json listener{{"name", one.name}, {"address", one.address}, {"taken_over", one.taken}};
-    if (const auto stuck = app_listeners_.stuck_options().find(one.name); stuck != app_listeners_.stuck_options().end())
+    if (const auto stuck = app_listeners_.stuck_options().find(one.name);
+        stuck != app_listeners_.stuck_options().end())
       listener["note"] = stuck->second;
     listeners.push_back(std::move(listener));
   }

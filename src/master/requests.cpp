@@ -101,11 +101,12 @@ void Master::on_message(rollout::RequestId request, const std::string& text) {
   for (const auto& [id, worker] : engine_.workers())
     if (worker.state != rollout::WorkerState::draining) workers.insert(id);
   const std::size_t count = workers.size();
-  const auto question = ask(workers, message_limit, [this, request, count](const WorkerQuery::Answers& answers) {
-    const auto delivered =
-        std::count_if(answers.begin(), answers.end(), [](const auto& one) { return one.second == 1; });
-    answer(request, protocol::ok_line("message", {{"delivered", delivered}, {"workers", count}}));
-  });
+  const auto question =
+      ask(workers, message_limit, [this, request, count](const WorkerQuery::Answers& answers) {
+        const auto delivered =
+            std::count_if(answers.begin(), answers.end(), [](const auto& one) { return one.second == 1; });
+        answer(request, protocol::ok_line("message", {{"delivered", delivered}, {"workers", count}}));
+      });
   for (const auto id : workers)
     if (!pool_.send_message(id, question, text)) queries_.at(question)->answer(id, 0);
 }
@@ -123,12 +124,12 @@ void Master::on_status(rollout::RequestId request) {
 std::int32_t Master::ask(std::set<rollout::WorkerId> workers, Milliseconds limit, WorkerQuery::Done done) {
   last_question_ = last_question_ == INT32_MAX ? 1 : last_question_ + 1;
   const auto question = last_question_;
-  queries_[question] =
-      std::make_unique<WorkerQuery>(loop_, std::move(workers), limit,
-                                [this, question, done = std::move(done)](const WorkerQuery::Answers& answers) {
-                                  const auto owner = queries_.extract(question);
-                                  done(answers);
-                                });
+  queries_[question] = std::make_unique<WorkerQuery>(
+      loop_, std::move(workers), limit,
+      [this, question, done = std::move(done)](const WorkerQuery::Answers& answers) {
+        const auto owner = queries_.extract(question);
+        done(answers);
+      });
   return question;
 }
 

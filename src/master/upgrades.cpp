@@ -83,7 +83,8 @@ void Master::on_rollback(rollout::RequestId request, const protocol::Command& co
 // The release before is mostly known here; for everything else a process reads the history. What happens
 // meanwhile is dealt with by the engine, which gets the rollback only then: stop refuses it, and it ends an
 // upgrade that has begun.
-void Master::find_earlier(rollout::RequestId request, const std::string& which, rollout::UpgradeRequest wish) {
+void Master::find_earlier(rollout::RequestId request, const std::string& which,
+                          rollout::UpgradeRequest wish) {
   // It may be about to remove what is going to be asked for.
   if (collection_) cancel_task(collection_);
   const auto own = open_receipts_.committed(options_.keep_releases + 1);
@@ -106,7 +107,8 @@ void Master::find_earlier(rollout::RequestId request, const std::string& which, 
   });
 }
 
-void Master::roll_back(rollout::RequestId request, rollout::UpgradeRequest wish, const rollout::Release& release) {
+void Master::roll_back(rollout::RequestId request, rollout::UpgradeRequest wish,
+                       const rollout::Release& release) {
   if (!store_.has(release.id, release.path))
     return refuse(
         request, protocol::Refusal::failed,

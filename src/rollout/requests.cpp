@@ -17,12 +17,14 @@ std::optional<std::string> Engine::under_way() const {
                                                : "an upgrade" + what + " is under way";
   }
   if (admin_command_)
-    return admin_command_->kind == AdminCommand::Kind::kill ? "a kill is under way" : "a change of forks is under way";
+    return admin_command_->kind == AdminCommand::Kind::kill ? "a kill is under way"
+                                                            : "a change of forks is under way";
   return std::nullopt;
 }
 
 std::optional<std::string> Engine::in_the_way_of_upgrade() const {
-  const bool passable = admin_command_ && admin_command_->kind == AdminCommand::Kind::shrink && !upgrade_ && !stopping_;
+  const bool passable =
+      admin_command_ && admin_command_->kind == AdminCommand::Kind::shrink && !upgrade_ && !stopping_;
   return passable ? std::nullopt : under_way();
 }
 

@@ -246,7 +246,8 @@ void Engine::died(Time now, const Worker& worker, const std::string& reason) {
   }
   const bool replaces = committed_ && worker.generation == committed_->generation;
   if (!replaces) return;  // of a failed generation: the revert takes care of the slot
-  if (admin_command_ && admin_command_->kind == AdminCommand::Kind::grow && worker.slot >= admin_command_->forks_before) {
+  if (admin_command_ && admin_command_->kind == AdminCommand::Kind::grow &&
+      worker.slot >= admin_command_->forks_before) {
     fail_errand(now, Verdict::failed, text);
     return;
   }
@@ -268,9 +269,9 @@ void Engine::schedule_respawn(Time now, Slot& slot, Time lived) {
 }
 
 void Engine::bid_farewell(const Worker& worker, const Departure& departure) {
-  const auto it = std::find_if(pending_answers_.begin(), pending_answers_.end(), [&](const PendingAnswer& pending) {
-    return pending.workers.count(worker.id) > 0;
-  });
+  const auto it =
+      std::find_if(pending_answers_.begin(), pending_answers_.end(),
+                   [&](const PendingAnswer& pending) { return pending.workers.count(worker.id) > 0; });
   if (it == pending_answers_.end()) {
     // It has left before the upgrade is decided: its fate goes with the answer.
     const std::string fate =

@@ -134,19 +134,19 @@ bool has_no_more_than(std::size_t count) {
 Desk::Desk(unsigned slots, Rules rules, const std::vector<Listener>& lent, ListenMode mode)
     : listeners_(open(lent, mode, slots)),
       app_listeners_(listeners_, std::move(rules),
-                [this](rollout::WorkerId worker, std::uint32_t kind, std::int32_t value,
-                       const master::Extras& extras) {
-                  if (!has_room && kind != LIVESWAP_ANSWER) return false;
-                  auto copy = UniqueFd::adopt(
-                      extras.descriptor < 0 ? -1 : ::fcntl(extras.descriptor, F_DUPFD_CLOEXEC, 0));
-                  told.push_back({worker, kind, value, extras.count, std::string(extras.text),
-                                  std::move(copy), extras.ticket});
-                  return true;
-                }) {}
+                     [this](rollout::WorkerId worker, std::uint32_t kind, std::int32_t value,
+                            const master::Extras& extras) {
+                       if (!has_room && kind != LIVESWAP_ANSWER) return false;
+                       auto copy = UniqueFd::adopt(
+                           extras.descriptor < 0 ? -1 : ::fcntl(extras.descriptor, F_DUPFD_CLOEXEC, 0));
+                       told.push_back({worker, kind, value, extras.count, std::string(extras.text),
+                                       std::move(copy), extras.ticket});
+                       return true;
+                     }) {}
 
 void Desk::join(rollout::WorkerId id, unsigned slot, rollout::Generation generation, bool staged, pid_t pid) {
   app_listeners_.joined(id, {slot, generation, "release " + std::to_string(generation)}, pid,
-                   listeners_.hold(staged));
+                        listeners_.hold(staged));
   seen_.push_back({id, false, false});
   senders_[id] = {pid, ::getuid(), ::getgid()};
 }

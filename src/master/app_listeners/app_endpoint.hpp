@@ -5,10 +5,10 @@
 #include <string>
 
 #include "base/unique_fd.hpp"
+#include "master/sockets/bind_address.hpp"
 #include "master/sockets/endpoint.hpp"
 #include "spawn/received_fd.hpp"
 #include "spawn/spawner.hpp"
-#include "master/sockets/bind_address.hpp"
 
 namespace liveswap::master {
 

@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <climits>
 
-#include "master/app_listeners/fs_identity.hpp"
 #include "master/app_listeners/app_listeners.hpp"
+#include "master/app_listeners/fs_identity.hpp"
 
 // The files of Unix sockets: what applications remove and rename, and sockets that take the place of others.
 namespace liveswap::master {
@@ -75,7 +75,7 @@ int AppListeners::move(Worker& worker, AppUnix& endpoint, const Renaming& wish) 
 }
 
 int AppListeners::merge(Worker& worker, AppUnix& endpoint, Endpoint& into, const std::optional<Identity>& as,
-                    UniqueFd& answer) {
+                        UniqueFd& answer) {
   mend(into);
   AppEndpoint* taken = taken_endpoint(&into);
   const int socket =

@@ -90,10 +90,10 @@ void AppListeners::look_at(AppEndpoint& endpoint, Use& use, rollout::Time now) {
   }
   rollout::ListenerLifetime& lifetime = use.lifetime;
   const rollout::ListenerLifetime::Use as_it_is{.quiet = quiet_,
-                                      .serves = endpoint.in_use(),
-                                      .known = is_used(&endpoint, true),
-                                      .lasting = is_used(&endpoint, false),
-                                      .inherited = !use.heirs.empty()};
+                                                .serves = endpoint.in_use(),
+                                                .known = is_used(&endpoint, true),
+                                                .lasting = is_used(&endpoint, false),
+                                                .inherited = !use.heirs.empty()};
   // Code that binds it late begins anew (find()).
   if (lifetime.may_leave(as_it_is)) endpoint.leave() ? lifetime.leaves(now) : lifetime.stays();
   if (lifetime.passes_on()) forward(endpoint, use);
@@ -101,7 +101,8 @@ void AppListeners::look_at(AppEndpoint& endpoint, Use& use, rollout::Time now) {
   if (lifetime.turns_away(now, as_it_is)) endpoint.clear_unwanted();
 }
 
-std::optional<rollout::Time> AppListeners::look(rollout::Time now, const std::vector<Seen>& seen, bool quiet) {
+std::optional<rollout::Time> AppListeners::look(rollout::Time now, const std::vector<Seen>& seen,
+                                                bool quiet) {
   looked_at_ = now;
   for (auto& [id, worker] : workers_)
     for (auto& [endpoint, since] : worker.given_up)

@@ -6,8 +6,8 @@
 
 #include "base/log.hpp"
 #include "contract/channel.h"
-#include "master/sockets/sockets.hpp"
 #include "master/app_listeners/app_listeners.hpp"
+#include "master/sockets/sockets.hpp"
 
 // Options that applications set on listeners: whose they are, and what becomes of them when that release has
 // gone.

@@ -13,9 +13,9 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
-#include "master/app_listeners/fs_identity.hpp"
 #include "master/app_listeners/app_inet.hpp"
 #include "master/app_listeners/app_unix.hpp"
+#include "master/app_listeners/fs_identity.hpp"
 
 // What workers ask for, frame by frame.
 namespace liveswap::master {
@@ -62,7 +62,7 @@ AppEndpoint* AppListeners::taken_endpoint(const Endpoint* endpoint) const {
 }
 
 void AppListeners::joined(rollout::WorkerId id, const rollout::AwaitedListeners::Place& place, pid_t pid,
-                      const Listeners::Hold& set) {
+                          const Listeners::Hold& set) {
   Worker& worker = workers_[id];
   worker.place = place;
   worker.pid = pid;
@@ -160,7 +160,7 @@ int AppListeners::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
   return bind_address(worker, {*address, std::move(*as)}, std::move(frame.descriptor), answer);
 }
 
-int AppListeners::bind_address(Worker& worker, const UpgradeRequest& wish, ReceivedFd own, UniqueFd& answer) {
+int AppListeners::bind_address(Worker& worker, const BindRequest& wish, ReceivedFd own, UniqueFd& answer) {
   const BindAddress& address = wish.address;
   // Sockets of MPTCP share no port: a plain one takes the place, which every client can do with.
   const bool replaced = address.protocol == IPPROTO_MPTCP;
@@ -246,8 +246,8 @@ std::unique_ptr<AppEndpoint> AppListeners::make_endpoint(const BindAddress& addr
       address, nth, AppInet::Rules{rules_.per_slot, rules_.backlog, rules_.listen_at_once, is_ours});
 }
 
-int AppListeners::first_bind(Worker& worker, const UpgradeRequest& wish, unsigned nth, ReceivedFd own,
-                         Endpoint*& endpoint) {
+int AppListeners::first_bind(Worker& worker, const BindRequest& wish, unsigned nth, ReceivedFd own,
+                             Endpoint*& endpoint) {
   if (!may_bind(wish.as, wish.address.port())) return EACCES;
   if (listeners_.taken().size() >= LIVESWAP_LISTENERS_MAX) return ENOSPC;
   if (excludes(worker, wish.address, own.get())) return EADDRINUSE;

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "master/app_listeners/listener_options.hpp"
-#include "master/sockets/listeners.hpp"
 #include "master/app_listeners/app_endpoint.hpp"
 #include "master/app_listeners/app_unix.hpp"
+#include "master/app_listeners/listener_options.hpp"
+#include "master/sockets/listeners.hpp"
 #include "master/workers/worker_process.hpp"
 #include "rollout/awaited.hpp"
 #include "rollout/listener_lifetime.hpp"
@@ -30,8 +30,8 @@ namespace liveswap::master {
 //   bound      a worker's socket is bound to it; another worker that binds the same address gets a socket of
 //   it, too listening  one of them has called listen(): it is said in the log and in the status unused none
 //   but draining workers use it. Outside of upgrades that is so after the last worker has closed it, or
-//              at the end of an upgrade to code that does not bind it; after a grace (rollout/lifetime.hpp) it
-//              is
+//              at the end of an upgrade to code that does not bind it; after a grace (rollout/lifetime.hpp)
+//              it is
 //   dropped    closed, a Unix socket's file removed
 class AppListeners {
  public:
@@ -156,7 +156,7 @@ class AppListeners {
   };
 
   // What a BIND has said, and on whose behalf it is done.
-  struct UpgradeRequest {
+  struct BindRequest {
     BindAddress address;
     std::optional<Identity> as;
   };
@@ -166,8 +166,8 @@ class AppListeners {
     std::optional<Identity> as;
   };
   int bind(Worker& worker, Frame& frame, UniqueFd& answer);
-  int bind_address(Worker& worker, const UpgradeRequest& wish, ReceivedFd own, UniqueFd& answer);
-  int first_bind(Worker& worker, const UpgradeRequest& wish, unsigned nth, ReceivedFd own, Endpoint*& endpoint);
+  int bind_address(Worker& worker, const BindRequest& wish, ReceivedFd own, UniqueFd& answer);
+  int first_bind(Worker& worker, const BindRequest& wish, unsigned nth, ReceivedFd own, Endpoint*& endpoint);
   std::unique_ptr<AppEndpoint> make_endpoint(const BindAddress& address, unsigned nth) const;
   bool excludes(const Worker& worker, const BindAddress& address, int fd) const;
   Endpoint* find(const BindAddress& address, unsigned nth);

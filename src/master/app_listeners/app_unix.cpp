@@ -92,7 +92,7 @@ FileReport AppUnix::replace_socket() {
 }
 
 int AppUnix::move(const std::string& to, const std::string& from, bool keep_old,
-                    const std::optional<Identity>& as) {
+                  const std::optional<Identity>& as) {
   BindAddress there = where_;
   if (!there.set_path(to)) return ENAMETOOLONG;
   if (const int error = file_.move(to, from, keep_old, as); error != 0) return error;

@@ -2,8 +2,8 @@
 
 #include <optional>
 
-#include "master/sockets/socket_file.hpp"
 #include "master/app_listeners/app_endpoint.hpp"
+#include "master/sockets/socket_file.hpp"
 
 namespace liveswap::master {
 

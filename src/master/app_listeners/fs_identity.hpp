@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "base/error.hpp"
-#include "spawn/spawner.hpp"
 #include "master/workers/worker_process.hpp"
+#include "spawn/spawner.hpp"
 
 namespace liveswap::master {
 

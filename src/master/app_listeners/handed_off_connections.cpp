@@ -6,8 +6,8 @@
 #include <cstring>
 
 #include "base/log.hpp"
-#include "master/sockets/accept_queue.hpp"
 #include "master/app_listeners/app_listeners.hpp"
+#include "master/sockets/accept_queue.hpp"
 
 // Connections that change hands: those that an old worker gives back, and those that come to a listener which
 // nobody serves while another one does.

@@ -9,8 +9,8 @@
 #include <string>
 
 #include "master/uv/loop.hpp"
-#include "spawn/received_fd.hpp"
 #include "protocol/line_buffer.hpp"
+#include "spawn/received_fd.hpp"
 
 namespace liveswap::master {
 

@@ -14,8 +14,8 @@
 #include "base/log.hpp"
 #include "base/reserve.hpp"
 #include "config/address.hpp"
-#include "master/uv/loop.hpp"
 #include "master/sockets/sockets.hpp"
+#include "master/uv/loop.hpp"
 
 namespace liveswap::master {
 namespace {

@@ -3,8 +3,8 @@
 #include <optional>
 
 #include "base/tail.hpp"
-#include "master/uv/loop.hpp"
 #include "master/health/probe.hpp"
+#include "master/uv/loop.hpp"
 #include "spawn/spawner.hpp"
 
 namespace liveswap::master {

@@ -4,9 +4,9 @@
 
 #include "base/unique_fd.hpp"
 #include "config/health.hpp"
-#include "master/uv/loop.hpp"
 #include "master/health/probe.hpp"
 #include "master/sockets/sockets.hpp"
+#include "master/uv/loop.hpp"
 
 namespace liveswap::master {
 

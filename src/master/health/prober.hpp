@@ -4,9 +4,9 @@
 #include <memory>
 
 #include "config/health.hpp"
+#include "master/health/probe.hpp"
 #include "master/sockets/listeners.hpp"
 #include "master/uv/loop.hpp"
-#include "master/health/probe.hpp"
 #include "spawn/spawner.hpp"
 
 namespace liveswap::master {

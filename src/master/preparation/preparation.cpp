@@ -12,9 +12,9 @@
 #include "json/fields.hpp"
 #include "json/parse.hpp"
 #include "master/preparation/obstacle.hpp"
-#include "spawn/worker_host.hpp"
 #include "release/loaded.hpp"
 #include "release/store.hpp"
+#include "spawn/worker_host.hpp"
 
 namespace liveswap::master {
 namespace {

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "master/preparation/task.hpp"
 #include "master/uv/loop.hpp"
 #include "spawn/received_fd.hpp"
-#include "master/preparation/task.hpp"
 
 namespace liveswap::master {
 

@@ -6,8 +6,8 @@
 
 #include "base/error.hpp"
 #include "master/workers/process_log.hpp"
-#include "spawn/received_fd.hpp"
 #include "master/workers/worker_process.hpp"
+#include "spawn/received_fd.hpp"
 
 namespace liveswap::master {
 

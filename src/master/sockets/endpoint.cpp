@@ -9,8 +9,8 @@
 #include "base/log.hpp"
 #include "base/unique_fd.hpp"
 #include "master/sockets/accept_queue.hpp"
-#include "spawn/received_fd.hpp"
 #include "master/sockets/sockets.hpp"
+#include "spawn/received_fd.hpp"
 
 namespace liveswap::master {
 namespace {

@@ -8,10 +8,10 @@
 
 #include "base/error.hpp"
 #include "liveswap.hpp"
-#include "master/sockets/endpoint.hpp"
-#include "master/workers/left_behind.hpp"
-#include "master/sockets/pending_handshakes.hpp"
 #include "master/app_listeners/app_endpoint.hpp"
+#include "master/sockets/endpoint.hpp"
+#include "master/sockets/pending_handshakes.hpp"
+#include "master/workers/left_behind.hpp"
 
 namespace liveswap::master {
 
@@ -136,14 +136,15 @@ class Listeners {
   std::vector<std::unique_ptr<Endpoint>>
       endpoints_;                                  // those asked for, then those taken; each knows every set
   std::size_t lent_ = 0;                           // so many were asked for
-  std::vector<AppEndpoint*> taken_;              // the others
+  std::vector<AppEndpoint*> taken_;                // the others
   std::vector<std::shared_ptr<const int>> holds_;  // by set
   unsigned live_ = 0;
   std::optional<unsigned> staged_;
   unsigned slots_ = 0;    // that sets have sockets for
   unsigned steered_ = 0;  // as steer() was told
   std::set<unsigned> without_;
-  std::optional<PendingHandshakes> pending_handshakes_;  // since the last flip, until its last handshake has ended
+  std::optional<PendingHandshakes>
+      pending_handshakes_;  // since the last flip, until its last handshake has ended
 };
 
 }  // namespace liveswap::master

@@ -8,8 +8,8 @@
 #include "base/log.hpp"
 #include "config/address.hpp"
 #include "master/sockets/accept_queue.hpp"
-#include "master/sockets/steering.hpp"
 #include "master/sockets/bind_address.hpp"
+#include "master/sockets/steering.hpp"
 
 namespace liveswap::master {
 namespace {

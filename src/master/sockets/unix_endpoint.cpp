@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "master/sockets/bind_address.hpp"
 #include "master/sockets/bound_file.hpp"
 #include "master/sockets/sockets.hpp"
-#include "master/sockets/bind_address.hpp"
 
 namespace liveswap::master {
 namespace {

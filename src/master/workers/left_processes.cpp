@@ -14,8 +14,8 @@
 #include <sstream>
 #include <vector>
 
-#include "master/uv/reaper.hpp"
 #include "master/sockets/sockets.hpp"
+#include "master/uv/reaper.hpp"
 #include "spawn/spawner.hpp"
 
 namespace liveswap::master {

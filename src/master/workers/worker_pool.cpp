@@ -14,8 +14,8 @@
 #include "base/log.hpp"
 #include "master/uv/reaper.hpp"
 #include "master/workers/stage.hpp"
-#include "spawn/worker_host.hpp"
 #include "release/store.hpp"
+#include "spawn/worker_host.hpp"
 
 namespace liveswap::master {
 namespace {

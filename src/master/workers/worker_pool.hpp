@@ -6,10 +6,10 @@
 #include <memory>
 #include <string>
 
-#include "master/workers/left_behind.hpp"
-#include "master/sockets/listeners.hpp"
-#include "master/workers/process_log.hpp"
 #include "master/app_listeners/app_listeners.hpp"
+#include "master/sockets/listeners.hpp"
+#include "master/workers/left_behind.hpp"
+#include "master/workers/process_log.hpp"
 #include "master/workers/worker_process.hpp"
 #include "rollout/types.hpp"
 
