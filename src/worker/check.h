@@ -4,9 +4,9 @@
 #include "worker/base/options.h"
 
 /*
- * Checks the library on the calling thread: loads it, looks up the entry and the ABI note, runs the
- * self-test. Reports to the master and ends the process by exit(), as a worker does: an exit handler that
- * blocks shows as a process that does not end.
+ * Checks the library on the calling thread: loads the library, looks up the entry and the ABI note, runs the
+ * self-test. Reports to the master and ends the process by exit(), as a worker does, so that an exit handler
+ * that blocks is noticed.
  */
 _Noreturn void check_run(const struct options* options);
 

@@ -59,7 +59,7 @@ static void* link_library(const char* path, int fd) {
   return library;
 }
 
-/* The two usual mistakes: a program without --entry main; in C++ an entry without the header, whose name is
+/* The two usual mistakes: a program without --entry main; a C++ entry without the header, so that the name is
  * mangled. */
 static const char* hint_for(void* library, const char* entry) {
   if (strcmp(entry, "main") != 0 && dlsym(library, "main") != NULL)
@@ -113,7 +113,7 @@ static uint32_t check_abi(void* library, const char* path) {
  * The master appends the release's `.needed` to LD_LIBRARY_PATH, which the loader reads when the process
  * starts. Removed here, so that programs that the application starts get the variable as configured.
  */
-static void forget_needed(const char* path) {
+static void hide_needed_directory(const char* path) {
   char tail[PATH_MAX + 16];
   char* value = getenv("LD_LIBRARY_PATH");
   const char* const slash = strrchr(path, '/');
@@ -130,7 +130,7 @@ static void forget_needed(const char* path) {
 
 struct loaded load(const char* path, const char* entry) {
   struct loaded loaded;
-  forget_needed(path);
+  hide_needed_directory(path);
   loaded.library = link_library(path, open_library(path));
   void* function = find_entry(loaded.library, path, entry);
   /* ISO C has no cast from an object pointer to a function pointer; POSIX guarantees the same bits. */

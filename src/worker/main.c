@@ -1,11 +1,11 @@
 /*
  * liveswap-worker: the process that loads one release of an application and runs it. The master starts this
- * program; contract/channel.h describes the descriptors and words that it gets, liveswap_plugin.h what it
- * offers to the application.
+ * program; contract/channel.h describes the descriptors and words that the program gets, liveswap_plugin.h
+ * what it offers to the application.
  *
- * It links libc only and exports only the contract and the functions that replace libc's (worker.list), so
- * that the application's symbols and libraries meet no others. main() is the path of the application's main
- * thread; the control thread (control/control_thread.c) talks to the master.
+ * Only libc is linked. Only the contract and the functions that replace libc's are exported (worker.list), so
+ * no symbol or library of the application conflicts with one of the worker host. main() is the path of the
+ * application's main thread; the control thread (control/control_thread.c) talks to the master.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -71,7 +71,7 @@ static int enter(const struct options* options, const struct loaded* application
 
 /* Advice for an application whose bind() was not seen: of two such workers the second fails with "address in
  * use", before takeover/unseen_listeners.c has looked at the first. */
-static void hint(const struct options* options, int result) {
+static void warn_unseen_bind(const struct options* options, int result) {
   if (result == 0 || options->intercept != INTERCEPT_LIBC || readiness_is_over()) return;
   if (listeners_bound() || listeners_first() >= 0) return;
   liveswap_log(
@@ -96,7 +96,7 @@ static _Noreturn void worker_run(const struct options* options) {
   const int result = enter(options, &application);
   process_exit_refuse_daemon(result);
   control_thread_unpark();
-  hint(options, result);
+  warn_unseen_bind(options, result);
   output_flush(); /* before RETURNED: the master logs both together */
   channel_send_value(LIVESWAP_RETURNED, result);
   holds_wait();

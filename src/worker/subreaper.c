@@ -20,21 +20,21 @@
 #include "worker/base/libc.h"
 
 enum {
-  /* The time that a check or a hook has to end by itself when the master has gone. */
+  /* How long a check or hook may take to end by itself once the master has gone. */
   LEAVE_LIMIT_MS = 1000,
-  /* Bounds the fight with a process that starts the next one faster than it can be killed. */
+  /* How long to kill processes that start the next one faster than they can be killed. */
   KILL_LIMIT_MS = 1000,
   /* Pause between two rounds of kill and reap. */
   KILL_STEP_MS = 2,
-  TOLD_MAX = 16, /* processes reported to the master, at most */
+  REPORTS_MAX = 16, /* processes reported to the master, at most */
   NAME_SIZE = 32,
 };
 
 static pid_t child;
 static int child_status;
 static volatile sig_atomic_t ordered; /* to end, by SIGTERM */
-static pid_t told[TOLD_MAX];
-static int told_count;
+static pid_t reported[REPORTS_MAX];
+static int reported_count;
 
 static void read_name(pid_t pid, char* name) {
   char path[64];
@@ -46,18 +46,18 @@ static void read_name(pid_t pid, char* name) {
   name[strcspn(name, "\n")] = '\0';
 }
 
-static bool is_told(pid_t pid) {
-  for (int i = 0; i < told_count; ++i)
-    if (told[i] == pid) return true;
+static bool is_reported(pid_t pid) {
+  for (int i = 0; i < reported_count; ++i)
+    if (reported[i] == pid) return true;
   return false;
 }
 
 /* Sends "4711 name", without waiting for room in the channel. */
-static void tell(pid_t pid, bool in_group) {
+static void report(pid_t pid, bool in_group) {
   char name[NAME_SIZE];
   char text[NAME_SIZE + 16];
-  if (told_count == TOLD_MAX || is_told(pid)) return;
-  told[told_count++] = pid;
+  if (reported_count == REPORTS_MAX || is_reported(pid)) return;
+  reported[reported_count++] = pid;
   read_name(pid, name);
   const int size = snprintf(text, sizeof text, "%d %s", (int)pid, name);
   struct liveswap_frame frame = {.kind = LIVESWAP_LEFT, .value = in_group};
@@ -68,18 +68,18 @@ static void tell(pid_t pid, bool in_group) {
 
 /* After a timeout (`late`) the rest of the check's process group is killed too, but is not reported as left
  * behind. */
-static void kill_one(pid_t pid, bool late) {
+static void kill_one(pid_t pid, bool timed_out) {
   const bool in_group = getpgid(pid) == getpgrp();
-  if (pid != child && !(late && in_group)) tell(pid, in_group);
+  if (pid != child && !(timed_out && in_group)) report(pid, in_group);
   kill(pid, SIGKILL);
 }
 
 /* The children of a killed child become children of this process, so a later round finds them. */
-static void kill_children(bool late) {
+static void kill_children(bool timed_out) {
   FILE* list = fopen("/proc/thread-self/children", "re");
   int pid = 0;
   if (list == NULL) return;
-  while (fscanf(list, "%d", &pid) == 1) kill_one(pid, late);
+  while (fscanf(list, "%d", &pid) == 1) kill_one(pid, timed_out);
   fclose(list);
 }
 
@@ -95,10 +95,10 @@ static bool reap(void) {
   return pid == 0;
 }
 
-static void end_all(bool late) {
+static void end_all(bool timed_out) {
   const int64_t limit = clock_ms() + KILL_LIMIT_MS;
   while (reap() && clock_ms() < limit) {
-    kill_children(late);
+    kill_children(timed_out);
     const struct timespec step = {.tv_nsec = KILL_STEP_MS * 1000000L};
     nanosleep(&step, NULL);
   }
@@ -120,10 +120,9 @@ static void note_signal(int number) {
   if (number == SIGTERM) ordered = 1;
 }
 
-/* Returns when the child has ended, at SIGTERM, or when the master has gone and the child stays. `waiting` is
- * the signal mask of the wait: it admits SIGCHLD and SIGTERM, which are blocked otherwise, so that none is
- * missed between reap() and ppoll(). When the master exits or is killed, the kernel closes its end of the
- * channel: POLLHUP. */
+/* Returns when the child has ended, at SIGTERM, or when the master has gone and the child stays. SIGCHLD and
+ * SIGTERM are blocked except in ppoll() with the mask `waiting`, so that none is missed between reap() and
+ * ppoll(). POLLHUP: the master has closed the channel, also by dying. */
 static void await_end(const sigset_t* waiting) {
   struct pollfd channel = {.fd = LIVESWAP_FD_CHANNEL};
   int64_t limit = INT64_MAX;
@@ -142,8 +141,8 @@ static _Noreturn void watch(const sigset_t* waiting) {
   libc.sigaction(SIGCHLD, &action, NULL);
   libc.sigaction(SIGTERM, &action, NULL);
   await_end(waiting);
-  const bool late = child > 0;
-  end_all(late);
+  const bool timed_out = child > 0;
+  end_all(timed_out);
   if (child > 0) child_status = SIGKILL; /* not even SIGKILL ends it */
   end_as_child();
 }

@@ -17,7 +17,7 @@ int64_t drain_deadline(void);
 bool drain_is_on(void);
 
 /*
- * Whether the application drains by itself: it has called liveswap_drain_fd, liveswap_draining or
+ * Whether the application drains by itself, that is, has called liveswap_drain_fd, liveswap_draining or
  * liveswap_drain_left_ms.
  */
 bool drain_is_the_applications(void);

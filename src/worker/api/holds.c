@@ -13,14 +13,7 @@ static pthread_cond_t changed;
 static unsigned long application;
 static unsigned long lingering;
 
-bool holds_setup(void) {
-  pthread_condattr_t attributes;
-  if (pthread_condattr_init(&attributes) != 0) return false;
-  const bool made = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
-                    pthread_cond_init(&changed, &attributes) == 0;
-  pthread_condattr_destroy(&attributes);
-  return made;
-}
+bool holds_setup(void) { return clock_condition(&changed); }
 
 static void add(unsigned long* count) {
   pthread_mutex_lock(&lock);

@@ -22,7 +22,7 @@ void holds_review(void);
 
 /*
  * Blocks until there is no hold or the drain limit has passed. Without an order to drain, waits for lingering
- * connections only: the worker has failed, and its successor should start soon.
+ * connections only: the worker has failed, and the successor should start soon.
  */
 void holds_wait(void);
 

@@ -1,7 +1,7 @@
 /*
- * The listening sockets that the master holds for this worker: those that it has lent at the start, and those
- * that the application has bound (interpose/bind.c). A listener is identified by the kernel's cookie, which
- * all duplicates share. Any thread, unless noted; nothing blocks.
+ * The listening sockets that the master holds for this worker: those lent at the start, and those that the
+ * application has bound (interpose/bind.c). The kernel's cookie, which all duplicates share, identifies a
+ * listener. Any thread, unless noted; nothing blocks.
  */
 #ifndef LIVESWAP_WORKER_API_LISTENERS_H
 #define LIVESWAP_WORKER_API_LISTENERS_H
@@ -46,7 +46,7 @@ bool listeners_add(int fd);
 /* Whether there is room for one more listener, at any address. */
 bool listeners_have_room(void);
 
-/* The application has closed its last descriptor. */
+/* The application has closed the last descriptor. */
 void listeners_closed(const struct listener* listener);
 
 /* The listener continues with another socket, bound to the same address. */
@@ -55,7 +55,7 @@ void listeners_renew(const struct listener* listener, uint64_t cookie);
 /* The stream listener at that path; NULL: none. */
 const struct listener* listeners_at(const char* path);
 
-/* The socket was no listener, and no connection has come in by it. */
+/* The socket was no listener, and no connection has come in by this entry. */
 void listeners_forget(const struct listener* listener);
 
 /* For api/readiness.c: set `expected` or `waited`. Return whether that is new. */

@@ -13,7 +13,7 @@
  * true. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool entered;
-static bool deferred;    /* the application has called liveswap_defer_ready(), or its ABI note says so */
+static bool deferred;    /* by liveswap_defer_ready() or the ABI note */
 static bool awaited;     /* the application has bound a listener, or is about to */
 static bool announced;   /* the application has called liveswap_ready() */
 static bool own_seen;    /* a wait on a listener that the master does not hold was seen */

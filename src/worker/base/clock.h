@@ -1,6 +1,8 @@
 #ifndef LIVESWAP_WORKER_BASE_CLOCK_H
 #define LIVESWAP_WORKER_BASE_CLOCK_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -11,14 +13,14 @@ static inline int64_t clock_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Stores the start of a wait whose limit is `limit` ms, a few ms too early because the coarse clock is
- * cheaper. Leaves `began` unset if there is no limit (`limit` <= 0). */
+/* Stores the start of a wait of at most `limit` ms, a few ms too early because the coarse clock is cheaper.
+ * Without a limit (`limit` <= 0), leaves `began` unset. */
 static inline void clock_note(struct timespec* began, int limit) {
   if (limit > 0) clock_gettime(CLOCK_MONOTONIC_COARSE, began);
 }
 
-/* Ms left of a wait that clock_note() has stored; `limit` itself if it is <= 0. Never less than what is
- * really left. */
+/* Ms left of a wait that clock_note() has stored; `limit` itself if <= 0. Never less than what is really
+ * left. */
 static inline int clock_left(int limit, const struct timespec* began) {
   enum { STEP_MS = 10 }; /* the kernel's ticks are not longer */
   struct timespec now;
@@ -56,6 +58,16 @@ static inline struct timespec clock_until(struct timespec end) {
     left.tv_nsec += 1000000000;
   }
   return left.tv_sec < 0 ? (struct timespec){0} : left;
+}
+
+/* Initialises a condition for timed waits on the monotonic clock. False: not possible. */
+static inline bool clock_condition(pthread_cond_t* condition) {
+  pthread_condattr_t attributes;
+  if (pthread_condattr_init(&attributes) != 0) return false;
+  const bool made = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+                    pthread_cond_init(condition, &attributes) == 0;
+  pthread_condattr_destroy(&attributes);
+  return made;
 }
 
 #endif

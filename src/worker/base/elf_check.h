@@ -5,9 +5,9 @@
 #include <stddef.h>
 
 /*
- * Whether `fd` is a complete shared library for this machine. Called before dlopen(), whose messages name
- * neither what was found nor what was expected, and which dies of SIGBUS on a truncated file. On false `why`
- * says what was found and what was expected, without the path. Reads at most a few KiB.
+ * Whether `fd` is a complete shared library for this machine. Called before dlopen(), which dies of SIGBUS on
+ * a truncated file and reports neither what was found nor what was expected. On false, `why` says both,
+ * without the path. Reads at most a few KiB.
  */
 bool elf_check(int fd, char* why, size_t why_size);
 

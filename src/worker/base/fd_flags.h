@@ -14,14 +14,14 @@
 enum fd_flag {
   FLAG_HELD = 1,       /* a listener that the master holds */
   FLAG_BLOCKING = 2,   /* the application treats the listener as blocking (takeover/blocking_mode.h) */
-  FLAG_POLLED = 4,     /* the application waits for it by poll or select */
-  FLAG_SEIZED = 8,     /* was a listener; a placeholder is in its place (takeover/revoke.h) */
-  FLAG_HOST = 16,      /* the worker host's own: the application must not close it */
+  FLAG_POLLED = 4,     /* the application waits by poll or select */
+  FLAG_SEIZED = 8,     /* a placeholder has replaced the listener (takeover/revoke.h) */
+  FLAG_HOST = 16,      /* the worker host's own: not for the application to close */
   FLAG_OWN = 32,       /* listens, was seen, and stays the application's own */
   FLAG_INHERITED = 64, /* in a forked child: a listener that the worker's master holds */
   FLAG_MOVED = 128,    /* a connection that is being replaced right now (retire/idle_connections.c) */
-  FLAG_EPOLLED = 256,  /* the application waits for it by epoll */
-  FLAG_SEEN = 512,     /* the master knows that the application waits for it */
+  FLAG_EPOLLED = 256,  /* the application waits by epoll */
+  FLAG_SEEN = 512,     /* the master knows of the first wait (WAITS) */
 };
 
 /* Descriptors from here on never get flags, so their listeners are not taken over. */

@@ -13,7 +13,7 @@
 #include "fd_flags.h"
 #include "libc.h"
 
-/* Directory handles, one for each concurrent or nested scan. When all are in use, a scan opens its own. */
+/* Directory handles, one for each concurrent or nested scan. When all are in use, a scan opens another. */
 enum { DIRECTORIES = 4 };
 
 struct directory {

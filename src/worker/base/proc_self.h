@@ -1,5 +1,5 @@
 /*
- * Reads /proc. The directories are opened at the start, because the application may later change its root
+ * Reads /proc. The directories are opened at the start, because the application may later change the root
  * directory, give up rights or run out of descriptors.
  *
  * No function allocates memory: the control thread calls them, and a thread of the application may hold
@@ -62,8 +62,8 @@ struct proc_self_status {
 };
 bool proc_self_status(struct proc_self_status* status);
 
-/* UNKNOWN: the kernel hides system calls of a process that has changed its user. RUNNING: the thread is on a
- * CPU or waits for one, in user code or at the edge of a call. */
+/* UNKNOWN: the kernel hides system calls of a process that has changed user. RUNNING: the thread is on a CPU
+ * or waits for one, in user code or at the edge of a call. */
 enum { SELF_CALL_RUNNING = -3, SELF_CALL_UNKNOWN = -2, SELF_CALL_NONE = -1 };
 
 /* The number of the system call that the thread is in, or one of the above; `*first_argument` is set for a

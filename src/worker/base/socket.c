@@ -13,11 +13,13 @@ bool socket_cookie(int fd, uint64_t* cookie) {
   return getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &size) == 0;
 }
 
-bool socket_listens(int fd) {
-  int listens = 0;
-  socklen_t size = sizeof listens;
-  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
+int socket_option(int fd, int option) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
 }
+
+bool socket_listens(int fd) { return socket_option(fd, SO_ACCEPTCONN) > 0; }
 
 /* FIONBIO, not F_SETFL, which would overwrite flags that another process sets at the same moment. */
 void socket_end_blocking(int fd) {

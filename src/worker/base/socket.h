@@ -8,7 +8,10 @@
 /* SO_COOKIE, the kernel's unique number of a socket. False: not a socket. */
 bool socket_cookie(int fd, uint64_t* cookie);
 
-/* Whether it is a listening socket. */
+/* The value of an int option of level SOL_SOCKET; -1, with errno. */
+int socket_option(int fd, int option);
+
+/* Whether `fd` is a listening socket. */
 bool socket_listens(int fd);
 
 /* Sets O_NONBLOCK, for every process that shares the socket. Keeps errno. */

@@ -2,9 +2,8 @@
  * accept and accept4.
  *
  * A listener that some generation has made non-blocking may be blocking for this application (FLAG_BLOCKING,
- * takeover/blocking_mode.h). Then accept() polls the listener until a connection comes, as if it blocked.
- * Where the listener still blocks in the kernel, the thread registers as an accept waiter first
- * (takeover/accept_waiters.h).
+ * takeover/blocking_mode.h). accept() then polls the listener until a connection comes. Where the listener
+ * still blocks in the kernel, the thread registers as an accept waiter first (takeover/accept_waiters.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +41,7 @@ static bool handlers_restart(void) {
   return true;
 }
 
-/* What the thread knows of the listener from which it accepts; valid until some descriptor flag changes. */
+/* What the thread knows of a listener; valid until some descriptor flag changes. */
 struct known {
   int fd;
   unsigned changes;
@@ -64,7 +63,7 @@ static void decide(int fd) {
   if (!known.may_sleep) socket_end_blocking(fd);
 }
 
-/* Whether `fd` is what its flags say. */
+/* Whether `fd` is still the listener that the flags say. */
 static bool is_known(int fd) {
   const unsigned changes = atomic_load(&fd_flags_changes);
   if (has_been_known(fd)) return true;
@@ -108,7 +107,7 @@ static COLD bool may_wait(int fd) {
     return false;
   }
   if (poll_select_was_woken()) {
-    /* poll() woke the thread because the listener was revoked: its event loop must go on. */
+    /* poll() woke the thread because the listener was revoked: the event loop must go on. */
     errno = ECONNABORTED;
     return false;
   }
@@ -169,7 +168,7 @@ static inline int take_one(int fd, struct sockaddr* address, socklen_t* size, in
     const unsigned kicks = interrupt_count();
     if (adopted_is_waiting() && (connection = adopted_accept(fd, address, size, flags)) >= 0)
       return connection;
-    const int before = may_sleep ? accept_waiters_begin(fd) : SLEEPER_AWAKE;
+    const int before = may_sleep ? accept_waiters_begin(fd) : NOT_ACCEPTING;
     connection = accept_now(fd, address, size, flags);
     if (may_sleep) accept_waiters_end(before);
     if (connection >= 0) {

@@ -2,8 +2,8 @@
  * bind and listen: how the master comes to hold a listener that the application makes.
  *
  * The worker host sends the application's own socket, with the options that were set on it, to the master,
- * which binds it. If the master already holds a socket at that address, it sends that one instead, and the
- * worker host replaces the application's socket by it.
+ * which binds the socket. If the master already holds a socket at that address, the master sends that one
+ * instead, and it replaces the application's socket.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,13 +34,7 @@
 #include "worker/takeover/revoke.h"
 #include "worker/takeover/socket_options.h"
 
-static int option_of(int fd, int option) {
-  int value = -1;
-  socklen_t size = sizeof value;
-  return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
-}
-
-/* From /proc, because umask() reads the value only by changing it. */
+/* From /proc: umask() can only read the value by changing it. */
 static mode_t current_umask(void) {
   char text[512];
   unsigned mask = 022;
@@ -70,7 +64,8 @@ static bool make_absolute(struct liveswap_bind* wish) {
   return true;
 }
 
-/* The master has answered LIVESWAP_TOO_LATE: the worker is ready, and such sockets stay its own. */
+/* The master has answered LIVESWAP_TOO_LATE: the worker is ready, and such sockets stay the application's
+ * own. */
 static atomic_bool is_late;
 
 /* Once the worker is ready: a UDP socket or one without a port is most often a client's, or for one client
@@ -93,7 +88,7 @@ static bool is_wanted_inet(const struct liveswap_bind* wish) {
   const size_t least = wish->domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
   if (wish->address_size < least || address->sin_family != wish->domain) return false;
   if (atomic_load(&is_late) && !is_wanted_late(wish, address->sin_port)) return false;
-  /* MPTCP: Go asks for it where the kernel has it. The master answers with a TCP socket. */
+  /* Go asks for MPTCP where the kernel has it. The master answers with a TCP socket. */
   if (wish->type == SOCK_STREAM) return wish->protocol == IPPROTO_TCP || wish->protocol == IPPROTO_MPTCP;
   return wish->type == SOCK_DGRAM && wish->protocol == IPPROTO_UDP && address->sin_port != 0;
 }
@@ -108,9 +103,9 @@ static bool is_wanted_unix(struct liveswap_bind* wish) {
 }
 
 static bool describe(int fd, const struct sockaddr* address, socklen_t size, struct liveswap_bind* wish) {
-  *wish = (struct liveswap_bind){.domain = option_of(fd, SO_DOMAIN),
-                                 .type = option_of(fd, SO_TYPE),
-                                 .protocol = option_of(fd, SO_PROTOCOL),
+  *wish = (struct liveswap_bind){.domain = socket_option(fd, SO_DOMAIN),
+                                 .type = socket_option(fd, SO_TYPE),
+                                 .protocol = socket_option(fd, SO_PROTOCOL),
                                  .address_size = size};
   if (address == NULL || size < sizeof(sa_family_t) || size > sizeof(struct sockaddr_storage)) return false;
   memcpy(wish->address, address, size);
@@ -128,7 +123,7 @@ static bool describe(int fd, const struct sockaddr* address, socklen_t size, str
   return is_inet(wish) && is_wanted_inet(wish);
 }
 
-/* Makes `fd` a held listener; `given` replaces the socket unless it is -1. */
+/* Makes `fd` a held listener; `given`, if not -1, replaces the socket. */
 static bool take(int fd, int given, const struct liveswap_bind* wish) {
   const int status = libc.fcntl(fd, F_GETFL);
   const bool believed = (status & O_NONBLOCK) == 0 && wish->type != SOCK_DGRAM;
@@ -140,7 +135,7 @@ static bool take(int fd, int given, const struct liveswap_bind* wish) {
   const bool may_block = believed && !options_seccomp_is_on() && socket_receive_limit(fd) < 0;
   if (wish->type != SOCK_DGRAM && !may_block) socket_end_blocking(given >= 0 ? given : fd);
   if (given >= 0) {
-    /* The held socket has the options of the code that bound it first. */
+    /* The held socket has the options of the code that bound the address first. */
     socket_options_copy(fd, given);
     if (wish->type == SOCK_DGRAM) libc.fcntl(given, F_SETFL, status);
     if (!replace_fd(fd, cookie, given)) return false;
@@ -158,7 +153,7 @@ int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   struct liveswap_bind wish;
   if (!takeover_is_on() || (unsigned)fd >= FD_FLAGS_MAX || !describe(fd, address, size, &wish))
     return TAKEOVER_NOT_OURS;
-  /* Without room the socket stays the application's own; its successor then fails to bind the address. */
+  /* Without room the socket stays the application's own; the successor then fails to bind the address. */
   if (readiness_is_over() && !listeners_have_room()) return TAKEOVER_NOT_OURS;
   /* Before the request, which may take long: the server is not ready meanwhile. */
   readiness_await();
@@ -200,7 +195,7 @@ int takeover_listen(int fd, int backlog) {
   const int error = request_ask(&question, NULL);
   if (error == REQUEST_UNANSWERED) return TAKEOVER_NOT_OURS;
   if (error != 0) return error;
-  /* Some event loops register a socket before they bind it. */
+  /* Some event loops register a socket before bind(). */
   if (replace_fd_is_registered(fd)) blocking_mode_note_wait(fd, FLAG_EPOLLED);
   if ((fd_flags(fd) & FLAG_EPOLLED) != 0) readiness_seen(fd);
   if (control_thread_is_parked() && io_uring_is_there()) control_thread_stay();

@@ -1,5 +1,4 @@
-/* connect(): a client may bind an address before it connects. The bound socket was then taken for a
- * listener. */
+/* connect(): a client may have bound an address first, and the socket was then taken for a listener. */
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>

@@ -48,8 +48,8 @@ static void count_copy(int fd, void* context) {
   if (socket_cookie(fd, &cookie) && cookie == copies->cookie) ++copies->count;
 }
 
-/* A lent listener on which the application had waited: nobody serves this slot's share of it any more. Not if
- * a child may go on with it. */
+/* A lent listener on which the application had waited: this slot would serve no more connections. False if a
+ * child may serve them. */
 static bool is_given_up(const struct listener* lent) {
   return listeners_is_waited(lent) && !drain_is_on() && !descendants_may_be();
 }

@@ -1,5 +1,5 @@
-/* fcntl() and ioctl(): an application that changes O_NONBLOCK of a listener changes it for itself only
- * (takeover/blocking_mode.h). */
+/* fcntl() and ioctl(): when an application changes O_NONBLOCK of a listener, the change is for this
+ * application only (takeover/blocking_mode.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -12,7 +12,7 @@
 #include "worker/base/libc.h"
 #include "worker/base/socket.h"
 
-static void believe_blocking(int fd, bool blocking) {
+static void set_blocking(int fd, bool blocking) {
   if (blocking) {
     fd_flags_add(fd, FLAG_BLOCKING);
   } else {
@@ -21,20 +21,20 @@ static void believe_blocking(int fd, bool blocking) {
   }
 }
 
-static int set_flags(int fd, int wanted) {
+static int set_status(int fd, int wanted) {
   const int others = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME; /* all that F_SETFL can set (fcntl(2)) */
   const int now = libc.fcntl(fd, F_GETFL);
   if (now < 0 || (((now ^ wanted) & others) != 0 && libc.fcntl(fd, F_SETFL, wanted | O_NONBLOCK) < 0))
     return -1;
-  believe_blocking(fd, (wanted & O_NONBLOCK) == 0);
+  set_blocking(fd, (wanted & O_NONBLOCK) == 0);
   return 0;
 }
 
-static COLD int control_marked(int fd, int command, void* argument) {
+static COLD int fcntl_flagged(int fd, int command, void* argument) {
   const long number = (long)argument;
   switch (command) {
     case F_SETFL:
-      return set_flags(fd, (int)number);
+      return set_status(fd, (int)number);
     case F_GETFL: {
       const int found = libc.fcntl(fd, command);
       return found >= 0 && (fd_flags(fd) & FLAG_BLOCKING) != 0 ? found & ~O_NONBLOCK : found;
@@ -51,11 +51,7 @@ static COLD int control_marked(int fd, int command, void* argument) {
 }
 
 /* UDP sockets are excluded: calls that are not intercepted receive from them. */
-static bool has_datagrams(int fd) {
-  int type = 0;
-  socklen_t size = sizeof type;
-  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
-}
+static bool has_datagrams(int fd) { return socket_option(fd, SO_TYPE) == SOCK_DGRAM; }
 
 static COLD bool is_guarded(int fd) {
   if (has_datagrams(fd)) return false;
@@ -70,7 +66,7 @@ static COLD bool is_guarded(int fd) {
 _Static_assert(sizeof(void*) == 8, "elsewhere the argument is on the stack, or is not there");
 
 static __attribute__((hot)) int guarded_fcntl(int fd, int command, void* argument) {
-  return fd_flags(fd) != 0 && is_guarded(fd) ? control_marked(fd, command, argument)
+  return fd_flags(fd) != 0 && is_guarded(fd) ? fcntl_flagged(fd, command, argument)
                                              : libc.fcntl(fd, command, argument);
 }
 
@@ -79,17 +75,17 @@ INTERPOSED extern __typeof__(guarded_fcntl) plain_fcntl __asm__("fcntl")
 INTERPOSED extern __typeof__(guarded_fcntl) large_fcntl __asm__("fcntl64")
     __attribute__((alias("guarded_fcntl")));
 
-static COLD int set_mode(int fd, const int* non_blocking) {
+static COLD int set_by_ioctl(int fd, const int* non_blocking) {
   if (non_blocking == NULL) {
     errno = EFAULT;
     return -1;
   }
-  believe_blocking(fd, *non_blocking == 0);
+  set_blocking(fd, *non_blocking == 0);
   return 0;
 }
 
 static __attribute__((hot)) int guarded_ioctl(int fd, unsigned long request, void* argument) {
-  return request == FIONBIO && fd_flags(fd) != 0 && is_guarded(fd) ? set_mode(fd, argument)
+  return request == FIONBIO && fd_flags(fd) != 0 && is_guarded(fd) ? set_by_ioctl(fd, argument)
                                                                    : libc.ioctl(fd, request, argument);
 }
 

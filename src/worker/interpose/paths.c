@@ -1,6 +1,6 @@
 /*
  * unlink, remove and rename of files of Unix listeners. The master holds the socket for all workers, so no
- * single worker may remove its file; a rename concerns all workers that have bound the path.
+ * single worker may remove the file; a rename concerns all workers that have bound the path.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,13 +19,13 @@
 enum { PATH_SIZE = 4096 };
 
 /* A path is relative to the application's working directory; the master has another. */
-static bool make_whole(const char* path, char whole[PATH_SIZE]) {
+static bool make_absolute(const char* path, char absolute[PATH_SIZE]) {
   char here[2048] = "";
   if (path[0] != '/' && getcwd(here, sizeof here) == NULL) return false;
-  return snprintf(whole, PATH_SIZE, "%s%s%s", here, path[0] == '/' ? "" : "/", path) < PATH_SIZE;
+  return snprintf(absolute, PATH_SIZE, "%s%s%s", here, path[0] == '/' ? "" : "/", path) < PATH_SIZE;
 }
 
-/* Once the worker is ready, only if it has bound listeners. */
+/* Once the worker is ready: only if the application has bound listeners. */
 static bool may_be_held(const char* path) {
   return path != NULL && takeover_is_on() && (!readiness_is_over() || listeners_bound());
 }
@@ -33,43 +33,44 @@ static bool may_be_held(const char* path) {
 /* True: `*result` is the call's result, with errno. The master keeps the file of a listener that it holds. */
 static bool ask_to_unlink(const char* path, int* result) {
   struct stat found;
-  char whole[PATH_SIZE];
+  char absolute[PATH_SIZE];
   if (!may_be_held(path)) return false;
   if (lstat(path, &found) != 0) {
     /* ENOENT is final: another worker may be binding the path at this moment. */
     *result = -1;
     return errno == ENOENT;
   }
-  if (!S_ISSOCK(found.st_mode) || !make_whole(path, whole)) return false;
-  const struct request question = {.kind = LIVESWAP_UNLINK, .text = whole, .size = strlen(whole), .fd = -1};
-  const int error = request_ask(&question, NULL);
+  if (!S_ISSOCK(found.st_mode) || !make_absolute(path, absolute)) return false;
+  const struct request request = {
+      .kind = LIVESWAP_UNLINK, .text = absolute, .size = strlen(absolute), .fd = -1};
+  const int error = request_ask(&request, NULL);
   if (error == REQUEST_UNANSWERED) return false;
   errno = error;
   *result = error == 0 ? 0 : -1;
   return true;
 }
 
-/* Whether the path is a listener of this worker; or any socket, since another worker may just have renamed
- * it. */
-static bool is_listener(const char* path, const char* whole) {
+/* Whether the path is a listener of this worker, or any socket: another worker may just have renamed the
+ * listener. */
+static bool is_listener(const char* path, const char* absolute) {
   struct stat found;
-  if (listeners_at(whole) != NULL) return true;
+  if (listeners_at(absolute) != NULL) return true;
   return lstat(path, &found) == 0 && S_ISSOCK(found.st_mode);
 }
 
 /* True: `*result` is the call's result, with errno. */
 static bool ask_to_rename(const char* from, const char* to, int* result) {
   char paths[2 * PATH_SIZE];
-  char whole[PATH_SIZE];
+  char absolute[PATH_SIZE];
   int given = -1;
   if (!may_be_held(from) || to == NULL || forked_child_runs() || !listeners_bound()) return false;
-  if (!make_whole(from, paths) || !is_listener(from, paths) || !make_whole(to, whole)) return false;
+  if (!make_absolute(from, paths) || !is_listener(from, paths) || !make_absolute(to, absolute)) return false;
   const struct listener* listener = listeners_at(paths);
   const size_t first = strlen(paths) + 1;
-  memcpy(paths + first, whole, strlen(whole));
-  const struct request question = {
-      .kind = LIVESWAP_RENAME, .text = paths, .size = first + strlen(whole), .fd = -1};
-  int error = request_ask(&question, &given);
+  memcpy(paths + first, absolute, strlen(absolute));
+  const struct request request = {
+      .kind = LIVESWAP_RENAME, .text = paths, .size = first + strlen(absolute), .fd = -1};
+  int error = request_ask(&request, &given);
   if (error == REQUEST_UNANSWERED || error == LIVESWAP_STAYS_OWN) return false;
   if (error == 0 && given >= 0 && listener == NULL) error = EXDEV;
   if (error == 0 && given >= 0 && !lost_listener_renamed(listener, given)) error = errno;

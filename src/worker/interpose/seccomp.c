@@ -42,29 +42,30 @@ enum { ARCHITECTURE = 0 };
 
 /* Value of the fourth argument, which bind and listen do not have, in calls of the worker host itself: the
  * filter lets them pass. */
-static const uint64_t pass = 0x6c69766573776170; /* "liveswap" */
+static const uint64_t pass_value = 0x6c69766573776170; /* "liveswap" */
 
 static int notices = -1;
 /* To copy from the application's memory: write() returns EFAULT where a load would crash. */
 static int pipe_ends[2] = {-1, -1};
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
-/* Cookie of a bind() that was interrupted before its answer arrived; the application will repeat the call. */
+/* Cookie of a socket in a bind() that was interrupted before the answer arrived; the application will repeat
+ * the call. */
 static uint64_t unanswered;
 
-static int unseen(long number, int fd, long second, long third) {
-  const long done = libc.syscall(number, (long)fd, second, third, (long)pass, 0L, 0L);
+static int call_unfiltered(long number, int fd, long second, long third) {
+  const long done = libc.syscall(number, (long)fd, second, third, (long)pass_value, 0L, 0L);
   const int error = errno;
-  /* Clear the argument register: a later call of the application might leave the value in it. */
+  /* Clears the argument register: a later call of the application might leave the value in place. */
   libc.syscall(SYS_gettid, 0L, 0L, 0L, 0L, 0L, 0L);
   errno = error;
   return (int)done;
 }
 
-static int unseen_bind(int fd, const struct sockaddr* address, socklen_t size) {
-  return unseen(SYS_bind, fd, (long)address, (long)size);
+static int unfiltered_bind(int fd, const struct sockaddr* address, socklen_t size) {
+  return call_unfiltered(SYS_bind, fd, (long)address, (long)size);
 }
 
-static int unseen_listen(int fd, int backlog) { return unseen(SYS_listen, fd, backlog, 0); }
+static int unfiltered_listen(int fd, int backlog) { return call_unfiltered(SYS_listen, fd, backlog, 0); }
 
 static bool read_address(uint64_t from, socklen_t size, union address* address) {
   if (size > sizeof *address || write(pipe_ends[1], (const void*)(uintptr_t)from, size) != (ssize_t)size)
@@ -170,9 +171,9 @@ static long install(unsigned long flags) {
       IF((uint32_t)SYS_bind, 1, 0),
       IF((uint32_t)SYS_listen, 0, 4),
       HALF(0),
-      IF((uint32_t)pass, 0, 3),
+      IF((uint32_t)pass_value, 0, 3),
       HALF(4),
-      IF((uint32_t)(pass >> 32), 0, 1),
+      IF((uint32_t)(pass_value >> 32), 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
   };
@@ -215,8 +216,8 @@ static _Noreturn void refuse(const char* what) {
                advice(error));
 }
 
-/* A forked child must close the descriptor: otherwise its own calls would wait for ever once the worker is
- * gone. */
+/* A forked child must close the descriptor; otherwise a call of the child would wait for ever once the worker
+ * is gone. */
 static void forget_in_child(void) {
   if (notices < 0) return;
   libc.close(notices);
@@ -233,8 +234,8 @@ void seccomp_begin(void) {
   if (pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK) != 0) refuse("make a pipe");
   pthread_mutex_lock(&starting);
   if (!start_thread()) refuse("start a thread");
-  libc.bind = unseen_bind;
-  libc.listen = unseen_listen;
+  libc.bind = unfiltered_bind;
+  libc.listen = unfiltered_listen;
   notices = (int)install_best();
   if (notices < 0 && errno == EACCES) {
     /* Without CAP_SYS_ADMIN, a filter needs PR_SET_NO_NEW_PRIVS. */

@@ -7,7 +7,7 @@
 #include "worker/takeover/forked_child.h"
 #include "worker/takeover/socket_options.h"
 
-static COLD int set_marked(int fd, int level, int name, const void* value, socklen_t size) {
+static COLD int set_flagged(int fd, int level, int name, const void* value, socklen_t size) {
   int cancel = 0;
   if (forked_child_runs() || listeners_held(fd) == NULL) return libc.setsockopt(fd, level, name, value, size);
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
@@ -18,5 +18,5 @@ static COLD int set_marked(int fd, int level, int name, const void* value, sockl
 
 INTERPOSED int setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
   return fd_flags(fd) == 0 ? libc.setsockopt(fd, level, name, value, size)
-                           : set_marked(fd, level, name, value, size);
+                           : set_flagged(fd, level, name, value, size);
 }

@@ -13,8 +13,9 @@
 #include "worker/base/clock.h"
 #include "worker/base/fd_flags.h"
 #include "worker/base/libc.h"
+#include "worker/base/socket.h"
 
-/* A master that has not read for so long is stopped or hangs; the worker goes on without it. */
+/* A master that has not read for so long is stopped or hangs; the worker goes on. */
 enum { SEND_LIMIT_MS = 5000 };
 /* POLLOUT of a Unix socket comes late (not before three quarters of the buffer are free), so try sending at
  * this interval. */
@@ -36,10 +37,7 @@ static void forget_in_child(void) {
 }
 
 bool channel_adopt(void) {
-  int type = 0;
-  socklen_t size = sizeof type;
-  if (getsockopt(LIVESWAP_FD_CHANNEL, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET)
-    return false;
+  if (socket_option(LIVESWAP_FD_CHANNEL, SO_TYPE) != SOCK_SEQPACKET) return false;
   fcntl(LIVESWAP_FD_CHANNEL, F_SETFD, FD_CLOEXEC);
   /* A hook has no life descriptor: this fails then, harmlessly. */
   fcntl(LIVESWAP_FD_LIFE, F_SETFD, FD_CLOEXEC);

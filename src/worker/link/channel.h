@@ -3,8 +3,8 @@
  *
  * Any thread may send; each packet is atomic. One thread receives: the control thread or, while that is
  * parked (control/parking.h), the application's thread at a safe point. A master that is dead or does not
- * read neither blocks the worker for ever nor ends the process: a frame that cannot be sent is lost, and the
- * caller learns it.
+ * read neither ends the process nor blocks a thread for long: a frame that cannot be sent is lost, and the
+ * send function says so.
  */
 #ifndef LIVESWAP_WORKER_LINK_CHANNEL_H
 #define LIVESWAP_WORKER_LINK_CHANNEL_H

@@ -15,15 +15,7 @@ static struct open_request* first;
 static int32_t last_number;
 static bool is_over;
 
-/* The monotonic clock: a step of the realtime clock must not end a wait. */
-bool open_requests_setup(void) {
-  pthread_condattr_t attributes;
-  if (pthread_condattr_init(&attributes) != 0) return false;
-  const bool made = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
-                    pthread_cond_init(&answered, &attributes) == 0;
-  pthread_condattr_destroy(&attributes);
-  return made;
-}
+bool open_requests_setup(void) { return clock_condition(&answered); }
 
 void open_requests_add(struct open_request* request) {
   pthread_mutex_lock(&lock);

@@ -1,5 +1,5 @@
-/* Requests to the master whose answers threads of the application wait for. The waiting thread owns the
- * request, on its stack; the receiving thread completes it by number. Any thread. */
+/* Requests of application threads to the master that wait for an answer. The waiting thread owns the request,
+ * on its stack; the receiving thread completes the request by number. Any thread. */
 #ifndef LIVESWAP_WORKER_LINK_OPEN_REQUESTS_H
 #define LIVESWAP_WORKER_LINK_OPEN_REQUESTS_H
 

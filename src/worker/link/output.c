@@ -15,17 +15,17 @@
 
 enum { STREAMS = 2 };
 
-static const int places[STREAMS] = {LIVESWAP_FD_OUTPUT, LIVESWAP_FD_ERROR};
+static const int fallbacks[STREAMS] = {LIVESWAP_FD_OUTPUT, LIVESWAP_FD_ERROR};
 
 static struct {
   bool is_piped;
-  bool has_place; /* the master passed a descriptor to write to after its death; else /dev/null */
+  bool has_fallback; /* the master passed a descriptor to write to after its death; else /dev/null */
   struct stat pipe;
 } streams[STREAMS];
 
 /* Read ends of the two pipes; set when the master has died. */
 static atomic_int readers[STREAMS] = {-1, -1};
-static atomic_flag is_pouring = ATOMIC_FLAG_INIT;
+static atomic_flag is_passing_on = ATOMIC_FLAG_INIT;
 
 /* By dlsym(): a reference to the variable would make the host export it (as `environ` in main.c). */
 static FILE* standard_output(void) {
@@ -49,8 +49,8 @@ void output_adopt(void) {
   for (int i = 0; i < STREAMS; ++i) {
     streams[i].is_piped =
         fstat(STDOUT_FILENO + i, &streams[i].pipe) == 0 && S_ISFIFO(streams[i].pipe.st_mode);
-    streams[i].has_place = libc.fcntl(places[i], F_SETFD, FD_CLOEXEC) == 0;
-    if (streams[i].has_place) fd_flags_set(places[i], FLAG_HOST);
+    streams[i].has_fallback = libc.fcntl(fallbacks[i], F_SETFD, FD_CLOEXEC) == 0;
+    if (streams[i].has_fallback) fd_flags_set(fallbacks[i], FLAG_HOST);
   }
 }
 
@@ -69,36 +69,36 @@ static bool is_still_the_pipe(int which) {
          now.st_ino == streams[which].pipe.st_ino;
 }
 
-static void put_back(int which) {
+static void redirect(int which) {
   const int fd = STDOUT_FILENO + which;
   if (!streams[which].is_piped || !is_still_the_pipe(which)) return;
   const int reader = open_reader(fd);
-  const int nowhere = streams[which].has_place ? -1 : open("/dev/null", O_WRONLY | O_CLOEXEC);
-  libc.dup2(nowhere >= 0 ? nowhere : places[which], fd);
-  if (nowhere >= 0) libc.close(nowhere);
+  const int null_device = streams[which].has_fallback ? -1 : open("/dev/null", O_WRONLY | O_CLOEXEC);
+  libc.dup2(null_device >= 0 ? null_device : fallbacks[which], fd);
+  if (null_device >= 0) libc.close(null_device);
   if (reader >= 0) fd_flags_set(reader, FLAG_HOST);
   atomic_store(&readers[which], reader);
 }
 
 /* Drops what `place` cannot take at once, so that processes that write into the pipe never block. */
-static void pour(int reader, int place) {
+static void pass_on(int reader, int to) {
   char bytes[4096]; /* PIPE_BUF: written in one piece to a pipe with room */
   enum { TURNS = 256 };
   ssize_t size = 0;
   for (int i = 0; i < TURNS && (size = read(reader, bytes, sizeof bytes)) > 0; ++i) {
-    struct pollfd room = {place, POLLOUT, 0};
-    if (libc.poll(&room, 1, 0) == 1 && write(place, bytes, (size_t)size) < 0) continue;
+    struct pollfd room = {to, POLLOUT, 0};
+    if (libc.poll(&room, 1, 0) == 1 && write(to, bytes, (size_t)size) < 0) continue;
   }
 }
 
 void output_abandoned(void) {
   /* A signal handler may interrupt the control thread in here. */
-  if (atomic_flag_test_and_set(&is_pouring)) return;
+  if (atomic_flag_test_and_set(&is_passing_on)) return;
   for (int i = 0; i < STREAMS; ++i) {
-    if (atomic_load(&readers[i]) < 0) put_back(i);
-    if (atomic_load(&readers[i]) >= 0) pour(atomic_load(&readers[i]), STDOUT_FILENO + i);
+    if (atomic_load(&readers[i]) < 0) redirect(i);
+    if (atomic_load(&readers[i]) >= 0) pass_on(atomic_load(&readers[i]), STDOUT_FILENO + i);
   }
-  atomic_flag_clear(&is_pouring);
+  atomic_flag_clear(&is_passing_on);
 }
 
 int output_fd(int which) { return atomic_load(&readers[which]); }

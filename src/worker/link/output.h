@@ -1,9 +1,9 @@
 /*
- * Standard output and error of a worker. Both are pipes; the master reads them and passes the bytes on to
- * where they would go without it (master/output.hpp).
+ * Standard output and error of a worker. Both are pipes. The master reads them and writes the bytes to the
+ * places that the output would have without a master (master/workers/output.hpp).
  *
- * When the master has died, the worker redirects its descriptors 1 and 2 to that place. Bytes that are still
- * in the pipes, and those that children of the application write, are passed on from here.
+ * When the master has died, the worker redirects descriptors 1 and 2 to these places, and passes on the bytes
+ * that are still in the pipes or that children of the application write.
  */
 #ifndef LIVESWAP_WORKER_LINK_OUTPUT_H
 #define LIVESWAP_WORKER_LINK_OUTPUT_H

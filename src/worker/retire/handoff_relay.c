@@ -22,35 +22,35 @@
 
 enum {
   MOVED_MAX = 4096,
-  ASK_AGAIN_MS = 4,
-  /* How long to wait for a thread that blocks the signal which would end its read. */
+  LOOK_AGAIN_MS = 4,
+  /* How long to wait for a thread that blocks the signal which ends reads. */
   READ_LIMIT_MS = 500,
 };
 
 struct moved {
   bool used;
-  bool owes;          /* the application has read a request and not yet answered */
-  bool may_have_paid; /* … but may have answered already: it read from the connection itself, before the
-                         placeholder was there */
-  bool has_spoken;    /* the application has sent since, and may send more */
-  bool client_asks;   /* the client has sent; look again at `asks_due` */
+  bool owes_answer;       /* the application has read a request and not yet answered */
+  bool may_have_answered; /* … but may have answered already: the request was read from the connection itself,
+                             before the replacement */
+  bool has_sent;          /* the application has sent since, and may send more */
+  bool client_has_sent;   /* the client has sent; look again at `look_again_due` */
   bool client_left;
   int connection;               /* -1: handed to the master */
   int pair;                     /* the host's end of the socket pair */
   struct handoff_origin origin; /* `received` is kept up to date */
-  int64_t began;
-  int64_t asked; /* when `client_asks` was set */
-  int64_t since; /* of the last event */
+  int64_t replaced_at;
+  int64_t client_sent_at; /* when `client_has_sent` was set */
+  int64_t last_event;
 };
 
 enum side { SIDE_CONNECTION, SIDE_PAIR, SIDES };
 
 /* epoll reports errors always; with ONESHOT only once. */
-enum { NOTHING = EPOLLONESHOT, LISTENS = EPOLLIN | EPOLLRDHUP, WAITS_FOR_ROOM = EPOLLOUT };
+enum { NOTHING = EPOLLONESHOT, READABLE = EPOLLIN | EPOLLRDHUP, WRITABLE = EPOLLOUT };
 
-static bool is_over; /* no successor takes connections any more */
+static bool has_no_successor; /* no successor takes connections any more */
 static int events_fd = -1;
-static int64_t asks_due = -1; /* when to look again at connections with `client_asks`; -1: never */
+static int64_t look_again_due = -1; /* when to look again at connections with `client_has_sent`; -1: never */
 static int64_t grace;
 static struct moved table[MOVED_MAX];
 
@@ -63,10 +63,10 @@ bool handoff_begin(int64_t grace_ms) {
 
 int handoff_fd(void) { return events_fd; }
 
-bool handoff_is_over(void) { return is_over; }
+bool handoff_is_over(void) { return has_no_successor; }
 
 /* The number of unread bytes. */
-static int queued(int fd) {
+static int unread_bytes(int fd) {
   int bytes = 0;
   return libc.ioctl(fd, SIOCINQ, &bytes) == 0 ? bytes : 0;
 }
@@ -102,17 +102,21 @@ struct moved* handoff_take(int connection, int pair, const struct handoff_origin
     return NULL;
   }
   const int64_t now = clock_ms();
-  *moved = (struct moved){
-      .used = true, .origin = *origin, .connection = connection, .pair = pair, .began = now, .since = now};
-  if (watch(moved, SIDE_PAIR, EPOLL_CTL_ADD, LISTENS) &&
-      watch(moved, SIDE_CONNECTION, EPOLL_CTL_ADD, LISTENS))
+  *moved = (struct moved){.used = true,
+                          .origin = *origin,
+                          .connection = connection,
+                          .pair = pair,
+                          .replaced_at = now,
+                          .last_event = now};
+  if (watch(moved, SIDE_PAIR, EPOLL_CTL_ADD, READABLE) &&
+      watch(moved, SIDE_CONNECTION, EPOLL_CTL_ADD, READABLE))
     return moved;
   handoff_undo(moved);
   return NULL;
 }
 
 /* The open file lives on elsewhere, so the epoll registration must be removed first. */
-static void let_go(struct moved* moved) {
+static void close_connection(struct moved* moved) {
   watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
   close_host(moved->connection);
   moved->connection = -1;
@@ -125,11 +129,11 @@ static void release(struct moved* moved) {
 }
 
 void handoff_undo(struct moved* moved) {
-  let_go(moved);
+  close_connection(moved);
   release(moved);
 }
 
-/* The application has closed, or is treated so. Closes lingering, so that its last bytes reach the client. */
+/* The application has closed, or is treated so. Lingers, so that the last bytes reach the client. */
 static void end(struct moved* moved) {
   if (moved->connection >= 0) {
     watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
@@ -143,9 +147,9 @@ static enum relayed relay_to_client(struct moved* moved) {
   uint64_t total = 0;
   const enum relayed result = relay(moved->pair, moved->connection, &total);
   if (total == 0) return result;
-  moved->owes = moved->may_have_paid = false;
-  moved->has_spoken = true;
-  moved->since = clock_ms();
+  moved->owes_answer = moved->may_have_answered = false;
+  moved->has_sent = true;
+  moved->last_event = clock_ms();
   return result;
 }
 
@@ -157,7 +161,7 @@ static bool is_answering(const struct moved* moved) {
 
 /* Detects that a read which began before the placeholder was there has taken bytes from the connection
  * itself. */
-static void note_what_was_read(struct moved* moved) {
+static void note_bytes_read(struct moved* moved) {
   struct connection now;
   uint64_t unread = 0;
   if (!tcp_state_look_unread(moved->connection, &now, &unread)) return;
@@ -165,81 +169,81 @@ static void note_what_was_read(struct moved* moved) {
   if (read == 0 || read > now.received) return;
   moved->origin.received += read;
   moved->origin.is_read = false;
-  moved->since = clock_ms();
-  if (!moved->owes) moved->owes = moved->may_have_paid = true;
+  moved->last_event = clock_ms();
+  if (!moved->owes_answer) moved->owes_answer = moved->may_have_answered = true;
 }
 
 /* After the grace, the kernel shows that the application has sent last; or, if the kernel cannot tell, the
  * answer was seen to be complete. */
-static void note_what_was_paid(struct moved* moved, int64_t now) {
+static void note_answered(struct moved* moved, int64_t now) {
   struct connection connection;
-  if (!moved->may_have_paid || now - moved->since < grace || is_answering(moved)) return;
+  if (!moved->may_have_answered || now - moved->last_event < grace || is_answering(moved)) return;
   if (!tcp_state_look(moved->connection, &connection)) return;
   const bool is_whole = traffic_answer(moved->origin.fd, &connection) == ANSWER_COMPLETE;
   if (connection.last == LAST_APPLICATIONS || (connection.last == LAST_UNCLEAR && is_whole))
-    moved->owes = moved->may_have_paid = false;
+    moved->owes_answer = moved->may_have_answered = false;
 }
 
 /* Whether a read that began before the placeholder was there may still take bytes from the connection. */
 static bool may_be_read(const struct moved* moved, int64_t now) {
-  const int64_t since = moved->origin.is_read ? moved->asked : moved->began;
+  const int64_t since = moved->origin.is_read ? moved->client_sent_at : moved->replaced_at;
   return now - since < READ_LIMIT_MS && !interrupt_is_read_over();
 }
 
 /* The client has closed its side. The application gets end of file and may still answer. */
 static void note_client_left(struct moved* moved) {
-  moved->since = clock_ms();
+  moved->last_event = clock_ms();
   moved->client_left = true;
   watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, NOTHING);
   libc.shutdown(moved->pair, SHUT_WR);
 }
 
-static void ask_again(struct moved* moved) {
-  if (!moved->client_asks) moved->asked = clock_ms();
-  moved->client_asks = true;
+static void look_again(struct moved* moved) {
+  if (!moved->client_has_sent) moved->client_sent_at = clock_ms();
+  moved->client_has_sent = true;
   watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, NOTHING);
-  if (asks_due < 0) asks_due = clock_ms() + ASK_AGAIN_MS;
+  if (look_again_due < 0) look_again_due = clock_ms() + LOOK_AGAIN_MS;
 }
 
 /* Passes the client's bytes to the application; the connection is not handed off now. */
-static void keep(struct moved* moved) {
-  moved->owes = true;
-  moved->may_have_paid = false;
+static void relay_to_application(struct moved* moved) {
+  moved->owes_answer = true;
+  moved->may_have_answered = false;
   /* A full socket pair: the rest later. */
-  if (relay(moved->connection, moved->pair, &moved->origin.received) == RELAYED_SOME) ask_again(moved);
+  if (relay(moved->connection, moved->pair, &moved->origin.received) == RELAYED_SOME) look_again(moved);
 }
 
 static void hand_off(struct moved* moved) {
   const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF};
   if (relay_to_client(moved) != RELAYED_ALL) return;
-  if (is_over ||
+  if (has_no_successor ||
       !channel_send_with(frame, &moved->origin.listener, sizeof moved->origin.listener, moved->connection)) {
-    keep(moved);
+    relay_to_application(moved);
     return;
   }
   connection_count_idle_moved();
-  let_go(moved);
+  close_connection(moved);
   libc.shutdown(moved->pair, SHUT_WR);
 }
 
-/* If the application has begun to read a request, the rest belongs to it. */
+/* If the application has begun to read a request, the rest must go there too. */
 static void serve_request(struct moved* moved) {
-  note_what_was_read(moved);
-  if (queued(moved->connection) == 0) return;
-  if (moved->owes || is_answering(moved))
-    keep(moved);
+  note_bytes_read(moved);
+  if (unread_bytes(moved->connection) == 0) return;
+  if (moved->owes_answer || is_answering(moved))
+    relay_to_application(moved);
   else
     hand_off(moved);
 }
 
 static void serve_connection(struct moved* moved, uint32_t events) {
   if ((events & EPOLLOUT) != 0) {
-    watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, LISTENS);
-    watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, moved->client_left ? NOTHING : LISTENS);
-  } else if (queued(moved->connection) == 0) {
+    watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, READABLE);
+    watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, moved->client_left ? NOTHING : READABLE);
+  } else if (unread_bytes(moved->connection) == 0) {
     if (!moved->client_left && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) note_client_left(moved);
   } else if (!interrupt_is_read_over()) {
-    ask_again(moved);
+    look_again(moved);
   } else {
     serve_request(moved);
   }
@@ -251,7 +255,7 @@ static void serve_pair(struct moved* moved) {
       return;
     case RELAYED_SOME:
       watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, NOTHING);
-      watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, WAITS_FOR_ROOM);
+      watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, WRITABLE);
       return;
     case RELAYED_CLOSED:
       end(moved);
@@ -273,44 +277,45 @@ void handoff_serve(void) {
 
 int64_t handoff_step(void) {
   const int64_t now = clock_ms();
-  if (asks_due < 0 || now < asks_due) return asks_due;
-  asks_due = -1;
+  if (look_again_due < 0 || now < look_again_due) return look_again_due;
+  look_again_due = -1;
   for (struct moved* each = table; each < table + MOVED_MAX; ++each) {
-    if (!each->used || !each->client_asks) continue;
+    if (!each->used || !each->client_has_sent) continue;
     if (may_be_read(each, now)) {
-      ask_again(each);
+      look_again(each);
       continue;
     }
-    each->client_asks = false;
-    watch(each, SIDE_CONNECTION, EPOLL_CTL_MOD, LISTENS);
+    each->client_has_sent = false;
+    watch(each, SIDE_CONNECTION, EPOLL_CTL_MOD, READABLE);
     serve_request(each);
   }
-  return asks_due;
+  return look_again_due;
 }
 
-/* Idle for so long that it may be handed off without a new request. */
-static bool has_rested(const struct moved* moved, int64_t now) {
+/* Idle for so long that no new request is needed to hand the connection off. */
+static bool may_be_handed_off(const struct moved* moved, int64_t now) {
   struct connection connection;
-  if (now - moved->since < grace) return false;
+  if (now - moved->last_event < grace) return false;
   if (drain_age_ms() >= drain_patience_ms()) return true;
-  return !moved->has_spoken && tcp_state_look(moved->connection, &connection) &&
+  return !moved->has_sent && tcp_state_look(moved->connection, &connection) &&
          connection.last != LAST_UNCLEAR;
 }
 
 static bool is_busy(const struct moved* moved) {
-  return moved->owes || moved->client_asks || is_answering(moved) || queued(moved->pair) > 0 ||
-         queued(moved->connection) > 0;
+  return moved->owes_answer || moved->client_has_sent || is_answering(moved) ||
+         unread_bytes(moved->pair) > 0 || unread_bytes(moved->connection) > 0;
 }
 
-static void look_at_moved(struct moved* moved, int64_t now) {
-  note_what_was_read(moved);
-  note_what_was_paid(moved, now);
+static void examine(struct moved* moved, int64_t now) {
+  note_bytes_read(moved);
+  note_answered(moved, now);
   if (is_busy(moved)) return;
   /* A thread that blocks the signal stays in its read, and would take the next request from the successor. */
   const bool is_stuck = moved->origin.is_read && !interrupt_is_read_over();
-  if (moved->client_left ? now - moved->since >= grace : is_stuck && now - moved->since >= 2 * grace)
+  if (moved->client_left ? now - moved->last_event >= grace
+                         : is_stuck && now - moved->last_event >= 2 * grace)
     end(moved);
-  else if (!moved->client_left && !is_stuck && has_rested(moved, now) && !may_be_read(moved, now))
+  else if (!moved->client_left && !is_stuck && may_be_handed_off(moved, now) && !may_be_read(moved, now))
     hand_off(moved);
 }
 
@@ -323,11 +328,11 @@ bool handoff_is_busy(void) {
 void handoff_look(void) {
   const int64_t now = clock_ms();
   for (struct moved* each = table; each < table + MOVED_MAX; ++each)
-    if (each->used && each->connection >= 0) look_at_moved(each, now);
+    if (each->used && each->connection >= 0) examine(each, now);
 }
 
 void handoff_give_up(void) {
-  is_over = true;
+  has_no_successor = true;
   for (struct moved* each = table; each < table + MOVED_MAX; ++each)
-    if (each->used && each->connection >= 0) keep(each);
+    if (each->used && each->connection >= 0) relay_to_application(each);
 }

@@ -36,12 +36,12 @@ bool handoff_begin(int64_t grace_ms);
 /* Whether there is room for one more connection. */
 bool handoff_has_room(void);
 
-/* The connection before its replacement. */
+/* A connection as of the moment before the replacement. */
 struct handoff_origin {
   uint64_t listener; /* the listener's cookie */
   int fd;            /* the application's descriptor */
   uint64_t received; /* bytes from the client that the application has read or been given */
-  bool is_read;      /* a thread was seen in read() on it */
+  bool is_read;      /* a thread was seen in a read() */
 };
 
 /*

@@ -25,7 +25,7 @@ enum {
 struct candidate {
   int fd;
   bool dropped;
-  bool may_be_read; /* a running thread may be about to read it */
+  bool may_be_read; /* a running thread may be about to read */
   uint64_t cookie;
   struct handoff_origin origin;
 };
@@ -34,7 +34,7 @@ static struct candidate batch[BATCH_MAX];
 static int batch_size;
 
 /* By descriptor: the last attempt failed. Such a connection is tried again in every other scan. */
-static bool has_stayed[FD_FLAGS_MAX];
+static bool has_failed[FD_FLAGS_MAX];
 
 bool idle_connections_begin(int64_t grace_ms) {
   if (!io_uring_is_there()) return handoff_begin(grace_ms);
@@ -51,9 +51,9 @@ static bool looks_idle(const struct connection* connection) {
 bool idle_connections_consider(int fd, const struct connection* connection, const struct listener* listener) {
   uint64_t cookie = 0;
   if (handoff_is_over() || batch_size == BATCH_MAX || (unsigned)fd >= FD_FLAGS_MAX) return false;
-  const bool stayed = has_stayed[fd];
-  has_stayed[fd] = false;
-  if (stayed || !looks_idle(connection) || !socket_cookie(fd, &cookie)) return false;
+  const bool failed_before = has_failed[fd];
+  has_failed[fd] = false;
+  if (failed_before || !looks_idle(connection) || !socket_cookie(fd, &cookie)) return false;
   batch[batch_size++] = (struct candidate){
       .fd = fd,
       .cookie = cookie,
@@ -87,7 +87,7 @@ static void drop_unmovable(void) {
 }
 
 /* Copies blocking mode and time limits of the connection to the placeholder. */
-static void make_alike(int like, int fd) {
+static void copy_mode(int like, int fd) {
   static const int limits[] = {SO_RCVTIMEO, SO_SNDTIMEO};
   libc.fcntl(fd, F_SETFL, libc.fcntl(like, F_GETFL));
   for (int i = 0; i < 2; ++i) {
@@ -108,40 +108,40 @@ static bool is_untouched(int connection, const struct candidate* candidate) {
 }
 
 /* Once in place, the placeholder must stay: a thread may already wait on it. */
-static bool put_in_place(int stand_in, int connection, const struct candidate* candidate) {
+static bool replace_by(int placeholder, int connection, const struct candidate* candidate) {
   if (!is_untouched(connection, candidate)) return false;
-  make_alike(connection, stand_in);
-  return replace_fd_learnt(candidate->fd, candidate->cookie, stand_in);
+  copy_mode(connection, placeholder);
+  return replace_fd_learnt(candidate->fd, candidate->cookie, placeholder);
 }
 
-static bool move(const struct candidate* candidate) {
+static bool replace_one(const struct candidate* candidate) {
   int ends[2] = {-1, -1};
   if (!handoff_has_room() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return false;
   const int connection = libc.fcntl(candidate->fd, F_DUPFD_CLOEXEC, 0);
   struct moved* const moved = handoff_take(connection, ends[0], &candidate->origin);
-  const bool done = moved != NULL && put_in_place(ends[1], connection, candidate);
+  const bool done = moved != NULL && replace_by(ends[1], connection, candidate);
   if (moved != NULL && !done) handoff_undo(moved);
   libc.close(ends[1]);
   return done;
 }
 
-/* A thread may be in a call that has already looked up the connection. It is interrupted after the
- * replacement, and nothing is handed off before the call has ended (retire/handoff_relay.c). */
-static void move_batch(void) {
+/* Threads may be in calls that have already looked up a connection. They are interrupted after the
+ * replacement, and nothing is handed off before these calls have ended (retire/handoff_relay.c). */
+static void replace_batch(void) {
   interrupt_note_readers(note_reader);
   drop_unmovable();
   for (int i = 0; i < batch_size; ++i)
     if (!batch[i].dropped) fd_flags_add(batch[i].fd, FLAG_MOVED);
   const bool learnt = replace_fd_learn();
   for (int i = 0; i < batch_size; ++i)
-    has_stayed[batch[i].fd] = batch[i].dropped || !learnt || !move(&batch[i]);
+    has_failed[batch[i].fd] = batch[i].dropped || !learnt || !replace_one(&batch[i]);
   replace_fd_forget_learnt();
   interrupt_users_of_moved();
   for (int i = 0; i < batch_size; ++i) fd_flags_remove(batch[i].fd, FLAG_MOVED);
 }
 
-void idle_connections_idle(void) {
-  if (batch_size > 0) move_batch();
+void idle_connections_step(void) {
+  if (batch_size > 0) replace_batch();
   batch_size = 0;
   handoff_look();
 }

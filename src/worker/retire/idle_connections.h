@@ -16,11 +16,11 @@
 /* Called once. False: connections of this process cannot be moved (io_uring). */
 bool idle_connections_begin(int64_t grace_ms);
 
-/* Considers a connection of the application. True: it looks idle, and the next idle_connections_idle() tries
- * to replace it. False also if the last try has just failed. */
+/* Considers a connection of the application. True: the connection looks idle, and the next
+ * idle_connections_step() tries to replace it. False also if the last try has just failed. */
 bool idle_connections_consider(int fd, const struct connection* connection, const struct listener* listener);
 
 /* Replaces those connections, and hands off earlier ones that stayed idle. */
-void idle_connections_idle(void);
+void idle_connections_step(void);
 
 #endif

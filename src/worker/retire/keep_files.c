@@ -14,12 +14,12 @@
 #include "worker/base/libc.h"
 #include "worker/link/channel.h"
 
-enum { LIMIT_MS = 300, LOOK_EVERY_MS = 1, FILES_MAX = 8, PATH_SIZE = 256 };
+enum { LIMIT_MS = 300, POLL_EVERY_MS = 1, FILES_MAX = 8, PATH_SIZE = 256 };
 
 struct file {
   char path[PATH_SIZE];
-  char spare[PATH_SIZE];
-  bool is_told;
+  char second_link[PATH_SIZE];
+  bool is_reported;
 };
 
 static int find_files(struct file files[FILES_MAX]) {
@@ -31,10 +31,10 @@ static int find_files(struct file files[FILES_MAX]) {
     struct file* const file = &files[found];
     const char* const name = strrchr(path, '/') + 1;
     snprintf(file->path, sizeof file->path, "%s", path);
-    snprintf(file->spare, sizeof file->spare, "%.*s" LIVESWAP_SPARE_BEFORE "%s" LIVESWAP_SPARE_AFTER,
-             (int)(name - path), path, name);
-    file->is_told = false;
-    if (access(file->spare, F_OK) == 0 && access(file->path, F_OK) == 0) ++found;
+    snprintf(file->second_link, sizeof file->second_link,
+             "%.*s" LIVESWAP_SPARE_BEFORE "%s" LIVESWAP_SPARE_AFTER, (int)(name - path), path, name);
+    file->is_reported = false;
+    if (access(file->second_link, F_OK) == 0 && access(file->path, F_OK) == 0) ++found;
   }
   return found;
 }
@@ -62,7 +62,7 @@ static int watch(const struct file* files, int count) {
 static void wait_for_removal(int removals) {
   char events[1024];
   struct pollfd wait = {removals, POLLIN, 0};
-  if (libc.poll(&wait, 1, LOOK_EVERY_MS) > 0) (void)!libc.read(removals, events, sizeof events);
+  if (libc.poll(&wait, 1, POLL_EVERY_MS) > 0) (void)!libc.read(removals, events, sizeof events);
 }
 
 void keep_files(void) {
@@ -73,8 +73,8 @@ void keep_files(void) {
   const int removals = watch(files, count);
   while (clock_ms() < end) {
     for (int i = 0; i < count; ++i) {
-      if (link(files[i].spare, files[i].path) != 0 || files[i].is_told) continue;
-      files[i].is_told = true;
+      if (link(files[i].second_link, files[i].path) != 0 || files[i].is_reported) continue;
+      files[i].is_reported = true;
       channel_try_send((struct liveswap_frame){.kind = LIVESWAP_MENDED}, files[i].path,
                        strlen(files[i].path));
     }

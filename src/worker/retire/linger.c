@@ -15,6 +15,7 @@
 #include "worker/base/clock.h"
 #include "worker/base/fd_flags.h"
 #include "worker/base/libc.h"
+#include "worker/base/socket.h"
 #include "worker/base/wake.h"
 #include "worker/takeover/connection_count.h"
 
@@ -70,7 +71,7 @@ static void set_timer(void) {
 }
 
 static void end(struct connection* connection) {
-  /* Needed if the application has a duplicate: its events would continue. */
+  /* Needed if the application has a duplicate: events would continue. */
   epoll_ctl(events_fd, EPOLL_CTL_DEL, connection->fd, NULL);
   libc.close(connection->fd);
   connection->used = false;
@@ -78,9 +79,9 @@ static void end(struct connection* connection) {
 }
 
 static bool discard(int fd) {
-  static char rubbish[DISCARD_SIZE];
+  static char discarded[DISCARD_SIZE];
   for (int i = 0; i < DISCARD_READS; ++i) {
-    const ssize_t size = recv(fd, rubbish, sizeof rubbish, MSG_DONTWAIT);
+    const ssize_t size = recv(fd, discarded, sizeof discarded, MSG_DONTWAIT);
     if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) return false;
     if (size < 0) break;
   }
@@ -105,9 +106,9 @@ static struct connection* free_place(void) {
   for (struct connection* each = table; each < table + LINGER_MAX; ++each) {
     if (!each->used) return each;
   }
-  struct connection* victim = oldest();
-  end(victim);
-  return victim;
+  struct connection* evicted = oldest();
+  end(evicted);
+  return evicted;
 }
 
 bool linger_has_none(void) {
@@ -132,14 +133,8 @@ static void keep(int fd) {
   wake_unpark();
 }
 
-static bool is_socket(int fd) {
-  int type = 0;
-  socklen_t size = sizeof type;
-  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
-}
-
 int liveswap_close_lingering(int fd) {
-  if (!is_socket(fd)) return -1;
+  if (socket_option(fd, SO_TYPE) < 0) return -1;
   /* An SO_LINGER of the application would make close() block, or send the RST that is to be avoided. */
   const struct linger off = {0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
@@ -153,7 +148,7 @@ int liveswap_close_lingering(int fd) {
 }
 
 int liveswap_close_idle(int fd, long idle_ms) {
-  if (!is_socket(fd)) return -1;
+  if (socket_option(fd, SO_TYPE) < 0) return -1;
   const int64_t age = drain_age_ms();
   if (age < 0) return IDLE_GRACE_MS;
   char byte;

@@ -8,7 +8,7 @@
 #include "worker/base/clock.h"
 #include "worker/takeover/revoke.h"
 
-enum step { STEP_NONE, STEP_SEIZE, STEP_TERM, STEP_KILL };
+enum step { STEP_NONE, STEP_REVOKE, STEP_TERM, STEP_KILL };
 
 /* Used by the control thread only. */
 static enum step next;
@@ -22,14 +22,14 @@ void orphan_begin(int64_t drain_limit_ms, int64_t term_grace_ms) {
   }
   grace = term_grace_ms;
   due = drain_deadline();
-  next = due >= 0 ? STEP_SEIZE : STEP_NONE;
+  next = due >= 0 ? STEP_REVOKE : STEP_NONE;
 }
 
-static void take(enum step step) {
+static void do_step(enum step step) {
   switch (step) {
     case STEP_NONE:
       break;
-    case STEP_SEIZE:
+    case STEP_REVOKE:
       revoke_listeners();
       break;
     case STEP_TERM:
@@ -47,9 +47,9 @@ void orphan_end_hanging(int64_t for_ms, int64_t drain_limit_ms, int64_t term_gra
   if (drain_limit_ms < 0 || for_ms < drain_limit_ms + term_grace_ms) return;
   if (term < 0 || for_ms < term) {
     term = for_ms;
-    take(STEP_TERM);
+    do_step(STEP_TERM);
   } else if (for_ms >= term + term_grace_ms) {
-    take(STEP_KILL);
+    do_step(STEP_KILL);
   }
 }
 
@@ -57,7 +57,7 @@ int64_t orphan_step(void) {
   if (next == STEP_NONE) return -1;
   const int64_t now = clock_ms();
   if (now >= due) {
-    take(next);
+    do_step(next);
     next = next == STEP_KILL ? STEP_NONE : (enum step)(next + 1);
     due = now + grace;
   }

@@ -1,6 +1,6 @@
 /*
- * Ends a worker after its master has died. The worker drains; when the limit has passed, it escalates as the
- * master would have, one step each --term-grace: revoke the listeners, SIGTERM, SIGKILL. For the control
+ * Ends a worker after the master has died. The worker drains. After the limit the worker host escalates as
+ * the master would have, one step each --term-grace: revoke the listeners, SIGTERM, SIGKILL. For the control
  * thread, unless noted.
  */
 #ifndef LIVESWAP_WORKER_RETIRE_ORPHAN_H
@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-/* Begins the drain. If the master has ordered one before, its limit stays. */
+/* Begins the drain. The limit of an order that the master has given before stays. */
 void orphan_begin(int64_t drain_limit_ms, int64_t term_grace_ms);
 
 /* For a process that hangs while its control thread is parked (control/parking.h), `for_ms` after the

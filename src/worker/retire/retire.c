@@ -35,18 +35,18 @@
 #include "worker/takeover/traffic.h"
 
 enum {
-  LOOK_EVERY_MS = 20,
+  SCAN_EVERY_MS = 20,
   /* A scan of many thousand descriptors takes milliseconds: pause 20 times as long, to use at most 5 % of a
    * CPU. */
-  REST_PER_WORK = 20,
+  PAUSE_PER_WORK = 20,
   /* A connection that is just being accepted may be missed by one scan, not by two. */
-  EMPTY_LOOKS = 2,
+  EMPTY_SCANS = 2,
   FLUSH_LIMIT_MS = 200,
   /* How long to wait for the client's FIN after the application's; as liveswap_close_lingering does. */
   CLOSING_LIMIT_MS = 2000,
   /* Near the drain limit a connection counts as idle after an eighth of the time left, but not sooner than
    * this. */
-  GRACES_LEFT = 8,
+  GRACES_TO_LIMIT = 8,
   LEAST_GRACE_MS = 10,
 };
 
@@ -56,7 +56,7 @@ enum step { STEP_NONE, STEP_DRAIN, STEP_TERM, STEP_LEAVE };
 static atomic_bool begun;
 static enum step step;
 static int64_t due;
-static int empty_looks;
+static int empty_scans;
 static bool hands_off;
 static bool sends_unseen; /* sends by io_uring are not seen */
 static const struct options* options;
@@ -81,18 +81,18 @@ void retire_begin(const struct options* of_process, bool succeeded) {
   due = clock_ms();
 }
 
-struct look {
+struct scan {
   int open;
   int64_t age;
 };
 
 /*
  * A client that sends requests more often than the grace would keep its connection until the drain limit, and
- * then lose an answer. So the grace shrinks as the limit comes near.
+ * then lose an answer. So the grace shrinks near the limit.
  */
-static int64_t shrunk(int64_t grace) {
+static int64_t shrink(int64_t grace) {
   if (drain_deadline() < 0) return grace;
-  const int64_t left = (drain_deadline() - clock_ms()) / GRACES_LEFT;
+  const int64_t left = (drain_deadline() - clock_ms()) / GRACES_TO_LIMIT;
   return left >= grace ? grace : left > LEAST_GRACE_MS ? left : LEAST_GRACE_MS;
 }
 
@@ -106,12 +106,12 @@ static int64_t grace_of(const struct connection* connection, enum http_answer_st
   const bool is_early = age < drain_patience_ms();
   if (connection->last == LAST_UNCLEAR && is_early) return INT64_MAX;
   if (answer == ANSWER_UNKNOWN && connection->speaks_ms > grace && is_early) return connection->speaks_ms;
-  return age >= grace ? shrunk(grace) : grace;
+  return age >= grace ? shrink(grace) : grace;
 }
 
 /* Queued bytes stay readable. Then the application reads end of file, and closes the connection as for a
  * client that leaves. */
-static void show_the_end(int fd) {
+static void show_end_of_file(int fd) {
   struct pollfd ended = {fd, POLLRDHUP, 0};
   if (libc.poll(&ended, 1, 0) == 1 && (ended.revents & POLLRDHUP) != 0) return;
   if (libc.shutdown(fd, SHUT_RD) == 0) connection_count_idle_ended();
@@ -121,7 +121,7 @@ static void end_when_idle(int fd, const struct connection* connection, enum http
                           int64_t age) {
   if (!connection->is_empty || connection->last == LAST_CLIENTS) return;
   if (age < options->keepalive_grace_ms || connection->silent_ms < grace_of(connection, answer, age)) return;
-  show_the_end(fd);
+  show_end_of_file(fd);
 }
 
 /* The kernel keeps no times for a Unix socket: one grace for the clients to react, and one without a waiting
@@ -129,7 +129,7 @@ static void end_when_idle(int fd, const struct connection* connection, enum http
 static void end_when_quiet(int fd, int64_t age) {
   int in = 0;
   if (age < 2 * options->keepalive_grace_ms || libc.ioctl(fd, SIOCINQ, &in) != 0 || in > 0) return;
-  show_the_end(fd);
+  show_end_of_file(fd);
 }
 
 /* Connections that were open with no answer owed in an earlier scan, and the bytes sent to them by then.
@@ -137,24 +137,24 @@ static void end_when_quiet(int fd, int64_t age) {
 static struct {
   uint64_t cookie;
   uint64_t sent;
-} seen[4096];
+} answered[4096];
 
 /* Whether the client closed its side after the complete answer was sent. */
 static bool has_left_answered(int fd, const struct connection* connection) {
   uint64_t cookie = 0;
   if (!socket_cookie(fd, &cookie)) return false;
-  const size_t place = cookie % (sizeof seen / sizeof seen[0]);
+  const size_t place = cookie % (sizeof answered / sizeof answered[0]);
   if (connection->state == CONNECTION_OPEN && connection->is_empty && connection->last != LAST_CLIENTS) {
-    seen[place].cookie = cookie;
-    seen[place].sent = connection->sent;
+    answered[place].cookie = cookie;
+    answered[place].sent = connection->sent;
   }
-  return connection->state == CONNECTION_LEFT && seen[place].cookie == cookie &&
-         seen[place].sent == connection->sent;
+  return connection->state == CONNECTION_LEFT && answered[place].cookie == cookie &&
+         answered[place].sent == connection->sent;
 }
 
 /*
  * Whether a connection needs the application. False for one that the application has merely not closed: the
- * client's FIN is awaited; or the client has left with its answer, and the library does not poll idle
+ * client's FIN is awaited; or the client has left after the answer, and the library does not poll idle
  * connections (libsoup).
  */
 static bool is_open(int fd, const struct connection* connection) {
@@ -173,9 +173,9 @@ static bool is_open(int fd, const struct connection* connection) {
   return true;
 }
 
-/* Whether the application has not closed the connection for a further grace after end of file: it does not
- * poll idle connections. */
-static bool is_ignored(int fd, const struct connection* connection) {
+/* Whether the application ignores end of file: a further grace has passed, and the connection is not
+ * closed. */
+static bool ignores_end_of_file(int fd, const struct connection* connection) {
   struct pollfd ended = {fd, POLLRDHUP, 0};
   return options->keepalive != KEEPALIVE_KEEP && connection->is_empty && connection->last != LAST_CLIENTS &&
          connection->silent_ms >= 2 * options->keepalive_grace_ms && libc.poll(&ended, 1, 0) == 1 &&
@@ -189,27 +189,27 @@ static enum http_answer_state answer_at(int fd, const struct connection* connect
   return can_go_on ? traffic_answer(fd, connection) : ANSWER_UNKNOWN;
 }
 
-static void look_at(int fd, void* context) {
-  struct look* look = context;
+static void examine(int fd, void* context) {
+  struct scan* scan = context;
   struct connection connection;
   const struct listener* listener = listeners_accepted(fd);
   if (listener == NULL) return;
   const uint64_t noted = traffic_noted(fd);
   const bool tcp = tcp_state_look(fd, &connection);
   const enum http_answer_state answer = answer_at(fd, tcp ? &connection : NULL);
-  /* Bytes sent since `connection` was read are missing there, and its times are older. */
+  /* `connection` is older than this count: bytes sent since are missing there. */
   const bool is_answering = answer == ANSWER_UNFINISHED || traffic_noted(fd) != noted;
-  if (tcp && !is_answering && (!is_open(fd, &connection) || is_ignored(fd, &connection))) return;
-  ++look->open;
+  if (tcp && !is_answering && (!is_open(fd, &connection) || ignores_end_of_file(fd, &connection))) return;
+  ++scan->open;
   if (is_answering) return;
   /* The host's own: being handed off. */
   if ((fd_flags(fd) & FLAG_HOST) != 0) return;
   if (hands_off && tcp && idle_connections_consider(fd, &connection, listener)) return;
   if (options->keepalive == KEEPALIVE_KEEP) return;
   if (tcp)
-    end_when_idle(fd, &connection, answer, look->age);
+    end_when_idle(fd, &connection, answer, scan->age);
   else
-    end_when_quiet(fd, look->age);
+    end_when_quiet(fd, scan->age);
 }
 
 static void* flush(void* done) {
@@ -218,8 +218,8 @@ static void* flush(void* done) {
   return NULL;
 }
 
-/* A thread of the application may hold a stream's lock for ever (fgets on stdin), so flush in a thread of its
- * own and do not wait for long. */
+/* A thread of the application may hold a stream's lock for ever (fgets on stdin): flush in another thread,
+ * and do not wait for long. */
 static void flush_streams(void) {
   static int done;
   pthread_t thread;
@@ -230,7 +230,7 @@ static void flush_streams(void) {
 }
 
 /* Not exit(), which runs destructors while other threads use the objects. */
-static _Noreturn void leave(void) {
+static _Noreturn void end_process(void) {
   connection_count_last();
   flush_streams();
   libc._exit(0);
@@ -238,11 +238,11 @@ static _Noreturn void leave(void) {
 
 /* Connections that could not be examined count as open. */
 static bool is_empty(void) {
-  struct look look = {.age = drain_age_ms()};
-  const bool seen = proc_self_each_descriptor(look_at, &look);
+  struct scan scan = {.age = drain_age_ms()};
+  const bool is_complete = proc_self_each_descriptor(examine, &scan);
   /* For connections that are being handed off, the application's descriptor is the placeholder. */
-  if (!seen || look.open > 0 || (hands_off && handoff_is_busy()) || !revoke_is_complete() || !holds_none() ||
-      !give_back_is_done() || io_uring_has_fixed_sockets())
+  if (!is_complete || scan.open > 0 || (hands_off && handoff_is_busy()) || !revoke_is_complete() ||
+      !holds_none() || !give_back_is_done() || io_uring_has_fixed_sockets())
     return false;
   /* Last, so that a connection that was just passed to a child is found there. */
   return !descendants_may_be() || descendants_connections() == 0;
@@ -250,13 +250,13 @@ static bool is_empty(void) {
 
 static void drain(void) {
   const int64_t before = clock_ms();
-  empty_looks = is_empty() ? empty_looks + 1 : 0;
+  empty_scans = is_empty() ? empty_scans + 1 : 0;
   const int64_t work = clock_ms() - before;
-  if (hands_off) idle_connections_idle();
+  if (hands_off) idle_connections_step();
   const int64_t now = clock_ms();
-  const int64_t rest = work * REST_PER_WORK;
-  due = now + (rest > LOOK_EVERY_MS ? rest : LOOK_EVERY_MS);
-  if (empty_looks < EMPTY_LOOKS) return;
+  const int64_t pause = work * PAUSE_PER_WORK;
+  due = now + (pause > SCAN_EVERY_MS ? pause : SCAN_EVERY_MS);
+  if (empty_scans < EMPTY_SCANS) return;
   step = STEP_TERM;
   due = now;
 }
@@ -273,8 +273,7 @@ static void terminate(void) {
 }
 
 int64_t retire_step(void) {
-  /* The application has only now begun to drain by itself: revoked listeners are no loss, the rest is its
-   * own. */
+  /* The application has only now begun to drain by itself. The rest of the drain is left to it. */
   if (step != STEP_NONE && drain_is_the_applications()) {
     step = STEP_NONE;
     tell_master(false);
@@ -291,7 +290,7 @@ int64_t retire_step(void) {
       terminate();
       break;
     case STEP_LEAVE:
-      leave();
+      end_process();
   }
   return due;
 }

@@ -1,7 +1,7 @@
 /*
- * Drains an application that does not drain by itself. The worker host revokes its listeners, counts its
- * connections and those of forked processes, and closes idle ones or hands them to the successor. When none
- * is left, the application's SIGTERM handler runs, if there is one, and the process ends.
+ * Drains an application that does not drain by itself. The worker host revokes the listeners, counts
+ * connections, those of forked processes included, and closes idle ones or hands them to the successor. When
+ * none is left, the application's SIGTERM handler runs, if there is one, and the process ends.
  */
 #ifndef LIVESWAP_WORKER_RETIRE_RETIRE_H
 #define LIVESWAP_WORKER_RETIRE_RETIRE_H
@@ -18,7 +18,7 @@ void retire_begin(const struct options* options, bool succeeded);
  * May end the process. */
 int64_t retire_step(void);
 
-/* Whether the application is being retired, so that what it returns is no failure. Any thread. */
+/* Whether the application is being retired: any result of the application is then no failure. Any thread. */
 bool retire_has_begun(void);
 
 #endif

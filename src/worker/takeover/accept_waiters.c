@@ -10,35 +10,35 @@
 #include "worker/base/thread_interrupt.h"
 
 /* A thread that gets no slot calls poll() before accept() instead of blocking in accept(). */
-enum { SLEEPERS_MAX = 1024 };
+enum { WAITERS_MAX = 1024 };
 
-__thread struct sleeper* accept_waiters_own;
-static struct sleeper sleepers[SLEEPERS_MAX];
+__thread struct accept_waiter* accept_waiters_own;
+static struct accept_waiter waiters[WAITERS_MAX];
 static atomic_int used; /* slots from here on were never used */
-static pthread_key_t at_end;
+static pthread_key_t thread_end;
 static bool has_key;
 
 /* Called when a thread ends, also one that was cancelled in accept(). */
 static void give_back(void* own) {
-  struct sleeper* const sleeper = own;
+  struct accept_waiter* const waiter = own;
   accept_waiters_own = NULL;
-  atomic_store(&sleeper->fd, SLEEPER_AWAKE);
-  atomic_store(&sleeper->thread, 0);
+  atomic_store(&waiter->fd, NOT_ACCEPTING);
+  atomic_store(&waiter->thread, 0);
 }
 
-void accept_waiters_setup(void) { has_key = pthread_key_create(&at_end, give_back) == 0; }
+void accept_waiters_setup(void) { has_key = pthread_key_create(&thread_end, give_back) == 0; }
 
-static struct sleeper* claim(void) {
-  for (int i = 0; i < SLEEPERS_MAX; ++i) {
-    pid_t nobody = 0;
-    if (atomic_load(&sleepers[i].thread) != 0 ||
-        !atomic_compare_exchange_strong(&sleepers[i].thread, &nobody, gettid()))
+static struct accept_waiter* claim(void) {
+  for (int i = 0; i < WAITERS_MAX; ++i) {
+    pid_t free_slot = 0;
+    if (atomic_load(&waiters[i].thread) != 0 ||
+        !atomic_compare_exchange_strong(&waiters[i].thread, &free_slot, gettid()))
       continue;
-    atomic_store(&sleepers[i].fd, SLEEPER_AWAKE);
+    atomic_store(&waiters[i].fd, NOT_ACCEPTING);
     for (int before = atomic_load(&used);
          before <= i && !atomic_compare_exchange_weak(&used, &before, i + 1);)
       continue;
-    return &sleepers[i];
+    return &waiters[i];
   }
   return NULL;
 }
@@ -46,9 +46,9 @@ static struct sleeper* claim(void) {
 bool accept_waiters_ready(void) {
   if (!has_key || !interrupt_reaches()) return false;
   if (accept_waiters_own != NULL) return true;
-  struct sleeper* const own = claim();
+  struct accept_waiter* const own = claim();
   if (own == NULL) return false;
-  if (pthread_setspecific(at_end, own) != 0) {
+  if (pthread_setspecific(thread_end, own) != 0) {
     give_back(own);
     return false;
   }
@@ -57,33 +57,33 @@ bool accept_waiters_ready(void) {
 }
 
 /* Whether the thread is in another system call: a signal handler may have left accept() by longjmp(). */
-static bool is_elsewhere(pid_t thread) {
+static bool is_in_other_call(pid_t thread) {
   unsigned long unused;
   const long call = proc_self_call(thread, &unused);
   return call >= 0 && call != SYS_accept && call != SYS_accept4;
 }
 
 /* Interrupts the thread. True: the thread may still be in accept(). */
-static bool wake(struct sleeper* sleeper, int fd) {
-  pid_t thread = atomic_load(&sleeper->thread);
-  if (thread == 0 || thread == gettid() || is_elsewhere(thread) || atomic_load(&sleeper->fd) != fd)
+static bool interrupt(struct accept_waiter* waiter, int fd) {
+  pid_t thread = atomic_load(&waiter->thread);
+  if (thread == 0 || thread == gettid() || is_in_other_call(thread) || atomic_load(&waiter->fd) != fd)
     return false;
-  if (interrupt_thread(thread)) return atomic_load(&sleeper->fd) == fd;
+  if (interrupt_thread(thread)) return atomic_load(&waiter->fd) == fd;
   /* The thread has ended without running give_back(): free its slot. */
-  atomic_compare_exchange_strong(&sleeper->thread, &thread, 0);
+  atomic_compare_exchange_strong(&waiter->thread, &thread, 0);
   return false;
 }
 
-static bool wake_those(bool any, unsigned marks, int number) {
+static bool interrupt_matching(bool any, unsigned flags, int number) {
   bool found = false;
   for (int i = 0; i < atomic_load(&used); ++i) {
-    const int fd = atomic_load(&sleepers[i].fd);
-    const bool meant = any || fd == number || (fd_flags(fd) & marks) != 0;
-    if (fd != SLEEPER_AWAKE && meant && wake(&sleepers[i], fd)) found = true;
+    const int fd = atomic_load(&waiters[i].fd);
+    const bool matches = any || fd == number || (fd_flags(fd) & flags) != 0;
+    if (fd != NOT_ACCEPTING && matches && interrupt(&waiters[i], fd)) found = true;
   }
   return !found;
 }
 
-bool accept_waiters_wake_marked(unsigned marks) { return wake_those(false, marks, SLEEPER_AWAKE); }
-bool accept_waiters_wake_at(int fd) { return wake_those(false, 0, fd); }
-bool accept_waiters_wake_all(void) { return wake_those(true, 0, SLEEPER_AWAKE); }
+bool accept_waiters_wake_flagged(unsigned flags) { return interrupt_matching(false, flags, NOT_ACCEPTING); }
+bool accept_waiters_wake_at(int fd) { return interrupt_matching(false, 0, fd); }
+bool accept_waiters_wake_all(void) { return interrupt_matching(true, 0, NOT_ACCEPTING); }

@@ -2,11 +2,11 @@
  * A table of the threads that may block in accept() (takeover/blocking_mode.h).
  *
  * A thread in accept() stays on the socket with which the call began, whatever happens to the descriptor. So
- * when a descriptor is replaced or closed, threads that are in accept() with it, or about to call it, must be
+ * when a descriptor is replaced or closed, threads that use it in accept(), or are about to, must be
  * interrupted (base/thread_interrupt.h).
  *
  * Each thread publishes the descriptor before accept(). The replacing thread replaces the descriptor first
- * and scans this table second: either the scan sees the published descriptor, or accept() already uses the
+ * and scans this table second. So either the scan sees the published descriptor, or accept() already uses the
  * new socket.
  */
 #ifndef LIVESWAP_WORKER_TAKEOVER_ACCEPT_WAITERS_H
@@ -16,15 +16,15 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum { SLEEPER_AWAKE = -1 };
+enum { NOT_ACCEPTING = -1 };
 
-struct sleeper {
+struct accept_waiter {
   _Alignas(64) _Atomic(pid_t) thread; /* 0: the slot is free */
-  atomic_int fd;                      /* accept() with this descriptor may be running; SLEEPER_AWAKE: none */
+  atomic_int fd;                      /* accept() with this descriptor may be running; NOT_ACCEPTING: none */
 };
 
 /* The calling thread's slot; NULL: the thread must not block in accept(). */
-extern __thread struct sleeper* accept_waiters_own;
+extern __thread struct accept_waiter* accept_waiters_own;
 
 /* Called once, before the application is loaded. */
 void accept_waiters_setup(void);
@@ -42,7 +42,7 @@ static inline void accept_waiters_end(int before) {
 
 /* Interrupts every thread but the caller that may be in accept() with a descriptor that has one of `flags`;
  * with `fd`; or with any descriptor. True: there is no such thread (any more). Any thread. */
-bool accept_waiters_wake_marked(unsigned marks);
+bool accept_waiters_wake_flagged(unsigned flags);
 bool accept_waiters_wake_at(int fd);
 bool accept_waiters_wake_all(void);
 

@@ -27,8 +27,8 @@
 
 enum {
   WAITING_MAX = 4096,
-  BELLS_MAX = 2 * LIVESWAP_LISTENERS_MAX,
-  /* A thread may have begun its wait just before the eventfd joined that wait: interrupt waits at this
+  NOTIFIERS_MAX = 2 * LIVESWAP_LISTENERS_MAX,
+  /* A wait that began just before the eventfd was added misses a connection: interrupt waits at this
    * interval. */
   WAKE_EVERY_MS = 20,
   /* After this time connections go back to the master if the application accepts unseen, by io_uring or raw
@@ -44,7 +44,7 @@ struct waiting {
 };
 
 /* The eventfd of a listener. Never closed, so that no thread polls a number that has been reused. */
-struct bell {
+struct notifier {
   _Atomic(const struct listener*) listener;
   int fd;
 };
@@ -54,34 +54,35 @@ atomic_bool adopted_accepts;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct waiting queue[WAITING_MAX];
 static int queued;
-static struct bell bells[BELLS_MAX];
+static struct notifier notifiers[NOTIFIERS_MAX];
 static bool stopped;
 
-static int bell_of(const struct listener* listener) {
-  for (int i = 0; i < BELLS_MAX && bells[i].listener != NULL; ++i)
-    if (bells[i].listener == listener) return bells[i].fd;
+static int notify_fd_of(const struct listener* listener) {
+  for (int i = 0; i < NOTIFIERS_MAX && notifiers[i].listener != NULL; ++i)
+    if (notifiers[i].listener == listener) return notifiers[i].fd;
   return -1;
 }
 
 /* Registers the eventfd wherever `fd` is registered. A thread that blocks in accept() does not poll the
  * eventfd, so the listener must not block. */
-static void hang_beside(int fd, void* context) {
-  const struct bell* bell = context;
-  if (listeners_find(fd) != bell->listener) return;
+static void register_beside(int fd, void* context) {
+  const struct notifier* notifier = context;
+  if (listeners_find(fd) != notifier->listener) return;
   socket_end_blocking(fd);
-  replace_fd_add_beside(fd, bell->fd);
+  replace_fd_add_beside(fd, notifier->fd);
 }
 
 /* Makes the listener's eventfd. NULL: there is one already, or no room. */
-static const struct bell* make_bell(const struct listener* listener) {
+static const struct notifier* make_notifier(const struct listener* listener) {
   int place = 0;
-  while (place < BELLS_MAX && bells[place].listener != NULL && bells[place].listener != listener) ++place;
-  if (place == BELLS_MAX || bells[place].listener == listener) return NULL;
-  bells[place].fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (bells[place].fd < 0) return NULL;
-  bells[place].listener = listener;
-  fd_flags_set(bells[place].fd, FLAG_HOST);
-  return &bells[place];
+  while (place < NOTIFIERS_MAX && notifiers[place].listener != NULL && notifiers[place].listener != listener)
+    ++place;
+  if (place == NOTIFIERS_MAX || notifiers[place].listener == listener) return NULL;
+  notifiers[place].fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (notifiers[place].fd < 0) return NULL;
+  notifiers[place].listener = listener;
+  fd_flags_set(notifiers[place].fd, FLAG_HOST);
+  return &notifiers[place];
 }
 
 void adopted_begin(void) { slow_path_add(SLOW_ADOPTS); }
@@ -89,20 +90,20 @@ void adopted_begin(void) { slow_path_add(SLOW_ADOPTS); }
 void adopted_listener(const struct listener* listener) {
   if (!adopted_has_begun()) return;
   pthread_mutex_lock(&lock);
-  const struct bell* made = make_bell(listener);
+  const struct notifier* made = make_notifier(listener);
   pthread_mutex_unlock(&lock);
-  if (made != NULL) proc_self_each_descriptor(hang_beside, (void*)made);
+  if (made != NULL) proc_self_each_descriptor(register_beside, (void*)made);
 }
 
 static void enqueue(const struct listener* listener, int connection, int64_t since) {
   pthread_mutex_lock(&lock);
-  const int bell = bell_of(listener);
-  const bool room = queued < WAITING_MAX && bell >= 0;
+  const int notify_fd = notify_fd_of(listener);
+  const bool room = queued < WAITING_MAX && notify_fd >= 0;
   if (room) {
     queue[queued++] = (struct waiting){connection, listener, since, clock_ms()};
     fd_flags_set(connection, FLAG_HOST);
     slow_path_add(SLOW_ADOPTABLE);
-    eventfd_write(bell, 1);
+    eventfd_write(notify_fd, 1);
   }
   pthread_mutex_unlock(&lock);
   if (!room) give_back(listener->cookie, connection, since);
@@ -120,7 +121,7 @@ void adopted_put_since(uint64_t cookie, int connection, int64_t since) {
   }
   /* The first connection at this listener: threads already wait without the eventfd and must be
    * interrupted. */
-  const bool is_first = bell_of(listener) < 0;
+  const bool is_first = notify_fd_of(listener) < 0;
   if (is_first) {
     adopted_begin();
     adopted_listener(listener);
@@ -128,7 +129,7 @@ void adopted_put_since(uint64_t cookie, int connection, int64_t since) {
   enqueue(listener, connection, since);
   if (!is_first) return;
   interrupt_waiting_threads();
-  accept_waiters_wake_marked(FLAG_HELD);
+  accept_waiters_wake_flagged(FLAG_HELD);
 }
 
 void adopted_put(uint64_t cookie, int connection, int64_t waited_ms) {
@@ -149,7 +150,7 @@ static struct waiting remove_at(int place) {
   if (queued == 0) slow_path_remove(SLOW_ADOPTABLE);
   fd_flags_set(found.fd, 0);
   eventfd_t unused;
-  if (find(found.listener) < 0) eventfd_read(bell_of(found.listener), &unused);
+  if (find(found.listener) < 0) eventfd_read(notify_fd_of(found.listener), &unused);
   return found;
 }
 
@@ -163,10 +164,10 @@ static struct waiting take(const struct listener* listener) {
   return found;
 }
 
-static void say_blind(void) {
-  static bool said;
-  if (said) return;
-  said = true;
+static void warn_unseen_accepts(void) {
+  static bool warned;
+  if (warned) return;
+  warned = true;
   liveswap_log(LIVESWAP_WARNING,
                "gives connections of the worker before back: the application does not accept them "
                "(--keepalive migrate is "
@@ -185,11 +186,11 @@ int64_t adopted_step(void) {
   const int64_t now = clock_ms();
   const int64_t early_due = early_step(now);
   if (!adopted_is_waiting()) return early_due;
-  const bool is_blind = !atomic_load(&adopted_accepts);
-  for (int64_t since; is_blind && (since = oldest_since()) >= 0 && now - since >= WAIT_LIMIT_MS;) {
+  const bool is_unseen = !atomic_load(&adopted_accepts);
+  for (int64_t since; is_unseen && (since = oldest_since()) >= 0 && now - since >= WAIT_LIMIT_MS;) {
     const struct waiting late = take(NULL);
     if (late.fd < 0) break;
-    say_blind();
+    warn_unseen_accepts();
     give_back(late.listener->cookie, late.fd, late.since);
   }
   if (!adopted_is_waiting()) return early_due;
@@ -216,29 +217,29 @@ void adopted_forget(const struct listener* listener) {
   static const struct listener nobody;
   if (adopted_is_waiting()) give_back_all(listener);
   pthread_mutex_lock(&lock);
-  for (int i = 0; i < BELLS_MAX; ++i)
-    if (bells[i].listener == listener) bells[i].listener = &nobody;
+  for (int i = 0; i < NOTIFIERS_MAX; ++i)
+    if (notifiers[i].listener == listener) notifiers[i].listener = &nobody;
   pthread_mutex_unlock(&lock);
 }
 
 /* Per thread, valid until some descriptor flag changes: saves a system call at each wait. */
-struct known_bell {
+struct known_notify_fd {
   int fd;
   unsigned changes;
-  int bell;
+  int notify_fd;
 };
 
 int adopted_fd(int fd) {
   enum { KNOWN = 8 };
-  static __thread struct known_bell known[KNOWN];
+  static __thread struct known_notify_fd known[KNOWN];
   if (!adopted_has_begun()) return -1;
-  struct known_bell* const place = &known[(unsigned)fd % KNOWN];
+  struct known_notify_fd* const place = &known[(unsigned)fd % KNOWN];
   const unsigned changes = atomic_load(&fd_flags_changes);
   if (place->fd != fd || place->changes != changes) {
     const struct listener* listener = listeners_held(fd);
-    *place = (struct known_bell){fd, changes, listener != NULL ? bell_of(listener) : -1};
+    *place = (struct known_notify_fd){fd, changes, listener != NULL ? notify_fd_of(listener) : -1};
   }
-  return place->bell;
+  return place->notify_fd;
 }
 
 bool adopted_has_one(int fd) {
@@ -251,7 +252,7 @@ bool adopted_has_one(int fd) {
 }
 
 /* Resets what the predecessor has set on the connection, to what accept() would give. */
-static void make_fresh(int connection, int listener, int flags) {
+static void reset_options(int connection, int listener, int flags) {
   const int off = 0;
   const int status = libc.fcntl(connection, F_GETFL);
   const bool nonblocking = flags > 0 && (flags & SOCK_NONBLOCK) != 0;
@@ -275,7 +276,7 @@ int adopted_accept(int fd, struct sockaddr* address, socklen_t* size, int flags)
     peer_size = sizeof peer;
   }
   if (found.fd >= 0) {
-    make_fresh(found.fd, fd, flags);
+    reset_options(found.fd, fd, flags);
     traffic_adopted(found.fd);
     if (address != NULL && size != NULL) {
       memcpy(address, &peer, *size < peer_size ? *size : peer_size);
@@ -287,9 +288,9 @@ int adopted_accept(int fd, struct sockaddr* address, socklen_t* size, int flags)
 }
 
 void adopted_mirror(int epoll, int operation, int fd, struct epoll_event* event) {
-  const int bell = adopted_fd(fd);
-  if (bell < 0) return;
+  const int notify_fd = adopted_fd(fd);
+  if (notify_fd < 0) return;
   const int before = errno;
-  libc.epoll_ctl(epoll, operation, bell, event);
+  libc.epoll_ctl(epoll, operation, notify_fd, event);
   errno = before;
 }

@@ -27,13 +27,13 @@ static inline bool adopted_is_waiting(void) { return slow_path_has(SLOW_ADOPTABL
 /* Whether connections may come. One load. */
 static inline bool adopted_has_begun(void) { return slow_path_has(SLOW_ADOPTS); }
 
-/* The application has called accept() on a listener, so that connections will be fetched, however busy it
- * is. */
+/* The application has called accept() on a listener, so waiting connections will be fetched sooner or
+ * later. */
 static inline void adopted_note_accept(void) {
   if (!atomic_load_explicit(&adopted_accepts, memory_order_relaxed)) atomic_store(&adopted_accepts, true);
 }
 
-/* Connections may come to this worker. Called before the application runs, so that its waits include the
+/* Connections may come to this worker. Called before the application runs, so that all waits include the
  * eventfds. */
 void adopted_begin(void);
 

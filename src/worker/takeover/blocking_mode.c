@@ -18,8 +18,8 @@ void blocking_mode_begin_waits(int fd) {
   if ((fd_flags(fd) & FLAG_BLOCKING) != 0 && listeners_held(fd) != NULL) socket_end_blocking(fd);
 }
 
-void blocking_mode_note_wait(int fd, unsigned mark) {
-  if ((fd_flags(fd) & mark) != 0) return;
+void blocking_mode_note_wait(int fd, unsigned flag) {
+  if ((fd_flags(fd) & flag) != 0) return;
   blocking_mode_begin_waits(fd);
-  fd_flags_add(fd, mark);
+  fd_flags_add(fd, flag);
 }

@@ -15,6 +15,6 @@
 void blocking_mode_begin_waits(int fd);
 
 /* The same; records FLAG_POLLED or FLAG_EPOLLED. Does nothing if `flag` is set. */
-void blocking_mode_note_wait(int fd, unsigned mark);
+void blocking_mode_note_wait(int fd, unsigned flag);
 
 #endif

@@ -13,7 +13,7 @@ enum {
   REPORT_EVERY_MS = 100,
   /* A scan of many thousand descriptors takes milliseconds: pause 20 times as long, to use at most 5 % of a
    * CPU. */
-  REST_PER_WORK = 20,
+  PAUSE_PER_WORK = 20,
 };
 
 static void visit(int fd, void* count) {
@@ -63,6 +63,6 @@ int64_t connection_count_report_change(void) {
   }
   report_idle(channel_try_send);
   const int64_t now = clock_ms();
-  const int64_t rest = (now - began) * REST_PER_WORK;
-  return now + (rest > REPORT_EVERY_MS ? rest : REPORT_EVERY_MS);
+  const int64_t pause = (now - began) * PAUSE_PER_WORK;
+  return now + (pause > REPORT_EVERY_MS ? pause : REPORT_EVERY_MS);
 }

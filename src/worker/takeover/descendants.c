@@ -24,13 +24,13 @@ enum {
 /* From the kernel's net/tcp_states.h, and SS_CONNECTED of <linux/net.h>. */
 enum { TCP_TIME_WAIT = 6, TCP_CLOSE = 7, TCP_LISTEN = 10, SS_CONNECTED = 3 };
 
-static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pid_t processes[PROCESSES_MAX];
 static int process_count;
 /* Hash set of the inodes of their sockets; 0: free. */
 static uint64_t sockets[SOCKETS_MAX];
 static int socket_count;
-static uint64_t found;
+static uint64_t connections;
 
 bool descendants_may_be(void) {
   siginfo_t info;
@@ -44,8 +44,7 @@ static bool is_known(pid_t process) {
   return false;
 }
 
-/* A descendant has this process as parent, or its group or session; or those of a descendant that has begun
- * its own. */
+/* A descendant has this process as parent, group or session, or a known descendant. */
 static bool comes_from_here(const struct self_process* process) {
   const pid_t own = getpid();
   return process->parent == own || process->group == own || process->session == own ||
@@ -94,11 +93,11 @@ static void find_sockets(void) {
   for (int i = 0; i < process_count; ++i) {
     /* A process that has just ended has none; one that may not be read counts as one connection. */
     if (!proc_self_each_descriptor_of(processes[i], note_socket, NULL) && errno != ENOENT && errno != ESRCH)
-      ++found;
+      ++connections;
   }
 }
 
-static bool is_theirs(uint64_t inode) { return inode != 0 && *place_of(inode) == inode; }
+static bool is_descendants(uint64_t inode) { return inode != 0 && *place_of(inode) == inode; }
 
 /* "  12: 0100007F:1F90 0100007F:D2A4 01 00000000:00000000 00:00000000 00000000  1000  0 123456 …" */
 static void note_tcp(const char* line, void* context) {
@@ -110,7 +109,7 @@ static void note_tcp(const char* line, void* context) {
              &state, &inode) != 3)
     return;
   if (state == TCP_TIME_WAIT || state == TCP_CLOSE || state == TCP_LISTEN) return;
-  if (is_theirs(inode) && listeners_have_port((uint16_t)port)) ++found;
+  if (is_descendants(inode) && listeners_have_port((uint16_t)port)) ++connections;
 }
 
 /* "0000000000000000: 00000003 00000000 00000000 0001 03 123456 /run/app.sock": a connection has its
@@ -121,12 +120,12 @@ static void note_unix(const char* line, void* context) {
   int at = 0;
   (void)context;
   if (sscanf(line, "%*s %*x %*x %*x %*x %x %llu %n", &state, &inode, &at) != 2 || at == 0) return;
-  if (state == SS_CONNECTED && is_theirs(inode) && listeners_have_path(line + at)) ++found;
+  if (state == SS_CONNECTED && is_descendants(inode) && listeners_have_path(line + at)) ++connections;
 }
 
 uint64_t descendants_connections(void) {
-  pthread_mutex_lock(&looking);
-  found = 0;
+  pthread_mutex_lock(&lock);
+  connections = 0;
   find_processes();
   find_sockets();
   if (socket_count > 0) {
@@ -134,7 +133,7 @@ uint64_t descendants_connections(void) {
     proc_self_each_line("net/tcp6", note_tcp, NULL);
     proc_self_each_line("net/unix", note_unix, NULL);
   }
-  const uint64_t count = found;
-  pthread_mutex_unlock(&looking);
+  const uint64_t count = connections;
+  pthread_mutex_unlock(&lock);
   return count;
 }

@@ -25,12 +25,12 @@ void epoll_lock_share(void) { pthread_rwlock_rdlock(&registering); }
 void epoll_lock_unshare(void) { pthread_rwlock_unlock(&registering); }
 
 /* Cancelling the thread in close() must not leave the lock taken. */
-static void stop_swaps(int* cancel) {
+static void begin_shared(int* cancel) {
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel);
   pthread_rwlock_rdlock(&registering);
 }
 
-static int go_on_with_swaps(int cancel, int done) {
+static int end_shared(int cancel, int done) {
   const int error = errno;
   pthread_rwlock_unlock(&registering);
   pthread_setcancelstate(cancel, NULL);
@@ -40,14 +40,14 @@ static int go_on_with_swaps(int cancel, int done) {
 
 int epoll_lock_close(int fd) {
   int cancel = 0;
-  stop_swaps(&cancel);
-  return go_on_with_swaps(cancel, libc.close(fd));
+  begin_shared(&cancel);
+  return end_shared(cancel, libc.close(fd));
 }
 
 int epoll_lock_dup(int fd, int as, int flags) {
   int cancel = 0;
-  stop_swaps(&cancel);
-  return go_on_with_swaps(cancel, flags < 0 ? libc.dup2(fd, as) : libc.dup3(fd, as, flags));
+  begin_shared(&cancel);
+  return end_shared(cancel, flags < 0 ? libc.dup2(fd, as) : libc.dup3(fd, as, flags));
 }
 
 void epoll_lock_in_child(void) { registering = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER; }

@@ -17,6 +17,7 @@
 #include "worker/base/fd_flags.h"
 #include "worker/base/libc.h"
 #include "worker/base/slow_path.h"
+#include "worker/base/socket.h"
 #include "worker/base/wake.h"
 #include "worker/link/channel.h"
 
@@ -36,7 +37,7 @@ static pid_t self;
 static atomic_bool has_forked;
 static bool is_detached; /* in a child: setsid() was called */
 
-/* The control thread receives the children's reports, so it must run. */
+/* The control thread must run to receive the children's reports. */
 static void note_fork(void) {
   sigset_t mask;
   if (!atomic_exchange(&has_forked, true))
@@ -44,17 +45,17 @@ static void note_fork(void) {
   if (libc.pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0) wake_unpark_soon(&mask);
 }
 
-/* No lock may be taken here: its owner may be a thread that does not exist in the child. */
+/* No lock may be taken here: the owner may be a thread that does not exist in the child. */
 static void become_child(void) {
   slow_path_add(SLOW_CHILD);
   slow_path_remove(~(unsigned)(SLOW_CHILD | SLOW_SEIZED));
   self = getpid();
   epoll_lock_in_child();
   for (int fd = 0; fd < FD_FLAGS_MAX; ++fd) {
-    const unsigned marks = fd_flags(fd);
-    if ((marks & FLAG_HELD) != 0) fd_flags_set(fd, (marks & ~(unsigned)FLAG_HELD) | FLAG_INHERITED);
-    if ((marks & FLAG_MOVED) != 0) fd_flags_remove(fd, FLAG_MOVED);
-    if ((marks & FLAG_HOST) != 0 && fd != report_fd) fd_flags_set(fd, 0);
+    const unsigned flags = fd_flags(fd);
+    if ((flags & FLAG_HELD) != 0) fd_flags_set(fd, (flags & ~(unsigned)FLAG_HELD) | FLAG_INHERITED);
+    if ((flags & FLAG_MOVED) != 0) fd_flags_remove(fd, FLAG_MOVED);
+    if ((flags & FLAG_HOST) != 0 && fd != report_fd) fd_flags_set(fd, 0);
   }
 }
 
@@ -89,25 +90,24 @@ static _Noreturn void report(enum found found) {
 }
 
 /* An application that drains by itself also manages its children. */
-static bool is_free(void) { return drain_is_the_applications(); }
+static bool drains_itself(void) { return drain_is_the_applications(); }
 
 void forked_child_uses(int fd) {
-  if (is_free()) return;
+  if (drains_itself()) return;
   if ((fd_flags(fd) & FLAG_INHERITED) != 0) report(FOUND_SERVES);
   if (atomic_load(&shared->refused)) end(FOUND_DAEMON);
 }
 
 void forked_child_binds(int fd) {
-  int type = 0;
-  socklen_t size = sizeof type;
-  if (is_free() || readiness_is_over()) return;
-  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type == SOCK_DGRAM) return;
+  if (drains_itself() || readiness_is_over()) return;
+  const int type = socket_option(fd, SO_TYPE);
+  if (type < 0 || type == SOCK_DGRAM) return;
   if (is_detached) report(FOUND_DAEMON);
   if (atomic_load(&shared->refused)) end(FOUND_DAEMON);
 }
 
 void forked_child_detached(void) {
-  if (is_free() || readiness_is_over()) return;
+  if (drains_itself() || readiness_is_over()) return;
   is_detached = true;
   atomic_store(&shared->detached, true);
 }

@@ -1,12 +1,12 @@
 /*
- * Processes that the application forks without exec. They have copies of its memory and listeners, but no
+ * Processes that the application forks without exec. They have copies of the memory and the listeners, but no
  * control thread, so liveswap could neither count nor drain what they serve.
  *
- * A child that works for its parent is allowed, as is one that answers a connection that its parent has
- * accepted. A child that accepts connections itself (prefork), or in which the application goes on while the
- * worker ends (daemon), is ended; the worker then fails with an explanation.
+ * A child that works for its parent is allowed, as is one that answers a connection that the parent has
+ * accepted. A child that accepts connections (prefork), or in which the application goes on while the worker
+ * ends (daemon), is ended; the worker then fails with an explanation.
  *
- * After vfork() and in posix_spawn() the child briefly runs in its parent's memory; descriptor flags are then
+ * After vfork() and in posix_spawn() the child briefly runs in the parent's memory; descriptor flags are then
  * the parent's.
  */
 #ifndef LIVESWAP_WORKER_TAKEOVER_FORKED_CHILD_H
@@ -25,7 +25,7 @@ static inline bool forked_child_is_here(void) { return slow_path_has(SLOW_CHILD)
 /* Whether this process is a child of a worker, made by fork() or vfork(). One system call. */
 bool forked_child_runs(void);
 
-/* Whether this process is a child made by vfork(), in its parent's memory. One system call. */
+/* Whether this process is a child made by vfork(), in the parent's memory. One system call. */
 bool forked_child_is_of_vfork(void);
 
 /*
@@ -34,7 +34,7 @@ bool forked_child_is_of_vfork(void);
  */
 void forked_child_uses(int fd);
 
-/* In a child that binds `fd`: ends the process if it becomes a daemon that serves. */
+/* In a child that binds `fd`: ends the process if the child becomes a daemon that serves. */
 void forked_child_binds(int fd);
 
 /* In a child: setsid() was called. */

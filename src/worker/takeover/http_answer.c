@@ -77,8 +77,8 @@ static void begin_body(struct answer* answer) {
 
 /*
  * The functions below consume bytes from the front of `bytes`, at least one, and return the rest; `end` is
- * behind the last byte. Each consumes a word or number as far as it goes: calls are counted in every answer's
- * cost.
+ * behind the last byte. Each consumes a whole word or number, because the number of calls is the cost of an
+ * answer.
  */
 
 static const char* in_version(struct answer* answer, const char* bytes, const char* end) {
@@ -264,7 +264,7 @@ static const char* step(struct answer* answer, const char* bytes, const char* en
 }
 
 /* The head announces a body, of which no byte has come. */
-static bool is_bare(const struct answer* answer) {
+static bool body_is_missing(const struct answer* answer) {
   const bool in_front = answer->phase == ANSWER_BODY || answer->phase == ANSWER_UNTIL_CLOSE ||
                         answer->phase == ANSWER_CHUNK_SIZE;
   return in_front && (answer->flags & BODY_HAS_BEGUN) == 0;
@@ -272,7 +272,8 @@ static bool is_bare(const struct answer* answer) {
 
 void http_answer_feed(struct answer* answer, const char* bytes, size_t size) {
   /* Another answer in place of the body: the request was a HEAD. */
-  if (size >= VERSION_SIZE && is_bare(answer) && memcmp(bytes, version, VERSION_SIZE) == 0) complete(answer);
+  if (size >= VERSION_SIZE && body_is_missing(answer) && memcmp(bytes, version, VERSION_SIZE) == 0)
+    complete(answer);
   const char* const end = bytes + size;
   while (bytes < end) bytes = step(answer, bytes, end);
 }
@@ -306,6 +307,6 @@ enum http_answer_state http_answer_state(const struct answer* answer) {
       if ((answer->flags & IS_INTERIM) != 0) return ANSWER_UNFINISHED;
       return answer->asked != ASKED_NOTHING ? ANSWER_ASKED : ANSWER_COMPLETE;
     default:
-      return is_bare(answer) && answer->asked != ASKED_OTHER ? ANSWER_DOUBTFUL : ANSWER_UNFINISHED;
+      return body_is_missing(answer) && answer->asked != ASKED_OTHER ? ANSWER_DOUBTFUL : ANSWER_UNFINISHED;
   }
 }

@@ -75,8 +75,8 @@ static void cancel_in(int fd, void* context) {
 
 void io_uring_cancel(int held) { proc_self_each_descriptor(cancel_in, &held); }
 
-/* Tries to cancel requests on the ring itself. There are none, so the call has no effect, and its error tells
- * whether cancelling is possible. */
+/* Tries to cancel requests on the ring itself. There are none: only the error matters, which tells whether
+ * cancelling is possible. */
 static void try_in(int fd, void* context) {
   if (!is_ring(fd) || cancel(fd, fd) >= 0) return;
   if (errno == EEXIST) *(enum io_uring_trouble*)context = URING_SINGLE_ISSUER;

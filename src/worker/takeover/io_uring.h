@@ -1,5 +1,5 @@
-/* Detects io_uring and cancels its pending requests. A request refers to the open file, not to the
- * descriptor, so replacing a descriptor does not stop it. */
+/* Detects io_uring and cancels pending requests. A request refers to the open file, not to the descriptor:
+ * replacing a descriptor does not stop it. */
 #ifndef LIVESWAP_WORKER_TAKEOVER_IO_URING_H
 #define LIVESWAP_WORKER_TAKEOVER_IO_URING_H
 

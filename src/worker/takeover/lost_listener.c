@@ -26,7 +26,7 @@ struct replacement {
   int count;
   int failed; /* an errno; 0: none */
   int fds[COPIES_MAX];
-  unsigned marks[COPIES_MAX];
+  unsigned flags[COPIES_MAX];
 };
 
 static void note_copy(int fd, void* context) {
@@ -36,21 +36,21 @@ static void note_copy(int fd, void* context) {
   if (socket_cookie(fd, &cookie) && cookie == all->cookie) all->fds[all->count++] = fd;
 }
 
-/* Restores the flags once the new socket is a known listener: a thread that saw it earlier has removed
- * them. */
-static void put_marks(const struct replacement* all) {
+/* Restores the flags once the new socket is a known listener. A thread that saw the socket earlier has
+ * removed them. */
+static void restore_flags(const struct replacement* all) {
   for (int i = 0; i < all->count; ++i)
-    if (all->fds[i] >= 0) fd_flags_set(all->fds[i], all->marks[i]);
+    if (all->fds[i] >= 0) fd_flags_set(all->fds[i], all->flags[i]);
 }
 
 /* `*former` gets a descriptor of the replaced socket, owned by the caller; -1: none. */
-static void swap_all(struct replacement* all, int* former) {
+static void replace_all(struct replacement* all, int* former) {
   *former = -1;
   if (!proc_self_each_descriptor(note_copy, all)) all->failed = EMFILE;
   if (all->count > 0) *former = libc.fcntl(all->fds[0], F_DUPFD_CLOEXEC, 0);
   if (*former >= 0) fd_flags_set(*former, FLAG_HOST);
   for (int i = 0; i < all->count; ++i) {
-    all->marks[i] = fd_flags(all->fds[i]);
+    all->flags[i] = fd_flags(all->fds[i]);
     if (replace_fd(all->fds[i], all->cookie, all->by)) continue;
     all->failed = errno;
     all->fds[i] = -1;
@@ -61,10 +61,10 @@ static void swap_all(struct replacement* all, int* former) {
 static void end_waits(int former) {
   if (former >= 0) io_uring_cancel(former);
   interrupt_waiting_threads();
-  accept_waiters_wake_marked(FLAG_HELD);
+  accept_waiters_wake_flagged(FLAG_HELD);
 }
 
-static void forget(int former) {
+static void close_former(int former) {
   if (former < 0) return;
   fd_flags_set(former, 0);
   libc.close(former);
@@ -85,9 +85,9 @@ void lost_listener_replace(uint64_t cookie, int by) {
   int former = -1;
   if (listener != NULL && !revoke_has_begun() && socket_cookie(by, &fresh)) {
     fd_flags_set(by, FLAG_HOST);
-    swap_all(&all, &former);
+    replace_all(&all, &former);
     listeners_renew(listener, fresh);
-    put_marks(&all);
+    restore_flags(&all);
     end_waits(former);
     adopt_waiting(former, fresh);
     fd_flags_set(by, 0);
@@ -95,7 +95,7 @@ void lost_listener_replace(uint64_t cookie, int by) {
       liveswap_log(LIVESWAP_WARNING,
                    "a listener that was lost could not be replaced in all of its descriptors");
   }
-  forget(former);
+  close_former(former);
   libc.close(by);
 }
 
@@ -104,11 +104,11 @@ bool lost_listener_renamed(const struct listener* listener, int by) {
   int former = -1;
   if (!listeners_add(by)) return false;
   const struct listener* held = listeners_find(by);
-  swap_all(&all, &former);
-  put_marks(&all);
+  replace_all(&all, &former);
+  restore_flags(&all);
   if (held != NULL && held->type == SOCK_STREAM) adopted_listener(held);
   end_waits(former);
-  forget(former);
+  close_former(former);
   if (all.failed == 0) listeners_forget(listener);
   errno = all.failed;
   return all.failed == 0;

@@ -18,19 +18,19 @@
 #include "worker/link/channel.h"
 
 enum {
-  LOOK_EVERY_MS = 20,
+  SCAN_EVERY_MS = 20,
   /* After this time a listening socket counts as waited for, where some waits cannot be seen (io_uring, raw
    * system calls). */
   UNSEEN_MS = 100,
   /* The same for a UDP socket from which the application may receive without waiting, between other work. */
   POLLED_MS = 1000,
-  SAY_AFTER_MS = 5000,
+  WARN_AFTER_MS = 5000,
   /* Scans for further listeners end after this time. */
-  LOOKS_END_MS = 5000,
+  SCANS_END_MS = 5000,
 };
 
 /* Results of one scan. */
-struct look {
+struct scan {
   int64_t now;
   int64_t longest; /* longest time that a listener has not been seen in use */
   bool unseen;
@@ -40,10 +40,10 @@ struct look {
 static bool has_unseen_ways(void) { return io_uring_is_there() || options_seccomp_is_on(); }
 
 /* How long a listener must listen to count as waited for; -1: listening alone is no sign. */
-static int64_t patience(int fd, const struct listener* listener, struct look* look) {
+static int64_t listening_counts_after(int fd, const struct listener* listener, struct scan* scan) {
   const bool is_registered = replace_fd_is_registered(fd);
   if (listener->type == SOCK_DGRAM) {
-    look->datagrams = true;
+    scan->datagrams = true;
     return is_registered || listeners_is_read(listener) ? UNSEEN_MS : POLLED_MS;
   }
   if (is_registered) return 0;
@@ -71,7 +71,7 @@ static void check_uring(void) {
   }
 }
 
-static void say_what_is_missing(void) {
+static void warn_no_wait_seen(void) {
   liveswap_log(LIVESWAP_WARNING,
                "it listens, and has not been seen to wait for a connection (accept, poll, select, epoll), so "
                "it is not ready yet; "
@@ -79,33 +79,33 @@ static void say_what_is_missing(void) {
 }
 
 /* No intercepted call shows a wait on the application's own listener: count listening as waiting. */
-static void look_at_own(int fd, struct look* look) {
+static void examine_own(int fd, struct scan* scan) {
   static uint64_t cookie;
   static int64_t since;
   uint64_t found = 0;
   if (readiness_own_is_noted() || (fd_flags(fd) & FLAG_OWN) == 0 || !socket_listens(fd) ||
       !socket_cookie(fd, &found))
     return;
-  look->unseen = true;
-  if (found != cookie) since = look->now;
+  scan->unseen = true;
+  if (found != cookie) since = scan->now;
   cookie = found;
-  if (look->now - since < UNSEEN_MS) return;
+  if (scan->now - since < UNSEEN_MS) return;
   readiness_note_own(cookie);
 }
 
-static void look_at(int fd, void* context) {
-  struct look* look = context;
+static void examine(int fd, void* context) {
+  struct scan* scan = context;
   const struct listener* listener = listeners_find(fd);
   if (listener == NULL) {
-    look_at_own(fd, look);
+    examine_own(fd, scan);
     return;
   }
   if (listeners_is_waited(listener) || (listener->type != SOCK_DGRAM && !socket_listens(fd))) return;
-  const int64_t age = look->now - listeners_unseen_since(listener, look->now);
-  const int64_t enough = patience(fd, listener, look);
+  const int64_t age = scan->now - listeners_unseen_since(listener, scan->now);
+  const int64_t enough = listening_counts_after(fd, listener, scan);
   if (enough < 0 || age < enough) {
-    if (listener->name == NULL) look->unseen = true;
-    if (listener->name == NULL && age > look->longest) look->longest = age;
+    if (listener->name == NULL) scan->unseen = true;
+    if (listener->name == NULL && age > scan->longest) scan->longest = age;
     return;
   }
   if (enough > 0) check_uring();
@@ -118,21 +118,21 @@ static void note_reader(int fd) {
 }
 
 int64_t readiness_watch_step(void) {
-  static bool said;
+  static bool warned;
   static bool has_datagrams;
   static int64_t began;
   if (!readiness_is_looked_for()) return -1;
-  struct look look = {.now = clock_ms()};
-  if (began == 0) began = look.now;
+  struct scan scan = {.now = clock_ms()};
+  if (began == 0) began = scan.now;
   if (has_datagrams) interrupt_note_readers(note_reader);
-  proc_self_each_descriptor(look_at, &look);
-  has_datagrams = look.datagrams;
-  if (readiness_is_over() && (!look.unseen || look.longest >= LOOKS_END_MS)) return -1;
+  proc_self_each_descriptor(examine, &scan);
+  has_datagrams = scan.datagrams;
+  if (readiness_is_over() && (!scan.unseen || scan.longest >= SCANS_END_MS)) return -1;
   /* The application uses lent listeners only and may never wait on all of them. */
-  if (!readiness_is_awaited() && look.now - began >= LOOKS_END_MS) return -1;
-  if (look.longest >= SAY_AFTER_MS && !said) {
-    said = true;
-    say_what_is_missing();
+  if (!readiness_is_awaited() && scan.now - began >= SCANS_END_MS) return -1;
+  if (scan.longest >= WARN_AFTER_MS && !warned) {
+    warned = true;
+    warn_no_wait_seen();
   }
-  return look.now + LOOK_EVERY_MS;
+  return scan.now + SCAN_EVERY_MS;
 }

@@ -25,6 +25,7 @@ enum { ALL_MOVED = -1 };
 
 struct search {
   int fd;
+  int epoll; /* that is being read */
   int count;
   int limit;
   bool is_partial; /* too many registrations, or no free descriptor to read them */
@@ -36,7 +37,8 @@ static bool is_wanted(const struct search* search, int fd) {
 }
 
 /* A line of fdinfo: "tfd: 5 events: 19 data: 5 pos:0 ino:… sdev:…", hexadecimal but for tfd. */
-static void note_registration(struct search* search, int epoll, const char* line) {
+static void note_registration(const char* line, void* context) {
+  struct search* search = context;
   int fd = -1;
   unsigned events = 0;
   unsigned long long data = 0;
@@ -46,24 +48,8 @@ static void note_registration(struct search* search, int epoll, const char* line
     search->is_partial = true;
     return;
   }
-  search->found[search->count++] = (struct registration){epoll, fd, {.events = events, .data.u64 = data}};
-}
-
-static void read_registrations(struct search* search, int epoll, int info) {
-  char buffer[4096];
-  size_t kept = 0;
-  for (;;) {
-    const ssize_t size = read(info, buffer + kept, sizeof buffer - 1 - kept);
-    if (size <= 0) return;
-    buffer[kept + (size_t)size] = '\0';
-    char* line = buffer;
-    for (char* newline; (newline = strchr(line, '\n')) != NULL; line = newline + 1) {
-      *newline = '\0';
-      note_registration(search, epoll, line);
-    }
-    kept = strlen(line);
-    memmove(buffer, line, kept);
-  }
+  search->found[search->count++] =
+      (struct registration){search->epoll, fd, {.events = events, .data.u64 = data}};
 }
 
 static bool is_epoll(int fd) { return proc_self_descriptor_is(fd, "anon_inode:[eventpoll]"); }
@@ -73,13 +59,9 @@ static void find_in(int fd, void* context) {
   char path[32];
   if (!is_epoll(fd)) return;
   snprintf(path, sizeof path, "fdinfo/%d", fd);
-  const int info = proc_self_open(path);
-  if (info >= 0) {
-    read_registrations(search, fd, info);
-    libc.close(info);
-  } else if (errno != ENOENT) {
-    search->is_partial = true; /* unless it was closed meanwhile */
-  }
+  search->epoll = fd;
+  /* ENOENT: closed meanwhile. */
+  if (!proc_self_each_line(path, note_registration, search) && errno != ENOENT) search->is_partial = true;
 }
 
 /* False, with errno: some may be missing. */

@@ -1,10 +1,9 @@
 /*
  * Takes listeners away from the application. A placeholder, a listening socket that no client can reach,
- * replaces each descriptor of each listener, in epolls too. The application's next accept() finds no
- * connection, its event loop waits, and the successor gets all new connections. The application need not
- * cooperate.
+ * replaces each descriptor of each listener, in epolls too. The next accept() finds no connection, the event
+ * loop waits, and the successor gets all new connections. The application need not cooperate.
  *
- * Two things may take several tries: replacing needs free descriptors, and a thread in accept() stays on the
+ * Two things may take several tries. Replacing needs free descriptors. A thread in accept() stays on the
  * former socket until an interrupt reaches it.
  */
 #ifndef LIVESWAP_WORKER_TAKEOVER_REVOKE_H

@@ -9,7 +9,7 @@
 #include "worker/base/libc.h"
 #include "worker/base/proc_self.h"
 
-struct takers {
+struct thread_counts {
   int blocking;
   int waiting; /* in sigwait(): the kernel shows the awaited signals as not blocked */
   int unknown; /* may be in sigwait(); the kernel hides the call */
@@ -28,31 +28,31 @@ static bool blocks_sigterm(int thread) {
 }
 
 static void note_thread(int thread, void* context) {
-  struct takers* takers = context;
+  struct thread_counts* counts = context;
   unsigned long argument = 0;
   if (thread == gettid()) return;
   if (blocks_sigterm(thread)) {
-    ++takers->blocking;
+    ++counts->blocking;
     return;
   }
   switch (proc_self_call(thread, &argument)) {
     case SYS_rt_sigtimedwait:
-      ++takers->waiting;
+      ++counts->waiting;
       break;
     case SELF_CALL_UNKNOWN:
-      ++takers->unknown;
+      ++counts->unknown;
       break;
     default:
-      ++takers->others;
+      ++counts->others;
   }
 }
 
 bool sigterm_handler(void) {
   struct sigaction action;
-  struct takers takers = {0};
+  struct thread_counts counts = {0};
   if (libc.sigaction(SIGTERM, NULL, &action) != 0 || action.sa_handler == SIG_IGN) return false;
   if (action.sa_handler != SIG_DFL) return true;
-  if (!proc_self_each_thread(note_thread, &takers) || takers.others > 0) return false;
+  if (!proc_self_each_thread(note_thread, &counts) || counts.others > 0) return false;
   /* If all other threads block the signal, a single hidden thread is the one in sigwait(). */
-  return takers.unknown == 0 || (takers.unknown == 1 && takers.waiting == 0 && takers.blocking > 0);
+  return counts.unknown == 0 || (counts.unknown == 1 && counts.waiting == 0 && counts.blocking > 0);
 }

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 /*
- * Whether the application handles SIGTERM: it has a handler, or blocks the signal in all threads to read it
+ * Whether the application handles SIGTERM by a handler, or blocks the signal in all threads to read it
  * (signalfd, sigwait). Any thread; reads /proc.
  */
 bool sigterm_handler(void);

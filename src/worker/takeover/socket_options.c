@@ -33,12 +33,6 @@ int socket_options_set(int fd, int level, int name, const void* value, socklen_t
   return done;
 }
 
-static int option_of(int fd, int option) {
-  int value = -1;
-  socklen_t size = sizeof value;
-  return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
-}
-
 static void copy_option(int from, int to, int level, int option) {
   unsigned char value[64];
   unsigned char there[64];
@@ -59,8 +53,8 @@ static void copy_option(int from, int to, int level, int option) {
 }
 
 void socket_options_copy(int from, int to) {
-  const int domain = option_of(from, SO_DOMAIN);
-  const int type = option_of(from, SO_TYPE);
+  const int domain = socket_option(from, SO_DOMAIN);
+  const int type = socket_option(from, SO_TYPE);
   static const struct {
     int level;
     int option;

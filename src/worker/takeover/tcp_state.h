@@ -1,6 +1,6 @@
 /*
- * What the kernel knows of a TCP connection: whether it is over, and which side has sent last. For a protocol
- * in which the client asks and the application answers, that shows whether the connection is idle.
+ * What the kernel knows of a TCP connection: whether the connection is over, and which side has sent last. In
+ * a protocol in which the client asks and the application answers, that shows whether the connection is idle.
  */
 #ifndef LIVESWAP_WORKER_TAKEOVER_TCP_STATE_H
 #define LIVESWAP_WORKER_TAKEOVER_TCP_STATE_H
@@ -10,8 +10,8 @@
 
 enum connection_state {
   CONNECTION_OPEN,
-  CONNECTION_LEFT,   /* the client has shut down its side; it may still wait for an answer */
-  CONNECTION_CLOSED, /* the application has closed it */
+  CONNECTION_LEFT,   /* the client has shut down sending, and may still wait for an answer */
+  CONNECTION_CLOSED, /* closed by the application */
   CONNECTION_OVER,
 };
 

@@ -20,10 +20,10 @@
 #include "worker/link/channel.h"
 
 enum {
-  LOOK_EVERY_MS = 20,
+  SCAN_EVERY_MS = 20,
   /* The pauses grow with the time since the start: about a hundred scans of 40 µs in all. */
-  REST_PER_AGE = 10,
-  LOOKS_END_MS = 60 * 1000,
+  AGE_PER_PAUSE = 10,
+  SCANS_END_MS = 60 * 1000,
 };
 
 static _Atomic int64_t began = -1;
@@ -36,7 +36,7 @@ void unseen_listeners_watch(const struct options* options) {
   atomic_store(&began, clock_ms());
 }
 
-struct stray {
+struct unseen {
   int fd;
   uint64_t cookie;
   char address[128 + INET6_ADDRSTRLEN];
@@ -75,42 +75,42 @@ static bool describe(int fd, char* text, size_t text_size) {
   return un->sun_path[0] != '\0' || length != AUTOBOUND;
 }
 
-static void look_at(int fd, void* context) {
-  struct stray* stray = context;
-  if (stray->fd >= 0 || fd <= STDERR_FILENO || fd >= FD_FLAGS_MAX) return;
+static void examine(int fd, void* context) {
+  struct unseen* unseen = context;
+  if (unseen->fd >= 0 || fd <= STDERR_FILENO || fd >= FD_FLAGS_MAX) return;
   if ((fd_flags(fd) & (FLAG_OWN | FLAG_HOST | FLAG_SEIZED)) != 0) return;
-  if (!socket_listens(fd) || listeners_find(fd) != NULL || !socket_cookie(fd, &stray->cookie)) return;
-  if (describe(fd, stray->address, sizeof stray->address)) stray->fd = fd;
+  if (!socket_listens(fd) || listeners_find(fd) != NULL || !socket_cookie(fd, &unseen->cookie)) return;
+  if (describe(fd, unseen->address, sizeof unseen->address)) unseen->fd = fd;
 }
 
-static _Noreturn void refuse(const struct stray* stray) {
+static _Noreturn void refuse(const struct unseen* unseen) {
   if (intercept == INTERCEPT_SECCOMP) {
     channel_fail(LIVESWAP_STAGE_START,
                  "it listens at %s, which it has bound where --intercept seccomp cannot see it: to a port "
                  "that the kernel has "
                  "chosen (name one), by io_uring, or by 32-bit system calls",
-                 stray->address);
+                 unseen->address);
   }
   channel_fail(
       LIVESWAP_STAGE_START,
       "it listens at %s, which it has bound by a system call of its own, not by libc's bind(), as Go does "
       "and what is "
       "linked statically: liveswap cannot hand it to the next version; start with --intercept seccomp",
-      stray->address);
+      unseen->address);
 }
 
 int64_t unseen_listeners_step(void) {
-  static uint64_t seen;
+  static uint64_t last_cookie;
   static int64_t due;
   const int64_t start = atomic_load(&began);
   const int64_t now = clock_ms();
-  if (start < 0 || now - start > LOOKS_END_MS || readiness_is_over() || drain_is_on()) return -1;
+  if (start < 0 || now - start > SCANS_END_MS || readiness_is_over() || drain_is_on()) return -1;
   if (now < due) return due;
-  struct stray stray = {.fd = -1};
-  proc_self_each_descriptor(look_at, &stray);
+  struct unseen unseen = {.fd = -1};
+  proc_self_each_descriptor(examine, &unseen);
   /* Only if seen twice: a listener that is just being taken over is briefly unknown. */
-  if (stray.fd >= 0 && stray.cookie == seen) refuse(&stray);
-  seen = stray.fd >= 0 ? stray.cookie : 0;
-  const int64_t rest = (now - start) / REST_PER_AGE;
-  return due = now + (rest > LOOK_EVERY_MS && seen == 0 ? rest : LOOK_EVERY_MS);
+  if (unseen.fd >= 0 && unseen.cookie == last_cookie) refuse(&unseen);
+  last_cookie = unseen.fd >= 0 ? unseen.cookie : 0;
+  const int64_t pause = (now - start) / AGE_PER_PAUSE;
+  return due = now + (pause > SCAN_EVERY_MS && last_cookie == 0 ? pause : SCAN_EVERY_MS);
 }
