@@ -92,7 +92,6 @@ static _Noreturn void worker_run(const struct options* options) {
   unseen_listeners_watch(options);
   if (strcmp(options->entry, "liveswap_main") == 0) readiness_expect(listeners_find(listeners_first()));
   readiness_enter((application.flags & LIVESWAP_DEFER_READY) != 0);
-  control_thread_await_readiness();
   const int result = enter(options, &application);
   process_exit_refuse_daemon(result);
   control_thread_unpark();

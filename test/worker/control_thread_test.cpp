@@ -1,4 +1,4 @@
-// The control thread is there only while it has something to do (src/worker/control/control_thread.h).
+// The control thread exits when idle, and comes back at a safe point (src/worker/control/parking.h).
 #include <doctest/doctest.h>
 #include <linux/io_uring.h>
 #include <signal.h>
@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <string>
 #include <thread>
@@ -41,6 +42,17 @@ bool stays_at(pid_t pid, long threads) {
   return true;
 }
 
+// The kernel shows the first thread in recv().
+bool comes_to_recv(pid_t pid) {
+  for (int i = 0; i < 2'000; ++i) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/syscall");
+    long call = -1;
+    if (file >> call && call == SYS_recvfrom) return true;
+    std::this_thread::sleep_for(5ms);
+  }
+  return false;
+}
+
 // Many containers forbid them.
 bool have_rings() {
   io_uring_params ring{};
@@ -62,60 +74,93 @@ void check_takes_message(Application& application) {
 
 const std::vector<std::string> loops = {"epoll", "poll", "selecting"};
 
+const std::vector<std::string> waits = {"poll",       "ppoll",       "select",      "pselect",
+                                        "epoll_wait", "epoll_pwait", "epoll_pwait2"};
+
+// One that has been ready and idle for long enough: its control thread is parked.
+struct Parked : Application {
+  explicit Parked(const std::string& what, const std::vector<std::string>& arguments = {},
+                  const Limits& limits = {"10000", "1000"})
+      : Application(what, {}, free_port(), arguments, limits) {
+    await(LIVESWAP_WAITS);
+    check_serves();  // shows that it is an event loop
+    REQUIRE(is_parked());
+  }
+
+  bool is_parked() { return comes_to(worker().pid(), 1); }
+};
+
 }  // namespace
 
-TEST_CASE("a server of one thread is one: it starts, binds, serves and is counted without another") {
+TEST_CASE("a server of one thread is one when it is ready and the control thread is idle") {
   for (const std::string& what : loops) {
     CAPTURE(what);
-    Application application(what);
-    application.await(LIVESWAP_WAITS);
-    const pid_t pid = application.worker().pid();
+    Parked application(what);
     for (int i = 0; i < 3; ++i) {
       application.check_serves();
+      CHECK(threads_of(application.worker().pid()) == 1);
+    }
+    application.check_drains();
+  }
+}
+
+// Each of these applications ends when a wait of its own is interrupted.
+TEST_CASE("a parked control thread comes for the master out of each wait, which goes on unnoticed") {
+  for (const std::string& call : waits) {
+    CAPTURE(call);
+    Parked application("waits", {call});
+    for (int i = 0; i < 2; ++i) {
       check_counts(application, 0);
-      CHECK(threads_of(pid) == 1);
-    }
-    application.check_drains();
-  }
-}
-
-TEST_CASE("the control thread comes for a message, wherever the application waits, and goes again") {
-  for (const std::string& what : loops) {
-    CAPTURE(what);
-    Application application(what);
-    application.await(LIVESWAP_WAITS);
-    const pid_t pid = application.worker().pid();
-    application.check_serves();  // shows that it is a loop
-    for (int i = 0; i < 3; ++i) {
-      check_takes_message(application);
-      CHECK(comes_to(pid, 1));
       application.check_serves();
+      CHECK(application.is_parked());
     }
+    check_takes_message(application);
+    CHECK(application.is_parked());
     application.check_drains();
   }
 }
 
-// It is in recv(), which goes on. Before its first connection nobody knows that it serves so.
-TEST_CASE("an application that is blocked by a client is reached, and keeps the control thread") {
+TEST_CASE("a parked control thread comes out of an accept() in which the worker host waits") {
+  Parked application("limited-accept");
+  check_counts(application, 0);
+  check_takes_message(application);
+  application.check_serves();
+  CHECK(application.is_parked());
+  application.check_drains();
+}
+
+TEST_CASE("an application that is in recv() is reached at its next safe point") {
+  Parked application("changes", {"recv"});
+  const auto connection = connect_to(application.listener());
+  REQUIRE(comes_to_recv(application.worker().pid()));
+  application.worker().send(LIVESWAP_MESSAGE, 7, "a word");
+  // Longer than any signal takes.
+  CHECK_FALSE(readable(application.worker().channel(), 500));
+  CHECK(threads_of(application.worker().pid()) == 1);
+  REQUIRE(write(connection.get(), "x", 1) == 1);
+  CHECK(application.await(LIVESWAP_TAKEN).value == 7);
+  CHECK(read_all(connection.get()) == "ok");
+  application.check_drains();
+}
+
+// A client may keep it in recv(), so its control thread does not park.
+TEST_CASE("an application that is no event loop keeps the control thread") {
   Application application("in-turn");
   application.await(LIVESWAP_WAITS);
   const auto connection = connect_to(application.listener());
   char answer[2];
   REQUIRE(read(connection.get(), answer, sizeof answer) == 2);
-  check_counts(application, 1);
-  CHECK(threads_of(application.worker().pid()) == 1);
-  check_takes_message(application);
-  REQUIRE(write(connection.get(), "x", 1) == 1);
   CHECK(stays_at(application.worker().pid(), 2));
   check_takes_message(application);
   check_counts(application, 1);
 }
 
 TEST_CASE(
-    "it stays from the first thread on, for who blocks in accept, and where nobody would hear that it is "
-    "wanted") {
-  for (const std::string what :
-       {"another-thread", "one-by-one", "no-signals", "no-signals-later", "deaf", "deaf-later", "filtered"}) {
+    "it stays from the first thread on, where an application sleeps in accept(), and where the signal would "
+    "not "
+    "arrive") {
+  for (const std::string what : {"another-thread", "one-by-one", "in-accept", "no-signals",
+                                 "no-signals-later", "deaf", "deaf-later", "filtered"}) {
     CAPTURE(what);
     Application application(what);
     application.await(LIVESWAP_WAITS);
@@ -128,62 +173,60 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "it comes before it could not any more, or would not be seen: a thread, a ring, a filter, a child") {
-  for (const std::string how : {"thrd", "ring", "seccomp", "prctl", "fork", "fork in a handler"}) {
+    "it comes before it could not any more, or would not be seen: a thread, a ring, a filter, a child, "
+    "signals") {
+  for (const std::string how :
+       {"thrd", "ring", "seccomp", "prctl", "fork", "fork in a handler", "mask", "handler"}) {
     CAPTURE(how);
     if (how == "ring" && !have_rings()) continue;
-    Application application("changes", {}, Application::free_port(), {how});
-    application.await(LIVESWAP_WAITS);
-    application.check_serves();
-    CHECK(comes_to(application.worker().pid(), 1));
+    Parked application("changes", {how});
     application.check_serves();
     const long threads = how == "thrd" ? 3 : 2;
     CHECK(comes_to(application.worker().pid(), threads));
     CHECK(stays_at(application.worker().pid(), threads));
     application.check_serves();
     check_takes_message(application);
+    check_counts(application, 0);
     application.check_drains();
   }
 }
 
-TEST_CASE("who is not ready soon is looked at") {
+TEST_CASE("one that is not ready is looked at") {
   Application application("sleeps");
   CHECK(comes_to(application.worker().pid(), 2));
 }
 
-TEST_CASE("a worker that binds again while there is no control thread gets its answer") {
+TEST_CASE("a worker that binds again while the control thread is parked gets its answer") {
   Application application("elsewhere", {}, Application::free_port(), {Application::free_port()});
   application.await(LIVESWAP_WAITS);
   const auto connection = connect_to(application.listener());
+  REQUIRE(comes_to(application.worker().pid(), 1));
   REQUIRE(write(connection.get(), "x", 1) == 1);
   CHECK(read_all(connection.get()) == "ok");
   application.await(LIVESWAP_LISTEN);
   application.check_serves();
-  CHECK(threads_of(application.worker().pid()) == 1);
+  CHECK(comes_to(application.worker().pid(), 1));
   application.check_drains();
 }
 
 TEST_CASE("the end of the master is noticed") {
   for (const std::string& what : loops) {
     CAPTURE(what);
-    Application application(what);
-    application.await(LIVESWAP_WAITS);
-    application.check_serves();
-    REQUIRE(threads_of(application.worker().pid()) == 1);
+    Parked application(what);
     application.worker().abandon();
     CHECK(application.worker().wait().number == 0);
   }
 }
 
-TEST_CASE("one that hangs when its master has ended does not hang for ever") {
-  Application application("hangs", {}, Application::free_port(), {}, {"100", "100"});
-  application.await(LIVESWAP_WAITS);
-  const auto connection = connect_to(application.listener());
-  char answer[2];
-  REQUIRE(read(connection.get(), answer, sizeof answer) == 2);
-  REQUIRE(threads_of(application.worker().pid()) == 1);
-  application.worker().abandon();
-  const End end = application.worker().wait();
-  CHECK(!end.exited);
-  CHECK(end.number == SIGTERM);
+TEST_CASE("one that passes no safe point when its master has died does not live for ever") {
+  for (const std::string how : {"hang", "recv"}) {
+    CAPTURE(how);
+    Parked application("changes", {how}, {"100", "100"});
+    const auto connection = connect_to(application.listener());
+    if (how == "recv") REQUIRE(comes_to_recv(application.worker().pid()));
+    application.worker().abandon();
+    const End end = application.worker().wait();
+    CHECK(!end.exited);
+    CHECK(end.number == SIGTERM);
+  }
 }

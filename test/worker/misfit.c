@@ -72,11 +72,24 @@ static _Noreturn void serve(int listener) {
   for (;;) answer(accept(listener, NULL, NULL));
 }
 
+static void demand(bool holds, const char* what) {
+  if (holds) return;
+  fprintf(stderr, "misfit: %s\n", what);
+  exit(7);
+}
+
+/* Of a wait whose time has no limit, in an application that handles no signal. */
+static bool has_waited(int events) {
+  demand(events >= 0 || errno != EINTR, "a wait was interrupted");
+  demand(events != 0, "a wait without a limit ended without an event");
+  return events > 0;
+}
+
 static _Noreturn void serve_polling(int listener) {
   for (;;) {
     struct pollfd wait[2] = {{listener, POLLIN, 0}, {-1, POLLOUT, 0}};
-    if (poll(wait, 1, -1) <= 0 || (wait[1].fd = accept(listener, NULL, NULL)) < 0) continue;
-    if (poll(wait, 2, -1) > 0) answer(wait[1].fd);
+    if (!has_waited(poll(wait, 1, -1)) || (wait[1].fd = accept(listener, NULL, NULL)) < 0) continue;
+    if (has_waited(poll(wait, 2, -1))) answer(wait[1].fd);
   }
 }
 
@@ -85,13 +98,13 @@ static _Noreturn void serve_selecting(int listener) {
     fd_set in;
     FD_ZERO(&in);
     FD_SET(listener, &in);
-    if (select(listener + 1, &in, NULL, NULL, NULL) <= 0) continue;
+    if (!has_waited(select(listener + 1, &in, NULL, NULL, NULL))) continue;
     const int connection = accept(listener, NULL, NULL);
     if (connection < 0) continue;
     fd_set out;
     FD_ZERO(&out);
     FD_SET(connection, &out);
-    if (select(connection + 1, NULL, &out, NULL, NULL) > 0) answer(connection);
+    if (has_waited(select(connection + 1, NULL, &out, NULL, NULL))) answer(connection);
   }
 }
 
@@ -106,7 +119,7 @@ static int epoll_of(int listener) {
 static int next_by_epoll(int epoll, int listener, unsigned events) {
   for (;;) {
     struct epoll_event event;
-    if (epoll_wait(epoll, &event, 1, -1) <= 0) continue;
+    if (!has_waited(epoll_wait(epoll, &event, 1, -1))) continue;
     if (event.data.fd != listener) return event.data.fd;
     const int connection = accept(listener, NULL, NULL);
     event = (struct epoll_event){.events = events, .data.fd = connection};
@@ -222,12 +235,6 @@ static void listen_privately(void) {
   if (listen(second, 1) != 0) exit(7);
 }
 
-static void demand(bool holds, const char* what) {
-  if (holds) return;
-  fprintf(stderr, "misfit: %s\n", what);
-  exit(7);
-}
-
 static bool is_nonblocking(int fd) { return (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }
 
 static void demand_empty(int listener) {
@@ -326,10 +333,24 @@ static void fork_sleeper(int unused) {
   sleep_for_ever(NULL);
 }
 
-/* What a server of one thread can do that it is not reached any more after, or not seen. */
-static void change(const char* how) {
+static void ignore(int unused) { (void)unused; }
+
+static void block_urgent(void) {
+  sigset_t urgent;
+  sigemptyset(&urgent);
+  sigaddset(&urgent, SIGURG);
+  demand(sigprocmask(SIG_BLOCK, &urgent, NULL) == 0, "sigprocmask");
+}
+
+/* What a server of one thread can do after which it is not reached any more, or not for a while. */
+static void change(const char* how, int connection) {
   struct io_uring_params ring = {0};
   thrd_t thread;
+  char byte = 0;
+  if (strcmp(how, "recv") == 0) demand(recv(connection, &byte, 1, 0) == 1, how);
+  if (strcmp(how, "mask") == 0) block_urgent();
+  if (strcmp(how, "handler") == 0) demand(signal(SIGURG, ignore) != SIG_ERR, how);
+  for (volatile bool hangs = strcmp(how, "hang") == 0; hangs;) continue;
   if (strcmp(how, "thrd") == 0) demand(thrd_create(&thread, sleep_too, NULL) == thrd_success, "thrd_create");
   if (strcmp(how, "ring") == 0) demand(syscall(SYS_io_uring_setup, 4, &ring) >= 0, "io_uring");
   if (strcmp(how, "seccomp") == 0 || strcmp(how, "prctl") == 0) allow_filters();
@@ -347,17 +368,51 @@ static _Noreturn void serve_and_change(int listener, const char* how) {
   const int epoll = epoll_of(listener);
   for (int i = 0;; ++i) {
     const int connection = next_by_epoll(epoll, listener, EPOLLOUT);
-    if (i == 1) change(how);
+    if (i == 1) change(how, connection);
     answer(connection);
   }
 }
 
-static _Noreturn void hang(int listener) {
+/* Waits for a connection by that call, a minute at the most. */
+static int wait_by(const char* how, int listener, int epoll) {
   struct pollfd wait = {listener, POLLIN, 0};
-  poll(&wait, 1, -1);
-  const int connection = accept(listener, NULL, NULL);
-  if (send(connection, "ok", 2, MSG_NOSIGNAL) < 0) perror("send");
-  for (volatile int i = 0;; ++i) continue;
+  struct epoll_event event;
+  struct timeval limit = {60, 0};
+  const struct timespec minute = {60, 0};
+  sigset_t none;
+  fd_set in;
+  sigemptyset(&none);
+  FD_ZERO(&in);
+  FD_SET(listener, &in);
+  if (strcmp(how, "poll") == 0) return poll(&wait, 1, 60000);
+  if (strcmp(how, "ppoll") == 0) return ppoll(&wait, 1, &minute, &none);
+  if (strcmp(how, "select") == 0) return select(listener + 1, &in, NULL, NULL, &limit);
+  if (strcmp(how, "pselect") == 0) return pselect(listener + 1, &in, NULL, NULL, &minute, &none);
+  if (strcmp(how, "epoll_wait") == 0) return epoll_wait(epoll, &event, 1, 60000);
+  if (strcmp(how, "epoll_pwait") == 0) return epoll_pwait(epoll, &event, 1, 60000, &none);
+  return epoll_pwait2(epoll, &event, 1, &minute, &none);
+}
+
+static _Noreturn void serve_waiting_by(int listener, const char* how) {
+  for (const int epoll = epoll_of(listener);;) {
+    if (!has_waited(wait_by(how, listener, epoll))) continue;
+    struct pollfd wait = {accept(listener, NULL, NULL), POLLOUT, 0};
+    if (wait.fd >= 0 && has_waited(poll(&wait, 1, -1))) answer(wait.fd);
+  }
+}
+
+/* Waits for connections in accept(), and for what it has accepted in poll(). */
+static _Noreturn void serve_in_accept(int listener) {
+  for (;;) {
+    struct pollfd wait = {accept(listener, NULL, NULL), POLLOUT, 0};
+    demand(wait.fd >= 0 || errno != EINTR, "accept() was interrupted");
+    if (wait.fd >= 0 && has_waited(poll(&wait, 1, -1))) answer(wait.fd);
+  }
+}
+
+static void limit_accept(int listener) {
+  const struct timeval minute = {60, 0};
+  demand(setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &minute, sizeof minute) == 0, "SO_RCVTIMEO");
 }
 
 /* After its first connection. */
@@ -410,7 +465,12 @@ PROGRAM int main(int argc, char** argv) {
     for (;;) answer(next_by_epoll(epoll, listener, EPOLLOUT));
   }
   if (strcmp(what, "filtered") == 0) install_filter();
-  if (strcmp(what, "hangs") == 0) hang(listener);
+  if (strcmp(what, "waits") == 0) serve_waiting_by(listener, argv[3]);
+  if (strcmp(what, "in-accept") == 0) serve_in_accept(listener);
+  if (strcmp(what, "limited-accept") == 0) {
+    limit_accept(listener);
+    serve_in_accept(listener);
+  }
   if (strcmp(what, "changes") == 0) serve_and_change(listener, argv[3]);
   if (strcmp(what, "in-turn") == 0) serve_in_turn(listener);
   if (strcmp(what, "epoll") == 0) serve_epoll(listener);

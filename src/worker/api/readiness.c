@@ -50,7 +50,7 @@ void liveswap_ready(void) {
   over = true;
   watch();
   pthread_mutex_unlock(&lock);
-  wake_settle();
+  wake_control_thread();
 }
 
 void liveswap_defer_ready(void) {
@@ -93,7 +93,7 @@ void readiness_note_wait(const struct listener* listener) {
   const bool first = listeners_note_wait(listener);
   if (first) say_waits(listener->cookie);
   pthread_mutex_unlock(&lock);
-  if (first && readiness_is_over()) wake_settle();
+  if (first && readiness_is_over()) wake_control_thread();
 }
 
 void readiness_seen(int fd) {

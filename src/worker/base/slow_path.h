@@ -1,6 +1,6 @@
 /*
- * What there is to look at in the application's calls, in one word: where it is 0, a call is hardly more than
- * libc's. Any thread, and handlers of signals.
+ * One word with a bit for everything that an intercepted call may have to look at. While none of the bits
+ * that concern a call is set, the call does hardly more than libc's own. Any thread; also in signal handlers.
  */
 #ifndef LIVESWAP_WORKER_BASE_SLOW_PATH_H
 #define LIVESWAP_WORKER_BASE_SLOW_PATH_H
@@ -9,30 +9,29 @@
 #include <stdbool.h>
 
 enum slow_path {
-  SLOW_READINESS = 1, /* the first wait for a connection shows that it is ready (api/readiness.h) */
-  SLOW_LOOP = 2,      /* what it does shows whether it is an event loop (interpose/event_loop.h) */
-  SLOW_SAID = 4, /* there is no control thread, and the master may have said something (control/parking.h) */
-  SLOW_NEEDED = 8,      /* there is none, and one is needed */
-  SLOW_ADOPTS = 16,     /* connections may come that it shall accept (takeover/adopted_connections.h) */
-  SLOW_ADOPTABLE = 32,  /* some have come */
-  SLOW_SEIZED = 64,     /* its listeners have been taken from it (takeover/revoke.h) */
-  SLOW_CHILD = 128,     /* it runs in a child that fork() has made of a worker (takeover/forked_child.h) */
-  SLOW_SENT_BACK = 256, /* some thread has been sent back to its wait (interpose/poll_select.h) */
-  SLOW_TRAFFIC = 512,   /* what it sends is followed (takeover/traffic.h) */
-  /* What a thread looks at before it waits. */
-  SLOW_AT_GATES = SLOW_SAID | SLOW_NEEDED,
+  SLOW_READINESS =
+      1,           /* the first wait for a connection shows that the application is ready (api/readiness.h) */
+  SLOW_LOOP = 2,   /* not known yet whether the application is an event loop (interpose/event_loop.h) */
+  SLOW_NEEDED = 4, /* the control thread is needed, and may be parked (control/parking.h) */
+  SLOW_ADOPTS =
+      8, /* connections may come that the application shall accept (takeover/adopted_connections.h) */
+  SLOW_ADOPTABLE = 16,  /* some have come */
+  SLOW_SEIZED = 32,     /* the application's listeners have been revoked (takeover/revoke.h) */
+  SLOW_CHILD = 64,      /* this process is a child that the worker has forked (takeover/forked_child.h) */
+  SLOW_SENT_BACK = 128, /* a thread has been sent back to its wait (interpose/poll_select.h) */
+  SLOW_TRAFFIC = 256,   /* requests and answers on connections are followed (takeover/traffic.h) */
 };
 
 extern atomic_uint slow_path_now;
 
-/* Whether any of these applies. */
+/* Whether any of these bits is set. */
 static inline bool slow_path_has(unsigned these) {
   return (atomic_load_explicit(&slow_path_now, memory_order_relaxed) & these) != 0;
 }
 
 static inline void slow_path_add(unsigned these) { atomic_fetch_or(&slow_path_now, these); }
 
-/* Whether any of them did apply. */
+/* Returns whether any of them was set. */
 static inline bool slow_path_remove(unsigned these) {
   return (atomic_fetch_and(&slow_path_now, ~these) & these) != 0;
 }

@@ -17,41 +17,43 @@ __thread volatile unsigned interrupt_counter;
 __thread bool interrupt_is_blocked;
 enum {
   LOOK_AGAIN_MS = 2,
-  /* Of the control thread's time, the looks may take a fifth. */
+  /* A look rests four times as long as it took, so looks take a fifth of the control thread's time at most.
+   */
   LOOK_REST = 4,
 };
 
 static atomic_uint sent;
 static atomic_uint handled;
-static atomic_int number; /* of the signal; 0: none yet, -1: the application uses them all */
+static atomic_int number; /* of the signal; 0: not chosen yet, -1: the application uses them all */
 
 void interrupt_note(void) { ++interrupt_counter; }
 
-static void on_kick(int number) {
+static void on_interrupt(int number) {
   (void)number;
   ++interrupt_counter;
   atomic_fetch_add(&handled, 1);
 }
 
-/* High, where applications seldom look for one. SA_RESTART: accept and read go on by themselves, with the
- * descriptor looked up anew. SA_ONSTACK: Go's threads have small stacks, and one of their own for signals. */
+/* One of the highest signals, which applications seldom use. SA_RESTART: the kernel restarts accept and read,
+ * and looks their descriptor up again. SA_ONSTACK: threads of Go have small stacks, and another for signals.
+ */
 static int choose_signal(void) {
-  struct sigaction action = {.sa_handler = on_kick, .sa_flags = SA_RESTART | SA_ONSTACK};
+  struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART | SA_ONSTACK};
   struct sigaction before;
   sigfillset(&action.sa_mask);
   for (int candidate = SIGRTMAX - 1; candidate > SIGRTMIN; --candidate) {
     if (libc.sigaction(candidate, NULL, &before) != 0) continue;
-    if (before.sa_handler == on_kick) return candidate; /* another thread was faster */
+    if (before.sa_handler == on_interrupt) return candidate; /* another thread has chosen it meanwhile */
     if (before.sa_handler == SIG_DFL && libc.sigaction(candidate, &action, NULL) == 0) return candidate;
   }
   return -1;
 }
 
-/* The application may have begun to use it. */
-static int kick_signal(void) {
+/* Chooses another one when the application has begun to use the last. */
+static int interrupt_signal(void) {
   struct sigaction now;
   const int chosen = atomic_load(&number);
-  if (chosen > 0 && libc.sigaction(chosen, NULL, &now) == 0 && now.sa_handler == on_kick) return chosen;
+  if (chosen > 0 && libc.sigaction(chosen, NULL, &now) == 0 && now.sa_handler == on_interrupt) return chosen;
   const int other = choose_signal();
   atomic_store(&number, other);
   return other;
@@ -59,7 +61,7 @@ static int kick_signal(void) {
 
 bool interrupt_reaches(void) {
   sigset_t mask;
-  const int chosen = kick_signal();
+  const int chosen = interrupt_signal();
   if (chosen < 0 || libc.pthread_sigmask(SIG_SETMASK, NULL, &mask) != 0) return false;
   interrupt_is_blocked = sigismember(&mask, chosen) != 0;
   return !interrupt_is_blocked;
@@ -75,9 +77,9 @@ void interrupt_note_mask(int how, const sigset_t* set) {
 }
 
 bool interrupt_thread(pid_t thread) {
-  const int chosen = kick_signal();
+  const int chosen = interrupt_signal();
   if (chosen < 0) return true;
-  /* Before, for it may be handled at once. */
+  /* Counted first: the signal may be handled before tgkill() returns. */
   atomic_fetch_add(&sent, 1);
   if (tgkill(getpid(), thread, chosen) == 0) return true;
   atomic_fetch_sub(&sent, 1);
@@ -98,7 +100,7 @@ static bool reads(long call) {
 
 static bool accepts(long call) { return call == SYS_accept || call == SYS_accept4; }
 
-/* What a thread that is found in a call is for the caller: whether to kick it. */
+/* Whether to interrupt a thread that is in `call`. */
 typedef bool (*choice)(long call, unsigned long first_argument, void* context);
 
 struct round {
@@ -118,8 +120,8 @@ static void each_thread(choice choose, void* context) {
   proc_self_each_thread(visit, &(struct round){choose, context});
 }
 
-/* Who receives datagrams would take one more from those who serve now, and so would who accepts where nobody
- * sees it. */
+/* Also threads blocked in recv on a UDP listener, or in an accept that the worker host does not intercept:
+ * uninterrupted, each would take one more packet or connection. */
 static bool waits(long call, unsigned long argument, void* context) {
   (void)context;
   return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) ||
@@ -128,21 +130,22 @@ static bool waits(long call, unsigned long argument, void* context) {
 
 void interrupt_waiting_threads(void) { each_thread(waits, NULL); }
 
-/* One that runs may be in the middle of a read, with the file that the descriptor was before. */
-static bool has_to_do_with_moved(long call, unsigned long argument, void* context) {
+/* A thread that runs may be in the middle of a read from the file that the descriptor referred to before. */
+static bool uses_moved(long call, unsigned long argument, void* context) {
   (void)context;
   return call == SELF_CALL_UNKNOWN || call == SELF_CALL_RUNNING || waits_for_descriptors(call) ||
          (reads(call) && (fd_flags((int)argument) & FLAG_MOVED) != 0);
 }
 
-void interrupt_users_of_moved(void) { each_thread(has_to_do_with_moved, NULL); }
+void interrupt_users_of_moved(void) { each_thread(uses_moved, NULL); }
 
 struct note {
   void (*note)(int fd);
 };
 
 static bool note_reader(long call, unsigned long argument, void* context) {
-  if (call == SELF_CALL_UNKNOWN || call == SELF_CALL_RUNNING) ((const struct note*)context)->note(KICK_ANY);
+  if (call == SELF_CALL_UNKNOWN || call == SELF_CALL_RUNNING)
+    ((const struct note*)context)->note(INTERRUPT_ANY);
   if (reads(call)) ((const struct note*)context)->note((int)argument);
   return false;
 }
@@ -154,7 +157,7 @@ static bool is_pending(int thread, int signal) {
   char text[4096];
   unsigned long long pending = 0;
   snprintf(path, sizeof path, "task/%d/status", thread);
-  if (proc_self_read(path, text, sizeof text) <= 0) return false; /* it has just ended */
+  if (proc_self_read(path, text, sizeof text) <= 0) return false; /* the thread has just ended */
   const char* const line = strstr(text, "\nSigPnd:");
   return line == NULL || sscanf(line, "\nSigPnd: %llx", &pending) != 1 || (pending >> (signal - 1) & 1) != 0;
 }
@@ -167,20 +170,20 @@ static void look_for_reader(int thread, void* found) {
 }
 
 /*
- * A look reads two files of each thread, and is asked for once for each connection: so its answer holds for
- * some time. That nobody reads holds until somebody is kicked again: who reads from then on finds the
- * stand-in.
+ * Called once for each connection. A look reads two files of each thread, so its result is kept for some
+ * time. The result that no thread reads is kept until a thread is interrupted again: a thread that begins to
+ * read later finds the stand-in.
  */
 bool interrupt_is_read_over(void) {
   static unsigned over_at;
   static int64_t looked_until;
-  const unsigned kicks = (unsigned)atomic_load(&sent);
-  if ((int)(kicks - (unsigned)atomic_load(&handled)) <= 0 || kicks == over_at) return true;
+  const unsigned interrupts = (unsigned)atomic_load(&sent);
+  if ((int)(interrupts - (unsigned)atomic_load(&handled)) <= 0 || interrupts == over_at) return true;
   const int64_t before = clock_ms();
   if (before < looked_until) return false;
   bool found = false;
   if (proc_self_each_thread(look_for_reader, &found) && !found) {
-    over_at = kicks;
+    over_at = interrupts;
     return true;
   }
   const int64_t now = clock_ms();

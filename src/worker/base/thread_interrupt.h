@@ -1,6 +1,7 @@
 /*
- * Making threads that wait look again: a signal that does nothing but end a wait. A library may have blocked
- * it, so nothing that has to happen may rest on it, but where a thread has asked before (interrupt_reaches).
+ * A signal that does nothing but interrupt a thread that waits, so that the thread looks again. An
+ * application may block the signal, so nothing that has to happen may depend on it, except where a thread has
+ * asked before (interrupt_reaches).
  */
 #ifndef LIVESWAP_WORKER_BASE_THREAD_INTERRUPT_H
 #define LIVESWAP_WORKER_BASE_THREAD_INTERRUPT_H
@@ -9,40 +10,42 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Every thread but the caller's that is in poll, ppoll, select or pselect, or receives or accepts from what
- * bears FLAG_SEIZED. */
+/* Interrupts every other thread that is in poll, ppoll, select or pselect, or that receives or accepts from a
+ * descriptor with FLAG_SEIZED. */
 void interrupt_waiting_threads(void);
 
-/* Those that are in poll, ppoll, select or pselect, every one that is in read, readv, recvfrom, recvmsg or
- * recvmmsg with a descriptor that bears FLAG_MOVED, and those that run, which may be so in a moment. */
+/* Interrupts every other thread that is in poll, ppoll, select or pselect, that is in read, readv, recvfrom,
+ * recvmsg or recvmmsg with a descriptor with FLAG_MOVED, or that runs, since it may be in one of these calls
+ * a moment later. */
 void interrupt_users_of_moved(void);
 
-/* That one. False: there is none. */
+/* Interrupts that thread. False: it has ended. */
 bool interrupt_thread(pid_t thread);
 
-/* Whether a kick would end what the calling thread waits for from now on, as long as interrupt_is_blocked
- * stays as it is. */
+/* Whether the signal would interrupt a wait of the calling thread from now on, as long as
+ * interrupt_is_blocked stays as it is. */
 bool interrupt_reaches(void);
 extern __thread bool interrupt_is_blocked;
 
-/* The calling thread has done that with its signals. */
+/* The calling thread has changed its signal mask so. */
 void interrupt_note_mask(int how, const sigset_t* set);
 
-/* Kicks nobody: tells with which descriptors threads are in these calls; KICK_ANY for one that runs, or of
- * which the kernel does not tell. */
-enum { KICK_ANY = -1 };
+/* Interrupts no thread. Calls `note` with each descriptor that another thread is in one of these calls with,
+ * and with INTERRUPT_ANY for a thread that runs, or of which the kernel does not tell. */
+enum { INTERRUPT_ANY = -1 };
 void interrupt_note_readers(void (*note)(int fd));
 
-/* Whether no thread that has been kicked is still in one of these calls that it began before. One that blocks
- * the signal, and is in one, may stay there for ever. */
+/* Whether no thread that was interrupted is still in a receiving call that it began before. A thread that
+ * blocks the signal may stay in such a call for ever. */
 bool interrupt_is_read_over(void);
 
 extern __thread volatile unsigned interrupt_counter;
 
-/* How often the calling thread has been kicked: a wait that was ended so goes on. One load. */
+/* How often a signal of the worker host has interrupted the calling thread. A wait that has failed with EINTR
+ * begins again when this has changed since it began. One load. */
 static inline unsigned interrupt_count(void) { return interrupt_counter; }
 
-/* In the handler of another signal of the host's: counts as a kick (control/wakeup_signal.h). */
+/* Counts one more; for the handler of the worker host's other signal (control/wakeup_signal.h). */
 void interrupt_note(void);
 
 #endif

@@ -21,26 +21,26 @@
 #include "worker/takeover/revoke.h"
 #include "worker/takeover/unseen_listeners.h"
 
-/* Its deepest path, takeover/revoke.c, needs 8 KiB; glibc puts the static TLS of the process on the same
- * stack. */
+/* The deepest path of calls, in takeover/revoke.c, needs 8 KiB. glibc puts the static TLS of the process on
+ * the same stack. */
 enum { STACK_SIZE = 256 * 1024 };
 
-static cpu_set_t affinity; /* empty, and then left alone, where there are more than fit */
+static cpu_set_t affinity; /* of the process at its start; empty when it has more CPUs than fit */
 
-/* Either may be -1, for never. */
+/* The earlier of two times, each of which may be -1, for never. */
 static int64_t earlier(int64_t one, int64_t other) {
   return one < 0 || (other >= 0 && other < one) ? other : one;
 }
 
-/* For poll. */
+/* The time limit of a poll() that ends at `end`, or never at -1. */
 static int timeout_until(int64_t end) {
   if (end < 0) return -1;
   const int64_t left = end - clock_ms();
   return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
-/* `before` points to the one whose place it takes, or is NULL; it starts with what the application has made
- * of its own thread. */
+/* `before` points to the control thread that ran before this one and has parked, or is NULL. The application
+ * may have changed the priority and the CPUs of the thread that starts this one; they are set back. */
 static void* control(void* before) {
   if (before != NULL) pthread_join(*(const pthread_t*)before, NULL);
   pthread_setname_np(pthread_self(), "lsw-control");
@@ -60,7 +60,7 @@ static void* control(void* before) {
     due = earlier(due, give_back_step());
     due = earlier(due, readiness_watch_step());
     due = earlier(due, unseen_listeners_step());
-    /* poll leaves negative descriptors out. */
+    /* poll() ignores negative descriptors. */
     struct pollfd wake[] = {{connected ? channel_fd() : -1, POLLIN, 0},
                             {linger_fd(), POLLIN, 0},
                             {wake_fd(), POLLIN, 0},
@@ -82,7 +82,7 @@ static void* control(void* before) {
   return NULL;
 }
 
-/* The thread has every signal blocked. */
+/* The new thread blocks every signal. */
 static bool start(pthread_t* thread, pthread_t* before) {
   pthread_attr_t attributes;
   sigset_t all;
@@ -104,7 +104,7 @@ bool control_thread_setup(void) {
 }
 
 bool control_thread_start(void) {
-  /* Of one whose successor has begun there can be no other: that joins it first. */
+  /* `before` may be reused here: its thread has been joined before the present one could park. */
   static pthread_t before;
   static pthread_t present;
   static bool is_first = true;

@@ -1,18 +1,12 @@
 #include "frames.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "liveswap_plugin.h"
 #include "worker/api/drain.h"
 #include "worker/api/holds.h"
 #include "worker/base/libc.h"
-#include "worker/base/proc_self.h"
 #include "worker/link/channel.h"
 #include "worker/link/inbox.h"
 #include "worker/link/open_requests.h"
@@ -96,7 +90,6 @@ static void serve_frame(const struct liveswap_frame* frame, const char* text, si
   if (fd >= 0) libc.close(fd);
 }
 
-/* False once the master is gone. */
 bool frames_serve(void) {
   static char text[LIVESWAP_TEXT_MAX];
   struct liveswap_frame frame;
@@ -111,7 +104,7 @@ bool frames_serve(void) {
     case CHANNEL_GONE:
       break;
   }
-  if (!frames_have_entered()) libc._exit(LIVESWAP_EXIT_LOAD);
+  if (!atomic_load(&entered)) libc._exit(LIVESWAP_EXIT_LOAD);
   output_abandoned();
   open_requests_give_up();
   handoff_give_up();
@@ -120,35 +113,4 @@ bool frames_serve(void) {
   return false;
 }
 
-/* Counting takes a microsecond for each descriptor, which the application would wait for. */
-static bool has_few_descriptors(void) {
-  enum { FEW = 1024 };
-  char status[1024];
-  if (proc_self_read("status", status, sizeof status) <= 0) return false;
-  const char* const size = strstr(status, "\nFDSize:");
-  return size != NULL && atoi(size + strlen("\nFDSize:")) <= FEW;
-}
-
-/* The master is slow to listen: the application shall not wait for it. */
-static bool has_room(void) {
-  struct pollfd room = {channel_fd(), POLLOUT, 0};
-  return libc.poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0;
-}
-
-static bool is_brief(const struct liveswap_frame* frame) {
-  return frame->kind == LIVESWAP_ANSWER ||
-         (frame->kind == LIVESWAP_COUNT && !descendants_may_be() && has_few_descriptors() && has_room());
-}
-
-bool frames_serve_brief(void) {
-  struct liveswap_frame frame;
-  ssize_t size = 0;
-  while ((size = recv(channel_fd(), &frame, sizeof frame, MSG_PEEK | MSG_DONTWAIT)) == sizeof frame) {
-    if (!is_brief(&frame)) return false;
-    frames_serve();
-  }
-  return size < 0 && errno == EAGAIN;
-}
-
 void frames_entered(void) { atomic_store(&entered, true); }
-bool frames_have_entered(void) { return atomic_load(&entered); }

@@ -1,54 +1,52 @@
 /*
- * How the master is heard while there is no control thread (control/parking.h): the kernel sends the
- * application's thread a signal when something has come over the channel, and again until it has been dealt
- * with. The handler tells whether the thread was blocked in a system call: then it is in the middle of
- * nothing, and what malloc() or pthread_create() do is safe.
+ * The signal that reaches an application whose control thread is parked (control/parking.h). The kernel sends
+ * it to the application's first thread when the master has sent something (O_ASYNC on the channel).
  *
- * SIGURG, which is ignored where nobody handles it: an application that gives every signal back to the kernel
- * when it starts would be ended by another. The waits of an event loop go on unnoticed
- * (base/thread_interrupt.h), and so does what the kernel begins again; who sleeps, or blocks with a time
- * limit of the socket's, may see EINTR. The handler needs some KiB of the stack that is in use.
+ * The handler does nothing but count (interrupt_note), set a flag (SLOW_NEEDED) and start a timer that sends
+ * the signal again. A poll, select or epoll_wait of the application fails with EINTR; the function that the
+ * worker host has in its place sees the count, passes its safe point again and goes on waiting. Calls that
+ * the kernel restarts go on unnoticed (SA_RESTART). A sleep, or a call with a time limit of the socket's, can
+ * show EINTR to the application.
+ *
+ * A signal that arrives after a safe point has looked at the flag, and before the system call has begun,
+ * interrupts nothing. The timer sends it again after 1 ms, 2 ms, 4 ms and so on, at most 1,024 ms apart,
+ * until the control thread is there.
+ *
+ * The signal is SIGURG because the kernel ignores it where it has no handler: an application that resets all
+ * signals when it starts loses a wakeup, and would be ended by most other signals.
  */
 #ifndef LIVESWAP_WORKER_CONTROL_WAKEUP_SIGNAL_H
 #define LIVESWAP_WORKER_CONTROL_WAKEUP_SIGNAL_H
 
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 /*
- * Of the first thread, which is the one that is knocked at. `knocked` is called in the handler, with every
- * signal blocked. False where it is not known how to tell a blocked thread, or without a timer.
+ * Installs the handler. Called by the first thread, which is the one that gets the signal. The handler calls
+ * `received`, with every signal blocked. False, with errno, when the process can have no timer.
  */
-bool wakeup_signal_setup(int channel, void (*knocked)(bool was_blocked));
+bool wakeup_signal_setup(int channel, void (*received)(void));
 
-/* From here on the kernel knocks when something comes; and no more. To be said again by who has changed its
- * user. Any thread; async-signal-safe, as all below. */
-bool wakeup_signal_begin(void);
-void wakeup_signal_end(void);
-
-/* Knocks once, after this time; after twice that, when it is asked again, up to about a second. */
-void wakeup_signal_in(int64_t ms);
-void wakeup_signal_again(void);
-void wakeup_signal_no_more(void);
-
-/* Holds knocks back from the calling thread, which looks for itself; forgets those that have been held back.
+/* From here on the kernel sends the signal when something comes over the channel. The kernel compares the
+ * user of the caller with the user of the receiver at that time. Any thread; async-signal-safe, as all below.
  */
-void wakeup_signal_hold(sigset_t* before);
-void wakeup_signal_forget(void);
-void wakeup_signal_release(const sigset_t* before);
+bool wakeup_signal_arm(void);
 
-/* Whether knocks reach the calling thread, or one with that mask as /proc shows it: the handler is there, and
- * nothing blocks the signal. */
-bool wakeup_signal_is_heard(void);
-bool wakeup_signal_is_heard_with(unsigned long long blocked);
+/* Neither the kernel nor the timer sends the signal any more. */
+void wakeup_signal_disarm(void);
+
+/* The timer sends the signal after twice the last rest; the first rest is 1 ms. */
+void wakeup_signal_repeat(void);
+
+/* Whether the calling thread gets the signal: the handler is installed and the signal is not blocked. */
+bool wakeup_signal_is_deliverable(void);
+
+/* The same of a thread with this mask, as /proc shows it. */
+bool wakeup_signal_is_deliverable_with(unsigned long long blocked);
+
 bool wakeup_signal_is_blocked(const sigset_t* mask);
 
-/* Whether a thread with that mask may be in a handler of the application's, which may have interrupted
- * anything. */
-bool wakeup_signal_may_meet_handler(const sigset_t* mask);
-
-/* Whether it is the signal. */
+/* Whether `number` is the wakeup signal. */
 bool wakeup_signal_is(int number);
 
 #endif

@@ -18,6 +18,7 @@
 #include "worker/base/slow_path.h"
 #include "worker/base/socket.h"
 #include "worker/base/thread_interrupt.h"
+#include "worker/control/parking.h"
 #include "worker/takeover/accept_waiters.h"
 #include "worker/takeover/adopted_connections.h"
 #include "worker/takeover/forked_child.h"
@@ -60,7 +61,10 @@ static inline bool has_been_known(int fd) {
  * interrupt must reach it. With a time limit the interrupted call would not be restarted. */
 static void decide(int fd) {
   known.may_sleep = known.time_limit < 0 && !adopted_has_begun() && accept_waiters_ready();
-  if (!known.may_sleep) socket_end_blocking(fd);
+  if (known.may_sleep)
+    control_thread_stay(); /* a thread that sleeps there passes no safe point */
+  else
+    socket_end_blocking(fd);
 }
 
 /* Whether `fd` is still the listener that the flags say. */
@@ -84,7 +88,7 @@ static bool still_blocks(int fd) {
 
 /* Polls as accept() would block. True: try again. False: errno is what accept() shall return. */
 static bool wait_for_connection(int fd) {
-  event_loop_blocks();
+  safe_point(NULL);
   const unsigned kicks = interrupt_count();
   struct pollfd wanted[2] = {{fd, POLLIN, 0}, {adopted_fd(fd), POLLIN, 0}};
   const int found = libc.poll(wanted, 2, known.time_limit);
@@ -144,7 +148,6 @@ static inline bool has_changed(void) {
 /* Whether the thread may block in the kernel. */
 static inline bool begin_to_wait(int fd) {
   if ((fd_flags(fd) & (FLAG_BLOCKING | FLAG_POLLED | FLAG_EPOLLED)) != FLAG_BLOCKING) return false;
-  if (control_thread_looks_for_loop()) event_loop_blocks();
   if (!has_been_known(fd) || has_changed()) find_out(fd);
   return known.fd == fd && known.may_sleep;
 }

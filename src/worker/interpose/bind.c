@@ -171,10 +171,7 @@ int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   if (given >= 0) libc.close(given);
   /* Receiving datagrams may show no wait to intercepted calls: the control thread must scan
    * (takeover/readiness_watch.c). */
-  if (failed == 0 && wish.type == SOCK_DGRAM) {
-    control_thread_unpark();
-    readiness_expect(listeners_find(fd));
-  }
+  if (failed == 0 && wish.type == SOCK_DGRAM) readiness_expect(listeners_find(fd));
   return failed;
 }
 
@@ -198,7 +195,6 @@ int takeover_listen(int fd, int backlog) {
   /* Some event loops register a socket before bind(). */
   if (replace_fd_is_registered(fd)) blocking_mode_note_wait(fd, FLAG_EPOLLED);
   if ((fd_flags(fd) & FLAG_EPOLLED) != 0) readiness_seen(fd);
-  if (control_thread_is_parked() && io_uring_is_there()) control_thread_stay();
   return 0;
 }
 

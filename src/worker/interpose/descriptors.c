@@ -110,7 +110,7 @@ static COLD int close_marked(int fd) {
 }
 
 INTERPOSED int close(int fd) {
-  if (control_thread_looks_for_loop() && fd == event_loop_newest && fd >= 0) event_loop_closes(fd);
+  if (event_loop_is_looked_for()) event_loop_closes(fd);
   return fd_flags(fd) == 0 ? libc.close(fd) : close_marked(fd);
 }
 

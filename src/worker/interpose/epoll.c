@@ -1,5 +1,5 @@
-/* epoll_ctl(), and epoll_wait(), out of which a thread is interrupted without noticing
- * (control/parking.h). */
+/* epoll_ctl(), and epoll_wait() and its kin, each wait of which begins with a safe point (control/parking.h).
+ * When a signal of the worker host ends the wait, it begins again and the application does not see EINTR. */
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -45,17 +45,18 @@ INTERPOSED int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* e
              : register_marked(epoll, operation, fd, event);
 }
 
-static COLD void pass(const sigset_t* mask, bool waits) {
-  if (event_loop_is_looked_for()) event_loop_epolls(waits);
+static COLD void begin_specially(const sigset_t* mask) {
+  if (event_loop_is_looked_for()) event_loop_epolls();
   safe_point(mask);
 }
 
-static inline void pass_gate(const sigset_t* mask, bool waits) {
-  if (slow_path_has(SLOW_LOOP | SLOW_AT_GATES) || mask != NULL) pass(mask, waits);
+static inline void begin_wait(const sigset_t* mask) {
+  if (slow_path_has(SLOW_LOOP | SLOW_NEEDED) || mask != NULL) begin_specially(mask);
 }
 
-static bool is_kicked(int found, unsigned kicks) {
-  return found < 0 && errno == EINTR && interrupt_count() != kicks;
+/* Whether a signal of the worker host has ended a wait that began when the count was `interrupts`. */
+static bool is_interrupted(int found, unsigned interrupts) {
+  return found < 0 && errno == EINTR && interrupt_count() != interrupts;
 }
 
 static int wait_once(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask) {
@@ -63,14 +64,14 @@ static int wait_once(int epoll, struct epoll_event* events, int count, int limit
                       : libc.epoll_pwait(epoll, events, count, limit, mask);
 }
 
-/* After a kick. */
+/* Goes on with an interrupted wait. */
 static COLD int wait_on(int epoll, struct epoll_event* events, int count, int limit,
                         const struct timespec* began, const sigset_t* mask) {
   for (;;) {
-    pass_gate(mask, limit != 0);
-    const unsigned kicks = interrupt_count();
+    begin_wait(mask);
+    const unsigned interrupts = interrupt_count();
     const int found = wait_once(epoll, events, count, clock_left(limit, began), mask);
-    if (!is_kicked(found, kicks)) return found;
+    if (!is_interrupted(found, interrupts)) return found;
   }
 }
 
@@ -78,10 +79,10 @@ INTERPOSED int epoll_pwait(int epoll, struct epoll_event* events, int count, int
                            const sigset_t* mask) {
   struct timespec began;
   clock_note(&began, limit);
-  pass_gate(mask, limit != 0);
-  const unsigned kicks = interrupt_count();
+  begin_wait(mask);
+  const unsigned interrupts = interrupt_count();
   const int found = wait_once(epoll, events, count, limit, mask);
-  return is_kicked(found, kicks) ? wait_on(epoll, events, count, limit, &began, mask) : found;
+  return is_interrupted(found, interrupts) ? wait_on(epoll, events, count, limit, &began, mask) : found;
 }
 
 INTERPOSED int epoll_wait(int epoll, struct epoll_event* events, int count, int limit) {
@@ -93,9 +94,9 @@ INTERPOSED int epoll_pwait2(int epoll, struct epoll_event* events, int count, co
   const struct timespec end = limit != NULL ? clock_sum(clock_now(), *limit) : (struct timespec){0};
   struct timespec left = limit != NULL ? *limit : (struct timespec){0};
   for (;; left = clock_until(end)) {
-    pass_gate(mask, limit == NULL || limit->tv_sec != 0 || limit->tv_nsec != 0);
-    const unsigned kicks = interrupt_count();
+    begin_wait(mask);
+    const unsigned interrupts = interrupt_count();
     const int found = libc.epoll_pwait2(epoll, events, count, limit != NULL ? &left : NULL, mask);
-    if (!is_kicked(found, kicks)) return found;
+    if (!is_interrupted(found, interrupts)) return found;
   }
 }

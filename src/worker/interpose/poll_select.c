@@ -1,7 +1,13 @@
 /*
- * poll and select, for three reasons: a listener that is waited for shows that the server is ready; one that
- * is taken away while a thread waits must not be reported to it; and one with a connection to adopt is
- * readable. When none of them holds, the calls are libc's own.
+ * poll, select and their kin, for four reasons:
+ *
+ *   - A wait for a listener shows that the application is ready.
+ *   - A listener that is revoked while a thread waits must not be reported to that thread.
+ *   - A listener that has a connection to adopt is readable.
+ *   - Each wait begins with a safe point (control/parking.h).
+ *
+ * When none of them applies, the call is libc's own. When a signal of the worker host ends a wait, the wait
+ * begins again and the application does not see EINTR.
  */
 #include "poll_select.h"
 
@@ -26,7 +32,8 @@
 #include "worker/takeover/forked_child.h"
 #include "worker/takeover/revoke.h"
 
-/* Beyond so many descriptors nobody is woken for a connection to adopt; it waits for the next event. */
+/* A wait for more descriptors than this does not return for a connection to adopt; the next event shows it.
+ */
 enum { WAKEN_MAX = 1024 };
 
 static __thread bool was_sent_back;
@@ -46,10 +53,10 @@ bool poll_select_may_go_back(void) {
   return may;
 }
 
-/* Where every wait begins. */
+/* Asked at the beginning of every wait: whether it has to be a watched one. */
 static inline bool is_special(const sigset_t* mask) {
   if (slow_path_has(SLOW_SENT_BACK)) was_sent_back = false;
-  return slow_path_has(SLOW_READINESS | SLOW_SEIZED | SLOW_ADOPTS | SLOW_CHILD | SLOW_AT_GATES) ||
+  return slow_path_has(SLOW_READINESS | SLOW_SEIZED | SLOW_ADOPTS | SLOW_CHILD | SLOW_NEEDED) ||
          (mask != NULL && control_thread_is_parked());
 }
 
@@ -76,7 +83,8 @@ static int count_events(const struct pollfd* fds, nfds_t count) {
   return events;
 }
 
-/* Events of a listener that was swapped during the wait belong to somebody else now. */
+/* The events of a listener that was replaced during the wait are those of a socket that is another worker's
+ * now: ask again what there is at that descriptor. */
 static void look_again(struct pollfd* fds, nfds_t count) {
   for (nfds_t i = 0; i < count; ++i) {
     if (fds[i].revents == 0 || (fd_flags(fds[i].fd) & FLAG_SEIZED) == 0) continue;
@@ -114,8 +122,8 @@ static int poll_and_adopt(struct pollfd* fds, nfds_t count, const struct timespe
   nfds_t width = count;
   for (nfds_t i = 0; i < count; ++i) {
     const bool held = (fd_flags(fds[i].fd) & FLAG_HELD) != 0 && (fds[i].events & POLLIN) != 0;
-    const int bell = held ? adopted_fd(fds[i].fd) : -1;
-    if (bell >= 0) more[width++] = (struct pollfd){bell, POLLIN, 0};
+    const int wake_fd = held ? adopted_fd(fds[i].fd) : -1;
+    if (wake_fd >= 0) more[width++] = (struct pollfd){wake_fd, POLLIN, 0};
   }
   const int found = libc.ppoll(more, width, timeout, mask);
   for (nfds_t i = 0; i < count; ++i) fds[i].revents = found > 0 ? more[i].revents : 0;
@@ -129,12 +137,12 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
     if (wake_for_good(fds, count)) return 1;
     const bool held = note_polled(fds, count);
     safe_point(mask);
-    const unsigned kicks = interrupt_count();
+    const unsigned interrupts = interrupt_count();
     const struct timespec left = timeout != NULL ? clock_until(end) : (struct timespec){0};
     const struct timespec* const limit = timeout != NULL ? &left : NULL;
     const int found = held && adopted_has_begun() ? poll_and_adopt(fds, count, limit, mask)
                                                   : libc.ppoll(fds, count, limit, mask);
-    if (found == 0 || (found < 0 && (errno != EINTR || interrupt_count() == kicks))) return found;
+    if (found == 0 || (found < 0 && (errno != EINTR || interrupt_count() == interrupts))) return found;
     if (found < 0)
       for (nfds_t i = 0; i < count; ++i) fds[i].revents = 0;
     look_again(fds, count);
@@ -144,19 +152,15 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
   }
 }
 
-/* Whether listeners were taken, or got connections to adopt, during a wait that began as libc's own: its
- * outcome, and errno, are not to be trusted then, and it starts again. A signal of the application's ends it
- * as ever. */
-static bool is_spoilt(int found, unsigned kicks) {
-  return found < 0 ? interrupt_count() != kicks : found > 0 && slow_path_has(SLOW_SEIZED | SLOW_ADOPTS);
+/* Of a wait that began as libc's own: whether a signal of the worker host has ended it, or listeners were
+ * revoked or got connections to adopt meanwhile. Then the result is not valid and the wait begins again. A
+ * signal of the application ends it as usual. */
+static bool is_spoilt(int found, unsigned interrupts) {
+  return found < 0 ? interrupt_count() != interrupts : found > 0 && slow_path_has(SLOW_SEIZED | SLOW_ADOPTS);
 }
 
-static bool waits(const struct timespec* timeout) {
-  return timeout == NULL || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
-}
-
-static COLD void look_for_loop(struct pollfd* fds, nfds_t count, bool waits) {
-  if (event_loop_is_looked_for()) event_loop_polls(fds, count, waits);
+static COLD void look_for_loop(struct pollfd* fds, nfds_t count) {
+  if (event_loop_is_looked_for()) event_loop_polls(fds, count);
 }
 
 /* A wait of that many ms, or without end. */
@@ -166,23 +170,23 @@ static COLD int poll_specially(struct pollfd* fds, nfds_t count, int timeout) {
 }
 
 INTERPOSED int poll(struct pollfd* fds, nfds_t count, int timeout) {
-  if (control_thread_looks_for_loop()) look_for_loop(fds, count, timeout != 0);
+  if (control_thread_looks_for_loop()) look_for_loop(fds, count);
   if (is_special(NULL)) return poll_specially(fds, count, timeout);
   struct timespec began;
   clock_note(&began, timeout);
-  const unsigned kicks = interrupt_count();
+  const unsigned interrupts = interrupt_count();
   const int found = libc.poll(fds, count, timeout);
-  return is_spoilt(found, kicks) ? poll_specially(fds, count, clock_left(timeout, &began)) : found;
+  return is_spoilt(found, interrupts) ? poll_specially(fds, count, clock_left(timeout, &began)) : found;
 }
 
 INTERPOSED int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
   struct timespec left = {0};
-  if (control_thread_looks_for_loop()) look_for_loop(fds, count, waits(timeout));
+  if (control_thread_looks_for_loop()) look_for_loop(fds, count);
   if (!is_special(mask) || !is_time(timeout)) {
     const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : left;
-    const unsigned kicks = interrupt_count();
+    const unsigned interrupts = interrupt_count();
     const int found = libc.ppoll(fds, count, timeout, mask);
-    if (!is_spoilt(found, kicks)) return found;
+    if (!is_spoilt(found, interrupts)) return found;
     if (timeout != NULL) left = clock_until(end);
   } else if (timeout != NULL) {
     left = *timeout;
@@ -208,7 +212,7 @@ struct sets {
   fd_set failed;
 };
 
-/* Some make sets of no more words than they need. */
+/* Some applications allocate only the words that `count` needs. */
 static size_t size_of_sets(int count) { return ((size_t)count + NFDBITS - 1) / NFDBITS * sizeof(fd_mask); }
 
 static fd_set* copy_set(fd_set* to, const fd_set* from, int count) {
@@ -260,24 +264,24 @@ static int correct_selected(int count, fd_set* in, const fd_set* wanted) {
   return change;
 }
 
-/* Adds what wakes for connections to adopt. The new width. */
-static int add_bells(int count, const fd_set* wanted, fd_set* in) {
+/* Adds the eventfds that show connections to adopt. Returns the new width. */
+static int add_wake_fds(int count, const fd_set* wanted, fd_set* in) {
   int width = count;
   for (int fd = 0; wanted != NULL && adopted_has_begun() && fd < count; ++fd) {
-    const int bell = (fd_flags(fd) & FLAG_HELD) != 0 && FD_ISSET(fd, wanted) ? adopted_fd(fd) : -1;
-    if (bell < 0 || bell >= FD_SETSIZE) continue;
-    FD_SET(bell, in);
-    if (bell >= width) width = bell + 1;
+    const int wake_fd = (fd_flags(fd) & FLAG_HELD) != 0 && FD_ISSET(fd, wanted) ? adopted_fd(fd) : -1;
+    if (wake_fd < 0 || wake_fd >= FD_SETSIZE) continue;
+    FD_SET(wake_fd, in);
+    if (wake_fd >= width) width = wake_fd + 1;
   }
   return width;
 }
 
-/* The number of those in the sets below `count`: bells are not the caller's. */
-static int remove_bells(int count, const fd_set* wanted, fd_set* in, int events) {
+/* Removes these eventfds from the result. Returns the number of events that are the caller's. */
+static int remove_wake_fds(int count, const fd_set* wanted, fd_set* in, int events) {
   for (int fd = 0; wanted != NULL && adopted_has_begun() && fd < count; ++fd) {
-    const int bell = (fd_flags(fd) & FLAG_HELD) != 0 && FD_ISSET(fd, wanted) ? adopted_fd(fd) : -1;
-    if (bell < 0 || bell >= FD_SETSIZE || !FD_ISSET(bell, in)) continue;
-    FD_CLR(bell, in);
+    const int wake_fd = (fd_flags(fd) & FLAG_HELD) != 0 && FD_ISSET(fd, wanted) ? adopted_fd(fd) : -1;
+    if (wake_fd < 0 || wake_fd >= FD_SETSIZE || !FD_ISSET(wake_fd, in)) continue;
+    FD_CLR(wake_fd, in);
     --events;
   }
   return events;
@@ -290,9 +294,9 @@ static int select_once(int count, struct sets* found, fd_set* sets[3], const str
   fd_set* const in = copy_set(&found->in, sets[0], count);
   fd_set* const out = copy_set(&found->out, sets[1], count);
   fd_set* const failed = copy_set(&found->failed, sets[2], count);
-  const int width = add_bells(count, sets[0], in);
+  const int width = add_wake_fds(count, sets[0], in);
   const int events = libc.pselect(width, in, out, failed, limit, mask);
-  return events > 0 ? remove_bells(count, sets[0], in, events) : events;
+  return events > 0 ? remove_wake_fds(count, sets[0], in, events) : events;
 }
 
 static int watched_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
@@ -301,11 +305,11 @@ static int watched_select(int count, fd_set* sets[3], const struct timespec* tim
     struct sets found;
     note_selected(count, sets[0]);
     safe_point(mask);
-    const unsigned kicks = interrupt_count();
+    const unsigned interrupts = interrupt_count();
     const struct timespec left = timeout != NULL ? clock_until(end) : (struct timespec){0};
     int events = select_once(count, &found, sets, timeout != NULL ? &left : NULL, mask);
     if (events < 0) {
-      if (errno != EINTR || interrupt_count() == kicks) return events;
+      if (errno != EINTR || interrupt_count() == interrupts) return events;
       memset(&found, 0, sizeof found);
       events = 0;
     }
@@ -318,14 +322,14 @@ static int watched_select(int count, fd_set* sets[3], const struct timespec* tim
 }
 
 static int any_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
-  if (event_loop_is_looked_for()) event_loop_selects(count, sets, waits(timeout));
+  if (event_loop_is_looked_for()) event_loop_selects(count, sets);
   if (!is_special(mask) || count < 0 || !is_time(timeout)) {
     struct sets before;
-    const unsigned kicks = interrupt_count();
+    const unsigned interrupts = interrupt_count();
     copy_sets(&before, sets, count < 0 ? 0 : count);
     const int found = libc.pselect(count, sets[0], sets[1], sets[2], timeout, mask);
-    if (!is_spoilt(found, kicks)) return found;
-    /* What it has started with. */
+    if (!is_spoilt(found, interrupts)) return found;
+    /* The sets that it began with. */
     give_sets(sets, &before, count);
   }
   return watched_select(count, sets, timeout, mask);
@@ -334,7 +338,7 @@ static int any_select(int count, fd_set* sets[3], const struct timespec* timeout
 INTERPOSED int select(int count, fd_set* in, fd_set* out, fd_set* failed, struct timeval* timeout) {
   /* Sets beyond FD_SETSIZE have a size that only the application knows. */
   if (count > FD_SETSIZE) {
-    control_thread_stay(); /* whose knocks it would show */
+    control_thread_stay(); /* libc's select would show the EINTR of the wakeup signal */
     return libc.select(count, in, out, failed, timeout);
   }
   struct timespec time = {0};
@@ -346,7 +350,7 @@ INTERPOSED int select(int count, fd_set* in, fd_set* out, fd_set* failed, struct
   const struct timespec end = clock_sum(clock_now(), time);
   const int found = any_select(count, (fd_set* [3]){in, out, failed}, timeout != NULL ? &time : NULL, NULL);
   if (timeout != NULL) {
-    /* As on Linux: what is left of it. */
+    /* Linux stores the time that is left. */
     const struct timespec left = clock_until(end);
     *timeout = (struct timeval){left.tv_sec, left.tv_nsec / 1000};
   }

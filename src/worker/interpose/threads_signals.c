@@ -39,7 +39,7 @@ INTERPOSED int pthread_sigmask(int how, const sigset_t* set, sigset_t* before) {
   const int error = libc.pthread_sigmask(how, set, &was);
   if (error != 0) return error;
   if (set != NULL) interrupt_note_mask(how, set);
-  if (set != NULL && how != SIG_UNBLOCK) control_thread_recheck_signal(&was);
+  if (set != NULL && how != SIG_UNBLOCK) control_thread_recheck_signal();
   if (before != NULL) *before = was;
   return 0;
 }
@@ -52,9 +52,7 @@ INTERPOSED int sigprocmask(int how, const sigset_t* set, sigset_t* before) {
 }
 
 static void note_action(int number) {
-  sigset_t mask;
-  if (wakeup_signal_is(number) && libc.pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0)
-    control_thread_recheck_signal(&mask);
+  if (wakeup_signal_is(number)) control_thread_recheck_signal();
 }
 
 INTERPOSED int sigaction(int number, const struct sigaction* action, struct sigaction* before) {

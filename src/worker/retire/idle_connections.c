@@ -64,7 +64,7 @@ bool idle_connections_consider(int fd, const struct connection* connection, cons
 static void note_reader(int fd) {
   for (int i = 0; i < batch_size; ++i) {
     if (batch[i].fd == fd) batch[i].origin.is_read = true;
-    if (batch[i].fd == fd || fd == KICK_ANY) batch[i].may_be_read = true;
+    if (batch[i].fd == fd || fd == INTERRUPT_ANY) batch[i].may_be_read = true;
   }
 }
 

@@ -39,10 +39,9 @@ static bool is_detached; /* in a child: setsid() was called */
 
 /* The control thread must run to receive the children's reports. */
 static void note_fork(void) {
-  sigset_t mask;
   if (!atomic_exchange(&has_forked, true))
     channel_try_send((struct liveswap_frame){.kind = LIVESWAP_FORKED}, NULL, 0);
-  if (libc.pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0) wake_unpark_soon(&mask);
+  wake_control_thread();
 }
 
 /* No lock may be taken here: the owner may be a thread that does not exist in the child. */

@@ -65,7 +65,6 @@ void give_back(uint64_t cookie, int connection, int64_t since) {
   pthread_mutex_unlock(&lock);
   if (is_sent) return;
   if (has_room) {
-    wake_unpark();
     wake_control_thread();
   } else {
     liveswap_log(LIVESWAP_WARNING, "closed a connection of the worker before: too many wait for the master");
