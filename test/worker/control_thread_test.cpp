@@ -223,7 +223,9 @@ TEST_CASE("one that passes no safe point when its master has died does not live 
     CAPTURE(how);
     Parked application("changes", {how}, {"100", "100"});
     const auto connection = connect_to(application.listener());
+    char byte = 0;
     if (how == "recv") REQUIRE(comes_to_recv(application.worker().pid()));
+    if (how == "hang") REQUIRE(read(connection.get(), &byte, 1) == 1);
     application.worker().abandon();
     const End end = application.worker().wait();
     CHECK(!end.exited);

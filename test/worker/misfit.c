@@ -350,7 +350,7 @@ static void change(const char* how, int connection) {
   if (strcmp(how, "recv") == 0) demand(recv(connection, &byte, 1, 0) == 1, how);
   if (strcmp(how, "mask") == 0) block_urgent();
   if (strcmp(how, "handler") == 0) demand(signal(SIGURG, ignore) != SIG_ERR, how);
-  for (volatile bool hangs = strcmp(how, "hang") == 0; hangs;) continue;
+  for (volatile bool hangs = strcmp(how, "hang") == 0 && send(connection, "x", 1, 0) == 1; hangs;) continue;
   if (strcmp(how, "thrd") == 0) demand(thrd_create(&thread, sleep_too, NULL) == thrd_success, "thrd_create");
   if (strcmp(how, "ring") == 0) demand(syscall(SYS_io_uring_setup, 4, &ring) >= 0, "io_uring");
   if (strcmp(how, "seccomp") == 0 || strcmp(how, "prctl") == 0) allow_filters();
