@@ -29,7 +29,6 @@
 #include "worker/takeover/adopted_connections.h"
 #include "worker/takeover/blocking_mode.h"
 #include "worker/takeover/forked_child.h"
-#include "worker/takeover/io_uring.h"
 #include "worker/takeover/replace_fd.h"
 #include "worker/takeover/revoke.h"
 #include "worker/takeover/socket_options.h"
