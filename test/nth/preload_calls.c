@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +24,16 @@
 
 #define REAL(name) (__extension__(__typeof__(&name)) real(#name))
 
-static void* real(const char* name) { return dlsym(RTLD_NEXT, name); }
+/* dlsym() takes a lock of the loader, and libuv's signal handler calls read() and write(): it must not
+ * interrupt code that holds the lock. */
+static void* real(const char* name) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  void* found = dlsym(RTLD_NEXT, name);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return found;
+}
 
 static int fails(const char* name) { return shall_fail(BOARD_SYSTEM_CALLS, name); }
 
