@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <climits>
 #include <ctime>
 
@@ -104,4 +105,20 @@ TEST_CASE("clock: nothing is left of what is over") {
     CHECK(left.tv_sec == 0);
     CHECK(left.tv_nsec == 0);
   }
+}
+
+TEST_CASE("clock: a condition that waits by this clock") {
+  pthread_cond_t condition;
+  pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  REQUIRE(clock_condition(&condition));
+  const std::int64_t end = clock_ms() + 30;
+  const timespec until{end / 1000, end % 1000 * MS_NS};
+  pthread_mutex_lock(&lock);
+  int result = 0;
+  while (result == 0) result = pthread_cond_timedwait(&condition, &lock, &until);
+  pthread_mutex_unlock(&lock);
+  CHECK(result == ETIMEDOUT);
+  // By the realtime clock this time would be over for long.
+  CHECK(clock_ms() >= end);
+  pthread_cond_destroy(&condition);
 }

@@ -58,6 +58,14 @@ TEST_CASE("socket: what is no socket has no cookie, does not listen and has no l
   }
 }
 
+TEST_CASE("socket: an option that is a number; -1 where there is none") {
+  const UniqueFd fd = tcp();
+  CHECK(socket_option(fd.get(), SO_DOMAIN) == AF_INET);
+  CHECK(socket_option(fd.get(), SO_TYPE) == SOCK_STREAM);
+  CHECK(socket_option(fd.get(), 9999) == -1);
+  for (const int none : {0, -1}) CHECK(socket_option(none, SO_TYPE) == -1);
+}
+
 TEST_CASE("socket: it listens after listen()") {
   const UniqueFd fd = tcp();
   CHECK(!socket_listens(fd.get()));

@@ -59,12 +59,12 @@ TEST_CASE("accept_waiters: a thread has a place of its own, as long as it lives"
     accept_waiters_setup();
     REQUIRE(accept_waiters_own == nullptr);
     REQUIRE(accept_waiters_ready());
-    sleeper* const own = accept_waiters_own;
+    accept_waiter* const own = accept_waiters_own;
     REQUIRE(own != nullptr);
     REQUIRE(accept_waiters_ready());
     REQUIRE(accept_waiters_own == own);
-    sleeper* others[2] = {};
-    for (sleeper*& other : others) {
+    accept_waiter* others[2] = {};
+    for (accept_waiter*& other : others) {
       std::thread([&] {
         if (accept_waiters_ready()) other = accept_waiters_own;
       }).join();
@@ -96,13 +96,13 @@ TEST_CASE("accept_waiters: accept() in the handler of a signal, in the middle of
     accept_waiters_setup();
     REQUIRE(accept_waiters_ready());
     const int outside = accept_waiters_begin(7);
-    REQUIRE(outside == SLEEPER_AWAKE);
+    REQUIRE(outside == NOT_ACCEPTING);
     const int outer = accept_waiters_begin(8);
     REQUIRE(outer == 7);
     accept_waiters_end(outer);
     REQUIRE(accept_waiters_own->fd == 7);
     accept_waiters_end(outside);
-    REQUIRE(accept_waiters_own->fd == SLEEPER_AWAKE);
+    REQUIRE(accept_waiters_own->fd == NOT_ACCEPTING);
   }));
 }
 
@@ -129,9 +129,9 @@ TEST_CASE("accept_waiters: one that is in accept() is found, by descriptor and b
       const Acceptor acceptor(one.get());
       REQUIRE(!accept_waiters_wake_all());
       REQUIRE(!accept_waiters_wake_at(one.get()));
-      REQUIRE(!accept_waiters_wake_marked(FLAG_HELD | FLAG_SEIZED));
+      REQUIRE(!accept_waiters_wake_flagged(FLAG_HELD | FLAG_SEIZED));
       REQUIRE(accept_waiters_wake_at(other.get()));
-      REQUIRE(accept_waiters_wake_marked(FLAG_SEIZED));
+      REQUIRE(accept_waiters_wake_flagged(FLAG_SEIZED));
       // Interrupted, it goes on where the descriptor is the same.
       REQUIRE(!acceptor.is_over());
       end_accept(one);
@@ -163,7 +163,7 @@ TEST_CASE("accept_waiters: a thread that is cancelled in accept() gives its plac
     struct Place {
       int fd;
       std::atomic<bool>* is_there;
-      sleeper* own;
+      accept_waiter* own;
     } place{fd.get(), &is_there, nullptr};
     pthread_t thread;
     REQUIRE(::pthread_create(
