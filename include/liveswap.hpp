@@ -1,10 +1,9 @@
-// liveswap.hpp: embedding liveswap in a C++ program (C++17 and later; link with `pkg-config --libs
-// liveswap`).
+// liveswap.hpp: liveswap in a C++ program (C++17 or later; link with `pkg-config --libs liveswap`).
 //
 //   int main() { return liveswap::run("libapp.so").status; }
 //
-// run() is the master: it keeps the listening sockets, starts the workers, answers the control protocol and
-// returns when it has been told to stop. Client talks to a running master from anywhere else.
+// run() is the master: it holds the listening sockets, starts the workers, serves the control protocol and
+// returns after a stop command. Client controls a running master from any other process.
 #pragma once
 
 #include <chrono>
@@ -21,161 +20,153 @@ namespace liveswap {
 
 using Milliseconds = std::chrono::milliseconds;
 
-// A place to listen on. `address` is "host:port" ("127.0.0.1:80", "[::1]:80", "*:80" for every address of
-// both families, port 0: the kernel chooses), or "unix:/path". `name` is how the application finds it
-// (liveswap_listener); empty: its number, counted from 0.
+// A listening socket. `address`: "host:port" or "unix:/path". "127.0.0.1:80"; "[::1]:80"; "*:80" for all IPv4
+// and IPv6 addresses; port 0: chosen by the kernel. `name`: for liveswap_listener(); empty: the index from 0.
 struct Listener {
   std::string name;
   std::string address;
 };
 
-// How the workers share a TCP listener: one SO_REUSEPORT socket per slot, or one socket for all.
+// A TCP listener has one SO_REUSEPORT socket for each slot, or one socket shared by all workers.
 enum class ListenMode { reuseport, shared };
 
-// How the worker host sees what an application does with its sockets: by standing before the C library, or,
-// for one that makes raw system calls (Go), also by a seccomp filter on bind() and listen().
+// How the worker host observes the socket calls of an application: by interposing functions of libc, or, for
+// programs that make raw system calls (Go), also by a seccomp filter on bind() and listen().
 enum class Intercept { libc, seccomp };
 
-// What becomes of a connection on which nothing is under way, when an application that knows nothing of
-// drains shall leave: it is ended, moved to the successor, or left to its client.
+// During a drain, idle connections of an application that does not use the plugin contract are closed, moved
+// to the successor, or left open.
 enum class Keepalive { end, migrate, keep };
 
-// A number of workers, or a share of `forks` (rounded up, at least 1 unless it is 0 %).
+// A number of workers, or a percentage of `forks`: rounded up, at least 1 unless 0 %.
 struct Amount {
   unsigned value = 0;
   bool percent = false;
 };
 
-// A resource limit (setrlimit) that every worker gets; `name` as in `ulimit -a` documentation: "nofile",
-// "core", "as", "nproc", "stack", "memlock", "cpu", "fsize". UINT64_MAX: unlimited.
+// A resource limit (setrlimit) for each worker. `name`: "nofile", "core", "as", "nproc", "stack", "memlock",
+// "cpu" or "fsize". UINT64_MAX: unlimited.
 struct ResourceLimit {
   std::string name;
   std::uint64_t value = 0;
 };
 
-// Every option of a master. Relative paths are meant from the working directory of the caller of run().
+// The options of a master. Relative paths are resolved against the working directory of the caller of run().
 struct Options {
-  // The options of the original, by their names.
-  // The library that the first start runs. From then on the HEAD file names what was committed, and decides;
-  // where the two differ the log, on_notice and the status say so; where the file is there and cannot be
-  // read, run() fails. Empty: what the HEAD file names.
+  // The library for the first start. Later starts run the committed release from the HEAD file. If HEAD and
+  // `target` differ, the log, on_notice and the status say so. If HEAD exists but cannot be read, run()
+  // fails. Empty: what HEAD names.
   std::string target;
-  bool force_target = false;          // starts `target` whatever the HEAD file says
-  std::uint16_t port = 3000;          // of the control server; names the instance
+  bool force_target = false;          // start `target` even if HEAD names another release
+  std::uint16_t port = 3000;          // of the control server; identifies the instance
   std::string address = "127.0.0.1";  // of the control server
-  unsigned forks = 2;                 // workers; 0: one for each CPU this process may use. At most 1024
+  unsigned forks = 2;                 // workers, at most 1024; 0: one for each CPU in the affinity mask
   std::string head;                   // path of the HEAD file; empty: in the state directory
-  std::string pre_upgrade;            // a plugin that runs before each upgrade; empty: none
-  bool zero_downtime = true;          // false: an upgrade kills and respawns
+  std::string pre_upgrade;            // plugin that runs before each upgrade; empty: none
+  bool zero_downtime = true;          // false: an upgrade kills the old workers first
 
   std::vector<Listener> listen;
   ListenMode listen_mode = ListenMode::reuseport;
-  int backlog = 4096;                  // of the listeners; the kernel caps it at net.core.somaxconn
+  int backlog = 4096;                  // of the listeners; capped at net.core.somaxconn
   std::vector<std::string> arguments;  // for the application (liveswap_argv)
 
-  // For an application that opens its listeners itself: `listen` is not needed then.
-  std::string entry =
-      "liveswap_main";  // the function to run; "main": that of an ordinary program, built -shared
+  // For an application that opens its listeners itself, `listen` may be empty.
+  std::string entry = "liveswap_main";  // or "main" for a program linked -shared
   Intercept intercept = Intercept::libc;
   Keepalive keepalive = Keepalive::end;
-  Milliseconds keepalive_grace{1'000};  // how long such a connection must have been idle
-  // Such an application (any other entry than liveswap_main, and all without `listen`) is ready when it waits
-  // on a listener. false: it may do without one, and is then ready by `settle`.
+  Milliseconds keepalive_grace{1'000};  // idle time before a connection is closed or moved
+  // Readiness for any other entry than liveswap_main, and without `listen`. true: ready when the application
+  // waits on a listener. false: also ready after `settle`.
   bool await_listener = true;
-  std::vector<std::uint16_t>
-      privileged_ports;  // that are bound for workers of a user who may not bind them himself
+  std::vector<std::uint16_t> privileged_ports;  // bound by the master for unprivileged workers
 
-  unsigned batch = 1;  // slots that have a successor in `starting` at once
-  Amount surge = {100,
-                  true};  // workers beyond forks that may start or serve during an upgrade; 0: old before new
-  // Workers that may drain at once, 100% or more: beyond it, those that have drained longest are ended by
-  // force. No upgrade or rollback waits for a worker that drains, but for max_memory, and where surge is 0.
+  unsigned batch = 1;          // slots with a starting successor at the same time
+  Amount surge = {100, true};  // additional workers during an upgrade; 0: stop old first
+  // Draining workers at the same time, 100% or more. Beyond this number, the longest-draining workers are
+  // killed. Upgrades wait for draining workers only at max_memory, or if surge is 0.
   Amount max_draining = {800, true};
-  bool flip = false;           // all successors are ready before the first of them accepts a connection
-  Amount canary = {0, false};  // so many slots first, which then bake before the others follow; 0: none. Not
-                               // more than there are
-  Milliseconds bake{30'000};   // how long the canaries are judged
-  Milliseconds probation{0};   // after the last slot: a failure still reverts the upgrade; 0: none
-  std::uint64_t max_memory = 0;  // bytes that all workers together may take (PSS); 0: no limit
+  bool flip = false;             // no successor accepts until all are ready
+  Amount canary = {0, false};    // slots upgraded first, then judged; 0: none
+  Milliseconds bake{30'000};     // how long the canaries are judged
+  Milliseconds probation{0};     // after the last slot: a failure still reverts; 0: none
+  std::uint64_t max_memory = 0;  // bytes (PSS) for all workers together; 0: no limit
 
-  // Probes of the new workers, in bake and probation: "[NAME=]connect", "[NAME=]GET /path [STATUS]" (NAME: of
-  // a listener, default the first; default STATUS: any 2xx) or "run /path/to/command ARG…".
+  // Probes of new workers during bake and probation: "[NAME=]connect", "[NAME=]GET /path [STATUS]" (NAME: a
+  // listener, default the first; STATUS: default any 2xx) or "run /path/to/command ARG…".
   std::vector<std::string> health;
-  Milliseconds health_interval{1'000};  // from one round of probes to the next
-  Milliseconds health_limit{2'000};     // of one probe
+  Milliseconds health_interval{1'000};  // between two rounds of probes
+  Milliseconds health_limit{2'000};     // for one probe
 
-  unsigned keep_releases = 10;  // snapshots kept in the state directory beside those in use, 1 … 1000
+  unsigned keep_releases = 10;  // releases in the store besides those in use, 1 … 1000
 
-  // Limits. For drain_limit a negative value means none.
-  Milliseconds settle{100};            // until a worker that never says so counts as ready
-  Milliseconds ready_limit{30'000};    // from spawn to ready
-  Milliseconds listener_wait{10'000};  // until a listener that new code has not bound is taken for dropped;
-                                       // at most half of ready_limit
-  Milliseconds drain_limit{60'000};    // from the order to drain until force
-  Milliseconds term_grace{2'000};      // between the steps of force: listeners away, SIGTERM, SIGKILL
-  Milliseconds hook_limit{300'000};    // of the pre-upgrade plugin
-  Milliseconds check_limit{30'000};    // of loading a new release on trial before any worker is touched
-  Milliseconds backoff_min{100};       // the second respawn of a slot that keeps dying waits so long, …
-  Milliseconds backoff_max{30'000};    // … each further one twice as long, up to this
-  Milliseconds backoff_reset{10'000};  // a worker that lived so long is no crash loop
+  // Time limits. A negative drain_limit means none.
+  Milliseconds settle{100};            // until a worker without own readiness counts as ready
+  Milliseconds ready_limit{30'000};    // from start to ready
+  Milliseconds listener_wait{10'000};  // until an unbound listener counts as dropped by the new code; at most
+                                       // half of ready_limit
+  Milliseconds drain_limit{60'000};    // from the start of a drain to the first step of a kill
+  Milliseconds term_grace{2'000};      // between the steps: revoke listeners, SIGTERM, SIGKILL
+  Milliseconds hook_limit{300'000};    // for the pre-upgrade plugin
+  Milliseconds check_limit{30'000};    // for the trial load of a new release
+  Milliseconds backoff_min{100};       // delay of the second restart of a failing slot; doubles
+  Milliseconds backoff_max{30'000};    // with each further one, up to this
+  Milliseconds backoff_reset{10'000};  // a worker that ran this long resets the delay
 
-  // What a worker is started with.
-  std::map<std::string, std::string> environment;  // beside the master's own, less LD_* and GLIBC_TUNABLES
+  // The process attributes of a worker.
+  std::map<std::string, std::string> environment;  // added to the master's, without LD_* and GLIBC_TUNABLES
   std::string working_directory;                   // empty: the master's
-  std::string user;                                // name or number; empty: the master's. Needs root
-  std::string group;                               // empty: the user's own
+  std::string user;                                // name or number; needs root. Empty: the master's
+  std::string group;                               // empty: the primary group of `user`
   std::vector<ResourceLimit> limits;
 
-  bool auth = true;  // false: TCP control needs no token. Loopback only, never as root
-  // HEAD, token, locks. Empty: $XDG_STATE_HOME/liveswap/<port>; where that is not set, root's
-  // /var/lib/liveswap/<port> (what an earlier version left in root's home is used while that is missing),
-  // others' ~/.local/state/liveswap/<port>.
+  bool auth = true;  // false: control by TCP needs no token. Loopback only, not as root
+  // Directory of HEAD, token and locks. Empty: $XDG_STATE_HOME/liveswap/<port>. Without that variable:
+  // /var/lib/liveswap/<port> for root (or, while missing, the directory of an older version in root's home),
+  // ~/.local/state/liveswap/<port> for others.
   std::string state_dir;
-  // The control socket. Empty: $XDG_RUNTIME_DIR/liveswap; where that is not set, root's /run/liveswap,
-  // others' /tmp/liveswap-<uid>.
+  // Directory of the control socket. Empty: $XDG_RUNTIME_DIR/liveswap. Without that variable: /run/liveswap
+  // for root, /tmp/liveswap-<uid> for others.
   std::string runtime_dir;
-  std::string worker_host;  // path of liveswap-worker; empty: looked for beside program and library
-  // SIGTERM and SIGINT stop; SIGHUP upgrades, or stops when the terminal was closed; SIGUSR1 opens the log
-  // file anew; SIGQUIT logs the state; SIGUSR2 is logged. A SIGHUP that is ignored when run() begins stays
+  std::string worker_host;  // path of liveswap-worker; empty: near the program and the library
+  // SIGTERM and SIGINT stop the master; SIGHUP upgrades, or stops if the terminal was closed; SIGUSR1 reopens
+  // the log file; SIGQUIT logs the state; SIGUSR2 is logged. A SIGHUP ignored at the start of run() stays
   // ignored.
   bool handle_signals = true;
-  // Make this process a child subreaper, which adopts what workers leave behind, and reap every child of it
-  // that run() has not started. Only for a process that waits for no child of its own: its exit status would
-  // be lost. SIGCHLD is handled then.
+  // Makes this process a child subreaper, which adopts orphans of workers, and reaps every child. Only for
+  // programs that wait for no children of their own: those exit statuses would be lost. Handles SIGCHLD.
   bool reap_children = false;
 
-  std::string log_file;  // empty: stderr. Opened for appending
+  std::string log_file;  // opened for appending; empty: stderr
 
-  // Called on the thread of run(), before on_ready, with what the user should know of this start, one
-  // sentence a call: that HEAD decided against `target`, say. All of it is in the log as well. Commands in it
-  // (`liveswap upgrade …`) have the options that reach this master from this machine; so have those in the
-  // outcome of run().
+  // Called on the thread of run(), before on_ready, once for each sentence about this start that the user
+  // should know, for example that HEAD overrides `target`. The log has all of them. Commands in these
+  // sentences (`liveswap upgrade …`), and in the outcome of run(), include the options that reach this
+  // master.
   std::function<void(const std::string&)> on_notice;
 
-  // Called on the thread of run() once every worker is ready, before the first request for control is
-  // answered.
+  // Called on the thread of run() when every worker is ready, before the first control command is answered.
   std::function<void()> on_ready;
 };
 
-// Exit statuses of the command line, and what run() and Client report.
+// Exit statuses of the command line; results of run() and Client.
 enum Status : int {
   ok = 0,
-  failed = 1,     // anything that has no number of its own
-  usage = 2,      // options, configuration file
-  no_master = 3,  // nobody listens on that port
-  refused = 4,    // something else is under way, not allowed, already running, no file that can be tried, or
-                  // the pre-upgrade plugin refused
+  failed = 1,     // any other failure
+  usage = 2,      // invalid options or configuration file
+  no_master = 3,  // no master listens on that port
+  refused = 4,    // another upgrade runs, not permitted, already running, file not usable, or the pre-upgrade
+                  // plugin refused
   reverted = 5,   // the upgrade failed; the old code serves
   timed_out = 6,
 };
 
 struct Outcome {
   int status = ok;            // enum Status
-  std::string text;           // why not, or what was done; for people
-  std::uint64_t receipt = 0;  // of an upgrade or rollback: the number of its receipt; 0: it left none
+  std::string text;           // what was done, or why not; for people
+  std::uint64_t receipt = 0;  // receipt number of an upgrade or rollback; 0: none
 };
 
-// What one upgrade shall do otherwise than the options of the master say. Absent: as the options say.
+// Options of the master that one upgrade overrides. Absent: not overridden.
 struct UpgradeWishes {
   std::optional<Amount> canary;
   std::optional<Milliseconds> bake;
@@ -183,63 +174,62 @@ struct UpgradeWishes {
   std::optional<unsigned> batch;
   std::optional<Amount> surge;
   std::optional<bool> flip;
-  bool queue =
-      false;  // while another upgrade runs: wait for it. A later one that waits takes this one's place
-  bool detach = false;  // return when the upgrade is under way
+  bool queue = false;   // wait for a running upgrade; replaces one that waits
+  bool detach = false;  // return when the upgrade has started
 };
 
-// Runs a master on the calling thread until it is told to stop; blocks. Starts no thread. Safe beside other
-// event loops and threads of the program; the signals of Options::handle_signals are handled while it runs,
-// if asked for, and have their default action afterwards. While it runs, SIGPIPE, SIGXFSZ, SIGTTOU, SIGALRM,
-// SIGVTALRM, SIGPROF, SIGPOLL, SIGPWR, SIGUSR1 and SIGUSR2 are ignored where they have their default action.
-// Throws std::bad_alloc only; every other failure is in the outcome.
+// Runs a master on the calling thread; blocks until the master stops. Starts no threads. Coexists with other
+// threads and event loops. The signals of Options::handle_signals are handled only during the call and have
+// their default action afterwards. During the call, SIGPIPE, SIGXFSZ, SIGTTOU, SIGALRM, SIGVTALRM, SIGPROF,
+// SIGPOLL, SIGPWR, SIGUSR1 and SIGUSR2 are ignored unless the program handles them. Throws only
+// std::bad_alloc; other failures are in the outcome.
 LIVESWAP_API Outcome run(const Options& options);
 LIVESWAP_API Outcome run(const std::string& target);
 
-// A client of a master on this machine (by its Unix socket, with the same runtime_dir) or, when that is not
-// there, of one at address and port (by TCP, with the token). Each call connects, sends, waits for the answer
-// and returns; blocking, not thread-safe, one object per thread. A process of root finds the masters of other
-// users too; what changes something is `refused` there, unless runtime_dir says which one is meant.
+// Controls a master: on this machine by its Unix socket in runtime_dir, otherwise by TCP with the token. Each
+// call connects, sends one command and blocks until the answer. Not thread-safe: one object for each thread.
+// Root also finds masters of other users; commands that change such a master are `refused` unless runtime_dir
+// is set.
 class LIVESWAP_API Client {
  public:
   struct Where {
     std::uint16_t port = 3000;
     std::string address = "127.0.0.1";
     std::string runtime_dir;  // as in Options
-    std::string state_dir;    // as in Options; where the token is
-    std::string token;        // instead of the token file
-    Milliseconds timeout{0};  // for the whole answer; 0: as long as it takes
+    std::string state_dir;    // as in Options; contains the token
+    std::string token;        // overrides the token file
+    Milliseconds timeout{0};  // for the whole call; 0: none
   };
-  // A line of the control protocol that arrives before the answer: one JSON object, as text.
+  // Receives each event before the answer: one JSON object as text.
   using Event = std::function<void(const std::string& json)>;
 
   Client() = default;
   explicit Client(Where where) : where_(std::move(where)) {}
 
-  // `path` empty: what is at the current path now. Relative: from this process' working directory. Returns
-  // when every old worker has gone.
+  // `path`: relative to the working directory of this process; empty: the path of the current release, read
+  // anew. Returns when every old worker has exited.
   Outcome upgrade(const std::string& path = {}, const Event& event = {});
   Outcome upgrade(const std::string& path, const UpgradeWishes& wishes, const Event& event = {});
-  // Back to an earlier release from the store: the number of a receipt in the history, at least 6 digits of a
-  // release's id, or nothing: the release before the current one. Returns as upgrade() does.
+  // Goes back to a release in the store. `to`: a receipt number, at least 6 digits of a release id, or empty
+  // for the previous release. Returns as upgrade() does.
   Outcome rollback(const std::string& to = {}, const Event& event = {});
-  // Ends the bake or the probation that is under way as if it had passed; the upgrade goes on.
+  // Ends a running bake or probation as passed; the upgrade continues.
   Outcome promote();
-  // Reverts the upgrade that is under way, now.
+  // Reverts the running upgrade immediately.
   Outcome abort();
   Outcome kill();
   Outcome die();
   Outcome stop();
-  Outcome forks(unsigned count);  // 0: one for each CPU that the master may use
+  Outcome forks(unsigned count);  // 0: one for each CPU of the master
   Outcome message(const std::string& text);
-  // On success `text` is the JSON object that docs/reference/control-protocol.md describes.
+  // On success `text` is the status object of docs/reference/control-protocol.md.
   Outcome status();
-  // On success `text` is a JSON array of the newest receipts in short, oldest first, or one receipt as a JSON
-  // object, both as docs/reference/receipt.md describes them. No number: the newest. How many receipts are
-  // left out of the array, and why, is in the whole answer, which request() gives.
+  // On success `text` is JSON as in docs/reference/receipt.md: an array of short receipts, oldest first, or
+  // one receipt (no number: the newest). How many receipts the array leaves out, and why, is in the whole
+  // answer: use request().
   Outcome history(unsigned newest = 20);
   Outcome receipt(std::optional<std::uint64_t> number = {});
-  // Any command of docs/reference/control-protocol.md, as one JSON object without a newline; on success
+  // Sends any command of docs/reference/control-protocol.md: one JSON object without a newline. On success
   // `text` is the whole answer.
   Outcome request(const std::string& json, const Event& event = {});
 
@@ -247,17 +237,17 @@ class LIVESWAP_API Client {
   Where where_;
 };
 
-// What can be known of a library before it serves anybody. One line of a report.
+// One finding of check().
 struct CheckFinding {
   enum class Level { fine, warning, error };
   Level level = Level::fine;
-  std::string kind;    // a word for programs: "missing_symbol", "static_tls", … (docs/reference/check.md)
-  std::string text;    // what was found, and what was expected; for people
+  std::string kind;    // for programs: "missing_symbol", "static_tls", … (docs/reference/check.md)
+  std::string text;    // what was found and what was expected; for people
   std::string advice;  // what to do; may be empty
 };
 
 struct CheckOptions {
-  Milliseconds limit{30'000};                           // of loading and self-test; 1 ms or more
+  Milliseconds limit{30'000};                           // for trial load and self-test; at least 1 ms
   std::string entry = "liveswap_main";                  // as in Options
   std::vector<std::string> arguments = {};              // liveswap_argv of the self-test
   std::map<std::string, std::string> environment = {};  // as in Options
@@ -267,7 +257,7 @@ struct CheckOptions {
 struct CheckReport {
   std::string path;                    // absolute
   std::vector<CheckFinding> findings;  // never empty; errors first, then warnings
-  std::string output;  // what the library wrote and logged meanwhile: the last 16 KiB, as it was
+  std::string output;                  // output and log of the library: the last 16 KiB, unchanged
   std::size_t count(CheckFinding::Level level) const {
     std::size_t found = 0;
     for (const auto& finding : findings) found += finding.level == level;
@@ -275,10 +265,10 @@ struct CheckReport {
   }
 };
 
-// Checks a library as an upgrade to it would, needs no master and touches none: lists everything that the
-// dynamic loader misses, looks for what is likely to bite, then loads it in a process of its own and runs its
-// self-test there. An upgrade would be refused when there is an error. Blocks up to the limit and a few
-// seconds more; relative paths are meant from the working directory.
+// Checks whether an upgrade to a library would succeed, without a master: lists what the dynamic linker
+// cannot resolve, looks for common problems, then loads the library in a process of its own and runs its
+// self-test. A finding of level error would stop an upgrade. Blocks for the limit plus a few seconds at most.
+// Relative paths: from the working directory.
 LIVESWAP_API CheckReport check(const std::string& path, const CheckOptions& options = {});
 
 }  // namespace liveswap

@@ -24,7 +24,7 @@ bool Bytes::read(std::uint64_t at, void* to, std::size_t size) const {
     const ssize_t n =
         ::pread(fd_, static_cast<char*>(to) + filled, size - filled, static_cast<off_t>(at + filled));
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;  // cut off meanwhile
+    if (n <= 0) return false;  // the file has been truncated meanwhile
     filled += static_cast<std::size_t>(n);
   }
   return true;

@@ -6,18 +6,17 @@
 
 namespace liveswap {
 
-// The bytes of a file, or of a text in memory, at places that its own content names.
+// Bounded random access to the bytes of a file or of a text in memory, for formats that contain offsets.
 class Bytes {
  public:
-  // Borrowed, as is the text below; the offset of the descriptor stays. One that is no regular file has no
-  // bytes.
+  // Borrows the descriptor and leaves its offset alone. Anything but a regular file has size 0.
   explicit Bytes(int fd);
   explicit Bytes(std::string_view text) : text_(text), size_(text.size()) {}
 
   std::uint64_t size() const { return size_; }
-  // Whether these `size` bytes are there; no sum of the two overflows.
+  // Whether all `size` bytes at `at` exist. The sum of the two never overflows.
   bool has(std::uint64_t at, std::uint64_t size) const { return at <= size_ && size <= size_ - at; }
-  // All of them, or false.
+  // Reads exactly `size` bytes; false if they are not there.
   bool read(std::uint64_t at, void* to, std::size_t size) const;
 
  private:

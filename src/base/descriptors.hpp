@@ -5,9 +5,8 @@
 
 namespace liveswap {
 
-// Fills the places of standard input, output and error where a process was started without them: the next
-// file opened would otherwise become one of them, and get what is meant for people. Call it before anything
-// is opened.
+// Opens /dev/null as standard input, output and error where they are closed. Otherwise the next file opened
+// would get one of these numbers, and with it the text meant for people. Call it before anything is opened.
 inline void fill_standard_descriptors() {
   int fd = 0;
   do fd = ::open("/dev/null", O_RDWR);

@@ -5,8 +5,8 @@
 
 namespace liveswap {
 
-// An outcome that was not wanted but is no programmer error, as a text for people: which operation, on which
-// object, what was found and what was expected. CONTRIBUTING.md has the rules.
+// An expected failure, as a text for people: the operation, its object, what was found and what was expected.
+// The rules are in CONTRIBUTING.md.
 struct Error {
   std::string text;
 };
@@ -18,11 +18,11 @@ using tl::unexpected;
 
 inline tl::unexpected<Error> fail(std::string text) { return tl::unexpected<Error>(Error{std::move(text)}); }
 
-// What an errno value says, for people. A file system of somebody's own (FUSE) may answer with any number,
-// and libc has no words for most of them.
+// The text of an errno value. Unlike strerror(), also for the unknown numbers that a FUSE file system may
+// return.
 std::string error_text(int number);
 
-// "cannot <operation> <object>: <what errno says>". `number` is an errno value.
+// "cannot <operation> <object>: <text of errno>". `number` is an errno value.
 Error os_error(const std::string& operation, const std::string& object, int number);
 tl::unexpected<Error> os_fail(const std::string& operation, const std::string& object, int number);
 

@@ -59,7 +59,7 @@ Result<std::string> read_small_file(const std::string& path, std::size_t limit, 
   if (::fstat(fd.get(), &info) != 0) return os_fail("look at", path, errno);
   if (!S_ISREG(info.st_mode))
     return fail(fmt::format("{} is {}, not a regular file", path, kind_of(info.st_mode)));
-  // What the file says of its size is a hint: it may grow, and those of /proc say 0.
+  // st_size is only a hint: the file may grow, and files in /proc report 0.
   const auto hint = static_cast<std::size_t>(info.st_size) + 1;
   std::string text(std::min(std::max(hint, least_read), limit + 1), '\0');
   std::size_t length = 0;
@@ -78,7 +78,7 @@ Result<std::string> read_small_file(const std::string& path, std::size_t limit, 
 
 Result<void> replace_file(const std::string& path, std::string_view content, unsigned mode) {
   const auto above = std::filesystem::path(path).parent_path().string();
-  // Opened first: once the file has been renamed there is no way back, and nothing may fail any more.
+  // Opened before the rename, which cannot be undone: after the rename, nothing may fail.
   const auto directory =
       UniqueFd::adopt(::open(above.empty() ? "." : above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return os_fail("open directory", above, errno);
@@ -92,8 +92,7 @@ Result<void> replace_file(const std::string& path, std::string_view content, uns
   if (::fchmod(fd.get(), mode) != 0) return give_up(os_error("set the mode of", temporary, errno));
   if (auto written = write_all(fd.get(), content, temporary); !written) return give_up(written.error());
   if (::rename(temporary.c_str(), path.c_str()) != 0) return give_up(os_error("replace", path, errno));
-  // If this fails the new file is in place all the same, and so is the old one's absence: not a failure to
-  // replace.
+  // If this fails, the new file is already in place, so the replacement has not failed.
   ::fsync(directory.get());
   return {};
 }
@@ -102,7 +101,7 @@ Result<void> ensure_private_directory(const std::string& path, unsigned forbidde
   std::filesystem::path above;
   for (const auto& part : std::filesystem::path(path).parent_path()) {
     above /= part;
-    ::mkdir(above.c_str(), 0755);  // with a mode of its own: the umask may be 0
+    ::mkdir(above.c_str(), 0755);  // a mode of its own: the umask may be 0
   }
   if (::mkdir(path.c_str(), 0700) == 0) return {};
   if (errno != EEXIST) return os_fail("make directory", path, errno);
@@ -129,9 +128,8 @@ std::string absolute_path(const std::string& path, const std::string& base) {
 
 namespace {
 
-// The kernel knows a directory by no name: getcwd() gives the one without links. The shell's $PWD is the name
-// that the user has gone there by. It is believed while it names the same directory; POSIX allows no "." and
-// ".." in it.
+// getcwd() returns the path without symbolic links. $PWD of the shell is the path that the user typed. It is
+// used if it names the working directory and, as POSIX demands, contains no "." or "..".
 std::string directory_of_the_shell() {
   const char* name = ::getenv("PWD");
   if (!name || name[0] != '/') return "";

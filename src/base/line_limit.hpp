@@ -5,16 +5,15 @@
 
 namespace liveswap {
 
-// Bounds the lines that somebody else can make this process write to its log: so many in a period are let
-// through, the others are counted, and the count is said once the period is over. A period begins with its
-// first line, so that nothing has to be done while nothing happens. `now`: on any clock that never goes back.
+// Rate limit for log lines that another process can cause: passes `lines` lines in each period and counts the
+// rest. A period begins with its first line, so no timer is needed. `now` is the time of any monotonic clock.
 class LineLimit {
  public:
   using Time = std::chrono::milliseconds;
 
   constexpr LineLimit(unsigned lines, Time period) : lines_(lines), period_(period) {}
 
-  // Whether the line may be written; else it is counted.
+  // True: write the line. False: the line is over the limit and has been counted.
   constexpr bool take(Time now) {
     if (!began_ || is_over(now)) {
       began_ = true;
@@ -29,10 +28,10 @@ class LineLimit {
     return false;
   }
 
-  // How many lines were left out, once their period is over; each is told once. To be asked before take(),
-  // which begins the next period.
+  // Returns the number of suppressed lines, once, after their period is over. Call before take(), which
+  // begins the next period.
   constexpr std::uint64_t collect(Time now) { return is_over(now) ? collect() : 0; }
-  // Likewise, without waiting for that.
+  // The same, without waiting for the end of the period.
   constexpr std::uint64_t collect() {
     const auto count = left_out_;
     left_out_ = 0;

@@ -18,13 +18,13 @@
 namespace liveswap::log {
 namespace {
 
-// What a pipe takes at once when poll says that it takes anything.
+// A pipe that poll() reports as writable takes this much at once.
 constexpr std::size_t line_limit = PIPE_BUF;
 
-// Of lines that others can bring about as often as they like.
+// Period of the limit for lines that clients and workers can cause.
 constexpr std::chrono::minutes seldom_period{1};
 
-// Without waiting for the reader of a FIFO.
+// O_NONBLOCK: opening a FIFO must not wait for a reader.
 constexpr int file_flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
 UniqueFd file;
@@ -57,7 +57,7 @@ std::string timestamp() {
   return fmt::format("{}.{:03}Z", std::string_view(text, length), now.tv_nsec / 1'000'000);
 }
 
-// C0, DEL, and C1, which UTF-8 writes as C2 80 … C2 9F.
+// Escapes the control characters C0, DEL and C1 (in UTF-8: C2 80 to C2 9F).
 void append_shown(std::string& line, std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
@@ -69,7 +69,7 @@ void append_shown(std::string& line, std::string_view text) {
   }
 }
 
-// The log may be a pipe that nobody reads or a terminal that was stopped: the master waits for neither.
+// Never waits: the log may be a pipe without a reader or a stopped terminal.
 bool write_line(std::string_view line) {
   return write_at_once(descriptor(), line) == static_cast<ssize_t>(line.size());
 }
@@ -147,7 +147,7 @@ void write(Level level, std::string_view text) noexcept {
 
 void write_seldom(Kind kind, Level level, std::string_view text) noexcept {
   try {
-    tell_left_out();  // first, since a line begins the next period
+    tell_left_out();  // first: take() begins the next period
     if (kinds.try_emplace(kind.name, kind.lines, seldom_period).first->second.take(now())) put(level, text);
   } catch (...) {
     ++dropped;

@@ -7,36 +7,36 @@
 
 #include "base/error.hpp"
 
-// The log of a master: one line an event, to stderr or a file. Lines are written with one write() each, so
-// that they never mix with those of workers that share the descriptor. Never blocks: a line that cannot be
-// written at once, or for which there is no memory, is dropped, and counted in the next one that can. Lines
-// are cut at 4096 bytes. Nothing here throws but open_file() and reopen().
+// The log of a master: one line for each event, to stderr or a file. Each line is one write(), so lines of
+// the master and of workers that share the descriptor do not mix. Nothing here blocks. A line that cannot be
+// written at once, or for which there is no memory, is dropped; the next line that succeeds tells how many
+// were dropped. Lines are cut at 4096 bytes. Only open_file() and reopen() throw.
 namespace liveswap::log {
 
 enum class Level { debug, info, warning, error };
 
-// Sends further lines to a file, opened for appending and made with mode 0600.
+// Writes further lines to a file: opened for appending, created with mode 0600.
 Result<void> open_file(const std::string& path);
 
-// Opens that file again by its path, so that further lines go to a new one when it was moved away (log
-// rotation). Where standard output and error are the same file they follow. False: no file was opened, the
-// log is stderr. After an error the log goes on in the old file. The number of the descriptor stays.
+// Opens the log file again by its path, after log rotation has moved the old one away. Standard output and
+// error follow if they are the same file. The descriptor keeps its number. False: the log is stderr. After an
+// error, logging continues in the old file.
 Result<bool> reopen();
 
-// The descriptor that lines go to; borrowed.
+// The descriptor of the log; borrowed.
 int descriptor();
 
-// Control characters in `text` are shown as \xNN: a worker cannot forge lines or drive a terminal.
+// Escapes control characters in `text` as \xNN, so that a worker cannot forge lines or send commands to a
+// terminal.
 void write(Level level, std::string_view text) noexcept;
 
-// A line that was not written.
+// Counts a line as dropped.
 void count_dropped() noexcept;
 
-// Lines that a client or a worker can bring about as often as it likes: so many of a kind are written in a
-// minute. How many more there were is said with the first line, of whatever kind, that is written after that
-// minute.
+// Rate limit for lines that a client or a worker can cause: at most `lines` of a kind are written in a
+// minute. The first line of any kind after that minute tells how many were suppressed.
 struct Kind {
-  std::string_view name;  // a literal, in the plural: "refused commands"
+  std::string_view name;  // a literal, plural: "refused commands"
   unsigned lines = 10;
 };
 void write_seldom(Kind kind, Level level, std::string_view text) noexcept;

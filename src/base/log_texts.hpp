@@ -6,8 +6,8 @@
 
 namespace liveswap::log {
 
-// What every text is passed through before it is written: `liveswap status` in it becomes a command that
-// works as it stands. An empty function: nothing is changed.
+// Sets a filter for the text of every log line: it adds the options of this instance to commands, so that
+// `liveswap status` in a text can be copied to a shell. An empty function removes the filter.
 void complete_with(std::function<std::string(std::string_view text)> complete);
 
 }  // namespace liveswap::log

@@ -9,22 +9,21 @@
 #include <cstring>
 #include <mutex>
 
-// A first-fit heap in an array. Each block, used or free, begins with a header; the blocks fill the array in
-// the order of their addresses, so that the next header lies behind the block. Free neighbours are joined
-// when a search meets them.
+// A first-fit heap in an array. Each block, used or free, starts with a header. Blocks lie back to back, so
+// the next header follows the block. A search joins adjacent free blocks.
 namespace liveswap::reserve {
 namespace {
 
 constexpr std::size_t capacity = std::size_t{4} << 20;
 
-// One command must not take what every other event needs.
+// Limit of one block: a single command must not exhaust the reserve.
 constexpr std::size_t largest = std::size_t{512} << 10;
 
-// What malloc() must give again before all is well: more than any event needs at once.
+// The reserve is needed until malloc() can provide this much again: more than any event allocates at once.
 constexpr std::size_t probe_size = std::size_t{256} << 10;
 
 struct alignas(std::max_align_t) Header {
-  std::size_t size;  // of the block, this header included; 0: the array has never been used
+  std::size_t size;  // of the block including this header; 0: array not yet used
   bool used;
 };
 
@@ -46,7 +45,7 @@ void join_free(std::size_t offset) {
     header->size += at(offset + header->size)->size;
 }
 
-// With its header, and rounded up, so that the next header is aligned.
+// Includes the header; rounded up so that the next header is aligned.
 std::size_t size_of_block(std::size_t size) {
   const std::size_t headers = (std::max<std::size_t>(size, 1) + sizeof(Header) - 1) / sizeof(Header);
   return (1 + headers) * sizeof(Header);
@@ -71,7 +70,7 @@ void* take(std::size_t size) {
 
 Header* header_of(void* block) { return static_cast<Header*>(block) - 1; }
 
-// A failure may be one alone: so malloc() is asked twice.
+// A single failure may be transient, so malloc() is tried twice.
 template <class Ask>
 void* ask_twice(Ask&& ask) {
   if (void* block = ask()) return block;

@@ -2,26 +2,25 @@
 
 #include <cstddef>
 
-// Memory for the time when malloc() has none.
+// A memory reserve for when malloc() fails.
 //
-// A container that cannot allocate throws, and an exception in the middle of an event leaves what the event
-// has begun half done: a worker that nobody knows of, an upgrade that never ends. So the command line's
-// program allocates by these functions (cli/allocation.cpp), C++ and libuv alike: they ask malloc(), ask once
-// more, and then take from a reserve that belongs to this process from its start. The events of workers, of
-// time and of signals go on with it. The reserve is small; so, while it is needed, the control server takes
-// no new commands (control_server.hpp).
+// An exception in the middle of an event would leave half-done work: a worker that the master has no record
+// of, an upgrade that never ends. So the program `liveswap` (C++ and libuv) allocates through these functions
+// (cli/allocation.cpp). They try malloc() twice and then take from a static reserve. Events of workers,
+// timers and signals can still be handled. The reserve is small, so the control server refuses new commands
+// while the reserve is in use (control_server.hpp).
 //
-// The reserve costs address space and no memory until it is used. All functions may be called on any thread;
-// none throws.
+// The reserve is address space; its pages cost no memory until used. All functions are thread-safe and
+// noexcept.
 namespace liveswap::reserve {
 
-// As malloc(), realloc(), calloc() and free(). Null: neither malloc() nor the reserve has so much.
+// As malloc(), realloc(), calloc() and free(). Null: neither malloc() nor the reserve has enough.
 void* allocate(std::size_t size);
 void* reallocate(void* block, std::size_t size);
 void* allocate_zeroed(std::size_t count, std::size_t size);
 void release(void* block);
 
-// Whether malloc() has failed and still does: asks it, if it has failed since the last call that said no.
+// Whether malloc() fails. Probes malloc() only if it has failed since the last call that returned false.
 bool is_needed();
 
 }  // namespace liveswap::reserve

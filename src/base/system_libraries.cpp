@@ -19,12 +19,12 @@ namespace {
 
 constexpr std::array<std::string_view, 8> trees{"/lib/",     "/lib32/",     "/lib64/",     "/libx32/",
                                                 "/usr/lib/", "/usr/lib32/", "/usr/lib64/", "/usr/libx32/"};
-// An include that includes itself ends here.
+// Limit of nested includes: stops a file that includes itself.
 constexpr unsigned deepest = 8;
 
 struct Directories {
-  std::set<std::pair<dev_t, ino_t>> files;   // whatever name they are called by: /lib is a link to usr/lib
-  std::set<std::string, std::less<>> names;  // as configured, and with links resolved; each ends in a slash
+  std::set<std::pair<dev_t, ino_t>> files;   // by identity: /lib may be a link to usr/lib
+  std::set<std::string, std::less<>> names;  // as configured, and with links resolved; with a final slash
 };
 
 void add(Directories& directories, const std::string& path) {
@@ -36,7 +36,7 @@ void add(Directories& directories, const std::string& path) {
   if (resolved) directories.names.insert(std::string(resolved.get()) + "/");
 }
 
-// A directory, or "include PATTERN", a line (ldconfig(8)).
+// Each line is a directory or "include PATTERN" (ldconfig(8)).
 void read_configuration(Directories& directories, const std::string& file, unsigned depth) {
   std::ifstream lines(file);
   for (std::string line; depth < deepest && std::getline(lines, line);) {

@@ -13,8 +13,8 @@ unsigned char byte_at(std::string_view text, std::size_t at) {
 
 bool continues(unsigned char byte) { return (byte & 0xc0) == 0x80; }
 
-// Of the UTF-8 character that the text begins with; 0: none does. Neither overlong forms nor surrogates are
-// characters.
+// Size in bytes of the UTF-8 character at the start of the text; 0: invalid. Overlong forms and surrogates
+// are invalid.
 std::size_t character_size(std::string_view text) {
   const unsigned char first = byte_at(text, 0);
   const unsigned char second = byte_at(text, 1);
@@ -28,7 +28,7 @@ std::size_t character_size(std::string_view text) {
   return overlong || beyond ? 0 : size;
 }
 
-// C0, DEL, and C1, which UTF-8 writes as C2 80 … C2 9F.
+// C0, DEL and C1 (in UTF-8: C2 80 to C2 9F).
 bool is_control(std::string_view character) {
   const unsigned char first = byte_at(character, 0);
   return first < 0x20 || first == 0x7f || (first == 0xc2 && byte_at(character, 1) < 0xa0);
@@ -55,7 +55,7 @@ std::string shown(std::string_view line) {
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 
-// The end of a line that is too long, from the beginning of a character on.
+// Cuts a long line at its beginning, at a character boundary.
 std::string end_of(const std::string& line, std::size_t size) {
   std::size_t at = line.size() - size;
   while (at < line.size() && continues(byte_at(line, at))) ++at;
@@ -64,7 +64,7 @@ std::string end_of(const std::string& line, std::size_t size) {
 
 }  // namespace
 
-// Twice the limit: what is shown may be shorter than what was written, by blank lines.
+// Keeps twice the limit, as text() leaves out blank lines.
 void Tail::append(std::string_view bytes) {
   constexpr std::size_t most = 2 * size_limit;
   if (bytes.size() >= most) {
@@ -89,7 +89,7 @@ void Tail::append_line(std::string_view line) {
 }
 
 std::string Tail::text() const {
-  std::vector<std::string> lines;  // the last one first
+  std::vector<std::string> lines;  // newest first
   std::size_t size = 0;
   std::string_view rest = kept_;
   while (!rest.empty() && lines.size() < line_limit && size < size_limit) {

@@ -6,21 +6,21 @@
 
 namespace liveswap {
 
-// The end of what a process writes, in bounded memory.
+// The last lines of a process's output, in bounded memory.
 class Tail {
  public:
   static constexpr std::size_t line_limit = 20;
   static constexpr std::size_t size_limit = 2048;
 
   void append(std::string_view bytes);
-  // What follows begins a line: it is of another stream.
+  // Call when the next bytes come from another stream: they start a new line.
   void begin_line();
-  // A line that comes another way; it begins on a line of its own.
+  // Appends a line from another source, as a line of its own.
   void append_line(std::string_view line);
 
-  // The last lines, at most `line_limit` of them and `size_limit` bytes, without a newline at the end; blank
-  // lines are left out. Fit for a terminal and for JSON: control characters as \xNN, a tab as spaces, what is
-  // no UTF-8 as U+FFFD. Where a line lost its beginning it begins with "...".
+  // The last lines without blank ones: at most `line_limit` lines and `size_limit` bytes, no newline at the
+  // end. Safe for a terminal and for JSON: control characters become \xNN, a tab spaces, invalid UTF-8
+  // U+FFFD. A line without its beginning starts with "...".
   std::string text() const;
 
  private:
@@ -28,11 +28,10 @@ class Tail {
   bool cut_ = false;
 };
 
-// A reason, and below it, indented, what the process wrote last: lines of Tail::text() that the reason does
-// not contain already. The reason stays the first line.
+// The reason, then, indented, the lines of Tail::text() that the reason does not contain.
 std::string with_output(const std::string& reason, std::string_view lines);
 
-// Up to the first line break.
+// The text up to the first line break.
 std::string first_line(std::string_view text);
 
 }  // namespace liveswap

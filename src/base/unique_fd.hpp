@@ -6,8 +6,8 @@
 
 namespace liveswap {
 
-// Owns a descriptor and closes it. Moved-from and released are empty (-1); assigning closes what was held
-// first, so that an end of file reaches the other side at that moment.
+// Owns a descriptor and closes it. A moved-from or released object is empty (-1). Move assignment closes the
+// old descriptor first, so that the peer sees the end of file at that moment.
 class UniqueFd {
  public:
   UniqueFd() = default;
@@ -23,14 +23,14 @@ class UniqueFd {
   }
   ~UniqueFd() { reset(); }
 
-  // Borrowed: stays owned here.
+  // Borrowed: ownership stays here.
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
 
-  // Gives the ownership away.
+  // Transfers ownership to the caller.
   int release() { return std::exchange(fd_, -1); }
 
-  // Linux closes the descriptor even when close() reports EINTR: never retried.
+  // close() is never retried: on Linux, the descriptor is closed even after EINTR.
   void reset() {
     if (fd_ >= 0) ::close(release());
   }

@@ -30,7 +30,7 @@ ssize_t write_at_once(int fd, std::string_view bytes) {
     const auto path = "/proc/self/fd/" + std::to_string(fd);
     const auto own = UniqueFd::adopt(::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (own) return ::write(own.get(), bytes.data(), bytes.size());
-    // ENXIO: nobody has the pipe open for reading; a write to it says so.
+    // ENXIO: the pipe has no reader; the write() below reports that.
   }
   if (!takes_something(fd)) {
     errno = EAGAIN;

@@ -6,15 +6,14 @@
 
 namespace liveswap {
 
-// Writes as much of `bytes` as `fd` takes at once, and never waits for a reader: not for that of a pipe, nor
-// for a terminal that was stopped. Returns how much it took, or -1 and errno (EAGAIN: nothing now).
+// Writes as many of `bytes` as `fd` takes at once. Never waits for the reader of a pipe or for a stopped
+// terminal. Returns the number of bytes written, or -1 and errno (EAGAIN: nothing now).
 //
-// A pipe or a terminal is shared with processes that may fill it between a poll() and the write, and its
-// O_NONBLOCK would be theirs, too. So it is opened anew for each write. Where that is not allowed (a terminal
-// of another user), the write follows a poll(), and can wait when another process is faster.
+// Other processes share a pipe or terminal: they may fill it between poll() and write(), and O_NONBLOCK would
+// change their descriptor too. So each call opens the pipe or terminal again. If that is not permitted
+// (another user's terminal), the write follows a poll() and may still block in that race.
 //
-// A file system that does not answer (NFS) holds the caller up: regular files know no write that does not
-// wait.
+// Writes to regular files block while the file system does not answer (NFS).
 ssize_t write_at_once(int fd, std::string_view bytes);
 
 }  // namespace liveswap

@@ -33,7 +33,7 @@ std::optional<std::int64_t> number(const Json& object, const char* name) {
   return number(object, name, -largest, largest);
 }
 
-// A number above 2^63 is one without sign, which get() would make negative.
+// get() would make an unsigned number above 2^63 negative.
 std::optional<std::int64_t> number(const Json& object, const char* name, std::int64_t least,
                                    std::int64_t most) {
   const Json& found = member(object, name);

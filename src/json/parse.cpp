@@ -11,8 +11,8 @@ struct Size {
   std::size_t levels = 0, values = 1;
 };
 
-// Of valid JSON exactly that; of another text that of its valid beginning at least, which is what the parser
-// builds before it gives up.
+// Counts levels and values. Exact for valid JSON; for invalid JSON, at least those of the valid beginning,
+// which the parser would build before it fails.
 Size size_of(std::string_view text) {
   Size size;
   std::size_t level = 0;
@@ -42,7 +42,7 @@ Result<Json> parse(std::string_view text, const Bounds& bounds) {
   const auto invalid = fail("not valid JSON, expected an object");
   const Size size = size_of(text);
   const bool bounded = size.levels <= bounds.levels && size.values <= bounds.values;
-  // accept() makes no value, and does not call itself.
+  // accept() builds no values and does not recurse.
   if (!bounded && !Json::accept(text)) return invalid;
   if (size.levels > bounds.levels)
     return fail(fmt::format("nested {} levels deep, expected at most {}", size.levels, bounds.levels));

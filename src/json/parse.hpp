@@ -6,24 +6,24 @@
 
 #include "base/error.hpp"
 
-// JSON that a client, a file or another process has written. nlohmann's parser accepts any depth, but its
-// values are copied, written and compared by functions that call themselves for each level: 100,000 levels,
-// which fit into 200 KB, overflow the stack. So both bounds are checked before the text is parsed.
+// Parses JSON from clients, files and other processes. nlohmann copies, writes and compares values
+// recursively, so a document of 100,000 levels (200 KB) would overflow the stack. Both bounds are therefore
+// checked before parsing.
 namespace liveswap::json {
 
 using Json = nlohmann::json;
 
 struct Bounds {
-  std::size_t levels = 64;  // arrays and objects within one another; what liveswap writes has 7 at most
-  std::size_t values = 1'000'000;  // a value takes up to 100 bytes of memory, whatever its text takes
+  std::size_t levels = 64;         // nested arrays and objects; documents of liveswap have at most 7
+  std::size_t values = 1'000'000;  // each takes up to 100 bytes of memory
 };
 
-// The value that the whole of `text` is. An error says what the text is and what was expected: "nested 90
-// levels deep, expected at most 64". No text makes it throw.
+// Parses the whole of `text`. An error says what was found and expected: "nested 90 levels deep, expected at
+// most 64". Never throws.
 Result<Json> parse(std::string_view text, const Bounds& bounds);
 Result<Json> parse(std::string_view text);
 
-// null for a text that parse() refuses: for readers that pass over what they do not understand.
+// null if parse() would fail.
 Json parse_or_null(std::string_view text);
 
 }  // namespace liveswap::json

@@ -14,7 +14,7 @@ constexpr std::string_view begin_of_command = "`liveswap ";
 constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+=,";
 constexpr std::array<std::string_view, 5> of_no_instance{"check", "verify", "list", "version", "help"};
 
-// As one word of a shell.
+// Quotes a word for a shell.
 std::string quoted(std::string_view text) {
   if (!text.empty() && text.find_first_not_of(plain) == std::string_view::npos) return std::string(text);
   std::string result = "'";

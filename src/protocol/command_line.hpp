@@ -6,24 +6,24 @@
 
 #include "protocol/message.hpp"
 
-// Command lines in texts for people: they are copied, so each one must work as it stands. Pure.
+// Command lines in texts for people. Users copy them to a shell, so each must be complete and quoted. Pure.
 namespace liveswap::protocol {
 
-// " -p 3001", " --state-dir '/srv/a b'": an option with its value as a shell takes it.
+// An option with its value, quoted for a shell: " -p 3001", " --state-dir '/srv/a b'".
 std::string option(std::string_view name, std::string_view value);
 
-// " -p 3001"; nothing for the default port.
+// " -p 3001"; empty for the default port.
 std::string port_option(std::uint16_t port);
 
-// " --state-dir /srv/a --runtime-dir /run/a": those that are not empty.
+// " --state-dir /srv/a --runtime-dir /run/a", without the empty ones.
 std::string directory_options(const std::string& state_dir, const std::string& runtime_dir);
 
-// The same text with `options` behind every command that stands in it as `liveswap COMMAND ...` between
-// backquotes and is for one instance (`liveswap help` is for none). Each text is completed once, by the
-// process that shows it first: run() completes what it logs, reports and returns; client::exchange()
-// completes the answer of a master, since the client knows how the instance was addressed.
+// Appends `options` to every `liveswap COMMAND ...` between backquotes in `text`, except to commands that
+// address no instance (`liveswap help`). The process that shows a text first does this, once: run() for its
+// log, notices and outcome; client::exchange() for answers of a master, as only the client knows the options
+// that reach the instance.
 std::string with_options(std::string_view text, std::string_view options);
-// A document with every text in it completed.
+// The same for every text in a document.
 Json document_with_options(Json document, std::string_view options);
 
 }  // namespace liveswap::protocol

@@ -8,7 +8,7 @@
 namespace liveswap::protocol {
 namespace {
 
-// The specification of these variables says that a relative path in them is to be ignored.
+// The XDG specification tells programs to ignore relative paths in these variables.
 std::string directory_variable(const char* name) {
   const char* value = ::getenv(name);
   return value && value[0] == '/' ? value : "";

@@ -3,7 +3,8 @@
 #include <cstdint>
 #include <string>
 
-// Where an instance keeps its things. One instance a port: master and client find each other by this alone.
+// The files of an instance. There is one instance for each port, so the port is enough for a client to find
+// the master.
 namespace liveswap::protocol {
 
 struct Instance {
@@ -17,16 +18,19 @@ struct Instance {
   std::string log_path() const { return state_dir + "/log"; }
 };
 
-// `state_dir` and `runtime_dir` as configured (absolute), empty for the default:
-// $XDG_STATE_HOME/liveswap/<port>, for root without it /var/lib/liveswap/<port>, else
-// ~/.local/state/liveswap/<port>; $XDG_RUNTIME_DIR/liveswap, for root without it /run/liveswap, else
-// /tmp/liveswap-<uid>. Reads the environment and, without $HOME, the user database; makes nothing. Root's own
-// home would be closed to the workers of another user. What an earlier version has left there is used while
-// it has a HEAD and there is nothing in /var/lib, so that no upgrade of liveswap forgets what was committed.
+// `state_dir` and `runtime_dir`: absolute, as configured; empty for the defaults:
+//
+//   state_dir    $XDG_STATE_HOME/liveswap/<port>; without the variable /var/lib/liveswap/<port> for root
+//                (workers of other users cannot enter root's home), ~/.local/state/liveswap/<port> for others
+//   runtime_dir  $XDG_RUNTIME_DIR/liveswap; without it /run/liveswap for root, /tmp/liveswap-<uid> for others
+//
+// An older version kept root's state in root's home. That directory is used as long as it has a HEAD and
+// /var/lib/liveswap/<port> does not exist. Reads the environment and, without $HOME, the user database.
+// Creates nothing.
 Instance locate_instance(std::uint16_t port, const std::string& state_dir, const std::string& runtime_dir);
 
-// The default of root, and what it was in earlier versions; the latter is empty for others than root, and
-// where $XDG_STATE_HOME says otherwise.
+// Root's default state directory, now and in older versions. The latter is empty for other users, and if
+// $XDG_STATE_HOME is set.
 std::string root_state_dir(std::uint16_t port);
 std::string earlier_state_dir(std::uint16_t port);
 

@@ -5,7 +5,7 @@
 namespace liveswap::protocol {
 
 std::optional<std::string> LineBuffer::next() {
-  // A long line comes in many pieces: each byte is looked at once.
+  // A long line arrives in many pieces; each byte is scanned once.
   const std::size_t end = bytes_.find('\n', scanned_);
   scanned_ = std::min(end, bytes_.size());
   if (end == std::string::npos || end >= limit_) return std::nullopt;

@@ -7,30 +7,29 @@
 
 namespace liveswap::protocol {
 
-// A command, with its newline, is never longer than this.
+// Maximum size in bytes of a command with its newline.
 inline constexpr std::size_t line_limit = 64 * 1024;
 
-// An answer or event, with its newline; a receipt of a thousand slots is the longest.
+// Maximum size in bytes of an answer or event with its newline; the longest is a receipt of 1024 slots.
 inline constexpr std::size_t answer_limit = 16 * 1024 * 1024;
 
-// Cuts a stream of bytes into lines. Holds at most one line's worth of bytes beyond what a single append
-// brings.
+// Splits a byte stream into lines. Holds at most one incomplete line besides the bytes of the last append().
 class LineBuffer {
  public:
   explicit LineBuffer(std::size_t limit = line_limit) : limit_(limit) {}
 
   void append(std::string_view bytes) { bytes_ += bytes; }
 
-  // The next whole line without its newline (nor a carriage return before it), or nothing yet.
+  // The next complete line without LF or CR LF, or nothing yet.
   std::optional<std::string> next();
 
-  // True when what waits can no longer become a line within the limit. The connection is then beyond repair.
+  // The incomplete line exceeds the limit: close the connection.
   bool too_long() const;
 
  private:
   std::size_t limit_;
   std::string bytes_;
-  std::size_t scanned_ = 0;  // no newline before that
+  std::size_t scanned_ = 0;  // no newline before this offset
 };
 
 }  // namespace liveswap::protocol

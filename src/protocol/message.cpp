@@ -30,8 +30,7 @@ std::string line_of(const Json& object) {
   return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-// A member that must be a string when it is there; null counts as absent, as the original's client may send
-// it.
+// An optional string member. null counts as missing, as clients of the original program may send null.
 Result<std::string> text_member(const Json& object, const char* name) {
   const auto it = object.find(name);
   if (it == object.end() || it->is_null()) return std::string();
@@ -52,8 +51,8 @@ Result<std::string> value_member(const Json& object, Verb verb) {
   return text_member(object, "value");
 }
 
-// Other commands may carry what they like, as in the original; what changes an upgrade must not be
-// overlooked.
+// Other commands may have unknown members, as in the original program. For upgrade and rollback, an unknown
+// member is an error: it might be meant to change the upgrade.
 Result<void> take_wishes(const Json& object, Command& command) {
   if (command.verb != Verb::upgrade && command.verb != Verb::rollback) return {};
   for (const auto& [name, value] : object.items()) {

@@ -31,33 +31,31 @@ const char* word(Verb verb);
 
 struct Command {
   Verb verb = Verb::status;
-  std::string value;    // empty: none. For forks, history and receipt a number in digits
-  std::string token;    // empty: none
-  std::string cwd;      // what a relative path in `value` is meant from; empty: not said. Absolute
-  bool detach = false;  // of an upgrade or rollback: answer when it is under way
+  std::string value;  // empty: none. A decimal number for forks, history and receipt
+  std::string token;
+  std::string cwd;      // absolute; the base of a relative path in `value`. Empty: unknown
+  bool detach = false;  // upgrade, rollback: answer as soon as the upgrade has started
 
-  // What an upgrade or rollback shall do otherwise: every further member of the object, "true" and "false"
-  // among the texts. Neither names nor texts are checked here, config/wishes.hpp does that.
+  // Per-upgrade options: all further members of the object, each as text. config/wishes.hpp
+  // checks names and values.
   std::map<std::string, std::string> wishes;
 };
 
-// A line from a client, which is hostile until checked: anything that is not exactly a command is an error
-// that says what was expected.
+// Parses a line from an untrusted client. The error says what was expected.
 Result<Command> parse_command(std::string_view line);
 
-// The line of a command, with its newline.
+// The line for a command, newline included.
 std::string to_line(const Command& command);
 
-// Why a command was not carried out: the word in `status` of an answer, and the exit status of the client.
+// Why a command failed: `status` in the answer, and the exit status of the client.
 enum class Refusal { failed, usage, refused, reverted, timed_out };
 
 const char* word(Refusal refusal);
 
-// Lines, with their newline. `verb_text` is what the client called the command. Text that is no UTF-8 is
-// repaired.
+// Lines, newline included. `verb_text`: the command as the client spelled it. Invalid UTF-8 is replaced.
 std::string ok_line(std::string_view verb_text, const Json& members);
 std::string error_line(std::string_view verb_text, Refusal refusal, std::string_view text);
-// With further members, as the number of a receipt.
+// The same with further members, such as the number of a receipt.
 std::string error_line(std::string_view verb_text, Refusal refusal, std::string_view text,
                        const Json& members);
 std::string event_line(std::string_view event, const Json& members);
