@@ -20,11 +20,11 @@ namespace {
 using config::in_quotes;
 using Words = std::vector<std::string>;
 
-// What cxxopts makes of the command line: options by their long names, in their order, and the other words.
+// The command line as parsed by cxxopts: options by long name in order, and the other words.
 struct Split {
   std::vector<std::pair<std::string, std::string>> options;
   Words others;
-  std::optional<Words> behind;  // "--"
+  std::optional<Words> behind;  // the words after "--"
 };
 
 cxxopts::Options known_options() {
@@ -32,7 +32,8 @@ cxxopts::Options known_options() {
   known.allow_unrecognised_options();
   auto add = known.add_options();
   for (const Option& option : option_table()) {
-    // Text throughout: cxxopts would cut lists at commas, and its messages do not say what was expected.
+    // All options are text: cxxopts would split lists at commas, and its error messages do not say what was
+    // expected.
     auto value = cxxopts::value<std::string>();
     if (option.takes != Takes::text) value->implicit_value("");
     const std::string letter(option.letter);
@@ -84,7 +85,7 @@ tl::unexpected<Error> several(std::string_view one, std::string_view other) {
 
 constexpr Milliseconds usual_interval{1'000}, least_interval{100};
 
-// Words of other tools for what is called otherwise here.
+// Names of commands in other tools.
 constexpr std::pair<std::string_view, std::string_view> other_words[] = {
     {"reload", "upgrade"}, {"restart", "upgrade"}, {"deploy", "upgrade"}, {"update", "upgrade"},
     {"swap", "upgrade"},   {"run", "start"},       {"quit", "stop"},      {"shutdown", "stop"},
@@ -99,7 +100,7 @@ tl::unexpected<Error> unknown_command(const std::string& word) {
   return fail(fmt::format("unknown command {}{}", in_quotes(word), config::suggestion(word, command_words)));
 }
 
-// The flags of the original: the option is the command, and its value what it is about.
+// Flags of the original program (`-u PATH`): the option is a command, its value the command's operand.
 Result<void> take_flag(Arguments& arguments, Split& line, std::string& flag) {
   for (const auto& [name, text] : line.options) {
     if (find_option(name)->section != Section::action) continue;
@@ -107,7 +108,7 @@ Result<void> take_flag(Arguments& arguments, Split& line, std::string& flag) {
     flag = "--" + name;
     arguments.command = command_of(name);
     if (!text.empty()) line.others.insert(line.others.begin(), text);
-    // cxxopts gives an optional value only to --name=value; the word behind the flag is meant as well.
+    // cxxopts accepts an optional value only as --name=value, so the next word counts as the value too.
     const std::size_t allowed = find_option(name)->takes == Takes::nothing ? 0 : 1;
     const auto command = std::find_if(line.others.begin() + (text.empty() ? 0 : 1), line.others.end(),
                                       [](const std::string& other) { return command_of(other).has_value(); });
@@ -128,7 +129,7 @@ Result<void> take_command(Arguments& arguments, Split& line) {
   return {};
 }
 
-// `help` and `version` are the options of that name; `help` may be followed by what it is about.
+// `help` and `version` are aliases of the options; an operand of `help` is a command.
 Result<void> take_help(Arguments& arguments, Split& line) {
   if (arguments.command == Command::version) arguments.version = true;
   if (arguments.command != Command::help || arguments.help) return {};
@@ -142,7 +143,7 @@ Result<void> take_help(Arguments& arguments, Split& line) {
   return {};
 }
 
-// What history, receipt and rollback are about.
+// Checks the operand of history, receipt and rollback.
 Result<void> check_number(Command command, const std::string& value) {
   Result<std::uint64_t> number = 0;
   if (value.empty()) return {};
@@ -166,7 +167,7 @@ const char* wanted(Command command) {
   return command == Command::forks ? "a number of workers, or auto" : "the path of a library";
 }
 
-// Words behind "--" are the application's when there is one to start, else words like the others.
+// For a command that starts an application, words after "--" are its arguments; for others, normal operands.
 Result<void> take_value(Arguments& arguments, Split& line) {
   const Command command = *arguments.command;
   const bool starts = command == Command::start || command == Command::check || command == Command::verify;
@@ -211,7 +212,7 @@ Result<void> check_options(Command command, const Split& line) {
   return {};
 }
 
-// Stores a parsed value, or says whose value was wrong.
+// Stores a parsed value, or returns an error that names the option.
 template <class T, class Into>
 Result<void> store(const std::string& name, const Result<T>& value, Into& into) {
   if (!value) return fail(name + ": " + value.error().text);
@@ -246,7 +247,7 @@ Result<void> take_where(Arguments& arguments, const Split& line, const Environme
   return {};
 }
 
-// `--watch`, `--watch=2s` or `--watch 2s`: cxxopts gives an optional value only to the second.
+// `--watch`, `--watch=2s` or `--watch 2s`; cxxopts does not support the last form.
 Result<void> take_watch(Arguments& arguments, Split& line) {
   for (const auto& [name, text] : line.options) {
     if (name != "watch") continue;
@@ -265,7 +266,7 @@ Result<void> take_watch(Arguments& arguments, Split& line) {
   return {};
 }
 
-// What an upgrade shall do otherwise, by the names of the protocol.
+// Collects per-upgrade options by their protocol names.
 Result<void> take_wishes(Arguments& arguments, const Split& line) {
   if (*arguments.command != Command::upgrade) return {};
   for (const auto& [name, text] : line.options) {

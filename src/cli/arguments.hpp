@@ -12,9 +12,10 @@
 
 namespace liveswap::cli {
 
-// The command line as a value.
+// The parsed command line.
 struct Arguments {
-  std::optional<Command> command;  // none only with nothing, help or version; of help: what it is about
+  std::optional<Command> command;  // the command to show help for, with `help`; none only with `nothing`,
+                                   // `help` or `version`
   bool nothing = false;            // the command line is empty
   bool help = false;
   bool version = false;
@@ -22,26 +23,25 @@ struct Arguments {
   bool detach = false;
   bool json = false;
 
-  std::optional<Milliseconds> watch;  // of status: again and again, so long apart
-  std::string second;                 // of verify: the other library
-  std::string value;    // the path, the text or the number that the command is about; as it was given
-  Client::Where where;  // of a command for a running master
-  std::map<std::string, std::string> wishes;  // of upgrade: as in the protocol
-  std::string config;                         // of start; empty: none
-  std::vector<std::pair<std::string, std::string>>
-      settings;  // of start and verify: long names and texts, in their order
-  std::optional<std::vector<std::string>> application;  // of start and verify: what stands behind "--"
+  std::optional<Milliseconds> watch;                          // status: interval of repetition
+  std::string second;                                         // verify: path of the second library
+  std::string value;                                          // operand as typed: path, text or number
+  Client::Where where;                                        // of the instance
+  std::map<std::string, std::string> wishes;                  // upgrade: as in the protocol
+  std::string config;                                         // start: path; empty: none
+  std::vector<std::pair<std::string, std::string>> settings;  // start, verify: long names and values in order
+  std::optional<std::vector<std::string>> application;        // start, verify: words after "--"
 };
 
-// The variables that are defaults of the client side; empty: not set.
+// Environment variables with defaults for client commands; empty: not set.
 struct Environment {
   std::string port;
   std::string address;
   std::string token;
 };
 
-// `words` is the command line without the program's name. An error is a text for people; the exit status is
-// `usage`. Values of settings are checked later, by start_options().
+// `words`: the command line without the program name. The error is a text for people; the exit status is then
+// `usage`. start_options() checks the values of `settings`.
 Result<Arguments> parse_arguments(const std::vector<std::string>& words, const Environment& environment);
 
 }  // namespace liveswap::cli

@@ -5,15 +5,15 @@
 
 #include "base/file.hpp"
 #include "cli/check_text.hpp"
+#include "cli/printable.hpp"
 #include "cli/run_command.hpp"
-#include "cli/shown.hpp"
 #include "cli/terminal.hpp"
 #include "config/values.hpp"
 
 namespace liveswap::cli {
 namespace {
 
-Paper paper_of_stdout() {
+TextFormat format_of_stdout() {
   winsize size{};
   const char* kind = ::getenv("TERM");
   if (::isatty(STDOUT_FILENO) != 1 || !kind || std::string_view(kind) == "dumb") return {};
@@ -57,9 +57,9 @@ int run_check(const Arguments& arguments) {
   }
   const CheckReport report = check(arguments.value, *options);
   if (arguments.json)
-    print(shown_json(check_json(report)) + "\n");
+    print(printable_json(check_json(report)) + "\n");
   else
-    print(check_text(report, paper_of_stdout()));
+    print(check_text(report, format_of_stdout()));
   return report.count(CheckFinding::Level::error) > 0 ? failed : ok;
 }
 

@@ -5,7 +5,7 @@
 
 namespace liveswap::cli {
 
-// What liveswap is asked to do. The word on the command line is the name of the enumerator.
+// The commands of the command line. The name of an enumerator is the word that users type.
 enum class Command {
   start,
   upgrade,
@@ -33,11 +33,11 @@ inline constexpr std::array<std::string_view, 18> command_words{
 
 constexpr std::string_view word(Command command) { return command_words[static_cast<std::size_t>(command)]; }
 
-// Sets of commands.
+// A set of commands, as a bit mask.
 using Commands = unsigned;
 constexpr Commands only(Command command) { return 1U << static_cast<unsigned>(command); }
 constexpr Commands all_commands = (1U << command_words.size()) - 1;
-// Those that talk to a master that runs, and those that have to do with one.
+// Commands for a running master; commands for a master.
 constexpr Commands client_commands =
     only(Command::upgrade) | only(Command::rollback) | only(Command::promote) | only(Command::abort) |
     only(Command::history) | only(Command::receipt) | only(Command::message) | only(Command::kill) |

@@ -6,16 +6,16 @@
 #include "cli/command.hpp"
 #include "cli/option_table.hpp"
 
-// Every command, once, and the other lists of --help. Made from them as well: docs/reference/commands.md and
-// docs/liveswap.1.
+// All commands, and the other lists of --help. docs/reference/commands.md and docs/liveswap.1 are generated
+// from these tables.
 namespace liveswap::cli {
 
 struct Page {
   Command command;
   std::string_view usage;
-  std::string_view flags;  // the same, as the original has it; empty: there is none
+  std::string_view flags;  // usage by the flags of the original program; empty: none
   std::string_view about;
-  std::string_view more;  // on the page of the command alone; lines end between paragraphs only
+  std::string_view more;  // only in the help of this command; newlines only between paragraphs
 };
 
 // In the order of the enumerators.
@@ -26,11 +26,11 @@ struct Heading {
   std::string_view text;
 };
 
-// Of the sections of the option table, in the order of --help. Section::action has none: its options are
+// Headings of the option sections, in the order of --help. None for Section::action: those options are
 // commands.
 std::span<const Heading> option_headings();
 
-// A term and what it means.
+// A term and its description.
 struct Entry {
   std::string_view term;
   std::string_view text;

@@ -1,5 +1,5 @@
+#include "cli/printable.hpp"
 #include "cli/run_command.hpp"
-#include "cli/shown.hpp"
 #include "cli/terminal.hpp"
 #include "config/values.hpp"
 
@@ -49,7 +49,7 @@ int run_control(const Arguments& arguments) {
   if (outcome.status != ok)
     complain(outcome.text);
   else
-    print((outcome.text.empty() ? std::string("done") : shown(outcome.text)) + "\n");
+    print((outcome.text.empty() ? std::string("done") : printable(outcome.text)) + "\n");
   return outcome.status;
 }
 

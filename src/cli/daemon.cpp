@@ -21,19 +21,19 @@
 #include "base/unique_fd.hpp"
 #include "protocol/instance.hpp"
 
-// What the child says to the parent, which then goes its way: the exit status as one byte, then a text, then
-// the end. An end without a word: the child has died.
+// Protocol from child to parent: exit status as one byte, text, end of file. End of file alone: the child
+// died.
 namespace liveswap::cli {
 namespace {
 
-// Without waiting for the reader of a FIFO.
+// O_NONBLOCK: opening a FIFO must not wait for a reader.
 constexpr int log_flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
 Outcome failed_to(const char* operation, const std::string& object) {
   return {failed, os_error(operation, object, errno).text};
 }
 
-// Nobody may read it any more: the user can have ended the parent.
+// Ignores errors: the user may have killed the parent.
 void tell_parent(UniqueFd& parent, const Outcome& outcome) {
   if (!parent) return;
   const std::string report = static_cast<char>(outcome.status) + outcome.text;
@@ -64,7 +64,7 @@ Outcome run_as_child(UniqueFd parent, Options options, const std::function<Outco
     };
     outcome = run(options);
   }
-  // A master that was told to stop before its workers were ready did well, but it does not run.
+  // A master stopped before it was ready succeeds, but the start has failed.
   if (parent && outcome.status == ok)
     tell_parent(parent, {failed, "the master was stopped before it was ready"});
   tell_parent(parent, outcome);
@@ -83,13 +83,13 @@ std::string end_of(pid_t pid) {
   return fmt::format("ended with exit status {}", WEXITSTATUS(status));
 }
 
-// Where a log ends now; 0 when there is none.
+// Size of the log; 0: no log.
 off_t size_of(const std::string& log_file) {
   struct stat info {};
   return ::stat(log_file.c_str(), &info) == 0 && S_ISREG(info.st_mode) ? info.st_size : 0;
 }
 
-// The last lines that were written into the log since it was `before` bytes long.
+// The last lines written to the log beyond its first `before` bytes.
 std::string last_lines(const std::string& log_file, off_t before) {
   struct stat info {};
   char bytes[4 * Tail::size_limit];
@@ -130,7 +130,7 @@ Detached run_in_background(Options options, const std::function<Outcome(const Op
   auto here = UniqueFd::adopt(ends[0]);
   auto there = UniqueFd::adopt(ends[1]);
   const off_t log_before = size_of(options.log_file);
-  std::fflush(nullptr);  // lest both processes write what is buffered
+  std::fflush(nullptr);  // otherwise both processes write buffered output
   const pid_t pid = ::fork();
   if (pid < 0) return {failed_to("fork", "the master")};
   if (pid == 0) {

@@ -9,11 +9,7 @@
 
 namespace liveswap::cli {
 
-// Runs a master in the background. Forks, so nothing that has threads may have been started; returns in both
-// processes. In the parent, once every worker is ready or the master has failed: `pid` is the master's when
-// all is well, `log_end` else the last lines that were written into its log meanwhile (Tail::text()). In the
-// child
-// (`child`), when `run` has returned.
+// Result of run_in_background(), which returns in both processes.
 struct Detached {
   Outcome outcome;
   pid_t pid = 0;
@@ -21,10 +17,13 @@ struct Detached {
   std::string log_end = {};
 };
 
-// `options` are validated and have a log file; its directory exists. `run` is liveswap::run or a test's.
+// Forks, so no threads may exist; runs a master in the child. In the parent, returns when every worker is
+// ready or the master has failed. Then `pid` is the master's, or `log_end` has the last lines of the log
+// (Tail::text()). In the child, returns after `run`, with `child` set. `options` are validated and name a log
+// file in an existing directory. `run` is liveswap::run, or a fake in tests.
 Detached run_in_background(Options options, const std::function<Outcome(const Options&)>& run);
 
-// Fills in the log file of a master in the background and makes the directory for it.
+// Sets the log file of a background master and makes its directory.
 Outcome prepare_log(Options& options);
 
 }  // namespace liveswap::cli

@@ -6,7 +6,7 @@
 #include <array>
 
 #include "cli/command_table.hpp"
-#include "cli/filled.hpp"
+#include "cli/wrapped.hpp"
 
 namespace liveswap::cli {
 namespace {
@@ -34,15 +34,15 @@ constexpr std::string_view examples =
     "  liveswap status\n";
 
 constexpr std::size_t option_column = 30;
-constexpr std::size_t narrow_column = 8;  // where there is no room for two columns
+constexpr std::size_t narrow_column = 8;  // for narrow terminals
 
-// A term, and what it means in the column beside it: on the next line where the term is too long.
+// A term with its description in the second column, or on the next line after a long term.
 std::string entry_lines(const Entry& entry, std::size_t column, std::size_t width) {
   if (width < 2 * column) column = std::min(column, narrow_column);
   std::string line = fmt::format("  {}", entry.term);
   line +=
       line.size() + 2 <= column ? std::string(column - line.size(), ' ') : "\n" + std::string(column, ' ');
-  return line + filled(std::string(entry.text), {width, column}) + "\n";
+  return line + wrapped(std::string(entry.text), {width, column}) + "\n";
 }
 
 template <class Entries>
@@ -66,7 +66,7 @@ std::string option_lines(const Option& option, std::size_t width) {
   return entry_lines({term, text}, option_column, width);
 }
 
-// The options of each heading that `commands` have in common with it.
+// The options of `commands` under their headings.
 std::string options_text(Commands commands, std::size_t width) {
   std::string text;
   for (const auto& heading : option_headings()) {
@@ -74,18 +74,18 @@ std::string options_text(Commands commands, std::size_t width) {
     for (const Option& option : option_table())
       if (option.section == heading.section && (option.commands & commands))
         lines += option_lines(option, width);
-    if (!lines.empty()) text += fmt::format("{}\n{}\n", filled(std::string(heading.text), {width}), lines);
+    if (!lines.empty()) text += fmt::format("{}\n{}\n", wrapped(std::string(heading.text), {width}), lines);
   }
   return text;
 }
 
 std::string everything(std::size_t width) {
   std::string text =
-      filled(version_text() + ": replaces the code of a running server without losing a connection",
-             {width}) +
+      wrapped(version_text() + ": replaces the code of a running server without losing a connection",
+              {width}) +
       "\n\n";
-  text += filled("Usage: liveswap [OPTION...] COMMAND, or its flag; options stand anywhere before --",
-                 {width, 7}) +
+  text += wrapped("Usage: liveswap [OPTION...] COMMAND, or its flag; options stand anywhere before --",
+                  {width, 7}) +
           "\n\n";
   for (const Page& page : command_pages()) {
     const std::string about =
@@ -105,7 +105,7 @@ std::string help_text(std::optional<Command> command, std::size_t width) {
   const Page& page = command_pages()[static_cast<std::size_t>(*command)];
   std::string text = fmt::format("Usage: liveswap {} [OPTION...]\n", page.usage);
   if (!page.flags.empty()) text += fmt::format("   or: liveswap {} [OPTION...]\n", page.flags);
-  text += "\n" + filled(fmt::format("{}: {}. {}", word(*command), page.about, page.more), {width}) + "\n\n";
+  text += "\n" + wrapped(fmt::format("{}: {}. {}", word(*command), page.about, page.more), {width}) + "\n\n";
   return text + options_text(only(*command), width) + exit_statuses_text(width);
 }
 

@@ -7,10 +7,10 @@
 
 namespace liveswap::cli {
 
-// What `liveswap help` prints: everything, or the part of one command. At most `width` columns, 40 or more.
+// The text of `liveswap help`, for all commands or one. `width`: columns, at least 40.
 std::string help_text(std::optional<Command> command, std::size_t width = 80);
 
-// For a command line with nothing on it: the commands, a line each.
+// The text for an empty command line: one line for each command.
 std::string usage_text();
 
 // "liveswap 0.1.0".

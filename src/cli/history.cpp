@@ -1,8 +1,8 @@
 #include "cli/history_table.hpp"
+#include "cli/printable.hpp"
 #include "cli/receipt_text.hpp"
 #include "cli/records.hpp"
 #include "cli/run_command.hpp"
-#include "cli/shown.hpp"
 #include "cli/terminal.hpp"
 #include "json/parse.hpp"
 
@@ -11,7 +11,7 @@ namespace {
 
 constexpr unsigned usual_length = 20;
 
-// Prints a document, as it is or for people.
+// Prints a document as JSON or for people.
 template <class Show>
 int print_document(const Outcome& outcome, const Arguments& arguments, Show show) {
   if (outcome.status != ok) {
@@ -19,7 +19,7 @@ int print_document(const Outcome& outcome, const Arguments& arguments, Show show
     return outcome.status;
   }
   if (arguments.json) {
-    print(shown_json(outcome.text) + "\n");
+    print(printable_json(outcome.text) + "\n");
     return ok;
   }
   const auto document = json::parse_or_null(outcome.text);

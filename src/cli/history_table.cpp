@@ -6,24 +6,25 @@
 #include <vector>
 
 #include "cli/fields.hpp"
-#include "cli/filled.hpp"
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 #include "cli/table.hpp"
+#include "cli/wrapped.hpp"
 
 namespace liveswap::cli {
 namespace {
 
-constexpr std::size_t least_room = 28;  // for what it went to; below it that stands on lines of its own
-constexpr std::size_t step = 4;         // such lines are further right
+constexpr std::size_t least_room = 28;  // minimum width of the last column; below, it moves to lines of its
+                                        // own
+constexpr std::size_t step = 4;         // indent of such lines
 constexpr std::size_t full_id = 12, shorter_id = 8;
 
-// How much of paths and ids is shown.
+// How paths and ids are abbreviated.
 struct Style {
   bool whole_paths;
   std::size_t id;
 };
 
-// "2026-11-22T23:17:58.042Z" without what a table has no room for.
+// "2026-11-22T23:17:58.042Z" without "T", milliseconds and "Z".
 std::string when(const Json& receipt) {
   std::string started = text(receipt, "started");
   if (started.size() < 20 || started[10] != 'T') return started;
@@ -31,7 +32,7 @@ std::string when(const Json& receipt) {
   return started.substr(0, 19) + "Z";
 }
 
-// Of a refused one there is no release, only what was asked for.
+// A refused upgrade has no release; its path is the requested one.
 std::string path_of(const Json& receipt) {
   const Json& asked = member(member(receipt, "asked"), "value");
   if (member(receipt, "to").is_object()) return text(member(receipt, "to"), "path");
@@ -54,8 +55,8 @@ std::string id(const Json& receipt, const Style& style) {
 }
 
 struct Table {
-  std::vector<std::string> left;   // all columns but the last, as lines of the same length
-  std::vector<std::string> whats;  // the last one
+  std::vector<std::string> left;   // all columns but the last, padded to equal width
+  std::vector<std::string> whats;  // the last column
   std::size_t left_width = 0;
   std::size_t width = 0;
 };
@@ -78,17 +79,17 @@ Table table_of(const Json& receipts, const Style& style) {
 
 bool has_room(const Table& table, std::size_t width) { return table.left_width + 2 + least_room <= width; }
 
-// What it went to in a column of its own, or below.
+// Puts the last column beside the others, or on lines below them.
 std::string shown_table(const Table& table, std::size_t width) {
   const bool beside = width == 0 || has_room(table, width);
   const std::size_t indent = beside ? table.left_width + 2 : std::min(step, width / 4);
   std::string lines;
   for (std::size_t i = 0; i < table.left.size(); ++i) {
     const std::string& left = table.left[i];
-    const std::string what = filled(table.whats[i], {width, indent, true});
+    const std::string what = wrapped(table.whats[i], {width, indent, true});
     if (beside)
       lines += left + std::string(indent - columns(left), ' ') + what + "\n";
-    else if (i == 0)  // the heading: what stands below needs none
+    else if (i == 0)  // a heading needs no second line
       lines += left + "\n";
     else
       lines += left + "\n" + std::string(indent, ' ') + what + "\n";
@@ -96,21 +97,21 @@ std::string shown_table(const Table& table, std::size_t width) {
   return lines;
 }
 
-// For widths in which there is no room for columns.
+// For widths too narrow for columns.
 std::string paragraphs(const Json& receipts, std::size_t width) {
   const Style style{false, shorter_id};
   const std::size_t indent = std::min(step, width / 4);
   std::string lines;
   for (const Json& receipt : receipts)
-    lines += filled(fmt::format("{} {} {} {} {} {}: {}", text(receipt, "number"), when(receipt),
-                                text(receipt, "kind"), text(receipt, "outcome"), time(receipt, "length_ms"),
-                                id(receipt, style), what(receipt, style)),
-                    {width, indent, true}) +
+    lines += wrapped(fmt::format("{} {} {} {} {} {}: {}", text(receipt, "number"), when(receipt),
+                                 text(receipt, "kind"), text(receipt, "outcome"), time(receipt, "length_ms"),
+                                 id(receipt, style), what(receipt, style)),
+                     {width, indent, true}) +
              "\n";
   return lines;
 }
 
-// Of upgrades that all began, or of none that did.
+// The widest style that fits.
 std::string fitted_table(const Json& receipts, std::size_t width) {
   for (const Style& style : {Style{true, full_id}, Style{false, full_id}}) {
     const Table table = table_of(receipts, style);
@@ -134,7 +135,7 @@ std::string history_table(const Json& receipts, std::size_t width) {
   std::string shown = upgrades.empty() ? "" : fitted_table(upgrades, width);
   if (refused.empty()) return shown;
   if (!shown.empty()) shown += "\n";
-  return shown + filled("refused before anything was touched:", {width, 0, true}) + "\n" +
+  return shown + wrapped("refused before anything was touched:", {width, 0, true}) + "\n" +
          fitted_table(refused, width);
 }
 

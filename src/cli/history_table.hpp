@@ -5,11 +5,10 @@
 
 namespace liveswap::cli {
 
-// Receipts in short (docs/reference/receipt.md), oldest first, for people. No word of a reason is ever left
-// out. A line a receipt, `width` 0: however long. Where lines would be longer than `width` columns, in this
-// order: paths become names of files, ids get shorter, reasons are broken into lines in their column, then
-// below their receipt. Upgrades that were refused before they began stand in a table of their own, below.
-// Pure.
+// Short receipts (docs/reference/receipt.md, oldest first) as a table for people. `width`: columns; 0: one
+// line for each receipt, of any length. To fit, in this order: paths become file names, ids get shorter,
+// reasons wrap in their column, reasons move below their receipt. Reasons are never truncated. Upgrades
+// refused before they began follow in a second table. Pure.
 std::string history_table(const nlohmann::json& receipts, std::size_t width);
 
 }  // namespace liveswap::cli

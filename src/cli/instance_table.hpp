@@ -5,13 +5,13 @@
 
 #include "client/instances.hpp"
 
-// What `liveswap list` prints. Pure but for the names of users.
+// The output of `liveswap list`. Pure, except for looking up user names.
 namespace liveswap::cli {
 
-// A list of objects as docs/reference/control-protocol.md has it.
+// The list of objects in docs/reference/control-protocol.md.
 nlohmann::json instances_json(const client::Instances& instances);
 
-// The same for people, a line an instance. `hidden` are counted below.
+// The same for people, one line for each instance. `hidden`: number of instances of other users.
 std::string instance_table(const nlohmann::json& instances, std::size_t hidden);
 
 }  // namespace liveswap::cli

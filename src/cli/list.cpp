@@ -1,8 +1,8 @@
 #include <unistd.h>
 
 #include "cli/instance_table.hpp"
+#include "cli/printable.hpp"
 #include "cli/run_command.hpp"
-#include "cli/shown.hpp"
 #include "cli/terminal.hpp"
 
 namespace liveswap::cli {
@@ -16,7 +16,7 @@ int run_list(const Arguments& arguments) {
   const auto instances = client::running_instances(answer_limit);
   const auto document = instances_json(instances);
   if (arguments.json)
-    print(shown_json(document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)) + "\n");
+    print(printable_json(document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)) + "\n");
   else
     print(instance_table(document, ::geteuid() == 0 ? 0 : instances.hidden));
   return ok;

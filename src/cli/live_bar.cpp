@@ -37,7 +37,7 @@ void LiveBar::keep_line(const std::string& line) {
 void LiveBar::draw() {
   const auto elapsed =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin_);
-  // A cursor behind the last column would wrap the line, and it could not be drawn over.
+  // A full-width line would wrap at the cursor, and could not be overwritten.
   const std::size_t width = terminal_.width();
   terminal_.draw(progress_.bar(width > 1 ? width - 1 : 1, elapsed, terminal_.colour()));
 }

@@ -11,18 +11,18 @@
 
 namespace liveswap::cli {
 
-// The bar of an upgrade on the terminal. The client blocks while it waits for events, so a thread of its own
-// lets the time go on. Gone from the terminal when this has been destroyed.
+// The progress bar of an upgrade on the terminal. Its own thread updates the elapsed time, while the client's
+// thread blocks waiting for events. The destructor erases the bar.
 class LiveBar {
  public:
-  explicit LiveBar(std::string options);  // as of Progress
+  explicit LiveBar(std::string options);  // as for Progress
   ~LiveBar();
   LiveBar(const LiveBar&) = delete;
   LiveBar& operator=(const LiveBar&) = delete;
 
-  // Trouble is kept above the bar.
+  // Handles an event. Prints a line above the bar for trouble.
   void take(const std::string& json);
-  // A line that is kept above the bar.
+  // Prints a line above the bar.
   void keep(const std::string& line);
 
  private:
@@ -31,7 +31,7 @@ class LiveBar {
   void tick(const std::stop_token& stop);
 
   const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-  std::mutex mutex_;  // guards all below
+  std::mutex mutex_;  // guards everything below
   std::condition_variable_any stopped_;
   Progress progress_;
   Terminal terminal_;

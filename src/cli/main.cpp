@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {
-    // Mostly std::bad_alloc, so without memory.
+    // Allocates nothing: the exception is mostly std::bad_alloc.
     std::fprintf(stderr, "liveswap: cannot go on: %s\n", error.what());
     return liveswap::failed;
   }

@@ -5,12 +5,11 @@
 
 #include "cli/command.hpp"
 
-// Every option of the command line, once: what is parsed, what is allowed where, and what is said of it. Made
-// from this table: --help, docs/reference/options.md, the options of docs/liveswap.1, the words of
-// completions/liveswap.
+// All options of the command line: the parser, --help, docs/reference/options.md, docs/liveswap.1 and
+// completions/liveswap are made from this table.
 namespace liveswap::cli {
 
-// The headings of --help, in its order.
+// Headings of --help, in order.
 enum class Section {
   action,
   where,
@@ -30,24 +29,24 @@ enum class Section {
 enum class Takes { nothing, text, optional_text };
 
 struct Option {
-  std::string_view letter;  // empty: none
+  std::string_view letter;  // one letter; empty: none
   std::string_view name;
-  std::string_view argument;  // its name in --help; empty: takes nothing
-  Commands commands;          // where it means something
+  std::string_view argument;  // placeholder of the value in --help; empty: no value
+  Commands commands;          // that accept the option
   Section section;
-  std::string_view values;  // which are allowed: "1 to 1024, or auto"; empty: any text, or it takes none
-  std::string_view preset;  // what holds without the option, as it is typed, or in words; empty: nothing does
-  std::string_view help;    // for --help and the reference
-  std::string_view more = {};  // for the reference alone: whole sentences, literal words in backquotes, links
+  std::string_view values;     // allowed values: "1 to 1024, or auto"; empty: any text, or no value
+  std::string_view preset;     // default, as typed or in words; empty: none
+  std::string_view help;       // for --help and the reference
+  std::string_view more = {};  // for the reference only: sentences with Markdown
   Takes takes = Takes::text;
 };
 
 std::span<const Option> option_table();
 
-// An option of start that verify takes too: it makes the same application, in an instance of its own.
+// An option of start that verify also accepts, for the application under test.
 bool is_handed_to_start(const Option& option);
 
-// The option of that long name; nullptr when there is none.
+// Finds an option by its long name; nullptr: none.
 const Option* find_option(std::string_view name);
 
 }  // namespace liveswap::cli

@@ -10,7 +10,7 @@
 #include "base/tail.hpp"
 #include "cli/duration_text.hpp"
 #include "cli/fields.hpp"
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 #include "json/parse.hpp"
 #include "protocol/command_line.hpp"
 
@@ -20,9 +20,9 @@ struct Progress::Event {
   nlohmann::json object;
 
   std::string whole(const char* name) const { return json::text_or_empty(object, name); }
-  // The first line of it.
-  std::string text(const char* name) const { return shown(first_line(whole(name))); }
-  std::string lines(const char* name) const { return shown(whole(name), true); }
+  // First line only.
+  std::string text(const char* name) const { return printable(first_line(whole(name))); }
+  std::string lines(const char* name) const { return printable(whole(name), true); }
   long long number(const char* name) const { return json::number(object, name).value_or(-1); }
   bool is(std::string_view name) const { return text("event") == name; }
 
@@ -81,7 +81,7 @@ Progress::Note Progress::describe(const Event& event) const {
     return {
         event.who() + " has gone" + (event.text("exit") == "0" ? "" : after(", exit ", event.text("exit"))),
         false};
-  // Its text names the slot, and what follows (reverting, the answer) repeats it.
+  // The text names the slot. The following events repeat it.
   if (event.is("failed")) return {event.what() + " failed" + after(": ", event.lines("text")), true};
   if (event.is("dropped")) return {event.who() + " leaves out" + after(" ", event.text("listener")), true};
   if (event.is("committed")) return {"committed" + after(": ", event.text("release")), false};
@@ -108,7 +108,7 @@ void Progress::count(const Event& event) {
   if (event.is("flipped") || event.is("promoted")) phase_ = "upgrading";
   if (event.is("spawned")) {
     fresh_.insert(pid);
-    // The canaries have baked, and the others follow.
+    // The bake has ended; the other slots follow.
     if (phase_ == "baking") phase_ = "upgrading";
   }
   if (event.is("ready") && event.number("slot") >= 0) ready_.insert(event.number("slot"));
@@ -121,7 +121,7 @@ void Progress::count(const Event& event) {
   }
   if (event.is("committed")) phase_ = "draining";
   if (event.is("reverting") && !reverting_) {
-    // The way back is through the slots that were switched, and what was new is what leaves.
+    // From here on the switched slots go back, and the new workers are the ones that leave.
     phase_ = "reverting";
     reverting_ = true;
     slots_ = ready_.size();

@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "cli/fields.hpp"
-#include "cli/filled.hpp"
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 #include "cli/timeline.hpp"
+#include "cli/wrapped.hpp"
 
 namespace liveswap::cli {
 namespace {
@@ -16,10 +16,10 @@ constexpr std::size_t label_width = 14;
 constexpr std::size_t narrowest = 40;
 constexpr std::size_t most_troubles = 20;
 
-// A label, and a text beside it that is broken between words.
+// A label, and beside it a word-wrapped text.
 std::string paragraph(const std::string& label, const std::string& text, std::size_t width) {
-  return fmt::format("{:<{}}", label, label_width) + filled(text, {std::max(width, narrowest), label_width}) +
-         "\n";
+  return fmt::format("{:<{}}", label, label_width) +
+         wrapped(text, {std::max(width, narrowest), label_width}) + "\n";
 }
 
 std::string release(const Json& receipt, const char* name) {
@@ -59,7 +59,7 @@ std::int64_t sum_of(const Json& receipt, const char* name) {
   return sum;
 }
 
-// Of those that were drained.
+// Idle connections of drained workers that were closed or moved.
 std::string idle_ones(const Json& receipt) {
   const auto ended = sum_of(receipt, "ended"), moved = sum_of(receipt, "moved");
   if (ended == 0 && moved == 0) return "";
@@ -68,7 +68,7 @@ std::string idle_ones(const Json& receipt) {
   return "; " + first + (ended > 0 && moved > 0 ? fmt::format(", {} moved", moved) : "");
 }
 
-// Sums over all workers; what nobody has counted is not claimed to be nothing.
+// Sums over all workers. Leaves out what no worker counted.
 std::string connections(const Json& receipt) {
   if (!member(receipt, "slots").is_array()) return "";
   std::string line;
@@ -114,15 +114,15 @@ std::string queues(const Json& receipt) {
   return line;
 }
 
-// Listeners that the new code leaves out.
+// Listeners that the new code no longer binds.
 std::string dropped(const Json& receipt) {
   std::string line;
   for (const Json& name : list(receipt, "dropped"))
-    if (name.is_string()) line += (line.empty() ? "" : ", ") + shown(name.get_ref<const std::string&>());
+    if (name.is_string()) line += (line.empty() ? "" : ", ") + printable(name.get_ref<const std::string&>());
   return line;
 }
 
-// What became of a worker that did not leave by itself.
+// How a worker ended that crashed or was killed.
 std::string trouble(const Json& slot, const Json& worker) {
   const std::string end = text(worker, "end");
   if (end != "forced" && end != "crashed") return "";
@@ -136,7 +136,7 @@ std::string trouble(const Json& slot, const Json& worker) {
   return line + (member(worker, "force").is_string() ? ": " + text(worker, "force") : "");
 }
 
-// Lines as they were written, below what they belong to.
+// Indents each line.
 std::string indented(const std::string& lines) {
   std::istringstream all(lines);
   std::string result;
@@ -144,7 +144,7 @@ std::string indented(const std::string& lines) {
   return result;
 }
 
-// Where the receipt's reason is another one.
+// The failure of a worker, unless the reason of the receipt contains it.
 std::string failure(const Json& receipt, const Json& worker) {
   const std::string why = headline(worker, "failure");
   const bool told =
@@ -166,7 +166,7 @@ std::string troubles(const Json& receipt, std::size_t width) {
   return lines;
 }
 
-// Processes that a worker has left with a listener open.
+// Processes left behind by a worker that still hold a listener.
 std::string left(const Json& receipt, std::size_t width) {
   std::string lines;
   for (const Json& slot : list(receipt, "slots"))

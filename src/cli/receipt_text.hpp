@@ -7,8 +7,7 @@
 
 namespace liveswap::cli {
 
-// A receipt (docs/reference/receipt.md) for people: a summary, what went wrong with which worker, and the
-// timeline. Pure.
+// A receipt (docs/reference/receipt.md) for people: summary, problems of workers, timeline. Pure.
 std::string receipt_text(const nlohmann::json& receipt, const Screen& screen);
 
 }  // namespace liveswap::cli

@@ -25,7 +25,7 @@ std::string state_directory(const Client::Where& where) {
   return protocol::locate_instance(where.port, given, "").state_dir;
 }
 
-// With its hints completed, as a master's answer comes from the client.
+// Completes the commands in hints, as the client does in answers of a master.
 std::string text_of(Json document, const Client::Where& where) {
   return protocol::document_with_options(std::move(document), client::options_of(where))
       .dump(-1, ' ', false, Json::error_handler_t::replace);

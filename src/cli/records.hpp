@@ -8,11 +8,11 @@
 
 namespace liveswap::cli {
 
-// The receipts of an instance as JSON in `text`, as Client gives them: from its master, or from its state
-// directory when there is no master on this machine.
+// Receipts as JSON in `text`, as from Client. Read from the master, or without a master on this machine, from
+// the state directory.
 struct Records {
   Outcome outcome;
-  std::string left_out;  // which receipts are missing in it, and why; for people; empty: none
+  std::string left_out;  // which receipts are missing in the list and why, for people; empty: none
 };
 Records history_of(const Client::Where& where, unsigned newest);
 Outcome receipt_of(const Client::Where& where, std::optional<std::uint64_t> number);

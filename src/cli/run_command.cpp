@@ -6,7 +6,7 @@
 
 #include "cli/help.hpp"
 #include "cli/terminal.hpp"
-#include "client/door.hpp"
+#include "client/connect_master.hpp"
 
 namespace liveswap::cli {
 
@@ -19,7 +19,7 @@ int run_help(const Arguments& arguments) {
   return ok;
 }
 
-// Those of a master. Sent by name (`pkill -USR1 liveswap`, to open the log anew), they reach clients as well.
+// `pkill -USR1 liveswap`, meant to reopen the log of a master, also reaches clients.
 void ignore_signals_of_a_master() {
   for (const int number : {SIGUSR1, SIGUSR2}) ::signal(number, SIG_IGN);
 }
@@ -27,9 +27,9 @@ void ignore_signals_of_a_master() {
 }  // namespace
 
 int run_command(const Arguments& arguments) {
-  client::notice() = complain;
+  client::owner_notice() = complain;
   if (arguments.nothing) {
-    print_aside(usage_text());
+    print_to_stderr(usage_text());
     return usage;
   }
   if (arguments.help) return run_help(arguments);

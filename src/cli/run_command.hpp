@@ -2,7 +2,7 @@
 
 #include "cli/arguments.hpp"
 
-// Each carries out one command, prints what came of it and returns the exit status.
+// Each function carries out one command, prints the result and returns the exit status.
 namespace liveswap::cli {
 
 int run_start(const Arguments& arguments);
@@ -15,10 +15,10 @@ int run_verify(const Arguments& arguments);
 int run_list(const Arguments& arguments);
 int run_check(const Arguments& arguments);
 
-// promote, abort, message, kill, die, stop, forks: ask and print one line.
+// promote, abort, message, kill, die, stop, forks: print one line.
 int run_control(const Arguments& arguments);
 
-// Any of them, or the help.
+// Dispatches to the functions above, or prints help.
 int run_command(const Arguments& arguments);
 
 }  // namespace liveswap::cli

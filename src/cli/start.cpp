@@ -10,13 +10,13 @@
 namespace liveswap::cli {
 namespace {
 
-// run() has completed the commands that its texts name.
+// run() has already completed the commands in its texts.
 int report(const Outcome& outcome) {
   if (outcome.status != ok) complain(outcome.text);
   return outcome.status;
 }
 
-// The master in the background complains of its outcome too, into its log: these lines are not said twice.
+// The background master writes its failure to the log too; leaves out those lines of the log.
 std::string with_log_end(const std::string& text, const std::string& log_end, const std::string& log_file) {
   const std::string told = complaint(text);
   std::string more;
@@ -44,10 +44,10 @@ int start_daemon(Options options) {
 int run_start(const Arguments& arguments) {
   auto options = start_options(arguments);
   if (!options) return report({usage, options.error().text});
-  // This process is the master's alone.
+  // This process has no children but the master's.
   options->reap_children = true;
   if (arguments.daemon) return start_daemon(std::move(*options));
-  // Without a log file the log is on the terminal, and says it.
+  // Without a log file, the log on the terminal already shows the notices.
   if (!options->log_file.empty()) options->on_notice = complain;
   return report(liveswap::run(*options));
 }

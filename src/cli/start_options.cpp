@@ -54,7 +54,7 @@ Result<void> add_privileged_port(Options& options, std::string_view text) {
       [&](std::uint16_t port) { options.privileged_ports.push_back(port); });
 }
 
-// Options of the command line that are no single value, or have another word there than in a file.
+// Options that are no single value, or that have another name in the configuration file.
 struct Setter {
   std::string_view name;
   Result<void> (*apply)(Options&, std::string_view text);

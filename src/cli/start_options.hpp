@@ -6,10 +6,10 @@
 
 namespace liveswap::cli {
 
-// The options of a master: the defaults, over them the configuration file, over it the command line. Of
-// --listen and --health those of the command line replace all others; of --env and --limit those of the same
-// name. Relative paths of the command line become absolute from this process' working directory. Reads the
-// configuration file; validated.
+// Options of a master: defaults, overridden by the configuration file, overridden by the command line.
+// --listen and --health replace all from the file; --env and --limit replace those of the same name. Relative
+// paths on the command line are resolved against the working directory. Reads the configuration file;
+// validates.
 Result<Options> start_options(const Arguments& arguments);
 
 }  // namespace liveswap::cli

@@ -1,5 +1,5 @@
+#include "cli/printable.hpp"
 #include "cli/run_command.hpp"
-#include "cli/shown.hpp"
 #include "cli/status_table.hpp"
 #include "cli/terminal.hpp"
 #include "cli/watch.hpp"
@@ -15,7 +15,7 @@ int run_status(const Arguments& arguments) {
     return outcome.status;
   }
   if (arguments.json) {
-    print(shown_json(outcome.text) + "\n");
+    print(printable_json(outcome.text) + "\n");
     return ok;
   }
   const auto table = status_table(outcome.text, client::options_of(arguments.where), screen(80));

@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "cli/fields.hpp"
-#include "cli/filled.hpp"
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 #include "cli/worker_table.hpp"
+#include "cli/wrapped.hpp"
 #include "json/parse.hpp"
 
 namespace liveswap::cli {
@@ -15,14 +15,14 @@ namespace {
 
 constexpr std::size_t label_width = 14, narrowest = 30;
 
-// Lines of a label and a text, which is broken between words.
+// Lines of a label and a word-wrapped text.
 struct Paragraphs {
   Screen screen;
-  std::string options;  // for commands that people may copy
+  std::string options;  // that address the instance, for commands in hints
 
   std::string of(const char* label, const std::string& text) const {
     return fmt::format("{:<{}}", label, label_width) +
-           filled(text, {std::max(screen.width, narrowest), label_width, screen.terminal}) + "\n";
+           wrapped(text, {std::max(screen.width, narrowest), label_width, screen.terminal}) + "\n";
   }
 };
 
@@ -35,8 +35,7 @@ std::string head_line(const Json& status) {
                      text(status, "generation"));
 }
 
-// What is under way: "rollback to /srv/app.so: baking, 12.0 s left, 1 of 4 slots ready, asked for 18.0 s ago
-// by …".
+// "rollback to /srv/app.so: baking, 12.0 s left, 1 of 4 slots ready, asked for 18.0 s ago by …".
 std::string under_way_line(const Json& upgrade) {
   std::string line =
       fmt::format("{} to {}: {}", text(upgrade, "kind"), text(upgrade, "to"), text(upgrade, "phase"));
@@ -63,7 +62,7 @@ std::string under_way(const Json& status, const Paragraphs& page) {
   return lines;
 }
 
-// What is wrong with a listener.
+// Problems of listeners.
 std::string listener_notes(const Json& status, const Paragraphs& page) {
   std::string lines;
   for (const Json& listener : list(status, "listeners"))
@@ -72,7 +71,7 @@ std::string listener_notes(const Json& status, const Paragraphs& page) {
   return lines;
 }
 
-// Processes that workers have left with a listener open.
+// Processes left behind by workers that still hold a listener.
 std::string left(const Json& status, const Paragraphs& page) {
   std::string lines;
   for (const Json& one : list(status, "left")) {
@@ -81,7 +80,8 @@ std::string left(const Json& status, const Paragraphs& page) {
                                                    : "a worker";
     std::string names;
     for (const Json& name : list(one, "listeners"))
-      if (name.is_string()) names += (names.empty() ? "" : ", ") + shown(name.get_ref<const std::string&>());
+      if (name.is_string())
+        names += (names.empty() ? "" : ", ") + printable(name.get_ref<const std::string&>());
     lines += page.of(
         lines.empty() ? "left" : "",
         fmt::format(
@@ -95,13 +95,13 @@ std::string listener_line(const Json& status) {
   std::string line;
   for (const Json& listener : list(status, "listeners")) {
     const auto name = text(listener, "name"), address = text(listener, "address");
-    // What an application binds itself is called by its address.
+    // A listener bound by the application is named by its address.
     line += (line.empty() ? "" : ", ") + (name == address ? address : name + "=" + address);
   }
   return line.empty() ? "none" : line + " (" + text(status, "listen_mode") + ")";
 }
 
-// Bytes, as "512 MiB".
+// Bytes as "512 MiB".
 std::string memory(const Json& status, const char* name) {
   const auto bytes = number(status, name);
   return bytes ? fmt::format("{} MiB", *bytes / (1 << 20)) : "?";
@@ -138,7 +138,7 @@ std::string top(const Json& status, const Paragraphs& page) {
   return lines;
 }
 
-// The last failure of each slot, with what the worker wrote last.
+// The last failure of each slot with the worker's last output.
 std::string failures(const Json& status, const Screen& screen) {
   std::string lines;
   for (const Json& slot : list(status, "slots")) {
@@ -147,7 +147,7 @@ std::string failures(const Json& status, const Screen& screen) {
     const std::string line =
         fmt::format("worker {} of generation {} failed {} ago: {}", text(failure, "pid"),
                     text(failure, "generation"), time(failure, "ago_ms"), headline(failure, "text"));
-    lines += "\n" + filled(line, {std::max(screen.width, narrowest), 4, screen.terminal}) + "\n" +
+    lines += "\n" + wrapped(line, {std::max(screen.width, narrowest), 4, screen.terminal}) + "\n" +
              below_headline(failure, "text");
   }
   return lines;

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 
 namespace liveswap::cli {
 namespace {
 
-// Every line of a table is as long as the widest cells: one absurd text in a document that somebody else has
-// written would make all of them as long as itself.
+// Limit of the column width: one long text from an untrusted document would pad every line to its length.
 constexpr std::size_t widest_cell = 200;
 
 }  // namespace

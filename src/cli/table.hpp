@@ -5,13 +5,13 @@
 
 namespace liveswap::cli {
 
-// Rows of cells, each cut at 200 columns, and each column as wide as its widest cell; `gap` blanks between
-// them; a line a row, without blanks at its end. `sides`: a letter for each column, "r" where cells stand on
-// the right, "l" on the left. Every row has as many cells as that.
+// Formats rows as lines of columns. Cells are cut at 200 columns; `gap` blanks between columns; no blanks at
+// the end of lines. `sides`: a letter for each column: "l" left-aligned, "r" right-aligned. Each row has one
+// cell for each column.
 std::vector<std::string> lines_of_table(std::vector<std::vector<std::string>> rows, const std::string& sides,
                                         std::size_t gap = 2);
 
-// The same as one text, each line with its newline.
+// The same as one text with newlines.
 std::string lay_out(const std::vector<std::vector<std::string>>& rows, const std::string& sides);
 
 }  // namespace liveswap::cli

@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 
 namespace liveswap::cli {
 namespace {
@@ -64,9 +64,9 @@ void Terminal::next_line() { write_all(STDERR_FILENO, "\n"); }
 
 void print(std::string_view text) { write_all(STDOUT_FILENO, text); }
 
-void print_aside(std::string_view text) { write_all(STDERR_FILENO, text); }
+void print_to_stderr(std::string_view text) { write_all(STDERR_FILENO, text); }
 
-std::string complaint(std::string_view text) { return "liveswap: " + shown(text, true) + "\n"; }
+std::string complaint(std::string_view text) { return "liveswap: " + printable(text, true) + "\n"; }
 
 void complain(std::string_view text) { write_all(STDERR_FILENO, complaint(text)); }
 

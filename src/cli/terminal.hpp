@@ -6,24 +6,24 @@
 
 namespace liveswap::cli {
 
-// Where a bar can be drawn.
+// A line on stderr that is overwritten in place.
 class Terminal {
  public:
-  // stderr, when it is a terminal that understands a carriage return and "erase to the end of the line".
+  // Whether stderr is a terminal that supports carriage return and "erase to end of line".
   static bool available();
 
   std::size_t width() const;
   bool colour() const;
 
-  // Replaces the line that was drawn last.
+  // Overwrites the line.
   void draw(std::string_view line);
   void clear();
 
-  // Keeps the line that was drawn last.
+  // Keeps the line and starts a new one.
   void next_line();
 };
 
-// What a page on stdout may look like.
+// Size and abilities of stdout.
 struct Screen {
   std::size_t width = 100;
   bool colour = false;
@@ -31,19 +31,19 @@ struct Screen {
   std::size_t height = 24;
 };
 
-// As large as the terminal on stdout; `otherwise` columns without colours when it is none, so that pipes get
-// the same everywhere.
+// The properties of the terminal on stdout. Without a terminal: `otherwise` columns and no colours, so that
+// piped output is the same everywhere.
 Screen screen(std::size_t otherwise = 100);
 bool on_terminal();  // stdout
-// stdout is a terminal that can be written over.
+// Whether stdout is a terminal with cursor control.
 bool draws_in_place();
 
-// To stdout as it is; to stderr as a message, made fit for a terminal. What cannot be written is lost.
+// print(): to stdout, unchanged. complain(): to stderr, as a printable error message. Ignore write errors.
 void print(std::string_view text);
 void complain(std::string_view text);
-// What complain() writes.
+// The text that complain() writes.
 std::string complaint(std::string_view text);
-// To stderr as it is.
-void print_aside(std::string_view text);
+// To stderr, unchanged.
+void print_to_stderr(std::string_view text);
 
 }  // namespace liveswap::cli

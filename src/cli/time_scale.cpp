@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::size_t least_columns = 3;  // of a phase
 
-// Shares `total` by `weights`, so that the shares add up to it.
+// Divides `total` in proportion to `weights`; the shares add up to `total`.
 std::vector<std::size_t> shares_of(std::size_t total, const std::vector<double>& weights) {
   double sum = 0, before = 0;
   for (const double weight : weights) sum += weight;
@@ -54,8 +54,8 @@ TimeScale::TimeScale(std::vector<Phase> phases, const Moments& moments, std::int
     place(phases_[i], of_phase[i], i + 1 < phases_.size() ? phases_[i + 1].at : length);
 }
 
-// First what a name and the moments need, as far as that is fair to the others; the rest by length, but
-// tempered, or a bake of a minute would leave nothing for the rollout.
+// First gives each phase the columns for its name and moments, up to an equal share. Distributes the rest by
+// the square root of the length: otherwise a bake of a minute would take all columns.
 void TimeScale::share_columns(const std::vector<Moments>& moments, std::int64_t length, std::size_t width) {
   const std::size_t fair = width / phases_.size();
   std::vector<double> weights;

@@ -7,24 +7,23 @@
 
 namespace liveswap::cli {
 
-// Which column of a picture a moment has.
+// Maps moments to columns of a timeline.
 //
-// The moments of an upgrade are milliseconds apart in one phase and minutes in the next: on an even scale
-// everything but the longest phase would share a column. So each phase has a scale of its own, and within it
-// each moment that shall be told from the others gets a column of its own where there are enough; the room
-// that is left is shared by length. What remains true is the order: what comes later never stands further
-// left.
+// The moments of an upgrade are milliseconds apart in one phase and minutes apart in another. On a linear
+// scale, everything but the longest phase would share a column. So each phase has its own scale. Within a
+// phase, each moment gets a column of its own if there are enough; the remaining columns are distributed by
+// length. A later moment is never left of an earlier one.
 class TimeScale {
  public:
   struct Phase {
     std::string name;
     std::int64_t at = 0;      // milliseconds
-    std::size_t column = 0;   // where it begins; of the result only
-    std::size_t columns = 0;  // of the result only
+    std::size_t column = 0;   // first column; result
+    std::size_t columns = 0;  // result
   };
 
-  // `phases` in their order, each until the next one, the last until `length`; `moments` in any order; at
-  // least 1 column. Phases of which there are too many for the width count as one without a name.
+  // `phases`: in order, each until the next, the last until `length`. `moments`: in any order. `width`: at
+  // least 1 column. If there are too many phases for the width, they become one without a name.
   TimeScale(std::vector<Phase> phases, const std::vector<std::int64_t>& moments, std::int64_t length,
             std::size_t width);
 
@@ -37,7 +36,7 @@ class TimeScale {
   void place(const Phase& phase, const Moments& moments, std::int64_t end);
 
   std::vector<Phase> phases_;
-  std::map<std::int64_t, std::size_t> columns_;  // of the moments that were given
+  std::map<std::int64_t, std::size_t> columns_;  // of the given moments
 };
 
 }  // namespace liveswap::cli

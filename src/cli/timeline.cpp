@@ -9,16 +9,17 @@
 
 #include "cli/duration_text.hpp"
 #include "cli/fields.hpp"
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 #include "cli/time_scale.hpp"
 
 namespace liveswap::cli {
 namespace {
 
 constexpr std::size_t most_slots = 24;
-constexpr std::size_t narrow = 72;  // below it there is no room for process numbers
+constexpr std::size_t narrow = 72;  // minimum width for showing pids
 constexpr std::size_t least_picture = 20;
-constexpr std::size_t most_label = 20;  // of each part of it; what a master writes has 8 at most
+constexpr std::size_t most_label = 20;  // maximum width of each part of a label; a master writes at most 8
+                                        // columns
 constexpr std::int64_t latest = std::int64_t{1} << 53;
 
 constexpr std::string_view red = "\x1b[1;31m";
@@ -60,8 +61,7 @@ std::string_view colour_of(const std::string& role) {
   return role == "new" ? "\x1b[32m" : role == "back" ? "\x1b[33m" : "\x1b[36m";
 }
 
-// Those with trouble first, then the others from the first on, until there are enough; in the order of the
-// receipt.
+// Slots with problems first, then the first others, up to the maximum; in the order of the receipt.
 std::vector<const Json*> shown_slots(const Json& receipt) {
   const Json& slots = list(receipt, "slots");
   const auto troubled = [](const Json& slot) {
@@ -89,8 +89,8 @@ TimeScale scale_of(const Json& receipt, const std::vector<const Json*>& slots, s
   return {std::move(phases), moments, moment(receipt, "length_ms", 0), width};
 }
 
-// Fills the row up to the column of each change in turn; a change that shares its column with the next one is
-// not seen.
+// Fills the row up to the column of each change in turn. If two changes share a column, only the later is
+// visible.
 std::string cells_of(const Json& worker, const TimeScale& scale, std::size_t width) {
   const auto role = text(worker, "role");
   const bool was_there = !number(worker, "spawned_ms");
@@ -127,7 +127,7 @@ std::string painted(const Row& row, bool colour) {
   return result + std::string(off);
 }
 
-// The names of the phases over where they begin, and how long they took.
+// Name and length of each phase, above its first column.
 std::string heading(const Json& receipt, const TimeScale& scale, const std::string& indent) {
   const Json& phases = list(receipt, "phases");
   std::string names = indent, lengths = indent;

@@ -7,7 +7,7 @@
 
 namespace liveswap::cli {
 
-// The slots of a receipt over time as a picture, at most screen.width columns, ASCII but for colour:
+// The slots of a receipt over time, at most screen.width columns, ASCII except for colour:
 //
 //                   preparing |rolling            |leaving
 //                   3 ms      |11 ms              |19 ms
@@ -16,8 +16,8 @@ namespace liveswap::cli {
 //
 //   . starting  = old code  # new code  - draining  ] left
 //
-// A row a worker; of very many slots those with trouble and the first ones. Empty when the receipt has no
-// slots. Pure.
+// One row for each worker. If there are too many slots, shows those with problems and the first others. Empty
+// if the receipt has no slots. Pure.
 std::string timeline(const nlohmann::json& receipt, const Screen& screen);
 
 }  // namespace liveswap::cli

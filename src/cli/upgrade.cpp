@@ -7,24 +7,24 @@
 
 #include "base/file.hpp"
 #include "cli/live_bar.hpp"
+#include "cli/printable.hpp"
 #include "cli/progress.hpp"
 #include "cli/records.hpp"
 #include "cli/run_command.hpp"
-#include "cli/shown.hpp"
 #include "cli/terminal.hpp"
 #include "client/command_line.hpp"
-#include "client/door.hpp"
+#include "client/connect_master.hpp"
 #include "client/exchange.hpp"
 
 namespace liveswap::cli {
 namespace {
 
-// What an interrupted client leaves behind; made beforehand, because a signal handler may build nothing.
-const char* volatile parting_words = "";
+// Message for an interrupted client. Prepared in advance: a signal handler must not allocate.
+const char* volatile interrupt_message = "";
 
-// The signal is raised again with its default action, so that the shell sees what ended the client.
-void part(int number) {
-  const char* words = parting_words;
+// Raises the signal again with its default action, so that the shell sees the signal as the cause.
+void on_interrupt(int number) {
+  const char* words = interrupt_message;
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, words, std::strlen(words));
   ::raise(number);
 }
@@ -32,14 +32,14 @@ void part(int number) {
 void part_on_interrupt(bool with_bar, const Client::Where& where) {
   static std::string words;
   words = fmt::format("{}liveswap: gone; an upgrade that is under way goes on, look: {}\n",
-                      with_bar ? "\r\x1b[K" : "", shown(client::command_line(where, "status")));
-  parting_words = words.c_str();
+                      with_bar ? "\r\x1b[K" : "", printable(client::command_line(where, "status")));
+  interrupt_message = words.c_str();
   struct sigaction action {};
-  action.sa_handler = part;
+  action.sa_handler = on_interrupt;
   action.sa_flags = SA_RESETHAND;
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction before {};
-    // One that is ignored, as by nohup, stays so.
+    // A signal ignored at start (nohup) stays ignored.
     if (::sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
       ::sigaction(number, &action, nullptr);
   }
@@ -56,13 +56,13 @@ protocol::Command command_of(const Arguments& arguments) {
   return command;
 }
 
-// Nothing but the receipt on stdout, whatever became of the upgrade.
+// Prints only the receipt to stdout, whatever the outcome.
 Outcome with_json(const Arguments& arguments) {
   const Outcome outcome = client::exchange(arguments.where, command_of(arguments), {}).outcome;
   if (outcome.receipt == 0) return outcome;
   const Outcome receipt = receipt_of(arguments.where, outcome.receipt);
   if (receipt.status == ok)
-    print(shown_json(receipt.text) + "\n");
+    print(printable_json(receipt.text) + "\n");
   else
     complain(receipt.text);
   return outcome;
@@ -70,12 +70,12 @@ Outcome with_json(const Arguments& arguments) {
 
 Outcome with_bar(const Arguments& arguments) {
   LiveBar bar(client::options_of(arguments.where));
-  client::notice() = [&](const std::string& text) { bar.keep(shown(text)); };
+  client::owner_notice() = [&](const std::string& text) { bar.keep(printable(text)); };
   const Outcome outcome =
       client::exchange(arguments.where, command_of(arguments), [&](const std::string& json) {
         bar.take(json);
       }).outcome;
-  client::notice() = complain;
+  client::owner_notice() = complain;
   return outcome;
 }
 
@@ -106,7 +106,7 @@ int run_upgrade(const Arguments& arguments) {
   else if (outcome.status != ok)
     complain(outcome.text + more);
   else if (!arguments.json)
-    print(outcome.text.empty() ? "done\n" : shown(outcome.text) + "\n");
+    print(outcome.text.empty() ? "done\n" : printable(outcome.text) + "\n");
   return outcome.status;
 }
 

@@ -9,8 +9,8 @@
 
 #include "base/file.hpp"
 #include "cli/option_table.hpp"
+#include "cli/printable.hpp"
 #include "cli/run_command.hpp"
-#include "cli/shown.hpp"
 #include "cli/terminal.hpp"
 #include "config/quote.hpp"
 #include "config/values.hpp"
@@ -21,8 +21,8 @@ namespace {
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
-// What the start is given where the user says nothing: limits that the faults run into, so that a run ends in
-// time. One that this liveswap does not know is left out.
+// Defaults of verify for options of start: short limits, as the faults run into them. Skips options that this
+// build does not have.
 constexpr std::pair<std::string_view, std::string_view> defaults_of_start[] = {
     {"listen", "127.0.0.1:0"}, {"ready-limit", "3s"}, {"check-limit", "3s"}, {"drain-limit", "10s"}};
 
@@ -31,8 +31,7 @@ std::string program() {
   return std::filesystem::read_symlink("/proc/self/exe", failed).string();
 }
 
-// Beside an installed program, beside one that was built and not installed, or where it would be installed
-// to.
+// Next to an installed program, in a build directory, or in the installation prefix.
 std::string fault_directory() {
   const auto here = std::filesystem::path(program()).parent_path();
   for (const std::string& place :
@@ -98,8 +97,8 @@ bool is_given(const Settings& settings, std::string_view name) {
 
 std::vector<std::string> start_options(const Settings& settings) {
   std::vector<std::string> words;
-  // A configuration file may have its own; the command line would win over it.
-  // An ordinary program binds its own listener; it would not look at another one.
+  // Not with a configuration file: the command line would override it. An ordinary program binds its own
+  // listener and ignores --listen.
   const bool binds = is_given(settings, "entry");
   for (const auto& [name, text] : defaults_of_start)
     if (!(binds && name == "listen") && find_option(name) && !is_given(settings, name) &&
@@ -129,9 +128,9 @@ Result<verify::Task> task_of(const Arguments& arguments) {
   return task;
 }
 
-// To where people look while they wait; not among the JSON.
+// Progress goes to stderr; stdout may carry JSON.
 void say(const std::string& line) {
-  const std::string text = shown(line) + "\n";
+  const std::string text = printable(line) + "\n";
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
@@ -143,7 +142,7 @@ int run_verify(const Arguments& arguments) {
     complain("verify: " + task.error().text);
     return usage;
   }
-  // Whoever reads may go away; everything is stopped and removed all the same.
+  // The reader of the output may exit; cleanup still runs.
   ::signal(SIGPIPE, SIG_IGN);
   verify::Interrupt interrupt;
   const auto findings = verify::prove(*task, interrupt, say);

@@ -10,13 +10,13 @@
 
 #include "cli/duration_text.hpp"
 #include "cli/fields.hpp"
-#include "cli/filled.hpp"
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 #include "cli/status_table.hpp"
 #include "cli/terminal.hpp"
 #include "cli/watch_frame.hpp"
+#include "cli/wrapped.hpp"
 #include "client/command_line.hpp"
-#include "client/door.hpp"
+#include "client/connect_master.hpp"
 #include "json/parse.hpp"
 
 namespace liveswap::cli {
@@ -24,10 +24,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A master that has stopped must not stop the picture.
+// A hanging master must not freeze the display.
 constexpr Milliseconds answer_limit{2'000};
 
-// The other screen of the terminal, without a cursor; and back.
+// Enter and leave the alternate screen; hide and show the cursor.
 constexpr char enter[] = "\x1b[?1049h\x1b[?25l";
 constexpr char leave[] = "\x1b[?25h\x1b[?1049l";
 
@@ -37,8 +37,7 @@ void write_raw(const char* bytes, std::size_t size) {
 
 void watch_signal(int number, void (*handler)(int), int flags);
 
-// Restores the terminal, then has the signal do what it does by default: SA_RESETHAND has made that its
-// action.
+// Restores the terminal and raises the signal again; SA_RESETHAND has restored its default action.
 void end_or_stop(int number) {
   write_raw(leave, sizeof leave - 1);
   ::raise(number);
@@ -49,35 +48,35 @@ void go_on(int) {
   watch_signal(SIGTSTP, end_or_stop, SA_RESETHAND);
 }
 
-// Only ends the wait, so that the picture is drawn anew.
-void look_again(int) {}
+// Interrupts poll(), so that the page is drawn again.
+void interrupt_wait(int) {}
 
 void watch_signal(int number, void (*handler)(int), int flags) {
   struct sigaction action {
   }, before{};
   action.sa_handler = handler;
   action.sa_flags = flags;
-  // One that is ignored, as by nohup, stays so.
+  // A signal ignored at start (nohup) stays ignored.
   if (::sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
     ::sigaction(number, &action, nullptr);
 }
 
-// While it lives the picture is on the other screen.
-class OtherScreen {
+// Uses the alternate screen during its lifetime.
+class AlternateScreen {
  public:
-  OtherScreen() {
+  AlternateScreen() {
     for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGPIPE})
       watch_signal(number, end_or_stop, SA_RESETHAND);
     watch_signal(SIGCONT, go_on, 0);
-    watch_signal(SIGWINCH, look_again, 0);
+    watch_signal(SIGWINCH, interrupt_wait, 0);
     write_raw(enter, sizeof enter - 1);
   }
-  OtherScreen(const OtherScreen&) = delete;
-  OtherScreen& operator=(const OtherScreen&) = delete;
-  ~OtherScreen() { write_raw(leave, sizeof leave - 1); }
+  AlternateScreen(const AlternateScreen&) = delete;
+  AlternateScreen& operator=(const AlternateScreen&) = delete;
+  ~AlternateScreen() { write_raw(leave, sizeof leave - 1); }
 };
 
-// False when nobody can read any more.
+// False: the reader of stdout has gone.
 bool wait(Milliseconds time) {
   pollfd out{STDOUT_FILENO, 0, 0};
   const int ready = ::poll(&out, 1, static_cast<int>(time.count()));
@@ -99,33 +98,33 @@ class Watch {
 
   Outcome look() {
     const Outcome outcome = Client(where_).status();
-    client::notice() = {};  // once is enough
+    client::owner_notice() = {};  // report only once
     return outcome;
   }
 
   std::string json(const Outcome& outcome) const {
-    if (outcome.status == ok) return shown_json(outcome.text) + "\n";
+    if (outcome.status == ok) return printable_json(outcome.text) + "\n";
     return nlohmann::json{{"error", outcome.text}}.dump(-1, ' ', false,
                                                         nlohmann::json::error_handler_t::replace) +
            "\n";
   }
 
-  // The head, what is to be said of the master, and its status or the last one.
+  // Heading, note about the master, and its latest status.
   std::string page(const Outcome& outcome, const Screen& screen) {
     const auto now = std::chrono::duration_cast<Milliseconds>(Clock::now().time_since_epoch());
     std::string note;
     if (outcome.status == ok) {
       last_ = outcome.text;
-      note = master_.there(number(json::parse_or_null(last_), "pid").value_or(0), now);
+      note = master_.answered(number(json::parse_or_null(last_), "pid").value_or(0), now);
     } else {
-      note = master_.gone(shown(outcome.text), now);
+      note = master_.unreachable(printable(outcome.text), now);
     }
     const std::string options = client::options_of(where_);
-    std::string text = filled(fmt::format("liveswap status{}, every {}, {}", shown(options),
-                                          duration_text(*arguments_.watch), clock_text()),
-                              {screen.width, 0, screen.terminal}) +
+    std::string text = wrapped(fmt::format("liveswap status{}, every {}, {}", printable(options),
+                                           duration_text(*arguments_.watch), clock_text()),
+                               {screen.width, 0, screen.terminal}) +
                        "\n";
-    if (!note.empty()) text += filled(note, {screen.width, 0, screen.terminal}) + "\n";
+    if (!note.empty()) text += wrapped(note, {screen.width, 0, screen.terminal}) + "\n";
     if (outcome.status != ok) return text;
     const auto table = status_table(last_, options, screen);
     return text + "\n" + (table ? *table : table.error().text + "\n");
@@ -148,7 +147,7 @@ int run_watch(const Arguments& arguments) {
     return outcome.status;
   }
   const bool in_place = !arguments.json && draws_in_place();
-  std::optional<OtherScreen> other;
+  std::optional<AlternateScreen> other;
   if (in_place) other.emplace();
   for (bool first = true;; first = false) {
     const Screen size = screen(80);

@@ -4,9 +4,9 @@
 
 namespace liveswap::cli {
 
-// Shows the status again and again until a signal ends it, or whatever reads it has gone: in place on a
-// terminal, whose content it restores, else a block after the other, or a line of JSON. A master that goes
-// away is waited for; only when there is none at the first look it returns its exit status.
+// Shows the status repeatedly until a signal arrives or the reader of stdout has gone. On a terminal, redraws
+// in place and restores the screen at the end; otherwise prints block after block, or lines of JSON. Waits
+// for a master that disappears. Returns an error status only if the first query finds no master.
 int run_watch(const Arguments& arguments);
 
 }  // namespace liveswap::cli

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cli/duration_text.hpp"
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 
 namespace liveswap::cli {
 namespace {
@@ -17,7 +17,7 @@ constexpr const char* erase_below = "\x1b[J";
 
 }  // namespace
 
-std::string MasterWatch::there(std::int64_t process, Time now) {
+std::string MasterWatch::answered(std::int64_t process, Time now) {
   if (gone_since_ || (process_ && *process_ != process)) {
     away_ = gone_since_ ? now - *gone_since_ : Time{0};
     back_since_ = now;
@@ -30,7 +30,7 @@ std::string MasterWatch::there(std::int64_t process, Time now) {
                      away);
 }
 
-std::string MasterWatch::gone(const std::string& why, Time now) {
+std::string MasterWatch::unreachable(const std::string& why, Time now) {
   if (!gone_since_) gone_since_ = now;
   return fmt::format("the master has been away for {}, waiting for it: {}", duration_text(now - *gone_since_),
                      why);

@@ -7,19 +7,18 @@
 
 #include "cli/terminal.hpp"
 
-// `liveswap status --watch` but for the clock and the terminal. Pure.
+// The parts of `liveswap status --watch` that need neither clock nor terminal. Pure.
 namespace liveswap::cli {
 
-// What is to be said of the master beside its status, from one look to the next.
+// Notes about the master's availability, from one query to the next.
 class MasterWatch {
  public:
   using Time = std::chrono::milliseconds;
 
-  // The master answered; `process` is its id. Empty while it is the one that was there from the first look
-  // on.
-  std::string there(std::int64_t process, Time now);
-  // It did not, for the reason `why`.
-  std::string gone(const std::string& why, Time now);
+  // The master answered; `process` is its pid. Empty as long as the first master runs without interruption.
+  std::string answered(std::int64_t process, Time now);
+  // The master did not answer; `why` is the reason.
+  std::string unreachable(const std::string& why, Time now);
 
  private:
   std::optional<std::int64_t> process_;
@@ -28,9 +27,8 @@ class MasterWatch {
   Time away_{0};
 };
 
-// Text that replaces what is on a terminal, without a moment in which it is empty: each line is written over
-// the one before and erased behind its end. No line is longer than the screen is wide, and there are no more
-// than fit; where some are left out the last line says how many.
+// Escape sequences that overwrite the terminal line by line, without flicker. Truncates lines to the screen
+// width and leaves out lines beyond its height; the last line then tells how many.
 std::string frame(const std::string& text, const Screen& screen);
 
 }  // namespace liveswap::cli

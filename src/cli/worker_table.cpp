@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "cli/fields.hpp"
-#include "cli/filled.hpp"
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 #include "cli/table.hpp"
+#include "cli/wrapped.hpp"
 
 namespace liveswap::cli {
 namespace {
@@ -27,7 +27,7 @@ std::string bytes_text(std::int64_t bytes) {
   return bytes < (1 << 20) ? fmt::format("{} KiB", bytes >> 10) : fmt::format("{} MiB", bytes >> 20);
 }
 
-// What is null or missing was not counted, or could not be.
+// null or missing: not counted.
 std::string counted(const Json& worker, const char* name, const char* otherwise) {
   return number(worker, name) ? text(worker, name) : otherwise;
 }
@@ -62,7 +62,7 @@ Rows rows_of(const Json& status) {
   return rows;
 }
 
-// For screens that are too narrow: "slot 0  pid 4711, ready, generation 2, release 3fa9c1d2, up 7.0 s, …".
+// For narrow screens: "slot 0  pid 4711, ready, generation 2, release 3fa9c1d2, up 7.0 s, …".
 std::string paragraph_of(const std::vector<std::string>& row, std::size_t width) {
   const std::string label = fmt::format("slot {}", row[0]);
   std::string line = "no worker, down";
@@ -73,10 +73,10 @@ std::string paragraph_of(const std::vector<std::string>& row, std::size_t width)
   if (row[1] != "-") line += fmt::format(", connections {}", row[7]);
   if (row[8] != "-") line += fmt::format(", requests {}, failed {}", row[8], row[9]);
   line += fmt::format(", restarts {}", row[10]);
-  return fmt::format("{:<9}", label) + filled(line, {width, 9, true}) + "\n";
+  return fmt::format("{:<9}", label) + wrapped(line, {width, 9, true}) + "\n";
 }
 
-// Which files the ids in the table are: there are two of them in an upgrade.
+// The path of each release id in the table.
 std::string releases(const Json& status, const Screen& screen) {
   std::map<std::string, std::string> paths;
   for (const Json& slot : list(status, "slots"))
@@ -86,7 +86,7 @@ std::string releases(const Json& status, const Screen& screen) {
   if (paths.size() < 2) return lines;
   for (const auto& [id, path] : paths)
     lines += fmt::format("release {:<{}}  ", id, id_length) +
-             filled(path, {screen.width, id_length + 10, screen.terminal}) + "\n";
+             wrapped(path, {screen.width, id_length + 10, screen.terminal}) + "\n";
   return lines;
 }
 

@@ -7,9 +7,8 @@
 
 namespace liveswap::cli {
 
-// The slots of a status object (docs/reference/control-protocol.md) for people: a line for each worker, a
-// paragraph where the screen is too narrow for columns; then which releases these are, and why slots were
-// last restarted. Pure.
+// The slots of a status object (docs/reference/control-protocol.md) for people: one line for each worker, or
+// a paragraph on narrow screens; then the paths of the releases and the reasons of the last restarts. Pure.
 std::string worker_table(const nlohmann::json& status, const Screen& screen);
 
 }  // namespace liveswap::cli

@@ -14,7 +14,7 @@ namespace {
 using protocol::Json;
 using protocol::Refusal;
 
-// A message that did not reach every worker is no success, though the master did what it was told.
+// A message that reached only some of the workers is reported as a failure.
 Outcome count_delivered(std::uint64_t delivered, std::uint64_t workers) {
   if (workers == 0) return {failed, "there is no worker to take the message"};
   return {delivered < workers ? failed : ok,
@@ -22,7 +22,7 @@ Outcome count_delivered(std::uint64_t delivered, std::uint64_t workers) {
 }
 
 Outcome outcome_of_success(const Json& object) {
-  // A receipt that is a number belongs to an upgrade.
+  // A "receipt" that is a number belongs to the answer of an upgrade.
   for (const char* document : {"status", "history", "receipt"})
     if (const auto it = object.find(document); it != object.end() && it->is_structured())
       return {ok, it->dump()};

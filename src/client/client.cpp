@@ -45,7 +45,7 @@ Outcome Client::upgrade(const std::string& path, const Event& event) {
 Outcome Client::upgrade(const std::string& path, const UpgradeWishes& wishes, const Event& event) {
   protocol::Command command;
   command.verb = protocol::Verb::upgrade;
-  // The master may have another working directory.
+  // The working directory of the master may differ.
   if (!path.empty()) command.value = absolute_path(path, current_directory());
   command.detach = wishes.detach;
   command.wishes = texts_of(wishes);

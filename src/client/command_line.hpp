@@ -7,11 +7,10 @@
 
 namespace liveswap::client {
 
-// How the instance was addressed, as options: " -p 3001 --runtime-dir /run/app"; what is the default is left
-// out. Also of use to start one there.
+// The options that address an instance, without defaults: " -p 3001 --runtime-dir /run/app".
 std::string options_of(const Client::Where& where);
 
-// "liveswap status -p 3001", for people to copy: `command` may have arguments.
+// A command for a shell: "liveswap status -p 3001". `command` may have arguments.
 std::string command_line(const Client::Where& where, std::string_view command);
 
 }  // namespace liveswap::client

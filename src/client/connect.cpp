@@ -18,9 +18,9 @@
 namespace liveswap::client {
 namespace {
 
-Attempt no(Reached reached, std::string text) { return {reached, UniqueFd(), std::move(text)}; }
+Attempt no(ConnectResult result, std::string text) { return {result, UniqueFd(), std::move(text)}; }
 
-// Linux makes connect() to a full Unix socket wait for as long as a send may take, and fail with EAGAIN then.
+// connect() to a Unix socket with a full accept queue waits for SO_SNDTIMEO, then fails with EAGAIN.
 void limit_connect(int fd, const Deadline& deadline) {
   if (!deadline.limited()) return;
   const int left = std::max(deadline.poll_timeout(), 1);
@@ -32,34 +32,36 @@ Attempt check_owner(UniqueFd fd, const std::string& path) {
   ucred peer{};
   socklen_t length = sizeof peer;
   if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
-    return no(Reached::failed, os_error("find out who listens on", path, errno).text);
-  // Root may control everybody's master; anybody else must not be answered by a stranger.
+    return no(ConnectResult::failed, os_error("find out who listens on", path, errno).text);
+  // Root may control masters of all users; other users trust only their own processes and root's.
   if (::geteuid() != 0 && peer.uid != ::geteuid() && peer.uid != 0)
-    return no(Reached::forbidden, fmt::format("a process of user {} listens on {}, expected one of user {} "
-                                              "or root: run this as user {} if that is "
-                                              "meant",
-                                              peer.uid, path, ::geteuid(), peer.uid));
+    return no(ConnectResult::forbidden,
+              fmt::format("a process of user {} listens on {}, expected one of user {} "
+                          "or root: run this as user {} if that is "
+                          "meant",
+                          peer.uid, path, ::geteuid(), peer.uid));
   ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
-  return {Reached::connected, std::move(fd), {}, peer.uid, peer.pid};
+  return {ConnectResult::connected, std::move(fd), {}, peer.uid, peer.pid};
 }
 
 Attempt explain_unix(int number, const std::string& path) {
   switch (number) {
     case ENOENT:
     case ENOTDIR:
-      return no(Reached::nobody, "no socket " + path);
+      return no(ConnectResult::no_listener, "no socket " + path);
     case ECONNREFUSED:
-      return no(Reached::nobody, "nobody listens on " + path);
+      return no(ConnectResult::no_listener, "nobody listens on " + path);
     case EACCES:
-      return no(Reached::forbidden, os_error("connect to", path, number).text);
+      return no(ConnectResult::forbidden, os_error("connect to", path, number).text);
     case EAGAIN:
-      return no(Reached::late, path + " takes no connection");
+      return no(ConnectResult::timed_out, path + " takes no connection");
     default:
-      return no(Reached::failed, os_error("connect to", path, number).text);
+      return no(ConnectResult::failed, os_error("connect to", path, number).text);
   }
 }
 
-// A connection to a free port of the ephemeral range can by chance meet itself.
+// A TCP connection to a free ephemeral port of this machine may get that port as its own source: a
+// self-connect.
 bool meets_itself(int fd) {
   sockaddr_storage here{}, there{};
   socklen_t here_length = sizeof here, there_length = sizeof there;
@@ -68,7 +70,7 @@ bool meets_itself(int fd) {
          here_length == there_length && std::memcmp(&here, &there, here_length) == 0;
 }
 
-// The errno of a connect under way, 0 when it is done, ETIMEDOUT when the deadline passes first.
+// Waits for a non-blocking connect(). Returns errno, 0 after success, ETIMEDOUT after the deadline.
 int finish_connect(int fd, const Deadline& deadline, bool& late) {
   for (;;) {
     pollfd wait{fd, POLLOUT, 0};
@@ -85,18 +87,18 @@ int finish_connect(int fd, const Deadline& deadline, bool& late) {
 
 Attempt connect_one(const addrinfo& to, const std::string& name, const Deadline& deadline) {
   auto fd = UniqueFd::adopt(::socket(to.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return no(Reached::failed, os_error("make a socket for", name, errno).text);
+  if (!fd) return no(ConnectResult::failed, os_error("make a socket for", name, errno).text);
   int number = ::connect(fd.get(), to.ai_addr, to.ai_addrlen) == 0 ? 0 : errno;
   bool late = false;
   if (number == EINPROGRESS || number == EINTR) number = finish_connect(fd.get(), deadline, late);
-  if (late) return no(Reached::late, name + " does not answer");
+  if (late) return no(ConnectResult::timed_out, name + " does not answer");
   if (number == ECONNREFUSED || (number == 0 && meets_itself(fd.get())))
-    return no(Reached::nobody, name + " refuses connections");
-  if (number != 0) return no(Reached::nobody, os_error("connect to", name, number).text);
-  return {Reached::connected, std::move(fd), {}};
+    return no(ConnectResult::no_listener, name + " refuses connections");
+  if (number != 0) return no(ConnectResult::no_listener, os_error("connect to", name, number).text);
+  return {ConnectResult::connected, std::move(fd), {}};
 }
 
-// "Every address" is where a server listens; its client finds it on loopback.
+// A wildcard is an address to listen on; clients connect to loopback instead.
 bool is_every_address(const std::string& address) {
   return address.empty() || address == "*" || address == "0.0.0.0" || address == "::" || address == "[::]";
 }
@@ -112,13 +114,13 @@ Attempt connect_unix(const std::string& path, const Deadline& deadline) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path)
-    return no(Reached::failed,
+    return no(ConnectResult::failed,
               fmt::format("the path of the socket {} has {} bytes, expected at most {}: choose a "
                           "shorter --runtime-dir",
                           path, path.size(), sizeof address.sun_path - 1));
   std::memcpy(address.sun_path, path.data(), path.size());
   auto fd = UniqueFd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd) return no(Reached::failed, os_error("make a socket for", path, errno).text);
+  if (!fd) return no(ConnectResult::failed, os_error("make a socket for", path, errno).text);
   limit_connect(fd.get(), deadline);
   int result = 0;
   do result = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
@@ -130,7 +132,7 @@ Attempt connect_unix(const std::string& path, const Deadline& deadline) {
 Attempt connect_tcp(const std::string& address, std::uint16_t port, const Deadline& deadline) {
   const std::string host = without_brackets(address);
   const bool here = is_every_address(address);
-  const std::string name = endpoint(here ? "localhost" : host, port);
+  const std::string name = host_and_port(here ? "localhost" : host, port);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV;
@@ -138,10 +140,10 @@ Attempt connect_tcp(const std::string& address, std::uint16_t port, const Deadli
   const int failure =
       ::getaddrinfo(here ? nullptr : host.c_str(), std::to_string(port).c_str(), &hints, &found);
   if (failure != 0)
-    return no(Reached::failed, fmt::format("cannot find host {}: {}", host, ::gai_strerror(failure)));
+    return no(ConnectResult::failed, fmt::format("cannot find host {}: {}", host, ::gai_strerror(failure)));
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
   Attempt attempt;
-  for (const addrinfo* to = found; to && attempt.reached != Reached::connected; to = to->ai_next)
+  for (const addrinfo* to = found; to && attempt.result != ConnectResult::connected; to = to->ai_next)
     attempt = connect_one(*to, name, deadline);
   return attempt;
 }
@@ -153,7 +155,7 @@ bool means_this_machine(const std::string& address) {
   return is_every_address(address) || host == "::1" || host == "localhost";
 }
 
-std::string endpoint(const std::string& address, std::uint16_t port) {
+std::string host_and_port(const std::string& address, std::uint16_t port) {
   const bool v6 = address.find(':') != std::string::npos && address.front() != '[';
   return v6 ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
 }

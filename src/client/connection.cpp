@@ -14,54 +14,54 @@ bool must_wait(int number) { return number == EAGAIN || number == EWOULDBLOCK; }
 
 }  // namespace
 
-Connection::Did Connection::wait(short events) {
+Connection::IoResult Connection::wait(short events) {
   for (;;) {
     pollfd wait{fd_.get(), events, 0};
     const int ready = ::poll(&wait, 1, deadline_.poll_timeout());
     if (ready < 0 && errno == EINTR) continue;
-    if (ready == 0) return Did::late;
-    return ready < 0 ? Did::end : Did::well;
+    if (ready == 0) return IoResult::timed_out;
+    return ready < 0 ? IoResult::closed : IoResult::ok;
   }
 }
 
-Connection::Did Connection::send(std::string_view bytes) {
+Connection::IoResult Connection::send(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n >= 0) {
       bytes.remove_prefix(static_cast<std::size_t>(n));
     } else if (must_wait(errno)) {
-      if (const Did did = wait(POLLOUT); did != Did::well) return did;
+      if (const IoResult result = wait(POLLOUT); result != IoResult::ok) return result;
     } else if (errno != EINTR) {
-      return Did::end;
+      return IoResult::closed;
     }
   }
-  return Did::well;
+  return IoResult::ok;
 }
 
-Connection::Did Connection::read_more() {
+Connection::IoResult Connection::read_more() {
   for (;;) {
-    // Waiting comes first, so that a master that talks without pause cannot hold off the deadline.
-    if (const Did did = wait(POLLIN); did != Did::well) return did;
+    // Checks the deadline before each recv(), so that a continuous stream cannot postpone the timeout.
+    if (const IoResult result = wait(POLLIN); result != IoResult::ok) return result;
     char bytes[16 * 1024];
     const ssize_t n = ::recv(fd_.get(), bytes, sizeof bytes, 0);
     if (n < 0 && (errno == EINTR || must_wait(errno))) continue;
-    if (n <= 0) return Did::end;
+    if (n <= 0) return IoResult::closed;
     const std::string_view read(bytes, static_cast<std::size_t>(n));
     if (beginning_.size() < beginning_limit)
       beginning_ += read.substr(0, beginning_limit - beginning_.size());
     lines_.append(read);
-    return Did::well;
+    return IoResult::ok;
   }
 }
 
-Connection::Did Connection::receive(std::string& line) {
+Connection::IoResult Connection::receive(std::string& line) {
   for (;;) {
     if (auto next = lines_.next()) {
       line = std::move(*next);
-      return Did::well;
+      return IoResult::ok;
     }
-    if (lines_.too_long()) return Did::too_long;
-    if (const Did did = read_more(); did != Did::well) return did;
+    if (lines_.too_long()) return IoResult::too_long;
+    if (const IoResult result = read_more(); result != IoResult::ok) return result;
   }
 }
 

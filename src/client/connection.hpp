@@ -9,31 +9,31 @@
 
 namespace liveswap::client {
 
-// A stream to a master, line by line; blocks until the deadline.
+// A line-based connection to a master. Calls block until the deadline.
 class Connection {
  public:
-  // Takes a connected non-blocking socket.
+  // `fd`: connected and non-blocking.
   Connection(UniqueFd fd, Deadline deadline) : fd_(std::move(fd)), deadline_(deadline) {}
 
-  enum class Did {
-    well,
-    end,       // the other side closed or broke the connection
-    late,      // the deadline passed
-    too_long,  // what came is no line of the protocol
+  enum class IoResult {
+    ok,
+    closed,     // the peer closed or reset the connection
+    timed_out,  // the deadline passed
+    too_long,   // the line exceeds the limit of the protocol
   };
 
-  // `end` is no reason not to receive: what the other side said before it closed is still there.
-  Did send(std::string_view bytes);
+  // After `closed`, receive() may still return what the peer sent before.
+  IoResult send(std::string_view bytes);
 
-  // The next line without its newline; untouched unless all went well.
-  Did receive(std::string& line);
+  // The next line without its newline. `line` changes only if the result is `ok`.
+  IoResult receive(std::string& line);
 
-  // What the other side said first, cut: tells who it is when it does not speak in lines.
+  // The first bytes from the peer, truncated: identify a peer that does not speak the protocol.
   const std::string& beginning() const { return beginning_; }
 
  private:
-  Did wait(short events);
-  Did read_more();
+  IoResult wait(short events);
+  IoResult read_more();
 
   UniqueFd fd_;
   Deadline deadline_;

@@ -6,12 +6,12 @@
 
 namespace liveswap::client {
 
-// The moment at which a call gives up, or none at all.
+// The time limit of a call, or none.
 class Deadline {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // From now on; zero or less: never.
+  // Starts now; zero or less: no limit.
   static Deadline after(std::chrono::milliseconds time) {
     Deadline deadline;
     if (time.count() > 0) deadline.at_ = Clock::now() + time;
@@ -20,8 +20,8 @@ class Deadline {
 
   bool limited() const { return at_.has_value(); }
 
-  // For poll(): -1 without a limit, 0 when it has passed. Rounded up, lest the last millisecond be a busy
-  // loop.
+  // Timeout for poll(): -1 without a limit, 0 after the deadline. Rounded up: 0 during the last millisecond
+  // would be a busy loop.
   int poll_timeout() const {
     if (!at_) return -1;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(*at_ - Clock::now()).count();

@@ -10,9 +10,9 @@
 #include "client/answer.hpp"
 #include "client/command_line.hpp"
 #include "client/connect.hpp"
+#include "client/connect_master.hpp"
 #include "client/connection.hpp"
-#include "client/door.hpp"
-#include "client/whose.hpp"
+#include "client/explain.hpp"
 #include "json/parse.hpp"
 #include "protocol/command_line.hpp"
 #include "protocol/instance.hpp"
@@ -38,24 +38,24 @@ protocol::Instance instance_of(const Client::Where& where) {
 }
 
 Outcome explain(const Attempt& attempt, const Client::Where& where, const protocol::Instance& instance) {
-  switch (attempt.reached) {
-    case Reached::nobody:
-      return explain_nobody(where, instance, attempt.text);
-    case Reached::forbidden:
+  switch (attempt.result) {
+    case ConnectResult::no_listener:
+      return explain_no_master(where, instance, attempt.text);
+    case ConnectResult::forbidden:
       return {refused, attempt.text};
-    case Reached::late:
+    case ConnectResult::timed_out:
       return {timed_out, fmt::format("no connection within {}: {}", seconds(where.timeout), attempt.text)};
-    case Reached::connected:
-    case Reached::failed:
+    case ConnectResult::connected:
+    case ConnectResult::failed:
       break;
   }
   return {failed, attempt.text};
 }
 
-// Without a token the command is sent as it is: a master may want none.
+// Without a token the command is sent as is: the master may run with --no-auth.
 void fill_token(Command& command, const Client::Where& where, const protocol::Instance& instance) {
   command.token = where.token;
-  // The token of an instance here is nobody else's business.
+  // Never sends the token of this user's instance to a process of another user.
   if (!command.token.empty() || !means_this_machine(where.address)) return;
   const auto owner = owner_of_port(where.port);
   if (where.state_dir.empty() && owner && *owner != ::geteuid()) return;
@@ -65,14 +65,14 @@ void fill_token(Command& command, const Client::Where& where, const protocol::In
   command.token = *token;
 }
 
-// Root reaches the masters of everybody, and may not know it.
-void tell_owner(const Door& door, const Client::Where& where) {
-  if (door.wants_token || door.attempt.user == ::geteuid() || !notice()) return;
-  notice()(fmt::format("the master on port {} belongs to {} (pid {})", where.port,
-                       user_name(door.attempt.user), door.attempt.process));
+// Tells root that the master belongs to another user.
+void tell_owner(const Endpoint& endpoint, const Client::Where& where) {
+  if (endpoint.wants_token || endpoint.attempt.user == ::geteuid() || !owner_notice()) return;
+  owner_notice()(fmt::format("the master on port {} belongs to {} (pid {})", where.port,
+                             user_name(endpoint.attempt.user), endpoint.attempt.process));
 }
 
-// to_line() repairs what is no UTF-8, and a repaired path names another file.
+// to_line() replaces invalid UTF-8, which would turn a path into another one.
 bool is_utf8(const std::string& text) {
   try {
     [[maybe_unused]] const auto written = Json(text).dump();
@@ -92,34 +92,36 @@ Outcome check_line(const Command& command, const std::string& line) {
   return {};
 }
 
-Outcome foreign(const Door& door, const std::string& said) {
+Outcome foreign(const Endpoint& endpoint, const std::string& said) {
   std::string shown = said.substr(0, said_limit);
   std::replace_if(
       shown.begin(), shown.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '.');
-  return {failed, fmt::format("what listens on {} is no liveswap master: it said \"{}\"", door.name, shown)};
+  return {failed,
+          fmt::format("what listens on {} is no liveswap master: it said \"{}\"", endpoint.name, shown)};
 }
 
-Outcome explain(Connection::Did did, const Connection& connection, const Door& door, const Command& command,
-                const Client::Where& where) {
+Outcome explain(Connection::IoResult result, const Connection& connection, const Endpoint& endpoint,
+                const Command& command, const Client::Where& where) {
   const std::string look = fmt::format("the outcome of {} is unknown, look: {}", protocol::word(command.verb),
                                        command_line(where, "status"));
-  if (did == Connection::Did::late)
+  if (result == Connection::IoResult::timed_out)
     return {timed_out,
-            fmt::format("no answer from {} within {}: {}", door.name, seconds(where.timeout), look)};
+            fmt::format("no answer from {} within {}: {}", endpoint.name, seconds(where.timeout), look)};
   if (!connection.beginning().empty() && connection.beginning().front() != '{')
-    return foreign(door, connection.beginning());
-  if (did == Connection::Did::too_long)
-    return {failed,
-            fmt::format("{} sent a line of more than {} bytes: {}", door.name, protocol::answer_limit, look)};
-  return {failed, fmt::format("{} closed the connection before it answered: {}", door.name, look)};
+    return foreign(endpoint, connection.beginning());
+  if (result == Connection::IoResult::too_long)
+    return {failed, fmt::format("{} sent a line of more than {} bytes: {}", endpoint.name,
+                                protocol::answer_limit, look)};
+  return {failed, fmt::format("{} closed the connection before it answered: {}", endpoint.name, look)};
 }
 
-Reply await(Connection& connection, const Door& door, const Command& command, const Client::Where& where,
-            const Client::Event& event) {
+Reply await(Connection& connection, const Endpoint& endpoint, const Command& command,
+            const Client::Where& where, const Client::Event& event) {
   std::string line;
   for (;;) {
-    const auto did = connection.receive(line);
-    if (did != Connection::Did::well) return {explain(did, connection, door, command, where), {}};
+    const auto result = connection.receive(line);
+    if (result != Connection::IoResult::ok)
+      return {explain(result, connection, endpoint, command, where), {}};
     switch (kind_of(line)) {
       case LineKind::event:
         if (event) event(line);
@@ -127,12 +129,12 @@ Reply await(Connection& connection, const Door& door, const Command& command, co
       case LineKind::answer:
         return {outcome_of(line), line};
       case LineKind::foreign:
-        return {foreign(door, line), {}};
+        return {foreign(endpoint, line), {}};
     }
   }
 }
 
-// A document is completed text by text: an option may have characters that JSON quotes.
+// Completes each text of a document after parsing: options may contain characters that JSON escapes.
 std::string completed(const std::string& text, const std::string& options) {
   Json document = json::parse_or_null(text);
   if (!document.is_structured()) return protocol::with_options(text, options);
@@ -147,18 +149,20 @@ Reply exchange(const Client::Where& where, Command command, const Client::Event&
   const auto instance = instance_of(where);
   if (auto checked = check_line(command, protocol::to_line(command)); checked.status != ok)
     return {checked, {}};
-  Door door = open_door(where, instance, deadline);
-  if (door.attempt.reached != Reached::connected) return {explain(door.attempt, where, instance), {}};
-  if (door.wants_token) fill_token(command, where, instance);
-  if (auto refusal = refuse_stranger(where, instance, door, command.verb, bool(notice())))
+  Endpoint endpoint = connect_master(where, instance, deadline);
+  if (endpoint.attempt.result != ConnectResult::connected)
+    return {explain(endpoint.attempt, where, instance), {}};
+  if (endpoint.wants_token) fill_token(command, where, instance);
+  if (auto refusal = refuse_other_owner(where, instance, endpoint, command.verb, bool(owner_notice())))
     return {*refusal, {}};
-  tell_owner(door, where);
-  Connection connection(std::move(door.attempt.fd), deadline);
+  tell_owner(endpoint, where);
+  Connection connection(std::move(endpoint.attempt.fd), deadline);
   const auto sent = connection.send(protocol::to_line(command));
-  if (sent == Connection::Did::late) return {explain(sent, connection, door, command, where), {}};
-  Reply reply = await(connection, door, command, where, event);
-  if (door.wants_token)
-    reply.outcome = explain_no_token(where, instance, reply.line, std::move(reply.outcome));
+  if (sent == Connection::IoResult::timed_out)
+    return {explain(sent, connection, endpoint, command, where), {}};
+  Reply reply = await(connection, endpoint, command, where, event);
+  if (endpoint.wants_token)
+    reply.outcome = explain_token_refusal(where, instance, reply.line, std::move(reply.outcome));
   reply.outcome.text = completed(reply.outcome.text, options_of(where));
   return reply;
 }

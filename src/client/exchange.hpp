@@ -9,11 +9,11 @@ namespace liveswap::client {
 
 struct Reply {
   Outcome outcome;
-  std::string line;  // the answer as it came, without its newline; empty: there was none
+  std::string line;  // the answer without its newline; empty: none
 };
 
-// Connects, sends `command` and waits for its answer; events go to `event` as they come. `command.token` is
-// filled in where the door wants one. Blocks; throws only what `event` throws.
+// Connects, sends `command`, passes events to `event` and returns the answer. Fills in `command.token` if
+// needed. Blocks. Throws only what `event` throws.
 Reply exchange(const Client::Where& where, protocol::Command command, const Client::Event& event);
 
 }  // namespace liveswap::client

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <tuple>
 
-#include "client/asked.hpp"
-#include "client/door.hpp"
+#include "client/connect_master.hpp"
+#include "client/status_query.hpp"
 #include "protocol/instance.hpp"
 
 namespace liveswap::client {
@@ -39,10 +39,10 @@ std::vector<ControlSocket> all_sockets() {
 
 Instances running_instances(std::chrono::milliseconds limit) {
   Instances instances;
-  for (auto& asked : ask(all_sockets(), limit)) {
-    if (asked.reached == Reached::forbidden) ++instances.hidden;
-    if (asked.reached != Reached::connected || asked.answer == Answer::foreign) continue;
-    instances.seen.push_back({asked.socket, asked.user, asked.process, std::move(asked.status)});
+  for (auto& queried : query_sockets(all_sockets(), limit)) {
+    if (queried.result == ConnectResult::forbidden) ++instances.hidden;
+    if (queried.result != ConnectResult::connected || queried.answer == Answer::foreign) continue;
+    instances.seen.push_back({queried.socket, queried.user, queried.process, std::move(queried.status)});
   }
   return instances;
 }

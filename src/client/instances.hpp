@@ -10,21 +10,21 @@
 
 namespace liveswap::client {
 
-// A master of this machine that this user may control.
+// A running master that this user may control.
 struct RunningInstance {
   ControlSocket socket;
   uid_t user = 0;
   pid_t process = 0;
-  std::string status;  // the status object (docs/reference/control-protocol.md) as text; empty: none in time
+  std::string status;  // the status object as text (docs/reference/control-protocol.md); empty: none in time
 };
 
 struct Instances {
   std::vector<RunningInstance> seen;  // by port
-  std::size_t hidden = 0;             // those that are other users' business
+  std::size_t hidden = 0;             // number of masters of other users
 };
 
-// All of them: what /proc/net tells, and the sockets in the usual directories, but for those that answer
-// otherwise than a master. `limit` is for all of them together (ask()). Blocks.
+// All masters with a socket in /proc/net/unix or in a default directory. `limit` applies to the whole call
+// (query_sockets()). Blocks.
 Instances running_instances(std::chrono::milliseconds limit);
 
 }  // namespace liveswap::client

@@ -14,7 +14,7 @@
 namespace liveswap::client {
 namespace {
 
-// A machine with very many sockets: what comes later is not looked at.
+// Bound for machines with very many sockets; the rest of the table is ignored.
 constexpr std::size_t table_limit = 64 << 20;
 constexpr std::string_view suffix = ".sock";
 constexpr std::string_view listening_unix = "00010000", stream = "0001", listening_tcp = "0A";
@@ -42,13 +42,13 @@ std::optional<Number> number(std::string_view text, int base) {
   return value;
 }
 
-// Num RefCount Protocol Flags Type St Inode Path
+// Columns: Num RefCount Protocol Flags Type St Inode Path
 std::optional<ControlSocket> parse_line(std::string_view line) {
   for (int i = 0; i < 3; ++i) next_word(line);
   if (next_word(line) != listening_unix || next_word(line) != stream) return std::nullopt;
   for (int i = 0; i < 2; ++i) next_word(line);
   if (line.size() < 2) return std::nullopt;
-  line.remove_prefix(1);  // one blank; the path may have more of them
+  line.remove_prefix(1);  // a single space: the path may start with more
   const auto slash = line.rfind('/');
   if (line.front() != '/' || slash == 0 || !line.ends_with(suffix)) return std::nullopt;
   const auto name = line.substr(slash + 1, line.size() - slash - 1 - suffix.size());
@@ -76,7 +76,7 @@ std::vector<ControlSocket> control_sockets() {
 }
 
 bool is_liveswap(const ControlSocket& socket) {
-  // A socket of --listen has its lock beside it too, and a second link, which a control socket never has.
+  // A --listen socket has a lock file too, but also a second link, which a control socket never has.
   const std::string spare = fmt::format("{}/.{}.sock.liveswap", socket.directory, socket.port);
   if (::access(spare.c_str(), F_OK) == 0) return false;
   if (::access((socket.path() + ".lock").c_str(), F_OK) == 0) return true;
@@ -84,7 +84,7 @@ bool is_liveswap(const ControlSocket& socket) {
   return errno == EACCES && name.starts_with("liveswap");
 }
 
-// sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid ...
+// Columns: sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid ...
 std::optional<uid_t> parse_owner(std::string_view table, std::uint16_t port) {
   while (!table.empty()) {
     auto line = next_line(table);

@@ -8,11 +8,11 @@
 #include <string_view>
 #include <vector>
 
-// The listening sockets of this machine, as /proc/net tells everybody.
+// Listening sockets of this network namespace, from /proc/net.
 namespace liveswap::client {
 
-// A Unix socket at "<directory>/<port>.sock" that somebody listens on: the control socket of a master, or of
-// something that calls its own socket so.
+// A listening Unix socket at "<directory>/<port>.sock": of a master, or of another program that uses such a
+// name.
 struct ControlSocket {
   std::string directory;
   std::uint16_t port = 0;
@@ -20,22 +20,21 @@ struct ControlSocket {
   bool operator==(const ControlSocket&) const = default;
 };
 
-// Those of this network namespace, in the order of their paths, each once; none where there is no /proc.
+// Sorted by path, without duplicates; empty without /proc.
 std::vector<ControlSocket> control_sockets();
-// The text of /proc/net/unix. Pure.
+// Parses /proc/net/unix. Pure.
 std::vector<ControlSocket> parse_control_sockets(std::string_view table);
 
-// Whether it may be one of ours, as far as can be seen from outside: the lock of a control socket lies beside
-// it, or, where this user may not look, the directory is called as ours is; and it is no socket of --listen.
-// ask() tells what it is.
+// Whether a socket may belong to a master: its lock file exists, or, if the directory is not readable, the
+// directory has one of our names; and it is not a --listen socket. Only query_sockets() can tell for certain.
 bool is_liveswap(const ControlSocket& socket);
 
-// The user whose process listens on that TCP port, on any address.
+// The user of the process that listens on that TCP port, on any address.
 std::optional<uid_t> owner_of_port(std::uint16_t port);
-// The text of /proc/net/tcp or tcp6. Pure.
+// Parses /proc/net/tcp or tcp6. Pure.
 std::optional<uid_t> parse_owner(std::string_view table, std::uint16_t port);
 
-// "root"; "user 1007" when the user has no name.
+// "root"; "user 1007" for a user without a name.
 std::string user_name(uid_t user);
 
 }  // namespace liveswap::client

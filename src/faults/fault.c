@@ -1,7 +1,5 @@
-/*
- * Releases that must never serve, one for each -DFAULT_...: `liveswap verify` upgrades a running application
- * to them and looks whether anybody notices. Installed in libexec/liveswap/faults.
- */
+/* Faulty releases, one for each -DFAULT_...: `liveswap verify` upgrades a running application to each and
+ * checks that no client notices. Installed in libexec/liveswap/faults. */
 #include <liveswap_plugin.h>
 #include <poll.h>
 #include <signal.h>
@@ -9,7 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* As a null pointer would end it, but without a core file for each run. */
+/* Crashes like a null pointer access, but without a core file. */
 __attribute__((unused)) static void crash(void) {
   const struct rlimit none = {0, 0};
   setrlimit(RLIMIT_CORE, &none);
@@ -17,7 +15,7 @@ __attribute__((unused)) static void crash(void) {
   raise(SIGSEGV);
 }
 
-/* Until somebody kills the process: by force, or because the master has gone. */
+/* Until killed by the master, or because the master has exited. */
 __attribute__((unused)) static void hang(void) {
   for (;;) pause();
 }
@@ -35,10 +33,10 @@ int liveswap_main(int fd) {
 #if defined FAULT_CRASH_AT_START
   crash();
 #elif defined FAULT_NEVER_READY
-  /* Would drain as it should, if it ever came to serve. */
+  /* Never becomes ready, but drains properly. */
   struct pollfd drain = {liveswap_drain_fd(), POLLIN, 0};
   while (poll(&drain, 1, -1) != 1) {
   }
 #endif
-  return 0; /* returns at once, if nothing of the above has been done: a failure, as no drain was asked for */
+  return 0; /* without a fault above: returns at once, a failure, as no drain has begun */
 }

@@ -69,7 +69,7 @@ Result<void> commit(const std::string& head_file, const std::string& state_dir, 
   if (auto checked = check(committed); !checked) return checked;
   const auto head = read_head(head_file);
   const auto before = head ? read_committed(head_file, state_dir) : Result<Committed>(Committed{});
-  // A restart commits what is committed: nothing is written, which could fail.
+  // A restart commits the same release again: writes nothing, so nothing can fail.
   if (before && before->path == committed.path && before->id == committed.id &&
       newest_record(state_dir).id == committed.id)
     return {};
@@ -77,7 +77,7 @@ Result<void> commit(const std::string& head_file, const std::string& state_dir, 
   if (before && !before->id.empty()) record += line_of(*before);
   if (auto written = replace_file(record_file(state_dir), record, 0644); !written)
     return fail("cannot record the release " + committed.id + ": " + written.error().text);
-  // The same path again: the record alone decides, and has decided. To write HEAD as well could only fail.
+  // HEAD already names this path, so the record alone decides.
   if (head && *head == committed.path) return {};
   return write_head(head_file, committed.path);
 }

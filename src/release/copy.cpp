@@ -15,12 +15,11 @@ namespace {
 
 constexpr std::uint64_t piece = std::uint64_t{1} << 20;
 
-// What becomes of one way: done, or the next one is to be tried.
-enum class Tried { done, not_here };
+// The result of one way.
+enum class Tried { done, unsupported };
 
-// Whether errno means that two file systems, or this kernel, do not know a call, rather than that the disk is
-// full or broken.
-bool not_known(int number) {
+// Whether errno means that the call is not supported here, rather than that the disk is full or broken.
+bool is_unsupported(int number) {
   return number == EXDEV || number == EINVAL || number == ENOSYS || number == EOPNOTSUPP ||
          number == ENOTTY || number == EPERM || number == EBADF;
 }
@@ -32,10 +31,10 @@ Result<Tried> by_range(int from, int to, std::uint64_t size, const std::string& 
     const std::uint64_t left = size - static_cast<std::uint64_t>(read_at);
     const ssize_t n = ::copy_file_range(from, &read_at, to, &write_at, std::min(left, 64 * piece), 0);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && not_known(errno)) return Tried::not_here;
+    if (n < 0 && is_unsupported(errno)) return Tried::unsupported;
     if (n < 0) return disk_fail("write", shown, errno);
-    // Some file systems say 0 where they mean that they cannot; the next way finds out what is true.
-    if (n == 0) return Tried::not_here;
+    // Some file systems return 0 instead of an error; the next way reveals the real state.
+    if (n == 0) return Tried::unsupported;
   }
   return Tried::done;
 }

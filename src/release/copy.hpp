@@ -7,18 +7,18 @@
 
 namespace liveswap::release {
 
-// How the bytes of a file get into another, cheapest first.
+// Ways to copy a file, cheapest first.
 enum class CopyWay {
-  reflink,  // both share the blocks on the disk until one is written to (btrfs, XFS)
-  range,    // copy_file_range(): in the kernel, or on the server of a network file system
+  reflink,  // shared blocks, copied on write (btrfs, XFS)
+  range,    // copy_file_range(): in the kernel, or on a network file server
   bytes,    // read() and write()
 };
 
 const char* word(CopyWay way);
 
-// Copies the first `size` bytes of `from` into the empty file `to` (both borrowed; offsets stay) by the first
-// way from `first` on that these file systems know. Copies less when the file has become shorter, never more.
-// `shown` is the name of the new file in errors. Blocks on the disk.
+// Copies the first `size` bytes of `from` to the empty file `to`, by the first supported way from `first` on.
+// Borrows both descriptors; their offsets stay. Copies less if the file has been truncated. `shown`: name of
+// the new file in errors. Blocks on the disk.
 Result<CopyWay> copy_bytes(int from, int to, std::uint64_t size, const std::string& shown,
                            CopyWay first = CopyWay::reflink);
 

@@ -34,7 +34,7 @@ Result<void> make_directory(const std::string& path, unsigned mode) {
 Result<void> sync_directory(const std::string& path) {
   const auto directory = open_directory(path);
   if (!directory) return tl::unexpected<Error>(directory.error());
-  // EINVAL: a file system that has nothing to sync.
+  // EINVAL: this file system does not support fsync() here.
   if (::fsync(directory->get()) != 0 && errno != EINVAL) return disk_fail("sync directory", path, errno);
   return {};
 }

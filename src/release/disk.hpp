@@ -5,20 +5,20 @@
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
 
-// Steps of writing that are the same everywhere in the store.
+// Common steps of writing to the store. All block on the disk.
 namespace liveswap::release {
 
-// os_fail() that says what to do when the disk is full or the quota is used up.
+// os_fail() with advice if the disk is full or the quota exceeded.
 tl::unexpected<Error> disk_fail(const std::string& operation, const std::string& object, int number);
 
-// A directory to sync, lock or open files in; a link as last component is refused.
+// Opens a directory for sync, lock or openat(). The last component must not be a symbolic link.
 Result<UniqueFd> open_directory(const std::string& path);
 
-// Makes one directory, durably, with exactly this mode, whatever the umask; one that is there already stays
-// as it is.
+// Makes a directory with exactly this mode, regardless of the umask, and syncs its parent. An existing one is
+// left unchanged.
 Result<void> make_directory(const std::string& path, unsigned mode);
 
-// What was made, renamed or removed in a directory survives a loss of power once this has returned.
+// Makes changes of directory entries durable.
 Result<void> sync_directory(const std::string& path);
 
 }  // namespace liveswap::release

@@ -10,7 +10,7 @@
 namespace liveswap::release {
 namespace {
 
-// Far above what linkers write: a hostile file costs a few reads and a few hundred KiB, whatever it says.
+// Bounds for hostile files, far above what linkers write: at most a few reads and a few hundred KiB.
 constexpr std::size_t segments_max = 256;
 constexpr std::size_t dynamic_max = 8192;
 constexpr std::size_t needed_max = 512;
@@ -30,7 +30,7 @@ class File {
   bool inside(std::uint64_t at, std::uint64_t size) const { return bytes_.has(at, size); }
   bool read(std::uint64_t at, void* to, std::size_t size) const { return bytes_.read(at, to, size); }
 
-  // A whole array of at most `max`; empty when a byte of it lies outside.
+  // Reads an array of at most `max` items; empty if not all of it is inside the file.
   template <class T>
   std::vector<T> array(std::uint64_t at, std::uint64_t count, std::size_t max) const {
     std::vector<T> items;
@@ -40,7 +40,7 @@ class File {
     return items;
   }
 
-  // The NUL-terminated text at `at`, the NUL being before `end`.
+  // Reads a NUL-terminated string; the NUL must be before `end`.
   std::optional<std::string> text(std::uint64_t at, std::uint64_t end) const {
     if (at >= end || end > bytes_.size()) return std::nullopt;
     std::string bytes(std::min<std::uint64_t>(end - at, string_max), '\0');
@@ -82,7 +82,7 @@ std::optional<std::uint64_t> value_of(const std::vector<Entry>& entries, std::in
   return std::nullopt;
 }
 
-// The dynamic section names addresses; the file has the bytes of those at places of its own.
+// Converts an address from the dynamic section to a file offset.
 std::optional<std::uint64_t> place_of(const std::vector<Segment>& segments, std::uint64_t address) {
   for (const auto& segment : segments) {
     if (segment.p_type != PT_LOAD || address < segment.p_vaddr ||

@@ -8,17 +8,16 @@
 
 namespace liveswap::release {
 
-// What the dynamic section of a library says about other libraries.
+// The dynamic section's entries about other libraries.
 struct Needs {
-  std::vector<std::string> needed;  // DT_NEEDED, in their order
+  std::vector<std::string> needed;  // DT_NEEDED, in order
   std::string soname;               // empty: none
-  std::string rpath;                // colon-separated; the loader ignores it where there is a runpath
+  std::string rpath;                // colon-separated; ignored if there is a runpath
   std::string runpath;
 };
 
-// Reads them from a file (borrowed, offset stays) that may be hostile: nothing in it is believed without a
-// bound. Nothing: it is no library of this machine's kind, or damaged. That is no error here; loading it says
-// what is wrong.
+// Reads the entries from an untrusted file, within bounds. Borrows the descriptor; the offset stays. Empty:
+// not a shared library for this machine, or damaged. Loading the file reports the reason.
 std::optional<Needs> read_needs(int fd);
 std::optional<Needs> read_needs(const Bytes& bytes);
 

@@ -11,9 +11,9 @@
 
 namespace liveswap::release {
 
-// A library and its private ones: what makes up a release.
+// The files of a release: a library and the private libraries that it needs.
 
-// One file of it. `name` is relative to the directory of the first, which has no directory in its name.
+// `name`: path relative to the directory of the library.
 struct Member {
   std::string name;
   std::string hash;  // SHA-256
@@ -24,25 +24,24 @@ struct Content {
   std::optional<Needs> needs;
 };
 
-// What is done with each file: copied, or only read. Told its name in the release.
+// Called for each file with its name in the release: copies or only hashes it.
 using Visit = std::function<Result<Content>(const Source&, const std::string& name)>;
 
-// The library at `path` (absolute) first, then those that it needs privately, and those that these need.
-// Those beside it are opened from one directory that is looked up once: a link above it that is changed
-// meanwhile makes no mixture. Those elsewhere are opened by their paths, and named `.needed/<name>`
-// (private_libraries.hpp).
+// Visits the library at the absolute `path`, then its private libraries, breadth first. The directory of the
+// library is opened once, so a symbolic link that changes meanwhile cannot mix two versions. Libraries from
+// other directories are named `.needed/<name>` (private_libraries.hpp).
 Result<std::vector<Member>> visit_family(const std::string& path, const Trust& trust, const Visit& visit);
 
-// The id of a release. One file: the SHA-256 of its content. Several: that of a text like sha256sum's, with
-// the first file on the first line and the others in the order of their names:
+// The id of a release: for one file the SHA-256 of its content; for several, of a sha256sum listing with the
+// library first and the others sorted by name:
 //
 //   cd releases/<id> && sha256sum libapp.so libprivate.so sub/libother.so | sha256sum
 std::string id_of(const std::vector<Member>& members);
 
-// The members of the library at `path`, each hashed. Copies nothing.
+// The files of the release for the library at `path`, hashed. Copies nothing.
 Result<std::vector<Member>> members_of(const std::string& path);
 
-// The id that the library at `path` has or would have. Copies nothing.
+// The id that take() would give the library at `path`. Copies nothing.
 Result<std::string> identify(const std::string& path);
 
 // The last component of a path.

@@ -24,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t receipt_limit = std::size_t{16} << 20;
-// An answer carries it a few levels deeper, and must be readable as well.
+// Stricter than for answers, which nest a receipt some levels deeper.
 constexpr json::Bounds bounds{32, 500'000};
 constexpr std::string_view suffix = ".json";
 constexpr std::string_view refused_suffix = ".refused.json";
@@ -32,10 +32,11 @@ constexpr std::string_view refused_suffix = ".refused.json";
 constexpr std::size_t names_limit = 10'000;
 constexpr std::size_t reads_limit = History::kept + History::refused_kept;
 
-// More than any master writes. A file with such a name must not use up the numbers of those that follow.
+// More receipts than any master writes. A larger number in a file name is ignored, as it would use up the
+// numbers after it.
 constexpr std::uint64_t number_limit = 1'000'000'000;
 
-// Numbers that add() tries: beyond the newest one there are files only where somebody else has put them.
+// Numbers that add() tries. Only foreign files can exist beyond the newest receipt.
 constexpr std::uint64_t tries_limit = 1'000;
 
 std::vector<std::string> names_in(const std::string& directory) {
@@ -83,7 +84,7 @@ std::optional<Committed> went_to(const nlohmann::json& receipt) {
 History::History(std::string state_dir, Clock clock)
     : directory_(std::move(state_dir) + "/history"), clock_(std::move(clock)) {}
 
-// Of "17.json" and "17.refused.json", and nothing of "017.json", "17.json.Xa81fE" or another's file.
+// Accepts "17.json" and "17.refused.json", but not "017.json", "17.json.Xa81fE" or foreign names.
 std::optional<History::Entry> History::entry_of(const std::string& name) {
   const bool refused = name.ends_with(refused_suffix);
   const auto ending = refused ? refused_suffix : suffix;
@@ -95,7 +96,7 @@ std::optional<History::Entry> History::entry_of(const std::string& name) {
   return Entry{number, refused};
 }
 
-// What replace_file() leaves behind when it is killed: "17.json.Xa81fE".
+// A temporary file of a killed replace_file(): "17.json.Xa81fE".
 bool History::is_left_over(const std::string& name) {
   constexpr std::size_t random = 7;
   return name.size() > random && name[name.size() - random] == '.' &&
@@ -107,7 +108,7 @@ std::string History::file(const Entry& entry) const {
          std::string(entry.refused ? refused_suffix : suffix);
 }
 
-// Ascending. The file names alone count: a damaged receipt keeps its number.
+// Ascending, by file names alone: a damaged receipt keeps its number.
 std::vector<History::Entry> History::entries() const {
   std::vector<Entry> found;
   for (const auto& name : names_in(directory_))
@@ -191,7 +192,7 @@ Result<History::Json> History::receipt(std::optional<std::uint64_t> number) cons
                                    std::to_string(known.back().number)));
 }
 
-// Beyond a limit the rest is counted alone: by the names, that is, since what is not read may be damaged.
+// Receipts beyond a limit are only counted, by file name; some of them may be damaged.
 History::Listed History::list(std::size_t newest) const {
   const auto until = clock_() + list_time;
   const auto known = entries();
@@ -211,7 +212,7 @@ History::Listed History::list(std::size_t newest) const {
       bytes += size_of(found.back());
     } else {
       ++left_out.damaged;
-      continue;  // it takes no other one's place
+      continue;  // does not count toward `newest`
     }
     ++count;
   }
@@ -226,7 +227,7 @@ History::Listed History::list(std::size_t newest) const {
 History::Past History::past(std::size_t k, const std::vector<std::string>& but) const {
   Past found;
   if (k == 0) return found;
-  std::set<std::string> later;  // ids that receipts went to, of those that were read until now
+  std::set<std::string> later;  // ids of the targets of newer receipts
   const auto known = entries();
   std::set<std::string> seen(but.begin(), but.end());
   std::size_t reads = 0;
@@ -237,7 +238,7 @@ History::Past History::past(std::size_t k, const std::vector<std::string>& but) 
     const auto receipt = read(*entry);
     const auto to = receipt ? went_to(*receipt) : std::nullopt;
     if (!to) continue;
-    // The receipt of the rollback is newer than that of the commit, so it is read first.
+    // Receipts are read newest first: a rollback comes before the commit of the release that was left.
     const auto from = json::text_or_empty(json::member(*receipt, "from"), "id");
     if (json::text(*receipt, "kind") == "rollback" && from != to->id && !later.contains(from))
       found.left.insert(from);

@@ -16,15 +16,13 @@
 
 namespace liveswap::release {
 
-// The receipts of a master: <state_dir>/history/<number>.json, one JSON document each, numbered from 1;
-// <number>.refused.json of upgrades that never began. What a receipt says is the recorder's affair; only
-// "number", "outcome", "kind", "from" and "to" are looked at here. Files that are no receipts are left alone
-// and passed over.
+// The receipts of a master: <state_dir>/history/<number>.json, numbered from 1; <number>.refused.json for
+// upgrades that were refused before they began. Of the content (recorder.hpp), this class uses only "number",
+// "outcome", "kind", "from" and "to". Other files are ignored.
 //
-// Nothing that stands there is trusted: at most 10,000 names are looked at and 1,100 files read in one call,
-// each of at most 16 MiB, regular and no symbolic link; what is in them is parsed within bounds. That may
-// still take seconds, so the master calls add() alone, which reads none of them, and leaves the rest to the
-// program liveswap-store.
+// Files are untrusted: each call looks at 10,000 names at most and reads 1,100 files at most, regular ones of
+// at most 16 MiB, and parses them within bounds. That may take seconds, so the master calls only add(), which
+// reads no receipt; the program liveswap-store does the rest.
 class History {
  public:
   using Json = nlohmann::json;
@@ -32,47 +30,42 @@ class History {
 
   static constexpr std::size_t kept = 1000;
   static constexpr std::size_t refused_kept =
-      100;  // beside those: a script that tries for ever pushes out no upgrade
-  static constexpr std::size_t list_bytes = std::size_t{12} << 20;  // that a list takes as JSON, at most
+      100;  // separate limit: a script that retries for ever must not displace upgrades
+  static constexpr std::size_t list_bytes = std::size_t{12} << 20;  // limit of a list as JSON
 
-  // How long list() reads, at most: less than the master waits for it. A thousand large receipts take longer.
+  // Time limit of list(), below the master's limit for liveswap-store. A thousand large receipts take longer.
   static constexpr std::chrono::seconds list_time{10};
 
   explicit History(std::string state_dir, Clock clock = std::chrono::steady_clock::now);
 
-  // Gives the receipt (an object) the next number and writes it, whole or not at all, for this user alone.
-  // Returns the number. Text in it that is no UTF-8 is repaired. One process at a time. Blocks on the disk
-  // for one file.
+  // Writes the receipt (an object) atomically under the next number, mode 0600, and returns the number.
+  // Invalid UTF-8 is replaced. Only one process may call this at a time. Blocks on the disk.
   Result<std::uint64_t> add(Json receipt);
 
-  // Removes all but the newest `kept`, of the refused ones all but the newest `refused_kept`, and what a
-  // process that was killed has left behind.
+  // Removes old receipts beyond `kept` and `refused_kept`, and temporary files of killed processes.
   void prune() const;
 
-  // What the file of that number holds; an error says why it is damaged. `file` is for errors. Pure.
+  // Parses the receipt with that number. `file`: for errors. Pure.
   static Result<Json> parse(std::string_view text, std::uint64_t number, const std::string& file);
 
-  // The receipt of that number; none: the newest one that can be read.
+  // The receipt with that number; without a number, the newest readable one.
   Result<Json> receipt(std::optional<std::uint64_t> number) const;
 
   struct Listed {
-    std::vector<Json> receipts;  // in short (summary_of), oldest first
-    std::size_t left_out = 0;    // damaged ones, the oldest of more than `list_bytes`, those that were not
-                                 // read within `list_time`
-    std::string why;             // for people: how many of each; empty: none
+    std::vector<Json> receipts;  // short (summary_of), oldest first
+    std::size_t left_out = 0;    // damaged, beyond `list_bytes`, or not read within `list_time`
+    std::string why;             // the number of each kind, for people; empty: none
   };
-  // The newest so many, and beside them as many refused ones that are newer than the oldest of them. The
-  // newest are read first, so that the oldest are missing when the time is up.
+  // The newest receipts, and up to as many refused ones that are newer than the oldest of these. Reads the
+  // newest first; at the time limit, the oldest are missing.
   Listed list(std::size_t newest) const;
 
-  // The last `k` different releases (by id) that a receipt with the outcome "ok" went to, newest first; none
-  // of `but`.
+  // The last `k` different releases (by id) in receipts with outcome "ok", newest first, without `but`.
   std::vector<Committed> committed(std::size_t k, const std::vector<std::string>& but = {}) const;
 
   struct Past {
-    std::vector<Committed> committed;  // as above
-    std::set<std::string>
-        left;  // ids of those that somebody has rolled away from and that nothing has gone to since
+    std::vector<Committed> committed;  // as committed()
+    std::set<std::string> left;        // ids of releases that a rollback left and no later upgrade restored
   };
   Past past(std::size_t k, const std::vector<std::string>& but = {}) const;
 
@@ -92,10 +85,10 @@ class History {
 
   std::string directory_;
   Clock clock_;
-  std::uint64_t next_ = 1;  // no number below that is given
+  std::uint64_t next_ = 1;  // lower bound of free numbers
 };
 
-// The release that the upgrade of that receipt committed; nothing when its outcome is not "ok". Pure.
+// The release committed by the upgrade of that receipt; empty unless the outcome is "ok". Pure.
 std::optional<Committed> went_to(const nlohmann::json& receipt);
 
 }  // namespace liveswap::release

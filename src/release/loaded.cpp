@@ -16,9 +16,8 @@ std::string outside_remark(const std::string& loaded, const std::string& directo
   std::string names;
   unsigned count = 0;
   for (std::string path; std::getline(lines, path);) {
-    // One without a slash is the kernel's (linux-vdso.so.1). By name: the paths come from a process that has
-    // run the release's code, and the master, which calls this, must not be blocked by a file system that
-    // does not answer.
+    // A name without a slash is the kernel's (linux-vdso.so.1). Compares text only: the paths come from a
+    // process that ran code of the release, and the master must not block on a dead file system.
     if (path.find('/') == std::string::npos || path.starts_with(directory + "/") ||
         is_named_as_system_library(path))
       continue;

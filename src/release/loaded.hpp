@@ -4,9 +4,9 @@
 
 namespace liveswap::release {
 
-// What the check of a release has loaded (`loaded`: paths, one a line, as the loader has them), but for what
-// lies in `directory`, the release's own, and what is the system's: a sentence for people that names it and
-// says what to do. Empty: everything belongs to the release or the system.
+// A sentence for people about libraries that a trial load found outside of the release and of the system, and
+// what to do. Empty: none. `loaded`: paths from the dynamic linker, one on each line. `directory`: that of
+// the release.
 std::string outside_remark(const std::string& loaded, const std::string& directory);
 
 }  // namespace liveswap::release

@@ -19,10 +19,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A family of more than these is a mistake, or an attempt to fill the disk.
+// A larger release is a mistake, or an attempt to fill the disk.
 constexpr std::size_t family_max = 256;
 
-// What follows $ORIGIN at the beginning of a text: empty, or with its slash. $ORIGINAL is another word.
+// The rest of `text` after a leading $ORIGIN: empty or starting with a slash. Not for $ORIGINAL.
 std::optional<std::string> behind_origin(std::string_view text) {
   for (const std::string_view token : {"$ORIGIN", "${ORIGIN}"}) {
     if (!text.starts_with(token)) continue;
@@ -32,17 +32,16 @@ std::optional<std::string> behind_origin(std::string_view text) {
   return std::nullopt;
 }
 
-// `behind` from `origin` (relative, "" for the first directory itself), without "." and, where it can be,
-// "..".
+// Joins the relative paths `origin` and `behind`; normalises "." and, if possible, "..".
 std::string joined(const std::string& origin, const std::string& behind) {
   auto path = fs::path("./" + origin + "/" + behind).lexically_normal().string();
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path == "." ? "" : path;
 }
 
-// A release can be read by everybody, and it is the library that says what is copied into it: a master that
-// is root must not be made to publish /etc/shadow. So only a shared object is taken from elsewhere and, for
-// root, only one that everybody may read anyway.
+// Releases are world-readable, and the library decides what is copied into its release: it must not make a
+// root master publish /etc/shadow. So libraries from other directories must be shared objects and, for root,
+// already world-readable.
 bool may_be_copied(const std::string& path) {
   const auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   struct stat info {};
@@ -65,7 +64,7 @@ std::string inside(const std::string& directory, const std::string& name) {
 
 }  // namespace
 
-// The origin of a library that lies elsewhere is an absolute path, and so is everything that it leads to.
+// $ORIGIN of a library in another directory is absolute, and so are all places derived from it.
 PrivateLibraries::Places PrivateLibraries::places(const std::string& list, const std::string& origin,
                                                   bool elsewhere) {
   Places found;
@@ -115,14 +114,14 @@ Result<std::optional<PrivateLibraries::Found>> PrivateLibraries::find(const std:
                                                                       const std::string& name,
                                                                       const Places& where) const {
   if (name.find('/') != std::string::npos) {
-    // A name with a slash is a path, and not looked for anywhere else.
+    // The dynamic linker does not search for a name with a slash.
     const auto behind = behind_origin(name);
     if (!behind || sources_.contains(library)) return std::nullopt;
     const auto path = joined(directory_of(library), *behind);
     const std::string last = path.substr(directory_of(path).empty() ? 0 : directory_of(path).size() + 1);
     return look(library, last, {name, directory_of(path), true, leads_out(path)});
   }
-  // In a release that has been taken the loader looks there first.
+  // In a release from the store, the dynamic linker looks in `.needed` first.
   const std::string taken = std::string(needed_directory) + "/" + name;
   if (exists(taken)) return Found{taken, ""};
   for (const auto& place : where) {
@@ -135,7 +134,7 @@ Result<std::optional<PrivateLibraries::Found>> PrivateLibraries::find(const std:
   return std::nullopt;
 }
 
-// The directory that $ORIGIN means in it.
+// The value of $ORIGIN for a library.
 std::string PrivateLibraries::origin_of(const std::string& library) const {
   const auto source = sources_.find(library);
   return directory_of(source == sources_.end() ? library : source->second);

@@ -13,47 +13,43 @@
 
 namespace liveswap::release {
 
-// The directory of a release in which the libraries are that were found elsewhere.
+// Directory in a release for libraries from other directories.
 inline constexpr const char* needed_directory = ".needed";
 
-// What a library needs and the system's own directories do not provide is built and replaced together with
-// it, so a snapshot of the one without the other is none. This class finds such libraries: it goes the
-// loader's way through one family, in the loader's order (ld.so(8); breadth first, a name is looked for
-// once), by DT_NEEDED and the directories of RUNPATH (or, where there is none, of the library's RPATH and
-// those of the libraries that led to it). What is found there is one of these:
+// Finds the private libraries of a library: those in no system directory. They are built and replaced
+// together with the library, so a release must contain them. Follows the order of the dynamic linker
+// (ld.so(8): breadth first, each name once) through DT_NEEDED and RUNPATH, or without RUNPATH, the RPATHs of
+// the library and its dependents. A private library is in one of these places:
 //
-//   beside      $ORIGIN leads to it, in the first library's directory or below: it keeps its place
-//   elsewhere   an absolute path leads to it, and it is not the system's (base/system_libraries.hpp): its
-//   place in the
-//               snapshot is `.needed/<name>`, where the loader is told to look first (LD_LIBRARY_PATH)
-//   outside     $ORIGIN/.. leads out of the first library's directory: an error that says what to do
+//   beside      reached by $ORIGIN, in or below the directory of the first library: keeps its relative path
+//   elsewhere   reached by an absolute path outside the system directories (base/system_libraries.hpp):
+//   copied
+//               to `.needed/<name>`, which LD_LIBRARY_PATH makes the first place to search
+//   outside     reached by $ORIGIN/.. above the directory of the first library: an error with advice
 //
-// Not followed: $LIB and $PLATFORM, glibc-hwcaps, the configured environment, a DT_NEEDED that is an absolute
-// path, and what the code opens by itself with dlopen(). The check of a release tells of those by what was
-// loaded.
+// Not followed: $LIB and $PLATFORM, glibc-hwcaps, the configured environment, an absolute path in DT_NEEDED,
+// and dlopen() calls. The trial load reports such libraries (loaded.hpp).
 class PrivateLibraries {
  public:
-  // `directory` is borrowed and holds the first library; `shown` is its path.
+  // `directory`: borrowed, contains the first library; `shown`: its path, for errors.
   PrivateLibraries(int directory, std::string shown) : directory_(directory), shown_(std::move(shown)) {}
 
   struct Found {
-    std::string name;  // in the release
-    std::string
-        source;  // absolute, where it is elsewhere; else empty: `name` in the first library's directory
+    std::string name;    // in the release
+    std::string source;  // absolute path if elsewhere; empty if beside
   };
 
-  // What `library` needs privately and none before it has needed, in order. `library` is the name of the
-  // first one, or one that was returned for an earlier one.
+  // The private libraries that `library` needs and that no earlier call returned, in order. `library`: the
+  // name of the first library, or one returned before.
   Result<std::vector<Found>> of(const std::string& library, const Needs& needs);
 
  private:
-  // A directory that the loader would look in.
+  // A directory that the dynamic linker would search.
   struct Place {
-    std::string text;  // as the library says it
-    std::string
-        path;  // absolute; or, when by_origin, relative to the first library's directory and without ".." …
+    std::string text;  // as written in the library
+    std::string path;  // absolute; if by_origin, relative to the first library
     bool by_origin = false;
-    bool outside = false;  // … unless it leads out of it
+    bool outside = false;  // above the first library's directory
   };
   using Places = std::vector<Place>;
 
@@ -67,10 +63,10 @@ class PrivateLibraries {
 
   int directory_;
   std::string shown_;
-  // Names and SONAMEs that the loader would not look for again; the worker host has loaded these two before.
+  // Names and SONAMEs already loaded; the worker host itself loads these two.
   std::set<std::string> known_{LIBC_SO, LD_SO};
-  std::map<std::string, Places> inherited_;     // by library: the RPATHs of those that led to it
-  std::map<std::string, std::string> sources_;  // of those elsewhere, by name
+  std::map<std::string, Places> inherited_;     // library → RPATHs of its dependents
+  std::map<std::string, std::string> sources_;  // name → source, if elsewhere
 };
 
 }  // namespace liveswap::release

@@ -41,7 +41,7 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json();
 }
 
-// A clock that is asked at two places may run a little back between them.
+// Clamped: two readings of a clock may be slightly out of order.
 Json since(Time start, const std::optional<Time>& time) {
   return time ? Json(std::max(*time - start, Time{0}).count()) : Json();
 }
@@ -173,14 +173,14 @@ void Recorder::requests(Role role, std::uint64_t served, std::uint64_t failed) {
   (role == Role::fresh ? new_requests_ : old_requests_) = Requests{served, failed};
 }
 
-// How many connections ended how. A worker that left by itself had ended all of its own, whatever was counted
-// last; without a count nothing is claimed but that.
+// Counts how connections ended. A worker that exits by itself has ended all of its own. Without a count, the
+// result is null.
 Json Recorder::json_of(const Worker& worker) const {
   const auto had = worker.drain ? worker.to_drain : worker.open;
   Json drained, killed, lost;
   if (worker.gone) {
     const auto cut = worker.end == End::clean ? std::optional<std::uint64_t>(0) : worker.open;
-    // More may be open at the end than at the order to drain: what still waited in the accept queue is
+    // More may be open at the end than at the start of the drain: connections in the accept queue are still
     // served.
     if (had && cut) drained = *had - std::min(*had, *cut);
     killed = worker.end == End::forced ? or_null(cut) : Json(0);
@@ -218,8 +218,8 @@ Json Recorder::slots() const {
   return slots;
 }
 
-// How long new connections went to both codes: from when the first new worker took them until the last worker
-// of either side no longer did.
+// How long both versions took new connections: from the first ready new worker to the last drain of the other
+// side.
 Recorder::Time Recorder::skew(Time finish) const {
   const auto plan = head_.find("plan");
   const bool flips = plan != head_.end() && plan->is_object() && plan->value("flip", Json()) == Json(true);

@@ -16,14 +16,13 @@ namespace liveswap::release {
 // "2026-11-22T23:17:58.042Z".
 std::string utc_text(std::chrono::system_clock::time_point time);
 
-// A receipt in short, as a line of the history has it: without slots, phases and what was counted.
+// A short receipt, for lists: without slots, phases and counts.
 nlohmann::json summary_of(const nlohmann::json& receipt);
 
-// Writes the receipt of one upgrade, rollback or start while it happens: events in, the JSON document of
-// docs/reference/receipt.md out. Pure; all times are of one steady clock of the caller's, and stand in the
-// receipt as milliseconds since `start`. An event of a worker that was never introduced is passed over. Of
-// the workers at most `worker_limit` are written down, further ones (a crash loop in a long bake) are
-// counted.
+// Builds the receipt of one upgrade, rollback or start: takes events, returns the JSON document of
+// docs/reference/receipt.md. Pure. Times are of the caller's steady clock; the receipt has them in
+// milliseconds since `start`. Events of unknown workers are ignored. Records at most `worker_limit` workers;
+// further ones (a crash loop during a long bake) are counted.
 class Recorder {
  public:
   using Time = std::chrono::milliseconds;
@@ -33,55 +32,53 @@ class Recorder {
   static constexpr std::size_t worker_limit = 8192;
   static constexpr std::size_t left_limit = 64;
 
-  // What a worker runs in this upgrade: the code before it, the code that is to be proven, or the code before
-  // it again, in a slot that went back.
-  enum class Role { before, fresh, back };  // "old", "new", "back"
+  // The code of a worker: the old, the new, or the old again after a revert.
+  enum class Role { before, fresh, back };  // in receipts "old", "new", "back"
   enum class End { clean, forced, crashed };
 
-  // `head`: the members that are known before anything happens: "kind", "asked", "from", "to", "plan". "flip"
-  // in the plan decides from when on new workers take connections.
+  // `head`: members known at the start: "kind", "asked", "from", "to", "plan". With "flip" in the plan, new
+  // workers take connections only from flip() on.
   Recorder(Time start, std::string started, Json head);
 
-  // Members of the head that are known later, as the id of "to"; each replaces the one of its name.
+  // Replaces members of the head that become known later, such as the id in "to".
   void amend(const Json& members);
 
-  // Ends the phase before it. The same phase again goes on.
+  // Begins a phase and ends the previous one. No effect if the phase is already running.
   void phase(Time time, const std::string& name);
 
-  // `spawned` may be before the start. A worker of role `before` that was there at the start has no time of
-  // its own.
+  // `spawned` may be before the start. A worker of role `before` that existed at the start has no spawn time.
   void worker(Time spawned, Id id, unsigned slot, std::uint64_t generation, Role role, pid_t pid);
   void ready(Time time, Id id);
   void draining(Time time, Id id);
-  // The connections that are open in a worker, whenever they have been counted; the first count after
-  // draining() (without one, the last before it) is what it had to drain.
+  // Number of open connections at each count. The first count after draining(), or else the last before, is
+  // the number to drain.
   void connections(Id id, std::uint64_t open);
-  // Idle connections that a worker has ended in its drain, and that it has handed to its successor; the last
-  // call counts.
+  // Idle connections closed, and moved to the successor, during the drain; the last call counts.
   void idle(Id id, std::uint64_t ended, std::uint64_t moved);
-  // A process that it has left behind with these listeners open; `ended`: and that was ended. At most
-  // `left_limit` are kept.
+  // A process left behind by the worker that holds these listeners; `ended`: the master has killed it. At
+  // most `left_limit`.
   void left(Id id, pid_t pid, const std::string& program, const std::set<std::string>& listeners, bool ended);
-  // Force has begun: why, for people.
+  // The kill of a draining worker has begun; `why` is for people.
   void forced(Id id, const std::string& why);
-  // It has failed, which its end does not show: it may return 0 too early, or be ended by force. `reason`:
-  // for people.
+  // The worker has failed, in addition to its exit status: it may have returned 0 too early, or been killed.
+  // `reason` is for people.
   void failed(Id id, const std::string& reason);
   // `exit`: "0", "1", "SIGKILL".
   void gone(Time time, Id id, const std::string& exit, End end);
-  // The moment from which new connections go to the new workers.
+  // From this moment, new connections go to the new workers.
   void flip(Time time);
-  // The new code leaves out that listener, which the old code served.
+  // The new code does not bind this listener of the old code.
   void dropped(const std::string& listener);
 
-  // Connections that waited in the accept queue of a listener; the peak is kept. Nothing: cannot be measured.
+  // Connections in the accept queue of a listener; the maximum is kept. Empty: not measurable.
   void depth(const std::string& listener, std::optional<std::uint64_t> waiting);
-  // One round of health probes; rounds add up.
+  // One round of health probes; rounds are summed.
   void probes(std::uint64_t made, std::uint64_t failed);
-  // What the workers of a role have counted since the upgrade began; the last call counts. `back` is "old".
+  // Requests counted by the workers of a role since the start; the last call counts. `back` counts as old.
   void requests(Role role, std::uint64_t served, std::uint64_t failed);
 
-  // Ends the phase and gives the document. `outcome`: "ok", "failed", "refused", "reverted" or "timed_out".
+  // Ends the last phase and returns the document. `outcome`: "ok", "failed", "refused", "reverted" or
+  // "timed_out".
   Json finish(Time time, const std::string& outcome, const std::string& reason);
 
  private:
@@ -94,7 +91,7 @@ class Recorder {
     std::string exit, force;
     std::optional<std::string> failure;
     End end = End::clean;
-    std::optional<std::uint64_t> open;  // as counted last
+    std::optional<std::uint64_t> open;  // last count
     std::optional<std::uint64_t> to_drain;
     bool counted_in_drain = false;
     std::uint64_t ended = 0, moved = 0;
@@ -119,7 +116,7 @@ class Recorder {
   std::string started_;
   Json head_;
   std::vector<Phase> phases_;
-  std::vector<Id> order_;  // in which the workers came
+  std::vector<Id> order_;  // in order of worker()
   std::map<Id, Worker> workers_;
   std::size_t unrecorded_ = 0;
   std::optional<Time> flipped_;

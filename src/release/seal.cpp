@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t files_limit = 1000;
 
-// A directory by its name alone: its times change whenever a file is linked to another name.
+// Directories by name only: their times change whenever a file in them gets another link.
 std::string line_of(const std::string& path, const struct stat& info) {
   if (S_ISDIR(info.st_mode)) return path + "/\n";
   return fmt::format("{} {:o} {} {} {} {}.{} {}.{}\n", path, info.st_mode, info.st_dev, info.st_ino,

@@ -27,10 +27,10 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t files_limit = 1000;
 
-// Of hashing what somebody writes to meanwhile.
+// To hash files that change meanwhile.
 constexpr int attempts = 3;
 
-// A network file system's name for a file that was removed while somebody had it open: it goes by itself.
+// NFS renames a removed file that is still open to such a name, and removes it later.
 constexpr std::string_view nfs_name = ".nfs";
 
 using Members = tl::expected<std::vector<Member>, Unsound>;
@@ -39,14 +39,14 @@ tl::unexpected<Unsound> differs(std::string text) {
   return tl::unexpected<Unsound>(Unsound{{std::move(text)}, true});
 }
 
-// Missing, a link, a disk that cannot read it: that is about the file. All else, as too many open files or
-// too little memory, says nothing about its bytes.
+// These errors concern the file: missing, a link, unreadable sectors. Others (too many open files, no memory)
+// tell nothing about its content.
 tl::unexpected<Unsound> unreadable(const Error& error, int number) {
   const bool of_file = number == ENOENT || number == ENOTDIR || number == ELOOP || number == EIO;
   return tl::unexpected<Unsound>(Unsound{error, of_file});
 }
 
-// A file of a release, opened once.
+// A file of a release.
 struct Opened {
   UniqueFd fd;
   std::string hash;
@@ -68,7 +68,7 @@ tl::expected<Opened, Unsound> hashed(const std::string& directory, const std::st
   return Opened{std::move(fd), std::move(*hash)};
 }
 
-// A release with libraries from elsewhere is everything in its directory.
+// If the release has `.needed`, every file in its directory is a member.
 Members all_members(const std::string& directory, const std::string& first) {
   auto names = names_below(directory);
   if (!names) return tl::unexpected<Unsound>(names.error());
@@ -84,7 +84,7 @@ Members all_members(const std::string& directory, const std::string& first) {
   return members;
 }
 
-// What the loader would take: another file under another name in the same directory does no harm.
+// Otherwise, only files that the dynamic linker would load; other files do no harm.
 Members loaded_members(const std::string& directory, const std::string& first) {
   const auto place = UniqueFd::adopt(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!place) return unreadable(os_error("open", directory, errno), errno);
@@ -93,7 +93,7 @@ Members loaded_members(const std::string& directory, const std::string& first) {
   std::vector<std::string> to_visit{first};
   for (std::size_t i = 0; i < to_visit.size(); ++i) {
     const std::string name = to_visit[i];
-    // Its own copy is not there, and the one elsewhere is none of this release.
+    // The copy is missing; the library outside does not belong to this release.
     if (name.starts_with(needed_directory))
       return differs(os_error("open", directory + "/" + name, ENOENT).text);
     auto file = hashed(directory, name);
@@ -110,8 +110,8 @@ Members loaded_members(const std::string& directory, const std::string& first) {
   return members;
 }
 
-// Of several files the id does not tell which one differs. One that was written to after the release was put
-// in its place is the one, unless somebody has set its time back.
+// An id of several files does not tell which one differs. Suspects are files modified after the release was
+// moved to its place, unless their mtime was set back.
 std::vector<std::string> written_later(const std::string& directory, const std::vector<Member>& members) {
   struct stat placed {};
   if (::stat(directory.c_str(), &placed) != 0) return {};
@@ -165,7 +165,7 @@ tl::expected<void, Unsound> check_bytes(const std::string& directory, const std:
 
 namespace {
 
-// What is written while it is hashed has another seal afterwards: then it is hashed again.
+// Hashes again if the seal changed meanwhile, as the files may have been written to.
 tl::expected<std::string, Unsound> check_sealed(const std::string& directory, const std::string& name,
                                                 const std::string& id) {
   for (int attempt = 0; attempt < attempts; ++attempt) {
@@ -175,7 +175,7 @@ tl::expected<std::string, Unsound> check_sealed(const std::string& directory, co
       if (before && after && *after != *before) continue;
       return tl::unexpected<Unsound>(checked.error());
     }
-    // More files than a seal has lines for, say. It is hashed each time, then.
+    // Too many files for a seal, for example: the release is then hashed every time.
     if (!before) return std::string();
     const auto after = seal_of(directory);
     if (after && *after == *before) return *after;

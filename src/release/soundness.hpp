@@ -10,31 +10,28 @@
 
 namespace liveswap::release {
 
-// Whether the store still has the bytes that a release was named after. They may have changed: a disk that
-// fails, a tool that rewrites libraries, an edit in the wrong place.
+// Checks that the content of a release in the store still matches its id. A failing disk, a tool that
+// rewrites libraries, or an edit may have changed the files.
 
-// Why a release was not found sound.
+// Why a release is not sound.
 struct Unsound : Error {
-  bool differs = true;  // false: its bytes could not be looked at now (too many open files, say), which says
-                        // nothing of them
+  bool differs = true;  // false: the content could not be checked now (for example, too many open files)
 };
 
-// Hashes the files that a worker would load from `directory`: the library `name`, and its private ones. The
-// error names the file that differs where that can be told, what was found, and what was expected.
+// Hashes the files that a worker would load from `directory`: library `name` and its private libraries. The
+// error names the differing file if known, and what was found and expected.
 tl::expected<void, Unsound> check_bytes(const std::string& directory, const std::string& name,
                                         const std::string& id);
 
-// All files below `directory`, at most 1,000, by name and relative to it; without what a network file system
-// keeps there of removed files.
+// All files below `directory`, relative, at most 1,000; without removed files that NFS keeps.
 tl::expected<std::vector<std::string>, Unsound> names_below(const std::string& directory);
 
 struct Sound {
-  std::string seal;    // of the bytes that were hashed (seal.hpp); empty: it could not be taken
-  std::string mended;  // what was wrong, and has been replaced from the file that the release was taken from;
-                       // empty: nothing
+  std::string seal;    // seal of the hashed content (seal.hpp); empty: not available
+  std::string mended;  // what was wrong and has been replaced from the original file; empty: nothing
 };
-// Checks a release, and where it is not sound mends it, as long as its path still has the same content. Reads
-// every byte, up to three times where somebody writes meanwhile.
+// Checks a release. Repairs a damaged one if the file at its path still has the same content. Reads every
+// byte, up to three times if files change meanwhile. Blocks.
 tl::expected<Sound, Unsound> verify(const Store& store, const Committed& release, const Trust& trust);
 
 }  // namespace liveswap::release

@@ -11,12 +11,11 @@
 namespace liveswap::release {
 namespace {
 
-// A writer that goes away so soon holds nobody up: a linker that is about to close the file, or a child that
-// some other process has forked and that has inherited the descriptor until its exec.
-constexpr int patience_ms = 500;
-constexpr int look_again_ms = 5;
-// Times of files come from the kernel's tick, 10 ms at most: of two writes within one tick the second changes
-// no time.
+// How long to wait for a writer, such as a linker about to close the file, or a forked child before its exec.
+constexpr int writer_limit_ms = 500;
+constexpr int poll_interval_ms = 5;
+// File times advance with the kernel's tick, at most 10 ms: a second write within a tick does not change
+// them.
 constexpr std::int64_t tick_ns = 12'000'000;
 
 const char* kind_of(mode_t mode) {
@@ -32,9 +31,9 @@ const char* kind_of(mode_t mode) {
   }
 }
 
-// The kernel gives a read lease on a file only if nobody has it open for writing. It is given back at once:
-// who opens it meanwhile waits for that long, and the signal that tells of it is one that is ignored by
-// default. Where leases are not to be had (another's file, a network), nobody knows of a writer.
+// A read lease is granted only if no process has the file open for writing. Released at once: an open() by
+// another process waits only that long, and the signal for it is ignored by default. Without leases (file of
+// another user, network file system), the result is false.
 bool has_writer(int fd) {
   ::fcntl(fd, F_SETSIG, SIGURG);
   if (::fcntl(fd, F_SETLEASE, F_RDLCK) != 0) return errno == EAGAIN;
@@ -59,21 +58,21 @@ Result<Source> Source::open(int directory, const std::string& name, std::string 
   Source source(std::move(fd), std::move(shown));
   if (::fstat(source.fd(), &source.info_) != 0) return os_fail("look at", source.shown_, errno);
   if (auto checked = source.check(trust); !checked) return tl::unexpected<Error>(checked.error());
-  if (auto settled = source.settle(); !settled) return tl::unexpected<Error>(settled.error());
-  // Its owner and mode may have been changed while it was waited for.
+  if (auto waited = source.wait_for_writers(); !waited) return tl::unexpected<Error>(waited.error());
+  // Owner and mode may have changed while waiting.
   if (auto checked = source.check(trust); !checked) return tl::unexpected<Error>(checked.error());
   return source;
 }
 
-Result<void> Source::settle() {
-  for (int waited = 0;; waited += look_again_ms) {
+Result<void> Source::wait_for_writers() {
+  for (int waited = 0;; waited += poll_interval_ms) {
     const bool writer = has_writer(fd());
     if (::fstat(fd(), &info_) != 0) return os_fail("look at", shown_, errno);
     if (!writer && !written_just_now(info_)) return {};
-    if (waited >= patience_ms)
+    if (waited >= writer_limit_ms)
       return fail(shown_ + " is still " + (writer ? "open for writing" : "being written") +
                   ": is a build or a copy still running? Try again when it has ended");
-    ::poll(nullptr, 0, look_again_ms);
+    ::poll(nullptr, 0, poll_interval_ms);
   }
 }
 

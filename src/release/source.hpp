@@ -10,35 +10,34 @@
 
 namespace liveswap::release {
 
-// Whose files may be run.
+// Requirements for files to run.
 struct Trust {
-  // The master is root: a file must belong to root, and nobody else may write to it. That the user whom the
-  // workers run as owns it is not enough: whoever has that account would have the next release as well.
+  // The master is root: the file must belong to root and be writable only by root. Ownership by the users of
+  // workers is not enough: such a user could then replace the next release.
   bool privileged = false;
 };
 
-// A file to take, opened once: everything that is found out about it, and every byte of it, comes from this
-// descriptor.
+// A file to copy into the store. Opened once; all checks and reads use this descriptor.
 class Source {
  public:
-  // 4 GiB: far more than a library has, and little enough for a mistake not to fill the disk.
+  // 4 GiB: far above real libraries; stops a mistake from filling the disk.
   static constexpr std::uint64_t size_limit = std::uint64_t{4} << 30;
 
-  // Opens `name` in `directory` (borrowed), never waiting for a FIFO or device. An error: no regular file,
-  // not to be trusted, too large, or still open for writing after half a second of patience. `shown` is its
-  // name in errors.
+  // Opens `name` in `directory` (borrowed) without waiting for a FIFO or device. Waits up to 500 ms for
+  // writers. An error: not a regular file, not trusted, too large, or still open for writing. `shown`: name
+  // in errors.
   static Result<Source> open(int directory, const std::string& name, std::string shown, const Trust& trust);
 
   int fd() const { return fd_.get(); }
   std::uint64_t size() const { return static_cast<std::uint64_t>(info_.st_size); }
   const std::string& shown() const { return shown_; }
 
-  // Error when it has been written to since it was opened: what was read meanwhile may be half old, half new.
+  // An error if the file was modified since open(): the bytes read may be a mixture.
   Result<void> unchanged() const;
 
  private:
   Source(UniqueFd fd, std::string shown) : fd_(std::move(fd)), shown_(std::move(shown)) {}
-  Result<void> settle();
+  Result<void> wait_for_writers();
   Result<void> check(const Trust& trust) const;
 
   UniqueFd fd_;

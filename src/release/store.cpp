@@ -14,8 +14,8 @@
 #include "base/log.hpp"
 #include "release/disk.hpp"
 #include "release/family.hpp"
-#include "release/fresh.hpp"
 #include "release/private_libraries.hpp"
+#include "release/release_writer.hpp"
 #include "release/seal.hpp"
 #include "release/sha256.hpp"
 #include "release/soundness.hpp"
@@ -29,12 +29,12 @@ constexpr std::size_t prefix_min = 6;
 constexpr const char* already_there = "already there";
 
 Error taking(const std::string& path, const Error& error) {
-  // The reason may be about another file than the one that was asked for.
+  // The error may concern a different file, a private library.
   if (error.text.find(path) != std::string::npos) return error;
   return {"cannot take " + path + " into the release store: " + error.text};
 }
 
-// Whoever takes shares the store, whoever removes has it alone. Released with the descriptor.
+// Shared lock for take(), exclusive for removals. Released with the descriptor.
 Result<UniqueFd> lock(const std::string& releases, int operation) {
   auto directory = open_directory(releases);
   if (!directory) return directory;
@@ -61,7 +61,7 @@ Result<UniqueFd> open_for_taking(const std::string& releases) {
   return directory;
 }
 
-// The same file under another name needs no second copy. `twin` is any name of it in this release.
+// If the release contains the same file under another name (`twin`), adds a hard link.
 bool link_to_twin(const std::string& place, const Member& member) {
   std::error_code failed;
   for (const auto& twin : fs::directory_iterator(place, failed)) {
@@ -76,8 +76,8 @@ bool link_to_twin(const std::string& place, const Member& member) {
   return false;
 }
 
-// Moves the files of a fresh copy over those at `place`, each in one step: workers that have mapped a damaged
-// one keep it, and whoever opens a name finds the old file or the new one, whole.
+// Moves the files of a new copy over those at `place`, one rename each. Workers keep the file that they have
+// mapped; any open() finds the old or the new file, whole.
 Result<void> move_over(const std::string& fresh, const std::string& place,
                        const std::vector<Member>& members) {
   for (const auto& member : members) {
@@ -92,8 +92,8 @@ Result<void> move_over(const std::string& fresh, const std::string& place,
   return sync_directory(place);
 }
 
-// What is no member, where the loader would look at it: in a release with libraries from elsewhere
-// everything, in others what claims to be such a library.
+// Removes files that are no members but that the dynamic linker might load: all such files if the release has
+// `.needed`, otherwise those in `.needed`.
 Result<void> remove_foreign(const std::string& place, const std::vector<Member>& members) {
   const auto is_needed = [](const std::string& name) { return name.starts_with(needed_directory); };
   const bool has_needed =
@@ -114,8 +114,8 @@ Result<void> remove_foreign(const std::string& place, const std::vector<Member>&
   return {};
 }
 
-// Compares what is at `place` with the fresh copy and mends it. Returns what was found, for people.
-Result<std::string> settle_with(const std::string& place, const Fresh& fresh, const std::string& id,
+// Compares the release at `place` with the new copy and repairs it. Returns what was found, for people.
+Result<std::string> settle_with(const std::string& place, const ReleaseWriter& writer, const std::string& id,
                                 const std::vector<Member>& members) {
   const std::string first = place + "/" + members.front().name;
   const bool other_name = ::access(first.c_str(), F_OK) != 0;
@@ -124,29 +124,29 @@ Result<std::string> settle_with(const std::string& place, const Fresh& fresh, co
     return "already there under another name";
   }
   if (!other_name && check_bytes(place, members.front().name, id)) return already_there;
-  if (auto moved = move_over(fresh.path(), place, members); !moved)
+  if (auto moved = move_over(writer.path(), place, members); !moved)
     return tl::unexpected<Error>(moved.error());
   if (auto removed = remove_foreign(place, members); !removed) return tl::unexpected<Error>(removed.error());
   if (const auto again = check_bytes(place, members.front().name, id); !again)
     return tl::unexpected<Error>(again.error());
-  if (other_name) return word(fresh.way());
+  if (other_name) return word(writer.way());
   log::warning("the release store had a damaged copy of {}: replaced", first);
-  return std::string(word(fresh.way())) + ", in place of a damaged copy";
+  return std::string(word(writer.way())) + ", in place of a damaged copy";
 }
 
-Result<std::string> put_in_place(const std::string& releases, Fresh fresh, const std::string& id,
+Result<std::string> put_in_place(const std::string& releases, ReleaseWriter writer, const std::string& id,
                                  const std::vector<Member>& members) {
-  if (auto sealed = fresh.seal(); !sealed) return tl::unexpected<Error>(sealed.error());
+  if (auto sealed = writer.seal(); !sealed) return tl::unexpected<Error>(sealed.error());
   const std::string place = releases + "/" + id;
-  const auto moved = fresh.move_to(place);
+  const auto moved = writer.move_to(place);
   if (!moved) return tl::unexpected<Error>(moved.error());
-  auto how = *moved ? Result<std::string>(word(fresh.way())) : settle_with(place, fresh, id, members);
-  // Also where it was there: who put it there may have been killed before this step.
+  auto how = *moved ? Result<std::string>(word(writer.way())) : settle_with(place, writer, id, members);
+  // Also if the release existed: its writer may have been killed before this step.
   if (auto synced = sync_directory(releases); !synced) return tl::unexpected<Error>(synced.error());
   return how;
 }
 
-// Renamed first: a release is whole or not there at every moment, even if this process is killed.
+// Renames first, so that a release is whole or absent even if this process is killed.
 Result<void> remove(const std::string& releases, const std::string& name) {
   const std::string from = releases + "/" + name;
   std::string doomed = from;
@@ -181,11 +181,11 @@ tl::expected<Store::Taken, Store::Failure> Store::take(const std::string& path, 
   };
   const auto held = open_for_taking(releases_);
   if (!held) return give_up(held.error());
-  auto fresh = Fresh::make(releases_);
-  if (!fresh) return give_up(fresh.error());
+  auto writer = ReleaseWriter::make(releases_);
+  if (!writer) return give_up(writer.error());
   bool of_disk = false;
   const auto members = visit_family(path, trust, [&](const Source& source, const std::string& name) {
-    auto added = fresh->add(source, name);
+    auto added = writer->add(source, name);
     of_disk = !added && source.unchanged();
     return added;
   });
@@ -196,7 +196,7 @@ tl::expected<Store::Taken, Store::Failure> Store::take(const std::string& path, 
   for (std::size_t i = 1; i < members->size(); ++i) taken.private_libraries.push_back((*members)[i].name);
   const std::string directory = releases_ + "/" + taken.id;
   const auto before = seal_of(directory);
-  const auto how = put_in_place(releases_, std::move(*fresh), taken.id, *members);
+  const auto how = put_in_place(releases_, std::move(*writer), taken.id, *members);
   if (!how) return give_up(how.error());
   const auto after = seal_of(directory);
   if (after && (*how != already_there || (before && *before == *after))) taken.seal = *after;

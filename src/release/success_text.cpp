@@ -32,7 +32,7 @@ std::string lasting(std::int64_t ms) {
                      : fmt::format("{} s", ms / 1000);
 }
 
-// Until the last slot served: from then on the old workers only leave.
+// Time until the last slot was ready; in the next phase, old workers only exit.
 std::string after(const Json& receipt) {
   for (const Json& phase : json::list(receipt, "phases"))
     if (const auto at = json::number(phase, "at_ms"); at && json::text(phase, "phase") == "leaving")
@@ -40,11 +40,11 @@ std::string after(const Json& receipt) {
   return "";
 }
 
-// Over all workers that have left. Some may not have been counted.
+// Sums over all exited workers; some may lack counts.
 struct Tally {
   std::int64_t drained = 0, killed = 0, lost = 0;
-  bool drained_more = false;  // of a worker that left by itself: how many it had
-  bool cut_more = false;      // of one that did not
+  bool drained_more = false;  // a worker that exited by itself lacks its count
+  bool cut_more = false;      // one that did not, lacks its count
 
   void add(const Json& worker) {
     const auto count = [&](const char* name, std::int64_t& sum) {

@@ -1,30 +1,28 @@
-// liveswap-store: what the master has to do with files of any size on disks of any speed, in a process of its
-// own, so that no disk ever holds up the master, and so that a file that nobody trusts yet is read where it
-// can do no harm.
+// liveswap-store does the master's work on files of any size on disks of any speed. A process of its own
+// keeps the master from blocking, and reads untrusted files where a fault does no harm.
 //
-//   liveswap-store take STATE_DIR PRIVILEGED PATH       PRIVILEGED: 1 when the master is root
-//   liveswap-store collect STATE_DIR MORE ID …          removes all releases but these and the last MORE
-//   different ones
-//                                                       that the history knows; and what is too old in the
-//                                                       history
-//   liveswap-store verify STATE_DIR PRIVILEGED ID PATH  Is release ID as it was taken? A damaged one is
-//   copied again from PATH. liveswap-store substitute STATE_DIR PRIVILEGED KEEP NEVER LAST [ID PATH] …
-//                                                       The first sound one of these releases, then of the
-//                                                       last KEEP in the history; never one of NEVER. Those
-//                                                       of LAST, and those that the history says somebody has
-//                                                       rolled away from, come last. Both are ID,ID,… or
-//                                                       empty.
-//   liveswap-store hash PATH                            the id that PATH has; copies nothing
-//   liveswap-store history STATE_DIR COUNT              the line that answers `history`
-//   liveswap-store receipt STATE_DIR NUMBER|newest      the line that answers `receipt`
+//   liveswap-store take STATE_DIR PRIVILEGED PATH
+//       Copies PATH into the store. PRIVILEGED: 1 if the master is root.
+//   liveswap-store collect STATE_DIR MORE ID …
+//       Removes all releases but these and the last MORE others in the history; removes old receipts.
+//   liveswap-store verify STATE_DIR PRIVILEGED ID PATH
+//       Checks that release ID is unchanged; repairs a damaged one from PATH.
+//   liveswap-store substitute STATE_DIR PRIVILEGED KEEP NEVER LAST [ID PATH] …
+//       Finds the first sound release of those given, then of the last KEEP in the history. Leaves out those
+//       in NEVER; tries those in LAST, and those that a rollback left, last. NEVER and LAST: ID,ID,… or
+//       empty.
+//   liveswap-store hash PATH
+//       The id that PATH has; copies nothing.
+//   liveswap-store history STATE_DIR COUNT
+//   liveswap-store receipt STATE_DIR NUMBER|newest
+//       The line that answers the command of that name.
 //   liveswap-store earlier STATE_DIR KEEP CURRENT WHICH ID …
-//                                                       which release a rollback to WHICH goes to
-//                                                       (release/earlier.hpp); CURRENT and WHICH may be empty
+//       The release for a rollback to WHICH (release/rollback_target.hpp). CURRENT and WHICH may be empty.
 //
-// One frame on the channel at descriptor 3 ends it (contract/channel.h): HOOK_DONE with value 0 and JSON (in
-// a file, for history and receipt), or with 1 and the reason when the file to take is not fit for it or the
-// question has no answer, or FAILED at the stage `open` with the reason, a full disk say. Exit status 0 after
-// the first, LIVESWAP_EXIT_LOAD after the others.
+// The result is one frame on the channel at descriptor 3 (contract/channel.h):
+//   HOOK_DONE, value 0  success; JSON (in a memfd for history and receipt). Exit status 0
+//   HOOK_DONE, value 1  the reason why the file is unfit or the request has no answer. LIVESWAP_EXIT_LOAD
+//   FAILED, stage open  another reason, such as a full disk. LIVESWAP_EXIT_LOAD
 #include <cstdio>
 #include <exception>
 

@@ -9,9 +9,9 @@
 #include "base/log.hpp"
 #include "protocol/line_buffer.hpp"
 #include "protocol/message.hpp"
-#include "release/earlier.hpp"
 #include "release/family.hpp"
 #include "release/history.hpp"
+#include "release/rollback_target.hpp"
 #include "release/sha256.hpp"
 #include "release/soundness.hpp"
 #include "release/store.hpp"
@@ -23,8 +23,7 @@ using release::History;
 using release::Store;
 using Json = nlohmann::json;
 
-// A path may have bytes that are no UTF-8, which JSON cannot say; the master knows the path and asks
-// Store::file().
+// A path may be invalid UTF-8, which JSON cannot represent. The master knows the path and uses Store::file().
 Answer json_answer(const Json& answer) {
   return Done{answer.dump(-1, ' ', false, Json::error_handler_t::replace), false};
 }
@@ -50,7 +49,7 @@ Answer take(const Words& words) {
 
 Answer collect(const Words& words) {
   const Words ids(words.begin() + 3, words.end());
-  // A word that was meant as an id and is none would cost a release that is in use.
+  // An invalid id might be meant for a release in use, so nothing is removed.
   for (const auto& id : ids)
     if (!release::is_id(id)) return failed({"\"" + id + "\" is no id of a release: removed nothing"});
   const History history(words[1]);
@@ -87,12 +86,13 @@ Answer find_receipt(const Words& words) {
 }
 
 Answer find_earlier(const Words& words) {
-  const release::Wanted wanted{words[4], words[3], *as_number(words[2]), {words.begin() + 5, words.end()}};
-  const auto found = release::find_earlier(History(words[1]), Store(words[1]), wanted);
+  const release::RollbackQuery query{
+      words[4], words[3], *as_number(words[2]), {words.begin() + 5, words.end()}};
+  const auto found = release::find_rollback_target(History(words[1]), Store(words[1]), query);
   return found ? json_answer({{"id", found->id}, {"path", found->path}}) : refused(found.error());
 }
 
-// An answer is bounded by what the master takes of a text.
+// Bound of texts that the master accepts.
 std::string shortened(const std::string& text) { return text.substr(0, 2048); }
 
 Json sound_json(const release::Committed& release, const release::Sound& sound) {
@@ -108,7 +108,7 @@ Answer verify(const Words& words) {
   return json_answer({{"trouble", shortened(sound.error().text)}});
 }
 
-// "ID,ID": none of them twice, maybe none at all.
+// Parses "ID,ID" without duplicates; may be empty.
 std::set<std::string> ids_in(const std::string& word) {
   std::set<std::string> ids;
   for (std::size_t begin = 0; begin < word.size();) {
@@ -119,7 +119,7 @@ std::set<std::string> ids_in(const std::string& word) {
   return ids;
 }
 
-// In the order in which they are tried.
+// In the order of trial.
 std::vector<release::Committed> substitutes(const Words& words, std::set<std::string>& left) {
   const auto never = ids_in(words[4]);
   left = ids_in(words[5]);
@@ -155,8 +155,8 @@ Answer find_substitute(const Words& words) {
 
 struct Verb {
   const char* name;
-  std::size_t least, most;  // words
-  int number;               // which of them is a number; 0: none
+  std::size_t least, most;  // number of words
+  int number;               // index of the word that is a number; 0: none
   Answer (*carry_out)(const Words&);
 };
 

@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "cli/option_table.hpp"
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 
 using namespace liveswap::cli;
 

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 
 using namespace liveswap::cli;
 using Json = nlohmann::json;

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 
 using namespace liveswap::cli;
 using namespace std::chrono_literals;

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <sstream>
 
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 
 using namespace liveswap::cli;
 

@@ -4,7 +4,7 @@
 
 #include <sstream>
 
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 #include "sample_receipt.hpp"
 
 using namespace liveswap::cli;

@@ -17,7 +17,7 @@ TEST_CASE("addresses that mean this machine") {
 }
 
 TEST_CASE("endpoints") {
-  CHECK(endpoint("127.0.0.1", 80) == "127.0.0.1:80");
-  CHECK(endpoint("::1", 80) == "[::1]:80");
-  CHECK(endpoint("[::1]", 80) == "[::1]:80");
+  CHECK(host_and_port("127.0.0.1", 80) == "127.0.0.1:80");
+  CHECK(host_and_port("::1", 80) == "[::1]:80");
+  CHECK(host_and_port("[::1]", 80) == "[::1]:80");
 }

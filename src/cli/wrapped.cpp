@@ -1,14 +1,14 @@
-#include "cli/filled.hpp"
+#include "cli/wrapped.hpp"
 
 #include <algorithm>
 #include <sstream>
 
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 
 namespace liveswap::cli {
 namespace {
 
-// The bytes of the first characters of a text, so that no character is cut in two.
+// Size in bytes of the first `characters` characters of UTF-8 text.
 std::size_t bytes_of(const std::string& text, std::size_t characters) {
   std::size_t end = 0;
   while (end < text.size()) {
@@ -21,13 +21,13 @@ std::size_t bytes_of(const std::string& text, std::size_t characters) {
 
 class Lines {
  public:
-  explicit Lines(const Fill& fill)
-      : fill_(fill),
-        room_(fill.width == 0 ? std::string::npos
-                              : std::max<std::size_t>(fill.width, fill.indent + 1) - fill.indent) {}
+  explicit Lines(const Wrap& wrap)
+      : wrap_(wrap),
+        room_(wrap.width == 0 ? std::string::npos
+                              : std::max<std::size_t>(wrap.width, wrap.indent + 1) - wrap.indent) {}
 
   void add(std::string word) {
-    while (fill_.break_words && columns(word) > room_) {
+    while (wrap_.break_words && columns(word) > room_) {
       if (used_ > 0) begin_line();
       const auto end = bytes_of(word, room_);
       text_ += word.substr(0, end);
@@ -45,11 +45,11 @@ class Lines {
 
  private:
   void begin_line() {
-    text_ += "\n" + std::string(fill_.indent, ' ');
+    text_ += "\n" + std::string(wrap_.indent, ' ');
     used_ = 0;
   }
 
-  Fill fill_;
+  Wrap wrap_;
   std::size_t room_;
   std::size_t used_ = 0;
   std::string text_;
@@ -57,8 +57,8 @@ class Lines {
 
 }  // namespace
 
-std::string filled(const std::string& text, const Fill& fill) {
-  Lines lines(fill);
+std::string wrapped(const std::string& text, const Wrap& wrap) {
+  Lines lines(wrap);
   std::istringstream words(text);
   for (std::string word; words >> word;) lines.add(std::move(word));
   return lines.take();

@@ -1,4 +1,4 @@
-#include "release/earlier.hpp"
+#include "release/rollback_target.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -8,7 +8,7 @@
 namespace liveswap::release {
 namespace {
 
-// Fewer digits than the beginning of an id has.
+// Shorter than the shortest prefix of an id.
 constexpr std::size_t number_length = 5;
 
 std::optional<std::uint64_t> as_number(const std::string& text) {
@@ -30,29 +30,30 @@ bool has(const std::vector<std::string>& ids, const std::string& id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
-Result<Committed> by_id(const History& history, const std::string& id, const Wanted& wanted) {
-  if (has(wanted.own, id)) return Committed{"", id};
-  for (const auto& one : history.committed(wanted.keep, wanted.own))
+Result<Committed> by_id(const History& history, const std::string& id, const RollbackQuery& query) {
+  if (has(query.own, id)) return Committed{"", id};
+  for (const auto& one : history.committed(query.keep, query.own))
     if (one.id == id) return one;
   return fail("release " + id + " was never committed here; upgrade to its file");
 }
 
-Result<Committed> before(const History& history, const Wanted& wanted) {
-  for (const auto& id : wanted.own)
-    if (id != wanted.current) return Committed{"", id};
-  const auto found = history.committed(1, {wanted.current});
+Result<Committed> before(const History& history, const RollbackQuery& query) {
+  for (const auto& id : query.own)
+    if (id != query.current) return Committed{"", id};
+  const auto found = history.committed(1, {query.current});
   if (!found.empty()) return found.front();
   return fail("there is no earlier release in the history: see `liveswap history`");
 }
 
 }  // namespace
 
-Result<Committed> find_earlier(const History& history, const Store& store, const Wanted& wanted) {
-  if (wanted.which.empty()) return before(history, wanted);
-  if (const auto number = as_number(wanted.which)) return by_number(history, *number);
-  const auto id = store.complete(wanted.which);
+Result<Committed> find_rollback_target(const History& history, const Store& store,
+                                       const RollbackQuery& query) {
+  if (query.which.empty()) return before(history, query);
+  if (const auto number = as_number(query.which)) return by_number(history, *number);
+  const auto id = store.complete(query.which);
   if (!id) return tl::unexpected<Error>(id.error());
-  return by_id(history, *id, wanted);
+  return by_id(history, *id, query);
 }
 
 }  // namespace liveswap::release

@@ -1,4 +1,4 @@
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 
 #include <fmt/format.h>
 
@@ -13,7 +13,7 @@ unsigned char byte_at(std::string_view text, std::size_t at) {
 
 bool is_continuation(unsigned char byte) { return (byte & 0xc0) == 0x80; }
 
-// The length of the UTF-8 character that begins the text, 1 for a byte that is none.
+// Size in bytes of the UTF-8 character at the start of the text; 1 for an invalid byte.
 std::size_t character_length(std::string_view text) {
   const unsigned char first = byte_at(text, 0);
   const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 1;
@@ -45,14 +45,14 @@ std::string replace_controls(std::string_view text, Show show) {
 
 }  // namespace
 
-std::string shown(std::string_view text, bool lines) {
+std::string printable(std::string_view text, bool lines) {
   return replace_controls(text, [&](std::string_view character) {
     if (lines && character == "\n") return std::string(character);
     return fmt::format("\\x{:02x}", byte_at(character, character.size() - 1));
   });
 }
 
-std::string shown_json(std::string_view line) {
+std::string printable_json(std::string_view line) {
   return replace_controls(line, [](std::string_view character) {
     return fmt::format("\\u{:04x}", byte_at(character, character.size() - 1));
   });

@@ -7,11 +7,11 @@
 #include <fstream>
 #include <memory>
 
-#include "client/asked.hpp"
 #include "client/command_line.hpp"
-#include "client/door.hpp"
+#include "client/connect_master.hpp"
+#include "client/explain.hpp"
 #include "client/instances.hpp"
-#include "client/whose.hpp"
+#include "client/status_query.hpp"
 #include "fake_server.hpp"
 #include "liveswap.hpp"
 #include "test/support/temp_dir.hpp"
@@ -72,7 +72,7 @@ TEST_CASE("not in a directory that others may write to") {
   ::chmod(elsewhere.directory.c_str(), 0777);
   CHECK(Client(here.where()).kill().status == no_master);
   const auto attempt = client::connect_trusted({elsewhere.directory, here.port}, client::Deadline::after({}));
-  CHECK(attempt.reached == client::Reached::forbidden);
+  CHECK(attempt.result == client::ConnectResult::forbidden);
   CHECK(contains(attempt.text, "others may write to its directory"));
 }
 
@@ -137,9 +137,10 @@ TEST_CASE("root's command does not reach the master of a stranger by chance") {
   auto where = here.where();
   where.state_dir.clear();
   const protocol::Instance instance = protocol::locate_instance(where.port, here.place.path(), "");
-  client::Door door{{client::Reached::connected, UniqueFd(), "", 1, 77}, "/run/app/3000.sock", false};
+  client::Endpoint endpoint{
+      {client::ConnectResult::connected, UniqueFd(), "", 1, 77}, "/run/app/3000.sock", false};
   const auto refusal = [&](protocol::Verb verb, bool told) {
-    return client::refuse_stranger(where, instance, door, verb, told);
+    return client::refuse_other_owner(where, instance, endpoint, verb, told);
   };
   using protocol::Verb;
   CHECK_FALSE(refusal(Verb::upgrade, true));
@@ -153,9 +154,9 @@ TEST_CASE("root's command does not reach the master of a stranger by chance") {
   CHECK(
       contains(refusal(Verb::stop, true)->text, "root's own instance there (" + instance.head_path() + ")"));
   CHECK_FALSE(refusal(Verb::history, true));
-  door.attempt.user = 0;
+  endpoint.attempt.user = 0;
   CHECK_FALSE(refusal(Verb::upgrade, false));
-  door.attempt.user = 1;
+  endpoint.attempt.user = 1;
   where.runtime_dir = "/run/app";
   CHECK_FALSE(refusal(Verb::upgrade, false));
 }

@@ -1,4 +1,4 @@
-#include "client/asked.hpp"
+#include "client/status_query.hpp"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -17,44 +17,44 @@
 namespace liveswap::client {
 namespace {
 
-constexpr std::size_t most_asked = 256;
-// A listener that takes connections takes one at once: only a full queue makes connect() wait.
+constexpr std::size_t socket_limit = 256;
+// connect() waits only if the accept queue is full; a healthy listener accepts immediately.
 constexpr std::chrono::milliseconds connect_limit{5};
-// A program that sends events without end must not hold up those that look for masters.
+// Limit of lines before the answer: a foreign program may send events without end.
 constexpr int most_lines = 16;
 
 bool answers_status(const std::string& line) {
   return json::text(json::parse_or_null(line), "cmd") == protocol::word(protocol::Verb::status);
 }
 
-void hear(Connection& connection, Asked& asked) {
-  asked.answer = Answer::foreign;
+void receive_status(Connection& connection, QueriedSocket& queried) {
+  queried.answer = Answer::foreign;
   std::string line;
   for (int i = 0; i < most_lines; ++i) {
-    const auto did = connection.receive(line);
-    if (did == Connection::Did::late) asked.answer = Answer::silent;
-    if (did != Connection::Did::well) return;
+    const auto result = connection.receive(line);
+    if (result == Connection::IoResult::timed_out) queried.answer = Answer::silent;
+    if (result != Connection::IoResult::ok) return;
     if (kind_of(line) == LineKind::event) continue;
     if (kind_of(line) != LineKind::answer || !answers_status(line)) return;
-    asked.answer = Answer::master;
+    queried.answer = Answer::master;
     const Outcome outcome = outcome_of(line);
-    if (outcome.status == ok) asked.status = outcome.text;
+    if (outcome.status == ok) queried.status = outcome.text;
     return;
   }
 }
 
-std::optional<Connection> connect_to_ask(Asked& asked, const Deadline& deadline) {
-  Attempt attempt = connect_trusted(asked.socket, Deadline::after(connect_limit));
-  asked.reached = attempt.reached;
-  asked.text = std::move(attempt.text);
-  asked.user = attempt.user;
-  asked.process = attempt.process;
-  if (attempt.reached == Reached::late) asked.answer = Answer::silent;
-  if (attempt.reached != Reached::connected) return std::nullopt;
+std::optional<Connection> send_query(QueriedSocket& queried, const Deadline& deadline) {
+  Attempt attempt = connect_trusted(queried.socket, Deadline::after(connect_limit));
+  queried.result = attempt.result;
+  queried.text = std::move(attempt.text);
+  queried.user = attempt.user;
+  queried.process = attempt.process;
+  if (attempt.result == ConnectResult::timed_out) queried.answer = Answer::silent;
+  if (attempt.result != ConnectResult::connected) return std::nullopt;
   protocol::Command command;
   command.verb = protocol::Verb::status;
   std::optional<Connection> connection(std::in_place, std::move(attempt.fd), deadline);
-  // What this meets is met by receive() as well.
+  // receive() reports any error again.
   connection->send(protocol::to_line(command));
   return connection;
 }
@@ -63,36 +63,38 @@ std::optional<Connection> connect_to_ask(Asked& asked, const Deadline& deadline)
 
 Attempt connect_trusted(const ControlSocket& socket, const Deadline& deadline) {
   const auto distrust = [&](const std::string& why) {
-    return Attempt{Reached::forbidden, UniqueFd(), fmt::format("{} is not trusted: {}", socket.path(), why)};
+    return Attempt{ConnectResult::forbidden, UniqueFd(),
+                   fmt::format("{} is not trusted: {}", socket.path(), why)};
   };
   struct stat info {};
   if (::lstat(socket.directory.c_str(), &info) != 0)
-    return {errno == EACCES ? Reached::forbidden : Reached::nobody, UniqueFd(),
+    return {errno == EACCES ? ConnectResult::forbidden : ConnectResult::no_listener, UniqueFd(),
             os_error("look at", socket.directory, errno).text};
   struct stat socket_info {};
   if (!S_ISDIR(info.st_mode) || (::lstat(socket.path().c_str(), &socket_info) != 0 && errno == ENOENT))
-    return {Reached::nobody, UniqueFd(), "no socket " + socket.path()};
+    return {ConnectResult::no_listener, UniqueFd(), "no socket " + socket.path()};
   if (info.st_mode & 0022) return distrust("others may write to its directory");
   Attempt attempt = connect_unix(socket.path(), deadline);
-  if (attempt.reached == Reached::connected && attempt.user != info.st_uid)
+  if (attempt.result == ConnectResult::connected && attempt.user != info.st_uid)
     return distrust(fmt::format("its directory belongs to user {}, and a process of user {} listens",
                                 info.st_uid, attempt.user));
   return attempt;
 }
 
-// Every socket has its command before the first answer is waited for. So an answer that came in time is there
-// when its turn comes, even if the deadline has passed by then.
-std::vector<Asked> ask(const std::vector<ControlSocket>& sockets, std::chrono::milliseconds limit) {
+// Sends the command to every socket before waiting for the first answer. An answer that arrived in time is
+// read even if the deadline has passed meanwhile.
+std::vector<QueriedSocket> query_sockets(const std::vector<ControlSocket>& sockets,
+                                         std::chrono::milliseconds limit) {
   const auto deadline = Deadline::after(limit);
-  std::vector<Asked> all;
+  std::vector<QueriedSocket> all;
   std::vector<std::optional<Connection>> connections;
   for (const auto& socket : sockets) {
-    if (all.size() == most_asked) break;
+    if (all.size() == socket_limit) break;
     all.emplace_back().socket = socket;
-    connections.push_back(connect_to_ask(all.back(), deadline));
+    connections.push_back(send_query(all.back(), deadline));
   }
   for (std::size_t i = 0; i < all.size(); ++i)
-    if (connections[i]) hear(*connections[i], all[i]);
+    if (connections[i]) receive_status(*connections[i], all[i]);
   return all;
 }
 

@@ -1,4 +1,4 @@
-#include "release/fresh.hpp"
+#include "release/release_writer.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -16,18 +16,18 @@ namespace liveswap::release {
 
 namespace fs = std::filesystem;
 
-Result<Fresh> Fresh::make(const std::string& releases) {
+Result<ReleaseWriter> ReleaseWriter::make(const std::string& releases) {
   std::string path = releases + "/.new-XXXXXX";
   if (!::mkdtemp(path.data())) return disk_fail("make a directory in", releases, errno);
-  return Fresh(path);
+  return ReleaseWriter(path);
 }
 
-Fresh::~Fresh() {
-  std::error_code ignored;  // keep_only tries again
+ReleaseWriter::~ReleaseWriter() {
+  std::error_code ignored;  // keep_only() tries again
   if (!path_.empty()) fs::remove_all(path_, ignored);
 }
 
-Result<Content> Fresh::add(const Source& source, const std::string& name) {
+Result<Content> ReleaseWriter::add(const Source& source, const std::string& name) {
   const auto made = make_directories(path_, name);
   if (!made) return tl::unexpected<Error>(made.error());
   directories_.insert(made->begin(), made->end());
@@ -41,21 +41,21 @@ Result<Content> Fresh::add(const Source& source, const std::string& name) {
   way_ = *way;
   if (auto same = source.unchanged(); !same) return tl::unexpected<Error>(same.error());
   if (::fchmod(copy.get(), 0444) != 0) return disk_fail("set the mode of", path, errno);
-  // A full disk shows at the latest here.
+  // Reports a full disk at the latest.
   if (::fsync(copy.get()) != 0) return disk_fail("sync", path, errno);
   auto hash = sha256_of_file(copy.get(), path);
   if (!hash) return tl::unexpected<Error>(hash.error());
   return Content{std::move(*hash), read_needs(copy.get())};
 }
 
-Result<void> Fresh::seal() const {
+Result<void> ReleaseWriter::seal() const {
   for (const auto& directory : directories_)
     if (auto synced = sync_directory(directory); !synced) return synced;
   if (::chmod(path_.c_str(), 0755) != 0) return disk_fail("set the mode of", path_, errno);
   return sync_directory(path_);
 }
 
-Result<bool> Fresh::move_to(const std::string& place) {
+Result<bool> ReleaseWriter::move_to(const std::string& place) {
   if (::rename(path_.c_str(), place.c_str()) == 0) {
     path_.clear();
     return true;

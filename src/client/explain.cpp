@@ -1,4 +1,4 @@
-#include "client/whose.hpp"
+#include "client/explain.hpp"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -10,10 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "client/asked.hpp"
 #include "client/command_line.hpp"
 #include "client/connect.hpp"
 #include "client/sockets.hpp"
+#include "client/status_query.hpp"
 #include "json/fields.hpp"
 #include "json/parse.hpp"
 #include "protocol/command_line.hpp"
@@ -27,14 +27,14 @@ using protocol::Json;
 constexpr std::size_t most_listed = 8;
 constexpr std::chrono::milliseconds look_limit{500};
 
-// A master whose port is known, as far as the rest is.
+// What is known about the master on a port.
 struct Master {
   std::optional<uid_t> user;
   std::int64_t process = 0;  // 0: unknown
-  std::string directory;     // of its control socket; empty: unknown
+  std::string directory;     // of the control socket; empty: unknown
 };
 
-// The owner of a directory, or of the nearest one above it that may be looked at.
+// The owner of the directory, or of its nearest accessible parent.
 uid_t owner_of(std::filesystem::path directory) {
   struct stat info {};
   while (::lstat(directory.c_str(), &info) != 0 && directory.has_relative_path())
@@ -72,7 +72,7 @@ std::string socket_of(const Master& master, std::uint16_t port) {
   return ControlSocket{master.directory, port}.path();
 }
 
-// A master that this user may control, and whose socket was not where it was looked for.
+// The master belongs to this user, but its socket is in another directory.
 Outcome in_another_directory(const Client::Where& where, const Master& master, const std::string& tried) {
   Client::Where there = where;
   there.runtime_dir = master.directory;
@@ -80,13 +80,13 @@ Outcome in_another_directory(const Client::Where& where, const Master& master, c
                                  named(master, where.port), master.directory, tried, options_of(there))};
 }
 
-// Sockets that are masters', or may be as far as this user can see.
+// Sockets of masters; includes sockets that this user cannot query.
 std::vector<ControlSocket> sockets_of_masters(const std::function<bool(std::uint16_t port)>& wanted) {
   auto sockets = control_sockets();
   std::erase_if(sockets, [&](const auto& socket) { return !wanted(socket.port) || !is_liveswap(socket); });
   std::vector<ControlSocket> masters;
-  for (const auto& asked : ask(sockets, look_limit))
-    if (asked.answer != Answer::foreign) masters.push_back(asked.socket);
+  for (const auto& queried : query_sockets(sockets, look_limit))
+    if (queried.answer != Answer::foreign) masters.push_back(queried.socket);
   return masters;
 }
 
@@ -103,7 +103,7 @@ std::string instances_that_run(std::uint16_t but) {
   return line.empty() ? "" : "; instances that run: " + line + " (`liveswap list`)";
 }
 
-// A master's socket of that port, wherever it is.
+// Finds the socket of the master on a port.
 std::optional<Master> find_socket(std::uint16_t wanted) {
   const auto sockets = sockets_of_masters([&](std::uint16_t port) { return port == wanted; });
   if (sockets.empty()) return std::nullopt;
@@ -112,8 +112,8 @@ std::optional<Master> find_socket(std::uint16_t wanted) {
 
 }  // namespace
 
-Outcome explain_nobody(const Client::Where& where, const protocol::Instance& instance,
-                       const std::string& tried) {
+Outcome explain_no_master(const Client::Where& where, const protocol::Instance& instance,
+                          const std::string& tried) {
   if (!means_this_machine(where.address))
     return {no_master, fmt::format("no master on port {} ({})", where.port, tried)};
   if (const auto master = find_socket(where.port); master && master->directory != instance.runtime_dir) {
@@ -124,8 +124,8 @@ Outcome explain_nobody(const Client::Where& where, const protocol::Instance& ins
                                  instances_that_run(where.port), command_line(where, "start libapp.so"))};
 }
 
-Outcome explain_no_token(const Client::Where& where, const protocol::Instance& instance,
-                         const std::string& line, Outcome refused_by) {
+Outcome explain_token_refusal(const Client::Where& where, const protocol::Instance& instance,
+                              const std::string& line, Outcome refused_by) {
   const Json answer = json::parse_or_null(line);
   const Json& told = json::member(answer, "master");
   if (refused_by.status != refused || !told.is_object()) return refused_by;
@@ -143,20 +143,22 @@ Outcome explain_no_token(const Client::Where& where, const protocol::Instance& i
                   named(master, where.port), socket_of(master, where.port), instance.token_path())};
 }
 
-std::optional<Outcome> refuse_stranger(const Client::Where& where, const protocol::Instance& instance,
-                                       const Door& door, protocol::Verb verb, bool told) {
-  // A state directory is not where a socket is.
+std::optional<Outcome> refuse_other_owner(const Client::Where& where, const protocol::Instance& instance,
+                                          const Endpoint& endpoint, protocol::Verb verb, bool told) {
+  // --state-dir alone does not name a socket.
   const bool named_by_user = !where.runtime_dir.empty();
-  if (::geteuid() != 0 || door.wants_token || door.attempt.user == 0 || named_by_user || only_looks(verb))
+  if (::geteuid() != 0 || endpoint.wants_token || endpoint.attempt.user == 0 || named_by_user ||
+      only_looks(verb))
     return std::nullopt;
   const bool has_own = belongs_to_root(instance.head_path());
   if (told && !has_own) return std::nullopt;
-  const std::string directory = std::filesystem::path(door.name).parent_path();
+  const std::string directory = std::filesystem::path(endpoint.name).parent_path();
   const std::string own =
       has_own ? fmt::format(", and root's own instance there ({}) does not run", instance.head_path()) : "";
-  return Outcome{refused, fmt::format("{}{}: if that one is meant, say{}",
-                                      named({door.attempt.user, door.attempt.process, directory}, where.port),
-                                      own, protocol::option("--runtime-dir", directory))};
+  return Outcome{refused,
+                 fmt::format("{}{}: if that one is meant, say{}",
+                             named({endpoint.attempt.user, endpoint.attempt.process, directory}, where.port),
+                             own, protocol::option("--runtime-dir", directory))};
 }
 
 }  // namespace liveswap::client

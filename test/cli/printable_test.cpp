@@ -1,4 +1,4 @@
-#include "cli/shown.hpp"
+#include "cli/printable.hpp"
 
 #include <doctest/doctest.h>
 
@@ -10,19 +10,19 @@ using namespace liveswap::cli;
 using namespace std::chrono_literals;
 
 TEST_CASE("nothing that drives a terminal is left") {
-  CHECK(shown("plain, ä€😀") == "plain, ä€😀");
-  CHECK(shown("\x1b[2J\a\x7f\n") == "\\x1b[2J\\x07\\x7f\\x0a");
-  CHECK(shown("a\nb\r", true) == "a\nb\\x0d");
-  CHECK(shown("\xc2\x9b"
-              "2J") == "\\x9b2J");
-  CHECK(shown("\x9b"
-              "2J\xff\xc3") == "\\x9b2J\\xff\\xc3");
-  CHECK(shown("\xe2\x82") == "\\xe2\\x82");
+  CHECK(printable("plain, ä€😀") == "plain, ä€😀");
+  CHECK(printable("\x1b[2J\a\x7f\n") == "\\x1b[2J\\x07\\x7f\\x0a");
+  CHECK(printable("a\nb\r", true) == "a\nb\\x0d");
+  CHECK(printable("\xc2\x9b"
+                  "2J") == "\\x9b2J");
+  CHECK(printable("\x9b"
+                  "2J\xff\xc3") == "\\x9b2J\\xff\\xc3");
+  CHECK(printable("\xe2\x82") == "\\xe2\\x82");
 }
 
 TEST_CASE("JSON stays the same JSON") {
   const std::string line = "{\"a\":\"\xc2\x9b\x7f ä\"}";
-  const std::string safe = shown_json(line);
+  const std::string safe = printable_json(line);
   CHECK(safe == "{\"a\":\"\\u009b\\u007f ä\"}");
   CHECK(nlohmann::json::parse(safe) == nlohmann::json::parse(line));
 }

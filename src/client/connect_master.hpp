@@ -1,0 +1,37 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "client/connect.hpp"
+#include "client/sockets.hpp"
+#include "liveswap.hpp"
+#include "protocol/instance.hpp"
+
+// Finds and connects to a master. On this machine, the default runtime directory depends on the environment,
+// which differs between a service manager, a login session and sudo. So all directories are searched in which
+// a master may have its socket.
+namespace liveswap::client {
+
+struct Endpoint {
+  Attempt attempt;
+  std::string name;  // of the socket, for messages
+  bool wants_token = false;
+};
+
+// Tries, with a runtime directory from the user: the socket there, then TCP. Otherwise: the socket in the
+// default runtime directory, then masters on this port in all other places, then TCP. Several masters in
+// other places are an error. The search takes at most one second. Blocks.
+Endpoint connect_master(const Client::Where& where, const protocol::Instance& instance,
+                        const Deadline& deadline);
+
+// Called by exchange() before a command is sent to a master of another user, which only root reaches, with a
+// sentence about that. Empty: not reported. One for the whole process.
+using OwnerNotice = std::function<void(const std::string& text)>;
+OwnerNotice& owner_notice();
+
+// Default runtime directories of masters that this user may control; for root, those of all users.
+std::vector<std::string> usual_directories();
+
+}  // namespace liveswap::client
