@@ -1,5 +1,5 @@
-// An echo server with a thread for each connection: blocking code is drained as well as an event loop, as
-// long as every thread waits for its connection and for the order to drain at the same time.
+// An echo server with a thread for each connection. Blocking code can drain like an event loop, if every
+// thread waits for its connection and for the drain at the same time.
 #include <liveswap_plugin.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -16,7 +16,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kConnectionsMax = 256;
-constexpr int kSendLimitMs = 10'000;  // a client that does not read for so long is given up
+constexpr int kSendLimitMs = 10'000;  // limit for a client that does not read
 
 std::atomic<int> connections = 0;
 
@@ -34,7 +34,7 @@ bool send_all(int fd, const char* data, std::size_t size) {
   return true;
 }
 
-// True when the client can be read, false when the host has closed the idle connection.
+// True: bytes can be read. False: the host has closed the idle connection.
 bool wait_for_bytes(int fd, Clock::time_point last) {
   for (;;) {
     int timeout = -1;
@@ -44,7 +44,7 @@ bool wait_for_bytes(int fd, Clock::time_point last) {
       if (timeout == 0) return false;
       if (timeout < 0) return true;  // bytes wait
     }
-    // The drain descriptor stays readable for ever: it is polled only until the order has come.
+    // The drain descriptor stays readable, so it is polled only before the drain.
     pollfd either[] = {{fd, POLLIN, 0}, {timeout < 0 ? liveswap_drain_fd() : -1, POLLIN, 0}};
     poll(either, 2, timeout);
     if (either[0].revents != 0) return true;
@@ -84,7 +84,7 @@ void accept_one(int listener) {
 
 int liveswap_main(int fd) {
   while (liveswap_draining() == 0) {
-    // When it is full, further clients wait in the accept queue, which no upgrade empties.
+    // At the limit, further clients wait in the accept queue, which survives upgrades.
     pollfd either[] = {{liveswap_drain_fd(), POLLIN, 0}, {fd, POLLIN, 0}};
     if (const int open = connections; open >= kConnectionsMax) {
       poll(either, 1, 100);

@@ -1,7 +1,7 @@
-// A program that embeds liveswap: it is its own master, with its own name, options and life, and needs no
-// command line of liveswap's. Upgrade it as any other instance: `liveswap upgrade libhello_v2.so`.
+// A program that embeds liveswap: a master with its own name and options, which does not need the command
+// line. Upgrade it as any other instance: `liveswap upgrade libhello_v2.so`.
 //
-// After `meson install`, and `ldconfig` as root, which makes the new libliveswap.so known to the loader:
+// After `meson install`, and `ldconfig` as root so that the loader finds libliveswap.so:
 //
 //   c++ -std=c++17 embed.cpp $(pkg-config --cflags --libs liveswap) -o embed
 //   ./embed ./libhello_v1.so

@@ -2,8 +2,7 @@
  * Hello World with keep-alive on libuv, to show three things:
  *   - a borrowed descriptor (listener, drain) goes into an event loop by uv_poll, which never closes it;
  *   - during a drain, answers say `Connection: close`, so that clients leave by themselves;
- *   - a connection that is idle during a drain is ended by liveswap_close_idle, which knows when that is
- * safe.
+ *   - liveswap_close_idle ends a connection that is idle during a drain, unless a request has just arrived.
  */
 #define _GNU_SOURCE 1 /* accept4 */
 #include <fcntl.h>
@@ -21,7 +20,7 @@ struct client {
   uv_tcp_t tcp;
   uv_write_t write;
   uint64_t last_ms;   /* of the last answer */
-  bool writing, last; /* an answer is under way; it said Connection: close */
+  bool writing, last; /* an answer is being sent; it said Connection: close */
   size_t size;
   char request[REQUEST_MAX + 1];
   struct client *next, **link;
@@ -45,7 +44,7 @@ static void forget(struct client* client) {
   uv_close((uv_handle_t*)&client->tcp, on_closed);
 }
 
-/* libuv closes its descriptor itself; the host, which takes ownership, gets a duplicate. */
+/* libuv closes its own descriptor; the host takes ownership of a duplicate. */
 static int duplicate(const struct client* client) {
   uv_os_fd_t fd = -1;
   uv_fileno((const uv_handle_t*)&client->tcp, &fd);
@@ -73,7 +72,7 @@ static void on_written(uv_write_t* write, int status) {
   }
 }
 
-/* Answers the first complete request in the buffer; on_written comes back for the next one. */
+/* Answers the first complete request in the buffer; on_written() calls again for the next. */
 static void serve(struct client* client) {
   client->request[client->size] = '\0';
   char* end = strstr(client->request, "\r\n\r\n");
@@ -101,7 +100,7 @@ static void give_buffer(uv_handle_t* handle, size_t suggested, uv_buf_t* buffer)
 static void on_read(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer) {
   struct client* client = stream->data;
   (void)buffer;
-  if (size < 0) { /* end of file, or UV_ENOBUFS: it goes on sending requests and does not read the answers */
+  if (size < 0) { /* end of file, or UV_ENOBUFS: the client sends but does not read */
     finish(client);
   } else if (size > 0) {
     client->size += (size_t)size;
@@ -141,7 +140,7 @@ static void look_at(struct client* client) {
   if (liveswap_close_idle(fd, idle_ms) == 0) {
     forget(client);
   } else {
-    close(fd); /* not yet, or a request has just arrived */
+    close(fd); /* not idle, or a request has just arrived */
   }
 }
 

@@ -50,12 +50,12 @@ struct Pipe {
     if (::pipe2(ends, O_CLOEXEC) != 0) return errno;
     read = Fd(ends[0]);
     write = Fd(ends[1]);
-    // Only the reading end: O_NONBLOCK on the other would reach the command.
+    // Not for the other end: the command would inherit O_NONBLOCK.
     return ::fcntl(read.get(), F_SETFL, O_NONBLOCK) == 0 ? 0 : errno;
   }
 };
 
-// The environment of this process with LIVESWAP_VALUE; setenv would race with other threads of the host.
+// The environment of this process plus LIVESWAP_VALUE. setenv() would race with other threads of the host.
 class Environment {
  public:
   explicit Environment(const char* value) : value_(std::string(name) + value) {
@@ -72,7 +72,7 @@ class Environment {
   std::vector<char*> entries_;
 };
 
-// A host may have blocked or ignored signals that a shell relies on.
+// The host may have blocked or ignored signals that a shell needs.
 int reset_signals(posix_spawnattr_t& attributes) {
   sigset_t none, all;
   ::sigemptyset(&none);
@@ -82,8 +82,8 @@ int reset_signals(posix_spawnattr_t& attributes) {
   return ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 }
 
-// The shell gets three descriptors. The channel of the host must not be among them: the master would believe
-// that the hook lives as long as anything that the command left behind.
+// The shell gets three descriptors, not the host's channel: background processes of the command would keep it
+// open, and the master would consider the hook running.
 int set_descriptors(posix_spawn_file_actions_t& actions, const Pipe& out, const Pipe& err) {
   if (const int e = ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)) return e;
   if (const int e = ::posix_spawn_file_actions_adddup2(&actions, out.write.get(), 1)) return e;
@@ -91,7 +91,7 @@ int set_descriptors(posix_spawn_file_actions_t& actions, const Pipe& out, const 
   return ::posix_spawn_file_actions_addclosefrom_np(&actions, 3);
 }
 
-// An errno value, 0 for success.
+// Returns errno, 0 for success.
 int spawn_shell(pid_t& pid, const char* command, Environment& environment, const Pipe& out, const Pipe& err) {
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_t actions;
@@ -111,7 +111,7 @@ int spawn_shell(pid_t& pid, const char* command, Environment& environment, const
   return failure;
 }
 
-// Reads what is there, up to `most` bytes. Closes the pipe at its end.
+// Reads available data, at most `most` bytes. Closes the pipe at end of file.
 void take(Fd& pipe, Lines& lines, std::size_t most) {
   char bytes[16 * 1024];
   while (pipe.get() >= 0 && most > 0) {
@@ -125,11 +125,10 @@ void take(Fd& pipe, Lines& lines, std::size_t most) {
 }
 
 void follow(int process, Fd& out, Fd& err, Lines& out_lines, Lines& err_lines) {
-  // One turn takes no more than this, so that a command that never stops writing to one is heard on the
-  // other.
+  // Bound of one turn, so that a command that writes continuously to one pipe does not starve the other.
   constexpr std::size_t turn = std::size_t{64} * 1024;
-  // The most that a pipe of an unprivileged process holds: what the shell wrote before it ended is within it,
-  // and a process in the background that goes on writing is not followed beyond it.
+  // Maximum capacity of a pipe of an unprivileged process: covers everything that the shell wrote before its
+  // exit, but not endless output of background processes.
   constexpr std::size_t rest = std::size_t{1024} * 1024;
   for (bool ended = false; !ended;) {
     pollfd wait[] = {{process, POLLIN, 0}, {out.get(), POLLIN, 0}, {err.get(), POLLIN, 0}};
@@ -155,7 +154,7 @@ Ending run_command(const char* command, const char* value, Lines& out_lines, Lin
   err.write.reset();
 
   Ending ending;
-  // Not pidfd_open(): glibc 2.36 declares it without C linkage.
+  // glibc 2.36 declares pidfd_open() without C linkage.
   const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (process.get() >= 0) {
     follow(process.get(), out.read, err.read, out_lines, err_lines);

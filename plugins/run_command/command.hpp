@@ -4,14 +4,13 @@
 
 #include "lines.hpp"
 
-// How a command ended. `problem` says why it could not be run, or not be followed to its end; empty
-// otherwise.
+// The result of a command. `problem`: why the command could not be started or awaited; empty: none.
 struct Ending {
   std::string problem;
-  int status = 0;  // as waitpid gives it
+  int status = 0;  // as from waitpid()
 };
 
-// Runs a shell command with LIVESWAP_VALUE set to `value`, nothing on its standard input, and none of this
-// process' descriptors, and waits until the shell has ended. Processes that it left in the background are not
-// waited for, even when they hold its output open.
+// Runs a shell command with LIVESWAP_VALUE=`value`, empty standard input and no other descriptors of this
+// process. Blocks until the shell exits. Does not wait for background processes, even if they hold the output
+// open.
 Ending run_command(const char* command, const char* value, Lines& out, Lines& err);

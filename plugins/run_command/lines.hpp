@@ -6,11 +6,11 @@
 #include <string>
 #include <string_view>
 
-// Bytes of a pipe as lines. Memory is bounded whatever is written: a line is kept up to its first
-// `line_limit` bytes, and of the lines only the last ones.
+// Splits the output of a pipe into lines. Bounded memory: keeps the first `line_limit` bytes of a line, and
+// the last `kept_limit` lines.
 class Lines {
  public:
-  static constexpr std::size_t line_limit = 4096;  // a path has no more, nor has a line of the log
+  static constexpr std::size_t line_limit = 4096;  // as of a path and of a log line
   static constexpr std::size_t kept_limit = 10;
 
   struct Line {
@@ -18,14 +18,14 @@ class Lines {
     bool cut = false;
   };
 
-  // `each` gets every line that is not blank, without its end.
+  // `each` receives every non-blank line, without the newline.
   explicit Lines(std::function<void(const Line&)> each) : each_(std::move(each)) {}
 
   void append(std::string_view bytes);
-  // What has no newline is a line, too.
+  // Counts the rest without a newline as a line.
   void finish();
 
-  // The last lines that are not blank, oldest first.
+  // The last non-blank lines, oldest first.
   const std::deque<Line>& last() const { return last_; }
 
  private:
@@ -36,5 +36,5 @@ class Lines {
   std::deque<Line> last_;
 };
 
-// Without the white space at both ends.
+// Removes white space at both ends.
 std::string_view trimmed(std::string_view text);

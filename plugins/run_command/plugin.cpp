@@ -1,17 +1,15 @@
-// run-command: a pre-upgrade plugin that runs a shell command before each upgrade and upgrades to what it
-// prints.
+// run-command: a pre-upgrade plugin that runs a shell command, which may choose the path of the upgrade.
 //
 //   LIVESWAP_RUN_COMMAND   the command, for /bin/sh -c; from the environment of the master
 //
-// The command finds the path that was asked for in LIVESWAP_VALUE, empty when none was. The last line of its
-// standard output that is not blank is the new path, without white space around it; no such line keeps the
-// path. So a command that talks on its standard output sends that elsewhere:
+// LIVESWAP_VALUE contains the requested path, or is empty. The last non-blank line of standard output,
+// without white space around it, is the new path; without such a line, the path stays. Commands with other
+// output on standard output must redirect that:
 //
 //   LIVESWAP_RUN_COMMAND='git pull --quiet && ninja -C build >&2 && echo build/libapp.so'
 //
-// Every line of both outputs goes to the log. An exit status that is not 0 refuses the upgrade, with the last
-// lines of standard error. It is called on the thread of the host and blocks until the shell has ended; the
-// hook limit of the master bounds it.
+// Both outputs go to the log. A non-zero exit status refuses the upgrade, with the last lines of standard
+// error. Blocks the host's thread until the shell exits; the master's hook limit applies.
 #define LIVESWAP_WEAK
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,7 +29,7 @@ namespace {
 constexpr std::size_t error_limit = 4096;
 constexpr std::size_t command_limit = 200;
 
-// What a hook answers with, one of them.
+// The answer of a hook: error or path.
 struct Answer {
   std::string error;
   std::string path;

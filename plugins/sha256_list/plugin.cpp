@@ -1,16 +1,15 @@
-// sha256-list: a pre-upgrade plugin that lets only listed files through.
+// sha256-list: a pre-upgrade plugin that permits only listed files.
 //
 //   LIVESWAP_SHA256_LIST   path of the list; from the environment of the master
 //
-// The list is what sha256sum prints: 64 hex digits, white space, a name. Names are for people, only the
-// digits count. Blank lines and lines that begin with "#" are skipped; any other line is an error, so that a
-// damaged list lets nothing through. The list is read at each upgrade and has at most 1 MiB.
+// The list has the format of sha256sum: 64 hex digits, white space, a name. Names are for people only. Blank
+// lines and lines starting with "#" are ignored. Any other line is an error, so a damaged list permits
+// nothing. The list is read at each upgrade; at most 1 MiB.
 //
 //   sha256sum libapp_v2.so >> /etc/liveswap/allowed.sha256
 //
-// An upgrade without a path is refused: the plugin would not know which file to look at. It is called on the
-// thread of the host, blocks for as long as it takes to read the two files, and opens neither FIFOs nor
-// devices.
+// An upgrade without a path is refused, as the plugin cannot tell the file. Blocks the host's thread while
+// reading the two files; never opens FIFOs or devices.
 #include <fcntl.h>
 #include <sha256.h>
 #include <sys/stat.h>
@@ -34,7 +33,7 @@ constexpr std::size_t list_limit = std::size_t{1024} * 1024;
 constexpr std::size_t hex_length = std::size_t{2} * SHA256_DIGEST_LENGTH;
 constexpr std::string_view blank = " \t\r";
 
-// A text for the one who asked for the upgrade. Thrown: there is one way out of this plugin.
+// The reason for a refusal, thrown to the entry function.
 struct Refusal {
   std::string text;
 };
@@ -48,7 +47,7 @@ struct Refusal {
 
 class File {
  public:
-  // O_NONBLOCK: opening a FIFO would wait for a writer.
+  // O_NONBLOCK: opening a FIFO must not wait for a writer.
   explicit File(std::string path)
       : path_(std::move(path)), fd_(::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)) {
     if (fd_ < 0) refuse_for("open", path_, errno);
@@ -66,7 +65,7 @@ class File {
   File(const File&) = delete;
   File& operator=(const File&) = delete;
 
-  // Calls `each` with one piece after the other.
+  // Calls `each` for each piece of the file.
   void read(const std::function<void(std::string_view)>& each) const {
     char bytes[64 * 1024];
     for (;;) {
@@ -109,7 +108,7 @@ std::string content_of(const std::string& path) {
   return content;
 }
 
-// The digits of a line in lower case; empty when they are not there, or nothing follows them.
+// The digits in lower case; empty if the line is invalid.
 std::string hash_in(std::string_view line) {
   const auto digits = line.find_first_not_of("0123456789abcdefABCDEF");
   if (digits != hex_length || blank.find(line[digits]) == std::string_view::npos ||
@@ -120,7 +119,7 @@ std::string hash_in(std::string_view line) {
   return hex;
 }
 
-// The whole list is checked, so that an upgrade tells of a damaged line before the line is needed.
+// Checks the whole list, so that a damaged line is reported early.
 bool is_listed(const std::string& hash, const std::string& list) {
   const std::string content = content_of(list);
   std::string_view rest = content;

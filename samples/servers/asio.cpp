@@ -1,7 +1,7 @@
-// An ordinary HTTP server on Boost.Asio. Nothing in it knows of liveswap.
+// An ordinary HTTP server on Boost.Asio. Contains no code for liveswap.
 //
-//     c++ -pthread -o server asio.cpp && ./server 8080                          # the program, as ever
-//     c++ -pthread -shared -fPIC -o libserver.so asio.cpp                       # the same, as a library
+//     c++ -pthread -o server asio.cpp && ./server 8080                          # as a program
+//     c++ -pthread -shared -fPIC -o libserver.so asio.cpp                       # as a library
 //     liveswap start ./libserver.so --entry main -- 8080
 //     c++ -pthread -shared -fPIC -DVERSION=2 -o libserver_v2.so asio.cpp
 //     liveswap upgrade ./libserver_v2.so                                        # curl http://127.0.0.1:8080/
@@ -26,7 +26,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
  public:
   explicit Connection(tcp::socket socket) : socket_(std::move(socket)) {}
 
-  // A request without a body; the connection ends when the client goes or sends 8 KiB without an empty line.
+  // Reads a request without a body. The connection ends at end of file, or after 8 KiB without an empty line.
   void read() {
     asio::async_read_until(socket_, asio::dynamic_buffer(request_, 8192), "\r\n\r\n",
                            [self = shared_from_this()](error_code error, std::size_t size) {

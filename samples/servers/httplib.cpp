@@ -1,9 +1,9 @@
-// An ordinary HTTP server on cpp-httplib (blocking sockets, a pool of threads). Nothing in it knows of
+// An ordinary HTTP server on cpp-httplib (blocking sockets, a pool of threads). Contains no code for
 // liveswap.
 //
 //     flags='-pthread '$(pkg-config --cflags --libs cpp-httplib)
-//     c++ -o server httplib.cpp $flags && ./server 8080                         # the program, as ever
-//     c++ -shared -fPIC -o libserver.so httplib.cpp $flags                      # the same, as a library
+//     c++ -o server httplib.cpp $flags && ./server 8080                         # as a program
+//     c++ -shared -fPIC -o libserver.so httplib.cpp $flags                      # as a library
 //     liveswap start ./libserver.so --entry main -- 8080
 //     c++ -shared -fPIC -DVERSION=2 -o libserver_v2.so httplib.cpp $flags
 //     liveswap upgrade ./libserver_v2.so                                        # curl http://127.0.0.1:8080/
@@ -25,8 +25,8 @@ int main(int argc, char** argv) {
   httplib::Server server;
   server.new_task_queue = [] {
     return new httplib::ThreadPool(64);
-  };                                           // each kept connection occupies a thread
-  server.set_keep_alive_max_count(1'000'000);  // the library's 5 would end them soon
+  };                                           // a persistent connection occupies a thread
+  server.set_keep_alive_max_count(1'000'000);  // the default of 5 would close connections early
   server.set_tcp_nodelay(true);
   server.Get("/", [](const httplib::Request&, httplib::Response& response) {
     response.set_content("Hello from version " + std::to_string(VERSION) + ", cpp-httplib\n", "text/plain");

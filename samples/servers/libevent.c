@@ -1,14 +1,13 @@
 /*
- * An ordinary HTTP server on libevent (evhttp), which ends by SIGTERM. Nothing in it knows of liveswap.
+ * An ordinary HTTP server on libevent (evhttp), which ends by SIGTERM. Contains no code for liveswap.
  *
- *     cc -o server libevent.c -levent && ./server 8080                        # the program, as ever
- *     cc -shared -fPIC -o libserver.so libevent.c -levent                     # the same, as a library
+ *     cc -o server libevent.c -levent && ./server 8080                        # as a program
+ *     cc -shared -fPIC -o libserver.so libevent.c -levent                     # as a library
  *     liveswap start ./libserver.so --entry main -- 8080
  *     cc -shared -fPIC -DVERSION=2 -o libserver_v2.so libevent.c -levent
  *     liveswap upgrade ./libserver_v2.so                                      # curl http://127.0.0.1:8080/
  *
- * An old worker gets the signal when its last connection has ended, so that on_sigterm is where it says
- * goodbye.
+ * An old worker gets SIGTERM after its last connection has ended, so on_sigterm is the place for cleanup.
  */
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -40,8 +39,7 @@ static void on_sigterm(evutil_socket_t number, short events, void* base) {
 
 int main(int argc, char** argv) {
   const int port = argc > 1 ? atoi(argv[1]) : 8080;
-  signal(SIGPIPE,
-         SIG_IGN); /* libevent leaves that to the program: a client may have left when it is answered */
+  signal(SIGPIPE, SIG_IGN); /* libevent leaves SIGPIPE to the program: a client may have gone */
   struct event_base* base = event_base_new();
   struct evhttp* server = evhttp_new(base);
   struct event* sigterm = evsignal_new(base, SIGTERM, on_sigterm, base);

@@ -2,8 +2,8 @@
  * An ordinary HTTP server on libuv. It also shows the other way to become an application of liveswap: not by
  * `--entry main`, but by a liveswap_main of one line (at the end) that calls the old main.
  *
- *     cc -o server libuv.c -luv && ./server 8080                              # the program, as ever
- *     cc -shared -fPIC -o libserver.so libuv.c -luv                           # the same, as a library
+ *     cc -o server libuv.c -luv && ./server 8080                              # as a program
+ *     cc -shared -fPIC -o libserver.so libuv.c -luv                           # as a library
  *     liveswap start ./libserver.so -- 8080
  *     cc -shared -fPIC -DVERSION=2 -o libserver_v2.so libuv.c -luv
  *     liveswap upgrade ./libserver_v2.so                                      # curl http://127.0.0.1:8080/
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <uv.h>
 
-#define LIVESWAP_WEAK /* so that the program, too, can be linked */
+#define LIVESWAP_WEAK /* the program can be linked, too */
 #include <liveswap_plugin.h>
 
 #ifndef VERSION
@@ -23,9 +23,9 @@
 #endif
 
 struct client {
-  uv_tcp_t tcp; /* the first, so that its address is the client's */
+  uv_tcp_t tcp; /* first member: has the address of the client */
   uv_write_t write;
-  int last; /* the answer that is under way is the last one */
+  int last; /* the answer being sent is the last one */
   size_t filled;
   char request[8192], answer[256];
 };
@@ -34,8 +34,7 @@ static void on_closed(uv_handle_t* tcp) { free(tcp); }
 
 static void on_written(uv_write_t* write, int status);
 
-/* Ends the connection, or answers the first complete request; a client that sends more ahead is not read
- * meanwhile. */
+/* Closes the connection, or answers the first complete request; reads no further ones meanwhile. */
 static void go_on(struct client* client, int ended) {
   char body[64], *end = memmem(client->request, client->filled, "\r\n\r\n", 4);
   if (ended || (end == NULL && client->filled == sizeof client->request))
@@ -85,7 +84,7 @@ static void on_connection(uv_stream_t* listener, int status) {
 int main(int argc, char** argv) {
   uv_tcp_t listener;
   struct sockaddr_in address;
-  signal(SIGPIPE, SIG_IGN); /* libuv leaves that to the program: a client may have left when it is answered */
+  signal(SIGPIPE, SIG_IGN); /* libuv leaves SIGPIPE to the program: a client may have gone */
   uv_ip4_addr("127.0.0.1", argc > 1 ? atoi(argv[1]) : 8080, &address);
   uv_tcp_init(uv_default_loop(), &listener);
   int failed = uv_tcp_bind(&listener, (struct sockaddr*)&address, 0);

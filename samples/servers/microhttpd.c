@@ -1,9 +1,9 @@
 /*
  * An ordinary HTTP server on libmicrohttpd, which has its own thread (epoll) and leaves main to wait for
- * SIGTERM. Nothing in it knows of liveswap.
+ * SIGTERM. Contains no code for liveswap.
  *
- *     cc -o server microhttpd.c -lmicrohttpd && ./server 8080                 # the program, as ever
- *     cc -shared -fPIC -o libserver.so microhttpd.c -lmicrohttpd              # the same, as a library
+ *     cc -o server microhttpd.c -lmicrohttpd && ./server 8080                 # as a program
+ *     cc -shared -fPIC -o libserver.so microhttpd.c -lmicrohttpd              # as a library
  *     liveswap start ./libserver.so --entry main -- 8080
  *     cc -shared -fPIC -DVERSION=2 -o libserver_v2.so microhttpd.c -lmicrohttpd
  *     liveswap upgrade ./libserver_v2.so                                      # curl http://127.0.0.1:8080/
@@ -32,7 +32,7 @@ static enum MHD_Result on_request(void* unused, struct MHD_Connection* connectio
   static const int begun = 1;
   (void)unused, (void)url, (void)version, (void)upload;
   if (strcmp(method, "GET") != 0) return MHD_NO;
-  if (*seen == NULL) { /* called first with the headers, then when the request is complete */
+  if (*seen == NULL) { /* first call: headers; second: the complete request */
     *seen = (void*)&begun;
     return MHD_YES;
   }
@@ -52,7 +52,7 @@ int main(int argc, char** argv) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 
-  /* Blocked but while main waits for it: it can neither be missed nor meet another thread. */
+  /* Blocked except in main's wait: never missed, and never delivered to another thread. */
   sigset_t sigterm, before;
   sigemptyset(&sigterm);
   sigaddset(&sigterm, SIGTERM);

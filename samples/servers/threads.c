@@ -1,8 +1,8 @@
 /*
- * An ordinary HTTP server: blocking sockets, a thread for each connection. Nothing in it knows of liveswap.
+ * An ordinary HTTP server: blocking sockets, a thread for each connection. Contains no code for liveswap.
  *
- *     cc -pthread -o server threads.c && ./server 8080                        # the program, as ever
- *     cc -pthread -shared -fPIC -o libserver.so threads.c                     # the same, as a library
+ *     cc -pthread -o server threads.c && ./server 8080                        # as a program
+ *     cc -pthread -shared -fPIC -o libserver.so threads.c                     # as a library
  *     liveswap start ./libserver.so --entry main -- 8080
  *     cc -pthread -shared -fPIC -DVERSION=2 -o libserver_v2.so threads.c
  *     liveswap upgrade ./libserver_v2.so                                      # curl http://127.0.0.1:8080/
@@ -24,7 +24,8 @@
 
 enum { REQUEST_MAX = 8192 };
 
-/* One request without a body: its length with the empty line, 0 when the client has gone or said too much. */
+/* Reads a request without a body. Returns its length with the empty line; 0: the client has gone, or the
+ * request is too long. */
 static size_t read_request(int fd, char* request, size_t* filled) {
   for (;;) {
     request[*filled] = '\0';

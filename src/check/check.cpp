@@ -1,4 +1,4 @@
-// liveswap::check: what its parts find, put together.
+// liveswap::check(): runs the parts and merges their findings.
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,7 +20,7 @@ namespace {
 using namespace preflight;
 using Level = CheckFinding::Level;
 
-// For all names of one kind together.
+// For demangling all names of one kind.
 constexpr Milliseconds names_limit{1'000};
 
 bool has_error(const Findings& findings, std::string_view kind = {}) {
@@ -29,9 +29,8 @@ bool has_error(const Findings& findings, std::string_view kind = {}) {
   });
 }
 
-// The dynamic loader lists what is missing instead of stopping at the first, and runs nothing of the library,
-// when it is asked as ldd asks it. The worker host is the program that it loads, so that what the host
-// exports is there.
+// Runs the dynamic linker as ldd does: it lists everything that is missing and runs no code of the library.
+// The traced program is the worker host, so that its exports are found.
 Result<ChildEnd> trace(const std::string& host, const std::string& path, const CheckOptions& options) {
   auto variables = options.environment;
   auto& preload = variables["LD_PRELOAD"];
@@ -55,10 +54,10 @@ Libraries linked_libraries(const ElfFile& file, const std::string& output) {
   return libraries;
 }
 
-// The libraries that it is linked with, as far as the loader finds them.
+// Reports missing symbols and libraries; returns the linked libraries.
 Libraries add_links(Findings& findings, const std::string& host, const std::string& path, const ElfFile& file,
                     const CheckOptions& options) {
-  // The loader takes these for the end of a name.
+  // The dynamic linker treats these as separators in LD_PRELOAD.
   if (path.find_first_of(" :") != std::string::npos) {
     findings.push_back(
         {Level::warning, "link",
@@ -71,7 +70,7 @@ Libraries add_links(Findings& findings, const std::string& host, const std::stri
     findings.push_back({Level::error, "host", end.error().text, ""});
     return {};
   }
-  // A loader that gives up on the file has not looked at everything; the trial says so.
+  // If the dynamic linker fails, its list is incomplete; the trial load reports the failure.
   const bool complete = end->how == ChildEnd::How::exited && end->number == 0;
   const Names names = demangled(undefined_symbols(end->output), std::min(names_limit, options.limit));
   for (const CheckFinding& finding : link_findings(path, end->output, library_path, names))
@@ -79,7 +78,7 @@ Libraries add_links(Findings& findings, const std::string& host, const std::stri
   return linked_libraries(file, end->output);
 }
 
-// What the store insists on where the master is privileged (release/store.hpp).
+// Requirements of the store for a root master (release/store.hpp).
 void add_trust(Findings& findings, const std::string& path) {
   struct stat status {};
   if (::geteuid() != 0 || ::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return;
@@ -101,7 +100,7 @@ bool is_among(const std::vector<std::string>& paths, const std::string& path) {
                      [&](const std::string& one) { return std::filesystem::equivalent(one, path, failed); });
 }
 
-// What was loaded, is not the system's, and does not come along.
+// Libraries loaded from outside of the release and of the system.
 void add_outside(Findings& findings, const std::string& path, const PrivateLibraries& along,
                  const Trial& trial) {
   auto known = along.elsewhere;
@@ -119,7 +118,7 @@ void add_outside(Findings& findings, const std::string& path, const PrivateLibra
            "DT_NEEDED, LD_LIBRARY_PATH or dlopen(); a directory of /etc/ld.so.conf is the system's"});
 }
 
-// The trial stops at the first fault; what was listed before it, in full, is not said twice.
+// The trial load stops at the first error; leaves that out if a complete list was made before.
 void add_trial(Findings& findings, const Findings& found) {
   const bool links = has_error(findings, "missing_symbol") || has_error(findings, "missing_library") ||
                      has_error(findings, "missing_version");
@@ -154,7 +153,7 @@ CheckReport check(const std::string& path, const CheckOptions& options) {
     return report;
   }
   PrivateLibraries along;
-  // No ELF file of this machine: what is wrong with it, the worker host says.
+  // If this is no ELF file of this machine, the worker host reports the reason.
   if (const auto file = ElfFile::read(report.path, options.entry)) {
     along = private_libraries(report.path, *file);
     report.findings = elf_findings(report.path, *file, along,

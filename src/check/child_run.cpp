@@ -14,7 +14,7 @@
 
 #include "spawn/received_fd.hpp"
 
-namespace liveswap::preflight {
+namespace liveswap::checks {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -22,21 +22,19 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t output_limit = 16 * 1024;
 
-// Of output, and of frames, before the limit is looked at again: a child may write faster than this process
+// Limit of output and frames between two looks at the time limit: a child may write faster than this process
 // reads.
 constexpr int reads_at_once = 64;
 
-// Of a child that has ended: more than its pipe, and its channel, can hold. What it has left behind may go on
-// writing.
+// Limit after the child's exit: more than pipe and channel can hold. Processes left behind may go on writing.
 constexpr int reads_of_the_dead = 4096;
 
-// After SIGTERM, for the worker host to end what the library has started.
+// Time after SIGTERM in which the worker host kills processes that the library started.
 constexpr milliseconds term_grace{1'000};
 
-// Descriptors that come with it are not wanted, and must not be closed by the kernel on this thread
-// (received_fd.hpp).
+// Received descriptors must not be closed on this thread, as close() may block (received_fd.hpp).
 ssize_t receive(int channel, char* packet, std::size_t size) {
-  constexpr std::size_t descriptors_limit = 253;  // of the kernel (SCM_MAX_FD)
+  constexpr std::size_t descriptors_limit = 253;  // SCM_MAX_FD in the kernel
   alignas(cmsghdr) char control[CMSG_SPACE(descriptors_limit * sizeof(int))];
   iovec text{packet, size};
   msghdr message{};
@@ -90,7 +88,7 @@ class Run {
     siginfo_t info{};
     wait_for(info, WEXITED | WNOWAIT);
     end_.left = clean_up();
-    // Until now the number of the process, and so that of its group, was its own.
+    // Reaps the child only now, so that no other process gets its pid or group before.
     wait_for(info, WEXITED);
     end_.number = info.si_status;
     if (end_.how != ChildEnd::How::overdue)
@@ -99,7 +97,7 @@ class Run {
   }
 
  private:
-  // True once the child has ended.
+  // True: the child has exited.
   bool step() {
     pollfd wake[] = {
         {child_.pidfd.get(), POLLIN, 0}, {output_.get(), POLLIN, 0}, {channel_.get(), POLLIN, 0}};
@@ -119,7 +117,7 @@ class Run {
     ::kill(killed_ ? -child_.pid : child_.pid, killed_ ? SIGKILL : SIGTERM);
   }
 
-  // What is there now; at its end the descriptor is closed.
+  // Reads what is available; closes the descriptor at end of file.
   void read_output(int times) {
     static thread_local char bytes[64 * 1024];
     for (; output_ && times > 0; --times) {
@@ -148,7 +146,7 @@ class Run {
     }
   }
 
-  // Reaps nothing with WNOWAIT.
+  // Does not reap with WNOWAIT.
   void wait_for(siginfo_t& info, int options) {
     while (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child_.pidfd.get()), &info, options) !=
                0 &&
@@ -158,7 +156,7 @@ class Run {
 
   std::vector<LeftProcess> clean_up() {
     std::error_code failed;
-    // The pipe is at its end when nobody has it open any more.
+    // At end of file, no process has the pipe open.
     const auto pipe =
         output_
             ? std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(output_.get()), failed).string()
@@ -166,7 +164,7 @@ class Run {
     auto left = find_left(child_.pid, child_.pid, pipe);
     if (std::any_of(left.begin(), left.end(), [](const LeftProcess& process) { return process.in_group; }))
       ::kill(-child_.pid, SIGKILL);
-    // What an overdue child had started had to go with it, and may still be on its way.
+    // These have been killed with the child, but may not have exited yet.
     if (end_.how == ChildEnd::How::overdue)
       std::erase_if(left, [](const LeftProcess& process) { return process.in_group; });
     return left;
@@ -189,4 +187,4 @@ Result<ChildEnd> run_child(master::SpawnRequest request, milliseconds limit, con
   return run.finish();
 }
 
-}  // namespace liveswap::preflight
+}  // namespace liveswap::checks

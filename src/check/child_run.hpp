@@ -13,27 +13,25 @@
 #include "contract/channel.h"
 #include "spawn/spawner.hpp"
 
-namespace liveswap::preflight {
+namespace liveswap::checks {
 
-// How a child came to its end.
+// How a child ended.
 struct ChildEnd {
   enum class How { exited, killed, overdue };
   How how = How::exited;
-  int number = 0;      // exit status, or signal
-  std::string output;  // of both kinds: the last 16 KiB
-  std::vector<LeftProcess>
-      left;  // that outlived it, and the killing by a subreaper of its own (LIVESWAP_LEFT)
+  int number = 0;                 // exit status or signal
+  std::string output;             // stdout and stderr: the last 16 KiB
+  std::vector<LeftProcess> left;  // processes that outlived the child and its own subreaper (LIVESWAP_LEFT)
 };
 
-// A frame on the channel. The limit that it returns counts from now and takes the place of the one before.
+// Called for each frame on the channel. A returned time limit starts now and replaces the previous one.
 using OnFrame = std::function<std::optional<std::chrono::milliseconds>(const liveswap_frame& frame,
                                                                        std::string_view text)>;
 
-// Runs a child to its end, or ends it when the limit has passed: by SIGTERM, and a second later by SIGKILL
-// for it and its process group. It gets /dev/null as input, a pipe for its output and, with `on_frame`, a
-// worker channel; what it writes there, however much, does not put off the limit. Blocks. An error: it could
-// not be started.
+// Runs a child until it exits. At the time limit, sends SIGTERM, and one second later SIGKILL to its process
+// group. stdin is /dev/null, output goes to a pipe; with `on_frame`, the child has a worker channel. Output
+// never extends the limit. Blocks. The error: the child could not be started.
 Result<ChildEnd> run_child(master::SpawnRequest request, std::chrono::milliseconds limit,
                            const OnFrame& on_frame);
 
-}  // namespace liveswap::preflight
+}  // namespace liveswap::checks

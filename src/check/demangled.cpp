@@ -17,22 +17,22 @@
 
 #include "base/unique_fd.hpp"
 
-namespace liveswap::preflight {
+namespace liveswap::checks {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds step_limit{100};  // for one name
-constexpr std::size_t name_limit = 1024;              // bytes that a person may still read
-constexpr std::size_t symbol_limit = 16 * 1024;       // of symbols that are looked at
-constexpr rlim_t memory_limit = 64 * 1024 * 1024;     // beyond what this process has
+constexpr std::size_t name_limit = 1024;              // bytes; longer names are useless for people
+constexpr std::size_t symbol_limit = 16 * 1024;       // bytes of a symbol
+constexpr rlim_t memory_limit = 64 * 1024 * 1024;     // in addition to current use
 
-// Anything else would be read as a type: "i" as int.
+// Other symbols would be demangled as types: "i" as int.
 bool is_mangled(const std::string& symbol) {
   return symbol.rfind("_Z", 0) == 0 && symbol.size() <= symbol_limit;
 }
 
-// Private memory of this process so far (proc(5), statm).
+// Private memory in bytes (proc(5), statm).
 rlim_t memory_now() {
   std::ifstream file("/proc/self/statm");
   rlim_t pages = 0;
@@ -51,7 +51,7 @@ bool write_all(int fd, const char* bytes, std::size_t size) {
   return true;
 }
 
-// In the child: for each symbol its name, or nothing, and a NUL.
+// In the child: writes for each symbol the name, or nothing, and a NUL.
 [[noreturn]] void demangle_all(std::span<const std::string> symbols, rlim_t memory, int out) {
   const rlimit bound{memory, memory};
   ::setrlimit(RLIMIT_DATA, &bound);
@@ -67,7 +67,7 @@ bool write_all(int fd, const char* bytes, std::size_t size) {
   ::_exit(0);
 }
 
-// Until the end, the limit, or a name that takes too long.
+// Reads until end of file, the time limit, or a name that takes too long.
 std::string read_until(int fd, Clock::time_point due) {
   std::string text;
   char bytes[16 * 1024];
@@ -100,7 +100,7 @@ std::string run_child(std::span<const std::string> symbols, Clock::time_point du
   return text;
 }
 
-// How many names the text has.
+// Stores the names in `text`; returns how many symbols are done.
 std::size_t take_names(Names& names, std::span<const std::string> symbols, const std::string& text) {
   std::size_t at = 0, count = 0;
   for (; count < symbols.size(); ++count) {
@@ -119,7 +119,7 @@ Names demangled(const std::vector<std::string>& symbols, std::chrono::millisecon
   std::copy_if(symbols.begin(), symbols.end(), std::back_inserter(mangled), is_mangled);
   const auto due = Clock::now() + limit;
   Names names;
-  // The name at which a child was stopped is left out, and the next child begins behind it.
+  // Skips the symbol at which a child was stopped; the next child continues after it.
   for (std::span<const std::string> rest(mangled); !rest.empty() && Clock::now() < due;)
     rest = rest.subspan(std::min(rest.size(), take_names(names, rest, run_child(rest, due)) + 1));
   return names;
@@ -130,4 +130,4 @@ const std::string& name_of(const std::string& symbol, const Names& names) {
   return found == names.end() ? symbol : found->second;
 }
 
-}  // namespace liveswap::preflight
+}  // namespace liveswap::checks

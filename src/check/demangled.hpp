@@ -5,17 +5,17 @@
 #include <string>
 #include <vector>
 
-namespace liveswap::preflight {
+namespace liveswap::checks {
 
-// By symbol: how C++ spells it, "foo(int)" for "_Z3fooi". Symbols that are not in it stay as they are.
+// Symbol → C++ name: "_Z3fooi" → "foo(int)". Other symbols are missing.
 using Names = std::map<std::string, std::string>;
 
-// Symbols of C, and those whose names would be too long for a person, are left out. A name of some hundred
-// bytes can stand for gigabytes, or keep the demangler busy for ever. So a child of this process does the
-// work, in 64 MiB and 100 ms for one name; those that it has not come to at the limit are left out. Blocks.
+// Demangles C++ symbols. A name of a few hundred bytes can take gigabytes or endless time, so a child process
+// does the work, with limits of 64 MiB and 100 ms for each name. Leaves out symbols of C, names too long for
+// people, and what is not done within `limit`. Blocks.
 Names demangled(const std::vector<std::string>& symbols, std::chrono::milliseconds limit);
 
-// What `names` has for the symbol, or the symbol itself.
+// The name in `names`, or the symbol itself.
 const std::string& name_of(const std::string& symbol, const Names& names);
 
-}  // namespace liveswap::preflight
+}  // namespace liveswap::checks

@@ -12,7 +12,7 @@
 
 #include "base/unique_fd.hpp"
 
-namespace liveswap::preflight {
+namespace liveswap::checks {
 namespace {
 
 using Header = ElfW(Ehdr);
@@ -21,174 +21,174 @@ using Section = ElfW(Shdr);
 using Dynamic = ElfW(Dyn);
 using Symbol = ElfW(Sym);
 
-// Of one table. The symbols of the largest libraries there are (browsers, with debug information) fit.
+// Bytes of one table. Enough for the largest libraries (browsers with debug information).
 constexpr std::uint64_t table_limit = 256ULL * 1024 * 1024;
 constexpr std::size_t unique_limit = 100'000;
-constexpr std::size_t telling_limit = 1000;
-// Longer than names and paths of honest files, so that a file of many names at one place costs no more than
-// its size suggests.
+constexpr std::size_t function_limit = 1000;
+// Bounds for hostile files, above real names and paths; many entries may share one name.
 constexpr std::size_t name_limit = 4096;
 constexpr std::size_t run_path_limit = 64 * 1024;
 constexpr std::size_t parts_limit = 256;
 constexpr std::size_t needed_limit = 1024;
 
-// What tells how a server serves: what the worker host has in place of the C library's; what makes processes
-// and starts programs; what asks for a drain. Beside these, all of liburing.
-constexpr std::string_view telling[] = {"accept",
-                                        "accept4",
-                                        "bind",
-                                        "close",
-                                        "close_range",
-                                        "closefrom",
-                                        "connect",
-                                        "dup",
-                                        "dup2",
-                                        "dup3",
-                                        "epoll_ctl",
-                                        "epoll_pwait",
-                                        "epoll_pwait2",
-                                        "epoll_wait",
-                                        "fcntl",
-                                        "fcntl64",
-                                        "ioctl",
-                                        "listen",
-                                        "poll",
-                                        "ppoll",
-                                        "pselect",
-                                        "remove",
-                                        "select",
-                                        "shutdown",
-                                        "syscall",
-                                        "__dprintf_chk",
-                                        "__read_chk",
-                                        "__recv_chk",
-                                        "__recvfrom_chk",
-                                        "__vdprintf_chk",
-                                        "dprintf",
-                                        "read",
-                                        "readv",
-                                        "recv",
-                                        "recvfrom",
-                                        "recvmsg",
-                                        "send",
-                                        "sendfile",
-                                        "sendfile64",
-                                        "sendmmsg",
-                                        "sendmsg",
-                                        "sendto",
-                                        "splice",
-                                        "vdprintf",
-                                        "write",
-                                        "writev",
-                                        "unlink",
-                                        "unlinkat",
-                                        "prctl",
-                                        "pthread_create",
-                                        "pthread_sigmask",
-                                        "sigaction",
-                                        "signal",
-                                        "sigprocmask",
-                                        "thrd_create",
-                                        "_Fork",
-                                        "daemon",
-                                        "fork",
-                                        "setsid",
-                                        "vfork",
-                                        "execl",
-                                        "execle",
-                                        "execlp",
-                                        "execv",
-                                        "execve",
-                                        "execveat",
-                                        "execvp",
-                                        "execvpe",
-                                        "fexecve",
-                                        "liveswap_drain_fd",
-                                        "liveswap_draining",
-                                        "liveswap_drain_left_ms"};
+// Functions that show how a server works: those interposed by the worker host, those that start processes,
+// and those of the plugin contract about drains. In addition, all of liburing.
+constexpr std::string_view server_functions[] = {"accept",
+                                                 "accept4",
+                                                 "bind",
+                                                 "close",
+                                                 "close_range",
+                                                 "closefrom",
+                                                 "connect",
+                                                 "dup",
+                                                 "dup2",
+                                                 "dup3",
+                                                 "epoll_ctl",
+                                                 "epoll_pwait",
+                                                 "epoll_pwait2",
+                                                 "epoll_wait",
+                                                 "fcntl",
+                                                 "fcntl64",
+                                                 "ioctl",
+                                                 "listen",
+                                                 "poll",
+                                                 "ppoll",
+                                                 "pselect",
+                                                 "remove",
+                                                 "select",
+                                                 "shutdown",
+                                                 "syscall",
+                                                 "__dprintf_chk",
+                                                 "__read_chk",
+                                                 "__recv_chk",
+                                                 "__recvfrom_chk",
+                                                 "__vdprintf_chk",
+                                                 "dprintf",
+                                                 "read",
+                                                 "readv",
+                                                 "recv",
+                                                 "recvfrom",
+                                                 "recvmsg",
+                                                 "send",
+                                                 "sendfile",
+                                                 "sendfile64",
+                                                 "sendmmsg",
+                                                 "sendmsg",
+                                                 "sendto",
+                                                 "splice",
+                                                 "vdprintf",
+                                                 "write",
+                                                 "writev",
+                                                 "unlink",
+                                                 "unlinkat",
+                                                 "prctl",
+                                                 "pthread_create",
+                                                 "pthread_sigmask",
+                                                 "sigaction",
+                                                 "signal",
+                                                 "sigprocmask",
+                                                 "thrd_create",
+                                                 "_Fork",
+                                                 "daemon",
+                                                 "fork",
+                                                 "setsid",
+                                                 "vfork",
+                                                 "execl",
+                                                 "execle",
+                                                 "execlp",
+                                                 "execv",
+                                                 "execve",
+                                                 "execveat",
+                                                 "execvp",
+                                                 "execvpe",
+                                                 "fexecve",
+                                                 "liveswap_drain_fd",
+                                                 "liveswap_draining",
+                                                 "liveswap_drain_left_ms"};
 
-// Functions of the C library in which a thread can wait, or by which main() ends and leaves its threads to go
-// on.
-constexpr std::string_view waiting[] = {"__poll_chk",
-                                        "__ppoll_chk",
-                                        "__read_chk",
-                                        "__recv_chk",
-                                        "__recvfrom_chk",
-                                        "accept",
-                                        "accept4",
-                                        "clock_nanosleep",
-                                        "cnd_timedwait",
-                                        "cnd_wait",
-                                        "epoll_pwait",
-                                        "epoll_pwait2",
-                                        "epoll_wait",
-                                        "fgets",
-                                        "fread",
-                                        "getchar",
-                                        "getline",
-                                        "mq_receive",
-                                        "mq_timedreceive",
-                                        "msgrcv",
-                                        "nanosleep",
-                                        "pause",
-                                        "poll",
-                                        "ppoll",
-                                        "pselect",
-                                        "pthread_barrier_wait",
-                                        "pthread_cond_clockwait",
-                                        "pthread_cond_timedwait",
-                                        "pthread_cond_wait",
-                                        "pthread_exit",
-                                        "pthread_join",
-                                        "pthread_timedjoin_np",
-                                        "read",
-                                        "readv",
-                                        "recv",
-                                        "recvfrom",
-                                        "recvmmsg",
-                                        "recvmsg",
-                                        "select",
-                                        "sem_clockwait",
-                                        "sem_timedwait",
-                                        "sem_wait",
-                                        "sigsuspend",
-                                        "sigtimedwait",
-                                        "sigwait",
-                                        "sigwaitinfo",
-                                        "sleep",
-                                        "syscall",
-                                        "thrd_exit",
-                                        "thrd_join",
-                                        "thrd_sleep",
-                                        "usleep",
-                                        "wait",
-                                        "wait4",
-                                        "waitid",
-                                        "waitpid"};
+// libc functions that can block a thread, or that end main() while other threads continue.
+constexpr std::string_view blocking_functions[] = {"__poll_chk",
+                                                   "__ppoll_chk",
+                                                   "__read_chk",
+                                                   "__recv_chk",
+                                                   "__recvfrom_chk",
+                                                   "accept",
+                                                   "accept4",
+                                                   "clock_nanosleep",
+                                                   "cnd_timedwait",
+                                                   "cnd_wait",
+                                                   "epoll_pwait",
+                                                   "epoll_pwait2",
+                                                   "epoll_wait",
+                                                   "fgets",
+                                                   "fread",
+                                                   "getchar",
+                                                   "getline",
+                                                   "mq_receive",
+                                                   "mq_timedreceive",
+                                                   "msgrcv",
+                                                   "nanosleep",
+                                                   "pause",
+                                                   "poll",
+                                                   "ppoll",
+                                                   "pselect",
+                                                   "pthread_barrier_wait",
+                                                   "pthread_cond_clockwait",
+                                                   "pthread_cond_timedwait",
+                                                   "pthread_cond_wait",
+                                                   "pthread_exit",
+                                                   "pthread_join",
+                                                   "pthread_timedjoin_np",
+                                                   "read",
+                                                   "readv",
+                                                   "recv",
+                                                   "recvfrom",
+                                                   "recvmmsg",
+                                                   "recvmsg",
+                                                   "select",
+                                                   "sem_clockwait",
+                                                   "sem_timedwait",
+                                                   "sem_wait",
+                                                   "sigsuspend",
+                                                   "sigtimedwait",
+                                                   "sigwait",
+                                                   "sigwaitinfo",
+                                                   "sleep",
+                                                   "syscall",
+                                                   "thrd_exit",
+                                                   "thrd_join",
+                                                   "thrd_sleep",
+                                                   "usleep",
+                                                   "wait",
+                                                   "wait4",
+                                                   "waitid",
+                                                   "waitpid"};
 
-// std::thread::join, std::condition_variable and the futex of std::atomic::wait and std::future, as the
-// compiler writes them.
-constexpr std::string_view waiting_in_cpp[] = {"_ZNSt6thread4join", "_ZNSt18condition_variable",
-                                               "_ZNSt28__atomic_futex_unsigned"};
+// The same in C++: std::thread::join, std::condition_variable, and the futex of std::atomic::wait and
+// std::future.
+constexpr std::string_view blocking_prefixes[] = {"_ZNSt6thread4join", "_ZNSt18condition_variable",
+                                                  "_ZNSt28__atomic_futex_unsigned"};
 
 bool can_wait(std::string_view name) {
   return name.substr(0, 9) == "io_uring_" ||
-         std::find(std::begin(waiting), std::end(waiting), name) != std::end(waiting) ||
-         std::any_of(std::begin(waiting_in_cpp), std::end(waiting_in_cpp),
+         std::find(std::begin(blocking_functions), std::end(blocking_functions), name) !=
+             std::end(blocking_functions) ||
+         std::any_of(std::begin(blocking_prefixes), std::end(blocking_prefixes),
                      [&](std::string_view prefix) { return name.substr(0, prefix.size()) == prefix; });
 }
 
 bool tells(std::string_view name) {
   return name.substr(0, 9) == "io_uring_" ||
-         std::find(std::begin(telling), std::end(telling), name) != std::end(telling);
+         std::find(std::begin(server_functions), std::end(server_functions), name) !=
+             std::end(server_functions);
 }
 
-// The tables of a file.
+// Bounded access to the tables of a file.
 class Tables {
  public:
   explicit Tables(const Bytes& bytes) : bytes_(bytes) {}
 
-  // Empty unless all of it lies within the file.
+  // Empty unless entirely inside the file.
   std::string at(std::uint64_t offset, std::uint64_t size) const {
     if (size > table_limit || !bytes_.has(offset, size)) return {};
     std::string found(size, '\0');
@@ -213,7 +213,7 @@ std::string_view text_at(const std::string& strings, std::uint64_t offset, std::
   return rest.substr(0, rest.find('\0'));
 }
 
-// Where a loaded address lies in the file.
+// Converts an address to a file offset.
 std::optional<std::uint64_t> offset_of(const std::vector<Segment>& segments, std::uint64_t address) {
   for (const Segment& segment : segments)
     if (segment.p_type == PT_LOAD && address >= segment.p_vaddr &&
@@ -233,7 +233,7 @@ std::vector<std::string> split_path(std::string_view text) {
 }
 
 void take_segments(ElfFile& file, const std::vector<Segment>& segments) {
-  // Where nothing is said about the stack, the loader takes the architecture's default: executable on x86.
+  // Without PT_GNU_STACK, the default of the architecture applies: executable on x86.
   file.executable_stack = true;
   for (const Segment& segment : segments) {
     if (segment.p_type == PT_GNU_STACK) file.executable_stack = (segment.p_flags & PF_X) != 0;
@@ -262,7 +262,7 @@ void take_dynamic(ElfFile& file, const Tables& bytes, const std::vector<Segment>
     if (entry.d_tag == DT_TEXTREL) file.text_relocations = true;
     if (entry.d_tag == DT_SYMBOLIC) file.symbolic = true;
   }
-  // As the loader does it: an old DT_RPATH means nothing beside a DT_RUNPATH.
+  // As in the dynamic linker: DT_RPATH is ignored if there is a DT_RUNPATH.
   const std::uint64_t run_path = value(DT_RUNPATH) != 0 ? value(DT_RUNPATH) : value(DT_RPATH);
   file.old_run_path = run_path != 0 && value(DT_RUNPATH) == 0;
   if (run_path != 0) file.run_path = split_path(text_at(strings, run_path, run_path_limit));
@@ -278,7 +278,7 @@ ElfFile::Entry kind_of(const Symbol& symbol) {
 }
 
 void take_telling(std::vector<std::string>& names, std::string_view name) {
-  if (names.size() < telling_limit && tells(name)) names.emplace_back(name);
+  if (names.size() < function_limit && tells(name)) names.emplace_back(name);
 }
 
 void take_note(ElfFile& file, const Symbol& symbol, const Tables& bytes,
@@ -305,7 +305,7 @@ std::optional<Symbols> symbols_of(const Tables& bytes, const std::vector<Section
   return std::nullopt;
 }
 
-// What is exported, and what is wanted.
+// Exported and imported functions.
 void take_exported(ElfFile& file, const Symbols& symbols, const Tables& bytes,
                    const std::vector<Segment>& segments) {
   const std::string& entry = file.entry_name;
@@ -329,8 +329,8 @@ void take_exported(ElfFile& file, const Symbols& symbols, const Tables& bytes,
   }
 }
 
-// Not exported, yet there: compiled with -fvisibility=hidden and without the header, or static. A library
-// that was stripped does not tell.
+// Functions that exist but are not exported: compiled with -fvisibility=hidden, or static. Unknown for
+// stripped files.
 void take_internal(ElfFile& file, const Symbols& symbols) {
   for (const Symbol& symbol : symbols.entries) {
     if (symbol.st_shndx == SHN_UNDEF) continue;
@@ -342,7 +342,7 @@ void take_internal(ElfFile& file, const Symbols& symbols) {
   }
 }
 
-// Go's linker writes these, whoever links in the end.
+// Sections that Go's linker writes.
 bool has_go(const Tables& bytes, const std::vector<Section>& sections, std::size_t names) {
   if (names >= sections.size()) return false;
   const std::string strings = bytes.at(sections[names].sh_offset, sections[names].sh_size);
@@ -369,8 +369,7 @@ Result<ElfFile> ElfFile::parse(const Bytes& content, const std::string& path, co
   if (headers.empty() || std::memcmp(headers[0].e_ident, ELFMAG, SELFMAG) != 0)
     return fail(path + " is no ELF file");
   const Header& header = headers[0];
-  // What this machine's loader would take is the worker host's to judge; this says only what can be read
-  // here.
+  // Checks only what this parser needs; the worker host judges the rest.
   constexpr unsigned char own_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
   constexpr unsigned char own_order = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB;
   if (header.e_ident[EI_CLASS] != own_class || header.e_ident[EI_DATA] != own_order ||
@@ -394,4 +393,4 @@ Result<ElfFile> ElfFile::parse(const Bytes& content, const std::string& path, co
   return file;
 }
 
-}  // namespace liveswap::preflight
+}  // namespace liveswap::checks

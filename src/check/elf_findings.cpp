@@ -7,7 +7,7 @@
 #include "check/findings.hpp"
 #include "liveswap_plugin.h"
 
-namespace liveswap::preflight {
+namespace liveswap::checks {
 namespace {
 
 using Level = CheckFinding::Level;
@@ -21,7 +21,7 @@ constexpr const char* export_advice =
     "__attribute__((visibility(\"default\"))); a "
     "version script has to name it";
 
-// A program of old, built as a library, and what it takes to have its main, or whatever is asked for, called.
+// For an ordinary program linked as a library: whether the entry can be called, and how to make it so.
 void add_program_entry(Findings& findings, const std::string& path, const ElfFile& file) {
   const std::string missing = fmt::format("{} does not export the function {}", path, file.entry_name);
   switch (file.entry) {
@@ -50,7 +50,7 @@ void add_program_entry(Findings& findings, const std::string& path, const ElfFil
   }
 }
 
-// Where liveswap_main is expected, and not there.
+// Explains why liveswap_main is missing.
 void add_missing_entry(Findings& findings, const std::string& path, const ElfFile& file) {
   const std::string text = path + " does not export the function liveswap_main";
   if (file.main == ElfFile::Entry::function)
@@ -146,13 +146,13 @@ void add_memory(Findings& findings, const ElfFile& file) {
          "compile every part of it, static libraries too, without -ftls-model=initial-exec"});
 }
 
-// Of templates within templates nobody reads more.
+// Nested templates have very long names.
 std::string shortened(const std::string& name) {
   constexpr std::size_t most = 60;
   return name.size() <= most ? name : name.substr(0, most) + "…";
 }
 
-// Paths are of use whole only.
+// `whole`: for paths.
 std::string shown_names(const std::vector<std::string>& names, bool whole = false) {
   std::vector<std::string> first;
   for (const std::string& name : names)
@@ -161,7 +161,7 @@ std::string shown_names(const std::vector<std::string>& names, bool whole = fals
   return fmt::format("{}{}", fmt::join(first, ", "), more > 0 ? fmt::format(" and {} more", more) : "");
 }
 
-// The standard library keeps its own compatible from version to version.
+// The standard library keeps its unique symbols compatible between versions.
 bool is_standard(const std::string& name) {
   constexpr std::string_view guard = "guard variable for ";
   const std::size_t begin = name.rfind(guard, 0) == 0 ? guard.size() : 0;
@@ -261,4 +261,4 @@ Findings elf_findings(const std::string& path, const ElfFile& file, const Privat
   return findings;
 }
 
-}  // namespace liveswap::preflight
+}  // namespace liveswap::checks

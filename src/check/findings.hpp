@@ -9,49 +9,48 @@
 
 #include "check/demangled.hpp"
 #include "check/elf_file.hpp"
-#include "check/origin.hpp"
+#include "check/private_libraries.hpp"
 #include "check/trial.hpp"
 #include "liveswap.hpp"
 
-// What is known of a library, as findings for people. Pure.
-namespace liveswap::preflight {
+// Findings about a library, for people. Pure.
+namespace liveswap::checks {
 
 using Findings = std::vector<CheckFinding>;
 
-// `path` is what the texts call the library; `names` are those of file.unique.
+// `path`: the library's name in texts; `names`: of file.unique.
 Findings elf_findings(const std::string& path, const ElfFile& file, const PrivateLibraries& libraries,
                       const Names& names = {});
 
-// One that the loader loads along with a library.
+// A library loaded together with the checked one.
 struct LinkedLibrary {
-  std::string name;     // as it is needed: "libuv.so.1"
-  bool direct = false;  // the library itself names it
+  std::string name;     // as in DT_NEEDED: "libuv.so.1"
+  bool direct = false;  // needed by the checked library itself
   ElfFile file;
 };
 using Libraries = std::vector<LinkedLibrary>;
 
-// The functions that the worker host has in place of the C library's, as src/worker/worker.list has them.
-std::span<const std::string_view> names_in_host();
+// The functions interposed by the worker host, as in src/worker/worker.list.
+std::span<const std::string_view> interposed_functions();
 
-// Of an application that is a server by itself: what liveswap will see of it, and what it would refuse.
+// For an application that opens its own listeners: what the worker host will observe, and what it would
+// refuse.
 Findings server_findings(const ElfFile& file, const Libraries& libraries);
 
-// Of an application by the contract: whether it can wait for anything at all. Looks at the library's own
-// calls only.
+// For an application with liveswap_main: whether it can block at all. Looks only at the library's own calls.
 Findings wait_findings(const ElfFile& file);
 
-// `output` is what the dynamic loader wrote with LD_TRACE_LOADED_OBJECTS, LD_WARN and LD_BIND_NOW set.
-// `library_path`: whether LD_LIBRARY_PATH is set here, which workers do not get. `names`: of the
-// undefined_symbols() in it.
+// `output`: from the dynamic linker with LD_TRACE_LOADED_OBJECTS, LD_WARN and LD_BIND_NOW. `library_path`:
+// LD_LIBRARY_PATH is set here, but will not be for workers. `names`: of undefined_symbols(output).
 Findings link_findings(const std::string& path, const std::string& output, bool library_path,
                        const Names& names = {});
 
-// Of the same output: the symbols that nothing defines.
+// Undefined symbols in the same output.
 std::vector<std::string> undefined_symbols(const std::string& output);
 
-// Of the same output: the name and the path of each library that is loaded along.
+// Name and path of each loaded library in the same output.
 std::vector<std::pair<std::string, std::string>> linked_paths(const std::string& output);
 
 Findings trial_findings(const std::string& path, const Trial& trial, Milliseconds limit);
 
-}  // namespace liveswap::preflight
+}  // namespace liveswap::checks

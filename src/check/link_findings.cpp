@@ -8,7 +8,7 @@
 
 #include "check/findings.hpp"
 
-namespace liveswap::preflight {
+namespace liveswap::checks {
 namespace {
 
 using Level = CheckFinding::Level;
@@ -17,7 +17,7 @@ constexpr std::string_view undefined = "undefined symbol: ";
 constexpr std::string_view arrow = " => ";
 constexpr std::string_view not_found = " => not found";
 
-// "foo(int) (_Z3fooi)", or the name as it is.
+// "foo(int) (_Z3fooi)", or the symbol itself.
 std::string readable(const std::string& symbol, const Names& names) {
   const std::string& name = name_of(symbol, names);
   return name == symbol ? symbol : fmt::format("{} ({})", name, symbol);
@@ -33,7 +33,7 @@ std::string advice_for(const std::string& symbol) {
          "is made";
 }
 
-// What lies between two marks of a line; empty when one of them is not there.
+// The text between two marks; empty if one is missing.
 std::string between(std::string_view line, std::string_view open, std::string_view close) {
   const auto from = line.find(open);
   if (from == std::string_view::npos) return {};
@@ -51,7 +51,7 @@ void for_each_line(std::string_view rest, Take take) {
   }
 }
 
-// Of "name\t(file)" or "name, version V\t(file)".
+// From "name\t(file)" or "name, version V\t(file)".
 std::string symbol_in(std::string_view rest) {
   const std::string_view symbol = rest.substr(0, rest.find('\t'));
   return std::string(symbol.substr(0, symbol.find(", version ")));
@@ -119,7 +119,7 @@ class Reading {
     const std::string_view symbol = rest.substr(0, rest.find('\t'));
     const auto comma = symbol.find(", version ");
     const std::string name = symbol_in(rest);
-    // Said before, once for all symbols of that version.
+    // Already reported as a missing version.
     if (comma != std::string_view::npos && versions_.count(std::string(symbol.substr(comma + 10))) > 0)
       return;
     if (!seen_.insert(name + by).second) return;
@@ -128,7 +128,7 @@ class Reading {
                          advice_for(name)});
   }
 
-  // Nothing for the library itself: most often that is it.
+  // Empty for the checked library, the usual case.
   std::string needed_by(const std::string& by) const {
     return by.empty() || by == path_ ? "" : fmt::format(", which {} needs", base_name(by));
   }
@@ -171,4 +171,4 @@ std::vector<std::pair<std::string, std::string>> linked_paths(const std::string&
   return paths;
 }
 
-}  // namespace liveswap::preflight
+}  // namespace liveswap::checks

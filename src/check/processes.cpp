@@ -8,7 +8,7 @@
 #include <fstream>
 #include <sstream>
 
-namespace liveswap::preflight {
+namespace liveswap::checks {
 namespace {
 
 namespace fs = std::filesystem;
@@ -18,12 +18,12 @@ struct Stat {
   pid_t group = -1;
 };
 
-// "pid (name) state parent group …"; the name may have parentheses and spaces in it.
+// "pid (name) state parent group …"; the name may contain parentheses and spaces.
 Stat stat_of(const fs::path& process) {
   constexpr std::size_t longest = 4096;  // numbers, and a name of 64 bytes
   std::ifstream file(process / "stat");
   std::string text(longest, '\0');
-  // A process that ends meanwhile is an error of the file, which an iterator over its buffer would throw.
+  // read() reports the error of a process that exits meanwhile; a stream iterator would throw.
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(file.gcount()));
   const auto open = text.find('(');
@@ -34,7 +34,7 @@ Stat stat_of(const fs::path& process) {
   pid_t parent = 0;
   Stat stat{text.substr(open + 1, close - open - 1), -1};
   rest >> state >> parent >> stat.group;
-  // One that has ended and waits to be reaped is not left behind.
+  // A zombie does not count as left behind.
   if (state == "Z") stat.group = -1;
   return stat;
 }
@@ -67,4 +67,4 @@ std::vector<LeftProcess> find_left(pid_t group, pid_t leader, const std::string&
   return left;
 }
 
-}  // namespace liveswap::preflight
+}  // namespace liveswap::checks

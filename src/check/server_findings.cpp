@@ -1,4 +1,4 @@
-// An application that does for itself what a server does, as far as its symbols tell.
+// Findings about an application that opens its own listeners, from its symbols.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -8,7 +8,7 @@
 
 #include "check/findings.hpp"
 
-namespace liveswap::preflight {
+namespace liveswap::checks {
 namespace {
 
 using Level = CheckFinding::Level;
@@ -37,8 +37,8 @@ bool starts_programs(const ElfFile& file) {
                      [](const std::string& name) { return name.rfind("exec", 0) == 0 || name == "fexecve"; });
 }
 
-// The libraries that it is linked with itself and that are so; where there is none, those that come with
-// these. A library of encryption can listen, too, and is not what listens in a server.
+// Names of directly linked libraries with the property, or if there are none, of indirectly linked ones. For
+// example, an encryption library can listen, but is not what listens in a server.
 Names libraries_that(const Libraries& libraries, bool (*is_so)(const ElfFile&)) {
   Names direct, others;
   for (const LinkedLibrary& library : libraries)
@@ -46,19 +46,19 @@ Names libraries_that(const Libraries& libraries, bool (*is_so)(const ElfFile&)) 
   return direct.empty() ? others : direct;
 }
 
-// Of the names in the host: those that the library has of its own, and whether its calls reach these or the
-// host's.
+// Functions defined by the library itself although the host interposes them: `reached` if calls go to these,
+// `bypassed` if calls go to the host's.
 struct OwnNames {
   Names reached;
-  Names passed_by;
+  Names bypassed;
 };
 
 OwnNames own_names(const ElfFile& file) {
   OwnNames own;
-  for (const std::string_view name : names_in_host()) {
-    if (has(file.exports, name)) (file.symbolic ? own.reached : own.passed_by).emplace_back(name);
+  for (const std::string_view name : interposed_functions()) {
+    if (has(file.exports, name)) (file.symbolic ? own.reached : own.bypassed).emplace_back(name);
   }
-  // Not told from static functions that bear the name by chance, which nobody gives to these two.
+  // Includes static functions: other functions rarely have these two names.
   for (const std::string_view name : {"bind", "listen"})
     if (has(file.internal, name) && !has(file.imports, name)) own.reached.emplace_back(name);
   return own;
@@ -71,7 +71,7 @@ void add_listeners(Findings& findings, const ElfFile& file, const Libraries& lib
                                           : ": liveswap takes them over, and drains it from outside";
   const Names by = libraries_that(libraries, binds);
   const auto has_own = [&](std::string_view name) {
-    return has(own.reached, name) || has(own.passed_by, name);
+    return has(own.reached, name) || has(own.bypassed, name);
   };
   if (binds(file))
     findings.push_back({Level::fine, "listeners", "it can bind listeners of its own" + taken, ""});
@@ -146,11 +146,11 @@ void add_uring(Findings& findings, const ElfFile& file, const Libraries& librari
 }
 
 void add_own_names(Findings& findings, const ElfFile& file, const OwnNames& own) {
-  if (!own.passed_by.empty())
+  if (!own.bypassed.empty())
     findings.push_back(
         {Level::warning, "own_names",
          fmt::format("it exports {} of its own: in a worker, calls of that name reach liveswap's instead",
-                     fmt::join(own.passed_by, ", ")),
+                     fmt::join(own.bypassed, ", ")),
          "make it static or hidden, or give it another name"});
   if (!own.reached.empty())
     findings.push_back(
@@ -163,7 +163,7 @@ void add_own_names(Findings& findings, const ElfFile& file, const OwnNames& own)
 
 }  // namespace
 
-std::span<const std::string_view> names_in_host() {
+std::span<const std::string_view> interposed_functions() {
   static constexpr std::string_view names[] = {"__dprintf_chk",
                                                "__read_chk",
                                                "__recv_chk",
@@ -239,11 +239,12 @@ Findings server_findings(const ElfFile& file, const Libraries& libraries) {
   const OwnNames own = own_names(file);
   add_listeners(findings, file, libraries, own);
   add_go(findings, file);
-  // Who is given a listener knows what is done with it.
+  // An application with liveswap_main gets its listeners from the master, and controls which processes use
+  // them.
   if (file.entry_name != "liveswap_main" || binds(file)) add_processes(findings, file, libraries);
   add_uring(findings, file, libraries);
   add_own_names(findings, file, own);
   return findings;
 }
 
-}  // namespace liveswap::preflight
+}  // namespace liveswap::checks

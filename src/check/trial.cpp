@@ -4,14 +4,14 @@
 
 #include "spawn/worker_host.hpp"
 
-namespace liveswap::preflight {
+namespace liveswap::checks {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t log_limit = 100;       // lines that are kept
-constexpr std::size_t failure_limit = 2048;  // as much as a master would pass on
-constexpr std::size_t left_limit = 16;       // processes that are named
+constexpr std::size_t log_limit = 100;       // lines kept
+constexpr std::size_t failure_limit = 2048;  // as much as a master accepts
+constexpr std::size_t left_limit = 16;       // processes listed
 
 std::vector<std::string> lines_of(std::string_view text) {
   std::vector<std::string> lines;
@@ -72,7 +72,7 @@ Result<Trial> run_trial(const std::string& host, const std::string& path, const 
           left.push_back(*process);
         break;
       case LIVESWAP_HOOK_DONE:
-        if (trial.passed) break;  // it cannot have more time by saying so again
+        if (trial.passed) break;  // a second frame does not extend the limit
         trial.passed = true;
         trial.threads = frame.count;
         trial.loaded = lines_of(text);
@@ -80,7 +80,7 @@ Result<Trial> run_trial(const std::string& host, const std::string& path, const 
         trial.selftest = since(loaded);
         return exit_limit;
       default:
-        break;  // not for a check
+        break;  // not used by a check
     }
     return std::nullopt;
   };
@@ -91,4 +91,4 @@ Result<Trial> run_trial(const std::string& host, const std::string& path, const 
   return trial;
 }
 
-}  // namespace liveswap::preflight
+}  // namespace liveswap::checks

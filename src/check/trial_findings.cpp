@@ -5,12 +5,12 @@
 #include "base/tail.hpp"
 #include "check/findings.hpp"
 
-namespace liveswap::preflight {
+namespace liveswap::checks {
 namespace {
 
 using Level = CheckFinding::Level;
 
-// What the dynamic loader ends a process with when it has no caller to tell.
+// Exit status of a process in which the dynamic linker failed without a caller to tell.
 constexpr int loader_gave_up = 127;
 
 std::string kind_of(int stage) {
@@ -29,12 +29,12 @@ std::string kind_of(int stage) {
     case LIVESWAP_STAGE_START:
     case LIVESWAP_STAGE_READY:
     case LIVESWAP_STAGE_RUN:
-      break;  // none that a check reaches by itself
+      break;  // not reached by a check
   }
   return "host";
 }
 
-// Whose code ran at that moment.
+// The code that was running at that stage.
 std::string culprit(int stage) {
   if (stage == LIVESWAP_STAGE_SELFTEST) return "liveswap_selftest";
   return stage == LIVESWAP_STAGE_LINK ? "a constructor" : "the worker host";
@@ -55,11 +55,11 @@ std::string last_line(const std::string& output) {
   Tail tail;
   tail.append(output);
   const std::string lines = tail.text();
-  return lines.substr(lines.rfind('\n') + 1);  // npos + 1: all of it
+  return lines.substr(lines.rfind('\n') + 1);  // npos + 1: the whole text
 }
 
-// What it wrote last, for an end that says nothing by itself.
-std::string last_words(const Trial& trial) {
+// The last line of output, for an exit without an explanation.
+std::string last_output(const Trial& trial) {
   const auto line = last_line(trial.end.output);
   if (!trial.log.empty() && line.empty()) return "; the last it said: " + trial.log.back();
   return line.empty() ? "" : "; it wrote last: " + line;
@@ -68,7 +68,7 @@ std::string last_words(const Trial& trial) {
 CheckFinding overdue(const Trial& trial, Milliseconds limit) {
   return {Level::error, kind_of(trial.stage),
           fmt::format("{} has not returned within {} ms{}", culprit(trial.stage), limit.count(),
-                      last_words(trial)),
+                      last_output(trial)),
           trial.stage == LIVESWAP_STAGE_SELFTEST
               ? "make the self-test shorter, or raise --check-limit"
               : "do what takes long in liveswap_main, after liveswap_defer_ready(), or raise --check-limit"};
@@ -77,7 +77,7 @@ CheckFinding overdue(const Trial& trial, Milliseconds limit) {
 CheckFinding died(const Trial& trial) {
   return {
       Level::error, kind_of(trial.stage),
-      fmt::format("{} died of {}{}", culprit(trial.stage), signal_name(trial.end.number), last_words(trial)),
+      fmt::format("{} died of {}{}", culprit(trial.stage), signal_name(trial.end.number), last_output(trial)),
       "a core dump of liveswap-worker shows where: `ulimit -c unlimited`, or coredumpctl"};
 }
 
@@ -90,7 +90,7 @@ CheckFinding exited(const Trial& trial) {
             "the file is damaged: build or copy it again"};
   return {Level::error, kind_of(trial.stage),
           fmt::format("{} ended the process by exit, status {}{}", culprit(trial.stage), status,
-                      last_words(trial)),
+                      last_output(trial)),
           "take the exit out: let liveswap_selftest or liveswap_main say what is wrong, by what they return"};
 }
 
@@ -99,7 +99,7 @@ CheckFinding rejected(const std::string& path, const Trial& trial) {
   if (trial.stage == LIVESWAP_STAGE_SELFTEST && !trial.log.empty())
     finding.text += "; the last it said: " + trial.log.back();
   else if (trial.stage == LIVESWAP_STAGE_SELFTEST)
-    finding.text += last_words(trial);
+    finding.text += last_output(trial);
   if (trial.stage == LIVESWAP_STAGE_LINK && finding.text.rfind(path, 0) != 0)
     finding.text = path + ": " + finding.text;
   return finding;
@@ -174,4 +174,4 @@ Findings trial_findings(const std::string& path, const Trial& trial, Millisecond
   return findings;
 }
 
-}  // namespace liveswap::preflight
+}  // namespace liveswap::checks

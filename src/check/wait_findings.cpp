@@ -1,14 +1,13 @@
-// Whether liveswap_main can do anything but return at once, as far as the functions that the library calls
-// tell.
+// Checks from the functions that a library calls whether liveswap_main can do anything but return at once.
 #include <algorithm>
 #include <string_view>
 
 #include "check/findings.hpp"
 
-namespace liveswap::preflight {
+namespace liveswap::checks {
 namespace {
 
-// Libraries of the language: what waits in them, the list in elf_file.cpp names.
+// Runtime libraries: their blocking functions are listed in elf_file.cpp.
 bool is_runtime(std::string_view name) {
   constexpr std::string_view runtime[] = {"libc.",     "libm.",      "libpthread.", "libdl.",     "librt.",
                                           "libgcc_s.", "libstdc++.", "libc++.",     "libc++abi.", "ld-linux"};
@@ -20,7 +19,7 @@ bool is_runtime(std::string_view name) {
 
 Findings wait_findings(const ElfFile& file) {
   const bool known = file.has_symbols && file.entry == ElfFile::Entry::function && !file.go;
-  // Another library may wait on its behalf: uv_run(), event_base_dispatch() …
+  // Another library may block: uv_run(), event_base_dispatch() …
   const bool alone = std::all_of(file.needed.begin(), file.needed.end(), is_runtime);
   if (!known || !alone || file.waits || file.entry_name != "liveswap_main") return {};
   return {
@@ -31,4 +30,4 @@ Findings wait_findings(const ElfFile& file) {
        "serve until liveswap_drain_fd() is readable, then return 0; samples/hello.c does it on one page"}};
 }
 
-}  // namespace liveswap::preflight
+}  // namespace liveswap::checks

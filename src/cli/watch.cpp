@@ -76,7 +76,7 @@ class AlternateScreen {
   ~AlternateScreen() { write_raw(leave, sizeof leave - 1); }
 };
 
-// False: the reader of stdout has gone.
+// False: stdout has no reader any more.
 bool wait(Milliseconds time) {
   pollfd out{STDOUT_FILENO, 0, 0};
   const int ready = ::poll(&out, 1, static_cast<int>(time.count()));

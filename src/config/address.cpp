@@ -26,7 +26,7 @@ bool is_ipv4(const std::string& text) {
   return ::inet_pton(AF_INET, text.c_str(), &bytes) == 1;
 }
 
-// A link-local address may name its interface: fe80::1%eth0.
+// A link-local address may have a zone: fe80::1%eth0.
 bool is_ipv6(std::string_view text) {
   if (text.find('\0') != std::string_view::npos) return false;
   const auto zone = text.find('%');

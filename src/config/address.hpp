@@ -8,23 +8,23 @@
 
 namespace liveswap::config {
 
-// What the address of a listener says.
+// The parsed address of a listener.
 struct Address {
   enum class Kind { tcp, unix_path };
   Kind kind = Kind::tcp;
-  std::string host;        // a number, without brackets, or a name; empty: every address of both families
-  std::uint16_t port = 0;  // 0: the kernel chooses
-  std::string path;        // of unix_path; relative as it was given
+  std::string host;        // IP address without brackets, or host name; empty: wildcard for IPv4 and IPv6
+  std::uint16_t port = 0;  // 0: chosen by the kernel
+  std::string path;        // of unix_path; unchanged, may be relative
 };
 
-// "127.0.0.1:80", "[::1]:80", "host:80", "*:80" or "unix:/path". Pure: names are not looked up. An error
-// reads `found …, expected …`.
+// Parses "127.0.0.1:80", "[::1]:80", "host:80", "*:80" or "unix:/path". Pure: does not resolve names. The
+// error reads `found …, expected …`.
 Result<Address> parse_address(std::string_view text);
 
-// A host alone: an IPv4 or IPv6 number (without brackets) or a name that can be one of a host.
+// Whether `text` is an IP address (without brackets) or a valid host name.
 bool is_host(std::string_view text);
 
-// A number in 127.0.0.0/8, or ::1. A name is none, whatever it resolves to today.
+// Whether `host` is an IP address in 127.0.0.0/8, or ::1. False for names.
 bool is_loopback(const std::string& host);
 
 }  // namespace liveswap::config

@@ -14,18 +14,18 @@ namespace {
 constexpr std::size_t depth_limit = 8;
 constexpr std::size_t node_limit = 10'000;
 
-// Refusals travel through yaml-cpp as its own exceptions do, so that a document ends at the first of them.
+// Thrown like errors of yaml-cpp, so parsing stops at the first error of either kind.
 [[noreturn]] void refuse(const YAML::Mark& mark, const std::string& why) {
   throw YAML::ParserException(mark, why);
 }
 
-// yaml-cpp's own tree follows aliases and keeps no second key of a name: the events of its parser are taken
-// instead.
+// Builds a tree from the events of yaml-cpp's parser. YAML::Node would follow aliases and hide duplicate
+// keys.
 class Builder final : public YAML::EventHandler {
  public:
   Node take() { return root_ ? std::move(*root_) : Node{}; }
 
-  // Where the last scalar began.
+  // Start of the last scalar.
   const YAML::Mark& last() const { return last_; }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
@@ -69,7 +69,7 @@ class Builder final : public YAML::EventHandler {
     return made;
   }
 
-  // "?" is what yaml-cpp calls a plain value, "!" a quoted one.
+  // yaml-cpp reports "?" for a plain value and "!" for a quoted one.
   static void check_tag(const YAML::Mark& mark, const std::string& tag) {
     if (!tag.empty() && tag != "?" && tag != "!")
       refuse(mark, "found a tag, expected a value: tags are not supported");
@@ -106,7 +106,7 @@ class Builder final : public YAML::EventHandler {
   std::size_t count_ = 0;
 };
 
-// The length of the UTF-8 character at `at`, 0 when there is none, or a control character that no text has.
+// Size in bytes of the UTF-8 character at `at`; 0 if invalid, or a control character not allowed in text.
 std::size_t character_length(const std::string& text, std::size_t at) {
   const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
   const unsigned first = byte(at);
@@ -116,7 +116,7 @@ std::size_t character_length(const std::string& text, std::size_t at) {
   if (first < 0xc2 || first > 0xf4) return 0;
   for (std::size_t i = 1; i < length; ++i)
     if ((byte(at + i) & 0xc0) != 0x80) return 0;
-  // Overlong forms, surrogates, and what lies above U+10FFFF.
+  // Overlong forms, surrogates, and above U+10FFFF.
   const unsigned second = byte(at + 1);
   const bool bad = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
                    (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
@@ -140,14 +140,14 @@ Result<void> check_text(const std::string& text, const std::string& file) {
   return {};
 }
 
-// The place in `text` that a mark of yaml-cpp means.
+// The offset in `text` of a mark.
 std::size_t offset_of(const std::string& text, const YAML::Mark& mark) {
   std::size_t start = 0;
   for (int line = 0; line < mark.line; ++line) start = text.find('\n', start) + 1;
   return start + static_cast<std::size_t>(mark.column);
 }
 
-// yaml-cpp takes the end of the file for the closing quote. What it took so is the last scalar of the file.
+// yaml-cpp accepts a missing closing quote at the end of the file. Only the last scalar can lack one.
 void check_closed(const std::string& text, const YAML::Mark& mark) {
   std::size_t at = offset_of(text, mark);
   const char quote = at < text.size() ? text[at] : '\0';
@@ -179,7 +179,7 @@ const char* word(Node::Kind kind) {
 }
 
 Result<Node> parse_document(const std::string& content, const std::string& file) {
-  // Places count from behind a byte order mark.
+  // Marks do not count a byte order mark.
   const std::string text = content.starts_with("\xef\xbb\xbf") ? content.substr(3) : content;
   if (auto checked = check_text(text, file); !checked) return tl::unexpected<Error>(checked.error());
   try {

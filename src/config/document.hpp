@@ -5,8 +5,7 @@
 
 #include "base/error.hpp"
 
-// A YAML file as a small tree of values with places. What yaml-cpp does with a document (aliases, tags,
-// conversions, exceptions) stays behind this page.
+// A YAML file as a tree of values with positions. Hides yaml-cpp (aliases, tags, conversions, exceptions).
 namespace liveswap::config {
 
 struct Node {
@@ -15,15 +14,14 @@ struct Node {
   int line = 0;             // from 1
   int column = 0;           // from 1, in bytes
   std::string text;         // of a scalar; without NUL
-  std::vector<Node> items;  // of a list; of a map key, value, key, value, … where every key is a scalar
+  std::vector<Node> items;  // of a list; of a map: key, value, key, value, …; keys are scalars
 };
 
 // "a list": for messages.
 const char* word(Node::Kind kind);
 
-// The one document in `content`, a null when there is none. `file` is what errors begin with:
-// `file:line:column: …`. Hostile content is an error: no UTF-8, control characters, aliases, tags, more than
-// 8 levels or 10,000 values.
+// Parses the single document in `content`; null if there is none. Errors start with `file:line:column: `.
+// Rejected: invalid UTF-8, control characters, aliases, tags, more than 8 levels or 10,000 values.
 Result<Node> parse_document(const std::string& content, const std::string& file);
 
 }  // namespace liveswap::config

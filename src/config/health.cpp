@@ -47,7 +47,7 @@ Result<HealthProbe> parse_get(const std::vector<std::string>& words, std::string
 }  // namespace
 
 Result<HealthProbe> parse_health(std::string_view text) {
-  // It becomes a line of a request, of the log, of an answer.
+  // The text will be part of an HTTP request, of the log and of answers.
   const bool plain =
       std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= ' ' && c != 0x7f; });
   if (!plain)

@@ -8,11 +8,11 @@
 
 namespace liveswap::config {
 
-// One way to find out whether the application is well.
+// A health probe.
 struct HealthProbe {
   enum class Kind {
-    connect,  // a connection comes about
-    get,      // an HTTP request is answered with an expected status
+    connect,  // a connection can be established
+    get,      // an HTTP request has an expected status
     run,      // a command exits with 0
   };
   Kind kind = Kind::connect;
@@ -23,15 +23,15 @@ struct HealthProbe {
   std::vector<std::string> command;  // of run; the first word is an absolute path
 };
 
-// "[NAME=]connect", "[NAME=]GET /path [STATUS]" or "run /path/to/command [word …]". STATUS is a number or
-// "2xx", which is also the default. There are no quotes and no shell: words are parted by spaces. An error
-// reads `found …, expected …`.
+// Parses "[NAME=]connect", "[NAME=]GET /path [STATUS]" or "run /path/to/command [word …]". STATUS: a number,
+// or "2xx" (the default). Words are separated by spaces; no quotes, no shell. The error reads `found …,
+// expected …`.
 Result<HealthProbe> parse_health(std::string_view text);
 
-// Whether the listener that a probe is for is among these names.
+// Checks that the listener of the probe exists.
 Result<void> match_health(const HealthProbe& probe, const std::vector<std::string>& listeners);
 
-// The probe as it is written, for logs and errors.
+// The probe as text, for logs and errors.
 std::string health_text(const HealthProbe& probe);
 
 }  // namespace liveswap::config

@@ -9,7 +9,7 @@
 
 namespace liveswap::config {
 
-// The names of the resource limits that a worker can be given, and the numbers that setrlimit knows them by.
+// Names of resource limits, and their constants for setrlimit().
 inline constexpr std::array<std::string_view, 8> limit_names{"nofile", "core",    "as",  "nproc",
                                                              "stack",  "memlock", "cpu", "fsize"};
 inline constexpr std::array<int, limit_names.size()> limit_resources{

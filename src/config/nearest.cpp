@@ -10,13 +10,13 @@
 namespace liveswap::config {
 namespace {
 
-// No word of ours is so long; it bounds the work for a word out of a hostile file.
+// Longer than any known word; bounds the work for a word from an untrusted file.
 constexpr std::size_t longest = 64;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// Optimal string alignment distance (Damerau-Levenshtein in which no part is edited twice): three rows of its
-// table.
+// Optimal string alignment distance (Damerau-Levenshtein without editing a part twice), with three rows of
+// the table.
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> before, above(b.size() + 1), row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) above[j] = j;
@@ -41,7 +41,7 @@ std::optional<std::string_view> nearest(std::string_view word, std::span<const s
   std::size_t least = longest;
   for (const auto candidate : known) {
     const std::size_t allowed = std::max<std::size_t>(1, candidate.size() / 3);
-    // An edit changes the length by one at most.
+    // Each edit changes the length by at most one.
     if (std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size()) > allowed) continue;
     const std::size_t edits = distance(word, candidate);
     if (edits > allowed || edits >= least) continue;

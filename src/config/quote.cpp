@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::size_t shown_limit = 80;
 
-// The number of bytes to show, so that the cut is not within a UTF-8 character.
+// The length to show, cut at a UTF-8 character boundary.
 std::size_t cut_at(std::string_view text) {
   std::size_t end = shown_limit;
   while (end > shown_limit - 4 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;

@@ -5,7 +5,7 @@
 
 namespace liveswap::config {
 
-// `text` in double quotes, fit for a message: control characters as \xNN, cut (and marked so) after 80 bytes.
+// `text` in double quotes for a message: control characters as \xNN, cut with a mark after 80 bytes.
 std::string in_quotes(std::string_view text);
 
 }  // namespace liveswap::config

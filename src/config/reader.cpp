@@ -23,7 +23,7 @@ void Reader::complain(const Node& at, const std::string& text) {
 
 bool Reader::is(const Node& key, const Node& node, Node::Kind kind) {
   if (node.kind == kind) return true;
-  // A value that is missing has no place of its own.
+  // A missing value has no position; use that of its key.
   complain(node.kind == Node::Kind::null ? key : node,
            fmt::format("{}: found {}, expected {}", key.text, word(node.kind), word(kind)));
   return false;
@@ -32,7 +32,7 @@ bool Reader::is(const Node& key, const Node& node, Node::Kind kind) {
 Result<std::string> Reader::address(const std::string& text) const {
   return parse_address(text).and_then([&](const Address& address) -> Result<std::string> {
     if (address.kind != Address::Kind::unix_path) return text;
-    // Absolute, the path may be longer than the address of a socket can hold.
+    // The absolute path may exceed the limit of a socket address.
     std::string absolute = "unix:" + absolute_path(address.path, directory_);
     if (const auto checked = parse_address(absolute); !checked) return tl::unexpected<Error>(checked.error());
     return absolute;

@@ -9,14 +9,13 @@
 
 namespace liveswap::config {
 
-// How `entry` is called in messages when it stands in the value of an option: `limits: "core"`.
+// The name of `entry` in messages, prefixed with its option: `limits: "core"`.
 Node labelled(const Node& entry, std::string_view option);
 
-// Turns the nodes of one file into values and collects what is wrong with them; a value that is wrong stays
-// as it was.
+// Converts the nodes of one file to values and collects errors. An invalid value leaves the target unchanged.
 class Reader {
  public:
-  // `directory`, absolute: what relative paths in the file are meant from.
+  // `directory`: absolute; the base of relative paths in the file.
   Reader(std::string file, std::string directory)
       : file_(std::move(file)), directory_(std::move(directory)) {}
 
@@ -24,10 +23,10 @@ class Reader {
   const std::vector<std::string>& problems() const { return problems_; }
   void complain(const Node& at, const std::string& text);
 
-  // Complains when `node`, the value of `key`, is of another kind.
+  // Reports an error unless `node`, the value of `key`, is of this kind.
   bool is(const Node& key, const Node& node, Node::Kind kind);
 
-  // `parse` is one of values.hpp, or like them: Result<T>(const std::string&).
+  // `parse`: a function of values.hpp, or one like them: Result<T>(const std::string&).
   template <class T, class Parse>
   void value(const Node& key, const Node& node, T& into, Parse parse) {
     if (!is(key, node, Node::Kind::scalar)) return;
@@ -37,11 +36,10 @@ class Reader {
       complain(node, key.text + ": " + parsed.error().text);
   }
 
-  // The address of a listener; the path of a socket becomes absolute.
+  // The address of a listener with an absolute socket path.
   Result<std::string> address(const std::string& text) const;
 
-  // Calls `entry(key, value)` for each key of a map. One that is there twice counts once, and is complained
-  // of.
+  // Calls `entry(key, value)` for each key of a map. A duplicate key is an error; the first one counts.
   template <class Entry>
   void entries(const Node& map, Entry entry) {
     std::map<std::string_view, int> lines;

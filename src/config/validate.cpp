@@ -45,7 +45,7 @@ class Problems {
                               longest_duration.count()));
   }
 
-  // Paths and words end at a NUL for the system, whatever follows.
+  // System calls end paths and words at a NUL.
   void text(std::string_view option, const std::string& found) {
     if (found.find('\0') != std::string::npos)
       add(option, fmt::format("found a NUL byte in {}, expected a text without", in_quotes(found)));
@@ -57,7 +57,7 @@ class Problems {
   std::vector<std::string> lines_;
 };
 
-// More slots than there are would be all at once, which is the opposite of what a canary is for.
+// More canaries than slots would upgrade all slots at once, without a canary.
 void check_canary(Problems& problems, const Options& options) {
   const auto [value, percent] = options.canary;
   if (percent && value > 100)
@@ -70,7 +70,7 @@ void check_canary(Problems& problems, const Options& options) {
                              value <= 100 ? fmt::format("; was {}% meant?", value) : ""));
 }
 
-// Each upgrade leaves as many workers behind as there are forks.
+// Each upgrade leaves up to `forks` draining workers.
 void check_max_draining(Problems& problems, const Options& options) {
   problems.amount("max-draining", options.max_draining);
   const auto [value, percent] = options.max_draining;
@@ -97,7 +97,7 @@ void check_numbers(Problems& problems, const Options& options) {
                                            options.max_memory, smallest_memory));
 }
 
-// Every successor is there before the first of them serves.
+// A flip needs all successors before the first one serves.
 void check_flip(Problems& problems, const Options& options) {
   if (!options.flip) return;
   if (!options.zero_downtime)
@@ -125,7 +125,7 @@ void check_health(Problems& problems, const Options& options) {
   for (const auto& listener : options.listen) names.push_back(listener.name);
   for (const auto& probe : options.health) {
     problems.text("health", probe);
-    if (probe.find('\0') != std::string::npos) continue;  // has been complained of already
+    if (probe.find('\0') != std::string::npos) continue;  // already reported
     const auto parsed = parse_health(probe);
     const auto matched = parsed ? match_health(*parsed, names) : tl::unexpected<Error>(parsed.error());
     if (!matched) problems.add("health", matched.error().text);
@@ -138,7 +138,7 @@ void check_durations(Problems& problems, const Options& options) {
   problems.duration("settle", options.settle, none);
   problems.duration("ready-limit", options.ready_limit, some);
   problems.duration("listener-wait", options.listener_wait, none);
-  // A negative one means that there is no limit.
+  // negative: no limit
   problems.duration("drain-limit", std::max(options.drain_limit, none), none);
   problems.duration("term-grace", options.term_grace, none);
   problems.duration("hook-limit", options.hook_limit, some);

@@ -7,10 +7,10 @@
 
 namespace liveswap::config {
 
-// What a master relies on, whoever filled the options: the command line, a file or an embedding program.
-// Returns them with a name for every listener (its number when it had none). The error has everything that is
-// wrong, one a line: `option: found …, expected …`, options by their words on the command line. Pure but for
-// the default of `user`, the effective user that the master runs as; files are not looked at.
+// Checks all requirements of a master, for options from any source: command line, file or embedding program.
+// Returns the options with a name for every listener (default: its index). The error has one line for each
+// problem: `option: found …, expected …`, with options as on the command line. Pure except for the default of
+// `user`, the effective user of the master; does not look at files.
 Result<Options> validate(Options options, uid_t user = ::geteuid());
 
 }  // namespace liveswap::config

@@ -16,7 +16,7 @@
 namespace liveswap::config {
 namespace {
 
-// The digits at the front of a text, and what follows them. No number: there are none, or too many.
+// Leading digits, and the rest of the text. No number: no digits, or too many.
 struct Digits {
   std::optional<std::uint64_t> number;
   std::string_view rest;
@@ -177,7 +177,7 @@ Result<std::uint64_t> parse_limit(std::string_view text) {
   if (text == "unlimited") return unlimited;
   const auto [number, suffix] = split_digits(text);
   const int power = power_of(suffix);
-  // The greatest value itself means "unlimited" to setrlimit: only the word may say so.
+  // The maximum means "unlimited" to setrlimit(); it must be spelled as the word.
   if (!number || power < 0 || *number > (unlimited - 1) >> (10 * power))
     return fail(fmt::format("found {}, expected a number such as 1024 or 64M (K, M, G, T), or unlimited",
                             in_quotes(text)));
@@ -199,7 +199,7 @@ Result<unsigned> parse_keep_releases(std::string_view text) {
   return narrowed<unsigned>(parse_number(text, 1, releases_limit));
 }
 
-// The one place where probes are checked on their way in.
+// Checks the syntax of a probe, keeps the text.
 Result<std::string> parse_probe_text(std::string_view text) {
   return parse_health(text).map([&](const HealthProbe&) { return std::string(text); });
 }

@@ -67,7 +67,7 @@ void read_listen(Reader& reader, const Node& key, const Node& node, Options& opt
   }
 }
 
-// One probe, or a list of them.
+// One probe or a list.
 void read_health(Reader& reader, const Node& key, const Node& node, Options& options) {
   options.health.clear();
   if (node.kind == Node::Kind::scalar)
@@ -117,7 +117,7 @@ void read_privileged_ports(Reader& reader, const Node& key, const Node& node, Op
 
 using Read = void (*)(Reader&, const Node& key, const Node&, Options&);
 
-// What is more than a single value.
+// A key with more than a single value.
 struct Key {
   std::string_view name;
   Read read;

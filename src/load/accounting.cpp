@@ -7,7 +7,7 @@
 namespace liveswap::load {
 namespace {
 
-// Reasons are texts of ours and of the system, so that there are few; a bound all the same.
+// Reasons are fixed texts and errors of the system, so there are few; bounded anyway.
 constexpr std::size_t most_reasons = 200;
 
 std::uint64_t microseconds(Time time) {

@@ -14,15 +14,15 @@
 
 namespace liveswap::load {
 
-// Attempts and what became of them. `attempts` is counted when an attempt begins and the outcomes when it
-// ends, so that an attempt that got lost inside the client shows as a difference.
+// Counts of attempts and outcomes. Attempts are counted at their start, outcomes at their end, so an attempt
+// lost by a bug of this client shows as a difference.
 struct Tally {
   std::uint64_t attempts = 0;
-  std::uint64_t slow_attempts = 0;  // among the attempts
+  std::uint64_t slow_attempts = 0;  // included in `attempts`
   std::array<std::uint64_t, outcome_count> outcomes{};
-  std::map<std::string, std::uint64_t> versions;  // of the ok ones
-  Histogram latency;                              // of the ok ones at the fixed rate
-  Histogram slow_latency;                         // of the ok slow ones
+  std::map<std::string, std::uint64_t> versions;  // of successful ones
+  Histogram latency;                              // of successful ones at the fixed rate
+  Histogram slow_latency;                         // of successful slow ones
 
   std::uint64_t of(Outcome outcome) const { return outcomes[static_cast<std::size_t>(outcome)]; }
   std::uint64_t ended() const;
@@ -36,10 +36,10 @@ struct Phase {
   Tally tally;
 };
 
-// An attempt that failed, for whoever wants to find out why.
+// Details of a failed attempt, for diagnosis.
 struct Failed {
   std::size_t phase = 0;
-  Time begun{};  // as intended
+  Time begun{};  // intended time
   Time ended{};
   std::uint16_t port = 0;
   Outcome outcome = Outcome::other;
@@ -52,15 +52,15 @@ struct Seen {
   Time last{};
 };
 
-// The books of a run. Pure: time comes in as a value.
+// All results of a run. Pure: time is a parameter.
 class Accounting {
  public:
   explicit Accounting(Time bucket) : timeline(bucket) { phases.push_back({"run", Time{}, {}}); }
 
-  // A phase from `now` on: attempts with an intended time from then on belong to it.
+  // Begins a phase: attempts with an intended time after `now` belong to it.
   void mark(std::string name, Time now) { phases.push_back({std::move(name), now, {}}); }
 
-  // Begins an attempt at `now`; returns its phase, to be handed back when it ends.
+  // Begins an attempt; returns its phase for end().
   std::size_t begin(Kind kind, Time intended, Time now);
 
   struct Ended {
@@ -68,11 +68,11 @@ class Accounting {
     std::size_t phase;
     Time intended;
     Time now;
-    std::uint16_t port = 0;  // local, of its TCP connection; 0: it had none
+    std::uint16_t port = 0;  // local TCP port; 0: none
   };
   void end(const Ended& attempt, const Verdict& verdict);
 
-  // Nothing when every attempt is in exactly one class, in every sum; otherwise what does not match.
+  // Checks that every attempt has exactly one outcome in every sum; returns what does not match.
   std::optional<std::string> mismatch() const;
 
   Tally total;
@@ -83,8 +83,8 @@ class Accounting {
   static constexpr std::size_t most_failed = 10'000;
   std::vector<Failed> failed;
   Timeline timeline;
-  // How long after the intended time the client got round to a request of the fixed rate. When this is high,
-  // the client lacked CPU and the latencies are its own.
+  // Delay between the intended and the actual start of requests at the fixed rate. High values mean that the
+  // client lacked CPU, and that the latencies are its own.
   Histogram lateness;
 
  private:

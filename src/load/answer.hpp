@@ -6,8 +6,7 @@
 
 namespace liveswap::load {
 
-// What is kept of a body: its start, and a fingerprint of the whole, so that a body of any size costs the
-// same.
+// The start of a body and a hash of the whole, so that memory is constant.
 struct Body {
   static constexpr std::size_t kept = 1024;
 
@@ -19,36 +18,35 @@ struct Body {
   bool operator==(const Body&) const = default;
 };
 
-// One complete answer of a server.
+// A complete answer from a server.
 struct Answer {
   int status = 0;
-  std::string version;  // as the server stated it; empty when it did not
+  std::string version;  // as stated by the server; empty: not stated
   Body body;
-  bool close = false;  // the server will close the connection after this answer
+  bool close = false;  // the server will close the connection
 };
 
 enum class Reading {
-  more,      // what came so far is the start of an answer
-  complete,  // answer() is whole
-  bad,       // this is no answer in the protocol, problem() says why
+  more,      // incomplete so far
+  complete,  // answer() is complete
+  bad,       // not a valid answer; see problem()
 };
 
-// Takes one answer from a stream of bytes, whatever the pieces it comes in. Used for one answer after the
-// other.
+// Parses answers from a byte stream in pieces of any size. Reusable for further answers.
 class AnswerReader {
  public:
   virtual ~AnswerReader() = default;
 
-  // Expects the answer to `request` from now on.
+  // Starts to parse the answer to `request`.
   virtual void expect(std::string_view request) = 0;
 
-  // Bytes after the complete answer make it bad: nobody asked for them.
+  // Bytes after a complete answer make it bad, as no request belongs to them.
   virtual Reading feed(std::string_view bytes) = 0;
 
-  // The stream has ended: complete when that is how the answer ends, else `more`: it is truncated.
+  // End of file: complete if that ends the answer, otherwise `more`: truncated.
   virtual Reading end() = 0;
 
-  // Where the reader is, for the reason of a failure: "before any byte of the answer".
+  // The position in the answer, for error texts: "before any byte of the answer".
   virtual const char* place() const = 0;
 
   const Answer& answer() const { return answer_; }

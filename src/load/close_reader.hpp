@@ -4,9 +4,9 @@
 
 namespace liveswap::load {
 
-// For servers of any protocol: the client connects, ends its side at once, and the server's end of file is
-// the answer. It comes only from a worker that has accepted the connection, so the kernel's accept queue
-// alone answers nothing. What the server says before is not looked at. Counts as status 200.
+// For servers of any protocol: the client connects and shuts down its sending side; the server's end of file
+// counts as an answer with status 200. Only a worker that has accepted the connection sends one, not the
+// kernel's accept queue. Ignores data from the server.
 class CloseReader : public AnswerReader {
  public:
   void expect(std::string_view) override {

@@ -56,15 +56,15 @@ Connection::Step Connection::send_request() {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return Step::pending;
     if (n < 0) {
-      // A complete answer may have come before the reset. The error is kept, for reading will no longer show
-      // it.
+      // A complete answer may have arrived before the reset. Keeps the error, as recv() will not report it
+      // again.
       send_error_ = errno;
       stage_ = Stage::reading;
       return read_answer();
     }
     sent_ += static_cast<std::size_t>(n);
   }
-  // When the server has reset the connection meanwhile, reading tells.
+  // A reset by the server shows when reading.
   if (ends_after_request_) ::shutdown(fd_.get(), SHUT_WR);
   stage_ = Stage::reading;
   return Step::pending;
@@ -80,7 +80,7 @@ Connection::Step Connection::read_answer() {
     if (n == 0) return after_end();
     const Step step = take(reader_->feed({buffer, static_cast<std::size_t>(n)}));
     if (step != Step::pending) return step;
-    // A read that did not fill the buffer has emptied the socket.
+    // A short read has emptied the socket.
     if (static_cast<std::size_t>(n) < sizeof buffer && send_error_ == 0) return Step::pending;
   }
 }

@@ -11,46 +11,45 @@
 
 namespace liveswap::load {
 
-// One connection and the request that is on it.
+// A connection with at most one request.
 //
-// It is connecting until the system says that it is connected, then sending while the request is not yet with
-// the kernel, then reading until the answer is complete; then it is idle, and start() makes it sending again.
-// A failure ends it: the owner closes it by destroying it.
+// States: connecting until the kernel reports success; sending until the kernel has the whole request;
+// reading until the answer is complete; idle, from which start() leads back to sending. After a failure, the
+// owner destroys the object, which closes the connection.
 class Connection {
  public:
   enum class Stage {
     connecting,  // wants to write
     sending,     // wants to write
     reading,     // wants to read
-    idle,        // no request: whatever can be read is the server's wish to close, or a fault of it
+    idle,        // no request; readable: the server closes, or misbehaves
   };
 
   enum class Step { pending, answered, failed };
   enum class Idle { quiet, closed, reset, garbage };
 
-  // With `ends_after_request` the request is followed by an end of file.
+  // `ends_after_request`: shut down the sending side after the request.
   Connection(Dialed dialed, std::unique_ptr<AnswerReader> reader, bool ends_after_request = false);
 
-  // Puts a request on a connection that is new or idle, and goes as far as it can without blocking.
+  // Starts a request on a new or idle connection; sends and reads as much as possible without blocking.
   Step start(std::string request);
 
-  // The descriptor is ready: goes on.
+  // Continues after epoll reported the descriptor.
   Step advance();
 
-  // Whether the server has done something to the connection while it was idle.
+  // What the server has done to the idle connection.
   Idle look_while_idle() const;
 
   int fd() const { return fd_.get(); }
   Stage stage() const { return stage_; }
   bool wants_write() const { return stage_ == Stage::connecting || stage_ == Stage::sending; }
-  // The local TCP port, by which others can tell whose connection this is; 0 of one that is no TCP
-  // connection, or that was reset before the kernel could be asked. connect() chooses it; the kernel forgets
-  // it with a reset.
+  // The local TCP port, which identifies the connection to others. Read early, as the kernel forgets the port
+  // after a reset. 0: not TCP, or already reset.
   std::uint16_t port() const { return port_; }
   const Answer& answer() const { return reader_->answer(); }
   const Verdict& failure() const { return failure_; }
 
-  // The reason of a time-out now.
+  // The reason text for a time-out in the current state.
   std::string waiting_for() const;
 
  private:

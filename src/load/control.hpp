@@ -6,12 +6,12 @@
 
 namespace liveswap::load {
 
-// What a script tells the client on its standard input, one command a line.
+// A command from standard input, one on each line.
 struct Command {
   enum class What {
-    mark,  // `mark NAME`: a phase of that name begins
-    stop,  // `stop`: no further requests
-    bad,   // anything else: `text` is the line
+    mark,  // `mark NAME`: begins a phase
+    stop,  // `stop`: no more requests
+    bad,   // anything else; `text` is the line
   };
   What what;
   std::string text;
@@ -19,8 +19,8 @@ struct Command {
   bool operator==(const Command&) const = default;
 };
 
-// Cuts the stream into commands. A line that is longer than any command is bad; a last line without its end
-// was cut off with its writer and is never reported.
+// Splits the stream into commands. An overlong line is bad. Ignores a last line without a newline, as its
+// writer has died.
 class CommandLines {
  public:
   std::vector<Command> feed(std::string_view bytes);

@@ -10,7 +10,7 @@
 namespace liveswap::load {
 namespace {
 
-// 127.0.0.1 is left out: see is_connected_to_itself().
+// Not 127.0.0.1: see is_connected_to_itself().
 constexpr std::uint32_t first_source = INADDR_LOOPBACK + 1;
 
 bool is_loopback_v4(const Target& target) {
@@ -30,7 +30,7 @@ bool Dialer::bind_source(int fd) {
   sockaddr_in source{};
   source.sin_family = AF_INET;
   source.sin_addr.s_addr = htonl(first_source + turn_++ % sources_);
-  // The port is chosen by connect(), where it only has to be free towards this target.
+  // connect() chooses the port, which must be free only for this target.
   return ::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) == 0 &&
          ::bind(fd, reinterpret_cast<const sockaddr*>(&source), sizeof source) == 0;
 }
@@ -49,7 +49,7 @@ std::uint16_t local_port(int fd) {
   socklen_t size = sizeof here;
   if (::getsockname(fd, reinterpret_cast<sockaddr*>(&here), &size) != 0) return 0;
   if (here.ss_family != AF_INET && here.ss_family != AF_INET6) return 0;
-  // The port is at the same place in both.
+  // sockaddr_in6 has the port at the same offset.
   return ntohs(reinterpret_cast<const sockaddr_in*>(&here)->sin_port);
 }
 

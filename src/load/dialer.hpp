@@ -5,7 +5,7 @@
 
 namespace liveswap::load {
 
-// A connection attempt: `fd` when it has been made or is under way, else the errno value in `error`.
+// A connection attempt: `fd` if connected or in progress, otherwise errno in `error`.
 struct Dialed {
   UniqueFd fd;
   bool connected = false;
@@ -15,8 +15,8 @@ struct Dialed {
 // Opens non-blocking connections to the target.
 class Dialer {
  public:
-  // Loopback targets are reached from 127.0.0.2 ... in turns, `sources` of them: a source address has some
-  // 28,000 ports, each of which is taken for a while after its connection was closed (TIME_WAIT).
+  // `sources`: number of source addresses from 127.0.0.2 on, for loopback targets. A source address has about
+  // 28,000 ports, and each is blocked for a while after use (TIME_WAIT).
   Dialer(const Target& target, unsigned sources);
 
   Dialed dial();
@@ -29,12 +29,11 @@ class Dialer {
   unsigned turn_ = 0;
 };
 
-// The local port of a TCP socket, 0 for any other.
+// The local port of a TCP socket; 0 for others.
 std::uint16_t local_port(int fd);
 
-// Both ends of the connection are the same socket. TCP makes such a connection when nobody listens on a port
-// of the ephemeral range and that very port is chosen as the source: an echo server that is gone seems to
-// answer.
+// Whether both ends are the same socket. TCP connects a socket to itself if no process listens on an
+// ephemeral port and the kernel chooses that port as the source. A dead echo server then seems to answer.
 bool is_connected_to_itself(int fd);
 
 }  // namespace liveswap::load

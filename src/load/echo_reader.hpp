@@ -4,8 +4,8 @@
 
 namespace liveswap::load {
 
-// Answers of an echo server: the line that was sent. With `prefixed`, a server may put its version and a
-// space before it: "v2 hello". An answer counts as status 200.
+// Answers of an echo server: the request line. `prefixed`: the server may add its version and a space: "v2
+// hello". Counts as status 200.
 class EchoReader : public AnswerReader {
  public:
   explicit EchoReader(bool prefixed = false) : prefixed_(prefixed) {}

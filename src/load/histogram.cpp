@@ -7,10 +7,10 @@
 namespace liveswap::load {
 namespace {
 
-// Each power of two is split into `half` buckets; the first two of `half` are exact.
+// Each power of two has `half` buckets; the first two times `half` are exact.
 constexpr unsigned half_bits = 7;
 constexpr std::uint64_t half = 1U << half_bits;
-// Some twelve days: longer than any run may be.
+// About twelve days, above any run.
 constexpr std::uint64_t largest = (std::uint64_t{1} << 40) - 1;
 
 unsigned shift_of(std::uint64_t value) {

@@ -5,8 +5,8 @@
 
 namespace liveswap::load {
 
-// Counts of microseconds in buckets that are exact up to 255 and at most 1/128 wide above, as in HdrHistogram
-// (http://hdrhistogram.org): constant memory, however long the run.
+// Counts of microseconds in buckets, exact up to 255 and at most 1/128 wide above, as in HdrHistogram
+// (http://hdrhistogram.org). Constant memory.
 class Histogram {
  public:
   Histogram();
@@ -17,8 +17,8 @@ class Histogram {
   std::uint64_t count() const { return count_; }
   std::uint64_t max() const { return max_; }
 
-  // The smallest recorded value (rounded up to its bucket's end, never above max) that at least `quantile`
-  // (0 ... 1) of all values do not exceed; 0 when nothing was recorded.
+  // The `quantile` (0 ... 1): smallest recorded value, rounded up to the end of its bucket but at most max,
+  // that this share of values does not exceed. 0: nothing recorded.
   std::uint64_t at(double quantile) const;
 
  private:

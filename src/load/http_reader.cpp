@@ -64,8 +64,8 @@ Reading HttpReader::feed(std::string_view bytes) {
   return feed_body(bytes);
 }
 
-// Takes the bytes of the head from `bytes`; complete at the empty line. What cannot become an answer is
-// rejected at its first byte, not when somebody gives up waiting for the rest.
+// Consumes header bytes; complete at the empty line. Rejects an invalid answer at its first wrong byte
+// instead of waiting for more.
 Reading HttpReader::feed_head(std::string_view& bytes) {
   static constexpr std::string_view protocol = "HTTP/1.";
   while (!bytes.empty()) {

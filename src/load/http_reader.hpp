@@ -6,15 +6,14 @@
 
 namespace liveswap::load {
 
-// Answers to HTTP/1.x GET requests, read strictly: a server under test has no excuse. Headers up to 16 KiB,
-// lines end in CRLF, the length comes from Content-Length; chunked bodies and interim (1xx) answers are
-// rejected.
+// A strict parser of answers to HTTP/1.x GET requests: at most 16 KiB of headers, CRLF line ends,
+// Content-Length. Rejects chunked bodies and interim (1xx) answers.
 class HttpReader : public AnswerReader {
  public:
   static constexpr std::size_t most_header_bytes = 16 * 1024;
 
-  // Without Content-Length an answer cannot be told from a truncated one: rejected unless `allow_eof_body`,
-  // where the end of the stream ends the body.
+  // Without Content-Length, a truncated answer is not detectable: rejected unless `allow_eof_body`, where end
+  // of file ends the body.
   explicit HttpReader(bool allow_eof_body = false) : allow_eof_body_(allow_eof_body) {}
 
   void expect(std::string_view request) override;

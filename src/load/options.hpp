@@ -10,12 +10,12 @@
 
 namespace liveswap::load {
 
-// What a run is to do.
+// The options of a run.
 struct Options {
   Target target;
-  double rate = 0;  // requests a second
+  double rate = 0;  // requests per second
   std::uint64_t requests = std::numeric_limits<std::uint64_t>::max();
-  Time duration{};  // never more than the hard maximum
+  Time duration{};  // at most the hard maximum
   Time timeout{};
 
   bool keep_alive = false;
@@ -23,7 +23,7 @@ struct Options {
   std::size_t most_connections = 0;  // open at once
   unsigned sources = 0;
 
-  unsigned slow = 0;  // requests in flight beside the rate
+  unsigned slow = 0;  // requests in flight in addition to the rate
   std::string slow_path;
   Time slow_timeout{};
 
@@ -31,8 +31,8 @@ struct Options {
   bool allow_eof_body = false;
   bool echo_prefixed = false;
 
-  int commands = -1;            // where commands are read from (control.hpp); borrowed, -1: nowhere
-  bool stops_on_signal = true;  // SIGINT and SIGTERM end the run; false: they are somebody else's
+  int commands = -1;            // descriptor to read commands from (control.hpp); borrowed, -1: none
+  bool stops_on_signal = true;  // SIGINT and SIGTERM end the run; false: not handled here
   Time bucket{};
 };
 

@@ -10,15 +10,15 @@ namespace liveswap::load {
 // Time since the start of the run.
 using Time = std::chrono::nanoseconds;
 
-// What became of one attempt: exactly one of these. Everything but `ok` is a failure that a client notices.
+// The result of an attempt. All but `ok` are failures that a client notices.
 enum class Outcome {
-  ok,         // a complete answer that is what was expected
-  refused,    // nobody listened
-  reset,      // the connection was aborted, while connecting, sending or reading
-  truncated,  // an end of file before the complete answer, also before its first byte
-  timed_out,  // no complete answer in time, counted from the intended time
-  wrong,      // a complete answer, but not an expected one, or no answer in this protocol at all
-  other,  // anything else, most likely an error of this machine (ports, descriptors); the reason says which
+  ok,         // a complete answer as expected
+  refused,    // no listener
+  reset,      // connection reset while connecting, sending or reading
+  truncated,  // end of file before the complete answer
+  timed_out,  // no complete answer in time, from the intended time
+  wrong,      // an unexpected answer, or a protocol error
+  other,      // others, mostly of this machine (ports, descriptors); see the reason
 };
 
 inline constexpr std::size_t outcome_count = 7;
@@ -29,18 +29,18 @@ inline constexpr std::array<Outcome, outcome_count> all_outcomes = {
 // The word for people and JSON.
 const char* name_of(Outcome outcome);
 
-// An attempt belongs to the fixed rate, or to the slow requests that are kept in flight beside it.
+// Whether an attempt belongs to the fixed rate or to the slow requests.
 enum class Kind { rate, slow };
 
 struct Verdict {
   Outcome outcome = Outcome::ok;
-  std::string version;  // when ok
-  std::string reason;   // when not
+  std::string version;  // if ok
+  std::string reason;   // if not ok
 };
 
 Verdict failure(Outcome outcome, std::string reason);
 
-// The failure of a system call on a connection: `operation` is connect, send or read.
+// The outcome for an errno value of `operation`: connect, send or read.
 Verdict failure_of_errno(const char* operation, int number);
 
 }  // namespace liveswap::load

@@ -21,9 +21,8 @@ Pool::Picked Pool::pick() {
   return {id, 0};
 }
 
-// An end of file that is already here was sent before the request: no client would use that connection. One
-// that comes after this look meets the request on its way, and is the failure that this client is here to
-// count.
+// Skips connections that the server has already closed, as every client does. If the server closes after this
+// check, the request fails: this is the race that the load generator has to count.
 Pool::Id Pool::pick_idle() {
   while (!idle_.empty()) {
     const Id id = idle_.front();

@@ -13,18 +13,18 @@ namespace liveswap::load {
 
 struct ConnectionCounts {
   std::uint64_t opened = 0;
-  std::uint64_t reused = 0;          // requests on a connection that had carried one before
-  std::uint64_t closed_as_told = 0;  // by the client, because the answer said `Connection: close`
-  std::uint64_t idle_closed = 0;     // by the server, with an end of file and no request on it: no failure
-  std::uint64_t idle_reset = 0;      // by the server, with a reset and no request on it
-  // Bytes that nobody asked for, on an idle connection: they belong to no attempt, but make the run fail.
+  std::uint64_t reused = 0;          // requests on a connection used before
+  std::uint64_t closed_as_told = 0;  // by the client, after `Connection: close`
+  std::uint64_t idle_closed = 0;     // end of file from the server while idle: no failure
+  std::uint64_t idle_reset = 0;      // reset by the server while idle
+  // Unsolicited bytes on an idle connection: belong to no attempt, but make the run fail.
   std::uint64_t idle_garbage = 0;
   std::uint64_t most_open = 0;
 };
 
-// The connections, and which of them are free. Until `wanted` are open every request opens one, so that a
-// refusal always belongs to a request; then the one that has been idle longest is taken, so that all are used
-// in turns; when all are busy further ones are opened, up to `most`, and closed when nobody waits.
+// A pool of connections. As long as fewer than `wanted` are open, each request opens one, so that a refused
+// connection always belongs to a request. Then the longest idle one is used, so that all take turns. If all
+// are busy, up to `most` are opened, and closed when no request waits.
 class Pool {
  public:
   using Id = std::uint64_t;
@@ -34,10 +34,10 @@ class Pool {
     bool keep_alive = false;
     std::size_t wanted = 0;
     std::size_t most = 1;
-    bool ends_after_request = false;  // what Connection does with it
+    bool ends_after_request = false;  // as for Connection
   };
 
-  // Registers connections with the `epoll` descriptor, their id as the data; ids start at `first_id`.
+  // Registers connections with `epoll` (borrowed); the data is their id, from `first_id` on.
   Pool(int epoll, Id first_id, Dialer dialer, MakeReader make_reader, Limits limits)
       : epoll_(epoll),
         next_id_(first_id),
@@ -45,26 +45,26 @@ class Pool {
         make_reader_(std::move(make_reader)),
         limits_(limits) {}
 
-  // A connection to start a request on: idle, or new. `id` is 0 when none could be had: `error` is an errno
-  // value then, or 0 when as many as are allowed are busy.
+  // A connection for a request, idle or new. `id` 0: none; `error` is then errno, or 0 if the maximum is
+  // busy.
   struct Picked {
     Id id = 0;
     int error = 0;
   };
   Picked pick();
 
-  // The connection, borrowed until it is dropped or given back; null when there is none of that id any more.
+  // Borrowed until dropped or given back; null: no such id.
   Connection* find(Id id);
 
-  // Has epoll wait for what the connection wants now. An errno value when it cannot.
+  // Updates the epoll events of the connection. Returns errno, 0 for success.
   int watch(Id id);
 
-  // After an answer: keeps the connection for another request when `sound` and the server and the limits
-  // allow it. One beyond the wanted number is kept when it is `needed` at once: to close it only to open
-  // another costs most when there is a queue, and would keep the queue from getting shorter.
+  // After an answer: keeps the connection if `sound` and the server and the limits permit. If `needed` for a
+  // waiting request, keeps one above the wanted number too: reconnecting would slow down a client that is
+  // already late.
   void give_back(Id id, bool sound, bool needed);
 
-  // Something has happened to an idle connection.
+  // epoll reported an idle connection.
   void on_idle_event(Id id);
 
   void drop(Id id) { entries_.erase(id); }
@@ -74,7 +74,7 @@ class Pool {
  private:
   struct Entry {
     Connection connection;
-    std::uint32_t watched = 0;  // epoll events; 0 before the first time
+    std::uint32_t watched = 0;  // epoll events; 0: not registered
   };
 
   Id pick_idle();

@@ -19,13 +19,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// What epoll says is ready.
+// epoll data.
 constexpr std::uint64_t signal_id = 0, commands_id = 1, first_connection_id = 2;
 
-// A client that is late takes that many requests before it looks for answers again.
+// A late client starts at most this many requests before handling answers.
 constexpr int most_at_once = 256;
 
-// A slow request that ends at once (refused, or the path is not slow) must not turn into a loop.
+// A slow request that fails immediately must not cause a busy loop.
 constexpr Time least_slow_interval = milliseconds(10);
 
 Pool make_pool(const Options& options, int epoll) {
@@ -79,12 +79,12 @@ Runner::Runner(const Options& options, Accounting& accounting,
 
 Result<void> Runner::set_up() {
   if (!epoll_) return os_fail("make", "an epoll descriptor", errno);
-  // The default of 50 us would be added to every request that is waited for.
+  // The default of 50 us would delay every request.
   ::prctl(PR_SET_TIMERSLACK, 1);
   if (options_.stops_on_signal)
     if (auto watched = watch_signals(); !watched) return watched;
   if (options_.commands < 0) return {};
-  // EPERM: a regular file or /dev/null, where waiting for a command makes no sense.
+  // EPERM: a regular file or /dev/null, which cannot be polled.
   if (const int error = watch_input(epoll_.get(), options_.commands, commands_id))
     return os_fail("wait for", "commands, expected a pipe or terminal", error);
   return {};
@@ -149,7 +149,7 @@ Result<void> Runner::wait() {
 
 void Runner::on_signal() {
   stopping_ = true;
-  // The second one has its usual effect, in case somebody does not want to wait for the last answers.
+  // A second signal has its default effect, for users who do not want to wait.
   const sigset_t signals = stop_signals();
   signalfd_siginfo info;
   [[maybe_unused]] const ssize_t taken = ::read(signals_.get(), &info, sizeof info);
@@ -178,7 +178,7 @@ void Runner::obey(const Command& command) {
       stopping_ = true;
       return;
     case Command::What::bad:
-      // Not passed over: a script whose mark was not taken would read the wrong phase.
+      // An error, since a missed mark would put results into the wrong phase.
       stopping_ = true;
       if (!fault_) fault_ = Error{fmt::format("command '{}', expected 'mark NAME' or 'stop'", command.text)};
       return;
@@ -224,13 +224,13 @@ void Runner::serve_waiting() {
   }
 }
 
-// Gives the attempt a connection; false when it has to go on waiting, and those behind it too.
+// Gives the attempt a connection. False: this attempt and all later ones must wait.
 bool Runner::serve(AttemptId id, Attempt& attempt) {
   const Pool::Picked picked = pool_.pick();
   if (picked.id == 0) {
     if (picked.error == 0) return false;
     if (picked.error == EAGAIN && options_.target.family() == AF_UNIX) {
-      // The accept queue is full. A blocking connect() waits for room, as TCP does by sending its SYN again.
+      // The accept queue is full: retries, as TCP does by sending its SYN again.
       retry_at_ = now() + milliseconds(1);
       return false;
     }

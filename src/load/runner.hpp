@@ -21,33 +21,32 @@
 
 namespace liveswap::load {
 
-// Does a run, in one thread: waits for times and descriptors, and enters what happens into the books.
+// Executes a run on the calling thread: waits for times and descriptors, records the results.
 //
-// An attempt begins when its intended time has come. It waits for a connection, which usually takes no time,
-// has its request sent and answered, or fails; its deadline runs all the while. Once the run is stopping no
-// attempt begins, and it is over when the last one has ended.
+// An attempt begins at its intended time, gets a connection (usually at once), sends its request and receives
+// the answer, or fails. Its deadline counts from the intended time. After a stop, no attempt begins; the run
+// ends with the last one.
 class Runner {
  public:
-  // `announce` gets the lines that scripts wait for.
+  // `announce` receives the lines that scripts wait for.
   Runner(const Options& options, Accounting& accounting, std::function<void(const std::string&)> announce);
 
-  // An error when the system does not let the run go on, or a command was not understood; the books are
-  // complete only without one.
+  // Blocks until the end of the run. An error: a system call failed, or a command was invalid; the results
+  // are then incomplete.
   Result<void> run();
 
   const ConnectionCounts& connections() const { return pool_.counts(); }
   Time elapsed() const { return now(); }
-  // What every time in the books counts from; set by run().
+  // Origin of all times; set by run().
   std::chrono::steady_clock::time_point start() const { return start_; }
 
  private:
-  using AttemptId =
-      std::pair<Time, std::uint64_t>;  // the deadline first: the map is in the order of deadlines
+  using AttemptId = std::pair<Time, std::uint64_t>;  // ordered by deadline
   struct Attempt {
     Kind kind;
     std::size_t phase;
     Time intended;
-    Pool::Id connection = 0;  // 0 while it waits for one
+    Pool::Id connection = 0;  // 0: waits for one
   };
 
   Result<void> set_up();
@@ -82,9 +81,9 @@ class Runner {
   CommandLines commands_;
 
   std::map<AttemptId, Attempt> attempts_;
-  std::deque<AttemptId> waiting_;  // may name attempts that have ended meanwhile
+  std::deque<AttemptId> waiting_;  // may contain ended attempts
   std::unordered_map<Pool::Id, AttemptId> busy_;
-  std::vector<Time> slow_starts_;  // of the slow requests that are not in flight
+  std::vector<Time> slow_starts_;  // of slow requests not in flight
   std::uint64_t begun_ = 0;
   Time retry_at_{};
   bool stopping_ = false;

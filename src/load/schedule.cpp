@@ -4,7 +4,7 @@ namespace liveswap::load {
 
 std::optional<Time> Schedule::next() const {
   if (rate_ <= 0 || taken_ >= requests_) return std::nullopt;
-  // From the number, not by adding up: an interval that is no whole number of nanoseconds does not drift.
+  // Computed from the number of the request, so that rounding errors do not add up.
   const Time intended(static_cast<Time::rep>(static_cast<double>(taken_) * 1e9 / rate_));
   if (intended >= end_) return std::nullopt;
   return intended;

@@ -14,10 +14,10 @@ namespace {
 
 struct HostPort {
   std::string host;
-  std::uint16_t port = 0;  // 0: none given
+  std::uint16_t port = 0;  // 0: none
 };
 
-// A path goes into a request line as it is: a blank or line end in it would make another request of it.
+// A blank or newline in the path would change the request line.
 bool plain(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
 }

@@ -11,13 +11,13 @@ namespace liveswap::load {
 enum class Protocol {
   http,
   echo,
-  close,  // no request: the client ends its side of the connection, and waits for the server to end its own
+  close,  // no request: the client shuts down its side and waits for the server's end of file
 };
 
-// Where the requests go.
+// The destination of requests.
 struct Target {
   Protocol protocol = Protocol::http;
-  std::string host;  // as in the URL, with its port: for the Host header
+  std::string host;  // with port, as in the URL: for the Host header
   std::string path;
   std::string shown;  // for people
   sockaddr_storage address{};
@@ -26,10 +26,9 @@ struct Target {
   int family() const { return address.ss_family; }
 };
 
-// Reads http://HOST[:PORT][/PATH] or tcp://HOST:PORT. HOST is a numeric address or localhost (127.0.0.1). A
-// host that is not a loopback address is refused unless `any_address`: this client is a load, aimed at the
-// wrong machine it is an attack. A non-empty `unix_path` is connected to instead of the host, which then may
-// be anything.
+// Parses http://HOST[:PORT][/PATH] or tcp://HOST:PORT. HOST: an IP address, or localhost (127.0.0.1).
+// Addresses other than loopback are refused unless `any_address`: on the wrong machine, the load would be an
+// attack. `unix_path`, if not empty, is connected to instead; HOST is then arbitrary.
 Result<Target> parse_target(const std::string& url, const std::string& unix_path, bool any_address);
 
 }  // namespace liveswap::load

@@ -9,26 +9,26 @@
 
 namespace liveswap::load {
 
-// What happened in each stretch of time, by the time at which an attempt ended (not its intended time): one
-// sees which version answered when. Times must not go back.
+// Results in intervals of time, by the end of attempts (not the intended time): shows which version answered
+// when. Times must not decrease.
 class Timeline {
  public:
   struct Bucket {
-    std::uint64_t index = 0;  // starts at index * width
+    std::uint64_t index = 0;  // interval from index * width
     std::map<std::string, std::uint64_t> versions;
     std::uint64_t ok = 0;
     std::uint64_t failures = 0;
-    std::uint64_t p99_us = 0;  // of the ok ones of the fixed rate
+    std::uint64_t p99_us = 0;  // of successful ones at the fixed rate
     std::uint64_t max_us = 0;
   };
 
   explicit Timeline(Time width) : width_(width) {}
 
-  // `latency_us` is left out of the percentile when the attempt was a slow one.
+  // Slow attempts do not count for the percentile.
   void answered(Time now, const std::string& version, Kind kind, std::uint64_t latency_us);
   void failed(Time now);
 
-  // Stretches in which something ended; those without anything are absent. Closes the last one.
+  // Closes the last interval; returns intervals with at least one result.
   const std::vector<Bucket>& close();
 
   Time width() const { return width_; }
@@ -38,7 +38,7 @@ class Timeline {
 
   Time width_;
   std::vector<Bucket> buckets_;
-  std::vector<std::uint64_t> open_;  // latencies of the last bucket
+  std::vector<std::uint64_t> open_;  // latencies in the last interval
 };
 
 }  // namespace liveswap::load

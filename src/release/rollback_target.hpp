@@ -17,7 +17,7 @@ struct RollbackQuery {
   std::vector<std::string> own;  // ids committed by the running master, newest first; they need no receipt
 };
 
-// Finds the release for a rollback. For one of `own`, the path is empty, as the master knows it. An error
+// Finds the release for a rollback. For one of `own`, the path is empty, as the master has it. An error
 // says what was found and where to look. Reads the history: blocks, possibly for seconds.
 Result<Committed> find_rollback_target(const History& history, const Store& store,
                                        const RollbackQuery& query);

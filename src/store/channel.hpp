@@ -8,7 +8,7 @@ namespace liveswap::store {
 // master.
 bool adopt_channel();
 
-// Each sends the final answer. Blocks while the master does not read. False: the master has gone.
+// Each sends the final answer. Blocks while the master does not read. False: the master has exited.
 bool send_done(const std::string& text);
 bool send_document(const std::string& text);  // any length: sent as a memfd with the frame
 bool send_refused(const std::string& why);

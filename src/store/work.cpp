@@ -23,7 +23,7 @@ using release::History;
 using release::Store;
 using Json = nlohmann::json;
 
-// A path may be invalid UTF-8, which JSON cannot represent. The master knows the path and uses Store::file().
+// A path may be invalid UTF-8, which JSON cannot represent. The master calls Store::file() instead.
 Answer json_answer(const Json& answer) {
   return Done{answer.dump(-1, ' ', false, Json::error_handler_t::replace), false};
 }

@@ -19,11 +19,11 @@ using Json = nlohmann::json;
 using Clock = std::chrono::steady_clock;
 using std::chrono::seconds;
 
-// Loading, the limit of readiness and an own --ready-limit fit; a master that hangs does not.
+// Above the loading time plus the default or given --ready-limit; only a hanging master exceeds them.
 constexpr Milliseconds start_limit = seconds(90), status_limit = seconds(5), upgrade_limit = seconds(180),
                        stop_limit = seconds(90), force_limit = seconds(5);
 
-// Somebody may take the port between this and the start of the master, hence the attempts.
+// Another process may take the port before the master binds it.
 constexpr int start_attempts = 5;
 constexpr std::size_t log_lines = 15;
 
@@ -41,8 +41,7 @@ std::uint16_t free_port() {
 
 bool is_tcp(const std::string& address) { return address.find("unix:") != 0 && address.find("udp:") != 0; }
 
-// Of --listen the first TCP listener, else the first that the application has bound itself; else whichever
-// there is.
+// Prefers the first TCP listener from --listen, then the first that the application bound, then any.
 std::string address_of(const Json& listeners) {
   std::string own, any;
   for (const auto& listener : listeners) {
@@ -63,7 +62,7 @@ unsigned count_of(const Json& object, const char* name) {
   return static_cast<unsigned>(json::number(object, name, 0, UINT32_MAX).value_or(0));
 }
 
-// An answer that lacks something is that of a master of another version: what is missing is empty here.
+// Members that a master of another version leaves out are empty.
 Snapshot snapshot_of(const Json& status) {
   Snapshot result;
   result.state = json::text_or_empty(status, "state");
@@ -80,7 +79,7 @@ Snapshot snapshot_of(const Json& status) {
   return result;
 }
 
-// Of an upgrade that failed, the new workers are expected to end as they please.
+// After a failed upgrade, new workers may end in any way.
 std::vector<std::string> oddities_in(const std::vector<Json>& events, bool succeeded) {
   std::vector<std::string> oddities;
   std::set<int> forced;
@@ -103,7 +102,8 @@ Application::Application(const Task& task, const Workplace& place, Interrupt& in
   where_.runtime_dir = place / "run";
 }
 
-// SIGTERM makes the master drain, a second signal makes it kill; two of one kind might arrive as one.
+// SIGTERM drains; a second signal kills. Two pending signals of the same number would merge, so the second is
+// another one.
 Application::~Application() {
   interrupt_.set_handler({});
   if (!master_ || master_->ended()) return;
@@ -135,10 +135,11 @@ std::string Application::explain(const std::string& what) const {
   return what + (lines.empty() ? "" : "; its log:" + lines);
 }
 
-// False when the port was taken meanwhile.
+// False: another process took the port.
 Result<bool> Application::try_start(std::uint16_t port) {
   where_.port = port;
-  // Everything that a master writes lies in the temporary place, whatever a configuration file says.
+  // On the command line, so that they override a configuration file: a master must write only to the
+  // workplace.
   std::vector<std::string> words{task_.program,   "start",
                                  "--port",        std::to_string(port),
                                  "--state-dir",   where_.state_dir,

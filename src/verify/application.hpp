@@ -14,7 +14,7 @@
 
 namespace liveswap::verify {
 
-// What `liveswap status` says, as far as it matters here.
+// The part of `liveswap status` needed here.
 struct Snapshot {
   struct Worker {
     unsigned slot = 0;
@@ -24,28 +24,28 @@ struct Snapshot {
   };
   std::string state;  // of the master
   std::string head;
-  std::string address;  // of the listener that is asked, TCP where there is one; empty: there is none
+  std::string address;  // of the listener for clients, preferably TCP; empty: none
   std::size_t slots = 0;
-  unsigned restarts = 0;  // workers that died without an order, of all slots
+  unsigned restarts = 0;  // unexpected exits of workers, over all slots
   std::vector<Worker> workers;
 
-  // Every slot has one worker, and it is ready.
+  // Every slot has exactly one worker, which is ready.
   bool whole() const;
   std::set<pid_t> pids() const;
-  // The code that runs: of a whole instance it stays the same through an upgrade that is reverted.
+  // Ids of the running releases. If whole, a reverted upgrade leaves them unchanged.
   std::set<std::string> releases() const;
 };
 
-// How an upgrade went.
+// The result of an upgrade.
 struct Upgrade {
   std::string to;
   Outcome outcome;
   Milliseconds length{};
-  std::vector<std::string> oddities;  // an old worker that crashed or was ended by force
+  std::vector<std::string> oddities;  // old workers that crashed or were killed
 };
 
-// The application under liveswap: the very `liveswap start` that a user calls, in a process, a state
-// directory and on ports of its own. Ended by force when this goes, and when a signal comes.
+// The application under test: a child process `liveswap start` with its own state directory and ports. Killed
+// by the destructor and on a signal.
 class Application {
  public:
   Application(const Task& task, const Workplace& place, Interrupt& interrupt);
@@ -57,14 +57,14 @@ class Application {
   Result<void> start();
 
   Result<Snapshot> look() const;
-  // Waits for it; the last look when it does not come.
+  // Polls until `condition` holds. At the limit, returns the last snapshot.
   Result<Snapshot> look_until(Milliseconds limit,
                               const std::function<bool(const Snapshot&)>& condition) const;
 
-  // `event` gets the lines before the answer. Callable from any thread.
+  // `event` receives the lines before the answer. Thread-safe.
   Upgrade upgrade(const std::string& path, const Client::Event& event = {}) const;
 
-  // Lets every worker drain. An error when the master does not end, or not well.
+  // Drains all workers and stops the master. An error if the master does not exit, or with a failure.
   Result<void> stop();
 
   pid_t pid() const { return master_->pid(); }

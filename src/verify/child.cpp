@@ -30,7 +30,7 @@ std::vector<char*> pointers(const std::vector<std::string>& words) {
   return result;
 }
 
-// In the child of a process with threads: system calls only.
+// Runs in the child of a multi-threaded process: system calls only.
 [[noreturn]] void become(char* const* words, int input, int output, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(126);
@@ -75,7 +75,7 @@ Child::Child(Child&& other) noexcept
 Child::~Child() {
   if (pid_ < 0 || !ending_.empty()) return;
   signal(SIGKILL);
-  // A process that has got SIGKILL ends, unless the kernel itself hangs.
+  // A process exits after SIGKILL unless the kernel hangs.
   ended(std::chrono::seconds(10));
 }
 
@@ -101,7 +101,7 @@ void signal_process(const UniqueFd& process, int number) {
 
 void adopt_strays() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
 
-// A killed process leaves its own children to this one, hence the turns.
+// Repeats: a killed process leaves its children to this process.
 std::vector<std::string> end_strays(milliseconds limit) {
   std::vector<std::string> ended;
   const auto end = Clock::now() + limit;

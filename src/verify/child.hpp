@@ -12,13 +12,12 @@
 
 namespace liveswap::verify {
 
-// A child process, held by a pidfd: a signal never hits another process. In a process group of its own, so
-// that a Ctrl-C is for this process alone; gets SIGTERM when this process dies. Destroying it kills and reaps
-// it.
+// A child process, signalled by pidfd so that a reused pid is never hit. In a process group of its own, so
+// that Ctrl-C reaches only this process; gets SIGTERM when this process dies. The destructor kills and reaps.
 class Child {
  public:
-  // Its input is empty, its output is appended to the file at `output`. The thread that starts it must live
-  // as long.
+  // Appends the output to the file `output`; no input. The calling thread must outlive the child
+  // (PR_SET_PDEATHSIG).
   static Result<Child> start(const std::vector<std::string>& words, const std::string& output);
   ~Child();
   Child(Child&& other) noexcept;
@@ -27,12 +26,12 @@ class Child {
   pid_t pid() const { return pid_; }
   void signal(int number) const;
 
-  // Borrowed: readable once it has ended.
+  // Borrowed; readable after the exit.
   int fd() const { return pidfd_.get(); }
 
-  // Whether it has ended; waits so long at most.
+  // Whether the child has exited; waits for at most `limit`.
   bool ended(std::chrono::milliseconds limit = {});
-  // "exit status 3", "SIGSEGV"; after its end.
+  // After the exit: "exit status 3", "SIGSEGV".
   const std::string& ending() const { return ending_; }
   bool ended_well() const { return ending_ == "exit status 0"; }
 
@@ -44,15 +43,15 @@ class Child {
   std::string ending_;
 };
 
-// Opens a descriptor for any process; empty when there is none.
+// Opens a pidfd; empty: no such process.
 UniqueFd open_process(pid_t pid);
-// Sends a signal by such a descriptor.
+// Sends a signal to a pidfd.
 void signal_process(const UniqueFd& process, int number);
 
-// Makes processes whose parents have died children of this one, so that end_strays() finds them.
+// Makes this process a subreaper, so that end_strays() finds orphans.
 void adopt_strays();
 
-// Kills and reaps every child of this process, and theirs. Returns their names and pids.
+// Kills and reaps all children and their descendants. Returns their names and pids.
 std::vector<std::string> end_strays(std::chrono::milliseconds limit);
 
 }  // namespace liveswap::verify

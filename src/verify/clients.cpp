@@ -20,7 +20,7 @@ using std::chrono::seconds;
 constexpr load::Time longest_run = std::chrono::hours(24);
 constexpr std::size_t most_connections = 4096;
 
-// Descriptors for connections; the application has its own limit, it was started before.
+// Raises this process's descriptor limit. The application has already started with the old one.
 std::size_t raise_descriptors() {
   constexpr std::size_t spare = 64;
   rlimit limit{};
@@ -30,8 +30,7 @@ std::size_t raise_descriptors() {
   return limit.rlim_cur > 2 * spare ? limit.rlim_cur - spare : spare;
 }
 
-// Any answer counts but one that says that the server has failed: what the application answers is its own
-// business.
+// Accepts every status below 500: only those report a server failure.
 std::set<int> statuses_that_are_fine() {
   std::set<int> statuses;
   for (int status = 100; status < 500; ++status) statuses.insert(status);
@@ -43,7 +42,7 @@ load::Options common_options(const load::Target& target, std::size_t descriptors
   options.target = target;
   options.duration = longest_run;
   options.timeout = seconds(5);
-  // Also of the clients that keep theirs: a server that takes long for an answer has many requests under way.
+  // Also for kept connections: a slow server has many requests in flight.
   options.most_connections = std::min(descriptors / 2, most_connections);
   options.expectations.statuses = statuses_that_are_fine();
   options.expectations.by_status = true;
@@ -53,7 +52,7 @@ load::Options common_options(const load::Target& target, std::size_t descriptors
   return options;
 }
 
-// Until the first mark.
+// The phase before the first mark.
 std::string name_of(const load::Phase& phase) { return phase.start == load::Time{} ? "start" : phase.name; }
 
 void merge(Measured& into, const load::Accounting& books) {
@@ -69,7 +68,7 @@ void merge(Measured& into, const load::Accounting& books) {
 
 }  // namespace
 
-// One runner in its thread.
+// A runner and its thread.
 struct Clients::Crew {
   explicit Crew(const load::Options& given)
       : options(given), books(given.bucket), runner(options, books, [this](const std::string& line) {
@@ -87,7 +86,7 @@ struct Clients::Crew {
   void tell(const std::string& line) const {
     [[maybe_unused]] const ssize_t written = ::write(write_end.get(), line.data(), line.size());
   }
-  // The end of its commands is the order to stop.
+  // End of file on the command pipe stops the runner.
   void finish() {
     write_end.reset();
     if (thread.joinable()) thread.join();
@@ -128,8 +127,7 @@ Result<std::unique_ptr<Clients>> Clients::start(const Orders& orders) {
   }
   options = common_options(*target, descriptors);
   options.rate = (orders.count - kept) * rate_of_client;
-  // A port is not free again for a minute after its connection: many clients need several addresses for
-  // themselves.
+  // TIME_WAIT blocks a port for a minute: many clients need several source addresses.
   options.sources = options.rate > 300 ? 32 : 0;
   clients->add(options);
   return clients;
@@ -162,7 +160,7 @@ Measured Clients::stop() {
   }
   std::sort(measured.losses.begin(), measured.losses.end(),
             [](const Loss& a, const Loss& b) { return a.ended < b.ended; });
-  // Closes their connections, for which a drain would wait.
+  // Closes the connections, as a drain would wait for them.
   crews_.clear();
   return measured;
 }

@@ -15,31 +15,31 @@ namespace liveswap::verify {
 
 using Instant = std::chrono::steady_clock::time_point;
 
-// A request that failed.
+// A failed request.
 struct Loss {
   std::string phase;
   Instant ended;
-  std::uint16_t port = 0;  // of the client's connection; 0: it had none
+  std::uint16_t port = 0;  // local port of the connection; 0: none
   std::string reason;      // "reset: read: Connection reset by peer"
 };
 
-// What the clients have seen.
+// The results of all clients.
 struct Measured {
   struct Phase {
     std::string name;
     load::Tally tally;
   };
-  std::vector<Phase> phases;  // in the order of their beginning; those of one name are one
+  std::vector<Phase> phases;  // in order of time; phases of the same name are merged
   load::Tally total;
-  std::vector<Loss> losses;         // no more than fit in the books: load::Accounting::most_failed
-  std::uint64_t garbage = 0;        // answers that nobody asked for
-  std::vector<std::string> faults;  // of the measuring itself: its figures are worth nothing then
+  std::vector<Loss> losses;         // at most load::Accounting::most_failed
+  std::uint64_t garbage = 0;        // unsolicited answers
+  std::vector<std::string> faults;  // of the measurement itself, which invalidate it
 
   const load::Tally* find(const std::string& name) const;
 };
 
-// Load on the application, by threads of this process: half of the requests on connections that are kept,
-// half on new ones; or plain connects. A fixed rate, whatever becomes of the requests (src/load says why).
+// Load on the application from threads of this process: half of the requests on persistent connections, half
+// on new ones; or plain connects. The rate is fixed (see src/load/schedule.hpp).
 class Clients {
  public:
   struct Orders {
@@ -48,17 +48,17 @@ class Clients {
     bool connect = false;
     unsigned count = 0;
   };
-  // Begins at once, in a phase "start".
+  // Starts immediately, with the phase "start".
   static Result<std::unique_ptr<Clients>> start(const Orders& orders);
   ~Clients();
 
-  // A phase of that name begins.
+  // Begins a phase.
   void mark(const std::string& phase);
 
-  // Every kind of client has had an answer.
+  // Whether each kind of client has received an answer.
   bool answered() const;
 
-  // No further requests; returns when those under way have ended. Closes the connections. The last call.
+  // Sends no more requests, waits for those in flight, closes the connections. Call last.
   Measured stop();
 
  private:

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::uint32_t bit(int state) { return 1U << state; }
 
-// Of a connection that a process may hold.
+// States in which a process may hold the connection.
 constexpr std::uint32_t wanted_states = bit(TCP_ESTABLISHED) | bit(TCP_FIN_WAIT1) | bit(TCP_FIN_WAIT2) |
                                         bit(TCP_CLOSE_WAIT) | bit(TCP_LAST_ACK) | bit(TCP_CLOSING);
 constexpr const char* listening = "0A";

@@ -8,7 +8,7 @@
 namespace liveswap::verify {
 namespace {
 
-// The client hears of the death of a worker at once; a port may be somebody else's after that.
+// Clients notice the death of a worker immediately; later, the port may belong to another connection.
 constexpr auto long_after = std::chrono::seconds(6);
 constexpr std::size_t most_reasons = 4;
 

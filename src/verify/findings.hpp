@@ -7,7 +7,7 @@
 #include "verify/clients.hpp"
 #include "verify/task.hpp"
 
-// What came of a verification: values, and the verdict over them.
+// The results of a verification, and the verdict.
 namespace liveswap::verify {
 
 struct FaultFinding {
@@ -18,11 +18,10 @@ struct FaultFinding {
   Milliseconds length{};
 };
 
-// A worker that this program has killed: the requests on its connections are lost with it, by no fault of
-// liveswap or of the application.
+// A worker killed on purpose. Requests lost on its connections are not a failure.
 struct Killed {
   Instant at;
-  std::set<std::uint16_t> clients;  // ports of the connections it had accepted
+  std::set<std::uint16_t> clients;  // client ports of its accepted connections
 };
 
 struct Findings {
@@ -30,30 +29,30 @@ struct Findings {
   std::vector<FaultFinding> faults;
   std::vector<Killed> killed;
   Measured measured;
-  unsigned restarts = 0;          // of workers that died without an order, those killed here included
-  bool whole_at_end = false;      // every slot had a worker that was ready
-  std::string cut_short;          // why not everything was tried; empty: it was
-  std::string stopped;            // how the application failed to stop; empty: it stopped well
-  std::vector<std::string> left;  // processes that were still there when the master had gone
+  unsigned restarts = 0;          // unexpected exits of workers, including those killed on purpose
+  bool whole_at_end = false;      // every slot had a ready worker
+  std::string cut_short;          // why steps were left out; empty: none
+  std::string stopped;            // why the application did not stop properly; empty: did
+  std::vector<std::string> left;  // processes that outlived the master
   Milliseconds length{};
 
-  // Requests lost with a killed worker.
+  // Requests lost with a worker killed on purpose.
   std::uint64_t lost_with_worker() const;
-  // All other failures: of everything, and of a phase.
+  // All other failures, in total or in a phase.
   std::uint64_t lost() const { return lost_in(""); }
   std::uint64_t lost_in(const std::string& phase) const;
   bool with_worker(const Loss& loss) const;
-  unsigned deaths() const;  // of workers that nobody has killed
+  unsigned deaths() const;  // unexpected exits of workers
 
-  // Why the verification has failed, most important first, for people; empty: it has passed.
+  // Why the verification failed, most important first, for people; empty: passed.
   std::vector<std::string> problems() const;
-  // What is odd but no failure.
+  // Anomalies that are no failure.
   std::vector<std::string> warnings() const;
 };
 
-// For people, on a terminal of 100 columns.
+// Report for people, 100 columns.
 std::string as_text(const Findings& findings, const Task& task, bool colour);
-// Everything, one object, with a line end.
+// Full report as one JSON object with a newline.
 std::string as_json(const Findings& findings, const Task& task);
 
 }  // namespace liveswap::verify

@@ -71,7 +71,7 @@ Result<void> HeldRequest::read_answer() {
     if (n < 0) return os_fail("read", "the answer", errno);
     const auto reading = n > 0 ? reader->feed({bytes, static_cast<std::size_t>(n)}) : reader->end();
     if (reading == load::Reading::complete) {
-      // A worker that lingers until the client has closed, too, must not wait for this one.
+      // A worker that waits for the client to close must not wait for this one.
       fd_.reset();
       return {};
     }

@@ -9,18 +9,18 @@
 
 namespace liveswap::verify {
 
-// A slow client: a request that has begun and is finished when it is told to. Of plain connects, a connection
-// that is open and ended later. Every step has a limit.
+// A slow client: begins a request and finishes it on demand. For plain connects: an open connection, closed
+// on demand. Each step has a time limit.
 class HeldRequest {
  public:
-  // Connects and sends all but the end of the request.
+  // Connects and sends the request without its end.
   static Result<HeldRequest> begin(const std::string& address, bool connect, const std::string& path);
 
-  // Of its own side of the connection.
+  // The client's port.
   std::uint16_t port() const { return port_; }
 
-  // Sends the end, and reads until the answer is complete (of plain connects: until the server has closed).
-  // An error says what came instead.
+  // Sends the end and reads the complete answer; for plain connects, reads until the server closes. The error
+  // says what was received instead.
   Result<void> finish();
 
  private:

@@ -24,7 +24,7 @@ sigset_t caught() {
   ::sigemptyset(&set);
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction now {};
-    // One that is ignored, as by nohup, stays so.
+    // A signal ignored at start (nohup) stays ignored.
     if (::sigaction(number, nullptr, &now) == 0 && now.sa_handler != SIG_IGN) ::sigaddset(&set, number);
   }
   return set;
@@ -48,8 +48,7 @@ Interrupt::Interrupt()
 Interrupt::~Interrupt() {
   wake(stop_);
   thread_.join();
-  // Still blocked: a signal that comes while the process ends in good order has nothing left to end. Those
-  // that have come already are forgotten.
+  // The signals stay blocked, as the process is about to exit in order; discards pending ones.
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
   }

@@ -10,10 +10,9 @@
 
 namespace liveswap::verify {
 
-// Ctrl-C and its like, while something runs that has to be cleared away: SIGINT, SIGTERM and SIGHUP do not
-// end the process but are remembered, end every wait, and call the handler. Make it before any other thread:
-// those that start later leave the signals to it. Further signals change nothing; clearing away has limits of
-// its own.
+// Handles SIGINT, SIGTERM and SIGHUP while cleanup is required: they do not end the process, but are
+// recorded, end every wait and call the handler. Construct before starting threads, so that all threads have
+// the signals blocked. Later signals have no effect; the cleanup has time limits.
 class Interrupt {
  public:
   Interrupt();
@@ -21,20 +20,20 @@ class Interrupt {
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
 
-  // The number of the signal that came; 0: none.
+  // The number of the received signal; 0: none.
   int number() const { return number_; }
 
-  // Called once, on another thread, when a signal comes or has come; empty: nothing. Returns when no earlier
-  // handler runs any more.
+  // `handler` is called once, on another thread, on a signal (immediately if one was received). Returns after
+  // a running previous handler. Empty: none.
   void set_handler(std::function<void()> handler);
 
-  // Looks every few milliseconds whether `condition` holds. False when the limit or a signal came first.
+  // Polls `condition`. False: limit or signal came first.
   bool wait(std::chrono::milliseconds limit, const std::function<bool()>& condition) const;
 
-  // For times in which something is measured. False when a signal came.
+  // Sleeps. False: a signal came.
   bool pause(std::chrono::milliseconds time) const;
 
-  // Ends the process as the signal would have, so that the caller's shell sees it.
+  // Exits by the received signal, so that the shell sees the signal as the cause.
   [[noreturn]] void die() const;
 
  private:
@@ -42,7 +41,7 @@ class Interrupt {
 
   UniqueFd signals_;
   UniqueFd stop_;   // ends the thread
-  UniqueFd woken_;  // readable once a signal has come
+  UniqueFd woken_;  // readable after a signal
   std::atomic<int> number_ = 0;
   std::mutex mutex_;
   std::function<void()> handler_;

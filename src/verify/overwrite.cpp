@@ -1,5 +1,5 @@
-// The library that runs is overwritten in place, as cp, a linker or strip do: the same file, other bytes.
-// Done to a copy, never to the user's own file.
+// Overwrites the running library in place, as cp, a linker or strip may do: same inode, other bytes. Uses a
+// copy of the user's file.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@ namespace {
 
 using std::chrono::seconds;
 
-// The workers run on for so long, so that they touch what they have not touched before.
+// Time for the workers to touch pages that were not yet loaded.
 constexpr Milliseconds exposure{700};
 
 Result<void> overwrite_file(const std::string& path) {

@@ -15,7 +15,7 @@
 namespace liveswap::verify {
 namespace {
 
-// The fields of /proc/PID/stat behind the name, which is in parentheses and may contain anything.
+// Fields of /proc/PID/stat after the name, which is in parentheses and may contain any character.
 std::string stat_after_name(pid_t pid) {
   std::ifstream file(fmt::format("/proc/{}/stat", pid));
   std::string line;

@@ -9,19 +9,19 @@
 
 #include "base/error.hpp"
 
-// What /proc says about processes. Something that has gone is as if it had never been.
+// Information from /proc. Empty for a process that has exited.
 namespace liveswap::verify {
 
-// Zombies count.
+// Includes zombies.
 std::vector<pid_t> children_of(pid_t pid);
 
-// 'R', 'S', 'T', 'Z', …; 0 when there is no such process.
+// 'R', 'S', 'T', 'Z', …; 0: no such process.
 char state_of(pid_t pid);
 
 std::string name_of(pid_t pid);
 
-// The ports of the clients whose connections to `port` the process has accepted and not closed. An error when
-// its descriptors may not be looked at.
+// Client ports of connections to `port` that the process has accepted and not closed. An error if the
+// descriptors are not accessible.
 Result<std::set<std::uint16_t>> clients_of(pid_t pid, std::uint16_t port);
 
 }  // namespace liveswap::verify

@@ -15,7 +15,7 @@ using std::chrono::seconds;
 
 constexpr Milliseconds listener_limit = seconds(5), first_answer_limit = seconds(15),
                        whole_limit = seconds(10), strays_limit = seconds(5);
-// Load goes on so long after a step, and after all of them.
+// Load continues this long after a step, and after the last one.
 constexpr Milliseconds after_step{200}, after_all{1500};
 
 class Proof {
@@ -54,8 +54,7 @@ Result<Findings> Proof::run() {
   try {
     done = run_in(*place);
   } catch (const std::exception& error) {
-    // A line of the master that is not as expected, or no memory: what was started has been ended on the way
-    // here.
+    // An unexpected line of the master, or no memory. Destructors have already stopped everything.
     done = fail(error.what());
   }
   findings_.left = end_strays(strays_limit);
@@ -65,14 +64,14 @@ Result<Findings> Proof::run() {
   return std::move(findings_);
 }
 
-// The application has ended, one way or the other, when this returns.
+// The application has ended on return.
 Result<void> Proof::run_in(const Workplace& place) {
   Application application(task_, place, interrupt_);
   if (auto started = application.start(); !started) return started;
   return exercise(place, application);
 }
 
-// "*:80" and the like are reached on the loopback.
+// Replaces a wildcard address by loopback.
 std::string to_connect_to(const std::string& address) {
   const auto colon = address.rfind(':');
   const std::string host = address.substr(0, colon), port = address.substr(colon);
@@ -81,7 +80,7 @@ std::string to_connect_to(const std::string& address) {
 }
 
 Result<void> Proof::exercise(const Workplace& place, Application& application) {
-  // An application that binds its own listener may do so when it already counts as ready.
+  // A listener bound by the application may come after readiness.
   const auto now =
       application.look_until(listener_limit, [](const auto& seen) { return !seen.address.empty(); });
   if (!now) return tl::unexpected<Error>(now.error());
@@ -121,8 +120,7 @@ Result<void> Proof::wait_for_answers(Stage& stage) {
                   stage.address, first_answer_limit.count() / 1000, reason));
 }
 
-// Good upgrades with the faults spread evenly between them; the first step that fails where it must not is
-// the last.
+// Spreads the faults evenly between good upgrades. Stops after an unexpected failure.
 void Proof::take_steps(Stage& stage) {
   const std::size_t turns = std::max<std::size_t>(task_.upgrades, 1), count = task_.faults.size();
   std::size_t fault = 0;

@@ -7,10 +7,9 @@
 
 namespace liveswap::verify {
 
-// Does the whole verification: starts the application, gives it load, measures, upgrades it good and bad,
-// measures again, stops it and removes everything. `say` gets a line for people whenever something has been
-// done. An error when the application could not even be started, or a signal came: nothing was found out
-// then. Blocks; a minute or so. Every child of this process is ended.
+// Runs the whole verification: starts the application and the load, measures, makes good and faulty upgrades,
+// measures, stops and cleans up. `say` receives a progress line for each step. An error: the application did
+// not start, or a signal came. Blocks for about a minute. Ends every child of this process.
 Result<Findings> prove(const Task& task, Interrupt& interrupt,
                        const std::function<void(const std::string&)>& say);
 

@@ -31,7 +31,7 @@ double ms(std::uint64_t microseconds) { return static_cast<double>(microseconds)
 
 double p99(const load::Tally& tally) { return ms(tally.latency.at(0.99)); }
 
-// What comes from applications and loaders may contain anything; a line end stays where `kept` says so.
+// Replaces control characters in texts from applications and loaders, except `kept`.
 std::string plain(std::string text, char kept = ' ') {
   std::replace_if(
       text.begin(), text.end(), [kept](unsigned char c) { return c != kept && (c < ' ' || c == 0x7f); }, ' ');

@@ -1,5 +1,5 @@
-// A client in the middle of a request while its worker is replaced: the worker has to wait for it, and the
-// upgrade for the worker.
+// Replaces a worker while a client is in the middle of a request: the worker must wait for the client, and
+// the upgrade for the worker.
 #include <fmt/format.h>
 
 #include <future>
@@ -16,11 +16,11 @@ namespace {
 
 using std::chrono::seconds;
 
-// How long the client dawdles after its worker was told to drain.
+// How long the client pauses after the start of the drain.
 constexpr Milliseconds dawdle{500};
 constexpr Milliseconds accept_limit = seconds(5), drain_order_limit = seconds(60);
 
-// The worker that has accepted the connection; 0: none.
+// The worker with the accepted connection; 0: none.
 pid_t holder_of(const Stage& stage, std::uint16_t client) {
   const auto now = stage.application.look();
   if (!now) return 0;
@@ -31,7 +31,7 @@ pid_t holder_of(const Stage& stage, std::uint16_t client) {
   return 0;
 }
 
-// The workers that an upgrade has told to drain so far. Written on the upgrade's thread.
+// Workers that an upgrade has begun to drain. Written by the upgrade's thread.
 class Drained {
  public:
   void take(const std::string& line) {

@@ -22,7 +22,7 @@ std::string file_of(Fault fault) {
   return name;
 }
 
-// An upgrade that has to be turned down, without a trace.
+// An upgrade that must be rejected without effect on clients.
 FaultFinding play_bad_release(Stage& stage, Fault fault) {
   FaultFinding finding{fault, false, "turned down, the old code serves", "", {}};
   const std::string library = stage.task.fault_directory + "/" + file_of(fault);
@@ -58,8 +58,8 @@ FaultFinding play_killed_worker(Stage& stage) {
 
 }  // namespace
 
-// Stopped first, so that it accepts nothing between the look at its connections and its death: whatever still
-// waits in the accept queue then is not lost with it.
+// SIGSTOP first, so that the worker accepts no connection after the list is made. Connections in the accept
+// queue survive the worker.
 Result<std::string> kill_worker(Stage& stage) {
   const auto before = stage.application.look();
   if (!before) return tl::unexpected<Error>(before.error());

@@ -8,23 +8,23 @@
 
 namespace liveswap::verify {
 
-// What faults are played on: the application that serves and those who know about it.
+// What the steps work with: the application, its clients, the findings.
 struct Stage {
   const Task& task;
   const Workplace& place;
   Interrupt& interrupt;
   Application& application;
   Clients& clients;
-  std::string address;  // of the listener, to connect to
-  std::uint16_t port;   // its port
-  std::string current;  // the library that serves; what an upgrade to something else goes back to
-  Findings& findings;   // killed workers are entered here
+  std::string address;  // to connect to
+  std::uint16_t port;   // of `address`
+  std::string current;  // the running library; upgrades alternate between two
+  Findings& findings;   // also receives the killed workers
 };
 
-// Does it and says what came of it. Leaves an application behind that serves, if it can.
+// Runs the step and returns the result. Leaves a serving application if possible.
 FaultFinding play(Stage& stage, Fault fault);
 
-// Kills a worker and waits for the one that follows it. What was found; an error when none came.
+// Kills a worker and waits for its replacement. Returns a description; an error if there is no replacement.
 Result<std::string> kill_worker(Stage& stage);
 FaultFinding play_slow_drain(Stage& stage);
 FaultFinding play_overwrite(Stage& stage);

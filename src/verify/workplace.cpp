@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The control socket lies in it, and the path of a socket has 107 bytes at most.
+// Leaves room for the control socket: a Unix socket path has at most 107 bytes.
 constexpr std::size_t longest_place = 60;
 
 std::string place() {
@@ -25,7 +25,7 @@ std::string place() {
 Result<Workplace> Workplace::make() {
   std::string path = place() + "/liveswap-verify-XXXXXX";
   if (!::mkdtemp(path.data())) return os_fail("make a temporary directory in", place(), errno);
-  // Workers that run as another user pass through; what is in it has permissions of its own.
+  // Search permission for workers of other users; files inside have their own modes.
   ::chmod(path.c_str(), 0711);
   return Workplace(std::move(path));
 }

@@ -6,7 +6,7 @@
 
 namespace liveswap::verify {
 
-// A temporary directory in $TMPDIR, removed with all that is in it when this goes.
+// A temporary directory in $TMPDIR; the destructor removes it.
 class Workplace {
  public:
   static Result<Workplace> make();
@@ -16,8 +16,8 @@ class Workplace {
 
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
-  // A copy of a library in a directory of its own, with links to its neighbours, among which it may look for
-  // its private libraries.
+  // Copies a library into a directory of its own, with symbolic links to its neighbours for private
+  // libraries.
   Result<std::string> copy_library(const std::string& library) const;
 
  private:

@@ -12,7 +12,7 @@
 
 #include "test/support/temp_dir.hpp"
 
-using liveswap::preflight::ElfFile;
+using liveswap::checks::ElfFile;
 using liveswap::test::TempDir;
 
 namespace {

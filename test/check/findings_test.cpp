@@ -6,7 +6,7 @@
 #include "checked.hpp"
 
 using namespace liveswap;
-using namespace liveswap::preflight;
+using namespace liveswap::checks;
 using namespace liveswap::test;
 using namespace std::chrono_literals;
 

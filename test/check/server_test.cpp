@@ -6,7 +6,7 @@
 #include "checked.hpp"
 
 using namespace liveswap;
-using namespace liveswap::preflight;
+using namespace liveswap::checks;
 using namespace liveswap::test;
 
 namespace {
@@ -92,11 +92,11 @@ TEST_CASE("server: names of the C library that it defines itself") {
 }
 
 TEST_CASE("server: the names that are looked for are those that the worker host has") {
-  const std::set<std::string> known(names_in_host().begin(), names_in_host().end());
+  const std::set<std::string> known(interposed_functions().begin(), interposed_functions().end());
   const std::set<std::string> there = interposed();
   CHECK(there.size() > 20);
   for (const std::string& name : there)
-    CHECK_MESSAGE(known.count(name) == 1, name, " is missing in names_in_host()");
+    CHECK_MESSAGE(known.count(name) == 1, name, " is missing in interposed_functions()");
   for (const std::string& name : known)
     CHECK_MESSAGE(there.count(name) == 1, name, " is not in worker.list any more");
 }

@@ -3,7 +3,7 @@
 #include "checked.hpp"
 
 using namespace liveswap;
-using namespace liveswap::preflight;
+using namespace liveswap::checks;
 using namespace liveswap::test;
 
 namespace {

@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const auto& name : needs->needed)
       fuzz::require(name.find('\0') == std::string::npos, "names have no NUL");
   for (const char* entry : {"liveswap_main", "main"})
-    if (const auto file = preflight::ElfFile::parse(bytes, "/lib.so", entry))
+    if (const auto file = checks::ElfFile::parse(bytes, "/lib.so", entry))
       for (const auto& name : file->imports) fuzz::require(!name.empty(), "what is wanted has a name");
   return 0;
 }

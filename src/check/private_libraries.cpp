@@ -1,4 +1,4 @@
-#include "check/origin.hpp"
+#include "check/private_libraries.hpp"
 
 #include <unistd.h>
 
@@ -7,12 +7,12 @@
 
 #include "base/system_libraries.hpp"
 
-namespace liveswap::preflight {
+namespace liveswap::checks {
 namespace {
 
 namespace fs = std::filesystem;
 
-// More than any application brings along; ends what a maliciously made library would make long.
+// Above any real application; bounds the work for a hostile one.
 constexpr std::size_t most_libraries = 512;
 
 bool names_origin(const std::string& text) {
@@ -26,8 +26,7 @@ std::string with_origin(std::string text, const std::string& directory) {
   return text;
 }
 
-// The first place of the run path that has the library, unless that is the system's; empty: it comes from
-// there.
+// The first match in the run path, unless in a system directory; empty: from the system.
 std::string found_by_path(const std::string& needed, const ElfFile& file, const fs::path& directory) {
   if (needed.find('/') != std::string::npos)
     return names_origin(needed)
@@ -50,14 +49,14 @@ bool origin_finds(const std::string& needed, const ElfFile& file, const std::str
   return false;
 }
 
-// One that is still to be looked at.
+// A library still to be visited.
 struct Next {
   fs::path directory;
   ElfFile file;
   bool elsewhere = false;
 };
 
-// Puts the place into the list that it belongs to.
+// Adds the path to the right list.
 void sort_in(PrivateLibraries& found, const std::string& place, const fs::path& home, bool elsewhere,
              bool rpath) {
   if (elsewhere) {
@@ -97,4 +96,4 @@ PrivateLibraries private_libraries(const std::string& path, const ElfFile& file)
   return found;
 }
 
-}  // namespace liveswap::preflight
+}  // namespace liveswap::checks
