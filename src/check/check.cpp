@@ -17,7 +17,7 @@
 namespace liveswap {
 namespace {
 
-using namespace preflight;
+using namespace checks;
 using Level = CheckFinding::Level;
 
 // For demangling all names of one kind.
@@ -61,7 +61,7 @@ Libraries add_links(Findings& findings, const std::string& host, const std::stri
   if (path.find_first_of(" :") != std::string::npos) {
     findings.push_back(
         {Level::warning, "link",
-         "there is a blank or colon in the path: of what it misses, only the first can be told", ""});
+         "the path contains a blank or colon: only the first missing symbol or library is reported", ""});
     return {};
   }
   const bool library_path = ::getenv("LD_LIBRARY_PATH") && options.environment.count("LD_LIBRARY_PATH") == 0;

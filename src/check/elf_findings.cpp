@@ -28,8 +28,7 @@ void add_program_entry(Findings& findings, const std::string& path, const ElfFil
     case ElfFile::Entry::function:
       findings.push_back(
           {Level::fine, "entry",
-           fmt::format("it exports the function {}, and is run as the program that it is", file.entry_name),
-           ""});
+           fmt::format("it exports the function {}, and runs as an ordinary program", file.entry_name), ""});
       return;
     case ElfFile::Entry::variable:
       findings.push_back(
@@ -55,17 +54,15 @@ void add_missing_entry(Findings& findings, const std::string& path, const ElfFil
   const std::string text = path + " does not export the function liveswap_main";
   if (file.main == ElfFile::Entry::function)
     findings.push_back({Level::error, "entry", text + "; it exports main",
-                        "add --entry main: it is then run as the program that it is"});
+                        "add --entry main to run it as an ordinary program"});
   else if (file.main == ElfFile::Entry::hidden)
-    findings.push_back(
-        {Level::error, "entry", text + "; it has a main, which is hidden",
-         std::string("to have it run as the program that it is, export main and add --entry main: ") +
-             export_advice});
+    findings.push_back({Level::error, "entry", text + "; it has a main, which is hidden",
+                        std::string("to run it as an ordinary program, export main and add --entry main: ") +
+                            export_advice});
   else
-    findings.push_back(
-        {Level::error, "entry", text,
-         "define int liveswap_main(int fd) (liveswap_plugin.h), and link the file that defines it; a "
-         "program that shall run as it is: --entry main"});
+    findings.push_back({Level::error, "entry", text,
+                        "define int liveswap_main(int fd) (liveswap_plugin.h), and link the file that "
+                        "defines it; for an ordinary program: --entry main"});
 }
 
 void add_entry(Findings& findings, const std::string& path, const ElfFile& file) {
@@ -193,14 +190,14 @@ void add_relative_places(Findings& findings, const ElfFile& file) {
     if (is_relative(place))
       findings.push_back(
           {Level::warning, "relative_path",
-           fmt::format("its run path has \"{}\", which is meant from the working directory of the worker",
+           fmt::format("its run path has \"{}\", which is relative to the working directory of the worker",
                        place),
            "use an absolute path, or $ORIGIN for the library's own directory"});
   for (const std::string& needed : file.needed)
     if (needed.find('/') != std::string::npos && is_relative(needed))
       findings.push_back(
           {Level::warning, "relative_path",
-           fmt::format("it needs \"{}\", which is meant from the working directory of the worker", needed),
+           fmt::format("it needs \"{}\", which is relative to the working directory of the worker", needed),
            "give that library a name when it is linked (-Wl,-soname)"});
 }
 
@@ -221,7 +218,7 @@ void add_origin(Findings& findings, const ElfFile& file, const PrivateLibraries&
     findings.push_back(
         {Level::warning, "needed",
          fmt::format("{}: found by DT_RPATH, in which the loader looks before the copy that an upgrade "
-                     "makes: what becomes of the original concerns every worker",
+                     "makes: a change of the original affects every worker",
                      shown_names(libraries.by_rpath, true)),
          "link with -Wl,--enable-new-dtags, so that it is a DT_RUNPATH"});
   if (!libraries.inside.empty())
@@ -232,8 +229,8 @@ void add_origin(Findings& findings, const ElfFile& file, const PrivateLibraries&
   else if (libraries.uses_origin && libraries.outside.empty())
     findings.push_back(
         {Level::warning, "origin",
-         fmt::format("its run path has $ORIGIN ({}), where none of the libraries it is linked with is: "
-                     "what it opens there at run time, an upgrade does not copy along",
+         fmt::format("its run path has $ORIGIN ({}), but no linked library is there: an upgrade "
+                     "does not copy libraries that are opened there at run time",
                      fmt::join(file.run_path, ":")),
          "link with what it needs, or open it by an absolute path"});
 }

@@ -84,8 +84,8 @@ void add_listeners(Findings& findings, const ElfFile& file, const Libraries& lib
         {Level::warning, "listeners",
          "neither it nor a library that it is linked with uses bind and listen of the C library: a "
          "listener that it makes by system calls of its own is not seen",
-         "--intercept seccomp sees these. Nothing is to be done where a module that it loads while it "
-         "runs does it"});
+         "--intercept seccomp sees these. No change is needed if a module "
+         "loaded at run time binds the listeners"});
 }
 
 void add_go(Findings& findings, const ElfFile& file) {

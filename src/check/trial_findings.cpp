@@ -141,12 +141,11 @@ void add_exit(Findings& findings, const ChildEnd& end) {
 
 void add_left(Findings& findings, const Trial& trial) {
   if (trial.threads > 0)
-    findings.push_back(
-        {Level::warning, "threads",
-         fmt::format("its constructors or self-test have left {} thread{} running", trial.threads,
-                     trial.threads == 1 ? "" : "s"),
-         "start threads in liveswap_main, and end them before it returns: at exit they meet what "
-         "destructors have taken apart"});
+    findings.push_back({Level::warning, "threads",
+                        fmt::format("its constructors or self-test have left {} thread{} running",
+                                    trial.threads, trial.threads == 1 ? "" : "s"),
+                        "start threads in liveswap_main, and end them before it returns: at exit they would "
+                        "use objects already destroyed"});
   for (const LeftProcess& process : trial.end.left)
     findings.push_back({Level::warning, "processes",
                         fmt::format("it has left the process {} ({}) running{}{}", process.pid, process.name,

@@ -31,7 +31,7 @@ void on_interrupt(int number) {
 
 void part_on_interrupt(bool with_bar, const Client::Where& where) {
   static std::string words;
-  words = fmt::format("{}liveswap: gone; an upgrade that is under way goes on, look: {}\n",
+  words = fmt::format("{}liveswap: interrupted; a running upgrade continues, see: {}\n",
                       with_bar ? "\r\x1b[K" : "", printable(client::command_line(where, "status")));
   interrupt_message = words.c_str();
   struct sigaction action {};

@@ -50,7 +50,7 @@ Attempt explain_unix(int number, const std::string& path) {
     case ENOTDIR:
       return no(ConnectResult::no_listener, "no socket " + path);
     case ECONNREFUSED:
-      return no(ConnectResult::no_listener, "nobody listens on " + path);
+      return no(ConnectResult::no_listener, "no process listens on " + path);
     case EACCES:
       return no(ConnectResult::forbidden, os_error("connect to", path, number).text);
     case EAGAIN:

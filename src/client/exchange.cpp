@@ -102,7 +102,7 @@ Outcome foreign(const Endpoint& endpoint, const std::string& said) {
 
 Outcome explain(Connection::IoResult result, const Connection& connection, const Endpoint& endpoint,
                 const Command& command, const Client::Where& where) {
-  const std::string look = fmt::format("the outcome of {} is unknown, look: {}", protocol::word(command.verb),
+  const std::string look = fmt::format("the outcome of {} is unknown, see: {}", protocol::word(command.verb),
                                        command_line(where, "status"));
   if (result == Connection::IoResult::timed_out)
     return {timed_out,

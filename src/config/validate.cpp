@@ -204,12 +204,13 @@ void check_control(Problems& problems, const Options& options, uid_t user) {
   if (options.auth) return;
   if (!is_loopback(options.address))
     problems.add("auth",
-                 fmt::format("found false with the address {}, expected 127.0.0.1 or ::1: anybody who "
-                             "reaches it could run code",
+                 fmt::format("found false with the address {}, expected 127.0.0.1 or ::1: every process that "
+                             "can connect could run code",
                              in_quotes(options.address)));
   if (user == 0)
     problems.add(
-        "auth", "found false as root, expected another user: anybody on this machine could run code as root");
+        "auth",
+        "found false as root, expected another user: every user of this machine could run code as root");
 }
 
 void check_takeover(Problems& problems, const Options& options) {
@@ -217,10 +218,9 @@ void check_takeover(Problems& problems, const Options& options) {
     problems.add("entry", fmt::format("found {}, expected {}", in_quotes(options.entry), entry_rule));
   problems.duration("keepalive-grace", options.keepalive_grace, Milliseconds{0});
   if (options.keepalive == Keepalive::migrate && options.intercept == Intercept::seccomp)
-    problems.add(
-        "keepalive",
-        "found migrate with the intercept seccomp, expected end or keep: who accepts by system calls of "
-        "his own is not given a connection");
+    problems.add("keepalive",
+                 "found migrate with the intercept seccomp, expected end or keep: a program that accepts by "
+                 "raw system calls cannot take connections over");
   for (const auto port : options.privileged_ports)
     problems.range("privileged-ports", unsigned{port}, 1U, unsigned{highest_privileged_port});
 }

@@ -20,7 +20,7 @@ constexpr std::array<std::string_view, 7> names{"canary", "bake", "probation", "
 
 Result<void> take(Wished& wished, const std::string& name, const std::string& text) {
   if (std::find(names.begin(), names.end(), name) == names.end())
-    return fail(fmt::format("unknown wish {}{}", in_quotes(name), suggestion(name, names)));
+    return fail(fmt::format("unknown option {}{}", in_quotes(name), suggestion(name, names)));
   const auto taken = name == "queue" ? parse_switch(text).map([&](bool queue) { wished.queue = queue; })
                                      : find_setting(name)->set(wished.options, text, "/");
   if (!taken) return fail(fmt::format("{}: {}", name, taken.error().text));

@@ -45,7 +45,7 @@ Connection::Step Connection::finish_connecting() {
   if (::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
   if (error != 0) return fail_with_errno("connect", error);
   if (is_connected_to_itself(fd_.get()))
-    return fail(load::failure(Outcome::refused, "connect: connected to itself, nobody listens"));
+    return fail(load::failure(Outcome::refused, "connect: connected to itself, no listener"));
   stage_ = Stage::sending;
   return send_request();
 }

@@ -165,10 +165,10 @@ void Runner::on_commands() {
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, options_.commands, nullptr);
     return;
   }
-  for (const Command& command : commands_.feed({buffer, static_cast<std::size_t>(n)})) obey(command);
+  for (const Command& command : commands_.feed({buffer, static_cast<std::size_t>(n)})) execute(command);
 }
 
-void Runner::obey(const Command& command) {
+void Runner::execute(const Command& command) {
   switch (command.what) {
     case Command::What::mark:
       accounting_.mark(command.text, now());
@@ -191,7 +191,7 @@ void Runner::on_connection(Pool::Id id) {
   if (connection->stage() == Connection::Stage::idle)
     pool_.on_idle_event(id);
   else
-    settle(id, connection->advance());
+    finish_step(id, connection->advance());
 }
 
 void Runner::issue() {
@@ -239,11 +239,11 @@ bool Runner::serve(AttemptId id, Attempt& attempt) {
   }
   attempt.connection = picked.id;
   busy_[picked.id] = id;
-  settle(picked.id, pool_.find(picked.id)->start(request_for(attempt.kind, id.second)));
+  finish_step(picked.id, pool_.find(picked.id)->start(request_for(attempt.kind, id.second)));
   return true;
 }
 
-void Runner::settle(Pool::Id id, Connection::Step step) {
+void Runner::finish_step(Pool::Id id, Connection::Step step) {
   Verdict verdict;
   switch (step) {
     case Connection::Step::pending: {

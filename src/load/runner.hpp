@@ -55,14 +55,14 @@ class Runner {
   Time next_wake() const;
   void on_signal();
   void on_commands();
-  void obey(const Command& command);
+  void execute(const Command& command);
   void on_connection(Pool::Id id);
 
   void issue();
   void begin(Kind kind, Time intended);
   void serve_waiting();
   bool serve(AttemptId id, Attempt& attempt);
-  void settle(Pool::Id connection, Connection::Step step);
+  void finish_step(Pool::Id connection, Connection::Step step);
   void end(AttemptId id, const Verdict& verdict, std::uint16_t port = 0);
   void expire();
 

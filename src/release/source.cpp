@@ -85,7 +85,7 @@ Result<void> Source::check(const Trust& trust) const {
   if (info_.st_uid != 0)
     return fail(
         fmt::format("{} belongs to user {}, expected root, since the master runs as root: "
-                    "`chown root {}` if its content may run as root's choice",
+                    "`chown root {}` if root trusts its content",
                     shown_, info_.st_uid, shown_));
   if (info_.st_mode & (S_IWGRP | S_IWOTH))
     return fail(fmt::format(

@@ -41,7 +41,7 @@ Result<UniqueFd> lock(const std::string& releases, int operation) {
   while (::flock(directory->get(), operation) != 0) {
     if (errno == EINTR) continue;
     if (errno == EWOULDBLOCK)
-      return fail("the release store " + releases + " is in use: old releases are removed another time");
+      return fail("the release store " + releases + " is in use: old releases are removed later");
     return os_fail("lock", releases, errno);
   }
   return directory;
@@ -54,10 +54,10 @@ Result<UniqueFd> open_for_taking(const std::string& releases) {
   struct stat info {};
   if (::fstat(directory->get(), &info) != 0) return os_fail("look at", releases, errno);
   if (info.st_uid != ::geteuid() || (info.st_mode & (S_IWGRP | S_IWOTH)))
-    return fail(fmt::format(
-        "directory {} belongs to user {} and has mode {:04o}, expected user {} and mode 0755: what lies "
-        "there is run",
-        releases, info.st_uid, info.st_mode & 07777, ::geteuid()));
+    return fail(
+        fmt::format("directory {} belongs to user {} and has mode {:04o}, expected user {} and mode 0755: "
+                    "its files are executed",
+                    releases, info.st_uid, info.st_mode & 07777, ::geteuid()));
   return directory;
 }
 

@@ -80,18 +80,18 @@ Snapshot snapshot_of(const Json& status) {
 }
 
 // After a failed upgrade, new workers may end in any way.
-std::vector<std::string> oddities_in(const std::vector<Json>& events, bool succeeded) {
-  std::vector<std::string> oddities;
+std::vector<std::string> anomalies_in(const std::vector<Json>& events, bool succeeded) {
+  std::vector<std::string> anomalies;
   std::set<int> forced;
   for (const Json& event : events) {
     const std::string kind = json::text_or_empty(event, "event");
     const pid_t pid = pid_of(event);
     if (kind == "expired" && forced.insert(pid).second)
-      oddities.push_back(fmt::format("worker {} did not drain in time and was ended by force", pid));
+      anomalies.push_back(fmt::format("worker {} did not drain in time and was ended by force", pid));
     else if (kind == "gone" && succeeded && !forced.contains(pid) && json::text(event, "end") == "crashed")
-      oddities.push_back(fmt::format("worker {} ended with {}", pid, json::text_or_empty(event, "exit")));
+      anomalies.push_back(fmt::format("worker {} ended with {}", pid, json::text_or_empty(event, "exit")));
   }
-  return oddities;
+  return anomalies;
 }
 
 }  // namespace
@@ -161,7 +161,7 @@ Result<bool> Application::try_start(std::uint16_t port) {
   });
   const auto running = [this] {
     if (master_->ended()) return true;
-    const auto now = look();
+    const auto now = snapshot();
     return now && now->state == "running" && now->whole();
   };
   const bool came = interrupt_.wait(start_limit, running);
@@ -181,7 +181,7 @@ Result<void> Application::start() {
   return fail(explain("no free port was found"));
 }
 
-Result<Snapshot> Application::look() const {
+Result<Snapshot> Application::snapshot() const {
   const Outcome outcome = client(status_limit).status();
   if (outcome.status != ok) return fail(outcome.text);
   const Json status = json::parse_or_null(outcome.text);
@@ -189,11 +189,11 @@ Result<Snapshot> Application::look() const {
   return snapshot_of(status);
 }
 
-Result<Snapshot> Application::look_until(Milliseconds limit,
+Result<Snapshot> Application::wait_until(Milliseconds limit,
                                          const std::function<bool(const Snapshot&)>& condition) const {
-  Result<Snapshot> last = look();
+  Result<Snapshot> last = snapshot();
   interrupt_.wait(limit, [&] {
-    last = look();
+    last = snapshot();
     return last && condition(*last);
   });
   return last;
@@ -210,7 +210,7 @@ Upgrade Application::upgrade(const std::string& path, const Client::Event& event
     if (event) event(line);
   });
   result.length = std::chrono::round<Milliseconds>(Clock::now() - begun);
-  result.oddities = oddities_in(events, result.outcome.status == ok);
+  result.anomalies = anomalies_in(events, result.outcome.status == ok);
   return result;
 }
 

@@ -41,7 +41,7 @@ struct Upgrade {
   std::string to;
   Outcome outcome;
   Milliseconds length{};
-  std::vector<std::string> oddities;  // old workers that crashed or were killed
+  std::vector<std::string> anomalies;  // old workers that crashed or were killed
 };
 
 // The application under test: a child process `liveswap start` with its own state directory and ports. Killed
@@ -56,9 +56,9 @@ class Application {
   // Returns when every worker is ready.
   Result<void> start();
 
-  Result<Snapshot> look() const;
+  Result<Snapshot> snapshot() const;
   // Polls until `condition` holds. At the limit, returns the last snapshot.
-  Result<Snapshot> look_until(Milliseconds limit,
+  Result<Snapshot> wait_until(Milliseconds limit,
                               const std::function<bool(const Snapshot&)>& condition) const;
 
   // `event` receives the lines before the answer. Thread-safe.

@@ -31,7 +31,7 @@ std::vector<char*> pointers(const std::vector<std::string>& words) {
 }
 
 // Runs in the child of a multi-threaded process: system calls only.
-[[noreturn]] void become(char* const* words, int input, int output, pid_t parent) {
+[[noreturn]] void exec_child(char* const* words, int input, int output, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(126);
   ::setpgid(0, 0);
@@ -63,7 +63,7 @@ Result<Child> Child::start(const std::vector<std::string>& words, const std::str
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return os_fail("start", words.front(), errno);
-  if (pid == 0) become(arguments.data(), nothing.get(), file.get(), parent);
+  if (pid == 0) exec_child(arguments.data(), nothing.get(), file.get(), parent);
   return Child(pid, open_process(pid));
 }
 
@@ -99,10 +99,10 @@ void signal_process(const UniqueFd& process, int number) {
   ::syscall(SYS_pidfd_send_signal, process.get(), number, nullptr, 0);
 }
 
-void adopt_strays() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
+void become_subreaper() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
 
 // Repeats: a killed process leaves its children to this process.
-std::vector<std::string> end_strays(milliseconds limit) {
+std::vector<std::string> kill_descendants(milliseconds limit) {
   std::vector<std::string> ended;
   const auto end = Clock::now() + limit;
   while (Clock::now() < end) {

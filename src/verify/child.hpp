@@ -48,10 +48,10 @@ UniqueFd open_process(pid_t pid);
 // Sends a signal to a pidfd.
 void signal_process(const UniqueFd& process, int number);
 
-// Makes this process a subreaper, so that end_strays() finds orphans.
-void adopt_strays();
+// Makes this process a subreaper, so that kill_descendants() finds orphans.
+void become_subreaper();
 
 // Kills and reaps all children and their descendants. Returns their names and pids.
-std::vector<std::string> end_strays(std::chrono::milliseconds limit);
+std::vector<std::string> kill_descendants(std::chrono::milliseconds limit);
 
 }  // namespace liveswap::verify

@@ -55,23 +55,25 @@ load::Options common_options(const load::Target& target, std::size_t descriptors
 // The phase before the first mark.
 std::string name_of(const load::Phase& phase) { return phase.start == load::Time{} ? "start" : phase.name; }
 
-void merge(Measured& into, const load::Accounting& books) {
-  for (const auto& phase : books.phases) {
+void merge(Measured& into, const load::Accounting& accounting) {
+  for (const auto& phase : accounting.phases) {
     if (phase.tally.attempts == 0) continue;
     auto found = std::find_if(into.phases.begin(), into.phases.end(),
                               [&](const auto& known) { return known.name == name_of(phase); });
     if (found == into.phases.end()) found = into.phases.insert(into.phases.end(), {name_of(phase), {}});
     found->tally.add(phase.tally);
   }
-  into.total.add(books.total);
+  into.total.add(accounting.total);
 }
 
 }  // namespace
 
 // A runner and its thread.
-struct Clients::Crew {
-  explicit Crew(const load::Options& given)
-      : options(given), books(given.bucket), runner(options, books, [this](const std::string& line) {
+struct Clients::Generator {
+  explicit Generator(const load::Options& given)
+      : options(given),
+        accounting(given.bucket),
+        runner(options, accounting, [this](const std::string& line) {
           if (line.starts_with("first answer")) answered = true;
         }) {
     int ends[2];
@@ -81,7 +83,7 @@ struct Clients::Crew {
     write_end = UniqueFd::adopt(ends[1]);
     thread = std::thread([this] { outcome = runner.run(); });
   }
-  ~Crew() { finish(); }
+  ~Generator() { finish(); }
 
   void tell(const std::string& line) const {
     [[maybe_unused]] const ssize_t written = ::write(write_end.get(), line.data(), line.size());
@@ -93,7 +95,7 @@ struct Clients::Crew {
   }
 
   load::Options options;
-  load::Accounting books;
+  load::Accounting accounting;
   std::atomic<bool> answered = false;
   load::Runner runner;
   UniqueFd read_end, write_end;
@@ -107,17 +109,19 @@ const load::Tally* Measured::find(const std::string& name) const {
   return nullptr;
 }
 
-void Clients::add(const load::Options& options) { crews_.push_back(std::make_unique<Crew>(options)); }
+void Clients::add(const load::Options& options) {
+  generators_.push_back(std::make_unique<Generator>(options));
+}
 
-Result<std::unique_ptr<Clients>> Clients::start(const Orders& orders) {
+Result<std::unique_ptr<Clients>> Clients::start(const Settings& settings) {
   auto target = load::parse_target(
-      (orders.connect ? "tcp://" : "http://") + orders.address + (orders.connect ? "" : orders.path), "",
-      false);
+      (settings.connect ? "tcp://" : "http://") + settings.address + (settings.connect ? "" : settings.path),
+      "", false);
   if (!target) return tl::unexpected<Error>(target.error());
-  if (orders.connect) target->protocol = load::Protocol::close;
+  if (settings.connect) target->protocol = load::Protocol::close;
   const std::size_t descriptors = raise_descriptors();
   std::unique_ptr<Clients> clients(new Clients);
-  const unsigned kept = orders.connect ? 0 : orders.count / 2;
+  const unsigned kept = settings.connect ? 0 : settings.count / 2;
   load::Options options = common_options(*target, descriptors);
   if (kept > 0) {
     options.rate = kept * rate_of_client;
@@ -126,7 +130,7 @@ Result<std::unique_ptr<Clients>> Clients::start(const Orders& orders) {
     clients->add(options);
   }
   options = common_options(*target, descriptors);
-  options.rate = (orders.count - kept) * rate_of_client;
+  options.rate = (settings.count - kept) * rate_of_client;
   // TIME_WAIT blocks a port for a minute: many clients need several source addresses.
   options.sources = options.rate > 300 ? 32 : 0;
   clients->add(options);
@@ -136,32 +140,34 @@ Result<std::unique_ptr<Clients>> Clients::start(const Orders& orders) {
 Clients::~Clients() = default;
 
 void Clients::mark(const std::string& phase) {
-  for (const auto& crew : crews_) crew->tell("mark " + phase + "\n");
+  for (const auto& generator : generators_) generator->tell("mark " + phase + "\n");
 }
 
 bool Clients::answered() const {
-  return std::all_of(crews_.begin(), crews_.end(), [](const auto& crew) { return crew->answered.load(); });
+  return std::all_of(generators_.begin(), generators_.end(),
+                     [](const auto& generator) { return generator->answered.load(); });
 }
 
 Measured Clients::stop() {
   Measured measured;
-  for (const auto& crew : crews_) crew->write_end.reset();
-  for (const auto& crew : crews_) {
-    crew->finish();
-    if (!crew->read_end) measured.faults.push_back("cannot make a pipe");
-    if (!crew->outcome) measured.faults.push_back(crew->outcome.error().text);
-    if (const auto mismatch = crew->books.mismatch())
-      measured.faults.push_back("the books of the clients do not match: " + *mismatch);
-    merge(measured, crew->books);
-    measured.garbage += crew->runner.connections().idle_garbage;
-    for (const load::Failed& one : crew->books.failed)
-      measured.losses.push_back({name_of(crew->books.phases[one.phase]), crew->runner.start() + one.ended,
-                                 one.port, fmt::format("{}: {}", load::name_of(one.outcome), one.reason)});
+  for (const auto& generator : generators_) generator->write_end.reset();
+  for (const auto& generator : generators_) {
+    generator->finish();
+    if (!generator->read_end) measured.faults.push_back("cannot make a pipe");
+    if (!generator->outcome) measured.faults.push_back(generator->outcome.error().text);
+    if (const auto mismatch = generator->accounting.mismatch())
+      measured.faults.push_back("the counts of the clients do not match: " + *mismatch);
+    merge(measured, generator->accounting);
+    measured.garbage += generator->runner.connections().idle_garbage;
+    for (const load::Failed& one : generator->accounting.failed)
+      measured.losses.push_back({name_of(generator->accounting.phases[one.phase]),
+                                 generator->runner.start() + one.ended, one.port,
+                                 fmt::format("{}: {}", load::name_of(one.outcome), one.reason)});
   }
   std::sort(measured.losses.begin(), measured.losses.end(),
             [](const Loss& a, const Loss& b) { return a.ended < b.ended; });
   // Closes the connections, as a drain would wait for them.
-  crews_.clear();
+  generators_.clear();
   return measured;
 }
 

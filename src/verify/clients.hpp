@@ -42,14 +42,14 @@ struct Measured {
 // on new ones; or plain connects. The rate is fixed (see src/load/schedule.hpp).
 class Clients {
  public:
-  struct Orders {
+  struct Settings {
     std::string address;  // "127.0.0.1:80"
     std::string path;
     bool connect = false;
     unsigned count = 0;
   };
   // Starts immediately, with the phase "start".
-  static Result<std::unique_ptr<Clients>> start(const Orders& orders);
+  static Result<std::unique_ptr<Clients>> start(const Settings& settings);
   ~Clients();
 
   // Begins a phase.
@@ -62,11 +62,11 @@ class Clients {
   Measured stop();
 
  private:
-  struct Crew;
+  struct Generator;
   Clients() = default;
   void add(const load::Options& options);
 
-  std::vector<std::unique_ptr<Crew>> crews_;
+  std::vector<std::unique_ptr<Generator>> generators_;
 };
 
 }  // namespace liveswap::verify

@@ -68,14 +68,14 @@ std::vector<std::string> Findings::problems() const {
     result.push_back("no request was answered, which proves nothing");
   if (measured.garbage > 0)
     result.push_back(
-        fmt::format("{} on idle connections that nobody had asked for", plural(measured.garbage, "answer")));
+        fmt::format("{} on idle connections without a request", plural(measured.garbage, "answer")));
   for (std::size_t i = 0; i < upgrades.size(); ++i)
     if (const Upgrade& one = upgrades[i]; one.outcome.status != ok)
       result.push_back(fmt::format("upgrade {} to {} failed: {}", i + 1, one.to, one.outcome.text));
   for (const FaultFinding& one : faults)
     if (!one.as_expected)
       result.push_back(fmt::format("{}: expected {}, found {}", word(one.fault), one.expected, one.found));
-  if (const auto count = deaths()) result.push_back(plural(count, "worker") + " died that nobody had killed");
+  if (const auto count = deaths()) result.push_back(plural(count, "worker") + " died unexpectedly");
   if (!whole_at_end) result.push_back("at the end not every slot had a worker that was ready");
   if (!cut_short.empty()) result.push_back("not everything was tried: " + cut_short);
   if (!stopped.empty()) result.push_back(stopped);
@@ -85,8 +85,8 @@ std::vector<std::string> Findings::problems() const {
 std::vector<std::string> Findings::warnings() const {
   std::vector<std::string> result;
   for (std::size_t i = 0; i < upgrades.size(); ++i)
-    for (const auto& oddity : upgrades[i].oddities)
-      result.push_back(fmt::format("upgrade {}: an old {}", i + 1, oddity));
+    for (const auto& anomaly : upgrades[i].anomalies)
+      result.push_back(fmt::format("upgrade {}: an old {}", i + 1, anomaly));
   for (const auto& name : left) result.push_back("left behind by the application, and killed: " + name);
   return result;
 }

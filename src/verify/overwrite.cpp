@@ -28,11 +28,11 @@ Result<void> overwrite_file(const std::string& path) {
 Result<std::string> overwrite_what_runs(Stage& stage, const std::string& copy) {
   const auto there = stage.application.upgrade(copy);
   if (there.outcome.status != ok) return fail("a copy of the library cannot be run: " + there.outcome.text);
-  const auto before = stage.application.look();
+  const auto before = stage.application.snapshot();
   if (!before) return tl::unexpected<Error>(before.error());
   if (auto written = overwrite_file(copy); !written) return tl::unexpected<Error>(written.error());
   stage.interrupt.pause(exposure);
-  const auto after = stage.application.look();
+  const auto after = stage.application.snapshot();
   if (!after) return tl::unexpected<Error>(after.error());
   const auto old = before->pids(), now = after->pids();
   const auto dead = std::count_if(old.begin(), old.end(), [&](pid_t pid) { return !now.contains(pid); });
@@ -45,7 +45,7 @@ Result<std::string> overwrite_what_runs(Stage& stage, const std::string& copy) {
 
 }  // namespace
 
-FaultFinding play_overwrite(Stage& stage) {
+FaultFinding inject_overwrite(Stage& stage) {
   FaultFinding finding{Fault::overwrite, false, "nobody notices", "", {}};
   const auto copy = stage.place.copy_library(stage.current);
   if (!copy) {

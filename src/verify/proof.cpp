@@ -14,7 +14,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::seconds;
 
 constexpr Milliseconds listener_limit = seconds(5), first_answer_limit = seconds(15),
-                       whole_limit = seconds(10), strays_limit = seconds(5);
+                       whole_limit = seconds(10), descendants_limit = seconds(5);
 // Load continues this long after a step, and after the last one.
 constexpr Milliseconds after_step{200}, after_all{1500};
 
@@ -49,7 +49,7 @@ void Proof::say(const std::string& text) const {
 Result<Findings> Proof::run() {
   auto place = Workplace::make();
   if (!place) return tl::unexpected<Error>(place.error());
-  adopt_strays();
+  become_subreaper();
   Result<void> done;
   try {
     done = run_in(*place);
@@ -57,7 +57,7 @@ Result<Findings> Proof::run() {
     // An unexpected line of the master, or no memory. Destructors have already stopped everything.
     done = fail(error.what());
   }
-  findings_.left = end_strays(strays_limit);
+  findings_.left = kill_descendants(descendants_limit);
   if (interrupt_.number() != 0) return fail("interrupted");
   if (!done) return tl::unexpected<Error>(done.error());
   findings_.length = std::chrono::round<Milliseconds>(Clock::now() - begun_);
@@ -82,7 +82,7 @@ std::string to_connect_to(const std::string& address) {
 Result<void> Proof::exercise(const Workplace& place, Application& application) {
   // A listener bound by the application may come after readiness.
   const auto now =
-      application.look_until(listener_limit, [](const auto& seen) { return !seen.address.empty(); });
+      application.wait_until(listener_limit, [](const auto& seen) { return !seen.address.empty(); });
   if (!now) return tl::unexpected<Error>(now.error());
   if (now->address.empty())
     return fail(
@@ -150,12 +150,12 @@ bool Proof::upgrade(Stage& stage) {
 bool Proof::hurt(Stage& stage, Fault fault) {
   if (interrupt_.number() != 0) return false;
   stage.clients.mark(std::string(word(fault)));
-  FaultFinding finding = play(stage, fault);
+  FaultFinding finding = inject(stage, fault);
   say(fmt::format("{:<17}  {}{}", word(fault),
                   finding.as_expected ? "" : "NOT AS EXPECTED: ", finding.found));
   findings_.faults.push_back(std::move(finding));
   interrupt_.pause(after_step);
-  const auto now = stage.application.look_until(whole_limit, [](const auto& seen) { return seen.whole(); });
+  const auto now = stage.application.wait_until(whole_limit, [](const auto& seen) { return seen.whole(); });
   if (now && now->whole()) return true;
   findings_.cut_short = fmt::format("after {} not every slot had a worker that was ready", word(fault));
   return false;
@@ -164,7 +164,7 @@ bool Proof::hurt(Stage& stage, Fault fault) {
 void Proof::conclude(Stage& stage) {
   stage.clients.mark("after");
   interrupt_.pause(after_all);
-  if (const auto now = stage.application.look()) {
+  if (const auto now = stage.application.snapshot()) {
     findings_.whole_at_end = now->whole();
     findings_.restarts = now->restarts;
   }

@@ -39,7 +39,7 @@ Json upgrades(const Findings& findings) {
                     {"ok", one.outcome.status == ok},
                     {"text", one.outcome.text},
                     {"length_ms", one.length.count()},
-                    {"oddities", one.oddities}});
+                    {"oddities", one.anomalies}});
   return list;
 }
 

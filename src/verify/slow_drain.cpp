@@ -17,12 +17,12 @@ namespace {
 using std::chrono::seconds;
 
 // How long the client pauses after the start of the drain.
-constexpr Milliseconds dawdle{500};
+constexpr Milliseconds client_pause{500};
 constexpr Milliseconds accept_limit = seconds(5), drain_order_limit = seconds(60);
 
 // The worker with the accepted connection; 0: none.
 pid_t holder_of(const Stage& stage, std::uint16_t client) {
-  const auto now = stage.application.look();
+  const auto now = stage.application.snapshot();
   if (!now) return 0;
   for (const auto& worker : now->workers) {
     const auto clients = clients_of(worker.pid, stage.port);
@@ -60,19 +60,19 @@ Result<std::string> hold(Stage& stage, HeldRequest& held) {
   });
   const auto over = [&] { return upgrading.wait_for(seconds(0)) == std::future_status::ready; };
   stage.interrupt.wait(drain_order_limit, [&] { return drained.contains(holder) || over(); });
-  stage.interrupt.pause(dawdle);
+  stage.interrupt.pause(client_pause);
   const bool waited = !over();
   const auto answered = held.finish();
   const Upgrade upgrade = upgrading.get();
   if (upgrade.outcome.status != ok) return fail("the upgrade failed: " + upgrade.outcome.text);
   if (!answered) return fail("the request was lost: " + answered.error().text);
   if (!waited) return fail("the worker had gone before the request was finished");
-  return fmt::format("answered {} ms after the order to drain, by the old worker", dawdle.count());
+  return fmt::format("answered {} ms after the order to drain, by the old worker", client_pause.count());
 }
 
 }  // namespace
 
-FaultFinding play_slow_drain(Stage& stage) {
+FaultFinding inject_slow_drain(Stage& stage) {
   FaultFinding finding{Fault::slow_drain, false, "the worker waits and answers", "", {}};
   auto held = HeldRequest::begin(stage.address, stage.task.connect, stage.task.path);
   if (!held) {

@@ -23,17 +23,17 @@ std::string file_of(Fault fault) {
 }
 
 // An upgrade that must be rejected without effect on clients.
-FaultFinding play_bad_release(Stage& stage, Fault fault) {
+FaultFinding inject_bad_release(Stage& stage, Fault fault) {
   FaultFinding finding{fault, false, "turned down, the old code serves", "", {}};
   const std::string library = stage.task.fault_directory + "/" + file_of(fault);
   if (stage.task.fault_directory.empty() || ::access(library.c_str(), R_OK) != 0) {
     finding.found = "no " + file_of(fault) + " to do it with; is liveswap installed as a whole?";
     return finding;
   }
-  const auto before = stage.application.look();
+  const auto before = stage.application.snapshot();
   const Upgrade upgrade = stage.application.upgrade(library);
   const auto after =
-      stage.application.look_until(recovery_limit, [](const auto& now) { return now.whole(); });
+      stage.application.wait_until(recovery_limit, [](const auto& now) { return now.whole(); });
   const int status = upgrade.outcome.status;
   if (status == ok)
     finding.found = "it was accepted";
@@ -61,7 +61,7 @@ FaultFinding play_killed_worker(Stage& stage) {
 // SIGSTOP first, so that the worker accepts no connection after the list is made. Connections in the accept
 // queue survive the worker.
 Result<std::string> kill_worker(Stage& stage) {
-  const auto before = stage.application.look();
+  const auto before = stage.application.snapshot();
   if (!before) return tl::unexpected<Error>(before.error());
   if (!before->whole()) return fail("not every slot has a worker that is ready");
   const pid_t pid = before->workers.front().pid;
@@ -77,7 +77,7 @@ Result<std::string> kill_worker(Stage& stage) {
   if (!clients) return tl::unexpected<Error>(clients.error());
   const auto connections = clients->size();
   stage.findings.killed.push_back({begun, std::move(*clients)});
-  const auto after = stage.application.look_until(
+  const auto after = stage.application.wait_until(
       recovery_limit, [&](const auto& now) { return now.whole() && !now.pids().contains(pid); });
   if (!after) return tl::unexpected<Error>(after.error());
   if (!after->whole() || after->pids().contains(pid))
@@ -87,7 +87,7 @@ Result<std::string> kill_worker(Stage& stage) {
                      connections, connections == 1 ? "" : "s");
 }
 
-FaultFinding play(Stage& stage, Fault fault) {
+FaultFinding inject(Stage& stage, Fault fault) {
   const auto begun = Clock::now();
   FaultFinding finding;
   switch (fault) {
@@ -96,16 +96,16 @@ FaultFinding play(Stage& stage, Fault fault) {
     case Fault::hang_at_load:
     case Fault::never_ready:
     case Fault::returns_at_once:
-      finding = play_bad_release(stage, fault);
+      finding = inject_bad_release(stage, fault);
       break;
     case Fault::slow_drain:
-      finding = play_slow_drain(stage);
+      finding = inject_slow_drain(stage);
       break;
     case Fault::killed_worker:
       finding = play_killed_worker(stage);
       break;
     case Fault::overwrite:
-      finding = play_overwrite(stage);
+      finding = inject_overwrite(stage);
       break;
   }
   finding.length = std::chrono::round<Milliseconds>(Clock::now() - begun);

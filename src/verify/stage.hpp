@@ -22,11 +22,11 @@ struct Stage {
 };
 
 // Runs the step and returns the result. Leaves a serving application if possible.
-FaultFinding play(Stage& stage, Fault fault);
+FaultFinding inject(Stage& stage, Fault fault);
 
 // Kills a worker and waits for its replacement. Returns a description; an error if there is no replacement.
 Result<std::string> kill_worker(Stage& stage);
-FaultFinding play_slow_drain(Stage& stage);
-FaultFinding play_overwrite(Stage& stage);
+FaultFinding inject_slow_drain(Stage& stage);
+FaultFinding inject_overwrite(Stage& stage);
 
 }  // namespace liveswap::verify

@@ -223,7 +223,7 @@ TEST_CASE("a dead socket and no TCP is no master") {
   FakeServer::on_unix(place.socket(port), [](int) {});
   const auto outcome = Client(place.where(port)).kill();
   CHECK(outcome.status == no_master);
-  CHECK(contains(outcome.text, "nobody listens on " + place.socket(port)));
+  CHECK(contains(outcome.text, "no process listens on " + place.socket(port)));
 }
 
 TEST_CASE("a token that was given wins over the file; none at all is left out") {

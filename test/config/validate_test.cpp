@@ -177,8 +177,9 @@ TEST_CASE("control") {
               "auth: found false with the address \"0.0.0.0\", expected 127.0.0.1 or ::1: anybody who "
               "reaches it could "
               "run code");
-  CHECK(error_with([](Options& o) { o.auth = false; }, 0) ==
-        "auth: found false as root, expected another user: anybody on this machine could run code as root");
+  CHECK(
+      error_with([](Options& o) { o.auth = false; }, 0) ==
+      "auth: found false as root, expected another user: every user of this machine could run code as root");
 }
 
 TEST_CASE("texts") {

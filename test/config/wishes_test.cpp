@@ -55,10 +55,11 @@ TEST_CASE("what was chosen for other forks does not bar an upgrade") {
 }
 
 TEST_CASE("wishes that cannot be") {
-  CHECK(error_of(with_wishes({}, {{"canery", "1"}})) == "unknown wish \"canery\", did you mean \"canary\"?");
+  CHECK(error_of(with_wishes({}, {{"canery", "1"}})) ==
+        "unknown option \"canery\", did you mean \"canary\"?");
   // An option that is not the business of one upgrade.
   CHECK(error_of(with_wishes({}, {{"user", "root"}})) ==
-        "unknown wish \"user\", expected one of canary, bake, probation, batch, surge, flip, queue");
+        "unknown option \"user\", expected one of canary, bake, probation, batch, surge, flip, queue");
   CHECK(error_of(with_wishes({}, {{"batch", "0"}})) ==
         "batch: found \"0\", expected a number from 1 to 1024");
   CHECK(error_of(with_wishes({}, {{"queue", "yes"}})) == "queue: found \"yes\", expected true or false");
