@@ -32,8 +32,9 @@ class Application {
   Worker& worker() { return worker_; }
   int listener() const { return listener_.get(); }
   int listens() const { return listens_; }
-  // Called when the socket is bound, before it listens and the worker is answered.
+  // Called when the socket is bound, before it listens; and when it listens, before the worker is answered.
   std::function<void()> when_bound;
+  std::function<void()> when_listening;
 
   // A connection that a worker before has given back, for the listener with that cookie.
   void adopt(std::uint64_t cookie, int connection) {
@@ -171,6 +172,7 @@ class Application {
     REQUIRE(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(wish.address), wish.address_size) == 0);
     if (when_bound) when_bound();
     if (wish.type != SOCK_DGRAM) REQUIRE(::listen(listener_.get(), 100) == 0);
+    if (when_listening) when_listening();
     worker_.send(LIVESWAP_ANSWER, frame.value);
   }
 

@@ -49,6 +49,15 @@ TEST_CASE("without seccomp a listener by raw system calls is refused") {
   CHECK(has(text, "--intercept seccomp"));
 }
 
+TEST_CASE("a listener whose master is slow to answer is not refused") {
+  Application application("poll");
+  // Several of the looks for listeners that nobody has seen.
+  application.when_listening = [] { usleep(200'000); };
+  application.await(LIVESWAP_WAITS);
+  application.check_serves();
+  application.check_drains();
+}
+
 TEST_CASE("listeners that are passed on on purpose are not refused") {
   Application application("private");
   application.await(LIVESWAP_WAITS);

@@ -24,7 +24,6 @@
 #include "worker/base/libc.h"
 #include "worker/base/proc_self.h"
 #include "worker/base/socket.h"
-#include "worker/control/parking.h"
 #include "worker/control/request.h"
 #include "worker/takeover/adopted_connections.h"
 #include "worker/takeover/blocking_mode.h"
@@ -32,6 +31,7 @@
 #include "worker/takeover/replace_fd.h"
 #include "worker/takeover/revoke.h"
 #include "worker/takeover/socket_options.h"
+#include "worker/takeover/unseen_listeners.h"
 
 /* From /proc: umask() can only read the value by changing it. */
 static mode_t current_umask(void) {
@@ -127,7 +127,6 @@ static bool take(int fd, int given, const struct liveswap_bind* wish) {
   const int status = libc.fcntl(fd, F_GETFL);
   const bool believed = (status & O_NONBLOCK) == 0 && wish->type != SOCK_DGRAM;
   uint64_t cookie = 0;
-  /* First of all, so that takeover/unseen_listeners.c never finds an unknown listener. */
   if (!socket_cookie(fd, &cookie) || !listeners_add(given >= 0 ? given : fd)) return false;
   /* Blocking stays on only where accept() is intercepted and has no time limit, which would apply to all
    * generations. */
@@ -148,6 +147,22 @@ static bool take(int fd, int given, const struct liveswap_bind* wish) {
   return true;
 }
 
+static int ask_and_take(int fd, const struct liveswap_bind* wish) {
+  int given = -1;
+  const bool may_be_late = readiness_is_over() && is_inet(wish) && !is_wanted_late(wish, port_of(wish));
+  const struct request question = {
+      .kind = LIVESWAP_BIND, .count = may_be_late, .text = wish, .size = sizeof *wish, .fd = fd};
+  const int error = request_ask(&question, &given);
+  if (error == LIVESWAP_TOO_LATE) atomic_store(&is_late, true);
+  if (error == REQUEST_UNANSWERED || error == LIVESWAP_STAYS_OWN || error == LIVESWAP_TOO_LATE)
+    return TAKEOVER_NOT_OURS;
+  if (error == ENOSPC && readiness_is_over()) return TAKEOVER_NOT_OURS;
+  if (error != 0) return error;
+  const int failed = take(fd, given, wish) ? 0 : errno;
+  if (given >= 0) libc.close(given);
+  return failed;
+}
+
 int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   struct liveswap_bind wish;
   if (!takeover_is_on() || (unsigned)fd >= FD_FLAGS_MAX || !describe(fd, address, size, &wish))
@@ -156,18 +171,9 @@ int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   if (readiness_is_over() && !listeners_have_room()) return TAKEOVER_NOT_OURS;
   /* Before the request, which may take long: the server is not ready meanwhile. */
   readiness_await();
-  int given = -1;
-  const bool may_be_late = readiness_is_over() && is_inet(&wish) && !is_wanted_late(&wish, port_of(&wish));
-  const struct request question = {
-      .kind = LIVESWAP_BIND, .count = may_be_late, .text = &wish, .size = sizeof wish, .fd = fd};
-  const int error = request_ask(&question, &given);
-  if (error == LIVESWAP_TOO_LATE) atomic_store(&is_late, true);
-  if (error == REQUEST_UNANSWERED || error == LIVESWAP_STAYS_OWN || error == LIVESWAP_TOO_LATE)
-    return TAKEOVER_NOT_OURS;
-  if (error == ENOSPC && readiness_is_over()) return TAKEOVER_NOT_OURS;
-  if (error != 0) return error;
-  const int failed = take(fd, given, &wish) ? 0 : errno;
-  if (given >= 0) libc.close(given);
+  unseen_listeners_bind_begins();
+  const int failed = ask_and_take(fd, &wish);
+  unseen_listeners_bind_ends();
   /* Receiving datagrams may show no wait to intercepted calls: the control thread must scan
    * (takeover/readiness_watch.c). */
   if (failed == 0 && wish.type == SOCK_DGRAM) readiness_expect(listeners_find(fd));

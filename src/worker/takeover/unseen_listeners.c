@@ -27,6 +27,7 @@ enum {
 };
 
 static _Atomic int64_t began = -1;
+static atomic_int binds; /* under way */
 static enum intercept intercept;
 
 void unseen_listeners_watch(const struct options* options) {
@@ -99,6 +100,9 @@ static _Noreturn void refuse(const struct unseen* unseen) {
       unseen->address);
 }
 
+void unseen_listeners_bind_begins(void) { atomic_fetch_add(&binds, 1); }
+void unseen_listeners_bind_ends(void) { atomic_fetch_sub(&binds, 1); }
+
 int64_t unseen_listeners_step(void) {
   static uint64_t last_cookie;
   static int64_t due;
@@ -107,8 +111,8 @@ int64_t unseen_listeners_step(void) {
   if (start < 0 || now - start > SCANS_END_MS || readiness_is_over() || drain_is_on()) return -1;
   if (now < due) return due;
   struct unseen unseen = {.fd = -1};
-  proc_self_each_descriptor(examine, &unseen);
-  /* Only if seen twice: a listener that is just being taken over is briefly unknown. */
+  if (atomic_load(&binds) == 0) proc_self_each_descriptor(examine, &unseen);
+  /* Only if seen twice: the first scan may have begun before a bind(). */
   if (unseen.fd >= 0 && unseen.cookie == last_cookie) refuse(&unseen);
   last_cookie = unseen.fd >= 0 ? unseen.cookie : 0;
   const int64_t pause = (now - start) / AGE_PER_PAUSE;
