@@ -76,8 +76,8 @@ static void warn_unseen_bind(const struct options* options, int result) {
   if (listeners_bound() || listeners_first() >= 0) return;
   liveswap_log(
       LIVESWAP_WARNING,
-      "it has not bound a listener by libc's bind(): what makes its system calls itself, as Go, needs "
-      "--intercept seccomp");
+      "the application has bound no listener by libc's bind(); one that makes system calls itself, as "
+      "Go does, needs --intercept seccomp");
 }
 
 static _Noreturn void worker_run(const struct options* options) {
@@ -116,8 +116,7 @@ int main(int argc, char** argv, char** envp) {
   if (!channel_adopt()) refuse("no channel at descriptor 3");
   if (options.mode == MODE_WORKER) output_adopt();
   if (options.mode == MODE_WORKER && !listeners_adopt(options.listeners)) refuse("a listener is missing");
-  if (!is_begun)
-    channel_fail(LIVESWAP_STAGE_SPAWN, "cannot start the process that runs it: %s", strerror(error));
+  if (!is_begun) channel_fail(LIVESWAP_STAGE_SPAWN, "cannot start the subreaper: %s", strerror(error));
   set_up(&options);
   if (options.mode == MODE_HOOK) hook_run(&options);
   if (options.mode == MODE_CHECK) check_run(&options);

@@ -1,6 +1,6 @@
-// Behind a stand-in (takeover/handoff.h): what becomes of a connection whose application still reads from it,
-// by a call that began before the stand-in came. A duplicate of the connection is that call; a thread that
-// blocks the signal is the one that is in it.
+// Behind a placeholder (retire/handoff_relay.h): what becomes of a connection whose application still reads
+// from it, by a call that began before the placeholder came. A duplicate of the connection is that call; a
+// thread that blocks the signal is the one that is in it.
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -20,8 +20,8 @@
 
 extern "C" {
 #include "contract/channel.h"
-#include "worker/takeover/tcp_state.h"
 #include "worker/retire/handoff_relay.h"
+#include "worker/takeover/tcp_state.h"
 
 // Of headers that C++ does not understand.
 void interrupt_users_of_moved(void);
@@ -124,7 +124,7 @@ class Other {
   std::thread thread_;
 };
 
-// A connection, between client and application, that bears a stand-in from stand_in() on.
+// A connection, between client and application, that bears a placeholder from placeholder() on.
 class Pair {
  public:
   Pair() {
@@ -159,7 +159,7 @@ class Pair {
   }
   Pair(const Pair&) = delete;
 
-  void stand_in(bool is_read = false) {
+  void placeholder(bool is_read = false) {
     connection now;
     int ends[2];
     REQUIRE(tcp_state_look(before, &now));
@@ -190,7 +190,7 @@ class Pair {
   }
 
   int client = -1, app = -1, before = -1;
-  std::uint64_t received = 0;  // what was accounted for when the stand-in came
+  std::uint64_t received = 0;  // what was accounted for when the placeholder came
 };
 
 void go_on() {
@@ -221,7 +221,7 @@ TEST_CASE("handoff: what a thread takes by a read that began before is the appli
   Pair pair;
   Other other(CALL_RUNNING);
   pair.ask();
-  pair.stand_in();
+  pair.placeholder();
   interrupt_users_of_moved();
   CHECK(!interrupt_is_read_over());
   go_on_for(20ms);
@@ -240,7 +240,7 @@ TEST_CASE("handoff: what no thread has taken when all have left their reads is t
   Pair pair;
   Other other(CALL_RUNNING);
   pair.ask();
-  pair.stand_in();
+  pair.placeholder();
   interrupt_users_of_moved();
   go_on_for(20ms);
   CHECK(handed_off == 0);
@@ -254,7 +254,7 @@ TEST_CASE("handoff: threads in other calls are left alone, and nobody waits for 
   Pair pair;
   Other other(SYS_futex, pair.app);
   pair.ask();
-  pair.stand_in();
+  pair.placeholder();
   interrupt_users_of_moved();
   CHECK(interrupt_is_read_over());
   handoff_serve();
@@ -264,7 +264,7 @@ TEST_CASE("handoff: threads in other calls are left alone, and nobody waits for 
 TEST_CASE("handoff: a thread that lets no signal in, and is seen elsewhere, is not waited for") {
   Pair pair;
   Other other(CALL_RUNNING);
-  pair.stand_in();
+  pair.placeholder();
   interrupt_users_of_moved();
   CHECK(!interrupt_is_read_over());
   other_call = SYS_futex;
@@ -274,7 +274,7 @@ TEST_CASE("handoff: a thread that lets no signal in, and is seen elsewhere, is n
 TEST_CASE("handoff: a connection in which such a thread waits is ended, not handed off without a word") {
   Pair pair;
   Other other(CALL_RUNNING);
-  pair.stand_in(true);
+  pair.placeholder(true);
   interrupt_users_of_moved();
   go_on_for(grace + 10ms);
   CHECK(handed_off == 0);
@@ -298,7 +298,7 @@ TEST_CASE("handoff: what the application has answered by itself it does not owe"
   for (const auto pause : {0ms, 20ms}) {
     CAPTURE(pause.count());
     Pair pair;
-    pair.stand_in();
+    pair.placeholder();
     pair.ask();
     CHECK(pair.take(pair.before) == request);
     std::this_thread::sleep_for(pause);
@@ -314,7 +314,7 @@ TEST_CASE(
   for (const bool leaves : {false, true}) {
     CAPTURE(leaves);
     Pair pair;
-    pair.stand_in();
+    pair.placeholder();
     pair.ask();
     CHECK(pair.take(pair.before) == request);
     if (leaves) ::shutdown(pair.client, SHUT_WR);
@@ -329,7 +329,7 @@ TEST_CASE(
 
 TEST_CASE("handoff: what has been passed on is being answered until the client has it") {
   Pair pair;
-  pair.stand_in();
+  pair.placeholder();
   master_takes = false;
   pair.ask();
   handoff_serve();
@@ -347,7 +347,7 @@ TEST_CASE(
     "handoff: an answer that the client has not taken yet is waited for, also when the client sends no "
     "more") {
   Pair pair;
-  pair.stand_in();
+  pair.placeholder();
   ::shutdown(pair.client, SHUT_WR);
   const std::string large(16 << 20, 'x');
   std::thread application([&] {
@@ -374,7 +374,7 @@ TEST_CASE("handoff: an application whose answers nobody sees does not look as if
   pair.received = request.size();
   REQUIRE(::send(pair.before, answer.data(), answer.size(), 0) > 0);
   CHECK(pair.hear() == answer);
-  pair.stand_in();
+  pair.placeholder();
   CHECK(!handoff_is_busy());
   pair.ask();
   handoff_serve();
@@ -388,7 +388,7 @@ TEST_CASE("handoff: the rest of a request goes to the one that has its beginning
     pair.ask(head);
     CHECK(pair.take(pair.before) == head);
     pair.received = head.size();
-    pair.stand_in();
+    pair.placeholder();
     CHECK(handoff_is_busy());
     pair.ask("hello");
     go_on_for(10ms);

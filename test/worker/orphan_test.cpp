@@ -59,7 +59,7 @@ TEST_CASE("orphan: its listeners are taken away before it is forced") {
   Worker worker = Worker::start(orphaned(fixture("ignores_drain"), listener.get(), 1, 600'000));
   worker.expect(LIVESWAP_ENTERED);
   worker.abandon();
-  // Until the stand-in is there the old one may still answer.
+  // Until the placeholder is there the old one may still answer.
   Worker successor = Worker::start(orphaned(fixture("version_v3"), listener.get(), -1, 1000));
   successor.expect(LIVESWAP_ENTERED);
   int row = 0;

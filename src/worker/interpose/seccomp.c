@@ -196,9 +196,9 @@ static long install_best(void) {
 static const char* advice(int error) {
   switch (error) {
     case EBUSY:
-      return "a sandbox or container runtime around liveswap listens already, and the kernel allows one; "
-             "start liveswap "
-             "outside of it";
+      return "a sandbox or container runtime around liveswap already has such a filter, and the kernel "
+             "allows "
+             "only one; start liveswap outside of it";
     case EINVAL:
       return "it needs Linux 5.5 with CONFIG_SECCOMP_FILTER";
     case ENOSYS:
@@ -229,7 +229,8 @@ static void forget_in_child(void) {
 
 void seccomp_begin(void) {
   if (ARCHITECTURE == 0) {
-    channel_fail(LIVESWAP_STAGE_START, "--intercept seccomp: not known for this processor; start without it");
+    channel_fail(LIVESWAP_STAGE_START,
+                 "--intercept seccomp: not supported on this processor; start without it");
   }
   if (pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK) != 0) refuse("make a pipe");
   pthread_mutex_lock(&starting);

@@ -38,7 +38,8 @@ static bool has_failed[FD_FLAGS_MAX];
 
 bool idle_connections_begin(int64_t grace_ms) {
   if (!io_uring_is_there()) return handoff_begin(grace_ms);
-  liveswap_log(LIVESWAP_WARNING, "--keepalive migrate: not with io_uring; idle connections are ended");
+  liveswap_log(LIVESWAP_WARNING,
+               "--keepalive migrate does not work with io_uring; idle connections are closed");
   return false;
 }
 

@@ -169,9 +169,8 @@ static void warn_unseen_accepts(void) {
   if (warned) return;
   warned = true;
   liveswap_log(LIVESWAP_WARNING,
-               "gives connections of the worker before back: the application does not accept them "
-               "(--keepalive migrate is "
-               "not for what accepts by io_uring or raw system calls)");
+               "connections of the predecessor go back to the master: the application does not accept them "
+               "(--keepalive migrate does not work with io_uring or raw system calls)");
 }
 
 /* When the oldest connection arrived here; -1: none waits. */

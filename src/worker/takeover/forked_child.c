@@ -133,10 +133,11 @@ static enum liveswap_stage stage(void) {
 
 void forked_child_refuse_daemon(void) {
   atomic_store(&shared->refused, true);
-  channel_fail(stage(),
-               "the application turns itself into a daemon, where liveswap would lose it: start it in the "
-               "foreground (nginx: "
-               "daemon off; master_process off; redis: --daemonize no; memcached: without -d; lighttpd: -D)");
+  channel_fail(
+      stage(),
+      "the application turns itself into a daemon, and liveswap would lose track of it: start it in the "
+      "foreground (nginx: daemon off; master_process off; redis: --daemonize no; memcached: without -d; "
+      "lighttpd: -D)");
 }
 
 void forked_child_serve_report(void) {

@@ -44,7 +44,7 @@ static bool send_one(const struct returned* one) {
     if (channel_is_only_full()) return false;
     char text[128];
     snprintf(text, sizeof text,
-             "closed a connection of the worker before: it cannot be given back to the master: %s",
+             "closed a connection of the predecessor: cannot give it back to the master: %s",
              strerror(errno));
     liveswap_log(LIVESWAP_WARNING, text);
   }
@@ -67,7 +67,8 @@ void give_back(uint64_t cookie, int connection, int64_t since) {
   if (has_room) {
     wake_control_thread();
   } else {
-    liveswap_log(LIVESWAP_WARNING, "closed a connection of the worker before: too many wait for the master");
+    liveswap_log(LIVESWAP_WARNING,
+                 "closed a connection of the predecessor: too many wait to be given back to the master");
     close_one(&one);
   }
 }

@@ -70,7 +70,8 @@ bool io_uring_is_there(void) {
 
 static void cancel_in(int fd, void* context) {
   if (!is_ring(fd) || cancel(fd, *(const int*)context) >= 0 || errno == ENOENT) return;
-  liveswap_log(LIVESWAP_WARNING, "an io_uring may go on accepting: its accept could not be cancelled");
+  liveswap_log(LIVESWAP_WARNING,
+               "an io_uring may go on accepting connections: the accept could not be cancelled");
 }
 
 void io_uring_cancel(int held) { proc_self_each_descriptor(cancel_in, &held); }

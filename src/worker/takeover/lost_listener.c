@@ -92,8 +92,7 @@ void lost_listener_replace(uint64_t cookie, int by) {
     adopt_waiting(former, fresh);
     fd_flags_set(by, 0);
     if (all.failed != 0)
-      liveswap_log(LIVESWAP_WARNING,
-                   "a listener that was lost could not be replaced in all of its descriptors");
+      liveswap_log(LIVESWAP_WARNING, "a lost listener could not be replaced in all of its descriptors");
   }
   close_former(former);
   libc.close(by);

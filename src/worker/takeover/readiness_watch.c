@@ -58,24 +58,23 @@ static void check_uring(void) {
     case URING_FINE:
       return;
     case URING_SINGLE_ISSUER:
-      channel_fail(LIVESWAP_STAGE_START,
-                   "it accepts by an io_uring that only one of its threads may use "
-                   "(IORING_SETUP_SINGLE_ISSUER): nobody "
-                   "could take the listener from it; set the ring up without that flag, or drain by "
-                   "liveswap_drain_fd()");
+      channel_fail(
+          LIVESWAP_STAGE_START,
+          "the application accepts by an io_uring that only one thread may use "
+          "(IORING_SETUP_SINGLE_ISSUER), so a drain could not cancel the accept; set the ring up without "
+          "that flag, or drain by liveswap_drain_fd()");
     case URING_OLD_KERNEL:
       channel_fail(
           LIVESWAP_STAGE_START,
-          "it accepts by io_uring, and this kernel cannot cancel that: it needs Linux 6.0; or drain by "
-          "liveswap_drain_fd()");
+          "the application accepts by io_uring, which only Linux 6.0 and later can cancel in a drain; "
+          "upgrade the kernel, or drain by liveswap_drain_fd()");
   }
 }
 
 static void warn_no_wait_seen(void) {
   liveswap_log(LIVESWAP_WARNING,
-               "it listens, and has not been seen to wait for a connection (accept, poll, select, epoll), so "
-               "it is not ready yet; "
-               "an application that waits in another way calls liveswap_ready()");
+               "not ready yet: the application listens, but was not seen waiting for a connection (accept, "
+               "poll, select, epoll); an application that waits in another way calls liveswap_ready()");
 }
 
 /* No intercepted call shows a wait on the application's own listener: count listening as waiting. */

@@ -107,8 +107,8 @@ static void interrupt_accepts(void) {
     scans = 0;
   } else if (++scans == WARN_AFTER_SCANS) {
     liveswap_log(LIVESWAP_WARNING,
-                 "a thread stays in accept() with a listener that has been taken away: it has blocked the "
-                 "signal that wakes it, or the application handles it");
+                 "a thread stays in accept() on a revoked listener: the thread blocks the signal that would "
+                 "interrupt it, or the application has a handler for that signal");
   }
 }
 

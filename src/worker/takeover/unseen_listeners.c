@@ -86,17 +86,16 @@ static void examine(int fd, void* context) {
 
 static _Noreturn void refuse(const struct unseen* unseen) {
   if (intercept == INTERCEPT_SECCOMP) {
-    channel_fail(LIVESWAP_STAGE_START,
-                 "it listens at %s, which it has bound where --intercept seccomp cannot see it: to a port "
-                 "that the kernel has "
-                 "chosen (name one), by io_uring, or by 32-bit system calls",
-                 unseen->address);
+    channel_fail(
+        LIVESWAP_STAGE_START,
+        "the application listens at %s, but --intercept seccomp has not seen its bind(): port 0 (name "
+        "a port), io_uring, or a 32-bit system call",
+        unseen->address);
   }
   channel_fail(
       LIVESWAP_STAGE_START,
-      "it listens at %s, which it has bound by a system call of its own, not by libc's bind(), as Go does "
-      "and what is "
-      "linked statically: liveswap cannot hand it to the next version; start with --intercept seccomp",
+      "the application listens at %s, but has not called libc's bind(), as is usual for Go and static "
+      "binaries: liveswap cannot hand the listener to the next version; start with --intercept seccomp",
       unseen->address);
 }
 
