@@ -15,7 +15,7 @@ enum fd_flag {
   FLAG_HELD = 1,       /* a listener that the master holds */
   FLAG_BLOCKING = 2,   /* the application treats the listener as blocking (takeover/blocking_mode.h) */
   FLAG_POLLED = 4,     /* the application waits by poll or select */
-  FLAG_SEIZED = 8,     /* a placeholder has replaced the listener (takeover/revoke.h) */
+  FLAG_REVOKED = 8,    /* a placeholder has replaced the listener (takeover/revoke.h) */
   FLAG_HOST = 16,      /* the worker host's own: not for the application to close */
   FLAG_OWN = 32,       /* listens, was seen, and stays the application's own */
   FLAG_INHERITED = 64, /* in a forked child: a listener that the worker's master holds */
@@ -36,22 +36,25 @@ static inline unsigned fd_flags(int fd) {
   return (unsigned)fd < FD_FLAGS_MAX ? atomic_load_explicit(&fd_flags_table[fd], memory_order_relaxed) : 0;
 }
 
-static inline void fd_flags_set(int fd, unsigned marks) {
+static inline void fd_flags_set(int fd, unsigned flags) {
   if ((unsigned)fd < FD_FLAGS_MAX)
-    atomic_store_explicit(&fd_flags_table[fd], (uint16_t)marks, memory_order_relaxed);
+    atomic_store_explicit(&fd_flags_table[fd], (uint16_t)flags, memory_order_relaxed);
   atomic_fetch_add(&fd_flags_changes, 1);
 }
 
-static inline void fd_flags_add(int fd, unsigned marks) {
-  if ((fd_flags(fd) & marks) == marks || (unsigned)fd >= FD_FLAGS_MAX) return;
-  atomic_fetch_or_explicit(&fd_flags_table[fd], (uint16_t)marks, memory_order_relaxed);
+static inline void fd_flags_add(int fd, unsigned flags) {
+  if ((fd_flags(fd) & flags) == flags || (unsigned)fd >= FD_FLAGS_MAX) return;
+  atomic_fetch_or_explicit(&fd_flags_table[fd], (uint16_t)flags, memory_order_relaxed);
   atomic_fetch_add(&fd_flags_changes, 1);
 }
 
-static inline void fd_flags_remove(int fd, unsigned marks) {
-  if ((fd_flags(fd) & marks) == 0) return;
-  atomic_fetch_and_explicit(&fd_flags_table[fd], (uint16_t)~marks, memory_order_relaxed);
+static inline void fd_flags_remove(int fd, unsigned flags) {
+  if ((fd_flags(fd) & flags) == 0) return;
+  atomic_fetch_and_explicit(&fd_flags_table[fd], (uint16_t)~flags, memory_order_relaxed);
   atomic_fetch_add(&fd_flags_changes, 1);
 }
+
+/* Former name, until the unit tests of takeover use the new one. */
+enum { FLAG_SEIZED = FLAG_REVOKED };
 
 #endif

@@ -16,7 +16,7 @@ enum slow_path {
   SLOW_ADOPTS =
       8, /* connections may come that the application shall accept (takeover/adopted_connections.h) */
   SLOW_ADOPTABLE = 16,  /* some have come */
-  SLOW_SEIZED = 32,     /* the application's listeners have been revoked (takeover/revoke.h) */
+  SLOW_REVOKED = 32,    /* the application's listeners have been revoked (takeover/revoke.h) */
   SLOW_CHILD = 64,      /* this process is a child that the worker has forked (takeover/forked_child.h) */
   SLOW_SENT_BACK = 128, /* a thread has been sent back to its wait (interpose/poll_select.h) */
   SLOW_TRAFFIC = 256,   /* requests and answers on connections are followed (takeover/traffic.h) */

@@ -125,7 +125,7 @@ static void each_thread(choice choose, void* context) {
 static bool waits(long call, unsigned long argument, void* context) {
   (void)context;
   return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) ||
-         ((reads(call) || accepts(call)) && (fd_flags((int)argument) & FLAG_SEIZED) != 0);
+         ((reads(call) || accepts(call)) && (fd_flags((int)argument) & FLAG_REVOKED) != 0);
 }
 
 void interrupt_waiting_threads(void) { each_thread(waits, NULL); }

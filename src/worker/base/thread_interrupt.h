@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 /* Interrupts every other thread that is in poll, ppoll, select or pselect, or that receives or accepts from a
- * descriptor with FLAG_SEIZED. */
+ * descriptor with FLAG_REVOKED. */
 void interrupt_waiting_threads(void);
 
 /* Interrupts every other thread that is in poll, ppoll, select or pselect, that is in read, readv, recvfrom,

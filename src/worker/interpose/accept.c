@@ -43,25 +43,25 @@ static bool handlers_restart(void) {
 }
 
 /* What the thread knows of a listener; valid until some descriptor flag changes. */
-struct known {
+struct cached {
   int fd;
   unsigned changes;
   int time_limit;
-  bool may_sleep;      /* accept() may block in the kernel */
+  bool may_block;      /* accept() may block in the kernel */
   bool does_not_block; /* O_NONBLOCK was seen */
 };
 
-static __thread struct known known = {.fd = -1};
+static __thread struct cached cached = {.fd = -1};
 
-static inline bool has_been_known(int fd) {
-  return known.fd == fd && known.changes == atomic_load(&fd_flags_changes);
+static inline bool is_current(int fd) {
+  return cached.fd == fd && cached.changes == atomic_load(&fd_flags_changes);
 }
 
 /* A thread that blocks in accept() notices neither a connection to adopt nor a revoked listener, so an
  * interrupt must reach it. With a time limit the interrupted call would not be restarted. */
-static void decide(int fd) {
-  known.may_sleep = known.time_limit < 0 && !adopted_has_begun() && accept_waiters_ready();
-  if (known.may_sleep)
+static void decide_how_to_wait(int fd) {
+  cached.may_block = cached.time_limit < 0 && !adopted_has_begun() && accept_waiters_ready();
+  if (cached.may_block)
     control_thread_stay(); /* a thread that sleeps there passes no safe point */
   else
     socket_end_blocking(fd);
@@ -70,31 +70,31 @@ static void decide(int fd) {
 /* Whether `fd` is still the listener that the flags say. */
 static bool is_known(int fd) {
   const unsigned changes = atomic_load(&fd_flags_changes);
-  if (has_been_known(fd)) return true;
-  known.fd = -1;
-  if ((fd_flags(fd) & FLAG_SEIZED) == 0 && listeners_held(fd) == NULL) return false;
-  known = (struct known){.fd = fd, .changes = changes, .time_limit = socket_receive_limit(fd)};
-  decide(fd);
+  if (is_current(fd)) return true;
+  cached.fd = -1;
+  if ((fd_flags(fd) & FLAG_REVOKED) == 0 && listeners_held(fd) == NULL) return false;
+  cached = (struct cached){.fd = fd, .changes = changes, .time_limit = socket_receive_limit(fd)};
+  decide_how_to_wait(fd);
   return true;
 }
 
 /* Whether the socket still blocks: another process that shares it may have set O_NONBLOCK. */
-static bool still_blocks(int fd) {
-  if (known.does_not_block) return false;
+static bool still_blocking(int fd) {
+  if (cached.does_not_block) return false;
   const int flags = libc.fcntl(fd, F_GETFL);
-  known.does_not_block = flags >= 0 && (flags & O_NONBLOCK) != 0;
-  return !known.does_not_block;
+  cached.does_not_block = flags >= 0 && (flags & O_NONBLOCK) != 0;
+  return !cached.does_not_block;
 }
 
 /* Polls as accept() would block. True: try again. False: errno is what accept() shall return. */
 static bool wait_for_connection(int fd) {
   safe_point(NULL);
-  const unsigned kicks = interrupt_count();
+  const unsigned interrupts = interrupt_count();
   struct pollfd wanted[2] = {{fd, POLLIN, 0}, {adopted_fd(fd), POLLIN, 0}};
-  const int found = libc.poll(wanted, 2, known.time_limit);
+  const int found = libc.poll(wanted, 2, cached.time_limit);
   if (found > 0) return true;
   if (found == 0) errno = EAGAIN;
-  return found < 0 && errno == EINTR && (interrupt_count() != kicks || handlers_restart());
+  return found < 0 && errno == EINTR && (interrupt_count() != interrupts || handlers_restart());
 }
 
 /* A non-blocking Unix socket, such as a placeholder, does not report a shutdown in accept(). */
@@ -105,8 +105,8 @@ static bool is_shut_down(int fd) {
 
 /* After EAGAIN: waits where accept() would block. True: try again. False, with errno. */
 static COLD bool may_wait(int fd) {
-  const unsigned marks = fd_flags(fd);
-  if ((marks & FLAG_SEIZED) != 0 && is_shut_down(fd)) {
+  const unsigned flags = fd_flags(fd);
+  if ((flags & FLAG_REVOKED) != 0 && is_shut_down(fd)) {
     errno = EINVAL;
     return false;
   }
@@ -115,11 +115,11 @@ static COLD bool may_wait(int fd) {
     errno = ECONNABORTED;
     return false;
   }
-  if ((marks & FLAG_BLOCKING) == 0 || !is_known(fd) || still_blocks(fd)) {
+  if ((flags & FLAG_BLOCKING) == 0 || !is_known(fd) || still_blocking(fd)) {
     errno = EAGAIN;
     return false;
   }
-  if ((marks & FLAG_EPOLLED) != 0 || ((marks & FLAG_POLLED) != 0 && poll_select_may_go_back())) {
+  if ((flags & FLAG_EPOLLED) != 0 || ((flags & FLAG_POLLED) != 0 && poll_select_may_go_back())) {
     /* Another worker has taken the connection that poll or epoll had reported. Waiting here would block the
      * event loop. */
     errno = ECONNABORTED;
@@ -134,22 +134,22 @@ static COLD void note_accept(int fd) {
   if (adopted_has_begun() && (fd_flags(fd) & FLAG_HELD) != 0) adopted_note_accept();
 }
 
-static COLD void find_out(int fd) {
-  if (has_been_known(fd))
-    decide(fd);
+static COLD void refresh(int fd) {
+  if (is_current(fd))
+    decide_how_to_wait(fd);
   else
     is_known(fd);
 }
 
-static inline bool has_changed(void) {
-  return known.may_sleep && (interrupt_is_blocked || accept_waiters_own == NULL);
+static inline bool cannot_sleep_any_more(void) {
+  return cached.may_block && (interrupt_is_blocked || accept_waiters_own == NULL);
 }
 
 /* Whether the thread may block in the kernel. */
 static inline bool begin_to_wait(int fd) {
   if ((fd_flags(fd) & (FLAG_BLOCKING | FLAG_POLLED | FLAG_EPOLLED)) != FLAG_BLOCKING) return false;
-  if (!has_been_known(fd) || has_changed()) find_out(fd);
-  return known.fd == fd && known.may_sleep;
+  if (!is_current(fd) || cannot_sleep_any_more()) refresh(fd);
+  return cached.fd == fd && cached.may_block;
 }
 
 static COLD void note_connection(int connection) {
@@ -159,36 +159,36 @@ static COLD void note_connection(int connection) {
 }
 
 /* The common case: non-blocking, and no listener of this worker was revoked. */
-static inline bool is_all(int fd) {
-  return (fd_flags(fd) & (FLAG_BLOCKING | FLAG_SEIZED)) == 0 && !slow_path_has(SLOW_SEIZED);
+static inline bool is_plain_nonblocking(int fd) {
+  return (fd_flags(fd) & (FLAG_BLOCKING | FLAG_REVOKED)) == 0 && !slow_path_has(SLOW_REVOKED);
 }
 
-static inline int take_one(int fd, struct sockaddr* address, socklen_t* size, int flags) {
+static inline int accept_one(int fd, struct sockaddr* address, socklen_t* size, int flags) {
   if (slow_path_has(SLOW_CHILD | SLOW_READINESS | SLOW_ADOPTS)) note_accept(fd);
-  const bool may_sleep = begin_to_wait(fd);
+  const bool may_block = begin_to_wait(fd);
   for (;;) {
     int connection = -1;
-    const unsigned kicks = interrupt_count();
+    const unsigned interrupts = interrupt_count();
     if (adopted_is_waiting() && (connection = adopted_accept(fd, address, size, flags)) >= 0)
       return connection;
-    const int before = may_sleep ? accept_waiters_begin(fd) : NOT_ACCEPTING;
+    const int before = may_block ? accept_waiters_begin(fd) : NOT_ACCEPTING;
     connection = accept_now(fd, address, size, flags);
-    if (may_sleep) accept_waiters_end(before);
+    if (may_block) accept_waiters_end(before);
     if (connection >= 0) {
       if (slow_path_has(SLOW_TRAFFIC)) traffic_accepted(connection);
       if (fd_flags(connection) != 0 || control_thread_looks_for_loop()) note_connection(connection);
       return connection;
     }
-    if (errno == EINTR && interrupt_count() != kicks)
+    if (errno == EINTR && interrupt_count() != interrupts)
       continue; /* a call with a time limit is not restarted by the kernel */
-    if (errno != EAGAIN || is_all(fd) || !may_wait(fd)) return -1;
+    if (errno != EAGAIN || is_plain_nonblocking(fd) || !may_wait(fd)) return -1;
   }
 }
 
 INTERPOSED int accept(int fd, __SOCKADDR_ARG address, socklen_t* size) {
-  return take_one(fd, address.__sockaddr__, size, ACCEPT_PLAIN);
+  return accept_one(fd, address.__sockaddr__, size, ACCEPT_PLAIN);
 }
 
 INTERPOSED int accept4(int fd, __SOCKADDR_ARG address, socklen_t* size, int flags) {
-  return take_one(fd, address.__sockaddr__, size, flags);
+  return accept_one(fd, address.__sockaddr__, size, flags);
 }

@@ -44,10 +44,10 @@ static mode_t current_umask(void) {
 }
 
 /* A path is relative to the application's working directory; the master has another. */
-static bool make_absolute(struct liveswap_bind* wish) {
-  struct sockaddr_un* address = (struct sockaddr_un*)wish->address;
+static bool make_absolute(struct liveswap_bind* body) {
+  struct sockaddr_un* address = (struct sockaddr_un*)body->address;
   char path[sizeof address->sun_path + 1] = "";
-  memcpy(path, address->sun_path, wish->address_size - offsetof(struct sockaddr_un, sun_path));
+  memcpy(path, address->sun_path, body->address_size - offsetof(struct sockaddr_un, sun_path));
   char whole[4096 + sizeof path];
   if (path[0] == '/') {
     snprintf(whole, sizeof whole, "%s", path);
@@ -59,7 +59,7 @@ static bool make_absolute(struct liveswap_bind* wish) {
   const size_t size = strlen(whole);
   if (size >= sizeof address->sun_path) return false;
   memcpy(address->sun_path, whole, size + 1);
-  wish->address_size = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + size + 1);
+  body->address_size = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + size + 1);
   return true;
 }
 
@@ -69,132 +69,132 @@ static atomic_bool is_late;
 
 /* Once the worker is ready: a UDP socket or one without a port is most often a client's, or for one client
  * only. */
-static bool is_wanted_late(const struct liveswap_bind* wish, in_port_t port) {
-  return wish->type == SOCK_STREAM && port != 0;
+static bool is_wanted_late(const struct liveswap_bind* body, in_port_t port) {
+  return body->type == SOCK_STREAM && port != 0;
 }
 
-static bool is_inet(const struct liveswap_bind* wish) {
-  return wish->domain == AF_INET || wish->domain == AF_INET6;
+static bool is_inet(const struct liveswap_bind* body) {
+  return body->domain == AF_INET || body->domain == AF_INET6;
 }
 
 /* sin_port and sin6_port have the same offset. */
-static in_port_t port_of(const struct liveswap_bind* wish) {
-  return ((const struct sockaddr_in*)wish->address)->sin_port;
+static in_port_t port_of(const struct liveswap_bind* body) {
+  return ((const struct sockaddr_in*)body->address)->sin_port;
 }
 
-static bool is_wanted_inet(const struct liveswap_bind* wish) {
-  const struct sockaddr_in* address = (const struct sockaddr_in*)wish->address;
-  const size_t least = wish->domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-  if (wish->address_size < least || address->sin_family != wish->domain) return false;
-  if (atomic_load(&is_late) && !is_wanted_late(wish, address->sin_port)) return false;
+static bool is_wanted_inet(const struct liveswap_bind* body) {
+  const struct sockaddr_in* address = (const struct sockaddr_in*)body->address;
+  const size_t least = body->domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+  if (body->address_size < least || address->sin_family != body->domain) return false;
+  if (atomic_load(&is_late) && !is_wanted_late(body, address->sin_port)) return false;
   /* Go asks for MPTCP where the kernel has it. The master answers with a TCP socket. */
-  if (wish->type == SOCK_STREAM) return wish->protocol == IPPROTO_TCP || wish->protocol == IPPROTO_MPTCP;
-  return wish->type == SOCK_DGRAM && wish->protocol == IPPROTO_UDP && address->sin_port != 0;
+  if (body->type == SOCK_STREAM) return body->protocol == IPPROTO_TCP || body->protocol == IPPROTO_MPTCP;
+  return body->type == SOCK_DGRAM && body->protocol == IPPROTO_UDP && address->sin_port != 0;
 }
 
-static bool is_wanted_unix(struct liveswap_bind* wish) {
-  const struct sockaddr_un* address = (const struct sockaddr_un*)wish->address;
-  if (wish->type != SOCK_STREAM && wish->type != SOCK_SEQPACKET) return false;
+static bool is_wanted_unix(struct liveswap_bind* body) {
+  const struct sockaddr_un* address = (const struct sockaddr_un*)body->address;
+  if (body->type != SOCK_STREAM && body->type != SOCK_SEQPACKET) return false;
   /* Without a name the kernel chooses one that no later worker could ask for. */
-  if (wish->address_size <= offsetof(struct sockaddr_un, sun_path) || address->sun_family != AF_UNIX)
+  if (body->address_size <= offsetof(struct sockaddr_un, sun_path) || address->sun_family != AF_UNIX)
     return false;
-  return address->sun_path[0] == '\0' || make_absolute(wish);
+  return address->sun_path[0] == '\0' || make_absolute(body);
 }
 
-static bool describe(int fd, const struct sockaddr* address, socklen_t size, struct liveswap_bind* wish) {
-  *wish = (struct liveswap_bind){.domain = socket_option(fd, SO_DOMAIN),
+static bool describe(int fd, const struct sockaddr* address, socklen_t size, struct liveswap_bind* body) {
+  *body = (struct liveswap_bind){.domain = socket_option(fd, SO_DOMAIN),
                                  .type = socket_option(fd, SO_TYPE),
                                  .protocol = socket_option(fd, SO_PROTOCOL),
                                  .address_size = size};
   if (address == NULL || size < sizeof(sa_family_t) || size > sizeof(struct sockaddr_storage)) return false;
-  memcpy(wish->address, address, size);
-  if (wish->domain == AF_UNIX) {
-    if (size > sizeof(struct sockaddr_un) || !is_wanted_unix(wish)) return false;
-    wish->umask = current_umask();
+  memcpy(body->address, address, size);
+  if (body->domain == AF_UNIX) {
+    if (size > sizeof(struct sockaddr_un) || !is_wanted_unix(body)) return false;
+    body->umask = current_umask();
     return true;
   }
-  if (wish->domain == AF_INET6) {
+  if (body->domain == AF_INET6) {
     int v6only = 0;
     socklen_t value_size = sizeof v6only;
     getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &value_size);
-    wish->v6only = v6only != 0;
+    body->v6only = v6only != 0;
   }
-  return is_inet(wish) && is_wanted_inet(wish);
+  return is_inet(body) && is_wanted_inet(body);
 }
 
 /* Makes `fd` a held listener; `given`, if not -1, replaces the socket. */
-static bool take(int fd, int given, const struct liveswap_bind* wish) {
+static bool take(int fd, int given, const struct liveswap_bind* body) {
   const int status = libc.fcntl(fd, F_GETFL);
-  const bool believed = (status & O_NONBLOCK) == 0 && wish->type != SOCK_DGRAM;
+  const bool is_blocking = (status & O_NONBLOCK) == 0 && body->type != SOCK_DGRAM;
   uint64_t cookie = 0;
   if (!socket_cookie(fd, &cookie) || !listeners_add(given >= 0 ? given : fd)) return false;
   /* Blocking stays on only where accept() is intercepted and has no time limit, which would apply to all
    * generations. */
-  const bool may_block = believed && !options_seccomp_is_on() && socket_receive_limit(fd) < 0;
-  if (wish->type != SOCK_DGRAM && !may_block) socket_end_blocking(given >= 0 ? given : fd);
+  const bool may_block = is_blocking && !options_seccomp_is_on() && socket_receive_limit(fd) < 0;
+  if (body->type != SOCK_DGRAM && !may_block) socket_end_blocking(given >= 0 ? given : fd);
   if (given >= 0) {
     /* The held socket has the options of the code that bound the address first. */
     socket_options_copy(fd, given);
-    if (wish->type == SOCK_DGRAM) libc.fcntl(given, F_SETFL, status);
+    if (body->type == SOCK_DGRAM) libc.fcntl(given, F_SETFL, status);
     if (!replace_fd(fd, cookie, given)) return false;
   }
-  fd_flags_set(fd, FLAG_HELD | (believed ? FLAG_BLOCKING : 0));
+  fd_flags_set(fd, FLAG_HELD | (is_blocking ? FLAG_BLOCKING : 0));
   /* The order to drain may have come while the server was starting. */
   const struct listener* listener = listeners_find(fd);
   if (listener == NULL) return true;
-  if (wish->type == SOCK_STREAM) adopted_listener(listener);
+  if (body->type == SOCK_STREAM) adopted_listener(listener);
   if (revoke_has_begun()) revoke_descriptor(fd, listener);
   return true;
 }
 
-static int ask_and_take(int fd, const struct liveswap_bind* wish) {
+static int ask_and_take(int fd, const struct liveswap_bind* body) {
   int given = -1;
-  const bool may_be_late = readiness_is_over() && is_inet(wish) && !is_wanted_late(wish, port_of(wish));
-  const struct request question = {
-      .kind = LIVESWAP_BIND, .count = may_be_late, .text = wish, .size = sizeof *wish, .fd = fd};
-  const int error = request_ask(&question, &given);
+  const bool may_be_late = readiness_is_over() && is_inet(body) && !is_wanted_late(body, port_of(body));
+  const struct request request = {
+      .kind = LIVESWAP_BIND, .count = may_be_late, .text = body, .size = sizeof *body, .fd = fd};
+  const int error = request_ask(&request, &given);
   if (error == LIVESWAP_TOO_LATE) atomic_store(&is_late, true);
   if (error == REQUEST_UNANSWERED || error == LIVESWAP_STAYS_OWN || error == LIVESWAP_TOO_LATE)
     return TAKEOVER_NOT_OURS;
   if (error == ENOSPC && readiness_is_over()) return TAKEOVER_NOT_OURS;
   if (error != 0) return error;
-  const int failed = take(fd, given, wish) ? 0 : errno;
+  const int failed = take(fd, given, body) ? 0 : errno;
   if (given >= 0) libc.close(given);
   return failed;
 }
 
 int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
-  struct liveswap_bind wish;
-  if (!takeover_is_on() || (unsigned)fd >= FD_FLAGS_MAX || !describe(fd, address, size, &wish))
+  struct liveswap_bind body;
+  if (!takeover_is_on() || (unsigned)fd >= FD_FLAGS_MAX || !describe(fd, address, size, &body))
     return TAKEOVER_NOT_OURS;
   /* Without room the socket stays the application's own; the successor then fails to bind the address. */
   if (readiness_is_over() && !listeners_have_room()) return TAKEOVER_NOT_OURS;
   /* Before the request, which may take long: the server is not ready meanwhile. */
   readiness_await();
   unseen_listeners_bind_begins();
-  const int failed = ask_and_take(fd, &wish);
+  const int failed = ask_and_take(fd, &body);
   unseen_listeners_bind_ends();
   /* Receiving datagrams may show no wait to intercepted calls: the control thread must scan
    * (takeover/readiness_watch.c). */
-  if (failed == 0 && wish.type == SOCK_DGRAM) readiness_expect(listeners_find(fd));
+  if (failed == 0 && body.type == SOCK_DGRAM) readiness_expect(listeners_find(fd));
   return failed;
 }
 
 int takeover_listen(int fd, int backlog) {
   const struct listener* listener = listeners_held(fd);
   /* In a child the listener is the parent's (takeover/forked_child.h). */
-  if (listener == NULL) return (fd_flags(fd) & (FLAG_SEIZED | FLAG_INHERITED)) != 0 ? 0 : TAKEOVER_NOT_OURS;
+  if (listener == NULL) return (fd_flags(fd) & (FLAG_REVOKED | FLAG_INHERITED)) != 0 ? 0 : TAKEOVER_NOT_OURS;
   if (listener->type != SOCK_DGRAM) readiness_expect(listener);
   /* A lent listener: the master has chosen the backlog. */
   if (listener->name != NULL) return 0;
   if (listener->type == SOCK_DGRAM) return TAKEOVER_NOT_OURS;
   const uint64_t cookie = listener->cookie;
-  const struct request question = {.kind = LIVESWAP_LISTEN,
-                                   .count = backlog < 0 ? UINT32_MAX : (uint64_t)backlog,
-                                   .text = &cookie,
-                                   .size = sizeof cookie,
-                                   .fd = -1};
-  const int error = request_ask(&question, NULL);
+  const struct request request = {.kind = LIVESWAP_LISTEN,
+                                  .count = backlog < 0 ? UINT32_MAX : (uint64_t)backlog,
+                                  .text = &cookie,
+                                  .size = sizeof cookie,
+                                  .fd = -1};
+  const int error = request_ask(&request, NULL);
   if (error == REQUEST_UNANSWERED) return TAKEOVER_NOT_OURS;
   if (error != 0) return error;
   /* Some event loops register a socket before bind(). */

@@ -50,7 +50,7 @@ static void count_copy(int fd, void* context) {
 
 /* A lent listener on which the application had waited: this slot would serve no more connections. False if a
  * child may serve them. */
-static bool is_given_up(const struct listener* lent) {
+static bool is_abandoned(const struct listener* lent) {
   return listeners_is_waited(lent) && !drain_is_on() && !descendants_may_be();
 }
 
@@ -59,7 +59,7 @@ static bool is_given_up(const struct listener* lent) {
 static void released(const struct listener* listener) {
   struct copies copies = {.cookie = listener->cookie};
   const bool is_lent = listener->name != NULL;
-  if (revoke_has_begun() || (is_lent && !is_given_up(listener))) return;
+  if (revoke_has_begun() || (is_lent && !is_abandoned(listener))) return;
   if (!proc_self_each_descriptor(count_copy, &copies) || copies.count > 0) return;
   if (!is_lent) adopted_forget(listener);
   listeners_closed(listener);
@@ -87,14 +87,14 @@ static void leave_section(struct section section) {
 }
 
 /* A thread in accept() with the closed descriptor would take a connection from other workers. */
-static void given_up(int fd, const struct listener* listener) {
+static void after_release(int fd, const struct listener* listener) {
   const struct section section = enter_section();
   accept_waiters_wake_at(fd);
   released(listener);
   leave_section(section);
 }
 
-static COLD int close_marked(int fd) {
+static COLD int close_flagged(int fd) {
   if (forked_child_is_of_vfork()) return libc.close(fd);
   if ((fd_flags(fd) & FLAG_HOST) != 0) {
     errno = EBADF;
@@ -105,13 +105,13 @@ static COLD int close_marked(int fd) {
   if (listener != NULL) replace_fd_forget(fd);
   fd_flags_set(fd, 0);
   const int done = listener != NULL ? epoll_lock_close(fd) : libc.close(fd);
-  if (listener != NULL) given_up(fd, listener);
+  if (listener != NULL) after_release(fd, listener);
   return done;
 }
 
 INTERPOSED int close(int fd) {
   if (event_loop_is_looked_for()) event_loop_closes(fd);
-  return fd_flags(fd) == 0 ? libc.close(fd) : close_marked(fd);
+  return fd_flags(fd) == 0 ? libc.close(fd) : close_flagged(fd);
 }
 
 INTERPOSED int close_range(unsigned first, unsigned last, int flags) {
@@ -120,7 +120,7 @@ INTERPOSED int close_range(unsigned first, unsigned last, int flags) {
   for (unsigned fd = first; fd <= last && fd < FD_FLAGS_MAX; ++fd) {
     if (fd_flags((int)fd) == 0) continue;
     if (fd > from) libc.close_range(from, fd - 1, flags);
-    close_marked((int)fd);
+    close_flagged((int)fd);
     from = fd + 1;
   }
   return from <= last ? libc.close_range(from, last, flags) : 0;
@@ -134,10 +134,10 @@ INTERPOSED int shutdown(int fd, int how) {
   const struct listener* listener = listeners_held(fd);
   if (listener == NULL || !socket_listens(fd)) return libc.shutdown(fd, how);
   struct section section = enter_section();
-  const bool seized = revoke_descriptor(fd, listener);
-  const int done = seized ? libc.shutdown(fd, how) : -1;
-  if (done != 0) section.error = seized ? errno : ENOBUFS;
-  if (seized) {
+  const bool revoked = revoke_descriptor(fd, listener);
+  const int done = revoked ? libc.shutdown(fd, how) : -1;
+  if (done != 0) section.error = revoked ? errno : ENOBUFS;
+  if (revoked) {
     interrupt_waiting_threads();
     accept_waiters_wake_at(fd);
     wake_control_thread();
@@ -153,15 +153,15 @@ static bool may_replace(int fd) {
   return false;
 }
 
-static void mark_copy(int fd, int copy) {
-  const unsigned marks = fd_flags(fd) & ~(unsigned)FLAG_HOST;
+static void copy_flags(int fd, int copy) {
+  const unsigned flags = fd_flags(fd) & ~(unsigned)FLAG_HOST;
   /* Even if the flags are equal: cached knowledge of the number becomes invalid. */
-  if ((fd_flags(copy) | marks) != 0 && !forked_child_is_of_vfork()) fd_flags_set(copy, marks);
+  if ((fd_flags(copy) | flags) != 0 && !forked_child_is_of_vfork()) fd_flags_set(copy, flags);
 }
 
 INTERPOSED int dup(int fd) {
   const int copy = libc.dup(fd);
-  if (copy >= 0) mark_copy(fd, copy);
+  if (copy >= 0) copy_flags(fd, copy);
   return copy;
 }
 
@@ -171,12 +171,13 @@ static int dup_as(int fd, int as, int flags) {
   if (!may_replace(as) || libc.fcntl(fd, F_GETFD) < 0) return -1;
   const struct listener* replaced = fd_flags(as) != 0 && !forked_child_runs() ? listeners_held(as) : NULL;
   if (replaced != NULL) replace_fd_forget(as);
-  const bool may_be_swapped = (fd_flags(as) & (FLAG_HELD | FLAG_MOVED)) != 0 && !forked_child_is_of_vfork();
-  const int copy = may_be_swapped ? epoll_lock_dup(fd, as, flags)
-                   : flags < 0    ? libc.dup2(fd, as)
-                                  : libc.dup3(fd, as, flags);
-  if (copy >= 0) mark_copy(fd, copy);
-  if (copy >= 0 && replaced != NULL) given_up(as, replaced);
+  const bool may_be_in_replacement =
+      (fd_flags(as) & (FLAG_HELD | FLAG_MOVED)) != 0 && !forked_child_is_of_vfork();
+  const int copy = may_be_in_replacement ? epoll_lock_dup(fd, as, flags)
+                   : flags < 0           ? libc.dup2(fd, as)
+                                         : libc.dup3(fd, as, flags);
+  if (copy >= 0) copy_flags(fd, copy);
+  if (copy >= 0 && replaced != NULL) after_release(as, replaced);
   return copy;
 }
 

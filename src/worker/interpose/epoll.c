@@ -40,7 +40,7 @@ static COLD int register_marked(int epoll, int operation, int fd, struct epoll_e
 
 INTERPOSED int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* event) {
   if (slow_path_has(SLOW_CHILD | SLOW_LOOP) && operation == EPOLL_CTL_ADD) note_registration(fd);
-  return (fd_flags(fd) & (FLAG_HELD | FLAG_SEIZED | FLAG_MOVED)) == 0
+  return (fd_flags(fd) & (FLAG_HELD | FLAG_REVOKED | FLAG_MOVED)) == 0
              ? libc.epoll_ctl(epoll, operation, fd, event)
              : register_marked(epoll, operation, fd, event);
 }

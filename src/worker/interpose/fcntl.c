@@ -55,7 +55,7 @@ static bool has_datagrams(int fd) { return socket_option(fd, SO_TYPE) == SOCK_DG
 
 static COLD bool is_guarded(int fd) {
   if (has_datagrams(fd)) return false;
-  return (fd_flags(fd) & (FLAG_SEIZED | FLAG_INHERITED)) != 0 ||
+  return (fd_flags(fd) & (FLAG_REVOKED | FLAG_INHERITED)) != 0 ||
          ((fd_flags(fd) & FLAG_HELD) != 0 && listeners_held(fd) != NULL);
 }
 

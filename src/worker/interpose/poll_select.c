@@ -56,7 +56,7 @@ bool poll_select_may_go_back(void) {
 /* Asked at the beginning of every wait: whether it has to be a watched one. */
 static inline bool is_special(const sigset_t* mask) {
   if (slow_path_has(SLOW_SENT_BACK)) was_sent_back = false;
-  return slow_path_has(SLOW_READINESS | SLOW_SEIZED | SLOW_ADOPTS | SLOW_CHILD | SLOW_NEEDED) ||
+  return slow_path_has(SLOW_READINESS | SLOW_REVOKED | SLOW_ADOPTS | SLOW_CHILD | SLOW_NEEDED) ||
          (mask != NULL && control_thread_is_parked());
 }
 
@@ -87,7 +87,7 @@ static int count_events(const struct pollfd* fds, nfds_t count) {
  * now: ask again what there is at that descriptor. */
 static void look_again(struct pollfd* fds, nfds_t count) {
   for (nfds_t i = 0; i < count; ++i) {
-    if (fds[i].revents == 0 || (fd_flags(fds[i].fd) & FLAG_SEIZED) == 0) continue;
+    if (fds[i].revents == 0 || (fd_flags(fds[i].fd) & FLAG_REVOKED) == 0) continue;
     struct pollfd now_there = {fds[i].fd, fds[i].events, 0};
     fds[i].revents = libc.poll(&now_there, 1, 0) > 0 ? now_there.revents : 0;
   }
@@ -107,7 +107,7 @@ static void note_adoptable(struct pollfd* fds, nfds_t count) {
 static bool wake_for_good(struct pollfd* fds, nfds_t count) {
   if (woken_before || count == 0) return false;
   for (nfds_t i = 0; i < count; ++i)
-    if ((fd_flags(fds[i].fd) & FLAG_SEIZED) == 0) return false;
+    if ((fd_flags(fds[i].fd) & FLAG_REVOKED) == 0) return false;
   woken = woken_before = true;
   for (nfds_t i = 0; i < count; ++i) fds[i].revents = i == 0 ? POLLIN : 0;
   return true;
@@ -156,7 +156,7 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
  * revoked or got connections to adopt meanwhile. Then the result is not valid and the wait begins again. A
  * signal of the application ends it as usual. */
 static bool is_spoilt(int found, unsigned interrupts) {
-  return found < 0 ? interrupt_count() != interrupts : found > 0 && slow_path_has(SLOW_SEIZED | SLOW_ADOPTS);
+  return found < 0 ? interrupt_count() != interrupts : found > 0 && slow_path_has(SLOW_REVOKED | SLOW_ADOPTS);
 }
 
 static COLD void look_for_loop(struct pollfd* fds, nfds_t count) {
@@ -253,7 +253,7 @@ static int correct_selected(int count, fd_set* in, const fd_set* wanted) {
     if (fd_flags(fd) == 0 || !FD_ISSET(fd, wanted)) continue;
     struct pollfd now_there = {fd, POLLIN, 0};
     const bool readable = (fd_flags(fd) & FLAG_HELD) != 0 && adopted_is_waiting() && adopted_has_one(fd);
-    if (FD_ISSET(fd, in) && (fd_flags(fd) & FLAG_SEIZED) != 0 && libc.poll(&now_there, 1, 0) == 0) {
+    if (FD_ISSET(fd, in) && (fd_flags(fd) & FLAG_REVOKED) != 0 && libc.poll(&now_there, 1, 0) == 0) {
       FD_CLR(fd, in);
       --change;
     } else if (!FD_ISSET(fd, in) && readable) {

@@ -27,7 +27,7 @@ static size_t cut_before(const char* text, size_t size) {
 }
 
 void liveswap_log(int level, const char* text) {
-  static const char mark[] = " [cut]";
+  static const char suffix[] = " [cut]";
   if (text == NULL) return;
   if (level < LIVESWAP_DEBUG) level = LIVESWAP_DEBUG;
   if (level > LIVESWAP_ERROR) level = LIVESWAP_ERROR;
@@ -35,10 +35,10 @@ void liveswap_log(int level, const char* text) {
   char line[LIVESWAP_LOG_MAX];
   size_t size = strnlen(text, LIVESWAP_LOG_MAX + 1);
   if (size > LIVESWAP_LOG_MAX) {
-    size = cut_before(text, LIVESWAP_LOG_MAX - (sizeof mark - 1));
+    size = cut_before(text, LIVESWAP_LOG_MAX - (sizeof suffix - 1));
     memcpy(line, text, size);
-    memcpy(line + size, mark, sizeof mark - 1);
-    size += sizeof mark - 1;
+    memcpy(line + size, suffix, sizeof suffix - 1);
+    size += sizeof suffix - 1;
     text = line;
   }
   if (!send_line(level, text, size)) atomic_fetch_add(&dropped, 1);

@@ -47,7 +47,7 @@ static void note_fork(void) {
 /* No lock may be taken here: the owner may be a thread that does not exist in the child. */
 static void become_child(void) {
   slow_path_add(SLOW_CHILD);
-  slow_path_remove(~(unsigned)(SLOW_CHILD | SLOW_SEIZED));
+  slow_path_remove(~(unsigned)(SLOW_CHILD | SLOW_REVOKED));
   self = getpid();
   epoll_lock_in_child();
   for (int fd = 0; fd < FD_FLAGS_MAX; ++fd) {

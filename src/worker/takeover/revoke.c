@@ -67,9 +67,9 @@ static bool replace_by(int fd, const struct listener* listener, int placeholder)
   /* io_uring requests belong to the open file: a duplicate is needed to cancel them. */
   const int held = libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
   /* The flag first: a thread that finds the listener gone checks for the flag. */
-  fd_flags_add(fd, FLAG_SEIZED);
+  fd_flags_add(fd, FLAG_REVOKED);
   const bool done = replace_fd(fd, listener->cookie, placeholder);
-  fd_flags_remove(fd, done ? FLAG_HELD : FLAG_SEIZED);
+  fd_flags_remove(fd, done ? FLAG_HELD : FLAG_REVOKED);
   if (done && held >= 0) io_uring_cancel(held);
   if (held >= 0) libc.close(held);
   return done;
@@ -96,7 +96,7 @@ static void visit(int fd, void* all) {
 
 /* After revoke_listeners() every thread in accept() counts, else those on a revoked descriptor. */
 static bool none_accepts(void) {
-  return revoke_has_begun() ? accept_waiters_wake_all() : accept_waiters_wake_flagged(FLAG_SEIZED);
+  return revoke_has_begun() ? accept_waiters_wake_all() : accept_waiters_wake_flagged(FLAG_REVOKED);
 }
 
 static void interrupt_accepts(void) {
@@ -122,7 +122,7 @@ static void revoke_all(void) {
 }
 
 void revoke_listeners(void) {
-  slow_path_add(SLOW_SEIZED);
+  slow_path_add(SLOW_REVOKED);
   revoke_all();
 }
 

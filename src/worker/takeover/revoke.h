@@ -19,7 +19,7 @@
 void revoke_listeners(void);
 
 /* Whether revoke_listeners() was called. One load. */
-static inline bool revoke_has_begun(void) { return slow_path_has(SLOW_SEIZED); }
+static inline bool revoke_has_begun(void) { return slow_path_has(SLOW_REVOKED); }
 
 /* Whether all listeners are revoked and no thread waits on a former socket. For the control thread. */
 bool revoke_is_complete(void);

@@ -79,7 +79,7 @@ static bool describe(int fd, char* text, size_t text_size) {
 static void examine(int fd, void* context) {
   struct unseen* unseen = context;
   if (unseen->fd >= 0 || fd <= STDERR_FILENO || fd >= FD_FLAGS_MAX) return;
-  if ((fd_flags(fd) & (FLAG_OWN | FLAG_HOST | FLAG_SEIZED)) != 0) return;
+  if ((fd_flags(fd) & (FLAG_OWN | FLAG_HOST | FLAG_REVOKED)) != 0) return;
   if (!socket_listens(fd) || listeners_find(fd) != NULL || !socket_cookie(fd, &unseen->cookie)) return;
   if (describe(fd, unseen->address, sizeof unseen->address)) unseen->fd = fd;
 }

@@ -24,7 +24,7 @@ TEST_CASE("fd_flags: a number nothing is known of has none") {
 
 TEST_CASE("fd_flags: each flag by itself") {
   const int fd = 77;
-  for (const unsigned each : {FLAG_HELD, FLAG_BLOCKING, FLAG_POLLED, FLAG_SEIZED, FLAG_HOST, FLAG_OWN,
+  for (const unsigned each : {FLAG_HELD, FLAG_BLOCKING, FLAG_POLLED, FLAG_REVOKED, FLAG_HOST, FLAG_OWN,
                               FLAG_INHERITED, FLAG_MOVED, FLAG_EPOLLED, FLAG_SEEN}) {
     fd_flags_set(fd, each);
     CHECK(fd_flags(fd) == each);
@@ -100,12 +100,12 @@ TEST_CASE("slow path: whether it is an event loop is looked for from the start")
 }
 
 TEST_CASE("slow path: any of several, and what removing says") {
-  enum : unsigned { ANY = SLOW_SEIZED | SLOW_NEEDED };
+  enum : unsigned { ANY = SLOW_REVOKED | SLOW_NEEDED };
   CHECK(!slow_path_has(ANY));
   slow_path_add(SLOW_NEEDED | SLOW_TRAFFIC);
   CHECK(slow_path_has(SLOW_NEEDED));
   CHECK(slow_path_has(ANY));
-  CHECK(!slow_path_has(SLOW_SEIZED));
+  CHECK(!slow_path_has(SLOW_REVOKED));
   CHECK(slow_path_remove(ANY));
   CHECK(!slow_path_remove(ANY));
   CHECK(slow_path_has(SLOW_TRAFFIC));

@@ -190,7 +190,7 @@ TEST_CASE("interrupt: of those that wait, who polls, and who receives from what 
   CHECK(in_child([] {
     REQUIRE(proc_self_setup());
     const Pair polled, taken, plain;
-    fd_flags_set(taken.fds[0], FLAG_SEIZED);
+    fd_flags_set(taken.fds[0], FLAG_REVOKED);
     Waiting poller(SYS_poll, polls(polled)), receiver(SYS_recvfrom, receives(taken)),
         other(SYS_recvfrom, receives(plain));
     REQUIRE(interrupt_reaches());
@@ -212,7 +212,7 @@ TEST_CASE("interrupt: those that may use what is being moved") {
     REQUIRE(proc_self_setup());
     const Pair moved, plain, seized;
     fd_flags_set(moved.fds[0], FLAG_MOVED);
-    fd_flags_set(seized.fds[0], FLAG_SEIZED);
+    fd_flags_set(seized.fds[0], FLAG_REVOKED);
     Waiting reader(SYS_recvfrom, receives(moved)), other(SYS_recvfrom, receives(plain)),
         third(SYS_recvfrom, receives(seized));
     interrupt_users_of_moved();

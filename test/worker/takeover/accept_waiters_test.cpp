@@ -129,9 +129,9 @@ TEST_CASE("accept_waiters: one that is in accept() is found, by descriptor and b
       const Acceptor acceptor(one.get());
       REQUIRE(!accept_waiters_wake_all());
       REQUIRE(!accept_waiters_wake_at(one.get()));
-      REQUIRE(!accept_waiters_wake_flagged(FLAG_HELD | FLAG_SEIZED));
+      REQUIRE(!accept_waiters_wake_flagged(FLAG_HELD | FLAG_REVOKED));
       REQUIRE(accept_waiters_wake_at(other.get()));
-      REQUIRE(accept_waiters_wake_flagged(FLAG_SEIZED));
+      REQUIRE(accept_waiters_wake_flagged(FLAG_REVOKED));
       // Interrupted, it goes on where the descriptor is the same.
       REQUIRE(!acceptor.is_over());
       end_accept(one);

@@ -48,7 +48,7 @@ TEST_CASE("revoke: in the place of a listener is one that no client can reach") 
     errno = ENOTTY;
     REQUIRE(revoke_descriptor(worker.fd.get(), worker.held));
     REQUIRE(errno == ENOTTY);
-    REQUIRE(fd_flags(worker.fd.get()) == FLAG_SEIZED);
+    REQUIRE(fd_flags(worker.fd.get()) == FLAG_REVOKED);
     REQUIRE(is_placeholder(worker.fd.get()));
     errno = 0;
     REQUIRE(::accept(worker.fd.get(), nullptr, nullptr) == -1);

@@ -263,7 +263,7 @@ TEST_CASE("unseen listeners: what the host knows of, what does not listen and wh
     hold(known);
     fd_flags_set(own.get(), FLAG_OWN);
     fd_flags_set(hosts.get(), FLAG_HOST);
-    fd_flags_set(seized.get(), FLAG_SEIZED);
+    fd_flags_set(seized.get(), FLAG_REVOKED);
     REQUIRE(refusal().empty());
   }));
 }
