@@ -40,7 +40,7 @@ struct ElfFile {
   std::optional<AbiNote> abi_note;
   bool waits = false;  // calls a function that can block
   bool go = false;     // contains code of the Go compiler
-  // Functions that show how a server works (elf_file.cpp), in file order:
+  // Functions that show how a server works (names.cpp), in file order:
   std::vector<std::string> imports;   // undefined here
   std::vector<std::string> exports;   // defined and exported
   std::vector<std::string> internal;  // defined but hidden or static

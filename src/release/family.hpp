@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/error.hpp"
-#include "release/elf.hpp"
+#include "release/needs.hpp"
 #include "release/source.hpp"
 
 namespace liveswap::release {

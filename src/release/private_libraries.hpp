@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/error.hpp"
-#include "release/elf.hpp"
+#include "release/needs.hpp"
 
 namespace liveswap::release {
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/unique_fd.hpp"
-#include "release/elf.hpp"
+#include "release/needs.hpp"
 #include "release/family.hpp"
 #include "release/private_libraries.hpp"
 #include "release/seal.hpp"

@@ -1,5 +1,5 @@
 // A library that nobody trusts yet, as the store and as `liveswap check` read it.
-#include "release/elf.hpp"
+#include "release/needs.hpp"
 #include "check/elf_file.hpp"
 #include "target.hpp"
 

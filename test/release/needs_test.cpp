@@ -1,4 +1,4 @@
-#include "release/elf.hpp"
+#include "release/needs.hpp"
 
 #include <doctest/doctest.h>
 #include <elf.h>

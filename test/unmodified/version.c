@@ -1,0 +1,3 @@
+#include "version.h"
+
+int server_version(void) { return NUMBER; }
