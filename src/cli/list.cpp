@@ -1,5 +1,7 @@
 #include <unistd.h>
 
+#include <nlohmann/json.hpp>
+
 #include "cli/instance_table.hpp"
 #include "cli/printable.hpp"
 #include "cli/run_command.hpp"

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <nlohmann/json.hpp>
 
 namespace liveswap::release {
 namespace {
@@ -60,10 +61,14 @@ std::string utc_text(std::chrono::system_clock::time_point time) {
 Recorder::Recorder(Time start, std::string started, Json head)
     : start_(start),
       started_(std::move(started)),
-      head_(head.is_object() ? std::move(head) : Json::object()) {}
+      head_(std::make_unique<Json>(head.is_object() ? std::move(head) : Json::object())) {}
+
+Recorder::Recorder(Recorder&&) noexcept = default;
+Recorder& Recorder::operator=(Recorder&&) noexcept = default;
+Recorder::~Recorder() = default;
 
 void Recorder::amend(const Json& members) {
-  if (members.is_object()) head_.update(members);
+  if (members.is_object()) head_->update(members);
 }
 
 void Recorder::phase(Time time, const std::string& name) {
@@ -128,8 +133,7 @@ void Recorder::idle(Id id, std::uint64_t ended, std::uint64_t moved) {
 void Recorder::left(Id id, pid_t pid, const std::string& program, const std::set<std::string>& listeners,
                     bool ended) {
   auto* worker = find(id);
-  if (worker && worker->left.size() < left_limit)
-    worker->left.push_back({{"pid", pid}, {"program", program}, {"listeners", listeners}, {"ended", ended}});
+  if (worker && worker->left.size() < left_limit) worker->left.push_back({pid, program, listeners, ended});
 }
 
 void Recorder::forced(Id id, const std::string& why) {
@@ -202,7 +206,9 @@ Json Recorder::json_of(const Worker& worker) const {
             {"moved", worker.drain ? Json(worker.moved) : Json()},
             {"killed", killed},
             {"lost", lost}};
-  if (!worker.left.empty()) json["left"] = worker.left;
+  for (const LeftProcess& left : worker.left)
+    json["left"].push_back(
+        {{"pid", left.pid}, {"program", left.program}, {"listeners", left.listeners}, {"ended", left.ended}});
   if (worker.failure) json["failure"] = *worker.failure;
   return json;
 }
@@ -221,8 +227,8 @@ Json Recorder::slots() const {
 // How long both versions took new connections: from the first ready new worker to the last drain of the other
 // side.
 Recorder::Time Recorder::skew(Time finish) const {
-  const auto plan = head_.find("plan");
-  const bool flips = plan != head_.end() && plan->is_object() && plan->value("flip", Json()) == Json(true);
+  const auto plan = head_->find("plan");
+  const bool flips = plan != head_->end() && plan->is_object() && plan->value("flip", Json()) == Json(true);
   std::optional<Time> begin;
   Time old_end = start_, new_end = start_;
   for (const auto& [id, worker] : workers_) {
@@ -241,7 +247,7 @@ Recorder::Time Recorder::skew(Time finish) const {
 
 Recorder::Json Recorder::finish(Time time, const std::string& outcome, const std::string& reason) {
   end_phase(time);
-  Json document = head_;
+  Json document = *head_;
   document["version"] = 1;
   document["outcome"] = outcome;
   document["reason"] = reason;

@@ -5,7 +5,8 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <nlohmann/json.hpp>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
 #include <string>
@@ -39,6 +40,9 @@ class Recorder {
   // `head`: members known at the start: "kind", "asked", "from", "to", "plan". With "flip" in the plan, new
   // workers take connections only from flip() on.
   Recorder(Time start, std::string started, Json head);
+  Recorder(Recorder&&) noexcept;
+  Recorder& operator=(Recorder&&) noexcept;
+  ~Recorder();
 
   // Replaces members of the head that become known later, such as the id in "to".
   void amend(const Json& members);
@@ -82,6 +86,12 @@ class Recorder {
   Json finish(Time time, const std::string& outcome, const std::string& reason);
 
  private:
+  struct LeftProcess {
+    pid_t pid = 0;
+    std::string program;
+    std::set<std::string> listeners;
+    bool ended = false;
+  };
   struct Worker {
     unsigned slot = 0;
     std::uint64_t generation = 0;
@@ -95,7 +105,7 @@ class Recorder {
     std::optional<std::uint64_t> to_drain;
     bool counted_in_drain = false;
     std::uint64_t ended = 0, moved = 0;
-    Json left = Json::array();
+    std::vector<LeftProcess> left;
   };
   struct Phase {
     std::string name;
@@ -114,7 +124,8 @@ class Recorder {
 
   Time start_;
   std::string started_;
-  Json head_;
+  std::unique_ptr<Json>
+      head_;  // by pointer: a file that includes this header need not compile the JSON library
   std::vector<Phase> phases_;
   std::vector<Id> order_;  // in order of worker()
   std::map<Id, Worker> workers_;
