@@ -11,7 +11,7 @@
 
 #include "flip_load.hpp"
 #include "master/sockets/accept_queue.hpp"
-#include "temp_dir.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
 using namespace liveswap::test;

@@ -12,7 +12,7 @@
 
 #include "config/address.hpp"
 #include "master/sockets/sockets.hpp"
-#include "temp_dir.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
 using namespace liveswap::master;

@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "temp_dir.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap::master;
 using liveswap::test::TempDir;

@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "base/unique_fd.hpp"
-#include "temp_dir.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
 using namespace liveswap::master;

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "takeover_desk.hpp"
-#include "temp_dir.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
 using namespace liveswap::test;

@@ -13,7 +13,7 @@
 #include <fstream>
 
 #include "takeover_desk.hpp"
-#include "temp_dir.hpp"
+#include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
 using namespace liveswap::test;
