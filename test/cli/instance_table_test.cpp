@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
+
 using namespace liveswap;
 using namespace liveswap::cli;
 using Json = nlohmann::json;

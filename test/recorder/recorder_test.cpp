@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
+
 using liveswap::release::Recorder;
 using liveswap::release::summary_of;
 using liveswap::release::utc_text;
