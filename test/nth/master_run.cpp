@@ -152,6 +152,7 @@ void MasterRun::start(const std::optional<Failure>& failure) {
   board_.release();
   if (failure) board_.arm(*failure);
   status_.reset();
+  log_before_ = log().size();
   const std::string program = place_.build + "/liveswap";
   const std::string preload = "LD_PRELOAD=" + place_.build + "/test/nth/libnth.so";
   const std::string board = "NTH_BOARD=" + board_.path(), log = place_.directory + "/log";
@@ -192,6 +193,11 @@ bool MasterRun::ends_within(Milliseconds limit) {
 
 bool MasterRun::wait_until_running(Milliseconds limit) {
   return eventually(limit, [this] { return ended() || trouble_now().empty(); });
+}
+
+bool MasterRun::wait_until_ready(Milliseconds limit) {
+  return eventually(
+      limit, [this] { return ended() || log().find(" info: ready: ", log_before_) != std::string::npos; });
 }
 
 void MasterRun::signal(int number) const { ::kill(pid_, number); }

@@ -62,6 +62,8 @@ class MasterRun {
   void start(const std::optional<Failure>& failure);
   // Whether it has come to run, or has ended, within the limit.
   bool wait_until_running(Milliseconds limit);
+  // The same by its log, which costs it no call.
+  bool wait_until_ready(Milliseconds limit);
   // Nothing while it lives; else its wait status.
   std::optional<int> ended();
   bool ends_within(Milliseconds limit);
@@ -99,6 +101,7 @@ class MasterRun {
   pid_t pid_ = -1;
   std::optional<int> status_;
   unsigned fresh_ = 0;
+  std::size_t log_before_ = 0;  // bytes of the log that were there before this start
 };
 
 // Of a process, as /proc has them.

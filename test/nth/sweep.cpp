@@ -146,7 +146,7 @@ void Sweep::find(const std::string& where, const std::string& what) {
 
 void Sweep::sweep_start_and_stop(Times times) {
   master_.start(failure(never, times));
-  master_.wait_until_running(patience);
+  master_.wait_until_ready(patience);
   const auto starts = board_.disarm().seen;
   board_.arm(failure(never, times));
   master_.signal(SIGTERM);
