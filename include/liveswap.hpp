@@ -83,7 +83,7 @@ struct Options {
   unsigned batch = 1;          // slots with a starting successor at the same time
   Amount surge = {100, true};  // additional workers during an upgrade; 0: stop old first
   // Draining workers at the same time, 100% or more. Beyond this number, the longest-draining workers are
-  // killed. Upgrades wait for draining workers only at max_memory, or if surge is 0.
+  // ended by force. Upgrades wait for draining workers only at max_memory, or if surge is 0.
   Amount max_draining = {800, true};
   bool flip = false;             // no successor accepts until all are ready
   Amount canary = {0, false};    // slots upgraded first, then judged; 0: none
@@ -104,8 +104,8 @@ struct Options {
   Milliseconds ready_limit{30'000};    // from start to ready
   Milliseconds listener_wait{10'000};  // until an unbound listener counts as dropped by the new code; at most
                                        // half of ready_limit
-  Milliseconds drain_limit{60'000};    // from the start of a drain to the first step of a kill
-  Milliseconds term_grace{2'000};      // between the steps: revoke listeners, SIGTERM, SIGKILL
+  Milliseconds drain_limit{60'000};    // from the start of a drain until force
+  Milliseconds term_grace{2'000};      // between the steps of force: revoke, SIGTERM, SIGKILL
   Milliseconds hook_limit{300'000};    // for the pre-upgrade plugin
   Milliseconds check_limit{30'000};    // for the trial load of a new release
   Milliseconds backoff_min{100};       // delay of the second restart of a failing slot; doubles

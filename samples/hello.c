@@ -1,12 +1,12 @@
 /*
- * Hello World for liveswap: one connection, one request, one answer. With -DVERSION=2 the answer is another
- * one, so that an upgrade can be seen:
+ * Hello World for liveswap: one connection, one request, one answer. With -DVERSION=2 the answer differs,
+ * to make an upgrade visible:
  *
  *     liveswap start libhello_v1.so --listen 127.0.0.1:1337
  *     liveswap upgrade libhello_v2.so
  *
- * What makes it safe to swap: it never blocks anywhere but in poll(), every client has a bounded buffer and a
- * bounded time, and once the drain descriptor is readable it stops accepting, answers who is already there,
+ * Upgrades lose no request, because this server blocks only in poll(), and limits buffer and time of each
+ * client. When the drain descriptor becomes readable, it stops accepting, answers the connected clients
  * and returns 0.
  */
 #define _GNU_SOURCE 1 /* accept4 */
@@ -53,12 +53,13 @@ static void forget(int i) {
 }
 
 static void finish(int i) {
-  /* Not close(): unread bytes of the request would make the kernel reset the connection, answer and all. */
+  /* close() would reset the connection if bytes of the request are unread, and the client would lose the
+   * answer. */
   liveswap_close_lingering(polled[i].fd);
   forget(i);
 }
 
-/* Ends a client that takes too long, or that has sent nothing when a drain began. */
+/* Closes the connection of a client that takes too long, or that has sent nothing before the drain. */
 static void hurry(int i) {
   const long waited_ms = now_ms() - clients[i].since_ms;
   if (waited_ms > TIMEOUT_MS) {
@@ -97,7 +98,7 @@ int liveswap_main(int fd) {
   for (;;) {
     const bool draining = liveswap_draining() != 0;
     if (draining && open_clients == 0) return 0;
-    if (draining) polled[DRAIN].fd = -1; /* readable for ever: poll would not sleep any more */
+    if (draining) polled[DRAIN].fd = -1; /* stays readable, so poll() would no longer wait */
     polled[LISTENER] = (struct pollfd){draining || open_clients == CLIENTS ? -1 : fd, POLLIN, 0};
     poll(polled, CLIENTS + 2, draining ? 20 : open_clients > 0 ? 1000 : -1);
 

@@ -6,73 +6,75 @@ namespace liveswap::cli {
 namespace {
 
 constexpr std::array pages{
-    Page{Command::start, "start [LIBRARY] [-- ARG...]", "-s, --start LIBRARY",
-         "run an application (default: HEAD)",
-         "Runs what the HEAD file names or, where there is none yet, LIBRARY. Stays in the foreground and "
-         "logs to stderr, until `liveswap stop` or `die`, SIGTERM or SIGINT (both drain first; a second one "
-         "ends at once). SIGHUP upgrades to what is at the current path, SIGUSR1 opens the log file anew, "
-         "SIGQUIT writes the state to the log. A terminal that closes stops it; nohup and --daemon do not "
-         "let it. ARGs are for the application."},
+    Page{
+        Command::start, "start [LIBRARY] [-- ARG...]", "-s, --start LIBRARY",
+        "run an application (default: HEAD)",
+        "Runs the release that the HEAD file names or, without a HEAD file, LIBRARY. Stays in the foreground "
+        "and logs to stderr. `liveswap stop`, SIGTERM and SIGINT drain and stop the master; a second signal, "
+        "and `liveswap die`, stop it at once. SIGHUP upgrades to the file at the current path, SIGUSR1 opens "
+        "the log file again, SIGQUIT writes the state to the log. Closing the terminal stops the master, "
+        "unless it was started with nohup or --daemon. ARGs are passed to the application."},
     Page{Command::upgrade, "upgrade [LIBRARY]", "-u, --upgrade [LIBRARY]", "swap the code (default: HEAD)",
-         "Gives every worker a successor with the code of LIBRARY or, without it, of what is at the current "
-         "path now: one slot after the other, each new worker before its old one. Returns when every old "
-         "worker has gone, with the outcome as exit status. If the new code fails, the old code goes on to "
-         "serve. A relative path is meant from $PWD; a link in the path is followed anew by each upgrade. "
-         "Shows a bar on a terminal and a line an event otherwise; --json prints nothing but the receipt. "
-         "Going away (Ctrl-C) does not stop the upgrade."},
+         "Replaces every worker by one with the code of LIBRARY, or without LIBRARY, with the code that is "
+         "now at the current path. Goes slot by slot: the new worker is ready before the old one drains. "
+         "Returns when every old worker has exited; the exit status tells the outcome. If the new code "
+         "fails, the old code continues to serve. A relative path starts at $PWD; symbolic links are "
+         "followed again in each upgrade. Shows a bar on a terminal, and otherwise one line for each event; "
+         "--json prints only the receipt. Ctrl-C ends the command, not the upgrade."},
     Page{Command::rollback, "rollback [N | RELEASE]", "", "back to an earlier release",
-         "N is a receipt of `liveswap history`, RELEASE the first 6 or more digits of a release's id; "
-         "without either, the release before the current one. From the store, whatever has become of the "
-         "file, by the rules of an upgrade."},
-    Page{Command::promote, "promote", "", "end bake or probation as passed", "The upgrade goes on at once."},
+         "N is the number of a receipt in `liveswap history`, RELEASE the first 6 or more digits of a "
+         "release id. Without either, goes to the release before the current one. Takes the code from the "
+         "store, even if the original file has changed, and otherwise works as an upgrade."},
+    Page{Command::promote, "promote", "", "end bake or probation as passed",
+         "The upgrade continues at once."},
     Page{Command::abort, "abort", "", "revert the upgrade under way",
-         "Returns when the old code serves alone."},
+         "Returns when only the old code serves."},
     Page{Command::history, "history [N]", "", "the last N upgrades (default 20)",
-         "Each with the number of its receipt. Asks the master; without one, reads the state directory. On a "
-         "terminal paths and ids get shorter where lines would not fit, reasons never. --json prints the "
-         "receipts in short."},
+         "Each with the number of its receipt. Asks the master; without a master, reads the state directory. "
+         "On a terminal, long lines get shorter paths and ids; reasons are never cut. --json prints the "
+         "short receipts."},
     Page{Command::receipt, "receipt [N]", "", "all about one upgrade (default: the last)",
-         "N is its number in `liveswap history`. A summary, what went wrong, and a picture of each slot over "
-         "time, in which each phase has a scale of its own; --json prints the whole document. Asks the "
-         "master; without one, reads the state directory."},
-    Page{Command::message, "message TEXT", "-m, --message TEXT", "tell every worker something",
-         "Says how many workers took it; fewer than all is a failure."},
+         "N is the number in `liveswap history`. Prints a summary, what went wrong, and a timeline of each "
+         "slot in which each phase has its own scale; --json prints the whole document. Asks the master; "
+         "without a master, reads the state directory."},
+    Page{Command::message, "message TEXT", "-m, --message TEXT", "send a text to every worker",
+         "Prints the number of workers that received it. Fails if not all did."},
     Page{Command::kill, "kill", "-k, --kill", "kill all workers and start new ones",
          "Returns when every slot has a new worker that is ready. Connections are lost."},
     Page{Command::die, "die", "-d, --die", "kill all workers and quit the master", "Connections are lost."},
-    Page{Command::stop, "stop", "", "drain all workers, then quit", "Returns when every worker has gone."},
+    Page{Command::stop, "stop", "", "drain all workers, then quit", "Returns when every worker has exited."},
     Page{Command::status, "status", "", "what runs: master, slots, workers",
-         "Of each worker its release, memory (RAM, pages that it shares included), open connections and, "
-         "where the application counts them, requests and how many of them failed; of each slot the restarts "
-         "and why the last one was. --watch shows it again and again: in place on a terminal until Ctrl-C, "
-         "else one below the other; a master that goes away is waited for. --json prints the status object "
-         "of the control protocol, with --watch a line each time."},
+         "For each worker: release, memory (RAM including shared pages), open connections and, if the "
+         "application counts them, requests and failed requests. For each slot: the number of restarts and "
+         "the reason of the last one. --watch repeats this: in place on a terminal until Ctrl-C, otherwise "
+         "one block after the other; it waits for a master that has gone. --json prints the status object of "
+         "the control protocol, with --watch one line each time."},
     Page{Command::forks, "forks N", "", "change the number of workers, 1 to 1024",
-         "N may be auto: one for each CPU. Returns when the new slots are ready, or the old ones empty."},
+         "N may be auto: one for each CPU. Returns when the new slots are ready, or the removed ones empty."},
     Page{Command::check, "check LIBRARY [-- ARG...]", "", "would an upgrade to it work",
-         "Needs no master, touches none. Lists every symbol and library that is missing, what is likely to "
-         "bite, and what it sees of a server that binds its own listeners (--entry main); then loads the "
-         "library in a process of its own and runs its self-test there, as an upgrade does first. Exit "
-         "status 1 when an upgrade would be refused. ARGs are for the self-test."},
+         "Needs no master. Lists every missing symbol and library, likely problems, and for a server that "
+         "binds its own listeners (--entry main), what liveswap can observe. Then loads the library in a "
+         "separate process and runs its self-test, as an upgrade does first. Exit status 1: an upgrade would "
+         "be refused. ARGs are passed to the self-test."},
     Page{Command::verify, "verify LIBRARY [SECOND] [-- ARG...]", "", "prove that upgrades lose nothing",
-         "Needs no master. Starts LIBRARY in an instance of its own, on free ports, gives it load, upgrades "
-         "it to SECOND (or to itself) and back under injected faults, and says what its clients have "
-         "noticed. Exit status 0: no request was lost but those that a worker held which verify had killed, "
-         "and every upgrade and fault ended as it should. Everything is stopped and removed at the end. "
-         "Options of start about sockets, upgrades, limits and workers are handed on to it. Here "
-         "--ready-limit and --check-limit are 3s by default, and --drain-limit 10s."},
+         "Needs no master. Starts LIBRARY in a separate instance on free ports, sends requests, upgrades it "
+         "to SECOND (or to LIBRARY again) and back, injects faults, and reports what clients noticed. Exit "
+         "status 0: no request was lost, except on workers that verify killed, and every upgrade and fault "
+         "ended as expected. Stops and removes everything at the end. Accepts the options of start about "
+         "sockets, upgrades, limits and workers. Defaults differ for --ready-limit and --check-limit (3s), "
+         "and --drain-limit (10s)."},
     Page{Command::list, "list", "", "the instances of this machine",
-         "Those that you may control: your own, for root everybody's. Port, process, user, state, release "
-         "and runtime directory of each; --json prints them as a list of objects."},
+         "Lists the instances that you may control: your own, for root those of all users. Prints port, "
+         "process, user, state, release and runtime directory of each; --json prints a list of objects."},
     Page{Command::version, "version", "-v, --version", "print the version", ""},
-    Page{Command::help, "help [COMMAND]", "-h, --help", "print this, or the part of one command",
-         "As wide as the terminal, 80 columns without one."},
+    Page{Command::help, "help [COMMAND]", "-h, --help", "print this help, or that of one command",
+         "Uses the width of the terminal, or 80 columns without one."},
 };
 
 constexpr std::array headings{
     Heading{Section::where, "Which instance"},
     Heading{Section::client, "To a running master"},
-    Heading{Section::pace, "Start, and one upgrade alone: how it goes (TIME as in 100ms, 2s, 1m, 1h)"},
+    Heading{Section::pace, "Start, and a single upgrade: how it proceeds (TIME as in 100ms, 2s, 1m, 1h)"},
     Heading{Section::verify, "Verify"},
     Heading{Section::application, "Start"},
     Heading{Section::sockets, "Start: sockets"},
@@ -86,12 +88,11 @@ constexpr std::array headings{
 
 constexpr std::array statuses{
     Entry{"0", "done"},
-    Entry{"1", "failed, for a reason that has no number of its own"},
+    Entry{"1", "failed for any other reason"},
     Entry{"2", "usage: command line or configuration file"},
-    Entry{"3", "no master there"},
+    Entry{"3", "no master on that port"},
     Entry{"4",
-          "refused: something else is under way, not allowed, already running, no file that can be tried, or "
-          "the "
+          "refused: another upgrade runs, not permitted, already running, file not usable, or the "
           "pre-upgrade plugin refused"},
     Entry{"5", "the upgrade failed and was reverted: the old code serves"},
     Entry{"6", "timed out"},

@@ -122,7 +122,7 @@ std::string dropped(const Json& receipt) {
   return line;
 }
 
-// How a worker ended that crashed or was killed.
+// How a worker ended that crashed or was ended by force.
 std::string trouble(const Json& slot, const Json& worker) {
   const std::string end = text(worker, "end");
   if (end != "forced" && end != "crashed") return "";

@@ -1,5 +1,7 @@
-/* Faulty releases, one for each -DFAULT_...: `liveswap verify` upgrades a running application to each and
- * checks that no client notices. Installed in libexec/liveswap/faults. */
+/*
+ * Faulty releases, one for each -DFAULT_...: `liveswap verify` upgrades a running application to each and
+ * checks that no client notices. Installed in libexec/liveswap/faults.
+ */
 #include <liveswap_plugin.h>
 #include <poll.h>
 #include <signal.h>

@@ -149,7 +149,7 @@ Result<void> Runner::wait() {
 
 void Runner::on_signal() {
   stopping_ = true;
-  // A second signal has its default effect, for users who do not want to wait.
+  // A second signal has its default effect: no waiting for the last answers.
   const sigset_t signals = stop_signals();
   signalfd_siginfo info;
   [[maybe_unused]] const ssize_t taken = ::read(signals_.get(), &info, sizeof info);

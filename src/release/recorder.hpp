@@ -62,7 +62,7 @@ class Recorder {
   // A process left behind by the worker that holds these listeners; `ended`: the master has killed it. At
   // most `left_limit`.
   void left(Id id, pid_t pid, const std::string& program, const std::set<std::string>& listeners, bool ended);
-  // The kill of a draining worker has begun; `why` is for people.
+  // Force has begun; `why` is for people.
   void forced(Id id, const std::string& why);
   // The worker has failed, in addition to its exit status: it may have returned 0 too early, or been killed.
   // `reason` is for people.

@@ -41,7 +41,7 @@ struct Upgrade {
   std::string to;
   Outcome outcome;
   Milliseconds length{};
-  std::vector<std::string> anomalies;  // old workers that crashed or were killed
+  std::vector<std::string> anomalies;  // old workers that crashed or were ended by force
 };
 
 // The application under test: a child process `liveswap start` with its own state directory and ports. Killed
