@@ -5,9 +5,9 @@
 namespace liveswap::rollout {
 namespace {
 
-// An application that closes a listener and goes on does not serve it any more after that.
+// A listener that is not waited on for this long was closed by the application, not by its exit.
 constexpr Time closing{2'000};
-// Releases that are remembered of a slot, and generations that have dropped something.
+// Releases remembered for each slot; generations whose drops are remembered.
 constexpr std::size_t releases_most = 4, generations_most = 4;
 
 std::string list_of(const std::vector<std::string>& names) {
@@ -57,7 +57,7 @@ const AwaitedListeners::Record* AwaitedListeners::find_latest(unsigned slot) con
   return latest;
 }
 
-// Slots may serve listeners of their own; a new one has to serve what all of them do.
+// The listeners common to all slots.
 AwaitedListeners::Listeners AwaitedListeners::of_every_slot(Generation& generation) const {
   std::map<unsigned, const Record*> latest;
   for (const Record& one : records_) latest[one.place.slot] = &one;
@@ -80,7 +80,7 @@ AwaitedListeners::Duty AwaitedListeners::duty_of(const Place& place) const {
   return duty;
 }
 
-// What this very generation serves in the slot, another slot of it has not dropped there.
+// A slot's own generation served the listener there: another slot's drop does not apply.
 bool AwaitedListeners::is_dropped(const Place& place, const Duty& duty, const std::string& key) const {
   const auto it = dropped_.find(place.generation);
   return duty.generation != place.generation && it != dropped_.end() && it->second.contains(key);
@@ -127,7 +127,8 @@ AwaitedListeners::Outlook AwaitedListeners::look(Time now, const Place& place, c
     return outlook;
   }
   if (!waits) return outlook;  // the settle time counts
-  // At the first start nobody is sent away, so there is no harm in being ready too soon (Engine::unproven).
+  // At the first start there is no predecessor to drain, so being ready early does no harm
+  // (Engine::unproven).
   const Time due = is_known ? progress.settled : progress.all_lent ? now : progress.since + limits_.settle;
   outlook.ready = now >= due;
   if (!outlook.ready) outlook.next = due;

@@ -11,21 +11,21 @@
 
 namespace liveswap::rollout {
 
-// Which listeners a worker has to wait on before it is ready.
+// Decides when a starting worker is ready, from the listeners that it waits on (accepts or receives from).
 //
-// Connections to a listener that a predecessor served and its successor does not would be lost. So what ready
-// workers wait on is noted, and a new worker is ready once it waits on everything that
+// A listener that the predecessor served and the successor does not would lose connections. So the
+// listeners that ready workers wait on are recorded, and a new worker is ready once it waits on all that it
+// has to serve:
+//   1. those that a worker of the same release last served in its slot (respawn, revert, rollback);
+//   2. else those that the last ready worker of its slot served, of any release;
+//   3. else, in a slot added later, those that all other slots serve;
+//   4. else (first start) the listeners that it was lent, unless it has bound its own;
+//   5. else any one listener, once it has added no further one for the settle time.
 //
-//   a worker of the same release has served in its slot: code that comes back (a respawn, a revert, a
-//   rollback) serves what it served before; where no such worker is known, the last ready worker of its slot
-//   has served, of whatever release; in a slot that is new, every other slot serves; where nothing is known
-//   (the first start), every listener that it was lent, where it has bound none itself; else any one
-//   listener, when it has come to no further one for the settle time.
-//
-// A listener that is *replaced* by another one need not be waited on. One that new code leaves out is
-// *dropped*: when the worker waits on another one, has never bound this one, and has come to no further
-// listener for `drop_after`. The other slots of that generation do not wait for it again. One that was bound
-// and is not waited on is never dropped.
+// A listener that another one replaces need not be waited on. A listener that new code leaves out is
+// dropped if the worker waits on another one, has never bound this one, and has added no further one for
+// `drop_after`. The other slots of that generation then do not wait for it. A listener that was bound but
+// is not waited on is never dropped.
 class AwaitedListeners {
  public:
   struct Limits {
@@ -39,39 +39,39 @@ class AwaitedListeners {
     Generation generation = 0;
     std::string release;
   };
-  // By what tells a listener from others, for as long as the master runs: what people call it.
+  // Key (unique while the master runs) → name for people.
   using Listeners = std::map<std::string, std::string>;
 
-  // Every slot has been served once: a slot that comes from now on is new beside others. At the first start
-  // they only come one after the other, and may serve listeners of their own.
+  // Call once all slots have been served. Slots added later must serve what the others serve; during the
+  // first start each slot may still serve listeners of its own.
   void started() { is_started_ = true; }
 
-  // The ready worker in that place waits on these now. What it does not wait on any more counts for a moment
-  // yet: a worker that is about to end closes its listeners first.
+  // Records what the ready worker in `place` waits on. A listener that is missing still counts for a
+  // moment, because a worker that is about to end closes its listeners first.
   void serves(Time now, const Place& place, const Listeners& listeners);
 
   struct Duty {
-    Listeners listeners;        // empty: nothing is known, any one will do
-    Generation generation = 0;  // that served them last
+    Listeners listeners;        // empty: unknown, any listener will do
+    Generation generation = 0;  // the last that served them
   };
   Duty duty_of(const Place& place) const;
 
-  // What a worker that is not ready has done.
+  // What a worker that is not ready yet has done.
   struct Progress {
-    Listeners waits;                 // it waits on these
-    bool waits_elsewhere = false;    // also on one that is its own, and not the master's
-    std::set<std::string> bound;     // it has bound these, or was lent them
-    std::set<std::string> replaced;  // it waits on others, beside which no process can have these
-    bool all_lent = false;           // it was lent listeners, waits on all of them, and has bound none itself
-    bool any = false;                // it is expected to wait on some listener, whatever the duty
-    Time settled{0};                 // before then it does not take over from a predecessor
-    Time since{0};                   // when it has bound, or come to wait on, one more
+    Listeners waits;
+    bool waits_elsewhere = false;    // also on a listener that the master does not hold
+    std::set<std::string> bound;     // bound by the worker, or lent to it
+    std::set<std::string> replaced;  // listeners that cannot exist beside one that the worker waits on
+    bool all_lent = false;           // lent listeners, waits on all of them, and has bound none of its own
+    bool any = false;                // must wait on some listener, even if none is known
+    Time settled{0};                 // the end of the settle time: not ready before then
+    Time since{0};                   // when the worker last bound, or began to wait on, a listener
   };
   struct Outlook {
     bool ready = false;
-    std::vector<std::string> dropped;  // said once a generation
-    std::optional<Time> next;          // when time alone will change it
-    Awaits awaits;                     // for people; empty when nothing is awaited
+    std::vector<std::string> dropped;  // newly dropped; reported once a generation
+    std::optional<Time> next;          // when to call look() again if nothing happens
+    Awaits awaits;                     // for people; empty: nothing
   };
   Outlook look(Time now, const Place& place, const Progress& progress);
 
@@ -79,7 +79,7 @@ class AwaitedListeners {
   struct Record {
     Place place;
     Listeners listeners;
-    std::map<std::string, Time> left;  // since when it does not wait on them any more
+    std::map<std::string, Time> left;  // no longer waited on, since when
   };
   const Record* find(unsigned slot, const std::string& release) const;
   const Record* find_latest(unsigned slot) const;
@@ -89,7 +89,7 @@ class AwaitedListeners {
 
   Limits limits_;
   bool is_started_ = false;
-  std::deque<Record> records_;  // one a slot and release; what was updated last stands last
+  std::deque<Record> records_;  // one for each slot and release; the last updated is last
   std::map<Generation, std::set<std::string>> dropped_;
 };
 

@@ -4,16 +4,16 @@
 
 #include "rollout/engine.hpp"
 
-// Workers that only drain hold up neither the way back nor the way forward. A connection can last for hours,
-// and the fix of a bad release must not wait for it.
+// Draining workers block neither upgrades nor reverts: a connection can last for hours, and the fix of a
+// bad release must not wait for it.
 namespace liveswap::rollout {
 
-// Not fewer than an upgrade leaves behind, so that no upgrade ends workers that it has itself told to drain.
+// At least `forks`, which is what one upgrade leaves: no upgrade ends workers that it has itself told to
+// drain.
 unsigned Engine::most_draining() const { return std::max(settings_.max_draining.of(forks_), forks_); }
 
-// Of the workers that were asked to drain, those beyond the limit get force as if their own limit had passed:
-// those that have drained longest. Workers of slots that vanish do not count, since each slot leaves its
-// workers behind but once.
+// Uses force on the workers that have drained longest, beyond the limit. Workers of removed slots do not
+// count: each slot leaves them only once.
 void Engine::limit_draining(Time now) {
   if (stopping_) return;
   std::vector<Worker*> asked;
@@ -30,8 +30,8 @@ void Engine::limit_draining(Time now) {
 
 bool Engine::way_back() const { return upgrade_ && committed_ && (upgrade_->urgent || reverting()); }
 
-// Without surge a slot waits until its old worker has gone. That one drains as long as the operator allows on
-// the way forward, but not on the way back.
+// Without surge a slot waits for its old worker to exit. A roll forward allows the operator's drain limit,
+// the way back a short one.
 void Engine::clear_way_back(Time now) {
   if (!way_back() || surge() > 0) return;
   for (unsigned slot = 0; slot < forks_; ++slot) {

@@ -4,8 +4,9 @@
 
 namespace liveswap::rollout {
 
-// How long a worker drains whose end the way back waits for, and how far apart the steps of force are that
-// follow: it has gone after 600 ms at the latest, and its successor serves within a second.
+// On the way back (revert or rollback) without surge, a slot waits for its old worker to exit. That worker
+// gets this drain limit, and the steps of force follow at this interval: it is gone within 600 ms, and its
+// successor serves within a second.
 constexpr Time hurried_step{200};
 
 constexpr const char* hurried_in_words =

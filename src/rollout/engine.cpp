@@ -54,7 +54,6 @@ unsigned Engine::canary() const {
              : 0;
 }
 
-// All of the canary's slots have had their turn and serve the goal.
 bool Engine::canary_on_goal() const {
   unsigned on = 0;
   for (unsigned slot = 0; slot < forks_; ++slot)
@@ -113,7 +112,7 @@ Commands Engine::tick(Time now) {
   for (const auto& [id, worker] : workers_)
     if ((worker.deadline && *worker.deadline <= now) || (worker.settle_at && *worker.settle_at <= now))
       due.push_back(id);
-  // One deadline may take away another's reason: each worker is looked up again.
+  // A deadline may erase another worker, so look each one up again.
   for (const WorkerId id : due)
     if (const auto it = workers_.find(id); it != workers_.end()) worker_deadline(now, it->second);
   if (upgrade_ && upgrade_->deadline && *upgrade_->deadline <= now) upgrade_deadline(now);

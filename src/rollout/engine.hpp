@@ -8,86 +8,80 @@
 
 namespace liveswap::rollout {
 
-// The rollout engine: decides which workers exist. Events go in with the time, commands come out; it is
-// tested as a value, with a clock of the test's own.
+// The rollout engine decides which workers exist. Events and the time go in, commands come out. The engine
+// is a value: it has no clock, and tests pass the time.
 //
-// The model. There is a *goal*: the release, and its generation, that every slot shall serve. Outside an
-// upgrade the goal is the committed one. An upgrade sets another goal; a failure sets it back. Whatever
-// happens, the engine then does the same thing (reconcile.cpp): it fills empty slots, gives turns to slots
-// that are not on the goal, and looks whether the upgrade has come to its end. Rolling forward and reverting
-// are therefore one mechanism.
+// There is a *goal*: the release and generation that every slot shall serve. Outside an upgrade the goal is
+// the committed release. An upgrade sets another goal; a failure sets the goal back. After every event the
+// engine does the same (reconcile.cpp): fill empty slots, give turns to slots that are not on the goal, and
+// end the upgrade when all are. Rolling forward and reverting are therefore one mechanism.
 //
 // An upgrade's life:
 //
-//   preparing ─▶ rolling ⇄ baking     ┌─▶ probation ─▶ committing ─▶ (committed: its old workers leave; then
-//   the answer)
+//   preparing ─▶ rolling ⇄ baking     ┌─▶ probation ─▶ committing ─▶ (committed: answer)
 //       │           │  └─▶ flipping ──┤        │            │
-//       ▼           └─────────────────┴────────┴────────────┴─▶ reverting ─▶ (reverted: its workers leave;
-//       the answer)
+//       ▼           └─────────────────┴────────┴────────────┴─▶ reverting ─▶ (reverted: answer)
 //    (answer)
 //
-// With a canary, rolling stops after the first slots, bakes, and goes on. With a flip, successors are staged:
-// their sockets get no connection until all of them are ready; then all connections go to them at one moment,
-// and the old workers are told to drain when nothing waits in the sockets they serve. A revert after a flip
-// is made in place.
+// With a canary, rolling stops after the first slots, bakes, and goes on. With a flip, successors are
+// staged: their sockets get no connection until all successors are ready. Then all new connections go to
+// them at one moment, and the old workers drain once the accept queues of their sockets are empty. After a
+// flip, a revert keeps the same sockets.
 //
-// The start is an upgrade from nothing: when it fails there is nothing to go back to, and the master quits.
-// An upgrade is over, and the next one may come, once it is committed or reverted; its answer waits until
-// every worker that it made superfluous has gone.
+// The start is an upgrade without a committed release: if it fails, the master quits. An upgrade is over,
+// and the next one may begin, once it is committed or reverted. Its answer waits until all workers that it
+// has replaced have exited.
 //
-// Workers that only drain hold up nobody (draining.cpp). `surge` bounds the workers that start or serve.
-// Those that drain have a limit of their own: beyond it, the ones that have drained longest are ended by
-// force.
+// Draining workers block no upgrade (draining.cpp). `surge` bounds the workers that start or serve.
+// `max_draining` bounds those that drain: beyond it, the engine uses force on those that have drained
+// longest.
 class Engine {
  public:
   explicit Engine(const Settings& settings);
 
-  // Requests. Each is answered by exactly one Answer, now or later (unless its id is 0).
-  Commands boot(Time now, const UpgradeRequest& wish);
-  Commands upgrade(Time now, RequestId request, const UpgradeRequest& wish);
+  // Requests. Each gets exactly one Answer, now or later (none if its id is 0).
+  Commands boot(Time now, const UpgradeRequest& request);
+  Commands upgrade(Time now, RequestId id, const UpgradeRequest& request);
   Commands promote(Time now, RequestId request);  // ends bake or probation
-  Commands abort(Time now, RequestId request);    // answered when everything is as it was
+  Commands abort(Time now, RequestId request);    // answered when the revert is complete
   Commands kill(Time now, RequestId request);
   Commands forks(Time now, RequestId request, unsigned count);
-  // Drain all and quit; `at_once`: by force, also when a drain is under way.
+  // Drain all workers and quit. `at_once`: by force, also when a drain is under way.
   Commands stop(Time now, RequestId request, bool at_once);
 
-  // What became of commands.
-  // `remark`: what the requester is to be told with the answer; empty: nothing.
+  // Outcomes of commands. `remark`: added to the answer; may be empty.
   Commands prepared(Time now, const Release& release, const std::string& remark = "");
   Commands prepare_failed(Time now, const std::string& text);
-  Commands unfit(Time now,
-                 const std::string& text);  // there is nothing to prepare: refused, as if never begun
+  Commands unfit(Time now, const std::string& text);  // nothing to upgrade to: refused, not failed
   Commands committed(Time now);
   Commands commit_failed(Time now, const std::string& text);
   Commands flipped(Time now);
-  Commands flip_failed(Time now, const std::string& text);  // connections go where they went
+  Commands flip_failed(Time now, const std::string& text);  // the sockets are as before the Flip
   Commands measured(Time now, const std::map<WorkerId, std::uint64_t>& bytes);
 
-  // The files of Unix listeners have been looked at.
+  // The master has checked the files of Unix listeners.
   Commands files(Time now, const FileNews& news);
 
-  // What is found out about the health of the new and the old (judge.cpp); while judging() only.
+  // Results of health checks (judge.cpp). Used only while judging().
   Commands probed(Time now, const Probe& probe);
   Commands counted(Time now, const std::map<WorkerId, Served>& served);
 
-  // What workers do. Events of a worker that is not known any more are ignored.
+  // Events of workers. An unknown worker is ignored.
   Commands entered(Time now, WorkerId worker, bool deferred);
   Commands deferred(Time now, WorkerId worker);
-  Commands ready(Time now, WorkerId worker);       // it says so
-  Commands seen_ready(Time now, WorkerId worker);  // by what it waits on: it may still die of its start
-  // What a starting worker has not done yet: said with its failure. And a listener that it leaves out
-  // (awaited.hpp).
+  Commands ready(Time now, WorkerId worker);       // the worker has said so
+  Commands seen_ready(Time now, WorkerId worker);  // from what it waits on; its settle time still runs
+  // `awaits`: what a starting worker has not done yet, for its failure message. `dropped`: it leaves out a
+  // listener (awaited.hpp).
   void awaits(WorkerId worker, const Awaits& awaits);
   Commands dropped(Time now, WorkerId worker, const std::string& listener);
-  // liveswap_main has returned though nobody had asked for it; the process itself may take its time to end.
+  // liveswap_main has returned without a request to stop. The process may live on for a while.
   Commands returned(Time now, WorkerId worker, const std::string& text);
-  // It takes no connections any more though nobody had asked for that; those that it has it finishes as in
-  // any drain.
+  // The worker has stopped taking connections without a request. It finishes its open ones as in any drain.
   Commands stopped_serving(Time now, WorkerId worker, const std::string& text);
   Commands exited(Time now, WorkerId worker, const Departure& departure);
 
-  // Time has passed. When the next call is due; nothing when no deadline is near: then only events matter.
+  // Time has passed. next_deadline(): when to call tick() next; nullopt: only events matter.
   Commands tick(Time now);
   std::optional<Time> next_deadline() const;
 
@@ -98,63 +92,60 @@ class Engine {
     Generation generation = 0;
     Release release;
     WorkerState state = WorkerState::starting;
-    bool staged = false;  // its sockets get no connection: before its flip, or after that of its successor
+    // Its sockets get no connection: the new ones before the flip, the old ones after it.
+    bool staged = false;
     Time spawned{0};
     bool entered = false;
     bool was_ready = false;
-    bool failed = false;           // has been counted as dead, and is on its way out
-    std::optional<Time> deadline;  // starting: of readiness; draining: of the next step
+    bool failed = false;           // counted as failed; leaving
+    std::optional<Time> deadline;  // starting: ready limit; draining: next step
     Time drain_since{0};
-    bool hurried = false;  // the way back waits for its end: the steps of force follow each other quickly
-    std::string
-        why_forced;  // once force has begun: what the worker did, as in "did not drain within its limit"
-    std::optional<Time> settle_at;  // starting: ready by then if nothing happens
-    std::optional<Time>
-        proven_at;  // seen to be ready before it has survived its settle time, which ends then
+    bool hurried = false;           // force must come quickly: a slot on the way back waits for its end
+    std::string why_forced;         // set when force begins, as in "did not drain within its limit"
+    std::optional<Time> settle_at;  // starting: counts as ready then
+    std::optional<Time> proven_at;  // ready before the end of its settle time, which is this
     DrainStep step = DrainStep::asked;
     Awaits awaits;
   };
   struct Slot {
-    unsigned restarts = 0;  // deaths outside an order
-    unsigned deaths = 0;    // in a row, none of which lived for backoff_reset
+    unsigned restarts = 0;  // without an order
+    unsigned deaths = 0;    // in a row; a worker that lives for backoff_reset ends the row
     std::optional<Time> respawn_at;
-    bool turn = false;  // its turn in the roll under way has come
-    std::vector<WorkerId>
-        workers;  // of the slot, the oldest first; so that no question about a slot asks them all
+    bool turn = false;              // has had its turn in the current roll
+    std::vector<WorkerId> workers;  // oldest first
   };
   const std::map<WorkerId, Worker>& workers() const { return workers_; }
   const std::vector<Slot>& slots() const { return slots_; }
   unsigned fork_count() const { return forks_; }
   Generation generation() const { return committed_ ? committed_->generation : 0; }
   Release release() const { return committed_ ? committed_->release : Release{}; }
-  bool running() const;  // a release is committed, and nothing changes it
+  bool running() const;  // a release is committed, and no upgrade is under way
   bool stopping() const { return stopping_.has_value(); }
   bool preparing() const { return upgrade_ && upgrade_->phase == Phase::preparing; }
   bool reverting() const;
   const char* state() const;              // starting, running, upgrading, reverting, stopping
   const char* phase() const;              // of the upgrade under way; "" without one
   std::optional<Time> phase_end() const;  // of bake and probation
-  // Of the upgrade under way, once it is known.
+  // Of the upgrade under way.
   Release goal_release() const { return upgrade_ ? upgrade_->to.release : Release{}; }
   Generation goal_generation() const { return goal() ? goal()->generation : 0; }
-  std::optional<RequestId> queued() const { return queue_ ? std::optional(queue_->request) : std::nullopt; }
+  std::optional<RequestId> queued() const { return queue_ ? std::optional(queue_->id) : std::nullopt; }
   const Pace& pace() const { return upgrade_ ? upgrade_->pace : settings_; }
-  // Successors are staged, or going to be.
+  // Successors are, or will be, staged.
   bool staging() const { return upgrade_ && upgrade_->flip_ahead; }
-  // Whose upgrade is under way.
+  // The request of the upgrade under way.
   std::optional<RequestId> upgrading() const {
     return upgrade_ ? std::optional(upgrade_->request) : std::nullopt;
   }
-  // Probes, and counts of requests, mean something now.
+  // Health checks count now.
   bool judging() const;
-  // What stands in the way of another request, in words; nothing when the way is free.
+  // Why another request must wait, in words; nullopt: it need not.
   std::optional<std::string> under_way() const;
-  // The same, of an upgrade: slots that vanish, while their workers drain, are not in its way.
+  // The same for an upgrade, which need not wait for slots that are removed while their workers drain.
   std::optional<std::string> in_the_way_of_upgrade() const;
-  // Whose upgrade that worker belongs to, or is sent away by; 0: nobody's.
+  // The request whose upgrade started, or drains, this worker; 0: none.
   RequestId request_of(WorkerId worker) const;
-  // Slots without a worker that is ready: one that keeps dying, one that is new, one whose old worker had to
-  // go first.
+  // Slots without a ready worker.
   std::set<unsigned> unserved_slots() const;
 
  private:
@@ -165,34 +156,35 @@ class Engine {
   enum class Phase { preparing, rolling, baking, flipping, probation, committing, reverting };
   struct Upgrade {
     RequestId request = 0;
-    std::string asked;    // the path of the wish; empty: what is at the current one
-    bool urgent = false;  // a rollback: it waits neither for memory nor for workers that drain
+    std::string asked;    // the requested path; empty: what is at the committed release's path now
+    bool urgent = false;  // a rollback: waits neither for memory nor for draining workers
     Phase phase = Phase::rolling;
     Pace pace;
     Target to;
     std::string reason;            // why it reverts
-    std::string remark;            // told with `started`, and with the answer
+    std::string remark;            // for `started`, and for the answer
     std::optional<Time> deadline;  // of the phase
     bool said_waiting = false;
-    bool baked = false;               // the canary has proven itself
-    bool flip_ahead = false;          // successors are staged
-    bool measuring = false;           // measured() is awaited: nobody is started before
-    std::optional<bool> sick_before;  // the old release failed its probes, too; unknown: it had none
-    unsigned failed_probes = 0;       // in a row
-    bool probed = false;              // since the phase began
+    bool baked = false;  // the canary has passed
+    bool flip_ahead = false;
+    bool measuring = false;  // Measure was sent: start no worker before measured()
+    // Whether probes of the old release alone had failed; nullopt: there was none.
+    std::optional<bool> sick_before;
+    unsigned failed_probes = 0;  // in a row
+    bool probed = false;         // a probe came since the phase began
     std::vector<RequestId> aborts;
-    std::vector<std::string> mended;  // files
+    std::vector<std::string> mended;
   };
   struct Queued {
-    RequestId request = 0;
-    UpgradeRequest wish;
+    RequestId id = 0;
+    UpgradeRequest request;
   };
-  // An upgrade that is decided; its answers wait until these workers have gone.
+  // A decided upgrade; the answers wait until these workers have exited.
   struct PendingAnswer {
     std::vector<Answer> answers;
     std::set<WorkerId> workers;
-    unsigned told = 0;                // fates in the text
-    std::vector<std::string> mended;  // files
+    unsigned told = 0;  // fates reported so far
+    std::vector<std::string> mended;
   };
   // `kill` or `forks` under way.
   struct AdminCommand {
@@ -210,7 +202,7 @@ class Engine {
     std::vector<RequestId> requests;
   };
 
-  // reconcile.cpp: from what is to what shall be
+  // reconcile.cpp: from the actual workers to the goal
   Commands done(Time now);
   void reconcile(Time now);
   void reconcile_stop(Time now);
@@ -224,7 +216,7 @@ class Engine {
 
   // upgrade.cpp: an upgrade's phases
   void advance_upgrade(Time now);
-  void begin_upgrade(Time now, RequestId request, const UpgradeRequest& wish);
+  void begin_upgrade(Time now, RequestId id, const UpgradeRequest& request);
   void begin_rolling(const Release& release);
   std::string same_content(const Release& release) const;
   bool begin_queued(Time now);
@@ -237,7 +229,7 @@ class Engine {
   void close_upgrade(Verdict verdict, const std::string& text);
   void upgrade_deadline(Time now);
   bool rolling() const;
-  // What has failed meanwhile is dealt with when the flip has ended: nobody is started.
+  // During a flip no worker is started; failures are handled when it has ended.
   bool flipping() const { return upgrade_ && upgrade_->phase == Phase::flipping; }
 
   // judge.cpp
@@ -259,9 +251,9 @@ class Engine {
   void schedule_respawn(Time now, Slot& slot, Time lived);
   void worker_deadline(Time now, Worker& worker);
   void tell_fate(PendingAnswer& pending, const Worker& worker, const Departure& departure);
-  void bid_farewell(const Worker& worker, const Departure& departure);
+  void record_departure(const Worker& worker, const Departure& departure);
 
-  // draining.cpp: workers that only drain hold up nobody
+  // draining.cpp: draining workers block no upgrade
   unsigned most_draining() const;
   void limit_draining(Time now);
   bool way_back() const;
@@ -270,14 +262,14 @@ class Engine {
 
   // requests.cpp
   void make_way_for_rollback(Time now);
-  void advance_errand(Time now);
+  void advance_admin_command(Time now);
   void advance_shrink(Time now, bool due);
-  void fail_errand(Time now, Verdict verdict, const std::string& text);
-  void abandon_errand(const std::string& why);
-  void end_errand();
-  void enqueue(RequestId request, const UpgradeRequest& wish);
+  void fail_admin_command(Time now, Verdict verdict, const std::string& text);
+  void abandon_admin_command(const std::string& why);
+  void end_admin_command();
+  void enqueue(RequestId id, const UpgradeRequest& request);
   bool may_abort() const;
-  std::optional<std::string> impossible(const UpgradeRequest& wish) const;
+  std::optional<std::string> impossible(const UpgradeRequest& request) const;
   void close_slots();
   bool vanishing() const;
   void begin_stop(bool at_once, bool ok, const std::string& text);
@@ -300,7 +292,7 @@ class Engine {
   unsigned surge() const;
 
   Settings settings_;
-  std::mt19937 random_;  // minstd_rand gives nearly the same first number for all small seeds
+  std::mt19937 random_;  // std::minstd_rand gives nearly the same first number for all small seeds
   unsigned forks_;
   WorkerId last_worker_ = 0;
   Generation last_generation_ = 0;

@@ -5,14 +5,14 @@
 
 #include "rollout/engine.hpp"
 
-// What a new release is judged by, beside its crashes: probes, errors, memory.
+// How a new release is judged besides crashes: probes, failed requests, memory.
 namespace liveswap::rollout {
 namespace {
 
 constexpr std::uint64_t enough_requests = 20;
 constexpr double tolerated_share = 0.01;
 constexpr double tolerated_factor = 2.0;
-constexpr unsigned probes_to_fail = 2;  // in a row: one may meet a moment
+constexpr unsigned probes_to_fail = 2;  // in a row: a single one may be chance
 
 double share(const Served& served) {
   return served.requests ? static_cast<double>(served.failed) / static_cast<double>(served.requests) : 0.0;
@@ -57,7 +57,7 @@ Commands Engine::probed(Time now, const Probe& probe) {
   const bool trial = upgrade_->phase == Phase::baking || upgrade_->phase == Phase::probation;
   upgrade_->probed = trial;
   upgrade_->failed_probes = probe.failed > 0 ? upgrade_->failed_probes + 1 : 0;
-  // Without a probe of the old release alone, what fails while both serve may be what is being got rid of.
+  // If the old release failed its probes too, or was never probed alone, the new one is not to blame.
   if (upgrade_->sick_before.value_or(!trial)) return done(now);
   if (upgrade_->failed_probes >= probes_to_fail)
     fail_upgrade(now, "health probe: " + probe.text);
@@ -89,13 +89,13 @@ void Engine::ask_memory() {
 
 Commands Engine::measured(Time now, const std::map<WorkerId, std::uint64_t>& bytes) {
   memory_.clear();
-  for (const auto& [id, size] : bytes)  // some may have gone meanwhile
+  for (const auto& [id, size] : bytes)  // some may have exited meanwhile
     if (workers_.count(id)) memory_.emplace(id, size);
   if (upgrade_) upgrade_->measuring = false;
   return done(now);
 }
 
-// Whether one worker more has room. One that is not measured yet will be as large as the largest.
+// Whether one more worker fits. An unmeasured worker counts as the largest measured one.
 bool Engine::fits_memory() const {
   std::uint64_t largest = 0;
   for (const auto& [id, bytes] : memory_) largest = std::max(largest, bytes);
@@ -107,8 +107,8 @@ bool Engine::fits_memory() const {
   return sum <= settings_.max_memory;
 }
 
-// True when a successor must not be started yet. When nobody is left whose end could make room, a roll
-// forward has failed; the way back is never barred, and does not wait for a measurement either.
+// True: start no successor now. If no worker is about to exit and make room, a roll forward fails. A revert
+// or rollback waits neither for room nor for a measurement.
 bool Engine::wait_for_memory(Time now) {
   if (settings_.max_memory == 0 || !upgrade_ || !committed_ || upgrade_->urgent || !rolling()) return false;
   if (upgrade_->measuring) return true;

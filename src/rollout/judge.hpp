@@ -7,9 +7,9 @@
 
 namespace liveswap::rollout {
 
-// Whether a new release answers worse than the old one, by what both count themselves: nothing when it does
-// not, or when it has answered too little to tell; else why, for people. Worse is more than twice the old
-// share of failed requests and 1 % of all.
+// Compares the failed requests that both releases report. Why the new release is worse, for people;
+// nullopt: it is not, or has answered too few requests to tell. Worse: more than twice the old share of
+// failures, and more than 1 % of all requests.
 std::optional<std::string> judge_errors(const Served& old_release, const Served& new_release);
 
 }  // namespace liveswap::rollout

@@ -5,15 +5,13 @@
 namespace liveswap::rollout {
 namespace {
 
-// For workers that bind only when they have been ready for a while.
+// For applications that bind late.
 constexpr Time late_binder{2'000};
-// An application that closes a listener may open it again at once.
 constexpr Time reopening{1'000};
-// From the moment when a socket is not wanted any more until those that still wait in it are turned away: not
-// before those who bind late have had their time.
+// From the moment a socket is unwanted until the connections that wait in it are reset: late binders get
+// their time first.
 constexpr Time clearing = late_binder;
-// From the moment when nobody can come to a listener any more until it is closed: handshakes end, or are
-// repeated once.
+// From the withdrawal of a listener until its close: pending handshakes end, or are retried once.
 constexpr Time leaving{1'000};
 
 }  // namespace
@@ -25,7 +23,7 @@ void ListenerLifetime::unwanted() {
   turning_away_at_.reset();
 }
 
-// At once, for what comes to it meanwhile goes through the master.
+// At once: until then its connections go through the master.
 bool ListenerLifetime::may_leave(const Use& use) const {
   return !is_leaving() && !stays_ && use.quiet && use.inherited && use.serves && !use.lasting;
 }
@@ -37,7 +35,7 @@ void ListenerLifetime::leaves(Time now) {
 
 bool ListenerLifetime::is_over(Time now, const Use& use) {
   if (is_leaving()) return now >= *leaving_until_;
-  // Bound and closed again without a listen(): nobody has noticed it.
+  // Bound and closed without listen(): no client has seen it.
   if (!use.serves && !use.known) return true;
   if (!use.quiet || use.lasting) {
     unused_since_.reset();

@@ -6,45 +6,45 @@
 
 namespace liveswap::rollout {
 
-// How long a listener that an application has bound itself is kept, by who uses it and by the time. To be
-// asked again whenever one of these may have changed, and at next().
+// How long the master keeps a listener that an application has bound. Pure; ask again after each change of
+// its use, and at next().
 //
-//   used      by a worker that does not drain: it stays; and while an upgrade is under way it stays in any
-//   case unused    kept for a grace: code may bind late, and who closes a listener may open it again leaving
-//   unused, and another listener is bound there, too: who comes goes to that one; closed when what has begun
-//   is over
+//   used      by a worker that does not drain, or an upgrade is under way: kept
+//   unused    kept for a grace: code may bind late, or close a listener and open it again
+//   leaving   unused, and another listener is bound to the same address: new connections go to that one;
+//             closed once pending handshakes have ended
 class ListenerLifetime {
  public:
-  // How things stand.
   struct Use {
-    bool quiet = false;      // no upgrade is under way, and every slot is served
-    bool serves = false;     // it listens, or needs no listen()
-    bool known = false;      // a worker uses it, be it one that drains
-    bool lasting = false;    // one that does not drain
-    bool inherited = false;  // another listener gets its connections when it is gone
+    bool quiet = false;      // no upgrade, and every slot is served
+    bool serves = false;     // listens, or is UDP
+    bool known = false;      // some worker uses it, even one that drains
+    bool lasting = false;    // a worker that does not drain uses it
+    bool inherited = false;  // another listener gets its connections once it is withdrawn
   };
 
-  // A worker has bound it; has closed it, which says nothing of the application where it drains.
+  // A worker has bound, or closed, it. A close by a draining worker does not count as the application's
+  // will.
   void bound() { closed_ = false; }
   void closed(bool while_draining) { closed_ = !while_draining; }
-  // One more of its sockets gets no connections from now on; who waits there already is passed on, or turned
-  // away at last.
+  // One of its sockets gets no new connections from now on. Connections that wait there are passed on, or
+  // in the end reset.
   void unwanted();
 
-  // Whether to withdraw it from those who look for it; then one of the two, by whether that could be done.
+  // Whether to withdraw it from clients now. The caller then calls leaves() or, if that failed, stays().
   bool may_leave(const Use& use) const;
   void leaves(Time now);
   void stays() { stays_ = true; }
   bool is_leaving() const { return leaving_until_.has_value(); }
 
-  // Whether who waits in it shall go to another listener.
+  // Whether connections that wait in it are passed to another listener.
   bool passes_on() const { return is_leaving() || unwanted_; }
-  // Whether it is to be closed.
+  // Whether to close it.
   bool is_over(Time now, const Use& use);
-  // Whether who still waits in what is unwanted is to be turned away, now, once.
+  // Whether to reset the connections that still wait in unwanted sockets. True once.
   bool turns_away(Time now, const Use& use);
 
-  // When time alone changes something.
+  // When to ask again if nothing changes.
   std::optional<Time> next() const;
 
  private:
@@ -52,7 +52,7 @@ class ListenerLifetime {
 
   std::optional<Time> unused_since_, leaving_until_, turning_away_at_;
   bool unwanted_ = false;
-  bool closed_ = false;  // by an application, not by an upgrade
+  bool closed_ = false;  // by an application that does not drain
   bool stays_ = false;
 };
 

@@ -32,7 +32,7 @@ void Engine::note(NoteKind kind, const std::string& text) {
   out_.push_back(std::move(note));
 }
 
-// What had to be mended is told to every requester that waits: its upgrade may have been the cause.
+// Repairs are told to every requester that waits: its upgrade may be the cause.
 Commands Engine::files(Time now, const FileNews& news) {
   const auto add = [](std::vector<std::string>& to, const std::string& text) {
     if (std::find(to.begin(), to.end(), text) == to.end()) to.push_back(text);
@@ -45,7 +45,7 @@ Commands Engine::files(Time now, const FileNews& news) {
   return done(now);
 }
 
-// Success means that clients reach what serves.
+// Success includes that clients can connect.
 void Engine::answer(PendingAnswer pending) {
   Answer& first = pending.answers.front();
   for (const std::string& text : pending.mended) first.text += "; " + text;

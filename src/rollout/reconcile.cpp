@@ -5,16 +5,15 @@
 
 namespace liveswap::rollout {
 
-// The end of every event: brings what is nearer to what shall be, and hands out the commands.
+// Ends every event: reconciles and returns the commands.
 Commands Engine::done(Time now) {
-  // A respawn whose time has come is no deadline any more; what holds it up now is an event.
+  // A respawn that is due has no deadline; it now waits for an event.
   for (Slot& slot : slots_)
     if (slot.respawn_at && *slot.respawn_at <= now) slot.respawn_at.reset();
-  // What a failed upgrade has left behind is the rollback's affair, which begins at once.
-  if (reverting() && queue_ && queue_->wish.overtake) close_upgrade(Verdict::reverted, upgrade_->reason);
-  const bool rollback_begins = queue_ && queue_->wish.overtake && !in_the_way_of_upgrade();
+  // A queued rollback takes over a failed upgrade's slots at once.
+  if (reverting() && queue_ && queue_->request.overtake) close_upgrade(Verdict::reverted, upgrade_->reason);
+  const bool rollback_begins = queue_ && queue_->request.overtake && !in_the_way_of_upgrade();
   if (!quit_ && !rollback_begins) reconcile(now);
-  // What has come to its end makes way for the next upgrade.
   while (begin_queued(now)) reconcile(now);
   limit_draining(now);
   return std::exchange(out_, {});
@@ -26,13 +25,13 @@ void Engine::reconcile(Time now) {
     take_turns(now);
     advance_upgrade(now);
   }
-  // The upgrade's end may have changed the goal, or begun a stop.
+  // The end of the upgrade may have changed the goal, or begun a stop.
   if (!stopping_) {
     fill_empty_slots(now);
     take_turns(now);
     clear_way_back(now);
-    advance_errand(now);
-    // A kill or a rollback may have ended a change of forks, and left its slots behind.
+    advance_admin_command(now);
+    // A kill or a rollback may have ended a change of forks without closing its slots.
     if (!admin_command_ && slots_.size() > forks_ && !vanishing()) close_slots();
   }
   if (stopping_) reconcile_stop(now);
@@ -51,7 +50,7 @@ void Engine::reconcile_stop(Time now) {
   quit_ = true;
 }
 
-// A respawn runs the committed release; a slot whose turn has come runs the goal.
+// A respawn runs the committed release; a slot that has had its turn runs the goal.
 std::optional<Engine::Target> Engine::target_for_empty(unsigned slot) const {
   if (rolling() && (slots_[slot].turn || !committed_)) return upgrade_->to;
   return committed_;
@@ -67,8 +66,8 @@ void Engine::fill_empty_slots(Time now) {
   }
 }
 
-// `surge` bounds the workers that start or serve; those that drain hold up nobody. Where it is 0, for
-// machines without the memory and for servers that must be alone, a slot's old worker has to be gone first.
+// `surge` bounds the workers that start or serve, not those that drain. With surge 0 (not enough memory, or
+// a server that must run alone) the old worker must have exited first.
 bool Engine::may_spawn(unsigned slot) const {
   if (surge() == 0) return slots_[slot].workers.empty();
   const auto busy = std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
@@ -77,16 +76,16 @@ bool Engine::may_spawn(unsigned slot) const {
   return static_cast<std::size_t>(busy) < std::size_t{forks_} + surge();
 }
 
-// The old worker died while its successor still starts, which may take long: nobody serves the slot
-// meanwhile. Not for code that keeps dying, unless the successor waits for a flip and serves nobody.
+// The old worker died while its successor starts, so the slot is not served. No stopgap for code that keeps
+// dying, unless the successor is staged and serves nothing.
 bool Engine::needs_stopgap(unsigned slot) const {
   return settings_.zero_downtime && surge() > 0 && rolling() && committed_ && has_active(slot) &&
          !served(slot) && !find_active(slot, committed_->generation) &&
          (slots_[slot].deaths <= 1 || upgrade_->flip_ahead);
 }
 
-// Gives turns to slots that are not on the goal: `batch` of them may be under way at once. Without zero
-// downtime all of them go at once.
+// Gives turns to slots that are not on the goal, at most `batch` at once; without zero downtime all at
+// once.
 void Engine::take_turns(Time now) {
   if (!goal() || flipping()) return;
   unsigned under_way = 0;
@@ -107,8 +106,8 @@ void Engine::take_turns(Time now) {
   }
 }
 
-// Starts the slot's successor, or, where no worker more is allowed at all, sends the old one away first.
-// False when there is no room for a further worker now: for one that starts or serves, or in the memory.
+// Starts the slot's successor; with surge 0 or without zero downtime it ends the old worker first. False:
+// no room for another worker now (surge or memory).
 bool Engine::take_turn(Time now, unsigned slot) {
   const bool old_first = surge() == 0 || !settings_.zero_downtime;
   if (!old_first && !may_spawn(slot)) return false;

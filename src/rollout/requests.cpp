@@ -5,12 +5,11 @@
 
 namespace liveswap::rollout {
 
-// What stands in the way of another request, in words; nothing when the way is free.
 std::optional<std::string> Engine::under_way() const {
   if (stopping_) return "the master is stopping";
   if (!committed_) return "the master is still starting";
   if (upgrade_) {
-    // What was asked for, as long as it is being prepared.
+    // While preparing, only the requested path is known.
     const std::string& path = upgrade_->to.release.path.empty() ? upgrade_->asked : upgrade_->to.release.path;
     const std::string what = path.empty() ? "" : " to " + path;
     return upgrade_->phase == Phase::reverting ? "a failed upgrade" + what + " is being reverted"
@@ -28,62 +27,62 @@ std::optional<std::string> Engine::in_the_way_of_upgrade() const {
   return passable ? std::nullopt : under_way();
 }
 
-// There is nothing to go back to, and nobody to compare with: neither canary nor probation.
-Commands Engine::boot(Time now, const UpgradeRequest& wish) {
-  UpgradeRequest start = wish;
+// There is no old release to return to or to compare with: no canary, no probation.
+Commands Engine::boot(Time now, const UpgradeRequest& request) {
+  UpgradeRequest start = request;
   start.pace.canary = {};
   start.pace.probation = Time{0};
   begin_upgrade(now, 0, start);
   return done(now);
 }
 
-// Why an upgrade like that cannot be made; nothing when it can.
-std::optional<std::string> Engine::impossible(const UpgradeRequest& wish) const {
-  if (const auto [canary, percent] = wish.pace.canary; !percent && canary > forks_)
+// Why such an upgrade cannot be made; nullopt: it can.
+std::optional<std::string> Engine::impossible(const UpgradeRequest& request) const {
+  if (const auto [canary, percent] = request.pace.canary; !percent && canary > forks_)
     return "a canary of " + std::to_string(canary) + ", but there are " + std::to_string(forks_) +
            (forks_ == 1 ? " slot" : " slots") +
            (canary <= 100 ? "; was " + std::to_string(canary) + "% meant?" : "");
-  if (wish.pace.flip && wish.pace.canary.of(forks_) > 0)
+  if (request.pace.flip && request.pace.canary.of(forks_) > 0)
     return "a flip and a canary exclude each other: a canary serves beside the old release";
-  if (wish.pace.flip && settings_.zero_downtime && wish.pace.surge.of(forks_) < forks_)
+  if (request.pace.flip && settings_.zero_downtime && request.pace.surge.of(forks_) < forks_)
     return "a flip needs a successor beside every worker: surge 100%";
   return std::nullopt;
 }
 
-Commands Engine::upgrade(Time now, RequestId request, const UpgradeRequest& wish) {
+Commands Engine::upgrade(Time now, RequestId id, const UpgradeRequest& request) {
   const auto refuse = [&](const std::string& why) {
-    out_.push_back(Answer{request, Verdict::refused, why});
+    out_.push_back(Answer{id, Verdict::refused, why});
     return done(now);
   };
-  if (const auto why = impossible(wish)) return refuse(*why);
+  if (const auto why = impossible(request)) return refuse(*why);
   const auto busy = in_the_way_of_upgrade();
   if (!busy) {
-    begin_upgrade(now, request, wish);
+    begin_upgrade(now, id, request);
     return done(now);
   }
-  if (stopping_ || !committed_ || (!wish.queue && !wish.overtake)) return refuse(*busy);
-  enqueue(request, wish);
-  if (wish.overtake) make_way_for_rollback(now);
+  if (stopping_ || !committed_ || (!request.queue && !request.overtake)) return refuse(*busy);
+  enqueue(id, request);
+  if (request.overtake) make_way_for_rollback(now);
   return done(now);
 }
 
-// A rollback waits for nothing but a flip, or a commit, that is being made at this very moment. Of a failed
-// upgrade it takes the slots over as they are (done()).
+// A rollback waits only for a flip or commit in progress. It takes over a failed upgrade's slots as they
+// are (done()).
 void Engine::make_way_for_rollback(Time now) {
   if (admin_command_ && admin_command_->kind != AdminCommand::Kind::shrink)
-    abandon_errand("a rollback was asked for before every slot was served");
+    abandon_admin_command("a rollback was asked for before every slot was served");
   if (!may_abort()) return;
   if (upgrade_->phase == Phase::preparing) out_.push_back(CancelPrepare{});
   fail_upgrade(now, "aborted: a rollback was asked for");
 }
 
-// The newest wins.
-void Engine::enqueue(RequestId request, const UpgradeRequest& wish) {
-  if (queue_) out_.push_back(Answer{queue_->request, Verdict::refused, "overtaken by a later upgrade"});
-  queue_ = Queued{request, wish};
+// A newer request replaces the queued one.
+void Engine::enqueue(RequestId id, const UpgradeRequest& request) {
+  if (queue_) out_.push_back(Answer{queue_->id, Verdict::refused, "overtaken by a later upgrade"});
+  queue_ = Queued{id, request};
   Note note;
   note.kind = NoteKind::queued;
-  note.request = request;
+  note.request = id;
   note.text = *under_way();
   out_.push_back(std::move(note));
 }
@@ -101,7 +100,6 @@ Commands Engine::promote(Time now, RequestId request) {
   return done(now);
 }
 
-// What is being committed, or on its way back already, is not aborted.
 bool Engine::may_abort() const {
   return upgrade_ && committed_ && upgrade_->phase != Phase::committing &&
          upgrade_->phase != Phase::reverting && !stopping_;
@@ -119,14 +117,13 @@ Commands Engine::abort(Time now, RequestId request) {
   return done(now);
 }
 
-// Kills whatever lives. An upgrade that is under way has failed by that; its slots respawn the committed
-// release.
+// Kills all workers. An upgrade under way fails; the slots respawn the committed release.
 Commands Engine::kill(Time now, RequestId request) {
   if (stopping_ || !committed_ || (admin_command_ && admin_command_->kind == AdminCommand::Kind::kill)) {
     out_.push_back(Answer{request, Verdict::refused, *under_way()});
     return done(now);
   }
-  if (admin_command_) abandon_errand("all workers were killed on request");
+  if (admin_command_) abandon_admin_command("all workers were killed on request");
   if (upgrade_) {
     if (upgrade_->phase == Phase::preparing) out_.push_back(CancelPrepare{});
     if (upgrade_->phase != Phase::reverting) fail_upgrade(now, "all workers were killed on request");
@@ -164,7 +161,7 @@ Commands Engine::forks(Time now, RequestId request, unsigned count) {
   return done(now);
 }
 
-void Engine::advance_errand(Time now) {
+void Engine::advance_admin_command(Time now) {
   if (!admin_command_) return;
   const bool due = admin_command_->deadline && *admin_command_->deadline <= now;
   if (admin_command_->kind == AdminCommand::Kind::shrink) {
@@ -172,14 +169,15 @@ void Engine::advance_errand(Time now) {
     return;
   }
   admin_command_->text = std::to_string(forks_) + (forks_ == 1 ? " worker is ready" : " workers are ready");
-  // A kill is over when the killed have gone; new slots do not wait for what drains elsewhere.
+  // A kill ends when the killed workers have exited; a grow does not wait for draining workers.
   if (all_on_goal() && (admin_command_->kind == AdminCommand::Kind::grow || workers_.size() == forks_))
-    end_errand();
+    end_admin_command();
   else if (due)
-    fail_errand(now, Verdict::timed_out, "not every slot has a worker that is ready: see `liveswap status`");
+    fail_admin_command(now, Verdict::timed_out,
+                       "not every slot has a worker that is ready: see `liveswap status`");
 }
 
-// The slots beyond `forks` serve on until nothing new is steered to them, then they drain.
+// The slots beyond `forks` serve until no connection is steered to them, then they drain.
 void Engine::advance_shrink(Time now, bool due) {
   if (due) {
     admin_command_->deadline.reset();
@@ -190,10 +188,10 @@ void Engine::advance_shrink(Time now, bool due) {
   close_slots();
   if (admin_command_->verdict == Verdict::ok)
     admin_command_->text = std::to_string(forks_) + (forks_ == 1 ? " worker is left" : " workers are left");
-  end_errand();
+  end_admin_command();
 }
 
-// Workers of slots that are no more.
+// Some worker of a removed slot still lives.
 bool Engine::vanishing() const {
   return std::any_of(workers_.begin(), workers_.end(),
                      [&](const auto& entry) { return entry.second.slot >= forks_; });
@@ -204,12 +202,12 @@ void Engine::close_slots() {
   out_.push_back(CloseSlots{forks_});
 }
 
-// New slots that do not come up are given up again.
-void Engine::fail_errand(Time now, Verdict verdict, const std::string& text) {
+// A grow whose new slots do not become ready is undone.
+void Engine::fail_admin_command(Time now, Verdict verdict, const std::string& text) {
   admin_command_->verdict = verdict;
   admin_command_->text = text;
   if (admin_command_->kind != AdminCommand::Kind::grow || admin_command_->forks_before == forks_) {
-    end_errand();
+    end_admin_command();
     return;
   }
   admin_command_->kind = AdminCommand::Kind::shrink;
@@ -219,13 +217,13 @@ void Engine::fail_errand(Time now, Verdict verdict, const std::string& text) {
   if (settings_.unsteer == Time{0}) advance_shrink(now, true);
 }
 
-void Engine::abandon_errand(const std::string& why) {
+void Engine::abandon_admin_command(const std::string& why) {
   admin_command_->verdict = Verdict::failed;
   admin_command_->text = why;
-  end_errand();
+  end_admin_command();
 }
 
-void Engine::end_errand() {
+void Engine::end_admin_command() {
   out_.push_back(Answer{admin_command_->request, admin_command_->verdict, admin_command_->text});
   admin_command_.reset();
 }
@@ -236,7 +234,7 @@ Commands Engine::stop(Time now, RequestId request, bool at_once) {
   return done(now);
 }
 
-// Whoever waits for something else learns that it will not come.
+// Answers all pending requests as failed.
 void Engine::begin_stop(bool at_once, bool ok, const std::string& text) {
   const std::string why = "the master was told to stop";
   if (upgrade_) {
@@ -246,8 +244,8 @@ void Engine::begin_stop(bool at_once, bool ok, const std::string& text) {
     upgrade_.reset();
   }
   if (const auto queued = std::exchange(queue_, std::nullopt))
-    out_.push_back(Answer{queued->request, Verdict::failed, why});
-  if (admin_command_) abandon_errand(why);
+    out_.push_back(Answer{queued->id, Verdict::failed, why});
+  if (admin_command_) abandon_admin_command(why);
   if (!stopping_) stopping_ = Stopping{at_once, ok, text, {}};
   stopping_->at_once |= at_once;
   for (Slot& slot : slots_) slot.respawn_at.reset();

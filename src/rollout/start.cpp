@@ -20,8 +20,8 @@ Start target_of(const Surroundings& found) {
   return start;
 }
 
-// The master replaces HEAD whole, so that neither a crash nor a loss of power damages it: something else did,
-// and what was committed is for people to find out.
+// The master replaces HEAD atomically, so no crash or power loss damages it. Something else did, and a
+// person has to find out what was committed.
 NoStart damaged_head(const Surroundings& found) {
   const std::string target =
       found.target.empty() ? "a library that is named" : "the configured target " + found.target;
@@ -33,7 +33,7 @@ NoStart damaged_head(const Surroundings& found) {
           target};
 }
 
-// What HEAD names: the committed bytes when the store has them, else what is at the path.
+// The committed bytes if the store has them, else the file at HEAD's path.
 std::variant<Start, NoStart> head_of(const Surroundings& found) {
   const bool other = !found.target.empty() && found.target != found.head->path;
   if (!found.stored && !found.readable)

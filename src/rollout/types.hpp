@@ -7,23 +7,23 @@
 #include <variant>
 #include <vector>
 
-// The words of the rollout engine: settings, and the commands that it gives. All of it is values; nothing
-// here knows of descriptors, processes or clocks.
+// The types of the rollout engine: settings, events and commands. Plain values, without descriptors,
+// processes or clocks.
 namespace liveswap::rollout {
 
-using Time = std::chrono::milliseconds;  // since any fixed moment, on a clock that never goes back
-using WorkerId = std::uint64_t;          // given by the engine, never used twice
+using Time = std::chrono::milliseconds;  // on any monotonic clock
+using WorkerId = std::uint64_t;          // assigned by the engine, never reused
 using Generation = std::uint64_t;
-using RequestId = std::uint64_t;  // given by the caller; whom an answer is for. 0: nobody waits for it
+using RequestId = std::uint64_t;  // assigned by the caller, names the Answer's receiver; 0: none
 
-// What is rolled out: the path as somebody asked for it, and the content that was found there.
+// What is rolled out: the path as requested, and the SHA-256 of the file found there.
 struct Release {
   std::string path;
   std::string id;
   bool operator==(const Release&) const = default;
 };
 
-// A number of workers, or a share of `forks`, rounded up.
+// A number of workers, or a percentage of `forks`, rounded up.
 struct Amount {
   unsigned value = 0;
   bool percent = false;
@@ -32,71 +32,66 @@ struct Amount {
   }
 };
 
-// How one upgrade goes.
 struct Pace {
   unsigned batch = 1;
   Amount surge{100, true};
-  Amount canary;      // so many slots first; 0: no canary
-  Time bake{30'000};  // then this long until the others
+  Amount canary;      // slots that get the release first; 0: no canary
+  Time bake{30'000};  // pause before the other slots follow
   Time probation{0};
-  bool flip = false;  // all successors ready first, then all connections at one moment; excludes a canary
+  bool flip = false;  // all successors ready, then all connections at once; excludes a canary
 };
 
-// The pace: of upgrades that ask for no other one.
+// The inherited Pace is the default of upgrades.
 struct Settings : Pace {
   unsigned forks = 2;
   bool zero_downtime = true;
-  Amount max_draining{
-      800, true};       // workers that may drain at once; at least `forks`, which is what one upgrade needs
-  bool health = false;  // probed() is going to be told: nothing is committed before a good one
-  std::uint64_t max_memory = 0;  // bytes that all workers together may take during an upgrade; 0: no matter
+  Amount max_draining{800, true};  // workers that may drain at once; at least `forks` are allowed
+  bool health = false;             // probes are configured: commit only after a good one
+  std::uint64_t max_memory = 0;    // bytes of all workers together during an upgrade; 0: no limit
 
   Time settle{100};
   Time ready_limit{30'000};
   std::optional<Time> drain_limit{60'000};
   Time term_grace{2'000};
-  Time prepare_limit{360'000};  // the last resort: whoever prepares has limits of his own
-  Time unsteer{0};  // how long a slot that shall vanish still serves what the kernel has already given to it
+  Time prepare_limit{360'000};  // last resort: the preparation has shorter limits of its own
+  Time unsteer{0};  // how long a slot to be removed serves on, for connections already queued for it
 
   Time backoff_min{100};
   Time backoff_max{30'000};
   Time backoff_reset{10'000};
-  std::uint32_t seed = 1;  // of the jitter
+  std::uint32_t seed = 1;  // of the respawn jitter
 };
 
-// A worker's life: starting → ready → draining → gone. The engine moves it: to `ready` when the worker says
-// so or has survived its settle time; to `draining` from either, when a successor is ready, an upgrade
-// reverts, or the master stops. `gone` is not a state but the end: the record is dropped the moment the
-// process has been reaped.
+// A worker's life: starting → ready → draining → gone. The engine sets `ready` when the worker says so or
+// its settle time has passed; `draining` when a successor is ready, an upgrade reverts or the master stops.
+// `gone` is no state: the record is erased when the process has been reaped.
 enum class WorkerState {
-  starting,  // spawned; may already accept, but nothing relies on it
+  starting,  // spawned; may accept already, but is not counted on
   ready,     // serves its slot
-  draining,  // finishes what it has; force is under way once its limit has passed
+  draining,  // finishes its connections; force begins at its drain limit
 };
 
-// Force comes in steps, `term_grace` apart, and ends with one that cannot be ignored.
+// The steps of force, `term_grace` apart.
 enum class DrainStep {
-  asked,    // told to drain
-  expired,  // the limit has passed: its listeners are taken away
+  asked,
+  expired,  // drain limit reached: its listeners are revoked
   termed,   // SIGTERM
   killed,   // SIGKILL
 };
 
-// What a worker that is not ready has not done yet, in words for its failure: "it had not come to wait on …".
+// What a starting worker has not done yet, for its failure message: "it had not come to wait on …".
 struct Awaits {
   std::string text;    // empty: nothing
-  std::string advice;  // what to do about it, once the ready limit has passed
+  std::string advice;  // what to do if the ready limit passes
 };
 
-// What somebody asks for.
 struct UpgradeRequest {
-  std::string path;                // empty: what is at the path of the committed release now
-  std::optional<Release> release;  // of the store, proven before: needs no preparation
+  std::string path;                // empty: the committed release's path
+  std::optional<Release> release;  // from the store, already checked: no preparation
   Pace pace;
-  bool queue = false;  // wait for what is under way; the newest wins
-  std::string remark;  // told when it begins to roll, and with the answer; empty: nothing
-  bool overtake =
-      false;  // a rollback: ends an upgrade that is under way, and waits for no worker that drains
+  bool queue = false;     // wait for the current upgrade; a newer queued request replaces this one
+  std::string remark;     // for `started` and the answer; may be empty
+  bool overtake = false;  // a rollback: ends the current upgrade, and waits for no draining worker
 };
 
 // A round of health probes.
@@ -106,20 +101,20 @@ struct Probe {
   std::string text;  // of the first failure
 };
 
-// Requests that an application has counted (liveswap_served), since the worker's start.
+// Requests that a worker has counted since its start (liveswap_served).
 struct Served {
   std::uint64_t requests = 0;
   std::uint64_t failed = 0;
 };
 
-// What the engine wants done. Commands are carried out in their order; an outcome comes back as an event.
+// Commands. The master carries them out in order; outcomes come back as events.
 
-struct Spawn {  // → worker events; or exited() at once when it cannot be spawned
+struct Spawn {  // → worker events; exited() at once if it cannot be spawned
   WorkerId worker;
   unsigned slot;
   Generation generation;
   Release release;
-  bool staged;  // on sockets that get no connection before the Flip
+  bool staged;  // its sockets get no connection before the Flip
 };
 struct Drain {
   WorkerId worker;
@@ -132,21 +127,21 @@ struct Signal {
   WorkerId worker;
   bool kill;  // SIGKILL, else SIGTERM
 };
-struct Prepare {  // run the hook, take the file, check it → prepared() or prepare_failed()
+struct Prepare {  // run the plugin, store the file, check it → prepared(), prepare_failed() or unfit()
   RequestId request;
-  std::string path;  // empty: that of the committed release
+  std::string path;  // empty: the committed release's path
 };
-struct CancelPrepare {};  // it has taken too long, or the master stops: no event is awaited any more
+struct CancelPrepare {};  // took too long, or the master stops: no outcome is expected
 struct Commit {           // write HEAD → committed() or commit_failed(), before any other event
   Release release;
 };
-struct Flip {
-};  // from now on all new connections to the staged sockets → flipped(), once nothing waits in the others
-struct Measure {};  // the memory of every worker → measured()
-struct Steer {      // new connections only to slots below this number
+struct Flip {  // new connections go to the staged sockets → flipped(), once the old accept queues are empty
+};
+struct Measure {};  // memory of every worker → measured()
+struct Steer {      // new connections go to slots below this number only
   unsigned slots;
 };
-struct CloseSlots {  // nobody serves the slots from this number on any more
+struct CloseSlots {  // slots from this number on are no longer served
   unsigned slots;
 };
 struct Booted {};  // every slot serves for the first time
@@ -157,13 +152,13 @@ enum class Verdict {
   refused,
   reverted,
   timed_out,
-  unreachable,  // done, but a file that clients find the application by is not in its place
+  unreachable,  // done, but clients cannot find a Unix socket's file
 };
 
-// The files that clients find Unix listeners by, in words.
+// Files of Unix listeners, in words.
 struct FileNews {
-  std::vector<std::string> mended;  // since the last time
-  std::vector<std::string> lost;    // now
+  std::vector<std::string> mended;  // recreated since the last report
+  std::vector<std::string> lost;    // missing now
 };
 
 struct Answer {
@@ -172,7 +167,7 @@ struct Answer {
   std::string text;  // for people
 };
 
-struct Quit {  // every worker has gone
+struct Quit {  // every worker has exited
   bool ok;
   std::string text;
 };
@@ -194,18 +189,18 @@ enum class NoteKind {  // one for each event of docs/reference/control-protocol.
   flipping,
   flipped,
   probation,
-  leaving,  // decided; who is superfluous leaves
+  leaving,  // decided: the replaced workers leave
   dropped,  // the new code leaves out a listener that the old code served
 };
 
-// How a worker has left.
+// How a worker ended.
 enum class Parting {
-  clean,    // by itself, with all that it had done
-  forced,   // its listeners were taken away, or it was sent a signal, before it had left
+  clean,    // by itself, nothing cut off
+  forced,   // its listeners were revoked, or it was signalled, first
   crashed,  // neither
 };
 
-// Something worth telling to the log and to whoever asked for the upgrade that it belongs to.
+// An event for the log and for the requester of the upgrade.
 struct Note {
   NoteKind kind = NoteKind::preparing;
   RequestId request = 0;
@@ -215,21 +210,21 @@ struct Note {
   Release release;
   std::string text;
   Time since_spawn{0};
-  Parting parting = Parting::clean;  // of `gone`
+  Parting parting = Parting::clean;  // for `gone`
 };
 
 using Command = std::variant<Spawn, Drain, Expire, Signal, Prepare, CancelPrepare, Commit, Flip, Measure,
                              Steer, CloseSlots, Booted, Answer, Quit, Note>;
 using Commands = std::vector<Command>;
 
-// How a worker ended. `stage`: how far it had come before liveswap_main was entered (contract/channel.h in
-// words).
+// How a worker's process ended. `stage`: the last stage before liveswap_main was entered
+// (contract/channel.h).
 struct Departure {
   std::string stage;
-  std::string text;         // "exit status 3", "killed by SIGSEGV", or what the worker host said of it
+  std::string text;         // "exit status 3", "killed by SIGSEGV", or the worker host's message
   bool clean = false;       // exit status 0
   bool by_sigterm = false;  // by the default action of SIGTERM
-  bool drained = false;     // nothing is known to have been open any more
+  bool drained = false;     // no connection is known to have been open
 };
 
 }  // namespace liveswap::rollout

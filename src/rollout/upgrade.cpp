@@ -7,7 +7,7 @@ namespace liveswap::rollout {
 
 namespace {
 
-constexpr std::size_t short_id = 8;  // digits of an id, for people
+constexpr std::size_t short_id = 8;
 
 std::string joined(const std::string& text, const std::string& more) {
   return text.empty() || more.empty() ? text + more : text + "; " + more;
@@ -19,21 +19,21 @@ bool Engine::rolling() const {
   return upgrade_ && upgrade_->phase != Phase::preparing && upgrade_->phase != Phase::reverting;
 }
 
-void Engine::begin_upgrade(Time now, RequestId request, const UpgradeRequest& wish) {
+void Engine::begin_upgrade(Time now, RequestId id, const UpgradeRequest& request) {
   upgrade_ = Upgrade{};
-  upgrade_->request = request;
-  upgrade_->asked = wish.path;
-  upgrade_->pace = wish.pace;
-  upgrade_->urgent = wish.overtake;
-  upgrade_->remark = wish.remark;
-  if (wish.release) {
-    begin_rolling(*wish.release);
+  upgrade_->request = id;
+  upgrade_->asked = request.path;
+  upgrade_->pace = request.pace;
+  upgrade_->urgent = request.overtake;
+  upgrade_->remark = request.remark;
+  if (request.release) {
+    begin_rolling(*request.release);
     return;
   }
   upgrade_->phase = Phase::preparing;
   upgrade_->deadline = now + settings_.prepare_limit;
-  note(NoteKind::preparing, wish.path);
-  out_.push_back(Prepare{request, wish.path});
+  note(NoteKind::preparing, request.path);
+  out_.push_back(Prepare{id, request.path});
 }
 
 void Engine::begin_rolling(const Release& release) {
@@ -46,15 +46,15 @@ void Engine::begin_rolling(const Release& release) {
   ask_memory();
 }
 
-// The next one may come: the newest that somebody has asked for meanwhile.
+// Begins the queued upgrade.
 bool Engine::begin_queued(Time now) {
   if (!queue_ || in_the_way_of_upgrade()) return false;
   const Queued next = *std::exchange(queue_, std::nullopt);
-  // `forks` may have shrunk meanwhile, where new slots did not come up.
-  if (const auto why = impossible(next.wish))
-    out_.push_back(Answer{next.request, Verdict::refused, *why});
+  // A failed grow may have reduced `forks` since.
+  if (const auto why = impossible(next.request))
+    out_.push_back(Answer{next.id, Verdict::refused, *why});
   else
-    begin_upgrade(now, next.request, next.wish);
+    begin_upgrade(now, next.id, next.request);
   return true;
 }
 
@@ -66,8 +66,8 @@ Commands Engine::prepared(Time now, const Release& release, const std::string& r
   return done(now);
 }
 
-// An upgrade to what serves does its work all the same: a restart of every worker may be what is wanted. But
-// most often somebody has forgotten to build, or has moved a link that this path does not go through.
+// Upgrading to the same content is allowed: it restarts every worker. But the likely cause is a forgotten
+// build, or a link that this path does not go through.
 std::string Engine::same_content(const Release& release) const {
   if (!committed_ || committed_->release.id != release.id) return "";
   return "the file has the same content as the release that serves (" + release.id.substr(0, short_id) + ")";
@@ -118,7 +118,7 @@ void Engine::bake(Time now) {
   if (upgrade_->pace.bake == Time{0}) upgrade_deadline(now);
 }
 
-// How long until the last worker has survived its settle time.
+// Until the last worker's settle time ends.
 Time Engine::unproven(Time now) const {
   Time rest{0};
   for (const auto& [id, worker] : workers_)
@@ -126,8 +126,7 @@ Time Engine::unproven(Time now) const {
   return rest;
 }
 
-// At the start there is no other code that has been serving: so what dies within its settle time is a start
-// that has failed.
+// At the first start no old code serves, so a death within the settle time is a failed start.
 void Engine::begin_probation(Time now) {
   const Time rest = committed_ ? upgrade_->pace.probation : unproven(now);
   upgrade_->phase = Phase::probation;
@@ -137,8 +136,7 @@ void Engine::begin_probation(Time now) {
   if (rest == Time{0}) upgrade_deadline(now);
 }
 
-// All successors are ready, none has had a connection yet: now they get all of them, and the old ones no
-// more.
+// All successors are ready and have had no connection. The Flip gives them all new ones.
 void Engine::flip() {
   upgrade_->phase = Phase::flipping;
   upgrade_->flip_ahead = false;
@@ -167,7 +165,7 @@ Commands Engine::flip_failed(Time now, const std::string& text) {
   return done(now);
 }
 
-// Bake or probation has lasted long enough, or somebody vouches for the release.
+// Bake or probation has passed, or the operator has promoted the release.
 void Engine::end_trial(Time now) {
   (void)now;
   upgrade_->deadline.reset();
@@ -191,13 +189,13 @@ void Engine::upgrade_deadline(Time now) {
       return;
     case Phase::baking:
     case Phase::probation:
-      // Without a good probe there is no proof; the next one decides (probed()).
+      // A good probe is needed; the next one decides (probed()).
       if (!settings_.health || !committed_ || upgrade_->sick_before.value_or(false) ||
           (upgrade_->probed && upgrade_->failed_probes == 0))
         end_trial(now);
       return;
     case Phase::reverting:
-      // Going back goes on as ordinary respawn; whoever asked has waited long enough.
+      // The revert goes on as ordinary respawns; the requester gets an answer now.
       close_upgrade(
           Verdict::reverted,
           upgrade_->reason + "; not every slot is back on the old release yet: see `liveswap status`");
@@ -214,7 +212,7 @@ Commands Engine::committed(Time now) {
   const bool first = !committed_;
   committed_ = upgrade_->to;
   note(NoteKind::committed);
-  // What the old release's workers died of is not held against the new one.
+  // Deaths of the old release's workers do not count against the new one.
   for (Slot& slot : slots_) {
     slot.respawn_at.reset();
     slot.deaths = 0;
@@ -226,8 +224,7 @@ Commands Engine::committed(Time now) {
   return done(now);
 }
 
-// A way back is taken without its record, too: a full disk must not keep code in place that somebody wants to
-// leave.
+// A rollback goes on even if its record cannot be written: a full disk must not keep bad code running.
 Commands Engine::commit_failed(Time now, const std::string& text) {
   if (!upgrade_ || upgrade_->phase != Phase::committing) return done(now);
   if (upgrade_->urgent && committed_) {
@@ -240,8 +237,8 @@ Commands Engine::commit_failed(Time now, const std::string& text) {
   return done(now);
 }
 
-// Sets the goal back. Workers of the failed generation that serve a slot stay until the slot's turn in the
-// revert; those that do not serve yet are dismissed.
+// Sets the goal back. Ready workers of the failed generation serve until their slot's turn in the revert;
+// the others are drained now.
 void Engine::fail_upgrade(Time now, const std::string& reason) {
   if (!committed_) {
     upgrade_.reset();
@@ -253,13 +250,12 @@ void Engine::fail_upgrade(Time now, const std::string& reason) {
     return;
   }
   if (upgrade_->reason.empty()) upgrade_->reason = reason;
-  if (flipping()) return;  // what waits in the old sockets is served first; then flipped()
+  if (flipping()) return;  // wait for flipped()
   note(NoteKind::reverting, reason);
   upgrade_->phase = Phase::reverting;
   upgrade_->said_waiting = false;
   upgrade_->flip_ahead = false;
-  if (upgrade_->pace.flip)
-    upgrade_->pace.batch = forks_;  // back in place: on the new sockets, and as fast as can be
+  if (upgrade_->pace.flip) upgrade_->pace.batch = forks_;  // in place and at once
   upgrade_->deadline = now + 2 * settings_.ready_limit + settings_.drain_limit.value_or(Time{0});
   for (Slot& slot : slots_) {
     slot.turn = false;
@@ -272,7 +268,7 @@ void Engine::fail_upgrade(Time now, const std::string& reason) {
       drain_worker(now, worker);
 }
 
-// The upgrade is decided. Its answers wait for the workers that it has sent away.
+// Decides the upgrade. Its answers wait until the workers that it drains have exited.
 void Engine::close_upgrade(Verdict verdict, const std::string& text) {
   note(NoteKind::leaving);
   PendingAnswer pending{{Answer{upgrade_->request, verdict, text}}, {}, 0, upgrade_->mended};

@@ -6,25 +6,23 @@
 namespace liveswap::rollout {
 namespace {
 
-// A worker that never became ready has proven nothing: it gets this long, at the most, to finish what it may
-// have accepted while it was starting.
+// The drain limit of a worker that never became ready, for connections that it may have accepted.
 constexpr Time unproven_drain_limit{5'000};
 
-// Of what is told of workers that have left before the answer is due, which is one line.
+// Bytes of text about workers that exit before the answer, which is one line.
 constexpr std::size_t remarks_limit = 1'000;
 
-// Many programs end by the default action of SIGTERM: their handler cleans up, sets SIG_DFL and raises the
-// signal again, so that their parent sees why they ended (Node.js, puma, PHP). The worker host sends SIGTERM
-// to an application that has nothing open any more. So for a worker that was told to leave this is the end
-// that was asked for; but not while connections were open: then somebody else has sent the signal, and has
-// cut them.
+// Many programs end by SIGTERM's default action: their handler cleans up, sets SIG_DFL and raises the
+// signal again (Node.js, puma, PHP). The worker host sends SIGTERM to a draining application that has
+// nothing open. So this death is clean if no connection was open; otherwise another process sent the signal
+// and cut connections.
 Parting parting_of(const Engine::Worker& worker, const Departure& departure) {
   if (worker.step > DrainStep::asked) return Parting::forced;
   const bool as_asked = worker.state == WorkerState::draining && departure.by_sigterm && departure.drained;
   return departure.clean || as_asked ? Parting::clean : Parting::crashed;
 }
 
-// What became of a worker that did not leave as it should; nothing of one that did.
+// What became of a worker that did not end cleanly; empty if it did.
 std::string fate_of(const Engine::Worker& worker, const Departure& departure, const Settings& settings) {
   const bool drained = worker.state == WorkerState::draining;
   const Parting parting = parting_of(worker, departure);
@@ -87,9 +85,8 @@ Commands Engine::dropped(Time now, WorkerId id, const std::string& listener) {
   return done(now);
 }
 
-// Only now is the old worker of the slot told to drain: nothing old is touched before the new one has proven
-// itself. A worker of the committed release replaces what an earlier upgrade has left behind even while
-// another is rolling.
+// Only now does the slot's old worker drain: the new one has proven itself. A ready worker of the committed
+// release also replaces those of an earlier upgrade while another one rolls.
 void Engine::become_ready(Time now, Worker& worker) {
   worker.state = WorkerState::ready;
   worker.was_ready = true;
@@ -100,7 +97,7 @@ void Engine::become_ready(Time now, Worker& worker) {
   if (goal() && !worker.staged) drain_slot(now, worker.slot, worker.generation);
 }
 
-// Sends those away whom a worker of that generation succeeds.
+// Drains the workers that this generation replaces.
 void Engine::drain_slot(Time now, unsigned slot, Generation generation) {
   for (const WorkerId id : std::vector<WorkerId>(slots_[slot].workers)) {
     Worker& other = workers_.at(id);
@@ -109,7 +106,7 @@ void Engine::drain_slot(Time now, unsigned slot, Generation generation) {
   }
 }
 
-// Sends a worker away, as gently as what it may hold deserves.
+// A worker that has not entered liveswap_main holds nothing and is killed.
 void Engine::drain_worker(Time now, Worker& worker) {
   if (!worker.entered)
     force(now, worker, DrainStep::killed);
@@ -119,7 +116,7 @@ void Engine::drain_worker(Time now, Worker& worker) {
     drain(now, worker, std::min(settings_.drain_limit.value_or(unproven_drain_limit), unproven_drain_limit));
 }
 
-// Where a slot waits until its worker has gone, the way back gives that one a moment only.
+// If a slot waits for its worker to exit, a revert or rollback allows only a short limit.
 std::optional<Time> Engine::drain_limit() const {
   if (!way_back() || surge() > 0) return settings_.drain_limit;
   return std::min(settings_.drain_limit.value_or(hurried_step), hurried_step);
@@ -136,7 +133,7 @@ void Engine::drain(Time now, Worker& worker, std::optional<Time> limit) {
   note(NoteKind::draining, worker, now);
 }
 
-// Takes the worker to a step of force; the next one follows by itself.
+// Takes the worker to a step of force; the next step follows by its deadline.
 void Engine::force(Time now, Worker& worker, DrainStep step) {
   if (active(worker)) worker.drain_since = now;
   worker.state = WorkerState::draining;
@@ -156,12 +153,12 @@ void Engine::force(Time now, Worker& worker, DrainStep step) {
       break;
     case DrainStep::killed:
       out_.push_back(Signal{worker.id, true});
-      worker.deadline.reset();  // nothing is left to do but to reap it
+      worker.deadline.reset();  // only the reaping is left
       break;
   }
 }
 
-// `why`: in words, when force begins.
+// `why`: stored when force begins.
 void Engine::next_step(Time now, Worker& worker, const std::string& why) {
   if (worker.step == DrainStep::asked) worker.why_forced = why;
   switch (worker.step) {
@@ -203,7 +200,6 @@ Commands Engine::stopped_serving(Time now, WorkerId id, const std::string& text)
   return failed_alive(now, id, text, settings_.drain_limit);
 }
 
-// Its process goes on for a while.
 Commands Engine::failed_alive(Time now, WorkerId id, const std::string& text,
                               std::optional<Time> drain_limit) {
   const auto it = workers_.find(id);
@@ -226,7 +222,7 @@ Commands Engine::exited(Time now, WorkerId id, const Departure& departure) {
   memory_.erase(id);
   auto& of_slot = slots_[worker.slot].workers;
   of_slot.erase(std::find(of_slot.begin(), of_slot.end(), id));
-  bid_farewell(worker, departure);
+  record_departure(worker, departure);
   if (active(worker)) {
     const std::string stage = worker.was_ready ? "run" : worker.entered ? "start" : departure.stage;
     died(now, worker, "stage " + stage + ": " + departure.text + (worker.entered ? awaited_by(worker) : ""));
@@ -234,8 +230,8 @@ Commands Engine::exited(Time now, WorkerId id, const Departure& departure) {
   return done(now);
 }
 
-// A worker failed that should have lived. Of the generation that is being rolled out: the upgrade has failed.
-// Of any other: its slot gets another one, at once or, when it keeps dying, later.
+// A worker failed that should have lived. In the generation that is rolled out: the upgrade fails. In the
+// committed one: the slot respawns, with a backoff if it keeps dying.
 void Engine::died(Time now, const Worker& worker, const std::string& reason) {
   const std::string text = "slot " + std::to_string(worker.slot) + ", " + reason;
   note(NoteKind::failed, worker, now, text);
@@ -245,18 +241,18 @@ void Engine::died(Time now, const Worker& worker, const std::string& reason) {
     return;
   }
   const bool replaces = committed_ && worker.generation == committed_->generation;
-  if (!replaces) return;  // of a failed generation: the revert takes care of the slot
+  if (!replaces) return;  // of a failed generation: the revert fills the slot
   if (admin_command_ && admin_command_->kind == AdminCommand::Kind::grow &&
       worker.slot >= admin_command_->forks_before) {
-    fail_errand(now, Verdict::failed, text);
+    fail_admin_command(now, Verdict::failed, text);
     return;
   }
   ++slots_[worker.slot].restarts;
   schedule_respawn(now, slots_[worker.slot], now - worker.spawned);
 }
 
-// The first death in a row is replaced at once, each further one twice as late as the one before, with a
-// jitter of a quarter either way so that slots which die of one cause do not come back in step.
+// The first death in a row is replaced at once; each further one after twice the delay, ± 25 % of jitter so
+// that slots with the same cause do not die in step.
 void Engine::schedule_respawn(Time now, Slot& slot, Time lived) {
   if (lived >= settings_.backoff_reset) slot.deaths = 0;
   ++slot.deaths;
@@ -268,12 +264,12 @@ void Engine::schedule_respawn(Time now, Slot& slot, Time lived) {
   slot.respawn_at = now + std::max(Time{1}, delay + Time{jitter(random_)});
 }
 
-void Engine::bid_farewell(const Worker& worker, const Departure& departure) {
+void Engine::record_departure(const Worker& worker, const Departure& departure) {
   const auto it =
       std::find_if(pending_answers_.begin(), pending_answers_.end(),
                    [&](const PendingAnswer& pending) { return pending.workers.count(worker.id) > 0; });
   if (it == pending_answers_.end()) {
-    // It has left before the upgrade is decided: its fate goes with the answer.
+    // The worker exited before the upgrade was decided: keep its fate for the answer.
     const std::string fate =
         upgrade_ && !worker.failed && !active(worker) ? fate_of(worker, departure, settings_) : "";
     if (!fate.empty() && upgrade_->remark.size() < remarks_limit)
@@ -288,7 +284,7 @@ void Engine::bid_farewell(const Worker& worker, const Departure& departure) {
   answer(over);
 }
 
-// Of the first few alone, since the answer is one line.
+// Of the first few only: the answer is one line.
 void Engine::tell_fate(PendingAnswer& pending, const Worker& worker, const Departure& departure) {
   constexpr unsigned told_at_most = 8;
   const std::string fate = fate_of(worker, departure, settings_);

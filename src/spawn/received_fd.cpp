@@ -13,7 +13,7 @@ namespace {
 constexpr unsigned threads_limit = 8;
 constexpr std::size_t waiting_limit = 64;
 
-// Never destroyed: a thread that hangs in close() outlives main().
+// Never destroyed: a thread that hangs in close() may outlive main().
 struct Closers {
   std::mutex lock;
   std::deque<UniqueFd> waiting;
@@ -41,7 +41,8 @@ void close_waiting() {
   }
 }
 
-// Signals are for the threads of the program that embeds us. False: there can be no thread now.
+// With all signals blocked: they are for the embedding program's own threads. False: no thread could be
+// started.
 bool start_closer() {
   sigset_t every, before;
   ::sigfillset(&every);
@@ -61,7 +62,7 @@ void close_elsewhere(UniqueFd fd) {
   const std::lock_guard guard(all.lock);
   try {
     all.waiting.push_back(std::move(fd));
-  } catch (...) {  // no memory: it is closed here, however long that takes
+  } catch (...) {  // no memory: closed on this thread after all
     return;
   }
   if (all.threads < threads_limit && start_closer()) ++all.threads;
@@ -76,7 +77,7 @@ bool is_internet(int fd) {
 
 }  // namespace
 
-// Not {1, 0}: that would reset the connection, and lose what the client has not got yet.
+// Not {1, 0}, which would reset the connection and lose unsent data.
 void discard(UniqueFd fd) {
   if (!fd) return;
   const linger background{0, 0};

@@ -6,24 +6,22 @@
 
 namespace liveswap::master {
 
-// close() of what somebody else has made can take as long as he likes: a TCP socket waits for what is unsent
-// when SO_LINGER says so, a file of a file system in user space for the answer of that, and a Unix socket
-// closes what lies in its queue. The master's one thread must meet none of it.
+// Closes `fd` without blocking the calling thread (the master has only one). close() can block: a TCP
+// socket with SO_LINGER waits for unsent data, a file of a FUSE file system for its server, and a Unix
+// socket closes the descriptors in its queue.
 //
-// So a TCP or UDP socket has its SO_LINGER taken away: the kernel goes on in the background, and nothing that
-// is sent is lost. Everything else is closed by threads of our own, a few at most; what finds none of them
-// free waits its turn.
+// A TCP or UDP socket loses its SO_LINGER: the kernel sends the rest in the background. Anything
+// else is closed by one of 8 background threads; if all are busy, `fd` waits in a queue.
 void discard(UniqueFd fd);
 
-// Too many wait for their turn: whoever sends more of them is not to be listened to for a moment.
+// The queue of discard() is long: stop reading from those that send descriptors for a moment.
 bool is_discarding_too_many();
 
-// A descriptor that a worker has sent, or that was accepted from a stranger: owned as by UniqueFd, but
-// discarded.
+// A descriptor that a worker sent or that was accepted from a client: owned as by UniqueFd, but discarded.
 class ReceivedFd {
  public:
   ReceivedFd() = default;
-  ReceivedFd(UniqueFd fd) : fd_(std::move(fd)) {}  // NOLINT: it becomes one, and everything is as before
+  ReceivedFd(UniqueFd fd) : fd_(std::move(fd)) {}  // NOLINT: implicit on purpose
   ReceivedFd(ReceivedFd&&) noexcept = default;
   ReceivedFd& operator=(ReceivedFd&& other) noexcept {
     if (this != &other) discard(std::exchange(fd_, std::move(other.fd_)));

@@ -22,11 +22,11 @@
 namespace liveswap::master {
 namespace {
 
-// Enough for the few system calls between clone and exec, sanitizers included.
+// Enough for the system calls between clone and exec, also with sanitizers.
 constexpr std::size_t stack_size = 256 * 1024;
 
-// What the child reads, and where it leaves word of a failure: the same memory as the parent's, which is
-// stopped meanwhile. Prepared before, since nothing may be allocated in the child.
+// Input and result of the child, which shares the memory of this process; the calling thread is stopped
+// meanwhile. Filled before the clone, because the child must not allocate.
 struct Plan {
   const SpawnRequest* request;
   std::vector<char*> arguments;
@@ -58,7 +58,7 @@ int give_up(Plan& plan, const char* step, const std::string& object) {
   return 127;
 }
 
-// First out of the way, then to their places: a source may lie where another one shall go.
+// First moves all sources above the targets, since a source may have a target's number.
 bool place_descriptors(Plan& plan) {
   const auto& wanted = plan.request->descriptors;
   const int count = static_cast<int>(wanted.size());
@@ -76,7 +76,7 @@ bool place_descriptors(Plan& plan) {
   return ::syscall(SYS_close_range, static_cast<unsigned>(count), ~0U, 0) == 0;
 }
 
-// The raw system calls: glibc's wrappers would tell threads of the parent.
+// Raw system calls: glibc's wrappers would change all threads of the parent.
 bool become(const Identity& identity) {
   return ::syscall(SYS_setgroups, identity.groups.size(), identity.groups.data()) == 0 &&
          ::syscall(SYS_setresgid, identity.group, identity.group, identity.group) == 0 &&
@@ -107,7 +107,7 @@ int child_main(void* argument) {
   if (!request.working_directory.empty() && ::chdir(request.working_directory.c_str()) != 0)
     return give_up(plan, "change to the working directory", request.working_directory);
   if (request.working_directory.empty() && !request.home.empty()) {
-    // Removed, or closed to the child's user: the child has inherited the directory itself, as it was.
+    // If that fails (removed, or not permitted), the child keeps the inherited directory.
     [[maybe_unused]] const int stays = ::chdir(request.home.c_str());
   }
   reset_signals();
@@ -140,7 +140,7 @@ const char* name_of_limit(int resource) {
 
 std::string shown(rlim_t value) { return value == RLIM_INFINITY ? "unlimited" : std::to_string(value); }
 
-// Root may raise every limit but the number of descriptors, which the kernel bounds for everybody.
+// Root may exceed every hard limit except RLIMIT_NOFILE, which fs.nr_open bounds.
 std::string allowed(int resource) {
   rlimit now{};
   ::getrlimit(static_cast<__rlimit_resource_t>(resource), &now);
@@ -212,8 +212,7 @@ Result<Child> spawn(const SpawnRequest& request) {
             0,
             nullptr};
 
-  // A signal that arrives in the child before its dispositions are reset would run a handler of this process
-  // on memory that both share.
+  // Otherwise a signal in the child could run a handler of this process on the shared memory.
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);

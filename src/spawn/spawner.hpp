@@ -13,8 +13,8 @@
 
 namespace liveswap::master {
 
-// What a child is started with.
-struct Identity {  // a user that a child becomes; by numbers, looked up once
+// The user that a child runs as; numbers, so nothing has to be looked up later.
+struct Identity {
   uid_t user = 0;
   gid_t group = 0;
   std::vector<gid_t> groups;
@@ -24,11 +24,10 @@ struct SpawnRequest {
   std::string program;
   std::vector<std::string> arguments;  // argv, with argv[0]
   std::vector<std::string> environment;
-  std::vector<int>
-      descriptors;  // borrowed; the n-th becomes descriptor n. -1: /dev/null for 0 … 2, else closed
+  std::vector<int> descriptors;   // borrowed; n-th → descriptor n; -1: /dev/null for 0 … 2, else closed
   std::string working_directory;  // empty: `home`
-  // Without a working directory: where the caller was started, by name, so that a link in it is followed
-  // anew. Where the child cannot go there it stays in the directory of the caller. Empty: likewise.
+  // Used without a working directory: the caller's start directory by name, so that a symbolic link in it
+  // is followed anew. If the child cannot enter it, or it is empty, the child keeps the caller's directory.
   std::string home;
   std::optional<Identity> identity;
   std::vector<std::pair<int, rlimit>> limits;
@@ -36,20 +35,19 @@ struct SpawnRequest {
 
 struct Child {
   pid_t pid = -1;
-  UniqueFd pidfd;  // readable once the child has ended; it is reaped with waitid(P_PIDFD)
-  std::shared_ptr<const void>
-      claim;  // as long as it is held, is_claimed(pid): the owner of this reaps the child
+  UniqueFd pidfd;                     // readable once the child has ended; reap with waitid(P_PIDFD)
+  std::shared_ptr<const void> claim;  // while held, is_claimed(pid): its owner reaps the child
 };
 
-// Whether that child of this process was started by spawn(), and its owner still has its Child. Any thread.
+// Whether spawn() started this child and its Child still exists. Any thread.
 bool is_claimed(pid_t pid);
 
-// Starts a program with exactly these descriptors, default signal dispositions, an empty signal mask, and a
-// process group of its own. An error names the step that failed. Blocks until the exec has happened.
+// Starts a program with exactly these descriptors, default signal dispositions, an empty signal mask and a
+// process group of its own. An error names the step that failed. Blocks until the exec.
 //
-// The child shares the memory of this process until then (clone with CLONE_VM and CLONE_VFORK, as posix_spawn
-// does it), so that its cost does not grow with the memory of a program that embeds liveswap, and nothing
-// buffered is flushed twice. posix_spawn itself cannot set users, limits or close the rest.
+// Until then the child shares this process' memory (CLONE_VM and CLONE_VFORK, as in posix_spawn): the cost
+// does not grow with the embedding program, and no stdio buffer is flushed twice. posix_spawn cannot set
+// users or limits, nor close all other descriptors.
 Result<Child> spawn(const SpawnRequest& request);
 
 }  // namespace liveswap::master

@@ -45,7 +45,7 @@ Result<std::string> find_worker_host(const std::string& configured) {
       const auto above = std::filesystem::path(directory).parent_path();
       places.push_back(directory + "/" + host_name);
       places.push_back((above / "libexec/liveswap" / host_name).string());
-      // A library may lie one deeper: lib/x86_64-linux-gnu.
+      // Debian's multiarch libraries lie one directory deeper: lib/x86_64-linux-gnu.
       places.push_back((above.parent_path() / "libexec/liveswap" / host_name).string());
     }
     places.push_back(std::string(LIVESWAP_LIBEXECDIR "/") + host_name);

@@ -19,9 +19,9 @@ AppInet::~AppInet() {
       if (one.fd) end(one);
 }
 
-// Shut down, it leaves the port to others whoever still has it. One that is spared is withdrawn instead, and
-// holds the port as long as a worker polls it: to those who share it by SO_REUSEPORT, as we do, that is no
-// hindrance.
+// Shut down, the socket frees its port even if other processes have it. A spared one is withdrawn instead
+// and keeps the port while a worker polls it; sockets with SO_REUSEPORT, such as the master's, can still
+// bind.
 void AppInet::end(const Socket& socket) const {
   const int fd = socket.fd.get();
   const bool withdrawn = spared_ && (left_ || withdraw(fd));
@@ -52,7 +52,7 @@ bool AppInet::is_first() const {
   });
 }
 
-// Whether somebody else is among those that are in the way. Who cannot be seen is taken for somebody else.
+// Whether another program holds the address. Sockets that cannot be seen count as another program's.
 bool AppInet::is_strangers() const {
   const auto holders =
       holders_of(where_.where, where_.protocol == IPPROTO_MPTCP ? IPPROTO_TCP : where_.protocol);
@@ -60,14 +60,14 @@ bool AppInet::is_strangers() const {
          !std::all_of(holders->begin(), holders->end(), rules_.is_ours);
 }
 
-// The first one of an address alone shows whether the port is a stranger's: with SO_REUSEPORT it would
-// silently join him when he is the same user. Other sockets of ours at that port are no strangers
+// The first socket of an address must find out whether another program has the port: SO_REUSEPORT would
+// silently join it if the user is the same. Other sockets of the master at the port do not matter
 // (127.0.0.1:80 after 0.0.0.0:80).
 int AppInet::probe() const {
   const auto fd = UniqueFd::adopt(::socket(where_.domain, where_.type | SOCK_CLOEXEC, 0));
   if (!fd) return errno;
   const int on = 1, only = where_.v6only;
-  // Of datagrams a second socket with this would be let in beside a stranger's.
+  // Not for UDP, where SO_REUSEADDR would allow a bind beside another program's socket.
   if (!is_datagram()) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (where_.domain == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
   const bool taken = ::bind(fd.get(), where_.where.get(), where_.where.length) != 0 && errno == EADDRINUSE;
@@ -75,14 +75,14 @@ int AppInet::probe() const {
 }
 
 int AppInet::bind_socket(int fd) {
-  // An application that listens to a group of many (mDNS) says so.
+  // An application that joins a multicast group (mDNS) sets SO_REUSEADDR itself.
   int shares = 0;
   socklen_t size = sizeof shares;
   if (is_datagram()) ::getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &shares, &size);
   if (is_first() && where_.port() != 0 && !shares)
     if (const int error = probe(); error != 0) return error;
   const int on = 1;
-  // Connections of an earlier generation that wait for their end would keep the port from a plain socket.
+  // Otherwise connections in TIME_WAIT would block the port.
   if (!is_datagram()) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) return errno;
   return ::bind(fd, where_.where.get(), where_.where.length) == 0 ? 0 : errno;
@@ -104,7 +104,7 @@ int AppInet::add(unsigned set, unsigned slot, ReceivedFd fd, const std::optional
   return rules_.listen_at_once ? listen(set, slot, 0) : 0;
 }
 
-// Without a program a newcomer would get its share at once, before it is known whether anybody serves it.
+// Without a program a new socket would get connections at once, before a worker serves it.
 bool AppInet::hold_dealing() {
   if (group_.empty() || !program_.empty()) return true;
   std::vector<unsigned> all(group_.size());
@@ -114,15 +114,15 @@ bool AppInet::hold_dealing() {
   return true;
 }
 
-// Also of a socket that has joined by itself.
+// Also for a socket whose listen() was not seen.
 int AppInet::join(Socket& socket) {
   group_.push_back(socket.fd.get());
   socket.member = true;
   return 0;
 }
 
-// An application that calls listen() past the worker host makes its socket a member in an order that nobody
-// has seen: of several at once, that of their slots is assumed.
+// A listen() that the worker host does not see adds the socket to the group in unknown order; for several
+// at once the order of slots is assumed.
 void AppInet::note_raw_listens() {
   if (is_datagram()) return;
   for (auto& set : sets_)
@@ -137,7 +137,7 @@ int AppInet::listen(unsigned set, unsigned slot, int backlog) {
   Socket* socket = find(set, slot);
   if (!socket) return EBADF;
   if (is_datagram()) return EOPNOTSUPP;
-  // A member that was shut down would join again below, at a number that nobody has noted.
+  // Otherwise a member that was shut down would rejoin below under an unknown number.
   repair();
   const bool steered = socket->member || hold_dealing();
   if (!steered)
@@ -145,7 +145,7 @@ int AppInet::listen(unsigned set, unsigned slot, int backlog) {
                 "listener {}: new sockets get connections at once: cannot steer them: {}", name(),
                 error_text(errno));
   socket->backlog = std::max({socket->backlog, rules_.backlog, backlog});
-  // On a socket that listens it only sets the backlog.
+  // On a listening socket this only sets the backlog.
   if (::listen(socket->fd.get(), socket->backlog) != 0) return errno;
   return socket->member ? 0 : join(*socket);
 }
@@ -160,7 +160,8 @@ Result<void> AppInet::point(unsigned set, unsigned slots, const std::set<unsigne
     all.push_back(one.fd.get());
     if (!rules_.per_slot || (one.wanted && !without.contains(slot))) served.push_back(one.fd.get());
   }
-  if (all.empty()) return {};  // nobody of that set has bound it: whoever has it keeps it
+  // No worker of the set has bound the address: leave the connections where they go.
+  if (all.empty()) return {};
   return deal_to(served.empty() ? all : served);
 }
 
@@ -169,7 +170,7 @@ Result<void> AppInet::deal_to(const std::vector<int>& sockets) {
   for (unsigned number = 0; number < group_.size(); ++number)
     if (std::find(sockets.begin(), sockets.end(), group_[number]) != sockets.end()) numbers.push_back(number);
   if (numbers.size() == group_.size()) numbers.clear();
-  // Also where nothing has changed: an application may have put a program of its own in the place of ours.
+  // Also if nothing has changed, since an application may have replaced the program.
   if ((numbers != program_ || !numbers.empty()) &&
       !steer_group(group_[0], numbers, is_datagram() ? Deal::by_peer : Deal::at_random))
     return os_fail("steer the connections of", address(), errno);
@@ -184,7 +185,7 @@ void AppInet::retire(unsigned set) {
     if (one.member) turn_away(one.fd.get());
 }
 
-// As TcpEndpoint does it; a socket that is no member can go at any time.
+// As in TcpEndpoint; a socket that is no member can be closed at any time.
 void AppInet::close_last_beyond(unsigned slots) {
   for (auto& set : sets_)
     for (std::size_t slot = slots; slot < set.size(); ++slot)
@@ -197,7 +198,7 @@ void AppInet::close_last_beyond(unsigned slots) {
     };
     if (std::none_of(sets_.begin(), sets_.end(), beyond)) return;
     Socket& last = *owner(group_.back());
-    // A UDP socket stays a member as long as anybody has it.
+    // A UDP socket stays a member while any process has it.
     if (is_datagram()) return;
     shut_down(last.fd.get());
     group_.pop_back();
@@ -220,7 +221,7 @@ void AppInet::repair() {
   for (const int fd : std::vector<int>(group_)) {
     Socket& one = *owner(fd);
     if (!repair_taken(fd, one.backlog, one.nonblocking)) continue;
-    // It had left the group, and is its last member now (TcpEndpoint::note_relisten).
+    // It had left the group and is now the last member (TcpEndpoint::note_relisten).
     const auto place = std::find(group_.begin(), group_.end(), fd);
     *place = group_.back();
     group_.back() = fd;
@@ -279,8 +280,8 @@ std::vector<std::uint64_t> AppInet::cookies() const {
   return found;
 }
 
-// Those before the one that will not are withdrawn already: the rest keeps getting connections, and the end
-// is as without.
+// If one socket cannot be withdrawn, those before it already are; the rest keeps getting connections until
+// the end.
 bool AppInet::leave() {
   if (is_datagram()) return false;
   for (const auto& set : sets_)

@@ -7,15 +7,15 @@
 
 namespace liveswap::master {
 
-// A TCP or UDP address that applications bind: a SO_REUSEPORT group as that of TcpEndpoint, of which a TCP
-// socket is a member from its listen() on, a UDP socket from its bind() on.
+// A TCP or UDP address of an application: a SO_REUSEPORT group as in TcpEndpoint. A TCP socket joins at its
+// listen(), a UDP socket at its bind().
 class AppInet final : public AppEndpoint {
  public:
   struct Rules {
     bool per_slot = true;
-    int backlog = 0;              // at least
-    bool listen_at_once = false;  // where a listen() of the application is not seen
-    std::function<bool(std::uint64_t cookie)> is_ours = {};  // whether that socket is one of this master's
+    int backlog = 0;                                         // the minimum
+    bool listen_at_once = false;                             // listen() of the application is not seen
+    std::function<bool(std::uint64_t cookie)> is_ours = {};  // whether the master holds that socket
   };
   AppInet(const BindAddress& asked, unsigned nth, const Rules& rules)
       : AppEndpoint(asked, nth), rules_(rules), where_(asked) {}
@@ -49,11 +49,11 @@ class AppInet final : public AppEndpoint {
   struct Socket {
     ReceivedFd fd;
     int backlog = 0;
-    bool nonblocking = false;  // has been
+    bool nonblocking = false;  // has ever been
     bool member = false;       // of the group
     bool wanted = false;
-    bool served = false;    // was wanted once
-    bool unwanted = false;  // has been asked for, and is not wanted
+    bool served = false;    // was ever wanted
+    bool unwanted = false;  // decided; false: not decided, or wanted
   };
   Socket* find(unsigned set, unsigned slot);
   const Socket* find(unsigned set, unsigned slot) const;
@@ -72,9 +72,9 @@ class AppInet final : public AppEndpoint {
   Rules rules_;
   BindAddress where_;  // with the port that the kernel chose
   std::vector<std::vector<Socket>> sets_;
-  std::vector<int> group_;         // every member, at its number
-  std::vector<int> dealt_to_;      // as last asked for
-  std::vector<unsigned> program_;  // the numbers in the program; empty: there is none
+  std::vector<int> group_;         // all members, by number
+  std::vector<int> dealt_to_;      // as last requested
+  std::vector<unsigned> program_;  // numbers in the program; empty: no program
   bool left_ = false;
   bool spared_ = false;
 };

@@ -10,7 +10,7 @@
 #include "master/app_listeners/app_listeners.hpp"
 #include "master/app_listeners/fs_identity.hpp"
 
-// The files of Unix sockets: what applications remove and rename, and sockets that take the place of others.
+// Files of Unix sockets: unlink() and rename() by applications, and sockets that replace others.
 namespace liveswap::master {
 namespace {
 
@@ -42,9 +42,9 @@ int AppListeners::unlink(Worker& worker, const Frame& frame) const {
   return ::unlink(path.c_str()) == 0 ? 0 : errno;
 }
 
-// Servers that bind at a name of their own and rename that to the path which clients know: a client never
-// finds the path missing. Each worker does so, and all of them shall have one socket: so the first one's gets
-// the new name, and the later ones get that socket in place of their own.
+// Some servers bind to a temporary name and rename that to the public path, so that the path never is
+// missing. All workers do so, but shall share one socket: the first one's socket gets the new name, later
+// workers get that socket in exchange for their own.
 int AppListeners::rename(Worker& worker, const Frame& frame, UniqueFd& answer) {
   const auto end = frame.text.find('\0');
   if (end == std::string::npos) return EINVAL;
@@ -63,7 +63,7 @@ int AppListeners::rename(Worker& worker, const Frame& frame, UniqueFd& answer) {
   return merge(worker, *endpoint, *there, *as, answer);
 }
 
-// The old name stays as long as others have bound it and are about to rename it as well.
+// The old name stays while other workers have bound it and will rename it too.
 int AppListeners::move(Worker& worker, AppUnix& endpoint, const Renaming& wish) {
   worker.named.erase(&endpoint);
   const bool others = std::any_of(workers_.begin(), workers_.end(), [&](const auto& one) {

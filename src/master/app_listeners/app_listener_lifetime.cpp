@@ -7,16 +7,16 @@
 #include "base/log.hpp"
 #include "master/app_listeners/app_listeners.hpp"
 
-// Who uses what, and what follows from it.
+// Which workers use which endpoint, and the consequences.
 namespace liveswap::master {
 namespace {
 
-// Until it is looked again whether somebody has come, or has read what he was sent: nothing tells of either.
+// Polling intervals: nothing reports that a connection has arrived, or that a worker has read one.
 constexpr rollout::Time forward_step{10}, handed_off_step{20};
 
-// For an application that closes a listener to open it anew.
+// Time for an application to reopen a listener that it has closed.
 constexpr rollout::Time given_up_pause{500};
-// Of sockets that were ours, and may live on in workers that drain.
+// Former sockets of the master that may still live in draining workers.
 constexpr std::size_t former_limit = 4096;
 
 }  // namespace
@@ -33,8 +33,8 @@ bool AppListeners::note_states(const std::vector<Seen>& seen) {
   return changed;
 }
 
-// A socket whose worker has crashed waits for the next one, as those of the master do: only a worker that
-// serves and does not use it shows that it is not wanted.
+// The socket of a crashed worker waits for its successor. It becomes unwanted only if a worker serves
+// without it.
 AppEndpoint::Wanted AppListeners::wanted_of(AppEndpoint& endpoint) const {
   std::set<std::pair<unsigned, unsigned>> users, others;
   for (const auto& [id, worker] : workers_) {
@@ -94,7 +94,7 @@ void AppListeners::look_at(AppEndpoint& endpoint, Use& use, rollout::Time now) {
                                                 .known = is_used(&endpoint, true),
                                                 .lasting = is_used(&endpoint, false),
                                                 .inherited = !use.heirs.empty()};
-  // Code that binds it late begins anew (find()).
+  // Code that binds the address later gets a new endpoint (find()).
   if (lifetime.may_leave(as_it_is)) endpoint.leave() ? lifetime.leaves(now) : lifetime.stays();
   if (lifetime.passes_on()) forward(endpoint, use);
   if (lifetime.is_over(now, as_it_is)) return drop(endpoint);
@@ -107,7 +107,7 @@ std::optional<rollout::Time> AppListeners::look(rollout::Time now, const std::ve
   for (auto& [id, worker] : workers_)
     for (auto& [endpoint, since] : worker.given_up)
       if (!since) since = now;
-  // Each of them, whatever the others say.
+  // All three are evaluated: each has side effects.
   const bool states = note_states(seen), frames = std::exchange(changed_, false);
   const bool changed = (std::exchange(quiet_, quiet) != quiet) || states || frames;
   unjudged_ = unjudged_ || changed;

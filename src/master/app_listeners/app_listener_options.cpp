@@ -9,15 +9,14 @@
 #include "master/app_listeners/app_listeners.hpp"
 #include "master/sockets/sockets.hpp"
 
-// Options that applications set on listeners: whose they are, and what becomes of them when that release has
-// gone.
+// Options that applications set on listeners: which release set them, and undoing them after that release.
 namespace liveswap::master {
 namespace {
 
-// Of one that sets keys for many addresses.
+// For one socket: an application may set keys for many addresses.
 constexpr std::size_t options_limit = 512;
 
-// A key of TCP_MD5SIG is for one address.
+// A TCP_MD5SIG key belongs to one address.
 std::string tag_of(const liveswap_option& said) {
   if (said.level != IPPROTO_TCP || said.name != TCP_MD5SIG) return "";
   constexpr auto size = sizeof(tcp_md5sig::tcpm_addr);
@@ -26,8 +25,7 @@ std::string tag_of(const liveswap_option& said) {
 
 }  // namespace
 
-// What the socket is like before that worker has it is nobody's but the master's, or of the application that
-// has made it.
+// Records the socket's options before the worker gets it.
 void AppListeners::give(Worker& worker, int socket, Endpoint& endpoint) {
   const auto cookie = cookie_of(socket);
   worker.cookies[cookie] = &endpoint;
@@ -51,7 +49,7 @@ void AppListeners::note_option(const Worker& worker, const Frame& frame) {
 }
 
 void AppListeners::keep_options(const std::set<rollout::Generation>& live) {
-  std::map<std::uint64_t, OptionLedger::Restore> stuck;  // by the socket; one for each says enough
+  std::map<std::uint64_t, OptionLedger::Restore> stuck;  // by socket; one option for each is enough
   for (const auto& one : options_.keep(live)) {
     const auto [endpoint, fd] = listeners_.with_socket(one.socket);
     if (!endpoint) options_.forget(one.socket);
@@ -67,7 +65,7 @@ void AppListeners::keep_options(const std::set<rollout::Generation>& live) {
   for (const auto& [socket, one] : stuck) replace_stuck(one);
 }
 
-// What else was set on the former socket holds for the new one as well.
+// The new socket also gets the other options of the old one.
 void AppListeners::replace_stuck(const OptionLedger::Restore& stuck) {
   const auto [endpoint, former] = listeners_.with_socket(stuck.socket);
   const auto values = options_of(former);

@@ -2,7 +2,7 @@
 
 #include "master/app_listeners/app_listeners.hpp"
 
-// When workers are ready: what each of them does with its listeners, for rollout/awaited.hpp to judge.
+// Collects what workers do with their listeners; rollout/awaited.hpp judges their readiness.
 namespace liveswap::master {
 
 using rollout::AwaitedListeners;
@@ -38,8 +38,8 @@ AwaitedListeners::Listeners AppListeners::served_by(const Worker& worker) const 
   return served;
 }
 
-// Whether it serves others at that address, and waits on all of these: 0.0.0.0:80 in place of 127.0.0.1:80,
-// or the other way.
+// Whether the worker serves other endpoints that exclude this address, and waits on all of them: 0.0.0.0:80
+// instead of 127.0.0.1:80, or the reverse.
 bool AppListeners::is_replaced(const Worker& worker, const std::string& key) const {
   const auto& all = listeners_.taken();
   const auto one =
@@ -61,8 +61,8 @@ AwaitedListeners::Progress AppListeners::progress_of(const Worker& worker) const
   progress.waits_elsewhere = worker.waits_elsewhere;
   const auto lent = listeners_.lent();
   for (const Endpoint* endpoint : lent) progress.bound.insert(endpoint->address());
-  // By the contract it accepts before anybody knows whether it can live; an ordinary server has done all else
-  // before that.
+  // A plugin accepts before it has proven that it survives; a server with main() has done everything else
+  // before.
   const bool by_contract = worker.uses.empty() && !rules_.expects_listener && !worker.expects;
   if (by_contract) progress.settled = worker.entered_at + rules_.awaited.settle;
   progress.all_lent =

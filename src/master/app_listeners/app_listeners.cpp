@@ -17,14 +17,14 @@
 #include "master/app_listeners/app_unix.hpp"
 #include "master/app_listeners/fs_identity.hpp"
 
-// What workers ask for, frame by frame.
+// Handles the workers' frames.
 namespace liveswap::master {
 namespace {
 
-// Lines that a worker can bring into the log by what it asks for.
+// Log lines that one worker can cause by its requests.
 constexpr unsigned complaints_limit = 10;
-// Sockets that one worker is given over its life; each endpoint has one for it, a Unix socket whose file was
-// removed has several.
+// Sockets that one worker may get in its life. It gets one for each endpoint, and more for a Unix socket
+// whose file was removed.
 constexpr std::size_t cookies_limit = 4 * LIVESWAP_LISTENERS_MAX;
 
 std::optional<std::uint64_t> cookie_in(const std::string& text) {
@@ -34,14 +34,14 @@ std::optional<std::uint64_t> cookie_in(const std::string& text) {
   return cookie;
 }
 
-// From which port on everybody may bind.
+// The first port that any user may bind.
 unsigned unprivileged_start() {
   const auto text = read_small_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", 64);
   const int number = text ? std::atoi(text->c_str()) : 0;
   return text && number >= 0 && number <= 65536 ? static_cast<unsigned>(number) : 1024;
 }
 
-// Its owner has to be that of the application's own, which may join its group. 0, or an errno.
+// The socket needs the same owner as the application's, to join its group. 0 or an errno.
 int make_plain_socket(const BindAddress& address, const std::optional<Identity>& as, ReceivedFd& made) {
   const FsIdentity user(as);
   if (user.error() != 0) return user.error();
@@ -82,7 +82,7 @@ bool AppListeners::take_frame(rollout::WorkerId id, Frame& frame) {
   UniqueFd descriptor;
   int error = 0;
   switch (frame.kind) {
-    // Of one that has exited nobody knows any more whose rights these were.
+    // The sender has exited, so its credentials can no longer be verified: refuse.
     case LIVESWAP_BIND:
       error = frame.posthumous ? ESRCH : bind(worker, frame, descriptor);
       break;
@@ -162,21 +162,21 @@ int AppListeners::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
 
 int AppListeners::bind_address(Worker& worker, const BindRequest& wish, ReceivedFd own, UniqueFd& answer) {
   const BindAddress& address = wish.address;
-  // Sockets of MPTCP share no port: a plain one takes the place, which every client can do with.
+  // MPTCP does not support SO_REUSEPORT. Clients fall back to TCP, so a TCP socket takes its place.
   const bool replaced = address.protocol == IPPROTO_MPTCP;
   if (replaced)
     if (const int error = make_plain_socket(address, wish.as, own); error != 0) return error;
   auto& nth = worker.unnamed[address.is_unnamed() ? address.text() : ""];
   Endpoint* endpoint = find(address, nth);
   AppEndpoint* taken = taken_endpoint(endpoint);
-  // It may have been shut down since, and then is another one's.
+  // If it was shut down, repair() may have replaced it.
   if (taken) taken->repair();
   if (endpoint) mend(*endpoint);
   int socket = taken      ? taken->reachable(worker.set, worker.place.slot)
                : endpoint ? endpoint->socket(worker.set, worker.place.slot)
                           : -1;
   const bool held = socket >= 0;
-  // A listener of --listen has no socket for a slot that is given up.
+  // A lent listener has no socket for a removed slot.
   if (!held && endpoint && !taken) return EADDRINUSE;
   if (!held) {
     socket = own.get();
@@ -191,7 +191,7 @@ int AppListeners::bind_address(Worker& worker, const BindRequest& wish, Received
   give(worker, socket, *endpoint);
   if (auto* file = dynamic_cast<AppUnix*>(endpoint); file && address.path().starts_with('/')) {
     worker.named[file] = address.path();
-    // Others have renamed it by now; this one is about to.
+    // Other workers have renamed it already, and this one will.
     if (const int error = held ? file->link_as(address.path(), wish.as) : 0; error != 0)
       return complain_of_bind(worker, address, error);
   }
@@ -199,7 +199,7 @@ int AppListeners::bind_address(Worker& worker, const BindRequest& wish, Received
   return 0;
 }
 
-// The user that the workers are given, or that this one has become.
+// The configured user, or the one that the worker has become.
 Result<std::optional<Identity>> AppListeners::identity_for(Worker& worker, const Frame& frame) const {
   if (rules_.identity) return rules_.identity;
   auto as = identity_of(worker.pid, frame.sender);
@@ -207,7 +207,7 @@ Result<std::optional<Identity>> AppListeners::identity_for(Worker& worker, const
   return as;
 }
 
-// May the master do for it what it asks for at that path?
+// Whether the master may act for the sender at that path. 0 or an errno.
 int AppListeners::check_path(Worker& worker, const Sender& sender, const std::string& path) const {
   if (path.empty() || path.front() == '\0') return 0;
   auto same = check_root_of(worker.pid);
@@ -216,13 +216,13 @@ int AppListeners::check_path(Worker& worker, const Sender& sender, const std::st
   return same ? 0 : EXDEV;
 }
 
-// What a master has by a capability alone is not its workers'.
+// Ports that only the master's capability allows are not for its workers.
 bool AppListeners::may_bind(const std::optional<Identity>& as, std::uint16_t port) const {
   const bool is_root = as ? as->user == 0 : ::geteuid() == 0;
   return port == 0 || is_root || rules_.privileged_ports.contains(port) || port >= unprivileged_start();
 }
 
-// What it has itself is in its way as it would be without a master; what only others have is not
+// The worker's own sockets block the address, as without a master; other workers' sockets do not
 // (AppInet::probe).
 bool AppListeners::excludes(const Worker& worker, const BindAddress& address, int fd) const {
   int shares = 0;
@@ -272,7 +272,7 @@ int AppListeners::listen(Worker& worker, const Frame& frame) {
   if (!endpoint) return EBADF;
   AppEndpoint* taken = taken_endpoint(endpoint);
   worker.given_up.erase(endpoint);
-  // What the master lends listens already, and so does what has been replaced.
+  // Lent and replaced sockets listen already.
   if (!taken || cookie_of(taken->held(worker.set, worker.place.slot)) != cookie_in(frame.text)) return 0;
   const int backlog = static_cast<int>(std::min<std::uint64_t>(frame.count, INT_MAX));
   if (const int error = taken->listen(worker.set, worker.place.slot, backlog); error != 0) {
@@ -284,7 +284,7 @@ int AppListeners::listen(Worker& worker, const Frame& frame) {
   return 0;
 }
 
-// Also one that does not listen yet. -1: there is none.
+// Also if it does not listen yet. -1: none.
 int AppListeners::socket_for(const Worker& worker, const Endpoint& endpoint) const {
   const AppEndpoint* taken = taken_endpoint(&endpoint);
   return taken ? taken->held(worker.set, worker.place.slot) : endpoint.socket(worker.set, worker.place.slot);
@@ -293,7 +293,7 @@ int AppListeners::socket_for(const Worker& worker, const Endpoint& endpoint) con
 void AppListeners::unlisten(Worker& worker, const Frame& frame) {
   Endpoint* endpoint = endpoint_of(worker, frame.text);
   if (!endpoint) return;
-  // Closed may be the one that it had before: a Unix socket whose file was removed is bound anew.
+  // The worker may have closed a former socket: a Unix socket whose file was removed is bound again.
   const std::uint64_t now = cookie_of(socket_for(worker, *endpoint));
   if (now != cookie_in(frame.text) && worker.cookies.contains(now)) return;
   if (worker.waits.erase(endpoint) > 0) give_up(worker, *endpoint);
@@ -302,7 +302,7 @@ void AppListeners::unlisten(Worker& worker, const Frame& frame) {
   changed_ = true;
 }
 
-// One that was lent is never dropped: the worker alone does not serve it any more.
+// A lent listener is never dropped; only this worker stops serving it.
 void AppListeners::give_up(Worker& worker, const Endpoint& endpoint) {
   if (taken_endpoint(&endpoint) || worker.draining) return;
   worker.given_up.emplace(&endpoint, std::nullopt);
@@ -319,7 +319,7 @@ void AppListeners::note_wait(Worker& worker, const Frame& frame) {
   changed_ = worker.progressed = true;
 }
 
-// Of one that is leaving there is nothing left to share: whoever binds its address begins anew.
+// An endpoint that is leaving cannot be shared: the next bind makes a new one.
 Endpoint* AppListeners::find(const BindAddress& address, unsigned nth) {
   Endpoint* endpoint = listeners_.find(address, nth);
   AppEndpoint* taken = taken_endpoint(endpoint);

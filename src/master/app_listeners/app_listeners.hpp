@@ -20,32 +20,32 @@
 
 namespace liveswap::master {
 
-// Listeners of applications that know nothing of a master: who binds which address, by what the worker hosts
-// say (BIND, LISTEN, UNLISTEN, UNLINK, HANDOFF, WAITS of contract/channel.h). Nothing of it is believed: a
-// worker can reach only sockets that it was given, and only so many of them. And when a worker is ready by
-// what it waits on, lent listeners included (rollout/awaited.hpp).
+// Listeners that applications bind themselves. Worker hosts report their calls (BIND, LISTEN, UNLISTEN,
+// UNLINK, HANDOFF, WAITS of contract/channel.h); workers that bind the same address share an endpoint. The
+// master trusts no report: a worker can reach only sockets that it was given, and a bounded number of them.
+// Also tells when a worker is ready, from the listeners (lent ones too) that it waits on
+// (rollout/awaited.hpp).
 //
-// A life of such a listener:
+// Life of an application listener:
 //
-//   bound      a worker's socket is bound to it; another worker that binds the same address gets a socket of
-//   it, too listening  one of them has called listen(): it is said in the log and in the status unused none
-//   but draining workers use it. Outside of upgrades that is so after the last worker has closed it, or
-//              at the end of an upgrade to code that does not bind it; after a grace (rollout/lifetime.hpp)
-//              it is
-//   dropped    closed, a Unix socket's file removed
+//   bound      a worker has bound a socket to the address; other workers that bind it get a socket too
+//   listening  one of them has called listen(): appears in log and status
+//   unused     only draining workers use it: the last other one has closed it, or an upgrade's code does not
+//              bind it. After a grace (rollout/listener_lifetime.hpp) it is
+//   dropped    closed; a Unix socket's file is removed
 class AppListeners {
  public:
   struct Rules {
     bool per_slot = true;
     int backlog = 0;
-    bool listen_at_once = false;       // listen() of the application is not seen (--intercept seccomp)
-    std::optional<Identity> identity;  // that the workers are given; none: the master's
-    std::set<std::uint16_t> privileged_ports;  // that are bound for workers who may not do so themselves
-    std::size_t handed_off_limit = 0;  // connections that wait at a time; 0: by the limit on descriptors
-    bool expects_listener = false;     // a worker is not ready before it waits on some listener
+    bool listen_at_once = false;               // listen() is not seen (--intercept seccomp)
+    std::optional<Identity> identity;          // of workers; nullopt: the master's
+    std::set<std::uint16_t> privileged_ports;  // bound for workers that may not bind them
+    std::size_t handed_off_limit = 0;          // waiting connections; 0: from the limit on descriptors
+    bool expects_listener = false;             // a worker is ready only once it waits on a listener
     rollout::AwaitedListeners::Limits awaited = {};
   };
-  // False: the worker has too much to read already, and is sent nothing; an answer is sent in any case.
+  // False: the worker has too much unread, and nothing is sent. Answers are always sent.
   using Send = std::function<bool(rollout::WorkerId, std::uint32_t kind, std::int32_t value, const Extras&)>;
 
   AppListeners(Listeners& listeners, Rules rules, Send send)
@@ -54,55 +54,53 @@ class AppListeners {
   void joined(rollout::WorkerId worker, const rollout::AwaitedListeners::Place& place, pid_t pid,
               const Listeners::Hold& set);
   void left(rollout::WorkerId worker);
-  // The application is being called; `by_itself`: it will say itself when it is ready. Whether the worker's
-  // readiness is decided by that or by judge(), and not by the settle time.
+  // liveswap_main is being called. `by_itself`: the application will report readiness. Returns whether that
+  // report or judge() decides the readiness, not the settle time.
   bool entered(rollout::WorkerId worker, bool by_itself);
   void deferred(rollout::WorkerId worker, bool by_itself);
-  // A frame of a worker that is known; takes its descriptor. False: it is none of these.
+  // Handles a frame of a known worker and takes its descriptor. False: not one of these kinds.
   bool take_frame(rollout::WorkerId worker, Frame& frame);
 
-  // As the engine sees it. `quiet`: no upgrade is under way, and every slot is served.
+  // The engine's view. `quiet`: no upgrade is under way, and every slot is served.
   struct Seen {
     rollout::WorkerId worker;
     bool ready;
     bool draining;
   };
-  // What follows from the use of the endpoints: which sockets are wanted, what is dropped, who gets a
-  // connection that was handed off. To be called after every frame, and whenever the engine's view may have
-  // changed. When to call next if nothing happens.
+  // Updates which sockets are wanted, drops unused listeners, and passes on handed-off connections. Call
+  // after every frame and after changes in the engine. Returns when to call next if nothing happens.
   std::optional<rollout::Time> look(rollout::Time now, const std::vector<Seen>& seen, bool quiet);
-  // No listener of an application, and nothing that waits.
+  // No application listener and no waiting connection.
   bool idle() const { return listeners_.taken().empty() && handed_off_.empty(); }
-  // How workers stand that are not ready, whenever that may have changed; to be called after look(). One that
-  // is said to be ready is not judged again.
+  // The state of workers that are not ready, if it may have changed; call after look(). A worker reported
+  // as ready is not judged again.
   struct Judged {
     rollout::WorkerId worker;
     rollout::AwaitedListeners::Outlook outlook;
   };
   std::vector<Judged> judge(rollout::Time now);
-  // When to call that next if nothing happens.
+  // When to call judge() next if nothing happens.
   std::optional<rollout::Time> next_judgement() const { return judgement_due_; }
-  // Workers that have closed a listener of --listen on which they waited, and have not come back to it within
-  // half a second; each is told once. To be called after look().
+  // Workers that closed a lent listener on which they waited and have not reopened it within 500 ms; each
+  // is reported once. Call after look().
   struct GivenUp {
     rollout::WorkerId worker;
     std::string listener;
   };
   std::vector<GivenUp> given_up(rollout::Time now);
-  // Whether it has been seen to wait on the listener of that name, and has not said that it closed it.
+  // Whether the worker waits on the listener of that name and has not closed it.
   bool waits_on(rollout::WorkerId worker, const std::string& listener) const;
-  // So many connections wait for a worker that who hands off more shall be listened to later.
+  // So many handed-off connections wait that `giver` should be read later.
   bool is_full(rollout::WorkerId giver) const;
-  // How many of the idle connections that this one believes to have handed off were closed instead. Before
-  // left().
+  // How many idle connections of `giver` were closed instead of being handed off. Call before left().
   std::uint64_t refused(rollout::WorkerId giver) const;
-  // Only these generations serve, or are about to: what others have set on the sockets is taken back. Says in
-  // the log what was, and what cannot be.
+  // Undoes the options that generations other than `live` have set, and logs what was undone and what
+  // cannot be.
   void keep_options(const std::set<rollout::Generation>& live);
-  // By listener: what cannot be taken back; for people.
+  // Listener → what cannot be undone, for people.
   const std::map<std::string, std::string>& stuck_options() const { return stuck_options_; }
 
-  // Another socket is in place of that with this cookie: the workers that have it get the new one.
+  // A new socket has replaced the one with this cookie: sends it to the workers that have the old one.
   void replaced(Endpoint& endpoint, std::uint64_t former);
 
  private:
@@ -112,55 +110,53 @@ class AppListeners {
     pid_t pid = 0;
     bool entered = false;
     rollout::Time entered_at{0};  // when judge() first saw it
-    bool by_itself = false;       // it says itself when it is ready
-    bool expects = false;         // it has bound a listener, or was about to
-    bool progressed = true;       // since `since`, which is not set yet
+    bool by_itself = false;       // it reports readiness
+    bool expects = false;         // it has bound, or tried to bind, a listener
+    bool progressed = true;       // since the last judge(), which then sets `since`
     rollout::Time since{0};
     bool ready = false;
     bool draining = false;
-    std::set<Endpoint*> waits;  // that it has been seen to wait on, and has not closed
-    std::map<const Endpoint*, std::optional<rollout::Time>>
-        given_up;                                // lent ones that it has closed instead; seen by look() at
-    bool waits_elsewhere = false;                // on a listener of its own
-    std::set<Endpoint*> uses;                    // that it has bound and not closed
-    std::map<std::uint64_t, Endpoint*> cookies;  // of every socket that it was given, at its start or later:
-                                                 // also those that others have replaced
-    std::map<std::string, unsigned> unnamed;     // how often it has left the choice to the kernel, by address
-    std::map<const Endpoint*, std::string> named;  // paths that it has bound Unix sockets at, and not renamed
+    std::set<Endpoint*> waits;  // waits on these, and has not closed them
+    std::map<const Endpoint*, std::optional<rollout::Time>> given_up;  // closed lent ones; time by look()
+    bool waits_elsewhere = false;                // on a listener that the master does not hold
+    std::set<Endpoint*> uses;                    // has bound these, and not closed them
+    std::map<std::uint64_t, Endpoint*> cookies;  // all sockets that it was given, replaced ones too
+    std::map<std::string, unsigned> unnamed;  // address → number of binds with a port chosen by the kernel
+    std::map<const Endpoint*, std::string> named;  // paths of Unix sockets that it has bound and not renamed
     unsigned complaints = 0;
     std::uint64_t adopted = 0;
-    std::uint64_t refused = 0;  // of the idle connections that it has handed off
-    std::shared_ptr<std::size_t> waiting =
-        std::make_shared<std::size_t>(0);  // connections that it has handed off
+    std::uint64_t refused = 0;  // idle connections that it handed off in vain
+    // Its handed-off connections that wait.
+    std::shared_ptr<std::size_t> waiting = std::make_shared<std::size_t>(0);
   };
-  // Where the connections of an endpoint that nobody serves can go.
+  // An endpoint that can take the connections of an unserved one.
   struct Heir {
     Endpoint* endpoint;
     int family;
   };
-  // What is known of a taken endpoint beside its sockets.
+  // State of an application endpoint besides its sockets.
   struct Use {
     rollout::ListenerLifetime lifetime;
     std::vector<Heir> heirs;
-    bool told = false;  // in the log
+    bool told = false;  // logged
   };
-  using Ticket = std::shared_ptr<const void>;  // counts as long as the connection waits
+  using Ticket = std::shared_ptr<const void>;  // counts a waiting connection while held
   struct HandedOff {
     ReceivedFd connection;
     Endpoint* endpoint;
     unsigned slot;
     rollout::WorkerId from;
-    rollout::Time waited;                // before it came here
-    std::optional<rollout::Time> since;  // set when it is first looked at
+    rollout::Time waited;                // before it reached the master
+    std::optional<rollout::Time> since;  // set by the first look()
     Ticket ticket;
   };
 
-  // What a BIND has said, and on whose behalf it is done.
+  // The content of a BIND, and the user for whom it is carried out.
   struct BindRequest {
     BindAddress address;
     std::optional<Identity> as;
   };
-  // What a RENAME has said, likewise.
+  // The same for a RENAME.
   struct Renaming {
     std::string from, to;
     std::optional<Identity> as;
@@ -188,7 +184,7 @@ class AppListeners {
   int take_handed_off(rollout::WorkerId id, Worker& worker, Frame& frame);
   int hand_off(rollout::WorkerId id, Worker& worker, Frame& frame);
   bool is_from(const Endpoint& endpoint, const Worker& worker, int connection) const;
-  AppEndpoint* taken_endpoint(const Endpoint* endpoint) const;  // nullptr: of another kind, or none
+  AppEndpoint* taken_endpoint(const Endpoint* endpoint) const;  // nullptr: none, or a lent one
   Endpoint* endpoint_of(const Worker& worker, const std::string& text) const;
   int socket_for(const Worker& worker, const Endpoint& endpoint) const;
   Result<std::optional<Identity>> identity_for(Worker& worker, const Frame& frame) const;
@@ -224,15 +220,17 @@ class AppListeners {
   OptionLedger options_;
   std::map<std::string, std::string> stuck_options_;
   std::deque<HandedOff> handed_off_;
-  std::deque<std::uint64_t> former_;  // cookies of sockets that are no more ours; others may have them still
-  std::shared_ptr<std::size_t> waiting_ = std::make_shared<std::size_t>(0);    // connections, of all givers
-  std::shared_ptr<std::size_t> forwarded_ = std::make_shared<std::size_t>(0);  // those of no giver
+  std::deque<std::uint64_t> former_;  // cookies of former sockets, which workers may still have
+  // Waiting connections of all givers.
+  std::shared_ptr<std::size_t> waiting_ = std::make_shared<std::size_t>(0);
+  // Those forwarded by the master.
+  std::shared_ptr<std::size_t> forwarded_ = std::make_shared<std::size_t>(0);
   rollout::AwaitedListeners awaited_;
   std::optional<rollout::Time> judgement_due_;
   bool unjudged_ = false;  // something has changed since the last judge()
   rollout::Time looked_at_{0};
-  bool changed_ = true;  // since the last look()
-  bool quiet_ = false;   // at that
+  bool changed_ = true;
+  bool quiet_ = false;  // at the last look()
 };
 
 }  // namespace liveswap::master

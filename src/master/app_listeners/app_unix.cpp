@@ -12,8 +12,8 @@
 
 namespace liveswap::master {
 
-// Spared, it can still be reached by whoever is connecting, and by an abstract name until its last worker
-// goes.
+// A spared socket stays reachable for clients that are just connecting, and under an abstract name until
+// its last worker exits.
 AppUnix::~AppUnix() {
   if (!fd_) return;
   file_.remove();
@@ -23,7 +23,7 @@ AppUnix::~AppUnix() {
     shut_down(fd_.get());
 }
 
-// A Unix socket that was shut down once refuses everybody for ever, and listen() succeeds all the same.
+// A Unix socket that was shut down refuses connections for ever, although listen() succeeds.
 void AppUnix::give_up() {
   log::seldom({"listeners that an application has shut down"}, log::Level::warning,
               "listener {}: an application has shut it down; who binds it next makes a new one", name());
@@ -58,14 +58,14 @@ FileReport AppUnix::mend_file() {
                      "its file was removed, and cannot be made again: " + error_text(file_.error()));
 }
 
-// As that before: its options were the application's, and those of a Unix listener are few.
+// Without the application's options, which are few for a Unix listener.
 UniqueFd AppUnix::bind_again() const {
   const FsIdentity user(made_by_);
   if (errno = user.error(); errno != 0) return {};
   auto fd = UniqueFd::adopt(
       ::socket(AF_UNIX, where_.type | SOCK_CLOEXEC | (is_nonblocking(fd_.get()) ? SOCK_NONBLOCK : 0), 0));
   const struct stat& before = file_.known();
-  // Nobody can connect before listen(): owner and mode are right by then.
+  // Before listen() no client can connect, so owner and mode are set in time.
   if (!fd || ::bind(fd.get(), where_.where.get(), where_.where.length) != 0) return {};
   const auto file = file_of_bound(fd.get(), where_.path());
   struct stat made {};
@@ -110,14 +110,14 @@ int AppUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identity
   {
     const FsIdentity user(as);
     if (user.error() != 0) return user.error();
-    // Of the socket, whose mode the application may have set by fchmod(): what its own bind() would have made
-    // of it.
+    // The mode that the application's own bind() would have given: it may have called fchmod() on the
+    // socket.
     struct stat own {};
     if (::fstat(fd.get(), &own) != 0) return errno;
     if (::bind(fd.get(), where.where.get(), where.where.length) != 0) return errno;
     where = bound_address(fd.get(), where);
-    // Nobody can connect before listen(): the mode is right by then. That of the file is the worker's umask,
-    // not ours.
+    // Before listen() no client can connect, so the mode is set in time. By the worker's umask, not the
+    // master's.
     if (const auto path = where.path(); !path.empty() && path.front() != '\0') {
       const auto made = file_of_bound(fd.get(), path);
       if (!made) return errno;
@@ -126,7 +126,7 @@ int AppUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identity
       if (!file.is_in_place()) return ENOENT;
     }
   }
-  // Whoever has the socket before still accepts what waits in it.
+  // Workers with the old socket still accept what waits there.
   if (asked().is_unnamed()) rename(where.text());
   where_ = where;
   discard(std::exchange(fd_, fd.release()));
@@ -141,7 +141,7 @@ int AppUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identity
 int AppUnix::listen(unsigned, unsigned, int backlog) {
   if (!fd_) return EBADF;
   backlog_ = std::max({backlog_, rules_.backlog, backlog});
-  // Also where an application has listened past the worker host.
+  // Also if the application called listen() unseen.
   if (::listen(fd_.get(), backlog_) != 0) return errno;
   listens_ = true;
   return 0;

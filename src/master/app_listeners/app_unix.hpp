@@ -7,21 +7,20 @@
 
 namespace liveswap::master {
 
-// A Unix socket that applications bind, at a path or in the abstract namespace; all slots share it. The file
-// is made and removed as the user of the worker that has bound it, or has renamed it since.
+// A Unix socket that applications bind, at a path or an abstract name; shared by all slots. The file is
+// created and removed as the user of the worker that bound it or last renamed it.
 //
-// One socket serves every set: a path could have a second one beside it (unix_endpoint.hpp), but the
-// application would see a name that it has not given. So a --flip does not keep the staged workers from
-// accepting here before it.
+// One socket serves all sets: a second one beside the path (unix_endpoint.hpp) would show the application a
+// name that it has not chosen. So with --flip, staged workers can accept here before the flip.
 class AppUnix final : public AppEndpoint {
  public:
   struct Rules {
-    int backlog = 0;  // at least
+    int backlog = 0;  // the minimum
     bool listen_at_once = false;
   };
   AppUnix(const BindAddress& asked, unsigned nth, const Rules& rules)
       : AppEndpoint(asked, nth), rules_(rules), where_(asked) {}
-  ~AppUnix() override;  // removes the file, when it still is ours
+  ~AppUnix() override;  // removes the file if it is still the same
 
   std::string address() const override { return where_.text(); }
   Result<void> prepare(unsigned, unsigned) override { return {}; }
@@ -45,17 +44,16 @@ class AppUnix final : public AppEndpoint {
   void take_mode(mode_t mode, const std::optional<Identity>& as) override { file_.set_mode(mode, as); }
   std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
 
-  // The application renames the file, as the user `as`; `keep_old`: other workers are about to do the same.
-  // 0, or an errno.
+  // Renames the file for the application, as the user `as`. `keep_old`: other workers will rename it too. 0
+  // or an errno.
   int move(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as);
   mode_t mode() const { return file_.mode(); }
-  // Brings it about that the path leads here, for a worker that binds what others have renamed. 0, or an
-  // errno.
+  // Links the path to the file, for a worker that binds a name that others have renamed. 0 or an errno.
   int link_as(const std::string& path, const std::optional<Identity>& as) const {
     return file_.link_as(path, as);
   }
 
-  // Where the file is gone or somebody else's, another socket takes the place of the one before.
+  // If the file is gone or another's, the new socket replaces the old one.
   int add(unsigned set, unsigned slot, ReceivedFd socket, const std::optional<Identity>& as) override;
   int listen(unsigned set, unsigned slot, int backlog) override;
   int held(unsigned, unsigned) const override { return fd_.get(); }
@@ -74,14 +72,14 @@ class AppUnix final : public AppEndpoint {
 
   Rules rules_;
   BindAddress where_;
-  UniqueFd fd_;  // empty: an application has shut it down, and nobody has bound another one since
-  std::optional<Identity> made_by_;  // as whom the file was bound, or renamed last
+  UniqueFd fd_;                      // empty: shut down by an application, and not bound again
+  std::optional<Identity> made_by_;  // the user who bound or last renamed the file
   SocketFile file_;
-  std::string former_path_;  // that it was bound at, before it was renamed
+  std::string former_path_;  // before it was renamed
   int backlog_ = 0;
-  bool nonblocking_ = false;  // has been
+  bool nonblocking_ = false;  // has ever been
   bool listens_ = false;
-  unsigned set_ = 0;  // that is pointed to
+  unsigned set_ = 0;  // the current one
   bool spared_ = false;
 };
 

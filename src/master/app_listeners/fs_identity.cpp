@@ -14,7 +14,7 @@
 namespace liveswap::master {
 namespace {
 
-// They do not say whether they worked: an impossible number changes nothing and tells what is.
+// setfsuid() does not report failure; setting an impossible number only returns the current one.
 bool become_user(uid_t user) {
   ::syscall(SYS_setfsuid, user);
   return static_cast<uid_t>(::syscall(SYS_setfsuid, -1)) == user;
@@ -29,7 +29,7 @@ bool set_groups(const std::vector<gid_t>& groups) {
   return ::syscall(SYS_setgroups, groups.size(), groups.data()) == 0;
 }
 
-// The four numbers are the real, the effective, the saved one and that of the file system (proc(5)).
+// Four numbers each: real, effective, saved and file-system id (proc(5)).
 struct Status {
   std::vector<unsigned> users, groups, others;
 };
@@ -54,7 +54,7 @@ bool are_all(const std::vector<unsigned>& numbers, unsigned number) {
   return std::all_of(numbers.begin(), numbers.end(), [number](unsigned one) { return one == number; });
 }
 
-// Of a worker that was root when it asked.
+// For a worker that was root when it sent the frame.
 Result<std::optional<Identity>> identity_of_root(const Status& status) {
   if (are_all(status.users, 0)) return std::nullopt;
   if (status.users[3] == 0) return fail("it is root in part");
@@ -84,8 +84,8 @@ Result<void> check_root_of(pid_t pid) {
   if (::stat("/", &own) != 0) return os_fail("look at", "/", errno);
   const std::string path = fmt::format("/proc/{}/root", pid);
   if (::stat(path.c_str(), &root) != 0) {
-    // A master that is not root may not look at a process which has changed its user: nothing is done for
-    // that one that it could not do itself.
+    // A master that is not root may not inspect a process that has changed its user. But such a master does
+    // nothing for the process that the process itself could not do.
     if (errno == EACCES || errno == EPERM) return {};
     return os_fail("look at", path, errno);
   }
@@ -102,7 +102,7 @@ FsIdentity::FsIdentity(const std::optional<Identity>& identity) {
     groups_.resize(static_cast<std::size_t>(std::max(0, ::getgroups(count, groups_.data()))));
   }
   changed_ = true;
-  // The user last: he may not change the others.
+  // The user last: without root's rights the others could not be set.
   if (!set_groups(identity->groups) || !become_group(identity->group) || !become_user(identity->user))
     error_ = EPERM;
 }

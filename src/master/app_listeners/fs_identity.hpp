@@ -10,30 +10,29 @@
 
 namespace liveswap::master {
 
-// As whom a master that is root does what the sender of a frame asks for. None: nothing has to change. An
-// error: it gets nothing.
+// The user as whom a root master carries out the request of a frame. nullopt: no change needed. An error:
+// refuse the request.
 //
-// What the kernel says of the sender is how it was then, what /proc says is how the worker is now, and either
-// alone deceives: a child of the worker may speak on its channel, and a worker that has given up root's
-// rights becomes root again, by the number, when it executes a set-uid program. So root it is only where both
-// say so of the worker itself; who has given rights up for a while (seteuid) has given them up here, too; and
-// groups beside its own only the worker has.
+// The kernel's credentials describe the sender when it sent, /proc the worker now. Neither suffices: a
+// child of the worker may use its channel, and a worker that has dropped root becomes root again by
+// executing a set-uid program. So root counts only if both say so for the worker itself. Rights dropped
+// temporarily (seteuid) are dropped here too. Supplementary groups come from the worker only.
 Result<std::optional<Identity>> identity_of(pid_t worker, const Sender& sender);
 
-// An error when its paths are meant from another root directory than ours, as far as this process may know,
-// or when it is gone.
+// An error if the process has another root directory than this one, as far as that can be read, or has
+// exited.
 Result<void> check_root_of(pid_t pid);
 
-// While it lives, this thread meets the file system as that user: its files are his, and what he may not do
-// fails. Nothing changes without an identity (workers and master are one user then). By raw system calls,
-// which are for one thread: those of a program that embeds liveswap stay who they are.
+// While it lives, this thread accesses the file system as that user: new files belong to the user, and
+// permissions apply. Does nothing without an identity (workers run as the master's user). By raw system
+// calls, which change this thread only, not the embedding program's others.
 class FsIdentity {
  public:
   explicit FsIdentity(const std::optional<Identity>& identity);
   FsIdentity(const FsIdentity&) = delete;
   FsIdentity& operator=(const FsIdentity&) = delete;
   ~FsIdentity();
-  // 0, or why this thread cannot act as that user: nothing may be done then.
+  // 0, or an errno: this thread cannot act as that user, and nothing may be done.
   int error() const { return error_; }
 
  private:

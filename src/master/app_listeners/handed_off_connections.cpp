@@ -9,19 +9,19 @@
 #include "master/app_listeners/app_listeners.hpp"
 #include "master/sockets/accept_queue.hpp"
 
-// Connections that change hands: those that an old worker gives back, and those that come to a listener which
-// nobody serves while another one does.
+// Connections that change hands: those that old workers hand off or give back, and those that arrive at an
+// unserved listener while another one can take them.
 namespace liveswap::master {
 namespace {
 
-// Connections that wait, with the master, for somebody to take them or to read what he was sent; each costs a
-// descriptor of ours, so at most a quarter of these. One giver alone may have a share of them.
+// Connections that wait in the master; each costs a descriptor, so at most a quarter of the limit on
+// descriptors. One giver may have half of them.
 constexpr std::size_t waiting_most = 2048;
 constexpr std::size_t share = 2;
 constexpr rollout::Time handed_off_wait{10'000};
-// Until a worker that serves, and has given a connection back, is asked again.
+// Before a serving worker that gave a connection back gets it again.
 constexpr rollout::Time giver_rests{100};
-// Of one socket at one look.
+// From one socket in one look().
 constexpr unsigned forwarded_at_once = 64;
 
 bool name_of_socket(int fd, bool peer, sockaddr_storage& address, socklen_t& size) {
@@ -36,11 +36,11 @@ int option(int fd, int name) {
   return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
 }
 
-// Whether a connection may have come to `here` by a listener that is bound to `bound`.
+// Whether a connection with the local address `here` may have come by a listener bound to `bound`.
 bool is_inside(const sockaddr_storage& here, const sockaddr_storage& bound) {
   const auto &in = reinterpret_cast<const sockaddr_in&>(here),
              &in_bound = reinterpret_cast<const sockaddr_in&>(bound);
-  if (in.sin_port != in_bound.sin_port) return false;  // which has the same place in both families
+  if (in.sin_port != in_bound.sin_port) return false;  // the port has the same offset in both families
   if (bound.ss_family == AF_INET)
     return in_bound.sin_addr.s_addr == htonl(INADDR_ANY) || in.sin_addr.s_addr == in_bound.sin_addr.s_addr;
   const in6_addr &six = reinterpret_cast<const sockaddr_in6&>(here).sin6_addr,
@@ -48,7 +48,7 @@ bool is_inside(const sockaddr_storage& here, const sockaddr_storage& bound) {
   return IN6_IS_ADDR_UNSPECIFIED(&six_bound) || IN6_ARE_ADDR_EQUAL(&six, &six_bound);
 }
 
-// Whether whoever can come to `from` could come to `heir`, too, if `from` were not there.
+// Whether clients of `from` would reach `heir` if `from` did not exist.
 bool covers(const SocketAddress& heir, const SocketAddress& from) {
   const bool six = heir.storage.ss_family == AF_INET6;
   if (heir.storage.ss_family == from.storage.ss_family)
@@ -59,14 +59,14 @@ bool covers(const SocketAddress& heir, const SocketAddress& from) {
          IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(heir.storage).sin6_addr);
 }
 
-// Dual, it is replaced by one for each family as well; what comes by IPv4 the kernel deals to that of IPv4 at
+// A dual-stack listener may be replaced by one for each family; the kernel prefers the one for IPv4 at
 // once.
 SocketAddress of_six_alone(SocketAddress from) {
   from.both_families = false;
   return from;
 }
 
-// Whether the one is a connection that the other may have accepted.
+// Whether `listener` may have accepted `connection`.
 bool comes_from(int connection, int listener) {
   for (const int name : {SO_TYPE, SO_PROTOCOL})
     if (option(connection, name) != option(listener, name)) return false;
@@ -75,13 +75,13 @@ bool comes_from(int connection, int listener) {
   if (option(connection, SO_TYPE) == SOCK_DGRAM || !name_of_socket(connection, true, peer, size) ||
       !name_of_socket(connection, false, here, size) || !name_of_socket(listener, false, bound, bound_size))
     return false;
-  // One of IPv4 may have been forwarded to a listener of both families, and given back.
+  // An IPv4 connection may have been forwarded to a dual-stack listener, and given back.
   if (bound.ss_family != AF_UNIX && here.ss_family != AF_UNIX)
     return covers(address_of(listener), of_six_alone(address_of(connection)));
   return size == bound_size && std::memcmp(&here, &bound, size) == 0;
 }
 
-// Every address of IPv4, at that port.
+// The IPv4 wildcard with that port.
 SocketAddress any_of_four(const SocketAddress& like) {
   SocketAddress any;
   auto& in = reinterpret_cast<sockaddr_in&>(any.storage);
@@ -90,7 +90,7 @@ SocketAddress any_of_four(const SocketAddress& like) {
   return any;
 }
 
-// Of no worker: whoever has got the fewest is the next.
+// No slot: the worker with the fewest adopted connections is next.
 constexpr unsigned no_slot = ~0u;
 
 std::string_view why_refused(int error) {
@@ -110,14 +110,14 @@ bool is_stream(int fd) { return option(fd, SO_TYPE) == SOCK_STREAM && option(fd,
 
 }  // namespace
 
-// Its own socket may be gone; any other of the set has the same name.
+// Its own socket may be closed, but all sockets of the set have the same address.
 bool AppListeners::is_from(const Endpoint& endpoint, const Worker& worker, int connection) const {
   const auto sockets = endpoint.sockets(worker.set);
   return std::any_of(sockets.begin(), sockets.end(),
                      [&](int fd) { return fd >= 0 && comes_from(connection, fd); });
 }
 
-// Half of it is for what comes before somebody is told to rest.
+// A giver is told to rest at half its limit; the other half is for frames already on their way.
 bool AppListeners::is_full(rollout::WorkerId id) const {
   const auto giver = workers_.find(id);
   const std::size_t limit = handed_off_limit();
@@ -151,7 +151,7 @@ int AppListeners::hand_off(rollout::WorkerId id, Worker& worker, Frame& frame) {
   return 0;
 }
 
-// The worker does not wait for the answer: what is not taken is closed here, and was no move.
+// The worker expects no answer: a connection that is not taken is closed and not counted as handed off.
 int AppListeners::take_handed_off(rollout::WorkerId id, Worker& worker, Frame& frame) {
   const bool is_moved = frame.count == 0;  // not given back
   const int error = hand_off(id, worker, frame);
@@ -166,8 +166,8 @@ std::uint64_t AppListeners::refused(rollout::WorkerId id) const {
   return found == workers_.end() ? 0 : found->second.refused;
 }
 
-// The listener by which that worker can accept it: the one by which it came, else one of the same address;
-// nullptr: none. A worker that only has bound it would have to keep the connection.
+// The listener by which the worker can accept it: the original one, or one with the same address; nullptr:
+// none. A worker that has bound but does not listen could only keep it.
 Endpoint* AppListeners::taker(const Worker& worker, const HandedOff& one) const {
   const auto has = [&](const Endpoint* endpoint) {
     return endpoint->socket(worker.set, worker.place.slot) >= 0;
@@ -178,7 +178,7 @@ Endpoint* AppListeners::taker(const Worker& worker, const HandedOff& one) const 
   return nullptr;
 }
 
-// To the successor in its slot, else to whoever of the newest generation has got the fewest.
+// To the slot's successor, else to the newest generation's worker with the fewest adopted connections.
 bool AppListeners::adopt(const HandedOff& one, bool also_by_giver) {
   std::pair<const rollout::WorkerId, Worker>* best = nullptr;
   Endpoint* by = nullptr;
@@ -220,7 +220,7 @@ void AppListeners::place_handed_off(rollout::Time now) {
                 std::chrono::duration_cast<std::chrono::seconds>(handed_off_wait).count());
 }
 
-// The other endpoints that workers serve which can take all that comes to this one.
+// Served endpoints that can take all connections of this one.
 std::vector<AppListeners::Heir> AppListeners::heirs_of(const AppEndpoint& endpoint) const {
   const auto unwanted = endpoint.unwanted();
   if (unwanted.empty()) return {};
@@ -245,9 +245,9 @@ std::vector<AppListeners::Heir> AppListeners::heirs_of(const AppEndpoint& endpoi
   return heirs;
 }
 
-// Who comes to a socket that nobody serves would else wait there until it is closed, though there are workers
-// that serve the very address: an upgrade from 127.0.0.1:80 to 0.0.0.0:80, or back. The kernel prefers the
-// narrower address, whoever listens there.
+// Connections to an unserved socket would wait there until it is closed, although workers serve the
+// address: after an upgrade from 127.0.0.1:80 to 0.0.0.0:80, or back. The kernel prefers the more specific
+// address.
 void AppListeners::forward(const AppEndpoint& from, const Use& use) {
   if (use.heirs.empty()) return;
   for (const int fd : from.unwanted()) {

@@ -103,7 +103,7 @@ bool is_buffer(const OptionName& option) {
   return is(option, SOL_SOCKET, SO_RCVBUF) || is(option, SOL_SOCKET, SO_SNDBUF);
 }
 
-// The master puts its own in their place again (Listeners::steer).
+// The master sets its own program again (Listeners::steer).
 bool is_dealer(const OptionName& option) {
   return is(option, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF) || is(option, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF);
 }
@@ -112,11 +112,11 @@ int set(int fd, const OptionName& option, const std::string& value) {
   return ::setsockopt(fd, option.level, option.name, value.data(), static_cast<socklen_t>(value.size()));
 }
 
-// A key without a length removes the one for that address.
+// A key of length 0 removes that address' key.
 int remove_key(int fd, const OptionName& option) {
   tcp_md5sig key{};
   std::memcpy(&key.tcpm_addr, option.tag.data(), std::min(option.tag.size(), sizeof key.tcpm_addr));
-  // Gone already: by another worker, say.
+  // ENOENT: already removed, for example by another worker.
   return ::setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof key) == 0 || errno == ENOENT ? 0 : -1;
 }
 
@@ -125,11 +125,11 @@ int detach(int fd, int what) {
   return ::setsockopt(fd, SOL_SOCKET, what, &unused, sizeof unused) == 0 || errno == ENOENT ? 0 : -1;
 }
 
-// What the kernel tells of a listener without a size of its own (TCP_MSS_DEFAULT).
+// What TCP_MAXSEG reads on a listener where none was set (TCP_MSS_DEFAULT).
 constexpr int default_segment = 536;
 
-// What has to be set so that this is read: the kernel doubles the size of a buffer for its own needs
-// (socket(7)), and tells a size of segments where none was set.
+// The value to set so that `value` is read: the kernel doubles buffer sizes (socket(7)), and reports a
+// default segment size.
 std::string as_set(const OptionName& option, std::string value) {
   int number = 0;
   if (value.size() != sizeof number) return value;
@@ -154,7 +154,7 @@ std::string OptionName::text() const {
 OptionValue option_of(int fd, const OptionName& option) {
   char value[value_limit];
   socklen_t size = sizeof value;
-  // What it gives is a program, or nothing that setsockopt() would take.
+  // getsockopt() returns a program, or nothing that setsockopt() accepts.
   if (is_filter(option) || is_dealer(option) || is(option, IPPROTO_TCP, TCP_MD5SIG)) return std::nullopt;
   if (::getsockopt(fd, option.level, option.name, value, &size) != 0) return std::nullopt;
   return std::string(value, size);
@@ -166,7 +166,7 @@ bool is_known(const OptionName& option) {
          std::any_of(std::begin(others), std::end(others), same);
 }
 
-// A size that was set once is kept, whatever the kernel would choose; until the lock is taken away.
+// Setting a buffer size locks it against the kernel's tuning, until SO_BUF_LOCK is cleared.
 std::vector<OptionName> set_with(const OptionName& option) {
   if (!is_buffer(option)) return {option};
   return {option, OptionName{SOL_SOCKET, SO_BUF_LOCK}};

@@ -13,10 +13,10 @@
 namespace liveswap::master {
 namespace {
 
-// What a client may leave unread.
+// Bytes that a client may leave unread.
 constexpr std::size_t backlog_limit = 256 * 1024;
 
-// Of a long answer: how much is read and given to the kernel at once, and how long all of it may take.
+// Of a long answer: bytes read and written at once, and the time limit for all of it.
 constexpr std::size_t piece = 64 * 1024;
 constexpr Milliseconds pour_limit{30'000};
 
@@ -26,7 +26,7 @@ struct Write {
 };
 
 void allocate(uv_handle_t*, std::size_t, uv_buf_t* buffer) {
-  // Used up before the next read of any connection, on one thread.
+  // Shared by all connections: used up before the next read, on one thread.
   static thread_local char bytes[16 * 1024];
   *buffer = uv_buf_init(bytes, sizeof bytes);
 }
@@ -61,19 +61,19 @@ void ControlConnection::read() {
     if (count < 0)
       guarded([&] { self->close(); });
     else if (!guarded([&] { self->on_bytes(buffer->base, static_cast<std::size_t>(count)); }))
-      self->cut();  // what has been read is lost, so the next line would not be what the client means
+      self->cut();  // the bytes read are lost, so the next line would be wrong
   });
 }
 
 void ControlConnection::on_bytes(const char* bytes, std::size_t count) {
   if (refused_) return;
-  // Lines that never end would fill the reserve.
+  // Endless lines would use up the memory reserve.
   if (reserve::is_needed()) return refuse(no_memory_line);
   lines_.append({bytes, count});
   take_lines();
 }
 
-// A command may be answered while it is being given: a loop, not a recursion that a client could drive deep.
+// A loop: a command may be answered within its handler, and recursion depth would be up to the client.
 void ControlConnection::take_lines() {
   if (taking_) return;
   taking_ = true;
@@ -102,7 +102,7 @@ void ControlConnection::answer(ReceivedFd file, std::size_t size, std::shared_pt
   pour();
 }
 
-// A piece is written when the one before has left: other connections and workers have their turn in between.
+// Writes a piece when the previous one has left, so that other connections get their turn.
 void ControlConnection::pour() {
   if (!pouring_ || refused_) return;
   if (pouring_->done == pouring_->size) {
@@ -116,7 +116,7 @@ void ControlConnection::pour() {
   write->bytes.resize(std::min(piece, pouring_->size - pouring_->done));
   const ssize_t n = ::pread(pouring_->file.get(), write->bytes.data(), write->bytes.size(),
                             static_cast<off_t>(pouring_->done));
-  // Half a line is no answer: its client sees the end of the connection.
+  // Half a line is no answer: close.
   if (n <= 0) return cut();
   pouring_->done += static_cast<std::size_t>(n);
   uv_buf_t buffer = uv_buf_init(write->bytes.data(), static_cast<unsigned>(n));
@@ -134,7 +134,7 @@ void ControlConnection::refuse(const std::string& line) {
   refused_ = true;
   busy_ = false;
   write(line);
-  // What is queued goes out first; a client that does not take it is ended by the limit on connections.
+  // Queued lines go out first; the limit on connections ends a client that does not read them.
   auto* request = new uv_shutdown_t;
   const int failed = uv_shutdown(request, stream_, [](uv_shutdown_t* done, int) {
     const std::unique_ptr<uv_shutdown_t> owner(done);
@@ -148,7 +148,7 @@ void ControlConnection::refuse(const std::string& line) {
   }
 }
 
-// By the end of file that read() then finds: the owner may be in the middle of a call.
+// The next read() finds the end; the owner may be in the middle of a call.
 void ControlConnection::cut() noexcept {
   uv_os_fd_t fd = -1;
   if (uv_fileno(reinterpret_cast<uv_handle_t*>(stream_), &fd) == 0) ::shutdown(fd, SHUT_RDWR);
@@ -167,7 +167,7 @@ void ControlConnection::write(const std::string& line) {
   const int failed = uv_write(&write->request, stream_, &buffer, 1, [](uv_write_t* request, int status) {
     const std::unique_ptr<Write> owner(static_cast<Write*>(request->data));
     auto* self = static_cast<ControlConnection*>(request->handle->data);
-    if (status < 0 && self) self->cut();  // the client waits for an answer that it will not get
+    if (status < 0 && self) self->cut();  // the client would wait for an answer for ever
   });
   if (failed == 0) return;
   delete write;

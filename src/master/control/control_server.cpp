@@ -28,7 +28,7 @@ constexpr const char* cut_off_line =
     R"({"cmd":"","error":"an error cut the command off: `liveswap status` shows what is","status":"failed"})"
     "\n";
 
-// Takes as long for a wrong token as for the right one, wherever they differ.
+// The time does not depend on where the tokens differ.
 bool equal_in_constant_time(const std::string& a, const std::string& b) {
   if (a.size() != b.size()) return false;
   volatile unsigned char difference = 0;
@@ -37,7 +37,7 @@ bool equal_in_constant_time(const std::string& a, const std::string& b) {
   return difference == 0;
 }
 
-// The runtime directory already keeps others out; this holds when somebody has loosened it.
+// Defence in depth: the runtime directory's mode already keeps other users out.
 bool peer_is_trusted(int fd) {
   ucred peer{};
   socklen_t size = sizeof peer;
@@ -85,21 +85,21 @@ Stream make_stream(uv_loop_t& loop, bool local) {
   return {reinterpret_cast<uv_stream_t*>(tcp), delete_as<uv_tcp_t>};
 }
 
-// False: it still belongs to the caller.
+// False: `client` still belongs to the caller.
 bool open_stream(const Stream& stream, int client, bool local) {
   return (local ? uv_pipe_open(reinterpret_cast<uv_pipe_t*>(stream.handle), client)
                 : uv_tcp_open(reinterpret_cast<uv_tcp_t*>(stream.handle), client)) == 0;
 }
 
-// An accept queue is tried again after this when the kernel had no descriptor or no memory for a client.
+// Pause before accepting again if the kernel had no descriptor or memory.
 constexpr Milliseconds rest{100};
 
-// Of a client, not of the queue.
+// An error of one client, not of the queue.
 bool is_client_gone(int error) {
   return error == EAGAIN || error == EINTR || error == ECONNABORTED || error == EPROTO;
 }
 
-// Without a word of memory.
+// Allocates nothing.
 void say(int client, std::string_view line) {
   ::send(client, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -160,8 +160,8 @@ Result<void> ControlServer::open_door(UniqueFd socket, bool local) {
   return {};
 }
 
-// The oldest connection that waits for nothing makes way: clients that connect and say nothing lock nobody
-// out. False when all of them wait for an answer.
+// Closes the oldest connection without a pending command, so that silent clients lock no one out. False:
+// all have one.
 bool ControlServer::make_room(bool local) {
   const auto count = std::count_if(connections_.begin(), connections_.end(), [local](const auto& one) {
     return one.second.connection->local() == local;
@@ -178,7 +178,7 @@ bool ControlServer::end_oldest(bool local) {
   return true;
 }
 
-// Where no descriptor is left, the oldest connection makes way, too: of this door, or of the other one.
+// If there is no free descriptor, closes the oldest connection of this or the other door.
 UniqueFd ControlServer::take_client(const Door& door) {
   const auto take = [&door] {
     return UniqueFd::adopt(::accept4(door.socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
@@ -188,13 +188,12 @@ UniqueFd ControlServer::take_client(const Door& door) {
   return none_left && (end_oldest(door.local) || end_oldest(!door.local)) ? take() : std::move(client);
 }
 
-// Not uv_listen(): where its callback does not take the client, because an exception cut it off, it never
-// calls again.
+// Not uv_listen(): if an exception keeps its callback from accepting, libuv never calls it again.
 void ControlServer::accept(Door& door) {
   auto client = take_client(door);
   if (!client && is_client_gone(errno)) return;
   if (!client) {
-    // The queue would wake this up again and again, until there is a descriptor for its first client.
+    // Level-triggered: would fire continuously until a descriptor is free.
     door.poll.stop();
     door.resting.start(rest);
     return;
@@ -217,7 +216,6 @@ void ControlServer::admit(UniqueFd client, bool local) {
   if (!open_stream(stream, client.get(), local))
     return uv_close(reinterpret_cast<uv_handle_t*>(stream.handle), stream.deleter);
   client.release();
-  // From here on the connection owns the stream.
   auto connection =
       std::make_unique<ControlConnection>(stream.handle, local, stream.deleter, std::move(handlers));
   connections_.emplace(id, Client{std::move(connection), std::move(peer)});
@@ -233,8 +231,8 @@ std::string ControlServer::peer(ConnectionId id) const {
   return it == connections_.end() ? "" : it->second.peer;
 }
 
-// For a client of this machine that has looked in another place: where the control socket is, and whose.
-// Everybody here can see that anyway; it is no business of other machines.
+// Tells a local client where the control socket is and which user owns it (visible on this machine anyway).
+// Other machines are not told.
 protocol::Json ControlServer::about_itself(const std::string& peer) const {
   for (const char* loopback : {"127.", "[::1]", "[::ffff:127."})
     if (peer.starts_with(loopback))
@@ -275,7 +273,7 @@ void ControlServer::answer(ConnectionId id, const std::string& line) {
 void ControlServer::answer(ConnectionId id, ReceivedFd file, std::size_t size,
                            std::shared_ptr<const void> held) {
   auto* connection = find(id);
-  // Without memory for it the client sees the end of its connection.
+  // Without memory for the answer, close.
   if (connection && !guarded([&] { connection->answer(std::move(file), size, std::move(held)); }))
     connection->cut();
 }

@@ -17,16 +17,16 @@
 
 namespace liveswap::master {
 
-// The two doors of the control protocol (docs/reference/control-protocol.md): gives valid, permitted commands
-// to the master and its answers back. Everything that arrives is hostile until it has been checked here.
-// While there is no memory (base/reserve.hpp), and where a system call fails, a client gets one plain line or
+// Both doors of the control protocol (docs/reference/control-protocol.md): a Unix socket and TCP. Passes
+// valid, permitted commands to the master and returns its answers. All input is untrusted until checked
+// here. Without memory (base/reserve.hpp), or if a system call fails, a client gets one fixed line or
 // waits; the doors stay open.
 class ControlServer {
  public:
-  // `connection` is whom to answer; it may be gone by then.
+  // `connection`: for answer(); may have closed by then.
   using OnCommand = std::function<void(ConnectionId connection, const protocol::Command&)>;
 
-  // An empty token: TCP needs none.
+  // An empty token: TCP clients need none.
   struct Settings {
     protocol::Instance instance;
     std::string address;
@@ -36,18 +36,17 @@ class ControlServer {
                                                      OnCommand on_command);
   ~ControlServer();
 
-  // Lines with their newline. An answer ends the command that is under way on the connection, and the next
-  // one may come; an event does not. Nothing happens when the connection has gone.
+  // Lines include their newline. An answer ends the current command, so the next one may come; an event
+  // does not. Ignored if the connection has closed.
   void answer(ConnectionId connection, const std::string& line);
   void event(ConnectionId connection, const std::string& line);
-  // An answer that is a file in memory (control_connection.hpp).
+  // An answer from a memory file (control_connection.hpp).
   void answer(ConnectionId connection, ReceivedFd file, std::size_t size, std::shared_ptr<const void> held);
-  // Carrying out the command under way on the connection was cut off by an exception: says so, or closes it.
+  // The current command was cut off by an exception: says so, or closes the connection.
   void give_up(ConnectionId connection) noexcept;
 
-  // Who is behind a connection, for the receipt: "uid 1000, pid 4242", or "127.0.0.1:4711 over TCP". Empty
-  // when it has gone. The kernel says so, not the client; the process may have ended and its number been
-  // given away since.
+  // The client for the receipt: "uid 1000, pid 4242", or "127.0.0.1:4711 over TCP"; empty if the connection
+  // has closed. By the kernel; the process may have ended and its pid been reused.
   std::string peer(ConnectionId connection) const;
 
  private:

@@ -6,11 +6,11 @@
 
 namespace liveswap::master {
 
-// One question to the application, under way. It answers once, from the loop, never from its constructor; the
-// answer may destroy it. Destroying it earlier gives it up.
+// One health check in progress. It reports once, from the loop, never from its constructor; the report may
+// destroy it. Destroying it earlier cancels it.
 class Probe {
  public:
-  using Done = std::function<void(const std::string& failure)>;  // "": it is well
+  using Done = std::function<void(const std::string& failure)>;  // "": healthy
 
   explicit Probe(Done done) : done_(std::move(done)) {}
   Probe(const Probe&) = delete;
@@ -18,7 +18,7 @@ class Probe {
   virtual ~Probe() = default;
 
  protected:
-  // Nothing of the object may be touched after it.
+  // The caller must not touch the object afterwards.
   void finish(const std::string& failure) {
     const auto done = std::exchange(done_, nullptr);
     if (done) done(failure);

@@ -11,14 +11,13 @@
 namespace liveswap::master {
 namespace {
 
-// In one line, for a log, a terminal and a receipt.
 std::string in_one_line(std::string lines) {
   for (auto at = lines.find('\n'); at != std::string::npos; at = lines.find('\n', at))
     lines.replace(at, 1, " | ");
   return lines;
 }
 
-// As much as a pipe holds.
+// Reads the contents of a full pipe.
 constexpr int reads_at_end = 16;
 
 std::string end_of(const siginfo_t& info) {
@@ -42,7 +41,7 @@ ProbeCommand::~ProbeCommand() {
   if (child_.pid < 0) return;
   ::kill(-child_.pid, SIGKILL);
   siginfo_t info{};
-  // By its number: libuv has made the pidfd non-blocking, and waitid() then does not wait.
+  // Not by pidfd: libuv made it non-blocking, and waitid() would not wait.
   ::waitid(P_PID, static_cast<id_t>(child_.pid), &info, WEXITED);
 }
 
@@ -51,7 +50,7 @@ void ProbeCommand::begin(SpawnRequest request) {
   if (::pipe2(ends, O_CLOEXEC) != 0) return finish(os_error("make", "a pipe", errno).text);
   output_ = UniqueFd::adopt(ends[0]);
   const auto writer = UniqueFd::adopt(ends[1]);
-  ::fcntl(output_.get(), F_SETFL, O_NONBLOCK);  // ours alone: programs do not expect it
+  ::fcntl(output_.get(), F_SETFL, O_NONBLOCK);  // this end only: programs do not expect it
   request.descriptors = {-1, writer.get(), writer.get()};
   auto child = spawn(request);
   if (!child) return finish(child.error().text);
@@ -67,7 +66,7 @@ void ProbeCommand::begin(SpawnRequest request) {
   });
 }
 
-// Everything is read, so that it never waits for room; little is kept.
+// Reads everything, so that the command never blocks; keeps little.
 bool ProbeCommand::read_output() {
   char buffer[4096];
   const ssize_t size = ::read(output_.get(), buffer, sizeof buffer);
@@ -85,7 +84,7 @@ void ProbeCommand::on_exit() {
   for (int i = 0; i < reads_at_end && read_output(); ++i) continue;
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());
-  // Until it is reaped the group's number is its own.
+  // Not reaped, so the group's number is not reused.
   ::kill(-child_.pid, SIGKILL);
   const bool reaped = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED) == 0;
   child_.pid = -1;

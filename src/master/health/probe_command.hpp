@@ -9,17 +9,17 @@
 
 namespace liveswap::master {
 
-// A command in a process group of its own. Once it has ended, or its time is up, the whole group is killed.
+// Runs a command in a process group of its own. When it has ended or timed out, the group is killed.
 class ProbeCommand final : public Probe {
  public:
-  // `base`: whom and where it runs as; program, arguments and descriptors are filled in.
+  // `base`: user, directory and environment; program, arguments and descriptors are filled in.
   ProbeCommand(uv_loop_t& loop, SpawnRequest base, const std::vector<std::string>& command,
                Milliseconds limit, Done done);
   ~ProbeCommand() override;
 
  private:
   void begin(SpawnRequest request);
-  bool read_output();  // false: nothing more for now
+  bool read_output();  // false: nothing to read now
   void on_exit();
 
   uv_loop_t& loop_;

@@ -11,9 +11,9 @@ namespace {
 
 constexpr std::size_t status_line = sizeof "HTTP/1.1 200" - 1;
 constexpr std::size_t answer_limit = 64 * 1024;
-// What is judged has arrived; the rest is read so that the application is not cut off, if it comes soon.
+// The status has arrived; the rest is read for a moment, so that the application sees no reset.
 constexpr Milliseconds rest_of_answer{20};
-// A Unix socket with a full queue does not say when there is room.
+// A full queue of a Unix socket cannot be polled.
 constexpr Milliseconds retry{10};
 
 std::string request_for(const config::HealthProbe& probe, const std::string& address) {
@@ -25,7 +25,6 @@ std::string request_for(const config::HealthProbe& probe, const std::string& add
       probe.path, host);
 }
 
-// 0: not an HTTP answer.
 unsigned status_of(const std::string& head) {
   if (head.size() < status_line || head.compare(0, 7, "HTTP/1.") != 0 || head[8] != ' ') return 0;
   unsigned status = 0;

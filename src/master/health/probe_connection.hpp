@@ -10,8 +10,8 @@
 
 namespace liveswap::master {
 
-// A connection to a listener, with a GET on it or without. What an answer says after its status line is read,
-// so that the application need not see a reset, but up to 64 KiB only, and it is not judged.
+// Connects to a listener and, if configured, sends a GET. Only the status line counts; up to 64 KiB of the
+// rest are read so that the application sees no reset.
 class ProbeConnection final : public Probe {
  public:
   ProbeConnection(uv_loop_t& loop, const config::HealthProbe& probe, const SocketAddress& where,
@@ -28,7 +28,7 @@ class ProbeConnection final : public Probe {
   const config::HealthProbe probe_;
   const SocketAddress where_;
   const Milliseconds limit_time_;
-  std::string request_;  // what has not been sent
+  std::string request_;  // not sent yet
   std::string head_;     // the first bytes of the answer
   std::size_t received_ = 0;
   bool connected_ = false;

@@ -13,7 +13,7 @@
 namespace liveswap::master {
 namespace {
 
-// Blocks on nothing: a bound address is made of numbers. One that takes every address is reached by loopback.
+// Does not block: a bound address is numeric. A wildcard address is reached by loopback.
 Result<SocketAddress> reach(const std::string& bound) {
   const auto address = config::parse_address(bound);
   if (!address) return tl::unexpected<Error>(address.error());
@@ -91,7 +91,7 @@ void Prober::on_done(std::list<std::unique_ptr<Probe>>::iterator probe, const st
   if (probes_under_way_.empty()) tell();
 }
 
-// By copies: the prober may not outlive the call.
+// Copies: `done` may destroy the prober.
 void Prober::tell() {
   const Done done = done_;
   const Findings findings = findings_;

@@ -11,23 +11,23 @@
 
 namespace liveswap::master {
 
-// Finds out whether the application is well: asks it, in rounds, as a client would. Never blocks the loop.
+// Checks the application's health in rounds of probes, as a client would see it. Never blocks the loop.
 class Prober {
  public:
   struct Findings {
     unsigned made = 0;
     unsigned failed = 0;
-    std::string text;  // of the first that failed
+    std::string text;  // of the first failure
   };
   using Done = std::function<void(const Findings&)>;
 
-  // `commands`: whom and where commands run as. `limit`: of each probe.
+  // `commands`: user, directory and environment of commands. `limit`: for each probe.
   Prober(uv_loop_t& loop, std::vector<config::HealthProbe> probes, std::vector<Listeners::Bound> listeners,
          SpawnRequest commands, Milliseconds limit, Done done);
 
-  // Begins a round; `done` is called once, at its end, and may destroy the prober or begin the next round.
-  // Which worker gets a connection is the kernel's choice: each probe of a listener is made over so many
-  // connections at once that every worker is likely to be met. A round under way is given up.
+  // Begins a round; `done` is called once at its end, and may destroy the prober or start the next round.
+  // The kernel chooses the worker, so each listener is probed over `connections` connections at once, to
+  // reach every worker with high probability. Cancels the current round.
   void start(unsigned connections);
   void cancel();
   bool under_way() const { return !probes_under_way_.empty(); }
@@ -51,7 +51,7 @@ class Prober {
   Timer nothing_to_do_;
 };
 
-// Twice as many connections as workers, 4 at least and 32 at most.
+// Twice `forks`, but 4 to 32.
 unsigned probe_connections(unsigned forks);
 
 }  // namespace liveswap::master

@@ -23,7 +23,7 @@ std::string name_of(uid_t user) {
   return entry ? entry->pw_name : fmt::format("user {}", user);
 }
 
-// 0, or why a thread that acts as that user cannot go into the directory.
+// 0, or the errno with which that user cannot enter the directory.
 int entering(const fs::path& directory, const std::optional<Identity>& identity) {
   const FsIdentity as(identity);
   if (as.error() != 0) return as.error();
@@ -31,7 +31,7 @@ int entering(const fs::path& directory, const std::optional<Identity>& identity)
   return ::stat((directory / ".").c_str(), &info) == 0 ? 0 : errno;
 }
 
-// The directories from the root down to the one that the path is, or lies in.
+// The directories from the root to `path` or its parent.
 std::vector<fs::path> directories_of(const fs::path& path) {
   std::vector<fs::path> found;
   fs::path walked;
@@ -58,7 +58,7 @@ std::optional<std::string> closed_directory(const fs::path& path, const Identity
   return std::nullopt;
 }
 
-// A mount point as mountinfo writes it: blanks and the like are octal numbers (proc(5)).
+// A mount point of mountinfo, where blanks and others are octal (proc(5)).
 std::string unescaped(const std::string& text) {
   std::string plain;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -76,7 +76,7 @@ bool lies_in(const std::string& path, const std::string& directory) {
   return directory == "/" || path == directory || path.starts_with(directory + "/");
 }
 
-// The longest one that the path begins with; of equal ones the last, which hides the others.
+// The longest mount point that is a prefix; of equal ones the last, which hides the others.
 std::string mount_point_of(const std::string& path) {
   std::ifstream table("/proc/self/mountinfo");
   std::string found = "/";

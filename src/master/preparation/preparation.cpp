@@ -22,7 +22,7 @@ namespace {
 using Kind = Task::Result::Kind;
 using Json = nlohmann::json;
 
-// The libraries that have come along.
+// The names of the private libraries.
 std::string companions(const Json& answer) {
   std::string names;
   for (const auto& name : json::list(answer, "private_libraries"))
@@ -54,11 +54,11 @@ void Preparation::cancel(std::list<std::unique_ptr<Task>>& dying) {
 }
 
 void Preparation::run(const char* name, SpawnRequest request, Milliseconds limit, Task::Done next) {
-  // The next step's task takes the place of this one's, which has ended by then.
+  // Replaces the previous step's task, which has ended.
   task_ = std::make_unique<Task>(loop_, name, std::move(request), limit,
                                  [this, next = std::move(next)](const Task::Result& result) {
                                    const bool done = guarded([&] { next(result); });
-                                   // done_ never throws: so this is still there.
+                                   // done_ never throws, so this object still exists.
                                    if (!done && done_)
                                      give_up("an error inside the master cut the preparation off", false);
                                  });
@@ -90,7 +90,7 @@ void Preparation::after_take(const Task::Result& result) {
   const Json answer = json::parse_or_null(result.text);
   release_.id = json::text_or_empty(answer, "id");
   seal_ = json::text_or_empty(answer, "seal");
-  // Not the answer's "file": JSON cannot say every path.
+  // Not the answer's "file": JSON cannot represent every path.
   file_ = release::Store(tools_.state_dir).file(release_.id, release_.path);
   if (release_.id.empty()) return give_up("the store gave an answer that is none: " + result.text, false);
   log::info("release {}: {} taken into the store ({}){}", release_.id.substr(0, 12), release_.path,
@@ -108,16 +108,15 @@ void Preparation::after_take(const Task::Result& result) {
 
 void Preparation::after_check(const Task::Result& result) {
   if (result.kind != Kind::done) {
-    // Whoever asked knows the file by its own name.
+    // The requester knows the file by its own path.
     Task::Result named = result;
     for (auto at = named.text.find(file_); at != std::string::npos;
          at = named.text.find(file_, at + release_.path.size()))
       named.text.replace(at, file_.size(), release_.path);
-    // Where the store has become unreachable since the start.
+    // The store may have become inaccessible since the start.
     if (const auto found = obstacle(file_, tools_.worker.identity, "--state-dir"))
       named.text += ": " + *found;
-    // It has not come as far as the loader: the file is not there for the workers' user, or no shared
-    // library.
+    // Failed before the loader: the workers' user cannot open the file, or it is no shared library.
     const bool unfit = result.kind == Kind::failed && result.reached == "open";
     return fail_step(fmt::format("preflight, stage {}", result.stage), named, tools_.check_limit, unfit);
   }

@@ -12,47 +12,46 @@
 
 namespace liveswap::master {
 
-// What the worker host calls when it is not told otherwise (contract/channel.h).
+// The worker host's default entry (contract/channel.h).
 inline constexpr const char* default_entry = "liveswap_main";
 
-// Everything that comes before the first worker is touched, a process for each step, each with a time limit:
+// Everything before the first worker is touched. Each step is a process with a time limit:
 //
-//   plugin   the pre-upgrade plugin, if there is one, may choose another path, or refuse
-//   take     liveswap-store takes the file into the release store
-//   check    a sacrificial worker host loads it from there, as the workers will
+// plugin   the pre-upgrade plugin, if any, may choose another path or refuse
+// take     liveswap-store copies the file into the store
+// check    a worker host loads it from there on trial
 class Preparation {
  public:
   struct Tools {
-    SpawnRequest worker;  // a worker host as the workers are started: user, limits, environment
-    SpawnRequest store;   // liveswap-store as the master itself
+    SpawnRequest worker;                 // as workers are started: user, limits, environment
+    SpawnRequest store;                  // liveswap-store
     std::vector<std::string> arguments;  // of the application
-    std::string entry;                   // the function to look for
+    std::string entry;                   // the function to look up
     std::string plugin;                  // empty: none
     std::string state_dir;
-    std::string there;  // what a relative path of the plugin is meant from
+    std::string there;  // base of the plugin's relative paths
     Milliseconds plugin_limit{0};
-    Milliseconds check_limit{0};  // of take and check, each
+    Milliseconds check_limit{0};  // of take and of check
   };
   struct Failure : Error {
-    bool unfit = false;  // nothing has begun: the plugin refused, or the file is none that could be tried
+    bool unfit = false;  // nothing has begun: the plugin refused, or there is no shared library at the path
   };
   using Outcome = tl::expected<rollout::Release, Failure>;
   using Done = std::function<void(const Outcome&)>;
 
-  // `asked`: absolute, what to upgrade to; `value`: what the plugin is told ("" when nothing was asked for).
-  // `done` is called once, never from within the constructor, and may destroy the preparation. Without a
-  // `value`, as at the start, the plugin is left out.
+  // `asked`: the absolute path to upgrade to. `value`: the plugin's argument ("": the requester named no
+  // path); nullopt, as at the start: the plugin does not run. `done` is called once, never from within the
+  // constructor, and may destroy the preparation.
   Preparation(uv_loop_t& loop, const Tools& tools, std::string asked, const std::optional<std::string>& value,
               Done done);
 
-  // When it is done: what the requester should know of the release; empty: nothing.
+  // Valid when done: a remark for the requester; may be empty.
   const std::string& remark() const { return remark_; }
 
-  // When it is done: of the bytes in the store (release/seal.hpp); empty: they have to be verified.
+  // Valid when done: the seal of the stored files (release/seal.hpp); empty: verify them.
   const std::string& seal() const { return seal_; }
 
-  // The step under way is killed; nothing more is heard of it. The processes are kept in `dying` until they
-  // are reaped.
+  // Kills the current step; `done` is not called. The process is kept in `dying` until it is reaped.
   void cancel(std::list<std::unique_ptr<Task>>& dying);
 
  private:

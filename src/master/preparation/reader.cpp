@@ -28,7 +28,7 @@ void Reader::ask(std::vector<std::string> words, Milliseconds limit, Done done) 
   timer_.start(Milliseconds{0});
 }
 
-// Starts what may start; what has waited too long is answered.
+// Starts waiting questions if there is room; answers those whose limit has passed.
 void Reader::look() {
   while (!waiting_.empty() && owner_->taken < at_once_) {
     Question next = std::move(waiting_.front());
@@ -68,7 +68,7 @@ void Reader::start(Question question) {
         });
   };
   if (guarded(begin)) return;
-  // Its place is free for the next one.
+  // Free its place.
   const Question failed = std::move(*at);
   running_.erase(at);
   Reply reply{{Kind::unstarted, "an error inside the master cut it off", "", "", ""}, {}, {}};
@@ -77,7 +77,7 @@ void Reader::start(Question question) {
 
 void Reader::give_up(const std::string& text) {
   const auto waiting = std::exchange(waiting_, {});
-  auto running = std::exchange(running_, {});  // their processes end with it
+  auto running = std::exchange(running_, {});  // destroying them ends their processes
   const auto answer = [&](const Question& question) {
     Reply reply{{Kind::unstarted, text, "", "", ""}, {}, {}};
     question.done(reply);

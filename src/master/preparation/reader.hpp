@@ -14,31 +14,30 @@
 
 namespace liveswap::master {
 
-// Questions to liveswap-store, each answered by a process of its own, since the receipts may be many, large,
-// on a disk that hangs, or written by somebody else. Only so many processes run at once; the other questions
-// wait in turn.
+// Runs commands of liveswap-store, each in a process of its own: receipts may be many, large, on a hanging
+// disk, or written by other users. At most `at_once` run; the others wait in order.
 class Reader {
  public:
-  // Held as long as a question takes up one of the places.
+  // Held while a question occupies one of the `at_once` places.
   using Place = std::shared_ptr<const void>;
   struct Reply {
-    Task::Result result;  // `late` also where its turn did not come within the limit
-    ReceivedFd document;  // what came with it
-    Place place;          // may be kept until the document has been passed on
+    Task::Result result;  // `late` also if its turn did not come within the limit
+    ReceivedFd document;  // came with the answer
+    Place place;          // may be kept until the document has been sent
   };
   using Done = std::function<void(Reply&)>;
 
-  // `store`: liveswap-store; borrowed. `limit`: from the question to the answer.
+  // `store`: liveswap-store; borrowed. `limit`: from ask() to the answer.
   Reader(uv_loop_t& loop, const SpawnRequest& store, std::size_t at_once, Milliseconds limit);
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
   ~Reader();
 
-  // `words`: a command of liveswap-store. `done` is called once, on the loop, never from within ask(). It
+  // `words`: arguments of liveswap-store. `done` is called once, on the loop, never from within ask(), and
   // must not throw.
   void ask(std::vector<std::string> words, Done done) { ask(std::move(words), limit_, std::move(done)); }
   void ask(std::vector<std::string> words, Milliseconds limit, Done done);
-  // Every question is answered with `text`, as failed.
+  // Answers every question with `text`, as failed.
   void give_up(const std::string& text);
   bool is_idle() const { return waiting_.empty() && running_.empty(); }
 
@@ -50,7 +49,7 @@ class Reader {
     std::unique_ptr<Task> task{};
     Place place{};
   };
-  struct Owner;  // what places find the reader by while it lives
+  struct Owner;  // by which places find the reader while it lives
 
   Milliseconds now() const;
   void look();

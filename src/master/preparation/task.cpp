@@ -14,18 +14,17 @@
 namespace liveswap::master {
 namespace {
 
-// A path, a small document, or a reason that goes to a log, a terminal and an answer.
+// For a log, a terminal and an answer.
 constexpr std::size_t text_limit = 8192;
 
 // "4711 name"
 constexpr std::size_t left_limit = 64;
 
-// After SIGTERM, for the worker host to end what its library has started (worker/subreaper.h). SIGKILL then
-// reaches its process group only.
+// After SIGTERM, for the worker host to end all descendants (worker/subreaper.h). SIGKILL then reaches only
+// its process group.
 constexpr Milliseconds term_grace{1'500};
 
-// Of one process, on its standard output and error and by liveswap_log: a library that is being looked at may
-// write as fast as it can, until its limit.
+// For each process, on standard output and error and by liveswap_log.
 constexpr std::size_t output_limit = 1024 * 1024;
 constexpr unsigned lines_limit = 100;
 constexpr Milliseconds lines_period{1'000};
@@ -56,7 +55,7 @@ Task::Task(uv_loop_t& loop, std::string name, SpawnRequest request, Milliseconds
   });
 }
 
-// Waits for the process, as its limit is near: it ends what it has started, and then itself.
+// Blocks until the process has ended its descendants and itself.
 Task::~Task() {
   if (!process_ || process_->pid() <= 0) return;
   process_->signal(SIGTERM);
@@ -77,13 +76,13 @@ void Task::cancel(std::function<void()> gone) {
   if (process_) end();
 }
 
-// What it has started goes with it.
+// SIGTERM makes the worker host end its descendants too.
 void Task::end() {
   process_->signal(SIGTERM);
   timer_.start(term_grace, [this] { kill_group(); });
 }
 
-// Not reaped yet, so nobody else can have its number, nor that of its group.
+// Not reaped, so pid and group are not reused.
 void Task::kill_group() {
   if (process_->pid() > 0) ::kill(-process_->pid(), SIGKILL);
   process_->signal(SIGKILL);
@@ -95,7 +94,7 @@ void Task::on_frame(Frame& frame) {
     log_.write(log::Level::info, name_, std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX), now());
   }
   if (frame.kind == LIVESWAP_LEFT)
-    // Apart from what it logs itself, which could hide it.
+    // A log key of its own: what the process logs must not suppress this line.
     log::seldom({"processes that a check or a hook has left", 100}, log::Level::warning,
                 "{}: it has left a process running, which has been killed: {}", name_,
                 frame.text.substr(0, left_limit));
@@ -110,7 +109,7 @@ void Task::on_frame(Frame& frame) {
   } else {
     result_.kind = frame.value == 0 ? Result::Kind::done : Result::Kind::refused;
   }
-  // It has said what it had to say; one that does not end by itself holds nobody up.
+  // It has answered: do not wait for it to end by itself.
   end();
 }
 

@@ -11,42 +11,40 @@
 
 namespace liveswap::master {
 
-// A short-lived process that does one thing which may hang or crash, answers, and ends: the pre-upgrade
-// plugin, the intake of a release, its check. It speaks the worker channel (contract/channel.h): HOOK_DONE,
-// or FAILED. Of what it writes and logs, 1 MiB and 100 lines a second reach the log of the master; how much
-// more there was is said there.
+// A short-lived process that may hang or crash: the pre-upgrade plugin, the store or the check. It answers
+// by the worker channel (contract/channel.h) with HOOK_DONE or FAILED. At most 1 MiB of its output and 100
+// log lines a second reach the master's log, which states what was left out.
 //
-// What a check or a hook leaves behind is ended, also what has left its process group: it runs under a
-// subreaper of its own (worker/subreaper.h), which ends everything at SIGTERM. That one is given 1.5 s, then
-// the process group gets SIGKILL.
+// Its descendants are ended too, even outside its process group: it runs under a subreaper
+// (worker/subreaper.h) that ends all of them at SIGTERM. 1.5 s later the process group gets SIGKILL.
 class Task {
  public:
   struct Result {
     enum class Kind {
       done,      // text: the answer
-      refused,   // it said that it will not (HOOK_DONE with 1): text
+      refused,   // HOOK_DONE with 1; text: why
       failed,    // FAILED: stage and text
-      silent,    // it ended without an answer: how
-      late,      // its time was over
-      unstarted  // it could not be started: why
+      silent,    // ended without an answer; text: how
+      late,      // exceeded its limit
+      unstarted  // could not be started; text: why
     } kind = Kind::silent;
     std::string text;
-    std::string stage;      // failed: at which; else as `reached`
-    std::string reached{};  // the last stage that it announced (STAGED)
-    std::string output{};   // what it wrote last, and logged (Tail::text())
+    std::string stage;      // failed: its stage; else as `reached`
+    std::string reached{};  // the last stage announced (STAGED)
+    std::string output{};   // the last lines of output and log (Tail::text())
   };
   using Done = std::function<void(const Result&)>;
 
-  // Starts `request.program`; what it logs bears `name`. `done` is called once, on the loop, when the process
-  // has been reaped (or could not be started), and may destroy the task.
+  // Starts `request.program`; its log lines begin with `name`. `done` is called once, on the loop, when the
+  // process has been reaped or could not be started; it may destroy the task.
   Task(uv_loop_t& loop, std::string name, SpawnRequest request, Milliseconds limit, Done done);
   Task(const Task&) = delete;
   Task& operator=(const Task&) = delete;
-  // Ends what still runs, with all that it has started, and waits for that: 1.5 s at the most.
+  // Ends the process and its descendants. Blocks for at most 1.5 s.
   ~Task();
-  // Ends it; in place of `done`, `gone` is called once it has been reaped.
+  // Ends the process; when it has been reaped, `gone` is called instead of `done`.
   void cancel(std::function<void()> gone);
-  // What came with the answer; from `done` on.
+  // The descriptor that came with the answer; valid from `done` on.
   ReceivedFd take_descriptor() { return std::move(descriptor_); }
 
  private:

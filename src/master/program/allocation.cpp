@@ -4,21 +4,21 @@
 
 #include "base/reserve.hpp"
 
-// How the program `liveswap` allocates (base/reserve.hpp). Linked into that alone: a program that embeds
-// liveswap keeps its own operator new.
+// The allocator of the program `liveswap` (base/reserve.hpp). Linked into that program only: an embedding
+// program keeps its own operator new.
 namespace {
 
 namespace reserve = liveswap::reserve;
 
-// Before main(), since libuv wants it before its first allocation. Fails for null pointers alone.
+// Before main(): libuv requires it before its first allocation. Fails for null pointers only.
 [[maybe_unused]] const int replaced =
     uv_replace_allocator(reserve::allocate, reserve::reallocate, reserve::allocate_zeroed, reserve::release);
 
 }  // namespace
 
-// The standard library makes the other forms of new and delete of these.
+// The standard library implements the other forms of new and delete by these.
 void* operator new(std::size_t size) {
-  // Null is malloc's answer to 0, too; new must return an address.
+  // malloc(0) may return null; new must return an address.
   if (void* block = reserve::allocate(size == 0 ? 1 : size)) return block;
   throw std::bad_alloc();
 }

@@ -6,11 +6,10 @@
 #include <cerrno>
 #include <mutex>
 
-// libuv ends the process (abort) when epoll_ctl() fails. That fails where the kernel has no memory for a
-// moment (ENOMEM), and where the user's limit on watched descriptors is reached (ENOSPC,
-// fs.epoll.max_user_watches). So the program `liveswap` has its own epoll_ctl(): what the kernel has no room
-// for now is noted and counts as done. epoll_wait() asks the kernel again, every 50 ms, until it has taken
-// what is noted. Until then the descriptor tells of nothing. Linked into that program alone.
+// libuv aborts the process if epoll_ctl() fails. It fails if the kernel is short of memory (ENOMEM) or the
+// user's limit on watches is reached (ENOSPC, fs.epoll.max_user_watches). So the program `liveswap` defines
+// epoll_ctl(): a call that fails this way is stored and reports success, and epoll_wait() retries it every
+// 50 ms. Until then the descriptor reports no events. Linked into that program only.
 namespace {
 
 constexpr int retry_ms = 50;
@@ -47,14 +46,14 @@ void forget(Noted& one) { one = noted[--count]; }
 
 bool is_shortage(int error) { return error == ENOMEM || error == ENOSPC; }
 
-// False: it is to be asked again.
+// False: retry later.
 bool try_again(Noted& one) {
   if (control(one.set, one.operation, one.fd, &one.event) == 0) return true;
   if (errno == EEXIST && control(one.set, EPOLL_CTL_MOD, one.fd, &one.event) == 0) return true;
-  return !is_shortage(errno);  // a descriptor that is closed by now is of interest to nobody
+  return !is_shortage(errno);  // a descriptor closed meanwhile does not matter
 }
 
-// How many are still noted.
+// The number of calls still stored.
 std::size_t try_noted() {
   const std::lock_guard guard(lock);
   for (std::size_t i = 0; i < count;)
@@ -65,7 +64,7 @@ std::size_t try_noted() {
   return count;
 }
 
-// What an operation that has failed comes to; -1: it has failed.
+// The result of a failed call; -1: it cannot be stored.
 int keep(int set, int operation, int fd, const epoll_event* event, int error) {
   Noted* before = find(set, fd);
   if (operation == EPOLL_CTL_DEL) {
@@ -83,7 +82,7 @@ int keep(int set, int operation, int fd, const epoll_event* event, int error) {
   return 0;
 }
 
-// Waits as `wait` does with a time limit in milliseconds; in pieces while something is noted.
+// Calls `wait` with a limit in milliseconds; in steps while calls are stored.
 template <class Wait>
 int wait_and_retry(int limit, Wait&& wait) {
   for (;;) {

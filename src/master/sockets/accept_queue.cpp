@@ -18,8 +18,7 @@
 namespace liveswap::master {
 namespace {
 
-// A request socket is in a state of its own within the kernel; which of the two bits finds it depends on the
-// version.
+// States of a socket whose handshake is pending; which bit finds it depends on the kernel's version.
 constexpr unsigned syn_recv = 1u << 3, new_syn_recv = 1u << 12;
 constexpr unsigned listening = 1u << 10, bound_inactive = 1u << 13;
 
@@ -27,8 +26,8 @@ std::uint64_t cookie_in(const inet_diag_msg& message) {
   return message.id.idiag_cookie[0] | static_cast<std::uint64_t>(message.id.idiag_cookie[1]) << 32;
 }
 
-// Both have the port: two addresses of one family that are not for everybody go together. Of two families the
-// kernel knows more than the message says.
+// Whether both addresses, which have the same port, exclude each other. Two specific addresses of one
+// family do not. For two families the message does not tell, so assume that they do.
 bool excludes(const inet_diag_msg& message, const SocketAddress& address) {
   if (message.idiag_family != address.storage.ss_family) return true;
   const bool six = message.idiag_family == AF_INET6;
@@ -41,7 +40,7 @@ bool excludes(const inet_diag_msg& message, const SocketAddress& address) {
          std::memcmp(message.id.idiag_src, bound, size) == 0;
 }
 
-// Asks sock_diag and calls `take` for each answer. False when the kernel will not answer.
+// Sends a sock_diag request and calls `take` for each answer. False: the kernel does not answer.
 template <class Question>
 bool ask(const Question& question, int flags, const std::function<void(const nlmsghdr&)>& take) {
   const auto fd = UniqueFd::adopt(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
@@ -52,7 +51,7 @@ bool ask(const Question& question, int flags, const std::function<void(const nlm
   if (!fd || ::send(fd.get(), &request, sizeof request, 0) < 0) return false;
   alignas(nlmsghdr) char buffer[32 * 1024];
   for (;;) {
-    // The kernel has answered by now, or goes on answering while it is read: no answer is an error.
+    // The kernel answers synchronously, so an empty queue is an error.
     const ssize_t size = ::recv(fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
     if (size <= 0) return false;
     auto left = static_cast<unsigned>(size);
@@ -73,7 +72,7 @@ std::optional<std::size_t> unix_queue(int fd) {
   question.udiag_states = ~0u;
   question.udiag_ino = static_cast<__u32>(info.st_ino);
   question.udiag_show = UDIAG_SHOW_RQLEN;
-  question.udiag_cookie[0] = question.udiag_cookie[1] = ~0u;  // any
+  question.udiag_cookie[0] = question.udiag_cookie[1] = ~0u;  // any cookie
   std::optional<std::size_t> found;
   ask(question, 0, [&found](const nlmsghdr& answer) {
     auto left = static_cast<unsigned>(answer.nlmsg_len - NLMSG_SPACE(sizeof(unix_diag_msg)));
@@ -99,7 +98,7 @@ std::optional<std::size_t> accept_queue(int fd) {
   tcp_info info{};
   size = sizeof info;
   if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
-  return info.tcpi_unacked;  // of a socket that listens: its accept queue (tcp_get_info in the kernel)
+  return info.tcpi_unacked;  // for a listening socket: its accept queue (tcp_get_info in the kernel)
 }
 
 bool anybody_waits(int fd) {
@@ -133,7 +132,7 @@ std::optional<std::set<std::uint64_t>> handshakes_at(const SocketAddress& addres
   question.sdiag_family = static_cast<__u8>(address.storage.ss_family);
   question.sdiag_protocol = IPPROTO_TCP;
   question.idiag_states = syn_recv | new_syn_recv;
-  // The port has the same place in both.
+  // Both families have the port at the same offset.
   question.id.idiag_sport = reinterpret_cast<const sockaddr_in&>(address.storage).sin_port;
   question.id.idiag_cookie[0] = question.id.idiag_cookie[1] = ~0u;
   std::set<std::uint64_t> found;

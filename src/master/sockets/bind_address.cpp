@@ -29,15 +29,15 @@ int option(int fd, int level, int name) {
   return ::getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
 }
 
-// The kernel's name of its network namespace; 0 where it does not say (before Linux 5.14).
+// The cookie of the socket's network namespace; 0: unknown (before Linux 5.14).
 std::uint64_t network_of(int fd) {
   std::uint64_t cookie = 0;
   socklen_t size = sizeof cookie;
   return ::getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
-// How much of so many bytes the kernel would read; 0 when it would read none. An internet address may be
-// followed by whatever it likes (programs say sizeof(sockaddr_storage)), and an IPv6 one may lack its scope.
+// How many of `size` bytes the kernel reads; 0: it refuses. Bytes after an internet address are ignored
+// (programs pass sizeof(sockaddr_storage)), and an IPv6 address may lack its scope.
 socklen_t used_size(int domain, std::size_t size) {
   constexpr std::size_t six_without_scope = offsetof(sockaddr_in6, sin6_scope_id);
   switch (domain) {
@@ -50,7 +50,7 @@ socklen_t used_size(int domain, std::size_t size) {
   }
 }
 
-// A file's path is from the root. Names of the abstract namespace may be anything.
+// A path must be absolute; an abstract name may be anything.
 bool right_path(const sockaddr_storage& address, std::size_t size) {
   const auto* path = reinterpret_cast<const char*>(&address) + path_at;
   return size == path_at || path[0] == 0 || path[0] == '/';
@@ -62,10 +62,10 @@ bool is_any(const BindAddress& address) {
   return IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(address.where.storage).sin6_addr);
 }
 
-// Only where every address is meant it makes a difference whether those of IPv4 are.
+// IPV6_V6ONLY matters for the wildcard address only.
 bool is_for_all(const BindAddress& address) { return address.domain == AF_INET6 && is_any(address); }
 
-// The scope of an IPv6 address belongs to it; what pads an IPv4 one does not.
+// The scope is part of an IPv6 address; the padding of an IPv4 address is not.
 bool same_host(const sockaddr_storage& a, const sockaddr_storage& b) {
   if (a.ss_family == AF_INET)
     return reinterpret_cast<const sockaddr_in&>(a).sin_addr.s_addr ==
@@ -76,8 +76,8 @@ bool same_host(const sockaddr_storage& a, const sockaddr_storage& b) {
          one.sin6_scope_id == other.sin6_scope_id;
 }
 
-// Its address means something else than ours: on one interface alone, or in another network namespace. There
-// paths of Unix sockets mean the same.
+// The address means something else than in the master: the socket is bound to an interface, or lives in
+// another network namespace. File paths of Unix sockets are the same in all.
 bool is_elsewhere(int fd, const BindAddress& wanted) {
   if (!wanted.is_unix() && option(fd, SOL_SOCKET, SO_BINDTOIFINDEX) > 0) return true;
   if (const auto path = wanted.path(); !path.empty() && path.front() == '/') return false;
@@ -124,7 +124,7 @@ std::optional<BindAddress> BindAddress::parse(const std::string& text, int& erro
 bool BindAddress::is_unnamed() const { return is_unix() ? where.length == path_at : port() == 0; }
 
 std::uint16_t BindAddress::port() const {
-  // The port has the same place in both families.
+  // Both families have the port at the same offset.
   return is_unix() ? 0 : ntohs(reinterpret_cast<const sockaddr_in&>(where.storage).sin_port);
 }
 
@@ -200,7 +200,7 @@ std::uint64_t cookie_of(int fd) {
 
 bool listens(int fd) { return option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1 && !is_shut_down(fd); }
 
-// Not POLLHUP: that says the same of a socket that is only bound.
+// POLLHUP would also report a socket that is only bound.
 bool is_shut_down(int fd) {
   pollfd look{fd, POLLRDHUP, 0};
   return ::poll(&look, 1, 0) == 1 && (look.revents & POLLRDHUP) != 0;

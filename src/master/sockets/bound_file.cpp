@@ -13,9 +13,9 @@ UniqueFd file_at(const std::string& path) {
   return UniqueFd::adopt(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
 }
 
-// The kernel tells the file to processes with CAP_NET_ADMIN, which root has outside of most containers.
-// Without it: a socket that has no other name. So no other file's link can be taken for it, and no socket
-// that lives elsewhere, too.
+// With CAP_NET_ADMIN (usually not in containers) the kernel hands out the file. Without it, the file at
+// `path` is taken if it is a socket with one link: neither a link to another file nor a socket bound
+// elsewhere.
 UniqueFd file_of_bound(int socket, const std::string& path) {
   if (auto file = UniqueFd::adopt(::ioctl(socket, SIOCUNIXFILE, nullptr))) return file;
   auto file = file_at(path);
@@ -27,7 +27,7 @@ UniqueFd file_of_bound(int socket, const std::string& path) {
   return {};
 }
 
-// fchmod() refuses such a descriptor.
+// fchmod() refuses O_PATH descriptors.
 int set_mode_of(int file, mode_t mode) {
   return ::chmod(("/proc/self/fd/" + std::to_string(file)).c_str(), mode) == 0 ? 0 : errno;
 }

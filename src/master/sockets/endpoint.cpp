@@ -15,11 +15,11 @@
 namespace liveswap::master {
 namespace {
 
-// Where the kernel does not say how many wait: more than by its default can (net.core.somaxconn).
+// For an accept queue of unknown length; the kernel's default maximum is below (net.core.somaxconn).
 constexpr std::size_t queue_limit = 4096;
 
-// Not an end of file: the client shall know that nobody has read its request. By hand, since a socket that is
-// closed with SO_LINGER {1, 0} is reset, and ReceivedFd takes that away.
+// A reset, not an end of file: it tells the client that its request was not read. By connect(AF_UNSPEC),
+// because ReceivedFd removes SO_LINGER {1, 0}.
 void reset_connection(int fd) {
   sockaddr nowhere{};
   nowhere.sa_family = AF_UNSPEC;
@@ -39,7 +39,7 @@ bool same_entry(const std::string& one, const std::string& other) {
          here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
-// Whoever connects as fast as this accepts would else keep the master here for ever.
+// Bounded: clients may connect as fast as this loop accepts.
 void Endpoint::turn_away(int fd) const {
   std::size_t count = 0;
   const std::size_t limit = accept_queue(fd).value_or(queue_limit);
@@ -59,7 +59,7 @@ void Endpoint::tell_reset(std::size_t count) const {
                 count == 1 ? "" : "s");
 }
 
-// A file that stays lost is looked at again and again, and said once.
+// A lost file is checked repeatedly but reported once.
 FileReport Endpoint::report_file(FileReport::Kind kind, std::string text, std::uint64_t former) {
   if (std::exchange(was_mended_, false) && kind == FileReport::Kind::fine) kind = FileReport::Kind::mended;
   if (kind == FileReport::Kind::mended) text = "its file was removed, and has been made again";
@@ -75,7 +75,7 @@ void Endpoint::shut_down(int fd) const {
   const std::size_t waiting = accept_queue(fd).value_or(0);
   const bool is_internet = address_of(fd).storage.ss_family != AF_UNIX;
   ::shutdown(fd, SHUT_RDWR);
-  // The kernel has reset what waited in an internet socket.
+  // The kernel has reset the connections in an internet socket's queue.
   if (is_internet)
     tell_reset(waiting);
   else
@@ -90,7 +90,7 @@ bool Endpoint::repair_socket(int fd, int backlog, bool nonblocking) const {
   if (!listens)
     log::seldom(kind, log::Level::warning,
                 "listener {}: an application has shut the shared socket down; listening again", name_);
-  // On a socket that listens it only sets the backlog.
+  // On a listening socket this only sets the backlog.
   if (::listen(fd, backlog) != 0)
     log::seldom(kind, log::Level::error, "cannot listen again on {}: {}", address(), error_text(errno));
   if (nonblocking && !is_nonblocking(fd)) end_blocking(fd);

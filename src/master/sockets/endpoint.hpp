@@ -15,23 +15,23 @@ namespace liveswap::master {
 
 struct BindAddress;
 
-// What became of the file of a Unix socket that clients find it by.
+// The state of a Unix socket's file.
 struct FileReport {
   enum class Kind {
     fine,
-    mended,    // it was missing, and leads to the socket again
-    replaced,  // it was missing, and leads to another socket: workers that have the one before need this one
-    lost,      // nobody can connect
+    mended,    // was missing; leads to the same socket again
+    replaced,  // was missing; leads to a new socket, which workers with the old one need
+    lost,      // clients cannot connect
   } kind = Kind::fine;
-  std::string text;          // for people; "" when fine
-  std::uint64_t former = 0;  // of `replaced`: the cookie of the socket before
+  std::string text;          // for people; empty if fine
+  std::uint64_t former = 0;  // replaced: the cookie of the old socket
 };
 
-// Whether two paths name the same entry of the same directory: "/run/./app.sock", "/run//app.sock".
+// Whether two paths name the same directory entry: "/run/./app.sock", "/run//app.sock".
 bool same_entry(const std::string& one, const std::string& other);
 
-// One address and every socket that listens there: those of the live set and of others (listeners.hpp), by
-// the number of the set. The sockets of one set are the same for all slots, or one a slot.
+// One address and all sockets that listen there, in numbered sets (listeners.hpp). Within a set there is
+// one socket for each slot, or one for all slots.
 class Endpoint {
  public:
   explicit Endpoint(std::string name) : name_(std::move(name)) {}
@@ -42,62 +42,60 @@ class Endpoint {
   const std::string& name() const { return name_; }
   virtual std::string address() const = 0;
 
-  // Makes what a set lacks for so many slots. Connections come to the set only after point(); new slots of
-  // the set that is pointed to may get some at once. On failure everything is as before.
+  // Makes the missing sockets of a set for `slots` slots. Connections come only after point(), but new
+  // slots of the current set may get some at once. On failure nothing changes.
   virtual Result<void> prepare(unsigned set, unsigned slots) = 0;
-  // From now on new connections go to this set, to its slots below `slots` that are not in `without`, or to
-  // all below `slots` when that leaves none. On failure they go where they went.
+  // Directs new connections to this set: to its slots below `slots` that are not in `without`, or to all
+  // below `slots` if none is left. On failure nothing changes.
   virtual Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) = 0;
-  // What point() left behind to be able to go back is not needed any more.
+  // Discards what point() kept for a way back.
   virtual void settle() {}
-  // Nobody accepts on that set any more, and it is not pointed to: who still waits is turned away.
+  // The set is not current and no worker accepts on it: resets the connections that still wait.
   virtual void retire(unsigned set) = 0;
-  // Gives the slots from this number on up, in every set.
+  // Removes the slots from this number on from every set.
   virtual void shrink(unsigned slots) = 0;
-  // Listens again where an application has shut down what is shared, with backlog and O_NONBLOCK as they
-  // were.
+  // Listens again if an application has shut down a shared socket, with the former backlog and O_NONBLOCK.
   virtual void repair() = 0;
 
-  // Puts another socket in the place of the one with that cookie, which an application has spoilt: new
-  // connections go to it, what waits in the former one stays there for the workers that have it. Returns it,
-  // borrowed; -1: there is no such way.
+  // Replaces the socket with that cookie, which an application has spoilt. New connections go to the new
+  // socket; those queued in the old one stay for the workers that have it. Returns the new socket,
+  // borrowed; -1: impossible.
   virtual int renew(std::uint64_t /*cookie*/) { return -1; }
 
-  // Borrowed; -1: there is none: an application has not opened it yet (taken_endpoint.hpp), or the slot has
-  // been given up while its worker still leaves.
+  // Borrowed. -1: none: the application has not opened it yet (app_endpoint.hpp), or the slot is removed
+  // while its worker drains.
   virtual int socket(unsigned set, unsigned slot) const = 0;
-  // All of a set; by slot when there is one a slot. -1 where none listens.
+  // All sockets of a set, by slot if there is one for each slot; -1: none listens there.
   virtual std::vector<int> sockets(unsigned set) const = 0;
   virtual bool per_slot() const = 0;
-  // Whether an application that binds a socket of its own there means this endpoint.
+  // Whether an application that binds this address means this endpoint.
   virtual bool is_at(const BindAddress& address) const = 0;
-  // Whether that file is the endpoint's, a Unix socket at its path.
+  // Whether `file` is the Unix socket at the endpoint's path.
   virtual bool is_file(const struct stat&) const { return false; }
-  // Whether that path is a name which it was given, and not just another link to its file.
+  // Whether `path` was given to the endpoint as a name, and is not just another link to its file.
   virtual bool is_known_as(const std::string& path) const { return same_entry(path, file()); }
-  // The path of a Unix socket's file; "": there is none.
+  // The path of a Unix socket's file; empty: none.
   virtual std::string file() const { return ""; }
-  // Every name of it, for a name that is missing cannot be watched.
+  // All paths of the file to watch: a missing file cannot be watched.
   virtual std::vector<std::string> watched() const { return {}; }
-  // Looks whether the file is in its place, and makes it again where it is missing.
+  // Checks the file and recreates it if it is missing.
   virtual FileReport mend_file() { return {}; }
-  // An application wants its file to have this mode: set as the user `as`, where that one may.
+  // Sets the mode that an application asks for, as the user `as`, if that user may.
   virtual void take_mode(mode_t, const std::optional<Identity>& /*as*/) {}
-  // A worker host has made the file again: told by the next mend_file().
+  // A worker host has recreated the file: the next mend_file() reports it.
   void note_mended() { was_mended_ = true; }
-  // The kernel's names of the handshakes that are under way; none when it does not say.
+  // The cookies of pending handshakes; nullopt: unknown.
   virtual std::optional<std::set<std::uint64_t>> handshakes() const = 0;
 
  protected:
-  // Says in the log what is new in it. `text` is not needed where it is fine or mended.
+  // Logs what has changed. `text`: not for fine or mended.
   FileReport report_file(FileReport::Kind kind, std::string text = {}, std::uint64_t former = 0);
-  // Resets the connections that wait in a socket, and says so in the log; not those that come meanwhile.
+  // Resets the connections that wait in a socket now, and logs it.
   void turn_away(int fd) const;
-  // The same, and none comes any more: shut down, it leaves its address to others whoever still has it.
+  // Resets them and shuts the socket down, so that its address becomes free whoever holds it.
   void shut_down(int fd) const;
   void rename(std::string name) { name_ = std::move(name); }
-  // True when the socket had been shut down. Of Unix sockets that is for ever: not to be called for such a
-  // one.
+  // True: the socket had been shut down. Not for Unix sockets, for which a shutdown is final.
   bool repair_socket(int fd, int backlog, bool nonblocking = true) const;
 
  private:
@@ -105,7 +103,7 @@ class Endpoint {
 
   std::string name_;
   bool was_mended_ = false;
-  std::string lost_;  // what was said last of a file that is lost
+  std::string lost_;  // the last report of a lost file
 };
 
 }  // namespace liveswap::master

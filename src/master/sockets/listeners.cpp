@@ -25,7 +25,7 @@ tl::unexpected<Error> fail_listener(const std::string& name, const Error& error)
   return fail(fmt::format("listener {}: {}", name, error.text));
 }
 
-// At least whether there is one.
+// At least 1 if any wait.
 std::size_t waiting_at(int fd) { return fd < 0 ? 0 : accept_queue(fd).value_or(anybody_waits(fd) ? 1 : 0); }
 
 }  // namespace
@@ -83,7 +83,7 @@ Result<void> Listeners::stage() {
   while (set < holds_.size() && !is_free(set)) ++set;
   if (set == holds_.size()) holds_.push_back(std::make_shared<const int>(0));
   for (auto& endpoint : endpoints_) {
-    // What came to a set since its last worker left.
+    // Connections that came after the set's last worker had left.
     endpoint->retire(set);
     if (auto made = endpoint->prepare(set, slots_); !made) {
       for (auto& one : endpoints_) one->retire(set);

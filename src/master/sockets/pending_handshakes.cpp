@@ -6,10 +6,9 @@
 namespace liveswap::master {
 namespace {
 
-// Longer than a connect() takes between its look-up and the queue, on a machine with more to do than it can.
+// Longer than connect() takes from looking up the listener to queueing, on an overloaded machine.
 constexpr std::chrono::milliseconds first_moments{50};
-// In place of knowing: the handshake of a distant client, and one repetition of a lost packet would take
-// longer.
+// Without tcp_diag: covers a distant client's handshake, but not a retransmission.
 constexpr std::chrono::milliseconds blind_wait{1'000};
 
 }  // namespace
@@ -18,7 +17,7 @@ void PendingHandshakes::look(const std::vector<std::unique_ptr<Endpoint>>& endpo
   std::map<const Endpoint*, std::set<std::uint64_t>> left;
   for (std::size_t i = 0; i < endpoints.size() && !blind_; ++i) {
     const auto before = under_way_.find(endpoints[i].get());
-    // One that applications have bound since, or where nothing is left.
+    // An application bound the endpoint after the flip, or its handshakes have ended.
     if (looked_ && before == under_way_.end()) continue;
     auto now = endpoints[i]->handshakes();
     blind_ = !now;

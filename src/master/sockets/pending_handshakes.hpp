@@ -12,13 +12,12 @@
 
 namespace liveswap::master {
 
-// What may still come to the former set of sockets after a flip. A handshake belongs to the socket that its
-// first packet met, so it ends in that accept queue however long it takes; and another CPU may have looked up
-// the former socket, or a Unix path, at the very moment of the flip.
+// Counts connections that may still reach the former set after a flip. A handshake ends in the accept queue
+// of the socket that got its first packet, however long it takes. Also, another CPU may have looked up the
+// former socket or Unix path just before the flip.
 class PendingHandshakes {
  public:
-  // Handshakes that may end in the former set, at least 1 during the first moments. Those that were under way
-  // when it is first asked after these moments count until they have ended.
+  // At least 1 for 50 ms. The handshakes pending at the first call after that count until they end.
   std::size_t left(const std::vector<std::unique_ptr<Endpoint>>& endpoints);
 
  private:
@@ -27,7 +26,7 @@ class PendingHandshakes {
 
   Clock::time_point since_ = Clock::now();
   bool looked_ = false;
-  bool blind_ = false;  // the kernel does not tell of handshakes
+  bool blind_ = false;  // no tcp_diag
   std::map<const Endpoint*, std::set<std::uint64_t>> under_way_;
 };
 

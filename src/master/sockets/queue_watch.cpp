@@ -20,7 +20,7 @@ namespace {
 
 constexpr Milliseconds look_step{500};
 
-// Entries of /proc/PID/fd.
+// The largest number of entries in /proc/PID/fd that is read.
 constexpr int descriptors_limit = 4096;
 
 bool listens(int fd) {
@@ -29,7 +29,6 @@ bool listens(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &found, &size) == 0 && found;
 }
 
-// Datagrams have no accept queue.
 bool is_stream(int fd) {
   int type = 0;
   socklen_t size = sizeof type;
@@ -110,7 +109,7 @@ void QueueWatch::look() {
   for (const auto& [place, inode] : waiting) handlers_.waiting(place, inode);
 }
 
-// True when the owner shall find out why: at the second look, the fourth, the eighth …
+// True: report the entry (at the 2nd, 4th, 8th … check).
 bool QueueWatch::look_at(Entry& entry) {
   if (accept_queue(entry.socket.get()).value_or(0) == 0) {
     arm(entry);

@@ -13,14 +13,12 @@
 
 namespace liveswap::master {
 
-// Finds listening sockets that nobody accepts on, and such that an application has shut down by a system call
-// of its own.
+// Finds listening sockets on which no worker accepts, and sockets that an application has shut down by a
+// raw system call.
 //
-// A socket is watched until a connection arrives. Then it is not watched for half a second, and looked at:
-// where nothing waits in its accept queue any more it is watched again. So a listener costs the master two
-// wake-ups a second while connections come, and none while none come. A queue that is not empty again and
-// again may be that of workers which are busy, hang, or do not have the socket any more: the owner finds out
-// which.
+// A socket is polled until a connection arrives, then checked every 500 ms; once its accept queue is empty
+// it is polled again. So a listener costs two wake-ups a second under traffic, and none without. If a queue
+// is never empty, the workers may be busy, hang, or no longer have the socket: the owner finds out.
 class QueueWatch {
  public:
   // A socket, and the slots whose workers accept on it.
@@ -31,21 +29,22 @@ class QueueWatch {
     bool operator==(const Place&) const = default;
   };
   struct Handlers {
-    std::function<void()> shut_down;  // one of the sockets does not listen; it shall by the return
-    // Connections have waited in it at several looks; its inode. May call watch().
+    // A socket no longer listens; the handler must repair it before it returns.
+    std::function<void()> shut_down;
+    // Connections waited in the socket with this inode at several checks. May call watch().
     std::function<void(const Place& place, ino_t inode)> waiting;
   };
   QueueWatch(uv_loop_t& loop, Handlers handlers);
 
-  // These from now on, and no others. Cheap where nothing has changed.
+  // Replaces the watched sockets. Cheap if nothing has changed.
   void watch(const std::vector<Place>& places);
 
  private:
   struct Entry {
     Place place;
-    UniqueFd socket;     // before `poll`, which must let go of it first
-    unsigned looks = 0;  // at which connections waited
-    bool awake = false;  // is looked at, and not watched
+    UniqueFd socket;     // declared before `poll`, which must be destroyed first
+    unsigned looks = 0;  // checks at which connections waited
+    bool awake = false;  // checked by the timer, not polled
     std::optional<Poll> poll;
   };
   void arm(Entry& entry);
@@ -61,9 +60,9 @@ class QueueWatch {
   std::list<Entry> entries_;
 };
 
-// Whether a process has a socket open, by its inode; nothing where that cannot be known: /proc does not say,
-// it has thousands of descriptors, children, or an io_uring, which may hold the socket without a descriptor.
-// Takes some milliseconds at the most.
+// Whether a process has the socket with this inode open. nullopt: unknown, since /proc does not say, or the
+// process has thousands of descriptors, children, or an io_uring that may hold the socket without a
+// descriptor. Takes a few milliseconds at most.
 std::optional<bool> has_socket_open(pid_t pid, ino_t inode);
 
 }  // namespace liveswap::master

@@ -20,13 +20,13 @@ SocketFile::SocketFile(std::string path, std::optional<Identity> as)
   make_spare();
 }
 
-// Hidden, so that patterns such as *.sock pass it over.
+// A hidden name, which patterns such as *.sock skip.
 std::string SocketFile::spare() const {
   const auto slash = path_.rfind('/');
   return path_.substr(0, slash + 1) + LIVESWAP_SPARE_BEFORE + path_.substr(slash + 1) + LIVESWAP_SPARE_AFTER;
 }
 
-// The number is not given to another file as long as the socket lives, which holds on to its own.
+// The living socket holds its inode, so the number is not reused.
 bool SocketFile::is(const struct stat& file) const {
   return !path_.empty() && file.st_dev == file_.st_dev && file.st_ino == file_.st_ino;
 }
@@ -38,13 +38,13 @@ bool SocketFile::is_at(const std::string& path) const {
 
 bool SocketFile::is_in_place() const { return is_at(path_); }
 
-// A socket of that name was left by a master that was killed. No link is followed, here and elsewhere.
+// Replaces a link that a killed master left. Never follows symbolic links.
 void SocketFile::make_spare() const {
   const std::string to = spare();
   if (is_at(to)) return;
   struct stat found {};
   if (::lstat(to.c_str(), &found) == 0 && S_ISSOCK(found.st_mode)) ::unlink(to.c_str());
-  // Somebody may have put another file at the path meanwhile.
+  // Another process may have replaced the file at the path meanwhile.
   if (::link(path_.c_str(), to.c_str()) == 0 && !is_at(to)) ::unlink(to.c_str());
 }
 
@@ -76,8 +76,7 @@ int SocketFile::link_as(const std::string& path, const std::optional<Identity>& 
   return ::link(from.c_str(), path.c_str()) == 0 ? 0 : errno;
 }
 
-// A rename() from one name of a file to another of the same file does nothing, so the new name is made by way
-// of a third.
+// rename() between two links of one file does nothing, so the link is made under a third name first.
 int SocketFile::link_over(const std::string& from, const std::string& to) {
   const std::string through = to + ".liveswap-new";
   ::unlink(through.c_str());
@@ -98,7 +97,7 @@ int SocketFile::rename_as(const std::string& to, const std::string& from, bool k
     const int error = link_over(is_old ? from : path_, to);
     if (error == 0 || !is_old) return error;
   }
-  // A user that does not own the file may rename it, but not link it (fs.protected_hardlinks).
+  // With fs.protected_hardlinks a user who does not own the file may rename, but not link it.
   return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
 }
 
@@ -129,7 +128,7 @@ void SocketFile::set_mode(mode_t mode, const std::optional<Identity>& as) const 
 void SocketFile::remove() {
   const FsIdentity user(as_);
   if (user.error() != 0 || path_.empty()) return;
-  // The second link first: a worker that is just leaving makes the file again as long as there is one.
+  // The second link first: a leaving worker recreates the file while that exists.
   for (const std::string& name : {spare(), path_, former_})
     if (!name.empty() && is_at(name)) ::unlink(name.c_str());
 }

@@ -9,48 +9,47 @@
 
 namespace liveswap::master {
 
-// The file of a Unix socket that listens. Clients find the socket by it, so it must not be missing: a cleaner
-// of temporary files may remove it, or an old worker whose handler of SIGTERM knows nothing of a successor.
+// The file by which clients find a Unix listener. A cleaner of temporary files may remove it, or an old
+// worker in its SIGTERM handler.
 //
-// A socket cannot be bound a second time. But a hard link leads to the socket as the first name does, so
-// there is a second one beside it, `.NAME.liveswap` for NAME, and a path that is missing is linked from that:
-// the same socket, and every process that has it goes on. Where there is no second one (a file system without
-// hard links, or it was removed as well), only another socket at the path can help.
+// A socket cannot be bound twice, but a hard link leads to the same socket. So a second link
+// `.NAME.liveswap` lies beside NAME, and a missing NAME is linked from it; processes with the socket are
+// not affected. Without it (no hard links, or removed too), only a new socket can be bound to the path.
 class SocketFile {
  public:
   SocketFile() = default;
-  // What was bound just now; everything is done as that user, until move().
+  // A file that was just bound. Until move() everything is done as that user.
   SocketFile(std::string path, std::optional<Identity> as);
 
   const std::string& path() const { return path_; }
   const struct stat& known() const {
-    return file_;
-  }  // as it was seen last: its owner and mode may have been changed since
+    return file_;  // as last seen: owner and mode may have changed since
+  }
   bool is(const struct stat& file) const;
   bool is_in_place() const;
 
   enum class State {
     in_place,
-    mended,   // it was missing, and has been linked again
-    missing,  // and there is nothing to link
-    foreign,  // something else is there, which is left alone
+    mended,   // was missing and has been linked again
+    missing,  // with nothing to link from
+    foreign,  // another file is there and left alone
     barred,   // nothing can be made there: error()
   };
-  // Looks, and mends. `in_place` also brings the second link about again.
+  // Checks and repairs; `in_place` also recreates the second link.
   State mend();
   int error() const { return error_; }
 
-  // The next three are what an application asks for: done as the user `as`, and refused where that user may
-  // not do it. One more name for it. 0, or an errno.
+  // The next three are requested by an application: done as the user `as`, and refused if that user may
+  // not. Adds a name. 0 or an errno.
   int link_as(const std::string& path, const std::optional<Identity>& as) const;
-  // As rename(2) from `from`, one of its names, to `to`; `from` stays where `keep_old`. 0, or an errno. From
-  // then on all that is done at the new path is done as that user, who has chosen it.
+  // Like rename(2) from its name `from` to `to`; `keep_old` keeps `from`. 0 or an errno. From then on all
+  // work at the new path is done as this user.
   int move(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as);
   void set_mode(mode_t mode, const std::optional<Identity>& as) const;
-  mode_t mode() const;  // as it is now
-  // The second link to it.
+  mode_t mode() const;  // current
+  // The path of the second link.
   std::string spare() const;
-  // Removes the file, if it still is that, and the links that were made here.
+  // Removes the file, if it is still the same, and the links made here.
   void remove();
 
  private:
@@ -61,7 +60,7 @@ class SocketFile {
   static int link_over(const std::string& from, const std::string& to);
 
   std::string path_;
-  std::string former_;  // the name before; a link of that name may be there still
+  std::string former_;  // the former name; its link may still exist
   std::optional<Identity> as_;
   struct stat file_ {};
   int error_ = 0;

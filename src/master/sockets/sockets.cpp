@@ -44,7 +44,7 @@ Result<UniqueFd> lock_path(const std::string& path) {
   return fail(fmt::format("cannot listen on {}: another liveswap master does (it holds {})", path, file));
 }
 
-// Removes the socket that a dead process left at the path. Anything else stays, and is an error.
+// Removes a socket that a dead process left at the path; fails for anything else.
 Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) {
@@ -128,14 +128,14 @@ Result<UniqueFd> listen_tcp(const SocketAddress& address, bool reuse_port, int b
 
 bool is_nonblocking(int fd) { return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }
 
-// Not F_SETFL, which would take back what another process does at the same moment.
+// Not F_SETFL, which could overwrite a concurrent change by another process.
 void end_blocking(int fd) {
   int on = 1;
   ::ioctl(fd, FIONBIO, &on);
 }
 
-// A device that is nowhere, by its number, which the kernel does not look at. Without privileges since
-// Linux 5.7.
+// Binds to an interface number that does not exist; the kernel does not check. Unprivileged since Linux
+// 5.7.
 bool withdraw(int fd) {
   const int nowhere = INT_MAX;
   return ::setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &nowhere, sizeof nowhere) == 0;
@@ -147,7 +147,7 @@ Result<UniqueFd> bind_unix(const std::string& path, mode_t mode, int backlog) {
   if (auto removed = remove_stale(path, *address); !removed) return tl::unexpected<Error>(removed.error());
   auto fd = UniqueFd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return os_fail("make a socket for", path, errno);
-  // Nobody can connect before listen(): the mode is right by then.
+  // Before listen() no client can connect, so the mode is set in time.
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
     return os_fail("bind", path, errno);
   const auto file = file_of_bound(fd.get(), path);
@@ -159,7 +159,7 @@ Result<UniqueFd> bind_unix(const std::string& path, mode_t mode, int backlog) {
 }
 
 Result<UnixListener> listen_unix(const std::string& path, mode_t mode, int backlog) {
-  // Before a lock file is made for a path that cannot be used.
+  // Check first: no lock file for an unusable path.
   if (const auto address = unix_address(path); !address) return tl::unexpected<Error>(address.error());
   auto lock = lock_path(path);
   if (!lock) return tl::unexpected<Error>(lock.error());

@@ -8,44 +8,43 @@
 #include "base/unique_fd.hpp"
 #include "config/address.hpp"
 
-// Sockets that listen: made, bound, named. Close-on-exec and non-blocking, all that are made here.
+// Makes, binds and names listening sockets. All are close-on-exec and non-blocking.
 namespace liveswap::master {
 
 struct SocketAddress {
   sockaddr_storage storage{};
   socklen_t length = 0;
-  bool both_families = false;  // [::] that takes IPv4, too
+  bool both_families = false;  // [::] that also takes IPv4
 
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 
-// Numbers are taken as they are, names are looked up (blocks).
+// Host names are looked up, which blocks.
 Result<SocketAddress> resolve(const config::Address& address);
 
-// What the socket is bound to, as "127.0.0.1:80" or "[::1]:80".
+// The socket's address: "127.0.0.1:80", "[::1]:80".
 std::string name_of(int fd);
 SocketAddress address_of(int fd);
 
-// A TCP socket that is bound and listens. `reuse_port`: as one of a set. Errors name `object`.
+// A bound, listening TCP socket. `reuse_port`: one of a set. Errors name `object`.
 Result<UniqueFd> listen_tcp(const SocketAddress& address, bool reuse_port, int backlog,
                             const std::string& object);
 
-// Fails when somebody else listens there: a set with SO_REUSEPORT would silently join a stranger of the same
-// user.
+// Fails if another process listens there: with SO_REUSEPORT a set would silently join another program of
+// the same user.
 Result<void> probe_tcp(const SocketAddress& address, const std::string& object);
 
-// A Unix socket that listens at a path, where one that nobody listens on any more is replaced. `mode`: of the
-// file.
+// A Unix socket that listens at a path; replaces a stale one. `mode`: of the file.
 Result<UniqueFd> bind_unix(const std::string& path, mode_t mode, int backlog);
 
 bool is_nonblocking(int fd);
-// For whoever has it, for ever.
+// Affects all processes that share the socket.
 void end_blocking(int fd);
 
-// From now on no packet finds this TCP or UDP socket: what is sent there goes to whoever else is bound to it,
-// or is refused. Nothing that it has is ended, not even a handshake; who polls it sees nothing of it. There
-// is no way back (for that the kernel wants CAP_NET_RAW). False when the kernel will not, or a program has
-// bound it to a device.
+// Makes this TCP or UDP socket unreachable without closing it: new packets go to other sockets at the
+// address, or are refused. Existing connections and pending handshakes go on, and pollers notice nothing.
+// Irreversible (that would need CAP_NET_RAW). False: the kernel refuses, or the socket is bound to a
+// device.
 bool withdraw(int fd);
 
 struct UnixListener {
@@ -53,8 +52,8 @@ struct UnixListener {
   UniqueFd lock;
 };
 
-// bind_unix() for the owner of a path. Whoever holds the lock on `<path>.lock` owns the path, so a socket
-// that a dead process left behind is taken over and two living ones never meet.
+// bind_unix() by the owner of the path. The holder of the lock on `<path>.lock` owns the path, so a stale
+// socket is replaced, and two living masters never use one path.
 Result<UnixListener> listen_unix(const std::string& path, mode_t mode, int backlog);
 
 }  // namespace liveswap::master

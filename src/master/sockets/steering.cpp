@@ -12,7 +12,7 @@
 namespace liveswap::master {
 namespace {
 
-// Numbers that follow each other, and how many came before them.
+// Consecutive numbers; `before`: the count of numbers in earlier runs.
 struct Run {
   unsigned first, size, before;
 };
@@ -28,9 +28,8 @@ std::vector<Run> runs_of(const std::vector<unsigned>& numbers) {
   return runs;
 }
 
-// A hash of the sender's address (of IPv6 the last quarter) and port. From the packet, since the kernel's own
-// hash of it may be missing. An IPv4 header with options has something else than the port behind 20 bytes:
-// still a hash.
+// Hashes the peer's address (IPv6: the last 32 bits) and port, read from the packet because the kernel's
+// hash may be missing. With IPv4 options the port's offset holds other bytes, which is still a hash.
 void hash_peer(std::vector<sock_filter>& code) {
   constexpr unsigned packet = static_cast<unsigned>(SKF_NET_OFF);
   code.push_back(BPF_STMT(BPF_LD | BPF_B | BPF_ABS, packet));
@@ -44,19 +43,19 @@ void hash_peer(std::vector<sock_filter>& code) {
   code.push_back(BPF_STMT(BPF_MISC | BPF_TAX, 0));
   code.push_back(BPF_STMT(BPF_LD | BPF_H | BPF_ABS, packet + 40));
   code.push_back(BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0));
-  // Knuth's multiplicative hash: the upper bits are mixed best.
+  // Knuth's multiplicative hash: its upper bits are mixed best.
   code.push_back(BPF_STMT(BPF_ALU | BPF_MUL | BPF_K, 2654435761u));
   code.push_back(BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 16));
 }
 
 }  // namespace
 
-// A random number modulo the count; then a chain of comparisons finds the run that it falls into, and the sum
-// of both is the number of the socket, the program's result. By runs, since the size of a program is limited
-// (optmem_max). Random, not a hash: a listener is looked up once a connection, and a packet's hash may be
-// missing. Datagrams are looked up each: those of one sender belong together.
+// The program takes a random number (or hash) modulo the count, finds by comparisons the run that contains
+// it, and returns the socket's number. Runs keep the program below its size limit (optmem_max). Random,
+// since a listener is looked up once for each connection and a packet's hash may be missing; datagrams are
+// looked up one by one, and those of one sender belong together.
 bool steer_group(int fd, const std::vector<unsigned>& numbers, Deal deal) {
-  const int unused = 0;  // the kernel wants an int, whatever it is
+  const int unused = 0;  // the kernel requires an int, of any value
   if (numbers.empty())
     return ::setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof unused) == 0 ||
            errno == ENOENT;

@@ -14,7 +14,7 @@
 namespace liveswap::master {
 namespace {
 
-// Each keeps a descriptor until the end: releases that spoil more than so many sockets have theirs named.
+// Each keeps a descriptor open; beyond this many the log names the release.
 constexpr std::size_t spoilt_limit = 64;
 
 }  // namespace
@@ -36,7 +36,7 @@ TcpEndpoint::~TcpEndpoint() {
 
 std::string TcpEndpoint::address() const { return group_.empty() ? text_ : name_of(group_[0]); }
 
-// Without a program a newcomer would get its share at once.
+// Without a program a new socket would get connections at once.
 bool TcpEndpoint::hold_dealing() {
   if (group_.empty() || !program_.empty()) return true;
   std::vector<unsigned> all(group_.size());
@@ -62,7 +62,7 @@ Result<void> TcpEndpoint::prepare(unsigned set, unsigned slots) {
     }
     group_.push_back(fd->get());
     sockets.push_back(std::move(*fd));
-    // The port that the kernel chose for the first one is that of all.
+    // Port 0: all sockets take the port that the kernel chose for the first.
     if (group_.size() == 1) where_ = address_of(group_[0]);
   }
   return {};
@@ -85,8 +85,8 @@ Result<void> TcpEndpoint::deal_to(const std::vector<int>& sockets) {
   for (unsigned number = 0; number < group_.size(); ++number)
     if (std::find(sockets.begin(), sockets.end(), group_[number]) != sockets.end()) numbers.push_back(number);
   if (numbers.size() == group_.size()) numbers.clear();
-  // Also where nothing has changed: an application may have put a program of its own in the place of ours.
-  // By a socket that is in use: one that an application has spoilt may forbid it.
+  // Also if nothing has changed, since an application may have replaced the program. By a live socket,
+  // because an application may have locked a spoilt one.
   if ((numbers != program_ || !numbers.empty()) && !steer_group(sockets[0], numbers))
     return os_fail("steer the connections of", text_, errno);
   program_ = numbers;
@@ -105,7 +105,7 @@ void TcpEndpoint::close_last_beyond(unsigned slots) {
       return !sockets.empty() && sockets.back().get() == group_.back();
     });
     if (owner == sets_.end() || owner->size() <= std::max(slots, 1u)) return;
-    // Whoever else has the socket would keep it in the group.
+    // Otherwise another process that has the socket would keep it in the group.
     ::shutdown(group_.back(), SHUT_RDWR);
     group_.pop_back();
     owner->pop_back();
@@ -119,9 +119,9 @@ void TcpEndpoint::shrink(unsigned slots) {
     for (std::size_t slot = slots; slot < sockets.size(); ++slot) turn_away(sockets[slot].get());
 }
 
-// With several at once nobody can say in which order they left, and the numbers may be wrong: a connection
-// could then wait in a set that is not live. Seen by an application's shutdown() alone, which its contract
-// forbids.
+// If several sockets left at once their order is unknown, and the numbers may be wrong: a connection could
+// then wait in a set that is not live. Only an application's shutdown(), which the contract forbids, causes
+// this.
 void TcpEndpoint::note_relisten(int fd) {
   const auto place = std::find(group_.begin(), group_.end(), fd);
   *place = group_.back();
@@ -136,19 +136,19 @@ void TcpEndpoint::repair() {
     moved = true;
   }
   if (!moved || group_.size() == 1) return;
-  // The program may have gone with the group, and its numbers mean others now.
+  // The program may have gone with the group, and the numbers have changed.
   program_.clear();
   if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt)
     log::seldom({"connections that cannot be steered"}, log::Level::warning, "{}", dealt.error().text);
 }
 
-// The former one cannot leave the group (see above); the program leaves it out.
+// The old socket cannot leave the group (see above), so the program skips it.
 int TcpEndpoint::renew(std::uint64_t cookie) {
   if (spoilt_.size() == spoilt_limit) return -1;
   for (auto& sockets : sets_)
     for (UniqueFd& socket : sockets) {
       if (cookie_of(socket.get()) != cookie) continue;
-      // Where that is forbidden by the spoilt socket, the newcomer gets its share some microseconds early.
+      // If the spoilt socket forbids it, the new one gets connections some microseconds early.
       hold_dealing();
       auto fresh = listen_tcp(where_, true, backlog_, text_);
       if (!fresh) {

@@ -10,19 +10,17 @@
 
 namespace liveswap::master {
 
-// A TCP address: one SO_REUSEPORT group, in which the kernel deals new connections by our program
-// (steering.hpp), or, as long as all sockets shall get some, by itself.
+// A TCP address: one SO_REUSEPORT group. The kernel distributes new connections by a program
+// (steering.hpp), or by itself while all sockets shall get some.
 //
-// The program names sockets by their numbers in the group: the order in which they began to listen. When one
-// leaves, the last one moves into its place, and between that and a new program connections would go astray.
-// So a socket is closed only when it is the last one; the others stay, unused, until their slot or set is
-// wanted again.
+// The program names sockets by their numbers in the group: the order in which they began to listen. If one
+// leaves, the last takes its number, and until a new program is set connections go astray. So only the last
+// socket is ever closed; others stay unused until their slot or set is needed again.
 class TcpEndpoint final : public Endpoint {
  public:
-  // Looks the address up and finds out whether it is free; listens from the first prepare() on.
+  // Resolves the address and checks that it is free; listens from the first prepare() on.
   static Result<std::unique_ptr<Endpoint>> open(const Listener& wanted, ListenMode mode, int backlog);
-  // Nobody accepts any more, and the address is free: also where a process that a worker has forked still has
-  // a socket.
+  // Shuts the sockets down, so that the address is free even if a worker's child still has one.
   ~TcpEndpoint() override;
 
   std::string address() const override;
@@ -45,16 +43,16 @@ class TcpEndpoint final : public Endpoint {
   void close_last_beyond(unsigned slots);
   void note_relisten(int fd);
 
-  std::string text_;  // the address as it was asked for
+  std::string text_;  // the configured address
   SocketAddress where_;
   bool per_slot_ = false;
   int backlog_ = 0;
   std::vector<std::vector<UniqueFd>> sets_;
-  std::vector<UniqueFd> spoilt_;   // members of the group that get no connections any more
-  std::vector<int> group_;         // every socket, at its number
-  std::vector<int> dealt_to_;      // as last asked for
-  std::vector<unsigned> program_;  // the numbers in the program; empty: there is none
-  unsigned set_ = 0;               // that is pointed to
+  std::vector<UniqueFd> spoilt_;   // in the group, but excluded by the program
+  std::vector<int> group_;         // all sockets, by number
+  std::vector<int> dealt_to_;      // as last requested
+  std::vector<unsigned> program_;  // numbers in the program; empty: no program
+  unsigned set_ = 0;               // the current one
 };
 
 }  // namespace liveswap::master

@@ -17,7 +17,7 @@ namespace {
 
 constexpr mode_t first_mode = 0660;
 
-// What an administrator has made of the file is kept: programs of another group may connect.
+// Copies owner and mode, which an administrator may have changed for clients of another group.
 Result<void> take_after(int socket, const std::string& path, const struct stat& model) {
   const auto file = file_of_bound(socket, path);
   struct stat found {};
@@ -25,7 +25,7 @@ Result<void> take_after(int socket, const std::string& path, const struct stat& 
   const bool is_same = found.st_uid == model.st_uid && found.st_gid == model.st_gid;
   if (const int error = is_same ? 0 : set_owner_of(file.get(), model.st_uid, model.st_gid); error != 0)
     return os_fail("give the owner of the socket it shall replace to", path, error);
-  // Clears set-id bits, so after the owner.
+  // After chown(), which clears set-id bits.
   if (const int error = set_mode_of(file.get(), model.st_mode & 0777); error != 0)
     return os_fail("set the mode of", path, error);
   return {};
@@ -45,7 +45,7 @@ Result<std::unique_ptr<Endpoint>> UnixEndpoint::open(const Listener& wanted, con
   return endpoint;
 }
 
-// What somebody else has put there stays.
+// Another process' file at the path stays.
 UnixEndpoint::~UnixEndpoint() {
   file_.remove();
   settle();
@@ -70,8 +70,8 @@ Result<void> UnixEndpoint::prepare(unsigned set, unsigned) {
   return {};
 }
 
-// An exchange, so that there is a way back. A file system that cannot do it, or a path that somebody has
-// removed, leaves the plain rename.
+// An exchange can be undone. Without support by the file system, or if the path was removed, a plain rename
+// follows.
 Result<void> UnixEndpoint::point(unsigned set, unsigned, const std::set<unsigned>&) {
   if (set == set_) return {};
   if (::renameat2(AT_FDCWD, beside_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {
@@ -89,8 +89,8 @@ void UnixEndpoint::settle() {
   if (std::exchange(set_beside_, std::nullopt)) ::unlink(beside_.c_str());
 }
 
-// Closed, so that a connect() that has found the path just before the flip looks again (unix_stream_connect
-// in the kernel).
+// Closed, so that a connect() that found the path just before the flip looks it up again
+// (unix_stream_connect in the kernel).
 void UnixEndpoint::retire(unsigned set) {
   if (set >= sockets_.size() || !sockets_[set]) return;
   if (set_beside_ == set) settle();
@@ -108,9 +108,8 @@ void UnixEndpoint::repair() {
   }
 }
 
-// A Unix socket that was shut down once refuses everybody for ever, and listen() succeeds all the same. So
-// another one takes its place, for the workers that are started from now on. To a former set no path leads
-// any more.
+// A Unix socket that was shut down refuses connections for ever, although listen() succeeds. A new one
+// takes its place for workers started from now on. A former set has no path any more.
 void UnixEndpoint::replace(unsigned set) {
   if (set != set_ && set_beside_ != set) return;
   const log::Kind kind{"listeners that an application has shut down"};

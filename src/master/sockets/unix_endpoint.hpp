@@ -10,13 +10,13 @@
 
 namespace liveswap::master {
 
-// A Unix socket at a path; all slots share it. Each set has a socket of its own: a staged one is bound beside
-// the path, as `<path>.new`, and renamed over it, so that a connect() meets one or the other.
+// A Unix socket at a path, shared by all slots. Each set has its own socket: a staged one is bound to
+// `<path>.new` and renamed over the path, so that each connect() reaches one of them.
 class UnixEndpoint final : public Endpoint {
  public:
-  // Binds, and takes over what a dead master left at the path.
+  // Binds; replaces a stale socket at the path.
   static Result<std::unique_ptr<Endpoint>> open(const Listener& wanted, const std::string& path, int backlog);
-  ~UnixEndpoint() override;  // removes the file; nobody accepts any more
+  ~UnixEndpoint() override;  // removes the file; no worker accepts any more
 
   std::string address() const override { return "unix:" + path_; }
   Result<void> prepare(unsigned set, unsigned slots) override;
@@ -35,7 +35,7 @@ class UnixEndpoint final : public Endpoint {
   std::string file() const override { return path_; }
   std::vector<std::string> watched() const override { return {path_, file_.spare()}; }
   FileReport mend_file() override;
-  // A connect() is one system call.
+  // connect() completes at once, so no handshake is ever pending.
   std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
 
  private:
@@ -46,12 +46,12 @@ class UnixEndpoint final : public Endpoint {
 
   std::string path_;
   std::string beside_;
-  SocketFile file_;                     // at the path
-  std::optional<unsigned> set_beside_;  // whose socket is bound there
-  UniqueFd lock_;                       // held while the path is ours
+  SocketFile file_;                     // the file at the path
+  std::optional<unsigned> set_beside_;  // the set that is bound there
+  UniqueFd lock_;                       // held while this process owns the path
   int backlog_ = 0;
   std::vector<UniqueFd> sockets_;  // by set
-  unsigned set_ = 0;               // whose socket is at the path
+  unsigned set_ = 0;               // the set at the path
 };
 
 }  // namespace liveswap::master

@@ -11,13 +11,13 @@
 
 #include "base/log.hpp"
 
-// libuv's handles as values that own them. A callback may destroy the object that it was called from: libuv
-// keeps the memory of a handle until its close callback, and so does Handle.
+// Owning wrappers of libuv handles. A callback may destroy its own wrapper: the memory lives until libuv's
+// close callback.
 namespace liveswap::master {
 
 using Milliseconds = std::chrono::milliseconds;
 
-// The border to C for what libuv calls back; says in the log what was thrown. False: something was.
+// Runs `work` and logs an exception, which must not pass libuv's C code. False: it has thrown.
 template <class Work>
 bool guarded(Work&& work) noexcept {
   try {
@@ -57,8 +57,8 @@ class Handle {
   void set_callback(Callback callback) {
     state_->callback = std::make_shared<const Callback>(std::move(callback));
   }
-  // Holds the callback, so that it may replace or destroy itself. Exceptions stop here: libuv is C, and
-  // whatever a library throws at one event ends neither this process nor the program that embeds it.
+  // Copies the callback, so that it may replace or destroy itself. Stops exceptions: libuv is C, and an
+  // exception in one event must not end the process or the embedding program.
   static void call(void* data, int argument) noexcept {
     const auto callback = static_cast<State*>(data)->callback;
     guarded([&] {
@@ -75,7 +75,7 @@ class Timer : public Handle<uv_timer_t> {
     on_due(std::move(callback));
     start(delay);
   }
-  // The same in two steps, of which the second cannot fail.
+  // The same in two steps; the second cannot fail.
   void on_due(std::function<void()> callback) {
     set_callback([callback = std::move(callback)](int) { callback(); });
   }
@@ -87,8 +87,8 @@ class Timer : public Handle<uv_timer_t> {
   void stop() { uv_timer_stop(&state_->uv); }
 };
 
-// Watches a borrowed descriptor, which must outlive it. `callback` gets UV_READABLE | UV_WRITABLE; an error
-// on the descriptor shows as both.
+// Watches a borrowed descriptor, which must outlive the poll. `callback` gets UV_READABLE | UV_WRITABLE; an
+// error sets both.
 class Poll : public Handle<uv_poll_t> {
  public:
   Poll(uv_loop_t& loop, int fd) { state_->open = uv_poll_init(&loop, &state_->uv, fd) == 0; }
@@ -108,8 +108,8 @@ class Poll : public Handle<uv_poll_t> {
   }
 };
 
-// Watches one file: its owner, mode, names and number of links, not its directory. The callback runs after
-// each change.
+// Watches one file (owner, mode, names, link count), not its directory. The callback runs after each
+// change.
 class FileWatch : public Handle<uv_fs_event_t> {
  public:
   FileWatch(uv_loop_t& loop, const std::string& path, std::function<void()> callback) {
@@ -120,7 +120,7 @@ class FileWatch : public Handle<uv_fs_event_t> {
                   &state_->uv, [](uv_fs_event_t* watch, const char*, int, int) { call(watch->data, 0); },
                   path.c_str(), 0) == 0;
   }
-  // False: the file is not there, may not be read, or the system allows no more watches.
+  // False: the file is missing or unreadable, or the system's limit on watches is reached.
   bool usable() const { return usable_; }
 
  private:

@@ -15,7 +15,7 @@
 namespace liveswap::master {
 namespace {
 
-// The children of all threads of this process; a child belongs to the thread that has forked it.
+// The children of all threads of this process: /proc lists each under the thread that forked it.
 std::vector<pid_t> all_children() {
   std::vector<pid_t> found;
   std::error_code error;
@@ -47,12 +47,12 @@ bool has_orphans() {
 
 Reaper::Reaper(uv_loop_t& loop) : watch_(loop, SIGCHLD, [] { reap_unclaimed(); }) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  // What has ended before says nothing any more.
+  // Those that ended before cause no SIGCHLD.
   reap_unclaimed();
 }
 
-// waitid() shows one child that has ended, the first in the kernel's list. Where that is claimed, there may
-// be others behind it, which only the list of all children shows.
+// waitid() shows only the first ended child. If that one is claimed, only the list of all children shows
+// others.
 void Reaper::reap_unclaimed() {
   for (;;) {
     siginfo_t info{};
@@ -60,7 +60,7 @@ void Reaper::reap_unclaimed() {
     if (is_claimed(info.si_pid)) break;
     reap(info.si_pid);
   }
-  // Collected before: a list is read wrongly while children leave it.
+  // Collect first: /proc misreports the list while children leave it.
   for (const pid_t child : all_children())
     if (!is_claimed(child)) reap(child);
 }

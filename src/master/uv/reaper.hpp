@@ -4,14 +4,13 @@
 
 namespace liveswap::master {
 
-// Makes this process a child subreaper: it becomes the parent of every descendant whose own parent has ended,
-// so that what workers leave behind is found. And reaps the children that nobody else waits for: these
-// orphans; those of PID 1 of a container; those of a shell in whose place the process was executed. Each
-// would stay a zombie for ever.
+// Makes this process a child subreaper, so that descendants whose parent has ended become its children and
+// workers' left processes can be found. Reaps the children that no other code waits for: these orphans,
+// those of a container's PID 1, and those of a shell that exec'ed this program. Otherwise they would stay
+// zombies.
 //
-// The children that spawn() has started are left alone (Child::claim): their owners watch them by pidfd and
-// want to know how they have ended. For a process that has no other children to wait for: a program that
-// embeds liveswap may have some.
+// Children of spawn() are left alone (Child::claim): their owners wait for them by pidfd. Not for a process
+// with other children to wait for, such as an embedding program.
 class Reaper {
  public:
   explicit Reaper(uv_loop_t& loop);
@@ -22,10 +21,10 @@ class Reaper {
   SignalWatch watch_;
 };
 
-// Whether this process becomes the parent of those of its descendants whose parent has ended.
+// Whether this process is a child subreaper.
 bool adopts_orphans();
 
-// Whether it does, and has some child that spawn() has not started.
+// Whether it is, and has a child that spawn() has not started.
 bool has_orphans();
 
 }  // namespace liveswap::master

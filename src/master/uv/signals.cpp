@@ -9,14 +9,14 @@
 
 #include "base/unique_fd.hpp"
 
-// libuv tells that a signal came, not from where. So `note_sender` stands before libuv's own handler: it
-// writes down the sender, and calls that.
+// libuv reports a signal without its sender. So `note_sender` is installed in front of libuv's handler: it
+// stores the sender and calls that handler.
 namespace liveswap::master {
 namespace {
 
-// Time for a shell that has sent SIGHUP to its jobs to exit, which takes the terminal away from them.
+// For a shell that sent SIGHUP to its jobs to exit, which closes the terminal.
 constexpr Milliseconds shell_exit{250};
-// From the closing of a terminal to the signals that tell of it, on a busy machine.
+// From the closing of a terminal to its signals, on a busy machine.
 constexpr Milliseconds news{2'000};
 
 struct Sender {
@@ -34,7 +34,7 @@ void note_sender(int number, siginfo_t* info, void*) {
   if (const auto next = sender.next.load()) next(number);
 }
 
-// After libuv has put its handler there.
+// Call after libuv has installed its handler.
 void stand_before(int number) {
   struct sigaction action {};
   ::sigaction(number, nullptr, &action);
@@ -51,13 +51,13 @@ bool is_ignored(int number) {
          action.sa_handler == SIG_IGN;
 }
 
-// The controlling terminal; nothing where there is none.
+// The controlling terminal; empty: none.
 UniqueFd open_terminal() {
   return UniqueFd::adopt(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
 }
 
-// Of this session: its leader, or a shell that was started in it (`bash` within `ssh`), which sends SIGHUP to
-// its jobs when it exits. One that has exited already cannot be told from them.
+// The session leader, or a shell in the session (`bash` within `ssh`), which sends SIGHUP to its jobs on
+// exit. A sender that has exited may have been one.
 bool may_be_shell(pid_t pid) {
   if (pid <= 0 || pid == ::getpid()) return false;
   const pid_t session = ::getsid(pid);
@@ -91,7 +91,7 @@ void Signals::watch(uv_loop_t& loop, int number, const char* name, Order order) 
   stand_before(number);
 }
 
-// A terminal that was closed long ago says nothing of a signal that comes now.
+// A terminal that was closed long ago is not the cause of a signal now.
 void Signals::watch_terminal() {
   terminal_poll_.emplace(loop_, terminal_.get());
   terminal_poll_->start(UV_DISCONNECT, [this](int) {

@@ -12,22 +12,22 @@
 
 namespace liveswap::master {
 
-// The signals that give a master orders.
+// The signals that a master obeys.
 //
 //   SIGTERM, SIGINT   stop
-//   SIGHUP            upgrade; stop, when it tells of a terminal that was closed (is_hang_up)
+// SIGHUP            upgrade; stop if a closed terminal is the cause (is_hang_up)
 //   SIGUSR1           open the log anew
 //   SIGUSR2           nothing yet; it is logged
-//   SIGQUIT           write the state of every worker to the log, as a Java or Go runtime does on that signal
+// SIGQUIT           log the state of every worker, as Java and Go runtimes do
 //
-// A SIGHUP that was ignored when the master was started (nohup) stays ignored. SIGINT and SIGQUIT are ignored
-// in what a shell without job control puts into the background, so that Ctrl-C does not reach it: then those
-// that the terminal sends stay ignored, and those that a process sends (`kill -INT`) are obeyed. SIGTERM is
-// obeyed always: service managers stop with it.
+// A SIGHUP that was ignored at the master's start (nohup) stays ignored. A shell without job control starts
+// background programs with SIGINT and SIGQUIT ignored, against Ctrl-C: then those from the terminal stay
+// ignored, and those from a process (`kill -INT`) are obeyed. SIGTERM is always obeyed: service managers
+// use it.
 class Signals {
  public:
   enum class Order { stop, hang_up, upgrade, reopen_log, re_execute, log_state };
-  // `name`: of the signal. On the loop.
+  // `name`: the signal's. Called on the loop.
   using Obey = std::function<void(Order order, const char* name)>;
 
   Signals(uv_loop_t& loop, Obey obey);
@@ -41,24 +41,22 @@ class Signals {
 
   uv_loop_t& loop_;
   Obey obey_;
-  UniqueFd terminal_;  // the controlling one, as it was at the start
+  UniqueFd terminal_;  // the controlling terminal at the start
   std::optional<Poll> terminal_poll_;
-  std::optional<Milliseconds> went_at_;  // when it was closed, by the loop's clock
+  std::optional<Milliseconds> went_at_;  // when the terminal was closed, by the loop's clock
   Timer leaving_;
   std::list<SignalWatch> watches_;
 };
 
-// A SIGHUP as it was sent.
+// The circumstances of a SIGHUP.
 struct HangUp {
-  bool by_kernel = false;  // else by a process
-  bool by_shell =
-      false;  // by a process of the master's session, or by one that is gone: perhaps by its shell
-  std::optional<Milliseconds>
-      gone_for;  // since the master's controlling terminal was closed; nothing: it was not
+  bool by_kernel = false;  // else a process
+  bool by_shell = false;   // the sender is in the master's session, or has exited: perhaps its shell
+  std::optional<Milliseconds> gone_for;  // since the controlling terminal was closed; nullopt: it is open
 };
 
-// The kernel sends SIGHUP only when a terminal was closed. A shell passes that on to its jobs by kill(), as
-// an operator's order is sent, too; but then the terminal went a moment ago, or goes with the shell within
+// The kernel sends SIGHUP only if a terminal was closed. A shell passes the signal on by kill(), as an
+// operator would send it; but then the terminal was closed a moment ago, or closes with the shell within
 // moments.
 bool is_hang_up(const HangUp& sent);
 

@@ -15,13 +15,13 @@ namespace {
 
 using Inodes = std::set<std::uint64_t>;
 
-// How long the steps of a call may stop processes and look at them.
+// How long one call may stop and check processes.
 constexpr std::chrono::milliseconds budget{20};
 constexpr std::chrono::milliseconds until_stopped{10};
-// So many times the grace until a process that does not end is left.
+// After this many graces a process that SIGKILL does not end is given up.
 constexpr int patience = 4;
 
-// A process by its pidfd, if it still is the one that was looked at: signals never hit another one.
+// A pidfd of the process that was scanned, so signals never hit another one.
 class Target {
  public:
   explicit Target(const LeftProcess& process)
@@ -30,7 +30,7 @@ class Target {
   }
   Target(const Target&) = delete;
   Target& operator=(const Target&) = delete;
-  // One that was stopped goes on, whatever has happened.
+  // Lets a stopped process continue on every path.
   ~Target() {
     if (is_stopped_) send(SIGCONT);
   }
@@ -39,7 +39,7 @@ class Target {
     return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) == 0;
   }
 
-  // It stops on its way back from the system call that it is in. False: it has not come there in this time.
+  // A process stops when its system call returns. False: not within `until_stopped`.
   bool stop(const LeftProcess& process) {
     using Clock = std::chrono::steady_clock;
     is_stopped_ = send(SIGSTOP);
@@ -90,14 +90,14 @@ bool have_common(const Inodes& one, const Inodes& other) {
   return std::any_of(one.begin(), one.end(), [&](auto inode) { return other.contains(inode); });
 }
 
-// One step: kills it where that costs no connection, or where `is_late`. False: it is no holder any more.
+// Kills the process if it has no connection, or `is_late`. False: it holds no listener any more.
 bool try_to_end(const LeftProcess& process, const Traces& traces, const ListeningSockets& sockets,
                 bool is_late) {
   Target target(process);
   if (!target) return false;
   const bool is_stopped = target.stop(process);
   if (!is_stopped && !is_late) return true;
-  // Since it was found it may have closed the listener, or executed another program.
+  // Since the scan it may have closed the listener or executed another program.
   if (!runs(process, traces) || !holds_any(process, sockets)) return false;
   if (is_late || !may_have_connection(process, traces.places)) target.send(SIGKILL);
   return true;
@@ -105,7 +105,7 @@ bool try_to_end(const LeftProcess& process, const Traces& traces, const Listenin
 
 }  // namespace
 
-// So many as fit into the budget, and the others at the next call.
+// As many as fit into the budget; the next call goes on.
 void LeftBehind::end_some(Worker& worker, const Traces& traces, const ListeningSockets& sockets,
                           Milliseconds now, Milliseconds grace) {
   const auto end = std::chrono::steady_clock::now() + budget;
@@ -136,7 +136,7 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
     for (auto& holder : all_holders(*left, sockets)) {
       if (holder.is_ended) {
         some_end = true;
-        // Seen so twice: at the first look it may have been about to execute a program.
+        // Seen twice: at the first scan it may have been about to exec.
         if (!worker.suspects.insert(holder.process.pid).second)
           worker.ending.try_emplace(holder.process.pid, Ending{holder.process, now});
         else
@@ -147,7 +147,7 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
   }
   worker.seen = std::move(left->processes);
   if (some_end && !worker.end_began) worker.end_began = now;
-  // One that SIGKILL does not end sleeps in the kernel, or belongs to somebody else.
+  // A process that survives SIGKILL hangs in the kernel, or belongs to another user.
   const bool given_up = worker.end_began && now - *worker.end_began >= patience * grace;
   state.is_over = state.open == 0 && (!some_end || given_up);
   return state;

@@ -14,34 +14,29 @@
 
 namespace liveswap::master {
 
-// Inodes of the listening sockets that workers have, each with the name of its listener.
+// Listening sockets of workers: inode → name of the listener.
 using ListeningSockets = std::map<std::uint64_t, std::string>;
 
-// A process that an ended worker has left, and that has listening sockets of the master's.
+// A process that an ended worker left behind and that holds listening sockets of the master.
 struct Holder {
   LeftProcess process;
   std::set<std::string> listeners;
-  bool is_known = true;  // the worker has left it, not another one
-  bool is_ended =
-      false;  // it ran the worker's program, with the old code, and is ended; else somebody else has to
+  bool is_known = true;   // left by this worker; false: by an unknown one
+  bool is_ended = false;  // still runs the worker's program and gets killed; else an operator has to end it
 };
 
-// What becomes of the processes that a worker leaves behind when it has ended.
+// Deals with the processes that an ended worker leaves behind:
 //
-//   * Those that still serve connections are waited for, if the worker was told to drain: so long as one of
-//   the connections is open
-//     that were open at the first look. What such a process accepts later is not waited for.
-//   * Then those are ended that still have a listening socket and run what the worker has run: fork() made
-//   them, and they could
-//     accept with the old code for ever. Each is stopped (SIGSTOP), looked at, and killed where it has no
-//     connection at that moment; else it goes on at once (SIGCONT), until the next step, and is killed at
-//     last when its grace is over. One that two looks have seen so: a child that is about to execute a
-//     program, or to close the listener, is none.
-//   * Those that have executed another program may have the socket only because nobody has closed it. They
-//   are named, as are orphans
-//     whose worker cannot be told.
+//  1. After a drain, processes with open connections are waited for, until the connections that were open
+//  at the first scan have closed. Later connections are not waited for.
+//  2. Then those that hold a listening socket and still run the worker's program are killed: they were made
+//  by fork() and could accept with old code for ever. Each is stopped (SIGSTOP) and checked, then killed if
+//  it has no connection, else continued (SIGCONT) until the next step. After its grace it is killed anyway.
+//  Two scans must have seen it, since a child may be about to exec or to close the listener.
+//  3. Those that have executed another program are only reported: they may have inherited the socket by
+//  mistake. So are orphans of an unknown worker.
 //
-// All of it on the master's thread, while the worker is not reaped: so its number is its own.
+// Master's thread only, before the worker is reaped, so that its pid is not reused.
 class LeftBehind {
  public:
   using Milliseconds = std::chrono::milliseconds;
@@ -49,21 +44,20 @@ class LeftBehind {
   explicit LeftBehind(LeftLooks looks = LeftLooks()) : looks_(std::move(looks)) {}
 
   struct State {
-    std::size_t open = 0;         // connections that are waited for
+    std::size_t open = 0;         // connections still waited for
     bool is_over = false;         // nothing is waited for any more
-    std::vector<Holder> holders;  // found for the first time
+    std::vector<Holder> holders;  // newly found
   };
-  // The next step for a worker that was told to drain. Nothing: the next look is not due yet, ask again,
-  // every 100 ms or so: who is being ended is tried with each call. `now`: of a clock that does not go back.
+  // The next step for a worker that drained. nullopt: no scan is due; call again in about 100 ms (each call
+  // also retries the kills). `now`: any monotonic clock.
   std::optional<State> step(pid_t worker, const Traces& traces, const ListeningSockets& sockets,
                             Milliseconds now, Milliseconds grace);
-  // Of a worker that has failed, or whose time is over: no connection is waited for, and who is to be ended
-  // is killed at once.
+  // For a worker that failed or whose limit has passed: waits for no connection and kills at once.
   std::vector<Holder> end_now(pid_t worker, const Traces& traces, const ListeningSockets& sockets);
 
-  // Whether it has been asked for by step(), and is not forgotten.
+  // Whether step() was called for the worker since the last forget().
   bool knows(pid_t worker) const { return looks_.knows(worker); }
-  // To those that have the connections which are waited for, in whatever group they are.
+  // Signals the processes whose connections are waited for, whatever their process group.
   void signal(pid_t worker, int number) const;
   void forget(pid_t worker);
 
@@ -73,10 +67,10 @@ class LeftBehind {
     Milliseconds since{0};
   };
   struct Worker {
-    std::optional<std::set<std::uint64_t>> awaited;  // connections
-    std::set<pid_t> suspects;  // holders that run the worker's program, by the looks so far
+    std::optional<std::set<std::uint64_t>> awaited;  // connections open at the first scan
+    std::set<pid_t> suspects;  // holders that run the worker's program, as seen by one scan
     std::map<pid_t, Ending> ending;
-    pid_t last = 0;  // of `ending`, that was tried last
+    pid_t last = 0;  // the pid of `ending` that was tried last
     std::optional<Milliseconds> end_began;
     std::set<pid_t> named;
     std::vector<LeftProcess> seen;

@@ -23,10 +23,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// net/tcp_states.h of the kernel, and SS_CONNECTED of <linux/net.h>.
+// Values of the kernel's net/tcp_states.h and of <linux/net.h>.
 enum { tcp_time_wait = 6, tcp_close = 7, tcp_listen = 10, ss_connected = 3 };
 
-// The time of the start is the 22nd field.
+// The start time is field 22 of /proc/PID/stat.
 constexpr int fields_before_start = 16;
 
 struct Process {
@@ -37,8 +37,8 @@ struct Process {
 
 fs::path place_of(pid_t pid) { return fs::path("/proc") / std::to_string(pid); }
 
-// "12 (name) S parent group session …"; the name may have parentheses and spaces in it. Nothing of a zombie,
-// which has nothing open.
+// Parses "12 (name) S parent group session …"; the name may contain parentheses and spaces. nullopt for a
+// zombie: it has nothing open.
 std::optional<Process> process_at(pid_t pid) {
   std::ifstream file(place_of(pid) / "stat");
   std::string text;
@@ -67,7 +67,8 @@ Processes all_processes() {
   return all;
 }
 
-// Tells what each descriptor of a process leads to. False: they may not be read, and the process is not gone.
+// Calls `tell` with the target of each descriptor. False: the process lives, but its descriptors may not be
+// read.
 template <class Tell>
 bool each_descriptor(pid_t pid, const Tell& tell) {
   std::error_code failed;
@@ -90,7 +91,7 @@ bool add_sockets(pid_t pid, std::set<std::uint64_t>& inodes) {
   });
 }
 
-// The number in "/proc/12"; 0: it is something else, or that process has been reaped ("/proc/12 (deleted)").
+// The number in "/proc/12"; 0: another path, or a reaped process ("/proc/12 (deleted)").
 pid_t process_in(std::string_view path) {
   pid_t pid = 0;
   constexpr std::string_view directory = "/proc/";
@@ -99,12 +100,12 @@ pid_t process_in(std::string_view path) {
   return bad == std::errc() && end == path.data() + path.size() ? pid : 0;
 }
 
-// Finds the worker that each process comes from. Reads descriptors only of processes that may come from one.
+// Assigns processes to ended workers. Reads only the descriptors of processes that may come from one.
 class Search {
  public:
   explicit Search(const std::map<pid_t, Traces>& workers) : workers_(workers), all_(all_processes()) {}
 
-  // Nothing: /proc cannot be read now.
+  // nullopt: /proc cannot be read now.
   std::optional<std::map<pid_t, Left>> found() {
     if (!all_.contains(::getpid())) return std::nullopt;
     std::map<pid_t, Left> left;
@@ -124,7 +125,7 @@ class Search {
  private:
   static constexpr pid_t nobody_knows = -1;
 
-  // By its group, its session, its descriptors, or by its parent. 0: it comes from none of them.
+  // By its group, session, descriptors or parent. 0: of no worker.
   pid_t worker_of(pid_t pid, int depth) {
     constexpr int deepest = 64;
     const auto it = all_.find(pid);
@@ -144,7 +145,7 @@ class Search {
     each_descriptor(pid, [&](std::string_view what) {
       const pid_t found = process_in(what);
       if (workers_.contains(found)) worker = found;
-      // Of a worker that lives.
+      // A living worker's.
       else if (is_claimed(found) && worker == nobody_knows)
         worker = 0;
     });
@@ -170,8 +171,8 @@ class Search {
 
 using InLine = std::uint64_t (*)(std::string_view, const ListeningPlaces&);
 
-// The network of the processes: it may be in another namespace than ours. One that has ended meanwhile shows
-// none, and another is asked. What is there begins with a line of headings.
+// Reads the processes' own network tables: they may live in another network namespace. If a process has
+// ended its table is empty, and the next one's is read. A table begins with a heading.
 bool add_connections(Left& left, const char* kind, InLine inode_in, const std::set<std::uint64_t>& sockets,
                      const ListeningPlaces& places) {
   for (const auto& process : left.processes) {
@@ -202,7 +203,7 @@ bool find_connections(Left& left, const ListeningPlaces& places) {
 void ListeningPlaces::add(int fd) {
   const SocketAddress address = address_of(fd);
   if (address.storage.ss_family != AF_UNIX) {
-    // The port has the same place in both families.
+    // Both families have the port at the same offset.
     ports.insert(ntohs(reinterpret_cast<const sockaddr_in&>(address.storage).sin_port));
     return;
   }
@@ -225,7 +226,7 @@ std::uint64_t inode_in_tcp_line(std::string_view line, const ListeningPlaces& pl
   return is_connection && places.ports.contains(static_cast<std::uint16_t>(port)) ? inode : 0;
 }
 
-// "0000000000000000: 00000003 00000000 00000000 0001 03 123456 /run/app.sock": a connection bears its
+// "0000000000000000: 00000003 00000000 00000000 0001 03 123456 /run/app.sock": a connection shows its
 // listener's path.
 std::uint64_t inode_in_unix_line(std::string_view line, const ListeningPlaces& places) {
   unsigned state = 0;
@@ -269,7 +270,7 @@ std::optional<std::set<std::uint64_t>> sockets_of(const LeftProcess& process) {
   const auto now = process_at(process.pid);
   if (!now || now->started != process.started) return std::nullopt;
   std::set<std::uint64_t> sockets;
-  // Those that may not be read are taken for those that were found.
+  // If they may not be read, assume those of the last scan.
   return add_sockets(process.pid, sockets) ? sockets : process.sockets;
 }
 

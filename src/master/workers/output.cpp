@@ -14,20 +14,20 @@
 namespace liveswap::master {
 namespace {
 
-// As much as a pipe holds by default.
+// The default capacity of a pipe.
 constexpr std::size_t read_size = 64 * 1024;
 
-// Of a child that has exited: the most that its pipe can hold. What it has left behind may go on writing.
+// After the child's exit: the largest capacity of a pipe. Left processes may go on writing.
 constexpr std::size_t rest_limit = 1024 * 1024;
 constexpr int rest_reads = 64;
 
-// Of a stream whose end the other one has pushed out of the common tail.
+// Of a stream that the other one has pushed out of the common tail.
 constexpr int lines_of_stream = 5;
 
-// Before a place that took nothing is tried again.
+// Before retrying a destination that took nothing.
 constexpr Milliseconds retry_pause{20};
 
-// Between two reads of what is not passed on any more: 64 MB/s are enough for a process that writes too much.
+// Between two reads of discarded output: allows 64 MB/s.
 constexpr Milliseconds rest_pause{1};
 
 bool are_same(int one, int other) {
@@ -37,15 +37,15 @@ bool are_same(int one, int other) {
          first.st_ino == second.st_ino;
 }
 
-// A piece that a pipe takes as a whole when poll() says that it takes anything, and that ends with a line
-// where it can, so that no other line gets into the middle of one.
+// A piece that a pipe takes as a whole whenever poll() reports room, if possible up to a newline, so that
+// other writers do not split a line.
 std::string_view piece_of(std::string_view bytes) {
   if (bytes.size() <= PIPE_BUF) return bytes;
   const auto newline = bytes.rfind('\n', PIPE_BUF - 1);
   return bytes.substr(0, newline == std::string_view::npos ? std::size_t{PIPE_BUF} : newline + 1);
 }
 
-// How much `fd` took. What can never be written (its reader has gone, the disk is full) counts as taken.
+// How much `fd` took. Bytes that can never be written (closed pipe, full disk) count as taken.
 std::size_t write_piece(int fd, std::string_view piece) {
   const ssize_t taken = write_at_once(fd, piece);
   if (taken >= 0) return static_cast<std::size_t>(taken);
@@ -90,8 +90,8 @@ Result<std::unique_ptr<Output>> Output::open(uv_loop_t& loop, SpawnRequest& requ
   return output;
 }
 
-// The child's end is open for reading, too: so the pipe never is without a reader, and neither the child nor
-// what it leaves behind gets a SIGPIPE when the master is gone.
+// The child's end is opened for reading too: the pipe always has a reader, so neither the child nor its
+// left processes get SIGPIPE when the master dies.
 Result<void> Output::add(int place, const std::optional<Identity>& owner) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return os_fail("make a pipe for the output of", "a worker", errno);
@@ -102,7 +102,7 @@ Result<void> Output::add(int place, const std::optional<Identity>& owner) {
   const auto both_ways = "/proc/self/fd/" + std::to_string(stream.reader.get());
   if (auto reopened = UniqueFd::adopt(::open(both_ways.c_str(), O_RDWR | O_CLOEXEC)))
     stream.child_end = std::move(reopened);
-  ::fcntl(stream.reader.get(), F_SETFL, O_NONBLOCK);  // the child's end has flags of its own
+  ::fcntl(stream.reader.get(), F_SETFL, O_NONBLOCK);  // the child's end has its own flags
   if (owner && ::fchown(stream.reader.get(), owner->user, owner->group) != 0)
     return os_fail("give the output's pipe to", "the workers' user", errno);
   return {};
@@ -121,14 +121,14 @@ bool Output::usable() const {
                      [](const Stream& stream) { return stream.poll && stream.poll->usable(); });
 }
 
-// False when there is nothing more to read for now, or for ever.
+// False: nothing to read, for now or for ever.
 bool Output::read_once(Stream& stream) {
   static thread_local char buffer[read_size];
   if (!stream.reader) return false;
   const ssize_t size = ::read(stream.reader.get(), buffer, sizeof buffer);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (size <= 0) {
-    stream.poll.reset();  // lets go of the descriptor before that is closed
+    stream.poll.reset();  // before closing: the poll uses the descriptor
     stream.reader.reset();
     return false;
   }
@@ -140,7 +140,7 @@ bool Output::read_once(Stream& stream) {
   return true;
 }
 
-// What is cut off ends with a line, for what others write behind it.
+// Output that is cut off ends with a newline, for the next writer.
 void Output::keep(Stream& stream, std::string_view bytes) {
   const auto kept = std::min(bytes.size(), room_);
   stream.waiting += bytes.substr(0, kept);
@@ -179,7 +179,7 @@ void Output::try_again() {
   tell_end();
 }
 
-// What one stream wrote last may be far behind in time, as read here, when the other one has written much.
+// If one stream writes much, the other's last lines may be missing from the common tail.
 std::string Output::last() const {
   std::string text = tail_.text();
   for (const Stream& stream : streams_) {

@@ -17,49 +17,50 @@
 
 namespace liveswap::master {
 
-// What a child, and everything that it starts, writes on standard output and error. Both are pipes that the
-// master reads, or one where both go to the same place. Every byte is passed on to where it would have gone
-// without the pipe, and the last of it is kept, so that a failure can be told with its reason.
+// Standard output and error of a child and its descendants. The master reads both from pipes (one, if both
+// have the same destination), writes every byte to the original destination, and keeps the last bytes for
+// failure messages.
 //
-// Nothing here blocks. While the place where it goes takes nothing (a terminal that was stopped, a pipe that
-// nobody reads), the pipe is not read either, so that the child waits in its write as it would without the
-// pipe. A child may write as fast as it can: each wake-up reads one pipe once.
+// Never blocks. If the destination takes nothing (a stopped terminal, a full pipe), the pipe is not read,
+// so the child blocks in write() as it would without the pipe. Each wake-up reads one pipe once, so that a
+// fast writer does not keep the loop busy.
 class Output {
  public:
-  // Puts the children's ends of pipes in place of descriptors 1 and 2 of `request`, unless those are
-  // /dev/null (-1). They are valid until started(). What was there is borrowed for the life of this. The
-  // pipes belong to `request.identity`, so that the child can open /dev/stderr.
+  // Replaces descriptors 1 and 2 of `request` by pipes, unless they are -1 (/dev/null). The replacements
+  // are valid until started(); the originals are borrowed for the life of the object. The pipes belong to
+  // `request.identity`, so that the child can open /dev/stderr.
   static Result<std::unique_ptr<Output>> open(uv_loop_t& loop, SpawnRequest& request);
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 
   // No more than so many bytes in all are passed on: the rest is read as before, but slowly, and counted.
+  // Passes on at most `bytes` in all. The rest is read slowly, counted and discarded.
   void limit(std::size_t bytes) { room_ = bytes; }
   std::uint64_t left_out() const { return left_out_; }
 
-  // The child has its ends, or will never have them.
+  // Call when the child has been spawned, or will not be: closes the child's ends.
   void started();
-  // False: a pipe cannot be watched, so a child that writes much would wait for ever.
+  // False: the loop cannot watch a pipe, so the child could block for ever.
   bool usable() const;
-  // Reads what has been written by now, also by a child that has exited.
+  // Reads what is in the pipes now, also after the child has exited.
   void catch_up();
-  // A line that the child has given away by another channel; behind what it has written before.
+  // Adds a line that the child sent by the channel, after its earlier output.
   void add_line(std::string_view line);
-  // What was written last, by either stream; lines (Tail::text()).
+  // The last lines of both streams (Tail::text()).
   std::string last() const;
 
-  // Nobody can write any more, and everything has been passed on.
+  // All writers have closed, and everything has been passed on.
   bool ended() const;
-  // Called once, when that comes to be so; may destroy this.
+  // `ended` is called once, when ended() becomes true; it may destroy this.
   void on_end(std::function<void()> ended) { ended_ = std::move(ended); }
 
  private:
   struct Stream {
     UniqueFd reader;
     UniqueFd child_end;
-    int place = -1;        // where it goes
-    std::string waiting;   // read, and not passed on yet
-    bool resting = false;  // not read for a moment
+    int place = -1;        // destination
+    std::string waiting;   // read, not passed on yet
+    bool resting = false;  // reading pauses
     Tail tail;
     std::optional<Poll> poll;
   };

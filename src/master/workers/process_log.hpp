@@ -7,24 +7,24 @@
 
 namespace liveswap::master {
 
-// What one process says by liveswap_log, as lines of the master's log: so many in a period, and how many more
-// there were.
+// Writes the liveswap_log lines of one process to the master's log. Beyond `lines` in a period they are
+// only counted.
 class ProcessLog {
  public:
   ProcessLog(unsigned lines, LineLimit::Time period) : limit_(lines, period) {}
 
-  // `who`: "slot 0 pid 4711", stands before the text. `now`: as for LineLimit.
-  void write(log::Level level, std::string_view who, std::string_view text, LineLimit::Time now) {
-    tell(who, limit_.collect(now));
-    if (limit_.take(now)) log::write(level, fmt::format("{}: {}", who, text));
+  // `prefix`: such as "slot 0 pid 4711". `now`: as in LineLimit.
+  void write(log::Level level, std::string_view prefix, std::string_view text, LineLimit::Time now) {
+    tell(prefix, limit_.collect(now));
+    if (limit_.take(now)) log::write(level, fmt::format("{}: {}", prefix, text));
   }
-  // There will be no more lines.
-  void end(std::string_view who) { tell(who, limit_.collect()); }
+  // Call at the end of the process: logs the count of lines left out.
+  void end(std::string_view prefix) { tell(prefix, limit_.collect()); }
 
  private:
-  static void tell(std::string_view who, std::uint64_t count) {
+  static void tell(std::string_view prefix, std::uint64_t count) {
     if (count > 0)
-      log::warning("{}: {} more line{} of its log left out", who, count, count == 1 ? " was" : "s were");
+      log::warning("{}: {} more line{} of its log left out", prefix, count, count == 1 ? " was" : "s were");
   }
 
   LineLimit limit_;

@@ -36,17 +36,16 @@ log::Level level_of(std::int32_t value) {
   }
 }
 
-// A text that goes to a log, a terminal and an answer.
+// For a log, a terminal and an answer.
 constexpr std::size_t failure_limit = 2048;
 
-// What workers have left behind is listened to, so that it need not wait for room in its pipe; the oldest of
-// more than so many is not any more.
+// Outputs of left processes that the master goes on reading, so that the writers do not block; the newest.
 constexpr std::size_t left_limit = 16;
 
-// Processes left behind that are told of: one that leaves more is told of no more plainly.
+// Left processes that are reported.
 constexpr std::size_t remaining_limit = 64;
 
-// What the process has executed; spawn() returns after that.
+// The program that the process runs; spawn() returns after its exec.
 std::pair<dev_t, ino_t> program_of(pid_t pid) {
   struct stat info {};
   if (::stat(fmt::format("/proc/{}/exe", pid).c_str(), &info) != 0) return {};
@@ -75,7 +74,7 @@ SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
                                  "--term-grace",  std::to_string(base_.term_grace.count()),
                                  "--listeners",   listeners_.names()};
   words.insert(words.end(), base_.more.begin(), base_.more.end());
-  // First, so that nothing that was configured hides it.
+  // First, so that no configured variable of this name hides it.
   request.environment.insert(request.environment.begin(),
                              fmt::format(LIVESWAP_WORKER_VARIABLE "={}", fmt::join(words, "\n")));
   request.arguments = {base_.file_of(order.release)};
@@ -241,11 +240,11 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
     default:
       if (app_listeners_.take_frame(id, frame) && handlers_.taken_over) handlers_.taken_over();
       if (frame.kind == LIVESWAP_HANDOFF && app_listeners_.is_full(id)) entry.process->rest();
-      break;  // or not a word this master knows
+      break;  // unknown kinds are ignored
   }
 }
 
-// Readers subtract two counts of a worker, so one that is lower than the last is ignored.
+// Readers subtract two counts of a worker, so a lower one than the last is ignored.
 void WorkerPool::note_served(WorkerId id, Entry& entry, const std::string& text) {
   liveswap_served_count said{};
   if (text.size() != sizeof said) return;
@@ -260,7 +259,7 @@ void WorkerPool::note_idle(Entry& entry, const std::string& text) {
   liveswap_idle_count said{};
   if (text.size() != sizeof said) return;
   std::memcpy(&said, text.data(), sizeof said);
-  // A log and a receipt are no place for what no worker can have done.
+  // Numbers that no worker can have reached are ignored.
   constexpr std::uint64_t most = UINT32_MAX;
   if (said.ended > most || said.moved > most || said.ended < entry.idle.ended ||
       said.moved < entry.idle.moved)
@@ -272,14 +271,14 @@ void WorkerPool::note_open(WorkerId id, Entry& entry, std::uint64_t open) {
   if (std::exchange(entry.open, open) != open) handlers_.connections(id, open);
 }
 
-// A server that forks for each connection may end before its children do, by its own idea of a drain. They
-// are waited for as its own connections would be: until the drain limit, when they get the signals.
+// A server that forks for each connection may end its drain before its children. Their connections are
+// waited for as a worker's own: until the drain limit, when the children get the signals.
 bool WorkerPool::is_outlived(WorkerId id) {
   Entry& entry = entries_.at(id);
   const bool is_known = left_behind_.knows(entry.pid);
   if (!is_known && !entry.forked && !has_orphans()) return false;
   const auto sockets = listeners_.listening();
-  // What SIGKILL does not end, or cannot be sent to, holds nobody up.
+  // Processes that SIGKILL cannot end are not waited for.
   const bool is_late = entry.killed && Milliseconds(uv_now(&loop_)) - *entry.killed >= base_.term_grace;
   if (is_late || (!is_known && (!entry.draining || entry.expired))) {
     note_left(entry, left_behind_.end_now(entry.pid, entry.traces, sockets));
@@ -299,7 +298,6 @@ bool WorkerPool::is_outlived(WorkerId id) {
   return !state->is_over;
 }
 
-// What a worker has left with a listening socket, found for the first time.
 void WorkerPool::note_left(Entry& entry, std::vector<Holder> holders) {
   for (auto& holder : holders) {
     const auto& process = holder.process;
@@ -341,16 +339,17 @@ std::vector<WorkerPool::Remaining> WorkerPool::remaining() {
 }
 
 void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
-  // Whatever goes wrong before, the engine hears of its end, and whatever goes wrong after, its record goes.
+  // An exception in one step must not keep the others from running: the engine must learn of the end, and
+  // the entry must go.
   guarded([&] { part_with(id, ending); });
   Entry& entry = entries_.at(id);
-  // An application that drains by itself knows best when it has nothing left.
+  // An application that drains by itself knows when it is done.
   const bool drained = !entry.retiring || entry.open.value_or(0) == 0;
   const auto told = guarded([&] {
     handlers_.exited(id, {stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure,
                           ending.clean, ending.signal == SIGTERM, drained});
   });
-  // Without memory for the words.
+  // No memory for the texts.
   if (!told)
     guarded([&] { handlers_.exited(id, {"run", "", ending.clean, ending.signal == SIGTERM, drained}); });
   guarded([&] { keep_left(entry.process->take_output()); });

@@ -15,23 +15,22 @@
 namespace liveswap::master {
 namespace {
 
-// Frames that are taken from one worker before the others get their turn.
+// Frames read from one worker before the others get their turn.
 constexpr int frames_at_once = 64;
 
-// A worker that asks and never reads the answers is not listened to before it has.
+// Queued answers beyond which a worker is not read until it reads.
 constexpr std::size_t outbox_limit = 256;
 
-// Of a worker that has exited: more than a channel holds. A process that it has left behind may go on
-// sending.
+// Frames read after the worker's exit: more than a channel holds. A left process may go on sending.
 constexpr int frames_of_the_dead = 4096;
 
-// Connections of others that wait until a worker reads them; each costs a descriptor.
+// Handed-off connections queued for a worker; each costs a descriptor.
 constexpr std::size_t bounded_limit = 1024;
 
-// Before a descriptor is sent again that the kernel had no room for, or a worker that rests is listened to.
+// Before a descriptor for which the kernel had no room is sent again, or a resting worker is read again.
 constexpr Milliseconds pause{5};
 
-// Until it is looked again whether the processes that a worker has left behind have finished.
+// Between two checks whether left processes have finished.
 constexpr Milliseconds outlived_step{100};
 
 std::string packet_of(std::uint32_t kind, std::int32_t value, std::uint64_t count, std::string_view text) {
@@ -41,13 +40,13 @@ std::string packet_of(std::uint32_t kind, std::int32_t value, std::uint64_t coun
   return packet;
 }
 
-// The kernel's own limit for one message (SCM_MAX_FD). What found no room here the kernel would close itself,
-// on this thread and as slowly as its owner likes (received_fd.hpp).
+// SCM_MAX_FD, the kernel's limit. With less room the kernel would close the surplus itself, on this thread,
+// and could block (received_fd.hpp).
 constexpr std::size_t descriptors_limit = 253;
 constexpr std::size_t control_size = CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(descriptors_limit * sizeof(int));
 
-// Takes every descriptor of a message, and who has sent it; returns how many there were. One alone is given
-// on; several are closed, since nobody knows which was meant.
+// Takes all descriptors and the credentials of a message; returns the number of descriptors. A single one
+// is kept; several are closed, as their meaning is unclear.
 unsigned take_control(msghdr& message, Frame& frame) {
   unsigned found = 0;
   for (cmsghdr* one = CMSG_FIRSTHDR(&message); one; one = CMSG_NXTHDR(&message, one)) {
@@ -128,18 +127,18 @@ WorkerProcess::WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, std
 }
 
 WorkerProcess::~WorkerProcess() {
-  // The polls must let go of the descriptors before those are closed.
+  // The polls use the descriptors: stop them first.
   exit_poll_.stop();
   close_channel();
   if (child_.pid < 0) return;
   signal(SIGKILL);
   siginfo_t info{};
-  // Not by the descriptor: libuv has made that non-blocking, and waitid() heeds it.
+  // Not by pidfd: libuv made it non-blocking, and waitid() would not wait.
   ::waitid(P_PID, static_cast<id_t>(child_.pid), &info, WEXITED);
 }
 
-// What still lies in it is taken out, for the kernel would close that as slowly as its owner likes. Nobody
-// can add to it.
+// Drains the channel after shutdown(): otherwise the kernel closes the queued descriptors on this thread,
+// which can block.
 void WorkerProcess::close_channel() {
   handlers_.frame = nullptr;
   if (channel_) ::shutdown(channel_.get(), SHUT_RDWR);
@@ -155,7 +154,7 @@ std::string WorkerProcess::last_output() {
 
 void WorkerProcess::signal(int number) {
   if (child_.pid < 0) return;
-  // Not reaped yet, so the group's number is its own.
+  // The leader is not reaped, so the group's number is not reused.
   if (has_ended_)
     ::kill(-child_.pid, number);
   else
@@ -178,10 +177,10 @@ WorkerProcess::Written WorkerProcess::write_frame(const std::string& bytes, int 
     std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
   }
   if (::sendmsg(channel_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return Written::done;
-  // poll() would say that there is room, again and again.
+  // poll() would report room and the loop would spin.
   if (errno == ETOOMANYREFS || errno == ENOMEM || errno == ENOBUFS) return Written::no_memory;
   if (errno == EAGAIN || errno == EINTR) return Written::full;
-  return Written::done;  // a worker that has gone gets nothing and needs nothing
+  return Written::done;  // the worker has gone
 }
 
 void WorkerProcess::send(std::uint32_t kind, std::int32_t value, const Extras& extras) {
@@ -254,11 +253,10 @@ void WorkerProcess::on_channel(int events) {
       continue;
 }
 
-// False when no frame waits. The end of the channel is only noted: the process' own end is what counts.
+// False: no frame waits. The end of the channel is only noted; the end of the process counts.
 bool WorkerProcess::read_frame(bool posthumous) {
   if (!channel_poll_) return false;
-  // One buffer for all workers: frames are read one after the other on one thread, and a worker need not cost
-  // 64 KiB.
+  // One buffer for all workers: frames are read one at a time on one thread.
   static thread_local char buffer[sizeof(liveswap_frame) + LIVESWAP_TEXT_MAX];
   alignas(cmsghdr) char control[control_size];
   iovec text{buffer, sizeof buffer};
@@ -273,12 +271,12 @@ bool WorkerProcess::read_frame(bool posthumous) {
     return false;
   }
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-  // The other end closed with something unread; what it had sent before still waits.
+  // The peer closed with unread data; frames that it sent before still wait.
   if (size < 0 && errno == ECONNRESET) return true;
   Frame frame;
   frame.posthumous = posthumous;
   const unsigned descriptors = size < 0 ? 0 : take_control(message, frame);
-  // A packet without a byte looks like the end, but that nobody has sent.
+  // An empty packet looks like the end of the channel, but has control data.
   if (size < 0 || (size == 0 && message.msg_controllen == 0)) {
     channel_poll_.reset();
     return false;
@@ -299,14 +297,14 @@ void WorkerProcess::take_frame(Frame frame, const char* packet, std::size_t size
   handlers_.frame(frame);
 }
 
-// While others of its group are waited for it is not reaped, so that nobody else can get its number, nor that
-// of its group.
+// While others of its group are waited for, the process stays unreaped, so that its pid and group are not
+// reused.
 void WorkerProcess::on_exit() {
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());
   const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
   if (found == 0 && info.si_pid == 0) return;
-  // First of all, and it cannot fail: whatever goes wrong below is tried again.
+  // First, since it cannot fail: the timer repeats this if something below throws.
   if (has_ended_) outlived_.start(outlived_step);
   for (int i = 0; i < frames_of_the_dead && read_frame(true); ++i) continue;
   if (found != 0 || !handlers_.outlived || !handlers_.outlived()) return reap();
@@ -319,11 +317,10 @@ void WorkerProcess::reap() {
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());
   const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
-  // What it has forked would go on with the listening sockets. Until it is reaped the group's number is its
-  // own.
+  // Its forked children would keep the listening sockets. Until the reaping the group's number is not
+  // reused.
   if (found == 0 && !ending_of(info).clean) ::kill(-child_.pid, SIGKILL);
-  // ECHILD: a program that embeds liveswap has reaped it for us. What needs memory comes before, for this is
-  // done once.
+  // ECHILD: the embedding program has reaped it. Allocate first, since this runs once.
   const Ending ending =
       found == 0 ? ending_of(info) : Ending{"an end that somebody else reaped", "unknown", false, 0};
   guarded([this] { output_->catch_up(); });
@@ -331,7 +328,6 @@ void WorkerProcess::reap() {
   exit_poll_.stop();
   outlived_.stop();
   child_.pid = -1;
-  // The handler may destroy this object.
   if (const auto ended = std::move(handlers_.ended)) ended(ending);
 }
 

@@ -19,34 +19,33 @@
 
 namespace liveswap::master {
 
-// Who has sent a frame, as the kernel says it: the process, and its real user and group at that moment. A
-// child of the worker may hold the channel, too; and a process that has given up its rights can become
-// another user by exec.
+// The sender of a frame by SCM_CREDENTIALS: process, real user and group. This need not be the worker: a
+// child may hold the channel too, and a process that has dropped its rights can become another user by
+// exec.
 struct Sender {
-  pid_t pid = 0;  // 0: not known here
+  pid_t pid = 0;  // 0: in a pid namespace that the master does not see
   uid_t user = static_cast<uid_t>(-1);
   gid_t group = static_cast<gid_t>(-1);
 };
 
-// A frame from a worker host; its size has been checked, its meaning has not.
+// A frame from a worker host. The size has been checked, the content has not.
 struct Frame {
   std::uint32_t kind = 0;
   std::int32_t value = 0;
   std::uint64_t count = 0;
   std::string text;
-  ReceivedFd descriptor;  // that came with it; a frame of a kind that wants none closes it
-  bool crippled =
-      false;  // came with more than one, or with one that this process had no room for: it has none
+  ReceivedFd descriptor;  // came with the frame; unused ones are closed
+  bool crippled = false;  // more than one descriptor came, or there was no room for one: all are closed
   Sender sender = {};
-  bool posthumous = false;  // read when the worker had exited: nothing more can be found out about it
+  bool posthumous = false;  // read after the worker's exit, so the sender can no longer be verified
 };
 
-// What a frame to a worker may have beside its number.
+// Optional parts of a frame to a worker.
 struct Extras {
   std::uint64_t count = 0;
   std::string_view text = {};
   int descriptor = -1;                      // borrowed
-  std::shared_ptr<const void> ticket = {};  // held as long as the frame is kept here
+  std::shared_ptr<const void> ticket = {};  // released when the frame has been sent or dropped
 };
 
 // How a worker host's process ended.
@@ -54,55 +53,56 @@ struct Ending {
   std::string text;  // "exit status 3", "killed by SIGSEGV"
   std::string code;  // "3", "SIGSEGV"
   bool clean = false;
-  int signal = 0;  // that has killed it; 0: none
+  int signal = 0;  // that killed the process; 0: none
 };
 
-// One worker host from its spawn until it has been reaped: the process and the channel to it. Owned by the
-// master, used on the loop's thread. Destroying it earlier kills and reaps the process.
+// One worker host from its spawn until it is reaped: the process and the channel. Owned by the master, used
+// on the loop's thread. Destroying the object earlier kills and reaps the process.
 class WorkerProcess {
  public:
   struct Handlers {
     std::function<void(Frame&)> frame;
-    // The last call; every frame that the worker sent has been given before, and the rest of the group of one
-    // that ended badly has been killed. May destroy the object.
+    // The last call, after all frames of the worker. If the worker ended badly, the rest of its process
+    // group has been killed. May destroy the object.
     std::function<void(const Ending&)> ended;
-    // It has ended, and is not reaped yet: whether to wait for processes of its group, which it has left
-    // behind. Asked again every 100 ms until it says no; then ended() follows.
+    // The process has ended but is not reaped: return true to wait for processes of its group that it left
+    // behind. Called every 100 ms until it returns false; then ended() follows.
     std::function<bool()> outlived = {};
   };
 
-  // `request.descriptors[LIVESWAP_FD_CHANNEL]` is filled in here; 1 and 2 are where its output goes
-  // (output.hpp).
+  // Fills in `request.descriptors[LIVESWAP_FD_CHANNEL]`. Descriptors 1 and 2 are the destinations of its
+  // output (output.hpp).
   static Result<std::unique_ptr<WorkerProcess>> start(uv_loop_t& loop, SpawnRequest request,
                                                       Handlers handlers);
-  // The second half of start(), for tests that play the worker: a process that runs already, and our end of
-  // its channel, a SOCK_SEQPACKET with SO_PASSCRED. A child without a number is neither signalled nor reaped.
+  // The second half of start(), for tests that play the worker: watches a running process and the master's
+  // end of its channel (SOCK_SEQPACKET with SO_PASSCRED). A child with pid -1 is neither signalled nor
+  // reaped.
   static Result<std::unique_ptr<WorkerProcess>> watch(uv_loop_t& loop, Child child, UniqueFd channel,
                                                       std::unique_ptr<Output> output, Handlers handlers);
   ~WorkerProcess();
 
   pid_t pid() const { return child_.pid; }
 
-  // Sends now, or keeps the frame until the worker has room. Nothing happens when the worker has gone. What
-  // is kept is bounded by what the worker asks for; send_bounded() keeps no more than so many, and says false
-  // beyond that.
+  // Sends the frame now, or queues it until the channel has room; does nothing after the worker's end.
+  // send() queues at most as many answers as the worker has asked for. send_bounded() has a limit and
+  // returns false beyond it.
   void send(std::uint32_t kind, std::int32_t value, const Extras& extras = {});
   bool send_bounded(std::uint32_t kind, std::int32_t value, const Extras& extras);
-  // Nothing is read from it for a moment.
+  // Stops reading from the worker for a moment.
   void rest();
-  // As send(), but false, and nothing kept, when the worker has no room.
+  // As send(), but false, without queueing, if the channel has no room.
   bool offer(std::uint32_t kind, std::int32_t value, std::string_view text = {});
-  // A line of its log, for what it wrote last.
+  // Adds a log line of the worker to its last output.
   void add_line(std::string_view line) { output_->add_line(line); }
-  // Of what it writes, this many bytes in all go on to the log (Output::limit); how many more there were.
+  // Passes at most `bytes` of its output on to the log (Output::limit), and counts the rest.
   void limit_output(std::size_t bytes) { output_->limit(bytes); }
   std::uint64_t output_left_out() const { return output_->left_out(); }
-  // What it wrote last, up to now.
+  // The last lines of output so far.
   std::string last_output();
-  // For what the process may have left behind; from ended() only.
+  // For processes left behind, which may still write. Only from ended().
   std::unique_ptr<Output> take_output() { return std::move(output_); }
-  // By pidfd: never hits another process. While processes that it has left behind are waited for, they get
-  // it, all of its group.
+  // By pidfd, so never hits another process. While left processes are waited for, the whole process group
+  // gets the signal.
   void signal(int number);
 
  private:
@@ -116,7 +116,7 @@ class WorkerProcess {
   void take_frame(Frame frame, const char* packet, std::size_t size);
   struct Packet {
     std::string bytes;
-    ReceivedFd descriptor;  // a duplicate
+    ReceivedFd descriptor;  // duplicated
     std::shared_ptr<const void> ticket;
   };
   enum class Written { done, full, no_memory };
@@ -129,15 +129,14 @@ class WorkerProcess {
   std::unique_ptr<Output> output_;
   Handlers handlers_;
   std::deque<Packet> outbox_;
-  bool pausing_ =
-      false;  // the kernel has no memory, or takes no more descriptors in flight: retried after a moment
+  bool pausing_ = false;  // the kernel has no memory or takes no more descriptors in flight: retry soon
   Timer pause_;
-  bool has_ended_ = false;  // others of its group have not
+  bool has_ended_ = false;  // ended; others of its group live
   Timer outlived_;
   bool resting_ = false;
   Timer rest_;
   Poll exit_poll_;
-  std::optional<Poll> channel_poll_;  // empty once the channel has ended
+  std::optional<Poll> channel_poll_;  // empty once the channel is closed
 };
 
 }  // namespace liveswap::master

@@ -11,15 +11,15 @@
 
 namespace liveswap::master {
 
-// A question to several workers whose answers are gathered: ends when each has answered or gone, or when the
-// time is up. Workers are not trusted to answer at all.
+// Asks several workers and gathers their answers. Done when each has answered or ended, or the limit has
+// passed: a worker need not answer.
 class WorkerQuery {
  public:
   using Worker = std::uint64_t;
-  using Answers = std::map<Worker, std::uint64_t>;  // of those that answered
+  using Answers = std::map<Worker, std::uint64_t>;  // only of workers that answered
   using Done = std::function<void(const Answers&)>;
 
-  // `done` is called once, never from within the constructor; it may destroy the inquiry.
+  // `done` is called once, never from within the constructor; it may destroy the query.
   WorkerQuery(uv_loop_t& loop, std::set<Worker> workers, Milliseconds limit, Done done)
       : waiting_(std::move(workers)), done_(std::move(done)), timer_(loop) {
     timer_.start(waiting_.empty() ? Milliseconds{0} : limit, [this] { finish(); });
