@@ -5,9 +5,9 @@
 namespace liveswap::rollout {
 namespace {
 
-// A listener that is not waited on for this long was closed by the application, not by its exit.
+// A listener that is not waited on for this long was closed by the application, not by the exit.
 constexpr Time closing{2'000};
-// Releases remembered for each slot; generations whose drops are remembered.
+// Releases remembered for each slot; generations with remembered drops.
 constexpr std::size_t releases_most = 4, generations_most = 4;
 
 std::string list_of(const std::vector<std::string>& names) {

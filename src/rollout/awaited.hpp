@@ -11,16 +11,17 @@
 
 namespace liveswap::rollout {
 
-// Decides when a starting worker is ready, from the listeners that it waits on (accepts or receives from).
+// Decides when a starting worker is ready, from the listeners that the worker waits on (accepts or receives
+// from).
 //
 // A listener that the predecessor served and the successor does not would lose connections. So the
-// listeners that ready workers wait on are recorded, and a new worker is ready once it waits on all that it
-// has to serve:
-//   1. those that a worker of the same release last served in its slot (respawn, revert, rollback);
-//   2. else those that the last ready worker of its slot served, of any release;
+// listeners that ready workers wait on are recorded, and a new worker is ready once waiting on all of
+// these:
+//   1. those that a worker of the same release last served in the slot (respawn, revert, rollback);
+//   2. else those that the slot's last ready worker served, of any release;
 //   3. else, in a slot added later, those that all other slots serve;
-//   4. else (first start) the listeners that it was lent, unless it has bound its own;
-//   5. else any one listener, once it has added no further one for the settle time.
+//   4. else (first start) the lent listeners, unless the worker has bound others;
+//   5. else any one listener, after adding no further one for the settle time.
 //
 // A listener that another one replaces need not be waited on. A listener that new code leaves out is
 // dropped if the worker waits on another one, has never bound this one, and has added no further one for
@@ -47,7 +48,7 @@ class AwaitedListeners {
   void started() { is_started_ = true; }
 
   // Records what the ready worker in `place` waits on. A listener that is missing still counts for a
-  // moment, because a worker that is about to end closes its listeners first.
+  // moment, because a worker that is about to end closes listeners first.
   void serves(Time now, const Place& place, const Listeners& listeners);
 
   struct Duty {
@@ -60,7 +61,7 @@ class AwaitedListeners {
   struct Progress {
     Listeners waits;
     bool waits_elsewhere = false;    // also on a listener that the master does not hold
-    std::set<std::string> bound;     // bound by the worker, or lent to it
+    std::set<std::string> bound;     // bound by the worker, or lent
     std::set<std::string> replaced;  // listeners that cannot exist beside one that the worker waits on
     bool all_lent = false;           // lent listeners, waits on all of them, and has bound none of its own
     bool any = false;                // must wait on some listener, even if none is known

@@ -5,11 +5,10 @@
 #include "rollout/engine.hpp"
 
 // Draining workers block neither upgrades nor reverts: a connection can last for hours, and the fix of a
-// bad release must not wait for it.
+// bad release must not wait for that.
 namespace liveswap::rollout {
 
-// At least `forks`, which is what one upgrade leaves: no upgrade ends workers that it has itself told to
-// drain.
+// At least `forks`, which is what one upgrade leaves: no upgrade ends workers that the same upgrade drains.
 unsigned Engine::most_draining() const { return std::max(settings_.max_draining.of(forks_), forks_); }
 
 // Uses force on the workers that have drained longest, beyond the limit. Workers of removed slots do not
@@ -30,7 +29,7 @@ void Engine::limit_draining(Time now) {
 
 bool Engine::way_back() const { return upgrade_ && committed_ && (upgrade_->urgent || reverting()); }
 
-// Without surge a slot waits for its old worker to exit. A roll forward allows the operator's drain limit,
+// Without surge a slot waits for the old worker to exit. A roll forward allows the operator's drain limit,
 // the way back a short one.
 void Engine::clear_way_back(Time now) {
   if (!way_back() || surge() > 0) return;

@@ -9,7 +9,7 @@
 namespace liveswap::rollout {
 
 // The rollout engine decides which workers exist. Events and the time go in, commands come out. The engine
-// is a value: it has no clock, and tests pass the time.
+// has no clock: tests pass the time.
 //
 // There is a *goal*: the release and generation that every slot shall serve. Outside an upgrade the goal is
 // the committed release. An upgrade sets another goal; a failure sets the goal back. After every event the
@@ -28,9 +28,9 @@ namespace liveswap::rollout {
 // them at one moment, and the old workers drain once the accept queues of their sockets are empty. After a
 // flip, a revert keeps the same sockets.
 //
-// The start is an upgrade without a committed release: if it fails, the master quits. An upgrade is over,
-// and the next one may begin, once it is committed or reverted. Its answer waits until all workers that it
-// has replaced have exited.
+// The start is an upgrade without a committed release: if it fails, the master quits. Once committed or
+// reverted, an upgrade is over, and the next one may begin. The answer waits until all replaced workers
+// have exited.
 //
 // Draining workers block no upgrade (draining.cpp). `surge` bounds the workers that start or serve.
 // `max_draining` bounds those that drain: beyond it, the engine uses force on those that have drained
@@ -39,7 +39,7 @@ class Engine {
  public:
   explicit Engine(const Settings& settings);
 
-  // Requests. Each gets exactly one Answer, now or later (none if its id is 0).
+  // Requests. Each gets exactly one Answer, now or later (none for id 0).
   Commands boot(Time now, const UpgradeRequest& request);
   Commands upgrade(Time now, RequestId id, const UpgradeRequest& request);
   Commands promote(Time now, RequestId request);  // ends bake or probation
@@ -70,14 +70,14 @@ class Engine {
   Commands entered(Time now, WorkerId worker, bool deferred);
   Commands deferred(Time now, WorkerId worker);
   Commands ready(Time now, WorkerId worker);       // the worker has said so
-  Commands seen_ready(Time now, WorkerId worker);  // from what it waits on; its settle time still runs
-  // `awaits`: what a starting worker has not done yet, for its failure message. `dropped`: it leaves out a
-  // listener (awaited.hpp).
+  Commands seen_ready(Time now, WorkerId worker);  // from the awaited listeners; the settle time still runs
+  // `awaits`: what a starting worker has not done yet, for the failure message. `dropped`: the worker
+  // leaves out a listener (awaited.hpp).
   void awaits(WorkerId worker, const Awaits& awaits);
   Commands dropped(Time now, WorkerId worker, const std::string& listener);
   // liveswap_main has returned without a request to stop. The process may live on for a while.
   Commands returned(Time now, WorkerId worker, const std::string& text);
-  // The worker has stopped taking connections without a request. It finishes its open ones as in any drain.
+  // The worker has stopped taking connections without a request. Open ones are finished as in any drain.
   Commands stopped_serving(Time now, WorkerId worker, const std::string& text);
   Commands exited(Time now, WorkerId worker, const Departure& departure);
 
@@ -92,7 +92,7 @@ class Engine {
     Generation generation = 0;
     Release release;
     WorkerState state = WorkerState::starting;
-    // Its sockets get no connection: the new ones before the flip, the old ones after it.
+    // The sockets get no connection: the new ones before the flip, the old ones after it.
     bool staged = false;
     Time spawned{0};
     bool entered = false;
@@ -100,10 +100,10 @@ class Engine {
     bool failed = false;           // counted as failed; leaving
     std::optional<Time> deadline;  // starting: ready limit; draining: next step
     Time drain_since{0};
-    bool hurried = false;           // force must come quickly: a slot on the way back waits for its end
+    bool hurried = false;           // force must come quickly: a slot on the way back waits
     std::string why_forced;         // set when force begins, as in "did not drain within its limit"
     std::optional<Time> settle_at;  // starting: counts as ready then
-    std::optional<Time> proven_at;  // ready before the end of its settle time, which is this
+    std::optional<Time> proven_at;  // seen ready earlier; the end of the settle time
     DrainStep step = DrainStep::asked;
     Awaits awaits;
   };
@@ -111,7 +111,7 @@ class Engine {
     unsigned restarts = 0;  // without an order
     unsigned deaths = 0;    // in a row; a worker that lives for backoff_reset ends the row
     std::optional<Time> respawn_at;
-    bool turn = false;              // has had its turn in the current roll
+    bool turn = false;              // had a turn in the current roll
     std::vector<WorkerId> workers;  // oldest first
   };
   const std::map<WorkerId, Worker>& workers() const { return workers_; }
@@ -139,11 +139,11 @@ class Engine {
   }
   // Health checks count now.
   bool judging() const;
-  // Why another request must wait, in words; nullopt: it need not.
+  // Why another request must wait, in words; nullopt: no need to wait.
   std::optional<std::string> under_way() const;
   // The same for an upgrade, which need not wait for slots that are removed while their workers drain.
   std::optional<std::string> in_the_way_of_upgrade() const;
-  // The request whose upgrade started, or drains, this worker; 0: none.
+  // The request of the upgrade that started, or drains, this worker; 0: none.
   RequestId request_of(WorkerId worker) const;
   // Slots without a ready worker.
   std::set<unsigned> unserved_slots() const;
@@ -161,7 +161,7 @@ class Engine {
     Phase phase = Phase::rolling;
     Pace pace;
     Target to;
-    std::string reason;            // why it reverts
+    std::string reason;            // why the upgrade reverts
     std::string remark;            // for `started`, and for the answer
     std::optional<Time> deadline;  // of the phase
     bool said_waiting = false;
@@ -229,7 +229,7 @@ class Engine {
   void close_upgrade(Verdict verdict, const std::string& text);
   void upgrade_deadline(Time now);
   bool rolling() const;
-  // During a flip no worker is started; failures are handled when it has ended.
+  // During a flip no worker is started; failures are handled at the end.
   bool flipping() const { return upgrade_ && upgrade_->phase == Phase::flipping; }
 
   // judge.cpp

@@ -57,7 +57,7 @@ Commands Engine::probed(Time now, const Probe& probe) {
   const bool trial = upgrade_->phase == Phase::baking || upgrade_->phase == Phase::probation;
   upgrade_->probed = trial;
   upgrade_->failed_probes = probe.failed > 0 ? upgrade_->failed_probes + 1 : 0;
-  // If the old release failed its probes too, or was never probed alone, the new one is not to blame.
+  // If the old release failed probes too, or was never probed alone, the new one is not to blame.
   if (upgrade_->sick_before.value_or(!trial)) return done(now);
   if (upgrade_->failed_probes >= probes_to_fail)
     fail_upgrade(now, "health probe: " + probe.text);

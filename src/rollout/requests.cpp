@@ -202,7 +202,7 @@ void Engine::close_slots() {
   out_.push_back(CloseSlots{forks_});
 }
 
-// A grow whose new slots do not become ready is undone.
+// A grow is undone if the new slots do not become ready.
 void Engine::fail_admin_command(Time now, Verdict verdict, const std::string& text) {
   admin_command_->verdict = verdict;
   admin_command_->text = text;

@@ -16,9 +16,9 @@ namespace liveswap::master {
 // they set are kept. The first worker that binds the address for a slot provides the socket; later workers
 // of the slot get the same one.
 //
-// A slot whose worker has not bound the address has no socket in the set. A socket is unwanted if its
-// worker has closed it or a successor does not bind it. It remains in the SO_REUSEPORT group, because only
-// the last member can leave (tcp_endpoint.hpp), but gets no connections.
+// A slot has no socket in the set before a worker of the slot binds the address. A socket becomes unwanted
+// when the worker closes it or a successor does not bind the address. Unwanted sockets remain in the
+// SO_REUSEPORT group, because only the last member can leave (tcp_endpoint.hpp), but get no connections.
 class AppEndpoint : public Endpoint {
  public:
   // Whether `address` means this endpoint. Unnamed addresses match by `nth`: the worker's n-th such bind.
@@ -28,19 +28,19 @@ class AppEndpoint : public Endpoint {
   // an address that the kernel chose.
   std::string key() const;
 
-  // Takes the application's unbound socket and binds it. 0 or an errno. `as`: the owner of a Unix socket's
-  // file.
+  // Takes the application's unbound socket and binds it. 0 or an errno. `as`: the user that will own a Unix
+  // socket's file.
   virtual int add(unsigned set, unsigned slot, ReceivedFd socket, const std::optional<Identity>& as) = 0;
   // Lets the slot's socket listen, with at least that backlog. 0 or an errno.
   virtual int listen(unsigned set, unsigned slot, int backlog) = 0;
-  // The slot's socket, even if it does not listen yet. Borrowed; -1: none.
+  // The slot's socket, listening or not. Borrowed; -1: none.
   virtual int held(unsigned set, unsigned slot) const = 0;
-  // As held(), but for a worker that binds now: -1 if clients cannot reach the socket because its file is
+  // As held(), but for a worker that binds now: -1 if clients cannot reach the socket because the file is
   // gone.
   virtual int reachable(unsigned set, unsigned slot) const { return held(set, slot); }
 
   // Which sockets shall get connections, from the next point() on. Called for each socket (a shared one has
-  // slot 0). `served`: it was wanted before.
+  // slot 0). `served`: wanted before.
   using Wanted = std::function<bool(unsigned set, unsigned slot, bool served)>;
   // True: a socket has become unwanted.
   virtual bool want(const Wanted& wanted) = 0;
@@ -54,10 +54,10 @@ class AppEndpoint : public Endpoint {
   // Withdraws the sockets, so that new connections go to other endpoints, and makes them unwanted. False:
   // impossible.
   virtual bool leave() { return false; }
-  // Call if a worker that drains by itself still polls the sockets: they will not be shut down at the end.
+  // Call if a worker that drains by itself still polls the sockets, which will not be shut down at the end.
   virtual void spare() = 0;
 
-  // It listens or has listened, or is UDP.
+  // The endpoint listens or has listened, or is UDP.
   virtual bool in_use() const = 0;
   bool is_datagram() const { return asked_.is_datagram(); }
   // Whether the kernel refuses to bind both addresses.
@@ -68,8 +68,8 @@ class AppEndpoint : public Endpoint {
   virtual const BindAddress& where() const = 0;
 
  protected:
-  // As repair_socket(). A socket may block until it is first seen non-blocking; from then on it stays so,
-  // because workers rely on it. `nonblocking`: stored with the socket, false at first.
+  // As repair_socket(). A socket may block until first seen non-blocking, but not afterwards, because
+  // workers rely on it. `nonblocking`: stored with the socket, false at first.
   bool repair_taken(int fd, int backlog, bool& nonblocking) const;
 
   AppEndpoint(const BindAddress& asked, unsigned nth) : Endpoint(asked.text()), asked_(asked), nth_(nth) {}

@@ -19,7 +19,7 @@ AppInet::~AppInet() {
       if (one.fd) end(one);
 }
 
-// Shut down, the socket frees its port even if other processes have it. A spared one is withdrawn instead
+// Shut down, the socket frees the port even if other processes have it. A spared one is withdrawn instead
 // and keeps the port while a worker polls it; sockets with SO_REUSEPORT, such as the master's, can still
 // bind.
 void AppInet::end(const Socket& socket) const {
@@ -61,7 +61,7 @@ bool AppInet::is_strangers() const {
 }
 
 // The first socket of an address must find out whether another program has the port: SO_REUSEPORT would
-// silently join it if the user is the same. Other sockets of the master at the port do not matter
+// silently join a program of the same user. Other sockets of the master at the port do not matter
 // (127.0.0.1:80 after 0.0.0.0:80).
 int AppInet::probe() const {
   const auto fd = UniqueFd::adopt(::socket(where_.domain, where_.type | SOCK_CLOEXEC, 0));
@@ -75,7 +75,7 @@ int AppInet::probe() const {
 }
 
 int AppInet::bind_socket(int fd) {
-  // An application that joins a multicast group (mDNS) sets SO_REUSEADDR itself.
+  // An application that joins a multicast group (mDNS) sets SO_REUSEADDR.
   int shares = 0;
   socklen_t size = sizeof shares;
   if (is_datagram()) ::getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &shares, &size);
@@ -114,7 +114,7 @@ bool AppInet::hold_dealing() {
   return true;
 }
 
-// Also for a socket whose listen() was not seen.
+// Also for a socket with an unseen listen().
 int AppInet::join(Socket& socket) {
   group_.push_back(socket.fd.get());
   socket.member = true;
@@ -221,7 +221,7 @@ void AppInet::repair() {
   for (const int fd : std::vector<int>(group_)) {
     Socket& one = *owner(fd);
     if (!repair_taken(fd, one.backlog, one.nonblocking)) continue;
-    // It had left the group and is now the last member (TcpEndpoint::note_relisten).
+    // The socket had left the group and is now the last member (TcpEndpoint::note_relisten).
     const auto place = std::find(group_.begin(), group_.end(), fd);
     *place = group_.back();
     group_.back() = fd;

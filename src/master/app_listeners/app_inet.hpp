@@ -7,8 +7,8 @@
 
 namespace liveswap::master {
 
-// A TCP or UDP address of an application: a SO_REUSEPORT group as in TcpEndpoint. A TCP socket joins at its
-// listen(), a UDP socket at its bind().
+// A TCP or UDP address of an application: a SO_REUSEPORT group as in TcpEndpoint. A TCP socket joins at
+// listen(), a UDP socket at bind().
 class AppInet final : public AppEndpoint {
  public:
   struct Rules {

@@ -63,7 +63,7 @@ int AppListeners::rename(Worker& worker, const Frame& frame, UniqueFd& answer) {
   return merge(worker, *endpoint, *there, *as, answer);
 }
 
-// The old name stays while other workers have bound it and will rename it too.
+// The old name stays while other workers have bound and will rename it.
 int AppListeners::move(Worker& worker, AppUnix& endpoint, const Renaming& wish) {
   worker.named.erase(&endpoint);
   const bool others = std::any_of(workers_.begin(), workers_.end(), [&](const auto& one) {

@@ -14,7 +14,7 @@ namespace {
 // Polling intervals: nothing reports that a connection has arrived, or that a worker has read one.
 constexpr rollout::Time forward_step{10}, handed_off_step{20};
 
-// Time for an application to reopen a listener that it has closed.
+// Time for an application to reopen a closed listener.
 constexpr rollout::Time given_up_pause{500};
 // Former sockets of the master that may still live in draining workers.
 constexpr std::size_t former_limit = 4096;
@@ -33,8 +33,8 @@ bool AppListeners::note_states(const std::vector<Seen>& seen) {
   return changed;
 }
 
-// The socket of a crashed worker waits for its successor. It becomes unwanted only if a worker serves
-// without it.
+// The socket of a crashed worker waits for a successor. Such a socket becomes unwanted only if a worker
+// serves without it.
 AppEndpoint::Wanted AppListeners::wanted_of(AppEndpoint& endpoint) const {
   std::set<std::pair<unsigned, unsigned>> users, others;
   for (const auto& [id, worker] : workers_) {

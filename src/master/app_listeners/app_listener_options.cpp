@@ -25,7 +25,7 @@ std::string tag_of(const liveswap_option& said) {
 
 }  // namespace
 
-// Records the socket's options before the worker gets it.
+// Records the socket's options before the worker can change them.
 void AppListeners::give(Worker& worker, int socket, Endpoint& endpoint) {
   const auto cookie = cookie_of(socket);
   worker.cookies[cookie] = &endpoint;

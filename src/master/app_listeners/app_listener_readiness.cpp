@@ -61,8 +61,8 @@ AwaitedListeners::Progress AppListeners::progress_of(const Worker& worker) const
   progress.waits_elsewhere = worker.waits_elsewhere;
   const auto lent = listeners_.lent();
   for (const Endpoint* endpoint : lent) progress.bound.insert(endpoint->address());
-  // A plugin accepts before it has proven that it survives; a server with main() has done everything else
-  // before.
+  // A plugin accepts before anything shows that the process survives; a server with main() has done
+  // everything else before.
   const bool by_contract = worker.uses.empty() && !rules_.expects_listener && !worker.expects;
   if (by_contract) progress.settled = worker.entered_at + rules_.awaited.settle;
   progress.all_lent =

@@ -21,10 +21,10 @@
 namespace liveswap::master {
 namespace {
 
-// Log lines that one worker can cause by its requests.
+// Log lines that one worker can cause.
 constexpr unsigned complaints_limit = 10;
-// Sockets that one worker may get in its life. It gets one for each endpoint, and more for a Unix socket
-// whose file was removed.
+// Sockets that one worker may get: one for each endpoint, and more for a Unix socket after a removal of the
+// file.
 constexpr std::size_t cookies_limit = 4 * LIVESWAP_LISTENERS_MAX;
 
 std::optional<std::uint64_t> cookie_in(const std::string& text) {
@@ -41,7 +41,7 @@ unsigned unprivileged_start() {
   return text && number >= 0 && number <= 65536 ? static_cast<unsigned>(number) : 1024;
 }
 
-// The socket needs the same owner as the application's, to join its group. 0 or an errno.
+// The socket needs the same owner as the application's, to join that group. 0 or an errno.
 int make_plain_socket(const BindAddress& address, const std::optional<Identity>& as, ReceivedFd& made) {
   const FsIdentity user(as);
   if (user.error() != 0) return user.error();
@@ -82,7 +82,7 @@ bool AppListeners::take_frame(rollout::WorkerId id, Frame& frame) {
   UniqueFd descriptor;
   int error = 0;
   switch (frame.kind) {
-    // The sender has exited, so its credentials can no longer be verified: refuse.
+    // The sender has exited, so the credentials can no longer be verified: refuse.
     case LIVESWAP_BIND:
       error = frame.posthumous ? ESRCH : bind(worker, frame, descriptor);
       break;
@@ -162,14 +162,14 @@ int AppListeners::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
 
 int AppListeners::bind_address(Worker& worker, const BindRequest& wish, ReceivedFd own, UniqueFd& answer) {
   const BindAddress& address = wish.address;
-  // MPTCP does not support SO_REUSEPORT. Clients fall back to TCP, so a TCP socket takes its place.
+  // MPTCP does not support SO_REUSEPORT. Clients fall back to TCP, so a TCP socket replaces this one.
   const bool replaced = address.protocol == IPPROTO_MPTCP;
   if (replaced)
     if (const int error = make_plain_socket(address, wish.as, own); error != 0) return error;
   auto& nth = worker.unnamed[address.is_unnamed() ? address.text() : ""];
   Endpoint* endpoint = find(address, nth);
   AppEndpoint* taken = taken_endpoint(endpoint);
-  // If it was shut down, repair() may have replaced it.
+  // repair() may replace a socket that was shut down.
   if (taken) taken->repair();
   if (endpoint) mend(*endpoint);
   int socket = taken      ? taken->reachable(worker.set, worker.place.slot)
@@ -191,7 +191,7 @@ int AppListeners::bind_address(Worker& worker, const BindRequest& wish, Received
   give(worker, socket, *endpoint);
   if (auto* file = dynamic_cast<AppUnix*>(endpoint); file && address.path().starts_with('/')) {
     worker.named[file] = address.path();
-    // Other workers have renamed it already, and this one will.
+    // Other workers have renamed the file already, and this one will.
     if (const int error = held ? file->link_as(address.path(), wish.as) : 0; error != 0)
       return complain_of_bind(worker, address, error);
   }
@@ -216,7 +216,7 @@ int AppListeners::check_path(Worker& worker, const Sender& sender, const std::st
   return same ? 0 : EXDEV;
 }
 
-// Ports that only the master's capability allows are not for its workers.
+// Ports that only the master's capability allows are not for the workers.
 bool AppListeners::may_bind(const std::optional<Identity>& as, std::uint16_t port) const {
   const bool is_root = as ? as->user == 0 : ::geteuid() == 0;
   return port == 0 || is_root || rules_.privileged_ports.contains(port) || port >= unprivileged_start();
@@ -284,7 +284,7 @@ int AppListeners::listen(Worker& worker, const Frame& frame) {
   return 0;
 }
 
-// Also if it does not listen yet. -1: none.
+// Listening or not. -1: none.
 int AppListeners::socket_for(const Worker& worker, const Endpoint& endpoint) const {
   const AppEndpoint* taken = taken_endpoint(&endpoint);
   return taken ? taken->held(worker.set, worker.place.slot) : endpoint.socket(worker.set, worker.place.slot);
@@ -293,7 +293,7 @@ int AppListeners::socket_for(const Worker& worker, const Endpoint& endpoint) con
 void AppListeners::unlisten(Worker& worker, const Frame& frame) {
   Endpoint* endpoint = endpoint_of(worker, frame.text);
   if (!endpoint) return;
-  // The worker may have closed a former socket: a Unix socket whose file was removed is bound again.
+  // The worker may have closed a former socket: a Unix socket is bound again after its file was removed.
   const std::uint64_t now = cookie_of(socket_for(worker, *endpoint));
   if (now != cookie_in(frame.text) && worker.cookies.contains(now)) return;
   if (worker.waits.erase(endpoint) > 0) give_up(worker, *endpoint);
@@ -302,7 +302,7 @@ void AppListeners::unlisten(Worker& worker, const Frame& frame) {
   changed_ = true;
 }
 
-// A lent listener is never dropped; only this worker stops serving it.
+// A lent listener is never dropped; only this worker stops serving.
 void AppListeners::give_up(Worker& worker, const Endpoint& endpoint) {
   if (taken_endpoint(&endpoint) || worker.draining) return;
   worker.given_up.emplace(&endpoint, std::nullopt);

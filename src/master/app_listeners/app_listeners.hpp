@@ -28,7 +28,8 @@ namespace liveswap::master {
 //
 // Life of an application listener:
 //
-//   bound      a worker has bound a socket to the address; other workers that bind it get a socket too
+//   bound      a worker has bound a socket to the address; other workers that bind the same one get a
+//   socket too
 //   listening  one of them has called listen(): appears in log and status
 //   unused     only draining workers use it: the last other one has closed it, or an upgrade's code does not
 //              bind it. After a grace (rollout/listener_lifetime.hpp) it is
@@ -42,7 +43,7 @@ class AppListeners {
     std::optional<Identity> identity;          // of workers; nullopt: the master's
     std::set<std::uint16_t> privileged_ports;  // bound for workers that may not bind them
     std::size_t handed_off_limit = 0;          // waiting connections; 0: from the limit on descriptors
-    bool expects_listener = false;             // a worker is ready only once it waits on a listener
+    bool expects_listener = false;             // a worker is ready only when waiting on a listener
     rollout::AwaitedListeners::Limits awaited = {};
   };
   // False: the worker has too much unread, and nothing is sent. Answers are always sent.
@@ -72,8 +73,8 @@ class AppListeners {
   std::optional<rollout::Time> look(rollout::Time now, const std::vector<Seen>& seen, bool quiet);
   // No application listener and no waiting connection.
   bool idle() const { return listeners_.taken().empty() && handed_off_.empty(); }
-  // The state of workers that are not ready, if it may have changed; call after look(). A worker reported
-  // as ready is not judged again.
+  // The state of workers that are not ready, where changes are possible; call after look(). A worker
+  // reported as ready is not judged again.
   struct Judged {
     rollout::WorkerId worker;
     rollout::AwaitedListeners::Outlook outlook;
@@ -88,7 +89,7 @@ class AppListeners {
     std::string listener;
   };
   std::vector<GivenUp> given_up(rollout::Time now);
-  // Whether the worker waits on the listener of that name and has not closed it.
+  // Whether the worker waits on the listener of that name and has not closed that.
   bool waits_on(rollout::WorkerId worker, const std::string& listener) const;
   // So many handed-off connections wait that `giver` should be read later.
   bool is_full(rollout::WorkerId giver) const;
@@ -100,7 +101,7 @@ class AppListeners {
   // Listener → what cannot be undone, for people.
   const std::map<std::string, std::string>& stuck_options() const { return stuck_options_; }
 
-  // A new socket has replaced the one with this cookie: sends it to the workers that have the old one.
+  // A new socket has replaced the one with this cookie: the workers with the old one get the new one.
   void replaced(Endpoint& endpoint, std::uint64_t former);
 
  private:
@@ -109,9 +110,9 @@ class AppListeners {
     unsigned set = 0;
     pid_t pid = 0;
     bool entered = false;
-    rollout::Time entered_at{0};  // when judge() first saw it
-    bool by_itself = false;       // it reports readiness
-    bool expects = false;         // it has bound, or tried to bind, a listener
+    rollout::Time entered_at{0};  // the first judge()
+    bool by_itself = false;       // the application reports readiness
+    bool expects = false;         // has bound, or tried to bind, a listener
     bool progressed = true;       // since the last judge(), which then sets `since`
     rollout::Time since{0};
     bool ready = false;
@@ -120,13 +121,13 @@ class AppListeners {
     std::map<const Endpoint*, std::optional<rollout::Time>> given_up;  // closed lent ones; time by look()
     bool waits_elsewhere = false;                // on a listener that the master does not hold
     std::set<Endpoint*> uses;                    // has bound these, and not closed them
-    std::map<std::uint64_t, Endpoint*> cookies;  // all sockets that it was given, replaced ones too
+    std::map<std::uint64_t, Endpoint*> cookies;  // all sockets that the worker was given, replaced ones too
     std::map<std::string, unsigned> unnamed;  // address → number of binds with a port chosen by the kernel
-    std::map<const Endpoint*, std::string> named;  // paths of Unix sockets that it has bound and not renamed
+    std::map<const Endpoint*, std::string> named;  // paths of Unix sockets bound and not renamed
     unsigned complaints = 0;
     std::uint64_t adopted = 0;
-    std::uint64_t refused = 0;  // idle connections that it handed off in vain
-    // Its handed-off connections that wait.
+    std::uint64_t refused = 0;  // idle connections handed off in vain
+    // Handed-off connections that wait.
     std::shared_ptr<std::size_t> waiting = std::make_shared<std::size_t>(0);
   };
   // An endpoint that can take the connections of an unserved one.
@@ -134,7 +135,7 @@ class AppListeners {
     Endpoint* endpoint;
     int family;
   };
-  // State of an application endpoint besides its sockets.
+  // State of an application endpoint besides the sockets.
   struct Use {
     rollout::ListenerLifetime lifetime;
     std::vector<Heir> heirs;
@@ -146,12 +147,12 @@ class AppListeners {
     Endpoint* endpoint;
     unsigned slot;
     rollout::WorkerId from;
-    rollout::Time waited;                // before it reached the master
+    rollout::Time waited;                // before reaching the master
     std::optional<rollout::Time> since;  // set by the first look()
     Ticket ticket;
   };
 
-  // The content of a BIND, and the user for whom it is carried out.
+  // The content of a BIND, and the acting user.
   struct BindRequest {
     BindAddress address;
     std::optional<Identity> as;

@@ -13,7 +13,7 @@
 namespace liveswap::master {
 
 // A spared socket stays reachable for clients that are just connecting, and under an abstract name until
-// its last worker exits.
+// the last worker exits.
 AppUnix::~AppUnix() {
   if (!fd_) return;
   file_.remove();
@@ -110,8 +110,7 @@ int AppUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identity
   {
     const FsIdentity user(as);
     if (user.error() != 0) return user.error();
-    // The mode that the application's own bind() would have given: it may have called fchmod() on the
-    // socket.
+    // The mode that the application's own bind() would have given, also after an fchmod() of the socket.
     struct stat own {};
     if (::fstat(fd.get(), &own) != 0) return errno;
     if (::bind(fd.get(), where.where.get(), where.where.length) != 0) return errno;

@@ -8,10 +8,10 @@
 namespace liveswap::master {
 
 // A Unix socket that applications bind, at a path or an abstract name; shared by all slots. The file is
-// created and removed as the user of the worker that bound it or last renamed it.
+// created and removed as the user of the worker that bound or last renamed it.
 //
 // One socket serves all sets: a second one beside the path (unix_endpoint.hpp) would show the application a
-// name that it has not chosen. So with --flip, staged workers can accept here before the flip.
+// name of the master's choice. So with --flip, staged workers can accept here before the flip.
 class AppUnix final : public AppEndpoint {
  public:
   struct Rules {
@@ -20,7 +20,7 @@ class AppUnix final : public AppEndpoint {
   };
   AppUnix(const BindAddress& asked, unsigned nth, const Rules& rules)
       : AppEndpoint(asked, nth), rules_(rules), where_(asked) {}
-  ~AppUnix() override;  // removes the file if it is still the same
+  ~AppUnix() override;  // removes the file unless replaced
 
   std::string address() const override { return where_.text(); }
   Result<void> prepare(unsigned, unsigned) override { return {}; }
@@ -44,7 +44,7 @@ class AppUnix final : public AppEndpoint {
   void take_mode(mode_t mode, const std::optional<Identity>& as) override { file_.set_mode(mode, as); }
   std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
 
-  // Renames the file for the application, as the user `as`. `keep_old`: other workers will rename it too. 0
+  // Renames the file for the application, as the user `as`. `keep_old`: other workers will do the same. 0
   // or an errno.
   int move(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as);
   mode_t mode() const { return file_.mode(); }
@@ -73,9 +73,9 @@ class AppUnix final : public AppEndpoint {
   Rules rules_;
   BindAddress where_;
   UniqueFd fd_;                      // empty: shut down by an application, and not bound again
-  std::optional<Identity> made_by_;  // the user who bound or last renamed the file
+  std::optional<Identity> made_by_;  // the user that bound or last renamed the file
   SocketFile file_;
-  std::string former_path_;  // before it was renamed
+  std::string former_path_;  // before the rename
   int backlog_ = 0;
   bool nonblocking_ = false;  // has ever been
   bool listens_ = false;

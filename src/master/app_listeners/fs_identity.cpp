@@ -54,7 +54,7 @@ bool are_all(const std::vector<unsigned>& numbers, unsigned number) {
   return std::all_of(numbers.begin(), numbers.end(), [number](unsigned one) { return one == number; });
 }
 
-// For a worker that was root when it sent the frame.
+// For a worker that sent the frame as root.
 Result<std::optional<Identity>> identity_of_root(const Status& status) {
   if (are_all(status.users, 0)) return std::nullopt;
   if (status.users[3] == 0) return fail("it is root in part");

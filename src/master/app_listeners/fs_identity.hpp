@@ -10,12 +10,12 @@
 
 namespace liveswap::master {
 
-// The user as whom a root master carries out the request of a frame. nullopt: no change needed. An error:
-// refuse the request.
+// The user that a root master becomes (FsIdentity) for the request of a frame. nullopt: no change needed.
+// An error: refuse the request.
 //
-// The kernel's credentials describe the sender when it sent, /proc the worker now. Neither suffices: a
-// child of the worker may use its channel, and a worker that has dropped root becomes root again by
-// executing a set-uid program. So root counts only if both say so for the worker itself. Rights dropped
+// The kernel's credentials describe the sender at that time, /proc the worker now. Neither suffices: a
+// child of the worker may use the channel, and a worker that has dropped root becomes root again by
+// executing a set-uid program. So root counts only if both say so for the worker. Rights dropped
 // temporarily (seteuid) are dropped here too. Supplementary groups come from the worker only.
 Result<std::optional<Identity>> identity_of(pid_t worker, const Sender& sender);
 
@@ -23,9 +23,9 @@ Result<std::optional<Identity>> identity_of(pid_t worker, const Sender& sender);
 // exited.
 Result<void> check_root_of(pid_t pid);
 
-// While it lives, this thread accesses the file system as that user: new files belong to the user, and
-// permissions apply. Does nothing without an identity (workers run as the master's user). By raw system
-// calls, which change this thread only, not the embedding program's others.
+// As long as the object exists, this thread accesses the file system as that user: new files belong to the
+// user, and permissions apply. Does nothing without an identity (workers run as the master's user). By raw
+// system calls, which change this thread only, not the embedding program's others.
 class FsIdentity {
  public:
   explicit FsIdentity(const std::optional<Identity>& identity);

@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t waiting_most = 2048;
 constexpr std::size_t share = 2;
 constexpr rollout::Time handed_off_wait{10'000};
-// Before a serving worker that gave a connection back gets it again.
+// Before a serving worker is offered a connection again that it gave back.
 constexpr rollout::Time giver_rests{100};
 // From one socket in one look().
 constexpr unsigned forwarded_at_once = 64;
@@ -110,14 +110,14 @@ bool is_stream(int fd) { return option(fd, SO_TYPE) == SOCK_STREAM && option(fd,
 
 }  // namespace
 
-// Its own socket may be closed, but all sockets of the set have the same address.
+// The worker's own socket may be closed, but all sockets of the set have the same address.
 bool AppListeners::is_from(const Endpoint& endpoint, const Worker& worker, int connection) const {
   const auto sockets = endpoint.sockets(worker.set);
   return std::any_of(sockets.begin(), sockets.end(),
                      [&](int fd) { return fd >= 0 && comes_from(connection, fd); });
 }
 
-// A giver is told to rest at half its limit; the other half is for frames already on their way.
+// At half the limit a giver is told to rest; the other half is for frames already sent.
 bool AppListeners::is_full(rollout::WorkerId id) const {
   const auto giver = workers_.find(id);
   const std::size_t limit = handed_off_limit();
@@ -166,8 +166,8 @@ std::uint64_t AppListeners::refused(rollout::WorkerId id) const {
   return found == workers_.end() ? 0 : found->second.refused;
 }
 
-// The listener by which the worker can accept it: the original one, or one with the same address; nullptr:
-// none. A worker that has bound but does not listen could only keep it.
+// The listener by which the worker can accept: the original one, or one with the same address; nullptr:
+// none. A worker that has bound but does not listen could only hold the connection.
 Endpoint* AppListeners::taker(const Worker& worker, const HandedOff& one) const {
   const auto has = [&](const Endpoint* endpoint) {
     return endpoint->socket(worker.set, worker.place.slot) >= 0;
@@ -245,9 +245,8 @@ std::vector<AppListeners::Heir> AppListeners::heirs_of(const AppEndpoint& endpoi
   return heirs;
 }
 
-// Connections to an unserved socket would wait there until it is closed, although workers serve the
-// address: after an upgrade from 127.0.0.1:80 to 0.0.0.0:80, or back. The kernel prefers the more specific
-// address.
+// Connections to an unserved socket would wait there until the close, although workers serve the address:
+// after an upgrade from 127.0.0.1:80 to 0.0.0.0:80, or back. The kernel prefers the more specific address.
 void AppListeners::forward(const AppEndpoint& from, const Use& use) {
   if (use.heirs.empty()) return;
   for (const int fd : from.unwanted()) {

@@ -103,7 +103,7 @@ bool is_buffer(const OptionName& option) {
   return is(option, SOL_SOCKET, SO_RCVBUF) || is(option, SOL_SOCKET, SO_SNDBUF);
 }
 
-// The master sets its own program again (Listeners::steer).
+// The master sets the former program again (Listeners::steer).
 bool is_dealer(const OptionName& option) {
   return is(option, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF) || is(option, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF);
 }
@@ -166,7 +166,7 @@ bool is_known(const OptionName& option) {
          std::any_of(std::begin(others), std::end(others), same);
 }
 
-// Setting a buffer size locks it against the kernel's tuning, until SO_BUF_LOCK is cleared.
+// Setting a buffer size locks the size against the kernel's tuning, until SO_BUF_LOCK is cleared.
 std::vector<OptionName> set_with(const OptionName& option) {
   if (!is_buffer(option)) return {option};
   return {option, OptionName{SOL_SOCKET, SO_BUF_LOCK}};

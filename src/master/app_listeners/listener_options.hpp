@@ -62,7 +62,7 @@ class OptionLedger {
     OptionName option;
     OptionValue value;        // nullopt: unknown, or not readable
     bool is_foreign = false;  // Set by a release that serves: without a known value it cannot be restored.
-    Generation by = 0;        // the generation whose setting is undone
+    Generation by = 0;        // the generation that made the undone setting
   };
   // Forgets the settings of generations other than `live`, and returns what to restore.
   std::vector<Restore> keep(const std::set<Generation>& live);

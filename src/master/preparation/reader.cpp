@@ -28,7 +28,7 @@ void Reader::ask(std::vector<std::string> words, Milliseconds limit, Done done) 
   timer_.start(Milliseconds{0});
 }
 
-// Starts waiting questions if there is room; answers those whose limit has passed.
+// Starts waiting questions if there is room; answers those past the limit.
 void Reader::look() {
   while (!waiting_.empty() && owner_->taken < at_once_) {
     Question next = std::move(waiting_.front());

@@ -21,7 +21,7 @@ class Reader {
   // Held while a question occupies one of the `at_once` places.
   using Place = std::shared_ptr<const void>;
   struct Reply {
-    Task::Result result;  // `late` also if its turn did not come within the limit
+    Task::Result result;  // `late` also if the limit passed in the queue
     ReceivedFd document;  // came with the answer
     Place place;          // may be kept until the document has been sent
   };
@@ -49,7 +49,7 @@ class Reader {
     std::unique_ptr<Task> task{};
     Place place{};
   };
-  struct Owner;  // by which places find the reader while it lives
+  struct Owner;  // by which places find a living reader
 
   Milliseconds now() const;
   void look();

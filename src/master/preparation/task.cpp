@@ -20,8 +20,8 @@ constexpr std::size_t text_limit = 8192;
 // "4711 name"
 constexpr std::size_t left_limit = 64;
 
-// After SIGTERM, for the worker host to end all descendants (worker/subreaper.h). SIGKILL then reaches only
-// its process group.
+// After SIGTERM, for the worker host to end all descendants (worker/subreaper.h). SIGKILL then reaches the
+// process group only.
 constexpr Milliseconds term_grace{1'500};
 
 // For each process, on standard output and error and by liveswap_log.
@@ -55,7 +55,7 @@ Task::Task(uv_loop_t& loop, std::string name, SpawnRequest request, Milliseconds
   });
 }
 
-// Blocks until the process has ended its descendants and itself.
+// Blocks until the process and all descendants have ended.
 Task::~Task() {
   if (!process_ || process_->pid() <= 0) return;
   process_->signal(SIGTERM);
@@ -76,7 +76,7 @@ void Task::cancel(std::function<void()> gone) {
   if (process_) end();
 }
 
-// SIGTERM makes the worker host end its descendants too.
+// SIGTERM makes the worker host end all descendants.
 void Task::end() {
   process_->signal(SIGTERM);
   timer_.start(term_grace, [this] { kill_group(); });
@@ -109,7 +109,7 @@ void Task::on_frame(Frame& frame) {
   } else {
     result_.kind = frame.value == 0 ? Result::Kind::done : Result::Kind::refused;
   }
-  // It has answered: do not wait for it to end by itself.
+  // The answer is here: do not wait for the process to end by itself.
   end();
 }
 

@@ -11,11 +11,11 @@
 
 namespace liveswap::master {
 
-// A short-lived process that may hang or crash: the pre-upgrade plugin, the store or the check. It answers
-// by the worker channel (contract/channel.h) with HOOK_DONE or FAILED. At most 1 MiB of its output and 100
-// log lines a second reach the master's log, which states what was left out.
+// A short-lived process that may hang or crash: the pre-upgrade plugin, the store or the check. The answer
+// comes by the worker channel (contract/channel.h) with HOOK_DONE or FAILED. At most 1 MiB of output and
+// 100 log lines a second reach the master's log, which states what was left out.
 //
-// Its descendants are ended too, even outside its process group: it runs under a subreaper
+// Descendants are ended too, even outside the process group: the process runs under a subreaper
 // (worker/subreaper.h) that ends all of them at SIGTERM. 1.5 s later the process group gets SIGKILL.
 class Task {
  public:
@@ -25,24 +25,24 @@ class Task {
       refused,   // HOOK_DONE with 1; text: why
       failed,    // FAILED: stage and text
       silent,    // ended without an answer; text: how
-      late,      // exceeded its limit
+      late,      // exceeded the limit
       unstarted  // could not be started; text: why
     } kind = Kind::silent;
     std::string text;
-    std::string stage;      // failed: its stage; else as `reached`
+    std::string stage;      // failed: the stage; else as `reached`
     std::string reached{};  // the last stage announced (STAGED)
     std::string output{};   // the last lines of output and log (Tail::text())
   };
   using Done = std::function<void(const Result&)>;
 
-  // Starts `request.program`; its log lines begin with `name`. `done` is called once, on the loop, when the
-  // process has been reaped or could not be started; it may destroy the task.
+  // Starts `request.program`; log lines begin with `name`. `done` is called once, on the loop, when the
+  // process has been reaped or could not be started; `done` may destroy the task.
   Task(uv_loop_t& loop, std::string name, SpawnRequest request, Milliseconds limit, Done done);
   Task(const Task&) = delete;
   Task& operator=(const Task&) = delete;
-  // Ends the process and its descendants. Blocks for at most 1.5 s.
+  // Ends the process and all descendants. Blocks for at most 1.5 s.
   ~Task();
-  // Ends the process; when it has been reaped, `gone` is called instead of `done`.
+  // Ends the process; after the reaping, `gone` is called instead of `done`.
   void cancel(std::function<void()> gone);
   // The descriptor that came with the answer; valid from `done` on.
   ReceivedFd take_descriptor() { return std::move(descriptor_); }

@@ -5,12 +5,12 @@
 #include "base/reserve.hpp"
 
 // The allocator of the program `liveswap` (base/reserve.hpp). Linked into that program only: an embedding
-// program keeps its own operator new.
+// program keeps the standard operator new.
 namespace {
 
 namespace reserve = liveswap::reserve;
 
-// Before main(): libuv requires it before its first allocation. Fails for null pointers only.
+// Before main(): libuv requires this before the first allocation. Fails for null pointers only.
 [[maybe_unused]] const int replaced =
     uv_replace_allocator(reserve::allocate, reserve::reallocate, reserve::allocate_zeroed, reserve::release);
 

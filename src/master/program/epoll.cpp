@@ -6,10 +6,10 @@
 #include <cerrno>
 #include <mutex>
 
-// libuv aborts the process if epoll_ctl() fails. It fails if the kernel is short of memory (ENOMEM) or the
-// user's limit on watches is reached (ENOSPC, fs.epoll.max_user_watches). So the program `liveswap` defines
-// epoll_ctl(): a call that fails this way is stored and reports success, and epoll_wait() retries it every
-// 50 ms. Until then the descriptor reports no events. Linked into that program only.
+// libuv aborts the process if epoll_ctl() fails, which happens if the kernel is short of memory (ENOMEM) or
+// the user's limit on watches is reached (ENOSPC, fs.epoll.max_user_watches). So the program `liveswap`
+// defines epoll_ctl(): a call that fails this way is stored and reports success, and epoll_wait() repeats
+// the call every 50 ms. Until then the descriptor reports no events. Linked into that program only.
 namespace {
 
 constexpr int retry_ms = 50;
@@ -64,7 +64,7 @@ std::size_t try_noted() {
   return count;
 }
 
-// The result of a failed call; -1: it cannot be stored.
+// The result of a failed call; -1: not stored.
 int keep(int set, int operation, int fd, const epoll_event* event, int error) {
   Noted* before = find(set, fd);
   if (operation == EPOLL_CTL_DEL) {

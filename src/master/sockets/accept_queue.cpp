@@ -18,7 +18,7 @@
 namespace liveswap::master {
 namespace {
 
-// States of a socket whose handshake is pending; which bit finds it depends on the kernel's version.
+// States of a socket with a pending handshake; which bit finds it depends on the kernel's version.
 constexpr unsigned syn_recv = 1u << 3, new_syn_recv = 1u << 12;
 constexpr unsigned listening = 1u << 10, bound_inactive = 1u << 13;
 
@@ -98,7 +98,7 @@ std::optional<std::size_t> accept_queue(int fd) {
   tcp_info info{};
   size = sizeof info;
   if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
-  return info.tcpi_unacked;  // for a listening socket: its accept queue (tcp_get_info in the kernel)
+  return info.tcpi_unacked;  // for a listening socket: the accept queue (tcp_get_info in the kernel)
 }
 
 bool anybody_waits(int fd) {

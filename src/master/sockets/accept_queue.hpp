@@ -11,8 +11,8 @@
 // blocks.
 namespace liveswap::master {
 
-// The length of the accept queue of a listening TCP or Unix socket. nullopt: the kernel does not say (for a
-// Unix socket it needs unix_diag, which containers may lack).
+// The length of the accept queue of a listening TCP or Unix socket. nullopt: the kernel does not say (Unix
+// sockets need unix_diag, which containers may lack).
 std::optional<std::size_t> accept_queue(int fd);
 
 // Whether the accept queue is not empty. Works on every kernel.
@@ -22,9 +22,9 @@ bool anybody_waits(int fd);
 // assigned to one listening socket. nullopt: no tcp_diag. Scans the kernel's connection table: about 1 ms.
 std::optional<std::set<std::uint64_t>> handshakes_at(const SocketAddress& address);
 
-// The cookies of sockets that listen at, or are bound to, the address of a TCP or UDP socket or one that
-// excludes it. Sockets that are bound but do not listen are missing before Linux 6.8. nullopt: no tcp_diag
-// or udp_diag.
+// The cookies of sockets that listen at, or are bound to, the address of a TCP or UDP socket or an address
+// that excludes this one. Sockets that are bound but do not listen are missing before Linux 6.8. nullopt:
+// no tcp_diag or udp_diag.
 std::optional<std::set<std::uint64_t>> holders_of(const SocketAddress& address, int protocol);
 
 }  // namespace liveswap::master

@@ -36,8 +36,8 @@ std::uint64_t network_of(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
-// How many of `size` bytes the kernel reads; 0: it refuses. Bytes after an internet address are ignored
-// (programs pass sizeof(sockaddr_storage)), and an IPv6 address may lack its scope.
+// How many of `size` bytes the kernel reads; 0: invalid. Bytes after an internet address are ignored
+// (programs pass sizeof(sockaddr_storage)), and an IPv6 address may lack the scope.
 socklen_t used_size(int domain, std::size_t size) {
   constexpr std::size_t six_without_scope = offsetof(sockaddr_in6, sin6_scope_id);
   switch (domain) {

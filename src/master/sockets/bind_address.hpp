@@ -11,7 +11,7 @@ namespace liveswap::master {
 
 class Endpoint;
 
-// The address to which an application binds a socket, as its worker host reports it (struct liveswap_bind).
+// The address to which an application binds a socket, as the worker host reports it (struct liveswap_bind).
 // Size, domain and type have been checked.
 struct BindAddress {
   int domain = 0;

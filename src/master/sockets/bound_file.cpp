@@ -14,7 +14,7 @@ UniqueFd file_at(const std::string& path) {
 }
 
 // With CAP_NET_ADMIN (usually not in containers) the kernel hands out the file. Without it, the file at
-// `path` is taken if it is a socket with one link: neither a link to another file nor a socket bound
+// `path` is taken only if that is a socket with one link: neither a link to another file nor a socket bound
 // elsewhere.
 UniqueFd file_of_bound(int socket, const std::string& path) {
   if (auto file = UniqueFd::adopt(::ioctl(socket, SIOCUNIXFILE, nullptr))) return file;

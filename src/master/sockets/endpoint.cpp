@@ -18,7 +18,7 @@ namespace {
 // For an accept queue of unknown length; the kernel's default maximum is below (net.core.somaxconn).
 constexpr std::size_t queue_limit = 4096;
 
-// A reset, not an end of file: it tells the client that its request was not read. By connect(AF_UNSPEC),
+// A reset, not an end of file: tells the client that the request was not read. By connect(AF_UNSPEC),
 // because ReceivedFd removes SO_LINGER {1, 0}.
 void reset_connection(int fd) {
   sockaddr nowhere{};

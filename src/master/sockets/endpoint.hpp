@@ -45,7 +45,7 @@ class Endpoint {
   // Makes the missing sockets of a set for `slots` slots. Connections come only after point(), but new
   // slots of the current set may get some at once. On failure nothing changes.
   virtual Result<void> prepare(unsigned set, unsigned slots) = 0;
-  // Directs new connections to this set: to its slots below `slots` that are not in `without`, or to all
+  // Directs new connections to this set: to the slots below `slots` that are not in `without`, or to all
   // below `slots` if none is left. On failure nothing changes.
   virtual Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) = 0;
   // Discards what point() kept for a way back.
@@ -63,7 +63,7 @@ class Endpoint {
   virtual int renew(std::uint64_t /*cookie*/) { return -1; }
 
   // Borrowed. -1: none: the application has not opened it yet (app_endpoint.hpp), or the slot is removed
-  // while its worker drains.
+  // while the worker drains.
   virtual int socket(unsigned set, unsigned slot) const = 0;
   // All sockets of a set, by slot if there is one for each slot; -1: none listens there.
   virtual std::vector<int> sockets(unsigned set) const = 0;
@@ -72,17 +72,17 @@ class Endpoint {
   virtual bool is_at(const BindAddress& address) const = 0;
   // Whether `file` is the Unix socket at the endpoint's path.
   virtual bool is_file(const struct stat&) const { return false; }
-  // Whether `path` was given to the endpoint as a name, and is not just another link to its file.
+  // Whether `path` was given to the endpoint as a name, and is not just another link to the file.
   virtual bool is_known_as(const std::string& path) const { return same_entry(path, file()); }
   // The path of a Unix socket's file; empty: none.
   virtual std::string file() const { return ""; }
   // All paths of the file to watch: a missing file cannot be watched.
   virtual std::vector<std::string> watched() const { return {}; }
-  // Checks the file and recreates it if it is missing.
+  // Checks the file and recreates a missing one.
   virtual FileReport mend_file() { return {}; }
   // Sets the mode that an application asks for, as the user `as`, if that user may.
   virtual void take_mode(mode_t, const std::optional<Identity>& /*as*/) {}
-  // A worker host has recreated the file: the next mend_file() reports it.
+  // A worker host has recreated the file: to be reported by the next mend_file().
   void note_mended() { was_mended_ = true; }
   // The cookies of pending handshakes; nullopt: unknown.
   virtual std::optional<std::set<std::uint64_t>> handshakes() const = 0;
@@ -90,9 +90,10 @@ class Endpoint {
  protected:
   // Logs what has changed. `text`: not for fine or mended.
   FileReport report_file(FileReport::Kind kind, std::string text = {}, std::uint64_t former = 0);
-  // Resets the connections that wait in a socket now, and logs it.
+  // Resets the connections that wait in a socket now, and logs their number.
   void turn_away(int fd) const;
-  // Resets them and shuts the socket down, so that its address becomes free whoever holds it.
+  // Resets them and shuts the socket down, so that the address becomes free even if other processes have
+  // the socket.
   void shut_down(int fd) const;
   void rename(std::string name) { name_ = std::move(name); }
   // True: the socket had been shut down. Not for Unix sockets, for which a shutdown is final.

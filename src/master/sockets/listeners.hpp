@@ -18,12 +18,12 @@ namespace liveswap::master {
 // The listening sockets: bound once, kept for the master's life, inherited by workers.
 //
 // In reuseport mode a TCP listener has a socket for each slot, among which the kernel distributes new
-// connections. A slot that will be removed, or is not served, gets no new ones (steering.hpp). Those
-// already in its accept queue stay there: waiting().
+// connections. A slot that will be removed, or is not served, gets no new ones (steering.hpp). Connections
+// already in the accept queue stay there: waiting().
 //
 // Flip. Two releases that must not serve side by side cannot share sockets. So stage() makes a second set
 // at the same addresses; of_slot(slot, true) returns its sockets. They get no connection until flip() makes
-// the set the live one at one moment. The former set still has its queued connections; its workers accept
+// the set the live one at one moment. The former set still has queued connections; their workers accept
 // until waiting_in_old() is 0, and may then drain:
 //
 //     stage() → spawn successors, each with hold(true) → all ready → flip() → waiting_in_old() == 0 → drain
@@ -32,7 +32,7 @@ namespace liveswap::master {
 // generations.
 class Listeners {
  public:
-  // Keep it as long as a process may accept on the set's sockets.
+  // Keep as long as a process may accept on the set's sockets.
   using Hold = std::shared_ptr<const void>;
 
   // Binds all, or none and fails. Blocks on name look-ups.
@@ -68,7 +68,7 @@ class Listeners {
     std::string name;
     std::optional<std::size_t> waiting;  // nullopt: unknown
   };
-  // The accept queue of each listener, summed over its sockets.
+  // The accept queue of each listener, summed over the sockets.
   std::vector<Depth> depth() const;
 
   // Application listeners (app_listeners.hpp): steered, flipped and repaired like the lent ones.
@@ -86,7 +86,7 @@ class Listeners {
   Found with_socket(std::uint64_t cookie) const;
   // Whether any socket of the endpoints has that cookie.
   bool has_socket(std::uint64_t cookie) const;
-  // Whether `file` is a Unix socket of the master and `path` one of its names, not just another link.
+  // Whether `file` is a Unix socket of the master and `path` one of the names, not just another link.
   bool is_ours(const std::string& path, const struct stat& file) const;
   // The endpoint with the file at this path; nullptr: none.
   Endpoint* with_file(const std::string& path) const;
@@ -98,7 +98,7 @@ class Listeners {
   void repair();
 
   // The sockets for a worker of that slot, in the order of the listeners; borrowed. Take hold() at the same
-  // time and keep it until the worker has exited.
+  // time and keep that until the worker has exited.
   std::vector<int> of_slot(unsigned slot, bool staged = false) const;
   Hold hold(bool staged = false) const;
   unsigned set_of(const Hold& hold) const;

@@ -13,8 +13,8 @@
 namespace liveswap::master {
 
 // Counts connections that may still reach the former set after a flip. A handshake ends in the accept queue
-// of the socket that got its first packet, however long it takes. Also, another CPU may have looked up the
-// former socket or Unix path just before the flip.
+// of the socket that got the first packet, however late. Also, another CPU may have looked up the former
+// socket or Unix path just before the flip.
 class PendingHandshakes {
  public:
   // At least 1 for 50 ms. The handshakes pending at the first call after that count until they end.

@@ -16,12 +16,12 @@ namespace liveswap::master {
 // Finds listening sockets on which no worker accepts, and sockets that an application has shut down by a
 // raw system call.
 //
-// A socket is polled until a connection arrives, then checked every 500 ms; once its accept queue is empty
-// it is polled again. So a listener costs two wake-ups a second under traffic, and none without. If a queue
-// is never empty, the workers may be busy, hang, or no longer have the socket: the owner finds out.
+// A socket is polled until a connection arrives, then checked every 500 ms; once the accept queue is empty,
+// polled again. So a listener costs two wake-ups a second under traffic, and none without. If a queue is
+// never empty, the workers may be busy, hang, or no longer have the socket: the owner finds out.
 class QueueWatch {
  public:
-  // A socket, and the slots whose workers accept on it.
+  // A socket, and the slots of the workers that accept from it.
   struct Place {
     int fd = -1;  // borrowed by watch(), which keeps a duplicate
     std::string listener;
@@ -29,7 +29,7 @@ class QueueWatch {
     bool operator==(const Place&) const = default;
   };
   struct Handlers {
-    // A socket no longer listens; the handler must repair it before it returns.
+    // A socket no longer listens; the handler must repair that before returning.
     std::function<void()> shut_down;
     // Connections waited in the socket with this inode at several checks. May call watch().
     std::function<void(const Place& place, ino_t inode)> waiting;

@@ -26,7 +26,7 @@ std::string SocketFile::spare() const {
   return path_.substr(0, slash + 1) + LIVESWAP_SPARE_BEFORE + path_.substr(slash + 1) + LIVESWAP_SPARE_AFTER;
 }
 
-// The living socket holds its inode, so the number is not reused.
+// The living socket holds the inode, so the number is not reused.
 bool SocketFile::is(const struct stat& file) const {
   return !path_.empty() && file.st_dev == file_.st_dev && file.st_ino == file_.st_ino;
 }
@@ -97,7 +97,7 @@ int SocketFile::rename_as(const std::string& to, const std::string& from, bool k
     const int error = link_over(is_old ? from : path_, to);
     if (error == 0 || !is_old) return error;
   }
-  // With fs.protected_hardlinks a user who does not own the file may rename, but not link it.
+  // With fs.protected_hardlinks only the file's owner may link, though others may rename.
   return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
 }
 

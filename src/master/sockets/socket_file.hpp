@@ -9,12 +9,13 @@
 
 namespace liveswap::master {
 
-// The file by which clients find a Unix listener. A cleaner of temporary files may remove it, or an old
-// worker in its SIGTERM handler.
+// The file by which clients find a Unix listener. A cleaner of temporary files may remove the file, or an
+// old worker in a SIGTERM handler.
 //
 // A socket cannot be bound twice, but a hard link leads to the same socket. So a second link
-// `.NAME.liveswap` lies beside NAME, and a missing NAME is linked from it; processes with the socket are
-// not affected. Without it (no hard links, or removed too), only a new socket can be bound to the path.
+// `.NAME.liveswap` lies beside NAME, and a missing NAME is linked from there; processes with the socket are
+// not affected. Without that link (no hard links, or removed too), only a new socket can be bound to the
+// path.
 class SocketFile {
  public:
   SocketFile() = default;
@@ -42,14 +43,14 @@ class SocketFile {
   // The next three are requested by an application: done as the user `as`, and refused if that user may
   // not. Adds a name. 0 or an errno.
   int link_as(const std::string& path, const std::optional<Identity>& as) const;
-  // Like rename(2) from its name `from` to `to`; `keep_old` keeps `from`. 0 or an errno. From then on all
+  // Like rename(2) from the name `from` to `to`; `keep_old` keeps `from`. 0 or an errno. From then on all
   // work at the new path is done as this user.
   int move(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as);
   void set_mode(mode_t mode, const std::optional<Identity>& as) const;
   mode_t mode() const;  // current
   // The path of the second link.
   std::string spare() const;
-  // Removes the file, if it is still the same, and the links made here.
+  // Removes the file, unless replaced, and the links made here.
   void remove();
 
  private:
@@ -60,7 +61,7 @@ class SocketFile {
   static int link_over(const std::string& from, const std::string& to);
 
   std::string path_;
-  std::string former_;  // the former name; its link may still exist
+  std::string former_;  // the former name; may still exist as a link
   std::optional<Identity> as_;
   struct stat file_ {};
   int error_ = 0;

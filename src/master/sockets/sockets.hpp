@@ -41,8 +41,8 @@ bool is_nonblocking(int fd);
 // Affects all processes that share the socket.
 void end_blocking(int fd);
 
-// Makes this TCP or UDP socket unreachable without closing it: new packets go to other sockets at the
-// address, or are refused. Existing connections and pending handshakes go on, and pollers notice nothing.
+// Makes this TCP or UDP socket unreachable but not closed: new packets go to other sockets at the address,
+// or are refused. Existing connections and pending handshakes go on, and pollers notice nothing.
 // Irreversible (that would need CAP_NET_RAW). False: the kernel refuses, or the socket is bound to a
 // device.
 bool withdraw(int fd);

@@ -43,7 +43,7 @@ void hash_peer(std::vector<sock_filter>& code) {
   code.push_back(BPF_STMT(BPF_MISC | BPF_TAX, 0));
   code.push_back(BPF_STMT(BPF_LD | BPF_H | BPF_ABS, packet + 40));
   code.push_back(BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0));
-  // Knuth's multiplicative hash: its upper bits are mixed best.
+  // Knuth's multiplicative hash: the upper bits are mixed best.
   code.push_back(BPF_STMT(BPF_ALU | BPF_MUL | BPF_K, 2654435761u));
   code.push_back(BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 16));
 }
@@ -51,7 +51,7 @@ void hash_peer(std::vector<sock_filter>& code) {
 }  // namespace
 
 // The program takes a random number (or hash) modulo the count, finds by comparisons the run that contains
-// it, and returns the socket's number. Runs keep the program below its size limit (optmem_max). Random,
+// it, and returns the socket's number. Runs keep the program below the size limit (optmem_max). Random,
 // since a listener is looked up once for each connection and a packet's hash may be missing; datagrams are
 // looked up one by one, and those of one sender belong together.
 bool steer_group(int fd, const std::vector<unsigned>& numbers, Deal deal) {

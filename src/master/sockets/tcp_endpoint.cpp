@@ -105,7 +105,7 @@ void TcpEndpoint::close_last_beyond(unsigned slots) {
       return !sockets.empty() && sockets.back().get() == group_.back();
     });
     if (owner == sets_.end() || owner->size() <= std::max(slots, 1u)) return;
-    // Otherwise another process that has the socket would keep it in the group.
+    // Otherwise another process with the socket would keep that in the group.
     ::shutdown(group_.back(), SHUT_RDWR);
     group_.pop_back();
     owner->pop_back();
@@ -142,7 +142,7 @@ void TcpEndpoint::repair() {
     log::seldom({"connections that cannot be steered"}, log::Level::warning, "{}", dealt.error().text);
 }
 
-// The old socket cannot leave the group (see above), so the program skips it.
+// The old socket cannot leave the group (see above), so the program leaves that out.
 int TcpEndpoint::renew(std::uint64_t cookie) {
   if (spoilt_.size() == spoilt_limit) return -1;
   for (auto& sockets : sets_)

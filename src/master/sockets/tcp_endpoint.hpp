@@ -14,11 +14,11 @@ namespace liveswap::master {
 // (steering.hpp), or by itself while all sockets shall get some.
 //
 // The program names sockets by their numbers in the group: the order in which they began to listen. If one
-// leaves, the last takes its number, and until a new program is set connections go astray. So only the last
-// socket is ever closed; others stay unused until their slot or set is needed again.
+// leaves, the last takes that number, and until a new program is set connections go astray. So only the
+// last socket is ever closed; others stay unused until their slot or set is needed again.
 class TcpEndpoint final : public Endpoint {
  public:
-  // Resolves the address and checks that it is free; listens from the first prepare() on.
+  // Resolves the address and checks that no other program has it; listens from the first prepare() on.
   static Result<std::unique_ptr<Endpoint>> open(const Listener& wanted, ListenMode mode, int backlog);
   // Shuts the sockets down, so that the address is free even if a worker's child still has one.
   ~TcpEndpoint() override;

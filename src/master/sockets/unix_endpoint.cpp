@@ -89,7 +89,7 @@ void UnixEndpoint::settle() {
   if (std::exchange(set_beside_, std::nullopt)) ::unlink(beside_.c_str());
 }
 
-// Closed, so that a connect() that found the path just before the flip looks it up again
+// Closed, so that a connect() that found the path just before the flip repeats the look-up
 // (unix_stream_connect in the kernel).
 void UnixEndpoint::retire(unsigned set) {
   if (set >= sockets_.size() || !sockets_[set]) return;
@@ -109,7 +109,7 @@ void UnixEndpoint::repair() {
 }
 
 // A Unix socket that was shut down refuses connections for ever, although listen() succeeds. A new one
-// takes its place for workers started from now on. A former set has no path any more.
+// replaces the socket for workers started from now on. A former set has no path any more.
 void UnixEndpoint::replace(unsigned set) {
   if (set != set_ && set_beside_ != set) return;
   const log::Kind kind{"listeners that an application has shut down"};

@@ -10,7 +10,7 @@
 
 namespace liveswap::master {
 
-// A Unix socket at a path, shared by all slots. Each set has its own socket: a staged one is bound to
+// A Unix socket at a path, shared by all slots. Each set has one socket: a staged one is bound to
 // `<path>.new` and renamed over the path, so that each connect() reaches one of them.
 class UnixEndpoint final : public Endpoint {
  public:

@@ -11,13 +11,13 @@
 
 #include "base/log.hpp"
 
-// Owning wrappers of libuv handles. A callback may destroy its own wrapper: the memory lives until libuv's
+// Owning wrappers of libuv handles. A callback may destroy the wrapper: the memory lives until libuv's
 // close callback.
 namespace liveswap::master {
 
 using Milliseconds = std::chrono::milliseconds;
 
-// Runs `work` and logs an exception, which must not pass libuv's C code. False: it has thrown.
+// Runs `work` and logs an exception, which must not pass libuv's C code. False: `work` has thrown.
 template <class Work>
 bool guarded(Work&& work) noexcept {
   try {
@@ -57,8 +57,8 @@ class Handle {
   void set_callback(Callback callback) {
     state_->callback = std::make_shared<const Callback>(std::move(callback));
   }
-  // Copies the callback, so that it may replace or destroy itself. Stops exceptions: libuv is C, and an
-  // exception in one event must not end the process or the embedding program.
+  // Copies the callback, so that a callback may replace or destroy the stored one. Stops exceptions: libuv
+  // is C, and an exception in one event must not end the process or the embedding program.
   static void call(void* data, int argument) noexcept {
     const auto callback = static_cast<State*>(data)->callback;
     guarded([&] {
@@ -108,7 +108,7 @@ class Poll : public Handle<uv_poll_t> {
   }
 };
 
-// Watches one file (owner, mode, names, link count), not its directory. The callback runs after each
+// Watches one file (owner, mode, names, link count), not the directory. The callback runs after each
 // change.
 class FileWatch : public Handle<uv_fs_event_t> {
  public:

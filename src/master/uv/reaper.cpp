@@ -15,7 +15,7 @@
 namespace liveswap::master {
 namespace {
 
-// The children of all threads of this process: /proc lists each under the thread that forked it.
+// The children of all threads of this process: /proc lists each under the forking thread.
 std::vector<pid_t> all_children() {
   std::vector<pid_t> found;
   std::error_code error;
@@ -60,7 +60,7 @@ void Reaper::reap_unclaimed() {
     if (is_claimed(info.si_pid)) break;
     reap(info.si_pid);
   }
-  // Collect first: /proc misreports the list while children leave it.
+  // Collect first: /proc misreports the list while children exit.
   for (const pid_t child : all_children())
     if (!is_claimed(child)) reap(child);
 }

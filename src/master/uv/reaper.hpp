@@ -4,7 +4,7 @@
 
 namespace liveswap::master {
 
-// Makes this process a child subreaper, so that descendants whose parent has ended become its children and
+// Makes this process a child subreaper, so that orphaned descendants become children of this process and
 // workers' left processes can be found. Reaps the children that no other code waits for: these orphans,
 // those of a container's PID 1, and those of a shell that exec'ed this program. Otherwise they would stay
 // zombies.
@@ -24,7 +24,7 @@ class Reaper {
 // Whether this process is a child subreaper.
 bool adopts_orphans();
 
-// Whether it is, and has a child that spawn() has not started.
+// Whether this process is one, and has a child that spawn() has not started.
 bool has_orphans();
 
 }  // namespace liveswap::master

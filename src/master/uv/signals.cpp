@@ -9,14 +9,14 @@
 
 #include "base/unique_fd.hpp"
 
-// libuv reports a signal without its sender. So `note_sender` is installed in front of libuv's handler: it
-// stores the sender and calls that handler.
+// libuv reports no sender of a signal. So `note_sender` is installed in front of libuv's handler, stores
+// the sender and calls that handler.
 namespace liveswap::master {
 namespace {
 
-// For a shell that sent SIGHUP to its jobs to exit, which closes the terminal.
+// For a shell that sent SIGHUP to the jobs to exit, which closes the terminal.
 constexpr Milliseconds shell_exit{250};
-// From the closing of a terminal to its signals, on a busy machine.
+// From the closing of a terminal to the signals, on a busy machine.
 constexpr Milliseconds news{2'000};
 
 struct Sender {
@@ -34,7 +34,7 @@ void note_sender(int number, siginfo_t* info, void*) {
   if (const auto next = sender.next.load()) next(number);
 }
 
-// Call after libuv has installed its handler.
+// Call after libuv has installed a handler.
 void stand_before(int number) {
   struct sigaction action {};
   ::sigaction(number, nullptr, &action);
@@ -56,7 +56,7 @@ UniqueFd open_terminal() {
   return UniqueFd::adopt(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
 }
 
-// The session leader, or a shell in the session (`bash` within `ssh`), which sends SIGHUP to its jobs on
+// The session leader, or a shell in the session (`bash` within `ssh`), which sends SIGHUP to all jobs on
 // exit. A sender that has exited may have been one.
 bool may_be_shell(pid_t pid) {
   if (pid <= 0 || pid == ::getpid()) return false;

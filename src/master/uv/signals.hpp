@@ -51,12 +51,12 @@ class Signals {
 // The circumstances of a SIGHUP.
 struct HangUp {
   bool by_kernel = false;  // else a process
-  bool by_shell = false;   // the sender is in the master's session, or has exited: perhaps its shell
-  std::optional<Milliseconds> gone_for;  // since the controlling terminal was closed; nullopt: it is open
+  bool by_shell = false;   // the sender is in the master's session, or has exited: perhaps the shell
+  std::optional<Milliseconds> gone_for;  // since the controlling terminal was closed; nullopt: open
 };
 
-// The kernel sends SIGHUP only if a terminal was closed. A shell passes the signal on by kill(), as an
-// operator would send it; but then the terminal was closed a moment ago, or closes with the shell within
+// The kernel sends SIGHUP only if a terminal was closed. A shell passes the signal on by kill(), which an
+// operator also uses; but then the terminal was closed a moment ago, or closes with the shell within
 // moments.
 bool is_hang_up(const HangUp& sent);
 

@@ -39,7 +39,7 @@ class Target {
     return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) == 0;
   }
 
-  // A process stops when its system call returns. False: not within `until_stopped`.
+  // A process stops when the system call returns. False: not within `until_stopped`.
   bool stop(const LeftProcess& process) {
     using Clock = std::chrono::steady_clock;
     is_stopped_ = send(SIGSTOP);
@@ -90,14 +90,14 @@ bool have_common(const Inodes& one, const Inodes& other) {
   return std::any_of(one.begin(), one.end(), [&](auto inode) { return other.contains(inode); });
 }
 
-// Kills the process if it has no connection, or `is_late`. False: it holds no listener any more.
+// Kills the process if `is_late` or without a connection. False: the process holds no listener any more.
 bool try_to_end(const LeftProcess& process, const Traces& traces, const ListeningSockets& sockets,
                 bool is_late) {
   Target target(process);
   if (!target) return false;
   const bool is_stopped = target.stop(process);
   if (!is_stopped && !is_late) return true;
-  // Since the scan it may have closed the listener or executed another program.
+  // Since the scan the process may have closed the listener or executed another program.
   if (!runs(process, traces) || !holds_any(process, sockets)) return false;
   if (is_late || !may_have_connection(process, traces.places)) target.send(SIGKILL);
   return true;
@@ -136,7 +136,7 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
     for (auto& holder : all_holders(*left, sockets)) {
       if (holder.is_ended) {
         some_end = true;
-        // Seen twice: at the first scan it may have been about to exec.
+        // Seen twice: at the first scan the process may have been about to exec.
         if (!worker.suspects.insert(holder.process.pid).second)
           worker.ending.try_emplace(holder.process.pid, Ending{holder.process, now});
         else

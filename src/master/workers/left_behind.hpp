@@ -22,21 +22,21 @@ struct Holder {
   LeftProcess process;
   std::set<std::string> listeners;
   bool is_known = true;   // left by this worker; false: by an unknown one
-  bool is_ended = false;  // still runs the worker's program and gets killed; else an operator has to end it
+  bool is_ended = false;  // still runs the worker's program and gets killed; else for an operator to end
 };
 
 // Deals with the processes that an ended worker leaves behind:
 //
 //  1. After a drain, processes with open connections are waited for, until the connections that were open
-//  at the first scan have closed. Later connections are not waited for.
-//  2. Then those that hold a listening socket and still run the worker's program are killed: they were made
-//  by fork() and could accept with old code for ever. Each is stopped (SIGSTOP) and checked, then killed if
-//  it has no connection, else continued (SIGCONT) until the next step. After its grace it is killed anyway.
-//  Two scans must have seen it, since a child may be about to exec or to close the listener.
-//  3. Those that have executed another program are only reported: they may have inherited the socket by
-//  mistake. So are orphans of an unknown worker.
+//  at the first scan have closed. Later connections are not waited for. 2. Then those that hold a listening
+//  socket and still run the worker's program are killed: they were made by fork() and could accept with old
+//  code for ever. Each is stopped (SIGSTOP) and checked, then killed if without a connection, else
+//  continued (SIGCONT) until the next step. After the grace the kill is unconditional. Two scans must have
+//  seen the process, since a child may be about to exec or to close the listener. 3. Those that have
+//  executed another program are only reported: they may have inherited the socket by mistake. So are
+//  orphans of an unknown worker.
 //
-// Master's thread only, before the worker is reaped, so that its pid is not reused.
+// Master's thread only, before the worker is reaped, so that the pid is not reused.
 class LeftBehind {
  public:
   using Milliseconds = std::chrono::milliseconds;
@@ -52,12 +52,12 @@ class LeftBehind {
   // also retries the kills). `now`: any monotonic clock.
   std::optional<State> step(pid_t worker, const Traces& traces, const ListeningSockets& sockets,
                             Milliseconds now, Milliseconds grace);
-  // For a worker that failed or whose limit has passed: waits for no connection and kills at once.
+  // After a failure or the drain limit: waits for no connection and kills at once.
   std::vector<Holder> end_now(pid_t worker, const Traces& traces, const ListeningSockets& sockets);
 
   // Whether step() was called for the worker since the last forget().
   bool knows(pid_t worker) const { return looks_.knows(worker); }
-  // Signals the processes whose connections are waited for, whatever their process group.
+  // Signals the processes with awaited connections, whatever their process group.
   void signal(pid_t worker, int number) const;
   void forget(pid_t worker);
 

@@ -24,7 +24,7 @@ class LeftLooks {
   explicit LeftLooks(Look look = left_by) : look_(std::move(look)) {}
 
   // What a scan found of the worker; the scan began after the first call for it, and each result is
-  // returned once. nullopt: no scan is due, or it failed; call again. `now`: any monotonic clock.
+  // returned once. nullopt: no scan is due, or the scan failed; call again. `now`: any monotonic clock.
   std::optional<Left> at(pid_t worker, const Traces& traces, Milliseconds now);
   // The same by an immediate scan for this worker alone. Empty if /proc cannot be read.
   Left now(pid_t worker, const Traces& traces) const {

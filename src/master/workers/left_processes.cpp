@@ -38,7 +38,7 @@ struct Process {
 fs::path place_of(pid_t pid) { return fs::path("/proc") / std::to_string(pid); }
 
 // Parses "12 (name) S parent group session …"; the name may contain parentheses and spaces. nullopt for a
-// zombie: it has nothing open.
+// zombie, which has nothing open.
 std::optional<Process> process_at(pid_t pid) {
   std::ifstream file(place_of(pid) / "stat");
   std::string text;
@@ -67,7 +67,7 @@ Processes all_processes() {
   return all;
 }
 
-// Calls `tell` with the target of each descriptor. False: the process lives, but its descriptors may not be
+// Calls `tell` with the target of each descriptor. False: the process lives, but the descriptors may not be
 // read.
 template <class Tell>
 bool each_descriptor(pid_t pid, const Tell& tell) {
@@ -125,7 +125,7 @@ class Search {
  private:
   static constexpr pid_t nobody_knows = -1;
 
-  // By its group, session, descriptors or parent. 0: of no worker.
+  // By group, session, descriptors or parent. 0: of no worker.
   pid_t worker_of(pid_t pid, int depth) {
     constexpr int deepest = 64;
     const auto it = all_.find(pid);
@@ -171,8 +171,8 @@ class Search {
 
 using InLine = std::uint64_t (*)(std::string_view, const ListeningPlaces&);
 
-// Reads the processes' own network tables: they may live in another network namespace. If a process has
-// ended its table is empty, and the next one's is read. A table begins with a heading.
+// Reads the processes' own network tables: they may live in another network namespace. The table of an
+// ended process is empty; then the next one's is read. A table begins with a heading.
 bool add_connections(Left& left, const char* kind, InLine inode_in, const std::set<std::uint64_t>& sockets,
                      const ListeningPlaces& places) {
   for (const auto& process : left.processes) {
@@ -226,7 +226,7 @@ std::uint64_t inode_in_tcp_line(std::string_view line, const ListeningPlaces& pl
   return is_connection && places.ports.contains(static_cast<std::uint16_t>(port)) ? inode : 0;
 }
 
-// "0000000000000000: 00000003 00000000 00000000 0001 03 123456 /run/app.sock": a connection shows its
+// "0000000000000000: 00000003 00000000 00000000 0001 03 123456 /run/app.sock": a connection shows the
 // listener's path.
 std::uint64_t inode_in_unix_line(std::string_view line, const ListeningPlaces& places) {
   unsigned state = 0;

@@ -14,8 +14,8 @@
 namespace liveswap::master {
 
 // Finds in /proc the processes that an ended worker left behind, and their sockets. Such a process may
-// still serve a connection for which the worker forked it, or accept new ones with old code. Each call
-// takes milliseconds if many processes run.
+// still serve a connection of the worker, or accept new ones with old code. Each call takes milliseconds if
+// many processes run.
 
 // Addresses of listeners: TCP ports, and paths of Unix sockets (abstract names begin with @).
 struct ListeningPlaces {
@@ -26,7 +26,7 @@ struct ListeningPlaces {
   void add(int fd);
 };
 
-// What is known of an ended worker besides its pid.
+// What is known of an ended worker besides the pid.
 struct Traces {
   ListeningPlaces places;                // connections to these are searched
   std::pair<dev_t, ino_t> program = {};  // the file that the worker executed
@@ -35,7 +35,7 @@ struct Traces {
 struct LeftProcess {
   pid_t pid = 0;
   std::uint64_t started = 0;        // in clock ticks since boot; tells reused pids apart
-  std::string program;              // its name
+  std::string program;              // the name
   bool executed = true;             // has executed another program than the worker's
   std::set<std::uint64_t> sockets;  // inodes
 };
@@ -43,17 +43,17 @@ struct LeftProcess {
 struct Left {
   std::vector<LeftProcess> processes;
   std::set<std::uint64_t> connections;  // inodes of connections to the places
-  std::size_t unreadable = 0;           // processes (also in `processes`) whose descriptors may not be read
+  std::size_t unreadable = 0;           // processes (also in `processes`) with unreadable descriptors
   std::vector<LeftProcess> orphans;     // of unknown workers; the same for all
 };
 
-// What each of these ended, unreaped workers has left: the processes of its process group and session; if
-// this process is a child subreaper, also orphans that still hold the worker host's descriptors of
-// /proc/<worker>; and the descendants of all of them. An orphan that has executed another program cannot be
-// assigned. nullopt: /proc cannot be read now (no free descriptor, for example).
+// What each of these ended, unreaped workers has left: the processes of the worker's process group and
+// session; if this process is a child subreaper, also orphans that still hold the worker host's descriptors
+// of /proc/<worker>; and the descendants of all of them. An orphan that has executed another program cannot
+// be assigned. nullopt: /proc cannot be read now (no free descriptor, for example).
 std::optional<std::map<pid_t, Left>> left_by(const std::map<pid_t, Traces>& workers);
 
-// The sockets open in that process now; nullopt: it has ended, or its pid was reused.
+// The sockets open in that process now; nullopt: the process has ended, or the pid was reused.
 std::optional<std::set<std::uint64_t>> sockets_of(const LeftProcess& process);
 
 // Whether a signal has stopped the process.

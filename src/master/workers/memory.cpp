@@ -36,7 +36,7 @@ std::optional<std::uint64_t> parse_rss_pages(std::string_view statm) {
 
 namespace {
 
-// The beginning of /proc/PID/NAME; empty if it cannot be read.
+// The beginning of /proc/PID/NAME; empty if unreadable.
 std::string proc_text(pid_t process, const char* name) {
   const auto path = fmt::format("/proc/{}/{}", process, name);
   const auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

@@ -90,8 +90,8 @@ Result<std::unique_ptr<Output>> Output::open(uv_loop_t& loop, SpawnRequest& requ
   return output;
 }
 
-// The child's end is opened for reading too: the pipe always has a reader, so neither the child nor its
-// left processes get SIGPIPE when the master dies.
+// The child's end is opened for reading too: the pipe always has a reader, so neither the child nor left
+// processes get SIGPIPE when the master dies.
 Result<void> Output::add(int place, const std::optional<Identity>& owner) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return os_fail("make a pipe for the output of", "a worker", errno);
@@ -102,7 +102,7 @@ Result<void> Output::add(int place, const std::optional<Identity>& owner) {
   const auto both_ways = "/proc/self/fd/" + std::to_string(stream.reader.get());
   if (auto reopened = UniqueFd::adopt(::open(both_ways.c_str(), O_RDWR | O_CLOEXEC)))
     stream.child_end = std::move(reopened);
-  ::fcntl(stream.reader.get(), F_SETFL, O_NONBLOCK);  // the child's end has its own flags
+  ::fcntl(stream.reader.get(), F_SETFL, O_NONBLOCK);  // the child's end has flags of its own
   if (owner && ::fchown(stream.reader.get(), owner->user, owner->group) != 0)
     return os_fail("give the output's pipe to", "the workers' user", errno);
   return {};

@@ -22,8 +22,8 @@ namespace liveswap::master {
 // failure messages.
 //
 // Never blocks. If the destination takes nothing (a stopped terminal, a full pipe), the pipe is not read,
-// so the child blocks in write() as it would without the pipe. Each wake-up reads one pipe once, so that a
-// fast writer does not keep the loop busy.
+// so the child blocks in write() as without the pipe. Each wake-up reads one pipe once, so that a fast
+// writer does not keep the loop busy.
 class Output {
  public:
   // Replaces descriptors 1 and 2 of `request` by pipes, unless they are -1 (/dev/null). The replacements
@@ -44,14 +44,14 @@ class Output {
   bool usable() const;
   // Reads what is in the pipes now, also after the child has exited.
   void catch_up();
-  // Adds a line that the child sent by the channel, after its earlier output.
+  // Adds a line that the child sent by the channel, after earlier output.
   void add_line(std::string_view line);
   // The last lines of both streams (Tail::text()).
   std::string last() const;
 
   // All writers have closed, and everything has been passed on.
   bool ended() const;
-  // `ended` is called once, when ended() becomes true; it may destroy this.
+  // `ended` is called once, when ended() becomes true, and may destroy this.
   void on_end(std::function<void()> ended) { ended_ = std::move(ended); }
 
  private:

@@ -45,7 +45,7 @@ constexpr std::size_t left_limit = 16;
 // Left processes that are reported.
 constexpr std::size_t remaining_limit = 64;
 
-// The program that the process runs; spawn() returns after its exec.
+// The program that the process runs; spawn() returns after the exec.
 std::pair<dev_t, ino_t> program_of(pid_t pid) {
   struct stat info {};
   if (::stat(fmt::format("/proc/{}/exe", pid).c_str(), &info) != 0) return {};
@@ -74,7 +74,7 @@ SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
                                  "--term-grace",  std::to_string(base_.term_grace.count()),
                                  "--listeners",   listeners_.names()};
   words.insert(words.end(), base_.more.begin(), base_.more.end());
-  // First, so that no configured variable of this name hides it.
+  // First, so that no configured variable of this name comes first.
   request.environment.insert(request.environment.begin(),
                              fmt::format(LIVESWAP_WORKER_VARIABLE "={}", fmt::join(words, "\n")));
   request.arguments = {base_.file_of(order.release)};
@@ -271,7 +271,7 @@ void WorkerPool::note_open(WorkerId id, Entry& entry, std::uint64_t open) {
   if (std::exchange(entry.open, open) != open) handlers_.connections(id, open);
 }
 
-// A server that forks for each connection may end its drain before its children. Their connections are
+// A server that forks for each connection may end the drain before the children. Their connections are
 // waited for as a worker's own: until the drain limit, when the children get the signals.
 bool WorkerPool::is_outlived(WorkerId id) {
   Entry& entry = entries_.at(id);
@@ -343,7 +343,7 @@ void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   // the entry must go.
   guarded([&] { part_with(id, ending); });
   Entry& entry = entries_.at(id);
-  // An application that drains by itself knows when it is done.
+  // An application that drains by itself knows best when that is done.
   const bool drained = !entry.retiring || entry.open.value_or(0) == 0;
   const auto told = guarded([&] {
     handlers_.exited(id, {stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure,

@@ -19,12 +19,12 @@ namespace liveswap::master {
 // what workers do into events. What a worker reports is checked; a false report can harm that worker only.
 class WorkerPool {
  public:
-  // Requests that a worker has counted since its start.
+  // Requests that a worker has counted since the start.
   struct Served {
     std::uint64_t served = 0;  // including the failed ones
     std::uint64_t failed = 0;
   };
-  // Idle connections that a draining worker has closed, or handed to its successor.
+  // Idle connections that a draining worker has closed, or handed to a successor.
   struct Idle {
     std::uint64_t ended = 0;
     std::uint64_t moved = 0;
@@ -34,7 +34,7 @@ class WorkerPool {
     std::function<void(rollout::WorkerId)> deferred;
     std::function<void(rollout::WorkerId)> ready;
     std::function<void(rollout::WorkerId, const std::string& text)> returned;  // unasked
-    std::function<void(rollout::WorkerId, const rollout::Departure&)> exited;  // pid() still knows it
+    std::function<void(rollout::WorkerId, const rollout::Departure&)> exited;  // pid() still works
     std::function<void(rollout::WorkerId, std::int32_t question, std::uint64_t answer)> answered;
     std::function<void(rollout::WorkerId, std::uint64_t open)> connections;  // of a draining worker, unasked
     std::function<void(rollout::WorkerId, const Served&)> served = {};       // sent with connection counts
@@ -50,7 +50,7 @@ class WorkerPool {
     std::vector<std::string> more;  // non-default options of the worker host (contract/channel.h)
     std::function<std::string(const rollout::Release&)> file_of;  // the file in the store
     std::function<UniqueFd()> life;                               // a lock held by living workers
-    std::optional<rollout::Time> drain_limit;                     // for a worker whose master has died
+    std::optional<rollout::Time> drain_limit;                     // for a worker after the master's death
     rollout::Time term_grace{0};
     Start start = WorkerProcess::start;  // replaced in tests
   };
@@ -65,12 +65,12 @@ class WorkerPool {
   void expire(rollout::WorkerId worker);
   void signal(rollout::WorkerId worker, bool kill);
 
-  // Both send a question (> 0) to one worker; answered() gets its answer. For a message: 1 accepted, 0
+  // Both send a question (> 0) to one worker; answered() gets the answer. For a message: 1 accepted, 0
   // refused.
   bool send_message(rollout::WorkerId worker, std::int32_t question, const std::string& text);
   void count_connections(rollout::WorkerId worker, std::int32_t question);
 
-  // Sends the worker a frame about its own listeners (AppListeners::Send).
+  // Sends the worker a frame about application listeners (AppListeners::Send).
   bool tell(rollout::WorkerId worker, std::uint32_t kind, std::int32_t value, const Extras& extras);
 
   // 0: the worker has no process.
@@ -110,7 +110,7 @@ class WorkerPool {
     bool forked = false;                 // forked children may have connections
     bool expired = false;                // force has begun
     std::optional<Milliseconds> killed;  // when SIGKILL was sent
-    bool outlived = false;               // ended; its left processes are waited for
+    bool outlived = false;               // ended; left processes are waited for
     Traces traces;
     std::vector<Holder> left;
     Served served;

@@ -18,7 +18,7 @@ namespace {
 // Frames read from one worker before the others get their turn.
 constexpr int frames_at_once = 64;
 
-// Queued answers beyond which a worker is not read until it reads.
+// Queued answers beyond which a worker is not read before reading.
 constexpr std::size_t outbox_limit = 256;
 
 // Frames read after the worker's exit: more than a channel holds. A left process may go on sending.
@@ -40,8 +40,8 @@ std::string packet_of(std::uint32_t kind, std::int32_t value, std::uint64_t coun
   return packet;
 }
 
-// SCM_MAX_FD, the kernel's limit. With less room the kernel would close the surplus itself, on this thread,
-// and could block (received_fd.hpp).
+// SCM_MAX_FD, the kernel's limit. With less room the kernel would close the surplus, on this thread, and
+// could block (received_fd.hpp).
 constexpr std::size_t descriptors_limit = 253;
 constexpr std::size_t control_size = CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(descriptors_limit * sizeof(int));
 
@@ -133,7 +133,7 @@ WorkerProcess::~WorkerProcess() {
   if (child_.pid < 0) return;
   signal(SIGKILL);
   siginfo_t info{};
-  // Not by pidfd: libuv made it non-blocking, and waitid() would not wait.
+  // Not by pidfd: libuv made that non-blocking, and waitid() would not wait.
   ::waitid(P_PID, static_cast<id_t>(child_.pid), &info, WEXITED);
 }
 
@@ -271,7 +271,7 @@ bool WorkerProcess::read_frame(bool posthumous) {
     return false;
   }
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-  // The peer closed with unread data; frames that it sent before still wait.
+  // The peer closed with unread data; earlier frames still wait.
   if (size < 0 && errno == ECONNRESET) return true;
   Frame frame;
   frame.posthumous = posthumous;
@@ -297,14 +297,14 @@ void WorkerProcess::take_frame(Frame frame, const char* packet, std::size_t size
   handlers_.frame(frame);
 }
 
-// While others of its group are waited for, the process stays unreaped, so that its pid and group are not
+// While others of the group are waited for, the process stays unreaped, so that the pid and group are not
 // reused.
 void WorkerProcess::on_exit() {
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());
   const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
   if (found == 0 && info.si_pid == 0) return;
-  // First, since it cannot fail: the timer repeats this if something below throws.
+  // First, since this cannot fail: the timer repeats this if something below throws.
   if (has_ended_) outlived_.start(outlived_step);
   for (int i = 0; i < frames_of_the_dead && read_frame(true); ++i) continue;
   if (found != 0 || !handlers_.outlived || !handlers_.outlived()) return reap();
@@ -317,10 +317,9 @@ void WorkerProcess::reap() {
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());
   const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
-  // Its forked children would keep the listening sockets. Until the reaping the group's number is not
-  // reused.
+  // Forked children would keep the listening sockets. Until the reaping the group's number is not reused.
   if (found == 0 && !ending_of(info).clean) ::kill(-child_.pid, SIGKILL);
-  // ECHILD: the embedding program has reaped it. Allocate first, since this runs once.
+  // ECHILD: the embedding program has reaped the process. Allocate first, since this runs once.
   const Ending ending =
       found == 0 ? ending_of(info) : Ending{"an end that somebody else reaped", "unknown", false, 0};
   guarded([this] { output_->catch_up(); });

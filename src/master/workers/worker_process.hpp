@@ -20,8 +20,7 @@
 namespace liveswap::master {
 
 // The sender of a frame by SCM_CREDENTIALS: process, real user and group. This need not be the worker: a
-// child may hold the channel too, and a process that has dropped its rights can become another user by
-// exec.
+// child may hold the channel too, and a process without rights can become another user by exec.
 struct Sender {
   pid_t pid = 0;  // 0: in a pid namespace that the master does not see
   uid_t user = static_cast<uid_t>(-1);
@@ -56,21 +55,21 @@ struct Ending {
   int signal = 0;  // that killed the process; 0: none
 };
 
-// One worker host from its spawn until it is reaped: the process and the channel. Owned by the master, used
-// on the loop's thread. Destroying the object earlier kills and reaps the process.
+// One worker host from spawn to reaping: the process and the channel. Owned by the master, used on the
+// loop's thread. Destroying the object earlier kills and reaps the process.
 class WorkerProcess {
  public:
   struct Handlers {
     std::function<void(Frame&)> frame;
-    // The last call, after all frames of the worker. If the worker ended badly, the rest of its process
+    // The last call, after all frames of the worker. If the worker ended badly, the rest of the process
     // group has been killed. May destroy the object.
     std::function<void(const Ending&)> ended;
-    // The process has ended but is not reaped: return true to wait for processes of its group that it left
-    // behind. Called every 100 ms until it returns false; then ended() follows.
+    // The process has ended but is not reaped: return true to wait for processes left behind in the group.
+    // Called every 100 ms until the result is false; then ended() follows.
     std::function<bool()> outlived = {};
   };
 
-  // Fills in `request.descriptors[LIVESWAP_FD_CHANNEL]`. Descriptors 1 and 2 are the destinations of its
+  // Fills in `request.descriptors[LIVESWAP_FD_CHANNEL]`. Descriptors 1 and 2 are the destinations of the
   // output (output.hpp).
   static Result<std::unique_ptr<WorkerProcess>> start(uv_loop_t& loop, SpawnRequest request,
                                                       Handlers handlers);
@@ -92,9 +91,9 @@ class WorkerProcess {
   void rest();
   // As send(), but false, without queueing, if the channel has no room.
   bool offer(std::uint32_t kind, std::int32_t value, std::string_view text = {});
-  // Adds a log line of the worker to its last output.
+  // Adds a log line of the worker to the last output.
   void add_line(std::string_view line) { output_->add_line(line); }
-  // Passes at most `bytes` of its output on to the log (Output::limit), and counts the rest.
+  // Passes at most `bytes` of output on to the log (Output::limit), and counts the rest.
   void limit_output(std::size_t bytes) { output_->limit(bytes); }
   std::uint64_t output_left_out() const { return output_->left_out(); }
   // The last lines of output so far.
@@ -131,7 +130,7 @@ class WorkerProcess {
   std::deque<Packet> outbox_;
   bool pausing_ = false;  // the kernel has no memory or takes no more descriptors in flight: retry soon
   Timer pause_;
-  bool has_ended_ = false;  // ended; others of its group live
+  bool has_ended_ = false;  // ended; others of the group live
   Timer outlived_;
   bool resting_ = false;
   Timer rest_;

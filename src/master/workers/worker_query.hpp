@@ -19,7 +19,7 @@ class WorkerQuery {
   using Answers = std::map<Worker, std::uint64_t>;  // only of workers that answered
   using Done = std::function<void(const Answers&)>;
 
-  // `done` is called once, never from within the constructor; it may destroy the query.
+  // `done` is called once, never from within the constructor, and may destroy the query.
   WorkerQuery(uv_loop_t& loop, std::set<Worker> workers, Milliseconds limit, Done done)
       : waiting_(std::move(workers)), done_(std::move(done)), timer_(loop) {
     timer_.start(waiting_.empty() ? Milliseconds{0} : limit, [this] { finish(); });
