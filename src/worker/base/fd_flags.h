@@ -54,7 +54,4 @@ static inline void fd_flags_remove(int fd, unsigned flags) {
   atomic_fetch_add(&fd_flags_changes, 1);
 }
 
-/* Former name, until the unit tests of takeover use the new one. */
-enum { FLAG_SEIZED = FLAG_REVOKED };
-
 #endif

@@ -1,6 +1,6 @@
 /*
- * One word with a bit for everything that an intercepted call may have to look at. While none of the bits
- * that concern a call is set, the call does hardly more than libc's own. Any thread; also in signal handlers.
+ * One word with a bit for each reason why an intercepted call may have more to do than libc's. While no bit
+ * that concerns a call is set, the call costs hardly more than libc's. Any thread; async-signal-safe.
  */
 #ifndef LIVESWAP_WORKER_BASE_SLOW_PATH_H
 #define LIVESWAP_WORKER_BASE_SLOW_PATH_H
@@ -15,7 +15,7 @@ enum slow_path {
   SLOW_NEEDED = 4, /* the control thread is needed, and may be parked (control/parking.h) */
   SLOW_ADOPTS =
       8, /* connections may come that the application shall accept (takeover/adopted_connections.h) */
-  SLOW_ADOPTABLE = 16,  /* some have come */
+  SLOW_ADOPTABLE = 16,  /* connections to adopt have come */
   SLOW_REVOKED = 32,    /* the application's listeners have been revoked (takeover/revoke.h) */
   SLOW_CHILD = 64,      /* this process is a child that the worker has forked (takeover/forked_child.h) */
   SLOW_SENT_BACK = 128, /* a thread has been sent back to its wait (interpose/poll_select.h) */

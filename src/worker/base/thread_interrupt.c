@@ -17,14 +17,13 @@ __thread volatile unsigned interrupt_counter;
 __thread bool interrupt_is_blocked;
 enum {
   LOOK_AGAIN_MS = 2,
-  /* A look rests four times as long as it took, so looks take a fifth of the control thread's time at most.
-   */
+  /* After a scan pause four times as long, so scans take at most a fifth of the control thread's time. */
   LOOK_REST = 4,
 };
 
 static atomic_uint sent;
 static atomic_uint handled;
-static atomic_int number; /* of the signal; 0: not chosen yet, -1: the application uses them all */
+static atomic_int number; /* the signal; 0: not chosen yet, -1: the application uses them all */
 
 void interrupt_note(void) { ++interrupt_counter; }
 
@@ -35,21 +34,22 @@ static void on_interrupt(int number) {
 }
 
 /* One of the highest signals, which applications seldom use. SA_RESTART: the kernel restarts accept and read,
- * and looks their descriptor up again. SA_ONSTACK: threads of Go have small stacks, and another for signals.
- */
+ * and looks the descriptor up again. SA_ONSTACK: Go's threads have small stacks and an alternative one for
+ * signals. */
 static int choose_signal(void) {
   struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART | SA_ONSTACK};
   struct sigaction before;
   sigfillset(&action.sa_mask);
   for (int candidate = SIGRTMAX - 1; candidate > SIGRTMIN; --candidate) {
     if (libc.sigaction(candidate, NULL, &before) != 0) continue;
-    if (before.sa_handler == on_interrupt) return candidate; /* another thread has chosen it meanwhile */
+    if (before.sa_handler == on_interrupt)
+      return candidate; /* another thread has chosen a signal meanwhile */
     if (before.sa_handler == SIG_DFL && libc.sigaction(candidate, &action, NULL) == 0) return candidate;
   }
   return -1;
 }
 
-/* Chooses another one when the application has begun to use the last. */
+/* Chooses another signal if the application now uses the last one. */
 static int interrupt_signal(void) {
   struct sigaction now;
   const int chosen = atomic_load(&number);
@@ -79,7 +79,7 @@ void interrupt_note_mask(int how, const sigset_t* set) {
 bool interrupt_thread(pid_t thread) {
   const int chosen = interrupt_signal();
   if (chosen < 0) return true;
-  /* Counted first: the signal may be handled before tgkill() returns. */
+  /* Count first: the handler may run before tgkill() returns. */
   atomic_fetch_add(&sent, 1);
   if (tgkill(getpid(), thread, chosen) == 0) return true;
   atomic_fetch_sub(&sent, 1);
@@ -130,7 +130,7 @@ static bool waits(long call, unsigned long argument, void* context) {
 
 void interrupt_waiting_threads(void) { each_thread(waits, NULL); }
 
-/* A thread that runs may be in the middle of a read from the file that the descriptor referred to before. */
+/* A running thread may be reading from the file that the descriptor referred to before. */
 static bool uses_moved(long call, unsigned long argument, void* context) {
   (void)context;
   return call == SELF_CALL_UNKNOWN || call == SELF_CALL_RUNNING || waits_for_descriptors(call) ||
@@ -170,9 +170,8 @@ static void look_for_reader(int thread, void* found) {
 }
 
 /*
- * Called once for each connection. A look reads two files of each thread, so its result is kept for some
- * time. The result that no thread reads is kept until a thread is interrupted again: a thread that begins to
- * read later finds the stand-in.
+ * Called for each connection, while a scan reads two files of each thread: so the result is cached for some
+ * time. "No thread reads" stays valid until the next interruption, because later reads find the placeholder.
  */
 bool interrupt_is_read_over(void) {
   static unsigned over_at;

@@ -14,7 +14,7 @@ bool wake_setup(void) {
   return true;
 }
 
-/* The eventfd first: a control thread that is about to park sees it and does not park. */
+/* The eventfd first: a control thread that is about to park polls it and does not park. */
 void wake_control_thread(void) {
   eventfd_write(event_fd, 1);
   slow_path_add(SLOW_NEEDED);

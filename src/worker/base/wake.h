@@ -1,23 +1,22 @@
 /*
- * How every layer has the control thread look at what is due. The control thread polls an eventfd. If it is
- * parked (control/parking.h), the application's thread starts it at its next safe point, for which it looks
- * at SLOW_NEEDED.
+ * Wakes the control thread, for all layers. The control thread polls an eventfd. While it is parked
+ * (control/parking.h), SLOW_NEEDED makes the application's thread start it at the next safe point.
  */
 #ifndef LIVESWAP_WORKER_BASE_WAKE_H
 #define LIVESWAP_WORKER_BASE_WAKE_H
 
 #include <stdbool.h>
 
-/* Called before the control thread starts. False, with errno. */
+/* Called once, before the control thread starts. False, with errno. */
 bool wake_setup(void);
 
-/* The control thread looks at what is due as soon as it can. Any thread; async-signal-safe. */
+/* Makes the control thread call all step functions soon. Any thread; async-signal-safe. */
 void wake_control_thread(void);
 
-/* For the control thread: the eventfd, readable after wake_control_thread(). */
+/* For the control thread: the eventfd, readable after wake_control_thread(). Borrowed. */
 int wake_fd(void);
 
-/* Makes the eventfd unreadable. The control thread does that before it looks. */
+/* Resets the eventfd. The control thread does that before it calls the step functions. */
 void wake_clear(void);
 
 #endif

@@ -21,26 +21,26 @@
 #include "worker/takeover/revoke.h"
 #include "worker/takeover/unseen_listeners.h"
 
-/* The deepest path of calls, in takeover/revoke.c, needs 8 KiB. glibc puts the static TLS of the process on
- * the same stack. */
+/* The deepest call path, in takeover/revoke.c, needs 8 KiB. glibc puts the static TLS of the process on the
+ * same stack. */
 enum { STACK_SIZE = 256 * 1024 };
 
-static cpu_set_t affinity; /* of the process at its start; empty when it has more CPUs than fit */
+static cpu_set_t affinity; /* CPUs of the process at the start; empty if there are more than fit */
 
-/* The earlier of two times, each of which may be -1, for never. */
+/* The earlier of two times; -1 means never. */
 static int64_t earlier(int64_t one, int64_t other) {
   return one < 0 || (other >= 0 && other < one) ? other : one;
 }
 
-/* The time limit of a poll() that ends at `end`, or never at -1. */
+/* The timeout for a poll() that shall end at `end`; -1: never. */
 static int timeout_until(int64_t end) {
   if (end < 0) return -1;
   const int64_t left = end - clock_ms();
   return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
-/* `before` points to the control thread that ran before this one and has parked, or is NULL. The application
- * may have changed the priority and the CPUs of the thread that starts this one; they are set back. */
+/* `before` is the previous control thread, which has parked, or NULL. The application may have changed the
+ * priority and CPUs of the thread that starts this one; both are reset. */
 static void* control(void* before) {
   if (before != NULL) pthread_join(*(const pthread_t*)before, NULL);
   pthread_setname_np(pthread_self(), "lsw-control");

@@ -29,7 +29,7 @@ static void drain(int64_t limit_ms, bool succeeded) {
   drain_order(limit_ms);
   holds_review();
   adopted_stop();
-  /* Also those that were made by vfork() or posix_spawn(). */
+  /* Includes children made by vfork() or posix_spawn(). */
   if (descendants_may_be()) channel_send((struct liveswap_frame){.kind = LIVESWAP_FORKED}, NULL, 0);
   if (!drain_is_the_applications()) retire_begin(options, succeeded);
 }
@@ -85,7 +85,7 @@ static void serve_frame(const struct liveswap_frame* frame, const char* text, si
       connection_count_answer(frame->value);
       break;
     default:
-      break; /* of a newer master */
+      break; /* a frame of a newer master */
   }
   if (fd >= 0) libc.close(fd);
 }

@@ -1,4 +1,4 @@
-/* The frames that the master sends over the channel, and what the worker does at each. */
+/* Receives the master's frames and carries them out. */
 #ifndef LIVESWAP_WORKER_CONTROL_FRAMES_H
 #define LIVESWAP_WORKER_CONTROL_FRAMES_H
 
@@ -6,14 +6,15 @@
 
 #include "worker/base/options.h"
 
-/* `options` stays borrowed. */
+/* Called once, before the control thread starts. `options` stays borrowed. */
 void frames_setup(const struct options* options);
 
-/* For the control thread: receives one frame and does what it says. False once the master is gone. */
+/* For the control thread: receives one frame and carries it out, without blocking. False: the master is
+ * gone. */
 bool frames_serve(void);
 
-/* The application is loaded. From now on the worker drains when the master dies; before, it exits at once,
- * since it serves nobody yet. */
+/* The application is loaded. From now on the worker drains when the master dies; before, it exits at once, as
+ * it serves no client yet. */
 void frames_entered(void);
 
 #endif

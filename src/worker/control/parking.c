@@ -22,23 +22,22 @@
 
 enum {
   QUIET_MS = 500,
-  /* Some children live as long as their parent. */
+  /* Do not wait for children: some live as long as the application. */
   CHILD_REST_MS = 10 * 1000,
 };
 
-atomic_bool control_thread_parked; /* changed with the lock */
+atomic_bool control_thread_parked; /* changed with the lock held */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct options* options;
-/* Set with the lock, once and for ever: an application with a second thread, or a ring, seldom gives it up.
- */
+/* Set with the lock held, for good: an application seldom gives up a second thread or a ring. */
 static atomic_bool has_to_stay;
 
 /* Used by the control thread only. */
 static int64_t quiet_since;
 
-/* A signal handler that passes a safe point must not find the lock taken by its own thread, and a cancelled
- * thread must not leave it taken. */
+/* Blocks signals and cancellation while the lock is held: a signal handler that passes a safe point would
+ * deadlock. */
 struct section {
   sigset_t mask;
   int cancel;
@@ -61,7 +60,7 @@ static void leave_section(const struct section* section) {
   errno = section->error;
 }
 
-/* With the lock. */
+/* The caller has the lock. */
 static bool start_if_parked(void) {
   if (!control_thread_is_parked()) return true;
   if (!control_thread_start()) {
@@ -77,7 +76,7 @@ static bool start_if_parked(void) {
 bool control_thread_unpark(void) {
   struct section section;
   if (forked_child_runs()) return true;
-  /* Before it is looked whether the control thread is there: a request that comes afterwards stays. */
+  /* Cleared before the check, so that a request that comes later is not lost. */
   slow_path_remove(SLOW_NEEDED);
   if (!atomic_load(&control_thread_parked)) return true;
   enter_section(&section);
@@ -115,9 +114,7 @@ static bool is_abandoned(void) {
   return libc.poll(&end, 1, 0) > 0 && (end.revents & POLLHUP) != 0;
 }
 
-/* A master would end a worker that passes no safe point. When the master has died, the signal handler does
- * it.
- */
+/* While the master lives, it ends a worker that passes no safe point; after that the signal handler does. */
 static void end_if_hanging(void) {
   static int64_t abandoned_since = -1;
   if (!is_abandoned()) return;
@@ -126,7 +123,7 @@ static void end_if_hanging(void) {
   orphan_end_hanging(clock_ms() - abandoned_since, options->drain_limit_ms, options->term_grace_ms);
 }
 
-/* In the handler of the wakeup signal: only what is async-signal-safe. */
+/* Runs in the handler of the wakeup signal: async-signal-safe calls only. */
 static void note_wakeup(void) {
   if (!control_thread_is_parked() || forked_child_runs()) return;
   slow_path_add(SLOW_NEEDED);
@@ -148,8 +145,8 @@ int64_t control_thread_due(void) {
   return may ? quiet_since + QUIET_MS : -1;
 }
 
-/* Whether the process has the application's one thread and this one, and the signal would reach it. A filter
- * of system calls may forbid to start another thread. */
+/* Whether the process has two threads only, this one and the application's, and the signal would reach that
+ * one. A seccomp filter may forbid new threads. */
 static bool can_be_unparked(void) {
   struct proc_self_status first;
   return !options_seccomp_is_on() && !io_uring_is_there() && proc_self_count_threads() == 2 &&
@@ -157,12 +154,12 @@ static bool can_be_unparked(void) {
          wakeup_signal_is_deliverable_with(first.blocked);
 }
 
-/* With the lock. The control thread says that it is parked before it looks for work: a thread that gives it
- * work afterwards unparks it. */
+/* The caller has the lock. The control thread publishes that it is parked before it checks for work, so a
+ * thread that adds work later sees that and unparks it. */
 static bool park(struct pollfd* waited_for, nfds_t count) {
   atomic_store(&control_thread_parked, true);
   const bool may = !open_requests_any() && !forked_child_may_report() && linger_has_none();
-  /* From here on the kernel sends the signal for what comes. What has come before is seen at once. */
+  /* From here on the kernel signals new frames; earlier ones are received at once. */
   if (may && wakeup_signal_arm() && libc.poll(waited_for, count, 0) == 0) return true;
   wakeup_signal_disarm();
   atomic_store(&control_thread_parked, false);

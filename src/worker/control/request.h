@@ -1,5 +1,4 @@
-/* Requests to the master that a thread of the application waits for: it has called bind() and wants to know.
- */
+/* Requests to the master on which a thread of the application blocks, such as BIND. */
 #ifndef LIVESWAP_WORKER_CONTROL_REQUEST_H
 #define LIVESWAP_WORKER_CONTROL_REQUEST_H
 
@@ -8,7 +7,7 @@
 
 #include "contract/channel.h"
 
-/* There is no master to ask, or it has not answered in 10 s. */
+/* The master is dead, or has not answered within 10 s. */
 enum { REQUEST_UNANSWERED = -1 };
 
 struct request {
@@ -16,12 +15,13 @@ struct request {
   uint64_t count;
   const void* text;
   size_t size;
-  int fd; /* goes along, borrowed; -1: none */
+  int fd; /* sent along, borrowed; -1: none */
 };
 
 /*
- * Asks and waits; not for the control thread. Returns 0, an errno or REQUEST_UNANSWERED. `given`, where not
- * NULL, gets the descriptor that came with the answer, owned by the caller, or -1.
+ * Sends a request and blocks until the answer comes, 10 s at most. Not for the control thread. Returns 0, an
+ * errno or REQUEST_UNANSWERED. `given`, unless NULL, gets the descriptor that came with the answer, owned by
+ * the caller; -1: none.
  */
 int request_ask(const struct request* request, int* given);
 

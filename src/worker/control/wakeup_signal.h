@@ -1,19 +1,19 @@
 /*
- * The signal that reaches an application whose control thread is parked (control/parking.h). The kernel sends
- * it to the application's first thread when the master has sent something (O_ASYNC on the channel).
+ * The signal that reaches an application while the control thread is parked (control/parking.h). The kernel
+ * sends the signal to the application's first thread when the master has sent a frame (O_ASYNC on the
+ * channel).
  *
- * The handler does nothing but count (interrupt_note), set a flag (SLOW_NEEDED) and start a timer that sends
- * the signal again. A poll, select or epoll_wait of the application fails with EINTR; the function that the
- * worker host has in its place sees the count, passes its safe point again and goes on waiting. Calls that
- * the kernel restarts go on unnoticed (SA_RESTART). A sleep, or a call with a time limit of the socket's, can
- * show EINTR to the application.
+ * The handler only counts (interrupt_note), sets SLOW_NEEDED and starts a timer that repeats the signal. A
+ * poll, select or epoll_wait that the signal interrupts fails with EINTR; the intercepting function compares
+ * the count, passes the safe point again and continues to wait. The kernel restarts other calls unnoticed
+ * (SA_RESTART). A sleep, or a call with a socket's time limit, can show EINTR to the application.
  *
- * A signal that arrives after a safe point has looked at the flag, and before the system call has begun,
- * interrupts nothing. The timer sends it again after 1 ms, 2 ms, 4 ms and so on, at most 1,024 ms apart,
- * until the control thread is there.
+ * A signal that arrives between the check at a safe point and the system call interrupts nothing. So the
+ * timer repeats the signal after 1 ms, 2 ms, 4 ms and so on, up to every 1,024 ms, until the control thread
+ * has started.
  *
- * The signal is SIGURG because the kernel ignores it where it has no handler: an application that resets all
- * signals when it starts loses a wakeup, and would be ended by most other signals.
+ * The signal is SIGURG because the default action is to ignore it: an application that resets all signals at
+ * the start loses a wakeup only, whereas most other signals would end the process.
  */
 #ifndef LIVESWAP_WORKER_CONTROL_WAKEUP_SIGNAL_H
 #define LIVESWAP_WORKER_CONTROL_WAKEUP_SIGNAL_H
@@ -22,26 +22,25 @@
 #include <stdbool.h>
 
 /*
- * Installs the handler. Called by the first thread, which is the one that gets the signal. The handler calls
- * `received`, with every signal blocked. False, with errno, when the process can have no timer.
+ * Installs the handler. Called by the first thread, which will get the signal. The handler calls `received`
+ * with every signal blocked. False, with errno: no timer possible.
  */
 bool wakeup_signal_setup(int channel, void (*received)(void));
 
-/* From here on the kernel sends the signal when something comes over the channel. The kernel compares the
- * user of the caller with the user of the receiver at that time. Any thread; async-signal-safe, as all below.
- */
+/* From here on the kernel signals frames. It compares the current user of the caller with the receiver's user
+ * at that time. Any thread; async-signal-safe, as all functions below. */
 bool wakeup_signal_arm(void);
 
-/* Neither the kernel nor the timer sends the signal any more. */
+/* Stops the kernel's and the timer's signals. */
 void wakeup_signal_disarm(void);
 
-/* The timer sends the signal after twice the last rest; the first rest is 1 ms. */
+/* The timer sends the signal after twice the last delay, at first after 1 ms. */
 void wakeup_signal_repeat(void);
 
-/* Whether the calling thread gets the signal: the handler is installed and the signal is not blocked. */
+/* Whether the calling thread would get the signal: the handler is installed and the signal not blocked. */
 bool wakeup_signal_is_deliverable(void);
 
-/* The same of a thread with this mask, as /proc shows it. */
+/* The same for a thread with this mask (SigBlk of /proc). */
 bool wakeup_signal_is_deliverable_with(unsigned long long blocked);
 
 bool wakeup_signal_is_blocked(const sigset_t* mask);

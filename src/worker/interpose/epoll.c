@@ -1,5 +1,5 @@
-/* epoll_ctl(), and epoll_wait() and its kin, each wait of which begins with a safe point (control/parking.h).
- * When a signal of the worker host ends the wait, it begins again and the application does not see EINTR. */
+/* epoll_ctl(); epoll_wait() and its variants. Each wait begins with a safe point (control/parking.h). A wait
+ * that a signal of the worker host interrupts is repeated; the application does not see EINTR. */
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -45,16 +45,16 @@ INTERPOSED int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* e
              : register_marked(epoll, operation, fd, event);
 }
 
-static COLD void begin_specially(const sigset_t* mask) {
+static COLD void begin_slow(const sigset_t* mask) {
   if (event_loop_is_looked_for()) event_loop_epolls();
   safe_point(mask);
 }
 
 static inline void begin_wait(const sigset_t* mask) {
-  if (slow_path_has(SLOW_LOOP | SLOW_NEEDED) || mask != NULL) begin_specially(mask);
+  if (slow_path_has(SLOW_LOOP | SLOW_NEEDED) || mask != NULL) begin_slow(mask);
 }
 
-/* Whether a signal of the worker host has ended a wait that began when the count was `interrupts`. */
+/* Whether a signal of the worker host has interrupted a wait since the count was `interrupts`. */
 static bool is_interrupted(int found, unsigned interrupts) {
   return found < 0 && errno == EINTR && interrupt_count() != interrupts;
 }
@@ -64,7 +64,7 @@ static int wait_once(int epoll, struct epoll_event* events, int count, int limit
                       : libc.epoll_pwait(epoll, events, count, limit, mask);
 }
 
-/* Goes on with an interrupted wait. */
+/* Continues an interrupted wait. */
 static COLD int wait_on(int epoll, struct epoll_event* events, int count, int limit,
                         const struct timespec* began, const sigset_t* mask) {
   for (;;) {

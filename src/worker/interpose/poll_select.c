@@ -1,13 +1,13 @@
 /*
- * poll, select and their kin, for four reasons:
+ * poll, select and their variants, for four reasons:
  *
  *   - A wait for a listener shows that the application is ready.
- *   - A listener that is revoked while a thread waits must not be reported to that thread.
- *   - A listener that has a connection to adopt is readable.
+ *   - A listener that is revoked during the wait must not be reported.
+ *   - A listener with a connection to adopt is readable.
  *   - Each wait begins with a safe point (control/parking.h).
  *
- * When none of them applies, the call is libc's own. When a signal of the worker host ends a wait, the wait
- * begins again and the application does not see EINTR.
+ * If none applies, libc's function is called directly. A wait that a signal of the worker host interrupts is
+ * repeated; the application does not see EINTR.
  */
 #include "poll_select.h"
 
@@ -32,13 +32,13 @@
 #include "worker/takeover/forked_child.h"
 #include "worker/takeover/revoke.h"
 
-/* A wait for more descriptors than this does not return for a connection to adopt; the next event shows it.
- */
-enum { WAKEN_MAX = 1024 };
+/* Beyond this number of descriptors a wait does not include connections to adopt; the next event reports
+ * them. */
+enum { ADOPT_MAX = 1024 };
 
 static __thread bool was_sent_back;
 static __thread bool woken;
-static __thread bool woken_before;
+static __thread bool has_returned;
 
 bool poll_select_was_woken(void) {
   const bool was = woken;
@@ -53,8 +53,8 @@ bool poll_select_may_go_back(void) {
   return may;
 }
 
-/* Asked at the beginning of every wait: whether it has to be a watched one. */
-static inline bool is_special(const sigset_t* mask) {
+/* Whether this wait needs more than libc's function. */
+static inline bool needs_slow_path(const sigset_t* mask) {
   if (slow_path_has(SLOW_SENT_BACK)) was_sent_back = false;
   return slow_path_has(SLOW_READINESS | SLOW_REVOKED | SLOW_ADOPTS | SLOW_CHILD | SLOW_NEEDED) ||
          (mask != NULL && control_thread_is_parked());
@@ -64,7 +64,7 @@ static bool is_time(const struct timespec* time) {
   return time == NULL || (time->tv_sec >= 0 && time->tv_nsec >= 0 && time->tv_nsec < 1000000000);
 }
 
-/* Whether a held listener is among them. */
+/* Notes waits for held listeners. Returns whether there is one. */
 static bool note_polled(const struct pollfd* fds, nfds_t count) {
   bool found = false;
   for (nfds_t i = 0; i < count; ++i) {
@@ -83,8 +83,8 @@ static int count_events(const struct pollfd* fds, nfds_t count) {
   return events;
 }
 
-/* The events of a listener that was replaced during the wait are those of a socket that is another worker's
- * now: ask again what there is at that descriptor. */
+/* Events of a listener that was replaced during the wait belong to a former socket: poll the descriptor
+ * again. */
 static void look_again(struct pollfd* fds, nfds_t count) {
   for (nfds_t i = 0; i < count; ++i) {
     if (fds[i].revents == 0 || (fd_flags(fds[i].fd) & FLAG_REVOKED) == 0) continue;
@@ -101,23 +101,23 @@ static void note_adoptable(struct pollfd* fds, nfds_t count) {
 }
 
 /*
- * A thread that waits for nothing but what has been taken from it may be the one of an event loop, in a
- * library's own wait within accept: it is sent back, once.
+ * A thread that polls only a revoked listener may be in a library's own wait inside accept(): return to the
+ * event loop once.
  */
-static bool wake_for_good(struct pollfd* fds, nfds_t count) {
-  if (woken_before || count == 0) return false;
+static bool return_to_event_loop(struct pollfd* fds, nfds_t count) {
+  if (has_returned || count == 0) return false;
   for (nfds_t i = 0; i < count; ++i)
     if ((fd_flags(fds[i].fd) & FLAG_REVOKED) == 0) return false;
-  woken = woken_before = true;
+  woken = has_returned = true;
   for (nfds_t i = 0; i < count; ++i) fds[i].revents = i == 0 ? POLLIN : 0;
   return true;
 }
 
-/* As ppoll, which also returns when there is a connection to adopt. */
+/* As ppoll(), but also returns for a connection to adopt. */
 static int poll_and_adopt(struct pollfd* fds, nfds_t count, const struct timespec* timeout,
                           const sigset_t* mask) {
-  struct pollfd more[2 * WAKEN_MAX];
-  if (count > WAKEN_MAX) return libc.ppoll(fds, count, timeout, mask);
+  struct pollfd more[2 * ADOPT_MAX];
+  if (count > ADOPT_MAX) return libc.ppoll(fds, count, timeout, mask);
   memcpy(more, fds, count * sizeof *fds);
   nfds_t width = count;
   for (nfds_t i = 0; i < count; ++i) {
@@ -134,7 +134,7 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
                         const sigset_t* mask) {
   const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
   for (;;) {
-    if (wake_for_good(fds, count)) return 1;
+    if (return_to_event_loop(fds, count)) return 1;
     const bool held = note_polled(fds, count);
     safe_point(mask);
     const unsigned interrupts = interrupt_count();
@@ -152,10 +152,10 @@ static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec*
   }
 }
 
-/* Of a wait that began as libc's own: whether a signal of the worker host has ended it, or listeners were
- * revoked or got connections to adopt meanwhile. Then the result is not valid and the wait begins again. A
- * signal of the application ends it as usual. */
-static bool is_spoilt(int found, unsigned interrupts) {
+/* For a wait that began as libc's own: whether to repeat it, because a signal of the worker host has
+ * interrupted it, or because listeners were revoked or got connections to adopt meanwhile. A signal of the
+ * application ends the wait as usual. */
+static bool must_repeat(int found, unsigned interrupts) {
   return found < 0 ? interrupt_count() != interrupts : found > 0 && slow_path_has(SLOW_REVOKED | SLOW_ADOPTS);
 }
 
@@ -163,30 +163,30 @@ static COLD void look_for_loop(struct pollfd* fds, nfds_t count) {
   if (event_loop_is_looked_for()) event_loop_polls(fds, count);
 }
 
-/* A wait of that many ms, or without end. */
-static COLD int poll_specially(struct pollfd* fds, nfds_t count, int timeout) {
+/* A wait of `timeout` ms; negative: without end. */
+static COLD int poll_slow(struct pollfd* fds, nfds_t count, int timeout) {
   const struct timespec time = {timeout / 1000, (long)(timeout % 1000) * 1000000};
   return watched_poll(fds, count, timeout < 0 ? NULL : &time, NULL);
 }
 
 INTERPOSED int poll(struct pollfd* fds, nfds_t count, int timeout) {
   if (control_thread_looks_for_loop()) look_for_loop(fds, count);
-  if (is_special(NULL)) return poll_specially(fds, count, timeout);
+  if (needs_slow_path(NULL)) return poll_slow(fds, count, timeout);
   struct timespec began;
   clock_note(&began, timeout);
   const unsigned interrupts = interrupt_count();
   const int found = libc.poll(fds, count, timeout);
-  return is_spoilt(found, interrupts) ? poll_specially(fds, count, clock_left(timeout, &began)) : found;
+  return must_repeat(found, interrupts) ? poll_slow(fds, count, clock_left(timeout, &began)) : found;
 }
 
 INTERPOSED int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
   struct timespec left = {0};
   if (control_thread_looks_for_loop()) look_for_loop(fds, count);
-  if (!is_special(mask) || !is_time(timeout)) {
+  if (!needs_slow_path(mask) || !is_time(timeout)) {
     const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : left;
     const unsigned interrupts = interrupt_count();
     const int found = libc.ppoll(fds, count, timeout, mask);
-    if (!is_spoilt(found, interrupts)) return found;
+    if (!must_repeat(found, interrupts)) return found;
     if (timeout != NULL) left = clock_until(end);
   } else if (timeout != NULL) {
     left = *timeout;
@@ -194,7 +194,7 @@ INTERPOSED int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* ti
   return watched_poll(fds, count, timeout != NULL ? &left : NULL, mask);
 }
 
-/* What -D_FORTIFY_SOURCE makes of poll and ppoll. */
+/* Variants that -D_FORTIFY_SOURCE calls. */
 INTERPOSED int __poll_chk(struct pollfd* fds, nfds_t count, int timeout, size_t size) {
   if (size / sizeof *fds < count) abort();
   return poll(fds, count, timeout);
@@ -246,7 +246,7 @@ static bool note_selected(int count, const fd_set* in) {
   return found;
 }
 
-/* As look_again() and note_adoptable(). Returns by how many the number of events has changed. */
+/* As look_again() and note_adoptable() for poll. Returns the change in the number of events. */
 static int correct_selected(int count, fd_set* in, const fd_set* wanted) {
   int change = 0;
   for (int fd = 0; in != NULL && fd < count; ++fd) {
@@ -264,7 +264,7 @@ static int correct_selected(int count, fd_set* in, const fd_set* wanted) {
   return change;
 }
 
-/* Adds the eventfds that show connections to adopt. Returns the new width. */
+/* Adds the eventfds for connections to adopt. Returns the new width. */
 static int add_wake_fds(int count, const fd_set* wanted, fd_set* in) {
   int width = count;
   for (int fd = 0; wanted != NULL && adopted_has_begun() && fd < count; ++fd) {
@@ -276,7 +276,7 @@ static int add_wake_fds(int count, const fd_set* wanted, fd_set* in) {
   return width;
 }
 
-/* Removes these eventfds from the result. Returns the number of events that are the caller's. */
+/* Removes these eventfds from the result. Returns the number of remaining events. */
 static int remove_wake_fds(int count, const fd_set* wanted, fd_set* in, int events) {
   for (int fd = 0; wanted != NULL && adopted_has_begun() && fd < count; ++fd) {
     const int wake_fd = (fd_flags(fd) & FLAG_HELD) != 0 && FD_ISSET(fd, wanted) ? adopted_fd(fd) : -1;
@@ -287,8 +287,7 @@ static int remove_wake_fds(int count, const fd_set* wanted, fd_set* in, int even
   return events;
 }
 
-/* One round of watched_select: the events in `found`, of which there are as many as it returns; -1 and errno.
- */
+/* One round of watched_select(): fills `found` and returns the number of events; -1, with errno. */
 static int select_once(int count, struct sets* found, fd_set* sets[3], const struct timespec* limit,
                        const sigset_t* mask) {
   fd_set* const in = copy_set(&found->in, sets[0], count);
@@ -323,34 +322,34 @@ static int watched_select(int count, fd_set* sets[3], const struct timespec* tim
 
 static int any_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
   if (event_loop_is_looked_for()) event_loop_selects(count, sets);
-  if (!is_special(mask) || count < 0 || !is_time(timeout)) {
+  if (!needs_slow_path(mask) || count < 0 || !is_time(timeout)) {
     struct sets before;
     const unsigned interrupts = interrupt_count();
     copy_sets(&before, sets, count < 0 ? 0 : count);
     const int found = libc.pselect(count, sets[0], sets[1], sets[2], timeout, mask);
-    if (!is_spoilt(found, interrupts)) return found;
-    /* The sets that it began with. */
+    if (!must_repeat(found, interrupts)) return found;
+    /* The caller's sets. */
     give_sets(sets, &before, count);
   }
   return watched_select(count, sets, timeout, mask);
 }
 
 INTERPOSED int select(int count, fd_set* in, fd_set* out, fd_set* failed, struct timeval* timeout) {
-  /* Sets beyond FD_SETSIZE have a size that only the application knows. */
+  /* Only the application knows the size of sets beyond FD_SETSIZE. */
   if (count > FD_SETSIZE) {
-    control_thread_stay(); /* libc's select would show the EINTR of the wakeup signal */
+    control_thread_stay(); /* libc's select would show the wakeup signal's EINTR */
     return libc.select(count, in, out, failed, timeout);
   }
   struct timespec time = {0};
   if (timeout != NULL) {
     if (timeout->tv_sec < 0 || timeout->tv_usec < 0) return libc.select(count, in, out, failed, timeout);
-    /* More than a million of them are carried over, as libc does it. */
+    /* Carries microseconds above a million over, as libc does. */
     time = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000, timeout->tv_usec % 1000000 * 1000};
   }
   const struct timespec end = clock_sum(clock_now(), time);
   const int found = any_select(count, (fd_set* [3]){in, out, failed}, timeout != NULL ? &time : NULL, NULL);
   if (timeout != NULL) {
-    /* Linux stores the time that is left. */
+    /* Linux stores the remaining time. */
     const struct timespec left = clock_until(end);
     *timeout = (struct timeval){left.tv_sec, left.tv_nsec / 1000};
   }

@@ -4,14 +4,14 @@
 #include <stdbool.h>
 
 /*
- * Whether poll() has just told the calling thread of a listener that was taken away while it waited for
- * nothing else. Asked once: it forgets.
+ * Whether the calling thread's last poll() has returned only because its one listener was revoked. Resets the
+ * answer.
  */
 bool poll_select_was_woken(void);
 
 /*
- * Whether the calling thread, which has found nothing to accept, may be sent back to its poll or select. Not
- * twice without having been there: it only accepts, and another thread polls.
+ * Whether the calling thread, whose accept() has found no connection, came from poll or select and should
+ * return there. True at most once for each poll: otherwise another thread polls and this one only accepts.
  */
 bool poll_select_may_go_back(void);
 

@@ -1,5 +1,5 @@
-/* Calls after which the control thread could not come any more, or would make no difference
- * (control/parking.h): threads, filters, signals. */
+/* Calls that affect parking (control/parking.h): before a second thread or a seccomp filter the control
+ * thread must be there; a changed signal mask or action may keep the wakeup signal away. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -23,7 +23,7 @@ INTERPOSED int thrd_create(thrd_t* thread, thrd_start_t run, void* argument) {
   return libc.thrd_create(thread, run, argument);
 }
 
-/* A filter may forbid to start threads. */
+/* A filter may forbid new threads. */
 INTERPOSED int prctl(int option, ...) {
   unsigned long a[4];
   va_list arguments;

@@ -46,9 +46,4 @@ bool accept_waiters_wake_flagged(unsigned flags);
 bool accept_waiters_wake_at(int fd);
 bool accept_waiters_wake_all(void);
 
-/* Former names, until the unit tests of this layer use the new ones. */
-#define sleeper accept_waiter
-#define SLEEPER_AWAKE NOT_ACCEPTING
-#define accept_waiters_wake_marked accept_waiters_wake_flagged
-
 #endif

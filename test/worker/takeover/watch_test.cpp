@@ -226,25 +226,25 @@ TEST_CASE(
     REQUIRE(refusal().empty());
     UniqueFd fd = listen_inet();
     const std::string port = std::to_string(port_of(fd));
-    REQUIRE(has(refusal(), "it listens at 127.0.0.1:" + port));
+    REQUIRE(has(refusal(), "the application listens at 127.0.0.1:" + port));
     REQUIRE(has(refusal(), "--intercept seccomp"));
-    REQUIRE(has(refusal(INTERCEPT_SECCOMP), "cannot see it"));
+    REQUIRE(has(refusal(INTERCEPT_SECCOMP), "has not seen its bind()"));
     fd.reset();
     const TempDir directory;
     const std::string name = "@liveswap-units-" + std::to_string(::getpid());
     {
       const UniqueFd local = listen_unix(directory / "socket");
-      REQUIRE(has(refusal(), "it listens at " + (directory / "socket")));
+      REQUIRE(has(refusal(), "the application listens at " + (directory / "socket")));
     }
     {
       const UniqueFd abstract = listen_unix(name);
-      REQUIRE(has(refusal(), "it listens at " + name));
+      REQUIRE(has(refusal(), "the application listens at " + name));
     }
     sockaddr_in6 address{};
     address.sin6_family = AF_INET6, address.sin6_addr = in6addr_loopback;
     if (::access("/proc/net/if_inet6", F_OK) != 0) return;
     const UniqueFd six = listen_on(reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    REQUIRE(has(refusal(), "it listens at [::1]:"));
+    REQUIRE(has(refusal(), "the application listens at [::1]:"));
   }));
 }
 
