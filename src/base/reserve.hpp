@@ -6,9 +6,9 @@
 //
 // An exception in the middle of an event would leave half-done work: a worker that the master has no record
 // of, an upgrade that never ends. So the program `liveswap` (C++ and libuv) allocates through these functions
-// (cli/allocation.cpp). They try malloc() twice and then take from a static reserve. Events of workers,
-// timers and signals can still be handled. The reserve is small, so the control server refuses new commands
-// while the reserve is in use (control_server.hpp).
+// (master/program/allocation.cpp). They try malloc() twice and then take from a static reserve. Events of
+// workers, timers and signals can still be handled. The reserve is small, so the control server refuses new
+// commands while the reserve is in use (master/control/control_server.hpp).
 //
 // The reserve is address space; its pages cost no memory until used. All functions are thread-safe and
 // noexcept.

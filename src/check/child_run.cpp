@@ -27,7 +27,7 @@ constexpr std::size_t output_limit = 16 * 1024;
 constexpr int reads_at_once = 64;
 
 // Limit after the child's exit: more than pipe and channel can hold. Processes left behind may go on writing.
-constexpr int reads_of_the_dead = 4096;
+constexpr int reads_after_exit = 4096;
 
 // Time after SIGTERM in which the worker host kills processes that the library started.
 constexpr milliseconds term_grace{1'000};
@@ -83,8 +83,8 @@ class Run {
   ChildEnd finish() {
     while (!step()) {
     }
-    read_channel(reads_of_the_dead);
-    read_output(reads_of_the_dead);
+    read_channel(reads_after_exit);
+    read_output(reads_after_exit);
     siginfo_t info{};
     wait_for(info, WEXITED | WNOWAIT);
     end_.left = clean_up();

@@ -67,7 +67,7 @@ ElfFile::Entry kind_of(const elf::Symbol& symbol) {
 }
 
 void take_telling(std::vector<std::string>& names, std::string_view name) {
-  if (names.size() < function_limit && tells(name)) names.emplace_back(name);
+  if (names.size() < function_limit && is_server_function(name)) names.emplace_back(name);
 }
 
 void take_note(ElfFile& file, const elf::Symbol& symbol, const elf::File& source) {
@@ -101,7 +101,7 @@ void take_exported(ElfFile& file, const Symbols& symbols, const elf::File& sourc
     const std::string_view name = text_at(symbols.strings, symbol.st_name);
     if (symbol.st_shndx == SHN_UNDEF) {
       take_telling(file.imports, name);
-      file.waits = file.waits || can_wait(name);
+      file.waits = file.waits || can_block(name);
       continue;
     }
     take_telling(file.exports, name);

@@ -146,7 +146,7 @@ constexpr std::string_view blocking_prefixes[] = {"_ZNSt6thread4join", "_ZNSt18c
 
 }  // namespace
 
-bool can_wait(std::string_view name) {
+bool can_block(std::string_view name) {
   return name.substr(0, 9) == "io_uring_" ||
          std::find(std::begin(blocking_functions), std::end(blocking_functions), name) !=
              std::end(blocking_functions) ||
@@ -154,7 +154,7 @@ bool can_wait(std::string_view name) {
                      [&](std::string_view prefix) { return name.substr(0, prefix.size()) == prefix; });
 }
 
-bool tells(std::string_view name) {
+bool is_server_function(std::string_view name) {
   return name.substr(0, 9) == "io_uring_" ||
          std::find(std::begin(server_functions), std::end(server_functions), name) !=
              std::end(server_functions);

@@ -5,8 +5,8 @@
 namespace liveswap::checks {
 
 // Whether this function shows how a server works (names.cpp).
-bool tells(std::string_view name);
+bool is_server_function(std::string_view name);
 // Whether this function can block a thread, or end main() while other threads continue.
-bool can_wait(std::string_view name);
+bool can_block(std::string_view name);
 
 }  // namespace liveswap::checks

@@ -35,7 +35,7 @@ std::string kind_of(int stage) {
 }
 
 // The code that was running at that stage.
-std::string culprit(int stage) {
+std::string running_code(int stage) {
   if (stage == LIVESWAP_STAGE_SELFTEST) return "liveswap_selftest";
   return stage == LIVESWAP_STAGE_LINK ? "a constructor" : "the worker host";
 }
@@ -67,7 +67,7 @@ std::string last_output(const Trial& trial) {
 
 CheckFinding overdue(const Trial& trial, Milliseconds limit) {
   return {Level::error, kind_of(trial.stage),
-          fmt::format("{} has not returned within {} ms{}", culprit(trial.stage), limit.count(),
+          fmt::format("{} has not returned within {} ms{}", running_code(trial.stage), limit.count(),
                       last_output(trial)),
           trial.stage == LIVESWAP_STAGE_SELFTEST
               ? "make the self-test shorter, or raise --check-limit"
@@ -75,10 +75,10 @@ CheckFinding overdue(const Trial& trial, Milliseconds limit) {
 }
 
 CheckFinding died(const Trial& trial) {
-  return {
-      Level::error, kind_of(trial.stage),
-      fmt::format("{} died of {}{}", culprit(trial.stage), signal_name(trial.end.number), last_output(trial)),
-      "a core dump of liveswap-worker shows where: `ulimit -c unlimited`, or coredumpctl"};
+  return {Level::error, kind_of(trial.stage),
+          fmt::format("{} died of {}{}", running_code(trial.stage), signal_name(trial.end.number),
+                      last_output(trial)),
+          "a core dump of liveswap-worker shows where: `ulimit -c unlimited`, or coredumpctl"};
 }
 
 CheckFinding exited(const Trial& trial) {
@@ -89,7 +89,7 @@ CheckFinding exited(const Trial& trial) {
             "the dynamic loader ended the process by exit: " + last_line(trial.end.output),
             "the file is damaged: build or copy it again"};
   return {Level::error, kind_of(trial.stage),
-          fmt::format("{} ended the process by exit, status {}{}", culprit(trial.stage), status,
+          fmt::format("{} ended the process by exit, status {}{}", running_code(trial.stage), status,
                       last_output(trial)),
           "take the exit out: let liveswap_selftest or liveswap_main say what is wrong, by what they return"};
 }

@@ -7,7 +7,7 @@
 namespace liveswap::checks {
 namespace {
 
-// Runtime libraries: their blocking functions are listed in elf_file.cpp.
+// Runtime libraries: their blocking functions are listed in names.cpp.
 bool is_runtime(std::string_view name) {
   constexpr std::string_view runtime[] = {"libc.",     "libm.",      "libpthread.", "libdl.",     "librt.",
                                           "libgcc_s.", "libstdc++.", "libc++.",     "libc++abi.", "ld-linux"};

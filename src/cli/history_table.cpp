@@ -111,7 +111,7 @@ std::string paragraphs(const Json& receipts, std::size_t width) {
   return lines;
 }
 
-// The widest style that fits.
+// A table of upgrades that all began, or that were all refused; in the widest style that fits.
 std::string fitted_table(const Json& receipts, std::size_t width) {
   for (const Style& style : {Style{true, full_id}, Style{false, full_id}}) {
     const Table table = table_of(receipts, style);

@@ -18,8 +18,8 @@ struct Wished {
 };
 
 // The options after `liveswap forks FORKS`. Adapts amounts chosen for another number, so that upgrades and
-// rollbacks are not refused for them. Not `canary`: the adapted number would be all slots, so an upgrade has
-// to name one. Pure.
+// rollbacks are not refused for them. `canary` stays: reduced to FORKS, it would cover all slots, so the next
+// upgrade has to name a number. Pure.
 Options for_forks(Options options, unsigned forks);
 
 // Applies per-upgrade options to those of the master. An unknown name, an invalid value, or values that

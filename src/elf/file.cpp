@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::size_t segments_limit = 256;
 constexpr std::size_t dynamic_limit = 8192;
-// The symbols of the largest libraries there are (browsers, with debug information) fit.
+// Enough for the symbols of the largest libraries (browsers with debug information).
 constexpr std::uint64_t table_limit = 256ULL * 1024 * 1024;
 
 constexpr unsigned char native_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;

@@ -19,44 +19,42 @@ using Section = ElfW(Shdr);
 using Dynamic = ElfW(Dyn);
 using Symbol = ElfW(Sym);
 
-// Longer than names in honest files, so that a file of many names at one place costs no more than its size
-// suggests.
+// Longer than real names; bounds the work for a hostile file with many entries for one name.
 inline constexpr std::size_t name_limit = 4096;
 
-// The tables of an ELF file that may be hostile: nothing is read that is not in it, and each table is bounded
-// far above what linkers write. What is damaged or larger is as if it were not there.
+// Bounded access to the tables of an untrusted ELF file. Reads nothing outside of the file. A table that is
+// damaged, or far larger than linkers write, counts as missing.
 class File {
  public:
   enum class Kind {
-    none,     // no ELF file
-    foreign,  // of another word size, byte order or version of the format than this machine's
-    native,   // of any type: a library, a program, an object file
+    none,     // not an ELF file
+    foreign,  // other word size, byte order or format version than this machine's
+    native,   // any type: library, program, object file
   };
 
-  // Reads the header, the segments and the dynamic section. The bytes are borrowed for as long as the object
-  // lives.
+  // Reads header, segments and dynamic section. Borrows `bytes` for the lifetime of this object.
   explicit File(const Bytes& bytes);
 
-  // Other than `native`: there is nothing in all that follows.
+  // Unless `native`, all functions below return empty values.
   Kind kind() const { return kind_; }
   const Header& header() const { return header_; }
   const std::vector<Segment>& segments() const { return segments_; }
-  const std::vector<Dynamic>& dynamic() const { return dynamic_; }  // without DT_NULL and what follows it
+  const std::vector<Dynamic>& dynamic() const { return dynamic_; }  // up to DT_NULL
 
-  // The value of the first entry of that tag in the dynamic section.
+  // The value of the first entry with that tag in the dynamic section.
   std::optional<std::uint64_t> value(std::int64_t tag) const;
-  // The text at that offset of the dynamic section's string table. Nothing: its end is not there within
-  // `limit` bytes.
+  // The text at that offset of the dynamic string table. Empty if longer than `limit` bytes, or not
+  // terminated.
   std::optional<std::string> text(std::uint64_t offset, std::size_t limit = name_limit) const;
-  // Whether the dynamic section names a string table that is in the file.
+  // Whether the dynamic section has a string table inside the file.
   bool has_texts() const { return texts_.has_value(); }
 
-  // Where a loaded address lies in the file.
+  // Converts an address to a file offset.
   std::optional<std::uint64_t> place_of(std::uint64_t address) const;
 
-  // These bytes; empty unless all of them are there.
+  // The bytes in that range; empty unless all are inside the file.
   std::string bytes(std::uint64_t at, std::uint64_t size) const;
-  // As many whole entries as `size` bytes have room for; empty unless all of the bytes are there.
+  // Reads `size` bytes as entries, without a partial last one; empty unless all bytes are inside the file.
   template <class T>
   std::vector<T> table(std::uint64_t at, std::uint64_t size) const {
     const std::string found = bytes(at, size);

@@ -32,8 +32,8 @@ Result<Committed> read_committed(const std::string& head_file, const std::string
 // Parses a record, newest first. An error names the bad line. `file`: for errors. Pure.
 Result<std::vector<Committed>> parse_record(const std::string& text, const std::string& file);
 
-// The first release in the record, as a hint for people when HEAD is damaged. If a master was killed during
-// commit(), that release was never committed, so never start it from here. Empty: no record, or a damaged
+// The first release in the record, as a hint for people when HEAD is damaged. Do not start it: a master
+// killed during commit() may have recorded the release without committing it. Empty: no record, or a damaged
 // one.
 Committed newest_record(const std::string& state_dir);
 

@@ -224,8 +224,8 @@ Json Recorder::slots() const {
   return slots;
 }
 
-// How long both versions took new connections: from the first ready new worker to the last drain of the other
-// side.
+// How long both versions took new connections: from the first new worker that took them until only one
+// version did.
 Recorder::Time Recorder::skew(Time finish) const {
   const auto plan = head_->find("plan");
   const bool flips = plan != head_->end() && plan->is_object() && plan->value("flip", Json()) == Json(true);

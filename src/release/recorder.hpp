@@ -64,7 +64,8 @@ class Recorder {
   void left(Id id, pid_t pid, const std::string& program, const std::set<std::string>& listeners, bool ended);
   // Force has begun; `why` is for people.
   void forced(Id id, const std::string& why);
-  // The worker has failed, in addition to its exit status: it may have returned 0 too early, or been killed.
+  // The worker has failed, in addition to its exit status: it may have returned 0 too early, or been ended by
+  // force.
   // `reason` is for people.
   void failed(Id id, const std::string& reason);
   // `exit`: "0", "1", "SIGKILL".

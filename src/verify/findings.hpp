@@ -32,7 +32,7 @@ struct Findings {
   unsigned restarts = 0;          // unexpected exits of workers, including those killed on purpose
   bool whole_at_end = false;      // every slot had a ready worker
   std::string cut_short;          // why steps were left out; empty: none
-  std::string stopped;            // why the application did not stop properly; empty: did
+  std::string stopped;            // why the application did not stop properly; empty: stopped
   std::vector<std::string> left;  // processes that outlived the master
   Milliseconds length{};
 
