@@ -47,9 +47,9 @@ TEST_CASE("what is taken over") {
   CHECK_GOOD(o.keepalive = Keepalive::migrate);
   CHECK_GOOD(o.intercept = Intercept::seccomp);
   CHECK_ERROR((o.keepalive = Keepalive::migrate, o.intercept = Intercept::seccomp),
-              "keepalive: found migrate with the intercept seccomp, expected end or keep: who accepts by "
-              "system calls of his "
-              "own is not given a connection");
+              "keepalive: found migrate with the intercept seccomp, expected end or keep: a program that "
+              "accepts by raw system "
+              "calls cannot take connections over");
   CHECK_ERROR(o.keepalive_grace = -1ms, "keepalive-grace: found -1ms, expected 0ms to 2073600000ms");
   CHECK_ERROR(o.privileged_ports = {0}, "privileged-ports: found 0, expected a number from 1 to 1023");
 }
@@ -174,9 +174,8 @@ TEST_CASE("control") {
   CHECK_ERROR(o.address = "[::1]", "address: found \"[::1]\", expected an address or a name, without a port");
   CHECK_GOOD(o.auth = false);
   CHECK_ERROR((o.auth = false, o.address = "0.0.0.0"),
-              "auth: found false with the address \"0.0.0.0\", expected 127.0.0.1 or ::1: anybody who "
-              "reaches it could "
-              "run code");
+              "auth: found false with the address \"0.0.0.0\", expected 127.0.0.1 or ::1: every process that "
+              "can connect could run code");
   CHECK(
       error_with([](Options& o) { o.auth = false; }, 0) ==
       "auth: found false as root, expected another user: every user of this machine could run code as root");
