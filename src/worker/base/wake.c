@@ -20,6 +20,8 @@ void wake_control_thread(void) {
   slow_path_add(SLOW_NEEDED);
 }
 
+void wake_if_parked(void) { slow_path_add(SLOW_NEEDED); }
+
 int wake_fd(void) { return event_fd; }
 
 void wake_clear(void) {

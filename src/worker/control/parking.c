@@ -105,8 +105,7 @@ void control_thread_note_loop(void) {
 }
 
 void control_thread_recheck_signal(void) {
-  if (control_thread_is_parked() && !forked_child_runs() && !wakeup_signal_is_deliverable())
-    wake_control_thread();
+  if (control_thread_is_parked() && !forked_child_runs() && !wakeup_signal_is_deliverable()) wake_if_parked();
 }
 
 static bool is_abandoned(void) {

@@ -17,7 +17,7 @@
  *
  * At a safe point the thread checks SLOW_NEEDED and, if set, starts the control thread. The handler of the
  * wakeup signal (control/wakeup_signal.h) sets SLOW_NEEDED when the master has sent a frame;
- * wake_control_thread() sets it in all other cases.
+ * base/wake sets it in all other cases.
  *
  * An application in another call, such as recv(), continues undisturbed and passes a safe point afterwards;
  * until then the worker does not answer the master. The drain limit bounds that. After the master's death the

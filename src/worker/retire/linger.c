@@ -130,7 +130,7 @@ static void keep(int fd) {
     libc.close(fd);
   }
   pthread_mutex_unlock(&lock);
-  wake_control_thread();
+  wake_if_parked();
 }
 
 int liveswap_close_lingering(int fd) {

@@ -41,7 +41,7 @@ static bool is_detached; /* in a child: setsid() was called */
 static void note_fork(void) {
   if (!atomic_exchange(&has_forked, true))
     channel_try_send((struct liveswap_frame){.kind = LIVESWAP_FORKED}, NULL, 0);
-  wake_control_thread();
+  wake_if_parked();
 }
 
 /* No lock may be taken here: the owner may be a thread that does not exist in the child. */
