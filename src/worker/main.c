@@ -72,7 +72,7 @@ static int enter(const struct options* options, const struct loaded* application
 /* Advice for an application whose bind() was not seen: of two such workers the second fails with "address in
  * use", before takeover/unseen_listeners.c has looked at the first. */
 static void warn_unseen_bind(const struct options* options, int result) {
-  if (result == 0 || options->intercept != INTERCEPT_LIBC || readiness_is_over()) return;
+  if (result == 0 || options->intercept != INTERCEPT_LIBC || readiness_is_shown()) return;
   if (listeners_bound() || listeners_first() >= 0) return;
   liveswap_log(
       LIVESWAP_WARNING,

@@ -44,7 +44,7 @@ int64_t drain_patience_ms(void) {
 
 bool drain_is_on(void) { return atomic_load_explicit(&draining, memory_order_acquire) != 0; }
 
-bool drain_is_the_applications(void) { return atomic_load(&cooperates); }
+bool drain_is_cooperative(void) { return atomic_load(&cooperates); }
 
 /* Written once only: a store at every request would bounce the cache line between CPUs. */
 static void note_cooperation(void) {

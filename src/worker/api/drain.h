@@ -20,7 +20,7 @@ bool drain_is_on(void);
  * Whether the application drains by itself, that is, has called liveswap_drain_fd, liveswap_draining or
  * liveswap_drain_left_ms.
  */
-bool drain_is_the_applications(void);
+bool drain_is_cooperative(void);
 
 /* Milliseconds since the order; -1: not draining. */
 int64_t drain_age_ms(void);

@@ -93,7 +93,7 @@ void readiness_note_wait(const struct listener* listener) {
   const bool first = listeners_note_wait(listener);
   if (first) say_waits(listener->cookie);
   pthread_mutex_unlock(&lock);
-  if (first && readiness_is_over()) wake_control_thread();
+  if (first && readiness_is_shown()) wake_control_thread();
 }
 
 void readiness_seen(int fd) {
@@ -104,10 +104,10 @@ void readiness_seen(int fd) {
   readiness_note_wait(listener);
 }
 
-bool readiness_is_over(void) { return atomic_load(&over); }
+bool readiness_is_shown(void) { return atomic_load(&over); }
 
-bool readiness_is_looked_for(void) {
-  return readiness_is_watched() && entered && (!deferred || readiness_is_over());
+bool readiness_needs_scan(void) {
+  return readiness_is_watched() && entered && (!deferred || readiness_is_shown());
 }
 
 bool readiness_is_awaited(void) { return awaited; }

@@ -32,7 +32,7 @@ void readiness_seen(int fd);
 
 /* Whether the application was seen waiting for connections, or has called liveswap_ready(). Whether the
  * worker is ready is for the master to decide. */
-bool readiness_is_over(void);
+bool readiness_is_shown(void);
 
 /* Whether readiness_seen() would report anything. One load. */
 static inline bool readiness_is_watched(void) { return slow_path_has(SLOW_READINESS); }
@@ -40,7 +40,7 @@ static inline bool readiness_is_watched(void) { return slow_path_has(SLOW_READIN
 /* For takeover/readiness_watch.c, which scans descriptors for waits that no intercepted call has shown:
  * whether a scan may find anything; whether the application has bound a listener or is about to; a wait on a
  * listener was found; one on a listener of the application's own was found. */
-bool readiness_is_looked_for(void);
+bool readiness_needs_scan(void);
 bool readiness_is_awaited(void);
 void readiness_note_wait(const struct listener* listener);
 void readiness_note_own(uint64_t cookie);

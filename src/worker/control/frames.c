@@ -31,7 +31,7 @@ static void drain(int64_t limit_ms, bool succeeded) {
   adopted_stop();
   /* Includes children made by vfork() or posix_spawn(). */
   if (descendants_may_be()) channel_send((struct liveswap_frame){.kind = LIVESWAP_FORKED}, NULL, 0);
-  if (!drain_is_the_applications()) retire_begin(options, succeeded);
+  if (!drain_is_cooperative()) retire_begin(options, succeeded);
 }
 
 static void adopt(const char* text, size_t size, uint64_t waited_ms, int fd) {
@@ -109,7 +109,7 @@ bool frames_serve(void) {
   open_requests_give_up();
   handoff_give_up();
   orphan_begin(options->drain_limit_ms, options->term_grace_ms);
-  if (!drain_is_the_applications()) retire_begin(options, false);
+  if (!drain_is_cooperative()) retire_begin(options, false);
   return false;
 }
 

@@ -139,8 +139,8 @@ bool control_thread_begin(const struct options* of_process) {
 void control_thread_put_off(void) { quiet_since = clock_ms(); }
 
 int64_t control_thread_due(void) {
-  const bool may =
-      !control_thread_looks_for_loop() && !atomic_load(&has_to_stay) && readiness_is_over() && !drain_is_on();
+  const bool may = !control_thread_looks_for_loop() && !atomic_load(&has_to_stay) && readiness_is_shown() &&
+                   !drain_is_on();
   return may ? quiet_since + QUIET_MS : -1;
 }
 

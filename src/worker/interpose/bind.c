@@ -149,14 +149,14 @@ static bool take(int fd, int given, const struct liveswap_bind* body) {
 
 static int ask_and_take(int fd, const struct liveswap_bind* body) {
   int given = -1;
-  const bool may_be_late = readiness_is_over() && is_inet(body) && !is_wanted_late(body, port_of(body));
+  const bool may_be_late = readiness_is_shown() && is_inet(body) && !is_wanted_late(body, port_of(body));
   const struct request request = {
       .kind = LIVESWAP_BIND, .count = may_be_late, .text = body, .size = sizeof *body, .fd = fd};
   const int error = request_ask(&request, &given);
   if (error == LIVESWAP_TOO_LATE) atomic_store(&is_late, true);
   if (error == REQUEST_UNANSWERED || error == LIVESWAP_STAYS_OWN || error == LIVESWAP_TOO_LATE)
     return TAKEOVER_NOT_OURS;
-  if (error == ENOSPC && readiness_is_over()) return TAKEOVER_NOT_OURS;
+  if (error == ENOSPC && readiness_is_shown()) return TAKEOVER_NOT_OURS;
   if (error != 0) return error;
   const int failed = take(fd, given, body) ? 0 : errno;
   if (given >= 0) libc.close(given);
@@ -168,7 +168,7 @@ int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   if (!takeover_is_on() || (unsigned)fd >= FD_FLAGS_MAX || !describe(fd, address, size, &body))
     return TAKEOVER_NOT_OURS;
   /* Without room the socket stays the application's own; the successor then fails to bind the address. */
-  if (readiness_is_over() && !listeners_have_room()) return TAKEOVER_NOT_OURS;
+  if (readiness_is_shown() && !listeners_have_room()) return TAKEOVER_NOT_OURS;
   /* Before the request, which may take long: the server is not ready meanwhile. */
   readiness_await();
   unseen_listeners_bind_begins();

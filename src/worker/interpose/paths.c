@@ -27,7 +27,7 @@ static bool make_absolute(const char* path, char absolute[PATH_SIZE]) {
 
 /* Once the worker is ready: only if the application has bound listeners. */
 static bool may_be_held(const char* path) {
-  return path != NULL && takeover_is_on() && (!readiness_is_over() || listeners_bound());
+  return path != NULL && takeover_is_on() && (!readiness_is_shown() || listeners_bound());
 }
 
 /* True: `*result` is the call's result, with errno. The master keeps the file of a listener that it holds. */

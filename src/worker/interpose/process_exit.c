@@ -12,8 +12,8 @@
 
 /* A worker that is not ready and was not told to drain. */
 static bool is_starting(void) {
-  return takeover_is_on() && !forked_child_runs() && !readiness_is_over() && !drain_is_on() &&
-         !drain_is_the_applications();
+  return takeover_is_on() && !forked_child_runs() && !readiness_is_shown() && !drain_is_on() &&
+         !drain_is_cooperative();
 }
 
 void process_exit_refuse_daemon(int status) {

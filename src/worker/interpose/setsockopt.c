@@ -1,3 +1,5 @@
+/* setsockopt(): the master learns of options that the application sets on a held listener
+ * (takeover/socket_options.h). */
 #include <pthread.h>
 #include <sys/socket.h>
 

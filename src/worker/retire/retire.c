@@ -274,7 +274,7 @@ static void terminate(void) {
 
 int64_t retire_step(void) {
   /* The application has only now begun to drain by itself. The rest of the drain is left to it. */
-  if (step != STEP_NONE && drain_is_the_applications()) {
+  if (step != STEP_NONE && drain_is_cooperative()) {
     step = STEP_NONE;
     tell_master(false);
   }

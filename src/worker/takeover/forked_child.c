@@ -89,7 +89,7 @@ static _Noreturn void report(enum found found) {
 }
 
 /* An application that drains by itself also manages its children. */
-static bool drains_itself(void) { return drain_is_the_applications(); }
+static bool drains_itself(void) { return drain_is_cooperative(); }
 
 void forked_child_uses(int fd) {
   if (drains_itself()) return;
@@ -98,7 +98,7 @@ void forked_child_uses(int fd) {
 }
 
 void forked_child_binds(int fd) {
-  if (drains_itself() || readiness_is_over()) return;
+  if (drains_itself() || readiness_is_shown()) return;
   const int type = socket_option(fd, SO_TYPE);
   if (type < 0 || type == SOCK_DGRAM) return;
   if (is_detached) report(FOUND_DAEMON);
@@ -106,7 +106,7 @@ void forked_child_binds(int fd) {
 }
 
 void forked_child_detached(void) {
-  if (drains_itself() || readiness_is_over()) return;
+  if (drains_itself() || readiness_is_shown()) return;
   is_detached = true;
   atomic_store(&shared->detached, true);
 }
@@ -128,7 +128,7 @@ bool forked_child_may_report(void) {
 int forked_child_fd(void) { return report_fd; }
 
 static enum liveswap_stage stage(void) {
-  return readiness_is_over() ? LIVESWAP_STAGE_RUN : LIVESWAP_STAGE_START;
+  return readiness_is_shown() ? LIVESWAP_STAGE_RUN : LIVESWAP_STAGE_START;
 }
 
 void forked_child_refuse_daemon(void) {

@@ -53,7 +53,7 @@ static int64_t listening_counts_after(int fd, const struct listener* listener, s
 
 /* The application accepts unseen, by io_uring: fail now if a drain could not cancel that. */
 static void check_uring(void) {
-  if (drain_is_the_applications()) return;
+  if (drain_is_cooperative()) return;
   switch (io_uring_trouble()) {
     case URING_FINE:
       return;
@@ -120,13 +120,13 @@ int64_t readiness_watch_step(void) {
   static bool warned;
   static bool has_datagrams;
   static int64_t began;
-  if (!readiness_is_looked_for()) return -1;
+  if (!readiness_needs_scan()) return -1;
   struct scan scan = {.now = clock_ms()};
   if (began == 0) began = scan.now;
   if (has_datagrams) interrupt_note_readers(note_reader);
   proc_self_each_descriptor(examine, &scan);
   has_datagrams = scan.datagrams;
-  if (readiness_is_over() && (!scan.unseen || scan.longest >= SCANS_END_MS)) return -1;
+  if (readiness_is_shown() && (!scan.unseen || scan.longest >= SCANS_END_MS)) return -1;
   /* The application uses lent listeners only and may never wait on all of them. */
   if (!readiness_is_awaited() && scan.now - began >= SCANS_END_MS) return -1;
   if (scan.longest >= WARN_AFTER_MS && !warned) {

@@ -107,7 +107,7 @@ int64_t unseen_listeners_step(void) {
   static int64_t due;
   const int64_t start = atomic_load(&began);
   const int64_t now = clock_ms();
-  if (start < 0 || now - start > SCANS_END_MS || readiness_is_over() || drain_is_on()) return -1;
+  if (start < 0 || now - start > SCANS_END_MS || readiness_is_shown() || drain_is_on()) return -1;
   if (now < due) return due;
   struct unseen unseen = {.fd = -1};
   if (atomic_load(&binds) == 0) proc_self_each_descriptor(examine, &unseen);

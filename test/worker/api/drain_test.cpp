@@ -41,7 +41,7 @@ TEST_CASE("drain: before the order") {
     REQUIRE(drain_deadline() == -1);
     REQUIRE(drain_age_ms() == -1);
     REQUIRE(drain_patience_ms() == WITHOUT_LIMIT_MS);
-    REQUIRE(!drain_is_the_applications());
+    REQUIRE(!drain_is_cooperative());
     REQUIRE(liveswap_draining() == 0);
     REQUIRE(liveswap_drain_left_ms() == -1);
     REQUIRE(!is_readable(liveswap_drain_fd()));
@@ -139,13 +139,13 @@ TEST_CASE("drain: an application that asks by any of the three functions drains 
     CHECK(in_child([which] {
       REQUIRE(drain_setup());
       slow_path_add(SLOW_TRAFFIC);
-      REQUIRE(!drain_is_the_applications());
+      REQUIRE(!drain_is_cooperative());
       drain_order(1000);
-      REQUIRE(!drain_is_the_applications());
+      REQUIRE(!drain_is_cooperative());
       if (which == 0) liveswap_drain_fd();
       if (which == 1) liveswap_draining();
       if (which == 2) liveswap_drain_left_ms();
-      REQUIRE(drain_is_the_applications());
+      REQUIRE(drain_is_cooperative());
       // Of one that drains by itself nobody asks what its answers are.
       REQUIRE(!slow_path_has(SLOW_TRAFFIC));
       REQUIRE(slow_path_has(SLOW_LOOP));
@@ -161,6 +161,6 @@ TEST_CASE("drain: what the host itself asks makes it nobody's") {
     drain_deadline();
     drain_age_ms();
     drain_patience_ms();
-    REQUIRE(!drain_is_the_applications());
+    REQUIRE(!drain_is_cooperative());
   }));
 }

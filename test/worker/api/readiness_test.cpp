@@ -67,19 +67,19 @@ UniqueFd held_listener() {
 TEST_CASE("readiness: entered, with the application's note or without") {
   CHECK(in_child([] {
     const Master master;
-    REQUIRE(!readiness_is_looked_for());
+    REQUIRE(!readiness_needs_scan());
     readiness_enter(false);
     REQUIRE(master.heard({kEntered}));
-    REQUIRE(!readiness_is_over());
+    REQUIRE(!readiness_is_shown());
     REQUIRE(readiness_is_watched());
-    REQUIRE(readiness_is_looked_for());
+    REQUIRE(readiness_needs_scan());
   }));
   CHECK(in_child([] {
     const Master master;
     readiness_enter(true);
     REQUIRE(master.heard({kEnteredDeferred}));
     // It says itself when it is: looking tells nothing.
-    REQUIRE(!readiness_is_looked_for());
+    REQUIRE(!readiness_needs_scan());
   }));
 }
 
@@ -125,10 +125,10 @@ TEST_CASE("readiness: only the first call counts") {
     REQUIRE(master.heard({kEntered}));
     for (int i = 0; i < 2; ++i) liveswap_defer_ready();
     REQUIRE(master.heard({kDeferred}));
-    REQUIRE(!readiness_is_over());
+    REQUIRE(!readiness_is_shown());
     for (int i = 0; i < 2; ++i) liveswap_ready();
     REQUIRE(master.heard({kReady}));
-    REQUIRE(readiness_is_over());
+    REQUIRE(readiness_is_shown());
   }));
 }
 
@@ -139,7 +139,7 @@ TEST_CASE("readiness: once it is ready, deferring does nothing") {
     liveswap_ready();
     liveswap_defer_ready();
     REQUIRE(master.heard({kEntered, kReady}));
-    REQUIRE(readiness_is_over());
+    REQUIRE(readiness_is_shown());
   }));
 }
 
@@ -151,7 +151,7 @@ TEST_CASE("readiness: about to bind a listener, it is ready when it waits") {
     for (int i = 0; i < 2; ++i) readiness_await();
     REQUIRE(master.heard({kEntered, kAwaits}));
     REQUIRE(readiness_is_awaited());
-    REQUIRE(!readiness_is_over());
+    REQUIRE(!readiness_is_shown());
   }));
 }
 
@@ -186,7 +186,7 @@ TEST_CASE("readiness: each listener is told of when it is first seen waited for"
     readiness_seen(one.get());
     REQUIRE(master.heard({waits(one)}));
     REQUIRE((fd_flags(one.get()) & FLAG_SEEN) != 0);
-    REQUIRE(readiness_is_over());
+    REQUIRE(readiness_is_shown());
     readiness_seen(one.get());
     readiness_seen(duplicate.get());
     REQUIRE(master.heard({}));
@@ -245,7 +245,7 @@ TEST_CASE("readiness: what is no held listener, or does not listen yet, tells no
       REQUIRE((fd_flags(fd) & FLAG_SEEN) == 0);
     }
     REQUIRE(master.heard({}));
-    REQUIRE(!readiness_is_over());
+    REQUIRE(!readiness_is_shown());
     REQUIRE(::listen(bound.get(), 1) == 0);
     readiness_seen(bound.get());
     REQUIRE(master.heard({waits(bound)}));
@@ -284,10 +284,10 @@ TEST_CASE("readiness: of one that says itself, waiting is told but makes it not 
     liveswap_defer_ready();
     readiness_seen(one.get());
     REQUIRE(master.heard({kEntered, kDeferred, waits(one)}));
-    REQUIRE(!readiness_is_over());
+    REQUIRE(!readiness_is_shown());
     liveswap_ready();
     REQUIRE(master.heard({kReady}));
-    REQUIRE(readiness_is_over());
+    REQUIRE(readiness_is_shown());
   }));
 }
 
@@ -300,7 +300,7 @@ TEST_CASE("readiness: a listener that stays the application's own counts as one"
     readiness_note_own(cookie_of(own.get()));
     REQUIRE(master.heard({kEntered, waits(own)}));
     REQUIRE(readiness_own_is_noted());
-    REQUIRE(readiness_is_over());
+    REQUIRE(readiness_is_shown());
   }));
 }
 

@@ -103,7 +103,7 @@ TEST_CASE("readiness watch: a listener in an epoll is waited for, however it cam
     watch(epoll, fd.get(), 1);
     REQUIRE(look_after(STEP_MS) == -1);
     REQUIRE(worker.waited() == std::vector{cookie_of(fd.get())});
-    REQUIRE(readiness_is_over());
+    REQUIRE(readiness_is_shown());
   }));
 }
 
