@@ -66,8 +66,8 @@ static void report(pid_t pid, bool in_group) {
   sendmsg(LIVESWAP_FD_CHANNEL, &packet, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* After a timeout (`late`) the rest of the check's process group is killed too, but is not reported as left
- * behind. */
+/* After a timeout (`timed_out`) the rest of the check's process group is killed too, but is not reported as
+ * left behind. */
 static void kill_one(pid_t pid, bool timed_out) {
   const bool in_group = getpgid(pid) == getpgrp();
   if (pid != child && !(timed_out && in_group)) report(pid, in_group);

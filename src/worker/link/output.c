@@ -80,7 +80,7 @@ static void redirect(int which) {
   atomic_store(&readers[which], reader);
 }
 
-/* Drops what `place` cannot take at once, so that processes that write into the pipe never block. */
+/* Drops what `to` cannot take at once, so that processes that write into the pipe never block. */
 static void pass_on(int reader, int to) {
   char bytes[4096]; /* PIPE_BUF: written in one piece to a pipe with room */
   enum { TURNS = 256 };
