@@ -197,7 +197,7 @@ struct liveswap_frame {
  *   --keepalive end|migrate|keep        what happens to idle connections in a drain
  *   --keepalive-grace MS                how long a connection must be idle for that
  *
- * The master passes the words of a worker from --slot to MORE in an environment variable instead, one word a
+ * The master passes the words of a worker from --slot to MORE in LIVESWAP_WORKER_VARIABLE instead, one word a
  * line; the command line is then PATH [ARG …]. So Go and Rust, which read the process's arguments without
  * main(), see the application's own arguments, and `ps` shows the server. The process's name has slot and
  * generation.

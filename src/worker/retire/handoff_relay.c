@@ -30,8 +30,8 @@ enum {
 struct moved {
   bool used;
   bool owes_answer;       /* the application has read a request and not yet answered */
-  bool may_have_answered; /* … but may have answered already: the request was read from the connection itself,
-                             before the replacement */
+  bool may_have_answered; /* the owed answer may have been sent already: the request was read before the
+                             replacement */
   bool has_sent;          /* the application has sent since, and may send more */
   bool client_has_sent;   /* the client has sent; look again at `look_again_due` */
   bool client_left;

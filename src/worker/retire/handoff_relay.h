@@ -1,18 +1,19 @@
 /*
  * Hands an idle connection to the successor without the client noticing. retire/idle_connections.h has chosen
- * it.
+ * the connection.
  *
  * The worker host cannot be sure that a connection is idle: the application may have read a request that it
- * is still processing. So the connection is replaced first: one end of a socket pair, the placeholder, takes
- * its place in the application's descriptor. The worker host holds the other end and the connection, and
- * relays. What happens next decides:
+ * is still processing. So one end of a socket pair, the placeholder, first replaces the connection in the
+ * application's descriptor. The worker host holds the other end and the connection, and relays. What happens
+ * next decides:
  *
- *   the client sends             The client had its answer, so the application owes nothing. The connection
- * goes to the master with the bytes unread; the application reads end of file. the application sends It owed
- * an answer. The host relays the answer, and continues to watch. either side closes           The host closes
- * the other side. neither, for the grace       The connection was idle and goes to the master. If the kernel
- * cannot tell which side sent last, or if the application has sent since the replacement, only after half of
- * the drain limit.
+ *   - The client sends. The client had its answer, so the application owes nothing. The connection goes to
+ *     the master with the bytes unread; the application reads end of file.
+ *   - The application sends. It owed an answer. The host relays the answer and continues to watch.
+ *   - Either side closes. The host closes the other side.
+ *   - Neither, for the grace. The connection was idle and goes to the master. If the kernel cannot tell which
+ *     side sent last, or if the application has sent since the replacement, only after half of the drain
+ *     limit.
  *
  * A read() that was looking up the descriptor during the replacement may still take bytes from the connection
  * itself, and thus a request from the successor. So every thread that may be in such a call is interrupted

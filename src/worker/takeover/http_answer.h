@@ -26,7 +26,7 @@ enum answer_phase {
   ANSWER_LINE,       /* in a line of the head that does not matter */
   ANSWER_LINE_START,
   ANSWER_NAME_OF_LENGTH, /* in a name that may be Content-Length */
-  ANSWER_NAME_OF_CODING, /* … Transfer-Encoding */
+  ANSWER_NAME_OF_CODING, /* in a name that may be Transfer-Encoding */
   ANSWER_LENGTH,         /* in the value of Content-Length */
   ANSWER_CODING,         /* in the value of Transfer-Encoding */
   ANSWER_BODY,           /* `left` bytes are to come */

@@ -27,7 +27,7 @@ enum {
 };
 
 static _Atomic int64_t began = -1;
-static atomic_int binds; /* under way */
+static atomic_int binds; /* bind() calls under way */
 static enum intercept intercept;
 
 void unseen_listeners_watch(const struct options* options) {

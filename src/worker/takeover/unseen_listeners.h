@@ -13,9 +13,8 @@
 /* The application is about to be called: scans begin. */
 void unseen_listeners_watch(const struct options* options);
 
-/* Around a bind() that is taken over. From the master's listen() on, and until the worker host has the
- * listener in its list, the socket looks like one that was made unseen: there are no scans meanwhile. Any
- * thread. */
+/* Called around a bind() that is taken over. Between the master's listen() and the entry in the worker host's
+ * list, the socket looks like an unseen listener, so no scan runs meanwhile. Any thread. */
 void unseen_listeners_bind_begins(void);
 void unseen_listeners_bind_ends(void);
 
