@@ -69,8 +69,8 @@ static int enter(const struct options* options, const struct loaded* application
                                                             environment);
 }
 
-/* Advice for an application whose bind() was not seen: of two such workers the second fails with "address in
- * use", before takeover/unseen_listeners.c has looked at the first. */
+/* Advice if no bind() was seen. Of two such workers the second fails with "address in use", before
+ * takeover/unseen_listeners.c has scanned the first. */
 static void warn_unseen_bind(const struct options* options, int result) {
   if (result == 0 || options->intercept != INTERCEPT_LIBC || readiness_is_shown()) return;
   if (listeners_bound() || listeners_first() >= 0) return;

@@ -2,12 +2,12 @@
  * Ends the processes that a check or hook leaves behind, also those in sessions of their own.
  *
  * The worker host forks. The child loads the library; the parent is the child's subreaper (prctl(2)) and
- * stays single-threaded. The kernel makes the subreaper the new parent of every descendant whose own parent
- * has ended, so all of them are among its children.
+ * stays single-threaded. When a process ends, the kernel makes the subreaper the parent of its children, so
+ * all descendants end up among the subreaper's children.
  *
  * When the child has ended, or at SIGTERM, the parent kills its children until none is left, reports them to
  * the master (LIVESWAP_LEFT), and ends with the child's exit status or signal. When the master has gone, the
- * child has a second to end by itself, as the worker host does; then the parent kills all of them too.
+ * child has a second to end by itself; then the parent kills all of them too.
  *
  * Not caught: processes that another process has started for the library (systemd-run, at), and those of a
  * library that first kills or stops the subreaper, as a process of the same user may.

@@ -13,8 +13,8 @@ bool wake_setup(void);
 /* Makes the control thread call all step functions soon. Any thread; async-signal-safe. */
 void wake_control_thread(void);
 
-/* Starts a parked control thread. For work that a running control thread notices without the eventfd, and that
- * it looks for before it parks. Any thread; async-signal-safe. */
+/* Starts a parked control thread. For work that a running control thread notices without the eventfd, and
+ * that it looks for before it parks. Any thread; async-signal-safe. */
 void wake_if_parked(void);
 
 /* For the control thread: the eventfd, readable after wake_control_thread(). Borrowed. */

@@ -10,8 +10,9 @@
 bool poll_select_was_woken(void);
 
 /*
- * Whether the calling thread, whose accept() has found no connection, came from poll or select and should
- * return there. True at most once for each poll: otherwise another thread polls and this one only accepts.
+ * After an accept() that has found no connection: whether the calling thread came from poll or select and
+ * should return there. True at most once for each poll: otherwise another thread polls and this one only
+ * accepts.
  */
 bool poll_select_may_go_back(void);
 
