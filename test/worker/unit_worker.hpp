@@ -1,7 +1,8 @@
-// What of a worker the mechanisms on descriptors need: channel, /proc, drain, wake. In a process of its own
-// (in_child.hpp), for most of it is there once.
+// What of a worker the mechanisms on descriptors need: channel, /proc, drain, wake, and a clock that stands.
+// In a process of its own (in_child.hpp), for most of it is there once.
 #pragma once
 
+#include "fake_clock.hpp"
 #include "host_headers.hpp"
 #include "in_child.hpp"
 #include "master_end.hpp"
@@ -25,6 +26,7 @@ namespace liveswap::test {
 
 struct UnitWorker : MasterEnd {
   UnitWorker() {
+    stop_clock();
     REQUIRE(adopt());
     REQUIRE(wake_setup());
     REQUIRE(proc_self_setup());

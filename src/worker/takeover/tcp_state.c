@@ -76,6 +76,8 @@ bool tcp_state_look(int fd, struct connection* connection) {
   socklen_t size = sizeof info;
   memset(&info, 0, sizeof info);
   if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;
+  /* The kernel counts the client's FIN as a byte. */
+  if (info.tcpi_state == CLOSE_WAIT && info.tcpi_bytes_received > 0) --info.tcpi_bytes_received;
   *connection = (struct connection){.state = state_of(&info),
                                     .last = last_word(fd, &info),
                                     .is_empty = is_empty(fd),

@@ -1,7 +1,6 @@
 // Connections that the predecessor has handed off come out of accept() (takeover/adopted_connections.h),
 // those for a listener that is just being bound too (takeover/early_connections.h); the rest goes back
 // (takeover/give_back.h).
-#include "../fake_clock.hpp"
 #include "../unit_worker.hpp"
 
 #include <doctest/doctest.h>
@@ -388,12 +387,15 @@ TEST_CASE("give back: what the master has no room for waits, and the control thr
     const Connection connection(worker.fd);
     int filled = 0;
     while (channel_try_send({.kind = LIVESWAP_LOG}, std::string(1000, 'f').data(), 1000)) ++filled;
-    for (const std::uint64_t cookie : {1U, 2U})
+    const auto give = [&](std::uint64_t cookie) {
       give_back(cookie, ::fcntl(connection.server.get(), F_DUPFD_CLOEXEC, 200), clock_ms());
+    };
+    give(1);
     REQUIRE(!give_back_is_done());
     REQUIRE(is_readable(wake_fd()));
     REQUIRE(give_back_step() > 0);
     for (int i = 0; i < filled; ++i) REQUIRE(worker.receive().has_value());
+    give(2);  // there is room, and it does not overtake the first
     REQUIRE(give_back_step() == -1);
     REQUIRE(give_back_is_done());
     REQUIRE(worker.given_back() == std::vector<std::uint64_t>{1, 2});

@@ -1,6 +1,5 @@
 // How many connections are open (takeover/connection_count.h), in processes that the application has made too
 // (takeover/descendants.h).
-#include "../fake_clock.hpp"
 #include "../unit_worker.hpp"
 
 #include <doctest/doctest.h>

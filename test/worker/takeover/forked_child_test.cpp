@@ -138,9 +138,12 @@ TEST_CASE("forked child: one that leaves the session and then binds has become a
   CHECK(in_child([] {
     const Worker worker;
     const UniqueFd own = listen_inet(), datagrams = listen_inet(INADDR_LOOPBACK, SOCK_DGRAM);
-    REQUIRE(ends_silently(status_of_child([&] {
+    REQUIRE(in_child([&] {
       forked_child_detached();
       forked_child_binds(datagrams.get());  // a resolver's, say
+    }));
+    REQUIRE(ends_silently(status_of_child([&] {
+      forked_child_detached();
       forked_child_binds(own.get());
     })));
     REQUIRE(is_readable(forked_child_fd()));

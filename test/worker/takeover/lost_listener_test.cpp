@@ -109,6 +109,7 @@ TEST_CASE("lost listener: once all are taken away nothing is put back") {
     const int by = worker.bind_again();
     lost_listener_replace(worker.cookie, by);
     REQUIRE(cookie_of(worker.fd.get()) == placeholder);
+    REQUIRE(listeners_with(worker.cookie) == worker.held);
     REQUIRE(!is_open(by));
   }));
 }

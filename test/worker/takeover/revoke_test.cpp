@@ -1,6 +1,5 @@
 // Listeners are taken away from the application (takeover/revoke.h); whether they block
 // (takeover/blocking_mode.h).
-#include "../fake_clock.hpp"
 #include "../unit_worker.hpp"
 
 #include <doctest/doctest.h>

@@ -1,6 +1,5 @@
 // What the kernel knows of a connection (takeover/tcp_state.h), and what the application was seen to send on
 // it (takeover/traffic.h).
-#include "../fake_clock.hpp"
 #include "../unit_worker.hpp"
 
 #include <doctest/doctest.h>
@@ -144,6 +143,24 @@ TEST_CASE("tcp_state: what a client does not take is not empty, and not acknowle
   CHECK(!found.is_empty);
   CHECK(found.has_unacked);
   CHECK(found.acked < found.sent + 4'000'000);
+}
+
+TEST_CASE("tcp_state: that the client has left is no byte of its own") {
+  const Connection silent(listening()), asked(listening());
+  say(asked.client, "question");
+  hear(asked.server);
+  for (const Connection* const each : {&silent, &asked}) {
+    ::shutdown(each->client.get(), SHUT_WR);
+    REQUIRE(eventually([&] { return look(each->server).state == CONNECTION_LEFT; }));
+  }
+  CHECK(look(silent.server).received == 0);
+  CHECK(look(silent.server).last == LAST_NOBODYS);
+  CHECK(look(asked.server).received == 8);
+  CHECK(look(asked.server).last == LAST_CLIENTS);
+  std::uint64_t unread = 9;
+  struct connection found {};
+  REQUIRE(tcp_state_look_unread(asked.server.get(), &found, &unread));
+  CHECK(unread == 0);
 }
 
 TEST_CASE("tcp_state: each end") {

@@ -1,6 +1,5 @@
 // What the control thread looks for from outside: listeners that no call has shown to be waited for
 // (takeover/readiness_watch.h), and those that were bound unseen (takeover/unseen_listeners.h).
-#include "../fake_clock.hpp"
 #include "../unit_worker.hpp"
 
 #include <doctest/doctest.h>
