@@ -17,7 +17,7 @@ std::string list_of(const std::vector<std::string>& names) {
 }
 
 std::string served_by(const AwaitedListeners::Place& place, Generation generation) {
-  return generation == place.generation ? "the worker before it served"
+  return generation == place.generation ? "the previous worker served"
                                         : "generation " + std::to_string(generation) + " serves";
 }
 
@@ -114,16 +114,16 @@ AwaitedListeners::Outlook AwaitedListeners::look(Time now, const Place& place, c
     }
     if (waits && !is_bound) outlook.next = progress.since + limits_.drop_after;
     outlook.awaits.text =
-        "it had not come to wait on " + list_of(names) + ", which " + served_by(place, duty.generation);
+        "it did not yet wait on " + list_of(names) + ", which " + served_by(place, duty.generation);
     if (is_bound)
-      outlook.awaits.advice = "one that does without a listener which it was given calls liveswap_ready()";
+      outlook.awaits.advice = "an application that does not serve a lent listener calls liveswap_ready()";
     return outlook;
   }
   const bool is_known = !duty.listeners.empty();
   if (!waits && (progress.any || is_known)) {
     outlook.awaits = {
-        "it had not come to wait on any listener",
-        "one that never listens calls liveswap_ready(), or is started with --no-await-listener"};
+        "it did not yet wait on any listener",
+        "an application that never listens calls liveswap_ready(), or is started with --no-await-listener"};
     return outlook;
   }
   if (!waits) return outlook;  // the settle time counts

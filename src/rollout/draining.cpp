@@ -22,8 +22,8 @@ void Engine::limit_draining(Time now) {
   std::stable_sort(asked.begin(), asked.end(),
                    [](const Worker* a, const Worker* b) { return a->drain_since < b->drain_since; });
   asked.resize(asked.size() - most_draining());
-  const std::string why =
-      "drained longest of more than " + std::to_string(most_draining()) + " (--max-draining)";
+  const std::string why = "was the longest of more than " + std::to_string(most_draining()) +
+                          " draining workers (--max-draining)";
   for (Worker* worker : asked) next_step(now, *worker, why);
 }
 

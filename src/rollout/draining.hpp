@@ -9,7 +9,6 @@ namespace liveswap::rollout {
 // and a successor serves within a second.
 constexpr Time hurried_step{200};
 
-constexpr const char* hurried_in_words =
-    "was in the way of its successor, which starts when it has gone (surge 0)";
+constexpr const char* hurried_in_words = "kept its successor from starting (surge 0)";
 
 }  // namespace liveswap::rollout

@@ -11,7 +11,7 @@ constexpr Time reopening{1'000};
 // From the moment a socket is unwanted until the connections that wait in it are reset: late binders get
 // their time first.
 constexpr Time clearing = late_binder;
-// From the withdrawal of a listener until its close: pending handshakes end, or are retried once.
+// From the withdrawal of a listener until the close: pending handshakes end, or are retried once.
 constexpr Time leaving{1'000};
 
 }  // namespace
@@ -23,7 +23,7 @@ void ListenerLifetime::unwanted() {
   turning_away_at_.reset();
 }
 
-// At once: until then its connections go through the master.
+// At once: until then the connections go through the master.
 bool ListenerLifetime::may_leave(const Use& use) const {
   return !is_leaving() && !stays_ && use.quiet && use.inherited && use.serves && !use.lasting;
 }

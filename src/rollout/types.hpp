@@ -79,7 +79,7 @@ enum class DrainStep {
   killed,   // SIGKILL
 };
 
-// What a starting worker has not done yet, for its failure message: "it had not come to wait on …".
+// What a starting worker has not done yet, for its failure message: "it did not yet wait on …".
 struct Awaits {
   std::string text;    // empty: nothing
   std::string advice;  // what to do if the ready limit passes
@@ -120,7 +120,7 @@ struct Drain {
   WorkerId worker;
   std::optional<Time> limit;
 };
-struct Expire {  // its listeners are taken away
+struct Expire {  // its listeners are revoked
   WorkerId worker;
 };
 struct Signal {

@@ -17,7 +17,7 @@ void discard(UniqueFd fd);
 // The queue of discard() is long: stop reading from those that send descriptors for a moment.
 bool is_discarding_too_many();
 
-// A descriptor that a worker sent or that was accepted from a client: owned as by UniqueFd, but discarded.
+// A descriptor sent by a worker or accepted from a client: owned as by UniqueFd, but discarded.
 class ReceivedFd {
  public:
   ReceivedFd() = default;

@@ -157,8 +157,7 @@ tl::unexpected<Error> limit_failed(const std::pair<int, rlimit>& limit, int numb
   for (char& letter : lower) letter = static_cast<char>(letter - 'A' + 'a');
   return fail(fmt::format(
       "cannot set the limit {} to {}: {}: {}; ask for less (--limit {}=…, limits: in the file), or raise it "
-      "where the "
-      "master is started (Limit{}= of a systemd unit, limits.conf)",
+      "where the master is started (Limit{}= of a systemd unit, limits.conf)",
       lower, shown(limit.second.rlim_cur), ::strerrordesc_np(number), allowed(limit.first), lower, upper));
 }
 

@@ -259,7 +259,8 @@ class Master {
   void check() const {
     const auto served = pool_.served(id);
     require(served.failed <= served.served, "no more requests failed than there were");
-    require(listeners_.taken().size() <= LIVESWAP_LISTENERS_MAX, "listeners of applications are bounded");
+    require(listeners_.app_endpoints().size() <= LIVESWAP_LISTENERS_MAX,
+            "listeners of applications are bounded");
   }
 
   UniqueFd theirs_;

@@ -12,8 +12,8 @@
 #include <fstream>
 #include <thread>
 
+#include "app_listeners_fixture.hpp"
 #include "master/sockets/sockets.hpp"
-#include "takeover_desk.hpp"
 #include "test/support/temp_dir.hpp"
 
 using namespace liveswap;

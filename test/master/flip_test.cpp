@@ -270,8 +270,8 @@ TEST_CASE("a set that cannot be staged leaves no trace") {
   std::ofstream(dir / "app.sock.new") << "somebody's";
   const auto staged = listeners.stage();
   REQUIRE_FALSE(staged.has_value());
-  CHECK(staged.error().text ==
-        "listener unix: cannot listen on " + (dir / "app.sock.new") + ": a file that is no socket is there");
+  CHECK(staged.error().text == "listener unix: cannot listen on " + (dir / "app.sock.new") +
+                                   ": a file that is not a socket is there");
   CHECK_FALSE(listeners.staged());
   CHECK(std::filesystem::exists(dir / "app.sock.new"));
   CHECK_FALSE(listeners.flip().has_value());

@@ -12,8 +12,8 @@
 #include <map>
 #include <thread>
 
+#include "app_listeners_fixture.hpp"
 #include "master/workers/left_behind.hpp"
-#include "takeover_desk.hpp"
 #include "test/support/temp_dir.hpp"
 
 using namespace liveswap;

@@ -135,7 +135,7 @@ TEST_CASE("a path that is not ours to take is left alone") {
   std::ofstream(dir / "file") << "precious";
   const auto on_file = listen_unix(dir / "file", 0600, 16);
   REQUIRE_FALSE(on_file.has_value());
-  CHECK(on_file.error().text.find("a file that is no socket is there") != std::string::npos);
+  CHECK(on_file.error().text.find("a file that is not a socket is there") != std::string::npos);
   CHECK(std::filesystem::file_size(dir / "file") == 8);
 
   sockaddr_un stranger{};

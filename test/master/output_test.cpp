@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "takeover_desk.hpp"
+#include "app_listeners_fixture.hpp"
 
 using namespace liveswap;
 using namespace liveswap::master;

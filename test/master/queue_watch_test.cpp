@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "takeover_desk.hpp"
+#include "app_listeners_fixture.hpp"
 
 using namespace liveswap;
 using namespace liveswap::master;

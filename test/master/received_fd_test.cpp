@@ -9,7 +9,7 @@
 
 #include <chrono>
 
-#include "takeover_desk.hpp"
+#include "app_listeners_fixture.hpp"
 
 using namespace liveswap;
 using namespace liveswap::test;

@@ -12,8 +12,8 @@
 #include <filesystem>
 #include <vector>
 
+#include "app_listeners_fixture.hpp"
 #include "master/uv/loop.hpp"
-#include "takeover_desk.hpp"
 
 using namespace liveswap;
 using namespace liveswap::master;

@@ -39,7 +39,7 @@ TEST_CASE(
   auto outlook = awaited.look(50s, first, waits_on(none));
   CHECK_FALSE(outlook.ready);
   CHECK_FALSE(outlook.next.has_value());
-  CHECK(outlook.awaits.text == "it had not come to wait on any listener");
+  CHECK(outlook.awaits.text == "it did not yet wait on any listener");
   CHECK(outlook.awaits.advice.find("--no-await-listener") != std::string::npos);
   Progress progress = waits_on(admin);
   progress.since = 1s;
@@ -77,9 +77,9 @@ TEST_CASE("awaited: a successor waits on all that its predecessor served, and th
   const Place next = place(0, 2, "B");
   auto outlook = awaited.look(1s, next, waits_on(admin));
   CHECK_FALSE(outlook.ready);
-  CHECK(outlook.awaits.text == "it had not come to wait on main, which generation 1 serves");
+  CHECK(outlook.awaits.text == "it did not yet wait on main, which generation 1 serves");
   outlook = awaited.look(1s, next, waits_on(none));
-  CHECK(outlook.awaits.text == "it had not come to wait on admin and main, which generation 1 serves");
+  CHECK(outlook.awaits.text == "it did not yet wait on admin and main, which generation 1 serves");
   CHECK(awaited.look(1s, next, waits_on(both)).ready);
 }
 
@@ -132,7 +132,7 @@ TEST_CASE("awaited: code that comes back serves what it served before") {
   CHECK(awaited.duty_of(place(0, 3, "A")).listeners == both);
   CHECK(awaited.duty_of(place(0, 3, "C")).listeners == admin);
   const auto outlook = awaited.look(5s, place(0, 1, "A"), waits_on(admin));
-  CHECK(outlook.awaits.text == "it had not come to wait on main, which the worker before it served");
+  CHECK(outlook.awaits.text == "it did not yet wait on main, which the previous worker served");
 }
 
 TEST_CASE("awaited: a slot has listeners of its own, a new one what all have") {
@@ -205,16 +205,16 @@ Engine one_starting(const Awaits& awaits) {
 }  // namespace
 
 TEST_CASE("awaited: a failure before readiness says what was missing") {
-  const Awaits awaits{"it had not come to wait on X", "do this"};
+  const Awaits awaits{"it did not yet wait on X", "do this"};
   auto died = one_starting(awaits);
   CHECK(failure_in(died.exited(1s, 1, {"start", "exit status 1", false})) ==
-        "slot 0, stage start: exit status 1; it had not come to wait on X");
+        "slot 0, stage start: exit status 1; it did not yet wait on X");
   auto returned = one_starting(awaits);
   CHECK(failure_in(returned.returned(1s, 1, "it returned")) ==
-        "slot 0, stage start: it returned; it had not come to wait on X");
+        "slot 0, stage start: it returned; it did not yet wait on X");
   auto late = one_starting(awaits);
   CHECK(failure_in(late.tick(30s)) ==
-        "slot 0, stage ready: it was not ready within 30000 ms; it had not come to wait on X: do this");
+        "slot 0, stage ready: it was not ready within 30000 ms; it did not yet wait on X: do this");
   auto ready = one_starting(awaits);
   ready.ready(1s, 1);
   CHECK(failure_in(ready.exited(2s, 1, {"start", "exit status 1", false})) ==

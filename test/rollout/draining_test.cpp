@@ -59,13 +59,14 @@ TEST_CASE("draining: beyond the limit the longest get force, and are told why") 
   CHECK(script.ready(5) == "drain 3 60000, spawn 6 in 1: C");
   CHECK(script.ready(6) == "drain 4 60000, commit C, expire 1");
   CHECK(script.notes().back().kind == NoteKind::expired);
-  CHECK(script.notes().back().text == "it drained longest of more than 3 (--max-draining)");
+  CHECK(script.notes().back().text == "it was the longest of more than 3 draining workers (--max-draining)");
   CHECK(script.pass(Time{4'000}) == "+2000 term 1, +4000 kill 1");
   script.committed();
   script.returned(2);
   CHECK(script.crashed(1) == "answer 7 ok");
   CHECK(script.answer_text() ==
-        "generation 2 serves in 2 slots; the worker of generation 1 in slot 0 drained longest of more than 3 "
+        "generation 2 serves in 2 slots; the worker of generation 1 in slot 0 was the longest of more than 3 "
+        "draining workers "
         "(--max-draining) and was ended by force (killed by SIGSEGV)");
 }
 

@@ -103,7 +103,7 @@ TEST_CASE_FIXTURE(Scenario, "beyond max-draining the longest are ended, and all 
   const auto told = Json::parse(app.run("receipt", {"3", "--json"}).out);
   const auto& worker = told["slots"][0]["workers"][0];
   CHECK(worker["end"] == "forced");
-  CHECK(worker["force"] == "it drained longest of more than 2 (--max-draining)");
+  CHECK(worker["force"] == "it was the longest of more than 2 draining workers (--max-draining)");
   CHECK(worker["killed"].get<int>() > 0);
   CHECK(contains(told["reason"].get<std::string>(), "cut by force"));
   CHECK(app.run("die").status == Exit::ok);

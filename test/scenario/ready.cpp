@@ -62,8 +62,8 @@ TEST_CASE_FIXTURE(Scenario, "a successor that dies before its last listener is s
   Load load(*this, server.main.address(), {"--rate", "200"});
   const auto finished = app.upgrade(v2);
   CHECK(finished.status == Exit::reverted);
-  CHECK_MESSAGE(contains(finished.err, "it had not come to wait on " + server.main.address() +
-                                           ", which generation 1 serves"),
+  CHECK_MESSAGE(contains(finished.err,
+                         "it did not yet wait on " + server.main.address() + ", which generation 1 serves"),
                 finished.err);
   CHECK(app.serves(v1));
   load.stop().check_nothing_lost();
@@ -117,7 +117,7 @@ TEST_CASE_FIXTURE(Scenario,
   const auto finished = app.upgrade(v2);
   CHECK(finished.status == Exit::reverted);
   CHECK_MESSAGE(
-      contains(finished.err, "not ready within 1000 ms; it had not come to wait on " + server.main.address()),
+      contains(finished.err, "not ready within 1000 ms; it did not yet wait on " + server.main.address()),
       finished.err);
   load.stop().check_nothing_lost();
 }
@@ -143,7 +143,7 @@ TEST_CASE_FIXTURE(Scenario, "a start that cannot bind fails, however slow it is,
   write_file(go, "");
   const auto finished = master.wait();
   CHECK(finished.status == Exit::failed);
-  CHECK_MESSAGE(contains(finished.err, "it had not come to wait on any listener"), finished.err);
+  CHECK_MESSAGE(contains(finished.err, "it did not yet wait on any listener"), finished.err);
 }
 
 TEST_CASE_FIXTURE(Scenario, "one that never listens says so, or is started so; else the message says how") {

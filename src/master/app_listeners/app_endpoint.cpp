@@ -13,7 +13,7 @@ std::string AppEndpoint::key() const {
   return asked_.is_unnamed() ? asked_.text() + " #" + std::to_string(nth_) : address();
 }
 
-bool AppEndpoint::repair_taken(int fd, int backlog, bool& nonblocking) const {
+bool AppEndpoint::repair_app_socket(int fd, int backlog, bool& nonblocking) const {
   nonblocking = nonblocking || is_nonblocking(fd);
   return repair_socket(fd, backlog, nonblocking);
 }

@@ -70,7 +70,7 @@ class AppEndpoint : public Endpoint {
  protected:
   // As repair_socket(). A socket may block until first seen non-blocking, but not afterwards, because
   // workers rely on it. `nonblocking`: stored with the socket, false at first.
-  bool repair_taken(int fd, int backlog, bool& nonblocking) const;
+  bool repair_app_socket(int fd, int backlog, bool& nonblocking) const;
 
   AppEndpoint(const BindAddress& asked, unsigned nth) : Endpoint(asked.text()), asked_(asked), nth_(nth) {}
   const BindAddress& asked() const { return asked_; }

@@ -220,7 +220,7 @@ void AppInet::repair() {
   bool moved = false;
   for (const int fd : std::vector<int>(group_)) {
     Socket& one = *owner(fd);
-    if (!repair_taken(fd, one.backlog, one.nonblocking)) continue;
+    if (!repair_app_socket(fd, one.backlog, one.nonblocking)) continue;
     // The socket had left the group and is now the last member (TcpEndpoint::note_relisten).
     const auto place = std::find(group_.begin(), group_.end(), fd);
     *place = group_.back();

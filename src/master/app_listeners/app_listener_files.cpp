@@ -64,22 +64,22 @@ int AppListeners::rename(Worker& worker, const Frame& frame, UniqueFd& answer) {
 }
 
 // The old name stays while other workers have bound and will rename it.
-int AppListeners::move(Worker& worker, AppUnix& endpoint, const Renaming& wish) {
+int AppListeners::move(Worker& worker, AppUnix& endpoint, const Renaming& renaming) {
   worker.named.erase(&endpoint);
   const bool others = std::any_of(workers_.begin(), workers_.end(), [&](const auto& one) {
     const auto found = one.second.named.find(&endpoint);
-    return found != one.second.named.end() && found->second == wish.from && !one.second.ready &&
+    return found != one.second.named.end() && found->second == renaming.from && !one.second.ready &&
            !one.second.draining;
   });
-  return endpoint.move(wish.to, wish.from, others, wish.as);
+  return endpoint.move(renaming.to, renaming.from, others, renaming.as);
 }
 
 int AppListeners::merge(Worker& worker, AppUnix& endpoint, Endpoint& into, const std::optional<Identity>& as,
                         UniqueFd& answer) {
   mend(into);
-  AppEndpoint* taken = taken_endpoint(&into);
+  AppEndpoint* app = app_endpoint(&into);
   const int socket =
-      taken ? taken->reachable(worker.set, worker.place.slot) : into.socket(worker.set, worker.place.slot);
+      app ? app->reachable(worker.set, worker.place.slot) : into.socket(worker.set, worker.place.slot);
   if (socket < 0 || type_of(socket) != type_of(endpoint.held(0, 0))) return LIVESWAP_STAYS_OWN;
   answer = UniqueFd::adopt(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
   if (!answer) return errno;

@@ -111,7 +111,7 @@ std::optional<rollout::Time> AppListeners::look(rollout::Time now, const std::ve
   const bool states = note_states(seen), frames = std::exchange(changed_, false);
   const bool changed = (std::exchange(quiet_, quiet) != quiet) || states || frames;
   unjudged_ = unjudged_ || changed;
-  for (AppEndpoint* endpoint : std::vector<AppEndpoint*>(listeners_.taken())) {
+  for (AppEndpoint* endpoint : std::vector<AppEndpoint*>(listeners_.app_endpoints())) {
     Use& use = uses_[endpoint];
     if (changed) refresh(*endpoint, use);
     look_at(*endpoint, use, now);

@@ -32,8 +32,8 @@ bool AppListeners::is_being_judged(const Worker& worker) const {
 AwaitedListeners::Listeners AppListeners::served_by(const Worker& worker) const {
   AwaitedListeners::Listeners served;
   for (const Endpoint* endpoint : worker.waits) {
-    const AppEndpoint* taken = taken_endpoint(endpoint);
-    served[taken ? taken->key() : endpoint->address()] = endpoint->address();
+    const AppEndpoint* app = app_endpoint(endpoint);
+    served[app ? app->key() : endpoint->address()] = endpoint->address();
   }
   return served;
 }
@@ -41,13 +41,13 @@ AwaitedListeners::Listeners AppListeners::served_by(const Worker& worker) const 
 // Whether the worker serves other endpoints that exclude this address, and waits on all of them: 0.0.0.0:80
 // instead of 127.0.0.1:80, or the reverse.
 bool AppListeners::is_replaced(const Worker& worker, const std::string& key) const {
-  const auto& all = listeners_.taken();
+  const auto& all = listeners_.app_endpoints();
   const auto one =
       std::find_if(all.begin(), all.end(), [&](const AppEndpoint* each) { return each->key() == key; });
   if (one == all.end() || worker.uses.contains(*one)) return false;
   bool found = false;
   for (Endpoint* endpoint : worker.uses) {
-    const AppEndpoint* other = taken_endpoint(endpoint);
+    const AppEndpoint* other = app_endpoint(endpoint);
     if (!other || !other->excludes(**one)) continue;
     if (!worker.waits.contains(endpoint)) return false;
     found = true;
@@ -69,7 +69,7 @@ AwaitedListeners::Progress AppListeners::progress_of(const Worker& worker) const
       by_contract && !lent.empty() &&
       std::all_of(lent.begin(), lent.end(), [&](Endpoint* one) { return worker.waits.contains(one); });
   for (Endpoint* endpoint : worker.uses)
-    if (const AppEndpoint* taken = taken_endpoint(endpoint)) progress.bound.insert(taken->key());
+    if (const AppEndpoint* app = app_endpoint(endpoint)) progress.bound.insert(app->key());
   for (const auto& [key, name] : awaited_.duty_of(worker.place).listeners)
     if (is_replaced(worker, key)) progress.replaced.insert(key);
   progress.any = rules_.expects_listener || worker.expects || !worker.uses.empty();

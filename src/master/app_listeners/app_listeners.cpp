@@ -55,10 +55,10 @@ int make_plain_socket(const BindAddress& address, const std::optional<Identity>&
 
 }  // namespace
 
-AppEndpoint* AppListeners::taken_endpoint(const Endpoint* endpoint) const {
-  const auto& taken = listeners_.taken();
-  const auto found = std::find(taken.begin(), taken.end(), endpoint);
-  return found == taken.end() ? nullptr : *found;
+AppEndpoint* AppListeners::app_endpoint(const Endpoint* endpoint) const {
+  const auto& all = listeners_.app_endpoints();
+  const auto found = std::find(all.begin(), all.end(), endpoint);
+  return found == all.end() ? nullptr : *found;
 }
 
 void AppListeners::joined(rollout::WorkerId id, const rollout::AwaitedListeners::Place& place, pid_t pid,
@@ -126,7 +126,9 @@ bool AppListeners::take_frame(rollout::WorkerId id, Frame& frame) {
 void AppListeners::complain(Worker& worker, const std::string& text) const {
   if (worker.complaints == complaints_limit) return;
   log::warning("slot {} pid {}: {}{}", worker.place.slot, worker.pid, text,
-               ++worker.complaints == complaints_limit ? " (no more of this is said for this process)" : "");
+               ++worker.complaints == complaints_limit
+                   ? " (further such messages for this process are left out)"
+                   : "");
 }
 
 int AppListeners::complain_of_bind(Worker& worker, const BindAddress& address, int error) const {
@@ -143,7 +145,7 @@ int AppListeners::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
   int error = 0;
   const auto address = BindAddress::parse(frame.text, error);
   if (!address) {
-    complain(worker, fmt::format("an address that cannot be taken over: {}", error_text(error)));
+    complain(worker, fmt::format("cannot share an address: {}", error_text(error)));
     return error;
   }
   if (frame.crippled) return EMFILE;
@@ -151,7 +153,8 @@ int AppListeners::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
   if ((worker.ready || worker.draining) && frame.count == 1) return LIVESWAP_TOO_LATE;
   if (error = check_fresh(frame.descriptor.get(), *address); error != 0) return error;
   if (worker.cookies.size() >= cookies_limit || worker.unnamed.size() >= cookies_limit) {
-    complain(worker, fmt::format("no more sockets for it: it has been given {}", worker.cookies.size()));
+    complain(worker,
+             fmt::format("the worker gets no more sockets: it has {} already", worker.cookies.size()));
     return ENOSPC;
   }
   if (error = check_path(worker, frame.sender, address->path()); error != 0) return error;
@@ -160,28 +163,28 @@ int AppListeners::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
   return bind_address(worker, {*address, std::move(*as)}, std::move(frame.descriptor), answer);
 }
 
-int AppListeners::bind_address(Worker& worker, const BindRequest& wish, ReceivedFd own, UniqueFd& answer) {
-  const BindAddress& address = wish.address;
+int AppListeners::bind_address(Worker& worker, const BindRequest& request, ReceivedFd own, UniqueFd& answer) {
+  const BindAddress& address = request.address;
   // MPTCP does not support SO_REUSEPORT. Clients fall back to TCP, so a TCP socket replaces this one.
   const bool replaced = address.protocol == IPPROTO_MPTCP;
   if (replaced)
-    if (const int error = make_plain_socket(address, wish.as, own); error != 0) return error;
+    if (const int error = make_plain_socket(address, request.as, own); error != 0) return error;
   auto& nth = worker.unnamed[address.is_unnamed() ? address.text() : ""];
   Endpoint* endpoint = find(address, nth);
-  AppEndpoint* taken = taken_endpoint(endpoint);
+  AppEndpoint* app = app_endpoint(endpoint);
   // repair() may replace a socket that was shut down.
-  if (taken) taken->repair();
+  if (app) app->repair();
   if (endpoint) mend(*endpoint);
-  int socket = taken      ? taken->reachable(worker.set, worker.place.slot)
+  int socket = app        ? app->reachable(worker.set, worker.place.slot)
                : endpoint ? endpoint->socket(worker.set, worker.place.slot)
                           : -1;
   const bool held = socket >= 0;
   // A lent listener has no socket for a removed slot.
-  if (!held && endpoint && !taken) return EADDRINUSE;
+  if (!held && endpoint && !app) return EADDRINUSE;
   if (!held) {
     socket = own.get();
-    const int error = taken ? taken->add(worker.set, worker.place.slot, std::move(own), wish.as)
-                            : first_bind(worker, wish, nth, std::move(own), endpoint);
+    const int error = app ? app->add(worker.set, worker.place.slot, std::move(own), request.as)
+                          : first_bind(worker, request, nth, std::move(own), endpoint);
     if (error != 0) return complain_of_bind(worker, address, error);
   }
   if (held || replaced) answer = UniqueFd::adopt(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
@@ -192,7 +195,7 @@ int AppListeners::bind_address(Worker& worker, const BindRequest& wish, Received
   if (auto* file = dynamic_cast<AppUnix*>(endpoint); file && address.path().starts_with('/')) {
     worker.named[file] = address.path();
     // Other workers have renamed the file already, and this one will.
-    if (const int error = held ? file->link_as(address.path(), wish.as) : 0; error != 0)
+    if (const int error = held ? file->link_as(address.path(), request.as) : 0; error != 0)
       return complain_of_bind(worker, address, error);
   }
   if (const auto use = uses_.find(endpoint); use != uses_.end()) use->second.lifetime.bound();
@@ -203,7 +206,7 @@ int AppListeners::bind_address(Worker& worker, const BindRequest& wish, Received
 Result<std::optional<Identity>> AppListeners::identity_for(Worker& worker, const Frame& frame) const {
   if (rules_.identity) return rules_.identity;
   auto as = identity_of(worker.pid, frame.sender);
-  if (!as) complain(worker, fmt::format("it gets nothing of what it asks for: {}", as.error().text));
+  if (!as) complain(worker, fmt::format("its requests are refused: {}", as.error().text));
   return as;
 }
 
@@ -230,8 +233,8 @@ bool AppListeners::excludes(const Worker& worker, const BindAddress& address, in
   if (address.is_datagram() && ::getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &shares, &size) == 0 && shares)
     return false;
   return std::any_of(worker.uses.begin(), worker.uses.end(), [&](const Endpoint* one) {
-    const AppEndpoint* taken = taken_endpoint(one);
-    return taken && !address.is_unnamed() && taken->excludes(address);
+    const AppEndpoint* app = app_endpoint(one);
+    return app && !address.is_unnamed() && app->excludes(address);
   });
 }
 
@@ -246,13 +249,13 @@ std::unique_ptr<AppEndpoint> AppListeners::make_endpoint(const BindAddress& addr
       address, nth, AppInet::Rules{rules_.per_slot, rules_.backlog, rules_.listen_at_once, is_ours});
 }
 
-int AppListeners::first_bind(Worker& worker, const BindRequest& wish, unsigned nth, ReceivedFd own,
+int AppListeners::first_bind(Worker& worker, const BindRequest& request, unsigned nth, ReceivedFd own,
                              Endpoint*& endpoint) {
-  if (!may_bind(wish.as, wish.address.port())) return EACCES;
-  if (listeners_.taken().size() >= LIVESWAP_LISTENERS_MAX) return ENOSPC;
-  if (excludes(worker, wish.address, own.get())) return EADDRINUSE;
-  auto made = make_endpoint(wish.address, nth);
-  const int error = made->add(worker.set, worker.place.slot, std::move(own), wish.as);
+  if (!may_bind(request.as, request.address.port())) return EACCES;
+  if (listeners_.app_endpoints().size() >= LIVESWAP_LISTENERS_MAX) return ENOSPC;
+  if (excludes(worker, request.address, own.get())) return EADDRINUSE;
+  auto made = make_endpoint(request.address, nth);
+  const int error = made->add(worker.set, worker.place.slot, std::move(own), request.as);
   if (error != 0) return error;
   endpoint = made.get();
   uses_[endpoint] = {};
@@ -270,24 +273,24 @@ Endpoint* AppListeners::endpoint_of(const Worker& worker, const std::string& tex
 int AppListeners::listen(Worker& worker, const Frame& frame) {
   Endpoint* endpoint = endpoint_of(worker, frame.text);
   if (!endpoint) return EBADF;
-  AppEndpoint* taken = taken_endpoint(endpoint);
+  AppEndpoint* app = app_endpoint(endpoint);
   worker.given_up.erase(endpoint);
   // Lent and replaced sockets listen already.
-  if (!taken || cookie_of(taken->held(worker.set, worker.place.slot)) != cookie_in(frame.text)) return 0;
+  if (!app || cookie_of(app->held(worker.set, worker.place.slot)) != cookie_in(frame.text)) return 0;
   const int backlog = static_cast<int>(std::min<std::uint64_t>(frame.count, INT_MAX));
-  if (const int error = taken->listen(worker.set, worker.place.slot, backlog); error != 0) {
-    complain(worker, fmt::format("cannot listen on {}: {}", taken->address(), error_text(error)));
+  if (const int error = app->listen(worker.set, worker.place.slot, backlog); error != 0) {
+    complain(worker, fmt::format("cannot listen on {}: {}", app->address(), error_text(error)));
     return error;
   }
-  worker.uses.insert(taken);
-  uses_[taken].lifetime.bound();
+  worker.uses.insert(app);
+  uses_[app].lifetime.bound();
   return 0;
 }
 
 // Listening or not. -1: none.
 int AppListeners::socket_for(const Worker& worker, const Endpoint& endpoint) const {
-  const AppEndpoint* taken = taken_endpoint(&endpoint);
-  return taken ? taken->held(worker.set, worker.place.slot) : endpoint.socket(worker.set, worker.place.slot);
+  const AppEndpoint* app = app_endpoint(&endpoint);
+  return app ? app->held(worker.set, worker.place.slot) : endpoint.socket(worker.set, worker.place.slot);
 }
 
 void AppListeners::unlisten(Worker& worker, const Frame& frame) {
@@ -304,7 +307,7 @@ void AppListeners::unlisten(Worker& worker, const Frame& frame) {
 
 // A lent listener is never dropped; only this worker stops serving.
 void AppListeners::give_up(Worker& worker, const Endpoint& endpoint) {
-  if (taken_endpoint(&endpoint) || worker.draining) return;
+  if (app_endpoint(&endpoint) || worker.draining) return;
   worker.given_up.emplace(&endpoint, std::nullopt);
   changed_ = true;
 }
@@ -322,9 +325,9 @@ void AppListeners::note_wait(Worker& worker, const Frame& frame) {
 // An endpoint that is leaving cannot be shared: the next bind makes a new one.
 Endpoint* AppListeners::find(const BindAddress& address, unsigned nth) {
   Endpoint* endpoint = listeners_.find(address, nth);
-  AppEndpoint* taken = taken_endpoint(endpoint);
-  if (!taken || !uses_[taken].lifetime.is_leaving()) return endpoint;
-  drop(*taken);
+  AppEndpoint* app = app_endpoint(endpoint);
+  if (!app || !uses_[app].lifetime.is_leaving()) return endpoint;
+  drop(*app);
   return nullptr;
 }
 

@@ -72,7 +72,7 @@ class AppListeners {
   // after every frame and after changes in the engine. Returns when to call next if nothing happens.
   std::optional<rollout::Time> look(rollout::Time now, const std::vector<Seen>& seen, bool quiet);
   // No application listener and no waiting connection.
-  bool idle() const { return listeners_.taken().empty() && handed_off_.empty(); }
+  bool idle() const { return listeners_.app_endpoints().empty() && handed_off_.empty(); }
   // The state of workers that are not ready, where changes are possible; call after look(). A worker
   // reported as ready is not judged again.
   struct Judged {
@@ -163,8 +163,9 @@ class AppListeners {
     std::optional<Identity> as;
   };
   int bind(Worker& worker, Frame& frame, UniqueFd& answer);
-  int bind_address(Worker& worker, const BindRequest& wish, ReceivedFd own, UniqueFd& answer);
-  int first_bind(Worker& worker, const BindRequest& wish, unsigned nth, ReceivedFd own, Endpoint*& endpoint);
+  int bind_address(Worker& worker, const BindRequest& request, ReceivedFd own, UniqueFd& answer);
+  int first_bind(Worker& worker, const BindRequest& request, unsigned nth, ReceivedFd own,
+                 Endpoint*& endpoint);
   std::unique_ptr<AppEndpoint> make_endpoint(const BindAddress& address, unsigned nth) const;
   bool excludes(const Worker& worker, const BindAddress& address, int fd) const;
   Endpoint* find(const BindAddress& address, unsigned nth);
@@ -177,7 +178,7 @@ class AppListeners {
   void give_up(Worker& worker, const Endpoint& endpoint);
   int unlink(Worker& worker, const Frame& frame) const;
   int rename(Worker& worker, const Frame& frame, UniqueFd& answer);
-  int move(Worker& worker, AppUnix& endpoint, const Renaming& wish);
+  int move(Worker& worker, AppUnix& endpoint, const Renaming& renaming);
   int merge(Worker& worker, AppUnix& endpoint, Endpoint& into, const std::optional<Identity>& as,
             UniqueFd& answer);
   void mend(Endpoint& endpoint);
@@ -185,7 +186,7 @@ class AppListeners {
   int take_handed_off(rollout::WorkerId id, Worker& worker, Frame& frame);
   int hand_off(rollout::WorkerId id, Worker& worker, Frame& frame);
   bool is_from(const Endpoint& endpoint, const Worker& worker, int connection) const;
-  AppEndpoint* taken_endpoint(const Endpoint* endpoint) const;  // nullptr: none, or a lent one
+  AppEndpoint* app_endpoint(const Endpoint* endpoint) const;  // nullptr: none, or a lent one
   Endpoint* endpoint_of(const Worker& worker, const std::string& text) const;
   int socket_for(const Worker& worker, const Endpoint& endpoint) const;
   Result<std::optional<Identity>> identity_for(Worker& worker, const Frame& frame) const;

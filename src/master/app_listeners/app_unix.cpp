@@ -49,7 +49,7 @@ FileReport AppUnix::mend_file() {
       return replace_socket();
     case SocketFile::State::foreign:
       return report_file(Kind::lost,
-                         "another file is in the place of its own, and is left alone: remove it, and the "
+                         "another file is at its path and is left alone: remove that file, and the "
                          "listener's is made again");
     case SocketFile::State::barred:
       break;
@@ -158,7 +158,7 @@ void AppUnix::repair() {
     backlog_ = std::max(backlog_, rules_.backlog);
     listens_ = true;
   }
-  if (listens_) repair_taken(fd_.get(), backlog_, nonblocking_);
+  if (listens_) repair_app_socket(fd_.get(), backlog_, nonblocking_);
 }
 
 int AppUnix::reachable(unsigned, unsigned) const {

@@ -178,7 +178,7 @@ bool ControlServer::end_oldest(bool local) {
   return true;
 }
 
-// If there is no free descriptor, closes the oldest connection of this or the other door.
+// If there is no free descriptor, closes the oldest connection to this or the other socket.
 UniqueFd ControlServer::take_client(const Door& door) {
   const auto take = [&door] {
     return UniqueFd::adopt(::accept4(door.socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));

@@ -17,10 +17,10 @@
 
 namespace liveswap::master {
 
-// Both doors of the control protocol (docs/reference/control-protocol.md): a Unix socket and TCP. Passes
-// valid, permitted commands to the master and returns its answers. All input is untrusted until checked
-// here. Without memory (base/reserve.hpp), or if a system call fails, a client gets one fixed line or
-// waits; the doors stay open.
+// The Unix and the TCP socket of the control protocol (docs/reference/control-protocol.md). Passes valid,
+// permitted commands to the master and returns its answers. All input is untrusted until checked here.
+// Without memory (base/reserve.hpp), or if a system call fails, a client gets one fixed line or waits; the
+// sockets stay open.
 class ControlServer {
  public:
   // `connection`: for answer(); may have closed by then.

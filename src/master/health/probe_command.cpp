@@ -92,7 +92,8 @@ void ProbeCommand::on_exit() {
   const auto with_line = [&](const std::string& how) { return line.empty() ? how : how + ": " + line; };
   if (late_) return finish(with_line(fmt::format("not done within {} ms", limit_time_.count())));
   if (reaped && info.si_code == CLD_EXITED && info.si_status == 0) return finish("");
-  finish(with_line(reaped ? end_of(info) : "an end that somebody else reaped"));
+  finish(with_line(reaped ? end_of(info)
+                          : "unknown end: other code in the master's process reaped the command"));
 }
 
 }  // namespace liveswap::master

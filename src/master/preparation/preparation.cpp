@@ -92,7 +92,7 @@ void Preparation::after_take(const Task::Result& result) {
   seal_ = json::text_or_empty(answer, "seal");
   // Not the answer's "file": JSON cannot represent every path.
   file_ = release::Store(tools_.state_dir).file(release_.id, release_.path);
-  if (release_.id.empty()) return give_up("the store gave an answer that is none: " + result.text, false);
+  if (release_.id.empty()) return give_up("the store gave an invalid answer: " + result.text, false);
   log::info("release {}: {} taken into the store ({}){}", release_.id.substr(0, 12), release_.path,
             json::text_or_empty(answer, "how"), companions(answer));
   SpawnRequest request = tools_.worker;

@@ -215,25 +215,25 @@ std::string Listeners::names() const {
 std::vector<Listeners::Bound> Listeners::bound() const {
   std::vector<Bound> found;
   for (const Endpoint* endpoint : lent()) found.push_back({endpoint->name(), endpoint->address(), false});
-  for (const AppEndpoint* endpoint : taken_)
+  for (const AppEndpoint* endpoint : app_endpoints_)
     if (endpoint->in_use()) found.push_back({endpoint->name(), endpoint->address(), true});
   return found;
 }
 
 void Listeners::take(std::unique_ptr<AppEndpoint> endpoint) {
-  taken_.push_back(endpoint.get());
+  app_endpoints_.push_back(endpoint.get());
   endpoints_.push_back(std::move(endpoint));
 }
 
 void Listeners::drop(const AppEndpoint& endpoint) {
-  std::erase(taken_, &endpoint);
+  std::erase(app_endpoints_, &endpoint);
   std::erase_if(endpoints_, [&](const auto& one) { return one.get() == &endpoint; });
 }
 
 Endpoint* Listeners::find(const BindAddress& address, unsigned nth) const {
   for (Endpoint* endpoint : lent())
     if (!address.is_unnamed() && endpoint->is_at(address)) return endpoint;
-  for (AppEndpoint* endpoint : taken_)
+  for (AppEndpoint* endpoint : app_endpoints_)
     if (endpoint->is_for(address, nth)) return endpoint;
   return nullptr;
 }
@@ -247,7 +247,7 @@ Listeners::Found Listeners::with_socket(std::uint64_t cookie) const {
 }
 
 bool Listeners::has_socket(std::uint64_t cookie) const {
-  for (const AppEndpoint* endpoint : taken_)
+  for (const AppEndpoint* endpoint : app_endpoints_)
     if (const auto all = endpoint->cookies(); std::find(all.begin(), all.end(), cookie) != all.end())
       return true;
   for (const Endpoint* endpoint : lent())

@@ -74,7 +74,7 @@ class Listeners {
   // Application listeners (app_listeners.hpp): steered, flipped and repaired like the lent ones.
   void take(std::unique_ptr<AppEndpoint> endpoint);
   void drop(const AppEndpoint& endpoint);
-  const std::vector<AppEndpoint*>& taken() const { return taken_; }
+  const std::vector<AppEndpoint*>& app_endpoints() const { return app_endpoints_; }
   // The endpoint for an address that an application binds; if the address is unnamed, the n-th. nullptr:
   // none.
   Endpoint* find(const BindAddress& address, unsigned nth) const;
@@ -132,7 +132,7 @@ class Listeners {
 
   std::vector<std::unique_ptr<Endpoint>> endpoints_;  // the lent ones first
   std::size_t lent_ = 0;                              // number of lent endpoints
-  std::vector<AppEndpoint*> taken_;                   // the other endpoints
+  std::vector<AppEndpoint*> app_endpoints_;           // the other endpoints
   std::vector<std::shared_ptr<const int>> holds_;     // by set
   unsigned live_ = 0;
   std::optional<unsigned> staged_;

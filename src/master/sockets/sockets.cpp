@@ -52,7 +52,7 @@ Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
     return os_fail("look at", path, errno);
   }
   if (!S_ISSOCK(info.st_mode))
-    return fail(fmt::format("cannot listen on {}: a file that is no socket is there", path));
+    return fail(fmt::format("cannot listen on {}: a file that is not a socket is there", path));
   const auto probe = UniqueFd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe) return os_fail("make a socket for", path, errno);
   if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||

@@ -24,7 +24,7 @@ Result<void> take_after(int socket, const std::string& path, const struct stat& 
   if (!file || ::fstat(file.get(), &found) != 0) return os_fail("find the socket's file at", path, errno);
   const bool is_same = found.st_uid == model.st_uid && found.st_gid == model.st_gid;
   if (const int error = is_same ? 0 : set_owner_of(file.get(), model.st_uid, model.st_gid); error != 0)
-    return os_fail("give the owner of the socket it shall replace to", path, error);
+    return os_fail("give the former socket's owner to", path, error);
   // After chown(), which clears set-id bits.
   if (const int error = set_mode_of(file.get(), model.st_mode & 0777); error != 0)
     return os_fail("set the mode of", path, error);
@@ -136,7 +136,7 @@ FileReport UnixEndpoint::mend_file() {
       return report_file(Kind::mended);
     case SocketFile::State::foreign:
       return report_file(Kind::lost,
-                         "another file is in the place of its own, and is left alone: remove it, and the "
+                         "another file is at its path and is left alone: remove that file, and the "
                          "listener's is made again");
     case SocketFile::State::barred:
       return report_file(Kind::lost,

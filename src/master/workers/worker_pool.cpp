@@ -58,12 +58,12 @@ std::string milliseconds_or_none(const std::optional<rollout::Time>& time) {
 
 }  // namespace
 
-WorkerPool::WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, AppListeners& takeover,
-                       Handlers handlers)
+WorkerPool::WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners,
+                       AppListeners& app_listeners, Handlers handlers)
     : loop_(loop),
       base_(std::move(base)),
       listeners_(listeners),
-      app_listeners_(takeover),
+      app_listeners_(app_listeners),
       handlers_(std::move(handlers)) {}
 
 SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
@@ -289,10 +289,8 @@ bool WorkerPool::is_outlived(WorkerId id) {
   if (!state) return true;
   const std::size_t open = state->open;
   if (open > 0 && !std::exchange(entry.outlived, true))
-    log::info(
-        "slot {} pid {}: has ended, but processes that it has forked have {} connection{}: these are waited "
-        "for",
-        entry.slot, entry.pid, open, open == 1 ? "" : "s");
+    log::info("slot {} pid {}: has ended; waiting for {} connection{} of its forked processes", entry.slot,
+              entry.pid, open, open == 1 ? "" : "s");
   if (entry.outlived) note_open(id, entry, open);
   note_left(entry, std::move(state->holders));
   return !state->is_over;
@@ -308,9 +306,9 @@ void WorkerPool::note_left(Entry& entry, std::vector<Holder> holders) {
                         : "a worker has left",
         process.pid, process.program, fmt::join(holder.listeners, ", "),
         holder.is_ended
-            ? " and would accept with the old code: it is ended"
-            : ", and runs another program: what it accepts the new code never sees. End it, and close "
-              "listeners in what starts programs (FD_CLOEXEC)");
+            ? " and would accept with the old code: it is killed"
+            : ", and runs another program, whose connections the new code never gets. End that process, "
+              "and set FD_CLOEXEC on listeners before starting programs");
     if (!holder.is_ended && remaining_.size() < remaining_limit)
       remaining_.push_back({holder, entry.slot, entry.generation});
     if (entry.left.size() < remaining_limit) entry.left.push_back(std::move(holder));

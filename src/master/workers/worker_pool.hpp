@@ -55,7 +55,7 @@ class WorkerPool {
     Start start = WorkerProcess::start;  // replaced in tests
   };
 
-  WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, AppListeners& takeover,
+  WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, AppListeners& app_listeners,
              Handlers handlers);
 
   // If the spawn fails, exited() is called at once.

@@ -89,7 +89,7 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(uv_loop_t& loop, Spa
   auto ours = UniqueFd::adopt(ends[0]);
   const int on = 1;
   if (::setsockopt(ours.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
-    return os_fail("ask who speaks on the channel of", "a worker", errno);
+    return os_fail("receive the senders' credentials on the channel of", "a worker", errno);
   const auto theirs = UniqueFd::adopt(ends[1]);
   request.descriptors.at(LIVESWAP_FD_CHANNEL) = theirs.get();
   auto output = Output::open(loop, request);
@@ -189,7 +189,7 @@ void WorkerProcess::send(std::uint32_t kind, std::int32_t value, const Extras& e
   if (outbox_.empty() && write_frame(bytes, extras.descriptor) == Written::done) return;
   auto kept = UniqueFd::adopt(extras.descriptor < 0 ? -1 : ::fcntl(extras.descriptor, F_DUPFD_CLOEXEC, 0));
   if (extras.descriptor >= 0 && !kept) {
-    log::warning("pid {}: no descriptor left for what it shall be sent: {}", child_.pid, error_text(errno));
+    log::warning("pid {}: no descriptor left to send the worker a frame: {}", child_.pid, error_text(errno));
     if (kind != LIVESWAP_ANSWER) return;
     bytes = packet_of(kind, value, EMFILE, {});
   }
@@ -321,7 +321,9 @@ void WorkerProcess::reap() {
   if (found == 0 && !ending_of(info).clean) ::kill(-child_.pid, SIGKILL);
   // ECHILD: the embedding program has reaped the process. Allocate first, since this runs once.
   const Ending ending =
-      found == 0 ? ending_of(info) : Ending{"an end that somebody else reaped", "unknown", false, 0};
+      found == 0
+          ? ending_of(info)
+          : Ending{"unknown end: other code in the master's process reaped the worker", "unknown", false, 0};
   guarded([this] { output_->catch_up(); });
   ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED);
   exit_poll_.stop();

@@ -17,7 +17,7 @@
 
 namespace liveswap::test {
 
-// An address as an application gives it to bind().
+// An address as an application passes it to bind().
 struct Where {
   int domain = AF_INET;
   int type = SOCK_STREAM;
@@ -47,11 +47,11 @@ UniqueFd accept_from(int listener);
 // Whether a connection is there without waiting.
 bool has_waiting(int listener);
 std::size_t open_descriptors();
-// Open descriptors; some are closed in the background, those of a test before as well.
+// Waits: descriptors are closed in the background, also those of earlier tests.
 bool has_no_more_than(std::size_t count);
 
-// The master's side of takeover on real sockets, with workers that are only numbers.
-class Desk {
+// AppListeners on real sockets, with workers that are only numbers.
+class Fixture {
  public:
   using Rules = master::AppListeners::Rules;
   struct Told {
@@ -61,54 +61,53 @@ class Desk {
     std::uint64_t count;
     std::string text;
     UniqueFd descriptor;
-    std::shared_ptr<const void> ticket;  // held as long as it waits to be read
+    std::shared_ptr<const void> ticket;  // held while the frame is unread
   };
-  // What bind() leaves with the application: its own socket, or the one that took its place.
+  // What the application has after bind(): its own socket, or the one that replaced it.
   struct Held {
     int error = 0;
     bool given = false;
     UniqueFd fd;
   };
 
-  explicit Desk(unsigned slots = 2, Rules rules = {}, const std::vector<Listener>& lent = {},
-                ListenMode mode = ListenMode::reuseport);
+  explicit Fixture(unsigned slots = 2, Rules rules = {}, const std::vector<Listener>& lent = {},
+                   ListenMode mode = ListenMode::reuseport);
 
   master::Listeners& listeners() { return listeners_; }
-  master::AppListeners& takeover() { return app_listeners_; }
+  master::AppListeners& app_listeners() { return app_listeners_; }
 
   void join(rollout::WorkerId id, unsigned slot, rollout::Generation generation = 1, bool staged = false,
             pid_t pid = ::getpid());
-  // Who the kernel says has sent its frames from now on; else the process that has joined, as our user.
+  // The credentials of its frames from now on; by default the process of join() and this user.
   void speaks_as(rollout::WorkerId id, const master::Sender& sender);
   void leave(rollout::WorkerId id);
-  // What the engine says of it from now on.
+  // The engine's view from now on.
   void ready(rollout::WorkerId id);
   void drain(rollout::WorkerId id);
 
-  // The errno that the worker is answered with.
+  // Sends a frame; the answer's errno.
   int ask(rollout::WorkerId id, std::uint32_t kind, const std::string& text, std::uint64_t count = 0,
           UniqueFd fd = {}, bool crippled = false);
-  // Read when it had exited.
+  // The same, read after the worker's exit.
   int ask_posthumously(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd = {});
-  // Without a number, so without an answer.
+  // Sends a frame that gets no answer.
   void tell(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd = {});
   Held bind(rollout::WorkerId id, const Where& where);
   int listen(rollout::WorkerId id, const Held& held, int backlog = 512);
-  // bind() and listen(), which succeed, and the first wait.
+  // A successful bind() and listen(), and the first wait.
   UniqueFd serve(rollout::WorkerId id, const Where& where);
   void wait_on(rollout::WorkerId id, int fd);
-  // How the worker stands, when nothing but time has passed or something has changed; nothing: it is not
-  // judged.
+  // The worker's state if time or a change may have affected it; nullopt: it is not judged.
   std::optional<rollout::AwaitedListeners::Outlook> judge(rollout::WorkerId id);
   void close(rollout::WorkerId id, UniqueFd fd);
 
-  // Lets so much time pass, and the master look at what follows.
+  // Lets `ms` pass, and calls AppListeners::look().
   void look(int ms = 0, bool quiet = true);
-  // "name" of every listener of applications that somebody serves.
+  // The names of all application listeners in use.
   std::vector<std::string> names() const;
 
   std::deque<Told> told;
-  bool has_room = true;  // workers read what they are sent
+  bool has_room = true;  // workers read their frames
 
  private:
   int answer_to(rollout::WorkerId id, master::Frame frame);

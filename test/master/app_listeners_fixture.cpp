@@ -1,4 +1,4 @@
-#include "takeover_desk.hpp"
+#include "app_listeners_fixture.hpp"
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
@@ -131,7 +131,7 @@ bool has_no_more_than(std::size_t count) {
   return open_descriptors() <= count;
 }
 
-Desk::Desk(unsigned slots, Rules rules, const std::vector<Listener>& lent, ListenMode mode)
+Fixture::Fixture(unsigned slots, Rules rules, const std::vector<Listener>& lent, ListenMode mode)
     : listeners_(open(lent, mode, slots)),
       app_listeners_(listeners_, std::move(rules),
                      [this](rollout::WorkerId worker, std::uint32_t kind, std::int32_t value,
@@ -144,40 +144,42 @@ Desk::Desk(unsigned slots, Rules rules, const std::vector<Listener>& lent, Liste
                        return true;
                      }) {}
 
-void Desk::join(rollout::WorkerId id, unsigned slot, rollout::Generation generation, bool staged, pid_t pid) {
+void Fixture::join(rollout::WorkerId id, unsigned slot, rollout::Generation generation, bool staged,
+                   pid_t pid) {
   app_listeners_.joined(id, {slot, generation, "release " + std::to_string(generation)}, pid,
                         listeners_.hold(staged));
   seen_.push_back({id, false, false});
   senders_[id] = {pid, ::getuid(), ::getgid()};
 }
 
-void Desk::speaks_as(rollout::WorkerId id, const master::Sender& sender) { senders_[id] = sender; }
+void Fixture::speaks_as(rollout::WorkerId id, const master::Sender& sender) { senders_[id] = sender; }
 
-void Desk::leave(rollout::WorkerId id) {
+void Fixture::leave(rollout::WorkerId id) {
   app_listeners_.left(id);
   std::erase_if(seen_, [id](const auto& one) { return one.worker == id; });
 }
 
-void Desk::ready(rollout::WorkerId id) {
+void Fixture::ready(rollout::WorkerId id) {
   for (auto& one : seen_)
     if (one.worker == id) one.ready = true;
 }
 
-void Desk::drain(rollout::WorkerId id) {
+void Fixture::drain(rollout::WorkerId id) {
   for (auto& one : seen_)
     if (one.worker == id) one = {id, false, true};
 }
 
-int Desk::ask(rollout::WorkerId id, std::uint32_t kind, const std::string& text, std::uint64_t count,
-              UniqueFd fd, bool crippled) {
+int Fixture::ask(rollout::WorkerId id, std::uint32_t kind, const std::string& text, std::uint64_t count,
+                 UniqueFd fd, bool crippled) {
   return answer_to(id, {kind, ++last_number_, count, text, std::move(fd), crippled, senders_[id]});
 }
 
-int Desk::ask_posthumously(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd) {
+int Fixture::ask_posthumously(rollout::WorkerId id, std::uint32_t kind, const std::string& text,
+                              UniqueFd fd) {
   return answer_to(id, {kind, ++last_number_, 0, text, std::move(fd), false, senders_[id], true});
 }
 
-int Desk::answer_to(rollout::WorkerId id, master::Frame frame) {
+int Fixture::answer_to(rollout::WorkerId id, master::Frame frame) {
   REQUIRE(app_listeners_.take_frame(id, frame));
   for (const Told& one : told)
     if (one.kind == LIVESWAP_ANSWER && one.value == last_number_ && one.worker == id)
@@ -186,12 +188,12 @@ int Desk::answer_to(rollout::WorkerId id, master::Frame frame) {
   return -1;
 }
 
-void Desk::tell(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd) {
+void Fixture::tell(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd) {
   master::Frame frame{kind, 0, 0, text, std::move(fd), false, senders_[id]};
   REQUIRE(app_listeners_.take_frame(id, frame));
 }
 
-Desk::Held Desk::bind(rollout::WorkerId id, const Where& where) {
+Fixture::Held Fixture::bind(rollout::WorkerId id, const Where& where) {
   Held held;
   held.fd = socket_for(where);
   auto sent = UniqueFd::adopt(::fcntl(held.fd.get(), F_DUPFD_CLOEXEC, 0));
@@ -201,11 +203,11 @@ Desk::Held Desk::bind(rollout::WorkerId id, const Where& where) {
   return held;
 }
 
-int Desk::listen(rollout::WorkerId id, const Held& held, int backlog) {
+int Fixture::listen(rollout::WorkerId id, const Held& held, int backlog) {
   return ask(id, LIVESWAP_LISTEN, cookie_text(held.fd.get()), static_cast<std::uint64_t>(backlog));
 }
 
-UniqueFd Desk::serve(rollout::WorkerId id, const Where& where) {
+UniqueFd Fixture::serve(rollout::WorkerId id, const Where& where) {
   auto held = bind(id, where);
   REQUIRE(held.error == 0);
   if (where.type != SOCK_DGRAM) REQUIRE(listen(id, held) == 0);
@@ -213,23 +215,23 @@ UniqueFd Desk::serve(rollout::WorkerId id, const Where& where) {
   return std::move(held.fd);
 }
 
-void Desk::wait_on(rollout::WorkerId id, int fd) { tell(id, LIVESWAP_WAITS, cookie_text(fd)); }
+void Fixture::wait_on(rollout::WorkerId id, int fd) { tell(id, LIVESWAP_WAITS, cookie_text(fd)); }
 
-std::optional<rollout::AwaitedListeners::Outlook> Desk::judge(rollout::WorkerId id) {
+std::optional<rollout::AwaitedListeners::Outlook> Fixture::judge(rollout::WorkerId id) {
   look(0, false);
   for (auto& one : app_listeners_.judge(now_))
     if (one.worker == id) return std::move(one.outlook);
   return std::nullopt;
 }
 
-void Desk::close(rollout::WorkerId id, UniqueFd fd) {
+void Fixture::close(rollout::WorkerId id, UniqueFd fd) {
   const auto text = cookie_text(fd.get());
   fd.reset();
   tell(id, LIVESWAP_UNLISTEN, text);
 }
 
-void Desk::look(int ms, bool quiet) {
-  // In steps: what has to have lasted for a while is noted at the first look.
+void Fixture::look(int ms, bool quiet) {
+  // In steps: the first look() starts the grace periods.
   for (int left = ms; left > 0; left -= 100) {
     app_listeners_.look(now_, seen_, quiet);
     now_ += rollout::Time{std::min(left, 100)};
@@ -237,7 +239,7 @@ void Desk::look(int ms, bool quiet) {
   app_listeners_.look(now_, seen_, quiet);
 }
 
-std::vector<std::string> Desk::names() const {
+std::vector<std::string> Fixture::names() const {
   std::vector<std::string> found;
   for (const auto& one : listeners_.bound())
     if (one.taken) found.push_back(one.name);
