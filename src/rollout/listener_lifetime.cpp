@@ -25,7 +25,7 @@ void ListenerLifetime::unwanted() {
 
 // At once: until then the connections go through the master.
 bool ListenerLifetime::may_leave(const Use& use) const {
-  return !is_leaving() && !stays_ && use.quiet && use.inherited && use.serves && !use.lasting;
+  return !is_leaving() && !stays_ && use.quiet && use.has_substitute && use.serves && !use.lasting;
 }
 
 void ListenerLifetime::leaves(Time now) {

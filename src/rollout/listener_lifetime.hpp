@@ -16,11 +16,11 @@ namespace liveswap::rollout {
 class ListenerLifetime {
  public:
   struct Use {
-    bool quiet = false;      // no upgrade, and every slot is served
-    bool serves = false;     // listens, or is UDP
-    bool known = false;      // used by some worker, even a draining one
-    bool lasting = false;    // used by a worker that does not drain
-    bool inherited = false;  // another listener gets the connections after a withdrawal
+    bool quiet = false;           // no upgrade, and every slot is served
+    bool serves = false;          // listens, or is UDP
+    bool known = false;           // used by some worker, even a draining one
+    bool lasting = false;         // used by a worker that does not drain
+    bool has_substitute = false;  // another listener gets the connections after a withdrawal
   };
 
   // A worker has bound, or closed, the listener. A close by a draining worker does not count as the

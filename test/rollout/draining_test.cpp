@@ -129,9 +129,8 @@ TEST_CASE("draining: without surge the way forward waits for the drain, the way 
     script.ready(3);
     CHECK(script.committed() == "answer 8 ok");
     CHECK(script.answer_text() ==
-          "generation 3 serves in 1 slot; the worker of generation 2 in slot 0 was in the way of its "
-          "successor, which "
-          "starts when it has gone (surge 0) and was ended by force (killed by SIGSEGV)");
+          "generation 3 serves in 1 slot; the worker of generation 2 in slot 0 kept its successor from "
+          "starting (surge 0) and was ended by force (killed by SIGSEGV)");
   }
 }
 

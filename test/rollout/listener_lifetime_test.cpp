@@ -8,7 +8,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr ListenerLifetime::Use served{
-    .quiet = true, .serves = true, .known = true, .lasting = true, .inherited = false};
+    .quiet = true, .serves = true, .known = true, .lasting = true, .has_substitute = false};
 
 ListenerLifetime::Use unused() {
   ListenerLifetime::Use use = served;
@@ -24,7 +24,7 @@ ListenerLifetime::Use drained() {  // the only worker that has it drains
 
 ListenerLifetime::Use replaced() {
   ListenerLifetime::Use use = drained();
-  use.inherited = true;
+  use.has_substitute = true;
   return use;
 }
 
@@ -114,8 +114,9 @@ TEST_CASE("lifetime: what another listener inherits leaves at once, and is close
 }
 
 TEST_CASE(
-    "lifetime: it leaves for an heir only, when it listens, outside of upgrades, and not under those that "
-    "serve") {
+    "lifetime: a listener is withdrawn only if it listens, has a substitute and no serving worker, and "
+    "outside of "
+    "upgrades") {
   const ListenerLifetime lifetime;
   ListenerLifetime::Use silent = replaced();
   silent.serves = false;
@@ -125,7 +126,7 @@ TEST_CASE(
     CHECK_FALSE(lifetime.may_leave(use));
 }
 
-TEST_CASE("lifetime: what cannot be withdrawn is not tried again, and is kept as if nobody inherited it") {
+TEST_CASE("lifetime: what cannot be withdrawn is not tried again, and is kept as if it had no substitute") {
   ListenerLifetime lifetime;
   REQUIRE(lifetime.may_leave(replaced()));
   lifetime.stays();

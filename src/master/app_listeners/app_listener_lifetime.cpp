@@ -72,14 +72,15 @@ void AppListeners::drop(AppEndpoint& endpoint) {
   }
   std::erase_if(handed_off_, [&](const HandedOff& one) { return one.endpoint == &endpoint; });
   for (auto& [other, use] : uses_)
-    std::erase_if(use.heirs, [&](const Heir& heir) { return heir.endpoint == &endpoint; });
+    std::erase_if(use.substitutes,
+                  [&](const Substitute& substitute) { return substitute.endpoint == &endpoint; });
   uses_.erase(&endpoint);
   listeners_.drop(endpoint);
 }
 
 void AppListeners::refresh(AppEndpoint& endpoint, Use& use) {
   if (endpoint.want(wanted_of(endpoint))) use.lifetime.unwanted();
-  use.heirs = heirs_of(endpoint);
+  use.substitutes = substitutes_of(endpoint);
 }
 
 void AppListeners::look_at(AppEndpoint& endpoint, Use& use, rollout::Time now) {
@@ -93,7 +94,7 @@ void AppListeners::look_at(AppEndpoint& endpoint, Use& use, rollout::Time now) {
                                                 .serves = endpoint.in_use(),
                                                 .known = is_used(&endpoint, true),
                                                 .lasting = is_used(&endpoint, false),
-                                                .inherited = !use.heirs.empty()};
+                                                .has_substitute = !use.substitutes.empty()};
   // Code that binds the address later gets a new endpoint (find()).
   if (lifetime.may_leave(as_it_is)) endpoint.leave() ? lifetime.leaves(now) : lifetime.stays();
   if (lifetime.passes_on()) forward(endpoint, use);
@@ -126,7 +127,7 @@ std::optional<rollout::Time> AppListeners::next_time(rollout::Time now) const {
   const auto take = [&next](rollout::Time time) { next = next ? std::min(*next, time) : time; };
   for (const auto& [endpoint, use] : uses_) {
     if (const auto due = use.lifetime.next()) take(*due);
-    if (!use.heirs.empty() && use.lifetime.passes_on()) take(now + forward_step);
+    if (!use.substitutes.empty() && use.lifetime.passes_on()) take(now + forward_step);
   }
   if (!handed_off_.empty()) take(now + handed_off_step);
   for (const auto& [id, worker] : workers_)

@@ -131,14 +131,14 @@ class AppListeners {
     std::shared_ptr<std::size_t> waiting = std::make_shared<std::size_t>(0);
   };
   // An endpoint that can take the connections of an unserved one.
-  struct Heir {
+  struct Substitute {
     Endpoint* endpoint;
     int family;
   };
   // State of an application endpoint besides the sockets.
   struct Use {
     rollout::ListenerLifetime lifetime;
-    std::vector<Heir> heirs;
+    std::vector<Substitute> substitutes;
     bool told = false;  // logged
   };
   using Ticket = std::shared_ptr<const void>;  // counts a waiting connection while held
@@ -201,7 +201,7 @@ class AppListeners {
   void look_at(AppEndpoint& endpoint, Use& use, rollout::Time now);
   bool is_used(Endpoint* endpoint, bool also_draining) const;
   void drop(AppEndpoint& endpoint);
-  std::vector<Heir> heirs_of(const AppEndpoint& endpoint) const;
+  std::vector<Substitute> substitutes_of(const AppEndpoint& endpoint) const;
   void forward(const AppEndpoint& from, const Use& use);
   std::size_t handed_off_limit() const;
   Ticket ticket_for(const std::shared_ptr<std::size_t>& giver) const;

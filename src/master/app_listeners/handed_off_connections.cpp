@@ -48,15 +48,16 @@ bool is_inside(const sockaddr_storage& here, const sockaddr_storage& bound) {
   return IN6_IS_ADDR_UNSPECIFIED(&six_bound) || IN6_ARE_ADDR_EQUAL(&six, &six_bound);
 }
 
-// Whether clients of `from` would reach `heir` if `from` did not exist.
-bool covers(const SocketAddress& heir, const SocketAddress& from) {
-  const bool six = heir.storage.ss_family == AF_INET6;
-  if (heir.storage.ss_family == from.storage.ss_family)
-    return is_inside(from.storage, heir.storage) && (!six || heir.both_families || !from.both_families);
+// Whether clients of `from` would reach `substitute` if `from` did not exist.
+bool covers(const SocketAddress& substitute, const SocketAddress& from) {
+  const bool six = substitute.storage.ss_family == AF_INET6;
+  if (substitute.storage.ss_family == from.storage.ss_family)
+    return is_inside(from.storage, substitute.storage) &&
+           (!six || substitute.both_families || !from.both_families);
   const auto &in = reinterpret_cast<const sockaddr_in&>(from.storage),
-             &in_heir = reinterpret_cast<const sockaddr_in&>(heir.storage);
-  return six && heir.both_families && in.sin_port == in_heir.sin_port &&
-         IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(heir.storage).sin6_addr);
+             &in_substitute = reinterpret_cast<const sockaddr_in&>(substitute.storage);
+  return six && substitute.both_families && in.sin_port == in_substitute.sin_port &&
+         IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(substitute.storage).sin6_addr);
 }
 
 // A dual-stack listener may be replaced by one for each family; the kernel prefers the one for IPv4 at
@@ -221,11 +222,11 @@ void AppListeners::place_handed_off(rollout::Time now) {
 }
 
 // Served endpoints that can take all connections of this one.
-std::vector<AppListeners::Heir> AppListeners::heirs_of(const AppEndpoint& endpoint) const {
+std::vector<AppListeners::Substitute> AppListeners::substitutes_of(const AppEndpoint& endpoint) const {
   const auto unwanted = endpoint.unwanted();
   if (unwanted.empty()) return {};
   const SocketAddress from = address_of(unwanted.front());
-  std::vector<Heir> heirs, of_six;
+  std::vector<Substitute> substitutes, of_six;
   bool any_four = false;
   std::set<Endpoint*> seen;
   for (const auto& [id, worker] : workers_) {
@@ -235,29 +236,30 @@ std::vector<AppListeners::Heir> AppListeners::heirs_of(const AppEndpoint& endpoi
       if (fd < 0 || !is_stream(fd) || !seen.insert(other).second) continue;
       const SocketAddress address = address_of(fd);
       if (covers(address, from))
-        heirs.push_back({other, address.storage.ss_family});
+        substitutes.push_back({other, address.storage.ss_family});
       else if (covers(address, of_six_alone(from)))
         of_six.push_back({other, address.storage.ss_family});
       any_four = any_four || covers(address, any_of_four(from));
     }
   }
-  if (heirs.empty() && any_four) heirs = std::move(of_six);
-  return heirs;
+  if (substitutes.empty() && any_four) substitutes = std::move(of_six);
+  return substitutes;
 }
 
 // Connections to an unserved socket would wait there until the close, although workers serve the address:
 // after an upgrade from 127.0.0.1:80 to 0.0.0.0:80, or back. The kernel prefers the more specific address.
 void AppListeners::forward(const AppEndpoint& from, const Use& use) {
-  if (use.heirs.empty()) return;
+  if (use.substitutes.empty()) return;
   for (const int fd : from.unwanted()) {
     end_blocking(fd);
     for (unsigned i = 0; i < forwarded_at_once && *waiting_ < handed_off_limit() && anybody_waits(fd); ++i) {
       ReceivedFd connection(UniqueFd::adopt(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC)));
       if (!connection) break;
       const int family = option(connection.get(), SO_DOMAIN);
-      const auto same = std::find_if(use.heirs.begin(), use.heirs.end(),
-                                     [family](const Heir& heir) { return heir.family == family; });
-      Endpoint* to = (same == use.heirs.end() ? use.heirs.front() : *same).endpoint;
+      const auto same =
+          std::find_if(use.substitutes.begin(), use.substitutes.end(),
+                       [family](const Substitute& substitute) { return substitute.family == family; });
+      Endpoint* to = (same == use.substitutes.end() ? use.substitutes.front() : *same).endpoint;
       HandedOff one{std::move(connection), to, no_slot, 0, rollout::Time{0}, std::nullopt,
                     ticket_for(forwarded_)};
       if (!adopt(one, false)) handed_off_.push_back(std::move(one));

@@ -18,7 +18,7 @@ constexpr std::size_t backlog_limit = 256 * 1024;
 
 // Of a long answer: bytes read and written at once, and the time limit for all of it.
 constexpr std::size_t piece = 64 * 1024;
-constexpr Milliseconds pour_limit{30'000};
+constexpr Milliseconds long_answer_limit{30'000};
 
 struct Write {
   uv_write_t request{};
@@ -39,7 +39,7 @@ ControlConnection::ControlConnection(uv_stream_t* stream, bool local, void (*del
       local_(local),
       delete_stream_(delete_stream),
       handlers_(std::move(handlers)),
-      pour_limit_(*stream->loop) {
+      long_answer_timer_(*stream->loop) {
   stream_->data = this;
   read();
 }
@@ -97,34 +97,34 @@ void ControlConnection::answer(const std::string& line) {
 }
 
 void ControlConnection::answer(ReceivedFd file, std::size_t size, std::shared_ptr<const void> held) {
-  pouring_ = Pouring{std::move(file), size, 0, std::move(held)};
-  pour_limit_.start(pour_limit, [this] { cut(); });
-  pour();
+  long_answer_ = LongAnswer{std::move(file), size, 0, std::move(held)};
+  long_answer_timer_.start(long_answer_limit, [this] { cut(); });
+  send_piece();
 }
 
 // Writes a piece when the previous one has left, so that other connections get their turn.
-void ControlConnection::pour() {
-  if (!pouring_ || refused_) return;
-  if (pouring_->done == pouring_->size) {
-    pour_limit_.stop();
-    pouring_.reset();
+void ControlConnection::send_piece() {
+  if (!long_answer_ || refused_) return;
+  if (long_answer_->done == long_answer_->size) {
+    long_answer_timer_.stop();
+    long_answer_.reset();
     busy_ = false;
     take_lines();
     return;
   }
   auto write = std::make_unique<Write>();
-  write->bytes.resize(std::min(piece, pouring_->size - pouring_->done));
-  const ssize_t n = ::pread(pouring_->file.get(), write->bytes.data(), write->bytes.size(),
-                            static_cast<off_t>(pouring_->done));
+  write->bytes.resize(std::min(piece, long_answer_->size - long_answer_->done));
+  const ssize_t n = ::pread(long_answer_->file.get(), write->bytes.data(), write->bytes.size(),
+                            static_cast<off_t>(long_answer_->done));
   // Half a line is no answer: close.
   if (n <= 0) return cut();
-  pouring_->done += static_cast<std::size_t>(n);
+  long_answer_->done += static_cast<std::size_t>(n);
   uv_buf_t buffer = uv_buf_init(write->bytes.data(), static_cast<unsigned>(n));
   write->request.data = write.get();
   const int failed = uv_write(&write->request, stream_, &buffer, 1, [](uv_write_t* request, int status) {
     const std::unique_ptr<Write> owner(static_cast<Write*>(request->data));
     auto* self = static_cast<ControlConnection*>(request->handle->data);
-    if (self && (status < 0 || !guarded([&] { self->pour(); }))) self->cut();
+    if (self && (status < 0 || !guarded([&] { self->send_piece(); }))) self->cut();
   });
   if (failed != 0) return cut();
   write.release();

@@ -39,7 +39,7 @@ class ControlConnection {
 
   bool local() const { return local_; }
   // A command is being carried out; false while only its answer is being sent.
-  bool busy() const { return busy_ && !pouring_; }
+  bool busy() const { return busy_ && !long_answer_; }
 
   void event(const std::string& line) { write(line); }
   // Ends the current command; the next line is read then.
@@ -57,7 +57,7 @@ class ControlConnection {
   void on_bytes(const char* bytes, std::size_t count);
   void take_lines();
   void write(const std::string& line);
-  void pour();
+  void send_piece();
   void close();
 
   uv_stream_t* stream_;
@@ -67,14 +67,14 @@ class ControlConnection {
   protocol::LineBuffer lines_;
   bool busy_ = false;
   bool taking_ = false;
-  struct Pouring {
+  struct LongAnswer {
     ReceivedFd file;
     std::size_t size = 0;
     std::size_t done = 0;
     std::shared_ptr<const void> held;
   };
-  std::optional<Pouring> pouring_;
-  Timer pour_limit_;
+  std::optional<LongAnswer> long_answer_;
+  Timer long_answer_timer_;
   bool refused_ = false;  // further input is ignored
 };
 

@@ -21,7 +21,7 @@ namespace liveswap::master {
 namespace {
 
 constexpr int backlog = 128;
-constexpr std::size_t connections_per_door = 64;
+constexpr std::size_t connections_per_socket = 64;
 
 // As protocol::error_line() makes it.
 constexpr const char* cut_off_line =
@@ -104,7 +104,7 @@ void say(int client, std::string_view line) {
   ::send(client, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-Result<UniqueFd> listen_tcp_door(const std::string& address, std::uint16_t port) {
+Result<UniqueFd> listen_tcp_control(const std::string& address, std::uint16_t port) {
   const std::string object = fmt::format("the control port {}:{}", address, port);
   const auto where = resolve({config::Address::Kind::tcp, address, port, ""});
   if (!where) return tl::unexpected<Error>(where.error());
@@ -115,10 +115,10 @@ Result<UniqueFd> listen_tcp_door(const std::string& address, std::uint16_t port)
 
 }  // namespace
 
-struct ControlServer::Door {
-  Door(uv_loop_t& loop, UniqueFd listening, bool is_local)
-      : socket(std::move(listening)), local(is_local), resting(loop), poll(loop, socket.get()) {}
-  UniqueFd socket;
+struct ControlServer::ListeningSocket {
+  ListeningSocket(uv_loop_t& loop, UniqueFd socket, bool is_local)
+      : fd(std::move(socket)), local(is_local), resting(loop), poll(loop, fd.get()) {}
+  UniqueFd fd;
   bool local;
   Timer resting;
   Poll poll;
@@ -133,30 +133,30 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(uv_loop_t& loop, Sett
   const auto& instance = server->settings_.instance;
   if (auto made = ensure_private_directory(instance.runtime_dir, 0077); !made)
     return tl::unexpected<Error>(made.error());
-  auto tcp = listen_tcp_door(server->settings_.address, instance.port);
+  auto tcp = listen_tcp_control(server->settings_.address, instance.port);
   if (!tcp) return tl::unexpected<Error>(tcp.error());
   auto local = listen_unix(instance.socket_path(), 0600, backlog);
   if (!local) return tl::unexpected<Error>(local.error());
   server->socket_lock_ = std::move(local->lock);
-  if (auto opened = server->open_door(std::move(local->socket), true); !opened)
+  if (auto opened = server->open_socket(std::move(local->socket), true); !opened)
     return tl::unexpected<Error>(opened.error());
-  if (auto opened = server->open_door(std::move(*tcp), false); !opened)
+  if (auto opened = server->open_socket(std::move(*tcp), false); !opened)
     return tl::unexpected<Error>(opened.error());
   return server;
 }
 
 ControlServer::~ControlServer() {
   connections_.clear();
-  for (Door& door : doors_) door.poll.stop();
-  doors_.clear();
+  for (ListeningSocket& socket : sockets_) socket.poll.stop();
+  sockets_.clear();
   if (socket_lock_) ::unlink(settings_.instance.socket_path().c_str());
 }
 
-Result<void> ControlServer::open_door(UniqueFd socket, bool local) {
-  Door& door = doors_.emplace_back(loop_, std::move(socket), local);
-  if (!door.poll.usable()) return fail("cannot watch the control socket");
-  door.resting.on_due([&door] { door.poll.watch(UV_READABLE); });
-  door.poll.start(UV_READABLE, [this, &door](int) { accept(door); });
+Result<void> ControlServer::open_socket(UniqueFd fd, bool local) {
+  ListeningSocket& socket = sockets_.emplace_back(loop_, std::move(fd), local);
+  if (!socket.poll.usable()) return fail("cannot watch the control socket");
+  socket.resting.on_due([&socket] { socket.poll.watch(UV_READABLE); });
+  socket.poll.start(UV_READABLE, [this, &socket](int) { accept(socket); });
   return {};
 }
 
@@ -166,7 +166,7 @@ bool ControlServer::make_room(bool local) {
   const auto count = std::count_if(connections_.begin(), connections_.end(), [local](const auto& one) {
     return one.second.connection->local() == local;
   });
-  return static_cast<std::size_t>(count) < connections_per_door || end_oldest(local);
+  return static_cast<std::size_t>(count) < connections_per_socket || end_oldest(local);
 }
 
 bool ControlServer::end_oldest(bool local) {
@@ -179,31 +179,31 @@ bool ControlServer::end_oldest(bool local) {
 }
 
 // If there is no free descriptor, closes the oldest connection to this or the other socket.
-UniqueFd ControlServer::take_client(const Door& door) {
-  const auto take = [&door] {
-    return UniqueFd::adopt(::accept4(door.socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+UniqueFd ControlServer::take_client(const ListeningSocket& socket) {
+  const auto take = [&socket] {
+    return UniqueFd::adopt(::accept4(socket.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   };
   auto client = take();
   const bool none_left = !client && (errno == EMFILE || errno == ENFILE);
-  return none_left && (end_oldest(door.local) || end_oldest(!door.local)) ? take() : std::move(client);
+  return none_left && (end_oldest(socket.local) || end_oldest(!socket.local)) ? take() : std::move(client);
 }
 
 // Not uv_listen(): if an exception keeps its callback from accepting, libuv never calls it again.
-void ControlServer::accept(Door& door) {
-  auto client = take_client(door);
+void ControlServer::accept(ListeningSocket& socket) {
+  auto client = take_client(socket);
   if (!client && is_client_gone(errno)) return;
   if (!client) {
     // Level-triggered: would fire continuously until a descriptor is free.
-    door.poll.stop();
-    door.resting.start(rest);
+    socket.poll.stop();
+    socket.resting.start(rest);
     return;
   }
-  if (door.local && !peer_is_trusted(client.get()))
+  if (socket.local && !peer_is_trusted(client.get()))
     return log::seldom({"strangers at the control socket"}, log::Level::warning,
                        "a connection to the control socket was refused, from {}",
                        name_of_peer(client.get(), true));
   if (reserve::is_needed()) return say(client.get(), no_memory_line);
-  if (make_room(door.local)) admit(std::move(client), door.local);
+  if (make_room(socket.local)) admit(std::move(client), socket.local);
 }
 
 void ControlServer::admit(UniqueFd client, bool local) {

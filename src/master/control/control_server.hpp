@@ -50,16 +50,16 @@ class ControlServer {
   std::string peer(ConnectionId connection) const;
 
  private:
-  struct Door;
+  struct ListeningSocket;
   struct Client {
     std::unique_ptr<ControlConnection> connection;
     std::string peer;
   };
   explicit ControlServer(uv_loop_t& loop, Settings settings, OnCommand on_command);
-  Result<void> open_door(UniqueFd socket, bool local);
-  void accept(Door& door);
+  Result<void> open_socket(UniqueFd fd, bool local);
+  void accept(ListeningSocket& socket);
   void admit(UniqueFd client, bool local);
-  UniqueFd take_client(const Door& door);
+  UniqueFd take_client(const ListeningSocket& socket);
   bool make_room(bool local);
   bool end_oldest(bool local);
   protocol::Json about_itself(const std::string& peer) const;
@@ -72,7 +72,7 @@ class ControlServer {
   OnCommand on_command_;
   UniqueFd socket_lock_;
   std::map<ConnectionId, Client> connections_;
-  std::list<Door> doors_;
+  std::list<ListeningSocket> sockets_;
   ConnectionId last_id_ = 0;
 };
 
