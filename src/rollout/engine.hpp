@@ -9,7 +9,7 @@
 namespace liveswap::rollout {
 
 // The rollout engine decides which workers exist. Events and the time go in, commands come out. The engine
-// has no clock: tests pass the time.
+// has no clock (tests pass the time), never blocks, and is used on one thread.
 //
 // There is a *goal*: the release and generation that every slot shall serve. Outside an upgrade the goal is
 // the committed release. An upgrade sets another goal; a failure sets the goal back. After every event the
@@ -66,7 +66,7 @@ class Engine {
   Commands probed(Time now, const Probe& probe);
   Commands counted(Time now, const std::map<WorkerId, Served>& served);
 
-  // Events of workers. An unknown worker is ignored.
+  // Events of workers. An unknown worker is ignored. `deferred`: the application reports readiness itself.
   Commands entered(Time now, WorkerId worker, bool deferred);
   Commands deferred(Time now, WorkerId worker);
   Commands ready(Time now, WorkerId worker);       // the worker has said so
@@ -108,7 +108,7 @@ class Engine {
     Awaits awaits;
   };
   struct Slot {
-    unsigned restarts = 0;  // without an order
+    unsigned restarts = 0;  // after deaths that no command caused
     unsigned deaths = 0;    // in a row; a worker that lives for backoff_reset ends the row
     std::optional<Time> respawn_at;
     bool turn = false;              // had a turn in the current roll
@@ -165,9 +165,9 @@ class Engine {
     std::string remark;            // for `started`, and for the answer
     std::optional<Time> deadline;  // of the phase
     bool said_waiting = false;
-    bool baked = false;  // the canary has passed
-    bool flip_ahead = false;
-    bool measuring = false;  // Measure was sent: start no worker before measured()
+    bool baked = false;       // the canary has passed
+    bool flip_ahead = false;  // successors are, or will be, staged
+    bool measuring = false;   // Measure was sent: start no worker before measured()
     // Whether probes of the old release alone had failed; nullopt: there was none.
     std::optional<bool> sick_before;
     unsigned failed_probes = 0;  // in a row

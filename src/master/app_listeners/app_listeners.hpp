@@ -28,11 +28,10 @@ namespace liveswap::master {
 //
 // Life of an application listener:
 //
-//   bound      a worker has bound a socket to the address; other workers that bind the same one get a
-//   socket too
+//   bound      a worker has bound a socket to the address; others that bind it get a socket too
 //   listening  one of them has called listen(): appears in log and status
-//   unused     only draining workers use it: the last other one has closed it, or an upgrade's code does not
-//              bind it. After a grace (rollout/listener_lifetime.hpp) it is
+//   unused     used by draining workers only: the others have closed the listener, or new code does not bind
+//              the address. After a grace (rollout/listener_lifetime.hpp) the listener is
 //   dropped    closed; a Unix socket's file is removed
 class AppListeners {
  public:
@@ -52,6 +51,7 @@ class AppListeners {
   AppListeners(Listeners& listeners, Rules rules, Send send)
       : listeners_(listeners), rules_(std::move(rules)), send_(std::move(send)), awaited_(rules_.awaited) {}
 
+  // A worker has been spawned with the sockets of `set`; left(): the worker has exited.
   void joined(rollout::WorkerId worker, const rollout::AwaitedListeners::Place& place, pid_t pid,
               const Listeners::Hold& set);
   void left(rollout::WorkerId worker);
@@ -231,8 +231,8 @@ class AppListeners {
   std::optional<rollout::Time> judgement_due_;
   bool unjudged_ = false;  // something has changed since the last judge()
   rollout::Time looked_at_{0};
-  bool changed_ = true;
-  bool quiet_ = false;  // at the last look()
+  bool changed_ = true;  // since the last look()
+  bool quiet_ = false;   // at the last look()
 };
 
 }  // namespace liveswap::master

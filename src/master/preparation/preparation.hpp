@@ -17,9 +17,9 @@ inline constexpr const char* default_entry = "liveswap_main";
 
 // Everything before the first worker is touched. Each step is a process with a time limit:
 //
-// plugin   the pre-upgrade plugin, if any, may choose another path or refuse
-// take     liveswap-store copies the file into the store
-// check    a worker host loads it from there on trial
+//   plugin   the pre-upgrade plugin, if any, may choose another path or refuse
+//   take     liveswap-store copies the file into the store
+//   check    a worker host loads it from there on trial
 class Preparation {
  public:
   struct Tools {

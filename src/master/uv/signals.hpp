@@ -15,10 +15,10 @@ namespace liveswap::master {
 // The signals that a master obeys.
 //
 //   SIGTERM, SIGINT   stop
-// SIGHUP            upgrade; stop if a closed terminal is the cause (is_hang_up)
+//   SIGHUP            upgrade; stop if a closed terminal is the cause (is_hang_up)
 //   SIGUSR1           open the log anew
 //   SIGUSR2           nothing yet; it is logged
-// SIGQUIT           log the state of every worker, as Java and Go runtimes do
+//   SIGQUIT           log the state of every worker, as Java and Go runtimes do
 //
 // A SIGHUP that was ignored at the master's start (nohup) stays ignored. A shell without job control starts
 // background programs with SIGINT and SIGQUIT ignored, against Ctrl-C: then those from the terminal stay

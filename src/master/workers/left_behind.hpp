@@ -27,14 +27,15 @@ struct Holder {
 
 // Deals with the processes that an ended worker leaves behind:
 //
-//  1. After a drain, processes with open connections are waited for, until the connections that were open
-//  at the first scan have closed. Later connections are not waited for. 2. Then those that hold a listening
-//  socket and still run the worker's program are killed: they were made by fork() and could accept with old
-//  code for ever. Each is stopped (SIGSTOP) and checked, then killed if without a connection, else
-//  continued (SIGCONT) until the next step. After the grace the kill is unconditional. Two scans must have
-//  seen the process, since a child may be about to exec or to close the listener. 3. Those that have
-//  executed another program are only reported: they may have inherited the socket by mistake. So are
-//  orphans of an unknown worker.
+// 1. After a drain, the master waits until the connections have closed that such processes had open at the
+//    first scan. Later connections do not count.
+// 2. Then processes that hold a listening socket and still run the worker's program are killed: they were
+//    made by fork() and could accept with old code for ever. Each is stopped (SIGSTOP) and checked, then
+//    killed if without a connection, else continued (SIGCONT) until the next step. After the grace the kill
+//    is unconditional. Two scans must have seen the process: at the first, a child may be about to exec or
+//    to close the listener.
+// 3. Processes that have executed another program are only reported: they may have inherited the socket by
+//    mistake. So are orphans of an unknown worker.
 //
 // Master's thread only, before the worker is reaped, so that the pid is not reused.
 class LeftBehind {

@@ -33,7 +33,7 @@ class WorkerPool {
     std::function<void(rollout::WorkerId, bool deferred)> entered;
     std::function<void(rollout::WorkerId)> deferred;
     std::function<void(rollout::WorkerId)> ready;
-    std::function<void(rollout::WorkerId, const std::string& text)> returned;  // unasked
+    std::function<void(rollout::WorkerId, const std::string& text)> returned;  // without a request to drain
     std::function<void(rollout::WorkerId, const rollout::Departure&)> exited;  // pid() still works
     std::function<void(rollout::WorkerId, std::int32_t question, std::uint64_t answer)> answered;
     std::function<void(rollout::WorkerId, std::uint64_t open)> connections;  // of a draining worker, unasked
