@@ -68,7 +68,7 @@ Result<std::optional<Identity>> identity_of(pid_t worker, const Sender& sender) 
   if (::geteuid() != 0) return std::nullopt;
   const bool is_worker = sender.pid == worker;
   if (sender.user == 0 && !is_worker) return fail("another process than the worker asks as root");
-  if (sender.user == static_cast<uid_t>(-1)) return fail("nobody knows who asks");
+  if (sender.user == static_cast<uid_t>(-1)) return fail("the sender is unknown");
   const auto status = is_worker ? status_of(worker) : Result<Status>(Status{});
   if (!status) return tl::unexpected<Error>(status.error());
   if (sender.user == 0) return identity_of_root(*status);

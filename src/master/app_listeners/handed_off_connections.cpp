@@ -252,7 +252,8 @@ void AppListeners::forward(const AppEndpoint& from, const Use& use) {
   if (use.substitutes.empty()) return;
   for (const int fd : from.unwanted()) {
     end_blocking(fd);
-    for (unsigned i = 0; i < forwarded_at_once && *waiting_ < handed_off_limit() && anybody_waits(fd); ++i) {
+    for (unsigned i = 0;
+         i < forwarded_at_once && *waiting_ < handed_off_limit() && has_waiting_connection(fd); ++i) {
       ReceivedFd connection(UniqueFd::adopt(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC)));
       if (!connection) break;
       const int family = option(connection.get(), SO_DOMAIN);

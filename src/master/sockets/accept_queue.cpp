@@ -101,7 +101,7 @@ std::optional<std::size_t> accept_queue(int fd) {
   return info.tcpi_unacked;  // for a listening socket: the accept queue (tcp_get_info in the kernel)
 }
 
-bool anybody_waits(int fd) {
+bool has_waiting_connection(int fd) {
   pollfd watch{fd, POLLIN, 0};
   return ::poll(&watch, 1, 0) == 1 && (watch.revents & POLLIN);
 }

@@ -16,7 +16,7 @@ namespace liveswap::master {
 std::optional<std::size_t> accept_queue(int fd);
 
 // Whether the accept queue is not empty. Works on every kernel.
-bool anybody_waits(int fd);
+bool has_waiting_connection(int fd);
 
 // The cookies of pending handshakes at a TCP address: connections in no accept queue yet, but already
 // assigned to one listening socket. nullopt: no tcp_diag. Scans the kernel's connection table: about 1 ms.

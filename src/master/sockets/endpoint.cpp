@@ -44,7 +44,7 @@ void Endpoint::turn_away(int fd) const {
   std::size_t count = 0;
   const std::size_t limit = accept_queue(fd).value_or(queue_limit);
   end_blocking(fd);
-  for (; count < limit && anybody_waits(fd); ++count) {
+  for (; count < limit && has_waiting_connection(fd); ++count) {
     const ReceivedFd client(UniqueFd::adopt(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC)));
     if (!client) break;
     reset_connection(client.get());

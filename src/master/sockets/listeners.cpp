@@ -26,7 +26,9 @@ tl::unexpected<Error> fail_listener(const std::string& name, const Error& error)
 }
 
 // At least 1 if any wait.
-std::size_t waiting_at(int fd) { return fd < 0 ? 0 : accept_queue(fd).value_or(anybody_waits(fd) ? 1 : 0); }
+std::size_t waiting_at(int fd) {
+  return fd < 0 ? 0 : accept_queue(fd).value_or(has_waiting_connection(fd) ? 1 : 0);
+}
 
 }  // namespace
 

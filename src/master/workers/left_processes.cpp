@@ -113,7 +113,7 @@ class Search {
     for (const auto& [worker, traces] : workers_) left[worker];
     for (const auto& [pid, process] : all_) {
       const pid_t worker = worker_of(pid, 0);
-      if (worker == nobody_knows)
+      if (worker == unknown_worker)
         add(pid, process, {}, unknown);
       else if (worker != 0)
         add(pid, process, workers_.at(worker).program, left.at(worker));
@@ -123,7 +123,7 @@ class Search {
   }
 
  private:
-  static constexpr pid_t nobody_knows = -1;
+  static constexpr pid_t unknown_worker = -1;
 
   // By group, session, descriptors or parent. 0: of no worker.
   pid_t worker_of(pid_t pid, int depth) {
@@ -141,12 +141,12 @@ class Search {
   }
 
   pid_t forked_by(pid_t pid) const {
-    pid_t worker = nobody_knows;
+    pid_t worker = unknown_worker;
     each_descriptor(pid, [&](std::string_view what) {
       const pid_t found = process_in(what);
       if (workers_.contains(found)) worker = found;
       // A living worker's.
-      else if (is_claimed(found) && worker == nobody_knows)
+      else if (is_claimed(found) && worker == unknown_worker)
         worker = 0;
     });
     return worker;

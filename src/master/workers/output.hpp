@@ -33,7 +33,6 @@ class Output {
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 
-  // No more than so many bytes in all are passed on: the rest is read as before, but slowly, and counted.
   // Passes on at most `bytes` in all. The rest is read slowly, counted and discarded.
   void limit(std::size_t bytes) { room_ = bytes; }
   std::uint64_t left_out() const { return left_out_; }
