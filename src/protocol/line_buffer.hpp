@@ -7,10 +7,10 @@
 
 namespace liveswap::protocol {
 
-// Maximum size in bytes of a command with its newline.
+// Maximum size in bytes of a command, newline included.
 inline constexpr std::size_t line_limit = 64 * 1024;
 
-// Maximum size in bytes of an answer or event with its newline; the longest is a receipt of 1024 slots.
+// Maximum size in bytes of an answer or event, newline included; the longest is a receipt of 1024 slots.
 inline constexpr std::size_t answer_limit = 16 * 1024 * 1024;
 
 // Splits a byte stream into lines. Holds at most one incomplete line besides the bytes of the last append().

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "base/unique_fd.hpp"
-#include "release/needs.hpp"
 #include "release/family.hpp"
+#include "release/needs.hpp"
 #include "release/private_libraries.hpp"
 #include "release/seal.hpp"
 #include "release/sha256.hpp"
