@@ -54,6 +54,12 @@ TEST_CASE("wake: the application's thread sees that the control thread is needed
   wake_clear();
 }
 
+TEST_CASE("wake: one that is there is not woken for what it sees by itself") {
+  wake_if_parked();
+  CHECK(slow_path_remove(SLOW_NEEDED));
+  CHECK(!is_readable());
+}
+
 TEST_CASE("wake: by any thread, and by a signal's handler") {
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i)
