@@ -134,7 +134,7 @@ constexpr std::array table{
            "to wait for connections on a listener first, or call `liveswap_ready`.",
            Takes::nothing},
     Option{"", "privileged-port", "PORT", start, Section::own_sockets, "1 to 1023", "",
-           "a port that may be bound for workers of a --user who may not bind it; repeatable",
+           "a port that the master binds for workers of an unprivileged --user; repeatable",
            "The master binds it for the application."},
 
     Option{"", "canary", "AMOUNT", pace, Section::pace, "0 to --forks, or 0% to 100%", "0",
@@ -149,8 +149,8 @@ constexpr std::array table{
     Option{
         "", "surge", "AMOUNT", pace, Section::pace, "0 to 1024, or 0% to 1000%", "100%",
         "how many workers there may be beyond --forks during an upgrade, such as 2 or 50%; 0: old before new",
-        "Workers that start or serve count, workers that drain do not. With 0 a slot's old worker has to be "
-        "gone before its successor starts: nobody serves the slot meanwhile."},
+        "Workers that start or serve count, workers that drain do not. With 0, the old worker "
+        "of a slot exits before its successor starts; the slot is not served in between."},
     Option{"", "flip", "", pace, Section::pace, "", "",
            "all successors are ready before the first of them serves: no mix of versions",
            "Then all take over and the old workers drain at one moment. Needs `--surge` of 100% or more; "

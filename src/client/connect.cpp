@@ -32,7 +32,7 @@ Attempt check_owner(UniqueFd fd, const std::string& path) {
   ucred peer{};
   socklen_t length = sizeof peer;
   if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
-    return no(ConnectResult::failed, os_error("find out who listens on", path, errno).text);
+    return no(ConnectResult::failed, os_error("read the peer credentials of", path, errno).text);
   // Root may control masters of all users; other users trust only their own processes and root's.
   if (::geteuid() != 0 && peer.uid != ::geteuid() && peer.uid != 0)
     return no(ConnectResult::forbidden,
