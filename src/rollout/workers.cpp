@@ -26,11 +26,12 @@ Parting parting_of(const Engine::Worker& worker, const Departure& departure) {
 std::string fate_of(const Engine::Worker& worker, const Departure& departure, const Settings& settings) {
   const bool drained = worker.state == WorkerState::draining;
   const Parting parting = parting_of(worker, departure);
-  const std::string who = "the worker of generation " + std::to_string(worker.generation) + " in slot " +
-                          std::to_string(worker.slot);
-  if (!drained || parting == Parting::crashed) return who + " died while it drained (" + departure.text + ")";
+  const std::string name = "the worker of generation " + std::to_string(worker.generation) + " in slot " +
+                           std::to_string(worker.slot);
+  if (!drained || parting == Parting::crashed)
+    return name + " died while it drained (" + departure.text + ")";
   if (worker.was_ready && parting == Parting::forced && settings.zero_downtime)
-    return who + (worker.why_forced.empty() ? "" : " " + worker.why_forced + " and") +
+    return name + (worker.why_forced.empty() ? "" : " " + worker.why_forced + " and") +
            " was ended by force (" + departure.text + ")";
   return "";
 }

@@ -26,7 +26,8 @@ AppUnix::~AppUnix() {
 // A Unix socket that was shut down refuses connections for ever, although listen() succeeds.
 void AppUnix::give_up() {
   log::seldom({"listeners that an application has shut down"}, log::Level::warning,
-              "listener {}: an application has shut it down; who binds it next makes a new one", name());
+              "listener {}: an application has shut it down; the next worker that binds it makes a new one",
+              name());
   file_.remove();
   discard(std::move(fd_));
 }

@@ -65,13 +65,13 @@ void Preparation::run(const char* name, SpawnRequest request, Milliseconds limit
 }
 
 void Preparation::after_plugin(const Task::Result& result) {
-  const std::string who = fmt::format("the pre-upgrade plugin {}", tools_.plugin);
+  const std::string plugin = fmt::format("the pre-upgrade plugin {}", tools_.plugin);
   if (result.kind == Kind::failed)
-    return fail_step(who + " cannot be used", result, tools_.plugin_limit, true);
-  if (result.kind == Kind::refused) return fail_step(who + " refused", result, tools_.plugin_limit, true);
-  if (result.kind != Kind::done) return fail_step(who, result, tools_.plugin_limit, true);
+    return fail_step(plugin + " cannot be used", result, tools_.plugin_limit, true);
+  if (result.kind == Kind::refused) return fail_step(plugin + " refused", result, tools_.plugin_limit, true);
+  if (result.kind != Kind::done) return fail_step(plugin, result, tools_.plugin_limit, true);
   if (result.text.find('\0') != std::string::npos || result.text.find('\n') != std::string::npos)
-    return give_up(who + " gave a path with a line break or NUL in it", true);
+    return give_up(plugin + " gave a path with a line break or NUL in it", true);
   if (!result.text.empty()) release_.path = absolute_path(result.text, tools_.there);
   take();
 }
