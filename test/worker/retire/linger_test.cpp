@@ -156,7 +156,12 @@ TEST_CASE("linger: what the application has set for close() is not done") {
     const linger at_once{1, 0};
     REQUIRE(::setsockopt(connection.server.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
     REQUIRE(::send(connection.server.get(), "bye", 3, MSG_NOSIGNAL) == 3);
-    REQUIRE(liveswap_close_lingering(connection.server.release()) == 0);
+    const int fd = connection.server.release();
+    REQUIRE(liveswap_close_lingering(fd) == 0);
+    linger now{1, 1};
+    socklen_t size = sizeof now;
+    REQUIRE(::getsockopt(fd, SOL_SOCKET, SO_LINGER, &now, &size) == 0);
+    REQUIRE(now.l_onoff == 0);
     move_clock(2000);
     linger_serve();
     REQUIRE(linger_has_none());

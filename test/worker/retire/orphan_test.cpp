@@ -97,7 +97,7 @@ TEST_CASE("orphan: what the master had ordered before stays") {
 }
 
 TEST_CASE("orphan: one that hangs gets SIGTERM a grace after the limit, once, and SIGKILL a grace later") {
-  const int status = status_of_child([] {
+  const auto up_to_the_kill = [] {
     const Worker worker;
     orphan_end_hanging(0, LIMIT_MS, GRACE_MS);
     orphan_end_hanging(LIMIT_MS + GRACE_MS - 1, LIMIT_MS, GRACE_MS);
@@ -106,6 +106,10 @@ TEST_CASE("orphan: one that hangs gets SIGTERM a grace after the limit, once, an
     REQUIRE(terms == 1);
     orphan_end_hanging(LIMIT_MS + 2 * GRACE_MS + 76, LIMIT_MS, GRACE_MS);
     REQUIRE(terms == 1);
+  };
+  CHECK(in_child(up_to_the_kill));
+  const int status = status_of_child([&] {
+    up_to_the_kill();
     orphan_end_hanging(LIMIT_MS + 2 * GRACE_MS + 77, LIMIT_MS, GRACE_MS);
   });
   CHECK(WIFSIGNALED(status));
