@@ -54,20 +54,10 @@ TEST_CASE("wake: the application's thread sees that the control thread is needed
   wake_clear();
 }
 
-<<<<<<< Updated upstream
 TEST_CASE("wake: one that is there is not woken for what it sees by itself") {
   wake_if_parked();
   CHECK(slow_path_remove(SLOW_NEEDED));
   CHECK(!is_readable());
-=======
-TEST_CASE("wake: what concerns a parked control thread alone does not wake one that is there") {
-  wake_clear();
-  slow_path_remove(SLOW_NEEDED);
-  wake_if_parked();
-  CHECK(slow_path_has(SLOW_NEEDED));
-  CHECK(!is_readable());
-  slow_path_remove(SLOW_NEEDED);
->>>>>>> Stashed changes
 }
 
 TEST_CASE("wake: by any thread, and by a signal's handler") {
