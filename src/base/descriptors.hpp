@@ -1,6 +1,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace liveswap {
@@ -13,5 +14,23 @@ inline void fill_standard_descriptors() {
   while (fd >= 0 && fd <= STDERR_FILENO);
   if (fd > STDERR_FILENO) ::close(fd);
 }
+
+// A worker costs the master three descriptors, twice that during an upgrade, and a socket of each listener:
+// the usual soft limit of 1024 would end that early. Workers get the limit as it was.
+class ManyDescriptors {
+ public:
+  ManyDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit all{before_.rlim_max, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &all);
+  }
+  ManyDescriptors(const ManyDescriptors&) = delete;
+  ManyDescriptors& operator=(const ManyDescriptors&) = delete;
+  ~ManyDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  const rlimit& before() const { return before_; }
+
+ private:
+  rlimit before_{};
+};
 
 }  // namespace liveswap

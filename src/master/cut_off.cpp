@@ -37,7 +37,7 @@ void Master::do_undone() {
 // The process may be there: then its end is told when it comes.
 void Master::make_up(const rollout::Spawn& command) {
   if (pool_.pid(command.worker)) return pool_.signal(command.worker, true);
-  unstarted(command.worker);
+  unverified_.remove(command.worker);
   perform(engine_.exited(now(), command.worker, {"spawn", why, false}));
 }
 
@@ -62,13 +62,7 @@ void Master::make_up(const rollout::Flip&) {
 
 void Master::make_up(const rollout::Measure&) { perform(engine_.measured(now(), {})); }
 
-void Master::make_up(const rollout::Answer& command) {
-  const auto it = pending_.find(command.request);
-  if (it == pending_.end()) return;
-  const auto connection = it->second.connection;
-  pending_.erase(it);
-  if (control_) control_->give_up(connection);
-}
+void Master::make_up(const rollout::Answer& command) { requests_.give_up(command.request); }
 
 void Master::make_up(const rollout::Quit& command) {
   outcome_.emplace(Outcome{command.ok ? ok : failed, {}});

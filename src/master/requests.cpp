@@ -1,11 +1,16 @@
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "config/values.hpp"
+#include "config/wishes.hpp"
+#include "json/fields.hpp"
+#include "json/parse.hpp"
 #include "master/master.hpp"
+#include "master/settings.hpp"
 #include "master/setup.hpp"
 
 namespace liveswap::master {
@@ -18,15 +23,14 @@ constexpr Milliseconds count_limit{200};
 }  // namespace
 
 void Master::on_command(ConnectionId connection, const protocol::Command& command) {
-  const rollout::RequestId request = ++last_request_;
+  rollout::RequestId request = 0;
   const auto asked = [&] {
-    pending_[request] = {connection, command.verb, false, {}, control_->peer(connection), now()};
+    request =
+        requests_.open({connection, command.verb, false, {}, requests_.server()->peer(connection), now()});
     begin(request, command);
   };
-  if (guarded(asked)) return;
-  // Cut off by an exception: what has begun ends by itself, and the client is told that nobody will tell it.
-  pending_.erase(request);
-  control_->give_up(connection);
+  // Cut off by an exception: what has begun ends by itself, and the client is told that no answer will come.
+  if (!guarded(asked)) requests_.give_up(request, connection);
 }
 
 // For the part of a command that is done later.
@@ -67,24 +71,113 @@ void Master::begin(rollout::RequestId request, const protocol::Command& command)
       on_status(request);
       break;
     case protocol::Verb::history:
-      on_history(request, command.value);
+      history_answers_.list(request, command.value);
       break;
     case protocol::Verb::receipt:
-      on_receipt(request, command.value);
+      history_answers_.receipt(request, command.value);
       break;
   }
+}
+
+void Master::on_upgrade(rollout::RequestId request, const protocol::Command& command) {
+  const std::string path =
+      command.value.empty() ? "" : absolute_path(command.value, command.cwd.empty() ? home_ : command.cwd);
+  const auto wished = config::with_wishes(config::for_forks(options_, engine_.fork_count()), command.wishes);
+  if (!wished) return requests_.refuse(request, protocol::Refusal::usage, wished.error().text);
+  if (path.find('\n') != std::string::npos)
+    return requests_.refuse(request, protocol::Refusal::usage, "the path contains a line break");
+  log::info("upgrade to {} was asked for", path.empty() ? "what is at the current path" : path);
+  auto& pending = *requests_.find(request);
+  pending.detach = command.detach;
+  pending.asked = path;
+  rollout::UpgradeRequest wish;
+  wish.path = path;
+  wish.pace = pace_of(wished->options);
+  wish.queue = wished->queue;
+  perform(engine_.upgrade(now(), request, wish));
+}
+
+// How a rollback goes. Proven before: as many slots at once as the surge allows, and nothing to wait for.
+Options Master::instantly() const {
+  Options options = config::for_forks(options_, engine_.fork_count());
+  options.batch = engine_.fork_count();
+  options.canary = {};
+  options.probation = Milliseconds{0};
+  return options;
+}
+
+void Master::on_rollback(rollout::RequestId request, const protocol::Command& command) {
+  const auto wished = config::with_wishes(instantly(), command.wishes);
+  if (!wished) return requests_.refuse(request, protocol::Refusal::usage, wished.error().text);
+  auto& pending = *requests_.find(request);
+  pending.detach = command.detach;
+  pending.asked = command.value;
+  rollout::UpgradeRequest wish;
+  wish.pace = pace_of(wished->options);
+  wish.overtake = true;
+  find_earlier(request, command.value, std::move(wish));
+}
+
+// The release before is mostly known here; for everything else a process reads the history. What happens
+// meanwhile is dealt with by the engine, which gets the rollback only then: stop refuses it, and it ends an
+// upgrade that has begun.
+void Master::find_earlier(rollout::RequestId request, const std::string& which,
+                          rollout::UpgradeRequest wish) {
+  store_tasks_.stop_collecting();
+  const auto own = committed_.newest(options_.keep_releases + 1);
+  const std::string current = engine_.release().id;
+  if (which.empty())
+    for (const auto& one : own)
+      if (one.id != current) return roll_back(request, std::move(wish), {one.path, one.id});
+  std::vector<std::string> words{"earlier", options_.state_dir, std::to_string(options_.keep_releases + 1),
+                                 current, which};
+  for (const auto& one : own) words.push_back(one.id);
+  resolver_.ask(std::move(words), [this, request, wish, own](const Reader::Reply& reply) {
+    answer_or_give_up(request, [&] {
+      if (reply.result.kind != Task::Result::Kind::done)
+        return history_answers_.refuse(request, reply.result);
+      const auto found = json::parse_or_null(reply.result.text);
+      rollout::Release release{json::text_or_empty(found, "path"), json::text_or_empty(found, "id")};
+      for (const auto& one : own)
+        if (one.id == release.id && release.path.empty()) release.path = one.path;
+      roll_back(request, wish, release);
+    });
+  });
+}
+
+void Master::roll_back(rollout::RequestId request, rollout::UpgradeRequest wish,
+                       const rollout::Release& release) {
+  if (!store_.has(release.id, release.path))
+    return requests_.refuse(
+        request, protocol::Refusal::failed,
+        fmt::format("release {} ({}) is not in the store any more, which keeps the last {} (--keep-releases)",
+                    release.id.substr(0, 12), release.path, options_.keep_releases));
+  log::info("rollback to {} (release {}) was asked for", release.path, release.id.substr(0, 12));
+  wish.release = release;
+  wish.path = release.path;
+  if (soundness_.is_sealed(release)) return perform(engine_.upgrade(now(), request, wish));
+  log_hashing(release);
+  soundness_.verify(release, true, [this, request, wish](const rollout::Checked& found) {
+    answer_or_give_up(request, [&] {
+      if (!found.sound())
+        return requests_.refuse(request, protocol::Refusal::failed, found.text + rollout::way_out(found));
+      rollout::UpgradeRequest sound = wish;
+      sound.remark = found.text;
+      perform(engine_.upgrade(now(), request, sound));
+    });
+  });
 }
 
 void Master::on_forks(rollout::RequestId request, const protocol::Command& command) {
   const auto count = config::parse_forks(command.value);
   if (!count) {
-    refuse(request, protocol::Refusal::usage, "forks: " + count.error().text);
+    requests_.refuse(request, protocol::Refusal::usage, "forks: " + count.error().text);
     return;
   }
   const unsigned slots = *count == 0 ? usable_cpus() : *count;
   if (!engine_.under_way() && slots > engine_.fork_count()) {
     if (auto grown = listeners_.grow(slots); !grown) {
-      refuse(request, protocol::Refusal::failed, grown.error().text);
+      requests_.refuse(request, protocol::Refusal::failed, grown.error().text);
       return;
     }
     steered_ = slots;
@@ -94,57 +187,38 @@ void Master::on_forks(rollout::RequestId request, const protocol::Command& comma
 
 void Master::on_message(rollout::RequestId request, const std::string& text) {
   if (text.size() >= LIVESWAP_TEXT_MAX) {
-    refuse(request, protocol::Refusal::usage, "a message has at most 65535 bytes");
+    requests_.refuse(request, protocol::Refusal::usage, "a message has at most 65535 bytes");
     return;
   }
   std::set<rollout::WorkerId> workers;
   for (const auto& [id, worker] : engine_.workers())
     if (worker.state != rollout::WorkerState::draining) workers.insert(id);
   const std::size_t count = workers.size();
-  const auto question =
-      ask(workers, message_limit, [this, request, count](const WorkerQuery::Answers& answers) {
-        const auto delivered =
-            std::count_if(answers.begin(), answers.end(), [](const auto& one) { return one.second == 1; });
-        answer(request, protocol::ok_line("message", {{"delivered", delivered}, {"workers", count}}));
-      });
-  for (const auto id : workers)
-    if (!pool_.send_message(id, question, text)) queries_.at(question)->answer(id, 0);
+  const auto send = [&](rollout::WorkerId id, WorkerQueries::Number number) {
+    if (!pool_.send_message(id, number, text)) queries_.answer(number, id, 0);
+  };
+  queries_.ask(workers, message_limit, send, [this, request, count](const WorkerQuery::Answers& answers) {
+    const auto delivered =
+        std::count_if(answers.begin(), answers.end(), [](const auto& one) { return one.second == 1; });
+    requests_.answer(request, protocol::ok_line("message", {{"delivered", delivered}, {"workers", count}}));
+  });
 }
 
 void Master::on_status(rollout::RequestId request) {
   std::set<rollout::WorkerId> workers;
   for (const auto& [id, worker] : engine_.workers())
     if (pool_.pid(id)) workers.insert(id);
-  const auto question = ask(workers, count_limit, [this, request](const WorkerQuery::Answers& answers) {
-    answer(request, protocol::ok_line("status", {{"status", status(answers)}}));
+  count_connections(workers, count_limit, [this, request](const WorkerQuery::Answers& answers) {
+    requests_.answer(request, protocol::ok_line("status", {{"status", status_.json(answers)}}));
   });
-  for (const auto id : workers) pool_.count_connections(id, question);
 }
 
-std::int32_t Master::ask(std::set<rollout::WorkerId> workers, Milliseconds limit, WorkerQuery::Done done) {
-  last_question_ = last_question_ == INT32_MAX ? 1 : last_question_ + 1;
-  const auto question = last_question_;
-  queries_[question] = std::make_unique<WorkerQuery>(
-      loop_, std::move(workers), limit,
-      [this, question, done = std::move(done)](const WorkerQuery::Answers& answers) {
-        const auto owner = queries_.extract(question);
-        done(answers);
-      });
-  return question;
-}
-
-void Master::answer(rollout::RequestId request, const std::string& line) {
-  const auto it = pending_.find(request);
-  if (it == pending_.end()) return;
-  const ConnectionId connection = it->second.connection;
-  pending_.erase(it);
-  control_->answer(connection, line);
-}
-
-void Master::refuse(rollout::RequestId request, protocol::Refusal refusal, const std::string& text) {
-  const auto it = pending_.find(request);
-  if (it != pending_.end())
-    answer(request, protocol::error_line(protocol::word(it->second.verb), refusal, text));
+void Master::count_connections(const std::set<rollout::WorkerId>& workers, Milliseconds limit,
+                               WorkerQuery::Done done) {
+  const auto send = [this](rollout::WorkerId id, WorkerQueries::Number number) {
+    pool_.count_connections(id, number);
+  };
+  queries_.ask(workers, limit, send, std::move(done));
 }
 
 }  // namespace liveswap::master

@@ -5,13 +5,13 @@
 #include <uv.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <string_view>
 
 #include "base/descriptors.hpp"
 #include "base/file.hpp"
+#include "base/ignored_signals.hpp"
 #include "base/log.hpp"
 #include "base/log_texts.hpp"
 #include "config/validate.hpp"
@@ -75,61 +75,6 @@ class Loop {
  private:
   uv_loop_t loop_;
   bool usable_;
-};
-
-// Ignores the signals that end a process by default and that nobody sends to a master on purpose: what a
-// write causes (SIGPIPE; SIGXFSZ at a limit on the size of files; SIGTTOU in the background of a terminal),
-// timers that were set before exec, limits (SIGXCPU), real-time signals, and what an administrator mistypes.
-// SIGUSR1 and SIGUSR2 too, until there is a handler for them. Then the write fails or goes through, and the
-// others do nothing. A handler of a program that embeds the master stays.
-class IgnoredSignals {
- public:
-  IgnoredSignals() {
-    struct sigaction ignore {};
-    ignore.sa_handler = SIG_IGN;
-    for (int number = 1; number < NSIG; ++number) {
-      if (!is_ignored(number) || ::sigaction(number, nullptr, &before_[number]) != 0) continue;
-      if (is_default(before_[number])) ::sigaction(number, &ignore, nullptr);
-    }
-  }
-  IgnoredSignals(const IgnoredSignals&) = delete;
-  IgnoredSignals& operator=(const IgnoredSignals&) = delete;
-  ~IgnoredSignals() {
-    for (int number = 1; number < NSIG; ++number)
-      if (is_ignored(number) && is_default(before_[number])) ::sigaction(number, &before_[number], nullptr);
-  }
-
- private:
-  // Not: what stops and continues, the master's orders, what says nothing by default, and what a defect of
-  // its own raises. 32 and 33 are the C library's own.
-  static bool is_ignored(int number) {
-    static constexpr std::array others{SIGKILL, SIGSTOP, SIGCONT, SIGTSTP,  SIGTTIN, SIGTERM, SIGINT,
-                                       SIGHUP,  SIGQUIT, SIGCHLD, SIGWINCH, SIGURG,  SIGSEGV, SIGBUS,
-                                       SIGFPE,  SIGILL,  SIGABRT, SIGTRAP,  SIGSYS,  32,      33};
-    return std::find(others.begin(), others.end(), number) == others.end();
-  }
-  static bool is_default(const struct sigaction& action) {
-    return !(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_DFL;
-  }
-  std::array<struct sigaction, NSIG> before_{};
-};
-
-// A worker costs the master three descriptors, twice that during an upgrade, and a socket of each listener:
-// the usual soft limit of 1024 would end that early. Workers get the limit as it was.
-class ManyDescriptors {
- public:
-  ManyDescriptors() {
-    ::getrlimit(RLIMIT_NOFILE, &before_);
-    const rlimit all{before_.rlim_max, before_.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &all);
-  }
-  ManyDescriptors(const ManyDescriptors&) = delete;
-  ManyDescriptors& operator=(const ManyDescriptors&) = delete;
-  ~ManyDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-  const rlimit& before() const { return before_; }
-
- private:
-  rlimit before_{};
 };
 
 Outcome refusal(const InstanceLock::Refusal& refused_by) {

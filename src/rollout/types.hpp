@@ -103,7 +103,7 @@ struct Probe {
 
 // Requests that a worker has counted since its start (liveswap_served).
 struct Served {
-  std::uint64_t requests = 0;
+  std::uint64_t requests = 0;  // those that failed included
   std::uint64_t failed = 0;
 };
 

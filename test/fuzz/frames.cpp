@@ -258,7 +258,7 @@ class Master {
 
   void check() const {
     const auto served = pool_.served(id);
-    require(served.failed <= served.served, "no more requests failed than there were");
+    require(served.failed <= served.requests, "no more requests failed than there were");
     require(listeners_.app_endpoints().size() <= LIVESWAP_LISTENERS_MAX,
             "listeners of applications are bounded");
   }

@@ -61,7 +61,7 @@ Server::Serve answering(const std::string& answer) {
 }
 
 struct Round {
-  Prober::Findings findings;
+  liveswap::rollout::Probe findings;
   std::chrono::milliseconds took{0};
 };
 
@@ -74,7 +74,7 @@ Round probe(const std::vector<std::string>& texts, const std::vector<Listeners::
   Round round;
   const auto began = std::chrono::steady_clock::now();
   {
-    auto done = [&](const Prober::Findings& found) {
+    auto done = [&](const liveswap::rollout::Probe& found) {
       round.findings = found;
       uv_stop(&loop);
     };

@@ -94,7 +94,7 @@ void Prober::on_done(std::list<std::unique_ptr<Probe>>::iterator probe, const st
 // Copies: `done` may destroy the prober.
 void Prober::tell() {
   const Done done = done_;
-  const Findings findings = findings_;
+  const rollout::Probe findings = findings_;
   done(findings);
 }
 

@@ -7,6 +7,7 @@
 #include "master/health/probe.hpp"
 #include "master/sockets/listeners.hpp"
 #include "master/uv/loop.hpp"
+#include "rollout/types.hpp"
 #include "spawn/spawner.hpp"
 
 namespace liveswap::master {
@@ -14,12 +15,7 @@ namespace liveswap::master {
 // Checks the application's health in rounds of probes, as a client would see it. Never blocks the loop.
 class Prober {
  public:
-  struct Findings {
-    unsigned made = 0;
-    unsigned failed = 0;
-    std::string text;  // of the first failure
-  };
-  using Done = std::function<void(const Findings&)>;
+  using Done = std::function<void(const rollout::Probe&)>;
 
   // `commands`: user, directory and environment of commands. `limit`: for each probe.
   Prober(uv_loop_t& loop, std::vector<config::HealthProbe> probes, std::vector<Listeners::Bound> listeners,
@@ -47,7 +43,7 @@ class Prober {
   const Milliseconds limit_;
   const Done done_;
   std::list<std::unique_ptr<Probe>> probes_under_way_;
-  Findings findings_;
+  rollout::Probe findings_;
   Timer nothing_to_do_;
 };
 

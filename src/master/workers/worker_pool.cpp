@@ -165,9 +165,9 @@ pid_t WorkerPool::pid(WorkerId id) const {
   return it == entries_.end() ? 0 : it->second.pid;
 }
 
-WorkerPool::Served WorkerPool::served(WorkerId id) const {
+rollout::Served WorkerPool::served(WorkerId id) const {
   const auto it = entries_.find(id);
-  return it == entries_.end() ? Served{} : it->second.served;
+  return it == entries_.end() ? rollout::Served{} : it->second.served;
 }
 
 WorkerPool::Idle WorkerPool::idle(WorkerId id) const {
@@ -228,7 +228,7 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       handlers_.answered(id, frame.value, 0);
       break;
     case LIVESWAP_COUNTED:
-      note_served(id, entry, frame.text);
+      note_served(entry, frame.text);
       if (frame.value > 0)
         handlers_.answered(id, frame.value, frame.count);
       else if (entry.draining && !entry.outlived)
@@ -245,14 +245,13 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
 }
 
 // Readers subtract two counts of a worker, so a lower one than the last is ignored.
-void WorkerPool::note_served(WorkerId id, Entry& entry, const std::string& text) {
+void WorkerPool::note_served(Entry& entry, const std::string& text) {
   liveswap_served_count said{};
   if (text.size() != sizeof said) return;
   std::memcpy(&said, text.data(), sizeof said);
-  if (said.failed > said.served || said.served < entry.served.served || said.failed < entry.served.failed)
+  if (said.failed > said.served || said.served < entry.served.requests || said.failed < entry.served.failed)
     return;
   entry.served = {said.served, said.failed};
-  if (handlers_.served) handlers_.served(id, entry.served);
 }
 
 void WorkerPool::note_idle(Entry& entry, const std::string& text) {

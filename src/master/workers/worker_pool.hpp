@@ -19,11 +19,6 @@ namespace liveswap::master {
 // what workers do into events. What a worker reports is checked; a false report can harm that worker only.
 class WorkerPool {
  public:
-  // Requests that a worker has counted since the start.
-  struct Served {
-    std::uint64_t served = 0;  // including the failed ones
-    std::uint64_t failed = 0;
-  };
   // Idle connections that a draining worker has closed, or handed to a successor.
   struct Idle {
     std::uint64_t ended = 0;
@@ -37,7 +32,6 @@ class WorkerPool {
     std::function<void(rollout::WorkerId, const rollout::Departure&)> exited;  // pid() still works
     std::function<void(rollout::WorkerId, std::int32_t question, std::uint64_t answer)> answered;
     std::function<void(rollout::WorkerId, std::uint64_t open)> connections;  // of a draining worker, unasked
-    std::function<void(rollout::WorkerId, const Served&)> served = {};       // sent with connection counts
     // A worker has bound or closed a listener, or handed a connection off.
     std::function<void()> taken_over = {};
   };
@@ -76,7 +70,7 @@ class WorkerPool {
   // 0: the worker has no process.
   pid_t pid(rollout::WorkerId worker) const;
   // The last report; also valid within exited().
-  Served served(rollout::WorkerId worker) const;
+  rollout::Served served(rollout::WorkerId worker) const;
   Idle idle(rollout::WorkerId worker) const;
   // "0", "3", "SIGKILL"; valid within exited() only.
   std::string exit_code(rollout::WorkerId worker) const;
@@ -113,7 +107,7 @@ class WorkerPool {
     bool outlived = false;               // ended; left processes are waited for
     Traces traces;
     std::vector<Holder> left;
-    Served served;
+    rollout::Served served;
     Idle idle;
     std::optional<std::uint64_t> open;  // connections, by the last report of a drain
     ProcessLog log{log_lines, std::chrono::seconds(1)};
@@ -121,7 +115,7 @@ class WorkerPool {
     std::string exit_code;
   };
   void on_frame(rollout::WorkerId id, Frame& frame);
-  void note_served(rollout::WorkerId id, Entry& entry, const std::string& text);
+  static void note_served(Entry& entry, const std::string& text);
   static void note_idle(Entry& entry, const std::string& text);
   void note_open(rollout::WorkerId id, Entry& entry, std::uint64_t open);
   bool is_outlived(rollout::WorkerId id);

@@ -46,4 +46,37 @@ class WorkerQuery {
   Timer timer_;
 };
 
+// The queries that are under way, by the number that goes to the workers and comes back with their answers.
+class WorkerQueries {
+ public:
+  using Number = std::int32_t;  // > 0
+  using Ask = std::function<void(WorkerQuery::Worker, Number)>;
+
+  explicit WorkerQueries(uv_loop_t& loop) : loop_(loop) {}
+
+  // Begins a query, and has `send` ask each of the workers.
+  void ask(const std::set<WorkerQuery::Worker>& workers, Milliseconds limit, const Ask& send,
+           WorkerQuery::Done done) {
+    const Number number = last_ = last_ == INT32_MAX ? 1 : last_ + 1;
+    queries_[number] = std::make_unique<WorkerQuery>(
+        loop_, workers, limit, [this, number, done = std::move(done)](const WorkerQuery::Answers& answers) {
+          const auto owner = queries_.extract(number);
+          done(answers);
+        });
+    for (const auto worker : workers) send(worker, number);
+  }
+  void answer(Number number, WorkerQuery::Worker worker, std::uint64_t value) {
+    if (const auto it = queries_.find(number); it != queries_.end()) it->second->answer(worker, value);
+  }
+  // The worker has gone, and will not answer.
+  void forget(WorkerQuery::Worker worker) {
+    for (auto it = queries_.begin(); it != queries_.end();) (it++)->second->forget(worker);
+  }
+
+ private:
+  uv_loop_t& loop_;
+  std::map<Number, std::unique_ptr<WorkerQuery>> queries_;
+  Number last_ = 0;
+};
+
 }  // namespace liveswap::master

@@ -1,10 +1,7 @@
+#include "master/app_listeners/listener_files.hpp"
+
 #include <algorithm>
 
-#include "master/master.hpp"
-
-// The files that clients find Unix listeners by. They are looked at when a worker has left, before a release
-// is committed, and whenever the kernel says that one has changed (inotify): anybody may remove a file at any
-// time. Asleep, this costs nothing.
 namespace liveswap::master {
 namespace {
 
@@ -14,7 +11,7 @@ constexpr int looks = 4;
 }  // namespace
 
 // What is removed before the watch has begun is seen by the look that follows.
-void Master::mend_files() {
+void ListenerFiles::mend() {
   rollout::FileNews news;
   for (int i = 0; i < looks; ++i) {
     bool changed = false;
@@ -28,23 +25,23 @@ void Master::mend_files() {
       (is_lost ? news.lost : news.mended).push_back(text);
       changed = changed || !is_lost;
     }
-    watch_files();
+    watch();
     if (i > 0 && !changed) break;
   }
-  perform(engine_.files(now(), news));
+  looked_(news);
 }
 
 // A watch is of a file, not of its path: what is at the path may be another one by now.
-void Master::watch_files() {
+void ListenerFiles::watch() {
   const auto names = listeners_.watched();
-  std::erase_if(file_watches_, [&](const auto& one) {
+  std::erase_if(watches_, [&](const auto& one) {
     return !one.second->usable() || std::find(names.begin(), names.end(), one.first) == names.end();
   });
   for (const auto& name : names) {
-    if (file_watches_.contains(name)) continue;
-    file_watches_[name] = std::make_unique<FileWatch>(loop_, name, [this, name] {
-      file_watches_.erase(name);
-      mend_files();
+    if (watches_.contains(name)) continue;
+    watches_[name] = std::make_unique<FileWatch>(loop_, name, [this, name] {
+      watches_.erase(name);
+      mend();
     });
   }
 }

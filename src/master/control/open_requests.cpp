@@ -1,0 +1,71 @@
+#include "master/control/open_requests.hpp"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace liveswap::master {
+
+OpenRequests::Id OpenRequests::open(Request request) {
+  open_.emplace(++last_, std::move(request));
+  return last_;
+}
+
+OpenRequests::Request* OpenRequests::find(Id id) {
+  const auto it = open_.find(id);
+  return it == open_.end() ? nullptr : &it->second;
+}
+
+// 0: no client waits for the answer.
+ConnectionId OpenRequests::connection_of(Id id) const {
+  const Request* request = find(id);
+  return request && server_ ? request->connection : 0;
+}
+
+// The request is closed last: where an exception cuts off the answer, give_up() still finds it.
+void OpenRequests::answer(Id id, const std::string& line) {
+  if (const auto connection = connection_of(id)) server_->answer(connection, line);
+  open_.erase(id);
+}
+
+void OpenRequests::answer(Id id, ReceivedFd file, std::size_t size, std::shared_ptr<const void> held) {
+  if (const auto connection = connection_of(id))
+    server_->answer(connection, std::move(file), size, std::move(held));
+  open_.erase(id);
+}
+
+void OpenRequests::refuse(Id id, protocol::Refusal refusal, const std::string& text) {
+  if (const Request* request = find(id))
+    answer(id, protocol::error_line(protocol::word(request->verb), refusal, text));
+}
+
+void OpenRequests::give_up(Id id, ConnectionId connection) {
+  if (connection) server_->give_up(connection);
+  open_.erase(id);
+}
+
+void OpenRequests::event(Id id, const std::string& line) {
+  Request* request = find(id);
+  if (!request || !request->connection || !server_) return;
+  if (!std::exchange(request->detach, false)) return server_->event(request->connection, line);
+  const auto connection = std::exchange(request->connection, 0);
+  server_->answer(connection, protocol::ok_line(protocol::word(request->verb), {{"text", "under way"}}));
+}
+
+protocol::Refusal refusal_of(rollout::Verdict verdict) {
+  switch (verdict) {
+    case rollout::Verdict::ok:
+    case rollout::Verdict::failed:
+      return protocol::Refusal::failed;
+    case rollout::Verdict::refused:
+      return protocol::Refusal::refused;
+    case rollout::Verdict::reverted:
+      return protocol::Refusal::reverted;
+    case rollout::Verdict::timed_out:
+      return protocol::Refusal::timed_out;
+    case rollout::Verdict::unreachable:
+      return protocol::Refusal::failed;
+  }
+  return protocol::Refusal::failed;
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,84 @@
+#include "master/health/health_rounds.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace liveswap::master {
+namespace {
+
+// An old worker that has just been told to drain may still accept for a moment, and answer a probe that was
+// meant for its successor.
+constexpr Milliseconds drain_grace{100};
+
+}  // namespace
+
+HealthRounds::HealthRounds(uv_loop_t& loop, const rollout::Engine& engine, Milliseconds interval,
+                           const MakeProber& make_prober, Handlers handlers)
+    : engine_(engine),
+      interval_(interval),
+      handlers_(std::move(handlers)),
+      prober_(make_prober([this](const rollout::Probe& found) { on_probed(found); })),
+      timer_(loop) {}
+
+void HealthRounds::follow() {
+  const std::string phase = engine_.judging() ? engine_.phase() : "";
+  if (phase == phase_) return;
+  phase_ = phase;
+  if (engine_.judging() && engine_.preparing()) return;
+  prober_->cancel();
+  if (phase.empty()) {
+    timer_.stop();
+    served_before_.clear();
+    return;
+  }
+  timer_.start(drain_grace, [this] { round(); });
+}
+
+void HealthRounds::before_preparation(std::function<void()> then) {
+  if (!prober_->has_probes() || engine_.generation() == 0) return then();
+  then_ = std::move(then);
+  prober_->start(probe_connections(engine_.fork_count()));
+}
+
+void HealthRounds::cancel() {
+  then_ = nullptr;
+  prober_->cancel();
+}
+
+void HealthRounds::round() {
+  count();
+  timer_.start(interval_, [this] { round(); });
+  if (prober_->has_probes() && !prober_->under_way()) prober_->start(probe_connections(engine_.fork_count()));
+}
+
+// The handler may have the upgrade given up, and with it `then`.
+void HealthRounds::on_probed(const rollout::Probe& found) {
+  handlers_.probed(found);
+  if (const auto then = std::exchange(then_, nullptr)) then();
+}
+
+void HealthRounds::count() {
+  std::set<rollout::WorkerId> workers;
+  for (const auto& [id, worker] : engine_.workers())
+    if (worker.state == rollout::WorkerState::ready) workers.insert(id);
+  handlers_.count(workers, [this](const Counts& served) {
+    if (!phase_.empty()) handlers_.counted(served, sums_of(served));
+  });
+}
+
+// The first count of an old worker is where it begins.
+HealthRounds::Sums HealthRounds::sums_of(const Counts& served) {
+  Sums sums;
+  for (const auto& [id, count] : served) {
+    const auto worker = engine_.workers().find(id);
+    if (worker == engine_.workers().end()) continue;
+    const bool is_fresh = worker->second.generation > engine_.generation();
+    const auto from = is_fresh ? rollout::Served{} : served_before_.emplace(id, count).first->second;
+    auto& sum = is_fresh ? sums.fresh : sums.before;
+    sum.requests += count.requests - std::min(from.requests, count.requests);
+    sum.failed += count.failed - std::min(from.failed, count.failed);
+  }
+  return sums;
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,82 @@
+#include <algorithm>
+#include <map>
+
+#include "master/master.hpp"
+
+// What the master looks for at the listeners: whether workers serve those that the applications have bound,
+// and whether connections wait in an accept queue that no worker accepts from.
+namespace liveswap::master {
+
+// The sockets that applications have bound, as the workers are now.
+void Master::look_at_app_listeners() {
+  app_listeners_.keep_options(engine_.reverting()
+                                  ? std::set{engine_.generation()}
+                                  : std::set{engine_.generation(), engine_.goal_generation()});
+  if (app_listeners_.idle() && engine_.workers().empty()) return app_listeners_timer_.stop();
+  std::vector<AppListeners::Seen> seen;
+  for (const auto& [id, worker] : engine_.workers())
+    seen.push_back(
+        {id, worker.state == rollout::WorkerState::ready, worker.state == rollout::WorkerState::draining});
+  auto next = app_listeners_.look(now(), seen, is_quiet());
+  const auto judged = app_listeners_.judge(now());
+  const auto given_up = app_listeners_.given_up(now());
+  if (const auto due = app_listeners_.next_judgement()) next = next ? std::min(*next, *due) : *due;
+  if (!next || outcome_)
+    app_listeners_timer_.stop();
+  else
+    app_listeners_timer_.start(std::max(rollout::Time{0}, *next - now()),
+                               [this] { look_at_app_listeners(); });
+  judge_starting(judged);
+  for (const auto& [worker, listener] : given_up)
+    perform(engine_.stopped_serving(now(), worker,
+                                    "it has closed the listener " + listener +
+                                        ", or shut it down, without having been "
+                                        "told to drain; the contract leaves that to the master"));
+}
+
+// Each event may bring about others, and the next look.
+void Master::judge_starting(const std::vector<AppListeners::Judged>& judged) {
+  for (const auto& [worker, outlook] : judged) {
+    engine_.awaits(worker, outlook.awaits);
+    for (const auto& listener : outlook.dropped) perform(engine_.dropped(now(), worker, listener));
+    if (outlook.ready) perform(engine_.seen_ready(now(), worker));
+  }
+}
+
+bool Master::is_quiet() const { return engine_.running() && engine_.unserved_slots().empty(); }
+
+void Master::watch_queues() {
+  if (!is_quiet()) return;
+  std::vector<QueueWatch::Place> places;
+  std::map<int, std::size_t> known;  // in shared mode, and of a Unix listener, all slots have the same socket
+  const auto lent = listeners_.lent();
+  for (unsigned slot = 0; slot < engine_.fork_count(); ++slot) {
+    const auto sockets = listeners_.of_slot(slot);
+    for (std::size_t i = 0; i < sockets.size() && i < lent.size(); ++i) {
+      const auto [at, is_new] = known.emplace(sockets[i], places.size());
+      if (is_new) places.push_back({sockets[i], lent[i]->name(), {}});
+      places[at->second].slots.push_back(slot);
+    }
+  }
+  queue_watch_.watch(places);
+}
+
+// Nobody accepts for a worker that has closed the listener by a system call of its own, which its host does
+// not see. One that never waited on it may serve other listeners.
+void Master::on_waiting(const QueueWatch::Place& place, ino_t inode) {
+  if (!is_quiet()) return;
+  std::vector<rollout::WorkerId> lost;
+  for (const auto& [id, worker] : engine_.workers()) {
+    const bool serves = worker.state == rollout::WorkerState::ready &&
+                        std::find(place.slots.begin(), place.slots.end(), worker.slot) != place.slots.end();
+    if (serves && app_listeners_.waits_on(id, place.listener) &&
+        has_socket_open(pool_.pid(id), inode) == false)
+      lost.push_back(id);
+  }
+  for (const auto id : lost)
+    perform(engine_.stopped_serving(now(), id,
+                                    "connections wait at the listener " + place.listener +
+                                        ", and it has closed that without having been told to drain"));
+}
+
+}  // namespace liveswap::master

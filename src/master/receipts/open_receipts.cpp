@@ -1,0 +1,209 @@
+#include "master/receipts/open_receipts.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "base/log.hpp"
+#include "json/fields.hpp"
+#include "master/uv/now.hpp"
+#include "release/success_text.hpp"
+
+namespace liveswap::master {
+namespace {
+
+using protocol::Json;
+using release::Recorder;
+using rollout::NoteKind;
+
+// How often accept queues are looked at while an upgrade is under way.
+constexpr Milliseconds queue_interval{20};
+
+// The phase that begins with a note; nothing for notes that begin none.
+const char* phase_of(NoteKind kind) {
+  switch (kind) {
+    case NoteKind::preparing:
+      return "preparing";
+    case NoteKind::started:
+      return "rolling";
+    case NoteKind::baking:
+      return "baking";
+    case NoteKind::flipping:
+      return "flipping";
+    case NoteKind::probation:
+      return "probation";
+    case NoteKind::reverting:
+      return "reverting";
+    case NoteKind::leaving:
+      return "leaving";
+    case NoteKind::spawned:
+    case NoteKind::ready:
+    case NoteKind::draining:
+    case NoteKind::expired:
+    case NoteKind::gone:
+    case NoteKind::failed:
+    case NoteKind::committed:
+    case NoteKind::waiting:
+    case NoteKind::queued:
+    case NoteKind::dropped:
+    case NoteKind::flipped:
+      return nullptr;
+  }
+  return nullptr;
+}
+
+Recorder::End end_of(rollout::Parting parting) {
+  switch (parting) {
+    case rollout::Parting::clean:
+      return Recorder::End::clean;
+    case rollout::Parting::forced:
+      return Recorder::End::forced;
+    case rollout::Parting::crashed:
+      return Recorder::End::crashed;
+  }
+  return Recorder::End::crashed;
+}
+
+Json plan_of(const rollout::Engine& engine) {
+  const auto& pace = engine.pace();
+  return {{"forks", engine.fork_count()},
+          {"batch", pace.batch},
+          {"surge", pace.surge.of(engine.fork_count())},
+          {"canary", pace.canary.of(engine.fork_count())},
+          {"bake_ms", pace.bake.count()},
+          {"probation_ms", pace.probation.count()},
+          {"flip", pace.flip}};
+}
+
+// {"path", "id", "generation"}, or null for no release; null for an id or generation that it has not got yet.
+Json release_json(const rollout::Release& release, rollout::Generation generation) {
+  if (release.path.empty()) return nullptr;
+  const auto known = [](bool is, Json value) { return is ? std::move(value) : Json(); };
+  return {{"path", release.path},
+          {"id", known(!release.id.empty(), release.id)},
+          {"generation", known(generation > 0, generation)}};
+}
+
+}  // namespace
+
+OpenReceipts::OpenReceipts(uv_loop_t& loop, release::History history, Sources sources)
+    : history_(std::move(history)), from_(std::move(sources)), queue_timer_(loop) {}
+
+void OpenReceipts::add(const rollout::Note& note) {
+  const bool begins = note.kind == NoteKind::preparing || note.kind == NoteKind::started;
+  if (begins && !find(note.request) && (note.request != 0 || from_.engine.generation() == 0)) open(note);
+  Recorder* receipt = find(note.request);
+  if (!receipt) return;
+  if (const char* phase = phase_of(note.kind)) receipt->phase(now(), phase);
+  if (note.kind == NoteKind::started) begin(*receipt, note);
+  if (begins) sample_queues();
+  add_of_worker(*receipt, note);
+}
+
+void OpenReceipts::open(const rollout::Note& note) {
+  const auto& engine = from_.engine;
+  const auto* request = from_.requests.find(note.request);
+  const bool start = note.request == 0;
+  if (!start && !request) return;
+  const std::string by =
+      start ? "uid " + std::to_string(::getuid()) + ", start of pid " + std::to_string(::getpid())
+            : request->by;
+  const std::string value = start ? from_.target : request->asked;
+  // Until more is known of it, which is never when its preparation fails.
+  const std::string to = value.empty() ? engine.release().path : value;
+  Json head{{"kind", start ? "start" : protocol::word(request->verb)},
+            {"asked", {{"by", by}, {"value", value}}},
+            {"from", release_json(engine.release(), engine.generation())},
+            {"to", release_json({to, {}}, 0)},
+            {"plan", plan_of(engine)}};
+  open_.insert_or_assign(
+      note.request, Recorder(now(), release::utc_text(std::chrono::system_clock::now()), std::move(head)));
+}
+
+// Introduces the workers that serve when an upgrade begins to roll. The engine may be ahead: it may have told
+// the first ones to drain already. Those that drain since before do not belong to this upgrade.
+void OpenReceipts::begin(Recorder& receipt, const rollout::Note& note) const {
+  receipt.amend({{"to", release_json(note.release, note.generation)}});
+  for (const auto& [id, worker] : from_.engine.workers()) {
+    const pid_t pid = from_.pool.pid(id);
+    if (worker.generation == note.generation || !pid || from_.engine.request_of(id) != note.request) continue;
+    receipt.worker(worker.spawned, id, worker.slot, worker.generation, Recorder::Role::before, pid);
+    if (worker.was_ready) receipt.ready(worker.spawned, id);
+  }
+}
+
+void OpenReceipts::add_of_worker(Recorder& receipt, const rollout::Note& note) const {
+  switch (note.kind) {
+    case NoteKind::spawned: {
+      const auto role = note.generation > from_.engine.generation() ? Recorder::Role::fresh
+                        : from_.engine.reverting()                  ? Recorder::Role::back
+                                                                    : Recorder::Role::before;
+      return receipt.worker(now(), note.worker, note.slot, note.generation, role,
+                            from_.pool.pid(note.worker));
+    }
+    case NoteKind::ready:
+      return receipt.ready(now(), note.worker);
+    case NoteKind::draining:
+      return receipt.draining(now(), note.worker);
+    case NoteKind::expired:
+      return receipt.forced(note.worker, note.text);
+    case NoteKind::flipping:
+      return receipt.flip(now());
+    case NoteKind::failed:
+      return receipt.failed(note.worker, from_.failures.with_output_of(note.request, note.text));
+    case NoteKind::dropped:
+      return receipt.dropped(note.text);
+    case NoteKind::gone:
+      return add_end(receipt, note);
+    default:
+      return;
+  }
+}
+
+void OpenReceipts::add_end(Recorder& receipt, const rollout::Note& note) const {
+  const auto idle = from_.pool.idle(note.worker);
+  receipt.idle(note.worker, idle.ended, idle.moved);
+  for (const auto& one : from_.pool.left(note.worker))
+    receipt.left(note.worker, one.process.pid, one.process.program, one.listeners, one.is_ended);
+  receipt.gone(now(), note.worker, from_.pool.exit_code(note.worker), end_of(note.parting));
+}
+
+Recorder* OpenReceipts::find(rollout::RequestId request) {
+  const auto it = open_.find(request);
+  return it == open_.end() ? nullptr : &it->second;
+}
+
+Recorder* OpenReceipts::of_upgrade() {
+  const auto request = from_.engine.upgrading();
+  return request ? find(*request) : nullptr;
+}
+
+void OpenReceipts::sample_queues() {
+  Recorder* receipt = of_upgrade();
+  if (!receipt) return;
+  for (const auto& queue : from_.listeners.depth()) receipt->depth(queue.name, queue.waiting);
+  queue_timer_.start(queue_interval, [this] { sample_queues(); });
+}
+
+OpenReceipts::Closed OpenReceipts::close(rollout::RequestId request, rollout::Verdict verdict,
+                                         const std::string& reason) {
+  const auto entry = open_.extract(request);
+  if (entry.empty()) return {0, reason};
+  // A release that nobody can reach is committed all the same, and can be gone back to.
+  const bool committed = verdict == rollout::Verdict::ok || verdict == rollout::Verdict::unreachable;
+  const std::string outcome = committed ? "ok" : protocol::word(refusal_of(verdict));
+  Json document = entry.mapped().finish(now(), outcome, reason);
+  if (outcome == "ok" && json::text(document, "kind") != "start")
+    document["reason"] = release::success_text(document, reason);
+  // It never began: no release was made, and nothing was planned for one.
+  if (outcome == "refused")
+    for (const char* unknown : {"to", "plan", "slots", "skew_ms"}) document[unknown] = nullptr;
+  const std::string text = json::text_or_empty(document, "reason");
+  const auto number = history_.add(std::move(document));
+  if (!number) log::error("the receipt could not be written: {}", number.error().text);
+  if (number && request) last_upgrade_ = LastUpgrade{verdict, text, *number, now()};
+  return {number.value_or(0), text};
+}
+
+}  // namespace liveswap::master

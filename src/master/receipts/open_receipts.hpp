@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "master/control/open_requests.hpp"
+#include "master/receipts/failures.hpp"
+#include "master/sockets/listeners.hpp"
+#include "master/uv/loop.hpp"
+#include "master/workers/worker_pool.hpp"
+#include "release/history.hpp"
+#include "release/recorder.hpp"
+#include "rollout/engine.hpp"
+
+namespace liveswap::master {
+
+// The receipts of what is under way: a recorder for each start, upgrade and rollback, from its first note
+// until its answer, when the receipt goes into the history. While an upgrade is under way, the accept queues
+// are sampled for its receipt.
+class OpenReceipts {
+ public:
+  // What a receipt tells of; all of it must outlive this object.
+  struct Sources {
+    const rollout::Engine& engine;
+    const WorkerPool& pool;
+    const Listeners& listeners;
+    const OpenRequests& requests;
+    const Failures& failures;
+    std::string target;  // the configured one: what a start was asked for
+  };
+  OpenReceipts(uv_loop_t& loop, release::History history, Sources sources);
+
+  // Enters a note of the engine into the receipt of its request; the first note opens the receipt.
+  void add(const rollout::Note& note);
+  // nullptr: that request has no receipt, or none any more.
+  release::Recorder* find(rollout::RequestId request);
+  // Of the upgrade under way; nullptr: none.
+  release::Recorder* of_upgrade();
+
+  struct Closed {
+    std::uint64_t number = 0;  // 0: there is none, or it could not be written (the log has why)
+    std::string text;          // `reason`; of an upgrade or rollback that succeeded, with what it has done
+  };
+  // Ends the receipt and writes it. Blocks on the disk for one small file.
+  Closed close(rollout::RequestId request, rollout::Verdict verdict, const std::string& reason);
+
+  // The upgrade or rollback whose receipt was written last.
+  struct LastUpgrade {
+    rollout::Verdict verdict = rollout::Verdict::ok;
+    std::string text;
+    std::uint64_t receipt = 0;
+    rollout::Time at{0};
+  };
+  const std::optional<LastUpgrade>& last_upgrade() const { return last_upgrade_; }
+
+ private:
+  void open(const rollout::Note& note);
+  void begin(release::Recorder& receipt, const rollout::Note& note) const;
+  void add_of_worker(release::Recorder& receipt, const rollout::Note& note) const;
+  void add_end(release::Recorder& receipt, const rollout::Note& note) const;
+  void sample_queues();
+
+  release::History history_;
+  Sources from_;
+  std::map<rollout::RequestId, release::Recorder> open_;
+  std::optional<LastUpgrade> last_upgrade_;
+  Timer queue_timer_;
+};
+
+}  // namespace liveswap::master

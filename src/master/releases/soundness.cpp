@@ -1,0 +1,162 @@
+#include "master/releases/soundness.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/log.hpp"
+#include "json/fields.hpp"
+#include "json/parse.hpp"
+#include "release/seal.hpp"
+
+namespace liveswap::master {
+namespace {
+
+using Json = nlohmann::json;
+using Kind = rollout::Checked::Kind;
+
+// Releases of this master's own that a process is told of, as words of its command line.
+constexpr std::size_t own_limit = 16;
+
+// Processes of liveswap-store at once.
+constexpr std::size_t verifiers = 2;
+
+const char* privileged() { return ::geteuid() == 0 ? "1" : "0"; }
+
+std::string short_id(const std::string& id) { return id.substr(0, 12); }
+
+}  // namespace
+
+Soundness::Soundness(uv_loop_t& loop, const SpawnRequest& store, const Options& options,
+                     const rollout::Engine& engine, const release::CommittedReleases& committed,
+                     const rollout::FallBack& fall_back)
+    : options_(options),
+      engine_(engine),
+      committed_(committed),
+      fall_back_(fall_back),
+      store_(options.state_dir),
+      reader_(loop, store, verifiers, options.check_limit) {}
+
+bool Soundness::is_sealed(const rollout::Release& release) const {
+  const auto it = seals_.find(file_of(release));
+  if (it == seals_.end()) return false;
+  const auto now = release::seal_of(store_.directory(release.id));
+  return now && *now == it->second;
+}
+
+void Soundness::note_seal(const rollout::Release& release, const std::string& seal) {
+  unsound_.erase(file_of(release));
+  if (seal.empty())
+    seals_.erase(file_of(release));
+  else
+    seals_[file_of(release)] = seal;
+}
+
+void Soundness::keep_only(const std::set<std::string>& ids) {
+  const auto is_old = [&](const auto& entry) {
+    return !ids.contains(std::filesystem::path(entry.first).parent_path().filename().string());
+  };
+  std::erase_if(seals_, is_old);
+  std::erase_if(unsound_, is_old);
+}
+
+std::string Soundness::trouble_of(const rollout::Release& release) const {
+  const auto it = unsound_.find(file_of(release));
+  return it == unsound_.end() ? "" : it->second;
+}
+
+void Soundness::verify(const rollout::Release& release, bool substitute, OnChecked done) {
+  reader_.ask({"verify", options_.state_dir, privileged(), release.id, release.path},
+              [this, release, substitute, done = std::move(done)](const Reader::Reply& reply) {
+                rollout::Checked found;
+                found.text = "no memory";
+                const bool searching = guarded([&] {
+                  found = checked(release, reply.result);
+                  found.unsure = found.kind == Kind::differs;
+                  if (substitute && found.unsure && !engine_.stopping())
+                    find_substitute(release, found, done);
+                });
+                // Else find_substitute() calls it.
+                if (!searching || !substitute || !found.unsure || engine_.stopping()) done(found);
+              });
+}
+
+rollout::Checked Soundness::checked(const rollout::Release& release, const Task::Result& result) {
+  const bool answered = result.kind == Task::Result::Kind::done;
+  const Json answer = answered ? json::parse_or_null(result.text) : Json();
+  rollout::Checked found;
+  if (const auto seal = json::text(answer, "seal")) {
+    note_seal(release, *seal);
+    found.kind = Kind::sound;
+    found.text = json::text_or_empty(answer, "mended");
+    if (!found.text.empty()) log::warning("release {}: {}", short_id(release.id), found.text);
+    return found;
+  }
+  if (const auto trouble = json::text(answer, "trouble")) {
+    found.kind = Kind::differs;
+    found.text = *trouble;
+    seals_.erase(file_of(release));
+    unsound_[file_of(release)] = found.text;
+    log::error("release {} ({}): {}", short_id(release.id), release.path, found.text);
+    return found;
+  }
+  const bool late = result.kind == Task::Result::Kind::late;
+  found.text = fmt::format("release {} ({}) could not be hashed now: {}", short_id(release.id), release.path,
+                           late ? "it took longer than --check-limit" : result.text);
+  return found;
+}
+
+// Has time for each of those that it may come to.
+void Soundness::find_substitute(const rollout::Release& release, const rollout::Checked& found,
+                                OnChecked done) {
+  const auto own = committed_.newest(own_limit);
+  std::set<std::string> never = fall_back_.tried(), last;
+  never.insert({engine_.release().id, release.id});
+  never.erase("");
+  std::vector<std::string> pairs;
+  for (const auto& one : own) {
+    if (committed_.is_left(one.id)) last.insert(one.id);
+    pairs.insert(pairs.end(), {one.id, one.path});
+  }
+  const std::size_t keep = options_.keep_releases + 1;
+  std::vector<std::string> words{"substitute",
+                                 options_.state_dir,
+                                 privileged(),
+                                 std::to_string(keep),
+                                 fmt::format("{}", fmt::join(never, ",")),
+                                 fmt::format("{}", fmt::join(last, ","))};
+  words.insert(words.end(), pairs.begin(), pairs.end());
+  const auto limit = options_.check_limit * static_cast<Milliseconds::rep>(own.size() + keep);
+  reader_.ask(std::move(words), limit,
+              [this, found, own, done = std::move(done)](const Reader::Reply& reply) {
+                rollout::Checked more = found;
+                if (!guarded([&] { add_substitute(more, own, reply.result); })) more.unsure = true;
+                done(more);
+              });
+}
+
+void Soundness::add_substitute(rollout::Checked& found, const std::vector<release::Committed>& own,
+                               const Task::Result& result) {
+  const Json answer = result.kind == Task::Result::Kind::done ? json::parse_or_null(result.text) : Json();
+  found.unsure = !answer.is_object();
+  if (found.unsure && engine_.stopping()) return;
+  if (found.unsure)
+    return log::warning("whether a release before it is sound could not be found out: {}", result.text);
+  if (!json::text(answer, "id")) return;
+  rollout::Release release{json::text_or_empty(answer, "path"), json::text_or_empty(answer, "id")};
+  // JSON cannot say every path.
+  for (const auto& one : own)
+    if (one.id == release.id) release.path = one.path;
+  note_seal(release, json::text_or_empty(answer, "seal"));
+  found.left = json::member(answer, "left") == true;
+  found.earlier = release;
+}
+
+void log_hashing(const rollout::Release& release) {
+  log::info("release {}: its bytes in the store are hashed before it runs", short_id(release.id));
+}
+
+}  // namespace liveswap::master

@@ -1,0 +1,55 @@
+#pragma once
+
+#include "liveswap.hpp"
+#include "master/app_listeners/app_listeners.hpp"
+#include "master/control/open_requests.hpp"
+#include "master/receipts/failures.hpp"
+#include "master/receipts/open_receipts.hpp"
+#include "master/releases/commit_record.hpp"
+#include "master/releases/soundness.hpp"
+#include "master/releases/store_tasks.hpp"
+#include "master/uv/now.hpp"
+#include "master/workers/worker_pool.hpp"
+#include "master/workers/worker_query.hpp"
+#include "rollout/engine.hpp"
+
+namespace liveswap::master {
+
+// What `liveswap status` says (docs/reference/control-protocol.md).
+class StatusReport {
+ public:
+  using Json = protocol::Json;
+  // All of them must outlive this object.
+  struct Sources {
+    const Options& options;
+    const rollout::Engine& engine;
+    WorkerPool& pool;
+    const Listeners& listeners;
+    const AppListeners& app_listeners;
+    const OpenRequests& requests;
+    const Failures& failures;
+    const OpenReceipts& receipts;
+    const Soundness& soundness;
+    const CommitRecord& record;
+    const StoreTasks& store_tasks;
+  };
+  explicit StatusReport(const Sources& sources) : from_(sources) {}
+
+  // `connections`: of the workers that have answered; what they count of requests came along.
+  Json json(const WorkerQuery::Answers& connections) const;
+
+ private:
+  Json of_worker(const rollout::Engine::Worker& worker, const WorkerQuery::Answers& connections) const;
+  Json slots(const WorkerQuery::Answers& connections) const;
+  Json listeners() const;
+  Json left() const;
+  Json last_failure_of(unsigned slot) const;
+  Json upgrade(rollout::RequestId request) const;
+  Json queued(rollout::RequestId request) const;
+  std::string start_remark() const;
+
+  Sources from_;
+  rollout::Time started_ = now();
+};
+
+}  // namespace liveswap::master

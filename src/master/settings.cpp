@@ -1,0 +1,93 @@
+#include "master/settings.hpp"
+
+#include <uv.h>
+
+#include <algorithm>
+#include <string>
+
+namespace liveswap::master {
+namespace {
+
+// How long a slot that shall vanish still serves after new connections are steered away from it: what the
+// kernel had dealt to it by then has long been accepted, and a handshake that was under way has ended.
+constexpr rollout::Time steer_grace{1'000};
+
+// Each step of a preparation has its own limit; the engine's is for the case that one of them is not kept.
+constexpr rollout::Time prepare_slack{5'000};
+
+// The engine has an Amount of its own, since src/rollout includes nothing, and the public one is what users
+// write. This is the only place where one becomes the other.
+rollout::Amount amount_of(const Amount& amount) { return {amount.value, amount.percent}; }
+
+}  // namespace
+
+std::optional<rollout::Time> limit_of(Milliseconds value) {
+  return value.count() < 0 ? std::nullopt : std::optional<rollout::Time>(value);
+}
+
+rollout::Pace pace_of(const Options& options) {
+  rollout::Pace pace;
+  pace.batch = options.batch;
+  pace.surge = amount_of(options.surge);
+  pace.canary = amount_of(options.canary);
+  pace.bake = options.bake;
+  pace.probation = options.probation;
+  pace.flip = options.flip;
+  return pace;
+}
+
+rollout::Settings engine_settings(const Options& options) {
+  rollout::Settings settings;
+  static_cast<rollout::Pace&>(settings) = pace_of(options);
+  settings.forks = options.forks;
+  settings.zero_downtime = options.zero_downtime;
+  settings.health = !options.health.empty();
+  settings.max_memory = options.max_memory;
+  settings.max_draining = amount_of(options.max_draining);
+  settings.settle = options.settle;
+  settings.ready_limit = options.ready_limit;
+  settings.drain_limit = limit_of(options.drain_limit);
+  settings.term_grace = options.term_grace;
+  settings.prepare_limit = options.hook_limit + 2 * options.check_limit + prepare_slack;
+  settings.unsteer = options.listen_mode == ListenMode::reuseport ? steer_grace : rollout::Time{0};
+  settings.backoff_min = options.backoff_min;
+  settings.backoff_max = options.backoff_max;
+  settings.backoff_reset = options.backoff_reset;
+  settings.seed = static_cast<std::uint32_t>(uv_hrtime());
+  return settings;
+}
+
+std::vector<config::HealthProbe> probes_of(const Options& options) {
+  std::vector<config::HealthProbe> probes;
+  for (const auto& text : options.health)
+    if (auto probe = config::parse_health(text)) probes.push_back(std::move(*probe));
+  return probes;
+}
+
+AppListeners::Rules app_listener_rules(const Options& options, const std::optional<Identity>& identity) {
+  return {options.listen_mode == ListenMode::reuseport,
+          options.backlog,
+          options.intercept == Intercept::seccomp,
+          identity,
+          {options.privileged_ports.begin(), options.privileged_ports.end()},
+          0,
+          options.await_listener && (options.entry != Options().entry || options.listen.empty()),
+          {options.settle, std::min<Milliseconds>(options.listener_wait, options.ready_limit / 2)}};
+}
+
+std::vector<std::string> worker_words(const Options& options) {
+  const Options standard;
+  std::vector<std::string> words;
+  const auto add = [&](const char* name, const std::string& value) {
+    words.insert(words.end(), {name, value});
+  };
+  if (options.entry != standard.entry) add("--entry", options.entry);
+  if (options.intercept == Intercept::seccomp) add("--intercept", "seccomp");
+  if (options.keepalive != Keepalive::end)
+    add("--keepalive", options.keepalive == Keepalive::migrate ? "migrate" : "keep");
+  if (options.keepalive_grace != standard.keepalive_grace)
+    add("--keepalive-grace", std::to_string(options.keepalive_grace.count()));
+  return words;
+}
+
+}  // namespace liveswap::master

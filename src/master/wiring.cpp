@@ -1,0 +1,173 @@
+#include <nlohmann/json.hpp>
+
+#include "base/file.hpp"
+#include "master/master.hpp"
+#include "master/settings.hpp"
+
+// How the parts of the master are put together, and what becomes of what they tell.
+namespace liveswap::master {
+namespace {
+
+// Processes of liveswap-store at once.
+constexpr std::size_t resolvers = 2;
+
+// For the counts of all workers; one that does not answer in time is left out.
+constexpr Milliseconds count_limit{500};
+
+}  // namespace
+
+Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners listeners,
+               SpawnRequest worker_request, SpawnRequest store_request)
+    : loop_(loop),
+      options_(std::move(options)),
+      lock_(std::move(lock)),
+      listeners_(std::move(listeners)),
+      home_(current_directory()),
+      tools_{worker_request,
+             std::move(store_request),
+             options_.arguments,
+             options_.entry,
+             options_.pre_upgrade,
+             options_.state_dir,
+             options_.working_directory.empty() ? home_ : options_.working_directory,
+             options_.hook_limit,
+             options_.check_limit},
+      store_(options_.state_dir),
+      history_answers_(loop, tools_.store, options_.state_dir, requests_),
+      resolver_(loop, tools_.store, resolvers, reading_limit),
+      app_listeners_(listeners_, app_listener_rules(options_, worker_request.identity),
+                     [this](rollout::WorkerId id, std::uint32_t kind, std::int32_t value,
+                            const Extras& extras) { return pool_.tell(id, kind, value, extras); }),
+      pool_(loop, pool_template(std::move(worker_request)), listeners_, app_listeners_, pool_handlers()),
+      engine_(engine_settings(options_)),
+      timer_(loop),
+      queries_(loop),
+      receipts_(loop, release::History(options_.state_dir),
+                {engine_, pool_, listeners_, requests_, failures_, options_.target}),
+      soundness_(loop, tools_.store, options_, engine_, committed_, fall_back_),
+      sound_start_(loop, soundness_, engine_, [this](const auto& found) { boot_from_store(found); }),
+      record_(loop, engine_, options_.head, options_.state_dir),
+      store_tasks_(loop, tools_.store, options_),
+      waiting_drains_(loop, drain_handlers()),
+      pending_flip_(
+          loop, [this] { return listeners_.waiting_in_old(); }, [this] { perform(engine_.flipped(now())); }),
+      listener_files_(loop, listeners_, app_listeners_,
+                      [this](const rollout::FileNews& news) { perform(engine_.files(now(), news)); }),
+      app_listeners_timer_(loop),
+      queue_watch_(loop, queue_handlers()),
+      health_rounds_(
+          loop, engine_, options_.health_interval,
+          [this](Prober::Done done) {
+            return std::make_unique<Prober>(loop_, probes_of(options_), listeners_.bound(), tools_.worker,
+                                            options_.health_limit, std::move(done));
+          },
+          health_handlers()),
+      notes_(engine_, pool_, failures_, [this](const std::string& text) { notice(text); }),
+      status_(status_sources()),
+      undone_timer_(loop),
+      steered_(options_.forks) {
+  timer_.on_due([this] { perform(engine_.tick(now())); });
+  undone_timer_.on_due([this] { do_undone(); });
+}
+
+Master::~Master() = default;
+
+WorkerPool::Template Master::pool_template(SpawnRequest request) const {
+  return {std::move(request),
+          options_.arguments,
+          worker_words(options_),
+          [this](const rollout::Release& release) { return store_.file(release.id, release.path); },
+          [this] { return lock_.life(); },
+          limit_of(options_.drain_limit),
+          options_.term_grace};
+}
+
+WorkerPool::Handlers Master::pool_handlers() {
+  using rollout::WorkerId;
+  return {
+      [this](WorkerId id, bool deferred) { perform(engine_.entered(now(), id, deferred)); },
+      [this](WorkerId id) { perform(engine_.deferred(now(), id)); },
+      [this](WorkerId id) { perform(engine_.ready(now(), id)); },
+      [this](WorkerId id, const std::string& text) { perform(engine_.returned(now(), id, text)); },
+      [this](WorkerId id, const rollout::Departure& departure) {
+        // Whatever goes wrong here, the engine must hear of it.
+        guarded([&] {
+          listeners_.repair();
+          listener_files_.mend();
+        });
+        guarded([&] { queries_.forget(id); });
+        perform(engine_.exited(now(), id, departure));
+      },
+      [this](WorkerId id, std::int32_t question, std::uint64_t value) {
+        queries_.answer(question, id, value);
+      },
+      [this](WorkerId id, std::uint64_t open) {
+        listeners_.repair();
+        const auto request = engine_.request_of(id);
+        if (auto* receipt = receipts_.find(request)) receipt->connections(id, open);
+        if (!requests_.find(request)) return;
+        const protocol::Json members{
+            {"slot", engine_.workers().at(id).slot}, {"pid", pool_.pid(id)}, {"open", open}};
+        requests_.event(request, protocol::event_line("connections", members));
+      },
+      [this] {
+        look_at_app_listeners();
+        listener_files_.watch();
+      },
+  };
+}
+
+HealthRounds::Handlers Master::health_handlers() {
+  return {
+      [this](const std::set<rollout::WorkerId>& workers, const auto& done) {
+        count_connections(workers, count_limit, [this, done](const WorkerQuery::Answers& answers) {
+          HealthRounds::Counts served;
+          for (const auto& [id, open] : answers) served[id] = pool_.served(id);
+          done(served);
+        });
+      },
+      [this](const HealthRounds::Counts& served, const HealthRounds::Sums& sums) {
+        if (auto* receipt = receipts_.of_upgrade()) {
+          receipt->requests(release::Recorder::Role::before, sums.before.requests, sums.before.failed);
+          receipt->requests(release::Recorder::Role::fresh, sums.fresh.requests, sums.fresh.failed);
+        }
+        perform(engine_.counted(now(), served));
+      },
+      [this](const rollout::Probe& found) {
+        if (auto* receipt = receipts_.of_upgrade()) receipt->probes(found.made, found.failed);
+        perform(engine_.probed(now(), found));
+      },
+  };
+}
+
+WaitingDrains::Handlers Master::drain_handlers() {
+  return {
+      [this](rollout::WorkerId id) {
+        const auto it = engine_.workers().find(id);
+        return it != engine_.workers().end() && it->second.slot >= engine_.fork_count() &&
+               listeners_.waiting(it->second.slot) > 0;
+      },
+      [this](const rollout::Drain& order) {
+        // A worker that drains while the master stops, or in a slot that vanishes, has no successor.
+        const auto it = engine_.workers().find(order.worker);
+        const bool succeeded =
+            !engine_.stopping() && it != engine_.workers().end() && it->second.slot < engine_.fork_count();
+        pool_.drain(order.worker, order.limit, succeeded);
+      },
+  };
+}
+
+QueueWatch::Handlers Master::queue_handlers() {
+  return {[this] {
+            listeners_.repair();
+            watch_queues();
+          },
+          [this](const QueueWatch::Place& place, ino_t inode) { on_waiting(place, inode); }};
+}
+
+StatusReport::Sources Master::status_sources() {
+  return {options_,  engine_,   pool_,      listeners_, app_listeners_, requests_,
+          failures_, receipts_, soundness_, record_,    store_tasks_};
+}
+
+}  // namespace liveswap::master

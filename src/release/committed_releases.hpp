@@ -1,0 +1,27 @@
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "release/committed.hpp"
+
+namespace liveswap::release {
+
+// The releases that a master has committed since its start. The receipt of an upgrade is written when the
+// upgrade is answered, which may be an hour after its commit, so the history alone does not know them.
+class CommittedReleases {
+ public:
+  // `left`: the id of the release that a rollback to it went away from; empty: it was no rollback.
+  void add(const Committed& release, const std::string& left);
+  // The last `k` different ones, newest first.
+  std::vector<Committed> newest(std::size_t k) const;
+  // Whether a rollback went away from it, and it was not committed again since.
+  bool is_left(const std::string& id) const { return left_.contains(id); }
+
+ private:
+  std::vector<Committed> committed_;  // newest first, each once
+  std::set<std::string> left_;        // ids, of these
+};
+
+}  // namespace liveswap::release

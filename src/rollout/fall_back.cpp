@@ -1,0 +1,47 @@
+#include "rollout/fall_back.hpp"
+
+#include <utility>
+
+namespace liveswap::rollout {
+namespace {
+
+std::string short_id(const Release& release) { return release.id.substr(0, 12); }
+
+}  // namespace
+
+FallBack::Decision FallBack::decide(const Engine& engine, const Release& release, const Checked& found,
+                                    const Pace& pace) {
+  // An upgrade that is under way, or waits, replaces the release.
+  const bool busy = (engine.upgrading() && !engine.reverting()) || engine.queued();
+  if (found.kind != Checked::Kind::differs || found.unsure) return Stay{};
+  if (release.id != engine.release().id || engine.stopping() || busy) return Stay{};
+  if (!found.earlier) {
+    if (std::exchange(without_way_back_, release.id) == release.id) return Stay{};
+    return NoWayBack{};
+  }
+  tried_.insert(found.earlier->id);
+  UpgradeRequest request;
+  request.release = found.earlier;
+  request.path = found.earlier->path;
+  request.pace = pace;
+  request.overtake = true;
+  request.remark = "release " + short_id(release) + " could not be respawned: " + found.text;
+  if (found.left) request.remark += "; this one is run" + left_remark(found);
+  return request;
+}
+
+// What somebody has asked for begins anew. A rollback of the master's own has not failed, but those before it
+// have.
+void FallBack::committed(bool by_itself) {
+  without_way_back_.clear();
+  if (!by_itself) tried_.clear();
+}
+
+std::string way_out(const Checked& found) {
+  if (found.kind != Checked::Kind::differs || found.unsure) return ": try again";
+  if (!found.earlier) return "; no release before it in the store is sound";
+  return "; `liveswap rollback " + short_id(*found.earlier) + "` goes to " + found.earlier->path +
+         ", which is sound" + left_remark(found);
+}
+
+}  // namespace liveswap::rollout

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <doctest/doctest.h>
+#include <poll.h>
+#include <uv.h>
+
+namespace liveswap::test {
+
+// A loop that the test turns. Handles must be gone before it is.
+class TestLoop {
+ public:
+  TestLoop() { REQUIRE(uv_loop_init(&loop_) == 0); }
+  TestLoop(const TestLoop&) = delete;
+  TestLoop& operator=(const TestLoop&) = delete;
+  ~TestLoop() {
+    uv_run(&loop_, UV_RUN_DEFAULT);
+    CHECK(uv_loop_close(&loop_) == 0);
+  }
+  operator uv_loop_t&() { return loop_; }
+  // Turns the loop until the condition holds; false: it did not in twenty seconds.
+  template <class Condition>
+  bool until(Condition condition) {
+    for (int i = 0; i < 20'000 && !condition(); ++i) {
+      uv_run(&loop_, UV_RUN_NOWAIT);
+      if (!condition()) ::poll(nullptr, 0, 1);
+    }
+    return condition();
+  }
+  // Whether a timer is due some time.
+  bool has_timer() { return uv_backend_timeout(&loop_) >= 0 && uv_loop_alive(&loop_) != 0; }
+
+ private:
+  uv_loop_t loop_;
+};
+
+}  // namespace liveswap::test
