@@ -1,6 +1,8 @@
 // Drains and flips that wait for accept queues.
 #include "master/workers/waiting_drains.hpp"
 
+#include <set>
+
 #include "master/sockets/pending_flip.hpp"
 #include "test_loop.hpp"
 
