@@ -22,7 +22,7 @@ void Master::carry_out(const rollout::Spawn& command) {
   const auto done = [this, file, release = command.release](const rollout::Checked& found) {
     const auto waiting = unverified_.take(file);
     guarded([&] { on_checked(waiting, found); });
-    // Also where nobody waits any more: hashing may take longer than the ready limit, each time again.
+    // Also when no worker waits any more: each time, hashing may take longer than the ready limit.
     guarded([&] { fall_back(release, found); });
   };
   soundness_.verify(command.release, command.release.id == engine_.release().id, done);
@@ -42,7 +42,7 @@ void Master::on_checked(const std::vector<UnverifiedWorkers::Worker>& waiting,
   for (const auto& one : waiting) {
     const auto worker = engine_.workers().find(one.order.worker);
     if (worker == engine_.workers().end()) continue;
-    // What became of one may have had the engine send the others away.
+    // The failure of one worker may have made the engine dismiss the others.
     const bool is_wanted = worker->second.state == rollout::WorkerState::starting;
     if (!found.sound() || !is_wanted) {
       perform(engine_.exited(now(), one.order.worker,

@@ -58,7 +58,7 @@ void Master::carry_out(const rollout::Flip&) {
     perform(engine_.flip_failed(now(), flipped.error().text));
 }
 
-// Snapshots that nobody runs and that are too old to go back to, and old receipts.
+// Removes releases that no worker runs and that are too old to go back to, and old receipts.
 void Master::collect() {
   if (preparation_ || !resolver_.is_idle() || !soundness_.is_idle() || engine_.under_way()) return;
   std::set<std::string> keep{engine_.release().id};

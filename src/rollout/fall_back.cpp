@@ -30,8 +30,8 @@ FallBack::Decision FallBack::decide(const Engine& engine, const Release& release
   return request;
 }
 
-// What somebody has asked for begins anew. A rollback of the master's own has not failed, but those before it
-// have.
+// A release that a requester has asked for begins anew. A rollback of the master's own has not failed, but
+// those before it have.
 void FallBack::committed(bool by_itself) {
   without_way_back_.clear();
   if (!by_itself) tried_.clear();

@@ -14,7 +14,7 @@ namespace liveswap::master {
 // written, so the output of a worker is added to the reason only where people read it.
 class Failures {
  public:
-  // Failures whose output is kept for the answer that tells of them.
+  // So many failures are kept with their output, for the answer to the request.
   static constexpr std::size_t limit = 64;
 
   struct Failure {

@@ -190,7 +190,7 @@ OpenReceipts::Closed OpenReceipts::close(rollout::RequestId request, rollout::Ve
                                          const std::string& reason) {
   const auto entry = open_.extract(request);
   if (entry.empty()) return {0, reason};
-  // A release that nobody can reach is committed all the same, and can be gone back to.
+  // A release that clients cannot reach is committed all the same, and a rollback can go to it.
   const bool committed = verdict == rollout::Verdict::ok || verdict == rollout::Verdict::unreachable;
   const std::string outcome = committed ? "ok" : protocol::word(refusal_of(verdict));
   Json document = entry.mapped().finish(now(), outcome, reason);

@@ -24,7 +24,7 @@ class CommitRecord {
   const std::string& trouble() const { return trouble_; }
 
  private:
-  // A full disk has room again when somebody has made some.
+  // A full disk may have room again later.
   static constexpr Milliseconds first_pause{1'000};
   static constexpr Milliseconds longest_pause{60'000};
   void write_later(const std::string& trouble, Milliseconds pause);

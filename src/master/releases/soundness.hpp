@@ -16,8 +16,8 @@ namespace liveswap::master {
 
 // Whether the bytes of stored releases are those that were committed. Before a release runs, its bytes have
 // been hashed: when it was taken into the store, or by verify(), for which liveswap-store reads them. In
-// between the seal of the directory tells that nobody has written to them (release/seal.hpp). A release whose
-// bytes differ is not run, and the nearest sound release serves.
+// between, the seal of the directory shows that the files were not written to (release/seal.hpp). A release
+// whose bytes differ is not run; the nearest sound release serves.
 class Soundness {
  public:
   using OnChecked = std::function<void(const rollout::Checked&)>;
@@ -26,7 +26,7 @@ class Soundness {
   Soundness(uv_loop_t& loop, const SpawnRequest& store, const Options& options, const rollout::Engine& engine,
             const release::CommittedReleases& committed, const rollout::FallBack& fall_back);
 
-  // Hashed, and nobody has written to the bytes since.
+  // Hashed, and not written to since.
   bool is_sealed(const rollout::Release& release) const;
   // `seal`: of bytes that have just been hashed. Empty: the release is verified before it runs.
   void note_seal(const rollout::Release& release, const std::string& seal);

@@ -63,7 +63,7 @@ void Notes::log(const rollout::Note& note) const {
       log::info("generation {}: rolling out {} ({})", note.generation, note.release.path,
                 short_id(note.release));
       if (note.text.empty()) break;
-      // Of a start nobody else tells the user; of an upgrade the answer does.
+      // A start has no answer that tells the user; an upgrade has one.
       if (engine_.generation() == 0)
         notice_(note.text);
       else
