@@ -20,8 +20,9 @@ namespace liveswap {
 
 using Milliseconds = std::chrono::milliseconds;
 
-// A listening socket. `address`: "host:port" or "unix:/path". "127.0.0.1:80"; "[::1]:80"; "*:80" for all IPv4
-// and IPv6 addresses; port 0: chosen by the kernel. `name`: for liveswap_listener(); empty: the index from 0.
+// A listening socket. `address`: "unix:/path" or "host:port", such as "127.0.0.1:80" or "[::1]:80". "*:80"
+// means all IPv4 and IPv6 addresses; for port 0 the kernel chooses a port. `name`: for liveswap_listener();
+// empty: the index of the listener, from 0.
 struct Listener {
   std::string name;
   std::string address;
@@ -75,15 +76,15 @@ struct Options {
   Intercept intercept = Intercept::libc;
   Keepalive keepalive = Keepalive::end;
   Milliseconds keepalive_grace{1'000};  // idle time before a connection is closed or moved
-  // Readiness for any other entry than liveswap_main, and without `listen`. true: ready when the application
-  // waits on a listener. false: also ready after `settle`.
+  // Readiness of an application with another entry than liveswap_main, or without `listen`. true: ready when
+  // it waits for connections on a listener, or calls liveswap_ready(). false: also ready after `settle`.
   bool await_listener = true;
   std::vector<std::uint16_t> privileged_ports;  // bound by the master for unprivileged workers
 
-  unsigned batch = 1;          // slots with a starting successor at the same time
+  unsigned batch = 1;          // number of slots whose successors start at the same time
   Amount surge = {100, true};  // additional workers during an upgrade; 0: stop old first
-  // Draining workers at the same time, 100% or more. Beyond this number, the longest-draining workers are
-  // ended by force. Upgrades wait for draining workers only at max_memory, or if surge is 0.
+  // How many workers may drain at the same time, 100% or more. If there are more, the master ends by force
+  // those that have drained longest. Upgrades wait for draining workers only at max_memory, or if surge is 0.
   Amount max_draining = {800, true};
   bool flip = false;             // no successor accepts until all are ready
   Amount canary = {0, false};    // slots upgraded first, then judged; 0: none
@@ -100,7 +101,7 @@ struct Options {
   unsigned keep_releases = 10;  // releases in the store besides those in use, 1 … 1000
 
   // Time limits. A negative drain_limit means none.
-  Milliseconds settle{100};            // until a worker without own readiness counts as ready
+  Milliseconds settle{100};            // until a worker that does not report readiness counts as ready
   Milliseconds ready_limit{30'000};    // from start to ready
   Milliseconds listener_wait{10'000};  // until an unbound listener counts as dropped by the new code; at most
                                        // half of ready_limit
@@ -108,8 +109,8 @@ struct Options {
   Milliseconds term_grace{2'000};      // between the steps of force: revoke, SIGTERM, SIGKILL
   Milliseconds hook_limit{300'000};    // for the pre-upgrade plugin
   Milliseconds check_limit{30'000};    // for the trial load of a new release
-  Milliseconds backoff_min{100};       // delay of the second restart of a failing slot; doubles
-  Milliseconds backoff_max{30'000};    // with each further one, up to this
+  Milliseconds backoff_min{100};       // delay of a failing slot's second restart; doubles each time
+  Milliseconds backoff_max{30'000};    // maximum of that delay
   Milliseconds backoff_reset{10'000};  // a worker that ran this long resets the delay
 
   // The process attributes of a worker.
@@ -181,8 +182,8 @@ struct UpgradeWishes {
 // Runs a master on the calling thread; blocks until the master stops. Starts no threads. Coexists with other
 // threads and event loops. The signals of Options::handle_signals are handled only during the call and have
 // their default action afterwards. During the call, SIGPIPE, SIGXFSZ, SIGTTOU, SIGALRM, SIGVTALRM, SIGPROF,
-// SIGPOLL, SIGPWR, SIGUSR1 and SIGUSR2 are ignored unless the program handles them. Throws only
-// std::bad_alloc; other failures are in the outcome.
+// SIGXCPU, SIGPOLL, SIGPWR, SIGSTKFLT, SIGUSR1, SIGUSR2 and the real-time signals are ignored unless the
+// program handles them. Throws only std::bad_alloc; other failures are in the outcome.
 LIVESWAP_API Outcome run(const Options& options);
 LIVESWAP_API Outcome run(const std::string& target);
 
@@ -217,10 +218,16 @@ class LIVESWAP_API Client {
   Outcome promote();
   // Reverts the running upgrade immediately.
   Outcome abort();
+  // Kills all workers and starts new ones. Connections are lost. Returns when every slot has a ready worker.
   Outcome kill();
+  // Kills all workers and ends the master. Connections are lost.
   Outcome die();
+  // Drains all workers, then ends the master. Returns when every worker has exited.
   Outcome stop();
-  Outcome forks(unsigned count);  // 0: one for each CPU of the master
+  // Changes the number of workers; 0: one for each CPU of the master. Returns when new slots are ready, or
+  // when the workers of removed slots have drained.
+  Outcome forks(unsigned count);
+  // Sends a text to every worker. The status is `failed` unless all of them took it.
   Outcome message(const std::string& text);
   // On success `text` is the status object of docs/reference/control-protocol.md.
   Outcome status();

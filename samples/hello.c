@@ -59,7 +59,8 @@ static void finish(int i) {
   forget(i);
 }
 
-/* Closes the connection of a client that takes too long, or that has sent nothing before the drain. */
+/* Closes the connection of a client that takes too long or, during the drain, of one that has sent nothing.
+ */
 static void hurry(int i) {
   const long waited_ms = now_ms() - clients[i].since_ms;
   if (waited_ms > TIMEOUT_MS) {

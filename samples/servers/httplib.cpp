@@ -8,8 +8,8 @@
 //     c++ -shared -fPIC -DVERSION=2 -o libserver_v2.so httplib.cpp $flags
 //     liveswap upgrade ./libserver_v2.so                                        # curl http://127.0.0.1:8080/
 //
-// The flags matter: Debian's library was compiled with macros that change the types of its header. Where
-// cpp-httplib is only a header, `flags=-pthread` is all.
+// The flags matter: Debian's library was compiled with macros that change the types of its header. If
+// cpp-httplib is installed as a header only, `flags=-pthread` suffices.
 #include <httplib.h>
 
 #include <cstdlib>

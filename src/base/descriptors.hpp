@@ -15,8 +15,9 @@ inline void fill_standard_descriptors() {
   if (fd > STDERR_FILENO) ::close(fd);
 }
 
-// A worker costs the master three descriptors, twice that during an upgrade, and a socket of each listener:
-// the usual soft limit of 1024 would end that early. Workers get the limit as it was.
+// Raises the soft limit of open descriptors to the hard limit, for the lifetime of the object. A master needs
+// three descriptors for each worker, six during an upgrade, and one for each listening socket; the usual soft
+// limit of 1024 would be too low. Workers are started with the earlier limit, before().
 class ManyDescriptors {
  public:
   ManyDescriptors() {

@@ -7,11 +7,17 @@
 
 namespace liveswap {
 
-// Ignores the signals that end a process by default and that nobody sends to a master on purpose: what a
-// write causes (SIGPIPE; SIGXFSZ at a limit on the size of files; SIGTTOU in the background of a terminal),
-// timers that were set before exec, limits (SIGXCPU), real-time signals, and what an administrator mistypes.
-// SIGUSR1 and SIGUSR2 too, until there is a handler for them. Then the write fails or goes through, and the
-// others do nothing. A handler of a program that embeds the master stays.
+// For the lifetime of the object, ignores the signals that would end or stop the master by default and that
+// are not meant for a master:
+//
+//   SIGPIPE, SIGXFSZ             write() returns EPIPE or EFBIG instead
+//   SIGTTOU                      a write from the background of a terminal succeeds
+//   SIGALRM, SIGVTALRM, SIGPROF  from timers that were set before exec()
+//   SIGXCPU                      from a soft limit of CPU time
+//   SIGUSR1, SIGUSR2             until the master installs its handlers (master/uv/signals.hpp)
+//   SIGPOLL, SIGPWR, SIGSTKFLT and real-time signals, which a mistyped kill(1) may send
+//
+// A signal that the embedding program handles or ignores is left unchanged.
 class IgnoredSignals {
  public:
   IgnoredSignals() {
@@ -30,8 +36,9 @@ class IgnoredSignals {
   }
 
  private:
-  // Not: what stops and continues, the master's orders, what says nothing by default, and what a defect of
-  // its own raises. 32 and 33 are the C library's own.
+  // Exempt: job control (SIGSTOP, SIGCONT, SIGTSTP, SIGTTIN); signals that the master handles; signals
+  // without effect by default (SIGCHLD, SIGWINCH, SIGURG); signals that a defect in this process raises
+  // (SIGSEGV …); 32 and 33, which the C library uses for its threads.
   static bool is_ignored(int number) {
     static constexpr std::array others{SIGKILL, SIGSTOP, SIGCONT, SIGTSTP,  SIGTTIN, SIGTERM, SIGINT,
                                        SIGHUP,  SIGQUIT, SIGCHLD, SIGWINCH, SIGURG,  SIGSEGV, SIGBUS,

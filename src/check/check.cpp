@@ -118,7 +118,8 @@ void add_outside(Findings& findings, const std::string& path, const PrivateLibra
            "DT_NEEDED, LD_LIBRARY_PATH or dlopen(); a directory of /etc/ld.so.conf is the system's"});
 }
 
-// The trial load stops at the first error; leaves that out if a complete list was made before.
+// Adds the findings of the trial load. It reports only the first missing symbol or library; this one is left
+// out if `findings` already lists all of them.
 void add_trial(Findings& findings, const Findings& found) {
   const bool links = has_error(findings, "missing_symbol") || has_error(findings, "missing_library") ||
                      has_error(findings, "missing_version");

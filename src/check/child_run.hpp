@@ -19,9 +19,11 @@ namespace liveswap::checks {
 struct ChildEnd {
   enum class How { exited, killed, overdue };
   How how = How::exited;
-  int number = 0;                 // exit status or signal
-  std::string output;             // stdout and stderr: the last 16 KiB
-  std::vector<LeftProcess> left;  // processes that outlived the child and its own subreaper (LIVESWAP_LEFT)
+  int number = 0;      // exit status or signal
+  std::string output;  // stdout and stderr: the last 16 KiB
+  // Processes that the child left behind: in its process group or with its output open. run_trial() adds
+  // those that the subreaper of the worker host reported (LIVESWAP_LEFT).
+  std::vector<LeftProcess> left;
 };
 
 // Called for each frame on the channel. A returned time limit starts now and replaces the previous one.

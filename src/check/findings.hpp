@@ -18,7 +18,7 @@ namespace liveswap::checks {
 
 using Findings = std::vector<CheckFinding>;
 
-// `path`: the library's name in texts; `names`: of file.unique.
+// `path`: the library's name in texts; `names`: demangled names of file.unique.
 Findings elf_findings(const std::string& path, const ElfFile& file, const PrivateLibraries& libraries,
                       const Names& names = {});
 
@@ -41,7 +41,7 @@ Findings server_findings(const ElfFile& file, const Libraries& libraries);
 Findings wait_findings(const ElfFile& file);
 
 // `output`: from the dynamic linker with LD_TRACE_LOADED_OBJECTS, LD_WARN and LD_BIND_NOW. `library_path`:
-// LD_LIBRARY_PATH is set here, but will not be for workers. `names`: of undefined_symbols(output).
+// LD_LIBRARY_PATH is set here, but will not be for workers. `names`: demangled undefined_symbols(output).
 Findings link_findings(const std::string& path, const std::string& output, bool library_path,
                        const Names& names = {});
 

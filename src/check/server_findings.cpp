@@ -46,8 +46,8 @@ Names libraries_that(const Libraries& libraries, bool (*is_so)(const ElfFile&)) 
   return direct.empty() ? others : direct;
 }
 
-// Functions defined by the library itself although the host interposes them: `reached` if calls go to these,
-// `bypassed` if calls go to the host's.
+// Functions of the library with names that the worker host interposes. `reached`: the library's calls go to
+// its own function, so the host does not see them. `bypassed`: they go to the host's function instead.
 struct OwnNames {
   Names reached;
   Names bypassed;
@@ -58,7 +58,7 @@ OwnNames own_names(const ElfFile& file) {
   for (const std::string_view name : interposed_functions()) {
     if (has(file.exports, name)) (file.symbolic ? own.reached : own.bypassed).emplace_back(name);
   }
-  // Includes static functions: other functions rarely have these two names.
+  // A hidden or static function counts too: these two names are rarely used for anything but the system call.
   for (const std::string_view name : {"bind", "listen"})
     if (has(file.internal, name) && !has(file.imports, name)) own.reached.emplace_back(name);
   return own;

@@ -10,7 +10,7 @@ namespace {
 
 using Level = CheckFinding::Level;
 
-// Exit status of a process in which the dynamic linker failed without a caller to tell.
+// Exit status of the dynamic linker after an error that dlopen() cannot return.
 constexpr int loader_gave_up = 127;
 
 std::string kind_of(int stage) {

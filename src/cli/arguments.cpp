@@ -100,7 +100,8 @@ tl::unexpected<Error> unknown_command(const std::string& word) {
   return fail(fmt::format("unknown command {}{}", in_quotes(word), config::suggestion(word, command_words)));
 }
 
-// Flags of the original program (`-u PATH`): the option is a command, its value the command's operand.
+// Flags that stand for a command (`-u PATH`), for compatibility with the original implementation: the name of
+// the option is the command, its value the operand.
 Result<void> take_flag(Arguments& arguments, Split& line, std::string& flag) {
   for (const auto& [name, text] : line.options) {
     if (find_option(name)->section != Section::action) continue;

@@ -14,9 +14,9 @@ namespace liveswap::cli {
 
 // The parsed command line.
 struct Arguments {
-  std::optional<Command> command;  // the command to show help for, with `help`; none only with `nothing`,
-                                   // `help` or `version`
-  bool nothing = false;            // the command line is empty
+  // With `help`: the command to explain. Empty only if `nothing`, `help` or `version` is set.
+  std::optional<Command> command;
+  bool nothing = false;  // the command line is empty
   bool help = false;
   bool version = false;
   bool daemon = false;

@@ -37,7 +37,7 @@ constexpr std::string_view word(Command command) { return command_words[static_c
 using Commands = unsigned;
 constexpr Commands only(Command command) { return 1U << static_cast<unsigned>(command); }
 constexpr Commands all_commands = (1U << command_words.size()) - 1;
-// Commands for a running master; commands for a master.
+// `client_commands` are sent to a running master. `master_commands`: these, and start.
 constexpr Commands client_commands =
     only(Command::upgrade) | only(Command::rollback) | only(Command::promote) | only(Command::abort) |
     only(Command::history) | only(Command::receipt) | only(Command::message) | only(Command::kill) |

@@ -13,7 +13,7 @@ namespace liveswap::cli {
 struct Page {
   Command command;
   std::string_view usage;
-  std::string_view flags;  // usage by the flags of the original program; empty: none
+  std::string_view flags;  // the flag that stands for the command, "-u, --upgrade [LIBRARY]"; empty: none
   std::string_view about;
   std::string_view more;  // only in the help of this command; newlines only between paragraphs
 };

@@ -9,7 +9,7 @@
 // completions/liveswap are made from this table.
 namespace liveswap::cli {
 
-// Headings of --help, in order.
+// Groups of options. option_headings() has their headings in --help, and the order.
 enum class Section {
   action,
   where,

@@ -81,7 +81,7 @@ Progress::Note Progress::describe(const Event& event) const {
     return {
         event.who() + " has gone" + (event.text("exit") == "0" ? "" : after(", exit ", event.text("exit"))),
         false};
-  // The text names the slot. The following events repeat it.
+  // The text names the slot. All its lines are shown here; later events repeat it and show its first line.
   if (event.is("failed")) return {event.what() + " failed" + after(": ", event.lines("text")), true};
   if (event.is("dropped")) return {event.who() + " leaves out" + after(" ", event.text("listener")), true};
   if (event.is("committed")) return {"committed" + after(": ", event.text("release")), false};

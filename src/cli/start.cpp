@@ -16,7 +16,8 @@ int report(const Outcome& outcome) {
   return outcome.status;
 }
 
-// The background master writes its failure to the log too; leaves out those lines of the log.
+// Appends the last lines of the log to `text`. Leaves out lines that `text` contains: the background master
+// writes its failure to the log too.
 std::string with_log_end(const std::string& text, const std::string& log_end, const std::string& log_file) {
   const std::string told = complaint(text);
   std::string more;

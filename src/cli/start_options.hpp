@@ -7,9 +7,9 @@
 namespace liveswap::cli {
 
 // Options of a master: defaults, overridden by the configuration file, overridden by the command line.
-// --listen and --health replace all from the file; --env and --limit replace those of the same name. Relative
-// paths on the command line are resolved against the working directory. Reads the configuration file;
-// validates.
+// --listen, --health and --privileged-port replace all from the file; --env and --limit replace those of the
+// same name. Relative paths on the command line are resolved against the working directory. Reads the
+// configuration file; validates.
 Result<Options> start_options(const Arguments& arguments);
 
 }  // namespace liveswap::cli

@@ -35,7 +35,7 @@ std::string head_line(const Json& status) {
                      text(status, "generation"));
 }
 
-// "rollback to /srv/app.so: baking, 12.0 s left, 1 of 4 slots ready, asked for 18.0 s ago by …".
+// "rollback to /srv/app.so: baking, 12.0 s left, 1 of 4 slots ready, since 18.0 s, asked for by …".
 std::string under_way_line(const Json& upgrade) {
   std::string line =
       fmt::format("{} to {}: {}", text(upgrade, "kind"), text(upgrade, "to"), text(upgrade, "phase"));

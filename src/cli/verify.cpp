@@ -97,8 +97,8 @@ bool is_given(const Settings& settings, std::string_view name) {
 
 std::vector<std::string> start_options(const Settings& settings) {
   std::vector<std::string> words;
-  // Not with a configuration file: the command line would override it. An ordinary program binds its own
-  // listener and ignores --listen.
+  // With a configuration file, the defaults are left out: on the command line they would override the file.
+  // With --entry, the application binds its own listener, so --listen is left out.
   const bool binds = is_given(settings, "entry");
   for (const auto& [name, text] : defaults_of_start)
     if (!(binds && name == "listen") && find_option(name) && !is_given(settings, name) &&

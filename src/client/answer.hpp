@@ -17,7 +17,8 @@ enum class LineKind {
 LineKind kind_of(std::string_view line);
 
 // The outcome in a line of kind `answer`. On success `text` is the master's text for people; for `status`,
-// `history` and `receipt` that document; for `message` the number of workers reached (failed unless all).
+// `history` and `receipt` that document; for `message` the number of workers that took it, with the status
+// `failed` unless all did.
 Outcome outcome_of(std::string_view line);
 
 // "failed", "usage", "refused", "reverted", "timed_out": the status of that name; `failed` for any other

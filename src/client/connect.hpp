@@ -27,8 +27,8 @@ struct Attempt {
   pid_t process = 0;
 };
 
-// Fails unless the listening process belongs to this user or root, as anyone may be able to create a file at
-// `path`.
+// Another user may have created the socket at `path`. So the listening process must belong to this user or
+// root; only root connects to processes of all users.
 Attempt connect_unix(const std::string& path, const Deadline& deadline);
 
 // `address`: a host name or IP address. Name resolution ignores the deadline.

@@ -26,8 +26,8 @@ struct Endpoint {
 Endpoint connect_master(const Client::Where& where, const protocol::Instance& instance,
                         const Deadline& deadline);
 
-// Called by exchange() before a command is sent to a master of another user, which only root reaches, with a
-// sentence about that. Empty: not reported. One for the whole process.
+// One callback for the whole process. Before exchange() sends a command to the master of another user (only
+// root can reach one), it calls this with a sentence that names the user. Empty: no call.
 using OwnerNotice = std::function<void(const std::string& text)>;
 OwnerNotice& owner_notice();
 

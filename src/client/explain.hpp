@@ -22,10 +22,11 @@ Outcome explain_no_master(const Client::Where& where, const protocol::Instance& 
 Outcome explain_token_refusal(const Client::Where& where, const protocol::Instance& instance,
                               const std::string& line, Outcome refused);
 
-// Root can control masters of all users. So a command for root's own instance could reach another user's
-// master that has taken over the port. Commands that change something are refused in two cases, unless the
-// user gave a runtime directory: root has an instance on this port (its HEAD exists), or the owner would not
-// be reported (`told` is false). nullopt: send the command.
+// Root can control masters of all users. While root's own instance on a port is stopped, another user may run
+// a master there, and a command of root would reach it. So a command of root that changes another user's
+// master is refused if root has an instance on this port (its HEAD exists), or if owner_notice() is empty
+// (`told` is false), as root would not learn the owner. A runtime directory on the command line names the
+// master: then nothing is refused. nullopt: send the command.
 std::optional<Outcome> refuse_other_owner(const Client::Where& where, const protocol::Instance& instance,
                                           const Endpoint& endpoint, protocol::Verb verb, bool told);
 

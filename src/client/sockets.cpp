@@ -76,7 +76,7 @@ std::vector<ControlSocket> control_sockets() {
 }
 
 bool is_liveswap(const ControlSocket& socket) {
-  // A --listen socket has a lock file too, but also a second link, which a control socket never has.
+  // A --listen socket also has a lock file. Unlike a control socket, it has a second hard link of this name.
   const std::string spare = fmt::format("{}/.{}.sock.liveswap", socket.directory, socket.port);
   if (::access(spare.c_str(), F_OK) == 0) return false;
   if (::access((socket.path() + ".lock").c_str(), F_OK) == 0) return true;

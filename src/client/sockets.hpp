@@ -20,13 +20,14 @@ struct ControlSocket {
   bool operator==(const ControlSocket&) const = default;
 };
 
-// Sorted by path, without duplicates; empty without /proc.
+// Sorted by port, then by directory, without duplicates; empty without /proc.
 std::vector<ControlSocket> control_sockets();
 // Parses /proc/net/unix. Pure.
 std::vector<ControlSocket> parse_control_sockets(std::string_view table);
 
-// Whether a socket may belong to a master: its lock file exists, or, if the directory is not readable, the
-// directory has one of our names; and it is not a --listen socket. Only query_sockets() can tell for certain.
+// Whether a socket may belong to a master: it has a lock file beside it and is no --listen socket. If the
+// directory is not accessible, its name must begin with "liveswap". Only query_sockets() can tell for
+// certain.
 bool is_liveswap(const ControlSocket& socket);
 
 // The user of the process that listens on that TCP port, on any address.

@@ -17,9 +17,9 @@ struct Wished {
   bool queue = false;
 };
 
-// The options after `liveswap forks FORKS`. Adapts amounts chosen for another number, so that upgrades and
-// rollbacks are not refused for them. `canary` stays: reduced to FORKS, it would cover all slots, so the next
-// upgrade has to name a number. Pure.
+// The options after `liveswap forks FORKS`. Raises max_draining, and for a flip surge, to FORKS, so that
+// validate() does not refuse the next upgrade. Does not reduce a canary larger than FORKS: the reduced one
+// would cover all slots. So the next upgrade is refused until it gives a smaller canary. Pure.
 Options for_forks(Options options, unsigned forks);
 
 // Applies per-upgrade options to those of the master. An unknown name, an invalid value, or values that

@@ -17,7 +17,7 @@ __attribute__((unused)) static void crash(void) {
   raise(SIGSEGV);
 }
 
-/* Until killed by the master, or because the master has exited. */
+/* Never returns: the master kills the process, or the worker host ends it when the master has exited. */
 __attribute__((unused)) static void hang(void) {
   for (;;) pause();
 }

@@ -7,7 +7,8 @@
 namespace liveswap::load {
 namespace {
 
-// Each power of two has `half` buckets; the first two times `half` are exact.
+// The values from 2^n to 2^(n+1) - 1 share `half` buckets. Each value below 2 * `half` has a bucket of its
+// own.
 constexpr unsigned half_bits = 7;
 constexpr std::uint64_t half = 1U << half_bits;
 // About twelve days, above any run.

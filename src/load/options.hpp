@@ -15,7 +15,7 @@ struct Options {
   Target target;
   double rate = 0;  // requests per second
   std::uint64_t requests = std::numeric_limits<std::uint64_t>::max();
-  Time duration{};  // at most the hard maximum
+  Time duration{};  // all intended times are before this
   Time timeout{};
 
   bool keep_alive = false;

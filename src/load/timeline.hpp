@@ -18,7 +18,7 @@ class Timeline {
     std::map<std::string, std::uint64_t> versions;
     std::uint64_t ok = 0;
     std::uint64_t failures = 0;
-    std::uint64_t p99_us = 0;  // of successful ones at the fixed rate
+    std::uint64_t p99_us = 0;  // of successful attempts at the fixed rate, as is max_us
     std::uint64_t max_us = 0;
   };
 

@@ -19,9 +19,9 @@ std::string port_option(std::uint16_t port);
 std::string directory_options(const std::string& state_dir, const std::string& runtime_dir);
 
 // Appends `options` to every `liveswap COMMAND ...` between backquotes in `text`, except to commands that
-// address no instance (`liveswap help`). The process that shows a text first does this, once: run() for its
-// log, notices and outcome; client::exchange() for answers of a master, as only the client knows the options
-// that reach the instance.
+// address no instance (`liveswap help`). Must be applied exactly once to a text. In the master, run() applies
+// it to log lines, notices and the outcome. Answers and events are sent without these options: the client
+// adds those with which it reaches the instance (client::exchange(), cli::Progress).
 std::string with_options(std::string_view text, std::string_view options);
 // The same for every text in a document.
 Json document_with_options(Json document, std::string_view options);

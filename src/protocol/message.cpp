@@ -30,7 +30,8 @@ std::string line_of(const Json& object) {
   return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-// An optional string member. null counts as missing, as clients of the original program may send null.
+// An optional string member. null counts as missing: clients written for the original implementation of this
+// protocol may send null.
 Result<std::string> text_member(const Json& object, const char* name) {
   const auto it = object.find(name);
   if (it == object.end() || it->is_null()) return std::string();
@@ -51,8 +52,9 @@ Result<std::string> value_member(const Json& object, Verb verb) {
   return text_member(object, "value");
 }
 
-// Other commands may have unknown members, as in the original program. For upgrade and rollback, an unknown
-// member is an error: it might be meant to change the upgrade.
+// Stores the per-upgrade options. For upgrade and rollback, an unknown member is an error, because it may be
+// a misspelled option. Other commands may have unknown members, as in the original implementation of this
+// protocol.
 Result<void> take_wishes(const Json& object, Command& command) {
   if (command.verb != Verb::upgrade && command.verb != Verb::rollback) return {};
   for (const auto& [name, value] : object.items()) {

@@ -7,9 +7,9 @@
 
 namespace liveswap::release {
 
-// The committed release. HEAD contains the path from the command; the record (`committed` in the state
-// directory, lines as from sha256sum, newest first) contains the release that the path stood for at that
-// time.
+// The committed release. HEAD contains the path that the upgrade command gave. The file at that path may
+// change later. So the record (`committed` in the state directory, lines as from sha256sum, newest first) has
+// the id of the release that was taken from it.
 struct Committed {
   std::string path;
   std::string id;  // empty: not in a record

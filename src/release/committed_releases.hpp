@@ -12,11 +12,11 @@ namespace liveswap::release {
 // upgrade is answered, which may be an hour after its commit, so the history alone does not know them.
 class CommittedReleases {
  public:
-  // `left`: the id of the release that a rollback to it went away from; empty: it was no rollback.
+  // `left`: if a rollback committed `release`, the id of the release that was committed before; else empty.
   void add(const Committed& release, const std::string& left);
   // The last `k` different ones, newest first.
   std::vector<Committed> newest(std::size_t k) const;
-  // Whether a rollback went away from it, and it was not committed again since.
+  // Whether a rollback replaced the release with this id, and no later upgrade committed it again.
   bool is_left(const std::string& id) const { return left_.contains(id); }
 
  private:

@@ -32,11 +32,12 @@ constexpr std::string_view refused_suffix = ".refused.json";
 constexpr std::size_t names_limit = 10'000;
 constexpr std::size_t reads_limit = History::kept + History::refused_kept;
 
-// More receipts than any master writes. A larger number in a file name is ignored, as it would use up the
-// numbers after it.
+// More receipts than any master writes. A file with a larger number is ignored: add() would otherwise take
+// the numbers after it, and run out of them.
 constexpr std::uint64_t number_limit = 1'000'000'000;
 
-// Numbers that add() tries. Only foreign files can exist beyond the newest receipt.
+// Limit of the numbers that add() tries. The number after the newest receipt is free, unless entries() has
+// not seen all files because of `names_limit`.
 constexpr std::uint64_t tries_limit = 1'000;
 
 std::vector<std::string> names_in(const std::string& directory) {

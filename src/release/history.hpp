@@ -29,8 +29,9 @@ class History {
   using Clock = std::function<std::chrono::steady_clock::time_point()>;
 
   static constexpr std::size_t kept = 1000;
-  static constexpr std::size_t refused_kept =
-      100;  // separate limit: a script that retries for ever must not displace upgrades
+  // A separate limit: the refused upgrades of a script that retries for ever must not displace other
+  // receipts.
+  static constexpr std::size_t refused_kept = 100;
   static constexpr std::size_t list_bytes = std::size_t{12} << 20;  // limit of a list as JSON
 
   // Time limit of list(), below the master's limit for liveswap-store. A thousand large receipts take longer.
@@ -60,7 +61,8 @@ class History {
   // newest first; at the time limit, the oldest are missing.
   Listed list(std::size_t newest) const;
 
-  // The last `k` different releases (by id) in receipts with outcome "ok", newest first, without `but`.
+  // The last `k` different releases (by id) in receipts with outcome "ok", newest first. Leaves out the ids
+  // in `but`.
   std::vector<Committed> committed(std::size_t k, const std::vector<std::string>& but = {}) const;
 
   struct Past {

@@ -22,9 +22,8 @@ inline constexpr const char* needed_directory = ".needed";
 // the library and its dependents. A private library is in one of these places:
 //
 //   beside      reached by $ORIGIN, in or below the directory of the first library: keeps its relative path
-//   elsewhere   reached by an absolute path outside the system directories (base/system_libraries.hpp):
-//   copied
-//               to `.needed/<name>`, which LD_LIBRARY_PATH makes the first place to search
+//   elsewhere   reached by an absolute path, in no system directory (base/system_libraries.hpp): copied to
+//               `.needed/<name>`. Workers have this directory in LD_LIBRARY_PATH, so it is searched first
 //   outside     reached by $ORIGIN/.. above the directory of the first library: an error with advice
 //
 // Not followed: $LIB and $PLATFORM, glibc-hwcaps, the configured environment, an absolute path in DT_NEEDED,

@@ -62,11 +62,10 @@ class Recorder {
   // A process left behind by the worker that holds these listeners; `ended`: the master has killed it. At
   // most `left_limit`.
   void left(Id id, pid_t pid, const std::string& program, const std::set<std::string>& listeners, bool ended);
-  // Force has begun; `why` is for people.
+  // The master begins to end the worker by force (listeners revoked, SIGTERM, SIGKILL); `why` is for people.
   void forced(Id id, const std::string& why);
-  // The worker has failed, in addition to its exit status: it may have returned 0 too early, or been ended by
-  // force.
-  // `reason` is for people.
+  // Counts the worker as crashed, whatever its exit status: for example, a worker that returned 0 before its
+  // drain. `reason` is for people.
   void failed(Id id, const std::string& reason);
   // `exit`: "0", "1", "SIGKILL".
   void gone(Time time, Id id, const std::string& exit, End end);

@@ -41,7 +41,7 @@ Result<Content> ReleaseWriter::add(const Source& source, const std::string& name
   way_ = *way;
   if (auto same = source.unchanged(); !same) return tl::unexpected<Error>(same.error());
   if (::fchmod(copy.get(), 0444) != 0) return disk_fail("set the mode of", path, errno);
-  // Reports a full disk at the latest.
+  // A file system that delays allocation may report a full disk only here.
   if (::fsync(copy.get()) != 0) return disk_fail("sync", path, errno);
   auto hash = sha256_of_file(copy.get(), path);
   if (!hash) return tl::unexpected<Error>(hash.error());

@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t files_limit = 1000;
 
-// To hash files that change meanwhile.
+// How often files that change during the hashing are hashed.
 constexpr int attempts = 3;
 
 // NFS renames a removed file that is still open to such a name, and removes it later.
@@ -68,7 +68,7 @@ tl::expected<Opened, Unsound> hashed(const std::string& directory, const std::st
   return Opened{std::move(fd), std::move(*hash)};
 }
 
-// If the release has `.needed`, every file in its directory is a member.
+// The members of a release that has `.needed`: every file below its directory.
 Members all_members(const std::string& directory, const std::string& first) {
   auto names = names_below(directory);
   if (!names) return tl::unexpected<Unsound>(names.error());
@@ -84,7 +84,8 @@ Members all_members(const std::string& directory, const std::string& first) {
   return members;
 }
 
-// Otherwise, only files that the dynamic linker would load; other files do no harm.
+// The members of a release without `.needed`: the files that the dynamic linker would load. Other files in
+// its directory do no harm.
 Members loaded_members(const std::string& directory, const std::string& first) {
   const auto place = UniqueFd::adopt(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!place) return unreadable(os_error("open", directory, errno), errno);
@@ -93,7 +94,8 @@ Members loaded_members(const std::string& directory, const std::string& first) {
   std::vector<std::string> to_visit{first};
   for (std::size_t i = 0; i < to_visit.size(); ++i) {
     const std::string name = to_visit[i];
-    // The copy is missing; the library outside does not belong to this release.
+    // `privates` found this library outside of the release. The copy in `.needed`, which would be found
+    // first, is missing.
     if (name.starts_with(needed_directory))
       return differs(os_error("open", directory + "/" + name, ENOENT).text);
     auto file = hashed(directory, name);
@@ -110,8 +112,8 @@ Members loaded_members(const std::string& directory, const std::string& first) {
   return members;
 }
 
-// An id of several files does not tell which one differs. Suspects are files modified after the release was
-// moved to its place, unless their mtime was set back.
+// The id of several files does not tell which one differs. Returns the files with an mtime after the release
+// was moved to its place. A tool that sets mtime back remains unnoticed.
 std::vector<std::string> written_later(const std::string& directory, const std::vector<Member>& members) {
   struct stat placed {};
   if (::stat(directory.c_str(), &placed) != 0) return {};

@@ -141,7 +141,7 @@ Result<std::string> put_in_place(const std::string& releases, ReleaseWriter writ
   const auto moved = writer.move_to(place);
   if (!moved) return tl::unexpected<Error>(moved.error());
   auto how = *moved ? Result<std::string>(word(writer.way())) : settle_with(place, writer, id, members);
-  // Also if the release existed: its writer may have been killed before this step.
+  // Necessary even if the release existed: the process that wrote it may have been killed before this step.
   if (auto synced = sync_directory(releases); !synced) return tl::unexpected<Error>(synced.error());
   return how;
 }

@@ -34,12 +34,12 @@ class Store {
     std::string seal;  // of the hashed content (seal.hpp); empty: modified meanwhile
   };
 
-  // Copies the library at the absolute `path` and its private libraries into the store, unless they are
-  // there. Repairs a damaged release; workers that run keep the old files. An error names the file and what
-  // is wrong.
   struct Failure : Error {
     bool of_file = false;  // missing, unreadable, not trusted or changing; not: the disk is full
   };
+  // Copies the library at the absolute `path` and its private libraries into the store, unless they are
+  // there. Repairs a damaged release; workers that run keep the old files. An error names the file and what
+  // is wrong.
   tl::expected<Taken, Failure> take(const std::string& path, const Trust& trust) const;
 
   // The path of a release, which need not exist. Pure.

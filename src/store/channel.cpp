@@ -37,7 +37,7 @@ bool send_frame(liveswap_frame frame, const std::string& text, int descriptor = 
     if (errno == EINTR) continue;
     if (errno != EAGAIN && errno != ENOBUFS) return false;
     pollfd room{LIVESWAP_FD_CHANNEL, POLLOUT, 0};
-    ::poll(&room, 1, 20);  // retries after 20 ms too: POLLOUT of a Unix socket comes late
+    ::poll(&room, 1, 20);  // at most 20 ms: the kernel may report POLLOUT of a Unix socket late
   }
   return true;
 }

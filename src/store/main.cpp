@@ -8,9 +8,9 @@
 //   liveswap-store verify STATE_DIR PRIVILEGED ID PATH
 //       Checks that release ID is unchanged; repairs a damaged one from PATH.
 //   liveswap-store substitute STATE_DIR PRIVILEGED KEEP NEVER LAST [ID PATH] …
-//       Finds the first sound release of those given, then of the last KEEP in the history. Leaves out those
-//       in NEVER; tries those in LAST, and those that a rollback left, last. NEVER and LAST: ID,ID,… or
-//       empty.
+//       Finds a sound release. Tries the given ones, then the last KEEP in the history, without those in
+//       NEVER. Those in LAST, and those that a rollback left, are tried after all others. NEVER and LAST:
+//       ID,ID,… or empty.
 //   liveswap-store hash PATH
 //       The id that PATH has; copies nothing.
 //   liveswap-store history STATE_DIR COUNT

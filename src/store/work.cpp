@@ -23,7 +23,8 @@ using release::History;
 using release::Store;
 using Json = nlohmann::json;
 
-// A path may be invalid UTF-8, which JSON cannot represent. The master calls Store::file() instead.
+// Replaces invalid UTF-8, which a path may contain. So the master does not use paths from this answer: it
+// calls Store::file().
 Answer json_answer(const Json& answer) {
   return Done{answer.dump(-1, ' ', false, Json::error_handler_t::replace), false};
 }
@@ -119,7 +120,7 @@ std::set<std::string> ids_in(const std::string& word) {
   return ids;
 }
 
-// In the order of trial.
+// The releases in the order in which find_substitute() tries them. `left` receives the ids to try last.
 std::vector<release::Committed> substitutes(const Words& words, std::set<std::string>& left) {
   const auto never = ids_in(words[4]);
   left = ids_in(words[5]);

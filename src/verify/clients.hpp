@@ -31,7 +31,7 @@ struct Measured {
   };
   std::vector<Phase> phases;  // in order of time; phases of the same name are merged
   load::Tally total;
-  std::vector<Loss> losses;         // at most load::Accounting::most_failed
+  std::vector<Loss> losses;         // at most load::Accounting::most_failed of each generator
   std::uint64_t garbage = 0;        // unsolicited answers
   std::vector<std::string> faults;  // of the measurement itself, which invalidate it
 

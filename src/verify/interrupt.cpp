@@ -48,7 +48,8 @@ Interrupt::Interrupt()
 Interrupt::~Interrupt() {
   wake(stop_);
   thread_.join();
-  // The signals stay blocked, as the process is about to exit in order; discards pending ones.
+  // The signals stay blocked, because the process is about to exit with its own status. Discards pending
+  // ones.
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
   }

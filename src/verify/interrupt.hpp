@@ -23,8 +23,8 @@ class Interrupt {
   // The number of the received signal; 0: none.
   int number() const { return number_; }
 
-  // `handler` is called once, on another thread, on a signal (immediately if one was received). Returns after
-  // a running previous handler. Empty: none.
+  // At the first signal, the thread of this object calls `handler` once. If a signal has already come, the
+  // calling thread calls it now. Waits while the previous handler runs. Empty: no handler.
   void set_handler(std::function<void()> handler);
 
   // Polls `condition`. False: limit or signal came first.
