@@ -5,9 +5,12 @@
  *
  *     int liveswap_main(int fd);
  *
- * liveswap loads the library into a worker process of its own and calls that function on the process' main
- * thread. Everything else on this page is optional: functions that the worker host defines and the
- * application may call. No library has to be linked; the symbols are resolved when the application is loaded:
+ * liveswap starts worker processes, one in each slot (--forks). In a worker, the program liveswap-worker (the
+ * worker host) loads the library and calls that function on the main thread. An upgrade starts a successor in
+ * each slot and then tells its predecessor to drain: to finish the open connections and end.
+ *
+ * Everything else on this page is optional: functions that the worker host defines and that the application
+ * may call. No library has to be linked; the symbols are resolved when the application is loaded:
  *
  *     cc -shared -fPIC $(pkg-config --cflags liveswap-plugin) -o libapp.so app.c
  *
@@ -34,7 +37,8 @@ extern "C" {
 #endif
 
 #define LIVESWAP_EXPORT __attribute__((visibility("default")))
-/* Default visibility, so that -fvisibility=hidden or a pragma does not make references unresolvable. */
+/* For functions of the worker host. Default visibility, so that -fvisibility=hidden or a pragma does not make
+ * references unresolvable. */
 #ifdef LIVESWAP_WEAK
 #define LIVESWAP_HOST __attribute__((visibility("default"), weak))
 #else
@@ -107,10 +111,12 @@ LIVESWAP_EXPORT int liveswap_selftest(void);
  * Reports that this worker serves. From then on its predecessor may be told to drain, so call this when the
  * first request would be answered. Idempotent: only the first call counts.
  *
- * An application that calls neither this nor liveswap_defer_ready() becomes ready by waiting for connections
- * (accept, poll, select, or an epoll that has the listener) on every listener, lent or bound by itself, on
- * which the predecessor in its slot waited. It fails if it has not within the ready limit. A listener that it
- * has not bound within `--listener-wait` (10 s), while it waits on another one, is considered dropped.
+ * If the application calls neither this nor liveswap_defer_ready(), liveswap observes where the application
+ * waits for connections (accept, poll, select, or an epoll that has the listener). The worker is ready when
+ * the application has waited on every listener on which the predecessor waited: those of `--listen` and those
+ * that the application binds itself. The worker fails if that takes longer than the ready limit. If the
+ * application waits on one listener, but has not bound another one within `--listener-wait` (10 s), liveswap
+ * considers the other one dropped by the new code.
  *
  * Where the predecessor waited on no listener, the worker is ready when liveswap_main was entered and has
  * neither returned nor died within the settle time (100 ms by default). But an application that binds
@@ -130,12 +136,13 @@ LIVESWAP_HOST void liveswap_defer_ready(void);
 /* ---- drain -------------------------------------------------------------------------------------------- */
 
 /*
- * An application that calls one of the next three functions, at any time, drains by itself: the worker host
- * takes nothing from it before the drain limit. An application that calls none of them is drained by the
- * worker host: the host revokes its listeners, counts its connections, and closes idle ones or hands them to
- * the successor (`--keepalive`). When no connection and no hold is left, the host ends the process: by
- * SIGTERM if the application handles that signal; otherwise, or when the handler takes longer than the term
- * grace (2 s by default), by _exit(0). What liveswap_main returns is then no failure.
+ * An application that calls one of the next three functions, at any time, drains by itself: before the drain
+ * limit the worker host neither takes listeners away nor closes connections. An application that calls none
+ * of them is drained by the worker host: the host revokes the listeners (the application gets no more
+ * connections from them), counts the open connections, and closes idle ones or hands them to the successor
+ * (`--keepalive`). When no connection and no hold is left, the host ends the process: by SIGTERM if the
+ * application handles that signal; otherwise, or when the handler takes longer than the term grace (2 s by
+ * default), by _exit(0). What liveswap_main returns is then no failure.
  */
 
 /*
@@ -155,9 +162,9 @@ LIVESWAP_HOST int liveswap_draining(void);
 LIVESWAP_HOST long liveswap_drain_left_ms(void);
 
 /*
- * Marks work that is not a connection (a job, a write-back). While there are more holds than releases, a
- * worker that has returned from liveswap_main, or that the worker host drains, does not end, within the drain
- * limit. A release without a hold is ignored.
+ * Marks work that is not a connection (a job, a write-back). During a drain, while there are more holds than
+ * releases, the worker host does not end the process before the drain limit, not even after liveswap_main has
+ * returned. A release without a hold is ignored.
  */
 LIVESWAP_HOST void liveswap_hold(void);
 LIVESWAP_HOST void liveswap_release(void);
@@ -222,7 +229,7 @@ enum { LIVESWAP_DEBUG = 0, LIVESWAP_INFO = 1, LIVESWAP_WARNING = 2, LIVESWAP_ERR
  */
 LIVESWAP_HOST void liveswap_log(int level, const char* text);
 
-/* ---- two things that every server needs and gets wrong ------------------------------------------------- */
+/* ---- closing connections ------------------------------------------------------------------------------- */
 
 /*
  * Closes a connection without losing its last answer. A plain close() while unread bytes wait, or arrive
@@ -238,17 +245,17 @@ LIVESWAP_HOST int liveswap_close_lingering(int fd);
 
 /*
  * Closes an idle keep-alive connection during a drain, without losing a request. Closing at once would lose
- * requests in flight; so every idle connection is kept for a grace (200 ms after the drain began and after
- * its last answer). A client that still uses the connection sends its next request in that time and is
- * answered with `Connection: close`.
+ * requests in flight; so every idle connection is kept for a grace: 200 ms after the drain began or after its
+ * last answer, whichever is later. A client that still uses the connection sends its next request in that
+ * time and is answered with `Connection: close`.
  *
  * `idle_ms`: milliseconds since the last answer on this connection was written. Call this for a connection
  * without a request in progress. Returns
  *   0     closed: the host owns `fd` now and closes it as liveswap_close_lingering does;
  *   > 0   not yet: call again in that many milliseconds, and keep serving the connection until then;
  *   -1    errno EAGAIN: bytes of a request wait, read them; EBADF or ENOTSOCK: not a socket.
- * While the worker does not drain, returns the grace and leaves the connection alone. With epoll:
- * EPOLL_CTL_DEL before the call, ADD again after any result other than 0.
+ * While the worker does not drain, returns the grace and leaves the connection alone. With epoll, remove `fd`
+ * (EPOLL_CTL_DEL) before the call, and add it again after any result other than 0.
  */
 LIVESWAP_HOST int liveswap_close_idle(int fd, long idle_ms);
 

@@ -21,8 +21,8 @@
  * closed. */
 enum {
   LIVESWAP_FD_CHANNEL = 3,
-  /* Open only for the lock on this file: a later master sees that workers of this one still live
-   * (master/instance_lock.hpp). */
+  /* A file with a lock, which a worker only keeps open: from the lock a later master sees that workers of the
+   * earlier one still run (master/instance_lock.hpp). */
   LIVESWAP_FD_LIFE = 4,
   /* Where standard output and error would go without a master; used once the master has died. */
   LIVESWAP_FD_OUTPUT = 5,
@@ -33,7 +33,7 @@ enum {
 enum {
   LIVESWAP_TEXT_MAX = 64 * 1024, /* bytes of text in a frame */
   LIVESWAP_LOG_MAX = 4096,       /* bytes of a log line */
-  LIVESWAP_LISTENERS_MAX = 64,   /* lent ones; an application may bind as many more */
+  LIVESWAP_LISTENERS_MAX = 64,   /* those of --listeners (lent); an application may bind as many more */
 };
 
 /* How far a worker has come, so that a failure names its stage. In the order in which a worker passes
@@ -81,7 +81,7 @@ enum liveswap_frame_kind {
   LIVESWAP_COUNTED,   /* value: that of the COUNT; count: open connections; text: struct liveswap_served_count
                        */
   LIVESWAP_HOOK_DONE, /* the end of a hook. value 0: text is the path ("": keep the path asked for); 1: text
-                         is the error. From a liveswap-store: see main.cpp there; an answer longer than a
+                         is the error. From a liveswap-store: see store/main.cpp; an answer longer than a
                          frame comes as a descriptor of a regular file, count: its size. From a check that has
                          passed, before exit handlers run: value 0; text: the paths of the library and of all
                          libraries loaded with it, one a line; count: threads that the library has left
@@ -94,10 +94,10 @@ enum liveswap_frame_kind {
 
   /* worker → master: from an application that binds its own listeners. The master answers frames with a value
    * > 0, in any order */
-  LIVESWAP_BIND, /* value: a number. text: struct liveswap_bind. descriptor: the socket to bind. count 1: once
-                    the worker is ready, the socket stays the application's own */
-  LIVESWAP_LISTEN,   /* value: a number. count: the backlog. text: uint64_t, SO_COOKIE of a socket that BIND
-                        returned */
+  LIVESWAP_BIND,   /* value: a number. text: struct liveswap_bind. descriptor: the socket to bind. count 1: if
+                      the worker is already ready, the master answers LIVESWAP_TOO_LATE */
+  LIVESWAP_LISTEN, /* value: a number. count: the backlog. text: uint64_t, SO_COOKIE of the socket of an
+                      earlier BIND */
   LIVESWAP_UNLISTEN, /* text: uint64_t as for LISTEN. The application has closed its last descriptor of the
                         listener, or has shut it down. For a lent listener: only if the application had waited
                         for connections, and was not told to drain */
