@@ -4,7 +4,7 @@
  * what it offers to the application.
  *
  * Only libc is linked. Only the contract and the functions that replace libc's are exported (worker.list), so
- * no symbol or library of the application conflicts with one of the worker host. main() is the path of the
+ * no symbol or library of the application conflicts with one of the worker host. main() runs on the
  * application's main thread; the control thread (control/control_thread.c) talks to the master.
  */
 #include <errno.h>

@@ -27,10 +27,10 @@ struct listener {
   int type;                 /* SOCK_STREAM, SOCK_DGRAM … */
   _Atomic(uint64_t) cookie; /* SO_COOKIE; 0: forgotten */
   atomic_bool closed;
-  atomic_bool expected; /* the application has this listener, in order to accept */
+  atomic_bool expected; /* the application is expected to wait for connections on it */
   atomic_bool waited;   /* the application was seen waiting for connections */
   int64_t unseen_since; /* from here: control thread only (takeover/readiness_watch.c) */
-  bool is_read;
+  bool is_read;         /* a thread was seen receiving from it (UDP) */
   union address address;
   socklen_t address_size;
 };
@@ -55,7 +55,8 @@ void listeners_renew(const struct listener* listener, uint64_t cookie);
 /* The stream listener at that path; NULL: none. */
 const struct listener* listeners_at(const char* path);
 
-/* The socket was no listener, and no connection has come in by this entry. */
+/* Frees the entry for any address. Connections that came in by the entry are not found any more
+ * (listeners_accepted), so call this only if there are none. */
 void listeners_forget(const struct listener* listener);
 
 /* For api/readiness.c: set `expected` or `waited`. Return whether that is new. */

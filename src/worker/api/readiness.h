@@ -37,13 +37,19 @@ bool readiness_is_shown(void);
 /* Whether readiness_seen() would report anything. One load. */
 static inline bool readiness_is_watched(void) { return slow_path_has(SLOW_READINESS); }
 
-/* For takeover/readiness_watch.c, which scans descriptors for waits that no intercepted call has shown:
- * whether a scan may find anything; whether the application has bound a listener or is about to; a wait on a
- * listener was found; one on a listener of the application's own was found. */
+/* For takeover/readiness_watch.c, which scans descriptors for waits that no intercepted call has shown. */
+
+/* Whether a scan may find anything. */
 bool readiness_needs_scan(void);
+
+/* Whether the application has bound a listener, or is about to. */
 bool readiness_is_awaited(void);
+
+/* A wait on a listener that the master holds was found; on a listener that the master does not hold. */
 void readiness_note_wait(const struct listener* listener);
 void readiness_note_own(uint64_t cookie);
+
+/* Whether readiness_note_own() was called. */
 bool readiness_own_is_noted(void);
 
 #endif

@@ -13,8 +13,8 @@ static inline int64_t clock_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Stores the start of a wait of at most `limit` ms, a few ms too early because the coarse clock is cheaper.
- * Without a limit (`limit` <= 0), leaves `began` unset. */
+/* Stores the time at which a wait of at most `limit` ms starts. The coarse clock is cheaper, and a few ms
+ * behind. Without a limit (`limit` <= 0), leaves `began` unset. */
 static inline void clock_note(struct timespec* began, int limit) {
   if (limit > 0) clock_gettime(CLOCK_MONOTONIC_COARSE, began);
 }

@@ -1,6 +1,6 @@
 /*
- * Flags of each descriptor number: which descriptors need more than libc's function. A descriptor without
- * flags costs one load.
+ * Flags of each descriptor number: which descriptors need more than libc's function. For a descriptor
+ * without flags, the check costs one load.
  *
  * Flags are hints only. A number can be closed and reused unseen (fclose, raw system calls), so a caller that
  * finds a flag checks the socket itself (listeners_find) before acting on it.
@@ -14,14 +14,14 @@
 enum fd_flag {
   FLAG_HELD = 1,       /* a listener that the master holds */
   FLAG_BLOCKING = 2,   /* the application treats the listener as blocking (takeover/blocking_mode.h) */
-  FLAG_POLLED = 4,     /* the application waits by poll or select */
+  FLAG_POLLED = 4,     /* the application waits for this listener by poll or select */
   FLAG_REVOKED = 8,    /* a placeholder has replaced the listener (takeover/revoke.h) */
   FLAG_HOST = 16,      /* the worker host's own: not for the application to close */
-  FLAG_OWN = 32,       /* listens, was seen, and stays the application's own */
+  FLAG_OWN = 32,       /* a listener that the application made and the master does not hold */
   FLAG_INHERITED = 64, /* in a forked child: a listener that the worker's master holds */
   FLAG_MOVED = 128,    /* a connection that is being replaced right now (retire/idle_connections.c) */
-  FLAG_EPOLLED = 256,  /* the application waits by epoll */
-  FLAG_SEEN = 512,     /* the master knows of the first wait (WAITS) */
+  FLAG_EPOLLED = 256,  /* the application waits for this listener by epoll */
+  FLAG_SEEN = 512,     /* the first wait on this listener was reported to the master (WAITS) */
 };
 
 /* Descriptors from here on never get flags, so their listeners are not taken over. */

@@ -17,8 +17,8 @@ bool proc_self_setup(void);
 /* Opens a file of /proc/self for reading, e.g. "fdinfo/5". The caller owns the descriptor. -1, with errno. */
 int proc_self_open(const char* path);
 
-/* Reads up to `size - 1` bytes of such a file into `text` and adds a NUL. Returns the length; -1, with
- * errno. */
+/* Reads up to `size - 1` bytes of a file of /proc/self into `text` and adds a NUL. Returns the length; -1,
+ * with errno. */
 ssize_t proc_self_read(const char* path, char* text, size_t size);
 
 /* Whether the link of `fd` is `kind`, e.g. "anon_inode:[eventpoll]". */
@@ -28,13 +28,13 @@ bool proc_self_descriptor_is(int fd, const char* kind);
  * missed. False: the scan is incomplete. */
 bool proc_self_each_descriptor(void (*visit)(int fd, void* context), void* context);
 
-/* The same for the threads of this process. */
+/* Calls `visit` for every thread of this process, likewise. */
 bool proc_self_each_thread(void (*visit)(int thread, void* context), void* context);
 
 /* The number of threads; -1: unknown. */
 int proc_self_count_threads(void);
 
-/* The same for every visible process of the machine. */
+/* Calls `visit` for every visible process of the machine, likewise. */
 bool proc_self_each_process(void (*visit)(int process, void* context), void* context);
 
 /* State of another process. False: the process is gone. */
@@ -50,8 +50,8 @@ bool proc_self_process_look(pid_t pid, struct self_process* process);
  * not permitted, or the process is gone. */
 bool proc_self_each_descriptor_of(pid_t pid, void (*visit)(const char* what, void* context), void* context);
 
-/* Calls `visit` for every line of such a file, without the newline; a line above 1 KiB comes in pieces.
- * False: the file was not read to the end. */
+/* Calls `visit` for every line of a file of /proc/self, without the newline; a line above 1 KiB comes in
+ * pieces. False: the file was not read to the end. */
 bool proc_self_each_line(const char* path, void (*visit)(const char* line, void* context), void* context);
 
 /* State of the main thread. False: unknown. */
@@ -63,7 +63,7 @@ struct proc_self_status {
 bool proc_self_status(struct proc_self_status* status);
 
 /* UNKNOWN: the kernel hides system calls of a process that has changed user. RUNNING: the thread is on a CPU
- * or waits for one, in user code or at the edge of a call. */
+ * or waits for one, in user code or while entering or leaving a system call. */
 enum { SELF_CALL_RUNNING = -3, SELF_CALL_UNKNOWN = -2, SELF_CALL_NONE = -1 };
 
 /* The number of the system call that the thread is in, or one of the above; `*first_argument` is set for a

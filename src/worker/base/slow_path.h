@@ -18,7 +18,8 @@ enum slow_path {
   SLOW_ADOPTABLE = 16,  /* connections to adopt have come */
   SLOW_REVOKED = 32,    /* the application's listeners have been revoked (takeover/revoke.h) */
   SLOW_CHILD = 64,      /* this process is a child that the worker has forked (takeover/forked_child.h) */
-  SLOW_SENT_BACK = 128, /* a thread has been sent back to its wait (interpose/poll_select.h) */
+  SLOW_SENT_BACK = 128, /* an accept() without a connection has sent its thread back to poll or select
+                           (interpose/poll_select.h) */
   SLOW_TRAFFIC = 256,   /* requests and answers on connections are followed (takeover/traffic.h) */
 };
 

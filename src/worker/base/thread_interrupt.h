@@ -29,13 +29,13 @@ extern __thread bool interrupt_is_blocked;
 /* The calling thread has changed its signal mask in this way. */
 void interrupt_note_mask(int how, const sigset_t* set);
 
-/* Interrupts nothing. Calls `note` with each descriptor on which another thread is in one of these calls;
- * with INTERRUPT_ANY for a thread that runs or that the kernel hides. */
+/* Interrupts nothing. Calls `note` for each other thread: in read, readv, recvfrom, recvmsg or recvmmsg, with
+ * the descriptor; running, or with a system call that the kernel hides, with INTERRUPT_ANY. */
 enum { INTERRUPT_ANY = -1 };
 void interrupt_note_readers(void (*note)(int fd));
 
-/* Whether all receiving calls that were running at the last interruption have ended. A thread that blocks the
- * signal may stay in such a call for ever. */
+/* Whether all calls of read and recv that were running at the last interruption have ended. A thread that
+ * blocks the signal may stay in such a call for ever. */
 bool interrupt_is_read_over(void);
 
 extern __thread volatile unsigned interrupt_counter;

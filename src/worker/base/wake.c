@@ -14,7 +14,8 @@ bool wake_setup(void) {
   return true;
 }
 
-/* The eventfd first: a control thread that is about to park polls it and does not park. */
+/* Writes the eventfd first: a control thread that is about to park polls the eventfd once more, and then does
+ * not park. */
 void wake_control_thread(void) {
   eventfd_write(event_fd, 1);
   slow_path_add(SLOW_NEEDED);

@@ -10,11 +10,12 @@
 /* Called once, before the control thread starts. False, with errno. */
 bool wake_setup(void);
 
-/* Makes the control thread call all step functions soon. Any thread; async-signal-safe. */
+/* Makes the control thread call all its step functions soon (revoke_step(), retire_step() …). Any thread;
+ * async-signal-safe. */
 void wake_control_thread(void);
 
-/* Starts a parked control thread. For work that a running control thread notices without the eventfd, and
- * that it looks for before it parks. Any thread; async-signal-safe. */
+/* Starts a parked control thread; does not wake a running one. For work that a running control thread notices
+ * in its poll(), and for which the control thread checks before it parks. Any thread; async-signal-safe. */
 void wake_if_parked(void);
 
 /* For the control thread: the eventfd, readable after wake_control_thread(). Borrowed. */

@@ -25,7 +25,8 @@
  * same stack. */
 enum { STACK_SIZE = 256 * 1024 };
 
-static cpu_set_t affinity; /* CPUs of the process at the start; empty if there are more than fit */
+/* CPUs of the process at the start; empty, and not used, if the type is too small for them. */
+static cpu_set_t affinity;
 
 /* The earlier of two times; -1 means never. */
 static int64_t earlier(int64_t one, int64_t other) {

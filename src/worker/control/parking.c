@@ -22,7 +22,8 @@
 
 enum {
   QUIET_MS = 500,
-  /* Do not wait for children: some live as long as the application. */
+  /* With a forked child the control thread does not park. Check for children again only after this time: some
+   * live as long as the application. */
   CHILD_REST_MS = 10 * 1000,
 };
 
@@ -113,7 +114,8 @@ static bool is_abandoned(void) {
   return libc.poll(&end, 1, 0) > 0 && (end.revents & POLLHUP) != 0;
 }
 
-/* While the master lives, it ends a worker that passes no safe point; after that the signal handler does. */
+/* While the master lives, the master ends a worker that passes no safe point; afterwards the signal handler
+ * does. */
 static void end_if_hanging(void) {
   static int64_t abandoned_since = -1;
   if (!is_abandoned()) return;

@@ -27,8 +27,9 @@
  */
 bool wakeup_signal_setup(int channel, void (*received)(void));
 
-/* From here on the kernel signals frames. It compares the current user of the caller with the receiver's user
- * at that time. Any thread; async-signal-safe, as all functions below. */
+/* From here on the kernel signals frames. The kernel stores the caller's current user, and for each frame
+ * sends the signal only if that user may signal the first thread. Any thread; async-signal-safe, as all
+ * functions below. */
 bool wakeup_signal_arm(void);
 
 /* Stops the kernel's and the timer's signals. */

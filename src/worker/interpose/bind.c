@@ -128,8 +128,8 @@ static bool take(int fd, int given, const struct liveswap_bind* body) {
   const bool is_blocking = (status & O_NONBLOCK) == 0 && body->type != SOCK_DGRAM;
   uint64_t cookie = 0;
   if (!socket_cookie(fd, &cookie) || !listeners_add(given >= 0 ? given : fd)) return false;
-  /* Blocking stays on only where accept() is intercepted and has no time limit, which would apply to all
-   * generations. */
+  /* The socket may block in the kernel only if accept() is intercepted, and without a time limit
+   * (SO_RCVTIMEO), which would apply to all generations. */
   const bool may_block = is_blocking && !options_seccomp_is_on() && socket_receive_limit(fd) < 0;
   if (body->type != SOCK_DGRAM && !may_block) socket_end_blocking(given >= 0 ? given : fd);
   if (given >= 0) {

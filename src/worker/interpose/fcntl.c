@@ -50,7 +50,8 @@ static COLD int fcntl_flagged(int fd, int command, void* argument) {
   }
 }
 
-/* UDP sockets are excluded: calls that are not intercepted receive from them. */
+/* UDP sockets are excluded: accept() can wait for a listener that is non-blocking in the kernel, but no
+ * receiving call does that for a UDP socket. */
 static bool has_datagrams(int fd) { return socket_option(fd, SO_TYPE) == SOCK_DGRAM; }
 
 static COLD bool is_guarded(int fd) {

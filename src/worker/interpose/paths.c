@@ -25,7 +25,8 @@ static bool make_absolute(const char* path, char absolute[PATH_SIZE]) {
   return snprintf(absolute, PATH_SIZE, "%s%s%s", here, path[0] == '/' ? "" : "/", path) < PATH_SIZE;
 }
 
-/* Once the worker is ready: only if the application has bound listeners. */
+/* Whether the master may hold a listener at that path. Once the worker is ready, that is possible only if the
+ * application has bound listeners. */
 static bool may_be_held(const char* path) {
   return path != NULL && takeover_is_on() && (!readiness_is_shown() || listeners_bound());
 }
@@ -36,7 +37,7 @@ static bool ask_to_unlink(const char* path, int* result) {
   char absolute[PATH_SIZE];
   if (!may_be_held(path)) return false;
   if (lstat(path, &found) != 0) {
-    /* ENOENT is final: another worker may be binding the path at this moment. */
+    /* ENOENT is the result, without libc's unlink(): another worker may just have bound the path. */
     *result = -1;
     return errno == ENOENT;
   }

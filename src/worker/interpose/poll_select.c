@@ -32,13 +32,13 @@
 #include "worker/takeover/forked_child.h"
 #include "worker/takeover/revoke.h"
 
-/* Beyond this number of descriptors a wait does not include connections to adopt; the next event reports
- * them. */
+/* With more descriptors, a poll does not include the eventfds for connections to adopt: such a connection is
+ * reported once another event or an interrupt ends the wait. */
 enum { ADOPT_MAX = 1024 };
 
-static __thread bool was_sent_back;
-static __thread bool woken;
-static __thread bool has_returned;
+static __thread bool was_sent_back; /* poll_select_may_go_back() was true since the last wait */
+static __thread bool woken;         /* for poll_select_was_woken() */
+static __thread bool has_returned;  /* return_to_event_loop() was true once */
 
 bool poll_select_was_woken(void) {
   const bool was = woken;
@@ -101,8 +101,10 @@ static void note_adoptable(struct pollfd* fds, nfds_t count) {
 }
 
 /*
- * A thread that polls only a revoked listener may be in a library's own wait inside accept(): return to the
- * event loop once.
+ * A thread that polls only revoked listeners may be in a library's function that polls and then calls
+ * accept(). Left in that poll, the thread might never return to its event loop. So poll reports the listener
+ * once, and accept() then fails with ECONNABORTED (interpose/accept.c). Returns whether this is that one
+ * time.
  */
 static bool return_to_event_loop(struct pollfd* fds, nfds_t count) {
   if (has_returned || count == 0) return false;
@@ -328,7 +330,7 @@ static int any_select(int count, fd_set* sets[3], const struct timespec* timeout
     copy_sets(&before, sets, count < 0 ? 0 : count);
     const int found = libc.pselect(count, sets[0], sets[1], sets[2], timeout, mask);
     if (!must_repeat(found, interrupts)) return found;
-    /* The caller's sets. */
+    /* Restores the caller's sets, which pselect() has changed. */
     give_sets(sets, &before, count);
   }
   return watched_select(count, sets, timeout, mask);

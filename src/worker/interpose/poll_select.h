@@ -11,8 +11,8 @@ bool poll_select_was_woken(void);
 
 /*
  * After an accept() that has found no connection: whether the calling thread came from poll or select and
- * should return there. True at most once for each poll: otherwise another thread polls and this one only
- * accepts.
+ * should return there. True only for the first such accept() after a poll or select. At a further one, the
+ * thread does not poll itself (another thread does), so its accept() must wait.
  */
 bool poll_select_may_go_back(void);
 

@@ -123,7 +123,7 @@ static int descriptor_of(struct msghdr* packet) {
 enum channel_receipt channel_receive(struct liveswap_frame* frame, char* text, size_t* size, int* fd) {
   struct iovec parts[2] = {{frame, sizeof *frame}, {text, LIVESWAP_TEXT_MAX}};
   union control control;
-  /* CMSG_SPACE, which is rounded up, would have room for a second descriptor, which nobody would close. */
+  /* CMSG_SPACE, which is rounded up, would have room for a second descriptor, which would stay open. */
   struct msghdr packet = {
       .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof *fd)};
   *fd = -1;

@@ -1,10 +1,10 @@
 /*
  * The worker's end of the channel (contract/channel.h).
  *
- * Any thread may send; each packet is atomic. One thread receives: the control thread or, while that is
- * parked (control/parking.h), the application's thread at a safe point. A master that is dead or does not
- * read neither ends the process nor blocks a thread for long: a frame that cannot be sent is lost, and the
- * send function says so.
+ * Any thread may send; each packet is atomic. The control thread alone receives; while the control thread is
+ * parked (control/parking.h), frames wait in the channel. A master that is dead or does not read neither ends
+ * the process nor blocks a thread for long: a frame that cannot be sent is lost, and the send function says
+ * so.
  */
 #ifndef LIVESWAP_WORKER_LINK_CHANNEL_H
 #define LIVESWAP_WORKER_LINK_CHANNEL_H

@@ -92,7 +92,7 @@ static void pass_on(int reader, int to) {
 }
 
 void output_abandoned(void) {
-  /* A signal handler may interrupt the control thread in here. */
+  /* The control thread, and the wakeup signal's handler on the application's thread, may be here at once. */
   if (atomic_flag_test_and_set(&is_passing_on)) return;
   for (int i = 0; i < STREAMS; ++i) {
     if (atomic_load(&readers[i]) < 0) redirect(i);

@@ -9,8 +9,8 @@
 #define LIVESWAP_WORKER_LINK_OUTPUT_H
 
 /*
- * Makes stdout line-buffered, as on a terminal: a crash loses what is in the buffer. In every mode, before
- * the application is loaded; the application may change the mode.
+ * Makes stdout line-buffered, as on a terminal, so that a crash loses one line at most. For workers, checks
+ * and hooks, before the application is loaded; the application may choose another buffering.
  */
 void output_by_lines(void);
 

@@ -17,8 +17,9 @@
  *
  * A read() that was looking up the descriptor during the replacement may still take bytes from the connection
  * itself, and thus a request from the successor. So every thread that may be in such a call is interrupted
- * after the replacement, and bytes from the client stay in the connection until all these calls have ended.
- * If one has taken the beginning of a request, the application owes an answer and gets the rest too.
+ * after the replacement, and bytes from the client stay in the connection until all these calls have ended,
+ * 500 ms at most. If one has taken the beginning of a request, the application owes an answer and gets the
+ * rest too.
  *
  * Needs a protocol in which the client asks, is answered, and only then asks again, without state between two
  * requests: HTTP/1.1 without TLS and pipelining.

@@ -43,7 +43,8 @@ bool idle_connections_begin(int64_t grace_ms) {
   return false;
 }
 
-/* LAST_UNCLEAR included: a request may be unanswered, which the placeholder then shows. */
+/* Includes LAST_UNCLEAR: if the application still owes an answer, the host receives the answer through the
+ * placeholder. */
 static bool looks_idle(const struct connection* connection) {
   return connection->state == CONNECTION_OPEN && connection->is_empty && connection->last != LAST_CLIENTS &&
          connection->silent_ms >= QUIET_MS + 2 * connection->round_trip_ms;

@@ -58,7 +58,7 @@ static enum step step;
 static int64_t due;
 static int empty_scans;
 static bool hands_off;
-static bool sends_unseen; /* sends by io_uring are not seen */
+static bool sends_unseen; /* there is an io_uring, whose sends are not intercepted */
 static const struct options* options;
 
 bool retire_has_begun(void) { return atomic_load(&begun); }
@@ -97,11 +97,12 @@ static int64_t shrink(int64_t grace) {
 }
 
 /*
- * How long a connection stays open after the application has sent last. If nothing shows whether an answer
- * was complete, an application that has been sending alone for some time may pause for as long.
+ * How long a connection stays open after the application has sent last. If nothing shows whether the answer
+ * was complete, this is the time for which the application had been sending (speaks_ms), if longer than the
+ * grace: a long answer may have long pauses. After half of the drain limit that no longer counts.
  */
 static int64_t grace_of(const struct connection* connection, enum http_answer_state answer, int64_t age) {
-  /* Connections that could be handed off were handed off before. */
+  /* Twice as long with hand-off: after one grace, connections that can be handed off are. */
   const int64_t grace = (hands_off ? 2 : 1) * options->keepalive_grace_ms;
   const bool is_early = age < drain_patience_ms();
   if (connection->last == LAST_UNCLEAR && is_early) return INT64_MAX;
@@ -124,8 +125,8 @@ static void end_when_idle(int fd, const struct connection* connection, enum http
   show_end_of_file(fd);
 }
 
-/* The kernel keeps no times for a Unix socket: one grace for the clients to react, and one without a waiting
- * byte. */
+/* The kernel keeps no times for a Unix socket. So the connection is kept for two graces after the drain
+ * began, and then until no byte from the client waits. */
 static void end_when_quiet(int fd, int64_t age) {
   int in = 0;
   if (age < 2 * options->keepalive_grace_ms || libc.ioctl(fd, SIOCINQ, &in) != 0 || in > 0) return;
@@ -197,7 +198,7 @@ static void examine(int fd, void* context) {
   const uint64_t noted = traffic_noted(fd);
   const bool tcp = tcp_state_look(fd, &connection);
   const enum http_answer_state answer = answer_at(fd, tcp ? &connection : NULL);
-  /* `connection` is older than this count: bytes sent since are missing there. */
+  /* If the count has changed since tcp_state_look(), the application is sending now. */
   const bool is_answering = answer == ANSWER_UNFINISHED || traffic_noted(fd) != noted;
   if (tcp && !is_answering && (!is_open(fd, &connection) || ignores_end_of_file(fd, &connection))) return;
   ++scan->open;

@@ -6,8 +6,8 @@
  * accepted. A child that accepts connections (prefork), or in which the application goes on while the worker
  * ends (daemon), is ended; the worker then fails with an explanation.
  *
- * After vfork() and in posix_spawn() the child briefly runs in the parent's memory; descriptor flags are then
- * the parent's.
+ * After vfork() and in posix_spawn() the child briefly runs in the parent's memory: a change of descriptor
+ * flags in the child would be one in the parent.
  */
 #ifndef LIVESWAP_WORKER_TAKEOVER_FORKED_CHILD_H
 #define LIVESWAP_WORKER_TAKEOVER_FORKED_CHILD_H

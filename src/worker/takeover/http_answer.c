@@ -77,8 +77,8 @@ static void begin_body(struct answer* answer) {
 
 /*
  * The functions below consume bytes from the front of `bytes`, at least one, and return the rest; `end` is
- * behind the last byte. Each consumes a whole word or number, because the number of calls is the cost of an
- * answer.
+ * behind the last byte. A call consumes a whole word or number if all of it is there, because the number of
+ * calls determines the cost.
  */
 
 static const char* in_version(struct answer* answer, const char* bytes, const char* end) {

@@ -36,8 +36,8 @@ static void note_copy(int fd, void* context) {
   if (socket_cookie(fd, &cookie) && cookie == all->cookie) all->fds[all->count++] = fd;
 }
 
-/* Restores the flags once the new socket is a known listener. A thread that saw the socket earlier has
- * removed them. */
+/* Restores the flags once the new socket is a known listener. Before that, listeners_held() on another thread
+ * may have removed them. */
 static void restore_flags(const struct replacement* all) {
   for (int i = 0; i < all->count; ++i)
     if (all->fds[i] >= 0) fd_flags_set(all->fds[i], all->flags[i]);

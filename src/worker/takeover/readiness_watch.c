@@ -33,8 +33,8 @@ enum {
 struct scan {
   int64_t now;
   int64_t longest; /* longest time that a listener has not been seen in use */
-  bool unseen;
-  bool datagrams;
+  bool unseen;     /* the application has bound a listener on which no wait was found */
+  bool datagrams;  /* a UDP listener has no seen wait yet */
 };
 
 static bool has_unseen_ways(void) { return io_uring_is_there() || options_seccomp_is_on(); }

@@ -86,7 +86,8 @@ static void put_back(const struct search* search, int fd) {
   }
 }
 
-/* The application may have closed and reused the number before the lock was taken; not any more. */
+/* The application may have closed and reused the number before the lock was taken. While the lock is held it
+ * cannot. */
 static bool is_still(int fd, uint64_t cookie) {
   uint64_t now = 0;
   if (socket_cookie(fd, &now) && now == cookie) return true;

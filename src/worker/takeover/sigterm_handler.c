@@ -13,7 +13,7 @@ struct thread_counts {
   int blocking;
   int waiting; /* in sigwait(): the kernel shows the awaited signals as not blocked */
   int unknown; /* may be in sigwait(); the kernel hides the call */
-  int others;  /* the signal would end the process here */
+  int others;  /* the kernel could deliver SIGTERM to such a thread, which would end the process */
 };
 
 /* Reads SigBlk in /proc/self/task/<thread>/status: bit 0 is signal 1. */

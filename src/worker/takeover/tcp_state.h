@@ -27,8 +27,8 @@ struct connection {
   enum last_word last;
   bool is_empty;     /* nothing unread, nothing unsent */
   int64_t silent_ms; /* since the application has sent, or the connection began */
-  int64_t speaks_ms; /* from the client's last byte to the application's last: so long the application has
-                        been sending alone */
+  int64_t speaks_ms; /* from the client's last byte to the application's last: for so long the application
+                        has been sending, and the client not */
   int64_t round_trip_ms;
   uint64_t received; /* bytes from the client */
   uint64_t sent;     /* bytes from the application, retransmissions included */

@@ -8,8 +8,8 @@
  * child. So the bytes of each connection are counted, and an entry is used only if its count agrees with the
  * kernel's. That also detects a descriptor that was closed and reused.
  *
- * Two threads that send on one connection at once may garble its entry. HTTP/1.x has no use for that, and the
- * count detects it.
+ * Two threads that send on one connection at once may garble its entry. Servers for HTTP/1.x do not do that,
+ * and the count detects it.
  */
 #ifndef LIVESWAP_WORKER_TAKEOVER_TRAFFIC_H
 #define LIVESWAP_WORKER_TAKEOVER_TRAFFIC_H
@@ -67,11 +67,15 @@ static inline uint64_t traffic_noted(int fd) {
 }
 
 /*
- * During a drain, the state of the answer: ANSWER_UNKNOWN, ANSWER_COMPLETE or ANSWER_UNFINISHED. Two guesses
- * count as unfinished only for half of the drain limit: a head without the body that it announces, while the
- * client is there (the request may have been an unseen HEAD); and bytes received with no answer begun (they
- * may be the rest of a request that was answered early). `connection` is NULL for a Unix socket: the kernel
- * does not count bytes there. For the control thread.
+ * During a drain, the state of the answer: ANSWER_UNKNOWN, ANSWER_COMPLETE or ANSWER_UNFINISHED. In two cases
+ * the bytes do not decide. They count as unfinished for half of the drain limit, then as complete:
+ *
+ *   - A head was sent without the body that it announces, and the client is still there. The request may have
+ *     been an unseen HEAD, whose answer has no body.
+ *   - Bytes were received, and no answer has begun. They may be the rest of a request whose answer was sent
+ *     early.
+ *
+ * `connection` is NULL for a Unix socket: the kernel does not count bytes there. For the control thread.
  */
 enum http_answer_state traffic_answer(int fd, const struct connection* connection);
 

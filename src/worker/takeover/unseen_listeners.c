@@ -31,7 +31,7 @@ static atomic_int binds; /* bind() calls under way */
 static enum intercept intercept;
 
 void unseen_listeners_watch(const struct options* options) {
-  /* With lent listeners the application may have one more for itself. */
+  /* An application with lent listeners may keep a further one to itself: no scans. */
   if (listeners_first() >= 0) return;
   intercept = options->intercept;
   atomic_store(&began, clock_ms());
