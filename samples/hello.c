@@ -59,8 +59,7 @@ static void finish(int i) {
   forget(i);
 }
 
-/* Closes the connection of a client that takes too long or, during the drain, of one that has sent nothing.
- */
+/* Closes a connection that takes too long or, during the drain, one on which nothing was sent. */
 static void hurry(int i) {
   const long waited_ms = now_ms() - clients[i].since_ms;
   if (waited_ms > TIMEOUT_MS) {

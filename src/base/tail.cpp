@@ -64,7 +64,7 @@ std::string end_of(const std::string& line, std::size_t size) {
 
 }  // namespace
 
-// Keeps twice the limit, as text() leaves out blank lines.
+// Keeps at least the last 2 * size_limit bytes, because text() leaves out blank lines.
 void Tail::append(std::string_view bytes) {
   constexpr std::size_t most = 2 * size_limit;
   if (bytes.size() >= most) {

@@ -78,7 +78,7 @@ Libraries add_links(Findings& findings, const std::string& host, const std::stri
   return linked_libraries(file, end->output);
 }
 
-// Requirements of the store for a root master (release/store.hpp).
+// Findings for a master that runs as root: its store takes only files of root (Trust in release/source.hpp).
 void add_trust(Findings& findings, const std::string& path) {
   struct stat status {};
   if (::geteuid() != 0 || ::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return;

@@ -149,7 +149,7 @@ std::string shortened(const std::string& name) {
   return name.size() <= most ? name : name.substr(0, most) + "…";
 }
 
-// `whole`: for paths.
+// At most `names_shown` names, and the number of the others. `whole`: does not shorten names (for paths).
 std::string shown_names(const std::vector<std::string>& names, bool whole = false) {
   std::vector<std::string> first;
   for (const std::string& name : names)

@@ -1,4 +1,4 @@
-// Checks from the functions that a library calls whether liveswap_main can do anything but return at once.
+// Checks whether a library calls any function that can block. If not, its liveswap_main returns at once.
 #include <algorithm>
 #include <string_view>
 

@@ -12,8 +12,8 @@ struct TextFormat {
   bool colour = false;
 };
 
-// For people: findings, advice (once for findings with the same one), output of the library, and the verdict
-// in the last line.
+// For people: findings with their advice, output of the library, and the verdict in the last line. Successive
+// findings with the same advice show it once.
 std::string check_text(const CheckReport& report, TextFormat format);
 
 // For programs, on one line: {"path","result":"ok"|"failed","errors","warnings",

@@ -20,9 +20,9 @@ struct Endpoint {
   bool wants_token = false;
 };
 
-// Tries, with a runtime directory from the user: the socket there, then TCP. Otherwise: the socket in the
-// default runtime directory, then masters on this port in all other places, then TCP. Several masters in
-// other places are an error. The search takes at most one second. Blocks.
+// If `where` has a runtime directory, tries the socket there, then TCP. If not, tries the socket in the
+// default runtime directory, then the sockets for this port in all other directories, then TCP. It is an
+// error if masters are found in several other directories. Their search takes at most one second. Blocks.
 Endpoint connect_master(const Client::Where& where, const protocol::Instance& instance,
                         const Deadline& deadline);
 

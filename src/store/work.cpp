@@ -23,8 +23,8 @@ using release::History;
 using release::Store;
 using Json = nlohmann::json;
 
-// Replaces invalid UTF-8, which a path may contain. So the master does not use paths from this answer: it
-// calls Store::file().
+// JSON cannot represent invalid UTF-8, which a path may contain: it is replaced. So the master does not use a
+// path from an answer if it knows the path already.
 Answer json_answer(const Json& answer) {
   return Done{answer.dump(-1, ' ', false, Json::error_handler_t::replace), false};
 }

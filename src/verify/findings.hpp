@@ -41,6 +41,7 @@ struct Findings {
   // All other failures, in total or in a phase.
   std::uint64_t lost() const { return lost_in(""); }
   std::uint64_t lost_in(const std::string& phase) const;
+  // Whether the request was on a connection of a worker killed on purpose, and failed soon after.
   bool with_worker(const Loss& loss) const;
   unsigned deaths() const;  // unexpected exits of workers
 
