@@ -2,9 +2,9 @@
 #include "master/master.hpp"
 #include "rollout/undone.hpp"
 
-// A command of the engine that an exception has cut off: out of memory, or an error of a library. The engine
-// waits for what becomes of a command, so here it gets its event. A command that it awaits nothing of is
-// carried out once more, soon.
+// Handles a command of the engine that an exception has interrupted: out of memory, or an error of a library.
+// If the engine waits for the command's outcome, make_up() reports an outcome as an event. Otherwise the
+// command is carried out again after a pause.
 namespace liveswap::master {
 namespace {
 
@@ -18,14 +18,14 @@ void Master::make_up_for(const rollout::Command& command) {
   std::visit([this](const auto& order) { make_up(order); }, command);
 }
 
-// Drain, Expire, Signal, CancelPrepare, Steer, CloseSlots, Booted: each may be carried out twice.
+// For Drain, Expire, Signal, CancelPrepare, Steer, CloseSlots and Booted, which may be carried out twice.
 template <class Command>
 void Master::make_up(const Command& command) {
   undone_.emplace_back(command);
   undone_timer_.start(once_more);
 }
 
-// The engine may have gone on since.
+// The engine's state may have changed since: still_due() adapts or drops the command.
 void Master::do_undone() {
   rollout::Commands due;
   for (const auto& command : undone_)
@@ -34,7 +34,7 @@ void Master::do_undone() {
   perform(std::move(due));
 }
 
-// The process may be there: then its end is told when it comes.
+// If the process exists, kills it; its exit is then reported as usual. Else reports the worker as exited.
 void Master::make_up(const rollout::Spawn& command) {
   if (pool_.pid(command.worker)) return pool_.signal(command.worker, true);
   unverified_.remove(command.worker);
@@ -46,13 +46,14 @@ void Master::make_up(const rollout::Prepare&) {
   perform(engine_.prepare_failed(now(), std::string("the preparation: ") + why));
 }
 
-// What is half written is written again, or stays as it was.
+// Repeats the commit once. If that throws too, the commit has failed.
 void Master::make_up(const rollout::Commit& command) {
   if (!guarded([&] { carry_out(command); }))
     perform(engine_.commit_failed(now(), std::string("the record: ") + why));
 }
 
-// Connections go where they went, or they go to the new sockets already.
+// If the set is still staged, connections go to the old sockets: the flip has failed. Else they go to the new
+// sockets.
 void Master::make_up(const rollout::Flip&) {
   if (listeners_.staged())
     perform(engine_.flip_failed(now(), std::string("the flip: ") + why));

@@ -20,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 using Refusal = InstanceLock::Refusal;
 using Failure = InstanceLock::Failure;
 
-// There is no event for a lock that becomes free, short of a thread that blocks in flock().
+// Polling interval: without a thread that blocks in flock(), nothing reports that a lock is free.
 constexpr int look_again_ms = 20;
 
 tl::expected<UniqueFd, Refusal> open_lock(const std::string& path) {
@@ -42,7 +42,7 @@ bool wait_for(const UniqueFd& fd, std::optional<std::chrono::milliseconds> patie
   return true;
 }
 
-// 0: it says none.
+// The pid in the file; 0: none.
 pid_t pid_in(const std::string& path) {
   const auto text = read_small_file(path, 32);
   pid_t pid = 0;
@@ -50,8 +50,8 @@ pid_t pid_in(const std::string& path) {
   return pid;
 }
 
-// A child that a master was just starting has the lock until its exec, also when that master has been killed
-// meanwhile.
+// Whether a dead master's lock becomes free within a moment. If a master is killed while starting a child,
+// the child holds the inherited lock until its exec.
 bool is_released_soon(const UniqueFd& lock, const std::string& path) {
   constexpr std::chrono::milliseconds until_exec{1'000};
   const pid_t pid = pid_in(path);

@@ -10,10 +10,10 @@
 
 namespace liveswap::master {
 
-// Makes sure that an instance has one master, and that a new one does not start while workers of a dead one
-// still finish. Two lock files in the state directory: `lock` is the master's alone; `workers.lock` is
-// locked, shared, by each worker on an open file of its own, so the kernel itself releases it when the last
-// of them has gone.
+// Ensures that an instance has only one master, and that a new master does not start while workers of a dead
+// master still drain. Uses two lock files in the state directory. The master holds `lock` exclusively. Each
+// worker holds a shared lock on `workers.lock`, with an open file description of its own, so the kernel
+// releases the file when the last worker has exited.
 class InstanceLock {
  public:
   enum class Failure { refused, timed_out, failed };
@@ -22,13 +22,13 @@ class InstanceLock {
     std::string text;
   };
 
-  // `patience`: how long to wait for the workers of a dead master, nothing: for ever. Says so in the log.
-  // Blocks.
+  // Takes `lock`, and waits until no worker of a dead master holds `workers.lock`. `patience`: limit for that
+  // wait; nullopt: none. Logs that the master waits. Blocks.
   static tl::expected<InstanceLock, Refusal> acquire(const protocol::Instance& instance,
                                                      std::optional<std::chrono::milliseconds> patience);
 
-  // A shared lock for one worker, which inherits it; empty when that fails. No worker can take away
-  // another's.
+  // A new shared lock on `workers.lock`, as a descriptor that one worker inherits. No worker can release the
+  // lock of another. Empty: the file cannot be opened.
   UniqueFd life() const;
 
  private:

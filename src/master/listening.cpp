@@ -3,11 +3,12 @@
 
 #include "master/master.hpp"
 
-// What the master looks for at the listeners: whether workers serve those that the applications have bound,
-// and whether connections wait in an accept queue that no worker accepts from.
+// Checks the listeners: application listeners that no worker uses, starting workers that have become ready,
+// and workers that no longer accept from a lent listener.
 namespace liveswap::master {
 
-// The sockets that applications have bound, as the workers are now.
+// Updates the application listeners to the engine's state, and reports to the engine what has changed. The
+// timer repeats this when something is due.
 void Master::look_at_app_listeners() {
   app_listeners_.keep_options(engine_.reverting()
                                   ? std::set{engine_.generation()}
@@ -34,7 +35,7 @@ void Master::look_at_app_listeners() {
                                         "told to drain; the contract leaves that to the master"));
 }
 
-// Each event may bring about others, and the next look.
+// Each perform() may change the engine's state and call look_at_app_listeners() again.
 void Master::judge_starting(const std::vector<AppListeners::Judged>& judged) {
   for (const auto& [worker, outlook] : judged) {
     engine_.awaits(worker, outlook.awaits);
@@ -48,7 +49,8 @@ bool Master::is_quiet() const { return engine_.running() && engine_.unserved_slo
 void Master::watch_queues() {
   if (!is_quiet()) return;
   std::vector<QueueWatch::Place> places;
-  std::map<int, std::size_t> known;  // in shared mode, and of a Unix listener, all slots have the same socket
+  // Socket → index in `places`: slots may share a socket (shared mode, Unix sockets).
+  std::map<int, std::size_t> known;
   const auto lent = listeners_.lent();
   for (unsigned slot = 0; slot < engine_.fork_count(); ++slot) {
     const auto sockets = listeners_.of_slot(slot);
@@ -61,8 +63,9 @@ void Master::watch_queues() {
   queue_watch_.watch(places);
 }
 
-// Nobody accepts for a worker that has closed the listener by a system call of its own, which its host does
-// not see. One that never waited on it may serve other listeners.
+// Connections wait in a listener's socket. A worker may have closed the socket by a raw system call, which
+// the worker host does not see: reports to the engine each worker that waited on the listener and no longer
+// has the socket open. A worker that never waited on this listener may serve others.
 void Master::on_waiting(const QueueWatch::Place& place, ino_t inode) {
   if (!is_quiet()) return;
   std::vector<rollout::WorkerId> lost;

@@ -10,7 +10,7 @@
 namespace liveswap::master {
 namespace {
 
-// When an exception has cut off what follows from an event.
+// Pause before settle() is repeated after an exception.
 constexpr Milliseconds settle_again{50};
 
 }  // namespace
@@ -105,7 +105,8 @@ void Master::obey(Signals::Order order, const char* name) {
   }
 }
 
-// Carrying out a command may bring about the next event; its commands wait until those before them are done.
+// Carries out the commands in order. Carrying out a command may cause an event and so a nested call, which
+// only appends its commands to the queue.
 void Master::perform(rollout::Commands commands) {
   for (auto& command : commands) queue_.push_back(std::move(command));
   if (performing_) return;
@@ -113,7 +114,7 @@ void Master::perform(rollout::Commands commands) {
   while (!queue_.empty()) {
     const rollout::Command command = std::move(queue_.front());
     queue_.pop_front();
-    // One that fails must not leave those behind it undone for ever.
+    // An exception in one command must not keep the later ones from being carried out.
     if (!guarded([&] { std::visit([this](const auto& order) { carry_out(order); }, command); }))
       guarded([&] { make_up_for(command); });
   }
@@ -121,8 +122,8 @@ void Master::perform(rollout::Commands commands) {
   if (!guarded([this] { settle(); })) timer_.start(settle_again);
 }
 
-// What follows from the engine's state rather than from a command: the next deadline, and which slots are
-// served.
+// Updates everything that follows from the engine's state and not from a single command: steering, listeners,
+// health rounds, the timer for the next deadline.
 void Master::settle() {
   listeners_.steer(steered_, engine_.unserved_slots());
   if (listeners_.staged() && !engine_.staging()) listeners_.unstage();
@@ -170,7 +171,8 @@ void Master::carry_out(const rollout::Booted&) {
   tell_ready();
 }
 
-// What the comparison found is told before.
+// Calls on_ready once after the boot, but not before the comparison with the file has ended: its notice comes
+// first.
 void Master::tell_ready() {
   if (!booted_ || store_tasks_.is_comparing()) return;
   booted_ = false;
@@ -218,14 +220,14 @@ void Master::carry_out(const rollout::Quit& command) {
 }
 
 void Master::carry_out(const rollout::Note& note) {
-  // A worker without a process: its start is told when it has one, or has failed to get one.
+  // The worker has no process yet (spawning.cpp): the note is kept until the process exists.
   if (note.kind == rollout::NoteKind::spawned && pool_.pid(note.worker) == 0) return unverified_.keep(note);
   if (note.kind == rollout::NoteKind::failed)
     failures_.add({note.request, note.text, pool_.last_output(note.worker), note.slot, note.generation,
                    pool_.pid(note.worker), now()});
   notes_.log(note);
   receipts_.add(note);
-  // The client that asked for the upgrade sees what happens.
+  // Send the event to the client that requested the upgrade.
   if (requests_.find(note.request)) requests_.event(note.request, notes_.event(note));
 }
 

@@ -40,12 +40,12 @@
 
 namespace liveswap::master {
 
-// The master: carries what happens (workers, clients, signals, time) to the rollout engine as events, and
-// carries out its commands. It decides nothing about workers itself, and ends only when the engine says so.
+// The master. Reports workers' events, clients' commands, signals and timers to the rollout engine, and
+// carries out the engine's commands. Makes no decision about workers. Ends by the engine's Quit, or before
+// the first worker if no release can be started.
 class Master {
  public:
-  // `options` are validated and settled (setup.hpp); everything else is taken over. `store_request`:
-  // liveswap-store.
+  // `options` must be validated and settled (setup.hpp). `store_request`: how to start liveswap-store.
   Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners listeners,
          SpawnRequest worker_request, SpawnRequest store_request);
   Master(const Master&) = delete;
@@ -53,12 +53,12 @@ class Master {
   ~Master();
 
   Result<void> open_control(const std::string& token);
-  // Starts the workers, of `start.id` from the store or, when that is empty, of what is at `start.path` now,
-  // and runs the loop until all of them have gone again.
+  // Starts workers of the release `start.id` from the store; if the id is empty, of the file that is at
+  // `start.path` now. Then runs the loop until the engine quits, when all workers have exited.
   Outcome run(const rollout::Release& start);
 
  private:
-  // wiring.cpp: what the parts tell
+  // wiring.cpp: handlers for the callbacks of the parts
   WorkerPool::Handlers pool_handlers();
   WorkerPool::Template pool_template(SpawnRequest request) const;
   HealthRounds::Handlers health_handlers();
@@ -66,7 +66,7 @@ class Master {
   QueueWatch::Handlers queue_handlers();
   StatusReport::Sources status_sources();
 
-  // master.cpp: the loop of events and commands, and the commands that one call carries out
+  // master.cpp: start, signals, the loop of events and commands, and the short commands
   void boot_from_store(const std::optional<SoundStart::Found>& found);
   void boot(const rollout::Start& start);
   void obey(Signals::Order order, const char* name);
@@ -85,7 +85,7 @@ class Master {
   void tell_ready();
   void notice(const std::string& text) const;
 
-  // cut_off.cpp
+  // cut_off.cpp: commands that an exception has interrupted
   void make_up_for(const rollout::Command& command);
   void make_up(const rollout::Spawn& command);
   void make_up(const rollout::Prepare& command);
@@ -99,14 +99,14 @@ class Master {
   void make_up(const Command& command);
   void do_undone();
 
-  // spawning.cpp: workers whose release has to be verified first
+  // spawning.cpp: verifies a release, then starts its workers
   void carry_out(const rollout::Spawn& command);
   void start_worker(const rollout::Spawn& command);
   void on_checked(const std::vector<UnverifiedWorkers::Worker>& waiting, const rollout::Checked& found);
   bool is_gone(rollout::WorkerId worker);
   void fall_back(const rollout::Release& release, const rollout::Checked& found);
 
-  // upgrades.cpp
+  // upgrades.cpp: preparation, commit, flip, removal of old releases
   void carry_out(const rollout::Prepare& command);
   void carry_out(const rollout::CancelPrepare&);
   void carry_out(const rollout::Commit& command);
@@ -116,14 +116,14 @@ class Master {
                       rollout::RequestId request);
   void collect();
 
-  // listening.cpp: what the listeners and the workers on them do
+  // listening.cpp: listeners without a worker that accepts
   void look_at_app_listeners();
   void judge_starting(const std::vector<AppListeners::Judged>& judged);
   bool is_quiet() const;
   void watch_queues();
   void on_waiting(const QueueWatch::Place& place, ino_t inode);
 
-  // requests.cpp
+  // requests.cpp: commands of clients
   void on_command(ConnectionId connection, const protocol::Command& command);
   void begin(rollout::RequestId request, const protocol::Command& command);
   void on_upgrade(rollout::RequestId request, const protocol::Command& command);
@@ -155,7 +155,7 @@ class Master {
   AppListeners app_listeners_;
   WorkerPool pool_;
   rollout::Engine engine_;
-  Timer timer_;  // of the engine
+  Timer timer_;  // the engine's next deadline
   WorkerQueries queries_;
   OpenReceipts receipts_;
   Soundness soundness_;
@@ -173,15 +173,16 @@ class Master {
   StatusReport status_;
   std::optional<Signals> signals_;
   std::optional<Reaper> reaper_;
-  std::list<std::unique_ptr<Task>> dying_;  // of preparations that were cancelled, and not reaped yet
+  std::list<std::unique_ptr<Task>> dying_;  // of cancelled preparations, until they are reaped
   std::unique_ptr<Preparation> preparation_;
   std::deque<rollout::Command> queue_;
   bool performing_ = false;
-  rollout::Commands undone_;  // cut off by an exception, and due again
+  rollout::Commands undone_;  // interrupted by an exception, to be carried out again
   Timer undone_timer_;
   unsigned steered_ = 0;
-  std::string start_remark_;  // what was wrong with the release of the start; empty: nothing
-  bool booted_ = false;       // on_ready is due
+  std::string start_remark_;  // why the start runs another release than the committed one, or what was
+                              // repaired; may be empty
+  bool booted_ = false;       // Options::on_ready is still to be called
   std::optional<Outcome> outcome_;
 };
 

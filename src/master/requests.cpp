@@ -16,7 +16,8 @@
 namespace liveswap::master {
 namespace {
 
-// A worker host answers at once, from a thread of its own; one that does not is stopped or broken.
+// The control thread of a worker host answers at once. A worker that gives no answer in this time is stopped
+// or broken.
 constexpr Milliseconds message_limit{2'000};
 constexpr Milliseconds count_limit{200};
 
@@ -29,11 +30,11 @@ void Master::on_command(ConnectionId connection, const protocol::Command& comman
         requests_.open({connection, command.verb, false, {}, requests_.server()->peer(connection), now()});
     begin(request, command);
   };
-  // Cut off by an exception: what has begun ends by itself, and the client is told that no answer will come.
+  // After an exception: the work that has begun ends by itself, and the client gets a fixed error line.
   if (!guarded(asked)) requests_.give_up(request, connection);
 }
 
-// For the part of a command that is done later.
+// Runs the later part of a command. After an exception the client gets a fixed error line.
 void Master::answer_or_give_up(rollout::RequestId request, const std::function<void()>& work) {
   if (!guarded(work)) make_up(rollout::Answer{request, rollout::Verdict::failed, {}});
 }
@@ -97,7 +98,8 @@ void Master::on_upgrade(rollout::RequestId request, const protocol::Command& com
   perform(engine_.upgrade(now(), request, wish));
 }
 
-// How a rollback goes. Proven before: as many slots at once as the surge allows, and nothing to wait for.
+// The options for a rollback. The release has served before, so there is no canary and no probation, and all
+// slots are replaced at once, as far as the surge allows.
 Options Master::instantly() const {
   Options options = config::for_forks(options_, engine_.fork_count());
   options.batch = engine_.fork_count();
@@ -118,9 +120,10 @@ void Master::on_rollback(rollout::RequestId request, const protocol::Command& co
   find_earlier(request, command.value, std::move(wish));
 }
 
-// The release before is mostly known here; for everything else a process reads the history. What happens
-// meanwhile is dealt with by the engine, which gets the rollback only then: stop refuses it, and it ends an
-// upgrade that has begun.
+// Finds the release of a rollback. If the request names none, this is the previously committed release, if
+// this master has committed it. Otherwise a liveswap-store process reads the history. The engine gets the
+// rollback only after that: a stop that has begun meanwhile refuses the rollback; an upgrade that has begun
+// is ended by it.
 void Master::find_earlier(rollout::RequestId request, const std::string& which,
                           rollout::UpgradeRequest wish) {
   store_tasks_.stop_collecting();

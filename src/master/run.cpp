@@ -30,8 +30,9 @@ namespace {
 using master::InstanceLock;
 using master::Listeners;
 
-// The first loop of a process makes libuv's pipe for signals, and libuv calls abort() where that fails. While
-// this lives, that ends the process in words, as any other start that fails.
+// The first uv_loop_init() of a process makes a pipe for signals, and libuv calls abort() if that fails.
+// While this object exists, SIGABRT ends the process with an error message and the exit status of a failed
+// start.
 class EndInWords {
  public:
   EndInWords() {
@@ -57,7 +58,7 @@ int init_loop(uv_loop_t& loop) {
   return uv_loop_init(&loop);
 }
 
-// A loop of its own, never the default one: the program that embeds liveswap may have that.
+// The master's own loop. The default loop may be in use by a program that embeds liveswap.
 class Loop {
  public:
   Loop() : usable_(init_loop(loop_) == 0) {}
@@ -65,7 +66,7 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
   ~Loop() {
     if (!usable_) return;
-    // Handles that were closed by their owners still want their close callbacks.
+    // Runs the close callbacks of handles that were closed before.
     uv_run(&loop_, UV_RUN_DEFAULT);
     uv_loop_close(&loop_);
   }
@@ -89,7 +90,8 @@ Outcome refusal(const InstanceLock::Refusal& refused_by) {
   return {failed, refused_by.text};
 }
 
-// After its drain limit a worker without a master takes three more steps, a grace apart, to its end.
+// How long workers of a dead master can live: the drain limit, then three steps of force, a `term_grace`
+// apart (worker/retire/orphan.c). nullopt: no limit.
 std::optional<Milliseconds> patience(const Options& options) {
   if (options.drain_limit.count() < 0) return std::nullopt;
   return options.drain_limit + 3 * options.term_grace;
@@ -112,7 +114,7 @@ rollout::Surroundings look_around(const Options& options) {
   } else {
     found.head_trouble = committed.error().text;
     struct stat info {};
-    // A link that leads nowhere is there: what it led to is lost.
+    // lstat(), so that a dangling symbolic link counts as damaged, not as missing.
     found.head_missing = ::lstat(options.head.c_str(), &info) != 0 && errno == ENOENT;
     found.recorded = release::newest_record(options.state_dir).path;
   }
@@ -130,7 +132,8 @@ tl::expected<rollout::Release, Outcome> find_start(const Options& options) {
   return start.release;
 }
 
-// liveswap-store lies beside the worker host. It works as the master itself, and tells only its channel.
+// How to start liveswap-store, which lies beside the worker host. Runs as the master's user. Writes its
+// output to the master's log, and its answer to the channel.
 master::SpawnRequest store_request(const std::string& worker_host, int output) {
   master::SpawnRequest request;
   request.program = std::filesystem::path(worker_host).parent_path() / "liveswap-store";
@@ -138,7 +141,7 @@ master::SpawnRequest store_request(const std::string& worker_host, int output) {
   return request;
 }
 
-// What would keep every worker from starting, found before anything is begun.
+// What would keep every worker from starting; nullopt: nothing. Checked before the start.
 std::optional<std::string> obstacle_of(const Options& options, const std::string& host,
                                        const std::optional<master::Identity>& identity) {
   const std::string releases = options.state_dir + "/releases";
@@ -169,7 +172,8 @@ Outcome run_settled(const Options& options) {
         "`--user` "
         "runs them as another user");
   if (auto made = ensure_private_directory(options.state_dir, 0022); !made) return give_up(made.error());
-  // Workers of another user pass through it to the store; what is private in it has modes of its own.
+  // Workers of another user must be able to enter the directory to reach the store. Private files in it have
+  // modes of their own.
   if (*identity && ::chmod(options.state_dir.c_str(), 0711) != 0)
     return give_up(os_error("let the workers through", options.state_dir, errno));
   if (const auto found = obstacle_of(options, *host, *identity)) return {failed, *found};
@@ -211,8 +215,9 @@ Outcome run_settled(const Options& options) {
   return master.run(*start);
 }
 
-// Not its address: a client of this machine uses the control socket, which needs no token. Directories that a
-// client finds by itself are left out.
+// The options with which a client on this machine reaches this master, for commands in messages. Not the
+// address: such a client uses the control socket. Directories that a client finds without an option are left
+// out.
 std::string options_for_client(const Options& options) {
   const auto usual = protocol::locate_instance(options.port, "", "");
   return protocol::port_option(options.port) +
@@ -227,7 +232,7 @@ Outcome run(const Options& options) {
   const IgnoredSignals ignored;
   auto valid = config::validate(options);
   if (!valid) return {usage, valid.error().text};
-  // Now that `forks auto` is a number.
+  // Validates again, now that `forks auto` is a number.
   valid = config::validate(master::settle_options(std::move(*valid)));
   if (!valid) return {usage, valid.error().text};
   const auto complete = [client = options_for_client(*valid)](std::string_view text) {

@@ -8,15 +8,17 @@
 namespace liveswap::master {
 namespace {
 
-// How long a slot that shall vanish still serves after new connections are steered away from it: what the
-// kernel had dealt to it by then has long been accepted, and a handshake that was under way has ended.
+// How long a slot that will be removed goes on serving after new connections are steered to other slots. In
+// this time the workers accept the connections that the kernel has assigned to the slot, and pending
+// handshakes end.
 constexpr rollout::Time steer_grace{1'000};
 
-// Each step of a preparation has its own limit; the engine's is for the case that one of them is not kept.
+// Each step of a preparation has a limit of its own. The engine's limit is the sum plus this slack, in case a
+// step exceeds its limit.
 constexpr rollout::Time prepare_slack{5'000};
 
-// The engine has an Amount of its own, since src/rollout includes nothing, and the public one is what users
-// write. This is the only place where one becomes the other.
+// Converts the public Amount (liveswap.hpp) into the engine's. They are two types because src/rollout
+// includes no header of other folders.
 rollout::Amount amount_of(const Amount& amount) { return {amount.value, amount.percent}; }
 
 }  // namespace

@@ -10,27 +10,28 @@
 #include "spawn/spawner.hpp"
 #include "spawn/worker_host.hpp"
 
-// What a master finds out about its surroundings once, before it starts. Everything here may block.
+// Reads from the system what a master needs once, before the start. All functions may block.
 namespace liveswap::master {
 
-// CPUs that this process may run on; as many as there may be workers at most.
+// The number of CPUs that this process may run on, at most config::forks_limit.
 unsigned usable_cpus();
 
-// `options` with every path absolute, forks counted and the defaults of the instance filled in.
+// Returns `options` with absolute paths, with a number for `forks auto`, and with the instance's default
+// directories.
 Options settle_options(Options options);
 
 // The environment of workers (spawn/worker_host.hpp).
 std::vector<std::string> worker_environment(const Options& options);
 
-// The user and group that workers run as; nothing when neither is configured.
+// The user and group that workers run as; nullopt: neither is configured.
 Result<std::optional<Identity>> find_identity(const std::string& user, const std::string& group);
 
 std::vector<std::pair<int, rlimit>> resource_limits(const std::vector<ResourceLimit>& limits);
 
-// What a command over TCP has to show.
+// The secret that a command over TCP must contain.
 struct Token {
   std::string text;      // 64 hex digits
-  Result<void> written;  // where it failed (a full disk), no client can know the token
+  Result<void> written;  // if this is an error (full disk), no client can read the token
 };
 
 // Makes a token and writes it to `path`, mode 0600.

@@ -2,8 +2,8 @@
 #include "master/master.hpp"
 #include "master/settings.hpp"
 
-// A worker is started when the bytes of its release are known to be those that were committed. Until then it
-// has no process.
+// Starts workers. A worker gets a process only when the bytes of its release have been verified; until then
+// the worker is in `unverified_`.
 namespace liveswap::master {
 namespace {
 
@@ -12,23 +12,25 @@ constexpr const char* not_started = "it was not started: its release was still b
 
 }  // namespace
 
-// The new release of an upgrade needs no substitute: the upgrade fails, and the committed one serves.
+// Asks for a substitute only if the release is the committed one. If the new release of an upgrade is
+// unsound, the upgrade fails and the committed release serves on.
 void Master::carry_out(const rollout::Spawn& command) {
   if (soundness_.is_sealed(command.release)) return start_worker(command);
   const std::string file = soundness_.file_of(command.release);
   if (!unverified_.add(file, command)) return;
   log_hashing(command.release);
-  // A worker that an exception leaves without a process is gone once its ready limit has passed.
+  // If an exception leaves a worker without a process, the worker's ready limit ends it: is_gone() reports
+  // the exit.
   const auto done = [this, file, release = command.release](const rollout::Checked& found) {
     const auto waiting = unverified_.take(file);
     guarded([&] { on_checked(waiting, found); });
-    // Also when no worker waits any more: each time, hashing may take longer than the ready limit.
+    // Also if no worker waits any more: hashing may take longer than the ready limit every time.
     guarded([&] { fall_back(release, found); });
   };
   soundness_.verify(command.release, command.release.id == engine_.release().id, done);
 }
 
-// The first successor of a flip has the staged sockets made.
+// Before the first successor of a flip, makes the staged sockets.
 void Master::start_worker(const rollout::Spawn& command) {
   const auto staged = command.staged && !listeners_.staged() ? listeners_.stage() : Result<void>();
   if (staged)
@@ -42,7 +44,7 @@ void Master::on_checked(const std::vector<UnverifiedWorkers::Worker>& waiting,
   for (const auto& one : waiting) {
     const auto worker = engine_.workers().find(one.order.worker);
     if (worker == engine_.workers().end()) continue;
-    // The failure of one worker may have made the engine dismiss the others.
+    // The engine may have decided to drain this worker because of an earlier one in this loop.
     const bool is_wanted = worker->second.state == rollout::WorkerState::starting;
     if (!found.sound() || !is_wanted) {
       perform(engine_.exited(now(), one.order.worker,
@@ -54,8 +56,7 @@ void Master::on_checked(const std::vector<UnverifiedWorkers::Worker>& waiting,
   }
 }
 
-// A worker that has no process yet is taken out of the queue and reported to the engine as ended. True: it
-// was one.
+// True: the worker has no process yet; removes it from `unverified_` and reports its exit to the engine.
 bool Master::is_gone(rollout::WorkerId worker) {
   unverified_.remove(worker);
   if (pool_.pid(worker) > 0) return false;
@@ -63,7 +64,7 @@ bool Master::is_gone(rollout::WorkerId worker) {
   return true;
 }
 
-// The committed release may be one that cannot be respawned any more.
+// Rolls back if `found` shows that the committed release is unsound and an earlier release is sound.
 void Master::fall_back(const rollout::Release& release, const rollout::Checked& found) {
   const auto decision = fall_back_.decide(engine_, release, found, pace_of(instantly()));
   if (std::holds_alternative<rollout::FallBack::NoWayBack>(decision))
@@ -77,7 +78,7 @@ void Master::fall_back(const rollout::Release& release, const rollout::Checked& 
   perform(engine_.upgrade(now(), request, *wish));
 }
 
-// `request` went from `before` to `release`.
+// Call after the commit of `release`, for `request`. `before`: the release that was committed until then.
 void Master::note_committed(const rollout::Release& release, const rollout::Release& before,
                             rollout::RequestId request) {
   const auto* asked = requests_.find(request);

@@ -1,12 +1,12 @@
 #include "master/master.hpp"
 
-// What an upgrade needs beside workers: its release prepared and committed, its sockets flipped, and what is
-// not needed any more removed.
+// The steps of an upgrade besides workers: preparation, commit, flip of the sockets, and the removal of old
+// releases.
 namespace liveswap::master {
 
-// The probes are asked first: what the old release fails is not held against the new one.
+// Probes the old release first: if the probes fail then, the engine does not blame the new release.
 void Master::carry_out(const rollout::Prepare& command) {
-  carry_out(rollout::CancelPrepare{});  // of the upgrade before, where that was cut off
+  carry_out(rollout::CancelPrepare{});  // of the previous upgrade, if an exception interrupted that
   health_rounds_.before_preparation([this, path = command.path] { begin_preparation(path); });
 }
 
@@ -46,7 +46,7 @@ void Master::carry_out(const rollout::Commit& command) {
   const auto request = engine_.upgrading().value_or(0);
   perform(engine_.commit_failed(now(), written.error().text));
   if (engine_.release() != release) return;
-  // A rollback, which goes on without its record.
+  // A rollback: the engine has committed it although the record could not be written.
   note_committed(release, before, request);
   record_.write_later(written.error().text);
 }
@@ -58,7 +58,7 @@ void Master::carry_out(const rollout::Flip&) {
     perform(engine_.flip_failed(now(), flipped.error().text));
 }
 
-// Removes releases that no worker runs and that are too old to go back to, and old receipts.
+// Removes old receipts, and the stored releases that no worker runs and that are too old for a rollback.
 void Master::collect() {
   if (preparation_ || !resolver_.is_idle() || !soundness_.is_idle() || engine_.under_way()) return;
   std::set<std::string> keep{engine_.release().id};

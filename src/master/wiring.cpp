@@ -4,14 +4,14 @@
 #include "master/master.hpp"
 #include "master/settings.hpp"
 
-// How the parts of the master are put together, and what becomes of what they tell.
+// Constructs the parts of the master, and the handlers for their callbacks.
 namespace liveswap::master {
 namespace {
 
-// Processes of liveswap-store at once.
+// The number of liveswap-store processes of `resolver_` that may run at once.
 constexpr std::size_t resolvers = 2;
 
-// For the counts of all workers; one that does not answer in time is left out.
+// How long to wait for the workers' counts. A worker that answers later is left out.
 constexpr Milliseconds count_limit{500};
 
 }  // namespace
@@ -90,7 +90,7 @@ WorkerPool::Handlers Master::pool_handlers() {
       [this](WorkerId id) { perform(engine_.ready(now(), id)); },
       [this](WorkerId id, const std::string& text) { perform(engine_.returned(now(), id, text)); },
       [this](WorkerId id, const rollout::Departure& departure) {
-        // Whatever goes wrong here, the engine must hear of it.
+        // An exception here must not keep the exit from the engine.
         guarded([&] {
           listeners_.repair();
           listener_files_.mend();

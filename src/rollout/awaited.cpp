@@ -80,7 +80,8 @@ AwaitedListeners::Duty AwaitedListeners::duty_of(const Place& place) const {
   return duty;
 }
 
-// A slot's own generation served the listener there: another slot's drop does not apply.
+// Whether a slot of this generation has dropped the listener. A drop does not apply to a slot in which a
+// worker of the same generation has served the listener.
 bool AwaitedListeners::is_dropped(const Place& place, const Duty& duty, const std::string& key) const {
   const auto it = dropped_.find(place.generation);
   return duty.generation != place.generation && it != dropped_.end() && it->second.contains(key);

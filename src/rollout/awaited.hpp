@@ -63,7 +63,7 @@ class AwaitedListeners {
     bool waits_elsewhere = false;    // also on a listener that the master does not hold
     std::set<std::string> bound;     // bound by the worker, or lent
     std::set<std::string> replaced;  // listeners that cannot exist beside one that the worker waits on
-    bool all_lent = false;           // lent listeners, waits on all of them, and has bound none of its own
+    bool all_lent = false;           // some are lent, the worker waits on all of these and has bound none
     bool any = false;                // must wait on some listener, even if none is known
     Time settled{0};                 // the end of the settle time: not ready before then
     Time since{0};                   // when the worker last bound, or began to wait on, a listener

@@ -100,7 +100,7 @@ class Engine {
     bool failed = false;           // counted as failed; leaving
     std::optional<Time> deadline;  // starting: ready limit; draining: next step
     Time drain_since{0};
-    bool hurried = false;           // force must come quickly: a slot on the way back waits
+    bool hurried = false;           // short drain limit: a revert or rollback waits for the exit
     std::string why_forced;         // set when force begins, as in "did not drain within its limit"
     std::optional<Time> settle_at;  // starting: counts as ready then
     std::optional<Time> proven_at;  // seen ready earlier; the end of the settle time
@@ -168,7 +168,7 @@ class Engine {
     bool baked = false;       // the canary has passed
     bool flip_ahead = false;  // successors are, or will be, staged
     bool measuring = false;   // Measure was sent: start no worker before measured()
-    // Whether probes of the old release alone had failed; nullopt: there was none.
+    // Whether probes failed while only the old release served; nullopt: not probed then.
     std::optional<bool> sick_before;
     unsigned failed_probes = 0;  // in a row
     bool probed = false;         // a probe came since the phase began
@@ -183,7 +183,7 @@ class Engine {
   struct PendingAnswer {
     std::vector<Answer> answers;
     std::set<WorkerId> workers;
-    unsigned told = 0;  // fates reported so far
+    unsigned told = 0;  // bad ends of workers in the answer so far
     std::vector<std::string> mended;
   };
   // `kill` or `forks` under way.

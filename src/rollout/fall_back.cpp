@@ -11,7 +11,7 @@ std::string short_id(const Release& release) { return release.id.substr(0, 12); 
 
 FallBack::Decision FallBack::decide(const Engine& engine, const Release& release, const Checked& found,
                                     const Pace& pace) {
-  // An upgrade that is under way, or waits, replaces the release.
+  // An upgrade or rollback that is under way or queued will replace the release anyway.
   const bool busy = (engine.upgrading() && !engine.reverting()) || engine.queued();
   if (found.kind != Checked::Kind::differs || found.unsure) return Stay{};
   if (release.id != engine.release().id || engine.stopping() || busy) return Stay{};
@@ -30,8 +30,8 @@ FallBack::Decision FallBack::decide(const Engine& engine, const Release& release
   return request;
 }
 
-// A release that a requester has asked for begins anew. A rollback of the master's own has not failed, but
-// those before it have.
+// After a commit that a user requested, every release may be tried again. After an automatic rollback, the
+// releases tried before it stay excluded: they have failed.
 void FallBack::committed(bool by_itself) {
   without_way_back_.clear();
   if (!by_itself) tried_.clear();

@@ -9,28 +9,28 @@
 
 namespace liveswap::rollout {
 
-// What a master does when the bytes of its committed release differ from what was committed: no worker can be
-// respawned any more, so it goes back by itself to the nearest sound release. Pure.
+// Decides about an automatic rollback: if the stored bytes of the committed release have changed, no worker
+// can be respawned from them, and the master rolls back to the nearest sound release. Pure.
 class FallBack {
  public:
-  struct Stay {};       // there is nothing to do, or something else ends it: an upgrade, a rollback, a stop
-  struct NoWayBack {};  // no release before is sound; said once for each release
+  struct Stay {};       // no rollback: not needed, or an upgrade, rollback or stop is under way
+  struct NoWayBack {};  // no earlier release is sound; returned once for each release
   using Decision = std::variant<Stay, NoWayBack, UpgradeRequest>;
 
-  // The stored bytes of `release` were `found` to differ. `pace`: of a rollback.
+  // Call with the result `found` of checking `release`. `pace`: for the rollback.
   Decision decide(const Engine& engine, const Release& release, const Checked& found, const Pace& pace);
-  // A release was committed; `by_itself`: by a rollback that decide() had asked for.
+  // Call after a commit. `by_itself`: by a rollback that decide() returned.
   void committed(bool by_itself);
-  // Ids of releases that such rollbacks go to, or have failed with: a release that cannot start is not tried
-  // again and again.
+  // Ids of the releases to which decide() has rolled back since the last commit that a user requested. A
+  // search for a sound release skips them, so that a release that cannot start is tried only once.
   const std::set<std::string>& tried() const { return tried_; }
 
  private:
   std::set<std::string> tried_;
-  std::string without_way_back_;  // id of the release of which that was said
+  std::string without_way_back_;  // id of the release for which NoWayBack was returned last
 };
 
-// For people, behind why a rollback was refused: what they can do instead.
+// For people: what they can do instead. To append to the reason why a rollback was refused.
 std::string way_out(const Checked& found);
 
 }  // namespace liveswap::rollout

@@ -23,7 +23,7 @@ void ListenerLifetime::unwanted() {
   turning_away_at_.reset();
 }
 
-// At once: until then the connections go through the master.
+// Without a grace: until the withdrawal the master has to accept and pass on every connection.
 bool ListenerLifetime::may_leave(const Use& use) const {
   return !is_leaving() && !stays_ && use.quiet && use.has_substitute && use.serves && !use.lasting;
 }

@@ -5,9 +5,9 @@
 
 namespace liveswap::rollout {
 
-// Ends every event: reconciles and returns the commands.
+// Call at the end of every event. Reconciles and returns the commands.
 Commands Engine::done(Time now) {
-  // A respawn that is due has no deadline; it now waits for an event.
+  // A due respawn needs no deadline any more: fill_empty_slots() spawns, now or after a later event.
   for (Slot& slot : slots_)
     if (slot.respawn_at && *slot.respawn_at <= now) slot.respawn_at.reset();
   // A queued rollback takes over a failed upgrade's slots at once.

@@ -3,8 +3,8 @@
 namespace liveswap::rollout {
 
 std::optional<Command> still_due(const Command& command, const Engine& engine) {
-  // By the engine's current slots: one that was added again needs its sockets, and so does one that still
-  // serves during a later shrink.
+  // With the engine's current number of slots: a slot of the old command may exist again, or may still serve
+  // during a later shrink. Such a slot needs its sockets.
   if (std::holds_alternative<CloseSlots>(command))
     return CloseSlots{static_cast<unsigned>(engine.slots().size())};
   if (std::holds_alternative<Steer>(command)) return Steer{engine.fork_count()};

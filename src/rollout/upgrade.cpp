@@ -67,7 +67,7 @@ Commands Engine::prepared(Time now, const Release& release, const std::string& r
 }
 
 // Upgrading to the same content is allowed: it restarts every worker. But the likely cause is a forgotten
-// build, or a link that this path does not go through.
+// build, or a new build behind a symbolic link that is not part of this path.
 std::string Engine::same_content(const Release& release) const {
   if (!committed_ || committed_->release.id != release.id) return "";
   return "the file has the same content as the release that serves (" + release.id.substr(0, short_id) + ")";
@@ -118,7 +118,7 @@ void Engine::bake(Time now) {
   if (upgrade_->pace.bake == Time{0}) upgrade_deadline(now);
 }
 
-// Until the last worker's settle time ends.
+// The time until the settle times of all workers have ended.
 Time Engine::unproven(Time now) const {
   Time rest{0};
   for (const auto& [id, worker] : workers_)
@@ -255,7 +255,7 @@ void Engine::fail_upgrade(Time now, const std::string& reason) {
   upgrade_->phase = Phase::reverting;
   upgrade_->said_waiting = false;
   upgrade_->flip_ahead = false;
-  if (upgrade_->pace.flip) upgrade_->pace.batch = forks_;  // in place and at once
+  if (upgrade_->pace.flip) upgrade_->pace.batch = forks_;  // all slots at once
   upgrade_->deadline = now + 2 * settings_.ready_limit + settings_.drain_limit.value_or(Time{0});
   for (Slot& slot : slots_) {
     slot.turn = false;

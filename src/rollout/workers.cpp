@@ -9,7 +9,7 @@ namespace {
 // The drain limit of a worker that never became ready, for connections that it may have accepted.
 constexpr Time unproven_drain_limit{5'000};
 
-// Bytes of text about workers that exit before the answer, which is one line.
+// Limits the text about workers that exit before the upgrade is decided, since the answer is one line.
 constexpr std::size_t remarks_limit = 1'000;
 
 // Many programs end by SIGTERM's default action: their handler cleans up, sets SIG_DFL and raises the
@@ -86,8 +86,9 @@ Commands Engine::dropped(Time now, WorkerId id, const std::string& listener) {
   return done(now);
 }
 
-// Only now does the slot's old worker drain: the new one has proven itself. A ready worker of the committed
-// release also replaces those of an earlier upgrade while another one rolls.
+// The slot's old worker drains only now that the new worker is ready. While an upgrade rolls, a respawned
+// worker of the committed release drains the slot's workers of earlier failed generations, but not those of
+// the upgrade.
 void Engine::become_ready(Time now, Worker& worker) {
   worker.state = WorkerState::ready;
   worker.was_ready = true;
@@ -159,7 +160,7 @@ void Engine::force(Time now, Worker& worker, DrainStep step) {
   }
 }
 
-// `why`: stored when force begins.
+// `why`: the reason for using force; only the first step stores it.
 void Engine::next_step(Time now, Worker& worker, const std::string& why) {
   if (worker.step == DrainStep::asked) worker.why_forced = why;
   switch (worker.step) {
@@ -285,7 +286,7 @@ void Engine::record_departure(const Worker& worker, const Departure& departure) 
   answer(over);
 }
 
-// Of the first few only: the answer is one line.
+// Adds to the answer how the worker ended; for the first few workers only, since the answer is one line.
 void Engine::tell_fate(PendingAnswer& pending, const Worker& worker, const Departure& departure) {
   constexpr unsigned told_at_most = 8;
   const std::string fate = fate_of(worker, departure, settings_);

@@ -14,7 +14,7 @@ namespace liveswap::master {
 // else is closed by one of 8 background threads; if all are busy, `fd` waits in a queue.
 void discard(UniqueFd fd);
 
-// The queue of discard() is long: stop reading from those that send descriptors for a moment.
+// Whether the queue of discard() is long. If so, pause reading from the workers that send descriptors.
 bool is_discarding_too_many();
 
 // A descriptor sent by a worker or accepted from a client: owned as by UniqueFd, but discarded.

@@ -211,7 +211,7 @@ Result<Child> spawn(const SpawnRequest& request) {
             0,
             nullptr};
 
-  // Otherwise a signal in the child could run a handler of this process on the shared memory.
+  // Block all signals: a signal in the child would run a handler of this process on the shared memory.
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);

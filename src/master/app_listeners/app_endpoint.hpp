@@ -54,7 +54,7 @@ class AppEndpoint : public Endpoint {
   // Withdraws the sockets, so that new connections go to other endpoints, and makes them unwanted. False:
   // impossible.
   virtual bool leave() { return false; }
-  // Call if a worker that drains by itself still polls the sockets, which will not be shut down at the end.
+  // Call if a draining worker still polls the sockets: the destructor then does not shut them down.
   virtual void spare() = 0;
 
   // The endpoint listens or has listened, or is UDP.

@@ -75,7 +75,7 @@ int AppInet::probe() const {
 }
 
 int AppInet::bind_socket(int fd) {
-  // An application that joins a multicast group (mDNS) sets SO_REUSEADDR.
+  // An application that sets SO_REUSEADDR on a UDP socket wants to share the port (mDNS and other multicast).
   int shares = 0;
   socklen_t size = sizeof shares;
   if (is_datagram()) ::getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &shares, &size);
@@ -114,7 +114,7 @@ bool AppInet::hold_dealing() {
   return true;
 }
 
-// Also for a socket with an unseen listen().
+// Records a listening or UDP socket as the last member of the group. Called also after an unseen listen().
 int AppInet::join(Socket& socket) {
   group_.push_back(socket.fd.get());
   socket.member = true;

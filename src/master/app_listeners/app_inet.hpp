@@ -53,7 +53,7 @@ class AppInet final : public AppEndpoint {
     bool member = false;       // of the group
     bool wanted = false;
     bool served = false;    // was ever wanted
-    bool unwanted = false;  // decided; false: not decided, or wanted
+    bool unwanted = false;  // at the last want()
   };
   Socket* find(unsigned set, unsigned slot);
   const Socket* find(unsigned set, unsigned slot) const;

@@ -61,8 +61,8 @@ AwaitedListeners::Progress AppListeners::progress_of(const Worker& worker) const
   progress.waits_elsewhere = worker.waits_elsewhere;
   const auto lent = listeners_.lent();
   for (const Endpoint* endpoint : lent) progress.bound.insert(endpoint->address());
-  // A plugin accepts before anything shows that the process survives; a server with main() has done
-  // everything else before.
+  // A worker that serves only lent listeners may accept at once and crash a moment later, so the settle time
+  // runs from the entry. A worker that binds listeners of its own has initialised before it waits on them.
   const bool by_contract = worker.uses.empty() && !rules_.expects_listener && !worker.expects;
   if (by_contract) progress.settled = worker.entered_at + rules_.awaited.settle;
   progress.all_lent =

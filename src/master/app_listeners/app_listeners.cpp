@@ -41,7 +41,7 @@ unsigned unprivileged_start() {
   return text && number >= 0 && number <= 65536 ? static_cast<unsigned>(number) : 1024;
 }
 
-// The socket needs the same owner as the application's, to join that group. 0 or an errno.
+// Made as the application's user: all sockets of a SO_REUSEPORT group need the same owner. 0 or an errno.
 int make_plain_socket(const BindAddress& address, const std::optional<Identity>& as, ReceivedFd& made) {
   const FsIdentity user(as);
   if (user.error() != 0) return user.error();
@@ -287,7 +287,7 @@ int AppListeners::listen(Worker& worker, const Frame& frame) {
   return 0;
 }
 
-// Listening or not. -1: none.
+// The worker's socket of this endpoint, listening or not. -1: none.
 int AppListeners::socket_for(const Worker& worker, const Endpoint& endpoint) const {
   const AppEndpoint* app = app_endpoint(&endpoint);
   return app ? app->held(worker.set, worker.place.slot) : endpoint.socket(worker.set, worker.place.slot);

@@ -60,8 +60,8 @@ bool covers(const SocketAddress& substitute, const SocketAddress& from) {
          IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(substitute.storage).sin6_addr);
 }
 
-// A dual-stack listener may be replaced by one for each family; the kernel prefers the one for IPv4 at
-// once.
+// The address for IPv6 alone. A dual-stack listener may be replaced by one for each family, and the kernel
+// gives IPv4 connections to the new IPv4 listener at once.
 SocketAddress of_six_alone(SocketAddress from) {
   from.both_families = false;
   return from;

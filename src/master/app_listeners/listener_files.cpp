@@ -5,12 +5,12 @@
 namespace liveswap::master {
 namespace {
 
-// A program that removes the file as often as this makes it again is left alone until the next occasion.
+// The most checks in one mend(): another program may remove the file each time at once.
 constexpr int looks = 4;
 
 }  // namespace
 
-// What is removed before the watch has begun is seen by the look that follows.
+// A file may be removed before its watch has begun, so the files are checked again after watch().
 void ListenerFiles::mend() {
   rollout::FileNews news;
   for (int i = 0; i < looks; ++i) {
@@ -31,7 +31,8 @@ void ListenerFiles::mend() {
   looked_(news);
 }
 
-// A watch is of a file, not of its path: what is at the path may be another one by now.
+// inotify watches the file, not the path. After a change the path may lead to another file, so the handler
+// removes the watch, and mend() makes a new one.
 void ListenerFiles::watch() {
   const auto names = listeners_.watched();
   std::erase_if(watches_, [&](const auto& one) {

@@ -12,19 +12,18 @@
 
 namespace liveswap::master {
 
-// Keeps the files in their places by which clients find Unix listeners: anybody may remove a file at any
-// time. They are looked at when the kernel says that one has changed (inotify), and whenever mend() is
-// called.
+// Recreates removed files of Unix listeners, by which clients find the sockets. Checks all files when inotify
+// reports a change of one, and at each call of mend().
 class ListenerFiles {
  public:
-  // `looked` is told what each look has found. The listeners must outlive this object.
+  // `looked` is called after each check with the result. The references must outlive this object.
   ListenerFiles(uv_loop_t& loop, Listeners& listeners, AppListeners& app_listeners,
                 std::function<void(const rollout::FileNews&)> looked)
       : loop_(loop), listeners_(listeners), app_listeners_(app_listeners), looked_(std::move(looked)) {}
 
-  // Makes the files that are missing.
+  // Checks all files and recreates the missing ones.
   void mend();
-  // Watches the files that there are now.
+  // Updates the watches to the files that the listeners have now.
   void watch();
 
  private:

@@ -103,7 +103,8 @@ bool is_buffer(const OptionName& option) {
   return is(option, SOL_SOCKET, SO_RCVBUF) || is(option, SOL_SOCKET, SO_SNDBUF);
 }
 
-// The master sets the former program again (Listeners::steer).
+// Whether the option is the SO_REUSEPORT group's program, which distributes connections. The master replaces
+// an application's program by its own (Listeners::steer).
 bool is_dealer(const OptionName& option) {
   return is(option, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF) || is(option, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF);
 }

@@ -60,9 +60,10 @@ class OptionLedger {
   struct Restore {
     Cookie socket = 0;
     OptionName option;
-    OptionValue value;        // nullopt: unknown, or not readable
-    bool is_foreign = false;  // Set by a release that serves: without a known value it cannot be restored.
-    Generation by = 0;        // the generation that made the undone setting
+    OptionValue value;  // nullopt: unknown, or not readable
+    // `value` is that of a serving release, not the original one; nullopt: it cannot be restored.
+    bool is_foreign = false;
+    Generation by = 0;  // the generation that made the undone setting
   };
   // Forgets the settings of generations other than `live`, and returns what to restore.
   std::vector<Restore> keep(const std::set<Generation>& live);

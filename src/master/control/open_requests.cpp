@@ -15,13 +15,13 @@ OpenRequests::Request* OpenRequests::find(Id id) {
   return it == open_.end() ? nullptr : &it->second;
 }
 
-// 0: no client waits for the answer.
+// The connection of the waiting client; 0: none waits.
 ConnectionId OpenRequests::connection_of(Id id) const {
   const Request* request = find(id);
   return request && server_ ? request->connection : 0;
 }
 
-// The request is closed last: where an exception cuts off the answer, give_up() still finds it.
+// Erases the request last, so that give_up() still finds it if sending the answer throws.
 void OpenRequests::answer(Id id, const std::string& line) {
   if (const auto connection = connection_of(id)) server_->answer(connection, line);
   open_.erase(id);

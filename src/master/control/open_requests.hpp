@@ -9,15 +9,15 @@
 
 namespace liveswap::master {
 
-// The requests that are not answered yet, and the control server through which their clients are answered.
+// The requests that have no answer yet, and the control server that sends the answers to the clients.
 class OpenRequests {
  public:
   using Id = rollout::RequestId;
   struct Request {
     ConnectionId connection = 0;  // 0: no client waits for the answer
     protocol::Verb verb = protocol::Verb::status;
-    bool detach = false;  // of an upgrade: answer when it is under way
-    std::string asked;    // of an upgrade: its value
+    bool detach = false;  // upgrade or rollback: the first event becomes the answer
+    std::string asked;    // upgrade or rollback: the requested path or release
     std::string by;       // the client, signal or rule that asked
     rollout::Time since{0};
   };
@@ -25,21 +25,23 @@ class OpenRequests {
   void serve(std::unique_ptr<ControlServer> server) { server_ = std::move(server); }
   const ControlServer* server() const { return server_.get(); }
 
-  // Numbers count from 1.
+  // Stores the request and returns its number, from 1 on.
   Id open(Request request);
-  // nullptr: it has been answered.
+  // nullptr: the request has been answered.
   Request* find(Id id);
   const Request* find(Id id) const { return const_cast<OpenRequests*>(this)->find(id); }
 
-  // Each ends the request. Nothing happens when it has been answered.
+  // Each of these functions answers and forgets the request. Does nothing if the request has been answered.
   void answer(Id id, const std::string& line);
   void answer(Id id, ReceivedFd file, std::size_t size, std::shared_ptr<const void> held);
   void refuse(Id id, protocol::Refusal refusal, const std::string& text);
-  // An exception has cut it off: the client is told that no answer will come.
+  // Call if an exception has interrupted the request. Sends the client a fixed error line, and forgets the
+  // request.
   void give_up(Id id) { give_up(id, connection_of(id)); }
   void give_up(Id id, ConnectionId connection);
 
-  // Tells the client what happens; one that has asked to detach is answered instead, once.
+  // Sends an event to the client. If the client asked to detach, sends the final answer "under way" instead,
+  // and nothing more.
   void event(Id id, const std::string& line);
 
  private:

@@ -6,8 +6,8 @@
 namespace liveswap::master {
 namespace {
 
-// An old worker that has just been told to drain may still accept for a moment, and answer a probe that was
-// meant for its successor.
+// Pause before the first round of a phase. An old worker that was just told to drain may still accept a
+// probe's connection, which is meant for the successor.
 constexpr Milliseconds drain_grace{100};
 
 }  // namespace
@@ -51,7 +51,7 @@ void HealthRounds::round() {
   if (prober_->has_probes() && !prober_->under_way()) prober_->start(probe_connections(engine_.fork_count()));
 }
 
-// The handler may have the upgrade given up, and with it `then`.
+// The handler may end the upgrade, which clears `then_` (cancel()).
 void HealthRounds::on_probed(const rollout::Probe& found) {
   handlers_.probed(found);
   if (const auto then = std::exchange(then_, nullptr)) then();
@@ -66,7 +66,7 @@ void HealthRounds::count() {
   });
 }
 
-// The first count of an old worker is where it begins.
+// Counts of an old worker are relative to the worker's first count since the engine began to judge.
 HealthRounds::Sums HealthRounds::sums_of(const Counts& served) {
   Sums sums;
   for (const auto& [id, count] : served) {

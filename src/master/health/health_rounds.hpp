@@ -10,19 +10,19 @@
 
 namespace liveswap::master {
 
-// Rounds in which the application is probed, and the requests are counted that the workers have served, while
-// the engine judges an upgrade. Each phase begins with a round of its own, since what was found out before
-// says nothing of it. The probes are also made once before an upgrade is prepared: what the old release fails
-// is not held against the new one.
+// Runs rounds while the engine judges an upgrade. A round probes the application and asks the workers for
+// their request counts. Each phase of the upgrade starts a new round, since earlier results say nothing about
+// the phase. Before a preparation the probes run once against the old release alone: if they fail then, the
+// engine does not blame the new release.
 class HealthRounds {
  public:
   using Counts = std::map<rollout::WorkerId, rollout::Served>;  // since each worker's start
-  // Of the old and of the new release, since the engine began to judge.
+  // Requests served since the engine began to judge, by the old release and by the new one.
   struct Sums {
     rollout::Served before, fresh;
   };
   struct Handlers {
-    // Asks these workers for their counts, and calls `done` later with those that have answered.
+    // Asks these workers for their counts. Calls `done` later with the counts that arrived in time.
     std::function<void(const std::set<rollout::WorkerId>&, std::function<void(const Counts&)> done)> count;
     std::function<void(const Counts&, const Sums&)> counted;
     std::function<void(const rollout::Probe&)> probed;
@@ -32,11 +32,12 @@ class HealthRounds {
   HealthRounds(uv_loop_t& loop, const rollout::Engine& engine, Milliseconds interval,
                const MakeProber& make_prober, Handlers handlers);
 
-  // To be called after every event of the engine: its phase may be another one.
+  // Call after every event of the engine: the phase may have changed.
   void follow();
-  // Probes the release that serves, and calls `then` afterwards; at once where there is nothing to probe.
+  // Probes the old release and then calls `then`. Calls `then` at once if no probe is configured, or at the
+  // start.
   void before_preparation(std::function<void()> then);
-  // The preparation is cancelled: `then` is not called any more.
+  // Call if the preparation is cancelled: ends the probes and forgets `then`.
   void cancel();
 
  private:
@@ -50,7 +51,7 @@ class HealthRounds {
   Handlers handlers_;
   std::unique_ptr<Prober> prober_;
   Timer timer_;
-  std::string phase_;     // that is judged; empty: none
+  std::string phase_;     // the phase that the engine judges; empty: none
   Counts served_before_;  // what each old worker had served when the engine began to judge
   std::function<void()> then_;
 };

@@ -6,8 +6,8 @@
 
 namespace liveswap::master {
 
-// One health check in progress. It reports once, from the loop, never from its constructor; the report may
-// destroy it. Destroying it earlier cancels it.
+// One health check in progress. `done` is called once, on the loop, never from within the constructor, and
+// may destroy the probe. Destroying the probe earlier cancels the check.
 class Probe {
  public:
   using Done = std::function<void(const std::string& failure)>;  // "": healthy

@@ -13,7 +13,8 @@
 namespace liveswap::master {
 namespace {
 
-// Does not block: a bound address is numeric. A wildcard address is reached by loopback.
+// The address to connect to. Does not block, since a bound address is numeric. connect() to a wildcard
+// address goes over loopback.
 Result<SocketAddress> reach(const std::string& bound) {
   const auto address = config::parse_address(bound);
   if (!address) return tl::unexpected<Error>(address.error());
@@ -91,7 +92,7 @@ void Prober::on_done(std::list<std::unique_ptr<Probe>>::iterator probe, const st
   if (probes_under_way_.empty()) tell();
 }
 
-// Copies: `done` may destroy the prober.
+// Copies both members first, because `done` may destroy the prober.
 void Prober::tell() {
   const Done done = done_;
   const rollout::Probe findings = findings_;

@@ -68,7 +68,7 @@ void Reader::start(Question question) {
         });
   };
   if (guarded(begin)) return;
-  // Free its place.
+  // The destructor of `failed` frees the place.
   const Question failed = std::move(*at);
   running_.erase(at);
   Reply reply{{Kind::unstarted, "an error inside the master cut it off", "", "", ""}, {}, {}};

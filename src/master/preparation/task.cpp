@@ -14,17 +14,17 @@
 namespace liveswap::master {
 namespace {
 
-// For a log, a terminal and an answer.
+// The longest text of an answer, in bytes: the text goes to a log, a terminal and a client.
 constexpr std::size_t text_limit = 8192;
 
-// "4711 name"
+// The longest text about a left process, in bytes: "4711 name".
 constexpr std::size_t left_limit = 64;
 
 // After SIGTERM, for the worker host to end all descendants (worker/subreaper.h). SIGKILL then reaches the
 // process group only.
 constexpr Milliseconds term_grace{1'500};
 
-// For each process, on standard output and error and by liveswap_log.
+// Limits for each process: bytes on standard output and error, and lines by liveswap_log.
 constexpr std::size_t output_limit = 1024 * 1024;
 constexpr unsigned lines_limit = 100;
 constexpr Milliseconds lines_period{1'000};

@@ -10,11 +10,11 @@
 
 namespace liveswap::master {
 
-// Workers that have failed, with what each wrote last. The engine decides by what happened, not by what was
-// written, so the output of a worker is added to the reason only where people read it.
+// The failures of workers, with the last output of each worker. The engine's reasons do not contain that
+// output. It is added where people read the reason: in answers, events, receipts and the status.
 class Failures {
  public:
-  // So many failures are kept with their output, for the answer to the request.
+  // How many failures are kept for with_output_of().
   static constexpr std::size_t limit = 64;
 
   struct Failure {
@@ -27,13 +27,14 @@ class Failures {
     rollout::Time at{0};
   };
   void add(Failure failure);
-  // `reason`, and below it the output of the failure that it names ("slot 0, stage start: …"), if any.
+  // Returns `reason`. If `reason` contains the reason of a failure in this request ("slot 0, stage start:
+  // …"), that worker's last output follows.
   std::string with_output_of(rollout::RequestId request, const std::string& reason) const;
-  // The last one in that slot; nullptr: none.
+  // The last failure in that slot; nullptr: none.
   const Failure* last_of(unsigned slot) const;
 
  private:
-  std::deque<Failure> newest_;  // of all slots, the last one behind
+  std::deque<Failure> newest_;  // of all slots, in order of time
   std::map<unsigned, Failure> last_;
 };
 

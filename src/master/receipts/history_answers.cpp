@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint64_t history_default = 20;
 constexpr std::uint64_t history_limit = 1000;
 
-// Processes that read the history at once.
+// The number of liveswap-store processes that may run at once.
 constexpr std::size_t readers = 4;
 
 }  // namespace
@@ -44,7 +44,7 @@ void HistoryAnswers::ask(rollout::RequestId request, std::vector<std::string> wo
   });
 }
 
-// The answer is a line already, which is not looked at here.
+// The memory file contains a complete answer line. Only its size is checked here.
 void HistoryAnswers::pass_on(rollout::RequestId request, Reader::Reply& reply) {
   if (reply.result.kind != Task::Result::Kind::done) return refuse(request, reply.result);
   struct stat info {};

@@ -8,20 +8,20 @@
 
 namespace liveswap::master {
 
-// From a question to the history to its answer, the time included in which others are answered.
+// Time limit for reading the history, including the time in the queue.
 inline constexpr Milliseconds reading_limit{30'000};
 
-// Answers `history` and `receipt`: a process of liveswap-store reads the receipts, and its answer goes to the
-// client as it is.
+// Answers the commands `history` and `receipt`. A liveswap-store process reads the receipts and writes the
+// answer line into a memory file. The master sends the content to the client unparsed.
 class HistoryAnswers {
  public:
-  // `requests` must outlive this object. `store`: liveswap-store; borrowed.
+  // `requests` and `store` must outlive this object. `store`: how to start liveswap-store.
   HistoryAnswers(uv_loop_t& loop, const SpawnRequest& store, std::string state_dir, OpenRequests& requests);
 
-  // `count`, `number`: as the client wrote them; empty: the default.
+  // `count`, `number`: the client's unchecked text; empty: the default.
   void list(rollout::RequestId request, const std::string& count);
   void receipt(rollout::RequestId request, const std::string& number);
-  // Refuses a request for which liveswap-store gave no answer: says why.
+  // Sends the client an error with the reason why liveswap-store gave no answer.
   void refuse(rollout::RequestId request, const Task::Result& result);
   void give_up(const std::string& text) { reader_.give_up(text); }
 

@@ -20,7 +20,7 @@ using rollout::NoteKind;
 // How often accept queues are looked at while an upgrade is under way.
 constexpr Milliseconds queue_interval{20};
 
-// The phase that begins with a note; nothing for notes that begin none.
+// The phase that begins with such a note; nullptr: none begins.
 const char* phase_of(NoteKind kind) {
   switch (kind) {
     case NoteKind::preparing:
@@ -76,7 +76,8 @@ Json plan_of(const rollout::Engine& engine) {
           {"flip", pace.flip}};
 }
 
-// {"path", "id", "generation"}, or null for no release; null for an id or generation that it has not got yet.
+// {"path", "id", "generation"}; null if there is no release. An id or generation that is not known yet is
+// null.
 Json release_json(const rollout::Release& release, rollout::Generation generation) {
   if (release.path.empty()) return nullptr;
   const auto known = [](bool is, Json value) { return is ? std::move(value) : Json(); };
@@ -110,7 +111,7 @@ void OpenReceipts::open(const rollout::Note& note) {
       start ? "uid " + std::to_string(::getuid()) + ", start of pid " + std::to_string(::getpid())
             : request->by;
   const std::string value = start ? from_.target : request->asked;
-  // Until more is known of it, which is never when its preparation fails.
+  // Replaced in begin(), once the id and the generation are known. Remains if the preparation fails.
   const std::string to = value.empty() ? engine.release().path : value;
   Json head{{"kind", start ? "start" : protocol::word(request->verb)},
             {"asked", {{"by", by}, {"value", value}}},
@@ -121,8 +122,9 @@ void OpenReceipts::open(const rollout::Note& note) {
       note.request, Recorder(now(), release::utc_text(std::chrono::system_clock::now()), std::move(head)));
 }
 
-// Introduces the workers that serve when an upgrade begins to roll. The engine may be ahead: it may have told
-// the first ones to drain already. Those that drain since before do not belong to this upgrade.
+// Enters the old workers when an upgrade begins to roll. The engine's state may be newer than this note, so
+// some of these workers may drain already. Workers that drain because of an earlier upgrade are left out
+// (request_of()).
 void OpenReceipts::begin(Recorder& receipt, const rollout::Note& note) const {
   receipt.amend({{"to", release_json(note.release, note.generation)}});
   for (const auto& [id, worker] : from_.engine.workers()) {
@@ -190,13 +192,14 @@ OpenReceipts::Closed OpenReceipts::close(rollout::RequestId request, rollout::Ve
                                          const std::string& reason) {
   const auto entry = open_.extract(request);
   if (entry.empty()) return {0, reason};
-  // A release that clients cannot reach is committed all the same, and a rollback can go to it.
+  // `unreachable`: the release is committed although clients cannot find a socket's file, so a rollback can
+  // go to it.
   const bool committed = verdict == rollout::Verdict::ok || verdict == rollout::Verdict::unreachable;
   const std::string outcome = committed ? "ok" : protocol::word(refusal_of(verdict));
   Json document = entry.mapped().finish(now(), outcome, reason);
   if (outcome == "ok" && json::text(document, "kind") != "start")
     document["reason"] = release::success_text(document, reason);
-  // It never began: no release was made, and nothing was planned for one.
+  // A refused upgrade has never begun, so these members have no meaning.
   if (outcome == "refused")
     for (const char* unknown : {"to", "plan", "slots", "skew_ms"}) document[unknown] = nullptr;
   const std::string text = json::text_or_empty(document, "reason");

@@ -16,32 +16,32 @@
 
 namespace liveswap::master {
 
-// The receipts of what is under way: a recorder for each start, upgrade and rollback, from its first note
-// until its answer, when the receipt goes into the history. While an upgrade is under way, the accept queues
-// are sampled for its receipt.
+// Receipts of starts, upgrades and rollbacks that are not answered yet. The first note of a request opens a
+// recorder; close() writes the receipt into the history. While an upgrade is under way, a timer samples the
+// accept queues for its receipt.
 class OpenReceipts {
  public:
-  // What a receipt tells of; all of it must outlive this object.
+  // The sources of a receipt's content. The references must outlive this object.
   struct Sources {
     const rollout::Engine& engine;
     const WorkerPool& pool;
     const Listeners& listeners;
     const OpenRequests& requests;
     const Failures& failures;
-    std::string target;  // the configured one: what a start was asked for
+    std::string target;  // the configured target, recorded as the requested value of a start
   };
   OpenReceipts(uv_loop_t& loop, release::History history, Sources sources);
 
   // Enters a note of the engine into the receipt of its request; the first note opens the receipt.
   void add(const rollout::Note& note);
-  // nullptr: that request has no receipt, or none any more.
+  // nullptr: the request has no open receipt.
   release::Recorder* find(rollout::RequestId request);
-  // Of the upgrade under way; nullptr: none.
+  // The open receipt of the upgrade under way; nullptr: none.
   release::Recorder* of_upgrade();
 
   struct Closed {
-    std::uint64_t number = 0;  // 0: there is none, or it could not be written (the log has why)
-    std::string text;          // `reason`; of an upgrade or rollback that succeeded, with what it has done
+    std::uint64_t number = 0;  // 0: no receipt, or the write failed (see the log)
+    std::string text;          // `reason`; after a success, with a summary of the upgrade
   };
   // Ends the receipt and writes it. Blocks on the disk for one small file.
   Closed close(rollout::RequestId request, rollout::Verdict verdict, const std::string& reason);

@@ -7,18 +7,19 @@
 
 namespace liveswap::master {
 
-// Writes which release is committed: HEAD, and the record beside it (release/committed.hpp). A rollback goes
-// on where that cannot be written; then it is tried again, ever more rarely, since each attempt may block the
-// loop for as long as the disk takes to fail.
+// Writes HEAD and the record of the committed release (release/committed.hpp). If the write fails, a rollback
+// goes on all the same, and a timer retries the write. The pauses grow, because each attempt may block the
+// loop until the disk reports the error.
 class CommitRecord {
  public:
   CommitRecord(uv_loop_t& loop, const rollout::Engine& engine, std::string head, std::string state_dir)
       : engine_(engine), head_(std::move(head)), state_dir_(std::move(state_dir)), timer_(loop) {}
 
   Result<void> write(const rollout::Release& release);
-  // `trouble`: why the engine's release could not be written.
+  // Starts the retries. `trouble`: why writing the engine's release has failed.
   void write_later(const std::string& trouble) { write_later(trouble, first_pause); }
-  // The last chance before the master ends; what is to be said of it, or nothing.
+  // Tries once more if a write is pending; call before the master ends. Returns a message for the user if
+  // that fails too, else an empty text.
   std::string write_at_last();
   // Why the committed release is not recorded yet; empty: it is.
   const std::string& trouble() const { return trouble_; }

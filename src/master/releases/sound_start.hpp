@@ -9,17 +9,17 @@
 
 namespace liveswap::master {
 
-// Finds what a start from the store runs: the committed release when its bytes are sound, else the nearest
-// sound release before it. What keeps the bytes from being hashed passes by (a disk that hangs, too little
-// memory), so it is tried again until it succeeds; nothing runs unverified meanwhile.
+// Finds the release that a start from the store runs: the committed one if its bytes are sound, else the
+// nearest earlier release that is sound. If the bytes cannot be hashed now (the disk hangs, memory is short),
+// a timer retries until they can. Until then no worker starts.
 class SoundStart {
  public:
   struct Found {
-    bool as_committed = false;  // the committed release is sound itself
+    bool as_committed = false;  // the choice is the committed release
     std::variant<rollout::Start, rollout::NoStart> choice;
   };
-  // On the loop; must not throw. Nothing: an exception has cut the search off. Not called while the engine
-  // stops.
+  // Called on the loop; must not throw. nullopt: an exception ended the search. Not called if the engine is
+  // stopping.
   using Done = std::function<void(const std::optional<Found>&)>;
 
   SoundStart(uv_loop_t& loop, Soundness& soundness, const rollout::Engine& engine, Done done)
@@ -35,7 +35,7 @@ class SoundStart {
   const rollout::Engine& engine_;
   Done done_;
   Timer timer_;
-  std::optional<rollout::Time> told_;  // when the log was told last that nothing is hashed yet
+  std::optional<rollout::Time> told_;  // when the log last reported that hashing failed
 };
 
 }  // namespace liveswap::master

@@ -18,10 +18,11 @@ namespace {
 using Json = nlohmann::json;
 using Kind = rollout::Checked::Kind;
 
-// Releases of this master's own that a process is told of, as words of its command line.
+// The number of this master's last committed releases that are passed to `liveswap-store substitute`, which
+// has a limited command line.
 constexpr std::size_t own_limit = 16;
 
-// Processes of liveswap-store at once.
+// The number of liveswap-store processes that may run at once.
 constexpr std::size_t verifiers = 2;
 
 const char* privileged() { return ::geteuid() == 0 ? "1" : "0"; }
@@ -79,7 +80,7 @@ void Soundness::verify(const rollout::Release& release, bool substitute, OnCheck
                   if (substitute && found.unsure && !engine_.stopping())
                     find_substitute(release, found, done);
                 });
-                // Else find_substitute() calls it.
+                // After find_substitute() has started, its reply calls `done`.
                 if (!searching || !substitute || !found.unsure || engine_.stopping()) done(found);
               });
 }
@@ -109,7 +110,7 @@ rollout::Checked Soundness::checked(const rollout::Release& release, const Task:
   return found;
 }
 
-// Has time for each of those that it may come to.
+// The time limit is that of one check for each candidate.
 void Soundness::find_substitute(const rollout::Release& release, const rollout::Checked& found,
                                 OnChecked done) {
   const auto own = committed_.newest(own_limit);
@@ -147,7 +148,7 @@ void Soundness::add_substitute(rollout::Checked& found, const std::vector<releas
     return log::warning("whether a release before it is sound could not be found out: {}", result.text);
   if (!json::text(answer, "id")) return;
   rollout::Release release{json::text_or_empty(answer, "path"), json::text_or_empty(answer, "id")};
-  // JSON cannot say every path.
+  // JSON cannot represent every path, so take the path from `own` where possible.
   for (const auto& one : own)
     if (one.id == release.id) release.path = one.path;
   note_seal(release, json::text_or_empty(answer, "seal"));

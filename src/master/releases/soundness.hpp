@@ -14,36 +14,39 @@
 
 namespace liveswap::master {
 
-// Whether the bytes of stored releases are those that were committed. Before a release runs, its bytes have
-// been hashed: when it was taken into the store, or by verify(), for which liveswap-store reads them. In
-// between, the seal of the directory shows that the files were not written to (release/seal.hpp). A release
-// whose bytes differ is not run; the nearest sound release serves.
+// Knows whether the bytes of a stored release still are the committed ones. liveswap-store hashes the bytes
+// when it copies the release into the store, and again in verify(). Afterwards an unchanged seal of the
+// release's directory (release/seal.hpp) shows that the files were not written to. A release whose bytes
+// differ is not run; the nearest sound release runs instead.
 class Soundness {
  public:
   using OnChecked = std::function<void(const rollout::Checked&)>;
 
-  // All of them must outlive this object. `store`: liveswap-store.
+  // All references must outlive this object. `store`: how to start liveswap-store.
   Soundness(uv_loop_t& loop, const SpawnRequest& store, const Options& options, const rollout::Engine& engine,
             const release::CommittedReleases& committed, const rollout::FallBack& fall_back);
 
-  // Hashed, and not written to since.
+  // Whether the release was hashed and its seal is unchanged. If so, the release may run without verify().
   bool is_sealed(const rollout::Release& release) const;
-  // `seal`: of bytes that have just been hashed. Empty: the release is verified before it runs.
+  // Stores the seal of a release that has just been hashed. Empty: the release must be verified before it
+  // runs.
   void note_seal(const rollout::Release& release, const std::string& seal);
-  // Forgets all but these ids. A release that is needed all the same is hashed again.
+  // Forgets the seals and findings of all other releases. If such a release is needed later, verify() hashes
+  // it again.
   void keep_only(const std::set<std::string>& ids);
-  // What the last verification found wrong with it; empty: nothing.
+  // What the last verify() found wrong with the release; empty: nothing.
   std::string trouble_of(const rollout::Release& release) const;
 
-  // Hashes the release. Where its bytes differ and a `substitute` is wanted, the nearest sound release is
-  // looked for. `done` is called later, on the loop, and must not throw.
+  // Hashes the release in a process of liveswap-store. If the bytes differ and `substitute` is true, also
+  // searches for the nearest sound release (Checked::earlier). `done` is called later, on the loop, and must
+  // not throw.
   void verify(const rollout::Release& release, bool substitute, OnChecked done);
   bool is_idle() const { return reader_.is_idle(); }
-  // What is under way ends with `text`.
+  // Ends all running verifications; `text` is the reason in their results.
   void give_up(const std::string& text) { reader_.give_up(text); }
 
-  // Where it lies in the store. The same content may have two names, which are two files: each is hashed for
-  // itself.
+  // The release's file in the store. Releases with the same content but different file names have different
+  // files, and each file is hashed.
   std::string file_of(const rollout::Release& release) const { return store_.file(release.id, release.path); }
 
  private:
@@ -58,12 +61,12 @@ class Soundness {
   const rollout::FallBack& fall_back_;
   const release::Store store_;
   Reader reader_;
-  // By file in the store.
-  std::map<std::string, std::string> seals_;    // of what was hashed
+  // The keys are files in the store.
+  std::map<std::string, std::string> seals_;    // from the last hashing
   std::map<std::string, std::string> unsound_;  // what is wrong
 };
 
-// Says that the release is about to be verified.
+// Logs that the release is about to be hashed.
 void log_hashing(const rollout::Release& release);
 
 }  // namespace liveswap::master

@@ -12,24 +12,25 @@
 
 namespace liveswap::master {
 
-// What liveswap-store does for the master beside preparations, in a process each.
+// Runs liveswap-store to remove old releases, and to compare the committed release with the file at its path.
+// Each task is a process.
 class StoreTasks {
  public:
   // Both must outlive this object.
   StoreTasks(uv_loop_t& loop, const SpawnRequest& store, const Options& options)
       : loop_(loop), store_(store), options_(options) {}
 
-  // Removes old receipts, and all releases but `keep` and `more` further ones, the newest of the history.
-  // Nothing happens while a collection runs.
+  // Removes old receipts and all releases except `keep` and the `more` newest other releases of the history.
+  // Does nothing while another collection runs.
   void collect(const std::set<std::string>& keep, std::size_t more);
-  // It may be about to remove what is going to be asked for.
+  // Cancels the collection. Call before a release is looked up or added, which the collection might remove.
   void stop_collecting();
 
-  // Compares the committed release with the file at its path; `done` is called later, on the loop, with how
-  // that differs, or with nothing.
+  // Compares the committed release with the file that is at its path now. `done` is called later, on the
+  // loop; `difference` is a sentence for the user, empty if both are equal.
   void compare(const rollout::Release& committed, std::function<void(const std::string& difference)> done);
   bool is_comparing() const { return comparison_ != nullptr; }
-  // What compare() found.
+  // The difference that compare() found; empty: none, or not compared.
   const std::string& difference() const { return difference_; }
 
  private:

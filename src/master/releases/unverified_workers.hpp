@@ -10,15 +10,16 @@
 
 namespace liveswap::master {
 
-// Workers that have no process yet: the bytes of their release are being verified. By its file in the store.
+// Workers without a process: the engine has ordered their spawn, but their release is still being verified.
+// Grouped by the release's file in the store.
 class UnverifiedWorkers {
  public:
   struct Worker {
     rollout::Spawn order;
-    std::optional<rollout::Note> note;  // of its start: told when it has a process
+    std::optional<rollout::Note> note;  // the `spawned` note, reported when the process exists
   };
 
-  // True: the file is not being verified yet.
+  // True: the caller must start the verification of the file; false: it is running already.
   bool add(const std::string& file, const rollout::Spawn& order) {
     waiting_[file].push_back({order, {}});
     return verifying_.insert(file).second;
@@ -32,7 +33,7 @@ class UnverifiedWorkers {
     for (auto& [file, workers] : waiting_)
       std::erase_if(workers, [&](const Worker& one) { return one.order.worker == worker; });
   }
-  // The file has been verified: those that waited for it.
+  // Call when the verification of the file has ended. Removes and returns the workers that waited for it.
   std::vector<Worker> take(const std::string& file) {
     verifying_.erase(file);
     auto entry = waiting_.extract(file);

@@ -63,7 +63,8 @@ void Notes::log(const rollout::Note& note) const {
       log::info("generation {}: rolling out {} ({})", note.generation, note.release.path,
                 short_id(note.release));
       if (note.text.empty()) break;
-      // A start has no answer that tells the user; an upgrade has one.
+      // A start has no answer, so the user gets its remark as a notice. An upgrade's answer contains the
+      // remark.
       if (engine_.generation() == 0)
         notice_(note.text);
       else

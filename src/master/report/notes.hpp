@@ -10,21 +10,21 @@
 
 namespace liveswap::master {
 
-// Words of docs/reference/control-protocol.md.
+// The state's word in docs/reference/control-protocol.md.
 const char* word(rollout::WorkerState state);
 
-// What the engine tells, as lines of the log and as events of the control protocol.
+// Turns the engine's notes into log lines and into events of the control protocol.
 class Notes {
  public:
-  // All of them must outlive this object. `notice` is for what the user is to be told of a start.
+  // The references must outlive this object. `notice` receives remarks on the start, for the user.
   Notes(const rollout::Engine& engine, const WorkerPool& pool, const Failures& failures,
         std::function<void(const std::string&)> notice)
       : engine_(engine), pool_(pool), failures_(failures), notice_(std::move(notice)) {}
 
   void log(const rollout::Note& note) const;
-  // One line of the protocol.
+  // The note as an event line of the protocol.
   std::string event(const rollout::Note& note) const;
-  // All workers; `why` begins each line.
+  // Logs the engine's state and one line for each worker. `why` begins each line.
   void log_state(const char* why) const;
 
  private:

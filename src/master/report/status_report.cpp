@@ -116,7 +116,8 @@ Json StatusReport::of_worker(const rollout::Engine::Worker& worker,
   return status;
 }
 
-// Processes that accept, or could, and that no upgrade reaches.
+// Processes that ended workers have left and that hold listening sockets. They may accept connections, and no
+// upgrade replaces them.
 Json StatusReport::left() const {
   Json all = Json::array();
   for (const auto& one : from_.pool.remaining()) {
@@ -130,7 +131,8 @@ Json StatusReport::left() const {
   return all;
 }
 
-// In what the next start, or this one, differs from what is configured.
+// A remark if the next start will not run the configured target, or if this start has not taken the file that
+// is at its path now. Empty: neither.
 std::string StatusReport::start_remark() const {
   const auto remark =
       rollout::target_remark(from_.options.target, from_.options.force_target, from_.engine.release().path);
@@ -146,7 +148,7 @@ Json StatusReport::last_failure_of(unsigned slot) const {
           {"ago_ms", (now() - failure->at).count()}};
 }
 
-// What is under way.
+// The upgrade, rollback or start that is under way.
 Json StatusReport::upgrade(rollout::RequestId request) const {
   const auto* asked = from_.requests.find(request);
   unsigned ready = 0;

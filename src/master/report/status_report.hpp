@@ -15,11 +15,11 @@
 
 namespace liveswap::master {
 
-// What `liveswap status` says (docs/reference/control-protocol.md).
+// Makes the report of `liveswap status` (docs/reference/control-protocol.md).
 class StatusReport {
  public:
   using Json = protocol::Json;
-  // All of them must outlive this object.
+  // All references must outlive this object.
   struct Sources {
     const Options& options;
     const rollout::Engine& engine;
@@ -35,7 +35,8 @@ class StatusReport {
   };
   explicit StatusReport(const Sources& sources) : from_(sources) {}
 
-  // `connections`: of the workers that have answered; what they count of requests came along.
+  // `connections`: the open connections of each worker that answered the query. The same answers have updated
+  // the workers' request counts in the pool.
   Json json(const WorkerQuery::Answers& connections) const;
 
  private:

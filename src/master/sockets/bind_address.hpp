@@ -50,7 +50,7 @@ std::uint64_t cookie_of(int fd);
 // Whether the socket listens and has not been shut down.
 bool listens(int fd);
 
-// For a Unix listener: listen() does not undo the shutdown.
+// Whether the socket was shut down. On a Unix listener, listen() does not undo that.
 bool is_shut_down(int fd);
 
 // Whether a Unix socket's path, however written, leads to the endpoint's file: "/run/./app.sock",

@@ -25,7 +25,7 @@ tl::unexpected<Error> fail_listener(const std::string& name, const Error& error)
   return fail(fmt::format("listener {}: {}", name, error.text));
 }
 
-// At least 1 if any wait.
+// The number of waiting connections; if the kernel does not say, 1 for any.
 std::size_t waiting_at(int fd) {
   return fd < 0 ? 0 : accept_queue(fd).value_or(has_waiting_connection(fd) ? 1 : 0);
 }
@@ -85,7 +85,7 @@ Result<void> Listeners::stage() {
   while (set < holds_.size() && !is_free(set)) ++set;
   if (set == holds_.size()) holds_.push_back(std::make_shared<const int>(0));
   for (auto& endpoint : endpoints_) {
-    // Connections that came after the set's last worker had left.
+    // Resets connections that arrived after the set's last worker had exited.
     endpoint->retire(set);
     if (auto made = endpoint->prepare(set, slots_); !made) {
       for (auto& one : endpoints_) one->retire(set);

@@ -8,16 +8,17 @@
 
 namespace liveswap::master {
 
-// A flip that waits: new connections go to the staged sockets already, and the old workers must accept what
-// the kernel had given to the old sockets before they are told to drain.
+// The second half of a flip. New connections already go to the staged sockets. The old workers must still
+// accept the connections that wait in the old sockets, and are told to drain after that.
 class PendingFlip {
  public:
-  // Connections that no worker accepts, and handshakes that never end, do not hold up a flip for longer.
+  // The flip is completed after this time even if no worker accepts the connections, or a handshake never
+  // ends.
   static constexpr Milliseconds limit{3'000};
   static constexpr Milliseconds look_interval{5};
 
-  // `waiting` counts the connections in the old sockets. `done` is called once for each begin(), when nothing
-  // waits or the limit has passed; at once where nothing waits.
+  // `waiting` counts the connections in the old sockets. `done` is called once for each begin(): when no
+  // connection waits, perhaps within begin(), or after the limit.
   PendingFlip(uv_loop_t& loop, std::function<std::size_t()> waiting, std::function<void()> done)
       : waiting_(std::move(waiting)), done_(std::move(done)), timer_(loop) {}
 

@@ -18,7 +18,8 @@ namespace liveswap::master {
 //
 // A socket is polled until a connection arrives, then checked every 500 ms; once the accept queue is empty,
 // polled again. So a listener costs two wake-ups a second under traffic, and none without. If a queue is
-// never empty, the workers may be busy, hang, or no longer have the socket: the owner finds out.
+// never empty, the workers may be busy, hang, or no longer have the socket: the handler `waiting` must find
+// out which.
 class QueueWatch {
  public:
   // A socket, and the slots of the workers that accept from it.

@@ -14,7 +14,7 @@
 namespace liveswap::master {
 namespace {
 
-// Each keeps a descriptor open; beyond this many the log names the release.
+// The most sockets in `spoilt_`, each of which keeps a descriptor open. At the limit renew() fails.
 constexpr std::size_t spoilt_limit = 64;
 
 }  // namespace
@@ -85,8 +85,8 @@ Result<void> TcpEndpoint::deal_to(const std::vector<int>& sockets) {
   for (unsigned number = 0; number < group_.size(); ++number)
     if (std::find(sockets.begin(), sockets.end(), group_[number]) != sockets.end()) numbers.push_back(number);
   if (numbers.size() == group_.size()) numbers.clear();
-  // Also if nothing has changed, since an application may have replaced the program. By a live socket,
-  // because an application may have locked a spoilt one.
+  // Set the program even if the numbers are the same, since an application may have replaced the program. Use
+  // a socket that gets connections: an application may have locked a spoilt one (SO_LOCK_FILTER).
   if ((numbers != program_ || !numbers.empty()) && !steer_group(sockets[0], numbers))
     return os_fail("steer the connections of", text_, errno);
   program_ = numbers;
@@ -136,19 +136,19 @@ void TcpEndpoint::repair() {
     moved = true;
   }
   if (!moved || group_.size() == 1) return;
-  // The program may have gone with the group, and the numbers have changed.
+  // The kernel may have dropped the program together with an empty group, and the numbers have changed.
   program_.clear();
   if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt)
     log::seldom({"connections that cannot be steered"}, log::Level::warning, "{}", dealt.error().text);
 }
 
-// The old socket cannot leave the group (see above), so the program leaves that out.
+// The old socket cannot leave the group (tcp_endpoint.hpp), so the new program excludes the old socket.
 int TcpEndpoint::renew(std::uint64_t cookie) {
   if (spoilt_.size() == spoilt_limit) return -1;
   for (auto& sockets : sets_)
     for (UniqueFd& socket : sockets) {
       if (cookie_of(socket.get()) != cookie) continue;
-      // If the spoilt socket forbids it, the new one gets connections some microseconds early.
+      // If this fails (the spoilt socket is locked), the new socket gets connections some microseconds early.
       hold_dealing();
       auto fresh = listen_tcp(where_, true, backlog_, text_);
       if (!fresh) {

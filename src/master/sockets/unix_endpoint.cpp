@@ -70,8 +70,8 @@ Result<void> UnixEndpoint::prepare(unsigned set, unsigned) {
   return {};
 }
 
-// An exchange can be undone. Without support by the file system, or if the path was removed, a plain rename
-// follows.
+// Exchanges both files, so that a later point() can undo it. If the file system cannot exchange, or the path
+// was removed, renames instead.
 Result<void> UnixEndpoint::point(unsigned set, unsigned, const std::set<unsigned>&) {
   if (set == set_) return {};
   if (::renameat2(AT_FDCWD, beside_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {

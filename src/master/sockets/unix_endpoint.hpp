@@ -47,7 +47,7 @@ class UnixEndpoint final : public Endpoint {
   std::string path_;
   std::string beside_;
   SocketFile file_;                     // the file at the path
-  std::optional<unsigned> set_beside_;  // the set that is bound there
+  std::optional<unsigned> set_beside_;  // the set whose socket is at `beside_`
   UniqueFd lock_;                       // held while this process owns the path
   int backlog_ = 0;
   std::vector<UniqueFd> sockets_;  // by set

@@ -47,7 +47,7 @@ bool has_orphans() {
 
 Reaper::Reaper(uv_loop_t& loop) : watch_(loop, SIGCHLD, [] { reap_unclaimed(); }) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  // Those that ended before cause no SIGCHLD.
+  // Children that have ended before this moment cause no further SIGCHLD.
   reap_unclaimed();
 }
 

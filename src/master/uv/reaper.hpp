@@ -9,8 +9,8 @@ namespace liveswap::master {
 // those of a container's PID 1, and those of a shell that exec'ed this program. Otherwise they would stay
 // zombies.
 //
-// Children of spawn() are left alone (Child::claim): their owners wait for them by pidfd. Not for a process
-// with other children to wait for, such as an embedding program.
+// Children of spawn() are left alone (Child::claim): their owners wait for them by pidfd. Do not use in a
+// process that has other children and waits for them, such as an embedding program.
 class Reaper {
  public:
   explicit Reaper(uv_loop_t& loop);
@@ -24,7 +24,7 @@ class Reaper {
 // Whether this process is a child subreaper.
 bool adopts_orphans();
 
-// Whether this process is one, and has a child that spawn() has not started.
+// Whether this process is a child subreaper and has a child that spawn() has not started.
 bool has_orphans();
 
 }  // namespace liveswap::master

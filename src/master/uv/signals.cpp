@@ -14,9 +14,9 @@
 namespace liveswap::master {
 namespace {
 
-// For a shell that sent SIGHUP to the jobs to exit, which closes the terminal.
+// After a SIGHUP from a shell, the time in which the shell may exit, which closes the terminal.
 constexpr Milliseconds shell_exit{250};
-// From the closing of a terminal to the signals, on a busy machine.
+// The longest time from the closing of a terminal to the SIGHUP that the closing causes, on a busy machine.
 constexpr Milliseconds news{2'000};
 
 struct Sender {

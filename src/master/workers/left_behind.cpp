@@ -30,7 +30,7 @@ class Target {
   }
   Target(const Target&) = delete;
   Target& operator=(const Target&) = delete;
-  // Lets a stopped process continue on every path.
+  // Continues a stopped process, however the caller returns.
   ~Target() {
     if (is_stopped_) send(SIGCONT);
   }
@@ -105,7 +105,7 @@ bool try_to_end(const LeftProcess& process, const Traces& traces, const Listenin
 
 }  // namespace
 
-// As many as fit into the budget; the next call goes on.
+// Tries to end as many of `ending` as fit into the budget; the next call goes on with the others.
 void LeftBehind::end_some(Worker& worker, const Traces& traces, const ListeningSockets& sockets,
                           Milliseconds now, Milliseconds grace) {
   const auto end = std::chrono::steady_clock::now() + budget;

@@ -23,8 +23,9 @@ class LeftLooks {
 
   explicit LeftLooks(Look look = left_by) : look_(std::move(look)) {}
 
-  // What a scan found of the worker; the scan began after the first call for it, and each result is
-  // returned once. nullopt: no scan is due, or the scan failed; call again. `now`: any monotonic clock.
+  // If a scan is due, scans for all workers for which at() was called. Returns what the last scan found for
+  // this worker; each result is returned once. nullopt: no new result, or the scan failed; call again. `now`:
+  // any monotonic clock.
   std::optional<Left> at(pid_t worker, const Traces& traces, Milliseconds now);
   // The same by an immediate scan for this worker alone. Empty if /proc cannot be read.
   Left now(pid_t worker, const Traces& traces) const {
@@ -35,7 +36,7 @@ class LeftLooks {
   bool knows(pid_t worker) const { return workers_.contains(worker); }
   void forget(pid_t worker);
 
-  // From the beginning of a scan that took `duration` to that of the next one.
+  // The time from the beginning of a scan that took `duration` to the beginning of the next one.
   static Milliseconds interval_after(std::chrono::nanoseconds duration);
 
  private:

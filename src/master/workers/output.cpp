@@ -17,11 +17,11 @@ namespace {
 // The default capacity of a pipe.
 constexpr std::size_t read_size = 64 * 1024;
 
-// After the child's exit: the largest capacity of a pipe. Left processes may go on writing.
+// The most that catch_up() reads, since left processes may go on writing: the largest capacity of a pipe.
 constexpr std::size_t rest_limit = 1024 * 1024;
 constexpr int rest_reads = 64;
 
-// Of a stream that the other one has pushed out of the common tail.
+// How many lines last() adds of a stream whose lines the other stream has pushed out of the common tail.
 constexpr int lines_of_stream = 5;
 
 // Before retrying a destination that took nothing.

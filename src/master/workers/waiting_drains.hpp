@@ -8,18 +8,20 @@
 
 namespace liveswap::master {
 
-// Drains that wait for an accept queue. Connections that wait in the queue of a slot that vanishes can be
-// accepted by the workers of that slot alone, so such a worker is told to drain only when the queue is empty,
-// after 30 s, or after the worker's drain limit. The limit that it gets is what is left then.
+// Delays the drains of workers in a removed slot. Only these workers can accept the connections that wait in
+// the slot's accept queue. So the worker is told to drain when the queue is empty, or after 30 s, or after
+// the drain limit if that is shorter. The time of waiting is subtracted from the drain limit.
 class WaitingDrains {
  public:
   struct Handlers {
-    std::function<bool(rollout::WorkerId)> is_crowded;  // connections wait that only its slot can accept
-    std::function<void(const rollout::Drain&)> drain;   // tells the worker
+    // Whether connections wait that only the worker's slot can accept.
+    std::function<bool(rollout::WorkerId)> is_crowded;
+    // Tells the worker to drain.
+    std::function<void(const rollout::Drain&)> drain;
   };
   WaitingDrains(uv_loop_t& loop, Handlers handlers) : handlers_(std::move(handlers)), timer_(loop) {}
 
-  // At once where nothing waits.
+  // Calls Handlers::drain at once if no connection waits, else later.
   void drain(const rollout::Drain& order);
 
  private:

@@ -36,13 +36,14 @@ log::Level level_of(std::int32_t value) {
   }
 }
 
-// For a log, a terminal and an answer.
+// The longest failure message of a worker, in bytes: the message goes to a log, a terminal and an answer.
 constexpr std::size_t failure_limit = 2048;
 
-// Outputs of left processes that the master goes on reading, so that the writers do not block; the newest.
+// The master goes on reading the output of left processes, so that they do not block in write(): at most this
+// many outputs, the newest.
 constexpr std::size_t left_limit = 16;
 
-// Left processes that are reported.
+// The largest number of left processes in a report.
 constexpr std::size_t remaining_limit = 64;
 
 // The program that the process runs; spawn() returns after the exec.
@@ -74,7 +75,8 @@ SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
                                  "--term-grace",  std::to_string(base_.term_grace.count()),
                                  "--listeners",   listeners_.names()};
   words.insert(words.end(), base_.more.begin(), base_.more.end());
-  // First, so that no configured variable of this name comes first.
+  // At the front: the worker host reads the first variable of this name, and the configured environment may
+  // contain another.
   request.environment.insert(request.environment.begin(),
                              fmt::format(LIVESWAP_WORKER_VARIABLE "={}", fmt::join(words, "\n")));
   request.arguments = {base_.file_of(order.release)};
@@ -270,8 +272,9 @@ void WorkerPool::note_open(WorkerId id, Entry& entry, std::uint64_t open) {
   if (std::exchange(entry.open, open) != open) handlers_.connections(id, open);
 }
 
-// A server that forks for each connection may end the drain before the children. Their connections are
-// waited for as a worker's own: until the drain limit, when the children get the signals.
+// The main process of a server that forks for each connection may exit while children still serve
+// connections. The master waits for these connections until the worker's drain limit and then signals the
+// children.
 bool WorkerPool::is_outlived(WorkerId id) {
   Entry& entry = entries_.at(id);
   const bool is_known = left_behind_.knows(entry.pid);
@@ -340,13 +343,14 @@ void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   // the entry must go.
   guarded([&] { part_with(id, ending); });
   Entry& entry = entries_.at(id);
-  // An application that drains by itself knows best when that is done.
+  // If the worker host drains the application (retiring), its last count of open connections decides. An
+  // application that drains by itself has drained when it exits.
   const bool drained = !entry.retiring || entry.open.value_or(0) == 0;
   const auto told = guarded([&] {
     handlers_.exited(id, {stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure,
                           ending.clean, ending.signal == SIGTERM, drained});
   });
-  // No memory for the texts.
+  // There was no memory for the texts: report the end without them.
   if (!told)
     guarded([&] { handlers_.exited(id, {"run", "", ending.clean, ending.signal == SIGTERM, drained}); });
   guarded([&] { keep_left(entry.process->take_output()); });

@@ -18,7 +18,8 @@ namespace {
 // Frames read from one worker before the others get their turn.
 constexpr int frames_at_once = 64;
 
-// Queued answers beyond which a worker is not read before reading.
+// While this many frames are queued for a worker, its channel is not read: the worker must first read the
+// answers.
 constexpr std::size_t outbox_limit = 256;
 
 // Frames read after the worker's exit: more than a channel holds. A left process may go on sending.
@@ -177,7 +178,7 @@ WorkerProcess::Written WorkerProcess::write_frame(const std::string& bytes, int 
     std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
   }
   if (::sendmsg(channel_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return Written::done;
-  // poll() would report room and the loop would spin.
+  // The channel has room, so poll() would report UV_WRITABLE at once and the loop would spin: pause instead.
   if (errno == ETOOMANYREFS || errno == ENOMEM || errno == ENOBUFS) return Written::no_memory;
   if (errno == EAGAIN || errno == EINTR) return Written::full;
   return Written::done;  // the worker has gone
@@ -304,7 +305,7 @@ void WorkerProcess::on_exit() {
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());
   const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
   if (found == 0 && info.si_pid == 0) return;
-  // First, since this cannot fail: the timer repeats this if something below throws.
+  // Starts the timer first, which cannot fail: if a call below throws, the timer calls on_exit() again.
   if (has_ended_) outlived_.start(outlived_step);
   for (int i = 0; i < frames_of_the_dead && read_frame(true); ++i) continue;
   if (found != 0 || !handlers_.outlived || !handlers_.outlived()) return reap();
@@ -319,7 +320,8 @@ void WorkerProcess::reap() {
   const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
   // Forked children would keep the listening sockets. Until the reaping the group's number is not reused.
   if (found == 0 && !ending_of(info).clean) ::kill(-child_.pid, SIGKILL);
-  // ECHILD: the embedding program has reaped the process. Allocate first, since this runs once.
+  // ECHILD: the embedding program has reaped the process. Allocate before the reaping, which cannot be
+  // repeated if the allocation throws.
   const Ending ending =
       found == 0
           ? ending_of(info)
