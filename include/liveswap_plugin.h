@@ -118,11 +118,10 @@ LIVESWAP_EXPORT int liveswap_selftest(void);
  * application waits on one listener, but has not bound another one within `--listener-wait` (10 s), liveswap
  * considers the other one dropped by the new code.
  *
- * Where the predecessor waited on no listener, the worker is ready when liveswap_main was entered and has
- * neither returned nor died within the settle time (100 ms by default). But an application that binds
- * listeners, has another entry than liveswap_main, or was started without `--listen`, must first wait on a
- * listener (or be started with `--no-await-listener`). With io_uring or `--intercept seccomp`, where some
- * waits cannot be seen, listening for 100 ms is enough.
+ * If the predecessor waited on no listener, the worker is ready when liveswap_main has run for the settle
+ * time (100 ms by default). But an application that binds listeners, has another entry than liveswap_main, or
+ * was started without `--listen`, must first wait on a listener (or be started with `--no-await-listener`).
+ * With io_uring or `--intercept seccomp`, where some waits cannot be seen, listening for 100 ms is enough.
  */
 LIVESWAP_HOST void liveswap_ready(void);
 

@@ -67,8 +67,8 @@ static bool make_absolute(struct liveswap_bind* body) {
  * own. */
 static atomic_bool is_late;
 
-/* Once the worker is ready: a UDP socket or one without a port is most often a client's, or for one client
- * only. */
+/* Whether the master shall hold a socket that is bound once the worker is ready. Not a UDP socket or one
+ * without a port: that is most often a client's, or serves one client only. */
 static bool is_wanted_late(const struct liveswap_bind* body, in_port_t port) {
   return body->type == SOCK_STREAM && port != 0;
 }

@@ -11,9 +11,9 @@
  *     the master with the bytes unread; the application reads end of file.
  *   - The application sends. It owed an answer. The host relays the answer and continues to watch.
  *   - Either side closes. The host closes the other side.
- *   - Neither, for the grace. The connection was idle and goes to the master. If the kernel cannot tell which
- *     side sent last, or if the application has sent since the replacement, only after half of the drain
- *     limit.
+ *   - None of these, for the grace. The connection was idle and goes to the master. If the kernel cannot tell
+ *     which side sent last, or if the application has sent since the replacement, the host waits for half of
+ *     the drain limit first.
  *
  * A read() that was looking up the descriptor during the replacement may still take bytes from the connection
  * itself, and thus a request from the successor. So every thread that may be in such a call is interrupted

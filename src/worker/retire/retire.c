@@ -45,7 +45,7 @@ enum {
   /* How long to wait for the client's FIN after the application's; as liveswap_close_lingering does. */
   CLOSING_LIMIT_MS = 2000,
   /* Near the drain limit a connection counts as idle after an eighth of the time left, but not sooner than
-   * this. */
+   * after LEAST_GRACE_MS. */
   GRACES_TO_LIMIT = 8,
   LEAST_GRACE_MS = 10,
 };
@@ -154,9 +154,9 @@ static bool has_left_answered(int fd, const struct connection* connection) {
 }
 
 /*
- * Whether a connection needs the application. False for one that the application has merely not closed: the
- * client's FIN is awaited; or the client has left after the answer, and the library does not poll idle
- * connections (libsoup).
+ * Whether a connection needs the application. False if the application has merely not closed the descriptor:
+ * it has shut the connection down, and the client's FIN has not come for some time; or the client has left
+ * after the answer, and the application's library does not poll idle connections (libsoup).
  */
 static bool is_open(int fd, const struct connection* connection) {
   const bool is_answered = has_left_answered(fd, connection);
