@@ -51,7 +51,7 @@ struct Checked {
   bool sound() const { return kind == Kind::sound; }
 };
 
-// Text to follow a mention of `earlier`: says that it was rolled back from; may be empty.
+// Text to append to the name of `earlier`: that an operator has rolled back from that release; may be empty.
 std::string left_remark(const Checked& found);
 
 // Bytes that differ from the committed ones are never run: `earlier` runs instead. `found` must be neither

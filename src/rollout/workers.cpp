@@ -232,8 +232,8 @@ Commands Engine::exited(Time now, WorkerId id, const Departure& departure) {
   return done(now);
 }
 
-// A worker failed that should have lived. In the generation that is rolled out: the upgrade fails. In the
-// committed one: the slot respawns, with a backoff if it keeps dying.
+// Call when a worker has failed or exited without being told to. In the generation that is rolled out: the
+// upgrade fails. In the committed generation: the slot respawns, with a backoff if its workers keep dying.
 void Engine::died(Time now, const Worker& worker, const std::string& reason) {
   const std::string text = "slot " + std::to_string(worker.slot) + ", " + reason;
   note(NoteKind::failed, worker, now, text);

@@ -280,8 +280,8 @@ std::vector<std::uint64_t> AppInet::cookies() const {
   return found;
 }
 
-// If one socket cannot be withdrawn, those before it already are; the rest keeps getting connections until
-// the end.
+// If one socket cannot be withdrawn, the sockets before it stay withdrawn. The others go on getting
+// connections until the listener is closed.
 bool AppInet::leave() {
   if (is_datagram()) return false;
   for (const auto& set : sets_)

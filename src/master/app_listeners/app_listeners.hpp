@@ -225,7 +225,7 @@ class AppListeners {
   std::deque<std::uint64_t> former_;  // cookies of former sockets, which workers may still have
   // Waiting connections of all givers.
   std::shared_ptr<std::size_t> waiting_ = std::make_shared<std::size_t>(0);
-  // Those forwarded by the master.
+  // The share of these that the master itself has accepted (forward()).
   std::shared_ptr<std::size_t> forwarded_ = std::make_shared<std::size_t>(0);
   rollout::AwaitedListeners awaited_;
   std::optional<rollout::Time> judgement_due_;

@@ -59,7 +59,8 @@ FileReport AppUnix::mend_file() {
                      "its file was removed, and cannot be made again: " + error_text(file_.error()));
 }
 
-// Without the application's options, which are few for a Unix listener.
+// Binds a new socket to the path, with the old file's owner and mode. Socket options of the application are
+// lost, which are few for a Unix listener.
 UniqueFd AppUnix::bind_again() const {
   const FsIdentity user(made_by_);
   if (errno = user.error(); errno != 0) return {};
@@ -111,7 +112,8 @@ int AppUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identity
   {
     const FsIdentity user(as);
     if (user.error() != 0) return user.error();
-    // The mode that the application's own bind() would have given, also after an fchmod() of the socket.
+    // bind() gives the file the socket's mode less the umask; an application may have changed the socket's
+    // mode by fchmod().
     struct stat own {};
     if (::fstat(fd.get(), &own) != 0) return errno;
     if (::bind(fd.get(), where.where.get(), where.where.length) != 0) return errno;
@@ -141,7 +143,7 @@ int AppUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identity
 int AppUnix::listen(unsigned, unsigned, int backlog) {
   if (!fd_) return EBADF;
   backlog_ = std::max({backlog_, rules_.backlog, backlog});
-  // Also if the application called listen() unseen.
+  // If the application has called listen() unseen, this only sets the backlog.
   if (::listen(fd_.get(), backlog_) != 0) return errno;
   listens_ = true;
   return 0;

@@ -19,9 +19,10 @@ namespace {
 constexpr std::size_t waiting_most = 2048;
 constexpr std::size_t share = 2;
 constexpr rollout::Time handed_off_wait{10'000};
-// Before a serving worker is offered a connection again that it gave back.
+// When a serving worker has given a connection back, the time before the same worker may get the connection
+// again.
 constexpr rollout::Time giver_rests{100};
-// From one socket in one look().
+// Connections that forward() accepts from one socket in one look().
 constexpr unsigned forwarded_at_once = 64;
 
 bool name_of_socket(int fd, bool peer, sockaddr_storage& address, socklen_t& size) {

@@ -155,7 +155,7 @@ std::string OptionName::text() const {
 OptionValue option_of(int fd, const OptionName& option) {
   char value[value_limit];
   socklen_t size = sizeof value;
-  // getsockopt() returns a program, or nothing that setsockopt() accepts.
+  // getsockopt() either fails for these or returns a value that setsockopt() does not accept.
   if (is_filter(option) || is_dealer(option) || is(option, IPPROTO_TCP, TCP_MD5SIG)) return std::nullopt;
   if (::getsockopt(fd, option.level, option.name, value, &size) != 0) return std::nullopt;
   return std::string(value, size);

@@ -73,7 +73,8 @@ void ControlConnection::on_bytes(const char* bytes, std::size_t count) {
   take_lines();
 }
 
-// A loop: a command may be answered within its handler, and recursion depth would be up to the client.
+// A loop instead of recursion: a handler may answer within the call, and a client could make the recursion
+// arbitrarily deep.
 void ControlConnection::take_lines() {
   if (taking_) return;
   taking_ = true;

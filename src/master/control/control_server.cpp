@@ -23,7 +23,7 @@ namespace {
 constexpr int backlog = 128;
 constexpr std::size_t connections_per_socket = 64;
 
-// As protocol::error_line() makes it.
+// An answer in the form of protocol::error_line(), for use when no memory can be allocated.
 constexpr const char* cut_off_line =
     R"({"cmd":"","error":"an error cut the command off: `liveswap status` shows what is","status":"failed"})"
     "\n";

@@ -46,7 +46,8 @@ class ControlServer {
   void give_up(ConnectionId connection) noexcept;
 
   // The client for the receipt: "uid 1000, pid 4242", or "127.0.0.1:4711 over TCP"; empty if the connection
-  // has closed. By the kernel; the process may have ended and its pid been reused.
+  // has closed. As the kernel reported when the client connected: the process may have ended since, and
+  // another may have its pid.
   std::string peer(ConnectionId connection) const;
 
  private:

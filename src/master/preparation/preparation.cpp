@@ -116,7 +116,8 @@ void Preparation::after_check(const Task::Result& result) {
     // The store may have become inaccessible since the start.
     if (const auto found = obstacle(file_, tools_.worker.identity, "--state-dir"))
       named.text += ": " + *found;
-    // Failed before the loader: the workers' user cannot open the file, or it is no shared library.
+    // The check failed before it loaded the file: the workers' user cannot open the file, or the file is no
+    // shared library.
     const bool unfit = result.kind == Kind::failed && result.reached == "open";
     return fail_step(fmt::format("preflight, stage {}", result.stage), named, tools_.check_limit, unfit);
   }

@@ -22,9 +22,9 @@ bool has_waiting_connection(int fd);
 // assigned to one listening socket. nullopt: no tcp_diag. Scans the kernel's connection table: about 1 ms.
 std::optional<std::set<std::uint64_t>> handshakes_at(const SocketAddress& address);
 
-// The cookies of sockets that listen at, or are bound to, the address of a TCP or UDP socket or an address
-// that excludes this one. Sockets that are bound but do not listen are missing before Linux 6.8. nullopt:
-// no tcp_diag or udp_diag.
+// The cookies of all TCP or UDP sockets that listen at, or are bound to, this address or an address that
+// excludes it. Before Linux 6.8, TCP sockets that are bound but do not listen are missing. nullopt: no
+// tcp_diag or udp_diag.
 std::optional<std::set<std::uint64_t>> holders_of(const SocketAddress& address, int protocol);
 
 }  // namespace liveswap::master

@@ -17,7 +17,7 @@ void PendingHandshakes::look(const std::vector<std::unique_ptr<Endpoint>>& endpo
   std::map<const Endpoint*, std::set<std::uint64_t>> left;
   for (std::size_t i = 0; i < endpoints.size() && !blind_; ++i) {
     const auto before = under_way_.find(endpoints[i].get());
-    // An application bound the endpoint after the flip, or all handshakes have ended.
+    // Nothing is pending: an application has bound the endpoint after the flip, or all handshakes have ended.
     if (looked_ && before == under_way_.end()) continue;
     auto now = endpoints[i]->handshakes();
     blind_ = !now;

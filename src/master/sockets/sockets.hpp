@@ -26,7 +26,7 @@ Result<SocketAddress> resolve(const config::Address& address);
 std::string name_of(int fd);
 SocketAddress address_of(int fd);
 
-// A bound, listening TCP socket. `reuse_port`: one of a set. Errors name `object`.
+// A bound, listening TCP socket. `reuse_port`: as a member of a SO_REUSEPORT group. Errors name `object`.
 Result<UniqueFd> listen_tcp(const SocketAddress& address, bool reuse_port, int backlog,
                             const std::string& object);
 
@@ -52,8 +52,8 @@ struct UnixListener {
   UniqueFd lock;
 };
 
-// bind_unix() by the owner of the path. The holder of the lock on `<path>.lock` owns the path, so a stale
-// socket is replaced, and two living masters never use one path.
+// As bind_unix(), after taking a lock on `<path>.lock`. Only the lock's holder uses the path, so two living
+// masters never share one, and a stale socket can be replaced.
 Result<UnixListener> listen_unix(const std::string& path, mode_t mode, int backlog);
 
 }  // namespace liveswap::master

@@ -119,9 +119,10 @@ void TcpEndpoint::shrink(unsigned slots) {
     for (std::size_t slot = slots; slot < sockets.size(); ++slot) turn_away(sockets[slot].get());
 }
 
-// If several sockets left at once their order is unknown, and the numbers may be wrong: a connection could
-// then wait in a set that is not live. Only an application's shutdown(), which the contract forbids, causes
-// this.
+// The socket has left the group by shutdown() and joined again by listen(): the last member has taken its
+// number, and the socket is last now. If several sockets left at once, the order is unknown, and the numbers
+// may be wrong: a connection could then wait in a set that is not live. Only a shutdown() by an application,
+// which the contract forbids, causes this.
 void TcpEndpoint::note_relisten(int fd) {
   const auto place = std::find(group_.begin(), group_.end(), fd);
   *place = group_.back();

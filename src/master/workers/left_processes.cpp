@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 // Values of the kernel's net/tcp_states.h and of <linux/net.h>.
 enum { tcp_time_wait = 6, tcp_close = 7, tcp_listen = 10, ss_connected = 3 };
 
-// The start time is field 22 of /proc/PID/stat.
+// The start time is field 22 of /proc/PID/stat; this many fields after the session, which is field 6.
 constexpr int fields_before_start = 16;
 
 struct Process {
@@ -125,7 +125,8 @@ class Search {
  private:
   static constexpr pid_t unknown_worker = -1;
 
-  // By group, session, descriptors or parent. 0: of no worker.
+  // The ended worker that has left this process, by process group, session, descriptors or parent. 0: none;
+  // unknown_worker: an orphan that cannot be assigned.
   pid_t worker_of(pid_t pid, int depth) {
     constexpr int deepest = 64;
     const auto it = all_.find(pid);
@@ -145,7 +146,7 @@ class Search {
     each_descriptor(pid, [&](std::string_view what) {
       const pid_t found = process_in(what);
       if (workers_.contains(found)) worker = found;
-      // A living worker's.
+      // An orphan of a living worker.
       else if (is_claimed(found) && worker == unknown_worker)
         worker = 0;
     });

@@ -44,7 +44,7 @@ struct Left {
   std::vector<LeftProcess> processes;
   std::set<std::uint64_t> connections;  // inodes of connections to the places
   std::size_t unreadable = 0;           // processes (also in `processes`) with unreadable descriptors
-  std::vector<LeftProcess> orphans;     // of unknown workers; the same for all
+  std::vector<LeftProcess> orphans;     // processes of unknown workers; the same in every result
 };
 
 // What each of these ended, unreaped workers has left: the processes of the worker's process group and

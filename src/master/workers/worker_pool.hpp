@@ -85,7 +85,8 @@ class WorkerPool {
     unsigned slot = 0;
     rollout::Generation generation = 0;
   };
-  // Checks those found earlier again and drops those that hold none any more; at most `remaining_limit`.
+  // Checks the processes found earlier again and drops those without a listening socket. At most
+  // `remaining_limit`.
   std::vector<Remaining> remaining();
 
  private:
