@@ -116,7 +116,7 @@ class Master {
                       rollout::RequestId request);
   void collect();
 
-  // listening.cpp: listeners without a worker that accepts
+  // listening.cpp: application listeners, readiness of starting workers, listeners on which no worker accepts
   void look_at_app_listeners();
   void judge_starting(const std::vector<AppListeners::Judged>& judged);
   bool is_quiet() const;

@@ -191,7 +191,7 @@ void Engine::advance_shrink(Time now, bool due) {
   end_admin_command();
 }
 
-// Some worker of a removed slot still lives.
+// Whether a worker of a removed slot still runs.
 bool Engine::vanishing() const {
   return std::any_of(workers_.begin(), workers_.end(),
                      [&](const auto& entry) { return entry.second.slot >= forks_; });

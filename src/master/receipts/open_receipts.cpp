@@ -17,7 +17,7 @@ using protocol::Json;
 using release::Recorder;
 using rollout::NoteKind;
 
-// How often accept queues are looked at while an upgrade is under way.
+// The interval of sample_queues() while an upgrade is under way.
 constexpr Milliseconds queue_interval{20};
 
 // The phase that begins with such a note; nullptr: none begins.

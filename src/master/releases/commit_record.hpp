@@ -21,7 +21,7 @@ class CommitRecord {
   // Tries once more if a write is pending; call before the master ends. Returns a message for the user if
   // that fails too, else an empty text.
   std::string write_at_last();
-  // Why the committed release is not recorded yet; empty: it is.
+  // Why the last write has failed; empty: the committed release is recorded.
   const std::string& trouble() const { return trouble_; }
 
  private:

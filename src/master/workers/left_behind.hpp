@@ -22,7 +22,7 @@ struct Holder {
   LeftProcess process;
   std::set<std::string> listeners;
   bool is_known = true;   // left by this worker; false: by an unknown one
-  bool is_ended = false;  // still runs the worker's program and gets killed; else for an operator to end
+  bool is_ended = false;  // runs the worker's program, so the master kills it; false: only reported
 };
 
 // Deals with the processes that an ended worker leaves behind:
