@@ -26,14 +26,21 @@ namespace fs = std::filesystem;
 // Values of the kernel's net/tcp_states.h and of <linux/net.h>.
 enum { tcp_time_wait = 6, tcp_close = 7, tcp_listen = 10, ss_connected = 3 };
 
-// The start time is field 22 of /proc/PID/stat; this many fields after the session, which is field 6.
-constexpr int fields_before_start = 16;
+// The fields of /proc/PID/stat (proc(5)) are numbered from 1. The session is field 6, the flags are field 9
+// and the start time is field 22: how many fields lie between them, plus one.
+constexpr int flags_after_session = 3;
+constexpr int start_after_flags = 13;
 
 struct Process {
   char state = 0;
   pid_t parent = 0, group = 0, session = 0;
+  bool is_exiting = false;
   std::uint64_t started = 0;
 };
+
+// PF_EXITING in the flags of /proc/<pid>/stat (proc(5), include/linux/sched.h of the kernel): the process
+// executes no more code, but its descriptors may still be open, and its program can no longer be read.
+constexpr unsigned exiting_flag = 0x4;
 
 fs::path place_of(pid_t pid) { return fs::path("/proc") / std::to_string(pid); }
 
@@ -47,7 +54,11 @@ std::optional<Process> process_at(pid_t pid) {
   Process found;
   rest >> found.state >> found.parent >> found.group >> found.session;
   std::string skipped;
-  for (int i = 1; i < fields_before_start; ++i) rest >> skipped;
+  unsigned flags = 0;
+  for (int i = 1; i < flags_after_session; ++i) rest >> skipped;
+  rest >> flags;
+  found.is_exiting = (flags & exiting_flag) != 0;
+  for (int i = 1; i < start_after_flags; ++i) rest >> skipped;
   if (!(rest >> found.started) || found.state == 'Z' || found.state == 'X') return std::nullopt;
   return found;
 }
@@ -160,6 +171,8 @@ class Search {
     struct stat info {};
     if (::stat((place_of(pid) / "exe").c_str(), &info) == 0)
       found.executed = std::pair(info.st_dev, info.st_ino) != program;
+    else if (process.is_exiting)
+      found.executed = false;
     if (!add_sockets(pid, found.sockets)) ++left.unreadable;
     left.processes.push_back(std::move(found));
   }

@@ -1,7 +1,7 @@
 #include "master/workers/waiting_drains.hpp"
 
 #include <algorithm>
-#include <utility>
+#include <cstddef>
 
 #include "master/uv/now.hpp"
 
@@ -19,21 +19,23 @@ void WaitingDrains::drain(const rollout::Drain& order) {
   timer_.start(look_interval, [this] { look(); });
 }
 
+// An exception leaves the drain in the list, and the timer runs already: the next look tries again.
 void WaitingDrains::look() {
-  std::vector<Waiting> still;
-  for (const Waiting& one : std::exchange(waiting_, {})) {
+  timer_.start(look_interval, [this] { look(); });
+  for (std::size_t i = 0; i < waiting_.size();) {
+    const Waiting one = waiting_[i];
     const auto waited = now() - one.since;
     const auto limit = std::min(one.order.limit.value_or(longest_wait), longest_wait);
     if (waited < limit && handlers_.is_crowded(one.order.worker)) {
-      still.push_back(one);
+      ++i;
       continue;
     }
     rollout::Drain order = one.order;
     if (order.limit) *order.limit -= std::min(waited, *order.limit);
     handlers_.drain(order);
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
   }
-  waiting_ = std::move(still);
-  if (!waiting_.empty()) timer_.start(look_interval, [this] { look(); });
+  if (waiting_.empty()) timer_.stop();
 }
 
 }  // namespace liveswap::master

@@ -30,26 +30,6 @@ static int set_status(int fd, int wanted) {
   return 0;
 }
 
-static COLD int fcntl_flagged(int fd, int command, void* argument) {
-  const long number = (long)argument;
-  switch (command) {
-    case F_SETFL:
-      return set_status(fd, (int)number);
-    case F_GETFL: {
-      const int found = libc.fcntl(fd, command);
-      return found >= 0 && (fd_flags(fd) & FLAG_BLOCKING) != 0 ? found & ~O_NONBLOCK : found;
-    }
-    case F_DUPFD:
-    case F_DUPFD_CLOEXEC: {
-      const int copy = libc.fcntl(fd, command, number);
-      if (copy >= 0) fd_flags_set(copy, fd_flags(fd));
-      return copy;
-    }
-    default:
-      return libc.fcntl(fd, command, argument);
-  }
-}
-
 /* UDP sockets are excluded: accept() can wait for a listener that is non-blocking in the kernel, but no
  * receiving call does that for a UDP socket. */
 static bool has_datagrams(int fd) { return socket_option(fd, SO_TYPE) == SOCK_DGRAM; }
@@ -60,6 +40,29 @@ static COLD bool is_guarded(int fd) {
          ((fd_flags(fd) & FLAG_HELD) != 0 && listeners_held(fd) != NULL);
 }
 
+/* A copy of a descriptor is known for what the descriptor is known for, as with dup(). */
+static COLD int duplicate(int fd, int command, int least) {
+  const int copy = libc.fcntl(fd, command, least);
+  if (copy >= 0) fd_flags_set(copy, fd_flags(fd) & ~(unsigned)FLAG_HOST);
+  return copy;
+}
+
+static COLD int fcntl_flagged(int fd, int command, void* argument) {
+  const long number = (long)argument;
+  if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) return duplicate(fd, command, (int)number);
+  if (!is_guarded(fd)) return libc.fcntl(fd, command, argument);
+  switch (command) {
+    case F_SETFL:
+      return set_status(fd, (int)number);
+    case F_GETFL: {
+      const int found = libc.fcntl(fd, command);
+      return found >= 0 && (fd_flags(fd) & FLAG_BLOCKING) != 0 ? found & ~O_NONBLOCK : found;
+    }
+    default:
+      return libc.fcntl(fd, command, argument);
+  }
+}
+
 /*
  * Defined under internal names with assembler aliases: libc's headers may define fcntl as a macro for
  * fcntl64, and the variadic argument is passed like a fixed one on 64-bit Linux.
@@ -67,8 +70,7 @@ static COLD bool is_guarded(int fd) {
 _Static_assert(sizeof(void*) == 8, "elsewhere the argument is on the stack, or is not there");
 
 static __attribute__((hot)) int guarded_fcntl(int fd, int command, void* argument) {
-  return fd_flags(fd) != 0 && is_guarded(fd) ? fcntl_flagged(fd, command, argument)
-                                             : libc.fcntl(fd, command, argument);
+  return fd_flags(fd) != 0 ? fcntl_flagged(fd, command, argument) : libc.fcntl(fd, command, argument);
 }
 
 INTERPOSED extern __typeof__(guarded_fcntl) plain_fcntl __asm__("fcntl")

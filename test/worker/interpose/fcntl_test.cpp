@@ -87,6 +87,21 @@ TEST_CASE("fcntl: ioctl does the same") {
   }));
 }
 
+TEST_CASE(
+    "fcntl: a duplicate of a listener that stays the application's own is known as one, as with dup()") {
+  CHECK(in_child([] {
+    const Worker worker;
+    const UniqueFd own = listen_inet();
+    fd_flags_set(own.get(), FLAG_OWN | FLAG_HOST);
+    const UniqueFd copy = UniqueFd::adopt(::fcntl(own.get(), F_DUPFD_CLOEXEC, 100));
+    REQUIRE(copy.get() >= 100);
+    REQUIRE(fd_flags(copy.get()) == FLAG_OWN);
+    errno = 0;
+    REQUIRE(::fcntl(own.get(), F_DUPFD, -1) == -1);
+    REQUIRE(errno == EINVAL);
+  }));
+}
+
 TEST_CASE("fcntl: a duplicate is known as what it is, on exec closed where that was asked for") {
   CHECK(in_child([] {
     const Worker worker;
