@@ -47,7 +47,8 @@ constexpr std::array pages{
          "For each worker: release, memory (RAM including shared pages), open connections and, if the "
          "application counts them, requests and failed requests. For each slot: the number of restarts and "
          "the reason of the last one. --watch repeats this: in place on a terminal until Ctrl-C, otherwise "
-         "one block after the other; it waits for a master that has gone. --json prints the status object of "
+         "one block after the other; if the master has gone, it waits for the next one. --json prints the "
+         "status object of "
          "the control protocol, with --watch one line each time."},
     Page{Command::forks, "forks N", "", "change the number of workers, 1 to 1024",
          "N may be auto: one for each CPU. Returns when the new slots are ready, or the removed ones empty."},

@@ -41,8 +41,8 @@ constexpr std::array table{
            "$XDG_RUNTIME_DIR/liveswap; without that variable /run/liveswap for root, /tmp/liveswap-UID for "
            "others",
            "directory of the control socket",
-           "Without this option a command finds a running master wherever it was started: that of the same "
-           "user, and for root those of all users."},
+           "Without this option a command looks in the directories of every place where a master of the same "
+           "user may run; for root, of every user."},
 
     Option{"", "timeout", "TIME", client_commands, Section::client, "0ms to 576h", "0ms",
            "give up waiting for the answer after this time; 0ms: never",
@@ -52,20 +52,22 @@ constexpr std::array table{
     Option{"", "json", "", json, Section::client, "", "",
            "print the JSON document: of status, list, history, check, verify or a receipt",
            "upgrade and rollback print the receipt, and nothing else.", Takes::nothing},
-    Option{"", "watch", "TIME", only(Command::status), Section::client, "100ms to 576h", "1s",
-           "show the status again and again, each time after so long",
-           "The time may be left out. On a terminal in place, until Ctrl-C; else one status below the other.",
-           Takes::optional_text},
-    Option{"", "queue", "", upgrade, Section::client, "", "",
-           "wait while another upgrade runs; a later one takes the place",
-           "Of several upgrades that wait the newest stays; the others are refused.", Takes::nothing},
+    Option{
+        "", "watch", "TIME", only(Command::status), Section::client, "100ms to 576h", "1s",
+        "show the status again and again, with this time between two of them",
+        "The time may be left out. A terminal shows the status in place, until Ctrl-C. Elsewhere each status "
+        "is printed after the one before.",
+        Takes::optional_text},
+    Option{"", "queue", "", upgrade, Section::client, "", "", "wait while another upgrade runs",
+           "One upgrade can wait. A newer one replaces it, and the one that waited is refused.",
+           Takes::nothing},
 
     Option{"", "path", "PATH", verify, Section::verify, "a path that begins with /, without blanks", "/",
-           "what is asked for by GET"},
+           "the path that the clients request by GET"},
     Option{"", "connect", "", verify, Section::verify, "", "",
-           "plain connections, for servers that speak no HTTP", "", Takes::nothing},
+           "only open and close connections, for servers that do not speak HTTP", "", Takes::nothing},
     Option{"", "upgrades", "N", verify, Section::verify, "0 to 10000", "10",
-           "how many good upgrades are made"},
+           "how many upgrades to a working release are made"},
     Option{"", "faults", "LIST", verify, Section::verify, "none, all, or names with commas between them",
            "all",
            "which faults are injected: some of crash-at-load, crash-at-start, hang-at-load, never-ready, "
@@ -73,7 +75,7 @@ constexpr std::array table{
     Option{"", "clients", "N", verify, Section::verify, "1 to 4000", "16",
            "how many clients: each makes 25 requests a second, half of them keep their connections"},
     Option{"", "seconds-before", "TIME", verify, Section::verify, "0ms to 576h", "3s",
-           "how long it measures before the first upgrade"},
+           "how long the server is measured before the first upgrade"},
 
     Option{"c", "config", "FILE", start, Section::application, "path", "",
            "read options from a YAML file; those of the command line win",
@@ -83,11 +85,12 @@ constexpr std::array table{
         "go to the background; return when all workers are ready",
         "When a worker fails, the start fails with the reason. The log goes to `log` in the state directory.",
         Takes::nothing},
-    Option{"", "force-target", "", start, Section::application, "", "",
-           "begin with PATH (or target of the file) though HEAD names other code",
-           "Without it HEAD decides, where there is one, and the start says where HEAD and target differ. A "
-           "HEAD that is there and cannot be read makes a start without this option fail.",
-           Takes::nothing},
+    Option{
+        "", "force-target", "", start, Section::application, "", "",
+        "start PATH (or `target` of the file) even if HEAD names other code",
+        "Without this option the start runs what HEAD names, if there is a HEAD, and says so when the target "
+        "differs. A HEAD that exists and cannot be read makes such a start fail.",
+        Takes::nothing},
     Option{"f", "forks", "N", start, Section::application, "1 to 1024, or auto", "2",
            "number of workers; auto: one for each CPU", "auto counts the CPUs that the master may use."},
     Option{"H", "head", "PATH", start, Section::application, "path", "STATE-DIR/HEAD",
@@ -101,12 +104,14 @@ constexpr std::array table{
     Option{"", "listen", "[NAME=]ADDRESS", start, Section::sockets, "at most 64", "",
            "where to listen: HOST:PORT, [HOST]:PORT, *:PORT or unix:/path; repeatable",
            "`*:80` is every address of both families, `0.0.0.0:80` and `[::]:80` those of one; port 0: the "
-           "kernel chooses. A name has 1 to 64 letters, digits, `.`, `_` or `-`; a listener without one "
-           "bears its number, `0` for the first."},
-    Option{"", "listen-mode", "MODE", start, Section::sockets, "reuseport or shared", "reuseport",
-           "one socket for each slot (reuseport), or one for all (shared)",
-           "With reuseport the kernel deals connections evenly, and a slow worker has a queue of its own. "
-           "With shared, whichever worker is free accepts, so a hung worker stalls no other."},
+           "kernel chooses. A name has 1 to 64 letters, digits, `.`, `_` or `-`; a listener without a "
+           "name is named by its number, `0` for the first."},
+    Option{
+        "", "listen-mode", "MODE", start, Section::sockets, "reuseport or shared", "reuseport",
+        "one socket for each slot (reuseport), or one for all (shared)",
+        "With reuseport the kernel chooses the slot by a hash of the addresses, and each slot has a queue of "
+        "its own. "
+        "With shared, whichever worker is free accepts, so a hung worker stalls no other."},
     Option{"", "backlog", "N", start, Section::sockets, "1 to 2147483647", "4096",
            "length of the accept queue", "The kernel limits it to `net.core.somaxconn`."},
 
@@ -129,13 +134,13 @@ constexpr std::array table{
     Option{"", "keepalive-grace", "TIME", start, Section::own_sockets, "0ms to 576h", "1s",
            "how long a connection must have been idle to be ended"},
     Option{"", "no-await-listener", "", start, Section::own_sockets, "", "",
-           "the application may never listen: a worker that does not is ready after --settle",
+           "the application may never listen: a worker that does not listen is ready after --settle",
            "Without it, an application with another entry than `liveswap_main`, or without `--listen`, has "
            "to wait for connections on a listener first, or call `liveswap_ready`.",
            Takes::nothing},
     Option{"", "privileged-port", "PORT", start, Section::own_sockets, "1 to 1023", "",
            "a port that the master binds for workers of an unprivileged --user; repeatable",
-           "The master binds it for the application."},
+           "The listener then belongs to the master, as those of `--listen` do."},
 
     Option{"", "canary", "AMOUNT", pace, Section::pace, "0 to --forks, or 0% to 100%", "0",
            "how many slots get the new code first, and then bake, such as 1 or 10%",
@@ -143,7 +148,7 @@ constexpr std::array table{
     Option{"", "bake", "TIME", pace, Section::pace, "0ms to 576h", "30s", "how long the canaries are judged",
            "By crashes, health probes and, where the application reports them, failed requests."},
     Option{"", "probation", "TIME", pace, Section::pace, "0ms to 576h, or none", "none",
-           "how long a failure after the last slot still reverts the upgrade", "HEAD is written after it."},
+           "how long after the last slot a failure still reverts the upgrade", "HEAD is written after it."},
     Option{"", "batch", "N", pace, Section::pace, "1 to 1024", "1",
            "how many slots get their successor at the same time"},
     Option{
@@ -157,13 +162,13 @@ constexpr std::array table{
            "cannot go with `--canary` or `--no-zero-downtime`.",
            Takes::nothing},
     Option{"", "no-flip", "", upgrade, Section::pace, "", "",
-           "slot by slot, where the master was started with --flip", "", Takes::nothing},
+           "upgrade slot by slot, although the master was started with --flip", "", Takes::nothing},
 
     Option{"", "health", "[NAME=]PROBE", start, Section::health, "at most 64", "",
            "what new workers are probed with: connect, or \"GET /path [STATUS]\" (without STATUS: any 2xx), "
            "of the listener NAME (the first, if none is named); or \"run /command ARG...\"; repeatable",
            "Only listeners of `--listen` can be probed by connect and GET. `run` succeeds when the command "
-           "exits with 0; its words are parted by spaces, without quotes or a shell."},
+           "exits with 0; its arguments are separated by spaces; there are no quotes and no shell."},
     Option{"", "health-interval", "TIME", start, Section::health, "1ms to 576h", "1s",
            "time from one round of probes to the next"},
     Option{"", "health-limit", "TIME", start, Section::health, "1ms to 576h", "2s",
@@ -176,20 +181,21 @@ constexpr std::array table{
     Option{"", "max-draining", "AMOUNT", start, Section::rollout, "--forks to 1024, or 100% to 1000%", "800%",
            "how many workers may drain at once, such as 8 or 400% of --forks; beyond it those that have "
            "drained longest are ended by force",
-           "No upgrade waits for a worker that drains, but with `--surge 0` or `--max-memory`."},
+           "Only with `--surge 0` or `--max-memory` does an upgrade wait for a worker that drains."},
     Option{"", "keep-releases", "N", start, Section::rollout, "1 to 1000", "10",
            "releases to keep in the store for rollback, beside those in use"},
     Option{"", "check-limit", "TIME", start | check, Section::rollout, "1ms to 576h", "30s",
            "how long loading a new release on trial may take",
            "This includes the library's self-test. No worker has been touched then."},
     Option{"", "settle", "TIME", start, Section::rollout, "0ms to less than --ready-limit", "100ms",
-           "a worker that never says that it is ready counts as ready after this time",
+           "how long after its start a worker counts as ready that does not say so itself",
            "This holds where there is no listener that it has to wait on: see [when a worker is "
            "ready](existing-servers.md#when-a-worker-is-ready)."},
     Option{"", "ready-limit", "TIME", start, Section::rollout, "more than --settle, to 576h", "30s",
            "how long a worker may take from start to ready"},
     Option{"", "listener-wait", "TIME", start, Section::rollout, "0ms to 576h", "10s",
-           "when a listener that new code has not bound is taken for dropped; at most half of --ready-limit",
+           "how long new code may take to bind a listener that the old code has; then the listener counts as "
+           "dropped; at most half of --ready-limit",
            "See [when a worker is ready](existing-servers.md#when-a-worker-is-ready)."},
     Option{"", "drain-limit", "TIME", start, Section::rollout, "0ms to 576h, or none", "1m",
            "how long a worker may drain before it is ended by force",
@@ -199,11 +205,11 @@ constexpr std::array table{
     Option{"", "hook-limit", "TIME", start, Section::rollout, "1ms to 576h", "5m",
            "how long the pre-upgrade plugin may take"},
     Option{"", "backoff-min", "TIME", start, Section::rollout, "1ms to --backoff-max", "100ms",
-           "how long a slot's second respawn in a row waits"},
+           "how long the second of several respawns of a slot waits; the first does not wait"},
     Option{"", "backoff-max", "TIME", start, Section::rollout, "--backoff-min to 576h", "30s",
            "each further wait is twice as long, up to this"},
     Option{"", "backoff-reset", "TIME", start, Section::rollout, "0ms to 576h", "10s",
-           "a worker that has lived so long ends the row"},
+           "after a worker that has run for this time the next respawn does not wait"},
 
     Option{"", "env", "NAME=TEXT", start | check, Section::process, "", "",
            "an environment variable of the workers; repeatable",
@@ -226,12 +232,12 @@ constexpr std::array table{
     Option{"", "worker-host", "PATH", start | check, Section::instance, "path", "beside liveswap",
            "path of the program liveswap-worker"},
     Option{"", "log-file", "PATH", start, Section::instance, "path", "stderr; with --daemon STATE-DIR/log",
-           "where the log goes", "It is opened for appending. SIGUSR1 opens it anew."},
+           "where the log goes", "It is opened for appending. SIGUSR1 reopens it."},
 
-    Option{"v", "version", "", all_commands, Section::other, "", "", "as liveswap version", "",
-           Takes::nothing},
-    Option{"h", "help", "", all_commands, Section::other, "", "", "as liveswap help [COMMAND]", "",
-           Takes::nothing},
+    Option{"v", "version", "", all_commands, Section::other, "", "",
+           "print the version, as liveswap version does", "", Takes::nothing},
+    Option{"h", "help", "", all_commands, Section::other, "", "",
+           "print help, as liveswap help [COMMAND] does", "", Takes::nothing},
 };
 
 }  // namespace
