@@ -30,8 +30,8 @@ TEST_CASE("every page fits the terminal") {
 
 TEST_CASE("an option and its text stand in two columns, on a narrow terminal below each other") {
   const auto wide = help_text({}, 80), narrow = help_text({}, 40);
-  CHECK(wide.find("\n      --queue                 wait while another upgrade runs; a later one takes\n"
-                  "                              the place\n") != std::string::npos);
+  CHECK(wide.find("\n      --probation TIME        how long after the last slot a failure still\n"
+                  "                              reverts the upgrade (default none)\n") != std::string::npos);
   CHECK(narrow.find("\n      --timeout TIME\n        give up waiting for the answer\n") != std::string::npos);
 }
 
