@@ -89,6 +89,15 @@ off_t size_of(const std::string& log_file) {
   return ::stat(log_file.c_str(), &info) == 0 && S_ISREG(info.st_mode) ? info.st_size : 0;
 }
 
+// The child's last words in the log are what it has told the parent, which prints that itself. Whether the
+// child has written them when the parent reads the log is a matter of time.
+std::string_view without_complaint(std::string_view log) {
+  constexpr std::string_view complaint = "liveswap: ";
+  if (log.starts_with(complaint)) return {};
+  const auto at = log.rfind("\n" + std::string(complaint));
+  return at == std::string_view::npos ? log : log.substr(0, at + 1);
+}
+
 // The last lines written to the log beyond its first `before` bytes.
 std::string last_lines(const std::string& log_file, off_t before) {
   struct stat info {};
@@ -98,7 +107,7 @@ std::string last_lines(const std::string& log_file, off_t before) {
   const off_t from = std::max<off_t>(before, info.st_size - static_cast<off_t>(sizeof bytes));
   const ssize_t size = ::pread(log.get(), bytes, sizeof bytes, from);
   Tail tail;
-  if (size > 0) tail.append({bytes, static_cast<std::size_t>(size)});
+  if (size > 0) tail.append(without_complaint({bytes, static_cast<std::size_t>(size)}));
   return tail.text();
 }
 

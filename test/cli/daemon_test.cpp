@@ -105,6 +105,22 @@ TEST_CASE("a master that crashes before it is ready does not leave the parent wa
   CHECK(killed.outcome.text.find(place.options.log_file) != std::string::npos);
 }
 
+TEST_CASE("what the parent prints itself is not shown again as the end of the log") {
+  const Place place;
+  const auto detached = start(place.options, [](const Options&) -> Outcome {
+    std::cerr << "a line of the log\nliveswap: it failed\nfor two reasons" << std::endl;
+    return {failed, "it failed\nfor two reasons"};
+  });
+  CHECK(detached.log_end == "a line of the log");
+  wait_for(detached.pid);
+  const auto alone = start(place.options, [](const Options&) -> Outcome {
+    std::cerr << "liveswap: it failed" << std::endl;
+    return {failed, "it failed"};
+  });
+  CHECK(alone.log_end.empty());
+  wait_for(alone.pid);
+}
+
 TEST_CASE("of a failure the parent has the end of the log, and nothing that was there before") {
   const Place place;
   std::ofstream(place.options.log_file) << "of the start before\n";
