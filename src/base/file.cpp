@@ -19,19 +19,13 @@ constexpr std::size_t least_read = 4096;
 
 const char* kind_of(mode_t mode) {
   switch (mode & S_IFMT) {
-    case S_IFDIR:
-      return "a directory";
-    case S_IFIFO:
-      return "a FIFO";
+    case S_IFDIR: return "a directory";
+    case S_IFIFO: return "a FIFO";
     case S_IFCHR:
-    case S_IFBLK:
-      return "a device";
-    case S_IFSOCK:
-      return "a socket";
-    case S_IFLNK:
-      return "a symbolic link";
-    default:
-      return "something else";
+    case S_IFBLK: return "a device";
+    case S_IFSOCK: return "a socket";
+    case S_IFLNK: return "a symbolic link";
+    default: return "something else";
   }
 }
 

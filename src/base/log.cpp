@@ -35,14 +35,10 @@ std::function<std::string(std::string_view)> complete;
 
 const char* word(Level level) {
   switch (level) {
-    case Level::debug:
-      return "debug";
-    case Level::info:
-      return "info";
-    case Level::warning:
-      return "warning";
-    case Level::error:
-      return "error";
+    case Level::debug: return "debug";
+    case Level::info: return "info";
+    case Level::warning: return "warning";
+    case Level::error: return "error";
   }
   return "?";
 }
@@ -64,8 +60,7 @@ void append_shown(std::string& line, std::string_view text) {
     const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
     if (byte < 0x20 || byte == 0x7f || (byte == 0xc2 && next >= 0x80 && next < 0xa0))
       line += fmt::format("\\x{:02x}", byte);
-    else
-      line += text[i];
+    else line += text[i];
   }
 }
 

@@ -40,14 +40,11 @@ std::string shown(std::string_view line) {
   while (!line.empty()) {
     const std::size_t size = character_size(line);
     const auto character = line.substr(0, std::max<std::size_t>(size, 1));
-    if (size == 0)
-      result += "\xef\xbf\xbd";
-    else if (character == "\t")
-      result += "    ";
+    if (size == 0) result += "\xef\xbf\xbd";
+    else if (character == "\t") result += "    ";
     else if (is_control(character))
       result += fmt::format("\\x{:02x}", byte_at(character, character.size() - 1));
-    else
-      result += character;
+    else result += character;
     line.remove_prefix(character.size());
   }
   return result;

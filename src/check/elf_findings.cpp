@@ -88,9 +88,7 @@ void add_entry(Findings& findings, const std::string& path, const ElfFile& file)
                           path + " does not export the function liveswap_main; it has a hidden or static one",
                           header_advice});
       return;
-    case ElfFile::Entry::missing:
-      add_missing_entry(findings, path, file);
-      return;
+    case ElfFile::Entry::missing: add_missing_entry(findings, path, file); return;
   }
 }
 

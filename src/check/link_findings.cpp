@@ -65,12 +65,9 @@ class Reading {
   void take(std::string_view line) {
     if (line.size() > not_found.size() && line.substr(line.size() - not_found.size()) == not_found)
       take_library(line);
-    else if (line.find("' not found (required by ") != std::string_view::npos)
-      take_version(line);
-    else if (line.substr(0, undefined.size()) == undefined)
-      take_symbol(line.substr(undefined.size()));
-    else if (line.find(" (0x") != std::string_view::npos)
-      ++loaded_;
+    else if (line.find("' not found (required by ") != std::string_view::npos) take_version(line);
+    else if (line.substr(0, undefined.size()) == undefined) take_symbol(line.substr(undefined.size()));
+    else if (line.find(" (0x") != std::string_view::npos) ++loaded_;
   }
 
   Findings result() && {

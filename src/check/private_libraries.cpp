@@ -65,10 +65,8 @@ void sort_in(PrivateLibraries& found, const std::string& place, const fs::path& 
     return;
   }
   const auto relative = fs::path(place).lexically_relative(home);
-  if (relative.empty() || *relative.begin() == "..")
-    found.outside.push_back(place);
-  else
-    found.inside.push_back(relative.string());
+  if (relative.empty() || *relative.begin() == "..") found.outside.push_back(place);
+  else found.inside.push_back(relative.string());
 }
 
 }  // namespace

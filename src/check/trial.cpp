@@ -79,8 +79,7 @@ Result<Trial> run_trial(const std::string& host, const std::string& path, const 
         trial.load = std::chrono::duration_cast<std::chrono::microseconds>(loaded - begin);
         trial.selftest = since(loaded);
         return exit_limit;
-      default:
-        break;  // not used by a check
+      default: break;  // not used by a check
     }
     return std::nullopt;
   };

@@ -15,21 +15,15 @@ constexpr int loader_gave_up = 127;
 
 std::string kind_of(int stage) {
   switch (static_cast<liveswap_stage>(stage)) {
-    case LIVESWAP_STAGE_OPEN:
-      return "open";
-    case LIVESWAP_STAGE_LINK:
-      return "load";
-    case LIVESWAP_STAGE_ENTRY:
-      return "entry";
-    case LIVESWAP_STAGE_ABI:
-      return "abi";
-    case LIVESWAP_STAGE_SELFTEST:
-      return "selftest";
+    case LIVESWAP_STAGE_OPEN: return "open";
+    case LIVESWAP_STAGE_LINK: return "load";
+    case LIVESWAP_STAGE_ENTRY: return "entry";
+    case LIVESWAP_STAGE_ABI: return "abi";
+    case LIVESWAP_STAGE_SELFTEST: return "selftest";
     case LIVESWAP_STAGE_SPAWN:
     case LIVESWAP_STAGE_START:
     case LIVESWAP_STAGE_READY:
-    case LIVESWAP_STAGE_RUN:
-      break;  // not reached by a check
+    case LIVESWAP_STAGE_RUN: break;  // not reached by a check
   }
   return "host";
 }
@@ -98,8 +92,7 @@ CheckFinding rejected(const std::string& path, const Trial& trial) {
   CheckFinding finding{Level::error, kind_of(trial.stage), trial.failure, ""};
   if (trial.stage == LIVESWAP_STAGE_SELFTEST && !trial.log.empty())
     finding.text += "; the last it said: " + trial.log.back();
-  else if (trial.stage == LIVESWAP_STAGE_SELFTEST)
-    finding.text += last_output(trial);
+  else if (trial.stage == LIVESWAP_STAGE_SELFTEST) finding.text += last_output(trial);
   if (trial.stage == LIVESWAP_STAGE_LINK && finding.text.rfind(path, 0) != 0)
     finding.text = path + ": " + finding.text;
   return finding;
@@ -108,12 +101,9 @@ CheckFinding rejected(const std::string& path, const Trial& trial) {
 CheckFinding failure_of(const std::string& path, const Trial& trial, Milliseconds limit) {
   if (!trial.failure.empty()) return rejected(path, trial);
   switch (trial.end.how) {
-    case ChildEnd::How::overdue:
-      return overdue(trial, limit);
-    case ChildEnd::How::killed:
-      return died(trial);
-    case ChildEnd::How::exited:
-      return exited(trial);
+    case ChildEnd::How::overdue: return overdue(trial, limit);
+    case ChildEnd::How::killed: return died(trial);
+    case ChildEnd::How::exited: return exited(trial);
   }
   return {};
 }

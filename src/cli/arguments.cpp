@@ -172,10 +172,8 @@ const char* wanted(Command command) {
 Result<void> take_value(Arguments& arguments, Split& line) {
   const Command command = *arguments.command;
   const bool starts = command == Command::start || command == Command::check || command == Command::verify;
-  if (starts)
-    arguments.application = line.behind;
-  else if (line.behind)
-    line.others.insert(line.others.end(), line.behind->begin(), line.behind->end());
+  if (starts) arguments.application = line.behind;
+  else if (line.behind) line.others.insert(line.others.end(), line.behind->begin(), line.behind->end());
 
   const bool path = command == Command::start || command == Command::upgrade;
   const bool optional =
@@ -272,12 +270,9 @@ Result<void> take_wishes(Arguments& arguments, const Split& line) {
   if (*arguments.command != Command::upgrade) return {};
   for (const auto& [name, text] : line.options) {
     const Option& option = *find_option(name);
-    if (name == "queue" || name == "flip")
-      arguments.wishes[name] = "true";
-    else if (name == "no-flip")
-      arguments.wishes["flip"] = "false";
-    else if (option.section == Section::pace)
-      arguments.wishes[name] = text;
+    if (name == "queue" || name == "flip") arguments.wishes[name] = "true";
+    else if (name == "no-flip") arguments.wishes["flip"] = "false";
+    else if (option.section == Section::pace) arguments.wishes[name] = text;
   }
   if (auto checked = config::check_wishes(arguments.wishes); !checked)
     return fail("--" + checked.error().text);
@@ -286,12 +281,9 @@ Result<void> take_wishes(Arguments& arguments, const Split& line) {
 
 void take_settings(Arguments& arguments, const Split& line) {
   for (const auto& [name, text] : line.options) {
-    if (name == "daemon")
-      arguments.daemon = true;
-    else if (name == "config")
-      arguments.config = text;
-    else if (find_option(name)->section != Section::action)
-      arguments.settings.emplace_back(name, text);
+    if (name == "daemon") arguments.daemon = true;
+    else if (name == "config") arguments.config = text;
+    else if (find_option(name)->section != Section::action) arguments.settings.emplace_back(name, text);
   }
 }
 
@@ -321,10 +313,8 @@ Result<Arguments> parse_arguments(const Words& words, const Environment& environ
   Result<void> done = check_options(*arguments.command, *line);
   const bool has_settings = *arguments.command == Command::start || *arguments.command == Command::check ||
                             *arguments.command == Command::verify;
-  if (done && has_settings)
-    take_settings(arguments, *line);
-  else if (done)
-    done = take_where(arguments, *line, environment);
+  if (done && has_settings) take_settings(arguments, *line);
+  else if (done) done = take_where(arguments, *line, environment);
   if (done) done = take_watch(arguments, *line);
   if (done) done = take_value(arguments, *line);
   if (done) done = take_wishes(arguments, *line);

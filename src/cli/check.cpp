@@ -56,10 +56,8 @@ int run_check(const Arguments& arguments) {
     return usage;
   }
   const CheckReport report = check(arguments.value, *options);
-  if (arguments.json)
-    print(printable_json(check_json(report)) + "\n");
-  else
-    print(check_text(report, format_of_stdout()));
+  if (arguments.json) print(printable_json(check_json(report)) + "\n");
+  else print(check_text(report, format_of_stdout()));
   return report.count(CheckFinding::Level::error) > 0 ? failed : ok;
 }
 

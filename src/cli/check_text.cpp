@@ -19,24 +19,18 @@ constexpr std::size_t narrowest = 40;  // minimum width of the text
 
 const char* word(Level level) {
   switch (level) {
-    case Level::error:
-      return "error";
-    case Level::warning:
-      return "warning";
-    case Level::fine:
-      return "fine";
+    case Level::error: return "error";
+    case Level::warning: return "warning";
+    case Level::fine: return "fine";
   }
   return "";
 }
 
 const char* colour_of(Level level) {
   switch (level) {
-    case Level::error:
-      return "\x1b[1;31m";
-    case Level::warning:
-      return "\x1b[33m";
-    case Level::fine:
-      return "\x1b[32m";
+    case Level::error: return "\x1b[1;31m";
+    case Level::warning: return "\x1b[33m";
+    case Level::fine: return "\x1b[32m";
   }
   return "";
 }

@@ -9,18 +9,12 @@ namespace {
 Outcome ask(const Arguments& arguments) {
   Client client(arguments.where);
   switch (*arguments.command) {
-    case Command::promote:
-      return client.promote();
-    case Command::abort:
-      return client.abort();
-    case Command::message:
-      return client.message(arguments.value);
-    case Command::kill:
-      return client.kill();
-    case Command::die:
-      return client.die();
-    case Command::stop:
-      return client.stop();
+    case Command::promote: return client.promote();
+    case Command::abort: return client.abort();
+    case Command::message: return client.message(arguments.value);
+    case Command::kill: return client.kill();
+    case Command::die: return client.die();
+    case Command::stop: return client.stop();
     case Command::forks: {
       const auto count = config::parse_forks(arguments.value);
       if (!count) return {usage, "forks: " + count.error().text};
@@ -36,8 +30,7 @@ Outcome ask(const Arguments& arguments) {
     case Command::verify:
     case Command::list:
     case Command::version:
-    case Command::help:
-      break;
+    case Command::help: break;
   }
   return {failed, "no command of this kind"};
 }
@@ -46,10 +39,8 @@ Outcome ask(const Arguments& arguments) {
 
 int run_control(const Arguments& arguments) {
   const Outcome outcome = ask(arguments);
-  if (outcome.status != ok)
-    complain(outcome.text);
-  else
-    print((outcome.text.empty() ? std::string("done") : printable(outcome.text)) + "\n");
+  if (outcome.status != ok) complain(outcome.text);
+  else print((outcome.text.empty() ? std::string("done") : printable(outcome.text)) + "\n");
   return outcome.status;
 }
 

@@ -124,8 +124,7 @@ Detached wait_for_child(UniqueFd child, pid_t pid, const Options& options, off_t
   if (report.empty())
     outcome = {failed, fmt::format("the master {} before its workers were ready; its log: {}", end_of(pid),
                                    options.log_file)};
-  else
-    outcome = {static_cast<unsigned char>(report.front()), report.substr(1)};
+  else outcome = {static_cast<unsigned char>(report.front()), report.substr(1)};
   const bool started = outcome.status == ok;
   return {std::move(outcome), pid, false, started ? "" : last_lines(options.log_file, log_before)};
 }

@@ -87,12 +87,10 @@ std::string shown_table(const Table& table, std::size_t width) {
   for (std::size_t i = 0; i < table.left.size(); ++i) {
     const std::string& left = table.left[i];
     const std::string what = wrapped(table.whats[i], {width, indent, true});
-    if (beside)
-      lines += left + std::string(indent - columns(left), ' ') + what + "\n";
+    if (beside) lines += left + std::string(indent - columns(left), ' ') + what + "\n";
     else if (i == 0)  // a heading needs no second line
       lines += left + "\n";
-    else
-      lines += left + "\n" + std::string(indent, ' ') + what + "\n";
+    else lines += left + "\n" + std::string(indent, ' ') + what + "\n";
   }
   return lines;
 }

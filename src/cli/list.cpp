@@ -19,8 +19,7 @@ int run_list(const Arguments& arguments) {
   const auto document = instances_json(instances);
   if (arguments.json)
     print(printable_json(document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)) + "\n");
-  else
-    print(instance_table(document, ::geteuid() == 0 ? 0 : instances.hidden));
+  else print(instance_table(document, ::geteuid() == 0 ? 0 : instances.hidden));
   return ok;
 }
 

@@ -77,10 +77,8 @@ std::string connections(const Json& receipt) {
     bool unknown = false;
     for (const Json& slot : list(receipt, "slots"))
       for (const Json& worker : list(slot, "workers")) {
-        if (const auto found = number(worker, name))
-          sum = json::add(sum, *found);
-        else if (number(worker, "gone_ms") && number(worker, "drain_ms"))
-          unknown = true;
+        if (const auto found = number(worker, name)) sum = json::add(sum, *found);
+        else if (number(worker, "gone_ms") && number(worker, "drain_ms")) unknown = true;
       }
     line += fmt::format("{}{}{} {}", line.empty() ? "" : ", ", unknown ? "at least " : "", sum, name);
   }

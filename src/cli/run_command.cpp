@@ -39,34 +39,24 @@ int run_command(const Arguments& arguments) {
   }
   if (contains(client_commands, *arguments.command)) ignore_signals_of_a_master();
   switch (*arguments.command) {
-    case Command::start:
-      return run_start(arguments);
+    case Command::start: return run_start(arguments);
     case Command::upgrade:
-    case Command::rollback:
-      return run_upgrade(arguments);
-    case Command::history:
-      return run_history(arguments);
-    case Command::receipt:
-      return run_receipt(arguments);
-    case Command::status:
-      return run_status(arguments);
-    case Command::verify:
-      return run_verify(arguments);
-    case Command::check:
-      return run_check(arguments);
-    case Command::list:
-      return run_list(arguments);
+    case Command::rollback: return run_upgrade(arguments);
+    case Command::history: return run_history(arguments);
+    case Command::receipt: return run_receipt(arguments);
+    case Command::status: return run_status(arguments);
+    case Command::verify: return run_verify(arguments);
+    case Command::check: return run_check(arguments);
+    case Command::list: return run_list(arguments);
     case Command::version:
-    case Command::help:
-      break;
+    case Command::help: break;
     case Command::promote:
     case Command::abort:
     case Command::message:
     case Command::kill:
     case Command::die:
     case Command::stop:
-    case Command::forks:
-      return run_control(arguments);
+    case Command::forks: return run_control(arguments);
   }
   return failed;
 }

@@ -61,10 +61,8 @@ Outcome with_json(const Arguments& arguments) {
   const Outcome outcome = client::exchange(arguments.where, command_of(arguments), {}).outcome;
   if (outcome.receipt == 0) return outcome;
   const Outcome receipt = receipt_of(arguments.where, outcome.receipt);
-  if (receipt.status == ok)
-    print(printable_json(receipt.text) + "\n");
-  else
-    complain(receipt.text);
+  if (receipt.status == ok) print(printable_json(receipt.text) + "\n");
+  else complain(receipt.text);
   return outcome;
 }
 
@@ -103,10 +101,8 @@ int run_upgrade(const Arguments& arguments) {
   if (outcome.status == reverted)
     complain(fmt::format("the {} failed, the old code serves: {}{}", word(*arguments.command), outcome.text,
                          more));
-  else if (outcome.status != ok)
-    complain(outcome.text + more);
-  else if (!arguments.json)
-    print(outcome.text.empty() ? "done\n" : printable(outcome.text) + "\n");
+  else if (outcome.status != ok) complain(outcome.text + more);
+  else if (!arguments.json) print(outcome.text.empty() ? "done\n" : printable(outcome.text) + "\n");
   return outcome.status;
 }
 

@@ -151,12 +151,9 @@ int run_watch(const Arguments& arguments) {
   if (in_place) other.emplace();
   for (bool first = true;; first = false) {
     const Screen size = screen(80);
-    if (arguments.json)
-      print(watch.json(outcome));
-    else if (in_place)
-      print(frame(watch.page(outcome, size), size));
-    else
-      print((first ? "" : "\n") + watch.page(outcome, size));
+    if (arguments.json) print(watch.json(outcome));
+    else if (in_place) print(frame(watch.page(outcome, size), size));
+    else print((first ? "" : "\n") + watch.page(outcome, size));
     if (!wait(*arguments.watch)) return ok;
     outcome = watch.look();
   }

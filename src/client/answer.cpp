@@ -48,8 +48,7 @@ Outcome outcome_of(std::string_view line) {
   Outcome outcome{failed, R"(the master's answer has neither "value":"OK" nor "error")"};
   if (const auto error = json::text(object, "error"))
     outcome = {status_of(json::text_or_empty(object, "status")), *error};
-  else if (json::text_or_empty(object, "value") == "OK")
-    outcome = outcome_of_success(object);
+  else if (json::text_or_empty(object, "value") == "OK") outcome = outcome_of_success(object);
   if (const auto it = object.find("receipt"); it != object.end() && it->is_number_unsigned())
     outcome.receipt = it->get<std::uint64_t>();
   return outcome;

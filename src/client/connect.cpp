@@ -47,16 +47,11 @@ Attempt check_owner(UniqueFd fd, const std::string& path) {
 Attempt explain_unix(int number, const std::string& path) {
   switch (number) {
     case ENOENT:
-    case ENOTDIR:
-      return no(ConnectResult::no_listener, "no socket " + path);
-    case ECONNREFUSED:
-      return no(ConnectResult::no_listener, "no process listens on " + path);
-    case EACCES:
-      return no(ConnectResult::forbidden, os_error("connect to", path, number).text);
-    case EAGAIN:
-      return no(ConnectResult::timed_out, path + " takes no connection");
-    default:
-      return no(ConnectResult::failed, os_error("connect to", path, number).text);
+    case ENOTDIR: return no(ConnectResult::no_listener, "no socket " + path);
+    case ECONNREFUSED: return no(ConnectResult::no_listener, "no process listens on " + path);
+    case EACCES: return no(ConnectResult::forbidden, os_error("connect to", path, number).text);
+    case EAGAIN: return no(ConnectResult::timed_out, path + " takes no connection");
+    default: return no(ConnectResult::failed, os_error("connect to", path, number).text);
   }
 }
 

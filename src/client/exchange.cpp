@@ -39,15 +39,12 @@ protocol::Instance instance_of(const Client::Where& where) {
 
 Outcome explain(const Attempt& attempt, const Client::Where& where, const protocol::Instance& instance) {
   switch (attempt.result) {
-    case ConnectResult::no_listener:
-      return explain_no_master(where, instance, attempt.text);
-    case ConnectResult::forbidden:
-      return {refused, attempt.text};
+    case ConnectResult::no_listener: return explain_no_master(where, instance, attempt.text);
+    case ConnectResult::forbidden: return {refused, attempt.text};
     case ConnectResult::timed_out:
       return {timed_out, fmt::format("no connection within {}: {}", seconds(where.timeout), attempt.text)};
     case ConnectResult::connected:
-    case ConnectResult::failed:
-      break;
+    case ConnectResult::failed: break;
   }
   return {failed, attempt.text};
 }
@@ -126,10 +123,8 @@ Reply await(Connection& connection, const Endpoint& endpoint, const Command& com
       case LineKind::event:
         if (event) event(line);
         break;
-      case LineKind::answer:
-        return {outcome_of(line), line};
-      case LineKind::foreign:
-        return {foreign(endpoint, line), {}};
+      case LineKind::answer: return {outcome_of(line), line};
+      case LineKind::foreign: return {foreign(endpoint, line), {}};
     }
   }
 }

@@ -154,10 +154,8 @@ void check_closed(const std::string& text, const YAML::Mark& mark) {
   if (quote != '"' && quote != '\'') return;
   while (++at < text.size()) {
     const bool pair = at + 1 < text.size() && text[at + 1] == '\'';
-    if (quote == '"' ? text[at] == '\\' : text[at] == quote && pair)
-      ++at;
-    else if (text[at] == quote)
-      return;
+    if (quote == '"' ? text[at] == '\\' : text[at] == quote && pair) ++at;
+    else if (text[at] == quote) return;
   }
   refuse(mark, "found a quote that is never closed");
 }
@@ -166,14 +164,10 @@ void check_closed(const std::string& text, const YAML::Mark& mark) {
 
 const char* word(Node::Kind kind) {
   switch (kind) {
-    case Node::Kind::null:
-      return "nothing";
-    case Node::Kind::scalar:
-      return "a single value";
-    case Node::Kind::list:
-      return "a list";
-    case Node::Kind::map:
-      return "a map";
+    case Node::Kind::null: return "nothing";
+    case Node::Kind::scalar: return "a single value";
+    case Node::Kind::list: return "a list";
+    case Node::Kind::map: return "a map";
   }
   return "?";
 }

@@ -86,12 +86,9 @@ Result<void> match_health(const HealthProbe& probe, const std::vector<std::strin
 std::string health_text(const HealthProbe& probe) {
   const std::string name = probe.listener.empty() ? "" : probe.listener + "=";
   switch (probe.kind) {
-    case HealthProbe::Kind::connect:
-      return name + "connect";
-    case HealthProbe::Kind::run:
-      return fmt::format("run {}", fmt::join(probe.command, " "));
-    case HealthProbe::Kind::get:
-      break;
+    case HealthProbe::Kind::connect: return name + "connect";
+    case HealthProbe::Kind::run: return fmt::format("run {}", fmt::join(probe.command, " "));
+    case HealthProbe::Kind::get: break;
   }
   const std::string status = probe.lowest_status == probe.highest_status
                                  ? std::to_string(probe.lowest_status)

@@ -21,10 +21,8 @@ std::string in_quotes(std::string_view text) {
   std::string shown = "\"";
   for (const char c : cut ? text.substr(0, cut_at(text)) : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f)
-      shown += fmt::format("\\x{:02x}", byte);
-    else
-      shown += c;
+    if (byte < 0x20 || byte == 0x7f) shown += fmt::format("\\x{:02x}", byte);
+    else shown += c;
   }
   return shown + (cut ? "…\"" : "\"");
 }

@@ -30,10 +30,8 @@ class Reader {
   template <class T, class Parse>
   void value(const Node& key, const Node& node, T& into, Parse parse) {
     if (!is(key, node, Node::Kind::scalar)) return;
-    if (auto parsed = parse(node.text))
-      into = std::move(*parsed);
-    else
-      complain(node, key.text + ": " + parsed.error().text);
+    if (auto parsed = parse(node.text)) into = std::move(*parsed);
+    else complain(node, key.text + ": " + parsed.error().text);
   }
 
   // The address of a listener with an absolute socket path.
@@ -46,10 +44,8 @@ class Reader {
     for (std::size_t i = 0; i + 1 < map.items.size(); i += 2) {
       const Node& key = map.items[i];
       const auto [first, fresh] = lines.emplace(key.text, key.line);
-      if (fresh)
-        entry(key, map.items[i + 1]);
-      else
-        complain_of_second(key, first->second);
+      if (fresh) entry(key, map.items[i + 1]);
+      else complain_of_second(key, first->second);
     }
   }
 

@@ -60,8 +60,7 @@ class Problems {
 // More canaries than slots would upgrade all slots at once, without a canary.
 void check_canary(Problems& problems, const Options& options) {
   const auto [value, percent] = options.canary;
-  if (percent && value > 100)
-    problems.add("canary", fmt::format("found {}%, expected at most 100%", value));
+  if (percent && value > 100) problems.add("canary", fmt::format("found {}%, expected at most 100%", value));
   else if (!percent && value > forks_limit)
     problems.add("canary", fmt::format("found {}, expected at most {} or 100%", value, forks_limit));
   else if (!percent && options.forks > 0 && value > options.forks)

@@ -60,10 +60,8 @@ void read_listen(Reader& reader, const Node& key, const Node& node, Options& opt
   if (node.kind == Node::Kind::scalar) return reader.value(key, node, into.emplace_back(), parse);
   if (!reader.is(key, node, Node::Kind::list)) return;
   for (const Node& item : node.items) {
-    if (item.kind == Node::Kind::map)
-      into.push_back(read_listener_map(reader, item));
-    else
-      reader.value(key, item, into.emplace_back(), parse);
+    if (item.kind == Node::Kind::map) into.push_back(read_listener_map(reader, item));
+    else reader.value(key, item, into.emplace_back(), parse);
   }
 }
 

@@ -27,14 +27,10 @@ Connection::Step Connection::start(std::string request) {
 
 Connection::Step Connection::advance() {
   switch (stage_) {
-    case Stage::connecting:
-      return finish_connecting();
-    case Stage::sending:
-      return send_request();
-    case Stage::reading:
-      return read_answer();
-    case Stage::idle:
-      return Step::pending;
+    case Stage::connecting: return finish_connecting();
+    case Stage::sending: return send_request();
+    case Stage::reading: return read_answer();
+    case Stage::idle: return Step::pending;
   }
   return Step::pending;
 }
@@ -95,13 +91,9 @@ Connection::Step Connection::after_end() {
 
 Connection::Step Connection::take(Reading reading) {
   switch (reading) {
-    case Reading::more:
-      return Step::pending;
-    case Reading::complete:
-      stage_ = Stage::idle;
-      return Step::answered;
-    case Reading::bad:
-      return fail(load::failure(Outcome::wrong, reader_->problem()));
+    case Reading::more: return Step::pending;
+    case Reading::complete: stage_ = Stage::idle; return Step::answered;
+    case Reading::bad: return fail(load::failure(Outcome::wrong, reader_->problem()));
   }
   return Step::pending;
 }
@@ -116,14 +108,10 @@ Connection::Idle Connection::look_while_idle() const {
 
 std::string Connection::waiting_for() const {
   switch (stage_) {
-    case Stage::connecting:
-      return "while connecting";
-    case Stage::sending:
-      return reused("while sending");
-    case Stage::reading:
-      return reused(reader_->place());
-    case Stage::idle:
-      break;
+    case Stage::connecting: return "while connecting";
+    case Stage::sending: return reused("while sending");
+    case Stage::reading: return reused(reader_->place());
+    case Stage::idle: break;
   }
   return "idle";
 }

@@ -130,10 +130,8 @@ Reading HttpReader::enter_header(const std::string& name, std::string_view value
     return reject("Transfer-Encoding, which is not supported");
   } else if (name == "connection") {
     const std::string options = lowered(value);
-    if (has_token(options, "close"))
-      answer_.close = true;
-    else if (has_token(options, "keep-alive"))
-      answer_.close = false;
+    if (has_token(options, "close")) answer_.close = true;
+    else if (has_token(options, "keep-alive")) answer_.close = false;
   } else if (name == "x-version") {
     if (!is_version(value) || !answer_.version.empty()) return reject("a malformed or second X-Version");
     answer_.version = value;
@@ -174,13 +172,10 @@ Reading HttpReader::end() {
 
 const char* HttpReader::place() const {
   switch (stage_) {
-    case Stage::head:
-      return head_.empty() ? "before any byte of the answer" : "within the headers";
+    case Stage::head: return head_.empty() ? "before any byte of the answer" : "within the headers";
     case Stage::body:
-    case Stage::body_until_eof:
-      return "within the body";
-    case Stage::done:
-      return "after the answer";
+    case Stage::body_until_eof: return "within the body";
+    case Stage::done: return "after the answer";
   }
   return "?";
 }

@@ -12,15 +12,11 @@ namespace {
 
 Outcome outcome_of(int number) {
   switch (number) {
-    case ECONNREFUSED:
-      return Outcome::refused;
+    case ECONNREFUSED: return Outcome::refused;
     case ECONNRESET:
-    case EPIPE:
-      return Outcome::reset;
-    case ETIMEDOUT:
-      return Outcome::timed_out;
-    default:
-      return Outcome::other;
+    case EPIPE: return Outcome::reset;
+    case ETIMEDOUT: return Outcome::timed_out;
+    default: return Outcome::other;
   }
 }
 
@@ -28,20 +24,13 @@ Outcome outcome_of(int number) {
 
 const char* name_of(Outcome outcome) {
   switch (outcome) {
-    case Outcome::ok:
-      return "ok";
-    case Outcome::refused:
-      return "refused";
-    case Outcome::reset:
-      return "reset";
-    case Outcome::truncated:
-      return "truncated";
-    case Outcome::timed_out:
-      return "timed_out";
-    case Outcome::wrong:
-      return "wrong";
-    case Outcome::other:
-      return "other";
+    case Outcome::ok: return "ok";
+    case Outcome::refused: return "refused";
+    case Outcome::reset: return "reset";
+    case Outcome::truncated: return "truncated";
+    case Outcome::timed_out: return "timed_out";
+    case Outcome::wrong: return "wrong";
+    case Outcome::other: return "other";
   }
   return "?";
 }

@@ -36,17 +36,10 @@ Pool::Id Pool::pick_idle() {
 
 bool Pool::dismiss_unless_quiet(Id id) {
   switch (entries_.at(id).connection.look_while_idle()) {
-    case Connection::Idle::quiet:
-      return false;
-    case Connection::Idle::closed:
-      ++counts_.idle_closed;
-      break;
-    case Connection::Idle::reset:
-      ++counts_.idle_reset;
-      break;
-    case Connection::Idle::garbage:
-      ++counts_.idle_garbage;
-      break;
+    case Connection::Idle::quiet: return false;
+    case Connection::Idle::closed: ++counts_.idle_closed; break;
+    case Connection::Idle::reset: ++counts_.idle_reset; break;
+    case Connection::Idle::garbage: ++counts_.idle_garbage; break;
   }
   std::erase(idle_, id);
   drop(id);

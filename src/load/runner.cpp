@@ -37,9 +37,7 @@ Pool make_pool(const Options& options, int epoll) {
     case Protocol::echo:
       make_reader = [prefixed = options.echo_prefixed] { return std::make_unique<EchoReader>(prefixed); };
       break;
-    case Protocol::close:
-      make_reader = [] { return std::make_unique<CloseReader>(); };
-      break;
+    case Protocol::close: make_reader = [] { return std::make_unique<CloseReader>(); }; break;
   }
   return {epoll,
           first_connection_id,
@@ -133,15 +131,9 @@ Result<void> Runner::wait() {
   if (count < 0 && errno != EINTR) return os_fail("wait", "for events", errno);
   for (int i = 0; i < count; ++i) {
     switch (const std::uint64_t id = events[static_cast<std::size_t>(i)].data.u64) {
-      case signal_id:
-        on_signal();
-        break;
-      case commands_id:
-        on_commands();
-        break;
-      default:
-        on_connection(id);
-        break;
+      case signal_id: on_signal(); break;
+      case commands_id: on_commands(); break;
+      default: on_connection(id); break;
     }
   }
   return {};
@@ -174,9 +166,7 @@ void Runner::execute(const Command& command) {
       accounting_.mark(command.text, now());
       announce_("phase: " + command.text);
       return;
-    case Command::What::stop:
-      stopping_ = true;
-      return;
+    case Command::What::stop: stopping_ = true; return;
     case Command::What::bad:
       // An error, since a missed mark would put results into the wrong phase.
       stopping_ = true;
@@ -188,10 +178,8 @@ void Runner::execute(const Command& command) {
 void Runner::on_connection(Pool::Id id) {
   Connection* connection = pool_.find(id);
   if (!connection) return;
-  if (connection->stage() == Connection::Stage::idle)
-    pool_.on_idle_event(id);
-  else
-    finish_step(id, connection->advance());
+  if (connection->stage() == Connection::Stage::idle) pool_.on_idle_event(id);
+  else finish_step(id, connection->advance());
 }
 
 void Runner::issue() {
@@ -255,9 +243,7 @@ void Runner::finish_step(Pool::Id id, Connection::Step step) {
     case Connection::Step::answered:
       verdict = judge_.judge(pool_.find(id)->answer(), attempts_.at(busy_.at(id)).kind);
       break;
-    case Connection::Step::failed:
-      verdict = pool_.find(id)->failure();
-      break;
+    case Connection::Step::failed: verdict = pool_.find(id)->failure(); break;
   }
   end(busy_.at(id), verdict, pool_.find(id)->port());
   busy_.erase(id);

@@ -55,10 +55,8 @@ void Master::make_up(const rollout::Commit& command) {
 // If the set is still staged, connections go to the old sockets: the flip has failed. Else they go to the new
 // sockets.
 void Master::make_up(const rollout::Flip&) {
-  if (listeners_.staged())
-    perform(engine_.flip_failed(now(), std::string("the flip: ") + why));
-  else
-    perform(engine_.flipped(now()));
+  if (listeners_.staged()) perform(engine_.flip_failed(now(), std::string("the flip: ") + why));
+  else perform(engine_.flipped(now()));
 }
 
 void Master::make_up(const rollout::Measure&) { perform(engine_.measured(now(), {})); }

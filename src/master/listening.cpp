@@ -22,8 +22,7 @@ void Master::look_at_app_listeners() {
   const auto judged = app_listeners_.judge(now());
   const auto given_up = app_listeners_.given_up(now());
   if (const auto due = app_listeners_.next_judgement()) next = next ? std::min(*next, *due) : *due;
-  if (!next || outcome_)
-    app_listeners_timer_.stop();
+  if (!next || outcome_) app_listeners_timer_.stop();
   else
     app_listeners_timer_.start(std::max(rollout::Time{0}, *next - now()),
                                [this] { look_at_app_listeners(); });

@@ -35,10 +35,8 @@ Outcome Master::run(const rollout::Release& start) {
     log::info("listener {}: {}", listener.name, listener.address);
   log::info("control: port {}, socket {}/{}.sock", options_.port, options_.runtime_dir, options_.port);
   listener_files_.watch();
-  if (start.id.empty())
-    boot(rollout::Start{start, ""});
-  else
-    sound_start_.find(start);
+  if (start.id.empty()) boot(rollout::Start{start, ""});
+  else sound_start_.find(start);
   uv_run(&loop_, UV_RUN_DEFAULT);
   return outcome_.value_or(Outcome{failed, "the event loop ended by itself"});
 }
@@ -100,8 +98,7 @@ void Master::obey(Signals::Order order, const char* name) {
     case Signals::Order::re_execute:
       log::warning("{}: a master cannot execute itself anew yet: nothing is done", name);
       return;
-    case Signals::Order::log_state:
-      return notes_.log_state(name);
+    case Signals::Order::log_state: return notes_.log_state(name);
   }
 }
 
@@ -131,10 +128,8 @@ void Master::settle() {
   health_rounds_.follow();
   watch_queues();
   const auto next = engine_.next_deadline();
-  if (!next || outcome_)
-    timer_.stop();
-  else
-    timer_.start(*next - now());
+  if (!next || outcome_) timer_.stop();
+  else timer_.start(*next - now());
 }
 
 void Master::carry_out(const rollout::Drain& command) {
@@ -192,10 +187,8 @@ void Master::carry_out(const rollout::Answer& command) {
   const bool done = command.verdict == rollout::Verdict::ok;
   const auto reason = done ? command.text : failures_.with_output_of(command.request, command.text);
   const auto [number, text] = receipts_.close(command.request, command.verdict, reason);
-  if (done)
-    log::info("{}: done, {}", verb, text);
-  else
-    log::warning("{}: {}: {}", verb, protocol::word(refusal), first_line(text));
+  if (done) log::info("{}: done, {}", verb, text);
+  else log::warning("{}: {}: {}", verb, protocol::word(refusal), first_line(text));
   protocol::Json members = protocol::Json::object();
   if (number) members["receipt"] = number;
   if (done) members["text"] = text;

@@ -41,42 +41,18 @@ void Master::answer_or_give_up(rollout::RequestId request, const std::function<v
 
 void Master::begin(rollout::RequestId request, const protocol::Command& command) {
   switch (command.verb) {
-    case protocol::Verb::upgrade:
-      on_upgrade(request, command);
-      break;
-    case protocol::Verb::rollback:
-      on_rollback(request, command);
-      break;
-    case protocol::Verb::promote:
-      perform(engine_.promote(now(), request));
-      break;
-    case protocol::Verb::abort:
-      perform(engine_.abort(now(), request));
-      break;
-    case protocol::Verb::kill:
-      perform(engine_.kill(now(), request));
-      break;
-    case protocol::Verb::die:
-      perform(engine_.stop(now(), request, true));
-      break;
-    case protocol::Verb::stop:
-      perform(engine_.stop(now(), request, false));
-      break;
-    case protocol::Verb::message:
-      on_message(request, command.value);
-      break;
-    case protocol::Verb::forks:
-      on_forks(request, command);
-      break;
-    case protocol::Verb::status:
-      on_status(request);
-      break;
-    case protocol::Verb::history:
-      history_answers_.list(request, command.value);
-      break;
-    case protocol::Verb::receipt:
-      history_answers_.receipt(request, command.value);
-      break;
+    case protocol::Verb::upgrade: on_upgrade(request, command); break;
+    case protocol::Verb::rollback: on_rollback(request, command); break;
+    case protocol::Verb::promote: perform(engine_.promote(now(), request)); break;
+    case protocol::Verb::abort: perform(engine_.abort(now(), request)); break;
+    case protocol::Verb::kill: perform(engine_.kill(now(), request)); break;
+    case protocol::Verb::die: perform(engine_.stop(now(), request, true)); break;
+    case protocol::Verb::stop: perform(engine_.stop(now(), request, false)); break;
+    case protocol::Verb::message: on_message(request, command.value); break;
+    case protocol::Verb::forks: on_forks(request, command); break;
+    case protocol::Verb::status: on_status(request); break;
+    case protocol::Verb::history: history_answers_.list(request, command.value); break;
+    case protocol::Verb::receipt: history_answers_.receipt(request, command.value); break;
   }
 }
 

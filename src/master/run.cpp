@@ -80,12 +80,9 @@ class Loop {
 
 Outcome refusal(const InstanceLock::Refusal& refused_by) {
   switch (refused_by.failure) {
-    case InstanceLock::Failure::refused:
-      return {refused, refused_by.text};
-    case InstanceLock::Failure::timed_out:
-      return {timed_out, refused_by.text};
-    case InstanceLock::Failure::failed:
-      break;
+    case InstanceLock::Failure::refused: return {refused, refused_by.text};
+    case InstanceLock::Failure::timed_out: return {timed_out, refused_by.text};
+    case InstanceLock::Failure::failed: break;
   }
   return {failed, refused_by.text};
 }

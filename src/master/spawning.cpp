@@ -33,10 +33,8 @@ void Master::carry_out(const rollout::Spawn& command) {
 // Before the first successor of a flip, makes the staged sockets.
 void Master::start_worker(const rollout::Spawn& command) {
   const auto staged = command.staged && !listeners_.staged() ? listeners_.stage() : Result<void>();
-  if (staged)
-    pool_.spawn(command);
-  else
-    perform(engine_.exited(now(), command.worker, {"spawn", staged.error().text, false}));
+  if (staged) pool_.spawn(command);
+  else perform(engine_.exited(now(), command.worker, {"spawn", staged.error().text, false}));
 }
 
 void Master::on_checked(const std::vector<UnverifiedWorkers::Worker>& waiting,

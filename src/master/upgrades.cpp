@@ -52,10 +52,8 @@ void Master::carry_out(const rollout::Commit& command) {
 }
 
 void Master::carry_out(const rollout::Flip&) {
-  if (const auto flipped = listeners_.flip(); flipped)
-    pending_flip_.begin();
-  else
-    perform(engine_.flip_failed(now(), flipped.error().text));
+  if (const auto flipped = listeners_.flip(); flipped) pending_flip_.begin();
+  else perform(engine_.flip_failed(now(), flipped.error().text));
 }
 
 // Removes old receipts, and the stored releases that no worker runs and that are too old for a rollback.

@@ -90,46 +90,29 @@ Result<Command> check(Command command) {
 
 const char* word(Verb verb) {
   switch (verb) {
-    case Verb::upgrade:
-      return "upgrade";
-    case Verb::rollback:
-      return "rollback";
-    case Verb::promote:
-      return "promote";
-    case Verb::abort:
-      return "abort";
-    case Verb::kill:
-      return "kill";
-    case Verb::die:
-      return "die";
-    case Verb::stop:
-      return "stop";
-    case Verb::message:
-      return "message";
-    case Verb::forks:
-      return "forks";
-    case Verb::status:
-      return "status";
-    case Verb::history:
-      return "history";
-    case Verb::receipt:
-      return "receipt";
+    case Verb::upgrade: return "upgrade";
+    case Verb::rollback: return "rollback";
+    case Verb::promote: return "promote";
+    case Verb::abort: return "abort";
+    case Verb::kill: return "kill";
+    case Verb::die: return "die";
+    case Verb::stop: return "stop";
+    case Verb::message: return "message";
+    case Verb::forks: return "forks";
+    case Verb::status: return "status";
+    case Verb::history: return "history";
+    case Verb::receipt: return "receipt";
   }
   return "?";
 }
 
 const char* word(Refusal refusal) {
   switch (refusal) {
-    case Refusal::failed:
-      return "failed";
-    case Refusal::usage:
-      return "usage";
-    case Refusal::refused:
-      return "refused";
-    case Refusal::reverted:
-      return "reverted";
-    case Refusal::timed_out:
-      return "timed_out";
+    case Refusal::failed: return "failed";
+    case Refusal::usage: return "usage";
+    case Refusal::refused: return "refused";
+    case Refusal::reverted: return "reverted";
+    case Refusal::timed_out: return "timed_out";
   }
   return "?";
 }

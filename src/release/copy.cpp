@@ -71,12 +71,9 @@ Result<void> by_bytes(int from, int to, std::uint64_t size, const std::string& s
 
 const char* word(CopyWay way) {
   switch (way) {
-    case CopyWay::reflink:
-      return "reflink";
-    case CopyWay::range:
-      return "copy_file_range";
-    case CopyWay::bytes:
-      return "read and write";
+    case CopyWay::reflink: return "reflink";
+    case CopyWay::range: return "copy_file_range";
+    case CopyWay::bytes: return "read and write";
   }
   return "";
 }

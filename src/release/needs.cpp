@@ -10,14 +10,10 @@ constexpr std::size_t needed_max = 512;
 
 std::string* single_text(Needs& needs, std::int64_t tag) {
   switch (tag) {
-    case DT_SONAME:
-      return &needs.soname;
-    case DT_RPATH:
-      return &needs.rpath;
-    case DT_RUNPATH:
-      return &needs.runpath;
-    default:
-      return nullptr;
+    case DT_SONAME: return &needs.soname;
+    case DT_RPATH: return &needs.rpath;
+    case DT_RUNPATH: return &needs.runpath;
+    default: return nullptr;
   }
 }
 
@@ -34,10 +30,8 @@ std::optional<Needs> read_needs(const Bytes& bytes) {
     if (!single && entry.d_tag != DT_NEEDED) continue;
     auto text = file.text(entry.d_un.d_val);
     if (!text || (!single && needs.needed.size() == needed_max)) return std::nullopt;
-    if (single)
-      *single = std::move(*text);
-    else
-      needs.needed.push_back(std::move(*text));
+    if (single) *single = std::move(*text);
+    else needs.needed.push_back(std::move(*text));
   }
   return needs;
 }

@@ -15,24 +15,18 @@ using Time = Recorder::Time;
 
 const char* word(Recorder::Role role) {
   switch (role) {
-    case Recorder::Role::before:
-      return "old";
-    case Recorder::Role::fresh:
-      return "new";
-    case Recorder::Role::back:
-      return "back";
+    case Recorder::Role::before: return "old";
+    case Recorder::Role::fresh: return "new";
+    case Recorder::Role::back: return "back";
   }
   return "?";
 }
 
 const char* word(Recorder::End end) {
   switch (end) {
-    case Recorder::End::clean:
-      return "clean";
-    case Recorder::End::forced:
-      return "forced";
-    case Recorder::End::crashed:
-      return "crashed";
+    case Recorder::End::clean: return "clean";
+    case Recorder::End::forced: return "forced";
+    case Recorder::End::crashed: return "crashed";
   }
   return "?";
 }

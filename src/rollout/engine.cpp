@@ -77,20 +77,13 @@ const char* Engine::state() const {
 const char* Engine::phase() const {
   if (!upgrade_) return "";
   switch (upgrade_->phase) {
-    case Phase::preparing:
-      return "preparing";
-    case Phase::rolling:
-      return "rolling";
-    case Phase::baking:
-      return "baking";
-    case Phase::flipping:
-      return "flipping";
-    case Phase::probation:
-      return "probation";
-    case Phase::committing:
-      return "committing";
-    case Phase::reverting:
-      return "reverting";
+    case Phase::preparing: return "preparing";
+    case Phase::rolling: return "rolling";
+    case Phase::baking: return "baking";
+    case Phase::flipping: return "flipping";
+    case Phase::probation: return "probation";
+    case Phase::committing: return "committing";
+    case Phase::reverting: return "reverting";
   }
   return "";
 }

@@ -59,10 +59,8 @@ Commands Engine::probed(Time now, const Probe& probe) {
   upgrade_->failed_probes = probe.failed > 0 ? upgrade_->failed_probes + 1 : 0;
   // If the old release failed probes too, or was never probed alone, the new one is not to blame.
   if (upgrade_->sick_before.value_or(!trial)) return done(now);
-  if (upgrade_->failed_probes >= probes_to_fail)
-    fail_upgrade(now, "health probe: " + probe.text);
-  else if (trial && !upgrade_->deadline && upgrade_->failed_probes == 0)
-    end_trial(now);
+  if (upgrade_->failed_probes >= probes_to_fail) fail_upgrade(now, "health probe: " + probe.text);
+  else if (trial && !upgrade_->deadline && upgrade_->failed_probes == 0) end_trial(now);
   return done(now);
 }
 

@@ -41,8 +41,7 @@ void Engine::reconcile_stop(Time now) {
   for (auto& [id, worker] : workers_) {
     if (stopping_->at_once && (active(worker) || worker.step < DrainStep::termed))
       force(now, worker, DrainStep::termed);
-    else if (active(worker))
-      drain_worker(now, worker);
+    else if (active(worker)) drain_worker(now, worker);
   }
   if (!workers_.empty()) return;
   for (const RequestId request : stopping_->requests) out_.push_back(Answer{request, Verdict::ok, "stopped"});
@@ -120,10 +119,8 @@ bool Engine::take_turn(Time now, unsigned slot) {
   for (const WorkerId id : slots_[slot].workers) {
     Worker& worker = workers_.at(id);
     if (!active(worker)) continue;
-    if (settings_.zero_downtime)
-      drain_worker(now, worker);
-    else
-      force(now, worker, DrainStep::termed);
+    if (settings_.zero_downtime) drain_worker(now, worker);
+    else force(now, worker, DrainStep::termed);
   }
   if (may_spawn(slot)) spawn(now, slot, *goal());
   return true;

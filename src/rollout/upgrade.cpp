@@ -51,10 +51,8 @@ bool Engine::begin_queued(Time now) {
   if (!queue_ || in_the_way_of_upgrade()) return false;
   const Queued next = *std::exchange(queue_, std::nullopt);
   // A failed grow may have reduced `forks` since.
-  if (const auto why = impossible(next.request))
-    out_.push_back(Answer{next.id, Verdict::refused, *why});
-  else
-    begin_upgrade(now, next.id, next.request);
+  if (const auto why = impossible(next.request)) out_.push_back(Answer{next.id, Verdict::refused, *why});
+  else begin_upgrade(now, next.id, next.request);
   return true;
 }
 
@@ -80,10 +78,8 @@ Commands Engine::prepare_failed(Time now, const std::string& text) {
 
 Commands Engine::unfit(Time now, const std::string& text) {
   if (!upgrade_ || upgrade_->phase != Phase::preparing) return done(now);
-  if (committed_)
-    close_upgrade(Verdict::refused, text);
-  else
-    fail_upgrade(now, text);
+  if (committed_) close_upgrade(Verdict::refused, text);
+  else fail_upgrade(now, text);
   return done(now);
 }
 
@@ -96,17 +92,12 @@ void Engine::advance_upgrade(Time now) {
     case Phase::baking:
     case Phase::flipping:
     case Phase::probation:
-    case Phase::committing:
-      return;
+    case Phase::committing: return;
     case Phase::rolling:
-      if (upgrade_->flip_ahead)
-        flip();
-      else
-        begin_probation(now);
+      if (upgrade_->flip_ahead) flip();
+      else begin_probation(now);
       return;
-    case Phase::reverting:
-      close_upgrade(Verdict::reverted, upgrade_->reason);
-      return;
+    case Phase::reverting: close_upgrade(Verdict::reverted, upgrade_->reason); return;
   }
 }
 
@@ -150,10 +141,8 @@ Commands Engine::flipped(Time now) {
   note(NoteKind::flipped);
   for (unsigned slot = 0; slot < slots_.size(); ++slot) drain_slot(now, slot, upgrade_->to.generation);
   upgrade_->phase = Phase::probation;
-  if (upgrade_->reason.empty())
-    begin_probation(now);
-  else
-    fail_upgrade(now, upgrade_->reason);
+  if (upgrade_->reason.empty()) begin_probation(now);
+  else fail_upgrade(now, upgrade_->reason);
   return done(now);
 }
 
@@ -202,8 +191,7 @@ void Engine::upgrade_deadline(Time now) {
       return;
     case Phase::rolling:
     case Phase::flipping:
-    case Phase::committing:
-      return;
+    case Phase::committing: return;
   }
 }
 
@@ -279,10 +267,8 @@ void Engine::close_upgrade(Verdict verdict, const std::string& text) {
       if (!active(worker) && !pending_answer_of(id)) pending.workers.insert(id);
   for (Slot& slot : slots_) slot.turn = false;
   upgrade_.reset();
-  if (pending.workers.empty())
-    answer(pending);
-  else
-    pending_answers_.push_back(std::move(pending));
+  if (pending.workers.empty()) answer(pending);
+  else pending_answers_.push_back(std::move(pending));
 }
 
 }  // namespace liveswap::rollout

@@ -110,10 +110,8 @@ void Engine::drain_slot(Time now, unsigned slot, Generation generation) {
 
 // A worker that has not entered liveswap_main holds nothing and is killed.
 void Engine::drain_worker(Time now, Worker& worker) {
-  if (!worker.entered)
-    force(now, worker, DrainStep::killed);
-  else if (worker.state == WorkerState::ready)
-    drain(now, worker, drain_limit());
+  if (!worker.entered) force(now, worker, DrainStep::killed);
+  else if (worker.state == WorkerState::ready) drain(now, worker, drain_limit());
   else
     drain(now, worker, std::min(settings_.drain_limit.value_or(unproven_drain_limit), unproven_drain_limit));
 }
@@ -144,15 +142,12 @@ void Engine::force(Time now, Worker& worker, DrainStep step) {
   worker.deadline =
       now + (worker.hurried ? std::min(settings_.term_grace, hurried_step) : settings_.term_grace);
   switch (step) {
-    case DrainStep::asked:
-      break;
+    case DrainStep::asked: break;
     case DrainStep::expired:
       out_.push_back(Expire{worker.id});
       note(NoteKind::expired, worker, now, "it " + worker.why_forced);
       break;
-    case DrainStep::termed:
-      out_.push_back(Signal{worker.id, false});
-      break;
+    case DrainStep::termed: out_.push_back(Signal{worker.id, false}); break;
     case DrainStep::killed:
       out_.push_back(Signal{worker.id, true});
       worker.deadline.reset();  // only the reaping is left
@@ -164,17 +159,10 @@ void Engine::force(Time now, Worker& worker, DrainStep step) {
 void Engine::next_step(Time now, Worker& worker, const std::string& why) {
   if (worker.step == DrainStep::asked) worker.why_forced = why;
   switch (worker.step) {
-    case DrainStep::asked:
-      force(now, worker, DrainStep::expired);
-      break;
-    case DrainStep::expired:
-      force(now, worker, DrainStep::termed);
-      break;
-    case DrainStep::termed:
-      force(now, worker, DrainStep::killed);
-      break;
-    case DrainStep::killed:
-      break;
+    case DrainStep::asked: force(now, worker, DrainStep::expired); break;
+    case DrainStep::expired: force(now, worker, DrainStep::termed); break;
+    case DrainStep::termed: force(now, worker, DrainStep::killed); break;
+    case DrainStep::killed: break;
   }
 }
 

@@ -68,10 +68,8 @@ bool place_descriptors(Plan& plan) {
     if (source >= 0 && plan.moved[i] < 0) return false;
   }
   for (int i = 0; i < count; ++i) {
-    if (plan.moved[i] < 0)
-      ::close(i);
-    else if (::dup2(plan.moved[i], i) < 0)
-      return false;
+    if (plan.moved[i] < 0) ::close(i);
+    else if (::dup2(plan.moved[i], i) < 0) return false;
   }
   return ::syscall(SYS_close_range, static_cast<unsigned>(count), ~0U, 0) == 0;
 }
@@ -117,24 +115,15 @@ int child_main(void* argument) {
 
 const char* name_of_limit(int resource) {
   switch (resource) {
-    case RLIMIT_NOFILE:
-      return "NOFILE";
-    case RLIMIT_CORE:
-      return "CORE";
-    case RLIMIT_AS:
-      return "AS";
-    case RLIMIT_NPROC:
-      return "NPROC";
-    case RLIMIT_STACK:
-      return "STACK";
-    case RLIMIT_MEMLOCK:
-      return "MEMLOCK";
-    case RLIMIT_CPU:
-      return "CPU";
-    case RLIMIT_FSIZE:
-      return "FSIZE";
-    default:
-      return "?";
+    case RLIMIT_NOFILE: return "NOFILE";
+    case RLIMIT_CORE: return "CORE";
+    case RLIMIT_AS: return "AS";
+    case RLIMIT_NPROC: return "NPROC";
+    case RLIMIT_STACK: return "STACK";
+    case RLIMIT_MEMLOCK: return "MEMLOCK";
+    case RLIMIT_CPU: return "CPU";
+    case RLIMIT_FSIZE: return "FSIZE";
+    default: return "?";
   }
 }
 

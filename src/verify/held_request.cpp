@@ -50,19 +50,15 @@ Result<HeldRequest> HeldRequest::begin(const std::string& address, bool connect,
 }
 
 Result<void> HeldRequest::finish() {
-  if (connect_)
-    ::shutdown(fd_.get(), SHUT_WR);
-  else if (auto sent = send_all(fd_.get(), "Connection: close\r\n\r\n"); !sent)
-    return sent;
+  if (connect_) ::shutdown(fd_.get(), SHUT_WR);
+  else if (auto sent = send_all(fd_.get(), "Connection: close\r\n\r\n"); !sent) return sent;
   return read_answer();
 }
 
 Result<void> HeldRequest::read_answer() {
   std::unique_ptr<load::AnswerReader> reader;
-  if (connect_)
-    reader = std::make_unique<load::CloseReader>();
-  else
-    reader = std::make_unique<load::HttpReader>(false);
+  if (connect_) reader = std::make_unique<load::CloseReader>();
+  else reader = std::make_unique<load::HttpReader>(false);
   reader->expect("GET");
   for (;;) {
     if (auto came = wait_for(fd_.get(), POLLIN, "the answer"); !came) return came;

@@ -71,10 +71,8 @@ void Interrupt::watch() {
 
 void Interrupt::set_handler(std::function<void()> handler) {
   const std::lock_guard lock(mutex_);
-  if (number_ != 0 && handler)
-    handler();
-  else
-    handler_ = std::move(handler);
+  if (number_ != 0 && handler) handler();
+  else handler_ = std::move(handler);
 }
 
 bool Interrupt::wait(milliseconds limit, const std::function<bool()>& condition) const {

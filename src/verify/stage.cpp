@@ -35,16 +35,13 @@ FaultFinding inject_bad_release(Stage& stage, Fault fault) {
   const auto after =
       stage.application.wait_until(recovery_limit, [](const auto& now) { return now.whole(); });
   const int status = upgrade.outcome.status;
-  if (status == ok)
-    finding.found = "it was accepted";
+  if (status == ok) finding.found = "it was accepted";
   else if (!before || !after)
     finding.found = "no answer from the master: " + (before ? after : before).error().text;
   else if (!after->whole() || after->releases() != before->releases() || after->head != before->head)
     finding.found = "turned down, but the old code is not in every slot again";
-  else if (status != reverted && status != failed && status != refused)
-    finding.found = upgrade.outcome.text;
-  else
-    finding.as_expected = true, finding.found = "turned down: " + upgrade.outcome.text;
+  else if (status != reverted && status != failed && status != refused) finding.found = upgrade.outcome.text;
+  else finding.as_expected = true, finding.found = "turned down: " + upgrade.outcome.text;
   return finding;
 }
 
@@ -95,18 +92,10 @@ FaultFinding inject(Stage& stage, Fault fault) {
     case Fault::crash_at_start:
     case Fault::hang_at_load:
     case Fault::never_ready:
-    case Fault::returns_at_once:
-      finding = inject_bad_release(stage, fault);
-      break;
-    case Fault::slow_drain:
-      finding = inject_slow_drain(stage);
-      break;
-    case Fault::killed_worker:
-      finding = play_killed_worker(stage);
-      break;
-    case Fault::overwrite:
-      finding = inject_overwrite(stage);
-      break;
+    case Fault::returns_at_once: finding = inject_bad_release(stage, fault); break;
+    case Fault::slow_drain: finding = inject_slow_drain(stage); break;
+    case Fault::killed_worker: finding = play_killed_worker(stage); break;
+    case Fault::overwrite: finding = inject_overwrite(stage); break;
   }
   finding.length = std::chrono::round<Milliseconds>(Clock::now() - begun);
   return finding;

@@ -18,17 +18,12 @@
 
 static const char* kind_of_file(mode_t mode) {
   switch (mode & S_IFMT) {
-    case S_IFDIR:
-      return "a directory";
-    case S_IFIFO:
-      return "a FIFO";
-    case S_IFSOCK:
-      return "a socket";
+    case S_IFDIR: return "a directory";
+    case S_IFIFO: return "a FIFO";
+    case S_IFSOCK: return "a socket";
     case S_IFCHR:
-    case S_IFBLK:
-      return "a device";
-    default:
-      return "no regular file";
+    case S_IFBLK: return "a device";
+    default: return "no regular file";
   }
 }
 
@@ -121,8 +116,7 @@ static void hide_needed_directory(const char* path) {
   snprintf(tail, sizeof tail, "%.*s/.needed", (int)(slash - path), path);
   const size_t size = strlen(value);
   const size_t tail_size = strlen(tail);
-  if (strcmp(value, tail) == 0)
-    unsetenv("LD_LIBRARY_PATH");
+  if (strcmp(value, tail) == 0) unsetenv("LD_LIBRARY_PATH");
   else if (size > tail_size && value[size - tail_size - 1] == ':' &&
            strcmp(value + size - tail_size, tail) == 0)
     value[size - tail_size - 1] = '\0';

@@ -96,10 +96,8 @@ std::vector<Piece> pieces(std::string_view text) {
     const auto& found = *it;
     const auto begin = static_cast<std::size_t>(found.position());
     if (begin > at) all.push_back({Piece::Kind::plain, rest.substr(at, begin - at), ""});
-    if (found[1].matched)
-      all.push_back({Piece::Kind::link, found[1], found[2]});
-    else
-      all.push_back({Piece::Kind::literal, found[3].matched ? found[3] : found[4], ""});
+    if (found[1].matched) all.push_back({Piece::Kind::link, found[1], found[2]});
+    else all.push_back({Piece::Kind::literal, found[3].matched ? found[3] : found[4], ""});
     at = begin + static_cast<std::size_t>(found.length());
   }
   if (at < rest.size()) all.push_back({Piece::Kind::plain, rest.substr(at), ""});

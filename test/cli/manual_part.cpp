@@ -14,12 +14,9 @@ using cli::Option;
 std::string escaped(std::string_view text, bool typed) {
   std::string result;
   for (const char c : text) {
-    if (c == '\\')
-      result += "\\e";
-    else if (c == '-' && typed)
-      result += "\\-";
-    else
-      result += c;
+    if (c == '\\') result += "\\e";
+    else if (c == '-' && typed) result += "\\-";
+    else result += c;
   }
   return result;
 }

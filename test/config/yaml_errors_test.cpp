@@ -161,10 +161,8 @@ TEST_CASE("a damaged file of options never does more than fail") {
     std::string text = good;
     for (unsigned edits = 1 + random() % 6; edits > 0; --edits) {
       const std::size_t at = random() % text.size();
-      if (random() % 2)
-        text[at] = good[random() % good.size()];
-      else
-        text.insert(at, good.substr(random() % good.size(), random() % 12));
+      if (random() % 2) text[at] = good[random() % good.size()];
+      else text.insert(at, good.substr(random() % good.size(), random() % 12));
     }
     std::ofstream(file.path(), std::ios::binary) << text;
     const auto options = config::load_yaml(file.path(), {});

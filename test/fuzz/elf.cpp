@@ -1,6 +1,6 @@
 // A library that nobody trusts yet, as the store and as `liveswap check` read it.
-#include "release/needs.hpp"
 #include "check/elf_file.hpp"
+#include "release/needs.hpp"
 #include "target.hpp"
 
 using namespace liveswap;

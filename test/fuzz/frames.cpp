@@ -64,22 +64,15 @@ class Input {
 
 UniqueFd descriptor_of(unsigned kind) {
   switch (kind) {
-    case 0:
-      return UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    case 1:
-      return UniqueFd::adopt(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    case 2:
-      return UniqueFd::adopt(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    case 3:
-      return UniqueFd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    case 4:
-      return UniqueFd::adopt(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    case 5:
-      return UniqueFd::adopt(::eventfd(0, EFD_CLOEXEC));
+    case 0: return UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    case 1: return UniqueFd::adopt(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    case 2: return UniqueFd::adopt(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    case 3: return UniqueFd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    case 4: return UniqueFd::adopt(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    case 5: return UniqueFd::adopt(::eventfd(0, EFD_CLOEXEC));
     case 6:
       return UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
-    default:
-      return UniqueFd::adopt(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    default: return UniqueFd::adopt(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   }
 }
 
@@ -178,22 +171,12 @@ class Master {
 
   void act(unsigned what, int value) {
     switch (what % 6) {
-      case 0:
-        draining_ = true;
-        return pool_.drain(id, rollout::Time{value}, value % 2 == 0);
-      case 1:
-        return pool_.expire(id);
-      case 2:
-        pool_.send_message(id, 1 + std::abs(value), "message");
-        return;
-      case 3:
-        return pool_.count_connections(id, 1 + std::abs(value));
-      case 4:
-        now_ += rollout::Time{std::abs(value)};
-        break;
-      case 5:
-        app_listeners_.judge(now_);
-        break;
+      case 0: draining_ = true; return pool_.drain(id, rollout::Time{value}, value % 2 == 0);
+      case 1: return pool_.expire(id);
+      case 2: pool_.send_message(id, 1 + std::abs(value), "message"); return;
+      case 3: return pool_.count_connections(id, 1 + std::abs(value));
+      case 4: now_ += rollout::Time{std::abs(value)}; break;
+      case 5: app_listeners_.judge(now_); break;
     }
     app_listeners_.look(now_, {{id, ready_, draining_}}, !draining_);
   }

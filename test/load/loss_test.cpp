@@ -174,8 +174,7 @@ TEST_CASE("an idle connection that is closed cleanly is replaced, which is no fa
 TEST_CASE("bytes that nobody asked for make the run fail") {
   // The first connection has had its answer when the second one sends its request, and gets more.
   const ThreadServer server([first = -1](Peer& peer, const std::string&) mutable {
-    if (first < 0)
-      first = peer.fd.get();
+    if (first < 0) first = peer.fd.get();
     else if (peer.fd.get() != first && peer.requests == 1)
       send_text(first, "HTTP/1.1 408 Request Timeout\r\n");
     send_text(peer.fd.get(), http_answer("v1", "hello"));

@@ -24,10 +24,8 @@ int sweep(nth::Sweep::Settings settings) {
   if (!::mkdtemp(directory.data())) return 2;
   settings.place.directory = directory;
   const bool well = nth::Sweep(settings).run();
-  if (well)
-    std::filesystem::remove_all(directory);
-  else
-    std::printf("the log of the master is %s/log\n", directory.c_str());
+  if (well) std::filesystem::remove_all(directory);
+  else std::printf("the log of the master is %s/log\n", directory.c_str());
   return well ? 0 : 1;
 }
 
@@ -45,18 +43,12 @@ int main(int argc, char** argv) {
   for (int i = 2; i + 1 < argc; i += 2) {
     const std::string option = argv[i];
     const auto value = static_cast<unsigned>(std::strtoul(argv[i + 1], nullptr, 10));
-    if (option == "--build")
-      settings.place.build = argv[i + 1];
-    else if (option == "--most")
-      settings.most = value;
-    else if (option == "--error")
-      settings.error = value;
-    else if (option == "--only")
-      settings.only = argv[i + 1];
-    else if (option == "--forks")
-      settings.place.forks = value;
-    else
-      return use();
+    if (option == "--build") settings.place.build = argv[i + 1];
+    else if (option == "--most") settings.most = value;
+    else if (option == "--error") settings.error = value;
+    else if (option == "--only") settings.only = argv[i + 1];
+    else if (option == "--forks") settings.place.forks = value;
+    else return use();
   }
   try {
     return sweep(settings);

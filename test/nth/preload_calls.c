@@ -103,10 +103,8 @@ static int kind_of(int fd) {
 static int fails_to_write(int fd, const char* name) {
   const int kind = kind_of(fd);
   if ((kind != S_IFREG && kind != S_IFSOCK) || !fails(name)) return 0;
-  if (kind == S_IFREG)
-    fail_with(ENOSPC, EIO);
-  else
-    fail_with(EAGAIN, ENOMEM);
+  if (kind == S_IFREG) fail_with(ENOSPC, EIO);
+  else fail_with(EAGAIN, ENOMEM);
   return 1;
 }
 

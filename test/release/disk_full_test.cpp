@@ -152,10 +152,8 @@ TEST_CASE("a full disk: what is committed stays committed") {
       const SmallDisk disk(dir / "state");
       const std::string head = dir / "state/HEAD";
       const Committed old{"/srv/old.so", recorded ? std::string(64, 'a') : ""};
-      if (recorded)
-        REQUIRE(commit(head, dir / "state", old).has_value());
-      else
-        put(head, old.path + "\n");
+      if (recorded) REQUIRE(commit(head, dir / "state", old).has_value());
+      else put(head, old.path + "\n");
       const Committed fresh{"/srv/new.so", std::string(64, 'b')};
       const int failures = starve(
           disk, of_files,

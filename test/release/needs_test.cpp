@@ -108,8 +108,7 @@ TEST_CASE("hostile libraries are read within bounds") {
     for (unsigned i = 0; i <= dice() % 8; ++i) {
       // Bytes, and words that are likely to overflow something.
       const std::size_t at = interesting(whole, dice);
-      if (dice() % 2)
-        bytes[at] = static_cast<char>(dice());
+      if (dice() % 2) bytes[at] = static_cast<char>(dice());
       else
         for (std::size_t k = at & ~std::size_t{7}; k < (at & ~std::size_t{7}) + 8 && k < bytes.size(); ++k)
           bytes[k] = dice() % 4 ? '\xff' : static_cast<char>(dice());

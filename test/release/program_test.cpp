@@ -45,10 +45,8 @@ int run_with(int channel, std::vector<std::string> words) {
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  if (channel >= 0)
-    ::posix_spawn_file_actions_adddup2(&actions, channel, LIVESWAP_FD_CHANNEL);
-  else
-    ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  if (channel >= 0) ::posix_spawn_file_actions_adddup2(&actions, channel, LIVESWAP_FD_CHANNEL);
+  else ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   pid_t child = -1;
   REQUIRE(::posix_spawn(&child, STORE_PROGRAM, &actions, nullptr, arguments.data(), environ) == 0);
   ::posix_spawn_file_actions_destroy(&actions);

@@ -114,12 +114,8 @@ namespace {
 // One of the ways never to become ready.
 void fail_to_start(Nature& nature, Dice& dice) {
   switch (dice.between(1, 6)) {
-    case 1:
-      nature.can_be_spawned = false;
-      break;
-    case 2:
-      nature.enters_after.reset();
-      break;
+    case 1: nature.can_be_spawned = false; break;
+    case 2: nature.enters_after.reset(); break;
     case 3:
       nature.enters_after.reset();
       nature.dies_after = span(dice, 0, 30);
@@ -156,14 +152,9 @@ Nature draw_nature(Dice& dice, const Plan& plan, Character character) {
   nature.leaves_after_term = span(dice, 0, 20);
   nature.leaves_after_kill = span(dice, 0, 3);
   switch (dice.between(1, 4)) {
-    case 1:
-      break;  // settles
-    case 2:
-      nature.ready_after = span(dice, 0, 40);
-      break;
-    case 3:
-      nature.defers_at_entry = true;
-      [[fallthrough]];
+    case 1: break;  // settles
+    case 2: nature.ready_after = span(dice, 0, 40); break;
+    case 3: nature.defers_at_entry = true; [[fallthrough]];
     case 4:
       if (!nature.defers_at_entry) nature.defers_after = span(dice, 0, 10);
       // A sound worker is ready within its limit: what is left of it after entering.

@@ -17,10 +17,8 @@ void Rules::order(const Answer& answer) {
   const auto it = open_.find(answer.request);
   demand(it != open_.end(), "a request is answered once");
   const Open open = it->second;
-  if (answer.verdict == Verdict::refused)
-    judge_refusal(answer, open);
-  else if (open.kind == Kind::upgrade)
-    judge_upgrade_answer(answer, open);
+  if (answer.verdict == Verdict::refused) judge_refusal(answer, open);
+  else if (open.kind == Kind::upgrade) judge_upgrade_answer(answer, open);
   if (answer.verdict == Verdict::ok) {
     if (open.kind == Kind::stop || open.kind == Kind::die)
       demand(workers_.empty(), "a stop is answered when every worker has gone");
@@ -51,22 +49,15 @@ void Rules::judge_refusal(const Answer& answer, const Open& open) {
   if (cause_ == Cause::prepare_failed && answer.request == unprepared_) return;
   const bool idle = state_before_ == "running" && !errand_before_;
   switch (open.kind) {
-    case Kind::upgrade:
-      judge_refused_upgrade(answer, open);
-      return;
+    case Kind::upgrade: judge_refused_upgrade(answer, open); return;
     case Kind::promote:
       demand(phase_before_ != "baking" && phase_before_ != "probation", "a trial can be promoted");
       break;
-    case Kind::abort:
-      demand(!may_fail(), "what is under way can be aborted");
-      break;
+    case Kind::abort: demand(!may_fail(), "what is under way can be aborted"); break;
     case Kind::kill:
-    case Kind::forks:
-      demand(!idle, "a request is refused when something is under way");
-      break;
+    case Kind::forks: demand(!idle, "a request is refused when something is under way"); break;
     case Kind::stop:
-    case Kind::die:
-      demand(false, "a stop is never refused");
+    case Kind::die: demand(false, "a stop is never refused");
   }
   demand(answer.request == request_, "a request is refused at once");
 }

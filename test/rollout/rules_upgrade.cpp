@@ -50,15 +50,11 @@ void Rules::begin_revert(const Note& note) {
 
 void Rules::order(const Note& note) {
   switch (note.kind) {
-    case NoteKind::ready:
-      become_ready(known(note.worker));
-      return;
+    case NoteKind::ready: become_ready(known(note.worker)); return;
     case NoteKind::started:
       if (!course_) begin_course(note.request);
-      if (course_->rolling)
-        end_trial("a bake lasts as long as it should");
-      else
-        begin_rolling(note);
+      if (course_->rolling) end_trial("a bake lasts as long as it should");
+      else begin_rolling(note);
       return;
     case NoteKind::baking:
       demand(rolls() && booted_ && canary() > 0 && !course_->pace().flip, "a bake is for a canary");
@@ -68,9 +64,7 @@ void Rules::order(const Note& note) {
       demand(rolls() && all_slots_serve(course_->to), "a probation is for all slots");
       begin_trial();
       return;
-    case NoteKind::reverting:
-      begin_revert(note);
-      return;
+    case NoteKind::reverting: begin_revert(note); return;
     case NoteKind::queued:
       demand(queued_ == 0 && note.request == request_ && wish_ == Kind::upgrade, "one waits at the most");
       queued_ = note.request;
@@ -82,8 +76,7 @@ void Rules::order(const Note& note) {
       if (!course_->rolling) unprepared_ = course_->request;
       course_.reset();
       return;
-    default:
-      return;
+    default: return;
   }
 }
 

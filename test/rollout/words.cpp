@@ -5,60 +5,36 @@ namespace {
 
 std::string in_words(Verdict verdict) {
   switch (verdict) {
-    case Verdict::ok:
-      return "ok";
-    case Verdict::failed:
-      return "failed";
-    case Verdict::refused:
-      return "refused";
-    case Verdict::reverted:
-      return "reverted";
-    case Verdict::timed_out:
-      return "timed out";
-    case Verdict::unreachable:
-      return "unreachable";
+    case Verdict::ok: return "ok";
+    case Verdict::failed: return "failed";
+    case Verdict::refused: return "refused";
+    case Verdict::reverted: return "reverted";
+    case Verdict::timed_out: return "timed out";
+    case Verdict::unreachable: return "unreachable";
   }
   return "?";
 }
 
 std::string in_words(NoteKind kind) {
   switch (kind) {
-    case NoteKind::preparing:
-      return "preparing";
-    case NoteKind::started:
-      return "started";
-    case NoteKind::spawned:
-      return "spawned";
-    case NoteKind::ready:
-      return "ready";
-    case NoteKind::draining:
-      return "draining";
-    case NoteKind::expired:
-      return "expired";
-    case NoteKind::gone:
-      return "gone";
-    case NoteKind::failed:
-      return "failed";
-    case NoteKind::committed:
-      return "committed";
-    case NoteKind::reverting:
-      return "reverting";
-    case NoteKind::waiting:
-      return "waiting";
-    case NoteKind::queued:
-      return "queued";
-    case NoteKind::baking:
-      return "baking";
-    case NoteKind::flipping:
-      return "flipping";
-    case NoteKind::flipped:
-      return "flipped";
-    case NoteKind::probation:
-      return "probation";
-    case NoteKind::leaving:
-      return "leaving";
-    case NoteKind::dropped:
-      return "dropped";
+    case NoteKind::preparing: return "preparing";
+    case NoteKind::started: return "started";
+    case NoteKind::spawned: return "spawned";
+    case NoteKind::ready: return "ready";
+    case NoteKind::draining: return "draining";
+    case NoteKind::expired: return "expired";
+    case NoteKind::gone: return "gone";
+    case NoteKind::failed: return "failed";
+    case NoteKind::committed: return "committed";
+    case NoteKind::reverting: return "reverting";
+    case NoteKind::waiting: return "waiting";
+    case NoteKind::queued: return "queued";
+    case NoteKind::baking: return "baking";
+    case NoteKind::flipping: return "flipping";
+    case NoteKind::flipped: return "flipped";
+    case NoteKind::probation: return "probation";
+    case NoteKind::leaving: return "leaving";
+    case NoteKind::dropped: return "dropped";
   }
   return "?";
 }

@@ -100,10 +100,8 @@ void World::obey(const Commit&) {
 
 void World::obey(const Flip&) {
   flips_ = true;
-  if (dice_.chance(30))
-    flipped();
-  else
-    later(Time{dice_.between(0, 60)}, [this] { flipped(); });
+  if (dice_.chance(30)) flipped();
+  else later(Time{dice_.between(0, 60)}, [this] { flipped(); });
 }
 
 void World::flipped() {
@@ -117,10 +115,8 @@ void World::obey(const Measure&) {
   std::map<WorkerId, std::uint64_t> bytes;
   for (const auto& [id, process] : processes_)
     if (dice_.chance(95)) bytes[id] = process.size + static_cast<std::uint64_t>(dice_.between(0, 5));
-  if (dice_.chance(60))
-    measured(bytes);
-  else
-    later(Time{dice_.between(0, 15)}, [this, bytes] { measured(bytes); });
+  if (dice_.chance(60)) measured(bytes);
+  else later(Time{dice_.between(0, 15)}, [this, bytes] { measured(bytes); });
 }
 
 void World::measured(const std::map<WorkerId, std::uint64_t>& bytes) {

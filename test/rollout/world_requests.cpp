@@ -29,26 +29,17 @@ void World::request(const Request& request) {
   }
   rules_.wished(now_, request.kind, id);
   switch (request.kind) {
-    case Kind::upgrade:
-      return;
+    case Kind::upgrade: return;
     case Kind::promote:
       tell(Cause::request, "promote", id, [&] { return engine_.promote(now_, id); });
       return;
-    case Kind::abort:
-      tell(Cause::request, "abort", id, [&] { return engine_.abort(now_, id); });
-      return;
-    case Kind::kill:
-      tell(Cause::request, "kill", id, [&] { return engine_.kill(now_, id); });
-      return;
+    case Kind::abort: tell(Cause::request, "abort", id, [&] { return engine_.abort(now_, id); }); return;
+    case Kind::kill: tell(Cause::request, "kill", id, [&] { return engine_.kill(now_, id); }); return;
     case Kind::forks:
       tell(Cause::request, "forks", request.forks, [&] { return engine_.forks(now_, id, request.forks); });
       return;
-    case Kind::stop:
-      tell(Cause::request, "stop", id, [&] { return engine_.stop(now_, id, false); });
-      return;
-    case Kind::die:
-      tell(Cause::request, "die", id, [&] { return engine_.stop(now_, id, true); });
-      return;
+    case Kind::stop: tell(Cause::request, "stop", id, [&] { return engine_.stop(now_, id, false); }); return;
+    case Kind::die: tell(Cause::request, "die", id, [&] { return engine_.stop(now_, id, true); }); return;
   }
 }
 

@@ -53,10 +53,8 @@ void serve_everywhere(Scenario& scenario, const char* mode) {
   const std::string path = "unix:" + (scenario.dir / "app.sock");
   Words options{"--listen-mode", mode, "--listen", "admin=" + admin.address(), "--listen", "local=" + path};
   const std::string six_address = "[::1]:" + six.text();
-  if (machine_has_ipv6())
-    options = options + Words{"--listen", "six=" + six_address};
-  else
-    MESSAGE("this machine has no IPv6: left out");
+  if (machine_has_ipv6()) options = options + Words{"--listen", "six=" + six_address};
+  else MESSAGE("this machine has no IPv6: left out");
   Instance app(scenario, own_fixture("report"), options, {"admin", "local", "six"});
   for (int generation = 1; generation <= 2; ++generation) {
     const auto expected = [&](const std::string& name) { return "listener=" + name + " slot="; };

@@ -123,7 +123,6 @@ __attribute__((visibility("default"))) int main(int argc, char** argv) {
     pthread_t thread;
     if (connection >= 0 && pthread_create(&thread, NULL, serve, (void*)(long)connection) == 0)
       pthread_detach(thread);
-    else if (errno == EMFILE)
-      poll(NULL, 0, 5);
+    else if (errno == EMFILE) poll(NULL, 0, 5);
   }
 }

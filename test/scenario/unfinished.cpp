@@ -111,10 +111,8 @@ void check_is_finished(Scenario& scenario, const std::string& keepalive, const s
   stream.upgrade();
   CHECK(stream.old_runs());
   // What is idle has been ended or moved meanwhile.
-  if (keepalive == "migrate" && !local)
-    CHECK(version_of(idle) == "v2");
-  else
-    CHECK(idle.ends());
+  if (keepalive == "migrate" && !local) CHECK(version_of(idle) == "v2");
+  else CHECK(idle.ends());
   stream.open();
   CHECK(contains(rest_of(streamed, path), "second"));
   CHECK(stream.old_leaves());

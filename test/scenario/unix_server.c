@@ -50,12 +50,10 @@ __attribute__((visibility("default"))) int main(int argc, char** argv) {
   if (argc != 4) return 2;
   words = argv;
   signal(SIGTERM, leave);
-  if (strcmp(argv[2], "at") == 0)
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", argv[1]);
+  if (strcmp(argv[2], "at") == 0) snprintf(address.sun_path, sizeof address.sun_path, "%s", argv[1]);
   else if (strcmp(argv[2], "tmp") == 0)
     snprintf(address.sun_path, sizeof address.sun_path, "%s.tmp", argv[1]);
-  else
-    snprintf(address.sun_path, sizeof address.sun_path, "%s.%d", argv[1], (int)getpid());
+  else snprintf(address.sun_path, sizeof address.sun_path, "%s.%d", argv[1], (int)getpid());
   unlink(address.sun_path);
   const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
   if (bind(listener, (struct sockaddr*)&address, sizeof address) != 0 || chmod(address.sun_path, 0666) != 0 ||

@@ -56,10 +56,8 @@ PROGRAM int main(int argc, char** argv) {
     for (int i = 0; i < count; ++i) {
       struct client* client = events[i].data.ptr;
       errno = 0;
-      if (client >= listeners && client < listeners + argc)
-        accept_some(client);
-      else
-        serve(client);
+      if (client >= listeners && client < listeners + argc) accept_some(client);
+      else serve(client);
     }
   }
 }

@@ -27,10 +27,8 @@ static void on_connection(uv_stream_t* listener, int status) {
   if (status != 0) return;
   uv_tcp_t* connection = h2o_mem_alloc(sizeof *connection);
   uv_tcp_init(listener->loop, connection);
-  if (uv_accept(listener, (uv_stream_t*)connection) != 0)
-    uv_close((uv_handle_t*)connection, forget);
-  else
-    h2o_accept(&accepting, h2o_uv_socket_create((uv_stream_t*)connection, forget));
+  if (uv_accept(listener, (uv_stream_t*)connection) != 0) uv_close((uv_handle_t*)connection, forget);
+  else h2o_accept(&accepting, h2o_uv_socket_create((uv_stream_t*)connection, forget));
 }
 
 PROGRAM int main(int argc, char** argv) {

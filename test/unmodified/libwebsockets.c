@@ -25,12 +25,9 @@ static int finish(struct lws* wsi) {
 
 static int on_event(struct lws* wsi, enum lws_callback_reasons reason, void* user, void* in, size_t size) {
   switch (reason) {
-    case LWS_CALLBACK_HTTP:
-      return answer(wsi);
-    case LWS_CALLBACK_HTTP_WRITEABLE:
-      return finish(wsi);
-    default:
-      return lws_callback_http_dummy(wsi, reason, user, in, size);
+    case LWS_CALLBACK_HTTP: return answer(wsi);
+    case LWS_CALLBACK_HTTP_WRITEABLE: return finish(wsi);
+    default: return lws_callback_http_dummy(wsi, reason, user, in, size);
   }
 }
 

@@ -90,14 +90,10 @@ PROGRAM int main(int argc, char** argv) {
       const int result = cqe->res;
       const unsigned flags = cqe->flags;
       io_uring_cqe_seen(&ring, cqe);
-      if (connection->doing == ACCEPT)
-        accepted(result, flags);
-      else if (connection->doing == RECEIVE)
-        received(connection, result);
-      else if (result <= 0 || connection->last)
-        end(connection);
-      else
-        receive(connection);
+      if (connection->doing == ACCEPT) accepted(result, flags);
+      else if (connection->doing == RECEIVE) received(connection, result);
+      else if (result <= 0 || connection->last) end(connection);
+      else receive(connection);
     }
   }
 }

@@ -161,10 +161,8 @@ TEST_CASE_FIXTURE(Verification, "a signal leaves nothing behind, whenever it com
     CAPTURE(moment.said);
     Process process(dir, setup({"--upgrades", "2", "--faults", "crash-at-load,hang-at-load,slow-drain",
                                 fixture("version_v1")}));
-    if (*moment.said)
-      REQUIRE(process.says(moment.said));
-    else
-      REQUIRE(eventually([&] { return !proc::descendants(process.pid()).empty(); }));
+    if (*moment.said) REQUIRE(process.says(moment.said));
+    else REQUIRE(eventually([&] { return !proc::descendants(process.pid()).empty(); }));
     const auto descendants = proc::descendants(process.pid());
     process.signal(moment.signal);
     process.signal(moment.signal);

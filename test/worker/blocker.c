@@ -96,10 +96,8 @@ static bool ends_listener(void) { return is("shutdown") || is("shutdown-read") |
 static void wait_elsewhere(void) {
   struct pollfd wait = {listener, POLLIN, 0};
   struct epoll_event event;
-  if (epoll >= 0)
-    epoll_wait(epoll, &event, 1, -1);
-  else if (polled)
-    poll(&wait, 1, -1);
+  if (epoll >= 0) epoll_wait(epoll, &event, 1, -1);
+  else if (polled) poll(&wait, 1, -1);
 }
 
 static void* accept_all(void* nothing) {

@@ -22,18 +22,12 @@ constexpr int quiet_ms = 150;  // for what shall not happen
 
 std::string_view word(int stage) {
   switch (stage) {
-    case LIVESWAP_STAGE_OPEN:
-      return "open";
-    case LIVESWAP_STAGE_LINK:
-      return "link";
-    case LIVESWAP_STAGE_ENTRY:
-      return "entry";
-    case LIVESWAP_STAGE_ABI:
-      return "abi";
-    case LIVESWAP_STAGE_SELFTEST:
-      return "selftest";
-    default:
-      return "?";
+    case LIVESWAP_STAGE_OPEN: return "open";
+    case LIVESWAP_STAGE_LINK: return "link";
+    case LIVESWAP_STAGE_ENTRY: return "entry";
+    case LIVESWAP_STAGE_ABI: return "abi";
+    case LIVESWAP_STAGE_SELFTEST: return "selftest";
+    default: return "?";
   }
 }
 

@@ -33,20 +33,13 @@ __attribute__((format(printf, 1, 2))) static void reply(const char* format, ...)
 
 static const char* error_name(int number) {
   switch (number) {
-    case EAGAIN:
-      return "EAGAIN";
-    case EBADF:
-      return "EBADF";
-    case EINVAL:
-      return "EINVAL";
-    case EMSGSIZE:
-      return "EMSGSIZE";
-    case ENOENT:
-      return "ENOENT";
-    case ENOTSOCK:
-      return "ENOTSOCK";
-    default:
-      return "other";
+    case EAGAIN: return "EAGAIN";
+    case EBADF: return "EBADF";
+    case EINVAL: return "EINVAL";
+    case EMSGSIZE: return "EMSGSIZE";
+    case ENOENT: return "ENOENT";
+    case ENOTSOCK: return "ENOTSOCK";
+    default: return "other";
   }
 }
 
@@ -131,64 +124,41 @@ static void obey(int listener, const char* line) {
   long two = 0;
   sscanf(line, "%31s %63s", word, name);
   sscanf(line, "%*s %ld %ld", &one, &two);
-  if (strcmp(word, "listener") == 0)
-    reply_result(liveswap_listener(name[0] != '\0' ? name : NULL));
-  else if (strcmp(word, "first") == 0)
-    reply("%d", listener);
-  else if (strcmp(word, "who") == 0)
-    obey_who();
-  else if (strcmp(word, "ready") == 0)
-    liveswap_ready();
-  else if (strcmp(word, "defer") == 0)
-    liveswap_defer_ready();
-  else if (strcmp(word, "draining") == 0)
-    reply("%d", liveswap_draining());
-  else if (strcmp(word, "left") == 0)
-    reply("%ld", liveswap_drain_left_ms());
+  if (strcmp(word, "listener") == 0) reply_result(liveswap_listener(name[0] != '\0' ? name : NULL));
+  else if (strcmp(word, "first") == 0) reply("%d", listener);
+  else if (strcmp(word, "who") == 0) obey_who();
+  else if (strcmp(word, "ready") == 0) liveswap_ready();
+  else if (strcmp(word, "defer") == 0) liveswap_defer_ready();
+  else if (strcmp(word, "draining") == 0) reply("%d", liveswap_draining());
+  else if (strcmp(word, "left") == 0) reply("%ld", liveswap_drain_left_ms());
   else if (strcmp(word, "drain-readable") == 0)
     reply("%d", poll(&(struct pollfd){liveswap_drain_fd(), POLLIN, 0}, 1, 0));
-  else if (strcmp(word, "hold") == 0)
-    liveswap_hold();
-  else if (strcmp(word, "release") == 0)
-    liveswap_release();
+  else if (strcmp(word, "hold") == 0) liveswap_hold();
+  else if (strcmp(word, "release") == 0) liveswap_release();
   else if (strcmp(word, "served") == 0)
     for (long i = 0; i < one; ++i) liveswap_served(i < two);
-  else if (strcmp(word, "return") == 0)
-    result = (int)one;
+  else if (strcmp(word, "return") == 0) result = (int)one;
   else if (strcmp(word, "return-then-release") == 0) {
     pthread_t thread;
     pthread_create(&thread, NULL, release_later, NULL);
     pthread_detach(thread);
     result = (int)one;
-  } else if (strcmp(word, "capacity") == 0)
-    capacity = (size_t)one;
-  else if (strcmp(word, "null-message") == 0)
-    reply_result((int)liveswap_message(NULL, 5));
-  else if (strcmp(word, "accept") == 0)
-    reply_result(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
-  else if (strcmp(word, "write") == 0)
-    write_big((int)one, two);
-  else if (strcmp(word, "linger") == 0)
-    reply_result(liveswap_close_lingering((int)one));
-  else if (strcmp(word, "idle") == 0)
-    reply_result(liveswap_close_idle((int)one, two));
-  else if (strcmp(word, "flags") == 0)
-    flags_of_descriptors();
-  else if (strcmp(word, "watch") == 0)
-    watch_listener(listener);
+  } else if (strcmp(word, "capacity") == 0) capacity = (size_t)one;
+  else if (strcmp(word, "null-message") == 0) reply_result((int)liveswap_message(NULL, 5));
+  else if (strcmp(word, "accept") == 0) reply_result(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+  else if (strcmp(word, "write") == 0) write_big((int)one, two);
+  else if (strcmp(word, "linger") == 0) reply_result(liveswap_close_lingering((int)one));
+  else if (strcmp(word, "idle") == 0) reply_result(liveswap_close_idle((int)one, two));
+  else if (strcmp(word, "flags") == 0) flags_of_descriptors();
+  else if (strcmp(word, "watch") == 0) watch_listener(listener);
   else if (strcmp(word, "events") == 0) {
     struct epoll_event event = {0};
     reply("%d", epoll_wait(epoll_fd, &event, 1, 0));
-  } else if (strcmp(word, "fork") == 0)
-    child_speaks();
-  else if (strcmp(word, "log") == 0)
-    log_many(one, two);
-  else if (strcmp(word, "sleep") == 0)
-    nanosleep(&(struct timespec){one, 0}, NULL);
-  else if (strcmp(word, "pause") == 0)
-    pause();
-  else
-    reply("unknown: %s", word);
+  } else if (strcmp(word, "fork") == 0) child_speaks();
+  else if (strcmp(word, "log") == 0) log_many(one, two);
+  else if (strcmp(word, "sleep") == 0) nanosleep(&(struct timespec){one, 0}, NULL);
+  else if (strcmp(word, "pause") == 0) pause();
+  else reply("unknown: %s", word);
 }
 
 int liveswap_main(int fd) {

@@ -55,8 +55,7 @@ void AppListeners::keep_options(const std::set<rollout::Generation>& live) {
     if (!endpoint) options_.forget(one.socket);
     if (!endpoint || (one.value && option_of(fd, one.option) == one.value)) continue;
     const bool is_lost = one.is_foreign && !one.value;
-    if (is_lost || !put_back(fd, one.option, one.value))
-      stuck.emplace(one.socket, one);
+    if (is_lost || !put_back(fd, one.option, one.value)) stuck.emplace(one.socket, one);
     else
       log::seldom({"options that were taken back", 100}, log::Level::info,
                   "listener {}: {}, set by generation {}, is as it was before", endpoint->name(),

@@ -83,35 +83,16 @@ bool AppListeners::take_frame(rollout::WorkerId id, Frame& frame) {
   int error = 0;
   switch (frame.kind) {
     // The sender has exited, so the credentials can no longer be verified: refuse.
-    case LIVESWAP_BIND:
-      error = frame.posthumous ? ESRCH : bind(worker, frame, descriptor);
-      break;
-    case LIVESWAP_LISTEN:
-      error = listen(worker, frame);
-      break;
-    case LIVESWAP_UNLISTEN:
-      unlisten(worker, frame);
-      return true;
-    case LIVESWAP_OPTION:
-      note_option(worker, frame);
-      return true;
-    case LIVESWAP_UNLINK:
-      error = frame.posthumous ? ESRCH : unlink(worker, frame);
-      break;
-    case LIVESWAP_RENAME:
-      error = frame.posthumous ? ESRCH : rename(worker, frame, descriptor);
-      break;
-    case LIVESWAP_MENDED:
-      mended(worker, frame);
-      return true;
-    case LIVESWAP_HANDOFF:
-      error = take_handed_off(id, worker, frame);
-      break;
-    case LIVESWAP_WAITS:
-      note_wait(worker, frame);
-      return true;
-    default:
-      return false;
+    case LIVESWAP_BIND: error = frame.posthumous ? ESRCH : bind(worker, frame, descriptor); break;
+    case LIVESWAP_LISTEN: error = listen(worker, frame); break;
+    case LIVESWAP_UNLISTEN: unlisten(worker, frame); return true;
+    case LIVESWAP_OPTION: note_option(worker, frame); return true;
+    case LIVESWAP_UNLINK: error = frame.posthumous ? ESRCH : unlink(worker, frame); break;
+    case LIVESWAP_RENAME: error = frame.posthumous ? ESRCH : rename(worker, frame, descriptor); break;
+    case LIVESWAP_MENDED: mended(worker, frame); return true;
+    case LIVESWAP_HANDOFF: error = take_handed_off(id, worker, frame); break;
+    case LIVESWAP_WAITS: note_wait(worker, frame); return true;
+    default: return false;
   }
   if (error == 0 && (frame.kind == LIVESWAP_BIND || frame.kind == LIVESWAP_LISTEN))
     changed_ = worker.progressed = true;
@@ -315,10 +296,8 @@ void AppListeners::give_up(Worker& worker, const Endpoint& endpoint) {
 void AppListeners::note_wait(Worker& worker, const Frame& frame) {
   Endpoint* endpoint = endpoint_of(worker, frame.text);
   if (endpoint) worker.given_up.erase(endpoint);
-  if (endpoint)
-    worker.waits.insert(endpoint);
-  else
-    worker.waits_elsewhere = true;
+  if (endpoint) worker.waits.insert(endpoint);
+  else worker.waits_elsewhere = true;
   changed_ = worker.progressed = true;
 }
 

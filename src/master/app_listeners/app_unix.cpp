@@ -17,10 +17,8 @@ namespace liveswap::master {
 AppUnix::~AppUnix() {
   if (!fd_) return;
   file_.remove();
-  if (spared_)
-    discard(std::move(fd_));
-  else
-    shut_down(fd_.get());
+  if (spared_) discard(std::move(fd_));
+  else shut_down(fd_.get());
 }
 
 // A Unix socket that was shut down refuses connections for ever, although listen() succeeds.
@@ -42,18 +40,14 @@ FileReport AppUnix::mend_file() {
   using Kind = FileReport::Kind;
   if (!fd_ || is_abstract() || !listens_) return {};
   switch (file_.mend()) {
-    case SocketFile::State::in_place:
-      return report_file(Kind::fine);
-    case SocketFile::State::mended:
-      return report_file(Kind::mended);
-    case SocketFile::State::missing:
-      return replace_socket();
+    case SocketFile::State::in_place: return report_file(Kind::fine);
+    case SocketFile::State::mended: return report_file(Kind::mended);
+    case SocketFile::State::missing: return replace_socket();
     case SocketFile::State::foreign:
       return report_file(Kind::lost,
                          "another file is at its path and is left alone: remove that file, and the "
                          "listener's is made again");
-    case SocketFile::State::barred:
-      break;
+    case SocketFile::State::barred: break;
   }
   return report_file(Kind::lost,
                      "its file was removed, and cannot be made again: " + error_text(file_.error()));

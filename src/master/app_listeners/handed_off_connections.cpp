@@ -97,14 +97,10 @@ constexpr unsigned no_slot = ~0u;
 
 std::string_view why_refused(int error) {
   switch (error) {
-    case EMFILE:
-      return "the master had no descriptor left for it (RLIMIT_NOFILE)";
-    case ENOBUFS:
-      return "as many as may wait already wait for a worker";
-    case EINVAL:
-      return "it did not come by the listener that was named";
-    default:
-      return "its listener is not held, or no connection came along";
+    case EMFILE: return "the master had no descriptor left for it (RLIMIT_NOFILE)";
+    case ENOBUFS: return "as many as may wait already wait for a worker";
+    case EINVAL: return "it did not come by the listener that was named";
+    default: return "its listener is not held, or no connection came along";
   }
 }
 
@@ -236,10 +232,8 @@ std::vector<AppListeners::Substitute> AppListeners::substitutes_of(const AppEndp
       const int fd = other == &endpoint ? -1 : other->socket(worker.set, worker.place.slot);
       if (fd < 0 || !is_stream(fd) || !seen.insert(other).second) continue;
       const SocketAddress address = address_of(fd);
-      if (covers(address, from))
-        substitutes.push_back({other, address.storage.ss_family});
-      else if (covers(address, of_six_alone(from)))
-        of_six.push_back({other, address.storage.ss_family});
+      if (covers(address, from)) substitutes.push_back({other, address.storage.ss_family});
+      else if (covers(address, of_six_alone(from))) of_six.push_back({other, address.storage.ss_family});
       any_four = any_four || covers(address, any_of_four(from));
     }
   }

@@ -185,16 +185,11 @@ OptionValues options_of(int fd) {
 Result<void> put_back(int fd, const OptionName& option, const OptionValue& value) {
   int done = -1;
   errno = ENOPROTOOPT;
-  if (is(option, IPPROTO_TCP, TCP_MD5SIG))
-    done = remove_key(fd, option);
-  else if (is_filter(option))
-    done = detach(fd, SO_DETACH_FILTER);
-  else if (is_dealer(option))
-    done = detach(fd, SO_DETACH_REUSEPORT_BPF);
-  else if (is(option, SOL_SOCKET, SO_BINDTODEVICE))
-    done = set(fd, option, "");
-  else if (value)
-    done = set(fd, option, as_set(option, *value));
+  if (is(option, IPPROTO_TCP, TCP_MD5SIG)) done = remove_key(fd, option);
+  else if (is_filter(option)) done = detach(fd, SO_DETACH_FILTER);
+  else if (is_dealer(option)) done = detach(fd, SO_DETACH_REUSEPORT_BPF);
+  else if (is(option, SOL_SOCKET, SO_BINDTODEVICE)) done = set(fd, option, "");
+  else if (value) done = set(fd, option, as_set(option, *value));
   if (done != 0) return fail(option.text() + ": " + error_text(errno));
   return {};
 }
@@ -231,10 +226,8 @@ std::vector<OptionLedger::Restore> OptionLedger::keep(const std::set<Generation>
       const Setting last = settings.back();
       std::erase_if(settings, [&](const Setting& one) { return !live.contains(one.by); });
       if (live.contains(last.by)) continue;
-      if (settings.empty())
-        restores.push_back({socket, option, base_of(socket, option), false, last.by});
-      else
-        restores.push_back({socket, option, settings.back().value, true, last.by});
+      if (settings.empty()) restores.push_back({socket, option, base_of(socket, option), false, last.by});
+      else restores.push_back({socket, option, settings.back().value, true, last.by});
     }
     std::erase_if(options, [](const auto& one) { return one.second.empty(); });
   }

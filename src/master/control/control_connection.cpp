@@ -58,8 +58,7 @@ void ControlConnection::read() {
   uv_read_start(stream_, allocate, [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
     auto* self = static_cast<ControlConnection*>(stream->data);
     if (!self || count == 0) return;
-    if (count < 0)
-      guarded([&] { self->close(); });
+    if (count < 0) guarded([&] { self->close(); });
     else if (!guarded([&] { self->on_bytes(buffer->base, static_cast<std::size_t>(count)); }))
       self->cut();  // the bytes read are lost, so the next line would be wrong
   });

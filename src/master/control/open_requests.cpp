@@ -54,16 +54,11 @@ void OpenRequests::event(Id id, const std::string& line) {
 protocol::Refusal refusal_of(rollout::Verdict verdict) {
   switch (verdict) {
     case rollout::Verdict::ok:
-    case rollout::Verdict::failed:
-      return protocol::Refusal::failed;
-    case rollout::Verdict::refused:
-      return protocol::Refusal::refused;
-    case rollout::Verdict::reverted:
-      return protocol::Refusal::reverted;
-    case rollout::Verdict::timed_out:
-      return protocol::Refusal::timed_out;
-    case rollout::Verdict::unreachable:
-      return protocol::Refusal::failed;
+    case rollout::Verdict::failed: return protocol::Refusal::failed;
+    case rollout::Verdict::refused: return protocol::Refusal::refused;
+    case rollout::Verdict::reverted: return protocol::Refusal::reverted;
+    case rollout::Verdict::timed_out: return protocol::Refusal::timed_out;
+    case rollout::Verdict::unreachable: return protocol::Refusal::failed;
   }
   return protocol::Refusal::failed;
 }

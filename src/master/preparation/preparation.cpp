@@ -140,12 +140,9 @@ void Preparation::fail_step(const std::string& what, const Task::Result& result,
     case Kind::done:
     case Kind::refused:
     case Kind::failed:
-    case Kind::unstarted:
-      return fail_with(result.text);
-    case Kind::silent:
-      return fail_with("it ended without an answer: " + result.text);
-    case Kind::late:
-      return fail_with(fmt::format("it took longer than its limit of {} ms", limit.count()));
+    case Kind::unstarted: return fail_with(result.text);
+    case Kind::silent: return fail_with("it ended without an answer: " + result.text);
+    case Kind::late: return fail_with(fmt::format("it took longer than its limit of {} ms", limit.count()));
   }
 }
 

@@ -57,10 +57,8 @@ bool try_again(Noted& one) {
 std::size_t try_noted() {
   const std::lock_guard guard(lock);
   for (std::size_t i = 0; i < count;)
-    if (try_again(noted[i]))
-      forget(noted[i]);
-    else
-      ++i;
+    if (try_again(noted[i])) forget(noted[i]);
+    else ++i;
   return count;
 }
 

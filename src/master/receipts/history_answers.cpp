@@ -60,8 +60,7 @@ void HistoryAnswers::refuse(rollout::RequestId request, const Task::Result& resu
   switch (result.kind) {
     case Kind::done:
     case Kind::refused:
-    case Kind::unstarted:
-      return requests_.refuse(request, protocol::Refusal::failed, result.text);
+    case Kind::unstarted: return requests_.refuse(request, protocol::Refusal::failed, result.text);
     case Kind::failed:
       return requests_.refuse(request, protocol::Refusal::failed,
                               "the history cannot be read: " + result.text);

@@ -23,20 +23,13 @@ constexpr Milliseconds queue_interval{20};
 // The phase that begins with such a note; nullptr: none begins.
 const char* phase_of(NoteKind kind) {
   switch (kind) {
-    case NoteKind::preparing:
-      return "preparing";
-    case NoteKind::started:
-      return "rolling";
-    case NoteKind::baking:
-      return "baking";
-    case NoteKind::flipping:
-      return "flipping";
-    case NoteKind::probation:
-      return "probation";
-    case NoteKind::reverting:
-      return "reverting";
-    case NoteKind::leaving:
-      return "leaving";
+    case NoteKind::preparing: return "preparing";
+    case NoteKind::started: return "rolling";
+    case NoteKind::baking: return "baking";
+    case NoteKind::flipping: return "flipping";
+    case NoteKind::probation: return "probation";
+    case NoteKind::reverting: return "reverting";
+    case NoteKind::leaving: return "leaving";
     case NoteKind::spawned:
     case NoteKind::ready:
     case NoteKind::draining:
@@ -47,20 +40,16 @@ const char* phase_of(NoteKind kind) {
     case NoteKind::waiting:
     case NoteKind::queued:
     case NoteKind::dropped:
-    case NoteKind::flipped:
-      return nullptr;
+    case NoteKind::flipped: return nullptr;
   }
   return nullptr;
 }
 
 Recorder::End end_of(rollout::Parting parting) {
   switch (parting) {
-    case rollout::Parting::clean:
-      return Recorder::End::clean;
-    case rollout::Parting::forced:
-      return Recorder::End::forced;
-    case rollout::Parting::crashed:
-      return Recorder::End::crashed;
+    case rollout::Parting::clean: return Recorder::End::clean;
+    case rollout::Parting::forced: return Recorder::End::forced;
+    case rollout::Parting::crashed: return Recorder::End::crashed;
   }
   return Recorder::End::crashed;
 }
@@ -144,22 +133,15 @@ void OpenReceipts::add_of_worker(Recorder& receipt, const rollout::Note& note) c
       return receipt.worker(now(), note.worker, note.slot, note.generation, role,
                             from_.pool.pid(note.worker));
     }
-    case NoteKind::ready:
-      return receipt.ready(now(), note.worker);
-    case NoteKind::draining:
-      return receipt.draining(now(), note.worker);
-    case NoteKind::expired:
-      return receipt.forced(note.worker, note.text);
-    case NoteKind::flipping:
-      return receipt.flip(now());
+    case NoteKind::ready: return receipt.ready(now(), note.worker);
+    case NoteKind::draining: return receipt.draining(now(), note.worker);
+    case NoteKind::expired: return receipt.forced(note.worker, note.text);
+    case NoteKind::flipping: return receipt.flip(now());
     case NoteKind::failed:
       return receipt.failed(note.worker, from_.failures.with_output_of(note.request, note.text));
-    case NoteKind::dropped:
-      return receipt.dropped(note.text);
-    case NoteKind::gone:
-      return add_end(receipt, note);
-    default:
-      return;
+    case NoteKind::dropped: return receipt.dropped(note.text);
+    case NoteKind::gone: return add_end(receipt, note);
+    default: return;
   }
 }
 

@@ -50,10 +50,8 @@ bool Soundness::is_sealed(const rollout::Release& release) const {
 
 void Soundness::note_seal(const rollout::Release& release, const std::string& seal) {
   unsound_.erase(file_of(release));
-  if (seal.empty())
-    seals_.erase(file_of(release));
-  else
-    seals_[file_of(release)] = seal;
+  if (seal.empty()) seals_.erase(file_of(release));
+  else seals_[file_of(release)] = seal;
 }
 
 void Soundness::keep_only(const std::set<std::string>& ids) {

@@ -56,35 +56,25 @@ void Notes::log(const rollout::Note& note) const {
   const auto pid = pool_.pid(note.worker);
   const auto ms = note.since_spawn.count();
   switch (note.kind) {
-    case NoteKind::preparing:
-      log::info("preparing the upgrade");
-      break;
+    case NoteKind::preparing: log::info("preparing the upgrade"); break;
     case NoteKind::started:
       log::info("generation {}: rolling out {} ({})", note.generation, note.release.path,
                 short_id(note.release));
       if (note.text.empty()) break;
       // A start has no answer, so the user gets its remark as a notice. An upgrade's answer contains the
       // remark.
-      if (engine_.generation() == 0)
-        notice_(note.text);
-      else
-        log::warning("generation {}: {}", note.generation, note.text);
+      if (engine_.generation() == 0) notice_(note.text);
+      else log::warning("generation {}: {}", note.generation, note.text);
       break;
     case NoteKind::spawned:
       log::info("slot {} pid {}: started, generation {}", note.slot, pid, note.generation);
       break;
-    case NoteKind::ready:
-      log::info("slot {} pid {}: ready after {} ms", note.slot, pid, ms);
-      break;
-    case NoteKind::draining:
-      log::info("slot {} pid {}: draining", note.slot, pid);
-      break;
+    case NoteKind::ready: log::info("slot {} pid {}: ready after {} ms", note.slot, pid, ms); break;
+    case NoteKind::draining: log::info("slot {} pid {}: draining", note.slot, pid); break;
     case NoteKind::expired:
       log::warning("slot {} pid {}: ending it by force: {}", note.slot, pid, note.text);
       break;
-    case NoteKind::gone:
-      log::info("slot {} pid {}: gone, {}", note.slot, pid, note.text);
-      break;
+    case NoteKind::gone: log::info("slot {} pid {}: gone, {}", note.slot, pid, note.text); break;
     case NoteKind::failed:
       log::error("pid {} of generation {} failed: {}", pid, note.generation, note.text);
       break;
@@ -95,26 +85,17 @@ void Notes::log(const rollout::Note& note) const {
     case NoteKind::reverting:
       log::error("generation {}: reverting: {}", note.generation, first_line(note.text));
       break;
-    case NoteKind::waiting:
-      log::info("generation {}: {}", note.generation, note.text);
-      break;
-    case NoteKind::queued:
-      log::info("an upgrade waits: {}", note.text);
-      break;
-    case NoteKind::baking:
-      log::info("generation {}: the canary bakes", note.generation);
-      break;
+    case NoteKind::waiting: log::info("generation {}: {}", note.generation, note.text); break;
+    case NoteKind::queued: log::info("an upgrade waits: {}", note.text); break;
+    case NoteKind::baking: log::info("generation {}: the canary bakes", note.generation); break;
     case NoteKind::flipping:
       log::info("generation {}: all new connections go to it from now on", note.generation);
       break;
     case NoteKind::flipped:
       log::info("generation {}: nothing waits for the old workers any more", note.generation);
       break;
-    case NoteKind::probation:
-      log::info("generation {}: in probation", note.generation);
-      break;
-    case NoteKind::leaving:
-      break;
+    case NoteKind::probation: log::info("generation {}: in probation", note.generation); break;
+    case NoteKind::leaving: break;
     case NoteKind::dropped:
       log::warning(
           "slot {} pid {}: taken for dropped: {}, which is served so far and which generation {} has not "

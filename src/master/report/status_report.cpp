@@ -17,18 +17,12 @@ using protocol::Json;
 
 const char* word(rollout::Verdict verdict) {
   switch (verdict) {
-    case rollout::Verdict::ok:
-      return "ok";
-    case rollout::Verdict::failed:
-      return "failed";
-    case rollout::Verdict::refused:
-      return "refused";
-    case rollout::Verdict::reverted:
-      return "reverted";
-    case rollout::Verdict::timed_out:
-      return "timed_out";
-    case rollout::Verdict::unreachable:
-      return "failed";
+    case rollout::Verdict::ok: return "ok";
+    case rollout::Verdict::failed: return "failed";
+    case rollout::Verdict::refused: return "refused";
+    case rollout::Verdict::reverted: return "reverted";
+    case rollout::Verdict::timed_out: return "timed_out";
+    case rollout::Verdict::unreachable: return "failed";
   }
   return "?";
 }

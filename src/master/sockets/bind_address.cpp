@@ -41,12 +41,9 @@ std::uint64_t network_of(int fd) {
 socklen_t used_size(int domain, std::size_t size) {
   constexpr std::size_t six_without_scope = offsetof(sockaddr_in6, sin6_scope_id);
   switch (domain) {
-    case AF_INET:
-      return size >= sizeof(sockaddr_in) ? sizeof(sockaddr_in) : 0;
-    case AF_INET6:
-      return size >= six_without_scope ? sizeof(sockaddr_in6) : 0;
-    default:
-      return size >= path_at && size <= sizeof(sockaddr_un) ? static_cast<socklen_t>(size) : 0;
+    case AF_INET: return size >= sizeof(sockaddr_in) ? sizeof(sockaddr_in) : 0;
+    case AF_INET6: return size >= six_without_scope ? sizeof(sockaddr_in6) : 0;
+    default: return size >= path_at && size <= sizeof(sockaddr_un) ? static_cast<socklen_t>(size) : 0;
   }
 }
 

@@ -76,10 +76,8 @@ void Endpoint::shut_down(int fd) const {
   const bool is_internet = address_of(fd).storage.ss_family != AF_UNIX;
   ::shutdown(fd, SHUT_RDWR);
   // The kernel has reset the connections in an internet socket's queue.
-  if (is_internet)
-    tell_reset(waiting);
-  else
-    turn_away(fd);
+  if (is_internet) tell_reset(waiting);
+  else turn_away(fd);
 }
 
 bool Endpoint::repair_socket(int fd, int backlog, bool nonblocking) const {

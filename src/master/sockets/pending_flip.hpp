@@ -29,10 +29,8 @@ class PendingFlip {
 
  private:
   void look() {
-    if (waiting_() == 0 || now() - began_ >= limit)
-      done_();
-    else
-      timer_.start(look_interval, [this] { look(); });
+    if (waiting_() == 0 || now() - began_ >= limit) done_();
+    else timer_.start(look_interval, [this] { look(); });
   }
 
   std::function<std::size_t()> waiting_;

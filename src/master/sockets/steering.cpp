@@ -20,10 +20,8 @@ struct Run {
 std::vector<Run> runs_of(const std::vector<unsigned>& numbers) {
   std::vector<Run> runs;
   for (unsigned i = 0; i < numbers.size(); ++i) {
-    if (!runs.empty() && numbers[i] == runs.back().first + runs.back().size)
-      ++runs.back().size;
-    else
-      runs.push_back({numbers[i], 1, i});
+    if (!runs.empty() && numbers[i] == runs.back().first + runs.back().size) ++runs.back().size;
+    else runs.push_back({numbers[i], 1, i});
   }
   return runs;
 }
@@ -60,10 +58,8 @@ bool steer_group(int fd, const std::vector<unsigned>& numbers, Deal deal) {
     return ::setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof unused) == 0 ||
            errno == ENOENT;
   std::vector<sock_filter> code;
-  if (deal == Deal::by_peer)
-    hash_peer(code);
-  else
-    code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<unsigned>(SKF_AD_OFF + SKF_AD_RANDOM)));
+  if (deal == Deal::by_peer) hash_peer(code);
+  else code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<unsigned>(SKF_AD_OFF + SKF_AD_RANDOM)));
   code.push_back(BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, static_cast<unsigned>(numbers.size())));
   const auto runs = runs_of(numbers);
   for (const Run& run : runs) {

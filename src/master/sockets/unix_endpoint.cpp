@@ -101,10 +101,8 @@ void UnixEndpoint::retire(unsigned set) {
 void UnixEndpoint::repair() {
   for (unsigned set = 0; set < sockets_.size(); ++set) {
     if (!sockets_[set]) continue;
-    if (is_shut_down(sockets_[set].get()))
-      replace(set);
-    else
-      repair_socket(sockets_[set].get(), backlog_);
+    if (is_shut_down(sockets_[set].get())) replace(set);
+    else repair_socket(sockets_[set].get(), backlog_);
   }
 }
 
@@ -130,10 +128,8 @@ void UnixEndpoint::replace(unsigned set) {
 FileReport UnixEndpoint::mend_file() {
   using Kind = FileReport::Kind;
   switch (file_.mend()) {
-    case SocketFile::State::in_place:
-      return report_file(Kind::fine);
-    case SocketFile::State::mended:
-      return report_file(Kind::mended);
+    case SocketFile::State::in_place: return report_file(Kind::fine);
+    case SocketFile::State::mended: return report_file(Kind::mended);
     case SocketFile::State::foreign:
       return report_file(Kind::lost,
                          "another file is at its path and is left alone: remove that file, and the "
@@ -141,8 +137,7 @@ FileReport UnixEndpoint::mend_file() {
     case SocketFile::State::barred:
       return report_file(Kind::lost,
                          "its file was removed, and cannot be made again: " + error_text(file_.error()));
-    case SocketFile::State::missing:
-      break;
+    case SocketFile::State::missing: break;
   }
   const struct stat before = file_.known();
   auto fresh = bind_unix(path_, before.st_mode & 0777, backlog_);

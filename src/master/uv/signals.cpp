@@ -107,10 +107,8 @@ void Signals::on_hang_up() {
     if (went_at_) sent.gone_for = Milliseconds(uv_now(&loop_)) - *went_at_;
     obey_(is_hang_up(sent) ? Order::hang_up : Order::upgrade, "SIGHUP");
   };
-  if (now.by_shell && terminal_)
-    leaving_.start(shell_exit, decide);
-  else
-    decide();
+  if (now.by_shell && terminal_) leaving_.start(shell_exit, decide);
+  else decide();
 }
 
 }  // namespace liveswap::master

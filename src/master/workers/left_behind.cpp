@@ -139,8 +139,7 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
         // Seen twice: at the first scan the process may have been about to exec.
         if (!worker.suspects.insert(holder.process.pid).second)
           worker.ending.try_emplace(holder.process.pid, Ending{holder.process, now});
-        else
-          continue;
+        else continue;
       }
       if (worker.named.insert(holder.process.pid).second) state.holders.push_back(std::move(holder));
     }

@@ -124,10 +124,8 @@ class Search {
     for (const auto& [worker, traces] : workers_) left[worker];
     for (const auto& [pid, process] : all_) {
       const pid_t worker = worker_of(pid, 0);
-      if (worker == unknown_worker)
-        add(pid, process, {}, unknown);
-      else if (worker != 0)
-        add(pid, process, workers_.at(worker).program, left.at(worker));
+      if (worker == unknown_worker) add(pid, process, {}, unknown);
+      else if (worker != 0) add(pid, process, workers_.at(worker).program, left.at(worker));
     }
     for (auto& [worker, one] : left) one.orphans = unknown.processes;
     return left;
@@ -158,8 +156,7 @@ class Search {
       const pid_t found = process_in(what);
       if (workers_.contains(found)) worker = found;
       // An orphan of a living worker.
-      else if (is_claimed(found) && worker == unknown_worker)
-        worker = 0;
+      else if (is_claimed(found) && worker == unknown_worker) worker = 0;
     });
     return worker;
   }
@@ -171,8 +168,7 @@ class Search {
     struct stat info {};
     if (::stat((place_of(pid) / "exe").c_str(), &info) == 0)
       found.executed = std::pair(info.st_dev, info.st_ino) != program;
-    else if (process.is_exiting)
-      found.executed = false;
+    else if (process.is_exiting) found.executed = false;
     if (!add_sockets(pid, found.sockets)) ++left.unreadable;
     left.processes.push_back(std::move(found));
   }

@@ -25,14 +25,10 @@ using rollout::WorkerId;
 
 log::Level level_of(std::int32_t value) {
   switch (value) {
-    case 0:
-      return log::Level::debug;
-    case 1:
-      return log::Level::info;
-    case 2:
-      return log::Level::warning;
-    default:
-      return log::Level::error;
+    case 0: return log::Level::debug;
+    case 1: return log::Level::info;
+    case 2: return log::Level::warning;
+    default: return log::Level::error;
   }
 }
 
@@ -156,10 +152,8 @@ bool WorkerPool::send_message(WorkerId id, std::int32_t question, const std::str
 void WorkerPool::count_connections(WorkerId id, std::int32_t question) {
   const auto it = entries_.find(id);
   if (it == entries_.end()) return;
-  if (it->second.outlived)
-    handlers_.answered(id, question, it->second.open.value_or(0));
-  else
-    it->second.process->offer(LIVESWAP_COUNT, question);
+  if (it->second.outlived) handlers_.answered(id, question, it->second.open.value_or(0));
+  else it->second.process->offer(LIVESWAP_COUNT, question);
 }
 
 pid_t WorkerPool::pid(WorkerId id) const {
@@ -193,16 +187,12 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
     case LIVESWAP_STAGED:
       entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN);
       break;
-    case LIVESWAP_ENTERED:
-      handlers_.entered(id, app_listeners_.entered(id, frame.value == 1));
-      break;
+    case LIVESWAP_ENTERED: handlers_.entered(id, app_listeners_.entered(id, frame.value == 1)); break;
     case LIVESWAP_DEFERRED:
       app_listeners_.deferred(id, frame.value == 1);
       handlers_.deferred(id);
       break;
-    case LIVESWAP_READY:
-      handlers_.ready(id);
-      break;
+    case LIVESWAP_READY: handlers_.ready(id); break;
     case LIVESWAP_FAILED:
       entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN);
       entry.failure = frame.text.substr(0, failure_limit);
@@ -217,28 +207,16 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       entry.log.write(level_of(frame.value), fmt::format("slot {} pid {}", entry.slot, entry.pid),
                       std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX), Milliseconds(uv_now(&loop_)));
       break;
-    case LIVESWAP_FORKED:
-      entry.forked = true;
-      break;
-    case LIVESWAP_RETIRING:
-      entry.retiring = frame.value == 1;
-      break;
-    case LIVESWAP_TAKEN:
-      handlers_.answered(id, frame.value, 1);
-      break;
-    case LIVESWAP_REFUSED:
-      handlers_.answered(id, frame.value, 0);
-      break;
+    case LIVESWAP_FORKED: entry.forked = true; break;
+    case LIVESWAP_RETIRING: entry.retiring = frame.value == 1; break;
+    case LIVESWAP_TAKEN: handlers_.answered(id, frame.value, 1); break;
+    case LIVESWAP_REFUSED: handlers_.answered(id, frame.value, 0); break;
     case LIVESWAP_COUNTED:
       note_served(entry, frame.text);
-      if (frame.value > 0)
-        handlers_.answered(id, frame.value, frame.count);
-      else if (entry.draining && !entry.outlived)
-        note_open(id, entry, frame.count);
+      if (frame.value > 0) handlers_.answered(id, frame.value, frame.count);
+      else if (entry.draining && !entry.outlived) note_open(id, entry, frame.count);
       break;
-    case LIVESWAP_IDLE:
-      note_idle(entry, frame.text);
-      break;
+    case LIVESWAP_IDLE: note_idle(entry, frame.text); break;
     default:
       if (app_listeners_.take_frame(id, frame) && handlers_.taken_over) handlers_.taken_over();
       if (frame.kind == LIVESWAP_HANDOFF && app_listeners_.is_full(id)) entry.process->rest();

@@ -156,10 +156,8 @@ std::string WorkerProcess::last_output() {
 void WorkerProcess::signal(int number) {
   if (child_.pid < 0) return;
   // The leader is not reaped, so the group's number is not reused.
-  if (has_ended_)
-    ::kill(-child_.pid, number);
-  else
-    ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), number, nullptr, 0);
+  if (has_ended_) ::kill(-child_.pid, number);
+  else ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), number, nullptr, 0);
 }
 
 WorkerProcess::Written WorkerProcess::write_frame(const std::string& bytes, int descriptor) {

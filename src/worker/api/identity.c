@@ -15,12 +15,8 @@ static void name_process(void) {
   const int length = (int)strcspn(base, ".");
   char name[NAME_SIZE];
   switch (self->mode) {
-    case MODE_HOOK:
-      snprintf(name, sizeof name, "lsw:hook %.*s", length, base);
-      break;
-    case MODE_CHECK:
-      snprintf(name, sizeof name, "lsw:check %.*s", length, base);
-      break;
+    case MODE_HOOK: snprintf(name, sizeof name, "lsw:hook %.*s", length, base); break;
+    case MODE_CHECK: snprintf(name, sizeof name, "lsw:check %.*s", length, base); break;
     case MODE_WORKER:
       snprintf(name, sizeof name, "lsw:%d/%llu %.*s", self->slot, (unsigned long long)self->generation,
                length, base);

@@ -203,12 +203,9 @@ const struct listener* listeners_find(int fd) {
 /* The port in network byte order; -1 for a family without ports. */
 static int port_of(const union address* address) {
   switch (address->any.sa_family) {
-    case AF_INET:
-      return ((const struct sockaddr_in*)address)->sin_port;
-    case AF_INET6:
-      return ((const struct sockaddr_in6*)address)->sin6_port;
-    default:
-      return -1;
+    case AF_INET: return ((const struct sockaddr_in*)address)->sin_port;
+    case AF_INET6: return ((const struct sockaddr_in6*)address)->sin6_port;
+    default: return -1;
   }
 }
 

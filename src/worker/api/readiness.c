@@ -25,10 +25,8 @@ static void tell(enum liveswap_frame_kind kind, int32_t value) {
 
 /* The caller has the lock. */
 static void watch(void) {
-  if (!over || listeners_expected())
-    slow_path_add(SLOW_READINESS);
-  else
-    slow_path_remove(SLOW_READINESS);
+  if (!over || listeners_expected()) slow_path_add(SLOW_READINESS);
+  else slow_path_remove(SLOW_READINESS);
 }
 
 void readiness_enter(bool deferred_by_note) {

@@ -42,35 +42,23 @@ static bool cut_short(const struct file* file, uint64_t expected) {
 
 static const char* machine_name(unsigned machine) {
   switch (machine) {
-    case EM_386:
-      return "x86";
-    case EM_X86_64:
-      return "x86-64";
-    case EM_ARM:
-      return "ARM";
-    case EM_AARCH64:
-      return "AArch64";
-    case EM_RISCV:
-      return "RISC-V";
-    case EM_PPC64:
-      return "PowerPC 64";
-    case EM_S390:
-      return "S/390";
-    default:
-      return "other";
+    case EM_386: return "x86";
+    case EM_X86_64: return "x86-64";
+    case EM_ARM: return "ARM";
+    case EM_AARCH64: return "AArch64";
+    case EM_RISCV: return "RISC-V";
+    case EM_PPC64: return "PowerPC 64";
+    case EM_S390: return "S/390";
+    default: return "other";
   }
 }
 
 static const char* type_name(unsigned type) {
   switch (type) {
-    case ET_REL:
-      return "an object file";
-    case ET_EXEC:
-      return "a program";
-    case ET_CORE:
-      return "a core dump";
-    default:
-      return "of an unknown ELF type";
+    case ET_REL: return "an object file";
+    case ET_EXEC: return "a program";
+    case ET_CORE: return "a core dump";
+    default: return "of an unknown ELF type";
   }
 }
 

@@ -70,10 +70,8 @@ bool interrupt_reaches(void) {
 void interrupt_note_mask(int how, const sigset_t* set) {
   const int chosen = atomic_load(&number);
   if (chosen <= 0) return;
-  if (how == SIG_SETMASK)
-    interrupt_is_blocked = sigismember(set, chosen) != 0;
-  else if (sigismember(set, chosen) != 0)
-    interrupt_is_blocked = how == SIG_BLOCK;
+  if (how == SIG_SETMASK) interrupt_is_blocked = sigismember(set, chosen) != 0;
+  else if (sigismember(set, chosen) != 0) interrupt_is_blocked = how == SIG_BLOCK;
 }
 
 bool interrupt_thread(pid_t thread) {

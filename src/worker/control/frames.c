@@ -63,29 +63,16 @@ static void replace(const char* text, size_t size, int fd) {
 /* `fd` is owned, or -1. */
 static void serve_frame(const struct liveswap_frame* frame, const char* text, size_t size, int fd) {
   switch (frame->kind) {
-    case LIVESWAP_ANSWER:
-      open_requests_answered(frame->value, (int)frame->count, fd);
-      return;
-    case LIVESWAP_ADOPT:
-      adopt(text, size, frame->count, fd);
-      return;
-    case LIVESWAP_REPLACE:
-      replace(text, size, fd);
-      return;
-    case LIVESWAP_DRAIN:
-      drain(frame->value, (frame->count & LIVESWAP_DRAIN_SUCCEEDED) != 0);
-      break;
-    case LIVESWAP_EXPIRED:
-      revoke_listeners();
-      break;
+    case LIVESWAP_ANSWER: open_requests_answered(frame->value, (int)frame->count, fd); return;
+    case LIVESWAP_ADOPT: adopt(text, size, frame->count, fd); return;
+    case LIVESWAP_REPLACE: replace(text, size, fd); return;
+    case LIVESWAP_DRAIN: drain(frame->value, (frame->count & LIVESWAP_DRAIN_SUCCEEDED) != 0); break;
+    case LIVESWAP_EXPIRED: revoke_listeners(); break;
     case LIVESWAP_MESSAGE:
       channel_send_value(inbox_put(text, size) ? LIVESWAP_TAKEN : LIVESWAP_REFUSED, frame->value);
       break;
-    case LIVESWAP_COUNT:
-      connection_count_answer(frame->value);
-      break;
-    default:
-      break; /* a frame of a newer master */
+    case LIVESWAP_COUNT: connection_count_answer(frame->value); break;
+    default: break; /* a frame of a newer master */
   }
   if (fd >= 0) libc.close(fd);
 }
@@ -96,13 +83,9 @@ bool frames_serve(void) {
   size_t size = 0;
   int fd = -1;
   switch (channel_receive(&frame, text, &size, &fd)) {
-    case CHANNEL_FRAME:
-      serve_frame(&frame, text, size, fd);
-      return true;
-    case CHANNEL_NOTHING:
-      return true;
-    case CHANNEL_GONE:
-      break;
+    case CHANNEL_FRAME: serve_frame(&frame, text, size, fd); return true;
+    case CHANNEL_NOTHING: return true;
+    case CHANNEL_GONE: break;
   }
   if (!atomic_load(&entered)) libc._exit(LIVESWAP_EXIT_LOAD);
   output_abandoned();

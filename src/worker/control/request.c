@@ -23,9 +23,7 @@ int request_ask(const struct request* request, int* given) {
       control_thread_unpark() && channel_send_with(frame, request->text, request->size, request->fd);
   open_requests_wait(&waiting, is_sent ? clock_ms() + ANSWER_LIMIT_MS : 0);
   pthread_setcancelstate(cancel, NULL);
-  if (given != NULL)
-    *given = waiting.fd;
-  else if (waiting.fd >= 0)
-    libc.close(waiting.fd);
+  if (given != NULL) *given = waiting.fd;
+  else if (waiting.fd >= 0) libc.close(waiting.fd);
   return waiting.error;
 }

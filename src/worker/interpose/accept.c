@@ -61,10 +61,8 @@ static inline bool is_current(int fd) {
  * interrupt must reach it. With a time limit the interrupted call would not be restarted. */
 static void decide_how_to_wait(int fd) {
   cached.may_block = cached.time_limit < 0 && !adopted_has_begun() && accept_waiters_ready();
-  if (cached.may_block)
-    control_thread_stay(); /* a thread that sleeps there passes no safe point */
-  else
-    socket_end_blocking(fd);
+  if (cached.may_block) control_thread_stay(); /* a thread that sleeps there passes no safe point */
+  else socket_end_blocking(fd);
 }
 
 /* Whether `fd` is still the listener that the flags say. */
@@ -135,10 +133,8 @@ static COLD void note_accept(int fd) {
 }
 
 static COLD void refresh(int fd) {
-  if (is_current(fd))
-    decide_how_to_wait(fd);
-  else
-    is_known(fd);
+  if (is_current(fd)) decide_how_to_wait(fd);
+  else is_known(fd);
 }
 
 static inline bool cannot_sleep_any_more(void) {

@@ -221,9 +221,7 @@ INTERPOSED int listen(int fd, int backlog) {
   /* Before listen(), so that takeover/unseen_listeners.c never finds an unknown listener. */
   fd_flags_add(fd, FLAG_OWN);
   const int done = libc.listen(fd, backlog);
-  if (done != 0)
-    fd_flags_remove(fd, FLAG_OWN);
-  else if (takeover_is_on())
-    readiness_await();
+  if (done != 0) fd_flags_remove(fd, FLAG_OWN);
+  else if (takeover_is_on()) readiness_await();
   return done;
 }

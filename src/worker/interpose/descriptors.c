@@ -194,48 +194,31 @@ INTERPOSED long syscall(long number, ...) {
   for (int i = 0; i < 6; ++i) a[i] = va_arg(arguments, long);
   va_end(arguments);
   switch (number) {
-    case SYS_close:
-      return close((int)a[0]);
-    case SYS_bind:
-      return bind((int)a[0], (const struct sockaddr*)a[1], (socklen_t)a[2]);
-    case SYS_listen:
-      return listen((int)a[0], (int)a[1]);
-    case SYS_accept:
-      return accept((int)a[0], (struct sockaddr*)a[1], (socklen_t*)a[2]);
-    case SYS_accept4:
-      return accept4((int)a[0], (struct sockaddr*)a[1], (socklen_t*)a[2], (int)a[3]);
-    case SYS_shutdown:
-      return shutdown((int)a[0], (int)a[1]);
-    case SYS_read:
-      return read((int)a[0], (void*)a[1], (size_t)a[2]);
-    case SYS_readv:
-      return readv((int)a[0], (const struct iovec*)a[1], (int)a[2]);
+    case SYS_close: return close((int)a[0]);
+    case SYS_bind: return bind((int)a[0], (const struct sockaddr*)a[1], (socklen_t)a[2]);
+    case SYS_listen: return listen((int)a[0], (int)a[1]);
+    case SYS_accept: return accept((int)a[0], (struct sockaddr*)a[1], (socklen_t*)a[2]);
+    case SYS_accept4: return accept4((int)a[0], (struct sockaddr*)a[1], (socklen_t*)a[2], (int)a[3]);
+    case SYS_shutdown: return shutdown((int)a[0], (int)a[1]);
+    case SYS_read: return read((int)a[0], (void*)a[1], (size_t)a[2]);
+    case SYS_readv: return readv((int)a[0], (const struct iovec*)a[1], (int)a[2]);
     case SYS_recvfrom:
       return recvfrom((int)a[0], (void*)a[1], (size_t)a[2], (int)a[3], (struct sockaddr*)a[4],
                       (socklen_t*)a[5]);
-    case SYS_recvmsg:
-      return recvmsg((int)a[0], (struct msghdr*)a[1], (int)a[2]);
-    case SYS_write:
-      return write((int)a[0], (const void*)a[1], (size_t)a[2]);
-    case SYS_writev:
-      return writev((int)a[0], (const struct iovec*)a[1], (int)a[2]);
+    case SYS_recvmsg: return recvmsg((int)a[0], (struct msghdr*)a[1], (int)a[2]);
+    case SYS_write: return write((int)a[0], (const void*)a[1], (size_t)a[2]);
+    case SYS_writev: return writev((int)a[0], (const struct iovec*)a[1], (int)a[2]);
     case SYS_sendto:
       return sendto((int)a[0], (const void*)a[1], (size_t)a[2], (int)a[3], (const struct sockaddr*)a[4],
                     (socklen_t)a[5]);
-    case SYS_sendmsg:
-      return sendmsg((int)a[0], (const struct msghdr*)a[1], (int)a[2]);
-    case SYS_sendfile:
-      return sendfile((int)a[0], (int)a[1], (off_t*)a[2], (size_t)a[3]);
+    case SYS_sendmsg: return sendmsg((int)a[0], (const struct msghdr*)a[1], (int)a[2]);
+    case SYS_sendfile: return sendfile((int)a[0], (int)a[1], (off_t*)a[2], (size_t)a[3]);
     case SYS_splice:
       return splice((int)a[0], (off64_t*)a[1], (int)a[2], (off64_t*)a[3], (size_t)a[4], (unsigned)a[5]);
     case SYS_io_uring_setup:
-    case SYS_seccomp:
-      control_thread_stay();
-      break;
-    case SYS_prctl:
-      return prctl((int)a[0], a[1], a[2], a[3], a[4]);
-    default:
-      break;
+    case SYS_seccomp: control_thread_stay(); break;
+    case SYS_prctl: return prctl((int)a[0], a[1], a[2], a[3], a[4]);
+    default: break;
   }
   return libc.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

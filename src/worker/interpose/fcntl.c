@@ -52,14 +52,12 @@ static COLD int fcntl_flagged(int fd, int command, void* argument) {
   if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) return duplicate(fd, command, (int)number);
   if (!is_guarded(fd)) return libc.fcntl(fd, command, argument);
   switch (command) {
-    case F_SETFL:
-      return set_status(fd, (int)number);
+    case F_SETFL: return set_status(fd, (int)number);
     case F_GETFL: {
       const int found = libc.fcntl(fd, command);
       return found >= 0 && (fd_flags(fd) & FLAG_BLOCKING) != 0 ? found & ~O_NONBLOCK : found;
     }
-    default:
-      return libc.fcntl(fd, command, argument);
+    default: return libc.fcntl(fd, command, argument);
   }
 }
 

@@ -105,10 +105,8 @@ static int do_call(const struct seccomp_notif* notice) {
 static void answer(const struct seccomp_notif* notice, struct seccomp_notif_resp* response) {
   const int error = do_call(notice);
   response->id = notice->id;
-  if (error == TAKEOVER_NOT_OURS)
-    response->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-  else
-    response->error = -error;
+  if (error == TAKEOVER_NOT_OURS) response->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  else response->error = -error;
   const bool sent = libc.ioctl(notices, SECCOMP_IOCTL_NOTIF_SEND, response) == 0;
   if (notice->data.nr != SYS_bind || error != 0) return;
   unanswered = 0;
@@ -134,10 +132,8 @@ static void* serve(void* unused) {
     memset(&in, 0, sizeof in);
     memset(&out, 0, sizeof out);
     /* ENOENT: the caller was killed meanwhile. */
-    if (libc.ioctl(notices, SECCOMP_IOCTL_NOTIF_RECV, &in) == 0)
-      answer(&in.notice, &out.response);
-    else if (errno != EINTR && errno != ENOENT)
-      return NULL;
+    if (libc.ioctl(notices, SECCOMP_IOCTL_NOTIF_RECV, &in) == 0) answer(&in.notice, &out.response);
+    else if (errno != EINTR && errno != ENOENT) return NULL;
   }
 }
 
@@ -199,14 +195,12 @@ static const char* advice(int error) {
       return "a sandbox or container runtime around liveswap already has such a filter, and the kernel "
              "allows "
              "only one; start liveswap outside of it";
-    case EINVAL:
-      return "it needs Linux 5.5 with CONFIG_SECCOMP_FILTER";
+    case EINVAL: return "it needs Linux 5.5 with CONFIG_SECCOMP_FILTER";
     case ENOSYS:
     case EPERM:
     case EACCES:
       return "a sandbox or container around liveswap forbids the system call seccomp; allow it there";
-    default:
-      return "start without --intercept seccomp if the application binds by libc";
+    default: return "start without --intercept seccomp if the application binds by libc";
   }
 }
 

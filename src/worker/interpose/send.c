@@ -84,10 +84,8 @@ static COLD void note_text(int fd, size_t size, int error, const char* format, v
   char* const text = size < sizeof some ? some : malloc(size + 1);
   errno = error;
   const int made = text != NULL ? vsnprintf(text, size + 1, format, values) : -1;
-  if (made >= 0 && (size_t)made == size)
-    traffic_sent(fd, text, size);
-  else
-    traffic_lost(fd);
+  if (made >= 0 && (size_t)made == size) traffic_sent(fd, text, size);
+  else traffic_lost(fd);
   if (text != some) free(text);
   errno = after;
 }

@@ -230,10 +230,8 @@ static void hand_off(struct moved* moved) {
 static void serve_request(struct moved* moved) {
   note_bytes_read(moved);
   if (unread_bytes(moved->connection) == 0) return;
-  if (moved->owes_answer || is_answering(moved))
-    relay_to_application(moved);
-  else
-    hand_off(moved);
+  if (moved->owes_answer || is_answering(moved)) relay_to_application(moved);
+  else hand_off(moved);
 }
 
 static void serve_connection(struct moved* moved, uint32_t events) {
@@ -251,14 +249,12 @@ static void serve_connection(struct moved* moved, uint32_t events) {
 
 static void serve_pair(struct moved* moved) {
   switch (relay_to_client(moved)) {
-    case RELAYED_ALL:
-      return;
+    case RELAYED_ALL: return;
     case RELAYED_SOME:
       watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, NOTHING);
       watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, WRITABLE);
       return;
-    case RELAYED_CLOSED:
-      end(moved);
+    case RELAYED_CLOSED: end(moved);
   }
 }
 
@@ -268,10 +264,8 @@ void handoff_serve(void) {
   for (int i = 0; i < count; ++i) {
     struct moved* moved = &table[events[i].data.u32 / SIDES];
     if (!moved->used) continue;
-    if (events[i].data.u32 % SIDES == SIDE_PAIR)
-      serve_pair(moved);
-    else if (moved->connection >= 0)
-      serve_connection(moved, events[i].events);
+    if (events[i].data.u32 % SIDES == SIDE_PAIR) serve_pair(moved);
+    else if (moved->connection >= 0) serve_connection(moved, events[i].events);
   }
 }
 

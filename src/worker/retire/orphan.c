@@ -27,17 +27,10 @@ void orphan_begin(int64_t drain_limit_ms, int64_t term_grace_ms) {
 
 static void do_step(enum step step) {
   switch (step) {
-    case STEP_NONE:
-      break;
-    case STEP_REVOKE:
-      revoke_listeners();
-      break;
-    case STEP_TERM:
-      kill(getpid(), SIGTERM);
-      break;
-    case STEP_KILL:
-      kill(getpid(), SIGKILL);
-      break;
+    case STEP_NONE: break;
+    case STEP_REVOKE: revoke_listeners(); break;
+    case STEP_TERM: kill(getpid(), SIGTERM); break;
+    case STEP_KILL: kill(getpid(), SIGKILL); break;
   }
 }
 

@@ -161,15 +161,12 @@ static bool has_left_answered(int fd, const struct connection* connection) {
 static bool is_open(int fd, const struct connection* connection) {
   const bool is_answered = has_left_answered(fd, connection);
   switch (connection->state) {
-    case CONNECTION_OPEN:
-      return true;
+    case CONNECTION_OPEN: return true;
     case CONNECTION_LEFT:
       return !connection->is_empty || connection->last == LAST_CLIENTS ||
              (!is_answered && connection->silent_ms < options->keepalive_grace_ms);
-    case CONNECTION_CLOSED:
-      return connection->silent_ms < CLOSING_LIMIT_MS;
-    case CONNECTION_OVER:
-      return false;
+    case CONNECTION_CLOSED: return connection->silent_ms < CLOSING_LIMIT_MS;
+    case CONNECTION_OVER: return false;
   }
   return true;
 }
@@ -207,10 +204,8 @@ static void examine(int fd, void* context) {
   if ((fd_flags(fd) & FLAG_HOST) != 0) return;
   if (hands_off && tcp && idle_connections_consider(fd, &connection, listener)) return;
   if (options->keepalive == KEEPALIVE_KEEP) return;
-  if (tcp)
-    end_when_idle(fd, &connection, answer, scan->age);
-  else
-    end_when_quiet(fd, scan->age);
+  if (tcp) end_when_idle(fd, &connection, answer, scan->age);
+  else end_when_quiet(fd, scan->age);
 }
 
 static void* flush(void* done) {
@@ -282,16 +277,10 @@ int64_t retire_step(void) {
   if (step == STEP_NONE) return -1;
   if (clock_ms() < due) return due;
   switch (step) {
-    case STEP_NONE:
-      break;
-    case STEP_DRAIN:
-      drain();
-      break;
-    case STEP_TERM:
-      terminate();
-      break;
-    case STEP_LEAVE:
-      end_process();
+    case STEP_NONE: break;
+    case STEP_DRAIN: drain(); break;
+    case STEP_TERM: terminate(); break;
+    case STEP_LEAVE: end_process();
   }
   return due;
 }

@@ -41,10 +41,8 @@ int64_t early_step(int64_t now) {
       continue;
     }
     fd_flags_set(one.fd, 0);
-    if (is_known)
-      adopted_put_since(one.cookie, one.fd, one.since);
-    else
-      give_back(one.cookie, one.fd, one.since);
+    if (is_known) adopted_put_since(one.cookie, one.fd, one.since);
+    else give_back(one.cookie, one.fd, one.since);
   }
   count = kept;
   return count > 0 ? now + LOOK_EVERY_MS : -1;

@@ -200,12 +200,9 @@ static const char* at_line_end(struct answer* answer, const char* bytes, enum an
                                enum answer_phase otherwise) {
   const enum answer_phase phase = *bytes == '\n' ? next : otherwise;
   if (*bytes == '\r') return bytes + 1;
-  if (phase == ANSWER_BETWEEN)
-    complete(answer);
-  else if (phase == ANSWER_FOREIGN)
-    give_up(answer);
-  else
-    enter(answer, phase);
+  if (phase == ANSWER_BETWEEN) complete(answer);
+  else if (phase == ANSWER_FOREIGN) give_up(answer);
+  else enter(answer, phase);
   return bytes + 1;
 }
 
@@ -216,49 +213,33 @@ static size_t take_body(struct answer* answer, size_t size) {
   const size_t taken = size < answer->left ? size : (size_t)answer->left;
   answer->left -= taken;
   if (answer->left > 0) return taken;
-  if (answer->phase == ANSWER_CHUNK)
-    enter(answer, ANSWER_CHUNK_END);
-  else
-    complete(answer);
+  if (answer->phase == ANSWER_CHUNK) enter(answer, ANSWER_CHUNK_END);
+  else complete(answer);
   return taken;
 }
 
 static const char* step(struct answer* answer, const char* bytes, const char* end) {
   switch ((enum answer_phase)answer->phase) {
     case ANSWER_UNSEEN:
-    case ANSWER_FOREIGN:
-      return end;
+    case ANSWER_FOREIGN: return end;
     case ANSWER_BETWEEN:
       *answer = (struct answer){.phase = ANSWER_VERSION, .asked = answer->asked};
       return in_version(answer, bytes, end);
-    case ANSWER_VERSION:
-      return in_version(answer, bytes, end);
-    case ANSWER_LINE:
-      return to_next_line(answer, bytes, end, ANSWER_LINE_START);
-    case ANSWER_LINE_START:
-      return at_line_start(answer, bytes, end);
-    case ANSWER_NAME_OF_LENGTH:
-      return in_name(answer, bytes, end, content_length, ANSWER_LENGTH);
-    case ANSWER_NAME_OF_CODING:
-      return in_name(answer, bytes, end, transfer_encoding, ANSWER_CODING);
-    case ANSWER_LENGTH:
-      return in_length(answer, bytes, end);
-    case ANSWER_CODING:
-      return in_coding(answer, bytes, end);
+    case ANSWER_VERSION: return in_version(answer, bytes, end);
+    case ANSWER_LINE: return to_next_line(answer, bytes, end, ANSWER_LINE_START);
+    case ANSWER_LINE_START: return at_line_start(answer, bytes, end);
+    case ANSWER_NAME_OF_LENGTH: return in_name(answer, bytes, end, content_length, ANSWER_LENGTH);
+    case ANSWER_NAME_OF_CODING: return in_name(answer, bytes, end, transfer_encoding, ANSWER_CODING);
+    case ANSWER_LENGTH: return in_length(answer, bytes, end);
+    case ANSWER_CODING: return in_coding(answer, bytes, end);
     case ANSWER_BODY:
     case ANSWER_UNTIL_CLOSE:
-    case ANSWER_CHUNK:
-      return bytes + take_body(answer, (size_t)(end - bytes));
-    case ANSWER_CHUNK_SIZE:
-      return in_chunk_size(answer, bytes, end);
-    case ANSWER_CHUNK_LINE:
-      return to_next_line(answer, bytes, end, behind_size(answer));
-    case ANSWER_CHUNK_END:
-      return at_line_end(answer, bytes, ANSWER_CHUNK_SIZE, ANSWER_FOREIGN);
-    case ANSWER_TRAILER:
-      return at_line_end(answer, bytes, ANSWER_BETWEEN, ANSWER_TRAILER_LINE);
-    case ANSWER_TRAILER_LINE:
-      return to_next_line(answer, bytes, end, ANSWER_TRAILER);
+    case ANSWER_CHUNK: return bytes + take_body(answer, (size_t)(end - bytes));
+    case ANSWER_CHUNK_SIZE: return in_chunk_size(answer, bytes, end);
+    case ANSWER_CHUNK_LINE: return to_next_line(answer, bytes, end, behind_size(answer));
+    case ANSWER_CHUNK_END: return at_line_end(answer, bytes, ANSWER_CHUNK_SIZE, ANSWER_FOREIGN);
+    case ANSWER_TRAILER: return at_line_end(answer, bytes, ANSWER_BETWEEN, ANSWER_TRAILER_LINE);
+    case ANSWER_TRAILER_LINE: return to_next_line(answer, bytes, end, ANSWER_TRAILER);
   }
   return end;
 }
@@ -281,10 +262,8 @@ void http_answer_feed(struct answer* answer, const char* bytes, size_t size) {
 void http_answer_skip(struct answer* answer, size_t size) {
   const bool fits = answer->phase == ANSWER_UNTIL_CLOSE ||
                     ((answer->phase == ANSWER_BODY || answer->phase == ANSWER_CHUNK) && size <= answer->left);
-  if (fits)
-    take_body(answer, size);
-  else if (answer->phase != ANSWER_UNSEEN && size > 0)
-    give_up(answer);
+  if (fits) take_body(answer, size);
+  else if (answer->phase != ANSWER_UNSEEN && size > 0) give_up(answer);
 }
 
 void http_answer_note_request(struct answer* answer, const char* bytes, size_t size) {
@@ -292,17 +271,14 @@ void http_answer_note_request(struct answer* answer, const char* bytes, size_t s
   if (answer->phase != ANSWER_BETWEEN || answer->asked != ASKED_NOTHING) return;
   for (; size > 0 && (*bytes == '\r' || *bytes == '\n'); --size) ++bytes;
   if (size == 0) return;
-  if (size < sizeof head)
-    answer->asked = ASKED_SOMETHING;
-  else
-    answer->asked = memcmp(bytes, head, sizeof head - 1) == 0 ? ASKED_HEAD : ASKED_OTHER;
+  if (size < sizeof head) answer->asked = ASKED_SOMETHING;
+  else answer->asked = memcmp(bytes, head, sizeof head - 1) == 0 ? ASKED_HEAD : ASKED_OTHER;
 }
 
 enum http_answer_state http_answer_state(const struct answer* answer) {
   switch ((enum answer_phase)answer->phase) {
     case ANSWER_UNSEEN:
-    case ANSWER_FOREIGN:
-      return ANSWER_UNKNOWN;
+    case ANSWER_FOREIGN: return ANSWER_UNKNOWN;
     case ANSWER_BETWEEN:
       if ((answer->flags & IS_INTERIM) != 0) return ANSWER_UNFINISHED;
       return answer->asked != ASKED_NOTHING ? ANSWER_ASKED : ANSWER_COMPLETE;

@@ -55,8 +55,7 @@ static int64_t listening_counts_after(int fd, const struct listener* listener, s
 static void check_uring(void) {
   if (drain_is_cooperative()) return;
   switch (io_uring_trouble()) {
-    case URING_FINE:
-      return;
+    case URING_FINE: return;
     case URING_SINGLE_ISSUER:
       channel_fail(
           LIVESWAP_STAGE_START,

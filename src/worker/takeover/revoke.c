@@ -135,9 +135,7 @@ int64_t revoke_step(void) {
   const int64_t now = clock_ms();
   if (revoke_is_complete()) return -1;
   if (now < due) return due;
-  if (atomic_load(&all_replaced))
-    interrupt_accepts();
-  else
-    revoke_all();
+  if (atomic_load(&all_replaced)) interrupt_accepts();
+  else revoke_all();
   return revoke_is_complete() ? -1 : (due = now + TRY_EVERY_MS);
 }

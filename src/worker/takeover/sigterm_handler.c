@@ -36,14 +36,9 @@ static void note_thread(int thread, void* context) {
     return;
   }
   switch (proc_self_call(thread, &argument)) {
-    case SYS_rt_sigtimedwait:
-      ++counts->waiting;
-      break;
-    case SELF_CALL_UNKNOWN:
-      ++counts->unknown;
-      break;
-    default:
-      ++counts->others;
+    case SYS_rt_sigtimedwait: ++counts->waiting; break;
+    case SELF_CALL_UNKNOWN: ++counts->unknown; break;
+    default: ++counts->others;
   }
 }
 

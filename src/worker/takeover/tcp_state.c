@@ -28,15 +28,11 @@ static int64_t speaks_for(const struct tcp_info* info) {
 static enum connection_state state_of(const struct tcp_info* info) {
   switch (info->tcpi_state) {
     case ESTABLISHED:
-    case SYN_RECV:
-      return CONNECTION_OPEN;
-    case CLOSE_WAIT:
-      return CONNECTION_LEFT;
+    case SYN_RECV: return CONNECTION_OPEN;
+    case CLOSE_WAIT: return CONNECTION_LEFT;
     case FIN_WAIT1:
-    case FIN_WAIT2:
-      return CONNECTION_CLOSED;
-    default:
-      return CONNECTION_OVER;
+    case FIN_WAIT2: return CONNECTION_CLOSED;
+    default: return CONNECTION_OVER;
   }
 }
 

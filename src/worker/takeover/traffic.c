@@ -45,10 +45,8 @@ void traffic_accepted(int fd) {
 void traffic_adopted(int fd) {
   struct connection connection;
   if ((unsigned)fd >= TRAFFIC_MAX || !slow_path_has(SLOW_TRAFFIC)) return;
-  if (tcp_state_look(fd, &connection) && !connection.has_unacked)
-    begin(fd, connection.acked);
-  else
-    atomic_store_explicit(&traffic_table[fd].followed, false, memory_order_relaxed);
+  if (tcp_state_look(fd, &connection) && !connection.has_unacked) begin(fd, connection.acked);
+  else atomic_store_explicit(&traffic_table[fd].followed, false, memory_order_relaxed);
 }
 
 void traffic_sent(int fd, const void* bytes, size_t size) {

@@ -69,10 +69,8 @@ static bool describe(int fd, char* text, size_t text_size) {
   const struct sockaddr_un* un = (const struct sockaddr_un*)&address;
   const int length = (int)size - (int)offsetof(struct sockaddr_un, sun_path);
   if (address.any.sa_family != AF_UNIX || length <= 0) return false;
-  if (un->sun_path[0] != '\0')
-    snprintf(text, text_size, "%.*s", length, un->sun_path);
-  else
-    snprintf(text, text_size, "@%.*s", length - 1, un->sun_path + 1);
+  if (un->sun_path[0] != '\0') snprintf(text, text_size, "%.*s", length, un->sun_path);
+  else snprintf(text, text_size, "@%.*s", length - 1, un->sun_path + 1);
   return un->sun_path[0] != '\0' || length != AUTOBOUND;
 }
 

@@ -206,8 +206,7 @@ struct Thread {
     ::sigaddset(&both, SIGUSR1);
     is_there = true;
     int number = 0;
-    if (waits_)
-      ::sigwait(&both, &number);
+    if (waits_) ::sigwait(&both, &number);
     else
       while (!is_over) std::this_thread::yield();
   }
