@@ -107,7 +107,7 @@ TEST_CASE("the working directory has the name that the shell went there by, whil
   CHECK(with_pwd("current") == physical);
   CHECK(with_pwd(dir / "releases/../current") == physical);
   CHECK(with_pwd("") == physical);
-  // The link has been moved since the shell went there.
+  // The link leads elsewhere now: $PWD does not name the working directory any more.
   fs::remove(dir / "current");
   fs::create_directory_symlink("releases/2", dir / "current");
   CHECK(with_pwd(dir / "current") == physical);
@@ -125,7 +125,7 @@ TEST_CASE("which libraries are the system's") {
   for (const char* path : {"/opt/app/libx.so", "/home/me/lib/libx.so", "lib/libx.so",
                            "/usr/lib/../../opt/libx.so", "", "/libx.so"})
     CHECK_FALSE(is_system_library(path));
-  // Debian's ld.so.conf.d names it.
+  // Debian's /etc/ld.so.conf.d/libc.conf lists /usr/local/lib.
   if (fs::exists("/etc/ld.so.conf.d/libc.conf") && fs::exists("/usr/local/lib"))
     CHECK(is_system_library("/usr/local/lib/libx.so"));
 }
@@ -139,7 +139,7 @@ TEST_CASE("which libraries are the system's, by the name alone") {
   if (!fs::exists("/etc/ld.so.conf.d/libc.conf") || !fs::exists("/usr/local/lib")) return;
   CHECK(is_named_as_system_library("/usr/local/lib/libx.so"));
   CHECK_FALSE(is_named_as_system_library("/usr/local/lib/more/libx.so"));
-  // Only a look at the directory could tell.
+  // A link to a system directory: only following the link shows that the library is the system's.
   const TempDir dir;
   fs::create_directory_symlink("/usr/local/lib", dir / "alias");
   CHECK(is_system_library(dir / "alias/libx.so"));

@@ -36,6 +36,6 @@ TEST_CASE(
   CHECK(lines_with(path, "refused command ") == 10);
   CHECK(lines_with(path, "refused peer ") == 3);
   CHECK(lines_with(path, "own line ") == 50);
-  CHECK(lines_with(path, "left out") == 0);  // said when the minute is over
+  CHECK(lines_with(path, "left out") == 0);  // the count is logged when the minute is over
   unlink(path.c_str());
 }

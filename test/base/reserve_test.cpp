@@ -12,8 +12,7 @@
 namespace liveswap {
 namespace {
 
-// While it lives, malloc() fails in this process for all but small sizes, which come from what is free
-// already.
+// While an object lives, malloc() fails in this process, except for small sizes that glibc still has free.
 class NoMemory {
  public:
   NoMemory() {
@@ -27,7 +26,7 @@ class NoMemory {
   rlimit before_{};
 };
 
-// More than glibc has free in a process that has just begun.
+// More than glibc has free in a process that has just started.
 constexpr std::size_t large = 400'000;
 
 TEST_CASE("the reserve gives what malloc() has not, and is not needed when malloc() has it again") {
@@ -99,7 +98,7 @@ TEST_CASE("blocks of any size and order never overlap, and the whole reserve is 
       }
     }
     for (const auto& one : blocks) reserve::release(one.first);
-    // Joined: eight of half a MiB would not fit in, for their headers.
+    // The free blocks were joined: otherwise eight of half a MiB would not fit.
     void* found[8];
     for (auto& one : found) large_blocks += (one = reserve::allocate(500'000)) != nullptr;
     for (auto* one : found) reserve::release(one);

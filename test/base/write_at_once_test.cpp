@@ -16,7 +16,7 @@ using namespace liveswap;
 
 namespace {
 
-// Writes until nothing is taken any more; a write that waits would hang the test.
+// Writes until a write fails with EAGAIN. A write that blocks would hang the test.
 void fill(int fd) {
   const std::string bytes(4096, 'x');
   ssize_t taken = 0;
@@ -45,11 +45,11 @@ TEST_CASE("a terminal that nobody reads is not waited for, nor one that takes a 
   const auto terminal = UniqueFd::adopt(::open(::ptsname(screen.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
   REQUIRE(terminal);
   fill(terminal.get());
-  // Room for a few bytes, for which poll() says that there is room.
+  // A little room again: poll() reports the terminal as writable, but not all bytes fit.
   char bytes[2048];
   REQUIRE(::read(screen.get(), bytes, sizeof bytes) > 0);
   fill(terminal.get());
-  // ^S of who sits there.
+  // Output is stopped, as by ^S.
   const auto other = UniqueFd::adopt(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
   REQUIRE(::grantpt(other.get()) == 0);
   REQUIRE(::unlockpt(other.get()) == 0);

@@ -1,6 +1,6 @@
-// Servers of HTTP beside each other, for test/bench/data-path: one after the other is asked for a slice of
-// some milliseconds, in an order that changes, so that what else the machine does meets all of them alike. A
-// line for each: requests in a second, and microseconds of CPU that its process took for one.
+// Measures HTTP servers beside each other, for test/bench/data-path. The servers take turns of some
+// milliseconds, in a changing order, so that other load on the machine affects all alike. Prints a line for
+// each server: requests per second, and microseconds of CPU of the server's process per request.
 //
 //   beside keep-alive|new-connections CONNECTIONS SECONDS PORT=PID …
 #include <arpa/inet.h>
@@ -24,8 +24,7 @@ namespace {
 
 constexpr int events_at_once = 64;
 constexpr double slice_s = 0.02;
-// Where a worker has had a control thread, it goes after half a second of quiet
-// (src/worker/control/control_thread.h).
+// A worker's control thread exits after half a second of quiet (src/worker/control/control_thread.h).
 constexpr double warm_up_s = 0.8;
 constexpr int silence_ms = 5000;
 
@@ -55,7 +54,7 @@ int connect_to(int port) {
   return fd;
 }
 
-// The length of the answer that `text` begins with, 0 while that is not known.
+// The length of the answer at the beginning of `text`; 0 while the head is incomplete.
 size_t length_of(std::string_view text) {
   const auto end = text.find("\r\n\r\n");
   if (end == std::string_view::npos) return 0;
@@ -78,8 +77,8 @@ class Server {
                "\r\n";
   }
 
-  // All of them before the first is asked for anything, and with patience: where few may wait to be accepted,
-  // some are turned away for a second.
+  // Opens all connections before the first request, without a time limit: a server with a short accept queue
+  // drops some SYNs, and the client's kernel repeats them after a second.
   void open_all() {
     for (size_t i = 0; keeps_ && i < clients_.size(); ++i) open(i);
   }
@@ -131,7 +130,7 @@ class Server {
     for (int i = 0; i < count; ++i) take(events[i].data.u64);
   }
 
-  // An answer has ended with its length, or, of new connections, with the connection.
+  // A kept connection's answer ends after Content-Length bytes, a new connection's at the end of file.
   void take(size_t place) {
     Client& client = clients_[place];
     char buffer[16 * 1024];
@@ -144,7 +143,7 @@ class Server {
     if (!complete || (size > 0 && !keeps_)) return;
     if (client.answer.compare(0, 7, "HTTP/1.") != 0 || client.answer.compare(8, 5, " 200 ") != 0)
       fail("not answered with 200");
-    // Some end a connection after so many requests.
+    // Some servers close a connection after a number of requests.
     if (!keeps_ || strcasestr(client.answer.c_str(), "connection: close") != nullptr) {
       close(client.fd);
       client.fd = -1;

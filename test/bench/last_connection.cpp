@@ -1,6 +1,6 @@
-// How long the worker of an ordinary server lives after its last connection: an upgrade leaves an old worker
-// with one connection, which the client then closes. One line for each server of test/unmodified; a median
-// above 200 ms is a failure. Run by test/bench/run.
+// Measures how long an ordinary server's worker lives after its last connection. An upgrade leaves an old
+// worker with one connection, which the client then closes. Prints one line for each server of
+// test/unmodified; a median above 200 ms is a failure. Run by test/bench/run.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -33,7 +33,7 @@ std::vector<pid_t> still_there(std::vector<pid_t> pids) {
   return pids;
 }
 
-// All of it, so that the client's close is one, and no reset.
+// Reads the whole answer, so that the client's close() sends a FIN and not a RST.
 void read_answer(Connection& connection) {
   std::size_t length = 0;
   for (std::string line; (line = connection.read_line()) != "\r\n";) {

@@ -1,5 +1,5 @@
-// What clients notice of upgrades: latency (from the intended time of each request) while nothing happens,
-// and while an upgrade begins every second. Several runs in turn, since machines drift. Run by
+// Measures what clients notice of upgrades: the latency (from each request's intended time) without upgrades,
+// and with an upgrade that begins every second. The runs alternate, since a machine's speed drifts. Run by
 // test/bench/run.
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
-// How long an upgrade of 2 workers takes when nothing drains: from the start of the command (`liveswap
-// upgrade`, a process of its own) to the last answer of the old code that a client gets, and to the command's
-// end. A client asks without a pause, each time on a new connection. Run by test/bench/run.
+// Measures how long an upgrade of 2 workers takes when no connection delays the drain: from the start of the
+// command `liveswap upgrade` to the last answer of the old code that a client gets, and to the end of the
+// command. The client sends requests without a pause, each on a new connection. Run by test/bench/run.
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -25,7 +25,7 @@ double ms_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
 }
 
-// Asks again and again, and knows when each version answered last.
+// Sends requests without a pause, and notes when each version answered last.
 class Prober {
  public:
   explicit Prober(std::uint16_t port) : port_(port), thread_([this] { ask_until_stopped(); }) {}
@@ -62,7 +62,7 @@ class Prober {
     if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return "";
     std::string answer;
     char bytes[1024];
-    // The body is the version and a newline; the connection would be kept.
+    // The body is the version and a newline. The end of file is no end: the server would keep the connection.
     while (answer.find("\r\n\r\nv") == std::string::npos || answer.back() != '\n') {
       const ssize_t n = ::recv(fd.get(), bytes, sizeof bytes, 0);
       if (n <= 0) return "";
@@ -122,7 +122,7 @@ TEST_CASE_FIXTURE(Scenario, "settle time 0") {
 
 TEST_CASE_FIXTURE(Scenario, "explicit ready") { measure(*this, "liveswap_ready()", "ready_", {}); }
 
-// Two releases, back and forth between them.
+// Rolls back again and again, between two releases.
 TEST_CASE_FIXTURE(Scenario, "rollback") {
   measure(*this, "rollback, liveswap_ready()", "ready_", {}, Way::rollback);
 }

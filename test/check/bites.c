@@ -1,4 +1,4 @@
-/* Releases that load, and do what will bite some day: one for each -DBITES_…. */
+/* Releases that load, and that have a property which causes trouble later: one for each -DBITES_…. */
 #define _GNU_SOURCE 1 /* close_range */
 #include <liveswap_plugin.h>
 #include <pthread.h>
@@ -11,7 +11,7 @@
 #if defined BITES_STATIC_TLS
 static __thread int counter __attribute__((tls_model("initial-exec")));
 #elif defined BITES_TEXT_RELOCATIONS
-/* The address of a function amid the code, as an assembler file without PIC has it. */
+/* The address of a function within the code, as assembler code without PIC has it. */
 __asm__(".text\n.globl here\n.hidden here\nhere: .quad here\n");
 #elif defined BITES_ORIGIN || defined BITES_OUTSIDE
 int liveswap_test_private(void);
@@ -37,8 +37,7 @@ __attribute__((constructor)) static void begin(void) {
   for (;;) pause();
 }
 #elif defined BITES_DAEMON
-/* As daemons begin: in a session of their own, as a child of init, with no descriptor of those that started
- * them. */
+/* As a daemon does: a child of init in a session of its own, without the descriptors of its starter. */
 __attribute__((constructor)) static void begin(void) {
   const pid_t child = fork();
   if (child == 0) {
@@ -51,7 +50,7 @@ __attribute__((constructor)) static void begin(void) {
   waitpid(child, NULL, 0);
 }
 #elif defined BITES_FLOOD
-/* Writes to the channel, and to standard output, as fast as it can, and never returns. */
+/* Threads that write to the channel and to standard output as fast as they can, without end. */
 static void* flood(void* to) {
   static const char frame[64];
   for (;;) {
@@ -66,18 +65,19 @@ __attribute__((constructor)) static void begin(void) {
   for (;;) pause();
 }
 #elif defined BITES_NAME
-/* A short name for a long one: each part doubles what comes before. */
+/* A short mangled name whose demangled form is huge: each part doubles the parts before it. */
 void bomb(void) __asm__(
     "_Z1fPK1PIS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IiiES0_ES1_ES2_"
     "ES3_ES4_ES5_ES6_"
     "ES7_ES8_ES9_ESA_ESB_ESC_ESD_ESE_ESF_ESG_ESH_ESI_ESJ_ESK_ESL_ESM_ESN_ESO_ESP_E");
 #endif
 
-/* As an application by the contract does: nothing here is run, but check looks for it. */
+/* Makes the library look like an application by the contract. Never called; the check finds the call of
+ * pause(). */
 __attribute__((unused)) static int serve(void) { return pause(); }
 
 #if defined BITES_HIDDEN
-/* Compiled without the header's declaration, as it were. */
+/* As if compiled without the header's declaration. */
 __attribute__((used)) static int hidden(int fd) __asm__("liveswap_main");
 static int hidden(int fd) { return fd + serve(); }
 #else

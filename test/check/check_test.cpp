@@ -65,7 +65,7 @@ TEST_CASE("what will bite is a warning") {
 TEST_CASE("exit handlers that block, crash or change the status are warnings") {
   const auto begin = std::chrono::steady_clock::now();
   const CheckReport report = checked(FIXTURES "/libreturn_linger.so");
-  CHECK(std::chrono::steady_clock::now() - begin < 15s);  // not the limit of loading
+  CHECK(std::chrono::steady_clock::now() - begin < 15s);  // and not the limit for loading
   CHECK(count(report.findings, Level::warning, "exit", "had not ended 2000 ms after the check") == 1);
   warns("exit_crash", "exit", "died of SIGSEGV");
   warns("exit_status", "exit", "made the exit status 3");
@@ -82,7 +82,7 @@ TEST_CASE("processes that were left running are named; those of the group are en
                 "(lsw:check libpr) running, which has been killed") == 1);
   const pid_t pid = number_in(report.findings.front().text);
   REQUIRE(pid > 1);
-  // Killed when check() returned; reaped by whoever is its parent now, a moment later.
+  // check() has killed the process; its parent reaps it a moment later.
   for (int i = 0; i < 2000 && kill(pid, 0) == 0; ++i) usleep(1000);
   CHECK(kill(pid, 0) != 0);
 }
@@ -171,7 +171,7 @@ TEST_CASE("a library without section headers is fine, too") {
   const CheckReport report = checked(path);
   CAPTURE(listed(report.findings));
   CHECK(report.count(Level::error) == 0);
-  CHECK(count(report.findings, Level::fine, "entry") == 0);  // nothing is known of it before it is loaded
+  CHECK(count(report.findings, Level::fine, "entry") == 0);  // only a loaded library has an entry
   CHECK(count(report.findings, Level::fine, "load") == 1);
 }
 

@@ -1,4 +1,4 @@
-// Every bad release of the corpus that can be found before it serves, as a user checks it.
+// `check` finds each bad release of the corpus that can be found without a server.
 #include "../fixtures/bad/corpus.hpp"
 
 #include "checked.hpp"
@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// The kind of the finding, for a stage of the corpus.
+// Whether a finding of this kind belongs to the corpus's stage.
 bool fits(std::string_view kind, const BadRelease& bad) {
   if (bad.stage != "link") return kind == bad.stage;
   return kind == "load" || kind.rfind("missing_", 0) == 0;

@@ -1,4 +1,4 @@
-// The reader of ELF files, with honest and with damaged ones.
+// The reader of ELF files, with well-formed and with damaged files.
 #include "check/elf_file.hpp"
 
 #include <doctest/doctest.h>
@@ -22,14 +22,14 @@ std::string content_of(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// Numbers that are at the edge of something.
+// Numbers at which comparisons and sums go wrong.
 constexpr std::uint64_t edges[] = {0,    1, 7, 0x7f, 0xff, 0xffff, 0x7fffffff, 0xffffffff, 0x7fffffffffffffff,
                                    ~0ULL};
 
 std::string damaged(std::string bytes, std::mt19937_64& dice) {
   const auto hits = 1 + dice() % 8;
   for (std::uint64_t i = 0; i < hits; ++i) {
-    // Mostly where the tables are: headers at the beginning, section headers at the end.
+    // Damages mostly the tables: headers at the beginning, section headers at the end.
     const std::size_t part = std::min<std::size_t>(bytes.size(), 4096);
     const std::size_t place = dice() % 3 == 0   ? dice() % bytes.size()
                               : dice() % 2 == 0 ? dice() % part
@@ -71,7 +71,7 @@ TEST_CASE("elf: what is no library is an error") {
   CHECK_FALSE(ElfFile::read(FIXTURES "/bad/libother_class.so"));
 }
 
-// Under the address sanitizer this says more.
+// The address sanitizer also finds reads outside the file.
 TEST_CASE("elf: of a damaged file nothing is read that is not in it") {
   const TempDir directory;
   const std::string good = content_of(CHECK_FIXTURES "/liborigin.so");

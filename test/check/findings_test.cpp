@@ -1,4 +1,4 @@
-// What is read from the loader and made of a trial, without either.
+// The findings that are made of the loader's text and of a trial's result, without running either.
 #include "check/findings.hpp"
 
 #include <signal.h>

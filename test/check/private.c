@@ -1,4 +1,4 @@
-/* What an application brings along. */
+/* A private library of an application. */
 #include <liveswap_plugin.h>
 
 LIVESWAP_EXPORT int liveswap_test_private(void);

@@ -1,4 +1,4 @@
-// What check says of servers that were programs: with real libraries, none of which is run.
+// The findings of `check` about existing servers, built as libraries with real dependencies. None is run.
 #include <fstream>
 #include <set>
 
@@ -15,7 +15,7 @@ CheckReport program(const std::string& name) {
   return checked(CHECK_FIXTURES "/servers/libserver_" + name + ".so", {.entry = "main"});
 }
 
-// Takes `level` of that kind for the only finding that is not fine, or, for fine, nothing but fine ones.
+// Exactly one finding has this level, kind and text, and no other finding is a warning or an error.
 void says(const std::string& name, Level level, const std::string& kind, const std::string& part) {
   const CheckReport report = program(name);
   CAPTURE(name);
@@ -25,7 +25,7 @@ void says(const std::string& name, Level level, const std::string& kind, const s
   CHECK(report.count(Level::warning) == (level == Level::warning ? 1 : 0));
 }
 
-// What the worker host exports, but for the contract of liveswap_plugin.h.
+// The interposed functions: all that the worker host exports, except the contract of liveswap_plugin.h.
 std::set<std::string> interposed() {
   std::ifstream list(WORKER_LIST);
   std::set<std::string> names;
@@ -73,7 +73,7 @@ TEST_CASE("server: what would be refused is a warning") {
   CHECK(count(program("each").findings, Level::fine, "forks",
               "a process for each connection (fork beside accept)") == 1);
   CHECK(count(program("prefork").findings, Level::fine, "forks") == 0);
-  says("spawns", Level::fine, "listeners", "");  // a program that starts others is none that preforks
+  says("spawns", Level::fine, "listeners", "");  // a program that starts other programs is no prefork server
 }
 
 TEST_CASE("server: system calls that pass the C library by are a warning, io_uring is none") {
@@ -88,7 +88,7 @@ TEST_CASE("server: names of the C library that it defines itself") {
        "it calls listen of its own in place of the C library's (-Bsymbolic)");
   says("hidden_names", Level::warning, "own_names",
        "it calls listen of its own in place of the C library's: ");
-  says("static_names", Level::fine, "listeners", "");  // file-local: nobody else can have meant it
+  says("static_names", Level::fine, "listeners", "");  // static functions: no other library can call them
 }
 
 TEST_CASE("server: the names that are looked for are those that the worker host has") {

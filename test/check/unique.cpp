@@ -1,4 +1,4 @@
-// A release with a variable that C++ has once in a program, however many libraries bring it.
+// A release with a variable of which C++ has only one in a process, however many libraries define it.
 #include <liveswap_plugin.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-// Whether check sees that a liveswap_main cannot but return at once.
+// Whether `check` recognises a liveswap_main that can only return at once.
 #include "check/findings.hpp"
 #include "checked.hpp"
 

@@ -33,7 +33,7 @@ struct Place {
   Options options;
 };
 
-// The child of the test ends here and not in the rest of the tests.
+// The child exits here, and does not run the other tests.
 Detached start(const Options& options, const std::function<Outcome(const Options&)>& run) {
   auto detached = run_in_background(options, run);
   if (detached.child) ::_exit(detached.outcome.status);

@@ -1,4 +1,4 @@
-// What the documents say of commands, options and keys, beside the tables that this is made of.
+// Compares the documents with the tables of commands, options and keys.
 #include <doctest/doctest.h>
 
 #include <fstream>
@@ -35,7 +35,7 @@ std::size_t count(const std::string& text, const std::string& part) {
   return found;
 }
 
-// All that the option table can set. `target` and `arguments` stand elsewhere on the command line.
+// All members that the option table sets. `target` and `arguments` are no options.
 auto members(const liveswap::Options& o) {
   const auto amount = [](const liveswap::Amount& a) { return std::pair(a.value, a.percent); };
   return std::tuple(o.force_target, o.port, o.address, o.forks, o.zero_downtime, o.listen_mode, o.backlog,
@@ -46,7 +46,7 @@ auto members(const liveswap::Options& o) {
                     o.backoff_max, o.backoff_reset, o.auth);
 }
 
-// What is set by one option of start, and holds together with the others.
+// Whether start accepts this text as the option's value, with defaults for the others.
 bool is_taken(const Option& option, const std::string& text) {
   Arguments arguments;
   arguments.settings = {{std::string(option.name), text}};

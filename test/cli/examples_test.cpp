@@ -1,4 +1,4 @@
-// What the documents tell to type is what liveswap understands.
+// Each command that the documents show is one that liveswap understands.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -30,13 +30,13 @@ std::vector<fs::path> documents() {
   std::vector<fs::path> all{SOURCE_ROOT "/README.md", SOURCE_ROOT "/CONTRIBUTING.md",
                             SOURCE_ROOT "/SECURITY.md"};
   for (const auto& entry : fs::recursive_directory_iterator(SOURCE_ROOT "/docs"))
-    // The usage lines of commands.md are no commands.
+    // commands.md has usage lines, which are no commands.
     if (entry.path().extension() == ".md" && entry.path().filename() != "commands.md")
       all.push_back(entry.path());
   return all;
 }
 
-// The words of a shell's command line, up to what is not for the program: a comment, a pipe, a redirection.
+// The words of a shell's command line, up to a comment, a pipe or a redirection.
 std::vector<std::string> words_of(const std::string& line) {
   std::vector<std::string> words;
   std::string word;
@@ -60,7 +60,7 @@ std::vector<std::string> words_of(const std::string& line) {
   return words;
 }
 
-// The arguments of each liveswap that a document tells to type: in a block of code, without what is left out.
+// The arguments of each `liveswap` in the document's code blocks; commands with "…" are left out.
 std::vector<std::string> typed(const std::string& document) {
   static const std::regex command(
       R"(^(?:    |\$ |Exec\w+=)(?:\S+=\S+ )?(?:ssh "\$HOST" )?(?:\S*/)?liveswap ([a-z-].*))");

@@ -12,7 +12,7 @@ using namespace liveswap::cli;
 TEST_CASE("every page fits the terminal") {
   for (const std::size_t width : {40, 60, 80, 100}) {
     std::string pages = help_text({}, width);
-    // Examples are there to be copied, and stay as they are.
+    // Examples are to be copied, so they are not wrapped.
     pages.erase(pages.find("Examples\n"));
     for (std::size_t i = 0; i < command_words.size(); ++i) pages += help_text(static_cast<Command>(i), width);
     std::istringstream lines(pages);

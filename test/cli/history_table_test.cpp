@@ -82,7 +82,7 @@ TEST_CASE("paths get shorter first, then ids, and a reason is never cut") {
     std::string words = line(width);
     CAPTURE(words);
     CHECK(words.find("...") == std::string::npos);
-    if (width < 20) continue;  // there words are broken
+    if (width < 20) continue;  // below 20 columns words are broken
     std::replace(words.begin(), words.end(), '\n', ' ');
     words.erase(std::unique(words.begin(), words.end(), [](char a, char b) { return a == ' ' && b == ' '; }),
                 words.end());

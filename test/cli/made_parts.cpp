@@ -18,7 +18,7 @@ namespace {
 using cli::Command;
 using cli::Commands;
 
-// Keys that have another word than their option.
+// Keys that are named differently from their option.
 constexpr std::pair<std::string_view, std::string_view> other_keys[] = {
     {"no-zero-downtime", "zero-downtime"},
     {"no-await-listener", "await-listener"},
@@ -87,7 +87,7 @@ std::string sentence(std::string_view text) {
 }
 
 std::vector<Piece> pieces(std::string_view text) {
-  // A link, a literal in backquotes, an option.
+  // Matches a link, a literal in backquotes, or an option.
   static const std::regex special(R"(\[([^\]]+)\]\(([^)]+)\)|`([^`]+)`|(--[a-z]+(?:-[a-z]+)*))");
   std::vector<Piece> all;
   const std::string rest(text);

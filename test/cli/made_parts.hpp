@@ -6,39 +6,39 @@
 
 #include "cli/option_table.hpp"
 
-// Parts of documents that are made from the tables of src/cli and src/config, so that an option is described
+// Generates parts of documents from the tables of src/cli and src/config, so that each option is described
 // once. A part stands between two lines of its document: one with `made: NAME`, and one with `made: end`.
 namespace liveswap::documents {
 
-// Those that have such parts, by their paths in the source tree.
+// The paths, in the source tree, of the documents with such parts.
 const std::vector<std::string>& paths();
 
-// The text of a document with each of its parts made anew; how a part is written depends on the name of the
-// file. Throws std::runtime_error for a part that nobody knows, or that has no end.
+// The document's text with each generated part made anew. The name of the file decides the format. Throws
+// std::runtime_error for a part with an unknown name, or without an end.
 std::string with_made_parts(const std::string& path, const std::string& text);
 
-// One part: `commands`, `options`, `exit-statuses`, `environment` in any form, `keys` in Markdown.
+// One part: `commands`, `options`, `exit-statuses` or `environment` in each format, `keys` in Markdown.
 std::string markdown_part(std::string_view name);
 std::string manual_part(std::string_view name);  // mdoc
 std::string shell_part(std::string_view name);   // `words`: functions of bash
 
-// ---- what the three have in common ----
+// ---- what the three formats have in common ----
 
-// The key of the configuration file that has the same meaning; empty: none has.
+// The key of the configuration file that sets the same value; empty: there is none.
 std::string_view key_of(const cli::Option& option);
 
-// "start, upgrade", or what these commands have in common.
+// The commands as "start, upgrade", or a name for the whole group.
 std::string commands_text(cli::Commands commands);
 
-// A text of the tables as a sentence.
+// A text of the tables with a capital letter and a full stop.
 std::string sentence(std::string_view text);
 
-// A text of the tables, cut where a literal word (in backquotes, or an option) or a link begins or ends.
+// A piece of a text: plain, a literal word (in backquotes, or an option), or a link.
 struct Piece {
   enum class Kind { plain, literal, link };
   Kind kind;
   std::string text;
-  std::string target;  // of a link, from docs/reference/
+  std::string target;  // of a link: the path from docs/reference/
 };
 std::vector<Piece> pieces(std::string_view text);
 

@@ -1,4 +1,4 @@
-// Writes the made parts of the documents in the source tree: `ninja -C build-test documents`.
+// Writes the generated parts into the documents of the source tree: `ninja -C build-test documents`.
 #include <cstdio>
 #include <exception>
 #include <fstream>

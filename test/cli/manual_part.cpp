@@ -10,7 +10,7 @@ namespace {
 
 using cli::Option;
 
-// `-` is a hyphen in running text, and `\-` what is typed.
+// In roff `-` is a hyphen, and `\-` the minus sign that a user types.
 std::string escaped(std::string_view text, bool typed) {
   std::string result;
   for (const char c : text) {
@@ -27,7 +27,7 @@ std::string path_of(std::string target) {
   return target.starts_with("../") ? "docs/" + target.substr(3) : "docs/reference/" + target;
 }
 
-// A line each sentence; none begins as a request of roff does.
+// One line for each sentence; no line begins like a roff request.
 std::string lines(std::string_view text) {
   std::string result;
   for (const Piece& piece : pieces(text)) {

@@ -24,7 +24,7 @@ std::string marked_up(std::string_view text) {
   return result;
 }
 
-// A value as it is typed; a text of several words stays as it is.
+// Formats a value that is typed as code; leaves a text of several words alone.
 std::string in_code(std::string_view value) {
   const bool typed = !value.empty() && value.find(' ') == std::string_view::npos;
   return typed ? fmt::format("`{}`", value) : std::string(value);
@@ -86,10 +86,10 @@ struct Key {
   std::string_view name;
   std::string values;
   std::string preset;
-  std::string same;  // on the command line
+  std::string same;  // the option or argument that sets the same value
 };
 
-// Keys that are no option, or are written otherwise than one.
+// Keys that have no option of the same name.
 const Key other_keys[] = {
     {"target", "path of the library", "", "what stands behind `start`"},
     {"arguments", "a list of texts", "", "what stands behind `--`"},

@@ -41,7 +41,7 @@ TEST_CASE("what a failed worker wrote last stands below the reason, as it was wr
   CHECK(text.find("killed: slot 0, stage ready: late\n"
                   "              it wrote last:\n"
                   "                  waiting\n") != std::string::npos);
-  // Once is enough.
+  // The remark stands only once.
   CHECK(text.find("schema 7") == text.rfind("schema 7"));
 }
 

@@ -17,7 +17,7 @@ using Json = nlohmann::json;
 
 namespace {
 
-// An instance without a master, whose state directory is there.
+// An instance whose state directory exists, without a master.
 struct Place {
   Place() {
     where.state_dir = directory.path();

@@ -24,7 +24,7 @@ std::vector<std::string> options_of(Command command) {
   return words;
 }
 
-// "end, migrate or keep" → end migrate keep; empty where the values are no list of words.
+// "end, migrate or keep" → end migrate keep; empty if the values are no list of words.
 std::vector<std::string> words_of(std::string_view values) {
   const std::string text(values);
   static const std::regex list("([a-z]+)((, [a-z]+)*) or ([a-z]+)"), word("[a-z]+");

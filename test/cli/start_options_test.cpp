@@ -184,7 +184,7 @@ TEST_CASE("every option of start has a meaning there") {
   for (const Option& option : option_table()) {
     if (!contains(option.commands, Command::start) || option.section == Section::other) continue;
     CAPTURE(option.name);
-    // An option without a setter is complained of like one that belongs elsewhere.
+    // Without a setter, start would refuse the option like one of another command.
     const auto words = option.takes == Takes::nothing
                            ? std::vector<std::string>{"--" + std::string(option.name)}
                            : std::vector<std::string>{"--" + std::string(option.name), ""};

@@ -19,7 +19,7 @@ TEST_CASE("milliseconds beside a minute are told apart") {
   CHECK(scale.column(60'021) > scale.column(60'020));
   CHECK(scale.column(60'030) > scale.column(60'021));
   CHECK(scale.column(60'030) < 60);
-  // Each phase has room for its name, all together the whole width.
+  // Each phase has room for its name; together the phases have the whole width.
   std::size_t sum = 0;
   for (const auto& phase : scale.phases()) {
     CHECK(phase.columns > phase.name.size());

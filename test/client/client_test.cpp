@@ -210,7 +210,7 @@ TEST_CASE("TCP, with the token of the file, when the socket is not there or dead
     Place place;
     std::ofstream(place.directory / "token") << "abcdef\n";
     auto server = FakeServer::on_tcp(answers("{\"cmd\":\"kill\",\"value\":\"OK\"}\n"));
-    // The listener of this one goes, its file stays.
+    // Closes the listener; the socket's file stays.
     if (dead_socket) FakeServer::on_unix(place.socket(server.port()), [](int) {});
     CHECK(Client(place.where(server.port())).kill().status == ok);
     CHECK(Json::parse(server.received())["token"] == "abcdef");
@@ -244,7 +244,7 @@ TEST_CASE("another machine is asked by TCP at once") {
   Place place;
   auto local = FakeServer::on_unix(place.socket(), answers("{\"cmd\":\"kill\",\"value\":\"OK\"}\n"));
   auto where = place.where();
-  where.address = "192.0.2.1";  // of the block for documentation: nobody is there
+  where.address = "192.0.2.1";  // from the address block for documentation: no host answers
   where.timeout = 200ms;
   CHECK(Client(where).kill().status != ok);
   CHECK(local.received().empty());

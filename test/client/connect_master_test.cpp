@@ -1,4 +1,4 @@
-// Where a master is looked for.
+// The places in which a client looks for a master.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,7 +23,7 @@ namespace {
 
 const char* done = "{\"cmd\":\"status\",\"value\":\"OK\",\"status\":{\"state\":\"running\"}}\n";
 
-// A runtime directory of an environment that is not this one's.
+// The runtime directory of another environment.
 struct Elsewhere {
   explicit Elsewhere(const char* name = "liveswap") : directory(place.path() + "/" + name) {
     ::mkdir(directory.c_str(), 0700);
@@ -38,7 +38,7 @@ struct Elsewhere {
   std::string directory;
 };
 
-// This environment: nothing is in it, and nobody listens on the port by TCP.
+// This process's environment: an empty runtime directory, and no listener on the port.
 struct Here {
   Here() { ::setenv("XDG_RUNTIME_DIR", place.path().c_str(), 1); }
   ~Here() { ::unsetenv("XDG_RUNTIME_DIR"); }
@@ -98,7 +98,7 @@ TEST_CASE("a file that is called as a control socket is no master") {
   const Here here;
   const Elsewhere foreign, other("another"), listening("liveswap-app"), master("liveswap-master");
   auto web = foreign.serve(here.port, web_server);
-  // Without a lock beside it it is not even asked.
+  // Without a lock file beside it, the socket is not even tried.
   auto unlocked = FakeServer::on_unix(other.path(here.port), [](int socket) { say(socket, done); });
   auto listener = listening.serve(here.port);
   std::ofstream(listening.directory + "/." + std::to_string(here.port) + ".sock.liveswap").flush();
@@ -127,7 +127,7 @@ TEST_CASE("sockets that hang hold up a search once, and not one by one") {
   auto server = master.serve(here.port);
   CHECK(Client(here.where()).kill().status == ok);
   CHECK(client::running_instances(std::chrono::seconds(1)).seen.size() >= 13);
-  // One by one each of the three would take twelve seconds.
+  // One after the other, the three attempts would take twelve seconds.
   CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(12));
 }
 

@@ -43,7 +43,7 @@ FakeServer FakeServer::on_tcp(Play play) {
 }
 
 void FakeServer::serve(const Play& play) {
-  // A client looks for masters before it sends its command.
+  // Clients that look for a master connect first, and close without a command.
   while (const auto socket = UniqueFd::adopt(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC))) {
     char byte = 0;
     while (::recv(socket.get(), &byte, 1, 0) == 1 && byte != '\n') received_ += byte;
@@ -52,7 +52,7 @@ void FakeServer::serve(const Play& play) {
 }
 
 void FakeServer::wait() {
-  // A client that never came must not keep the test.
+  // Ends the thread's accept() also if no client has connected.
   ::shutdown(listener_.get(), SHUT_RDWR);
   if (thread_.joinable()) thread_.join();
 }

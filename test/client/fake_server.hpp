@@ -7,8 +7,8 @@
 
 #include "base/unique_fd.hpp"
 
-// Listens in this process, takes one connection in a thread of its own, reads one line and does what the test
-// says with the socket, which is closed after that.
+// Listens in this process. A thread takes one connection, reads one line, calls the test's function with the
+// socket, and closes the socket.
 class FakeServer {
  public:
   using Play = std::function<void(int socket)>;
@@ -21,7 +21,7 @@ class FakeServer {
 
   std::uint16_t port() const { return port_; }
 
-  // The line that the client sent; after the end of the play.
+  // The line that the client sent. Waits for the end of the test's function.
   const std::string& received();
 
  private:

@@ -15,12 +15,12 @@ using liveswap::test::TempDir;
 
 namespace {
 
-// A control server that answers each command with who asked.
+// A control server that answers each command with the client's identity.
 class Server {
  public:
   explicit Server(const std::string& directory, const std::string& token = "") {
     uv_loop_init(&loop_);
-    // A port that was free a moment ago; the kernel deals them in turn.
+    // A port that is free now.
     for (std::uint16_t port = 41'000; !server_ && port < 41'100; ++port) {
       auto opened = master::ControlServer::open(loop_, {{port, directory, directory}, "127.0.0.1", token},
                                                 [this](master::ConnectionId id, const protocol::Command&) {
@@ -38,7 +38,7 @@ class Server {
     CHECK(uv_loop_close(&loop_) == 0);
   }
 
-  // What a client is told, while the server runs on this thread.
+  // The client's outcome, while this thread runs the server.
   Outcome answer_to(Client::Where where) {
     where.port = port_;
     Outcome outcome;

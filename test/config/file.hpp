@@ -4,7 +4,7 @@
 
 #include "test/support/temp_dir.hpp"
 
-// A directory of its own with one configuration file, gone with the object.
+// A directory with one configuration file, removed with the object.
 class ConfigFile {
  public:
   explicit ConfigFile(const std::string& text) : path_(directory_.write("liveswap.yaml", text)) {}

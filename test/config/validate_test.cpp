@@ -19,7 +19,7 @@ std::string error_with(const std::function<void(Options&)>& change, uid_t user =
   return error_of(config::validate(options, user));
 }
 
-// The part of Options that a test changes has no other mistake: the whole error is that of the change.
+// Changes one part of valid Options: the whole error must be the one of that change.
 #define CHECK_ERROR(change, text) CHECK(error_with([](Options& o) { change; }) == text)
 #define CHECK_GOOD(change) CHECK(error_with([](Options& o) { change; }) == "")
 
@@ -80,7 +80,7 @@ TEST_CASE("canary, bake, probation, memory, releases") {
               "canary: found 50, expected at most 3, the number of forks; was 50% meant?");
   CHECK_ERROR((o.canary = {101, false}, o.forks = 3),
               "canary: found 101, expected at most 3, the number of forks");
-  CHECK_GOOD((o.canary = {50, false}, o.forks = 0));  // not known yet
+  CHECK_GOOD((o.canary = {50, false}, o.forks = 0));  // the number of forks is not known yet
   CHECK_ERROR((o.canary = {1025, false}, o.forks = 0), "canary: found 1025, expected at most 1024 or 100%");
   CHECK_GOOD(o.bake = 0ms);
   CHECK_ERROR(o.bake = -1ms, "bake: found -1ms, expected 0ms to 2073600000ms");

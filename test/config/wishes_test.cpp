@@ -35,21 +35,21 @@ TEST_CASE("what was chosen for other forks does not bar an upgrade") {
   options.max_draining = {8, false};
   const auto fewer = for_forks(options, 2);
   CHECK(fewer.forks == 2);
-  // All at once would be no canary: somebody has to say how many it shall be.
+  // A canary of 6 does not fit 2 forks and is not reduced: the upgrade must say how many it wants.
   CHECK(fewer.canary.value == 6);
   CHECK_FALSE(with_wishes(fewer, {}));
   CHECK(with_wishes(fewer, {{"canary", "1"}}));
   const auto more = for_forks(options, 16);
   CHECK(more.canary.value == 6);
   CHECK(with_wishes(more, {}));
-  // What is wished for this upgrade must fit as it is.
+  // A value of this upgrade is not reduced: it must fit as it is.
   CHECK_FALSE(with_wishes(fewer, {{"canary", "3"}}));
   Options flips;
   flips.flip = true;
   flips.surge = {8, false};
   flips.forks = 8;
   CHECK(with_wishes(for_forks(flips, 16), {}));
-  // Percents fit all numbers of forks.
+  // A percentage fits every number of forks.
   options.canary = {50, true};
   CHECK(for_forks(options, 1).canary.value == 50);
 }
@@ -57,7 +57,7 @@ TEST_CASE("what was chosen for other forks does not bar an upgrade") {
 TEST_CASE("wishes that cannot be") {
   CHECK(error_of(with_wishes({}, {{"canery", "1"}})) ==
         "unknown option \"canery\", did you mean \"canary\"?");
-  // An option that is not the business of one upgrade.
+  // An option that an upgrade cannot change.
   CHECK(error_of(with_wishes({}, {{"user", "root"}})) ==
         "unknown option \"user\", expected one of canary, bake, probation, batch, surge, flip, queue");
   CHECK(error_of(with_wishes({}, {{"batch", "0"}})) ==
@@ -66,6 +66,6 @@ TEST_CASE("wishes that cannot be") {
   CHECK(error_of(with_wishes({}, {{"flip", "true"}, {"surge", "0"}}))
             .starts_with("flip: found true with surge 0"));
   CHECK(error_of(check_wishes({{"bake", "5"}})).starts_with("bake: found \"5\", expected a unit"));
-  // What goes with what only the master knows.
+  // Whether these go together, only the master knows.
   CHECK(error_of(check_wishes({{"flip", "true"}, {"surge", "1"}})).empty());
 }

@@ -12,7 +12,7 @@ using namespace liveswap;
 
 namespace {
 
-// The errors that a file of this text makes, without the directory of the file.
+// The errors of a file with this text, without the path of the file's directory.
 std::string errors_of(const std::string& text) {
   const ConfigFile file(text);
   std::string errors = error_of(config::load_yaml(file.path(), {}));

@@ -1,4 +1,4 @@
-// A configuration file: YAML, the options in it, and how they go together.
+// Fuzzes the configuration file: YAML, the options in it, and whether the options go together.
 #include "config/validate.hpp"
 #include "config/yaml.hpp"
 #include "target.hpp"

@@ -1,4 +1,5 @@
-// What a client sends to a control socket: bytes, cut into lines, each a command or refused.
+// Fuzzes what a client sends to a control socket: bytes are split into lines; each line is a command or is
+// refused.
 #include <algorithm>
 #include <string>
 
@@ -33,7 +34,8 @@ void take_line(const std::string& line) {
 
 }  // namespace
 
-// The first byte says in how large pieces the others arrive. A small limit, so that lines can be too long.
+// The first byte is the size of the pieces in which the rest arrives. The line limit is small, so that inputs
+// reach it.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   auto bytes = fuzz::text_of(data + 1, size - 1);

@@ -1,4 +1,4 @@
-// A library that nobody trusts yet, as the store and as `liveswap check` read it.
+// Fuzzes an untrusted library, as the store and `liveswap check` read it.
 #include "check/elf_file.hpp"
 #include "release/needs.hpp"
 #include "target.hpp"

@@ -1,9 +1,9 @@
-// What a worker sends on its channel: packets of any size, kind and content, with descriptors of any sort,
-// through the loop, WorkerProcess, WorkerPool and AppListeners of a master. The worker is this process; each
-// input begins with a new one.
+// Fuzzes what a worker sends on its channel: packets of any size, kind and content, with any descriptors,
+// through the loop, WorkerProcess, WorkerPool and AppListeners of a master. This process acts as the worker;
+// each input starts a new one.
 //
-// An input is a row of packets: kind, flags, value (2 bytes), count (8), the length of the text (2), the
-// text. Kinds below 64 are what the master does meanwhile.
+// An input is a sequence of packets: kind, flags, value (2 bytes), count (8), length of the text (2), text.
+// Kinds below 64 are actions of the master between packets.
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -44,7 +44,7 @@ class Input {
  public:
   explicit Input(std::string_view bytes) : bytes_(bytes) {}
   bool empty() const { return bytes_.empty(); }
-  // What is not there is 0.
+  // Missing bytes count as 0.
   template <class T>
   T take() {
     T value{};
@@ -76,7 +76,7 @@ UniqueFd descriptor_of(unsigned kind) {
   }
 }
 
-// A network of our own, where this is allowed, so that no address is taken that another program wants.
+// Enters a network namespace, if allowed, so that binding takes no address from another program.
 void leave_network() {
   if (::unshare(CLONE_NEWNET) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return;
   const auto fd = UniqueFd::adopt(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -153,7 +153,7 @@ class Master {
             [](auto, auto, auto) {},
             [](auto, auto) {}};
   }
-  // In place of a process that is never to end: a descriptor that is never readable.
+  // Stands in for the pidfd of a process that never ends: a descriptor that is never readable.
   Result<std::unique_ptr<WorkerProcess>> start(uv_loop_t& on, SpawnRequest request,
                                                WorkerProcess::Handlers handlers) {
     int ends[2];
@@ -184,7 +184,7 @@ class Master {
   void send_packet(const liveswap_frame& header, unsigned flags, std::string_view text) {
     std::string packet(reinterpret_cast<const char*>(&header), sizeof header);
     packet += text;
-    // The socket that it has been given last, or has sent last.
+    // The socket that the worker received or sent last.
     if (flags & cookie)
       packet.replace(sizeof header, std::min(text.size(), sizeof cookie_),
                      reinterpret_cast<const char*>(&cookie_), sizeof cookie_);

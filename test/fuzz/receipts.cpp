@@ -1,4 +1,4 @@
-// A file in history/, from the reader of the store to the terminal; and the same text as a line from a
+// Fuzzes a file in history/, from the store's reader to the terminal, and the same text as a line from a
 // master.
 #include <nlohmann/json.hpp>
 

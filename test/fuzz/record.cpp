@@ -1,4 +1,4 @@
-// HEAD and the record of what is committed, as a start finds them.
+// Fuzzes HEAD and the record, as a start reads them.
 #include "release/committed.hpp"
 #include "release/head.hpp"
 #include "release/sha256.hpp"

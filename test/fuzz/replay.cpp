@@ -1,5 +1,5 @@
-// Gives a fuzz target every file of the directories that are named, one after the other, without libFuzzer:
-// what the corpus has found once stays found, with any compiler.
+// Gives a fuzz target every file of the named directories, without libFuzzer: so the corpus is a regression
+// test with any compiler.
 #include <filesystem>
 #include <fstream>
 #include <iterator>

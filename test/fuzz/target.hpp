@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <string_view>
 
-// One input of a fuzz target; libFuzzer calls it, or replay.cpp with the files of the corpus. Each target is
-// a .cpp here that defines it: what a hostile writer can send to one reader. The sanitizers find what is
-// undefined; require() says what must hold beside that.
+// Runs one input of a fuzz target. libFuzzer calls this function, or replay.cpp with the corpus's files. Each
+// target is a .cpp file in this folder that defines the function: data that a hostile writer can send to one
+// reader. The sanitizers find undefined behaviour; require() checks what else must hold.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
 namespace liveswap::fuzz {

@@ -65,7 +65,7 @@ TEST_CASE("a schedule is an open loop that does not drift") {
   CHECK(schedule.take(Time{}) == Time{});
   CHECK_FALSE(schedule.take(microseconds(3333)));
   CHECK(schedule.take(microseconds(3334)) == Time(3'333'333));
-  // A client that comes late gets what it missed, with the times that were meant.
+  // A late client catches up, with the times at which the requests were due.
   for (int n = 2; n < 300; ++n) CHECK(schedule.take(seconds(1)) == Time(n * 1'000'000'000LL / 300));
   CHECK(schedule.take(seconds(1)) == seconds(1));
   CHECK_FALSE(schedule.take(seconds(1)));
@@ -122,7 +122,7 @@ TEST_CASE("every attempt is in one class, one phase, and one version or reason")
   CHECK(books.total.latency.count() == 2);
   CHECK(books.total.latency.max() == 2000);
   CHECK(books.total.slow_latency.max() == 899'000);
-  // The phase goes by the intended time, not by when the request was sent or answered.
+  // The intended time decides the phase, not the time of sending or of the answer.
   CHECK(books.phases[0].tally.attempts == 3);
   CHECK(books.phases[0].tally.versions.at("v2") == 1);
   CHECK(books.phases[1].tally.attempts == 2);

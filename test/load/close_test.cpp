@@ -1,4 +1,5 @@
-// Plain connects: the server's end of file is the answer, so that only an accepted connection counts.
+// Connections without a request: the server's end of file is the answer, so only an accepted connection
+// counts.
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <sys/socket.h>
@@ -11,7 +12,7 @@
 namespace liveswap::load::test {
 namespace {
 
-// Listens, and does `what` with each connection that it accepts.
+// Listens, and calls `what` with each accepted connection.
 struct Server {
   template <class What>
   explicit Server(What what) {
@@ -67,7 +68,7 @@ TEST_CASE("a reset is a failure, and is known by the port of its client") {
   Server server([](UniqueFd client) {
     std::array<char, 16> bytes;
     CHECK(::recv(client.get(), bytes.data(), bytes.size(), 0) ==
-          0);  // the client has connected and ended its side
+          0);  // the client has connected and shut down its side
     const linger at_once{1, 0};
     ::setsockopt(client.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   });

@@ -11,25 +11,26 @@
 
 namespace liveswap::load::test {
 
-// A run of the real client. Killed and reaped when the test gives up on it.
+// A run of the real load client. Killed and reaped if the test ends first.
 class LoadRun {
  public:
   explicit LoadRun(std::vector<std::string> arguments);
   ~LoadRun();
 
-  // Commands on its standard input.
+  // Writes a line to the client's standard input.
   void tell(const std::string& line);
   void close_input() { input_.reset(); }
   void signal(int number) const;
 
-  // Its next line of output for people; nothing at the end.
+  // The next line of the output for people; nothing at the end.
   std::optional<std::string> next_line();
 
-  // Waits for its end: the exit status, -1 when a signal ended it. Afterwards its JSON can be looked at.
+  // Waits for the end of the client. Returns the exit status, -1 if a signal ended it. Then the JSON can be
+  // read.
   int finish();
   const nlohmann::json& json() const { return json_; }
 
-  // A count of a class; checks on the way that each attempt is in exactly one.
+  // The count of a class. Also checks that each attempt is in exactly one class.
   std::uint64_t count(const std::string& name) const;
   std::uint64_t attempts() const { return json_.at("attempts"); }
 

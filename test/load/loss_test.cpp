@@ -1,4 +1,4 @@
-// That the client counts losses: the real client against servers that lose requests in known ways.
+// The load client counts losses: the real client, against servers that lose requests in known ways.
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <sys/socket.h>
@@ -33,7 +33,7 @@ Behaviour answer_raw(const std::string& text) {
   };
 }
 
-// All of a hundred requests must end in that class.
+// Each of a hundred requests must end in that class.
 void check_all(const std::string& name, Behaviour behaviour, const Arguments& more = {}) {
   CAPTURE(name);
   const ThreadServer server(std::move(behaviour));
@@ -84,7 +84,7 @@ TEST_CASE("an answer that never comes is counted, and so is one that never ends"
   const auto never = [](Peer&, const std::string&) { return true; };
   check_all("timed_out", never, {"--timeout-ms", "100"});
   check_all("timed_out", never, {"--timeout-ms", "100", "--keep-alive", "--connections", "3"});
-  // Most of these never get a connection.
+  // Most of these requests never get a connection.
   check_all("timed_out", never, {"--timeout-ms", "100", "--max-connections", "2"});
   check_all("timed_out",
             [](Peer& peer, const std::string&) {
@@ -146,7 +146,7 @@ TEST_CASE("a server that says Connection: close is obeyed, which is no failure")
   const ThreadServer server([](Peer& peer, const std::string&) {
     const bool close = peer.requests == 2;
     send_text(peer.fd.get(), http_answer("v1", "hello", close ? "Connection: close\r\n" : ""));
-    // A third request would never be answered.
+    // The third request is never answered.
     return peer.requests <= 2;
   });
   LoadRun run(
@@ -159,7 +159,8 @@ TEST_CASE("a server that says Connection: close is obeyed, which is no failure")
 
 TEST_CASE("an idle connection that is closed cleanly is replaced, which is no failure") {
   const ThreadServer server([](Peer& peer, const std::string&) {
-    // With MSG_MORE the answer leaves together with the end of file: the close is never on its way for long.
+    // With MSG_MORE the answer and the end of file leave together, so that the client never waits for the
+    // close.
     const std::string answer = http_answer("v1", "hello");
     ::send(peer.fd.get(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_MORE);
     return false;
@@ -172,7 +173,7 @@ TEST_CASE("an idle connection that is closed cleanly is replaced, which is no fa
 }
 
 TEST_CASE("bytes that nobody asked for make the run fail") {
-  // The first connection has had its answer when the second one sends its request, and gets more.
+  // When the second connection's request comes, the first connection has its answer, and gets more bytes.
   const ThreadServer server([first = -1](Peer& peer, const std::string&) mutable {
     if (first < 0) first = peer.fd.get();
     else if (peer.fd.get() != first && peer.requests == 1)

@@ -1,4 +1,4 @@
-// How a run is timed, steered and ended: the real client against servers that answer.
+// How a run is timed, controlled and ended: the real client, against servers that answer.
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -22,7 +22,7 @@ std::uint64_t sum_of_timeline(const nlohmann::json& json, const std::string& ver
 
 Behaviour stall_once() {
   return [count = 0](Peer& peer, const std::string&) mutable {
-    // The stall itself, not a wait for anything.
+    // The server's stall; no wait for a condition.
     if (++count == 50) std::this_thread::sleep_for(std::chrono::milliseconds(300));
     send_text(peer.fd.get(), http_answer("v1", "hello"));
     return true;
@@ -50,7 +50,7 @@ TEST_CASE("one sees which version answered when") {
 
 TEST_CASE("a server that stalls once is seen by every request that was meant to be sent meanwhile") {
   const ThreadServer server(stall_once());
-  // One connection, so that only one request at a time is with the server: a closed loop would see one slow
+  // One connection, so only one request at a time is with the server: a closed loop would see one slow
   // answer.
   LoadRun run({"--rate", "500", "--requests", "300", "--keep-alive", "--connections", "1",
                "--max-connections", "1", server.listener().url()});

@@ -17,8 +17,8 @@
 namespace liveswap::load::test {
 namespace {
 
-// The requests that have come in whole; false when the client is gone or the behaviour wants the connection
-// closed.
+// Answers the requests that have arrived whole. False: the client has left, or the behaviour wants the
+// connection closed.
 bool serve_peer(Peer& peer, const Behaviour& behaviour) {
   char buffer[4096];
   const ssize_t n = ::recv(peer.fd.get(), buffer, sizeof buffer, 0);
@@ -112,7 +112,7 @@ ProcessServer::ProcessServer(const Behaviour& behaviour) {
   if (pid_ < 0) throw std::runtime_error("cannot fork");
   if (pid_ == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    // poll() leaves a negative descriptor alone: only a signal stops this one.
+    // A negative descriptor: poll() ignores it, so only a signal stops this server.
     if (::getppid() == parent) serve(listener_.fd(), -1, behaviour);
     ::_exit(1);
   }

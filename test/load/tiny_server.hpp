@@ -11,17 +11,17 @@
 
 namespace liveswap::load::test {
 
-// A connection of a client, and how many requests came on it.
+// A client's connection, and the number of requests on it.
 struct Peer {
   UniqueFd fd;
   std::string unread;
   int requests = 0;
 };
 
-// What a server does with a request: answers on the descriptor; false has the connection closed.
+// Answers one request on the descriptor; false: the server closes the connection.
 using Behaviour = std::function<bool(Peer& peer, const std::string& request)>;
 
-// Answers with 200 and that body, and keeps the connection.
+// Answers with status 200 and this body, and keeps the connection.
 Behaviour answer_with(const std::string& version, const std::string& body, const std::string& headers = "");
 
 // The text of such an answer.
@@ -29,7 +29,7 @@ std::string http_answer(const std::string& version, const std::string& body, con
 
 void send_text(int fd, const std::string& text);
 
-// Makes closing the descriptor reset the connection.
+// After this, close() resets the connection.
 void reset_on_close(int fd);
 
 // A listening socket on a port of 127.0.0.1 that the kernel chose.
@@ -46,8 +46,8 @@ class Listener {
   std::uint16_t port_ = 0;
 };
 
-// A server in a thread, until it is destroyed. A request ends with an empty line, or with a line end when it
-// is no HTTP.
+// A server in a thread, until destruction. A request ends with an empty line, or with a newline if it is not
+// HTTP.
 class ThreadServer {
  public:
   explicit ThreadServer(Behaviour behaviour);
@@ -60,7 +60,7 @@ class ThreadServer {
   std::thread thread_;
 };
 
-// A server in a process of its own, which kill() ends with SIGKILL. Nobody else has its listening socket.
+// A server in a process, which kill() ends with SIGKILL. No other process has its listening socket.
 class ProcessServer {
  public:
   explicit ProcessServer(const Behaviour& behaviour);

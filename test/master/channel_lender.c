@@ -1,4 +1,5 @@
-/* In place of a worker host: gives its end of the channel away, over descriptor 4, and waits to be killed. */
+/* Stands in for a worker host: sends its end of the channel over descriptor 4, and waits until it is
+ * killed. */
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>

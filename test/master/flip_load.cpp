@@ -17,7 +17,7 @@ namespace {
 
 constexpr timeval patience{5, 0};
 
-// An end by RST leaves no TIME_WAIT: there are only so many ports.
+// Closing with a RST leaves no TIME_WAIT, so the test does not run out of ports.
 void end_at_once(int fd) {
   const linger reset{1, 0};
   ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);

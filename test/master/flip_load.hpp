@@ -9,17 +9,17 @@
 #include "base/unique_fd.hpp"
 #include "master/sockets/listeners.hpp"
 
-// Servers and clients around Listeners, as threads: enough to see whether a flip loses a connection or lets
-// the wrong version answer.
+// Servers and clients for Listeners, as threads. They show whether a flip loses a connection, or lets the
+// wrong version answer.
 namespace liveswap::test {
 
-// The workers of one generation: a thread a slot, which answers each connection with the generation's number.
-// They have descriptors of their own, as processes have.
+// The workers of one generation: one thread for each slot answers each connection with the generation's
+// number. Each has descriptors of its own, like a process.
 class Generation {
  public:
   Generation(const master::Listeners& listeners, unsigned slots, std::uint32_t number, bool staged);
   ~Generation();
-  // Stops accepting at once, whatever waits; the sockets are kept.
+  // Stops accepting at once, even if connections wait; keeps the sockets.
   void stop();
 
  private:
@@ -31,13 +31,13 @@ class Generation {
   std::vector<std::thread> threads_;
 };
 
-// A client that connects, asks and waits for the answer, again and again.
+// A client that connects, sends a request and waits for the answer, in a loop.
 class Caller {
  public:
-  // `live`: the generation that had become the live one when a connection was begun must not be newer than
-  // its answer.
+  // `live`: the generation that serves now. An answer must not come from an older generation than the one
+  // that was live when the client connected.
   Caller(std::string address, const std::atomic<std::uint32_t>& live);
-  // Ends it; "" when every connection was answered, and by the right generation.
+  // Ends the client. Returns "" if every connection was answered by the right generation.
   std::string finish();
   std::size_t answered() const { return answered_; }
 

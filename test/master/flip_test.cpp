@@ -28,7 +28,7 @@ Listeners open_all(const std::vector<Listener>& wanted, ListenMode mode) {
   return std::move(*opened);
 }
 
-// False when it has not become so within 10 s.
+// Waits for the condition; false: it did not come true within 10 s.
 template <class Condition>
 bool eventually(Condition condition) {
   const auto limit = Clock::now() + std::chrono::seconds(10);
@@ -49,7 +49,7 @@ void flip(Listeners& listeners) {
   REQUIRE_MESSAGE(flipped.has_value(), (flipped ? "" : flipped.error().text));
 }
 
-// Which of these sockets so many new connections come to; those are left waiting.
+// Makes new connections and counts how many each socket gets. The connections stay in the queues.
 std::map<int, std::size_t> deal(const std::string& address, const std::vector<int>& sockets, int connections,
                                 std::list<UniqueFd>& clients) {
   std::map<int, std::size_t> before, dealt;
@@ -86,7 +86,7 @@ void flip_under_load(ListenMode mode) {
     live = number;
     REQUIRE(eventually([&] { return listeners.waiting_in_old() == 0; }));
     std::prev(generations.end(), 2)->stop();
-    // Some generations keep their connections, and so their sockets, for a while.
+    // Some generations keep their connections, and so their sockets, for some time.
     if (number % 5 != 0)
       while (generations.size() > 1) generations.pop_front();
     listeners.repair();
@@ -143,7 +143,7 @@ TEST_CASE("a set that has not been wanted is used again, without what came to it
   std::list<UniqueFd> clients;
   deal(listeners.bound()[0].address, first, 20, clients);
   flip(listeners);
-  // Nobody holds the first set: who waits there is told so.
+  // No hold keeps the first set: waiting clients get an error.
   stage(listeners);
   CHECK(sockets_of(listeners, slots, true) == first);
   char nothing = 0;
@@ -151,7 +151,7 @@ TEST_CASE("a set that has not been wanted is used again, without what came to it
     CHECK(::recv(client.get(), &nothing, 1, 0) == -1);
     CHECK(errno == ECONNRESET);
   }
-  // One that is held is left alone.
+  // A set with a hold is left alone.
   const auto hold = listeners.hold(true);
   listeners.unstage();
   stage(listeners);
@@ -192,7 +192,7 @@ TEST_CASE("slots come and go, and are steered around, in a set that was flipped 
 TEST_CASE("a handshake that is under way at the flip is waited for") {
   auto listeners = open_all({{"http", "127.0.0.1:0"}}, ListenMode::shared);
   const auto hold = listeners.hold();
-  // The kernel then ends a handshake only with the first byte of the request.
+  // With this option the kernel completes a handshake only when the request's first byte arrives.
   const int seconds = 30;
   REQUIRE(::setsockopt(listeners.of_slot(0)[0], IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds) ==
           0);

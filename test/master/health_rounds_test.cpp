@@ -18,8 +18,8 @@ rollout::Settings one_slot() {
   return settings;
 }
 
-// An engine with one slot, and the rounds that follow it. The probe is that of a listener which does not
-// exist: it fails without a connection. Workers have served what `served` says.
+// An engine with one slot, and its health rounds. The probe's address has no listener, so a probe fails
+// without a connection. `served` has the workers' counts.
 struct World {
   TestLoop loop;
   rollout::Engine engine{one_slot()};

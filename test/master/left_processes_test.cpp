@@ -22,7 +22,7 @@ using master::ListeningPlaces;
 
 namespace {
 
-// A leader that has ended, and a member that lives; both have what the test has open.
+// A process group: its leader has exited, a member lives. Both have inherited the test's descriptors.
 class Group {
  public:
   Group() {
@@ -81,7 +81,7 @@ TEST_CASE("left processes: those of the listeners, over TCP and Unix sockets, an
              dt = accept_from(named.get());
   const Group group;
   CHECK(connections_of(group.id(), places) == 3);
-  // The clients' ends are in it as well, and are none.
+  // The group has the clients' ends, too, but these do not count.
   CHECK(connections_of(group.id(), {}) == 0);
 }
 
@@ -122,7 +122,7 @@ TEST_CASE("looks at what is left: one for all workers, and each answer is told o
     return found;
   });
   CHECK(at.at(1, {}, 0ms).value().unreadable == 1);
-  // Not looked at when the first one was.
+  // Worker 2 was not part of the first scan.
   CHECK_FALSE(at.at(2, {}, 50ms));
   CHECK_FALSE(at.at(1, {}, 99ms));
   takes = 20ms;
@@ -138,7 +138,7 @@ TEST_CASE("looks at what is left: one for all workers, and each answer is told o
 
 namespace {
 
-// A look that finds what a test says, about the member of a group.
+// A scan with results that the test sets, for the member of a group.
 struct Behind {
   master::Left left;
   master::LeftBehind behind{master::LeftLooks([this](const master::LeftLooks::Workers& asked) {
@@ -206,14 +206,14 @@ TEST_CASE(
     master::LeftBehind behind(master::LeftLooks([&](const master::LeftLooks::Workers& asked) {
       auto found = master::left_by(asked).value();
       for (auto& process : found[group->id()].processes) process.executed = false;
-      // Not waited for: as if it had come later.
+      // Without the connection, as if the process had got it later.
       found[group->id()].connections.clear();
       return found;
     }));
     const auto step = [&](std::chrono::milliseconds now) {
       return behind.step(group->id(), traces, {{listening, "http"}}, now, 10h).value();
     };
-    // At the first look it may have been about to execute a program.
+    // At the first scan the process may be about to execute a program.
     CHECK(step(1min).holders.empty());
     const auto named = step(1h);
     CHECK_FALSE(named.is_over);
@@ -224,7 +224,7 @@ TEST_CASE(
     const bool is_over = step(2h).is_over;
     if (group == &busy) {
       CHECK_FALSE(is_over);
-      // It goes on, wherever it was found.
+      // The process runs again, whatever the scan found.
       CHECK(becomes([&] { return state_of(pid) == 'S'; }));
       step(11h);
     }

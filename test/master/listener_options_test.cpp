@@ -92,7 +92,7 @@ TEST_CASE("options of listeners: what was read can be put back") {
   }
   for (const auto& [option, value] : before) {
     CAPTURE(option.text());
-    // What it lingers for is kept where it does not.
+    // SO_LINGER keeps its time also while it is off, so only l_onoff is compared.
     const auto size = option == lingering ? sizeof(int) : value->size();
     CHECK(option_of(fd.get(), option)->substr(0, size) == value->substr(0, size));
   }

@@ -33,7 +33,7 @@ UniqueFd connect_to(int listener) {
   return fd;
 }
 
-// How many of so many new connections each slot is dealt.
+// Makes new connections and counts how many each slot gets.
 std::map<unsigned, int> deal(const Listeners& listeners, unsigned slots, int connections) {
   std::map<unsigned, int> dealt;
   for (int i = 0; i < connections; ++i) {

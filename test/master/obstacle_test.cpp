@@ -39,10 +39,10 @@ TEST_CASE("an obstacle: the directory that the workers' user cannot pass, and no
   CHECK(contains(found, "chmod o+x " + closed));
   CHECK(contains(found, "--state-dir"));
   CHECK_FALSE(obstacle(closed + "/state/releases", std::nullopt, "--state-dir").has_value());
-  // Through a link the directory that it leads to is the one in the way.
+  // Behind a link, the obstacle is the directory to which the link leads.
   fs::create_directory_symlink(closed, dir / "link");
   CHECK(contains(obstacle(dir / "link/state", nobody, "--state-dir"), "pass through " + closed + " to"));
-  // The rights of a group count.
+  // Group permissions count.
   REQUIRE(::chown(closed.c_str(), 0, 4242) == 0);
   ::chmod(closed.c_str(), 0710);
   CHECK_FALSE(obstacle(closed + "/state", Identity{65534, 65534, {65534, 4242}}, "--state-dir").has_value());

@@ -1,4 +1,4 @@
-// Receipts of what is under way, and the failures that they and the answers tell of.
+// Receipts of running upgrades, and the failures that receipts and answers report.
 #include "master/receipts/open_receipts.hpp"
 
 #include <fstream>
@@ -61,7 +61,7 @@ TEST_CASE("open receipts: that of a start has its target, its phases and how it 
   CHECK(number == 1);
   CHECK(text == "nothing runs");
   CHECK_FALSE(world.receipts.find(0));
-  CHECK_FALSE(world.receipts.last_upgrade());  // a start is none
+  CHECK_FALSE(world.receipts.last_upgrade());  // a start is no upgrade
   const auto receipt = world.read(number);
   CHECK(receipt["kind"] == "start");
   CHECK(receipt["asked"]["value"] == "/app.so");
@@ -78,7 +78,7 @@ TEST_CASE("open receipts: that of an upgrade names its client, and only while it
   const auto request =
       world.requests.open({0, protocol::Verb::rollback, false, "/b.so", "uid 7, pid 8", Time{0}});
   world.receipts.add(note(NoteKind::draining, request));
-  CHECK_FALSE(world.receipts.find(request));  // this note begins nothing
+  CHECK_FALSE(world.receipts.find(request));  // this note begins no receipt
   world.receipts.add(note(NoteKind::preparing, request));
   REQUIRE(world.receipts.find(request));
   CHECK(world.receipts.close(request, rollout::Verdict::reverted, "it was bad").number == 1);

@@ -33,7 +33,7 @@ struct Pipe {
   UniqueFd reader, writer;
 };
 
-// An output, and the child's ends of it.
+// An output, and the child's ends of its pipes.
 class Talker {
  public:
   Talker(int out, int err) {
@@ -55,7 +55,7 @@ class Talker {
     uv_run(&loop_, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&loop_) == 0);
   }
-  // False when its pipe has no room for all of it.
+  // False: the pipe has no room for all bytes.
   bool write(int number, const std::string& bytes) const {
     std::size_t done = 0;
     while (done < bytes.size()) {
@@ -140,7 +140,7 @@ TEST_CASE("output: the child's end is a pipe that has a reader for ever, and can
   CHECK(UniqueFd::adopt(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC)));
   CHECK((::fcntl(child.ends[1].get(), F_GETFL) & O_NONBLOCK) == 0);
   child.output.reset();
-  CHECK(::write(child.ends[1].get(), "x", 1) == 1);  // else EPIPE, and a SIGPIPE
+  CHECK(::write(child.ends[1].get(), "x", 1) == 1);  // without a reader: EPIPE, and a SIGPIPE
 }
 
 TEST_CASE("output: where nothing is taken the child waits, memory is bounded, and all of it arrives later") {
@@ -152,7 +152,7 @@ TEST_CASE("output: where nothing is taken the child waits, memory is bounded, an
     if (child.write(1, line)) written += line.size();
     child.turn();
   }
-  // Two pipes, and what is on its way between them.
+  // At most two full pipes, and the bytes in the master.
   CHECK(written < 4 * 64 * 1024);
   std::string read;
   CHECK(child.until([&] { return (read += out.read()).size() == written; }));
@@ -179,7 +179,7 @@ TEST_CASE("output: beyond a limit it is read and counted, the child does not wai
   written += 11;
   CHECK(child.until([&] { return child.output->last().ends_with("last words"); }));
   CHECK(child.output->left_out() == written - 10);
-  CHECK((read += out.read()) == "0xxxxxxxxx\n");  // a whole line, for those that follow
+  CHECK((read += out.read()) == "0xxxxxxxxx\n");  // the line ends before those of other writers follow
 }
 
 TEST_CASE("output: a place whose reader has gone takes everything") {

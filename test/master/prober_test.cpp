@@ -19,7 +19,7 @@ using liveswap::test::TempDir;
 
 namespace {
 
-// Answers every connection in the same way, until it is destroyed.
+// Gives every connection the same answer, until destruction.
 class Server {
  public:
   using Serve = std::function<void(int client)>;
@@ -155,7 +155,7 @@ TEST_CASE("a probe has a time limit, and reads no more than it must") {
   CHECK(late.findings.failed == 4);
   CHECK(late.findings.text.ends_with("no answer within 100 ms"));
   CHECK(late.took < Milliseconds(1'500));
-  // It never closes; the status has been seen.
+  // The server never closes; the status line alone decides.
   const Server open("127.0.0.1:0",
                     [](int client) { ::send(client, fine.data(), fine.size(), MSG_NOSIGNAL); });
   CHECK(probe({"GET /"}, open.bound(), Milliseconds(100)).findings.failed == 0);
@@ -204,7 +204,7 @@ TEST_CASE("a command that takes too long is killed, with what it has started") {
   pid_t pid = 0;
   std::ifstream(dir / "pid") >> pid;
   REQUIRE(pid > 0);
-  // Whoever inherits it may not have reaped it yet.
+  // The new parent may not have reaped the process yet.
   std::string state = "Z";
   for (int i = 0; i < 1'000; ++i) {
     std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");

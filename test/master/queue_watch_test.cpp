@@ -53,7 +53,7 @@ class Watched {
     uv_run(&loop_, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&loop_) == 0);
   }
-  // Turns of the loop that do something; the loop sleeps where there is nothing to do.
+  // Counts the loop's turns in which something happens; an idle loop sleeps.
   template <class Condition>
   bool until(Condition condition) {
     for (int i = 0; i < 20'000 && !condition(); ++i) {
@@ -126,7 +126,7 @@ TEST_CASE("queue watch: whether a process has a socket open") {
     ::poll(nullptr, 0, 1);
   }
   CHECK(closed);
-  // This process has a child, which may have the socket.
+  // This process has a child, which may have the socket, too.
   CHECK_FALSE(has_socket_open(::getpid(), 1).has_value());
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);

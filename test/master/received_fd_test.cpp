@@ -1,4 +1,4 @@
-// What a worker sends cannot hold up the master by being closed.
+// Closing a descriptor that a worker has sent does not block the master.
 #include "spawn/received_fd.hpp"
 
 #include <doctest/doctest.h>
@@ -17,7 +17,7 @@ using master::ReceivedFd;
 
 namespace {
 
-// A connection whose close() takes 30 s, and its other end, which reads nothing.
+// A connection on which close() takes 30 s, and its other end, which reads nothing.
 struct Lingering {
   UniqueFd ours, theirs;
   std::size_t sent = 0;
@@ -78,7 +78,7 @@ TEST_CASE("received: nor one of what lies in a Unix socket's queue") {
   const int fd = one.ours.get();
   std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
   REQUIRE(::sendmsg(second.get(), &message, 0) == 1);
-  // Shorter, for the thread that closes it waits so long, and the tests with it.
+  // A shorter time: the closing thread waits that long, and the tests wait for the thread.
   const linger patient{1, 8};
   REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_LINGER, &patient, sizeof patient) == 0);
   one.ours.release();

@@ -1,4 +1,4 @@
-// Whether the committed release is recorded, and the workers that wait for their release to be verified.
+// Whether the committed release is recorded, and workers that wait until their release has been examined.
 #include <filesystem>
 #include <fstream>
 
@@ -62,7 +62,7 @@ TEST_CASE("commit record: what cannot be written is tried again until it can") {
   CommitRecord record(loop, engine, head, dir / "state");
   const auto written = record.write(engine.release());
   REQUIRE_FALSE(written.has_value());
-  CHECK(record.write_at_last() == "");  // nothing is overdue
+  CHECK(record.write_at_last() == "");  // no record is left to write
   record.write_later(written.error().text);
   CHECK(record.trouble() == written.error().text);
   CHECK(record.write_at_last().find("the next start begins with the release before /srv/a.so") == 0);

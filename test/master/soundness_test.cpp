@@ -1,4 +1,4 @@
-// Whether stored bytes are those that were committed, as liveswap-store finds it out for the master.
+// Whether stored bytes are those that were committed: liveswap-store examines them for the master.
 #include "master/releases/soundness.hpp"
 
 #include <sys/stat.h>
@@ -46,7 +46,7 @@ struct World {
   rollout::FallBack fall_back;
   Soundness soundness{loop, store, options, engine, committed, fall_back};
 
-  // Takes a library into the store; different for each name.
+  // Takes a library into the store, with a content that differs for each name.
   rollout::Release take(const std::string& name) const {
     const std::string path = dir / name;
     fs::copy_file(CHANNEL_LENDER, path);
@@ -55,7 +55,7 @@ struct World {
     REQUIRE(taken.has_value());
     return {path, taken->id};
   }
-  // Also the file that it was taken from, from which it would be mended.
+  // Damages the stored file, and the file that it was copied from, from which it would be mended.
   void damage(const rollout::Release& release) const {
     const auto file = soundness.file_of(release);
     fs::permissions(file, fs::perms::owner_all);

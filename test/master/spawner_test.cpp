@@ -47,11 +47,11 @@ Finished run_script(SpawnRequest request, const std::string& script) {
 
 TEST_CASE("a child has the descriptors it was given, in their places, and no other") {
   const auto extra =
-      UniqueFd::adopt(::open("/dev/null", O_RDONLY));  // no CLOEXEC: must still not get through
+      UniqueFd::adopt(::open("/dev/null", O_RDONLY));  // without CLOEXEC; the child still must not get it
   const auto file = UniqueFd::adopt(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
   SpawnRequest request;
   request.descriptors = {-1, -1, -1, -1, file.get()};
-  // A glob would open the directory and show that, too.
+  // The shell would open /proc/self/fd for a glob, and list that descriptor, too.
   const auto finished = run_script(
       request,
       "fd=0; while [ $fd -lt 64 ]; do [ -e /proc/$$/fd/$fd ] && echo $fd $(readlink /proc/$$/fd/$fd); "
@@ -84,7 +84,7 @@ TEST_CASE("a child begins with default dispositions and an empty mask") {
   ::sigemptyset(&block);
   ::sigaddset(&block, SIGUSR2);
   ::pthread_sigmask(SIG_BLOCK, &block, &mask);
-  // Built-ins alone: while the shell starts a program it blocks signals itself.
+  // Uses built-ins only: to start a program, the shell itself blocks signals.
   const auto finished = run_script({},
                                    "while read -r name mask; do case $name in SigBlk:|SigIgn:) echo $name "
                                    "$mask;; esac; done </proc/$$/status");
@@ -130,7 +130,7 @@ TEST_CASE("a limit that cannot be set is named, with what is wanted and what is 
   request.program = "/bin/true";
   request.arguments = {"true"};
   request.descriptors = {-1, -1, -1};
-  // More than the kernel gives to anybody.
+  // Above the kernel's maximum (fs.nr_open).
   request.limits = {{RLIMIT_CORE, {0, 0}}, {RLIMIT_NOFILE, {4'000'000'000, 4'000'000'000}}};
   const auto text = spawn(request).error().text;
   CHECK(text.find("cannot set the limit nofile to 4000000000: Operation not permitted: the hard limit is " +

@@ -6,7 +6,7 @@
 
 namespace liveswap::test {
 
-// A loop that the test turns. Handles must be gone before it is.
+// A loop that the test runs. Its handles must be closed before its destruction.
 class TestLoop {
  public:
   TestLoop() { REQUIRE(uv_loop_init(&loop_) == 0); }
@@ -17,7 +17,7 @@ class TestLoop {
     CHECK(uv_loop_close(&loop_) == 0);
   }
   operator uv_loop_t&() { return loop_; }
-  // Turns the loop until the condition holds; false: it did not in twenty seconds.
+  // Runs the loop until the condition holds; false: it did not hold within twenty seconds.
   template <class Condition>
   bool until(Condition condition) {
     for (int i = 0; i < 20'000 && !condition(); ++i) {
@@ -26,7 +26,7 @@ class TestLoop {
     }
     return condition();
   }
-  // Whether a timer is due some time.
+  // Whether a timer is active.
   bool has_timer() { return uv_backend_timeout(&loop_) >= 0 && uv_loop_alive(&loop_) != 0; }
 
  private:

@@ -1,4 +1,4 @@
-// The master's end of a worker's channel, against a worker that sends what it likes.
+// The master's end of a worker's channel, with a worker that sends arbitrary bytes.
 #include "master/workers/worker_process.hpp"
 
 #include <doctest/doctest.h>
@@ -21,7 +21,7 @@ using liveswap::test::has_no_more_than, liveswap::test::open_descriptors;
 
 namespace {
 
-// A process that does nothing, and its end of the channel, which is in our hands.
+// A process that does nothing; the test holds its end of the channel.
 class Worker {
  public:
   struct Heard {
@@ -35,7 +35,7 @@ class Worker {
     REQUIRE(uv_loop_init(&loop_) == 0);
     int ends[2];
     REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
-    // The child hands its channel out by the pair at 4.
+    // The child sends its channel over the socket at descriptor 4.
     const auto theirs = UniqueFd::adopt(ends[1]);
     const auto ours = UniqueFd::adopt(ends[0]);
     SpawnRequest request;
@@ -92,7 +92,7 @@ class Worker {
     return ::sendmsg(channel(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
   }
   void turn() { uv_run(&loop_, UV_RUN_NOWAIT); }
-  // Until so many frames have come, or the process has ended.
+  // Runs the loop until `count` frames have come or the process has exited.
   void hear(std::size_t count) {
     while (heard.size() < count && !ended) uv_run(&loop_, UV_RUN_ONCE);
   }
@@ -157,9 +157,9 @@ TEST_CASE("channel: a worker that reads nothing is kept a bounded number of conn
   while (sent < 100'000 && worker.process().send_bounded(LIVESWAP_ADOPT, 0, extras)) ++sent;
   CHECK(sent < 5'000);
   CHECK(open_descriptors() - before < 2'000);
-  // What is answered goes on being kept.
+  // Answers are still queued.
   worker.process().send(LIVESWAP_ANSWER, 1);
-  // And all of it arrives when it reads.
+  // All frames arrive as soon as the worker reads.
   int received = 0;
   char buffer[256];
   const auto read_all = [&] {

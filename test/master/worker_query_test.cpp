@@ -29,7 +29,7 @@ TEST_CASE("worker queries: each ends when its workers have answered or gone") {
   queries.ask({1, 3}, Milliseconds{60'000}, into(asked), add);
   CHECK(asked == Asked{{1, 1}, {2, 1}, {1, 2}, {3, 2}});
   queries.answer(1, 1, 10);
-  queries.answer(1, 9, 10);  // was not asked
+  queries.answer(1, 9, 10);  // this worker was not asked
   queries.answer(2, 1, 11);
   queries.answer(7, 1, 12);  // there is no such query
   CHECK(done.empty());

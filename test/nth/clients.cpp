@@ -13,7 +13,7 @@
 namespace nth {
 namespace {
 
-// Longer than a busy machine takes; a request that waits so long is lost.
+// Longer than an answer takes on a busy machine: a later answer counts as lost.
 constexpr int answer_limit_s = 20;
 constexpr int pause_ms = 4;
 

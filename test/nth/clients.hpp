@@ -9,19 +9,19 @@
 
 namespace nth {
 
-// A client that opens a connection, sends a request, reads the answer, and does so again, all the time.
-// Nothing is tried twice: what is not answered is lost.
+// A client that opens a connection, sends a request and reads the answer, in a loop. It repeats no request:
+// one without an answer is lost.
 class Clients {
  public:
   explicit Clients(std::uint16_t port) : port_(port), thread_([this] { run(); }) {}
   ~Clients();
 
-  // No worker lives while the tester starts and stops masters. Returns when no request is under way.
+  // Stops the client while the tester starts and stops masters. Returns when no request is under way.
   void pause();
   void go_on();
 
   unsigned long answered() const { return answered_; }
-  // What went wrong since the last call, and how often.
+  // The errors since the last call, with their counts.
   std::map<std::string, unsigned> take_lost();
 
  private:

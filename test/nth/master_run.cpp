@@ -41,7 +41,7 @@ bool eventually(Milliseconds limit, Condition&& condition) {
   return true;
 }
 
-// Of this machine, free now. Each process takes ports of its own: by its number.
+// A port of this machine that is free now.
 std::uint16_t free_port() {
   const auto fd = UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
@@ -127,8 +127,8 @@ MasterRun::~MasterRun() {
   left_behind(Milliseconds(3'000));
 }
 
-// The worker host, and beside it a liveswap-store that gets the preloaded library, too: the master gives it
-// no variables.
+// Makes a directory with the worker host and a liveswap-store that preloads the library. The script sets the
+// variables, because the master passes none on.
 void MasterRun::make_host(const Board& store) const {
   const auto host = place_.directory + "/host";
   std::filesystem::create_directories(host);
@@ -139,7 +139,7 @@ void MasterRun::make_host(const Board& store) const {
   std::filesystem::permissions(host + "/liveswap-store", std::filesystem::perms(0755));
 }
 
-// The loader does not mind what stands behind the last section.
+// The loader ignores bytes after the last section.
 std::string MasterRun::fresh_library() {
   const auto path = place_.directory + "/fresh.so";
   std::filesystem::copy_file(library(1), path, std::filesystem::copy_options::overwrite_existing);
@@ -166,8 +166,7 @@ void MasterRun::start(const std::optional<Failure>& failure) {
       "--drain-limit",  "5s",          "--term-grace", "200ms",         "--backoff-max",
       "200ms",          "--state-dir", state.c_str(),  "--runtime-dir", runtime.c_str(),
       "--worker-host",  host.c_str(),  first.c_str(),  nullptr};
-  // Without HOME a start asks for the user's entry, and glibc 2.36 itself crashes there when it has no memory
-  // (NSS).
+  // Without HOME a start looks up the user's entry, and without memory glibc 2.36 (NSS) crashes there.
   const std::string home = "HOME=" + place_.directory;
   const char* const variables[] = {preload.c_str(), board.c_str(), home.c_str(), "PATH=/usr/bin:/bin",
                                    nullptr};
@@ -283,7 +282,7 @@ void MasterRun::shorten_history() const {
   std::vector<std::filesystem::path> receipts;
   for (const auto& one : std::filesystem::directory_iterator(place_.directory + "/state/history", failed))
     receipts.push_back(one.path());
-  // The newest have the longest names, and the greatest of these.
+  // Sorts by number: the names of the newest are the longest, and the last of these.
   const auto rank = [](const auto& path) { return std::pair(path.native().size(), path.native()); };
   std::sort(receipts.begin(), receipts.end(),
             [&](const auto& one, const auto& other) { return rank(one) < rank(other); });

@@ -14,7 +14,7 @@ namespace nth {
 using Json = nlohmann::json;
 using Milliseconds = std::chrono::milliseconds;
 
-// The call that shall fail, and what has become of it.
+// Which call fails, and what has happened.
 struct Failure {
   unsigned kinds = 0;
   unsigned errors = 0;
@@ -36,7 +36,7 @@ class Board {
   void arm(const Failure& failure);
   Fate disarm();
   std::uint64_t seen() const;
-  // The next process with the library is the one that is meant.
+  // The next process with the library uses this board.
   void release();
   pid_t pid() const;
 
@@ -45,45 +45,45 @@ class Board {
   board* page_;
 };
 
-// One instance, in directories of its own, started again and again. The master is a child of this process,
-// with the preloaded library; what loses its parent becomes a child of this process, too.
+// One instance in directories of its own, started again and again. The master is a child of this process,
+// with the preloaded library. Orphans become children of this process, too.
 class MasterRun {
  public:
   struct Place {
-    std::string build;      // root of the build
-    std::string directory;  // of this run
+    std::string build;      // the root of the build
+    std::string directory;  // the directory of this run
     unsigned forks = 2;
   };
-  // `store`: of the next liveswap-store that the master starts after release().
+  // `store`: the board of the next liveswap-store that the master starts after release().
   MasterRun(Place place, Board& board, const Board& store);
   ~MasterRun();
 
-  // Starts `liveswap start`; `failure` begins with its first call.
+  // Starts `liveswap start`; `failure` counts from the process's first call.
   void start(const std::optional<Failure>& failure);
-  // Whether it has come to run, or has ended, within the limit.
+  // Whether the master runs, or has exited, within the limit.
   bool wait_until_running(Milliseconds limit);
-  // The same by its log, which costs it no call.
+  // The same, found in the log, so that the master makes no call for it.
   bool wait_until_ready(Milliseconds limit);
-  // Nothing while it lives; else its wait status.
+  // The wait status; nothing while the master lives.
   std::optional<int> ended();
   bool ends_within(Milliseconds limit);
   void signal(int number) const;
   pid_t pid() const { return pid_; }
 
-  // The answer to one command, by the control socket; nothing when there was none within the limit.
+  // The answer to a command on the control socket; nothing: no answer within the limit.
   std::optional<Json> ask(const Json& command, Milliseconds limit) const;
-  // Whether everything is as it should be, in words what is not: it answers, it runs, each slot has one
-  // worker that is ready, and no other child of the master is left. Waits for that.
+  // Waits until all is well: the master answers, its state is running, each slot has one ready worker, and
+  // the master has no other child. Returns a description of what is wrong, empty when all is well.
   std::string trouble(Milliseconds limit);
-  // Processes that have lost their master, or whose end nobody has taken. Waits for their end, then ends
-  // them.
+  // Waits for the end of orphans and unreaped processes, then kills those that are left. Returns a
+  // description of these.
   std::string left_behind(Milliseconds limit);
   std::string log() const;
-  // A long history costs a rollback many calls, all alike.
+  // Removes old receipts: with a long history a rollback makes many calls that are all alike.
   void shorten_history() const;
 
   std::string library(int version) const;
-  // The same with a content that no release has had.
+  // A library with a content that no release has had.
   std::string fresh_library();
   const std::string& address() const { return address_; }
   std::uint16_t port() const { return port_; }
@@ -101,10 +101,10 @@ class MasterRun {
   pid_t pid_ = -1;
   std::optional<int> status_;
   unsigned fresh_ = 0;
-  std::size_t log_before_ = 0;  // bytes of the log that were there before this start
+  std::size_t log_before_ = 0;  // size of the log before this start
 };
 
-// Of a process, as /proc has them.
+// The children of a process, as /proc lists them.
 std::vector<pid_t> children_of(pid_t pid);
 
 }  // namespace nth

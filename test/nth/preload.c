@@ -1,6 +1,6 @@
-/* Preloaded into a master: lets the n-th call that board.h names fail, without making it. Its children do not
- * get this library, since a master strips the loader's variables; between clone() and execve() they share the
- * master's memory, and count as the master. */
+/* Preloaded into a master: makes the n-th call fail that board.h describes. The master's children do not
+ * preload this library, since the master removes the loader's variables. Between clone() and execve() a child
+ * shares the master's memory, and its calls count as the master's. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +43,7 @@ int fail_with(int first, int second) {
   return -1;
 }
 
-/* malloc() itself, behind everything that a program does about its failure. */
+/* glibc's allocator under the names that a preloaded library does not replace. */
 void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
 void* __libc_realloc(void*, size_t);

@@ -10,16 +10,16 @@
 extern "C" {
 #endif
 
-/* Counts a call; true: it is the one that fails. */
+/* Counts a call. True: this call must fail. */
 int shall_fail(unsigned kind, const char* name);
-/* Sets errno to the first or the second plausible error, as the board says; -1. */
+/* Sets errno to one of the two errors, as board.errors says. Returns -1. */
 int fail_with(int first, int second);
 
-/* Throws a C++ exception where the call is the one that fails. libc declares open(), fsync() and sendmsg() as
- * functions out of which an exception may come, since a thread can be cancelled there. */
+/* Throws a C++ exception if this call must fail. libc declares open(), fsync() and sendmsg() without "does
+ * not throw", because a thread can be cancelled in them. */
 void throw_instead(const char* name);
 
-/* syscall() of libc, which this library hides. */
+/* libc's syscall(), which this library hides. */
 long syscall_unseen(long number, ...);
 
 #ifdef __cplusplus

@@ -1,7 +1,6 @@
-/* The system calls that may fail, as the master and libuv reach them: by libc's functions, or by syscall().
- * What libc calls inside itself is counted at the function that was called: fopen(), opendir(), mkostemp().
- */
-/* open() and open64() are two functions here. */
+/* The system calls that can fail, at the points where the master and libuv call libc or syscall(). Calls that
+ * libc makes itself count at the function that was called: fopen(), opendir(), mkostemp(). */
+/* Here, open() and open64() are two different functions. */
 #undef _FILE_OFFSET_BITS
 #include <dirent.h>
 #include <dlfcn.h>
@@ -24,8 +23,8 @@
 
 #define REAL(name) (__extension__(__typeof__(&name)) real(#name))
 
-/* dlsym() takes a lock of the loader, and libuv's signal handler calls read() and write(): it must not
- * interrupt code that holds the lock. */
+/* dlsym() takes a lock of the loader. libuv's signal handler calls read() and write(), so it must not
+ * interrupt the code that holds the lock. */
 static void* real(const char* name) {
   sigset_t all, before;
   sigfillset(&all);
@@ -37,7 +36,7 @@ static void* real(const char* name) {
 
 static int fails(const char* name) { return shall_fail(BOARD_SYSTEM_CALLS, name); }
 
-/* A function of fixed arguments: what it returns when it fails is -1. */
+/* Defines a function with fixed parameters that returns -1 on failure. */
 #define CALL(type, name, parameters, arguments, first, second) \
   SEEN type name parameters {                                  \
     if (fails(#name)) return fail_with(first, second);         \
@@ -94,7 +93,8 @@ CALL(int, mkostemp, (char* path, int flags), (path, flags), ENOSPC, EMFILE)
 CALL(int, mkostemp64, (char* path, int flags), (path, flags), ENOSPC, EMFILE)
 CALL(int, chdir, (const char* path), (path), ENOMEM, EIO)
 
-/* Only what a descriptor can say: a pipe has no disk that is full, and libuv's own pipes always have room. */
+/* Errors that fit the descriptor: a full disk does not concern a pipe, and libuv's own pipes always have
+ * room. */
 static int kind_of(int fd) {
   struct stat info;
   return REAL(fstat)(fd, &info) == 0 ? (int)(info.st_mode & S_IFMT) : 0;
@@ -121,7 +121,7 @@ SEEN ssize_t read(int fd, void* bytes, size_t size) {
   return REAL(read)(fd, bytes, size);
 }
 
-/* Nothing is needed to take one out. */
+/* Removing a descriptor needs no memory. */
 SEEN int epoll_ctl(int set, int operation, int fd, struct epoll_event* event) {
   if (operation != EPOLL_CTL_DEL && fails("epoll_ctl")) return fail_with(ENOMEM, ENOSPC);
   return REAL(epoll_ctl)(set, operation, fd, event);
@@ -137,7 +137,7 @@ SEEN int fsync(int fd) {
   return fails("fsync") ? fail_with(EIO, ENOSPC) : REAL(fsync)(fd);
 }
 
-/* openat() is called by code of the standard library out of which no exception may come. */
+/* The standard library calls openat() where no exception may occur. */
 static void throw_one_of(const char* name) {
   if (strncmp(name, "openat", 6) != 0) throw_instead(name);
 }
@@ -226,7 +226,7 @@ SEEN long syscall(long number, ...) {
   va_start(more, number);
   for (int i = 0; i < 6; ++i) a[i] = va_arg(more, long);
   va_end(more);
-  /* To wait, and to send a signal by pidfd, fail for no lack of anything. */
+  /* Waiting and sending a signal do not fail for lack of memory. */
   const int never = number == SYS_futex || number == SYS_pidfd_send_signal;
   if (!never && fails("syscall")) return fail_with(ENOMEM, EAGAIN);
   return REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);

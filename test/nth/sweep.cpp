@@ -10,9 +10,9 @@
 namespace nth {
 namespace {
 
-// On a machine that does much else.
+// Enough on a busy machine.
 constexpr Milliseconds patience{20'000};
-// What cannot succeed is not waited for longer.
+// The wait for something that cannot succeed.
 constexpr Milliseconds hopeless{300};
 
 constexpr const char* start_and_stop = "start and stop";
@@ -87,7 +87,7 @@ void Sweep::sweep_step(const Step& step, Times times) {
   look_after(step.name);
   Figures figures;
   for (const auto n : chosen(calls, step.share)) try_command(step, times, n, figures);
-  // And without a failure it does what it shall.
+  // Without a failure the command still succeeds.
   const auto last = master_.ask(command_of(step), patience);
   if (!last || last->contains("error"))
     find(step.name, "fails afterwards: " + (last ? last->dump() : "no answer"));
@@ -111,7 +111,7 @@ void Sweep::try_command(const Step& step, Times times, std::uint64_t n, Figures&
              fate.name + ")");
 }
 
-// The first look is mostly the last: it costs one status.
+// The first check mostly suffices; it costs one `status` command.
 void Sweep::look_after(const std::string& where) {
   const auto trouble = master_.trouble(patience);
   if (!trouble.empty()) find(where, trouble);
@@ -120,13 +120,13 @@ void Sweep::look_after(const std::string& where) {
   if (!trouble.empty()) restart();
 }
 
-// After a finding, so that the next ones are findings of their own.
+// Starts a new master after a finding, so that the next findings have causes of their own.
 void Sweep::restart() {
   clients_->pause();
   if (!master_.ended()) master_.signal(SIGKILL);
   master_.ends_within(patience);
   master_.left_behind(patience);
-  clients_->take_lost();  // with the master
+  clients_->take_lost();  // lost because the master was killed
   master_.start(std::nullopt);
   if (!master_.wait_until_running(patience) || master_.ended())
     find("the start after that", "no master runs:\n" + master_.log());
@@ -188,7 +188,7 @@ bool Sweep::stop(const std::optional<Failure>& failure, Times times, const std::
   master_.signal(SIGTERM);
   bool ends = master_.ends_within(times == Times::once ? patience : hopeless);
   const auto fate = board_.disarm();
-  // Without the failure it ends, by itself or by the next order.
+  // Now that no call fails, the master ends by itself, or after a second SIGTERM.
   if (!ends) ends = master_.ends_within(hopeless);
   if (!ends) master_.signal(SIGTERM);
   if (!master_.ends_within(patience)) {

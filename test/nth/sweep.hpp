@@ -10,33 +10,32 @@
 
 namespace nth {
 
-// Lets the n-th call of a master fail in each step of its life, one n after the other, and looks after each
-// whether all is well: the master lives, it answers, it runs, each of its children is known, no request was
-// lost.
+// Makes the n-th call of a master fail, for each n and in each step of its life. After each failure all must
+// be well: the master lives, answers and runs, knows each of its children, and no request was lost.
 class Sweep {
  public:
   struct Settings {
     MasterRun::Place place;
     unsigned kinds = BOARD_ALLOCATIONS;
-    unsigned most = 0;  // so many n in all, spread evenly; 0: every n
+    unsigned most = 0;  // the number of n that are tried, spread evenly; 0: all
     unsigned error = 0;
     std::string only;  // the name of one step; empty: all
   };
   explicit Sweep(const Settings& settings);
 
-  // Prints figures as it goes. Whether nothing was found.
+  // Prints its progress. True: nothing was found.
   bool run();
 
  private:
   struct Step {
     std::string name;
     Json command;
-    unsigned share;         // of `most`, in per cent
-    bool in_store = false;  // the call is one of liveswap-store's
+    unsigned share;         // share of `most`, in per cent
+    bool in_store = false;  // liveswap-store makes the failing call
   };
   struct Figures {
     unsigned tried = 0;
-    unsigned reached = 0;  // the call was made, and failed
+    unsigned reached = 0;  // the n-th call was made, and failed
     unsigned refused = 0;  // the command was answered with an error, or not at all
   };
   enum class Times { once, for_ever };
@@ -53,8 +52,7 @@ class Sweep {
   std::vector<std::uint64_t> chosen(std::uint64_t calls, unsigned share) const;
   Failure failure(std::uint64_t n, Times times) const;
   void print(const std::string& name, Times times, std::uint64_t calls, const Figures& figures) const;
-  // An upgrade is to the other one of two releases each time; where the store is tried, to one that it does
-  // not have.
+  // An upgrade alternates between two releases; where the store is tried, it takes a new one each time.
   Json command_of(const Step& step);
   Board& board_of(const Step& step) { return step.in_store ? store_ : board_; }
 

@@ -1,5 +1,5 @@
-// Precompiled for tests of many files: what most of them include. Each file has its own includes all the
-// same, so that it builds with -Db_pch=false too.
+// Precompiled: the headers that most tests include. Each test still has its own includes, so that it also
+// builds with -Db_pch=false.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>

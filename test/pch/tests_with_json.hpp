@@ -1,4 +1,4 @@
-// As tests.hpp, for tests with JSON.
+// Like tests.hpp, for tests with JSON.
 #include <nlohmann/json.hpp>
 
 #include "tests.hpp"

@@ -3,22 +3,22 @@
 #include <string>
 #include <vector>
 
-// What a plugin answered.
+// The answer of a plugin.
 struct Answer {
-  int calls = 0;  // of `done`
+  int calls = 0;  // calls of `done`
   bool refused = false;
   std::string error;
-  bool kept = false;  // no path: the one asked for
+  bool kept = false;  // without a path: the requested path stays
   std::string path;
 };
 
-// Loads a plugin as a worker host does, calls it, and unloads it.
+// Loads a plugin as the worker host does, calls its function, and unloads the plugin.
 Answer ask(const std::string& plugin, const std::string& value);
 
 // The lines that plugins have logged since the last call.
 std::vector<std::string> logged();
 
-// A variable of the environment for as long as the object lives.
+// Sets an environment variable while the object lives.
 class Variable {
  public:
   Variable(const char* name, const std::string& value);

@@ -22,7 +22,7 @@ Answer run(const std::string& command, const std::string& value = "/srv/libapp.s
   logged();
   const auto answer = ask(RUN_COMMAND, value);
   CHECK(answer.calls == 1);
-  // Neither a zombie nor a child that runs on.
+  // The plugin leaves no zombie and no running child.
   CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
   CHECK(errno == ECHILD);
   return answer;
@@ -131,7 +131,7 @@ TEST_CASE("run-command: a process in the background is not waited for") {
   const TempDir directory;
   const auto fifo = directory / "end";
   const auto start = std::chrono::steady_clock::now();
-  // Holds both outputs open until the test writes to the FIFO; one more writes to them without an end.
+  // One process holds both outputs until the test writes to the FIFO; another one writes to them without end.
   const auto answer = run("mkfifo " + fifo + "; cat " + fifo + " & yes & echo x.so");
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(20));
   CHECK_FALSE(answer.refused);
@@ -141,7 +141,7 @@ TEST_CASE("run-command: a process in the background is not waited for") {
 }
 
 TEST_CASE("run-command: both outputs are read at once") {
-  // More than a pipe holds, first on the one, then on the other.
+  // More than a pipe holds, first on one output, then on the other.
   CHECK(run("head -c 1000000 /dev/zero >&2; head -c 1000000 /dev/zero; echo; echo x.so").path == "x.so");
 }
 
@@ -162,7 +162,7 @@ TEST_CASE("run-command: the command has the signals that a shell expects") {
   ::signal(SIGPIPE, old);
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   CHECK(std::stoull(blocked, nullptr, 16) == 0);
-  // glibc leaves its own two, 32 and 33, ignored.
+  // glibc keeps its own two signals, 32 and 33, ignored.
   CHECK((std::stoull(ignored, nullptr, 16) & 0x7fffffff) == 0);
 }
 

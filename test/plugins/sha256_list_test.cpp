@@ -10,7 +10,7 @@ using liveswap::test::TempDir;
 
 namespace {
 
-// Of "abc" and of nothing: FIPS 180-4's own examples.
+// SHA-256 of "abc" and of the empty string: the examples of FIPS 180-4.
 const std::string abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 const std::string nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -57,7 +57,7 @@ TEST_CASE("sha256-list: an empty list lets nothing through") {
 }
 
 TEST_CASE("sha256-list: a large file is read in pieces") {
-  // Of a million letters a: FIPS 180-4's long example.
+  // SHA-256 of a million letters a: the long example of FIPS 180-4.
   CHECK(with_list("cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0  a\n",
                   std::string(1'000'000, 'a'))
             .kept);

@@ -118,7 +118,7 @@ TEST_CASE("an upgrade carries wishes, whatever their names") {
         std::map<std::string, std::string>{
             {"queue", "true"}, {"flip", "false"}, {"canary", "10%"}, {"batch", "4"}, {"canery", ""}});
   CHECK(parse_command(R"({"cmd":"rollback","value":"","surge":"2"})")->wishes.at("surge") == "2");
-  // To other commands, further members mean nothing, as in the original.
+  // Other commands ignore further members, as the original does.
   CHECK(parse_command(R"({"cmd":"kill","value":"","queue":true})")->wishes.empty());
   CHECK(error_of(R"({"cmd":"upgrade","canary":["1"]})") == "\"canary\" is array, expected a string");
   CHECK(error_of(R"({"cmd":"upgrade","canary":-1})") == "\"canary\" is number, expected a string");

@@ -124,7 +124,7 @@ TEST_CASE("idle connections that were ended and moved are told of each worker th
   made.idle(1, 2, 0);
   made.idle(1, 3, 5);
   made.idle(2, 1, 1);
-  made.idle(9, 1, 1);  // nobody knows it
+  made.idle(9, 1, 1);  // an unknown worker
   made.gone(start + 1ms, 1, "0", End::clean);
   made.idle(1, 9, 9);  // too late
   const auto receipt = made.finish(start + 2ms, "ok", "");
@@ -142,7 +142,7 @@ TEST_CASE("a worker that crashes without an order to drain loses what it had") {
   CHECK(worker(receipt, 0, 0).at("lost") == 3);
   CHECK(worker(receipt, 0, 0).at("connections").is_null());
   CHECK(worker(receipt, 0, 0).at("drained").is_null());
-  // Nobody had counted.
+  // The connections were never counted.
   CHECK(worker(receipt, 1, 0).at("lost").is_null());
 }
 

@@ -24,7 +24,7 @@ struct State {
   Result<void> commit(const std::string& path, const std::string& id) const {
     return release::commit(head, dir.path(), {path, id});
   }
-  // A master that is killed when the record has been written and HEAD has not.
+  // As if the master was killed after writing the record and before writing HEAD.
   void commit_halfway(const std::string& path, const std::string& id) const {
     put(dir / "HEAD.elsewhere", get(head));
     REQUIRE(release::commit(dir / "HEAD.elsewhere", dir.path(), {path, id}).has_value());
@@ -78,7 +78,7 @@ TEST_CASE("a HEAD that somebody has edited names a path without a release") {
   REQUIRE(state.commit("/srv/a.so", id_a).has_value());
   put(state.head, "/srv/mine.so\n");
   CHECK(state.now() == "/srv/mine.so ");
-  // … or one that the record still knows.
+  // … or to a release that the record still names.
   put(state.head, "/srv/a.so\n");
   CHECK(state.now() == "/srv/a.so a");
 }

@@ -57,7 +57,7 @@ TEST_CASE("copy_file_range is used where the file system can, and done without w
   const Files files(dir, "content");
   CHECK(copy_bytes(files.from.get(), files.to.get(), 7, "to", CopyWay::range).value() == CopyWay::range);
 
-  // procfs says that its files are empty, and copy_file_range() is refused or copies nothing.
+  // Files in procfs have size 0, and copy_file_range() refuses them or copies nothing.
   const auto proc = UniqueFd::adopt(::open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
   const Files other(dir, "");
   const auto way = copy_bytes(proc.get(), other.to.get(), 100, "to", CopyWay::range);

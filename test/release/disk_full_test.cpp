@@ -1,5 +1,4 @@
-// A file system that is full at every write in turn. It is made for the test, in a mount namespace of this
-// process.
+// The file system becomes full at each write in turn. The test makes it in a mount namespace of this process.
 #include <doctest/doctest.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -38,7 +37,7 @@ class SmallDisk {
   SmallDisk& operator=(const SmallDisk&) = delete;
   ~SmallDisk() { ::umount2(path_.c_str(), MNT_DETACH); }
 
-  // Leaves room for so many pages and files beyond those that are in use.
+  // Fills the disk, except for so many pages and files.
   void leave(std::uint64_t pages, std::uint64_t files) const {
     struct statvfs info {};
     REQUIRE(::statvfs(path_.c_str(), &info) == 0);
@@ -53,8 +52,8 @@ class SmallDisk {
   std::string path_;
 };
 
-// Gives the operation one page, or one file, more at each try until it succeeds; says how often it failed.
-// `try_it` returns the error, empty when it has worked; `intact` looks at the state after each failure.
+// Repeats the operation with one more page, or one more file, until it succeeds. Returns how often it failed.
+// `try_it` returns the error, empty on success; `intact` checks the state after each failure.
 int starve(const SmallDisk& disk, bool of_files, const std::function<std::string()>& try_it,
            const std::function<void()>& intact) {
   for (int room = 0; room < 200; ++room) {
@@ -110,7 +109,7 @@ TEST_CASE("a full disk: the very first release") {
               const auto taken = Store(dir / "state").take(dir / "libapp.so", {});
               return taken ? std::string() : taken.error().text;
             },
-            [&] { CHECK(tree(dir / "state").size() <= 1); }) == 2);  // `releases` is there from the second on
+            [&] { CHECK(tree(dir / "state").size() <= 1); }) == 2);  // `releases` exists from the second on
 }
 
 TEST_CASE("a full disk: a damaged copy is mended or left, and never lost") {

@@ -1,5 +1,5 @@
-/* One library of a family: `NAME` gives VALUE, and what the next one gives. `CALLS` names that, unless it is
- * the last. */
+/* One library of a family: function NAME returns VALUE, plus what the function CALLS of the next library
+ * returns, unless this is the last one. */
 #ifdef CALLS
 int CALLS(void);
 #endif

@@ -67,7 +67,7 @@ TEST_CASE("damaged receipts are left out, keep their numbers, and are said when 
   CHECK(history.add(receipt("ok", 'b')).value() == 7);
 }
 
-// nlohmann's dump() and copies call themselves for each level: a stack of 8 MiB is used up by less than this.
+// nlohmann's dump() and copies recurse for each level. Fewer levels than these use up a stack of 8 MiB.
 TEST_CASE("receipts that are nested deeply or made of too many values are damaged ones") {
   const TempDir dir;
   History history(dir.path());
@@ -126,7 +126,7 @@ TEST_CASE("what was refused pushes no upgrade out, neither of the list nor of th
   for (int i = 4; i < 110; ++i) REQUIRE(history.add(refused).value() == static_cast<unsigned>(i));
   history.prune();
   CHECK(fs::exists(dir / "history/109.refused.json"));
-  // 2 and 4 to 9 are beyond the newest hundred.
+  // Receipts 2 and 4 to 9 are older than the newest hundred.
   CHECK_FALSE(fs::exists(dir / "history/9.refused.json"));
   CHECK(fs::exists(dir / "history/10.refused.json"));
   CHECK(std::distance(fs::directory_iterator(dir / "history"), {}) == 2 + History::refused_kept);
@@ -210,7 +210,7 @@ TEST_CASE("a list takes a bounded number of bytes and says how many it leaves ou
 TEST_CASE(
     "a list that takes too long is what was read until then, the newest, and says how many it leaves out") {
   const TempDir dir;
-  // Each look at the clock takes 3 s: the one at the beginning, and one before each receipt.
+  // Each reading of the clock adds 3 s: one at the beginning, and one before each receipt.
   std::chrono::steady_clock::time_point now{};
   History history(dir.path(), [&] { return now += std::chrono::seconds(3); });
   for (int i = 0; i < 4; ++i) REQUIRE(history.add(receipt("ok", 'a')).has_value());
@@ -221,13 +221,13 @@ TEST_CASE(
   CHECK(numbers(listed) == "7 8 ");
   CHECK(listed.left_out == 7);
   CHECK(listed.why == "1 damaged, 6 older than those that could be read within 10 s");
-  // No more than were asked for are counted as left out.
+  // Receipts beyond the requested number do not count as left out.
   now = {};
   const auto few = history.list(2);
   CHECK(numbers(few) == "7 8 ");
   CHECK(few.left_out == 1);
   now = {};
-  CHECK(history.list(5).left_out == 5);  // 9, and 3 to 6
+  CHECK(history.list(5).left_out == 5);  // receipt 9, and 3 to 6
 }
 
 TEST_CASE("a number that somebody has used meanwhile is passed over, and one that uses them up is named") {
@@ -238,7 +238,7 @@ TEST_CASE("a number that somebody has used meanwhile is passed over, and one tha
   put(dir / "history/3.refused.json", "mine");
   CHECK(history.add(receipt("ok", 'b')).value() == 4);
   CHECK(get(dir / "history/2.json") == "mine");
-  // Not even when so many names are there that its own are not found among those that are looked at.
+  // Also with so many names in the directory that the history's own are not among those that are looked at.
   for (int i = 0; i < 10'001; ++i) put(dir / ("history/x" + std::to_string(i)), "");
   CHECK(history.add(receipt("ok", 'b')).value() == 5);
   for (int i = 0; i < 10'001; ++i) fs::remove(dir / ("history/x" + std::to_string(i)));

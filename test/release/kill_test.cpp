@@ -1,4 +1,4 @@
-// Processes that are really killed in the middle, at times that the dice choose.
+// Processes that are killed at random times.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -22,7 +22,7 @@ using namespace liveswap::release;
 
 namespace {
 
-// Runs `work` over and over in a child, and kills it after so long.
+// Runs `work` in a child in a loop, and kills the child after `time`.
 void kill_after(std::chrono::microseconds time, const std::function<void(int)>& work) {
   const pid_t child = ::fork();
   if (child == 0)
@@ -78,7 +78,7 @@ TEST_CASE(
     REQUIRE(store.keep_only({}).has_value());
     REQUIRE(fs::is_empty(dir / "releases"));
   }
-  // Both happen, or the times were chosen badly and the test shows nothing.
+  // If one of these never happens, the times were badly chosen and the test shows nothing.
   CHECK(left_over > 0);
   CHECK(whole > 0);
 }

@@ -31,8 +31,7 @@ std::string library(const std::string& name) { return get(std::string(FAMILY) + 
 
 std::optional<Needs> needs_of(const std::string& content) { return read_needs(memory(content).get()); }
 
-// Where the interesting bytes are: headers and dynamic section. Most of a library is code, which is not read
-// here.
+// An offset in the headers or the dynamic section. Most of a library is code, which is not read here.
 std::size_t interesting(const std::string& content, std::mt19937& dice) {
   ElfW(Ehdr) header{};
   std::memcpy(&header, content.data(), sizeof header);
@@ -79,7 +78,7 @@ TEST_CASE("a text is not read from outside the table of texts") {
     ElfW(Phdr) segment{};
     std::memcpy(&segment, whole.data() + header.e_phoff + i * sizeof segment, sizeof segment);
     if (segment.p_type != PT_DYNAMIC) continue;
-    // The first entry is DT_NEEDED; so far below the table that the sum overflows and points into the file
+    // The first entry is DT_NEEDED. Its offset is so large that the sum overflows and points into the file
     // again.
     for (const ElfW(Xword) offset : {ElfW(Xword){0} - 16, ElfW(Xword){1} << 32, ElfW(Xword){1'000'000}}) {
       std::string bytes = whole;
@@ -106,7 +105,7 @@ TEST_CASE("hostile libraries are read within bounds") {
     std::mt19937 dice(seed);
     std::string bytes = whole;
     for (unsigned i = 0; i <= dice() % 8; ++i) {
-      // Bytes, and words that are likely to overflow something.
+      // Changes bytes, or words that are likely to cause an overflow.
       const std::size_t at = interesting(whole, dice);
       if (dice() % 2) bytes[at] = static_cast<char>(dice());
       else
@@ -122,7 +121,7 @@ TEST_CASE("hostile libraries are read within bounds") {
     const auto found = family.of("libapp.so", *needs);
     CHECK((!found || found->size() <= needs->needed.size()));
   }
-  // Both happen, or the mutations test nothing.
+  // If one of these never happens, the mutations test nothing.
   CHECK(readable > 100);
   CHECK(damaged > 100);
 }
@@ -153,7 +152,7 @@ TEST_CASE("no name leads out of the directory of a hostile library") {
   CHECK(found("..", "$ORIGIN") == "nothing");
   CHECK(found("libbeside.so", ":::$ORIGIN//./:") == "libbeside.so");
   CHECK(found("libbeside.so", (dir / "app") + ":$ORIGIN") ==
-        "nothing");  // found by an absolute path, and no shared object: stays there
+        "nothing");  // found by an absolute path, but no shared object: not copied
   put(dir / "app/libbeside.so", "\177ELF");
   CHECK(found("libbeside.so", (dir / "app") + ":$ORIGIN") == ".needed/libbeside.so");
   CHECK(found("secret", dir.path()) == "nothing");

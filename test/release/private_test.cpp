@@ -37,7 +37,7 @@ TEST_CASE("private libraries are taken along, and the copy loads without the ori
   REQUIRE_MESSAGE(taken.has_value(), taken.error().text);
   CHECK(taken->private_libraries == std::vector<std::string>{"libback.so", "libinner.so", "sub/libdeep.so"});
   const std::string place = dir / ("releases/" + taken->id);
-  CHECK(tree(place).size() == 5);  // the four and a directory
+  CHECK(tree(place).size() == 5);  // the four libraries and a directory
   CHECK(mode_of(place + "/sub") == 0755);
   CHECK(mode_of(place + "/sub/libdeep.so") == 0444);
 
@@ -117,7 +117,7 @@ TEST_CASE("a library outside the directory is refused with advice, before anythi
   CHECK(contains(text, "-Wl,-rpath,'$ORIGIN'"));
   CHECK(fs::is_empty(dir / "releases"));
 
-  // A path that leads nowhere does no harm, as in the loader.
+  // As for the loader, a missing directory in the path does no harm.
   fs::remove_all(dir / "srv/elsewhere");
   const auto without = store.take(dir / "srv/app/liboutside.so", {});
   REQUIRE(without.has_value());
@@ -140,12 +140,13 @@ TEST_CASE("libraries at an absolute path are taken into .needed, those that they
   CHECK(mode_of(needed + "/libmid.so") == 0444);
   CHECK(get(needed + "/libback.so") == get(remote + "/deeper/libback.so"));
 
-  // Another build of one of them is another release; the one that was taken is whole without them.
+  // With another build of a private library, the release is another one. The stored one needs none of the
+  // files outside.
   put(remote + "/deeper/libback.so", get(remote + "/deeper/libback.so") + "rebuilt");
   CHECK(identify(dir / "srv/libremote.so").value() != taken->id);
   fs::remove_all(remote);
   CHECK(identify(taken->file).value() == taken->id);
-  // Without them it is another one, which the check will not be able to load.
+  // Without the private libraries the id differs; the check will not be able to load this release.
   CHECK(store.take(dir / "srv/libremote.so", {})->private_libraries.empty());
 }
 
@@ -167,7 +168,7 @@ TEST_CASE("of what was loaded, what belongs neither to the release nor to the sy
         0);
   CHECK(outside_remark("/o/1.so\nrel/2.so\n/o/3.so\n/o/4.so\n", release)
             .find("/o/1.so, rel/2.so, /o/3.so and 1 more are not part") == 0);
-  // Nothing that is named is looked up: it may lie on a file system that does not answer.
+  // The named files are not looked up: a file system may not answer.
   if (!std::filesystem::exists("/etc/ld.so.conf.d/libc.conf") || !std::filesystem::exists("/usr/local/lib"))
     return;
   const TempDir dir;

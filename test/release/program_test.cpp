@@ -33,11 +33,11 @@ struct Outcome {
   std::uint32_t kind = 0;  // 0: no frame
   int value = -1;
   std::string text;
-  std::string document;  // the content of the file that came with it
+  std::string document;  // the content of the memfd that came with the frame
   Json json() const { return Json::parse(text, nullptr, false); }
 };
 
-// `channel` -1: started by hand.
+// `channel`: -1 as if a user had started the program.
 int run_with(int channel, std::vector<std::string> words) {
   words.insert(words.begin(), "liveswap-store");
   std::vector<char*> arguments;
@@ -70,7 +70,7 @@ Outcome run(const std::vector<std::string>& words) {
   const auto mine = UniqueFd::adopt(ends[0]);
   auto theirs = UniqueFd::adopt(ends[1]);
   Outcome outcome;
-  // Moved out of the way of the place at which the program expects it.
+  // Moves the channel away from the number at which the program expects it.
   const auto high = UniqueFd::adopt(::fcntl(theirs.get(), F_DUPFD_CLOEXEC, 20));
   theirs.reset();
   outcome.status = run_with(high.get(), words);
@@ -133,7 +133,7 @@ TEST_CASE("liveswap-store refuses a file that is not fit for it, and says what e
   const auto taken = run({"take", dir.path(), "0", dir / "free.so"});
   CHECK(taken.kind == LIVESWAP_HOOK_DONE);
   CHECK(taken.value == 0);
-  // The file is fine, the store is not.
+  // The file is good, the store is not.
   const auto no_store = run({"take", dir / "free.so", "0", dir / "free.so"});
   CHECK(no_store.kind == LIVESWAP_FAILED);
   CHECK(no_store.value == LIVESWAP_STAGE_OPEN);
@@ -255,7 +255,7 @@ TEST_CASE("liveswap-store finds a sound release, and last of all one that somebo
   CHECK(found(ids['b'], "")["left"] == false);
   CHECK(found(ids['b'] + "," + ids['a'], "").value("id", "") == ids['c']);
   CHECK(found(ids['b'] + "," + ids['a'] + "," + ids['c'], "").empty());
-  // What the master itself has committed comes first, unless it has left that.
+  // The release that the master committed before comes first, unless the master has left it for good.
   CHECK(found(ids['b'], "", {ids['d'], file('d')}).value("id", "") == ids['d']);
   CHECK(found(ids['b'], ids['d'], {ids['d'], file('d')}).value("id", "") == ids['a']);
   put(dir / ("releases/" + ids['a'] + "/a.so"), "");
@@ -264,7 +264,7 @@ TEST_CASE("liveswap-store finds a sound release, and last of all one that somebo
   CHECK(found(ids['b'], ids['d'], {ids['d'], file('d')})["left"] == true);
 }
 
-// A lease keeps others from opening it: the answer to those that will not wait is "try again".
+// A lease makes open() with O_NONBLOCK fail with "try again".
 TEST_CASE(
     "liveswap-store says of a file that it cannot read now neither that it is sound nor that it differs") {
   const TempDir dir;
@@ -276,7 +276,7 @@ TEST_CASE(
     ::fcntl(held.get(), F_SETSIG, SIGURG);
     REQUIRE(::fcntl(held.get(), F_SETLEASE, F_WRLCK) == 0);
     CHECK(run(words).kind == LIVESWAP_FAILED);
-    // Nor is anything else looked for in its place, as though there was none.
+    // Nor does the store look for a substitute, as if the release were missing.
     CHECK(run({"substitute", dir.path(), "0", "9", "", "", taken["id"], dir / "srv/a.so"}).kind ==
           LIVESWAP_FAILED);
   }

@@ -17,7 +17,7 @@ using namespace liveswap::release;
 
 namespace {
 
-// In place, as an editor or a bad disk does it; the time of the last write is set back.
+// Changes a byte in place, as an editor or a bad disk would, and sets the time of the last write back.
 void change(const std::string& path) {
   struct stat before {};
   REQUIRE(::stat(path.c_str(), &before) == 0);
@@ -26,7 +26,7 @@ void change(const std::string& path) {
   fs::permissions(path, fs::perms::owner_all);
   const timespec times[2] = {before.st_atim, before.st_mtim};
   struct stat after {};
-  // Older kernels know the time of a change to 4 ms alone.
+  // Older kernels record the time of a change in steps of 4 ms.
   do {
     put(path, bytes);
     REQUIRE(::utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
@@ -189,7 +189,7 @@ TEST_CASE("a file that does not belong to a release is removed when it is mended
     CHECK(contains(verify(store, {path, taken.id}, {}).value().mended, "mended from " + path));
     CHECK_FALSE(fs::exists(directory + name));
   }
-  // What a network file system keeps goes by itself.
+  // A file that NFS keeps goes away by itself.
   put(directory + "/.needed/.nfs0000000001", "x");
   CHECK(verify(store, {path, taken.id}, {}).value().mended.empty());
   fs::remove_all(remote);

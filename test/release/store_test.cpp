@@ -217,7 +217,7 @@ TEST_CASE("an id is completed from its first digits") {
 TEST_CASE("only the releases that are named are kept, and nothing that is none is touched") {
   const TempDir dir;
   const Store store(dir.path());
-  CHECK(store.keep_only({}).has_value());  // there is no store yet
+  CHECK(store.keep_only({}).has_value());  // the store does not exist yet
   for (const char digit : {'a', 'b', 'c'})
     put(dir / (std::string("releases/") + id_for(digit) + "/sub/lib.so"), "x");
   put(dir / "releases/.new-abc123/libapp.so", "left over");

@@ -20,7 +20,7 @@ Place place(unsigned slot, Generation generation, const std::string& release) {
   return {slot, generation, release};
 }
 
-// It has bound what it waits on, and `also`.
+// The worker waits on `listeners`. It has bound these, and `also`.
 Progress waits_on(const Listeners& listeners, std::set<std::string> also = {}) {
   Progress progress;
   progress.waits = listeners;
@@ -50,7 +50,7 @@ TEST_CASE(
   Progress own;
   own.waits_elsewhere = own.any = true;
   CHECK(awaited.look(100ms, first, own).ready);
-  CHECK_FALSE(awaited.look(100s, first, Progress{}).ready);  // by the settle time, elsewhere
+  CHECK_FALSE(awaited.look(100s, first, Progress{}).ready);  // the engine judges the settle time
   Progress lent;
   lent.waits = port;
   lent.since = 1s;
@@ -98,7 +98,7 @@ TEST_CASE(
   outlook = awaited.look(15s, place(1, 2, "B"), progress);
   CHECK(outlook.ready);
   CHECK(outlook.dropped.empty());
-  // Of the next generation nobody knows that.
+  // The drop does not count for the next generation.
   CHECK_FALSE(awaited.look(15s, place(1, 3, "C"), waits_on(none)).ready);
 }
 
@@ -126,7 +126,7 @@ TEST_CASE("awaited: code that comes back serves what it served before") {
   AwaitedListeners awaited(limits);
   awaited.serves(0s, place(0, 1, "A"), both);
   awaited.serves(10s, place(0, 2, "B"), admin);
-  // A respawn of B, the revert to A, a rollback to A as another generation, and new code.
+  // A respawn of B, the revert to A, a rollback to A as another generation, and new code C.
   CHECK(awaited.duty_of(place(0, 2, "B")).listeners == admin);
   CHECK(awaited.duty_of(place(0, 1, "A")).listeners == both);
   CHECK(awaited.duty_of(place(0, 3, "A")).listeners == both);
@@ -138,7 +138,7 @@ TEST_CASE("awaited: code that comes back serves what it served before") {
 TEST_CASE("awaited: a slot has listeners of its own, a new one what all have") {
   AwaitedListeners awaited(limits);
   awaited.serves(0s, place(0, 1, "A"), both);
-  // The others of the first start have still to show what they serve.
+  // At the first start, the other workers still have to show what they serve.
   CHECK(awaited.duty_of(place(1, 1, "A")).listeners.empty());
   awaited.serves(0s, place(1, 1, "A"), port);
   awaited.started();
@@ -153,7 +153,7 @@ TEST_CASE("awaited: one that another slot has dropped is still awaited where thi
   awaited.serves(0s, place(1, 1, "A"), port);
   awaited.started();
   awaited.serves(0s, place(2, 1, "A"), both);
-  // A slot that is new drops what its siblings have.
+  // A new slot drops what its siblings have dropped.
   CHECK(awaited.look(1h, place(0, 2, "B"), waits_on(admin)).dropped == std::vector<std::string>{"main"});
   awaited.serves(1h, place(1, 2, "B"), port);
   Progress progress = waits_on({{"x", "x"}});
@@ -165,7 +165,7 @@ TEST_CASE("awaited: what is closed counts for a moment yet, and not after that")
   AwaitedListeners awaited(limits);
   const Place one = place(0, 1, "A");
   awaited.serves(0s, one, both);
-  awaited.serves(1s, one, none);  // it ends, and closes first
+  awaited.serves(1s, one, none);  // the worker ends, and closes its listeners first
   CHECK(awaited.duty_of(one).listeners == both);
   awaited.serves(2s, one, admin);
   CHECK(awaited.duty_of(one).listeners == both);

@@ -13,7 +13,7 @@ Pace canary(Amount amount) {
   return pace;
 }
 
-// Three slots; worker 4 of release B is the canary in slot 0, and bakes. Worker 1 has gone.
+// Three slots; worker 4 of release B is the canary in slot 0, and bakes. Worker 1 has exited.
 Script baking(Pace pace = canary({1, false})) {
   Script script = Script::booted(settings(3));
   script.roll(7, pace);

@@ -4,9 +4,8 @@
 
 namespace liveswap::rollout {
 
-// Random numbers that are the same everywhere for the same seed, so that a failing schedule can be played
-// again on any machine. SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
-// 2014.
+// Random numbers that depend on the seed alone, so that a failing schedule can be repeated on any machine.
+// SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
 class Dice {
  public:
   explicit Dice(std::uint64_t seed) : state_(seed) {}

@@ -6,7 +6,7 @@
 
 using namespace liveswap::rollout;
 
-// Workers that only drain hold up neither the way back nor the way forward.
+// Workers that only drain delay neither a rollback nor an upgrade.
 namespace {
 
 constexpr std::uint64_t MiB = 1 << 20;
@@ -17,7 +17,8 @@ UpgradeRequest rollback(const std::string& release, const Pace& pace = {}) {
   return wish;
 }
 
-// An upgrade whose old workers drain on: the numbers of its own, and what is committed.
+// Carries out an upgrade to the commit; its old workers go on draining. `first` is the number of its first
+// worker.
 void upgrade(Script& script, RequestId request, WorkerId first, unsigned forks, const std::string& release) {
   script.roll(request, {}, release);
   for (WorkerId worker = first; worker < first + forks; ++worker) script.ready(worker);

@@ -1,4 +1,4 @@
-// What the master does by itself when the bytes of its committed release differ from what was committed.
+// What the master does by itself when the bytes of the committed release have changed.
 #include "rollout/fall_back.hpp"
 
 #include <doctest/doctest.h>
@@ -11,7 +11,7 @@ namespace {
 
 const Release committed{"A", "A"};
 
-// Its bytes differ, and an earlier release is sound.
+// The bytes have changed, and an earlier release is sound.
 Checked differs() {
   Checked found;
   found.kind = Checked::Kind::differs;
@@ -20,7 +20,7 @@ Checked differs() {
   return found;
 }
 
-// "stay", "no way back", or where it goes.
+// "stay", "no way back", or the release that the master goes back to.
 std::string decision(FallBack& fall_back, const Script& script, const Checked& found,
                      const Release& release = committed) {
   const auto decided = fall_back.decide(script.engine(), release, found, Pace{});

@@ -13,7 +13,7 @@ Pace flip(unsigned batch = 1) {
   return pace;
 }
 
-// Two slots; workers 3 and 4 of release B are ready and have no connection; the Flip has been ordered.
+// Two slots; workers 3 and 4 of release B are ready and get no connections; the engine has ordered the Flip.
 Script flipping(Pace pace = flip(2), Settings with = settings(2)) {
   Script script = Script::booted(with);
   script.roll(7, pace);
@@ -208,7 +208,7 @@ TEST_CASE("flip: revert after it is in place, and all slots at once") {
   CHECK(script.ready(5) == "");
   CHECK(script.returned(3) == "answer 7 reverted");
 
-  // The next one flips back.
+  // The next upgrade flips back.
   CHECK(script.roll(8, flip(2), "C") == "stage 7 in 0: C, stage 8 in 1: C");
   script.ready(7);
   CHECK(script.ready(8) == "flip");

@@ -24,7 +24,7 @@ Script half_way(bool good_before = true) {
   return script;
 }
 
-// On probation; the old workers have gone.
+// On probation; the old workers have exited.
 Script trial(bool good_before = true) {
   Script script = half_way(good_before);
   script.ready(4);

@@ -11,7 +11,7 @@ TEST_CASE("judge: worse is more than 1 % and more than twice the old share, of e
     bool worse;
   };
   const Row rows[] = {
-      {{0, 0}, {0, 0}, false},           // nobody has asked
+      {{0, 0}, {0, 0}, false},           // no request yet
       {{1000, 0}, {19, 19}, false},      // too few to tell
       {{1000, 0}, {20, 20}, true},       //
       {{1000, 0}, {20, 0}, false},       //
@@ -23,8 +23,8 @@ TEST_CASE("judge: worse is more than 1 % and more than twice the old share, of e
       {{1000, 5}, {1000, 10}, false},    //
       {{1000, 6}, {1000, 12}, false},    // twice as many is more than 1 %
       {{1000, 6}, {1000, 13}, true},     //
-      {{1000, 600}, {100, 100}, false},  // nothing is worse than twice more than half
-      {{0, 0}, {100, 2}, true},          // an old release that nobody has asked is taken for good
+      {{1000, 600}, {100, 100}, false},  // above one half, no share is more than twice as large
+      {{0, 0}, {100, 2}, true},          // an old release without requests counts as good
       {{10, 10}, {100, 100}, false},     //
       {{1'000'000'000'000, 1}, {1'000'000'000'000, 20'000'000'000}, true},
   };

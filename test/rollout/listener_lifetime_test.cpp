@@ -16,7 +16,7 @@ ListenerLifetime::Use unused() {
   return use;
 }
 
-ListenerLifetime::Use drained() {  // the only worker that has it drains
+ListenerLifetime::Use drained() {  // the only worker that has the listener drains
   ListenerLifetime::Use use = served;
   use.lasting = false;
   return use;
@@ -108,7 +108,7 @@ TEST_CASE("lifetime: what another listener inherits leaves at once, and is close
   CHECK(lifetime.passes_on());
   CHECK_FALSE(lifetime.may_leave(replaced()));
   CHECK(lifetime.next() == 2'500ms);
-  // Nothing holds it any more.
+  // No worker has the listener any more.
   CHECK_FALSE(lifetime.is_over(2'499ms, during_an_upgrade(served)));
   CHECK(lifetime.is_over(2'500ms, during_an_upgrade(served)));
 }

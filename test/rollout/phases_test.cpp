@@ -6,12 +6,12 @@
 
 using namespace liveswap::rollout;
 
-// A stop, a die or a kill in the midst of an upgrade, in each of its phases.
+// A stop, a die or a kill in the middle of an upgrade, in each of its phases.
 namespace {
 
 struct Phase {
   const char* name;
-  unsigned workers;  // alive then
+  unsigned workers;  // the number of workers in that phase
   Script script;
 };
 
@@ -84,7 +84,7 @@ std::vector<Phase> phases() {
           {"committing", 4, all_ready({})}, {"reverting", 6, reverting()}};
 }
 
-// Everybody who is alive leaves, one after the other.
+// All workers exit, one after the other.
 std::string all_leave(Script& script) {
   std::string said;
   while (!script.engine().workers().empty()) {

@@ -23,14 +23,13 @@ Pace draw_pace(Dice& dice, bool some_surge) {
   pace.bake = dice.chance(20) ? Time{0} : span(dice, 1, 60);
   pace.probation = dice.chance(50) ? Time{0} : span(dice, 1, 50);
   pace.flip = dice.chance(30);
-  // Most of them are possible.
+  // Most flips get a possible combination.
   if (pace.flip && dice.chance(90)) pace.canary = {};
   if (pace.flip && dice.chance(80)) pace.surge = {static_cast<unsigned>(dice.between(100, 200)), true};
   return pace;
 }
 
-// Everything is short, and of the same order: the less room there is between events, the more of them
-// collide.
+// All times are short and similar: the closer events are, the more of them coincide.
 Settings draw_settings(Dice& dice, bool peaceful) {
   Settings settings;
   static_cast<Pace&>(settings) = draw_pace(dice, peaceful);
@@ -40,7 +39,7 @@ Settings draw_settings(Dice& dice, bool peaceful) {
     settings.max_draining = dice.chance(50) ? Amount{static_cast<unsigned>(dice.between(1, 9)), false}
                                             : Amount{static_cast<unsigned>(dice.between(100, 200)), true};
   settings.health = dice.chance(40);
-  // A worker takes 5 to 15.
+  // A worker has a size of 5 to 15.
   if (dice.chance(35))
     settings.max_memory =
         static_cast<std::uint64_t>(settings.forks * 10 + dice.between(0, settings.forks * 20));
@@ -111,7 +110,7 @@ Character draw_character(Dice& dice, const Plan& plan) {
 
 namespace {
 
-// One of the ways never to become ready.
+// Chooses one way of never becoming ready.
 void fail_to_start(Nature& nature, Dice& dice) {
   switch (dice.between(1, 6)) {
     case 1: nature.can_be_spawned = false; break;
@@ -152,12 +151,12 @@ Nature draw_nature(Dice& dice, const Plan& plan, Character character) {
   nature.leaves_after_term = span(dice, 0, 20);
   nature.leaves_after_kill = span(dice, 0, 3);
   switch (dice.between(1, 4)) {
-    case 1: break;  // settles
+    case 1: break;  // ready by the settle time
     case 2: nature.ready_after = span(dice, 0, 40); break;
     case 3: nature.defers_at_entry = true; [[fallthrough]];
     case 4:
       if (!nature.defers_at_entry) nature.defers_after = span(dice, 0, 10);
-      // A sound worker is ready within its limit: what is left of it after entering.
+      // A sound worker is ready within the ready limit, which began before its entry.
       nature.ready_after =
           span(dice, 0, std::max(0L, static_cast<long>(plan.settings.ready_limit.count()) - 16));
       break;

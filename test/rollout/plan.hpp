@@ -9,7 +9,7 @@
 
 namespace liveswap::rollout {
 
-// What a worker is going to do, decided at its birth. Spans count from the moment before them; nothing means
+// The behaviour of a worker, drawn at its birth. Times count from the event in the comment; nothing means
 // never.
 struct Nature {
   bool can_be_spawned = true;
@@ -18,16 +18,16 @@ struct Nature {
   std::optional<Time> defers_after;   // entry
   std::optional<Time> ready_after;    // entry
   std::optional<Time> dies_after;     // birth
-  std::optional<Time> returns_after;  // entry: from liveswap_main, before its process ends
+  std::optional<Time> returns_after;  // entry; liveswap_main returns, and the process still runs
   std::optional<Time> leaves_after_drain{Time{0}};
   bool leaves_cleanly = true;
   std::optional<Time> leaves_after_term{Time{0}};
   Time leaves_after_kill{0};
 };
 
-// What the workers of a release have in common.
+// The behaviour that the workers of a release have in common.
 enum class Character {
-  sound,    // starts, and lives until it is told to leave
+  sound,    // starts, and lives until it is told to exit
   mortal,   // starts, and may die at any time
   fickle,   // some of its workers fail before they are ready
   hopeless  // none of its workers becomes ready
@@ -37,28 +37,27 @@ struct Request {
   enum class Kind { upgrade, promote, abort, kill, forks, stop, die } kind = Kind::upgrade;
   Time at{0};
   unsigned forks = 0;
-  // Of upgrades:
+  // Upgrades only:
   Pace pace;
-  bool stored = false;  // a release of the store: needs no preparation
+  bool stored = false;  // a release of the store, which needs no preparation
   bool queue = false;
   bool overtake = false;
 };
 
-// One random schedule: the settings, what is asked for and when, and how unkind the world is.
+// One random schedule: the settings, the requests with their times, and how often the world misbehaves.
 struct Plan {
   Settings settings;
   std::vector<Request> requests;
   bool prepares_boot = false;
-  // Nothing but upgrades is asked for, each with surge, and nobody who is ready dies: the capacity must never
-  // suffer.
+  // All requests are upgrades with surge, and no ready worker dies: then the capacity must never fall.
   bool peaceful = false;
-  unsigned commit_fails = 0;  // per cent
+  unsigned commit_fails = 0;  // this and all below: per cent
   unsigned hook_fails = 0;
   unsigned hook_hangs = 0;
   unsigned probe_fails = 0;
   unsigned counts_badly = 0;
-  unsigned spoiled = 0;   // workers of the committed release that do not start any more
-  unsigned stubborn = 0;  // workers that do not leave when they are told to
+  unsigned spoiled = 0;   // workers of the committed release that cannot start any more
+  unsigned stubborn = 0;  // workers that do not exit when they are told to
 };
 
 Plan draw_plan(Dice& dice);

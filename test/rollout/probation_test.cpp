@@ -12,7 +12,7 @@ Pace probation(Time span) {
   return pace;
 }
 
-// Workers 3 and 4 run release B and are on probation for ten seconds; the old ones have gone.
+// Workers 3 and 4 run release B and are on probation for ten seconds; the old workers have exited.
 Script trial(Settings with = settings(2)) {
   Script script = Script::booted(with);
   script.roll(7, probation(Time{10'000}));

@@ -27,7 +27,7 @@ TEST_CASE("revert: a first successor that crashes ends the upgrade, and no old w
   CHECK(script.engine().release().id == "A");
   CHECK(script.next() == -1);
 
-  // The number of the failed generation is not given again.
+  // The failed generation's number is not used again.
   script.upgrade(8);
   script.prepared("B");
   script.ready(4);

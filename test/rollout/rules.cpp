@@ -11,7 +11,7 @@ Rules::Rules(const Settings& settings, const Engine& engine, bool peaceful)
 
 void Rules::judge(Time now, Cause cause, const Commands& commands) {
   now_ = now;
-  // A rollback counts as committed also where its record could not be written.
+  // A rollback counts as committed even if its record could not be written.
   const bool unrecorded = cause == Cause::commit_failed && course_ && course_->wish.overtake && booted_;
   cause_ = unrecorded ? Cause::committed : cause;
   demand(!quit_ || commands.empty(), "after quitting there is silence");
@@ -85,7 +85,7 @@ void Rules::judge_worker(const Known& known, const Engine::Worker& worker) const
            "nobody starts for longer than the ready limit");
 }
 
-// Whatever is upgraded to, and however that fails: every slot has a worker that serves it.
+// Every slot has a worker that serves, whatever the upgrade, and however it fails.
 void Rules::judge_capacity() const {
   if (!booted_ || !peaceful_ || !settings_.zero_downtime) return;
   std::set<unsigned> slots;
@@ -98,7 +98,8 @@ void Rules::judge_draining() const {
   demand(asked_to_drain() <= most_draining(), "of those that drain, those beyond the limit are being ended");
 }
 
-// Whoever drains: a rollback begins when it is asked for, and where a successor is missing, one is starting.
+// Draining workers delay nothing: a rollback begins at once, and in each slot without a successor one is
+// starting.
 void Rules::judge_progress() const {
   const std::string phase = engine_.phase();
   if (wish_ == Kind::upgrade && open_.count(request_) && open_.at(request_).wish.overtake)
@@ -107,7 +108,7 @@ void Rules::judge_progress() const {
   if (!booted_ || !course_ || !course_->rolling || course_->trial ||
       (phase != "rolling" && phase != "reverting"))
     return;
-  if (settings_.max_memory > 0 && !way_back()) return;  // memory counts those that drain
+  if (settings_.max_memory > 0 && !way_back()) return;  // draining workers use memory, too
   const Generation goal = course_->reverting ? generation_ : course_->to;
   std::set<unsigned> waiting, moving;
   for (unsigned slot = 0; slot < engine_.fork_count(); ++slot) waiting.insert(slot);
@@ -138,7 +139,7 @@ void Rules::judge_batch() const {
                                               : worker.generation > generation_;
     if (successor && booted_) slots.insert(worker.slot);
   }
-  // Back from a flip: as fast as can be.
+  // After a flip, a revert starts all workers at once.
   const bool back_from_flip = course_->reverting && course_->pace().flip;
   demand(back_from_flip || slots.size() <= course_->pace().batch,
          "there are never more than batch successors starting");

@@ -15,7 +15,7 @@ struct Violation : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// What the engine was just told.
+// The event that the engine got last.
 enum class Cause {
   request,
   prepared,
@@ -30,16 +30,16 @@ enum class Cause {
   tick
 };
 
-// The invariants of the engine. Looks at what goes in and what comes out, keeps its own book of the workers
-// and of the upgrade under way, and throws a Violation when the engine does what no engine may do. It knows
-// nothing of how the engine decides.
+// The invariants of the engine. This class sees the engine's input and output, keeps its own records of the
+// workers and of the running upgrade, and throws a Violation when the engine breaks a rule. It does not know
+// how the engine decides.
 class Rules {
  public:
   using Kind = Request::Kind;
 
   Rules(const Settings& settings, const Engine& engine, bool peaceful);
 
-  // Before the engine is told.
+  // Call these before the engine gets the event.
   void boots(Time now, const UpgradeRequest& wish);
   void wished(Time now, Kind kind, RequestId request, const UpgradeRequest& wish = {});
   void prepared(const Release& release) { prepared_ = release; }
@@ -53,13 +53,13 @@ class Rules {
   void returned(WorkerId worker);
   void exited(WorkerId worker);
 
-  // After it was told: what it ordered.
+  // Call this after the engine got the event, with what the engine ordered.
   void judge(Time now, Cause cause, const Commands& commands);
 
   bool quit() const { return quit_; }
   bool all_answered() const { return open_.empty(); }
-  // After a long time in which nothing went wrong: one worker a slot, all of the committed release, nothing
-  // to wait for.
+  // Call this after a long time without failures: each slot has one worker of the committed release, and no
+  // deadline is left.
   void judge_rest() const;
 
  private:
@@ -73,41 +73,41 @@ class Rules {
     bool returned = false;
     bool ready = false;
     bool staged = false;
-    bool told = false;  // to leave, in whatever way
+    bool told = false;  // told to drain, or signalled
     DrainStep step = DrainStep::asked;
-    std::optional<Time> next_step;  // when the next one is due
-    Time asked{0};                  // to drain: when
-    bool held_up = false;           // a way back, at some time
-    RequestId told_in = 0;          // the upgrade that was under way then
+    std::optional<Time> next_step;  // when the next step of force is due
+    Time asked{0};                  // when told to drain
+    bool held_up = false;           // has delayed a rollback or revert at some time
+    RequestId told_in = 0;          // the upgrade that ran when it was told
   };
   struct Open {
     Kind kind;
     UpgradeRequest wish;
     std::optional<Time> due;
-    RequestId target = 0;  // of an abort: the upgrade
-    bool shrinks = false;  // of forks: which stands in no upgrade's way
+    RequestId target = 0;  // of an abort: the upgrade that is aborted
+    bool shrinks = false;  // of forks: fewer slots, which delays no upgrade
   };
-  // The upgrade under way, from its Prepare or its first spawn to its Note{leaving}.
+  // The running upgrade, from its Prepare or its first spawn to its Note{leaving}.
   struct Course {
     RequestId request = 0;
     UpgradeRequest wish;
-    bool rolling = false;  // not preparing any more
+    bool rolling = false;  // the preparation is over
     Generation to = 0;
     Release release;
-    bool doomed = false;  // something has happened after which it must not be committed
+    bool doomed = false;  // something has happened that forbids the commit
     bool reverting = false;
     WorkerId last_before_revert = 0;
     bool baked = false;
-    std::optional<Time> trial;  // bake or probation: since
-    bool flip = false;          // ordered
+    std::optional<Time> trial;  // when bake or probation began
+    bool flip = false;          // the flip has been ordered
     bool flipped = false;
     std::optional<bool> sick;  // the old release failed its probe
-    bool good_probe = false;   // the last one of the trial
-    unsigned bad_probes = 0;   // in a row
+    bool good_probe = false;   // the last probe of bake or probation was good
+    unsigned bad_probes = 0;   // consecutive
     const Pace& pace() const { return wish.pace; }
   };
 
-  // rules_orders.cpp: each order by itself
+  // rules_orders.cpp: rules for each order
   void order(const Spawn& spawn);
   void order(const Drain& drain);
   void order(const Expire& expire);
@@ -131,13 +131,13 @@ class Rules {
   bool drained_longest(WorkerId id) const;
   bool holds_up_way_back(const Known& worker) const;
 
-  // rules_answers.cpp
+  // rules_answers.cpp: rules for answers
   void judge_upgrade_answer(const Answer& answer, const Open& open) const;
   void judge_refusal(const Answer& answer, const Open& open);
   void judge_refused_upgrade(const Answer& answer, const Open& open);
   bool impossible(const UpgradeRequest& wish) const;
 
-  // rules_upgrade.cpp: the course of the upgrade
+  // rules_upgrade.cpp: rules for the course of an upgrade
   void begin_course(RequestId request);
   void begin_rolling(const Note& note);
   void begin_trial();
@@ -154,7 +154,7 @@ class Rules {
   void judge_course() const;
   void judge_mix() const;
 
-  // rules.cpp: the state after all of them
+  // rules.cpp: rules for the state after all orders
   void judge_books();
   void judge_worker(const Known& known, const Engine::Worker& worker) const;
   void judge_capacity() const;
@@ -169,7 +169,7 @@ class Rules {
   unsigned asked_to_drain() const;
   bool way_back() const { return course_ && booted_ && (course_->wish.overtake || course_->reverting); }
   bool errand_open() const;
-  bool errand_bars() const;  // an upgrade: slots that vanish do not
+  bool errand_bars() const;  // an errand that an upgrade has to wait for; removing slots is none
 
   void demand(bool holds, const char* rule) const {
     if (!holds) throw Violation(rule);
@@ -182,28 +182,28 @@ class Rules {
 
   std::map<WorkerId, Known> workers_;
   std::map<RequestId, Open> open_;
-  std::map<Generation, Release> releases_;  // of a generation, always the same
+  std::map<Generation, Release> releases_;  // a generation always has the same release
   std::map<WorkerId, std::uint64_t> sizes_;
   std::optional<Course> course_;
   RequestId queued_ = 0;
-  RequestId unprepared_ = 0;  // whose upgrade has ended before it began to roll
-  Generation failed_ = 0;     // the newest that was reverted
+  RequestId unprepared_ = 0;  // the request whose upgrade ended before the roll
+  Generation failed_ = 0;     // the newest generation that was reverted
   WorkerId last_worker_ = 0;
-  std::set<RequestId> succeeded_;  // upgrades
+  std::set<RequestId> succeeded_;  // requests of successful upgrades
   bool hook_runs_ = false;
   bool measuring_ = false;
   bool booted_ = false;
   bool stopping_ = false;
   bool quit_ = false;
 
-  // Of the event that is being judged, and of the one before it.
+  // State of the current event, and of the engine before it.
   Time now_{0};
   Cause cause_ = Cause::tick;
   std::optional<Kind> wish_;
   RequestId request_ = 0;
   UpgradeRequest boot_;
   Release prepared_;
-  bool probe_counts_ = false;  // against the new release
+  bool probe_counts_ = false;  // the probe counts against the new release
   std::string state_before_ = "starting";
   std::string phase_before_;
   bool errand_before_ = false;

@@ -2,7 +2,7 @@
 
 #include "rules.hpp"
 
-// Who asked is answered, once, with the truth, and in its time.
+// Rules for answers: every request gets one, true and in time.
 namespace liveswap::rollout {
 
 bool Rules::impossible(const UpgradeRequest& wish) const {
@@ -45,7 +45,7 @@ void Rules::judge_upgrade_answer(const Answer& answer, const Open&) const {
 }
 
 void Rules::judge_refusal(const Answer& answer, const Open& open) {
-  // There was nothing to prepare.
+  // The file could not be prepared.
   if (cause_ == Cause::prepare_failed && answer.request == unprepared_) return;
   const bool idle = state_before_ == "running" && !errand_before_;
   switch (open.kind) {

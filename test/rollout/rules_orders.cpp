@@ -54,7 +54,7 @@ void Rules::judge_neighbours(const Spawn& spawn) const {
   }
 }
 
-// Within its canary, and within the memory.
+// A successor starts only within the canary, and within the memory limit.
 void Rules::judge_successor(const Spawn& spawn) const {
   std::set<unsigned> slots{spawn.slot};
   for (const auto& [id, worker] : workers_)
@@ -67,7 +67,7 @@ void Rules::judge_successor(const Spawn& spawn) const {
   demand(one_more_fits(), "no successor is started that does not fit");
 }
 
-// Who is not measured yet may be as large as the largest who lives.
+// A worker without a measurement may be as large as the largest living one.
 bool Rules::one_more_fits() const {
   std::uint64_t largest = 0;
   for (const auto& [id, worker] : workers_)
@@ -77,7 +77,7 @@ bool Rules::one_more_fits() const {
   return sum <= settings_.max_memory;
 }
 
-// Of those that were asked to drain and have successors.
+// Counts workers that were told to drain, in slots that still exist.
 unsigned Rules::asked_to_drain() const {
   return static_cast<unsigned>(std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
     return entry.second.told && entry.second.step == DrainStep::asked &&
@@ -98,7 +98,7 @@ bool Rules::drained_longest(WorkerId id) const {
          });
 }
 
-// Without surge its successor cannot start, and that one belongs to a rollback or to a revert.
+// Without surge the successor of this worker cannot start yet, and a rollback or revert waits for that.
 bool Rules::holds_up_way_back(const Known& worker) const {
   return way_back() && surge() == 0 && worker.slot < engine_.fork_count() &&
          std::none_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
@@ -106,7 +106,7 @@ bool Rules::holds_up_way_back(const Known& worker) const {
          });
 }
 
-// Force without a drain, or before its limit, is for those who asked for it.
+// Force without a drain, or before the drain limit, needs a request for it.
 bool Rules::force_allowed() const {
   return wish_ == Kind::kill || wish_ == Kind::die || (wish_ == Kind::stop && state_before_ == "stopping") ||
          !settings_.zero_downtime;

@@ -3,7 +3,7 @@
 #include "rollout/judge.hpp"
 #include "rules.hpp"
 
-// What the engine is about to be told, as the rules write it down.
+// The rules' records of the events that the engine gets.
 namespace liveswap::rollout {
 
 void Rules::boots(Time now, const UpgradeRequest& wish) {
@@ -19,7 +19,7 @@ void Rules::wished(Time now, Kind kind, RequestId request, const UpgradeRequest&
   if (request == 0) return;
   Open open{kind, wish, {}, course_ ? course_->request : 0};
   if (kind == Kind::kill) open.due = now + 2 * settings_.term_grace + settings_.ready_limit;
-  // Who is killed leaves a little later.
+  // A killed worker exits a little later.
   const Time force = 2 * settings_.term_grace + Time{5};
   if (kind == Kind::stop && settings_.drain_limit)
     open.due = now + *settings_.drain_limit + force + settings_.term_grace;
@@ -93,7 +93,7 @@ void Rules::exited(WorkerId worker) {
   sizes_.erase(worker);
 }
 
-// A worker of the release that is being rolled out has failed, unless it was to leave.
+// A worker of the new release has failed, unless it was told to exit.
 void Rules::doom(WorkerId failed) {
   const auto it = workers_.find(failed);
   if (it != workers_.end() && rolls() && !it->second.told && it->second.generation == course_->to)

@@ -2,7 +2,7 @@
 
 #include "rules.hpp"
 
-// The course of an upgrade: its phases, its flip, and when it must fail.
+// Rules for the course of an upgrade: its phases, its flip, and when it must fail.
 namespace liveswap::rollout {
 
 void Rules::begin_course(RequestId request) {
@@ -106,7 +106,7 @@ bool Rules::all_slots_serve(Generation generation) const {
   return slots.size() == engine_.fork_count();
 }
 
-// Of bake or probation, for better.
+// Bake or probation ends successfully.
 void Rules::end_trial(const char* rule) {
   const bool vouched = wish_ == Kind::promote;
   const Course& course = *course_;
@@ -137,7 +137,7 @@ void Rules::judge_course() const {
   demand(engine_.phase_end() == end, "a trial says when it ends");
 }
 
-// With a flip, all connections go to the old release until its moment, and to the new one from then on.
+// With a flip, all connections go to the old release before the flip, and to the new one after it.
 void Rules::judge_mix() const {
   if (!rolls() || !booted_ || !course_->pace().flip || !settings_.zero_downtime) return;
   for (const auto& [id, worker] : workers_) {

@@ -8,16 +8,16 @@
 namespace liveswap::rollout {
 namespace {
 
-// As long as anything may take: one slot after the other, each as slow as can be, there and back again.
-// Workers without a drain limit leave by themselves within 300.
-// One upgrade may wait for another one. A trial ends with a good probe or two bad ones.
+// The longest time that any request may take: each slot as slow as possible, one after the other, forward and
+// back. Workers without a drain limit exit by themselves within 300. One upgrade may wait for another. Bake
+// and probation end with a good probe or two bad ones.
 Time patience(const Settings& s) {
   const Time slot = s.ready_limit + std::max(Time{300}, s.drain_limit.value_or(Time{300})) + 4 * s.term_grace;
   const Time trial = Time{60} + (s.health ? Time{400} : Time{0});
   return 2 * (s.prepare_limit + 2 * trial + s.unsteer + 2 * s.backoff_max + 4 * 8 * slot);
 }
 
-// Runs until `over`, or until nothing happens any more; it must not take longer than that.
+// Runs until `over`, or until no event is left. Throws if that takes longer than `limit`.
 template <typename Over>
 void run(World& world, Time limit, const char* rule, Over over) {
   const Time end = world.now() + limit;

@@ -17,7 +17,7 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   return value ? std::strtoull(value, nullptr, 10) : otherwise;
 }
 
-// The end of a failing seed's story is where the rule was broken.
+// Returns the end of the trace of a failing seed, up to the broken rule.
 std::string tell_story(std::uint64_t seed) {
   std::ostringstream story;
   try {
@@ -31,7 +31,7 @@ std::string tell_story(std::uint64_t seed) {
 
 }  // namespace
 
-// LIVESWAP_SCHEDULES says how many; LIVESWAP_SEED plays that one alone, and tells what happens in it.
+// LIVESWAP_SCHEDULES is the number of seeds; LIVESWAP_SEED plays one seed and prints its trace.
 TEST_CASE("schedules: whatever happens, and whenever, the rules hold") {
   if (const std::uint64_t seed = from_environment("LIVESWAP_SEED", 0)) {
     const std::string story = tell_story(seed);

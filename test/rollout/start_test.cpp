@@ -71,7 +71,7 @@ TEST_CASE("start: a forced target begins, and it is said that HEAD is another on
   CHECK(start_of(found).release == Release{"/v1.so", ""});
   CHECK(contains(start_of(found).remark, "HEAD says /v2.so"));
   CHECK(contains(start_of(found).remark, "starting /v1.so"));
-  // What is at the path now, and not what was committed by that name.
+  // The file that is at the path now, and not the one that was committed by that path.
   found.target = "/v2.so";
   CHECK(start_of(found).release == Release{"/v2.so", ""});
   CHECK(start_of(found).remark == "");

@@ -14,7 +14,7 @@ std::string due(const Command& command, const Script& script) {
   return by_now ? in_words(*by_now) : "nothing";
 }
 
-// Two of three slots have been given up, and their sockets are to be closed.
+// Two of three slots were removed; the engine has ordered to close their sockets.
 Script shrunk() {
   auto with = settings(3);
   with.unsteer = Time{200};

@@ -157,7 +157,7 @@ TEST_CASE("upgrade: one at a time, until it is committed") {
   script.ready(2);
   script.committed();
 
-  // The first one's old worker still drains.
+  // The first upgrade's old worker still drains.
   CHECK(script.upgrade(11) == "prepare b.so");
   script.prepared("C");
   script.returned(1);

@@ -43,11 +43,11 @@ void World::tell(Cause cause, const char* what, std::uint64_t whom, const std::f
   if (performing_) return;
   watch();
   if (const auto due = engine_.next_deadline(); due && *due <= now_) return;
-  // Whatever there was to decide has been decided: time alone, before the next deadline, changes nothing.
+  // The engine has decided everything: a tick before the next deadline must change nothing.
   if (!engine_.tick(now_).empty()) throw Violation("a tick with nothing due orders nothing");
 }
 
-// In their order; what an order leads to at once comes after all that were given before.
+// Carries out orders in their sequence. Orders that follow from one of them come after all of these.
 void World::perform(const Commands& commands) {
   orders_.insert(orders_.end(), commands.begin(), commands.end());
   if (performing_) return;
@@ -60,7 +60,7 @@ void World::perform(const Commands& commands) {
   performing_ = false;
 }
 
-// Probes and counts, as long as they mean something.
+// Sends probes and counts while the engine judges.
 void World::watch() {
   if (watched_ || !engine_.judging()) return;
   watched_ = true;
@@ -110,7 +110,7 @@ void World::flipped() {
   tell(Cause::flipped, "flipped", 0, [&] { return engine_.flipped(now_); });
 }
 
-// Some of whom are measured have gone when it is told.
+// Some of the measured workers have exited when the engine gets the sizes.
 void World::obey(const Measure&) {
   std::map<WorkerId, std::uint64_t> bytes;
   for (const auto& [id, process] : processes_)
@@ -128,7 +128,7 @@ void World::obey(const Prepare&) {
   const unsigned hook = ++hook_;
   if (!calm_ && dice_.chance(plan_.hook_hangs)) return;
   const bool fails = !calm_ && dice_.chance(plan_.hook_fails);
-  // Some come too late: then it has been cancelled.
+  // Some preparations end after the engine has cancelled them.
   later(Time{dice_.between(0, dice_.chance(20) ? 120 : 20)}, [this, hook, fails] { end_hook(hook, fails); });
 }
 

@@ -16,9 +16,8 @@
 
 namespace liveswap::rollout {
 
-// A simulated master around an engine: it does what the engine orders, one order after the other, in a
-// virtual time, with workers, hooks, probes and disks that behave as badly as the plan says. Every event is
-// put before the rules.
+// A simulated master with an engine: it carries out the engine's orders one after the other, in virtual time.
+// Workers, preparations, probes and disks misbehave as the plan says. The rules judge every event.
 class World {
  public:
   World(const Plan& plan, Dice& dice, std::ostream* trace);
@@ -27,9 +26,9 @@ class World {
   void boot();
   void request(const Request& request);
   void request_at(Time at, const Request& request);
-  // The next thing that happens; false when nothing will ever happen again.
+  // Lets the next event happen; false: there is no event left.
   bool step();
-  // From now on nobody dies of itself and everything that is started works.
+  // From now on no worker dies by itself, and every start succeeds.
   void calm_down() { calm_ = true; }
 
   bool quit() const { return rules_.quit(); }
@@ -38,7 +37,7 @@ class World {
   const Rules& rules() const { return rules_; }
 
  private:
-  // What the workers of a release have in common.
+  // The common properties of a release's workers.
   struct Nurture {
     Character character;
     std::uint64_t size;
@@ -49,7 +48,7 @@ class World {
   };
   struct Event {
     Time at;
-    std::uint64_t order;  // random: what happens at the same time happens in any order
+    std::uint64_t order;  // random, so that events of the same time come in any order
     std::function<void()> happen;
     bool operator>(const Event& other) const { return at != other.at ? at > other.at : order > other.order; }
   };
@@ -103,7 +102,7 @@ class World {
   bool performing_ = false;
   std::map<WorkerId, Process> processes_;
   std::map<std::string, Nurture> releases_;
-  unsigned hook_ = 0;  // the one whose end is awaited
+  unsigned hook_ = 0;  // the number of the current preparation; a cancelled one has a lower number
   bool flips_ = false;
   bool watched_ = false;
   unsigned release_count_ = 0;

@@ -58,7 +58,7 @@ void World::ask_for_upgrade(RequestId id, const Request& request) {
        id, [&] { return engine_.upgrade(now_, id, wish); });
 }
 
-// Now and then somebody upgrades to what is there already, or was before.
+// Sometimes the release is the current one, or an earlier one.
 Release World::any_release() {
   const bool same = release_count_ > 0 && dice_.chance(15);
   const long number = same ? dice_.between(1, static_cast<long>(release_count_)) : ++release_count_;
@@ -69,7 +69,7 @@ Release World::any_release() {
 const World::Nurture& World::nurture(const Release& release) {
   const auto it = releases_.find(release.id);
   if (it != releases_.end()) return it->second;
-  // A schedule is of little use when nothing ever runs.
+  // The first release is mostly sound: a schedule in which nothing runs tests little.
   const bool first = releases_.empty() && dice_.chance(90);
   const Character character = first ? Character::sound : draw_character(dice_, plan_);
   const auto size = static_cast<std::uint64_t>(dice_.between(5, 15));

@@ -76,8 +76,8 @@ void World::exit(WorkerId id, bool cleanly) {
   if (dice_.chance(5)) haunt(id);
 }
 
-// What a worker has written may be read after it has been reaped; and nothing that was not asked for is
-// heard.
+// The master may read a worker's frames after reaping it. The engine must ignore these, and events without an
+// order.
 void World::haunt(WorkerId id) {
   tell(Cause::worker, "entered, too late", id, [&] { return engine_.entered(now_, id, false); });
   tell(Cause::worker, "deferred, too late", id, [&] { return engine_.deferred(now_, id); });

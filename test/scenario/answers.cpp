@@ -1,5 +1,5 @@
-// What a server still has to answer when it is drained from outside: nobody may wait in vain, whatever the
-// server does.
+// Requests that a server still has to answer when it is retired from outside: every client gets its answer,
+// whatever the server does.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -16,7 +16,7 @@ namespace scenario {
 namespace {
 
 const std::string library = BINDER_BUILD "/libtoiler.so", again = BINDER_BUILD "/libtoiler_again.so";
-// Much longer than the grace, and than the kernel's clocks tick.
+// Much longer than the grace, and than a tick of the kernel's clock.
 constexpr milliseconds long_time{700};
 
 Words short_graces(const Words& more = {}) {
@@ -41,13 +41,13 @@ class Toil {
   Instance& app() { return app_; }
   Connection connect() const { return Connection(port_.address()); }
 
-  // Asks for an answer that comes with open(); within a changed root directory the gate has another name.
+  // Sends a request that is answered after open(). Within a changed root directory the gate has another name.
   void ask(Connection& connection, const std::string& gate = "") const {
     REQUIRE(connection.send("wait " + (gate.empty() ? gate_ : gate) + "\n"));
   }
   void open() const { write_file(gate_, ""); }
 
-  // The successor serves, and the one before is draining for long.
+  // Returns when the successor serves and the old worker has drained for a long time.
   void upgrade() {
     old_ = app_.workers().at(0);
     REQUIRE(app_.upgrade(again, {"--detach"}).status == Exit::ok);
@@ -95,7 +95,7 @@ TEST_CASE_FIXTURE(Scenario, "a server without a descriptor left is drained, too"
   for (int i = 0; i < 3; ++i) asking.push_back(toil.connect());
   for (Connection& one : asking) toil.ask(one);
   REQUIRE(eventually([&] { return toil.app().connections() >= asking.size(); }));
-  // They wait in the accept queue, those that find no room; and are served by the new worker in the end.
+  // The connections that find no room wait in the accept queue; the new worker serves them in the end.
   std::vector<Connection> more;
   for (int i = 0; i < 40; ++i) more.push_back(toil.connect());
   toil.upgrade();
@@ -134,7 +134,7 @@ TEST_CASE_FIXTURE(Scenario, "a client that has said its last word gets its answe
   }
 }
 
-// Question and answer within a tick of the kernel's clock: which was first cannot be read off it.
+// Answer and next request come within a tick of the kernel's clock, which then does not show which was first.
 TEST_CASE_FIXTURE(Scenario, "a request that has followed an answer at once is waited for") {
   for (const std::string keepalive : {"end", "migrate"}) {
     CAPTURE(keepalive);

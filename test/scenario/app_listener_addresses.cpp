@@ -1,4 +1,4 @@
-// The new code binds another address at the same port.
+// The new code binds another address on the same port.
 #include <doctest/doctest.h>
 
 #include <filesystem>

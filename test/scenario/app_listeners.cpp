@@ -22,7 +22,7 @@ namespace {
 const Words as_a_program{"--entry", "main"};
 const std::string v1 = BINDER_BUILD "/libbinder_v1.so", v2 = BINDER_BUILD "/libbinder_v2.so";
 
-// The plans of both versions, in a directory.
+// A directory with the plans of both versions.
 class Plans {
  public:
   explicit Plans(const TempDir& dir) : path_(dir.directory("plans")) {}
@@ -43,7 +43,7 @@ class Plans {
   std::string path_;
 };
 
-// The addresses of the listeners that were taken over, as `status` has them.
+// The addresses of the application listeners, as `status` shows them.
 Words taken(const Instance& app) {
   Words found;
   const Json status = app.status();
@@ -70,7 +70,7 @@ void check_no_failures(Sessions& sessions) {
   CHECK(sessions.answers() > 0);
 }
 
-// A connection with one answered request, on which more may follow.
+// A connection with one answered request, for further requests.
 Connection keep(const std::string& address) {
   Connection connection(address);
   REQUIRE(connection.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -94,8 +94,7 @@ bool are_replaced(const Instance& app, const std::vector<pid_t>& old) {
          });
 }
 
-// Asks for the upgrade and waits until every slot has a successor. The old workers may live as long as they
-// like.
+// Starts the upgrade and waits until every slot has a successor. The old workers may go on draining.
 void begin_upgrade(const Instance& app, const std::string& library) {
   const auto old = app.workers();
   REQUIRE(app.upgrade(library, {"--detach"}).status == Exit::ok);
@@ -162,8 +161,8 @@ TEST_CASE_FIXTURE(Scenario,
   REQUIRE(app.upgrade(v2, {"--probation", "10m", "--detach"}).status == Exit::ok);
   REQUIRE(eventually([&] { return are_replaced(app, before); }));
   CHECK(answers(added.address(), "v2"));
-  // Longer than an unused listener is kept otherwise. Nobody serves there, and who comes waits for the end of
-  // it.
+  // Longer than an unused listener is kept after an upgrade. No worker serves there, so the client waits for
+  // the end of the upgrade.
   let_pass(milliseconds(3'000));
   Connection waits(old.address());
   REQUIRE(waits.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -286,8 +285,8 @@ TEST_CASE_FIXTURE(
   CHECK(taken(app).size() == 3);
 }
 
-// A connection holds the old workers; the thread that blocked when its socket was taken must not get one more
-// datagram.
+// A connection keeps the old worker alive. Its thread, which blocked on the socket when the socket was taken,
+// must not get one more datagram.
 TEST_CASE_FIXTURE(Scenario, "an old worker that waits for a datagram gets none") {
   const Plans plans(dir);
   const Port web, blocking;
@@ -299,7 +298,7 @@ TEST_CASE_FIXTURE(Scenario, "an old worker that waits for a datagram gets none")
   auto connection = keep(web.address());
   begin_upgrade(app, v2);
   REQUIRE(eventually([&] { return !share_sockets(old, app.workers().at(0)); }));
-  // Its thread is woken right after that, which nobody can see.
+  // Then the worker host interrupts the old worker's thread, which cannot be observed.
   let_pass(milliseconds(300));
   for (int i = 0; i < 10; ++i) CHECK(ask_by_datagram(fd.get(), 1) == "v2");
   CHECK(still_answers(connection));
@@ -315,15 +314,15 @@ TEST_CASE_FIXTURE(Scenario, "what an old worker does to its listener hurts nobod
                  plans.arguments());
     const auto old = app.workers();
     REQUIRE(old.size() == 2);
-    // One for each of them, at least.
+    // Connects until each worker has a connection.
     std::vector<Connection> kept;
     for (int i = 0; i < 64 && (i < 16 || app.connections() < 16); ++i) kept.push_back(keep(port.address()));
     Load load(*this, port.address(), {"--rate", "300"});
     begin_upgrade(app, v2);
     for (const pid_t pid : old) {
       REQUIRE(proc::runs(pid));
-      // Again and again: one that meets a kick (docs/explanation/blocking-calls.md) is acted upon with the
-      // next event.
+      // Repeats the signal: if it coincides with a thread interrupt (docs/explanation/blocking-calls.md), the
+      // application acts upon it at its next event.
       CHECK(
           eventually([&] { return ::kill(pid, SIGUSR1) == 0 && plans.has("hurt." + std::to_string(pid)); }));
     }
@@ -373,7 +372,7 @@ TEST_CASE_FIXTURE(Scenario, "an idle connection is ended after the grace") {
   Instance app(*this, v1, as_a_program + patient, plans.arguments());
   auto idle = keep(port.address());
   begin_upgrade(app, v2);
-  // Not at once; and the connection still works. From its answer on it has a grace again.
+  // The connection is not ended at once, and still works. Its answer begins a new grace.
   CHECK_FALSE(idle.ends(milliseconds(400)));
   CHECK(still_answers(idle));
   CHECK_FALSE(idle.ends(milliseconds(800)));
@@ -401,7 +400,7 @@ TEST_CASE_FIXTURE(Scenario, "what does not end by itself is ended by the drain l
   }
 }
 
-// By a thread, or a descriptor; who takes it so has blocked it in all threads.
+// A thread calls sigwait(), or reads a signalfd. Such a program blocks SIGTERM in all threads.
 TEST_CASE_FIXTURE(Scenario, "one that waits for SIGTERM gets it when an old worker has drained") {
   for (const std::string way : {"term-sigwait", "term-signalfd"}) {
     CAPTURE(way);
@@ -453,7 +452,7 @@ TEST_CASE_FIXTURE(Scenario, "an idle connection lives until the drain limit with
   Instance app(*this, v1, as_a_program + limited, plans.arguments());
   auto idle = keep(port.address());
   begin_upgrade(app, v2);
-  // Many times the grace, and far from the limit.
+  // Much longer than the grace, and far below the drain limit.
   CHECK(still_answers(idle));
   CHECK_FALSE(idle.ends(milliseconds(500)));
   CHECK(idle.ends());
@@ -466,7 +465,7 @@ TEST_CASE_FIXTURE(Scenario, "an explicit liveswap_ready() counts, not the first 
   plans.set("v2", {"listen " + port.text(), "ready " + plans / "go"});
   Instance app(*this, v1, as_a_program, plans.arguments());
   REQUIRE(app.upgrade(v2, {"--detach"}).status == Exit::ok);
-  // The successor serves, and is not ready.
+  // The successor serves, but is not ready.
   REQUIRE(eventually([&] { return answers(port.address(), "v2"); }));
   const auto is_starting = [&] { return app.status().value("state", "") == "upgrading"; };
   let_pass(milliseconds(500));
@@ -481,7 +480,7 @@ TEST_CASE_FIXTURE(Scenario, "one that has its own listener and asks for the drai
   const Port port;
   plans.set("v1", {"listen " + port.text(), "own-drain " + plans / "drained"});
   plans.set("v2", {"listen " + port.text()});
-  // With a grace that would end the connection at once.
+  // With a short grace, which would end the connection at once.
   Instance app(*this, v1, as_a_program + Words{"--keepalive-grace", "10ms"}, plans.arguments());
   auto connection = keep(port.address());
   begin_upgrade(app, v2);
@@ -498,7 +497,7 @@ TEST_CASE_FIXTURE(Scenario, "what cannot be handed on is refused, and the old co
   } misfits[] = {{"prefork-poll", "prefork"}, {"daemon", "foreground"}, {"raw", "--intercept seccomp"}};
   for (const auto& [what, words] : misfits) {
     CAPTURE(what);
-    // To what is held the kernel itself lets no raw call.
+    // For the held address the kernel itself refuses a raw bind().
     const Port port, other;
     const std::string bound_by_new = what == "raw" ? other.text() : port.text();
     Instance app(*this, v1, as_a_program, {what, bound_by_new, port.text()});

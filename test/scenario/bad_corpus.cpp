@@ -1,5 +1,5 @@
-// Every kind of bad release, in both modes, under load: nothing is lost, HEAD stays, the old release serves
-// again.
+// Every kind of bad release, in both listen modes and under load: no request is lost, HEAD stays, and the old
+// release serves again.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -21,8 +21,7 @@ std::string in_lower_case(std::string text) {
 
 std::string file_of(const BadRelease& bad) { return fixture_file(std::string(bad.file)); }
 
-// How long the way back took, from the moment at which the failure was found; 0 when no worker had been
-// touched.
+// How long the revert took, from the moment at which the failure was found; 0: no worker had been touched.
 long way_back(const Json& receipt) {
   long sum = 0;
   for (const auto& phase : receipt["phases"])
@@ -35,7 +34,7 @@ long expect_revert(const Instance& app, const BadRelease& bad) {
   const auto good = fixture("version_v1");
   const auto finished = app.upgrade(file_of(bad));
   CAPTURE(finished.err);
-  // What is no file to try was never begun.
+  // An upgrade to an unusable file does not even begin.
   const bool refused = bad.finder == liveswap::test::Finder::file;
   CHECK(finished.status == (refused ? Exit::refused : Exit::reverted));
   CHECK(contains(in_lower_case(finished.err), bad.finder == liveswap::test::Finder::probe
@@ -60,7 +59,8 @@ void survive(Scenario& scenario, const char* mode) {
   long longest = 0;
   std::size_t kinds = 0;
   for (const BadRelease& bad : bad_releases) {
-    // The address sanitizer does not find the C++ runtime of a library in a C program.
+    // The worker host is a C program, in which the address sanitizer does not find the C++ runtime of the
+    // library.
     if (sanitized() && contains(bad.name, "xception")) continue;
     longest = std::max(longest, expect_revert(app, bad));
     ++kinds;

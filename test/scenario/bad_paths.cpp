@@ -1,4 +1,4 @@
-// Paths that name no library that can be loaded: the text says which path, what was found, what was expected.
+// Paths without a loadable library: the text says which path, what was found and what was expected.
 #include <doctest/doctest.h>
 #include <elf.h>
 #include <sys/stat.h>
@@ -18,7 +18,7 @@ constexpr std::size_t machine_offset = 18;
 
 struct BadPath {
   std::string path;
-  std::string found;  // what the text must contain beside the path
+  std::string found;  // what the text must contain, besides the path
 };
 
 std::string for_another_machine(const TempDir& dir) {

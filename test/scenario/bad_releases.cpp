@@ -1,4 +1,4 @@
-// Releases that get ready, and misbehave later (bad_corpus.cpp has those that do not get so far).
+// Releases that become ready, and misbehave later (bad_corpus.cpp has those that fail before).
 #include <doctest/doctest.h>
 
 #include "support/connection.hpp"
@@ -7,7 +7,7 @@
 namespace scenario {
 namespace {
 
-// Server libraries do that on their way out. The socket is everybody's.
+// Some server libraries do that when they end. All workers share the socket.
 TEST_CASE_FIXTURE(Scenario, "a release that shuts the listener down harms the next one for a moment only") {
   for (const char* mode : {"reuseport", "shared"}) {
     Instance app(*this, fixture("shuts_down"), {"--listen-mode", mode});
@@ -16,7 +16,7 @@ TEST_CASE_FIXTURE(Scenario, "a release that shuts the listener down harms the ne
   }
 }
 
-// These get ready, so the upgrade to them is a success; they must still make way for the next one.
+// These releases become ready, so the upgrade succeeds. The next upgrade must still replace their workers.
 void replace_stubborn(Scenario& scenario, const std::string& mode, const std::string& release) {
   CAPTURE(release);
   Instance app(scenario, fixture("version_v1"),

@@ -1,22 +1,26 @@
 /*
- * A server that binds what a plan says: `binder DIRECTORY` reads DIRECTORY/VERSION.plan, a word and its
- * argument a line:
+ * A server that binds what a plan says: `binder DIRECTORY` reads DIRECTORY/VERSION.plan. Each line has a word
+ * and its argument:
  *
- *   listen WHERE      as listen_at() of http.h has it, or "0", a port that the kernel chooses
- *   udp PORT          datagrams, each answered with VERSION
+ *   listen WHERE      listens at WHERE: as for listen_at() of http.h, or "0", a port that the kernel chooses
+ *   udp PORT          receives datagrams, and answers each with VERSION
  *   udp-thread PORT   the same, by a thread that blocks in recvfrom()
- *   later MS WHERE    listens when it has served for so long
- *   die MS            leaves when it has served for so long, as one that cannot start
- *   deaf WHERE        listens there and never accepts
+ *   later MS WHERE    listens after it has served for MS milliseconds
+ *   die MS            exits after that time, like a server that cannot start
+ *   deaf WHERE        listens and never accepts
  *   wait FILE         does not go on before the file exists
- *   ready FILE        takes its readiness into its own hands: ready when the file exists
+ *   ready FILE        calls liveswap_ready() when the file exists
  *   own-drain FILE    drains by itself, and then writes the file
- *   term FILE         has a handler of SIGTERM, which writes the file; term-sigwait and term-signalfd: has
- * blocked it, and a thread that waits for it ignore-term       ignores SIGTERM hold FILE         has work in
- * progress, until the file exists fail              leaves, as one that cannot start
+ *   term FILE         handles SIGTERM: the handler writes the file
+ *   term-sigwait FILE, term-signalfd FILE
+ *                     blocks SIGTERM; a thread waits for the signal, and writes the file
+ *   ignore-term       ignores SIGTERM
+ *   hold FILE         holds the worker until the file exists
+ *   fail              exits, like a server that cannot start
  *
  * With anything but a directory, `binder WORD … PORT` listens at the port. After a SIGUSR1 it does to its
- * listeners whatever a program may do to its own, goes on with what is left, and writes DIRECTORY/hurt.PID.
+ * listeners all that a program may do to its own, goes on with those that are left, and writes
+ * DIRECTORY/hurt.PID.
  */
 #include "../unmodified/http.h"
 
@@ -68,8 +72,8 @@ static int bind_datagrams(const char* port, int flags) {
   return fd;
 }
 
-/* An error other than that of an answer to nobody ends the server: a socket that blocks does not say EAGAIN.
- */
+/* An error other than that of an answer to a client which has gone ends the server: a blocking socket does
+ * not return EAGAIN. */
 static void* answer_all(void* socket) {
   const int fd = *(int*)socket;
   struct sockaddr_storage peer;
@@ -98,7 +102,7 @@ static void on_term(int number) {
   _exit(0);
 }
 
-/* By the way, "sigwait" or "signalfd", that `term_way` says. */
+/* How the program waits for SIGTERM: "sigwait" or "signalfd". */
 static const char* term_way;
 
 static void* take_term(void* context) {
@@ -118,7 +122,7 @@ static void* take_term(void* context) {
   _exit(0);
 }
 
-/* Before any other thread is started, which inherits what is blocked. */
+/* Called before any other thread starts, because threads inherit blocked signals. */
 static void wait_for_term(const char* way, const char* file) {
   sigset_t term;
   pthread_t thread;
@@ -239,7 +243,7 @@ static long now_ms(void) {
   return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* False: it has drained. */
+/* False: the server has drained. */
 static bool turn(void) {
   struct pollfd wait[ENTRIES_MAX + 1];
   const int before = count;

@@ -1,4 +1,4 @@
-// What the command line offers beside start and upgrade.
+// The commands besides start and upgrade.
 #include <doctest/doctest.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,7 +15,7 @@
 namespace scenario {
 namespace {
 
-// With one slot there is one answer.
+// One slot gives one answer.
 const Words single{"--forks", "1"};
 
 TEST_CASE_FIXTURE(Scenario, "a message reaches every worker, and how many is said") {
@@ -72,7 +72,7 @@ TEST_CASE_FIXTURE(Scenario, "an upgrade without a path takes what is at the curr
   const std::string library = dir / "libapp.so";
   write_file(library, read_file(fixture("version_v1")));
   Instance app(*this, library);
-  // Beside it and renamed: what runs is mapped, and must not be written to.
+  // Writes a new file and renames it: the running file is mapped and must not be written to.
   write_file(library + ".new", read_file(fixture("version_v2")));
   REQUIRE(::rename((library + ".new").c_str(), library.c_str()) == 0);
   const auto finished = app.run("upgrade");
@@ -129,7 +129,7 @@ void change_forks(Scenario& scenario, const char* mode) {
 TEST_CASE_FIXTURE(Scenario, "forks up and down, reuseport") { change_forks(*this, "reuseport"); }
 TEST_CASE_FIXTURE(Scenario, "forks up and down, shared") { change_forks(*this, "shared"); }
 
-// More waits for the slot that vanishes than it serves in its last second.
+// More connections wait for the removed slot than it can serve in its last second.
 TEST_CASE_FIXTURE(Scenario, "forks down loses nobody who waits") {
   Instance app(*this, own_fixture("one_by_one"), {"--drain-limit", "20s"});
   std::vector<Connection> clients;

@@ -1,4 +1,5 @@
-// Clients that connect and say nothing, or never listen: they cost nothing and keep nobody out.
+// Clients that send nothing, or read nothing: they cost the master nothing, and do not keep other clients
+// out.
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -32,7 +33,7 @@ std::vector<Connection> crowd_at(const std::string& door, const std::string& fir
 }
 
 TEST_CASE_FIXTURE(Scenario, "1,000 idle connections on each door") {
-  // The master gets the limit as it is before: it must not need a higher one.
+  // The master starts with the usual limit, and must not need a higher one.
   Instance app(*this, fixture("version_v1"));
   if (!allow_descriptors(2 * crowd_size + 200)) {
     MESSAGE("this user may not open so many descriptors: left out");
@@ -51,7 +52,7 @@ TEST_CASE_FIXTURE(Scenario, "1,000 idle connections on each door") {
   CHECK(answer_of(late)["value"] == "OK");
 }
 
-// Sends until the other end takes no more for a while, or has cut it off.
+// Sends until the master reads no more for a while, or has closed the connection.
 void ask_without_listening(Connection& connection) {
   const timeval patience{2, 0};
   ::setsockopt(connection.fd(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);

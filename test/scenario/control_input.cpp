@@ -1,4 +1,4 @@
-// What comes in through the doors of the control server and is no command: it does nothing.
+// Input to the control server that is no command has no effect.
 #include <doctest/doctest.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-// Deploys that move a symbolic link, `current`: what is given by a name is looked up by that name each time.
+// Deployments that move a symbolic link, `current`: each upgrade looks the given path up again.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// releases/1 and releases/2 with a libapp.so each, and `current`, which names one of them.
+// releases/1 and releases/2, each with a libapp.so, and the link `current` to one of them.
 class Deployment {
  public:
   explicit Deployment(const TempDir& dir) : root_(dir.directory("srv")) {
@@ -36,7 +36,7 @@ class Deployment {
   std::string root_;
 };
 
-// As a shell that has gone to `current`: its $PWD says the name.
+// As from a shell that has changed its directory to `current`: $PWD has that name.
 Process::Setup within(const Deployment& deployment, Process::Setup setup) {
   setup.directory = deployment.current();
   setup.environment["PWD"] = deployment.current();
@@ -49,7 +49,7 @@ pid_t only_worker(const Site& site) {
   return workers.empty() ? 0 : workers[0]["pid"].get<pid_t>();
 }
 
-// A new worker serves, and this one is not it.
+// Waits until another worker than this one serves, and returns it.
 pid_t after_death_of(const Site& site, pid_t worker) {
   ::kill(worker, SIGKILL);
   pid_t next = 0;

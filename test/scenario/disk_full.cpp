@@ -1,5 +1,5 @@
-// The disk of the state directory is full, sooner or later in an upgrade: the old release serves on, the
-// caller learns why, and with room everything is as it was.
+// The disk of the state directory becomes full at some point of an upgrade: the old release still serves, the
+// caller learns the reason, and with room again all is as before.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -27,7 +27,7 @@ class SmallDisk {
   SmallDisk& operator=(const SmallDisk&) = delete;
 
   bool mounted() const { return mounted_; }
-  // Blocks of 4 KiB.
+  // In blocks of 4 KiB.
   long room() const {
     struct statvfs disk {};
     ::statvfs(path_.c_str(), &disk);
@@ -46,8 +46,7 @@ class SmallDisk {
   bool mounted_ = false;
 };
 
-// From no room at all, a block more each time, until the upgrade succeeds: the disk is full at each write in
-// turn.
+// Gives one block more each time until the upgrade succeeds, so that each write fails in turn.
 TEST_CASE_FIXTURE(Scenario, "the disk is full at every write of an upgrade") {
   const std::string place = dir / "disk";
   std::filesystem::create_directory(place);
@@ -81,7 +80,7 @@ TEST_CASE_FIXTURE(Scenario, "the disk is full at every write of an upgrade") {
   CHECK(contains(http_get(app.address()), "v2"));
   MESSAGE("the upgrade failed with ", failures, " sizes of a full disk");
   load.stop().check_nothing_lost();
-  // With no room at all a worker that dies is replaced all the same.
+  // Without any room, a worker that dies is still replaced.
   disk.leave(0);
   const auto workers = app.workers();
   ::kill(workers[0], SIGKILL);
@@ -89,7 +88,7 @@ TEST_CASE_FIXTURE(Scenario, "the disk is full at every write of an upgrade") {
   disk.make_room();
 }
 
-// Nothing that the disk has no room for keeps bad code in place or the service down.
+// A full disk neither keeps bad code in place nor the service down.
 TEST_CASE_FIXTURE(Scenario,
                   "a rollback and a start on a full disk serve, and are recorded when there is room") {
   const std::string place = dir / "disk";

@@ -1,4 +1,4 @@
-// Workers that only drain: long connections hold up neither the fix of a bad release nor the way back.
+// Workers that only drain: long connections delay neither the fix of a bad release nor a rollback.
 #include <doctest/doctest.h>
 
 #include <list>
@@ -9,7 +9,7 @@
 namespace scenario {
 namespace {
 
-// Connections that every worker has, and that last as long as this: each has begun a request.
+// Connections to every worker, each with an unfinished request. They last as long as the object.
 class Held {
  public:
   explicit Held(const Instance& app, unsigned count = 8) {
@@ -21,13 +21,13 @@ class Held {
   std::list<Connection> connections_;
 };
 
-// Until a new connection is answered by that version.
+// Waits until a new connection is answered by that version; returns the time since `since`.
 milliseconds until_served(const Instance& app, const std::string& version, Clock::time_point since) {
   REQUIRE(eventually([&] { return contains(http_get(app.address()), version); }));
   return std::chrono::duration_cast<milliseconds>(Clock::now() - since);
 }
 
-// That release serves, and nothing is under way: whoever drains beside it.
+// Waits until the release is committed and no upgrade runs; old workers may still drain.
 bool committed(const Instance& app, const std::string& library) {
   return eventually([&] {
     const auto status = app.status();
@@ -43,7 +43,7 @@ std::size_t draining(const Instance& app) {
   return count;
 }
 
-// Far below the drain limit of a minute, far above what it takes, for machines that are busy.
+// Far below the drain limit of a minute, and far above the usual time, for busy machines.
 constexpr milliseconds at_once{10'000};
 
 TEST_CASE_FIXTURE(Scenario, "long connections delay neither the fix nor the rollback") {
@@ -91,7 +91,7 @@ TEST_CASE_FIXTURE(Scenario, "beyond max-draining the longest are ended, and all 
     REQUIRE(committed(app, fixture("version_" + version)));
     held.emplace_back(app, static_cast<unsigned>(8 * (held.size() + 1)));
   }
-  // The first had nothing to hold it; of v2, v3 and v1 two may drain.
+  // No connection kept the workers of the first release; of v2, v3 and v1 two may drain.
   REQUIRE(first.wait().status == Exit::ok);
   Process second = app.site().launch("upgrade", {fixture("version_v2")});
   REQUIRE(committed(app, fixture("version_v2")));
@@ -147,7 +147,7 @@ TEST_CASE_FIXTURE(Scenario, "a canary of more slots than there are asks whether 
   const auto workers = app.workers();
   CHECK(asks(app.upgrade(fixture("version_v2"), {"--canary", "50"})) == Exit::usage);
   CHECK(app.workers() == workers);
-  // There may be fewer by now than when the master was started.
+  // The number of slots may have been reduced since the start.
   REQUIRE(app.run("forks", {"1"}).status == Exit::ok);
   const auto finished = app.upgrade(fixture("version_v2"));
   CHECK(finished.status == Exit::usage);

@@ -1,4 +1,4 @@
-/* What it says is where its file differs. With INNER what is behind it says it. */
+/* The function returns TEXT, which differs for each file; with INNER, the text of the library behind it. */
 #ifdef INNER
 const char* INNER(void);
 __attribute__((visibility("default"))) const char* elsewhere_text(void) { return INNER(); }

@@ -1,5 +1,5 @@
-// A program with a master in it: embedder TARGET PORT LISTEN. It has 64 MiB of its own, which no worker may
-// cost.
+// A program that embeds a master: embedder TARGET PORT LISTEN. It uses 64 MiB of its own, which must not
+// enlarge the workers.
 #include <cstdio>
 #include <cstdlib>
 #include <liveswap.hpp>
@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
   options.port = static_cast<std::uint16_t>(std::atoi(argv[2]));
   options.listen = {{"", argv[3]}};
   options.on_ready = [&] { std::printf("ready %c\n", ballast.back()), std::fflush(stdout); };
-  // Unflushed: whoever forks must not print it once more.
+  // Not flushed: a child must not print this again.
   std::printf("once ");
   const auto outcome = liveswap::run(options);
   std::printf("ended: %s\n", outcome.text.c_str());

@@ -1,4 +1,4 @@
-// liveswap as a library: a master and a client in programs of one's own.
+// liveswap as a library: programs that embed a master, and a client.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <unistd.h>

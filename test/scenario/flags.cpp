@@ -1,4 +1,4 @@
-// The original's flags, beside the sub-commands.
+// The flags of the original liveswap, besides the sub-commands.
 #include <doctest/doctest.h>
 
 #include "support/connection.hpp"

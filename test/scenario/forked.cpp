@@ -20,7 +20,7 @@ Json old_worker(const Instance& app) {
   return {};
 }
 
-// A request is under way in a child of the only worker while that is upgraded.
+// Upgrades while a child of the only worker has a request.
 void keeps_the_request(Scenario& scenario, const std::string& leaves, const std::string& makes) {
   CAPTURE(leaves);
   CAPTURE(makes);
@@ -31,7 +31,7 @@ void keeps_the_request(Scenario& scenario, const std::string& leaves, const std:
   const auto finished = app.upgrade(forker("v2"));
   CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
   CHECK_MESSAGE(!contains(finished.out + finished.err, "died"), finished.out, finished.err);
-  // It has waited, so the answer is there already.
+  // The upgrade has waited for the child, so the answer is complete.
   const std::string answer = client.read_all(milliseconds(1));
   CHECK_MESSAGE(contains(answer, "v1\n"), answer);
   const Json worker = old_worker(app);
@@ -102,7 +102,7 @@ TEST_CASE_FIXTURE(Scenario, "a child that never answers is ended with its group 
   }
 }
 
-// It has the socket still when the master has gone, and ends when that is shut down.
+// The process still has the socket when the master has exited, and exits when the socket is shut down.
 TEST_CASE_FIXTURE(Scenario, "a process that a worker has left behind does not keep the address") {
   const std::string path = dir / "app.sock";
   for (const std::string mode : {"reuseport", "shared"}) {
@@ -122,7 +122,7 @@ TEST_CASE_FIXTURE(Scenario, "a process that a worker has left behind does not ke
   }
 }
 
-// It would go on with the old code for ever.
+// Otherwise it would serve the old code for ever.
 TEST_CASE_FIXTURE(Scenario,
                   "a process that accepts beside its worker is ended with that, and no request is lost") {
   Instance app(*this, forker("v1"), {"--settle", "20ms"}, {"return", "acceptor"});
@@ -156,8 +156,7 @@ TEST_CASE_FIXTURE(Scenario, "a worker that dies takes the processes with it that
   CHECK(eventually([&] { return !proc::runs(orphan); }));
 }
 
-// An orphan that has executed a program bears no mark of its worker: that of the worker which serves is named
-// as well.
+// An orphan that has executed another program cannot be told from one of the serving worker: both are named.
 TEST_CASE_FIXTURE(Scenario, "programs that workers have left with a listener open are named, and go on") {
   Instance app(*this, forker("v1"), {"--forks", "1"}, {"return", "program"});
   const auto finished = app.upgrade(forker("v2"));
@@ -181,7 +180,7 @@ TEST_CASE_FIXTURE(Scenario, "programs that workers have left with a listener ope
   CHECK(eventually([&] { return !app.status().contains("left"); }));
 }
 
-// The worker that was not told to leave has failed, and its children go with it.
+// A worker that exits without having been told to drain has failed, and its children are ended.
 TEST_CASE_FIXTURE(Scenario, "SIGTERM of a worker that serves is a failure") {
   Instance app(*this, forker("v1"), {"--forks", "1"}, {"raise", "once"});
   const pid_t worker = app.workers().at(0);

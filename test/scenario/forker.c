@@ -1,18 +1,23 @@
 /*
- * A server that forks for each connection and drains in its own way. Arguments after `--`: how it leaves when
- * it shall drain
+ * A server that forks for each connection and drains in its own way. The first argument after `--` says how
+ * it exits in a drain:
  *
- *   return   liveswap_main returns at once, whatever its children do
- *   raise    it dies by the default action of SIGTERM at once
- *   outside  it knows of no drain: it is retired from outside, and re-raises the SIGTERM that its handler
- * gets
+ *   return   liveswap_main returns at once, whatever the children do
+ *   raise    the default action of SIGTERM ends it at once
+ *   outside  it does not know of drains: liveswap retires it, and its SIGTERM handler raises the signal again
  *
- * and, as the second one, how a child is made: `once`, `twice` (the child forks again and ends), `stuck` (it
- * never answers), `helper` (besides a child of the first kind there is one in a session of its own, which
- * holds the listener until that is shut down), `acceptor` (besides, an orphan in a session of its own accepts
- * too, and answers each request after 10 ms), `program` (besides, an orphan that holds the listener executes
- * another program), `kept` (it answers one request after the other, each after 10 ms, until the client
- * closes). Any other child reads a request, and answers in two halves, a second apart.
+ * The second argument says how a child is made:
+ *
+ *   once      by one fork
+ *   twice     the child forks again and exits
+ *   stuck     the child never answers
+ *   helper    like once; in addition a process in a session of its own holds the listener until the listener
+ *             is shut down
+ *   acceptor  in addition an orphan in a session of its own accepts, and answers each request after 10 ms
+ *   program   in addition an orphan that holds the listener executes another program
+ *   kept      the child answers one request after the other, each after 10 ms, until the client closes
+ *
+ * Any other child reads a request, and answers in two halves, a second apart.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -27,7 +32,7 @@
 static int leaves(const char* how) { return strcmp(liveswap_argv()[1], how) == 0; }
 static int makes(const char* what) { return strcmp(liveswap_argv()[2], what) == 0; }
 
-/* One request a time: the clients wait for an answer before they send the next. */
+/* Reads one request at a time: the clients wait for an answer before they send the next request. */
 static void serve_kept(int fd) {
   char in[4096];
   size_t size = 0;
@@ -73,7 +78,7 @@ static void hold(int listener) {
   _exit(0);
 }
 
-/* As a daemon does: an orphan in a session of its own. True in it. */
+/* Becomes an orphan in a session of its own, as a daemon does. True in the orphan. */
 static int become_orphan(void) {
   if (fork() != 0) return 0;
   setsid();

@@ -1,4 +1,4 @@
-// Workers that close the listener that they were lent, though nobody has told them to drain.
+// Workers that close their lent listener without having been told to drain.
 #include <doctest/doctest.h>
 
 #include "support/connection.hpp"
@@ -8,7 +8,7 @@
 namespace scenario {
 namespace {
 
-// 24 new connections, so that each slot gets some.
+// Makes 24 connections, so that each slot gets some.
 void check_all_answered(const Instance& app) {
   for (int i = 0; i < 24; ++i) CHECK(contains(http_get(app.address()), "v1"));
 }
@@ -35,7 +35,7 @@ TEST_CASE_FIXTURE(Scenario,
   }
 }
 
-// Of that the worker host sees nothing: the master finds connections that wait, and a worker without the
+// The worker host does not see this close(). The master finds waiting connections, and a worker without the
 // socket.
 TEST_CASE_FIXTURE(Scenario,
                   "a worker that closes the lent listener by a system call of its own is replaced") {
@@ -44,7 +44,7 @@ TEST_CASE_FIXTURE(Scenario,
     Instance app(*this, own_fixture("giver_up"), {"--forks", "1", "--listen-mode", mode});
     const auto before = app.workers();
     CHECK(contains(http_get(app.address(), "/raw_close"), "v1"));
-    check_all_answered(app);  // the first of them by the next worker
+    check_all_answered(app);  // the next worker answers the first of them
     CHECK(app.workers() != before);
     CHECK(contains(app.master().err(), "connections wait at the listener 0, and it has closed that"));
   }
@@ -61,7 +61,7 @@ TEST_CASE_FIXTURE(Scenario,
   CHECK(contains(app.master().err(), "has shut the shared socket down; listening again"));
 }
 
-// It is slow, and has the listener: connections that wait do not make it a failure.
+// The worker is slow, but has the listener: waiting connections are no failure.
 TEST_CASE_FIXTURE(Scenario, "a worker that is busy for seconds is left alone") {
   Instance app(*this, own_fixture("one_by_one"), {"--forks", "1"});
   const auto before = app.workers();

@@ -1,5 +1,4 @@
-/* A server that closes the listener that it was lent when a request says so, in one way or another, and
- * serves on. */
+/* A server that closes its lent listener when a request says so, in several ways, and goes on serving. */
 #define _GNU_SOURCE 1
 #include <liveswap_plugin.h>
 #include <poll.h>
@@ -16,7 +15,7 @@ static void give_up(const char* request) {
   if (strstr(request, "GET /shutdown ") != NULL) shutdown(listener, SHUT_RDWR);
   if (strstr(request, "GET /close ") != NULL) close(listener);
   if (strstr(request, "GET /close_range ") != NULL) close_range((unsigned)listener, (unsigned)listener, 0);
-  /* As a runtime that makes its system calls itself: nobody stands in for libc's function. */
+  /* As a runtime that makes system calls itself: the worker host does not see the call. */
   if (strstr(request, "GET /raw_close ") != NULL) raw_call(SYS_close, listener, 0, 0, 0);
   if (strstr(request, "GET /raw_shutdown ") != NULL) raw_call(SYS_shutdown, listener, SHUT_RDWR, 0, 0);
   if (strstr(request, "GET /dup ") != NULL) {
@@ -40,7 +39,7 @@ int liveswap_main(int fd) {
   while (!liveswap_draining()) {
     struct pollfd wait[2] = {{liveswap_drain_fd(), POLLIN, 0}, {listener, POLLIN, 0}};
     poll(wait, 2, -1);
-    if ((wait[1].revents & POLLNVAL) != 0) poll(wait, 1, -1); /* it has none any more */
+    if ((wait[1].revents & POLLNVAL) != 0) poll(wait, 1, -1); /* the listener is closed */
     if ((wait[1].revents & POLLHUP) != 0) poll(NULL, 0, 1);
     const int client = (wait[1].revents & POLLIN) != 0 ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
     if (client >= 0) serve(client);

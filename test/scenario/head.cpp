@@ -1,4 +1,4 @@
-// The HEAD file: what a restart runs. It names code that is committed, or the old code.
+// The HEAD file decides what a restart runs. It names committed code: the new, or the old.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -14,7 +14,7 @@
 namespace scenario {
 namespace {
 
-// A file system of a few pages, full but for what is in it already.
+// A file system of a few pages without free space.
 class TinyDisk {
  public:
   explicit TinyDisk(const std::string& path) : path_(path) {
@@ -63,7 +63,7 @@ TEST_CASE_FIXTURE(Scenario, "HEAD of the state directory is there for the next s
   CHECK(contains(http_get(again.address()), "v2"));
 }
 
-// A restart from the file of the documentation's unit, with `target:` in it.
+// A restart with the configuration file of the documented systemd unit, which has `target:`.
 TEST_CASE_FIXTURE(Scenario, "an upgrade outlives a restart, whatever target is configured") {
   const auto site = std::make_shared<Site>(*this);
   const Words file{"-c", dir / "app.yaml"};
@@ -99,7 +99,7 @@ TEST_CASE_FIXTURE(Scenario, "--force-target starts what is named, whatever HEAD 
   CHECK(contains(third.status().value("target_note", ""), "a restart begins with the configured target"));
 }
 
-// What a start warns of is said where it was typed, not only in the log.
+// A start's warning stands on the terminal, not only in the log.
 TEST_CASE_FIXTURE(Scenario, "a start by hand that HEAD decides against says so on the terminal") {
   const auto site = std::make_shared<Site>(*this);
   { Instance app(site, fixture("version_v2")); }
@@ -112,7 +112,7 @@ TEST_CASE_FIXTURE(Scenario, "a start by hand that HEAD decides against says so o
   CHECK(site->run("stop").status == Exit::ok);
 }
 
-// The only command between backquotes.
+// The only command in backquotes.
 std::string hinted(const std::string& text) {
   const auto begin = text.find("`liveswap ");
   REQUIRE(begin != std::string::npos);
@@ -191,7 +191,7 @@ TEST_CASE_FIXTURE(Scenario, "a HEAD that names nothing is refused with what was 
   expect_refusal(site, dir.directory("folder"), "directory");
 }
 
-// A start with the configured target would undo the upgrades that the damaged HEAD knew of.
+// Starting the configured target would undo the upgrades that the damaged HEAD recorded.
 TEST_CASE_FIXTURE(Scenario, "a damaged HEAD is no reason to go back to the configured target") {
   const auto site = std::make_shared<Site>(*this);
   const std::string head = site->state_dir() + "/HEAD";
@@ -217,7 +217,7 @@ TEST_CASE_FIXTURE(Scenario, "a damaged HEAD is no reason to go back to the confi
     CHECK(contains(http_get(forced.address()), "v1"));
     CHECK(read_file(head) == fixture("version_v1") + "\n");
   }
-  // Without HEAD it is the first start again.
+  // Without HEAD the start counts as the first one.
   REQUIRE(::unlink(head.c_str()) == 0);
   Instance first(site, fixture("version_v2"));
   CHECK(contains(http_get(first.address()), "v2"));

@@ -113,7 +113,7 @@ TEST_CASE_FIXTURE(Scenario, "sha256-list: only what stands in the list") {
   Instance app(site, fixture("version_v1"), {"--pre-upgrade", shipped_plugin("sha256-list")});
   const auto stranger = app.upgrade(fixture("version_v3"));
   CHECK(stranger.status == Exit::refused);
-  // It throws inside, which the address sanitizer cannot follow in a C program.
+  // The plugin throws an exception, which the address sanitizer cannot follow in a C program.
   if (!sanitized()) CHECK(contains(stranger.err, fixture("version_v3")));
   const auto listed = app.upgrade(fixture("version_v2"));
   CHECK_MESSAGE(listed.status == Exit::ok, listed.err);

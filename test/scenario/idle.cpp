@@ -12,7 +12,7 @@ constexpr milliseconds watched{2'000};
 
 long switches(pid_t pid) { return proc::status_number(pid, "voluntary_ctxt_switches"); }
 
-// Whether it slept through.
+// Whether the process did not wake up in that time.
 bool sleeps(pid_t pid, milliseconds time) {
   const long before = switches(pid);
   let_pass(time);
@@ -23,7 +23,7 @@ TEST_CASE_FIXTURE(Scenario, "an idle master does not wake up") {
   Instance app(*this, fixture("version_v1"));
   CHECK(app.upgrade(fixture("version_v2")).status == Exit::ok);
   const pid_t pid = app.master().pid();
-  // What the upgrade has left to do comes to an end.
+  // Waits until the upgrade's remaining work is done.
   REQUIRE(eventually([&] { return sleeps(pid, milliseconds(500)); }));
   CHECK(sleeps(pid, watched));
 }

@@ -1,4 +1,4 @@
-// Options that a release sets on the listeners that all releases share.
+// Socket options that a release sets on the shared listeners.
 #include <doctest/doctest.h>
 
 #include "support/connection.hpp"
@@ -9,7 +9,7 @@ namespace {
 
 std::string setter(const std::string& version) { return own_fixture("setter_" + version); }
 
-// So many that each slot gets some; each client waits to be greeted, and says nothing.
+// Makes enough connections for each slot; a client waits for the greeting without sending anything.
 int greeted(const Instance& app, const std::string& version) {
   int count = 0;
   for (int i = 0; i < 16; ++i) {

@@ -1,4 +1,4 @@
-// Where an instance listens, and what happens when somebody else does already.
+// Where an instance listens, and what happens when another program listens there.
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <netinet/in.h>
@@ -38,7 +38,7 @@ UniqueFd listen_on(const Port& port) {
   return fd;
 }
 
-// A socket file whose holder listens, or is dead.
+// A socket file with a living or a dead listener.
 UniqueFd socket_file(const std::string& path, bool living) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

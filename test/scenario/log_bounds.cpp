@@ -1,5 +1,5 @@
-// What clients, libraries and workers can make the master write to its log is bounded, and what was left out
-// is counted there.
+// Clients, libraries and workers can make the master write only a bounded number of lines to its log; the log
+// counts the omitted ones.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -29,7 +29,7 @@ TEST_CASE_FIXTURE(Scenario,
     CHECK(contains(stranger.read_line(), "\"error\""));
   }
   const auto log = app.master().err();
-  // Two when a minute ends in between.
+  // Two lines, if a minute ends in between.
   CHECK(lines_with(log, "command with no valid token was refused on TCP, from 127.0.0.1:") >= 10);
   CHECK(lines_with(log, "command with no valid token was refused on TCP, from 127.0.0.1:") <= 20);
   CHECK(lines_with(log, "a line that is no command was refused, from 127.0.0.1:") >= 10);
@@ -42,7 +42,7 @@ TEST_CASE_FIXTURE(Scenario,
   const auto finished = app.upgrade(talker("selftest_flood"));
   CHECK(finished.status == Exit::reverted);
   CHECK(contains(finished.err, "preflight, stage selftest: it took longer than its limit of 1000 ms"));
-  CHECK(contains(finished.err, "xxxx"));  // what it wrote last is kept all the same
+  CHECK(contains(finished.err, "xxxx"));  // the last output is kept nevertheless
   const auto log = app.master().err();
   CHECK(log.size() < 8'000'000);
   CHECK(lines_with(log, "more bytes that it wrote were left out") == 1);

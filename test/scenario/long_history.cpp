@@ -1,5 +1,5 @@
-// What stands in the history is many, large, or written by somebody else. The master reads none of it:
-// processes of liveswap-store do.
+// The history has many receipts, large ones, or some that another program has written. The master reads none:
+// liveswap-store does.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -22,7 +22,7 @@ std::string receipt_path(const Site& site, int number) {
   return site.state_dir() + "/history/" + std::to_string(number) + ".json";
 }
 
-// Receipts 3 and up, of upgrades that were reverted. Returns how many bytes they have.
+// Writes receipts 3 and up, of reverted upgrades. Returns their size in bytes.
 std::uint64_t fill_history(const Site& site) {
   Json receipt = Json::parse(read_file(receipt_path(site, 2)));
   const Json slot = receipt["slots"][0];
@@ -38,8 +38,8 @@ std::uint64_t fill_history(const Site& site) {
   return bytes;
 }
 
-// By read() and its like, of any file. Of the main thread: of a process, children that were reaped would
-// count.
+// Bytes that the main thread has read by read() and similar calls, from any file. The process's own number
+// includes reaped children.
 std::uint64_t bytes_read_by(pid_t process) {
   const std::string number = std::to_string(process);
   const std::string text = read_file("/proc/" + number + "/task/" + number + "/io");
@@ -70,11 +70,11 @@ TEST_CASE_FIXTURE(Scenario, "the master reads no receipt, however many and large
     CHECK(app.upgrade(fixture("version_v1")).status == Exit::ok);
     CHECK(app.run("rollback").status == Exit::ok);
     CHECK(app.run("rollback", {"1"}).status == Exit::ok);
-    // The receipt that was shown is passed on, and not read in its file.
+    // The master passes the receipt on, and does not read the file.
     CHECK(bytes_read_by(app.master().pid()) - before < bytes / 10);
     CHECK(app.run("stop").status == Exit::ok);
   }
-  // This one has committed a single release: the one before stands in the history alone.
+  // This master has committed one release only; the release before is known from the history alone.
   Instance app(site, "");
   const auto before = bytes_read_by(app.master().pid());
   const auto back = app.run("rollback");
@@ -92,7 +92,7 @@ TEST_CASE_FIXTURE(Scenario, "many questions at once are answered in turn, by a f
     clients.emplace_back(local_door(app.site()));
     clients.back().send("{\"cmd\":\"history\",\"value\":\"8\"}\n");
   }
-  // These go away without their answers.
+  // These clients close before their answers.
   for (int i = 0; i < 4; ++i) clients.pop_back();
   std::size_t most = 0;
   CHECK(eventually([&] {
@@ -128,7 +128,7 @@ TEST_CASE_FIXTURE(Scenario, "hostile receipts end neither the master nor the com
   REQUIRE(::symlink("1.json", (history + "10.json").c_str()) == 0);
   for (int number = 3; number <= 10; ++number) {
     CAPTURE(number);
-    const bool runs = number == 7;  // nothing is odd but what a rollback does not need
+    const bool runs = number == 7;  // only a member that a rollback does not need is damaged
     CHECK(app.run("rollback", {std::to_string(number)}).status == (runs ? Exit::ok : Exit::failed));
     CHECK(app.run("receipt", {std::to_string(number)}).status == (number >= 8 ? Exit::failed : Exit::ok));
   }
@@ -139,7 +139,8 @@ TEST_CASE_FIXTURE(Scenario, "hostile receipts end neither the master nor the com
   CHECK(contains(app.run("history").out, "11"));
 }
 
-// A process that answers is held, so that what comes meanwhile finds the rollback without its target.
+// Stops the process that reads the history, so that the rollback has no target yet when the next command
+// comes.
 class HeldRollback {
  public:
   HeldRollback(Scenario& scenario, std::shared_ptr<Site> site)
@@ -155,7 +156,7 @@ class HeldRollback {
   Connection& client() { return client_; }
 
  private:
-  // Only the history knows the release before, and reading it takes a moment.
+  // Only the history knows the earlier release, and reading it takes time.
   static Instance restarted(Scenario& scenario, std::shared_ptr<Site> site) {
     {
       Instance first(site, fixture("version_v1"));

@@ -1,4 +1,4 @@
-// A load client that never saw a loss proves nothing: here it must.
+// The load client must notice losses, or "nothing was lost" would prove nothing.
 #include <doctest/doctest.h>
 #include <signal.h>
 
@@ -17,7 +17,7 @@ TEST_CASE_FIXTURE(Scenario, "requests that die with master and workers are count
   for (const pid_t worker : workers) ::kill(worker, SIGKILL);
   app.master().wait();
   REQUIRE(eventually([&] { return !Connection::attempt(app.address()); }));
-  // Some attempts find nobody there.
+  // Some attempts are refused.
   let_pass(milliseconds(200));
   const auto report = load.stop();
   CHECK(report.failures() > 5);

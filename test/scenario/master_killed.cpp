@@ -1,5 +1,4 @@
-// The master is killed at every step of an upgrade: HEAD names a release that was proven, and the next start
-// runs it.
+// The master is killed at every step of an upgrade: HEAD names a proven release, and the next start runs it.
 #include <doctest/doctest.h>
 #include <signal.h>
 
@@ -20,7 +19,7 @@ void kill_master(Instance& app) {
   app.master().wait();
 }
 
-// What HEAD names is what the next start runs, without a word of what it shall run: one of the two.
+// Starts without a target: the start runs what HEAD names, which is one of the two releases.
 void expect_committed(const std::shared_ptr<Site>& site) {
   const auto head = read_file(site->head_path());
   const bool old_one = head == fixture("version_v1") + "\n";
@@ -34,8 +33,7 @@ void expect_committed(const std::shared_ptr<Site>& site) {
   CHECK(contains(http_get(again.address()), "v2"));
 }
 
-// Asks for an upgrade and reads on until the event comes for the n-th time; false when the upgrade ends
-// before.
+// Starts an upgrade and reads until the n-th event of that name; false: the upgrade ended before.
 bool upgrade_until(const Site& site, const std::string& event, int count) {
   Connection client(local_door(site));
   REQUIRE(client.send(Json{{"cmd", "upgrade"}, {"value", fixture("version_v2")}}.dump() + "\n"));
@@ -64,7 +62,7 @@ TEST_CASE_FIXTURE(Scenario, "the master is killed at every event of an upgrade")
   }
 }
 
-// Between the events lie the writes: a kill at any moment, many times.
+// Writes happen between the events, so the master is killed at random moments, many times.
 TEST_CASE_FIXTURE(Scenario, "the master is killed at any moment of an upgrade") {
   std::minstd_rand random(20'261'122);
   std::uniform_int_distribution<int> moment(0, 60);

@@ -1,4 +1,4 @@
-// Libraries that a release needs and that are found by an absolute path, as in CMake's build tree.
+// Private libraries that a release finds by an absolute path, as in CMake's build tree.
 #include <doctest/doctest.h>
 #include <signal.h>
 
@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where the run path of the applications leads.
+// The directory in the applications' RUNPATH.
 class NeededPlace {
  public:
   NeededPlace() {
@@ -23,7 +23,7 @@ class NeededPlace {
     put("inner_first.so", "libinner.so");
   }
   ~NeededPlace() { fs::remove_all(path); }
-  // A new file under the name: what is mapped stays as it is.
+  // Puts a new file under the name; the mapped file stays unchanged.
   static void put(const std::string& from, const std::string& name) {
     fs::copy_file(std::string(NEEDED_BUILD "/") + from, path + "/new");
     fs::rename(path + "/new", path + "/" + name);
@@ -56,7 +56,7 @@ TEST_CASE_FIXTURE(Scenario, "what is found by an absolute path belongs to the re
     CHECK(contains(app.master().err(), ".needed/libelsewhere.so"));
     CHECK_FALSE(contains(app.master().err(), "not part of the release"));
     CHECK(contains(http_get(app.address()), "first path=\n"));
-    // The next build: a respawn still runs what was committed, an upgrade takes the new one.
+    // After the next build, a respawn still runs the committed library, and an upgrade takes the new one.
     NeededPlace::put("inner_second.so", "libinner.so");
     kill_worker(app);
     CHECK(contains(http_get(app.address()), "first path="));

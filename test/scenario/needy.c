@@ -1,4 +1,4 @@
-/* An application that answers with what a library says which it needs from elsewhere. */
+/* An application that answers with the text of a private library. */
 #include <liveswap_plugin.h>
 #include <poll.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-// The master has no memory, or no descriptor, for a while: it serves on, says so, and takes commands again as
-// soon as it can.
+// The master lacks memory, or descriptors, for a while: the workers still serve, the log says so, and later
+// the master accepts commands again.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -13,7 +13,7 @@
 namespace scenario {
 namespace {
 
-// No byte of address space more than the master has now.
+// Limits the master's address space to its current size.
 void take_memory(pid_t pid) {
   const auto now = static_cast<rlim_t>(proc::status_number(pid, "VmSize")) * 1024;
   const rlimit limit{now, RLIM_INFINITY};
@@ -26,12 +26,12 @@ void give_memory(pid_t pid) {
 }
 
 TEST_CASE_FIXTURE(Scenario, "a master without memory serves, refuses commands, and recovers") {
-  if (sanitized()) return;  // its runtime ends the process then
+  if (sanitized()) return;  // the sanitizer's runtime would end the process
   Instance app(*this, fixture("version_v1"), {"--settle", "20ms"});
   const pid_t master = app.master().pid();
   for (int round = 0; round < 3; ++round) {
     take_memory(master);
-    // Clients that say much and never end their lines take what the allocator has free.
+    // Clients that send much without a newline use up the allocator's free memory.
     std::vector<Connection> clients;
     for (int i = 0; i < 64; ++i) {
       auto client = Connection::attempt("unix:" + app.site().control_socket());
@@ -45,7 +45,7 @@ TEST_CASE_FIXTURE(Scenario, "a master without memory serves, refuses commands, a
                                 "the master has no memory for a command now: try again");
     });
     CHECK(is_refused);
-    // There is no memory for a successor now, but there will be.
+    // A successor cannot start now, but later.
     const auto died = app.children();
     REQUIRE_FALSE(died.empty());
     ::kill(died.front(), SIGKILL);
@@ -59,7 +59,7 @@ TEST_CASE_FIXTURE(Scenario, "a master without memory serves, refuses commands, a
   CHECK(eventually([&] { return app.children().size() == 2; }));
 }
 
-// A limit that leaves so many descriptors.
+// Sets a limit that leaves so many descriptors.
 void leave_descriptors(pid_t pid, rlim_t count) {
   rlimit now{};
   REQUIRE(::prlimit(pid, RLIMIT_NOFILE, nullptr, &now) == 0);

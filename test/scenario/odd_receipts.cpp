@@ -1,4 +1,4 @@
-// Files in history/ that no master has written: whatever stands there, the master lives and answers.
+// Files in history/ that no master has written: whatever they contain, the master lives and answers.
 #include <doctest/doctest.h>
 
 #include "support/connection.hpp"

@@ -1,4 +1,4 @@
-/* A server that has time for one client at a time, 100 ms each: the others wait in the accept queue. */
+/* A server that serves one client at a time, 100 ms each; the other clients wait in the accept queue. */
 #include <liveswap_plugin.h>
 #include <poll.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// Two masters of one instance: a lock decides, and never are there two.
+// Two starts of one instance: a lock ensures that only one master runs.
 #include <doctest/doctest.h>
 
 #include "support/connection.hpp"

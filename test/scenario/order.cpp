@@ -1,4 +1,4 @@
-// In which order an upgrade does things, and how many workers it takes.
+// The order of an upgrade's steps, and how many workers it uses.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace scenario {
 namespace {
 
-// The events of an upgrade by the control protocol, up to its answer.
+// The events of an upgrade on the control socket, up to its answer.
 std::vector<Json> events_of_upgrade(const Instance& app, const std::string& library) {
   Connection connection(local_door(app.site()));
   connection.send(Json{{"cmd", "upgrade"}, {"value", library}}.dump() + "\n");
@@ -28,8 +28,8 @@ std::size_t place_of(const std::vector<Json>& events, const std::string& event, 
   return static_cast<std::size_t>(found - events.begin());
 }
 
-// Workers of the instance that start or serve, at each moment, from its events; with `last` "gone": all of
-// them.
+// The largest number of workers that start or serve at the same time, from the events. With `last` "gone": of
+// all workers.
 int most_workers(const std::vector<Json>& events, int before, const std::string& last = "draining") {
   int now = before;
   int most = before;

@@ -1,4 +1,4 @@
-// The master is killed: its workers finish what they have and leave, and a new master waits for that.
+// The master is killed: its workers finish their connections and exit, and a new master waits for that.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -46,7 +46,7 @@ TEST_CASE_FIXTURE(Scenario, "workers of a killed master leave by force when they
   CHECK(eventually([&] { return all_gone(workers); }));
 }
 
-// An instance whose master is dead while a worker still holds a connection.
+// An instance with a dead master and a worker that still has a connection.
 struct Orphaned {
   explicit Orphaned(Scenario& scenario) : site(std::make_shared<Site>(scenario)) {
     Instance app(site, fixture("version_v1"));

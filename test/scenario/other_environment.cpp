@@ -1,5 +1,4 @@
-// A master is found by its user and by root whatever their environment is, and everybody else learns whose it
-// is.
+// The master's user and root find a master from any environment; other users learn to whom it belongs.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -11,7 +10,7 @@
 namespace scenario {
 namespace {
 
-// The commands of another environment, as of a login session beside a service.
+// Runs a command in another environment, as from a login session beside a service.
 Finished from_elsewhere(Scenario& scenario, const Site& site, const Words& words, const Words& prefix = {}) {
   const std::string other = scenario.dir / "other";
   const Words bare{"env",

@@ -1,5 +1,4 @@
-// The file of the running release is overwritten in every way that people do it, a hundred times each, under
-// load.
+// The running release's file is overwritten in every common way, a hundred times each, under load.
 #include <doctest/doctest.h>
 #include <signal.h>
 
@@ -14,7 +13,7 @@ namespace {
 
 constexpr int times = 100;
 
-// A copy of its own for the test to maltreat; `other` is what it is overwritten with.
+// A copy for the test to damage; `other` is the file that overwrites it.
 struct Target {
   explicit Target(const Scenario& scenario)
       : path(scenario.dir.path() + "/libapp.so"),
@@ -31,8 +30,8 @@ struct Target {
 
 struct Way {
   const char* name;
-  std::string
-      script;  // of a shell; T: the target, O: another release, X: an object file, $i: how often already
+  std::string script;  // for a shell; T: the target, O: another release, X: an object file, $i: the number of
+                       // the repetition
 };
 
 const Way ways[] = {
@@ -55,7 +54,7 @@ void overwrite(const Scenario& scenario, const Target& target, const Way& way) {
   REQUIRE_MESSAGE(done.status == 0, way.name, ": ", done.err);
 }
 
-// Whoever comes after a worker that died runs what was committed, whatever lies at the path.
+// The successor of a worker that died runs the committed release, whatever file is at the path.
 void respawn(const Instance& app) {
   const auto before = app.workers();
   ::kill(before[0], SIGKILL);
@@ -82,7 +81,7 @@ TEST_CASE_FIXTURE(Scenario,
     respawn(app);
   }
   CHECK(app.head() == target.path + "\n");
-  // What is there now is nothing: asked for it, the master says so, and goes on.
+  // The file at the path is not usable now: an upgrade is refused, and the old release still serves.
   const auto finished = app.run("upgrade");
   CHECK(finished.status == Exit::refused);
   CHECK(contains(finished.err, "No such file"));

@@ -1,4 +1,4 @@
-// When a worker that binds its own listeners is ready: at the first start, as a successor, and after a crash.
+// When a worker with its own listeners is ready: at the first start, as a successor, and after a crash.
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -17,7 +17,7 @@ namespace {
 const Words as_a_program{"--entry", "main"};
 const std::string v1 = BINDER_BUILD "/libbinder_v1.so", v2 = BINDER_BUILD "/libbinder_v2.so";
 
-// What each version does, and where: an admin socket that is served at once, and a main port.
+// The plans of each version: an admin socket that is served at once, and a main port.
 class Server {
  public:
   explicit Server(const TempDir& dir) : directory_(dir.directory("plans")) {}
@@ -137,7 +137,7 @@ TEST_CASE_FIXTURE(Scenario, "a start that cannot bind fails, however slow it is,
   const Site site(*this);
   auto master = site.launch("start", as_a_program + Words{v1, "--"} + server.arguments());
   REQUIRE(eventually([&] { return proc::children(master.pid()).size() == 2; }));
-  // Many times the settle time.
+  // Much longer than the settle time.
   let_pass(milliseconds(500));
   CHECK(site.status().value("state", "") == "starting");
   write_file(go, "");

@@ -1,4 +1,4 @@
-// Processes that become children of the master without having been started by it.
+// Processes that become children of the master without the master having started them.
 #include <doctest/doctest.h>
 #include <signal.h>
 
@@ -11,9 +11,9 @@ namespace {
 
 constexpr int strangers = 20;
 
-// Leaves so many children, which end soon, to what it executes.
+// Starts 20 children that soon exit, and executes the program, which thus inherits the children.
 const Words shell{"sh", "-c", "for i in $(seq 20); do sleep 1 & done; exec \"$@\"", "sh"};
-// The same, of children whose own parent has ended: the first process of the namespace becomes their parent.
+// The same with orphans: the first process of the namespace becomes their parent.
 const Words first_process{"unshare",
                           "--pid",
                           "--fork",
@@ -24,7 +24,7 @@ const Words first_process{"unshare",
                           "for i in $(seq 20); do (sleep 1 &); done; exec \"$@\"",
                           "sh"};
 
-// A master that was executed so, and is to reap these; `pid`: its number here.
+// Checks that a master that was executed so reaps these children; `pid`: its pid outside the namespace.
 void reaps(Scenario& scenario, const Words& prefix, bool is_first) {
   Site site(scenario);
   site.prefix = prefix;
@@ -33,11 +33,11 @@ void reaps(Scenario& scenario, const Words& prefix, bool is_first) {
   REQUIRE_MESSAGE(eventually([&] { return site.status().value("state", "") == "running"; }), master.err());
   const pid_t pid = is_first ? proc::children(master.pid()).at(0) : master.pid();
   CHECK(site.status()["pid"] == (is_first ? 1 : pid));
-  // Before they end, so that the test cannot pass by itself.
+  // The children still live here, otherwise the test would show nothing.
   CHECK(proc::children(pid).size() == 2 + strangers);
   CHECK(eventually([&] { return proc::children(pid).size() == 2; }));
-  // Its own children it knows: one that is killed is named and replaced, tasks and an upgrade end as they
-  // should.
+  // The master still knows its own children: a killed worker is reported and replaced, tasks and an upgrade
+  // end as usual.
   REQUIRE(::kill(proc::children(pid).at(0), SIGKILL) == 0);
   CHECK(eventually([&] { return contains(master.err(), "killed by SIGKILL"); }));
   CHECK(eventually(
@@ -63,7 +63,7 @@ TEST_CASE_FIXTURE(Scenario, "PID 1 of a container reaps orphans") {
   reaps(*this, first_process, true);
 }
 
-// In a session of its own, as a child of init.
+// The daemon is a child of init in a session of its own.
 TEST_CASE_FIXTURE(Scenario, "a daemon that a check has left behind is ended, and named in the log") {
   Instance app(*this, fixture("version_v1"));
   const auto finished = app.upgrade(own_fixture("talker_selftest_daemon"));

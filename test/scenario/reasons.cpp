@@ -1,5 +1,5 @@
-// What a failed worker wrote last stands wherever its failure is told; and its output goes on, whatever
-// becomes of the master.
+// A failed worker's last output stands wherever the failure is reported; and a worker's output still goes to
+// the log after the master's end.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -89,7 +89,7 @@ TEST_CASE_FIXTURE(Scenario, "what workers write arrives where the master writes,
       [&] { return lines(app.master().out()) == 4 * 128 && lines(app.master().err()) == 4 * 128; }));
 }
 
-// The descriptor of a log that nobody reads.
+// Nothing reads the log's pipe.
 TEST_CASE_FIXTURE(Scenario, "a log that nobody reads holds up the workers that write, not the master") {
   const std::string fifo = dir / "fifo";
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);

@@ -1,8 +1,6 @@
-/*
- * An application that says who it is: `listener=NAME slot=N generation=N arguments=A,B`. Its arguments are
- * names of further listeners, which it serves too, and `crash-if=PATH`: slot 1 crashes at its start while
- * that file exists.
- */
+/* An application that reports what it is: `listener=NAME slot=N generation=N arguments=A,B`. Its arguments
+ * are names of further listeners, which it also serves, and `crash-if=PATH`: slot 1 crashes at its start
+ * while that file exists. */
 #include <liveswap_plugin.h>
 #include <poll.h>
 #include <signal.h>

@@ -38,8 +38,8 @@ TEST_CASE_FIXTURE(Scenario, "a respawn runs the committed code, also after an up
   CHECK(contains(http_get(app.address()), "v2"));
 }
 
-// While slot 1 cannot start, slot 0 answers everybody, and the attempts come ever more slowly: at 0, 100,
-// 200, 400, 800 … ms, a quarter more or less.
+// While slot 1 cannot start, slot 0 answers all clients, and the attempts come at growing intervals: at 0,
+// 100, 200, 400, 800 … ms, plus or minus a quarter.
 void survive_crash_loop(Scenario& scenario, const char* mode) {
   const std::string fault = scenario.dir / "fault";
   Instance app(scenario, own_fixture("report"), {"--listen-mode", mode, "--backoff-min", "100ms"},
@@ -47,7 +47,7 @@ void survive_crash_loop(Scenario& scenario, const char* mode) {
   write_file(fault, "");
   ::kill(app.workers().at(1), SIGKILL);
   REQUIRE(eventually([&] { return restarts(app, 1) >= 3; }));
-  // Nobody may wait for as long as the slot stays away.
+  // No client may wait until slot 1 is back.
   Load load(scenario, app.address(), {"--rate", "200", "--timeout-ms", "1000"});
   const unsigned early = restarts(app, 1);
   let_pass(milliseconds(4'000));

@@ -1,4 +1,4 @@
-// An upgrade that goes carefully: canary, probation, health, promote, abort, rollback, queue, memory.
+// Careful upgrades: canary, probation, health, promote, abort, rollback, queue, memory.
 #include <doctest/doctest.h>
 #include <signal.h>
 
@@ -24,7 +24,7 @@ bool in_phase(const Instance& app, const std::string& phase) {
   return eventually([&] { return app.status().value("/upgrade/phase"_json_pointer, "") == phase; });
 }
 
-// Workers by slot, as their generations.
+// The generation of each slot's worker.
 std::vector<int> generations(const Instance& app) {
   std::vector<int> found;
   const auto status = app.status();
@@ -46,7 +46,7 @@ TEST_CASE_FIXTURE(Scenario, "a canary that crashes while it bakes is all that wa
   Load load(*this, app.address());
   const auto finished = app.upgrade(fixture_file("bad/libcrash_later.so"),
                                     {"--canary", "1", "--bake", "20s", "--settle-nothing"});
-  CHECK(finished.status == Exit::usage);  // no such option: a canary that is misspelt is no canary
+  CHECK(finished.status == Exit::usage);  // a misspelt canary is refused
   const auto reverted =
       app.upgrade(fixture_file("bad/libcrash_later.so"), {"--canary", "1", "--bake", "20s"});
   CHECK(reverted.status == Exit::reverted);
@@ -164,7 +164,7 @@ TEST_CASE_FIXTURE(Scenario, "a rollback goes back at any time, from the store") 
   const std::string path = dir / "libapp.so";
   std::filesystem::copy_file(fixture("version_v1"), path);
   Instance app(*this, path, quick);
-  CHECK(app.run("rollback").status == Exit::failed);  // to what?
+  CHECK(app.run("rollback").status == Exit::failed);  // there is no earlier release
   CHECK(app.upgrade(fixture("version_v2")).status == Exit::ok);
   std::filesystem::remove(path);
   Load load(*this, app.address());
@@ -179,7 +179,7 @@ TEST_CASE_FIXTURE(Scenario, "a rollback goes back at any time, from the store") 
   REQUIRE(app.run("rollback", {"1"}).status == Exit::ok);
   CHECK(contains(http_get(app.address()), "v1"));
 
-  // While another release bakes: that one is aborted first.
+  // While another release bakes, the rollback aborts that upgrade first.
   Process upgrade = app.site().launch("upgrade", {fixture("version_v3"), "--canary", "1", "--bake", "10m"});
   REQUIRE(in_phase(app, "baking"));
   const auto finished = app.run("rollback");
@@ -245,7 +245,7 @@ TEST_CASE_FIXTURE(Scenario, "the receipt tells what an upgrade was, and stays") 
     CHECK(contains(app.run("receipt").out, "v2"));
     CHECK(contains(app.run("history").out, "upgrade"));
   }
-  // Without a master the history is still there.
+  // Without a master the history can still be read.
   const auto offline = site->run("history", {"--json"});
   CHECK(offline.status == Exit::ok);
   CHECK(Json::parse(offline.out).size() == 2);

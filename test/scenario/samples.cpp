@@ -1,4 +1,4 @@
-// The applications that ship as samples, upgraded under load: each must drain as the contract asks.
+// The applications that ship as samples, upgraded under load: each must drain according to the contract.
 #include <doctest/doctest.h>
 
 #include <sstream>
@@ -36,8 +36,8 @@ TEST_CASE_FIXTURE(Scenario, "hello with keep-alive, a connection for each reques
   upgrade_sample(*this, "hello_keepalive", "hello_v1", {"--rate", "300", "--any-body"});
 }
 
-// Its protocol has no way to tell a busy client that it should come back over another connection, so a drain
-// waits for connections that stay: here each line has its own.
+// The echo protocol cannot tell a busy client to reconnect, so a drain waits for kept connections. Here each
+// line has its own connection.
 TEST_CASE_FIXTURE(Scenario, "echo") { upgrade_sample(*this, "echo", "echo", {"--rate", "300"}, "tcp://"); }
 
 TEST_CASE_FIXTURE(Scenario, "what hello answers") {
@@ -48,7 +48,7 @@ TEST_CASE_FIXTURE(Scenario, "what hello answers") {
   CHECK(contains(http_get(app.address()), "404 Not Found"));
 }
 
-// Every one of them upgraded to the next, under one listener, whatever library it is on.
+// Upgrades from each sample to the next, on one listener, whatever library it uses.
 TEST_CASE_FIXTURE(Scenario, "ordinary servers") {
   const Port port;
   Instance app(*this, server_sample("threads"), {"--entry", "main"}, {port.text()});

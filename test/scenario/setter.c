@@ -1,7 +1,8 @@
 /*
- * A server that sets options on the listener that it was lent, when a request says so (GET /md5 …). It greets
- * each client with its version before that has said anything, as SMTP does; so it is seen whether accept()
- * waits for the client's first byte (TCP_DEFER_ACCEPT). As "bad" it sets that one when it begins, and fails.
+ * A server that sets options on its lent listener when a request says so (GET /md5 …). It greets each client
+ * with its version before the client has sent anything, as SMTP does; so a test sees whether accept() waits
+ * for the client's first byte (TCP_DEFER_ACCEPT). In mode "bad" it sets TCP_DEFER_ACCEPT at its start, and
+ * fails.
  */
 #define _GNU_SOURCE 1
 #include <linux/filter.h>
@@ -29,7 +30,7 @@ static void set_key(int fd) {
   if (set(fd, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof key) != 0) abort();
 }
 
-/* Lets nothing through. */
+/* Attaches a filter that drops everything. */
 static void set_filter(int fd) {
   struct sock_filter drop = {BPF_RET | BPF_K, 0, 0, 0};
   const struct sock_fprog program = {1, &drop};

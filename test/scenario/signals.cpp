@@ -16,7 +16,7 @@
 namespace scenario {
 namespace {
 
-// A request that never ends holds its worker for as long as the drain limit allows.
+// A request without an end keeps its worker until the drain limit.
 Connection unfinished_request(const Instance& app) {
   Connection client(app.address());
   client.send("GET / HT");
@@ -69,7 +69,7 @@ TEST_CASE_FIXTURE(Scenario, "SIGUSR1 opens the log file anew, SIGUSR2 is logged,
   app.master().signal(SIGUSR2);
   CHECK(eventually([&] { return contains(read_file(log), "SIGUSR2"); }));
   CHECK_FALSE(contains(read_file(log + ".1"), "SIGUSR2"));
-  // A directory takes the file's place: the log goes on in the file that is open.
+  // A directory is at the file's path: the log goes on in the open file.
   REQUIRE(::rename(log.c_str(), (log + ".2").c_str()) == 0);
   dir.directory("log");
   app.master().signal(SIGUSR1);
@@ -94,7 +94,7 @@ TEST_CASE_FIXTURE(Scenario, "SIGUSR1 and SIGUSR2 to every liveswap, as pkill sen
   CHECK(app.serves(fixture("version_v2")));
 }
 
-// A site whose masters find signals ignored when they start.
+// A site whose masters start with these signals ignored.
 std::shared_ptr<Site> ignoring(Scenario& scenario, const std::string& signals) {
   const auto site = std::make_shared<Site>(scenario);
   site->start_prefix = {"sh", "-c", "trap '' " + signals + "; exec \"$@\"", "sh"};
@@ -223,12 +223,12 @@ TEST_CASE_FIXTURE(Scenario, "a daemon that cannot start says why") {
     const auto finished = site.run("start", {"--daemon", "--listen", site.address(), fixture(release)});
     CHECK(finished.status == Exit::failed);
     CHECK(contains(finished.err, "stage"));
-    // The lines of this start, at the end of the log of all of them.
+    // The end of the log has the lines of this start.
     const auto log = read_file(site.state_dir() + "/log");
     CHECK(contains(finished.err, "its log, " + site.state_dir() + "/log, ends with:\n"));
     CHECK(contains(finished.err, log.substr(log.rfind('\n', log.size() - 2) + 1, 100)));
     CHECK(finished.err.find("preparing the upgrade") == finished.err.rfind("preparing the upgrade"));
-    CHECK_FALSE(contains(finished.err, "    liveswap: "));  // the complaint that is the first line already
+    CHECK_FALSE(contains(finished.err, "    liveswap: "));  // the message that is already the first line
   }
   Instance running(*this, fixture("version_v1"));
   const auto finished = running.run("start", {"--daemon", "--listen", site.address(), fixture("version_v1")});

@@ -1,8 +1,8 @@
 /*
  * An ordinary event loop that streams its answers, and knows nothing of liveswap: `main PORT [unix]`. GET /
  * is answered at once, with VERSION. Every other path is answered in two parts: the first at once, the second
- * when the gate of its name exists, or after PAUSE_MS where the path is /timed, after SOON_MS where it is
- * /soon; /push is no HTTP, and ticks until the gate exists. Each path has its own way of sending (parts
+ * when the gate of its name exists. The second part of /timed comes after PAUSE_MS, that of /soon after
+ * SOON_MS. /push is not HTTP: it sends ticks until the gate exists. Each path sends in its own way (parts
  * below).
  */
 #include <arpa/inet.h>
@@ -40,8 +40,8 @@ enum {
 struct client {
   char in[1024];
   size_t size;
-  char path[64]; /* of what is being answered; "": nothing */
-  size_t unsent; /* of the large body */
+  char path[64]; /* of the current request; "": none */
+  size_t unsent; /* unsent bytes of the large body */
   long due;
   int parts_left;
 };
@@ -61,7 +61,7 @@ static void put(int fd, const char* text) {
   if (write(fd, text, strlen(text)) < 0) perror("write");
 }
 
-/* As much of it as there is room for; the bytes do not matter. */
+/* Sends as much of the large body as fits; its content does not matter. */
 static void put_large(int fd, struct client* client) {
   static char zeros[LARGE];
   const ssize_t sent = send(fd, zeros, client->unsent, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -126,7 +126,7 @@ static void first_part(int fd, struct client* client) {
 
 static long pause_of(const struct client* client) { return is(client->path, "/soon") ? SOON_MS : PAUSE_MS; }
 
-/* True: that was the last one. */
+/* True: that was the last part. */
 static bool next_part(int fd, struct client* client) {
   const char* path = client->path;
   if (is(path, "/push") && access(gate, F_OK) != 0) {
@@ -180,7 +180,7 @@ static bool is_due(const struct client* client) {
   return by_clock ? now_ms() >= client->due : access(gate, F_OK) == 0;
 }
 
-/* False: the client has gone. */
+/* False: the client has left. */
 static bool serve(struct pollfd* one, struct client* client) {
   if (one->revents != 0) {
     const ssize_t size =

@@ -1,4 +1,4 @@
-// What a worker is started with: arguments, environment, directory, limits, user; and what it has open.
+// What a worker gets at its start: arguments, environment, directory, limits, user, and descriptors.
 #include <doctest/doctest.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -108,7 +108,7 @@ TEST_CASE_FIXTURE(Scenario, "workers of another user") {
   }
   const Site site(*this);
   write_file(dir / "liveswap.yaml", "user: nobody\n");
-  // Where nobody can read it, wherever the build is.
+  // In a place that the user nobody can read, wherever the build is.
   ::chmod(dir.path().c_str(), 0711);
   const std::string library = dir / "libapp.so";
   write_file(library, read_file(fixture("version_v1")));
@@ -116,7 +116,7 @@ TEST_CASE_FIXTURE(Scenario, "workers of another user") {
       "start", {"-c", dir / "liveswap.yaml", "--listen", site.address(), "--forks", "1", library});
   if (!eventually([&] { return site.status().value("state", "") == "running" || !master.running(); }) ||
       !master.running()) {
-    // The worker host itself may be out of nobody's reach.
+    // The user nobody may be unable to reach the worker host.
     CHECK(contains(master.err(), "Permission denied"));
     return;
   }
@@ -162,9 +162,9 @@ TEST_CASE_FIXTURE(
   CHECK(contains(finished.err, "the hard limit is "));
 }
 
-// Descriptors of both that are the same thing, but for the standard ones: where the master's own output goes
-// a worker has, too, for the time when the master has died. Anonymous kinds (eventfd, epoll) have no name of
-// their own and never pass exec here.
+// Descriptors of master and worker with the same target. Standard ones do not count: the worker also has the
+// master's output, for the time after the master's death. Anonymous kinds (eventfd, epoll) have no name of
+// their own, and never pass exec here.
 Words common_descriptors(pid_t master, pid_t worker) {
   Words of_master, common;
   for (const auto& [fd, what] : proc::descriptors(master))
@@ -179,7 +179,7 @@ void check_hygiene(const Instance& app) {
   const auto pid = app.status()["pid"].get<pid_t>();
   for (const pid_t worker : app.workers()) {
     const auto common = common_descriptors(pid, worker);
-    // Its listener; the lock that tells of living workers is its own.
+    // The listener only; the lock file that shows living workers is the worker's own.
     REQUIRE(common.size() == 1);
     CHECK(common[0].starts_with("socket:"));
   }

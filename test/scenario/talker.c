@@ -1,4 +1,4 @@
-/* Applications that fail, each with its reason in what it wrote last: one for each -DTALK_…. */
+/* Applications that fail, and that write the reason last: one for each -DTALK_…. */
 #define _GNU_SOURCE 1 /* close_range */
 #include <liveswap_plugin.h>
 #include <poll.h>
@@ -31,8 +31,7 @@ int liveswap_selftest(void) {
   }
 }
 #elif defined TALK_SELFTEST_DAEMON
-/* Whose own parent has ended, in a session of its own, without a descriptor of the check; it is known by its
- * name. */
+/* Leaves an orphan in a session of its own, without a descriptor of the check, which is known by its name. */
 int liveswap_selftest(void) {
   const pid_t child = fork();
   if (child == 0) {
@@ -52,7 +51,7 @@ int liveswap_selftest(void) {
 }
 #endif
 
-/* The whole head of a request. */
+/* Receives the whole head of a request. */
 static int receive(int fd, char* request, size_t room) {
   size_t size = 0;
   for (ssize_t more; (more = recv(fd, request + size, room - 1 - size, 0)) > 0;) {
@@ -62,7 +61,7 @@ static int receive(int fd, char* request, size_t room) {
   return 0;
 }
 
-/* Every request is a quarter of a megabyte of output, more than the pipe holds. */
+/* Writes a quarter of a megabyte of output for every request, more than a pipe holds. */
 static void serve(int listener) {
   static char line[1024];
   char request[1024];

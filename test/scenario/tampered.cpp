@@ -1,5 +1,4 @@
-// Somebody or something has changed bytes in the release store. They are not run: the nearest sound release
-// serves.
+// Bytes in the release store have changed. They are not run: the nearest sound release serves.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -20,7 +19,7 @@ std::string stored(const Site& site, const std::string& id) {
   return "";
 }
 
-// One byte in the middle, written in place; the time of the last write is set back. Returns the path.
+// Changes one byte in the middle in place, and sets the time of the last write back. Returns the path.
 std::string change(const Site& site, const std::string& id) {
   const std::string path = stored(site, id);
   REQUIRE(path != "");
@@ -38,7 +37,7 @@ std::string change(const Site& site, const std::string& id) {
   return path;
 }
 
-// Applications at paths of their own, which can be removed: the store's copy is all that is left.
+// Applications at paths of their own, which can be removed: then only the store's copy is left.
 struct Versions {
   explicit Versions(const TempDir& dir) : first(dir / "first.so"), second(dir / "second.so") {
     std::filesystem::copy(fixture("version_v1"), first);
@@ -108,7 +107,7 @@ TEST_CASE_FIXTURE(Scenario, "a worker is not respawned from changed bytes: the r
   CHECK(app.master().says(path + " has the SHA-256 "));
 }
 
-// Slot 0's worker serves on from what it has loaded, whatever happens to the file.
+// Slot 0's worker goes on with the code that it has loaded.
 TEST_CASE_FIXTURE(Scenario, "where no release is sound the workers that run go on, and status says so") {
   const Versions versions(dir);
   Instance app(*this, versions.first, {"--backoff-min", "50ms"});
@@ -121,7 +120,7 @@ TEST_CASE_FIXTURE(Scenario, "where no release is sound the workers that run go o
   CHECK(eventually([&] { return contains(app.status().value("release_note", ""), path); }));
   CHECK(app.workers().at(0) == before[0]);
   load.stop().check_nothing_lost();
-  // Somebody puts it back.
+  // The file is put back.
   std::filesystem::copy(fixture("version_v1"), versions.first);
   CHECK(app.serves(versions.first));
   CHECK(eventually([&] { return !app.status().contains("release_note"); }));
@@ -164,13 +163,13 @@ TEST_CASE_FIXTURE(Scenario, "a restart with nothing that is sound ends with the 
   CHECK(finished.status == Exit::failed);
   CHECK(contains(finished.err, path + " has the SHA-256 "));
   CHECK(contains(finished.err, "--force-target"));
-  // What is at the path now is another thing.
+  // The file at the path is another one now.
   std::filesystem::copy(fixture("version_v2"), versions.first);
   Instance forced(site, versions.first, {"--force-target"});
   CHECK(contains(http_get(forced.address()), "v2"));
 }
 
-// The release before is as it was, but its workers die at their start.
+// The earlier release is sound, but its workers die at their start.
 TEST_CASE_FIXTURE(Scenario, "a way back that fails is not taken again and again") {
   const Versions versions(dir);
   const std::string fault = dir / "fault";
@@ -194,7 +193,7 @@ TEST_CASE_FIXTURE(Scenario, "a way back that fails is not taken again and again"
   const auto history = Json::parse(app.run("history", {"--json"}).out);
   CHECK(history.size() == 3);
   load.stop().check_nothing_lost();
-  // Somebody puts it back.
+  // The file is put back.
   std::filesystem::copy(fixture("version_v2"), versions.second);
   CHECK(app.serves(versions.second));
 }
@@ -216,7 +215,7 @@ TEST_CASE_FIXTURE(Scenario, "the master does not return by itself to what somebo
     change(app.site(), id_of(app));
     CHECK(app.run("stop").status == Exit::ok);
   }
-  // Only that one is left; its own file mends the other one.
+  // Only that release is sound; the other one is mended from its own file.
   Instance app(site, "");
   CHECK(app.serves(own_fixture("report")));
 }
@@ -252,7 +251,7 @@ TEST_CASE_FIXTURE(Scenario, "the same content under another name is hashed for i
   const std::string copy = app.site().state_dir() + "/releases/" + id + "/first.so";
   std::filesystem::remove(copy);
   std::filesystem::copy(fixture("version_v2"), copy);
-  // Its seal is new, and its own bytes are right.
+  // The seal is new, and the bytes are sound.
   ::kill(app.workers().at(1), SIGKILL);
   CHECK(app.serves(dir / "twin.so"));
   const auto refused = app.run("rollback", {"1"});
@@ -261,7 +260,7 @@ TEST_CASE_FIXTURE(Scenario, "the same content under another name is hashed for i
   CHECK(contains(http_get(app.address()), "v1"));
 }
 
-// Nobody can open the release while it is leased to somebody, which passes by.
+// Another process has a lease on the release's file for a while: opening fails.
 TEST_CASE_FIXTURE(
     Scenario, "a start waits until it can tell whether the bytes are right, and can be stopped meanwhile") {
   const Versions versions(dir);

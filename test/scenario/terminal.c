@@ -1,11 +1,11 @@
 /*
- * Runs a command on a terminal of its own, and closes that when its standard input has ended.
+ * Runs a command on a terminal of its own, and closes the terminal at the end of its standard input.
  *
  *   terminal [--shell] [--shell] COMMAND [ARG …]
  *
  * With --shell the command runs in the background of a shell: the leader of the session is another process,
- * which passes SIGHUP on to it, and exits. Twice: of a shell that such a shell has started. Ends with the
- * command's exit status, 128 + the number when a signal ended it.
+ * which passes SIGHUP on to the command, and exits. With --shell twice, that shell runs in the background of
+ * another shell. Exits with the command's exit status, or 128 + the number of the signal that ended it.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -30,7 +30,7 @@ static void become_leader(const char* name) {
   if (terminal < 0 || ioctl(terminal, TIOCSCTTY, 0) != 0) _exit(126);
 }
 
-/* The parent of a job that outlives its shell is this program. */
+/* This program becomes the parent of a job that outlives its shell. */
 static void run_in_shells(int shells, char** command, int report) {
   for (; shells > 0; --shells) {
     job = fork();
@@ -57,7 +57,7 @@ int main(int argc, char** argv) {
   pid_t child = fork();
   if (child == 0) {
     const char* const name = ptsname(master);
-    close(master); /* the terminal closes with the last of these */
+    close(master); /* closing the last descriptor closes the terminal */
     become_leader(name);
     run_in_shells(shells, argv + 1 + shells, report[1]);
   }
@@ -66,6 +66,6 @@ int main(int argc, char** argv) {
   while (read(STDIN_FILENO, bytes, sizeof bytes) > 0) continue;
   close(master);
   int status = 0;
-  while (waitpid(child, &status, 0) != child) poll(NULL, 0, 5); /* until it has become a child of this one */
+  while (waitpid(child, &status, 0) != child) poll(NULL, 0, 5); /* until the process is a child of this one */
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

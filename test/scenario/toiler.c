@@ -3,12 +3,12 @@
  * "now" is answered at once, "wait FILE" when the file exists, each with "done".
  *
  *   plain          a thread for each connection
- *   watch          the same, and gives up what a client waits for that has left
+ *   watch          the same; stops waiting for an answer if its client has left
  *   chroot DIR     the same as plain, within DIR
- *   full           with hardly a descriptor to spare: as many connections as there are, then none
+ *   full           accepts only as many connections as it has descriptors for
  *   deaf           one thread that polls, and blocks every signal
  *   clients PORT   before it serves, connects to that port again and again, each time from an address that it
- * has bound
+ *                  has bound
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -43,7 +43,7 @@ static bool is_left(int fd) {
   return watches && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-/* False: the connection is over. */
+/* False: the connection has ended. */
 static bool answer(int fd, char* line) {
   line[strcspn(line, "\n")] = '\0';
   if (strncmp(line, "wait ", 5) == 0) {

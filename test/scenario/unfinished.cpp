@@ -1,4 +1,5 @@
-// An answer that pauses is not idle, however it is sent; and what is ended or moved is counted.
+// An answer that pauses is not idle, however it is sent; and connections that are ended or handed off are
+// counted.
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -25,7 +26,7 @@ std::string request(const std::string& path, const std::string& method = "GET") 
   return method + " " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
 }
 
-// The answer to `GET /`: its version; "" when there is none.
+// The version in the answer to `GET /`; "": no answer.
 std::string version_of(Connection& connection) {
   if (!connection.send(request("/"))) return "";
   for (std::string line; (line = connection.read_line()) != "\r\n";)
@@ -33,7 +34,7 @@ std::string version_of(Connection& connection) {
   return connection.read_exactly(2);
 }
 
-// One worker, which is then replaced while what has been asked of it goes on until open().
+// One worker, which is then replaced while its requests are unanswered until open().
 class Stream {
  public:
   Stream(Scenario& scenario, const std::string& keepalive, const std::string& path = "",
@@ -51,7 +52,7 @@ class Stream {
   Instance& app() { return app_; }
   void open() const { write_file(gate_, ""); }
 
-  // The successor serves, and for much longer than the grace the worker before has been draining.
+  // Returns when the successor serves, and the old worker has drained for much longer than the grace.
   void upgrade() {
     old_ = app_.workers().at(0);
     REQUIRE(app_.upgrade(again, {"--detach"}).status == Exit::ok);
@@ -65,7 +66,7 @@ class Stream {
   bool old_leaves() const {
     return eventually([&] { return !proc::runs(old_); });
   }
-  // Of the old worker, in the receipt of the upgrade.
+  // The old worker's part of the receipt.
   Json old_worker() const {
     Json found;
     REQUIRE(eventually([&] {
@@ -85,7 +86,7 @@ class Stream {
   pid_t old_ = 0;
 };
 
-// The rest of an answer, when it is one.
+// The rest of an answer, up to its end or to that of the connection.
 std::string rest_of(Connection& connection, const std::string& path) {
   std::string all;
   if (path == "/large") all = connection.read_exactly(4 << 20);
@@ -103,14 +104,14 @@ void check_is_finished(Scenario& scenario, const std::string& keepalive, const s
   CAPTURE(path);
   Stream stream(scenario, keepalive, local ? scenario.dir / "app.sock" : "");
   auto streamed = stream.connect(), idle = stream.connect();
-  // The second answer on its connection.
+  // The next answer is the second one on its connection.
   REQUIRE(version_of(streamed) == "v1");
   REQUIRE(streamed.send(request(path)));
   REQUIRE(streamed.read_line().starts_with("HTTP/1.1 "));
   REQUIRE(version_of(idle) == "v1");
   stream.upgrade();
   CHECK(stream.old_runs());
-  // What is idle has been ended or moved meanwhile.
+  // By now the idle connection has been ended or handed off.
   if (keepalive == "migrate" && !local) CHECK(version_of(idle) == "v2");
   else CHECK(idle.ends());
   stream.open();
@@ -137,8 +138,8 @@ TEST_CASE_FIXTURE(Scenario, "the same over a Unix socket") {
   for (const std::string path : {"/chunked", "/length"}) check_is_finished(*this, "end", path, true);
 }
 
-// The worker looks at each connection while the application goes on with it: what is sent during a look
-// counts, too.
+// The worker host examines each connection while the application uses it: bytes that are sent during the scan
+// count, too.
 TEST_CASE_FIXTURE(Scenario, "many answers that pause are finished") {
   Stream stream(*this, "end");
   std::vector<Connection> all;
@@ -150,7 +151,7 @@ TEST_CASE_FIXTURE(Scenario, "many answers that pause are finished") {
       std::string line = one.read_line(), answer = line;
       for (; line.ends_with("\n") && line != "0\r\n"; line = one.read_line()) answer += line;
       whole += line == "0\r\n";
-      // A client that was late has found its connection ended, without a byte of an answer.
+      // A late client finds its connection ended, without a byte of an answer.
       cut += line != "0\r\n" && !answer.empty();
       one.read_line();
     }
@@ -163,8 +164,8 @@ TEST_CASE_FIXTURE(Scenario, "many answers that pause are finished") {
   CHECK(cut == 0);
 }
 
-// Of a protocol that liveswap does not know the kernel tells that the server has been speaking by itself for
-// long.
+// liveswap does not know the protocol; the kernel's counters show that the server has long been sending
+// without requests.
 TEST_CASE_FIXTURE(Scenario, "a server that speaks by itself may pause") {
   Stream stream(*this, "end");
   {
@@ -181,8 +182,8 @@ TEST_CASE_FIXTURE(Scenario, "a server that speaks by itself may pause") {
   CHECK(stream.old_leaves());
 }
 
-// What has been answered is idle, also where its head announced what HEAD does not get, and where nobody saw
-// what was sent.
+// An answered connection is idle, also if the answer to HEAD announced a body, and if the worker host did not
+// see the bytes that were sent.
 TEST_CASE_FIXTURE(Scenario, "what is answered is idle, is ended or moved, and is counted") {
   for (const std::string keepalive : {"end", "migrate"}) {
     CAPTURE(keepalive);
@@ -213,7 +214,7 @@ TEST_CASE_FIXTURE(Scenario, "what is answered is idle, is ended or moved, and is
   }
 }
 
-// Clients that read one answer in parts after the other.
+// Clients that read answers in parts, one after the other.
 class Readers {
  public:
   Readers(const std::string& address, unsigned clients) {
@@ -226,7 +227,7 @@ class Readers {
     threads_.clear();
   }
   unsigned long whole() const { return whole_; }
-  // What there was of those that were cut. After stop().
+  // The received parts of answers that were cut. Call it after stop().
   const std::vector<std::string>& cut() const { return cut_; }
 
  private:
@@ -255,8 +256,7 @@ class Readers {
 TEST_CASE_FIXTURE(Scenario, "20 upgrades under load, new and kept connections and answers that pause") {
   for (const std::string keepalive : {"end", "migrate"}) {
     CAPTURE(keepalive);
-    // Less than the pauses of the answers, and longer than a client of the load is kept waiting by a busy
-    // machine.
+    // Less than the pauses of the answers, and longer than a busy machine delays a client.
     Stream stream(*this, keepalive, "", "600ms");
     Load load(*this, stream.address(), {"--rate", "100"});
     Sessions sessions(stream.address());

@@ -1,4 +1,5 @@
-// The files of Unix sockets: removed by old workers and by others, renamed, and always there when it counts.
+// The files of Unix sockets: old workers and other programs remove and rename them, and clients always find
+// one.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -41,7 +42,7 @@ bool answers(const Served& served, const std::string& version) {
   return contains(http_get(served.address), version);
 }
 
-// New connections and kept ones; nothing is tried again.
+// New and kept connections; no request is repeated.
 void upgrades_under_load(Scenario& scenario, const std::string& binds, const std::string& leaves,
                          int& failures) {
   CAPTURE(binds);
@@ -54,7 +55,8 @@ void upgrades_under_load(Scenario& scenario, const std::string& binds, const std
     const auto finished = served.app.upgrade(server(i));
     REQUIRE_MESSAGE(finished.status == Exit::ok, "upgrade ", i, ": ", finished.err);
     CHECK(answers(served, i % 2 ? "v2" : "v1"));
-    // Of a handler that is seen nothing is removed, of a program it is, and that is said.
+    // A handler's own unlink() removes nothing, because the worker host sees it. A program does remove the
+    // file, and the upgrade reports that.
     const bool removed = leaves == "rm" || leaves == "all";
     CHECK_MESSAGE(contains(finished.out + finished.err, "its file was removed") == removed, finished.out,
                   finished.err);
@@ -88,7 +90,7 @@ TEST_CASE_FIXTURE(Scenario, "20 upgrades of a server that renames it from a name
   loses_nothing(*this, "pid", "unlink");
 }
 
-// A client that comes between the removal and the repair finds no file: there are some hundred microseconds.
+// Between removal and repair, for some hundred microseconds, a client finds no file.
 TEST_CASE_FIXTURE(Scenario, "20 upgrades of a server that has its path removed by a program") {
   for (const std::string leaves : {"rm", "all"}) {
     int failures = 0;
@@ -104,24 +106,24 @@ TEST_CASE_FIXTURE(Scenario, "a cleaner's removal is mended at once, whenever it 
     REQUIRE(::unlink(served.path.c_str()) == 0);
     CHECK(eventually([&] { return answers(served, "v1"); }, milliseconds(2'000)));
   }
-  // Every link: the workers that run get another socket.
+  // Removes every link: the running workers get another socket.
   const auto workers = served.app.workers();
   for (const auto& name : files_beside(served.path))
     ::unlink((std::filesystem::path(served.path).parent_path() / name).c_str());
   CHECK(eventually([&] { return answers(served, "v1"); }, milliseconds(2'000)));
   for (int i = 0; i < 20; ++i) CHECK(answers(served, "v1"));
   CHECK(served.app.workers() == workers);
-  // And it sleeps: no other process in the directory wakes it.
+  // The master sleeps: changes of other files in the directory do not wake it.
   const auto before = proc::status_number(master, "voluntary_ctxt_switches");
   for (int i = 0; i < 50; ++i) std::ofstream(std::filesystem::path(served.path).parent_path() / "log") << i;
   std::filesystem::remove(std::filesystem::path(served.path).parent_path() / "log");
   CHECK(proc::status_number(master, "voluntary_ctxt_switches") - before < 10);
   CHECK(served.app.run("stop").status == Exit::ok);
-  // The command has its answer just before the master removes them and ends.
+  // The command gets its answer just before the master removes the files and exits.
   CHECK(eventually([&] { return files_beside(served.path).empty(); }));
 }
 
-// A listener of --listen: an application that binds the path itself removes whatever is there.
+// A lent listener. (An application that binds the path itself removes whatever is there.)
 TEST_CASE_FIXTURE(Scenario, "a path that something else has taken is said, and is no success") {
   const std::string path = dir / "app.sock", mine = dir / "mine";
   Instance app(*this, fixture("version_v1"), {"--listen", "local=unix:" + path});
@@ -132,7 +134,7 @@ TEST_CASE_FIXTURE(Scenario, "a path that something else has taken is said, and i
   CHECK_MESSAGE(contains(finished.err, "nobody can connect"), finished.err);
   CHECK_MESSAGE(contains(finished.err, path), finished.err);
   CHECK(read_file(path) == "precious");
-  // Committed all the same: what serves is the new code, and a rollback finds the one before.
+  // The upgrade is committed nevertheless: the new code serves, and a rollback finds the release before.
   CHECK(contains(http_get(app.address()), "v2"));
   CHECK(contains(app.head(), "version_v2"));
   REQUIRE(::unlink(path.c_str()) == 0);

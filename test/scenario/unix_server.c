@@ -1,7 +1,8 @@
 /*
- * An ordinary server at a Unix socket. Arguments: the path; how it is bound: `at` the path, as `tmp` or `pid`
- * (PATH.tmp, PATH.<pid>), which is then renamed; and what its handler of SIGTERM does to the path: `unlink`,
- * `rm` (by a program), `all` (by a program: it, and every hidden link beside it), or `keep`.
+ * An ordinary server at a Unix socket. Arguments: the path; how the path is bound: `at` (directly), or `tmp`
+ * or `pid` (as PATH.tmp or PATH.<pid>, which is then renamed); and what the SIGTERM handler does with the
+ * path: `unlink`, `rm` (by a program), `all` (by a program: the path, and every hidden link beside it), or
+ * `keep`.
  */
 #include <pthread.h>
 #include <signal.h>

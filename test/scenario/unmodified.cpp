@@ -1,4 +1,4 @@
-// Ordinary servers, with their own bind, listen and accept, that know nothing of liveswap: upgraded under
+// Ordinary servers that know nothing of liveswap, with their own bind, listen and accept: upgraded under
 // load.
 #include <doctest/doctest.h>
 #include <signal.h>
@@ -17,7 +17,7 @@ namespace {
 
 constexpr int upgrades = 20;
 
-// Those that could be built here; one alone when the environment names it.
+// The servers that could be built here; only one if the environment names it.
 std::vector<std::string> servers() {
   std::istringstream list(std::getenv("UNMODIFIED_SERVER") ? std::getenv("UNMODIFIED_SERVER")
                                                            : UNMODIFIED_SERVERS);
@@ -34,12 +34,12 @@ std::string server(const std::string& name, const std::string& version) {
 
 const Words as_a_program{"--entry", "main"};
 
-// Of the one whose calls do not go through libc.
+// The server that makes system calls without libc needs an option.
 Words options_for(const std::string& name) {
   return name == "raw" ? as_a_program + Words{"--intercept", "seccomp"} : as_a_program;
 }
 
-// A connection that a child serves cannot be moved: its process has it.
+// A connection that a child process serves cannot be handed off.
 bool can_be_moved(const std::string& name) {
   return !name.starts_with("uring") && name != "raw" && name != "forks";
 }
@@ -55,7 +55,7 @@ bool all_gone(const std::vector<pid_t>& pids) {
   return true;
 }
 
-// The command returns when the old workers have gone: none of them by force.
+// The command returns when the old workers have exited: none by force.
 void check_clean_ends(const Instance& app) {
   const auto receipt = Json::parse(app.run("receipt", {"--json"}).out);
   int old = 0;
@@ -95,7 +95,7 @@ TEST_CASE_FIXTURE(Scenario, "20 upgrades under load") {
   for (const std::string& name : servers()) upgrade_under_load(*this, name);
 }
 
-// Clients that never close a connection, and try nothing again: each that is closed is a failure.
+// Clients that never close a connection, and repeat nothing: each closed connection is a failure.
 void migrate_under_load(Scenario& scenario, const std::string& name, int count, Sessions::Manner manner) {
   CAPTURE(name);
   const Port port;
@@ -130,7 +130,8 @@ TEST_CASE_FIXTURE(Scenario, "100 upgrades and 200 pooled connections" * doctest:
   migrate_under_load(*this, "epoll", 100, {.clients = 200, .pause = milliseconds(25)});
 }
 
-// What is answered late, and in pieces, is not idle; clients that are never idle go along too.
+// A connection with a slow answer in pieces is not idle; connections of clients that are never idle are
+// handed off, too.
 TEST_CASE_FIXTURE(Scenario, "connections go along between slow answers" * doctest::skip(runs_alone())) {
   migrate_under_load(*this, "slow", 5, {.clients = 24, .pause = milliseconds(0)});
 }
@@ -157,12 +158,12 @@ TEST_CASE_FIXTURE(Scenario,
   load.stop().check_nothing_lost();
 }
 
-// On the system that liveswap is tested on, packages.txt has what all of them need.
+// On the system that liveswap is tested on, packages.txt lists all that these servers need.
 TEST_CASE("every server that is known was built" * doctest::skip(runs_alone())) {
   if (read_file("/etc/debian_version").starts_with("12")) CHECK(std::string(UNMODIFIED_MISSING) == "");
 }
 
-// One socket: old before new. Connections wait in its queue meanwhile.
+// Old before new, with one socket: connections wait in its queue meanwhile.
 TEST_CASE_FIXTURE(Scenario, "old before new loses nothing" * doctest::skip(runs_alone())) {
   const Port port;
   Instance app(*this, server("epoll", "v1"), as_a_program + Words{"--surge", "0", "--forks", "1"},

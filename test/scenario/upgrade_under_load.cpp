@@ -1,4 +1,4 @@
-// The main job: upgrade after upgrade while clients hammer the application, and nobody notices.
+// The main purpose: upgrade after upgrade under load, and no client notices.
 #include <doctest/doctest.h>
 
 #include "support/load.hpp"

@@ -4,8 +4,8 @@
 
 namespace liveswap::test {
 
-// A directory of its own, mode 0700, removed at its end with all that is in it. Its path is short, so that
-// the path of a Unix socket in it has room.
+// A directory of its own, mode 0700, removed with its content at destruction. The path is short, so that the
+// path of a Unix socket in it fits.
 class TempDir {
  public:
   TempDir();
@@ -16,7 +16,7 @@ class TempDir {
   const std::string& path() const { return path_; }
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
-  // Each returns the path of what it has made in it; the directories above that are made too.
+  // Each makes an entry in the directory, with the directories above, and returns its path.
   std::string directory(const std::string& name) const;
   std::string write(const std::string& name, const std::string& content) const;
 

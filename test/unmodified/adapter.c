@@ -1,4 +1,4 @@
-/* All that a program needs where `--entry main` is not wanted. */
+/* All that a program needs instead of `--entry main`. */
 #include <liveswap_plugin.h>
 
 int main(int argc, char** argv);

@@ -1,4 +1,4 @@
-/* civetweb: a thread that accepts, a pool of others that serve. */
+/* civetweb: one thread accepts, a pool of threads serves. */
 #include "http.h"
 
 #include <civetweb.h>

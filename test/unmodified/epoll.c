@@ -1,4 +1,4 @@
-/* One thread and epoll, level or (EDGE) edge triggered; a SIGTERM ends it, as a program would have it. */
+/* One thread and epoll, level-triggered or (EDGE) edge-triggered; SIGTERM ends it, as usual for a program. */
 #include "http.h"
 
 #include <sys/epoll.h>

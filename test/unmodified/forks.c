@@ -1,4 +1,4 @@
-/* A blocking accept, and a process for each connection, as socat, dropbear and mini-httpd do it. */
+/* A blocking accept, and a process for each connection, as in socat, dropbear and mini-httpd. */
 #include "http.h"
 
 PROGRAM int main(int argc, char** argv) {

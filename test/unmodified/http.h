@@ -1,4 +1,4 @@
-/* The little HTTP that the bare servers of this folder speak: GET and keep-alive, the body is VERSION. */
+/* The part of HTTP that the servers of this folder need: GET and keep-alive; the body is VERSION. */
 #ifndef UNMODIFIED_HTTP_H
 #define UNMODIFIED_HTTP_H
 
@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* The project hides what is not exported on purpose. */
+/* The build hides all symbols that are not exported explicitly. */
 #define PROGRAM __attribute__((visibility("default")))
 
 struct client {
@@ -24,8 +24,8 @@ struct client {
   char in[4096];
 };
 
-/* Answers what is complete in the buffer; the size of the answers, 0 when none is; `*last`: close after them.
- */
+/* Writes the answers to all complete requests in the buffer. Returns their size, 0: none; `*last`: close
+ * afterwards. */
 static inline size_t answers_to(struct client* client, char* out, size_t capacity, bool* last) {
   size_t made = 0;
   for (char* end; (end = memmem(client->in, client->size, "\r\n\r\n", 4)) != NULL && capacity - made > 256;) {
@@ -41,7 +41,7 @@ static inline size_t answers_to(struct client* client, char* out, size_t capacit
   return made;
 }
 
-/* -DSLOW: answers in two halves, each of which takes its time. */
+/* -DSLOW: sends answers in two halves, with a pause before each. */
 static inline bool send_answer(const struct client* client, const char* text, size_t size) {
 #ifdef SLOW
   const size_t half = size / 2;
@@ -54,7 +54,7 @@ static inline bool send_answer(const struct client* client, const char* text, si
   return send(client->fd, text, size, MSG_NOSIGNAL) == (ssize_t)size;
 }
 
-/* Reads once and answers. False: the connection has ended, and is to be closed. */
+/* Reads once and answers. False: the connection has ended, and the caller closes it. */
 static inline bool serve_once(struct client* client) {
   char out[16384];
   bool last = false;
@@ -67,8 +67,8 @@ static inline bool serve_once(struct client* client) {
   return !last && client->size < sizeof client->in;
 }
 
-/* "8080", "0.0.0.0:8080", "[::]:8080" for every address of both families, or "unix:PATH", which is removed
- * first. */
+/* Listens at "8080", "0.0.0.0:8080", "[::]:8080" (every address of both families), or "unix:PATH", which is
+ * removed first. */
 static inline int listen_at(const char* where, int flags) {
   union {
     struct sockaddr any;

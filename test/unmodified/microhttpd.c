@@ -1,4 +1,4 @@
-/* libmicrohttpd, in the mode that FLAGS and POOL say; main has nothing to do. */
+/* libmicrohttpd, in the mode of FLAGS and POOL; main only waits. */
 #include "http.h"
 
 #include <microhttpd.h>

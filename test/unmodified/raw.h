@@ -1,7 +1,5 @@
-/*
- * For -include: a server whose system calls are its own, as those of Go and of what is linked statically.
- * libc's names become raw calls, after libc's headers have declared them.
- */
+/* For -include: makes a server call the kernel itself, like Go and statically linked programs. libc's names
+ * become raw calls, after libc's headers have declared them. */
 #ifndef UNMODIFIED_RAW_H
 #define UNMODIFIED_RAW_H
 

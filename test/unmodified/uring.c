@@ -1,4 +1,5 @@
-/* io_uring: accept in one request for all (MULTISHOT) or one at a time; receive and send on the ring too. */
+/* io_uring: one request for all accepts (MULTISHOT), or one request for each; receive and send use the ring,
+ * too. */
 #include "http.h"
 
 #include <liburing.h>

@@ -1,4 +1,4 @@
-/* The number of a version, for a server that is compiled once for all of them: version.c has it. */
+/* The version, for a server that is compiled once for all versions: version.c defines it. */
 #pragma once
 
 #ifdef __cplusplus

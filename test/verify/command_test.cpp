@@ -1,5 +1,5 @@
-// `liveswap verify` as a user calls it: a good application passes, a bad one is found out, and nothing is
-// left behind, whatever ends the run.
+// `liveswap verify` as a user calls it: a good application passes, a bad one fails, and nothing is left
+// behind, however the run ends.
 #include <doctest/doctest.h>
 #include <signal.h>
 
@@ -13,7 +13,7 @@ namespace {
 
 std::string own(const std::string& name) { return VERIFY_FIXTURES "/lib" + name + ".so"; }
 
-// Its temporary files lie in a directory of the test, so that what is left can be seen.
+// The temporary files lie in a directory of the test, so that files left behind can be seen.
 struct Verification : Scenario {
   std::string place = dir.directory("place");
 
@@ -31,7 +31,7 @@ struct Verification : Scenario {
   bool nothing_is_left() const { return std::filesystem::is_empty(place); }
 };
 
-// What the report says of a phase.
+// The report's part about a phase.
 Json phase_of(const Json& report, const std::string& name) {
   for (const auto& one : report["phases"])
     if (one["name"] == name) return one;
@@ -79,7 +79,7 @@ TEST_CASE_FIXTURE(Verification, "the report as JSON: every figure, and nothing e
 
 TEST_CASE_FIXTURE(Verification,
                   "requests that die with a killed worker are told from those that an upgrade has lost") {
-  // A hundred requests a second that take one second each: many are under way whenever the worker is killed.
+  // A hundred requests a second that take one second each: many are unanswered whenever the worker is killed.
   const auto finished = verify({"--json", "--path", "/slow", "--clients", "4", "--upgrades", "1", "--faults",
                                 "killed-worker", fixture("version_v1")});
   CHECK(finished.status == Exit::ok);
@@ -132,7 +132,7 @@ TEST_CASE_FIXTURE(Verification, "an application that does not even start is told
   CHECK(contains(finished.err, "liveswap_main returned 3"));
 }
 
-// Whether all of it is gone is what Scenario looks at.
+// Scenario checks that no process is left.
 TEST_CASE_FIXTURE(Verification, "what the application has left behind is ended, and told") {
   const auto finished = verify({"--upgrades", "1", "--faults", "none", own("leaves")});
   CHECK(contains(finished.out, "left behind by the application, and killed: "));
@@ -149,7 +149,7 @@ TEST_CASE_FIXTURE(Verification, "what makes no sense is refused before anything 
   for (const Words& words : wrong) CHECK(verify(words).status == Exit::usage);
 }
 
-// At several moments: while it starts, measures, upgrades, waits for a release that hangs.
+// At several moments: while verify starts, measures, upgrades, or waits for a release that hangs.
 TEST_CASE_FIXTURE(Verification, "a signal leaves nothing behind, whenever it comes") {
   struct Moment {
     int signal;
@@ -174,7 +174,7 @@ TEST_CASE_FIXTURE(Verification, "a signal leaves nothing behind, whenever it com
   }
 }
 
-// In the middle of an upgrade whose old workers would go on serving until the drain limit.
+// In the middle of an upgrade whose old workers would serve until the drain limit.
 TEST_CASE_FIXTURE(Verification, "a signal does not wait for an application that does not drain") {
   Process process(
       dir, setup({"--upgrades", "1", "--faults", "none", "--drain-limit", "1m", fixture("ignores_drain")}));
@@ -187,7 +187,7 @@ TEST_CASE_FIXTURE(Verification, "a signal does not wait for an application that 
   for (const pid_t pid : descendants) CHECK_FALSE(proc::runs(pid));
 }
 
-// The directory stays, for nobody is there any more who could remove it.
+// The directory stays, because no process is left that could remove it.
 TEST_CASE_FIXTURE(Verification, "the application does not outlive a verification that is killed") {
   Process process(dir, setup({"--upgrades", "1", "--faults", "none", fixture("version_v1")}));
   REQUIRE(process.says("clients have answers"));
@@ -198,7 +198,7 @@ TEST_CASE_FIXTURE(Verification, "the application does not outlive a verification
   for (const pid_t pid : descendants) CHECK(eventually([&] { return !proc::runs(pid); }));
 }
 
-// Holds only where workers run from a copy of their own of the library.
+// Requires that workers run from a copy of the library.
 TEST_CASE_FIXTURE(Verification, "a library that is overwritten in place harms nobody" * doctest::may_fail()) {
   const auto finished = verify({"--upgrades", "1", "--faults", "overwrite", fixture("version_v1")});
   CHECK(finished.status == Exit::ok);

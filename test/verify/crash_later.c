@@ -1,5 +1,4 @@
-/* A release whose code is bad in a way that no check can see: it gets ready, serves, and crashes a moment
- * later. */
+/* A release with a fault that no check can find: it becomes ready, serves, and crashes a moment later. */
 #include <liveswap_plugin.h>
 #include <poll.h>
 #include <signal.h>

@@ -1,7 +1,5 @@
-/*
- * A server as many are: it answers with keep-alive as long as it runs, and when it is told to drain it just
- * returns. Whoever has sent a request at that moment gets no answer.
- */
+/* A common kind of server: it answers with keep-alive, and returns at once when it is told to drain. Clients
+ * that have just sent a request get no answer. */
 #include <liveswap_plugin.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -27,7 +25,7 @@ int liveswap_main(int fd) {
     polled[0] = (struct pollfd){fd, POLLIN, 0};
     polled[1] = (struct pollfd){liveswap_drain_fd(), POLLIN, 0};
     poll(polled, (nfds_t)count, -1);
-    /* Some work between question and answer, so that there is always somebody who waits. */
+    /* Some time between request and answer, so that some client always waits. */
     poll(NULL, 0, THINKING_MS);
     if (liveswap_draining()) return 0;
     for (int i = count - 1; i >= 2; --i) {

@@ -10,7 +10,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// A run in which everything went well: three requests, all answered.
+// A successful run: three requests, all answered.
 Findings good() {
   Findings findings;
   load::Tally tally;

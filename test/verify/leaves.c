@@ -1,4 +1,4 @@
-/* A server that starts a program in a session of its own and forgets it: nobody ends it with the worker. */
+/* A server that starts a program in a session of its own and forgets it: the program outlives the worker. */
 #include <liveswap_plugin.h>
 #include <poll.h>
 #include <string.h>

@@ -35,7 +35,7 @@ TEST_CASE("the clients of a process are those whose connections it has accepted"
   auto accepted = UniqueFd::adopt(::accept(listener.get(), nullptr, nullptr));
   const auto waiting = dial();
   CHECK(*clients_of(::getpid(), port) == std::set<std::uint16_t>{load::local_port(first.get())});
-  // Both ways to ask know the accepted one, and the one that waits as nobody's.
+  // Both ways find the accepted connection, and the waiting one, which has no process.
   const auto of = [&](const std::vector<ServerSide>& sides) {
     std::map<std::uint16_t, bool> owned;
     for (const ServerSide& side : sides) owned[side.client] = side.inode != 0;

@@ -1,4 +1,4 @@
-/* Programs of old, built as libraries; none of them is ever run. One for each -DSERVER_…. */
+/* Existing servers, built as libraries: one for each -DSERVER_…. None of them is ever run. */
 #include <netinet/in.h>
 #include <stddef.h>
 #include <sys/socket.h>

@@ -137,7 +137,7 @@ Result<void> take_load(const cxxopts::ParseResult& given, Options& options) {
   return {};
 }
 
-// A few descriptors are for other things than connections.
+// A few descriptors are not for connections.
 Result<void> take_connections(const cxxopts::ParseResult& given, Options& options) {
   constexpr std::size_t spare = 32;
   options.keep_alive = given.count("keep-alive") > 0;

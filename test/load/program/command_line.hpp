@@ -8,13 +8,13 @@
 
 namespace liveswap::load {
 
-// What the program liveswap-load is to do, and what it prints beside.
+// The options of the program liveswap-load.
 struct CommandLine : Options {
   bool show_timeline = false;
   std::string json;  // file, "-" for standard output, empty for none
 };
 
-// Reads the command line; nothing when help was asked for.
+// Reads the command line; nothing if the user asked for help.
 Result<std::optional<CommandLine>> parse_options(int argc, const char* const* argv);
 
 std::string help_text();

@@ -28,7 +28,7 @@ int complain(const std::string& text) {
   return usage;
 }
 
-// What people read may go nowhere: the exit status and the JSON count.
+// Output for people may fail: the exit status and the JSON are what counts.
 void say(std::FILE* people, const std::string& text) {
   std::fputs(text.c_str(), people);
   std::fflush(people);
@@ -71,7 +71,7 @@ int run(const CommandLine& options) {
 
 int main(int argc, char** argv) {
   using namespace liveswap::load;
-  // A reader of the output that is gone must not keep the results from the file.
+  // Without a reader of the output, the results must still reach the file.
   ::signal(SIGPIPE, SIG_IGN);
   const auto options = parse_options(argc, argv);
   if (!options) return complain(options.error().text);

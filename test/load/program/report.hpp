@@ -8,20 +8,20 @@
 
 namespace liveswap::load {
 
-// What a run was and came to.
+// The settings and the result of a run.
 struct Report {
   const CommandLine& options;
   const Accounting& accounting;
   const ConnectionCounts& connections;
   const std::vector<Timeline::Bucket>& timeline;
   Time elapsed{};
-  Time cpu{};  // of this client
+  Time cpu{};  // CPU time of this client
 };
 
 // For people, in a few lines.
 std::string as_text(const Report& report);
 
-// Everything. One object, with a line end.
+// All values, as one JSON object and a newline.
 std::string as_json(const Report& report);
 
 }  // namespace liveswap::load

@@ -2,7 +2,7 @@
 
 #include <string>
 
-// Where the build has put things.
+// The paths of build results.
 namespace scenario {
 
 std::string liveswap_program();
@@ -11,7 +11,7 @@ std::string load_program();
 // "version_v1": test/fixtures/libversion_v1.so
 std::string fixture(const std::string& name);
 
-// "bad/libempty.so", below test/fixtures.
+// "bad/libempty.so": a path below test/fixtures.
 std::string fixture_file(const std::string& name);
 
 // "hello_v1"
@@ -22,11 +22,11 @@ std::string server_sample(const std::string& name);
 // "run-command": a pre-upgrade plugin that ships with liveswap.
 std::string shipped_plugin(const std::string& name);
 
-// "report", "hook_crash": the fixtures of the scenarios alone.
+// "report", "hook_crash": a fixture that only scenarios use.
 std::string own_fixture(const std::string& name);
 
-// Whether this is a build with a sanitizer: its processes are bigger and slower, and have threads and output
-// of their own.
+// Whether this is a build with a sanitizer: processes are larger and slower, and have threads and output of
+// the sanitizer.
 bool sanitized();
 
 }  // namespace scenario

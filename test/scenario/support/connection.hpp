@@ -14,31 +14,31 @@ namespace scenario {
 // Blocking calls end after `patience` at the latest.
 class Connection {
  public:
-  // Fails the test when nobody listens there.
+  // Fails the test if the connection is refused.
   explicit Connection(const std::string& address);
-  // Nothing when nobody listens there.
+  // Nothing if the connection is refused.
   static std::optional<Connection> attempt(const std::string& address);
 
-  // False when the other end has closed.
+  // False if the other end has closed.
   bool send(const std::string& bytes);
 
-  // Up to the end of file, or of the time.
+  // Reads up to the end of file, or to the limit.
   std::string read_all(milliseconds limit = patience);
 
-  // The next line with its newline; what there is when the connection ends first.
+  // The next line with its newline; an incomplete one if the connection ends first.
   std::string read_line(milliseconds limit = patience);
 
-  // So many bytes; fewer when the connection ends first.
+  // `size` bytes; fewer if the connection ends first.
   std::string read_exactly(std::size_t size, milliseconds limit = patience);
 
-  // Whether the other end has closed within the limit; discards what it sent.
+  // Whether the other end closes within the limit; discards its bytes.
   bool ends(milliseconds limit = patience);
 
   int fd() const { return fd_.get(); }
 
  private:
   explicit Connection(liveswap::UniqueFd fd) : fd_(std::move(fd)) {}
-  // False when there is nothing more: the end of file, or of the time.
+  // False: end of file, or the limit has passed.
   bool receive(Clock::time_point end);
 
   liveswap::UniqueFd fd_;
@@ -46,7 +46,7 @@ class Connection {
   bool ended_ = false;
 };
 
-// What the server answers to `GET path` on a new connection, header and body; "" when there was no answer.
+// The whole answer to `GET path` on a new connection; "": no answer.
 std::string http_get(const std::string& address, const std::string& path = "/");
 
 }  // namespace scenario

@@ -5,14 +5,14 @@
 #include "support/connection.hpp"
 #include "support/instance.hpp"
 
-// The control protocol by hand, where the command line would be too well-behaved.
+// The control protocol without the command line, which sends only correct input.
 namespace scenario {
 
 std::string local_door(const Site& site);
 std::string tcp_door(const Site& site);
 std::string token_of(const Site& site);
 
-// The next line that is an answer; events before it are passed over. Fails the test when none comes.
+// The next answer; skips events. Fails the test if there is none.
 Json answer_of(Connection& connection);
 
 }  // namespace scenario

@@ -9,10 +9,10 @@ namespace scenario {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// How long a condition that is sure to come may take on a machine that is busy with other tests.
+// The longest wait for a condition that will come true, also on a machine busy with other tests.
 inline constexpr milliseconds patience{30'000};
 
-// Whether the condition came true within the limit.
+// Waits until the condition is true; false: not within the limit.
 template <class Condition>
 bool eventually(Condition&& condition, milliseconds limit = patience) {
   const auto end = Clock::now() + limit;
@@ -23,7 +23,7 @@ bool eventually(Condition&& condition, milliseconds limit = patience) {
   return true;
 }
 
-// For the few tests whose condition is time itself: that nothing happens in it.
+// For the few tests that check that nothing happens for some time.
 inline void let_pass(milliseconds time) { ::poll(nullptr, 0, static_cast<int>(time.count())); }
 
 }  // namespace scenario

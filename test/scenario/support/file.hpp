@@ -8,10 +8,10 @@ namespace scenario {
 
 using Words = std::vector<std::string>;
 
-// "" when it cannot be read.
+// The content; "" if the file cannot be read.
 std::string read_file(const std::string& path);
 
-// Replaces the content. Fails the test when it cannot.
+// Replaces the content. Fails the test on an error.
 void write_file(const std::string& path, std::string_view content);
 
 bool contains(std::string_view text, std::string_view part);

@@ -12,7 +12,7 @@ namespace {
 
 Words start_words(const Site& site, const std::string& library, const Words& options,
                   const Words& arguments) {
-  // An application that runs its own main binds its own listeners.
+  // An application with its own main binds its listeners itself.
   const bool binds = std::find(options.begin(), options.end(), "--entry") != options.end();
   Words words = binds ? options : Words{"--listen", site.address()} + options;
   if (!library.empty()) words.push_back(library);
@@ -26,7 +26,7 @@ Site::Site(Scenario& scenario, const std::string& name)
     : scenario_(scenario), directory_(scenario.dir.directory(name)), address_(listener_.address()) {
   environment["XDG_STATE_HOME"] = scenario.dir.directory(name + "/state");
   environment["XDG_RUNTIME_DIR"] = scenario.dir.directory(name + "/run");
-  // A fixture that crashes shall die of its signal, as without the sanitizer.
+  // A crashing fixture must die by its signal, as without the sanitizer.
   environment["ASAN_OPTIONS"] = environment["TSAN_OPTIONS"] = "handle_segv=0:handle_abort=0";
 }
 
@@ -67,7 +67,7 @@ void Instance::wait_ready() {
   REQUIRE_MESSAGE(master_.running(), "the master has ended:\n", master_.err());
 }
 
-// The second order ends at once what drains.
+// The second `stop` ends draining workers at once.
 Instance::~Instance() {
   for (int orders = 0; orders < 2 && master_.running(); ++orders) {
     master_.signal(SIGTERM);

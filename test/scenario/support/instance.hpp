@@ -14,8 +14,8 @@ namespace scenario {
 
 using Json = nlohmann::json;
 
-// Ports, directories and command lines of one liveswap instance, apart from every other. Starts nothing by
-// itself.
+// Ports, directories and command lines of one liveswap instance, separate from all others. Starts no process
+// by itself.
 class Site {
  public:
   explicit Site(Scenario& scenario, const std::string& name = "site");
@@ -29,11 +29,11 @@ class Site {
   const std::string& directory() const { return directory_; }
   const TempDir& temp_dir() const { return scenario_.dir; }
 
-  // What makes `liveswap` find the instance; to be changed before use.
+  // The variables with which `liveswap` finds the instance. Change them before use.
   std::map<std::string, std::string> environment;
-  // Words before `liveswap`: another user, say.
+  // Words before `liveswap`, for example to change the user.
   Words prefix;
-  // The same before `liveswap start` alone.
+  // Words before `liveswap start` alone.
   Words start_prefix;
 
   // `liveswap <verb> -p PORT <words>`
@@ -41,7 +41,7 @@ class Site {
   Process launch(const std::string& verb, const Words& words = {}) const;
   Finished run(const std::string& verb, const Words& words = {}) const;
 
-  // An empty object when there is no master.
+  // An empty object if there is no master.
   Json status() const;
 
  private:
@@ -52,14 +52,14 @@ class Site {
   std::string address_;
 };
 
-// A running instance. Ends with the scope, by force when it does not stop by itself.
+// A running instance, stopped at the end of the scope; by force if it does not stop by itself.
 class Instance {
  public:
-  // `liveswap start --listen ADDRESS OPTIONS LIBRARY [-- ARGUMENTS]`, without a library when it is empty.
-  // Returns when every worker is ready; fails the test when that does not come.
+  // Runs `liveswap start --listen ADDRESS OPTIONS LIBRARY [-- ARGUMENTS]`, without a library if `library` is
+  // empty. Returns when every worker is ready; otherwise fails the test.
   Instance(Scenario& scenario, const std::string& library, const Words& options = {},
            const Words& arguments = {});
-  // The same at a site that exists.
+  // The same at an existing site.
   Instance(std::shared_ptr<Site> site, const std::string& library, const Words& options = {},
            const Words& arguments = {});
   ~Instance();
@@ -72,14 +72,14 @@ class Instance {
   Finished upgrade(const std::string& library, const Words& options = {}) const;
   Json status() const { return site_->status(); }
 
-  // Processes, by slot; those that drain are left out.
+  // The pids by slot, without draining workers.
   std::vector<pid_t> workers() const;
-  // Open ones, of all workers.
+  // The number of open connections of all workers.
   unsigned connections() const;
   // All children of the master.
   std::vector<pid_t> children() const;
   std::string head() const { return read_file(site_->head_path()); }
-  // Whether every slot has one worker, ready, and it runs that library; waits for it.
+  // Waits until every slot has exactly one worker, ready and with that library; false: not within the limit.
   bool serves(const std::string& library, milliseconds limit = patience) const;
 
  private:

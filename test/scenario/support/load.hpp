@@ -7,7 +7,7 @@
 
 namespace scenario {
 
-// What the load client accounts for at its end.
+// The load client's final report.
 class LoadReport {
  public:
   explicit LoadReport(Json json) : json_(std::move(json)) {}
@@ -16,17 +16,17 @@ class LoadReport {
   std::uint64_t attempts() const;
   std::uint64_t failures() const;
   std::uint64_t answers_of(const std::string& version) const;
-  // Of a phase, in milliseconds.
+  // The 99th percentile of a phase, in milliseconds.
   double p99_ms(const std::string& phase) const;
 
-  // Fails the test when a single attempt was lost, or none was made.
+  // Fails the test if any attempt was lost, or if there was no attempt.
   void check_nothing_lost() const;
 
  private:
   Json json_;
 };
 
-// The load client at work against an address, in phases; the first one is called "run".
+// A running load client, in phases; the first phase is "run".
 class Load {
  public:
   // `address`: "127.0.0.1:80", or "tcp://127.0.0.1:80" for an echo server. Returns after the first answer.

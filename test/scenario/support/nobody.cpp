@@ -26,7 +26,8 @@ bool become_nobody(Site& site) {
   give_away(site.directory());
   const auto number = std::to_string(nobody);
   site.prefix = {"setpriv", "--reuid", number, "--regid", number, "--clear-groups"};
-  // By a program of its own: setpriv itself still has the rights to start what nobody may not reach.
+  // Tries it with a separate program: setpriv itself may still execute files that the user nobody cannot
+  // reach.
   const auto tried = run(site.temp_dir(), {site.prefix + Words{"test", "-x", liveswap_program()}});
   if (tried.status != 0) MESSAGE("nobody may not run ", liveswap_program(), ": left out");
   return tried.status == 0;

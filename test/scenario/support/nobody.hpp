@@ -4,8 +4,8 @@
 
 namespace scenario {
 
-// Makes the commands of a site run without root's rights. Does nothing when the test has none. False, with a
-// message, when there is no way: the build is somewhere that nobody else may look into.
+// Makes the commands of a site run as the user nobody. Does nothing if the test does not run as root. False,
+// with a message: impossible, because that user cannot reach the build directory.
 bool become_nobody(Site& site);
 
 }  // namespace scenario

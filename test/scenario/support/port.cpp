@@ -28,7 +28,7 @@ bool can_bind(std::uint16_t number) {
 
 }  // namespace
 
-// An abstract name is free again when its holder dies, whatever it dies of.
+// The kernel frees an abstract name when its holder dies, for whatever reason.
 bool Port::claim(std::uint16_t number) {
   auto fd = UniqueFd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un name{};

@@ -7,8 +7,8 @@
 
 namespace scenario {
 
-// A TCP port that nobody uses, and that no other test takes while this lives. It is below the range from
-// which the kernel gives ports to clients, so that it stays free between two binds.
+// A TCP port that is free, and that no other test uses while the object lives. It is below the range of the
+// kernel's ephemeral ports, so that it stays free between two binds.
 class Port {
  public:
   Port();

@@ -28,8 +28,8 @@ std::string link_target(const fs::path& path) {
 
 }  // namespace
 
-// Of a process whose main thread has ended before the others the state is already "zombie", while it still
-// holds its sockets.
+// If the main thread ends before other threads, the process's state is already "zombie" while the process
+// still has its sockets.
 bool runs(pid_t pid) {
   bool zombie = true;
   long threads = 0;

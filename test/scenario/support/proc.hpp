@@ -6,23 +6,23 @@
 #include <string>
 #include <vector>
 
-// What /proc says about processes.
+// Information about processes from /proc.
 namespace scenario::proc {
 
-// A zombie does not run any more.
+// Whether the process runs. A zombie does not run.
 bool runs(pid_t pid);
 
-// Direct children, and all that descend from it. Zombies count.
+// Direct children, and all descendants. Zombies count.
 std::vector<pid_t> children(pid_t pid);
 std::vector<pid_t> descendants(pid_t pid);
 
-// A number of /proc/PID/status, such as "VmRSS" (KiB) or "voluntary_ctxt_switches"; -1 when there is none.
+// A number of /proc/PID/status, such as "VmRSS" (KiB) or "voluntary_ctxt_switches"; -1: none.
 long status_number(pid_t pid, const std::string& name);
 
-// Descriptors and what they are, as the links say: "socket:[123]", "pipe:[4]", "/dev/null".
+// Descriptors and the targets of their links: "socket:[123]", "pipe:[4]", "/dev/null".
 std::map<int, std::string> descriptors(pid_t pid);
 
-// "NAME=value" each.
+// The environment, as "NAME=value".
 std::vector<std::string> environment(pid_t pid);
 
 std::vector<std::string> arguments(pid_t pid);

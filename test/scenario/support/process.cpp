@@ -57,7 +57,7 @@ void Process::start(const Setup& setup, int input) {
     return;
   }
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // Also what the tests themselves were started with, under nohup or in a shell's background.
+  // Resets also signals that the tests themselves inherited as ignored, from nohup or a shell's background.
   for (const int number : {SIGPIPE, SIGHUP, SIGINT, SIGQUIT}) ::signal(number, SIG_DFL);
   if (::getppid() != parent) ::_exit(126);
   ::dup2(input, STDIN_FILENO);

@@ -15,20 +15,20 @@ namespace scenario {
 
 using liveswap::test::TempDir;
 
-// How a process ended. `status`: its exit status, or 128 + the signal that ended it.
+// The end of a process. `status`: its exit status, or 128 + the number of the signal that ended it.
 struct Finished {
   int status = -1;
   std::string out;
   std::string err;
 };
 
-// A child process. Its output goes to files, so that it never waits for a reader. Killed when this goes, and
-// when the test process dies.
+// A child process. Its output goes to files, so that it never waits for a reader. It is killed with the
+// object, and when the test process dies.
 class Process {
  public:
   struct Setup {
     Words command;
-    std::map<std::string, std::string> environment = {};  // beside the test's own
+    std::map<std::string, std::string> environment = {};  // in addition to the test's own
     std::string directory = {};                           // empty: the test's own
   };
   Process(const TempDir& dir, const Setup& setup);
@@ -40,18 +40,18 @@ class Process {
   bool running();
   void signal(int number) const;
 
-  // To its standard input. Fails the test when the other end is gone.
+  // Writes to its standard input. Fails the test if the other end is closed.
   void write(const std::string& text);
   void close_input() { input_.reset(); }
 
-  // What it has written so far.
+  // Its output so far.
   std::string out() const { return read_file(out_path_); }
   std::string err() const { return read_file(err_path_); }
 
-  // Fails the test when it has not ended within the limit.
+  // Waits for the end. Fails the test if the process has not ended within the limit.
   Finished wait(milliseconds limit = patience);
 
-  // Whether it says so, on either output, before it ends and within the limit.
+  // Waits until the text stands in one of the outputs; false: the process ended, or the limit has passed.
   bool says(const std::string& text, milliseconds limit = patience);
 
  private:
@@ -66,7 +66,7 @@ class Process {
   liveswap::UniqueFd pidfd_;
 };
 
-// Starts it and waits for its end.
+// Starts a process and waits for its end.
 Finished run(const TempDir& dir, const Process::Setup& setup, milliseconds limit = patience);
 
 }  // namespace scenario

@@ -22,7 +22,7 @@ constexpr std::size_t shown_lines = 60;
 
 std::vector<std::pair<std::string, std::string>> to_show;
 
-// doctest knows only after the last destructor whether a test has failed.
+// doctest knows only after the last destructor whether the test has failed.
 struct FailureLog : doctest::IReporter {
   explicit FailureLog(const doctest::ContextOptions&) {}
   void report_query(const doctest::QueryData&) override {}
@@ -48,7 +48,8 @@ struct FailureLog : doctest::IReporter {
 };
 REGISTER_LISTENER("failure log", 1, FailureLog);
 
-// A process whose main thread has ended is a zombie before its other threads are gone and it can be reaped.
+// A process whose main thread has exited is a zombie, but it can only be reaped after its other threads have
+// exited.
 void wait_for_dying() {
   eventually([] {
     while (::waitpid(-1, nullptr, WNOHANG) > 0) {
@@ -62,7 +63,7 @@ void wait_for_dying() {
 
 void show_on_failure(const std::string& title, const std::string& text) { to_show.emplace_back(title, text); }
 
-// What loses its parent becomes a child of the test process: it can be seen, and waited for.
+// Orphans become children of the test process, so that they can be seen and waited for.
 Scenario::Scenario() {
   ::signal(SIGPIPE, SIG_IGN);
   REQUIRE(::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);

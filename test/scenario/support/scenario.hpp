@@ -8,8 +8,8 @@ namespace scenario {
 
 using liveswap::test::TempDir;
 
-// What every scenario has: a directory of its own, and the certainty that nothing which it started outlives
-// it. For TEST_CASE_FIXTURE. A process that is still there at the end fails the test and is killed.
+// The base of every scenario, for TEST_CASE_FIXTURE: a directory of its own, and a check that no process
+// outlives the test. A process that is left at the end fails the test and is killed.
 class Scenario {
  public:
   Scenario();
@@ -18,7 +18,7 @@ class Scenario {
   TempDir dir;
 };
 
-// Shown when the test that runs fails: the log of a master, say.
+// Registers a text, such as the log of a master, that is printed if the running test fails.
 void show_on_failure(const std::string& title, const std::string& text);
 
 }  // namespace scenario

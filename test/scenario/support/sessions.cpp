@@ -14,7 +14,7 @@ constexpr milliseconds between_halves{5};
 constexpr milliseconds answer_limit{5'000};
 const std::string first_half = "GET / HTTP/1.1\r\nHo", second_half = "st: localhost\r\n\r\n";
 
-// The body; nothing when there was no whole answer.
+// The body; nothing: no whole answer.
 std::optional<std::string> read_answer(Connection& connection) {
   std::size_t length = 0;
   bool status = false;

@@ -11,14 +11,14 @@
 
 namespace scenario {
 
-// Clients as browsers and proxies are: each opens a connection, sends some requests on it, a few milliseconds
-// apart and every tenth in two halves, closes it and opens the next. Nothing is tried again. They stop when
-// this ends.
+// Clients like browsers and proxies: each opens a connection, sends some requests on it, a few milliseconds
+// apart and every tenth in two halves, closes the connection and opens the next. They repeat no request, and
+// stop with the object.
 class Sessions {
  public:
   struct Manner {
     unsigned clients = 4;
-    // On one connection; 0: it is never closed.
+    // Requests on one connection; 0: it is never closed.
     unsigned requests = 10;
     milliseconds pause{5};
   };
@@ -28,9 +28,9 @@ class Sessions {
   ~Sessions();
 
   unsigned long answers() const { return answers_; }
-  // Waits until every client has had an answer.
+  // Waits until every client has got an answer.
   bool all_began(milliseconds limit = patience) const;
-  // Ends the clients; what went wrong, and how often.
+  // Ends the clients. Returns the errors with their counts.
   std::map<std::string, unsigned> stop();
   unsigned long answers_of(const std::string& version);
 
