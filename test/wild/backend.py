@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A server behind a server under test: says its port on a line, then "It works." to whoever asks, until it is ended."""
+"""A server behind a server under test: prints its port, then answers every request with "It works."."""
 import http.server
 
 

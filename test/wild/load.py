@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Clients of a server under test: each opens a connection, asks a few times on it, closes it, opens the next.
-Nothing is tried again: what is refused, cut, late or wrong is a failure. Only a datagram (dns) may get lost, and is then
-repeated, as resolvers do; how often is in the line.
+"""Clients of a server under test: each opens a connection, sends some requests on it, closes it, then opens
+the next. No request is repeated: a request that is refused, cut, late or wrongly answered is a failure. Only
+a datagram (dns) may get lost; the client repeats it, as resolvers do, and the printed line has the number of
+repetitions.
 
-    load.py http|https|memcached|redis|dns PORT [--never-close]   until the end of stdin; prints one line; exit 1 on failures
+    load.py http|https|memcached|redis|dns PORT [--never-close]
+
+Runs until the end of stdin, and prints one line. Exit status 1: there were failures.
 """
 import argparse
 import collections
@@ -56,7 +59,7 @@ class Client:
 
 
 class SecureClient(Client):
-    """Nobody vouches for the certificate: it is a test's."""
+    """The certificate is a test's, and is not verified."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 
@@ -108,8 +111,8 @@ def http(client, number):
     client.expect(client.exactly(size), b"It works.\n")
 
 
-# What is stored belongs to one process: another worker, or the next one, does not know it. Then nothing is found, which
-# is right; a wrong value is not.
+# Each process stores values of its own, so another worker may not find a key. That is right; a wrong value is
+# a failure.
 def memcached(client, number):
     value = b"%d" % number
     client.send(b"set key%d 0 0 %d\r\n%s\r\n" % (number % 50, len(value), value), number)
@@ -126,7 +129,8 @@ def memcached(client, number):
 
 def redis(client, number):
     value = b"%d" % number
-    client.send(b"*3\r\n$3\r\nSET\r\n$5\r\nkey%02d\r\n$%d\r\n%s\r\n" % (number % 50, len(value), value), number)
+    set_key = b"*3\r\n$3\r\nSET\r\n$5\r\nkey%02d\r\n$%d\r\n%s\r\n"
+    client.send(set_key % (number % 50, len(value), value), number)
     client.expect(client.line(), b"+OK")
     client.send(b"*2\r\n$3\r\nGET\r\n$5\r\nkey%02d\r\n" % (number % 50), number + 5)
     line = client.line()

@@ -1,4 +1,5 @@
-// A server on Go's net/http, whose runtime calls the kernel without libc; an ordinary program but for three lines.
+// A server on Go's net/http. Go's runtime calls the kernel without libc. An ordinary program except for three
+// lines.
 package main
 
 import "C"

@@ -16,7 +16,8 @@ fn serve(mut stream: TcpStream) {
             let last = String::from_utf8_lossy(&text[..at]).to_lowercase().contains("connection: close");
             text.drain(..at + 4);
             let close = if last { "Connection: close\r\n" } else { "" };
-            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{}\r\n{}", TEXT.len(), close, TEXT);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{}\r\n", TEXT.len(), close);
+            let answer = head + TEXT;
             if stream.write_all(answer.as_bytes()).is_err() || last {
                 return;
             }
