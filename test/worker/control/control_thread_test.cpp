@@ -34,6 +34,7 @@ struct Worker : HostedWorker {
     REQUIRE(inbox_setup());
     REQUIRE(linger_setup());
     REQUIRE(control_thread_setup());
+    frames_entered();  // the end of the test is that of the master
   }
   // The next frame of that kind.
   Received await(std::uint32_t kind) const {
@@ -207,6 +208,7 @@ TEST_CASE("control thread: an application that does not drain by itself is ended
   const int status = status_of_child([&] {
     const Worker worker;
     go_on_with(master);
+    ::signal(SIGTERM, SIG_DFL);
     const Held held;
     REQUIRE(control_thread_start());
     master.send({.kind = LIVESWAP_DRAIN, .value = -1});
@@ -235,8 +237,10 @@ TEST_CASE("control thread: a forked child that serves is reported, and the worke
     go_on_with(master);
     REQUIRE(control_thread_start());
     const Held held;
-    end_blocking(held.fd);
-    if (::fork() == 0) ::accept(held.fd.get(), nullptr, nullptr);
+    if (::fork() == 0) {
+      forked_child_uses(held.fd.get());  // as its accept() does
+      ::_exit(0);
+    }
     for (;;) ::pause();
   });
   CHECK(WIFEXITED(status));
@@ -253,7 +257,6 @@ TEST_CASE("control thread: without a master it drains by the worker's own limit,
     const Held held;
     const UniqueFd client = connect_to(held.fd);
     const UniqueFd connection = UniqueFd::adopt(libc.accept(held.fd.get(), nullptr, nullptr));
-    frames_entered();
     worker.die();
     REQUIRE(eventually([] { return drain_is_on(); }));
     REQUIRE(eventually([&] { return is_placeholder(held.fd.get()); }));

@@ -23,7 +23,7 @@ using namespace liveswap::test;
 
 namespace {
 
-enum { QUIET_MS = 500, CHILD_REST_MS = 10'000 };
+enum { QUIET_MS = 500, CHILD_REST_MS = 10'000, LONG_MS = 1'000'000 };
 
 volatile sig_atomic_t signals = 0;
 
@@ -66,6 +66,12 @@ struct Loop : HostedWorker {
     const auto run = [](void* of) -> void* {
       const auto* const mine = static_cast<Given*>(of);
       pollfd waited_for[] = {{channel_fd(), POLLIN, 0}, {wake_fd(), POLLIN, 0}};
+      // pthread_create() blocks all signals of its caller for a moment.
+      unsigned long argument = 0;
+      eventually([&] {
+        const long call = proc_self_call(::getpid(), &argument);
+        return call == SYS_futex || call == SELF_CALL_UNKNOWN;
+      });
       move_clock(mine->milliseconds);
       *mine->is_parked = control_thread_park(waited_for, 2);
       return nullptr;
@@ -365,13 +371,15 @@ namespace {
 
 // With a control thread of its own.
 struct Running : HostedWorker {
-  explicit Running(mode what = MODE_WORKER, std::int64_t limit = 0) {
+  explicit Running(mode what = MODE_WORKER, std::int64_t limit = LONG_MS) {
     options.mode = what;
     options.drain_limit_ms = limit;
     REQUIRE(holds_setup());
     REQUIRE(inbox_setup());
     REQUIRE(linger_setup());
     REQUIRE(control_thread_setup());
+    frames_entered();
+    ::signal(SIGTERM, SIG_DFL);
     REQUIRE(control_thread_begin(&options));
   }
   void park() const {
@@ -400,8 +408,7 @@ TEST_CASE("parking: the control thread exits, and a frame brings it back at the 
     worker.send({.kind = LIVESWAP_MESSAGE, .value = 2}, "two");
     REQUIRE(eventually([] { return slow_path_has(SLOW_NEEDED); }));
     REQUIRE(!worker.receive().has_value());
-    pollfd none{-1, 0, 0};
-    REQUIRE(::poll(&none, 1, 0) == 0);
+    safe_point(nullptr);
     REQUIRE(worker.hears(LIVESWAP_TAKEN));
     REQUIRE(eventually([] { return control_thread_is_parked(); }));  // and again
   }));
@@ -409,7 +416,7 @@ TEST_CASE("parking: the control thread exits, and a frame brings it back at the 
 
 TEST_CASE("parking: when the master has died, a worker that passes no safe point is ended") {
   const int status = status_of_child([] {
-    Running worker;
+    Running worker(MODE_WORKER, 0);
     worker.park();
     worker.die();
     for (;;) ::pause();
@@ -420,15 +427,12 @@ TEST_CASE("parking: when the master has died, a worker that passes no safe point
 
 TEST_CASE("parking: when the master has died, the drain limit is waited for") {
   CHECK(in_child([] {
-    enum { LONG_MS = 1'000'000 };
-    Running worker(MODE_WORKER, LONG_MS);
+    Running worker;
     worker.park();
     worker.die();
     REQUIRE(eventually([] { return slow_path_has(SLOW_NEEDED); }));
     REQUIRE(control_thread_is_parked());
-    pollfd none{-1, 0, 0};
-    frames_entered();
-    REQUIRE(::poll(&none, 1, 0) == 0);
+    safe_point(nullptr);
     REQUIRE(eventually([] { return drain_is_on(); }));
     REQUIRE(drain_deadline() > clock_ms() + LONG_MS / 2);
   }));

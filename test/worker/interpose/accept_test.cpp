@@ -41,7 +41,10 @@ void serves(const UniqueFd& client, int connection) {
 
 void nothing(int) {}
 
+// Without the handlers that doctest installs.
 void handle(int number, int flags) {
+  for (int other = 1; other < NSIG; ++other)
+    if (other != number) libc.signal(other, SIG_DFL);
   struct sigaction action {};
   action.sa_handler = nothing, action.sa_flags = flags;
   REQUIRE(::sigaction(number, &action, nullptr) == 0);
@@ -151,9 +154,9 @@ TEST_CASE("accept: a connection that another worker has taken sends the thread b
     const HostedWorker worker;
     const Held held(FLAG_BLOCKING | FLAG_POLLED);
     end_blocking(held.fd);
+    limit(held.fd, 20);
     REQUIRE(refusal(held.fd) == ECONNABORTED);
     // The thread does not poll in between, so another one does: this one waits.
-    limit(held.fd, 20);
     REQUIRE(refusal(held.fd) == EAGAIN);
     pollfd wanted{held.fd.get(), POLLIN, 0};
     REQUIRE(::poll(&wanted, 1, 0) == 0);

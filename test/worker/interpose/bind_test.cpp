@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include "liveswap_plugin.h"
 #include "test/support/temp_dir.hpp"
 
 extern "C" {

@@ -2,6 +2,9 @@
 #include "../hosted_worker.hpp"
 
 #include <doctest/doctest.h>
+#include <netinet/tcp.h>
+
+#include <optional>
 
 using namespace liveswap;
 using namespace liveswap::test;

@@ -334,6 +334,24 @@ TEST_CASE("dup: a copy of a connection that is being replaced is not itself bein
   }));
 }
 
+TEST_CASE("dup: a vfork()ed child's copies are not this process's") {
+  CHECK(in_child([] {
+    const HostedWorker worker;
+    const Held held;
+    enum { FIRST = 900, SECOND, THIRD };
+    for (int fd = FIRST; fd <= THIRD; ++fd) fd_flags_set(fd, FLAG_OWN);
+    const pid_t child = ::vfork();
+    if (child == 0) {
+      ::dup2(held.fd.get(), FIRST);
+      ::fcntl(held.fd.get(), F_DUPFD, SECOND);
+      ::fcntl(held.fd.get(), F_DUPFD_CLOEXEC, THIRD);
+      libc._exit(0);
+    }
+    REQUIRE(::waitpid(child, nullptr, 0) == child);
+    for (int fd = FIRST; fd <= THIRD; ++fd) REQUIRE(fd_flags(fd) == FLAG_OWN);
+  }));
+}
+
 TEST_CASE("syscall: what libraries call by number is seen like what they call by name") {
   CHECK(in_child([] {
     const HostedWorker worker;

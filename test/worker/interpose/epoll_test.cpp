@@ -68,7 +68,7 @@ TEST_CASE("epoll: what is not the master's is registered and waited for as by li
     REQUIRE(wait(epoll.get(), events, 5, nullptr) == 0);
     other.happen();
     REQUIRE(wait(epoll.get(), events, -1, nullptr) == 1);
-    REQUIRE(events[0].data.u64 == 2);
+    REQUIRE(std::uint64_t{events[0].data.u64} == 2);
     REQUIRE(control(epoll, EPOLL_CTL_ADD, one.fd) == -1);
     REQUIRE(errno == EEXIST);
     REQUIRE(control(epoll, EPOLL_CTL_DEL, other.fd) == 0);

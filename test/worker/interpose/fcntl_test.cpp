@@ -16,6 +16,7 @@
 
 extern "C" {
 #include "worker/base/libc.h"
+#include "worker/takeover/forked_child.h"
 #include "worker/takeover/traffic.h"
 }
 
@@ -25,6 +26,7 @@ using namespace liveswap::test;
 namespace {
 
 struct Worker : UnitWorker {
+  Worker() { REQUIRE(forked_child_setup()); }
   UniqueFd fd = listen_inet();
   const listener* held = hold(fd);
   // Of the open socket, which other processes share.

@@ -7,6 +7,7 @@
 #include <climits>
 #include <cstdio>
 
+#include "liveswap_plugin.h"
 #include "test/support/temp_dir.hpp"
 
 using namespace liveswap;

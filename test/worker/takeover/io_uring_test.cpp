@@ -47,13 +47,18 @@ class Ring {
     REQUIRE(::syscall(SYS_io_uring_enter, fd.get(), 1, 0, 0, nullptr, 0) == 1);
   }
   // What has been completed next.
-  std::optional<io_uring_cqe> completion() {
+  struct Completion {
+    std::uint64_t data;
+    int result;
+  };
+  std::optional<Completion> completion() {
     unsigned* const head = number(completions_, parameters_.cq_off.head);
     if (*head == __atomic_load_n(number(completions_, parameters_.cq_off.tail), __ATOMIC_ACQUIRE))
       return std::nullopt;
     const auto* const all =
         reinterpret_cast<io_uring_cqe*>(static_cast<char*>(completions_) + parameters_.cq_off.cqes);
-    const io_uring_cqe found = all[*head & *number(completions_, parameters_.cq_off.ring_mask)];
+    const io_uring_cqe* const next = &all[*head & *number(completions_, parameters_.cq_off.ring_mask)];
+    const Completion found{next->user_data, next->res};
     __atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
     return found;
   }
@@ -90,6 +95,13 @@ bool can_cancel() {
     const Ring ring;
     REQUIRE(io_uring_trouble() == URING_FINE);
   });
+}
+
+int fails_with = 0;
+
+long failing_call(long, ...) {
+  errno = fails_with;
+  return -1;
 }
 
 }  // namespace
@@ -153,10 +165,10 @@ TEST_CASE("io_uring: an accept() that is pending on the former socket is cancell
     ring.accept(other.get(), 2);
     REQUIRE(!ring.completion().has_value());
     io_uring_cancel(held.get());  // another descriptor of the same file
-    std::optional<io_uring_cqe> done;
+    std::optional<Ring::Completion> done;
     REQUIRE(eventually([&] { return (done = ring.completion()).has_value(); }));
-    REQUIRE(done->user_data == 1);
-    REQUIRE(done->res == -ECANCELED);
+    REQUIRE(done->data == 1);
+    REQUIRE(done->result == -ECANCELED);
     REQUIRE(!ring.completion().has_value());
     io_uring_cancel(held.get());  // nothing is pending there any more
     REQUIRE(worker.kinds().empty());
@@ -167,14 +179,10 @@ TEST_CASE("io_uring: where the kernel cannot cancel, that is the trouble, and a 
   if (!have_rings()) return;
   for (const int error : {EINVAL, EEXIST}) {
     CHECK(in_child([error] {
-      static int fails_with;
       fails_with = error;
       const UnitWorker worker;
       const Ring ring;
-      libc.syscall = [](long, ...) -> long {
-        errno = fails_with;
-        return -1;
-      };
+      libc.syscall = failing_call;
       REQUIRE(io_uring_trouble() == (error == EINVAL ? URING_OLD_KERNEL : URING_SINGLE_ISSUER));
       io_uring_cancel(0);
       const auto frame = worker.receive();
