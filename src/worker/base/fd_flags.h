@@ -36,6 +36,12 @@ static inline unsigned fd_flags(int fd) {
   return (unsigned)fd < FD_FLAGS_MAX ? atomic_load_explicit(&fd_flags_table[fd], memory_order_relaxed) : 0;
 }
 
+/* The flags for a copy of `fd`. A copy of the worker host's own descriptor is the application's, and a copy
+ * of a connection that is being replaced is not itself replaced. */
+static inline unsigned fd_flags_for_copy(int fd) {
+  return fd_flags(fd) & ~(unsigned)(FLAG_HOST | FLAG_MOVED);
+}
+
 static inline void fd_flags_set(int fd, unsigned flags) {
   if ((unsigned)fd < FD_FLAGS_MAX)
     atomic_store_explicit(&fd_flags_table[fd], (uint16_t)flags, memory_order_relaxed);

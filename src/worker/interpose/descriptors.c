@@ -154,7 +154,7 @@ static bool may_replace(int fd) {
 }
 
 static void copy_flags(int fd, int copy) {
-  const unsigned flags = fd_flags(fd) & ~(unsigned)FLAG_HOST;
+  const unsigned flags = fd_flags_for_copy(fd);
   /* Even if the flags are equal: cached knowledge of the number becomes invalid. */
   if ((fd_flags(copy) | flags) != 0 && !forked_child_is_of_vfork()) fd_flags_set(copy, flags);
 }

@@ -11,6 +11,7 @@
 #include "worker/base/fd_flags.h"
 #include "worker/base/libc.h"
 #include "worker/base/socket.h"
+#include "worker/takeover/forked_child.h"
 
 static void set_blocking(int fd, bool blocking) {
   if (blocking) {
@@ -43,7 +44,7 @@ static COLD bool is_guarded(int fd) {
 /* A copy of a descriptor is known for what the descriptor is known for, as with dup(). */
 static COLD int duplicate(int fd, int command, int least) {
   const int copy = libc.fcntl(fd, command, least);
-  if (copy >= 0) fd_flags_set(copy, fd_flags(fd) & ~(unsigned)FLAG_HOST);
+  if (copy >= 0 && !forked_child_is_of_vfork()) fd_flags_set(copy, fd_flags_for_copy(fd));
   return copy;
 }
 
