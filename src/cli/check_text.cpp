@@ -11,11 +11,11 @@
 namespace liveswap::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 using Level = CheckFinding::Level;
 
 constexpr std::size_t indent = 9;
-constexpr std::size_t narrowest = 40;  // minimum width of the text
+constexpr std::size_t narrowest_text = 40;  // minimum width of the text
 
 const char* word(Level level) {
   switch (level) {
@@ -41,7 +41,7 @@ std::string painted(const std::string& text, const char* colour, const TextForma
 
 // Word-wraps `text` to the width, if any, with a hanging indent.
 std::string beside_label(const std::string& text, const TextFormat& format) {
-  const std::size_t width = format.width == 0 ? 0 : std::max(format.width, indent + narrowest);
+  const std::size_t width = format.width == 0 ? 0 : std::max(format.width, indent + narrowest_text);
   return wrapped(text, {width, indent});
 }
 
@@ -93,18 +93,18 @@ std::string check_text(const CheckReport& report, TextFormat format) {
 }
 
 std::string check_json(const CheckReport& report) {
-  Json findings = Json::array();
+  OrderedJson findings = OrderedJson::array();
   for (const CheckFinding& finding : report.findings)
     findings.push_back({{"level", word(finding.level)},
                         {"kind", finding.kind},
                         {"text", finding.text},
                         {"advice", finding.advice}});
   const std::size_t errors = report.count(Level::error);
-  const Json object{{"path", report.path},  {"result", errors > 0 ? "failed" : "ok"},
-                    {"errors", errors},     {"warnings", report.count(Level::warning)},
-                    {"findings", findings}, {"output", report.output}};
+  const OrderedJson object{{"path", report.path},  {"result", errors > 0 ? "failed" : "ok"},
+                           {"errors", errors},     {"warnings", report.count(Level::warning)},
+                           {"findings", findings}, {"output", report.output}};
   // The output of a library may be invalid UTF-8.
-  return object.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return object.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 }  // namespace liveswap::cli

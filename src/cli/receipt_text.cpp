@@ -12,14 +12,14 @@
 namespace liveswap::cli {
 namespace {
 
-constexpr std::size_t label_width = 14;
-constexpr std::size_t narrowest = 40;
+constexpr std::size_t receipt_label_width = 14;
+constexpr std::size_t narrowest_receipt = 40;
 constexpr std::size_t most_troubles = 20;
 
 // A label, and beside it a word-wrapped text.
 std::string paragraph(const std::string& label, const std::string& text, std::size_t width) {
-  return fmt::format("{:<{}}", label, label_width) +
-         wrapped(text, {std::max(width, narrowest), label_width}) + "\n";
+  return fmt::format("{:<{}}", label, receipt_label_width) +
+         wrapped(text, {std::max(width, narrowest_receipt), receipt_label_width}) + "\n";
 }
 
 std::string release(const Json& receipt, const char* name) {
@@ -138,7 +138,8 @@ std::string trouble(const Json& slot, const Json& worker) {
 std::string indented(const std::string& lines) {
   std::istringstream all(lines);
   std::string result;
-  for (std::string line; std::getline(all, line);) result += std::string(label_width, ' ') + line + "\n";
+  for (std::string line; std::getline(all, line);)
+    result += std::string(receipt_label_width, ' ') + line + "\n";
   return result;
 }
 

@@ -12,10 +12,10 @@ namespace liveswap::cli {
 
 namespace {
 
-constexpr std::size_t narrowest = 40, usual = 80, widest = 100;
+constexpr std::size_t narrowest_help = 40, usual = 80, widest = 100;
 
 int run_help(const Arguments& arguments) {
-  print(help_text(arguments.command, std::clamp(screen(usual).width, narrowest, widest)));
+  print(help_text(arguments.command, std::clamp(screen(usual).width, narrowest_help, widest)));
   return ok;
 }
 

@@ -13,7 +13,7 @@
 namespace liveswap::cli {
 namespace {
 
-constexpr std::size_t label_width = 14, narrowest = 30;
+constexpr std::size_t label_width = 14, narrowest_status = 30;
 
 // Lines of a label and a word-wrapped text.
 struct Paragraphs {
@@ -22,7 +22,7 @@ struct Paragraphs {
 
   std::string of(const char* label, const std::string& text) const {
     return fmt::format("{:<{}}", label, label_width) +
-           wrapped(text, {std::max(screen.width, narrowest), label_width, screen.terminal}) + "\n";
+           wrapped(text, {std::max(screen.width, narrowest_status), label_width, screen.terminal}) + "\n";
   }
 };
 
@@ -147,7 +147,7 @@ std::string failures(const Json& status, const Screen& screen) {
     const std::string line =
         fmt::format("worker {} of generation {} failed {} ago: {}", text(failure, "pid"),
                     text(failure, "generation"), time(failure, "ago_ms"), headline(failure, "text"));
-    lines += "\n" + wrapped(line, {std::max(screen.width, narrowest), 4, screen.terminal}) + "\n" +
+    lines += "\n" + wrapped(line, {std::max(screen.width, narrowest_status), 4, screen.terminal}) + "\n" +
              below_headline(failure, "text");
   }
   return lines;

@@ -31,11 +31,11 @@ struct Mark {
 };
 
 // In the order of the legend.
-constexpr char starting = '.', old_code = '=', new_code = '#', back_again = '+', draining = '-', left = ']',
-               forced = 'x', crashed = '!';
+constexpr char starting = '.', old_code = '=', new_code = '#', back_again = '+', draining = '-',
+               has_left = ']', forced = 'x', crashed = '!';
 constexpr Mark marks[] = {{starting, "starting"},     {old_code, "old code"},
                           {new_code, "new code"},     {back_again, "old code again"},
-                          {draining, "draining"},     {left, "left"},
+                          {draining, "draining"},     {has_left, "left"},
                           {forced, "ended by force"}, {crashed, "failed or crashed"}};
 
 struct Row {
@@ -111,7 +111,7 @@ std::string cells_of(const Json& worker, const TimeScale& scale, std::size_t wid
   fill(drain, end, draining);
   if (end < width) {
     const std::string how = text(worker, "end");
-    cells[end] = how == "forced" ? forced : how == "crashed" ? crashed : left;
+    cells[end] = how == "forced" ? forced : how == "crashed" ? crashed : has_left;
   }
   return cells;
 }

@@ -63,7 +63,7 @@ Result<std::vector<verify::Fault>> parse_faults(const std::string& text) {
 }
 
 template <class T, class Into>
-Result<void> store(const std::string& name, const Result<T>& value, Into& into) {
+Result<void> store_option(const std::string& name, const Result<T>& value, Into& into) {
   if (!value) return fail("--" + name + ": " + value.error().text);
   into = static_cast<Into>(*value);
   return {};
@@ -80,9 +80,9 @@ Result<void> store_path(const std::string& text, std::string& path) {
 
 Result<void> take(verify::Task& task, const std::string& name, const std::string& text) {
   if (name == "path") return store_path(text, task.path);
-  if (name == "upgrades") return store(name, config::parse_number(text, 0, 10'000), task.upgrades);
-  if (name == "clients") return store(name, config::parse_number(text, 1, 4'000), task.clients);
-  if (name == "seconds-before") return store(name, config::parse_duration(text), task.before);
+  if (name == "upgrades") return store_option(name, config::parse_number(text, 0, 10'000), task.upgrades);
+  if (name == "clients") return store_option(name, config::parse_number(text, 1, 4'000), task.clients);
+  if (name == "seconds-before") return store_option(name, config::parse_duration(text), task.before);
   if (name == "connect") task.connect = true;
   if (name != "faults") return {};
   auto faults = parse_faults(text);

@@ -25,7 +25,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // A hanging master must not freeze the display.
-constexpr Milliseconds answer_limit{2'000};
+constexpr Milliseconds watch_answer_limit{2'000};
 
 // Enter and leave the alternate screen; hide and show the cursor.
 constexpr char enter[] = "\x1b[?1049h\x1b[?25l";
@@ -93,7 +93,7 @@ std::string clock_text() {
 class Watch {
  public:
   explicit Watch(const Arguments& arguments) : arguments_(arguments), where_(arguments.where) {
-    if (where_.timeout.count() == 0) where_.timeout = answer_limit;
+    if (where_.timeout.count() == 0) where_.timeout = watch_answer_limit;
   }
 
   Outcome look() {

@@ -14,12 +14,12 @@
 namespace liveswap::cli {
 namespace {
 
-constexpr std::size_t id_length = 8;
-constexpr std::size_t narrowest = 20;
+constexpr std::size_t worker_id_length = 8;
+constexpr std::size_t narrowest_row = 20;
 
 std::string short_release(const Json& worker) {
   const Json& id = member(worker, "id");
-  return id.is_string() && !id.empty() ? text(worker, "id").substr(0, id_length) : "-";
+  return id.is_string() && !id.empty() ? text(worker, "id").substr(0, worker_id_length) : "-";
 }
 
 // "12 MiB", "840 KiB".
@@ -85,8 +85,8 @@ std::string releases(const Json& status, const Screen& screen) {
   std::string lines;
   if (paths.size() < 2) return lines;
   for (const auto& [id, path] : paths)
-    lines += fmt::format("release {:<{}}  ", id, id_length) +
-             wrapped(path, {screen.width, id_length + 10, screen.terminal}) + "\n";
+    lines += fmt::format("release {:<{}}  ", id, worker_id_length) +
+             wrapped(path, {screen.width, worker_id_length + 10, screen.terminal}) + "\n";
   return lines;
 }
 
@@ -104,7 +104,7 @@ std::string worker_table(const Json& status, const Screen& screen) {
     for (const auto& line : lines) table += line + "\n";
   }
   for (auto row = rows.begin() + 1; table.empty() && row != rows.end(); ++row)
-    paragraphs += paragraph_of(*row, std::max(screen.width, narrowest));
+    paragraphs += paragraph_of(*row, std::max(screen.width, narrowest_row));
   const std::string below = releases(status, screen);
   table += paragraphs;
   return below.empty() ? table : table + "\n" + below;

@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t resolvers = 2;
 
 // How long to wait for the workers' counts. A worker that answers later is left out.
-constexpr Milliseconds count_limit{500};
+constexpr Milliseconds drain_count_limit{500};
 
 }  // namespace
 
@@ -120,7 +120,7 @@ WorkerPool::Handlers Master::pool_handlers() {
 HealthRounds::Handlers Master::health_handlers() {
   return {
       [this](const std::set<rollout::WorkerId>& workers, const auto& done) {
-        count_connections(workers, count_limit, [this, done](const WorkerQuery::Answers& answers) {
+        count_connections(workers, drain_count_limit, [this, done](const WorkerQuery::Answers& answers) {
           HealthRounds::Counts served;
           for (const auto& [id, open] : answers) served[id] = pool_.served(id);
           done(served);

@@ -13,7 +13,7 @@
 namespace liveswap::release {
 namespace {
 
-constexpr std::uint64_t piece = std::uint64_t{1} << 20;
+constexpr std::uint64_t copy_piece = std::uint64_t{1} << 20;
 
 // The result of one way.
 enum class Tried { done, unsupported };
@@ -29,7 +29,7 @@ Result<Tried> by_range(int from, int to, std::uint64_t size, const std::string& 
   loff_t write_at = 0;
   while (static_cast<std::uint64_t>(read_at) < size) {
     const std::uint64_t left = size - static_cast<std::uint64_t>(read_at);
-    const ssize_t n = ::copy_file_range(from, &read_at, to, &write_at, std::min(left, 64 * piece), 0);
+    const ssize_t n = ::copy_file_range(from, &read_at, to, &write_at, std::min(left, 64 * copy_piece), 0);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && is_unsupported(errno)) return Tried::unsupported;
     if (n < 0) return disk_fail("write", shown, errno);
@@ -52,10 +52,10 @@ Result<void> write_at(int to, const char* bytes, std::size_t size, off_t at, con
 }
 
 Result<void> by_bytes(int from, int to, std::uint64_t size, const std::string& shown) {
-  std::vector<char> bytes(piece);
+  std::vector<char> bytes(copy_piece);
   for (std::uint64_t at = 0; at < size;) {
     const ssize_t n =
-        ::pread(from, bytes.data(), std::min<std::uint64_t>(piece, size - at), static_cast<off_t>(at));
+        ::pread(from, bytes.data(), std::min<std::uint64_t>(copy_piece, size - at), static_cast<off_t>(at));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return os_fail("read what is copied to", shown, errno);
     if (n == 0) return {};

@@ -40,7 +40,7 @@ constexpr std::uint64_t number_limit = 1'000'000'000;
 // not seen all files because of `names_limit`.
 constexpr std::uint64_t tries_limit = 1'000;
 
-std::vector<std::string> names_in(const std::string& directory) {
+std::vector<std::string> receipt_names(const std::string& directory) {
   std::vector<std::string> names;
   std::error_code failed;
   fs::directory_iterator entry(directory, failed), end;
@@ -112,7 +112,7 @@ std::string History::file(const Entry& entry) const {
 // Ascending, by file names alone: a damaged receipt keeps its number.
 std::vector<History::Entry> History::entries() const {
   std::vector<Entry> found;
-  for (const auto& name : names_in(directory_))
+  for (const auto& name : receipt_names(directory_))
     if (const auto entry = entry_of(name)) found.push_back(*entry);
   std::sort(found.begin(), found.end(), [](const Entry& a, const Entry& b) { return a.number < b.number; });
   return found;
@@ -144,7 +144,7 @@ Result<std::uint64_t> History::add(Json receipt) {
 }
 
 void History::prune() const {
-  for (const auto& name : names_in(directory_))
+  for (const auto& name : receipt_names(directory_))
     if (is_left_over(name)) ::unlink((directory_ + "/" + name).c_str());
   const auto all = entries();
   std::size_t upgrades = 0, refused = 0, stayed = 0;

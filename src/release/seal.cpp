@@ -16,8 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t files_limit = 1000;
-
 // Directories by name only: their times change whenever a file in them gets another link.
 std::string line_of(const std::string& path, const struct stat& info) {
   if (S_ISDIR(info.st_mode)) return path + "/\n";

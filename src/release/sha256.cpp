@@ -11,7 +11,7 @@
 namespace liveswap::release {
 namespace {
 
-constexpr std::size_t piece = std::size_t{256} * 1024;
+constexpr std::size_t hash_piece = std::size_t{256} * 1024;
 
 class Digest {
  public:
@@ -38,7 +38,7 @@ class Digest {
 
 Result<std::string> sha256_of_file(int fd, const std::string& shown) {
   Digest digest;
-  std::vector<char> bytes(piece);
+  std::vector<char> bytes(hash_piece);
   for (off_t at = 0;;) {
     const ssize_t n = ::pread(fd, bytes.data(), bytes.size(), at);
     if (n < 0 && errno == EINTR) continue;

@@ -25,8 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t files_limit = 1000;
-
 // How often files that change during the hashing are hashed.
 constexpr int attempts = 3;
 

@@ -162,7 +162,7 @@ Result<void> remove(const std::string& releases, const std::string& name) {
   return {};
 }
 
-std::vector<std::string> names_in(const std::string& directory) {
+std::vector<std::string> sorted_names(const std::string& directory) {
   std::vector<std::string> names;
   std::error_code failed;
   for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end; entry.increment(failed))
@@ -225,7 +225,7 @@ Result<std::string> Store::complete(const std::string& prefix) const {
     return fail(fmt::format("release \"{}\": expected the first {} or more hex digits of its id", prefix,
                             prefix_min));
   std::string found;
-  for (const auto& name : names_in(releases_)) {
+  for (const auto& name : sorted_names(releases_)) {
     if (!is_id(name) || !name.starts_with(digits)) continue;
     if (!found.empty())
       return fail(
@@ -243,7 +243,7 @@ Result<void> Store::keep_only(const std::set<std::string>& ids) const {
   const auto held = lock(releases_, LOCK_EX | LOCK_NB);
   if (!held) return tl::unexpected<Error>(held.error());
   Result<void> outcome;
-  for (const auto& name : names_in(releases_)) {
+  for (const auto& name : sorted_names(releases_)) {
     const bool left_over = name.starts_with(".new-") || name.starts_with(".old-");
     if (!left_over && (!is_id(name) || ids.contains(name))) continue;
     if (auto removed = remove(releases_, name); !removed && outcome) outcome = removed;

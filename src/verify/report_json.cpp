@@ -5,10 +5,10 @@
 namespace liveswap::verify {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-Json tally_object(const load::Tally& tally, std::uint64_t failed) {
-  Json classes;
+OrderedJson tally_object(const load::Tally& tally, std::uint64_t failed) {
+  OrderedJson classes;
   for (const load::Outcome outcome : load::all_outcomes) classes[load::name_of(outcome)] = tally.of(outcome);
   return {{"requests", tally.attempts},
           {"failed", failed},
@@ -19,21 +19,22 @@ Json tally_object(const load::Tally& tally, std::uint64_t failed) {
           {"max_us", tally.latency.max()}};
 }
 
-Json phases(const Findings& findings) {
-  Json list = Json::array();
+OrderedJson phases(const Findings& findings) {
+  OrderedJson list = OrderedJson::array();
   const load::Tally* before = findings.measured.find("before");
   const double base = before ? static_cast<double>(before->latency.at(0.99)) : 0;
   for (const auto& phase : findings.measured.phases) {
-    Json one = {{"name", phase.name}};
+    OrderedJson one = {{"name", phase.name}};
     one.update(tally_object(phase.tally, findings.lost_in(phase.name)));
-    one["p99_to_before"] = base > 0 ? Json(static_cast<double>(phase.tally.latency.at(0.99)) / base) : Json();
+    one["p99_to_before"] =
+        base > 0 ? OrderedJson(static_cast<double>(phase.tally.latency.at(0.99)) / base) : OrderedJson();
     list.push_back(std::move(one));
   }
   return list;
 }
 
-Json upgrades(const Findings& findings) {
-  Json list = Json::array();
+OrderedJson upgrades(const Findings& findings) {
+  OrderedJson list = OrderedJson::array();
   for (const Upgrade& one : findings.upgrades)
     list.push_back({{"to", one.to},
                     {"ok", one.outcome.status == ok},
@@ -43,8 +44,8 @@ Json upgrades(const Findings& findings) {
   return list;
 }
 
-Json faults(const Findings& findings) {
-  Json list = Json::array();
+OrderedJson faults(const Findings& findings) {
+  OrderedJson list = OrderedJson::array();
   for (const FaultFinding& one : findings.faults)
     list.push_back({{"fault", word(one.fault)},
                     {"ok", one.as_expected},
@@ -58,19 +59,19 @@ Json faults(const Findings& findings) {
 
 std::string as_json(const Findings& findings, const Task& task) {
   const auto problems = findings.problems();
-  const Json all = {{"version", 1},
-                    {"passed", problems.empty()},
-                    {"problems", problems},
-                    {"warnings", findings.warnings()},
-                    {"library", task.library},
-                    {"second", task.second},
-                    {"length_ms", findings.length.count()},
-                    {"total", tally_object(findings.measured.total, findings.lost())},
-                    {"phases", phases(findings)},
-                    {"upgrades", upgrades(findings)},
-                    {"faults", faults(findings)},
-                    {"workers_died", findings.deaths()}};
-  return all.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  const OrderedJson all = {{"version", 1},
+                           {"passed", problems.empty()},
+                           {"problems", problems},
+                           {"warnings", findings.warnings()},
+                           {"library", task.library},
+                           {"second", task.second},
+                           {"length_ms", findings.length.count()},
+                           {"total", tally_object(findings.measured.total, findings.lost())},
+                           {"phases", phases(findings)},
+                           {"upgrades", upgrades(findings)},
+                           {"faults", faults(findings)},
+                           {"workers_died", findings.deaths()}};
+  return all.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 }  // namespace liveswap::verify

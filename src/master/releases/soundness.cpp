@@ -16,7 +16,7 @@ namespace liveswap::master {
 namespace {
 
 using Json = nlohmann::json;
-using Kind = rollout::Checked::Kind;
+using Found = rollout::Checked::Kind;
 
 // The number of this master's last committed releases that are passed to `liveswap-store substitute`, which
 // has a limited command line.
@@ -74,7 +74,7 @@ void Soundness::verify(const rollout::Release& release, bool substitute, OnCheck
                 found.text = "no memory";
                 const bool searching = guarded([&] {
                   found = checked(release, reply.result);
-                  found.unsure = found.kind == Kind::differs;
+                  found.unsure = found.kind == Found::differs;
                   if (substitute && found.unsure && !engine_.stopping())
                     find_substitute(release, found, done);
                 });
@@ -89,13 +89,13 @@ rollout::Checked Soundness::checked(const rollout::Release& release, const Task:
   rollout::Checked found;
   if (const auto seal = json::text(answer, "seal")) {
     note_seal(release, *seal);
-    found.kind = Kind::sound;
+    found.kind = Found::sound;
     found.text = json::text_or_empty(answer, "mended");
     if (!found.text.empty()) log::warning("release {}: {}", short_id(release.id), found.text);
     return found;
   }
   if (const auto trouble = json::text(answer, "trouble")) {
-    found.kind = Kind::differs;
+    found.kind = Found::differs;
     found.text = *trouble;
     seals_.erase(file_of(release));
     unsound_[file_of(release)] = found.text;

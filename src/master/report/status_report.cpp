@@ -15,7 +15,7 @@ namespace {
 
 using protocol::Json;
 
-const char* word(rollout::Verdict verdict) {
+const char* verdict_word(rollout::Verdict verdict) {
   switch (verdict) {
     case rollout::Verdict::ok: return "ok";
     case rollout::Verdict::failed: return "failed";
@@ -53,7 +53,7 @@ Json StatusReport::json(const WorkerQuery::Answers& connections) const {
   if (const auto trouble = from_.soundness.trouble_of(from_.engine.release()); !trouble.empty())
     report["release_note"] = "the release cannot be respawned: " + trouble;
   if (const auto& last = from_.receipts.last_upgrade())
-    report["last_upgrade"] = {{"status", word(last->verdict)},
+    report["last_upgrade"] = {{"status", verdict_word(last->verdict)},
                               {"text", last->text},
                               {"receipt", last->receipt},
                               {"ago_ms", (time - last->at).count()}};

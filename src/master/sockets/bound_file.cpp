@@ -1,13 +1,19 @@
 #include "master/sockets/bound_file.hpp"
 
 #include <fcntl.h>
-#include <linux/un.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 namespace liveswap::master {
+namespace {
+
+// SIOCUNIXFILE of <linux/un.h>, which cannot be included beside <sys/un.h>.
+constexpr unsigned long siocunixfile = SIOCPROTOPRIVATE;
+
+}  // namespace
 
 UniqueFd file_at(const std::string& path) {
   return UniqueFd::adopt(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
@@ -17,7 +23,7 @@ UniqueFd file_at(const std::string& path) {
 // `path` is taken only if that is a socket with one link: neither a link to another file nor a socket bound
 // elsewhere.
 UniqueFd file_of_bound(int socket, const std::string& path) {
-  if (auto file = UniqueFd::adopt(::ioctl(socket, SIOCUNIXFILE, nullptr))) return file;
+  if (auto file = UniqueFd::adopt(::ioctl(socket, siocunixfile, nullptr))) return file;
   auto file = file_at(path);
   struct stat found {};
   if (!file || ::fstat(file.get(), &found) != 0) return {};

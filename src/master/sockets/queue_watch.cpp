@@ -23,13 +23,13 @@ constexpr Milliseconds look_step{500};
 // The largest number of entries in /proc/PID/fd that is read.
 constexpr int descriptors_limit = 4096;
 
-bool listens(int fd) {
+bool takes_connections(int fd) {
   int found = 0;
   socklen_t size = sizeof found;
   return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &found, &size) == 0 && found;
 }
 
-bool is_stream(int fd) {
+bool is_stream_socket(int fd) {
   int type = 0;
   socklen_t size = sizeof type;
   return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
@@ -66,7 +66,7 @@ void QueueWatch::watch(const std::vector<Place>& places) {
   places_.clear();
   entries_.clear();
   for (const Place& place : places) {
-    if (!is_stream(place.fd)) continue;
+    if (!is_stream_socket(place.fd)) continue;
     Entry& entry = entries_.emplace_back();
     entry.place = place;
     entry.socket = UniqueFd::adopt(::fcntl(place.fd, F_DUPFD_CLOEXEC, 0));
@@ -96,7 +96,7 @@ void QueueWatch::look() {
   looking_ = false;
   bool is_shut_down = false;
   for (const Entry& entry : entries_)
-    is_shut_down = is_shut_down || (entry.awake && !listens(entry.socket.get()));
+    is_shut_down = is_shut_down || (entry.awake && !takes_connections(entry.socket.get()));
   if (is_shut_down) handlers_.shut_down();
   std::vector<std::pair<Place, ino_t>> waiting;
   bool again = false;

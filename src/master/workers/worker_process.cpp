@@ -43,8 +43,8 @@ std::string packet_of(std::uint32_t kind, std::int32_t value, std::uint64_t coun
 
 // SCM_MAX_FD, the kernel's limit. With less room the kernel would close the surplus, on this thread, and
 // could block (received_fd.hpp).
-constexpr std::size_t descriptors_limit = 253;
-constexpr std::size_t control_size = CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(descriptors_limit * sizeof(int));
+constexpr std::size_t packet_descriptors = 253;
+constexpr std::size_t control_size = CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(packet_descriptors * sizeof(int));
 
 // Takes all descriptors and the credentials of a message; returns the number of descriptors. A single one
 // is kept; several are closed, as their meaning is unclear.

@@ -9,15 +9,16 @@ namespace {
 
 using Out = std::back_insert_iterator<std::string>;
 
-double ms(std::uint64_t microseconds) { return static_cast<double>(microseconds) / 1e3; }
+double milliseconds(std::uint64_t microseconds) { return static_cast<double>(microseconds) / 1e3; }
 
-double ms(Time time) { return static_cast<double>(time.count()) / 1e6; }
+double milliseconds(Time time) { return static_cast<double>(time.count()) / 1e6; }
 
 void add_row(Out out, const std::string& name, std::uint64_t attempts, const std::string& failures,
              const Histogram& latency) {
   fmt::format_to(out, "  {:<20}{:>10}{:>10}{:>10.2f}{:>10.2f}{:>10.2f}{:>10.2f}{:>10.2f}\n", name, attempts,
-                 failures, ms(latency.at(0.5)), ms(latency.at(0.9)), ms(latency.at(0.99)),
-                 ms(latency.at(0.999)), ms(latency.max()));
+                 failures, milliseconds(latency.at(0.5)), milliseconds(latency.at(0.9)),
+                 milliseconds(latency.at(0.99)), milliseconds(latency.at(0.999)),
+                 milliseconds(latency.max()));
 }
 
 void add_tally(Out out, const std::string& name, const Tally& tally) {
@@ -34,15 +35,16 @@ void add_phases(Out out, const Accounting& books) {
 }
 
 void add_seen(Out out, const std::string& name, const Seen& seen) {
-  fmt::format_to(out, "  {:<50}{:>10}  {:.0f}-{:.0f} ms\n", name, seen.count, ms(seen.first), ms(seen.last));
+  fmt::format_to(out, "  {:<50}{:>10}  {:.0f}-{:.0f} ms\n", name, seen.count, milliseconds(seen.first),
+                 milliseconds(seen.last));
 }
 
 void add_timeline(Out out, const Report& report) {
   fmt::format_to(out, "\n  {:>10}{:>10}{:>10}{:>10}  versions\n", "at ms", "ok", "failures", "p99 ms");
   for (const auto& bucket : report.timeline) {
     fmt::format_to(out, "  {:>10.0f}{:>10}{:>10}{:>10.2f} ",
-                   ms(bucket.index * report.accounting.timeline.width()), bucket.ok, bucket.failures,
-                   ms(bucket.p99_us));
+                   milliseconds(bucket.index * report.accounting.timeline.width()), bucket.ok,
+                   bucket.failures, milliseconds(bucket.p99_us));
     for (const auto& [version, count] : bucket.versions) fmt::format_to(out, " {}: {}", version, count);
     fmt::format_to(out, "\n");
   }
@@ -63,7 +65,7 @@ std::string as_text(const Report& report) {
   std::string text;
   const Out out(text);
   fmt::format_to(out, "{}: {} attempts in {:.1f} s, {} failures\n", report.options.target.shown,
-                 books.total.attempts, ms(report.elapsed) / 1e3, books.total.failures());
+                 books.total.attempts, milliseconds(report.elapsed) / 1e3, books.total.failures());
   for (const Outcome outcome : all_outcomes)
     if (const std::uint64_t count = books.total.of(outcome))
       fmt::format_to(out, "  {:<12}{:>8}\n", name_of(outcome), count);
@@ -76,7 +78,8 @@ std::string as_text(const Report& report) {
   if (report.options.show_timeline) add_timeline(out, report);
   add_connections(out, report.connections);
   fmt::format_to(out, "client: at most {:.2f} ms late (p99 {:.2f} ms), {:.0f} ms of CPU\n",
-                 ms(books.lateness.max()), ms(books.lateness.at(0.99)), ms(report.cpu));
+                 milliseconds(books.lateness.max()), milliseconds(books.lateness.at(0.99)),
+                 milliseconds(report.cpu));
   return text;
 }
 
