@@ -146,7 +146,7 @@ Worker Worker::spawn(const std::vector<std::string>& words, const std::vector<in
   std::vector<std::string> arguments = words;
   // For a sanitizer build: a crash that a fixture is made for shall end in its signal.
   std::vector<std::string> variables = {"ASAN_OPTIONS=handle_segv=0:handle_abort=0",
-                                        "TSAN_OPTIONS=handle_segv=0"};
+                                        "TSAN_OPTIONS=handle_segv=0:handle_abort=0:halt_on_error=1"};
   for (const auto& [name, value] : environment) variables.push_back(name + "=" + value);
   const std::vector<char*> argument_list = pointers(arguments);
   const std::vector<char*> variable_list = pointers(variables);

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <string>
 
+#include "test/support/left_out.hpp"
+
 namespace {
 
 // Applications fork, and what they fork may outlive its worker: all of it becomes a child of this process.
@@ -23,7 +25,9 @@ void end_children() {
 
 int main(int count, char** words) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  const int result = doctest::Context(count, words).run();
+  doctest::Context context(count, words);
+  liveswap::test::leave_out(context);
+  const int result = context.run();
   end_children();
   return result;
 }

@@ -72,7 +72,9 @@ static void flags_of_descriptors(void) {
   char open_ones[256] = "";
   for (int fd = 3; fd < 64; ++fd) {
     const int flags = fcntl(fd, F_GETFD);
-    if (flags >= 0 && (flags & FD_CLOEXEC) == 0) snprintf(open_ones + strlen(open_ones), 8, " %d", fd);
+    const size_t size = strlen(open_ones);
+    if (flags >= 0 && (flags & FD_CLOEXEC) == 0)
+      snprintf(open_ones + size, sizeof open_ones - size, " %d", fd);
   }
   reply("without close-on-exec:%s", open_ones);
 }

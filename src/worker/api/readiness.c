@@ -12,12 +12,13 @@
 /* Held while sending, so that ENTERED, DEFERRED, WAITS and READY leave in the order in which they became
  * true. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool entered;
-static bool deferred;    /* by liveswap_defer_ready() or the ABI note */
-static bool awaited;     /* the application has bound a listener, or is about to */
-static bool announced;   /* the application has called liveswap_ready() */
-static bool own_seen;    /* a wait on a listener that the master does not hold was seen */
-static atomic_bool over; /* written with the lock */
+static bool announced; /* the application has called liveswap_ready() */
+/* Written with the lock held, read without it too. */
+static atomic_bool entered;
+static atomic_bool deferred; /* by liveswap_defer_ready() or the ABI note */
+static atomic_bool awaited;  /* the application has bound a listener, or is about to */
+static atomic_bool own_seen; /* a wait on a listener that the master does not hold was seen */
+static atomic_bool over;
 
 static void tell(enum liveswap_frame_kind kind, int32_t value) {
   if (entered || kind == LIVESWAP_ENTERED) channel_send_value(kind, value);

@@ -62,10 +62,10 @@ static const char* type_name(unsigned type) {
   }
 }
 
-static bool check_header(const struct file* file, const ElfW(Ehdr) * header) {
-  const unsigned char* ident = header->e_ident;
+static bool check_header(const struct file* file, ElfW(Ehdr) * header) {
+  unsigned char* const ident = header->e_ident;
   if (file->size == 0) return refuse(file, "is empty; expected a shared library");
-  if (!read_at(file, 0, (void*)ident, EI_NIDENT) || memcmp(ident, ELFMAG, SELFMAG) != 0) {
+  if (!read_at(file, 0, ident, EI_NIDENT) || memcmp(ident, ELFMAG, SELFMAG) != 0) {
     return refuse(file, "is no ELF file; expected a shared library");
   }
   if (ident[EI_CLASS] != __ehdr_start.e_ident[EI_CLASS] || ident[EI_DATA] != __ehdr_start.e_ident[EI_DATA]) {
@@ -75,7 +75,7 @@ static bool check_header(const struct file* file, const ElfW(Ehdr) * header) {
                   __ehdr_start.e_ident[EI_CLASS] == ELFCLASS64 ? 64 : 32,
                   __ehdr_start.e_ident[EI_DATA] == ELFDATA2MSB ? "big" : "little");
   }
-  if (!read_at(file, 0, (void*)header, sizeof *header)) return cut_short(file, sizeof *header);
+  if (!read_at(file, 0, header, sizeof *header)) return cut_short(file, sizeof *header);
   if (header->e_machine != __ehdr_start.e_machine) {
     return refuse(file, "is built for another architecture: found %s (%u), expected %s (%u)",
                   machine_name(header->e_machine), (unsigned)header->e_machine,
@@ -122,7 +122,7 @@ static bool check_segments(const struct file* file, const ElfW(Ehdr) * header) {
 
 bool elf_check(int fd, char* why, size_t why_size) {
   struct stat status;
-  ElfW(Ehdr) header;
+  ElfW(Ehdr) header = {0};
   struct file file = {fd, 0, why, why_size};
   if (fstat(fd, &status) != 0) return refuse(&file, "cannot be examined");
   file.size = (uint64_t)status.st_size;

@@ -54,7 +54,9 @@ void open_requests_answered(int32_t number, int error, int fd) {
   while (found != NULL && found->number != number) found = found->next;
   if (fd == CHANNEL_LOST && error == 0) error = EMFILE;
   if (found != NULL && !found->done) {
-    *found = (struct open_request){number, true, error, fd < 0 ? -1 : fd, found->next};
+    found->done = true;
+    found->error = error;
+    found->fd = fd < 0 ? -1 : fd;
     fd = -1;
     pthread_cond_broadcast(&answered);
   }

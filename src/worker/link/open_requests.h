@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct open_request {
-  int32_t number;
+  int32_t number; /* set by open_requests_add(); the requester reads it without the lock */
   bool done;
   int error;
   int fd; /* came with the answer, owned by the requester; -1: none */

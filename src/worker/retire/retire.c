@@ -221,6 +221,7 @@ static void flush_streams(void) {
   pthread_t thread;
   done = eventfd(0, EFD_CLOEXEC);
   if (done < 0 || libc.pthread_create(&thread, NULL, flush, &done) != 0) return;
+  pthread_detach(thread);
   struct pollfd wait = {done, POLLIN, 0};
   libc.poll(&wait, 1, FLUSH_LIMIT_MS);
 }

@@ -27,7 +27,8 @@ Site::Site(Scenario& scenario, const std::string& name)
   environment["XDG_STATE_HOME"] = scenario.dir.directory(name + "/state");
   environment["XDG_RUNTIME_DIR"] = scenario.dir.directory(name + "/run");
   // A crashing fixture must die by its signal, as without the sanitizer.
-  environment["ASAN_OPTIONS"] = environment["TSAN_OPTIONS"] = "handle_segv=0:handle_abort=0";
+  environment["ASAN_OPTIONS"] = "handle_segv=0:handle_abort=0";
+  environment["TSAN_OPTIONS"] = "handle_segv=0:handle_abort=0:halt_on_error=1";
 }
 
 Process::Setup Site::command(const std::string& verb, const Words& words) const {
