@@ -26,7 +26,6 @@ void give_memory(pid_t pid) {
 }
 
 TEST_CASE_FIXTURE(Scenario, "a master without memory serves, refuses commands, and recovers") {
-  if (sanitized()) return;  // the sanitizer's runtime would end the process
   Instance app(*this, fixture("version_v1"), {"--settle", "20ms"});
   const pid_t master = app.master().pid();
   for (int round = 0; round < 3; ++round) {

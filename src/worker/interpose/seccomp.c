@@ -27,13 +27,13 @@
 #include "worker/link/channel.h"
 
 #if defined __x86_64__
-enum { ARCHITECTURE = AUDIT_ARCH_X86_64 };
+#define ARCHITECTURE AUDIT_ARCH_X86_64
 #elif defined __aarch64__
-enum { ARCHITECTURE = AUDIT_ARCH_AARCH64 };
+#define ARCHITECTURE AUDIT_ARCH_AARCH64
 #elif defined __riscv && __riscv_xlen == 64
-enum { ARCHITECTURE = AUDIT_ARCH_RISCV64 };
+#define ARCHITECTURE AUDIT_ARCH_RISCV64
 #else
-enum { ARCHITECTURE = 0 };
+#define ARCHITECTURE 0
 #endif
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV

@@ -59,7 +59,7 @@ static void describe_inet(const union address* address, char* text, size_t size)
 /* Describes the address of a listener that interpose/bind.c would take over. False: any other. */
 static bool describe(int fd, char* text, size_t text_size) {
   enum { AUTOBOUND = 6 }; /* unix(7): a NUL and five digits */
-  union address address;
+  union address address = {.any.sa_family = AF_UNSPEC};
   socklen_t size = sizeof address;
   if (getsockname(fd, &address.any, &size) != 0) return false;
   if (address.any.sa_family == AF_INET || address.any.sa_family == AF_INET6) {
