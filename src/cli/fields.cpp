@@ -1,17 +1,10 @@
 #include "cli/fields.hpp"
 
-#include <fmt/format.h>
-
 #include "base/tail.hpp"
 #include "cli/duration_text.hpp"
 #include "cli/printable.hpp"
 
 namespace liveswap::cli {
-namespace {
-
-constexpr std::size_t short_id_length = 12;
-
-}  // namespace
 
 std::string text(const Json& object, const char* name) {
   const Json& found = member(object, name);
@@ -36,11 +29,5 @@ std::string time(const Json& object, const char* name) {
   const auto found = number(object, name);
   return found ? duration_text(std::chrono::milliseconds(*found)) : "?";
 }
-
-std::string plural(std::int64_t count, const std::string& one) {
-  return fmt::format("{} {}{}", count, one, count == 1 ? "" : "s");
-}
-
-std::string short_id(const std::string& id) { return id.substr(0, short_id_length); }
 
 }  // namespace liveswap::cli

@@ -26,10 +26,4 @@ std::string below_headline(const Json& object, const char* name);
 // Milliseconds as "1.2 s".
 std::string time(const Json& object, const char* name);
 
-// "1 worker", "2 workers".
-std::string plural(std::int64_t count, const std::string& one);
-
-// The first digits of a release id.
-std::string short_id(const std::string& id);
-
 }  // namespace liveswap::cli

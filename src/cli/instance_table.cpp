@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "cli/fields.hpp"
 #include "cli/table.hpp"
 #include "json/parse.hpp"
@@ -51,7 +52,7 @@ std::string instance_table(const Json& instances, std::size_t hidden) {
       instances.empty() ? "no instance runs that you may control\n" : lay_out(rows, "rrllrll");
   if (hidden > 0)
     lines +=
-        fmt::format("{} of other users: sudo liveswap list\n", plural(static_cast<int>(hidden), "instance"));
+        fmt::format("{} of other users: sudo liveswap list\n", plural(hidden, "instance"));
   return lines;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/tail.hpp"
+#include "base/text.hpp"
 #include "cli/duration_text.hpp"
 #include "cli/fields.hpp"
 #include "cli/printable.hpp"
@@ -90,8 +91,6 @@ Progress::Note Progress::describe(const Event& event) const {
   if (event.is("baking")) return {"baking" + lasting(event.number("left_ms")), false};
   if (event.is("flipped")) return {"flipped: new connections go to the new code", false};
   if (event.is("probation")) return {"probation" + lasting(event.number("left_ms")), false};
-  if (event.is("promoted")) return {"promoted: bake or probation counts as passed", false};
-  if (event.is("unhealthy")) return {"a health probe failed" + after(": ", event.text("text")), true};
   if (event.is("waiting")) return {"waiting" + after(": ", event.text("text")), false};
   return {};
 }
@@ -105,7 +104,7 @@ void Progress::count(const Event& event) {
   }
   if (event.is("queued")) phase_ = "queued";
   if (event.is("baking") || event.is("probation")) phase_ = event.text("event");
-  if (event.is("flipped") || event.is("promoted")) phase_ = "upgrading";
+  if (event.is("flipped")) phase_ = "upgrading";
   if (event.is("spawned")) {
     fresh_.insert(pid);
     // The bake has ended; the other slots follow.
@@ -141,11 +140,11 @@ std::string Progress::bar(std::size_t width, std::chrono::milliseconds elapsed, 
   std::vector<std::string> words;
   if (slots_ > 0) words.push_back(fmt::format("{}/{} slots", std::min(ready_.size(), slots_), slots_));
   if (!draining_.empty()) {
-    words.push_back(plural(static_cast<long long>(draining_.size()), "worker") + " draining");
+    words.push_back(plural(draining_.size(), "worker") + " draining");
     const auto open =
         std::accumulate(draining_.begin(), draining_.end(), std::size_t{0},
                         [](std::size_t sum, const auto& worker) { return sum + worker.second; });
-    if (open > 0) words.push_back(plural(static_cast<long long>(open), "connection"));
+    if (open > 0) words.push_back(plural(open, "connection"));
   }
   words.push_back(duration_text(elapsed));
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "cli/fields.hpp"
 #include "cli/printable.hpp"
 #include "cli/timeline.hpp"

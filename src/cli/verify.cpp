@@ -21,8 +21,7 @@ namespace {
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
-// Defaults of verify for options of start: short limits, as the faults run into them. Skips options that this
-// build does not have.
+// Defaults of verify for options of start: short limits, as the faults run into them.
 constexpr std::pair<std::string_view, std::string_view> defaults_of_start[] = {
     {"listen", "127.0.0.1:0"}, {"ready-limit", "3s"}, {"check-limit", "3s"}, {"drain-limit", "10s"}};
 
@@ -101,8 +100,7 @@ std::vector<std::string> start_options(const Settings& settings) {
   // With --entry, the application binds its own listener, so --listen is left out.
   const bool binds = is_given(settings, "entry");
   for (const auto& [name, text] : defaults_of_start)
-    if (!(binds && name == "listen") && find_option(name) && !is_given(settings, name) &&
-        !is_given(settings, "config"))
+    if (!(binds && name == "listen") && !is_given(settings, name) && !is_given(settings, "config"))
       words.push_back(fmt::format("--{}={}", name, text));
   for (const auto& [name, text] : settings) {
     const Option* option = find_option(name);

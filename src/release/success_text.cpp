@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/text.hpp"
 #include "json/fields.hpp"
 #include "release/family.hpp"
 
@@ -17,13 +18,11 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t short_id = 8;
-
 std::string name_of(const Json& release) {
   const auto path = json::text(release, "path"), id = json::text(release, "id");
   if (!path) return "";
   const std::string name = base_name(*path);
-  return id ? fmt::format("{} ({})", name, id->substr(0, short_id)) : name;
+  return id ? fmt::format("{} ({})", name, short_id(*id)) : name;
 }
 
 std::string lasting(std::int64_t ms) {
@@ -62,10 +61,6 @@ struct Tally {
   }
 };
 
-std::string plural(std::int64_t count) {
-  return fmt::format("{} connection{}", count, count == 1 ? "" : "s");
-}
-
 std::string connections(const Json& receipt) {
   Tally tally;
   if (!json::member(receipt, "slots").is_array()) return "";
@@ -73,11 +68,11 @@ std::string connections(const Json& receipt) {
     for (const Json& worker : json::list(slot, "workers")) tally.add(worker);
   std::vector<std::string> parts;
   if (tally.drained > 0)
-    parts.push_back((tally.drained_more ? "at least " : "") + plural(tally.drained) + " drained");
+    parts.push_back((tally.drained_more ? "at least " : "") + plural(tally.drained, "connection") + " drained");
   else if (!tally.drained_more && tally.killed + tally.lost == 0 && !tally.cut_more)
     parts.push_back("no connections to drain");
-  if (tally.killed > 0) parts.push_back(plural(tally.killed) + " cut by force");
-  if (tally.lost > 0) parts.push_back(plural(tally.lost) + " lost with a worker that died");
+  if (tally.killed > 0) parts.push_back(plural(tally.killed, "connection") + " cut by force");
+  if (tally.lost > 0) parts.push_back(plural(tally.lost, "connection") + " lost with a worker that died");
   if (tally.cut_more) parts.push_back("those of a worker that did not leave by itself are not known");
   if (tally.killed + tally.lost == 0 && !tally.cut_more)
     parts.push_back(parts.empty() ? "no connection lost" : "none lost");

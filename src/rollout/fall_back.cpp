@@ -2,12 +2,9 @@
 
 #include <utility>
 
+#include "base/text.hpp"
+
 namespace liveswap::rollout {
-namespace {
-
-std::string short_id(const Release& release) { return release.id.substr(0, 12); }
-
-}  // namespace
 
 FallBack::Decision FallBack::decide(const Engine& engine, const Release& release, const Checked& found,
                                     const Pace& pace) {
@@ -25,7 +22,7 @@ FallBack::Decision FallBack::decide(const Engine& engine, const Release& release
   request.path = found.earlier->path;
   request.pace = pace;
   request.overtake = true;
-  request.remark = "release " + short_id(release) + " could not be respawned: " + found.text;
+  request.remark = "release " + short_id(release.id) + " could not be respawned: " + found.text;
   if (found.left) request.remark += "; this one is run" + left_remark(found);
   return request;
 }
@@ -40,7 +37,7 @@ void FallBack::committed(bool by_itself) {
 std::string way_out(const Checked& found) {
   if (found.kind != Checked::Kind::differs || found.unsure) return ": try again";
   if (!found.earlier) return "; no release before it in the store is sound";
-  return "; `liveswap rollback " + short_id(*found.earlier) + "` goes to " + found.earlier->path +
+  return "; `liveswap rollback " + short_id(found.earlier->id) + "` goes to " + found.earlier->path +
          ", which is sound" + left_remark(found);
 }
 

@@ -1,14 +1,12 @@
 #include "rollout/start.hpp"
 
+#include "base/text.hpp"
+
 namespace liveswap::rollout {
 namespace {
 
 std::string shown(const Release& release) {
-  return release.id.empty() ? release.path : release.path + " (release " + release.id.substr(0, 12) + ")";
-}
-
-std::string joined(const std::string& text, const std::string& more) {
-  return text.empty() || more.empty() ? text + more : text + "; " + more;
+  return release.id.empty() ? release.path : release.path + " (release " + short_id(release.id) + ")";
 }
 
 Start target_of(const Surroundings& found) {

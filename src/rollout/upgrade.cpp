@@ -1,19 +1,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.hpp"
 #include "rollout/engine.hpp"
 
 namespace liveswap::rollout {
-
-namespace {
-
-constexpr std::size_t same_id_length = 8;
-
-std::string with_remark(const std::string& text, const std::string& more) {
-  return text.empty() || more.empty() ? text + more : text + "; " + more;
-}
-
-}  // namespace
 
 bool Engine::rolling() const {
   return upgrade_ && upgrade_->phase != Phase::preparing && upgrade_->phase != Phase::reverting;
@@ -58,7 +49,7 @@ bool Engine::begin_queued(Time now) {
 
 Commands Engine::prepared(Time now, const Release& release, const std::string& remark) {
   if (upgrade_ && upgrade_->phase == Phase::preparing) {
-    upgrade_->remark = with_remark(same_content(release), remark);
+    upgrade_->remark = joined(same_content(release), remark);
     begin_rolling(release);
   }
   return done(now);
@@ -68,7 +59,7 @@ Commands Engine::prepared(Time now, const Release& release, const std::string& r
 // build, or a new build behind a symbolic link that is not part of this path.
 std::string Engine::same_content(const Release& release) const {
   if (!committed_ || committed_->release.id != release.id) return "";
-  return "the file has the same content as the release that serves (" + release.id.substr(0, same_id_length) +
+  return "the file has the same content as the release that serves (" + short_id(committed_->release.id) +
          ")";
 }
 
@@ -206,10 +197,9 @@ Commands Engine::committed(Time now) {
     slot.respawn_at.reset();
     slot.deaths = 0;
   }
-  close_upgrade(Verdict::ok,
-                with_remark("generation " + std::to_string(committed_->generation) + " serves in " +
-                                std::to_string(forks_) + (forks_ == 1 ? " slot" : " slots"),
-                            upgrade_->remark));
+  close_upgrade(Verdict::ok, joined("generation " + std::to_string(committed_->generation) + " serves in " +
+                                        std::to_string(forks_) + (forks_ == 1 ? " slot" : " slots"),
+                                    upgrade_->remark));
   if (first) out_.push_back(Booted{});
   return done(now);
 }
@@ -218,10 +208,9 @@ Commands Engine::committed(Time now) {
 Commands Engine::commit_failed(Time now, const std::string& text) {
   if (!upgrade_ || upgrade_->phase != Phase::committing) return done(now);
   if (upgrade_->urgent && committed_) {
-    upgrade_->remark =
-        with_remark("the record is behind, so a restart would begin with an earlier release (" + text +
-                        "); it is tried again",
-                    upgrade_->remark);
+    upgrade_->remark = joined("the record is behind, so a restart would begin with an earlier release (" +
+                                  text + "); it is tried again",
+                              upgrade_->remark);
     return committed(now);
   }
   fail_upgrade(now, text);

@@ -5,16 +5,14 @@
 #include <algorithm>
 #include <map>
 
+#include "base/text.hpp"
+
 namespace liveswap::verify {
 namespace {
 
 // Clients notice the death of a worker immediately; later, the port may belong to another connection.
 constexpr auto long_after = std::chrono::seconds(6);
 constexpr std::size_t most_reasons = 4;
-
-std::string plural(std::uint64_t count, const char* noun) {
-  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
 
 }  // namespace
 

@@ -53,11 +53,7 @@ TEST_CASE("bake, probation and flip") {
   CHECK(line_of(R"({"event":"baking","left_ms":30000})") == "baking: 30.0 s left");
   CHECK(line_of(R"({"event":"probation"})") == "probation");
   CHECK(line_of(R"({"event":"queued","text":"one runs"})") == "queued: one runs");
-  CHECK(line_of(R"({"event":"promoted"})") == "promoted: bake or probation counts as passed");
   CHECK(line_of(R"({"event":"flipped"})") == "flipped: new connections go to the new code");
-  const auto note = Progress().take(R"({"event":"unhealthy","text":"http: 503"})");
-  CHECK(note.trouble);
-  CHECK(note.line == "a health probe failed: http: 503");
   Progress progress;
   take(progress, {R"({"event":"started","slots":2})", R"({"event":"baking","left_ms":5})"});
   CHECK(progress.bar(20, 0ms, false).starts_with("baking"));

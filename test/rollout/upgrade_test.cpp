@@ -249,7 +249,7 @@ TEST_CASE("upgrade: to the same content it does its work, and says what it is") 
 
   script.upgrade(8);
   CHECK(script.prepared(id) == "spawn 3 in 0: " + id);
-  const std::string remark = "the file has the same content as the release that serves (01234567)";
+  const std::string remark = "the file has the same content as the release that serves (0123456789ab)";
   CHECK(script.notes().back().kind == NoteKind::spawned);
   const auto& notes = script.notes();
   CHECK(std::any_of(notes.begin(), notes.end(), [&](const Note& note) {

@@ -134,7 +134,7 @@ TEST_CASE_FIXTURE(Scenario, "an upgrade to the same content says so, in the answ
   const auto upgrade = app.run("upgrade");
   CHECK(upgrade.status == Exit::ok);
   const std::string remark =
-      "the file has the same content as the release that serves (" + id.substr(0, 8) + ")";
+      "the file has the same content as the release that serves (" + id.substr(0, 12) + ")";
   CHECK(contains(upgrade.out, remark));
   CHECK(contains(app.master().err(), remark));
   CHECK(app.status()["generation"] == 2);
