@@ -1,7 +1,6 @@
 #pragma once
 
 #include <map>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,9 +28,6 @@ struct LinkedLibrary {
   ElfFile file;
 };
 using Libraries = std::vector<LinkedLibrary>;
-
-// The functions interposed by the worker host, as in src/worker/worker.list.
-std::span<const std::string_view> interposed_functions();
 
 // For an application that opens its own listeners: what the worker host will observe, and what it would
 // refuse.

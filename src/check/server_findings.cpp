@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "check/findings.hpp"
+#include "check/names.hpp"
 
 namespace liveswap::checks {
 namespace {
@@ -162,76 +163,6 @@ void add_own_names(Findings& findings, const ElfFile& file, const OwnNames& own)
 }
 
 }  // namespace
-
-std::span<const std::string_view> interposed_functions() {
-  static constexpr std::string_view names[] = {"__dprintf_chk",
-                                               "__read_chk",
-                                               "__recv_chk",
-                                               "__recvfrom_chk",
-                                               "__vdprintf_chk",
-                                               "dprintf",
-                                               "read",
-                                               "readv",
-                                               "recv",
-                                               "recvfrom",
-                                               "recvmsg",
-                                               "send",
-                                               "sendfile",
-                                               "sendfile64",
-                                               "sendmmsg",
-                                               "sendmsg",
-                                               "sendto",
-                                               "splice",
-                                               "vdprintf",
-                                               "write",
-                                               "writev",
-                                               "_Exit",
-                                               "__poll_chk",
-                                               "__ppoll_chk",
-                                               "_exit",
-                                               "accept",
-                                               "accept4",
-                                               "bind",
-                                               "close",
-                                               "close_range",
-                                               "closefrom",
-                                               "connect",
-                                               "daemon",
-                                               "dup",
-                                               "dup2",
-                                               "dup3",
-                                               "epoll_ctl",
-                                               "epoll_pwait",
-                                               "epoll_pwait2",
-                                               "epoll_wait",
-                                               "exit",
-                                               "fcntl",
-                                               "fcntl64",
-                                               "ioctl",
-                                               "listen",
-                                               "poll",
-                                               "ppoll",
-                                               "prctl",
-                                               "pselect",
-                                               "pthread_create",
-                                               "pthread_sigmask",
-                                               "remove",
-                                               "rename",
-                                               "renameat",
-                                               "renameat2",
-                                               "select",
-                                               "setsid",
-                                               "setsockopt",
-                                               "shutdown",
-                                               "sigaction",
-                                               "signal",
-                                               "sigprocmask",
-                                               "syscall",
-                                               "thrd_create",
-                                               "unlink",
-                                               "unlinkat"};
-  return names;
-}
 
 Findings server_findings(const ElfFile& file, const Libraries& libraries) {
   Findings findings;

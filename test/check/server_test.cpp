@@ -3,6 +3,7 @@
 #include <set>
 
 #include "check/findings.hpp"
+#include "check/names.hpp"
 #include "checked.hpp"
 
 using namespace liveswap;
@@ -99,6 +100,11 @@ TEST_CASE("server: the names that are looked for are those that the worker host 
     CHECK_MESSAGE(known.count(name) == 1, name, " is missing in interposed_functions()");
   for (const std::string& name : known)
     CHECK_MESSAGE(there.count(name) == 1, name, " is not in worker.list any more");
+}
+
+TEST_CASE("server: a function that the worker host has is noticed in a library that defines its own") {
+  for (const auto name : interposed_functions()) CHECK_MESSAGE(is_server_function(name), name);
+  CHECK_FALSE(is_server_function("printf"));
 }
 
 TEST_CASE("server: a program that was not built as a library is told how to") {
