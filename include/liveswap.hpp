@@ -43,6 +43,10 @@ enum class Keepalive { end, migrate, keep };
 struct Amount {
   unsigned value = 0;
   bool percent = false;
+  // The number of workers that this is of `forks`.
+  unsigned of(unsigned forks) const {
+    return percent ? static_cast<unsigned>((std::uint64_t{forks} * value + 99) / 100) : value;
+  }
 };
 
 // A resource limit (setrlimit) for each worker. `name`: "nofile", "core", "as", "nproc", "stack", "memlock",

@@ -38,10 +38,10 @@ Result<ChildEnd> trace(const std::string& host, const std::string& path, const C
   variables["LD_TRACE_LOADED_OBJECTS"] = "1";
   variables["LD_WARN"] = "yes";
   variables["LD_BIND_NOW"] = "yes";
-  master::SpawnRequest request;
+  spawn::Request request;
   request.program = host;
   request.arguments = {"liveswap-worker"};
-  request.environment = master::child_environment(variables);
+  request.environment = spawn::child_environment(variables);
   return run_child(std::move(request), options.limit, {});
 }
 
@@ -148,7 +148,7 @@ CheckReport check(const std::string& path, const CheckOptions& options) {
   fill_standard_descriptors();
   CheckReport report;
   report.path = absolute_path(path, current_directory());
-  const auto host = master::find_worker_host(options.worker_host);
+  const auto host = spawn::find_worker_host(options.worker_host);
   if (!host) {
     report.findings.push_back({Level::error, "host", host.error().text, "install liveswap whole"});
     return report;

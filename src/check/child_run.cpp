@@ -49,7 +49,7 @@ ssize_t receive(int channel, char* packet, std::size_t size) {
     for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= one->cmsg_len; at += sizeof(int)) {
       int fd = -1;
       std::memcpy(&fd, CMSG_DATA(one) + at, sizeof fd);
-      master::discard(UniqueFd::adopt(fd));
+      spawn::discard(UniqueFd::adopt(fd));
     }
   }
   return n;
@@ -59,7 +59,7 @@ class Run {
  public:
   Run(milliseconds limit, const OnFrame& on_frame) : on_frame_(on_frame), due_(Clock::now() + limit) {}
 
-  Result<void> start(master::SpawnRequest request) {
+  Result<void> start(spawn::Request request) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return os_fail("make a pipe for", request.program, errno);
     output_ = UniqueFd::adopt(ends[0]);
@@ -74,7 +74,7 @@ class Run {
       child_channel = UniqueFd::adopt(ends[1]);
       request.descriptors.push_back(child_channel.get());
     }
-    auto child = master::spawn(request);
+    auto child = spawn::spawn(request);
     if (!child) return tl::unexpected<Error>(child.error());
     child_ = std::move(*child);
     return {};
@@ -173,7 +173,7 @@ class Run {
   const OnFrame& on_frame_;
   Clock::time_point due_;
   bool killed_ = false;
-  master::Child child_;
+  spawn::Child child_;
   UniqueFd output_;
   UniqueFd channel_;
   ChildEnd end_;
@@ -181,7 +181,7 @@ class Run {
 
 }  // namespace
 
-Result<ChildEnd> run_child(master::SpawnRequest request, milliseconds limit, const OnFrame& on_frame) {
+Result<ChildEnd> run_child(spawn::Request request, milliseconds limit, const OnFrame& on_frame) {
   Run run(limit, on_frame);
   if (auto started = run.start(std::move(request)); !started) return tl::unexpected<Error>(started.error());
   return run.finish();

@@ -33,7 +33,6 @@ using OnFrame = std::function<std::optional<std::chrono::milliseconds>(const liv
 // Runs a child until it exits. At the time limit, sends SIGTERM, and one second later SIGKILL to its process
 // group. stdin is /dev/null, output goes to a pipe; with `on_frame`, the child has a worker channel. Output
 // never extends the limit. Blocks. The error: the child could not be started.
-Result<ChildEnd> run_child(master::SpawnRequest request, std::chrono::milliseconds limit,
-                           const OnFrame& on_frame);
+Result<ChildEnd> run_child(spawn::Request request, std::chrono::milliseconds limit, const OnFrame& on_frame);
 
 }  // namespace liveswap::checks

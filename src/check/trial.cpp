@@ -38,14 +38,14 @@ std::optional<LeftProcess> left_process(const liveswap_frame& frame, std::string
 }  // namespace
 
 Result<Trial> run_trial(const std::string& host, const std::string& path, const CheckOptions& options) {
-  master::SpawnRequest request;
+  spawn::Request request;
   request.program = host;
   request.arguments = {"liveswap-worker", "--check"};
   if (options.entry != "liveswap_main")
     request.arguments.insert(request.arguments.end(), {"--entry", options.entry});
   request.arguments.push_back(path);
   request.arguments.insert(request.arguments.end(), options.arguments.begin(), options.arguments.end());
-  request.environment = master::child_environment(options.environment);
+  request.environment = spawn::child_environment(options.environment);
 
   Trial trial;
   std::vector<LeftProcess> left;

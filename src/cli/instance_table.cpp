@@ -50,9 +50,7 @@ std::string instance_table(const Json& instances, std::size_t hidden) {
                     text(one, "runtime_dir")});
   std::string lines =
       instances.empty() ? "no instance runs that you may control\n" : lay_out(rows, "rrllrll");
-  if (hidden > 0)
-    lines +=
-        fmt::format("{} of other users: sudo liveswap list\n", plural(hidden, "instance"));
+  if (hidden > 0) lines += fmt::format("{} of other users: sudo liveswap list\n", plural(hidden, "instance"));
   return lines;
 }
 

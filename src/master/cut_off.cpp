@@ -1,4 +1,3 @@
-#include "base/log.hpp"
 #include "master/master.hpp"
 #include "rollout/undone.hpp"
 

@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "base/tail.hpp"
+#include "base/text.hpp"
 #include "master/settings.hpp"
 #include "master/workers/memory.hpp"
 
@@ -12,6 +13,8 @@ namespace {
 
 // Pause before settle() is repeated after an exception.
 constexpr Milliseconds settle_again{50};
+// Polling interval: nothing reports that an accept queue is empty.
+constexpr Milliseconds waiting_drains_step{20};
 
 }  // namespace
 
@@ -133,15 +136,40 @@ void Master::settle() {
 }
 
 void Master::carry_out(const rollout::Drain& command) {
-  if (!is_gone(command.worker)) waiting_drains_.drain(command);
+  if (end_without_process(command.worker)) return;
+  waiting_drains_.add(now(), command);
+  drain_those_due();
+}
+
+// An exception leaves the drain in `waiting_drains_`; the timer, which is started before, tries again.
+void Master::drain_those_due() {
+  const auto is_crowded = [this](rollout::WorkerId id) {
+    const auto it = engine_.workers().find(id);
+    return it != engine_.workers().end() && it->second.slot >= engine_.fork_count() &&
+           listeners_.waiting(it->second.slot) > 0;
+  };
+  waiting_drains_timer_.start(waiting_drains_step, [this] { drain_those_due(); });
+  while (const auto order = waiting_drains_.due(now(), is_crowded)) {
+    drain(*order);
+    waiting_drains_.remove(order->worker);
+  }
+  if (waiting_drains_.empty()) waiting_drains_timer_.stop();
+}
+
+// A worker that drains while the master stops, or in a slot that vanishes, has no successor.
+void Master::drain(const rollout::Drain& order) {
+  const auto it = engine_.workers().find(order.worker);
+  const bool succeeded =
+      !engine_.stopping() && it != engine_.workers().end() && it->second.slot < engine_.fork_count();
+  pool_.drain(order.worker, order.limit, succeeded);
 }
 
 void Master::carry_out(const rollout::Expire& command) {
-  if (!is_gone(command.worker)) pool_.expire(command.worker);
+  if (!end_without_process(command.worker)) pool_.expire(command.worker);
 }
 
 void Master::carry_out(const rollout::Signal& command) {
-  if (!is_gone(command.worker)) pool_.signal(command.worker, command.kill);
+  if (!end_without_process(command.worker)) pool_.signal(command.worker, command.kill);
 }
 
 void Master::carry_out(const rollout::CloseSlots& command) {
@@ -201,7 +229,7 @@ void Master::carry_out(const rollout::Quit& command) {
   std::string text = failures_.with_output_of(0, command.text);
   if (const auto behind = record_.write_at_last(); !behind.empty()) {
     log::warning("{}", behind);
-    text += (text.empty() ? "" : "; ") + behind;
+    text = joined(text, behind);
   }
   receipts_.close(0, rollout::Verdict::failed, text);
   constexpr const char* why = "the master was told to stop";

@@ -13,13 +13,13 @@
 #include "master/health/health_rounds.hpp"
 #include "master/instance_lock.hpp"
 #include "master/preparation/preparation.hpp"
-#include "master/preparation/reader.hpp"
 #include "master/receipts/failures.hpp"
 #include "master/receipts/history_answers.hpp"
 #include "master/receipts/open_receipts.hpp"
 #include "master/releases/commit_record.hpp"
 #include "master/releases/sound_start.hpp"
 #include "master/releases/soundness.hpp"
+#include "master/releases/store_queries.hpp"
 #include "master/releases/store_tasks.hpp"
 #include "master/releases/unverified_workers.hpp"
 #include "master/report/notes.hpp"
@@ -27,16 +27,16 @@
 #include "master/sockets/listeners.hpp"
 #include "master/sockets/pending_flip.hpp"
 #include "master/sockets/queue_watch.hpp"
-#include "master/uv/now.hpp"
+#include "master/uv/loop.hpp"
 #include "master/uv/reaper.hpp"
 #include "master/uv/signals.hpp"
-#include "master/workers/waiting_drains.hpp"
 #include "master/workers/worker_pool.hpp"
 #include "master/workers/worker_query.hpp"
 #include "release/committed_releases.hpp"
 #include "release/store.hpp"
 #include "rollout/engine.hpp"
 #include "rollout/fall_back.hpp"
+#include "rollout/waiting_drains.hpp"
 
 namespace liveswap::master {
 
@@ -47,7 +47,7 @@ class Master {
  public:
   // `options` must be validated and settled (setup.hpp). `store_request`: how to start liveswap-store.
   Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners listeners,
-         SpawnRequest worker_request, SpawnRequest store_request);
+         spawn::Request worker_request, spawn::Request store_request);
   Master(const Master&) = delete;
   Master& operator=(const Master&) = delete;
   ~Master();
@@ -60,9 +60,8 @@ class Master {
  private:
   // wiring.cpp: handlers for the callbacks of the parts
   WorkerPool::Handlers pool_handlers();
-  WorkerPool::Template pool_template(SpawnRequest request) const;
+  WorkerPool::Template pool_template(spawn::Request request) const;
   HealthRounds::Handlers health_handlers();
-  WaitingDrains::Handlers drain_handlers();
   QueueWatch::Handlers queue_handlers();
   StatusReport::Sources status_sources();
 
@@ -73,6 +72,8 @@ class Master {
   void perform(rollout::Commands commands);
   void settle();
   void carry_out(const rollout::Drain& command);
+  void drain_those_due();
+  void drain(const rollout::Drain& order);
   void carry_out(const rollout::Expire& command);
   void carry_out(const rollout::Signal& command);
   void carry_out(const rollout::Steer& command) { steered_ = command.slots; }
@@ -103,7 +104,7 @@ class Master {
   void carry_out(const rollout::Spawn& command);
   void start_worker(const rollout::Spawn& command);
   void on_checked(const std::vector<UnverifiedWorkers::Worker>& waiting, const rollout::Checked& found);
-  bool is_gone(rollout::WorkerId worker);
+  bool end_without_process(rollout::WorkerId worker);
   void fall_back(const rollout::Release& release, const rollout::Checked& found);
 
   // upgrades.cpp: preparation, commit, flip, removal of old releases
@@ -150,8 +151,8 @@ class Master {
   release::CommittedReleases committed_;
   rollout::FallBack fall_back_;
   HistoryAnswers history_answers_;
-  Reader resolver_;  // finds the release of a rollback; apart from `history_answers_`, so that clients'
-                     // questions do not delay it
+  StoreQueries resolver_;  // finds the release of a rollback; apart from `history_answers_`, so that clients'
+                           // questions do not delay it
   AppListeners app_listeners_;
   WorkerPool pool_;
   rollout::Engine engine_;
@@ -163,7 +164,8 @@ class Master {
   UnverifiedWorkers unverified_;
   CommitRecord record_;
   StoreTasks store_tasks_;
-  WaitingDrains waiting_drains_;
+  rollout::WaitingDrains waiting_drains_;
+  Timer waiting_drains_timer_;
   PendingFlip pending_flip_;
   ListenerFiles listener_files_;
   Timer app_listeners_timer_;

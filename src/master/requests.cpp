@@ -5,6 +5,7 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "config/values.hpp"
 #include "config/wishes.hpp"
 #include "json/fields.hpp"
@@ -111,7 +112,7 @@ void Master::find_earlier(rollout::RequestId request, const std::string& which,
   std::vector<std::string> words{"earlier", options_.state_dir, std::to_string(options_.keep_releases + 1),
                                  current, which};
   for (const auto& one : own) words.push_back(one.id);
-  resolver_.ask(std::move(words), [this, request, wish, own](const Reader::Reply& reply) {
+  resolver_.ask(std::move(words), [this, request, wish, own](const StoreQueries::Reply& reply) {
     answer_or_give_up(request, [&] {
       if (reply.result.kind != Task::Result::Kind::done)
         return history_answers_.refuse(request, reply.result);
@@ -130,8 +131,8 @@ void Master::roll_back(rollout::RequestId request, rollout::UpgradeRequest wish,
     return requests_.refuse(
         request, protocol::Refusal::failed,
         fmt::format("release {} ({}) is not in the store any more, which keeps the last {} (--keep-releases)",
-                    release.id.substr(0, 12), release.path, options_.keep_releases));
-  log::info("rollback to {} (release {}) was asked for", release.path, release.id.substr(0, 12));
+                    short_id(release.id), release.path, options_.keep_releases));
+  log::info("rollback to {} (release {}) was asked for", release.path, short_id(release.id));
   wish.release = release;
   wish.path = release.path;
   if (soundness_.is_sealed(release)) return perform(engine_.upgrade(now(), request, wish));

@@ -4,7 +4,6 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <string_view>
@@ -17,12 +16,13 @@
 #include "config/validate.hpp"
 #include "liveswap.hpp"
 #include "master/master.hpp"
-#include "master/preparation/obstacle.hpp"
 #include "master/setup.hpp"
 #include "protocol/command_line.hpp"
 #include "protocol/instance.hpp"
 #include "release/head.hpp"
 #include "rollout/start.hpp"
+#include "spawn/obstacle.hpp"
+#include "spawn/worker_host.hpp"
 
 namespace liveswap {
 namespace {
@@ -131,21 +131,22 @@ tl::expected<rollout::Release, Outcome> find_start(const Options& options) {
 
 // How to start liveswap-store, which lies beside the worker host. Runs as the master's user. Writes its
 // output to the master's log, and its answer to the channel.
-master::SpawnRequest store_request(const std::string& worker_host, int output) {
-  master::SpawnRequest request;
+spawn::Request store_request(const std::string& worker_host, int output) {
+  spawn::Request request;
   request.program = std::filesystem::path(worker_host).parent_path() / "liveswap-store";
+  request.arguments = {"liveswap-store"};
   request.descriptors = {-1, -1, output < 0 ? STDERR_FILENO : output, -1};
   return request;
 }
 
 // What would keep every worker from starting; nullopt: nothing. Checked before the start.
 std::optional<std::string> obstacle_of(const Options& options, const std::string& host,
-                                       const std::optional<master::Identity>& identity) {
+                                       const std::optional<spawn::Identity>& identity) {
   const std::string releases = options.state_dir + "/releases";
   const bool there = ::access(releases.c_str(), F_OK) == 0;
-  if (auto found = master::obstacle(there ? releases : options.state_dir, identity, "--state-dir"))
+  if (auto found = spawn::obstacle(there ? releases : options.state_dir, identity, "--state-dir"))
     return found;
-  return master::obstacle(host, identity, "--worker-host");
+  return spawn::obstacle(host, identity, "--worker-host");
 }
 
 Outcome run_settled(const Options& options) {
@@ -155,7 +156,7 @@ Outcome run_settled(const Options& options) {
   const ManyDescriptors many;
   if (!options.pre_upgrade.empty() && ::access(options.pre_upgrade.c_str(), R_OK) != 0)
     return {usage, os_error("read the pre-upgrade plugin", options.pre_upgrade, errno).text};
-  const auto host = master::find_worker_host(options.worker_host);
+  const auto host = spawn::find_worker_host(options.worker_host);
   if (!host) return give_up(host.error());
   const int output = options.log_file.empty() ? -1 : log::descriptor();
   const auto store = store_request(*host, output);
@@ -187,9 +188,9 @@ Outcome run_settled(const Options& options) {
   auto listeners = Listeners::open(options.listen, options.listen_mode, options.backlog, options.forks);
   if (!listeners) return give_up(listeners.error());
 
-  master::SpawnRequest request;
+  spawn::Request request;
   request.program = *host;
-  request.environment = master::worker_environment(options);
+  request.environment = spawn::child_environment(options.environment);
   request.descriptors = {-1, output < 0 ? STDOUT_FILENO : output, output < 0 ? STDERR_FILENO : output, -1};
   request.working_directory = options.working_directory;
   request.home = current_directory();

@@ -17,10 +17,6 @@ constexpr rollout::Time steer_grace{1'000};
 // step exceeds its limit.
 constexpr rollout::Time prepare_slack{5'000};
 
-// Converts the public Amount (liveswap.hpp) into the engine's. They are two types because src/rollout
-// includes no header of other folders.
-rollout::Amount amount_of(const Amount& amount) { return {amount.value, amount.percent}; }
-
 }  // namespace
 
 std::optional<rollout::Time> limit_of(Milliseconds value) {
@@ -30,8 +26,8 @@ std::optional<rollout::Time> limit_of(Milliseconds value) {
 rollout::Pace pace_of(const Options& options) {
   rollout::Pace pace;
   pace.batch = options.batch;
-  pace.surge = amount_of(options.surge);
-  pace.canary = amount_of(options.canary);
+  pace.surge = options.surge;
+  pace.canary = options.canary;
   pace.bake = options.bake;
   pace.probation = options.probation;
   pace.flip = options.flip;
@@ -45,7 +41,7 @@ rollout::Settings engine_settings(const Options& options) {
   settings.zero_downtime = options.zero_downtime;
   settings.health = !options.health.empty();
   settings.max_memory = options.max_memory;
-  settings.max_draining = amount_of(options.max_draining);
+  settings.max_draining = options.max_draining;
   settings.settle = options.settle;
   settings.ready_limit = options.ready_limit;
   settings.drain_limit = limit_of(options.drain_limit);
@@ -66,7 +62,8 @@ std::vector<config::HealthProbe> probes_of(const Options& options) {
   return probes;
 }
 
-AppListeners::Rules app_listener_rules(const Options& options, const std::optional<Identity>& identity) {
+AppListeners::Rules app_listener_rules(const Options& options,
+                                       const std::optional<spawn::Identity>& identity) {
   return {options.listen_mode == ListenMode::reuseport,
           options.backlog,
           options.intercept == Intercept::seccomp,

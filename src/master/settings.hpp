@@ -18,7 +18,8 @@ rollout::Pace pace_of(const Options& options);
 
 std::vector<config::HealthProbe> probes_of(const Options& options);
 
-AppListeners::Rules app_listener_rules(const Options& options, const std::optional<Identity>& identity);
+AppListeners::Rules app_listener_rules(const Options& options,
+                                       const std::optional<spawn::Identity>& identity);
 
 // The options of the worker host (contract/channel.h) that differ from its defaults, as words: name, value, …
 std::vector<std::string> worker_words(const Options& options);

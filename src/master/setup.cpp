@@ -9,9 +9,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 
 #include "base/file.hpp"
+#include "base/text.hpp"
 #include "config/address.hpp"
 #include "config/limits.hpp"
 #include "config/values.hpp"
@@ -19,13 +19,6 @@
 
 namespace liveswap::master {
 namespace {
-
-std::optional<unsigned> as_number(const std::string& text) {
-  unsigned number = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return failed == std::errc{} && end == text.data() + text.size() && !text.empty() ? std::optional(number)
-                                                                                    : std::nullopt;
-}
 
 std::vector<gid_t> groups_of(const char* user, gid_t group) {
   int count = 0;
@@ -61,15 +54,11 @@ Options settle_options(Options options) {
   return options;
 }
 
-std::vector<std::string> worker_environment(const Options& options) {
-  return child_environment(options.environment);
-}
-
-Result<std::optional<Identity>> find_identity(const std::string& user, const std::string& group) {
-  if (user.empty() && group.empty()) return std::optional<Identity>();
-  Identity identity{::geteuid(), ::getegid(), {}};
+Result<std::optional<spawn::Identity>> find_identity(const std::string& user, const std::string& group) {
+  if (user.empty() && group.empty()) return std::optional<spawn::Identity>();
+  spawn::Identity identity{::geteuid(), ::getegid(), {}};
   if (!user.empty()) {
-    const auto number = as_number(user);
+    const auto number = number_in<unsigned>(user);
     const passwd* entry = number ? ::getpwuid(*number) : ::getpwnam(user.c_str());
     if (!entry && !number) return fail(fmt::format("user: there is no user \"{}\"", user));
     identity.user = entry ? entry->pw_uid : *number;
@@ -77,13 +66,13 @@ Result<std::optional<Identity>> find_identity(const std::string& user, const std
     if (entry) identity.groups = groups_of(entry->pw_name, entry->pw_gid);
   }
   if (!group.empty()) {
-    const auto number = as_number(group);
+    const auto number = number_in<unsigned>(group);
     const struct group* entry = number ? ::getgrgid(*number) : ::getgrnam(group.c_str());
     if (!entry && !number) return fail(fmt::format("group: there is no group \"{}\"", group));
     identity.group = entry ? entry->gr_gid : *number;
   }
   if (identity.groups.empty()) identity.groups = {identity.group};
-  return std::optional<Identity>(identity);
+  return std::optional<spawn::Identity>(identity);
 }
 
 std::vector<std::pair<int, rlimit>> resource_limits(const std::vector<ResourceLimit>& limits) {

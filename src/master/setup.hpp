@@ -1,6 +1,5 @@
 #pragma once
 
-#include <sys/types.h>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,7 +7,6 @@
 #include "base/error.hpp"
 #include "liveswap.hpp"
 #include "spawn/spawner.hpp"
-#include "spawn/worker_host.hpp"
 
 // Reads from the system what a master needs once, before the start. All functions may block.
 namespace liveswap::master {
@@ -20,11 +18,8 @@ unsigned usable_cpus();
 // directories.
 Options settle_options(Options options);
 
-// The environment of workers (spawn/worker_host.hpp).
-std::vector<std::string> worker_environment(const Options& options);
-
 // The user and group that workers run as; nullopt: neither is configured.
-Result<std::optional<Identity>> find_identity(const std::string& user, const std::string& group);
+Result<std::optional<spawn::Identity>> find_identity(const std::string& user, const std::string& group);
 
 std::vector<std::pair<int, rlimit>> resource_limits(const std::vector<ResourceLimit>& limits);
 

@@ -1,4 +1,5 @@
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "master/master.hpp"
 #include "master/settings.hpp"
 
@@ -19,8 +20,8 @@ void Master::carry_out(const rollout::Spawn& command) {
   const std::string file = soundness_.file_of(command.release);
   if (!unverified_.add(file, command)) return;
   log_hashing(command.release);
-  // If an exception leaves a worker without a process, the worker's ready limit ends it: is_gone() reports
-  // the exit.
+  // If an exception leaves a worker without a process, the worker's ready limit ends it by
+  // end_without_process().
   const auto done = [this, file, release = command.release](const rollout::Checked& found) {
     const auto waiting = unverified_.take(file);
     guarded([&] { on_checked(waiting, found); });
@@ -54,8 +55,8 @@ void Master::on_checked(const std::vector<UnverifiedWorkers::Worker>& waiting,
   }
 }
 
-// True: the worker has no process yet; removes it from `unverified_` and reports its exit to the engine.
-bool Master::is_gone(rollout::WorkerId worker) {
+// Ends a worker that has no process yet: the engine gets its exit. False: the worker has a process.
+bool Master::end_without_process(rollout::WorkerId worker) {
   unverified_.remove(worker);
   if (pool_.pid(worker) > 0) return false;
   perform(engine_.exited(now(), worker, {"spawn", not_started, true}));
@@ -69,7 +70,7 @@ void Master::fall_back(const rollout::Release& release, const rollout::Checked& 
     log::error("no release before it can take its place: the slots that have a worker go on serving");
   const auto* wish = std::get_if<rollout::UpgradeRequest>(&decision);
   if (!wish) return;
-  log::warning("rolling back to {} ({}), which is sound{}", wish->path, wish->release->id.substr(0, 12),
+  log::warning("rolling back to {} ({}), which is sound{}", wish->path, short_id(wish->release->id),
                rollout::left_remark(found));
   store_tasks_.stop_collecting();
   const auto request = requests_.open({0, protocol::Verb::rollback, false, "", itself, now()});

@@ -17,7 +17,7 @@ constexpr Milliseconds drain_count_limit{500};
 }  // namespace
 
 Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners listeners,
-               SpawnRequest worker_request, SpawnRequest store_request)
+               spawn::Request worker_request, spawn::Request store_request)
     : loop_(loop),
       options_(std::move(options)),
       lock_(std::move(lock)),
@@ -48,7 +48,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       sound_start_(loop, soundness_, engine_, [this](const auto& found) { boot_from_store(found); }),
       record_(loop, engine_, options_.head, options_.state_dir),
       store_tasks_(loop, tools_.store, options_),
-      waiting_drains_(loop, drain_handlers()),
+      waiting_drains_timer_(loop),
       pending_flip_(
           loop, [this] { return listeners_.waiting_in_old(); }, [this] { perform(engine_.flipped(now())); }),
       listener_files_(loop, listeners_, app_listeners_,
@@ -72,7 +72,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
 
 Master::~Master() = default;
 
-WorkerPool::Template Master::pool_template(SpawnRequest request) const {
+WorkerPool::Template Master::pool_template(spawn::Request request) const {
   return {std::move(request),
           options_.arguments,
           worker_words(options_),
@@ -122,7 +122,7 @@ HealthRounds::Handlers Master::health_handlers() {
       [this](const std::set<rollout::WorkerId>& workers, const auto& done) {
         count_connections(workers, drain_count_limit, [this, done](const WorkerQuery::Answers& answers) {
           HealthRounds::Counts served;
-          for (const auto& [id, open] : answers) served[id] = pool_.served(id);
+          for (const auto& [id, open] : answers) served[id] = pool_.find(id).served;
           done(served);
         });
       },
@@ -136,23 +136,6 @@ HealthRounds::Handlers Master::health_handlers() {
       [this](const rollout::Probe& found) {
         if (auto* receipt = receipts_.of_upgrade()) receipt->probes(found.made, found.failed);
         perform(engine_.probed(now(), found));
-      },
-  };
-}
-
-WaitingDrains::Handlers Master::drain_handlers() {
-  return {
-      [this](rollout::WorkerId id) {
-        const auto it = engine_.workers().find(id);
-        return it != engine_.workers().end() && it->second.slot >= engine_.fork_count() &&
-               listeners_.waiting(it->second.slot) > 0;
-      },
-      [this](const rollout::Drain& order) {
-        // A worker that drains while the master stops, or in a slot that vanishes, has no successor.
-        const auto it = engine_.workers().find(order.worker);
-        const bool succeeded =
-            !engine_.stopping() && it != engine_.workers().end() && it->second.slot < engine_.fork_count();
-        pool_.drain(order.worker, order.limit, succeeded);
       },
   };
 }

@@ -68,7 +68,8 @@ std::string connections(const Json& receipt) {
     for (const Json& worker : json::list(slot, "workers")) tally.add(worker);
   std::vector<std::string> parts;
   if (tally.drained > 0)
-    parts.push_back((tally.drained_more ? "at least " : "") + plural(tally.drained, "connection") + " drained");
+    parts.push_back((tally.drained_more ? "at least " : "") + plural(tally.drained, "connection") +
+                    " drained");
   else if (!tally.drained_more && tally.killed + tally.lost == 0 && !tally.cut_more)
     parts.push_back("no connections to drain");
   if (tally.killed > 0) parts.push_back(plural(tally.killed, "connection") + " cut by force");

@@ -7,6 +7,8 @@
 #include <variant>
 #include <vector>
 
+#include "liveswap.hpp"
+
 // The types of the rollout engine: settings, events and commands. Plain values, without descriptors,
 // processes or clocks.
 namespace liveswap::rollout {
@@ -21,15 +23,6 @@ struct Release {
   std::string path;
   std::string id;
   bool operator==(const Release&) const = default;
-};
-
-// A number of workers, or a percentage of `forks`, rounded up.
-struct Amount {
-  unsigned value = 0;
-  bool percent = false;
-  unsigned of(unsigned forks) const {
-    return percent ? static_cast<unsigned>((std::uint64_t{forks} * value + 99) / 100) : value;
-  }
 };
 
 struct Pace {

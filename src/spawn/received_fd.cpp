@@ -7,7 +7,7 @@
 #include <mutex>
 #include <thread>
 
-namespace liveswap::master {
+namespace liveswap::spawn {
 namespace {
 
 constexpr unsigned threads_limit = 8;
@@ -93,4 +93,4 @@ bool is_discarding_too_many() {
   return all.waiting.size() >= waiting_limit;
 }
 
-}  // namespace liveswap::master
+}  // namespace liveswap::spawn

@@ -4,7 +4,7 @@
 
 #include "base/unique_fd.hpp"
 
-namespace liveswap::master {
+namespace liveswap::spawn {
 
 // Closes `fd` without blocking the calling thread (the master has only one). close() can block: a TCP
 // socket with SO_LINGER waits for unsent data, a file of a FUSE file system for its server, and a Unix
@@ -40,4 +40,4 @@ class ReceivedFd {
   UniqueFd fd_;
 };
 
-}  // namespace liveswap::master
+}  // namespace liveswap::spawn

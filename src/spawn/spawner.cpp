@@ -19,7 +19,7 @@
 #define CLONE_PIDFD 0x00001000
 #endif
 
-namespace liveswap::master {
+namespace liveswap::spawn {
 namespace {
 
 // Enough for the system calls between clone and exec, also with sanitizers.
@@ -28,7 +28,7 @@ constexpr std::size_t stack_size = 256 * 1024;
 // Input and result of the child, which shares the memory of this process; the calling thread is stopped
 // meanwhile. Filled before the clone, because the child must not allocate.
 struct Plan {
-  const SpawnRequest* request;
+  const Request* request;
   std::vector<char*> arguments;
   std::vector<char*> environment;
   std::vector<int> moved;
@@ -92,7 +92,7 @@ void reset_signals() {
 
 int child_main(void* argument) {
   Plan& plan = *static_cast<Plan*>(argument);
-  const SpawnRequest& request = *plan.request;
+  const Request& request = *plan.request;
   if (::setpgid(0, 0) != 0) return give_up(plan, "make a process group for", request.program);
   if (!place_descriptors(plan)) return give_up(plan, "place the descriptors of", request.program);
   for (const auto& limit : request.limits) {
@@ -185,7 +185,7 @@ bool is_claimed(pid_t pid) {
   return claims.contains(pid);
 }
 
-Result<Child> spawn(const SpawnRequest& request) {
+Result<Child> spawn(const Request& request) {
   const Stack stack;
   if (!stack.usable()) return os_fail("reserve a stack for", request.program, errno);
   const auto null_fd = UniqueFd::adopt(::open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -227,4 +227,4 @@ Result<Child> spawn(const SpawnRequest& request) {
   return os_fail(plan.failed_step, plan.failed_object, plan.failed_errno);
 }
 
-}  // namespace liveswap::master
+}  // namespace liveswap::spawn

@@ -11,7 +11,7 @@
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
 
-namespace liveswap::master {
+namespace liveswap::spawn {
 
 // The user that a child runs as; numbers, so nothing has to be looked up later.
 struct Identity {
@@ -20,7 +20,7 @@ struct Identity {
   std::vector<gid_t> groups;
 };
 
-struct SpawnRequest {
+struct Request {
   std::string program;
   std::vector<std::string> arguments;  // argv, with argv[0]
   std::vector<std::string> environment;
@@ -48,6 +48,6 @@ bool is_claimed(pid_t pid);
 // Until then the child shares this process' memory (CLONE_VM and CLONE_VFORK, as in posix_spawn): the cost
 // does not grow with the embedding program, and no stdio buffer is flushed twice. posix_spawn cannot set
 // users or limits, nor close all other descriptors.
-Result<Child> spawn(const SpawnRequest& request);
+Result<Child> spawn(const Request& request);
 
-}  // namespace liveswap::master
+}  // namespace liveswap::spawn

@@ -12,7 +12,7 @@
 
 extern char** environ;
 
-namespace liveswap::master {
+namespace liveswap::spawn {
 namespace {
 
 constexpr const char* host_name = "liveswap-worker";
@@ -81,4 +81,4 @@ void add_library_path(std::vector<std::string>& environment, const std::string& 
   environment.push_back(name + directory);
 }
 
-}  // namespace liveswap::master
+}  // namespace liveswap::spawn

@@ -7,7 +7,7 @@
 #include "base/error.hpp"
 
 // The worker host's program and environment.
-namespace liveswap::master {
+namespace liveswap::spawn {
 
 // The worker host: `configured` if set; else beside this program or library, in libexec beside them, or
 // where it was installed. The error lists the paths tried.
@@ -21,4 +21,4 @@ std::vector<std::string> child_environment(const std::map<std::string, std::stri
 // The worker host removes the entry before the application runs (worker/load.c).
 void add_library_path(std::vector<std::string>& environment, const std::string& directory);
 
-}  // namespace liveswap::master
+}  // namespace liveswap::spawn

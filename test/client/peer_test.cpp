@@ -25,7 +25,7 @@ class Server {
       auto opened = master::ControlServer::open(loop_, {{port, directory, directory}, "127.0.0.1", token},
                                                 [this](master::ConnectionId id, const protocol::Command&) {
                                                   const protocol::Json peer{{"text", server_->peer(id)}};
-                                                  server_->answer(id, protocol::ok_line("kill", peer));
+                                                  server_->find(id)->answer(protocol::ok_line("kill", peer));
                                                 });
       if (opened) server_ = std::move(*opened);
       port_ = port;

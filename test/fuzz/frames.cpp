@@ -126,7 +126,7 @@ class Master {
  private:
   static AppListeners::Rules rules() {
     AppListeners::Rules rules;
-    rules.identity = Identity{::geteuid(), ::getegid(), {}};
+    rules.identity = spawn::Identity{::geteuid(), ::getegid(), {}};
     rules.handed_off_limit = 8;
     return rules;
   }
@@ -139,7 +139,7 @@ class Master {
     WorkerPool::Template base;
     base.file_of = [](const rollout::Release& release) { return release.path; };
     base.life = [] { return UniqueFd(); };
-    base.start = [this](uv_loop_t& on, SpawnRequest request, WorkerProcess::Handlers handlers) {
+    base.start = [this](uv_loop_t& on, spawn::Request request, WorkerProcess::Handlers handlers) {
       return start(on, std::move(request), std::move(handlers));
     };
     return base;
@@ -154,7 +154,7 @@ class Master {
             [](auto, auto) {}};
   }
   // Stands in for the pidfd of a process that never ends: a descriptor that is never readable.
-  Result<std::unique_ptr<WorkerProcess>> start(uv_loop_t& on, SpawnRequest request,
+  Result<std::unique_ptr<WorkerProcess>> start(uv_loop_t& on, spawn::Request request,
                                                WorkerProcess::Handlers handlers) {
     int ends[2];
     require(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0, "there is a channel");
@@ -163,7 +163,7 @@ class Master {
     const int yes = 1;
     ::setsockopt(ours.get(), SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes);
     auto output = Output::open(on, request);
-    Child child;
+    spawn::Child child;
     child.pidfd = UniqueFd::adopt(::eventfd(0, EFD_CLOEXEC));
     return WorkerProcess::watch(on, std::move(child), std::move(ours), std::move(*output),
                                 std::move(handlers));
@@ -240,7 +240,7 @@ class Master {
   }
 
   void check() const {
-    const auto served = pool_.served(id);
+    const auto served = pool_.find(id).served;
     require(served.failed <= served.requests, "no more requests failed than there were");
     require(listeners_.app_endpoints().size() <= LIVESWAP_LISTENERS_MAX,
             "listeners of applications are bounded");

@@ -300,7 +300,7 @@ TEST_CASE("app listeners: a privileged port needs to be allowed to a worker that
   if (::geteuid() != 0) return;
   // Refused before the port is tried.
   Fixture::Rules rules;
-  rules.identity = master::Identity{65534, 65534, {}};
+  rules.identity = spawn::Identity{65534, 65534, {}};
   rules.privileged_ports = {1022};
   Fixture fixture(2, rules);
   fixture.join(1, 0);

@@ -24,7 +24,7 @@ constexpr uid_t nobody = 65534;
 
 Fixture::Rules as_nobody() {
   Fixture::Rules rules;
-  rules.identity = master::Identity{nobody, nobody, {}};
+  rules.identity = spawn::Identity{nobody, nobody, {}};
   return rules;
 }
 

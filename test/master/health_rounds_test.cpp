@@ -32,7 +32,7 @@ struct World {
       Milliseconds{10},
       [this](Prober::Done done) {
         return std::make_unique<Prober>(loop, std::vector{*config::parse_health("http=connect")},
-                                        std::vector<Listeners::Bound>{}, liveswap::master::SpawnRequest{},
+                                        std::vector<Listeners::Bound>{}, liveswap::spawn::Request{},
                                         Milliseconds{1'000}, std::move(done));
       },
       {[this](const std::set<rollout::WorkerId>& workers, const auto& done) {

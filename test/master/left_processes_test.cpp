@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "app_listeners_fixture.hpp"
+#include "master/sockets/sockets.hpp"
 #include "master/workers/left_behind.hpp"
 #include "test/support/temp_dir.hpp"
 
@@ -104,17 +105,17 @@ TEST_CASE("left processes: one look tells groups apart") {
 
 TEST_CASE("looks at what is left: the longer one takes, the later is the next") {
   using namespace std::chrono_literals;
-  CHECK(master::LeftLooks::interval_after(0ns) == 100ms);
-  CHECK(master::LeftLooks::interval_after(10ms) == 100ms);
-  CHECK(master::LeftLooks::interval_after(10'000'001ns) == 101ms);
-  CHECK(master::LeftLooks::interval_after(2s) == 20s);
+  CHECK(master::LeftScans::interval_after(0ns) == 100ms);
+  CHECK(master::LeftScans::interval_after(10ms) == 100ms);
+  CHECK(master::LeftScans::interval_after(10'000'001ns) == 101ms);
+  CHECK(master::LeftScans::interval_after(2s) == 20s);
 }
 
 TEST_CASE("looks at what is left: one for all workers, and each answer is told once") {
   using namespace std::chrono_literals;
   unsigned looks = 0;
   std::chrono::milliseconds takes{0};
-  master::LeftLooks at([&](const master::LeftLooks::Workers& asked) {
+  master::LeftScans at([&](const master::LeftScans::Workers& asked) {
     std::this_thread::sleep_for(takes);
     std::map<pid_t, master::Left> found;
     ++looks;
@@ -141,7 +142,7 @@ namespace {
 // A scan with results that the test sets, for the member of a group.
 struct Behind {
   master::Left left;
-  master::LeftBehind behind{master::LeftLooks([this](const master::LeftLooks::Workers& asked) {
+  master::LeftBehind behind{master::LeftScans([this](const master::LeftScans::Workers& asked) {
     std::map<pid_t, master::Left> found;
     for (const auto& [worker, traces] : asked) found[worker] = left;
     return found;
@@ -203,7 +204,7 @@ TEST_CASE(
   const auto served = accept_from(tcp.get());
   const Group busy;
   for (const Group* group : {&idle, &busy}) {
-    master::LeftBehind behind(master::LeftLooks([&](const master::LeftLooks::Workers& asked) {
+    master::LeftBehind behind(master::LeftScans([&](const master::LeftScans::Workers& asked) {
       auto found = master::left_by(asked).value();
       for (auto& process : found[group->id()].processes) process.executed = false;
       // Without the connection, as if the process had got it later.
@@ -218,7 +219,7 @@ TEST_CASE(
     const auto named = step(1h);
     CHECK_FALSE(named.is_over);
     REQUIRE(named.holders.size() == 1);
-    CHECK(named.holders[0].is_ended);
+    CHECK(named.holders[0].must_end);
     CHECK(named.holders[0].listeners == std::set<std::string>{"http"});
     const pid_t pid = named.holders[0].process.pid;
     const bool is_over = step(2h).is_over;
@@ -241,7 +242,7 @@ TEST_CASE("left behind: one that has executed a program is told of, once, and go
   const auto named = test.step();
   CHECK(named.is_over);
   REQUIRE(named.holders.size() == 1);
-  CHECK_FALSE(named.holders[0].is_ended);
+  CHECK_FALSE(named.holders[0].must_end);
   CHECK(test.step().holders.empty());
   CHECK(becomes([&] { return state_of(test.left.processes.at(0).pid) == 'S'; }));
 }

@@ -38,7 +38,7 @@ class Talker {
  public:
   Talker(int out, int err) {
     REQUIRE(uv_loop_init(&loop_) == 0);
-    SpawnRequest request;
+    spawn::Request request;
     request.descriptors = {-1, out, err};
     auto opened = Output::open(loop_, request);
     REQUIRE(opened.has_value());

@@ -13,7 +13,7 @@
 
 using namespace liveswap;
 using namespace liveswap::test;
-using master::ReceivedFd;
+using spawn::ReceivedFd;
 
 namespace {
 
@@ -56,7 +56,7 @@ bool is_quick(const Work& work) {
 
 TEST_CASE("received: a close() waits for no unsent data, and loses none") {
   Lingering one;
-  CHECK(is_quick([&] { const ReceivedFd closed(std::move(one.ours)); }));
+  CHECK(is_quick([&] { const spawn::ReceivedFd closed(std::move(one.ours)); }));
   CHECK(one.received() == one.sent);
 }
 
@@ -83,7 +83,7 @@ TEST_CASE("received: nor one of what lies in a Unix socket's queue") {
   REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_LINGER, &patient, sizeof patient) == 0);
   one.ours.release();
   REQUIRE(::close(fd) == 0);
-  CHECK(is_quick([&] { const ReceivedFd closed(std::move(first)); }));
+  CHECK(is_quick([&] { const spawn::ReceivedFd closed(std::move(first)); }));
 }
 
 TEST_CASE("received: what is no socket is closed as well") {
@@ -91,10 +91,10 @@ TEST_CASE("received: what is no socket is closed as well") {
   const auto before = open_descriptors();
   for (int i = 0; i < 200; ++i) {
     REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
-    const ReceivedFd one(UniqueFd::adopt(ends[0]));
-    ReceivedFd other;
+    const spawn::ReceivedFd one(UniqueFd::adopt(ends[0]));
+    spawn::ReceivedFd other;
     other = UniqueFd::adopt(ends[1]);
   }
   CHECK(has_no_more_than(before));
-  CHECK_FALSE(master::is_discarding_too_many());
+  CHECK_FALSE(spawn::is_discarding_too_many());
 }

@@ -20,9 +20,10 @@ using Kind = rollout::Checked::Kind;
 
 namespace {
 
-SpawnRequest program(const std::string& path) {
-  SpawnRequest request;
+spawn::Request program(const std::string& path) {
+  spawn::Request request;
   request.program = path;
+  request.arguments = {"liveswap-store"};
   request.descriptors = {-1, -1, STDERR_FILENO, -1};
   return request;
 }
@@ -40,7 +41,7 @@ struct World {
   TempDir dir;
   TestLoop loop;
   Options options = options_for(dir);
-  SpawnRequest store = program(STORE_PROGRAM);
+  spawn::Request store = program(STORE_PROGRAM);
   rollout::Engine engine{rollout::Settings{}};
   release::CommittedReleases committed;
   rollout::FallBack fall_back;

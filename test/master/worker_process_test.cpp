@@ -38,7 +38,7 @@ class Worker {
     // The child sends its channel over the socket at descriptor 4.
     const auto theirs = UniqueFd::adopt(ends[1]);
     const auto ours = UniqueFd::adopt(ends[0]);
-    SpawnRequest request;
+    spawn::Request request;
     request.program = CHANNEL_LENDER;
     request.arguments = {"channel_lender"};
     request.descriptors = {-1, -1, 2, -1, theirs.get()};

@@ -28,11 +28,13 @@ Json& old_worker(Json& receipt) { return receipt["slots"][1]["workers"][0]; }
 
 TEST_CASE("which release took the place of which, when, and what became of the connections") {
   CHECK(success_text(receipt(), words) ==
-        "libapp.so (3fa9c1d2e0b1) → libapp_v2.so (ab12ef34cd56): generation 2 serves in 2 slots after 312 ms; 12 "
+        "libapp.so (3fa9c1d2e0b1) → libapp_v2.so (ab12ef34cd56): generation 2 serves in 2 slots after 312 "
+        "ms; 12 "
         "connections "
         "drained, none lost");
   CHECK(success_text(receipt(), words + "; the worker of generation 1 in slot 0 died") ==
-        "libapp.so (3fa9c1d2e0b1) → libapp_v2.so (ab12ef34cd56): generation 2 serves in 2 slots after 312 ms; 12 "
+        "libapp.so (3fa9c1d2e0b1) → libapp_v2.so (ab12ef34cd56): generation 2 serves in 2 slots after 312 "
+        "ms; 12 "
         "connections "
         "drained, none lost; the worker of generation 1 in slot 0 died");
 }

@@ -6,7 +6,7 @@ using namespace liveswap::rollout;
 
 namespace {
 
-Pace canary(Amount amount) {
+Pace canary(liveswap::Amount amount) {
   Pace pace;
   pace.canary = amount;
   pace.bake = Time{30'000};

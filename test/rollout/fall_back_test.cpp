@@ -86,7 +86,7 @@ TEST_CASE("fall back: while an upgrade reverts, whose slots cannot go back other
   FallBack fall_back;
   Script script = Script::booted(settings(2));
   Pace one_by_one;
-  one_by_one.surge = Amount{0, false};
+  one_by_one.surge = liveswap::Amount{0, false};
   script.roll(7, one_by_one);
   script.returned(1);
   script.crashed(3);

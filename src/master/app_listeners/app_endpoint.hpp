@@ -1,10 +1,8 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <string>
 
-#include "base/unique_fd.hpp"
 #include "master/sockets/bind_address.hpp"
 #include "master/sockets/endpoint.hpp"
 #include "spawn/received_fd.hpp"
@@ -18,7 +16,7 @@ namespace liveswap::master {
 //
 // A slot has no socket in the set before a worker of the slot binds the address. A socket becomes unwanted
 // when the worker closes it or a successor does not bind the address. Unwanted sockets remain in the
-// SO_REUSEPORT group, because only the last member can leave (tcp_endpoint.hpp), but get no connections.
+// SO_REUSEPORT group, because only the last member can leave (reuseport_group.hpp), but get no connections.
 class AppEndpoint : public Endpoint {
  public:
   // Whether `address` means this endpoint. Unnamed addresses match by `nth`: the worker's n-th such bind.
@@ -28,9 +26,13 @@ class AppEndpoint : public Endpoint {
   // an address that the kernel chose.
   std::string key() const;
 
+  // The application makes the sockets.
+  Result<void> prepare(unsigned, unsigned) override { return {}; }
+
   // Takes the application's unbound socket and binds it. 0 or an errno. `as`: the user that will own a Unix
   // socket's file.
-  virtual int add(unsigned set, unsigned slot, ReceivedFd socket, const std::optional<Identity>& as) = 0;
+  virtual int add(unsigned set, unsigned slot, spawn::ReceivedFd socket,
+                  const std::optional<spawn::Identity>& as) = 0;
   // Lets the slot's socket listen, with at least that backlog. 0 or an errno.
   virtual int listen(unsigned set, unsigned slot, int backlog) = 0;
   // The slot's socket, listening or not. Borrowed; -1: none.

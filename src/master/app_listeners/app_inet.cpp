@@ -4,12 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
-#include <numeric>
 
 #include "base/log.hpp"
 #include "master/sockets/accept_queue.hpp"
-#include "master/sockets/steering.hpp"
 
 namespace liveswap::master {
 
@@ -76,9 +73,7 @@ int AppInet::probe() const {
 
 int AppInet::bind_socket(int fd) {
   // An application that sets SO_REUSEADDR on a UDP socket wants to share the port (mDNS and other multicast).
-  int shares = 0;
-  socklen_t size = sizeof shares;
-  if (is_datagram()) ::getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &shares, &size);
+  const bool shares = is_datagram() && socket_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0;
   if (is_first() && where_.port() != 0 && !shares)
     if (const int error = probe(); error != 0) return error;
   const int on = 1;
@@ -88,7 +83,7 @@ int AppInet::bind_socket(int fd) {
   return ::bind(fd, where_.where.get(), where_.where.length) == 0 ? 0 : errno;
 }
 
-int AppInet::add(unsigned set, unsigned slot, ReceivedFd fd, const std::optional<Identity>&) {
+int AppInet::add(unsigned set, unsigned slot, spawn::ReceivedFd fd, const std::optional<spawn::Identity>&) {
   const int error = bind_socket(fd.get());
   if (error != 0) return error;
   const bool known = where_.port() != 0;
@@ -104,19 +99,9 @@ int AppInet::add(unsigned set, unsigned slot, ReceivedFd fd, const std::optional
   return rules_.listen_at_once ? listen(set, slot, 0) : 0;
 }
 
-// Without a program a new socket would get connections at once, before a worker serves it.
-bool AppInet::hold_dealing() {
-  if (group_.empty() || !program_.empty()) return true;
-  std::vector<unsigned> all(group_.size());
-  std::iota(all.begin(), all.end(), 0u);
-  if (!steer_group(group_[0], all, is_datagram() ? Deal::by_peer : Deal::at_random)) return false;
-  program_ = all;
-  return true;
-}
-
 // Records a listening or UDP socket as the last member of the group. Called also after an unseen listen().
 int AppInet::join(Socket& socket) {
-  group_.push_back(socket.fd.get());
+  group_.add(socket.fd.get());
   socket.member = true;
   return 0;
 }
@@ -139,7 +124,7 @@ int AppInet::listen(unsigned set, unsigned slot, int backlog) {
   if (is_datagram()) return EOPNOTSUPP;
   // Otherwise a member that was shut down would rejoin below under an unknown number.
   repair();
-  const bool steered = socket->member || hold_dealing();
+  const bool steered = socket->member || group_.hold();
   if (!steered)
     log::seldom({"connections that cannot be steered"}, log::Level::warning,
                 "listener {}: new sockets get connections at once: cannot steer them: {}", name(),
@@ -162,21 +147,7 @@ Result<void> AppInet::point(unsigned set, unsigned slots, const std::set<unsigne
   }
   // No worker of the set has bound the address: leave the connections where they go.
   if (all.empty()) return {};
-  return deal_to(served.empty() ? all : served);
-}
-
-Result<void> AppInet::deal_to(const std::vector<int>& sockets) {
-  std::vector<unsigned> numbers;
-  for (unsigned number = 0; number < group_.size(); ++number)
-    if (std::find(sockets.begin(), sockets.end(), group_[number]) != sockets.end()) numbers.push_back(number);
-  if (numbers.size() == group_.size()) numbers.clear();
-  // Also if nothing has changed, since an application may have replaced the program.
-  if ((numbers != program_ || !numbers.empty()) &&
-      !steer_group(group_[0], numbers, is_datagram() ? Deal::by_peer : Deal::at_random))
-    return os_fail("steer the connections of", address(), errno);
-  program_ = numbers;
-  dealt_to_ = sockets;
-  return {};
+  return group_.deal_to(served.empty() ? all : served, address());
 }
 
 void AppInet::retire(unsigned set) {
@@ -185,24 +156,23 @@ void AppInet::retire(unsigned set) {
     if (one.member) turn_away(one.fd.get());
 }
 
-// As in TcpEndpoint; a socket that is no member can be closed at any time.
+// A socket that is no member can be closed at any time.
 void AppInet::close_last_beyond(unsigned slots) {
   for (auto& set : sets_)
     for (std::size_t slot = slots; slot < set.size(); ++slot)
       if (!set[slot].member) set[slot] = {};
-  while (group_.size() > 1) {
-    const auto beyond = [&](const auto& set) {
-      for (std::size_t slot = slots; slot < set.size(); ++slot)
-        if (set[slot].fd.get() == group_.back()) return true;
-      return false;
+  // A UDP socket stays a member while any process has it.
+  while (group_.sockets().size() > 1 && !is_datagram()) {
+    const int last = group_.sockets().back();
+    const auto is_last = [last](const Socket& one) { return one.fd.get() == last; };
+    const auto in_use = [&](const auto& set) {
+      const auto end = set.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(slots, set.size()));
+      return std::any_of(set.begin(), end, is_last);
     };
-    if (std::none_of(sets_.begin(), sets_.end(), beyond)) return;
-    Socket& last = *owner(group_.back());
-    // A UDP socket stays a member while any process has it.
-    if (is_datagram()) return;
-    shut_down(last.fd.get());
-    group_.pop_back();
-    last = {};
+    if (std::any_of(sets_.begin(), sets_.end(), in_use)) return;
+    shut_down(last);
+    group_.remove_last();
+    *owner(last) = {};
   }
 }
 
@@ -217,20 +187,12 @@ void AppInet::shrink(unsigned slots) {
 void AppInet::repair() {
   if (is_datagram()) return;
   note_raw_listens();
-  bool moved = false;
-  for (const int fd : std::vector<int>(group_)) {
-    Socket& one = *owner(fd);
-    if (!repair_app_socket(fd, one.backlog, one.nonblocking)) continue;
-    // The socket had left the group and is now the last member (TcpEndpoint::note_relisten).
-    const auto place = std::find(group_.begin(), group_.end(), fd);
-    *place = group_.back();
-    group_.back() = fd;
-    moved = true;
-  }
-  if (!moved || group_.size() <= 1) return;
-  program_.clear();
-  if (auto dealt = deal_to(std::vector<int>(dealt_to_)); !dealt)
-    log::seldom({"connections that cannot be steered"}, log::Level::warning, "{}", dealt.error().text);
+  group_.repair(
+      [this](int fd) {
+        Socket& one = *owner(fd);
+        return repair_app_socket(fd, one.backlog, one.nonblocking);
+      },
+      address());
 }
 
 int AppInet::held(unsigned set, unsigned slot) const {

@@ -1,13 +1,13 @@
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "master/app_listeners/app_endpoint.hpp"
+#include "master/sockets/reuseport_group.hpp"
 
 namespace liveswap::master {
 
-// A TCP or UDP address of an application: a SO_REUSEPORT group as in TcpEndpoint. A TCP socket joins at
+// A TCP or UDP address of an application: a SO_REUSEPORT group. A TCP socket joins at
 // listen(), a UDP socket at bind().
 class AppInet final : public AppEndpoint {
  public:
@@ -18,11 +18,13 @@ class AppInet final : public AppEndpoint {
     std::function<bool(std::uint64_t cookie)> is_ours = {};  // whether the master holds that socket
   };
   AppInet(const BindAddress& asked, unsigned nth, const Rules& rules)
-      : AppEndpoint(asked, nth), rules_(rules), where_(asked) {}
+      : AppEndpoint(asked, nth),
+        rules_(rules),
+        where_(asked),
+        group_(is_datagram() ? Deal::by_peer : Deal::at_random) {}
   ~AppInet() override;
 
   std::string address() const override { return where_.text(); }
-  Result<void> prepare(unsigned, unsigned) override { return {}; }
   Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) override;
   void retire(unsigned set) override;
   void shrink(unsigned slots) override;
@@ -33,7 +35,8 @@ class AppInet final : public AppEndpoint {
   bool is_at(const BindAddress& address) const override { return where_.same(address); }
   std::optional<std::set<std::uint64_t>> handshakes() const override;
 
-  int add(unsigned set, unsigned slot, ReceivedFd socket, const std::optional<Identity>& as) override;
+  int add(unsigned set, unsigned slot, spawn::ReceivedFd socket,
+          const std::optional<spawn::Identity>& as) override;
   int listen(unsigned set, unsigned slot, int backlog) override;
   int held(unsigned set, unsigned slot) const override;
   bool want(const Wanted& wanted) override;
@@ -43,11 +46,11 @@ class AppInet final : public AppEndpoint {
   bool leave() override;
   void spare() override { spared_ = true; }
   const BindAddress& where() const override { return where_; }
-  bool in_use() const override { return !group_.empty(); }
+  bool in_use() const override { return !group_.sockets().empty(); }
 
  private:
   struct Socket {
-    ReceivedFd fd;
+    spawn::ReceivedFd fd;
     int backlog = 0;
     bool nonblocking = false;  // has ever been
     bool member = false;       // of the group
@@ -64,17 +67,13 @@ class AppInet final : public AppEndpoint {
   int probe() const;
   void end(const Socket& socket) const;
   int join(Socket& socket);
-  bool hold_dealing();
-  Result<void> deal_to(const std::vector<int>& sockets);
   void note_raw_listens();
   void close_last_beyond(unsigned slots);
 
   Rules rules_;
   BindAddress where_;  // with the port that the kernel chose
   std::vector<std::vector<Socket>> sets_;
-  std::vector<int> group_;         // all members, by number
-  std::vector<int> dealt_to_;      // as last requested
-  std::vector<unsigned> program_;  // numbers in the program; empty: no program
+  ReuseportGroup group_;
   bool left_ = false;
   bool spared_ = false;
 };

@@ -8,7 +8,8 @@
 #include <climits>
 
 #include "master/app_listeners/app_listeners.hpp"
-#include "master/app_listeners/fs_identity.hpp"
+#include "master/sockets/sockets.hpp"
+#include "spawn/fs_identity.hpp"
 
 // Files of Unix sockets: unlink() and rename() by applications, and sockets that replace others.
 namespace liveswap::master {
@@ -19,12 +20,6 @@ bool is_path(const std::string& path) {
          path.find('\0') == std::string::npos;
 }
 
-int type_of(int fd) {
-  int type = -1;
-  socklen_t size = sizeof type;
-  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 ? type : -1;
-}
-
 }  // namespace
 
 int AppListeners::unlink(Worker& worker, const Frame& frame) const {
@@ -33,7 +28,7 @@ int AppListeners::unlink(Worker& worker, const Frame& frame) const {
   if (const int error = check_path(worker, frame.sender, path); error != 0) return error;
   const auto as = identity_for(worker, frame);
   if (!as) return EPERM;
-  const FsIdentity user(*as);
+  const spawn::FsIdentity user(*as);
   if (user.error() != 0) return user.error();
   struct stat file {};
   if (::lstat(path.c_str(), &file) != 0) return errno;
@@ -74,13 +69,15 @@ int AppListeners::move(Worker& worker, AppUnix& endpoint, const Renaming& renami
   return endpoint.move(renaming.to, renaming.from, others, renaming.as);
 }
 
-int AppListeners::merge(Worker& worker, AppUnix& endpoint, Endpoint& into, const std::optional<Identity>& as,
-                        UniqueFd& answer) {
+int AppListeners::merge(Worker& worker, AppUnix& endpoint, Endpoint& into,
+                        const std::optional<spawn::Identity>& as, UniqueFd& answer) {
   mend(into);
   AppEndpoint* app = app_endpoint(&into);
   const int socket =
       app ? app->reachable(worker.set, worker.place.slot) : into.socket(worker.set, worker.place.slot);
-  if (socket < 0 || type_of(socket) != type_of(endpoint.held(0, 0))) return LIVESWAP_STAYS_OWN;
+  if (socket < 0 ||
+      socket_option(socket, SOL_SOCKET, SO_TYPE) != socket_option(endpoint.held(0, 0), SOL_SOCKET, SO_TYPE))
+    return LIVESWAP_STAYS_OWN;
   answer = UniqueFd::adopt(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
   if (!answer) return errno;
   into.take_mode(endpoint.mode(), as);

@@ -1,7 +1,5 @@
-#include <netinet/in.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
 #include "base/log.hpp"

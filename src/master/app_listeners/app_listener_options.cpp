@@ -49,7 +49,7 @@ void AppListeners::note_option(const Worker& worker, const Frame& frame) {
 }
 
 void AppListeners::keep_options(const std::set<rollout::Generation>& live) {
-  std::map<std::uint64_t, OptionLedger::Restore> stuck;  // by socket; one option for each is enough
+  std::map<std::uint64_t, rollout::OptionLedger::Restore> stuck;  // by socket; one option for each is enough
   for (const auto& one : options_.keep(live)) {
     const auto [endpoint, fd] = listeners_.with_socket(one.socket);
     if (!endpoint) options_.forget(one.socket);
@@ -59,18 +59,18 @@ void AppListeners::keep_options(const std::set<rollout::Generation>& live) {
     else
       log::seldom({"options that were taken back", 100}, log::Level::info,
                   "listener {}: {}, set by generation {}, is as it was before", endpoint->name(),
-                  one.option.text(), one.by);
+                  text_of(one.option), one.by);
   }
   for (const auto& [socket, one] : stuck) replace_stuck(one);
 }
 
 // The new socket also gets the other options of the old one.
-void AppListeners::replace_stuck(const OptionLedger::Restore& stuck) {
+void AppListeners::replace_stuck(const rollout::OptionLedger::Restore& stuck) {
   const auto [endpoint, former] = listeners_.with_socket(stuck.socket);
   const auto values = options_of(former);
   const int fresh = endpoint->renew(stuck.socket);
   const auto text =
-      fmt::format("generation {} has set {}, which cannot be taken back", stuck.by, stuck.option.text());
+      fmt::format("generation {} has set {}, which cannot be taken back", stuck.by, text_of(stuck.option));
   if (fresh < 0) {
     stuck_options_[endpoint->name()] = text + ": it holds until a restart";
     log::warning("listener {}: {}", endpoint->name(), stuck_options_[endpoint->name()]);
@@ -79,7 +79,7 @@ void AppListeners::replace_stuck(const OptionLedger::Restore& stuck) {
   log::warning("listener {}: {}: another socket is in its place", endpoint->name(), text);
   for (const auto& [option, value] : values)
     if (option != stuck.option && option_of(fresh, option) != value && !put_back(fresh, option, value))
-      log::warning("listener {}: {} could not be set again", endpoint->name(), option.text());
+      log::warning("listener {}: {} could not be set again", endpoint->name(), text_of(option));
   options_.forget(stuck.socket);
   replaced(*endpoint, stuck.socket);
 }

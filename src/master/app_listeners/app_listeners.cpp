@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,9 +12,11 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "master/app_listeners/app_inet.hpp"
 #include "master/app_listeners/app_unix.hpp"
-#include "master/app_listeners/fs_identity.hpp"
+#include "master/app_listeners/worker_identity.hpp"
+#include "spawn/fs_identity.hpp"
 
 // Handles the workers' frames.
 namespace liveswap::master {
@@ -42,8 +43,9 @@ unsigned unprivileged_start() {
 }
 
 // Made as the application's user: all sockets of a SO_REUSEPORT group need the same owner. 0 or an errno.
-int make_plain_socket(const BindAddress& address, const std::optional<Identity>& as, ReceivedFd& made) {
-  const FsIdentity user(as);
+int make_plain_socket(const BindAddress& address, const std::optional<spawn::Identity>& as,
+                      spawn::ReceivedFd& made) {
+  const spawn::FsIdentity user(as);
   if (user.error() != 0) return user.error();
   auto fd = UniqueFd::adopt(::socket(address.domain, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return errno;
@@ -144,7 +146,8 @@ int AppListeners::bind(Worker& worker, Frame& frame, UniqueFd& answer) {
   return bind_address(worker, {*address, std::move(*as)}, std::move(frame.descriptor), answer);
 }
 
-int AppListeners::bind_address(Worker& worker, const BindRequest& request, ReceivedFd own, UniqueFd& answer) {
+int AppListeners::bind_address(Worker& worker, const BindRequest& request, spawn::ReceivedFd own,
+                               UniqueFd& answer) {
   const BindAddress& address = request.address;
   // MPTCP does not support SO_REUSEPORT. Clients fall back to TCP, so a TCP socket replaces this one.
   const bool replaced = address.protocol == IPPROTO_MPTCP;
@@ -184,7 +187,7 @@ int AppListeners::bind_address(Worker& worker, const BindRequest& request, Recei
 }
 
 // The configured user, or the one that the worker has become.
-Result<std::optional<Identity>> AppListeners::identity_for(Worker& worker, const Frame& frame) const {
+Result<std::optional<spawn::Identity>> AppListeners::identity_for(Worker& worker, const Frame& frame) const {
   if (rules_.identity) return rules_.identity;
   auto as = identity_of(worker.pid, frame.sender);
   if (!as) complain(worker, fmt::format("its requests are refused: {}", as.error().text));
@@ -201,7 +204,7 @@ int AppListeners::check_path(Worker& worker, const Sender& sender, const std::st
 }
 
 // Ports that only the master's capability allows are not for the workers.
-bool AppListeners::may_bind(const std::optional<Identity>& as, std::uint16_t port) const {
+bool AppListeners::may_bind(const std::optional<spawn::Identity>& as, std::uint16_t port) const {
   const bool is_root = as ? as->user == 0 : ::geteuid() == 0;
   return port == 0 || is_root || rules_.privileged_ports.contains(port) || port >= unprivileged_start();
 }
@@ -209,10 +212,7 @@ bool AppListeners::may_bind(const std::optional<Identity>& as, std::uint16_t por
 // The worker's own sockets block the address, as without a master; other workers' sockets do not
 // (AppInet::probe).
 bool AppListeners::excludes(const Worker& worker, const BindAddress& address, int fd) const {
-  int shares = 0;
-  socklen_t size = sizeof shares;
-  if (address.is_datagram() && ::getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &shares, &size) == 0 && shares)
-    return false;
+  if (address.is_datagram() && socket_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0) return false;
   return std::any_of(worker.uses.begin(), worker.uses.end(), [&](const Endpoint* one) {
     const AppEndpoint* app = app_endpoint(one);
     return app && !address.is_unnamed() && app->excludes(address);
@@ -230,7 +230,7 @@ std::unique_ptr<AppEndpoint> AppListeners::make_endpoint(const BindAddress& addr
       address, nth, AppInet::Rules{rules_.per_slot, rules_.backlog, rules_.listen_at_once, is_ours});
 }
 
-int AppListeners::first_bind(Worker& worker, const BindRequest& request, unsigned nth, ReceivedFd own,
+int AppListeners::first_bind(Worker& worker, const BindRequest& request, unsigned nth, spawn::ReceivedFd own,
                              Endpoint*& endpoint) {
   if (!may_bind(request.as, request.address.port())) return EACCES;
   if (listeners_.app_endpoints().size() >= LIVESWAP_LISTENERS_MAX) return ENOSPC;

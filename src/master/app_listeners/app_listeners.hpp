@@ -39,7 +39,7 @@ class AppListeners {
     bool per_slot = true;
     int backlog = 0;
     bool listen_at_once = false;               // listen() is not seen (--intercept seccomp)
-    std::optional<Identity> identity;          // of workers; nullopt: the master's
+    std::optional<spawn::Identity> identity;   // of workers; nullopt: the master's
     std::set<std::uint16_t> privileged_ports;  // bound for workers that may not bind them
     std::size_t handed_off_limit = 0;          // waiting connections; 0: from the limit on descriptors
     bool expects_listener = false;             // a worker is ready only when waiting on a listener
@@ -143,7 +143,7 @@ class AppListeners {
   };
   using Ticket = std::shared_ptr<const void>;  // counts a waiting connection while held
   struct HandedOff {
-    ReceivedFd connection;
+    spawn::ReceivedFd connection;
     Endpoint* endpoint;
     unsigned slot;
     rollout::WorkerId from;
@@ -155,16 +155,16 @@ class AppListeners {
   // The content of a BIND, and the acting user.
   struct BindRequest {
     BindAddress address;
-    std::optional<Identity> as;
+    std::optional<spawn::Identity> as;
   };
   // The same for a RENAME.
   struct Renaming {
     std::string from, to;
-    std::optional<Identity> as;
+    std::optional<spawn::Identity> as;
   };
   int bind(Worker& worker, Frame& frame, UniqueFd& answer);
-  int bind_address(Worker& worker, const BindRequest& request, ReceivedFd own, UniqueFd& answer);
-  int first_bind(Worker& worker, const BindRequest& request, unsigned nth, ReceivedFd own,
+  int bind_address(Worker& worker, const BindRequest& request, spawn::ReceivedFd own, UniqueFd& answer);
+  int first_bind(Worker& worker, const BindRequest& request, unsigned nth, spawn::ReceivedFd own,
                  Endpoint*& endpoint);
   std::unique_ptr<AppEndpoint> make_endpoint(const BindAddress& address, unsigned nth) const;
   bool excludes(const Worker& worker, const BindAddress& address, int fd) const;
@@ -173,13 +173,13 @@ class AppListeners {
   void note_wait(Worker& worker, const Frame& frame);
   void unlisten(Worker& worker, const Frame& frame);
   void note_option(const Worker& worker, const Frame& frame);
-  void replace_stuck(const OptionLedger::Restore& stuck);
+  void replace_stuck(const rollout::OptionLedger::Restore& stuck);
   void give(Worker& worker, int socket, Endpoint& endpoint);
   void give_up(Worker& worker, const Endpoint& endpoint);
   int unlink(Worker& worker, const Frame& frame) const;
   int rename(Worker& worker, const Frame& frame, UniqueFd& answer);
   int move(Worker& worker, AppUnix& endpoint, const Renaming& renaming);
-  int merge(Worker& worker, AppUnix& endpoint, Endpoint& into, const std::optional<Identity>& as,
+  int merge(Worker& worker, AppUnix& endpoint, Endpoint& into, const std::optional<spawn::Identity>& as,
             UniqueFd& answer);
   void mend(Endpoint& endpoint);
   void mended(const Worker& worker, const Frame& frame) const;
@@ -189,9 +189,9 @@ class AppListeners {
   AppEndpoint* app_endpoint(const Endpoint* endpoint) const;  // nullptr: none, or a lent one
   Endpoint* endpoint_of(const Worker& worker, const std::string& text) const;
   int socket_for(const Worker& worker, const Endpoint& endpoint) const;
-  Result<std::optional<Identity>> identity_for(Worker& worker, const Frame& frame) const;
+  Result<std::optional<spawn::Identity>> identity_for(Worker& worker, const Frame& frame) const;
   int check_path(Worker& worker, const Sender& sender, const std::string& path) const;
-  bool may_bind(const std::optional<Identity>& as, std::uint16_t port) const;
+  bool may_bind(const std::optional<spawn::Identity>& as, std::uint16_t port) const;
   int complain_of_bind(Worker& worker, const BindAddress& address, int error) const;
   void complain(Worker& worker, const std::string& text) const;
 
@@ -219,7 +219,7 @@ class AppListeners {
   Send send_;
   std::map<rollout::WorkerId, Worker> workers_;
   std::map<const Endpoint*, Use> uses_;
-  OptionLedger options_;
+  rollout::OptionLedger options_;
   std::map<std::string, std::string> stuck_options_;
   std::deque<HandedOff> handed_off_;
   std::deque<std::uint64_t> former_;  // cookies of former sockets, which workers may still have

@@ -1,14 +1,13 @@
 #include "master/app_listeners/app_unix.hpp"
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 
 #include "base/log.hpp"
-#include "master/app_listeners/fs_identity.hpp"
 #include "master/sockets/bound_file.hpp"
+#include "spawn/fs_identity.hpp"
 
 namespace liveswap::master {
 
@@ -17,7 +16,7 @@ namespace liveswap::master {
 AppUnix::~AppUnix() {
   if (!fd_) return;
   file_.remove();
-  if (spared_) discard(std::move(fd_));
+  if (spared_) spawn::discard(std::move(fd_));
   else shut_down(fd_.get());
 }
 
@@ -27,7 +26,7 @@ void AppUnix::give_up() {
               "listener {}: an application has shut it down; the next worker that binds it makes a new one",
               name());
   file_.remove();
-  discard(std::move(fd_));
+  spawn::discard(std::move(fd_));
 }
 
 bool AppUnix::is_at(const BindAddress& address) const {
@@ -37,26 +36,14 @@ bool AppUnix::is_at(const BindAddress& address) const {
 }
 
 FileReport AppUnix::mend_file() {
-  using Kind = FileReport::Kind;
   if (!fd_ || is_abstract() || !listens_) return {};
-  switch (file_.mend()) {
-    case SocketFile::State::in_place: return report_file(Kind::fine);
-    case SocketFile::State::mended: return report_file(Kind::mended);
-    case SocketFile::State::missing: return replace_socket();
-    case SocketFile::State::foreign:
-      return report_file(Kind::lost,
-                         "another file is at its path and is left alone: remove that file, and the "
-                         "listener's is made again");
-    case SocketFile::State::barred: break;
-  }
-  return report_file(Kind::lost,
-                     "its file was removed, and cannot be made again: " + error_text(file_.error()));
+  return mend(file_, [this] { return replace_socket(); });
 }
 
 // Binds a new socket to the path, with the old file's owner and mode. Socket options of the application are
 // lost, which are few for a Unix listener.
 UniqueFd AppUnix::bind_again() const {
-  const FsIdentity user(made_by_);
+  const spawn::FsIdentity user(made_by_);
   if (errno = user.error(); errno != 0) return {};
   auto fd = UniqueFd::adopt(
       ::socket(AF_UNIX, where_.type | SOCK_CLOEXEC | (is_nonblocking(fd_.get()) ? SOCK_NONBLOCK : 0), 0));
@@ -75,20 +62,17 @@ UniqueFd AppUnix::bind_again() const {
   return fd;
 }
 
-FileReport AppUnix::replace_socket() {
+Result<std::uint64_t> AppUnix::replace_socket() {
   auto fresh = bind_again();
-  if (!fresh)
-    return report_file(FileReport::Kind::lost,
-                       "its file was removed, and cannot be made again: " + error_text(errno));
+  if (!fresh) return fail(error_text(errno));
   const auto former = cookie_of(fd_.get());
-  discard(std::exchange(fd_, std::move(fresh)));
+  spawn::discard(std::exchange(fd_, std::move(fresh)));
   file_ = SocketFile(where_.path(), made_by_);
-  return report_file(FileReport::Kind::replaced,
-                     "its file was removed with every link to it: another socket is in its place", former);
+  return former;
 }
 
 int AppUnix::move(const std::string& to, const std::string& from, bool keep_old,
-                  const std::optional<Identity>& as) {
+                  const std::optional<spawn::Identity>& as) {
   BindAddress there = where_;
   if (!there.set_path(to)) return ENAMETOOLONG;
   if (const int error = file_.move(to, from, keep_old, as); error != 0) return error;
@@ -100,11 +84,11 @@ int AppUnix::move(const std::string& to, const std::string& from, bool keep_old,
   return 0;
 }
 
-int AppUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identity>& as) {
+int AppUnix::add(unsigned, unsigned, spawn::ReceivedFd fd, const std::optional<spawn::Identity>& as) {
   BindAddress where = asked();
   SocketFile file;
   {
-    const FsIdentity user(as);
+    const spawn::FsIdentity user(as);
     if (user.error() != 0) return user.error();
     // bind() gives the file the socket's mode less the umask; an application may have changed the socket's
     // mode by fchmod().
@@ -125,7 +109,7 @@ int AppUnix::add(unsigned, unsigned, ReceivedFd fd, const std::optional<Identity
   // Workers with the old socket still accept what waits there.
   if (asked().is_unnamed()) rename(where.text());
   where_ = where;
-  discard(std::exchange(fd_, fd.release()));
+  spawn::discard(std::exchange(fd_, fd.release()));
   made_by_ = as;
   file_ = std::move(file);
   former_path_.clear();

@@ -23,7 +23,6 @@ class AppUnix final : public AppEndpoint {
   ~AppUnix() override;  // removes the file unless replaced
 
   std::string address() const override { return where_.text(); }
-  Result<void> prepare(unsigned, unsigned) override { return {}; }
   Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) override;
   void retire(unsigned) override {}
   void shrink(unsigned) override {}
@@ -41,20 +40,21 @@ class AppUnix final : public AppEndpoint {
     return file().empty() ? std::vector<std::string>{} : std::vector{file_.path(), file_.spare()};
   }
   FileReport mend_file() override;
-  void take_mode(mode_t mode, const std::optional<Identity>& as) override { file_.set_mode(mode, as); }
-  std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
+  void take_mode(mode_t mode, const std::optional<spawn::Identity>& as) override { file_.set_mode(mode, as); }
 
   // Renames the file for the application, as the user `as`. `keep_old`: other workers will do the same. 0
   // or an errno.
-  int move(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as);
+  int move(const std::string& to, const std::string& from, bool keep_old,
+           const std::optional<spawn::Identity>& as);
   mode_t mode() const { return file_.mode(); }
   // Links the path to the file, for a worker that binds a name that others have renamed. 0 or an errno.
-  int link_as(const std::string& path, const std::optional<Identity>& as) const {
+  int link_as(const std::string& path, const std::optional<spawn::Identity>& as) const {
     return file_.link_as(path, as);
   }
 
   // If the file is gone or another's, the new socket replaces the old one.
-  int add(unsigned set, unsigned slot, ReceivedFd socket, const std::optional<Identity>& as) override;
+  int add(unsigned set, unsigned slot, spawn::ReceivedFd socket,
+          const std::optional<spawn::Identity>& as) override;
   int listen(unsigned set, unsigned slot, int backlog) override;
   int held(unsigned, unsigned) const override { return fd_.get(); }
   int reachable(unsigned set, unsigned slot) const override;
@@ -67,13 +67,13 @@ class AppUnix final : public AppEndpoint {
  private:
   bool is_abstract() const { return where_.path().empty() || where_.path().front() == '\0'; }
   UniqueFd bind_again() const;
-  FileReport replace_socket();
+  Result<std::uint64_t> replace_socket();
   void give_up();
 
   Rules rules_;
   BindAddress where_;
-  UniqueFd fd_;                      // empty: shut down by an application, and not bound again
-  std::optional<Identity> made_by_;  // the user that bound or last renamed the file
+  UniqueFd fd_;                             // empty: shut down by an application, and not bound again
+  std::optional<spawn::Identity> made_by_;  // the user that bound or last renamed the file
   SocketFile file_;
   std::string former_path_;  // before the rename
   int backlog_ = 0;

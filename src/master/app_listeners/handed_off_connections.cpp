@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "master/app_listeners/app_listeners.hpp"
 #include "master/sockets/accept_queue.hpp"
 
@@ -25,40 +26,14 @@ constexpr rollout::Time giver_rests{100};
 // Connections that forward() accepts from one socket in one look().
 constexpr unsigned forwarded_at_once = 64;
 
-bool name_of_socket(int fd, bool peer, sockaddr_storage& address, socklen_t& size) {
-  size = sizeof address;
-  auto* into = reinterpret_cast<sockaddr*>(&address);
-  return (peer ? ::getpeername(fd, into, &size) : ::getsockname(fd, into, &size)) == 0;
-}
-
-int option(int fd, int name) {
-  int value = -1;
-  socklen_t size = sizeof value;
-  return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
-}
-
-// Whether a connection with the local address `here` may have come by a listener bound to `bound`.
-bool is_inside(const sockaddr_storage& here, const sockaddr_storage& bound) {
-  const auto &in = reinterpret_cast<const sockaddr_in&>(here),
-             &in_bound = reinterpret_cast<const sockaddr_in&>(bound);
-  if (in.sin_port != in_bound.sin_port) return false;  // the port has the same offset in both families
-  if (bound.ss_family == AF_INET)
-    return in_bound.sin_addr.s_addr == htonl(INADDR_ANY) || in.sin_addr.s_addr == in_bound.sin_addr.s_addr;
-  const in6_addr &six = reinterpret_cast<const sockaddr_in6&>(here).sin6_addr,
-                 &six_bound = reinterpret_cast<const sockaddr_in6&>(bound).sin6_addr;
-  return IN6_IS_ADDR_UNSPECIFIED(&six_bound) || IN6_ARE_ADDR_EQUAL(&six, &six_bound);
-}
-
 // Whether clients of `from` would reach `substitute` if `from` did not exist.
 bool covers(const SocketAddress& substitute, const SocketAddress& from) {
   const bool six = substitute.storage.ss_family == AF_INET6;
-  if (substitute.storage.ss_family == from.storage.ss_family)
-    return is_inside(from.storage, substitute.storage) &&
-           (!six || substitute.both_families || !from.both_families);
-  const auto &in = reinterpret_cast<const sockaddr_in&>(from.storage),
-             &in_substitute = reinterpret_cast<const sockaddr_in&>(substitute.storage);
-  return six && substitute.both_families && in.sin_port == in_substitute.sin_port &&
-         IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(substitute.storage).sin6_addr);
+  if (substitute.port() != from.port()) return false;
+  if (substitute.storage.ss_family != from.storage.ss_family)
+    return six && substitute.both_families && substitute.is_any();
+  return (substitute.is_any() || substitute.same_host(from)) &&
+         (!six || substitute.both_families || !from.both_families);
 }
 
 // The address for IPv6 alone. A dual-stack listener may be replaced by one for each family, and the kernel
@@ -71,16 +46,18 @@ SocketAddress of_six_alone(SocketAddress from) {
 // Whether `listener` may have accepted `connection`.
 bool comes_from(int connection, int listener) {
   for (const int name : {SO_TYPE, SO_PROTOCOL})
-    if (option(connection, name) != option(listener, name)) return false;
-  sockaddr_storage here{}, peer{}, bound{};
-  socklen_t size = 0, bound_size = 0;
-  if (option(connection, SO_TYPE) == SOCK_DGRAM || !name_of_socket(connection, true, peer, size) ||
-      !name_of_socket(connection, false, here, size) || !name_of_socket(listener, false, bound, bound_size))
+    if (socket_option(connection, SOL_SOCKET, name) != socket_option(listener, SOL_SOCKET, name))
+      return false;
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  if (socket_option(connection, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM ||
+      ::getpeername(connection, reinterpret_cast<sockaddr*>(&peer), &size) != 0)
     return false;
+  const SocketAddress here = address_of(connection), bound = address_of(listener);
   // An IPv4 connection may have been forwarded to a dual-stack listener, and given back.
-  if (bound.ss_family != AF_UNIX && here.ss_family != AF_UNIX)
-    return covers(address_of(listener), of_six_alone(address_of(connection)));
-  return size == bound_size && std::memcmp(&here, &bound, size) == 0;
+  if (bound.storage.ss_family != AF_UNIX && here.storage.ss_family != AF_UNIX)
+    return covers(bound, of_six_alone(here));
+  return here.length == bound.length && std::memcmp(&here.storage, &bound.storage, here.length) == 0;
 }
 
 // The IPv4 wildcard with that port.
@@ -104,7 +81,10 @@ std::string_view why_refused(int error) {
   }
 }
 
-bool is_stream(int fd) { return option(fd, SO_TYPE) == SOCK_STREAM && option(fd, SO_DOMAIN) != AF_UNIX; }
+bool is_stream(int fd) {
+  return socket_option(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM &&
+         socket_option(fd, SOL_SOCKET, SO_DOMAIN) != AF_UNIX;
+}
 
 }  // namespace
 
@@ -213,8 +193,8 @@ void AppListeners::place_handed_off(rollout::Time now) {
   });
   if (late > 0)
     log::seldom({"connections that were handed off"}, log::Level::warning,
-                "closed {} connection{} that {} handed off: no worker took {} within {} s", late,
-                late == 1 ? "" : "s", late == 1 ? "was" : "were", late == 1 ? "it" : "them",
+                "closed {} that {} handed off: no worker took {} within {} s", plural(late, "connection"),
+                late == 1 ? "was" : "were", late == 1 ? "it" : "them",
                 std::chrono::duration_cast<std::chrono::seconds>(handed_off_wait).count());
 }
 
@@ -249,9 +229,9 @@ void AppListeners::forward(const AppEndpoint& from, const Use& use) {
     end_blocking(fd);
     for (unsigned i = 0;
          i < forwarded_at_once && *waiting_ < handed_off_limit() && has_waiting_connection(fd); ++i) {
-      ReceivedFd connection(UniqueFd::adopt(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC)));
+      spawn::ReceivedFd connection(UniqueFd::adopt(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC)));
       if (!connection) break;
-      const int family = option(connection.get(), SO_DOMAIN);
+      const int family = socket_option(connection.get(), SOL_SOCKET, SO_DOMAIN);
       const auto same =
           std::find_if(use.substitutes.begin(), use.substitutes.end(),
                        [family](const Substitute& substitute) { return substitute.family == family; });

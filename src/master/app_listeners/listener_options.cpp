@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <span>
 
 namespace liveswap::master {
 namespace {
@@ -91,6 +92,13 @@ constexpr Known others[] = {
 };
 #undef OPTION
 
+const Known* find(const OptionName& option) {
+  for (const auto list : {std::span<const Known>(readable), std::span<const Known>(others)})
+    for (const Known& known : list)
+      if (known.level == option.level && known.name == option.name) return &known;
+  return nullptr;
+}
+
 bool is(const OptionName& option, int level, int name) {
   return option.level == level && option.name == name;
 }
@@ -143,13 +151,9 @@ std::string as_set(const OptionName& option, std::string value) {
 
 }  // namespace
 
-std::string OptionName::text() const {
-  for (const auto* list : {&readable[0], &others[0]}) {
-    const auto count = list == &readable[0] ? std::size(readable) : std::size(others);
-    for (std::size_t i = 0; i < count; ++i)
-      if (list[i].level == level && list[i].name == name) return list[i].text;
-  }
-  return fmt::format("option {} of level {}", name, level);
+std::string text_of(const OptionName& option) {
+  const Known* known = find(option);
+  return known ? known->text : fmt::format("option {} of level {}", option.name, option.level);
 }
 
 OptionValue option_of(int fd, const OptionName& option) {
@@ -161,11 +165,7 @@ OptionValue option_of(int fd, const OptionName& option) {
   return std::string(value, size);
 }
 
-bool is_known(const OptionName& option) {
-  const auto same = [&](const Known& one) { return one.level == option.level && one.name == option.name; };
-  return std::any_of(std::begin(readable), std::end(readable), same) ||
-         std::any_of(std::begin(others), std::end(others), same);
-}
+bool is_known(const OptionName& option) { return find(option) != nullptr; }
 
 // Setting a buffer size locks the size against the kernel's tuning, until SO_BUF_LOCK is cleared.
 std::vector<OptionName> set_with(const OptionName& option) {
@@ -190,49 +190,8 @@ Result<void> put_back(int fd, const OptionName& option, const OptionValue& value
   else if (is_dealer(option)) done = detach(fd, SO_DETACH_REUSEPORT_BPF);
   else if (is(option, SOL_SOCKET, SO_BINDTODEVICE)) done = set(fd, option, "");
   else if (value) done = set(fd, option, as_set(option, *value));
-  if (done != 0) return fail(option.text() + ": " + error_text(errno));
+  if (done != 0) return fail(text_of(option) + ": " + error_text(errno));
   return {};
-}
-
-OptionValue OptionLedger::base_of(Cookie socket, const OptionName& option) const {
-  const auto bases = bases_.find(socket);
-  if (bases == bases_.end()) return std::nullopt;
-  const auto base = bases->second.find(option);
-  return base == bases->second.end() ? std::nullopt : base->second;
-}
-
-void OptionLedger::note(Cookie socket, const OptionName& option, Generation by, OptionValue value) {
-  auto& settings = settings_[socket][option];
-  std::erase_if(settings, [&](const Setting& one) { return one.by == by; });
-  settings.push_back({by, std::move(value)});
-}
-
-void OptionLedger::forget(Cookie socket) {
-  bases_.erase(socket);
-  settings_.erase(socket);
-}
-
-bool OptionLedger::has_room_for(Cookie socket, const OptionName& option, std::size_t limit) const {
-  std::size_t count = 0;
-  for (const auto& [known, options] : settings_) count += options.size();
-  const auto found = settings_.find(socket);
-  return count < limit || (found != settings_.end() && found->second.contains(option));
-}
-
-std::vector<OptionLedger::Restore> OptionLedger::keep(const std::set<Generation>& live) {
-  std::vector<Restore> restores;
-  for (auto& [socket, options] : settings_) {
-    for (auto& [option, settings] : options) {
-      const Setting last = settings.back();
-      std::erase_if(settings, [&](const Setting& one) { return !live.contains(one.by); });
-      if (live.contains(last.by)) continue;
-      if (settings.empty()) restores.push_back({socket, option, base_of(socket, option), false, last.by});
-      else restores.push_back({socket, option, settings.back().value, true, last.by});
-    }
-    std::erase_if(options, [](const auto& one) { return one.second.empty(); });
-  }
-  std::erase_if(settings_, [](const auto& one) { return one.second.empty(); });
-  return restores;
 }
 
 }  // namespace liveswap::master

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <memory>
 
 #include "base/reserve.hpp"
@@ -19,6 +18,11 @@ constexpr std::size_t backlog_limit = 256 * 1024;
 // Of a long answer: bytes read and written at once, and the time limit for all of it.
 constexpr std::size_t piece = 64 * 1024;
 constexpr Milliseconds long_answer_limit{30'000};
+
+// An answer in the form of protocol::error_line(), for use when no memory can be allocated.
+constexpr const char* cut_off_line =
+    R"({"cmd":"","error":"an error cut the command off: `liveswap status` shows what is","status":"failed"})"
+    "\n";
 
 struct Write {
   uv_write_t request{};
@@ -96,7 +100,7 @@ void ControlConnection::answer(const std::string& line) {
   take_lines();
 }
 
-void ControlConnection::answer(ReceivedFd file, std::size_t size, std::shared_ptr<const void> held) {
+void ControlConnection::answer(spawn::ReceivedFd file, std::size_t size, std::shared_ptr<const void> held) {
   long_answer_ = LongAnswer{std::move(file), size, 0, std::move(held)};
   long_answer_timer_.start(long_answer_limit, [this] { cut(); });
   send_piece();
@@ -146,6 +150,10 @@ void ControlConnection::refuse(const std::string& line) {
     delete request;
     cut();
   }
+}
+
+void ControlConnection::give_up() noexcept {
+  if (busy() && !guarded([this] { refuse(cut_off_line); })) cut();
 }
 
 // The next read() finds the end; the owner may be in the middle of a call.

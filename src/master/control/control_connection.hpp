@@ -41,14 +41,17 @@ class ControlConnection {
   // A command is being carried out; false while only its answer is being sent.
   bool busy() const { return busy_ && !long_answer_; }
 
+  // Lines include their newline.
   void event(const std::string& line) { write(line); }
   // Ends the current command; the next line is read then.
   void answer(const std::string& line);
   // The same with the content of a memory file of `size` bytes, sent in pieces as the client reads. A
   // client that has not read all within 30 s is cut off. `held` is released at the end.
-  void answer(ReceivedFd file, std::size_t size, std::shared_ptr<const void> held);
+  void answer(spawn::ReceivedFd file, std::size_t size, std::shared_ptr<const void> held);
   // Sends `line` and closes; further input is discarded.
   void refuse(const std::string& line);
+  // The current command was cut off by an exception: says so, or closes the connection.
+  void give_up() noexcept;
   // Closes the connection from the loop, soon. Cannot fail.
   void cut() noexcept;
 
@@ -68,7 +71,7 @@ class ControlConnection {
   bool busy_ = false;
   bool taking_ = false;
   struct LongAnswer {
-    ReceivedFd file;
+    spawn::ReceivedFd file;
     std::size_t size = 0;
     std::size_t done = 0;
     std::shared_ptr<const void> held;

@@ -1,7 +1,6 @@
 #include "master/control/control_server.hpp"
 
 #include <fmt/format.h>
-#include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,11 +21,6 @@ namespace {
 
 constexpr int backlog = 128;
 constexpr std::size_t connections_per_socket = 64;
-
-// An answer in the form of protocol::error_line(), for use when no memory can be allocated.
-constexpr const char* cut_off_line =
-    R"({"cmd":"","error":"an error cut the command off: `liveswap status` shows what is","status":"failed"})"
-    "\n";
 
 // The time does not depend on where the tokens differ.
 bool equal_in_constant_time(const std::string& a, const std::string& b) {
@@ -52,16 +46,10 @@ std::string name_of_peer(int fd, bool local) {
     if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return "";
     return fmt::format("uid {}, pid {}", peer.uid, peer.pid);
   }
-  sockaddr_storage peer{};
-  socklen_t size = sizeof peer;
-  auto* address = reinterpret_cast<sockaddr*>(&peer);
-  char host[NI_MAXHOST], port[NI_MAXSERV];
-  if (::getpeername(fd, address, &size) != 0 ||
-      ::getnameinfo(address, size, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) !=
-          0)
-    return "";
-  const std::string name = peer.ss_family == AF_INET6 ? fmt::format("[{}]", host) : std::string(host);
-  return fmt::format("{}:{} over TCP", name, port);
+  SocketAddress peer;
+  peer.length = sizeof peer.storage;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer.storage), &peer.length) != 0) return "";
+  return peer.text() + " over TCP";
 }
 
 template <class Uv>
@@ -264,28 +252,6 @@ void ControlServer::on_line(ConnectionId id, const std::optional<std::string>& l
   } else {
     on_command_(id, *command);
   }
-}
-
-void ControlServer::answer(ConnectionId id, const std::string& line) {
-  if (auto* connection = find(id)) connection->answer(line);
-}
-
-void ControlServer::answer(ConnectionId id, ReceivedFd file, std::size_t size,
-                           std::shared_ptr<const void> held) {
-  auto* connection = find(id);
-  // Without memory for the answer, close.
-  if (connection && !guarded([&] { connection->answer(std::move(file), size, std::move(held)); }))
-    connection->cut();
-}
-
-void ControlServer::give_up(ConnectionId id) noexcept {
-  auto* connection = find(id);
-  if (!connection || !connection->busy()) return;
-  if (!guarded([connection] { connection->refuse(cut_off_line); })) connection->cut();
-}
-
-void ControlServer::event(ConnectionId id, const std::string& line) {
-  if (auto* connection = find(id)) connection->event(line);
 }
 
 }  // namespace liveswap::master

@@ -1,16 +1,13 @@
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <list>
 #include <map>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
-#include "liveswap.hpp"
 #include "master/control/control_connection.hpp"
 #include "protocol/instance.hpp"
 #include "protocol/message.hpp"
@@ -23,7 +20,7 @@ namespace liveswap::master {
 // sockets stay open.
 class ControlServer {
  public:
-  // `connection`: for answer(); may have closed by then.
+  // `connection`: for find(), when the answer is there.
   using OnCommand = std::function<void(ConnectionId connection, const protocol::Command&)>;
 
   // An empty token: TCP clients need none.
@@ -36,14 +33,8 @@ class ControlServer {
                                                      OnCommand on_command);
   ~ControlServer();
 
-  // Lines include their newline. An answer ends the current command, so the next one may come; an event
-  // does not. Ignored if the connection has closed.
-  void answer(ConnectionId connection, const std::string& line);
-  void event(ConnectionId connection, const std::string& line);
-  // An answer from a memory file (control_connection.hpp).
-  void answer(ConnectionId connection, ReceivedFd file, std::size_t size, std::shared_ptr<const void> held);
-  // The current command was cut off by an exception: says so, or closes the connection.
-  void give_up(ConnectionId connection) noexcept;
+  // nullptr: the connection has closed.
+  ControlConnection* find(ConnectionId connection);
 
   // The client for the receipt: "uid 1000, pid 4242", or "127.0.0.1:4711 over TCP"; empty if the connection
   // has closed. As the kernel reported when the client connected: the process may have ended since, and
@@ -66,7 +57,6 @@ class ControlServer {
   protocol::Json about_itself(const std::string& peer) const;
   bool permitted(bool local, const protocol::Command& command) const;
   void on_line(ConnectionId id, const std::optional<std::string>& line);
-  ControlConnection* find(ConnectionId id);
 
   uv_loop_t& loop_;
   Settings settings_;

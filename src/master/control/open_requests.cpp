@@ -15,21 +15,23 @@ OpenRequests::Request* OpenRequests::find(Id id) {
   return it == open_.end() ? nullptr : &it->second;
 }
 
-// The connection of the waiting client; 0: none waits.
-ConnectionId OpenRequests::connection_of(Id id) const {
+// The connection of the waiting client; nullptr: none waits.
+ControlConnection* OpenRequests::connection_of(Id id) const {
   const Request* request = find(id);
-  return request && server_ ? request->connection : 0;
+  return request && server_ ? server_->find(request->connection) : nullptr;
 }
 
 // Erases the request last, so that give_up() still finds it if sending the answer throws.
 void OpenRequests::answer(Id id, const std::string& line) {
-  if (const auto connection = connection_of(id)) server_->answer(connection, line);
+  if (auto* connection = connection_of(id)) connection->answer(line);
   open_.erase(id);
 }
 
-void OpenRequests::answer(Id id, ReceivedFd file, std::size_t size, std::shared_ptr<const void> held) {
-  if (const auto connection = connection_of(id))
-    server_->answer(connection, std::move(file), size, std::move(held));
+// Without memory for the answer, closes the connection.
+void OpenRequests::answer(Id id, spawn::ReceivedFd file, std::size_t size, std::shared_ptr<const void> held) {
+  auto* connection = connection_of(id);
+  if (connection && !guarded([&] { connection->answer(std::move(file), size, std::move(held)); }))
+    connection->cut();
   open_.erase(id);
 }
 
@@ -38,17 +40,18 @@ void OpenRequests::refuse(Id id, protocol::Refusal refusal, const std::string& t
     answer(id, protocol::error_line(protocol::word(request->verb), refusal, text));
 }
 
-void OpenRequests::give_up(Id id, ConnectionId connection) {
-  if (connection) server_->give_up(connection);
+void OpenRequests::give_up(Id id, ConnectionId from) {
+  if (auto* connection = server_ ? server_->find(from) : nullptr) connection->give_up();
   open_.erase(id);
 }
 
 void OpenRequests::event(Id id, const std::string& line) {
-  Request* request = find(id);
-  if (!request || !request->connection || !server_) return;
-  if (!std::exchange(request->detach, false)) return server_->event(request->connection, line);
-  const auto connection = std::exchange(request->connection, 0);
-  server_->answer(connection, protocol::ok_line(protocol::word(request->verb), {{"text", "under way"}}));
+  auto* connection = connection_of(id);
+  if (!connection) return;
+  Request& request = *find(id);
+  if (!std::exchange(request.detach, false)) return connection->event(line);
+  request.connection = 0;
+  connection->answer(protocol::ok_line(protocol::word(request.verb), {{"text", "under way"}}));
 }
 
 protocol::Refusal refusal_of(rollout::Verdict verdict) {

@@ -33,19 +33,19 @@ class OpenRequests {
 
   // Each of these functions answers and forgets the request. Does nothing if the request has been answered.
   void answer(Id id, const std::string& line);
-  void answer(Id id, ReceivedFd file, std::size_t size, std::shared_ptr<const void> held);
+  void answer(Id id, spawn::ReceivedFd file, std::size_t size, std::shared_ptr<const void> held);
   void refuse(Id id, protocol::Refusal refusal, const std::string& text);
   // Call if an exception has interrupted the request. Sends the client a fixed error line, and forgets the
   // request.
-  void give_up(Id id) { give_up(id, connection_of(id)); }
-  void give_up(Id id, ConnectionId connection);
+  void give_up(Id id) { give_up(id, find(id) ? find(id)->connection : 0); }
+  void give_up(Id id, ConnectionId from);
 
   // Sends an event to the client. If the client asked to detach, sends the final answer "under way" instead,
   // and nothing more.
   void event(Id id, const std::string& line);
 
  private:
-  ConnectionId connection_of(Id id) const;
+  ControlConnection* connection_of(Id id) const;
 
   std::unique_ptr<ControlServer> server_;
   std::map<Id, Request> open_;

@@ -27,7 +27,7 @@ std::string end_of(const siginfo_t& info) {
 
 }  // namespace
 
-ProbeCommand::ProbeCommand(uv_loop_t& loop, SpawnRequest base, const std::vector<std::string>& command,
+ProbeCommand::ProbeCommand(uv_loop_t& loop, spawn::Request base, const std::vector<std::string>& command,
                            Milliseconds limit, Done done)
     : Probe(std::move(done)), loop_(loop), limit_time_(limit), begin_(loop), limit_(loop) {
   base.program = command.at(0);
@@ -45,14 +45,14 @@ ProbeCommand::~ProbeCommand() {
   ::waitid(P_PID, static_cast<id_t>(child_.pid), &info, WEXITED);
 }
 
-void ProbeCommand::begin(SpawnRequest request) {
+void ProbeCommand::begin(spawn::Request request) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return finish(os_error("make", "a pipe", errno).text);
   output_ = UniqueFd::adopt(ends[0]);
   const auto writer = UniqueFd::adopt(ends[1]);
   ::fcntl(output_.get(), F_SETFL, O_NONBLOCK);  // this end only: programs do not expect it
   request.descriptors = {-1, writer.get(), writer.get()};
-  auto child = spawn(request);
+  auto child = spawn::spawn(request);
   if (!child) return finish(child.error().text);
   child_ = std::move(*child);
   output_poll_.emplace(loop_, output_.get());

@@ -13,19 +13,19 @@ namespace liveswap::master {
 class ProbeCommand final : public Probe {
  public:
   // `base`: user, directory and environment; program, arguments and descriptors are filled in.
-  ProbeCommand(uv_loop_t& loop, SpawnRequest base, const std::vector<std::string>& command,
+  ProbeCommand(uv_loop_t& loop, spawn::Request base, const std::vector<std::string>& command,
                Milliseconds limit, Done done);
   ~ProbeCommand() override;
 
  private:
-  void begin(SpawnRequest request);
+  void begin(spawn::Request request);
   bool read_output();  // false: nothing to read now
   void on_exit();
 
   uv_loop_t& loop_;
   const Milliseconds limit_time_;
   bool late_ = false;
-  Child child_;
+  spawn::Child child_;
   UniqueFd output_;
   Tail said_;
   std::optional<Poll> output_poll_;

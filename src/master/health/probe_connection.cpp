@@ -70,10 +70,8 @@ void ProbeConnection::connect() {
 
 void ProbeConnection::on_event() {
   if (!connected_) {
-    int why = 0;
-    socklen_t size = sizeof why;
-    ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &why, &size);
-    if (why != 0) return finish(fmt::format("cannot connect: {}", error_text(why)));
+    if (const int why = socket_option(fd_.get(), SOL_SOCKET, SO_ERROR); why != 0)
+      return finish(fmt::format("cannot connect: {}", error_text(why)));
     connected_ = true;
     if (request_.empty()) return finish("");
   }

@@ -32,7 +32,8 @@ Result<SocketAddress> reach(const std::string& bound) {
 unsigned probe_connections(unsigned forks) { return std::clamp(2 * forks, 4u, 32u); }
 
 Prober::Prober(uv_loop_t& loop, std::vector<config::HealthProbe> probes,
-               std::vector<Listeners::Bound> listeners, SpawnRequest commands, Milliseconds limit, Done done)
+               std::vector<Listeners::Bound> listeners, spawn::Request commands, Milliseconds limit,
+               Done done)
     : loop_(loop),
       probes_(std::move(probes)),
       listeners_(std::move(listeners)),

@@ -19,7 +19,7 @@ class Prober {
 
   // `commands`: user, directory and environment of commands. `limit`: for each probe.
   Prober(uv_loop_t& loop, std::vector<config::HealthProbe> probes, std::vector<Listeners::Bound> listeners,
-         SpawnRequest commands, Milliseconds limit, Done done);
+         spawn::Request commands, Milliseconds limit, Done done);
 
   // Begins a round; `done` is called once at its end, and may destroy the prober or start the next round.
   // The kernel chooses the worker, so each listener is probed over `connections` connections at once, to
@@ -39,7 +39,7 @@ class Prober {
   uv_loop_t& loop_;
   const std::vector<config::HealthProbe> probes_;
   const std::vector<Listeners::Bound> listeners_;
-  const SpawnRequest commands_;
+  const spawn::Request commands_;
   const Milliseconds limit_;
   const Done done_;
   std::list<std::unique_ptr<Probe>> probes_under_way_;

@@ -9,11 +9,12 @@
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/tail.hpp"
+#include "base/text.hpp"
 #include "json/fields.hpp"
 #include "json/parse.hpp"
-#include "master/preparation/obstacle.hpp"
 #include "release/loaded.hpp"
 #include "release/store.hpp"
+#include "spawn/obstacle.hpp"
 #include "spawn/worker_host.hpp"
 
 namespace liveswap::master {
@@ -39,7 +40,7 @@ Preparation::Preparation(uv_loop_t& loop, const Tools& tools, std::string asked,
     take();
     return;
   }
-  SpawnRequest request = tools_.worker;
+  spawn::Request request = tools_.worker;
   request.arguments = {"liveswap-worker", "--hook", tools_.plugin, *value};
   run("pre-upgrade plugin", std::move(request), tools_.plugin_limit,
       [this](const Task::Result& result) { after_plugin(result); });
@@ -53,7 +54,7 @@ void Preparation::cancel(std::list<std::unique_ptr<Task>>& dying) {
   (*place)->cancel([&dying, place] { dying.erase(place); });
 }
 
-void Preparation::run(const char* name, SpawnRequest request, Milliseconds limit, Task::Done next) {
+void Preparation::run(const char* name, spawn::Request request, Milliseconds limit, Task::Done next) {
   // Replaces the previous step's task, which has ended.
   task_ = std::make_unique<Task>(loop_, name, std::move(request), limit,
                                  [this, next = std::move(next)](const Task::Result& result) {
@@ -77,9 +78,9 @@ void Preparation::after_plugin(const Task::Result& result) {
 }
 
 void Preparation::take() {
-  SpawnRequest request = tools_.store;
-  request.arguments = {"liveswap-store", "take", tools_.state_dir, ::geteuid() == 0 ? "1" : "0",
-                       release_.path};
+  spawn::Request request = tools_.store;
+  request.arguments.insert(request.arguments.end(),
+                           {"take", tools_.state_dir, ::geteuid() == 0 ? "1" : "0", release_.path});
   run("store", std::move(request), tools_.check_limit,
       [this](const Task::Result& result) { after_take(result); });
 }
@@ -93,14 +94,14 @@ void Preparation::after_take(const Task::Result& result) {
   // Not the answer's "file": JSON cannot represent every path.
   file_ = release::Store(tools_.state_dir).file(release_.id, release_.path);
   if (release_.id.empty()) return give_up("the store gave an invalid answer: " + result.text, false);
-  log::info("release {}: {} taken into the store ({}){}", release_.id.substr(0, 12), release_.path,
+  log::info("release {}: {} taken into the store ({}){}", short_id(release_.id), release_.path,
             json::text_or_empty(answer, "how"), companions(answer));
-  SpawnRequest request = tools_.worker;
+  spawn::Request request = tools_.worker;
   request.arguments = {"liveswap-worker", "--check"};
   if (tools_.entry != default_entry)
     request.arguments.insert(request.arguments.end(), {"--entry", tools_.entry});
   request.arguments.push_back(file_);
-  add_library_path(request.environment, release::Store::needed(file_));
+  spawn::add_library_path(request.environment, release::Store::needed(file_));
   request.arguments.insert(request.arguments.end(), tools_.arguments.begin(), tools_.arguments.end());
   run("check", std::move(request), tools_.check_limit,
       [this](const Task::Result& next) { after_check(next); });
@@ -114,7 +115,7 @@ void Preparation::after_check(const Task::Result& result) {
          at = named.text.find(file_, at + release_.path.size()))
       named.text.replace(at, file_.size(), release_.path);
     // The store may have become inaccessible since the start.
-    if (const auto found = obstacle(file_, tools_.worker.identity, "--state-dir"))
+    if (const auto found = spawn::obstacle(file_, tools_.worker.identity, "--state-dir"))
       named.text += ": " + *found;
     // The check failed before it loaded the file: the workers' user cannot open the file, or the file is no
     // shared library.

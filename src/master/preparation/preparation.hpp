@@ -23,8 +23,8 @@ inline constexpr const char* default_entry = "liveswap_main";
 class Preparation {
  public:
   struct Tools {
-    SpawnRequest worker;                 // as workers are started: user, limits, environment
-    SpawnRequest store;                  // liveswap-store
+    spawn::Request worker;               // as workers are started: user, limits, environment
+    spawn::Request store;                // liveswap-store
     std::vector<std::string> arguments;  // of the application
     std::string entry;                   // the function to look up
     std::string plugin;                  // empty: none
@@ -55,7 +55,7 @@ class Preparation {
   void cancel(std::list<std::unique_ptr<Task>>& dying);
 
  private:
-  void run(const char* name, SpawnRequest request, Milliseconds limit, Task::Done next);
+  void run(const char* name, spawn::Request request, Milliseconds limit, Task::Done next);
   void after_plugin(const Task::Result& result);
   void take();
   void after_take(const Task::Result& result);

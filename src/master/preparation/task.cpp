@@ -9,7 +9,6 @@
 #include <chrono>
 
 #include "base/log.hpp"
-#include "master/workers/stage.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -31,7 +30,7 @@ constexpr Milliseconds lines_period{1'000};
 
 }  // namespace
 
-Task::Task(uv_loop_t& loop, std::string name, SpawnRequest request, Milliseconds limit, Done done)
+Task::Task(uv_loop_t& loop, std::string name, spawn::Request request, Milliseconds limit, Done done)
     : loop_(loop),
       name_(std::move(name)),
       done_(std::move(done)),

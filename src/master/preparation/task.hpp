@@ -37,7 +37,7 @@ class Task {
 
   // Starts `request.program`; log lines begin with `name`. `done` is called once, on the loop, when the
   // process has been reaped or could not be started; `done` may destroy the task.
-  Task(uv_loop_t& loop, std::string name, SpawnRequest request, Milliseconds limit, Done done);
+  Task(uv_loop_t& loop, std::string name, spawn::Request request, Milliseconds limit, Done done);
   Task(const Task&) = delete;
   Task& operator=(const Task&) = delete;
   // Ends the process and all descendants. Blocks for at most 1.5 s.
@@ -45,7 +45,7 @@ class Task {
   // Ends the process; after the reaping, `gone` is called instead of `done`.
   void cancel(std::function<void()> gone);
   // The descriptor that came with the answer; valid from `done` on.
-  ReceivedFd take_descriptor() { return std::move(descriptor_); }
+  spawn::ReceivedFd take_descriptor() { return std::move(descriptor_); }
 
  private:
   void on_frame(Frame& frame);
@@ -60,7 +60,7 @@ class Task {
   std::string name_;
   Done done_;
   Result result_;
-  ReceivedFd descriptor_;
+  spawn::ReceivedFd descriptor_;
   bool answered_ = false;
   ProcessLog log_;
   Timer timer_;

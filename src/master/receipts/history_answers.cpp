@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/tail.hpp"
 #include "config/values.hpp"
 #include "protocol/line_buffer.hpp"
@@ -20,9 +18,9 @@ constexpr std::size_t readers = 4;
 
 }  // namespace
 
-HistoryAnswers::HistoryAnswers(uv_loop_t& loop, const SpawnRequest& store, std::string state_dir,
+HistoryAnswers::HistoryAnswers(uv_loop_t& loop, const spawn::Request& store, std::string state_dir,
                                OpenRequests& requests)
-    : state_dir_(std::move(state_dir)), requests_(requests), reader_(loop, store, readers, reading_limit) {}
+    : state_dir_(std::move(state_dir)), requests_(requests), queries_(loop, store, readers, reading_limit) {}
 
 void HistoryAnswers::list(rollout::RequestId request, const std::string& count) {
   const auto wanted =
@@ -39,13 +37,13 @@ void HistoryAnswers::receipt(rollout::RequestId request, const std::string& numb
 }
 
 void HistoryAnswers::ask(rollout::RequestId request, std::vector<std::string> words) {
-  reader_.ask(std::move(words), [this, request](Reader::Reply& reply) {
+  queries_.ask(std::move(words), [this, request](StoreQueries::Reply& reply) {
     if (!guarded([&] { pass_on(request, reply); })) requests_.give_up(request);
   });
 }
 
 // The memory file contains a complete answer line. Only its size is checked here.
-void HistoryAnswers::pass_on(rollout::RequestId request, Reader::Reply& reply) {
+void HistoryAnswers::pass_on(rollout::RequestId request, StoreQueries::Reply& reply) {
   if (reply.result.kind != Task::Result::Kind::done) return refuse(request, reply.result);
   struct stat info {};
   const bool readable = reply.document && ::fstat(reply.document.get(), &info) == 0 && S_ISREG(info.st_mode);

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "master/control/open_requests.hpp"
-#include "master/preparation/reader.hpp"
+#include "master/releases/store_queries.hpp"
 
 namespace liveswap::master {
 
@@ -16,22 +16,22 @@ inline constexpr Milliseconds reading_limit{30'000};
 class HistoryAnswers {
  public:
   // `requests` and `store` must outlive this object. `store`: how to start liveswap-store.
-  HistoryAnswers(uv_loop_t& loop, const SpawnRequest& store, std::string state_dir, OpenRequests& requests);
+  HistoryAnswers(uv_loop_t& loop, const spawn::Request& store, std::string state_dir, OpenRequests& requests);
 
   // `count`, `number`: the client's unchecked text; empty: the default.
   void list(rollout::RequestId request, const std::string& count);
   void receipt(rollout::RequestId request, const std::string& number);
   // Sends the client an error with the reason why liveswap-store gave no answer.
   void refuse(rollout::RequestId request, const Task::Result& result);
-  void give_up(const std::string& text) { reader_.give_up(text); }
+  void give_up(const std::string& text) { queries_.give_up(text); }
 
  private:
   void ask(rollout::RequestId request, std::vector<std::string> words);
-  void pass_on(rollout::RequestId request, Reader::Reply& reply);
+  void pass_on(rollout::RequestId request, StoreQueries::Reply& reply);
 
   std::string state_dir_;
   OpenRequests& requests_;
-  Reader reader_;
+  StoreQueries queries_;
 };
 
 }  // namespace liveswap::master

@@ -7,7 +7,7 @@
 
 #include "base/log.hpp"
 #include "json/fields.hpp"
-#include "master/uv/now.hpp"
+#include "master/uv/loop.hpp"
 #include "release/success_text.hpp"
 
 namespace liveswap::master {
@@ -146,11 +146,11 @@ void OpenReceipts::add_of_worker(Recorder& receipt, const rollout::Note& note) c
 }
 
 void OpenReceipts::add_end(Recorder& receipt, const rollout::Note& note) const {
-  const auto idle = from_.pool.idle(note.worker);
-  receipt.idle(note.worker, idle.ended, idle.moved);
-  for (const auto& one : from_.pool.left(note.worker))
-    receipt.left(note.worker, one.process.pid, one.process.program, one.listeners, one.is_ended);
-  receipt.gone(now(), note.worker, from_.pool.exit_code(note.worker), end_of(note.parting));
+  const auto& worker = from_.pool.find(note.worker);
+  receipt.idle(note.worker, worker.idle.ended, worker.idle.moved);
+  for (const auto& one : worker.left)
+    receipt.left(note.worker, one.process.pid, one.process.program, one.listeners, one.must_end);
+  receipt.gone(now(), note.worker, worker.exit_code, end_of(note.parting));
 }
 
 Recorder* OpenReceipts::find(rollout::RequestId request) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "release/committed.hpp"
 
 namespace liveswap::master {
@@ -30,7 +31,7 @@ std::string CommitRecord::write_at_last() {
   const auto written = write(engine_.release());
   if (written) return "";
   return fmt::format("the next start begins with the release before {} ({}): {}", engine_.release().path,
-                     engine_.release().id.substr(0, 12), written.error().text);
+                     short_id(engine_.release().id), written.error().text);
 }
 
 }  // namespace liveswap::master

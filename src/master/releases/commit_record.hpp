@@ -17,7 +17,7 @@ class CommitRecord {
 
   Result<void> write(const rollout::Release& release);
   // Starts the retries. `trouble`: why writing the engine's release has failed.
-  void write_later(const std::string& trouble) { write_later(trouble, first_pause); }
+  void write_later(const std::string& trouble, Milliseconds pause = first_pause);
   // Tries once more if a write is pending; call before the master ends. Returns a message for the user if
   // that fails too, else an empty text.
   std::string write_at_last();
@@ -28,7 +28,6 @@ class CommitRecord {
   // A full disk may have room again later.
   static constexpr Milliseconds first_pause{1'000};
   static constexpr Milliseconds longest_pause{60'000};
-  void write_later(const std::string& trouble, Milliseconds pause);
 
   const rollout::Engine& engine_;
   const std::string head_, state_dir_;

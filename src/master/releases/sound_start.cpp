@@ -1,7 +1,7 @@
 #include "master/releases/sound_start.hpp"
 
 #include "base/log.hpp"
-#include "master/uv/now.hpp"
+#include "master/uv/loop.hpp"
 
 namespace liveswap::master {
 namespace {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "json/fields.hpp"
 #include "json/parse.hpp"
 #include "release/seal.hpp"
@@ -27,11 +28,9 @@ constexpr std::size_t verifiers = 2;
 
 const char* privileged() { return ::geteuid() == 0 ? "1" : "0"; }
 
-std::string short_id(const std::string& id) { return id.substr(0, 12); }
-
 }  // namespace
 
-Soundness::Soundness(uv_loop_t& loop, const SpawnRequest& store, const Options& options,
+Soundness::Soundness(uv_loop_t& loop, const spawn::Request& store, const Options& options,
                      const rollout::Engine& engine, const release::CommittedReleases& committed,
                      const rollout::FallBack& fall_back)
     : options_(options),
@@ -39,7 +38,7 @@ Soundness::Soundness(uv_loop_t& loop, const SpawnRequest& store, const Options& 
       committed_(committed),
       fall_back_(fall_back),
       store_(options.state_dir),
-      reader_(loop, store, verifiers, options.check_limit) {}
+      queries_(loop, store, verifiers, options.check_limit) {}
 
 bool Soundness::is_sealed(const rollout::Release& release) const {
   const auto it = seals_.find(file_of(release));
@@ -68,19 +67,19 @@ std::string Soundness::trouble_of(const rollout::Release& release) const {
 }
 
 void Soundness::verify(const rollout::Release& release, bool substitute, OnChecked done) {
-  reader_.ask({"verify", options_.state_dir, privileged(), release.id, release.path},
-              [this, release, substitute, done = std::move(done)](const Reader::Reply& reply) {
-                rollout::Checked found;
-                found.text = "no memory";
-                const bool searching = guarded([&] {
-                  found = checked(release, reply.result);
-                  found.unsure = found.kind == Found::differs;
-                  if (substitute && found.unsure && !engine_.stopping())
-                    find_substitute(release, found, done);
-                });
-                // After find_substitute() has started, its reply calls `done`.
-                if (!searching || !substitute || !found.unsure || engine_.stopping()) done(found);
-              });
+  queries_.ask({"verify", options_.state_dir, privileged(), release.id, release.path},
+               [this, release, substitute, done = std::move(done)](const StoreQueries::Reply& reply) {
+                 rollout::Checked found;
+                 found.text = "no memory";
+                 const bool searching = guarded([&] {
+                   found = checked(release, reply.result);
+                   found.unsure = found.kind == Found::differs;
+                   if (substitute && found.unsure && !engine_.stopping())
+                     find_substitute(release, found, done);
+                 });
+                 // After find_substitute() has started, its reply calls `done`.
+                 if (!searching || !substitute || !found.unsure || engine_.stopping()) done(found);
+               });
 }
 
 rollout::Checked Soundness::checked(const rollout::Release& release, const Task::Result& result) {
@@ -129,12 +128,12 @@ void Soundness::find_substitute(const rollout::Release& release, const rollout::
                                  fmt::format("{}", fmt::join(last, ","))};
   words.insert(words.end(), pairs.begin(), pairs.end());
   const auto limit = options_.check_limit * static_cast<Milliseconds::rep>(own.size() + keep);
-  reader_.ask(std::move(words), limit,
-              [this, found, own, done = std::move(done)](const Reader::Reply& reply) {
-                rollout::Checked more = found;
-                if (!guarded([&] { add_substitute(more, own, reply.result); })) more.unsure = true;
-                done(more);
-              });
+  queries_.ask(std::move(words), limit,
+               [this, found, own, done = std::move(done)](const StoreQueries::Reply& reply) {
+                 rollout::Checked more = found;
+                 if (!guarded([&] { add_substitute(more, own, reply.result); })) more.unsure = true;
+                 done(more);
+               });
 }
 
 void Soundness::add_substitute(rollout::Checked& found, const std::vector<release::Committed>& own,

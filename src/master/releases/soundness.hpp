@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "liveswap.hpp"
-#include "master/preparation/reader.hpp"
+#include "master/releases/store_queries.hpp"
 #include "release/committed_releases.hpp"
 #include "release/store.hpp"
 #include "rollout/fall_back.hpp"
@@ -23,8 +23,9 @@ class Soundness {
   using OnChecked = std::function<void(const rollout::Checked&)>;
 
   // All references must outlive this object. `store`: how to start liveswap-store.
-  Soundness(uv_loop_t& loop, const SpawnRequest& store, const Options& options, const rollout::Engine& engine,
-            const release::CommittedReleases& committed, const rollout::FallBack& fall_back);
+  Soundness(uv_loop_t& loop, const spawn::Request& store, const Options& options,
+            const rollout::Engine& engine, const release::CommittedReleases& committed,
+            const rollout::FallBack& fall_back);
 
   // Whether the release was hashed and its seal is unchanged. If so, the release may run without verify().
   bool is_sealed(const rollout::Release& release) const;
@@ -41,9 +42,9 @@ class Soundness {
   // searches for the nearest sound release (Checked::earlier). `done` is called later, on the loop, and must
   // not throw.
   void verify(const rollout::Release& release, bool substitute, OnChecked done);
-  bool is_idle() const { return reader_.is_idle(); }
+  bool is_idle() const { return queries_.is_idle(); }
   // Ends all running verifications; `text` is the reason in their results.
-  void give_up(const std::string& text) { reader_.give_up(text); }
+  void give_up(const std::string& text) { queries_.give_up(text); }
 
   // The release's file in the store. Releases with the same content but different file names have different
   // files, and each file is hashed.
@@ -60,7 +61,7 @@ class Soundness {
   const release::CommittedReleases& committed_;
   const rollout::FallBack& fall_back_;
   const release::Store store_;
-  Reader reader_;
+  StoreQueries queries_;
   // The keys are files in the store.
   std::map<std::string, std::string> seals_;    // from the last hashing
   std::map<std::string, std::string> unsound_;  // what is wrong

@@ -5,15 +5,15 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "json/fields.hpp"
 #include "json/parse.hpp"
 
 namespace liveswap::master {
 
-SpawnRequest StoreTasks::request(std::vector<std::string> words) const {
-  SpawnRequest request = store_;
-  request.arguments = std::move(words);
-  request.arguments.insert(request.arguments.begin(), "liveswap-store");
+spawn::Request StoreTasks::request(const std::vector<std::string>& words) const {
+  spawn::Request request = store_;
+  request.arguments.insert(request.arguments.end(), words.begin(), words.end());
   return request;
 }
 
@@ -21,7 +21,7 @@ void StoreTasks::collect(const std::set<std::string>& keep, std::size_t more) {
   if (collection_) return;
   std::vector<std::string> words{"collect", options_.state_dir, std::to_string(more)};
   words.insert(words.end(), keep.begin(), keep.end());
-  collection_ = std::make_unique<Task>(loop_, "store", request(std::move(words)), options_.check_limit,
+  collection_ = std::make_unique<Task>(loop_, "store", request(words), options_.check_limit,
                                        [this](const Task::Result& result) {
                                          const auto ended = std::move(collection_);
                                          if (result.kind != Task::Result::Kind::done)
@@ -46,7 +46,7 @@ void StoreTasks::compare(const rollout::Release& committed, std::function<void(c
           difference_ = fmt::format(
               "running release {}, as it was committed; what is at {} now is another one ({}): "
               "`liveswap upgrade` takes it",
-              committed.id.substr(0, 12), committed.path, read ? "rebuilt since" : result.text);
+              short_id(committed.id), committed.path, read ? "rebuilt since" : result.text);
         done(difference_);
       });
 }

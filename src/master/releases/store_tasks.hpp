@@ -17,7 +17,7 @@ namespace liveswap::master {
 class StoreTasks {
  public:
   // Both must outlive this object.
-  StoreTasks(uv_loop_t& loop, const SpawnRequest& store, const Options& options)
+  StoreTasks(uv_loop_t& loop, const spawn::Request& store, const Options& options)
       : loop_(loop), store_(store), options_(options) {}
 
   // Removes old receipts and all releases except `keep` and the `more` newest other releases of the history.
@@ -34,10 +34,10 @@ class StoreTasks {
   const std::string& difference() const { return difference_; }
 
  private:
-  SpawnRequest request(std::vector<std::string> words) const;
+  spawn::Request request(const std::vector<std::string>& words) const;
 
   uv_loop_t& loop_;
-  const SpawnRequest& store_;
+  const spawn::Request& store_;
   const Options& options_;
   std::list<std::unique_ptr<Task>> dying_;  // cancelled, and not reaped yet
   std::unique_ptr<Task> collection_;

@@ -5,7 +5,8 @@
 
 #include "base/log.hpp"
 #include "base/tail.hpp"
-#include "master/uv/now.hpp"
+#include "base/text.hpp"
+#include "master/uv/loop.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -26,8 +27,6 @@ const char* word_in(const char* const (&words)[size], Enum value) {
   return words[static_cast<std::size_t>(value)];
 }
 
-std::string short_id(const rollout::Release& release) { return release.id.substr(0, 12); }
-
 }  // namespace
 
 const char* word(rollout::WorkerState state) { return word_in(states, state); }
@@ -46,7 +45,7 @@ std::string Notes::event(const rollout::Note& note) const {
   if (const pid_t pid = pool_.pid(note.worker)) members["pid"] = pid;
   if (note.kind == NoteKind::dropped) members["listener"] = note.text;
   if (note.kind == NoteKind::gone) {
-    members["exit"] = pool_.exit_code(note.worker);
+    members["exit"] = pool_.find(note.worker).exit_code;
     members["end"] = word_in(partings, note.parting);
   }
   return protocol::event_line(kind, members);
@@ -59,7 +58,7 @@ void Notes::log(const rollout::Note& note) const {
     case NoteKind::preparing: log::info("preparing the upgrade"); break;
     case NoteKind::started:
       log::info("generation {}: rolling out {} ({})", note.generation, note.release.path,
-                short_id(note.release));
+                short_id(note.release.id));
       if (note.text.empty()) break;
       // A start has no answer, so the user gets its remark as a notice. An upgrade's answer contains the
       // remark.
@@ -80,7 +79,7 @@ void Notes::log(const rollout::Note& note) const {
       break;
     case NoteKind::committed:
       log::info("generation {}: committed {} ({})", note.generation, note.release.path,
-                short_id(note.release));
+                short_id(note.release.id));
       break;
     case NoteKind::reverting:
       log::error("generation {}: reverting: {}", note.generation, first_line(note.text));

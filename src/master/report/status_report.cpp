@@ -16,15 +16,7 @@ namespace {
 using protocol::Json;
 
 const char* verdict_word(rollout::Verdict verdict) {
-  switch (verdict) {
-    case rollout::Verdict::ok: return "ok";
-    case rollout::Verdict::failed: return "failed";
-    case rollout::Verdict::refused: return "refused";
-    case rollout::Verdict::reverted: return "reverted";
-    case rollout::Verdict::timed_out: return "timed_out";
-    case rollout::Verdict::unreachable: return "failed";
-  }
-  return "?";
+  return verdict == rollout::Verdict::ok ? "ok" : protocol::word(refusal_of(verdict));
 }
 
 }  // namespace
@@ -93,7 +85,7 @@ Json StatusReport::of_worker(const rollout::Engine::Worker& worker,
                              const WorkerQuery::Answers& connections) const {
   const auto open = connections.find(worker.id);
   const auto rss = rss_of(from_.pool.pid(worker.id));
-  const auto served = from_.pool.served(worker.id);
+  const auto served = from_.pool.find(worker.id).served;
   const bool counts = served.requests > 0 || served.failed > 0;
   Json status{{"pid", from_.pool.pid(worker.id)},
               {"state", word(worker.state)},

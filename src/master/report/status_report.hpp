@@ -8,7 +8,7 @@
 #include "master/releases/commit_record.hpp"
 #include "master/releases/soundness.hpp"
 #include "master/releases/store_tasks.hpp"
-#include "master/uv/now.hpp"
+#include "master/uv/loop.hpp"
 #include "master/workers/worker_pool.hpp"
 #include "master/workers/worker_query.hpp"
 #include "rollout/engine.hpp"

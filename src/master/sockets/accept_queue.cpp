@@ -64,6 +64,24 @@ bool ask(const Question& question, int flags, const std::function<void(const nlm
   }
 }
 
+// Calls `take` for each socket of that family in one of the states and at the port of `address`. False: the
+// kernel does not answer.
+bool ask_inet(int family, int protocol, unsigned states, const SocketAddress& address,
+              const std::function<void(const inet_diag_msg&)>& take) {
+  inet_diag_req_v2 question{};
+  question.sdiag_family = static_cast<__u8>(family);
+  question.sdiag_protocol = static_cast<__u8>(protocol);
+  question.idiag_states = states;
+  question.id.idiag_sport = htons(address.port());
+  question.id.idiag_cookie[0] = question.id.idiag_cookie[1] = ~0u;
+  return ask(question, NLM_F_DUMP, [&](const nlmsghdr& answer) {
+    inet_diag_msg message{};
+    if (answer.nlmsg_len < NLMSG_LENGTH(sizeof message)) return;
+    std::memcpy(&message, NLMSG_DATA(&answer), sizeof message);
+    if (message.id.idiag_sport == question.id.idiag_sport) take(message);
+  });
+}
+
 std::optional<std::size_t> unix_queue(int fd) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return std::nullopt;
@@ -91,12 +109,9 @@ std::optional<std::size_t> unix_queue(int fd) {
 }  // namespace
 
 std::optional<std::size_t> accept_queue(int fd) {
-  int family = 0;
-  socklen_t size = sizeof family;
-  if (::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0) return std::nullopt;
-  if (family == AF_UNIX) return unix_queue(fd);
+  if (socket_option(fd, SOL_SOCKET, SO_DOMAIN) == AF_UNIX) return unix_queue(fd);
   tcp_info info{};
-  size = sizeof info;
+  socklen_t size = sizeof info;
   if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
   return info.tcpi_unacked;  // for a listening socket: the accept queue (tcp_get_info in the kernel)
 }
@@ -108,43 +123,20 @@ bool has_waiting_connection(int fd) {
 
 std::optional<std::set<std::uint64_t>> holders_of(const SocketAddress& address, int protocol) {
   std::set<std::uint64_t> found;
-  for (const int family : {AF_INET, AF_INET6}) {
-    inet_diag_req_v2 question{};
-    question.sdiag_family = static_cast<__u8>(family);
-    question.sdiag_protocol = static_cast<__u8>(protocol);
-    question.idiag_states = protocol == IPPROTO_TCP ? listening | bound_inactive : ~0u;
-    question.id.idiag_sport = reinterpret_cast<const sockaddr_in&>(address.storage).sin_port;
-    question.id.idiag_cookie[0] = question.id.idiag_cookie[1] = ~0u;
-    const bool asked = ask(question, NLM_F_DUMP, [&](const nlmsghdr& answer) {
-      inet_diag_msg message{};
-      if (answer.nlmsg_len < NLMSG_LENGTH(sizeof message)) return;
-      std::memcpy(&message, NLMSG_DATA(&answer), sizeof message);
-      if (message.id.idiag_sport == question.id.idiag_sport && excludes(message, address))
-        found.insert(cookie_in(message));
-    });
-    if (!asked) return std::nullopt;
-  }
+  const unsigned states = protocol == IPPROTO_TCP ? listening | bound_inactive : ~0u;
+  for (const int family : {AF_INET, AF_INET6})
+    if (!ask_inet(family, protocol, states, address, [&](const inet_diag_msg& one) {
+          if (excludes(one, address)) found.insert(cookie_in(one));
+        }))
+      return std::nullopt;
   return found;
 }
 
 std::optional<std::set<std::uint64_t>> handshakes_at(const SocketAddress& address) {
-  inet_diag_req_v2 question{};
-  question.sdiag_family = static_cast<__u8>(address.storage.ss_family);
-  question.sdiag_protocol = IPPROTO_TCP;
-  question.idiag_states = syn_recv | new_syn_recv;
-  // Both families have the port at the same offset.
-  question.id.idiag_sport = reinterpret_cast<const sockaddr_in&>(address.storage).sin_port;
-  question.id.idiag_cookie[0] = question.id.idiag_cookie[1] = ~0u;
   std::set<std::uint64_t> found;
-  const bool asked = ask(question, NLM_F_DUMP, [&](const nlmsghdr& answer) {
-    inet_diag_msg message{};
-    if (answer.nlmsg_len < NLMSG_LENGTH(sizeof message)) return;
-    std::memcpy(&message, NLMSG_DATA(&answer), sizeof message);
-    if (message.id.idiag_sport != question.id.idiag_sport) return;
-    found.insert(cookie_in(message));
-  });
-  if (!asked) return std::nullopt;
-  return found;
+  const bool asked = ask_inet(address.storage.ss_family, IPPROTO_TCP, syn_recv | new_syn_recv, address,
+                              [&](const inet_diag_msg& one) { found.insert(cookie_in(one)); });
+  return asked ? std::optional(found) : std::nullopt;
 }
 
 }  // namespace liveswap::master

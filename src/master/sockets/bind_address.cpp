@@ -1,7 +1,5 @@
 #include "master/sockets/bind_address.hpp"
 
-#include <arpa/inet.h>
-#include <fmt/format.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -22,12 +20,6 @@ namespace liveswap::master {
 namespace {
 
 constexpr std::size_t path_at = offsetof(sockaddr_un, sun_path);
-
-int option(int fd, int level, int name) {
-  int value = -1;
-  socklen_t size = sizeof value;
-  return ::getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
-}
 
 // The cookie of the socket's network namespace; 0: unknown (before Linux 5.14).
 std::uint64_t network_of(int fd) {
@@ -53,30 +45,13 @@ bool right_path(const sockaddr_storage& address, std::size_t size) {
   return size == path_at || path[0] == 0 || path[0] == '/';
 }
 
-bool is_any(const BindAddress& address) {
-  if (address.domain == AF_INET)
-    return reinterpret_cast<const sockaddr_in&>(address.where.storage).sin_addr.s_addr == htonl(INADDR_ANY);
-  return IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(address.where.storage).sin6_addr);
-}
-
 // IPV6_V6ONLY matters for the wildcard address only.
-bool is_for_all(const BindAddress& address) { return address.domain == AF_INET6 && is_any(address); }
-
-// The scope is part of an IPv6 address; the padding of an IPv4 address is not.
-bool same_host(const sockaddr_storage& a, const sockaddr_storage& b) {
-  if (a.ss_family == AF_INET)
-    return reinterpret_cast<const sockaddr_in&>(a).sin_addr.s_addr ==
-           reinterpret_cast<const sockaddr_in&>(b).sin_addr.s_addr;
-  const auto &one = reinterpret_cast<const sockaddr_in6&>(a),
-             &other = reinterpret_cast<const sockaddr_in6&>(b);
-  return std::memcmp(&one.sin6_addr, &other.sin6_addr, sizeof one.sin6_addr) == 0 &&
-         one.sin6_scope_id == other.sin6_scope_id;
-}
+bool is_for_all(const BindAddress& address) { return address.domain == AF_INET6 && address.where.is_any(); }
 
 // The address means something else than in the master: the socket is bound to an interface, or lives in
 // another network namespace. File paths of Unix sockets are the same in all.
 bool is_elsewhere(int fd, const BindAddress& wanted) {
-  if (!wanted.is_unix() && option(fd, SOL_SOCKET, SO_BINDTOIFINDEX) > 0) return true;
+  if (!wanted.is_unix() && socket_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX) > 0) return true;
   if (const auto path = wanted.path(); !path.empty() && path.front() == '/') return false;
   const auto own = UniqueFd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   return own && network_of(fd) != network_of(own.get());
@@ -120,10 +95,7 @@ std::optional<BindAddress> BindAddress::parse(const std::string& text, int& erro
 
 bool BindAddress::is_unnamed() const { return is_unix() ? where.length == path_at : port() == 0; }
 
-std::uint16_t BindAddress::port() const {
-  // Both families have the port at the same offset.
-  return is_unix() ? 0 : ntohs(reinterpret_cast<const sockaddr_in&>(where.storage).sin_port);
-}
+std::uint16_t BindAddress::port() const { return is_unix() ? 0 : where.port(); }
 
 std::string BindAddress::path() const {
   if (!is_unix() || where.length <= path_at) return "";
@@ -146,36 +118,31 @@ std::string BindAddress::text() const {
     if (!name.empty() && name.front() == '\0') name.front() = '@';
     return "unix:" + name;
   }
-  char host[INET6_ADDRSTRLEN] = "?";
-  const bool six = domain == AF_INET6;
-  const void* bytes =
-      six ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6&>(where.storage).sin6_addr)
-          : &reinterpret_cast<const sockaddr_in&>(where.storage).sin_addr;
-  ::inet_ntop(domain, bytes, host, sizeof host);
-  return fmt::format(fmt::runtime(six ? "{}[{}]:{}" : "{}{}:{}"), is_datagram() ? "udp:" : "", host, port());
+  return (is_datagram() ? "udp:" : "") + where.text();
 }
 
 bool BindAddress::same(const BindAddress& other) const {
   if (domain != other.domain || type != other.type) return false;
   if (is_unix()) return path() == other.path();
   if (is_for_all(*this) && v6only != other.v6only) return false;
-  return port() == other.port() && same_host(where.storage, other.where.storage);
+  return port() == other.port() && where.same_host(other.where);
 }
 
 bool BindAddress::excludes(const BindAddress& other) const {
   if (is_unix() || other.is_unix()) return same(other);
   if (type != other.type || port() != other.port()) return false;
-  if (domain == other.domain)
-    return is_any(*this) || is_any(other) || same_host(where.storage, other.where.storage);
+  if (domain == other.domain) return where.is_any() || other.where.is_any() || where.same_host(other.where);
   const BindAddress& six = domain == AF_INET6 ? *this : other;
-  return is_any(six) && !six.v6only;
+  return six.where.is_any() && !six.v6only;
 }
 
 int check_fresh(int fd, const BindAddress& wanted) {
-  if (option(fd, SOL_SOCKET, SO_DOMAIN) != wanted.domain || option(fd, SOL_SOCKET, SO_TYPE) != wanted.type ||
-      option(fd, SOL_SOCKET, SO_PROTOCOL) != wanted.protocol)
+  if (socket_option(fd, SOL_SOCKET, SO_DOMAIN) != wanted.domain ||
+      socket_option(fd, SOL_SOCKET, SO_TYPE) != wanted.type ||
+      socket_option(fd, SOL_SOCKET, SO_PROTOCOL) != wanted.protocol)
     return ENOTSOCK;
-  if (wanted.domain == AF_INET6 && option(fd, IPPROTO_IPV6, IPV6_V6ONLY) != int{wanted.v6only}) return EINVAL;
+  if (wanted.domain == AF_INET6 && socket_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) != int{wanted.v6only})
+    return EINVAL;
   if (listens(fd)) return EINVAL;
   sockaddr_storage address{};
   socklen_t size = sizeof address;
@@ -195,7 +162,7 @@ std::uint64_t cookie_of(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
-bool listens(int fd) { return option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1 && !is_shut_down(fd); }
+bool listens(int fd) { return socket_option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1 && !is_shut_down(fd); }
 
 // POLLHUP would also report a socket that is only bound.
 bool is_shut_down(int fd) {

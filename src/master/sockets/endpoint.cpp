@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "base/unique_fd.hpp"
 #include "master/sockets/accept_queue.hpp"
 #include "master/sockets/sockets.hpp"
@@ -19,7 +20,7 @@ namespace {
 constexpr std::size_t queue_limit = 4096;
 
 // A reset, not an end of file: tells the client that the request was not read. By connect(AF_UNSPEC),
-// because ReceivedFd removes SO_LINGER {1, 0}.
+// because spawn::ReceivedFd removes SO_LINGER {1, 0}.
 void reset_connection(int fd) {
   sockaddr nowhere{};
   nowhere.sa_family = AF_UNSPEC;
@@ -45,7 +46,7 @@ void Endpoint::turn_away(int fd) const {
   const std::size_t limit = accept_queue(fd).value_or(queue_limit);
   end_blocking(fd);
   for (; count < limit && has_waiting_connection(fd); ++count) {
-    const ReceivedFd client(UniqueFd::adopt(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC)));
+    const spawn::ReceivedFd client(UniqueFd::adopt(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC)));
     if (!client) break;
     reset_connection(client.get());
   }
@@ -55,11 +56,31 @@ void Endpoint::turn_away(int fd) const {
 void Endpoint::tell_reset(std::size_t count) const {
   if (count > 0)
     log::seldom({"connections that no worker is left for", 100}, log::Level::warning,
-                "listener {}: reset {} connection{} that no worker is left for", name_, count,
-                count == 1 ? "" : "s");
+                "listener {}: reset {} that no worker is left for", name_, plural(count, "connection"));
 }
 
-// A lost file is checked repeatedly but reported once.
+FileReport Endpoint::mend(SocketFile& file, const std::function<Result<std::uint64_t>()>& replace) {
+  using Kind = FileReport::Kind;
+  const auto cannot = [this](const std::string& why) {
+    return report_file(Kind::lost, "its file was removed, and cannot be made again: " + why);
+  };
+  switch (file.mend()) {
+    case SocketFile::State::in_place: return report_file(Kind::fine);
+    case SocketFile::State::mended: return report_file(Kind::mended);
+    case SocketFile::State::barred: return cannot(error_text(file.error()));
+    case SocketFile::State::foreign:
+      return report_file(Kind::lost,
+                         "another file is at its path and is left alone: remove that file, and the "
+                         "listener's is made again");
+    case SocketFile::State::missing: break;
+  }
+  const auto former = replace();
+  if (!former) return cannot(former.error().text);
+  return report_file(Kind::replaced,
+                     "its file was removed with every link to it: another socket is in its place", *former);
+}
+
+// Logs what has changed. `text`: not for fine or mended. A lost file is checked repeatedly but reported once.
 FileReport Endpoint::report_file(FileReport::Kind kind, std::string text, std::uint64_t former) {
   if (std::exchange(was_mended_, false) && kind == FileReport::Kind::fine) kind = FileReport::Kind::mended;
   if (kind == FileReport::Kind::mended) text = "its file was removed, and has been made again";
@@ -82,9 +103,7 @@ void Endpoint::shut_down(int fd) const {
 
 bool Endpoint::repair_socket(int fd, int backlog, bool nonblocking) const {
   const log::Kind kind{"listeners that an application has shut down", 100};
-  int listens = 0;
-  socklen_t size = sizeof listens;
-  ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);
+  const bool listens = socket_option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1;
   if (!listens)
     log::seldom(kind, log::Level::warning,
                 "listener {}: an application has shut the shared socket down; listening again", name_);

@@ -3,13 +3,14 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/error.hpp"
-#include "spawn/spawner.hpp"
+#include "master/sockets/socket_file.hpp"
 
 namespace liveswap::master {
 
@@ -81,15 +82,16 @@ class Endpoint {
   // Checks the file and recreates a missing one.
   virtual FileReport mend_file() { return {}; }
   // Sets the mode that an application asks for, as the user `as`, if that user may.
-  virtual void take_mode(mode_t, const std::optional<Identity>& /*as*/) {}
+  virtual void take_mode(mode_t, const std::optional<spawn::Identity>& /*as*/) {}
   // A worker host has recreated the file: to be reported by the next mend_file().
   void note_mended() { was_mended_ = true; }
-  // The cookies of pending handshakes; nullopt: unknown.
-  virtual std::optional<std::set<std::uint64_t>> handshakes() const = 0;
+  // The cookies of pending handshakes; nullopt: unknown. A Unix socket has none: connect() completes at once.
+  virtual std::optional<std::set<std::uint64_t>> handshakes() const { return std::set<std::uint64_t>(); }
 
  protected:
-  // Logs what has changed. `text`: not for fine or mended.
-  FileReport report_file(FileReport::Kind kind, std::string text = {}, std::uint64_t former = 0);
+  // Mends the file, and logs what has changed. `replace` is called if a new socket must be bound to the path,
+  // and returns the cookie of the old one.
+  FileReport mend(SocketFile& file, const std::function<Result<std::uint64_t>()>& replace);
   // Resets the connections that wait in a socket now, and logs their number.
   void turn_away(int fd) const;
   // Resets them and shuts the socket down, so that the address becomes free even if other processes have
@@ -101,6 +103,7 @@ class Endpoint {
 
  private:
   void tell_reset(std::size_t count) const;
+  FileReport report_file(FileReport::Kind kind, std::string text = {}, std::uint64_t former = 0);
 
   std::string name_;
   bool was_mended_ = false;

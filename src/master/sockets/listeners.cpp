@@ -190,21 +190,23 @@ std::vector<Endpoint*> Listeners::lent() const {
   return found;
 }
 
-ListeningPlaces Listeners::places() const {
-  ListeningPlaces places;
+template <class Tell>
+void Listeners::each_socket(const Tell& tell) const {
   for (const auto& endpoint : endpoints_)
     for (unsigned set = 0; set < holds_.size(); ++set)
       for (const int fd : endpoint->sockets(set))
-        if (fd >= 0) places.add(fd);
+        if (fd >= 0) tell(*endpoint, fd);
+}
+
+ListeningPlaces Listeners::places() const {
+  ListeningPlaces places;
+  each_socket([&](const Endpoint&, int fd) { places.add(fd); });
   return places;
 }
 
 ListeningSockets Listeners::listening() const {
   ListeningSockets found;
-  for (const auto& endpoint : endpoints_)
-    for (unsigned set = 0; set < holds_.size(); ++set)
-      for (const int fd : endpoint->sockets(set))
-        if (fd >= 0) found[socket_inode(fd)] = endpoint->name();
+  each_socket([&](const Endpoint& endpoint, int fd) { found[socket_inode(fd)] = endpoint.name(); });
   return found;
 }
 
@@ -241,22 +243,19 @@ Endpoint* Listeners::find(const BindAddress& address, unsigned nth) const {
 }
 
 Listeners::Found Listeners::with_socket(std::uint64_t cookie) const {
-  for (const auto& endpoint : endpoints_)
-    for (unsigned set = 0; set < holds_.size(); ++set)
-      for (const int fd : endpoint->sockets(set))
-        if (fd >= 0 && cookie_of(fd) == cookie) return {endpoint.get(), fd};
-  return {};
+  Found found;
+  each_socket([&](Endpoint& endpoint, int fd) {
+    if (cookie_of(fd) == cookie) found = {&endpoint, fd};
+  });
+  return found;
 }
 
 bool Listeners::has_socket(std::uint64_t cookie) const {
-  for (const AppEndpoint* endpoint : app_endpoints_)
-    if (const auto all = endpoint->cookies(); std::find(all.begin(), all.end(), cookie) != all.end())
-      return true;
-  for (const Endpoint* endpoint : lent())
-    for (unsigned set = 0; set < holds_.size(); ++set)
-      for (const int fd : endpoint->sockets(set))
-        if (cookie_of(fd) == cookie) return true;
-  return false;
+  return with_socket(cookie).endpoint ||
+         std::any_of(app_endpoints_.begin(), app_endpoints_.end(), [cookie](const AppEndpoint* endpoint) {
+           const auto all = endpoint->cookies();
+           return std::find(all.begin(), all.end(), cookie) != all.end();
+         });
 }
 
 bool Listeners::is_ours(const std::string& path, const struct stat& file) const {

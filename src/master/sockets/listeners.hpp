@@ -18,8 +18,8 @@ namespace liveswap::master {
 // The listening sockets: bound once, kept for the master's life, inherited by workers.
 //
 // In reuseport mode a TCP listener has a socket for each slot, among which the kernel distributes new
-// connections. A slot that will be removed, or is not served, gets no new ones (steering.hpp). Connections
-// already in the accept queue stay there: waiting().
+// connections. A slot that will be removed, or is not served, gets no new ones (reuseport_group.hpp).
+// Connections already in the accept queue stay there: waiting().
 //
 // Flip. Two releases that must not serve side by side cannot share sockets. So stage() makes a second set
 // at the same addresses; of_slot(slot, true) returns its sockets. They get no connection until flip() makes
@@ -129,6 +129,8 @@ class Listeners {
   Listeners() = default;
   unsigned set_of(bool staged) const { return staged ? *staged_ : live_; }
   bool is_free(unsigned set) const;
+  template <class Tell>
+  void each_socket(const Tell& tell) const;  // those that listen, of every set
 
   std::vector<std::unique_ptr<Endpoint>> endpoints_;  // the lent ones first
   std::size_t lent_ = 0;                              // number of lent endpoints

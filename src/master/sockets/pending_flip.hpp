@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "master/uv/loop.hpp"
-#include "master/uv/now.hpp"
 
 namespace liveswap::master {
 

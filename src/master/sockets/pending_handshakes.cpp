@@ -1,8 +1,5 @@
 #include "master/sockets/pending_handshakes.hpp"
 
-#include <algorithm>
-#include <iterator>
-
 namespace liveswap::master {
 namespace {
 

@@ -3,17 +3,16 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <memory>
 #include <utility>
 
 #include "master/sockets/accept_queue.hpp"
+#include "master/sockets/sockets.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -22,23 +21,6 @@ constexpr Milliseconds look_step{500};
 
 // The largest number of entries in /proc/PID/fd that is read.
 constexpr int descriptors_limit = 4096;
-
-bool takes_connections(int fd) {
-  int found = 0;
-  socklen_t size = sizeof found;
-  return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &found, &size) == 0 && found;
-}
-
-bool is_stream_socket(int fd) {
-  int type = 0;
-  socklen_t size = sizeof type;
-  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
-}
-
-ino_t inode_of(int fd) {
-  struct stat info {};
-  return ::fstat(fd, &info) == 0 ? info.st_ino : 0;
-}
 
 using Directory = std::unique_ptr<DIR, int (*)(DIR*)>;
 
@@ -66,7 +48,7 @@ void QueueWatch::watch(const std::vector<Place>& places) {
   places_.clear();
   entries_.clear();
   for (const Place& place : places) {
-    if (!is_stream_socket(place.fd)) continue;
+    if (socket_option(place.fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM) continue;
     Entry& entry = entries_.emplace_back();
     entry.place = place;
     entry.socket = UniqueFd::adopt(::fcntl(place.fd, F_DUPFD_CLOEXEC, 0));
@@ -96,13 +78,14 @@ void QueueWatch::look() {
   looking_ = false;
   bool is_shut_down = false;
   for (const Entry& entry : entries_)
-    is_shut_down = is_shut_down || (entry.awake && !takes_connections(entry.socket.get()));
+    is_shut_down =
+        is_shut_down || (entry.awake && socket_option(entry.socket.get(), SOL_SOCKET, SO_ACCEPTCONN) != 1);
   if (is_shut_down) handlers_.shut_down();
   std::vector<std::pair<Place, ino_t>> waiting;
   bool again = false;
   for (Entry& entry : entries_) {
     if (!entry.awake) continue;
-    if (look_at(entry)) waiting.emplace_back(entry.place, inode_of(entry.socket.get()));
+    if (look_at(entry)) waiting.emplace_back(entry.place, socket_inode(entry.socket.get()));
     again = again || entry.awake;
   }
   if (again) look_later();

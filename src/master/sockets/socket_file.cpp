@@ -1,6 +1,5 @@
 #include "master/sockets/socket_file.hpp"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,14 +7,14 @@
 #include <utility>
 
 #include "contract/channel.h"
-#include "master/app_listeners/fs_identity.hpp"
 #include "master/sockets/bound_file.hpp"
+#include "spawn/fs_identity.hpp"
 
 namespace liveswap::master {
 
-SocketFile::SocketFile(std::string path, std::optional<Identity> as)
+SocketFile::SocketFile(std::string path, std::optional<spawn::Identity> as)
     : path_(std::move(path)), as_(std::move(as)) {
-  const FsIdentity user(as_);
+  const spawn::FsIdentity user(as_);
   if (user.error() != 0 || ::lstat(path_.c_str(), &file_) != 0) return;
   make_spare();
 }
@@ -49,7 +48,7 @@ void SocketFile::make_spare() const {
 }
 
 SocketFile::State SocketFile::mend() {
-  const FsIdentity user(as_);
+  const spawn::FsIdentity user(as_);
   if (error_ = user.error(); error_ != 0) return State::barred;
   struct stat found {};
   if (::lstat(path_.c_str(), &found) == 0) {
@@ -68,8 +67,8 @@ SocketFile::State SocketFile::mend() {
   return errno == EEXIST ? State::foreign : State::barred;
 }
 
-int SocketFile::link_as(const std::string& path, const std::optional<Identity>& as) const {
-  const FsIdentity user(as);
+int SocketFile::link_as(const std::string& path, const std::optional<spawn::Identity>& as) const {
+  const spawn::FsIdentity user(as);
   if (user.error() != 0) return user.error();
   if (is_at(path)) return 0;
   const std::string from = is_in_place() ? path_ : spare();
@@ -88,8 +87,8 @@ int SocketFile::link_over(const std::string& from, const std::string& to) {
 }
 
 int SocketFile::rename_as(const std::string& to, const std::string& from, bool keep_old,
-                          const std::optional<Identity>& as) const {
-  const FsIdentity user(as);
+                          const std::optional<spawn::Identity>& as) const {
+  const spawn::FsIdentity user(as);
   if (user.error() != 0) return user.error();
   const bool is_old = is_at(from);
   if (is_at(to)) return keep_old || from == to || !is_old || ::unlink(from.c_str()) == 0 ? 0 : errno;
@@ -102,13 +101,13 @@ int SocketFile::rename_as(const std::string& to, const std::string& from, bool k
 }
 
 int SocketFile::move(const std::string& to, const std::string& from, bool keep_old,
-                     const std::optional<Identity>& as) {
+                     const std::optional<spawn::Identity>& as) {
   if (const int error = rename_as(to, from, keep_old, as); error != 0) return error;
   if (path_ == to) return 0;
-  if (const FsIdentity user(as_); user.error() == 0 && is_at(spare())) ::unlink(spare().c_str());
+  if (const spawn::FsIdentity user(as_); user.error() == 0 && is_at(spare())) ::unlink(spare().c_str());
   as_ = as;
   former_ = std::exchange(path_, to);
-  if (const FsIdentity user(as_); user.error() == 0) make_spare();
+  if (const spawn::FsIdentity user(as_); user.error() == 0) make_spare();
   return 0;
 }
 
@@ -117,8 +116,8 @@ mode_t SocketFile::mode() const {
   return (::lstat(path_.c_str(), &found) == 0 && is(found) ? found : file_).st_mode & 0777;
 }
 
-void SocketFile::set_mode(mode_t mode, const std::optional<Identity>& as) const {
-  const FsIdentity user(as);
+void SocketFile::set_mode(mode_t mode, const std::optional<spawn::Identity>& as) const {
+  const spawn::FsIdentity user(as);
   const auto file = user.error() == 0 ? file_at(path_) : UniqueFd();
   struct stat found {};
   if (file && ::fstat(file.get(), &found) == 0 && S_ISSOCK(found.st_mode) && is(found))
@@ -126,7 +125,7 @@ void SocketFile::set_mode(mode_t mode, const std::optional<Identity>& as) const 
 }
 
 void SocketFile::remove() {
-  const FsIdentity user(as_);
+  const spawn::FsIdentity user(as_);
   if (user.error() != 0 || path_.empty()) return;
   // The second link first: a leaving worker recreates the file while that exists.
   for (const std::string& name : {spare(), path_, former_})

@@ -20,7 +20,7 @@ class SocketFile {
  public:
   SocketFile() = default;
   // A file that was just bound. Until move() everything is done as that user.
-  SocketFile(std::string path, std::optional<Identity> as);
+  SocketFile(std::string path, std::optional<spawn::Identity> as);
 
   const std::string& path() const { return path_; }
   const struct stat& known() const {
@@ -42,11 +42,12 @@ class SocketFile {
 
   // The next three are requested by an application: done as the user `as`, and refused if that user may
   // not. Adds a name. 0 or an errno.
-  int link_as(const std::string& path, const std::optional<Identity>& as) const;
+  int link_as(const std::string& path, const std::optional<spawn::Identity>& as) const;
   // Like rename(2) from the name `from` to `to`; `keep_old` keeps `from`. 0 or an errno. From then on all
   // work at the new path is done as this user.
-  int move(const std::string& to, const std::string& from, bool keep_old, const std::optional<Identity>& as);
-  void set_mode(mode_t mode, const std::optional<Identity>& as) const;
+  int move(const std::string& to, const std::string& from, bool keep_old,
+           const std::optional<spawn::Identity>& as);
+  void set_mode(mode_t mode, const std::optional<spawn::Identity>& as) const;
   mode_t mode() const;  // current
   // The path of the second link.
   std::string spare() const;
@@ -57,12 +58,12 @@ class SocketFile {
   bool is_at(const std::string& path) const;
   void make_spare() const;
   int rename_as(const std::string& to, const std::string& from, bool keep_old,
-                const std::optional<Identity>& as) const;
+                const std::optional<spawn::Identity>& as) const;
   static int link_over(const std::string& from, const std::string& to);
 
   std::string path_;
   std::string former_;  // the former name; may still exist as a link
-  std::optional<Identity> as_;
+  std::optional<spawn::Identity> as_;
   struct stat file_ {};
   int error_ = 0;
 };

@@ -73,7 +73,49 @@ Result<sockaddr_un> unix_address(const std::string& path) {
   return address;
 }
 
+const sockaddr_in& as_four(const SocketAddress& address) {
+  return reinterpret_cast<const sockaddr_in&>(address.storage);
+}
+
+const sockaddr_in6& as_six(const SocketAddress& address) {
+  return reinterpret_cast<const sockaddr_in6&>(address.storage);
+}
+
 }  // namespace
+
+// Both families have the port at the same offset.
+std::uint16_t SocketAddress::port() const { return ntohs(as_four(*this).sin_port); }
+
+bool SocketAddress::is_any() const {
+  return storage.ss_family == AF_INET ? as_four(*this).sin_addr.s_addr == htonl(INADDR_ANY)
+                                      : IN6_IS_ADDR_UNSPECIFIED(&as_six(*this).sin6_addr);
+}
+
+// The scope is part of an IPv6 address; the padding of an IPv4 address is not.
+bool SocketAddress::same_host(const SocketAddress& other) const {
+  if (storage.ss_family == AF_INET) return as_four(*this).sin_addr.s_addr == as_four(other).sin_addr.s_addr;
+  return IN6_ARE_ADDR_EQUAL(&as_six(*this).sin6_addr, &as_six(other).sin6_addr) &&
+         as_six(*this).sin6_scope_id == as_six(other).sin6_scope_id;
+}
+
+std::string SocketAddress::text() const {
+  char host[NI_MAXHOST], port[NI_MAXSERV];
+  if (::getnameinfo(get(), length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) !=
+      0)
+    return "?";
+  return fmt::format(fmt::runtime(storage.ss_family == AF_INET6 ? "[{}]:{}" : "{}:{}"), host, port);
+}
+
+int socket_option(int fd, int level, int name) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return ::getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
+}
+
+std::uint64_t socket_inode(int fd) {
+  struct stat info {};
+  return ::fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode) ? info.st_ino : 0;
+}
 
 Result<SocketAddress> resolve(const config::Address& address) {
   SocketAddress found;
@@ -96,21 +138,9 @@ SocketAddress address_of(int fd) {
   SocketAddress found;
   found.length = sizeof found.storage;
   ::getsockname(fd, reinterpret_cast<sockaddr*>(&found.storage), &found.length);
-  int only_v6 = 1;
-  socklen_t size = sizeof only_v6;
-  ::getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, &size);
-  found.both_families = found.storage.ss_family == AF_INET6 && !only_v6;
+  found.both_families =
+      found.storage.ss_family == AF_INET6 && socket_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 0;
   return found;
-}
-
-std::string name_of(int fd) {
-  const SocketAddress address = address_of(fd);
-  char host[NI_MAXHOST], port[NI_MAXSERV];
-  if (::getnameinfo(address.get(), address.length, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-    return "?";
-  return address.storage.ss_family == AF_INET6 ? fmt::format("[{}]:{}", host, port)
-                                               : fmt::format("{}:{}", host, port);
 }
 
 Result<void> probe_tcp(const SocketAddress& address, const std::string& object) {

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <cstdint>
 #include <string>
 
 #include "base/error.hpp"
@@ -17,13 +18,25 @@ struct SocketAddress {
   bool both_families = false;  // [::] that also takes IPv4
 
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  // The following three are for internet addresses.
+  std::uint16_t port() const;
+  bool is_any() const;
+  // Whether the host is the same; both addresses have the same family.
+  bool same_host(const SocketAddress& other) const;
+  // "127.0.0.1:80", "[::1]:80"
+  std::string text() const;
 };
+
+// An option whose value is an int; -1: it cannot be read.
+int socket_option(int fd, int level, int name);
 
 // Host names are looked up, which blocks.
 Result<SocketAddress> resolve(const config::Address& address);
 
-// The socket's address: "127.0.0.1:80", "[::1]:80".
-std::string name_of(int fd);
+// 0: `fd` is no socket.
+std::uint64_t socket_inode(int fd);
+
+// The address that the socket is bound to.
 SocketAddress address_of(int fd);
 
 // A bound, listening TCP socket. `reuse_port`: as a member of a SO_REUSEPORT group. Errors name `object`.

@@ -126,30 +126,19 @@ void UnixEndpoint::replace(unsigned set) {
 }
 
 FileReport UnixEndpoint::mend_file() {
-  using Kind = FileReport::Kind;
-  switch (file_.mend()) {
-    case SocketFile::State::in_place: return report_file(Kind::fine);
-    case SocketFile::State::mended: return report_file(Kind::mended);
-    case SocketFile::State::foreign:
-      return report_file(Kind::lost,
-                         "another file is at its path and is left alone: remove that file, and the "
-                         "listener's is made again");
-    case SocketFile::State::barred:
-      return report_file(Kind::lost,
-                         "its file was removed, and cannot be made again: " + error_text(file_.error()));
-    case SocketFile::State::missing: break;
-  }
+  return mend(file_, [this] { return replace_removed(); });
+}
+
+Result<std::uint64_t> UnixEndpoint::replace_removed() {
   const struct stat before = file_.known();
   auto fresh = bind_unix(path_, before.st_mode & 0777, backlog_);
-  if (!fresh)
-    return report_file(Kind::lost, "its file was removed, and cannot be made again: " + fresh.error().text);
+  if (!fresh) return tl::unexpected<Error>(fresh.error());
   if (auto same = take_after(fresh->get(), path_, before); !same)
     log::seldom({"files of Unix sockets"}, log::Level::warning, "listener {}: {}", name(), same.error().text);
   const auto former = cookie_of(sockets_[set_].get());
   sockets_[set_] = std::move(*fresh);
   file_ = SocketFile(path_, std::nullopt);
-  return report_file(Kind::replaced,
-                     "its file was removed with every link to it: another socket is in its place", former);
+  return former;
 }
 
 Result<UniqueFd> UnixEndpoint::bind_anew(const std::string& path) const {

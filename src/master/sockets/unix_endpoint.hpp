@@ -35,11 +35,10 @@ class UnixEndpoint final : public Endpoint {
   std::string file() const override { return path_; }
   std::vector<std::string> watched() const override { return {path_, file_.spare()}; }
   FileReport mend_file() override;
-  // connect() completes at once, so no handshake is ever pending.
-  std::optional<std::set<std::uint64_t>> handshakes() const override { return std::set<std::uint64_t>(); }
 
  private:
   void replace(unsigned set);
+  Result<std::uint64_t> replace_removed();
   Result<UniqueFd> bind_anew(const std::string& path) const;
   UnixEndpoint(std::string name, std::string path)
       : Endpoint(std::move(name)), path_(std::move(path)), beside_(path_ + ".new") {}

@@ -17,6 +17,11 @@ namespace liveswap::master {
 
 using Milliseconds = std::chrono::milliseconds;
 
+// The time on a clock that never goes back.
+inline Milliseconds now() {
+  return std::chrono::duration_cast<Milliseconds>(std::chrono::nanoseconds(uv_hrtime()));
+}
+
 // Runs `work` and logs an exception, which must not pass libuv's C code. False: `work` has thrown.
 template <class Work>
 bool guarded(Work&& work) noexcept {

@@ -42,7 +42,7 @@ bool adopts_orphans() {
 bool has_orphans() {
   if (!adopts_orphans()) return false;
   const auto children = all_children();
-  return std::any_of(children.begin(), children.end(), [](pid_t child) { return !is_claimed(child); });
+  return std::any_of(children.begin(), children.end(), [](pid_t child) { return !spawn::is_claimed(child); });
 }
 
 Reaper::Reaper(uv_loop_t& loop) : watch_(loop, SIGCHLD, [] { reap_unclaimed(); }) {
@@ -57,12 +57,12 @@ void Reaper::reap_unclaimed() {
   for (;;) {
     siginfo_t info{};
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
-    if (is_claimed(info.si_pid)) break;
+    if (spawn::is_claimed(info.si_pid)) break;
     reap(info.si_pid);
   }
   // Collect first: /proc misreports the list while children exit.
   for (const pid_t child : all_children())
-    if (!is_claimed(child)) reap(child);
+    if (!spawn::is_claimed(child)) reap(child);
 }
 
 }  // namespace liveswap::master

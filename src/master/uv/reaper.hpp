@@ -9,8 +9,8 @@ namespace liveswap::master {
 // those of a container's PID 1, and those of a shell that exec'ed this program. Otherwise they would stay
 // zombies.
 //
-// Children of spawn() are left alone (Child::claim): their owners wait for them by pidfd. Do not use in a
-// process that has other children and waits for them, such as an embedding program.
+// Children of spawn() are left alone (spawn::Child::claim): their owners wait for them by pidfd. Do not use
+// in a process that has other children and waits for them, such as an embedding program.
 class Reaper {
  public:
   explicit Reaper(uv_loop_t& loop);

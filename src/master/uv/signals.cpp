@@ -19,16 +19,16 @@ constexpr Milliseconds shell_exit{250};
 // The longest time from the closing of a terminal to the SIGHUP that the closing causes, on a busy machine.
 constexpr Milliseconds news{2'000};
 
-struct Sender {
+struct SignalSender {
   std::atomic<bool> is_kernel{false};
   std::atomic<pid_t> pid{0};
   std::atomic<void (*)(int)> next{nullptr};
 };
 
-Sender senders[NSIG];
+SignalSender senders[NSIG];
 
 void note_sender(int number, siginfo_t* info, void*) {
-  Sender& sender = senders[number];
+  SignalSender& sender = senders[number];
   sender.is_kernel = info->si_code == SI_KERNEL;
   sender.pid = info->si_pid;
   if (const auto next = sender.next.load()) next(number);

@@ -1,11 +1,8 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <functional>
 #include <list>
 #include <optional>
-#include <string>
 
 #include "base/unique_fd.hpp"
 #include "master/uv/loop.hpp"

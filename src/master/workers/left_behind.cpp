@@ -60,11 +60,6 @@ void send_signal(const LeftProcess& process, int number) {
   if (const Target target(process); target) target.send(number);
 }
 
-bool holds_any(const LeftProcess& process, const ListeningSockets& sockets) {
-  const auto open = sockets_of(process);
-  return open && std::any_of(open->begin(), open->end(), [&](auto inode) { return sockets.contains(inode); });
-}
-
 std::vector<Holder> holders_among(const std::vector<LeftProcess>& processes,
                                   const ListeningSockets& sockets) {
   std::vector<Holder> found;
@@ -80,7 +75,7 @@ std::vector<Holder> holders_among(const std::vector<LeftProcess>& processes,
 std::vector<Holder> all_holders(const Left& left, const ListeningSockets& sockets) {
   auto holders = holders_among(left.processes, sockets);
   for (auto& holder : holders_among(left.orphans, sockets)) {
-    holder.is_known = holder.is_ended = false;
+    holder.is_known = holder.must_end = false;
     holders.push_back(std::move(holder));
   }
   return holders;
@@ -98,12 +93,17 @@ bool try_to_end(const LeftProcess& process, const Traces& traces, const Listenin
   const bool is_stopped = target.stop(process);
   if (!is_stopped && !is_late) return true;
   // Since the scan the process may have closed the listener or executed another program.
-  if (!runs(process, traces) || !holds_any(process, sockets)) return false;
+  if (program_of(process.pid) != traces.program || !holds_any(process, sockets)) return false;
   if (is_late || !may_have_connection(process, traces.places)) target.send(SIGKILL);
   return true;
 }
 
 }  // namespace
+
+bool holds_any(const LeftProcess& process, const ListeningSockets& sockets) {
+  const auto open = sockets_of(process);
+  return open && std::any_of(open->begin(), open->end(), [&](auto inode) { return sockets.contains(inode); });
+}
 
 // Tries to end as many of `ending` as fit into the budget; the next call goes on with the others.
 void LeftBehind::end_some(Worker& worker, const Traces& traces, const ListeningSockets& sockets,
@@ -124,7 +124,7 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
                                                   Milliseconds grace) {
   Worker& worker = workers_[id];
   end_some(worker, traces, sockets, now, grace);
-  auto left = looks_.at(id, traces, now);
+  auto left = scans_.at(id, traces, now);
   if (!left) return std::nullopt;
   if (!worker.awaited) worker.awaited = left->connections;
   State state;
@@ -134,7 +134,7 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
   bool some_end = false;
   if (state.open == 0) {
     for (auto& holder : all_holders(*left, sockets)) {
-      if (holder.is_ended) {
+      if (holder.must_end) {
         some_end = true;
         // Seen twice: at the first scan the process may have been about to exec.
         if (!worker.suspects.insert(holder.process.pid).second)
@@ -153,9 +153,9 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
 }
 
 std::vector<Holder> LeftBehind::end_now(pid_t id, const Traces& traces, const ListeningSockets& sockets) {
-  auto holders = all_holders(looks_.now(id, traces), sockets);
+  auto holders = all_holders(scans_.now(id, traces), sockets);
   for (const auto& holder : holders)
-    if (holder.is_ended) send_signal(holder.process, SIGKILL);
+    if (holder.must_end) send_signal(holder.process, SIGKILL);
   return holders;
 }
 
@@ -167,7 +167,7 @@ void LeftBehind::signal(pid_t id, int number) const {
 }
 
 void LeftBehind::forget(pid_t id) {
-  looks_.forget(id);
+  scans_.forget(id);
   workers_.erase(id);
 }
 

@@ -10,19 +10,22 @@
 #include <string>
 #include <vector>
 
-#include "master/workers/left_looks.hpp"
+#include "master/workers/left_scans.hpp"
 
 namespace liveswap::master {
 
 // Listening sockets of workers: inode → name of the listener.
 using ListeningSockets = std::map<std::uint64_t, std::string>;
 
+// Whether the process lives and has one of them open.
+bool holds_any(const LeftProcess& process, const ListeningSockets& sockets);
+
 // A process that an ended worker left behind and that holds listening sockets of the master.
 struct Holder {
   LeftProcess process;
   std::set<std::string> listeners;
   bool is_known = true;   // left by this worker; false: by an unknown one
-  bool is_ended = false;  // runs the worker's program, so the master kills it; false: only reported
+  bool must_end = false;  // runs the worker's program, so the master kills it; false: only reported
 };
 
 // Deals with the processes that an ended worker leaves behind:
@@ -42,7 +45,7 @@ class LeftBehind {
  public:
   using Milliseconds = std::chrono::milliseconds;
 
-  explicit LeftBehind(LeftLooks looks = LeftLooks()) : looks_(std::move(looks)) {}
+  explicit LeftBehind(LeftScans scans = LeftScans()) : scans_(std::move(scans)) {}
 
   struct State {
     std::size_t open = 0;         // connections still waited for
@@ -57,7 +60,7 @@ class LeftBehind {
   std::vector<Holder> end_now(pid_t worker, const Traces& traces, const ListeningSockets& sockets);
 
   // Whether step() was called for the worker since the last forget().
-  bool knows(pid_t worker) const { return looks_.knows(worker); }
+  bool knows(pid_t worker) const { return scans_.knows(worker); }
   // Signals the processes with awaited connections, whatever their process group.
   void signal(pid_t worker, int number) const;
   void forget(pid_t worker);
@@ -79,7 +82,7 @@ class LeftBehind {
   static void end_some(Worker& worker, const Traces& traces, const ListeningSockets& sockets,
                        Milliseconds now, Milliseconds grace);
 
-  LeftLooks looks_;
+  LeftScans scans_;
   std::map<pid_t, Worker> workers_;
 };
 

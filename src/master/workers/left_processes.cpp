@@ -14,6 +14,7 @@
 #include <sstream>
 #include <vector>
 
+#include "base/text.hpp"
 #include "master/sockets/sockets.hpp"
 #include "master/uv/reaper.hpp"
 #include "spawn/spawner.hpp"
@@ -69,11 +70,8 @@ Processes all_processes() {
   Processes all;
   std::error_code failed;
   for (fs::directory_iterator entry("/proc", failed), end; !failed && entry != end; entry.increment(failed)) {
-    const std::string name = entry->path().filename();
-    pid_t pid = 0;
-    const auto [last, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (bad != std::errc() || last != name.data() + name.size()) continue;
-    if (const auto found = process_at(pid)) all[pid] = *found;
+    const auto pid = number_in<pid_t>(entry->path().filename().string());
+    if (const auto found = pid ? process_at(*pid) : std::nullopt) all[*pid] = *found;
   }
   return all;
 }
@@ -104,11 +102,8 @@ bool add_sockets(pid_t pid, std::set<std::uint64_t>& inodes) {
 
 // The number in "/proc/12"; 0: another path, or a reaped process ("/proc/12 (deleted)").
 pid_t process_in(std::string_view path) {
-  pid_t pid = 0;
   constexpr std::string_view directory = "/proc/";
-  if (!path.starts_with(directory)) return 0;
-  const auto [end, bad] = std::from_chars(path.data() + directory.size(), path.data() + path.size(), pid);
-  return bad == std::errc() && end == path.data() + path.size() ? pid : 0;
+  return path.starts_with(directory) ? number_in<pid_t>(path.substr(directory.size())).value_or(0) : 0;
 }
 
 // Assigns processes to ended workers. Reads only the descriptors of processes that may come from one.
@@ -145,7 +140,8 @@ class Search {
     pid_t worker = workers_.contains(process.group)     ? process.group
                    : workers_.contains(process.session) ? process.session
                                                         : 0;
-    if (worker == 0 && process.parent == ::getpid() && adopts_) worker = is_claimed(pid) ? 0 : forked_by(pid);
+    if (worker == 0 && process.parent == ::getpid() && adopts_)
+      worker = spawn::is_claimed(pid) ? 0 : forked_by(pid);
     if (worker == 0) worker = worker_of(process.parent, depth + 1);
     return known_[pid] = worker;
   }
@@ -156,18 +152,16 @@ class Search {
       const pid_t found = process_in(what);
       if (workers_.contains(found)) worker = found;
       // An orphan of a living worker.
-      else if (is_claimed(found) && worker == unknown_worker) worker = 0;
+      else if (spawn::is_claimed(found) && worker == unknown_worker) worker = 0;
     });
     return worker;
   }
 
-  static void add(pid_t pid, const Process& process, std::pair<dev_t, ino_t> program, Left& left) {
+  static void add(pid_t pid, const Process& process, Program program, Left& left) {
     LeftProcess found{pid, process.started, {}, true, {}};
     std::error_code failed;
     found.program = fs::read_symlink(place_of(pid) / "exe", failed).filename();
-    struct stat info {};
-    if (::stat((place_of(pid) / "exe").c_str(), &info) == 0)
-      found.executed = std::pair(info.st_dev, info.st_ino) != program;
+    if (const auto runs = program_of(pid); runs != Program()) found.executed = runs != program;
     else if (process.is_exiting) found.executed = false;
     if (!add_sockets(pid, found.sockets)) ++left.unreadable;
     left.processes.push_back(std::move(found));
@@ -249,6 +243,12 @@ std::uint64_t inode_in_unix_line(std::string_view line, const ListeningPlaces& p
                                                                                                    : 0;
 }
 
+Program program_of(pid_t pid) {
+  struct stat info {};
+  if (::stat((place_of(pid) / "exe").c_str(), &info) != 0) return {};
+  return {info.st_dev, info.st_ino};
+}
+
 std::optional<std::map<pid_t, Left>> left_by(const std::map<pid_t, Traces>& workers) {
   auto found = Search(workers).found();
   if (!found) return std::nullopt;
@@ -260,12 +260,6 @@ std::optional<std::map<pid_t, Left>> left_by(const std::map<pid_t, Traces>& work
 bool is_stopped(const LeftProcess& process) {
   const auto now = process_at(process.pid);
   return now && now->state == 'T';
-}
-
-bool runs(const LeftProcess& process, const Traces& traces) {
-  struct stat info {};
-  return ::stat((place_of(process.pid) / "exe").c_str(), &info) == 0 &&
-         std::pair(info.st_dev, info.st_ino) == traces.program;
 }
 
 bool may_have_connection(const LeftProcess& process, const ListeningPlaces& places) {
@@ -282,11 +276,6 @@ std::optional<std::set<std::uint64_t>> sockets_of(const LeftProcess& process) {
   std::set<std::uint64_t> sockets;
   // If they may not be read, assume those of the last scan.
   return add_sockets(process.pid, sockets) ? sockets : process.sockets;
-}
-
-std::uint64_t socket_inode(int fd) {
-  struct stat info {};
-  return ::fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode) ? info.st_ino : 0;
 }
 
 }  // namespace liveswap::master

@@ -26,10 +26,13 @@ struct ListeningPlaces {
   void add(int fd);
 };
 
+// The file that a process executes.
+using Program = std::pair<dev_t, ino_t>;
+
 // What is known of an ended worker besides the pid.
 struct Traces {
-  ListeningPlaces places;                // connections to these are searched
-  std::pair<dev_t, ino_t> program = {};  // the file that the worker executed
+  ListeningPlaces places;  // connections to these are searched
+  Program program = {};
 };
 
 struct LeftProcess {
@@ -59,14 +62,11 @@ std::optional<std::set<std::uint64_t>> sockets_of(const LeftProcess& process);
 // Whether a signal has stopped the process.
 bool is_stopped(const LeftProcess& process);
 
-// Whether the process runs the program that the worker executed.
-bool runs(const LeftProcess& process, const Traces& traces);
+// {}: unknown.
+Program program_of(pid_t pid);
 
 // Whether the process has a connection to these places now; true also if that cannot be read.
 bool may_have_connection(const LeftProcess& process, const ListeningPlaces& places);
-
-// The inode of a socket of this process; 0: `fd` is no socket.
-std::uint64_t socket_inode(int fd);
 
 // The inode in a line of /proc/net/tcp or /proc/net/unix, if the line is a connection to one of these
 // places; else 0.

@@ -74,7 +74,7 @@ std::size_t write_now(int fd, std::string_view bytes) {
 
 }  // namespace
 
-Result<std::unique_ptr<Output>> Output::open(uv_loop_t& loop, SpawnRequest& request) {
+Result<std::unique_ptr<Output>> Output::open(uv_loop_t& loop, spawn::Request& request) {
   std::unique_ptr<Output> output(new Output(loop));
   auto& wanted = request.descriptors;
   if (wanted.size() <= STDERR_FILENO) wanted.resize(STDERR_FILENO + 1, -1);
@@ -92,7 +92,7 @@ Result<std::unique_ptr<Output>> Output::open(uv_loop_t& loop, SpawnRequest& requ
 
 // The child's end is opened for reading too: the pipe always has a reader, so neither the child nor left
 // processes get SIGPIPE when the master dies.
-Result<void> Output::add(int place, const std::optional<Identity>& owner) {
+Result<void> Output::add(int place, const std::optional<spawn::Identity>& owner) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return os_fail("make a pipe for the output of", "a worker", errno);
   Stream& stream = streams_.emplace_back();

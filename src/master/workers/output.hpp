@@ -7,7 +7,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/error.hpp"
 #include "base/tail.hpp"
@@ -29,7 +28,7 @@ class Output {
   // Replaces descriptors 1 and 2 of `request` by pipes, unless they are -1 (/dev/null). The replacements
   // are valid until started(); the originals are borrowed for the life of the object. The pipes belong to
   // `request.identity`, so that the child can open /dev/stderr.
-  static Result<std::unique_ptr<Output>> open(uv_loop_t& loop, SpawnRequest& request);
+  static Result<std::unique_ptr<Output>> open(uv_loop_t& loop, spawn::Request& request);
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 
@@ -65,7 +64,7 @@ class Output {
   };
 
   explicit Output(uv_loop_t& loop) : loop_(loop), retry_(loop) {}
-  Result<void> add(int place, const std::optional<Identity>& owner);
+  Result<void> add(int place, const std::optional<spawn::Identity>& owner);
   bool read_once(Stream& stream);
   void on_readable(Stream& stream);
   void keep(Stream& stream, std::string_view bytes);

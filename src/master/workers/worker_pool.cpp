@@ -3,17 +3,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <signal.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 #include <string_view>
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "master/uv/reaper.hpp"
-#include "master/workers/stage.hpp"
 #include "release/store.hpp"
 #include "spawn/worker_host.hpp"
 
@@ -42,13 +40,6 @@ constexpr std::size_t left_limit = 16;
 // The largest number of left processes in a report.
 constexpr std::size_t remaining_limit = 64;
 
-// The program that the process runs; spawn() returns after the exec.
-std::pair<dev_t, ino_t> program_of(pid_t pid) {
-  struct stat info {};
-  if (::stat(fmt::format("/proc/{}/exe", pid).c_str(), &info) != 0) return {};
-  return {info.st_dev, info.st_ino};
-}
-
 std::string milliseconds_or_none(const std::optional<rollout::Time>& time) {
   return std::to_string(time ? time->count() : -1);
 }
@@ -63,8 +54,8 @@ WorkerPool::WorkerPool(uv_loop_t& loop, Template base, const Listeners& listener
       app_listeners_(app_listeners),
       handlers_(std::move(handlers)) {}
 
-SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
-  SpawnRequest request = base_.request;
+spawn::Request WorkerPool::request_for(const rollout::Spawn& order) const {
+  spawn::Request request = base_.request;
   std::vector<std::string> words{"--slot",        std::to_string(order.slot),
                                  "--generation",  std::to_string(order.generation),
                                  "--drain-limit", milliseconds_or_none(base_.drain_limit),
@@ -76,7 +67,7 @@ SpawnRequest WorkerPool::request_for(const rollout::Spawn& order) const {
   request.environment.insert(request.environment.begin(),
                              fmt::format(LIVESWAP_WORKER_VARIABLE "={}", fmt::join(words, "\n")));
   request.arguments = {base_.file_of(order.release)};
-  add_library_path(request.environment, release::Store::needed(request.arguments.front()));
+  spawn::add_library_path(request.environment, release::Store::needed(request.arguments.front()));
   request.arguments.insert(request.arguments.end(), base_.application_arguments.begin(),
                            base_.application_arguments.end());
   request.descriptors.resize(LIVESWAP_FD_LISTENERS, -1);
@@ -156,24 +147,10 @@ void WorkerPool::count_connections(WorkerId id, std::int32_t question) {
   else it->second.process->offer(LIVESWAP_COUNT, question);
 }
 
-pid_t WorkerPool::pid(WorkerId id) const {
+const WorkerPool::Known& WorkerPool::find(WorkerId id) const {
+  static const Known nothing;
   const auto it = entries_.find(id);
-  return it == entries_.end() ? 0 : it->second.pid;
-}
-
-rollout::Served WorkerPool::served(WorkerId id) const {
-  const auto it = entries_.find(id);
-  return it == entries_.end() ? rollout::Served{} : it->second.served;
-}
-
-WorkerPool::Idle WorkerPool::idle(WorkerId id) const {
-  const auto it = entries_.find(id);
-  return it == entries_.end() ? Idle{} : it->second.idle;
-}
-
-std::string WorkerPool::exit_code(WorkerId id) const {
-  const auto it = entries_.find(id);
-  return it == entries_.end() ? "" : it->second.exit_code;
+  return it == entries_.end() ? nothing : it->second;
 }
 
 std::string WorkerPool::last_output(WorkerId id) const {
@@ -269,8 +246,8 @@ bool WorkerPool::is_outlived(WorkerId id) {
   if (!state) return true;
   const std::size_t open = state->open;
   if (open > 0 && !std::exchange(entry.outlived, true))
-    log::info("slot {} pid {}: has ended; waiting for {} connection{} of its forked processes", entry.slot,
-              entry.pid, open, open == 1 ? "" : "s");
+    log::info("slot {} pid {}: has ended; waiting for {} of its forked processes", entry.slot, entry.pid,
+              plural(open, "connection"));
   if (entry.outlived) note_open(id, entry, open);
   note_left(entry, std::move(state->holders));
   return !state->is_over;
@@ -285,11 +262,11 @@ void WorkerPool::note_left(Entry& entry, std::vector<Holder> holders) {
         holder.is_known ? fmt::format("slot {} pid {}: has ended and left", entry.slot, entry.pid)
                         : "a worker has left",
         process.pid, process.program, fmt::join(holder.listeners, ", "),
-        holder.is_ended
+        holder.must_end
             ? " and would accept with the old code: it is killed"
             : ", and runs another program, whose connections the new code never gets. End that process, "
               "and set FD_CLOEXEC on listeners before starting programs");
-    if (!holder.is_ended && remaining_.size() < remaining_limit)
+    if (!holder.must_end && remaining_.size() < remaining_limit)
       remaining_.push_back({holder, entry.slot, entry.generation});
     if (entry.left.size() < remaining_limit) entry.left.push_back(std::move(holder));
   }
@@ -301,18 +278,9 @@ bool WorkerPool::is_remaining(const LeftProcess& process) const {
   });
 }
 
-std::vector<Holder> WorkerPool::left(WorkerId id) const {
-  const auto it = entries_.find(id);
-  return it == entries_.end() ? std::vector<Holder>{} : it->second.left;
-}
-
 std::vector<WorkerPool::Remaining> WorkerPool::remaining() {
   const auto listening = listeners_.listening();
-  std::erase_if(remaining_, [&](const Remaining& one) {
-    const auto sockets = sockets_of(one.holder.process);
-    return !sockets || std::none_of(sockets->begin(), sockets->end(),
-                                    [&](auto inode) { return listening.contains(inode); });
-  });
+  std::erase_if(remaining_, [&](const Remaining& one) { return !holds_any(one.holder.process, listening); });
   return remaining_;
 }
 
@@ -344,8 +312,8 @@ void WorkerPool::part_with(WorkerId id, const Ending& ending) {
   entry.log.end(fmt::format("slot {} pid {}", entry.slot, entry.pid));
   entry.sockets.reset();
   if (entry.idle.ended > 0 || entry.idle.moved > 0)
-    log::info("slot {}: ended {} idle connection{}, moved {}", entry.slot, entry.idle.ended,
-              entry.idle.ended == 1 ? "" : "s", entry.idle.moved);
+    log::info("slot {}: ended {}, moved {}", entry.slot, plural(entry.idle.ended, "idle connection"),
+              entry.idle.moved);
 }
 
 void WorkerPool::keep_left(std::unique_ptr<Output> output) {

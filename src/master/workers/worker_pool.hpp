@@ -35,11 +35,11 @@ class WorkerPool {
     // A worker has bound or closed a listener, or handed a connection off.
     std::function<void()> taken_over = {};
   };
-  using Start = std::function<Result<std::unique_ptr<WorkerProcess>>(uv_loop_t&, SpawnRequest,
+  using Start = std::function<Result<std::unique_ptr<WorkerProcess>>(uv_loop_t&, spawn::Request,
                                                                      WorkerProcess::Handlers)>;
   // Common to all workers; spawn() fills in arguments and descriptors.
   struct Template {
-    SpawnRequest request;
+    spawn::Request request;
     std::vector<std::string> application_arguments;
     std::vector<std::string> more;  // non-default options of the worker host (contract/channel.h)
     std::function<std::string(const rollout::Release&)> file_of;  // the file in the store
@@ -68,16 +68,18 @@ class WorkerPool {
   bool tell(rollout::WorkerId worker, std::uint32_t kind, std::int32_t value, const Extras& extras);
 
   // 0: the worker has no process.
-  pid_t pid(rollout::WorkerId worker) const;
-  // The last report; also valid within exited().
-  rollout::Served served(rollout::WorkerId worker) const;
-  Idle idle(rollout::WorkerId worker) const;
-  // "0", "3", "SIGKILL"; valid within exited() only.
-  std::string exit_code(rollout::WorkerId worker) const;
+  pid_t pid(rollout::WorkerId worker) const { return find(worker).pid; }
+  // Without a process, everything is empty. Also valid within exited().
+  struct Known {
+    pid_t pid = 0;
+    rollout::Served served;  // by the last report
+    Idle idle;
+    std::string exit_code;     // "0", "3", "SIGKILL"; set within exited() only
+    std::vector<Holder> left;  // processes with listening sockets; set within exited() only
+  };
+  const Known& find(rollout::WorkerId worker) const;
   // The last lines of output and log (Tail::text()); also valid within exited().
   std::string last_output(rollout::WorkerId worker) const;
-  // Left processes with listening sockets; valid within exited() only.
-  std::vector<Holder> left(rollout::WorkerId worker) const;
 
   // A left process that runs another program and still holds listening sockets.
   struct Remaining {
@@ -93,11 +95,10 @@ class WorkerPool {
   // Lines of liveswap_log a second.
   static constexpr unsigned log_lines = 1000;
 
-  struct Entry {
+  struct Entry : Known {
     std::unique_ptr<WorkerProcess> process;
     Listeners::Hold sockets;
     unsigned slot = 0;
-    pid_t pid = 0;
     rollout::Generation generation = 0;
     int stage = LIVESWAP_STAGE_SPAWN;
     bool draining = false;
@@ -107,13 +108,9 @@ class WorkerPool {
     std::optional<Milliseconds> killed;  // when SIGKILL was sent
     bool outlived = false;               // ended; left processes are waited for
     Traces traces;
-    std::vector<Holder> left;
-    rollout::Served served;
-    Idle idle;
     std::optional<std::uint64_t> open;  // connections, by the last report of a drain
     ProcessLog log{log_lines, std::chrono::seconds(1)};
     std::string failure;  // the worker host's own report
-    std::string exit_code;
   };
   void on_frame(rollout::WorkerId id, Frame& frame);
   static void note_served(Entry& entry, const std::string& text);
@@ -124,7 +121,7 @@ class WorkerPool {
   bool is_remaining(const LeftProcess& process) const;
   void on_ended(rollout::WorkerId id, const Ending& ending);
   void part_with(rollout::WorkerId id, const Ending& ending);
-  SpawnRequest request_for(const rollout::Spawn& order) const;
+  spawn::Request request_for(const rollout::Spawn& order) const;
   void keep_left(std::unique_ptr<Output> output);
 
   uv_loop_t& loop_;

@@ -82,7 +82,22 @@ Ending ending_of(const siginfo_t& info) {
 
 }  // namespace
 
-Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(uv_loop_t& loop, SpawnRequest request,
+const char* stage_word(int stage) {
+  switch (static_cast<liveswap_stage>(stage)) {
+    case LIVESWAP_STAGE_SPAWN: return "spawn";
+    case LIVESWAP_STAGE_OPEN: return "open";
+    case LIVESWAP_STAGE_LINK: return "link";
+    case LIVESWAP_STAGE_ENTRY: return "entry";
+    case LIVESWAP_STAGE_ABI: return "ABI";
+    case LIVESWAP_STAGE_SELFTEST: return "selftest";
+    case LIVESWAP_STAGE_START: return "start";
+    case LIVESWAP_STAGE_READY: return "ready";
+    case LIVESWAP_STAGE_RUN: return "run";
+  }
+  return "unknown";
+}
+
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(uv_loop_t& loop, spawn::Request request,
                                                             Handlers handlers) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
@@ -95,13 +110,13 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(uv_loop_t& loop, Spa
   request.descriptors.at(LIVESWAP_FD_CHANNEL) = theirs.get();
   auto output = Output::open(loop, request);
   if (!output) return tl::unexpected<Error>(output.error());
-  auto child = spawn(request);
+  auto child = spawn::spawn(request);
   if (!child) return tl::unexpected<Error>(child.error());
   return watch(loop, std::move(*child), std::move(ours), std::move(*output), std::move(handlers));
 }
 
-Result<std::unique_ptr<WorkerProcess>> WorkerProcess::watch(uv_loop_t& loop, Child child, UniqueFd channel,
-                                                            std::unique_ptr<Output> output,
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::watch(uv_loop_t& loop, spawn::Child child,
+                                                            UniqueFd channel, std::unique_ptr<Output> output,
                                                             Handlers handlers) {
   std::unique_ptr<WorkerProcess> worker(
       new WorkerProcess(loop, std::move(child), std::move(channel), std::move(output), std::move(handlers)));
@@ -110,8 +125,8 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::watch(uv_loop_t& loop, Chi
   return worker;
 }
 
-WorkerProcess::WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, std::unique_ptr<Output> output,
-                             Handlers handlers)
+WorkerProcess::WorkerProcess(uv_loop_t& loop, spawn::Child child, UniqueFd channel,
+                             std::unique_ptr<Output> output, Handlers handlers)
     : child_(std::move(child)),
       channel_(std::move(channel)),
       output_(std::move(output)),
@@ -281,7 +296,7 @@ bool WorkerProcess::read_frame(bool posthumous) {
     return false;
   }
   take_frame(std::move(frame), buffer, static_cast<std::size_t>(size));
-  if (descriptors > 0 && !posthumous && is_discarding_too_many()) rest();
+  if (descriptors > 0 && !posthumous && spawn::is_discarding_too_many()) rest();
   return true;
 }
 

@@ -33,7 +33,7 @@ struct Frame {
   std::int32_t value = 0;
   std::uint64_t count = 0;
   std::string text;
-  ReceivedFd descriptor;  // came with the frame; unused ones are closed
+  spawn::ReceivedFd descriptor;  // came with the frame; unused ones are closed
   bool crippled = false;  // more than one descriptor came, or there was no room for one: all are closed
   Sender sender = {};
   bool posthumous = false;  // read after the worker's exit, so the sender can no longer be verified
@@ -46,6 +46,9 @@ struct Extras {
   int descriptor = -1;                      // borrowed
   std::shared_ptr<const void> ticket = {};  // released when the frame has been sent or dropped
 };
+
+// The name of an enum liveswap_stage; "unknown" for any other number.
+const char* stage_word(int stage);
 
 // How a worker host's process ended.
 struct Ending {
@@ -71,12 +74,12 @@ class WorkerProcess {
 
   // Fills in `request.descriptors[LIVESWAP_FD_CHANNEL]`. Descriptors 1 and 2 are the destinations of the
   // output (output.hpp).
-  static Result<std::unique_ptr<WorkerProcess>> start(uv_loop_t& loop, SpawnRequest request,
+  static Result<std::unique_ptr<WorkerProcess>> start(uv_loop_t& loop, spawn::Request request,
                                                       Handlers handlers);
   // The second half of start(), for tests that play the worker: watches a running process and the master's
   // end of its channel (SOCK_SEQPACKET with SO_PASSCRED). A child with pid -1 is neither signalled nor
   // reaped.
-  static Result<std::unique_ptr<WorkerProcess>> watch(uv_loop_t& loop, Child child, UniqueFd channel,
+  static Result<std::unique_ptr<WorkerProcess>> watch(uv_loop_t& loop, spawn::Child child, UniqueFd channel,
                                                       std::unique_ptr<Output> output, Handlers handlers);
   ~WorkerProcess();
 
@@ -105,7 +108,7 @@ class WorkerProcess {
   void signal(int number);
 
  private:
-  WorkerProcess(uv_loop_t& loop, Child child, UniqueFd channel, std::unique_ptr<Output> output,
+  WorkerProcess(uv_loop_t& loop, spawn::Child child, UniqueFd channel, std::unique_ptr<Output> output,
                 Handlers handlers);
   void on_channel(int events);
   void on_exit();
@@ -115,7 +118,7 @@ class WorkerProcess {
   void take_frame(Frame frame, const char* packet, std::size_t size);
   struct Packet {
     std::string bytes;
-    ReceivedFd descriptor;  // duplicated
+    spawn::ReceivedFd descriptor;  // duplicated
     std::shared_ptr<const void> ticket;
   };
   enum class Written { done, full, no_memory };
@@ -123,7 +126,7 @@ class WorkerProcess {
   void write_outbox();
   void watch_channel();
 
-  Child child_;
+  spawn::Child child_;
   UniqueFd channel_;
   std::unique_ptr<Output> output_;
   Handlers handlers_;

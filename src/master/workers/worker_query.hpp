@@ -4,8 +4,8 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
+#include <utility>
 
 #include "master/uv/loop.hpp"
 

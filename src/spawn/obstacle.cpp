@@ -1,4 +1,4 @@
-#include "master/preparation/obstacle.hpp"
+#include "spawn/obstacle.hpp"
 
 #include <fmt/format.h>
 #include <pwd.h>
@@ -11,9 +11,9 @@
 #include <sstream>
 #include <vector>
 
-#include "master/app_listeners/fs_identity.hpp"
+#include "spawn/fs_identity.hpp"
 
-namespace liveswap::master {
+namespace liveswap::spawn {
 namespace {
 
 namespace fs = std::filesystem;
@@ -113,4 +113,4 @@ std::optional<std::string> obstacle(const std::string& path, const std::optional
   return without_exec(real, option);
 }
 
-}  // namespace liveswap::master
+}  // namespace liveswap::spawn

@@ -5,7 +5,7 @@
 
 #include "spawn/spawner.hpp"
 
-namespace liveswap::master {
+namespace liveswap::spawn {
 
 // Finds what keeps a process that runs as `identity` (nullopt: as this process) from loading or executing
 // the existing file at `path`: a directory that it cannot enter, or a noexec mount. Returns a sentence with
@@ -14,4 +14,4 @@ namespace liveswap::master {
 std::optional<std::string> obstacle(const std::string& path, const std::optional<Identity>& identity,
                                     const std::string& option);
 
-}  // namespace liveswap::master
+}  // namespace liveswap::spawn

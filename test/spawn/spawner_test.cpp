@@ -10,7 +10,6 @@
 #include <filesystem>
 
 using namespace liveswap;
-using namespace liveswap::master;
 
 namespace {
 
@@ -20,7 +19,7 @@ struct Finished {
 };
 
 // Runs a shell script with its output in a pipe, and waits for its end.
-Finished run_script(SpawnRequest request, const std::string& script) {
+Finished run_script(spawn::Request request, const std::string& script) {
   int ends[2];
   REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
   const auto reader = UniqueFd::adopt(ends[0]);
@@ -29,7 +28,7 @@ Finished run_script(SpawnRequest request, const std::string& script) {
   request.arguments = {"sh", "-c", script};
   request.descriptors.resize(std::max<std::size_t>(request.descriptors.size(), 3), -1);
   request.descriptors[1] = writer.get();
-  const auto child = spawn(request);
+  const auto child = spawn::spawn(request);
   REQUIRE_MESSAGE(child.has_value(), (child ? "" : child.error().text));
   writer.reset();
   Finished finished;
@@ -49,7 +48,7 @@ TEST_CASE("a child has the descriptors it was given, in their places, and no oth
   const auto extra =
       UniqueFd::adopt(::open("/dev/null", O_RDONLY));  // without CLOEXEC; the child still must not get it
   const auto file = UniqueFd::adopt(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
-  SpawnRequest request;
+  spawn::Request request;
   request.descriptors = {-1, -1, -1, -1, file.get()};
   // The shell would open /proc/self/fd for a glob, and list that descriptor, too.
   const auto finished = run_script(
@@ -64,7 +63,7 @@ TEST_CASE("a child has the descriptors it was given, in their places, and no oth
 TEST_CASE("descriptors may be given crosswise") {
   const auto a = UniqueFd::adopt(::open("/proc/self/stat", O_RDONLY | O_CLOEXEC));
   const auto b = UniqueFd::adopt(::open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
-  SpawnRequest request;
+  spawn::Request request;
   const int highest = std::max(a.get(), b.get());
   request.descriptors.resize(static_cast<std::size_t>(highest) + 1, -1);
   request.descriptors[static_cast<std::size_t>(a.get())] = b.get();
@@ -94,7 +93,7 @@ TEST_CASE("a child begins with default dispositions and an empty mask") {
 }
 
 TEST_CASE("a child has its own process group, directory, environment and limits") {
-  SpawnRequest request;
+  spawn::Request request;
   request.environment = {"ONLY=this"};
   request.working_directory = "/proc";
   request.limits = {{RLIMIT_NOFILE, {77, 77}}};
@@ -105,7 +104,7 @@ TEST_CASE("a child has its own process group, directory, environment and limits"
 }
 
 TEST_CASE("without a working directory a child starts in its home, by name, or where the caller is") {
-  SpawnRequest request;
+  spawn::Request request;
   request.home = "/proc";
   CHECK(run_script(request, "pwd").output == "/proc\n");
   request.home = "/no/such/directory";
@@ -117,8 +116,8 @@ TEST_CASE("without a working directory a child starts in its home, by name, or w
 
 TEST_CASE("a child becomes the user it shall be") {
   if (::geteuid() != 0) return;
-  SpawnRequest request;
-  request.identity = Identity{65534, 65533, {65533}};
+  spawn::Request request;
+  request.identity = spawn::Identity{65534, 65533, {65533}};
   CHECK(run_script(request, "echo $(/usr/bin/id -u) $(/usr/bin/id -g) $(/usr/bin/id -G)").output ==
         "65534 65533 65533\n");
 }
@@ -126,13 +125,13 @@ TEST_CASE("a child becomes the user it shall be") {
 TEST_CASE("a limit that cannot be set is named, with what is wanted and what is allowed") {
   rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-  SpawnRequest request;
+  spawn::Request request;
   request.program = "/bin/true";
   request.arguments = {"true"};
   request.descriptors = {-1, -1, -1};
   // Above the kernel's maximum (fs.nr_open).
   request.limits = {{RLIMIT_CORE, {0, 0}}, {RLIMIT_NOFILE, {4'000'000'000, 4'000'000'000}}};
-  const auto text = spawn(request).error().text;
+  const auto text = spawn::spawn(request).error().text;
   CHECK(text.find("cannot set the limit nofile to 4000000000: Operation not permitted: the hard limit is " +
                   std::to_string(before.rlim_max)) == 0);
   CHECK(text.find("fs.nr_open allows ") != std::string::npos);
@@ -141,14 +140,14 @@ TEST_CASE("a limit that cannot be set is named, with what is wanted and what is 
 }
 
 TEST_CASE("a step that fails is named, and leaves no child behind") {
-  SpawnRequest request;
+  spawn::Request request;
   request.program = "/no/such/program";
   request.arguments = {"x"};
   request.descriptors = {-1, -1, -1};
-  CHECK(spawn(request).error().text == "cannot execute /no/such/program: No such file or directory");
+  CHECK(spawn::spawn(request).error().text == "cannot execute /no/such/program: No such file or directory");
   request.program = "/bin/true";
   request.working_directory = "/no/such/directory";
-  CHECK(spawn(request).error().text ==
+  CHECK(spawn::spawn(request).error().text ==
         "cannot change to the working directory /no/such/directory: No such file or directory");
   CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
   CHECK(errno == ECHILD);

@@ -1,8 +1,7 @@
-#include "master/app_listeners/fs_identity.hpp"
+#include "master/app_listeners/worker_identity.hpp"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,21 +12,6 @@
 
 namespace liveswap::master {
 namespace {
-
-// setfsuid() does not report failure; setting an impossible number only returns the current one.
-bool become_user(uid_t user) {
-  ::syscall(SYS_setfsuid, user);
-  return static_cast<uid_t>(::syscall(SYS_setfsuid, -1)) == user;
-}
-
-bool become_group(gid_t group) {
-  ::syscall(SYS_setfsgid, group);
-  return static_cast<gid_t>(::syscall(SYS_setfsgid, -1)) == group;
-}
-
-bool set_groups(const std::vector<gid_t>& groups) {
-  return ::syscall(SYS_setgroups, groups.size(), groups.data()) == 0;
-}
 
 // Four numbers each: real, effective, saved and file-system id (proc(5)).
 struct Status {
@@ -55,16 +39,16 @@ bool are_all(const std::vector<unsigned>& numbers, unsigned number) {
 }
 
 // For a worker that sent the frame as root.
-Result<std::optional<Identity>> identity_of_root(const Status& status) {
+Result<std::optional<spawn::Identity>> identity_of_root(const Status& status) {
   if (are_all(status.users, 0)) return std::nullopt;
   if (status.users[3] == 0) return fail("it is root in part");
   return std::optional(
-      Identity{status.users[3], status.groups[3], {status.others.begin(), status.others.end()}});
+      spawn::Identity{status.users[3], status.groups[3], {status.others.begin(), status.others.end()}});
 }
 
 }  // namespace
 
-Result<std::optional<Identity>> identity_of(pid_t worker, const Sender& sender) {
+Result<std::optional<spawn::Identity>> identity_of(pid_t worker, const Sender& sender) {
   if (::geteuid() != 0) return std::nullopt;
   const bool is_worker = sender.pid == worker;
   if (sender.user == 0 && !is_worker) return fail("another process than the worker asks as root");
@@ -72,7 +56,7 @@ Result<std::optional<Identity>> identity_of(pid_t worker, const Sender& sender) 
   const auto status = is_worker ? status_of(worker) : Result<Status>(Status{});
   if (!status) return tl::unexpected<Error>(status.error());
   if (sender.user == 0) return identity_of_root(*status);
-  Identity as{sender.user, sender.group, {}};
+  spawn::Identity as{sender.user, sender.group, {}};
   if (is_worker && are_all(status->users, sender.user))
     as.groups = {status->others.begin(), status->others.end()};
   return std::optional(as);
@@ -91,27 +75,6 @@ Result<void> check_root_of(pid_t pid) {
   }
   if (own.st_dev == root.st_dev && own.st_ino == root.st_ino) return {};
   return fail("it has another root directory (chroot) than the master");
-}
-
-FsIdentity::FsIdentity(const std::optional<Identity>& identity) {
-  if (!identity) return;
-  user_ = static_cast<uid_t>(::syscall(SYS_setfsuid, -1));
-  group_ = static_cast<gid_t>(::syscall(SYS_setfsgid, -1));
-  if (const int count = ::getgroups(0, nullptr); count > 0) {
-    groups_.resize(static_cast<std::size_t>(count));
-    groups_.resize(static_cast<std::size_t>(std::max(0, ::getgroups(count, groups_.data()))));
-  }
-  changed_ = true;
-  // The user last: without root's rights the others could not be set.
-  if (!set_groups(identity->groups) || !become_group(identity->group) || !become_user(identity->user))
-    error_ = EPERM;
-}
-
-FsIdentity::~FsIdentity() {
-  if (!changed_) return;
-  become_user(user_);
-  become_group(group_);
-  set_groups(groups_);
 }
 
 }  // namespace liveswap::master

@@ -15,13 +15,13 @@ namespace liveswap::master {
 // Limits how often the master scans for left processes: a scan reads /proc on the master's only thread and
 // takes longer with more processes and connections. One scan serves all ended workers, and scans take at
 // most a tenth of the time.
-class LeftLooks {
+class LeftScans {
  public:
   using Milliseconds = std::chrono::milliseconds;
   using Workers = std::map<pid_t, Traces>;
-  using Look = std::function<std::optional<std::map<pid_t, Left>>(const Workers&)>;
+  using Scan = std::function<std::optional<std::map<pid_t, Left>>(const Workers&)>;
 
-  explicit LeftLooks(Look look = left_by) : look_(std::move(look)) {}
+  explicit LeftScans(Scan scan = left_by) : scan_(std::move(scan)) {}
 
   // If a scan is due, scans for all workers for which at() was called. Returns what the last scan found for
   // this worker; each result is returned once. nullopt: no new result, or the scan failed; call again. `now`:
@@ -29,7 +29,7 @@ class LeftLooks {
   std::optional<Left> at(pid_t worker, const Traces& traces, Milliseconds now);
   // The same by an immediate scan for this worker alone. Empty if /proc cannot be read.
   Left now(pid_t worker, const Traces& traces) const {
-    auto found = look_({{worker, traces}});
+    auto found = scan_({{worker, traces}});
     return found ? std::move((*found)[worker]) : Left{};
   }
   // Whether at() was called for the worker since the last forget().
@@ -40,7 +40,7 @@ class LeftLooks {
   static Milliseconds interval_after(std::chrono::nanoseconds duration);
 
  private:
-  Look look_;
+  Scan scan_;
   Workers workers_;
   std::map<pid_t, Left> found_;  // by the last scan, not returned yet
   std::optional<Milliseconds> next_;

@@ -1,6 +1,4 @@
-#include "master/preparation/reader.hpp"
-
-#include <fmt/format.h>
+#include "master/releases/store_queries.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -9,27 +7,34 @@ namespace liveswap::master {
 
 using Kind = Task::Result::Kind;
 
-struct Reader::Owner {
-  Reader* reader;
+struct StoreQueries::Owner {
+  StoreQueries* queries;
   std::size_t taken = 0;
 };
 
-Reader::Reader(uv_loop_t& loop, const SpawnRequest& store, std::size_t at_once, Milliseconds limit)
+StoreQueries::StoreQueries(uv_loop_t& loop, const spawn::Request& store, std::size_t at_once,
+                           Milliseconds limit)
     : loop_(loop), store_(store), at_once_(at_once), limit_(limit), owner_(new Owner{this}), timer_(loop) {
   timer_.on_due([this] { look(); });
 }
 
-Reader::~Reader() { owner_->reader = nullptr; }
+StoreQueries::~StoreQueries() { owner_->queries = nullptr; }
 
-Milliseconds Reader::now() const { return Milliseconds(uv_now(&loop_)); }
+Milliseconds StoreQueries::now() const { return Milliseconds(uv_now(&loop_)); }
 
-void Reader::ask(std::vector<std::string> words, Milliseconds limit, Done done) {
+void StoreQueries::ask(std::vector<std::string> words, Milliseconds limit, Done done) {
   waiting_.push_back({std::move(words), std::move(done), now() + limit});
   timer_.start(Milliseconds{0});
 }
 
+// Answers a question that liveswap-store does not.
+void StoreQueries::answer(const Question& question, Kind kind, const std::string& text) {
+  Reply reply{{kind, text, "", "", ""}, {}, {}};
+  question.done(reply);
+}
+
 // Starts waiting questions if there is room; answers those past the limit.
-void Reader::look() {
+void StoreQueries::look() {
   while (!waiting_.empty() && owner_->taken < at_once_) {
     Question next = std::move(waiting_.front());
     waiting_.pop_front();
@@ -41,20 +46,18 @@ void Reader::look() {
     if (next->until > now()) return timer_.start(next->until - now());
     const Question late = std::move(*next);
     waiting_.erase(next);
-    Reply reply{{Kind::late, "", "", "", ""}, {}, {}};
-    late.done(reply);
+    answer(late, Kind::late, "");
   }
 }
 
-void Reader::start(Question question) {
+void StoreQueries::start(Question question) {
   ++owner_->taken;
   question.place = Place(owner_.get(), [owner = owner_](const void*) {
     --owner->taken;
-    if (owner->reader) owner->reader->timer_.start(Milliseconds{0});
+    if (owner->queries) owner->queries->timer_.start(Milliseconds{0});
   });
-  SpawnRequest request = store_;
-  request.arguments = std::move(question.words);
-  request.arguments.insert(request.arguments.begin(), "liveswap-store");
+  spawn::Request request = store_;
+  request.arguments.insert(request.arguments.end(), question.words.begin(), question.words.end());
   const auto left = std::max(question.until - now(), Milliseconds{1});
   running_.push_front(std::move(question));
   const auto at = running_.begin();
@@ -71,19 +74,14 @@ void Reader::start(Question question) {
   // The destructor of `failed` frees the place.
   const Question failed = std::move(*at);
   running_.erase(at);
-  Reply reply{{Kind::unstarted, "an error inside the master cut it off", "", "", ""}, {}, {}};
-  failed.done(reply);
+  answer(failed, Kind::unstarted, "an error inside the master cut it off");
 }
 
-void Reader::give_up(const std::string& text) {
+void StoreQueries::give_up(const std::string& text) {
   const auto waiting = std::exchange(waiting_, {});
   auto running = std::exchange(running_, {});  // destroying them ends their processes
-  const auto answer = [&](const Question& question) {
-    Reply reply{{Kind::unstarted, text, "", "", ""}, {}, {}};
-    question.done(reply);
-  };
-  for (const auto& question : waiting) answer(question);
-  for (const auto& question : running) answer(question);
+  for (const auto& question : waiting) answer(question, Kind::unstarted, text);
+  for (const auto& question : running) answer(question, Kind::unstarted, text);
 }
 
 }  // namespace liveswap::master

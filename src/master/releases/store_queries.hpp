@@ -16,22 +16,22 @@ namespace liveswap::master {
 
 // Runs commands of liveswap-store, each in a process of its own: receipts may be many, large, on a hanging
 // disk, or written by other users. At most `at_once` run; the others wait in order.
-class Reader {
+class StoreQueries {
  public:
   // Held while a question occupies one of the `at_once` places.
   using Place = std::shared_ptr<const void>;
   struct Reply {
-    Task::Result result;  // `late` also if the limit passed in the queue
-    ReceivedFd document;  // came with the answer
-    Place place;          // may be kept until the document has been sent
+    Task::Result result;         // `late` also if the limit passed in the queue
+    spawn::ReceivedFd document;  // came with the answer
+    Place place;                 // may be kept until the document has been sent
   };
   using Done = std::function<void(Reply&)>;
 
-  // `store`: liveswap-store; borrowed. `limit`: from ask() to the answer.
-  Reader(uv_loop_t& loop, const SpawnRequest& store, std::size_t at_once, Milliseconds limit);
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
-  ~Reader();
+  // `store`: how to start liveswap-store; borrowed. `limit`: from ask() to the answer.
+  StoreQueries(uv_loop_t& loop, const spawn::Request& store, std::size_t at_once, Milliseconds limit);
+  StoreQueries(const StoreQueries&) = delete;
+  StoreQueries& operator=(const StoreQueries&) = delete;
+  ~StoreQueries();
 
   // `words`: arguments of liveswap-store. `done` is called once, on the loop, never from within ask(), and
   // must not throw.
@@ -49,14 +49,15 @@ class Reader {
     std::unique_ptr<Task> task{};
     Place place{};
   };
-  struct Owner;  // by which places find a living reader
+  struct Owner;  // by which places find the living object
 
   Milliseconds now() const;
   void look();
   void start(Question question);
+  static void answer(const Question& question, Task::Result::Kind kind, const std::string& text);
 
   uv_loop_t& loop_;
-  const SpawnRequest& store_;
+  const spawn::Request& store_;
   std::size_t at_once_;
   Milliseconds limit_;
   std::shared_ptr<Owner> owner_;

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+
+namespace liveswap::master {
+
+enum class Deal {
+  at_random,  // for connections
+  by_peer,    // for datagrams: one sender always to the same socket
+};
+
+// The listening sockets of one SO_REUSEPORT group. The kernel distributes new connections evenly by a
+// program, or by itself while all sockets shall get some.
+//
+// The program names sockets by their numbers in the group: the order in which they began to listen. If one
+// leaves, the last takes that number, and until a new program is set connections go astray. So only the last
+// socket is ever closed; others stay unused until their slot or set is needed again. At most 1024 sockets.
+class ReuseportGroup {
+ public:
+  explicit ReuseportGroup(Deal deal) : deal_(deal) {}
+
+  // All members by number; borrowed.
+  const std::vector<int>& sockets() const { return sockets_; }
+  // A new last member.
+  void add(int fd) { sockets_.push_back(fd); }
+  // The last member is being closed.
+  void remove_last();
+  // Sets a program with the present members, if there is none: without one a new member would get connections
+  // at once. False: the kernel refuses.
+  bool hold();
+  // Directs new connections to these members. Errors name `object`.
+  Result<void> deal_to(const std::vector<int>& sockets, const std::string& object);
+  // `fresh`, a new last member, gets the connections of `former` from now on.
+  Result<void> replace(int former, int fresh, const std::string& object);
+  // Calls `listen_again` for each member. True: the member had been shut down, and listens again.
+  void repair(const std::function<bool(int fd)>& listen_again, const std::string& object);
+
+ private:
+  bool steer(int fd, const std::vector<unsigned>& numbers) const;
+
+  Deal deal_;
+  std::vector<int> sockets_;       // by number
+  std::vector<int> dealt_to_;      // as last requested
+  std::vector<unsigned> program_;  // numbers in the program; empty: no program
+};
+
+}  // namespace liveswap::master
