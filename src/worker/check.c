@@ -1,6 +1,5 @@
 #include "check.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <link.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include "liveswap_plugin.h"
 #include "load.h"
 #include "worker/base/libc.h"
+#include "worker/base/proc_self.h"
 #include "worker/link/channel.h"
 
 static void run_selftest(void* library, const char* path) {
@@ -28,12 +28,8 @@ static void run_selftest(void* library, const char* path) {
  * running. */
 static uint64_t count_threads(void) {
   enum { OWN = 2 };
-  uint64_t count = 0;
-  DIR* tasks = opendir("/proc/self/task");
-  if (tasks == NULL) return 0;
-  for (const struct dirent* task = NULL; (task = readdir(tasks)) != NULL;) count += task->d_name[0] != '.';
-  closedir(tasks);
-  return count > OWN ? count - OWN : 0;
+  const int count = proc_self_count_threads();
+  return count > OWN ? (uint64_t)(count - OWN) : 0;
 }
 
 /* Lists the library and all libraries loaded with it, one path a line, as far as there is room. The loader

@@ -37,11 +37,9 @@ static void done(void* context, const char* error, const char* value) {
 }
 
 void hook_run(const struct options* options) {
-  void (*preupgrade)(const char*, liveswap_done, void*) = NULL;
   const struct loaded plugin = load(options->path, "liveswap_preupgrade");
-  preupgrade = (void (*)(const char*, liveswap_done, void*))plugin.entry;
   channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_START);
-  preupgrade(options->value, done, NULL);
+  ((void (*)(const char*, liveswap_done, void*))plugin.entry)(options->value, done, NULL);
   pthread_mutex_lock(&lock);
   while (!is_done) pthread_cond_wait(&finished, &lock);
   pthread_mutex_unlock(&lock);

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -99,7 +98,7 @@ static void end_all(bool timed_out) {
   const int64_t limit = clock_ms() + KILL_LIMIT_MS;
   while (reap() && clock_ms() < limit) {
     kill_children(timed_out);
-    const struct timespec step = {.tv_nsec = KILL_STEP_MS * 1000000L};
+    const struct timespec step = clock_timespec(KILL_STEP_MS);
     nanosleep(&step, NULL);
   }
 }
@@ -127,8 +126,7 @@ static void await_end(const sigset_t* waiting) {
   struct pollfd channel = {.fd = LIVESWAP_FD_CHANNEL};
   int64_t limit = INT64_MAX;
   for (reap(); child > 0 && !ordered && clock_ms() < limit; reap()) {
-    const int64_t left = limit - clock_ms();
-    const struct timespec time = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000L};
+    const struct timespec time = clock_timespec(limit - clock_ms());
     if (libc.ppoll(&channel, 1, limit < INT64_MAX ? &time : NULL, waiting) <= 0) continue;
     channel.fd = -1;
     if ((channel.revents & POLLHUP) != 0) limit = clock_ms() + LEAVE_LIMIT_MS;

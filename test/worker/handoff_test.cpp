@@ -12,8 +12,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdarg>
-#include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -70,13 +70,14 @@ long proc_self_call(int, unsigned long* first_argument) {
   *first_argument = other_fd;
   return other_call;
 }
-ssize_t proc_self_read(const char* path, char* text, size_t size) {
-  FILE* file = std::fopen((std::string("/proc/self/") + path).c_str(), "r");
-  if (file == nullptr) return -1;
-  const std::size_t found = std::fread(text, 1, size - 1, file);
-  std::fclose(file);
-  text[found] = '\0';
-  return static_cast<ssize_t>(found);
+bool proc_self_number(const char* path, const char* name, int base, unsigned long long* number) {
+  std::ifstream file(std::string("/proc/self/") + path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind(name, 0) != 0) continue;
+    *number = std::stoull(line.substr(std::strlen(name)), nullptr, base);
+    return true;
+  }
+  return false;
 }
 }
 

@@ -1,6 +1,5 @@
 #include "drain.h"
 
-#include <limits.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 
@@ -16,8 +15,7 @@ static _Atomic int64_t deadline = -1;
 static atomic_bool cooperates;
 
 bool drain_setup(void) {
-  signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  fd_flags_set(signal_fd, FLAG_HOST);
+  signal_fd = host_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   return signal_fd >= 0;
 }
 

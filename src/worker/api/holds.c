@@ -46,15 +46,6 @@ bool holds_none(void) {
   return none;
 }
 
-static void wait_until(int64_t end_ms) {
-  if (end_ms < 0) {
-    pthread_cond_wait(&changed, &lock);
-    return;
-  }
-  const struct timespec end = {.tv_sec = end_ms / 1000, .tv_nsec = (end_ms % 1000) * 1000000};
-  pthread_cond_timedwait(&changed, &lock, &end);
-}
-
 void holds_wait(void) {
   const int64_t returned = clock_ms();
   pthread_mutex_lock(&lock);
@@ -63,7 +54,9 @@ void holds_wait(void) {
     const int64_t end = draining ? drain_deadline() : returned + LINGER_LIMIT_MS;
     const bool held = lingering > 0 || (draining && application > 0);
     if (!held || (end >= 0 && clock_ms() >= end)) break;
-    wait_until(end);
+    const struct timespec until = clock_timespec(end < 0 ? 0 : end);
+    if (end < 0) pthread_cond_wait(&changed, &lock);
+    else pthread_cond_timedwait(&changed, &lock, &until);
   }
   pthread_mutex_unlock(&lock);
 }

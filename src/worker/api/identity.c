@@ -14,14 +14,10 @@ static void name_process(void) {
   const char* base = slash != NULL ? slash + 1 : self->path;
   const int length = (int)strcspn(base, ".");
   char name[NAME_SIZE];
-  switch (self->mode) {
-    case MODE_HOOK: snprintf(name, sizeof name, "lsw:hook %.*s", length, base); break;
-    case MODE_CHECK: snprintf(name, sizeof name, "lsw:check %.*s", length, base); break;
-    case MODE_WORKER:
-      snprintf(name, sizeof name, "lsw:%d/%llu %.*s", self->slot, (unsigned long long)self->generation,
-               length, base);
-      break;
-  }
+  if (self->mode == MODE_WORKER)
+    snprintf(name, sizeof name, "lsw:%d/%llu %.*s", self->slot, (unsigned long long)self->generation, length,
+             base);
+  else snprintf(name, sizeof name, "lsw:%s %.*s", self->mode == MODE_HOOK ? "hook" : "check", length, base);
   prctl(PR_SET_NAME, name);
 }
 

@@ -162,15 +162,10 @@ bool listeners_note_wait(const struct listener* listener) {
 bool listeners_expected(void) {
   for (int i = 0; i < count(); ++i) {
     const struct listener* const each = &listeners[i];
-    if (atomic_load(&each->cookie) != 0 && atomic_load(&each->expected) && !atomic_load(&each->waited) &&
-        !atomic_load(&each->closed)) {
-      return true;
-    }
+    if (each->cookie != 0 && each->expected && !each->waited && !each->closed) return true;
   }
   return false;
 }
-
-bool listeners_is_waited(const struct listener* listener) { return atomic_load(&listener->waited); }
 
 int64_t listeners_unseen_since(const struct listener* listener, int64_t now) {
   if (listener->unseen_since == 0) own(listener)->unseen_since = now;
@@ -178,8 +173,6 @@ int64_t listeners_unseen_since(const struct listener* listener, int64_t now) {
 }
 
 void listeners_note_read(const struct listener* listener) { own(listener)->is_read = true; }
-
-bool listeners_is_read(const struct listener* listener) { return listener->is_read; }
 
 int listeners_first(void) { return lent_count > 0 ? listeners[0].fd : -1; }
 
@@ -217,6 +210,10 @@ static bool same_place(const struct listener* listener, const union address* add
          memcmp(address, &listener->address, size) == 0;
 }
 
+static bool is_stream(const struct listener* listener) {
+  return atomic_load(&listener->cookie) != 0 && listener->type != SOCK_DGRAM;
+}
+
 const struct listener* listeners_accepted(int fd) {
   union address local;
   union address peer;
@@ -224,16 +221,10 @@ const struct listener* listeners_accepted(int fd) {
   socklen_t peer_size = sizeof peer;
   if (getsockname(fd, &local.any, &size) != 0) return NULL;
   for (int i = 0; i < count(); ++i) {
-    if (atomic_load(&listeners[i].cookie) == 0 || listeners[i].type == SOCK_DGRAM ||
-        !same_place(&listeners[i], &local, size))
-      continue;
+    if (!is_stream(&listeners[i]) || !same_place(&listeners[i], &local, size)) continue;
     return getpeername(fd, &peer.any, &peer_size) == 0 ? &listeners[i] : NULL;
   }
   return NULL;
-}
-
-static bool is_stream(const struct listener* listener) {
-  return atomic_load(&listener->cookie) != 0 && listener->type != SOCK_DGRAM;
 }
 
 bool listeners_have_port(uint16_t port) {
@@ -267,8 +258,6 @@ const char* listeners_file(int number, bool* is_last) {
   const bool is_file = listener->address.any.sa_family == AF_UNIX && bound->sun_path[0] == '/';
   return is_file ? bound->sun_path : NULL;
 }
-
-bool listeners_have_path(const char* path) { return listeners_at(path) != NULL; }
 
 int liveswap_listener(const char* name) {
   for (int i = 0; name != NULL && i < lent_count; ++i) {

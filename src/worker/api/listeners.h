@@ -52,7 +52,7 @@ void listeners_closed(const struct listener* listener);
 /* The listener continues with another socket, bound to the same address. */
 void listeners_renew(const struct listener* listener, uint64_t cookie);
 
-/* The stream listener at that path; NULL: none. */
+/* The stream listener at that path (abstract names begin with @); NULL: none. */
 const struct listener* listeners_at(const char* path);
 
 /* Frees the entry for any address. Connections that came in by the entry are not found any more
@@ -65,13 +65,11 @@ bool listeners_note_wait(const struct listener* listener);
 
 /* Whether the application has a listener on which no wait was seen yet. */
 bool listeners_expected(void);
-bool listeners_is_waited(const struct listener* listener);
 
 /* For the control thread: when it first saw the listener without a wait (`now` at the first call), and
  * whether a thread was seen receiving from it. */
 int64_t listeners_unseen_since(const struct listener* listener, int64_t now);
 void listeners_note_read(const struct listener* listener);
-bool listeners_is_read(const struct listener* listener);
 
 /* The first lent listener; -1: none. */
 int listeners_first(void);
@@ -92,9 +90,8 @@ const struct listener* listeners_accepted(int fd);
  * it. */
 const char* listeners_file(int number, bool* is_last);
 
-/* Whether a stream listener has that TCP port, or that path (abstract names begin with @). */
+/* Whether a stream listener has that TCP port. */
 bool listeners_have_port(uint16_t port);
-bool listeners_have_path(const char* path);
 
 /* The listener at `fd`, if its flags say that there is one; removes outdated flags. NULL: none. Keeps
  * errno. */

@@ -82,7 +82,7 @@ void readiness_expect(const struct listener* listener) {
 
 /* The caller has the lock. */
 static void say_waits(uint64_t cookie) {
-  channel_send((struct liveswap_frame){.kind = LIVESWAP_WAITS}, (const char*)&cookie, sizeof cookie);
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_WAITS}, &cookie, sizeof cookie);
   if (!deferred) over = true;
   watch();
 }

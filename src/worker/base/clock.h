@@ -6,11 +6,30 @@
 #include <stdint.h>
 #include <time.h>
 
+static inline struct timespec clock_now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time;
+}
+
 /* Milliseconds of the monotonic clock. */
 static inline int64_t clock_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  const struct timespec now = clock_now();
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* `ms` must not be negative. */
+static inline struct timespec clock_timespec(int64_t ms) {
+  return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+}
+
+/* When to repeat, on clock_ms(), what has taken the time since `began`: after `least_ms`, or after 20 times
+ * as long as it took if that is later. A scan of many thousand descriptors so takes at most 5 % of a CPU. */
+static inline int64_t clock_due_again(int64_t began, int64_t least_ms) {
+  enum { PAUSE_PER_WORK = 20 };
+  const int64_t now = clock_ms();
+  const int64_t pause = (now - began) * PAUSE_PER_WORK;
+  return now + (pause > least_ms ? pause : least_ms);
 }
 
 /* Stores the time at which a wait of at most `limit` ms starts. The coarse clock is cheaper, and a few ms
@@ -29,12 +48,6 @@ static inline int clock_left(int limit, const struct timespec* began) {
   const int64_t elapsed =
       (int64_t)(now.tv_sec - began->tv_sec) * 1000 + (now.tv_nsec - began->tv_nsec) / 1000000 - STEP_MS;
   return elapsed <= 0 ? limit : elapsed < limit ? (int)(limit - elapsed) : 0;
-}
-
-static inline struct timespec clock_now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time;
 }
 
 /* Callers express an endless wait as a very long one: cap `other` so that the sum does not overflow. */

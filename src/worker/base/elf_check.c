@@ -22,8 +22,7 @@ struct file {
   size_t why_size;
 };
 
-static bool refuse(const struct file* file, const char* format, ...) __attribute__((format(printf, 2, 3)));
-static bool refuse(const struct file* file, const char* format, ...) {
+static __attribute__((format(printf, 2, 3))) bool refuse(const struct file* file, const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(file->why, file->why_size, format, arguments);

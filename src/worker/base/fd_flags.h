@@ -60,4 +60,13 @@ static inline void fd_flags_remove(int fd, unsigned flags) {
   atomic_fetch_add(&fd_flags_changes, 1);
 }
 
+/* Marks a descriptor as the worker host's own and returns it; -1: returns -1. */
+static inline int host_fd(int fd) {
+  if (fd >= 0) fd_flags_set(fd, FLAG_HOST);
+  return fd;
+}
+
+/* Closes such a descriptor; -1: none. */
+void host_fd_close(int fd);
+
 #endif

@@ -29,17 +29,11 @@ static bool parse_hook(struct options* options, int argc, char** argv) {
   return options->path[0] == '/';
 }
 
-/* The index of `word` in `words`; -1: not found. */
-static int find_word(const char* const* words, int count, const char* word) {
-  for (int i = 0; i < count; ++i) {
-    if (strcmp(words[i], word) == 0) return i;
-  }
-  return -1;
-}
-
+/* `*choice` becomes the index of `word` in `words`. False: not found. */
 static bool parse_choice(const char* const* words, int count, const char* word, int* choice) {
-  *choice = find_word(words, count, word);
-  return *choice >= 0;
+  for (*choice = 0; *choice < count; ++*choice)
+    if (strcmp(words[*choice], word) == 0) return true;
+  return false;
 }
 
 static bool parse_more(struct options* options, const char* name, char* value) {
@@ -51,14 +45,14 @@ static bool parse_more(struct options* options, const char* name, char* value) {
     return *value != '\0';
   }
   if (strcmp(name, "--intercept") == 0) {
-    if (!parse_choice(intercepts, 2, value, &choice)) return false;
+    const bool found = parse_choice(intercepts, 2, value, &choice);
     options->intercept = (enum intercept)choice;
-    return true;
+    return found;
   }
   if (strcmp(name, "--keepalive") == 0) {
-    if (!parse_choice(keepalives, 3, value, &choice)) return false;
+    const bool found = parse_choice(keepalives, 3, value, &choice);
     options->keepalive = (enum keepalive)choice;
-    return true;
+    return found;
   }
   if (strcmp(name, "--keepalive-grace") == 0)
     return parse_number(value, 0, INT_MAX, &options->keepalive_grace_ms);
@@ -76,11 +70,6 @@ static int parse_rest(struct options* options, int at, int argc, char** argv) {
   options->arguments = argv + at;
   options->argument_count = argc - at;
   return at;
-}
-
-static bool parse_check(struct options* options, int argc, char** argv) {
-  options->mode = MODE_CHECK;
-  return parse_rest(options, 2, argc, argv) > 0;
 }
 
 static bool parse_worker(struct options* options, int argc, char** argv) {
@@ -128,7 +117,10 @@ bool options_parse(struct options* options, int argc, char** argv) {
   *options = (struct options){
       .slot = -1, .drain_limit_ms = -1, .entry = "liveswap_main", .keepalive_grace_ms = 1000};
   if (argc > 1 && strcmp(argv[1], "--hook") == 0) return parse_hook(options, argc, argv);
-  if (argc > 1 && strcmp(argv[1], "--check") == 0) return parse_check(options, argc, argv);
+  if (argc > 1 && strcmp(argv[1], "--check") == 0) {
+    options->mode = MODE_CHECK;
+    return parse_rest(options, 2, argc, argv) > 0;
+  }
   if (text == NULL) return parse_worker(options, argc, argv);
   unsetenv(LIVESWAP_WORKER_VARIABLE);
   return parse_environment(options, text, argc, argv);

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,20 +25,21 @@ struct directory {
 static int root = -1;
 static struct directory descriptors[DIRECTORIES];
 
-static int keep(int fd) {
-  if (fd >= 0) fd_flags_set(fd, FLAG_HOST);
-  return fd;
-}
-
 static int open_directory(const char* path) { return openat(root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); }
 
+/* The directories are the parent's: a child must not take them for its own. */
+static void forget_in_child(void) {
+  root = -1;
+  for (int i = 0; i < DIRECTORIES; ++i) descriptors[i].fd = -1;
+}
+
 bool proc_self_setup(void) {
-  root = keep(open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  root = host_fd(open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC));
   for (int i = 0; root >= 0 && i < DIRECTORIES; ++i) {
-    descriptors[i].fd = keep(open_directory("fd"));
+    descriptors[i].fd = host_fd(open_directory("fd"));
     if (descriptors[i].fd < 0) return false;
   }
-  return root >= 0;
+  return root >= 0 && pthread_atfork(NULL, NULL, forget_in_child) == 0;
 }
 
 int proc_self_open(const char* path) { return openat(root, path, O_RDONLY | O_CLOEXEC); }
@@ -168,29 +170,41 @@ bool proc_self_each_line(const char* path, void (*visit)(const char* line, void*
   return size == 0;
 }
 
-static void count_one(int thread, void* count) {
-  (void)thread;
-  ++*(int*)count;
+struct sought {
+  const char* name;
+  int base;
+  bool is_found;
+  unsigned long long number;
+};
+
+static void find_number(const char* line, void* context) {
+  struct sought* const sought = context;
+  const size_t size = strlen(sought->name);
+  if (strncmp(line, sought->name, size) != 0) return;
+  sought->is_found = true;
+  sought->number = strtoull(line + size, NULL, sought->base);
+}
+
+bool proc_self_number(const char* path, const char* name, int base, unsigned long long* number) {
+  struct sought sought = {.name = name, .base = base};
+  /* By lines: "Groups:" in front may be very long. */
+  if (!proc_self_each_line(path, find_number, &sought) || !sought.is_found) return false;
+  *number = sought.number;
+  return true;
 }
 
 int proc_self_count_threads(void) {
-  int count = 0;
-  return proc_self_each_thread(count_one, &count) ? count : -1;
-}
-
-static bool find_number(const char* text, const char* name, int base, unsigned long long* number) {
-  const char* const found = strstr(text, name);
-  if (found != NULL) *number = strtoull(found + strlen(name), NULL, base);
-  return found != NULL;
+  unsigned long long count = 0;
+  return proc_self_number("status", "Threads:", 10, &count) ? (int)count : -1;
 }
 
 bool proc_self_status(struct proc_self_status* status) {
-  char text[4096];
+  char text[256];
   unsigned long long filter = 0;
   if (proc_self_read("status", text, sizeof text) <= 0) return false;
   status->is_over = strstr(text, "\nState:\tZ") != NULL;
-  const bool found = find_number(text, "\nSeccomp:\t", 10, &filter) &&
-                     find_number(text, "\nSigBlk:\t", 16, &status->blocked);
+  const bool found = proc_self_number("status", "Seccomp:", 10, &filter) &&
+                     proc_self_number("status", "SigBlk:", 16, &status->blocked);
   status->is_filtered = filter != 0;
   return found;
 }

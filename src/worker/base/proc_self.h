@@ -2,6 +2,8 @@
  * Reads /proc. The directories are opened at the start, because the application may later change the root
  * directory, give up rights or run out of descriptors.
  *
+ * In a forked child all functions fail, until it calls proc_self_setup() itself.
+ *
  * No function allocates memory: the control thread calls them, and a thread of the application may hold
  * malloc's lock for ever. Any thread.
  */
@@ -53,6 +55,10 @@ bool proc_self_each_descriptor_of(pid_t pid, void (*visit)(const char* what, voi
 /* Calls `visit` for every line of a file of /proc/self, without the newline; a line above 1 KiB comes in
  * pieces. False: the file was not read to the end. */
 bool proc_self_each_line(const char* path, void (*visit)(const char* line, void* context), void* context);
+
+/* The number behind `name` at the start of a line in a file of /proc/self, e.g. "SigBlk:" in "status". False:
+ * not found, or the file is gone. */
+bool proc_self_number(const char* path, const char* name, int base, unsigned long long* number);
 
 /* State of the main thread. False: unknown. */
 struct proc_self_status {

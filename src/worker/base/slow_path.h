@@ -9,17 +9,14 @@
 #include <stdbool.h>
 
 enum slow_path {
-  SLOW_READINESS =
-      1,           /* the first wait for a connection shows that the application is ready (api/readiness.h) */
-  SLOW_LOOP = 2,   /* not known yet whether the application is an event loop (interpose/event_loop.h) */
-  SLOW_NEEDED = 4, /* the control thread is needed, and may be parked (control/parking.h) */
-  SLOW_ADOPTS =
-      8, /* connections may come that the application shall accept (takeover/adopted_connections.h) */
-  SLOW_ADOPTABLE = 16,  /* connections to adopt have come */
+  SLOW_READINESS = 1,   /* the first wait for a connection is looked for (api/readiness.h) */
+  SLOW_LOOP = 2,        /* not known yet whether the application is an event loop (interpose/event_loop.h) */
+  SLOW_NEEDED = 4,      /* the control thread is needed, and may be parked (control/parking.h) */
+  SLOW_ADOPTS = 8,      /* the application may have to accept handed-off connections */
+  SLOW_ADOPTABLE = 16,  /* such connections have come (takeover/adopted_connections.h) */
   SLOW_REVOKED = 32,    /* the application's listeners have been revoked (takeover/revoke.h) */
   SLOW_CHILD = 64,      /* this process is a child that the worker has forked (takeover/forked_child.h) */
-  SLOW_SENT_BACK = 128, /* an accept() without a connection has sent its thread back to poll or select
-                           (interpose/poll_select.h) */
+  SLOW_SENT_BACK = 128, /* an accept() has sent its thread back to poll or select (interpose/poll_select.h) */
   SLOW_TRAFFIC = 256,   /* requests and answers on connections are followed (takeover/traffic.h) */
 };
 

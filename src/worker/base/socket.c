@@ -13,6 +13,11 @@ bool socket_cookie(int fd, uint64_t* cookie) {
   return getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &size) == 0;
 }
 
+bool socket_is(int fd, uint64_t cookie) {
+  uint64_t found = 0;
+  return socket_cookie(fd, &found) && found == cookie;
+}
+
 int socket_option(int fd, int option) {
   int value = -1;
   socklen_t size = sizeof value;
@@ -27,6 +32,18 @@ void socket_end_blocking(int fd) {
   int on = 1;
   libc.ioctl(fd, FIONBIO, &on);
   errno = before;
+}
+
+bool socket_is_ended(int fd) {
+  struct pollfd end = {fd, POLLRDHUP, 0};
+  return libc.poll(&end, 1, 0) > 0 && (end.revents & POLLRDHUP) != 0;
+}
+
+void socket_copy_limit(int from, int to, int option) {
+  struct timeval limit;
+  socklen_t size = sizeof limit;
+  if (getsockopt(from, SOL_SOCKET, option, &limit, &size) == 0)
+    libc.setsockopt(to, SOL_SOCKET, option, &limit, size);
 }
 
 int socket_receive_limit(int fd) {

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -99,11 +98,11 @@ static bool reads(long call) {
 static bool accepts(long call) { return call == SYS_accept || call == SYS_accept4; }
 
 /* Whether to interrupt a thread that is in `call`. */
-typedef bool (*choice)(long call, unsigned long first_argument, void* context);
+typedef bool choice(long call, int fd);
 
 struct round {
-  choice choose;
-  void* context;
+  choice* choose;       /* NULL: interrupts none */
+  void (*note)(int fd); /* of interrupt_note_readers(), or NULL */
 };
 
 static void visit(int thread, void* context) {
@@ -111,53 +110,38 @@ static void visit(int thread, void* context) {
   unsigned long argument = 0;
   if (thread == gettid()) return;
   const long call = proc_self_call(thread, &argument);
-  if (call != SELF_CALL_NONE && round->choose(call, argument, round->context)) interrupt_thread(thread);
-}
-
-static void each_thread(choice choose, void* context) {
-  proc_self_each_thread(visit, &(struct round){choose, context});
+  if (call == SELF_CALL_NONE) return;
+  if (round->choose != NULL && round->choose(call, (int)argument)) interrupt_thread(thread);
+  if (round->note == NULL) return;
+  if (call == SELF_CALL_UNKNOWN || call == SELF_CALL_RUNNING) round->note(INTERRUPT_ANY);
+  else if (reads(call)) round->note((int)argument);
 }
 
 /* Also threads blocked in recv on a UDP listener, or in an accept that the worker host does not intercept:
  * uninterrupted, each would take one more packet or connection. */
-static bool waits(long call, unsigned long argument, void* context) {
-  (void)context;
+static bool waits(long call, int fd) {
   return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) ||
-         ((reads(call) || accepts(call)) && (fd_flags((int)argument) & FLAG_REVOKED) != 0);
+         ((reads(call) || accepts(call)) && (fd_flags(fd) & FLAG_REVOKED) != 0);
 }
-
-void interrupt_waiting_threads(void) { each_thread(waits, NULL); }
 
 /* A running thread may be reading from the file that the descriptor referred to before. */
-static bool uses_moved(long call, unsigned long argument, void* context) {
-  (void)context;
+static bool uses_moved(long call, int fd) {
   return call == SELF_CALL_UNKNOWN || call == SELF_CALL_RUNNING || waits_for_descriptors(call) ||
-         (reads(call) && (fd_flags((int)argument) & FLAG_MOVED) != 0);
+         (reads(call) && (fd_flags(fd) & FLAG_MOVED) != 0);
 }
 
-void interrupt_users_of_moved(void) { each_thread(uses_moved, NULL); }
-
-struct note {
-  void (*note)(int fd);
-};
-
-static bool note_reader(long call, unsigned long argument, void* context) {
-  if (call == SELF_CALL_UNKNOWN || call == SELF_CALL_RUNNING)
-    ((const struct note*)context)->note(INTERRUPT_ANY);
-  if (reads(call)) ((const struct note*)context)->note((int)argument);
-  return false;
+void interrupt_waiting_threads(void) { proc_self_each_thread(visit, &(struct round){.choose = waits}); }
+void interrupt_users_of_moved(void) { proc_self_each_thread(visit, &(struct round){.choose = uses_moved}); }
+void interrupt_note_readers(void (*note)(int fd)) {
+  proc_self_each_thread(visit, &(struct round){.note = note});
 }
-
-void interrupt_note_readers(void (*note)(int fd)) { each_thread(note_reader, &(struct note){note}); }
 
 static bool is_pending(int thread, int signal) {
   char path[32];
-  char text[4096];
   unsigned long long pending = 0;
   snprintf(path, sizeof path, "task/%d/status", thread);
-  if (proc_self_read(path, text, sizeof text) <= 0) return false; /* the thread has just ended */
-  const char* const line = strstr(text, "\nSigPnd:");
-  return line == NULL || sscanf(line, "\nSigPnd: %llx", &pending) != 1 || (pending >> (signal - 1) & 1) != 0;
+  /* Without the line, the thread has just ended. */
+  return proc_self_number(path, "SigPnd:", 16, &pending) && (pending >> (signal - 1) & 1) != 0;
 }
 
 static void look_for_reader(int thread, void* found) {

@@ -6,6 +6,7 @@
 #ifndef LIVESWAP_WORKER_BASE_THREAD_INTERRUPT_H
 #define LIVESWAP_WORKER_BASE_THREAD_INTERRUPT_H
 
+#include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -43,6 +44,12 @@ extern __thread volatile unsigned interrupt_counter;
 /* How often signals of the worker host have interrupted the calling thread. A wait that failed with EINTR is
  * repeated if the count has changed. One load. */
 static inline unsigned interrupt_count(void) { return interrupt_counter; }
+
+/* Whether a signal of the worker host has ended a call, with EINTR, that began when the count was `before`.
+ */
+static inline bool interrupt_ended(int result, unsigned before) {
+  return result < 0 && errno == EINTR && interrupt_count() != before;
+}
 
 /* Adds one to the count; for the handler of the wakeup signal (control/wakeup_signal.h). */
 void interrupt_note(void);

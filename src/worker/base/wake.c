@@ -3,15 +3,12 @@
 #include <sys/eventfd.h>
 
 #include "fd_flags.h"
-#include "slow_path.h"
 
 static int event_fd = -1;
 
 bool wake_setup(void) {
-  event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (event_fd < 0) return false;
-  fd_flags_set(event_fd, FLAG_HOST);
-  return true;
+  event_fd = host_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  return event_fd >= 0;
 }
 
 /* Writes the eventfd first: a control thread that is about to park polls the eventfd once more, and then does
@@ -20,8 +17,6 @@ void wake_control_thread(void) {
   eventfd_write(event_fd, 1);
   slow_path_add(SLOW_NEEDED);
 }
-
-void wake_if_parked(void) { slow_path_add(SLOW_NEEDED); }
 
 int wake_fd(void) { return event_fd; }
 

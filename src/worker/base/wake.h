@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+#include "slow_path.h"
+
 /* Called once, before the control thread starts. False, with errno. */
 bool wake_setup(void);
 
@@ -16,7 +18,7 @@ void wake_control_thread(void);
 
 /* Starts a parked control thread; does not wake a running one. For work that a running control thread notices
  * in its poll(), and for which the control thread checks before it parks. Any thread; async-signal-safe. */
-void wake_if_parked(void);
+static inline void wake_if_parked(void) { slow_path_add(SLOW_NEEDED); }
 
 /* For the control thread: the eventfd, readable after wake_control_thread(). Borrowed. */
 int wake_fd(void);

@@ -28,6 +28,11 @@ enum { STACK_SIZE = 256 * 1024 };
 /* CPUs of the process at the start; empty, and not used, if the type is too small for them. */
 static cpu_set_t affinity;
 
+/* What does work that is due and returns when to call again. */
+static int64_t (*const steps[])(void) = {orphan_step,          revoke_step,          retire_step,
+                                         handoff_step,         adopted_step,         give_back_step,
+                                         readiness_watch_step, unseen_listeners_step};
+
 /* The earlier of two times; -1 means never. */
 static int64_t earlier(int64_t one, int64_t other) {
   return one < 0 || (other >= 0 && other < one) ? other : one;
@@ -53,14 +58,8 @@ static void* control(void* before) {
   for (;;) {
     if (connected && drain_is_on() && clock_ms() >= count_due) count_due = connection_count_report_change();
     if (!connected) count_due = -1;
-    int64_t due = earlier(count_due, orphan_step());
-    due = earlier(due, revoke_step());
-    due = earlier(due, retire_step());
-    due = earlier(due, handoff_step());
-    due = earlier(due, adopted_step());
-    due = earlier(due, give_back_step());
-    due = earlier(due, readiness_watch_step());
-    due = earlier(due, unseen_listeners_step());
+    int64_t due = count_due;
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; ++i) due = earlier(due, steps[i]());
     /* poll() ignores negative descriptors. */
     struct pollfd wake[] = {{connected ? channel_fd() : -1, POLLIN, 0},
                             {linger_fd(), POLLIN, 0},
@@ -83,8 +82,7 @@ static void* control(void* before) {
   return NULL;
 }
 
-/* The new thread blocks every signal. */
-static bool start(pthread_t* thread, pthread_t* before) {
+bool control_thread_make(pthread_t* thread, void* (*run)(void*), void* argument) {
   pthread_attr_t attributes;
   sigset_t all;
   sigset_t mask;
@@ -92,7 +90,7 @@ static bool start(pthread_t* thread, pthread_t* before) {
   pthread_attr_setstacksize(&attributes, STACK_SIZE);
   sigfillset(&all);
   libc.pthread_sigmask(SIG_BLOCK, &all, &mask);
-  errno = libc.pthread_create(thread, &attributes, control, before);
+  errno = libc.pthread_create(thread, &attributes, run, argument);
   const bool started = errno == 0;
   libc.pthread_sigmask(SIG_SETMASK, &mask, NULL);
   pthread_attr_destroy(&attributes);
@@ -111,7 +109,7 @@ bool control_thread_start(void) {
   static bool is_first = true;
   pthread_t next;
   before = present;
-  if (!start(&next, is_first ? NULL : &before)) return false;
+  if (!control_thread_make(&next, control, is_first ? NULL : &before)) return false;
   present = next;
   is_first = false;
   return true;

@@ -34,38 +34,30 @@ static void drain(int64_t limit_ms, bool succeeded) {
   if (!drain_is_cooperative()) retire_begin(options, succeeded);
 }
 
-static void adopt(const char* text, size_t size, uint64_t waited_ms, int fd) {
+/* ADOPT, REPLACE: `fd` (owned; negative: lost on the way) is for the listener whose cookie is in `text`. */
+static void take_socket(const struct liveswap_frame* frame, const char* text, size_t size, int fd) {
+  const bool is_adopt = frame->kind == LIVESWAP_ADOPT;
   uint64_t cookie = 0;
   if (fd < 0) {
     liveswap_log(LIVESWAP_WARNING,
-                 "lost a connection of the worker before: no descriptor was left for it (RLIMIT_NOFILE)");
-    return;
-  }
-  if (size != sizeof cookie) {
+                 is_adopt
+                     ? "lost a connection of the worker before: no descriptor was left for it (RLIMIT_NOFILE)"
+                     : "no descriptor was left for the socket that replaces a listener (RLIMIT_NOFILE)");
+  } else if (size != sizeof cookie) {
     libc.close(fd);
-    return;
+  } else {
+    memcpy(&cookie, text, sizeof cookie);
+    if (is_adopt) adopted_put(cookie, fd, (int64_t)frame->count);
+    else lost_listener_replace(cookie, fd);
   }
-  memcpy(&cookie, text, sizeof cookie);
-  adopted_put(cookie, fd, (int64_t)waited_ms);
-}
-
-static void replace(const char* text, size_t size, int fd) {
-  uint64_t cookie = 0;
-  if (fd < 0) {
-    liveswap_log(LIVESWAP_WARNING,
-                 "no descriptor was left for the socket that replaces a listener (RLIMIT_NOFILE)");
-    return;
-  }
-  if (size == sizeof cookie) memcpy(&cookie, text, sizeof cookie);
-  lost_listener_replace(cookie, fd);
 }
 
 /* `fd` is owned, or -1. */
 static void serve_frame(const struct liveswap_frame* frame, const char* text, size_t size, int fd) {
   switch (frame->kind) {
     case LIVESWAP_ANSWER: open_requests_answered(frame->value, (int)frame->count, fd); return;
-    case LIVESWAP_ADOPT: adopt(text, size, frame->count, fd); return;
-    case LIVESWAP_REPLACE: replace(text, size, fd); return;
+    case LIVESWAP_ADOPT:
+    case LIVESWAP_REPLACE: take_socket(frame, text, size, fd); return;
     case LIVESWAP_DRAIN: drain(frame->value, (frame->count & LIVESWAP_DRAIN_SUCCEEDED) != 0); break;
     case LIVESWAP_EXPIRED: revoke_listeners(); break;
     case LIVESWAP_MESSAGE:

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <unistd.h>
 
 #include "control_thread.h"
 #include "wakeup_signal.h"
@@ -109,16 +108,11 @@ void control_thread_recheck_signal(void) {
   if (control_thread_is_parked() && !forked_child_runs() && !wakeup_signal_is_deliverable()) wake_if_parked();
 }
 
-static bool is_abandoned(void) {
-  struct pollfd end = {channel_fd(), POLLIN, 0};
-  return libc.poll(&end, 1, 0) > 0 && (end.revents & POLLHUP) != 0;
-}
-
 /* While the master lives, the master ends a worker that passes no safe point; afterwards the signal handler
  * does. */
 static void end_if_hanging(void) {
   static int64_t abandoned_since = -1;
-  if (!is_abandoned()) return;
+  if (channel_has_master()) return;
   output_abandoned();
   if (abandoned_since < 0) abandoned_since = clock_ms();
   orphan_end_hanging(clock_ms() - abandoned_since, options->drain_limit_ms, options->term_grace_ms);

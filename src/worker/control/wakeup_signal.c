@@ -6,10 +6,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "worker/base/clock.h"
 #include "worker/base/libc.h"
 #include "worker/base/thread_interrupt.h"
 
-enum { WAKEUP = SIGURG, REST_MAX_MS = 1024 };
+enum { REST_MAX_MS = 1024 };
 
 static int channel = -1;
 static void (*received)(void);
@@ -25,13 +26,13 @@ static void on_signal(int number) {
 }
 
 bool wakeup_signal_setup(int of_channel, void (*call)(void)) {
-  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = WAKEUP};
+  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGURG};
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
   channel = of_channel;
   received = call;
   event._sigev_un._tid = getpid();
   sigfillset(&action.sa_mask);
-  return libc.sigaction(WAKEUP, &action, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &event, &timer) == 0;
+  return libc.sigaction(SIGURG, &action, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &event, &timer) == 0;
 }
 
 static bool set_async(bool on) {
@@ -42,13 +43,13 @@ static bool set_async(bool on) {
 bool wakeup_signal_arm(void) {
   /* The first thread has the number of the process. */
   const struct f_owner_ex owner = {F_OWNER_TID, getpid()};
-  return libc.fcntl(channel, F_SETOWN_EX, &owner) == 0 && libc.fcntl(channel, F_SETSIG, WAKEUP) == 0 &&
+  return libc.fcntl(channel, F_SETOWN_EX, &owner) == 0 && libc.fcntl(channel, F_SETSIG, SIGURG) == 0 &&
          set_async(true);
 }
 
 /* 0: never. */
 static void set_timer(int64_t ms) {
-  const struct itimerspec when = {.it_value = {ms / 1000, ms % 1000 * 1000000}};
+  const struct itimerspec when = {.it_value = clock_timespec(ms)};
   rest_ms = ms;
   timer_settime(timer, 0, &when, NULL);
 }
@@ -63,17 +64,13 @@ void wakeup_signal_repeat(void) {
   set_timer(next < REST_MAX_MS ? next : REST_MAX_MS);
 }
 
-bool wakeup_signal_is(int number) { return number == WAKEUP; }
-
-bool wakeup_signal_is_blocked(const sigset_t* mask) { return sigismember(mask, WAKEUP) == 1; }
-
 static bool is_handled(void) {
   struct sigaction action;
-  return libc.sigaction(WAKEUP, NULL, &action) == 0 && action.sa_handler == on_signal;
+  return libc.sigaction(SIGURG, NULL, &action) == 0 && action.sa_handler == on_signal;
 }
 
 bool wakeup_signal_is_deliverable_with(unsigned long long blocked) {
-  return is_handled() && (blocked >> (WAKEUP - 1) & 1) == 0;
+  return is_handled() && (blocked >> (SIGURG - 1) & 1) == 0;
 }
 
 bool wakeup_signal_is_deliverable(void) {

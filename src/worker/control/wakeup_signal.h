@@ -44,9 +44,9 @@ bool wakeup_signal_is_deliverable(void);
 /* The same for a thread with this mask (SigBlk of /proc). */
 bool wakeup_signal_is_deliverable_with(unsigned long long blocked);
 
-bool wakeup_signal_is_blocked(const sigset_t* mask);
+static inline bool wakeup_signal_is_blocked(const sigset_t* mask) { return sigismember(mask, SIGURG) == 1; }
 
 /* Whether `number` is the wakeup signal. */
-bool wakeup_signal_is(int number);
+static inline bool wakeup_signal_is(int number) { return number == SIGURG; }
 
 #endif

@@ -95,34 +95,23 @@ static bool wait_for_connection(int fd) {
   return found < 0 && errno == EINTR && (interrupt_count() != interrupts || handlers_restart());
 }
 
-/* A non-blocking Unix socket, such as a placeholder, does not report a shutdown in accept(). */
-static bool is_shut_down(int fd) {
-  struct pollfd end = {fd, POLLRDHUP, 0};
-  return libc.poll(&end, 1, 0) > 0 && (end.revents & (POLLRDHUP | POLLHUP)) != 0;
+static bool fail(int error) {
+  errno = error;
+  return false;
 }
 
 /* After EAGAIN: waits where accept() would block. True: try again. False, with errno. */
 static COLD bool may_wait(int fd) {
   const unsigned flags = fd_flags(fd);
-  if ((flags & FLAG_REVOKED) != 0 && is_shut_down(fd)) {
-    errno = EINVAL;
-    return false;
-  }
-  if (poll_select_was_woken()) {
-    /* poll() woke the thread because the listener was revoked: the event loop must go on. */
-    errno = ECONNABORTED;
-    return false;
-  }
-  if ((flags & FLAG_BLOCKING) == 0 || !is_known(fd) || still_blocking(fd)) {
-    errno = EAGAIN;
-    return false;
-  }
-  if ((flags & FLAG_EPOLLED) != 0 || ((flags & FLAG_POLLED) != 0 && poll_select_may_go_back())) {
-    /* Another worker has taken the connection that poll or epoll had reported. Waiting here would block the
-     * event loop. */
-    errno = ECONNABORTED;
-    return false;
-  }
+  /* A non-blocking Unix socket, such as a placeholder, does not report a shutdown in accept(). */
+  if ((flags & FLAG_REVOKED) != 0 && socket_is_ended(fd)) return fail(EINVAL);
+  /* poll() woke the thread because the listener was revoked: the event loop must go on. */
+  if (poll_select_was_woken()) return fail(ECONNABORTED);
+  if ((flags & FLAG_BLOCKING) == 0 || !is_known(fd) || still_blocking(fd)) return fail(EAGAIN);
+  /* Another worker has taken the connection that poll or epoll had reported. Waiting here would block the
+   * event loop. */
+  if ((flags & FLAG_EPOLLED) != 0 || ((flags & FLAG_POLLED) != 0 && poll_select_may_go_back()))
+    return fail(ECONNABORTED);
   return wait_for_connection(fd);
 }
 
@@ -175,7 +164,7 @@ static inline int accept_one(int fd, struct sockaddr* address, socklen_t* size, 
       if (fd_flags(connection) != 0 || control_thread_looks_for_loop()) note_connection(connection);
       return connection;
     }
-    if (errno == EINTR && interrupt_count() != interrupts)
+    if (interrupt_ended(connection, interrupts))
       continue; /* a call with a time limit is not restarted by the kernel */
     if (errno != EAGAIN || is_plain_nonblocking(fd) || !may_wait(fd)) return -1;
   }

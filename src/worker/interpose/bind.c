@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -34,32 +33,27 @@
 #include "worker/takeover/unseen_listeners.h"
 
 /* From /proc: umask() can only read the value by changing it. */
-static mode_t current_umask(void) {
-  char text[512];
-  unsigned mask = 022;
-  if (proc_self_read("status", text, sizeof text) <= 0) return (mode_t)mask;
-  const char* line = strstr(text, "\nUmask:");
-  if (line != NULL) sscanf(line, "\nUmask: %o", &mask);
-  return (mode_t)mask;
+static uint32_t current_umask(void) {
+  unsigned long long mask = 022;
+  proc_self_number("status", "Umask:", 8, &mask);
+  return (uint32_t)mask;
 }
 
-/* A path is relative to the application's working directory; the master has another. */
+bool path_absolute(const char* path, char absolute[PATH_SIZE]) {
+  char here[PATH_SIZE / 2] = "";
+  if (path[0] != '/' && getcwd(here, sizeof here) == NULL) return false;
+  return snprintf(absolute, PATH_SIZE, "%s%s%s", here, path[0] == '/' ? "" : "/", path) < PATH_SIZE;
+}
+
 static bool make_absolute(struct liveswap_bind* body) {
   struct sockaddr_un* address = (struct sockaddr_un*)body->address;
   char path[sizeof address->sun_path + 1] = "";
+  char absolute[PATH_SIZE];
   memcpy(path, address->sun_path, body->address_size - offsetof(struct sockaddr_un, sun_path));
-  char whole[4096 + sizeof path];
-  if (path[0] == '/') {
-    snprintf(whole, sizeof whole, "%s", path);
-  } else {
-    char here[4096];
-    if (getcwd(here, sizeof here) == NULL) return false;
-    snprintf(whole, sizeof whole, "%s/%s", here, path);
-  }
-  const size_t size = strlen(whole);
-  if (size >= sizeof address->sun_path) return false;
-  memcpy(address->sun_path, whole, size + 1);
-  body->address_size = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + size + 1);
+  if (!path_absolute(path, absolute) || strlen(absolute) >= sizeof address->sun_path) return false;
+  const size_t size = strlen(absolute) + 1;
+  memcpy(address->sun_path, absolute, size);
+  body->address_size = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + size);
   return true;
 }
 

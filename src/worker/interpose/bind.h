@@ -3,6 +3,7 @@
 #ifndef LIVESWAP_WORKER_INTERPOSE_BIND_H
 #define LIVESWAP_WORKER_INTERPOSE_BIND_H
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 /* The caller passes the call on to the kernel. */
@@ -12,5 +13,10 @@ enum { TAKEOVER_NOT_OURS = -1 };
  * Any thread but the control thread, which receives the answer. */
 int takeover_bind(int fd, const struct sockaddr* address, socklen_t size);
 int takeover_listen(int fd, int backlog);
+
+/* A path is relative to the application's working directory; the master has another. False: too long, or the
+ * working directory is gone. */
+enum { PATH_SIZE = 4096 };
+bool path_absolute(const char* path, char absolute[PATH_SIZE]);
 
 #endif

@@ -36,7 +36,7 @@ static bool let_go(int fd, const struct listener* listener) {
   const uint64_t cookie = listener->cookie;
   listeners_forget(listener);
   readiness_review();
-  channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&cookie, sizeof cookie);
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, &cookie, sizeof cookie);
   return true;
 }
 

@@ -7,15 +7,11 @@
 #include <linux/close_range.h>
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "event_loop.h"
@@ -44,14 +40,13 @@ struct copies {
 
 static void count_copy(int fd, void* context) {
   struct copies* copies = context;
-  uint64_t cookie = 0;
-  if (socket_cookie(fd, &cookie) && cookie == copies->cookie) ++copies->count;
+  if (socket_is(fd, copies->cookie)) ++copies->count;
 }
 
 /* A lent listener on which the application had waited: this slot would serve no more connections. False if a
  * child may serve them. */
 static bool is_abandoned(const struct listener* lent) {
-  return listeners_is_waited(lent) && !drain_is_on() && !descendants_may_be();
+  return lent->waited && !drain_is_on() && !descendants_may_be();
 }
 
 /* The application has closed a descriptor of the listener. After the last one the master may stop listening,
@@ -64,8 +59,7 @@ static void released(const struct listener* listener) {
   if (!is_lent) adopted_forget(listener);
   listeners_closed(listener);
   readiness_review();
-  channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, (const char*)&copies.cookie,
-               sizeof copies.cookie);
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_UNLISTEN}, &copies.cookie, sizeof copies.cookie);
 }
 
 /* Saves errno and blocks cancellation, so that what the worker host does after the application's call does

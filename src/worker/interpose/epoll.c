@@ -1,8 +1,6 @@
 /* epoll_ctl(); epoll_wait() and its variants. Each wait begins with a safe point (control/parking.h). A wait
  * that a signal of the worker host interrupts is repeated; the application does not see EINTR. */
-#include <errno.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -54,35 +52,21 @@ static inline void begin_wait(const sigset_t* mask) {
   if (slow_path_has(SLOW_LOOP | SLOW_NEEDED) || mask != NULL) begin_slow(mask);
 }
 
-/* Whether a signal of the worker host has interrupted a wait since the count was `interrupts`. */
-static bool is_interrupted(int found, unsigned interrupts) {
-  return found < 0 && errno == EINTR && interrupt_count() != interrupts;
-}
-
 static int wait_once(int epoll, struct epoll_event* events, int count, int limit, const sigset_t* mask) {
   return mask == NULL ? libc.epoll_wait(epoll, events, count, limit)
                       : libc.epoll_pwait(epoll, events, count, limit, mask);
-}
-
-/* Continues an interrupted wait. */
-static COLD int wait_on(int epoll, struct epoll_event* events, int count, int limit,
-                        const struct timespec* began, const sigset_t* mask) {
-  for (;;) {
-    begin_wait(mask);
-    const unsigned interrupts = interrupt_count();
-    const int found = wait_once(epoll, events, count, clock_left(limit, began), mask);
-    if (!is_interrupted(found, interrupts)) return found;
-  }
 }
 
 INTERPOSED int epoll_pwait(int epoll, struct epoll_event* events, int count, int limit,
                            const sigset_t* mask) {
   struct timespec began;
   clock_note(&began, limit);
-  begin_wait(mask);
-  const unsigned interrupts = interrupt_count();
-  const int found = wait_once(epoll, events, count, limit, mask);
-  return is_interrupted(found, interrupts) ? wait_on(epoll, events, count, limit, &began, mask) : found;
+  for (int left = limit;; left = clock_left(limit, &began)) {
+    begin_wait(mask);
+    const unsigned interrupts = interrupt_count();
+    const int found = wait_once(epoll, events, count, left, mask);
+    if (!interrupt_ended(found, interrupts)) return found;
+  }
 }
 
 INTERPOSED int epoll_wait(int epoll, struct epoll_event* events, int count, int limit) {
@@ -97,6 +81,6 @@ INTERPOSED int epoll_pwait2(int epoll, struct epoll_event* events, int count, co
     begin_wait(mask);
     const unsigned interrupts = interrupt_count();
     const int found = libc.epoll_pwait2(epoll, events, count, limit != NULL ? &left : NULL, mask);
-    if (!is_interrupted(found, interrupts)) return found;
+    if (!interrupt_ended(found, interrupts)) return found;
   }
 }

@@ -31,12 +31,10 @@ static int set_status(int fd, int wanted) {
   return 0;
 }
 
-/* UDP sockets are excluded: accept() can wait for a listener that is non-blocking in the kernel, but no
- * receiving call does that for a UDP socket. */
-static bool has_datagrams(int fd) { return socket_option(fd, SO_TYPE) == SOCK_DGRAM; }
-
 static COLD bool is_guarded(int fd) {
-  if (has_datagrams(fd)) return false;
+  /* UDP sockets are excluded: accept() can wait for a listener that is non-blocking in the kernel, but no
+   * receiving call does that for a UDP socket. */
+  if (socket_option(fd, SO_TYPE) == SOCK_DGRAM) return false;
   return (fd_flags(fd) & (FLAG_REVOKED | FLAG_INHERITED)) != 0 ||
          ((fd_flags(fd) & FLAG_HELD) != 0 && listeners_held(fd) != NULL);
 }
@@ -52,14 +50,9 @@ static COLD int fcntl_flagged(int fd, int command, void* argument) {
   const long number = (long)argument;
   if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) return duplicate(fd, command, (int)number);
   if (!is_guarded(fd)) return libc.fcntl(fd, command, argument);
-  switch (command) {
-    case F_SETFL: return set_status(fd, (int)number);
-    case F_GETFL: {
-      const int found = libc.fcntl(fd, command);
-      return found >= 0 && (fd_flags(fd) & FLAG_BLOCKING) != 0 ? found & ~O_NONBLOCK : found;
-    }
-    default: return libc.fcntl(fd, command, argument);
-  }
+  if (command == F_SETFL) return set_status(fd, (int)number);
+  const int done = libc.fcntl(fd, command, argument);
+  return command == F_GETFL && done >= 0 && (fd_flags(fd) & FLAG_BLOCKING) != 0 ? done & ~O_NONBLOCK : done;
 }
 
 /*

@@ -9,21 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bind.h"
 #include "worker/api/listeners.h"
 #include "worker/api/readiness.h"
 #include "worker/base/libc.h"
 #include "worker/control/request.h"
 #include "worker/takeover/forked_child.h"
 #include "worker/takeover/lost_listener.h"
-
-enum { PATH_SIZE = 4096 };
-
-/* A path is relative to the application's working directory; the master has another. */
-static bool make_absolute(const char* path, char absolute[PATH_SIZE]) {
-  char here[2048] = "";
-  if (path[0] != '/' && getcwd(here, sizeof here) == NULL) return false;
-  return snprintf(absolute, PATH_SIZE, "%s%s%s", here, path[0] == '/' ? "" : "/", path) < PATH_SIZE;
-}
 
 /* Whether the master may hold a listener at that path. Once the worker is ready, that is possible only if the
  * application has bound listeners. */
@@ -41,7 +33,7 @@ static bool ask_to_unlink(const char* path, int* result) {
     *result = -1;
     return errno == ENOENT;
   }
-  if (!S_ISSOCK(found.st_mode) || !make_absolute(path, absolute)) return false;
+  if (!S_ISSOCK(found.st_mode) || !path_absolute(path, absolute)) return false;
   const struct request request = {
       .kind = LIVESWAP_UNLINK, .text = absolute, .size = strlen(absolute), .fd = -1};
   const int error = request_ask(&request, NULL);
@@ -65,7 +57,7 @@ static bool ask_to_rename(const char* from, const char* to, int* result) {
   char absolute[PATH_SIZE];
   int given = -1;
   if (!may_be_held(from) || to == NULL || forked_child_runs() || !listeners_bound()) return false;
-  if (!make_absolute(from, paths) || !is_listener(from, paths) || !make_absolute(to, absolute)) return false;
+  if (!path_absolute(from, paths) || !is_listener(from, paths) || !path_absolute(to, absolute)) return false;
   const struct listener* listener = listeners_at(paths);
   const size_t first = strlen(paths) + 1;
   memcpy(paths + first, absolute, strlen(absolute));

@@ -11,8 +11,6 @@
  */
 #include "poll_select.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,40 +62,40 @@ static bool is_time(const struct timespec* time) {
   return time == NULL || (time->tv_sec >= 0 && time->tv_nsec >= 0 && time->tv_nsec < 1000000000);
 }
 
-/* Notes waits for held listeners. Returns whether there is one. */
+/* Notes a wait for `fd` to be readable. Returns whether that is a held listener. */
+static bool note_wait(int fd) {
+  if (forked_child_is_here()) forked_child_uses(fd);
+  if ((fd_flags(fd) & FLAG_HELD) == 0) return false;
+  blocking_mode_note_wait(fd, FLAG_POLLED);
+  readiness_seen(fd);
+  return true;
+}
+
 static bool note_polled(const struct pollfd* fds, nfds_t count) {
   bool found = false;
-  for (nfds_t i = 0; i < count; ++i) {
-    if (forked_child_is_here() && (fds[i].events & POLLIN) != 0) forked_child_uses(fds[i].fd);
-    if ((fd_flags(fds[i].fd) & FLAG_HELD) == 0 || (fds[i].events & POLLIN) == 0) continue;
-    blocking_mode_note_wait(fds[i].fd, FLAG_POLLED);
-    readiness_seen(fds[i].fd);
-    found = true;
-  }
+  for (nfds_t i = 0; i < count; ++i)
+    if ((fds[i].events & POLLIN) != 0 && note_wait(fds[i].fd)) found = true;
   return found;
 }
 
-static int count_events(const struct pollfd* fds, nfds_t count) {
-  int events = 0;
-  for (nfds_t i = 0; i < count; ++i) events += fds[i].revents != 0;
-  return events;
+/* Whether the wait is for a held listener to be readable. */
+static bool is_for_held(const struct pollfd* wanted) {
+  return (wanted->events & POLLIN) != 0 && (fd_flags(wanted->fd) & FLAG_HELD) != 0;
 }
 
 /* Events of a listener that was replaced during the wait belong to a former socket: poll the descriptor
- * again. */
-static void look_again(struct pollfd* fds, nfds_t count) {
-  for (nfds_t i = 0; i < count; ++i) {
-    if (fds[i].revents == 0 || (fd_flags(fds[i].fd) & FLAG_REVOKED) == 0) continue;
-    struct pollfd now_there = {fds[i].fd, fds[i].events, 0};
-    fds[i].revents = libc.poll(&now_there, 1, 0) > 0 ? now_there.revents : 0;
+ * again. A connection to adopt makes its listener readable. Returns the number of descriptors with events. */
+static int correct_polled(struct pollfd* fds, nfds_t count) {
+  int events = 0;
+  for (struct pollfd* each = fds; each < fds + count; ++each) {
+    if (each->revents != 0 && (fd_flags(each->fd) & FLAG_REVOKED) != 0) {
+      struct pollfd now_there = {each->fd, each->events, 0};
+      each->revents = libc.poll(&now_there, 1, 0) > 0 ? now_there.revents : 0;
+    }
+    if (adopted_is_waiting() && is_for_held(each) && adopted_has_one(each->fd)) each->revents |= POLLIN;
+    events += each->revents != 0;
   }
-}
-
-static void note_adoptable(struct pollfd* fds, nfds_t count) {
-  for (nfds_t i = 0; i < count && adopted_is_waiting(); ++i) {
-    if ((fds[i].events & POLLIN) != 0 && (fd_flags(fds[i].fd) & FLAG_HELD) != 0 && adopted_has_one(fds[i].fd))
-      fds[i].revents |= POLLIN;
-  }
+  return events;
 }
 
 /*
@@ -123,8 +121,7 @@ static int poll_and_adopt(struct pollfd* fds, nfds_t count, const struct timespe
   memcpy(more, fds, count * sizeof *fds);
   nfds_t width = count;
   for (nfds_t i = 0; i < count; ++i) {
-    const bool held = (fd_flags(fds[i].fd) & FLAG_HELD) != 0 && (fds[i].events & POLLIN) != 0;
-    const int wake_fd = held ? adopted_fd(fds[i].fd) : -1;
+    const int wake_fd = is_for_held(&fds[i]) ? adopted_fd(fds[i].fd) : -1;
     if (wake_fd >= 0) more[width++] = (struct pollfd){wake_fd, POLLIN, 0};
   }
   const int found = libc.ppoll(more, width, timeout, mask);
@@ -132,24 +129,21 @@ static int poll_and_adopt(struct pollfd* fds, nfds_t count, const struct timespe
   return found;
 }
 
-static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec* timeout,
-                        const sigset_t* mask) {
-  const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
+/* A wait until `end`; NULL: without end. */
+static int watched_poll(struct pollfd* fds, nfds_t count, const struct timespec* end, const sigset_t* mask) {
   for (;;) {
     if (return_to_event_loop(fds, count)) return 1;
     const bool held = note_polled(fds, count);
     safe_point(mask);
     const unsigned interrupts = interrupt_count();
-    const struct timespec left = timeout != NULL ? clock_until(end) : (struct timespec){0};
-    const struct timespec* const limit = timeout != NULL ? &left : NULL;
+    const struct timespec left = end != NULL ? clock_until(*end) : (struct timespec){0};
+    const struct timespec* const limit = end != NULL ? &left : NULL;
     const int found = held && adopted_has_begun() ? poll_and_adopt(fds, count, limit, mask)
                                                   : libc.ppoll(fds, count, limit, mask);
-    if (found == 0 || (found < 0 && (errno != EINTR || interrupt_count() == interrupts))) return found;
+    if (found == 0 || (found < 0 && !interrupt_ended(found, interrupts))) return found;
     if (found < 0)
       for (nfds_t i = 0; i < count; ++i) fds[i].revents = 0;
-    look_again(fds, count);
-    note_adoptable(fds, count);
-    const int events = count_events(fds, count);
+    const int events = correct_polled(fds, count);
     if (events > 0) return events;
   }
 }
@@ -167,8 +161,9 @@ static COLD void look_for_loop(struct pollfd* fds, nfds_t count) {
 
 /* A wait of `timeout` ms; negative: without end. */
 static COLD int poll_slow(struct pollfd* fds, nfds_t count, int timeout) {
-  const struct timespec time = {timeout / 1000, (long)(timeout % 1000) * 1000000};
-  return watched_poll(fds, count, timeout < 0 ? NULL : &time, NULL);
+  if (timeout < 0) return watched_poll(fds, count, NULL, NULL);
+  const struct timespec end = clock_sum(clock_now(), clock_timespec(timeout));
+  return watched_poll(fds, count, &end, NULL);
 }
 
 INTERPOSED int poll(struct pollfd* fds, nfds_t count, int timeout) {
@@ -182,18 +177,14 @@ INTERPOSED int poll(struct pollfd* fds, nfds_t count, int timeout) {
 }
 
 INTERPOSED int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
-  struct timespec left = {0};
   if (control_thread_looks_for_loop()) look_for_loop(fds, count);
+  const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
   if (!needs_slow_path(mask) || !is_time(timeout)) {
-    const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : left;
     const unsigned interrupts = interrupt_count();
     const int found = libc.ppoll(fds, count, timeout, mask);
     if (!must_repeat(found, interrupts)) return found;
-    if (timeout != NULL) left = clock_until(end);
-  } else if (timeout != NULL) {
-    left = *timeout;
   }
-  return watched_poll(fds, count, timeout != NULL ? &left : NULL, mask);
+  return watched_poll(fds, count, timeout != NULL ? &end : NULL, mask);
 }
 
 /* Variants that -D_FORTIFY_SOURCE calls. */
@@ -208,50 +199,25 @@ INTERPOSED int __ppoll_chk(struct pollfd* fds, nfds_t count, const struct timesp
   return ppoll(fds, count, timeout, mask);
 }
 
-struct sets {
-  fd_set in;
-  fd_set out;
-  fd_set failed;
-};
+/* The sets of select(): for reading, writing, failing. */
+enum { SETS = 3 };
 
-/* Some applications allocate only the words that `count` needs. */
-static size_t size_of_sets(int count) { return ((size_t)count + NFDBITS - 1) / NFDBITS * sizeof(fd_mask); }
-
-static fd_set* copy_set(fd_set* to, const fd_set* from, int count) {
-  if (from == NULL) return NULL;
-  FD_ZERO(to);
-  memcpy(to, from, size_of_sets(count));
-  return to;
+/* Some applications allocate only the words that `count` needs. NULL: a set that is not asked for. */
+static void copy_sets(fd_set* const to[SETS], fd_set* const from[SETS], int count) {
+  const size_t size = ((size_t)count + NFDBITS - 1) / NFDBITS * sizeof(fd_mask);
+  for (int i = 0; i < SETS; ++i)
+    if (to[i] != NULL && from[i] != NULL) memcpy(to[i], from[i], size);
 }
 
-static void copy_sets(struct sets* to, fd_set* from[3], int count) {
-  copy_set(&to->in, from[0], count);
-  copy_set(&to->out, from[1], count);
-  copy_set(&to->failed, from[2], count);
+static void note_selected(int count, const fd_set* in) {
+  for (int fd = 0; in != NULL && fd < count; ++fd)
+    if (FD_ISSET(fd, in)) note_wait(fd);
 }
 
-static void give_sets(fd_set* to[3], const struct sets* from, int count) {
-  const fd_set* const sets[3] = {&from->in, &from->out, &from->failed};
-  for (int i = 0; i < 3; ++i)
-    if (to[i] != NULL) memcpy(to[i], sets[i], size_of_sets(count));
-}
-
-static bool note_selected(int count, const fd_set* in) {
-  bool found = false;
-  for (int fd = 0; in != NULL && fd < count; ++fd) {
-    if (forked_child_is_here() && FD_ISSET(fd, in)) forked_child_uses(fd);
-    if ((fd_flags(fd) & FLAG_HELD) == 0 || !FD_ISSET(fd, in)) continue;
-    blocking_mode_note_wait(fd, FLAG_POLLED);
-    readiness_seen(fd);
-    found = true;
-  }
-  return found;
-}
-
-/* As look_again() and note_adoptable() for poll. Returns the change in the number of events. */
+/* As correct_polled(). Returns the change in the number of events. */
 static int correct_selected(int count, fd_set* in, const fd_set* wanted) {
   int change = 0;
-  for (int fd = 0; in != NULL && fd < count; ++fd) {
+  for (int fd = 0; wanted != NULL && fd < count; ++fd) {
     if (fd_flags(fd) == 0 || !FD_ISSET(fd, wanted)) continue;
     struct pollfd now_there = {fd, POLLIN, 0};
     const bool readable = (fd_flags(fd) & FLAG_HELD) != 0 && adopted_is_waiting() && adopted_has_one(fd);
@@ -266,12 +232,18 @@ static int correct_selected(int count, fd_set* in, const fd_set* wanted) {
   return change;
 }
 
-/* Adds the eventfds for connections to adopt. Returns the new width. */
+/* The eventfd for connections to adopt at `fd`; -1: none, or no set has room for it. */
+static int wake_fd_for(int fd, const fd_set* wanted) {
+  const int wake_fd = (fd_flags(fd) & FLAG_HELD) != 0 && FD_ISSET(fd, wanted) ? adopted_fd(fd) : -1;
+  return wake_fd < FD_SETSIZE ? wake_fd : -1;
+}
+
+/* Adds these eventfds. Returns the new width. */
 static int add_wake_fds(int count, const fd_set* wanted, fd_set* in) {
   int width = count;
   for (int fd = 0; wanted != NULL && adopted_has_begun() && fd < count; ++fd) {
-    const int wake_fd = (fd_flags(fd) & FLAG_HELD) != 0 && FD_ISSET(fd, wanted) ? adopted_fd(fd) : -1;
-    if (wake_fd < 0 || wake_fd >= FD_SETSIZE) continue;
+    const int wake_fd = wake_fd_for(fd, wanted);
+    if (wake_fd < 0) continue;
     FD_SET(wake_fd, in);
     if (wake_fd >= width) width = wake_fd + 1;
   }
@@ -281,8 +253,8 @@ static int add_wake_fds(int count, const fd_set* wanted, fd_set* in) {
 /* Removes these eventfds from the result. Returns the number of remaining events. */
 static int remove_wake_fds(int count, const fd_set* wanted, fd_set* in, int events) {
   for (int fd = 0; wanted != NULL && adopted_has_begun() && fd < count; ++fd) {
-    const int wake_fd = (fd_flags(fd) & FLAG_HELD) != 0 && FD_ISSET(fd, wanted) ? adopted_fd(fd) : -1;
-    if (wake_fd < 0 || wake_fd >= FD_SETSIZE || !FD_ISSET(wake_fd, in)) continue;
+    const int wake_fd = wake_fd_for(fd, wanted);
+    if (wake_fd < 0 || !FD_ISSET(wake_fd, in)) continue;
     FD_CLR(wake_fd, in);
     --events;
   }
@@ -290,50 +262,57 @@ static int remove_wake_fds(int count, const fd_set* wanted, fd_set* in, int even
 }
 
 /* One round of watched_select(): fills `found` and returns the number of events; -1, with errno. */
-static int select_once(int count, struct sets* found, fd_set* sets[3], const struct timespec* limit,
-                       const sigset_t* mask) {
-  fd_set* const in = copy_set(&found->in, sets[0], count);
-  fd_set* const out = copy_set(&found->out, sets[1], count);
-  fd_set* const failed = copy_set(&found->failed, sets[2], count);
-  const int width = add_wake_fds(count, sets[0], in);
-  const int events = libc.pselect(width, in, out, failed, limit, mask);
-  return events > 0 ? remove_wake_fds(count, sets[0], in, events) : events;
+static int select_once(int count, fd_set* const found[SETS], fd_set* const sets[SETS],
+                       const struct timespec* limit, const sigset_t* mask) {
+  fd_set* asked[SETS];
+  for (int i = 0; i < SETS; ++i) {
+    FD_ZERO(found[i]);
+    asked[i] = sets[i] != NULL ? found[i] : NULL;
+  }
+  copy_sets(found, sets, count);
+  const int width = add_wake_fds(count, sets[0], found[0]);
+  const int events = libc.pselect(width, asked[0], asked[1], asked[2], limit, mask);
+  return events > 0 ? remove_wake_fds(count, sets[0], found[0], events) : events;
 }
 
-static int watched_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
-  const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
+/* A wait until `end`; NULL: without end. */
+static int watched_select(int count, fd_set* const sets[SETS], const struct timespec* end,
+                          const sigset_t* mask) {
+  fd_set sets_found[SETS];
+  fd_set* const found[SETS] = {&sets_found[0], &sets_found[1], &sets_found[2]};
   for (;;) {
-    struct sets found;
     note_selected(count, sets[0]);
     safe_point(mask);
     const unsigned interrupts = interrupt_count();
-    const struct timespec left = timeout != NULL ? clock_until(end) : (struct timespec){0};
-    int events = select_once(count, &found, sets, timeout != NULL ? &left : NULL, mask);
+    const struct timespec left = end != NULL ? clock_until(*end) : (struct timespec){0};
+    int events = select_once(count, found, sets, end != NULL ? &left : NULL, mask);
     if (events < 0) {
-      if (errno != EINTR || interrupt_count() == interrupts) return events;
-      memset(&found, 0, sizeof found);
+      if (!interrupt_ended(events, interrupts)) return events;
+      memset(sets_found, 0, sizeof sets_found);
       events = 0;
     }
-    if (sets[0] != NULL) events += correct_selected(count, &found.in, sets[0]);
-    const bool is_over = timeout != NULL && clock_until(end).tv_sec == 0 && clock_until(end).tv_nsec == 0;
-    if (events == 0 && !is_over) continue;
-    give_sets(sets, &found, count);
+    events += correct_selected(count, found[0], sets[0]);
+    const struct timespec rest = end != NULL ? clock_until(*end) : (struct timespec){.tv_sec = 1};
+    if (events == 0 && (rest.tv_sec > 0 || rest.tv_nsec > 0)) continue;
+    copy_sets(sets, found, count);
     return events;
   }
 }
 
-static int any_select(int count, fd_set* sets[3], const struct timespec* timeout, const sigset_t* mask) {
+/* As pselect(); `end`: when `timeout` will have passed. */
+static int any_select(int count, fd_set* const sets[SETS], const struct timespec* timeout,
+                      const struct timespec* end, const sigset_t* mask) {
   if (event_loop_is_looked_for()) event_loop_selects(count, sets);
   if (!needs_slow_path(mask) || count < 0 || !is_time(timeout)) {
-    struct sets before;
+    fd_set before[SETS];
+    fd_set* const saved[SETS] = {&before[0], &before[1], &before[2]};
     const unsigned interrupts = interrupt_count();
-    copy_sets(&before, sets, count < 0 ? 0 : count);
+    copy_sets(saved, sets, count < 0 ? 0 : count);
     const int found = libc.pselect(count, sets[0], sets[1], sets[2], timeout, mask);
     if (!must_repeat(found, interrupts)) return found;
-    /* Restores the caller's sets, which pselect() has changed. */
-    give_sets(sets, &before, count);
+    copy_sets(sets, saved, count);
   }
-  return watched_select(count, sets, timeout, mask);
+  return watched_select(count, sets, timeout != NULL ? end : NULL, mask);
 }
 
 INTERPOSED int select(int count, fd_set* in, fd_set* out, fd_set* failed, struct timeval* timeout) {
@@ -349,7 +328,8 @@ INTERPOSED int select(int count, fd_set* in, fd_set* out, fd_set* failed, struct
     time = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000, timeout->tv_usec % 1000000 * 1000};
   }
   const struct timespec end = clock_sum(clock_now(), time);
-  const int found = any_select(count, (fd_set* [3]){in, out, failed}, timeout != NULL ? &time : NULL, NULL);
+  fd_set* const sets[SETS] = {in, out, failed};
+  const int found = any_select(count, sets, timeout != NULL ? &time : NULL, &end, NULL);
   if (timeout != NULL) {
     /* Linux stores the remaining time. */
     const struct timespec left = clock_until(end);
@@ -364,5 +344,7 @@ INTERPOSED int pselect(int count, fd_set* in, fd_set* out, fd_set* failed, const
     control_thread_stay();
     return libc.pselect(count, in, out, failed, timeout, mask);
   }
-  return any_select(count, (fd_set* [3]){in, out, failed}, timeout, mask);
+  fd_set* const sets[SETS] = {in, out, failed};
+  const struct timespec end = timeout != NULL ? clock_sum(clock_now(), *timeout) : (struct timespec){0};
+  return any_select(count, sets, timeout, &end, mask);
 }

@@ -8,7 +8,6 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -24,6 +23,7 @@
 #include "worker/base/libc.h"
 #include "worker/base/options.h"
 #include "worker/base/socket.h"
+#include "worker/control/control_thread.h"
 #include "worker/link/channel.h"
 
 #if defined __x86_64__
@@ -137,24 +137,6 @@ static void* serve(void* unused) {
   }
 }
 
-static bool start_thread(void) {
-  enum { STACK_SIZE = 256 * 1024 };
-  pthread_attr_t attributes;
-  pthread_t thread;
-  sigset_t all;
-  sigset_t before;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, STACK_SIZE);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  sigfillset(&all);
-  libc.pthread_sigmask(SIG_BLOCK, &all, &before);
-  errno = libc.pthread_create(&thread, &attributes, serve, NULL);
-  const bool started = errno == 0;
-  libc.pthread_sigmask(SIG_SETMASK, &before, NULL);
-  pthread_attr_destroy(&attributes);
-  return started;
-}
-
 static long install(unsigned long flags) {
 #define FIELD(name) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, name))
 #define HALF(at) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[3]) + (at))
@@ -222,13 +204,15 @@ static void forget_in_child(void) {
 }
 
 void seccomp_begin(void) {
+  pthread_t thread;
   if (ARCHITECTURE == 0) {
     channel_fail(LIVESWAP_STAGE_START,
                  "--intercept seccomp: not supported on this processor; start without it");
   }
   if (pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK) != 0) refuse("make a pipe");
   pthread_mutex_lock(&starting);
-  if (!start_thread()) refuse("start a thread");
+  if (!control_thread_make(&thread, serve, NULL)) refuse("start a thread");
+  pthread_detach(thread);
   libc.bind = unfiltered_bind;
   libc.listen = unfiltered_listen;
   notices = (int)install_best();
@@ -239,9 +223,9 @@ void seccomp_begin(void) {
   }
   if (notices < 0) refuse("install a filter");
   options_set_seccomp(true);
-  fd_flags_set(notices, FLAG_HOST);
-  fd_flags_set(pipe_ends[0], FLAG_HOST);
-  fd_flags_set(pipe_ends[1], FLAG_HOST);
+  host_fd(notices);
+  host_fd(pipe_ends[0]);
+  host_fd(pipe_ends[1]);
   pthread_atfork(NULL, NULL, forget_in_child);
   pthread_mutex_unlock(&starting);
 }

@@ -10,8 +10,6 @@
 #ifndef LIVESWAP_WORKER_INTERPOSE_SECCOMP_H
 #define LIVESWAP_WORKER_INTERPOSE_SECCOMP_H
 
-#include <stdbool.h>
-
 /*
  * Installs the filter for the calling thread, all threads that it will start, and their children. Called
  * once, before the application is loaded and after the host's own threads have started. Ends the worker if

@@ -14,44 +14,39 @@
 #include "worker/takeover/traffic.h"
 
 static ssize_t note(int fd, const void* bytes, ssize_t sent) {
-  if (sent > 0) traffic_sent(fd, bytes, (size_t)sent);
+  if (sent > 0 && traffic_is_followed(fd)) traffic_sent(fd, bytes, (size_t)sent);
   return sent;
 }
 
 INTERPOSED ssize_t write(int fd, const void* bytes, size_t size) {
-  if (!traffic_is_followed(fd)) return libc.write(fd, bytes, size);
   return note(fd, bytes, libc.write(fd, bytes, size));
 }
 
 INTERPOSED ssize_t send(int fd, const void* bytes, size_t size, int flags) {
-  if (!traffic_is_followed(fd)) return libc.send(fd, bytes, size, flags);
   return note(fd, bytes, libc.send(fd, bytes, size, flags));
 }
 
 INTERPOSED ssize_t sendto(int fd, const void* bytes, size_t size, int flags, __CONST_SOCKADDR_ARG to,
                           socklen_t to_size) {
-  if (!traffic_is_followed(fd)) return libc.sendto(fd, bytes, size, flags, to.__sockaddr__, to_size);
   return note(fd, bytes, libc.sendto(fd, bytes, size, flags, to.__sockaddr__, to_size));
 }
 
 static ssize_t note_parts(int fd, const struct iovec* parts, size_t count, ssize_t sent) {
-  if (sent > 0) traffic_sent_parts(fd, parts, count, (size_t)sent);
+  if (sent > 0 && traffic_is_followed(fd)) traffic_sent_parts(fd, parts, count, (size_t)sent);
   return sent;
 }
 
 INTERPOSED ssize_t writev(int fd, const struct iovec* parts, int count) {
-  if (!traffic_is_followed(fd)) return libc.writev(fd, parts, count);
   return note_parts(fd, parts, (size_t)count, libc.writev(fd, parts, count));
 }
 
 INTERPOSED ssize_t sendmsg(int fd, const struct msghdr* message, int flags) {
-  if (!traffic_is_followed(fd)) return libc.sendmsg(fd, message, flags);
-  return note_parts(fd, message->msg_iov, message->msg_iovlen, libc.sendmsg(fd, message, flags));
+  const ssize_t sent = libc.sendmsg(fd, message, flags);
+  return sent > 0 ? note_parts(fd, message->msg_iov, message->msg_iovlen, sent) : sent;
 }
 
 INTERPOSED int sendmmsg(int fd, struct mmsghdr* messages, unsigned count, int flags) {
   const int sent = libc.sendmmsg(fd, messages, count, flags);
-  if (!traffic_is_followed(fd)) return sent;
   for (int i = 0; i < sent; ++i)
     note_parts(fd, messages[i].msg_hdr.msg_iov, messages[i].msg_hdr.msg_iovlen, (ssize_t)messages[i].msg_len);
   return sent;
@@ -90,41 +85,39 @@ static COLD void note_text(int fd, size_t size, int error, const char* format, v
   errno = after;
 }
 
-INTERPOSED int vdprintf(int fd, const char* format, va_list values) {
-  if (!traffic_is_followed(fd)) return libc.vdprintf(fd, format, values);
+/* `flag`: of the variants that -D_FORTIFY_SOURCE calls, else PLAIN. */
+enum { PLAIN = -1 };
+static int print(int fd, int flag, const char* format, va_list values) {
   va_list again;
   const int error = errno;
   va_copy(again, values);
-  const int sent = libc.vdprintf(fd, format, values);
-  if (sent > 0) note_text(fd, (size_t)sent, error, format, again);
+  const int sent =
+      flag == PLAIN ? libc.vdprintf(fd, format, values) : libc.__vdprintf_chk(fd, flag, format, values);
+  if (sent > 0 && traffic_is_followed(fd)) note_text(fd, (size_t)sent, error, format, again);
   va_end(again);
   return sent;
+}
+
+INTERPOSED int vdprintf(int fd, const char* format, va_list values) {
+  return print(fd, PLAIN, format, values);
 }
 
 INTERPOSED int dprintf(int fd, const char* format, ...) {
   va_list values;
   va_start(values, format);
-  const int sent = vdprintf(fd, format, values);
+  const int sent = print(fd, PLAIN, format, values);
   va_end(values);
   return sent;
 }
 
-/* Variants that -D_FORTIFY_SOURCE calls. */
 INTERPOSED int __vdprintf_chk(int fd, int flag, const char* format, va_list values) {
-  if (!traffic_is_followed(fd)) return libc.__vdprintf_chk(fd, flag, format, values);
-  va_list again;
-  const int error = errno;
-  va_copy(again, values);
-  const int sent = libc.__vdprintf_chk(fd, flag, format, values);
-  if (sent > 0) note_text(fd, (size_t)sent, error, format, again);
-  va_end(again);
-  return sent;
+  return print(fd, flag, format, values);
 }
 
 INTERPOSED int __dprintf_chk(int fd, int flag, const char* format, ...) {
   va_list values;
   va_start(values, format);
-  const int sent = __vdprintf_chk(fd, flag, format, values);
+  const int sent = print(fd, flag, format, values);
   va_end(values);
   return sent;
 }

@@ -26,13 +26,9 @@ static int channel = -1;
 /* A forked child must neither keep the channel open nor send frames in the worker's name. */
 static void forget_in_child(void) {
   if (channel < 0) return;
-  libc.close(channel);
-  fd_flags_set(channel, 0);
-  for (int fd = LIVESWAP_FD_LIFE; fd < LIVESWAP_FD_LISTENERS; ++fd) {
-    if ((fd_flags(fd) & FLAG_HOST) == 0) continue;
-    libc.close(fd);
-    fd_flags_set(fd, 0);
-  }
+  host_fd_close(channel);
+  for (int fd = LIVESWAP_FD_LIFE; fd < LIVESWAP_FD_LISTENERS; ++fd)
+    if ((fd_flags(fd) & FLAG_HOST) != 0) host_fd_close(fd);
   channel = -1;
 }
 
@@ -41,21 +37,25 @@ bool channel_adopt(void) {
   fcntl(LIVESWAP_FD_CHANNEL, F_SETFD, FD_CLOEXEC);
   /* A hook has no life descriptor: this fails then, harmlessly. */
   fcntl(LIVESWAP_FD_LIFE, F_SETFD, FD_CLOEXEC);
-  channel = LIVESWAP_FD_CHANNEL;
-  fd_flags_set(LIVESWAP_FD_CHANNEL, FLAG_HOST);
-  fd_flags_set(LIVESWAP_FD_LIFE, FLAG_HOST);
+  channel = host_fd(LIVESWAP_FD_CHANNEL);
+  host_fd(LIVESWAP_FD_LIFE);
   pthread_atfork(NULL, NULL, forget_in_child);
   return true;
 }
 
 int channel_fd(void) { return channel; }
 
+bool channel_has_master(void) {
+  struct pollfd end = {channel, 0, 0};
+  return libc.poll(&end, 1, 0) == 0;
+}
+
 union control {
   struct cmsghdr header;
   char bytes[CMSG_SPACE(sizeof(int))];
 };
 
-static bool try_send(struct liveswap_frame frame, const void* text, size_t size, int fd) {
+bool channel_try_send_with(struct liveswap_frame frame, const void* text, size_t size, int fd) {
   struct iovec parts[2] = {{&frame, sizeof frame}, {(void*)text, size}};
   struct msghdr packet = {.msg_iov = parts, .msg_iovlen = size > 0 ? 2 : 1};
   union control control = {.header = {CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS}};
@@ -71,24 +71,20 @@ static bool try_send(struct liveswap_frame frame, const void* text, size_t size,
   return sent >= 0;
 }
 
-bool channel_try_send(struct liveswap_frame frame, const char* text, size_t size) {
-  return try_send(frame, text, size, -1);
-}
-
-bool channel_try_send_with(struct liveswap_frame frame, const void* text, size_t size, int fd) {
-  return try_send(frame, text, size, fd);
+bool channel_try_send(struct liveswap_frame frame, const void* text, size_t size) {
+  return channel_try_send_with(frame, text, size, -1);
 }
 
 /* ETOOMANYREFS: the master has not yet received the descriptors in flight. */
 bool channel_is_only_full(void) { return errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS; }
 
-bool channel_send(struct liveswap_frame frame, const char* text, size_t size) {
+bool channel_send(struct liveswap_frame frame, const void* text, size_t size) {
   return channel_send_with(frame, text, size, -1);
 }
 
 bool channel_send_with(struct liveswap_frame frame, const void* text, size_t size, int fd) {
   const int64_t limit = clock_ms() + SEND_LIMIT_MS;
-  while (!try_send(frame, text, size, fd)) {
+  while (!channel_try_send_with(frame, text, size, fd)) {
     if (!channel_is_only_full() || clock_ms() >= limit) return false;
     struct pollfd room = {channel, POLLOUT, 0};
     libc.poll(&room, 1, SEND_RETRY_MS);

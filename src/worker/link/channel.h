@@ -21,11 +21,14 @@ bool channel_adopt(void);
 /* The channel's descriptor, borrowed; -1 in a forked child. */
 int channel_fd(void);
 
+/* Whether the master has the other end open. Async-signal-safe. */
+bool channel_has_master(void);
+
 /* Sends without blocking. `text` may be NULL; at most LIVESWAP_TEXT_MAX bytes. False, with errno. */
-bool channel_try_send(struct liveswap_frame frame, const char* text, size_t size);
+bool channel_try_send(struct liveswap_frame frame, const void* text, size_t size);
 
 /* For frames that the master must get: blocks while the channel is full, 5 s at most. False, with errno. */
-bool channel_send(struct liveswap_frame frame, const char* text, size_t size);
+bool channel_send(struct liveswap_frame frame, const void* text, size_t size);
 
 /* As channel_send, with a borrowed descriptor; -1: none. */
 bool channel_send_with(struct liveswap_frame frame, const void* text, size_t size, int fd);

@@ -18,10 +18,8 @@ static int out = -1; /* read by the application */
 bool inbox_setup(void) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) return false;
-  in = ends[0];
-  out = ends[1];
-  fd_flags_set(in, FLAG_HOST);
-  fd_flags_set(out, FLAG_HOST);
+  in = host_fd(ends[0]);
+  out = host_fd(ends[1]);
   return true;
 }
 

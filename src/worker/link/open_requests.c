@@ -34,7 +34,7 @@ static void take_out(struct open_request* request) {
 }
 
 void open_requests_wait(struct open_request* request, int64_t end) {
-  const struct timespec until = {.tv_sec = end / 1000, .tv_nsec = (end % 1000) * 1000000};
+  const struct timespec until = clock_timespec(end);
   pthread_mutex_lock(&lock);
   while (!request->done && pthread_cond_timedwait(&answered, &lock, &until) != ETIMEDOUT) continue;
   take_out(request);

@@ -76,8 +76,7 @@ static void redirect(int which) {
   const int null_device = streams[which].has_fallback ? -1 : open("/dev/null", O_WRONLY | O_CLOEXEC);
   libc.dup2(null_device >= 0 ? null_device : fallbacks[which], fd);
   if (null_device >= 0) libc.close(null_device);
-  if (reader >= 0) fd_flags_set(reader, FLAG_HOST);
-  atomic_store(&readers[which], reader);
+  atomic_store(&readers[which], host_fd(reader));
 }
 
 /* Drops what `to` cannot take at once, so that processes that write into the pipe never block. */

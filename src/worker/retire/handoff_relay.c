@@ -56,8 +56,7 @@ static struct moved table[MOVED_MAX];
 
 bool handoff_begin(int64_t grace_ms) {
   grace = grace_ms;
-  events_fd = epoll_create1(EPOLL_CLOEXEC);
-  if (events_fd >= 0) fd_flags_set(events_fd, FLAG_HOST);
+  events_fd = host_fd(epoll_create1(EPOLL_CLOEXEC));
   return events_fd >= 0;
 }
 
@@ -77,8 +76,6 @@ static struct moved* free_place(void) {
   return NULL;
 }
 
-bool handoff_has_room(void) { return free_place() != NULL; }
-
 static bool watch(const struct moved* moved, enum side side, int operation, uint32_t events) {
   const uint32_t place = (uint32_t)(moved - table);
   struct epoll_event event = {.events = events, .data.u32 = place * SIDES + side};
@@ -86,19 +83,13 @@ static bool watch(const struct moved* moved, enum side side, int operation, uint
          0;
 }
 
-static void close_host(int fd) {
-  if (fd < 0) return;
-  fd_flags_set(fd, 0);
-  libc.close(fd);
-}
-
 struct moved* handoff_take(int connection, int pair, const struct handoff_origin* origin) {
   struct moved* const moved = connection >= 0 ? free_place() : NULL;
-  fd_flags_set(pair, FLAG_HOST);
-  if (connection >= 0) fd_flags_set(connection, FLAG_HOST);
+  host_fd(pair);
+  host_fd(connection);
   if (moved == NULL) {
-    close_host(pair);
-    close_host(connection);
+    host_fd_close(pair);
+    host_fd_close(connection);
     return NULL;
   }
   const int64_t now = clock_ms();
@@ -118,13 +109,13 @@ struct moved* handoff_take(int connection, int pair, const struct handoff_origin
 /* The open file lives on elsewhere, so the epoll registration must be removed first. */
 static void close_connection(struct moved* moved) {
   watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
-  close_host(moved->connection);
+  host_fd_close(moved->connection);
   moved->connection = -1;
 }
 
 static void release(struct moved* moved) {
   watch(moved, SIDE_PAIR, EPOLL_CTL_DEL, NOTHING);
-  close_host(moved->pair);
+  host_fd_close(moved->pair);
   moved->used = false;
 }
 

@@ -35,9 +35,6 @@
 /* Called once; `grace_ms` as --keepalive-grace. False, with errno. */
 bool handoff_begin(int64_t grace_ms);
 
-/* Whether there is room for one more connection. */
-bool handoff_has_room(void);
-
 /* A connection as of the moment before the replacement. */
 struct handoff_origin {
   uint64_t listener; /* the listener's cookie */

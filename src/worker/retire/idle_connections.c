@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include "handoff_relay.h"
 #include "liveswap_plugin.h"
@@ -71,11 +70,7 @@ static void note_reader(int fd) {
 }
 
 static bool waits_with_limit(int fd) {
-  struct timeval limit = {0};
-  socklen_t size = sizeof limit;
-  if ((libc.fcntl(fd, F_GETFL) & O_NONBLOCK) != 0) return false;
-  return getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) == 0 &&
-         (limit.tv_sec != 0 || limit.tv_usec != 0);
+  return (libc.fcntl(fd, F_GETFL) & O_NONBLOCK) == 0 && socket_receive_limit(fd) >= 0;
 }
 
 /* Drops connections that cannot be replaced: those with two descriptors, and those that a thread may be
@@ -90,23 +85,16 @@ static void drop_unmovable(void) {
 
 /* Copies blocking mode and time limits of the connection to the placeholder. */
 static void copy_mode(int like, int fd) {
-  static const int limits[] = {SO_RCVTIMEO, SO_SNDTIMEO};
   libc.fcntl(fd, F_SETFL, libc.fcntl(like, F_GETFL));
-  for (int i = 0; i < 2; ++i) {
-    struct timeval limit = {0};
-    socklen_t size = sizeof limit;
-    if (getsockopt(like, SOL_SOCKET, limits[i], &limit, &size) == 0)
-      setsockopt(fd, SOL_SOCKET, limits[i], &limit, size);
-  }
+  socket_copy_limit(like, fd, SO_RCVTIMEO);
+  socket_copy_limit(like, fd, SO_SNDTIMEO);
 }
 
 /* Whether the connection is still the same and nothing was received since. */
 static bool is_untouched(int connection, const struct candidate* candidate) {
   struct connection now;
-  uint64_t cookie = 0;
-  return socket_cookie(connection, &cookie) && cookie == candidate->cookie &&
-         tcp_state_look(connection, &now) && looks_idle(&now) && now.received == candidate->origin.received &&
-         !traffic_is_answering(candidate->fd, &now);
+  return socket_is(connection, candidate->cookie) && tcp_state_look(connection, &now) && looks_idle(&now) &&
+         now.received == candidate->origin.received && !traffic_is_answering(candidate->fd, &now);
 }
 
 /* Once in place, the placeholder must stay: a thread may already wait on it. */
@@ -118,7 +106,7 @@ static bool replace_by(int placeholder, int connection, const struct candidate* 
 
 static bool replace_one(const struct candidate* candidate) {
   int ends[2] = {-1, -1};
-  if (!handoff_has_room() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return false;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return false;
   const int connection = libc.fcntl(candidate->fd, F_DUPFD_CLOEXEC, 0);
   struct moved* const moved = handoff_take(connection, ends[0], &candidate->origin);
   const bool done = moved != NULL && replace_by(ends[1], connection, candidate);

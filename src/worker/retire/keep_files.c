@@ -39,16 +39,9 @@ static int find_files(struct file files[FILES_MAX]) {
   return found;
 }
 
-/* Without a master there is no successor, and the application may remove its files. */
-static bool has_master(void) {
-  struct pollfd channel = {channel_fd(), 0, 0};
-  return libc.poll(&channel, 1, 0) == 0;
-}
-
 /* An inotify descriptor, so that a file is missing for microseconds only; -1: poll without it. */
 static int watch(const struct file* files, int count) {
-  const int removals = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-  if (removals >= 0) fd_flags_set(removals, FLAG_HOST);
+  const int removals = host_fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   for (int i = 0; i < count; ++i) {
     char directory[PATH_SIZE];
     snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(files[i].path, '/') + 1 - files[i].path),
@@ -67,7 +60,8 @@ static void wait_for_removal(int removals) {
 
 void keep_files(void) {
   static struct file files[FILES_MAX];
-  const int count = has_master() ? find_files(files) : 0;
+  /* Without a master there is no successor, and the application may remove its files. */
+  const int count = channel_has_master() ? find_files(files) : 0;
   if (count == 0) return;
   const int64_t end = clock_ms() + LIMIT_MS;
   const int removals = watch(files, count);
@@ -80,7 +74,5 @@ void keep_files(void) {
     }
     wait_for_removal(removals);
   }
-  if (removals < 0) return;
-  fd_flags_set(removals, 0);
-  libc.close(removals);
+  host_fd_close(removals);
 }

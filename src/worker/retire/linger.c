@@ -45,11 +45,9 @@ static int events_fd = -1;
 static int timer_fd = -1;
 
 bool linger_setup(void) {
-  events_fd = epoll_create1(EPOLL_CLOEXEC);
-  timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  events_fd = host_fd(epoll_create1(EPOLL_CLOEXEC));
+  timer_fd = host_fd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   struct epoll_event event = {.events = EPOLLIN, .data.u32 = TIMER};
-  fd_flags_set(events_fd, FLAG_HOST);
-  fd_flags_set(timer_fd, FLAG_HOST);
   return events_fd >= 0 && timer_fd >= 0 && epoll_ctl(events_fd, EPOLL_CTL_ADD, timer_fd, &event) == 0;
 }
 
@@ -57,16 +55,15 @@ int linger_fd(void) { return events_fd; }
 
 static struct connection* oldest(void) {
   struct connection* found = NULL;
-  for (struct connection* each = table; each < table + LINGER_MAX; ++each) {
+  for (struct connection* each = table; each < table + LINGER_MAX; ++each)
     if (each->used && (found == NULL || each->end < found->end)) found = each;
-  }
   return found;
 }
 
 static void set_timer(void) {
   const struct connection* next = oldest();
   struct itimerspec when = {0}; /* no connection: disarmed */
-  if (next != NULL) when.it_value = (struct timespec){next->end / 1000, (next->end % 1000) * 1000000};
+  if (next != NULL) when.it_value = clock_timespec(next->end);
   timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
@@ -103,9 +100,8 @@ void linger_serve(void) {
 }
 
 static struct connection* free_place(void) {
-  for (struct connection* each = table; each < table + LINGER_MAX; ++each) {
+  for (struct connection* each = table; each < table + LINGER_MAX; ++each)
     if (!each->used) return each;
-  }
   struct connection* evicted = oldest();
   end(evicted);
   return evicted;
@@ -139,11 +135,8 @@ int liveswap_close_lingering(int fd) {
   const struct linger off = {0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
   fcntl(fd, F_SETFD, FD_CLOEXEC);
-  if (shutdown(fd, SHUT_WR) == 0) {
-    keep(fd);
-  } else {
-    libc.close(fd);
-  }
+  if (shutdown(fd, SHUT_WR) == 0) keep(fd);
+  else libc.close(fd);
   return 0;
 }
 

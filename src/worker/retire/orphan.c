@@ -25,24 +25,15 @@ void orphan_begin(int64_t drain_limit_ms, int64_t term_grace_ms) {
   next = due >= 0 ? STEP_REVOKE : STEP_NONE;
 }
 
-static void do_step(enum step step) {
-  switch (step) {
-    case STEP_NONE: break;
-    case STEP_REVOKE: revoke_listeners(); break;
-    case STEP_TERM: kill(getpid(), SIGTERM); break;
-    case STEP_KILL: kill(getpid(), SIGKILL); break;
-  }
-}
-
 void orphan_end_hanging(int64_t for_ms, int64_t drain_limit_ms, int64_t term_grace_ms) {
   /* `for_ms` when SIGTERM was sent. Measured from there, because on a busy machine the call may come late. */
   static int64_t term = -1;
   if (drain_limit_ms < 0 || for_ms < drain_limit_ms + term_grace_ms) return;
   if (term < 0 || for_ms < term) {
     term = for_ms;
-    do_step(STEP_TERM);
+    kill(getpid(), SIGTERM);
   } else if (for_ms >= term + term_grace_ms) {
-    do_step(STEP_KILL);
+    kill(getpid(), SIGKILL);
   }
 }
 
@@ -50,7 +41,8 @@ int64_t orphan_step(void) {
   if (next == STEP_NONE) return -1;
   const int64_t now = clock_ms();
   if (now >= due) {
-    do_step(next);
+    if (next == STEP_REVOKE) revoke_listeners();
+    else kill(getpid(), next == STEP_TERM ? SIGTERM : SIGKILL);
     next = next == STEP_KILL ? STEP_NONE : (enum step)(next + 1);
     due = now + grace;
   }

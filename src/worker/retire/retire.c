@@ -1,6 +1,5 @@
 #include "retire.h"
 
-#include <errno.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
@@ -36,9 +35,6 @@
 
 enum {
   SCAN_EVERY_MS = 20,
-  /* A scan of many thousand descriptors takes milliseconds: pause 20 times as long, to use at most 5 % of a
-   * CPU. */
-  PAUSE_PER_WORK = 20,
   /* A connection that is just being accepted may be missed by one scan, not by two. */
   EMPTY_SCANS = 2,
   FLUSH_LIMIT_MS = 200,
@@ -113,9 +109,7 @@ static int64_t grace_of(const struct connection* connection, enum http_answer_st
 /* Queued bytes stay readable. Then the application reads end of file, and closes the connection as for a
  * client that leaves. */
 static void show_end_of_file(int fd) {
-  struct pollfd ended = {fd, POLLRDHUP, 0};
-  if (libc.poll(&ended, 1, 0) == 1 && (ended.revents & POLLRDHUP) != 0) return;
-  if (libc.shutdown(fd, SHUT_RD) == 0) connection_count_idle_ended();
+  if (!socket_is_ended(fd) && libc.shutdown(fd, SHUT_RD) == 0) connection_count_idle_ended();
 }
 
 static void end_when_idle(int fd, const struct connection* connection, enum http_answer_state answer,
@@ -174,10 +168,8 @@ static bool is_open(int fd, const struct connection* connection) {
 /* Whether the application ignores end of file: a further grace has passed, and the connection is not
  * closed. */
 static bool ignores_end_of_file(int fd, const struct connection* connection) {
-  struct pollfd ended = {fd, POLLRDHUP, 0};
   return options->keepalive != KEEPALIVE_KEEP && connection->is_empty && connection->last != LAST_CLIENTS &&
-         connection->silent_ms >= 2 * options->keepalive_grace_ms && libc.poll(&ended, 1, 0) == 1 &&
-         (ended.revents & POLLRDHUP) != 0;
+         connection->silent_ms >= 2 * options->keepalive_grace_ms && socket_is_ended(fd);
 }
 
 /* The state of the answer. A connection that is over, or that the application has closed, has none. */
@@ -248,14 +240,11 @@ static bool is_empty(void) {
 static void drain(void) {
   const int64_t before = clock_ms();
   empty_scans = is_empty() ? empty_scans + 1 : 0;
-  const int64_t work = clock_ms() - before;
+  due = clock_due_again(before, SCAN_EVERY_MS);
   if (hands_off) idle_connections_step();
-  const int64_t now = clock_ms();
-  const int64_t pause = work * PAUSE_PER_WORK;
-  due = now + (pause > SCAN_EVERY_MS ? pause : SCAN_EVERY_MS);
   if (empty_scans < EMPTY_SCANS) return;
   step = STEP_TERM;
-  due = now;
+  due = clock_ms();
 }
 
 static void terminate(void) {

@@ -78,14 +78,11 @@ static const struct notifier* make_notifier(const struct listener* listener) {
   while (place < NOTIFIERS_MAX && notifiers[place].listener != NULL && notifiers[place].listener != listener)
     ++place;
   if (place == NOTIFIERS_MAX || notifiers[place].listener == listener) return NULL;
-  notifiers[place].fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  notifiers[place].fd = host_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (notifiers[place].fd < 0) return NULL;
   notifiers[place].listener = listener;
-  fd_flags_set(notifiers[place].fd, FLAG_HOST);
   return &notifiers[place];
 }
-
-void adopted_begin(void) { slow_path_add(SLOW_ADOPTS); }
 
 void adopted_listener(const struct listener* listener) {
   if (!adopted_has_begun()) return;
@@ -100,8 +97,7 @@ static void enqueue(const struct listener* listener, int connection, int64_t sin
   const int notify_fd = notify_fd_of(listener);
   const bool room = queued < WAITING_MAX && notify_fd >= 0;
   if (room) {
-    queue[queued++] = (struct waiting){connection, listener, since, clock_ms()};
-    fd_flags_set(connection, FLAG_HOST);
+    queue[queued++] = (struct waiting){host_fd(connection), listener, since, clock_ms()};
     slow_path_add(SLOW_ADOPTABLE);
     eventfd_write(notify_fd, 1);
   }
@@ -154,11 +150,12 @@ static struct waiting remove_at(int place) {
   return found;
 }
 
-/* Takes the oldest connection, of `listener` unless that is NULL. fd -1: none. */
-static struct waiting take(const struct listener* listener) {
+/* Takes the oldest connection, of `listener` unless that is NULL, if it is here since `until` or earlier. fd
+ * -1: none. */
+static struct waiting take(const struct listener* listener, int64_t until) {
   pthread_mutex_lock(&lock);
   const int place = listener != NULL ? find(listener) : 0;
-  const bool none = place < 0 || queued == 0;
+  const bool none = place < 0 || queued == 0 || queue[place].here_since > until;
   const struct waiting found = none ? (struct waiting){.fd = -1} : remove_at(place);
   pthread_mutex_unlock(&lock);
   return found;
@@ -173,22 +170,12 @@ static void warn_unseen_accepts(void) {
                "(--keepalive migrate does not work with io_uring or raw system calls)");
 }
 
-/* When the oldest connection arrived here; -1: none waits. */
-static int64_t oldest_since(void) {
-  pthread_mutex_lock(&lock);
-  const int64_t since = queued > 0 ? queue[0].here_since : -1;
-  pthread_mutex_unlock(&lock);
-  return since;
-}
-
 int64_t adopted_step(void) {
   const int64_t now = clock_ms();
   const int64_t early_due = early_step(now);
   if (!adopted_is_waiting()) return early_due;
   const bool is_unseen = !atomic_load(&adopted_accepts);
-  for (int64_t since; is_unseen && (since = oldest_since()) >= 0 && now - since >= WAIT_LIMIT_MS;) {
-    const struct waiting late = take(NULL);
-    if (late.fd < 0) break;
+  for (struct waiting late; is_unseen && (late = take(NULL, now - WAIT_LIMIT_MS)).fd >= 0;) {
     warn_unseen_accepts();
     give_back(late.listener->cookie, late.fd, late.since);
   }
@@ -199,7 +186,7 @@ int64_t adopted_step(void) {
 
 static void give_back_all(const struct listener* listener) {
   for (;;) {
-    const struct waiting one = take(listener);
+    const struct waiting one = take(listener, INT64_MAX);
     if (one.fd < 0) return;
     give_back(one.listener->cookie, one.fd, one.since);
   }
@@ -207,7 +194,7 @@ static void give_back_all(const struct listener* listener) {
 
 void adopted_stop(void) {
   stopped = true;
-  early_stop();
+  early_step(INT64_MAX);
   give_back_all(NULL);
 }
 
@@ -269,7 +256,7 @@ int adopted_accept(int fd, struct sockaddr* address, socklen_t* size, int flags)
   socklen_t peer_size = sizeof peer;
   struct waiting found = {.fd = -1};
   /* Without a peer the client has left meanwhile. */
-  while (listener != NULL && (found = take(listener)).fd >= 0 &&
+  while (listener != NULL && (found = take(listener, INT64_MAX)).fd >= 0 &&
          getpeername(found.fd, &peer.any, &peer_size) != 0) {
     libc.close(found.fd);
     peer_size = sizeof peer;

@@ -35,7 +35,7 @@ static inline void adopted_note_accept(void) {
 
 /* Connections may come to this worker. Called before the application runs, so that all waits include the
  * eventfds. */
-void adopted_begin(void);
+static inline void adopted_begin(void) { slow_path_add(SLOW_ADOPTS); }
 
 /* Prepares a listener that the application has. Idempotent. */
 void adopted_listener(const struct listener* listener);

@@ -1,13 +1,6 @@
 #include "blocking_mode.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdbool.h>
 #include <stddef.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
 #include "worker/api/listeners.h"
 #include "worker/base/fd_flags.h"

@@ -9,12 +9,7 @@
 #include "worker/base/proc_self.h"
 #include "worker/link/channel.h"
 
-enum {
-  REPORT_EVERY_MS = 100,
-  /* A scan of many thousand descriptors takes milliseconds: pause 20 times as long, to use at most 5 % of a
-   * CPU. */
-  PAUSE_PER_WORK = 20,
-};
+enum { REPORT_EVERY_MS = 100 };
 
 static void visit(int fd, void* count) {
   if (listeners_accepted(fd) != NULL) ++*(uint64_t*)count;
@@ -26,11 +21,14 @@ uint64_t connection_count(void) {
   return count + (descendants_may_be() ? descendants_connections() : 0);
 }
 
-void connection_count_answer(int32_t value) {
+typedef bool sender(struct liveswap_frame frame, const void* text, size_t size);
+
+static bool send_count(sender* send, int32_t value, uint64_t count) {
   const struct liveswap_served_count served = served_count();
-  const struct liveswap_frame answer = {LIVESWAP_COUNTED, value, connection_count()};
-  channel_send(answer, (const char*)&served, sizeof served);
+  return send((struct liveswap_frame){LIVESWAP_COUNTED, value, count}, &served, sizeof served);
 }
+
+void connection_count_answer(int32_t value) { send_count(channel_send, value, connection_count()); }
 
 static atomic_uint_fast64_t ended;
 static atomic_uint_fast64_t moved;
@@ -38,13 +36,11 @@ static atomic_uint_fast64_t moved;
 void connection_count_idle_ended(void) { atomic_fetch_add(&ended, 1); }
 void connection_count_idle_moved(void) { atomic_fetch_add(&moved, 1); }
 
-typedef bool sender(struct liveswap_frame frame, const char* text, size_t size);
-
 static void report_idle(sender* send) {
   static struct liveswap_idle_count reported;
   const struct liveswap_idle_count now = {.ended = atomic_load(&ended), .moved = atomic_load(&moved)};
   if (now.ended == reported.ended && now.moved == reported.moved) return;
-  if (send((struct liveswap_frame){.kind = LIVESWAP_IDLE}, (const char*)&now, sizeof now)) reported = now;
+  if (send((struct liveswap_frame){.kind = LIVESWAP_IDLE}, &now, sizeof now)) reported = now;
 }
 
 void connection_count_last(void) {
@@ -56,13 +52,7 @@ int64_t connection_count_report_change(void) {
   static uint64_t reported = UINT64_MAX;
   const int64_t began = clock_ms();
   const uint64_t count = connection_count();
-  const struct liveswap_served_count served = served_count();
-  if (count != reported && channel_try_send((struct liveswap_frame){.kind = LIVESWAP_COUNTED, .count = count},
-                                            (const char*)&served, sizeof served)) {
-    reported = count;
-  }
+  if (count != reported && send_count(channel_try_send, 0, count)) reported = count;
   report_idle(channel_try_send);
-  const int64_t now = clock_ms();
-  const int64_t pause = (now - began) * PAUSE_PER_WORK;
-  return now + (pause > REPORT_EVERY_MS ? pause : REPORT_EVERY_MS);
+  return clock_due_again(began, REPORT_EVERY_MS);
 }

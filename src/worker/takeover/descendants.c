@@ -1,11 +1,9 @@
 #include "descendants.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "forked_child.h"
@@ -32,11 +30,7 @@ static uint64_t sockets[SOCKETS_MAX];
 static int socket_count;
 static uint64_t connections;
 
-bool descendants_may_be(void) {
-  siginfo_t info;
-  return forked_child_has_forked() || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 ||
-         errno != ECHILD;
-}
+bool descendants_may_be(void) { return forked_child_has_forked() || forked_child_exists(); }
 
 static bool is_known(pid_t process) {
   for (int i = 0; i < process_count; ++i)
@@ -120,7 +114,7 @@ static void note_unix(const char* line, void* context) {
   int at = 0;
   (void)context;
   if (sscanf(line, "%*s %*x %*x %*x %*x %x %llu %n", &state, &inode, &at) != 2 || at == 0) return;
-  if (state == SS_CONNECTED && is_descendants(inode) && listeners_have_path(line + at)) ++connections;
+  if (state == SS_CONNECTED && is_descendants(inode) && listeners_at(line + at) != NULL) ++connections;
 }
 
 uint64_t descendants_connections(void) {

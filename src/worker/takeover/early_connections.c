@@ -27,8 +27,7 @@ void early_put(uint64_t cookie, int connection, int64_t since) {
     give_back(cookie, connection, since);
     return;
   }
-  fd_flags_set(connection, FLAG_HOST);
-  early[count++] = (struct early){connection, cookie, since, clock_ms()};
+  early[count++] = (struct early){host_fd(connection), cookie, since, clock_ms()};
 }
 
 int64_t early_step(int64_t now) {
@@ -46,12 +45,4 @@ int64_t early_step(int64_t now) {
   }
   count = kept;
   return count > 0 ? now + LOOK_EVERY_MS : -1;
-}
-
-void early_stop(void) {
-  for (int i = 0; i < count; ++i) {
-    fd_flags_set(early[i].fd, 0);
-    give_back(early[i].cookie, early[i].fd, early[i].since);
-  }
-  count = 0;
 }

@@ -11,11 +11,8 @@
 /* Takes ownership, as adopted_put_since(). */
 void early_put(uint64_t cookie, int connection, int64_t since);
 
-/* Passes on the connections whose listener is in the list by now. Returns when to call again, on clock_ms();
- * -1: never. */
+/* Passes on the connections whose listener is in the list by now, and gives late ones back. `now` INT64_MAX:
+ * all are late. Returns when to call again, on clock_ms(); -1: never. */
 int64_t early_step(int64_t now);
-
-/* Gives all connections back. */
-void early_stop(void);
 
 #endif

@@ -3,8 +3,6 @@
 #ifndef LIVESWAP_WORKER_TAKEOVER_EPOLL_LOCK_H
 #define LIVESWAP_WORKER_TAKEOVER_EPOLL_LOCK_H
 
-#include <stdbool.h>
-
 /* Exclusive: between begin and end, no epoll_ctl() and close() of the application on a listener, or on a
  * connection with FLAG_MOVED, runs. Begin blocks until none runs. */
 void epoll_lock_begin(void);

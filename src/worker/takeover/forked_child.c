@@ -62,9 +62,8 @@ bool forked_child_setup(void) {
   self = getpid();
   shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) return false;
-  report_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  report_fd = host_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (report_fd < 0) return false;
-  fd_flags_set(report_fd, FLAG_HOST);
   errno = pthread_atfork(NULL, note_fork, become_child);
   return errno == 0;
 }
@@ -89,16 +88,14 @@ static _Noreturn void report(enum found found) {
 }
 
 /* An application that drains by itself also manages its children. */
-static bool drains_itself(void) { return drain_is_cooperative(); }
-
 void forked_child_uses(int fd) {
-  if (drains_itself()) return;
+  if (drain_is_cooperative()) return;
   if ((fd_flags(fd) & FLAG_INHERITED) != 0) report(FOUND_SERVES);
   if (atomic_load(&shared->refused)) end(FOUND_DAEMON);
 }
 
 void forked_child_binds(int fd) {
-  if (drains_itself() || readiness_is_shown()) return;
+  if (drain_is_cooperative() || readiness_is_shown()) return;
   const int type = socket_option(fd, SO_TYPE);
   if (type < 0 || type == SOCK_DGRAM) return;
   if (is_detached) report(FOUND_DAEMON);
@@ -106,35 +103,33 @@ void forked_child_binds(int fd) {
 }
 
 void forked_child_detached(void) {
-  if (drains_itself() || readiness_is_shown()) return;
+  if (drain_is_cooperative() || readiness_is_shown()) return;
   is_detached = true;
   atomic_store(&shared->detached, true);
 }
 
 bool forked_child_has_forked(void) { return atomic_load(&has_forked); }
 
-bool forked_child_may_be_daemon(void) {
+bool forked_child_exists(void) {
   siginfo_t info;
-  if (!atomic_load(&has_forked)) return false;
-  return atomic_load(&shared->detached) || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
 }
 
-bool forked_child_may_report(void) {
-  siginfo_t info;
-  return atomic_load(&has_forked) &&
-         (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD);
+bool forked_child_may_be_daemon(void) {
+  return atomic_load(&has_forked) && (atomic_load(&shared->detached) || forked_child_exists());
 }
+
+bool forked_child_may_report(void) { return atomic_load(&has_forked) && forked_child_exists(); }
 
 int forked_child_fd(void) { return report_fd; }
 
-static enum liveswap_stage stage(void) {
-  return readiness_is_shown() ? LIVESWAP_STAGE_RUN : LIVESWAP_STAGE_START;
+static _Noreturn void fail(const char* why) {
+  atomic_store(&shared->refused, true);
+  channel_fail(readiness_is_shown() ? LIVESWAP_STAGE_RUN : LIVESWAP_STAGE_START, "%s", why);
 }
 
 void forked_child_refuse_daemon(void) {
-  atomic_store(&shared->refused, true);
-  channel_fail(
-      stage(),
+  fail(
       "the application turns itself into a daemon, and liveswap would lose track of it: start it in the "
       "foreground (nginx: daemon off; master_process off; redis: --daemonize no; memcached: without -d; "
       "lighttpd: -D)");
@@ -145,9 +140,7 @@ void forked_child_serve_report(void) {
   eventfd_read(report_fd, &count);
   if (atomic_load(&shared->found) == FOUND_NOTHING) return;
   if (atomic_load(&shared->found) == FOUND_DAEMON) forked_child_refuse_daemon();
-  atomic_store(&shared->refused, true);
-  channel_fail(
-      stage(),
+  fail(
       "the application forks processes that serve (prefork), which liveswap cannot drain: run it as a single "
       "process, with threads if it has them (nginx: master_process off), and let liveswap start as many "
       "workers as are wanted (--forks)");

@@ -43,6 +43,9 @@ void forked_child_detached(void);
 /* In the worker: whether a child has ended or left the session, as happens when a daemon starts. */
 bool forked_child_may_be_daemon(void);
 
+/* Whether this process has a child, running or not waited for. One system call. */
+bool forked_child_exists(void);
+
 /* Whether fork() was ever called. One load. */
 bool forked_child_has_forked(void);
 

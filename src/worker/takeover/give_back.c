@@ -9,7 +9,6 @@
 #include "liveswap_plugin.h"
 #include "worker/base/clock.h"
 #include "worker/base/fd_flags.h"
-#include "worker/base/libc.h"
 #include "worker/base/wake.h"
 #include "worker/link/channel.h"
 
@@ -29,11 +28,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct returned waiting[WAITING_MAX];
 static int count;
 
-static void close_one(const struct returned* one) {
-  fd_flags_set(one->fd, 0);
-  libc.close(one->fd);
-}
-
 /* False: the channel is full, try again later. */
 static bool send_one(const struct returned* one) {
   const int64_t waited = clock_ms() - one->since;
@@ -48,7 +42,7 @@ static bool send_one(const struct returned* one) {
              strerror(errno));
     liveswap_log(LIVESWAP_WARNING, text);
   }
-  close_one(one);
+  host_fd_close(one->fd);
   return true;
 }
 
@@ -59,7 +53,7 @@ void give_back(uint64_t cookie, int connection, int64_t since) {
   const bool is_sent = count == 0 && send_one(&one);
   const bool has_room = count < WAITING_MAX;
   if (!is_sent && has_room) {
-    fd_flags_set(connection, FLAG_HOST);
+    host_fd(connection);
     waiting[count++] = one;
   }
   pthread_mutex_unlock(&lock);
@@ -69,7 +63,7 @@ void give_back(uint64_t cookie, int connection, int64_t since) {
   } else {
     liveswap_log(LIVESWAP_WARNING,
                  "closed a connection of the predecessor: too many wait to be given back to the master");
-    close_one(&one);
+    host_fd_close(connection);
   }
 }
 

@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "accept_waiters.h"
 #include "adopted_connections.h"
+#include "connection_count.h"
 #include "io_uring.h"
 #include "liveswap_plugin.h"
 #include "replace_fd.h"
@@ -31,9 +31,8 @@ struct replacement {
 
 static void note_copy(int fd, void* context) {
   struct replacement* all = context;
-  uint64_t cookie = 0;
   if (all->count == COPIES_MAX || (fd_flags(fd) & FLAG_HOST) != 0) return;
-  if (socket_cookie(fd, &cookie) && cookie == all->cookie) all->fds[all->count++] = fd;
+  if (socket_is(fd, all->cookie)) all->fds[all->count++] = fd;
 }
 
 /* Restores the flags once the new socket is a known listener. Before that, listeners_held() on another thread
@@ -43,18 +42,17 @@ static void restore_flags(const struct replacement* all) {
     if (all->fds[i] >= 0) fd_flags_set(all->fds[i], all->flags[i]);
 }
 
-/* `*former` gets a descriptor of the replaced socket, owned by the caller; -1: none. */
-static void replace_all(struct replacement* all, int* former) {
-  *former = -1;
+/* Returns a descriptor of the replaced socket, owned by the caller; -1: none. */
+static int replace_all(struct replacement* all) {
   if (!proc_self_each_descriptor(note_copy, all)) all->failed = EMFILE;
-  if (all->count > 0) *former = libc.fcntl(all->fds[0], F_DUPFD_CLOEXEC, 0);
-  if (*former >= 0) fd_flags_set(*former, FLAG_HOST);
+  const int former = all->count > 0 ? host_fd(libc.fcntl(all->fds[0], F_DUPFD_CLOEXEC, 0)) : -1;
   for (int i = 0; i < all->count; ++i) {
     all->flags[i] = fd_flags(all->fds[i]);
     if (replace_fd(all->fds[i], all->cookie, all->by)) continue;
     all->failed = errno;
     all->fds[i] = -1;
   }
+  return former;
 }
 
 /* Threads that wait on the former socket would wait for ever. */
@@ -62,12 +60,6 @@ static void end_waits(int former) {
   if (former >= 0) io_uring_cancel(former);
   interrupt_waiting_threads();
   accept_waiters_wake_flagged(FLAG_HELD);
-}
-
-static void close_former(int former) {
-  if (former < 0) return;
-  fd_flags_set(former, 0);
-  libc.close(former);
 }
 
 static void adopt_waiting(int former, uint64_t cookie) {
@@ -84,31 +76,33 @@ void lost_listener_replace(uint64_t cookie, int by) {
   uint64_t fresh = 0;
   int former = -1;
   if (listener != NULL && !revoke_has_begun() && socket_cookie(by, &fresh)) {
-    fd_flags_set(by, FLAG_HOST);
-    replace_all(&all, &former);
+    host_fd(by);
+    former = replace_all(&all);
     listeners_renew(listener, fresh);
     restore_flags(&all);
     end_waits(former);
     adopt_waiting(former, fresh);
-    fd_flags_set(by, 0);
     if (all.failed != 0)
       liveswap_log(LIVESWAP_WARNING, "a lost listener could not be replaced in all of its descriptors");
   }
-  close_former(former);
-  libc.close(by);
+  host_fd_close(former);
+  host_fd_close(by);
 }
 
 bool lost_listener_renamed(const struct listener* listener, int by) {
   struct replacement all = {.cookie = listener->cookie, .by = by};
-  int former = -1;
   if (!listeners_add(by)) return false;
   const struct listener* held = listeners_find(by);
-  replace_all(&all, &former);
+  const int former = replace_all(&all);
   restore_flags(&all);
   if (held != NULL && held->type == SOCK_STREAM) adopted_listener(held);
   end_waits(former);
-  close_former(former);
-  if (all.failed == 0) listeners_forget(listener);
+  host_fd_close(former);
+  if (all.failed == 0) {
+    /* Open connections are counted by the entry of the listener that they came in by. */
+    if (connection_count() > 0) listeners_closed(listener);
+    else listeners_forget(listener);
+  }
   errno = all.failed;
   return all.failed == 0;
 }

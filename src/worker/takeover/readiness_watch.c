@@ -37,37 +37,30 @@ struct scan {
   bool datagrams;  /* a UDP listener has no seen wait yet */
 };
 
-static bool has_unseen_ways(void) { return io_uring_is_there() || options_seccomp_is_on(); }
-
 /* How long a listener must listen to count as waited for; -1: listening alone is no sign. */
 static int64_t listening_counts_after(int fd, const struct listener* listener, struct scan* scan) {
   const bool is_registered = replace_fd_is_registered(fd);
   if (listener->type == SOCK_DGRAM) {
     scan->datagrams = true;
-    return is_registered || listeners_is_read(listener) ? UNSEEN_MS : POLLED_MS;
+    return is_registered || listener->is_read ? UNSEEN_MS : POLLED_MS;
   }
   if (is_registered) return 0;
   /* A lent listener listens from the start, which shows nothing. */
-  return listener->name == NULL && has_unseen_ways() ? UNSEEN_MS : -1;
+  return listener->name == NULL && (io_uring_is_there() || options_seccomp_is_on()) ? UNSEEN_MS : -1;
 }
 
 /* The application accepts unseen, by io_uring: fail now if a drain could not cancel that. */
 static void check_uring(void) {
-  if (drain_is_cooperative()) return;
-  switch (io_uring_trouble()) {
-    case URING_FINE: return;
-    case URING_SINGLE_ISSUER:
-      channel_fail(
-          LIVESWAP_STAGE_START,
+  static const char* const troubles[] = {
+      [URING_SINGLE_ISSUER] =
           "the application accepts by an io_uring that only one thread may use "
           "(IORING_SETUP_SINGLE_ISSUER), so a drain could not cancel the accept; set the ring up without "
-          "that flag, or drain by liveswap_drain_fd()");
-    case URING_OLD_KERNEL:
-      channel_fail(
-          LIVESWAP_STAGE_START,
+          "that flag, or drain by liveswap_drain_fd()",
+      [URING_OLD_KERNEL] =
           "the application accepts by io_uring, which only Linux 6.0 and later can cancel in a drain; "
-          "upgrade the kernel, or drain by liveswap_drain_fd()");
-  }
+          "upgrade the kernel, or drain by liveswap_drain_fd()"};
+  const enum io_uring_trouble trouble = drain_is_cooperative() ? URING_FINE : io_uring_trouble();
+  if (trouble != URING_FINE) channel_fail(LIVESWAP_STAGE_START, "%s", troubles[trouble]);
 }
 
 static void warn_no_wait_seen(void) {
@@ -98,7 +91,7 @@ static void examine(int fd, void* context) {
     examine_own(fd, scan);
     return;
   }
-  if (listeners_is_waited(listener) || (listener->type != SOCK_DGRAM && !socket_listens(fd))) return;
+  if (listener->waited || (listener->type != SOCK_DGRAM && !socket_listens(fd))) return;
   const int64_t age = scan->now - listeners_unseen_since(listener, scan->now);
   const int64_t enough = listening_counts_after(fd, listener, scan);
   if (enough < 0 || age < enough) {

@@ -2,11 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include "epoll_lock.h"
 #include "worker/base/fd_flags.h"
@@ -86,17 +83,13 @@ static void put_back(const struct search* search, int fd) {
   }
 }
 
-/* The application may have closed and reused the number before the lock was taken. While the lock is held it
- * cannot. */
-static bool is_still(int fd, uint64_t cookie) {
-  uint64_t now = 0;
-  if (socket_cookie(fd, &now) && now == cookie) return true;
-  errno = EBADF;
-  return false;
-}
-
 static bool replace(const struct search* search, int fd, uint64_t cookie, int by) {
-  if (!is_still(fd, cookie)) return false;
+  /* The application may have closed and reused the number before the lock was taken. While the lock is held
+   * it cannot. */
+  if (!socket_is(fd, cookie)) {
+    errno = EBADF;
+    return false;
+  }
   const int close_on_exec = (libc.fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0;
   int done = 0;
   remove_all(search, fd);

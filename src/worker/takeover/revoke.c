@@ -5,7 +5,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "worker/base/fd_flags.h"
 #include "worker/base/libc.h"
 #include "worker/base/proc_self.h"
+#include "worker/base/socket.h"
 #include "worker/base/thread_interrupt.h"
 
 enum {
@@ -42,24 +42,15 @@ static bool bind_unreachable(int fd) {
   return libc.bind(fd, (struct sockaddr*)&address, sizeof address.sun_family) == 0;
 }
 
-static void copy_time_limit(int from, int to) {
-  struct timeval limit;
-  socklen_t size = sizeof limit;
-  if (getsockopt(from, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) == 0)
-    setsockopt(to, SOL_SOCKET, SO_RCVTIMEO, &limit, size);
-}
-
 /* Makes the placeholder. A stream placeholder does not block; accept() of an application that treats the
  * listener as blocking polls first (interpose/accept.c). For datagrams the application's own mode stays. */
 static int make_placeholder(int replaced, int type) {
   const bool blocks = type == SOCK_DGRAM && (libc.fcntl(replaced, F_GETFL) & O_NONBLOCK) == 0;
   const int fd = socket(AF_UNIX, type | (blocks ? 0 : SOCK_NONBLOCK) | SOCK_CLOEXEC, 0);
-  if (fd >= 0) copy_time_limit(replaced, fd);
+  if (fd >= 0) socket_copy_limit(replaced, fd, SO_RCVTIMEO);
   if (fd < 0 || type == SOCK_DGRAM) return fd;
-  fd_flags_set(fd, FLAG_HOST);
-  if (bind_unreachable(fd) && libc.listen(fd, 1) == 0) return fd;
-  fd_flags_set(fd, 0);
-  libc.close(fd);
+  if (bind_unreachable(host_fd(fd)) && libc.listen(fd, 1) == 0) return fd;
+  host_fd_close(fd);
   return -1;
 }
 
@@ -79,10 +70,7 @@ bool revoke_descriptor(int fd, const struct listener* listener) {
   const int before = errno;
   const int placeholder = make_placeholder(fd, listener->type);
   const bool done = placeholder >= 0 && replace_by(fd, listener, placeholder);
-  if (placeholder >= 0) {
-    fd_flags_set(placeholder, 0);
-    libc.close(placeholder);
-  }
+  host_fd_close(placeholder);
   if (!done && revoke_has_begun()) atomic_store(&all_replaced, false);
   if (done) atomic_fetch_add(&replaced_count, 1);
   errno = before;
@@ -94,15 +82,13 @@ static void visit(int fd, void* all) {
   if (listener != NULL && !revoke_descriptor(fd, listener)) *(bool*)all = false;
 }
 
-/* After revoke_listeners() every thread in accept() counts, else those on a revoked descriptor. */
-static bool none_accepts(void) {
-  return revoke_has_begun() ? accept_waiters_wake_all() : accept_waiters_wake_flagged(FLAG_REVOKED);
-}
-
 static void interrupt_accepts(void) {
   static int scans;
   const unsigned before = atomic_load(&replaced_count);
-  if (none_accepts()) {
+  /* After revoke_listeners() every thread in accept() counts, else those on a revoked descriptor. */
+  const bool none =
+      revoke_has_begun() ? accept_waiters_wake_all() : accept_waiters_wake_flagged(FLAG_REVOKED);
+  if (none) {
     atomic_store(&replaced_before_scan, before);
     scans = 0;
   } else if (++scans == WARN_AFTER_SCANS) {

@@ -2,7 +2,6 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,15 +15,12 @@ struct thread_counts {
   int others;  /* the kernel could deliver SIGTERM to such a thread, which would end the process */
 };
 
-/* Reads SigBlk in /proc/self/task/<thread>/status: bit 0 is signal 1. */
 static bool blocks_sigterm(int thread) {
-  char path[64];
-  char text[2048];
+  char path[32];
   unsigned long long blocked = 0;
   snprintf(path, sizeof path, "task/%d/status", thread);
-  if (proc_self_read(path, text, sizeof text) <= 0) return true; /* the thread has just ended */
-  const char* line = strstr(text, "\nSigBlk:");
-  return line != NULL && sscanf(line, "\nSigBlk: %llx", &blocked) == 1 && (blocked >> (SIGTERM - 1) & 1) != 0;
+  /* Without the line, the thread has just ended. */
+  return !proc_self_number(path, "SigBlk:", 16, &blocked) || (blocked >> (SIGTERM - 1) & 1) != 0;
 }
 
 static void note_thread(int thread, void* context) {

@@ -3,9 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "worker/base/fd_flags.h"
@@ -22,7 +20,7 @@ static void tell(int fd, int level, int name, const void* value, socklen_t size)
   if (!socket_cookie(fd, &said.cookie) || atomic_fetch_add(&reports, 1) >= REPORTS_MAX) return;
   said.size = size < sizeof said.value ? (uint32_t)size : (uint32_t)sizeof said.value;
   if (value != NULL) memcpy(said.value, value, said.size);
-  channel_send((struct liveswap_frame){.kind = LIVESWAP_OPTION}, (const char*)&said, sizeof said);
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_OPTION}, &said, sizeof said);
 }
 
 int socket_options_set(int fd, int level, int name, const void* value, socklen_t size) {

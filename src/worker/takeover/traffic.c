@@ -50,11 +50,7 @@ void traffic_adopted(int fd) {
 }
 
 void traffic_sent(int fd, const void* bytes, size_t size) {
-  struct traffic* const place = &traffic_table[fd];
-  struct answer answer = load(place);
-  http_answer_feed(&answer, bytes, size);
-  add(place, size);
-  store(place, answer);
+  traffic_sent_parts(fd, &(const struct iovec){(void*)bytes, size}, 1, size);
 }
 
 void traffic_sent_parts(int fd, const struct iovec* parts, size_t count, size_t size) {

@@ -5,7 +5,6 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -45,15 +44,13 @@ struct unseen {
 
 static void describe_inet(const union address* address, char* text, size_t size) {
   char host[INET6_ADDRSTRLEN] = "";
-  if (address->any.sa_family == AF_INET) {
-    const struct sockaddr_in* in = (const struct sockaddr_in*)address;
-    inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
-    snprintf(text, size, "%s:%d", host, ntohs(in->sin_port));
-  } else {
-    const struct sockaddr_in6* in = (const struct sockaddr_in6*)address;
-    inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof host);
-    snprintf(text, size, "[%s]:%d", host, ntohs(in->sin6_port));
-  }
+  const struct sockaddr_in* in =
+      (const struct sockaddr_in*)address; /* the port has the same offset in both */
+  const struct sockaddr_in6* in6 = (const struct sockaddr_in6*)address;
+  const bool is_v6 = address->any.sa_family == AF_INET6;
+  const void* number = is_v6 ? (const void*)&in6->sin6_addr : &in->sin_addr;
+  inet_ntop(address->any.sa_family, number, host, sizeof host);
+  snprintf(text, size, is_v6 ? "[%s]:%d" : "%s:%d", host, ntohs(in->sin_port));
 }
 
 /* Describes the address of a listener that interpose/bind.c would take over. False: any other. */

@@ -234,12 +234,12 @@ TEST_CASE("listeners: one that is bound again is as new") {
     REQUIRE(added->closed);
     REQUIRE(add(own) == added);
     REQUIRE(!added->closed);
-    REQUIRE(!listeners_is_waited(added));
+    REQUIRE(!added->waited);
     REQUIRE(listeners_expect(added));
     // While it is open, adding it changes nothing.
     REQUIRE(listeners_note_wait(added));
     REQUIRE(add(own) == added);
-    REQUIRE(listeners_is_waited(added));
+    REQUIRE(added->waited);
   }));
 }
 
@@ -263,10 +263,10 @@ TEST_CASE("listeners: one that is expected, until it is waited for or closed") {
     REQUIRE(listeners_expect(one));
     REQUIRE(!listeners_expect(one));
     REQUIRE(listeners_expected());
-    REQUIRE(!listeners_is_waited(one));
+    REQUIRE(!one->waited);
     REQUIRE(listeners_note_wait(one));
     REQUIRE(!listeners_note_wait(one));
-    REQUIRE(listeners_is_waited(one));
+    REQUIRE(one->waited);
     REQUIRE(!listeners_expected());
     // What is waited for already is not expected any more.
     REQUIRE(!listeners_expect(one));
@@ -302,15 +302,15 @@ TEST_CASE("listeners: since when nobody is seen to wait, and whether it is read"
     const listener* const added = add(fd);
     REQUIRE(listeners_unseen_since(added, 100) == 100);
     REQUIRE(listeners_unseen_since(added, 900) == 100);
-    REQUIRE(!listeners_is_read(added));
+    REQUIRE(!added->is_read);
     listeners_note_read(added);
-    REQUIRE(listeners_is_read(added));
+    REQUIRE(added->is_read);
     // In its place another one begins anew.
     listeners_forget(added);
     const UniqueFd next = listen_inet();
     REQUIRE(add(next) == added);
     REQUIRE(listeners_unseen_since(added, 900) == 900);
-    REQUIRE(!listeners_is_read(added));
+    REQUIRE(!added->is_read);
   }));
 }
 
@@ -380,17 +380,17 @@ TEST_CASE("listeners: by path, the whole of it") {
     const std::string path = directory / "socket", name = "@liveswap-units-" + std::to_string(::getpid());
     const UniqueFd local = listen_unix(path), abstract = listen_unix(name), web = listen_inet(),
                    datagrams = listen_unix(directory / "datagrams", SOCK_DGRAM);
-    REQUIRE(!listeners_have_path(path.c_str()));
+    REQUIRE(listeners_at(path.c_str()) == nullptr);
     for (const UniqueFd* const each : {&web, &local, &abstract, &datagrams}) add(*each);
     REQUIRE(listeners_at(path.c_str()) == listeners_find(local.get()));
     REQUIRE(listeners_at(name.c_str()) == listeners_find(abstract.get()));
-    REQUIRE(listeners_have_path(path.c_str()));
+    REQUIRE(listeners_at(path.c_str()) != nullptr);
     for (const std::string& other : {path + "s", path.substr(0, path.size() - 1), std::string(), name + "s",
                                      name.substr(0, name.size() - 1), "@" + path, directory / "datagrams"}) {
-      REQUIRE(!listeners_have_path(other.c_str()));
+      REQUIRE(listeners_at(other.c_str()) == nullptr);
     }
     listeners_forget(listeners_find(local.get()));
-    REQUIRE(!listeners_have_path(path.c_str()));
+    REQUIRE(listeners_at(path.c_str()) == nullptr);
   }));
 }
 
@@ -401,7 +401,7 @@ TEST_CASE("listeners: a path as long as an address can have") {
     path += std::string(sizeof(sockaddr_un::sun_path) - 1 - path.size(), 'p');
     const UniqueFd local = listen_unix(path);
     add(local);
-    REQUIRE(listeners_have_path(path.c_str()));
+    REQUIRE(listeners_at(path.c_str()) != nullptr);
     bool is_last = false;
     REQUIRE(listeners_file(0, &is_last) == path);
   }));

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -421,6 +422,56 @@ TEST_CASE("proc_self: a filter of its calls shows") {
     if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return;  // a kernel without
     REQUIRE(proc_self_status(&status));
     REQUIRE(status.is_filtered);
+  }));
+}
+
+TEST_CASE("proc_self: a number behind a name") {
+  unsigned long long number = 0;
+  CHECK(proc_self_number("status", "Pid:", 10, &number));
+  CHECK(number == static_cast<unsigned long long>(::getpid()));
+  number = 7;
+  CHECK(!proc_self_number("status", "NoSuchName:", 10, &number));
+  CHECK(!proc_self_number("no-such-file", "Pid:", 10, &number));
+  CHECK(!proc_self_number("status", "id:", 10, &number));  // at the start of a line only
+  CHECK(number == 7);
+}
+
+TEST_CASE("proc_self: a user who is in very many groups makes nothing be overlooked") {
+  if (::geteuid() != 0) return;  // nobody else may change that
+  CHECK(in_child([] {
+    REQUIRE(proc_self_setup());
+    std::vector<gid_t> groups(5000);
+    for (std::size_t i = 0; i < groups.size(); ++i) groups[i] = static_cast<gid_t>(1'000'000 + i);
+    REQUIRE(::setgroups(groups.size(), groups.data()) == 0);
+    sigset_t set;
+    ::sigemptyset(&set);
+    ::sigaddset(&set, SIGUSR1);
+    REQUIRE(::sigprocmask(SIG_SETMASK, &set, nullptr) == 0);
+    struct proc_self_status status {};
+    REQUIRE(proc_self_status(&status));
+    REQUIRE(status.blocked == 1ULL << (SIGUSR1 - 1));
+    unsigned long long pending = 0;
+    REQUIRE(::raise(SIGUSR1) == 0);
+    REQUIRE(proc_self_number("status", "SigPnd:", 16, &pending));
+    REQUIRE(pending == 1ULL << (SIGUSR1 - 1));
+  }));
+}
+
+TEST_CASE("proc_self: a forked child does not take its parent for itself") {
+  CHECK(in_child([] {
+    int visited = 0;
+    char text[16];
+    const auto visit = [](int, void* count) { ++*static_cast<int*>(count); };
+    REQUIRE(!proc_self_each_descriptor(visit, &visited));
+    REQUIRE(!proc_self_each_thread(visit, &visited));
+    REQUIRE(visited == 0);
+    REQUIRE(proc_self_read("status", text, sizeof text) == -1);
+    REQUIRE(proc_self_setup());
+    unsigned long long number = 0;
+    REQUIRE(proc_self_number("status", "Pid:", 10, &number));
+    REQUIRE(number == static_cast<unsigned long long>(::getpid()));
+    REQUIRE(proc_self_each_descriptor(visit, &visited));
+    REQUIRE(visited > 0);
   }));
 }
 

@@ -11,6 +11,7 @@
 extern "C" {
 #include "worker/takeover/accept_waiters.h"
 #include "worker/takeover/adopted_connections.h"
+#include "worker/takeover/connection_count.h"
 #include "worker/takeover/lost_listener.h"
 #include "worker/takeover/revoke.h"
 }
@@ -142,9 +143,27 @@ TEST_CASE("lost listener: renamed, it is the listener at the new path") {
     REQUIRE(cookie_of(worker.fd.get()) == fresh);
     REQUIRE(cookie_of(copy.get()) == fresh);
     REQUIRE(fd_flags(worker.fd.get()) == FLAG_HELD);
-    REQUIRE(listeners_have_path((worker.directory / "renamed").c_str()));
-    REQUIRE(!listeners_have_path(worker.path.c_str()));
+    REQUIRE(listeners_at((worker.directory / "renamed").c_str()) != nullptr);
+    REQUIRE(listeners_at(worker.path.c_str()) == nullptr);
     REQUIRE(listeners_with(worker.cookie) == nullptr);
+  }));
+}
+
+TEST_CASE("lost listener: what came in before the renaming still counts") {
+  CHECK(in_child([] {
+    const Worker worker;
+    const UniqueFd client = connect_to(worker.path);
+    const UniqueFd accepted = UniqueFd::adopt(::accept(worker.fd.get(), nullptr, nullptr));
+    const UniqueFd by = listen_unix(worker.directory / "renamed");
+    REQUIRE(listeners_accepted(accepted.get()) == worker.held);
+    REQUIRE(lost_listener_renamed(worker.held, by.get()));
+    REQUIRE(listeners_accepted(accepted.get()) == worker.held);
+    REQUIRE(connection_count() == 1);
+    // Bound again at the former path, it has the former entry.
+    std::remove(worker.path.c_str());
+    const UniqueFd again = listen_unix(worker.path);
+    REQUIRE(listeners_add(again.get()));
+    REQUIRE(listeners_find(again.get()) == worker.held);
   }));
 }
 

@@ -159,7 +159,7 @@ TEST_CASE("readiness watch: a thread that receives from it waits") {
     });
     const bool is_seen = eventually([&] {
       readiness_watch_step();
-      return listeners_is_read(held);
+      return held->is_read;
     });
     look_after(150);
     const auto waited = worker.waited();
