@@ -111,6 +111,20 @@ TEST_CASE("unlink: what is no socket is libc's affair, and what is not there is 
   });
 }
 
+TEST_CASE("unlink: a path that is not there is not looked for again: another worker may just have bound it") {
+  with_each(kRemovals, [](Worker& worker, const Remove& remove) {
+    const auto unlink = libc.unlink, plain = libc.remove;
+    const auto unlinkat = libc.unlinkat;
+    libc.unlink = libc.remove = [](const char*) { return 0; };
+    libc.unlinkat = [](int, const char*, int) { return 0; };
+    const int done = remove(worker.path.c_str());
+    const int error = errno;
+    libc.unlink = unlink, libc.remove = plain, libc.unlinkat = unlinkat;
+    REQUIRE(done == -1);
+    REQUIRE(error == ENOENT);
+  });
+}
+
 TEST_CASE("unlink: a ready worker that has bound nothing removes its sockets itself; a child too") {
   with_each(kRemovals, [](Worker& worker, const Remove& remove) {
     UniqueFd listener = masters_listener_at(worker.path);
