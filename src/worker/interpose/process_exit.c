@@ -1,4 +1,3 @@
-/* daemon, setsid, exit, _exit and _Exit. */
 #include "process_exit.h"
 
 #include <stdbool.h>
