@@ -83,7 +83,7 @@ int reset_signals(posix_spawnattr_t& attributes) {
 }
 
 // The shell gets three descriptors, not the host's channel: background processes of the command would keep it
-// open, and the master would consider the hook running.
+// open, and the master would think that the plugin still runs.
 int set_descriptors(posix_spawn_file_actions_t& actions, const Pipe& out, const Pipe& err) {
   if (const int e = ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)) return e;
   if (const int e = ::posix_spawn_file_actions_adddup2(&actions, out.write.get(), 1)) return e;

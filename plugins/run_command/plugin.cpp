@@ -9,7 +9,7 @@
 //   LIVESWAP_RUN_COMMAND='git pull --quiet && ninja -C build >&2 && echo build/libapp.so'
 //
 // Both outputs go to the log. A non-zero exit status refuses the upgrade, with the last lines of standard
-// error. Blocks the host's thread until the shell exits; the master's hook limit applies.
+// error. Blocks the host's thread until the shell exits; --pre-upgrade-limit applies.
 #define LIVESWAP_WEAK
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,7 +29,7 @@ namespace {
 constexpr std::size_t error_limit = 4096;
 constexpr std::size_t command_limit = 200;
 
-// The answer of a hook: error or path.
+// The plugin's answer: error or path.
 struct Answer {
   std::string error;
   std::string path;

@@ -71,7 +71,7 @@ Result<Trial> run_trial(const std::string& host, const std::string& path, const 
         if (auto process = left_process(frame, text); process && left.size() < left_limit)
           left.push_back(*process);
         break;
-      case LIVESWAP_HOOK_DONE:
+      case LIVESWAP_TASK_DONE:
         if (trial.passed) break;  // a second frame does not extend the limit
         trial.passed = true;
         trial.threads = frame.count;

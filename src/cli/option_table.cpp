@@ -202,7 +202,7 @@ constexpr std::array table{
            "Force goes in steps of `--term-grace`: listeners taken away, SIGTERM, SIGKILL."},
     Option{"", "term-grace", "TIME", start, Section::rollout, "0ms to 576h", "2s",
            "time between the steps of force"},
-    Option{"", "hook-limit", "TIME", start, Section::rollout, "1ms to 576h", "5m",
+    Option{"", "pre-upgrade-limit", "TIME", start, Section::rollout, "1ms to 576h", "5m",
            "how long the pre-upgrade plugin may take"},
     Option{"", "backoff-min", "TIME", start, Section::rollout, "1ms to --backoff-max", "100ms",
            "how long the second of several respawns of a slot waits; the first does not wait"},

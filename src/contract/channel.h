@@ -80,12 +80,12 @@ enum liveswap_frame_kind {
   LIVESWAP_REFUSED,   /* value: that of the MESSAGE, for which the inbox had no room */
   LIVESWAP_COUNTED,   /* value: that of the COUNT; count: open connections; text: struct liveswap_served_count
                        */
-  LIVESWAP_HOOK_DONE, /* the end of a hook. value 0: text is the path ("": keep the path asked for); 1: text
-                         is the error. From a liveswap-store: see store/main.cpp; an answer longer than a
-                         frame comes as a descriptor of a regular file, count: its size. From a check that has
-                         passed, before exit handlers run: value 0; text: the paths of the library and of all
-                         libraries loaded with it, one a line; count: threads that the library has left
-                         running */
+  LIVESWAP_TASK_DONE, /* the end of a task. value 1: text is the error. value 0: success, and then from a
+                         pre-upgrade plugin, text: the path ("": keep the requested one); from a
+                         liveswap-store: see store/main.cpp, an answer longer than a frame comes as a
+                         descriptor of a regular file, count: its size; from a check, before exit handlers
+                         run, text: the paths of the library and of all libraries loaded with it, one a line,
+                         count: threads that the library has left running */
 
   LIVESWAP_FORKED,   /* the application has forked: its children may have connections */
   LIVESWAP_RETIRING, /* for an application that does not drain by itself. value 1: the worker host waits for
@@ -123,7 +123,7 @@ enum liveswap_frame_kind {
   /* worker → master, in a drain: at each change and before the end; text: struct liveswap_idle_count */
   LIVESWAP_IDLE,
 
-  /* subreaper of a check or hook (worker/subreaper.h) → master, before the end: a process that the library
+  /* subreaper of a check or plugin (worker/subreaper.h) → master, before the end: a process that the library
    * left behind has been killed. text: "PID NAME"; value 1: the process was still in the process group of the
    * check */
   LIVESWAP_LEFT,
@@ -188,7 +188,7 @@ struct liveswap_frame {
  *
  *   liveswap-worker --slot N --generation G --drain-limit MS --term-grace MS --listeners a,b,c [MORE …]
  *                   PATH [ARG …]
- *   liveswap-worker --hook PATH VALUE
+ *   liveswap-worker --pre-upgrade PATH VALUE
  *   liveswap-worker --check [--entry NAME] PATH [ARG …]
  *
  * MORE, in any order; an option with its default value is left out:
@@ -204,11 +204,11 @@ struct liveswap_frame {
  *
  * PATH is absolute and names the library; ARGs are the words after `--` of `liveswap start`. A check loads
  * the library, looks up the entry and the ABI note, calls liveswap_selftest if the library exports it, and
- * exits like a worker, without calling liveswap_main. A check or hook runs in a child of the process that was
- * started. SIGTERM to that process ends the child and every process that the child has left behind; SIGKILL
- * ends only their process group. --drain-limit (-1: none) is the limit of a drain that the worker begins
- * because its master has died; --term-grace is the time between two steps of the escalation after the limit.
- * Without listeners, --listeners is the empty word.
+ * exits like a worker, without calling liveswap_main. A check or plugin runs in a child of the process that
+ * was started. SIGTERM to that process ends the child and every process that the child has left behind;
+ * SIGKILL ends only their process group. --drain-limit (-1: none) is the limit of a drain that the worker
+ * begins because its master has died; --term-grace is the time between two steps of the escalation after the
+ * limit. Without listeners, --listeners is the empty word.
  *
  * LD_LIBRARY_PATH may end with the directory `.needed` beside PATH, for the loader of this process only: the
  * worker host removes it before the application runs.

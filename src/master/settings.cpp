@@ -46,7 +46,7 @@ rollout::Settings engine_settings(const Options& options) {
   settings.ready_limit = options.ready_limit;
   settings.drain_limit = limit_of(options.drain_limit);
   settings.term_grace = options.term_grace;
-  settings.prepare_limit = options.hook_limit + 2 * options.check_limit + prepare_slack;
+  settings.prepare_limit = options.pre_upgrade_limit + 2 * options.check_limit + prepare_slack;
   settings.unsteer = options.listen_mode == ListenMode::reuseport ? steer_grace : rollout::Time{0};
   settings.backoff_min = options.backoff_min;
   settings.backoff_max = options.backoff_max;

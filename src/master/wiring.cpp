@@ -30,7 +30,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
              options_.pre_upgrade,
              options_.state_dir,
              options_.working_directory.empty() ? home_ : options_.working_directory,
-             options_.hook_limit,
+             options_.pre_upgrade_limit,
              options_.check_limit},
       store_(options_.state_dir),
       history_answers_(loop, tools_.store, options_.state_dir, requests_),

@@ -67,17 +67,17 @@ bool adopt_channel() {
 
 bool send_done(const std::string& text) {
   if (text.size() > LIVESWAP_TEXT_MAX) return send_failed("the answer has more bytes than a frame can hold");
-  return send_frame({LIVESWAP_HOOK_DONE, 0, 0}, text);
+  return send_frame({LIVESWAP_TASK_DONE, 0, 0}, text);
 }
 
 bool send_document(const std::string& text) {
   const auto document = in_memory(text);
   if (!document) return send_failed(document.error().text);
-  return send_frame({LIVESWAP_HOOK_DONE, 0, text.size()}, "", document->get());
+  return send_frame({LIVESWAP_TASK_DONE, 0, text.size()}, "", document->get());
 }
 
 bool send_refused(const std::string& why) {
-  return send_frame({LIVESWAP_HOOK_DONE, 1, 0}, why.substr(0, LIVESWAP_TEXT_MAX));
+  return send_frame({LIVESWAP_TASK_DONE, 1, 0}, why.substr(0, LIVESWAP_TEXT_MAX));
 }
 
 bool send_failed(const std::string& why) {

@@ -20,8 +20,8 @@
 //       The release for a rollback to WHICH (release/rollback_target.hpp). CURRENT and WHICH may be empty.
 //
 // The result is one frame on the channel at descriptor 3 (contract/channel.h):
-//   HOOK_DONE, value 0  success; JSON (in a memfd for history and receipt). Exit status 0
-//   HOOK_DONE, value 1  the reason why the file is unfit or the request has no answer. LIVESWAP_EXIT_LOAD
+//   TASK_DONE, value 0  success; JSON (in a memfd for history and receipt). Exit status 0
+//   TASK_DONE, value 1  the reason why the file is unfit or the request has no answer. LIVESWAP_EXIT_LOAD
 //   FAILED, stage open  another reason, such as a full disk. LIVESWAP_EXIT_LOAD
 #include <cstdio>
 #include <exception>

@@ -53,6 +53,6 @@ void check_run(const struct options* options) {
   run_selftest(application.library, options->path);
   static char loaded[LIVESWAP_TEXT_MAX];
   const size_t size = list_loaded(application.library, loaded, sizeof loaded);
-  channel_send((struct liveswap_frame){.kind = LIVESWAP_HOOK_DONE, .count = count_threads()}, loaded, size);
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_TASK_DONE, .count = count_threads()}, loaded, size);
   libc.exit(0);
 }

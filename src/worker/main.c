@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "hook.h"
 #include "liveswap_plugin.h"
 #include "load.h"
+#include "pre_upgrade.h"
 #include "subreaper.h"
 #include "worker/api/drain.h"
 #include "worker/api/holds.h"
@@ -118,7 +118,7 @@ int main(int argc, char** argv, char** envp) {
   if (options.mode == MODE_WORKER && !listeners_adopt(options.listeners)) refuse("a listener is missing");
   if (!is_begun) channel_fail(LIVESWAP_STAGE_SPAWN, "cannot start the subreaper: %s", strerror(error));
   set_up(&options);
-  if (options.mode == MODE_HOOK) hook_run(&options);
+  if (options.mode == MODE_PRE_UPGRADE) pre_upgrade_run(&options);
   if (options.mode == MODE_CHECK) check_run(&options);
   worker_run(&options);
 }

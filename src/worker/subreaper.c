@@ -19,7 +19,7 @@
 #include "worker/base/libc.h"
 
 enum {
-  /* How long a check or hook may take to end by itself once the master has gone. */
+  /* How long a check or plugin may take to end by itself once the master has gone. */
   LEAVE_LIMIT_MS = 1000,
   /* How long to kill processes that start the next one faster than they can be killed. */
   KILL_LIMIT_MS = 1000,

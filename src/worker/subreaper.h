@@ -1,5 +1,5 @@
 /*
- * Ends the processes that a check or hook leaves behind, also those in sessions of their own.
+ * Ends the processes that a check or plugin leaves behind, also those in sessions of their own.
  *
  * The worker host forks. The child loads the library; the parent is the child's subreaper (prctl(2)) and
  * stays single-threaded. When a process ends, the kernel makes the subreaper the parent of its children, so

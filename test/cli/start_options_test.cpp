@@ -95,7 +95,7 @@ TEST_CASE("every option arrives") {
                              "none",
                              "--term-grace",
                              "3s",
-                             "--hook-limit",
+                             "--pre-upgrade-limit",
                              "4s",
                              "--backoff-min",
                              "5ms",
@@ -159,7 +159,7 @@ TEST_CASE("every option arrives") {
   CHECK_FALSE(o->await_listener);
   CHECK(o->drain_limit < 0ms);
   CHECK(o->term_grace == 3s);
-  CHECK(o->hook_limit == 4s);
+  CHECK(o->pre_upgrade_limit == 4s);
   CHECK(o->backoff_min == 5ms);
   CHECK(o->backoff_max == 6s);
   CHECK(o->backoff_reset == 7s);

@@ -61,7 +61,7 @@ TEST_CASE("durations") {
   CHECK_ERROR(o.settle = -1ms, "settle: found -1ms, expected 0ms to 2073600000ms");
   CHECK_ERROR(o.term_grace = -1ms, "term-grace: found -1ms, expected 0ms to 2073600000ms");
   CHECK_ERROR(o.listener_wait = -1ms, "listener-wait: found -1ms, expected 0ms to 2073600000ms");
-  CHECK_ERROR(o.hook_limit = 0ms, "hook-limit: found 0ms, expected 1ms to 2073600000ms");
+  CHECK_ERROR(o.pre_upgrade_limit = 0ms, "pre-upgrade-limit: found 0ms, expected 1ms to 2073600000ms");
   CHECK_ERROR(o.ready_limit = 577h, "ready-limit: found 2077200000ms, expected 1ms to 2073600000ms");
   CHECK_ERROR(o.drain_limit = 577h, "drain-limit: found 2077200000ms, expected 0ms to 2073600000ms");
   CHECK_ERROR(o.backoff_min = 0ms, "backoff-min: found 0ms, expected 1ms to 2073600000ms");

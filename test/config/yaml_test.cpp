@@ -28,7 +28,7 @@ TEST_CASE("options of the original") {
   CHECK(load("forks: auto").forks == 0);
   CHECK(load("target: /srv/libapp.so").target == "/srv/libapp.so");
   CHECK(load("head: /srv/HEAD").head == "/srv/HEAD");
-  CHECK(load("pre-upgrade: /srv/hook.so").pre_upgrade == "/srv/hook.so");
+  CHECK(load("pre-upgrade: /srv/plugin.so").pre_upgrade == "/srv/plugin.so");
   CHECK_FALSE(load("zero-downtime: false").zero_downtime);
   CHECK(load("target: /v1.so\nforce-target: true").force_target);
 }
@@ -57,7 +57,7 @@ TEST_CASE("numbers, words and durations") {
   CHECK(load("drain-limit: 1h").drain_limit == 1h);
   CHECK(load("drain-limit: none").drain_limit == -1ms);
   CHECK(load("term-grace: 5s").term_grace == 5s);
-  CHECK(load("hook-limit: 10m").hook_limit == 10min);
+  CHECK(load("pre-upgrade-limit: 10m").pre_upgrade_limit == 10min);
   CHECK(load("backoff-min: 1ms").backoff_min == 1ms);
   CHECK(load("backoff-max: 1s").backoff_max == 1s);
   CHECK(load("backoff-reset: 1m").backoff_reset == 1min);
@@ -124,7 +124,7 @@ TEST_CASE("the file wins over the defaults and keeps the rest") {
 
 TEST_CASE("relative paths are meant from the directory of the file") {
   const ConfigFile file(
-      "target: libapp.so\nhead: ./HEAD\npre-upgrade: hooks/a.so\nworking-directory: .\n"
+      "target: libapp.so\nhead: ./HEAD\npre-upgrade: plugins/a.so\nworking-directory: .\n"
       "state-dir: s\nruntime-dir: ../r\nlog-file: log\n"
       "listen: [unix:a.sock, {address: \"unix:./b.sock\"}]\n");
   const auto options = config::load_yaml(file.path(), {});
@@ -132,7 +132,7 @@ TEST_CASE("relative paths are meant from the directory of the file") {
   const std::string base = file.directory() + "/";
   CHECK(options->target == base + "libapp.so");
   CHECK(options->head == base + "HEAD");
-  CHECK(options->pre_upgrade == base + "hooks/a.so");
+  CHECK(options->pre_upgrade == base + "plugins/a.so");
   CHECK(options->working_directory == file.directory());
   CHECK(options->state_dir == base + "s");
   CHECK(options->runtime_dir == base + "../r");

@@ -104,7 +104,7 @@ TEST_CASE("liveswap-store takes a release and says which") {
   put_library("back", dir / "srv/libback.so");
   const auto outcome = run({"take", dir.path(), "0", dir / "srv/libapp.so"});
   CHECK(outcome.status == 0);
-  CHECK(outcome.kind == LIVESWAP_HOOK_DONE);
+  CHECK(outcome.kind == LIVESWAP_TASK_DONE);
   CHECK(outcome.value == 0);
   const auto answer = outcome.json();
   REQUIRE(answer.is_object());
@@ -121,7 +121,7 @@ TEST_CASE("liveswap-store refuses a file that is not fit for it, and says what e
   const TempDir dir;
   const auto missing = run({"take", dir.path(), "0", dir / "none.so"});
   CHECK(missing.status == LIVESWAP_EXIT_LOAD);
-  CHECK(missing.kind == LIVESWAP_HOOK_DONE);
+  CHECK(missing.kind == LIVESWAP_TASK_DONE);
   CHECK(missing.value == 1);
   CHECK(missing.text == "cannot open " + (dir / "none.so") + ": No such file or directory");
 
@@ -131,7 +131,7 @@ TEST_CASE("liveswap-store refuses a file that is not fit for it, and says what e
   CHECK(contains(not_trusted.text, "since the master runs as root"));
   CHECK(not_trusted.value == 1);
   const auto taken = run({"take", dir.path(), "0", dir / "free.so"});
-  CHECK(taken.kind == LIVESWAP_HOOK_DONE);
+  CHECK(taken.kind == LIVESWAP_TASK_DONE);
   CHECK(taken.value == 0);
   // The file is good, the store is not.
   const auto no_store = run({"take", dir / "free.so", "0", dir / "free.so"});
@@ -150,7 +150,7 @@ TEST_CASE("liveswap-store removes what is not named, and nothing when a word is 
   CHECK(wrong.kind == LIVESWAP_FAILED);
   CHECK(contains(wrong.text, "\"abc\" is no id of a release"));
   CHECK(fs::exists(dir / ("releases/" + b)));
-  CHECK(run({"collect", dir.path(), "0", a}).kind == LIVESWAP_HOOK_DONE);
+  CHECK(run({"collect", dir.path(), "0", a}).kind == LIVESWAP_TASK_DONE);
   CHECK(fs::exists(dir / ("releases/" + a)));
   CHECK_FALSE(fs::exists(dir / ("releases/" + b)));
 }
@@ -163,7 +163,7 @@ TEST_CASE("liveswap-store keeps what the history knows beside what is named, and
   for (const auto& id : {a, b, c})
     REQUIRE(history.add({{"outcome", "ok"}, {"to", {{"path", "/srv/x"}, {"id", id}}}}).has_value());
   put(dir / "history/2.json.Xa81fE", "half");
-  CHECK(run({"collect", dir.path(), "1", c}).kind == LIVESWAP_HOOK_DONE);
+  CHECK(run({"collect", dir.path(), "1", c}).kind == LIVESWAP_TASK_DONE);
   CHECK(fs::exists(dir / ("releases/" + c)));
   CHECK(fs::exists(dir / ("releases/" + b)));
   CHECK_FALSE(fs::exists(dir / ("releases/" + a)));
@@ -190,7 +190,7 @@ TEST_CASE("liveswap-store answers what is asked of the history with a whole line
   CHECK(listed["left_out"] == 1);
   CHECK(listed["left_out_text"] == "1 damaged");
   const auto damaged = run({"receipt", dir.path(), "2"});
-  CHECK(damaged.kind == LIVESWAP_HOOK_DONE);
+  CHECK(damaged.kind == LIVESWAP_TASK_DONE);
   CHECK(damaged.value == 1);
   CHECK(contains(damaged.text, "2.json is damaged"));
 }
@@ -315,7 +315,7 @@ TEST_CASE("a path that is no UTF-8 is taken, and the answer can be read") {
   const TempDir dir;
   put(dir / "lib\xff.so", "x");
   const auto outcome = run({"take", dir.path(), "0", dir / "lib\xff.so"});
-  CHECK(outcome.kind == LIVESWAP_HOOK_DONE);
+  CHECK(outcome.kind == LIVESWAP_TASK_DONE);
   REQUIRE(outcome.json().is_object());
   CHECK(fs::exists(dir / ("releases/" + outcome.json()["id"].get<std::string>() + "/lib\xff.so")));
 }

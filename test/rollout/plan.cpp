@@ -87,8 +87,8 @@ Plan draw_plan(Dice& dice) {
   plan.settings = draw_settings(dice, plan.peaceful);
   plan.prepares_boot = dice.chance(30);
   plan.commit_fails = now_and_then(dice, 30);
-  plan.hook_fails = now_and_then(dice, 30);
-  plan.hook_hangs = now_and_then(dice, 30);
+  plan.prepare_fails = now_and_then(dice, 30);
+  plan.prepare_hangs = now_and_then(dice, 30);
   plan.probe_fails = now_and_then(dice, static_cast<unsigned>(dice.between(10, 80)));
   plan.counts_badly = now_and_then(dice, 10);
   plan.spoiled = now_and_then(dice, static_cast<unsigned>(dice.between(20, 100)));

@@ -52,8 +52,8 @@ struct Plan {
   // All requests are upgrades with surge, and no ready worker dies: then the capacity must never fall.
   bool peaceful = false;
   unsigned commit_fails = 0;  // this and all below: per cent
-  unsigned hook_fails = 0;
-  unsigned hook_hangs = 0;
+  unsigned prepare_fails = 0;
+  unsigned prepare_hangs = 0;
   unsigned probe_fails = 0;
   unsigned counts_badly = 0;
   unsigned spoiled = 0;   // workers of the committed release that cannot start any more

@@ -15,7 +15,7 @@ void Rules::judge(Time now, Cause cause, const Commands& commands) {
   const bool unrecorded = cause == Cause::commit_failed && course_ && course_->wish.overtake && booted_;
   cause_ = unrecorded ? Cause::committed : cause;
   demand(!quit_ || commands.empty(), "after quitting there is silence");
-  if (cause_ == Cause::prepared || cause_ == Cause::prepare_failed) hook_runs_ = false;
+  if (cause_ == Cause::prepared || cause_ == Cause::prepare_failed) preparing_ = false;
   if (cause_ == Cause::committed && course_) succeeded_.insert(course_->request);
   if (cause_ == Cause::commit_failed && course_) course_->doomed = true;
   if (std::string(engine_.state()) == "stopping") {

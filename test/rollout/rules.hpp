@@ -190,7 +190,7 @@ class Rules {
   Generation failed_ = 0;     // the newest generation that was reverted
   WorkerId last_worker_ = 0;
   std::set<RequestId> succeeded_;  // requests of successful upgrades
-  bool hook_runs_ = false;
+  bool preparing_ = false;
   bool measuring_ = false;
   bool booted_ = false;
   bool stopping_ = false;

@@ -169,16 +169,16 @@ void Rules::order(const Signal& signal) {
 }
 
 void Rules::order(const Prepare& prepare) {
-  demand(!hook_runs_, "there is one preparation at a time");
+  demand(!preparing_, "there is one preparation at a time");
   begin_course(prepare.request);
   demand(!course_->wish.release, "a release of the store needs no preparation");
   demand(prepare.path == course_->wish.path, "what is prepared is what was asked for");
-  hook_runs_ = true;
+  preparing_ = true;
 }
 
 void Rules::order(const CancelPrepare&) {
-  demand(hook_runs_, "only a preparation that runs is cancelled");
-  hook_runs_ = false;
+  demand(preparing_, "only a preparation that runs is cancelled");
+  preparing_ = false;
 }
 
 void Rules::order(const Commit& commit) {

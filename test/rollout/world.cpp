@@ -125,23 +125,24 @@ void World::measured(const std::map<WorkerId, std::uint64_t>& bytes) {
 }
 
 void World::obey(const Prepare&) {
-  const unsigned hook = ++hook_;
-  if (!calm_ && dice_.chance(plan_.hook_hangs)) return;
-  const bool fails = !calm_ && dice_.chance(plan_.hook_fails);
+  const unsigned number = ++preparation_;
+  if (!calm_ && dice_.chance(plan_.prepare_hangs)) return;
+  const bool fails = !calm_ && dice_.chance(plan_.prepare_fails);
   // Some preparations end after the engine has cancelled them.
-  later(Time{dice_.between(0, dice_.chance(20) ? 120 : 20)}, [this, hook, fails] { end_hook(hook, fails); });
+  later(Time{dice_.between(0, dice_.chance(20) ? 120 : 20)},
+        [this, number, fails] { end_preparation(number, fails); });
 }
 
-void World::end_hook(unsigned hook, bool fails) {
-  if (hook != hook_) return;
-  ++hook_;
+void World::end_preparation(unsigned number, bool fails) {
+  if (number != preparation_) return;
+  ++preparation_;
   if (fails && dice_.chance(50)) {
     tell(Cause::prepare_failed, "unfit", 0, [&] { return engine_.unfit(now_, "no such file"); });
     return;
   }
   if (fails) {
     tell(Cause::prepare_failed, "prepare failed", 0,
-         [&] { return engine_.prepare_failed(now_, "the hook failed"); });
+         [&] { return engine_.prepare_failed(now_, "the preparation failed"); });
     return;
   }
   const Release release = any_release();

@@ -63,7 +63,7 @@ class World {
   void obey(const Expire&) {}
   void obey(const Signal& signal);
   void obey(const Prepare&);
-  void obey(const CancelPrepare&) { ++hook_; }
+  void obey(const CancelPrepare&) { ++preparation_; }
   void obey(const Commit& commit);
   void obey(const Flip&);
   void obey(const Measure&);
@@ -81,7 +81,7 @@ class World {
   void exit(WorkerId worker, bool clean);
   void haunt(WorkerId worker);
   void exit_later(WorkerId worker, const std::optional<Time>& span, bool clean);
-  void end_hook(unsigned hook, bool fails);
+  void end_preparation(unsigned number, bool fails);
   void flipped();
   void measured(const std::map<WorkerId, std::uint64_t>& bytes);
   void probe();
@@ -102,7 +102,7 @@ class World {
   bool performing_ = false;
   std::map<WorkerId, Process> processes_;
   std::map<std::string, Nurture> releases_;
-  unsigned hook_ = 0;  // the number of the current preparation; a cancelled one has a lower number
+  unsigned preparation_ = 0;  // the number of the current preparation; a cancelled one has a lower number
   bool flips_ = false;
   bool watched_ = false;
   unsigned release_count_ = 0;

@@ -42,12 +42,12 @@ TEST_CASE_FIXTURE(Scenario, "a master is small and has one thread") {
 }
 
 TEST_CASE_FIXTURE(Scenario, "a master never maps application code") {
-  Instance app(*this, fixture("version_v1"), {"--pre-upgrade", own_fixture("hook_keep")});
+  Instance app(*this, fixture("version_v1"), {"--pre-upgrade", own_fixture("pre_upgrade_keep")});
   CHECK(app.upgrade(fixture("version_v2")).status == Exit::ok);
   const auto maps = read_file("/proc/" + std::to_string(app.master().pid()) + "/maps");
   CHECK(contains(maps, "libc.so"));
   CHECK_FALSE(contains(maps, "version_v"));
-  CHECK_FALSE(contains(maps, "hook_keep"));
+  CHECK_FALSE(contains(maps, "pre_upgrade_keep"));
 }
 
 }  // namespace

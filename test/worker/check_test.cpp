@@ -49,7 +49,7 @@ Course follow(Worker& worker, bool hangs) {
     if (frame->kind == LIVESWAP_STAGED || frame->kind == LIVESWAP_FAILED) course.stage = frame->value;
     if (frame->kind == LIVESWAP_FAILED) course.text = frame->text;
     if (frame->kind == LIVESWAP_LOG) course.log += frame->text + "\n";
-    if (frame->kind == LIVESWAP_HOOK_DONE) course.passed = true;
+    if (frame->kind == LIVESWAP_TASK_DONE) course.passed = true;
     CHECK(frame->kind != LIVESWAP_ENTERED);
   }
   if (hangs) worker.abandon();
@@ -79,7 +79,7 @@ TEST_CASE("check: a good library passes, stage by stage, and the process ends by
   }
   const auto frame = worker.next();
   REQUIRE(frame);
-  CHECK(frame->kind == LIVESWAP_HOOK_DONE);
+  CHECK(frame->kind == LIVESWAP_TASK_DONE);
   CHECK(frame->value == 0);
   // What was loaded, the library first; the host's own libraries come before it in the loader's list.
   CHECK(frame->text.find(fixture("version_v1") + "\n") == 0);
@@ -131,7 +131,7 @@ TEST_CASE("check: finds each bad release that is there for it, at its stage, and
 
 TEST_CASE("check: an exit handler that hangs shows by a process that stays after its answer") {
   Worker worker = Worker::check(fixture("return_linger"));
-  worker.expect(LIVESWAP_HOOK_DONE);
+  worker.expect(LIVESWAP_TASK_DONE);
   CHECK_FALSE(readable(worker.channel(), quiet_ms));
   worker.abandon();
   CHECK(worker.wait().number == LIVESWAP_EXIT_LOAD);

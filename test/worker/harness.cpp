@@ -50,7 +50,7 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
 
 std::string fixture(std::string_view name) { return FIXTURES "/lib" + std::string(name) + ".so"; }
 std::string probe() { return WORKER_TESTS "/libprobe.so"; }
-std::string hooks() { return WORKER_TESTS "/libhooks.so"; }
+std::string pre_upgrade_plugin() { return WORKER_TESTS "/libpre_upgrade.so"; }
 
 UniqueFd listen_tcp() {
   UniqueFd fd = UniqueFd::adopt(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -127,8 +127,8 @@ Worker Worker::start(const Settings& settings) {
   return spawn(words, settings.listeners, settings.environment);
 }
 
-Worker Worker::hook(const std::string& path, const std::string& value) {
-  return spawn({WORKER_HOST, "--hook", path, value}, {}, {});
+Worker Worker::pre_upgrade(const std::string& path, const std::string& value) {
+  return spawn({WORKER_HOST, "--pre-upgrade", path, value}, {}, {});
 }
 
 Worker Worker::check(const std::string& path, const std::vector<std::string>& arguments) {

@@ -31,7 +31,7 @@ struct End {
 
 std::string fixture(std::string_view name);  // path of test/fixtures/lib<name>.so
 std::string probe();
-std::string hooks();
+std::string pre_upgrade_plugin();
 
 UniqueFd listen_tcp();
 UniqueFd listen_unix(const std::string& path);
@@ -54,7 +54,7 @@ class Worker {
   };
 
   static Worker start(const Settings& settings);
-  static Worker hook(const std::string& path, const std::string& value);
+  static Worker pre_upgrade(const std::string& path, const std::string& value);
   static Worker check(const std::string& path, const std::vector<std::string>& arguments = {});
   static Worker spawn(const std::vector<std::string>& words, const std::vector<int>& listeners,
                       const std::map<std::string, std::string>& environment);

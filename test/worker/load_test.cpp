@@ -145,8 +145,8 @@ TEST_CASE("a command line that no master writes, and a missing listener, end wit
   const std::vector<std::vector<std::string>> lines = {
       {host},
       {host, "--help"},
-      {host, "--hook", "/path"},
-      {host, "--hook", "relative.so", ""},
+      {host, "--pre-upgrade", "/path"},
+      {host, "--pre-upgrade", "relative.so", ""},
       {host, "--check"},
       {host, "--check", "relative.so"},
       {host, "--slot", "x", "--generation", "1", "--drain-limit", "1", "--term-grace", "1", "--listeners", "",

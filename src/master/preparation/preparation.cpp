@@ -41,7 +41,7 @@ Preparation::Preparation(uv_loop_t& loop, const Tools& tools, std::string asked,
     return;
   }
   spawn::Request request = tools_.worker;
-  request.arguments = {"liveswap-worker", "--hook", tools_.plugin, *value};
+  request.arguments = {"liveswap-worker", "--pre-upgrade", tools_.plugin, *value};
   run("pre-upgrade plugin", std::move(request), tools_.plugin_limit,
       [this](const Task::Result& result) { after_plugin(result); });
 }

@@ -94,11 +94,11 @@ void Task::on_frame(Frame& frame) {
   }
   if (frame.kind == LIVESWAP_LEFT)
     // A log key of its own: what the process logs must not suppress this line.
-    log::seldom({"processes that a check or a hook has left", 100}, log::Level::warning,
+    log::seldom({"processes that a check or a plugin has left", 100}, log::Level::warning,
                 "{}: it has left a process running, which has been killed: {}", name_,
                 frame.text.substr(0, left_limit));
   if (frame.kind == LIVESWAP_STAGED) result_.stage = result_.reached = stage_word(frame.value);
-  if (answered_ || (frame.kind != LIVESWAP_HOOK_DONE && frame.kind != LIVESWAP_FAILED)) return;
+  if (answered_ || (frame.kind != LIVESWAP_TASK_DONE && frame.kind != LIVESWAP_FAILED)) return;
   answered_ = true;
   result_.text = frame.text.substr(0, text_limit);
   descriptor_ = std::move(frame.descriptor);

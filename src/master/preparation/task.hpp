@@ -12,7 +12,7 @@
 namespace liveswap::master {
 
 // A short-lived process that may hang or crash: the pre-upgrade plugin, the store or the check. The answer
-// comes by the worker channel (contract/channel.h) with HOOK_DONE or FAILED. At most 1 MiB of output and
+// comes by the worker channel (contract/channel.h) with TASK_DONE or FAILED. At most 1 MiB of output and
 // 100 log lines a second reach the master's log, which states what was left out.
 //
 // Descendants are ended too, even outside the process group: the process runs under a subreaper
@@ -22,7 +22,7 @@ class Task {
   struct Result {
     enum class Kind {
       done,      // text: the answer
-      refused,   // HOOK_DONE with 1; text: why
+      refused,   // TASK_DONE with 1; text: why
       failed,    // FAILED: stage and text
       silent,    // ended without an answer; text: how
       late,      // exceeded the limit

@@ -17,9 +17,9 @@ static bool parse_number(const char* text, int64_t min, int64_t max, int64_t* nu
   return true;
 }
 
-static bool parse_hook(struct options* options, int argc, char** argv) {
+static bool parse_pre_upgrade(struct options* options, int argc, char** argv) {
   if (argc != 4) return false;
-  options->mode = MODE_HOOK;
+  options->mode = MODE_PRE_UPGRADE;
   options->path = argv[2];
   options->value = argv[3];
   /* The plugin's argv must end after the path. */
@@ -116,7 +116,7 @@ bool options_parse(struct options* options, int argc, char** argv) {
   char* const text = getenv(LIVESWAP_WORKER_VARIABLE);
   *options = (struct options){
       .slot = -1, .drain_limit_ms = -1, .entry = "liveswap_main", .keepalive_grace_ms = 1000};
-  if (argc > 1 && strcmp(argv[1], "--hook") == 0) return parse_hook(options, argc, argv);
+  if (argc > 1 && strcmp(argv[1], "--pre-upgrade") == 0) return parse_pre_upgrade(options, argc, argv);
   if (argc > 1 && strcmp(argv[1], "--check") == 0) {
     options->mode = MODE_CHECK;
     return parse_rest(options, 2, argc, argv) > 0;

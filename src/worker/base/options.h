@@ -9,7 +9,7 @@ enum intercept { INTERCEPT_LIBC, INTERCEPT_SECCOMP };
 /* What happens to idle connections when the application does not drain by itself. */
 enum keepalive { KEEPALIVE_END, KEEPALIVE_MIGRATE, KEEPALIVE_KEEP };
 
-enum mode { MODE_WORKER, MODE_HOOK, MODE_CHECK };
+enum mode { MODE_WORKER, MODE_PRE_UPGRADE, MODE_CHECK };
 
 /* The command line of contract/channel.h. Every pointer is into argv or the environment. */
 struct options {
@@ -27,7 +27,7 @@ struct options {
   enum intercept intercept;
   enum keepalive keepalive;
   int64_t keepalive_grace_ms;
-  /* of a hook */
+  /* of a pre-upgrade plugin */
   char* value;
 };
 

@@ -35,7 +35,7 @@ static void forget_in_child(void) {
 bool channel_adopt(void) {
   if (socket_option(LIVESWAP_FD_CHANNEL, SO_TYPE) != SOCK_SEQPACKET) return false;
   fcntl(LIVESWAP_FD_CHANNEL, F_SETFD, FD_CLOEXEC);
-  /* A hook has no life descriptor: this fails then, harmlessly. */
+  /* A pre-upgrade plugin has no life descriptor: this fails then, harmlessly. */
   fcntl(LIVESWAP_FD_LIFE, F_SETFD, FD_CLOEXEC);
   channel = host_fd(LIVESWAP_FD_CHANNEL);
   host_fd(LIVESWAP_FD_LIFE);

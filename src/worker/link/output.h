@@ -10,7 +10,7 @@
 
 /*
  * Makes stdout line-buffered, as on a terminal, so that a crash loses one line at most. For workers, checks
- * and hooks, before the application is loaded; the application may choose another buffering.
+ * and plugins, before the application is loaded; the application may choose another buffering.
  */
 void output_by_lines(void);
 

@@ -22,7 +22,7 @@ std::string server_sample(const std::string& name);
 // "run-command": a pre-upgrade plugin that ships with liveswap.
 std::string shipped_plugin(const std::string& name);
 
-// "report", "hook_crash": a fixture that only scenarios use.
+// "report", "pre_upgrade_crash": a fixture that only scenarios use.
 std::string own_fixture(const std::string& name);
 
 // Whether this is a build with a sanitizer: processes are larger and slower, and have threads and output of

@@ -69,8 +69,8 @@ TEST_CASE(
   self.slot = 2'000'000'000, self.generation = UINT64_MAX;
   CHECK(is_named(self, "lsw:2000000000/"));
   self.path = path, self.slot = -1;
-  self.mode = MODE_HOOK;
-  CHECK(is_named(self, "lsw:hook app"));
+  self.mode = MODE_PRE_UPGRADE;
+  CHECK(is_named(self, "lsw:pre-upgrade"));
   self.mode = MODE_CHECK;
   CHECK(is_named(self, "lsw:check app"));
 }

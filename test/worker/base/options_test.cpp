@@ -248,26 +248,26 @@ TEST_CASE("options: a check's line") {
   CHECK(!Line({"liveswap-worker", "/app.so", "--check"}).is_good);
 }
 
-TEST_CASE("options: a hook's line has a path and a value, which is no argument") {
-  const Line line({"liveswap-worker", "--hook", "/hook.so", "a value"});
+TEST_CASE("options: a pre-upgrade plugin's line has a path and a value, which is no argument") {
+  const Line line({"liveswap-worker", "--pre-upgrade", "/plugin.so", "a value"});
   REQUIRE(line.is_good);
-  CHECK(line.options.mode == MODE_HOOK);
+  CHECK(line.options.mode == MODE_PRE_UPGRADE);
   CHECK(line.options.slot == -1);
-  CHECK(std::string(line.options.path) == "/hook.so");
+  CHECK(std::string(line.options.path) == "/plugin.so");
   CHECK(std::string(line.options.value) == "a value");
   CHECK(line.options.argument_count == 1);
   CHECK(line.options.arguments[1] == nullptr);
-  CHECK(Line({"liveswap-worker", "--hook", "/hook.so", ""}).is_good);
-  CHECK(!Line({"liveswap-worker", "--hook", "/hook.so"}).is_good);
-  CHECK(!Line({"liveswap-worker", "--hook", "/hook.so", "a", "b"}).is_good);
-  CHECK(!Line({"liveswap-worker", "--hook", "hook.so", "a"}).is_good);
-  CHECK(!Line({"liveswap-worker", "--hook"}).is_good);
+  CHECK(Line({"liveswap-worker", "--pre-upgrade", "/plugin.so", ""}).is_good);
+  CHECK(!Line({"liveswap-worker", "--pre-upgrade", "/plugin.so"}).is_good);
+  CHECK(!Line({"liveswap-worker", "--pre-upgrade", "/plugin.so", "a", "b"}).is_good);
+  CHECK(!Line({"liveswap-worker", "--pre-upgrade", "plugin.so", "a"}).is_good);
+  CHECK(!Line({"liveswap-worker", "--pre-upgrade"}).is_good);
 }
 
-TEST_CASE("options: a check and a hook leave the environment alone") {
+TEST_CASE("options: a check and a pre-upgrade plugin leave the environment alone") {
   const Environment environment(without_name(worker({})));
   CHECK(Line({"liveswap-worker", "--check", "/app.so"}).options.mode == MODE_CHECK);
-  CHECK(Line({"liveswap-worker", "--hook", "/hook.so", "v"}).options.mode == MODE_HOOK);
+  CHECK(Line({"liveswap-worker", "--pre-upgrade", "/plugin.so", "v"}).options.mode == MODE_PRE_UPGRADE);
 }
 
 TEST_CASE("options: whether the filter is on") {

@@ -1,4 +1,4 @@
-#include "hook.h"
+#include "pre_upgrade.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ static void send_done(const char* error, const char* value) {
     failed = 1;
   }
   if (size > LIVESWAP_TEXT_MAX) size = LIVESWAP_TEXT_MAX;
-  channel_send((struct liveswap_frame){.kind = LIVESWAP_HOOK_DONE, .value = failed}, text, size);
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_TASK_DONE, .value = failed}, text, size);
 }
 
 static void done(void* context, const char* error, const char* value) {
@@ -36,7 +36,7 @@ static void done(void* context, const char* error, const char* value) {
   pthread_mutex_unlock(&lock);
 }
 
-void hook_run(const struct options* options) {
+void pre_upgrade_run(const struct options* options) {
   const struct loaded plugin = load(options->path, "liveswap_preupgrade");
   channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_START);
   ((void (*)(const char*, liveswap_done, void*))plugin.entry)(options->value, done, NULL);

@@ -8,12 +8,12 @@
 namespace scenario {
 namespace {
 
-Words with_hook(const std::string& path) { return {"--pre-upgrade", path, "--hook-limit", "1s"}; }
+Words with_plugin(const std::string& path) { return {"--pre-upgrade", path, "--pre-upgrade-limit", "1s"}; }
 
 TEST_CASE_FIXTURE(Scenario, "a plugin replaces the path") {
   const std::string library = dir / "libapp.so";
   write_file(library + ".next", read_file(fixture("version_v2")));
-  Instance app(*this, fixture("version_v1"), with_hook(own_fixture("hook_replace")));
+  Instance app(*this, fixture("version_v1"), with_plugin(own_fixture("pre_upgrade_replace")));
   const auto finished = app.upgrade(library);
   CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
   CHECK(app.serves(library + ".next"));
@@ -21,14 +21,14 @@ TEST_CASE_FIXTURE(Scenario, "a plugin replaces the path") {
 }
 
 TEST_CASE_FIXTURE(Scenario, "a plugin that has nothing to say") {
-  Instance app(*this, fixture("version_v1"), with_hook(own_fixture("hook_keep")));
+  Instance app(*this, fixture("version_v1"), with_plugin(own_fixture("pre_upgrade_keep")));
   CHECK(app.upgrade(fixture("version_v2")).status == Exit::ok);
   CHECK(app.serves(fixture("version_v2")));
   CHECK(app.run("upgrade").status == Exit::ok);
   CHECK(app.serves(fixture("version_v2")));
 }
 
-struct BadHook {
+struct BadPlugin {
   std::string path;
   const char* reason;
 };
@@ -41,24 +41,24 @@ TEST_CASE_FIXTURE(Scenario, "a plugin that is not there is found at the start") 
 }
 
 TEST_CASE_FIXTURE(Scenario, "a plugin that refuses, crashes or hangs harms nobody") {
-  const std::vector<BadHook> hooks{
-      {own_fixture("hook_refuse"),
+  const std::vector<BadPlugin> plugins{
+      {own_fixture("pre_upgrade_refuse"),
        "not on a Friday\nit wrote last:\n    it is Friday by the clock of the office\n"},
-      {own_fixture("hook_crash"), "SIGSEGV\nit wrote last:\n    the build server is on fire\n"},
-      {own_fixture("hook_hang"), "1000 ms"},
-      {own_fixture("hook_silent"), "1000 ms"},
+      {own_fixture("pre_upgrade_crash"), "SIGSEGV\nit wrote last:\n    the build server is on fire\n"},
+      {own_fixture("pre_upgrade_hang"), "1000 ms"},
+      {own_fixture("pre_upgrade_silent"), "1000 ms"},
       {fixture("version_v1"), "liveswap_preupgrade"},
       {fixture("missing_symbol"), "function_that_nobody_defines"},
       {fixture("hang_constructor"), "1000 ms"}};
-  for (const auto& hook : hooks) {
-    CAPTURE(hook.path);
-    Instance app(*this, fixture("version_v1"), with_hook(hook.path));
+  for (const auto& plugin : plugins) {
+    CAPTURE(plugin.path);
+    Instance app(*this, fixture("version_v1"), with_plugin(plugin.path));
     Load load(*this, app.address(), {"--rate", "200"});
     const auto before = app.workers();
     const auto finished = app.upgrade(fixture("version_v2"));
     CAPTURE(finished.err);
     CHECK(finished.status == Exit::refused);
-    CHECK(contains(finished.err, hook.reason));
+    CHECK(contains(finished.err, plugin.reason));
     CHECK(app.workers() == before);
     CHECK(app.head() == fixture("version_v1") + "\n");
     CHECK(eventually([&] { return app.children().size() == 2; }));
@@ -68,7 +68,7 @@ TEST_CASE_FIXTURE(Scenario, "a plugin that refuses, crashes or hangs harms nobod
 
 TEST_CASE_FIXTURE(Scenario, "an upgrade cannot overtake a plugin that takes its time") {
   Instance app(*this, fixture("version_v1"),
-               {"--pre-upgrade", own_fixture("hook_silent"), "--hook-limit", "3s"});
+               {"--pre-upgrade", own_fixture("pre_upgrade_silent"), "--pre-upgrade-limit", "3s"});
   Process first = app.site().launch("upgrade", {fixture("version_v2")});
   REQUIRE(eventually([&] { return app.status()["state"] == "upgrading"; }));
   CHECK(app.upgrade(fixture("version_v3")).status == Exit::refused);
@@ -100,7 +100,7 @@ TEST_CASE_FIXTURE(Scenario, "run-command: a command that fails refuses the upgra
 TEST_CASE_FIXTURE(Scenario, "run-command: a command that hangs goes with its plugin") {
   const auto site = std::make_shared<Site>(*this);
   site->environment["LIVESWAP_RUN_COMMAND"] = "sleep 1000";
-  Instance app(site, fixture("version_v1"), with_hook(shipped_plugin("run-command")));
+  Instance app(site, fixture("version_v1"), with_plugin(shipped_plugin("run-command")));
   CHECK(app.upgrade(fixture("version_v2")).status == Exit::refused);
   CHECK(eventually([&] { return proc::descendants(app.master().pid()).size() == 2; }));
 }
