@@ -199,7 +199,7 @@ constexpr std::array table{
            "See [when a worker is ready](existing-servers.md#when-a-worker-is-ready)."},
     Option{"", "drain-limit", "TIME", start, Section::rollout, "0ms to 576h, or none", "1m",
            "how long a worker may drain before it is ended by force",
-           "Force goes in steps of `--term-grace`: listeners taken away, SIGTERM, SIGKILL."},
+           "The steps of force, `--term-grace` apart: the listeners are revoked, SIGTERM, SIGKILL."},
     Option{"", "term-grace", "TIME", start, Section::rollout, "0ms to 576h", "2s",
            "time between the steps of force"},
     Option{"", "pre-upgrade-limit", "TIME", start, Section::rollout, "1ms to 576h", "5m",

@@ -54,7 +54,7 @@ enum liveswap_frame_kind {
   /* master → worker */
   LIVESWAP_DRAIN = 1, /* value: the drain limit in ms, -1: none; a later frame replaces the limit. count: enum
                          liveswap_drain */
-  LIVESWAP_EXPIRED,   /* the drain limit has passed: revoke the application's listeners */
+  LIVESWAP_REVOKE,   /* force begins: revoke the application's listeners */
   LIVESWAP_MESSAGE,   /* value: a number, for the answer; text: the message, never empty */
   LIVESWAP_COUNT,     /* asks for COUNTED; value: a number, for the answer */
   LIVESWAP_ANSWER,  /* value: that of the BIND, LISTEN, UNLINK, RENAME or HANDOFF. count: 0 or an errno. After
@@ -207,7 +207,7 @@ struct liveswap_frame {
  * exits like a worker, without calling liveswap_main. A check or plugin runs in a child of the process that
  * was started. SIGTERM to that process ends the child and every process that the child has left behind;
  * SIGKILL ends only their process group. --drain-limit (-1: none) is the limit of a drain that the worker
- * begins because its master has died; --term-grace is the time between two steps of the escalation after the
+ * begins because its master has died; --term-grace is the time between two steps of force after the
  * limit. Without listeners, --listeners is the empty word.
  *
  * LD_LIBRARY_PATH may end with the directory `.needed` beside PATH, for the loader of this process only: the

@@ -17,7 +17,7 @@ void Master::make_up_for(const rollout::Command& command) {
   std::visit([this](const auto& order) { make_up(order); }, command);
 }
 
-// For Drain, Expire, Signal, CancelPrepare, Steer, CloseSlots and Booted, which may be carried out twice.
+// For Drain, Revoke, Signal, CancelPrepare, Steer, CloseSlots and Booted, which may be carried out twice.
 template <class Command>
 void Master::make_up(const Command& command) {
   undone_.emplace_back(command);

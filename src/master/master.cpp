@@ -164,8 +164,8 @@ void Master::drain(const rollout::Drain& order) {
   pool_.drain(order.worker, order.limit, succeeded);
 }
 
-void Master::carry_out(const rollout::Expire& command) {
-  if (!end_without_process(command.worker)) pool_.expire(command.worker);
+void Master::carry_out(const rollout::Revoke& command) {
+  if (!end_without_process(command.worker)) pool_.revoke(command.worker);
 }
 
 void Master::carry_out(const rollout::Signal& command) {
@@ -242,7 +242,7 @@ void Master::carry_out(const rollout::Quit& command) {
 
 void Master::carry_out(const rollout::Note& note) {
   // The worker has no process yet (spawning.cpp): the note is kept until the process exists.
-  if (note.kind == rollout::NoteKind::spawned && pool_.pid(note.worker) == 0) return unverified_.keep(note);
+  if (note.kind == rollout::NoteKind::spawned && pool_.pid(note.worker) == 0) return unspawned_.keep(note);
   if (note.kind == rollout::NoteKind::failed)
     failures_.add({note.request, note.text, pool_.last_output(note.worker), note.slot, note.generation,
                    pool_.pid(note.worker), now()});

@@ -21,7 +21,7 @@
 #include "master/releases/soundness.hpp"
 #include "master/releases/store_queries.hpp"
 #include "master/releases/store_tasks.hpp"
-#include "master/releases/unverified_workers.hpp"
+#include "master/releases/unspawned_workers.hpp"
 #include "master/report/notes.hpp"
 #include "master/report/status_report.hpp"
 #include "master/sockets/listeners.hpp"
@@ -74,7 +74,7 @@ class Master {
   void carry_out(const rollout::Drain& command);
   void drain_those_due();
   void drain(const rollout::Drain& order);
-  void carry_out(const rollout::Expire& command);
+  void carry_out(const rollout::Revoke& command);
   void carry_out(const rollout::Signal& command);
   void carry_out(const rollout::Steer& command) { steered_ = command.slots; }
   void carry_out(const rollout::CloseSlots& command);
@@ -103,9 +103,9 @@ class Master {
   // spawning.cpp: verifies a release, then starts its workers
   void carry_out(const rollout::Spawn& command);
   void start_worker(const rollout::Spawn& command);
-  void on_checked(const std::vector<UnverifiedWorkers::Worker>& waiting, const rollout::Checked& found);
+  void on_examined(const std::vector<UnspawnedWorkers::Worker>& waiting, const rollout::Examined& found);
   bool end_without_process(rollout::WorkerId worker);
-  void fall_back(const rollout::Release& release, const rollout::Checked& found);
+  void fall_back(const rollout::Release& release, const rollout::Examined& found);
 
   // upgrades.cpp: preparation, commit, flip, removal of old releases
   void carry_out(const rollout::Prepare& command);
@@ -161,7 +161,7 @@ class Master {
   OpenReceipts receipts_;
   Soundness soundness_;
   SoundStart sound_start_;
-  UnverifiedWorkers unverified_;
+  UnspawnedWorkers unspawned_;
   CommitRecord record_;
   StoreTasks store_tasks_;
   rollout::WaitingDrains waiting_drains_;

@@ -72,7 +72,7 @@ std::string connections(const Json& receipt) {
                     " drained");
   else if (!tally.drained_more && tally.killed + tally.lost == 0 && !tally.cut_more)
     parts.push_back("no connections to drain");
-  if (tally.killed > 0) parts.push_back(plural(tally.killed, "connection") + " cut by force");
+  if (tally.killed > 0) parts.push_back(plural(tally.killed, "connection") + " killed by force");
   if (tally.lost > 0) parts.push_back(plural(tally.lost, "connection") + " lost with a worker that died");
   if (tally.cut_more) parts.push_back("those of a worker that did not leave by itself are not known");
   if (tally.killed + tally.lost == 0 && !tally.cut_more)

@@ -67,7 +67,7 @@ enum class WorkerState {
 // The steps of force, `term_grace` apart.
 enum class DrainStep {
   asked,
-  expired,  // drain limit reached: its listeners are revoked
+  revoked,  // its listeners are revoked
   termed,   // SIGTERM
   killed,   // SIGKILL
 };
@@ -113,7 +113,7 @@ struct Drain {
   WorkerId worker;
   std::optional<Time> limit;
 };
-struct Expire {  // its listeners are revoked
+struct Revoke {  // the first step of force: its listeners are revoked
   WorkerId worker;
 };
 struct Signal {
@@ -171,7 +171,7 @@ enum class NoteKind {  // one for each event of docs/reference/control-protocol.
   spawned,
   ready,
   draining,
-  expired,
+  forced,
   gone,
   failed,
   committed,
@@ -206,7 +206,7 @@ struct Note {
   Parting parting = Parting::clean;  // for `gone`
 };
 
-using Command = std::variant<Spawn, Drain, Expire, Signal, Prepare, CancelPrepare, Commit, Flip, Measure,
+using Command = std::variant<Spawn, Drain, Revoke, Signal, Prepare, CancelPrepare, Commit, Flip, Measure,
                              Steer, CloseSlots, Booted, Answer, Quit, Note>;
 using Commands = std::vector<Command>;
 

@@ -143,9 +143,9 @@ void Engine::force(Time now, Worker& worker, DrainStep step) {
       now + (worker.hurried ? std::min(settings_.term_grace, hurried_step) : settings_.term_grace);
   switch (step) {
     case DrainStep::asked: break;
-    case DrainStep::expired:
-      out_.push_back(Expire{worker.id});
-      note(NoteKind::expired, worker, now, "it " + worker.why_forced);
+    case DrainStep::revoked:
+      out_.push_back(Revoke{worker.id});
+      note(NoteKind::forced, worker, now, "it " + worker.why_forced);
       break;
     case DrainStep::termed: out_.push_back(Signal{worker.id, false}); break;
     case DrainStep::killed:
@@ -159,8 +159,8 @@ void Engine::force(Time now, Worker& worker, DrainStep step) {
 void Engine::next_step(Time now, Worker& worker, const std::string& why) {
   if (worker.step == DrainStep::asked) worker.why_forced = why;
   switch (worker.step) {
-    case DrainStep::asked: force(now, worker, DrainStep::expired); break;
-    case DrainStep::expired: force(now, worker, DrainStep::termed); break;
+    case DrainStep::asked: force(now, worker, DrainStep::revoked); break;
+    case DrainStep::revoked: force(now, worker, DrainStep::termed); break;
     case DrainStep::termed: force(now, worker, DrainStep::killed); break;
     case DrainStep::killed: break;
   }

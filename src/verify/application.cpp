@@ -86,7 +86,7 @@ std::vector<std::string> anomalies_in(const std::vector<Json>& events, bool succ
   for (const Json& event : events) {
     const std::string kind = json::text_or_empty(event, "event");
     const pid_t pid = pid_of(event);
-    if (kind == "expired" && forced.insert(pid).second)
+    if (kind == "forced" && forced.insert(pid).second)
       anomalies.push_back(fmt::format("worker {} did not drain in time and was ended by force", pid));
     else if (kind == "gone" && succeeded && !forced.contains(pid) && json::text(event, "end") == "crashed")
       anomalies.push_back(fmt::format("worker {} ended with {}", pid, json::text_or_empty(event, "exit")));

@@ -63,7 +63,7 @@ TEST_CASE("bake, probation and flip") {
 
 TEST_CASE("trouble is marked") {
   CHECK(Progress().take(R"({"event":"failed"})").trouble);
-  CHECK(Progress().take(R"({"event":"expired"})").trouble);
+  CHECK(Progress().take(R"({"event":"forced"})").trouble);
   CHECK_FALSE(Progress().take(R"({"event":"gone"})").trouble);
 }
 

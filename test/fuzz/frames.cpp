@@ -172,7 +172,7 @@ class Master {
   void act(unsigned what, int value) {
     switch (what % 6) {
       case 0: draining_ = true; return pool_.drain(id, rollout::Time{value}, value % 2 == 0);
-      case 1: return pool_.expire(id);
+      case 1: return pool_.revoke(id);
       case 2: pool_.send_message(id, 1 + std::abs(value), "message"); return;
       case 3: return pool_.count_connections(id, 1 + std::abs(value));
       case 4: now_ += rollout::Time{std::abs(value)}; break;

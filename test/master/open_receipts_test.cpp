@@ -109,7 +109,7 @@ TEST_CASE("notes: each event has the word of the protocol, and its members") {
   const std::pair<NoteKind, const char*> words[] = {
       {NoteKind::preparing, "preparing"}, {NoteKind::started, "started"},
       {NoteKind::spawned, "spawned"},     {NoteKind::ready, "ready"},
-      {NoteKind::draining, "draining"},   {NoteKind::expired, "expired"},
+      {NoteKind::draining, "draining"},   {NoteKind::forced, "forced"},
       {NoteKind::gone, "gone"},           {NoteKind::failed, "failed"},
       {NoteKind::committed, "committed"}, {NoteKind::reverting, "reverting"},
       {NoteKind::waiting, "waiting"},     {NoteKind::queued, "queued"},

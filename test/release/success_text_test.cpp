@@ -46,12 +46,12 @@ TEST_CASE("what was cut is said, and what is not known is not claimed") {
   };
   Json one = receipt();
   old_worker(one).update({{"end", "forced"}, {"drained", 2}, {"killed", 3}});
-  CHECK(told(one) == "9 connections drained, 3 connections cut by force");
+  CHECK(told(one) == "9 connections drained, 3 connections killed by force");
   old_worker(one)["drained"] = 0;
-  CHECK(told(one) == "7 connections drained, 3 connections cut by force");
+  CHECK(told(one) == "7 connections drained, 3 connections killed by force");
   Json nothing_drained = one;
   nothing_drained["slots"].erase(0);
-  CHECK(told(nothing_drained) == "3 connections cut by force");
+  CHECK(told(nothing_drained) == "3 connections killed by force");
   old_worker(one).update({{"end", "crashed"}, {"drained", 2}, {"killed", 0}, {"lost", 1}});
   CHECK(told(one) == "9 connections drained, 1 connection lost with a worker that died");
   old_worker(one).update({{"end", "crashed"}, {"drained", nullptr}, {"lost", nullptr}});

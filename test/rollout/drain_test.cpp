@@ -23,7 +23,7 @@ TEST_CASE("drain: force comes in steps, and the answer says so") {
   with.drain_limit = Time{60'000};
   with.term_grace = Time{2'000};
   Script script = draining(with);
-  CHECK(script.pass(Time{100'000}) == "+60000 expire 1, +62000 term 1, +64000 kill 1");
+  CHECK(script.pass(Time{100'000}) == "+60000 revoke 1, +62000 term 1, +64000 kill 1");
   CHECK(script.next() == -1);
   CHECK(script.crashed(1) == "answer 7 ok");
   CHECK(script.answer_text() ==
@@ -34,7 +34,7 @@ TEST_CASE("drain: force comes in steps, and the answer says so") {
 
 TEST_CASE("drain: a worker that leaves at a step is spared the next one") {
   Script script = draining();
-  CHECK(script.pass(Time{60'000}) == "+60000 expire 1");
+  CHECK(script.pass(Time{60'000}) == "+60000 revoke 1");
   CHECK(script.returned(1) == "answer 7 ok");
   CHECK(script.pass(Time{100'000}) == "");
 }
@@ -129,7 +129,7 @@ TEST_CASE("drain: a limit of nothing forces at once, step by step") {
   auto with = settings(1);
   with.drain_limit = Time{0};
   Script script = draining(with);
-  CHECK(script.pass(Time{5'000}) == "+0 expire 1, +2000 term 1, +4000 kill 1");
+  CHECK(script.pass(Time{5'000}) == "+0 revoke 1, +2000 term 1, +4000 kill 1");
 }
 
 TEST_CASE("drain: drains overlap, each with its own limit") {
@@ -140,7 +140,7 @@ TEST_CASE("drain: drains overlap, each with its own limit") {
   script.pass(Time{1'000});
   script.ready(4);
   script.committed();
-  CHECK(script.pass(Time{60'000}) == "+59000 expire 1, +60000 expire 2");
+  CHECK(script.pass(Time{60'000}) == "+59000 revoke 1, +60000 revoke 2");
 }
 
 TEST_CASE("drain: being ready, settling or deferring means nothing any more") {
@@ -149,5 +149,5 @@ TEST_CASE("drain: being ready, settling or deferring means nothing any more") {
   CHECK(script.ready(1) == "");
   CHECK(script.deferred(1) == "");
   CHECK(script.pass(Time{59'999}) == "");
-  CHECK(script.pass(Time{1}) == "+1 expire 1");
+  CHECK(script.pass(Time{1}) == "+1 revoke 1");
 }

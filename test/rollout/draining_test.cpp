@@ -58,8 +58,8 @@ TEST_CASE("draining: beyond the limit the longest get force, and are told why") 
   script.pass(Time{10});
   script.roll(8, {}, "C");
   CHECK(script.ready(5) == "drain 3 60000, spawn 6 in 1: C");
-  CHECK(script.ready(6) == "drain 4 60000, commit C, expire 1");
-  CHECK(script.notes().back().kind == NoteKind::expired);
+  CHECK(script.ready(6) == "drain 4 60000, commit C, revoke 1");
+  CHECK(script.notes().back().kind == NoteKind::forced);
   CHECK(script.notes().back().text == "it was the longest of more than 3 draining workers (--max-draining)");
   CHECK(script.pass(Time{4'000}) == "+2000 term 1, +4000 kill 1");
   script.committed();
@@ -112,12 +112,12 @@ TEST_CASE("draining: without surge the way forward waits for the drain, the way 
   CHECK(script.roll(7, pace) == "drain 1 60000");
   CHECK(script.pass(Time{5'000}) == "");
   SUBCASE("a worker that drains already") {
-    CHECK(script.upgrade(8, rollback("Z", pace)) == "expire 1");
+    CHECK(script.upgrade(8, rollback("Z", pace)) == "revoke 1");
     CHECK(script.pass(Time{400}) == "+200 term 1, +400 kill 1");
     CHECK(script.crashed(1) == "answer 7 reverted, spawn 2 in 0: Z");
   }
   SUBCASE("an abort") {
-    CHECK(script.abort(8) == "expire 1");
+    CHECK(script.abort(8) == "revoke 1");
     CHECK(script.returned(1) == "spawn 2 in 0: A");
   }
   SUBCASE("one that serves has a moment") {
@@ -125,7 +125,7 @@ TEST_CASE("draining: without surge the way forward waits for the drain, the way 
     script.ready(2);
     script.committed();
     CHECK(script.upgrade(8, rollback("A", pace)) == "drain 2 200");
-    CHECK(script.pass(Time{600}) == "+200 expire 2, +400 term 2, +600 kill 2");
+    CHECK(script.pass(Time{600}) == "+200 revoke 2, +400 term 2, +600 kill 2");
     CHECK(script.crashed(2) == "spawn 3 in 0: A");
     script.ready(3);
     CHECK(script.committed() == "answer 8 ok");
@@ -142,7 +142,7 @@ TEST_CASE("draining: without surge and without a drain limit the way back does n
   CHECK(script.roll(7, pace) == "drain 1 without limit");
   CHECK(script.upgrade(8, rollback("Z", pace)) == "");
   CHECK(script.next() == 200);
-  CHECK(script.pass(Time{200}) == "+200 expire 1");
+  CHECK(script.pass(Time{200}) == "+200 revoke 1");
 }
 
 TEST_CASE("draining: a roll forward waits for memory, and says so; the way back does not") {

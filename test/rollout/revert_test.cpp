@@ -66,7 +66,7 @@ TEST_CASE("revert: the ready limit; what was accepted by then has a short time t
   SUBCASE("it has entered") {
     script.entered_deferred(2);
     CHECK(script.pass(Time{30'000}) == "+30000 drain 2 5000");
-    CHECK(script.pass(Time{10'000}) == "+5000 expire 2, +7000 term 2, +9000 kill 2");
+    CHECK(script.pass(Time{10'000}) == "+5000 revoke 2, +7000 term 2, +9000 kill 2");
     CHECK(script.crashed(2) == "answer 7 reverted");
     CHECK(script.answer_text() == "slot 0, stage ready: it was not ready within 30000 ms");
   }

@@ -110,7 +110,7 @@ class Rules {
   // rules_orders.cpp: rules for each order
   void order(const Spawn& spawn);
   void order(const Drain& drain);
-  void order(const Expire& expire);
+  void order(const Revoke& revoke);
   void order(const Signal& signal);
   void order(const Prepare& prepare);
   void order(const CancelPrepare& cancel);

@@ -142,14 +142,14 @@ void Rules::order(const Drain& drain) {
   step(drain.worker, DrainStep::asked, drain.limit ? std::optional(now_ + *drain.limit) : std::nullopt);
 }
 
-void Rules::order(const Expire& expire) {
-  const Known& worker = known(expire.worker);
-  const bool crowded = asked_to_drain() > most_draining() && drained_longest(expire.worker);
+void Rules::order(const Revoke& revoke) {
+  const Known& worker = known(revoke.worker);
+  const bool crowded = asked_to_drain() > most_draining() && drained_longest(revoke.worker);
   demand(
       worker.told && worker.step == DrainStep::asked &&
           (worker.next_step == now_ || crowded || worker.held_up || holds_up_way_back(worker)),
       "a drain expires when its limit has passed, and earlier only where too many drain or a way back waits");
-  step(expire.worker, DrainStep::expired, now_ + settings_.term_grace);
+  step(revoke.worker, DrainStep::revoked, now_ + settings_.term_grace);
 }
 
 void Rules::order(const Signal& signal) {
@@ -163,7 +163,7 @@ void Rules::order(const Signal& signal) {
     return;
   }
   demand(!worker.told || worker.step < DrainStep::termed, "SIGTERM is sent once");
-  demand((due && worker.step == DrainStep::expired) || force_allowed(),
+  demand((due && worker.step == DrainStep::revoked) || force_allowed(),
          "SIGTERM is for those who outlast their limit, or at once on request");
   step(signal.worker, DrainStep::termed, now_ + settings_.term_grace);
 }

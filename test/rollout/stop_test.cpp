@@ -20,7 +20,7 @@ TEST_CASE("stop: drains all, answers, quits") {
 TEST_CASE("stop: its drains have their limits") {
   Script script = Script::booted(settings(1));
   script.stop(7);
-  CHECK(script.pass(Time{100'000}) == "+60000 expire 1, +62000 term 1, +64000 kill 1");
+  CHECK(script.pass(Time{100'000}) == "+60000 revoke 1, +62000 term 1, +64000 kill 1");
 }
 
 TEST_CASE("stop: a second one changes nothing, a die ends it by force, and all are answered") {

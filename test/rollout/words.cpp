@@ -22,7 +22,7 @@ std::string in_words(NoteKind kind) {
     case NoteKind::spawned: return "spawned";
     case NoteKind::ready: return "ready";
     case NoteKind::draining: return "draining";
-    case NoteKind::expired: return "expired";
+    case NoteKind::forced: return "forced";
     case NoteKind::gone: return "gone";
     case NoteKind::failed: return "failed";
     case NoteKind::committed: return "committed";
@@ -48,7 +48,7 @@ struct Speaker {
     return "drain " + std::to_string(drain.worker) +
            (drain.limit ? " " + std::to_string(drain.limit->count()) : " without limit");
   }
-  std::string operator()(const Expire& expire) const { return "expire " + std::to_string(expire.worker); }
+  std::string operator()(const Revoke& revoke) const { return "revoke " + std::to_string(revoke.worker); }
   std::string operator()(const Signal& signal) const {
     return (signal.kill ? "kill " : "term ") + std::to_string(signal.worker);
   }

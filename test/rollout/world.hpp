@@ -60,7 +60,7 @@ class World {
 
   void obey(const Spawn& spawn);
   void obey(const Drain& drain);
-  void obey(const Expire&) {}
+  void obey(const Revoke&) {}
   void obey(const Signal& signal);
   void obey(const Prepare&);
   void obey(const CancelPrepare&) { ++preparation_; }

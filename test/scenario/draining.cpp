@@ -77,7 +77,7 @@ TEST_CASE_FIXTURE(Scenario, "without surge, too, the way back does not wait for 
   const auto finished = app.run("rollback");
   CHECK(until_served(app, "v1", begun) < at_once);
   CHECK(finished.status == Exit::ok);
-  CHECK_MESSAGE(contains(finished.out, "8 connections cut by force"), finished.out);
+  CHECK_MESSAGE(contains(finished.out, "8 connections killed by force"), finished.out);
   CHECK(contains(finished.out, "(surge 0) and was ended by force"));
 }
 
@@ -105,7 +105,7 @@ TEST_CASE_FIXTURE(Scenario, "beyond max-draining the longest are ended, and all 
   CHECK(worker["end"] == "forced");
   CHECK(worker["force"] == "it was the longest of more than 2 draining workers (--max-draining)");
   CHECK(worker["killed"].get<int>() > 0);
-  CHECK(contains(told["reason"].get<std::string>(), "cut by force"));
+  CHECK(contains(told["reason"].get<std::string>(), "killed by force"));
   CHECK(app.run("die").status == Exit::ok);
   second.wait();
 }

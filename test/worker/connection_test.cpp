@@ -179,13 +179,13 @@ TEST_CASE("count: what the application has served goes along, and is told once m
   CHECK(served.worker.wait().number == 0);
 }
 
-TEST_CASE("expired: the listener is taken away, the queue stays, an epoll neither fires nor forgets") {
+TEST_CASE("revoked: the listener is taken away, the queue stays, an epoll neither fires nor forgets") {
   Served served;
   CHECK(served.worker.ask("watch") == "0");
   const auto client = connect_to(served.listener.get());
   CHECK(readable(served.listener.get(), 10'000));
   CHECK(served.worker.ask("events") == "1");
-  served.worker.send(LIVESWAP_EXPIRED);
+  served.worker.send(LIVESWAP_REVOKE);
   CHECK(served.worker.ask("events") == "0");
   CHECK(served.worker.ask("accept") == "-1 EAGAIN");
   CHECK(served.worker.ask("first") == std::to_string(LIVESWAP_FD_LISTENERS));
@@ -195,14 +195,14 @@ TEST_CASE("expired: the listener is taken away, the queue stays, an epoll neithe
   close(next);
 }
 
-TEST_CASE("expired: an application that ignores drain accepts no more, and does not spin") {
+TEST_CASE("revoked: an application that ignores drain accepts no more, and does not spin") {
   const auto listener = listen_tcp();
   Worker worker =
       Worker::start({.path = fixture("ignores_drain"), .listeners = {listener.get()}, .names = "0"});
   worker.expect(LIVESWAP_ENTERED);
   CHECK(get(listener.get()).find("Hello World\n") != std::string::npos);
   worker.send(LIVESWAP_DRAIN, 0);
-  worker.send(LIVESWAP_EXPIRED);
+  worker.send(LIVESWAP_REVOKE);
   worker.send(LIVESWAP_COUNT, 5);  // served in order: once it is answered the listener is gone
   while (worker.expect(LIVESWAP_COUNTED).value != 5) {
   }

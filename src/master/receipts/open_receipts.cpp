@@ -33,7 +33,7 @@ const char* phase_of(NoteKind kind) {
     case NoteKind::spawned:
     case NoteKind::ready:
     case NoteKind::draining:
-    case NoteKind::expired:
+    case NoteKind::forced:
     case NoteKind::gone:
     case NoteKind::failed:
     case NoteKind::committed:
@@ -135,7 +135,7 @@ void OpenReceipts::add_of_worker(Recorder& receipt, const rollout::Note& note) c
     }
     case NoteKind::ready: return receipt.ready(now(), note.worker);
     case NoteKind::draining: return receipt.draining(now(), note.worker);
-    case NoteKind::expired: return receipt.forced(note.worker, note.text);
+    case NoteKind::forced: return receipt.forced(note.worker, note.text);
     case NoteKind::flipping: return receipt.flip(now());
     case NoteKind::failed:
       return receipt.failed(note.worker, from_.failures.with_output_of(note.request, note.text));

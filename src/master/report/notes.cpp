@@ -15,7 +15,7 @@ using protocol::Json;
 using rollout::NoteKind;
 
 // In the order of the enumerations.
-constexpr const char* events[] = {"preparing", "started",  "spawned",   "ready",     "draining", "expired",
+constexpr const char* events[] = {"preparing", "started",  "spawned",   "ready",     "draining", "forced",
                                   "gone",      "failed",   "committed", "reverting", "waiting",  "queued",
                                   "baking",    "flipping", "flipped",   "probation", "leaving",  "dropped"};
 static_assert(std::size(events) == static_cast<std::size_t>(NoteKind::dropped) + 1);
@@ -70,7 +70,7 @@ void Notes::log(const rollout::Note& note) const {
       break;
     case NoteKind::ready: log::info("slot {} pid {}: ready after {} ms", note.slot, pid, ms); break;
     case NoteKind::draining: log::info("slot {} pid {}: draining", note.slot, pid); break;
-    case NoteKind::expired:
+    case NoteKind::forced:
       log::warning("slot {} pid {}: ending it by force: {}", note.slot, pid, note.text);
       break;
     case NoteKind::gone: log::info("slot {} pid {}: gone, {}", note.slot, pid, note.text); break;

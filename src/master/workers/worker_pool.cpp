@@ -118,18 +118,18 @@ bool WorkerPool::tell(WorkerId id, std::uint32_t kind, std::int32_t value, const
   return true;
 }
 
-void WorkerPool::expire(WorkerId id) {
+void WorkerPool::revoke(WorkerId id) {
   const auto it = entries_.find(id);
   if (it == entries_.end()) return;
-  it->second.expired = true;
-  it->second.process->send(LIVESWAP_EXPIRED, 0);
+  it->second.forced = true;
+  it->second.process->send(LIVESWAP_REVOKE, 0);
 }
 
 void WorkerPool::signal(WorkerId id, bool kill) {
   const auto it = entries_.find(id);
   if (it == entries_.end()) return;
   it->second.draining = true;
-  it->second.expired = true;
+  it->second.forced = true;
   if (kill && !it->second.killed) it->second.killed = Milliseconds(uv_now(&loop_));
   it->second.process->signal(kill ? SIGKILL : SIGTERM);
   if (it->second.outlived) left_behind_.signal(it->second.pid, kill ? SIGKILL : SIGTERM);
@@ -237,7 +237,7 @@ bool WorkerPool::is_outlived(WorkerId id) {
   const auto sockets = listeners_.listening();
   // Processes that SIGKILL cannot end are not waited for.
   const bool is_late = entry.killed && Milliseconds(uv_now(&loop_)) - *entry.killed >= base_.term_grace;
-  if (is_late || (!is_known && (!entry.draining || entry.expired))) {
+  if (is_late || (!is_known && (!entry.draining || entry.forced))) {
     note_left(entry, left_behind_.end_now(entry.pid, entry.traces, sockets));
     return false;
   }

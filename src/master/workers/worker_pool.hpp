@@ -56,7 +56,7 @@ class WorkerPool {
   void spawn(const rollout::Spawn& order);
   // `succeeded`: a ready worker serves the slot.
   void drain(rollout::WorkerId worker, std::optional<rollout::Time> limit, bool succeeded);
-  void expire(rollout::WorkerId worker);
+  void revoke(rollout::WorkerId worker);
   void signal(rollout::WorkerId worker, bool kill);
 
   // Both send a question (> 0) to one worker; answered() gets the answer. For a message: 1 accepted, 0
@@ -104,7 +104,7 @@ class WorkerPool {
     bool draining = false;
     bool retiring = false;               // the worker host drains the application from outside
     bool forked = false;                 // forked children may have connections
-    bool expired = false;                // force has begun
+    bool forced = false;                 // force has begun
     std::optional<Milliseconds> killed;  // when SIGKILL was sent
     bool outlived = false;               // ended; left processes are waited for
     Traces traces;

@@ -59,7 +59,7 @@ static void serve_frame(const struct liveswap_frame* frame, const char* text, si
     case LIVESWAP_ADOPT:
     case LIVESWAP_REPLACE: take_socket(frame, text, size, fd); return;
     case LIVESWAP_DRAIN: drain(frame->value, (frame->count & LIVESWAP_DRAIN_SUCCEEDED) != 0); break;
-    case LIVESWAP_EXPIRED: revoke_listeners(); break;
+    case LIVESWAP_REVOKE: revoke_listeners(); break;
     case LIVESWAP_MESSAGE:
       channel_send_value(inbox_put(text, size) ? LIVESWAP_TAKEN : LIVESWAP_REFUSED, frame->value);
       break;

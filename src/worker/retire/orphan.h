@@ -1,5 +1,5 @@
 /*
- * Ends a worker after the master has died. The worker drains. After the limit the worker host escalates as
+ * Ends a worker after the master has died. The worker drains. After the limit the worker host uses force as
  * the master would have, one step each --term-grace: revoke the listeners, SIGTERM, SIGKILL. For the control
  * thread, unless noted.
  */

@@ -252,7 +252,7 @@ static void terminate(void) {
   due = clock_ms();
   tell_master(false);
   if (!sigterm_handler()) return;
-  /* The master's escalation at the drain limit goes on meanwhile. */
+  /* The master still uses force at the drain limit. */
   due += options->term_grace_ms;
   kill(getpid(), SIGTERM);
   keep_files();

@@ -92,7 +92,7 @@ TEST_CASE("frames: one that drains by itself keeps its listeners until the limit
     REQUIRE(!is_placeholder(worker.fd));
     worker.say({.kind = LIVESWAP_DRAIN, .value = 100});
     REQUIRE(liveswap_drain_left_ms() == 100);
-    worker.say({.kind = LIVESWAP_EXPIRED});
+    worker.say({.kind = LIVESWAP_REVOKE});
     REQUIRE(is_placeholder(worker.fd));
   }));
 }
@@ -163,7 +163,7 @@ TEST_CASE("frames: what a newer master says is passed over, and no descriptor th
     const Worker worker;
     const std::size_t before = count_open();
     for (const std::uint32_t kind : {0U, 8U, 63U, 4711U, UINT32_MAX}) worker.say({.kind = kind}, "text", {0});
-    for (const std::uint32_t kind : {LIVESWAP_COUNT, LIVESWAP_EXPIRED, LIVESWAP_ANSWER})
+    for (const std::uint32_t kind : {LIVESWAP_COUNT, LIVESWAP_REVOKE, LIVESWAP_ANSWER})
       worker.say({.kind = kind}, "", {0});
     worker.send_bytes("x", {0});
     REQUIRE(frames_serve());
