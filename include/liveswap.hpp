@@ -35,8 +35,8 @@ enum class ListenMode { reuseport, shared };
 // programs that make raw system calls (Go), also by a seccomp filter on bind() and listen().
 enum class Intercept { libc, seccomp };
 
-// During a drain, idle connections of an application that does not use the plugin contract are closed, moved
-// to the successor, or left open.
+// During a drain, idle connections of an application that does not use the plugin contract are ended, handed
+// off to the successor (migrate), or kept.
 enum class Keepalive { end, migrate, keep };
 
 // A number of workers, or a percentage of `forks`: rounded up, at least 1 unless 0 %.
@@ -79,7 +79,7 @@ struct Options {
   std::string entry = "liveswap_main";  // or "main" for a program linked -shared
   Intercept intercept = Intercept::libc;
   Keepalive keepalive = Keepalive::end;
-  Milliseconds keepalive_grace{1'000};  // idle time before a connection is closed or moved
+  Milliseconds keepalive_grace{1'000};  // idle time before a connection is ended or handed off
   // Readiness of an application with another entry than liveswap_main, or without `listen`. true: ready when
   // it waits for connections on a listener, or calls liveswap_ready(). false: also ready after `settle`.
   bool await_listener = true;

@@ -136,9 +136,9 @@ LIVESWAP_HOST void liveswap_defer_ready(void);
 
 /*
  * An application that calls one of the next three functions, at any time, drains by itself: before the drain
- * limit the worker host neither takes listeners away nor closes connections. An application that calls none
+ * limit the worker host neither revokes listeners nor ends connections. An application that calls none
  * of them is drained by the worker host: the host revokes the listeners (the application gets no more
- * connections from them), counts the open connections, and closes idle ones or hands them to the successor
+ * connections from them), counts the open connections, and ends idle ones or hands them off to the successor
  * (`--keepalive`). When no connection and no hold is left, the host ends the process: by SIGTERM if the
  * application handles that signal; otherwise, or when the handler takes longer than the term grace (2 s by
  * default), by _exit(0). What liveswap_main returns is then no failure.

@@ -141,7 +141,7 @@ void add_uring(Findings& findings, const ElfFile& file, const Libraries& librari
   findings.push_back(
       {Level::fine, "io_uring",
        fmt::format("it can use io_uring{}: accepting by it is taken over and drained; connections that "
-                   "are read by it are not moved to the new code (--keepalive migrate)",
+                   "are read by it are not handed off to the new code (--keepalive migrate)",
                    itself ? "" : fmt::format(", by {}", fmt::join(by, ", "))),
        ""});
 }

@@ -120,19 +120,19 @@ constexpr std::array table{
            "`liveswap_main` gets the first listener. Any other function is called as `main` is, with the "
            "arguments behind `--`, and binds its own listeners."},
     Option{"", "intercept", "HOW", start, Section::own_sockets, "libc or seccomp", "libc",
-           "how the application's bind and listen are seen: in the C library (libc), or also in raw system "
-           "calls (seccomp)",
+           "how the application's bind and listen are intercepted: as calls of the C library (libc), or also as raw "
+           "system calls (seccomp)",
            "seccomp is for Go and the like: a filter of the kernel on `bind` and `listen`, which children "
            "inherit, and which sets no_new_privs where workers lack CAP_SYS_ADMIN. It cannot go with "
            "`--keepalive migrate`. See [interception](existing-servers.md#interception)."},
     Option{"", "keepalive", "WHAT", start, Section::own_sockets, "end, migrate or keep", "end",
-           "what becomes of idle connections in a drain: end them, migrate them to the new worker (not with "
-           "--intercept seccomp), or keep them",
+           "what becomes of idle connections in a drain: end them, hand them off to the new worker (migrate; not "
+           "with --intercept seccomp), or keep them",
            "This is about an application that does not drain by itself. migrate is for plain HTTP/1.1 and "
            "other protocols without state in a connection. A connection in the middle of an HTTP/1.x answer "
            "is not idle. See [idle connections](existing-servers.md#idle-connections)."},
     Option{"", "keepalive-grace", "TIME", start, Section::own_sockets, "0ms to 576h", "1s",
-           "how long a connection must have been idle to be ended"},
+           "how long a connection must have been idle to be ended or handed off"},
     Option{"", "no-await-listener", "", start, Section::own_sockets, "", "",
            "the application may never listen: a worker that does not listen is ready after --settle",
            "Without it, an application with another entry than `liveswap_main`, or without `--listen`, has "
@@ -158,7 +158,7 @@ constexpr std::array table{
         "of a slot exits before its successor starts; the slot is not served in between."},
     Option{"", "flip", "", pace, Section::pace, "", "",
            "all successors are ready before the first of them serves: no mix of versions",
-           "Then all take over and the old workers drain at one moment. Needs `--surge` of 100% or more; "
+           "Then all begin to serve and the old workers drain at one moment. Needs `--surge` of 100% or more; "
            "cannot go with `--canary` or `--no-zero-downtime`.",
            Takes::nothing},
     Option{"", "no-flip", "", upgrade, Section::pace, "", "",

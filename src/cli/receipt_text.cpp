@@ -60,13 +60,13 @@ std::int64_t sum_of(const Json& receipt, const char* name) {
   return sum;
 }
 
-// Idle connections of drained workers that were closed or moved.
+// Idle connections of drained workers that were ended or handed off.
 std::string idle_ones(const Json& receipt) {
-  const auto ended = sum_of(receipt, "ended"), moved = sum_of(receipt, "moved");
-  if (ended == 0 && moved == 0) return "";
+  const auto ended = sum_of(receipt, "ended"), handed_off = sum_of(receipt, "handed_off");
+  if (ended == 0 && handed_off == 0) return "";
   const std::string first =
-      ended > 0 ? fmt::format("{} idle ones ended", ended) : fmt::format("{} idle ones moved", moved);
-  return "; " + first + (ended > 0 && moved > 0 ? fmt::format(", {} moved", moved) : "");
+      ended > 0 ? fmt::format("{} idle ones ended", ended) : fmt::format("{} idle ones handed off", handed_off);
+  return "; " + first + (ended > 0 && handed_off > 0 ? fmt::format(", {} handed off", handed_off) : "");
 }
 
 // Sums over all workers. Leaves out what no worker counted.

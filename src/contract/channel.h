@@ -174,7 +174,7 @@ struct liveswap_served_count {
  * successor. */
 struct liveswap_idle_count {
   uint64_t ended;
-  uint64_t moved;
+  uint64_t handed_off;
 };
 
 struct liveswap_frame {

@@ -117,11 +117,11 @@ void Recorder::connections(Id id, std::uint64_t open) {
   worker->counted_in_drain = true;
 }
 
-void Recorder::idle(Id id, std::uint64_t ended, std::uint64_t moved) {
+void Recorder::idle(Id id, std::uint64_t ended, std::uint64_t handed_off) {
   auto* worker = find(id);
   if (!worker || worker->gone) return;
   worker->ended = ended;
-  worker->moved = moved;
+  worker->handed_off = handed_off;
 }
 
 void Recorder::left(Id id, pid_t pid, const std::string& program, const std::set<std::string>& listeners,
@@ -197,7 +197,7 @@ Json Recorder::json_of(const Worker& worker) const {
             {"connections", worker.drain ? or_null(worker.to_drain) : Json()},
             {"drained", worker.drain ? drained : Json()},
             {"ended", worker.drain ? Json(worker.ended) : Json()},
-            {"moved", worker.drain ? Json(worker.moved) : Json()},
+            {"handed_off", worker.drain ? Json(worker.handed_off) : Json()},
             {"killed", killed},
             {"lost", lost}};
   for (const LeftProcess& left : worker.left)

@@ -57,8 +57,8 @@ class Recorder {
   // Number of open connections at each count. The first count after draining(), or else the last before, is
   // the number to drain.
   void connections(Id id, std::uint64_t open);
-  // Idle connections closed, and moved to the successor, during the drain; the last call counts.
-  void idle(Id id, std::uint64_t ended, std::uint64_t moved);
+  // Idle connections ended, and handed off to the successor, during the drain; the last call counts.
+  void idle(Id id, std::uint64_t ended, std::uint64_t handed_off);
   // A process left behind by the worker that holds these listeners; `ended`: the master has killed it. At
   // most `left_limit`.
   void left(Id id, pid_t pid, const std::string& program, const std::set<std::string>& listeners, bool ended);
@@ -104,7 +104,7 @@ class Recorder {
     std::optional<std::uint64_t> open;  // last count
     std::optional<std::uint64_t> to_drain;
     bool counted_in_drain = false;
-    std::uint64_t ended = 0, moved = 0;
+    std::uint64_t ended = 0, handed_off = 0;
     std::vector<LeftProcess> left;
   };
   struct Phase {

@@ -10,7 +10,7 @@ Commands Engine::done(Time now) {
   // A due respawn needs no deadline any more: fill_empty_slots() spawns, now or after a later event.
   for (Slot& slot : slots_)
     if (slot.respawn_at && *slot.respawn_at <= now) slot.respawn_at.reset();
-  // A queued rollback takes over a failed upgrade's slots at once.
+  // A queued rollback gets a failed upgrade's slots at once.
   if (reverting() && queue_ && queue_->request.overtake) close_upgrade(Verdict::reverted, upgrade_->reason);
   const bool rollback_begins = queue_ && queue_->request.overtake && !in_the_way_of_upgrade();
   if (!quit_ && !rollback_begins) reconcile(now);

@@ -66,8 +66,8 @@ Commands Engine::upgrade(Time now, RequestId id, const UpgradeRequest& request) 
   return done(now);
 }
 
-// A rollback waits only for a flip or commit in progress. A failed upgrade's slots are taken over as they
-// are (done()).
+// A rollback waits only for a flip or commit in progress. It gets a failed upgrade's slots as they are
+// (done()).
 void Engine::make_way_for_rollback(Time now) {
   if (admin_command_ && admin_command_->kind != AdminCommand::Kind::shrink)
     abandon_admin_command("a rollback was asked for before every slot was served");

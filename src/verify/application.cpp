@@ -48,7 +48,7 @@ std::string address_of(const Json& listeners) {
     const std::string address = json::text_or_empty(listener, "address");
     if (any.empty()) any = address;
     if (!is_tcp(address)) continue;
-    if (!json::is_true(listener, "taken_over")) return address;
+    if (!json::is_true(listener, "application")) return address;
     if (own.empty()) own = address;
   }
   return own.empty() ? any : own;

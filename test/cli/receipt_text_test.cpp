@@ -70,19 +70,19 @@ TEST_CASE("what the new code leaves out is told") {
         std::string::npos);
 }
 
-TEST_CASE("idle connections that were ended or moved are told") {
+TEST_CASE("idle connections that were ended or handed off are told") {
   Json receipt = reverted_receipt();
-  const auto with = [&](int ended, int moved) {
+  const auto with = [&](int ended, int handed_off) {
     receipt["slots"][0]["workers"][0]["ended"] = ended;
-    receipt["slots"][0]["workers"][1]["moved"] = moved;
+    receipt["slots"][0]["workers"][1]["handed_off"] = handed_off;
     const auto text = receipt_text(receipt, {100, false});
     const auto begin = text.find("lost");
     return text.substr(begin + 4, text.find('\n', begin) - begin - 4);
   };
   CHECK(with(0, 0).empty());
   CHECK(with(3, 0) == "; 3 idle ones ended");
-  CHECK(with(0, 5) == "; 5 idle ones moved");
-  CHECK(with(3, 5) == "; 3 idle ones ended, 5 moved");
+  CHECK(with(0, 5) == "; 5 idle ones handed off");
+  CHECK(with(3, 5) == "; 3 idle ones ended, 5 handed off");
 }
 
 TEST_CASE("a receipt from elsewhere neither drives the terminal nor fails") {

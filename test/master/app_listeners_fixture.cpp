@@ -242,7 +242,7 @@ void Fixture::look(int ms, bool quiet) {
 std::vector<std::string> Fixture::names() const {
   std::vector<std::string> found;
   for (const auto& one : listeners_.bound())
-    if (one.taken) found.push_back(one.name);
+    if (one.application) found.push_back(one.name);
   return found;
 }
 

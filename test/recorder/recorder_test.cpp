@@ -62,11 +62,11 @@ TEST_CASE("a rollout of two slots is written down") {
   CHECK(worker(receipt, 0, 0) ==
         Json::parse(R"({"pid":101,"generation":1,"role":"old","spawned_ms":null,"ready_ms":null,"drain_ms":13,
                         "gone_ms":30,"exit":"0","end":"clean","force":null,"connections":null,
-                        "drained":null,"ended":0,"moved":0,"killed":0,"lost":0})"));
+                        "drained":null,"ended":0,"handed_off":0,"killed":0,"lost":0})"));
   CHECK(worker(receipt, 1, 1) ==
         Json::parse(R"({"pid":112,"generation":2,"role":"new","spawned_ms":14,"ready_ms":16,"drain_ms":null,
                         "gone_ms":null,"exit":null,"end":null,"force":null,"connections":null,
-                        "drained":null,"ended":null,"moved":null,"killed":null,"lost":null})"));
+                        "drained":null,"ended":null,"handed_off":null,"killed":null,"lost":null})"));
   CHECK(worker(receipt, 1, 0).at("spawned_ms").is_null());
   CHECK(receipt.at("skew_ms") == 8);
   CHECK_FALSE(receipt.contains("unrecorded_workers"));
@@ -118,7 +118,7 @@ TEST_CASE("connections are counted by how they ended") {
   }
 }
 
-TEST_CASE("idle connections that were ended and moved are told of each worker that drained") {
+TEST_CASE("idle connections that were ended and handed off are told of each worker that drained") {
   auto made = two_slots();
   made.draining(start, 1);
   made.idle(1, 2, 0);
@@ -129,7 +129,7 @@ TEST_CASE("idle connections that were ended and moved are told of each worker th
   made.idle(1, 9, 9);  // too late
   const auto receipt = made.finish(start + 2ms, "ok", "");
   CHECK(worker(receipt, 0, 0).at("ended") == 3);
-  CHECK(worker(receipt, 0, 0).at("moved") == 5);
+  CHECK(worker(receipt, 0, 0).at("handed_off") == 5);
   CHECK(worker(receipt, 1, 0).at("ended").is_null());
 }
 

@@ -21,7 +21,7 @@ std::string taken(const Instance& app) {
   std::string found;
   const Json status = app.status();
   for (const auto& one : status.value("listeners", Json::array()))
-    if (one.value("taken_over", false)) found += one.value("address", "") + " ";
+    if (one.value("application", false)) found += one.value("address", "") + " ";
   return found;
 }
 

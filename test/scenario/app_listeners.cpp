@@ -48,7 +48,7 @@ Words taken(const Instance& app) {
   Words found;
   const Json status = app.status();
   for (const auto& one : status.value("listeners", Json::array()))
-    if (one.value("taken_over", false)) found.push_back(one.value("address", ""));
+    if (one.value("application", false)) found.push_back(one.value("address", ""));
   std::sort(found.begin(), found.end());
   return found;
 }

@@ -119,7 +119,7 @@ void check_is_finished(Scenario& scenario, const std::string& keepalive, const s
   CHECK(stream.old_leaves());
   const Json old = stream.old_worker();
   CHECK(old["end"] == "clean");
-  CHECK(old["ended"].get<int>() + old["moved"].get<int>() >= 1);
+  CHECK(old["ended"].get<int>() + old["handed_off"].get<int>() >= 1);
 }
 
 }  // namespace
@@ -130,7 +130,7 @@ TEST_CASE_FIXTURE(Scenario, "an answer that pauses is finished, however it is se
     check_is_finished(*this, "end", path);
 }
 
-TEST_CASE_FIXTURE(Scenario, "an answer that pauses is not moved") {
+TEST_CASE_FIXTURE(Scenario, "an answer that pauses is not handed off") {
   for (const std::string path : {"/chunked", "/events", "/length"}) check_is_finished(*this, "migrate", path);
 }
 
@@ -184,7 +184,7 @@ TEST_CASE_FIXTURE(Scenario, "a server that speaks by itself may pause") {
 
 // An answered connection is idle, also if the answer to HEAD announced a body, and if the worker host did not
 // see the bytes that were sent.
-TEST_CASE_FIXTURE(Scenario, "what is answered is idle, is ended or moved, and is counted") {
+TEST_CASE_FIXTURE(Scenario, "what is answered is idle, is ended or handed off, and is counted") {
   for (const std::string keepalive : {"end", "migrate"}) {
     CAPTURE(keepalive);
     Stream stream(*this, keepalive);
@@ -201,16 +201,16 @@ TEST_CASE_FIXTURE(Scenario, "what is answered is idle, is ended or moved, and is
     REQUIRE(idle[2].read_line() == "\r\n");
     stream.upgrade();
     CHECK(stream.old_leaves());
-    const bool moves = keepalive == "migrate";
+    const bool hands_off = keepalive == "migrate";
     const Json old = stream.old_worker();
-    CHECK(old["ended"] == (moves ? 0 : 3));
-    CHECK(old["moved"] == (moves ? 3 : 0));
+    CHECK(old["ended"] == (hands_off ? 0 : 3));
+    CHECK(old["handed_off"] == (hands_off ? 3 : 0));
     const std::string line =
-        moves ? "slot 0: ended 0 idle connections, moved 3" : "slot 0: ended 3 idle connections, moved 0";
+        hands_off ? "slot 0: ended 0 idle connections, handed off 3" : "slot 0: ended 3 idle connections, handed off 0";
     CHECK(eventually([&] { return contains(stream.app().master().err(), line); }));
-    const std::string told = moves ? "3 idle ones moved" : "3 idle ones ended";
+    const std::string told = hands_off ? "3 idle ones handed off" : "3 idle ones ended";
     CHECK_MESSAGE(contains(stream.app().run("receipt").out, told), stream.app().run("receipt").out);
-    for (Connection& one : idle) CHECK((moves ? version_of(one) == "v2" : one.ends()));
+    for (Connection& one : idle) CHECK((hands_off ? version_of(one) == "v2" : one.ends()));
   }
 }
 

@@ -40,7 +40,7 @@ Words options_for(const std::string& name) {
 }
 
 // A connection that a child process serves cannot be handed off.
-bool can_be_moved(const std::string& name) {
+bool can_be_handed_off(const std::string& name) {
   return !name.starts_with("uring") && name != "raw" && name != "forks";
 }
 
@@ -123,7 +123,7 @@ void migrate_under_load(Scenario& scenario, const std::string& name, int count, 
 
 TEST_CASE_FIXTURE(Scenario, "5 upgrades, and connections go along" * doctest::skip(!runs_alone())) {
   for (const std::string& name : servers())
-    if (can_be_moved(name)) migrate_under_load(*this, name, 5, {.clients = 24, .pause = milliseconds(25)});
+    if (can_be_handed_off(name)) migrate_under_load(*this, name, 5, {.clients = 24, .pause = milliseconds(25)});
 }
 
 TEST_CASE_FIXTURE(Scenario, "100 upgrades and 200 pooled connections" * doctest::skip(runs_alone())) {

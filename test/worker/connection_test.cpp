@@ -116,7 +116,7 @@ TEST_CASE("idle close: after the grace the connection ends without a reset") {
   REQUIRE(frame.text.size() == sizeof idle);
   std::memcpy(&idle, frame.text.data(), sizeof idle);
   CHECK(idle.ended == 1);
-  CHECK(idle.moved == 0);
+  CHECK(idle.handed_off == 0);
 }
 
 TEST_CASE("count: open connections of the listeners, nothing else") {

@@ -47,7 +47,7 @@ TEST_CASE("give back: what the master has no room for waits, in its order, and i
   const int fds[] = {open_one(), open_one(), open_one()};
   for (int i = 0; i < 3; ++i) give_back(static_cast<std::uint64_t>(i) + 1, fds[i], INT64_MAX);
   CHECK(sent.size() == 1);
-  CHECK(sent[0].count == 1);  // 0 is for those that a worker moves
+  CHECK(sent[0].count == 1);  // 0 is for those that a worker hands off
   CHECK(!is_open(fds[0]));
   CHECK(is_open(fds[1]));
   CHECK(woken);

@@ -24,7 +24,7 @@ extern "C" {
 #include "worker/takeover/tcp_state.h"
 
 // Of headers that C++ does not understand.
-void interrupt_users_of_moved(void);
+void interrupt_handoff_users(void);
 bool interrupt_is_read_over(void);
 void interrupt_note_readers(void (*note)(int fd));
 void interrupt_waiting_threads(void);
@@ -57,7 +57,7 @@ bool channel_send_with(liveswap_frame frame, const void*, size_t, int fd) {
   taken = ::dup(fd);
   return true;
 }
-void connection_count_idle_moved(void) { ++counted; }
+void connection_count_idle_handed_off(void) { ++counted; }
 int64_t drain_age_ms(void) { return 0; }
 int64_t drain_patience_ms(void) { return 30'000; }
 int liveswap_close_lingering(int fd) { return ::close(fd); }
@@ -223,7 +223,7 @@ TEST_CASE("handoff: what a thread takes by a read that began before is the appli
   Other other(CALL_RUNNING);
   pair.ask();
   pair.placeholder();
-  interrupt_users_of_moved();
+  interrupt_handoff_users();
   CHECK(!interrupt_is_read_over());
   go_on_for(20ms);
   CHECK(handed_off == 0);
@@ -242,7 +242,7 @@ TEST_CASE("handoff: what no thread has taken when all have left their reads is t
   Other other(CALL_RUNNING);
   pair.ask();
   pair.placeholder();
-  interrupt_users_of_moved();
+  interrupt_handoff_users();
   go_on_for(20ms);
   CHECK(handed_off == 0);
   other.leave();
@@ -256,7 +256,7 @@ TEST_CASE("handoff: threads in other calls are left alone, and nobody waits for 
   Other other(SYS_futex, pair.app);
   pair.ask();
   pair.placeholder();
-  interrupt_users_of_moved();
+  interrupt_handoff_users();
   CHECK(interrupt_is_read_over());
   handoff_serve();
   CHECK(handed_off == 1);
@@ -266,7 +266,7 @@ TEST_CASE("handoff: a thread that lets no signal in, and is seen elsewhere, is n
   Pair pair;
   Other other(CALL_RUNNING);
   pair.placeholder();
-  interrupt_users_of_moved();
+  interrupt_handoff_users();
   CHECK(!interrupt_is_read_over());
   other_call = SYS_futex;
   CHECK(soon([] { return interrupt_is_read_over(); }));
@@ -276,7 +276,7 @@ TEST_CASE("handoff: a connection in which such a thread waits is ended, not hand
   Pair pair;
   Other other(CALL_RUNNING);
   pair.placeholder(true);
-  interrupt_users_of_moved();
+  interrupt_handoff_users();
   go_on_for(grace + 10ms);
   CHECK(handed_off == 0);
   char none;

@@ -131,10 +131,10 @@ int AppListeners::hand_off(rollout::WorkerId id, Worker& worker, Frame& frame) {
 
 // The worker expects no answer: a connection that is not taken is closed and not counted as handed off.
 int AppListeners::take_handed_off(rollout::WorkerId id, Worker& worker, Frame& frame) {
-  const bool is_moved = frame.count == 0;  // not given back
+  const bool is_handed_off = frame.count == 0;  // not given back
   const int error = hand_off(id, worker, frame);
   if (error == 0) return 0;
-  worker.refused += is_moved;
+  worker.refused += is_handed_off;
   complain(worker, fmt::format("closed a connection that it handed off: {}", why_refused(error)));
   return error;
 }

@@ -147,7 +147,7 @@ void OpenReceipts::add_of_worker(Recorder& receipt, const rollout::Note& note) c
 
 void OpenReceipts::add_end(Recorder& receipt, const rollout::Note& note) const {
   const auto& worker = from_.pool.find(note.worker);
-  receipt.idle(note.worker, worker.idle.ended, worker.idle.moved);
+  receipt.idle(note.worker, worker.idle.ended, worker.idle.handed_off);
   for (const auto& one : worker.left)
     receipt.left(note.worker, one.process.pid, one.process.program, one.listeners, one.must_end);
   receipt.gone(now(), note.worker, worker.exit_code, end_of(note.parting));

@@ -74,7 +74,7 @@ Json StatusReport::listeners() const {
   Json all = Json::array();
   const auto& stuck = from_.app_listeners.stuck_options();
   for (const auto& one : from_.listeners.bound()) {
-    Json listener{{"name", one.name}, {"address", one.address}, {"taken_over", one.taken}};
+    Json listener{{"name", one.name}, {"address", one.address}, {"application", one.application}};
     if (const auto note = stuck.find(one.name); note != stuck.end()) listener["note"] = note->second;
     all.push_back(std::move(listener));
   }

@@ -121,7 +121,7 @@ class Listeners {
   struct Bound {
     std::string name;
     std::string address;  // with the port that the kernel chose
-    bool taken = false;   // an application listener
+    bool application = false;  // an application listener
   };
   std::vector<Bound> bound() const;
 

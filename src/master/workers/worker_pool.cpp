@@ -195,7 +195,7 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       break;
     case LIVESWAP_IDLE: note_idle(entry, frame.text); break;
     default:
-      if (app_listeners_.take_frame(id, frame) && handlers_.taken_over) handlers_.taken_over();
+      if (app_listeners_.take_frame(id, frame) && handlers_.app_listeners_changed) handlers_.app_listeners_changed();
       if (frame.kind == LIVESWAP_HANDOFF && app_listeners_.is_full(id)) entry.process->rest();
       break;  // unknown kinds are ignored
   }
@@ -217,10 +217,10 @@ void WorkerPool::note_idle(Entry& entry, const std::string& text) {
   std::memcpy(&said, text.data(), sizeof said);
   // Numbers that no worker can have reached are ignored.
   constexpr std::uint64_t most = UINT32_MAX;
-  if (said.ended > most || said.moved > most || said.ended < entry.idle.ended ||
-      said.moved < entry.idle.moved)
+  if (said.ended > most || said.handed_off > most || said.ended < entry.idle.ended ||
+      said.handed_off < entry.idle.handed_off)
     return;
-  entry.idle = {said.ended, said.moved};
+  entry.idle = {said.ended, said.handed_off};
 }
 
 void WorkerPool::note_open(WorkerId id, Entry& entry, std::uint64_t open) {
@@ -306,14 +306,14 @@ void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
 void WorkerPool::part_with(WorkerId id, const Ending& ending) {
   Entry& entry = entries_.at(id);
   entry.exit_code = ending.code;
-  entry.idle.moved -= std::min(entry.idle.moved, app_listeners_.refused(id));
+  entry.idle.handed_off -= std::min(entry.idle.handed_off, app_listeners_.refused(id));
   app_listeners_.left(id);
   left_behind_.forget(entry.pid);
   entry.log.end(fmt::format("slot {} pid {}", entry.slot, entry.pid));
   entry.sockets.reset();
-  if (entry.idle.ended > 0 || entry.idle.moved > 0)
-    log::info("slot {}: ended {}, moved {}", entry.slot, plural(entry.idle.ended, "idle connection"),
-              entry.idle.moved);
+  if (entry.idle.ended > 0 || entry.idle.handed_off > 0)
+    log::info("slot {}: ended {}, handed off {}", entry.slot, plural(entry.idle.ended, "idle connection"),
+              entry.idle.handed_off);
 }
 
 void WorkerPool::keep_left(std::unique_ptr<Output> output) {

@@ -22,7 +22,7 @@ class WorkerPool {
   // Idle connections that a draining worker has closed, or handed to a successor.
   struct Idle {
     std::uint64_t ended = 0;
-    std::uint64_t moved = 0;
+    std::uint64_t handed_off = 0;
   };
   struct Handlers {
     std::function<void(rollout::WorkerId, bool deferred)> entered;
@@ -32,8 +32,8 @@ class WorkerPool {
     std::function<void(rollout::WorkerId, const rollout::Departure&)> exited;  // pid() still works
     std::function<void(rollout::WorkerId, std::int32_t question, std::uint64_t answer)> answered;
     std::function<void(rollout::WorkerId, std::uint64_t open)> connections;  // of a draining worker, unasked
-    // A worker has bound or closed a listener, or handed a connection off.
-    std::function<void()> taken_over = {};
+    // A worker has bound or closed a listener, or has handed off a connection.
+    std::function<void()> app_listeners_changed = {};
   };
   using Start = std::function<Result<std::unique_ptr<WorkerProcess>>(uv_loop_t&, spawn::Request,
                                                                      WorkerProcess::Handlers)>;

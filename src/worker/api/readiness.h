@@ -37,7 +37,7 @@ bool readiness_is_shown(void);
 /* Whether readiness_seen() would report anything. One load. */
 static inline bool readiness_is_watched(void) { return slow_path_has(SLOW_READINESS); }
 
-/* For takeover/readiness_watch.c, which scans descriptors for waits that no intercepted call has shown. */
+/* For takeover/readiness_watch.c, which scans descriptors for waits that no interposed call has shown. */
 
 /* Whether a scan may find anything. */
 bool readiness_needs_scan(void);

@@ -19,7 +19,7 @@ enum fd_flag {
   FLAG_HOST = 16,      /* the worker host's own: not for the application to close */
   FLAG_OWN = 32,       /* a listener that the application made and the master does not hold */
   FLAG_INHERITED = 64, /* in a forked child: a listener that the worker's master holds */
-  FLAG_MOVED = 128,    /* a connection that is being replaced right now (retire/idle_connections.c) */
+  FLAG_HANDOFF = 128,    /* a connection that is being replaced right now (retire/idle_connections.c) */
   FLAG_EPOLLED = 256,  /* the application waits for this listener by epoll */
   FLAG_SEEN = 512,     /* the first wait on this listener was reported to the master (WAITS) */
 };

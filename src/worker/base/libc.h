@@ -1,7 +1,7 @@
 /*
  * Pointers to libc's own functions. The host exports functions of the same names; calls of the application
  * and its libraries resolve to those. The host's own code calls libc through this table where a call must not
- * be intercepted.
+ * be interposed.
  */
 #ifndef LIVESWAP_WORKER_BASE_LIBC_H
 #define LIVESWAP_WORKER_BASE_LIBC_H

@@ -1,5 +1,5 @@
 /*
- * One word with a bit for each reason why an intercepted call may have more to do than libc's. While no bit
+ * One word with a bit for each reason why an interposed call may have more to do than libc's. While no bit
  * that concerns a call is set, the call costs hardly more than libc's. Any thread; async-signal-safe.
  */
 #ifndef LIVESWAP_WORKER_BASE_SLOW_PATH_H

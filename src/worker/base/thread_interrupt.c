@@ -117,7 +117,7 @@ static void visit(int thread, void* context) {
   else if (reads(call)) round->note((int)argument);
 }
 
-/* Also threads blocked in recv on a UDP listener, or in an accept that the worker host does not intercept:
+/* Also threads blocked in recv on a UDP listener, or in an accept that the worker host does not interpose:
  * uninterrupted, each would take one more packet or connection. */
 static bool waits(long call, int fd) {
   return call == SELF_CALL_UNKNOWN || waits_for_descriptors(call) ||
@@ -127,11 +127,11 @@ static bool waits(long call, int fd) {
 /* A running thread may be reading from the file that the descriptor referred to before. */
 static bool uses_moved(long call, int fd) {
   return call == SELF_CALL_UNKNOWN || call == SELF_CALL_RUNNING || waits_for_descriptors(call) ||
-         (reads(call) && (fd_flags(fd) & FLAG_MOVED) != 0);
+         (reads(call) && (fd_flags(fd) & FLAG_HANDOFF) != 0);
 }
 
 void interrupt_waiting_threads(void) { proc_self_each_thread(visit, &(struct round){.choose = waits}); }
-void interrupt_users_of_moved(void) { proc_self_each_thread(visit, &(struct round){.choose = uses_moved}); }
+void interrupt_handoff_users(void) { proc_self_each_thread(visit, &(struct round){.choose = uses_moved}); }
 void interrupt_note_readers(void (*note)(int fd)) {
   proc_self_each_thread(visit, &(struct round){.note = note});
 }

@@ -4,7 +4,7 @@
  * channel).
  *
  * The handler only counts (interrupt_note), sets SLOW_NEEDED and starts a timer that repeats the signal. A
- * poll, select or epoll_wait that the signal interrupts fails with EINTR; the intercepting function compares
+ * poll, select or epoll_wait that the signal interrupts fails with EINTR; the interposed function compares
  * the count, passes the safe point again and continues to wait. The kernel restarts other calls unnoticed
  * (SA_RESTART). A sleep, or a call with a socket's time limit, can show EINTR to the application.
  *

@@ -122,7 +122,7 @@ static bool take(int fd, int given, const struct liveswap_bind* body) {
   const bool is_blocking = (status & O_NONBLOCK) == 0 && body->type != SOCK_DGRAM;
   uint64_t cookie = 0;
   if (!socket_cookie(fd, &cookie) || !listeners_add(given >= 0 ? given : fd)) return false;
-  /* The socket may block in the kernel only if accept() is intercepted, and without a time limit
+  /* The socket may block in the kernel only if accept() is interposed, and without a time limit
    * (SO_RCVTIMEO), which would apply to all generations. */
   const bool may_block = is_blocking && !options_seccomp_is_on() && socket_receive_limit(fd) < 0;
   if (body->type != SOCK_DGRAM && !may_block) socket_end_blocking(given >= 0 ? given : fd);
@@ -168,7 +168,7 @@ int takeover_bind(int fd, const struct sockaddr* address, socklen_t size) {
   unseen_listeners_bind_begins();
   const int failed = ask_and_take(fd, &body);
   unseen_listeners_bind_ends();
-  /* Receiving datagrams may show no wait to intercepted calls: the control thread must scan
+  /* Receiving datagrams may show no wait to interposed calls: the control thread must scan
    * (takeover/readiness_watch.c). */
   if (failed == 0 && body.type == SOCK_DGRAM) readiness_expect(listeners_find(fd));
   return failed;

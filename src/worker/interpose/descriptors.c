@@ -94,7 +94,7 @@ static COLD int close_flagged(int fd) {
     errno = EBADF;
     return -1;
   }
-  if ((fd_flags(fd) & FLAG_MOVED) != 0) return epoll_lock_close(fd);
+  if ((fd_flags(fd) & FLAG_HANDOFF) != 0) return epoll_lock_close(fd);
   const struct listener* listener = listeners_held(fd);
   if (listener != NULL) replace_fd_forget(fd);
   fd_flags_set(fd, 0);
@@ -166,7 +166,7 @@ static int dup_as(int fd, int as, int flags) {
   const struct listener* replaced = fd_flags(as) != 0 && !forked_child_runs() ? listeners_held(as) : NULL;
   if (replaced != NULL) replace_fd_forget(as);
   const bool may_be_in_replacement =
-      (fd_flags(as) & (FLAG_HELD | FLAG_MOVED)) != 0 && !forked_child_is_of_vfork();
+      (fd_flags(as) & (FLAG_HELD | FLAG_HANDOFF)) != 0 && !forked_child_is_of_vfork();
   const int copy = may_be_in_replacement ? epoll_lock_dup(fd, as, flags)
                    : flags < 0           ? libc.dup2(fd, as)
                                          : libc.dup3(fd, as, flags);

@@ -29,7 +29,7 @@ static COLD int register_marked(int epoll, int operation, int fd, struct epoll_e
   const int done = libc.epoll_ctl(epoll, operation, fd, event);
   if (done == 0 && (fd_flags(fd) & FLAG_HELD) != 0) adopted_mirror(epoll, operation, fd, event);
   epoll_lock_unshare();
-  if (done == 0 && operation == EPOLL_CTL_ADD && (fd_flags(fd) & FLAG_MOVED) == 0) {
+  if (done == 0 && operation == EPOLL_CTL_ADD && (fd_flags(fd) & FLAG_HANDOFF) == 0) {
     blocking_mode_note_wait(fd, FLAG_EPOLLED);
     readiness_seen(fd);
   }
@@ -38,7 +38,7 @@ static COLD int register_marked(int epoll, int operation, int fd, struct epoll_e
 
 INTERPOSED int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* event) {
   if (slow_path_has(SLOW_CHILD | SLOW_LOOP) && operation == EPOLL_CTL_ADD) note_registration(fd);
-  return (fd_flags(fd) & (FLAG_HELD | FLAG_REVOKED | FLAG_MOVED)) == 0
+  return (fd_flags(fd) & (FLAG_HELD | FLAG_REVOKED | FLAG_HANDOFF)) == 0
              ? libc.epoll_ctl(epoll, operation, fd, event)
              : register_marked(epoll, operation, fd, event);
 }

@@ -21,13 +21,13 @@
 #include "worker/takeover/traffic.h"
 
 enum {
-  MOVED_MAX = 4096,
+  HANDOFF_MAX = 4096,
   LOOK_AGAIN_MS = 4,
   /* How long to wait for a thread that blocks the signal which ends reads. */
   READ_LIMIT_MS = 500,
 };
 
-struct moved {
+struct handoff {
   bool used;
   bool owes_answer;       /* the application has read a request and not yet answered */
   bool may_have_answered; /* the owed answer may have been sent already: the request was read before the
@@ -52,7 +52,7 @@ static bool has_no_successor; /* no successor takes connections any more */
 static int events_fd = -1;
 static int64_t look_again_due = -1; /* when to look again at connections with `client_has_sent`; -1: never */
 static int64_t grace;
-static struct moved table[MOVED_MAX];
+static struct handoff table[HANDOFF_MAX];
 
 bool handoff_begin(int64_t grace_ms) {
   grace = grace_ms;
@@ -70,21 +70,21 @@ static int unread_bytes(int fd) {
   return libc.ioctl(fd, SIOCINQ, &bytes) == 0 ? bytes : 0;
 }
 
-static struct moved* free_place(void) {
-  for (struct moved* each = table; each < table + MOVED_MAX; ++each)
+static struct handoff* free_place(void) {
+  for (struct handoff* each = table; each < table + HANDOFF_MAX; ++each)
     if (!each->used) return each;
   return NULL;
 }
 
-static bool watch(const struct moved* moved, enum side side, int operation, uint32_t events) {
+static bool watch(const struct handoff* handoff, enum side side, int operation, uint32_t events) {
   const uint32_t place = (uint32_t)(moved - table);
   struct epoll_event event = {.events = events, .data.u32 = place * SIDES + side};
-  return libc.epoll_ctl(events_fd, operation, side == SIDE_PAIR ? moved->pair : moved->connection, &event) ==
+  return libc.epoll_ctl(events_fd, operation, side == SIDE_PAIR ? handoff->pair : handoff->connection, &event) ==
          0;
 }
 
-struct moved* handoff_take(int connection, int pair, const struct handoff_origin* origin) {
-  struct moved* const moved = connection >= 0 ? free_place() : NULL;
+struct handoff* handoff_take(int connection, int pair, const struct handoff_origin* origin) {
+  struct handoff* const moved = connection >= 0 ? free_place() : NULL;
   host_fd(pair);
   host_fd(connection);
   if (moved == NULL) {
@@ -93,159 +93,159 @@ struct moved* handoff_take(int connection, int pair, const struct handoff_origin
     return NULL;
   }
   const int64_t now = clock_ms();
-  *moved = (struct moved){.used = true,
+  *handoff = (struct handoff){.used = true,
                           .origin = *origin,
                           .connection = connection,
                           .pair = pair,
                           .replaced_at = now,
                           .last_event = now};
-  if (watch(moved, SIDE_PAIR, EPOLL_CTL_ADD, READABLE) &&
-      watch(moved, SIDE_CONNECTION, EPOLL_CTL_ADD, READABLE))
-    return moved;
-  handoff_undo(moved);
+  if (watch(handoff, SIDE_PAIR, EPOLL_CTL_ADD, READABLE) &&
+      watch(handoff, SIDE_CONNECTION, EPOLL_CTL_ADD, READABLE))
+    return handoff;
+  handoff_undo(handoff);
   return NULL;
 }
 
 /* The open file lives on elsewhere, so the epoll registration must be removed first. */
-static void close_connection(struct moved* moved) {
+static void close_connection(struct handoff* handoff) {
   watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
-  host_fd_close(moved->connection);
-  moved->connection = -1;
+  host_fd_close(handoff->connection);
+  handoff->connection = -1;
 }
 
-static void release(struct moved* moved) {
+static void release(struct handoff* handoff) {
   watch(moved, SIDE_PAIR, EPOLL_CTL_DEL, NOTHING);
-  host_fd_close(moved->pair);
-  moved->used = false;
+  host_fd_close(handoff->pair);
+  handoff->used = false;
 }
 
-void handoff_undo(struct moved* moved) {
-  close_connection(moved);
-  release(moved);
+void handoff_undo(struct handoff* handoff) {
+  close_connection(handoff);
+  release(handoff);
 }
 
 /* The application has closed, or is treated so. Lingers, so that the last bytes reach the client. */
-static void end(struct moved* moved) {
-  if (moved->connection >= 0) {
-    watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
-    fd_flags_set(moved->connection, 0);
-    liveswap_close_lingering(moved->connection);
+static void end(struct handoff* handoff) {
+  if (handoff->connection >= 0) {
+    watch(handoff, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
+    fd_flags_set(handoff->connection, 0);
+    liveswap_close_lingering(handoff->connection);
   }
-  release(moved);
+  release(handoff);
 }
 
-static enum relayed relay_to_client(struct moved* moved) {
+static enum relayed relay_to_client(struct handoff* handoff) {
   uint64_t total = 0;
-  const enum relayed result = relay(moved->pair, moved->connection, &total);
+  const enum relayed result = relay(handoff->pair, handoff->connection, &total);
   if (total == 0) return result;
-  moved->owes_answer = moved->may_have_answered = false;
-  moved->has_sent = true;
-  moved->last_event = clock_ms();
+  handoff->owes_answer = handoff->may_have_answered = false;
+  handoff->has_sent = true;
+  handoff->last_event = clock_ms();
   return result;
 }
 
 /* Whether the calls that the application makes on its descriptor show an unfinished answer or request. */
-static bool is_answering(const struct moved* moved) {
+static bool is_answering(const struct handoff* handoff) {
   struct connection now;
-  return tcp_state_look(moved->connection, &now) && traffic_is_answering(moved->origin.fd, &now);
+  return tcp_state_look(handoff->connection, &now) && traffic_is_answering(handoff->origin.fd, &now);
 }
 
 /* Detects that a read which began before the placeholder was there has taken bytes from the connection
  * itself. */
-static void note_bytes_read(struct moved* moved) {
+static void note_bytes_read(struct handoff* handoff) {
   struct connection now;
   uint64_t unread = 0;
-  if (!tcp_state_look_unread(moved->connection, &now, &unread)) return;
-  const uint64_t read = now.received - moved->origin.received - unread;
+  if (!tcp_state_look_unread(handoff->connection, &now, &unread)) return;
+  const uint64_t read = now.received - handoff->origin.received - unread;
   if (read == 0 || read > now.received) return;
-  moved->origin.received += read;
-  moved->origin.is_read = false;
-  moved->last_event = clock_ms();
-  if (!moved->owes_answer) moved->owes_answer = moved->may_have_answered = true;
+  handoff->origin.received += read;
+  handoff->origin.is_read = false;
+  handoff->last_event = clock_ms();
+  if (!handoff->owes_answer) handoff->owes_answer = handoff->may_have_answered = true;
 }
 
 /* After the grace, the kernel shows that the application has sent last; or, if the kernel cannot tell, the
  * answer was seen to be complete. */
-static void note_answered(struct moved* moved, int64_t now) {
+static void note_answered(struct handoff* handoff, int64_t now) {
   struct connection connection;
-  if (!moved->may_have_answered || now - moved->last_event < grace || is_answering(moved)) return;
-  if (!tcp_state_look(moved->connection, &connection)) return;
-  const bool is_whole = traffic_answer(moved->origin.fd, &connection) == ANSWER_COMPLETE;
+  if (!handoff->may_have_answered || now - handoff->last_event < grace || is_answering(handoff)) return;
+  if (!tcp_state_look(handoff->connection, &connection)) return;
+  const bool is_whole = traffic_answer(handoff->origin.fd, &connection) == ANSWER_COMPLETE;
   if (connection.last == LAST_APPLICATIONS || (connection.last == LAST_UNCLEAR && is_whole))
-    moved->owes_answer = moved->may_have_answered = false;
+    handoff->owes_answer = handoff->may_have_answered = false;
 }
 
 /* Whether a read that began before the placeholder was there may still take bytes from the connection. */
-static bool may_be_read(const struct moved* moved, int64_t now) {
-  const int64_t since = moved->origin.is_read ? moved->client_sent_at : moved->replaced_at;
+static bool may_be_read(const struct handoff* handoff, int64_t now) {
+  const int64_t since = handoff->origin.is_read ? handoff->client_sent_at : handoff->replaced_at;
   return now - since < READ_LIMIT_MS && !interrupt_is_read_over();
 }
 
 /* The client has closed its side. The application gets end of file and may still answer. */
-static void note_client_left(struct moved* moved) {
-  moved->last_event = clock_ms();
-  moved->client_left = true;
-  watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, NOTHING);
-  libc.shutdown(moved->pair, SHUT_WR);
+static void note_client_left(struct handoff* handoff) {
+  handoff->last_event = clock_ms();
+  handoff->client_left = true;
+  watch(handoff, SIDE_CONNECTION, EPOLL_CTL_MOD, NOTHING);
+  libc.shutdown(handoff->pair, SHUT_WR);
 }
 
-static void look_again(struct moved* moved) {
-  if (!moved->client_has_sent) moved->client_sent_at = clock_ms();
-  moved->client_has_sent = true;
-  watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, NOTHING);
+static void look_again(struct handoff* handoff) {
+  if (!handoff->client_has_sent) handoff->client_sent_at = clock_ms();
+  handoff->client_has_sent = true;
+  watch(handoff, SIDE_CONNECTION, EPOLL_CTL_MOD, NOTHING);
   if (look_again_due < 0) look_again_due = clock_ms() + LOOK_AGAIN_MS;
 }
 
 /* Passes the client's bytes to the application; the connection is not handed off now. */
-static void relay_to_application(struct moved* moved) {
-  moved->owes_answer = true;
-  moved->may_have_answered = false;
+static void relay_to_application(struct handoff* handoff) {
+  handoff->owes_answer = true;
+  handoff->may_have_answered = false;
   /* A full socket pair: the rest later. */
-  if (relay(moved->connection, moved->pair, &moved->origin.received) == RELAYED_SOME) look_again(moved);
+  if (relay(handoff->connection, handoff->pair, &handoff->origin.received) == RELAYED_SOME) look_again(handoff);
 }
 
-static void hand_off(struct moved* moved) {
+static void hand_off(struct handoff* handoff) {
   const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF};
-  if (relay_to_client(moved) != RELAYED_ALL) return;
+  if (relay_to_client(handoff) != RELAYED_ALL) return;
   if (has_no_successor ||
-      !channel_send_with(frame, &moved->origin.listener, sizeof moved->origin.listener, moved->connection)) {
-    relay_to_application(moved);
+      !channel_send_with(frame, &handoff->origin.listener, sizeof handoff->origin.listener, handoff->connection)) {
+    relay_to_application(handoff);
     return;
   }
-  connection_count_idle_moved();
-  close_connection(moved);
-  libc.shutdown(moved->pair, SHUT_WR);
+  connection_count_idle_handed_off();
+  close_connection(handoff);
+  libc.shutdown(handoff->pair, SHUT_WR);
 }
 
 /* If the application has begun to read a request, the rest must go there too. */
-static void serve_request(struct moved* moved) {
-  note_bytes_read(moved);
-  if (unread_bytes(moved->connection) == 0) return;
-  if (moved->owes_answer || is_answering(moved)) relay_to_application(moved);
-  else hand_off(moved);
+static void serve_request(struct handoff* handoff) {
+  note_bytes_read(handoff);
+  if (unread_bytes(handoff->connection) == 0) return;
+  if (handoff->owes_answer || is_answering(handoff)) relay_to_application(handoff);
+  else hand_off(handoff);
 }
 
-static void serve_connection(struct moved* moved, uint32_t events) {
+static void serve_connection(struct handoff* handoff, uint32_t events) {
   if ((events & EPOLLOUT) != 0) {
-    watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, READABLE);
-    watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, moved->client_left ? NOTHING : READABLE);
-  } else if (unread_bytes(moved->connection) == 0) {
-    if (!moved->client_left && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) note_client_left(moved);
+    watch(handoff, SIDE_PAIR, EPOLL_CTL_MOD, READABLE);
+    watch(handoff, SIDE_CONNECTION, EPOLL_CTL_MOD, handoff->client_left ? NOTHING : READABLE);
+  } else if (unread_bytes(handoff->connection) == 0) {
+    if (!handoff->client_left && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) note_client_left(handoff);
   } else if (!interrupt_is_read_over()) {
-    look_again(moved);
+    look_again(handoff);
   } else {
-    serve_request(moved);
+    serve_request(handoff);
   }
 }
 
-static void serve_pair(struct moved* moved) {
-  switch (relay_to_client(moved)) {
+static void serve_pair(struct handoff* handoff) {
+  switch (relay_to_client(handoff)) {
     case RELAYED_ALL: return;
     case RELAYED_SOME:
-      watch(moved, SIDE_PAIR, EPOLL_CTL_MOD, NOTHING);
-      watch(moved, SIDE_CONNECTION, EPOLL_CTL_MOD, WRITABLE);
+      watch(handoff, SIDE_PAIR, EPOLL_CTL_MOD, NOTHING);
+      watch(handoff, SIDE_CONNECTION, EPOLL_CTL_MOD, WRITABLE);
       return;
-    case RELAYED_CLOSED: end(moved);
+    case RELAYED_CLOSED: end(handoff);
   }
 }
 
@@ -253,10 +253,10 @@ void handoff_serve(void) {
   struct epoll_event events[64];
   const int count = libc.epoll_wait(events_fd, events, sizeof events / sizeof events[0], 0);
   for (int i = 0; i < count; ++i) {
-    struct moved* moved = &table[events[i].data.u32 / SIDES];
-    if (!moved->used) continue;
-    if (events[i].data.u32 % SIDES == SIDE_PAIR) serve_pair(moved);
-    else if (moved->connection >= 0) serve_connection(moved, events[i].events);
+    struct handoff* handoff = &table[events[i].data.u32 / SIDES];
+    if (!handoff->used) continue;
+    if (events[i].data.u32 % SIDES == SIDE_PAIR) serve_pair(handoff);
+    else if (handoff->connection >= 0) serve_connection(handoff, events[i].events);
   }
 }
 
@@ -264,7 +264,7 @@ int64_t handoff_step(void) {
   const int64_t now = clock_ms();
   if (look_again_due < 0 || now < look_again_due) return look_again_due;
   look_again_due = -1;
-  for (struct moved* each = table; each < table + MOVED_MAX; ++each) {
+  for (struct handoff* each = table; each < table + HANDOFF_MAX; ++each) {
     if (!each->used || !each->client_has_sent) continue;
     if (may_be_read(each, now)) {
       look_again(each);
@@ -278,46 +278,46 @@ int64_t handoff_step(void) {
 }
 
 /* Idle for so long that no new request is needed to hand the connection off. */
-static bool may_be_handed_off(const struct moved* moved, int64_t now) {
+static bool may_be_handed_off(const struct handoff* handoff, int64_t now) {
   struct connection connection;
-  if (now - moved->last_event < grace) return false;
+  if (now - handoff->last_event < grace) return false;
   if (drain_age_ms() >= drain_patience_ms()) return true;
-  return !moved->has_sent && tcp_state_look(moved->connection, &connection) &&
+  return !handoff->has_sent && tcp_state_look(handoff->connection, &connection) &&
          connection.last != LAST_UNCLEAR;
 }
 
-static bool is_busy(const struct moved* moved) {
-  return moved->owes_answer || moved->client_has_sent || is_answering(moved) ||
-         unread_bytes(moved->pair) > 0 || unread_bytes(moved->connection) > 0;
+static bool is_busy(const struct handoff* handoff) {
+  return handoff->owes_answer || handoff->client_has_sent || is_answering(handoff) ||
+         unread_bytes(handoff->pair) > 0 || unread_bytes(handoff->connection) > 0;
 }
 
-static void examine(struct moved* moved, int64_t now) {
-  note_bytes_read(moved);
-  note_answered(moved, now);
-  if (is_busy(moved)) return;
+static void examine(struct handoff* handoff, int64_t now) {
+  note_bytes_read(handoff);
+  note_answered(handoff, now);
+  if (is_busy(handoff)) return;
   /* A thread that blocks the signal stays in its read, and would take the next request from the successor. */
-  const bool is_stuck = moved->origin.is_read && !interrupt_is_read_over();
-  if (moved->client_left ? now - moved->last_event >= grace
-                         : is_stuck && now - moved->last_event >= 2 * grace)
-    end(moved);
-  else if (!moved->client_left && !is_stuck && may_be_handed_off(moved, now) && !may_be_read(moved, now))
-    hand_off(moved);
+  const bool is_stuck = handoff->origin.is_read && !interrupt_is_read_over();
+  if (handoff->client_left ? now - handoff->last_event >= grace
+                         : is_stuck && now - handoff->last_event >= 2 * grace)
+    end(handoff);
+  else if (!handoff->client_left && !is_stuck && may_be_handed_off(handoff, now) && !may_be_read(handoff, now))
+    hand_off(handoff);
 }
 
 bool handoff_is_busy(void) {
-  for (const struct moved* each = table; each < table + MOVED_MAX; ++each)
+  for (const struct handoff* each = table; each < table + HANDOFF_MAX; ++each)
     if (each->used && each->connection >= 0 && is_busy(each)) return true;
   return false;
 }
 
 void handoff_look(void) {
   const int64_t now = clock_ms();
-  for (struct moved* each = table; each < table + MOVED_MAX; ++each)
+  for (struct handoff* each = table; each < table + HANDOFF_MAX; ++each)
     if (each->used && each->connection >= 0) examine(each, now);
 }
 
 void handoff_give_up(void) {
   has_no_successor = true;
-  for (struct moved* each = table; each < table + MOVED_MAX; ++each)
+  for (struct handoff* each = table; each < table + HANDOFF_MAX; ++each)
     if (each->used && each->connection >= 0) relay_to_application(each);
 }

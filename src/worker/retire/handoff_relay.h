@@ -48,8 +48,8 @@ struct handoff_origin {
  * pair. NULL: both were closed. The caller then replaces the application's descriptor by the other end, or
  * calls handoff_undo().
  */
-struct moved* handoff_take(int connection, int pair, const struct handoff_origin* origin);
-void handoff_undo(struct moved* moved);
+struct handoff* handoff_take(int connection, int pair, const struct handoff_origin* origin);
+void handoff_undo(struct handoff* handoff);
 
 /* Hands off connections that were idle for the grace; closes those that the client has left. */
 void handoff_look(void);

@@ -108,9 +108,9 @@ static bool replace_one(const struct candidate* candidate) {
   int ends[2] = {-1, -1};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return false;
   const int connection = libc.fcntl(candidate->fd, F_DUPFD_CLOEXEC, 0);
-  struct moved* const moved = handoff_take(connection, ends[0], &candidate->origin);
-  const bool done = moved != NULL && replace_by(ends[1], connection, candidate);
-  if (moved != NULL && !done) handoff_undo(moved);
+  struct handoff* const handoff = handoff_take(connection, ends[0], &candidate->origin);
+  const bool done = handoff != NULL && replace_by(ends[1], connection, candidate);
+  if (handoff != NULL && !done) handoff_undo(handoff);
   libc.close(ends[1]);
   return done;
 }
@@ -121,13 +121,13 @@ static void replace_batch(void) {
   interrupt_note_readers(note_reader);
   drop_unmovable();
   for (int i = 0; i < batch_size; ++i)
-    if (!batch[i].dropped) fd_flags_add(batch[i].fd, FLAG_MOVED);
+    if (!batch[i].dropped) fd_flags_add(batch[i].fd, FLAG_HANDOFF);
   const bool learnt = replace_fd_learn();
   for (int i = 0; i < batch_size; ++i)
     has_failed[batch[i].fd] = batch[i].dropped || !learnt || !replace_one(&batch[i]);
   replace_fd_forget_learnt();
-  interrupt_users_of_moved();
-  for (int i = 0; i < batch_size; ++i) fd_flags_remove(batch[i].fd, FLAG_MOVED);
+  interrupt_handoff_users();
+  for (int i = 0; i < batch_size; ++i) fd_flags_remove(batch[i].fd, FLAG_HANDOFF);
 }
 
 void idle_connections_step(void) {

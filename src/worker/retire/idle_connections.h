@@ -13,7 +13,7 @@
 
 /* All functions are for the control thread. */
 
-/* Called once. False: connections of this process cannot be moved (io_uring). */
+/* Called once. False: connections of this process cannot be handed off (io_uring). */
 bool idle_connections_begin(int64_t grace_ms);
 
 /* Considers a connection of the application. True: the connection looks idle, and the next

@@ -54,7 +54,7 @@ static enum step step;
 static int64_t due;
 static int empty_scans;
 static bool hands_off;
-static bool sends_unseen; /* there is an io_uring, whose sends are not intercepted */
+static bool sends_unseen; /* there is an io_uring, whose sends are not interposed */
 static const struct options* options;
 
 bool retire_has_begun(void) { return atomic_load(&begun); }

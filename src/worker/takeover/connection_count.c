@@ -31,15 +31,15 @@ static bool send_count(sender* send, int32_t value, uint64_t count) {
 void connection_count_answer(int32_t value) { send_count(channel_send, value, connection_count()); }
 
 static atomic_uint_fast64_t ended;
-static atomic_uint_fast64_t moved;
+static atomic_uint_fast64_t handed_off;
 
 void connection_count_idle_ended(void) { atomic_fetch_add(&ended, 1); }
-void connection_count_idle_moved(void) { atomic_fetch_add(&moved, 1); }
+void connection_count_idle_handed_off(void) { atomic_fetch_add(&handed_off, 1); }
 
 static void report_idle(sender* send) {
   static struct liveswap_idle_count reported;
-  const struct liveswap_idle_count now = {.ended = atomic_load(&ended), .moved = atomic_load(&moved)};
-  if (now.ended == reported.ended && now.moved == reported.moved) return;
+  const struct liveswap_idle_count now = {.ended = atomic_load(&ended), .handed_off = atomic_load(&moved)};
+  if (now.ended == reported.ended && now.handed_off == reported.handed_off) return;
   if (send((struct liveswap_frame){.kind = LIVESWAP_IDLE}, &now, sizeof now)) reported = now;
 }
 

@@ -19,7 +19,7 @@ void connection_count_last(void);
 
 /* The drain has closed an idle connection, or handed one to the successor. Any thread. */
 void connection_count_idle_ended(void);
-void connection_count_idle_moved(void);
+void connection_count_idle_handed_off(void);
 
 /* Counts, and sends the numbers if they have changed since the last time. Returns when to call again, on
  * clock_ms(). For the control thread. */

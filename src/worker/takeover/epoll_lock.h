@@ -4,7 +4,7 @@
 #define LIVESWAP_WORKER_TAKEOVER_EPOLL_LOCK_H
 
 /* Exclusive: between begin and end, no epoll_ctl() and close() of the application on a listener, or on a
- * connection with FLAG_MOVED, runs. Begin blocks until none runs. */
+ * connection with FLAG_HANDOFF, runs. Begin blocks until none runs. */
 void epoll_lock_begin(void);
 void epoll_lock_end(void);
 

@@ -53,7 +53,7 @@ static void become_child(void) {
   for (int fd = 0; fd < FD_FLAGS_MAX; ++fd) {
     const unsigned flags = fd_flags(fd);
     if ((flags & FLAG_HELD) != 0) fd_flags_set(fd, (flags & ~(unsigned)FLAG_HELD) | FLAG_INHERITED);
-    if ((flags & FLAG_MOVED) != 0) fd_flags_remove(fd, FLAG_MOVED);
+    if ((flags & FLAG_HANDOFF) != 0) fd_flags_remove(fd, FLAG_HANDOFF);
     if ((flags & FLAG_HOST) != 0 && fd != report_fd) fd_flags_set(fd, 0);
   }
 }

@@ -57,7 +57,7 @@ bool forked_child_may_report(void);
 int forked_child_fd(void);
 void forked_child_serve_report(void);
 
-/* Ends the worker; its children end at their next intercepted call. Any thread. */
+/* Ends the worker; its children end at their next interposed call. Any thread. */
 _Noreturn void forked_child_refuse_daemon(void);
 
 #endif

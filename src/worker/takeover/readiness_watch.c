@@ -69,7 +69,7 @@ static void warn_no_wait_seen(void) {
                "poll, select, epoll); an application that waits in another way calls liveswap_ready()");
 }
 
-/* No intercepted call shows a wait on the application's own listener: count listening as waiting. */
+/* No interposed call shows a wait on the application's own listener: count listening as waiting. */
 static void examine_own(int fd, struct scan* scan) {
   static uint64_t cookie;
   static int64_t since;

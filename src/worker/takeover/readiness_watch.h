@@ -1,4 +1,4 @@
-/* Scans the process for listeners on which the application waits by calls that are not intercepted: raw
+/* Scans the process for listeners on which the application waits by calls that are not interposed: raw
  * system calls, io_uring. */
 #ifndef LIVESWAP_WORKER_TAKEOVER_READINESS_WATCH_H
 #define LIVESWAP_WORKER_TAKEOVER_READINESS_WATCH_H

@@ -17,8 +17,8 @@ struct registration {
   struct epoll_event event;
 };
 
-/* In `search.fd`: all descriptors with FLAG_MOVED. */
-enum { ALL_MOVED = -1 };
+/* In `search.fd`: all descriptors with FLAG_HANDOFF. */
+enum { ALL_HANDOFFS = -1 };
 
 struct search {
   int fd;
@@ -30,7 +30,7 @@ struct search {
 };
 
 static bool is_wanted(const struct search* search, int fd) {
-  return search->fd == ALL_MOVED ? (fd_flags(fd) & FLAG_MOVED) != 0 : fd == search->fd;
+  return search->fd == ALL_HANDOFFS ? (fd_flags(fd) & FLAG_HANDOFF) != 0 : fd == search->fd;
 }
 
 /* A line of fdinfo: "tfd: 5 events: 19 data: 5 pos:0 ino:… sdev:…", hexadecimal but for tfd. */
@@ -120,7 +120,7 @@ static struct search learnt;
 
 bool replace_fd_learn(void) {
   epoll_lock_begin();
-  learnt = (struct search){.fd = ALL_MOVED, .limit = LEARNT_MAX, .found = learnt_ones};
+  learnt = (struct search){.fd = ALL_HANDOFFS, .limit = LEARNT_MAX, .found = learnt_ones};
   return find_registrations(&learnt);
 }
 

@@ -22,7 +22,7 @@ enum { REGISTRATIONS_MAX = 256 };
 bool replace_fd(int fd, uint64_t cookie, int by);
 
 /*
- * For the control thread: replaces many descriptors, those with FLAG_MOVED. Between replace_fd_learn() and
+ * For the control thread: replaces many descriptors, those with FLAG_HANDOFF. Between replace_fd_learn() and
  * replace_fd_forget_learnt() epoll_ctl() and close() of the application on them block. learn() false, with
  * errno: some registrations may be missing, so nothing may be replaced.
  */

@@ -3,7 +3,7 @@
  * that a pause within an answer is not taken for its end: the kernel knows when bytes were sent, but not what
  * they were.
  *
- * The intercepted calls (interpose/send.c, interpose/receive.c) record their bytes here, in an entry for each
+ * The interposed calls (interpose/send.c, interpose/receive.c) record their bytes here, in an entry for each
  * descriptor, from accept() on. Some bytes are not seen: those sent by stdio, io_uring, raw system calls or a
  * child. So the bytes of each connection are counted, and an entry is used only if its count agrees with the
  * kernel's. That also detects a descriptor that was closed and reused.

@@ -25,7 +25,7 @@ TEST_CASE("fd_flags: a number nothing is known of has none") {
 TEST_CASE("fd_flags: each flag by itself") {
   const int fd = 77;
   for (const unsigned each : {FLAG_HELD, FLAG_BLOCKING, FLAG_POLLED, FLAG_REVOKED, FLAG_HOST, FLAG_OWN,
-                              FLAG_INHERITED, FLAG_MOVED, FLAG_EPOLLED, FLAG_SEEN}) {
+                              FLAG_INHERITED, FLAG_HANDOFF, FLAG_EPOLLED, FLAG_SEEN}) {
     fd_flags_set(fd, each);
     CHECK(fd_flags(fd) == each);
     CHECK(fd_flags(fd - 1) == 0);

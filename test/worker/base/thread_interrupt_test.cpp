@@ -207,15 +207,15 @@ TEST_CASE("interrupt: of those that wait, who polls, and who receives from what 
   }));
 }
 
-TEST_CASE("interrupt: those that may use what is being moved") {
+TEST_CASE("interrupt: those that may use a connection that is being handed off") {
   CHECK(in_child([] {
     REQUIRE(proc_self_setup());
     const Pair moved, plain, seized;
-    fd_flags_set(moved.fds[0], FLAG_MOVED);
+    fd_flags_set(moved.fds[0], FLAG_HANDOFF);
     fd_flags_set(seized.fds[0], FLAG_REVOKED);
     Waiting reader(SYS_recvfrom, receives(moved)), other(SYS_recvfrom, receives(plain)),
         third(SYS_recvfrom, receives(seized));
-    interrupt_users_of_moved();
+    interrupt_handoff_users();
     for (const Pair* const each : {&moved, &plain, &seized}) each->send();
     REQUIRE(reader.interrupted() == 1);
     REQUIRE(other.interrupted() == 0);
@@ -245,9 +245,9 @@ TEST_CASE("interrupt: a read that has begun before is over when the thread has h
     REQUIRE(proc_self_setup());
     REQUIRE(interrupt_is_read_over());
     const Pair pair;
-    fd_flags_set(pair.fds[0], FLAG_MOVED);
+    fd_flags_set(pair.fds[0], FLAG_HANDOFF);
     Waiting reader(SYS_recvfrom, receives(pair));
-    interrupt_users_of_moved();
+    interrupt_handoff_users();
     REQUIRE(eventually([] { return interrupt_is_read_over(); }));
     pair.send();
     REQUIRE(reader.interrupted() == 1);
@@ -259,14 +259,14 @@ TEST_CASE("interrupt: a thread that blocks the signal stays in its read, as long
     REQUIRE(proc_self_setup());
     REQUIRE(interrupt_reaches());
     const Pair pair;
-    fd_flags_set(pair.fds[0], FLAG_MOVED);
+    fd_flags_set(pair.fds[0], FLAG_HANDOFF);
     std::atomic<bool> may_end = false;
     Waiting reader(SYS_recvfrom, [&] {
       block_all(SIG_BLOCK);
       receives(pair)();
       while (!may_end) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     });
-    interrupt_users_of_moved();
+    interrupt_handoff_users();
     for (int i = 0; i < 20; ++i) {
       REQUIRE(!interrupt_is_read_over());
       std::this_thread::sleep_for(std::chrono::milliseconds(1));

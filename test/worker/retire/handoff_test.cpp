@@ -240,7 +240,7 @@ TEST_CASE("handoff: taken and undone, nothing has happened") {
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
     const handoff_origin origin{1, worker.connection.server.get(), 3, false};
     const int copy = ::fcntl(worker.connection.server.get(), F_DUPFD_CLOEXEC, 100);
-    moved* const taken = handoff_take(copy, ends[0], &origin);
+    handoff* const taken = handoff_take(copy, ends[0], &origin);
     REQUIRE(taken != nullptr);
     REQUIRE(fd_flags(copy) == FLAG_HOST);
     handoff_undo(taken);
@@ -305,7 +305,7 @@ TEST_CASE("idle connections: the placeholder is like the connection, in epolls t
     REQUIRE(::getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kept, &size) == 0);
     REQUIRE(kept.tv_sec == 7);
     REQUIRE(reported(epoll).empty());
-    REQUIRE((fd_flags(fd) & FLAG_MOVED) == 0);
+    REQUIRE((fd_flags(fd) & FLAG_HANDOFF) == 0);
     say(worker.connection.client, "next");
     REQUIRE(Worker::serve_until([&] { return worker.handed_off().has_value(); }));
     REQUIRE(reported(epoll) == std::vector<std::uint64_t>{42});

@@ -90,7 +90,7 @@ TEST_CASE("connection count: at the end, what there is to tell") {
     REQUIRE(!worker.receive().has_value());
     liveswap_served(0);
     for (int i = 0; i < 2; ++i) connection_count_idle_ended();
-    connection_count_idle_moved();
+    connection_count_idle_handed_off();
     connection_count_last();
     const auto counted = worker.receive(), idle = worker.receive();
     REQUIRE(idle.has_value());
@@ -98,7 +98,7 @@ TEST_CASE("connection count: at the end, what there is to tell") {
     REQUIRE(counted->value == 0);
     REQUIRE(idle->kind == LIVESWAP_IDLE);
     REQUIRE(text_of<liveswap_idle_count>(*idle).ended == 2);
-    REQUIRE(text_of<liveswap_idle_count>(*idle).moved == 1);
+    REQUIRE(text_of<liveswap_idle_count>(*idle).handed_off == 1);
   }));
 }
 
@@ -126,7 +126,7 @@ TEST_CASE("connection count: a report that the master has no room for is made ag
   CHECK(in_child([] {
     const Worker worker;
     const Connection connection(worker.fd);
-    connection_count_idle_moved();
+    connection_count_idle_handed_off();
     int filled = 0;
     while (channel_try_send({.kind = LIVESWAP_LOG}, std::string(1000, 'f').data(), 1000)) ++filled;
     while (channel_try_send({.kind = LIVESWAP_LOG}, nullptr, 0)) ++filled;

@@ -58,7 +58,7 @@ TEST_CASE(
   CHECK(in_child([] {
     const Worker worker;
     const UniqueFd moved = listen_inet();
-    fd_flags_set(moved.get(), FLAG_MOVED | FLAG_OWN);
+    fd_flags_set(moved.get(), FLAG_HANDOFF | FLAG_OWN);
     fd_flags_add(worker.fd.get(), FLAG_POLLED);
     REQUIRE(fd_flags(wake_fd()) == FLAG_HOST);
     REQUIRE(in_child([&] {

@@ -188,7 +188,7 @@ TEST_CASE("replace_fd: many at once, those that are flagged") {
     watch(epoll, all.fd.get(), 1);
     watch(epoll, second.get(), 2);
     watch(epoll, unflagged.get(), 3);
-    for (const int fd : {all.fd.get(), second.get()}) fd_flags_add(fd, FLAG_MOVED);
+    for (const int fd : {all.fd.get(), second.get()}) fd_flags_add(fd, FLAG_HANDOFF);
     REQUIRE(replace_fd_learn());
     REQUIRE(replace_fd_learnt(all.fd.get(), all.cookie, all.by.get()));
     REQUIRE(replace_fd_learnt(second.get(), cookie, all.by.get()));
