@@ -120,13 +120,15 @@ constexpr std::array table{
            "`liveswap_main` gets the first listener. Any other function is called as `main` is, with the "
            "arguments behind `--`, and binds its own listeners."},
     Option{"", "intercept", "HOW", start, Section::own_sockets, "libc or seccomp", "libc",
-           "how the application's bind and listen are intercepted: as calls of the C library (libc), or also as raw "
+           "how the application's bind and listen are intercepted: as calls of the C library (libc), or also "
+           "as raw "
            "system calls (seccomp)",
            "seccomp is for Go and the like: a filter of the kernel on `bind` and `listen`, which children "
            "inherit, and which sets no_new_privs where workers lack CAP_SYS_ADMIN. It cannot go with "
            "`--keepalive migrate`. See [interception](existing-servers.md#interception)."},
     Option{"", "keepalive", "WHAT", start, Section::own_sockets, "end, migrate or keep", "end",
-           "what becomes of idle connections in a drain: end them, hand them off to the new worker (migrate; not "
+           "what becomes of idle connections in a drain: end them, hand them off to the new worker (migrate; "
+           "not "
            "with --intercept seccomp), or keep them",
            "This is about an application that does not drain by itself. migrate is for plain HTTP/1.1 and "
            "other protocols without state in a connection. A connection in the middle of an HTTP/1.x answer "
@@ -156,11 +158,12 @@ constexpr std::array table{
         "how many workers there may be beyond --forks during an upgrade, such as 2 or 50%; 0: old before new",
         "Workers that start or serve count, workers that drain do not. With 0, the old worker "
         "of a slot exits before its successor starts; the slot is not served in between."},
-    Option{"", "flip", "", pace, Section::pace, "", "",
-           "all successors are ready before the first of them serves: no mix of versions",
-           "Then all begin to serve and the old workers drain at one moment. Needs `--surge` of 100% or more; "
-           "cannot go with `--canary` or `--no-zero-downtime`.",
-           Takes::nothing},
+    Option{
+        "", "flip", "", pace, Section::pace, "", "",
+        "all successors are ready before the first of them serves: no mix of versions",
+        "Then all begin to serve and the old workers drain at one moment. Needs `--surge` of 100% or more; "
+        "cannot go with `--canary` or `--no-zero-downtime`.",
+        Takes::nothing},
     Option{"", "no-flip", "", upgrade, Section::pace, "", "",
            "upgrade slot by slot, although the master was started with --flip", "", Takes::nothing},
 

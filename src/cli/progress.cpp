@@ -76,8 +76,7 @@ Progress::Note Progress::describe(const Event& event) const {
   if (event.is("draining")) return {event.who() + " drains", false};
   if (event.is("connections"))
     return {fmt::format("{} has {} left", event.who(), plural(event.number("open"), "connection")), false};
-  if (event.is("forced"))
-    return {event.who() + " is ended by force" + after(": ", event.text("text")), true};
+  if (event.is("forced")) return {event.who() + " is ended by force" + after(": ", event.text("text")), true};
   if (event.is("gone"))
     return {
         event.who() + " has gone" + (event.text("exit") == "0" ? "" : after(", exit ", event.text("exit"))),

@@ -64,8 +64,8 @@ std::int64_t sum_of(const Json& receipt, const char* name) {
 std::string idle_ones(const Json& receipt) {
   const auto ended = sum_of(receipt, "ended"), handed_off = sum_of(receipt, "handed_off");
   if (ended == 0 && handed_off == 0) return "";
-  const std::string first =
-      ended > 0 ? fmt::format("{} idle ones ended", ended) : fmt::format("{} idle ones handed off", handed_off);
+  const std::string first = ended > 0 ? fmt::format("{} idle ones ended", ended)
+                                      : fmt::format("{} idle ones handed off", handed_off);
   return "; " + first + (ended > 0 && handed_off > 0 ? fmt::format(", {} handed off", handed_off) : "");
 }
 

@@ -54,7 +54,7 @@ enum liveswap_frame_kind {
   /* master → worker */
   LIVESWAP_DRAIN = 1, /* value: the drain limit in ms, -1: none; a later frame replaces the limit. count: enum
                          liveswap_drain */
-  LIVESWAP_REVOKE,   /* force begins: revoke the application's listeners */
+  LIVESWAP_REVOKE,    /* force begins: revoke the application's listeners */
   LIVESWAP_MESSAGE,   /* value: a number, for the answer; text: the message, never empty */
   LIVESWAP_COUNT,     /* asks for COUNTED; value: a number, for the answer */
   LIVESWAP_ANSWER,  /* value: that of the BIND, LISTEN, UNLINK, RENAME or HANDOFF. count: 0 or an errno. After

@@ -36,7 +36,7 @@ void Master::do_undone() {
 // If the process exists, kills it; its exit is then reported as usual. Else reports the worker as exited.
 void Master::make_up(const rollout::Spawn& command) {
   if (pool_.pid(command.worker)) return pool_.signal(command.worker, true);
-  unverified_.remove(command.worker);
+  unspawned_.remove(command.worker);
   perform(engine_.exited(now(), command.worker, {"spawn", why, false}));
 }
 

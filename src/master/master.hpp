@@ -100,7 +100,7 @@ class Master {
   void make_up(const Command& command);
   void do_undone();
 
-  // spawning.cpp: verifies a release, then starts its workers
+  // spawning.cpp: examines a release, then starts its workers
   void carry_out(const rollout::Spawn& command);
   void start_worker(const rollout::Spawn& command);
   void on_examined(const std::vector<UnspawnedWorkers::Worker>& waiting, const rollout::Examined& found);

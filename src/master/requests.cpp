@@ -137,7 +137,7 @@ void Master::roll_back(rollout::RequestId request, rollout::UpgradeRequest wish,
   wish.path = release.path;
   if (soundness_.is_sealed(release)) return perform(engine_.upgrade(now(), request, wish));
   log_hashing(release);
-  soundness_.verify(release, true, [this, request, wish](const rollout::Checked& found) {
+  soundness_.examine(release, true, [this, request, wish](const rollout::Examined& found) {
     answer_or_give_up(request, [&] {
       if (!found.sound())
         return requests_.refuse(request, protocol::Refusal::failed, found.text + rollout::way_out(found));

@@ -3,13 +3,13 @@
 #include "master/master.hpp"
 #include "master/settings.hpp"
 
-// Starts workers. A worker gets a process only when the bytes of its release have been verified; until then
-// the worker is in `unverified_`.
+// Starts workers. A worker gets a process only when the bytes of its release have been examined; until then
+// the worker is in `unspawned_`.
 namespace liveswap::master {
 namespace {
 
 constexpr const char* itself = "the master itself";
-constexpr const char* not_started = "it was not started: its release was still being verified";
+constexpr const char* not_started = "it was not started: its release was still being examined";
 
 }  // namespace
 
@@ -18,17 +18,17 @@ constexpr const char* not_started = "it was not started: its release was still b
 void Master::carry_out(const rollout::Spawn& command) {
   if (soundness_.is_sealed(command.release)) return start_worker(command);
   const std::string file = soundness_.file_of(command.release);
-  if (!unverified_.add(file, command)) return;
+  if (!unspawned_.add(file, command)) return;
   log_hashing(command.release);
   // If an exception leaves a worker without a process, the worker's ready limit ends it by
   // end_without_process().
-  const auto done = [this, file, release = command.release](const rollout::Checked& found) {
-    const auto waiting = unverified_.take(file);
-    guarded([&] { on_checked(waiting, found); });
+  const auto done = [this, file, release = command.release](const rollout::Examined& found) {
+    const auto waiting = unspawned_.take(file);
+    guarded([&] { on_examined(waiting, found); });
     // Also if no worker waits any more: hashing may take longer than the ready limit every time.
     guarded([&] { fall_back(release, found); });
   };
-  soundness_.verify(command.release, command.release.id == engine_.release().id, done);
+  soundness_.examine(command.release, command.release.id == engine_.release().id, done);
 }
 
 // Before the first successor of a flip, makes the staged sockets.
@@ -38,8 +38,8 @@ void Master::start_worker(const rollout::Spawn& command) {
   else perform(engine_.exited(now(), command.worker, {"spawn", staged.error().text, false}));
 }
 
-void Master::on_checked(const std::vector<UnverifiedWorkers::Worker>& waiting,
-                        const rollout::Checked& found) {
+void Master::on_examined(const std::vector<UnspawnedWorkers::Worker>& waiting,
+                         const rollout::Examined& found) {
   for (const auto& one : waiting) {
     const auto worker = engine_.workers().find(one.order.worker);
     if (worker == engine_.workers().end()) continue;
@@ -57,14 +57,14 @@ void Master::on_checked(const std::vector<UnverifiedWorkers::Worker>& waiting,
 
 // Ends a worker that has no process yet: the engine gets its exit. False: the worker has a process.
 bool Master::end_without_process(rollout::WorkerId worker) {
-  unverified_.remove(worker);
+  unspawned_.remove(worker);
   if (pool_.pid(worker) > 0) return false;
   perform(engine_.exited(now(), worker, {"spawn", not_started, true}));
   return true;
 }
 
 // Rolls back if `found` shows that the committed release is unsound and an earlier release is sound.
-void Master::fall_back(const rollout::Release& release, const rollout::Checked& found) {
+void Master::fall_back(const rollout::Release& release, const rollout::Examined& found) {
   const auto decision = fall_back_.decide(engine_, release, found, pace_of(instantly()));
   if (std::holds_alternative<rollout::FallBack::NoWayBack>(decision))
     log::error("no release before it can take its place: the slots that have a worker go on serving");

@@ -187,7 +187,7 @@ tl::expected<std::string, Unsound> check_sealed(const std::string& directory, co
 
 }  // namespace
 
-tl::expected<Sound, Unsound> verify(const Store& store, const Committed& release, const Trust& trust) {
+tl::expected<Sound, Unsound> examine(const Store& store, const Committed& release, const Trust& trust) {
   const std::string file = store.file(release.id, release.path);
   const std::string directory = file.substr(0, file.rfind('/')), name = base_name(file);
   const auto checked = check_sealed(directory, name, release.id);

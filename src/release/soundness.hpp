@@ -30,8 +30,9 @@ struct Sound {
   std::string seal;    // seal of the hashed content (seal.hpp); empty: not available
   std::string mended;  // what was wrong and has been replaced from the original file; empty: nothing
 };
-// Checks a release. Repairs a damaged one if the file at its path still has the same content. Reads every
+// Examines a release: hashes its files, and mends a damaged one if the file at its path still has the same
+// content. Reads every
 // byte, up to three times if files change meanwhile. Blocks.
-tl::expected<Sound, Unsound> verify(const Store& store, const Committed& release, const Trust& trust);
+tl::expected<Sound, Unsound> examine(const Store& store, const Committed& release, const Trust& trust);
 
 }  // namespace liveswap::release

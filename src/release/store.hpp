@@ -49,7 +49,7 @@ class Store {
   // The directory `.needed` of the release with that `file`; empty: the release has none.
   static std::string needed(const std::string& file);
 
-  // Whether the release exists. Does not check its content; see verify() in soundness.hpp.
+  // Whether the release exists. Does not check its content; see examine() in soundness.hpp.
   bool has(const std::string& id, const std::string& path) const;
 
   // The only id in the store with this prefix of at least 6 hex digits.

@@ -6,11 +6,11 @@
 
 namespace liveswap::rollout {
 
-FallBack::Decision FallBack::decide(const Engine& engine, const Release& release, const Checked& found,
+FallBack::Decision FallBack::decide(const Engine& engine, const Release& release, const Examined& found,
                                     const Pace& pace) {
   // An upgrade or rollback that is under way or queued will replace the release anyway.
   const bool busy = (engine.upgrading() && !engine.reverting()) || engine.queued();
-  if (found.kind != Checked::Kind::differs || found.unsure) return Stay{};
+  if (found.kind != Examined::Kind::differs || found.unsure) return Stay{};
   if (release.id != engine.release().id || engine.stopping() || busy) return Stay{};
   if (!found.earlier) {
     if (std::exchange(without_way_back_, release.id) == release.id) return Stay{};
@@ -34,8 +34,8 @@ void FallBack::committed(bool by_itself) {
   if (!by_itself) tried_.clear();
 }
 
-std::string way_out(const Checked& found) {
-  if (found.kind != Checked::Kind::differs || found.unsure) return ": try again";
+std::string way_out(const Examined& found) {
+  if (found.kind != Examined::Kind::differs || found.unsure) return ": try again";
   if (!found.earlier) return "; no release before it in the store is sound";
   return "; `liveswap rollback " + short_id(found.earlier->id) + "` goes to " + found.earlier->path +
          ", which is sound" + left_remark(found);

@@ -18,7 +18,7 @@ class FallBack {
   using Decision = std::variant<Stay, NoWayBack, UpgradeRequest>;
 
   // Call with the result `found` of checking `release`. `pace`: for the rollback.
-  Decision decide(const Engine& engine, const Release& release, const Checked& found, const Pace& pace);
+  Decision decide(const Engine& engine, const Release& release, const Examined& found, const Pace& pace);
   // Call after a commit. `by_itself`: by a rollback that decide() returned.
   void committed(bool by_itself);
   // Ids of the releases to which decide() has rolled back since the last commit that a user requested. A
@@ -31,6 +31,6 @@ class FallBack {
 };
 
 // For people: what they can do instead. To append to the reason why a rollback was refused.
-std::string way_out(const Checked& found);
+std::string way_out(const Examined& found);
 
 }  // namespace liveswap::rollout

@@ -60,11 +60,11 @@ std::variant<Start, NoStart> choose_start(const Surroundings& found) {
   return NoStart{"no library was named, and " + found.head_trouble, true};
 }
 
-std::string left_remark(const Checked& found) {
+std::string left_remark(const Examined& found) {
   return found.left ? ", although it was rolled back from: no other one is as it was committed" : "";
 }
 
-std::variant<Start, NoStart> choose_sound(const Release& chosen, const Checked& found) {
+std::variant<Start, NoStart> choose_sound(const Release& chosen, const Examined& found) {
   if (found.sound()) return Start{chosen, found.text};
   const std::string what = "the committed release " + shown(chosen) + " is not run: " + found.text;
   if (found.earlier)

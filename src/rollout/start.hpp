@@ -37,8 +37,8 @@ struct NoStart {
 
 std::variant<Start, NoStart> choose_start(const Surroundings& found);
 
-// The result of checking the stored bytes of the chosen release.
-struct Checked {
+// The result of examining the stored bytes of the chosen release.
+struct Examined {
   enum class Kind {
     sound,
     differs,  // from the committed SHA-256
@@ -52,11 +52,11 @@ struct Checked {
 };
 
 // Text to append to the name of `earlier`: that an operator has rolled back from that release; may be empty.
-std::string left_remark(const Checked& found);
+std::string left_remark(const Examined& found);
 
 // Bytes that differ from the committed ones are never run: `earlier` runs instead. `found` must be neither
 // unknown nor unsure.
-std::variant<Start, NoStart> choose_sound(const Release& chosen, const Checked& found);
+std::variant<Start, NoStart> choose_sound(const Release& chosen, const Examined& found);
 
 // For a running master: how HEAD and the configured target differ, and which one the next start uses.
 // Empty: they agree, or there is no target.

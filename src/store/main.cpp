@@ -5,8 +5,8 @@
 //       Copies PATH into the store. PRIVILEGED: 1 if the master is root.
 //   liveswap-store collect STATE_DIR MORE ID …
 //       Removes all releases but these and the last MORE others in the history; removes old receipts.
-//   liveswap-store verify STATE_DIR PRIVILEGED ID PATH
-//       Checks that release ID is unchanged; repairs a damaged one from PATH.
+//   liveswap-store examine STATE_DIR PRIVILEGED ID PATH
+//       Hashes the files of release ID; mends a damaged one from PATH.
 //   liveswap-store substitute STATE_DIR PRIVILEGED KEEP NEVER LAST [ID PATH] …
 //       Finds a sound release. Tries the given ones, then the last KEEP in the history, without those in
 //       NEVER. Those in LAST, and those that a rollback left, are tried after all others. NEVER and LAST:

@@ -101,9 +101,9 @@ Json sound_json(const release::Committed& release, const release::Sound& sound) 
       {"id", release.id}, {"path", release.path}, {"seal", sound.seal}, {"mended", shortened(sound.mended)}};
 }
 
-Answer verify(const Words& words) {
+Answer examine(const Words& words) {
   const release::Committed wanted{words[4], words[3]};
-  const auto sound = release::verify(Store(words[1]), wanted, {words[2] == "1"});
+  const auto sound = release::examine(Store(words[1]), wanted, {words[2] == "1"});
   if (sound) return json_answer(sound_json(wanted, *sound));
   if (!sound.error().differs) return failed(sound.error());
   return json_answer({{"trouble", shortened(sound.error().text)}});
@@ -144,7 +144,7 @@ Answer find_substitute(const Words& words) {
   std::set<std::string> left;
   bool unsure = false;
   for (const auto& one : substitutes(words, left)) {
-    const auto sound = release::verify(Store(words[1]), one, {words[2] == "1"});
+    const auto sound = release::examine(Store(words[1]), one, {words[2] == "1"});
     unsure |= !sound && !sound.error().differs;
     if (!sound) continue;
     auto answer = sound_json(one, *sound);
@@ -164,7 +164,7 @@ struct Verb {
 constexpr std::size_t any = SIZE_MAX;
 constexpr Verb verbs[]{{"take", 4, 4, 0, take},
                        {"collect", 3, any, 2, collect},
-                       {"verify", 5, 5, 0, verify},
+                       {"examine", 5, 5, 0, examine},
                        {"substitute", 6, any, 3, find_substitute},
                        {"hash", 2, 2, 0, hash},
                        {"history", 3, 3, 2, list_history},
@@ -184,7 +184,7 @@ bool is_usable(const Words& words) {
   if (!verb || words.size() < verb->least || words.size() > verb->most) return false;
   if (verb->number > 0 && !as_number(words[static_cast<std::size_t>(verb->number)])) return false;
   if (words[0] == "substitute" && words.size() % 2 != 0) return false;
-  if (words[0] == "take" || words[0] == "verify" || words[0] == "substitute")
+  if (words[0] == "take" || words[0] == "examine" || words[0] == "substitute")
     return words[2] == "0" || words[2] == "1";
   return words[0] != "receipt" || words[2] == "newest" || as_number(words[2]);
 }

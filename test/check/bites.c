@@ -65,7 +65,7 @@ __attribute__((constructor)) static void begin(void) {
   for (;;) pause();
 }
 #elif defined BITES_NAME
-/* A short mangled name whose demangled form is huge: each part doubles the parts before it. */
+/* A short mangled name with a huge demangled form: each part doubles the parts before it. */
 void bomb(void) __asm__(
     "_Z1fPK1PIS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IS_IiiES0_ES1_ES2_"
     "ES3_ES4_ES5_ES6_"

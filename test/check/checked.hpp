@@ -25,7 +25,7 @@ inline std::string listed(const std::vector<CheckFinding>& findings) {
   return text;
 }
 
-// The number of findings with this level and kind whose text contains `part`.
+// The number of findings with this level and kind and this text.
 inline std::size_t count(const std::vector<CheckFinding>& findings, Level level, std::string_view kind,
                          std::string_view part = {}) {
   return static_cast<std::size_t>(

@@ -17,7 +17,7 @@ using Json = nlohmann::json;
 
 namespace {
 
-// An instance whose state directory exists, without a master.
+// An instance with a state directory, without a master.
 struct Place {
   Place() {
     where.state_dir = directory.path();

@@ -3,7 +3,7 @@
 #include <fstream>
 
 #include "master/releases/commit_record.hpp"
-#include "master/releases/unverified_workers.hpp"
+#include "master/releases/unspawned_workers.hpp"
 #include "release/committed.hpp"
 #include "test/support/temp_dir.hpp"
 #include "test_loop.hpp"
@@ -18,8 +18,8 @@ rollout::Release named(const std::string& id) { return {"/srv/" + id + ".so", id
 
 }  // namespace
 
-TEST_CASE("unverified workers: one verification for all that wait for a file") {
-  UnverifiedWorkers waiting;
+TEST_CASE("unspawned workers: one examination for all that wait for a file") {
+  UnspawnedWorkers waiting;
   CHECK(waiting.add("file", {1, 0, 1, named("a"), false}));
   CHECK_FALSE(waiting.add("file", {2, 1, 1, named("a"), false}));
   CHECK(waiting.add("other", {3, 1, 1, named("b"), false}));
@@ -34,8 +34,8 @@ TEST_CASE("unverified workers: one verification for all that wait for a file") {
   CHECK(waiting.add("file", {4, 0, 1, named("a"), false}));
 }
 
-TEST_CASE("unverified workers: a file whose workers have all gone is still being verified") {
-  UnverifiedWorkers waiting;
+TEST_CASE("unspawned workers: a file whose workers have all gone is still being examined") {
+  UnspawnedWorkers waiting;
   waiting.add("file", {1, 0, 1, named("a"), false});
   waiting.remove(1);
   CHECK_FALSE(waiting.add("file", {2, 0, 1, named("a"), false}));

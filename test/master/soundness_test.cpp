@@ -16,7 +16,7 @@ using namespace liveswap;
 using namespace liveswap::master;
 using liveswap::test::TempDir, liveswap::test::TestLoop;
 namespace fs = std::filesystem;
-using Kind = rollout::Checked::Kind;
+using Kind = rollout::Examined::Kind;
 
 namespace {
 
@@ -63,9 +63,9 @@ struct World {
     std::ofstream(file, std::ios::app) << "damaged";
     fs::remove(release.path);
   }
-  rollout::Checked verify(const rollout::Release& release, bool substitute) {
-    std::optional<rollout::Checked> found;
-    soundness.verify(release, substitute, [&](const rollout::Checked& one) { found = one; });
+  rollout::Examined examine(const rollout::Release& release, bool substitute) {
+    std::optional<rollout::Examined> found;
+    soundness.examine(release, substitute, [&](const rollout::Examined& one) { found = one; });
     REQUIRE(loop.until([&] { return found.has_value(); }));
     return *found;
   }
@@ -77,12 +77,12 @@ TEST_CASE("soundness: a release is sealed once it has been hashed, until its fil
   World world;
   const auto release = world.take("a.so");
   CHECK_FALSE(world.soundness.is_sealed(release));
-  CHECK(world.verify(release, true).kind == Kind::sound);
+  CHECK(world.examine(release, true).kind == Kind::sound);
   CHECK(world.soundness.is_sealed(release));
   CHECK(world.soundness.trouble_of(release) == "");
   world.soundness.keep_only({});
   CHECK_FALSE(world.soundness.is_sealed(release));
-  CHECK(world.verify(release, true).kind == Kind::sound);
+  CHECK(world.examine(release, true).kind == Kind::sound);
   ::chmod(world.soundness.file_of(release).c_str(), 0400);
   CHECK_FALSE(world.soundness.is_sealed(release));
 }
@@ -92,7 +92,7 @@ TEST_CASE("soundness: for bytes that differ, the nearest sound release is found"
   const auto first = world.take("a.so"), second = world.take("b.so"), third = world.take("c.so");
   for (const auto& one : {first, second, third}) world.committed.add({one.path, one.id}, "");
   world.damage(third);
-  auto found = world.verify(third, true);
+  auto found = world.examine(third, true);
   CHECK(found.kind == Kind::differs);
   CHECK_FALSE(found.unsure);
   REQUIRE(found.earlier);
@@ -101,11 +101,11 @@ TEST_CASE("soundness: for bytes that differ, the nearest sound release is found"
   CHECK(world.soundness.trouble_of(third) == found.text);
 
   world.damage(second);
-  found = world.verify(third, true);
+  found = world.examine(third, true);
   REQUIRE(found.earlier);
   CHECK(*found.earlier == first);
   world.damage(first);
-  found = world.verify(third, true);
+  found = world.examine(third, true);
   CHECK_FALSE(found.earlier);
   CHECK_FALSE(found.unsure);
 }
@@ -115,7 +115,7 @@ TEST_CASE("soundness: without a substitute wanted, whether there is one stays op
   const auto first = world.take("a.so"), second = world.take("b.so");
   world.committed.add({first.path, first.id}, "");
   world.damage(second);
-  const auto found = world.verify(second, false);
+  const auto found = world.examine(second, false);
   CHECK(found.kind == Kind::differs);
   CHECK(found.unsure);
   CHECK_FALSE(found.earlier);
@@ -125,7 +125,7 @@ TEST_CASE("soundness: a store program that cannot run says nothing of the bytes"
   World world;
   const auto release = world.take("a.so");
   world.store = program(world.dir / "none");
-  const auto found = world.verify(release, true);
+  const auto found = world.examine(release, true);
   CHECK(found.kind == Kind::unknown);
   CHECK(found.text.find("could not be hashed now") != std::string::npos);
   CHECK(world.soundness.trouble_of(release) == "");

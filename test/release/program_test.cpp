@@ -270,7 +270,7 @@ TEST_CASE(
   const TempDir dir;
   put(dir / "srv/a.so", noise(1000, 1));
   const auto taken = run({"take", dir.path(), "0", dir / "srv/a.so"}).json();
-  const std::vector<std::string> words{"verify", dir.path(), "0", taken["id"], dir / "srv/a.so"};
+  const std::vector<std::string> words{"examine", dir.path(), "0", taken["id"], dir / "srv/a.so"};
   {
     const auto held = UniqueFd::adopt(::open(taken["file"].get<std::string>().c_str(), O_RDONLY | O_CLOEXEC));
     ::fcntl(held.get(), F_SETSIG, SIGURG);
@@ -299,7 +299,7 @@ TEST_CASE("liveswap-store does nothing without a master or with other words") {
                                                 {"history", dir.path(), "all"},
                                                 {"receipt", dir.path(), "-1"},
                                                 {"earlier", dir.path(), "5", ""},
-                                                {"verify", dir.path(), "0", "x"},
+                                                {"examine", dir.path(), "0", "x"},
                                                 {"substitute", dir.path(), "0", "9", "", "", "x"},
                                                 {"hash"},
                                                 {"hash", "a", "b"},

@@ -60,7 +60,7 @@ TEST_CASE("a release that was taken is sound and has its seal") {
   const Store store(dir.path());
   const auto taken = store.take(dir / "srv/libapp.so", {}).value();
   CHECK(taken.seal == seal_of(store.directory(taken.id)).value());
-  const auto sound = verify(store, {dir / "srv/libapp.so", taken.id}, {}).value();
+  const auto sound = examine(store, {dir / "srv/libapp.so", taken.id}, {}).value();
   CHECK(sound.seal == taken.seal);
   CHECK(sound.mended.empty());
   CHECK(store.take(dir / "srv/libapp.so", {}).value().seal == taken.seal);
@@ -73,7 +73,7 @@ TEST_CASE("one changed byte is found and named, and mended where the file is sti
   const Store store(dir.path());
   const auto taken = store.take(path, {}).value();
   change(taken.file);
-  const auto mended = verify(store, {path, taken.id}, {}).value();
+  const auto mended = examine(store, {path, taken.id}, {}).value();
   CHECK(contains(mended.mended, taken.file + " has the SHA-256 "));
   CHECK(contains(mended.mended, "mended from " + path));
   CHECK(mended.seal == seal_of(store.directory(taken.id)).value());
@@ -81,14 +81,14 @@ TEST_CASE("one changed byte is found and named, and mended where the file is sti
 
   change(taken.file);
   put(path, noise(100'000, 2));
-  const auto other = verify(store, {path, taken.id}, {});
+  const auto other = examine(store, {path, taken.id}, {});
   CHECK(contains(other.error().text, taken.file + " has the SHA-256 "));
   CHECK(contains(other.error().text, "expected " + taken.id));
   CHECK(contains(other.error().text, path + " has other content by now"));
   fs::remove(path);
-  CHECK(contains(verify(store, {path, taken.id}, {}).error().text, "No such file"));
+  CHECK(contains(examine(store, {path, taken.id}, {}).error().text, "No such file"));
   fs::remove(taken.file);
-  CHECK(contains(verify(store, {path, taken.id}, {}).error().text, taken.file));
+  CHECK(contains(examine(store, {path, taken.id}, {}).error().text, taken.file));
 }
 
 TEST_CASE("private libraries are part of what is hashed") {
@@ -100,11 +100,11 @@ TEST_CASE("private libraries are part of what is hashed") {
   put_library("back", dir / "srv/libback.so");
   const Store store(dir.path());
   const auto taken = store.take(path, {}).value();
-  CHECK(verify(store, {path, taken.id}, {}).value().seal == taken.seal);
+  CHECK(examine(store, {path, taken.id}, {}).value().seal == taken.seal);
   fs::remove_all(dir / "srv");
-  CHECK(verify(store, {path, taken.id}, {}).value().seal == taken.seal);
+  CHECK(examine(store, {path, taken.id}, {}).value().seal == taken.seal);
   change(store.directory(taken.id) + "/sub/libdeep.so");
-  const auto differs = verify(store, {path, taken.id}, {});
+  const auto differs = examine(store, {path, taken.id}, {});
   CHECK(contains(differs.error().text, "and its private libraries) have together the id "));
 }
 
@@ -116,15 +116,15 @@ TEST_CASE("libraries from elsewhere are hashed in the store, whatever is at thei
   put_library("back", remote + "/deeper/libback.so");
   const Store store(dir.path());
   const auto taken = store.take(path, {}).value();
-  CHECK(verify(store, {path, taken.id}, {}).value().seal == taken.seal);
+  CHECK(examine(store, {path, taken.id}, {}).value().seal == taken.seal);
   const std::string copy = store.directory(taken.id) + "/.needed/libmid.so";
   change(copy);
   CHECK_FALSE(check_bytes(store.directory(taken.id), "libremote.so", taken.id).has_value());
-  CHECK(contains(verify(store, {path, taken.id}, {}).value().mended, "mended from " + path));
+  CHECK(contains(examine(store, {path, taken.id}, {}).value().mended, "mended from " + path));
   CHECK(get(copy) == get(remote + "/libmid.so"));
   change(copy);
   fs::remove_all(remote);
-  CHECK_FALSE(verify(store, {path, taken.id}, {}).has_value());
+  CHECK_FALSE(examine(store, {path, taken.id}, {}).has_value());
 }
 
 TEST_CASE("what cannot be read now is no statement about the bytes") {
@@ -137,12 +137,12 @@ TEST_CASE("what cannot be read now is no statement about the bytes") {
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
   const rlimit none{0, before.rlim_max};
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
-  const auto now = verify(store, {path, taken.id}, {});
+  const auto now = examine(store, {path, taken.id}, {});
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
   REQUIRE_FALSE(now.has_value());
   CHECK_FALSE(now.error().differs);
   CHECK(contains(now.error().text, "Too many open files"));
-  CHECK(verify(store, {path, taken.id}, {}).has_value());
+  CHECK(examine(store, {path, taken.id}, {}).has_value());
 
   fs::remove(path);
   for (const char* kind : {"missing", "link", "directory"}) {
@@ -150,7 +150,7 @@ TEST_CASE("what cannot be read now is no statement about the bytes") {
     fs::remove_all(taken.file);
     if (kind == std::string("link")) fs::create_symlink("/nowhere", taken.file);
     if (kind == std::string("directory")) fs::create_directory(taken.file);
-    CHECK(verify(store, {path, taken.id}, {}).error().differs);
+    CHECK(examine(store, {path, taken.id}, {}).error().differs);
   }
 }
 
@@ -164,13 +164,13 @@ TEST_CASE("what is written to for as long as it is hashed is neither sound nor d
   std::thread writer([&] {
     while (!enough) ::utimensat(AT_FDCWD, taken.file.c_str(), nullptr, 0);
   });
-  const auto found = verify(store, {path, taken.id}, {});
+  const auto found = examine(store, {path, taken.id}, {});
   enough = true;
   writer.join();
   REQUIRE_FALSE(found.has_value());
   CHECK_FALSE(found.error().differs);
   CHECK(contains(found.error().text, "were written to while they were hashed"));
-  CHECK(verify(store, {path, taken.id}, {}).has_value());
+  CHECK(examine(store, {path, taken.id}, {}).has_value());
 }
 
 TEST_CASE("a file that does not belong to a release is removed when it is mended") {
@@ -186,12 +186,12 @@ TEST_CASE("a file that does not belong to a release is removed when it is mended
     CAPTURE(name);
     put(directory + name, "x");
     CHECK_FALSE(check_bytes(directory, "libremote.so", taken.id).has_value());
-    CHECK(contains(verify(store, {path, taken.id}, {}).value().mended, "mended from " + path));
+    CHECK(contains(examine(store, {path, taken.id}, {}).value().mended, "mended from " + path));
     CHECK_FALSE(fs::exists(directory + name));
   }
   // A file that NFS keeps goes away by itself.
   put(directory + "/.needed/.nfs0000000001", "x");
-  CHECK(verify(store, {path, taken.id}, {}).value().mended.empty());
+  CHECK(examine(store, {path, taken.id}, {}).value().mended.empty());
   fs::remove_all(remote);
 
   put(dir / "srv/a.so", "a");
@@ -199,7 +199,7 @@ TEST_CASE("a file that does not belong to a release is removed when it is mended
   const auto plain = store.take(dir / "srv/a.so", {}).value();
   REQUIRE(store.take(dir / "srv/b.so", {}).value().id == plain.id);
   put(store.directory(plain.id) + "/.needed/libc.so.6", "x");
-  CHECK(verify(store, {dir / "srv/a.so", plain.id}, {}).has_value());
+  CHECK(examine(store, {dir / "srv/a.so", plain.id}, {}).has_value());
   CHECK_FALSE(fs::exists(store.directory(plain.id) + "/.needed"));
   CHECK(fs::exists(store.directory(plain.id) + "/b.so"));
 }
@@ -215,6 +215,6 @@ TEST_CASE("each name of the same content is looked at for itself") {
   fs::remove(a);
   fs::remove(taken.file);
   put(taken.file, "other");
-  CHECK(verify(store, {b, taken.id}, {}).has_value());
-  CHECK(verify(store, {a, taken.id}, {}).error().differs);
+  CHECK(examine(store, {b, taken.id}, {}).has_value());
+  CHECK(examine(store, {a, taken.id}, {}).error().differs);
 }

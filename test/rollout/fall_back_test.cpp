@@ -12,16 +12,16 @@ namespace {
 const Release committed{"A", "A"};
 
 // The bytes have changed, and an earlier release is sound.
-Checked differs() {
-  Checked found;
-  found.kind = Checked::Kind::differs;
+Examined differs() {
+  Examined found;
+  found.kind = Examined::Kind::differs;
   found.text = "libapp.so is not what was committed";
   found.earlier = Release{"/earlier.so", "0123456789abcdef"};
   return found;
 }
 
 // "stay", "no way back", or the release that the master goes back to.
-std::string decision(FallBack& fall_back, const Script& script, const Checked& found,
+std::string decision(FallBack& fall_back, const Script& script, const Examined& found,
                      const Release& release = committed) {
   const auto decided = fall_back.decide(script.engine(), release, found, Pace{});
   if (std::holds_alternative<FallBack::Stay>(decided)) return "stay";
@@ -60,7 +60,7 @@ TEST_CASE("fall back: a release that was rolled back from is named as one") {
 TEST_CASE("fall back: not for bytes that are sound, or of which nothing is known") {
   Script script = Script::booted(settings(1));
   FallBack fall_back;
-  for (const auto kind : {Checked::Kind::sound, Checked::Kind::unknown}) {
+  for (const auto kind : {Examined::Kind::sound, Examined::Kind::unknown}) {
     auto found = differs();
     found.kind = kind;
     CHECK(decision(fall_back, script, found) == "stay");
@@ -116,7 +116,7 @@ TEST_CASE("fall back: what it has tried is forgotten when somebody else commits 
 }
 
 TEST_CASE("fall back: a rollback that is refused says what can be done instead") {
-  Checked found;
+  Examined found;
   CHECK(way_out(found) == ": try again");
   found = differs();
   CHECK(way_out(found) == "; `liveswap rollback 0123456789ab` goes to /earlier.so, which is sound");

@@ -186,7 +186,7 @@ class Rules {
   std::map<WorkerId, std::uint64_t> sizes_;
   std::optional<Course> course_;
   RequestId queued_ = 0;
-  RequestId unprepared_ = 0;  // the request whose upgrade ended before the roll
+  RequestId unprepared_ = 0;  // the request of an upgrade that ended before the roll
   Generation failed_ = 0;     // the newest generation that was reverted
   WorkerId last_worker_ = 0;
   std::set<RequestId> succeeded_;  // requests of successful upgrades

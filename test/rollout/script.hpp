@@ -86,7 +86,7 @@ class Script {
 
 // The default settings, with so many slots.
 Settings settings(unsigned forks);
-// A request: a file at that pace, or a release of the store, whose path and id are the same.
+// A request: a file at that pace, or a release of the store with the same path and id.
 UpgradeRequest file(const Pace& pace = {});
 UpgradeRequest stored(const std::string& release, const Pace& pace = {});
 

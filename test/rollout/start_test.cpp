@@ -124,24 +124,24 @@ TEST_CASE("start: where HEAD and target differ while the master runs") {
 
 TEST_CASE("start: bytes that are not those that were committed are not run") {
   const Release chosen{"/v2.so", id}, before{"/v1.so", "fedcba9876543210"};
-  const auto sound = choose_sound(chosen, {Checked::Kind::sound, "", {}});
+  const auto sound = choose_sound(chosen, {Examined::Kind::sound, "", {}});
   REQUIRE(std::holds_alternative<Start>(sound));
   CHECK(std::get<Start>(sound).release == chosen);
   CHECK(std::get<Start>(sound).remark == "");
-  CHECK(std::get<Start>(choose_sound(chosen, {Checked::Kind::sound, "mended", {}})).remark == "mended");
+  CHECK(std::get<Start>(choose_sound(chosen, {Examined::Kind::sound, "mended", {}})).remark == "mended");
 
-  const auto earlier = choose_sound(chosen, {Checked::Kind::differs, "x.so differs", before});
+  const auto earlier = choose_sound(chosen, {Examined::Kind::differs, "x.so differs", before});
   REQUIRE(std::holds_alternative<Start>(earlier));
   CHECK(std::get<Start>(earlier).release == before);
   CHECK(std::get<Start>(earlier).remark ==
         "the committed release /v2.so (release 0123456789ab) is not run: x.so differs; /v1.so (release "
         "fedcba987654), "
         "which was committed before, is run instead");
-  const auto left = choose_sound(chosen, {Checked::Kind::differs, "x.so differs", before, true});
+  const auto left = choose_sound(chosen, {Examined::Kind::differs, "x.so differs", before, true});
   CHECK(std::get<Start>(left).release == before);
   CHECK(contains(std::get<Start>(left).remark, "is run instead, although it was rolled back from"));
 
-  const auto none = choose_sound(chosen, {Checked::Kind::differs, "x.so differs", {}});
+  const auto none = choose_sound(chosen, {Examined::Kind::differs, "x.so differs", {}});
   REQUIRE(std::holds_alternative<NoStart>(none));
   CHECK_FALSE(std::get<NoStart>(none).misuse);
   CHECK(contains(std::get<NoStart>(none).text, "x.so differs"));

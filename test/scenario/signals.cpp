@@ -94,7 +94,7 @@ TEST_CASE_FIXTURE(Scenario, "SIGUSR1 and SIGUSR2 to every liveswap, as pkill sen
   CHECK(app.serves(fixture("version_v2")));
 }
 
-// A site whose masters start with these signals ignored.
+// A site: its masters start with these signals ignored.
 std::shared_ptr<Site> ignoring(Scenario& scenario, const std::string& signals) {
   const auto site = std::make_shared<Site>(scenario);
   site->start_prefix = {"sh", "-c", "trap '' " + signals + "; exec \"$@\"", "sh"};

@@ -174,7 +174,7 @@ TEST_CASE_FIXTURE(Verification, "a signal leaves nothing behind, whenever it com
   }
 }
 
-// In the middle of an upgrade whose old workers would serve until the drain limit.
+// In the middle of an upgrade: its old workers would serve until the drain limit.
 TEST_CASE_FIXTURE(Verification, "a signal does not wait for an application that does not drain") {
   Process process(
       dir, setup({"--upgrades", "1", "--faults", "none", "--drain-limit", "1m", fixture("ignores_drain")}));

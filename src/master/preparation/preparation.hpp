@@ -48,7 +48,7 @@ class Preparation {
   // Valid when done: a remark for the requester; may be empty.
   const std::string& remark() const { return remark_; }
 
-  // Valid when done: the seal of the stored files (release/seal.hpp); empty: verify them.
+  // Valid when done: the seal of the stored files (release/seal.hpp); empty: examine them.
   const std::string& seal() const { return seal_; }
 
   // Kills the current step; `done` is not called. The process is kept in `dying` until it is reaped.

@@ -13,19 +13,19 @@ constexpr Milliseconds tell_interval{60'000};
 
 void SoundStart::find(const rollout::Release& committed) {
   if (!told_) log_hashing(committed);
-  soundness_.verify(committed, true, [this, committed](const rollout::Checked& found) {
-    if (!guarded([&] { on_checked(committed, found); })) done_(std::nullopt);
+  soundness_.examine(committed, true, [this, committed](const rollout::Examined& found) {
+    if (!guarded([&] { on_examined(committed, found); })) done_(std::nullopt);
   });
 }
 
-void SoundStart::on_checked(const rollout::Release& committed, const rollout::Checked& found) {
+void SoundStart::on_examined(const rollout::Release& committed, const rollout::Examined& found) {
   if (engine_.stopping()) return;
-  if (found.kind == rollout::Checked::Kind::unknown || found.unsure) return find_later(committed, found);
+  if (found.kind == rollout::Examined::Kind::unknown || found.unsure) return find_later(committed, found);
   told_.reset();
   done_(Found{found.sound(), rollout::choose_sound(committed, found)});
 }
 
-void SoundStart::find_later(const rollout::Release& committed, const rollout::Checked& found) {
+void SoundStart::find_later(const rollout::Release& committed, const rollout::Examined& found) {
   if (!told_ || now() - *told_ >= tell_interval) {
     told_ = now();
     log::warning("{}{}: nothing is started yet, it is tried again", found.text,

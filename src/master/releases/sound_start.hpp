@@ -28,8 +28,8 @@ class SoundStart {
   void find(const rollout::Release& committed);
 
  private:
-  void on_checked(const rollout::Release& committed, const rollout::Checked& found);
-  void find_later(const rollout::Release& committed, const rollout::Checked& found);
+  void on_examined(const rollout::Release& committed, const rollout::Examined& found);
+  void find_later(const rollout::Release& committed, const rollout::Examined& found);
 
   Soundness& soundness_;
   const rollout::Engine& engine_;

@@ -17,14 +17,14 @@ namespace liveswap::master {
 namespace {
 
 using Json = nlohmann::json;
-using Found = rollout::Checked::Kind;
+using Found = rollout::Examined::Kind;
 
 // The number of this master's last committed releases that are passed to `liveswap-store substitute`, which
 // has a limited command line.
 constexpr std::size_t own_limit = 16;
 
 // The number of liveswap-store processes that may run at once.
-constexpr std::size_t verifiers = 2;
+constexpr std::size_t examined_at_once = 2;
 
 const char* privileged() { return ::geteuid() == 0 ? "1" : "0"; }
 
@@ -66,10 +66,10 @@ std::string Soundness::trouble_of(const rollout::Release& release) const {
   return it == unsound_.end() ? "" : it->second;
 }
 
-void Soundness::verify(const rollout::Release& release, bool substitute, OnChecked done) {
+void Soundness::examine(const rollout::Release& release, bool substitute, OnExamined done) {
   queries_.ask({"verify", options_.state_dir, privileged(), release.id, release.path},
                [this, release, substitute, done = std::move(done)](const StoreQueries::Reply& reply) {
-                 rollout::Checked found;
+                 rollout::Examined found;
                  found.text = "no memory";
                  const bool searching = guarded([&] {
                    found = checked(release, reply.result);
@@ -82,10 +82,10 @@ void Soundness::verify(const rollout::Release& release, bool substitute, OnCheck
                });
 }
 
-rollout::Checked Soundness::checked(const rollout::Release& release, const Task::Result& result) {
+rollout::Examined Soundness::examined(const rollout::Release& release, const Task::Result& result) {
   const bool answered = result.kind == Task::Result::Kind::done;
   const Json answer = answered ? json::parse_or_null(result.text) : Json();
-  rollout::Checked found;
+  rollout::Examined found;
   if (const auto seal = json::text(answer, "seal")) {
     note_seal(release, *seal);
     found.kind = Found::sound;
@@ -108,8 +108,8 @@ rollout::Checked Soundness::checked(const rollout::Release& release, const Task:
 }
 
 // The time limit is that of one check for each candidate.
-void Soundness::find_substitute(const rollout::Release& release, const rollout::Checked& found,
-                                OnChecked done) {
+void Soundness::find_substitute(const rollout::Release& release, const rollout::Examined& found,
+                                OnExamined done) {
   const auto own = committed_.newest(own_limit);
   std::set<std::string> never = fall_back_.tried(), last;
   never.insert({engine_.release().id, release.id});
@@ -130,13 +130,13 @@ void Soundness::find_substitute(const rollout::Release& release, const rollout::
   const auto limit = options_.check_limit * static_cast<Milliseconds::rep>(own.size() + keep);
   queries_.ask(std::move(words), limit,
                [this, found, own, done = std::move(done)](const StoreQueries::Reply& reply) {
-                 rollout::Checked more = found;
+                 rollout::Examined more = found;
                  if (!guarded([&] { add_substitute(more, own, reply.result); })) more.unsure = true;
                  done(more);
                });
 }
 
-void Soundness::add_substitute(rollout::Checked& found, const std::vector<release::Committed>& own,
+void Soundness::add_substitute(rollout::Examined& found, const std::vector<release::Committed>& own,
                                const Task::Result& result) {
   const Json answer = result.kind == Task::Result::Kind::done ? json::parse_or_null(result.text) : Json();
   found.unsure = !answer.is_object();

@@ -15,33 +15,33 @@
 namespace liveswap::master {
 
 // Knows whether the bytes of a stored release still are the committed ones. liveswap-store hashes the bytes
-// when it copies the release into the store, and again in verify(). Afterwards an unchanged seal of the
+// when it copies the release into the store, and again in examine(). Afterwards an unchanged seal of the
 // release's directory (release/seal.hpp) shows that the files were not written to. A release whose bytes
 // differ is not run; the nearest sound release runs instead.
 class Soundness {
  public:
-  using OnChecked = std::function<void(const rollout::Checked&)>;
+  using OnExamined = std::function<void(const rollout::Examined&)>;
 
   // All references must outlive this object. `store`: how to start liveswap-store.
   Soundness(uv_loop_t& loop, const spawn::Request& store, const Options& options,
             const rollout::Engine& engine, const release::CommittedReleases& committed,
             const rollout::FallBack& fall_back);
 
-  // Whether the release was hashed and its seal is unchanged. If so, the release may run without verify().
+  // Whether the release was hashed and its seal is unchanged. If so, the release may run without examine().
   bool is_sealed(const rollout::Release& release) const;
-  // Stores the seal of a release that has just been hashed. Empty: the release must be verified before it
+  // Stores the seal of a release that has just been hashed. Empty: the release must be examined before it
   // runs.
   void note_seal(const rollout::Release& release, const std::string& seal);
-  // Forgets the seals and findings of all other releases. If such a release is needed later, verify() hashes
+  // Forgets the seals and findings of all other releases. If such a release is needed later, examine() hashes
   // it again.
   void keep_only(const std::set<std::string>& ids);
-  // What the last verify() found wrong with the release; empty: nothing.
+  // What the last examine() found wrong with the release; empty: nothing.
   std::string trouble_of(const rollout::Release& release) const;
 
   // Hashes the release in a process of liveswap-store. If the bytes differ and `substitute` is true, also
-  // searches for the nearest sound release (Checked::earlier). `done` is called later, on the loop, and must
+  // searches for the nearest sound release (Examined::earlier). `done` is called later, on the loop, and must
   // not throw.
-  void verify(const rollout::Release& release, bool substitute, OnChecked done);
+  void verify(const rollout::Release& release, bool substitute, OnExamined done);
   bool is_idle() const { return queries_.is_idle(); }
   // Ends all running verifications; `text` is the reason in their results.
   void give_up(const std::string& text) { queries_.give_up(text); }
@@ -51,9 +51,9 @@ class Soundness {
   std::string file_of(const rollout::Release& release) const { return store_.file(release.id, release.path); }
 
  private:
-  rollout::Checked checked(const rollout::Release& release, const Task::Result& result);
-  void find_substitute(const rollout::Release& release, const rollout::Checked& found, OnChecked done);
-  void add_substitute(rollout::Checked& found, const std::vector<release::Committed>& own,
+  rollout::Examined examined(const rollout::Release& release, const Task::Result& result);
+  void find_substitute(const rollout::Release& release, const rollout::Examined& found, OnExamined done);
+  void add_substitute(rollout::Examined& found, const std::vector<release::Committed>& own,
                       const Task::Result& result);
 
   const Options& options_;

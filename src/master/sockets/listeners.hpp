@@ -120,7 +120,7 @@ class Listeners {
 
   struct Bound {
     std::string name;
-    std::string address;  // with the port that the kernel chose
+    std::string address;       // with the port that the kernel chose
     bool application = false;  // an application listener
   };
   std::vector<Bound> bound() const;

@@ -195,7 +195,8 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       break;
     case LIVESWAP_IDLE: note_idle(entry, frame.text); break;
     default:
-      if (app_listeners_.take_frame(id, frame) && handlers_.app_listeners_changed) handlers_.app_listeners_changed();
+      if (app_listeners_.take_frame(id, frame) && handlers_.app_listeners_changed)
+        handlers_.app_listeners_changed();
       if (frame.kind == LIVESWAP_HANDOFF && app_listeners_.is_full(id)) entry.process->rest();
       break;  // unknown kinds are ignored
   }

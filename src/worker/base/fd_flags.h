@@ -19,7 +19,7 @@ enum fd_flag {
   FLAG_HOST = 16,      /* the worker host's own: not for the application to close */
   FLAG_OWN = 32,       /* a listener that the application made and the master does not hold */
   FLAG_INHERITED = 64, /* in a forked child: a listener that the worker's master holds */
-  FLAG_HANDOFF = 128,    /* a connection that is being replaced right now (retire/idle_connections.c) */
+  FLAG_HANDOFF = 128,  /* a connection that is being replaced right now (retire/idle_connections.c) */
   FLAG_EPOLLED = 256,  /* the application waits for this listener by epoll */
   FLAG_SEEN = 512,     /* the first wait on this listener was reported to the master (WAITS) */
 };
@@ -39,7 +39,7 @@ static inline unsigned fd_flags(int fd) {
 /* The flags for a copy of `fd`. A copy of the worker host's own descriptor is the application's, and a copy
  * of a connection that is being replaced is not itself replaced. */
 static inline unsigned fd_flags_for_copy(int fd) {
-  return fd_flags(fd) & ~(unsigned)(FLAG_HOST | FLAG_MOVED);
+  return fd_flags(fd) & ~(unsigned)(FLAG_HOST | FLAG_HANDOFF);
 }
 
 static inline void fd_flags_set(int fd, unsigned flags) {

@@ -16,7 +16,8 @@
 void interrupt_waiting_threads(void);
 
 /* Interrupts every other thread in poll, ppoll, select or pselect, or in read, readv, recvfrom, recvmsg or
- * recvmmsg on a descriptor with FLAG_HANDOFF; and running threads, which may be about to enter such a call. */
+ * recvmmsg on a descriptor with FLAG_HANDOFF; and running threads, which may be about to enter such a call.
+ */
 void interrupt_handoff_users(void);
 
 /* Interrupts that thread. False: the thread has ended. */

@@ -1,5 +1,5 @@
-/* bind() and listen() of the application, intercepted in one of two ways: interposed (interpose/bind.c), or by
- * a seccomp filter (interpose/seccomp.c). */
+/* bind() and listen() of the application, intercepted in one of two ways: interposed (interpose/bind.c), or
+ * by a seccomp filter (interpose/seccomp.c). */
 #ifndef LIVESWAP_WORKER_INTERPOSE_BIND_H
 #define LIVESWAP_WORKER_INTERPOSE_BIND_H
 

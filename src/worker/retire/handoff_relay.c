@@ -79,8 +79,8 @@ static struct handoff* free_place(void) {
 static bool watch(const struct handoff* handoff, enum side side, int operation, uint32_t events) {
   const uint32_t place = (uint32_t)(moved - table);
   struct epoll_event event = {.events = events, .data.u32 = place * SIDES + side};
-  return libc.epoll_ctl(events_fd, operation, side == SIDE_PAIR ? handoff->pair : handoff->connection, &event) ==
-         0;
+  return libc.epoll_ctl(events_fd, operation, side == SIDE_PAIR ? handoff->pair : handoff->connection,
+                        &event) == 0;
 }
 
 struct handoff* handoff_take(int connection, int pair, const struct handoff_origin* origin) {
@@ -94,11 +94,11 @@ struct handoff* handoff_take(int connection, int pair, const struct handoff_orig
   }
   const int64_t now = clock_ms();
   *handoff = (struct handoff){.used = true,
-                          .origin = *origin,
-                          .connection = connection,
-                          .pair = pair,
-                          .replaced_at = now,
-                          .last_event = now};
+                              .origin = *origin,
+                              .connection = connection,
+                              .pair = pair,
+                              .replaced_at = now,
+                              .last_event = now};
   if (watch(handoff, SIDE_PAIR, EPOLL_CTL_ADD, READABLE) &&
       watch(handoff, SIDE_CONNECTION, EPOLL_CTL_ADD, READABLE))
     return handoff;
@@ -201,14 +201,15 @@ static void relay_to_application(struct handoff* handoff) {
   handoff->owes_answer = true;
   handoff->may_have_answered = false;
   /* A full socket pair: the rest later. */
-  if (relay(handoff->connection, handoff->pair, &handoff->origin.received) == RELAYED_SOME) look_again(handoff);
+  if (relay(handoff->connection, handoff->pair, &handoff->origin.received) == RELAYED_SOME)
+    look_again(handoff);
 }
 
 static void hand_off(struct handoff* handoff) {
   const struct liveswap_frame frame = {.kind = LIVESWAP_HANDOFF};
   if (relay_to_client(handoff) != RELAYED_ALL) return;
-  if (has_no_successor ||
-      !channel_send_with(frame, &handoff->origin.listener, sizeof handoff->origin.listener, handoff->connection)) {
+  if (has_no_successor || !channel_send_with(frame, &handoff->origin.listener,
+                                             sizeof handoff->origin.listener, handoff->connection)) {
     relay_to_application(handoff);
     return;
   }
@@ -230,7 +231,8 @@ static void serve_connection(struct handoff* handoff, uint32_t events) {
     watch(handoff, SIDE_PAIR, EPOLL_CTL_MOD, READABLE);
     watch(handoff, SIDE_CONNECTION, EPOLL_CTL_MOD, handoff->client_left ? NOTHING : READABLE);
   } else if (unread_bytes(handoff->connection) == 0) {
-    if (!handoff->client_left && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) note_client_left(handoff);
+    if (!handoff->client_left && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+      note_client_left(handoff);
   } else if (!interrupt_is_read_over()) {
     look_again(handoff);
   } else {
@@ -298,9 +300,10 @@ static void examine(struct handoff* handoff, int64_t now) {
   /* A thread that blocks the signal stays in its read, and would take the next request from the successor. */
   const bool is_stuck = handoff->origin.is_read && !interrupt_is_read_over();
   if (handoff->client_left ? now - handoff->last_event >= grace
-                         : is_stuck && now - handoff->last_event >= 2 * grace)
+                           : is_stuck && now - handoff->last_event >= 2 * grace)
     end(handoff);
-  else if (!handoff->client_left && !is_stuck && may_be_handed_off(handoff, now) && !may_be_read(handoff, now))
+  else if (!handoff->client_left && !is_stuck && may_be_handed_off(handoff, now) &&
+           !may_be_read(handoff, now))
     hand_off(handoff);
 }
 

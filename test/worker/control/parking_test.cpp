@@ -438,8 +438,8 @@ TEST_CASE("parking: when the master has died, the drain limit is waited for") {
   }));
 }
 
-TEST_CASE("parking: in a check or a hook the control thread stays") {
-  for (const mode what : {MODE_CHECK, MODE_HOOK}) {
+TEST_CASE("parking: in a check or a pre-upgrade plugin the control thread stays") {
+  for (const mode what : {MODE_CHECK, MODE_PRE_UPGRADE}) {
     CHECK(in_child([what] {
       const Running worker(what);
       REQUIRE(never_parks());

@@ -164,7 +164,7 @@ TEST_CASE("close: a connection that is being replaced is closed after the replac
   CHECK(in_child([] {
     const HostedWorker worker;
     UniqueFd connection = make_socket();
-    fd_flags_set(connection.get(), FLAG_MOVED);
+    fd_flags_set(connection.get(), FLAG_HANDOFF);
     epoll_lock_begin();
     Caller caller([fd = connection.release()] { return ::close(fd); });
     caller.await(SYS_futex);
@@ -325,7 +325,7 @@ TEST_CASE("dup: a copy of a connection that is being replaced is not itself bein
   CHECK(in_child([] {
     const HostedWorker worker;
     const UniqueFd connection = make_socket();
-    fd_flags_set(connection.get(), FLAG_MOVED);
+    fd_flags_set(connection.get(), FLAG_HANDOFF);
     const UniqueFd plain = UniqueFd::adopt(::dup(connection.get())),
                    by_fcntl = UniqueFd::adopt(::fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
     REQUIRE(::dup2(connection.get(), 700) == 700);

@@ -109,9 +109,9 @@ TEST_CASE("epoll: a connection that is being replaced is registered, and is no l
     const UniqueFd connection = UniqueFd::adopt(libc.accept(listener.get(), nullptr, nullptr));
     readiness_enter(false);
     worker.kinds();
-    fd_flags_set(connection.get(), FLAG_MOVED);
+    fd_flags_set(connection.get(), FLAG_HANDOFF);
     watch(epoll, connection.get(), 3);
-    REQUIRE(fd_flags(connection.get()) == FLAG_MOVED);
+    REQUIRE(fd_flags(connection.get()) == FLAG_HANDOFF);
     REQUIRE(worker.kinds().empty());
   }));
 }
