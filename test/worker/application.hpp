@@ -134,7 +134,7 @@ class Application {
                                     "--entry",
                                     "main"};
     all.insert(all.end(), more.begin(), more.end());
-    all.insert(all.end(), {WORKER_TESTS "/" + library, what, port_});
+    all.insert(all.end(), {built(WORKER_TESTS "/" + library), what, port_});
     all.insert(all.end(), arguments.begin(), arguments.end());
     return all;
   }

@@ -83,8 +83,7 @@ TEST_CASE("samples: a release that was built for them serves and drains") {
   using namespace liveswap::test;
   for (const std::string name : {"hello_v1", "hello_v2", "hello_keepalive"}) {
     const auto listener = listen_tcp();
-    Worker worker =
-        Worker::start({.path = SAMPLES "/lib" + name + ".so", .listeners = {listener.get()}, .names = "0"});
+    Worker worker = Worker::start({.path = sample(name), .listeners = {listener.get()}, .names = "0"});
     worker.expect(LIVESWAP_ENTERED);
     const std::string expected = name == "hello_v2" ? "404 Not Found" : "200 OK";
     CHECK(get(listener.get()).find(expected) != std::string::npos);
@@ -104,7 +103,7 @@ TEST_CASE("samples: a release that was built for them serves and drains") {
 TEST_CASE("samples: echo answers an open connection until it is idle, then ends it") {
   using namespace liveswap::test;
   const auto listener = listen_tcp();
-  Worker worker = Worker::start({.path = SAMPLES "/libecho.so", .listeners = {listener.get()}, .names = "0"});
+  Worker worker = Worker::start({.path = sample("echo"), .listeners = {listener.get()}, .names = "0"});
   {
     const auto client = connect_to(listener.get());
     char text[6] = "hello";

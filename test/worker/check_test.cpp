@@ -92,7 +92,7 @@ TEST_CASE("check: a good library passes, stage by stage, and the process ends by
 
 TEST_CASE("check: the self-test runs after the constructors, without listeners, and exit handlers after it") {
   const std::string left = "/tmp/liveswap-left-" + std::to_string(getpid());
-  Worker worker = Worker::check(WORKER_TESTS "/libselftest.so", {left, "word"});
+  Worker worker = Worker::check(built(WORKER_TESTS "/libselftest.so"), {left, "word"});
   const Course course = follow(worker, false);
   CHECK(course.passed);
   CHECK(course.stage == LIVESWAP_STAGE_SELFTEST);
@@ -139,7 +139,7 @@ TEST_CASE("check: an exit handler that hangs shows by a process that stays after
 
 // As one that loops with all signals blocked and has ended the host's own thread.
 TEST_CASE("check: a library that cannot end by itself is ended when the master has gone") {
-  Worker worker = Worker::check(FIXTURES "/bad/libselftest_hangs.so");
+  Worker worker = Worker::check(built(FIXTURES "/bad/libselftest_hangs.so"));
   while (worker.expect(LIVESWAP_STAGED).value != LIVESWAP_STAGE_SELFTEST) continue;
   const std::string pid = std::to_string(worker.pid());
   std::ifstream children("/proc/" + pid + "/task/" + pid + "/children");

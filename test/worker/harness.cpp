@@ -48,9 +48,15 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
 
 }  // namespace
 
-std::string fixture(std::string_view name) { return FIXTURES "/lib" + std::string(name) + ".so"; }
-std::string probe() { return WORKER_TESTS "/libprobe.so"; }
-std::string pre_upgrade_plugin() { return WORKER_TESTS "/libpre_upgrade.so"; }
+std::string built(const std::string& path) {
+  REQUIRE_MESSAGE(access(path.c_str(), R_OK) == 0, path << " has not been built");
+  return path;
+}
+
+std::string fixture(std::string_view name) { return built(FIXTURES "/lib" + std::string(name) + ".so"); }
+std::string sample(const std::string& name) { return built(SAMPLES "/lib" + name + ".so"); }
+std::string probe() { return built(WORKER_TESTS "/libprobe.so"); }
+std::string pre_upgrade_plugin() { return built(WORKER_TESTS "/libpre_upgrade.so"); }
 
 UniqueFd listen_tcp() {
   UniqueFd fd = UniqueFd::adopt(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -78,6 +84,8 @@ UniqueFd connect_to(int listener) {
   socklen_t size = sizeof address;
   REQUIRE(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) == 0);
   UniqueFd fd = UniqueFd::adopt(socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const timeval limit{kLimitMs / 1000, 0};
+  REQUIRE(setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
   REQUIRE(connect(fd.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
   return fd;
 }
@@ -139,6 +147,7 @@ Worker Worker::check(const std::string& path, const std::vector<std::string>& ar
 
 Worker Worker::spawn(const std::vector<std::string>& words, const std::vector<int>& listeners,
                      const std::map<std::string, std::string>& environment) {
+  built(WORKER_HOST);
   int ends[2];
   REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
   UniqueFd ours = UniqueFd::adopt(ends[0]);

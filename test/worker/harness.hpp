@@ -29,13 +29,16 @@ struct End {
   int number = 0;       // exit status or signal
 };
 
-std::string fixture(std::string_view name);  // path of test/fixtures/lib<name>.so
+// The path. Fails the test, with the path, if the file has not been built.
+std::string built(const std::string& path);
+std::string fixture(std::string_view name);   // test/fixtures/lib<name>.so
+std::string sample(const std::string& name);  // samples/lib<name>.so
 std::string probe();
 std::string pre_upgrade_plugin();
 
 UniqueFd listen_tcp();
 UniqueFd listen_unix(const std::string& path);
-UniqueFd connect_to(int listener);
+UniqueFd connect_to(int listener);  // a receive on it ends after 20 s
 // Reads until end of file; nullopt when the connection was reset.
 std::optional<std::string> read_all(int fd);
 std::string get(int listener);  // one HTTP request; the answer

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -53,6 +54,11 @@ struct Load {
   }
 };
 
+struct StopAtEnd {
+  Load& load;
+  ~StopAtEnd() { load.stop = true; }
+};
+
 void swap_under_load(const std::string& one, const std::string& other) {
   const auto listener = listen_tcp();
   sockaddr_storage address{};
@@ -68,6 +74,7 @@ void swap_under_load(const std::string& one, const std::string& other) {
   Load load;
   auto current = start(one);
   std::vector<std::jthread> clients;
+  const StopAtEnd stop{load};  // also if the test fails, so that the clients can be joined
   for (int i = 0; i < 8; ++i) {
     clients.emplace_back([&] { load.run(reinterpret_cast<const sockaddr*>(&address), size); });
   }
@@ -77,7 +84,9 @@ void swap_under_load(const std::string& one, const std::string& other) {
     current->send(LIVESWAP_DRAIN, 20'000);
     CHECK(current->wait().number == 0);
     current = std::move(successor);
-    while (load.answered < before + 100) std::this_thread::yield();
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (load.answered < before + 100 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    REQUIRE(load.answered >= before + 100);
   }
   load.stop = true;
   clients.clear();
@@ -89,6 +98,6 @@ void swap_under_load(const std::string& one, const std::string& other) {
 
 TEST_CASE("swapping under load loses nothing") {
   swap_under_load(fixture("version_v1"), fixture("version_v2"));
-  swap_under_load(SAMPLES "/libhello_v1.so", SAMPLES "/libhello_v2.so");
-  swap_under_load(SAMPLES "/libhello_keepalive.so", SAMPLES "/libhello_keepalive.so");
+  swap_under_load(sample("hello_v1"), sample("hello_v2"));
+  swap_under_load(sample("hello_keepalive"), sample("hello_keepalive"));
 }
