@@ -24,11 +24,19 @@ Json old_worker(const Instance& app) {
 void keeps_the_request(Scenario& scenario, const std::string& leaves, const std::string& makes) {
   CAPTURE(leaves);
   CAPTURE(makes);
-  Instance app(scenario, forker("v1"), {"--forks", "1"}, {leaves, makes});
+  const std::string gate = scenario.dir / "gate";
+  Instance app(scenario, forker("v1"), {"--forks", "1"}, {leaves, makes, gate});
   Connection client(app.address());
   client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
   REQUIRE(eventually([&] { return app.connections() == 1; }));
-  const auto finished = app.upgrade(forker("v2"));
+  const pid_t old = app.workers().at(0);
+  Process upgrade = app.site().launch("upgrade", {forker("v2")});
+  REQUIRE(eventually([&] {
+    const auto now = app.workers();
+    return now.size() == 1 && now[0] != old;
+  }));
+  write_file(gate, "");
+  const auto finished = upgrade.wait();
   CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
   CHECK_MESSAGE(!contains(finished.out + finished.err, "died"), finished.out, finished.err);
   // The upgrade has waited for the child, so the answer is complete.

@@ -17,7 +17,8 @@
  *   program   in addition an orphan that holds the listener executes another program
  *   kept      the child answers one request after the other, each after 10 ms, until the client closes
  *
- * Any other child reads a request, and answers in two halves, a second apart.
+ * Any other child reads a request, waits until the file of the third argument exists, and answers in two
+ * halves, a second apart.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -55,6 +56,10 @@ static void serve_at_once(int fd) {
   _exit(0);
 }
 
+static void wait_for_gate(void) {
+  while (liveswap_argc() > 3 && access(liveswap_argv()[3], F_OK) != 0) poll(NULL, 0, 5);
+}
+
 static void serve(int fd) {
   char in[4096];
   if (makes("kept")) serve_kept(fd);
@@ -63,7 +68,7 @@ static void serve(int fd) {
   if (read(fd, in, sizeof in) <= 0) _exit(1);
   if (makes("stuck"))
     for (;;) pause();
-  sleep(1);
+  wait_for_gate();
   if (send(fd, head, sizeof head - 1, MSG_NOSIGNAL) < 0) _exit(1);
   sleep(1);
   send(fd, VERSION "\n", strlen(VERSION) + 1, MSG_NOSIGNAL);

@@ -205,8 +205,8 @@ TEST_CASE_FIXTURE(Scenario, "what is answered is idle, is ended or handed off, a
     const Json old = stream.old_worker();
     CHECK(old["ended"] == (hands_off ? 0 : 3));
     CHECK(old["handed_off"] == (hands_off ? 3 : 0));
-    const std::string line =
-        hands_off ? "slot 0: ended 0 idle connections, handed off 3" : "slot 0: ended 3 idle connections, handed off 0";
+    const std::string line = hands_off ? "slot 0: ended 0 idle connections, handed off 3"
+                                       : "slot 0: ended 3 idle connections, handed off 0";
     CHECK(eventually([&] { return contains(stream.app().master().err(), line); }));
     const std::string told = hands_off ? "3 idle ones handed off" : "3 idle ones ended";
     CHECK_MESSAGE(contains(stream.app().run("receipt").out, told), stream.app().run("receipt").out);

@@ -123,7 +123,8 @@ void migrate_under_load(Scenario& scenario, const std::string& name, int count, 
 
 TEST_CASE_FIXTURE(Scenario, "5 upgrades, and connections go along" * doctest::skip(!runs_alone())) {
   for (const std::string& name : servers())
-    if (can_be_handed_off(name)) migrate_under_load(*this, name, 5, {.clients = 24, .pause = milliseconds(25)});
+    if (can_be_handed_off(name))
+      migrate_under_load(*this, name, 5, {.clients = 24, .pause = milliseconds(25)});
 }
 
 TEST_CASE_FIXTURE(Scenario, "100 upgrades and 200 pooled connections" * doctest::skip(runs_alone())) {
