@@ -38,7 +38,7 @@ Soundness::Soundness(uv_loop_t& loop, const spawn::Request& store, const Options
       committed_(committed),
       fall_back_(fall_back),
       store_(options.state_dir),
-      queries_(loop, store, verifiers, options.check_limit) {}
+      queries_(loop, store, examined_at_once, options.check_limit) {}
 
 bool Soundness::is_sealed(const rollout::Release& release) const {
   const auto it = seals_.find(file_of(release));
@@ -67,12 +67,12 @@ std::string Soundness::trouble_of(const rollout::Release& release) const {
 }
 
 void Soundness::examine(const rollout::Release& release, bool substitute, OnExamined done) {
-  queries_.ask({"verify", options_.state_dir, privileged(), release.id, release.path},
+  queries_.ask({"examine", options_.state_dir, privileged(), release.id, release.path},
                [this, release, substitute, done = std::move(done)](const StoreQueries::Reply& reply) {
                  rollout::Examined found;
                  found.text = "no memory";
                  const bool searching = guarded([&] {
-                   found = checked(release, reply.result);
+                   found = examined(release, reply.result);
                    found.unsure = found.kind == Found::differs;
                    if (substitute && found.unsure && !engine_.stopping())
                      find_substitute(release, found, done);

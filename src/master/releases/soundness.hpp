@@ -41,9 +41,9 @@ class Soundness {
   // Hashes the release in a process of liveswap-store. If the bytes differ and `substitute` is true, also
   // searches for the nearest sound release (Examined::earlier). `done` is called later, on the loop, and must
   // not throw.
-  void verify(const rollout::Release& release, bool substitute, OnExamined done);
+  void examine(const rollout::Release& release, bool substitute, OnExamined done);
   bool is_idle() const { return queries_.is_idle(); }
-  // Ends all running verifications; `text` is the reason in their results.
+  // Ends all running examinations; `text` is the reason in their results.
   void give_up(const std::string& text) { queries_.give_up(text); }
 
   // The release's file in the store. Releases with the same content but different file names have different
