@@ -77,17 +77,17 @@ static struct handoff* free_place(void) {
 }
 
 static bool watch(const struct handoff* handoff, enum side side, int operation, uint32_t events) {
-  const uint32_t place = (uint32_t)(moved - table);
+  const uint32_t place = (uint32_t)(handoff - table);
   struct epoll_event event = {.events = events, .data.u32 = place * SIDES + side};
   return libc.epoll_ctl(events_fd, operation, side == SIDE_PAIR ? handoff->pair : handoff->connection,
                         &event) == 0;
 }
 
 struct handoff* handoff_take(int connection, int pair, const struct handoff_origin* origin) {
-  struct handoff* const moved = connection >= 0 ? free_place() : NULL;
+  struct handoff* const handoff = connection >= 0 ? free_place() : NULL;
   host_fd(pair);
   host_fd(connection);
-  if (moved == NULL) {
+  if (handoff == NULL) {
     host_fd_close(pair);
     host_fd_close(connection);
     return NULL;
@@ -108,13 +108,13 @@ struct handoff* handoff_take(int connection, int pair, const struct handoff_orig
 
 /* The open file lives on elsewhere, so the epoll registration must be removed first. */
 static void close_connection(struct handoff* handoff) {
-  watch(moved, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
+  watch(handoff, SIDE_CONNECTION, EPOLL_CTL_DEL, NOTHING);
   host_fd_close(handoff->connection);
   handoff->connection = -1;
 }
 
 static void release(struct handoff* handoff) {
-  watch(moved, SIDE_PAIR, EPOLL_CTL_DEL, NOTHING);
+  watch(handoff, SIDE_PAIR, EPOLL_CTL_DEL, NOTHING);
   host_fd_close(handoff->pair);
   handoff->used = false;
 }

@@ -38,7 +38,8 @@ void connection_count_idle_handed_off(void) { atomic_fetch_add(&handed_off, 1); 
 
 static void report_idle(sender* send) {
   static struct liveswap_idle_count reported;
-  const struct liveswap_idle_count now = {.ended = atomic_load(&ended), .handed_off = atomic_load(&moved)};
+  const struct liveswap_idle_count now = {.ended = atomic_load(&ended),
+                                          .handed_off = atomic_load(&handed_off)};
   if (now.ended == reported.ended && now.handed_off == reported.handed_off) return;
   if (send((struct liveswap_frame){.kind = LIVESWAP_IDLE}, &now, sizeof now)) reported = now;
 }
