@@ -17,9 +17,8 @@ static void name_process(void) {
   if (self->mode == MODE_WORKER)
     snprintf(name, sizeof name, "lsw:%d/%llu %.*s", self->slot, (unsigned long long)self->generation, length,
              base);
-  else
-    snprintf(name, sizeof name, "lsw:%s %.*s", self->mode == MODE_PRE_UPGRADE ? "pre-upgrade" : "check",
-             length, base);
+  else if (self->mode == MODE_CHECK) snprintf(name, sizeof name, "lsw:check %.*s", length, base);
+  else snprintf(name, sizeof name, "lsw:pre-upgrade"); /* fills all characters */
   prctl(PR_SET_NAME, name);
 }
 
