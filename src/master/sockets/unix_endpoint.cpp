@@ -142,15 +142,16 @@ Result<std::uint64_t> UnixEndpoint::replace_removed() {
 }
 
 Result<UniqueFd> UnixEndpoint::bind_anew(const std::string& path) const {
-  const std::string aside = path_ + ".again";
+  const std::string temporary = path_ + ".again";
   struct stat model {};
   const bool there = ::lstat(path.c_str(), &model) == 0 && S_ISSOCK(model.st_mode);
-  auto fd = bind_unix(aside, there ? model.st_mode & 0777 : first_mode, backlog_);
+  auto fd = bind_unix(temporary, there ? model.st_mode & 0777 : first_mode, backlog_);
   if (!fd) return fd;
-  auto same = there ? take_after(fd->get(), aside, model) : Result<void>();
-  if (same && ::rename(aside.c_str(), path.c_str()) != 0) same = os_fail("rename over " + path, aside, errno);
+  auto same = there ? take_after(fd->get(), temporary, model) : Result<void>();
+  if (same && ::rename(temporary.c_str(), path.c_str()) != 0)
+    same = os_fail("rename over " + path, temporary, errno);
   if (same) return fd;
-  ::unlink(aside.c_str());
+  ::unlink(temporary.c_str());
   return tl::unexpected<Error>(same.error());
 }
 
