@@ -105,8 +105,7 @@ TEST_CASE("check: the self-test runs after the constructors, without listeners, 
 }
 
 TEST_CASE("check: what a self-test says goes along with its failure") {
-  Worker worker =
-      Worker::check(fixture("version_v1").substr(0, fixture("").rfind('/')) + "/bad/libselftest_fails.so");
+  Worker worker = Worker::check(built(FIXTURES "/bad/libselftest_fails.so"));
   const Course course = follow(worker, false);
   CHECK(course.log == "the licence has run out\n");
   CHECK(course.text.find("liveswap_selftest of /") == 0);
@@ -117,7 +116,7 @@ TEST_CASE("check: what a self-test says goes along with its failure") {
 TEST_CASE("check: finds each bad release that is there for it, at its stage, and passes the others") {
   for (const BadRelease& bad : bad_releases) {
     CAPTURE(bad.name);
-    Worker worker = Worker::check(FIXTURES "/" + std::string(bad.file));
+    Worker worker = Worker::check(built(FIXTURES "/" + std::string(bad.file)));
     const bool preflight = bad.finder == Finder::file || bad.finder == Finder::preflight;
     const bool lingers = bad.file == "libreturn_linger.so";
     const Course course = follow(worker, (preflight && bad.says.empty()) || lingers);
