@@ -143,6 +143,14 @@ struct Options {
 
   std::string log_file;  // opened for appending; empty: stderr
 
+  // The file that these options are from, for `liveswap reload` and SIGHUP, which read it again. Absolute.
+  // Empty: both do without.
+  std::string config_file;
+  // Makes the options of a start from the text of `config_file`, with defaults for what it does not say.
+  // Returns the mistakes, one a line, or nothing. Called on the thread of run(); must neither block nor read
+  // the file.
+  std::function<std::string(const std::string& text, Options& options)> read_config;
+
   // Called on the thread of run(), before on_ready, once for each sentence about this start that the user
   // should know, for example that HEAD overrides `target`. The log has all of them. Commands in these
   // sentences (`liveswap upgrade …`), and in the outcome of run(), include the options that reach this
@@ -231,6 +239,9 @@ class LIVESWAP_API Client {
   // Changes the number of workers; 0: one for each CPU of the master. Returns when new slots are ready, or
   // when the workers of removed slots have drained.
   Outcome forks(unsigned count);
+  // Reads the configuration file again and applies it; `dry_run`: only tells what would be done. Returns when
+  // a new generation serves and every old worker has exited. On success `text` says what was applied.
+  Outcome reload(bool dry_run = false, const Event& event = {});
   // Sends a text to every worker. The status is `failed` unless all of them took it.
   Outcome message(const std::string& text);
   // On success `text` is the status object of docs/reference/control-protocol.md.

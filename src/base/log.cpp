@@ -111,16 +111,26 @@ Result<void> open_file(const std::string& path) {
   return {};
 }
 
-Result<bool> reopen() {
-  if (!file) return false;
+// Opens `path` at the descriptor of the log, and at standard output and error where they are the log.
+Result<void> open_in_place(const std::string& path) {
   std::vector<int> same;
   for (const int fd : {STDOUT_FILENO, STDERR_FILENO})
     if (are_same(fd, file.get())) same.push_back(fd);
-  const auto opened = UniqueFd::adopt(::open(path_of_file.c_str(), file_flags, 0600));
-  if (!opened) return os_fail("open the log file", path_of_file, errno);
+  const auto opened = UniqueFd::adopt(::open(path.c_str(), file_flags, 0600));
+  if (!opened) return os_fail("open the log file", path, errno);
   ::dup3(opened.get(), file.get(), O_CLOEXEC);
   for (const int fd : same) ::dup2(file.get(), fd);
-  return true;
+  return {};
+}
+
+Result<bool> reopen() {
+  if (!file) return false;
+  return open_in_place(path_of_file).map([] { return true; });
+}
+
+Result<void> move_to(const std::string& path) {
+  if (!file) return fail("the log is no file of the master's (--log-file)");
+  return open_in_place(path).map([&] { path_of_file = path; });
 }
 
 void complete_with(std::function<std::string(std::string_view text)> function) {

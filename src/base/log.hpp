@@ -23,6 +23,10 @@ Result<void> open_file(const std::string& path);
 // error, logging continues in the old file.
 Result<bool> reopen();
 
+// Goes on in another file, at the same descriptor. The log must be a file (open_file()). On failure it stays
+// where it is.
+Result<void> move_to(const std::string& path);
+
 // The descriptor of the log; borrowed.
 int descriptor();
 

@@ -87,11 +87,11 @@ constexpr Milliseconds usual_interval{1'000}, least_interval{100};
 
 // Names of commands in other tools.
 constexpr std::pair<std::string_view, std::string_view> other_words[] = {
-    {"reload", "upgrade"}, {"restart", "upgrade"}, {"deploy", "upgrade"}, {"update", "upgrade"},
-    {"swap", "upgrade"},   {"run", "start"},       {"quit", "stop"},      {"shutdown", "stop"},
-    {"exit", "stop"},      {"ls", "list"},         {"ps", "list"},        {"log", "history"},
-    {"scale", "forks"},    {"workers", "forks"},   {"undo", "rollback"},  {"revert", "rollback"},
-    {"cancel", "abort"},   {"info", "status"},     {"test", "check"},     {"send", "message"}};
+    {"restart", "upgrade"}, {"deploy", "upgrade"}, {"update", "upgrade"},  {"swap", "upgrade"},
+    {"run", "start"},       {"quit", "stop"},      {"shutdown", "stop"},   {"exit", "stop"},
+    {"ls", "list"},         {"ps", "list"},        {"log", "history"},     {"scale", "forks"},
+    {"workers", "forks"},   {"undo", "rollback"},  {"revert", "rollback"}, {"cancel", "abort"},
+    {"info", "status"},     {"test", "check"},     {"send", "message"}};
 
 tl::unexpected<Error> unknown_command(const std::string& word) {
   for (const auto& [other, ours] : other_words)
@@ -165,6 +165,7 @@ Result<void> check_number(Command command, const std::string& value) {
 
 const char* wanted(Command command) {
   if (command == Command::message) return "a text";
+  if (command == Command::config) return "check FILE";
   return command == Command::forks ? "a number of workers, or auto" : "the path of a library";
 }
 
@@ -179,8 +180,9 @@ Result<void> take_value(Arguments& arguments, Split& line) {
   const bool optional =
       path || command == Command::rollback || command == Command::history || command == Command::receipt;
   const bool required = command == Command::message || command == Command::forks ||
-                        command == Command::check || command == Command::verify;
-  const std::size_t most = command == Command::verify ? 2 : optional || required ? 1 : 0;
+                        command == Command::check || command == Command::verify || command == Command::config;
+  const bool two = command == Command::verify || command == Command::config;
+  const std::size_t most = two ? 2 : optional || required ? 1 : 0;
   if (line.others.size() > most)
     return fail(fmt::format("{}: found {}, expected nothing more{}", word(command),
                             in_quotes(line.others[most]),
@@ -194,6 +196,8 @@ Result<void> take_value(Arguments& arguments, Split& line) {
         fmt::format("{}: found an empty path, expected one of a library, or none at all", word(command)));
   if (required && arguments.value.empty())
     return fail(fmt::format("{}: expected {}", word(command), wanted(command)));
+  if (command == Command::config && (arguments.value != "check" || arguments.second.empty()))
+    return fail(fmt::format("config: found {}, expected check FILE", in_quotes(arguments.value)));
   return check_number(command, arguments.value);
 }
 
@@ -310,6 +314,7 @@ Result<Arguments> parse_arguments(const Words& words, const Environment& environ
 
   arguments.detach = has("detach");
   arguments.json = has("json");
+  arguments.dry_run = has("dry-run");
   Result<void> done = check_options(*arguments.command, *line);
   const bool has_settings = *arguments.command == Command::start || *arguments.command == Command::check ||
                             *arguments.command == Command::verify;

@@ -22,13 +22,14 @@ struct Arguments {
   bool daemon = false;
   bool detach = false;
   bool json = false;
+  bool dry_run = false;
 
-  std::optional<Milliseconds> watch;                          // status: interval of repetition
-  std::string second;                                         // verify: path of the second library
-  std::string value;                                          // operand as typed: path, text or number
-  Client::Where where;                                        // of the instance
-  std::map<std::string, std::string> wishes;                  // upgrade: as in the protocol
-  std::string config;                                         // start: path; empty: none
+  std::optional<Milliseconds> watch;          // status: interval of repetition
+  std::string second;                         // verify: path of the second library; config: of the file
+  std::string value;                          // operand as typed: path, text or number
+  Client::Where where;                        // of the instance
+  std::map<std::string, std::string> wishes;  // upgrade: as in the protocol
+  std::string config;                         // start: path; empty: none
   std::vector<std::pair<std::string, std::string>> settings;  // start, verify: long names and values in order
   std::optional<std::vector<std::string>> application;        // start, verify: words after "--"
 };

@@ -11,7 +11,8 @@ constexpr std::array pages{
         "run an application (default: HEAD)",
         "Runs the release that the HEAD file names or, without a HEAD file, LIBRARY. Stays in the foreground "
         "and logs to stderr. `liveswap stop`, SIGTERM and SIGINT drain and stop the master; a second signal, "
-        "and `liveswap die`, stop it at once. SIGHUP upgrades to the file at the current path, SIGUSR1 opens "
+        "and `liveswap die`, stop it at once. SIGHUP upgrades to the file at the current path, with the "
+        "environment that the configuration file has now, SIGUSR1 opens "
         "the log file again, SIGQUIT writes the state to the log. Closing the terminal stops the master, "
         "unless it was started with nohup or --daemon. ARGs are passed to the application."},
     Page{Command::upgrade, "upgrade [LIBRARY]", "-u, --upgrade [LIBRARY]", "swap the code (default: HEAD)",
@@ -52,11 +53,27 @@ constexpr std::array pages{
          "the control protocol, with --watch one line each time."},
     Page{Command::forks, "forks N", "", "change the number of workers, 1 to 1024",
          "N may be auto: one for each CPU. Returns when the new slots are ready, or the removed ones empty."},
+    Page{Command::reload, "reload", "", "apply a changed configuration file",
+         "The master reads its configuration file (--config of the start) again, checks all of it, and "
+         "applies what "
+         "has changed: at once, or what concerns workers by a new generation of the same code, as an upgrade "
+         "does, "
+         "with canary, probation and revert. Options of the start's command line still win. What cannot be "
+         "changed "
+         "while the master runs is named, and then nothing is applied. A reload that fails leaves everything "
+         "as it "
+         "was. --dry-run prints what would be done; --json prints the answer of the control protocol."},
     Page{Command::check, "check LIBRARY [-- ARG...]", "", "would an upgrade to it work",
          "Needs no master. Lists every missing symbol and library, likely problems, and for a server that "
          "binds its own listeners (--entry main), what liveswap can observe. Then loads the library in a "
          "separate process and runs its self-test, as an upgrade does first. Exit status 1: an upgrade would "
          "be refused. ARGs are passed to the self-test."},
+    Page{Command::config, "config check FILE", "", "is a configuration file right",
+         "Needs no master. Prints every mistake with line, column, key, and what was found and expected; "
+         "exit status "
+         "2. Without a mistake prints one line; exit status 0. A file that names a user or group is checked "
+         "as for "
+         "root. Does not look whether paths and users of the file exist."},
     Page{Command::verify, "verify LIBRARY [SECOND] [-- ARG...]", "", "prove that upgrades lose nothing",
          "Needs no master. Starts LIBRARY in a separate instance on free ports, sends requests, upgrades it "
          "to SECOND (or to LIBRARY again) and back, injects faults, and reports what clients noticed. Exit "

@@ -26,6 +26,8 @@ Outcome ask(const Arguments& arguments) {
     case Command::history:
     case Command::receipt:
     case Command::status:
+    case Command::reload:
+    case Command::config:
     case Command::check:
     case Command::verify:
     case Command::list:

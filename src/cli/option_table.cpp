@@ -11,8 +11,10 @@ constexpr Commands upgrade = only(Command::upgrade);
 constexpr Commands swap = upgrade | only(Command::rollback);
 constexpr Commands check = only(Command::check);
 constexpr Commands json = swap | check | only(Command::verify) | only(Command::history) |
-                          only(Command::receipt) | only(Command::status) | only(Command::list);
+                          only(Command::receipt) | only(Command::status) | only(Command::list) |
+                          only(Command::reload) | only(Command::config);
 constexpr Commands pace = start | upgrade;
+constexpr Commands reload = only(Command::reload);
 constexpr Commands verify = only(Command::verify);
 
 constexpr std::array table{
@@ -50,7 +52,7 @@ constexpr std::array table{
     Option{"", "detach", "", swap, Section::client, "", "",
            "return when the upgrade or rollback is under way", "", Takes::nothing},
     Option{"", "json", "", json, Section::client, "", "",
-           "print the JSON document: of status, list, history, check, verify or a receipt",
+           "print the JSON document: of status, list, history, check, config, verify, a reload or a receipt",
            "upgrade and rollback print the receipt, and nothing else.", Takes::nothing},
     Option{
         "", "watch", "TIME", only(Command::status), Section::client, "100ms to 576h", "1s",
@@ -58,6 +60,8 @@ constexpr std::array table{
         "The time may be left out. A terminal shows the status in place, until Ctrl-C. Elsewhere each status "
         "is printed after the one before.",
         Takes::optional_text},
+    Option{"", "dry-run", "", reload, Section::client, "", "", "print what a reload would do, and do nothing",
+           "", Takes::nothing},
     Option{"", "queue", "", upgrade, Section::client, "", "", "wait while another upgrade runs",
            "One upgrade can wait. A newer one replaces it, and the one that waited is refused.",
            Takes::nothing},

@@ -47,6 +47,8 @@ int run_command(const Arguments& arguments) {
     case Command::status: return run_status(arguments);
     case Command::verify: return run_verify(arguments);
     case Command::check: return run_check(arguments);
+    case Command::config: return run_config(arguments);
+    case Command::reload: return run_reload(arguments);
     case Command::list: return run_list(arguments);
     case Command::version:
     case Command::help: break;

@@ -14,6 +14,8 @@ int run_verify(const Arguments& arguments);
 
 int run_list(const Arguments& arguments);
 int run_check(const Arguments& arguments);
+int run_config(const Arguments& arguments);
+int run_reload(const Arguments& arguments);
 
 // promote, abort, message, kill, die, stop, forks: print one line.
 int run_control(const Arguments& arguments);

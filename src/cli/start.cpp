@@ -30,6 +30,13 @@ std::string with_log_end(const std::string& text, const std::string& log_end, co
 int start_daemon(Options options) {
   const auto port = options.port;
   if (const auto prepared = prepare_log(options); prepared.status != ok) return report(prepared);
+  // A reload must not move the log of a background master.
+  if (const auto read = options.read_config)
+    options.read_config = [read, log = options.log_file](const std::string& text, Options& into) {
+      auto problems = read(text, into);
+      if (into.log_file.empty()) into.log_file = log;
+      return problems;
+    };
   const auto detached =
       run_in_background(options, [](const Options& settled) { return liveswap::run(settled); });
   const bool runs = !detached.child && detached.outcome.status == ok;

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <sstream>
 #include <string_view>
 
 #include "base/file.hpp"
 #include "config/address.hpp"
+#include "config/file_check.hpp"
 #include "config/settings.hpp"
 #include "config/validate.hpp"
 #include "config/values.hpp"
@@ -84,15 +87,8 @@ Result<void> apply(Options& options, const std::string& name, const std::string&
   return {};
 }
 
-}  // namespace
-
-Result<Options> start_options(const Arguments& arguments) {
-  Options options;
-  if (!arguments.config.empty()) {
-    auto loaded = config::load_yaml(arguments.config, options);
-    if (!loaded) return loaded;
-    options = std::move(*loaded);
-  }
+// Sets what the command line says.
+Result<void> take_command_line(Options& options, const Arguments& arguments) {
   const auto& settings = arguments.settings;
   const auto has = [&](std::string_view name) {
     return std::any_of(settings.begin(), settings.end(), [&](const auto& s) { return s.first == name; });
@@ -101,9 +97,45 @@ Result<Options> start_options(const Arguments& arguments) {
   if (has("health")) options.health.clear();
   if (has("privileged-port")) options.privileged_ports.clear();
   for (const auto& [name, text] : settings)
-    if (auto applied = apply(options, name, text); !applied) return tl::unexpected<Error>(applied.error());
+    if (auto applied = apply(options, name, text); !applied) return applied;
   if (!arguments.value.empty()) options.target = absolute_path(arguments.value, current_directory());
   if (arguments.application) options.arguments = *arguments.application;
+  return {};
+}
+
+// Options::read_config for a file at `path`.
+std::string read_again(const std::string& path, const Arguments& arguments, const std::string& text,
+                       Options& options) {
+  const auto directory = std::filesystem::path(path).parent_path().string();
+  auto parsed = config::parse_yaml(text, path, directory, {});
+  if (!parsed) return parsed.error().text;
+  if (auto taken = take_command_line(*parsed, arguments); !taken) return taken.error().text;
+  auto valid = config::validate(std::move(*parsed));
+  if (valid) {
+    options = std::move(*valid);
+    return "";
+  }
+  std::string problems;
+  std::istringstream lines(valid.error().text);
+  for (std::string line; std::getline(lines, line);)
+    problems += (problems.empty() ? "" : "\n") + config::problem_text(config::located(line, text), path);
+  return problems;
+}
+
+}  // namespace
+
+Result<Options> start_options(const Arguments& arguments) {
+  Options options;
+  if (!arguments.config.empty()) {
+    auto loaded = config::load_yaml(arguments.config, options);
+    if (!loaded) return loaded;
+    options = std::move(*loaded);
+    options.config_file = absolute_path(arguments.config, current_directory());
+    options.read_config = [path = options.config_file, arguments](const std::string& text, Options& into) {
+      return read_again(path, arguments, text, into);
+    };
+  }
+  if (auto taken = take_command_line(options, arguments); !taken) return tl::unexpected<Error>(taken.error());
   return config::validate(std::move(options));
 }
 

@@ -9,7 +9,7 @@ namespace liveswap::cli {
 // Options of a master: defaults, overridden by the configuration file, overridden by the command line.
 // --listen, --health and --privileged-port replace all from the file; --env and --limit replace those of the
 // same name. Relative paths on the command line are resolved against the working directory. Reads the
-// configuration file; validates.
+// configuration file; validates. With a configuration file, the options have config_file and read_config.
 Result<Options> start_options(const Arguments& arguments);
 
 }  // namespace liveswap::cli

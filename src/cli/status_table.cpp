@@ -128,6 +128,11 @@ std::string top(const Json& status, const Paragraphs& page) {
   if (member(status, "release_note").is_string()) lines += page.of("release", text(status, "release_note"));
   if (member(status, "record_note").is_string()) lines += page.of("record", text(status, "record_note"));
   lines += page.of("listeners", listener_line(status)) + listener_notes(status, page);
+  if (member(status, "config_file").is_string()) lines += page.of("config", text(status, "config_file"));
+  if (number(status, "forks_configured"))
+    lines +=
+        page.of("workers", fmt::format("{} by `liveswap forks`; configured: {}, which a restart goes back to",
+                                       text(status, "forks"), text(status, "forks_configured")));
   if (downtime.is_boolean() && !downtime.get<bool>())
     lines += page.of("upgrades", "kill and respawn: zero downtime is off");
   if (number(status, "max_memory"))

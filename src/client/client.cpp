@@ -79,6 +79,13 @@ Outcome Client::forks(unsigned count) {
   return tell(where_, protocol::Verb::forks, count == 0 ? "auto" : std::to_string(count));
 }
 
+Outcome Client::reload(bool dry_run, const Event& event) {
+  protocol::Command command;
+  command.verb = protocol::Verb::reload;
+  if (dry_run) command.wishes["dry_run"] = text_of(true);
+  return client::exchange(where_, std::move(command), event).outcome;
+}
+
 Outcome Client::message(const std::string& text) { return tell(where_, protocol::Verb::message, text); }
 
 Outcome Client::request(const std::string& json, const Event& event) {

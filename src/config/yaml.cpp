@@ -18,8 +18,6 @@
 namespace liveswap::config {
 namespace {
 
-constexpr std::size_t size_limit = std::size_t{1024} * 1024;
-
 Result<std::string> as_it_is(const std::string& text) { return text; }
 
 Result<std::string> listener_name(const std::string& text) {
@@ -159,7 +157,7 @@ std::vector<std::string_view> key_names() {
 }
 
 Result<Options> load_yaml(const std::string& path, Options options) {
-  const auto text = read_small_file(path, size_limit);
+  const auto text = read_small_file(path, file_limit);
   if (!text) return tl::unexpected<Error>(text.error());
   const auto absolute = absolute_path(path, current_directory());
   return parse_yaml(*text, path, std::filesystem::path(absolute).parent_path().string(), std::move(options));

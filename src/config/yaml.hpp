@@ -9,6 +9,9 @@
 
 namespace liveswap::config {
 
+// The largest file, in bytes.
+inline constexpr std::size_t file_limit = std::size_t{1024} * 1024;
+
 // Overrides `options` with those in the configuration file. A key with a list or map replaces the old value
 // as a whole. To let the command line win, apply its options afterwards.
 //

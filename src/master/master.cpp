@@ -86,9 +86,7 @@ void Master::obey(Signals::Order order, const char* name) {
     case Signals::Order::upgrade: {
       log::info("{}: upgrading to what is at {}", name, engine_.release().path);
       const auto request = requests_.open({0, protocol::Verb::upgrade, false, {}, name, now()});
-      rollout::UpgradeRequest wish;
-      wish.pace = pace_of(options_);
-      return perform(engine_.upgrade(now(), request, wish));
+      return upgrade_with_environment(request, name);
     }
     case Signals::Order::reopen_log:
       if (const auto opened = log::reopen(); !opened)
@@ -208,6 +206,7 @@ void Master::notice(const std::string& text) const {
 }
 
 void Master::carry_out(const rollout::Answer& command) {
+  if (take_reload_answer(command)) return;
   const auto* request = requests_.find(command.request);
   if (!request) return;
   const char* verb = protocol::word(request->verb);
@@ -235,6 +234,7 @@ void Master::carry_out(const rollout::Quit& command) {
   constexpr const char* why = "the master was told to stop";
   history_answers_.give_up(why);
   resolver_.give_up(why);
+  config_reading_.give_up(why);
   soundness_.give_up(why);
   outcome_ = Outcome{command.ok ? ok : failed, text};
   uv_stop(&loop_);
@@ -246,7 +246,8 @@ void Master::carry_out(const rollout::Note& note) {
   if (note.kind == rollout::NoteKind::failed)
     failures_.add({note.request, note.text, pool_.last_output(note.worker), note.slot, note.generation,
                    pool_.pid(note.worker), now()});
-  notes_.log(note);
+  follow_reload(note);
+  notes_.log(without_reload(note));
   receipts_.add(note);
   // Send the event to the client that requested the upgrade.
   if (requests_.find(note.request)) requests_.event(note.request, notes_.event(note));

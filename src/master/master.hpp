@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 
+#include "config/reload.hpp"
 #include "liveswap.hpp"
 #include "master/app_listeners/listener_files.hpp"
 #include "master/control/open_requests.hpp"
@@ -22,6 +23,7 @@
 #include "master/releases/store_queries.hpp"
 #include "master/releases/store_tasks.hpp"
 #include "master/releases/unspawned_workers.hpp"
+#include "master/reload/config_reading.hpp"
 #include "master/report/notes.hpp"
 #include "master/report/status_report.hpp"
 #include "master/sockets/listeners.hpp"
@@ -130,6 +132,7 @@ class Master {
   void on_upgrade(rollout::RequestId request, const protocol::Command& command);
   void on_rollback(rollout::RequestId request, const protocol::Command& command);
   void on_forks(rollout::RequestId request, const protocol::Command& command);
+  Result<void> set_forks(rollout::RequestId request, unsigned slots);
   void on_message(rollout::RequestId request, const std::string& text);
   void on_status(rollout::RequestId request);
   void find_earlier(rollout::RequestId request, const std::string& which, rollout::UpgradeRequest wish);
@@ -138,6 +141,38 @@ class Master {
   void answer_or_give_up(rollout::RequestId request, const std::function<void()>& work);
   void count_connections(const std::set<rollout::WorkerId>& workers, Milliseconds limit,
                          WorkerQuery::Done done);
+
+  // reloading.cpp: the configuration file is read again
+  struct PendingReload {
+    rollout::RequestId request = 0;  // of the client; for SIGHUP, of the upgrade
+    rollout::RequestId growing = 0;  // of the step that adds slots; 0: not now
+    config::ReloadPlan plan;
+    Options before;
+    std::optional<spawn::Identity> identity;  // that belongs to `before`
+    unsigned forks_before = 0;
+    std::optional<unsigned> forks;  // still to be set
+    bool undone = false;            // `before` holds again
+  };
+  std::optional<std::string> reload_obstacle() const;
+  void on_reload(rollout::RequestId request, const protocol::Command& command);
+  void on_config(rollout::RequestId request, const ConfigReading::Outcome& found, bool dry_run);
+  void begin_reload(rollout::RequestId request, const ConfigReading::Found& found,
+                    const config::ReloadPlan& plan);
+  void grow_for_reload();
+  void end_growing(rollout::Answer answer);
+  void go_on_with_reload();
+  void note_reload();
+  void shrink_for_reload();
+  void follow_reload(const rollout::Note& note);
+  rollout::Note without_reload(rollout::Note note) const;
+  bool take_reload_answer(const rollout::Answer& answer);
+  void undo_reload();
+  void take_back_forks();
+  Result<void> move_log(const std::string& path) const;
+  void use(const Options& options, const std::optional<spawn::Identity>& identity);
+  WorkerPool::Profile worker_profile() const;
+  void upgrade_with_environment(rollout::RequestId request, const char* name);
+  void on_environment(rollout::RequestId request, const ConfigReading::Outcome& found, const char* name);
 
   uv_loop_t& loop_;
   Options options_;
@@ -153,6 +188,7 @@ class Master {
   HistoryAnswers history_answers_;
   StoreQueries resolver_;  // finds the release of a rollback; apart from `history_answers_`, so that clients'
                            // questions do not delay it
+  ConfigReading config_reading_;
   AppListeners app_listeners_;
   WorkerPool pool_;
   rollout::Engine engine_;
@@ -181,6 +217,7 @@ class Master {
   bool performing_ = false;
   rollout::Commands undone_;  // interrupted by an exception, to be carried out again
   Timer undone_timer_;
+  std::optional<PendingReload> reload_;
   unsigned steered_ = 0;
   std::string start_remark_;  // why the start runs another release than the committed one, or what was
                               // repaired; may be empty

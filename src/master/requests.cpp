@@ -51,6 +51,7 @@ void Master::begin(rollout::RequestId request, const protocol::Command& command)
     case protocol::Verb::stop: perform(engine_.stop(now(), request, false)); break;
     case protocol::Verb::message: on_message(request, command.value); break;
     case protocol::Verb::forks: on_forks(request, command); break;
+    case protocol::Verb::reload: on_reload(request, command); break;
     case protocol::Verb::status: on_status(request); break;
     case protocol::Verb::history: history_answers_.list(request, command.value); break;
     case protocol::Verb::receipt: history_answers_.receipt(request, command.value); break;
@@ -155,14 +156,18 @@ void Master::on_forks(rollout::RequestId request, const protocol::Command& comma
     return;
   }
   const unsigned slots = *count == 0 ? usable_cpus() : *count;
+  if (const auto set = set_forks(request, slots); !set)
+    requests_.refuse(request, protocol::Refusal::failed, set.error().text);
+}
+
+// Has the engine change the number of slots, and answer the request. An error: nothing has begun.
+Result<void> Master::set_forks(rollout::RequestId request, unsigned slots) {
   if (!engine_.under_way() && slots > engine_.fork_count()) {
-    if (auto grown = listeners_.grow(slots); !grown) {
-      requests_.refuse(request, protocol::Refusal::failed, grown.error().text);
-      return;
-    }
+    if (auto grown = listeners_.grow(slots); !grown) return grown;
     steered_ = slots;
   }
   perform(engine_.forks(now(), request, slots));
+  return {};
 }
 
 void Master::on_message(rollout::RequestId request, const std::string& text) {

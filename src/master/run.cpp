@@ -21,6 +21,7 @@
 #include "protocol/instance.hpp"
 #include "release/head.hpp"
 #include "rollout/start.hpp"
+#include "spawn/identity.hpp"
 #include "spawn/obstacle.hpp"
 #include "spawn/worker_host.hpp"
 
@@ -162,7 +163,7 @@ Outcome run_settled(const Options& options) {
   const auto store = store_request(*host, output);
   if (::access(store.program.c_str(), X_OK) != 0)
     return give_up(os_error("execute the release store beside the worker host", store.program, errno));
-  const auto identity = master::find_identity(options.user, options.group);
+  const auto identity = spawn::find_identity(options.user, options.group);
   if (!identity) return {usage, identity.error().text};
   if (::geteuid() == 0 && !*identity)
     log::warning(

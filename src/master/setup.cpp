@@ -1,8 +1,6 @@
 #include "master/setup.hpp"
 
 #include <fmt/format.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sched.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -18,17 +16,6 @@
 #include "protocol/instance.hpp"
 
 namespace liveswap::master {
-namespace {
-
-std::vector<gid_t> groups_of(const char* user, gid_t group) {
-  int count = 0;
-  ::getgrouplist(user, group, nullptr, &count);
-  std::vector<gid_t> groups(static_cast<std::size_t>(std::max(count, 1)), group);
-  ::getgrouplist(user, group, groups.data(), &count);
-  return groups;
-}
-
-}  // namespace
 
 unsigned usable_cpus() {
   cpu_set_t set;
@@ -52,27 +39,6 @@ Options settle_options(Options options) {
   options.runtime_dir = instance.runtime_dir;
   if (options.head.empty()) options.head = instance.head_path();
   return options;
-}
-
-Result<std::optional<spawn::Identity>> find_identity(const std::string& user, const std::string& group) {
-  if (user.empty() && group.empty()) return std::optional<spawn::Identity>();
-  spawn::Identity identity{::geteuid(), ::getegid(), {}};
-  if (!user.empty()) {
-    const auto number = number_in<unsigned>(user);
-    const passwd* entry = number ? ::getpwuid(*number) : ::getpwnam(user.c_str());
-    if (!entry && !number) return fail(fmt::format("user: there is no user \"{}\"", user));
-    identity.user = entry ? entry->pw_uid : *number;
-    if (entry) identity.group = entry->pw_gid;
-    if (entry) identity.groups = groups_of(entry->pw_name, entry->pw_gid);
-  }
-  if (!group.empty()) {
-    const auto number = number_in<unsigned>(group);
-    const struct group* entry = number ? ::getgrgid(*number) : ::getgrnam(group.c_str());
-    if (!entry && !number) return fail(fmt::format("group: there is no group \"{}\"", group));
-    identity.group = entry ? entry->gr_gid : *number;
-  }
-  if (identity.groups.empty()) identity.groups = {identity.group};
-  return std::optional<spawn::Identity>(identity);
 }
 
 std::vector<std::pair<int, rlimit>> resource_limits(const std::vector<ResourceLimit>& limits) {

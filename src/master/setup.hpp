@@ -18,9 +18,6 @@ unsigned usable_cpus();
 // directories.
 Options settle_options(Options options);
 
-// The user and group that workers run as; nullopt: neither is configured.
-Result<std::optional<spawn::Identity>> find_identity(const std::string& user, const std::string& group);
-
 std::vector<std::pair<int, rlimit>> resource_limits(const std::vector<ResourceLimit>& limits);
 
 // The secret that a command over TCP must contain.

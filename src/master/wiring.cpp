@@ -35,6 +35,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       store_(options_.state_dir),
       history_answers_(loop, tools_.store, options_.state_dir, requests_),
       resolver_(loop, tools_.store, resolvers, reading_limit),
+      config_reading_(loop, tools_.store),
       app_listeners_(listeners_, app_listener_rules(options_, worker_request.identity),
                      [this](rollout::WorkerId id, std::uint32_t kind, std::int32_t value,
                             const Extras& extras) { return pool_.tell(id, kind, value, extras); }),

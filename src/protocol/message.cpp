@@ -14,9 +14,9 @@
 namespace liveswap::protocol {
 namespace {
 
-constexpr std::array verbs{Verb::upgrade, Verb::rollback, Verb::promote, Verb::abort,
-                           Verb::kill,    Verb::die,      Verb::stop,    Verb::message,
-                           Verb::forks,   Verb::status,   Verb::history, Verb::receipt};
+constexpr std::array verbs{Verb::upgrade, Verb::rollback, Verb::promote, Verb::abort, Verb::kill,
+                           Verb::die,     Verb::stop,     Verb::message, Verb::forks, Verb::reload,
+                           Verb::status,  Verb::history,  Verb::receipt};
 
 constexpr std::array<std::string_view, 5> members_of_all{"cmd", "value", "token", "cwd", "detach"};
 
@@ -52,11 +52,12 @@ Result<std::string> value_member(const Json& object, Verb verb) {
   return text_member(object, "value");
 }
 
-// Stores the per-upgrade options. For upgrade and rollback, an unknown member is an error, because it may be
-// a misspelled option. Other commands may have unknown members, as in the original implementation of this
-// protocol.
+// Stores the options of a request. For upgrade, rollback and reload, an unknown member is an error, because
+// it may be a misspelled option. Other commands may have unknown members, as in the original implementation
+// of this protocol.
 Result<void> take_wishes(const Json& object, Command& command) {
-  if (command.verb != Verb::upgrade && command.verb != Verb::rollback) return {};
+  if (command.verb != Verb::upgrade && command.verb != Verb::rollback && command.verb != Verb::reload)
+    return {};
   for (const auto& [name, value] : object.items()) {
     if (std::find(members_of_all.begin(), members_of_all.end(), name) != members_of_all.end()) continue;
     if (value.is_null()) continue;
@@ -99,6 +100,7 @@ const char* word(Verb verb) {
     case Verb::stop: return "stop";
     case Verb::message: return "message";
     case Verb::forks: return "forks";
+    case Verb::reload: return "reload";
     case Verb::status: return "status";
     case Verb::history: return "history";
     case Verb::receipt: return "receipt";

@@ -22,6 +22,7 @@ enum class Verb {
   stop,
   message,
   forks,
+  reload,
   status,
   history,
   receipt,

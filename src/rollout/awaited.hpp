@@ -35,6 +35,9 @@ class AwaitedListeners {
   };
   explicit AwaitedListeners(const Limits& limits) : limits_(limits) {}
 
+  // Other limits from now on.
+  void set_limits(const Limits& limits) { limits_ = limits; }
+
   struct Place {
     unsigned slot = 0;
     Generation generation = 0;

@@ -7,6 +7,13 @@ namespace liveswap::rollout {
 Engine::Engine(const Settings& settings)
     : settings_(settings), random_(settings.seed), forks_(settings.forks), slots_(settings.forks) {}
 
+void Engine::configure(const Settings& settings) {
+  const auto seed = settings_.seed;
+  settings_ = settings;
+  settings_.forks = forks_;
+  settings_.seed = seed;
+}
+
 const Engine::Target* Engine::goal() const {
   if (rolling()) return &upgrade_->to;
   return committed_ ? &*committed_ : nullptr;

@@ -49,6 +49,10 @@ class Engine {
   // Drain all workers and quit. `at_once`: by force, also when a drain is under way.
   Commands stop(Time now, RequestId request, bool at_once);
 
+  // Other settings from now on, except for the number of slots and the seed. Workers that start or drain keep
+  // their deadlines. Not while an upgrade rolls, except to set back what was set for it.
+  void configure(const Settings& settings);
+
   // Outcomes of commands. `remark`: added to the answer; may be empty.
   Commands prepared(Time now, const Release& release, const std::string& remark = "");
   Commands prepare_failed(Time now, const std::string& text);
@@ -119,6 +123,8 @@ class Engine {
   unsigned fork_count() const { return forks_; }
   Generation generation() const { return committed_ ? committed_->generation : 0; }
   Release release() const { return committed_ ? committed_->release : Release{}; }
+  // The settings of the committed generation's workers.
+  Profile profile() const { return committed_ ? committed_->profile : 0; }
   bool running() const;  // a release is committed, and no upgrade is under way
   bool stopping() const { return stopping_.has_value(); }
   bool preparing() const { return upgrade_ && upgrade_->phase == Phase::preparing; }
@@ -152,6 +158,7 @@ class Engine {
   struct Target {
     Generation generation = 0;
     Release release;
+    Profile profile = 0;
   };
   enum class Phase { preparing, rolling, baking, flipping, probation, committing, reverting };
   struct Upgrade {
@@ -160,6 +167,7 @@ class Engine {
     bool urgent = false;  // a rollback: waits neither for memory nor for draining workers
     Phase phase = Phase::rolling;
     Pace pace;
+    std::optional<Profile> profile;
     Target to;
     std::string reason;            // why the upgrade reverts
     std::string remark;            // for `started`, and for the answer

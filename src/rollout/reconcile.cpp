@@ -138,7 +138,7 @@ void Engine::spawn(Time now, unsigned slot, const Target& target) {
   slots_[slot].respawn_at.reset();
   const auto it = workers_.emplace(worker.id, worker).first;
   slots_[slot].workers.push_back(worker.id);
-  out_.push_back(Spawn{worker.id, slot, target.generation, target.release, worker.staged});
+  out_.push_back(Spawn{worker.id, slot, target.generation, target.release, worker.staged, target.profile});
   note(NoteKind::spawned, it->second, now);
 }
 

@@ -16,6 +16,8 @@ namespace liveswap::rollout {
 using Time = std::chrono::milliseconds;  // on any monotonic clock
 using WorkerId = std::uint64_t;          // assigned by the engine, never reused
 using Generation = std::uint64_t;
+// The settings of a worker's process. The caller numbers and keeps them; 0 are those of the start.
+using Profile = unsigned;
 using RequestId = std::uint64_t;  // assigned by the caller, names the Answer's receiver; 0: none
 
 // What is rolled out: the path as requested, and the SHA-256 of the file found there.
@@ -81,6 +83,8 @@ struct Awaits {
 struct UpgradeRequest {
   std::string path;                // empty: the committed release's path
   std::optional<Release> release;  // from the store, already checked: no preparation
+  // Settings for the new generation; nullopt: those of the committed one.
+  std::optional<Profile> profile = std::nullopt;
   Pace pace;
   bool queue = false;     // wait for the current upgrade; a newer queued request replaces this one
   std::string remark;     // for `started` and the answer; may be empty
@@ -108,6 +112,7 @@ struct Spawn {  // → worker events; exited() at once if it cannot be spawned
   Generation generation;
   Release release;
   bool staged;  // its sockets get no connection before the Flip
+  Profile profile = 0;
 };
 struct Drain {
   WorkerId worker;

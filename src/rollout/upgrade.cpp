@@ -15,6 +15,7 @@ void Engine::begin_upgrade(Time now, RequestId id, const UpgradeRequest& request
   upgrade_->request = id;
   upgrade_->asked = request.path;
   upgrade_->pace = request.pace;
+  upgrade_->profile = request.profile;
   upgrade_->urgent = request.overtake;
   upgrade_->remark = request.remark;
   if (request.release) {
@@ -29,7 +30,7 @@ void Engine::begin_upgrade(Time now, RequestId id, const UpgradeRequest& request
 
 void Engine::begin_rolling(const Release& release) {
   upgrade_->phase = Phase::rolling;
-  upgrade_->to = {++last_generation_, release};
+  upgrade_->to = {++last_generation_, release, upgrade_->profile.value_or(profile())};
   upgrade_->deadline.reset();
   upgrade_->flip_ahead = upgrade_->pace.flip && committed_ && settings_.zero_downtime;
   for (Slot& slot : slots_) slot.turn = false;
@@ -49,7 +50,7 @@ bool Engine::begin_queued(Time now) {
 
 Commands Engine::prepared(Time now, const Release& release, const std::string& remark) {
   if (upgrade_ && upgrade_->phase == Phase::preparing) {
-    upgrade_->remark = joined(same_content(release), remark);
+    upgrade_->remark = joined(joined(same_content(release), remark), upgrade_->remark);
     begin_rolling(release);
   }
   return done(now);

@@ -13,6 +13,10 @@
 //       ID,ID,… or empty.
 //   liveswap-store hash PATH
 //       The id that PATH has; copies nothing.
+//   liveswap-store read PATH LIMIT
+//       The text of a regular file of at most LIMIT bytes.
+//   liveswap-store identity USER GROUP
+//       The numbers of a user and a group (spawn/identity.hpp). One of the two may be empty.
 //   liveswap-store history STATE_DIR COUNT
 //   liveswap-store receipt STATE_DIR NUMBER|newest
 //       The line that answers the command of that name.
@@ -20,7 +24,7 @@
 //       The release for a rollback to WHICH (release/rollback_target.hpp). CURRENT and WHICH may be empty.
 //
 // The result is one frame on the channel at descriptor 3 (contract/channel.h):
-//   TASK_DONE, value 0  success; JSON (in a memfd for history and receipt). Exit status 0
+//   TASK_DONE, value 0  success; JSON, or a text (in a memfd for read, history and receipt). Exit status 0
 //   TASK_DONE, value 1  the reason why the file is unfit or the request has no answer. LIVESWAP_EXIT_LOAD
 //   FAILED, stage open  another reason, such as a full disk. LIVESWAP_EXIT_LOAD
 #include <cstdio>

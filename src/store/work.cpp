@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "base/file.hpp"
 #include "base/log.hpp"
 #include "protocol/line_buffer.hpp"
 #include "protocol/message.hpp"
@@ -15,6 +16,7 @@
 #include "release/sha256.hpp"
 #include "release/soundness.hpp"
 #include "release/store.hpp"
+#include "spawn/identity.hpp"
 
 namespace liveswap::store {
 namespace {
@@ -46,6 +48,19 @@ Answer take(const Words& words) {
                       {"how", taken->how},
                       {"seal", taken->seal},
                       {"private_libraries", taken->private_libraries}});
+}
+
+// The text of a file, for the master, which must not block.
+Answer read(const Words& words) {
+  auto text = read_small_file(words[1], *as_number(words[2]));
+  return text ? Answer(Done{std::move(*text), true}) : refused(text.error());
+}
+
+Answer identity(const Words& words) {
+  const auto found = spawn::find_identity(words[1], words[2]);
+  if (!found) return refused(found.error());
+  if (!*found) return refused({"found neither a user nor a group"});
+  return json_answer({{"user", (*found)->user}, {"group", (*found)->group}, {"groups", (*found)->groups}});
 }
 
 Answer collect(const Words& words) {
@@ -167,6 +182,8 @@ constexpr Verb verbs[]{{"take", 4, 4, 0, take},
                        {"examine", 5, 5, 0, examine},
                        {"substitute", 6, any, 3, find_substitute},
                        {"hash", 2, 2, 0, hash},
+                       {"read", 3, 3, 2, read},
+                       {"identity", 3, 3, 0, identity},
                        {"history", 3, 3, 2, list_history},
                        {"receipt", 3, 3, 0, find_receipt},
                        {"earlier", 5, any, 2, find_earlier}};

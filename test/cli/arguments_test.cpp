@@ -212,8 +212,8 @@ TEST_CASE("mistakes") {
       {{"forks"}, "forks: expected a number of workers, or auto"},
       {{"kill", "--forks", "2"}, "--forks means nothing to kill, only to start"},
       {{"kill", "--json"},
-       "--json means nothing to kill, only to upgrade, rollback, history, receipt, status, check, verify, "
-       "list"},
+       "--json means nothing to kill, only to upgrade, rollback, history, receipt, status, reload, check, "
+       "config, verify, list"},
       {{"upgrade", "--settle", "1s"}, "--settle means nothing to upgrade, only to start"},
       {{"upgrade", "--canary", "x"},
        "--canary: found \"x\", expected a number from 0 to 1024 or a share from 0% to 1000%"},
@@ -229,17 +229,37 @@ TEST_CASE("mistakes") {
       {{"start", "--timeout", "2s"},
        "--timeout means nothing to start, only to upgrade, rollback, promote, abort, history, receipt, "
        "message, kill, "
-       "die, stop, status, forks"},
+       "die, stop, status, forks, reload"},
       {{"upgrade", "--json=yes"}, "--json takes no value, found \"yes\""},
       {{"kill", "-p", "70000"}, "--port: found \"70000\", expected a number from 1 to 65535"},
       {{"-p", "3001"},
        "expected a command: start, upgrade, rollback, promote, abort, history, receipt, message, kill, die, "
-       "stop, status, forks, check, verify, list, version, help"},
-      {{"reload"}, "unknown command \"reload\", did you mean \"upgrade\"?"},
+       "stop, status, forks, reload, check, config, verify, list, version, help"},
+      {{"deploy"}, "unknown command \"deploy\", did you mean \"upgrade\"?"},
+      {{"config"}, "config: expected check FILE"},
+      {{"config", "check"}, "config: found \"check\", expected check FILE"},
+      {{"config", "chek", "a.yaml"}, "config: found \"chek\", expected check FILE"},
+      {{"config", "check", "a.yaml", "b.yaml"}, "config: found \"b.yaml\", expected nothing more"},
+      {{"reload", "a.yaml"}, "reload: found \"a.yaml\", expected nothing more"},
+      {{"upgrade", "--dry-run"}, "--dry-run means nothing to upgrade, only to reload"},
       {{"help", "quit"}, "unknown command \"quit\", did you mean \"stop\"?"},
   };
   for (const auto& [words, text] : rows) CHECK(error_of(words) == text);
   CHECK(error_of({"kill", "-p"}).find("missing an argument") != std::string::npos);
+}
+
+TEST_CASE("reload and config check") {
+  const auto reload = parse_arguments({"reload", "--dry-run", "--json", "-p", "3001"}, {});
+  REQUIRE_MESSAGE(reload, reload.error().text);
+  CHECK(reload->command == Command::reload);
+  CHECK(reload->dry_run);
+  CHECK(reload->json);
+  CHECK(reload->where.port == 3001);
+  const auto check = parse_arguments({"config", "check", "a.yaml", "--json"}, {});
+  REQUIRE_MESSAGE(check, check.error().text);
+  CHECK(check->command == Command::config);
+  CHECK(check->second == "a.yaml");
+  CHECK_FALSE(check->dry_run);
 }
 
 TEST_CASE("check: a library, its own options, and arguments for the self-test") {

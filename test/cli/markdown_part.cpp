@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "cli/command_table.hpp"
+#include "config/reload.hpp"
 #include "config/yaml.hpp"
 #include "made_parts.hpp"
 
@@ -114,12 +115,19 @@ Key key_called(std::string_view name) {
   return {name, std::string(option->values), std::string(option->preset), same};
 }
 
+std::string_view applied_by_reload(std::string_view key) {
+  for (const auto& rule : config::reload_rules())
+    if (rule.key == key) return config::word(rule.applies);
+  throw std::runtime_error(fmt::format("nothing is known of a reload of the key {}", key));
+}
+
 std::string keys() {
-  std::string text = "| key | value | default | on the command line |\n|---|---|---|---|\n";
+  std::string text =
+      "| key | value | default | on the command line | applied by reload |\n|---|---|---|---|---|\n";
   for (const auto name : config::key_names()) {
     const Key key = key_called(name);
-    text += fmt::format("| `{}` | {} | {} | {} |\n", name, marked_up(key.values),
-                        in_a_cell(marked_up(in_code(key.preset))), key.same);
+    text += fmt::format("| `{}` | {} | {} | {} | {} |\n", name, marked_up(key.values),
+                        in_a_cell(marked_up(in_code(key.preset))), key.same, applied_by_reload(name));
   }
   return text;
 }

@@ -140,6 +140,29 @@ TEST_CASE("liveswap-store refuses a file that is not fit for it, and says what e
   CHECK(run({"hash", dir / "none.so"}).kind == LIVESWAP_FAILED);
 }
 
+TEST_CASE("liveswap-store reads a small file for the master, and looks up users and groups") {
+  const TempDir dir;
+  put(dir / "c.yaml", "forks: 2\n");
+  const auto read = run({"read", dir / "c.yaml", "9"});
+  CHECK(read.kind == LIVESWAP_TASK_DONE);
+  CHECK(read.value == 0);
+  CHECK(read.document == "forks: 2\n");
+  for (const std::string& path : {dir / "c.yaml", dir / "none.yaml", dir.path()}) {
+    const auto refused = run({"read", path, "8"});
+    CHECK(refused.kind == LIVESWAP_TASK_DONE);
+    CHECK(refused.value == 1);
+    CHECK(contains(refused.text, path));
+  }
+  const auto root = run({"identity", "root", ""}).json();
+  CHECK(root["user"] == 0);
+  CHECK(root["groups"].is_array());
+  CHECK(run({"identity", "12345", "23456"}).json() ==
+        Json{{"user", 12345}, {"group", 23456}, {"groups", {23456}}});
+  const auto nobody = run({"identity", "no-such-user", ""});
+  CHECK(nobody.value == 1);
+  CHECK(nobody.text == "user: there is no user \"no-such-user\"");
+}
+
 TEST_CASE("liveswap-store removes what is not named, and nothing when a word is no id") {
   const TempDir dir;
   const std::string a(64, 'a');
@@ -302,6 +325,9 @@ TEST_CASE("liveswap-store does nothing without a master or with other words") {
                                                 {"examine", dir.path(), "0", "x"},
                                                 {"substitute", dir.path(), "0", "9", "", "", "x"},
                                                 {"hash"},
+                                                {"read", dir / "f"},
+                                                {"read", dir / "f", "x"},
+                                                {"identity", "root"},
                                                 {"hash", "a", "b"},
                                                 {"other", dir.path()}}) {
     const auto outcome = run(words);

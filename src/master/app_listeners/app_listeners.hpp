@@ -51,6 +51,12 @@ class AppListeners {
   AppListeners(Listeners& listeners, Rules rules, Send send)
       : listeners_(listeners), rules_(std::move(rules)), send_(std::move(send)), awaited_(rules_.awaited) {}
 
+  // Other rules from now on. Listeners that exist keep those that they were made with.
+  void follow(Rules rules) {
+    rules_ = std::move(rules);
+    awaited_.set_limits(rules_.awaited);
+  }
+
   // A worker has been spawned with the sockets of `set`; left(): the worker has exited.
   void joined(rollout::WorkerId worker, const rollout::AwaitedListeners::Place& place, pid_t pid,
               const Listeners::Hold& set);

@@ -13,12 +13,18 @@ constexpr Milliseconds drain_grace{100};
 }  // namespace
 
 HealthRounds::HealthRounds(uv_loop_t& loop, const rollout::Engine& engine, Milliseconds interval,
-                           const MakeProber& make_prober, Handlers handlers)
+                           MakeProber make_prober, Handlers handlers)
     : engine_(engine),
       interval_(interval),
+      make_prober_(std::move(make_prober)),
       handlers_(std::move(handlers)),
-      prober_(make_prober([this](const rollout::Probe& found) { on_probed(found); })),
+      prober_(make_prober_([this](const rollout::Probe& found) { on_probed(found); })),
       timer_(loop) {}
+
+void HealthRounds::renew(Milliseconds interval) {
+  interval_ = interval;
+  prober_ = make_prober_([this](const rollout::Probe& found) { on_probed(found); });
+}
 
 void HealthRounds::follow() {
   const std::string phase = engine_.judging() ? engine_.phase() : "";

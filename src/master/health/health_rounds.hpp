@@ -29,8 +29,11 @@ class HealthRounds {
   };
   using MakeProber = std::function<std::unique_ptr<Prober>(Prober::Done)>;
 
-  HealthRounds(uv_loop_t& loop, const rollout::Engine& engine, Milliseconds interval,
-               const MakeProber& make_prober, Handlers handlers);
+  HealthRounds(uv_loop_t& loop, const rollout::Engine& engine, Milliseconds interval, MakeProber make_prober,
+               Handlers handlers);
+
+  // The interval and the probes have changed.
+  void renew(Milliseconds interval);
 
   // Call after every event of the engine: the phase may have changed.
   void follow();
@@ -47,7 +50,8 @@ class HealthRounds {
   void on_probed(const rollout::Probe& found);
 
   const rollout::Engine& engine_;
-  const Milliseconds interval_;
+  Milliseconds interval_;
+  MakeProber make_prober_;
   Handlers handlers_;
   std::unique_ptr<Prober> prober_;
   Timer timer_;

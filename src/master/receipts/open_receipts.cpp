@@ -75,6 +75,11 @@ Json release_json(const rollout::Release& release, rollout::Generation generatio
           {"generation", known(generation > 0, generation)}};
 }
 
+// A reload that changes only settings of the master has no workers to tell of.
+bool changes_workers(const Json& receipt) {
+  return json::text(receipt, "kind") != "reload" || !json::list(receipt, "slots").empty();
+}
+
 }  // namespace
 
 OpenReceipts::OpenReceipts(uv_loop_t& loop, release::History history, Sources sources)
@@ -179,7 +184,7 @@ OpenReceipts::Closed OpenReceipts::close(rollout::RequestId request, rollout::Ve
   const bool committed = verdict == rollout::Verdict::ok || verdict == rollout::Verdict::unreachable;
   const std::string outcome = committed ? "ok" : protocol::word(refusal_of(verdict));
   Json document = entry.mapped().finish(now(), outcome, reason);
-  if (outcome == "ok" && json::text(document, "kind") != "start")
+  if (outcome == "ok" && json::text(document, "kind") != "start" && changes_workers(document))
     document["reason"] = release::success_text(document, reason);
   // A refused upgrade has never begun, so these members have no meaning.
   if (outcome == "refused")

@@ -51,6 +51,8 @@ Json StatusReport::json(const WorkerQuery::Answers& connections) const {
                               {"ago_ms", (time - last->at).count()}};
   if (const auto request = from_.engine.upgrading()) report["upgrade"] = upgrade(*request);
   if (const auto request = from_.engine.queued()) report["queued"] = queued(*request);
+  if (!from_.options.config_file.empty()) report["config_file"] = from_.options.config_file;
+  if (from_.options.forks != from_.engine.fork_count()) report["forks_configured"] = from_.options.forks;
   if (from_.options.max_memory > 0) report["max_memory"] = from_.options.max_memory;
   return report;
 }

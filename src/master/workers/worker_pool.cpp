@@ -54,22 +54,37 @@ WorkerPool::WorkerPool(uv_loop_t& loop, Template base, const Listeners& listener
       app_listeners_(app_listeners),
       handlers_(std::move(handlers)) {}
 
+rollout::Profile WorkerPool::add_profile(Profile profile, rollout::Profile committed) {
+  std::erase_if(profiles_, [&](const auto& one) { return one.first != committed; });
+  profiles_.emplace(++last_profile_, std::move(profile));
+  return last_profile_;
+}
+
+void WorkerPool::set_limits(std::optional<rollout::Time> drain_limit, rollout::Time term_grace) {
+  base_.drain_limit = drain_limit;
+  base_.term_grace = term_grace;
+}
+
 spawn::Request WorkerPool::request_for(const rollout::Spawn& order) const {
-  spawn::Request request = base_.request;
+  const auto found = profiles_.find(order.profile);
+  const Profile profile = found != profiles_.end()
+                              ? found->second
+                              : Profile{base_.request, base_.application_arguments, base_.more};
+  spawn::Request request = profile.request;
   std::vector<std::string> words{"--slot",        std::to_string(order.slot),
                                  "--generation",  std::to_string(order.generation),
                                  "--drain-limit", milliseconds_or_none(base_.drain_limit),
                                  "--term-grace",  std::to_string(base_.term_grace.count()),
                                  "--listeners",   listeners_.names()};
-  words.insert(words.end(), base_.more.begin(), base_.more.end());
+  words.insert(words.end(), profile.more.begin(), profile.more.end());
   // At the front: the worker host reads the first variable of this name, and the configured environment may
   // contain another.
   request.environment.insert(request.environment.begin(),
                              fmt::format(LIVESWAP_WORKER_VARIABLE "={}", fmt::join(words, "\n")));
   request.arguments = {base_.file_of(order.release)};
   spawn::add_library_path(request.environment, release::Store::needed(request.arguments.front()));
-  request.arguments.insert(request.arguments.end(), base_.application_arguments.begin(),
-                           base_.application_arguments.end());
+  request.arguments.insert(request.arguments.end(), profile.application_arguments.begin(),
+                           profile.application_arguments.end());
   request.descriptors.resize(LIVESWAP_FD_LISTENERS, -1);
   request.descriptors[LIVESWAP_FD_OUTPUT] = request.descriptors[1];
   request.descriptors[LIVESWAP_FD_ERROR] = request.descriptors[2];

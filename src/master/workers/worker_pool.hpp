@@ -49,8 +49,20 @@ class WorkerPool {
     Start start = WorkerProcess::start;  // replaced in tests
   };
 
+  // The settings of a worker's process that a reload may change; numbered by rollout::Profile.
+  struct Profile {
+    spawn::Request request;
+    std::vector<std::string> application_arguments;
+    std::vector<std::string> more;
+  };
+
   WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, AppListeners& app_listeners,
              Handlers handlers);
+
+  // Adds settings for a new generation and returns their number. Forgets all but these and `committed`.
+  rollout::Profile add_profile(Profile profile, rollout::Profile committed);
+  // For workers that start from now on.
+  void set_limits(std::optional<rollout::Time> drain_limit, rollout::Time term_grace);
 
   // If the spawn fails, exited() is called at once.
   void spawn(const rollout::Spawn& order);
@@ -126,6 +138,8 @@ class WorkerPool {
 
   uv_loop_t& loop_;
   Template base_;
+  std::map<rollout::Profile, Profile> profiles_;  // 0 is in `base_`
+  rollout::Profile last_profile_ = 0;
   const Listeners& listeners_;
   AppListeners& app_listeners_;
   Handlers handlers_;
