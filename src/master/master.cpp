@@ -1,5 +1,7 @@
 #include "master/master.hpp"
 
+#include <signal.h>
+
 #include <nlohmann/json.hpp>
 
 #include "base/log.hpp"
@@ -31,7 +33,10 @@ Result<void> Master::open_control(const std::string& token) {
 Outcome Master::run(const rollout::Release& start) {
   if (options_.handle_signals)
     signals_.emplace(loop_, [this](Signals::Order order, const char* name) { obey(order, name); });
-  if (options_.reap_children) reaper_.emplace(loop_);
+  if (options_.reap_children) {
+    reaper_.emplace(loop_);
+    stops_.emplace(loop_, SIGCHLD, [this] { pool_.look_for_stops(); });
+  }
   if (listeners_.bound().empty())
     log::info("no listener was configured (--listen): the application gets -1, and opens its own");
   for (const auto& listener : listeners_.bound())

@@ -211,6 +211,7 @@ class Master {
   StatusReport status_;
   std::optional<Signals> signals_;
   std::optional<Reaper> reaper_;
+  std::optional<SignalWatch> stops_;        // SIGCHLD: a worker may have been stopped
   std::list<std::unique_ptr<Task>> dying_;  // of cancelled preparations, until they are reaped
   std::unique_ptr<Preparation> preparation_;
   std::deque<rollout::Command> queue_;

@@ -189,7 +189,9 @@ void Master::on_message(rollout::RequestId request, const std::string& text) {
   });
 }
 
+// A program that embeds the master may keep SIGCHLD for itself (Options::reap_children).
 void Master::on_status(rollout::RequestId request) {
+  pool_.look_for_stops();
   std::set<rollout::WorkerId> workers;
   for (const auto& [id, worker] : engine_.workers())
     if (pool_.pid(id)) workers.insert(id);

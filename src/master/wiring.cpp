@@ -115,6 +115,7 @@ WorkerPool::Handlers Master::pool_handlers() {
         look_at_app_listeners();
         listener_files_.watch();
       },
+      [this](WorkerId id, bool is_stopped) { perform(engine_.stopped(now(), id, is_stopped)); },
   };
 }
 

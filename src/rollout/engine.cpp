@@ -32,6 +32,14 @@ bool Engine::served(unsigned slot) const {
   });
 }
 
+bool Engine::takes_connections(unsigned slot) const {
+  const auto& ids = slots_[slot].workers;
+  return std::any_of(ids.begin(), ids.end(), [&](WorkerId id) {
+    const Worker& worker = workers_.at(id);
+    return worker.state == WorkerState::ready && !worker.staged && !worker.stopped_since;
+  });
+}
+
 const Engine::Worker* Engine::find_active(unsigned slot, Generation generation) const {
   for (const WorkerId id : slots_[slot].workers) {
     const Worker& worker = workers_.at(id);
@@ -103,7 +111,7 @@ std::optional<Time> Engine::phase_end() const {
 std::set<unsigned> Engine::unserved_slots() const {
   std::set<unsigned> found;
   for (unsigned slot = 0; slot < forks_; ++slot)
-    if (!served(slot)) found.insert(slot);
+    if (!takes_connections(slot)) found.insert(slot);
   return found;
 }
 

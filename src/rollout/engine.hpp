@@ -84,6 +84,8 @@ class Engine {
   // The worker has stopped taking connections without a request. Open ones are finished as in any drain.
   Commands stopped_serving(Time now, WorkerId worker, const std::string& text);
   Commands exited(Time now, WorkerId worker, const Departure& departure);
+  // A signal has stopped the worker's process (SIGSTOP), or made it run again.
+  Commands stopped(Time now, WorkerId worker, bool is_stopped);
 
   // Time has passed. next_deadline(): when to call tick() next; nullopt: only events matter.
   Commands tick(Time now);
@@ -109,6 +111,7 @@ class Engine {
     std::optional<Time> settle_at;  // starting: counts as ready then
     std::optional<Time> proven_at;  // seen ready earlier; the end of the settle time
     DrainStep step = DrainStep::asked;
+    std::optional<Time> stopped_since;  // by a signal; such a worker does nothing until it is continued
     Awaits awaits;
   };
   struct Slot {
@@ -151,7 +154,7 @@ class Engine {
   std::optional<std::string> in_the_way_of_upgrade() const;
   // The request of the upgrade that started, or drains, this worker; 0: none.
   RequestId request_of(WorkerId worker) const;
-  // Slots without a ready worker.
+  // Slots without a ready worker that takes connections: new connections go to the other slots.
   std::set<unsigned> unserved_slots() const;
 
  private:
@@ -296,6 +299,7 @@ class Engine {
   unsigned canary() const;
   bool has_active(unsigned slot) const;
   bool served(unsigned slot) const;
+  bool takes_connections(unsigned slot) const;
   const Worker* find_active(unsigned slot, Generation generation) const;
   unsigned surge() const;
 

@@ -187,8 +187,10 @@ enum class NoteKind {  // one for each event of docs/reference/control-protocol.
   flipping,
   flipped,
   probation,
-  leaving,  // decided: the replaced workers leave
-  dropped,  // the new code leaves out a listener that the old code served
+  leaving,    // decided: the replaced workers leave
+  dropped,    // the new code leaves out a listener that the old code served
+  stopped,    // the worker's process was stopped by a signal (SIGSTOP)
+  continued,  // it runs again
 };
 
 // How a worker ended.

@@ -220,6 +220,15 @@ Commands Engine::exited(Time now, WorkerId id, const Departure& departure) {
   return done(now);
 }
 
+// A stopped worker is not replaced: somebody looks at it with a debugger, or continues it in a moment.
+Commands Engine::stopped(Time now, WorkerId id, bool is_stopped) {
+  const auto it = workers_.find(id);
+  if (it == workers_.end() || it->second.stopped_since.has_value() == is_stopped) return done(now);
+  it->second.stopped_since = is_stopped ? std::optional(now) : std::nullopt;
+  note(is_stopped ? NoteKind::stopped : NoteKind::continued, it->second, now);
+  return done(now);
+}
+
 // Call when a worker has failed or exited without being told to. In the generation that is rolled out: the
 // upgrade fails. In the committed generation: the slot respawns, with a backoff if its workers keep dying.
 void Engine::died(Time now, const Worker& worker, const std::string& reason) {

@@ -222,3 +222,23 @@ TEST_CASE("channel: descriptors that nobody has read go with it") {
   }
   CHECK(has_no_more_than(before));
 }
+
+TEST_CASE("a stop by a signal is reported once, and so is the continuation") {
+  Worker worker;
+  const pid_t pid = worker.process().pid();
+  CHECK(worker.process().take_stop() == std::nullopt);
+  const auto next = [&] {
+    std::optional<bool> found;
+    for (int i = 0; i < 5'000 && !(found = worker.process().take_stop()); ++i) ::poll(nullptr, 0, 1);
+    return found;
+  };
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(::kill(pid, SIGSTOP) == 0);
+    CHECK(next() == std::optional(true));
+    CHECK(worker.process().take_stop() == std::nullopt);
+    REQUIRE(::kill(pid, SIGCONT) == 0);
+    CHECK(next() == std::optional(false));
+    CHECK(worker.process().take_stop() == std::nullopt);
+  }
+  CHECK_FALSE(worker.ended);
+}

@@ -126,3 +126,27 @@ TEST_CASE("respawn: nobody is respawned while no worker more is allowed") {
   CHECK(script.pass(Time{30'000}) == "+30000 drain 2 5000");
   CHECK(script.crashed(2) == "spawn 3 in 0: A");
 }
+
+TEST_CASE("respawn: a worker that a signal has stopped is told, gets no new connections, is not replaced") {
+  Script script = Script::booted(settings(2));
+  CHECK(script.stopped(1) == "");
+  CHECK(script.notes().back().kind == NoteKind::stopped);
+  CHECK(script.notes().back().worker == 1);
+  CHECK(script.engine().unserved_slots() == std::set<unsigned>{0});
+  const auto told = script.notes().size();
+  CHECK(script.stopped(1) == "");  // once
+  CHECK(script.notes().size() == told);
+  CHECK(script.next() == -1);
+  CHECK(script.stopped(1, false) == "");
+  CHECK(script.notes().back().kind == NoteKind::continued);
+  CHECK(script.engine().unserved_slots().empty());
+  CHECK(script.stopped(7) == "");  // an unknown worker
+}
+
+TEST_CASE("respawn: a stopped worker that is killed is replaced") {
+  Script script = Script::booted(settings(1));
+  script.stopped(1);
+  CHECK(script.crashed(1) == "spawn 2 in 0: A");
+  script.ready(2);
+  CHECK(script.engine().unserved_slots().empty());
+}

@@ -74,6 +74,9 @@ std::string Script::gave_up(WorkerId worker) {
 std::string Script::stopped_serving(WorkerId worker) {
   return say(engine_.stopped_serving(now_, worker, "it has closed the listener"));
 }
+std::string Script::stopped(WorkerId worker, bool is_stopped) {
+  return say(engine_.stopped(now_, worker, is_stopped));
+}
 std::string Script::stop(RequestId request) { return say(engine_.stop(now_, request, false)); }
 std::string Script::die(RequestId request) { return say(engine_.stop(now_, request, true)); }
 

@@ -36,6 +36,7 @@ class Script {
   std::string forks(RequestId request, unsigned count);
   std::string gave_up(WorkerId worker);  // liveswap_main returned without a drain
   std::string stopped_serving(WorkerId worker);
+  std::string stopped(WorkerId worker, bool is_stopped = true);  // by a signal
   std::string stop(RequestId request);
   std::string die(RequestId request);
 

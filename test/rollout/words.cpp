@@ -35,6 +35,8 @@ std::string in_words(NoteKind kind) {
     case NoteKind::probation: return "probation";
     case NoteKind::leaving: return "leaving";
     case NoteKind::dropped: return "dropped";
+    case NoteKind::stopped: return "stopped";
+    case NoteKind::continued: return "continued";
   }
   return "?";
 }

@@ -40,6 +40,8 @@ const char* phase_of(NoteKind kind) {
     case NoteKind::waiting:
     case NoteKind::queued:
     case NoteKind::dropped:
+    case NoteKind::stopped:
+    case NoteKind::continued:
     case NoteKind::flipped: return nullptr;
   }
   return nullptr;

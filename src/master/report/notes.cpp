@@ -15,10 +15,11 @@ using protocol::Json;
 using rollout::NoteKind;
 
 // In the order of the enumerations.
-constexpr const char* events[] = {"preparing", "started",  "spawned",   "ready",     "draining", "forced",
-                                  "gone",      "failed",   "committed", "reverting", "waiting",  "queued",
-                                  "baking",    "flipping", "flipped",   "probation", "leaving",  "dropped"};
-static_assert(std::size(events) == static_cast<std::size_t>(NoteKind::dropped) + 1);
+constexpr const char* events[] = {"preparing", "started", "spawned", "ready",     "draining",
+                                  "forced",    "gone",    "failed",  "committed", "reverting",
+                                  "waiting",   "queued",  "baking",  "flipping",  "flipped",
+                                  "probation", "leaving", "dropped", "stopped",   "continued"};
+static_assert(std::size(events) == static_cast<std::size_t>(NoteKind::continued) + 1);
 constexpr const char* partings[] = {"clean", "forced", "crashed"};
 constexpr const char* states[] = {"starting", "ready", "draining"};
 
@@ -29,7 +30,9 @@ const char* word_in(const char* const (&words)[size], Enum value) {
 
 }  // namespace
 
-const char* word(rollout::WorkerState state) { return word_in(states, state); }
+const char* word(const rollout::Engine::Worker& worker) {
+  return worker.stopped_since ? "stopped" : word_in(states, worker.state);
+}
 
 std::string Notes::event(const rollout::Note& note) const {
   const char* kind = word_in(events, note.kind);
@@ -101,6 +104,13 @@ void Notes::log(const rollout::Note& note) const {
           "bound",
           note.slot, pid, note.text, note.generation);
       break;
+    case NoteKind::stopped:
+      log::warning(
+          "slot {} pid {}: stopped by a signal (SIGSTOP): it serves nothing until SIGCONT; `kill -CONT {}` "
+          "continues it, `kill -KILL {}` has it replaced",
+          note.slot, pid, pid, pid);
+      break;
+    case NoteKind::continued: log::info("slot {} pid {}: runs again (SIGCONT)", note.slot, pid); break;
   }
 }
 
@@ -109,7 +119,7 @@ void Notes::log_state(const char* why) const {
             engine_.phase(), engine_.generation(), engine_.fork_count());
   for (const auto& [id, worker] : engine_.workers())
     log::info("{}: slot {} pid {}: {}, generation {}, for {} ms", why, worker.slot, pool_.pid(id),
-              word(worker.state), worker.generation, (now() - worker.spawned).count());
+              word(worker), worker.generation, (now() - worker.spawned).count());
 }
 
 }  // namespace liveswap::master

@@ -10,8 +10,8 @@
 
 namespace liveswap::master {
 
-// The state's word in docs/reference/control-protocol.md.
-const char* word(rollout::WorkerState state);
+// The word for the worker's state in docs/reference/control-protocol.md.
+const char* word(const rollout::Engine::Worker& worker);
 
 // Turns the engine's notes into log lines and into events of the control protocol.
 class Notes {

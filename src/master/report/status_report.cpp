@@ -90,7 +90,7 @@ Json StatusReport::of_worker(const rollout::Engine::Worker& worker,
   const auto served = from_.pool.find(worker.id).served;
   const bool counts = served.requests > 0 || served.failed > 0;
   Json status{{"pid", from_.pool.pid(worker.id)},
-              {"state", word(worker.state)},
+              {"state", word(worker)},
               {"generation", worker.generation},
               {"release", worker.release.path},
               {"id", worker.release.id},
@@ -101,6 +101,7 @@ Json StatusReport::of_worker(const rollout::Engine::Worker& worker,
               {"failed", counts ? Json(served.failed) : Json()}};
   if (worker.state == rollout::WorkerState::starting && !worker.awaits.text.empty())
     status["awaits"] = worker.awaits.text;
+  if (worker.stopped_since) status["stopped_ms"] = (now() - *worker.stopped_since).count();
   return status;
 }
 

@@ -162,6 +162,14 @@ void WorkerPool::count_connections(WorkerId id, std::int32_t question) {
   else it->second.process->offer(LIVESWAP_COUNT, question);
 }
 
+void WorkerPool::look_for_stops() {
+  if (!handlers_.stopped) return;
+  std::map<WorkerId, bool> stops;
+  for (const auto& [id, entry] : entries_)
+    if (const auto stopped = entry.process->take_stop()) stops[id] = *stopped;
+  for (const auto& [id, is_stopped] : stops) handlers_.stopped(id, is_stopped);
+}
+
 const WorkerPool::Known& WorkerPool::find(WorkerId id) const {
   static const Known nothing;
   const auto it = entries_.find(id);

@@ -34,6 +34,7 @@ class WorkerPool {
     std::function<void(rollout::WorkerId, std::uint64_t open)> connections;  // of a draining worker, unasked
     // A worker has bound or closed a listener, or has handed off a connection.
     std::function<void()> app_listeners_changed = {};
+    std::function<void(rollout::WorkerId, bool is_stopped)> stopped = {};
   };
   using Start = std::function<Result<std::unique_ptr<WorkerProcess>>(uv_loop_t&, spawn::Request,
                                                                      WorkerProcess::Handlers)>;
@@ -78,6 +79,10 @@ class WorkerPool {
 
   // Sends the worker a frame about application listeners (AppListeners::Send).
   bool tell(rollout::WorkerId worker, std::uint32_t kind, std::int32_t value, const Extras& extras);
+
+  // Reports the workers that a signal has stopped, or made run again, since the last call. Cheap: call at
+  // each SIGCHLD.
+  void look_for_stops();
 
   // 0: the worker has no process.
   pid_t pid(rollout::WorkerId worker) const { return find(worker).pid; }

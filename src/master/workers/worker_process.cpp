@@ -168,6 +168,21 @@ std::string WorkerProcess::last_output() {
   return output_->last();
 }
 
+// The kernel keeps the last change only. A pidfd is not reused, so WNOHANG finds this process or none.
+std::optional<bool> WorkerProcess::take_stop() {
+  std::optional<bool> stopped;
+  if (child_.pid < 0) return stopped;
+  constexpr int changes_most = 4;
+  for (int i = 0; i < changes_most; ++i) {
+    siginfo_t info{};
+    const auto pidfd = static_cast<id_t>(child_.pidfd.get());
+    const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WSTOPPED | WCONTINUED | WNOHANG);
+    if (found != 0 || info.si_pid == 0) break;
+    stopped = info.si_code != CLD_CONTINUED;
+  }
+  return stopped;
+}
+
 void WorkerProcess::signal(int number) {
   if (child_.pid < 0) return;
   // The leader is not reaped, so the group's number is not reused.

@@ -103,6 +103,9 @@ class WorkerProcess {
   std::string last_output();
   // For processes left behind, which may still write. Only from ended().
   std::unique_ptr<Output> take_output() { return std::move(output_); }
+  // Whether a signal has stopped the process, or made it run again, since the last call; nullopt: neither, or
+  // the process is not this process's child.
+  std::optional<bool> take_stop();
   // By pidfd, so never hits another process. While left processes are waited for, the whole process group
   // gets the signal.
   void signal(int number);
