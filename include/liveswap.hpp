@@ -141,6 +141,13 @@ struct Options {
   // programs that wait for no children of their own: those exit statuses would be lost. Handles SIGCHLD.
   bool reap_children = false;
 
+  // This process is the main process of a service, and nothing else in the program speaks to the service
+  // manager: tells $NOTIFY_SOCKET the state (Type=notify), takes the sockets of $LISTEN_FDS as listeners, and
+  // has the manager keep the listening sockets, which then stay open when run() returns. Removes LISTEN_*
+  // from the environment, so no other thread may use that during the call of run(). See
+  // docs/reference/service-manager.md.
+  bool service = false;
+
   std::string log_file;  // opened for appending; empty: stderr
 
   // The file that these options are from, for `liveswap reload` and SIGHUP, which read it again. Absolute.

@@ -19,10 +19,13 @@
 #include "base/file.hpp"
 #include "base/tail.hpp"
 #include "base/unique_fd.hpp"
+#include "cli/terminal.hpp"
 #include "protocol/instance.hpp"
+#include "systemd/environment.hpp"
+#include "systemd/notify_socket.hpp"
 
 // Protocol from child to parent: exit status as one byte, text, end of file. End of file alone: the child
-// died.
+// died. From parent to child: one byte, when the service manager has been told the child's pid.
 namespace liveswap::cli {
 namespace {
 
@@ -39,6 +42,20 @@ void tell_parent(UniqueFd& parent, const Outcome& outcome) {
   const std::string report = static_cast<char>(outcome.status) + outcome.text;
   [[maybe_unused]] const ssize_t sent = ::send(parent.get(), report.data(), report.size(), MSG_NOSIGNAL);
   parent.reset();
+}
+
+// A service manager takes messages from the main process alone, which is this one until then.
+void announce_child(const UniqueFd& child, pid_t pid) {
+  if (const auto address = systemd::variable("NOTIFY_SOCKET"))
+    if (const auto manager = systemd::NotifySocket::open(*address))
+      if (const int error = manager->send(systemd::main_pid(pid)); error != 0)
+        complain(os_error("notify", *address, error).text);
+  ::send(child.get(), "", 1, MSG_NOSIGNAL);
+}
+
+void wait_for_announcement(const UniqueFd& parent) {
+  char byte = 0;
+  while (::recv(parent.get(), &byte, 1, 0) < 0 && errno == EINTR) continue;
 }
 
 Outcome leave_terminal(const std::string& log_file) {
@@ -139,13 +156,17 @@ Detached run_in_background(Options options, const std::function<Outcome(const Op
   auto there = UniqueFd::adopt(ends[1]);
   const off_t log_before = size_of(options.log_file);
   std::fflush(nullptr);  // otherwise both processes write buffered output
+  const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return {failed_to("fork", "the master")};
   if (pid == 0) {
     here.reset();
+    systemd::become_main_process(parent);
+    wait_for_announcement(there);
     return {run_as_child(std::move(there), std::move(options), run), ::getpid(), true};
   }
   there.reset();
+  announce_child(here, pid);
   return wait_for_child(std::move(here), pid, options, log_before);
 }
 

@@ -54,6 +54,7 @@ int run_start(const Arguments& arguments) {
   if (!options) return report({usage, options.error().text});
   // This process has no children but the master's.
   options->reap_children = true;
+  options->service = true;
   if (arguments.daemon) return start_daemon(std::move(*options));
   // Without a log file, the log on the terminal already shows the notices.
   if (!options->log_file.empty()) options->on_notice = complain;

@@ -90,6 +90,7 @@ void Master::obey(Signals::Order order, const char* name) {
       return perform(engine_.stop(now(), 0, false));
     case Signals::Order::upgrade: {
       log::info("{}: upgrading to what is at {}", name, engine_.release().path);
+      service_.begin_reload();
       const auto request = requests_.open({0, protocol::Verb::upgrade, false, {}, name, now()});
       return upgrade_with_environment(request, name);
     }
@@ -133,6 +134,7 @@ void Master::settle() {
   look_at_app_listeners();
   health_rounds_.follow();
   watch_queues();
+  service_.follow();
   const auto next = engine_.next_deadline();
   if (!next || outcome_) timer_.stop();
   else timer_.start(*next - now());

@@ -26,6 +26,7 @@
 #include "master/reload/config_reading.hpp"
 #include "master/report/notes.hpp"
 #include "master/report/status_report.hpp"
+#include "master/service/service_manager.hpp"
 #include "master/sockets/listeners.hpp"
 #include "master/sockets/pending_flip.hpp"
 #include "master/sockets/queue_watch.hpp"
@@ -209,6 +210,7 @@ class Master {
   HealthRounds health_rounds_;
   Notes notes_;
   StatusReport status_;
+  ServiceManager service_;
   std::optional<Signals> signals_;
   std::optional<Reaper> reaper_;
   std::optional<SignalWatch> stops_;        // SIGCHLD: a worker may have been stopped

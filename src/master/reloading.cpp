@@ -228,7 +228,7 @@ void Master::use(const Options& options, const std::optional<spawn::Identity>& i
   tools_.plugin_limit = options_.pre_upgrade_limit;
   tools_.check_limit = options_.check_limit;
   engine_.configure(engine_settings(options_));
-  app_listeners_.follow(app_listener_rules(options_, identity));
+  app_listeners_.follow(app_listener_rules(options_, identity, !listeners_.lent().empty()));
   pool_.set_limits(limit_of(options_.drain_limit), options_.term_grace);
   health_rounds_.renew(options_.health_interval);
 }
@@ -247,6 +247,7 @@ void Master::upgrade_with_environment(rollout::RequestId request, const char* na
   config_reading_.read(options_, tools_.worker.identity,
                        [this, request, name](const ConfigReading::Outcome& found) {
                          answer_or_give_up(request, [&] { on_environment(request, found, name); });
+                         service_.follow();
                        });
 }
 

@@ -186,7 +186,11 @@ Outcome run_settled(const Options& options) {
                        options.state_dir, protocol::root_state_dir(options.port)));
   const auto start = find_start(options);
   if (!start) return start.error();
-  auto listeners = Listeners::open(options.listen, options.listen_mode, options.backlog, options.forks);
+  std::vector<Listener> listen = options.listen;
+  auto passed = options.service ? master::PassedListeners::take(listen) : Result<master::PassedListeners>();
+  if (!passed) return give_up(passed.error());
+  auto listeners =
+      Listeners::open(listen, options.listen_mode, options.backlog, options.forks, std::move(*passed));
   if (!listeners) return give_up(listeners.error());
 
   spawn::Request request;

@@ -62,15 +62,15 @@ std::vector<config::HealthProbe> probes_of(const Options& options) {
   return probes;
 }
 
-AppListeners::Rules app_listener_rules(const Options& options,
-                                       const std::optional<spawn::Identity>& identity) {
+AppListeners::Rules app_listener_rules(const Options& options, const std::optional<spawn::Identity>& identity,
+                                       bool lends) {
   return {options.listen_mode == ListenMode::reuseport,
           options.backlog,
           options.intercept == Intercept::seccomp,
           identity,
           {options.privileged_ports.begin(), options.privileged_ports.end()},
           0,
-          options.await_listener && (options.entry != Options().entry || options.listen.empty()),
+          options.await_listener && (options.entry != Options().entry || !lends),
           {options.settle, std::min<Milliseconds>(options.listener_wait, options.ready_limit / 2)}};
 }
 

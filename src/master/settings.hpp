@@ -18,8 +18,9 @@ rollout::Pace pace_of(const Options& options);
 
 std::vector<config::HealthProbe> probes_of(const Options& options);
 
-AppListeners::Rules app_listener_rules(const Options& options,
-                                       const std::optional<spawn::Identity>& identity);
+// `lends`: the master has listeners of its own, of --listen or of the service manager.
+AppListeners::Rules app_listener_rules(const Options& options, const std::optional<spawn::Identity>& identity,
+                                       bool lends);
 
 // The options of the worker host (contract/channel.h) that differ from its defaults, as words: name, value, …
 std::vector<std::string> worker_words(const Options& options);

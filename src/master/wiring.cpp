@@ -36,7 +36,8 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       history_answers_(loop, tools_.store, options_.state_dir, requests_),
       resolver_(loop, tools_.store, resolvers, reading_limit),
       config_reading_(loop, tools_.store),
-      app_listeners_(listeners_, app_listener_rules(options_, worker_request.identity),
+      app_listeners_(listeners_,
+                     app_listener_rules(options_, worker_request.identity, !listeners_.lent().empty()),
                      [this](rollout::WorkerId id, std::uint32_t kind, std::int32_t value,
                             const Extras& extras) { return pool_.tell(id, kind, value, extras); }),
       pool_(loop, pool_template(std::move(worker_request)), listeners_, app_listeners_, pool_handlers()),
@@ -65,10 +66,12 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
           health_handlers()),
       notes_(engine_, pool_, failures_, [this](const std::string& text) { notice(text); }),
       status_(status_sources()),
+      service_(loop, options_.service, engine_, listeners_),
       undone_timer_(loop),
       steered_(options_.forks) {
   timer_.on_due([this] { perform(engine_.tick(now())); });
   undone_timer_.on_due([this] { do_undone(); });
+  if (service_.is_there()) listeners_.leave_open();
 }
 
 Master::~Master() = default;

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/file.hpp"
+#include "systemd/environment.hpp"
 
 extern char** environ;
 
@@ -61,7 +62,9 @@ std::vector<std::string> child_environment(const std::map<std::string, std::stri
   for (char** entry = environ; entry && *entry; ++entry) {
     const std::string_view variable = *entry;
     const auto equals = variable.find('=');
-    if (equals == std::string_view::npos || steers_the_loader(variable)) continue;
+    if (equals == std::string_view::npos || steers_the_loader(variable) ||
+        systemd::is_for_main_process(variable))
+      continue;
     variables[std::string(variable.substr(0, equals))] = variable.substr(equals + 1);
   }
   for (const auto& [name, value] : configured) variables[name] = value;

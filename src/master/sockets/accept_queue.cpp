@@ -82,28 +82,35 @@ bool ask_inet(int family, int protocol, unsigned states, const SocketAddress& ad
   });
 }
 
-std::optional<std::size_t> unix_queue(int fd) {
+// One attribute of a Unix socket; nullopt: the kernel does not say. `show`: what to ask for.
+template <class Attribute>
+std::optional<Attribute> unix_attribute(int fd, unsigned show, int type) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return std::nullopt;
   unix_diag_req question{};
   question.sdiag_family = AF_UNIX;
   question.udiag_states = ~0u;
   question.udiag_ino = static_cast<__u32>(info.st_ino);
-  question.udiag_show = UDIAG_SHOW_RQLEN;
+  question.udiag_show = show;
   question.udiag_cookie[0] = question.udiag_cookie[1] = ~0u;  // any cookie
-  std::optional<std::size_t> found;
-  ask(question, 0, [&found](const nlmsghdr& answer) {
+  std::optional<Attribute> found;
+  ask(question, 0, [&found, type](const nlmsghdr& answer) {
     auto left = static_cast<unsigned>(answer.nlmsg_len - NLMSG_SPACE(sizeof(unix_diag_msg)));
     auto* attribute = reinterpret_cast<const rtattr*>(reinterpret_cast<const char*>(NLMSG_DATA(&answer)) +
                                                       NLMSG_ALIGN(sizeof(unix_diag_msg)));
     for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
-      unix_diag_rqlen length{};
-      if (attribute->rta_type != UNIX_DIAG_RQLEN || RTA_PAYLOAD(attribute) < sizeof length) continue;
-      std::memcpy(&length, RTA_DATA(attribute), sizeof length);
-      found = length.udiag_rqueue;
+      Attribute value{};
+      if (attribute->rta_type != type || RTA_PAYLOAD(attribute) < sizeof value) continue;
+      std::memcpy(&value, RTA_DATA(attribute), sizeof value);
+      found = value;
     }
   });
   return found;
+}
+
+std::optional<std::size_t> unix_queue(int fd) {
+  const auto length = unix_attribute<unix_diag_rqlen>(fd, UDIAG_SHOW_RQLEN, UNIX_DIAG_RQLEN);
+  return length ? std::optional<std::size_t>(length->udiag_rqueue) : std::nullopt;
 }
 
 }  // namespace
@@ -114,6 +121,11 @@ std::optional<std::size_t> accept_queue(int fd) {
   socklen_t size = sizeof info;
   if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
   return info.tcpi_unacked;  // for a listening socket: the accept queue (tcp_get_info in the kernel)
+}
+
+std::optional<std::uint64_t> unix_file(int fd) {
+  const auto file = unix_attribute<unix_diag_vfs>(fd, UDIAG_SHOW_VFS, UNIX_DIAG_VFS);
+  return file ? std::optional<std::uint64_t>(file->udiag_vfs_ino) : std::nullopt;
 }
 
 bool has_waiting_connection(int fd) {

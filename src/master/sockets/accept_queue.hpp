@@ -15,6 +15,9 @@ namespace liveswap::master {
 // sockets need unix_diag, which containers may lack).
 std::optional<std::size_t> accept_queue(int fd);
 
+// The inode of the file that a Unix socket is bound to. nullopt: none, or the kernel does not say.
+std::optional<std::uint64_t> unix_file(int fd);
+
 // Whether the accept queue is not empty. Works on every kernel.
 bool has_waiting_connection(int fd);
 

@@ -69,6 +69,11 @@ class Endpoint {
   // All sockets of a set, by slot if there is one for each slot; -1: none listens there.
   virtual std::vector<int> sockets(unsigned set) const = 0;
   virtual bool per_slot() const = 0;
+  // The sockets that the service manager shall keep for the next start, in the order of their numbers in the
+  // SO_REUSEPORT group; borrowed.
+  virtual std::vector<int> to_keep() const { return {}; }
+  // From now on the destructor closes those, and does not shut them down.
+  void leave_open() { is_left_open_ = true; }
   // Whether an application that binds this address means this endpoint.
   virtual bool is_at(const BindAddress& address) const = 0;
   // Whether `file` is the Unix socket at the endpoint's path.
@@ -98,6 +103,7 @@ class Endpoint {
   // the socket.
   void shut_down(int fd) const;
   void rename(std::string name) { name_ = std::move(name); }
+  bool is_left_open() const { return is_left_open_; }
   // True: the socket had been shut down. Not for Unix sockets, for which a shutdown is final.
   bool repair_socket(int fd, int backlog, bool nonblocking = true) const;
 
@@ -107,6 +113,7 @@ class Endpoint {
 
   std::string name_;
   bool was_mended_ = false;
+  bool is_left_open_ = false;
   std::string lost_;  // the last report of a lost file
 };
 

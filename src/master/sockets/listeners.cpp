@@ -7,17 +7,24 @@
 #include "base/log.hpp"
 #include "config/address.hpp"
 #include "master/sockets/accept_queue.hpp"
+#include "master/sockets/passed_endpoint.hpp"
 #include "master/sockets/tcp_endpoint.hpp"
 #include "master/sockets/unix_endpoint.hpp"
 
 namespace liveswap::master {
 namespace {
 
-Result<std::unique_ptr<Endpoint>> open_endpoint(const Listener& wanted, ListenMode mode, int backlog) {
+Result<std::unique_ptr<Endpoint>> open_endpoint(const Listener& wanted, ListenMode mode, int backlog,
+                                                PassedListeners& passed) {
+  if (auto socket = passed.take_activated(wanted.name))
+    return std::make_unique<PassedEndpoint>(wanted.name, std::move(socket), backlog);
+  auto stored = passed.take_stored(wanted.name);
   const auto address = config::parse_address(wanted.address);
   if (!address) return tl::unexpected<Error>(address.error());
   if (address->kind == config::Address::Kind::unix_path)
-    return UnixEndpoint::open(wanted, address->path, backlog);
+    return stored.empty() ? UnixEndpoint::open(wanted, address->path, backlog)
+                          : UnixEndpoint::go_on(wanted, address->path, backlog, std::move(stored.front()));
+  if (!stored.empty()) return TcpEndpoint::go_on(wanted, mode, backlog, std::move(stored));
   return TcpEndpoint::open(wanted, mode, backlog);
 }
 
@@ -33,14 +40,15 @@ std::size_t waiting_at(int fd) {
 }  // namespace
 
 Result<Listeners> Listeners::open(const std::vector<Listener>& wanted, ListenMode mode, int backlog,
-                                  unsigned slots) {
+                                  unsigned slots, PassedListeners passed) {
   Listeners listeners;
+  listeners.kept_ = passed.in_store();
   listeners.holds_.push_back(std::make_shared<const int>(0));
   listeners.slots_ = listeners.steered_ = slots;
   for (const Listener& one : wanted) {
     Listener named = one;
     if (named.name.empty()) named.name = std::to_string(listeners.endpoints_.size());
-    auto endpoint = open_endpoint(named, mode, backlog);
+    auto endpoint = open_endpoint(named, mode, backlog, passed);
     if (!endpoint) return fail_listener(named.name, endpoint.error());
     if (auto made = (*endpoint)->prepare(0, slots); !made) return fail_listener(named.name, made.error());
     listeners.endpoints_.push_back(std::move(*endpoint));
@@ -208,6 +216,16 @@ ListeningSockets Listeners::listening() const {
   ListeningSockets found;
   each_socket([&](const Endpoint& endpoint, int fd) { found[socket_inode(fd)] = endpoint.name(); });
   return found;
+}
+
+std::vector<Listeners::Kept> Listeners::to_keep() const {
+  std::vector<Kept> found;
+  for (const Endpoint* endpoint : lent()) found.push_back({endpoint->name(), endpoint->to_keep()});
+  return found;
+}
+
+void Listeners::leave_open() {
+  for (const auto& endpoint : endpoints_) endpoint->leave_open();
 }
 
 std::string Listeners::names() const {

@@ -10,6 +10,7 @@
 #include "liveswap.hpp"
 #include "master/app_listeners/app_endpoint.hpp"
 #include "master/sockets/endpoint.hpp"
+#include "master/sockets/passed_listeners.hpp"
 #include "master/sockets/pending_handshakes.hpp"
 #include "master/workers/left_behind.hpp"
 
@@ -35,9 +36,9 @@ class Listeners {
   // Keep as long as a process may accept on the set's sockets.
   using Hold = std::shared_ptr<const void>;
 
-  // Binds all, or none and fails. Blocks on name look-ups.
+  // Binds all that are not in `passed`, or none and fails. Blocks on name look-ups.
   static Result<Listeners> open(const std::vector<Listener>& wanted, ListenMode mode, int backlog,
-                                unsigned slots);
+                                unsigned slots, PassedListeners passed = {});
   Listeners(Listeners&&) = default;
   Listeners& operator=(Listeners&&) = delete;
 
@@ -111,6 +112,17 @@ class Listeners {
   };
   std::vector<Mended> mend_files();  // all that are not fine
   std::vector<std::string> watched() const;
+  // What the service manager shall keep for the next start, by listener: the listening sockets in the order
+  // of their numbers; borrowed. Without those that the manager has bound, and those of applications.
+  struct Kept {
+    std::string name;
+    std::vector<int> sockets;
+  };
+  std::vector<Kept> to_keep() const;
+  // What it has kept until this start.
+  const systemd::StoredSockets& kept() const { return kept_; }
+  // The manager keeps the sockets: they are not shut down at the end, and files of Unix sockets stay.
+  void leave_open();
   // The addresses of all listeners.
   ListeningPlaces places() const;
   // All listening sockets of every set.
@@ -136,6 +148,7 @@ class Listeners {
   std::size_t lent_ = 0;                              // number of lent endpoints
   std::vector<AppEndpoint*> app_endpoints_;           // the other endpoints
   std::vector<std::shared_ptr<const int>> holds_;     // by set
+  systemd::StoredSockets kept_;
   unsigned live_ = 0;
   std::optional<unsigned> staged_;
   unsigned slots_ = 0;    // that sets have sockets for

@@ -27,6 +27,8 @@ class ReuseportGroup {
   const std::vector<int>& sockets() const { return sockets_; }
   // A new last member.
   void add(int fd) { sockets_.push_back(fd); }
+  // A former master may have set a program: the next deal_to() sets another.
+  void expect_program() { program_ = {no_number}; }
   // The last member is being closed.
   void remove_last();
   // Sets a program with the present members, if there is none: without one a new member would get connections
@@ -40,6 +42,8 @@ class ReuseportGroup {
   void repair(const std::function<bool(int fd)>& listen_again, const std::string& object);
 
  private:
+  static constexpr unsigned no_number = ~0U;
+
   bool steer(int fd, const std::vector<unsigned>& numbers) const;
 
   Deal deal_;

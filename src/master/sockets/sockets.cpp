@@ -34,7 +34,7 @@ Result<UniqueFd> bound_tcp(const SocketAddress& address, bool reuse_port, const 
   return fd;
 }
 
-Result<UniqueFd> lock_path(const std::string& path) {
+Result<UniqueFd> take_lock(const std::string& path) {
   const std::string file = path + ".lock";
   auto lock =
       UniqueFd::adopt(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
@@ -188,10 +188,12 @@ Result<UniqueFd> bind_unix(const std::string& path, mode_t mode, int backlog) {
   return fd;
 }
 
+Result<UniqueFd> lock_unix(const std::string& path) { return take_lock(path); }
+
 Result<UnixListener> listen_unix(const std::string& path, mode_t mode, int backlog) {
   // Check first: no lock file for an unusable path.
   if (const auto address = unix_address(path); !address) return tl::unexpected<Error>(address.error());
-  auto lock = lock_path(path);
+  auto lock = take_lock(path);
   if (!lock) return tl::unexpected<Error>(lock.error());
   auto fd = bind_unix(path, mode, backlog);
   if (!fd) return tl::unexpected<Error>(fd.error());

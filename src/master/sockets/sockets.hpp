@@ -60,6 +60,9 @@ void end_blocking(int fd);
 // device.
 bool withdraw(int fd);
 
+// A lock on `<path>.lock`, see listen_unix().
+Result<UniqueFd> lock_unix(const std::string& path);
+
 struct UnixListener {
   UniqueFd socket;
   UniqueFd lock;

@@ -15,6 +15,9 @@ namespace {
 // The most sockets in `spoilt_`, each of which keeps a descriptor open. At the limit renew() fails.
 constexpr std::size_t spoilt_limit = 64;
 
+// More than a few happen only if connections come faster than the loop goes round.
+constexpr int leave_rounds = 16;
+
 }  // namespace
 
 Result<std::unique_ptr<Endpoint>> TcpEndpoint::open(const Listener& wanted, ListenMode mode, int backlog) {
@@ -28,7 +31,58 @@ Result<std::unique_ptr<Endpoint>> TcpEndpoint::open(const Listener& wanted, List
   return endpoint;
 }
 
+// A socket can be joined by others only if it has SO_REUSEPORT, as all have that a master binds.
+std::unique_ptr<Endpoint> TcpEndpoint::go_on(const Listener& wanted, ListenMode mode, int backlog,
+                                             std::vector<UniqueFd> sockets) {
+  std::unique_ptr<TcpEndpoint> endpoint(new TcpEndpoint(wanted.name, wanted.address));
+  const int first = sockets.front().get();
+  endpoint->where_ = address_of(first);
+  endpoint->per_slot_ = mode == ListenMode::reuseport && socket_option(first, SOL_SOCKET, SO_REUSEPORT) == 1;
+  endpoint->backlog_ = backlog;
+  for (const UniqueFd& socket : sockets) {
+    end_blocking(socket.get());
+    endpoint->group_.add(socket.get());
+  }
+  endpoint->leave_open();
+  endpoint->group_.expect_program();
+  // The last of them are taken first.
+  std::reverse(sockets.begin(), sockets.end());
+  endpoint->spare_ = std::move(sockets);
+  return endpoint;
+}
+
+void TcpEndpoint::take_spare(std::vector<UniqueFd>& sockets, std::size_t wanted) {
+  while (sockets.size() < wanted && !spare_.empty()) {
+    sockets.push_back(std::move(spare_.back()));
+    spare_.pop_back();
+  }
+}
+
+// Directs new connections to `sockets`, after the former master had other slots or has flipped. A spare
+// socket in which connections wait takes the place of one in which none do. Until no connection has come to a
+// spare socket meanwhile; what waits in more sockets than there are slots is reset.
+Result<void> TcpEndpoint::leave_spare(std::vector<UniqueFd>& sockets) {
+  const auto waits = [](const UniqueFd& one) { return has_waiting_connection(one.get()); };
+  bool has_moved = true;
+  for (int round = 0; has_moved && round < leave_rounds; ++round) {
+    std::vector<int> all;
+    for (const UniqueFd& one : sockets) all.push_back(one.get());
+    if (auto dealt = group_.deal_to(all, text_); !dealt) return dealt;
+    has_moved = false;
+    for (UniqueFd& spare : spare_) {
+      const auto idle =
+          waits(spare) ? std::find_if_not(sockets.begin(), sockets.end(), waits) : sockets.end();
+      if (idle == sockets.end()) continue;
+      std::swap(*idle, spare);
+      has_moved = true;
+    }
+  }
+  for (const UniqueFd& spare : spare_) turn_away(spare.get());
+  return {};
+}
+
 TcpEndpoint::~TcpEndpoint() {
+  if (is_left_open()) return;
   for (const int fd : group_.sockets()) shut_down(fd);
 }
 
@@ -39,10 +93,12 @@ std::string TcpEndpoint::address() const {
 Result<void> TcpEndpoint::prepare(unsigned set, unsigned slots) {
   if (sets_.size() <= set) sets_.resize(set + 1);
   auto& sockets = sets_[set];
-  const std::size_t before = sockets.size(), wanted = per_slot_ ? slots : 1;
-  if (before >= wanted) return {};
+  const std::size_t wanted = per_slot_ ? slots : 1;
+  if (sockets.size() >= wanted) return {};
   if (set != set_ && !group_.hold())
     return os_fail("steer (SO_ATTACH_REUSEPORT_CBPF) the connections of", text_, errno);
+  take_spare(sockets, wanted);
+  const std::size_t before = sockets.size();
   while (sockets.size() < wanted) {
     auto fd = listen_tcp(where_, true, backlog_, text_);
     if (!fd) {
@@ -54,6 +110,7 @@ Result<void> TcpEndpoint::prepare(unsigned set, unsigned slots) {
     // Port 0: all sockets take the port that the kernel chose for the first.
     if (group_.sockets().size() == 1) where_ = address_of(sockets[0].get());
   }
+  if (set == set_ && !spare_.empty()) return leave_spare(sockets);
   return {};
 }
 

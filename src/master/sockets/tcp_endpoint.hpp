@@ -16,6 +16,9 @@ class TcpEndpoint final : public Endpoint {
  public:
   // Resolves the address and checks that no other program has it; listens from the first prepare() on.
   static Result<std::unique_ptr<Endpoint>> open(const Listener& wanted, ListenMode mode, int backlog);
+  // Goes on with the sockets of an earlier master, by their numbers in the group. At least one.
+  static std::unique_ptr<Endpoint> go_on(const Listener& wanted, ListenMode mode, int backlog,
+                                         std::vector<UniqueFd> sockets);
   // Shuts the sockets down, so that the address is free even if a worker's child still has one.
   ~TcpEndpoint() override;
 
@@ -29,11 +32,14 @@ class TcpEndpoint final : public Endpoint {
   int socket(unsigned set, unsigned slot) const override;
   std::vector<int> sockets(unsigned set) const override;
   bool per_slot() const override { return per_slot_; }
+  std::vector<int> to_keep() const override { return group_.sockets(); }
   bool is_at(const BindAddress& address) const override;
   std::optional<std::set<std::uint64_t>> handshakes() const override;
 
  private:
   TcpEndpoint(std::string name, std::string text) : Endpoint(std::move(name)), text_(std::move(text)) {}
+  void take_spare(std::vector<UniqueFd>& sockets, std::size_t wanted);
+  Result<void> leave_spare(std::vector<UniqueFd>& sockets);
   void close_last_beyond(unsigned slots);
 
   std::string text_;  // the configured address
@@ -42,6 +48,7 @@ class TcpEndpoint final : public Endpoint {
   int backlog_ = 0;
   std::vector<std::vector<UniqueFd>> sets_;
   std::vector<UniqueFd> spoilt_;  // in the group, but excluded by the program
+  std::vector<UniqueFd> spare_;   // of an earlier master: in the group, and in no set yet
   ReuseportGroup group_{Deal::at_random};
   unsigned set_ = 0;  // the current one
 };

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "master/sockets/accept_queue.hpp"
 #include "master/sockets/bind_address.hpp"
 #include "master/sockets/bound_file.hpp"
 #include "master/sockets/sockets.hpp"
@@ -45,10 +46,36 @@ Result<std::unique_ptr<Endpoint>> UnixEndpoint::open(const Listener& wanted, con
   return endpoint;
 }
 
+Result<std::unique_ptr<Endpoint>> UnixEndpoint::go_on(const Listener& wanted, const std::string& path,
+                                                      int backlog, UniqueFd socket) {
+  struct stat file {};
+  const bool is_there = ::lstat(path.c_str(), &file) == 0 && S_ISSOCK(file.st_mode);
+  if (!is_there || unix_file(socket.get()).value_or(file.st_ino) != file.st_ino) {
+    log::warning(
+        "listener {}: the path {} does not lead to the socket that the service manager has kept: another "
+        "is bound",
+        wanted.name, path);
+    ::shutdown(socket.get(), SHUT_RDWR);
+    socket.reset();
+    return open(wanted, path, backlog);
+  }
+  auto lock = lock_unix(path);
+  if (!lock) return tl::unexpected<Error>(lock.error());
+  std::unique_ptr<UnixEndpoint> endpoint(new UnixEndpoint(wanted.name, path));
+  end_blocking(socket.get());
+  endpoint->leave_open();
+  endpoint->lock_ = std::move(*lock);
+  endpoint->backlog_ = backlog;
+  endpoint->sockets_.push_back(std::move(socket));
+  endpoint->file_ = SocketFile(path, std::nullopt);
+  return endpoint;
+}
+
 // Another process' file at the path stays.
 UnixEndpoint::~UnixEndpoint() {
-  file_.remove();
+  if (!is_left_open()) file_.remove();
   settle();
+  if (is_left_open()) return;
   for (const UniqueFd& socket : sockets_)
     if (socket) shut_down(socket.get());
 }

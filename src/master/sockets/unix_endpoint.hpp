@@ -16,6 +16,9 @@ class UnixEndpoint final : public Endpoint {
  public:
   // Binds; replaces a stale socket at the path.
   static Result<std::unique_ptr<Endpoint>> open(const Listener& wanted, const std::string& path, int backlog);
+  // Goes on with the socket of an earlier master; if the path leads elsewhere now, binds.
+  static Result<std::unique_ptr<Endpoint>> go_on(const Listener& wanted, const std::string& path, int backlog,
+                                                 UniqueFd socket);
   ~UnixEndpoint() override;  // removes the file; no worker accepts any more
 
   std::string address() const override { return "unix:" + path_; }
@@ -30,6 +33,7 @@ class UnixEndpoint final : public Endpoint {
   }
   std::vector<int> sockets(unsigned set) const override;
   bool per_slot() const override { return false; }
+  std::vector<int> to_keep() const override { return sockets(set_); }
   bool is_at(const BindAddress& address) const override;
   bool is_file(const struct stat& file) const override { return file_.is(file); }
   std::string file() const override { return path_; }
