@@ -238,7 +238,7 @@ static bool is_empty(void) {
 }
 
 static void drain(void) {
-  const int64_t before = clock_ms();
+  const int64_t before = clock_cpu_ms();
   empty_scans = is_empty() ? empty_scans + 1 : 0;
   due = clock_due_again(before, SCAN_EVERY_MS);
   if (hands_off) idle_connections_step();

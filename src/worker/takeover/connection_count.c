@@ -51,7 +51,7 @@ void connection_count_last(void) {
 
 int64_t connection_count_report_change(void) {
   static uint64_t reported = UINT64_MAX;
-  const int64_t began = clock_ms();
+  const int64_t began = clock_cpu_ms();
   const uint64_t count = connection_count();
   if (count != reported && send_count(channel_try_send, 0, count)) reported = count;
   report_idle(channel_try_send);

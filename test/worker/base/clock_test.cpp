@@ -2,6 +2,7 @@
 #include "../host_headers.hpp"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <climits>
@@ -121,4 +122,13 @@ TEST_CASE("clock: a condition that waits by this clock") {
   // By the realtime clock this time would be over for long.
   CHECK(clock_ms() >= end);
   pthread_cond_destroy(&condition);
+}
+
+TEST_CASE("clock: work is paused for by its CPU time, and not by the time in which the thread did not run") {
+  const std::int64_t slept = clock_cpu_ms();
+  usleep(100'000);
+  CHECK(clock_due_again(slept, 50) < clock_ms() + 1'000);
+  const std::int64_t worked = clock_cpu_ms();
+  while (clock_cpu_ms() < worked + 20) continue;
+  CHECK(clock_due_again(worked, 50) >= clock_ms() + 400);
 }
