@@ -124,7 +124,11 @@ TEST_CASE("notes: each event has the word of the protocol, and its members") {
   const auto event = protocol::Json::parse(notes.event(gone));
   CHECK(event["end"] == "forced");
   CHECK(event["slot"] == 3);
-  CHECK(std::string(word(rollout::WorkerState::draining)) == "draining");
+  rollout::Engine::Worker worker;
+  worker.state = rollout::WorkerState::draining;
+  CHECK(std::string(word(worker)) == "draining");
+  worker.stopped_since = Time{1};
+  CHECK(std::string(word(worker)) == "stopped");
 }
 
 TEST_CASE("failures: the output stands below the reason that names the failure of the same request") {
