@@ -60,7 +60,16 @@ void Master::make_up(const rollout::Flip&) {
 
 void Master::make_up(const rollout::Measure&) { perform(engine_.measured(now(), {})); }
 
-void Master::make_up(const rollout::Answer& command) { requests_.give_up(command.request); }
+void Master::make_up(const rollout::Answer& command) {
+  const bool ends_reload = reload_ && command.request != 0 &&
+                           (command.request == reload_->request || command.request == reload_->growing);
+  if (ends_reload) {
+    requests_.give_up(reload_->request);
+    guarded([this] { undo_reload(); });
+    reload_.reset();
+  }
+  requests_.give_up(command.request);
+}
 
 void Master::make_up(const rollout::Quit& command) {
   outcome_.emplace(Outcome{command.ok ? ok : failed, {}});
