@@ -25,7 +25,7 @@ Result<CheckOptions> check_options(const Arguments& arguments) {
   CheckOptions options;
   if (arguments.application) options.arguments = *arguments.application;
   for (const auto& [name, text] : arguments.settings) {
-    const auto because = [&](const Error& error) { return fail("--" + name + ": " + error.text); };
+    const auto because = [&name = name](const Error& error) { return fail("--" + name + ": " + error.text); };
     if (name == "check-limit") {
       const auto limit = config::parse_duration(text);
       if (!limit) return because(limit.error());

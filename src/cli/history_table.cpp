@@ -36,7 +36,8 @@ std::string when(const Json& receipt) {
 std::string path_of(const Json& receipt) {
   const Json& asked = member(member(receipt, "asked"), "value");
   if (member(receipt, "to").is_object()) return text(member(receipt, "to"), "path");
-  if (asked.is_string() && asked != "") return text(member(receipt, "asked"), "value");
+  if (asked.is_string() && !asked.get_ref<const std::string&>().empty())
+    return text(member(receipt, "asked"), "value");
   return member(receipt, "from").is_object() ? text(member(receipt, "from"), "path") : "?";
 }
 

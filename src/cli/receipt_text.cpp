@@ -27,7 +27,9 @@ std::string release(const Json& receipt, const char* name) {
   const Json& release = member(receipt, name);
   if (!release.is_object()) return "nothing";
   const Json& id = member(release, "id");
-  std::string known = id.is_string() && id != "" ? "release " + short_id(text(release, "id")) : "";
+  std::string known = id.is_string() && !id.get_ref<const std::string&>().empty()
+                          ? "release " + short_id(text(release, "id"))
+                          : "";
   if (const auto generation = number(release, "generation"); generation.value_or(0) > 0)
     known += fmt::format("{}generation {}", known.empty() ? "" : ", ", *generation);
   return text(release, "path") + (known.empty() ? "" : " (" + known + ")");

@@ -58,7 +58,7 @@ protocol::Command command_of(const Arguments& arguments) {
 
 // Prints only the receipt to stdout, whatever the outcome.
 Outcome with_json(const Arguments& arguments) {
-  const Outcome outcome = client::exchange(arguments.where, command_of(arguments), {}).outcome;
+  Outcome outcome = client::exchange(arguments.where, command_of(arguments), {}).outcome;
   if (outcome.receipt == 0) return outcome;
   const Outcome receipt = receipt_of(arguments.where, outcome.receipt);
   if (receipt.status == ok) print(printable_json(receipt.text) + "\n");
@@ -69,10 +69,9 @@ Outcome with_json(const Arguments& arguments) {
 Outcome with_bar(const Arguments& arguments) {
   LiveBar bar(client::options_of(arguments.where));
   client::owner_notice() = [&](const std::string& text) { bar.keep(printable(text)); };
-  const Outcome outcome =
-      client::exchange(arguments.where, command_of(arguments), [&](const std::string& json) {
-        bar.take(json);
-      }).outcome;
+  Outcome outcome = client::exchange(arguments.where, command_of(arguments), [&](const std::string& json) {
+                      bar.take(json);
+                    }).outcome;
   client::owner_notice() = complain;
   return outcome;
 }

@@ -97,7 +97,7 @@ class Watch {
   }
 
   Outcome look() {
-    const Outcome outcome = Client(where_).status();
+    Outcome outcome = Client(where_).status();
     client::owner_notice() = {};  // report only once
     return outcome;
   }

@@ -28,7 +28,7 @@ bool is_key(std::string_view word) {
 
 // The key of a text `forks: …` or `unknown key "fork", …`.
 std::string key_in(const std::string& text) {
-  const std::string first = text.substr(0, text.find(':'));
+  std::string first = text.substr(0, text.find(':'));
   if (is_key(first)) return first;
   constexpr std::string_view unknown = "unknown key \"";
   if (!text.starts_with(unknown)) return "";

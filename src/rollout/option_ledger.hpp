@@ -18,7 +18,7 @@ struct OptionName {
   int level = 0;
   int name = 0;
   std::string tag = {};  // for options with several instances: the address of a TCP_MD5SIG key
-  auto operator<=>(const OptionName&) const = default;
+  auto operator<=>(const OptionName&) const = default;  // NOLINT(modernize-use-nullptr): there is no pointer
 };
 
 // The bytes of getsockopt(); nullopt: the option cannot be read.
@@ -34,7 +34,7 @@ class OptionLedger {
   using Cookie = std::uint64_t;
 
   // The options of a socket before any worker has it. Only the first call for a socket counts.
-  void know(Cookie socket, OptionValues values) { bases_.try_emplace(socket, std::move(values)); }
+  void know(Cookie socket, const OptionValues& values) { bases_.try_emplace(socket, values); }
   bool knows(Cookie socket) const { return bases_.contains(socket); }
   // A worker of that generation has set the option to this value.
   void note(Cookie socket, const OptionName& option, Generation by, OptionValue value);

@@ -116,7 +116,7 @@ TEST_CASE("check: what a self-test says goes along with its failure") {
 TEST_CASE("check: finds each bad release that is there for it, at its stage, and passes the others") {
   for (const BadRelease& bad : bad_releases) {
     CAPTURE(bad.name);
-    Worker worker = Worker::check(built(FIXTURES "/" + std::string(bad.file)));
+    Worker worker = Worker::check(FIXTURES "/" + std::string(bad.file));
     const bool preflight = bad.finder == Finder::file || bad.finder == Finder::preflight;
     const bool lingers = bad.file == "libreturn_linger.so";
     const Course course = follow(worker, (preflight && bad.says.empty()) || lingers);

@@ -131,7 +131,7 @@ void ControlConnection::send_piece() {
     if (self && (status < 0 || !guarded([&] { self->send_piece(); }))) self->cut();
   });
   if (failed != 0) return cut();
-  write.release();
+  static_cast<void>(write.release());
 }
 
 void ControlConnection::refuse(const std::string& line) {

@@ -57,7 +57,7 @@ void Prober::cancel() {
 void Prober::begin(const config::HealthProbe& probe, unsigned connections) {
   if (probe.kind == config::HealthProbe::Kind::run) {
     add(
-        [&](Probe::Done done) {
+        [&](const Probe::Done& done) {
           return std::make_unique<ProbeCommand>(loop_, commands_, probe.command, limit_, done);
         },
         config::health_text(probe));
@@ -73,7 +73,7 @@ void Prober::begin(const config::HealthProbe& probe, unsigned connections) {
     if (findings_.failed++ == 0) findings_.text = config::health_text(probe) + ": " + where.error().text;
     return;
   }
-  const auto make = [&](Probe::Done done) {
+  const auto make = [&](const Probe::Done& done) {
     return std::make_unique<ProbeConnection>(loop_, probe, *where, found->address, limit_, done);
   };
   for (unsigned i = 0; i < connections; ++i)

@@ -24,7 +24,7 @@ constexpr std::size_t queue_limit = 4096;
 void reset_connection(int fd) {
   sockaddr nowhere{};
   nowhere.sa_family = AF_UNSPEC;
-  ::connect(fd, &nowhere, sizeof nowhere);
+  static_cast<void>(::connect(fd, &nowhere, sizeof nowhere));
 }
 
 std::string directory_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
