@@ -45,7 +45,7 @@ bool is_tcp(const std::string& address) { return address.find("unix:") != 0 && a
 std::string address_of(const Json& listeners) {
   std::string own, any;
   for (const auto& listener : listeners) {
-    const std::string address = json::text_or_empty(listener, "address");
+    std::string address = json::text_or_empty(listener, "address");
     if (any.empty()) any = address;
     if (!is_tcp(address)) continue;
     if (!json::is_true(listener, "application")) return address;

@@ -34,7 +34,9 @@ double p99(const load::Tally& tally) { return ms(tally.latency.at(0.99)); }
 // Replaces control characters in texts from applications and loaders, except `kept`.
 std::string plain(std::string text, char kept = ' ') {
   std::replace_if(
-      text.begin(), text.end(), [kept](unsigned char c) { return c != kept && (c < ' ' || c == 0x7f); }, ' ');
+      text.begin(), text.end(),
+      [kept](unsigned char c) { return c != static_cast<unsigned char>(kept) && (c < ' ' || c == 0x7f); },
+      ' ');
   return text;
 }
 
