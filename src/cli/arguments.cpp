@@ -196,8 +196,9 @@ Result<void> take_value(Arguments& arguments, Split& line) {
         fmt::format("{}: found an empty path, expected one of a library, or none at all", word(command)));
   if (required && arguments.value.empty())
     return fail(fmt::format("{}: expected {}", word(command), wanted(command)));
-  if (command == Command::config && (arguments.value != "check" || arguments.second.empty()))
+  if (command == Command::config && arguments.value != "check")
     return fail(fmt::format("config: found {}, expected check FILE", in_quotes(arguments.value)));
+  if (command == Command::config && arguments.second.empty()) return fail("config check: expected FILE");
   return check_number(command, arguments.value);
 }
 

@@ -237,7 +237,7 @@ TEST_CASE("mistakes") {
        "stop, status, forks, reload, check, config, verify, list, version, help"},
       {{"deploy"}, "unknown command \"deploy\", did you mean \"upgrade\"?"},
       {{"config"}, "config: expected check FILE"},
-      {{"config", "check"}, "config: found \"check\", expected check FILE"},
+      {{"config", "check"}, "config check: expected FILE"},
       {{"config", "chek", "a.yaml"}, "config: found \"chek\", expected check FILE"},
       {{"config", "check", "a.yaml", "b.yaml"}, "config: found \"b.yaml\", expected nothing more"},
       {{"reload", "a.yaml"}, "reload: found \"a.yaml\", expected nothing more"},
