@@ -3,8 +3,7 @@
 
 #include <civetweb.h>
 
-static int on_request(struct mg_connection* connection, void* unused) {
-  (void)unused;
+static int on_request(struct mg_connection* connection) {
   mg_send_http_ok(connection, "text/plain", (long long)strlen(VERSION));
   mg_write(connection, VERSION, strlen(VERSION));
   return 200;
@@ -25,8 +24,9 @@ PROGRAM int main(int argc, char** argv) {
                            "1",
                            NULL};
   mg_init_library(0);
-  struct mg_context* context = mg_start(NULL, NULL, options);
-  if (context == NULL) return 1;
-  mg_set_request_handler(context, "/", on_request, NULL);
+  // A callback is there before mg_start() listens. mg_set_request_handler() needs the context that mg_start()
+  // returns: a request that comes in between gets a 404.
+  const struct mg_callbacks callbacks = {.begin_request = on_request};
+  if (mg_start(&callbacks, NULL, options) == NULL) return 1;
   for (;;) pause();
 }
