@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "liveswap.hpp"
+#include "test/support/sanitized.hpp"
 
 namespace liveswap::test {
 

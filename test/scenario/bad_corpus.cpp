@@ -59,9 +59,7 @@ void survive(Scenario& scenario, const char* mode) {
   long longest = 0;
   std::size_t kinds = 0;
   for (const BadRelease& bad : bad_releases) {
-    // The worker host is a C program, in which the address sanitizer does not find the C++ runtime of the
-    // library; and its allocator speaks in place of the library where there is no memory.
-    if (sanitized() && (contains(bad.name, "xception") || contains(bad.name, "no memory"))) continue;
+    if (sanitized() && sanitizer_hides(bad)) continue;
     longest = std::max(longest, expect_revert(app, bad));
     ++kinds;
   }

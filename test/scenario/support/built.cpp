@@ -19,6 +19,5 @@ std::string server_sample(const std::string& name) { return library("samples/ser
 std::string shipped_plugin(const std::string& name) { return library("plugins", "liveswap-" + name); }
 std::string fixture_file(const std::string& name) { return BUILD_ROOT "/test/fixtures/" + name; }
 std::string own_fixture(const std::string& name) { return library("test/scenario", name); }
-bool sanitized() { return SANITIZED; }
 
 }  // namespace scenario

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "test/support/sanitized.hpp"
+
 // The paths of build results.
 namespace scenario {
 
@@ -25,8 +27,6 @@ std::string shipped_plugin(const std::string& name);
 // "report", "pre_upgrade_crash": a fixture that only scenarios use.
 std::string own_fixture(const std::string& name);
 
-// Whether this is a build with a sanitizer: processes are larger and slower, and have threads and output of
-// the sanitizer.
-bool sanitized();
+using liveswap::test::sanitized;
 
 }  // namespace scenario

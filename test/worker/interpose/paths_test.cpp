@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "liveswap_plugin.h"
+#include "test/support/sanitized.hpp"
 #include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
@@ -104,8 +105,10 @@ TEST_CASE("unlink: what is no socket is libc's affair, and what is not there is 
     REQUIRE(!exists(worker.directory / "file"));
     REQUIRE(remove(worker.path.c_str()) == -1);
     REQUIRE(errno == ENOENT);
-    REQUIRE(remove(nullptr) == -1);
-    REQUIRE(errno == EFAULT);
+    if (!sanitized()) {
+      REQUIRE(remove(nullptr) == -1);
+      REQUIRE(errno == EFAULT);
+    }
     REQUIRE(remove((worker.directory / "file/below").c_str()) == -1);
     REQUIRE(worker.kinds().empty());
   });
@@ -236,10 +239,12 @@ TEST_CASE("rename: files, what is not there, and paths that are none") {
     REQUIRE(exists(moved));
     REQUIRE(rename(file.c_str(), moved.c_str()) == -1);
     REQUIRE(errno == ENOENT);
-    REQUIRE(rename(nullptr, moved.c_str()) == -1);
-    REQUIRE(errno == EFAULT);
-    REQUIRE(rename(worker.path.c_str(), nullptr) == -1);
-    REQUIRE(errno == EFAULT);
+    if (!sanitized()) {
+      REQUIRE(rename(nullptr, moved.c_str()) == -1);
+      REQUIRE(errno == EFAULT);
+      REQUIRE(rename(worker.path.c_str(), nullptr) == -1);
+      REQUIRE(errno == EFAULT);
+    }
     const std::string long_one = "/" + std::string(2 * PATH_MAX, 'x');
     REQUIRE(rename(worker.path.c_str(), long_one.c_str()) == -1);
     REQUIRE(errno == ENAMETOOLONG);
