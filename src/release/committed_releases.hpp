@@ -19,6 +19,12 @@ class CommittedReleases {
   // Whether a rollback replaced the release with this id, and no later upgrade committed it again.
   bool is_left(const std::string& id) const { return left_.contains(id); }
 
+  // All members as values (master/state/archive.hpp).
+  template <class Archive>
+  void describe(Archive& a) {
+    a("committed", committed_)("left", left_);
+  }
+
  private:
   std::vector<Committed> committed_;  // newest first, each once
   std::set<std::string> left_;        // ids, of these

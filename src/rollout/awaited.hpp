@@ -79,11 +79,27 @@ class AwaitedListeners {
   };
   Outlook look(Time now, const Place& place, const Progress& progress);
 
+  // The same memory with other limits.
+  AwaitedListeners with(const Limits& limits) const {
+    AwaitedListeners copy = *this;
+    copy.limits_ = limits;
+    return copy;
+  }
+  // The memory as values (master/state/archive.hpp).
+  template <class Archive>
+  void describe(Archive& a) {
+    a("started", is_started_)("records", records_)("dropped", dropped_);
+  }
+
  private:
   struct Record {
     Place place;
     Listeners listeners;
     std::map<std::string, Time> left;  // no longer waited on, since when
+    template <class Archive>
+    void describe(Archive& a) {
+      a("place", place)("listeners", listeners)("left", left);
+    }
   };
   const Record* find(unsigned slot, const std::string& release) const;
   const Record* find_latest(unsigned slot) const;

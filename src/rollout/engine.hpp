@@ -39,6 +39,21 @@ class Engine {
  public:
   explicit Engine(const Settings& settings);
 
+  // What a new engine needs to go on where another one has stopped: the committed release, and the workers
+  // that exist. No upgrade is under way, and no worker starts.
+  struct Facts;
+  // For adopt(). Only if is_at_rest().
+  Facts facts() const;
+  // Instead of boot(): takes over the workers of the facts as they are. Slots without a worker get one.
+  Commands adopt(Time now, const Facts& facts);
+  // Whether facts() say everything: a release is committed, nothing is under way or queued, no worker starts
+  // and no decided upgrade waits for its answer.
+  bool is_at_rest() const;
+  // What keeps the engine from being at rest, in words; answers that wait do not count. nullopt: nothing.
+  std::optional<std::string> unrest() const;
+  // Answers the decided upgrades now, although workers that they have replaced still drain.
+  Commands answer_early(Time now);
+
   // Requests. Each gets exactly one Answer, now or later (none for id 0).
   Commands boot(Time now, const UpgradeRequest& request);
   Commands upgrade(Time now, RequestId id, const UpgradeRequest& request);
@@ -320,6 +335,21 @@ class Engine {
   std::optional<Stopping> stopping_;
   bool quit_ = false;
   Commands out_;
+};
+
+struct Engine::Facts {
+  struct Slot {
+    unsigned restarts = 0;
+    unsigned deaths = 0;
+    std::optional<Time> respawn_at;
+  };
+  Release release;
+  Generation generation = 0;
+  Generation last_generation = 0;
+  WorkerId last_worker = 0;
+  unsigned forks = 0;
+  std::vector<Slot> slots;      // at least `forks`; more while workers of removed slots drain
+  std::vector<Worker> workers;  // ready or draining; with distinct ids, oldest first
 };
 
 }  // namespace liveswap::rollout

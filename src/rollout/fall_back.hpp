@@ -25,6 +25,12 @@ class FallBack {
   // search for a sound release skips them, so that a release that cannot start is tried only once.
   const std::set<std::string>& tried() const { return tried_; }
 
+  // All members as values (master/state/archive.hpp).
+  template <class Archive>
+  void describe(Archive& a) {
+    a("tried", tried_)("without_way_back", without_way_back_);
+  }
+
  private:
   std::set<std::string> tried_;
   std::string without_way_back_;  // id of the release for which NoWayBack was returned last

@@ -48,6 +48,13 @@ class ListenerLifetime {
   // When to ask again if nothing changes.
   std::optional<Time> next() const;
 
+  // All members as values (master/state/archive.hpp).
+  template <class Archive>
+  void describe(Archive& a) {
+    a("unused_since", unused_since_)("leaving_until", leaving_until_)("turning_away_at", turning_away_at_);
+    a("unwanted", unwanted_)("closed", closed_)("stays", stays_);
+  }
+
  private:
   Time grace() const;
 

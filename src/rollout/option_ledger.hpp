@@ -19,6 +19,10 @@ struct OptionName {
   int name = 0;
   std::string tag = {};  // for options with several instances: the address of a TCP_MD5SIG key
   auto operator<=>(const OptionName&) const = default;  // NOLINT(modernize-use-nullptr): there is no pointer
+  template <class Archive>
+  void describe(Archive& a) {
+    a("level", level)("name", name)("tag", tag);
+  }
 };
 
 // The bytes of getsockopt(); nullopt: the option cannot be read.
@@ -53,10 +57,20 @@ class OptionLedger {
   // Forgets the settings of generations other than `live`, and returns what to restore.
   std::vector<Restore> keep(const std::set<Generation>& live);
 
+  // All members as values (master/state/archive.hpp).
+  template <class Archive>
+  void describe(Archive& a) {
+    a("bases", bases_)("settings", settings_);
+  }
+
  private:
   struct Setting {
     Generation by = 0;
     OptionValue value;
+    template <class Archive>
+    void describe(Archive& a) {
+      a("by", by)("value", value);
+    }
   };
   OptionValue base_of(Cookie socket, const OptionName& option) const;
 

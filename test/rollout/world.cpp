@@ -45,6 +45,18 @@ void World::tell(Cause cause, const char* what, std::uint64_t whom, const std::f
   if (const auto due = engine_.next_deadline(); due && *due <= now_) return;
   // The engine has decided everything: a tick before the next deadline must change nothing.
   if (!engine_.tick(now_).empty()) throw Violation("a tick with nothing due orders nothing");
+  reexecute();
+}
+
+// Now and then the master is re-executed: a new engine goes on from the facts of the old one, and orders
+// nothing.
+void World::reexecute() {
+  if (!engine_.is_at_rest() || !dice_.chance(10)) return;
+  if (trace_) *trace_ << now_.count() << " re-executed\n";
+  Engine fresh(plan_.settings);
+  const Commands commands = fresh.adopt(now_, engine_.facts());
+  engine_ = std::move(fresh);
+  if (!commands.empty()) throw Violation("a re-execution orders nothing");
 }
 
 // Carries out orders in their sequence. Orders that follow from one of them come after all of these.

@@ -55,6 +55,7 @@ class World {
 
   void later(Time span, std::function<void()> happen);
   void tell(Cause cause, const char* what, std::uint64_t whom, const std::function<Commands()>& engine);
+  void reexecute();
   void perform(const Commands& commands);
   void watch();
 

@@ -1,0 +1,107 @@
+#include <doctest/doctest.h>
+
+#include "script.hpp"
+
+using namespace liveswap::rollout;
+
+namespace {
+
+constexpr Time soon{50'000};
+
+// A new engine with the facts of the script's; what it orders at once.
+Commands adopt(Engine& fresh, const Script& script) { return fresh.adopt(soon, script.engine().facts()); }
+
+}  // namespace
+
+TEST_CASE("adopt: a new engine goes on with the workers that exist, and orders nothing") {
+  const Script script = Script::booted(settings(2));
+  REQUIRE(script.engine().is_at_rest());
+  Engine fresh(settings(1));
+  CHECK(adopt(fresh, script).empty());
+  CHECK(fresh.fork_count() == 2);
+  CHECK(fresh.generation() == 1);
+  CHECK(fresh.release() == script.engine().release());
+  CHECK(fresh.running());
+  CHECK(fresh.unserved_slots().empty());
+  CHECK(fresh.workers().size() == 2);
+  CHECK(fresh.next_deadline() == script.engine().next_deadline());
+}
+
+TEST_CASE("adopt: numbers of workers and generations are not used again") {
+  Script script = Script::booted(settings(1));
+  script.crashed(1);
+  script.ready(2);
+  Engine fresh(settings(1));
+  CHECK(adopt(fresh, script).empty());
+  const auto commands = fresh.exited(soon, 2, {"run", "killed by SIGSEGV", false});
+  unsigned spawned = 0;
+  for (const auto& command : commands)
+    if (const auto* spawn = std::get_if<Spawn>(&command)) {
+      CHECK(spawn->worker == 3);
+      CHECK(spawn->generation == 1);
+      ++spawned;
+    }
+  // The second death in a row waits.
+  CHECK(spawned == 0);
+  CHECK(fresh.next_deadline().has_value());
+  CHECK(fresh.slots()[0].restarts == 2);
+}
+
+TEST_CASE("adopt: a slot without a worker gets one") {
+  const Script script = Script::booted(settings(2));
+  auto facts = script.engine().facts();
+  facts.workers.pop_back();
+  Engine fresh(settings(2));
+  const auto commands = fresh.adopt(soon, facts);
+  REQUIRE(!commands.empty());
+  const auto* spawn = std::get_if<Spawn>(&commands.front());
+  REQUIRE(spawn);
+  CHECK(spawn->slot == 1);
+  CHECK(spawn->worker == 3);
+}
+
+TEST_CASE("adopt: a draining worker goes on draining, and is ended by force at its limit") {
+  Script script = Script::booted(settings(1));
+  script.upgrade(7);
+  script.prepared("B");
+  script.ready(2);
+  script.committed();
+  Engine& engine = const_cast<Engine&>(script.engine());
+  CHECK(!engine.unrest());
+  CHECK(!engine.is_at_rest());  // the answer waits
+  const auto answers = engine.answer_early(Time{0});
+  REQUIRE(answers.size() == 1);
+  const auto* answer = std::get_if<Answer>(&answers.front());
+  REQUIRE(answer);
+  CHECK(answer->request == 7);
+  CHECK(answer->verdict == Verdict::ok);
+  CHECK(
+      answer->text ==
+      "generation 2 serves in 1 slot; workers that it has replaced still drain (1): they are not waited for, "
+      "since the master is re-executed");
+  REQUIRE(engine.is_at_rest());
+  Engine fresh(settings(1));
+  CHECK(fresh.adopt(Time{1}, engine.facts()).empty());
+  const auto due = fresh.next_deadline();
+  REQUIRE(due == engine.next_deadline());
+  REQUIRE(due.has_value());
+  const auto commands = fresh.tick(*due);
+  bool revoked = false;
+  for (const auto& command : commands)
+    if (const auto* revoke = std::get_if<Revoke>(&command)) revoked = revoke->worker == 1;
+  CHECK(revoked);
+}
+
+TEST_CASE("adopt: what is under way keeps the engine from being at rest") {
+  Script script(settings(1));
+  CHECK(script.engine().unrest() == "the master is still starting");
+  script = Script::booted(settings(1));
+  script.upgrade(7);
+  CHECK(script.engine().unrest().value_or("").starts_with("an upgrade"));
+  script = Script::booted(settings(1));
+  script.crashed(1);
+  CHECK(script.engine().unrest() == "a worker is starting in slot 0");
+  script = Script::booted(settings(1));
+  script.stop(9);
+  CHECK(script.engine().unrest() == "the master is stopping");
+}
