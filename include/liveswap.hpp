@@ -134,8 +134,8 @@ struct Options {
   std::string runtime_dir;
   std::string worker_host;  // path of liveswap-worker; empty: near the program and the library
   // SIGTERM and SIGINT stop the master; SIGHUP upgrades, or stops if the terminal was closed; SIGUSR1 reopens
-  // the log file; SIGQUIT logs the state; SIGUSR2 is logged. A SIGHUP ignored at the start of run() stays
-  // ignored.
+  // the log file; SIGQUIT logs the state; SIGUSR2 re-executes the program. A SIGHUP ignored at the start of
+  // run() stays ignored.
   bool handle_signals = true;
   // Makes this process a child subreaper, which adopts orphans of workers, and reaps every child. Only for
   // programs that wait for no children of their own: those exit statuses would be lost. Handles SIGCHLD.
@@ -147,6 +147,11 @@ struct Options {
   // from the environment, so no other thread may use that during the call of run(). See
   // docs/reference/service-manager.md.
   bool service = false;
+
+  // The words with which this program was started, for `liveswap reexec` and SIGUSR2: both execute the
+  // program anew in this process, with these words, while the workers go on. Its main() must begin with
+  // resume(). Empty: both are refused.
+  std::vector<std::string> command_line;
 
   std::string log_file;  // opened for appending; empty: stderr
 
@@ -206,6 +211,14 @@ struct UpgradeWishes {
 LIVESWAP_API Outcome run(const Options& options);
 LIVESWAP_API Outcome run(const std::string& target);
 
+// Call first in main() of a program that sets Options::command_line, with the words of its command line. Goes
+// on as the master of this process if the program was executed in place of another one by `liveswap reexec`,
+// and returns what run() would have returned. The same for `--read-state N`, with which a master has a
+// program try in a child process whether it can read the master's state. nullopt: neither; go on as usual.
+// `complete` adds to the options what no state contains: functions.
+LIVESWAP_API std::optional<Outcome> resume(const std::vector<std::string>& command_line,
+                                           const std::function<void(Options&)>& complete = {});
+
 // Controls a master: on this machine by its Unix socket in runtime_dir, otherwise by TCP with the token. Each
 // call connects, sends one command and blocks until the answer. Not thread-safe: one object for each thread.
 // Root also finds masters of other users; commands that change such a master are `refused` unless runtime_dir
@@ -249,6 +262,11 @@ class LIVESWAP_API Client {
   // Reads the configuration file again and applies it; `dry_run`: only tells what would be done. Returns when
   // a new generation serves and every old worker has exited. On success `text` says what was applied.
   Outcome reload(bool dry_run = false, const Event& event = {});
+  // Replaces the master's program by another one in the same process: `program`, or if that is empty, the one
+  // that is now at the path of the running one. Workers, listeners and clients are not affected. `wait`: how
+  // long the master waits for an upgrade that is under way, and the like. Returns when the new program goes
+  // on.
+  Outcome reexec(const std::string& program = {}, Milliseconds wait = Milliseconds{60'000});
   // Sends a text to every worker. The status is `failed` unless all of them took it.
   Outcome message(const std::string& text);
   // On success `text` is the status object of docs/reference/control-protocol.md.

@@ -111,6 +111,11 @@ Result<void> open_file(const std::string& path) {
   return {};
 }
 
+void adopt_file(int fd, const std::string& path) {
+  file = UniqueFd::adopt(fd);
+  path_of_file = path;
+}
+
 // Opens `path` at the descriptor of the log, and at standard output and error where they are the log.
 Result<void> open_in_place(const std::string& path) {
   std::vector<int> same;

@@ -18,6 +18,10 @@ enum class Level { debug, info, warning, error };
 // Writes further lines to a file: opened for appending, created with mode 0600.
 Result<void> open_file(const std::string& path);
 
+// The log file of the former image of this program, opened by open_file() there. The descriptor keeps its
+// number.
+void adopt_file(int fd, const std::string& path);
+
 // Opens the log file again by its path, after log rotation has moved the old one away. Standard output and
 // error follow if they are the same file. The descriptor keeps its number. False: the log is stderr. After an
 // error, logging continues in the old file.

@@ -243,6 +243,7 @@ Result<void> take_where(Arguments& arguments, const Split& line, const Environme
     if (name == "port") done.push_back(store(shown, config::parse_port(text), where.port));
     if (name == "address") done.push_back(store(shown, config::parse_control_address(text), where.address));
     if (name == "timeout") done.push_back(store(shown, config::parse_duration(text), where.timeout));
+    if (name == "binary") done.push_back(store(shown, text_that_is_there(text), arguments.value));
     if (name == "state-dir") done.push_back(store(shown, text_that_is_there(text), where.state_dir));
     if (name == "runtime-dir") done.push_back(store(shown, text_that_is_there(text), where.runtime_dir));
   }

@@ -13,7 +13,8 @@ constexpr std::array pages{
         "and logs to stderr. `liveswap stop`, SIGTERM and SIGINT drain and stop the master; a second signal, "
         "and `liveswap die`, stop it at once. SIGHUP upgrades to the file at the current path, with the "
         "environment that the configuration file has now, SIGUSR1 opens "
-        "the log file again, SIGQUIT writes the state to the log. Closing the terminal stops the master, "
+        "the log file again, SIGUSR2 re-executes liveswap, SIGQUIT writes the state to the log. Closing the "
+        "terminal stops the master, "
         "unless it was started with nohup or --daemon. ARGs are passed to the application."},
     Page{Command::upgrade, "upgrade [LIBRARY]", "-u, --upgrade [LIBRARY]", "swap the code (default: HEAD)",
          "Replaces every worker by one with the code of LIBRARY, or without LIBRARY, with the code that is "
@@ -63,6 +64,15 @@ constexpr std::array pages{
          "while the master runs is named, and then nothing is applied. A reload that fails leaves everything "
          "as it "
          "was. --dry-run prints what would be done; --json prints the answer of the control protocol."},
+    Page{Command::reexec, "reexec", "", "replace liveswap itself, with no request lost",
+         "The master executes the liveswap program that is now at its path, or --binary PATH, in its own "
+         "process: "
+         "the pid, the workers, the listeners and the clients stay. The new program first shows in a child "
+         "process that it can read the master's state. If anything fails, the old program goes on, and the "
+         "exit "
+         "status tells. An upgrade that is under way is waited for, for one minute or --timeout. SIGUSR2 to "
+         "the "
+         "master does the same."},
     Page{Command::check, "check LIBRARY [-- ARG...]", "", "would an upgrade to it work",
          "Needs no master. Lists every missing symbol and library, likely problems, and for a server that "
          "binds its own listeners (--entry main), what liveswap can observe. Then loads the library in a "

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "cli/printable.hpp"
 #include "cli/run_command.hpp"
 #include "cli/terminal.hpp"
@@ -19,6 +21,13 @@ Outcome ask(const Arguments& arguments) {
       const auto count = config::parse_forks(arguments.value);
       if (!count) return {usage, "forks: " + count.error().text};
       return client.forks(*count);
+    }
+    case Command::reexec: {
+      // The master waits, and answers then.
+      Client::Where where = arguments.where;
+      const Milliseconds wait =
+          where.timeout.count() > 0 ? std::exchange(where.timeout, Milliseconds{0}) : Milliseconds{60'000};
+      return Client(where).reexec(arguments.value, wait);
     }
     case Command::start:
     case Command::upgrade:

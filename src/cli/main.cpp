@@ -6,6 +6,7 @@
 #include "cli/arguments.hpp"
 #include "cli/run_command.hpp"
 #include "cli/terminal.hpp"
+#include "liveswap.hpp"
 
 namespace {
 
@@ -20,6 +21,13 @@ int run(int argc, char** argv) {
   const cli::Environment environment{variable("LIVESWAP_PORT"), variable("LIVESWAP_ADDRESS"),
                                      variable("LIVESWAP_TOKEN")};
   const auto arguments = cli::parse_arguments({argv + (argc > 0 ? 1 : 0), argv + argc}, environment);
+  const auto complete = [&](Options& options) {
+    if (arguments) cli::complete_resumed(*arguments, options);
+  };
+  if (const auto resumed = resume({argv, argv + argc}, complete)) {
+    if (resumed->status != ok) cli::complain(resumed->text);
+    return resumed->status;
+  }
   if (arguments) return cli::run_command(*arguments);
   cli::complain(arguments.error().text);
   return usage;

@@ -48,7 +48,10 @@ constexpr std::array table{
 
     Option{"", "timeout", "TIME", client_commands, Section::client, "0ms to 576h", "0ms",
            "give up waiting for the answer after this time; 0ms: never",
-           "A command that gives up exits with status 6. The master finishes the command all the same."},
+           "A command that gives up exits with status 6. The master finishes the command all the same. For "
+           "reexec: how long the master waits for what is under way before it refuses; 0ms: one minute."},
+    Option{"", "binary", "PATH", only(Command::reexec), Section::client, "path", "",
+           "the program to execute; default: what is now at the path of the running one"},
     Option{"", "detach", "", swap, Section::client, "", "",
            "return when the upgrade or rollback is under way", "", Takes::nothing},
     Option{"", "json", "", json, Section::client, "", "",

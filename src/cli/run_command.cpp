@@ -58,6 +58,7 @@ int run_command(const Arguments& arguments) {
     case Command::kill:
     case Command::die:
     case Command::stop:
+    case Command::reexec:
     case Command::forks: return run_control(arguments);
   }
   return failed;

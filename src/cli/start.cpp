@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
+#include <fstream>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "cli/daemon.hpp"
 #include "cli/run_command.hpp"
@@ -27,16 +30,20 @@ std::string with_log_end(const std::string& text, const std::string& log_end, co
   return text + "\nits log, " + log_file + (more.empty() ? ", says no more" : ", ends with:") + more;
 }
 
-int start_daemon(Options options) {
-  const auto port = options.port;
-  if (const auto prepared = prepare_log(options); prepared.status != ok) return report(prepared);
-  // A reload must not move the log of a background master.
+// A reload must not move the log of a background master.
+void keep_log(Options& options) {
   if (const auto read = options.read_config)
     options.read_config = [read, log = options.log_file](const std::string& text, Options& into) {
       auto problems = read(text, into);
       if (into.log_file.empty()) into.log_file = log;
       return problems;
     };
+}
+
+int start_daemon(Options options) {
+  const auto port = options.port;
+  if (const auto prepared = prepare_log(options); prepared.status != ok) return report(prepared);
+  keep_log(options);
   const auto detached =
       run_in_background(options, [](const Options& settled) { return liveswap::run(settled); });
   const bool runs = !detached.child && detached.outcome.status == ok;
@@ -47,7 +54,21 @@ int start_daemon(Options options) {
       {detached.outcome.status, with_log_end(detached.outcome.text, detached.log_end, options.log_file)});
 }
 
+// The words of this process, which a re-executed master starts with, too.
+std::vector<std::string> own_command_line() {
+  std::vector<std::string> words;
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
+  return words;
+}
+
 }  // namespace
+
+void complete_resumed(const Arguments& arguments, Options& options) {
+  if (options.config_file.empty()) return;
+  options.read_config = reader_of(arguments, options.config_file);
+  if (arguments.daemon) keep_log(options);
+}
 
 int run_start(const Arguments& arguments) {
   auto options = start_options(arguments);
@@ -55,6 +76,7 @@ int run_start(const Arguments& arguments) {
   // This process has no children but the master's.
   options->reap_children = true;
   options->service = true;
+  options->command_line = own_command_line();
   if (arguments.daemon) return start_daemon(std::move(*options));
   // Without a log file, the log on the terminal already shows the notices.
   if (!options->log_file.empty()) options->on_notice = complain;

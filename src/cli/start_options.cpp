@@ -124,6 +124,13 @@ std::string read_again(const std::string& path, const Arguments& arguments, cons
 
 }  // namespace
 
+std::function<std::string(const std::string&, Options&)> reader_of(const Arguments& arguments,
+                                                                   const std::string& path) {
+  return [path, arguments](const std::string& text, Options& into) {
+    return read_again(path, arguments, text, into);
+  };
+}
+
 Result<Options> start_options(const Arguments& arguments) {
   Options options;
   if (!arguments.config.empty()) {
@@ -131,9 +138,7 @@ Result<Options> start_options(const Arguments& arguments) {
     if (!loaded) return loaded;
     options = std::move(*loaded);
     options.config_file = absolute_path(arguments.config, current_directory());
-    options.read_config = [path = options.config_file, arguments](const std::string& text, Options& into) {
-      return read_again(path, arguments, text, into);
-    };
+    options.read_config = reader_of(arguments, options.config_file);
   }
   if (auto taken = take_command_line(options, arguments); !taken) return tl::unexpected<Error>(taken.error());
   return config::validate(std::move(options));

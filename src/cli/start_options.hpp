@@ -1,5 +1,8 @@
 #pragma once
 
+#include <functional>
+#include <string>
+
 #include "base/error.hpp"
 #include "cli/arguments.hpp"
 #include "liveswap.hpp"
@@ -11,5 +14,9 @@ namespace liveswap::cli {
 // same name. Relative paths on the command line are resolved against the working directory. Reads the
 // configuration file; validates. With a configuration file, the options have config_file and read_config.
 Result<Options> start_options(const Arguments& arguments);
+
+// Options::read_config of a start with these arguments, for the configuration file at `path`.
+std::function<std::string(const std::string&, Options&)> reader_of(const Arguments& arguments,
+                                                                   const std::string& path);
 
 }  // namespace liveswap::cli

@@ -116,8 +116,12 @@ std::string upgrade_line(const Json& status, const std::string& options) {
 }
 
 std::string master_line(const Json& status) {
-  return fmt::format("{}, pid {}, port {}, up {}, version {}", text(status, "state"), text(status, "pid"),
-                     text(status, "port"), time(status, "uptime_ms"), text(status, "version"));
+  std::string line =
+      fmt::format("{}, pid {}, port {}, up {}, version {}", text(status, "state"), text(status, "pid"),
+                  text(status, "port"), time(status, "uptime_ms"), text(status, "version"));
+  if (const auto count = number(status, "executions"); count && *count > 0)
+    line += fmt::format(" for {}, re-executed {}", time(status, "executed_ms"), plural(*count, "time"));
+  return line;
 }
 
 std::string top(const Json& status, const Paragraphs& page) {

@@ -86,6 +86,14 @@ Outcome Client::reload(bool dry_run, const Event& event) {
   return client::exchange(where_, std::move(command), event).outcome;
 }
 
+Outcome Client::reexec(const std::string& program, Milliseconds wait) {
+  protocol::Command command;
+  command.verb = protocol::Verb::reexec;
+  if (!program.empty()) command.value = absolute_path(program, current_directory());
+  command.wishes["wait"] = text_of(wait);
+  return client::exchange(where_, std::move(command), {}).outcome;
+}
+
 Outcome Client::message(const std::string& text) { return tell(where_, protocol::Verb::message, text); }
 
 Outcome Client::request(const std::string& json, const Event& event) {

@@ -9,13 +9,21 @@
  *
  * The master trusts nothing that a worker sends: every frame is checked for size and kind.
  *
- * Plain C, shared by the C++ master and the C worker host. Both are built from the same tree, so the layout
- * has no version; this file is not part of the contract with applications.
+ * Plain C, shared by the C++ master and the C worker host. This file is not part of the contract with
+ * applications.
  */
 #ifndef LIVESWAP_CONTRACT_CHANNEL_H
 #define LIVESWAP_CONTRACT_CHANNEL_H
 
 #include <stdint.h>
+
+/* The version of this file. A master may be replaced while its workers run, so it speaks every version up to
+ * its own: a frame changes neither number nor content; new kinds come behind the others, and both ends ignore
+ * kinds that they do not know. A worker host tells its version in its first frame (STAGED). 0: before there
+ * were versions, with the same frames as 1. */
+#ifndef LIVESWAP_CHANNEL_VERSION
+#define LIVESWAP_CHANNEL_VERSION 1
+#endif
 
 /* Where a worker host finds its descriptors after exec. Every descriptor above the last listener is
  * closed. */
@@ -66,18 +74,18 @@ enum liveswap_frame_kind {
                        SO_COOKIE of the lost one */
 
   /* worker → master */
-  LIVESWAP_STAGED =
-      64, /* value: enum liveswap_stage, about to begin: OPEN before open(), LINK before dlopen() … */
-  LIVESWAP_ENTERED,   /* liveswap_main is about to be called. value: 1: the application reports readiness by
-                         liveswap_ready() */
-  LIVESWAP_DEFERRED,  /* value: 1: liveswap_defer_ready() was called; 0: the application is about to bind a
-                         listener, so WAITS frames decide about readiness */
-  LIVESWAP_READY,     /* liveswap_ready() */
-  LIVESWAP_FAILED,    /* value: enum liveswap_stage; text: why, for people */
-  LIVESWAP_RETURNED,  /* value: what liveswap_main has returned */
-  LIVESWAP_LOG,       /* value: the level; text: the line */
-  LIVESWAP_TAKEN,     /* value: that of the MESSAGE, which is now in the application's inbox */
-  LIVESWAP_REFUSED,   /* value: that of the MESSAGE, for which the inbox had no room */
+  LIVESWAP_STAGED = 64, /* value: enum liveswap_stage, about to begin: OPEN before open(), LINK before
+                           dlopen() … count: with OPEN, LIVESWAP_CHANNEL_VERSION */
+  LIVESWAP_ENTERED,     /* liveswap_main is about to be called. value: 1: the application reports readiness by
+                           liveswap_ready() */
+  LIVESWAP_DEFERRED,    /* value: 1: liveswap_defer_ready() was called; 0: the application is about to bind a
+                           listener, so WAITS frames decide about readiness */
+  LIVESWAP_READY,       /* liveswap_ready() */
+  LIVESWAP_FAILED,      /* value: enum liveswap_stage; text: why, for people */
+  LIVESWAP_RETURNED,    /* value: what liveswap_main has returned */
+  LIVESWAP_LOG,         /* value: the level; text: the line */
+  LIVESWAP_TAKEN,       /* value: that of the MESSAGE, which is now in the application's inbox */
+  LIVESWAP_REFUSED,     /* value: that of the MESSAGE, for which the inbox had no room */
   LIVESWAP_COUNTED,   /* value: that of the COUNT; count: open connections; text: struct liveswap_served_count
                        */
   LIVESWAP_TASK_DONE, /* the end of a task. value 1: text is the error. value 0: success, and then from a

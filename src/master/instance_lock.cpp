@@ -23,6 +23,8 @@ using Failure = InstanceLock::Failure;
 // Polling interval: without a thread that blocks in flock(), nothing reports that a lock is free.
 constexpr int look_again_ms = 20;
 
+std::string workers_path(const protocol::Instance& instance) { return instance.state_dir + "/workers.lock"; }
+
 tl::expected<UniqueFd, Refusal> open_lock(const std::string& path) {
   auto fd =
       UniqueFd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
@@ -81,8 +83,7 @@ tl::expected<InstanceLock, Refusal> InstanceLock::acquire(const protocol::Instan
       ::pwrite(master->get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
     log::warning("cannot write the pid into {}", path);
 
-  const std::string workers_path = instance.state_dir + "/workers.lock";
-  const auto life = open_lock(workers_path);
+  const auto life = open_lock(workers_path(instance));
   if (!life) return tl::unexpected(life.error());
   if (!try_lock(*life)) {
     log::warning("workers of an earlier master on port {} are still draining; waiting for them",
@@ -97,7 +98,14 @@ tl::expected<InstanceLock, Refusal> InstanceLock::acquire(const protocol::Instan
   }
   InstanceLock lock;
   lock.master_ = std::move(*master);
-  lock.workers_path_ = workers_path;
+  lock.workers_path_ = workers_path(instance);
+  return lock;
+}
+
+InstanceLock InstanceLock::adopt(UniqueFd fd, const protocol::Instance& instance) {
+  InstanceLock lock;
+  lock.master_ = std::move(fd);
+  lock.workers_path_ = workers_path(instance);
   return lock;
 }
 

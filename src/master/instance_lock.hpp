@@ -27,6 +27,10 @@ class InstanceLock {
   static tl::expected<InstanceLock, Refusal> acquire(const protocol::Instance& instance,
                                                      std::optional<std::chrono::milliseconds> patience);
 
+  // The lock of the former image of this program; lock(): for the next one, borrowed.
+  static InstanceLock adopt(UniqueFd lock, const protocol::Instance& instance);
+  int lock() const { return master_.get(); }
+
   // A new shared lock on `workers.lock`, as a descriptor that one worker inherits. No worker can release the
   // lock of another. Empty: the file cannot be opened.
   UniqueFd life() const;

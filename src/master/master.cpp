@@ -30,23 +30,31 @@ Result<void> Master::open_control(const std::string& token) {
   return {};
 }
 
-Outcome Master::run(const rollout::Release& start) {
+void Master::start_watching() {
   if (options_.handle_signals)
     signals_.emplace(loop_, [this](Signals::Order order, const char* name) { obey(order, name); });
   if (options_.reap_children) {
     reaper_.emplace(loop_);
     stops_.emplace(loop_, SIGCHLD, [this] { pool_.look_for_stops(); });
   }
+  listener_files_.watch();
+}
+
+Outcome Master::loop() {
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  return outcome_.value_or(Outcome{failed, "the event loop ended by itself"});
+}
+
+Outcome Master::run(const rollout::Release& start) {
+  start_watching();
   if (listeners_.bound().empty())
     log::info("no listener was configured (--listen): the application gets -1, and opens its own");
   for (const auto& listener : listeners_.bound())
     log::info("listener {}: {}", listener.name, listener.address);
   log::info("control: port {}, socket {}/{}.sock", options_.port, options_.runtime_dir, options_.port);
-  listener_files_.watch();
   if (start.id.empty()) boot(rollout::Start{start, ""});
   else sound_start_.find(start);
-  uv_run(&loop_, UV_RUN_DEFAULT);
-  return outcome_.value_or(Outcome{failed, "the event loop ended by itself"});
+  return loop();
 }
 
 void Master::boot(const rollout::Start& start) {
@@ -103,8 +111,8 @@ void Master::obey(Signals::Order order, const char* name) {
                           : "the log is no file of the master's (--log-file): nothing to open");
       return;
     case Signals::Order::re_execute:
-      log::warning("{}: a master cannot execute itself anew yet: nothing is done", name);
-      return;
+      log::info("{}: re-executing", name);
+      return on_reexec(requests_.open({0, protocol::Verb::reexec, false, {}, name, now()}), {});
     case Signals::Order::log_state: return notes_.log_state(name);
   }
 }

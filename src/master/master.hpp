@@ -30,6 +30,7 @@
 #include "master/sockets/listeners.hpp"
 #include "master/sockets/pending_flip.hpp"
 #include "master/sockets/queue_watch.hpp"
+#include "master/state/reexecution.hpp"
 #include "master/uv/loop.hpp"
 #include "master/uv/reaper.hpp"
 #include "master/uv/signals.hpp"
@@ -50,7 +51,7 @@ class Master {
  public:
   // `options` must be validated and settled (setup.hpp). `store_request`: how to start liveswap-store.
   Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners listeners,
-         spawn::Request worker_request, spawn::Request store_request);
+         spawn::Request worker_request, spawn::Request store_request, const rlimit& files_of_workers);
   Master(const Master&) = delete;
   Master& operator=(const Master&) = delete;
   ~Master();
@@ -59,6 +60,9 @@ class Master {
   // Starts workers of the release `start.id` from the store; if the id is empty, of the file that is at
   // `start.path` now. Then runs the loop until the engine quits, when all workers have exited.
   Outcome run(const rollout::Release& start);
+  // Instead of open_control() and run(): goes on where the former image of the program has stopped.
+  // `failure`: why another program, which should have gone on, could not; empty: this is that program.
+  Outcome resume(const state::MasterState& from, const std::string& failure);
 
  private:
   // wiring.cpp: handlers for the callbacks of the parts
@@ -87,6 +91,8 @@ class Master {
   void carry_out(const rollout::Quit& command);
   void carry_out(const rollout::Note& note);
   void tell_ready();
+  void start_watching();
+  Outcome loop();
   void notice(const std::string& text) const;
 
   // cut_off.cpp: commands that an exception has interrupted
@@ -126,6 +132,14 @@ class Master {
   bool is_quiet() const;
   void watch_queues();
   void on_waiting(const QueueWatch::Place& place, ino_t inode);
+
+  // reexec.cpp: the state of this master, for the next image of the program
+  Reexecution::Handlers reexecution_handlers();
+  void on_reexec(rollout::RequestId request, const protocol::Command& command);
+  std::optional<std::string> unrest(bool late);
+  state::MasterState save();
+  void adopt(const state::MasterState& from);
+  Result<void> adopt_control(const state::MasterState& from);
 
   // requests.cpp: commands of clients
   void on_command(ConnectionId connection, const protocol::Command& command);
@@ -226,6 +240,8 @@ class Master {
                               // repaired; may be empty
   bool booted_ = false;       // Options::on_ready is still to be called
   std::optional<Outcome> outcome_;
+  rlimit files_of_workers_;  // RLIMIT_NOFILE
+  Reexecution reexecution_;
 };
 
 }  // namespace liveswap::master

@@ -53,6 +53,7 @@ void Master::begin(rollout::RequestId request, const protocol::Command& command)
     case protocol::Verb::forks: on_forks(request, command); break;
     case protocol::Verb::reload: on_reload(request, command); break;
     case protocol::Verb::status: on_status(request); break;
+    case protocol::Verb::reexec: on_reexec(request, command); break;
     case protocol::Verb::history: history_answers_.list(request, command.value); break;
     case protocol::Verb::receipt: history_answers_.receipt(request, command.value); break;
   }

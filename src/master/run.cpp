@@ -16,7 +16,9 @@
 #include "config/validate.hpp"
 #include "liveswap.hpp"
 #include "master/master.hpp"
+#include "master/programs.hpp"
 #include "master/setup.hpp"
+#include "master/uv/own_loop.hpp"
 #include "protocol/command_line.hpp"
 #include "protocol/instance.hpp"
 #include "release/head.hpp"
@@ -30,54 +32,6 @@ namespace {
 
 using master::InstanceLock;
 using master::Listeners;
-
-// The first uv_loop_init() of a process makes a pipe for signals, and libuv calls abort() if that fails.
-// While this object exists, SIGABRT ends the process with an error message and the exit status of a failed
-// start.
-class EndInWords {
- public:
-  EndInWords() {
-    struct sigaction end {};
-    end.sa_handler = [](int) {
-      constexpr std::string_view text =
-          "liveswap: cannot make an event loop: no descriptor or no memory is left for libuv\n";
-      [[maybe_unused]] const auto written = ::write(log::descriptor(), text.data(), text.size());
-      ::_exit(failed);
-    };
-    ::sigaction(SIGABRT, &end, &before_);
-  }
-  EndInWords(const EndInWords&) = delete;
-  EndInWords& operator=(const EndInWords&) = delete;
-  ~EndInWords() { ::sigaction(SIGABRT, &before_, nullptr); }
-
- private:
-  struct sigaction before_ {};
-};
-
-int init_loop(uv_loop_t& loop) {
-  const EndInWords end;
-  return uv_loop_init(&loop);
-}
-
-// The master's own loop. The default loop may be in use by a program that embeds liveswap.
-class Loop {
- public:
-  Loop() : usable_(init_loop(loop_) == 0) {}
-  Loop(const Loop&) = delete;
-  Loop& operator=(const Loop&) = delete;
-  ~Loop() {
-    if (!usable_) return;
-    // Runs the close callbacks of handles that were closed before.
-    uv_run(&loop_, UV_RUN_DEFAULT);
-    uv_loop_close(&loop_);
-  }
-  bool usable() const { return usable_; }
-  uv_loop_t& get() { return loop_; }
-
- private:
-  uv_loop_t loop_;
-  bool usable_;
-};
 
 Outcome refusal(const InstanceLock::Refusal& refused_by) {
   switch (refused_by.failure) {
@@ -130,16 +84,6 @@ tl::expected<rollout::Release, Outcome> find_start(const Options& options) {
   return start.release;
 }
 
-// How to start liveswap-store, which lies beside the worker host. Runs as the master's user. Writes its
-// output to the master's log, and its answer to the channel.
-spawn::Request store_request(const std::string& worker_host, int output) {
-  spawn::Request request;
-  request.program = std::filesystem::path(worker_host).parent_path() / "liveswap-store";
-  request.arguments = {"liveswap-store"};
-  request.descriptors = {-1, -1, output < 0 ? STDERR_FILENO : output, -1};
-  return request;
-}
-
 // What would keep every worker from starting; nullopt: nothing. Checked before the start.
 std::optional<std::string> obstacle_of(const Options& options, const std::string& host,
                                        const std::optional<spawn::Identity>& identity) {
@@ -157,15 +101,10 @@ Outcome run_settled(const Options& options) {
   const ManyDescriptors many;
   if (!options.pre_upgrade.empty() && ::access(options.pre_upgrade.c_str(), R_OK) != 0)
     return {usage, os_error("read the pre-upgrade plugin", options.pre_upgrade, errno).text};
-  const auto host = spawn::find_worker_host(options.worker_host);
-  if (!host) return give_up(host.error());
-  const int output = options.log_file.empty() ? -1 : log::descriptor();
-  const auto store = store_request(*host, output);
-  if (::access(store.program.c_str(), X_OK) != 0)
-    return give_up(os_error("execute the release store beside the worker host", store.program, errno));
-  const auto identity = spawn::find_identity(options.user, options.group);
-  if (!identity) return {usage, identity.error().text};
-  if (::geteuid() == 0 && !*identity)
+  const auto programs = master::find_programs(options, options.log_file.empty() ? -1 : log::descriptor());
+  if (!programs) return programs.error();
+  const auto& identity = programs->identity;
+  if (::geteuid() == 0 && !identity)
     log::warning(
         "the workers run as root: hostile code in them can stop the master and change what it has stored; "
         "`--user` "
@@ -173,9 +112,9 @@ Outcome run_settled(const Options& options) {
   if (auto made = ensure_private_directory(options.state_dir, 0022); !made) return give_up(made.error());
   // Workers of another user must be able to enter the directory to reach the store. Private files in it have
   // modes of their own.
-  if (*identity && ::chmod(options.state_dir.c_str(), 0711) != 0)
+  if (identity && ::chmod(options.state_dir.c_str(), 0711) != 0)
     return give_up(os_error("let the workers through", options.state_dir, errno));
-  if (const auto found = obstacle_of(options, *host, *identity)) return {failed, *found};
+  if (const auto found = obstacle_of(options, programs->worker_host, identity)) return {failed, *found};
   auto lock =
       InstanceLock::acquire({options.port, options.state_dir, options.runtime_dir}, patience(options));
   if (!lock) return refusal(lock.error());
@@ -193,39 +132,20 @@ Outcome run_settled(const Options& options) {
       Listeners::open(listen, options.listen_mode, options.backlog, options.forks, std::move(*passed));
   if (!listeners) return give_up(listeners.error());
 
-  spawn::Request request;
-  request.program = *host;
-  request.environment = spawn::child_environment(options.environment);
-  request.descriptors = {-1, output < 0 ? STDOUT_FILENO : output, output < 0 ? STDERR_FILENO : output, -1};
-  request.working_directory = options.working_directory;
-  request.home = current_directory();
-  request.identity = *identity;
-  request.limits = {{RLIMIT_NOFILE, many.before()}};
-  for (const auto& limit : master::resource_limits(options.limits)) request.limits.push_back(limit);
-
   const auto token = master::make_token(options.state_dir + "/token");
   if (!token) return give_up(token.error());
   if (options.auth && !token->written)
     log::warning(
         "{}; commands over TCP are refused until the next start, those through the control socket are not",
         token->written.error().text);
-  Loop loop;
+  master::OwnLoop loop;
   if (!loop.usable()) return {failed, "cannot make an event loop"};
-  master::Master master(loop.get(), options, std::move(*lock), std::move(*listeners), std::move(request),
-                        store);
+  master::Master master(loop.get(), options, std::move(*lock), std::move(*listeners),
+                        master::worker_request(options, *programs, many.before()), programs->store,
+                        many.before());
   if (auto opened = master.open_control(options.auth ? token->text : ""); !opened)
     return give_up(opened.error());
   return master.run(*start);
-}
-
-// The options with which a client on this machine reaches this master, for commands in messages. Not the
-// address: such a client uses the control socket. Directories that a client finds without an option are left
-// out.
-std::string options_for_client(const Options& options) {
-  const auto usual = protocol::locate_instance(options.port, "", "");
-  return protocol::port_option(options.port) +
-         protocol::directory_options(options.state_dir == usual.state_dir ? "" : options.state_dir,
-                                     options.runtime_dir == usual.runtime_dir ? "" : options.runtime_dir);
 }
 
 }  // namespace
@@ -238,9 +158,7 @@ Outcome run(const Options& options) {
   // Validates again, now that `forks auto` is a number.
   valid = config::validate(master::settle_options(std::move(*valid)));
   if (!valid) return {usage, valid.error().text};
-  const auto complete = [client = options_for_client(*valid)](std::string_view text) {
-    return protocol::with_options(text, client);
-  };
+  const auto complete = master::completion_for(*valid);
   log::complete_with(complete);
   if (const auto notice = valid->on_notice)
     valid->on_notice = [complete, notice](const std::string& text) { notice(complete(text)); };

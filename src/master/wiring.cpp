@@ -17,7 +17,7 @@ constexpr Milliseconds drain_count_limit{500};
 }  // namespace
 
 Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners listeners,
-               spawn::Request worker_request, spawn::Request store_request)
+               spawn::Request worker_request, spawn::Request store_request, const rlimit& files_of_workers)
     : loop_(loop),
       options_(std::move(options)),
       lock_(std::move(lock)),
@@ -68,7 +68,9 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       status_(status_sources()),
       service_(loop, options_.service, engine_, listeners_),
       undone_timer_(loop),
-      steered_(options_.forks) {
+      steered_(options_.forks),
+      files_of_workers_(files_of_workers),
+      reexecution_(loop, reexecution_handlers()) {
   timer_.on_due([this] { perform(engine_.tick(now())); });
   undone_timer_.on_due([this] { do_undone(); });
   if (service_.is_there()) listeners_.leave_open();

@@ -23,6 +23,9 @@ class LineBuffer {
   // The next complete line without LF or CR LF, or nothing yet.
   std::optional<std::string> next();
 
+  // The bytes that next() has not returned.
+  const std::string& rest() const { return bytes_; }
+
   // The incomplete line exceeds the limit: close the connection.
   bool too_long() const;
 

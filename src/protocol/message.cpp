@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::array verbs{Verb::upgrade, Verb::rollback, Verb::promote, Verb::abort, Verb::kill,
                            Verb::die,     Verb::stop,     Verb::message, Verb::forks, Verb::reload,
-                           Verb::status,  Verb::history,  Verb::receipt};
+                           Verb::status,  Verb::history,  Verb::receipt, Verb::reexec};
 
 constexpr std::array<std::string_view, 5> members_of_all{"cmd", "value", "token", "cwd", "detach"};
 
@@ -56,7 +56,8 @@ Result<std::string> value_member(const Json& object, Verb verb) {
 // it may be a misspelled option. Other commands may have unknown members, as in the original implementation
 // of this protocol.
 Result<void> take_wishes(const Json& object, Command& command) {
-  if (command.verb != Verb::upgrade && command.verb != Verb::rollback && command.verb != Verb::reload)
+  if (command.verb != Verb::upgrade && command.verb != Verb::rollback && command.verb != Verb::reload &&
+      command.verb != Verb::reexec)
     return {};
   for (const auto& [name, value] : object.items()) {
     if (std::find(members_of_all.begin(), members_of_all.end(), name) != members_of_all.end()) continue;
@@ -104,6 +105,7 @@ const char* word(Verb verb) {
     case Verb::status: return "status";
     case Verb::history: return "history";
     case Verb::receipt: return "receipt";
+    case Verb::reexec: return "reexec";
   }
   return "?";
 }

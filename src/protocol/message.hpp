@@ -26,6 +26,7 @@ enum class Verb {
   status,
   history,
   receipt,
+  reexec,
 };
 
 const char* word(Verb verb);

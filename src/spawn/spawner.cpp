@@ -180,6 +180,8 @@ class Stack {
 
 }  // namespace
 
+Child adopt(pid_t pid, UniqueFd pidfd) { return {pid, std::move(pidfd), claim(pid)}; }
+
 bool is_claimed(pid_t pid) {
   const std::lock_guard guard(claims_lock);
   return claims.contains(pid);

@@ -39,6 +39,9 @@ struct Child {
   std::shared_ptr<const void> claim;  // while held, is_claimed(pid): its owner reaps the child
 };
 
+// A child that the former image of this program has started.
+Child adopt(pid_t pid, UniqueFd pidfd);
+
 // Whether spawn() started this child and its Child still exists. Any thread.
 bool is_claimed(pid_t pid);
 

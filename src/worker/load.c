@@ -30,7 +30,10 @@ static const char* kind_of_file(mode_t mode) {
 /* O_NONBLOCK: opening a FIFO or a device must not block before fstat() has shown the file's kind. */
 static int open_library(const char* path) {
   struct stat status;
-  channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_OPEN);
+  channel_send(
+      (struct liveswap_frame){
+          .kind = LIVESWAP_STAGED, .value = LIVESWAP_STAGE_OPEN, .count = LIVESWAP_CHANNEL_VERSION},
+      NULL, 0);
   const int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   if (fd < 0) channel_fail(LIVESWAP_STAGE_OPEN, "cannot open %s: %s", path, strerror(errno));
   if (fstat(fd, &status) != 0)

@@ -1,8 +1,18 @@
 #include "master/app_listeners/app_endpoint.hpp"
 
 #include "master/sockets/sockets.hpp"
+#include "master/state/socket_state.hpp"
 
 namespace liveswap::master {
+
+AppEndpoint::AppEndpoint(const state::EndpointState& from)
+    : Endpoint(from), asked_(from.asked), nth_(from.nth) {}
+
+void AppEndpoint::save(state::EndpointState& into) const {
+  Endpoint::save(into);
+  into.asked = asked_;
+  into.nth = nth_;
+}
 
 bool AppEndpoint::is_for(const BindAddress& address, unsigned nth) const {
   if (address.is_unnamed()) return asked_.same(address) && nth_ == nth;

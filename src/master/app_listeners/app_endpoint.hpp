@@ -69,11 +69,14 @@ class AppEndpoint : public Endpoint {
   // The requested address, with the port that the kernel chose.
   virtual const BindAddress& where() const = 0;
 
+  void save(state::EndpointState& into) const override;
+
  protected:
   // As repair_socket(). A socket may block until first seen non-blocking, but not afterwards, because
   // workers rely on it. `nonblocking`: stored with the socket, false at first.
   bool repair_app_socket(int fd, int backlog, bool& nonblocking) const;
 
+  explicit AppEndpoint(const state::EndpointState& from);
   AppEndpoint(const BindAddress& asked, unsigned nth) : Endpoint(asked.text()), asked_(asked), nth_(nth) {}
   const BindAddress& asked() const { return asked_; }
 

@@ -7,8 +7,39 @@
 
 #include "base/log.hpp"
 #include "master/sockets/accept_queue.hpp"
+#include "master/state/socket_state.hpp"
 
 namespace liveswap::master {
+
+AppInet::AppInet(const state::EndpointState& from, const Rules& rules)
+    : AppEndpoint(from),
+      rules_(rules),
+      where_(from.where),
+      group_(from.group.with(is_datagram() ? Deal::by_peer : Deal::at_random)),
+      left_(from.left),
+      spared_(from.spared) {
+  for (const auto& set : from.sets) {
+    auto& sockets = sets_.emplace_back();
+    for (const auto& one : set)
+      sockets.push_back({UniqueFd::adopt(one.fd.number), one.backlog, one.nonblocking, one.member, one.wanted,
+                         one.served, one.unwanted});
+  }
+}
+
+void AppInet::save(state::EndpointState& into) const {
+  AppEndpoint::save(into);
+  into.kind = state::EndpointState::Kind::app_inet;
+  into.where = where_;
+  into.group = group_;
+  into.left = left_;
+  into.spared = spared_;
+  for (const auto& set : sets_) {
+    auto& sockets = into.sets.emplace_back();
+    for (const Socket& one : set)
+      sockets.push_back(
+          {{one.fd.get()}, one.backlog, one.nonblocking, one.member, one.wanted, one.served, one.unwanted});
+  }
+}
 
 AppInet::~AppInet() {
   for (auto& set : sets_)

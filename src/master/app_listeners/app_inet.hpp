@@ -22,9 +22,11 @@ class AppInet final : public AppEndpoint {
         rules_(rules),
         where_(asked),
         group_(is_datagram() ? Deal::by_peer : Deal::at_random) {}
+  AppInet(const state::EndpointState& from, const Rules& rules);
   ~AppInet() override;
 
   std::string address() const override { return where_.text(); }
+  void save(state::EndpointState& into) const override;
   Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) override;
   void retire(unsigned set) override;
   void shrink(unsigned slots) override;

@@ -222,12 +222,15 @@ bool AppListeners::excludes(const Worker& worker, const BindAddress& address, in
 std::unique_ptr<AppEndpoint> AppListeners::make_endpoint(const BindAddress& address, unsigned nth) const {
   if (address.is_unix())
     return std::make_unique<AppUnix>(address, nth, AppUnix::Rules{rules_.backlog, rules_.listen_at_once});
+  return std::make_unique<AppInet>(address, nth, inet_rules());
+}
+
+AppInet::Rules AppListeners::inet_rules() const {
   const auto is_ours = [this](std::uint64_t cookie) {
     return listeners_.has_socket(cookie) ||
            std::find(former_.begin(), former_.end(), cookie) != former_.end();
   };
-  return std::make_unique<AppInet>(
-      address, nth, AppInet::Rules{rules_.per_slot, rules_.backlog, rules_.listen_at_once, is_ours});
+  return {rules_.per_slot, rules_.backlog, rules_.listen_at_once, is_ours};
 }
 
 int AppListeners::first_bind(Worker& worker, const BindRequest& request, unsigned nth, spawn::ReceivedFd own,

@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "master/app_listeners/app_endpoint.hpp"
+#include "master/app_listeners/app_inet.hpp"
 #include "master/app_listeners/app_unix.hpp"
 #include "master/app_listeners/listener_options.hpp"
 #include "master/sockets/listeners.hpp"
+#include "master/state/worker_state.hpp"
 #include "master/workers/worker_process.hpp"
 #include "rollout/awaited.hpp"
 #include "rollout/listener_lifetime.hpp"
@@ -107,32 +109,23 @@ class AppListeners {
   // Listener → what cannot be undone, for people.
   const std::map<std::string, std::string>& stuck_options() const { return stuck_options_; }
 
+  // Whether handed-off connections wait for a worker.
+  bool holds_connections() const { return !handed_off_.empty(); }
+  // All members as values, for the next image of the program. Only if no connection is held.
+  state::AppListenersState save() const;
+  // Takes over the endpoints and workers of the former image.
+  void adopt(const state::AppListenersState& from, const state::ListenersState& listeners);
+
   // A new socket has replaced the one with this cookie: the workers with the old one get the new one.
   void replaced(Endpoint& endpoint, std::uint64_t former);
 
  private:
-  struct Worker {
-    rollout::AwaitedListeners::Place place;
-    unsigned set = 0;
-    pid_t pid = 0;
-    bool entered = false;
-    rollout::Time entered_at{0};  // the first judge()
-    bool by_itself = false;       // the application reports readiness
-    bool expects = false;         // has bound, or tried to bind, a listener
-    bool progressed = true;       // since the last judge(), which then sets `since`
-    rollout::Time since{0};
-    bool ready = false;
-    bool draining = false;
+  struct Worker : state::AppWorkerFacts {
     std::set<Endpoint*> waits;  // waits on these, and has not closed them
     std::map<const Endpoint*, std::optional<rollout::Time>> given_up;  // closed lent ones; time by look()
-    bool waits_elsewhere = false;                // on a listener that the master does not hold
-    std::set<Endpoint*> uses;                    // has bound these, and not closed them
-    std::map<std::uint64_t, Endpoint*> cookies;  // all sockets that the worker was given, replaced ones too
-    std::map<std::string, unsigned> unnamed;  // address → number of binds with a port chosen by the kernel
+    std::set<Endpoint*> uses;                                          // has bound these, and not closed them
+    std::map<std::uint64_t, Endpoint*> cookies;    // all sockets that the worker was given, replaced ones too
     std::map<const Endpoint*, std::string> named;  // paths of Unix sockets bound and not renamed
-    unsigned complaints = 0;
-    std::uint64_t adopted = 0;
-    std::uint64_t refused = 0;  // idle connections handed off in vain
     // Handed-off connections that wait.
     std::shared_ptr<std::size_t> waiting = std::make_shared<std::size_t>(0);
   };
@@ -173,6 +166,8 @@ class AppListeners {
   int first_bind(Worker& worker, const BindRequest& request, unsigned nth, spawn::ReceivedFd own,
                  Endpoint*& endpoint);
   std::unique_ptr<AppEndpoint> make_endpoint(const BindAddress& address, unsigned nth) const;
+  std::unique_ptr<AppEndpoint> make_endpoint(const state::EndpointState& from) const;
+  AppInet::Rules inet_rules() const;
   bool excludes(const Worker& worker, const BindAddress& address, int fd) const;
   Endpoint* find(const BindAddress& address, unsigned nth);
   int listen(Worker& worker, const Frame& frame);

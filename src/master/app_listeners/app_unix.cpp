@@ -7,9 +7,39 @@
 
 #include "base/log.hpp"
 #include "master/sockets/bound_file.hpp"
+#include "master/state/socket_state.hpp"
 #include "spawn/fs_identity.hpp"
 
 namespace liveswap::master {
+
+AppUnix::AppUnix(const state::EndpointState& from, const Rules& rules)
+    : AppEndpoint(from),
+      rules_(rules),
+      where_(from.where),
+      fd_(UniqueFd::adopt(from.sets.at(0).at(0).fd.number)),
+      made_by_(from.made_by),
+      file_(from.file),
+      former_path_(from.former_path),
+      backlog_(from.backlog),
+      nonblocking_(from.nonblocking),
+      listens_(from.listens),
+      set_(from.set),
+      spared_(from.spared) {}
+
+void AppUnix::save(state::EndpointState& into) const {
+  AppEndpoint::save(into);
+  into.kind = state::EndpointState::Kind::app_unix;
+  into.where = where_;
+  into.sets = {{{{fd_.get()}}}};
+  into.made_by = made_by_;
+  into.file = file_;
+  into.former_path = former_path_;
+  into.backlog = backlog_;
+  into.nonblocking = nonblocking_;
+  into.listens = listens_;
+  into.set = set_;
+  into.spared = spared_;
+}
 
 // A spared socket stays reachable for clients that are just connecting, and under an abstract name until
 // the last worker exits.

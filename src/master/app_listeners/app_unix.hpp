@@ -20,9 +20,11 @@ class AppUnix final : public AppEndpoint {
   };
   AppUnix(const BindAddress& asked, unsigned nth, const Rules& rules)
       : AppEndpoint(asked, nth), rules_(rules), where_(asked) {}
+  AppUnix(const state::EndpointState& from, const Rules& rules);
   ~AppUnix() override;  // removes the file unless replaced
 
   std::string address() const override { return where_.text(); }
+  void save(state::EndpointState& into) const override;
   Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) override;
   void retire(unsigned) override {}
   void shrink(unsigned) override {}

@@ -94,6 +94,23 @@ void ControlConnection::take_lines() {
   taking_ = false;
 }
 
+int ControlConnection::fd() const {
+  uv_os_fd_t fd = -1;
+  uv_fileno(reinterpret_cast<const uv_handle_t*>(stream_), &fd);
+  return fd;
+}
+
+bool ControlConnection::is_sending(bool long_only) const {
+  return long_answer_ || (!long_only && (refused_ || stream_->write_queue_size > 0));
+}
+
+void ControlConnection::resume(const std::string& received, bool asked) {
+  busy_ = asked;
+  if (asked) uv_read_stop(stream_);
+  lines_.append(received);
+  take_lines();
+}
+
 void ControlConnection::answer(const std::string& line) {
   busy_ = false;
   write(line);

@@ -42,6 +42,15 @@ class ControlConnection {
   bool busy() const { return busy_ && !long_answer_; }
 
   // Lines include their newline.
+  // The socket, for the next image of the program; borrowed.
+  int fd() const;
+  // The bytes received after the current command.
+  const std::string& received() const { return lines_.rest(); }
+  // Whether the client has not received everything; `long_only`: only of an answer from a file.
+  bool is_sending(bool long_only) const;
+  // In the next image: the bytes that received() has returned, and whether a command is being carried out.
+  void resume(const std::string& received, bool asked);
+
   void event(const std::string& line) { write(line); }
   // Ends the current command; the next line is read then.
   void answer(const std::string& line);

@@ -14,6 +14,7 @@
 #include "base/reserve.hpp"
 #include "config/address.hpp"
 #include "master/sockets/sockets.hpp"
+#include "master/state/master_state.hpp"
 #include "master/uv/loop.hpp"
 
 namespace liveswap::master {
@@ -133,6 +134,40 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(uv_loop_t& loop, Sett
   return server;
 }
 
+Result<std::unique_ptr<ControlServer>> ControlServer::adopt(uv_loop_t& loop, Settings settings,
+                                                            const state::ControlState& from,
+                                                            OnCommand on_command) {
+  std::unique_ptr<ControlServer> server(new ControlServer(loop, std::move(settings), std::move(on_command)));
+  server->socket_lock_ = UniqueFd::adopt(from.lock.number);
+  for (const auto& [fd, local] : {std::pair{from.local, true}, {from.tcp, false}})
+    if (auto opened = server->open_socket(UniqueFd::adopt(fd.number), local); !opened)
+      return tl::unexpected<Error>(opened.error());
+  for (const auto& one : from.clients) {
+    const auto id = server->admit(UniqueFd::adopt(one.socket.number), one.local);
+    if (id && one.asked) server->asked_ = id;
+    if (auto* connection = server->find(id)) connection->resume(one.received, one.asked);
+  }
+  return server;
+}
+
+state::ControlState ControlServer::save(ConnectionId asked) const {
+  state::ControlState into;
+  into.token = settings_.token;
+  into.lock = {socket_lock_.get()};
+  for (const auto& socket : sockets_) (socket.local ? into.local : into.tcp) = {socket.fd.get()};
+  for (const auto& [id, client] : connections_) {
+    const auto& connection = *client.connection;
+    if (connection.is_sending(false) || (connection.busy() && id != asked)) continue;
+    into.clients.push_back({{connection.fd()}, connection.local(), connection.received(), id == asked});
+  }
+  return into;
+}
+
+bool ControlServer::is_sending() const {
+  return std::any_of(connections_.begin(), connections_.end(),
+                     [](const auto& one) { return one.second.connection->is_sending(true); });
+}
+
 ControlServer::~ControlServer() {
   connections_.clear();
   for (ListeningSocket& socket : sockets_) socket.poll.stop();
@@ -194,19 +229,23 @@ void ControlServer::accept(ListeningSocket& socket) {
   if (make_room(socket.local)) admit(std::move(client), socket.local);
 }
 
-void ControlServer::admit(UniqueFd client, bool local) {
+// 0: the loop cannot watch the client.
+ConnectionId ControlServer::admit(UniqueFd client, bool local) {
   auto peer = name_of_peer(client.get(), local);
   const ConnectionId id = ++last_id_;
   ControlConnection::Handlers handlers{
       [this, id](const std::optional<std::string>& line) { on_line(id, line); },
       [this, id] { connections_.erase(id); }};
   const Stream stream = make_stream(loop_, local);
-  if (!open_stream(stream, client.get(), local))
-    return uv_close(reinterpret_cast<uv_handle_t*>(stream.handle), stream.deleter);
+  if (!open_stream(stream, client.get(), local)) {
+    uv_close(reinterpret_cast<uv_handle_t*>(stream.handle), stream.deleter);
+    return 0;
+  }
   client.release();
   auto connection =
       std::make_unique<ControlConnection>(stream.handle, local, stream.deleter, std::move(handlers));
   connections_.emplace(id, Client{std::move(connection), std::move(peer)});
+  return id;
 }
 
 ControlConnection* ControlServer::find(ConnectionId id) {

@@ -14,6 +14,10 @@
 
 namespace liveswap::master {
 
+namespace state {
+struct ControlState;
+}
+
 // The Unix and the TCP socket of the control protocol (docs/reference/control-protocol.md). Passes valid,
 // permitted commands to the master and returns its answers. All input is untrusted until checked here.
 // Without memory (base/reserve.hpp), or if a system call fails, a client gets one fixed line or waits; the
@@ -31,7 +35,18 @@ class ControlServer {
   };
   static Result<std::unique_ptr<ControlServer>> open(uv_loop_t& loop, Settings settings,
                                                      OnCommand on_command);
+  // The sockets and clients of the former image of this program.
+  static Result<std::unique_ptr<ControlServer>> adopt(uv_loop_t& loop, Settings settings,
+                                                      const state::ControlState& from, OnCommand on_command);
   ~ControlServer();
+
+  // Sockets and clients, for the next image. Left out: clients with a command, except for `asked`, and those
+  // that have not received everything.
+  state::ControlState save(ConnectionId asked) const;
+  // Whether a long answer is being sent.
+  bool is_sending() const;
+  // The client that waits for the answer to `reexec`, of the former image; 0: none.
+  ConnectionId asked() const { return asked_; }
 
   // nullptr: the connection has closed.
   ControlConnection* find(ConnectionId connection);
@@ -50,7 +65,7 @@ class ControlServer {
   explicit ControlServer(uv_loop_t& loop, Settings settings, OnCommand on_command);
   Result<void> open_socket(UniqueFd fd, bool local);
   void accept(ListeningSocket& socket);
-  void admit(UniqueFd client, bool local);
+  ConnectionId admit(UniqueFd client, bool local);
   UniqueFd take_client(const ListeningSocket& socket);
   bool make_room(bool local);
   bool end_oldest(bool local);
@@ -65,6 +80,7 @@ class ControlServer {
   std::map<ConnectionId, Client> connections_;
   std::list<ListeningSocket> sockets_;
   ConnectionId last_id_ = 0;
+  ConnectionId asked_ = 0;
 };
 
 }  // namespace liveswap::master

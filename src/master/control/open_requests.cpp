@@ -1,7 +1,9 @@
 #include "master/control/open_requests.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
+#include <vector>
 
 namespace liveswap::master {
 
@@ -38,6 +40,21 @@ void OpenRequests::answer(Id id, spawn::ReceivedFd file, std::size_t size, std::
 void OpenRequests::refuse(Id id, protocol::Refusal refusal, const std::string& text) {
   if (const Request* request = find(id))
     answer(id, protocol::error_line(protocol::word(request->verb), refusal, text));
+}
+
+bool OpenRequests::has_others(Id but) const {
+  return std::any_of(open_.begin(), open_.end(),
+                     [but](const auto& one) { return one.first != but && one.second.connection != 0; });
+}
+
+// A client may send its next command within the call, and so on: a bounded number of times.
+void OpenRequests::refuse_others(Id but, const std::string& text) {
+  for (int i = 0; i < 16 && open_.size() > (find(but) ? 1U : 0U); ++i) {
+    std::vector<Id> others;
+    for (const auto& [id, request] : open_)
+      if (id != but) others.push_back(id);
+    for (const Id id : others) refuse(id, protocol::Refusal::failed, text);
+  }
 }
 
 void OpenRequests::give_up(Id id, ConnectionId from) {

@@ -25,6 +25,14 @@ class OpenRequests {
   void serve(std::unique_ptr<ControlServer> server) { server_ = std::move(server); }
   const ControlServer* server() const { return server_.get(); }
 
+  // The number of the last request, for the next image of the program; there, open() goes on behind it.
+  Id last() const { return last_; }
+  void resume_after(Id last) { last_ = last; }
+  // Whether a client waits for another request than this one.
+  bool has_others(Id but) const;
+  // Refuses every open request but this one.
+  void refuse_others(Id but, const std::string& text);
+
   // Stores the request and returns its number, from 1 on.
   Id open(Request request);
   // nullptr: the request has been answered.

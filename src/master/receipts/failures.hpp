@@ -33,6 +33,12 @@ class Failures {
   // The last failure in that slot; nullptr: none.
   const Failure* last_of(unsigned slot) const;
 
+  // All members as values (state/archive.hpp).
+  template <class Archive>
+  void describe(Archive& a) {
+    a("newest", newest_)("last", last_);
+  }
+
  private:
   std::deque<Failure> newest_;  // of all slots, in order of time
   std::map<unsigned, Failure> last_;

@@ -54,6 +54,8 @@ class OpenReceipts {
     rollout::Time at{0};
   };
   const std::optional<LastUpgrade>& last_upgrade() const { return last_upgrade_; }
+  // In the next image of the program.
+  void resume(const std::optional<LastUpgrade>& last) { last_upgrade_ = last; }
 
  private:
   void open(const rollout::Note& note);

@@ -35,6 +35,16 @@ class StatusReport {
   };
   explicit StatusReport(const Sources& sources) : from_(sources) {}
 
+  // How long this process has been a master, and since when it runs this image of the program.
+  struct Life {
+    rollout::Time started{0};
+    rollout::Time executed{0};
+    std::uint64_t executions = 0;  // re-executions
+  };
+  rollout::Time started() const { return life_.started; }
+  std::uint64_t executions() const { return life_.executions; }
+  void resume(const Life& life) { life_ = life; }
+
   // `connections`: the open connections of each worker that answered the query. The same answers have updated
   // the workers' request counts in the pool.
   Json json(const WorkerQuery::Answers& connections) const;
@@ -50,7 +60,7 @@ class StatusReport {
   std::string start_remark() const;
 
   Sources from_;
-  rollout::Time started_ = now();
+  Life life_{now(), now(), 0};
 };
 
 }  // namespace liveswap::master

@@ -11,6 +11,7 @@
 #include "base/unique_fd.hpp"
 #include "master/sockets/accept_queue.hpp"
 #include "master/sockets/sockets.hpp"
+#include "master/state/socket_state.hpp"
 #include "spawn/received_fd.hpp"
 
 namespace liveswap::master {
@@ -30,6 +31,15 @@ void reset_connection(int fd) {
 std::string directory_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 
 }  // namespace
+
+Endpoint::Endpoint(const state::EndpointState& from)
+    : name_(from.name), was_mended_(from.was_mended), lost_(from.lost) {}
+
+void Endpoint::save(state::EndpointState& into) const {
+  into.name = name_;
+  into.was_mended = was_mended_;
+  into.lost = lost_;
+}
 
 bool same_entry(const std::string& one, const std::string& other) {
   if (one == other) return true;

@@ -15,6 +15,10 @@
 namespace liveswap::master {
 
 struct BindAddress;
+namespace state {
+struct EndpointState;
+struct ListenersState;
+}  // namespace state
 
 // The state of a Unix socket's file.
 struct FileReport {
@@ -42,6 +46,10 @@ class Endpoint {
 
   const std::string& name() const { return name_; }
   virtual std::string address() const = 0;
+
+  // Writes all members into `into`, for the next image of the program, whose constructor takes the value and
+  // the descriptors in it (master/state/socket_state.hpp).
+  virtual void save(state::EndpointState& into) const;
 
   // Makes the missing sockets of a set for `slots` slots. Connections come only after point(), but new
   // slots of the current set may get some at once. On failure nothing changes.
@@ -94,6 +102,7 @@ class Endpoint {
   virtual std::optional<std::set<std::uint64_t>> handshakes() const { return std::set<std::uint64_t>(); }
 
  protected:
+  explicit Endpoint(const state::EndpointState& from);
   // Mends the file, and logs what has changed. `replace` is called if a new socket must be bound to the path,
   // and returns the cookie of the old one.
   FileReport mend(SocketFile& file, const std::function<Result<std::uint64_t>()>& replace);

@@ -10,6 +10,7 @@
 #include "master/sockets/passed_endpoint.hpp"
 #include "master/sockets/tcp_endpoint.hpp"
 #include "master/sockets/unix_endpoint.hpp"
+#include "master/state/socket_state.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -55,6 +56,45 @@ Result<Listeners> Listeners::open(const std::vector<Listener>& wanted, ListenMod
   }
   listeners.lent_ = listeners.endpoints_.size();
   return listeners;
+}
+
+Listeners Listeners::adopt(const state::ListenersState& from) {
+  Listeners listeners;
+  for (unsigned set = 0; set < from.sets; ++set) listeners.holds_.push_back(std::make_shared<const int>(0));
+  listeners.live_ = from.live;
+  listeners.slots_ = from.slots;
+  listeners.steered_ = from.steered;
+  listeners.without_ = from.without;
+  listeners.lent_ = from.lent;
+  for (std::size_t i = 0; i < from.lent; ++i) {
+    const auto& one = from.endpoints.at(i);
+    if (one.kind == state::EndpointState::Kind::tcp)
+      listeners.endpoints_.push_back(std::make_unique<TcpEndpoint>(one));
+    else listeners.endpoints_.push_back(std::make_unique<UnixEndpoint>(one));
+  }
+  return listeners;
+}
+
+void Listeners::adopt_apps(const state::ListenersState& from, const MakeApp& make) {
+  for (std::size_t i = lent_; i < from.endpoints.size(); ++i) take(make(from.endpoints[i]));
+}
+
+state::ListenersState Listeners::save() const {
+  state::ListenersState into;
+  for (const auto& endpoint : endpoints_) endpoint->save(into.endpoints.emplace_back());
+  into.lent = lent_;
+  into.sets = static_cast<unsigned>(holds_.size());
+  into.live = live_;
+  into.slots = slots_;
+  into.steered = steered_;
+  into.without = without_;
+  return into;
+}
+
+unsigned Listeners::number_of(const Endpoint& endpoint) const {
+  const auto found = std::find_if(endpoints_.begin(), endpoints_.end(),
+                                  [&](const auto& one) { return one.get() == &endpoint; });
+  return static_cast<unsigned>(found - endpoints_.begin());
 }
 
 Result<void> Listeners::grow(unsigned slots) {

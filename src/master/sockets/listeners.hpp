@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -39,6 +40,17 @@ class Listeners {
   // Binds all that are not in `passed`, or none and fails. Blocks on name look-ups.
   static Result<Listeners> open(const std::vector<Listener>& wanted, ListenMode mode, int backlog,
                                 unsigned slots, PassedListeners passed = {});
+  // The listeners of the former image of the program. `make`: makes an application listener from its state.
+  using MakeApp = std::function<std::unique_ptr<AppEndpoint>(const state::EndpointState&)>;
+  static Listeners adopt(const state::ListenersState& from);
+  // Call once after adopt(), before anything else: the application listeners among the endpoints.
+  void adopt_apps(const state::ListenersState& from, const MakeApp& make);
+  // All members as values. Only while no set is staged.
+  state::ListenersState save() const;
+  // The place of an endpoint in save(), and the reverse.
+  unsigned number_of(const Endpoint& endpoint) const;
+  Endpoint* numbered(unsigned number) const { return endpoints_.at(number).get(); }
+
   Listeners(Listeners&&) = default;
   Listeners& operator=(Listeners&&) = delete;
 
@@ -103,6 +115,7 @@ class Listeners {
   std::vector<int> of_slot(unsigned slot, bool staged = false) const;
   Hold hold(bool staged = false) const;
   unsigned set_of(const Hold& hold) const;
+  Hold hold_of(unsigned set) const { return holds_.at(set); }
   // The endpoints of the sockets in of_slot().
   std::vector<Endpoint*> lent() const;
   // Checks the files of Unix sockets and recreates missing ones.

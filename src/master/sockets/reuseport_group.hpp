@@ -41,6 +41,18 @@ class ReuseportGroup {
   // Calls `listen_again` for each member. True: the member had been shut down, and listens again.
   void repair(const std::function<bool(int fd)>& listen_again, const std::string& object);
 
+  // All members but `deal_` as values (state/archive.hpp). The descriptors are borrowed, and keep their
+  // numbers in the next image of the program.
+  template <class Archive>
+  void describe(Archive& a) {
+    a("sockets", sockets_)("dealt_to", dealt_to_)("program", program_);
+  }
+  ReuseportGroup with(Deal deal) const {
+    ReuseportGroup copy = *this;
+    copy.deal_ = deal;
+    return copy;
+  }
+
  private:
   static constexpr unsigned no_number = ~0U;
 

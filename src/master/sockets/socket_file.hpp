@@ -54,6 +54,13 @@ class SocketFile {
   // Removes the file, unless replaced, and the links made here.
   void remove();
 
+  // All members as values (state/archive.hpp).
+  template <class Archive>
+  void describe(Archive& a) {
+    a("path", path_)("former", former_)("as", as_)("device", file_.st_dev)("inode", file_.st_ino);
+    a("mode", file_.st_mode)("user", file_.st_uid)("group", file_.st_gid);
+  }
+
  private:
   bool is_at(const std::string& path) const;
   void make_spare() const;

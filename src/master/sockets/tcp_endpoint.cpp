@@ -8,6 +8,7 @@
 #include "config/address.hpp"
 #include "master/sockets/accept_queue.hpp"
 #include "master/sockets/bind_address.hpp"
+#include "master/state/socket_state.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -79,6 +80,37 @@ Result<void> TcpEndpoint::leave_spare(std::vector<UniqueFd>& sockets) {
   }
   for (const UniqueFd& spare : spare_) turn_away(spare.get());
   return {};
+}
+
+TcpEndpoint::TcpEndpoint(const state::EndpointState& from)
+    : Endpoint(from),
+      text_(from.text),
+      where_(from.where.where),
+      per_slot_(from.per_slot),
+      backlog_(from.backlog),
+      group_(from.group.with(Deal::at_random)),
+      set_(from.set) {
+  for (const auto& set : from.sets) {
+    auto& sockets = sets_.emplace_back();
+    for (const auto& one : set) sockets.push_back(UniqueFd::adopt(one.fd.number));
+  }
+  for (const auto& one : from.spoilt) spoilt_.push_back(UniqueFd::adopt(one.number));
+}
+
+void TcpEndpoint::save(state::EndpointState& into) const {
+  Endpoint::save(into);
+  into.kind = state::EndpointState::Kind::tcp;
+  into.text = text_;
+  into.where.where = where_;
+  into.per_slot = per_slot_;
+  into.backlog = backlog_;
+  into.group = group_;
+  into.set = set_;
+  for (const auto& set : sets_) {
+    auto& sockets = into.sets.emplace_back();
+    for (const UniqueFd& one : set) sockets.push_back({{one.get()}});
+  }
+  for (const UniqueFd& one : spoilt_) into.spoilt.push_back({one.get()});
 }
 
 TcpEndpoint::~TcpEndpoint() {

@@ -19,10 +19,12 @@ class TcpEndpoint final : public Endpoint {
   // Goes on with the sockets of an earlier master, by their numbers in the group. At least one.
   static std::unique_ptr<Endpoint> go_on(const Listener& wanted, ListenMode mode, int backlog,
                                          std::vector<UniqueFd> sockets);
+  explicit TcpEndpoint(const state::EndpointState& from);
   // Shuts the sockets down, so that the address is free even if a worker's child still has one.
   ~TcpEndpoint() override;
 
   std::string address() const override;
+  void save(state::EndpointState& into) const override;
   Result<void> prepare(unsigned set, unsigned slots) override;
   Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) override;
   void retire(unsigned set) override;

@@ -12,6 +12,7 @@
 #include "master/sockets/bind_address.hpp"
 #include "master/sockets/bound_file.hpp"
 #include "master/sockets/sockets.hpp"
+#include "master/state/socket_state.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -69,6 +70,30 @@ Result<std::unique_ptr<Endpoint>> UnixEndpoint::go_on(const Listener& wanted, co
   endpoint->sockets_.push_back(std::move(socket));
   endpoint->file_ = SocketFile(path, std::nullopt);
   return endpoint;
+}
+
+UnixEndpoint::UnixEndpoint(const state::EndpointState& from)
+    : Endpoint(from),
+      path_(from.text),
+      beside_(path_ + ".new"),
+      file_(from.file),
+      set_beside_(from.set_beside),
+      lock_(UniqueFd::adopt(from.lock.number)),
+      backlog_(from.backlog),
+      set_(from.set) {
+  for (const auto& set : from.sets) sockets_.push_back(UniqueFd::adopt(set.at(0).fd.number));
+}
+
+void UnixEndpoint::save(state::EndpointState& into) const {
+  Endpoint::save(into);
+  into.kind = state::EndpointState::Kind::unix_path;
+  into.text = path_;
+  into.file = file_;
+  into.set_beside = set_beside_;
+  into.lock = {lock_.get()};
+  into.backlog = backlog_;
+  into.set = set_;
+  for (const UniqueFd& one : sockets_) into.sets.push_back({{{one.get()}}});
 }
 
 // Another process' file at the path stays.

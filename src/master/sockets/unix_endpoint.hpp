@@ -19,9 +19,11 @@ class UnixEndpoint final : public Endpoint {
   // Goes on with the socket of an earlier master; if the path leads elsewhere now, binds.
   static Result<std::unique_ptr<Endpoint>> go_on(const Listener& wanted, const std::string& path, int backlog,
                                                  UniqueFd socket);
+  explicit UnixEndpoint(const state::EndpointState& from);
   ~UnixEndpoint() override;  // removes the file; no worker accepts any more
 
   std::string address() const override { return "unix:" + path_; }
+  void save(state::EndpointState& into) const override;
   Result<void> prepare(unsigned set, unsigned slots) override;
   Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) override;
   void settle() override;

@@ -85,6 +85,7 @@ Signals::Signals(uv_loop_t& loop, Obey obey)
 
 void Signals::watch(uv_loop_t& loop, int number, const char* name, Order order) {
   const bool not_from_terminal = number != SIGTERM && is_ignored(number);
+  if (not_from_terminal && (number == SIGINT || number == SIGQUIT)) ignored_from_terminal_.push_back(number);
   watches_.emplace_back(loop, number, [this, number, name, order, not_from_terminal] {
     if (!not_from_terminal || !senders[number].is_kernel) obey_(order, name);
   });

@@ -3,6 +3,7 @@
 #include <functional>
 #include <list>
 #include <optional>
+#include <vector>
 
 #include "base/unique_fd.hpp"
 #include "master/uv/loop.hpp"
@@ -14,7 +15,7 @@ namespace liveswap::master {
 //   SIGTERM, SIGINT   stop
 //   SIGHUP            upgrade; stop if a closed terminal is the cause (is_hang_up)
 //   SIGUSR1           open the log anew
-//   SIGUSR2           nothing yet; it is logged
+//   SIGUSR2           execute the program anew in this process (state/reexecution.hpp)
 //   SIGQUIT           log the state of every worker, as Java and Go runtimes do
 //
 // A SIGHUP that was ignored at the master's start (nohup) stays ignored. A shell without job control starts
@@ -31,6 +32,9 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
+  // The signals that are not obeyed when a terminal sends them.
+  const std::vector<int>& ignored_from_terminal() const { return ignored_from_terminal_; }
+
  private:
   void watch(uv_loop_t& loop, int number, const char* name, Order order);
   void watch_terminal();
@@ -42,6 +46,7 @@ class Signals {
   std::optional<Poll> terminal_poll_;
   std::optional<Milliseconds> went_at_;  // when the terminal was closed, by the loop's clock
   Timer leaving_;
+  std::vector<int> ignored_from_terminal_;
   std::list<SignalWatch> watches_;
 };
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/write_at_once.hpp"
+#include "master/state/worker_state.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -90,6 +91,27 @@ Result<std::unique_ptr<Output>> Output::open(uv_loop_t& loop, spawn::Request& re
   return output;
 }
 
+std::unique_ptr<Output> Output::adopt(uv_loop_t& loop, const state::OutputState& from) {
+  std::unique_ptr<Output> output(new Output(loop));
+  for (const auto& one : from.streams) {
+    Stream& stream = output->streams_.emplace_back();
+    stream.reader = UniqueFd::adopt(one.reader.number);
+    stream.place = one.place;
+    stream.waiting = one.waiting;
+    stream.tail.append(one.tail);
+  }
+  output->tail_.append(from.tail);
+  return output;
+}
+
+state::OutputState Output::save() const {
+  state::OutputState into;
+  for (const Stream& one : streams_)
+    into.streams.push_back({{one.reader.get()}, one.place, one.waiting, one.tail.text()});
+  into.tail = tail_.text();
+  return into;
+}
+
 // The child's end is opened for reading too: the pipe always has a reader, so neither the child nor left
 // processes get SIGPIPE when the master dies.
 Result<void> Output::add(int place, const std::optional<spawn::Identity>& owner) {
@@ -111,14 +133,17 @@ Result<void> Output::add(int place, const std::optional<spawn::Identity>& owner)
 void Output::started() {
   for (Stream& stream : streams_) {
     stream.child_end.reset();
+    if (!stream.reader) continue;
     stream.poll.emplace(loop_, stream.reader.get());
     stream.poll->start(UV_READABLE, [this, &stream](int) { on_readable(stream); });
+    pass_on(stream);
   }
 }
 
 bool Output::usable() const {
-  return std::all_of(streams_.begin(), streams_.end(),
-                     [](const Stream& stream) { return stream.poll && stream.poll->usable(); });
+  return std::all_of(streams_.begin(), streams_.end(), [](const Stream& stream) {
+    return !stream.reader || (stream.poll && stream.poll->usable());
+  });
 }
 
 // False: nothing to read, for now or for ever.

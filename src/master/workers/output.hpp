@@ -16,6 +16,10 @@
 
 namespace liveswap::master {
 
+namespace state {
+struct OutputState;
+}
+
 // Standard output and error of a child and its descendants. The master reads both from pipes (one, if both
 // have the same destination), writes every byte to the original destination, and keeps the last bytes for
 // failure messages.
@@ -29,6 +33,9 @@ class Output {
   // are valid until started(); the originals are borrowed for the life of the object. The pipes belong to
   // `request.identity`, so that the child can open /dev/stderr.
   static Result<std::unique_ptr<Output>> open(uv_loop_t& loop, spawn::Request& request);
+  // The output of a process that the former image of the program has started. Begins with started().
+  static std::unique_ptr<Output> adopt(uv_loop_t& loop, const state::OutputState& from);
+  state::OutputState save() const;
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 

@@ -11,6 +11,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "master/state/worker_state.hpp"
 #include "master/uv/reaper.hpp"
 #include "release/store.hpp"
 #include "spawn/worker_host.hpp"
@@ -92,15 +93,17 @@ spawn::Request WorkerPool::request_for(const rollout::Spawn& order) const {
   return request;
 }
 
+WorkerProcess::Handlers WorkerPool::handlers_of(WorkerId id) {
+  return {[this, id](Frame& frame) { on_frame(id, frame); },
+          [this, id](const Ending& ending) { on_ended(id, ending); }, [this, id] { return is_outlived(id); }};
+}
+
 void WorkerPool::spawn(const rollout::Spawn& order) {
   const WorkerId id = order.worker;
   const UniqueFd life = base_.life();
   auto request = request_for(order);
   request.descriptors[LIVESWAP_FD_LIFE] = life.get();
-  auto process = base_.start(
-      loop_, std::move(request),
-      {[this, id](Frame& frame) { on_frame(id, frame); },
-       [this, id](const Ending& ending) { on_ended(id, ending); }, [this, id] { return is_outlived(id); }});
+  auto process = base_.start(loop_, std::move(request), handlers_of(id));
   if (!process) {
     handlers_.exited(id, Departure{stage_word(LIVESWAP_STAGE_SPAWN), process.error().text, false});
     return;
@@ -185,6 +188,7 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
   Entry& entry = entries_.at(id);
   switch (frame.kind) {
     case LIVESWAP_STAGED:
+      if (frame.value == LIVESWAP_STAGE_OPEN) entry.channel_version = static_cast<unsigned>(frame.count);
       entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN);
       break;
     case LIVESWAP_ENTERED: handlers_.entered(id, app_listeners_.entered(id, frame.value == 1)); break;
@@ -338,6 +342,70 @@ void WorkerPool::part_with(WorkerId id, const Ending& ending) {
   if (entry.idle.ended > 0 || entry.idle.handed_off > 0)
     log::info("slot {}: ended {}, handed off {}", entry.slot, plural(entry.idle.ended, "idle connection"),
               entry.idle.handed_off);
+}
+
+bool WorkerPool::is_idle() const {
+  return std::all_of(entries_.begin(), entries_.end(),
+                     [](const auto& entry) { return entry.second.process->is_idle(); });
+}
+
+std::vector<state::WorkerState> WorkerPool::save() const {
+  std::vector<state::WorkerState> all;
+  for (const auto& [id, entry] : entries_) {
+    state::WorkerState& one = all.emplace_back();
+    entry.process->save(one);
+    one.id = id;
+    one.channel_version = entry.channel_version;
+    one.slot = entry.slot;
+    one.generation = entry.generation;
+    one.set = listeners_.set_of(entry.sockets);
+    one.stage = entry.stage;
+    one.draining = entry.draining;
+    one.retiring = entry.retiring;
+    one.forked = entry.forked;
+    one.forced = entry.forced;
+    one.outlived = entry.outlived;
+    one.killed = entry.killed;
+    one.open = entry.open;
+    one.served = entry.served.requests;
+    one.failed = entry.served.failed;
+    one.idle_ended = entry.idle.ended;
+    one.idle_handed_off = entry.idle.handed_off;
+    one.failure = entry.failure;
+  }
+  return all;
+}
+
+std::vector<state::OutputState> WorkerPool::save_left() const {
+  std::vector<state::OutputState> all;
+  for (const auto& output : left_) all.push_back(output->save());
+  return all;
+}
+
+Result<void> WorkerPool::adopt(const state::WorkerState& from) {
+  auto process = WorkerProcess::adopt(loop_, from, handlers_of(from.id));
+  if (!process) return tl::unexpected<Error>(process.error());
+  Entry& entry = entries_[from.id];
+  entry.process = std::move(*process);
+  entry.pid = from.pid;
+  entry.channel_version = from.channel_version;
+  entry.slot = from.slot;
+  entry.generation = from.generation;
+  entry.sockets = listeners_.hold_of(from.set);
+  entry.stage = from.stage;
+  entry.draining = from.draining;
+  entry.retiring = from.retiring;
+  entry.forked = from.forked;
+  entry.forced = from.forced;
+  entry.outlived = from.outlived;
+  entry.killed = from.killed;
+  entry.open = from.open;
+  entry.served = {from.served, from.failed};
+  entry.idle = {from.idle_ended, from.idle_handed_off};
+  entry.failure = from.failure;
+  entry.traces.program = program_of(from.pid);
+  if (from.draining) entry.traces.places = listeners_.places();
+  return {};
 }
 
 void WorkerPool::keep_left(std::unique_ptr<Output> output) {

@@ -84,6 +84,15 @@ class WorkerPool {
   // each SIGCHLD.
   void look_for_stops();
 
+  // Whether no frame waits for room in a channel.
+  bool is_idle() const;
+  // Every worker, for the next image of the program. Only if is_idle().
+  std::vector<state::WorkerState> save() const;
+  std::vector<state::OutputState> save_left() const;
+  // A worker of the former image; on failure it is killed.
+  Result<void> adopt(const state::WorkerState& from);
+  void adopt_left(const state::OutputState& from) { keep_left(Output::adopt(loop_, from)); }
+
   // 0: the worker has no process.
   pid_t pid(rollout::WorkerId worker) const { return find(worker).pid; }
   // Without a process, everything is empty. Also valid within exited().
@@ -124,11 +133,13 @@ class WorkerPool {
     bool forced = false;                 // force has begun
     std::optional<Milliseconds> killed;  // when SIGKILL was sent
     bool outlived = false;               // ended; left processes are waited for
+    unsigned channel_version = 0;        // LIVESWAP_CHANNEL_VERSION of the worker host
     Traces traces;
     std::optional<std::uint64_t> open;  // connections, by the last report of a drain
     ProcessLog log{log_lines, std::chrono::seconds(1)};
     std::string failure;  // the worker host's own report
   };
+  WorkerProcess::Handlers handlers_of(rollout::WorkerId id);
   void on_frame(rollout::WorkerId id, Frame& frame);
   static void note_served(Entry& entry, const std::string& text);
   static void note_idle(Entry& entry, const std::string& text);

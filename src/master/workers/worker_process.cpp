@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/log.hpp"
+#include "master/state/worker_state.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -123,6 +124,20 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::watch(uv_loop_t& loop, spa
   if (!worker->exit_poll_.usable() || !worker->channel_poll_->usable() || !worker->output_->usable())
     return fail("cannot watch a worker");
   return worker;
+}
+
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::adopt(uv_loop_t& loop, const state::WorkerState& from,
+                                                            Handlers handlers) {
+  auto output = Output::adopt(loop, from.output);
+  return watch(loop, spawn::adopt(from.pid, UniqueFd::adopt(from.pidfd.number)),
+               UniqueFd::adopt(from.channel.number), std::move(output), std::move(handlers));
+}
+
+void WorkerProcess::save(state::WorkerState& into) const {
+  into.pid = child_.pid;
+  into.pidfd = {child_.pidfd.get()};
+  into.channel = {channel_.get()};
+  into.output = output_->save();
 }
 
 WorkerProcess::WorkerProcess(uv_loop_t& loop, spawn::Child child, UniqueFd channel,

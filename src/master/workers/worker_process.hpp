@@ -19,6 +19,10 @@
 
 namespace liveswap::master {
 
+namespace state {
+struct WorkerState;
+}
+
 // The sender of a frame by SCM_CREDENTIALS: process, real user and group. This need not be the worker: a
 // child may hold the channel too, and a process without rights can become another user by exec.
 struct Sender {
@@ -106,6 +110,14 @@ class WorkerProcess {
   // Whether a signal has stopped the process, or made it run again, since the last call; nullopt: neither, or
   // the process is not this process's child.
   std::optional<bool> take_stop();
+
+  // Whether no frame waits for room in the channel.
+  bool is_idle() const { return outbox_.empty(); }
+  // Process, channel and output, for the next image of the program. Only if is_idle().
+  void save(state::WorkerState& into) const;
+  // A worker that the former image has started.
+  static Result<std::unique_ptr<WorkerProcess>> adopt(uv_loop_t& loop, const state::WorkerState& from,
+                                                      Handlers handlers);
   // By pidfd, so never hits another process. While left processes are waited for, the whole process group
   // gets the signal.
   void signal(int number);

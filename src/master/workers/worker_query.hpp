@@ -65,6 +65,10 @@ class WorkerQueries {
         });
     for (const auto worker : workers) send(worker, number);
   }
+  // The last number, for the next image of the program, which must not take an answer to this one for its
+  // own.
+  Number last() const { return last_; }
+  void resume_after(Number last) { last_ = last; }
   void answer(Number number, WorkerQuery::Worker worker, std::uint64_t value) {
     if (const auto it = queries_.find(number); it != queries_.end()) it->second->answer(worker, value);
   }

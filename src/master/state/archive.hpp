@@ -1,0 +1,211 @@
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "json/fields.hpp"
+
+// Turns plain values into JSON and back. A type lists its members once, in a function template
+//
+//   template <class Archive> void describe(Archive& a, Point& point) { a("x", point.x)("y", point.y); }
+//
+// or in a member function template `describe(Archive&)`. A member that the document lacks keeps its value,
+// and a member that no description names is skipped, so that neighbouring versions read each other's
+// documents.
+namespace liveswap::master::state {
+
+using json::Json;
+
+// A descriptor that the next image of the program takes over. -1: none. Owned by nobody: a plain number.
+struct Fd {
+  int number = -1;
+  bool operator==(const Fd&) const = default;
+};
+
+// The last enumerator of an enumeration in a document; they begin at 0.
+template <class Enum>
+inline constexpr Enum last_of = Enum(-1);
+
+// What is wrong with a document, in words. Does not leave the functions of envelope.hpp.
+class Wrong : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+template <class T>
+concept Optional = requires(T& t) {
+  t.has_value();
+  t.reset();
+};
+template <class T>
+concept Duration = requires(T& t) {
+  typename T::period;
+};
+template <class T>
+concept Pair = requires(T& t) {
+  t.first;
+  t.second;
+};
+template <class T>
+concept Map = requires(T& t) {
+  typename T::mapped_type;
+};
+template <class T>
+concept Range = requires(T& t) {
+  typename T::value_type;
+  t.begin();
+};
+template <class T, class Archive>
+concept Member = requires(T& t, Archive& archive) {
+  t.describe(archive);
+};
+
+// JSON is UTF-8, and paths and outputs may be any bytes: such a text is written as {"hex": "…"}.
+Json put_text(const std::string& text);
+std::string get_text(const Json& found);
+
+class Writer {
+ public:
+  // `fds` gets the descriptors that the value names.
+  explicit Writer(std::vector<int>& fds) : fds_(fds) {}
+  template <class T>
+  Writer& operator()(const char* name, T& value) {
+    object_[name] = put(value);
+    return *this;
+  }
+  template <class T>
+  Json put(T& value) {
+    using Type = std::remove_const_t<T>;
+    if constexpr (std::is_enum_v<Type>) return static_cast<std::int64_t>(value);
+    else if constexpr (std::is_arithmetic_v<Type>) return value;
+    else if constexpr (std::is_same_v<Type, std::string>) return put_text(value);
+    else if constexpr (std::is_same_v<Type, Fd>) return put_fd(value.number);
+    else if constexpr (Optional<Type>) return value ? put(*value) : Json();
+    else if constexpr (Duration<Type>) return value.count();
+    else if constexpr (Range<Type>) return put_all(value);
+    else if constexpr (Pair<Type>) return Json::array({put(value.first), put(value.second)});
+    else {
+      Writer inner(fds_);
+      describe_any(inner, const_cast<Type&>(value));
+      return std::move(inner.object_);
+    }
+  }
+
+ private:
+  Json put_fd(int number) {
+    if (number >= 0) fds_.push_back(number);
+    return number;
+  }
+  template <class T>
+  Json put_all(T& values) {
+    Json all = Json::array();
+    for (auto& one : values) all.push_back(put(one));
+    return all;
+  }
+  template <class Archive, class T>
+  static void describe_any(Archive& archive, T& value) {
+    if constexpr (Member<T, Archive>) value.describe(archive);
+    else describe(archive, value);
+  }
+  friend class Reader;
+
+  std::vector<int>& fds_;
+  Json object_ = Json::object();
+};
+
+// Throws Wrong.
+class Reader {
+ public:
+  // `fds` gets the descriptors that the document names. Each may be named once.
+  Reader(const Json& object, std::set<int>& fds) : object_(object), fds_(fds) {
+    if (!object.is_object()) throw Wrong("found no object where one is expected");
+  }
+  template <class T>
+  Reader& operator()(const char* name, T& value) {
+    const auto found = object_.find(name);
+    if (found == object_.end()) return *this;
+    try {
+      get(*found, value);
+    } catch (const Wrong& wrong) {
+      throw Wrong(std::string(name) + ": " + wrong.what());
+    }
+    return *this;
+  }
+  template <class T>
+  void get(const Json& found, T& value) {
+    if constexpr (std::is_same_v<T, bool>) value = get_bool(found);
+    else if constexpr (std::is_enum_v<T>) {
+      static_assert(static_cast<int>(last_of<T>) >= 0, "state the last enumerator");
+      value = static_cast<T>(get_number<int>(found, 0, static_cast<int>(last_of<T>)));
+    } else if constexpr (std::is_integral_v<T>)
+      value = get_number<T>(found, std::numeric_limits<T>::min(), std::numeric_limits<T>::max());
+    else if constexpr (std::is_same_v<T, std::string>) value = get_text(found);
+    else if constexpr (std::is_same_v<T, Fd>) value.number = get_fd(found);
+    else if constexpr (Optional<T>) {
+      value.reset();
+      if (!found.is_null()) get(found, value.emplace());
+    } else if constexpr (Duration<T>)
+      // A time that no clock shows would overflow in sums.
+      value = T(get_number<std::int64_t>(found, -longest_ms, longest_ms));
+    else if constexpr (Range<T>) get_all(found, value);
+    else if constexpr (Pair<T>) {
+      if (!found.is_array() || found.size() != 2) throw Wrong("found no pair where one is expected");
+      get(found[0], value.first);
+      get(found[1], value.second);
+    } else {
+      Reader inner(found, fds_);
+      Writer::describe_any(inner, value);
+    }
+  }
+
+ private:
+  static constexpr std::int64_t longest_ms = std::int64_t{1} << 52;
+  static constexpr std::size_t most_values = 200'000;
+
+  static bool get_bool(const Json& found);
+  int get_fd(const Json& found);
+  template <class T>
+  static T get_number(const Json& found, T least, T most) {
+    if (found.is_number_unsigned()) {
+      const auto number = found.get<std::uint64_t>();
+      if (std::cmp_greater_equal(number, least) && std::cmp_less_equal(number, most))
+        return static_cast<T>(number);
+    } else if (found.is_number_integer()) {
+      const auto number = found.get<std::int64_t>();
+      if (std::cmp_greater_equal(number, least) && std::cmp_less_equal(number, most))
+        return static_cast<T>(number);
+    }
+    throw Wrong("found " + found.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 40) +
+                ", expected a number from " + std::to_string(least) + " to " + std::to_string(most));
+  }
+  template <class T>
+  void get_all(const Json& found, T& values) {
+    if (!found.is_array() || found.size() > most_values) throw Wrong("found no list, or too long a one");
+    values.clear();
+    for (const Json& one : found) {
+      if constexpr (Map<T>) {
+        std::pair<typename T::key_type, typename T::mapped_type> value{};
+        get(one, value);
+        values.insert(std::move(value));
+      } else {
+        typename T::value_type value{};
+        get(one, value);
+        values.insert(values.end(), std::move(value));
+      }
+    }
+  }
+
+  const Json& object_;
+  std::set<int>& fds_;
+};
+
+}  // namespace liveswap::master::state

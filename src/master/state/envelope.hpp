@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/unique_fd.hpp"
+#include "master/state/master_state.hpp"
+
+namespace liveswap::master::state {
+
+// The format of the state (docs/reference/state-file.md). A program reads every state of its own major
+// version, with members that it does not know, or without some that it knows.
+inline constexpr std::uint32_t major_version = 1;
+inline constexpr std::uint32_t minor_version = 0;
+
+struct Written {
+  UniqueFd file;         // a sealed memory file; close-on-exec
+  std::vector<int> fds;  // descriptors that the state names; borrowed
+};
+// Writes the state into a sealed memory file: a header with magic, versions, size and SHA-256, and a JSON
+// document.
+Result<Written> write(MasterState& state);
+
+// Reads a state and checks it: the file's header, the document, and whether its parts fit together. Nothing
+// in the file is trusted. The error names what is wrong. Whether the descriptors are open:
+// check_descriptors().
+Result<MasterState> read(int file);
+// The same for the bytes of the file. Pure.
+Result<MasterState> parse(std::string_view bytes);
+
+// Whether each descriptor of the state is open in this process, and of the right kind.
+Result<void> check_descriptors(MasterState& state);
+
+}  // namespace liveswap::master::state

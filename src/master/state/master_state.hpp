@@ -1,0 +1,140 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "liveswap.hpp"
+#include "master/receipts/failures.hpp"
+#include "master/state/options_state.hpp"
+#include "master/state/socket_state.hpp"
+#include "master/state/worker_state.hpp"
+#include "release/committed_releases.hpp"
+#include "rollout/engine.hpp"
+#include "rollout/fall_back.hpp"
+
+namespace liveswap::master::state {
+
+// A connection of the control protocol.
+struct ClientState {
+  Fd socket;
+  bool local = true;
+  std::string received;  // of the next line
+  bool asked = false;    // waits for the answer to `reexec`
+};
+
+struct ControlState {
+  std::string token;
+  Fd local, tcp;  // the listening sockets
+  Fd lock;        // of the path of `local`
+  std::vector<ClientState> clients;
+};
+
+struct LastUpgradeState {
+  rollout::Verdict verdict = rollout::Verdict::ok;
+  std::string text;
+  std::uint64_t receipt = 0;
+  rollout::Time at{0};
+};
+
+// All that a master knows, as a plain value: what the next image of the program needs to go on where this one
+// has stopped. Times are those of the monotonic clock, which goes on. No upgrade is under way.
+struct MasterState {
+  // The program and its environment.
+  std::string version;  // of the program that has written the state
+  std::uint64_t executions = 0;
+  rollout::Time started{0};                                  // the first image
+  rollout::Time executed{0};                                 // when the state was written
+  std::vector<int> ignored_from_terminal;                    // signals
+  std::uint64_t descriptors_soft = 0, descriptors_hard = 0;  // RLIMIT_NOFILE of workers
+  Fd log;                                                    // -1: standard error
+  Options options;
+
+  // Who the instance is for others.
+  Fd lock;
+  ControlState control;
+  ListenersState listeners;
+
+  // What runs.
+  rollout::Engine::Facts engine;
+  std::vector<WorkerState> workers;
+  std::vector<OutputState> left_outputs;
+  AppListenersState app_listeners;
+  unsigned steered = 0;
+
+  // What is remembered.
+  rollout::RequestId last_request = 0;
+  std::int32_t last_query = 0;
+  Failures failures;
+  release::CommittedReleases committed;
+  rollout::FallBack fall_back;
+  std::optional<LastUpgradeState> last_upgrade;
+  std::string record_trouble;
+};
+
+template <class Archive>
+void describe(Archive& a, ClientState& one) {
+  a("socket", one.socket)("local", one.local)("received", one.received)("asked", one.asked);
+}
+template <class Archive>
+void describe(Archive& a, ControlState& one) {
+  a("token", one.token)("local", one.local)("tcp", one.tcp)("lock", one.lock)("clients", one.clients);
+}
+template <class Archive>
+void describe(Archive& a, LastUpgradeState& one) {
+  a("verdict", one.verdict)("text", one.text)("receipt", one.receipt)("at", one.at);
+}
+template <class Archive>
+void describe(Archive& a, rollout::Release& one) {
+  a("path", one.path)("id", one.id);
+}
+template <class Archive>
+void describe(Archive& a, release::Committed& one) {
+  a("path", one.path)("id", one.id);
+}
+template <class Archive>
+void describe(Archive& a, rollout::Engine::Worker& one) {
+  a("id", one.id)("slot", one.slot)("generation", one.generation)("release", one.release);
+  a("state", one.state)("staged", one.staged)("spawned", one.spawned)("entered", one.entered);
+  a("was_ready", one.was_ready)("failed", one.failed)("deadline", one.deadline);
+  a("drain_since", one.drain_since)("hurried", one.hurried)("why_forced", one.why_forced)("step", one.step);
+}
+template <class Archive>
+void describe(Archive& a, rollout::Engine::Facts::Slot& one) {
+  a("restarts", one.restarts)("deaths", one.deaths)("respawn_at", one.respawn_at);
+}
+template <class Archive>
+void describe(Archive& a, rollout::Engine::Facts& one) {
+  a("release", one.release)("generation", one.generation)("last_generation", one.last_generation);
+  a("last_worker", one.last_worker)("forks", one.forks)("slots", one.slots)("workers", one.workers);
+}
+template <class Archive>
+void describe(Archive& a, Failures::Failure& one) {
+  a("request", one.request)("reason", one.reason)("output", one.output)("slot", one.slot);
+  a("generation", one.generation)("pid", one.pid)("at", one.at);
+}
+template <class Archive>
+void describe(Archive& a, MasterState& one) {
+  a("version", one.version)("executions", one.executions)("started", one.started);
+  a("executed", one.executed);
+  a("ignored_from_terminal", one.ignored_from_terminal);
+  a("descriptors_soft", one.descriptors_soft)("descriptors_hard", one.descriptors_hard)("log", one.log);
+  a("options", one.options)("lock", one.lock)("control", one.control)("listeners", one.listeners);
+  a("engine", one.engine)("workers", one.workers)("left_outputs", one.left_outputs);
+  a("app_listeners", one.app_listeners)("steered", one.steered)("last_request", one.last_request);
+  a("last_query", one.last_query)("failures", one.failures)("committed", one.committed);
+  a("fall_back", one.fall_back)("last_upgrade", one.last_upgrade)("record_trouble", one.record_trouble);
+}
+
+template <>
+inline constexpr rollout::Verdict last_of<rollout::Verdict> = rollout::Verdict::unreachable;
+template <>
+inline constexpr rollout::WorkerState last_of<rollout::WorkerState> = rollout::WorkerState::draining;
+template <>
+inline constexpr rollout::DrainStep last_of<rollout::DrainStep> = rollout::DrainStep::killed;
+
+}  // namespace liveswap::master::state
