@@ -159,7 +159,7 @@ TEST_CASE("state: what was written is read") {
 // in master/state/options_state.hpp.
 TEST_CASE("state: every option is in the state") {
 #if defined(__x86_64__) && defined(__GLIBCXX__)
-  CHECK(sizeof(Options) == 872);
+  CHECK(sizeof(Options) == 936);
 #endif
 }
 
