@@ -20,8 +20,8 @@ enum class Command {
   stop,
   status,
   forks,
-  reload,
   reexec,
+  reload,
   check,
   config,
   verify,
@@ -32,8 +32,8 @@ enum class Command {
 
 inline constexpr std::array<std::string_view, 21> command_words{
     "start",   "upgrade", "rollback", "promote", "abort",  "history", "receipt",
-    "message", "kill",    "die",      "stop",    "status", "forks",   "reload",
-    "reexec",  "check",   "config",   "verify",  "list",   "version", "help"};
+    "message", "kill",    "die",      "stop",    "status", "forks",   "reexec",
+    "reload",  "check",   "config",   "verify",  "list",   "version", "help"};
 
 constexpr std::string_view word(Command command) { return command_words[static_cast<std::size_t>(command)]; }
 
@@ -46,7 +46,7 @@ constexpr Commands client_commands = only(Command::upgrade) | only(Command::roll
                                      only(Command::promote) | only(Command::abort) | only(Command::history) |
                                      only(Command::receipt) | only(Command::message) | only(Command::kill) |
                                      only(Command::die) | only(Command::stop) | only(Command::status) |
-                                     only(Command::forks) | only(Command::reload) | only(Command::reexec);
+                                     only(Command::forks) | only(Command::reexec) | only(Command::reload);
 constexpr Commands master_commands = client_commands | only(Command::start);
 constexpr bool contains(Commands commands, Command command) { return (commands & only(command)) != 0; }
 

@@ -54,6 +54,15 @@ constexpr std::array pages{
          "the control protocol, with --watch one line each time."},
     Page{Command::forks, "forks N", "", "change the number of workers, 1 to 1024",
          "N may be auto: one for each CPU. Returns when the new slots are ready, or the removed ones empty."},
+    Page{Command::reexec, "reexec", "", "replace liveswap itself, with no request lost",
+         "The master executes the liveswap program that is now at its path, or --binary PATH, in its own "
+         "process: "
+         "the pid, the workers, the listeners and the clients stay. The new program first shows in a child "
+         "process that it can read the master's state. If anything fails, the old program goes on, and the "
+         "exit "
+         "status tells. An upgrade that is under way is waited for, for one minute or --timeout. SIGUSR2 to "
+         "the "
+         "master does the same."},
     Page{Command::reload, "reload", "", "apply a changed configuration file",
          "The master reads its configuration file (--config of the start) again, checks all of it, and "
          "applies what "
@@ -64,15 +73,6 @@ constexpr std::array pages{
          "while the master runs is named, and then nothing is applied. A reload that fails leaves everything "
          "as it "
          "was. --dry-run prints what would be done; --json prints the answer of the control protocol."},
-    Page{Command::reexec, "reexec", "", "replace liveswap itself, with no request lost",
-         "The master executes the liveswap program that is now at its path, or --binary PATH, in its own "
-         "process: "
-         "the pid, the workers, the listeners and the clients stay. The new program first shows in a child "
-         "process that it can read the master's state. If anything fails, the old program goes on, and the "
-         "exit "
-         "status tells. An upgrade that is under way is waited for, for one minute or --timeout. SIGUSR2 to "
-         "the "
-         "master does the same."},
     Page{Command::check, "check LIBRARY [-- ARG...]", "", "would an upgrade to it work",
          "Needs no master. Lists every missing symbol and library, likely problems, and for a server that "
          "binds its own listeners (--entry main), what liveswap can observe. Then loads the library in a "

@@ -26,6 +26,7 @@ Reexecution::Handlers Master::reexecution_handlers() {
       [this](rollout::RequestId request) {
         perform(engine_.answer_early(now()));
         requests_.refuse_others(request, ask_again);
+        service_.begin_execution();
       },
       [this](rollout::RequestId request, const std::string& text) {
         log::info("reexec: waiting: {}", text);
@@ -34,6 +35,7 @@ Reexecution::Handlers Master::reexecution_handlers() {
       [this](rollout::RequestId request, const std::string& text, bool refused) {
         log::warning("reexec: {}", text);
         requests_.refuse(request, refused ? protocol::Refusal::refused : protocol::Refusal::failed, text);
+        service_.follow();
       },
   };
 }
@@ -94,6 +96,7 @@ state::MasterState Master::save() {
   const auto* request = requests_.find(reexecution_.request());
   into.control = requests_.server()->save(request ? request->connection : 0);
   into.listeners = listeners_.save();
+  into.listeners.kept = service_.stored();
   into.engine = engine_.facts();
   into.workers = pool_.save();
   into.left_outputs = pool_.save_left();

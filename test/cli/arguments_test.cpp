@@ -229,17 +229,19 @@ TEST_CASE("mistakes") {
       {{"start", "--timeout", "2s"},
        "--timeout means nothing to start, only to upgrade, rollback, promote, abort, history, receipt, "
        "message, kill, "
-       "die, stop, status, forks, reload"},
+       "die, stop, status, forks, reexec, reload"},
       {{"upgrade", "--json=yes"}, "--json takes no value, found \"yes\""},
       {{"kill", "-p", "70000"}, "--port: found \"70000\", expected a number from 1 to 65535"},
       {{"-p", "3001"},
        "expected a command: start, upgrade, rollback, promote, abort, history, receipt, message, kill, die, "
-       "stop, status, forks, reload, check, config, verify, list, version, help"},
+       "stop, status, forks, reexec, reload, check, config, verify, list, version, help"},
       {{"deploy"}, "unknown command \"deploy\", did you mean \"upgrade\"?"},
       {{"config"}, "config: expected check FILE"},
       {{"config", "check"}, "config check: expected FILE"},
       {{"config", "chek", "a.yaml"}, "config: found \"chek\", expected check FILE"},
       {{"config", "check", "a.yaml", "b.yaml"}, "config: found \"b.yaml\", expected nothing more"},
+      {{"reexec", "a"}, "reexec: found \"a\", expected nothing more"},
+      {{"upgrade", "--binary", "a"}, "--binary means nothing to upgrade, only to reexec"},
       {{"reload", "a.yaml"}, "reload: found \"a.yaml\", expected nothing more"},
       {{"upgrade", "--dry-run"}, "--dry-run means nothing to upgrade, only to reload"},
       {{"help", "quit"}, "unknown command \"quit\", did you mean \"stop\"?"},

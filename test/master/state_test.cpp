@@ -31,6 +31,7 @@ state::MasterState sample() {
   one.options.listen = {{"web", "127.0.0.1:8080"}};
   one.options.listen_mode = ListenMode::shared;
   one.options.drain_limit = Milliseconds{-1};
+  one.options.service = true;
   one.control = {"token", {21}, {22}, {23}, {{{24}, true, "{\"cmd\"", true}}};
   auto& lent = one.listeners.endpoints.emplace_back();
   lent.name = "web";
@@ -39,8 +40,15 @@ state::MasterState sample() {
   lent.where.where.storage.ss_family = AF_INET;
   lent.sets = {{{{30}}}};
   lent.group.add(30);
-  one.listeners.lent = 1;
+  one.listeners.lent = 2;
   one.listeners.slots = one.listeners.steered = 1;
+  lent.left_open = true;
+  lent.spare = {{32}};
+  lent.group.add(32);
+  auto& passed = one.listeners.endpoints.emplace_back();
+  passed.kind = state::EndpointState::Kind::passed;
+  passed.sets = {{{{33}}}};
+  one.listeners.kept = {{"web#0", UINT64_MAX}};
   auto& app = one.listeners.endpoints.emplace_back();
   app.kind = state::EndpointState::Kind::app_unix;
   app.sets = {{{{31}}}};
@@ -56,6 +64,7 @@ state::MasterState sample() {
   worker.release = one.engine.release;
   worker.state = rollout::WorkerState::draining;
   worker.deadline = rollout::Time{99};
+  worker.stopped_since = rollout::Time{98};
   one.engine.workers = {worker};
   state::WorkerState process;
   process.id = 7;
@@ -71,12 +80,12 @@ state::MasterState sample() {
   binds.id = 7;
   binds.facts.place = {0, 3, std::string(64, 'a')};
   binds.facts.unnamed = {{"127.0.0.1:0", 2}};
-  binds.waits = {0, 1};
-  binds.uses = {1};
-  binds.cookies = {{UINT64_MAX, 1}};
+  binds.waits = {0, 2};
+  binds.uses = {2};
+  binds.cookies = {{UINT64_MAX, 2}};
   binds.given_up = {{0, std::nullopt}};
   one.app_listeners.workers = {binds};
-  one.app_listeners.uses = {{1, {}, true}};
+  one.app_listeners.uses = {{2, {}, true}};
   one.app_listeners.options.know(17, {{{1, 2, "tag"}, std::string("\0\x01", 2)}, {{1, 3}, std::nullopt}});
   one.committed.add({"/srv/app.so", std::string(64, 'a')}, "");
   return one;
@@ -149,6 +158,9 @@ TEST_CASE("state: what was written is read") {
   CHECK(read->options.environment == sample().options.environment);
   CHECK(read->options.listen_mode == ListenMode::shared);
   CHECK(read->options.drain_limit.count() == -1);
+  CHECK(read->options.service);
+  CHECK(read->listeners.kept == systemd::StoredSockets{{"web#0", UINT64_MAX}});
+  CHECK(read->engine.workers.at(0).stopped_since == rollout::Time{98});
   CHECK(read->engine.slots.at(0).respawn_at == rollout::Time{77});
   CHECK(read->app_listeners.workers.at(0).cookies.at(0).first == UINT64_MAX);
   CHECK(read->control.clients.at(0).received == "{\"cmd\"");
@@ -169,7 +181,7 @@ TEST_CASE("state: the file is sealed, and names its descriptors") {
   REQUIRE(written);
   CHECK(::write(written->file.get(), "x", 1) < 0);
   CHECK(::ftruncate(written->file.get(), 1) != 0);
-  CHECK(written->fds.size() == 10);
+  CHECK(written->fds.size() == 12);
   CHECK(state::read(written->file.get()));
   const auto open = UniqueFd::adopt(::memfd_create("open", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   CHECK(!state::read(open.get()));
@@ -216,9 +228,12 @@ TEST_CASE("state: what does not fit together is refused, with its name") {
         "the state is wrong: workers: channel: descriptor 40 is named twice");
   CHECK(with("/workers/0/channel_version", LIVESWAP_CHANNEL_VERSION + 1).find("speaks version") !=
         std::string::npos);
-  CHECK(with("/app_listeners/workers/0/uses/0", 2) ==
+  CHECK(with("/app_listeners/workers/0/uses/0", 3) ==
         "the state is wrong: a worker with a listener that does not exist");
   CHECK(with("/listeners/endpoints/0/group/sockets/0", 31) ==
+        "the state is wrong: a socket in a foreign group");
+  CHECK(with("/listeners/endpoints/1/sets/0/0/fd", -1) == "the state is wrong: a slot without a socket");
+  CHECK(with("/listeners/endpoints/0/spare", nlohmann::json::array()) ==
         "the state is wrong: a socket in a foreign group");
   CHECK(with("/engine/generation", -1) ==
         "the state is wrong: engine: generation: found -1, expected a number from 0 to 18446744073709551615");

@@ -11,53 +11,15 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "support/connection.hpp"
 #include "support/load.hpp"
 #include "support/proc.hpp"
-#include "support/service_manager.hpp"
+#include "support/service.hpp"
 
 namespace scenario {
 namespace {
-
-// A service at a site of its own, ended with the object.
-class Service {
- public:
-  Service(Scenario& scenario, ServiceManager& manager, const Words& options)
-      : Service(std::make_shared<Site>(scenario), manager, options) {}
-  Service(std::shared_ptr<Site> site, ServiceManager& manager, const Words& options)
-      : site_(std::move(site)), manager_(manager), options_(options), process_(begin()) {}
-  ~Service() {
-    if (process_->running()) stop();
-    show_on_failure("the master's log", process_->err());
-  }
-
-  const Site& site() const { return *site_; }
-  Process& process() { return *process_; }
-  void wait_ready() { REQUIRE_MESSAGE(manager_.says("READY=1"), process_->err()); }
-  Finished stop() {
-    process_->signal(SIGTERM);
-    return process_->wait();
-  }
-  // As `systemctl restart`.
-  void restart() {
-    CHECK(stop().status == Exit::ok);
-    manager_.forget();
-    process_.emplace(begin());
-    wait_ready();
-  }
-  void start_again() { process_.emplace(begin()); }
-
- private:
-  Process begin() { return manager_.start(*site_, options_); }
-
-  std::shared_ptr<Site> site_;
-  ServiceManager& manager_;
-  Words options_;
-  std::optional<Process> process_;
-};
 
 // A notify socket that nobody reads, and whose queue is full.
 liveswap::UniqueFd full_queue(const std::string& path) {
@@ -80,10 +42,6 @@ bool is_answered(Connection& client, const std::string& version) {
     const auto line = client.read_line();
     if (line.empty() || line == version + "\n") return !line.empty();
   }
-}
-
-Words listening(const Site& site, const Words& more = {}) {
-  return Words{"--listen", "web=" + site.address(), "--settle", "20ms"} + more;
 }
 
 TEST_CASE_FIXTURE(Scenario, "READY=1 and MAINPID come when every slot is ready, and not before") {

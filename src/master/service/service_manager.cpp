@@ -91,6 +91,11 @@ void ServiceManager::begin_reload() {
   if (send(systemd::reloading(monotonic()))) announcement_.told(systemd::Phase::reloading);
 }
 
+void ServiceManager::begin_execution() {
+  begin_reload();
+  if (beat_every_.count() > 0) beat();
+}
+
 void ServiceManager::soon() {
   if (!std::exchange(is_soon_, true)) details_.start(details_pace);
 }

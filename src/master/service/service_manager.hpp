@@ -27,6 +27,11 @@ class ServiceManager {
   // Call before a reload that the manager may have asked for (SIGHUP): the manager waits for its begin and
   // end also if the reload is refused.
   void begin_reload();
+  // Call before the program is executed anew: the manager hears of the begin, and waits for the watchdog
+  // anew. The end is told by the next program, or by follow().
+  void begin_execution();
+  // The sockets that the manager has been told to keep.
+  const systemd::StoredSockets& stored() const { return stored_; }
 
  private:
   systemd::Phase phase() const;

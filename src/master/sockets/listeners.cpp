@@ -29,6 +29,14 @@ Result<std::unique_ptr<Endpoint>> open_endpoint(const Listener& wanted, ListenMo
   return TcpEndpoint::open(wanted, mode, backlog);
 }
 
+// Kinds that applications bind are not lent.
+std::unique_ptr<Endpoint> adopt_endpoint(const state::EndpointState& from) {
+  using Kind = state::EndpointState::Kind;
+  if (from.kind == Kind::tcp) return std::make_unique<TcpEndpoint>(from);
+  if (from.kind == Kind::passed) return std::make_unique<PassedEndpoint>(from);
+  return std::make_unique<UnixEndpoint>(from);
+}
+
 tl::unexpected<Error> fail_listener(const std::string& name, const Error& error) {
   return fail(fmt::format("listener {}: {}", name, error.text));
 }
@@ -66,12 +74,9 @@ Listeners Listeners::adopt(const state::ListenersState& from) {
   listeners.steered_ = from.steered;
   listeners.without_ = from.without;
   listeners.lent_ = from.lent;
-  for (std::size_t i = 0; i < from.lent; ++i) {
-    const auto& one = from.endpoints.at(i);
-    if (one.kind == state::EndpointState::Kind::tcp)
-      listeners.endpoints_.push_back(std::make_unique<TcpEndpoint>(one));
-    else listeners.endpoints_.push_back(std::make_unique<UnixEndpoint>(one));
-  }
+  listeners.kept_ = from.kept;
+  for (std::size_t i = 0; i < from.lent; ++i)
+    listeners.endpoints_.push_back(adopt_endpoint(from.endpoints.at(i)));
   return listeners;
 }
 

@@ -45,7 +45,7 @@ class Listeners {
   static Listeners adopt(const state::ListenersState& from);
   // Call once after adopt(), before anything else: the application listeners among the endpoints.
   void adopt_apps(const state::ListenersState& from, const MakeApp& make);
-  // All members as values. Only while no set is staged.
+  // All members but kept() as values. Only while no set is staged.
   state::ListenersState save() const;
   // The place of an endpoint in save(), and the reverse.
   unsigned number_of(const Endpoint& endpoint) const;
@@ -132,7 +132,7 @@ class Listeners {
     std::vector<int> sockets;
   };
   std::vector<Kept> to_keep() const;
-  // What it has kept until this start.
+  // What it has kept until this start, or until this program was executed.
   const systemd::StoredSockets& kept() const { return kept_; }
   // The manager keeps the sockets: they are not shut down at the end, and files of Unix sockets stay.
   void leave_open();

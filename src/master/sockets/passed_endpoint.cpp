@@ -7,6 +7,7 @@
 
 #include "base/log.hpp"
 #include "master/sockets/passed_listeners.hpp"
+#include "master/state/socket_state.hpp"
 
 namespace liveswap::master {
 
@@ -16,6 +17,19 @@ PassedEndpoint::PassedEndpoint(std::string name, UniqueFd socket, int backlog)
       where_(address_of_passed(socket_.get())),
       backlog_(backlog) {
   end_blocking(socket_.get());
+}
+
+PassedEndpoint::PassedEndpoint(const state::EndpointState& from)
+    : Endpoint(from),
+      socket_(UniqueFd::adopt(from.sets.at(0).at(0).fd.number)),
+      where_(address_of_passed(socket_.get())),
+      backlog_(from.backlog) {}
+
+void PassedEndpoint::save(state::EndpointState& into) const {
+  Endpoint::save(into);
+  into.kind = state::EndpointState::Kind::passed;
+  into.backlog = backlog_;
+  into.sets = {{{{socket_.get()}}}};
 }
 
 Result<void> PassedEndpoint::prepare(unsigned set, unsigned) {

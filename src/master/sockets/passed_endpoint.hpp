@@ -15,8 +15,10 @@ class PassedEndpoint final : public Endpoint {
  public:
   // `socket` listens.
   PassedEndpoint(std::string name, UniqueFd socket, int backlog);
+  explicit PassedEndpoint(const state::EndpointState& from);
 
   std::string address() const override { return where_.text(); }
+  void save(state::EndpointState& into) const override;
   Result<void> prepare(unsigned set, unsigned slots) override;
   Result<void> point(unsigned, unsigned, const std::set<unsigned>&) override { return {}; }
   void retire(unsigned) override {}

@@ -21,6 +21,9 @@ enum class Deal {
 // socket is ever closed; others stay unused until their slot or set is needed again. At most 1024 sockets.
 class ReuseportGroup {
  public:
+  // In the list of the program's numbers: the program is unknown.
+  static constexpr unsigned no_number = ~0U;
+
   explicit ReuseportGroup(Deal deal) : deal_(deal) {}
 
   // All members by number; borrowed.
@@ -54,8 +57,6 @@ class ReuseportGroup {
   }
 
  private:
-  static constexpr unsigned no_number = ~0U;
-
   bool steer(int fd, const std::vector<unsigned>& numbers) const;
 
   Deal deal_;

@@ -95,6 +95,7 @@ TcpEndpoint::TcpEndpoint(const state::EndpointState& from)
     for (const auto& one : set) sockets.push_back(UniqueFd::adopt(one.fd.number));
   }
   for (const auto& one : from.spoilt) spoilt_.push_back(UniqueFd::adopt(one.number));
+  for (const auto& one : from.spare) spare_.push_back(UniqueFd::adopt(one.number));
 }
 
 void TcpEndpoint::save(state::EndpointState& into) const {
@@ -111,6 +112,7 @@ void TcpEndpoint::save(state::EndpointState& into) const {
     for (const UniqueFd& one : set) sockets.push_back({{one.get()}});
   }
   for (const UniqueFd& one : spoilt_) into.spoilt.push_back({one.get()});
+  for (const UniqueFd& one : spare_) into.spare.push_back({one.get()});
 }
 
 TcpEndpoint::~TcpEndpoint() {

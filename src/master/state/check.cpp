@@ -56,7 +56,8 @@ Result<void> check_group(const EndpointState& endpoint, const std::set<int>& own
   for (const int fd : numbers.dealt_to)
     if (!members.contains(fd)) return wrong("connections dealt to a socket outside of the group");
   for (const unsigned number : numbers.program)
-    if (number >= members.size()) return wrong("connections dealt to a number outside of the group");
+    if (number >= members.size() && number != ReuseportGroup::no_number)
+      return wrong("connections dealt to a number outside of the group");
   for (const auto& set : endpoint.sets)
     for (const auto& one : set)
       if (one.member && !members.contains(one.fd.number)) return wrong("a member outside of its group");
@@ -72,15 +73,18 @@ Result<void> check_endpoint(const EndpointState& endpoint, bool is_lent, unsigne
   for (const auto& set : endpoint.sets) {
     for (const auto& one : set)
       if (one.fd.number >= 0) own.insert(one.fd.number);
-      else if (endpoint.kind == Kind::tcp) return wrong("a slot without a socket");
+      else if (endpoint.kind == Kind::tcp || endpoint.kind == Kind::passed)
+        return wrong("a slot without a socket");
     if (endpoint.kind != Kind::app_inet && endpoint.kind != Kind::tcp && set.size() != 1)
       return wrong("a Unix listener with several sockets");
   }
-  if (endpoint.kind == Kind::app_unix && endpoint.sets.size() != 1) return wrong("a socket in several sets");
+  const bool has_one_set = endpoint.kind == Kind::app_unix || endpoint.kind == Kind::passed;
+  if (has_one_set && endpoint.sets.size() != 1) return wrong("a socket in several sets");
   if (endpoint.kind == Kind::unix_path && endpoint.set >= endpoint.sets.size())
     return wrong("a Unix listener without a socket");
   if (endpoint.set_beside && *endpoint.set_beside >= sets) return wrong("a set that does not exist");
-  for (const Fd& one : endpoint.spoilt) own.insert(one.number);
+  for (const auto* more : {&endpoint.spoilt, &endpoint.spare})
+    for (const Fd& one : *more) own.insert(one.number);
   const bool is_inet = endpoint.kind == Kind::tcp || endpoint.kind == Kind::app_inet;
   if (is_inet && endpoint.where.where.length == 0) return wrong("a listener without an address");
   return is_inet ? check_group(endpoint, own) : Result<void>();

@@ -119,6 +119,10 @@ Result<void> check_descriptors(MasterState& state) {
     for (const auto& set : endpoint.sets)
       for (const auto& one : set)
         if (!is_socket(one.fd)) return wrong(one.fd, "socket");
+  for (const auto& endpoint : state.listeners.endpoints)
+    for (const auto* more : {&endpoint.spoilt, &endpoint.spare})
+      for (const Fd& one : *more)
+        if (!is_socket(one)) return wrong(one, "socket");
   for (const auto& worker : state.workers)
     if (!is_socket(worker.channel)) return wrong(worker.channel, "channel");
   for (const auto& client : state.control.clients)

@@ -37,7 +37,7 @@ void describe(Archive& a, Options& one) {
   a("environment", one.environment)("working_directory", one.working_directory)("user", one.user);
   a("group", one.group)("limits", one.limits)("auth", one.auth)("state_dir", one.state_dir);
   a("runtime_dir", one.runtime_dir)("worker_host", one.worker_host)("log_file", one.log_file);
-  a("handle_signals", one.handle_signals)("reap_children", one.reap_children);
+  a("handle_signals", one.handle_signals)("reap_children", one.reap_children)("service", one.service);
   a("command_line", one.command_line)("config_file", one.config_file);
 }
 

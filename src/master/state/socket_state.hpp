@@ -10,6 +10,7 @@
 #include "master/sockets/reuseport_group.hpp"
 #include "master/sockets/socket_file.hpp"
 #include "master/state/archive.hpp"
+#include "systemd/stored_sockets.hpp"
 
 // The listeners as plain values.
 namespace liveswap::master::state {
@@ -27,18 +28,19 @@ struct SocketState {
 
 // An endpoint of any kind; members without a meaning for its kind have their default values.
 struct EndpointState {
-  enum class Kind { tcp, unix_path, app_inet, app_unix } kind = Kind::tcp;
+  enum class Kind { tcp, unix_path, app_inet, app_unix, passed } kind = Kind::tcp;
   std::string name;
   std::string text;  // configured: the address of a TCP listener, the path of a Unix listener
   bool was_mended = false;
+  bool left_open = false;
   std::string lost;
   BindAddress asked, where;  // `where.where`: of a TCP listener, too
   unsigned nth = 0;
   bool per_slot = false;
   int backlog = 0;
   std::vector<std::vector<SocketState>> sets;  // by set, by slot; a Unix socket has one for all slots
-  std::vector<Fd> spoilt;
-  ReuseportGroup group{Deal::at_random};  // its members are among `sets` and `spoilt`
+  std::vector<Fd> spoilt, spare;
+  ReuseportGroup group{Deal::at_random};  // its members are among `sets`, `spoilt` and `spare`
   unsigned set = 0;                       // the current one
   SocketFile file;
   Fd lock;  // of the path
@@ -56,6 +58,7 @@ struct ListenersState {
   unsigned slots = 0;
   unsigned steered = 0;
   std::set<unsigned> without;
+  systemd::StoredSockets kept;  // by the service manager
 };
 
 template <class Archive>
@@ -85,6 +88,7 @@ void describe(Archive& a, EndpointState& one) {
   a("kind", one.kind)("name", one.name)("text", one.text)("was_mended", one.was_mended)("lost", one.lost);
   a("asked", one.asked)("where", one.where)("nth", one.nth)("per_slot", one.per_slot);
   a("backlog", one.backlog)("sets", one.sets)("spoilt", one.spoilt)("group", one.group)("set", one.set);
+  a("spare", one.spare)("left_open", one.left_open);
   a("file", one.file)("lock", one.lock)("set_beside", one.set_beside)("made_by", one.made_by);
   a("former_path", one.former_path)("nonblocking", one.nonblocking)("listens", one.listens);
   a("spared", one.spared)("left", one.left);
@@ -92,10 +96,10 @@ void describe(Archive& a, EndpointState& one) {
 template <class Archive>
 void describe(Archive& a, ListenersState& one) {
   a("endpoints", one.endpoints)("lent", one.lent)("sets", one.sets)("live", one.live)("slots", one.slots);
-  a("steered", one.steered)("without", one.without);
+  a("steered", one.steered)("without", one.without)("kept", one.kept);
 }
 
 template <>
-inline constexpr EndpointState::Kind last_of<EndpointState::Kind> = EndpointState::Kind::app_unix;
+inline constexpr EndpointState::Kind last_of<EndpointState::Kind> = EndpointState::Kind::passed;
 
 }  // namespace liveswap::master::state

@@ -1,0 +1,130 @@
+// A service of a service manager is re-executed (support/service_manager.hpp plays systemd).
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "support/built.hpp"
+#include "support/load.hpp"
+#include "support/proc.hpp"
+#include "support/service.hpp"
+
+namespace scenario {
+namespace {
+
+// A program in the place of liveswap, which reads the state and cannot go on with it: it has no worker host
+// beside it.
+std::string failing_program(const Scenario& scenario) {
+  const std::string copy = scenario.dir / "liveswap-alone", path = scenario.dir / "failing";
+  std::filesystem::copy_file(liveswap_program(), copy);
+  write_file(path, "#!/bin/sh\n[ \"$1\" = --read-state ] && exec " + liveswap_program() + " \"$@\"\nexec " +
+                       copy + " \"$@\"\n");
+  ::chmod(path.c_str(), 0755);
+  return path;
+}
+
+TEST_CASE_FIXTURE(Scenario, "a re-execution is a reload; the store, the watchdog and the main process stay") {
+  ServiceManager manager(*this);
+  manager.environment["WATCHDOG_USEC"] = "1000000";
+  const auto site = std::make_shared<Site>(*this);
+  Service service(site, manager, listening(*site, {fixture("version_v1")}));
+  service.wait_ready();
+  CHECK(eventually([&] { return manager.stored() == Words{"web#0", "web#1"}; }));
+  const auto main = service.process().pid();
+  const auto round = [&](const Words& words, int status) {
+    manager.forget();
+    CHECK(site->run("reexec", words).status == status);
+    REQUIRE(manager.says("READY=1"));
+    CHECK(manager.values("RELOADING").size() == 1);
+    CHECK(manager.values("READY").size() == 1);
+    CHECK(manager.values("MONOTONIC_USEC").size() == 1);
+    CHECK(manager.values("MAINPID") == Words{std::to_string(main)});
+    const auto order = manager.order();
+    const auto begin = std::find(order.begin(), order.end(), "RELOADING");
+    const auto end = std::find(order.begin(), order.end(), "READY");
+    CHECK(begin < end);
+    // Right before and right after.
+    CHECK(std::find(begin, end, "WATCHDOG") != end);
+    CHECK(eventually([&] { return manager.values("WATCHDOG").size() >= 4; }));
+    // What the store has need not be sent again.
+    CHECK(manager.values("FDSTORE").empty());
+    CHECK(manager.values("FDSTOREREMOVE").empty());
+    CHECK(manager.stored() == Words{"web#0", "web#1"});
+    CHECK(contains(manager.last("STATUS"), "2 of 2 slots ready"));
+    CHECK(contains(http_get(site->address()), "v1"));
+  };
+  round({}, Exit::ok);
+  round({}, Exit::ok);
+  round({"--binary", failing_program(*this)}, Exit::failed);
+  CHECK(manager.main_pid() == main);
+  CHECK(manager.foreign() == 0);
+  for (const pid_t worker : proc::children(main))
+    for (const auto& entry : proc::environment(worker)) CHECK_FALSE(entry.starts_with("NOTIFY_SOCKET="));
+  // The store is brought up to date by the next program.
+  CHECK(site->run("forks", {"3"}).status == Exit::ok);
+  CHECK(eventually([&] { return manager.stored() == Words{"web#0", "web#1", "web#2"}; }));
+  CHECK(site->run("reexec").status == Exit::ok);
+  CHECK(site->run("forks", {"1"}).status == Exit::ok);
+  CHECK(eventually([&] { return manager.stored() == Words{"web#0"}; }));
+  Load load(*this, site->address(), {"--rate", "100"});
+  service.restart();
+  load.stop().check_nothing_lost();
+}
+
+TEST_CASE_FIXTURE(Scenario, "a re-execution that is refused begins no reload") {
+  ServiceManager manager(*this);
+  const auto site = std::make_shared<Site>(*this);
+  Service service(site, manager, listening(*site, {fixture("version_v1")}));
+  service.wait_ready();
+  manager.forget();
+  CHECK(site->run("reexec", {"--binary", "/bin/false"}).status == Exit::failed);
+  CHECK(site->run("reexec", {"--binary", dir / "nowhere"}).status == Exit::refused);
+  CHECK(manager.values("RELOADING").empty());
+}
+
+TEST_CASE_FIXTURE(Scenario, "sockets of socket units, and those from the store, go on after a re-execution") {
+  ServiceManager manager(*this);
+  const auto site = std::make_shared<Site>(*this);
+  const Port other;
+  const auto path = dir / "admin.sock";
+  manager.passed.push_back({"passed", listen_at(other.address())});
+  manager.passed.push_back({"admin", listen_at_path(path)});
+  const auto words = [&](const char* forks) {
+    return listening(*site,
+                     {fixture("version_v1"), "--forks", forks, "--listen", "unix:" + (dir / "own.sock")});
+  };
+  const auto all_serve = [&](const char* version) {
+    for (const auto& address :
+         {site->address(), other.address(), "unix:" + path, "unix:" + (dir / "own.sock")})
+      CHECK(contains(http_get(address), version));
+  };
+  {
+    Service service(site, manager, words("4"));
+    service.wait_ready();
+    CHECK(eventually([&] { return manager.stored().size() == 5; }));
+    CHECK(site->run("reexec").status == Exit::ok);
+    all_serve("v1");
+  }
+  // With fewer slots, sockets are left over.
+  manager.forget();
+  Service service(site, manager, words("2"));
+  service.wait_ready();
+  Load load(*this, site->address(), {"--rate", "100"});
+  Load of_passed(*this, other.address(), {"--rate", "100"});
+  CHECK(site->run("reexec").status == Exit::ok);
+  CHECK(manager.stored().size() == 5);
+  CHECK(site->run("upgrade", {fixture("version_v2")}).status == Exit::ok);
+  CHECK(site->run("reexec").status == Exit::ok);
+  all_serve("v2");
+  CHECK(site->run("forks", {"4"}).status == Exit::ok);
+  load.stop().check_nothing_lost();
+  of_passed.stop().check_nothing_lost();
+  all_serve("v2");
+  service.restart();
+  all_serve("v2");
+  CHECK(manager.stored().size() == 5);
+}
+
+}  // namespace
+}  // namespace scenario
