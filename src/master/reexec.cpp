@@ -67,7 +67,7 @@ void Master::on_reexec(rollout::RequestId request, const protocol::Command& comm
 std::optional<std::string> Master::unrest(bool late) {
   if (outcome_) return "the master is stopping";
   if (auto why = engine_.unrest()) return why;
-  if (!late && !engine_.is_at_rest()) return "workers that an upgrade has replaced still drain";
+  if (!late && !engine_.is_at_rest()) return "workers that were replaced or removed still drain";
   if (!late && requests_.has_others(reexecution_.request()))
     return "a command of another client is under way";
   if (reload_) return "a reload is under way";
@@ -100,6 +100,7 @@ state::MasterState Master::save() {
   into.engine = engine_.facts();
   into.workers = pool_.save();
   into.left_outputs = pool_.save_left();
+  into.remaining = pool_.last_remaining();
   into.app_listeners = app_listeners_.save();
   into.steered = steered_;
   into.last_request = requests_.last();
@@ -129,6 +130,7 @@ void Master::adopt(const state::MasterState& from) {
   for (const auto& worker : from.workers)
     if (auto adopted = pool_.adopt(worker); !adopted) lost.emplace_back(worker.id, adopted.error().text);
   for (const auto& output : from.left_outputs) pool_.adopt_left(output);
+  pool_.adopt_remaining(from.remaining);
   perform(engine_.adopt(now(), from.engine));
   for (const auto& [id, text] : lost) perform(engine_.exited(now(), id, {"run", text, false}));
   if (!from.record_trouble.empty()) record_.write_later(from.record_trouble);

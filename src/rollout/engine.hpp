@@ -47,11 +47,11 @@ class Engine {
   // Instead of boot(): takes over the workers of the facts as they are. Slots without a worker get one.
   Commands adopt(Time now, const Facts& facts);
   // Whether facts() say everything: a release is committed, nothing is under way or queued, no worker starts
-  // and no decided upgrade waits for its answer.
+  // and no decided upgrade or change of forks waits for its answer.
   bool is_at_rest() const;
   // What keeps the engine from being at rest, in words; answers that wait do not count. nullopt: nothing.
   std::optional<std::string> unrest() const;
-  // Answers the decided upgrades now, although workers that they have replaced still drain.
+  // Answers the decided upgrades, and a `forks` that removes slots, now, although old workers still drain.
   Commands answer_early(Time now);
 
   // Requests. Each gets exactly one Answer, now or later (none for id 0).
@@ -298,7 +298,11 @@ class Engine {
   std::optional<std::string> impossible(const UpgradeRequest& request) const;
   void close_slots();
   bool vanishing() const;
+  std::string shrunk_text() const;
   void begin_stop(bool at_once, bool ok, const std::string& text);
+
+  // adopt.cpp
+  bool is_emptying() const;
 
   // notes.cpp
   void note(NoteKind kind, const Worker& worker, Time now, const std::string& text = {});

@@ -186,9 +186,12 @@ void Engine::advance_shrink(Time now, bool due) {
   }
   if (admin_command_->deadline || vanishing()) return;
   close_slots();
-  if (admin_command_->verdict == Verdict::ok)
-    admin_command_->text = std::to_string(forks_) + (forks_ == 1 ? " worker is left" : " workers are left");
+  if (admin_command_->verdict == Verdict::ok) admin_command_->text = shrunk_text();
   end_admin_command();
+}
+
+std::string Engine::shrunk_text() const {
+  return std::to_string(forks_) + (forks_ == 1 ? " worker is left" : " workers are left");
 }
 
 // Whether a worker of a removed slot still runs.

@@ -105,3 +105,35 @@ TEST_CASE("adopt: what is under way keeps the engine from being at rest") {
   script.stop(9);
   CHECK(script.engine().unrest() == "the master is stopping");
 }
+
+// A connection may keep the worker of a removed slot for the whole drain limit.
+TEST_CASE("adopt: the drain of a removed slot goes on, and the slot is closed at its end") {
+  auto with = settings(3);
+  with.unsteer = Time{200};
+  Script script = Script::booted(with);
+  script.forks(7, 1);
+  CHECK(script.engine().unrest() == "a change of forks is under way");
+  script.pass(Time{200});
+  Engine& engine = const_cast<Engine&>(script.engine());
+  CHECK(!engine.unrest());
+  CHECK(!engine.is_at_rest());  // the answer waits
+  const auto answers = engine.answer_early(Time{200});
+  REQUIRE(answers.size() == 1);
+  const auto* answer = std::get_if<Answer>(&answers.front());
+  REQUIRE(answer);
+  CHECK(answer->request == 7);
+  CHECK(answer->verdict == Verdict::ok);
+  CHECK(answer->text ==
+        "1 worker is left; workers of removed slots still drain (2): they are not waited for, since the "
+        "master is re-executed");
+  REQUIRE(engine.is_at_rest());
+  Engine fresh(settings(1));
+  CHECK(fresh.adopt(Time{201}, engine.facts()).empty());
+  CHECK(fresh.next_deadline() == engine.next_deadline());
+  CHECK(fresh.exited(Time{300}, 2, {"run", "", true}).size() == 1);  // the note
+  bool is_closed = false;
+  for (const auto& command : fresh.exited(Time{301}, 3, {"run", "", true}))
+    if (const auto* close = std::get_if<CloseSlots>(&command)) is_closed = close->slots == 1;
+  CHECK(is_closed);
+  CHECK(fresh.slots().size() == 1);
+}

@@ -186,6 +186,9 @@ TEST_CASE_FIXTURE(Scenario, "programs that workers have left with a listener ope
                    "left process " + std::to_string(pid) + " (sleep) with a listener open"));
     CHECK(proc::runs(pid));
   }
+  // Also by the next program.
+  CHECK(app.run("reexec").status == Exit::ok);
+  CHECK(app.status()["left"] == left);
   for (const pid_t one : proc::descendants(app.status()["pid"].get<pid_t>()))
     if (one != app.workers().at(0)) CHECK(::kill(one, SIGKILL) == 0);
   CHECK(eventually([&] { return !app.status().contains("left"); }));

@@ -152,6 +152,31 @@ TEST_CASE_FIXTURE(Scenario, "a connection is held and an old worker drains acros
   CHECK(app.serves(fixture("version_v2")));
 }
 
+TEST_CASE_FIXTURE(Scenario, "the worker of a removed slot drains across a re-execution") {
+  Instance app(*this, fixture("version_v1"), options + Words{"--forks", "3"});
+  std::vector<Connection> held;
+  for (int i = 0; i < 24; ++i) {
+    held.emplace_back(app.address());
+    REQUIRE(held.back().send("GET / HTTP/1.1\r\nHost: x\r\n"));
+  }
+  REQUIRE(eventually([&] { return app.connections() == held.size(); }));
+  Process fewer = app.site().launch("forks", {"1"});
+  REQUIRE(eventually([&] { return app.status()["forks"] == 1; }));
+  reexecute(app, {"--timeout", "1s"});
+  const auto answered = fewer.wait();
+  CHECK(answered.status == Exit::ok);
+  CHECK_MESSAGE(contains(answered.out, "workers of removed slots still drain (2)"), answered.out);
+  CHECK(app.children().size() == 3);
+  CHECK(app.workers().size() == 1);
+  for (auto& connection : held) {
+    REQUIRE(connection.send("\r\n"));
+    CHECK(contains(connection.read_all(), "v1"));
+  }
+  CHECK(eventually([&] { return app.children().size() == 1; }));
+  CHECK(app.run("forks", {"2"}).status == Exit::ok);
+  CHECK(app.serves(fixture("version_v1")));
+}
+
 TEST_CASE_FIXTURE(Scenario, "SIGUSR2 re-executes; other signals then mean what they did") {
   Instance app(*this, fixture("version_v1"), options);
   const Kept kept(app);

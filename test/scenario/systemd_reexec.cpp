@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "support/built.hpp"
+#include "support/connection.hpp"
 #include "support/load.hpp"
 #include "support/proc.hpp"
 #include "support/service.hpp"

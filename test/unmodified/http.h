@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +83,12 @@ static inline int listen_at(const char* where, int flags) {
     address.un = (struct sockaddr_un){.sun_family = AF_UNIX};
     snprintf(address.un.sun_path, sizeof address.un.sun_path, "%s", where + 5);
     size = sizeof address.un;
-    unlink(address.un.sun_path);
+    if (where[5] == '@') { /* an abstract name */
+      address.un.sun_path[0] = '\0';
+      size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(where + 5));
+    } else {
+      unlink(address.un.sun_path);
+    }
   } else if (strncmp(where, "[::]:", 5) == 0) {
     address.in6 =
         (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)atoi(where + 5))};

@@ -63,6 +63,7 @@ struct MasterState {
   rollout::Engine::Facts engine;
   std::vector<WorkerState> workers;
   std::vector<OutputState> left_outputs;
+  std::vector<RemainingHolder> remaining;  // processes left behind that hold listeners
   AppListenersState app_listeners;
   unsigned steered = 0;
 
@@ -126,6 +127,7 @@ void describe(Archive& a, MasterState& one) {
   a("descriptors_soft", one.descriptors_soft)("descriptors_hard", one.descriptors_hard)("log", one.log);
   a("options", one.options)("lock", one.lock)("control", one.control)("listeners", one.listeners);
   a("engine", one.engine)("workers", one.workers)("left_outputs", one.left_outputs);
+  a("remaining", one.remaining);
   a("app_listeners", one.app_listeners)("steered", one.steered)("last_request", one.last_request);
   a("last_query", one.last_query)("failures", one.failures)("committed", one.committed);
   a("fall_back", one.fall_back)("last_upgrade", one.last_upgrade)("record_trouble", one.record_trouble);

@@ -11,6 +11,7 @@
 
 #include "contract/channel.h"
 #include "master/state/archive.hpp"
+#include "master/workers/left_behind.hpp"
 #include "rollout/awaited.hpp"
 #include "rollout/listener_lifetime.hpp"
 #include "rollout/option_ledger.hpp"
@@ -102,6 +103,19 @@ void describe(Archive& a, OutputState::Stream& one) {
 template <class Archive>
 void describe(Archive& a, OutputState& one) {
   a("streams", one.streams)("tail", one.tail);
+}
+template <class Archive>
+void describe(Archive& a, LeftProcess& one) {
+  a("pid", one.pid)("started", one.started)("program", one.program)("executed", one.executed);
+  a("sockets", one.sockets);
+}
+template <class Archive>
+void describe(Archive& a, Holder& one) {
+  a("process", one.process)("listeners", one.listeners)("is_known", one.is_known)("must_end", one.must_end);
+}
+template <class Archive>
+void describe(Archive& a, RemainingHolder& one) {
+  a("holder", one.holder)("slot", one.slot)("generation", one.generation);
 }
 template <class Archive>
 void describe(Archive& a, WorkerState& one) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "master/workers/left_scans.hpp"
+#include "rollout/types.hpp"
 
 namespace liveswap::master {
 
@@ -26,6 +27,13 @@ struct Holder {
   std::set<std::string> listeners;
   bool is_known = true;   // left by this worker; false: by an unknown one
   bool must_end = false;  // runs the worker's program, so the master kills it; false: only reported
+};
+
+// A left process that runs another program and still holds listening sockets.
+struct RemainingHolder {
+  Holder holder;
+  unsigned slot = 0;
+  rollout::Generation generation = 0;
 };
 
 // Deals with the processes that an ended worker leaves behind:

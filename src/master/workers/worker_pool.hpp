@@ -107,15 +107,14 @@ class WorkerPool {
   // The last lines of output and log (Tail::text()); also valid within exited().
   std::string last_output(rollout::WorkerId worker) const;
 
-  // A left process that runs another program and still holds listening sockets.
-  struct Remaining {
-    Holder holder;
-    unsigned slot = 0;
-    rollout::Generation generation = 0;
-  };
+  using Remaining = RemainingHolder;
   // Checks the processes found earlier again and drops those without a listening socket. At most
   // `remaining_limit`.
   std::vector<Remaining> remaining();
+  // As found by the former image of the program.
+  void adopt_remaining(const std::vector<Remaining>& found) { remaining_ = found; }
+  // Without checking them.
+  const std::vector<Remaining>& last_remaining() const { return remaining_; }
 
  private:
   // Lines of liveswap_log a second.

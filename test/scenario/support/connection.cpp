@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 
 namespace scenario {
@@ -26,7 +27,12 @@ UniqueFd connect_unix(const std::string& path) {
   address.sun_family = AF_UNIX;
   REQUIRE(path.size() < sizeof address.sun_path);
   std::memcpy(address.sun_path, path.data(), path.size());
-  return connect_to(reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  socklen_t length = sizeof address;
+  if (path.starts_with('@')) {  // an abstract name
+    address.sun_path[0] = '\0';
+    length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
+  }
+  return connect_to(reinterpret_cast<const sockaddr*>(&address), length);
 }
 
 UniqueFd connect_v6(const std::string& host, std::uint16_t port) {
