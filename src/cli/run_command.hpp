@@ -6,7 +6,7 @@
 namespace liveswap::cli {
 
 int run_start(const Arguments& arguments);
-// Adds to the options of a re-executed master, which was started with these arguments, what a state cannot say.
+// Adds what a state cannot say to the options of a re-executed master that was started with these arguments.
 void complete_resumed(const Arguments& arguments, Options& options);
 int run_upgrade(const Arguments& arguments);  // and rollback
 int run_history(const Arguments& arguments);
