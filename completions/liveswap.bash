@@ -1,7 +1,7 @@
 # Completion of liveswap for bash. Installed as bash-completion/completions/liveswap; by hand: source it.
 
 # made: words (by `ninja -C build-test documents` from src/cli/option_table.cpp)
-_liveswap_commands="start upgrade rollback promote abort history receipt message kill die stop status forks reload reexec check config verify list version help"
+_liveswap_commands="start upgrade rollback promote abort history receipt message kill die stop status forks reexec reload check config verify list version help"
 
 # The options of a command.
 _liveswap_options() {
@@ -19,8 +19,8 @@ _liveswap_options() {
     stop) echo "--port --address --state-dir --runtime-dir --timeout --version --help" ;;
     status) echo "--port --address --state-dir --runtime-dir --timeout --json --watch --version --help" ;;
     forks) echo "--port --address --state-dir --runtime-dir --timeout --version --help" ;;
-    reload) echo "--port --address --state-dir --runtime-dir --timeout --json --dry-run --version --help" ;;
     reexec) echo "--port --address --state-dir --runtime-dir --timeout --binary --version --help" ;;
+    reload) echo "--port --address --state-dir --runtime-dir --timeout --json --dry-run --version --help" ;;
     check) echo "--json --entry --check-limit --env --worker-host --version --help" ;;
     config) echo "--json --version --help" ;;
     verify) echo "--json --path --connect --upgrades --faults --clients --seconds-before --config --forks --no-zero-downtime --listen --listen-mode --backlog --entry --intercept --keepalive --keepalive-grace --no-await-listener --privileged-port --max-memory --max-draining --keep-releases --check-limit --settle --ready-limit --listener-wait --drain-limit --term-grace --pre-upgrade-limit --backoff-min --backoff-max --backoff-reset --env --working-directory --user --group --limit --worker-host --version --help" ;;

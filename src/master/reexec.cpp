@@ -133,6 +133,8 @@ void Master::adopt(const state::MasterState& from) {
   pool_.adopt_remaining(from.remaining);
   perform(engine_.adopt(now(), from.engine));
   for (const auto& [id, text] : lost) perform(engine_.exited(now(), id, {"run", text, false}));
+  // Watches the files of application listeners too, and makes those again that were removed meanwhile.
+  listener_files_.mend();
   if (!from.record_trouble.empty()) record_.write_later(from.record_trouble);
   // So that a respawn need not wait for that.
   soundness_.examine(engine_.release(), false, [](const rollout::Examined&) {});

@@ -26,7 +26,8 @@ bool Engine::is_at_rest() const {
 
 Engine::Facts Engine::facts() const {
   Facts facts{committed_->release, committed_->generation, last_generation_, last_worker_, forks_, {}, {}};
-  for (const Slot& slot : slots_) facts.slots.push_back({slot.restarts, slot.deaths, slot.respawn_at});
+  for (const Slot& slot : slots_)
+    facts.slots.push_back({slot.restarts, slot.deaths, slot.respawn_at, slot.turn});
   for (const auto& [id, worker] : workers_) facts.workers.push_back(worker);
   return facts;
 }
@@ -41,6 +42,7 @@ Commands Engine::adopt(Time now, const Facts& facts) {
     slots_[i].restarts = facts.slots[i].restarts;
     slots_[i].deaths = facts.slots[i].deaths;
     slots_[i].respawn_at = facts.slots[i].respawn_at;
+    slots_[i].turn = facts.slots[i].turn;
   }
   for (const Worker& worker : facts.workers) {
     workers_[worker.id] = worker;

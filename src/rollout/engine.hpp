@@ -346,6 +346,7 @@ struct Engine::Facts {
     unsigned restarts = 0;
     unsigned deaths = 0;
     std::optional<Time> respawn_at;
+    bool turn = false;  // has begun to go to the committed release
   };
   Release release;
   Generation generation = 0;

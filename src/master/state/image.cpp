@@ -146,6 +146,11 @@ void keep_from_children(const std::vector<int>& fds) {
   for (const int fd : fds) set_flag(fd, true);
 }
 
+void block_signals() {
+  const sigset_t blocked = handled_signals();
+  ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+}
+
 void release_signals() {
   const sigset_t blocked = handled_signals();
   ::pthread_sigmask(SIG_UNBLOCK, &blocked, nullptr);

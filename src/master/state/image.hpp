@@ -45,6 +45,8 @@ std::optional<Inherited> inherited();
 void go_back(const Inherited& from, const std::vector<std::string>& arguments, const std::string& failure);
 // Closes these descriptors in children again.
 void keep_from_children(const std::vector<int>& fds);
+// Signals that a master obeys stay pending from now on. execute() blocks them too.
+void block_signals();
 void release_signals();
 
 }  // namespace liveswap::master::state

@@ -108,6 +108,7 @@ void describe(Archive& a, rollout::Engine::Worker& one) {
 template <class Archive>
 void describe(Archive& a, rollout::Engine::Facts::Slot& one) {
   a("restarts", one.restarts)("deaths", one.deaths)("respawn_at", one.respawn_at);
+  a("turn", one.turn);
 }
 template <class Archive>
 void describe(Archive& a, rollout::Engine::Facts& one) {

@@ -54,7 +54,7 @@ void Reexecution::begin(rollout::RequestId request, const std::string& program, 
 void Reexecution::look() {
   const bool is_late = now() >= until_;
   const auto why = handlers_.unrest(is_late);
-  if (!why) return tried_ ? execute() : attempt();
+  if (!why) return tried_ ? become_quiet() : attempt();
   if (is_late) return fail_with("not re-executed: " + *why, true);
   if (*why != told_) handlers_.waiting(*request_, told_ = *why);
   timer_.start(look_again, [this] { look(); });
@@ -106,6 +106,18 @@ void Reexecution::on_tried(const Ending& ending) {
   look();
 }
 
+// The loop calls due timers, then polls. The second timer is not due before the loop has polled once.
+void Reexecution::become_quiet() {
+  state::block_signals();
+  timer_.start(Milliseconds(0), [this] { timer_.start(Milliseconds(1), [this] { execute_if_quiet(); }); });
+}
+
+void Reexecution::execute_if_quiet() {
+  if (!handlers_.unrest(now() >= until_)) return execute();
+  state::release_signals();
+  look();
+}
+
 void Reexecution::execute() {
   handlers_.prepare(*request_);
   auto saved = handlers_.save();
@@ -119,6 +131,7 @@ void Reexecution::execute() {
 
 void Reexecution::fail_with(const std::string& text, bool refused) {
   timer_.stop();
+  state::release_signals();
   const auto request = *std::exchange(request_, std::nullopt);
   handlers_.failed(request, text, refused);
 }

@@ -19,6 +19,7 @@ namespace liveswap::master {
 //
 //   waiting    something is under way that the state does not contain, such as an upgrade; until the limit
 //   trying     the new program reads the state in a child process (`--read-state`). Nothing has changed yet
+//   quiet      signals are blocked, and the loop acts upon those that it has caught: they would be lost
 //   executing  the program is executed
 //
 // Commands of clients are finished first, too. At the limit those that still wait are answered early. If
@@ -47,6 +48,8 @@ class Reexecution {
   void attempt();
   Result<void> start_trial(state::MasterState& state);
   void on_tried(const Ending& ending);
+  void become_quiet();
+  void execute_if_quiet();
   void execute();
   void fail_with(const std::string& text, bool refused);
 
