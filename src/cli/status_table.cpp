@@ -98,6 +98,7 @@ std::string listener_line(const Json& status) {
     const auto name = text(listener, "name"), address = text(listener, "address");
     // A listener bound by the application is named by its address.
     line += (line.empty() ? "" : ", ") + (name == address ? address : name + "=" + address);
+    if (member(listener, "leaving") == true) line += " leaving";
   }
   return line.empty() ? "none" : line + " (" + text(status, "listen_mode") + ")";
 }

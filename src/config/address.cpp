@@ -75,6 +75,8 @@ bool is_host(std::string_view text) {
                 : text.size() <= 253 && is_word(text, "._-") && text.front() != '-';
 }
 
+bool is_ip_address(const std::string& host) { return is_ipv4(host) || is_ipv6(host); }
+
 bool is_loopback(const std::string& host) {
   in_addr bytes{};
   if (::inet_pton(AF_INET, host.c_str(), &bytes) == 1) return (ntohl(bytes.s_addr) >> 24) == 127;

@@ -21,6 +21,9 @@ struct Address {
 // error reads `found …, expected …`.
 Result<Address> parse_address(std::string_view text);
 
+// Whether `host` is an IP address (without brackets), and no name.
+bool is_ip_address(const std::string& host);
+
 // Whether `text` is an IP address (without brackets) or a valid host name.
 bool is_host(std::string_view text);
 

@@ -114,9 +114,9 @@ constexpr std::array rules{
     rule<&Options::runtime_dir>("runtime-dir", restart),
     rule<&Options::head>("head", restart),
     rule<&Options::worker_host>("worker-host", restart),
-    rule<&Options::listen>("listen", restart),
-    rule<&Options::listen_mode>("listen-mode", restart),
-    rule<&Options::backlog>("backlog", restart),
+    rule<&Options::listen>("listen", generation),
+    rule<&Options::listen_mode>("listen-mode", generation),
+    rule<&Options::backlog>("backlog", at_once),
     rule<&Options::log_file>("log-file", at_once),
     rule<&Options::forks>("forks", at_once),
     rule<&Options::pre_upgrade>("pre-upgrade", at_once),
@@ -176,8 +176,27 @@ std::string variables_text(const Options& old, const Options& fresh) {
   return fmt::format("{}", fmt::join(texts, ", "));
 }
 
+// "api=127.0.0.1:81 added, web=127.0.0.1:80 removed"; empty: only the order has changed.
+std::string listeners_text(const Options& old, const Options& fresh) {
+  std::vector<std::string> texts;
+  const auto find = [](const std::vector<Listener>& listeners, const std::string& name) {
+    return std::find_if(listeners.begin(), listeners.end(),
+                        [&](const Listener& one) { return one.name == name; });
+  };
+  for (const auto& [name, address] : fresh.listen) {
+    const auto before = find(old.listen, name);
+    if (before == old.listen.end()) texts.push_back(name + "=" + address + " added");
+    else if (before->address != address) texts.push_back(name + "=" + before->address + " → " + address);
+  }
+  for (const auto& [name, address] : old.listen)
+    if (find(fresh.listen, name) == fresh.listen.end()) texts.push_back(name + "=" + address + " removed");
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
 std::string change_text(const ReloadRule& rule, const Options& old, const Options& fresh) {
   if (rule.key == "environment") return variables_text(old, fresh);
+  if (rule.key == "listen")
+    if (auto text = listeners_text(old, fresh); !text.empty()) return text;
   const std::string text = fmt::format("{} → {}", shown_value(rule.text(old)), shown_value(rule.text(fresh)));
   return rule.key == "target" ? text + ": `liveswap upgrade` swaps the code" : text;
 }

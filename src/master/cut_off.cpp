@@ -62,10 +62,12 @@ void Master::make_up(const rollout::Measure&) { perform(engine_.measured(now(), 
 
 void Master::make_up(const rollout::Answer& command) {
   const bool ends_reload = reload_ && command.request != 0 &&
-                           (command.request == reload_->request || command.request == reload_->growing);
+                           (command.request == reload_->request || command.request == reload_->step);
   if (ends_reload) {
+    reload_changes_.erase(reload_->request);
     requests_.give_up(reload_->request);
     guarded([this] { undo_reload(); });
+    guarded([this] { end_reload(); });
     reload_.reset();
   }
   requests_.give_up(command.request);

@@ -137,7 +137,7 @@ void Master::perform(rollout::Commands commands) {
 // Updates everything that follows from the engine's state and not from a single command: steering, listeners,
 // health rounds, the timer for the next deadline.
 void Master::settle() {
-  listeners_.steer(steered_, engine_.unserved_slots());
+  steer();
   if (listeners_.staged() && !engine_.staging()) listeners_.unstage();
   look_at_app_listeners();
   health_rounds_.follow();
@@ -148,8 +148,27 @@ void Master::settle() {
   else timer_.start(*next - now());
 }
 
+Listeners::Serving Master::serving(rollout::WorkerId worker) const {
+  const auto it = engine_.workers().find(worker);
+  return {it == engine_.workers().end() ? 0 : it->second.slot, pool_.lending(worker)};
+}
+
+void Master::steer() {
+  std::vector<Listeners::Serving> all;
+  if (listeners_.is_changing())
+    for (const auto& [id, worker] : engine_.workers())
+      if (worker.state == rollout::WorkerState::ready && !worker.staged && !worker.stopped_since)
+        all.push_back(serving(id));
+  listeners_.steer(steered_, engine_.unserved_slots(), all);
+}
+
+// Sockets that the successor does not get receive no connection any more before the worker is told.
 void Master::carry_out(const rollout::Drain& command) {
   if (end_without_process(command.worker)) return;
+  if (listeners_.is_changing()) {
+    steer();
+    listeners_.begin_parting();
+  }
   waiting_drains_.add(now(), command);
   drain_those_due();
 }
@@ -158,8 +177,10 @@ void Master::carry_out(const rollout::Drain& command) {
 void Master::drain_those_due() {
   const auto is_crowded = [this](rollout::WorkerId id) {
     const auto it = engine_.workers().find(id);
-    return it != engine_.workers().end() && it->second.slot >= engine_.fork_count() &&
-           listeners_.waiting(it->second.slot) > 0;
+    if (it == engine_.workers().end()) return false;
+    const bool is_removed = it->second.slot >= engine_.fork_count();
+    return (is_removed && listeners_.waiting(it->second.slot) > 0) ||
+           (!engine_.stopping() && listeners_.waiting_in_parting(serving(id), engine_.fork_count()) > 0);
   };
   waiting_drains_timer_.start(waiting_drains_step, [this] { drain_those_due(); });
   while (const auto order = waiting_drains_.due(now(), is_crowded)) {
@@ -222,6 +243,7 @@ void Master::notice(const std::string& text) const {
 
 void Master::carry_out(const rollout::Answer& command) {
   if (take_reload_answer(command)) return;
+  const auto changes = reload_changes_.extract(command.request);
   const auto* request = requests_.find(command.request);
   if (!request) return;
   const char* verb = protocol::word(request->verb);
@@ -234,6 +256,7 @@ void Master::carry_out(const rollout::Answer& command) {
   protocol::Json members = protocol::Json::object();
   if (number) members["receipt"] = number;
   if (done) members["text"] = text;
+  if (changes) members["changes"] = changes.mapped();
   requests_.answer(command.request, done ? protocol::ok_line(verb, members)
                                          : protocol::error_line(verb, refusal, text, members));
   collect();

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -81,6 +82,8 @@ class Master {
   void carry_out(const rollout::Drain& command);
   void drain_those_due();
   void drain(const rollout::Drain& order);
+  void steer();
+  Listeners::Serving serving(rollout::WorkerId worker) const;
   void carry_out(const rollout::Revoke& command);
   void carry_out(const rollout::Signal& command);
   void carry_out(const rollout::Steer& command) { steered_ = command.slots; }
@@ -160,13 +163,14 @@ class Master {
   // reloading.cpp: the configuration file is read again
   struct PendingReload {
     rollout::RequestId request = 0;  // of the client; for SIGHUP, of the upgrade
-    rollout::RequestId growing = 0;  // of the step that adds slots; 0: not now
+    rollout::RequestId step = 0;     // of the step that adds slots, or takes them back; 0: not now
     config::ReloadPlan plan;
     Options before;
     std::optional<spawn::Identity> identity;  // that belongs to `before`
     unsigned forks_before = 0;
-    std::optional<unsigned> forks;  // still to be set
-    bool undone = false;            // `before` holds again
+    std::optional<unsigned> forks;               // still to be set
+    bool undone = false;                         // `before` holds again
+    std::optional<rollout::Answer> answer = {};  // to be given when the slots are as before
   };
   std::optional<std::string> reload_obstacle() const;
   void on_reload(rollout::RequestId request, const protocol::Command& command);
@@ -174,7 +178,7 @@ class Master {
   void begin_reload(rollout::RequestId request, const ConfigReading::Found& found,
                     const config::ReloadPlan& plan);
   void grow_for_reload();
-  void end_growing(rollout::Answer answer);
+  void end_step(rollout::Answer answer);
   void go_on_with_reload();
   void note_reload();
   void shrink_for_reload();
@@ -182,7 +186,10 @@ class Master {
   rollout::Note without_reload(rollout::Note note) const;
   bool take_reload_answer(const rollout::Answer& answer);
   void undo_reload();
-  void take_back_forks();
+  bool take_back_forks();
+  Result<Lending> other_listeners(const config::ReloadPlan& plan, const ConfigReading::Found& found);
+  void close_listeners();
+  void end_reload();
   Result<void> move_log(const std::string& path) const;
   void use(const Options& options, const std::optional<spawn::Identity>& identity);
   WorkerPool::Profile worker_profile() const;
@@ -235,6 +242,7 @@ class Master {
   rollout::Commands undone_;  // interrupted by an exception, to be carried out again
   Timer undone_timer_;
   std::optional<PendingReload> reload_;
+  std::map<rollout::RequestId, protocol::Json> reload_changes_;  // until the answer
   unsigned steered_ = 0;
   std::string start_remark_;  // why the start runs another release than the committed one, or what was
                               // repaired; may be empty

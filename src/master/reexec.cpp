@@ -71,6 +71,7 @@ std::optional<std::string> Master::unrest(bool late) {
   if (!late && requests_.has_others(reexecution_.request()))
     return "a command of another client is under way";
   if (reload_) return "a reload is under way";
+  if (listeners_.is_changing()) return "old workers still have listeners that a reload has changed";
   if (booted_ || store_tasks_.is_comparing()) return "the master is still starting";
   if (!waiting_drains_.empty()) return "connections wait for a worker of a slot that is removed";
   if (app_listeners_.holds_connections()) return "connections that were handed off wait for a worker";

@@ -11,11 +11,14 @@
 
 // `liveswap reload`: the configuration file is read again, and what has changed is applied.
 //
-//   read ─▶ plan ─▶ values for the master ─▶ more slots ─▶ a rolling generation ─▶ fewer slots ─▶ answer
+//   read ─▶ plan ─▶ new listeners ─▶ values for the master ─▶ more slots ─▶ a rolling generation ─▶ fewer
+//   slots
+//        ─▶ answer
 //
-// The master takes all new values first, so that the new generation starts under the new limits and pace. A
-// step that fails sets every value back, in the reverse order. The last step cannot fail. Workers have their
-// settings by a profile of the pool, which the engine commits and reverts together with the generation.
+// New listeners are bound before anything else changes. Then the master takes all new values, so that the new
+// generation starts under the new limits and pace. A step that fails sets every value back, in the reverse
+// order. The last step cannot fail. Workers have their settings, and their listeners, by a profile of the
+// pool, which the engine commits and reverts together with the generation.
 namespace liveswap::master {
 namespace {
 
@@ -40,6 +43,10 @@ bool changes(const config::ReloadPlan& plan, std::string_view key) {
   for (const auto& change : plan.changes)
     if (change.key == key) return true;
   return false;
+}
+
+bool changes_listeners(const config::ReloadPlan& plan) {
+  return changes(plan, "listen") || changes(plan, "listen-mode");
 }
 
 }  // namespace
@@ -94,31 +101,50 @@ void Master::on_config(rollout::RequestId request, const ConfigReading::Outcome&
 void Master::begin_reload(rollout::RequestId request, const ConfigReading::Found& found,
                           const config::ReloadPlan& plan) {
   log::info("reload: {}", applied_text(plan));
-  reload_ = PendingReload{request,      0,    plan, options_, tools_.worker.identity, engine_.fork_count(),
-                          std::nullopt, false};
   Options next = options_;
   config::take_changes(plan, found.options, next);
-  if (changes(plan, "forks")) reload_->forks = next.forks;
+  auto lending = other_listeners(plan, found);
+  if (!lending)
+    return requests_.refuse(request, protocol::Refusal::refused,
+                            lending.error().text + "; nothing was changed");
   if (auto moved = move_log(next.log_file); !moved) {
-    reload_.reset();
+    lending = listeners_.lending();
+    close_listeners();
     return requests_.refuse(request, protocol::Refusal::failed, moved.error().text + "; nothing was changed");
   }
+  reload_ = PendingReload{request,      0,    plan, options_, tools_.worker.identity, engine_.fork_count(),
+                          std::nullopt, false};
+  reload_changes_[request] = changes_json(plan);
+  if (changes(plan, "forks")) reload_->forks = next.forks;
+  if (changes_listeners(plan)) listeners_.take_up(*lending);
   use(next, found.identity);
   if (reload_->forks && *reload_->forks > engine_.fork_count()) return grow_for_reload();
   go_on_with_reload();
+}
+
+// Binds new listeners, with closed doors. Without a change: what there is.
+Result<Lending> Master::other_listeners(const config::ReloadPlan& plan, const ConfigReading::Found& found) {
+  if (!changes_listeners(plan)) return listeners_.lending();
+  const Options& fresh = found.options;
+  return listeners_.prepare({fresh.listen, fresh.listen_mode, fresh.backlog, found.hosts});
 }
 
 // The new slots run the committed release with the settings that hold so far.
 void Master::grow_for_reload() {
   const unsigned forks = *std::exchange(reload_->forks, std::nullopt);
   const std::string by = requests_.find(reload_->request)->by;
-  reload_->growing = requests_.open({0, protocol::Verb::forks, false, {}, by, now()});
-  const auto begun = set_forks(reload_->growing, forks);
-  if (!begun) end_growing({reload_->growing, rollout::Verdict::failed, begun.error().text});
+  reload_->step = requests_.open({0, protocol::Verb::forks, false, {}, by, now()});
+  const auto begun = set_forks(reload_->step, forks);
+  if (!begun) end_step({reload_->step, rollout::Verdict::failed, begun.error().text});
 }
 
-void Master::end_growing(rollout::Answer answer) {
-  requests_.answer(std::exchange(reload_->growing, 0), {});
+void Master::end_step(rollout::Answer answer) {
+  requests_.answer(std::exchange(reload_->step, 0), {});
+  if (reload_->answer) {
+    answer = *reload_->answer;
+    end_reload();
+    return carry_out(answer);
+  }
   if (answer.verdict == rollout::Verdict::ok) return go_on_with_reload();
   answer.request = reload_->request;
   carry_out(answer);
@@ -132,6 +158,8 @@ void Master::go_on_with_reload() {
     wish.path = wish.release->path;
     wish.pace = pace_of(config::for_forks(options_, engine_.fork_count()));
     wish.profile = pool_.add_profile(worker_profile(), engine_.profile());
+    // Sockets of a second set would be made for what does not change, too.
+    if (changes_listeners(reload_->plan)) wish.pace.flip = false;
     wish.remark = "reloaded: " + applied_text(reload_->plan);
     return perform(engine_.upgrade(now(), request, wish));
   }
@@ -165,7 +193,7 @@ void Master::follow_reload(const rollout::Note& note) {
   if (note.kind == rollout::NoteKind::reverting) undo_reload();
   if (note.kind != rollout::NoteKind::committed) return;
   shrink_for_reload();
-  reload_.reset();
+  end_reload();
 }
 
 // For the log, which has the changes of a reload already.
@@ -178,34 +206,55 @@ rollout::Note Master::without_reload(rollout::Note note) const {
 // Call for each answer of the engine. True: it was one of a step, and has been dealt with.
 bool Master::take_reload_answer(const rollout::Answer& answer) {
   if (!reload_) return false;
-  if (reload_->growing != 0 && answer.request == reload_->growing) {
-    end_growing(answer);
+  if (reload_->step != 0 && answer.request == reload_->step) {
+    end_step(answer);
     return true;
   }
   if (answer.request != reload_->request) return false;
   if (answer.verdict != rollout::Verdict::ok) {
     undo_reload();
-    take_back_forks();
+    reload_->answer = answer;
+    if (take_back_forks()) return true;
   }
-  reload_.reset();
+  end_reload();
   return false;
+}
+
+// Either the new settings are committed by now, or the former ones hold again.
+void Master::end_reload() {
+  reload_.reset();
+  listeners_.keep();
+  pool_.keep_profile(engine_.profile());
+  steer();
+  close_listeners();
+}
+
+void Master::close_listeners() {
+  listeners_.close_unheld([this](Endpoint& endpoint) { app_listeners_.forget(endpoint); });
 }
 
 // Sets the values back that the reload has changed; not the number of slots.
 void Master::undo_reload() {
   if (std::exchange(reload_->undone, true)) return;
+  listeners_.take_back();
   if (auto moved = move_log(reload_->before.log_file); !moved) log::warning("reload: {}", moved.error().text);
   const Options before = reload_->before;
   use(before, reload_->identity);
   log::warning("reload: every setting is as it was");
 }
 
-void Master::take_back_forks() {
-  if (engine_.stopping() || engine_.fork_count() == reload_->forks_before) return;
-  if (const auto busy = engine_.under_way())
-    return log::warning("reload: there are {} slots now and not {}, since {}", engine_.fork_count(),
-                        reload_->forks_before, *busy);
-  perform(engine_.forks(now(), 0, reload_->forks_before));
+// True: it has begun, as the step of the reload.
+bool Master::take_back_forks() {
+  if (engine_.stopping() || engine_.fork_count() == reload_->forks_before) return false;
+  if (const auto busy = engine_.under_way()) {
+    log::warning("reload: there are {} slots now and not {}, since {}", engine_.fork_count(),
+                 reload_->forks_before, *busy);
+    return false;
+  }
+  const auto* request = requests_.find(reload_->request);
+  reload_->step = requests_.open({0, protocol::Verb::forks, false, {}, request ? request->by : "", now()});
+  perform(engine_.forks(now(), reload_->step, reload_->forks_before));
+  return true;
 }
 
 Result<void> Master::move_log(const std::string& path) const {
@@ -229,12 +278,13 @@ void Master::use(const Options& options, const std::optional<spawn::Identity>& i
   tools_.check_limit = options_.check_limit;
   engine_.configure(engine_settings(options_));
   app_listeners_.follow(app_listener_rules(options_, identity, !listeners_.lent().empty()));
+  listeners_.set_backlog(options_.backlog);
   pool_.set_limits(limit_of(options_.drain_limit), options_.term_grace);
   health_rounds_.renew(options_.health_interval);
 }
 
 WorkerPool::Profile Master::worker_profile() const {
-  return {tools_.worker, options_.arguments, worker_words(options_)};
+  return {tools_.worker, options_.arguments, worker_words(options_), listeners_.lending()};
 }
 
 // SIGHUP: an upgrade to what is at the current path, with the environment of the configuration file.

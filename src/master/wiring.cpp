@@ -102,6 +102,7 @@ WorkerPool::Handlers Master::pool_handlers() {
           listener_files_.mend();
         });
         guarded([&] { queries_.forget(id); });
+        guarded([&] { close_listeners(); });
         perform(engine_.exited(now(), id, departure));
       },
       [this](WorkerId id, std::int32_t question, std::uint64_t value) {

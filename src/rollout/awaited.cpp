@@ -44,6 +44,13 @@ void AwaitedListeners::serves(Time now, const Place& place, const Listeners& lis
     records_.erase(std::find_if(records_.begin(), records_.end(), of_slot));
 }
 
+void AwaitedListeners::forget(const std::string& key) {
+  for (Record& one : records_) {
+    one.listeners.erase(key);
+    one.left.erase(key);
+  }
+}
+
 const AwaitedListeners::Record* AwaitedListeners::find(unsigned slot, const std::string& release) const {
   for (const Record& one : records_)
     if (one.place.slot == slot && one.place.release == release) return &one;

@@ -54,6 +54,9 @@ class AwaitedListeners {
   // moment, because a worker that is about to end closes listeners first.
   void serves(Time now, const Place& place, const Listeners& listeners);
 
+  // Nobody needs to wait on this listener any more: it is closed.
+  void forget(const std::string& key);
+
   struct Duty {
     Listeners listeners;        // empty: unknown, any listener will do
     Generation generation = 0;  // the last that served them
@@ -65,7 +68,8 @@ class AwaitedListeners {
     Listeners waits;
     bool waits_elsewhere = false;    // also on a listener that the master does not hold
     std::set<std::string> bound;     // bound by the worker, or lent
-    std::set<std::string> replaced;  // listeners that cannot exist beside one that the worker waits on
+    std::set<std::string> replaced;  // listeners that cannot exist beside one that the worker waits on, and
+                                     // those that are lent to other workers only
     bool all_lent = false;           // some are lent, the worker waits on all of these and has bound none
     bool any = false;                // must wait on some listener, even if none is known
     Time settled{0};                 // the end of the settle time: not ready before then

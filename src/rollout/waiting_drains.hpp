@@ -8,15 +8,15 @@
 
 namespace liveswap::rollout {
 
-// Decides how long the drain of a worker in a removed slot is delayed. Only this worker can accept the
-// connections that wait in the slot's accept queue. So the worker is told to drain when the queue is empty,
-// or after 30 s, or after the drain limit if that is shorter. The time of waiting is subtracted from the
-// drain limit. Pure.
+// Decides how long a drain is delayed, if connections wait in an accept queue that no successor gets: of a
+// removed slot, or of a listener that a reload removes. Only this worker can accept them. So the worker is
+// told to drain when the queue is empty, or after 30 s, or after the drain limit if that is shorter. The time
+// of waiting is subtracted from the drain limit. Pure.
 class WaitingDrains {
  public:
   void add(Time now, const Drain& order) { waiting_.push_back({order, now}); }
-  // A drain to carry out now; nullopt: none. `is_crowded`: whether connections wait that only the worker's
-  // slot can accept.
+  // A drain to carry out now; nullopt: none. `is_crowded`: whether connections wait that no
+  // successor can accept.
   std::optional<Drain> due(Time now, const std::function<bool(WorkerId)>& is_crowded) const;
   // The worker has been told to drain.
   void remove(WorkerId worker);

@@ -15,6 +15,8 @@
 //       The id that PATH has; copies nothing.
 //   liveswap-store read PATH LIMIT
 //       The text of a regular file of at most LIMIT bytes.
+//   liveswap-store resolve HOST…
+//       The IP address of each host (spawn/host.hpp).
 //   liveswap-store identity USER GROUP
 //       The numbers of a user and a group (spawn/identity.hpp). One of the two may be empty.
 //   liveswap-store history STATE_DIR COUNT

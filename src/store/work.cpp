@@ -16,6 +16,7 @@
 #include "release/sha256.hpp"
 #include "release/soundness.hpp"
 #include "release/store.hpp"
+#include "spawn/host.hpp"
 #include "spawn/identity.hpp"
 
 namespace liveswap::store {
@@ -61,6 +62,16 @@ Answer identity(const Words& words) {
   if (!found) return refused(found.error());
   if (!*found) return refused({"found neither a user nor a group"});
   return json_answer({{"user", (*found)->user}, {"group", (*found)->group}, {"groups", (*found)->groups}});
+}
+
+Answer resolve(const Words& words) {
+  Json hosts = Json::array();
+  for (auto name = words.begin() + 1; name != words.end(); ++name) {
+    const auto address = spawn::find_host(*name);
+    if (!address) return refused(address.error());
+    hosts.push_back({{"name", *name}, {"address", *address}});
+  }
+  return json_answer({{"hosts", hosts}});
 }
 
 Answer collect(const Words& words) {
@@ -184,6 +195,7 @@ constexpr Verb verbs[]{{"take", 4, 4, 0, take},
                        {"hash", 2, 2, 0, hash},
                        {"read", 3, 3, 2, read},
                        {"identity", 3, 3, 0, identity},
+                       {"resolve", 2, any, 0, resolve},
                        {"history", 3, 3, 2, list_history},
                        {"receipt", 3, 3, 0, find_receipt},
                        {"earlier", 5, any, 2, find_earlier}};

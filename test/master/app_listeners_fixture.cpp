@@ -147,7 +147,7 @@ Fixture::Fixture(unsigned slots, Rules rules, const std::vector<Listener>& lent,
 void Fixture::join(rollout::WorkerId id, unsigned slot, rollout::Generation generation, bool staged,
                    pid_t pid) {
   app_listeners_.joined(id, {slot, generation, "release " + std::to_string(generation)}, pid,
-                        listeners_.hold(staged));
+                        {listeners_.hold(staged)});
   seen_.push_back({id, false, false});
   senders_[id] = {pid, ::getuid(), ::getgid()};
 }

@@ -140,7 +140,7 @@ TEST_CASE("liveswap-store refuses a file that is not fit for it, and says what e
   CHECK(run({"hash", dir / "none.so"}).kind == LIVESWAP_FAILED);
 }
 
-TEST_CASE("liveswap-store reads a small file for the master, and looks up users and groups") {
+TEST_CASE("liveswap-store reads a small file for the master, and looks up users, groups and hosts") {
   const TempDir dir;
   put(dir / "c.yaml", "forks: 2\n");
   const auto read = run({"read", dir / "c.yaml", "9"});
@@ -158,6 +158,12 @@ TEST_CASE("liveswap-store reads a small file for the master, and looks up users 
   CHECK(root["groups"].is_array());
   CHECK(run({"identity", "12345", "23456"}).json() ==
         Json{{"user", 12345}, {"group", 23456}, {"groups", {23456}}});
+  CHECK(run({"resolve", "127.0.0.1", "::1"}).json() ==
+        Json{{"hosts",
+              {{{"name", "127.0.0.1"}, {"address", "127.0.0.1"}}, {{"name", "::1"}, {"address", "::1"}}}}});
+  const auto nowhere = run({"resolve", std::string(300, 'a')});
+  CHECK(nowhere.value == 1);
+  CHECK(nowhere.text.starts_with("cannot look up aaa"));
   const auto nobody = run({"identity", "no-such-user", ""});
   CHECK(nobody.value == 1);
   CHECK(nobody.text == "user: there is no user \"no-such-user\"");
@@ -328,6 +334,7 @@ TEST_CASE("liveswap-store does nothing without a master or with other words") {
                                                 {"read", dir / "f"},
                                                 {"read", dir / "f", "x"},
                                                 {"identity", "root"},
+                                                {"resolve"},
                                                 {"hash", "a", "b"},
                                                 {"other", dir.path()}}) {
     const auto outcome = run(words);

@@ -114,11 +114,11 @@ TEST_CASE_FIXTURE(Scenario, "what the master alone needs is applied at once, wit
 TEST_CASE_FIXTURE(Scenario, "what cannot be changed is named, and nothing is applied") {
   Configured app(*this, "forks: 1\nenvironment: {MODE: one}\n");
   const auto before = app.workers();
-  app.write("forks: 2\nenvironment: {MODE: two}\nstate-dir: /elsewhere\nbacklog: 7\n");
+  app.write("forks: 2\nenvironment: {MODE: two}\nstate-dir: /elsewhere\naddress: \"::1\"\n");
   for (const Words& options : {Words{}, Words{"--dry-run"}}) {
     const auto refused = app.reload(options);
     CHECK(refused.status == Exit::refused);
-    CHECK(contains(refused.err, "backlog (4096 → 7)"));
+    CHECK(contains(refused.err, "address (127.0.0.1 → ::1)"));
     CHECK(contains(refused.err, "/elsewhere"));
   }
   CHECK(app.workers() == before);

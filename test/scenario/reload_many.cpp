@@ -12,6 +12,7 @@
 #include "support/connection.hpp"
 #include "support/instance.hpp"
 #include "support/load.hpp"
+#include "support/port.hpp"
 #include "support/proc.hpp"
 
 namespace scenario {
@@ -31,21 +32,23 @@ class Walk {
     const auto changes = 1 + below(3);
     for (unsigned i = 0; i < changes; ++i) change();
   }
+  // The addresses of M, X and Y are filled in by ReloadedMaster.
   std::string text() const {
-    std::string lines;
+    std::string lines = "listen: [" + listen_ + "]\n";
     for (const auto& [key, value] : values_) lines += key + ": " + value + "\n";
     return lines;
   }
+  bool listens_on(const std::string& listener) const { return contains(listen_, listener + "="); }
 
  private:
   unsigned below(unsigned count) { return static_cast<unsigned>(random_()) % count; }
   std::string number(unsigned count) { return std::to_string(1 + below(count)); }
 
   void change() {
-    switch (below(14)) {
+    switch (below(18)) {
       case 0: values_["forks"] = number(3); break;
       case 1: values_["environment"] = "{MODE: m" + number(99) + ", MORE: 'x" + number(9) + "'}"; break;
-      case 2: values_["arguments"] = "[a" + number(9) + ", b" + number(9) + "]"; break;
+      case 2: values_["arguments"] = "[m, x, y, a" + number(9) + ", b" + number(9) + "]"; break;
       case 3: values_["limits"] = "{nofile: " + std::to_string(200 + below(99)) + "}"; break;
       case 4: values_["working-directory"] = place_ + (below(2) ? "/a" : "/b"); break;
       case 5: values_["keepalive-grace"] = number(9) + "s"; break;
@@ -57,12 +60,21 @@ class Walk {
       case 11: values_["term-grace"] = number(3) + "s"; break;
       case 12: values_["health"] = below(2) ? "connect" : "GET / 200"; break;
       case 13: values_["probation"] = below(2) ? "none" : "30ms"; break;
+      case 14: values_["listen-mode"] = below(2) ? "shared" : "reuseport"; break;
+      case 15: values_["backlog"] = std::to_string(100 + below(99)); break;
+      default: listen_ = lists_[below(lists_.size())];
     }
   }
 
   std::string place_;
   std::mt19937 random_{15};
-  std::map<std::string, std::string> values_{{"forks", "2"}, {"health-interval", "20ms"}};
+  // A listener comes, goes, changes its place, name or family.
+  std::vector<std::string> lists_{"m=M",           "m=M, x=X",           "x=X, m=M",
+                                  "m=M, y=Y, x=X", "m=M, x=Y",           "y=X, m=M",
+                                  "m=M, y=unix:U", "x=unix:U, m=M, y=Y", "x=M, y=X"};
+  std::string listen_ = "m=M";
+  std::map<std::string, std::string> values_{
+      {"forks", "2"}, {"health-interval", "20ms"}, {"arguments", "[m, x, y]"}};
 };
 
 class ReloadedMaster {
@@ -70,7 +82,7 @@ class ReloadedMaster {
   ReloadedMaster(Scenario& scenario, const std::string& name, const std::string& text)
       : site_(scenario, name), file_(scenario.dir / (name + ".yaml")) {
     write(text);
-    master_.emplace(site_.launch("start", {"-c", file_, "--listen", site_.address()}));
+    master_.emplace(site_.launch("start", {"-c", file_}));
     if (!eventually([&] { return site_.status().value("state", "") == "running"; }))
       FAIL("the master has not started: " << master_->err());
   }
@@ -79,9 +91,41 @@ class ReloadedMaster {
     master_->wait();
   }
   void write(const std::string& text) const {
-    write_file(file_, "target: " + own_fixture("report") + "\n" + text);
+    std::string filled = text;
+    const auto fill = [&](const std::string& place, const std::string& address) {
+      for (auto at = filled.find(place); at != std::string::npos; at = filled.find(place, at))
+        filled.replace(at + 1, place.size() - 1, address);
+    };
+    fill("=M", site_.address());
+    fill("=X", x_.address());
+    fill("=Y", y_.address());
+    fill("=unix:U", "unix:" + unix_address().substr(5));
+    write_file(file_, "target: " + own_fixture("report") + "\n" + filled);
+  }
+  std::string unix_address() const { return "unix:" + file_ + ".sock"; }
+  // Names, kinds of addresses and the number of listening sockets of each, in the order of the listeners.
+  Words listeners() const {
+    Words all;
+    const auto status = site_.status();
+    for (const auto& one : status.at("listeners")) {
+      std::string address = one.at("address");
+      if (address == site_.address()) address = "M " + std::to_string(sockets_at(address));
+      else if (address == x_.address()) address = "X " + std::to_string(sockets_at(address));
+      else if (address == y_.address()) address = "Y " + std::to_string(sockets_at(address));
+      else if (address == unix_address()) address = "U";
+      all.push_back(one.at("name").get<std::string>() + "=" + address);
+    }
+    all.push_back(status.at("listen_mode"));
+    return all;
   }
   const Site& site() const { return site_; }
+  // Whether the listener of that name gets an answer.
+  bool answers(const std::string& listener) const {
+    const auto status = site_.status();
+    for (const auto& one : status.at("listeners"))
+      if (one.at("name") == listener) return contains(http_get(one.at("address")), "HTTP/1.1 200");
+    return false;
+  }
 
   // What the settings have made of the workers, sorted: variables, arguments, limits and directories.
   Words workers() const {
@@ -105,7 +149,18 @@ class ReloadedMaster {
   }
 
  private:
+  // The number of sockets that listen at "127.0.0.1:<port>".
+  static std::size_t sockets_at(const std::string& address) {
+    char wanted[40];
+    std::snprintf(wanted, sizeof wanted, "0100007F:%04X 00000000:0000 0A",
+                  static_cast<unsigned>(std::stoul(address.substr(address.rfind(':') + 1))));
+    const auto lines = lines_of(read_file("/proc/net/tcp"));
+    return static_cast<std::size_t>(
+        std::count_if(lines.begin(), lines.end(), [&](const auto& line) { return contains(line, wanted); }));
+  }
+
   Site site_;
+  Port x_, y_;
   std::string file_;
   std::optional<Process> master_;
 };
@@ -128,6 +183,8 @@ TEST_CASE_FIXTURE(Scenario,
     app.write(last);
     const auto reloaded = app.site().run("reload");
     CHECK_MESSAGE(reloaded.status == Exit::ok, reloaded.err);
+    CHECK(app.site().status().at("listeners").size() >= 1);
+    if (walk.listens_on("y")) CHECK(eventually([&] { return app.answers("y"); }));
     // A slot that is removed is left to drain.
     CHECK(eventually([&] {
       const auto status = app.site().status();
@@ -140,10 +197,13 @@ TEST_CASE_FIXTURE(Scenario,
   const auto expected = fresh.workers();
   CHECK(eventually([&] { return app.workers() == expected; }));
   CHECK(app.site().status().at("forks") == fresh.site().status().at("forks"));
+  const auto listeners = fresh.listeners();
+  CHECK(eventually([&] { return app.listeners() == listeners; }));
 }
 
 TEST_CASE_FIXTURE(Scenario, "broken files: each is named with line and column, and nothing changes") {
-  const std::string good = "forks: 1\nenvironment:\n  MODE: one\nbake: 3s\nsurge: 100%\n";
+  const std::string good =
+      "listen: [m=M, x=X]\nbacklog: 99\nforks: 1\nenvironment:\n  MODE: one\nbake: 3s\nsurge: 100%\n";
   const ReloadedMaster app(*this, "reloaded", good);
   const auto before = app.site().status();
   std::mt19937 random(15);

@@ -76,6 +76,24 @@ void AppListeners::drop(AppEndpoint& endpoint) {
   listeners_.drop(endpoint);
 }
 
+void AppListeners::forget(Endpoint& endpoint) {
+  for (const int fd : listeners_.sockets_of(endpoint)) options_.forget(cookie_of(fd));
+  std::erase_if(handed_off_, [&](const HandedOff& one) { return one.endpoint == &endpoint; });
+  for (auto& [other, use] : uses_)
+    std::erase_if(use.substitutes,
+                  [&](const Substitute& substitute) { return substitute.endpoint == &endpoint; });
+  for (auto& [id, worker] : workers_) {
+    worker.uses.erase(&endpoint);
+    worker.waits.erase(&endpoint);
+    worker.given_up.erase(&endpoint);
+    std::erase_if(worker.cookies, [&](const auto& one) { return one.second == &endpoint; });
+  }
+  const auto key = endpoint.address();
+  const auto lent = listeners_.lent();
+  if (std::none_of(lent.begin(), lent.end(), [&](const Endpoint* one) { return one->address() == key; }))
+    awaited_.forget(key);
+}
+
 void AppListeners::refresh(AppEndpoint& endpoint, Use& use) {
   if (endpoint.want(wanted_of(endpoint))) use.lifetime.unwanted();
   use.substitutes = substitutes_of(endpoint);

@@ -59,15 +59,18 @@ AwaitedListeners::Progress AppListeners::progress_of(const Worker& worker) const
   AwaitedListeners::Progress progress;
   progress.waits = served_by(worker);
   progress.waits_elsewhere = worker.waits_elsewhere;
-  const auto lent = listeners_.lent();
-  for (const Endpoint* endpoint : lent) progress.bound.insert(endpoint->address());
+  const auto& lent = *lent_to(worker);
+  for (const Lent& one : lent) progress.bound.insert(one.endpoint->address());
+  // A reload adds or removes it just now.
+  for (const auto& key : listeners_.addresses_lent())
+    if (!progress.bound.contains(key)) progress.replaced.insert(key);
   // A worker that serves only lent listeners may accept at once and crash a moment later, so the settle time
   // runs from the entry. A worker that binds listeners of its own has initialised before it waits on them.
   const bool by_contract = worker.uses.empty() && !rules_.expects_listener && !worker.expects;
   if (by_contract) progress.settled = worker.entered_at + rules_.awaited.settle;
-  progress.all_lent =
-      by_contract && !lent.empty() &&
-      std::all_of(lent.begin(), lent.end(), [&](Endpoint* one) { return worker.waits.contains(one); });
+  progress.all_lent = by_contract && !lent.empty() &&
+                      std::all_of(lent.begin(), lent.end(),
+                                  [&](const Lent& one) { return worker.waits.contains(one.endpoint); });
   for (Endpoint* endpoint : worker.uses)
     if (const AppEndpoint* app = app_endpoint(endpoint)) progress.bound.insert(app->key());
   for (const auto& [key, name] : awaited_.duty_of(worker.place).listeners)

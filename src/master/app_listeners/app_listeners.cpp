@@ -64,13 +64,14 @@ AppEndpoint* AppListeners::app_endpoint(const Endpoint* endpoint) const {
 }
 
 void AppListeners::joined(rollout::WorkerId id, const rollout::AwaitedListeners::Place& place, pid_t pid,
-                          const Listeners::Hold& set) {
+                          const Listeners::Given& given) {
   Worker& worker = workers_[id];
   worker.place = place;
   worker.pid = pid;
-  worker.set = listeners_.set_of(set);
-  for (Endpoint* endpoint : listeners_.lent())
-    if (const int fd = endpoint->socket(worker.set, place.slot); fd >= 0) give(worker, fd, *endpoint);
+  worker.set = listeners_.set_of(given.set);
+  worker.lending = given.lending;
+  for (const Lent& one : *lent_to(worker))
+    if (const int fd = listening_socket(worker, *one.endpoint); fd >= 0) give(worker, fd, *one.endpoint);
   changed_ = true;
 }
 
@@ -160,10 +161,11 @@ int AppListeners::bind_address(Worker& worker, const BindRequest& request, spawn
   if (app) app->repair();
   if (endpoint) mend(*endpoint);
   int socket = app        ? app->reachable(worker.set, worker.place.slot)
-               : endpoint ? endpoint->socket(worker.set, worker.place.slot)
+               : endpoint ? listening_socket(worker, *endpoint)
                           : -1;
   const bool held = socket >= 0;
-  // A lent listener has no socket for a removed slot.
+  // A lent listener has no socket for a removed slot, and none for a worker that it is not lent to (a reload
+  // adds or removes it just now).
   if (!held && endpoint && !app) return EADDRINUSE;
   if (!held) {
     socket = own.get();
@@ -274,7 +276,18 @@ int AppListeners::listen(Worker& worker, const Frame& frame) {
 // The worker's socket of this endpoint, listening or not. -1: none.
 int AppListeners::socket_for(const Worker& worker, const Endpoint& endpoint) const {
   const AppEndpoint* app = app_endpoint(&endpoint);
-  return app ? app->held(worker.set, worker.place.slot) : endpoint.socket(worker.set, worker.place.slot);
+  return app ? app->held(worker.set, worker.place.slot) : listening_socket(worker, endpoint);
+}
+
+// -1: none, or the endpoint is not lent to the worker.
+int AppListeners::listening_socket(const Worker& worker, const Endpoint& endpoint) const {
+  if (app_endpoint(&endpoint)) return endpoint.socket(worker.set, worker.place.slot);
+  const Lent* lent = find_lent(lent_to(worker), &endpoint);
+  return lent ? endpoint.socket(worker.set, lent->socket_of(worker.place.slot)) : -1;
+}
+
+const Lending& AppListeners::lent_to(const Worker& worker) const {
+  return worker.lending ? worker.lending : listeners_.lending();
 }
 
 void AppListeners::unlisten(Worker& worker, const Frame& frame) {

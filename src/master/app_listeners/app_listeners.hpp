@@ -59,9 +59,9 @@ class AppListeners {
     awaited_.set_limits(rules_.awaited);
   }
 
-  // A worker has been spawned with the sockets of `set`; left(): the worker has exited.
+  // A worker has been spawned with these sockets; left(): the worker has exited.
   void joined(rollout::WorkerId worker, const rollout::AwaitedListeners::Place& place, pid_t pid,
-              const Listeners::Hold& set);
+              const Listeners::Given& given);
   void left(rollout::WorkerId worker);
   // liveswap_main is being called. `by_itself`: the application will report readiness. Returns whether that
   // report or judge() decides the readiness, not the settle time.
@@ -116,11 +116,14 @@ class AppListeners {
   // Takes over the endpoints and workers of the former image.
   void adopt(const state::AppListenersState& from, const state::ListenersState& listeners);
 
+  // A lent listener is being closed. No worker has it any more.
+  void forget(Endpoint& endpoint);
   // A new socket has replaced the one with this cookie: the workers with the old one get the new one.
   void replaced(Endpoint& endpoint, std::uint64_t former);
 
  private:
   struct Worker : state::AppWorkerFacts {
+    Lending lending;            // empty: the present one
     std::set<Endpoint*> waits;  // waits on these, and has not closed them
     std::map<const Endpoint*, std::optional<rollout::Time>> given_up;  // closed lent ones; time by look()
     std::set<Endpoint*> uses;                                          // has bound these, and not closed them
@@ -190,6 +193,8 @@ class AppListeners {
   AppEndpoint* app_endpoint(const Endpoint* endpoint) const;  // nullptr: none, or a lent one
   Endpoint* endpoint_of(const Worker& worker, const std::string& text) const;
   int socket_for(const Worker& worker, const Endpoint& endpoint) const;
+  int listening_socket(const Worker& worker, const Endpoint& endpoint) const;
+  const Lending& lent_to(const Worker& worker) const;
   Result<std::optional<spawn::Identity>> identity_for(Worker& worker, const Frame& frame) const;
   int check_path(Worker& worker, const Sender& sender, const std::string& path) const;
   bool may_bind(const std::optional<spawn::Identity>& as, std::uint16_t port) const;

@@ -50,6 +50,7 @@ void AppListeners::adopt(const state::AppListenersState& from, const state::List
   for (const auto& one : from.workers) {
     Worker& worker = workers_[one.id];
     static_cast<state::AppWorkerFacts&>(worker) = one.facts;
+    worker.lending = listeners_.lending();
     for (const unsigned number : one.waits) worker.waits.insert(listeners_.numbered(number));
     for (const unsigned number : one.uses) worker.uses.insert(listeners_.numbered(number));
     for (const auto& [number, since] : one.given_up)

@@ -147,9 +147,7 @@ std::uint64_t AppListeners::refused(rollout::WorkerId id) const {
 // The listener by which the worker can accept: the original one, or one with the same address; nullptr:
 // none. A worker that has bound but does not listen could only hold the connection.
 Endpoint* AppListeners::taker(const Worker& worker, const HandedOff& one) const {
-  const auto has = [&](const Endpoint* endpoint) {
-    return endpoint->socket(worker.set, worker.place.slot) >= 0;
-  };
+  const auto has = [&](const Endpoint* endpoint) { return listening_socket(worker, *endpoint) >= 0; };
   if (worker.waits.contains(one.endpoint)) return has(one.endpoint) ? one.endpoint : nullptr;
   for (Endpoint* endpoint : worker.waits)
     if (has(endpoint) && is_from(*endpoint, worker, one.connection.get())) return endpoint;
@@ -170,7 +168,7 @@ bool AppListeners::adopt(const HandedOff& one, bool also_by_giver) {
     if (Endpoint* endpoint = taker(worker, one)) best = &candidate, by = endpoint;
   }
   if (!best) return false;
-  const std::uint64_t cookie = cookie_of(by->socket(best->second.set, best->second.place.slot));
+  const std::uint64_t cookie = cookie_of(listening_socket(best->second, *by));
   Extras extras;
   extras.count = static_cast<std::uint64_t>(
       (one.waited + (one.since ? looked_at_ - *one.since : rollout::Time{0})).count());
@@ -209,7 +207,7 @@ std::vector<AppListeners::Substitute> AppListeners::substitutes_of(const AppEndp
   for (const auto& [id, worker] : workers_) {
     if (!worker.ready || worker.draining) continue;
     for (Endpoint* other : worker.uses) {
-      const int fd = other == &endpoint ? -1 : other->socket(worker.set, worker.place.slot);
+      const int fd = other == &endpoint ? -1 : listening_socket(worker, *other);
       if (fd < 0 || !is_stream(fd) || !seen.insert(other).second) continue;
       const SocketAddress address = address_of(fd);
       if (covers(address, from)) substitutes.push_back({other, address.storage.ss_family});

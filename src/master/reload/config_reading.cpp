@@ -4,9 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "config/address.hpp"
 #include "config/validate.hpp"
 #include "config/yaml.hpp"
 #include "json/fields.hpp"
@@ -95,21 +98,55 @@ void ConfigReading::on_text(const StoreQueries::Reply& reply, const Options& now
   if (!text) return done(failed_by({protocol::Refusal::failed, text.error().text}));
   auto fresh = options_of(*text, now);
   if (!fresh) return done(failed_by(fresh.error()));
-  const bool same = fresh->user == now.user && fresh->group == now.group;
-  const bool none = fresh->user.empty() && fresh->group.empty();
-  if (same || none) return done(Found{std::move(*fresh), same ? identity : std::nullopt});
-  look_up(std::move(*fresh), done);
+  look_up_hosts(now, Found{std::move(*fresh), identity, {}}, done);
 }
 
-void ConfigReading::look_up(Options fresh, const Done& done) {
-  std::vector<std::string> words{"identity", fresh.user, fresh.group};
+// A listener that is there already is found by its text.
+void ConfigReading::look_up_hosts(const Options& now, Found found, const Done& done) {
+  std::set<std::string> names;
+  for (const auto& listener : found.options.listen) {
+    const auto address = config::parse_address(listener.address);
+    const bool is_there = std::any_of(now.listen.begin(), now.listen.end(),
+                                      [&](const auto& one) { return one.address == listener.address; });
+    if (address && !is_there && !address->host.empty() && !config::is_ip_address(address->host))
+      names.insert(address->host);
+  }
+  const auto go_on = [this, now, done](Found with_hosts) {
+    const Options& fresh = with_hosts.options;
+    const bool same = fresh.user == now.user && fresh.group == now.group;
+    const bool none = fresh.user.empty() && fresh.group.empty();
+    if (!same) with_hosts.identity.reset();
+    if (same || none) return done(with_hosts);
+    look_up(std::move(with_hosts), done);
+  };
+  if (names.empty()) return go_on(std::move(found));
+  std::vector<std::string> words{"resolve"};
+  words.insert(words.end(), names.begin(), names.end());
+  queries_.ask(std::move(words), [go_on, found = std::move(found), done](StoreQueries::Reply& reply) {
+    const auto pass_on = [&] {
+      if (reply.result.kind != Task::Result::Kind::done)
+        return done(failed_by(failure_of(reply.result, "looking up the hosts of listeners")));
+      Found with_hosts = found;
+      const auto answer = json::parse_or_null(reply.result.text);
+      for (const auto& one : json::list(answer, "hosts"))
+        with_hosts.hosts[json::text_or_empty(one, "name")] = json::text_or_empty(one, "address");
+      go_on(std::move(with_hosts));
+    };
+    if (!guarded(pass_on)) done(no_memory());
+  });
+}
+
+void ConfigReading::look_up(Found fresh, const Done& done) {
+  std::vector<std::string> words{"identity", fresh.options.user, fresh.options.group};
   queries_.ask(std::move(words), [fresh = std::move(fresh), done](StoreQueries::Reply& reply) {
     const auto pass_on = [&] {
       if (reply.result.kind != Task::Result::Kind::done)
         return done(failed_by(failure_of(reply.result, "looking up user and group")));
       const auto identity = identity_in(reply.result.text);
       if (!identity) return done(failed_by({protocol::Refusal::failed, identity.error().text}));
-      done(Found{fresh, *identity});
+      Found with_identity = fresh;
+      with_identity.identity = *identity;
+      done(with_identity);
     };
     if (!guarded(pass_on)) done(no_memory());
   });

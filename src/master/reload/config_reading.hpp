@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -12,13 +13,14 @@
 namespace liveswap::master {
 
 // Reads the master's configuration file again (Options::config_file). liveswap-store reads the file and looks
-// up the user of the workers, since disk and name service may hang; the master parses the text, of at most 1
-// MiB.
+// up the user of the workers and the hosts of listeners, since disk and name service may hang; the master
+// parses the text, of at most 1 MiB.
 class ConfigReading {
  public:
   struct Found {
     Options options;  // validated and settled
     std::optional<spawn::Identity> identity;
+    std::map<std::string, std::string> hosts;  // of new listeners: name → IP address
   };
   struct Failure {
     protocol::Refusal refusal = protocol::Refusal::failed;
@@ -40,7 +42,8 @@ class ConfigReading {
  private:
   void on_text(const StoreQueries::Reply& reply, const Options& now,
                const std::optional<spawn::Identity>& identity, const Done& done);
-  void look_up(Options fresh, const Done& done);
+  void look_up(Found found, const Done& done);
+  void look_up_hosts(const Options& now, Found found, const Done& done);
 
   StoreQueries queries_;
 };

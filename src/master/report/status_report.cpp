@@ -82,6 +82,8 @@ Json StatusReport::listeners() const {
     if (const auto note = stuck.find(one.name); note != stuck.end()) listener["note"] = note->second;
     all.push_back(std::move(listener));
   }
+  for (const auto& one : from_.listeners.leaving())
+    all.push_back({{"name", one.name}, {"address", one.address}, {"application", false}, {"leaving", true}});
   return all;
 }
 

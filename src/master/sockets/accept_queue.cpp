@@ -133,6 +133,10 @@ bool has_waiting_connection(int fd) {
   return ::poll(&watch, 1, 0) == 1 && (watch.revents & POLLIN);
 }
 
+std::size_t waiting_at(int fd) {
+  return fd < 0 ? 0 : accept_queue(fd).value_or(has_waiting_connection(fd) ? 1 : 0);
+}
+
 std::optional<std::set<std::uint64_t>> holders_of(const SocketAddress& address, int protocol) {
   std::set<std::uint64_t> found;
   const unsigned states = protocol == IPPROTO_TCP ? listening | bound_inactive : ~0u;

@@ -21,6 +21,9 @@ std::optional<std::uint64_t> unix_file(int fd);
 // Whether the accept queue is not empty. Works on every kernel.
 bool has_waiting_connection(int fd);
 
+// The number of waiting connections; if the kernel does not say, 1 for any. -1: no socket, 0.
+std::size_t waiting_at(int fd);
+
 // The cookies of pending handshakes at a TCP address: connections in no accept queue yet, but already
 // assigned to one listening socket. nullopt: no tcp_diag. Scans the kernel's connection table: about 1 ms.
 std::optional<std::set<std::uint64_t>> handshakes_at(const SocketAddress& address);

@@ -51,6 +51,13 @@ bool same_entry(const std::string& one, const std::string& other) {
          here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
+void Endpoint::set_door(Door door) {
+  if (door == door_ || is_abandoned()) return;
+  if (door == Door::abandoned) is_left_open_ = false;
+  move_door(door);
+  door_ = door;
+}
+
 // Bounded: clients may connect as fast as this loop accepts.
 void Endpoint::turn_away(int fd) const {
   std::size_t count = 0;

@@ -63,6 +63,13 @@ class Endpoint {
   virtual void retire(unsigned set) = 0;
   // Removes the slots from this number on from every set.
   virtual void shrink(unsigned slots) = 0;
+  // Whether each slot may have a socket of its own (--listen-mode reuseport).
+  virtual bool can_spread() const { return false; }
+  // From now on a set has a socket for each slot, or one for all. Makes missing sockets of `set` for `slots`
+  // slots, which get connections by the next point(). On failure nothing changes.
+  virtual Result<void> spread(bool /*per_slot*/, unsigned /*set*/, unsigned /*slots*/) { return {}; }
+  // The length of accept queues, from now on. Listeners of applications keep theirs.
+  virtual void set_backlog(int) {}
   // Listens again if an application has shut down a shared socket, with the former backlog and O_NONBLOCK.
   virtual void repair() = 0;
 
@@ -72,7 +79,7 @@ class Endpoint {
   virtual int renew(std::uint64_t /*cookie*/) { return -1; }
 
   // Borrowed. -1: none: the application has not opened it yet (app_endpoint.hpp), or the slot is removed
-  // while the worker drains.
+  // while the worker drains. Of a lent endpoint: by Lent::socket_of().
   virtual int socket(unsigned set, unsigned slot) const = 0;
   // All sockets of a set, by slot if there is one for each slot; -1: none listens there.
   virtual std::vector<int> sockets(unsigned set) const = 0;
@@ -82,6 +89,23 @@ class Endpoint {
   virtual std::vector<int> to_keep() const { return {}; }
   // From now on the destructor closes those, and does not shut them down.
   void leave_open() { is_left_open_ = true; }
+
+  // Whether new connections come in. What waits in the accept queues stays there.
+  enum class Door {
+    open,  // at first
+    held,  // for now: a TCP client repeats its first packet until the door opens; a Unix socket's file is
+           // hidden
+    abandoned,  // for good: clients are refused, other sockets can be bound to the address
+  };
+  Door door() const { return door_; }
+  void set_door(Door door);
+  bool is_abandoned() const { return door_ == Door::abandoned; }
+
+  // The address as `--listen` gave it; empty: none.
+  virtual std::string configured() const { return ""; }
+  // The service manager has bound the socket.
+  virtual bool is_passed() const { return false; }
+  void rename(std::string name) { name_ = std::move(name); }
   // Whether an application that binds this address means this endpoint.
   virtual bool is_at(const BindAddress& address) const = 0;
   // Whether `file` is the Unix socket at the endpoint's path.
@@ -111,8 +135,8 @@ class Endpoint {
   // Resets them and shuts the socket down, so that the address becomes free even if other processes have
   // the socket.
   void shut_down(int fd) const;
-  void rename(std::string name) { name_ = std::move(name); }
   bool is_left_open() const { return is_left_open_; }
+  virtual void move_door(Door) {}
   // True: the socket had been shut down. Not for Unix sockets, for which a shutdown is final.
   bool repair_socket(int fd, int backlog, bool nonblocking = true) const;
 
@@ -123,6 +147,7 @@ class Endpoint {
   std::string name_;
   bool was_mended_ = false;
   bool is_left_open_ = false;
+  Door door_ = Door::open;
   std::string lost_;  // the last report of a lost file
 };
 

@@ -41,11 +41,6 @@ tl::unexpected<Error> fail_listener(const std::string& name, const Error& error)
   return fail(fmt::format("listener {}: {}", name, error.text));
 }
 
-// The number of waiting connections; if the kernel does not say, 1 for any.
-std::size_t waiting_at(int fd) {
-  return fd < 0 ? 0 : accept_queue(fd).value_or(has_waiting_connection(fd) ? 1 : 0);
-}
-
 }  // namespace
 
 Result<Listeners> Listeners::open(const std::vector<Listener>& wanted, ListenMode mode, int backlog,
@@ -104,6 +99,7 @@ unsigned Listeners::number_of(const Endpoint& endpoint) const {
 
 Result<void> Listeners::grow(unsigned slots) {
   for (auto& endpoint : endpoints_) {
+    if (endpoint->is_abandoned()) continue;
     auto made = endpoint->prepare(live_, slots);
     if (made && staged_) made = endpoint->prepare(*staged_, slots);
     if (made) continue;
@@ -117,15 +113,27 @@ Result<void> Listeners::grow(unsigned slots) {
 
 void Listeners::shrink(unsigned slots) {
   slots_ = std::min(slots_, slots);
-  for (auto& endpoint : endpoints_) endpoint->shrink(slots);
+  for (auto& endpoint : endpoints_)
+    if (!endpoint->is_abandoned()) endpoint->shrink(slots);
 }
 
-void Listeners::steer(unsigned slots, const std::set<unsigned>& without) {
+void Listeners::steer(unsigned slots, const std::set<unsigned>& without,
+                      const std::vector<Serving>& serving) {
   steered_ = slots;
   without_ = without;
-  for (auto& endpoint : endpoints_)
-    if (auto pointed = endpoint->point(live_, slots, without); !pointed)
+  served_.clear();
+  for (const auto& [slot, lending] : serving)
+    for (const Lent& one : *lending) served_[one.endpoint].insert(one.socket_of(slot));
+  steer_again();
+}
+
+void Listeners::steer_again() {
+  const bool changing = is_changing();
+  for (auto& endpoint : endpoints_) {
+    if (changing && !is_app(endpoint.get())) steer_changing(*endpoint);
+    else if (auto pointed = endpoint->point(live_, steered_, without_); !pointed)
       log::warning("listener {}: {}", endpoint->name(), pointed.error().text);
+  }
 }
 
 bool Listeners::is_free(unsigned set) const {
@@ -137,11 +145,12 @@ Result<void> Listeners::stage() {
   unsigned set = 0;
   while (set < holds_.size() && !is_free(set)) ++set;
   if (set == holds_.size()) holds_.push_back(std::make_shared<const int>(0));
-  for (auto& endpoint : endpoints_) {
+  const auto current = this->current();
+  for (Endpoint* endpoint : current) {
     // Resets connections that arrived after the set's last worker had exited.
     endpoint->retire(set);
     if (auto made = endpoint->prepare(set, slots_); !made) {
-      for (auto& one : endpoints_) one->retire(set);
+      for (Endpoint* one : current) one->retire(set);
       return fail_listener(endpoint->name(), made.error());
     }
   }
@@ -151,23 +160,24 @@ Result<void> Listeners::stage() {
 
 void Listeners::unstage() {
   if (!staged_) return;
-  for (auto& endpoint : endpoints_) endpoint->retire(*staged_);
+  for (Endpoint* endpoint : current()) endpoint->retire(*staged_);
   staged_.reset();
 }
 
 Result<void> Listeners::flip() {
   if (!staged_) return fail("cannot flip: no second set of sockets has been made; stage() comes first");
-  for (auto& endpoint : endpoints_) {
+  const auto current = this->current();
+  for (Endpoint* endpoint : current) {
     const auto pointed = endpoint->point(*staged_, steered_, {});
     if (pointed) continue;
-    for (auto& before : endpoints_) {
+    for (Endpoint* before : current) {
       if (before == endpoint) break;
       if (auto back = before->point(live_, steered_, without_); !back)
         log::error("listener {}: stays with the new workers: {}", before->name(), back.error().text);
     }
     return fail_listener(endpoint->name(), pointed.error());
   }
-  for (auto& endpoint : endpoints_) endpoint->settle();
+  for (Endpoint* endpoint : current) endpoint->settle();
   live_ = *staged_;
   staged_.reset();
   without_.clear();
@@ -185,7 +195,8 @@ std::size_t Listeners::waiting_in_old() {
       for (const int fd : endpoint->sockets(set)) sum += waiting_at(fd);
   }
   if (held && pending_handshakes_) {
-    const std::size_t coming = pending_handshakes_->left(endpoints_);
+    const auto all = current();
+    const std::size_t coming = pending_handshakes_->left({all.begin(), all.end()});
     if (coming == 0) pending_handshakes_.reset();
     sum += coming;
   }
@@ -224,9 +235,9 @@ void Listeners::repair() {
   }
 }
 
-std::vector<int> Listeners::of_slot(unsigned slot, bool staged) const {
+std::vector<int> Listeners::of_slot(const Lending& lending, unsigned slot, bool staged) const {
   std::vector<int> found;
-  for (const Endpoint* endpoint : lent()) found.push_back(endpoint->socket(set_of(staged), slot));
+  for (const Lent& one : *lending) found.push_back(one.endpoint->socket(set_of(staged), one.socket_of(slot)));
   return found;
 }
 
@@ -265,17 +276,18 @@ ListeningSockets Listeners::listening() const {
 
 std::vector<Listeners::Kept> Listeners::to_keep() const {
   std::vector<Kept> found;
-  for (const Endpoint* endpoint : lent()) found.push_back({endpoint->name(), endpoint->to_keep()});
+  for (const Lent& one : *former()) found.push_back({one.name, one.endpoint->to_keep()});
   return found;
 }
 
 void Listeners::leave_open() {
+  is_left_open_ = true;
   for (const auto& endpoint : endpoints_) endpoint->leave_open();
 }
 
-std::string Listeners::names() const {
+std::string Listeners::names(const Lending& lending) {
   std::string list;
-  for (const Endpoint* endpoint : lent()) list += (list.empty() ? "" : ",") + endpoint->name();
+  for (const Lent& one : *lending) list += (list.empty() ? "" : ",") + one.name;
   return list;
 }
 
@@ -298,8 +310,8 @@ void Listeners::drop(const AppEndpoint& endpoint) {
 }
 
 Endpoint* Listeners::find(const BindAddress& address, unsigned nth) const {
-  for (Endpoint* endpoint : lent())
-    if (!address.is_unnamed() && endpoint->is_at(address)) return endpoint;
+  for (const auto& endpoint : endpoints_)
+    if (!is_app(endpoint.get()) && !address.is_unnamed() && endpoint->is_at(address)) return endpoint.get();
   for (AppEndpoint* endpoint : app_endpoints_)
     if (endpoint->is_for(address, nth)) return endpoint;
   return nullptr;
@@ -322,15 +334,16 @@ bool Listeners::has_socket(std::uint64_t cookie) const {
 }
 
 bool Listeners::is_ours(const std::string& path, const struct stat& file) const {
-  return std::any_of(endpoints_.begin(), endpoints_.end(),
-                     [&](const auto& one) { return one->is_file(file) && one->is_known_as(path); });
+  return std::any_of(endpoints_.begin(), endpoints_.end(), [&](const auto& one) {
+    return !one->is_abandoned() && one->is_file(file) && one->is_known_as(path);
+  });
 }
 
 Endpoint* Listeners::with_file(const std::string& path) const {
   struct stat file {};
   const bool is_there = ::lstat(path.c_str(), &file) == 0;
   for (const auto& one : endpoints_)
-    if (one->file() == path || (is_there && one->is_file(file))) return one.get();
+    if (!one->is_abandoned() && (one->file() == path || (is_there && one->is_file(file)))) return one.get();
   return nullptr;
 }
 

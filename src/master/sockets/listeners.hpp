@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -11,6 +12,7 @@
 #include "liveswap.hpp"
 #include "master/app_listeners/app_endpoint.hpp"
 #include "master/sockets/endpoint.hpp"
+#include "master/sockets/lending.hpp"
 #include "master/sockets/passed_listeners.hpp"
 #include "master/sockets/pending_handshakes.hpp"
 #include "master/workers/left_behind.hpp"
@@ -32,6 +34,16 @@ namespace liveswap::master {
 //
 // A flip closes no socket. A set without holders is reused, so there are at most as many sets as living
 // generations.
+//
+// Change. A reload may add and remove listeners and change their mode, while workers of two configurations
+// serve side by side (listeners_change.cpp):
+//
+//     prepare() → take_up() → spawn successors with the new lending, drain the others → keep(), or
+//     take_back()
+//
+// A listener of one of the two configurations alone gets connections only while a worker serves it; before
+// and after that its door is held (endpoint.hpp). After keep() or take_back(), listeners that are not in the
+// configuration are abandoned, and closed when the last worker that has them has exited.
 class Listeners {
  public:
   // Keep as long as a process may accept on the set's sockets.
@@ -58,9 +70,51 @@ class Listeners {
   Result<void> grow(unsigned slots);
   // Removes the slots from this number on; connections that wait for them are reset.
   void shrink(unsigned slots);
+  // A worker that serves, and what it is lent.
+  struct Serving {
+    unsigned slot;
+    Lending lending;
+  };
   // Directs new connections to the slots below `slots` that are not in `without`; to all if none is left.
-  // Applies to the live set, also after a flip.
-  void steer(unsigned slots, const std::set<unsigned>& without);
+  // Applies to the live set, also after a flip. `serving`: needed only while is_changing(), when sockets of
+  // listeners that no worker serves are left out, too.
+  void steer(unsigned slots, const std::set<unsigned>& without, const std::vector<Serving>& serving = {});
+
+  // What workers are lent by the present configuration. Same value until take_up() or take_back().
+  const Lending& lending() const;
+  // What the former configuration lends until keep() or take_back(); otherwise the same.
+  const Lending& former() const {
+    lending();
+    return former_;
+  }
+  // Another configuration.
+  struct Wanted {
+    std::vector<Listener> listen;
+    ListenMode mode = ListenMode::reuseport;
+    int backlog = 0;                           // of new listeners
+    std::map<std::string, std::string> hosts;  // name of a host → IP address; other names are looked up here
+  };
+  // Binds what is new in it, with held doors, and makes the sockets that another mode needs. A listener at
+  // the same address stays, with its sockets. On failure nothing has changed. Call close_unheld() if the
+  // result is not used.
+  Result<Lending> prepare(const Wanted& wanted);
+  // From now on this is the present configuration; the former one is still in use.
+  void take_up(const Lending& lending);
+  // The former one is the present one again.
+  void take_back();
+  // The former one is not needed any more.
+  void keep() { former_ = lending(); }
+  // Whether workers of several configurations may live.
+  bool is_changing() const;
+  // Connections in sockets of this worker that no worker in the slots below `slots` will have by the present
+  // configuration. Includes pending handshakes, for those begin_parting() must be called first.
+  std::size_t waiting_in_parting(const Serving& worker, unsigned slots);
+  // Call when connections have been steered away from such sockets.
+  void begin_parting() { parting_.emplace(); }
+  // Closes what no configuration has that a worker has. `forget` is called before a listener is closed.
+  void close_unheld(const std::function<void(Endpoint&)>& forget);
+  // Sets the length of accept queues.
+  void set_backlog(int backlog);
 
   // Makes the staged set. On failure nothing changes.
   Result<void> stage();
@@ -104,7 +158,7 @@ class Listeners {
   // The endpoint with the file at this path; nullptr: none.
   Endpoint* with_file(const std::string& path) const;
   // Repeats the last steer(), for sockets made since.
-  void steer_again() { steer(steered_, without_); }
+  void steer_again();
 
   // Undoes what applications may have done to shared sockets: shutdown(), a smaller backlog, blocking mode.
   // Logs each repair. Cheap: call whenever a worker may have changed something.
@@ -112,12 +166,24 @@ class Listeners {
 
   // The sockets for a worker of that slot, in the order of the listeners; borrowed. Take hold() at the same
   // time and keep that until the worker has exited.
-  std::vector<int> of_slot(unsigned slot, bool staged = false) const;
+  std::vector<int> of_slot(unsigned slot, bool staged = false) const {
+    return of_slot(lending(), slot, staged);
+  }
+  std::vector<int> of_slot(const Lending& lending, unsigned slot, bool staged = false) const;
   Hold hold(bool staged = false) const;
+  // What a worker gets.
+  struct Given {
+    Hold set;
+    Lending lending = {};  // empty: the present one
+  };
   unsigned set_of(const Hold& hold) const;
   Hold hold_of(unsigned set) const { return holds_.at(set); }
   // The endpoints of the sockets in of_slot().
   std::vector<Endpoint*> lent() const;
+  // The addresses of these, and of those that are leaving.
+  std::vector<std::string> addresses_lent() const;
+  // All sockets of an endpoint; borrowed.
+  std::vector<int> sockets_of(const Endpoint& endpoint) const;
   // Checks the files of Unix sockets and recreates missing ones.
   struct Mended {
     Endpoint* endpoint;
@@ -141,7 +207,8 @@ class Listeners {
   // All listening sockets of every set.
   ListeningSockets listening() const;
   // "name,name"
-  std::string names() const;
+  std::string names() const { return names(lending()); }
+  static std::string names(const Lending& lending);
 
   struct Bound {
     std::string name;
@@ -149,18 +216,34 @@ class Listeners {
     bool application = false;  // an application listener
   };
   std::vector<Bound> bound() const;
+  // Those that are not in the present configuration, and that workers still have.
+  std::vector<Bound> leaving() const;
 
  private:
   Listeners() = default;
   unsigned set_of(bool staged) const { return staged ? *staged_ : live_; }
   bool is_free(unsigned set) const;
+  bool is_app(const Endpoint* endpoint) const;
+  std::vector<Endpoint*> current() const;  // all but those that are leaving
+  using Places = std::vector<Endpoint*>;   // by listener of a Wanted; nullptr: a new one
+  Places match(const Wanted& wanted) const;
+  Result<void> open_new(const Wanted& wanted, Places& places);
+  Result<Lending> lend(const Wanted& wanted, Places places);
+  void steer_changing(Endpoint& endpoint);
   template <class Tell>
   void each_socket(const Tell& tell) const;  // those that listen, of every set
 
-  std::vector<std::unique_ptr<Endpoint>> endpoints_;  // the lent ones first
+  std::vector<std::unique_ptr<Endpoint>> endpoints_;  // the lent ones first, as in lending()
   std::size_t lent_ = 0;                              // number of lent endpoints
-  std::vector<AppEndpoint*> app_endpoints_;           // the other endpoints
-  std::vector<std::shared_ptr<const int>> holds_;     // by set
+  std::vector<AppEndpoint*> app_endpoints_;           // others; those in neither are leaving
+  mutable Lending lending_;                           // made by the first lending()
+  mutable Lending former_;                            // until keep(), what the committed generation is lent
+  std::vector<std::weak_ptr<const std::vector<Lent>>> lendings_;  // all that were made by prepare()
+  // While is_changing(): the sockets of an endpoint that serving workers have, by number in the set.
+  std::map<const Endpoint*, std::set<unsigned>> served_;
+  std::optional<PendingHandshakes> parting_;
+  bool is_left_open_ = false;
+  std::vector<std::shared_ptr<const int>> holds_;  // by set
   systemd::StoredSockets kept_;
   unsigned live_ = 0;
   std::optional<unsigned> staged_;

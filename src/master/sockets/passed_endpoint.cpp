@@ -1,6 +1,7 @@
 #include "master/sockets/passed_endpoint.hpp"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <utility>
@@ -50,6 +51,10 @@ void PassedEndpoint::repair() {
   } else {
     repair_socket(socket_.get(), backlog_);
   }
+}
+
+void PassedEndpoint::set_backlog(int backlog) {
+  if (std::exchange(backlog_, backlog) != backlog) ::listen(socket_.get(), backlog_);
 }
 
 std::vector<int> PassedEndpoint::sockets(unsigned set) const {

@@ -23,6 +23,8 @@ class PassedEndpoint final : public Endpoint {
   Result<void> point(unsigned, unsigned, const std::set<unsigned>&) override { return {}; }
   void retire(unsigned) override {}
   void shrink(unsigned) override {}
+  bool is_passed() const override { return true; }
+  void set_backlog(int backlog) override;
   void repair() override;
   int socket(unsigned set, unsigned) const override { return set == 0 ? socket_.get() : -1; }
   std::vector<int> sockets(unsigned set) const override;

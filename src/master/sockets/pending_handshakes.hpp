@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <set>
 #include <vector>
 
@@ -17,11 +16,11 @@ namespace liveswap::master {
 class PendingHandshakes {
  public:
   // At least 1 for 50 ms. The handshakes pending at the first call after that count until they end.
-  std::size_t left(const std::vector<std::unique_ptr<Endpoint>>& endpoints);
+  std::size_t left(const std::vector<const Endpoint*>& endpoints);
 
  private:
   using Clock = std::chrono::steady_clock;
-  void look(const std::vector<std::unique_ptr<Endpoint>>& endpoints);
+  void look(const std::vector<const Endpoint*>& endpoints);
 
   Clock::time_point since_ = Clock::now();
   bool looked_ = false;

@@ -124,11 +124,26 @@ void SocketFile::set_mode(mode_t mode, const std::optional<spawn::Identity>& as)
     set_mode_of(file.get(), mode);
 }
 
+// rename() between two links of one file does nothing, so the second link goes first.
+void SocketFile::hide() {
+  const spawn::FsIdentity user(as_);
+  if (user.error() != 0 || !is_in_place()) return;
+  if (is_at(spare())) ::unlink(spare().c_str());
+  ::rename(path_.c_str(), hidden().c_str());
+}
+
+void SocketFile::show() {
+  const spawn::FsIdentity user(as_);
+  struct stat found {};
+  if (user.error() != 0 || !is_at(hidden()) || ::lstat(path_.c_str(), &found) == 0) return;
+  if (::rename(hidden().c_str(), path_.c_str()) == 0) make_spare();
+}
+
 void SocketFile::remove() {
   const spawn::FsIdentity user(as_);
   if (user.error() != 0 || path_.empty()) return;
   // The second link first: a leaving worker recreates the file while that exists.
-  for (const std::string& name : {spare(), path_, former_})
+  for (const std::string& name : {spare(), path_, former_, hidden()})
     if (!name.empty() && is_at(name)) ::unlink(name.c_str());
 }
 

@@ -53,6 +53,10 @@ class SocketFile {
   std::string spare() const;
   // Removes the file, unless replaced, and the links made here.
   void remove();
+  // Moves the file to a name that clients do not know. The second link, by which leaving workers recreate
+  // the file, moves too. show() brings both back.
+  void hide();
+  void show();
 
   // All members as values (state/archive.hpp).
   template <class Archive>
@@ -64,6 +68,7 @@ class SocketFile {
  private:
   bool is_at(const std::string& path) const;
   void make_spare() const;
+  std::string hidden() const { return spare() + "-held"; }
   int rename_as(const std::string& to, const std::string& from, bool keep_old,
                 const std::optional<spawn::Identity>& as) const;
   static int link_over(const std::string& from, const std::string& to);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/file.h>
@@ -169,6 +170,23 @@ void end_blocking(int fd) {
 bool withdraw(int fd) {
   const int nowhere = INT_MAX;
   return ::setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &nowhere, sizeof nowhere) == 0;
+}
+
+// A socket filter sees the packet from the TCP header on; the flags are byte 13. Accepted connections inherit
+// the filter, which does not matter to them.
+void hold_first_packets(int fd, bool hold) {
+  constexpr unsigned syn = 0x02, ack = 0x10;
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, syn | ack),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, syn, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, ~0u),
+  };
+  const sock_fprog program{sizeof code / sizeof code[0], code};
+  const int unused = 0;
+  if (hold) ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+  else ::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
 }
 
 Result<UniqueFd> bind_unix(const std::string& path, mode_t mode, int backlog) {

@@ -60,6 +60,11 @@ void end_blocking(int fd);
 // device.
 bool withdraw(int fd);
 
+// Drops the first packet (SYN) of each new connection to this listening TCP socket, or no longer does.
+// Clients repeat that packet, after a second at first. The accept queue and pending handshakes are not
+// affected.
+void hold_first_packets(int fd, bool hold);
+
 // A lock on `<path>.lock`, see listen_unix().
 Result<UniqueFd> lock_unix(const std::string& path);
 

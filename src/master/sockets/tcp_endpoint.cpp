@@ -1,5 +1,7 @@
 #include "master/sockets/tcp_endpoint.hpp"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -24,9 +26,21 @@ constexpr int leave_rounds = 16;
 Result<std::unique_ptr<Endpoint>> TcpEndpoint::open(const Listener& wanted, ListenMode mode, int backlog) {
   auto where = resolve(*config::parse_address(wanted.address));
   if (!where) return tl::unexpected<Error>(where.error());
-  if (auto free = probe_tcp(*where, wanted.address); !free) return tl::unexpected<Error>(free.error());
+  return open_at(*where, wanted, mode, backlog, {});
+}
+
+Result<std::unique_ptr<Endpoint>> TcpEndpoint::open_at(const SocketAddress& where, const Listener& wanted,
+                                                       ListenMode mode, int backlog,
+                                                       const MayShare& may_share) {
+  const auto only_those = [&] {
+    const auto holders = holders_of(where, IPPROTO_TCP);
+    return may_share && holders && !holders->empty() &&
+           std::all_of(holders->begin(), holders->end(), may_share);
+  };
+  if (auto free = probe_tcp(where, wanted.address); !free && !only_those())
+    return tl::unexpected<Error>(free.error());
   std::unique_ptr<TcpEndpoint> endpoint(new TcpEndpoint(wanted.name, wanted.address));
-  endpoint->where_ = *where;
+  endpoint->where_ = where;
   endpoint->per_slot_ = mode == ListenMode::reuseport;
   endpoint->backlog_ = backlog;
   return endpoint;
@@ -140,6 +154,7 @@ Result<void> TcpEndpoint::prepare(unsigned set, unsigned slots) {
       return tl::unexpected<Error>(fd.error());
     }
     group_.add(fd->get());
+    if (door() == Door::held) hold_first_packets(fd->get(), true);
     sockets.push_back(std::move(*fd));
     // Port 0: all sockets take the port that the kernel chose for the first.
     if (group_.sockets().size() == 1) where_ = address_of(sockets[0].get());
@@ -151,9 +166,9 @@ Result<void> TcpEndpoint::prepare(unsigned set, unsigned slots) {
 Result<void> TcpEndpoint::point(unsigned set, unsigned slots, const std::set<unsigned>& without) {
   const auto& sockets = sets_.at(set);
   std::vector<int> all, served;
-  for (unsigned slot = 0; slot < sockets.size() && (slot < slots || slot == 0); ++slot) {
+  for (unsigned slot = 0; slot < sockets.size() && (slot == 0 || (per_slot_ && slot < slots)); ++slot) {
     all.push_back(sockets[slot].get());
-    if (!per_slot_ || !without.contains(slot)) served.push_back(sockets[slot].get());
+    if (!without.contains(slot)) served.push_back(sockets[slot].get());
   }
   auto dealt = group_.deal_to(served.empty() ? all : served, text_);
   if (dealt) set_ = set;
@@ -185,7 +200,39 @@ void TcpEndpoint::shrink(unsigned slots) {
     for (std::size_t slot = slots; slot < sockets.size(); ++slot) turn_away(sockets[slot].get());
 }
 
+bool TcpEndpoint::can_spread() const {
+  return group_.sockets().empty() || socket_option(group_.sockets()[0], SOL_SOCKET, SO_REUSEPORT) == 1;
+}
+
+Result<void> TcpEndpoint::spread(bool per_slot, unsigned set, unsigned slots) {
+  if (per_slot == per_slot_) return {};
+  // New sockets shall not get connections at once.
+  if (per_slot && !group_.hold())
+    return os_fail("steer (SO_ATTACH_REUSEPORT_CBPF) the connections of", text_, errno);
+  per_slot_ = per_slot;
+  if (!per_slot_) {
+    close_last_beyond(1);
+    return {};
+  }
+  auto made = prepare(set, slots);
+  if (!made) per_slot_ = false;
+  return made;
+}
+
+void TcpEndpoint::set_backlog(int backlog) {
+  if (std::exchange(backlog_, backlog) == backlog) return;
+  // On a listening socket this only sets the backlog.
+  for (const int fd : group_.sockets()) ::listen(fd, backlog_);
+}
+
+// A withdrawn socket needs no filter. One that cannot be withdrawn keeps the filter until it is closed.
+void TcpEndpoint::move_door(Door door) {
+  for (const int fd : group_.sockets())
+    hold_first_packets(fd, door == Door::held || (door == Door::abandoned && !withdraw(fd)));
+}
+
 void TcpEndpoint::repair() {
+  if (is_abandoned()) return;
   group_.repair([this](int fd) { return repair_socket(fd, backlog_); }, text_);
 }
 
@@ -212,8 +259,7 @@ int TcpEndpoint::renew(std::uint64_t cookie) {
 }
 
 int TcpEndpoint::socket(unsigned set, unsigned slot) const {
-  const unsigned at = per_slot_ ? slot : 0;
-  return set < sets_.size() && at < sets_[set].size() ? sets_[set][at].get() : -1;
+  return set < sets_.size() && slot < sets_[set].size() ? sets_[set][slot].get() : -1;
 }
 
 std::vector<int> TcpEndpoint::sockets(unsigned set) const {
@@ -224,7 +270,7 @@ std::vector<int> TcpEndpoint::sockets(unsigned set) const {
 }
 
 bool TcpEndpoint::is_at(const BindAddress& address) const {
-  if (group_.sockets().empty() || address.is_unix() || address.is_datagram()) return false;
+  if (is_abandoned() || group_.sockets().empty() || address.is_unix() || address.is_datagram()) return false;
   BindAddress own;
   own.domain = where_.storage.ss_family;
   own.type = SOCK_STREAM;

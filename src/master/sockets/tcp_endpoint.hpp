@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -16,6 +17,11 @@ class TcpEndpoint final : public Endpoint {
  public:
   // Resolves the address and checks that no other program has it; listens from the first prepare() on.
   static Result<std::unique_ptr<Endpoint>> open(const Listener& wanted, ListenMode mode, int backlog);
+  // As above, with the address. `may_share`: whether the socket with this cookie, which listens at an address
+  // that excludes this one, does not matter.
+  using MayShare = std::function<bool(std::uint64_t cookie)>;
+  static Result<std::unique_ptr<Endpoint>> open_at(const SocketAddress& where, const Listener& wanted,
+                                                   ListenMode mode, int backlog, const MayShare& may_share);
   // Goes on with the sockets of an earlier master, by their numbers in the group. At least one.
   static std::unique_ptr<Endpoint> go_on(const Listener& wanted, ListenMode mode, int backlog,
                                          std::vector<UniqueFd> sockets);
@@ -29,12 +35,16 @@ class TcpEndpoint final : public Endpoint {
   Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) override;
   void retire(unsigned set) override;
   void shrink(unsigned slots) override;
+  bool can_spread() const override;
+  Result<void> spread(bool per_slot, unsigned set, unsigned slots) override;
+  void set_backlog(int backlog) override;
   void repair() override;
   int renew(std::uint64_t cookie) override;
   int socket(unsigned set, unsigned slot) const override;
   std::vector<int> sockets(unsigned set) const override;
   bool per_slot() const override { return per_slot_; }
   std::vector<int> to_keep() const override { return group_.sockets(); }
+  std::string configured() const override { return text_; }
   bool is_at(const BindAddress& address) const override;
   std::optional<std::set<std::uint64_t>> handshakes() const override;
 
@@ -43,6 +53,7 @@ class TcpEndpoint final : public Endpoint {
   void take_spare(std::vector<UniqueFd>& sockets, std::size_t wanted);
   Result<void> leave_spare(std::vector<UniqueFd>& sockets);
   void close_last_beyond(unsigned slots);
+  void move_door(Door door) override;
 
   std::string text_;  // the configured address
   SocketAddress where_;

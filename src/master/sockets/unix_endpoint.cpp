@@ -36,13 +36,15 @@ Result<void> take_after(int socket, const std::string& path, const struct stat& 
 }  // namespace
 
 Result<std::unique_ptr<Endpoint>> UnixEndpoint::open(const Listener& wanted, const std::string& path,
-                                                     int backlog) {
+                                                     int backlog, unsigned set) {
   auto opened = listen_unix(path, first_mode, backlog);
   if (!opened) return tl::unexpected<Error>(opened.error());
   std::unique_ptr<UnixEndpoint> endpoint(new UnixEndpoint(wanted.name, path));
   endpoint->lock_ = std::move(opened->lock);
   endpoint->backlog_ = backlog;
+  endpoint->sockets_.resize(set);
   endpoint->sockets_.push_back(std::move(opened->socket));
+  endpoint->set_ = set;
   endpoint->file_ = SocketFile(path, std::nullopt);
   return endpoint;
 }
@@ -150,7 +152,31 @@ void UnixEndpoint::retire(unsigned set) {
   sockets_[set].reset();
 }
 
+void UnixEndpoint::set_backlog(int backlog) {
+  if (std::exchange(backlog_, backlog) == backlog) return;
+  // On a listening socket this only sets the backlog.
+  for (const UniqueFd& socket : sockets_)
+    if (socket) ::listen(socket.get(), backlog_);
+}
+
+void UnixEndpoint::move_door(Door door) {
+  switch (door) {
+    case Door::open: return file_.show();
+    case Door::held: return file_.hide();
+    case Door::abandoned:
+      file_.remove();
+      settle();
+      lock_.reset();
+  }
+}
+
+std::vector<std::string> UnixEndpoint::watched() const {
+  if (door() != Door::open) return {};
+  return {path_, file_.spare()};
+}
+
 void UnixEndpoint::repair() {
+  if (door() != Door::open) return;
   for (unsigned set = 0; set < sockets_.size(); ++set) {
     if (!sockets_[set]) continue;
     if (is_shut_down(sockets_[set].get())) replace(set);
@@ -178,6 +204,7 @@ void UnixEndpoint::replace(unsigned set) {
 }
 
 FileReport UnixEndpoint::mend_file() {
+  if (door() != Door::open) return {};
   return mend(file_, [this] { return replace_removed(); });
 }
 
@@ -208,7 +235,7 @@ Result<UniqueFd> UnixEndpoint::bind_anew(const std::string& path) const {
 }
 
 bool UnixEndpoint::is_at(const BindAddress& address) const {
-  return address.is_unix() && address.type == SOCK_STREAM &&
+  return !is_abandoned() && address.is_unix() && address.type == SOCK_STREAM &&
          (address.path() == path_ || leads_to(address, *this));
 }
 

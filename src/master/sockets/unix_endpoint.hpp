@@ -14,8 +14,9 @@ namespace liveswap::master {
 // `<path>.new` and renamed over the path, so that each connect() reaches one of them.
 class UnixEndpoint final : public Endpoint {
  public:
-  // Binds; replaces a stale socket at the path.
-  static Result<std::unique_ptr<Endpoint>> open(const Listener& wanted, const std::string& path, int backlog);
+  // Binds; replaces a stale socket at the path. `set`: the current one.
+  static Result<std::unique_ptr<Endpoint>> open(const Listener& wanted, const std::string& path, int backlog,
+                                                unsigned set = 0);
   // Goes on with the socket of an earlier master; if the path leads elsewhere now, binds.
   static Result<std::unique_ptr<Endpoint>> go_on(const Listener& wanted, const std::string& path, int backlog,
                                                  UniqueFd socket);
@@ -29,6 +30,7 @@ class UnixEndpoint final : public Endpoint {
   void settle() override;
   void retire(unsigned set) override;
   void shrink(unsigned) override {}
+  void set_backlog(int backlog) override;
   void repair() override;
   int socket(unsigned set, unsigned) const override {
     return set < sockets_.size() ? sockets_[set].get() : -1;
@@ -36,13 +38,15 @@ class UnixEndpoint final : public Endpoint {
   std::vector<int> sockets(unsigned set) const override;
   bool per_slot() const override { return false; }
   std::vector<int> to_keep() const override { return sockets(set_); }
+  std::string configured() const override { return address(); }
   bool is_at(const BindAddress& address) const override;
   bool is_file(const struct stat& file) const override { return file_.is(file); }
   std::string file() const override { return path_; }
-  std::vector<std::string> watched() const override { return {path_, file_.spare()}; }
+  std::vector<std::string> watched() const override;
   FileReport mend_file() override;
 
  private:
+  void move_door(Door door) override;
   void replace(unsigned set);
   Result<std::uint64_t> replace_removed();
   Result<UniqueFd> bind_anew(const std::string& path) const;

@@ -56,9 +56,16 @@ WorkerPool::WorkerPool(uv_loop_t& loop, Template base, const Listeners& listener
       handlers_(std::move(handlers)) {}
 
 rollout::Profile WorkerPool::add_profile(Profile profile, rollout::Profile committed) {
-  std::erase_if(profiles_, [&](const auto& one) { return one.first != committed; });
+  keep_profile(committed);
+  if (committed == 0)
+    profiles_.emplace(0,
+                      Profile{base_.request, base_.application_arguments, base_.more, listeners_.former()});
   profiles_.emplace(++last_profile_, std::move(profile));
   return last_profile_;
+}
+
+void WorkerPool::keep_profile(rollout::Profile committed) {
+  std::erase_if(profiles_, [&](const auto& one) { return one.first != committed; });
 }
 
 void WorkerPool::set_limits(std::optional<rollout::Time> drain_limit, rollout::Time term_grace) {
@@ -66,17 +73,19 @@ void WorkerPool::set_limits(std::optional<rollout::Time> drain_limit, rollout::T
   base_.term_grace = term_grace;
 }
 
-spawn::Request WorkerPool::request_for(const rollout::Spawn& order) const {
+WorkerPool::Profile WorkerPool::profile_of(const rollout::Spawn& order) const {
   const auto found = profiles_.find(order.profile);
-  const Profile profile = found != profiles_.end()
-                              ? found->second
-                              : Profile{base_.request, base_.application_arguments, base_.more};
+  if (found != profiles_.end()) return found->second;
+  return {base_.request, base_.application_arguments, base_.more, listeners_.former()};
+}
+
+spawn::Request WorkerPool::request_for(const rollout::Spawn& order, const Profile& profile) const {
   spawn::Request request = profile.request;
   std::vector<std::string> words{"--slot",        std::to_string(order.slot),
                                  "--generation",  std::to_string(order.generation),
                                  "--drain-limit", milliseconds_or_none(base_.drain_limit),
                                  "--term-grace",  std::to_string(base_.term_grace.count()),
-                                 "--listeners",   listeners_.names()};
+                                 "--listeners",   Listeners::names(profile.lending)};
   words.insert(words.end(), profile.more.begin(), profile.more.end());
   // At the front: the worker host reads the first variable of this name, and the configured environment may
   // contain another.
@@ -89,7 +98,8 @@ spawn::Request WorkerPool::request_for(const rollout::Spawn& order) const {
   request.descriptors.resize(LIVESWAP_FD_LISTENERS, -1);
   request.descriptors[LIVESWAP_FD_OUTPUT] = request.descriptors[1];
   request.descriptors[LIVESWAP_FD_ERROR] = request.descriptors[2];
-  for (const int fd : listeners_.of_slot(order.slot, order.staged)) request.descriptors.push_back(fd);
+  for (const int fd : listeners_.of_slot(profile.lending, order.slot, order.staged))
+    request.descriptors.push_back(fd);
   return request;
 }
 
@@ -101,7 +111,8 @@ WorkerProcess::Handlers WorkerPool::handlers_of(WorkerId id) {
 void WorkerPool::spawn(const rollout::Spawn& order) {
   const WorkerId id = order.worker;
   const UniqueFd life = base_.life();
-  auto request = request_for(order);
+  const Profile profile = profile_of(order);
+  auto request = request_for(order, profile);
   request.descriptors[LIVESWAP_FD_LIFE] = life.get();
   auto process = base_.start(loop_, std::move(request), handlers_of(id));
   if (!process) {
@@ -115,7 +126,9 @@ void WorkerPool::spawn(const rollout::Spawn& order) {
   entry.generation = order.generation;
   entry.traces.program = program_of(entry.pid);
   entry.sockets = listeners_.hold(order.staged);
-  app_listeners_.joined(id, {order.slot, order.generation, order.release.id}, entry.pid, entry.sockets);
+  entry.lending = profile.lending;
+  app_listeners_.joined(id, {order.slot, order.generation, order.release.id}, entry.pid,
+                        {entry.sockets, entry.lending});
 }
 
 void WorkerPool::drain(WorkerId id, std::optional<rollout::Time> limit, bool succeeded) {
@@ -177,6 +190,11 @@ const WorkerPool::Known& WorkerPool::find(WorkerId id) const {
   static const Known nothing;
   const auto it = entries_.find(id);
   return it == entries_.end() ? nothing : it->second;
+}
+
+const Lending& WorkerPool::lending(WorkerId id) const {
+  const auto it = entries_.find(id);
+  return it != entries_.end() && it->second.lending ? it->second.lending : listeners_.lending();
 }
 
 std::string WorkerPool::last_output(WorkerId id) const {
@@ -339,6 +357,7 @@ void WorkerPool::part_with(WorkerId id, const Ending& ending) {
   left_behind_.forget(entry.pid);
   entry.log.end(fmt::format("slot {} pid {}", entry.slot, entry.pid));
   entry.sockets.reset();
+  entry.lending.reset();
   if (entry.idle.ended > 0 || entry.idle.handed_off > 0)
     log::info("slot {}: ended {}, handed off {}", entry.slot, plural(entry.idle.ended, "idle connection"),
               entry.idle.handed_off);
@@ -392,6 +411,7 @@ Result<void> WorkerPool::adopt(const state::WorkerState& from) {
   entry.slot = from.slot;
   entry.generation = from.generation;
   entry.sockets = listeners_.hold_of(from.set);
+  entry.lending = listeners_.lending();
   entry.stage = from.stage;
   entry.draining = from.draining;
   entry.retiring = from.retiring;

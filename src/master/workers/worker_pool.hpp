@@ -55,6 +55,7 @@ class WorkerPool {
     spawn::Request request;
     std::vector<std::string> application_arguments;
     std::vector<std::string> more;
+    Lending lending;
   };
 
   WorkerPool(uv_loop_t& loop, Template base, const Listeners& listeners, AppListeners& app_listeners,
@@ -62,6 +63,8 @@ class WorkerPool {
 
   // Adds settings for a new generation and returns their number. Forgets all but these and `committed`.
   rollout::Profile add_profile(Profile profile, rollout::Profile committed);
+  // Forgets all but this one, and so lets go of the listeners that only others lend.
+  void keep_profile(rollout::Profile committed);
   // For workers that start from now on.
   void set_limits(std::optional<rollout::Time> drain_limit, rollout::Time term_grace);
 
@@ -104,6 +107,8 @@ class WorkerPool {
     std::vector<Holder> left;  // processes with listening sockets; set within exited() only
   };
   const Known& find(rollout::WorkerId worker) const;
+  // What the worker is lent; without a process: what the present configuration lends.
+  const Lending& lending(rollout::WorkerId worker) const;
   // The last lines of output and log (Tail::text()); also valid within exited().
   std::string last_output(rollout::WorkerId worker) const;
 
@@ -123,6 +128,7 @@ class WorkerPool {
   struct Entry : Known {
     std::unique_ptr<WorkerProcess> process;
     Listeners::Hold sockets;
+    Lending lending;
     unsigned slot = 0;
     rollout::Generation generation = 0;
     int stage = LIVESWAP_STAGE_SPAWN;
@@ -148,12 +154,13 @@ class WorkerPool {
   bool is_remaining(const LeftProcess& process) const;
   void on_ended(rollout::WorkerId id, const Ending& ending);
   void part_with(rollout::WorkerId id, const Ending& ending);
-  spawn::Request request_for(const rollout::Spawn& order) const;
+  spawn::Request request_for(const rollout::Spawn& order, const Profile& profile) const;
+  Profile profile_of(const rollout::Spawn& order) const;
   void keep_left(std::unique_ptr<Output> output);
 
   uv_loop_t& loop_;
   Template base_;
-  std::map<rollout::Profile, Profile> profiles_;  // 0 is in `base_`
+  std::map<rollout::Profile, Profile> profiles_;  // 0 is also in `base_`
   rollout::Profile last_profile_ = 0;
   const Listeners& listeners_;
   AppListeners& app_listeners_;
