@@ -15,6 +15,8 @@
 #include <mutex>
 #include <set>
 
+#include "spawn/clone_into.hpp"
+
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x00001000
 #endif
@@ -173,10 +175,18 @@ class Stack {
   }
   bool usable() const { return base_ != MAP_FAILED; }
   void* top() const { return static_cast<char*>(base_) + stack_size; }
+  ChildStack whole() const { return {base_, stack_size}; }
 
  private:
   void* base_;
 };
+
+// In the cgroup of the request if that is possible, else in the caller's.
+pid_t clone_child(Plan& plan, const Stack& stack, int cgroup, int* pidfd) {
+  if (cgroup >= 0)
+    if (const pid_t pid = clone_into(cgroup, stack.whole(), child_main, &plan, pidfd); pid >= 0) return pid;
+  return ::clone(child_main, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, pidfd);
+}
 
 }  // namespace
 
@@ -192,6 +202,8 @@ Result<Child> spawn(const Request& request) {
   if (!stack.usable()) return os_fail("reserve a stack for", request.program, errno);
   const auto null_fd = UniqueFd::adopt(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null_fd) return os_fail("open", "/dev/null", errno);
+  const auto cgroup = UniqueFd::adopt(
+      request.cgroup.empty() ? -1 : ::open(request.cgroup.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   Plan plan{&request,
             pointers(request.arguments),
             pointers(request.environment),
@@ -207,8 +219,7 @@ Result<Child> spawn(const Request& request) {
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   int pidfd = -1;
-  const pid_t pid =
-      ::clone(child_main, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
+  const pid_t pid = clone_child(plan, stack, cgroup.get(), &pidfd);
   const int clone_errno = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 

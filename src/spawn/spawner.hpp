@@ -31,6 +31,8 @@ struct Request {
   std::string home;
   std::optional<Identity> identity;
   std::vector<std::pair<int, rlimit>> limits;
+  // The directory of a cgroup (version 2) in which the child starts; empty, or not possible: the caller's.
+  std::string cgroup = {};
 };
 
 struct Child {

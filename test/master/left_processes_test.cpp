@@ -234,6 +234,25 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("left behind: sockets of its own at a listener's port are found") {
+  const auto tcp = listener_at(Where::v4(0)), other = listener_at(Where::v4(0));
+  const auto inode = master::socket_inode(tcp.get());
+  ListeningPlaces places;
+  places.add(tcp.get());
+  const Group group;
+  const auto left = master::left_by({{group.id(), {places}}}).value().at(group.id());
+  const auto name = "port " + std::to_string(port_of(tcp.get()));
+  CHECK(left.listening == master::ListeningSockets{{inode, name}});
+  Behind test;
+  test.left = left;
+  for (auto& process : test.left.processes) process.executed = true;
+  const auto named = test.step();
+  REQUIRE(named.holders.size() == 1);
+  CHECK(named.holders[0].listeners == std::set<std::string>{name});
+  CHECK(master::holds_any(named.holders[0].process, {}, named.holders[0].own));
+  CHECK_FALSE(master::holds_any(named.holders[0].process, {}));
+}
+
 TEST_CASE("left behind: one that has executed a program is told of, once, and goes on") {
   const Group group;
   Behind test;
@@ -276,6 +295,10 @@ TEST_CASE("left processes: lines of the kernel's tables") {
             "   1: 00000000000000000000000001000000:1F90 00000000000000000000000001000000:D2A4 01" + tail,
             places) == 4711);
   CHECK(master::inode_in_tcp_line("  sl  local_address rem_address   st tx_queue rx_queue", places) == 0);
+  CHECK(master::listening_in_tcp_line(head + "0A" + tail, places).inode == 4711);
+  CHECK(master::listening_in_tcp_line(head + "0A" + tail, places).port == 8080);
+  CHECK(master::listening_in_tcp_line(head + "01" + tail, places).inode == 0);
+  CHECK(master::listening_in_tcp_line("   1: 0100007F:1F91 00000000:0000 0A" + tail, places).inode == 0);
   const std::string unix = "0000000000000000: 00000003 00000000 00000000 0001 ";
   CHECK(master::inode_in_unix_line(unix + "03 815 /run/app.sock", places) == 815);
   CHECK(master::inode_in_unix_line(unix + "03 815 @name", places) == 815);

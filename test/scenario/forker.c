@@ -14,18 +14,25 @@
  *   helper    like once; in addition a process in a session of its own holds the listener until the listener
  *             is shut down
  *   acceptor  in addition an orphan in a session of its own accepts, and answers each request after 10 ms
- *   program   in addition an orphan that holds the listener executes another program
- *   kept      the child answers one request after the other, each after 10 ms, until the client closes
+ *   daemon    as acceptor, but the orphan has another name and has closed every descriptor but the listener
+ *   own       as daemon, but the orphan has closed the listener too, and listens with a socket of its own
+ *   hopper    as daemon, but the orphan forks every few milliseconds, and the child goes on in its place
+ *   apart     like once; the child becomes an orphan in a session of its own, and closes all but the
+ * connection program   in addition an orphan that holds the listener executes another program kept      the
+ * child answers one request after the other, each after 10 ms, until the client closes
  *
  * Any other child reads a request, waits until the file of the third argument exists, and answers in two
  * halves, a second apart.
  */
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "liveswap_plugin.h"
@@ -63,7 +70,9 @@ static void wait_for_gate(void) {
 static void serve(int fd) {
   char in[4096];
   if (makes("kept")) serve_kept(fd);
-  if (makes("acceptor") || makes("program")) serve_at_once(fd);
+  const char* const at_once[] = {"acceptor", "daemon", "own", "hopper", "program"};
+  for (size_t i = 0; i < sizeof at_once / sizeof *at_once; ++i)
+    if (makes(at_once[i])) serve_at_once(fd);
   static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n";
   if (read(fd, in, sizeof in) <= 0) _exit(1);
   if (makes("stuck"))
@@ -91,14 +100,39 @@ static int become_orphan(void) {
   return 1;
 }
 
+/* What a daemon does so that nothing shows where it comes from. */
+static void hide(int kept) {
+  prctl(PR_SET_NAME, "somebody");
+  syscall(SYS_close_range, 0, (unsigned)kept - 1, 0);
+  syscall(SYS_close_range, (unsigned)kept + 1, ~0U, 0);
+}
+
+/* By system calls, so that the worker host cannot lend the master's socket. */
+static int listen_too(int listener) {
+  struct sockaddr_in place;
+  socklen_t size = sizeof place;
+  const int on = 1;
+  if (getsockname(listener, (struct sockaddr*)&place, &size) != 0) _exit(1);
+  hide(listener);
+  syscall(SYS_close, listener);
+  const int fd = (int)syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+  if (syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
+      syscall(SYS_bind, fd, &place, size) != 0 || syscall(SYS_listen, fd, 64) != 0)
+    _exit(1);
+  return fd;
+}
+
 static void accept_too(int listener) {
   static const char answer[] =
       "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n" VERSION "\n";
   if (!become_orphan()) return;
+  if (makes("own")) listener = listen_too(listener);
+  else if (!makes("acceptor")) hide(listener);
   for (;;) {
     char in[4096];
     struct pollfd polled = {listener, POLLIN, 0};
-    if (poll(&polled, 1, -1) < 0) continue;
+    if (makes("hopper") && poll(&polled, 1, 20) == 0 && fork() != 0) _exit(0);
+    if (!makes("hopper") && poll(&polled, 1, -1) < 0) continue;
     const int fd = accept(listener, NULL, NULL);
     if (fd < 0) continue;
     if (read(fd, in, sizeof in) > 0) {
@@ -119,6 +153,8 @@ static void run_program(int listener) {
 static void give_to_child(int listener, int fd) {
   if (fork() == 0) {
     if (makes("twice") && fork() != 0) _exit(0);
+    if (makes("apart") && !become_orphan()) _exit(0);
+    if (makes("apart")) hide(fd);
     close(listener);
     serve(fd);
   }
@@ -138,7 +174,7 @@ __attribute__((visibility("default"))) int liveswap_main(int listener) {
   if (makes("helper")) hold(listener);
   if (makes("program")) run_program(listener);
   struct pollfd polled[2] = {{listener, POLLIN, 0}, {drains ? liveswap_drain_fd() : -1, POLLIN, 0}};
-  if (makes("acceptor")) accept_too(listener);
+  if (makes("acceptor") || makes("daemon") || makes("own") || makes("hopper")) accept_too(listener);
   for (;;) {
     if (poll(polled, 2, -1) < 0) continue;
     if (polled[1].revents != 0) break;

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/unique_fd.hpp"
+#include "master/workers/cgroups.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -60,21 +61,25 @@ void send_signal(const LeftProcess& process, int number) {
   if (const Target target(process); target) target.send(number);
 }
 
-std::vector<Holder> holders_among(const std::vector<LeftProcess>& processes,
-                                  const ListeningSockets& sockets) {
+// `own`: listening sockets that are not the master's.
+std::vector<Holder> holders_among(const std::vector<LeftProcess>& processes, const ListeningSockets& sockets,
+                                  const ListeningSockets& own) {
   std::vector<Holder> found;
   for (const auto& process : processes) {
-    Holder holder{process, {}, true, !process.executed};
+    Holder holder{process, {}, {}, true, !process.executed};
     for (const auto& [inode, name] : sockets)
       if (process.sockets.contains(inode)) holder.listeners.insert(name);
+    for (const auto& one : own)
+      if (process.sockets.contains(one.first) && !sockets.contains(one.first)) holder.own.insert(one);
+    for (const auto& [inode, name] : holder.own) holder.listeners.insert(name);
     if (!holder.listeners.empty()) found.push_back(std::move(holder));
   }
   return found;
 }
 
 std::vector<Holder> all_holders(const Left& left, const ListeningSockets& sockets) {
-  auto holders = holders_among(left.processes, sockets);
-  for (auto& holder : holders_among(left.orphans, sockets)) {
+  auto holders = holders_among(left.processes, sockets, left.listening);
+  for (auto& holder : holders_among(left.orphans, sockets, {})) {
     holder.is_known = holder.must_end = false;
     holders.push_back(std::move(holder));
   }
@@ -85,24 +90,31 @@ bool have_common(const Inodes& one, const Inodes& other) {
   return std::any_of(one.begin(), one.end(), [&](auto inode) { return other.contains(inode); });
 }
 
+// If all of them run the worker's program. Another program may be meant to outlive the worker.
+bool may_kill_all(const std::vector<LeftProcess>& processes) {
+  return !processes.empty() &&
+         std::none_of(processes.begin(), processes.end(), [](const auto& one) { return one.executed; });
+}
+
 // Kills the process if `is_late` or without a connection. False: the process holds no listener any more.
-bool try_to_end(const LeftProcess& process, const Traces& traces, const ListeningSockets& sockets,
-                bool is_late) {
+bool try_to_end(const Holder& holder, const Traces& traces, const ListeningSockets& sockets, bool is_late) {
+  const auto& process = holder.process;
   Target target(process);
   if (!target) return false;
   const bool is_stopped = target.stop(process);
   if (!is_stopped && !is_late) return true;
   // Since the scan the process may have closed the listener or executed another program.
-  if (program_of(process.pid) != traces.program || !holds_any(process, sockets)) return false;
+  if (program_of(process.pid) != traces.program || !holds_any(process, sockets, holder.own)) return false;
   if (is_late || !may_have_connection(process, traces.places)) target.send(SIGKILL);
   return true;
 }
 
 }  // namespace
 
-bool holds_any(const LeftProcess& process, const ListeningSockets& sockets) {
+bool holds_any(const LeftProcess& process, const ListeningSockets& sockets, const ListeningSockets& own) {
   const auto open = sockets_of(process);
-  return open && std::any_of(open->begin(), open->end(), [&](auto inode) { return sockets.contains(inode); });
+  return open && std::any_of(open->begin(), open->end(),
+                             [&](auto inode) { return sockets.contains(inode) || own.contains(inode); });
 }
 
 // Tries to end as many of `ending` as fit into the budget; the next call goes on with the others.
@@ -115,7 +127,7 @@ void LeftBehind::end_some(Worker& worker, const Traces& traces, const ListeningS
     if (next == worker.ending.end()) next = worker.ending.begin();
     worker.last = next->first;
     const bool is_late = now - next->second.since >= grace;
-    if (!try_to_end(next->second.process, traces, sockets, is_late)) worker.ending.erase(next);
+    if (!try_to_end(next->second.holder, traces, sockets, is_late)) worker.ending.erase(next);
   }
 }
 
@@ -131,6 +143,9 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
   state.open = left->unreadable + static_cast<std::size_t>(std::count_if(
                                       worker.awaited->begin(), worker.awaited->end(),
                                       [&](auto inode) { return left->connections.contains(inode); }));
+  // Processes may fork new ones faster than two scans find the same.
+  const bool kill_them_all = worker.end_began && now - *worker.end_began >= grace && !traces.cgroup.empty() &&
+                             may_kill_all(left->processes);
   bool some_end = false;
   if (state.open == 0) {
     for (auto& holder : all_holders(*left, sockets)) {
@@ -138,14 +153,15 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
         some_end = true;
         // Seen twice: at the first scan the process may have been about to exec.
         if (!worker.suspects.insert(holder.process.pid).second)
-          worker.ending.try_emplace(holder.process.pid, Ending{holder.process, now});
-        else continue;
+          worker.ending.try_emplace(holder.process.pid, Ending{holder, now});
+        else if (!kill_them_all) continue;
       }
       if (worker.named.insert(holder.process.pid).second) state.holders.push_back(std::move(holder));
     }
   }
   worker.seen = std::move(left->processes);
   if (some_end && !worker.end_began) worker.end_began = now;
+  if (some_end && kill_them_all) kill_all(traces.cgroup);
   // A process that survives SIGKILL hangs in the kernel, or belongs to another user.
   const bool given_up = worker.end_began && now - *worker.end_began >= patience * grace;
   state.is_over = state.open == 0 && (!some_end || given_up);
@@ -153,15 +169,18 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
 }
 
 std::vector<Holder> LeftBehind::end_now(pid_t id, const Traces& traces, const ListeningSockets& sockets) {
-  auto holders = all_holders(scans_.now(id, traces), sockets);
+  const auto left = scans_.now(id, traces);
+  auto holders = all_holders(left, sockets);
+  if (may_kill_all(left.processes)) kill_all(traces.cgroup);
   for (const auto& holder : holders)
     if (holder.must_end) send_signal(holder.process, SIGKILL);
   return holders;
 }
 
-void LeftBehind::signal(pid_t id, int number) const {
+void LeftBehind::signal(pid_t id, const Traces& traces, int number) const {
   const auto it = workers_.find(id);
   if (it == workers_.end() || !it->second.awaited) return;
+  if (number == SIGKILL && may_kill_all(it->second.seen)) kill_all(traces.cgroup);
   for (const auto& process : it->second.seen)
     if (have_common(process.sockets, *it->second.awaited)) send_signal(process, number);
 }

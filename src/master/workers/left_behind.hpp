@@ -15,18 +15,14 @@
 
 namespace liveswap::master {
 
-// Listening sockets of workers: inode → name of the listener.
-using ListeningSockets = std::map<std::uint64_t, std::string>;
-
-// Whether the process lives and has one of them open.
-bool holds_any(const LeftProcess& process, const ListeningSockets& sockets);
-
-// A process that an ended worker left behind and that holds listening sockets of the master.
+// A process that an ended worker left behind and that holds listening sockets of the master, or listens at
+// their ports with sockets of its own.
 struct Holder {
   LeftProcess process;
   std::set<std::string> listeners;
-  bool is_known = true;   // left by this worker; false: by an unknown one
-  bool must_end = false;  // runs the worker's program, so the master kills it; false: only reported
+  ListeningSockets own = {};  // its own
+  bool is_known = true;       // left by this worker; false: by an unknown one
+  bool must_end = false;      // runs the worker's program, so the master kills it; false: only reported
 };
 
 // A left process that runs another program and still holds listening sockets.
@@ -35,6 +31,9 @@ struct RemainingHolder {
   unsigned slot = 0;
   rollout::Generation generation = 0;
 };
+
+// Whether the process lives and has one of these sockets open.
+bool holds_any(const LeftProcess& process, const ListeningSockets& sockets, const ListeningSockets& own = {});
 
 // Deals with the processes that an ended worker leaves behind:
 //
@@ -47,6 +46,9 @@ struct RemainingHolder {
 //    to close the listener.
 // 3. Processes that have executed another program are only reported: they may have inherited the socket by
 //    mistake. So are orphans of an unknown worker.
+//
+// By force (after a crash, at the drain limit, or when processes that must end outlast the grace) the
+// worker's whole cgroup is killed at once, unless a process in it has executed another program.
 //
 // Master's thread only, before the worker is reaped, so that the pid is not reused.
 class LeftBehind {
@@ -70,12 +72,12 @@ class LeftBehind {
   // Whether step() was called for the worker since the last forget().
   bool knows(pid_t worker) const { return scans_.knows(worker); }
   // Signals the processes with awaited connections, whatever their process group.
-  void signal(pid_t worker, int number) const;
+  void signal(pid_t worker, const Traces& traces, int number) const;
   void forget(pid_t worker);
 
  private:
   struct Ending {
-    LeftProcess process;
+    Holder holder;
     Milliseconds since{0};
   };
   struct Worker {

@@ -1,31 +1,23 @@
 #include "master/workers/left_processes.hpp"
 
-#include <netinet/in.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <charconv>
-#include <cstddef>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <vector>
 
 #include "base/text.hpp"
-#include "master/sockets/sockets.hpp"
 #include "master/uv/reaper.hpp"
+#include "master/workers/cgroups.hpp"
 #include "spawn/spawner.hpp"
 
 namespace liveswap::master {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Values of the kernel's net/tcp_states.h and of <linux/net.h>.
-enum { tcp_time_wait = 6, tcp_close = 7, tcp_listen = 10, ss_connected = 3 };
 
 // The fields of /proc/PID/stat (proc(5)) are numbered from 1. The session is field 6, the flags are field 9
 // and the start time is field 22: how many fields lie between them, plus one.
@@ -109,7 +101,10 @@ pid_t process_in(std::string_view path) {
 // Assigns processes to ended workers. Reads only the descriptors of processes that may come from one.
 class Search {
  public:
-  explicit Search(const std::map<pid_t, Traces>& workers) : workers_(workers), all_(all_processes()) {}
+  explicit Search(const std::map<pid_t, Traces>& workers) : workers_(workers), all_(all_processes()) {
+    for (const auto& [worker, traces] : workers)
+      for (const pid_t pid : members_of(traces.cgroup)) add_member(pid, worker);
+  }
 
   // nullopt: /proc cannot be read now.
   std::optional<std::map<pid_t, Left>> found() {
@@ -129,13 +124,21 @@ class Search {
  private:
   static constexpr pid_t unknown_worker = -1;
 
-  // The ended worker that has left this process, by process group, session, descriptors or parent. 0: none;
-  // unknown_worker: an orphan that cannot be assigned.
+  // The process may have begun after /proc was read.
+  void add_member(pid_t pid, pid_t worker) {
+    members_[pid] = worker;
+    if (all_.contains(pid)) return;
+    if (const auto found = process_at(pid)) all_[pid] = *found;
+  }
+
+  // The ended worker that has left this process, by cgroup, process group, session, descriptors or parent. 0:
+  // none; unknown_worker: an orphan that cannot be assigned.
   pid_t worker_of(pid_t pid, int depth) {
     constexpr int deepest = 64;
     const auto it = all_.find(pid);
     if (it == all_.end() || depth == deepest || pid == ::getpid() || workers_.contains(pid)) return 0;
     if (const auto known = known_.find(pid); known != known_.end()) return known->second;
+    if (const auto member = members_.find(pid); member != members_.end()) return member->second;
     const Process& process = it->second;
     pid_t worker = workers_.contains(process.group)     ? process.group
                    : workers_.contains(process.session) ? process.session
@@ -154,7 +157,7 @@ class Search {
       // An orphan of a living worker.
       else if (spawn::is_claimed(found) && worker == unknown_worker) worker = 0;
     });
-    return worker;
+    return worker == unknown_worker && is_in_cgroup_of_worker(pid) ? 0 : worker;
   }
 
   static void add(pid_t pid, const Process& process, Program program, Left& left) {
@@ -170,23 +173,21 @@ class Search {
   const std::map<pid_t, Traces>& workers_;
   Processes all_;
   bool adopts_ = adopts_orphans();
+  std::map<pid_t, pid_t> members_;  // of cgroups: process → worker
   std::map<pid_t, pid_t> known_;
 };
 
-using InLine = std::uint64_t (*)(std::string_view, const ListeningPlaces&);
-
-// Reads the processes' own network tables: they may live in another network namespace. The table of an
-// ended process is empty; then the next one's is read. A table begins with a heading.
-bool add_connections(Left& left, const char* kind, InLine inode_in, const std::set<std::uint64_t>& sockets,
-                     const ListeningPlaces& places) {
+// Calls `tell` with each line. Reads the processes' own network tables: they may live in another network
+// namespace. The table of an ended process is empty; then the next one's is read. A table begins with a
+// heading. False: the table cannot be read now.
+template <class Tell>
+bool each_line(const Left& left, const char* kind, const Tell& tell) {
   for (const auto& process : left.processes) {
     std::ifstream lines(place_of(process.pid) / "net" / kind);
     if (!lines.is_open() && errno != ENOENT && errno != ESRCH) return false;
     std::string line;
     if (!std::getline(lines, line)) continue;
-    while (std::getline(lines, line))
-      if (const auto inode = inode_in(line, places); inode != 0 && sockets.contains(inode))
-        left.connections.insert(inode);
+    while (std::getline(lines, line)) tell(line);
     return true;
   }
   return true;
@@ -197,51 +198,20 @@ bool find_connections(Left& left, const ListeningPlaces& places) {
   std::set<std::uint64_t> sockets;
   for (const auto& process : left.processes) sockets.insert(process.sockets.begin(), process.sockets.end());
   if (sockets.empty()) return true;
+  const auto add = [&](std::uint64_t inode) {
+    if (inode != 0 && sockets.contains(inode)) left.connections.insert(inode);
+  };
+  const auto add_tcp = [&](std::string_view line) {
+    add(inode_in_tcp_line(line, places));
+    const auto [inode, port] = listening_in_tcp_line(line, places);
+    if (inode != 0 && sockets.contains(inode)) left.listening[inode] = "port " + std::to_string(port);
+  };
   for (const char* family : {"tcp", "tcp6"})
-    if (!add_connections(left, family, inode_in_tcp_line, sockets, places)) return false;
-  return add_connections(left, "unix", inode_in_unix_line, sockets, places);
+    if (!each_line(left, family, add_tcp)) return false;
+  return each_line(left, "unix", [&](std::string_view line) { add(inode_in_unix_line(line, places)); });
 }
 
 }  // namespace
-
-void ListeningPlaces::add(int fd) {
-  const SocketAddress address = address_of(fd);
-  if (address.storage.ss_family != AF_UNIX) {
-    // Both families have the port at the same offset.
-    ports.insert(ntohs(reinterpret_cast<const sockaddr_in&>(address.storage).sin_port));
-    return;
-  }
-  constexpr std::size_t before = offsetof(sockaddr_un, sun_path);
-  if (address.length <= before) return;
-  const char* const path = reinterpret_cast<const sockaddr_un&>(address.storage).sun_path;
-  const std::size_t size = address.length - before;
-  paths.insert(*path ? std::string(path, ::strnlen(path, size)) : "@" + std::string(path + 1, size - 1));
-}
-
-// "  12: 0100007F:1F90 0100007F:D2A4 01 00000000:00000000 00:00000000 00000000  1000  0 123456 …"
-std::uint64_t inode_in_tcp_line(std::string_view line, const ListeningPlaces& places) {
-  unsigned port = 0, state = 0;
-  unsigned long long inode = 0;
-  if (std::sscanf(std::string(line).c_str(),
-                  " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %llu", &port,
-                  &state, &inode) != 3)
-    return 0;
-  const bool is_connection = state != tcp_time_wait && state != tcp_close && state != tcp_listen;
-  return is_connection && places.ports.contains(static_cast<std::uint16_t>(port)) ? inode : 0;
-}
-
-// "0000000000000000: 00000003 00000000 00000000 0001 03 123456 /run/app.sock": a connection shows the
-// listener's path.
-std::uint64_t inode_in_unix_line(std::string_view line, const ListeningPlaces& places) {
-  unsigned state = 0;
-  unsigned long long inode = 0;
-  int at = 0;
-  const std::string text(line);
-  if (std::sscanf(text.c_str(), "%*s %*x %*x %*x %*x %x %llu %n", &state, &inode, &at) != 2 || at == 0)
-    return 0;
-  return state == ss_connected && places.paths.contains(text.substr(static_cast<std::size_t>(at))) ? inode
-                                                                                                   : 0;
-}
 
 Program program_of(pid_t pid) {
   struct stat info {};

@@ -114,8 +114,10 @@ void WorkerPool::spawn(const rollout::Spawn& order) {
   const Profile profile = profile_of(order);
   auto request = request_for(order, profile);
   request.descriptors[LIVESWAP_FD_LIFE] = life.get();
+  const auto cgroup = request.cgroup = base_.cgroups.make();
   auto process = base_.start(loop_, std::move(request), handlers_of(id));
   if (!process) {
+    base_.cgroups.remove(cgroup);
     handlers_.exited(id, Departure{stage_word(LIVESWAP_STAGE_SPAWN), process.error().text, false});
     return;
   }
@@ -125,6 +127,7 @@ void WorkerPool::spawn(const rollout::Spawn& order) {
   entry.slot = order.slot;
   entry.generation = order.generation;
   entry.traces.program = program_of(entry.pid);
+  entry.traces.cgroup = cgroup;
   entry.sockets = listeners_.hold(order.staged);
   entry.lending = profile.lending;
   app_listeners_.joined(id, {order.slot, order.generation, order.release.id}, entry.pid,
@@ -163,7 +166,7 @@ void WorkerPool::signal(WorkerId id, bool kill) {
   it->second.forced = true;
   if (kill && !it->second.killed) it->second.killed = Milliseconds(uv_now(&loop_));
   it->second.process->signal(kill ? SIGKILL : SIGTERM);
-  if (it->second.outlived) left_behind_.signal(it->second.pid, kill ? SIGKILL : SIGTERM);
+  if (it->second.outlived) left_behind_.signal(it->second.pid, it->second.traces, kill ? SIGKILL : SIGTERM);
 }
 
 bool WorkerPool::send_message(WorkerId id, std::int32_t question, const std::string& text) {
@@ -179,6 +182,8 @@ void WorkerPool::count_connections(WorkerId id, std::int32_t question) {
 }
 
 void WorkerPool::look_for_stops() {
+  // Of those that have ended, some may have been the last of their cgroup.
+  base_.cgroups.remove("");
   if (!handlers_.stopped) return;
   std::map<WorkerId, bool> stops;
   for (const auto& [id, entry] : entries_)
@@ -273,13 +278,19 @@ void WorkerPool::note_open(WorkerId id, Entry& entry, std::uint64_t open) {
   if (std::exchange(entry.open, open) != open) handlers_.connections(id, open);
 }
 
+// Cheap, unlike a search in /proc.
+bool WorkerPool::may_have_left(const Entry& entry) {
+  return entry.forked || has_orphans() || is_populated(entry.traces.cgroup);
+}
+
 // The main process of a server that forks for each connection may exit while children still serve
 // connections. The master waits for these connections until the worker's drain limit and then signals the
 // children.
 bool WorkerPool::is_outlived(WorkerId id) {
   Entry& entry = entries_.at(id);
   const bool is_known = left_behind_.knows(entry.pid);
-  if (!is_known && !entry.forked && !has_orphans()) return false;
+  if (!is_known && !may_have_left(entry)) return false;
+  if (!entry.draining) entry.traces.places = listeners_.places();
   const auto sockets = listeners_.listening();
   // Processes that SIGKILL cannot end are not waited for.
   const bool is_late = entry.killed && Milliseconds(uv_now(&loop_)) - *entry.killed >= base_.term_grace;
@@ -326,7 +337,9 @@ bool WorkerPool::is_remaining(const LeftProcess& process) const {
 
 std::vector<WorkerPool::Remaining> WorkerPool::remaining() {
   const auto listening = listeners_.listening();
-  std::erase_if(remaining_, [&](const Remaining& one) { return !holds_any(one.holder.process, listening); });
+  std::erase_if(remaining_, [&](const Remaining& one) {
+    return !holds_any(one.holder.process, listening, one.holder.own);
+  });
   return remaining_;
 }
 
@@ -355,6 +368,7 @@ void WorkerPool::part_with(WorkerId id, const Ending& ending) {
   entry.idle.handed_off -= std::min(entry.idle.handed_off, app_listeners_.refused(id));
   app_listeners_.left(id);
   left_behind_.forget(entry.pid);
+  base_.cgroups.remove(entry.traces.cgroup);
   entry.log.end(fmt::format("slot {} pid {}", entry.slot, entry.pid));
   entry.sockets.reset();
   entry.lending.reset();
@@ -424,6 +438,7 @@ Result<void> WorkerPool::adopt(const state::WorkerState& from) {
   entry.idle = {from.idle_ended, from.idle_handed_off};
   entry.failure = from.failure;
   entry.traces.program = program_of(from.pid);
+  entry.traces.cgroup = base_.cgroups.of(from.pid);
   if (from.draining) entry.traces.places = listeners_.places();
   return {};
 }

@@ -8,6 +8,7 @@
 
 #include "master/app_listeners/app_listeners.hpp"
 #include "master/sockets/listeners.hpp"
+#include "master/workers/cgroups.hpp"
 #include "master/workers/left_behind.hpp"
 #include "master/workers/process_log.hpp"
 #include "master/workers/worker_process.hpp"
@@ -48,6 +49,7 @@ class WorkerPool {
     std::optional<rollout::Time> drain_limit;                     // for a worker after the master's death
     rollout::Time term_grace{0};
     Start start = WorkerProcess::start;  // replaced in tests
+    Cgroups cgroups = {};
   };
 
   // The settings of a worker's process that a reload may change; numbered by rollout::Profile.
@@ -83,8 +85,8 @@ class WorkerPool {
   // Sends the worker a frame about application listeners (AppListeners::Send).
   bool tell(rollout::WorkerId worker, std::uint32_t kind, std::int32_t value, const Extras& extras);
 
-  // Reports the workers that a signal has stopped, or made run again, since the last call. Cheap: call at
-  // each SIGCHLD.
+  // Reports the workers that a signal has stopped, or made run again, since the last call, and removes
+  // cgroups of ended workers that have become empty. Cheap: call at each SIGCHLD.
   void look_for_stops();
 
   // Whether no frame waits for room in a channel.
@@ -150,6 +152,7 @@ class WorkerPool {
   static void note_idle(Entry& entry, const std::string& text);
   void note_open(rollout::WorkerId id, Entry& entry, std::uint64_t open);
   bool is_outlived(rollout::WorkerId id);
+  static bool may_have_left(const Entry& entry);
   void note_left(Entry& entry, std::vector<Holder> holders);
   bool is_remaining(const LeftProcess& process) const;
   void on_ended(rollout::WorkerId id, const Ending& ending);
