@@ -117,6 +117,7 @@ class Master {
   void start_worker(const rollout::Spawn& command);
   void on_examined(const std::vector<UnspawnedWorkers::Worker>& waiting, const rollout::Examined& found);
   bool end_without_process(rollout::WorkerId worker);
+  void doubt_release(rollout::WorkerId worker, const rollout::Departure& departure);
   void fall_back(const rollout::Release& release, const rollout::Examined& found);
 
   // upgrades.cpp: preparation, commit, flip, removal of old releases

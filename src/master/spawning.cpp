@@ -63,6 +63,17 @@ bool Master::end_without_process(rollout::WorkerId worker) {
   return true;
 }
 
+// After a worker could not read its code: a page that the disk does not return, or that does not match its
+// fs-verity, is an error at loading, and SIGBUS later. An application may get SIGBUS for other reasons; then
+// the release is found sound.
+void Master::doubt_release(rollout::WorkerId worker, const rollout::Departure& departure) {
+  const auto found = engine_.workers().find(worker);
+  const bool was_loading = departure.stage == stage_word(LIVESWAP_STAGE_OPEN) ||
+                           departure.stage == stage_word(LIVESWAP_STAGE_LINK);
+  const bool may_be_unreadable = pool_.find(worker).exit_code == "SIGBUS" || was_loading;
+  if (found != engine_.workers().end() && may_be_unreadable) soundness_.doubt(found->second.release);
+}
+
 // Rolls back if `found` shows that the committed release is unsound and an earlier release is sound.
 void Master::fall_back(const rollout::Release& release, const rollout::Examined& found) {
   const auto decision = fall_back_.decide(engine_, release, found, pace_of(instantly()));

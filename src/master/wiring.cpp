@@ -85,7 +85,9 @@ WorkerPool::Template Master::pool_template(spawn::Request request) const {
           [this](const rollout::Release& release) { return store_.file(release.id, release.path); },
           [this] { return lock_.life(); },
           limit_of(options_.drain_limit),
-          options_.term_grace};
+          options_.term_grace,
+          WorkerProcess::start,
+          Cgroups::of_this_process()};
 }
 
 WorkerPool::Handlers Master::pool_handlers() {
@@ -103,6 +105,7 @@ WorkerPool::Handlers Master::pool_handlers() {
         });
         guarded([&] { queries_.forget(id); });
         guarded([&] { close_listeners(); });
+        guarded([&] { doubt_release(id, departure); });
         perform(engine_.exited(now(), id, departure));
       },
       [this](WorkerId id, std::int32_t question, std::uint64_t value) {

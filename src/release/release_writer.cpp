@@ -33,19 +33,25 @@ Result<Content> ReleaseWriter::add(const Source& source, const std::string& name
   directories_.insert(made->begin(), made->end());
 
   const std::string path = path_ + "/" + name;
-  const auto copy =
-      UniqueFd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  auto copy = UniqueFd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!copy) return disk_fail("make", path, errno);
   const auto way = copy_bytes(source.fd(), copy.get(), source.size(), path);
   if (!way) return tl::unexpected<Error>(way.error());
   way_ = *way;
   if (auto same = source.unchanged(); !same) return tl::unexpected<Error>(same.error());
-  if (::fchmod(copy.get(), 0444) != 0) return disk_fail("set the mode of", path, errno);
+  const auto file = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!file) return disk_fail("open", path, errno);
+  copy.reset();
+  // Before the mode, because only a user who may write can do this; before the hash, because nobody can write
+  // afterwards. Where the disk is full, the file stays without, and the sync tells of that.
+  const bool has_verity = enable_verity(file.get());
+  if (::fchmod(file.get(), 0444) != 0) return disk_fail("set the mode of", path, errno);
   // A file system that delays allocation may report a full disk only here.
-  if (::fsync(copy.get()) != 0) return disk_fail("sync", path, errno);
-  auto hash = sha256_of_file(copy.get(), path);
+  if (::fsync(file.get()) != 0) return disk_fail("sync", path, errno);
+  auto hash = sha256_of_file(file.get(), path);
   if (!hash) return tl::unexpected<Error>(hash.error());
-  return Content{std::move(*hash), read_needs(copy.get())};
+  if (has_verity) digests_.add(verity_digest(file.get()), *hash);
+  return Content{std::move(*hash), read_needs(file.get())};
 }
 
 Result<void> ReleaseWriter::seal() const {

@@ -7,6 +7,7 @@
 #include "release/copy.hpp"
 #include "release/family.hpp"
 #include "release/source.hpp"
+#include "release/verity.hpp"
 
 namespace liveswap::release {
 
@@ -20,12 +21,14 @@ class ReleaseWriter {
   ReleaseWriter(ReleaseWriter&& other) noexcept
       : path_(std::exchange(other.path_, "")),
         directories_(std::move(other.directories_)),
+        digests_(std::move(other.digests_)),
         way_(other.way_) {}
   ReleaseWriter& operator=(ReleaseWriter&&) = delete;
   ~ReleaseWriter();
 
-  // Copies a file to `name` (a relative path), makes the copy read-only and syncs it. Hash and needs are read
-  // from the copy, so later changes of the original do not matter.
+  // Copies a file to `name` (a relative path), gives the copy fs-verity where the file system has it, makes
+  // it read-only and syncs it. Hash and needs are read from the copy, so later changes of the original do not
+  // matter.
   Result<Content> add(const Source& source, const std::string& name);
 
   // Call after the last add(): makes the directories readable for the users of workers, and durable.
@@ -35,13 +38,15 @@ class ReleaseWriter {
   Result<bool> move_to(const std::string& place);
 
   const std::string& path() const { return path_; }
-  CopyWay way() const { return way_; }  // of the last file
+  CopyWay way() const { return way_; }                      // of the last file
+  const KnownDigests& digests() const { return digests_; }  // of the files that have fs-verity
 
  private:
   explicit ReleaseWriter(std::string path) : path_(std::move(path)) {}
 
   std::string path_;                   // empty: moved
   std::set<std::string> directories_;  // subdirectories, absolute, parents first
+  KnownDigests digests_;
   CopyWay way_ = CopyWay::reflink;
 };
 

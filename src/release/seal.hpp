@@ -10,7 +10,8 @@ namespace liveswap::release {
 // The most files that a release's directory may have.
 inline constexpr std::size_t files_limit = 1000;
 
-// A text of all files below a release's directory: name, device, inode, size, mtime and ctime in nanoseconds.
+// A text of all files below a release's directory: name, device, inode, size, mtime and ctime in nanoseconds;
+// of a file with fs-verity (verity.hpp) name and digest.
 // If the seal is the same as when the files were hashed, their content has not changed, since no program can
 // set ctime back. Takes microseconds; hashing 100 MiB takes 0.3 s. An error: the directory is unreadable or
 // has more than `files_limit` files.

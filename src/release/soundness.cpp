@@ -19,6 +19,7 @@
 #include "release/private_libraries.hpp"
 #include "release/seal.hpp"
 #include "release/sha256.hpp"
+#include "release/verity.hpp"
 
 namespace liveswap::release {
 namespace {
@@ -50,7 +51,10 @@ struct Opened {
   std::string hash;
 };
 
-tl::expected<Opened, Unsound> hashed(const std::string& directory, const std::string& name) {
+// The hash of a file with fs-verity is looked up in `known`; other files are read whole, and what fs-verity
+// says of them is added.
+tl::expected<Opened, Unsound> hashed(const std::string& directory, const std::string& name,
+                                     KnownDigests& known) {
   const std::string path = directory + "/" + name;
   auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
   struct stat info {};
@@ -61,13 +65,16 @@ tl::expected<Opened, Unsound> hashed(const std::string& directory, const std::st
     return unreadable(os_error("open", path, number), number);
   }
   if (!S_ISREG(info.st_mode)) return differs(path + " is no regular file, as every file of a release is");
+  const auto digest = verity_digest(fd.get());
+  if (auto hash = known.hash_of(digest); !hash.empty()) return Opened{std::move(fd), std::move(hash)};
   auto hash = sha256_of_file(fd.get(), path);
   if (!hash) return unreadable(hash.error(), errno);
+  known.add(digest, *hash);
   return Opened{std::move(fd), std::move(*hash)};
 }
 
 // The members of a release that has `.needed`: every file below its directory.
-Members all_members(const std::string& directory, const std::string& first) {
+Members all_members(const std::string& directory, const std::string& first, KnownDigests& known) {
   auto names = names_below(directory);
   if (!names) return tl::unexpected<Unsound>(names.error());
   std::stable_partition(names->begin(), names->end(), [&](const auto& name) { return name == first; });
@@ -75,7 +82,7 @@ Members all_members(const std::string& directory, const std::string& first) {
     return differs(os_error("open", directory + "/" + first, ENOENT).text);
   std::vector<Member> members;
   for (const auto& name : *names) {
-    auto file = hashed(directory, name);
+    auto file = hashed(directory, name, known);
     if (!file) return tl::unexpected<Unsound>(file.error());
     members.push_back({name, std::move(file->hash)});
   }
@@ -84,7 +91,7 @@ Members all_members(const std::string& directory, const std::string& first) {
 
 // The members of a release without `.needed`: the files that the dynamic linker would load. Other files in
 // its directory do no harm.
-Members loaded_members(const std::string& directory, const std::string& first) {
+Members loaded_members(const std::string& directory, const std::string& first, KnownDigests& known) {
   const auto place = UniqueFd::adopt(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!place) return unreadable(os_error("open", directory, errno), errno);
   PrivateLibraries privates(place.get(), directory);
@@ -96,7 +103,7 @@ Members loaded_members(const std::string& directory, const std::string& first) {
     // first, is missing.
     if (name.starts_with(needed_directory))
       return differs(os_error("open", directory + "/" + name, ENOENT).text);
-    auto file = hashed(directory, name);
+    auto file = hashed(directory, name, known);
     if (!file) return tl::unexpected<Unsound>(file.error());
     members.push_back({name, std::move(file->hash)});
     const auto needs = read_needs(file->fd.get());
@@ -155,11 +162,16 @@ tl::expected<std::vector<std::string>, Unsound> names_below(const std::string& d
 }
 
 tl::expected<void, Unsound> check_bytes(const std::string& directory, const std::string& name,
-                                        const std::string& id) {
+                                        const std::string& id, Reading reading) {
+  auto known = reading == Reading::unknown ? KnownDigests::of(directory) : KnownDigests();
   const bool has_needed = ::access((directory + "/" + needed_directory).c_str(), F_OK) == 0;
-  const auto members = has_needed ? all_members(directory, name) : loaded_members(directory, name);
+  const auto members =
+      has_needed ? all_members(directory, name, known) : loaded_members(directory, name, known);
   if (!members) return tl::unexpected<Unsound>(members.error());
-  if (id_of(*members) == id) return {};
+  if (id_of(*members) == id) {
+    known.keep_for(directory);
+    return {};
+  }
   return differs(difference(directory, *members, id));
 }
 
@@ -167,10 +179,10 @@ namespace {
 
 // Hashes again if the seal changed meanwhile, as the files may have been written to.
 tl::expected<std::string, Unsound> check_sealed(const std::string& directory, const std::string& name,
-                                                const std::string& id) {
+                                                const std::string& id, Reading reading) {
   for (int attempt = 0; attempt < attempts; ++attempt) {
     const auto before = seal_of(directory);
-    if (auto checked = check_bytes(directory, name, id); !checked) {
+    if (auto checked = check_bytes(directory, name, id, reading); !checked) {
       const auto after = seal_of(directory);
       if (before && after && *after != *before) continue;
       return tl::unexpected<Unsound>(checked.error());
@@ -187,10 +199,11 @@ tl::expected<std::string, Unsound> check_sealed(const std::string& directory, co
 
 }  // namespace
 
-tl::expected<Sound, Unsound> examine(const Store& store, const Committed& release, const Trust& trust) {
+tl::expected<Sound, Unsound> examine(const Store& store, const Committed& release, const Trust& trust,
+                                     Reading reading) {
   const std::string file = store.file(release.id, release.path);
   const std::string directory = file.substr(0, file.rfind('/')), name = base_name(file);
-  const auto checked = check_sealed(directory, name, release.id);
+  const auto checked = check_sealed(directory, name, release.id, reading);
   if (checked) return Sound{*checked, ""};
   if (!checked.error().differs) return tl::unexpected<Unsound>(checked.error());
   const auto give_up = [&](const std::string& why) {
@@ -200,7 +213,7 @@ tl::expected<Sound, Unsound> examine(const Store& store, const Committed& releas
   if (!there) return give_up(there.error().text);
   if (*there != release.id) return give_up(release.path + " has other content by now");
   if (const auto taken = store.take(release.path, trust); !taken) return give_up(taken.error().text);
-  const auto again = check_sealed(directory, name, release.id);
+  const auto again = check_sealed(directory, name, release.id, reading);
   if (!again) return give_up(again.error().text);
   return Sound{*again, checked.error().text + "; mended from " + release.path};
 }

@@ -18,10 +18,14 @@ struct Unsound : Error {
   bool differs = true;  // false: the content could not be checked now (for example, too many open files)
 };
 
+// Which files are read whole: all, or only those whose hash is not known by fs-verity (verity.hpp). A file
+// that the disk has damaged is found only by reading it.
+enum class Reading { all, unknown };
+
 // Hashes the files that a worker would load from `directory`: library `name` and its private libraries. The
 // error names the differing file if known, and what was found and expected.
 tl::expected<void, Unsound> check_bytes(const std::string& directory, const std::string& name,
-                                        const std::string& id);
+                                        const std::string& id, Reading reading = Reading::all);
 
 // All files below `directory`, relative, at most 1,000; without removed files that NFS keeps.
 tl::expected<std::vector<std::string>, Unsound> names_below(const std::string& directory);
@@ -31,8 +35,9 @@ struct Sound {
   std::string mended;  // what was wrong and has been replaced from the original file; empty: nothing
 };
 // Examines a release: hashes its files, and mends a damaged one if the file at its path still has the same
-// content. Reads every
-// byte, up to three times if files change meanwhile. Blocks.
-tl::expected<Sound, Unsound> examine(const Store& store, const Committed& release, const Trust& trust);
+// content. Reads the
+// files up to three times if they change meanwhile. Blocks.
+tl::expected<Sound, Unsound> examine(const Store& store, const Committed& release, const Trust& trust,
+                                     Reading reading = Reading::unknown);
 
 }  // namespace liveswap::release

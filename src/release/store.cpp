@@ -19,6 +19,7 @@
 #include "release/seal.hpp"
 #include "release/sha256.hpp"
 #include "release/soundness.hpp"
+#include "release/verity.hpp"
 
 namespace liveswap::release {
 namespace {
@@ -138,9 +139,11 @@ Result<std::string> put_in_place(const std::string& releases, ReleaseWriter writ
                                  const std::vector<Member>& members) {
   if (auto sealed = writer.seal(); !sealed) return tl::unexpected<Error>(sealed.error());
   const std::string place = releases + "/" + id;
+  const auto digests = writer.digests();
   const auto moved = writer.move_to(place);
   if (!moved) return tl::unexpected<Error>(moved.error());
   auto how = *moved ? Result<std::string>(word(writer.way())) : settle_with(place, writer, id, members);
+  if (how) digests.keep_for(place);
   // Necessary even if the release existed: the process that wrote it may have been killed before this step.
   if (auto synced = sync_directory(releases); !synced) return tl::unexpected<Error>(synced.error());
   return how;
@@ -195,12 +198,13 @@ tl::expected<Store::Taken, Store::Failure> Store::take(const std::string& path, 
   taken.file = file(taken.id, path);
   for (std::size_t i = 1; i < members->size(); ++i) taken.private_libraries.push_back((*members)[i].name);
   const std::string directory = releases_ + "/" + taken.id;
+  const bool has_verity = !writer->digests().text().empty();
   const auto before = seal_of(directory);
   const auto how = put_in_place(releases_, std::move(*writer), taken.id, *members);
   if (!how) return give_up(how.error());
   const auto after = seal_of(directory);
   if (after && (*how != already_there || (before && *before == *after))) taken.seal = *after;
-  taken.how = *how;
+  taken.how = *how + (has_verity ? ", fs-verity" : "");
   return taken;
 }
 
@@ -245,7 +249,8 @@ Result<void> Store::keep_only(const std::set<std::string>& ids) const {
   Result<void> outcome;
   for (const auto& name : sorted_names(releases_)) {
     const bool left_over = name.starts_with(".new-") || name.starts_with(".old-");
-    if (!left_over && (!is_id(name) || ids.contains(name))) continue;
+    const std::string id = is_id(name) ? name : release_of_digests(name);
+    if (!left_over && (id.empty() || ids.contains(id))) continue;
     if (auto removed = remove(releases_, name); !removed && outcome) outcome = removed;
   }
   return outcome;

@@ -13,6 +13,7 @@ namespace liveswap::release {
 //
 //   <state_dir>/releases/<id>/libapp.so       0444, in directories 0755
 //   <state_dir>/releases/<id>/.needed/        private libraries from other directories
+//   <state_dir>/releases/<id>.verity          where its files have fs-verity: their hashes (verity.hpp)
 //   <state_dir>/releases/.new-XXXXXX/         being written, or left by a killed process
 //   <state_dir>/releases/.old-<id>/           being removed
 //

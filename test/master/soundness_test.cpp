@@ -87,6 +87,19 @@ TEST_CASE("soundness: a release is sealed once it has been hashed, until its fil
   CHECK_FALSE(world.soundness.is_sealed(release));
 }
 
+TEST_CASE("soundness: a release that is in doubt is read whole before it runs again") {
+  World world;
+  const auto release = world.take("a.so");
+  CHECK(world.examine(release, true).kind == Kind::sound);
+  world.soundness.doubt(release);
+  CHECK_FALSE(world.soundness.is_sealed(release));
+  CHECK(world.examine(release, true).kind == Kind::sound);
+  CHECK(world.soundness.is_sealed(release));
+  world.soundness.doubt(release);
+  world.damage(release);
+  CHECK(world.examine(release, false).kind == Kind::differs);
+}
+
 TEST_CASE("soundness: for bytes that differ, the nearest sound release is found") {
   World world;
   const auto first = world.take("a.so"), second = world.take("b.so"), third = world.take("c.so");

@@ -53,12 +53,18 @@ void Soundness::note_seal(const rollout::Release& release, const std::string& se
   else seals_[file_of(release)] = seal;
 }
 
+void Soundness::doubt(const rollout::Release& release) {
+  seals_.erase(file_of(release));
+  doubted_.insert(file_of(release));
+}
+
 void Soundness::keep_only(const std::set<std::string>& ids) {
-  const auto is_old = [&](const auto& entry) {
-    return !ids.contains(std::filesystem::path(entry.first).parent_path().filename().string());
+  const auto is_old = [&](const std::string& file) {
+    return !ids.contains(std::filesystem::path(file).parent_path().filename().string());
   };
-  std::erase_if(seals_, is_old);
-  std::erase_if(unsound_, is_old);
+  std::erase_if(seals_, [&](const auto& entry) { return is_old(entry.first); });
+  std::erase_if(unsound_, [&](const auto& entry) { return is_old(entry.first); });
+  std::erase_if(doubted_, is_old);
 }
 
 std::string Soundness::trouble_of(const rollout::Release& release) const {
@@ -67,7 +73,9 @@ std::string Soundness::trouble_of(const rollout::Release& release) const {
 }
 
 void Soundness::examine(const rollout::Release& release, bool substitute, OnExamined done) {
-  queries_.ask({"examine", options_.state_dir, privileged(), release.id, release.path},
+  std::vector<std::string> words{"examine", options_.state_dir, privileged(), release.id, release.path};
+  if (doubted_.erase(file_of(release)) > 0) words.emplace_back("all");
+  queries_.ask(std::move(words),
                [this, release, substitute, done = std::move(done)](const StoreQueries::Reply& reply) {
                  rollout::Examined found;
                  found.text = "no memory";
