@@ -17,7 +17,7 @@ namespace liveswap::release {
 namespace {
 
 constexpr std::string_view algorithm = "sha256:";
-constexpr std::string_view suffix = ".verity";
+constexpr std::string_view digests_suffix = ".verity";
 constexpr std::size_t digest_size = 32;
 // A release has 1,000 files at most, and each may have been known by a digest of its own before.
 constexpr std::size_t text_limit = std::size_t{1} << 20;
@@ -104,11 +104,11 @@ std::string KnownDigests::text() const {
   return text;
 }
 
-std::string digests_path(const std::string& directory) { return directory + std::string(suffix); }
+std::string digests_path(const std::string& directory) { return directory + std::string(digests_suffix); }
 
 std::string release_of_digests(std::string_view name) {
-  if (!name.ends_with(suffix)) return {};
-  name.remove_suffix(suffix.size());
+  if (!name.ends_with(digests_suffix)) return {};
+  name.remove_suffix(digests_suffix.size());
   return is_id(name) ? std::string(name) : "";
 }
 

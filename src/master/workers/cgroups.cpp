@@ -29,7 +29,7 @@ constexpr std::string_view prefix = "liveswap-";
 constexpr int tries = 16;
 constexpr std::size_t read_at_most = 64;
 
-std::string text_of(const std::string& path) {
+std::string file_text(const std::string& path) {
   std::ifstream file(path);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
@@ -135,7 +135,7 @@ void sweep(const std::string& directory, const IsOld& is_old) {
 // "liveswap-12-3", if a worker of the master 12, which is this process, has started the process.
 std::string cgroup_name_of(pid_t pid) {
   std::string found;
-  each_part(membership_in(text_of(fmt::format("/proc/{}/cgroup", pid))), '/', [&](std::string_view name) {
+  each_part(membership_in(file_text(fmt::format("/proc/{}/cgroup", pid))), '/', [&](std::string_view name) {
     if (found.empty() && is_of(name, ::getpid())) found = name;
   });
   return found;
@@ -182,7 +182,7 @@ bool is_delegated(const std::string& directory) {
 }
 
 Cgroups Cgroups::of_this_process() {
-  const auto directory = cgroup_directory(text_of("/proc/self/mountinfo"), text_of("/proc/self/cgroup"));
+  const auto directory = cgroup_directory(file_text("/proc/self/mountinfo"), file_text("/proc/self/cgroup"));
   if (!directory || !is_delegated(*directory)) return {};
   Cgroups found(*directory);
   sweep(*directory,
@@ -227,7 +227,7 @@ void Cgroups::remove(const std::string& cgroup) {
 }
 
 bool is_populated(const std::string& cgroup) {
-  return !cgroup.empty() && text_of(cgroup + "/cgroup.events").find("populated 1") != std::string::npos;
+  return !cgroup.empty() && file_text(cgroup + "/cgroup.events").find("populated 1") != std::string::npos;
 }
 
 std::vector<pid_t> members_of(const std::string& cgroup) {
