@@ -6,7 +6,7 @@ _liveswap_commands="start upgrade rollback promote abort history receipt message
 # The options of a command.
 _liveswap_options() {
   case $1 in
-    start) echo "--port --address --state-dir --runtime-dir --config --daemon --force-target --forks --head --pre-upgrade --no-zero-downtime --listen --listen-mode --backlog --entry --intercept --keepalive --keepalive-grace --no-await-listener --privileged-port --canary --bake --probation --batch --surge --flip --health --health-interval --health-limit --max-memory --max-draining --keep-releases --check-limit --settle --ready-limit --listener-wait --drain-limit --term-grace --pre-upgrade-limit --backoff-min --backoff-max --backoff-reset --env --working-directory --user --group --limit --no-auth --worker-host --log-file --version --help" ;;
+    start) echo "--port --address --state-dir --runtime-dir --config --daemon --force-target --forks --head --pre-upgrade --no-zero-downtime --listen --listen-mode --backlog --entry --intercept --keepalive --keepalive-grace --no-await-listener --privileged-port --canary --bake --probation --batch --surge --flip --health --health-interval --health-limit --liveness --liveness-interval --liveness-limit --liveness-failures --max-memory --max-draining --keep-releases --check-limit --settle --ready-limit --listener-wait --drain-limit --term-grace --pre-upgrade-limit --backoff-min --backoff-max --backoff-reset --env --working-directory --user --group --limit --no-auth --worker-host --log-file --version --help" ;;
     upgrade) echo "--port --address --state-dir --runtime-dir --timeout --detach --json --queue --canary --bake --probation --batch --surge --flip --no-flip --version --help" ;;
     rollback) echo "--port --address --state-dir --runtime-dir --timeout --detach --json --version --help" ;;
     promote) echo "--port --address --state-dir --runtime-dir --timeout --version --help" ;;
@@ -68,6 +68,10 @@ _liveswap_values() {
     --health) echo ANYTHING ;;
     --health-interval) echo ANYTHING ;;
     --health-limit) echo ANYTHING ;;
+    --liveness) echo ANYTHING ;;
+    --liveness-interval) echo ANYTHING ;;
+    --liveness-limit) echo ANYTHING ;;
+    --liveness-failures) echo ANYTHING ;;
     --max-memory) echo ANYTHING ;;
     --max-draining) echo ANYTHING ;;
     --keep-releases) echo ANYTHING ;;

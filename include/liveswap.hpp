@@ -102,6 +102,13 @@ struct Options {
   Milliseconds health_interval{1'000};  // between two rounds of probes
   Milliseconds health_limit{2'000};     // for one probe
 
+  // Whether each serving worker answers, asked by itself all the time: a probe as in `health`, or "heartbeat"
+  // (liveswap_heartbeat). A worker that hangs is replaced. Empty: off.
+  std::string liveness;
+  Milliseconds liveness_interval{5'000};  // between two checks of a worker that answers
+  Milliseconds liveness_limit{1'000};     // for one check; a worker that does not answer is asked again then
+  unsigned liveness_failures = 3;  // unanswered checks in a row until a worker counts as hung, 1 … 1000
+
   unsigned keep_releases = 10;  // releases in the store besides those in use, 1 … 1000
 
   // Time limits. A negative drain_limit means none.

@@ -61,9 +61,10 @@ extern "C" {
 LIVESWAP_EXPORT int liveswap_main(int fd);
 
 /* The version of this contract. A host accepts every application with its own major number. Since 1.1:
- * liveswap_served. An application that must also load in a host of 1.0 refers to that function weakly. */
+ * liveswap_served. Since 1.2: liveswap_heartbeat. An application that must also load in an older host refers
+ * to these functions weakly. */
 #define LIVESWAP_ABI_MAJOR 1
-#define LIVESWAP_ABI_MINOR 1
+#define LIVESWAP_ABI_MINOR 2
 
 /* Flag of the ABI note: the application reports readiness itself, as after liveswap_defer_ready(). */
 #define LIVESWAP_DEFER_READY 1u
@@ -177,6 +178,22 @@ LIVESWAP_HOST void liveswap_release(void);
  * for every request.
  */
 LIVESWAP_HOST void liveswap_served(int failed);
+
+/* ---- heartbeat ----------------------------------------------------------------------------------------- */
+
+/*
+ * Says that the application's loop goes round. With `--liveness heartbeat` a worker whose heartbeats stay
+ * away counts as hung and is replaced; it is watched from its first heartbeat on. Returns the milliseconds
+ * after which the next call is due at the latest, or -1 if no heartbeat is wanted, which is what poll() takes
+ * for "no limit". So one call in an event loop is enough:
+ *
+ *     poll(fds, count, liveswap_heartbeat());
+ *
+ * Call it from the loop that serves requests, not from a timer thread, which would go on while that loop
+ * hangs. Cheap: most calls read the clock, and a few a second send the master a packet, without blocking. Any
+ * thread; without effect in a forked child. Keeps errno.
+ */
+LIVESWAP_HOST int liveswap_heartbeat(void);
 
 /* ---- listeners ---------------------------------------------------------------------------------------- */
 

@@ -1,8 +1,9 @@
 /*
- * Hello World with keep-alive on libuv, to show three things:
+ * Hello World with keep-alive on libuv, to show four things:
  *   - a borrowed descriptor (listener, drain) goes into an event loop by uv_poll, which never closes it;
  *   - during a drain, answers say `Connection: close`, so that clients leave by themselves;
- *   - liveswap_close_idle ends a connection that is idle during a drain, unless a request has just arrived.
+ *   - liveswap_close_idle ends a connection that is idle during a drain, unless a request has just arrived;
+ *   - a timer of the loop gives heartbeats, so that `--liveness heartbeat` finds a worker whose loop hangs.
  */
 #define _GNU_SOURCE 1 /* accept4 */
 #include <fcntl.h>
@@ -28,7 +29,7 @@ struct client {
 
 static uv_loop_t loop;
 static uv_poll_t listener, drain;
-static uv_timer_t timer;
+static uv_timer_t timer, heart;
 static int listener_fd;
 static struct client* clients;
 
@@ -149,7 +150,16 @@ static void on_timer(uv_timer_t* handle) {
     next = client->next;
     look_at(client);
   }
-  if (uv_is_closing((uv_handle_t*)&listener) && clients == NULL) uv_close((uv_handle_t*)handle, NULL);
+  if (!uv_is_closing((uv_handle_t*)&listener) || clients != NULL) return;
+  uv_close((uv_handle_t*)handle, NULL);
+  uv_close((uv_handle_t*)&heart, NULL);
+}
+
+/* Without `--liveness heartbeat` called once. A thread with a timer would be no use here: it would go on
+ * while the loop hangs. */
+static void on_heart(uv_timer_t* handle) {
+  const int next_ms = liveswap_heartbeat();
+  if (next_ms >= 0) uv_timer_start(handle, on_heart, (uint64_t)next_ms, 0);
 }
 
 static void on_drain(uv_poll_t* handle, int status, int events) {
@@ -162,13 +172,15 @@ static void on_drain(uv_poll_t* handle, int status, int events) {
 int liveswap_main(int fd) {
   listener_fd = fd;
   if (uv_loop_init(&loop) != 0 || uv_poll_init(&loop, &listener, fd) != 0 ||
-      uv_poll_init(&loop, &drain, liveswap_drain_fd()) != 0 || uv_timer_init(&loop, &timer) != 0) {
+      uv_poll_init(&loop, &drain, liveswap_drain_fd()) != 0 || uv_timer_init(&loop, &timer) != 0 ||
+      uv_timer_init(&loop, &heart) != 0) {
     liveswap_log(LIVESWAP_ERROR, "cannot set up the event loop");
     return 1;
   }
   uv_poll_start(&listener, UV_READABLE, on_connection);
   uv_poll_start(&drain, UV_READABLE, on_drain);
   uv_timer_start(&timer, on_timer, LOOK_EVERY_MS, LOOK_EVERY_MS);
+  on_heart(&heart);
   /* Returns when no handle is left: drained. */
   uv_run(&loop, UV_RUN_DEFAULT);
   return uv_loop_close(&loop) == 0 ? 0 : 1;

@@ -108,6 +108,7 @@ constexpr std::array headings{
     Heading{Section::sockets, "Start: sockets"},
     Heading{Section::own_sockets, "Start: an application that opens its sockets itself"},
     Heading{Section::health, "Start: health probes, during bake and probation"},
+    Heading{Section::liveness, "Start: liveness checks, all the time"},
     Heading{Section::rollout, "Start: releases and limits"},
     Heading{Section::process, "Start: the worker processes"},
     Heading{Section::instance, "Start: the master"},

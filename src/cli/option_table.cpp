@@ -184,6 +184,19 @@ constexpr std::array table{
     Option{"", "health-limit", "TIME", start, Section::health, "1ms to 576h", "2s",
            "how long one probe may take"},
 
+    Option{"", "liveness", "PROBE", start, Section::liveness, "a probe, heartbeat, or none", "none",
+           "whether each worker answers, asked by itself all the time; one that hangs is replaced: connect, "
+           "\"GET /path [STATUS]\", \"run /command ARG...\" or heartbeat",
+           "PROBE as for `--health`; `heartbeat` is for an application that calls `liveswap_heartbeat`. A "
+           "command gets LIVESWAP_SLOT, LIVESWAP_GENERATION and LIVESWAP_PID. See [a worker "
+           "hangs](../how-to/when-something-goes-wrong.md#a-worker-hangs)."},
+    Option{"", "liveness-interval", "TIME", start, Section::liveness, "1ms to 576h", "5s",
+           "time from one check of a worker that answers to the next"},
+    Option{"", "liveness-limit", "TIME", start, Section::liveness, "1ms to 576h", "1s",
+           "how long a worker may take to answer; then it is asked again"},
+    Option{"", "liveness-failures", "N", start, Section::liveness, "1 to 1000", "3",
+           "unanswered checks in a row until a worker counts as hung"},
+
     Option{"", "max-memory", "BYTES", start, Section::rollout,
            "1M or more (K, M, G, T: powers of 1024), or none", "none",
            "memory that all workers may take together, such as 2G: no more successors are started than fit",

@@ -20,6 +20,7 @@ enum class Section {
   sockets,
   own_sockets,
   health,
+  liveness,
   rollout,
   process,
   instance,

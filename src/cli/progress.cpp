@@ -76,6 +76,9 @@ Progress::Note Progress::describe(const Event& event) const {
   if (event.is("draining")) return {event.who() + " drains", false};
   if (event.is("connections"))
     return {fmt::format("{} has {} left", event.who(), plural(event.number("open"), "connection")), false};
+  if (event.is("silent")) return {event.who() + " does not answer" + after(": ", event.text("text")), true};
+  if (event.is("answering")) return {event.who() + " answers again", false};
+  if (event.is("hung")) return {event.what() + " hangs" + after(": ", event.lines("text")), true};
   if (event.is("stopped")) return {event.who() + " was stopped by a signal (SIGSTOP)", true};
   if (event.is("continued")) return {event.who() + " runs again", false};
   if (event.is("forced")) return {event.who() + " is ended by force" + after(": ", event.text("text")), true};

@@ -149,6 +149,24 @@ std::string top(const Json& status, const Paragraphs& page) {
   return lines;
 }
 
+// Workers that do not answer their liveness checks.
+std::string silent(const Json& status, const Screen& screen) {
+  std::string lines;
+  for (const Json& slot : list(status, "slots"))
+    for (const Json& worker : list(slot, "workers")) {
+      const Json& silence = member(worker, "silent");
+      if (!silence.is_object()) continue;
+      const std::string line = fmt::format(
+          "worker {} in slot {} has not answered for {} ({} checks in a row): {}", text(worker, "pid"),
+          text(slot, "slot"), time(silence, "ms"), text(silence, "unanswered"), text(silence, "text"));
+      lines += "\n" + wrapped(line, {std::max(screen.width, narrowest_status), 4, screen.terminal}) + "\n";
+    }
+  if (!lines.empty() && number(status, "replaced_in_ms"))
+    lines += fmt::format("the next hung worker is replaced in {} at the earliest: workers hang too often\n",
+                         time(status, "replaced_in_ms"));
+  return lines;
+}
+
 // The last failure of each slot with the worker's last output.
 std::string failures(const Json& status, const Screen& screen) {
   std::string lines;
@@ -170,7 +188,7 @@ Result<std::string> status_table(std::string_view json, const std::string& optio
   const Json status = json::parse_or_null(json);
   if (!status.is_object()) return fail("the master's status is no JSON object");
   return top(status, Paragraphs{screen, options}) + "\n" + worker_table(status, screen) +
-         failures(status, screen);
+         silent(status, screen) + failures(status, screen);
 }
 
 }  // namespace liveswap::cli

@@ -71,6 +71,14 @@ Result<HealthProbe> parse_health(std::string_view text) {
   return probe;
 }
 
+Result<LivenessCheck> parse_liveness(std::string_view text) {
+  if (text == "heartbeat") return LivenessCheck{true, {}};
+  auto probe = parse_health(text);
+  if (probe) return LivenessCheck{false, std::move(*probe)};
+  return fail(probe.error().text +
+              (text.starts_with("GET") || text.starts_with("run ") ? "" : ", or heartbeat"));
+}
+
 Result<void> match_health(const HealthProbe& probe, const std::vector<std::string>& listeners) {
   if (probe.kind == HealthProbe::Kind::run) return {};
   if (listeners.empty())

@@ -134,6 +134,10 @@ constexpr std::array rules{
     rule<&Options::health>("health", at_once),
     rule<&Options::health_interval>("health-interval", at_once),
     rule<&Options::health_limit>("health-limit", at_once),
+    rule<&Options::liveness>("liveness", at_once),
+    rule<&Options::liveness_interval>("liveness-interval", at_once),
+    rule<&Options::liveness_limit>("liveness-limit", at_once),
+    rule<&Options::liveness_failures>("liveness-failures", at_once),
     rule<&Options::keep_releases>("keep-releases", at_once),
     rule<&Options::settle>("settle", at_once),
     rule<&Options::ready_limit>("ready-limit", at_once),
@@ -201,11 +205,16 @@ std::string change_text(const ReloadRule& rule, const Options& old, const Option
   return rule.key == "target" ? text + ": `liveswap upgrade` swaps the code" : text;
 }
 
-// The log can move from one file to another, but standard error is no file of the master's.
+// The log can move from one file to another, but standard error is no file of the master's. How often to give
+// heartbeats is told to a worker at its start.
 Applies applies_of(const ReloadRule& rule, const Options& old, const Options& fresh) {
   const bool log_from_or_to_stderr =
       rule.key == "log-file" && (old.log_file.empty() || fresh.log_file.empty());
-  return log_from_or_to_stderr ? restart : rule.applies;
+  if (log_from_or_to_stderr) return restart;
+  const bool was_heartbeat = old.liveness == "heartbeat", is_heartbeat = fresh.liveness == "heartbeat";
+  if (rule.key == "liveness" && (was_heartbeat || is_heartbeat)) return generation;
+  if (rule.key == "liveness-interval" && is_heartbeat) return generation;
+  return rule.applies;
 }
 
 }  // namespace

@@ -131,6 +131,20 @@ void check_health(Problems& problems, const Options& options) {
   }
 }
 
+void check_liveness(Problems& problems, const Options& options) {
+  problems.range("liveness-failures", options.liveness_failures, 1U, liveness_failures_limit);
+  if (options.liveness.empty()) return;
+  problems.text("liveness", options.liveness);
+  if (options.liveness.find('\0') != std::string::npos) return;  // already reported
+  std::vector<std::string> names;
+  for (const auto& listener : options.listen) names.push_back(listener.name);
+  const auto parsed = parse_liveness(options.liveness);
+  if (!parsed) return problems.add("liveness", parsed.error().text);
+  if (parsed->heartbeat) return;
+  if (const auto matched = match_health(parsed->probe, names); !matched)
+    problems.add("liveness", matched.error().text);
+}
+
 void check_durations(Problems& problems, const Options& options) {
   constexpr Milliseconds none{0};
   constexpr Milliseconds some{1};
@@ -146,6 +160,8 @@ void check_durations(Problems& problems, const Options& options) {
   problems.duration("probation", options.probation, none);
   problems.duration("health-interval", options.health_interval, some);
   problems.duration("health-limit", options.health_limit, some);
+  problems.duration("liveness-interval", options.liveness_interval, some);
+  problems.duration("liveness-limit", options.liveness_limit, some);
   problems.duration("backoff-min", options.backoff_min, some);
   problems.duration("backoff-max", options.backoff_max, some);
   problems.duration("backoff-reset", options.backoff_reset, none);
@@ -264,6 +280,7 @@ Result<Options> validate(Options options, uid_t user) {
   check_texts(problems, options);
   check_listeners(problems, options);
   check_health(problems, options);
+  check_liveness(problems, options);
   check_control(problems, options, user);
   check_takeover(problems, options);
   check_environment(problems, options);

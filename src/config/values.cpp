@@ -195,6 +195,10 @@ Result<std::uint64_t> parse_memory(std::string_view text) {
   return *bytes;
 }
 
+Result<unsigned> parse_liveness_failures(std::string_view text) {
+  return narrowed<unsigned>(parse_number(text, 1, liveness_failures_limit));
+}
+
 Result<unsigned> parse_keep_releases(std::string_view text) {
   return narrowed<unsigned>(parse_number(text, 1, releases_limit));
 }
@@ -202,6 +206,11 @@ Result<unsigned> parse_keep_releases(std::string_view text) {
 // Checks the syntax of a probe, keeps the text.
 Result<std::string> parse_probe_text(std::string_view text) {
   return parse_health(text).map([&](const HealthProbe&) { return std::string(text); });
+}
+
+Result<std::string> parse_liveness_text(std::string_view text) {
+  if (text == "none") return std::string();
+  return parse_liveness(text).map([&](const LivenessCheck&) { return std::string(text); });
 }
 
 Result<ResourceLimit> parse_resource_limit(std::string_view text) {

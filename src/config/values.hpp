@@ -88,12 +88,18 @@ Result<std::uint64_t> parse_limit(std::string_view text);
 Result<std::uint64_t> parse_memory(std::string_view text);
 inline constexpr std::uint64_t smallest_memory = std::uint64_t{1} << 20;
 
+// 1 … liveness_failures_limit.
+Result<unsigned> parse_liveness_failures(std::string_view text);
+inline constexpr unsigned liveness_failures_limit = 1000;
+
 // 1 … releases_limit.
 Result<unsigned> parse_keep_releases(std::string_view text);
 inline constexpr unsigned releases_limit = 1000;
 
 // A health probe; returns the text.
 Result<std::string> parse_probe_text(std::string_view text);
+// A liveness check; returns the text, "" for "none".
+Result<std::string> parse_liveness_text(std::string_view text);
 inline constexpr std::size_t probes_limit = 64;
 
 // "name=limit", such as "nofile=65536".

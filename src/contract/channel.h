@@ -20,10 +20,11 @@
 /* The version of this file. A master may be replaced while its workers run, so it speaks every version up to
  * its own: a frame changes neither number nor content; new kinds come behind the others, and both ends ignore
  * kinds that they do not know. A worker host tells its version in its first frame (STAGED). 0: before there
- * were versions, with the same frames as 1. */
+ * were versions, with the same frames as 1. 2: liveness checks (ADOPT with a negative value, HEARTBEAT). */
 #ifndef LIVESWAP_CHANNEL_VERSION
-#define LIVESWAP_CHANNEL_VERSION 1
+#define LIVESWAP_CHANNEL_VERSION 2
 #endif
+#define LIVESWAP_CHANNEL_WITH_CHECKS 2
 
 /* Where a worker host finds its descriptors after exec. Every descriptor above the last listener is
  * closed. */
@@ -69,7 +70,8 @@ enum liveswap_frame_kind {
                        a BIND with a descriptor: the socket that replaces the application's */
   LIVESWAP_ADOPT,   /* descriptor: a connection that the predecessor has handed off. text: uint64_t, SO_COOKIE
                        of the listener whose accept() shall return the connection. count: ms since the
-                       predecessor gave the connection up */
+                       predecessor gave the connection up. value < 0: a connection of the master itself
+                       (liveness check), answered by TAKEN or REFUSED and never handed on */
   LIVESWAP_REPLACE, /* descriptor: a listening socket that replaces one whose file is lost. text: uint64_t,
                        SO_COOKIE of the lost one */
 
@@ -84,8 +86,10 @@ enum liveswap_frame_kind {
   LIVESWAP_FAILED,      /* value: enum liveswap_stage; text: why, for people */
   LIVESWAP_RETURNED,    /* value: what liveswap_main has returned */
   LIVESWAP_LOG,         /* value: the level; text: the line */
-  LIVESWAP_TAKEN,       /* value: that of the MESSAGE, which is now in the application's inbox */
-  LIVESWAP_REFUSED,     /* value: that of the MESSAGE, for which the inbox had no room */
+  LIVESWAP_TAKEN,       /* value: that of the MESSAGE, which is now in the application's inbox; or that of the
+                           ADOPT, whose connection accept() has returned */
+  LIVESWAP_REFUSED,     /* value: that of the MESSAGE, for which the inbox had no room; or that of the
+                           ADOPT: count: enum liveswap_refusal */
   LIVESWAP_COUNTED,   /* value: that of the COUNT; count: open connections; text: struct liveswap_served_count
                        */
   LIVESWAP_TASK_DONE, /* the end of a task. value 1: text is the error. value 0: success, and then from a
@@ -135,6 +139,15 @@ enum liveswap_frame_kind {
    * left behind has been killed. text: "PID NAME"; value 1: the process was still in the process group of the
    * check */
   LIVESWAP_LEFT,
+
+  LIVESWAP_HEARTBEAT, /* liveswap_heartbeat(); at most one in half the time of --heartbeat. value: that time,
+                         in ms */
+};
+
+enum liveswap_refusal {
+  LIVESWAP_REFUSAL_UNSEEN,   /* no accept() that the worker host sees will return the connection */
+  LIVESWAP_REFUSAL_NOT_HELD, /* the worker does not have the listener */
+  LIVESWAP_REFUSAL_NO_ROOM,  /* the worker has no free descriptor for it, or too many wait to be accepted */
 };
 
 enum liveswap_drain {
@@ -204,6 +217,7 @@ struct liveswap_frame {
  *   --intercept libc|seccomp            how bind() of the application is intercepted
  *   --keepalive end|migrate|keep        what happens to idle connections in a drain
  *   --keepalive-grace MS                how long a connection must be idle for that
+ *   --heartbeat MS                      how often the master wants a heartbeat (liveswap_heartbeat)
  *
  * The master passes the words of a worker from --slot to MORE in LIVESWAP_WORKER_VARIABLE instead, one word a
  * line; the command line is then PATH [ARG …]. So Go and Rust, which read the process's arguments without

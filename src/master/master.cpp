@@ -141,6 +141,7 @@ void Master::settle() {
   if (listeners_.staged() && !engine_.staging()) listeners_.unstage();
   look_at_app_listeners();
   health_rounds_.follow();
+  liveness_checks_.follow();
   watch_queues();
   service_.follow();
   const auto next = engine_.next_deadline();
@@ -281,7 +282,7 @@ void Master::carry_out(const rollout::Quit& command) {
 void Master::carry_out(const rollout::Note& note) {
   // The worker has no process yet (spawning.cpp): the note is kept until the process exists.
   if (note.kind == rollout::NoteKind::spawned && pool_.pid(note.worker) == 0) return unspawned_.keep(note);
-  if (note.kind == rollout::NoteKind::failed)
+  if (note.kind == rollout::NoteKind::failed || note.kind == rollout::NoteKind::hung)
     failures_.add({note.request, note.text, pool_.last_output(note.worker), note.slot, note.generation,
                    pool_.pid(note.worker), now()});
   follow_reload(note);

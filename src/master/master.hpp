@@ -13,6 +13,7 @@
 #include "master/app_listeners/listener_files.hpp"
 #include "master/control/open_requests.hpp"
 #include "master/health/health_rounds.hpp"
+#include "master/health/liveness_checks.hpp"
 #include "master/instance_lock.hpp"
 #include "master/preparation/preparation.hpp"
 #include "master/receipts/failures.hpp"
@@ -70,6 +71,7 @@ class Master {
   WorkerPool::Handlers pool_handlers();
   WorkerPool::Template pool_template(spawn::Request request) const;
   HealthRounds::Handlers health_handlers();
+  LivenessChecks::Handlers liveness_handlers();
   QueueWatch::Handlers queue_handlers();
   StatusReport::Sources status_sources();
 
@@ -230,6 +232,7 @@ class Master {
   Timer app_listeners_timer_;
   QueueWatch queue_watch_;
   HealthRounds health_rounds_;
+  LivenessChecks liveness_checks_;
   Notes notes_;
   StatusReport status_;
   ServiceManager service_;

@@ -281,6 +281,8 @@ void Master::use(const Options& options, const std::optional<spawn::Identity>& i
   listeners_.set_backlog(options_.backlog);
   pool_.set_limits(limit_of(options_.drain_limit), options_.term_grace);
   health_rounds_.renew(options_.health_interval);
+  if (liveness_checks_.use(liveness_plan(options_, tools_.worker))) engine_.forget_liveness();
+  liveness_checks_.follow();
 }
 
 WorkerPool::Profile Master::worker_profile() const {

@@ -40,6 +40,7 @@ rollout::Settings engine_settings(const Options& options) {
   settings.forks = options.forks;
   settings.zero_downtime = options.zero_downtime;
   settings.health = !options.health.empty();
+  settings.liveness_failures = options.liveness.empty() ? 0 : options.liveness_failures;
   settings.max_memory = options.max_memory;
   settings.max_draining = options.max_draining;
   settings.settle = options.settle;
@@ -60,6 +61,12 @@ std::vector<config::HealthProbe> probes_of(const Options& options) {
   for (const auto& text : options.health)
     if (auto probe = config::parse_health(text)) probes.push_back(std::move(*probe));
   return probes;
+}
+
+std::optional<WorkerCheck::Plan> liveness_plan(const Options& options, const spawn::Request& commands) {
+  const auto check = config::parse_liveness(options.liveness);
+  if (options.liveness.empty() || !check) return std::nullopt;
+  return WorkerCheck::Plan{*check, options.liveness_interval, options.liveness_limit, commands};
 }
 
 AppListeners::Rules app_listener_rules(const Options& options, const std::optional<spawn::Identity>& identity,
@@ -86,6 +93,7 @@ std::vector<std::string> worker_words(const Options& options) {
     add("--keepalive", options.keepalive == Keepalive::migrate ? "migrate" : "keep");
   if (options.keepalive_grace != standard.keepalive_grace)
     add("--keepalive-grace", std::to_string(options.keepalive_grace.count()));
+  if (options.liveness == "heartbeat") add("--heartbeat", std::to_string(options.liveness_interval.count()));
   return words;
 }
 

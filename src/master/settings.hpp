@@ -6,6 +6,7 @@
 #include "config/health.hpp"
 #include "liveswap.hpp"
 #include "master/app_listeners/app_listeners.hpp"
+#include "master/health/worker_check.hpp"
 #include "rollout/types.hpp"
 
 // Converts the options into the settings of the master's parts.
@@ -17,6 +18,9 @@ rollout::Settings engine_settings(const Options& options);
 rollout::Pace pace_of(const Options& options);
 
 std::vector<config::HealthProbe> probes_of(const Options& options);
+
+// nullopt: no liveness checks. `commands`: user, directory and environment of commands.
+std::optional<WorkerCheck::Plan> liveness_plan(const Options& options, const spawn::Request& commands);
 
 // `lends`: the master has listeners of its own, of --listen or of the service manager.
 AppListeners::Rules app_listener_rules(const Options& options, const std::optional<spawn::Identity>& identity,

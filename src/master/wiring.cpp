@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.hpp"
+#include "base/log.hpp"
 #include "master/master.hpp"
 #include "master/settings.hpp"
 
@@ -64,6 +65,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
                                             options_.health_limit, std::move(done));
           },
           health_handlers()),
+      liveness_checks_(loop, engine_, liveness_plan(options_, tools_.worker), liveness_handlers()),
       notes_(engine_, pool_, failures_, [this](const std::string& text) { notice(text); }),
       status_(status_sources()),
       service_(loop, options_.service, engine_, listeners_),
@@ -125,6 +127,10 @@ WorkerPool::Handlers Master::pool_handlers() {
         listener_files_.watch();
       },
       [this](WorkerId id, bool is_stopped) { perform(engine_.stopped(now(), id, is_stopped)); },
+      [this](WorkerId id, std::int32_t number, AppListeners::Taken what) {
+        liveness_checks_.taken(id, number, what);
+      },
+      [this](WorkerId id, Milliseconds next_within) { liveness_checks_.beat(id, next_within); },
   };
 }
 
@@ -148,6 +154,32 @@ HealthRounds::Handlers Master::health_handlers() {
         if (auto* receipt = receipts_.of_upgrade()) receipt->probes(found.made, found.failed);
         perform(engine_.probed(now(), found));
       },
+  };
+}
+
+LivenessChecks::Handlers Master::liveness_handlers() {
+  using rollout::WorkerId;
+  return {
+      [this](WorkerId id) { perform(engine_.answered(now(), id)); },
+      [this](WorkerId id, const std::string& why) {
+        perform(engine_.unanswered(now(), id, options_.liveness + ": " + why));
+      },
+      [this](WorkerId id, const std::string& why) {
+        log::seldom(
+            {"workers that cannot be asked"}, log::Level::warning,
+            "pid {}: cannot be asked whether it answers ({}): {}; `--liveness run` or `heartbeat` can",
+            pool_.pid(id), options_.liveness, why);
+        perform(engine_.cannot_be_asked(now(), id));
+      },
+      [this](WorkerId id, const std::string& listener) -> Result<WorkerCheck::Way> {
+        if (pool_.find(id).channel_version < LIVESWAP_CHANNEL_WITH_CHECKS)
+          return fail("its worker host is of an earlier version, until the next upgrade");
+        return app_listeners_.way_to(id, listener);
+      },
+      [this](WorkerId id, const WorkerCheck::Way& way, int connection, std::int32_t number) {
+        return app_listeners_.ask(id, way, connection, number);
+      },
+      [this](WorkerId id) { return pool_.pid(id); },
   };
 }
 

@@ -45,7 +45,7 @@ Commands Engine::adopt(Time now, const Facts& facts) {
     slots_[i].turn = facts.slots[i].turn;
   }
   for (const Worker& worker : facts.workers) {
-    workers_[worker.id] = worker;
+    resume_liveness(workers_[worker.id] = worker);
     slots_[worker.slot].workers.push_back(worker.id);
   }
   return done(now);

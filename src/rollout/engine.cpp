@@ -5,7 +5,11 @@
 namespace liveswap::rollout {
 
 Engine::Engine(const Settings& settings)
-    : settings_(settings), random_(settings.seed), forks_(settings.forks), slots_(settings.forks) {}
+    : settings_(settings),
+      random_(settings.seed),
+      forks_(settings.forks),
+      slots_(settings.forks),
+      replacements_(settings.replacement) {}
 
 void Engine::configure(const Settings& settings) {
   const auto seed = settings_.seed;
@@ -36,7 +40,8 @@ bool Engine::takes_connections(unsigned slot) const {
   const auto& ids = slots_[slot].workers;
   return std::any_of(ids.begin(), ids.end(), [&](WorkerId id) {
     const Worker& worker = workers_.at(id);
-    return worker.state == WorkerState::ready && !worker.staged && !worker.stopped_since;
+    return worker.state == WorkerState::ready && !worker.staged && !worker.stopped_since &&
+           !worker.liveness.is_hung && !(worker.liveness.has_answered && worker.liveness.silent_since);
   });
 }
 
@@ -138,6 +143,7 @@ std::optional<Time> Engine::next_deadline() const {
   }
   for (const Slot& slot : slots_) consider(slot.respawn_at);
   if (upgrade_) consider(upgrade_->deadline);
+  consider(replace_at_);
   if (admin_command_) consider(admin_command_->deadline);
   return next;
 }

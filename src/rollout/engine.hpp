@@ -4,6 +4,7 @@
 #include <random>
 #include <set>
 
+#include "rollout/replacement_limits.hpp"
 #include "rollout/types.hpp"
 
 namespace liveswap::rollout {
@@ -85,6 +86,14 @@ class Engine {
   Commands probed(Time now, const Probe& probe);
   Commands counted(Time now, const std::map<WorkerId, Served>& served);
 
+  // Results of liveness checks of single workers (liveness.cpp). `text`: why, for people. The last: the
+  // application accepts connections in a way that the worker host does not see, so nothing is known.
+  Commands answered(Time now, WorkerId worker);
+  Commands unanswered(Time now, WorkerId worker, const std::string& text);
+  Commands cannot_be_asked(Time now, WorkerId worker);
+  // Another check is used from now on, or none: what the former one has found does not count any more.
+  void forget_liveness();
+
   // Events of workers. An unknown worker is ignored. `deferred`: the application reports readiness itself.
   Commands entered(Time now, WorkerId worker, bool deferred);
   Commands deferred(Time now, WorkerId worker);
@@ -126,6 +135,8 @@ class Engine {
     std::optional<Time> settle_at;  // starting: counts as ready then
     std::optional<Time> proven_at;  // seen ready earlier; the end of the settle time
     DrainStep step = DrainStep::asked;
+    Liveness liveness;
+    WorkerId replaces = 0;              // of the hung worker whose successor this is
     std::optional<Time> stopped_since;  // by a signal; such a worker does nothing until it is continued
     Awaits awaits;
   };
@@ -163,6 +174,12 @@ class Engine {
   }
   // Health checks count now.
   bool judging() const;
+  // The worker shall answer liveness checks: it serves.
+  bool is_asked(const Worker& worker) const;
+  // Another worker of the same release has answered its check, so this one could.
+  bool can_be_asked(WorkerId worker) const;
+  // When the next hung worker is replaced that the limits hold back; nullopt: none is held back.
+  std::optional<Time> replace_at() const { return replace_at_; }
   // Why another request must wait, in words; nullopt: no need to wait.
   std::optional<std::string> under_way() const;
   // The same for an upgrade, which need not wait for slots that are removed while their workers drain.
@@ -279,6 +296,16 @@ class Engine {
   void tell_fate(PendingAnswer& pending, const Worker& worker, const Departure& departure);
   void record_departure(const Worker& worker, const Departure& departure);
 
+  // liveness.cpp: hung workers
+  bool counts_as_hung(Time now, const Liveness& liveness) const;
+  void hang(Time now, Worker& worker);
+  void resume_liveness(Worker& worker);
+  WorkerId hung_in(unsigned slot) const;
+  bool is_replacing() const;
+  void replace_hung(Time now);
+  bool replace(Time now, unsigned slot, WorkerId hung);
+  void end_replaced(Time now, const Worker& successor);
+
   // draining.cpp: draining workers block no upgrade
   unsigned most_draining() const;
   void limit_draining(Time now);
@@ -335,6 +362,9 @@ class Engine {
   std::vector<PendingAnswer> pending_answers_;
   std::vector<std::string> lost_files_;
   std::map<WorkerId, std::uint64_t> memory_;
+  ReplacementLimits replacements_;
+  std::optional<Time> replace_at_;
+  bool check_is_proven_ = false;  // some worker has answered a liveness check
   std::optional<AdminCommand> admin_command_;
   std::optional<Stopping> stopping_;
   bool quit_ = false;

@@ -29,8 +29,9 @@ void Engine::reconcile(Time now) {
   if (!stopping_) {
     fill_empty_slots(now);
     take_turns(now);
-    clear_way_back(now);
     advance_admin_command(now);
+    replace_hung(now);
+    clear_way_back(now);
     // A kill or a rollback may have ended a change of forks without closing its slots.
     if (!admin_command_ && slots_.size() > forks_ && !vanishing()) close_slots();
   }

@@ -252,6 +252,7 @@ void Engine::begin_stop(bool at_once, bool ok, const std::string& text) {
   if (!stopping_) stopping_ = Stopping{at_once, ok, text, {}};
   stopping_->at_once |= at_once;
   for (Slot& slot : slots_) slot.respawn_at.reset();
+  replace_at_.reset();
 }
 
 }  // namespace liveswap::rollout

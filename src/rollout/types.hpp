@@ -37,12 +37,25 @@ struct Pace {
 };
 
 // The inherited Pace is the default of upgrades.
+// How often hung workers are replaced (ReplacementLimits).
+struct ReplacementPace {
+  Time window{60'000};      // in which as many are replaced as there are slots
+  Time first_pause{5'000};  // in one slot, between the first replacement in a row and the second
+  Time longest_pause{60'000};
+  Time row_ends_after{300'000};  // without a replacement in the slot
+};
+
 struct Settings : Pace {
   unsigned forks = 2;
   bool zero_downtime = true;
   Amount max_draining{800, true};  // workers that may drain at once; at least `forks` are allowed
   bool health = false;             // probes are configured: commit only after a good one
-  std::uint64_t max_memory = 0;    // bytes of all workers together during an upgrade; 0: no limit
+  unsigned liveness_failures = 0;  // a worker hangs after so many unanswered checks in a row; 0: never
+  // A worker that has never answered may be one that cannot be asked. Its worker host finds that out within 2
+  // s (worker/takeover/adopted_connections.c), so a silence shorter than this does not count.
+  Time first_answer{3'000};
+  ReplacementPace replacement;
+  std::uint64_t max_memory = 0;  // bytes of all workers together during an upgrade; 0: no limit
 
   Time settle{100};
   Time ready_limit{30'000};
@@ -96,6 +109,15 @@ struct Probe {
   unsigned made = 0;
   unsigned failed = 0;
   std::string text;  // of the first failure
+};
+
+// What the liveness checks of a worker have found.
+struct Liveness {
+  bool has_answered = false;
+  unsigned unanswered = 0;           // in a row, up to the last
+  std::optional<Time> silent_since;  // when the first of these was reported
+  std::string text;                  // why the last was not answered, for people
+  bool is_hung = false;
 };
 
 // Requests that a worker has counted since its start (liveswap_served).
@@ -189,6 +211,9 @@ enum class NoteKind {  // one for each event of docs/reference/control-protocol.
   probation,
   leaving,    // decided: the replaced workers leave
   dropped,    // the new code leaves out a listener that the old code served
+  silent,     // the worker has left a liveness check unanswered, the first in a row
+  answering,  // it answers again
+  hung,       // it counts as hung
   stopped,    // the worker's process was stopped by a signal (SIGSTOP)
   continued,  // it runs again
 };

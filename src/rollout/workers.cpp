@@ -97,6 +97,7 @@ void Engine::become_ready(Time now, Worker& worker) {
   note(NoteKind::ready, worker, now);
   ask_memory();
   if (goal() && !worker.staged) drain_slot(now, worker.slot, worker.generation);
+  if (worker.replaces != 0) end_replaced(now, worker);
 }
 
 // Drains the workers that this generation replaces.
@@ -110,7 +111,8 @@ void Engine::drain_slot(Time now, unsigned slot, Generation generation) {
 
 // A worker that has not entered liveswap_main holds nothing and is killed.
 void Engine::drain_worker(Time now, Worker& worker) {
-  if (!worker.entered) force(now, worker, DrainStep::killed);
+  if (worker.liveness.is_hung) worker.why_forced = "hung";
+  if (!worker.entered || worker.liveness.is_hung) force(now, worker, DrainStep::killed);
   else if (worker.state == WorkerState::ready) drain(now, worker, drain_limit());
   else
     drain(now, worker, std::min(settings_.drain_limit.value_or(unproven_drain_limit), unproven_drain_limit));

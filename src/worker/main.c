@@ -19,6 +19,7 @@
 #include "pre_upgrade.h"
 #include "subreaper.h"
 #include "worker/api/drain.h"
+#include "worker/api/heartbeat.h"
 #include "worker/api/holds.h"
 #include "worker/api/identity.h"
 #include "worker/api/listeners.h"
@@ -52,6 +53,7 @@ static _Noreturn void refuse(const char* why) {
 static void set_up(const struct options* options) {
   identity_assume(options);
   frames_setup(options);
+  heartbeat_setup(options->heartbeat_ms);
   if (!holds_setup() || !drain_setup() || !inbox_setup() || !linger_setup() || !forked_child_setup() ||
       !control_thread_setup() || !control_thread_begin(options)) {
     channel_fail(LIVESWAP_STAGE_SPAWN, "cannot set up the worker: %s", strerror(errno));

@@ -41,7 +41,8 @@ auto members(const liveswap::Options& o) {
   return std::tuple(o.force_target, o.port, o.address, o.forks, o.zero_downtime, o.listen_mode, o.backlog,
                     o.entry, o.intercept, o.keepalive, o.keepalive_grace, o.await_listener, o.batch,
                     amount(o.surge), amount(o.max_draining), o.flip, amount(o.canary), o.bake, o.probation,
-                    o.max_memory, o.health_interval, o.health_limit, o.keep_releases, o.settle, o.ready_limit,
+                    o.max_memory, o.health_interval, o.health_limit, o.liveness, o.liveness_interval,
+                    o.liveness_limit, o.liveness_failures, o.keep_releases, o.settle, o.ready_limit,
                     o.listener_wait, o.drain_limit, o.term_grace, o.pre_upgrade_limit, o.check_limit,
                     o.backoff_min, o.backoff_max, o.backoff_reset, o.auth);
 }

@@ -44,6 +44,14 @@ TEST_CASE("a line an event") {
         "slot 0: worker 5 leaves out 127.0.0.1:80");
 }
 
+TEST_CASE("workers that do not answer") {
+  CHECK(line_of(R"({"event":"silent","slot":1,"pid":5,"text":"connect: no"})") ==
+        "slot 1: worker 5 does not answer: connect: no");
+  CHECK(line_of(R"({"event":"answering","slot":1,"pid":5})") == "slot 1: worker 5 answers again");
+  CHECK(line_of(R"({"event":"hung","slot":1,"pid":5,"text":"slot 1, stage run: it hangs"})") ==
+        "worker 5 hangs: slot 1, stage run: it hangs");
+}
+
 TEST_CASE("events that are not known, or no events, are passed over") {
   for (const char* event : {"", "[]", "{}", R"({"event":7})", R"({"event":"new","slot":"x"})"})
     CHECK(line_of(event).empty());

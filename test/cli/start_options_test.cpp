@@ -80,6 +80,14 @@ TEST_CASE("every option arrives") {
                              "10s",
                              "--health-limit",
                              "11s",
+                             "--liveness",
+                             "web=GET /up",
+                             "--liveness-interval",
+                             "15s",
+                             "--liveness-limit",
+                             "16s",
+                             "--liveness-failures",
+                             "17",
                              "--keep-releases",
                              "12",
                              "--check-limit",
@@ -150,6 +158,10 @@ TEST_CASE("every option arrives") {
   CHECK(o->health == std::vector<std::string>{"web=connect", "GET / 200"});
   CHECK(o->health_interval == 10s);
   CHECK(o->health_limit == 11s);
+  CHECK(o->liveness == "web=GET /up");
+  CHECK(o->liveness_interval == 15s);
+  CHECK(o->liveness_limit == 16s);
+  CHECK(o->liveness_failures == 17);
   CHECK(o->keep_releases == 12);
   CHECK(o->check_limit == 13s);
   CHECK_FALSE(o->flip);

@@ -59,6 +59,10 @@ const std::map<std::string, Row> rows{
     {"health", {"GET /a", "[GET /a, GET /b]", at_once}},
     {"health-interval", {"1s", "2s", at_once}},
     {"health-limit", {"1s", "2s", at_once}},
+    {"liveness", {"none", "run /bin/true", at_once}},
+    {"liveness-interval", {"5s", "6s", at_once}},
+    {"liveness-limit", {"1s", "2s", at_once}},
+    {"liveness-failures", {"3", "4", at_once}},
     {"keep-releases", {"3", "4", at_once}},
     {"settle", {"0ms", "1ms", at_once}},
     {"ready-limit", {"1s", "1001ms", at_once}},
@@ -149,6 +153,19 @@ TEST_CASE("values that mean the same are no change, in whatever order and form")
   CHECK(same("environment: {A: x, B: y}", "environment: {B: y, A: x}"));
   CHECK(same("log-file: ./log", "log-file: /srv/log"));
   CHECK(same("forks: 2", ""));
+}
+
+TEST_CASE("workers know at their start how often to give heartbeats; other checks are the master's alone") {
+  const auto plan = [](const char* one, const char* other) {
+    return plan_reload(options_of(one), options_of(other));
+  };
+  CHECK(plan("", "liveness: heartbeat").text(generation) == "liveness (none → heartbeat)");
+  CHECK(plan("liveness: heartbeat", "liveness: run /bin/true").has(generation));
+  const auto faster = plan("liveness: heartbeat", "liveness: heartbeat\nliveness-interval: 2s");
+  CHECK(faster.text(generation) == "liveness-interval (5s → 2s)");
+  CHECK_FALSE(plan("liveness: heartbeat", "liveness: heartbeat\nliveness-limit: 2s").has(generation));
+  CHECK_FALSE(
+      plan("liveness: run /bin/true", "liveness: run /bin/false\nliveness-interval: 2s").has(generation));
 }
 
 TEST_CASE("the log moves between files, but not from or to standard error") {

@@ -87,6 +87,8 @@ TEST_CASE("canary, bake, probation, memory, releases") {
   CHECK_ERROR(o.probation = -1ms, "probation: found -1ms, expected 0ms to 2073600000ms");
   CHECK_ERROR(o.check_limit = 0ms, "check-limit: found 0ms, expected 1ms to 2073600000ms");
   CHECK_ERROR(o.health_interval = 0ms, "health-interval: found 0ms, expected 1ms to 2073600000ms");
+  CHECK_ERROR(o.liveness_interval = 0ms, "liveness-interval: found 0ms, expected 1ms to 2073600000ms");
+  CHECK_ERROR(o.liveness_limit = 0ms, "liveness-limit: found 0ms, expected 1ms to 2073600000ms");
   CHECK_ERROR(o.health_limit = 0ms, "health-limit: found 0ms, expected 1ms to 2073600000ms");
   CHECK_ERROR(o.keep_releases = 0, "keep-releases: found 0, expected a number from 1 to 1000");
   CHECK_ERROR(o.keep_releases = 1001, "keep-releases: found 1001, expected a number from 1 to 1000");
@@ -104,6 +106,20 @@ TEST_CASE("workers that drain: not fewer than one upgrade leaves behind") {
   CHECK_ERROR((o.max_draining = {2, false}, o.forks = 3), "max-draining: found 2, " + why);
   CHECK_ERROR((o.max_draining = {0, false}, o.forks = 0), "max-draining: found 0, " + why);
   CHECK_ERROR((o.max_draining = {1001, true}), "max-draining: found 1001%, expected at most 1024 or 1000%");
+}
+
+TEST_CASE("liveness checks") {
+  CHECK_GOOD((o.listen = {{"web", "127.0.0.1:80"}}, o.liveness = "web=GET /up 204"));
+  CHECK_GOOD(o.liveness = "heartbeat");
+  CHECK_GOOD(o.liveness = "run /bin/true");
+  CHECK_ERROR(o.liveness = "connect",
+              "liveness: found \"connect\", but there is no listener to probe (--listen)");
+  CHECK_ERROR((o.listen = {{"web", "127.0.0.1:80"}}, o.liveness = "api=connect"),
+              "liveness: found the listener \"api\", expected one of web");
+  CHECK_ERROR(o.liveness = "heartbeats",
+              "liveness: found \"heartbeats\", expected [NAME=]connect, [NAME=]GET /path [STATUS] or run "
+              "/path/to/command, or heartbeat");
+  CHECK_ERROR(o.liveness_failures = 0, "liveness-failures: found 0, expected a number from 1 to 1000");
 }
 
 TEST_CASE("health probes") {

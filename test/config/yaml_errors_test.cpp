@@ -52,25 +52,27 @@ TEST_CASE("unknown keys and the nearest right one") {
 }
 
 TEST_CASE("values of the wrong type") {
-  for (const char* key : {"target",        "port",
-                          "address",       "forks",
-                          "head",          "pre-upgrade",
-                          "zero-downtime", "listen-mode",
-                          "backlog",       "batch",
-                          "canary",        "bake",
-                          "probation",     "max-memory",
-                          "flip",          "check-limit",
-                          "keep-releases", "health-interval",
-                          "health-limit",  "surge",
-                          "max-draining",  "settle",
-                          "ready-limit",   "drain-limit",
-                          "term-grace",    "pre-upgrade-limit",
-                          "backoff-min",   "backoff-max",
-                          "backoff-reset", "working-directory",
-                          "user",          "group",
-                          "auth",          "state-dir",
-                          "runtime-dir",   "log-file",
-                          "listener-wait", "await-listener"}) {
+  for (const char* key : {"target",         "port",
+                          "address",        "forks",
+                          "head",           "pre-upgrade",
+                          "zero-downtime",  "listen-mode",
+                          "backlog",        "batch",
+                          "canary",         "bake",
+                          "probation",      "max-memory",
+                          "flip",           "check-limit",
+                          "keep-releases",  "health-interval",
+                          "health-limit",   "surge",
+                          "max-draining",   "settle",
+                          "ready-limit",    "drain-limit",
+                          "term-grace",     "pre-upgrade-limit",
+                          "backoff-min",    "backoff-max",
+                          "backoff-reset",  "working-directory",
+                          "user",           "group",
+                          "auth",           "state-dir",
+                          "runtime-dir",    "log-file",
+                          "listener-wait",  "await-listener",
+                          "liveness",       "liveness-interval",
+                          "liveness-limit", "liveness-failures"}) {
     const std::string name = key;
     const std::string column = std::to_string(name.size() + 3);
     CHECK(errors_of(name + ": [1]") ==

@@ -47,6 +47,12 @@ TEST_CASE("numbers, words and durations") {
   CHECK(load("max-memory: 2G").max_memory == 2ULL << 30);
   CHECK(load("health-interval: 3s").health_interval == 3s);
   CHECK(load("health-limit: 4s").health_limit == 4s);
+  CHECK(load("liveness: GET /up 204").liveness == "GET /up 204");
+  CHECK(load("liveness: heartbeat").liveness == "heartbeat");
+  CHECK(load("liveness: none").liveness == "");
+  CHECK(load("liveness-interval: 3s").liveness_interval == 3s);
+  CHECK(load("liveness-limit: 4s").liveness_limit == 4s);
+  CHECK(load("liveness-failures: 5").liveness_failures == 5);
   CHECK(load("keep-releases: 3").keep_releases == 3);
   CHECK(load("check-limit: 5s").check_limit == 5s);
   CHECK(load("health: connect").health == std::vector<std::string>{"connect"});

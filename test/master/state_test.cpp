@@ -31,6 +31,10 @@ state::MasterState sample() {
   one.options.listen = {{"web", "127.0.0.1:8080"}};
   one.options.listen_mode = ListenMode::shared;
   one.options.drain_limit = Milliseconds{-1};
+  one.options.liveness = "GET /up";
+  one.options.liveness_interval = Milliseconds{3'001};
+  one.options.liveness_limit = Milliseconds{3'002};
+  one.options.liveness_failures = 303;
   one.options.service = true;
   one.control = {"token", {21}, {22}, {23}, {{{24}, true, "{\"cmd\"", true}}};
   auto& lent = one.listeners.endpoints.emplace_back();
@@ -65,6 +69,7 @@ state::MasterState sample() {
   worker.state = rollout::WorkerState::draining;
   worker.deadline = rollout::Time{99};
   worker.stopped_since = rollout::Time{98};
+  worker.liveness.has_answered = true;
   one.engine.workers = {worker};
   state::WorkerState process;
   process.id = 7;
@@ -161,6 +166,11 @@ TEST_CASE("state: what was written is read") {
   CHECK(read->options.service);
   CHECK(read->listeners.kept == systemd::StoredSockets{{"web#0", UINT64_MAX}});
   CHECK(read->engine.workers.at(0).stopped_since == rollout::Time{98});
+  CHECK(read->engine.workers.at(0).liveness.has_answered);
+  CHECK(read->options.liveness == "GET /up");
+  CHECK(read->options.liveness_interval == Milliseconds{3'001});
+  CHECK(read->options.liveness_limit == Milliseconds{3'002});
+  CHECK(read->options.liveness_failures == 303);
   CHECK(read->engine.slots.at(0).respawn_at == rollout::Time{77});
   CHECK(read->app_listeners.workers.at(0).cookies.at(0).first == UINT64_MAX);
   CHECK(read->control.clients.at(0).received == "{\"cmd\"");
@@ -171,7 +181,7 @@ TEST_CASE("state: what was written is read") {
 // in master/state/options_state.hpp.
 TEST_CASE("state: every option is in the state") {
 #if defined(__x86_64__) && defined(__GLIBCXX__)
-  CHECK(sizeof(Options) == 936);
+  CHECK(sizeof(Options) == 984);
 #endif
 }
 

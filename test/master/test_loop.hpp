@@ -4,6 +4,9 @@
 #include <poll.h>
 #include <uv.h>
 
+#include <chrono>
+#include <thread>
+
 namespace liveswap::test {
 
 // A loop that the test runs. Its handles must be closed before its destruction.
@@ -26,6 +29,9 @@ class TestLoop {
     }
     return condition();
   }
+  void once() { uv_run(&loop_, UV_RUN_NOWAIT); }
+  // As if the process had not run for a while: what has happened meanwhile waits for the loop.
+  static void stall(std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }
   // Whether a timer is active.
   bool has_timer() { return uv_backend_timeout(&loop_) >= 0 && uv_loop_alive(&loop_) != 0; }
 

@@ -92,6 +92,23 @@ TEST_CASE("adopt: a draining worker goes on draining, and is ended by force at i
   CHECK(revoked);
 }
 
+TEST_CASE("adopt: liveness checks begin anew; that workers can answer is known") {
+  auto with = settings(2);
+  with.liveness_failures = 2;
+  Script script = Script::booted(with);
+  script.answered(1);
+  script.unanswered(1);
+  script.answered(2);
+  script.unanswered(2);
+  Engine fresh(with);
+  CHECK(adopt(fresh, script).empty());
+  CHECK(fresh.unserved_slots().empty());
+  fresh.unanswered(soon, 1, "no answer");
+  CHECK_FALSE(fresh.workers().at(1).liveness.is_hung);
+  fresh.unanswered(soon, 1, "no answer");
+  CHECK(fresh.workers().at(1).liveness.is_hung);
+}
+
 TEST_CASE("adopt: what is under way keeps the engine from being at rest") {
   Script script(settings(1));
   CHECK(script.engine().unrest() == "the master is still starting");

@@ -29,6 +29,16 @@ Pace draw_pace(Dice& dice, bool some_surge) {
   return pace;
 }
 
+void draw_liveness(Settings& settings, Dice& dice) {
+  settings.liveness_failures = static_cast<unsigned>(dice.between(1, 3));
+  settings.first_answer = span(dice, 0, 30);
+  ReplacementPace& pace = settings.replacement;
+  pace.window = span(dice, 20, 200);
+  pace.first_pause = span(dice, 5, 50);
+  pace.longest_pause = pace.first_pause + span(dice, 0, 100);
+  pace.row_ends_after = pace.longest_pause + span(dice, 0, 100);
+}
+
 // All times are short and similar: the closer events are, the more of them coincide.
 Settings draw_settings(Dice& dice, bool peaceful) {
   Settings settings;
@@ -53,6 +63,7 @@ Settings draw_settings(Dice& dice, bool peaceful) {
   settings.backoff_min = span(dice, 1, 20);
   settings.backoff_max = settings.backoff_min + span(dice, 0, 150);
   settings.backoff_reset = span(dice, 20, 200);
+  if (dice.chance(50)) draw_liveness(settings, dice);
   settings.seed = static_cast<std::uint32_t>(dice.roll());
   return settings;
 }
@@ -92,6 +103,7 @@ Plan draw_plan(Dice& dice) {
   plan.probe_fails = now_and_then(dice, static_cast<unsigned>(dice.between(10, 80)));
   plan.counts_badly = now_and_then(dice, 10);
   plan.spoiled = now_and_then(dice, static_cast<unsigned>(dice.between(20, 100)));
+  plan.hanging = dice.chance(30) ? 0 : static_cast<unsigned>(dice.between(10, 80));
   plan.stubborn = dice.chance(50) ? 0 : 40;
   Time at{0};
   for (long left = dice.between(0, 7); left > 0; --left) {
@@ -142,6 +154,12 @@ void be_stubborn(Nature& nature, Dice& dice, const Settings& settings) {
   if (dice.chance(50)) nature.leaves_after_term.reset();
 }
 
+void draw_hang(Nature& nature, Dice& dice) {
+  nature.can_be_asked = !dice.chance(5);
+  nature.hangs_after = span(dice, 0, dice.chance(30) ? 20 : 300);
+  if (dice.chance(30)) nature.hangs_for = span(dice, 1, 100);
+}
+
 }  // namespace
 
 Nature draw_nature(Dice& dice, const Plan& plan, Character character) {
@@ -162,6 +180,7 @@ Nature draw_nature(Dice& dice, const Plan& plan, Character character) {
       break;
   }
   if (dice.chance(plan.stubborn)) be_stubborn(nature, dice, plan.settings);
+  if (dice.chance(plan.hanging)) draw_hang(nature, dice);
   if (character == Character::mortal && dice.chance(40)) nature.dies_after = span(dice, 0, 300);
   if (character == Character::mortal && dice.chance(15)) nature.returns_after = span(dice, 0, 200);
   if (character == Character::hopeless || (character == Character::fickle && dice.chance(40)))

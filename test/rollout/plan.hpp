@@ -23,6 +23,10 @@ struct Nature {
   bool leaves_cleanly = true;
   std::optional<Time> leaves_after_term{Time{0}};
   Time leaves_after_kill{0};
+  // Liveness checks:
+  bool can_be_asked = true;
+  std::optional<Time> hangs_after;  // readiness
+  std::optional<Time> hangs_for;    // its beginning to hang
 };
 
 // The behaviour that the workers of a release have in common.
@@ -58,6 +62,7 @@ struct Plan {
   unsigned counts_badly = 0;
   unsigned spoiled = 0;   // workers of the committed release that cannot start any more
   unsigned stubborn = 0;  // workers that do not exit when they are told to
+  unsigned hanging = 0;   // workers that hang when they have served for a while
 };
 
 Plan draw_plan(Dice& dice);

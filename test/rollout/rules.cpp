@@ -24,6 +24,7 @@ void Rules::judge(Time now, Cause cause, const Commands& commands) {
     queued_ = 0;
   }
   for (const Command& command : commands) std::visit([&](const auto& one) { order(one); }, command);
+  demand(just_hung_ == 0, "a worker that hangs is told");
   judge_books();
   wish_.reset();
   request_ = 0;
@@ -79,6 +80,7 @@ void Rules::judge_worker(const Known& known, const Engine::Worker& worker) const
   if (known.told) return;
   demand(!known.returned, "who has returned is sent away");
   demand(known.staged == worker.staged, "who is apart is known");
+  demand(known.hung == worker.liveness.is_hung, "the engine knows the workers that hang");
   demand(known.ready == (worker.state == WorkerState::ready), "who becomes ready is noted");
   if (worker.state == WorkerState::starting)
     demand((cause_ != Cause::tick || now_ < known.spawned + settings_.ready_limit),
@@ -169,7 +171,8 @@ void Rules::judge_rest() const {
   demand(workers_.size() == engine_.fork_count(), "at rest there are as many workers as slots");
   std::set<unsigned> slots;
   for (const auto& [id, worker] : engine_.workers()) {
-    demand(worker.state == WorkerState::ready && !worker.staged, "at rest everybody serves");
+    demand(worker.state == WorkerState::ready && !worker.staged && !worker.liveness.is_hung,
+           "at rest everybody serves");
     demand(worker.generation == engine_.generation() && worker.release == engine_.release(),
            "at rest every slot serves the committed release");
     slots.insert(worker.slot);

@@ -5,6 +5,8 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "plan.hpp"
 #include "rollout/engine.hpp"
@@ -27,6 +29,7 @@ enum class Cause {
   probed,
   counted,
   worker,
+  liveness,
   tick
 };
 
@@ -52,6 +55,10 @@ class Rules {
   void said_ready(WorkerId worker);
   void returned(WorkerId worker);
   void exited(WorkerId worker);
+  void answered(WorkerId worker);
+  void unanswered(Time now, WorkerId worker);
+  void cannot_be_asked(WorkerId worker);
+  void reexecuted();
 
   // Call this after the engine got the event, with what the engine ordered.
   void judge(Time now, Cause cause, const Commands& commands);
@@ -79,6 +86,12 @@ class Rules {
     Time asked{0};                  // when told to drain
     bool held_up = false;           // has delayed a rollback or revert at some time
     RequestId told_in = 0;          // the upgrade that ran when it was told
+    // Liveness checks:
+    bool answered = false;
+    unsigned unanswered = 0;  // in a row
+    Time silent_since{0};     // with unanswered > 0
+    bool hung = false;
+    bool replaces = false;  // is the successor of a hung worker
   };
   struct Open {
     Kind kind;
@@ -126,6 +139,14 @@ class Rules {
   void judge_neighbours(const Spawn& spawn) const;
   void judge_successor(const Spawn& spawn) const;
   bool one_more_fits() const;
+
+  // rules_liveness.cpp: rules for hung workers
+  bool is_asked(WorkerId id) const;
+  bool replaces_hung(const Spawn& spawn) const;
+  void judge_replacement(unsigned slot);
+  void judge_old_first(const Known& hung);
+  void judge_liveness(const Note& note);
+
   void step(WorkerId id, DrainStep step, std::optional<Time> next);
   bool force_allowed() const;
   bool drained_longest(WorkerId id) const;
@@ -189,7 +210,10 @@ class Rules {
   RequestId unprepared_ = 0;  // the request of an upgrade that ended before the roll
   Generation failed_ = 0;     // the newest generation that was reverted
   WorkerId last_worker_ = 0;
-  std::set<RequestId> succeeded_;  // requests of successful upgrades
+  bool check_proven_ = false;                        // some worker has answered a liveness check
+  WorkerId just_hung_ = 0;                           // the worker that hangs since this event
+  std::vector<std::pair<Time, unsigned>> replaced_;  // hung workers: when, in which slot
+  std::set<RequestId> succeeded_;                    // requests of successful upgrades
   bool preparing_ = false;
   bool measuring_ = false;
   bool booted_ = false;

@@ -29,6 +29,8 @@ void Rules::order(const Spawn& spawn) {
          "only the release that is rolled out and the committed one are spawned");
   demand(!course_ || !course_->flip || course_->flipped, "nobody is spawned while it flips");
   judge_neighbours(spawn);
+  const bool replaces = replaces_hung(spawn);
+  if (replaces) judge_replacement(spawn.slot);
   if (successor && booted_) judge_successor(spawn);
   const bool flips =
       successor && booted_ && course_->pace().flip && settings_.zero_downtime && !course_->flip;
@@ -38,6 +40,7 @@ void Rules::order(const Spawn& spawn) {
   worker.generation = spawn.generation;
   worker.spawned = now_;
   worker.staged = spawn.staged;
+  worker.replaces = replaces;
   workers_.emplace(spawn.worker, worker);
 }
 
@@ -45,7 +48,8 @@ void Rules::judge_neighbours(const Spawn& spawn) const {
   for (const auto& [id, worker] : workers_) {
     if (worker.slot != spawn.slot) continue;
     demand(surge() > 0, "without surge the old worker of a slot has gone before the next one starts");
-    if (worker.told) continue;
+    if (worker.told || (worker.hung && worker.generation == spawn.generation && settings_.zero_downtime))
+      continue;
     demand(worker.generation != spawn.generation, "a slot has one worker of a generation");
     const bool waits = worker.staged || !worker.ready;
     demand(!booted_ || spawn.generation != generation_ || worker.generation <= failed_ || waits,
@@ -133,6 +137,7 @@ void Rules::order(const Drain& drain) {
   const Known& worker = known(drain.worker);
   demand(!worker.told, "a worker is told to drain once");
   demand(worker.entered.has_value(), "who has not entered holds nothing that could drain");
+  demand(!worker.hung || worker.returned, "a hung worker cannot drain");
   if (worker.ready && !worker.returned)
     demand(drain.limit == settings_.drain_limit || (way_back() && surge() == 0 && drain.limit <= Time{200}),
            "a proven worker has the drain limit");
@@ -157,8 +162,9 @@ void Rules::order(const Signal& signal) {
   demand(!worker.told || worker.step != DrainStep::killed, "nobody is killed twice");
   const bool due = worker.told && worker.next_step == now_;
   if (signal.kill) {
-    demand((due && worker.step == DrainStep::termed) || (!worker.told && !worker.entered),
-           "SIGKILL is for those who ignore SIGTERM and those who have not entered");
+    demand((due && worker.step == DrainStep::termed) || (!worker.told && (!worker.entered || worker.hung)),
+           "SIGKILL is for those who ignore SIGTERM, have not entered, or hang");
+    if (!worker.told && worker.hung) judge_old_first(worker);
     step(signal.worker, DrainStep::killed, std::nullopt);
     return;
   }

@@ -65,6 +65,9 @@ void Rules::order(const Note& note) {
       begin_trial();
       return;
     case NoteKind::reverting: begin_revert(note); return;
+    case NoteKind::silent:
+    case NoteKind::answering:
+    case NoteKind::hung: judge_liveness(note); return;
     case NoteKind::queued:
       demand(queued_ == 0 && note.request == request_ && wish_ == Kind::upgrade, "one waits at the most");
       queued_ = note.request;

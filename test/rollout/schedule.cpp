@@ -10,11 +10,16 @@ namespace {
 
 // The longest time that any request may take: each slot as slow as possible, one after the other, forward and
 // back. Workers without a drain limit exit by themselves within 300. One upgrade may wait for another. Bake
-// and probation end with a good probe or two bad ones.
+// and probation end with a good probe or two bad ones. Hung workers are replaced one after the other, and not
+// too often.
 Time patience(const Settings& s) {
   const Time slot = s.ready_limit + std::max(Time{300}, s.drain_limit.value_or(Time{300})) + 4 * s.term_grace;
   const Time trial = Time{60} + (s.health ? Time{400} : Time{0});
-  return 2 * (s.prepare_limit + 2 * trial + s.unsteer + 2 * s.backoff_max + 4 * 8 * slot);
+  const Time hung = s.liveness_failures == 0
+                        ? Time{0}
+                        : s.first_answer + s.replacement.window + s.replacement.longest_pause +
+                              8 * (s.ready_limit + Time{50});
+  return 2 * (hung + s.prepare_limit + 2 * trial + s.unsteer + 2 * s.backoff_max + 4 * 8 * slot);
 }
 
 // Runs until `over`, or until no event is left. Throws if that takes longer than `limit`.

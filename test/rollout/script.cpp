@@ -97,6 +97,11 @@ std::string Script::measured(const std::map<WorkerId, std::uint64_t>& bytes) {
 std::string Script::probed(bool good) {
   return say(engine_.probed(now_, good ? Probe{1, 0, ""} : Probe{2, 1, "GET / gave 500, expected 200"}));
 }
+std::string Script::answered(WorkerId worker) { return say(engine_.answered(now_, worker)); }
+std::string Script::unanswered(WorkerId worker) {
+  return say(engine_.unanswered(now_, worker, "no answer within 1000 ms"));
+}
+std::string Script::cannot_be_asked(WorkerId worker) { return say(engine_.cannot_be_asked(now_, worker)); }
 std::string Script::counted(const std::map<WorkerId, Served>& served) {
   return say(engine_.counted(now_, served));
 }

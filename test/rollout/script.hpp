@@ -49,6 +49,10 @@ class Script {
   std::string flip_failed(const std::string& text);
   std::string measured(const std::map<WorkerId, std::uint64_t>& bytes);
   std::string probed(bool good);
+  std::string answered(WorkerId worker);    // a liveness check
+  std::string unanswered(WorkerId worker);  // a liveness check
+  std::string cannot_be_asked(WorkerId worker);
+  void forget_liveness() { engine_.forget_liveness(); }
   std::string counted(const std::map<WorkerId, Served>& served);
 
   std::string entered(WorkerId worker);

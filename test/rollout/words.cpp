@@ -35,6 +35,9 @@ std::string in_words(NoteKind kind) {
     case NoteKind::probation: return "probation";
     case NoteKind::leaving: return "leaving";
     case NoteKind::dropped: return "dropped";
+    case NoteKind::silent: return "silent";
+    case NoteKind::answering: return "answering";
+    case NoteKind::hung: return "hung";
     case NoteKind::stopped: return "stopped";
     case NoteKind::continued: return "continued";
   }

@@ -56,6 +56,8 @@ void World::reexecute() {
   Engine fresh(plan_.settings);
   const Commands commands = fresh.adopt(now_, engine_.facts());
   engine_ = std::move(fresh);
+  rules_.reexecuted();
+  ask_anew();
   if (!commands.empty()) throw Violation("a re-execution orders nothing");
 }
 

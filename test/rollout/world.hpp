@@ -44,7 +44,10 @@ class World {
   };
   struct Process {
     Nature nature;
-    std::uint64_t size;
+    std::uint64_t size = 0;
+    std::optional<Time> hangs_from;  // known when the worker is ready
+    bool answered = false;
+    bool silent = false;
   };
   struct Event {
     Time at;
@@ -73,12 +76,18 @@ class World {
   void obey(const Booted&) {}
   void obey(const Answer&) {}
   void obey(const Quit&) {}
-  void obey(const Note&) {}
+  void obey(const Note& note);
 
   void enter(WorkerId worker);
   void defer(WorkerId worker);
   void say_ready(WorkerId worker);
   void give_up(WorkerId worker);
+  void ask(WorkerId worker);
+  void ask_later(WorkerId worker, Time span);
+  void ask_anew();
+  bool hangs(const Process& process) const;
+  void report_answer(WorkerId worker, Process& process);
+  void report_silence(WorkerId worker, Process& process);
   void exit(WorkerId worker, bool clean);
   void haunt(WorkerId worker);
   void exit_later(WorkerId worker, const std::optional<Time>& span, bool clean);
@@ -105,6 +114,8 @@ class World {
   std::map<std::string, Nurture> releases_;
   unsigned preparation_ = 0;  // the number of the current preparation; a cancelled one has a lower number
   bool flips_ = false;
+  bool answered_ = false;   // some worker has answered a liveness check
+  unsigned execution_ = 0;  // of the master: its checks end with it
   bool watched_ = false;
   unsigned release_count_ = 0;
   unsigned requests_ahead_ = 0;

@@ -14,7 +14,7 @@ void World::obey(const Spawn& spawn) {
   const bool spoiled = spawn.generation == engine_.generation() && dice_.chance(plan_.spoiled);
   const Character character = spoiled ? Character::hopeless : from.character;
   const Nature nature = draw_nature(dice_, plan_, calm_ ? Character::sound : character);
-  processes_.emplace(id, Process{nature, from.size});
+  processes_.emplace(id, Process{nature, from.size, {}, false, false});
   if (!nature.can_be_spawned) {
     later(Time{0}, [this, id] { exit(id, false); });
     return;
@@ -83,6 +83,9 @@ void World::haunt(WorkerId id) {
   tell(Cause::worker, "deferred, too late", id, [&] { return engine_.deferred(now_, id); });
   tell(Cause::worker, "ready, too late", id, [&] { return engine_.ready(now_, id); });
   tell(Cause::worker, "returned, too late", id, [&] { return engine_.returned(now_, id, "late"); });
+  tell(Cause::liveness, "answered, too late", id, [&] { return engine_.answered(now_, id); });
+  tell(Cause::liveness, "unanswered, too late", id, [&] { return engine_.unanswered(now_, id, "late"); });
+  tell(Cause::liveness, "unaskable, too late", id, [&] { return engine_.cannot_be_asked(now_, id); });
   if (!flips_) tell(Cause::worker, "flipped, too late", 0, [&] { return engine_.flipped(now_); });
   tell(Cause::worker, "committed, too late", 0, [&] { return engine_.committed(now_); });
   tell(Cause::worker, "commit failed, too late", 0, [&] { return engine_.commit_failed(now_, "late"); });

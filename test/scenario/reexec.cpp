@@ -321,6 +321,17 @@ TEST_CASE_FIXTURE(Scenario, "worker hosts of an earlier version are adopted") {
   load.stop().check_nothing_lost();
 }
 
+TEST_CASE_FIXTURE(Scenario, "worker hosts of an earlier version are not asked whether they answer") {
+  Instance app(*this, fixture("version_v1"),
+               options + Words{"--worker-host", worker_host_of_channel(*this, "0"), "--liveness", "connect",
+                               "--liveness-interval", "50ms", "--liveness-limit", "50ms"});
+  const auto before = app.workers();
+  REQUIRE(app.master().says("its worker host is of an earlier version"));
+  CHECK_FALSE(contains(app.master().err(), "does not answer"));
+  CHECK(app.workers() == before);
+  CHECK(app.serves(fixture("version_v1")));
+}
+
 TEST_CASE_FIXTURE(Scenario, "worker hosts of a later version are refused") {
   Instance app(*this, fixture("version_v1"),
                options + Words{"--worker-host", worker_host_of_channel(*this, "1000")});

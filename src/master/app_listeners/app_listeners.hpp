@@ -37,6 +37,13 @@ namespace liveswap::master {
 //   dropped    closed; a Unix socket's file is removed
 class AppListeners {
  public:
+  // What has become of a connection by which a worker is asked (ask()).
+  enum class Taken {
+    accepted,  // accept() has returned it to the application
+    unseen,    // the application accepts in a way that its worker host does not see
+    not_held,  // the worker does not have the listener
+    no_room,   // the worker had no free descriptor for it
+  };
   struct Rules {
     bool per_slot = true;
     int backlog = 0;
@@ -108,6 +115,18 @@ class AppListeners {
   void keep_options(const std::set<rollout::Generation>& live);
   // Listener → what cannot be undone, for people.
   const std::map<std::string, std::string>& stuck_options() const { return stuck_options_; }
+
+  // The socket by which this worker alone accepts from the lent listener of that name (empty: the first). An
+  // error: the worker does not wait for stream connections on it.
+  struct Way {
+    std::uint64_t cookie = 0;
+    int family = 0;
+    std::string address;
+  };
+  Result<Way> way_to(rollout::WorkerId worker, const std::string& listener) const;
+  // Has the worker accept this connection by that socket. The worker host answers TAKEN or REFUSED with
+  // `number`, which is negative. False: the worker has too much unread.
+  bool ask(rollout::WorkerId worker, const Way& way, int connection, std::int32_t number);
 
   // Whether handed-off connections wait for a worker.
   bool holds_connections() const { return !handed_off_.empty(); }

@@ -180,6 +180,28 @@ bool AppListeners::adopt(const HandedOff& one, bool also_by_giver) {
   return true;
 }
 
+Result<AppListeners::Way> AppListeners::way_to(rollout::WorkerId id, const std::string& listener) const {
+  const auto none = fail("it does not wait for connections on the listener");
+  const auto worker = workers_.find(id);
+  if (worker == workers_.end()) return none;
+  for (const Endpoint* endpoint : listeners_.lent()) {
+    if (!listener.empty() && endpoint->name() != listener) continue;
+    const int fd = endpoint->socket(worker->second.set, worker->second.place.slot);
+    if (fd < 0 || socket_option(fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM ||
+        worker->second.given_up.contains(endpoint))
+      return none;
+    return Way{cookie_of(fd), socket_option(fd, SOL_SOCKET, SO_DOMAIN), endpoint->address()};
+  }
+  return none;
+}
+
+bool AppListeners::ask(rollout::WorkerId worker, const Way& way, int connection, std::int32_t number) {
+  Extras extras;
+  extras.text = std::string_view(reinterpret_cast<const char*>(&way.cookie), sizeof way.cookie);
+  extras.descriptor = connection;
+  return send_(worker, LIVESWAP_ADOPT, number, extras);
+}
+
 void AppListeners::place_handed_off(rollout::Time now) {
   std::size_t late = 0;
   std::erase_if(handed_off_, [&](HandedOff& one) {

@@ -55,6 +55,18 @@ ProbeConnection::ProbeConnection(uv_loop_t& loop, const config::HealthProbe& pro
   });
 }
 
+ProbeConnection::ProbeConnection(uv_loop_t& loop, const config::HealthProbe& probe, UniqueFd connection,
+                                 const std::string& address, Done done)
+    : Probe(std::move(done)),
+      loop_(loop),
+      probe_(probe),
+      request_(request_for(probe, address)),
+      fd_(std::move(connection)),
+      begin_(loop),
+      limit_(loop) {
+  begin_.start(Milliseconds(0), [this] { watch(); });
+}
+
 void ProbeConnection::connect() {
   poll_.reset();
   fd_ = UniqueFd::adopt(::socket(where_.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -63,6 +75,10 @@ void ProbeConnection::connect() {
     if (errno == EAGAIN) return begin_.start(retry, [this] { connect(); });
     return finish(fmt::format("cannot connect: {}", error_text(errno)));
   }
+  watch();
+}
+
+void ProbeConnection::watch() {
   poll_.emplace(loop_, fd_.get());
   if (!poll_->usable()) return finish("cannot watch a socket");
   poll_->start(UV_WRITABLE, [this](int) { on_event(); });

@@ -16,9 +16,13 @@ class ProbeConnection final : public Probe {
  public:
   ProbeConnection(uv_loop_t& loop, const config::HealthProbe& probe, const SocketAddress& where,
                   const std::string& address, Milliseconds limit, Done done);
+  // Of a connection that is established already; without a limit. `address`: for the request.
+  ProbeConnection(uv_loop_t& loop, const config::HealthProbe& probe, UniqueFd connection,
+                  const std::string& address, Done done);
 
  private:
   void connect();
+  void watch();
   void on_event();
   bool send_request();
   void receive();
@@ -27,7 +31,7 @@ class ProbeConnection final : public Probe {
   uv_loop_t& loop_;
   const config::HealthProbe probe_;
   const SocketAddress where_;
-  const Milliseconds limit_time_;
+  const Milliseconds limit_time_{0};
   std::string request_;  // not sent yet
   std::string head_;     // the first bytes of the answer
   std::size_t received_ = 0;

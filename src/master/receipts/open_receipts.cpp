@@ -40,6 +40,9 @@ const char* phase_of(NoteKind kind) {
     case NoteKind::waiting:
     case NoteKind::queued:
     case NoteKind::dropped:
+    case NoteKind::silent:
+    case NoteKind::answering:
+    case NoteKind::hung:
     case NoteKind::stopped:
     case NoteKind::continued:
     case NoteKind::flipped: return nullptr;
@@ -145,6 +148,7 @@ void OpenReceipts::add_of_worker(Recorder& receipt, const rollout::Note& note) c
     case NoteKind::forced: return receipt.forced(note.worker, note.text);
     case NoteKind::flipping: return receipt.flip(now());
     case NoteKind::failed:
+    case NoteKind::hung:
       return receipt.failed(note.worker, from_.failures.with_output_of(note.request, note.text));
     case NoteKind::dropped: return receipt.dropped(note.text);
     case NoteKind::gone: return add_end(receipt, note);

@@ -15,10 +15,10 @@ using protocol::Json;
 using rollout::NoteKind;
 
 // In the order of the enumerations.
-constexpr const char* events[] = {"preparing", "started", "spawned", "ready",     "draining",
-                                  "forced",    "gone",    "failed",  "committed", "reverting",
-                                  "waiting",   "queued",  "baking",  "flipping",  "flipped",
-                                  "probation", "leaving", "dropped", "stopped",   "continued"};
+constexpr const char* events[] = {"preparing", "started",   "spawned",   "ready",     "draining", "forced",
+                                  "gone",      "failed",    "committed", "reverting", "waiting",  "queued",
+                                  "baking",    "flipping",  "flipped",   "probation", "leaving",  "dropped",
+                                  "silent",    "answering", "hung",      "stopped",   "continued"};
 static_assert(std::size(events) == static_cast<std::size_t>(NoteKind::continued) + 1);
 constexpr const char* partings[] = {"clean", "forced", "crashed"};
 constexpr const char* states[] = {"starting", "ready", "draining"};
@@ -31,7 +31,9 @@ const char* word_in(const char* const (&words)[size], Enum value) {
 }  // namespace
 
 const char* word(const rollout::Engine::Worker& worker) {
-  return worker.stopped_since ? "stopped" : word_in(states, worker.state);
+  if (worker.stopped_since) return "stopped";
+  const bool hangs = worker.liveness.is_hung && worker.state == rollout::WorkerState::ready;
+  return hangs ? "hung" : word_in(states, worker.state);
 }
 
 std::string Notes::event(const rollout::Note& note) const {
@@ -103,6 +105,13 @@ void Notes::log(const rollout::Note& note) const {
           "slot {} pid {}: taken for dropped: {}, which is served so far and which generation {} has not "
           "bound",
           note.slot, pid, note.text, note.generation);
+      break;
+    case NoteKind::silent:
+      log::warning("slot {} pid {}: does not answer: {}", note.slot, pid, note.text);
+      break;
+    case NoteKind::answering: log::info("slot {} pid {}: answers again", note.slot, pid); break;
+    case NoteKind::hung:
+      log::error("pid {} of generation {} hangs: {}", pid, note.generation, note.text);
       break;
     case NoteKind::stopped:
       log::warning(

@@ -51,6 +51,8 @@ Json StatusReport::json(const WorkerQuery::Answers& connections) const {
                               {"text", last->text},
                               {"receipt", last->receipt},
                               {"ago_ms", (time - last->at).count()}};
+  if (const auto at = from_.engine.replace_at())
+    report["replaced_in_ms"] = std::max<rollout::Time::rep>(0, (*at - time).count());
   if (const auto request = from_.engine.upgrading()) report["upgrade"] = upgrade(*request);
   if (const auto request = from_.engine.queued()) report["queued"] = queued(*request);
   if (!from_.options.config_file.empty()) report["config_file"] = from_.options.config_file;
@@ -105,6 +107,10 @@ Json StatusReport::of_worker(const rollout::Engine::Worker& worker,
               {"failed", counts ? Json(served.failed) : Json()}};
   if (worker.state == rollout::WorkerState::starting && !worker.awaits.text.empty())
     status["awaits"] = worker.awaits.text;
+  if (const auto& liveness = worker.liveness; liveness.silent_since)
+    status["silent"] = {{"ms", (now() - *liveness.silent_since).count()},
+                        {"unanswered", liveness.unanswered},
+                        {"text", liveness.text}};
   if (worker.stopped_since) status["stopped_ms"] = (now() - *worker.stopped_since).count();
   return status;
 }

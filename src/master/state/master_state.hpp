@@ -103,7 +103,7 @@ void describe(Archive& a, rollout::Engine::Worker& one) {
   a("state", one.state)("staged", one.staged)("spawned", one.spawned)("entered", one.entered);
   a("was_ready", one.was_ready)("failed", one.failed)("deadline", one.deadline);
   a("drain_since", one.drain_since)("hurried", one.hurried)("why_forced", one.why_forced)("step", one.step);
-  a("stopped_since", one.stopped_since);
+  a("stopped_since", one.stopped_since)("answers_checks", one.liveness.has_answered);
 }
 template <class Archive>
 void describe(Archive& a, rollout::Engine::Facts::Slot& one) {

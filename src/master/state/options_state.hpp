@@ -30,6 +30,8 @@ void describe(Archive& a, Options& one) {
   a("batch", one.batch)("surge", one.surge)("max_draining", one.max_draining)("flip", one.flip);
   a("canary", one.canary)("bake", one.bake)("probation", one.probation)("max_memory", one.max_memory);
   a("health", one.health)("health_interval", one.health_interval)("health_limit", one.health_limit);
+  a("liveness", one.liveness)("liveness_interval", one.liveness_interval);
+  a("liveness_limit", one.liveness_limit)("liveness_failures", one.liveness_failures);
   a("keep_releases", one.keep_releases)("settle", one.settle)("ready_limit", one.ready_limit);
   a("listener_wait", one.listener_wait)("drain_limit", one.drain_limit)("term_grace", one.term_grace);
   a("pre_upgrade_limit", one.pre_upgrade_limit)("check_limit", one.check_limit);

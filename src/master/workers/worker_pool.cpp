@@ -236,8 +236,12 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       break;
     case LIVESWAP_FORKED: entry.forked = true; break;
     case LIVESWAP_RETIRING: entry.retiring = frame.value == 1; break;
-    case LIVESWAP_TAKEN: handlers_.answered(id, frame.value, 1); break;
-    case LIVESWAP_REFUSED: handlers_.answered(id, frame.value, 0); break;
+    case LIVESWAP_TAKEN:
+    case LIVESWAP_REFUSED: note_taken(id, frame); break;
+    // A forked child has the channel, too, and may beat while its parent hangs.
+    case LIVESWAP_HEARTBEAT:
+      if (frame.sender.pid == entry.pid && handlers_.beat) handlers_.beat(id, Milliseconds(frame.value));
+      break;
     case LIVESWAP_COUNTED:
       note_served(entry, frame.text);
       if (frame.value > 0) handlers_.answered(id, frame.value, frame.count);
@@ -250,6 +254,18 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       if (frame.kind == LIVESWAP_HANDOFF && app_listeners_.is_full(id)) entry.process->rest();
       break;  // unknown kinds are ignored
   }
+}
+
+// Positive numbers are those of questions, negative ones those of liveness checks.
+void WorkerPool::note_taken(WorkerId id, const Frame& frame) {
+  const bool is_taken = frame.kind == LIVESWAP_TAKEN;
+  if (frame.value > 0) return handlers_.answered(id, frame.value, is_taken ? 1 : 0);
+  using Taken = AppListeners::Taken;
+  const Taken what = is_taken                                   ? Taken::accepted
+                     : frame.count == LIVESWAP_REFUSAL_NO_ROOM  ? Taken::no_room
+                     : frame.count == LIVESWAP_REFUSAL_NOT_HELD ? Taken::not_held
+                                                                : Taken::unseen;
+  if (handlers_.taken && frame.value > INT32_MIN) handlers_.taken(id, frame.value, what);
 }
 
 // Readers subtract two counts of a worker, so a lower one than the last is ignored.

@@ -36,6 +36,10 @@ class WorkerPool {
     // A worker has bound or closed a listener, or has handed off a connection.
     std::function<void()> app_listeners_changed = {};
     std::function<void(rollout::WorkerId, bool is_stopped)> stopped = {};
+    // What became of the connection of a liveness check with this number (< 0).
+    std::function<void(rollout::WorkerId, std::int32_t number, AppListeners::Taken what)> taken = {};
+    // liveswap_heartbeat(). The next one follows within this time, as the worker was told at its start.
+    std::function<void(rollout::WorkerId, Milliseconds)> beat = {};
   };
   using Start = std::function<Result<std::unique_ptr<WorkerProcess>>(uv_loop_t&, spawn::Request,
                                                                      WorkerProcess::Handlers)>;
@@ -103,7 +107,8 @@ class WorkerPool {
   // Without a process, everything is empty. Also valid within exited().
   struct Known {
     pid_t pid = 0;
-    rollout::Served served;  // by the last report
+    unsigned channel_version = 0;  // LIVESWAP_CHANNEL_VERSION of the worker host
+    rollout::Served served;        // by the last report
     Idle idle;
     std::string exit_code;     // "0", "3", "SIGKILL"; set within exited() only
     std::vector<Holder> left;  // processes with listening sockets; set within exited() only
@@ -140,7 +145,6 @@ class WorkerPool {
     bool forced = false;                 // force has begun
     std::optional<Milliseconds> killed;  // when SIGKILL was sent
     bool outlived = false;               // ended; left processes are waited for
-    unsigned channel_version = 0;        // LIVESWAP_CHANNEL_VERSION of the worker host
     Traces traces;
     std::optional<std::uint64_t> open;  // connections, by the last report of a drain
     ProcessLog log{log_lines, std::chrono::seconds(1)};
@@ -148,6 +152,7 @@ class WorkerPool {
   };
   WorkerProcess::Handlers handlers_of(rollout::WorkerId id);
   void on_frame(rollout::WorkerId id, Frame& frame);
+  void note_taken(rollout::WorkerId id, const Frame& frame);
   static void note_served(Entry& entry, const std::string& text);
   static void note_idle(Entry& entry, const std::string& text);
   void note_open(rollout::WorkerId id, Entry& entry, std::uint64_t open);

@@ -56,6 +56,7 @@ static bool parse_more(struct options* options, const char* name, char* value) {
   }
   if (strcmp(name, "--keepalive-grace") == 0)
     return parse_number(value, 0, INT_MAX, &options->keepalive_grace_ms);
+  if (strcmp(name, "--heartbeat") == 0) return parse_number(value, 1, INT_MAX, &options->heartbeat_ms);
   return false;
 }
 

@@ -27,6 +27,7 @@ struct options {
   enum intercept intercept;
   enum keepalive keepalive;
   int64_t keepalive_grace_ms;
+  int64_t heartbeat_ms; /* 0: the master wants none */
   /* of a pre-upgrade plugin */
   char* value;
 };

@@ -38,6 +38,11 @@ static void drain(int64_t limit_ms, bool succeeded) {
 static void take_socket(const struct liveswap_frame* frame, const char* text, size_t size, int fd) {
   const bool is_adopt = frame->kind == LIVESWAP_ADOPT;
   uint64_t cookie = 0;
+  const bool is_check = is_adopt && frame->value < 0;
+  if (fd < 0 && is_check) {
+    adopted_refuse_check(frame->value, LIVESWAP_REFUSAL_NO_ROOM);
+    return;
+  }
   if (fd < 0) {
     liveswap_log(LIVESWAP_WARNING,
                  is_adopt
@@ -47,7 +52,8 @@ static void take_socket(const struct liveswap_frame* frame, const char* text, si
     libc.close(fd);
   } else {
     memcpy(&cookie, text, sizeof cookie);
-    if (is_adopt) adopted_put(cookie, fd, (int64_t)frame->count);
+    if (is_check) adopted_put_check(cookie, fd, frame->value);
+    else if (is_adopt) adopted_put(cookie, fd, (int64_t)frame->count);
     else lost_listener_replace(cookie, fd);
   }
 }

@@ -161,6 +161,7 @@ static inline int accept_one(int fd, struct sockaddr* address, socklen_t* size, 
     if (may_block) accept_waiters_end(before);
     if (connection >= 0) {
       if (slow_path_has(SLOW_TRAFFIC)) traffic_accepted(connection);
+      if (!adopted_accepts_seen() && (fd_flags(fd) & FLAG_HELD) != 0) adopted_note_accept();
       if (fd_flags(connection) != 0 || control_thread_looks_for_loop()) note_connection(connection);
       return connection;
     }

@@ -24,6 +24,7 @@
 #include "worker/base/proc_self.h"
 #include "worker/base/socket.h"
 #include "worker/base/thread_interrupt.h"
+#include "worker/link/channel.h"
 
 enum {
   WAITING_MAX = 4096,
@@ -41,6 +42,7 @@ struct waiting {
   const struct listener* listener;
   int64_t since; /* when the predecessor gave the connection up, on clock_ms() */
   int64_t here_since;
+  int32_t number; /* of a liveness check; 0: a connection of the predecessor */
 };
 
 /* The eventfd of a listener. Never closed, so that no thread polls a number that has been reused. */
@@ -92,29 +94,35 @@ void adopted_listener(const struct listener* listener) {
   if (made != NULL) proc_self_each_descriptor(register_beside, (void*)made);
 }
 
-static void enqueue(const struct listener* listener, int connection, int64_t since) {
+/* For a connection that is not accepted here. */
+static void dispose(uint64_t cookie, struct waiting one) {
+  if (one.number == 0) give_back(cookie, one.fd, one.since);
+  else libc.close(one.fd);
+}
+
+void adopted_refuse_check(int32_t number, enum liveswap_refusal why) {
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_REFUSED, .value = number, .count = why}, NULL, 0);
+}
+
+static void enqueue(const struct listener* listener, struct waiting one) {
   pthread_mutex_lock(&lock);
   const int notify_fd = notify_fd_of(listener);
   const bool room = queued < WAITING_MAX && notify_fd >= 0;
   if (room) {
-    queue[queued++] = (struct waiting){host_fd(connection), listener, since, clock_ms()};
+    one.fd = host_fd(one.fd);
+    one.listener = listener;
+    one.here_since = clock_ms();
+    queue[queued++] = one;
     slow_path_add(SLOW_ADOPTABLE);
     eventfd_write(notify_fd, 1);
   }
   pthread_mutex_unlock(&lock);
-  if (!room) give_back(listener->cookie, connection, since);
+  if (room) return;
+  dispose(listener->cookie, one);
+  if (one.number != 0) adopted_refuse_check(one.number, LIVESWAP_REFUSAL_NO_ROOM);
 }
 
-void adopted_put_since(uint64_t cookie, int connection, int64_t since) {
-  const struct listener* listener = listeners_with(cookie);
-  if (stopped) {
-    give_back(cookie, connection, since);
-    return;
-  }
-  if (listener == NULL) {
-    early_put(cookie, connection, since);
-    return;
-  }
+static void put(const struct listener* listener, struct waiting one) {
   /* The first connection at this listener: threads already wait without the eventfd and must be
    * interrupted. */
   const bool is_first = notify_fd_of(listener) < 0;
@@ -122,10 +130,27 @@ void adopted_put_since(uint64_t cookie, int connection, int64_t since) {
     adopted_begin();
     adopted_listener(listener);
   }
-  enqueue(listener, connection, since);
+  enqueue(listener, one);
   if (!is_first) return;
   interrupt_waiting_threads();
   accept_waiters_wake_flagged(FLAG_HELD);
+}
+
+void adopted_put_since(uint64_t cookie, int connection, int64_t since) {
+  const struct listener* listener = listeners_with(cookie);
+  if (stopped) give_back(cookie, connection, since);
+  else if (listener == NULL) early_put(cookie, connection, since);
+  else put(listener, (struct waiting){.fd = connection, .since = since});
+}
+
+void adopted_put_check(uint64_t cookie, int connection, int32_t number) {
+  const struct listener* listener = listeners_with(cookie);
+  if (!stopped && listener != NULL) {
+    put(listener, (struct waiting){.fd = connection, .number = number});
+    return;
+  }
+  libc.close(connection);
+  if (!stopped) adopted_refuse_check(number, LIVESWAP_REFUSAL_NOT_HELD);
 }
 
 void adopted_put(uint64_t cookie, int connection, int64_t waited_ms) {
@@ -176,8 +201,9 @@ int64_t adopted_step(void) {
   if (!adopted_is_waiting()) return early_due;
   const bool is_unseen = !atomic_load(&adopted_accepts);
   for (struct waiting late; is_unseen && (late = take(NULL, now - WAIT_LIMIT_MS)).fd >= 0;) {
-    warn_unseen_accepts();
-    give_back(late.listener->cookie, late.fd, late.since);
+    if (late.number == 0) warn_unseen_accepts();
+    else adopted_refuse_check(late.number, LIVESWAP_REFUSAL_UNSEEN);
+    dispose(late.listener->cookie, late);
   }
   if (!adopted_is_waiting()) return early_due;
   interrupt_waiting_threads();
@@ -188,7 +214,7 @@ static void give_back_all(const struct listener* listener) {
   for (;;) {
     const struct waiting one = take(listener, INT64_MAX);
     if (one.fd < 0) return;
-    give_back(one.listener->cookie, one.fd, one.since);
+    dispose(one.listener->cookie, one);
   }
 }
 
@@ -249,6 +275,11 @@ static void reset_options(int connection, int listener, int flags) {
   setsockopt(connection, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
 }
 
+/* Without this frame the worker would count as hung, so it waits for room in the channel. */
+static void note_taken(int32_t number) {
+  channel_send((struct liveswap_frame){.kind = LIVESWAP_TAKEN, .value = number}, NULL, 0);
+}
+
 int adopted_accept(int fd, struct sockaddr* address, socklen_t* size, int flags) {
   const int before = errno;
   const struct listener* listener = listeners_held(fd);
@@ -264,6 +295,7 @@ int adopted_accept(int fd, struct sockaddr* address, socklen_t* size, int flags)
   if (found.fd >= 0) {
     reset_options(found.fd, fd, flags);
     traffic_adopted(found.fd);
+    if (found.number != 0) note_taken(found.number);
     if (address != NULL && size != NULL) {
       memcpy(address, &peer, *size < peer_size ? *size : peer_size);
       *size = peer_size;

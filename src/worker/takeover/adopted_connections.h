@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "contract/channel.h"
 #include "worker/api/listeners.h"
 #include "worker/base/slow_path.h"
 
@@ -27,10 +28,14 @@ static inline bool adopted_is_waiting(void) { return slow_path_has(SLOW_ADOPTABL
 /* Whether connections may come. One load. */
 static inline bool adopted_has_begun(void) { return slow_path_has(SLOW_ADOPTS); }
 
+static inline bool adopted_accepts_seen(void) {
+  return atomic_load_explicit(&adopted_accepts, memory_order_relaxed);
+}
+
 /* The application has called accept() on a listener, so waiting connections will be fetched sooner or
  * later. */
 static inline void adopted_note_accept(void) {
-  if (!atomic_load_explicit(&adopted_accepts, memory_order_relaxed)) atomic_store(&adopted_accepts, true);
+  if (!adopted_accepts_seen()) atomic_store(&adopted_accepts, true);
 }
 
 /* Connections may come to this worker. Called before the application runs, so that all waits include the
@@ -47,6 +52,17 @@ void adopted_listener(const struct listener* listener);
  */
 void adopted_put(uint64_t cookie, int connection, int64_t waited_ms);
 void adopted_put_since(uint64_t cookie, int connection, int64_t since);
+
+/*
+ * For the control thread: the same for a connection of the master itself, by which the master checks that the
+ * application answers. `number` is that of the ADOPT frame: TAKEN follows when accept() has returned the
+ * connection, REFUSED when the application does not accept it by a call that is seen here. In a drain the
+ * connection is closed. It is never given back.
+ */
+void adopted_put_check(uint64_t cookie, int connection, int32_t number);
+
+/* Tells the master that the connection of a liveness check was not taken. */
+void adopted_refuse_check(int32_t number, enum liveswap_refusal why);
 
 /*
  * For the control thread: interrupts waits that do not include the eventfd, and gives connections back that

@@ -92,8 +92,9 @@ TEST_CASE("options: what is left out has its default") {
 
 TEST_CASE("options: more of them, in any order") {
   const Line line(worker({"--keepalive-grace", "0", "--keepalive", "migrate", "--entry", "main",
-                          "--intercept", "seccomp", "/app.so"}));
+                          "--intercept", "seccomp", "--heartbeat", "500", "/app.so"}));
   REQUIRE(line.is_good);
+  CHECK(line.options.heartbeat_ms == 500);
   CHECK(std::string(line.options.entry) == "main");
   CHECK(line.options.intercept == INTERCEPT_SECCOMP);
   CHECK(line.options.keepalive == KEEPALIVE_MIGRATE);
@@ -129,6 +130,7 @@ TEST_CASE("options: a number that is none, or out of its range, is refused") {
   for (const std::size_t at : {2, 4, 8}) CHECK(!Line(with(at, "-1")).is_good);
   for (const std::string bad : {"", "-1", "1s", beyond.c_str()})
     CHECK(!Line(worker({"--keepalive-grace", bad, "/app.so"})).is_good);
+  CHECK(!Line(worker({"--heartbeat", "0", "/app.so"})).is_good);
 }
 
 TEST_CASE("options: each of the first words has its place") {

@@ -143,6 +143,26 @@ TEST_CASE("frames: a connection that is to be adopted; without its listener's na
   }));
 }
 
+TEST_CASE("frames: a connection with a negative number is a liveness check") {
+  CHECK(in_child([] {
+    const Worker worker;
+    const Connection connection(worker.fd);
+    worker.say({.kind = LIVESWAP_ADOPT, .value = -5}, bytes_of(worker.held->cookie));  // lost on its way
+    const auto refused = worker.receive();
+    REQUIRE(refused->kind == LIVESWAP_REFUSED);
+    REQUIRE(refused->value == -5);
+    REQUIRE(refused->count == LIVESWAP_REFUSAL_NO_ROOM);
+    worker.say({.kind = LIVESWAP_ADOPT, .value = -5}, bytes_of(worker.held->cookie),
+               {connection.server.get()});
+    REQUIRE(adopted_has_one(worker.fd.get()));
+    REQUIRE(UniqueFd::adopt(adopted_accept(worker.fd.get(), nullptr, nullptr, -1)));
+    auto told = worker.receive();
+    while (told && told->kind == LIVESWAP_OPTION) told = worker.receive();
+    REQUIRE(told->kind == LIVESWAP_TAKEN);
+    REQUIRE(told->value == -5);
+  }));
+}
+
 TEST_CASE("frames: a socket that takes a listener's place") {
   CHECK(in_child([] {
     const Worker worker;

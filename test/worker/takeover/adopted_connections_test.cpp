@@ -401,3 +401,57 @@ TEST_CASE("give back: what the master has no room for waits, and the control thr
     REQUIRE(worker.given_back() == std::vector<std::uint64_t>{1, 2});
   }));
 }
+
+TEST_CASE("adopted: a liveness check's connection is told as taken when accept() has returned it") {
+  CHECK(in_child([] {
+    const Worker worker;
+    const Connection connection(worker.fd);
+    adopted_put_check(worker.cookie, ::fcntl(connection.server.get(), F_DUPFD_CLOEXEC, 200), -7);
+    REQUIRE(!worker.receive());
+    REQUIRE(is_same(worker.accept(), connection.server));
+    auto told = worker.receive();
+    while (told && told->kind == LIVESWAP_OPTION) told = worker.receive();
+    REQUIRE(told->kind == LIVESWAP_TAKEN);
+    REQUIRE(told->value == -7);
+    REQUIRE(!worker.receive());
+  }));
+}
+
+TEST_CASE("adopted: a liveness check is refused where accepts are unseen or the listener is unknown") {
+  CHECK(in_child([] {
+    const Worker worker;
+    const Connection connection(worker.fd);
+    const auto put = [&](std::uint64_t cookie, std::int32_t number) {
+      adopted_put_check(cookie, ::fcntl(connection.server.get(), F_DUPFD_CLOEXEC, 200), number);
+    };
+    put(worker.cookie + 1'000'000, -3);
+    auto told = worker.receive();
+    REQUIRE(told->kind == LIVESWAP_REFUSED);
+    REQUIRE(told->value == -3);
+    REQUIRE(told->count == LIVESWAP_REFUSAL_NOT_HELD);
+    put(worker.cookie, -4);
+    REQUIRE(adopted_step() >= 0);
+    REQUIRE(!worker.receive());
+    move_clock(2'000);
+    adopted_step();
+    told = worker.receive();
+    REQUIRE(told->kind == LIVESWAP_REFUSED);
+    REQUIRE(told->value == -4);
+    REQUIRE(!worker.receive());  // neither given back nor warned of
+    REQUIRE(!adopted_is_waiting());
+  }));
+}
+
+TEST_CASE("adopted: a drain closes the connections of liveness checks, and gives none of them back") {
+  CHECK(in_child([] {
+    const Worker worker;
+    const Connection connection(worker.fd);
+    for (const int number : {-1, -2}) {
+      const int fd = ::fcntl(connection.server.get(), F_DUPFD_CLOEXEC, 200);
+      adopted_put_check(worker.cookie, fd, number);
+      adopted_stop();
+      REQUIRE(::fcntl(fd, F_GETFD) < 0);
+    }
+    REQUIRE(!worker.receive());
+  }));
+}
