@@ -184,13 +184,13 @@ Result<AppListeners::Way> AppListeners::way_to(rollout::WorkerId id, const std::
   const auto none = fail("it does not wait for connections on the listener");
   const auto worker = workers_.find(id);
   if (worker == workers_.end()) return none;
-  for (const Endpoint* endpoint : listeners_.lent()) {
-    if (!listener.empty() && endpoint->name() != listener) continue;
-    const int fd = endpoint->socket(worker->second.set, worker->second.place.slot);
+  for (const Lent& one : *lent_to(worker->second)) {
+    if (!listener.empty() && one.name != listener) continue;
+    const int fd = one.endpoint->socket(worker->second.set, one.socket_of(worker->second.place.slot));
     if (fd < 0 || socket_option(fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM ||
-        worker->second.given_up.contains(endpoint))
+        worker->second.given_up.contains(one.endpoint))
       return none;
-    return Way{cookie_of(fd), socket_option(fd, SOL_SOCKET, SO_DOMAIN), endpoint->address()};
+    return Way{cookie_of(fd), socket_option(fd, SOL_SOCKET, SO_DOMAIN), one.endpoint->address()};
   }
   return none;
 }
