@@ -25,10 +25,37 @@ bool Engine::is_at_rest() const {
 }
 
 Engine::Facts Engine::facts() const {
-  Facts facts{committed_->release, committed_->generation, last_generation_, last_worker_, forks_, {}, {}};
+  Facts facts;
+  facts.release = committed_->release;
+  facts.generation = committed_->generation;
+  facts.last_generation = last_generation_;
+  facts.last_worker = last_worker_;
+  facts.forks = forks_;
   for (const Slot& slot : slots_)
     facts.slots.push_back({slot.restarts, slot.deaths, slot.respawn_at, slot.turn});
   for (const auto& [id, worker] : workers_) facts.workers.push_back(worker);
+  if (upgrade_ && upgrade_->phase != Phase::preparing)
+    facts.unfinished = {upgrade_->request, upgrade_->to.release, upgrade_->to.generation,
+                        upgrade_->pace.flip};
+  for (const PendingAnswer& one : pending_answers_) {
+    const Answer& first = one.answers.front();
+    facts.decided.push_back(
+        {first.request, first.verdict, first.text, {one.workers.begin(), one.workers.end()}});
+  }
+  return facts;
+}
+
+Engine::Facts as_head_says(Engine::Facts facts, const Release& head) {
+  if (!facts.unfinished || facts.unfinished->release != head || facts.release == head) return facts;
+  const UnfinishedUpgrade done = *std::exchange(facts.unfinished, std::nullopt);
+  facts.release = done.release;
+  facts.generation = done.generation;
+  for (auto& slot : facts.slots) slot.turn = false;
+  facts.decided.push_back({done.request,
+                           Verdict::ok,
+                           "generation " + std::to_string(done.generation) +
+                               " is committed; the master was killed at that moment",
+                           {}});
   return facts;
 }
 
@@ -48,7 +75,47 @@ Commands Engine::adopt(Time now, const Facts& facts) {
     resume_liveness(workers_[worker.id] = worker);
     slots_[worker.slot].workers.push_back(worker.id);
   }
+  give_up_starting(now);
+  for (const DecidedUpgrade& one : facts.decided) adopt_answer(one);
+  if (facts.unfinished) fail_unfinished(now, *facts.unfinished);
   return done(now);
+}
+
+// What such a worker has said last may have been lost with its master: it may be loading its code, or serve
+// already. Its predecessor, if there is one, has not been told to drain. So it is drained, not killed, and
+// the slot gets another one.
+void Engine::give_up_starting(Time now) {
+  for (auto& [id, worker] : workers_) {
+    if (worker.state != WorkerState::starting) continue;
+    worker.entered = true;
+    drain_worker(now, worker);
+  }
+}
+
+void Engine::adopt_answer(const DecidedUpgrade& one) {
+  PendingAnswer pending{{Answer{one.request, one.verdict, one.text}}, {}, 0, {}};
+  for (const WorkerId id : one.workers)
+    if (workers_.contains(id)) pending.workers.insert(id);
+  if (pending.workers.empty()) answer(std::move(pending));
+  else pending_answers_.push_back(std::move(pending));
+}
+
+// The requester has lost its connection with the master, and sees no outcome; so the upgrade does not go on
+// unseen, but reverts as after any other failure before the commit. If old workers are staged, all
+// connections already go to the new ones, and flipped() is still to come.
+void Engine::fail_unfinished(Time now, const UnfinishedUpgrade& unfinished) {
+  upgrade_ = Upgrade{};
+  upgrade_->request = unfinished.request;
+  upgrade_->asked = unfinished.release.path;
+  upgrade_->pace = settings_;
+  upgrade_->pace.flip = unfinished.flip;
+  upgrade_->to = {unfinished.generation, unfinished.release, 0};
+  const bool flips = std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+    const Worker& worker = entry.second;
+    return worker.staged && active(worker) && worker.generation != unfinished.generation;
+  });
+  if (flips) upgrade_->phase = Phase::flipping;
+  fail_upgrade(now, "the master was killed during the upgrade");
 }
 
 Commands Engine::answer_early(Time now) {

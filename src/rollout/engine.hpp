@@ -9,6 +9,22 @@
 
 namespace liveswap::rollout {
 
+// An upgrade that rolls or reverts, for another engine.
+struct UnfinishedUpgrade {
+  RequestId request = 0;
+  Release release;
+  Generation generation = 0;
+  bool flip = false;
+};
+
+// A decided upgrade, for another engine: its answer waits until these workers have exited.
+struct DecidedUpgrade {
+  RequestId request = 0;
+  Verdict verdict = Verdict::ok;
+  std::string text;
+  std::vector<WorkerId> workers;
+};
+
 // The rollout engine decides which workers exist. Events and the time go in, commands come out. The engine
 // has no clock (tests pass the time), never blocks, and is used on one thread.
 //
@@ -41,11 +57,13 @@ class Engine {
   explicit Engine(const Settings& settings);
 
   // What a new engine needs to go on where another one has stopped: the committed release, and the workers
-  // that exist. No upgrade is under way, and no worker starts.
+  // that exist.
   struct Facts;
-  // For adopt(). Only if is_at_rest().
+  // For adopt(). Only once a release is committed. If not is_at_rest(), they are for an engine that goes on
+  // after the end of this one's master: what clients have asked for is left out.
   Facts facts() const;
-  // Instead of boot(): takes over the workers of the facts as they are. Slots without a worker get one.
+  // Instead of boot(): takes over the workers of the facts as they are. Slots without a worker get one. An
+  // upgrade that was under way fails, for the reason that its master was killed.
   Commands adopt(Time now, const Facts& facts);
   // Whether facts() say everything: a release is committed, nothing is under way or queued, no worker starts
   // and no decided upgrade or change of forks waits for its answer.
@@ -245,6 +263,11 @@ class Engine {
     std::vector<RequestId> requests;
   };
 
+  // adopt.cpp
+  void give_up_starting(Time now);
+  void adopt_answer(const DecidedUpgrade& one);
+  void fail_unfinished(Time now, const UnfinishedUpgrade& unfinished);
+
   // reconcile.cpp: from the actual workers to the goal
   Commands done(Time now);
   void reconcile(Time now);
@@ -384,7 +407,12 @@ struct Engine::Facts {
   WorkerId last_worker = 0;
   unsigned forks = 0;
   std::vector<Slot> slots;      // at least `forks`; more while workers of removed slots drain
-  std::vector<Worker> workers;  // ready or draining; with distinct ids, oldest first
+  std::vector<Worker> workers;  // with distinct ids, oldest first; at rest, none is starting
+  std::optional<UnfinishedUpgrade> unfinished;
+  std::vector<DecidedUpgrade> decided;
 };
+
+// What these facts mean once HEAD is read: if the unfinished upgrade has reached HEAD, it is committed.
+Engine::Facts as_head_says(Engine::Facts facts, const Release& head);
 
 }  // namespace liveswap::rollout

@@ -154,3 +154,120 @@ TEST_CASE("adopt: the drain of a removed slot goes on, and the slot is closed at
   CHECK(is_closed);
   CHECK(fresh.slots().size() == 1);
 }
+
+namespace {
+
+// The commands of that kind.
+template <class Kind>
+std::vector<Kind> only(const Commands& commands) {
+  std::vector<Kind> found;
+  for (const auto& command : commands)
+    if (const auto* one = std::get_if<Kind>(&command)) found.push_back(*one);
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("adopt: an upgrade whose master was killed reverts by the ordinary rules") {
+  Script script = Script::booted(settings(2));
+  script.upgrade(7);
+  script.prepared("B");
+  script.ready(3);
+  REQUIRE(script.engine().goal_generation() == 2);
+  const auto facts = script.engine().facts();
+  REQUIRE(facts.unfinished);
+  Engine fresh(settings(2));
+  const auto commands = fresh.adopt(soon, facts);
+  CHECK(fresh.reverting());
+  CHECK(fresh.release() == script.engine().release());
+  // Slot 0 has the new code only; the successor of slot 1 has just been started.
+  const auto spawns = only<Spawn>(commands);
+  REQUIRE(spawns.size() == 1);
+  CHECK(spawns[0].slot == 0);
+  CHECK(spawns[0].release == fresh.release());
+  fresh.entered(soon, spawns[0].worker, true);
+  const auto ready = fresh.ready(soon, spawns[0].worker);
+  const auto drains = only<Drain>(ready);
+  REQUIRE(drains.size() == 1);
+  CHECK(drains[0].worker == 3);
+  fresh.exited(soon, 1, {"run", "exit status 0", true});
+  fresh.exited(soon, 3, {"run", "exit status 0", true});
+  const auto over = fresh.exited(soon, 4, {"run", "killed by SIGKILL", false});
+  const auto answers = only<Answer>(over);
+  REQUIRE(answers.size() == 1);
+  CHECK(answers[0].request == 7);
+  CHECK(answers[0].verdict == Verdict::reverted);
+  CHECK(answers[0].text.starts_with("the master was killed during the upgrade"));
+  CHECK(fresh.running());
+}
+
+TEST_CASE("adopt: an upgrade that has reached HEAD is committed") {
+  Script script = Script::booted(settings(1));
+  script.upgrade(7);
+  script.prepared("B");
+  script.ready(2);
+  const auto facts = script.engine().facts();
+  REQUIRE(facts.unfinished);
+  Engine fresh(settings(1));
+  const auto commands = fresh.adopt(soon, as_head_says(facts, facts.unfinished->release));
+  CHECK(fresh.running());
+  CHECK(fresh.generation() == 2);
+  CHECK(fresh.release() == facts.unfinished->release);
+  CHECK(only<Spawn>(commands).empty());
+  const auto answers = only<Answer>(commands);
+  REQUIRE(answers.size() == 1);
+  CHECK(answers[0].verdict == Verdict::ok);
+  // HEAD says what was committed before: nothing has changed.
+  CHECK(as_head_says(facts, facts.release).unfinished.has_value());
+}
+
+TEST_CASE("adopt: an answer that waited for drains still comes") {
+  Script script = Script::booted(settings(1));
+  script.upgrade(7);
+  script.prepared("B");
+  script.ready(2);
+  script.committed();
+  const auto facts = script.engine().facts();
+  CHECK(!facts.unfinished);
+  REQUIRE(facts.decided.size() == 1);
+  Engine fresh(settings(1));
+  CHECK(only<Answer>(fresh.adopt(soon, facts)).empty());
+  const auto answers = only<Answer>(fresh.exited(soon, 1, {"run", "exit status 0", true}));
+  REQUIRE(answers.size() == 1);
+  CHECK(answers[0].request == 7);
+  CHECK(answers[0].verdict == Verdict::ok);
+}
+
+TEST_CASE("adopt: a flip whose master was killed is completed, and then reverted") {
+  Pace pace;
+  pace.flip = true;
+  Script script = Script::booted(settings(1));
+  script.roll(7, pace);
+  script.ready(2);
+  auto facts = script.engine().facts();
+  REQUIRE(facts.unfinished);
+  CHECK(facts.unfinished->flip);
+  // The old worker's sockets get no connections any more.
+  for (auto& worker : facts.workers) worker.staged = worker.id == 1;
+  Engine fresh(settings(1));
+  CHECK(only<Drain>(fresh.adopt(soon, facts)).empty());
+  CHECK(std::string(fresh.phase()) == "flipping");
+  const auto commands = fresh.flipped(soon);
+  CHECK(only<Drain>(commands).size() == 1);
+  CHECK(only<Spawn>(commands).size() == 1);
+  CHECK(fresh.reverting());
+}
+
+TEST_CASE("adopt: before a flip the successors, which have no connections, are given up") {
+  Pace pace;
+  pace.flip = true;
+  Script script = Script::booted(settings(2));
+  script.roll(7, pace);
+  script.ready(3);
+  const auto facts = script.engine().facts();
+  Engine fresh(settings(2));
+  const auto commands = fresh.adopt(soon, facts);
+  CHECK(only<Spawn>(commands).empty());
+  CHECK(only<Drain>(commands).size() + only<Signal>(commands).size() == 2);
+  CHECK(fresh.unserved_slots().empty());
+}
