@@ -119,10 +119,13 @@ struct Options {
   Milliseconds drain_limit{60'000};    // from the start of a drain until force
   Milliseconds term_grace{2'000};      // between the steps of force: revoke, SIGTERM, SIGKILL
   Milliseconds pre_upgrade_limit{300'000};  // for the pre-upgrade plugin
-  Milliseconds check_limit{30'000};         // for the trial load of a new release
-  Milliseconds backoff_min{100};            // delay of a failing slot's second restart; doubles each time
-  Milliseconds backoff_max{30'000};         // maximum of that delay
-  Milliseconds backoff_reset{10'000};       // a worker that ran this long resets the delay
+  // If the master is killed, or crashes: how long its workers go on serving and wait for the next run() of
+  // the instance, which takes them over. 0: they drain and leave at once. Negative: without a limit.
+  Milliseconds orphan_wait{60'000};
+  Milliseconds check_limit{30'000};    // for the trial load of a new release
+  Milliseconds backoff_min{100};       // delay of a failing slot's second restart; doubles each time
+  Milliseconds backoff_max{30'000};    // maximum of that delay
+  Milliseconds backoff_reset{10'000};  // a worker that ran this long resets the delay
 
   // The process attributes of a worker.
   std::map<std::string, std::string> environment;  // added to the master's, without LD_* and GLIBC_TUNABLES

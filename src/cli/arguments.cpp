@@ -288,6 +288,7 @@ Result<void> take_wishes(Arguments& arguments, const Split& line) {
 void take_settings(Arguments& arguments, const Split& line) {
   for (const auto& [name, text] : line.options) {
     if (name == "daemon") arguments.daemon = true;
+    else if (name == "restart") arguments.restart = true;
     else if (name == "config") arguments.config = text;
     else if (find_option(name)->section != Section::action) arguments.settings.emplace_back(name, text);
   }

@@ -20,6 +20,7 @@ struct Arguments {
   bool help = false;
   bool version = false;
   bool daemon = false;
+  bool restart = false;
   bool detach = false;
   bool json = false;
   bool dry_run = false;

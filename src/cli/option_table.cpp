@@ -93,6 +93,13 @@ constexpr std::array table{
         "When a worker fails, the start fails with the reason. The log goes to `log` in the state directory.",
         Takes::nothing},
     Option{
+        "", "restart", "", start, Section::application, "", "",
+        "with --daemon: start the master again when it is killed or crashes",
+        "A small process beside the master waits for that; its pid is the one that the start prints, and it "
+        "passes signals on. The new master takes the workers over: see [a killed "
+        "master](../explanation/killed-master.md). A master that is told to stop is not started again.",
+        Takes::nothing},
+    Option{
         "", "force-target", "", start, Section::application, "", "",
         "start PATH (or `target` of the file) even if HEAD names other code",
         "Without this option the start runs what HEAD names, if there is a HEAD, and says so when the target "
@@ -225,6 +232,10 @@ constexpr std::array table{
            "The steps of force, `--term-grace` apart: the listeners are revoked, SIGTERM, SIGKILL."},
     Option{"", "term-grace", "TIME", start, Section::rollout, "0ms to 576h", "2s",
            "time between the steps of force"},
+    Option{
+        "", "orphan-wait", "TIME", start, Section::rollout, "0ms to 576h, none or forever", "1m",
+        "how long workers of a killed master serve on and wait for the next one; then they drain and leave",
+        "The next `liveswap start` takes them over: see [a killed master](../explanation/killed-master.md)."},
     Option{"", "pre-upgrade-limit", "TIME", start, Section::rollout, "1ms to 576h", "5m",
            "how long the pre-upgrade plugin may take"},
     Option{"", "backoff-min", "TIME", start, Section::rollout, "1ms to --backoff-max", "100ms",

@@ -8,6 +8,7 @@
 #include "cli/daemon.hpp"
 #include "cli/run_command.hpp"
 #include "cli/start_options.hpp"
+#include "cli/supervisor.hpp"
 #include "cli/terminal.hpp"
 
 namespace liveswap::cli {
@@ -40,12 +41,14 @@ void keep_log(Options& options) {
     };
 }
 
-int start_daemon(Options options) {
+int start_daemon(Options options, bool restart) {
   const auto port = options.port;
   if (const auto prepared = prepare_log(options); prepared.status != ok) return report(prepared);
   keep_log(options);
-  const auto detached =
-      run_in_background(options, [](const Options& settled) { return liveswap::run(settled); });
+  const auto detached = run_in_background(options, [restart](const Options& settled) {
+    const auto run = [](const Options& of_master) { return liveswap::run(of_master); };
+    return restart ? supervise(settled, run) : run(settled);
+  });
   const bool runs = !detached.child && detached.outcome.status == ok;
   if (runs && !detached.outcome.text.empty()) complain(detached.outcome.text);
   if (runs) print(fmt::format("master {} on port {}: all workers are ready\n", detached.pid, port));
@@ -77,7 +80,10 @@ int run_start(const Arguments& arguments) {
   options->reap_children = true;
   options->service = true;
   options->command_line = own_command_line();
-  if (arguments.daemon) return start_daemon(std::move(*options));
+  if (arguments.restart && !arguments.daemon)
+    return report(
+        {usage, "--restart is for --daemon: in the foreground, what has started liveswap starts it again"});
+  if (arguments.daemon) return start_daemon(std::move(*options), arguments.restart);
   // Without a log file, the log on the terminal already shows the notices.
   if (!options->log_file.empty()) options->on_notice = complain;
   return report(liveswap::run(*options));

@@ -13,6 +13,7 @@
 #include "client/connect_master.hpp"
 #include "client/connection.hpp"
 #include "client/explain.hpp"
+#include "client/orphans.hpp"
 #include "json/parse.hpp"
 #include "protocol/command_line.hpp"
 #include "protocol/instance.hpp"
@@ -145,6 +146,8 @@ Reply exchange(const Client::Where& where, Command command, const Client::Event&
   if (auto checked = check_line(command, protocol::to_line(command)); checked.status != ok)
     return {checked, {}};
   Endpoint endpoint = connect_master(where, instance, deadline);
+  if (endpoint.attempt.result == ConnectResult::no_listener && means_this_machine(where.address))
+    if (auto answer = ask_orphans(where, instance, command.verb)) return {*answer, {}};
   if (endpoint.attempt.result != ConnectResult::connected)
     return {explain(endpoint.attempt, where, instance), {}};
   if (endpoint.wants_token) fill_token(command, where, instance);

@@ -104,6 +104,17 @@ constexpr ReloadRule max_memory_rule() {
   return made;
 }
 
+std::string orphan_wait_text(const Options& options) {
+  if (options.orphan_wait.count() == 0) return "none";
+  return options.orphan_wait.count() < 0 ? "forever" : value_text(options.orphan_wait);
+}
+
+constexpr ReloadRule orphan_wait_rule() {
+  ReloadRule made = rule<&Options::orphan_wait>("orphan-wait", at_once);
+  made.text = orphan_wait_text;
+  return made;
+}
+
 constexpr std::array rules{
     rule<&Options::target>("target", at_once),
     rule<&Options::force_target>("force-target", at_once),
@@ -145,6 +156,7 @@ constexpr std::array rules{
     rule<&Options::drain_limit>("drain-limit", at_once),
     rule<&Options::term_grace>("term-grace", at_once),
     rule<&Options::pre_upgrade_limit>("pre-upgrade-limit", at_once),
+    orphan_wait_rule(),
     rule<&Options::check_limit>("check-limit", at_once),
     rule<&Options::backoff_min>("backoff-min", at_once),
     rule<&Options::backoff_max>("backoff-max", at_once),

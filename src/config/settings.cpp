@@ -66,6 +66,7 @@ constexpr std::array table{
     Setting{"listener-wait", one<&Options::listener_wait, parse_duration>},
     Setting{"drain-limit", one<&Options::drain_limit, parse_optional_duration>},
     Setting{"term-grace", one<&Options::term_grace, parse_duration>},
+    Setting{"orphan-wait", one<&Options::orphan_wait, parse_orphan_wait>},
     Setting{"pre-upgrade-limit", one<&Options::pre_upgrade_limit, parse_duration>},
     Setting{"check-limit", one<&Options::check_limit, parse_duration>},
     Setting{"backoff-min", one<&Options::backoff_min, parse_duration>},

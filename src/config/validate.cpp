@@ -154,6 +154,8 @@ void check_durations(Problems& problems, const Options& options) {
   // negative: no limit
   problems.duration("drain-limit", std::max(options.drain_limit, none), none);
   problems.duration("term-grace", options.term_grace, none);
+  // negative: forever
+  problems.duration("orphan-wait", std::max(options.orphan_wait, none), none);
   problems.duration("pre-upgrade-limit", options.pre_upgrade_limit, some);
   problems.duration("check-limit", options.check_limit, some);
   problems.duration("bake", options.bake, none);

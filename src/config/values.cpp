@@ -81,6 +81,12 @@ Result<Milliseconds> parse_duration_or_none(std::string_view text) {
   return parse_optional_duration(text).map([](Milliseconds time) { return std::max(time, Milliseconds{0}); });
 }
 
+Result<Milliseconds> parse_orphan_wait(std::string_view text) {
+  if (text == "forever") return Milliseconds(-1);
+  return parse_duration_or_none(text).map_error(
+      [](Error error) { return Error{std::move(error.text) + ", or forever"}; });
+}
+
 Result<Amount> parse_amount(std::string_view text) {
   const bool percent = text.ends_with('%');
   const auto number =

@@ -30,6 +30,8 @@ Result<Milliseconds> parse_duration(std::string_view text);
 
 // A duration, or "none": -1 ms.
 Result<Milliseconds> parse_optional_duration(std::string_view text);
+// A duration, "none": 0, or "forever": negative.
+Result<Milliseconds> parse_orphan_wait(std::string_view text);
 
 // A duration, or "none": 0 ms.
 Result<Milliseconds> parse_duration_or_none(std::string_view text);

@@ -67,8 +67,7 @@ std::string holder_of(const std::string& path) {
 
 }  // namespace
 
-tl::expected<InstanceLock, Refusal> InstanceLock::acquire(const protocol::Instance& instance,
-                                                          std::optional<std::chrono::milliseconds> patience) {
+tl::expected<InstanceLock, Refusal> InstanceLock::acquire(const protocol::Instance& instance) {
   const std::string path = instance.state_dir + "/lock";
   auto master = open_lock(path);
   if (!master) return tl::unexpected(master.error());
@@ -82,29 +81,30 @@ tl::expected<InstanceLock, Refusal> InstanceLock::acquire(const protocol::Instan
   if (::ftruncate(master->get(), 0) != 0 ||
       ::pwrite(master->get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
     log::warning("cannot write the pid into {}", path);
+  return adopt(std::move(*master), instance);
+}
 
-  const auto life = open_lock(workers_path(instance));
+tl::expected<void, Refusal> InstanceLock::wait_for_workers(
+    std::optional<std::chrono::milliseconds> patience) const {
+  const auto life = open_lock(workers_path_);
   if (!life) return tl::unexpected(life.error());
-  if (!try_lock(*life)) {
-    log::warning("workers of an earlier master on port {} are still draining; waiting for them",
-                 instance.port);
-    if (!wait_for(*life, patience))
-      return tl::unexpected<Refusal>(
-          {Failure::timed_out, fmt::format("workers of an earlier master on port {} have not drained within "
-                                           "{} ms: `fuser {}/workers.lock` "
-                                           "shows which",
-                                           instance.port, patience->count(), instance.state_dir)});
-    log::info("the workers of the earlier master have gone");
-  }
-  InstanceLock lock;
-  lock.master_ = std::move(*master);
-  lock.workers_path_ = workers_path(instance);
-  return lock;
+  if (try_lock(*life)) return {};
+  log::warning("workers of an earlier master on port {} are still draining; waiting for them",
+               instance_.port);
+  if (!wait_for(*life, patience))
+    return tl::unexpected<Refusal>(
+        {Failure::timed_out, fmt::format("workers of an earlier master on port {} have not drained within "
+                                         "{} ms: `fuser {}/workers.lock` "
+                                         "shows which",
+                                         instance_.port, patience->count(), instance_.state_dir)});
+  log::info("the workers of the earlier master have gone");
+  return {};
 }
 
 InstanceLock InstanceLock::adopt(UniqueFd fd, const protocol::Instance& instance) {
   InstanceLock lock;
   lock.master_ = std::move(fd);
+  lock.instance_ = instance;
   lock.workers_path_ = workers_path(instance);
   return lock;
 }

@@ -18,6 +18,13 @@ constexpr Milliseconds settle_again{50};
 // Polling interval: nothing reports that an accept queue is empty.
 constexpr Milliseconds waiting_drains_step{20};
 
+// The next master must know of the workers that take over before a worker is told to go.
+bool is_irrevocable(const rollout::Command& command) {
+  return std::holds_alternative<rollout::Drain>(command) ||
+         std::holds_alternative<rollout::Revoke>(command) ||
+         std::holds_alternative<rollout::Signal>(command) || std::holds_alternative<rollout::Flip>(command);
+}
+
 }  // namespace
 
 Result<void> Master::open_control(const std::string& token) {
@@ -42,6 +49,8 @@ void Master::start_watching() {
 
 Outcome Master::loop() {
   uv_run(&loop_, UV_RUN_DEFAULT);
+  // No worker is left.
+  if (keeping_) keeping_->end();
   return outcome_.value_or(Outcome{failed, "the event loop ended by itself"});
 }
 
@@ -121,17 +130,20 @@ void Master::obey(Signals::Order order, const char* name) {
 // only appends its commands to the queue.
 void Master::perform(rollout::Commands commands) {
   for (auto& command : commands) queue_.push_back(std::move(command));
+  is_kept_ = false;
   if (performing_) return;
   performing_ = true;
   while (!queue_.empty()) {
     const rollout::Command command = std::move(queue_.front());
     queue_.pop_front();
+    if (!is_kept_ && is_irrevocable(command)) guarded([this] { keep(); });
     // An exception in one command must not keep the later ones from being carried out.
     if (!guarded([&] { std::visit([this](const auto& order) { carry_out(order); }, command); }))
       guarded([&] { make_up_for(command); });
   }
   performing_ = false;
   if (!guarded([this] { settle(); })) timer_.start(settle_again);
+  guarded([this] { keep(); });
 }
 
 // Updates everything that follows from the engine's state and not from a single command: steering, listeners,
@@ -144,6 +156,7 @@ void Master::settle() {
   liveness_checks_.follow();
   watch_queues();
   service_.follow();
+  catch_up_with_start();
   const auto next = engine_.next_deadline();
   if (!next || outcome_) timer_.stop();
   else timer_.start(*next - now());
@@ -258,6 +271,8 @@ void Master::carry_out(const rollout::Answer& command) {
   if (number) members["receipt"] = number;
   if (done) members["text"] = text;
   if (changes) members["changes"] = changes.mapped();
+  // The next master must not write the receipt again.
+  guarded([this] { keep(); });
   requests_.answer(command.request, done ? protocol::ok_line(verb, members)
                                          : protocol::error_line(verb, refusal, text, members));
   collect();

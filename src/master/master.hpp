@@ -15,6 +15,7 @@
 #include "master/health/health_rounds.hpp"
 #include "master/health/liveness_checks.hpp"
 #include "master/instance_lock.hpp"
+#include "master/keeping/keeping.hpp"
 #include "master/preparation/preparation.hpp"
 #include "master/receipts/failures.hpp"
 #include "master/receipts/history_answers.hpp"
@@ -65,6 +66,21 @@ class Master {
   // Instead of open_control() and run(): goes on where the former image of the program has stopped.
   // `failure`: why another program, which should have gone on, could not; empty: this is that program.
   Outcome resume(const state::MasterState& from, const std::string& failure);
+  // Instead of run(), after open_control(): goes on where a killed master has stopped. `options`: of this
+  // start; what differs from those of the former master is applied like a reload.
+  struct TakeOver {
+    state::MasterState& state;
+    UniqueFd keeper;
+    std::optional<rollout::Release> head;  // what HEAD says
+    rollout::Release start;                // what this start would run without workers to take over
+    Options options;
+    std::optional<spawn::Identity> identity;
+  };
+  Outcome take_over(TakeOver from);
+  // Has the keeper ready, for the case that this master is killed. `program`: empty: nothing is kept.
+  void keep_with(const std::string& program);
+  // This master cannot go on after all: destroying it leaves the sockets to the next one.
+  void abandon_listeners() { listeners_.leave_open(); }
 
  private:
   // wiring.cpp: handlers for the callbacks of the parts
@@ -144,8 +160,16 @@ class Master {
   void on_reexec(rollout::RequestId request, const protocol::Command& command);
   std::optional<std::string> unrest(bool late);
   state::MasterState save();
+  state::MasterState save_common() const;
   void adopt(const state::MasterState& from);
   Result<void> adopt_control(const state::MasterState& from);
+
+  // keeping.cpp: the state of this master, for the next one, and the start of the next one
+  void keep();
+  std::optional<state::MasterState> save_for_next();
+  void adopt_requests(const state::MasterState& from);
+  void repeat_drains();
+  void catch_up_with_start();
 
   // requests.cpp: commands of clients
   void on_command(ConnectionId connection, const protocol::Command& command);
@@ -254,6 +278,15 @@ class Master {
   std::optional<Outcome> outcome_;
   rlimit files_of_workers_;  // RLIMIT_NOFILE
   Reexecution reexecution_;
+  std::optional<Keeping> keeping_;
+  bool is_kept_ = false;  // the engine has not changed since keep()
+  // What the start says that has taken over; until it has been applied.
+  struct LateStart {
+    ConfigReading::Found found;
+    rollout::Release start;
+    bool reloaded = false;
+  };
+  std::optional<LateStart> late_start_;
 };
 
 }  // namespace liveswap::master

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/file.hpp"
+#include "base/log.hpp"
 #include "master/setup.hpp"
 #include "protocol/command_line.hpp"
 #include "protocol/instance.hpp"
@@ -23,6 +24,17 @@ spawn::Request store_request(const std::string& worker_host, int output) {
   request.arguments = {"liveswap-store"};
   request.descriptors = {-1, -1, output < 0 ? STDERR_FILENO : output, -1};
   return request;
+}
+
+// liveswap-keeper, which lies beside the worker host. Without it, all else works. A master that is the first
+// process of a pid namespace needs none: the kernel kills all other processes with it.
+std::string find_keeper(const std::string& worker_host) {
+  if (::getpid() == 1) return "";
+  const std::string path = std::filesystem::path(worker_host).parent_path() / "liveswap-keeper";
+  if (::access(path.c_str(), X_OK) == 0) return path;
+  log::warning("{}: if this master is killed, its workers drain and leave",
+               os_error("execute the keeper beside the worker host", path, errno).text);
+  return "";
 }
 
 // The options with which a client on this machine reaches this master, for commands in messages. Not the
@@ -48,6 +60,7 @@ tl::expected<Programs, Outcome> find_programs(const Options& options, int output
     return tl::unexpected<Outcome>(
         {failed,
          os_error("execute the release store beside the worker host", found.store.program, errno).text});
+  found.keeper = find_keeper(*host);
   auto identity = spawn::find_identity(options.user, options.group);
   if (!identity) return tl::unexpected<Outcome>({usage, identity.error().text});
   found.identity = std::move(*identity);

@@ -17,6 +17,7 @@ namespace liveswap::master {
 // and error.
 struct Programs {
   std::string worker_host;
+  std::string keeper;  // empty: there is none
   spawn::Request store;
   std::optional<spawn::Identity> identity;  // of workers
   int output = -1;

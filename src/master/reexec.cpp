@@ -83,19 +83,26 @@ std::optional<std::string> Master::unrest(bool late) {
 }
 
 state::MasterState Master::save() {
+  state::MasterState into = save_common();
+  into.executed = now();
+  into.lock = {lock_.lock()};
+  if (keeping_) into.keeper = {keeping_->link()};
+  const auto* request = requests_.find(reexecution_.request());
+  into.control = requests_.server()->save(request ? request->connection : 0);
+  return into;
+}
+
+// For the next image of the program, and for the next master.
+state::MasterState Master::save_common() const {
   state::MasterState into;
   into.version = LIVESWAP_VERSION;
   into.executions = status_.executions();
   into.started = status_.started();
-  into.executed = now();
   if (signals_) into.ignored_from_terminal = signals_->ignored_from_terminal();
   into.descriptors_soft = files_of_workers_.rlim_cur;
   into.descriptors_hard = files_of_workers_.rlim_max;
   if (log::descriptor() != STDERR_FILENO) into.log = {log::descriptor()};
   into.options = options_;
-  into.lock = {lock_.lock()};
-  const auto* request = requests_.find(reexecution_.request());
-  into.control = requests_.server()->save(request ? request->connection : 0);
   into.listeners = listeners_.save();
   into.listeners.kept = service_.stored();
   into.engine = engine_.facts();
@@ -117,7 +124,6 @@ state::MasterState Master::save() {
 
 // What is remembered first, then what runs, and the clients last: a command may come at once.
 void Master::adopt(const state::MasterState& from) {
-  status_.resume({from.started, now(), from.executions + 1});
   requests_.resume_after(from.last_request);
   queries_.resume_after(from.last_query);
   failures_ = from.failures;
@@ -155,6 +161,8 @@ Result<void> Master::adopt_control(const state::MasterState& from) {
 Outcome Master::resume(const state::MasterState& from, const std::string& failure) {
   for (const int number : from.ignored_from_terminal) ::signal(number, SIG_IGN);
   start_watching();
+  status_.resume({from.started, now(), from.executions + 1});
+  if (from.keeper.number >= 0) keeping_->adopt(UniqueFd::adopt(from.keeper.number));
   adopt(from);
   if (auto adopted = adopt_control(from); !adopted) return {failed, adopted.error().text};
   state::release_signals();

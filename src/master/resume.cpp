@@ -60,6 +60,7 @@ Outcome go_on(Readable& from, master::OwnLoop& loop, const std::string& failure)
                         master::InstanceLock::adopt(UniqueFd::adopt(state.lock.number), instance),
                         master::Listeners::adopt(state.listeners),
                         master::worker_request(options, from.programs, files), from.programs.store, files);
+  master.keep_with(from.programs.keeper);
   Outcome outcome = master.resume(state, failure);
   outcome.text = complete(outcome.text);
   return outcome;

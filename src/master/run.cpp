@@ -13,11 +13,14 @@
 #include "base/ignored_signals.hpp"
 #include "base/log.hpp"
 #include "base/log_texts.hpp"
+#include "config/reload.hpp"
 #include "config/validate.hpp"
 #include "liveswap.hpp"
+#include "master/keeping/orphans.hpp"
 #include "master/master.hpp"
 #include "master/programs.hpp"
 #include "master/setup.hpp"
+#include "master/state/envelope.hpp"
 #include "master/uv/own_loop.hpp"
 #include "protocol/command_line.hpp"
 #include "protocol/instance.hpp"
@@ -94,6 +97,98 @@ std::optional<std::string> obstacle_of(const Options& options, const std::string
   return spawn::obstacle(host, identity, "--worker-host");
 }
 
+Result<master::Token> new_token(const Options& options) {
+  auto token = master::make_token(options.state_dir + "/token");
+  if (token && options.auth && !token->written)
+    log::warning(
+        "{}; commands over TCP are refused until the next start, those through the control socket are not",
+        token->written.error().text);
+  return token;
+}
+
+// Why a master with these options cannot go on with the workers of the former one; nullopt: it can.
+std::optional<std::string> misfit(const Options& options, const Options& former) {
+  std::string texts;
+  for (const auto& change : config::plan_reload(former, options).changes)
+    if (change.key == "listen" || change.key == "listen-mode" || change.key == "backlog")
+      texts += fmt::format("{}{} ({})", texts.empty() ? "" : ", ", change.key, change.text);
+  if (texts.empty()) return std::nullopt;
+  return "they have other listeners: " + texts;
+}
+
+// What a killed master has left, if this one can go on with it. What it cannot go on with drains.
+std::optional<master::Orphans> look_for_orphans(const Options& options) {
+  auto found = master::find_orphans(options);
+  if (found && !*found) return std::nullopt;
+  std::string why = found ? "" : found.error().text;
+  if (found) {
+    const auto problem = misfit(options, (*found)->state.options);
+    if (!problem) return std::move(**found);
+    why = *problem;
+    master::state::close_descriptors((*found)->state);
+    found = std::optional<master::Orphans>();
+  }
+  notify(options, "the workers of a killed master cannot be taken over, so they drain: " + why);
+  master::let_orphans_leave(options);
+  return std::nullopt;
+}
+
+struct Surrounding {
+  const Options& options;
+  const master::Programs& programs;
+  rlimit files;
+};
+
+// The options of the former master, which its workers have; with those of this start that concern only a new
+// process. The rest is applied later (Master::take_over()).
+Options options_to_begin_with(const Options& options, const Options& former) {
+  Options first = options;
+  auto plan = config::plan_reload(options, former);
+  std::erase_if(plan.changes, [](const auto& one) {
+    return one.applies == config::Applies::restart || one.key == "log-file" || one.key == "target" ||
+           one.key == "force-target";
+  });
+  config::take_changes(plan, former, first);
+  return first;
+}
+
+// The outputs of workers go to the log's descriptor; a log at the same path goes on there.
+void go_on_with_log(const master::state::MasterState& state, const Options& options) {
+  if (state.log.number >= 0 && state.options.log_file == options.log_file)
+    log::adopt_file(state.log.number, options.log_file);
+}
+
+Outcome take_over(const Surrounding& here, InstanceLock lock, master::Orphans orphans) {
+  const auto& options = here.options;
+  // The sockets that the service manager passes are those that the keeper has, too.
+  std::vector<Listener> listen = options.listen;
+  if (options.service)
+    if (const auto passed = master::PassedListeners::take(listen); !passed)
+      log::warning("{}", passed.error().text);
+  go_on_with_log(orphans.state, options);
+  const auto found = look_around(options);
+  const auto start = rollout::choose_start(found);
+  const auto* chosen = std::get_if<rollout::Start>(&start);
+  if (chosen) notify(options, chosen->remark);
+  const auto token = new_token(options);
+  if (!token) return {failed, token.error().text};
+  master::OwnLoop loop;
+  if (!loop.usable()) return {failed, "cannot make an event loop"};
+  Options first = options_to_begin_with(options, orphans.state.options);
+  // Again: with the former user, and the log as it is now.
+  const auto programs = master::find_programs(first, first.log_file.empty() ? -1 : log::descriptor());
+  if (!programs) return programs.error();
+  master::Master master(loop.get(), first, std::move(lock), Listeners::adopt(orphans.state.listeners),
+                        master::worker_request(first, *programs, here.files), programs->store, here.files);
+  master.keep_with(here.programs.keeper);
+  if (auto opened = master.open_control(options.auth ? token->text : ""); !opened) {
+    master.abandon_listeners();
+    return {failed, opened.error().text};
+  }
+  return master.take_over({orphans.state, std::move(orphans.keeper), found.head,
+                           chosen ? chosen->release : rollout::Release{}, options, here.programs.identity});
+}
+
 Outcome run_settled(const Options& options) {
   const auto give_up = [](const Error& error) { return Outcome{failed, error.text}; };
   if (!options.log_file.empty())
@@ -115,9 +210,11 @@ Outcome run_settled(const Options& options) {
   if (identity && ::chmod(options.state_dir.c_str(), 0711) != 0)
     return give_up(os_error("let the workers through", options.state_dir, errno));
   if (const auto found = obstacle_of(options, programs->worker_host, identity)) return {failed, *found};
-  auto lock =
-      InstanceLock::acquire({options.port, options.state_dir, options.runtime_dir}, patience(options));
+  auto lock = InstanceLock::acquire({options.port, options.state_dir, options.runtime_dir});
   if (!lock) return refusal(lock.error());
+  if (auto orphans = look_for_orphans(options))
+    return take_over({options, *programs, many.before()}, std::move(*lock), std::move(*orphans));
+  if (auto gone = lock->wait_for_workers(patience(options)); !gone) return refusal(gone.error());
   if (options.state_dir == protocol::earlier_state_dir(options.port))
     notify(options,
            fmt::format("root's state is in {0}, where earlier versions had it; {1} is the place now: stop, "
@@ -132,17 +229,14 @@ Outcome run_settled(const Options& options) {
       Listeners::open(listen, options.listen_mode, options.backlog, options.forks, std::move(*passed));
   if (!listeners) return give_up(listeners.error());
 
-  const auto token = master::make_token(options.state_dir + "/token");
+  const auto token = new_token(options);
   if (!token) return give_up(token.error());
-  if (options.auth && !token->written)
-    log::warning(
-        "{}; commands over TCP are refused until the next start, those through the control socket are not",
-        token->written.error().text);
   master::OwnLoop loop;
   if (!loop.usable()) return {failed, "cannot make an event loop"};
   master::Master master(loop.get(), options, std::move(*lock), std::move(*listeners),
                         master::worker_request(options, *programs, many.before()), programs->store,
                         many.before());
+  master.keep_with(programs->keeper);
   if (auto opened = master.open_control(options.auth ? token->text : ""); !opened)
     return give_up(opened.error());
   return master.run(*start);

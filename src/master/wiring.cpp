@@ -125,6 +125,7 @@ WorkerPool::Handlers Master::pool_handlers() {
       [this] {
         look_at_app_listeners();
         listener_files_.watch();
+        guarded([this] { keep(); });
       },
       [this](WorkerId id, bool is_stopped) { perform(engine_.stopped(now(), id, is_stopped)); },
       [this](WorkerId id, std::int32_t number, AppListeners::Taken what) {

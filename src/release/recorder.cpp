@@ -7,6 +7,8 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "json/parse.hpp"
+
 namespace liveswap::release {
 namespace {
 
@@ -57,9 +59,20 @@ Recorder::Recorder(Time start, std::string started, Json head)
       started_(std::move(started)),
       head_(std::make_unique<Json>(head.is_object() ? std::move(head) : Json::object())) {}
 
+Recorder::Recorder() : Recorder(Time{0}, "", Json::object()) {}
 Recorder::Recorder(Recorder&&) noexcept = default;
 Recorder& Recorder::operator=(Recorder&&) noexcept = default;
 Recorder::~Recorder() = default;
+
+// Invalid UTF-8, as in a path, is replaced: the receipt could not contain it either.
+std::string Recorder::head_text() const {
+  return head_->dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+void Recorder::set_head(const std::string& text) {
+  *head_ = json::parse_or_null(text);
+  if (!head_->is_object()) *head_ = Json::object();
+}
 
 void Recorder::amend(const Json& members) {
   if (members.is_object()) head_->update(members);

@@ -40,6 +40,7 @@ class Recorder {
   // `head`: members known at the start: "kind", "asked", "from", "to", "plan". With "flip" in the plan, new
   // workers take connections only from flip() on.
   Recorder(Time start, std::string started, Json head);
+  Recorder();  // for describe()
   Recorder(Recorder&&) noexcept;
   Recorder& operator=(Recorder&&) noexcept;
   ~Recorder();
@@ -85,12 +86,27 @@ class Recorder {
   // "timed_out".
   Json finish(Time time, const std::string& outcome, const std::string& reason);
 
+  // All members as values (master/state/archive.hpp).
+  template <class Archive>
+  void describe(Archive& a) {
+    std::string head = head_text();
+    a("start", start_)("started", started_)("head", head)("phases", phases_)("order", order_);
+    a("workers", workers_)("unrecorded", unrecorded_)("flipped", flipped_)("dropped", dropped_);
+    a("queues", queues_)("probes_made", probes_made_)("probes_failed", probes_failed_);
+    a("old_requests", old_requests_)("new_requests", new_requests_);
+    set_head(head);
+  }
+
  private:
   struct LeftProcess {
     pid_t pid = 0;
     std::string program;
     std::set<std::string> listeners;
     bool ended = false;
+    template <class Archive>
+    void describe(Archive& a) {
+      a("pid", pid)("program", program)("listeners", listeners)("ended", ended);
+    }
   };
   struct Worker {
     unsigned slot = 0;
@@ -106,15 +122,32 @@ class Recorder {
     bool counted_in_drain = false;
     std::uint64_t ended = 0, handed_off = 0;
     std::vector<LeftProcess> left;
+    template <class Archive>
+    void describe(Archive& a) {
+      a("slot", slot)("generation", generation)("role", role)("pid", pid)("spawned", spawned);
+      a("ready", ready)("drain", drain)("gone", gone)("exit", exit)("force", force)("failure", failure);
+      a("end", end)("open", open)("to_drain", to_drain)("counted_in_drain", counted_in_drain);
+      a("ended", ended)("handed_off", handed_off)("left", left);
+    }
   };
   struct Phase {
     std::string name;
-    Time at;
+    Time at{0};
     std::optional<Time> end;
+    template <class Archive>
+    void describe(Archive& a) {
+      a("name", name)("at", at)("end", end);
+    }
   };
   struct Requests {
-    std::uint64_t served, failed;
+    std::uint64_t served = 0, failed = 0;
+    template <class Archive>
+    void describe(Archive& a) {
+      a("served", served)("failed", failed);
+    }
   };
+  std::string head_text() const;
+  void set_head(const std::string& text);
 
   Worker* find(Id id);
   void end_phase(Time time);
@@ -122,7 +155,7 @@ class Recorder {
   Json slots() const;
   Time skew(Time finish) const;
 
-  Time start_;
+  Time start_{0};
   std::string started_;
   std::unique_ptr<Json>
       head_;  // by pointer: a file that includes this header need not compile the JSON library

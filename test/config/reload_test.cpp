@@ -69,6 +69,7 @@ const std::map<std::string, Row> rows{
     {"listener-wait", {"1s", "2s", at_once}},
     {"drain-limit", {"none", "0ms", at_once}},
     {"term-grace", {"1s", "2s", at_once}},
+    {"orphan-wait", {"none", "forever", at_once}},
     {"pre-upgrade-limit", {"1s", "2s", at_once}},
     {"check-limit", {"1s", "2s", at_once}},
     {"backoff-min", {"1s", "2s", at_once}},

@@ -181,7 +181,7 @@ TEST_CASE("state: what was written is read") {
 // in master/state/options_state.hpp.
 TEST_CASE("state: every option is in the state") {
 #if defined(__x86_64__) && defined(__GLIBCXX__)
-  CHECK(sizeof(Options) == 984);
+  CHECK(sizeof(Options) == 992);
 #endif
 }
 
@@ -262,6 +262,100 @@ TEST_CASE("state: no change of a value is more than a refusal") {
       // What has been accepted can be written.
       bytes_of(*one);
     }
+  }
+  CHECK(read > 100);
+}
+
+namespace {
+
+// What is kept for the next master: in the middle of an upgrade, without lock and control sockets.
+state::MasterState kept() {
+  state::MasterState one = sample();
+  one.at_rest = false;
+  one.lock = {};
+  one.control = {};
+  one.options.command_line.clear();
+  one.log = {50};
+  one.workers[0].output.streams[0].place = 50;
+  one.engine.last_generation = 4;
+  one.engine.unfinished = {5, {"/srv/new.so", std::string(64, 'b')}, 4, true};
+  one.engine.decided = {{4, rollout::Verdict::ok, "done", {7}}};
+  one.receipts = {{5, protocol::Verb::upgrade, "/srv/new.so", "uid 0", rollout::Time{3}, "{}"}};
+  return one;
+}
+
+int any_fd() { return ::memfd_create("any", MFD_CLOEXEC); }
+
+}  // namespace
+
+TEST_CASE("state: what is kept for the next master is read, and refused for a re-execution") {
+  const std::string bytes = bytes_of(kept());
+  const auto read = state::parse(bytes);
+  REQUIRE_MESSAGE(read, read.error().text);
+  CHECK(!read->at_rest);
+  REQUIRE(read->engine.unfinished);
+  CHECK(read->engine.unfinished->generation == 4);
+  CHECK(read->engine.decided.at(0).workers == std::vector<rollout::WorkerId>{7});
+  CHECK(read->receipts.at(0).asked == "/srv/new.so");
+  auto document = document_of(bytes);
+  document["at_rest"] = true;
+  CHECK(refusal(with_document(bytes, document.dump())) != "read");
+  document = document_of(bytes);
+  document["engine"]["unfinished"]["generation"] = 9;
+  CHECK(refusal(with_document(bytes, document.dump())) ==
+        "the state is wrong: numbers that are still to come");
+}
+
+TEST_CASE("state: descriptors get the numbers that they have in the next master") {
+  const std::string bytes = bytes_of(kept());
+  auto read = state::parse(bytes);
+  REQUIRE(read);
+  std::vector<UniqueFd> received;
+  std::map<int, int> numbers;
+  for (const int number : read->descriptors) {
+    received.push_back(UniqueFd::adopt(any_fd()));
+    numbers[number] = received.back().get();
+  }
+  const auto taken = state::take_descriptors(*read, received);
+  REQUIRE_MESSAGE(taken, taken.error().text);
+  CHECK(received.empty());
+  CHECK(read->workers[0].channel.number == numbers[41]);
+  CHECK(read->workers[0].output.streams[0].reader.number == numbers[42]);
+  CHECK(read->workers[0].output.streams[0].place == numbers[50]);
+  CHECK(read->log.number == numbers[50]);
+  CHECK(read->listeners.endpoints[0].sets[0][0].fd.number == numbers[30]);
+  CHECK(read->listeners.endpoints[0].group.sockets() == std::vector<int>{numbers[30]});
+  state::close_descriptors(*read);
+  CHECK(::fcntl(numbers[30], F_GETFD) == -1);
+}
+
+TEST_CASE("state: too few descriptors, or others than are named, are refused") {
+  auto read = state::parse(bytes_of(kept()));
+  REQUIRE(read);
+  std::vector<UniqueFd> received;
+  CHECK_FALSE(state::take_descriptors(*read, received));
+  for (std::size_t i = 0; i < read->descriptors.size(); ++i) received.push_back(UniqueFd::adopt(any_fd()));
+  read->descriptors.back() = 999;
+  const auto taken = state::take_descriptors(*read, received);
+  REQUIRE_FALSE(taken);
+  CHECK(taken.error().text.find("has not come along") != std::string::npos);
+}
+
+TEST_CASE("state: no change of what was kept is more than a refusal") {
+  const std::string bytes = bytes_of(kept());
+  std::minstd_rand random(20'261'130);
+  unsigned read = 0;
+  const char* count = std::getenv("LIVESWAP_MUTATIONS");
+  for (int i = count ? std::atoi(count) : 3'000; i > 0; --i) {
+    auto document = document_of(bytes);
+    for (auto changes = 1 + random() % 3; changes > 0; --changes) mutate(document, random);
+    auto one = state::parse(with_document(bytes, document.dump()));
+    if (!one) continue;
+    ++read;
+    std::vector<UniqueFd> received;
+    for (std::size_t at = 0; at < one->descriptors.size() && at < 100; ++at)
+      received.push_back(UniqueFd::adopt(any_fd()));
+    if (state::take_descriptors(*one, received)) state::close_descriptors(*one);
   }
   CHECK(read > 100);
 }

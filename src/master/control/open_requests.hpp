@@ -28,6 +28,10 @@ class OpenRequests {
   // The number of the last request, for the next image of the program; there, open() goes on behind it.
   Id last() const { return last_; }
   void resume_after(Id last) { last_ = last; }
+  // A request of the former master, whose client has lost the connection.
+  void adopt(Id id, Request request) { open_.emplace(id, std::move(request)); }
+  // Every open request.
+  const std::map<Id, Request>& all() const { return open_; }
   // Whether a client waits for another request than this one.
   bool has_others(Id but) const;
   // Refuses every open request but this one.

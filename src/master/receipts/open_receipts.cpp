@@ -7,6 +7,8 @@
 
 #include "base/log.hpp"
 #include "json/fields.hpp"
+#include "json/parse.hpp"
+#include "master/state/archive.hpp"
 #include "master/uv/loop.hpp"
 #include "release/success_text.hpp"
 
@@ -86,6 +88,34 @@ bool changes_workers(const Json& receipt) {
 }
 
 }  // namespace
+
+namespace state {
+template <>
+inline constexpr Recorder::Role last_of<Recorder::Role> = Recorder::Role::back;
+template <>
+inline constexpr Recorder::End last_of<Recorder::End> = Recorder::End::crashed;
+}  // namespace state
+
+std::map<rollout::RequestId, std::string> OpenReceipts::save() const {
+  std::map<rollout::RequestId, std::string> texts;
+  std::vector<int> none;
+  for (const auto& [request, recorder] : open_)
+    texts[request] = state::Writer(none).put(const_cast<Recorder&>(recorder)).dump();
+  return texts;
+}
+
+// A receipt that cannot be read is left out: nothing else depends on it.
+void OpenReceipts::adopt(rollout::RequestId request, const std::string& text) {
+  try {
+    Recorder recorder;
+    std::set<int> none;
+    const Json found = json::parse_or_null(text);
+    state::Reader(found, none).get(found, recorder);
+    open_.insert_or_assign(request, std::move(recorder));
+  } catch (const std::exception& wrong) {
+    log::warning("a receipt that was open is lost: {}", wrong.what());
+  }
+}
 
 OpenReceipts::OpenReceipts(uv_loop_t& loop, release::History history, Sources sources)
     : history_(std::move(history)), from_(std::move(sources)), queue_timer_(loop) {}

@@ -54,6 +54,9 @@ class OpenReceipts {
     rollout::Time at{0};
   };
   const std::optional<LastUpgrade>& last_upgrade() const { return last_upgrade_; }
+  // The open receipts as texts, by request, for the next master; and there.
+  std::map<rollout::RequestId, std::string> save() const;
+  void adopt(rollout::RequestId request, const std::string& text);
   // In the next image of the program.
   void resume(const std::optional<LastUpgrade>& last) { last_upgrade_ = last; }
 

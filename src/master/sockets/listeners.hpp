@@ -128,6 +128,8 @@ class Listeners {
   // least 1 for 50 ms after a flip, so that 0 is final. Call about every 10 ms, with a limit: a handshake
   // that the client never completes counts for a minute.
   std::size_t waiting_in_old();
+  // After adopt(): a flip of the former master was not completed.
+  void resume_flip() { pending_handshakes_.emplace(); }
 
   // Connections in the accept queues of this slot alone; 0 in shared mode.
   std::size_t waiting(unsigned slot) const;

@@ -4,11 +4,13 @@
 #include <concepts>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -117,6 +119,7 @@ class Writer {
     else describe(archive, value);
   }
   friend class Reader;
+  friend class Renumberer;
 
   std::vector<int>& fds_;
   Json object_ = Json::object();
@@ -206,6 +209,52 @@ class Reader {
 
   const Json& object_;
   std::set<int>& fds_;
+};
+
+// Gives every descriptor of a value another number: a descriptor that is passed on by SCM_RIGHTS has another
+// number in the receiving process.
+class Renumberer {
+ public:
+  // Throws Wrong for a descriptor that is not in `numbers`.
+  explicit Renumberer(const std::map<int, int>& numbers) : numbers_(numbers) {}
+  template <class T>
+  Renumberer& operator()(const char* name, T& value) {
+    if constexpr (std::is_same_v<T, std::vector<int>>) {
+      if (names_descriptors(name))
+        for (int& one : value) one = renumbered(one);
+    } else if constexpr (std::is_same_v<T, int>) {
+      // Where output goes: 1, 2 or the log.
+      if (std::string_view(name) == "place" && value > 2) value = renumbered(value);
+    } else visit(value);
+    return *this;
+  }
+  template <class T>
+  void visit(T& value) {
+    if constexpr (std::is_const_v<T> || std::is_enum_v<T> || std::is_arithmetic_v<T> ||
+                  std::is_same_v<T, std::string> || Duration<T>)
+      return;
+    else if constexpr (std::is_same_v<T, Fd>) value.number = renumbered(value.number);
+    else if constexpr (Optional<T>) {
+      if (value) visit(*value);
+    } else if constexpr (Range<T>) {
+      if constexpr (!std::is_same_v<T, std::vector<bool>>)
+        for (auto& one : value) visit(one);
+    } else if constexpr (Pair<T>) visit(value.second);
+    else Writer::describe_any(*this, value);
+  }
+
+ private:
+  // The members of a SO_REUSEPORT group (sockets/reuseport_group.hpp), which are named among the endpoint's
+  // sockets, too.
+  static bool names_descriptors(std::string_view name) { return name == "sockets" || name == "dealt_to"; }
+  int renumbered(int number) const {
+    if (number < 0) return number;
+    const auto found = numbers_.find(number);
+    if (found == numbers_.end()) throw Wrong("descriptor " + std::to_string(number) + " has not come along");
+    return found->second;
+  }
+
+  const std::map<int, int>& numbers_;
 };
 
 }  // namespace liveswap::master::state

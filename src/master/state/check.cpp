@@ -26,11 +26,14 @@ Result<void> check_engine(const MasterState& state) {
     if (worker.id <= last) return wrong("the workers are not in order");
     last = worker.id;
     if (worker.slot >= engine.slots.size()) return wrong("a worker in a slot that does not exist");
-    if (worker.state == rollout::WorkerState::starting) return wrong("a worker is starting");
+    if (state.at_rest && worker.state == rollout::WorkerState::starting) return wrong("a worker is starting");
     if (worker.generation > engine.last_generation) return wrong("a worker of a generation to come");
   }
-  if (last > engine.last_worker || engine.generation > engine.last_generation)
+  const bool is_to_come = engine.unfinished && engine.unfinished->generation > engine.last_generation;
+  if (last > engine.last_worker || engine.generation > engine.last_generation || is_to_come)
     return wrong("numbers that are still to come");
+  if (state.at_rest && (engine.unfinished || !engine.decided.empty()))
+    return wrong("an upgrade is under way");
   return {};
 }
 
@@ -124,7 +127,8 @@ Result<void> check_workers(const MasterState& state) {
     if (worker.stage < LIVESWAP_STAGE_SPAWN || worker.stage > LIVESWAP_STAGE_RUN)
       return wrong("a worker in an unknown stage");
   }
-  if (running != known) return wrong("a worker without a process");
+  // A worker may be spawned when its release has been examined.
+  if (state.at_rest && running != known) return wrong("a worker without a process");
   return {};
 }
 
@@ -165,10 +169,11 @@ Result<void> check_app_listeners(const MasterState& state) {
 }
 
 Result<void> check_rest(const MasterState& state) {
-  if (state.lock.number < 0 || state.control.local.number < 0 || state.control.tcp.number < 0 ||
-      state.control.lock.number < 0)
+  const auto& control = state.control;
+  if (state.at_rest && (state.lock.number < 0 || control.local.number < 0 || control.tcp.number < 0 ||
+                        control.lock.number < 0))
     return wrong("no lock, or no control socket");
-  if (state.options.command_line.empty()) return wrong("no command line");
+  if (state.at_rest && state.options.command_line.empty()) return wrong("no command line");
   if (auto valid = config::validate(state.options); !valid) return tl::unexpected<Error>(valid.error());
   if (state.steered > 2 * config::forks_limit) return wrong("impossible slots of listeners");
   if (state.last_query < 0) return wrong("an impossible number of a query");

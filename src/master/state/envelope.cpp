@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -40,21 +41,58 @@ Result<void> write_all(int fd, std::string_view bytes) {
 
 }  // namespace
 
+std::string document_of(MasterState& state, std::vector<int>& fds) {
+  Json document = Writer(fds).put(state);
+  if (!state.at_rest) document["descriptors"] = fds;
+  return document.dump();
+}
+
 Result<Written> write(MasterState& state) {
   Written written;
-  Writer writer(written.fds);
-  const std::string document = writer.put(state).dump();
+  auto file = write_document(document_of(state, written.fds));
+  if (!file) return tl::unexpected<Error>(file.error());
+  written.file = std::move(*file);
+  return written;
+}
+
+Result<UniqueFd> write_document(const std::string& document) {
   Header header;
   header.size = document.size();
   release::sha256_of(document).copy(header.sha256, sizeof header.sha256);
-  written.file = UniqueFd::adopt(::memfd_create("liveswap-state", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!written.file) return os_fail("make a memory file for", "the state of the master", errno);
+  auto file = UniqueFd::adopt(::memfd_create("liveswap-state", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file) return os_fail("make a memory file for", "the state of the master", errno);
   const std::string_view head(reinterpret_cast<const char*>(&header), sizeof header);
   for (const std::string_view part : {head, std::string_view(document)})
-    if (auto done = write_all(written.file.get(), part); !done) return tl::unexpected<Error>(done.error());
-  if (::fcntl(written.file.get(), F_ADD_SEALS, seals) != 0)
-    return os_fail("seal", "the state of the master", errno);
-  return written;
+    if (auto done = write_all(file.get(), part); !done) return tl::unexpected<Error>(done.error());
+  if (::fcntl(file.get(), F_ADD_SEALS, seals) != 0) return os_fail("seal", "the state of the master", errno);
+  return file;
+}
+
+Result<void> take_descriptors(MasterState& state, std::vector<UniqueFd>& received) {
+  if (state.descriptors.size() != received.size())
+    return fail(fmt::format("{} descriptors have come with the state, expected {}", received.size(),
+                            state.descriptors.size()));
+  std::map<int, int> numbers;
+  for (std::size_t i = 0; i < received.size(); ++i)
+    if (!numbers.emplace(state.descriptors[i], received[i].get()).second)
+      return fail(fmt::format("the state is wrong: descriptor {} is named twice", state.descriptors[i]));
+  std::vector<int> named;
+  try {
+    Renumberer(numbers).visit(state);
+    Writer(named).put(state);
+  } catch (const Wrong& wrong) {
+    return fail(std::string("the state is wrong: ") + wrong.what());
+  }
+  for (UniqueFd& one : received)
+    if (std::find(named.begin(), named.end(), one.get()) != named.end()) one.release();
+  received.clear();
+  return {};
+}
+
+void close_descriptors(MasterState& state) {
+  std::vector<int> named;
+  Writer(named).put(state);
+  for (const int fd : named) UniqueFd::adopt(fd).reset();
 }
 
 Result<MasterState> parse(std::string_view bytes) {

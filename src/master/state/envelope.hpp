@@ -22,6 +22,18 @@ struct Written {
 // document.
 Result<Written> write(MasterState& state);
 
+// The same in two steps, for a state that is written again and again: the document and its descriptors, also
+// as MasterState::descriptors; and the memory file.
+std::string document_of(MasterState& state, std::vector<int>& fds);
+Result<UniqueFd> write_document(const std::string& document);
+
+// Gives the descriptors of a state their numbers in this process: the n-th of MasterState::descriptors is
+// `received[n]`. The value then owns those that it names; the others are closed. An error leaves all in
+// `received`.
+Result<void> take_descriptors(MasterState& state, std::vector<UniqueFd>& received);
+// Closes those that it owns.
+void close_descriptors(MasterState& state);
+
 // Reads a state and checks it: the file's header, the document, and whether its parts fit together. Nothing
 // in the file is trusted. The error names what is wrong. Whether the descriptors are open:
 // check_descriptors().

@@ -13,6 +13,7 @@
 #include "master/state/options_state.hpp"
 #include "master/state/socket_state.hpp"
 #include "master/state/worker_state.hpp"
+#include "protocol/message.hpp"
 #include "release/committed_releases.hpp"
 #include "rollout/engine.hpp"
 #include "rollout/fall_back.hpp"
@@ -41,9 +42,25 @@ struct LastUpgradeState {
   rollout::Time at{0};
 };
 
-// All that a master knows, as a plain value: what the next image of the program needs to go on where this one
-// has stopped. Times are those of the monotonic clock, which goes on. No upgrade is under way.
+// A request with an open receipt.
+struct ReceiptState {
+  rollout::RequestId request = 0;
+  protocol::Verb verb = protocol::Verb::upgrade;
+  std::string asked, by;
+  rollout::Time since{0};
+  std::string receipt;  // OpenReceipts::save()
+};
+
+// All that a master knows, as a plain value: what the next image of the program, or the next master if this
+// one is killed, needs to go on where this one has stopped. Times are those of the monotonic clock, which
+// goes on.
 struct MasterState {
+  // Written for a re-execution: no upgrade is under way, and the lock and the control sockets are handed
+  // over. false: written for the next master, at any moment.
+  bool at_rest = true;
+  // The numbers of the descriptors in the order in which they are passed on; only if not `at_rest`.
+  std::vector<int> descriptors;
+
   // The program and its environment.
   std::string version;  // of the program that has written the state
   std::uint64_t executions = 0;
@@ -56,6 +73,7 @@ struct MasterState {
 
   // Who the instance is for others.
   Fd lock;
+  Fd keeper;  // the connection to liveswap-keeper
   ControlState control;
   ListenersState listeners;
 
@@ -75,6 +93,7 @@ struct MasterState {
   rollout::FallBack fall_back;
   std::optional<LastUpgradeState> last_upgrade;
   std::string record_trouble;
+  std::vector<ReceiptState> receipts;
 };
 
 template <class Archive>
@@ -104,6 +123,20 @@ void describe(Archive& a, rollout::Engine::Worker& one) {
   a("was_ready", one.was_ready)("failed", one.failed)("deadline", one.deadline);
   a("drain_since", one.drain_since)("hurried", one.hurried)("why_forced", one.why_forced)("step", one.step);
   a("stopped_since", one.stopped_since)("answers_checks", one.liveness.has_answered);
+  a("settle_at", one.settle_at)("proven_at", one.proven_at);
+}
+template <class Archive>
+void describe(Archive& a, rollout::UnfinishedUpgrade& one) {
+  a("request", one.request)("release", one.release)("generation", one.generation)("flip", one.flip);
+}
+template <class Archive>
+void describe(Archive& a, rollout::DecidedUpgrade& one) {
+  a("request", one.request)("verdict", one.verdict)("text", one.text)("workers", one.workers);
+}
+template <class Archive>
+void describe(Archive& a, ReceiptState& one) {
+  a("request", one.request)("verb", one.verb)("asked", one.asked)("by", one.by)("since", one.since);
+  a("receipt", one.receipt);
 }
 template <class Archive>
 void describe(Archive& a, rollout::Engine::Facts::Slot& one) {
@@ -114,6 +147,7 @@ template <class Archive>
 void describe(Archive& a, rollout::Engine::Facts& one) {
   a("release", one.release)("generation", one.generation)("last_generation", one.last_generation);
   a("last_worker", one.last_worker)("forks", one.forks)("slots", one.slots)("workers", one.workers);
+  a("unfinished", one.unfinished)("decided", one.decided);
 }
 template <class Archive>
 void describe(Archive& a, Failures::Failure& one) {
@@ -122,6 +156,7 @@ void describe(Archive& a, Failures::Failure& one) {
 }
 template <class Archive>
 void describe(Archive& a, MasterState& one) {
+  a("at_rest", one.at_rest)("descriptors", one.descriptors)("keeper", one.keeper);
   a("version", one.version)("executions", one.executions)("started", one.started);
   a("executed", one.executed);
   a("ignored_from_terminal", one.ignored_from_terminal);
@@ -132,8 +167,11 @@ void describe(Archive& a, MasterState& one) {
   a("app_listeners", one.app_listeners)("steered", one.steered)("last_request", one.last_request);
   a("last_query", one.last_query)("failures", one.failures)("committed", one.committed);
   a("fall_back", one.fall_back)("last_upgrade", one.last_upgrade)("record_trouble", one.record_trouble);
+  a("receipts", one.receipts);
 }
 
+template <>
+inline constexpr protocol::Verb last_of<protocol::Verb> = protocol::Verb::reexec;
 template <>
 inline constexpr rollout::Verdict last_of<rollout::Verdict> = rollout::Verdict::unreachable;
 template <>

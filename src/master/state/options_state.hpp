@@ -34,6 +34,7 @@ void describe(Archive& a, Options& one) {
   a("liveness_limit", one.liveness_limit)("liveness_failures", one.liveness_failures);
   a("keep_releases", one.keep_releases)("settle", one.settle)("ready_limit", one.ready_limit);
   a("listener_wait", one.listener_wait)("drain_limit", one.drain_limit)("term_grace", one.term_grace);
+  a("orphan_wait", one.orphan_wait);
   a("pre_upgrade_limit", one.pre_upgrade_limit)("check_limit", one.check_limit);
   a("backoff_min", one.backoff_min)("backoff_max", one.backoff_max)("backoff_reset", one.backoff_reset);
   a("environment", one.environment)("working_directory", one.working_directory)("user", one.user);

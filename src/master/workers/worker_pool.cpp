@@ -367,13 +367,15 @@ void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
   // If the worker host drains the application (retiring), its last count of open connections decides. An
   // application that drains by itself has drained when it exits.
   const bool drained = !entry.retiring || entry.open.value_or(0) == 0;
+  // Without an exit status: as it was told to, by what is known.
+  const bool clean = ending.clean || (ending.unknown && entry.draining && !entry.forced &&
+                                      entry.open.value_or(0) == 0 && entry.failure.empty());
   const auto told = guarded([&] {
-    handlers_.exited(id, {stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure,
-                          ending.clean, ending.signal == SIGTERM, drained});
+    handlers_.exited(id, {stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, clean,
+                          ending.signal == SIGTERM, drained});
   });
   // There was no memory for the texts: report the end without them.
-  if (!told)
-    guarded([&] { handlers_.exited(id, {"run", "", ending.clean, ending.signal == SIGTERM, drained}); });
+  if (!told) guarded([&] { handlers_.exited(id, {"run", "", clean, ending.signal == SIGTERM, drained}); });
   guarded([&] { keep_left(entry.process->take_output()); });
   entries_.erase(id);
 }
@@ -401,6 +403,7 @@ bool WorkerPool::is_idle() const {
 std::vector<state::WorkerState> WorkerPool::save() const {
   std::vector<state::WorkerState> all;
   for (const auto& [id, entry] : entries_) {
+    if (!entry.process || entry.process->pid() <= 0) continue;
     state::WorkerState& one = all.emplace_back();
     entry.process->save(one);
     one.id = id;

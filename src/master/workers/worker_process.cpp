@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -81,6 +82,30 @@ Ending ending_of(const siginfo_t& info) {
           info.si_status};
 }
 
+// As in the kernel's <linux/pidfd.h> of Linux 6.15, which Debian 12 does not have.
+struct PidfdInfo {
+  std::uint64_t mask = 1 << 3;  // PIDFD_INFO_EXIT
+  std::uint64_t cgroup = 0;
+  std::uint32_t ids[11] = {};
+  std::int32_t status = 0;  // as from wait()
+};
+static_assert(sizeof(PidfdInfo) == 64);
+
+// How a process ended that is no child: its parent has got the status, and only Linux 6.15 tells it to
+// others. `clean` is decided by what the worker has said (worker_pool.cpp).
+Ending ending_of_other(int pidfd) {
+  PidfdInfo info;
+  const std::uint64_t wanted = info.mask;
+  if (::ioctl(pidfd, _IOWR(0xFF, 11, PidfdInfo), &info) == 0 && (info.mask & wanted) != 0) {
+    siginfo_t status{};
+    status.si_code = WIFEXITED(info.status) ? CLD_EXITED : WCOREDUMP(info.status) ? CLD_DUMPED : CLD_KILLED;
+    status.si_status = WIFEXITED(info.status) ? WEXITSTATUS(info.status) : WTERMSIG(info.status);
+    return ending_of(status);
+  }
+  return {"it has ended, and its exit status is unknown, since a former master had started it", "unknown",
+          false, 0, true};
+}
+
 }  // namespace
 
 const char* stage_word(int stage) {
@@ -129,8 +154,10 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::watch(uv_loop_t& loop, spa
 Result<std::unique_ptr<WorkerProcess>> WorkerProcess::adopt(uv_loop_t& loop, const state::WorkerState& from,
                                                             Handlers handlers) {
   auto output = Output::adopt(loop, from.output);
-  return watch(loop, spawn::adopt(from.pid, UniqueFd::adopt(from.pidfd.number)),
-               UniqueFd::adopt(from.channel.number), std::move(output), std::move(handlers));
+  auto worker = watch(loop, spawn::adopt(from.pid, UniqueFd::adopt(from.pidfd.number)),
+                      UniqueFd::adopt(from.channel.number), std::move(output), std::move(handlers));
+  if (worker) (*worker)->adopted_ = true;
+  return worker;
 }
 
 void WorkerProcess::save(state::WorkerState& into) const {
@@ -366,9 +393,9 @@ void WorkerProcess::reap() {
   // ECHILD: the embedding program has reaped the process. Allocate before the reaping, which cannot be
   // repeated if the allocation throws.
   const Ending ending =
-      found == 0
-          ? ending_of(info)
-          : Ending{"unknown end: other code in the master's process reaped the worker", "unknown", false, 0};
+      found == 0 ? ending_of(info)
+      : adopted_ ? ending_of_other(child_.pidfd.get())
+                 : Ending{"unknown end: other code in the master's process reaped the worker", "unknown"};
   guarded([this] { output_->catch_up(); });
   ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED);
   exit_poll_.stop();

@@ -59,7 +59,8 @@ struct Ending {
   std::string text;  // "exit status 3", "killed by SIGSEGV"
   std::string code;  // "3", "SIGSEGV"
   bool clean = false;
-  int signal = 0;  // that killed the process; 0: none
+  int signal = 0;        // that killed the process; 0: none
+  bool unknown = false;  // the process was no child of this one, and the kernel does not tell how it ended
 };
 
 // One worker host from spawn to reaping: the process and the channel. Owned by the master, used on the
@@ -115,7 +116,7 @@ class WorkerProcess {
   bool is_idle() const { return outbox_.empty(); }
   // Process, channel and output, for the next image of the program. Only if is_idle().
   void save(state::WorkerState& into) const;
-  // A worker that the former image has started.
+  // A worker that the former image, or a killed master, has started.
   static Result<std::unique_ptr<WorkerProcess>> adopt(uv_loop_t& loop, const state::WorkerState& from,
                                                       Handlers handlers);
   // By pidfd, so never hits another process. While left processes are waited for, the whole process group
@@ -149,6 +150,7 @@ class WorkerProcess {
   bool pausing_ = false;  // the kernel has no memory or takes no more descriptors in flight: retry soon
   Timer pause_;
   bool has_ended_ = false;  // ended; others of the group live
+  bool adopted_ = false;    // of the former image of this program, or of a killed master: then it is no child
   Timer outlived_;
   bool resting_ = false;
   Timer rest_;
