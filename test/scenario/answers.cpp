@@ -178,7 +178,7 @@ TEST_CASE_FIXTURE(Scenario, "connections go along where no signal is let in") {
 
 TEST_CASE_FIXTURE(Scenario,
                   "when the master dies in the middle of it, the old worker goes on with its connections") {
-  Toil toil(*this, "plain", {"--keepalive", "migrate", "--keepalive-grace", "1m"});
+  Toil toil(*this, "plain", {"--keepalive", "migrate", "--keepalive-grace", "1m", "--orphan-wait", "none"});
   auto connection = toil.connect();
   REQUIRE(is_answered(connection, "now"));
   toil.upgrade();

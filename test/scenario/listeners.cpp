@@ -125,10 +125,10 @@ TEST_CASE_FIXTURE(Scenario, "the Unix socket of a dead program is taken over") {
   CHECK(app.status()["listeners"].size() == 2);
 }
 
-TEST_CASE_FIXTURE(Scenario, "the Unix sockets of a killed master are taken over") {
+TEST_CASE_FIXTURE(Scenario, "the Unix sockets of a killed master whose workers have left are taken over") {
   const auto site = std::make_shared<Site>(*this);
   const std::string path = "unix:" + (dir / "app.sock");
-  const Words options{"--listen", "local=" + path};
+  const Words options{"--listen", "local=" + path, "--orphan-wait", "none"};
   {
     Instance app(site, own_fixture("report"), options, {"local"});
     const auto workers = app.children();

@@ -10,7 +10,7 @@ namespace scenario {
 namespace {
 
 TEST_CASE_FIXTURE(Scenario, "requests that die with master and workers are counted") {
-  Instance app(*this, fixture("version_v1"));
+  Instance app(*this, fixture("version_v1"), {"--orphan-wait", "none"});
   Load load(*this, app.address(), {"--rate", "300", "--slow", "5", "--slow-path", "/slow"});
   const auto workers = app.workers();
   app.master().signal(SIGKILL);

@@ -1,4 +1,5 @@
-// The master is killed: its workers finish their connections and exit, and a new master waits for that.
+// The master is killed, and nobody is to take its workers over: they finish their connections and exit, and a
+// new master waits for that.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -13,6 +14,8 @@
 namespace scenario {
 namespace {
 
+const Words none{"--orphan-wait", "none"};
+
 bool all_gone(const std::vector<pid_t>& pids) { return std::none_of(pids.begin(), pids.end(), proc::runs); }
 
 void kill_master(Instance& app) {
@@ -21,7 +24,7 @@ void kill_master(Instance& app) {
 }
 
 TEST_CASE_FIXTURE(Scenario, "workers of a killed master leave by themselves") {
-  Instance app(*this, fixture("version_v1"));
+  Instance app(*this, fixture("version_v1"), none);
   const auto workers = app.workers();
   kill_master(app);
   CHECK(eventually([&] { return all_gone(workers); }));
@@ -29,7 +32,7 @@ TEST_CASE_FIXTURE(Scenario, "workers of a killed master leave by themselves") {
 }
 
 TEST_CASE_FIXTURE(Scenario, "workers of a killed master finish their answers") {
-  Instance app(*this, fixture("version_v1"));
+  Instance app(*this, fixture("version_v1"), none);
   const auto workers = app.workers();
   Connection client(app.address());
   client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
@@ -40,7 +43,8 @@ TEST_CASE_FIXTURE(Scenario, "workers of a killed master finish their answers") {
 }
 
 TEST_CASE_FIXTURE(Scenario, "workers of a killed master leave by force when they do not drain") {
-  Instance app(*this, fixture("ignores_term"), {"--drain-limit", "300ms", "--term-grace", "100ms"});
+  Instance app(*this, fixture("ignores_term"),
+               none + Words{"--drain-limit", "300ms", "--term-grace", "100ms"});
   const auto workers = app.workers();
   kill_master(app);
   CHECK(eventually([&] { return all_gone(workers); }));
@@ -49,7 +53,7 @@ TEST_CASE_FIXTURE(Scenario, "workers of a killed master leave by force when they
 // An instance with a dead master and a worker that still has a connection.
 struct Orphaned {
   explicit Orphaned(Scenario& scenario) : site(std::make_shared<Site>(scenario)) {
-    Instance app(site, fixture("version_v1"));
+    Instance app(site, fixture("version_v1"), none);
     client = std::make_unique<Connection>(app.address());
     client->send("GET / HT");
     REQUIRE(eventually([&] { return app.connections() == 1; }));
@@ -88,7 +92,7 @@ TEST_CASE_FIXTURE(Scenario, "a start gives up waiting after the drain limit and 
 }
 
 TEST_CASE_FIXTURE(Scenario, "a killed master in the middle of an upgrade leaves nobody behind") {
-  Instance app(*this, fixture("version_v1"));
+  Instance app(*this, fixture("version_v1"), none);
   Process upgrade = app.site().launch("upgrade", {fixture("never_ready")});
   REQUIRE(eventually([&] { return app.children().size() == 3; }));
   const auto workers = app.children();

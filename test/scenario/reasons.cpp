@@ -106,7 +106,7 @@ TEST_CASE_FIXTURE(Scenario, "a log that nobody reads holds up the workers that w
 }
 
 TEST_CASE_FIXTURE(Scenario, "workers of a killed master go on, and their output goes to where it went") {
-  Instance app(*this, talker("serve"), {"--forks", "1"});
+  Instance app(*this, talker("serve"), {"--forks", "1", "--orphan-wait", "none"});
   const auto worker = app.workers().at(0);
   Connection client(app.address());
   client.send("GET / HT");

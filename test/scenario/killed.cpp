@@ -1,0 +1,436 @@
+// The master is killed while clients hammer the application; the next one takes everything over. Nothing is
+// lost, no worker is started anew.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <set>
+
+#include "support/connection.hpp"
+#include "support/control.hpp"
+#include "support/load.hpp"
+#include "support/proc.hpp"
+#include "support/sessions.hpp"
+
+namespace scenario {
+namespace {
+
+const Words options{"--settle", "20ms", "--drain-limit", "10s", "--term-grace", "500ms"};
+
+bool all_run(const std::vector<pid_t>& pids) { return std::all_of(pids.begin(), pids.end(), proc::runs); }
+bool all_gone(const std::vector<pid_t>& pids) { return std::none_of(pids.begin(), pids.end(), proc::runs); }
+
+// An instance whose masters are killed and started anew at the same site.
+class Mortal {
+ public:
+  Mortal(Scenario& scenario, const std::string& library, const Words& of_start = options,
+         const Words& arguments = {})
+      : site_(std::make_shared<Site>(scenario)), options_(of_start), arguments_(arguments) {
+    start(library);
+  }
+  Instance* operator->() { return app_.get(); }
+  const Site& site() const { return *site_; }
+  const std::string& address() const { return site_->address(); }
+  void kill() {
+    app_->master().signal(SIGKILL);
+    app_->master().wait();
+    app_.reset();
+  }
+  // Without a library: what HEAD says.
+  void start(const std::string& library = "") {
+    app_ = std::make_unique<Instance>(site_, library, options_, arguments_);
+  }
+  void start_with(const Words& of_start) {
+    options_ = of_start;
+    start();
+  }
+  std::string log() { return app_->master().err(); }
+
+ private:
+  std::shared_ptr<Site> site_;
+  Words options_, arguments_;
+  std::unique_ptr<Instance> app_;
+};
+
+// How often the master is killed in the long tests.
+int kills() {
+  const char* given = std::getenv("LIVESWAP_KILLS");
+  return given ? std::atoi(given) : 10;
+}
+
+unsigned seed() {
+  const char* given = std::getenv("LIVESWAP_SEED");
+  return given ? static_cast<unsigned>(std::atoi(given)) : 20'261'129;
+}
+
+// The longest time between a death and the next start.
+int gap_ms() {
+  const char* given = std::getenv("LIVESWAP_GAP_MS");
+  return given ? std::atoi(given) : 30;
+}
+
+void check_whole(Mortal& app, unsigned forks) {
+  const auto head = app->head();
+  const bool is_known = head == fixture("version_v1") + "\n" || head == fixture("version_v2") + "\n" ||
+                        head == fixture("ready_v1") + "\n";
+  CHECK_MESSAGE(is_known, "HEAD: ", head);
+  CHECK(eventually([&] {
+    const auto status = app->status();
+    if (status.value("state", "") != "running" || status["slots"].size() != forks) return false;
+    for (const auto& slot : status["slots"]) {
+      unsigned ready = 0;
+      for (const auto& worker : slot["workers"])
+        if (worker["state"] == "ready" && worker["release"] == status["head"]) ++ready;
+      if (ready != 1) return false;
+    }
+    return true;
+  }));
+  CHECK(app->status()["head"].get<std::string>() + "\n" == head);
+  for (const auto& slot : app->status()["slots"]) CHECK(slot["restarts"] == 0);
+}
+
+// Something is under way when the master is killed.
+Words order(std::mt19937& random, std::string& verb) {
+  const std::string target = fixture(random() % 2 == 0 ? "version_v1" : "version_v2");
+  verb = "upgrade";
+  switch (random() % 6) {
+    case 0: return {target, "--flip"};
+    case 1: return {target, "--canary", "1", "--bake", "60ms"};
+    case 2: return {target, "--probation", "100ms"};
+    case 3: verb = "rollback"; return {};
+    default: return {target};
+  }
+}
+
+void often(Scenario& scenario, const std::string& mode, const Words& load_options) {
+  std::mt19937 random(seed());
+  Mortal app(scenario, fixture("version_v1"), options + Words{"--listen-mode", mode});
+  Load load(scenario, app.address(), load_options);
+  for (int i = 0; i < kills(); ++i) {
+    CAPTURE(i);
+    const auto before = app->workers();
+    std::string verb;
+    std::optional<Process> client;
+    const auto words = order(random, verb);
+    const bool upgrades = random() % 4 != 0;
+    if (upgrades) client.emplace(app.site().launch(verb, words));
+    let_pass(milliseconds(random() % (upgrades ? 250 : 20)));
+    app.kill();
+    if (client) client->wait();
+    if (!upgrades) CHECK(all_run(before));
+    let_pass(milliseconds(random() % static_cast<unsigned>(gap_ms())));
+    app.start();
+    if (!upgrades) CHECK(app->workers() == before);
+    check_whole(app, 2);
+  }
+  const auto report = load.stop();
+  report.check_nothing_lost();
+  MESSAGE(mode, ": ", kills(), " kills, ", report.attempts(), " attempts, ", report.failures(), " failed");
+}
+
+TEST_CASE_FIXTURE(Scenario, "the master is killed under load, reuseport, a connection for each request") {
+  often(*this, "reuseport", {"--rate", "300"});
+}
+
+TEST_CASE_FIXTURE(Scenario, "the master is killed under load, shared, keep-alive") {
+  often(*this, "shared", {"--rate", "300", "--keep-alive", "--connections", "20"});
+}
+
+TEST_CASE_FIXTURE(Scenario, "a killed master's workers serve on, and the next one has the same history") {
+  Mortal app(*this, fixture("version_v1"));
+  CHECK(app->upgrade(fixture("version_v2")).status == Exit::ok);
+  const auto history = app->run("history", {"--json"}).out;
+  const auto workers = app->workers();
+  const auto head = app->head();
+  app.kill();
+  for (int i = 0; i < 20; ++i) CHECK(contains(http_get(app.address()), "v2"));
+  app.start();
+  CHECK(contains(app.log(), "took over 2 workers of a master that was killed; generation 2"));
+  CHECK(app->workers() == workers);
+  CHECK(app->head() == head);
+  CHECK(app->status()["generation"] == 2);
+  CHECK(app->run("history", {"--json"}).out == history);
+  CHECK(app->run("rollback").status == Exit::ok);
+  CHECK(app->serves(fixture("version_v1")));
+  CHECK(app->run("forks", {"3"}).status == Exit::ok);
+  app.kill();
+  app.start();
+  CHECK(app->status()["forks"] == 3);
+  CHECK(app->run("message", {"hello"}).status == Exit::ok);
+  // A release store may look at the release for a moment.
+  CHECK(eventually([&] { return app->children().empty(); }));
+}
+
+TEST_CASE_FIXTURE(Scenario, "a held connection goes on, also one that drains, and holds up nobody") {
+  Mortal app(*this, fixture("version_v1"));
+  Connection held(app.address());
+  REQUIRE(held.send("GET / HTTP/1.1\r\nHost: x\r\n"));
+  REQUIRE(eventually([&] { return app->connections() > 0; }));
+  Process upgrade = app.site().launch("upgrade", {fixture("version_v2")});
+  REQUIRE(eventually([&] { return app->status()["generation"] == 2; }));
+  app.kill();
+  CHECK(upgrade.wait().status != Exit::ok);
+  app.start();
+  CHECK(contains(http_get(app.address()), "v2"));
+  REQUIRE(held.send("\r\n"));
+  CHECK(contains(held.read_all(), "v1"));
+  // The receipt of the upgrade is written when the last old worker has left.
+  CHECK(eventually([&] { return contains(app->run("history").out, "upgrade"); }));
+  CHECK(app->serves(fixture("version_v2")));
+}
+
+TEST_CASE_FIXTURE(Scenario, "a worker that dies while there is no master is replaced") {
+  Mortal app(*this, fixture("version_v1"), options + Words{"--forks", "1"});
+  const auto before = app->workers();
+  app.kill();
+  ::kill(before[0], SIGKILL);
+  REQUIRE(eventually([&] { return all_gone(before); }));
+  // The socket waits: a connection is accepted by the kernel, and answered by the next worker.
+  Connection client(app.address());
+  REQUIRE(client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+  app.start();
+  CHECK(contains(client.read_all(), "v1"));
+  CHECK(app->workers() != before);
+  CHECK(app->status()["slots"][0]["restarts"] == 1);
+}
+
+TEST_CASE_FIXTURE(Scenario, "an adopted worker that dies is replaced, and drains as any other") {
+  Mortal app(*this, fixture("version_v1"));
+  app.kill();
+  app.start();
+  const auto before = app->workers();
+  ::kill(before[0], SIGKILL);
+  CHECK(eventually([&] { return app->workers().size() == 2 && app->workers()[0] != before[0]; }));
+  const auto upgraded = app->upgrade(fixture("version_v2"));
+  CHECK_MESSAGE(upgraded.status == Exit::ok, upgraded.err);
+  CHECK_FALSE(contains(upgraded.out, "died"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "where no master comes in time, the workers drain and leave") {
+  Mortal app(*this, fixture("version_v1"), options + Words{"--orphan-wait", "300ms"});
+  const auto workers = app->workers();
+  app.kill();
+  CHECK(contains(http_get(app.address()), "v1"));
+  CHECK(eventually([&] { return all_gone(workers); }));
+  CHECK_FALSE(Connection::attempt(app.address()));
+  CHECK_FALSE(std::filesystem::exists(app.site().state_dir() + "/keeper.sock"));
+  app.start();
+}
+
+TEST_CASE_FIXTURE(Scenario, "orphan-wait none: the workers leave at once") {
+  Mortal app(*this, fixture("version_v1"), options + Words{"--orphan-wait", "none"});
+  CHECK_FALSE(std::filesystem::exists(app.site().state_dir() + "/keeper.sock"));
+  const auto workers = app->workers();
+  app.kill();
+  CHECK(eventually([&] { return all_gone(workers); }));
+  app.start();
+}
+
+TEST_CASE_FIXTURE(Scenario, "status and stop say what is there without a master") {
+  Mortal app(*this, fixture("version_v1"), options + Words{"--orphan-wait", "forever"});
+  const auto workers = app->workers();
+  app.kill();
+  const auto status = app.site().run("status");
+  CHECK(status.status == Exit::no_master);
+  CHECK_MESSAGE(contains(status.err, "2 workers of a killed master"), status.err);
+  CHECK(contains(status.err, std::to_string(workers[0])));
+  CHECK(contains(status.err, "until a new one comes"));
+  const auto stopped = app.site().run("stop");
+  CHECK(stopped.status == Exit::ok);
+  CHECK(eventually([&] { return all_gone(workers); }));
+  app.start();
+}
+
+TEST_CASE_FIXTURE(Scenario, "an end by command leaves no keeper, and the port is free at once") {
+  Mortal app(*this, fixture("version_v1"));
+  for (int i = 0; i < 3; ++i) {
+    CHECK(app->run("stop").status == Exit::ok);
+    CHECK(app->master().wait().status == Exit::ok);
+    CHECK_FALSE(std::filesystem::exists(app.site().state_dir() + "/keeper.sock"));
+    app.start();
+  }
+}
+
+TEST_CASE_FIXTURE(Scenario, "two starts at once against orphans: one is the master") {
+  Mortal app(*this, fixture("version_v1"));
+  const auto workers = app->workers();
+  app.kill();
+  const Words words = options + Words{"--listen", app.address()};
+  Process one = app.site().launch("start", words), other = app.site().launch("start", words);
+  CHECK(eventually([&] { return app.site().status().value("state", "") == "running"; }));
+  CHECK(eventually([&] { return one.running() != other.running(); }));
+  Process& loser = one.running() ? other : one;
+  CHECK(loser.wait().status == Exit::refused);
+  CHECK(all_run(workers));
+  CHECK(app.site().run("stop").status == Exit::ok);
+  app.start();
+}
+
+// A socket that another process has put there does not answer as a keeper does.
+TEST_CASE_FIXTURE(Scenario, "a forged keeper is found out, and the start goes on without it") {
+  Mortal app(*this, fixture("version_v1"));
+  CHECK(app->run("stop").status == Exit::ok);
+  app->master().wait();
+  const std::string path = app.site().state_dir() + "/keeper.sock";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  const auto listening = liveswap::UniqueFd::adopt(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  REQUIRE(::bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(::listen(listening.get(), 8) == 0);
+  app.start();
+  CHECK(contains(app.log(), "liveswap-keeper does not answer"));
+  CHECK(contains(http_get(app.address()), "v1"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "the keeper is replaced when it dies") {
+  Mortal app(*this, fixture("version_v1"));
+  const auto of_keeper = [&] {
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      const auto pid = std::atoi(entry.path().filename().c_str());
+      if (pid <= 0) continue;
+      const auto words = proc::arguments(pid);
+      if (words.size() == 2 && words[0] == "liveswap-keeper" && words[1] == app.site().state_dir() &&
+          proc::runs(pid))
+        return pid;
+    }
+    return 0;
+  };
+  const pid_t keeper = of_keeper();
+  REQUIRE(keeper > 0);
+  ::kill(keeper, SIGKILL);
+  CHECK(eventually([&] { return of_keeper() > 0 && of_keeper() != keeper; }));
+  const auto workers = app->workers();
+  app.kill();
+  app.start();
+  CHECK(app->workers() == workers);
+}
+
+TEST_CASE_FIXTURE(Scenario, "what the next start says otherwise is applied like a reload") {
+  Mortal app(*this, fixture("version_v1"));
+  Load load(*this, app.address(), {"--rate", "200"});
+  const auto workers = app->workers();
+  app.kill();
+  app.start_with(options + Words{"--forks", "3", "--env", "MODE=late"});
+  CHECK(eventually([&] {
+    const auto status = app->status();
+    return status["generation"] == 2 && status["forks"] == 3 && status["state"] == "running";
+  }));
+  CHECK(eventually([&] { return all_gone(workers); }));
+  CHECK(eventually([&] { return app->workers().size() == 3; }));
+  load.stop().check_nothing_lost();
+}
+
+TEST_CASE_FIXTURE(Scenario, "workers with other listeners are named and drain") {
+  Mortal app(*this, fixture("version_v1"));
+  const auto workers = app->workers();
+  app.kill();
+  app.start_with(options + Words{"--listen-mode", "shared"});
+  CHECK(contains(app.log(), "cannot be taken over"));
+  CHECK(contains(app.log(), "listen-mode"));
+  CHECK(all_gone(workers));
+  CHECK(contains(http_get(app.address()), "v1"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "a killed master that was re-executed before is no other case") {
+  Mortal app(*this, fixture("version_v1"));
+  CHECK(app->run("reexec").status == Exit::ok);
+  const auto workers = app->workers();
+  app.kill();
+  app.start();
+  CHECK(app->workers() == workers);
+  CHECK(app->run("reexec").status == Exit::ok);
+  CHECK(app->workers() == workers);
+  CHECK(app->upgrade(fixture("version_v2")).status == Exit::ok);
+}
+
+// A server that binds its own listeners, TCP and Unix.
+TEST_CASE_FIXTURE(Scenario, "listeners of the application are taken over") {
+  Port port;
+  Mortal app(*this, own_fixture("binder_v1"), options + Words{"--entry", "main"}, {port.text()});
+  Load load(*this, port.address(), {"--rate", "200"});
+  const auto workers = app->workers();
+  app.kill();
+  app.start();
+  CHECK(app->workers() == workers);
+  CHECK(app->upgrade(own_fixture("binder_v2")).status == Exit::ok);
+  app.kill();
+  app.start();
+  const auto report = load.stop();
+  report.check_nothing_lost();
+  const auto before = app->workers();
+  ::kill(before[0], SIGKILL);
+  CHECK(eventually([&] { return app->workers().size() == before.size() && app->workers() != before; }));
+  CHECK(contains(http_get(port.address()), "v2"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "the Unix listener of a killed master is taken over with its file") {
+  const std::string path = "unix:" + (dir / "app.sock");
+  Mortal app(*this, own_fixture("report"), options + Words{"--listen", "local=" + path}, {"local"});
+  const auto workers = app->workers();
+  app.kill();
+  CHECK(contains(http_get(path), "listener=local"));
+  app.start();
+  CHECK(app->workers() == workers);
+  CHECK(contains(http_get(path), "listener=local"));
+  CHECK(app->upgrade(own_fixture("report"), {"--flip"}).status == Exit::ok);
+  app.kill();
+  app.start();
+  CHECK(contains(http_get(path), "listener=local"));
+}
+
+// 100 KiB on both streams, more than a pipe holds: nobody but the keeper reads them.
+TEST_CASE_FIXTURE(Scenario, "what workers write without a master goes to where it went") {
+  const auto site = std::make_shared<Site>(*this);
+  Instance app(site, own_fixture("talker_serve"), options + Words{"--forks", "1"});
+  const auto worker = app.workers();
+  app.master().signal(SIGKILL);
+  app.master().wait();
+  const auto before = app.master().err().size();
+  CHECK(contains(http_get(site->address()), "v1"));
+  CHECK(eventually([&] { return app.master().err().size() >= before + 100 * 1024; }));
+  CHECK(app.master().out().size() >= 100 * 1024);
+  CHECK(all_run(worker));
+  CHECK(site->run("stop").status == Exit::ok);
+  CHECK(eventually([&] { return all_gone(worker); }));
+}
+
+TEST_CASE_FIXTURE(Scenario,
+                  "a background master with --restart is started again, and ends as it is told to") {
+  const auto site = std::make_shared<Site>(*this);
+  const auto started = site->run(
+      "start", options + Words{"--daemon", "--restart", "--listen", site->address(), fixture("version_v1")});
+  REQUIRE_MESSAGE(started.status == Exit::ok, started.err);
+  const auto workers_of = [](const Json& status) {
+    std::set<pid_t> pids;
+    for (const auto& slot : status.value("slots", Json::array()))
+      for (const auto& worker : slot["workers"]) pids.insert(worker["pid"].get<pid_t>());
+    return pids;
+  };
+  Load load(*this, site->address(), {"--rate", "200"});
+  const auto before = site->status();
+  for (int i = 0; i < 3; ++i) {
+    const auto master = site->status()["pid"].get<pid_t>();
+    ::kill(master, SIGKILL);
+    CHECK(eventually([&] {
+      const auto now = site->status();
+      return now.value("state", "") == "running" && now["pid"] != master;
+    }));
+    CHECK(workers_of(site->status()) == workers_of(before));
+  }
+  load.stop().check_nothing_lost();
+  const auto master = site->status()["pid"].get<pid_t>();
+  CHECK(site->run("stop").status == Exit::ok);
+  CHECK(eventually([&] { return !proc::runs(master); }));
+  CHECK(eventually([&] { return site->run("status").status == Exit::no_master; }));
+}
+
+}  // namespace
+}  // namespace scenario
