@@ -324,7 +324,7 @@ TEST_CASE("state: descriptors get the numbers that they have in the next master"
   CHECK(read->workers[0].output.streams[0].place == numbers[50]);
   CHECK(read->log.number == numbers[50]);
   CHECK(read->listeners.endpoints[0].sets[0][0].fd.number == numbers[30]);
-  CHECK(read->listeners.endpoints[0].group.sockets() == std::vector<int>{numbers[30]});
+  CHECK(read->listeners.endpoints[0].group.sockets() == std::vector<int>{numbers[30], numbers[32]});
   state::close_descriptors(*read);
   CHECK(::fcntl(numbers[30], F_GETFD) == -1);
 }
