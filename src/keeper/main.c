@@ -88,12 +88,27 @@ static bool first_frame(int guest) {
   return true;
 }
 
+/* The next master has the instance's lock, so the former one has ended: its connection ends in this moment.
+ */
+static void await_end_of_master(void) {
+  const int64_t until = clock_ms() + FIRST_FRAME_MS;
+  for (int64_t left = FIRST_FRAME_MS; link_fd >= 0 && left > 0; left = until - clock_ms()) {
+    struct pollfd end = {link_fd, POLLIN, 0};
+    poll(&end, 1, (int)left);
+    serve_master();
+  }
+}
+
+/* While there is a master, only the next one gets an answer. */
 static void serve_guest(void) {
   const struct liveswap_keeper_frame end = {.kind = LIVESWAP_KEEPER_END};
   const int guest = place_accept();
   if (guest < 0) return;
-  if (first_frame(guest)) {
-    switch (packet.frame.kind) {
+  const uint32_t kind = first_frame(guest) ? packet.frame.kind : 0;
+  if (kind == LIVESWAP_KEEPER_ADOPT) await_end_of_master();
+  else if (link_fd >= 0) serve_master();
+  if (link_fd < 0) {
+    switch (kind) {
       case LIVESWAP_KEEPER_ADOPT:
         if (!held_send(guest, true, left_ms())) break;
         link_fd = guest;
@@ -111,8 +126,11 @@ static struct timespec in_ms(int64_t ms) {
 }
 
 static void wait_for_master(const sigset_t* mask) {
-  struct pollfd frame = {link_fd, POLLIN, 0};
-  if (ppoll(&frame, 1, NULL, mask) > 0) serve_master();
+  struct pollfd polls[] = {{link_fd, POLLIN, 0}, {place_socket(), POLLIN, 0}};
+  if (ppoll(polls, 2, NULL, mask) > 0) {
+    if (polls[0].revents != 0) serve_master();
+    if (polls[1].revents != 0) serve_guest();
+  }
   told_to_leave = 0; /* the master decides */
 }
 
