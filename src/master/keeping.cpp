@@ -99,7 +99,7 @@ Outcome Master::take_over(TakeOver from) {
   std::set<rollout::RequestId> goes_on;
   if (const auto& unfinished = state.engine.unfinished) goes_on.insert(unfinished->request);
   for (const auto& one : state.engine.decided) goes_on.insert(one.request);
-  late_start_ = LateStart{{std::move(from.options), std::move(from.identity)}, from.start};
+  late_start_ = LateStart{{std::move(from.options), std::move(from.identity), {}}, from.start};
   log::info("took over {} of a master that was killed; generation {}, {}",
             plural(state.workers.size(), "worker"), state.engine.generation, state.engine.release.path);
   for (const auto& listener : listeners_.bound())
