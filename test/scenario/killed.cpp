@@ -92,8 +92,9 @@ void check_whole(Mortal& app, unsigned forks) {
     }
     return true;
   }));
-  CHECK(app->status()["head"].get<std::string>() + "\n" == head);
-  for (const auto& slot : app->status()["slots"]) CHECK(slot["restarts"] == 0);
+  const auto status = app->status();
+  CHECK(status["head"].get<std::string>() + "\n" == head);
+  for (const auto& slot : status["slots"]) CHECK(slot["restarts"] == 0);
 }
 
 // Something is under way when the master is killed.
