@@ -84,6 +84,8 @@ std::optional<std::string> Master::unrest(bool late) {
 
 state::MasterState Master::save() {
   state::MasterState into = save_common();
+  // They are answered before the execution (Reexecution's handlers: prepare).
+  into.engine.decided.clear();
   into.executed = now();
   into.lock = {lock_.lock()};
   if (keeping_) into.keeper = {keeping_->link()};

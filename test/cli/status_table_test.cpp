@@ -69,7 +69,8 @@ TEST_CASE("workers that do not answer, and when the next one is replaced") {
   const std::string slots =
       R"("slots":[{"slot":1,"restarts":0,"workers":[{"pid":12,"state":"hung","generation":1,
       "release":"/v1.so","id":"aaaaaaaa1111","uptime_ms":20,"connections":1,"rss":512000,
-      "requests":null,"failed":null,"silent":{"ms":8000,"unanswered":3,"text":"GET /up: no answer within 1000 ms"}}]}]})";
+      "requests":null,"failed":null,
+      "silent":{"ms":8000,"unanswered":3,"text":"GET /up: no answer within 1000 ms"}}]}]})";
   const auto hung = *status_table("{" + slots);
   CHECK(hung.find("hung") != std::string::npos);
   CHECK(hung.find("\nworker 12 in slot 1 has not answered for 8.0 s (3 checks in a row): GET /up: no answer "

@@ -222,7 +222,7 @@ TEST_CASE_FIXTURE(Scenario, "a start removes the empty cgroups of a killed maste
   if (!delegated) return;
   const auto site = delegated.site(*this);
   {
-    Instance app(site, fixture("version_v1"));
+    Instance app(site, fixture("version_v1"), {"--orphan-wait", "none"});
     app.master().signal(SIGKILL);
     app.master().wait();
   }
