@@ -17,15 +17,19 @@ namespace liveswap {
 //   SIGUSR1, SIGUSR2             until the master installs its handlers (master/uv/signals.hpp)
 //   SIGPOLL, SIGPWR, SIGSTKFLT and real-time signals, which a mistyped kill(1) may send
 //
-// A signal that the embedding program handles or ignores is left unchanged.
+// A signal that the embedding program handles or ignores is left unchanged; also one that is blocked, since a
+// pending signal that comes to be ignored is lost.
 class IgnoredSignals {
  public:
   IgnoredSignals() {
     struct sigaction ignore {};
     ignore.sa_handler = SIG_IGN;
+    sigset_t blocked;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
     for (int number = 1; number < NSIG; ++number) {
       if (!is_ignored(number) || ::sigaction(number, nullptr, &before_[number]) != 0) continue;
-      if (is_default(before_[number])) ::sigaction(number, &ignore, nullptr);
+      if (is_default(before_[number]) && ::sigismember(&blocked, number) == 0)
+        ::sigaction(number, &ignore, nullptr);
     }
   }
   IgnoredSignals(const IgnoredSignals&) = delete;

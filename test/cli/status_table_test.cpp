@@ -67,8 +67,9 @@ TEST_CASE("a master in the middle of an upgrade") {
 
 TEST_CASE("workers that do not answer, and when the next one is replaced") {
   const std::string slots =
-      R"("slots":[{"slot":1,"restarts":0,"workers":[{"pid":12,"state":"hung","generation":1,"release":"/v1.so",
-      "id":"aaaaaaaa1111","uptime_ms":20,"connections":1,"rss":512000,"requests":null,"failed":null,
+      R"("slots":[{"slot":1,"restarts":0,"workers":[{"pid":12,"state":"hung","generation":1,
+      "release":"/v1.so","id":"aaaaaaaa1111","uptime_ms":20,"connections":1,"rss":512000,
+      "requests":null,"failed":null,
       "silent":{"ms":8000,"unanswered":3,"text":"GET /up: no answer within 1000 ms"}}]}]})";
   const auto hung = *status_table("{" + slots);
   CHECK(hung.find("hung") != std::string::npos);
