@@ -48,6 +48,12 @@ struct Versions {
 
 std::string id_of(const Instance& app) { return app.status()["release_id"].get<std::string>(); }
 
+// Returns when the master knows: connections that come before that may wait in the killed worker's queue.
+void kill_second_worker(Instance& app) {
+  ::kill(app.workers().at(1), SIGKILL);
+  REQUIRE(app.master().says("killed by SIGKILL"));
+}
+
 TEST_CASE_FIXTURE(Scenario, "a rollback to changed bytes is refused, and what can be gone to is named") {
   const Versions versions(dir);
   Instance app(*this, fixture("version_v1"));
@@ -92,7 +98,7 @@ TEST_CASE_FIXTURE(Scenario, "a worker is not respawned from changed bytes: the r
   const auto changed = id_of(app);
   std::filesystem::remove(versions.second);
   const auto path = change(app.site(), changed);
-  ::kill(app.workers().at(1), SIGKILL);
+  kill_second_worker(app);
   Load load(*this, app.address());
   CHECK(app.serves(versions.first));
   CHECK(
@@ -115,7 +121,7 @@ TEST_CASE_FIXTURE(Scenario, "where no release is sound the workers that run go o
   std::filesystem::remove(versions.first);
   const auto path = change(app.site(), changed);
   const auto before = app.workers();
-  ::kill(before.at(1), SIGKILL);
+  kill_second_worker(app);
   Load load(*this, app.address());
   CHECK(eventually([&] { return contains(app.status().value("release_note", ""), path); }));
   CHECK(app.workers().at(0) == before[0]);
@@ -182,7 +188,7 @@ TEST_CASE_FIXTURE(Scenario, "a way back that fails is not taken again and again"
   std::filesystem::remove(versions.second);
   const auto path = change(app.site(), changed);
   write_file(fault, "");
-  ::kill(app.workers().at(1), SIGKILL);
+  kill_second_worker(app);
   Load load(*this, app.address());
   REQUIRE(app.master().says("no release before it can take its place"));
   const auto fails = [&] { return app.status()["slots"][1]["restarts"].get<unsigned>(); };

@@ -1,5 +1,6 @@
 #include "support/proc.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <sstream>
 
@@ -49,6 +50,11 @@ std::vector<pid_t> children(pid_t pid) {
     if (status_number(candidate, "PPid") == pid) found.push_back(candidate);
   }
   return found;
+}
+
+bool has_running_child(pid_t pid) {
+  const auto all = children(pid);
+  return std::any_of(all.begin(), all.end(), runs);
 }
 
 std::vector<pid_t> descendants(pid_t pid) {

@@ -14,6 +14,8 @@ bool runs(pid_t pid);
 
 // Direct children, and all descendants. Zombies count.
 std::vector<pid_t> children(pid_t pid);
+// Whether one of them runs; one that has exited and waits to be reaped does not.
+bool has_running_child(pid_t pid);
 std::vector<pid_t> descendants(pid_t pid);
 
 // A number of /proc/PID/status, such as "VmRSS" (KiB) or "voluntary_ctxt_switches"; -1: none.
