@@ -306,8 +306,13 @@ TEST_CASE_FIXTURE(Scenario, "the keeper is replaced when it dies") {
   };
   const pid_t keeper = of_keeper();
   REQUIRE(keeper > 0);
+  const auto held = proc::descriptors(keeper).size();
   ::kill(keeper, SIGKILL);
-  CHECK(eventually([&] { return of_keeper() > 0 && of_keeper() != keeper; }));
+  // The next one has everything.
+  REQUIRE(eventually([&] {
+    const pid_t next = of_keeper();
+    return next > 0 && next != keeper && proc::descriptors(next).size() >= held;
+  }));
   const auto workers = app->workers();
   app.kill();
   app.start();
