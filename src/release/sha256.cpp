@@ -34,19 +34,31 @@ class Digest {
   SHA256_CTX state_;
 };
 
-}  // namespace
-
-Result<std::string> sha256_of_file(int fd, const std::string& shown) {
-  Digest digest;
+template <class Take>
+Result<void> each_piece(int fd, const std::string& shown, const Take& take) {
   std::vector<char> bytes(hash_piece);
   for (off_t at = 0;;) {
     const ssize_t n = ::pread(fd, bytes.data(), bytes.size(), at);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return os_fail("read", shown, errno);
-    if (n == 0) return digest.hex();
-    digest.add(bytes.data(), static_cast<std::size_t>(n));
+    if (n == 0) return {};
+    take(bytes.data(), static_cast<std::size_t>(n));
     at += n;
   }
+}
+
+}  // namespace
+
+Result<std::string> sha256_of_file(int fd, const std::string& shown) {
+  Digest digest;
+  const auto read =
+      each_piece(fd, shown, [&](const char* bytes, std::size_t size) { digest.add(bytes, size); });
+  if (!read) return tl::unexpected<Error>(read.error());
+  return digest.hex();
+}
+
+Result<void> read_whole(int fd, const std::string& shown) {
+  return each_piece(fd, shown, [](const char*, std::size_t) {});
 }
 
 std::string sha256_of(std::string_view bytes) {

@@ -12,6 +12,9 @@ namespace liveswap::release {
 Result<std::string> sha256_of_file(int fd, const std::string& shown);
 std::string sha256_of(std::string_view bytes);
 
+// Reads the whole file and forgets it.
+Result<void> read_whole(int fd, const std::string& shown);
+
 // Whether `text` is 64 lower-case hex digits.
 bool is_id(std::string_view text);
 

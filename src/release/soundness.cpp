@@ -51,8 +51,8 @@ struct Opened {
   std::string hash;
 };
 
-// The hash of a file with fs-verity is looked up in `known`; other files are read whole, and what fs-verity
-// says of them is added.
+// The hash of a file with fs-verity is looked up in `known`, and the file is read only; other files are
+// hashed, and what fs-verity says of them is added.
 tl::expected<Opened, Unsound> hashed(const std::string& directory, const std::string& name,
                                      KnownDigests& known) {
   const std::string path = directory + "/" + name;
@@ -66,7 +66,11 @@ tl::expected<Opened, Unsound> hashed(const std::string& directory, const std::st
   }
   if (!S_ISREG(info.st_mode)) return differs(path + " is no regular file, as every file of a release is");
   const auto digest = verity_digest(fd.get());
-  if (auto hash = known.hash_of(digest); !hash.empty()) return Opened{std::move(fd), std::move(hash)};
+  if (auto hash = known.hash_of(digest); !hash.empty()) {
+    // The kernel checks what it reads from the disk.
+    if (const auto read = read_whole(fd.get(), path); !read) return unreadable(read.error(), errno);
+    return Opened{std::move(fd), std::move(hash)};
+  }
   auto hash = sha256_of_file(fd.get(), path);
   if (!hash) return unreadable(hash.error(), errno);
   known.add(digest, *hash);
@@ -162,8 +166,8 @@ tl::expected<std::vector<std::string>, Unsound> names_below(const std::string& d
 }
 
 tl::expected<void, Unsound> check_bytes(const std::string& directory, const std::string& name,
-                                        const std::string& id, Reading reading) {
-  auto known = reading == Reading::unknown ? KnownDigests::of(directory) : KnownDigests();
+                                        const std::string& id) {
+  auto known = KnownDigests::of(directory);
   const bool has_needed = ::access((directory + "/" + needed_directory).c_str(), F_OK) == 0;
   const auto members =
       has_needed ? all_members(directory, name, known) : loaded_members(directory, name, known);
@@ -179,10 +183,10 @@ namespace {
 
 // Hashes again if the seal changed meanwhile, as the files may have been written to.
 tl::expected<std::string, Unsound> check_sealed(const std::string& directory, const std::string& name,
-                                                const std::string& id, Reading reading) {
+                                                const std::string& id) {
   for (int attempt = 0; attempt < attempts; ++attempt) {
     const auto before = seal_of(directory);
-    if (auto checked = check_bytes(directory, name, id, reading); !checked) {
+    if (auto checked = check_bytes(directory, name, id); !checked) {
       const auto after = seal_of(directory);
       if (before && after && *after != *before) continue;
       return tl::unexpected<Unsound>(checked.error());
@@ -199,11 +203,10 @@ tl::expected<std::string, Unsound> check_sealed(const std::string& directory, co
 
 }  // namespace
 
-tl::expected<Sound, Unsound> examine(const Store& store, const Committed& release, const Trust& trust,
-                                     Reading reading) {
+tl::expected<Sound, Unsound> examine(const Store& store, const Committed& release, const Trust& trust) {
   const std::string file = store.file(release.id, release.path);
   const std::string directory = file.substr(0, file.rfind('/')), name = base_name(file);
-  const auto checked = check_sealed(directory, name, release.id, reading);
+  const auto checked = check_sealed(directory, name, release.id);
   if (checked) return Sound{*checked, ""};
   if (!checked.error().differs) return tl::unexpected<Unsound>(checked.error());
   const auto give_up = [&](const std::string& why) {
@@ -213,7 +216,7 @@ tl::expected<Sound, Unsound> examine(const Store& store, const Committed& releas
   if (!there) return give_up(there.error().text);
   if (*there != release.id) return give_up(release.path + " has other content by now");
   if (const auto taken = store.take(release.path, trust); !taken) return give_up(taken.error().text);
-  const auto again = check_sealed(directory, name, release.id, reading);
+  const auto again = check_sealed(directory, name, release.id);
   if (!again) return give_up(again.error().text);
   return Sound{*again, checked.error().text + "; mended from " + release.path};
 }

@@ -18,14 +18,10 @@ struct Unsound : Error {
   bool differs = true;  // false: the content could not be checked now (for example, too many open files)
 };
 
-// Which files are read whole: all, or only those whose hash is not known by fs-verity (verity.hpp). A file
-// that the disk has damaged is found only by reading it.
-enum class Reading { all, unknown };
-
 // Hashes the files that a worker would load from `directory`: library `name` and its private libraries. The
 // error names the differing file if known, and what was found and expected.
 tl::expected<void, Unsound> check_bytes(const std::string& directory, const std::string& name,
-                                        const std::string& id, Reading reading = Reading::all);
+                                        const std::string& id);
 
 // All files below `directory`, relative, at most 1,000; without removed files that NFS keeps.
 tl::expected<std::vector<std::string>, Unsound> names_below(const std::string& directory);
@@ -37,7 +33,6 @@ struct Sound {
 // Examines a release: hashes its files, and mends a damaged one if the file at its path still has the same
 // content. Reads the
 // files up to three times if they change meanwhile. Blocks.
-tl::expected<Sound, Unsound> examine(const Store& store, const Committed& release, const Trust& trust,
-                                     Reading reading = Reading::unknown);
+tl::expected<Sound, Unsound> examine(const Store& store, const Committed& release, const Trust& trust);
 
 }  // namespace liveswap::release

@@ -5,9 +5,9 @@
 //       Copies PATH into the store. PRIVILEGED: 1 if the master is root.
 //   liveswap-store collect STATE_DIR MORE ID …
 //       Removes all releases but these and the last MORE others in the history; removes old receipts.
-//   liveswap-store examine STATE_DIR PRIVILEGED ID PATH [all]
-//       Hashes the files of release ID; mends a damaged one from PATH. Without "all", files with fs-verity
-//       whose hash is known are not read.
+//   liveswap-store examine STATE_DIR PRIVILEGED ID PATH
+//       Hashes the files of release ID, or reads those with fs-verity whose hash is known; mends a damaged
+//       one from PATH.
 //   liveswap-store substitute STATE_DIR PRIVILEGED KEEP NEVER LAST [ID PATH] …
 //       Finds a sound release. Tries the given ones, then the last KEEP in the history, without those in
 //       NEVER. Those in LAST, and those that a rollback left, are tried after all others. NEVER and LAST:

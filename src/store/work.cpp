@@ -129,8 +129,7 @@ Json sound_json(const release::Committed& release, const release::Sound& sound) 
 
 Answer examine(const Words& words) {
   const release::Committed wanted{words[4], words[3]};
-  const auto reading = words.size() > 5 ? release::Reading::all : release::Reading::unknown;
-  const auto sound = release::examine(Store(words[1]), wanted, {words[2] == "1"}, reading);
+  const auto sound = release::examine(Store(words[1]), wanted, {words[2] == "1"});
   if (sound) return json_answer(sound_json(wanted, *sound));
   if (!sound.error().differs) return failed(sound.error());
   return json_answer({{"trouble", shortened(sound.error().text)}});
@@ -191,7 +190,7 @@ struct Verb {
 constexpr std::size_t any = SIZE_MAX;
 constexpr Verb verbs[]{{"take", 4, 4, 0, take},
                        {"collect", 3, any, 2, collect},
-                       {"examine", 5, 6, 0, examine},
+                       {"examine", 5, 5, 0, examine},
                        {"substitute", 6, any, 3, find_substitute},
                        {"hash", 2, 2, 0, hash},
                        {"read", 3, 3, 2, read},
@@ -214,7 +213,6 @@ bool is_usable(const Words& words) {
   if (!verb || words.size() < verb->least || words.size() > verb->most) return false;
   if (verb->number > 0 && !as_number(words[static_cast<std::size_t>(verb->number)])) return false;
   if (words[0] == "substitute" && words.size() % 2 != 0) return false;
-  if (words[0] == "examine" && words.size() > 5 && words[5] != "all") return false;
   if (words[0] == "take" || words[0] == "examine" || words[0] == "substitute")
     return words[2] == "0" || words[2] == "1";
   return words[0] != "receipt" || words[2] == "newest" || as_number(words[2]);

@@ -53,10 +53,7 @@ void Soundness::note_seal(const rollout::Release& release, const std::string& se
   else seals_[file_of(release)] = seal;
 }
 
-void Soundness::doubt(const rollout::Release& release) {
-  seals_.erase(file_of(release));
-  doubted_.insert(file_of(release));
-}
+void Soundness::doubt(const rollout::Release& release) { seals_.erase(file_of(release)); }
 
 void Soundness::keep_only(const std::set<std::string>& ids) {
   const auto is_old = [&](const std::string& file) {
@@ -64,7 +61,6 @@ void Soundness::keep_only(const std::set<std::string>& ids) {
   };
   std::erase_if(seals_, [&](const auto& entry) { return is_old(entry.first); });
   std::erase_if(unsound_, [&](const auto& entry) { return is_old(entry.first); });
-  std::erase_if(doubted_, is_old);
 }
 
 std::string Soundness::trouble_of(const rollout::Release& release) const {
@@ -73,9 +69,7 @@ std::string Soundness::trouble_of(const rollout::Release& release) const {
 }
 
 void Soundness::examine(const rollout::Release& release, bool substitute, OnExamined done) {
-  std::vector<std::string> words{"examine", options_.state_dir, privileged(), release.id, release.path};
-  if (doubted_.erase(file_of(release)) > 0) words.emplace_back("all");
-  queries_.ask(std::move(words),
+  queries_.ask({"examine", options_.state_dir, privileged(), release.id, release.path},
                [this, release, substitute, done = std::move(done)](const StoreQueries::Reply& reply) {
                  rollout::Examined found;
                  found.text = "no memory";

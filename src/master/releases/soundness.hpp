@@ -32,8 +32,8 @@ class Soundness {
   // Stores the seal of a release that has just been hashed. Empty: the release must be examined before it
   // runs.
   void note_seal(const rollout::Release& release, const std::string& seal);
-  // Has examine() read every byte of this release the next time, before another worker runs it: the disk may
-  // have damaged a file, which neither a seal nor fs-verity shows without reading.
+  // Has the release examined before another worker runs it: the disk may have damaged a file, which no seal
+  // shows.
   void doubt(const rollout::Release& release);
   // Forgets the seals and findings of all other releases. If such a release is needed later, examine() hashes
   // it again.
@@ -41,7 +41,7 @@ class Soundness {
   // What the last examine() found wrong with the release; empty: nothing.
   std::string trouble_of(const rollout::Release& release) const;
 
-  // Hashes the release in a process of liveswap-store; files with fs-verity need not be read for that. If the
+  // Hashes the release in a process of liveswap-store; files with fs-verity are only read. If the
   // bytes differ and `substitute` is true, also searches for the nearest sound release (Examined::earlier).
   // `done` is called later, on the loop, and must not throw.
   void examine(const rollout::Release& release, bool substitute, OnExamined done);
@@ -68,7 +68,6 @@ class Soundness {
   // The keys are files in the store.
   std::map<std::string, std::string> seals_;    // from the last hashing
   std::map<std::string, std::string> unsound_;  // what is wrong
-  std::set<std::string> doubted_;
 };
 
 // Logs that the release is about to be hashed.
