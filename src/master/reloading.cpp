@@ -11,9 +11,8 @@
 
 // `liveswap reload`: the configuration file is read again, and what has changed is applied.
 //
-//   read ─▶ plan ─▶ new listeners ─▶ values for the master ─▶ more slots ─▶ a rolling generation ─▶ fewer
-//   slots
-//        ─▶ answer
+//   read ─▶ plan ─▶ new listeners ─▶ values for the master ─▶ more slots
+//        ─▶ a rolling generation ─▶ fewer slots ─▶ answer
 //
 // New listeners are bound before anything else changes. Then the master takes all new values, so that the new
 // generation starts under the new limits and pace. A step that fails sets every value back, in the reverse
