@@ -165,7 +165,8 @@ class Master {
   Result<void> adopt_control(const state::MasterState& from);
 
   // keeping.cpp: the state of this master, for the next one, and the start of the next one
-  void keep();
+  bool keep();
+  bool keep_or_go_on();
   std::optional<state::MasterState> save_for_next();
   void adopt_requests(const state::MasterState& from);
   void repeat_drains();
@@ -279,7 +280,7 @@ class Master {
   rlimit files_of_workers_;  // RLIMIT_NOFILE
   Reexecution reexecution_;
   std::optional<Keeping> keeping_;
-  bool is_kept_ = false;  // the engine has not changed since keep()
+  bool is_kept_ = false;  // the keeper has what the engine says, or there is none
   // What the start says that has taken over; until it has been applied.
   struct LateStart {
     ConfigReading::Found found;

@@ -77,6 +77,7 @@ std::optional<std::string> Master::unrest(bool late) {
   if (app_listeners_.holds_connections()) return "connections that were handed off wait for a worker";
   if (!pool_.is_idle()) return "a worker has not read what was sent to it";
   if (requests_.server()->is_sending()) return "a long answer is being sent";
+  if (keeping_ && keeping_->is_starting()) return "liveswap-keeper is starting";
   if (performing_ || !queue_.empty() || !undone_.empty() || listeners_.staged())
     return "commands are pending";
   return std::nullopt;

@@ -9,7 +9,6 @@
 #include <map>
 
 #include "base/log.hpp"
-#include "master/keeping/start_keeper.hpp"
 #include "master/state/envelope.hpp"
 #include "protocol/keeper.hpp"
 
@@ -62,7 +61,7 @@ std::string outputs_of(const state::MasterState& state, const std::vector<int>& 
 
 Keeping::Keeping(uv_loop_t& loop, Settings settings)
     : loop_(loop), settings_(std::move(settings)), timer_(loop), pause_(first_pause) {
-  timer_.on_due([this] { keep(); });
+  timer_.on_due([this] { settings_.due(); });
 }
 
 void Keeping::adopt(UniqueFd link) {
@@ -95,41 +94,65 @@ void Keeping::lose(const std::string& why) {
   link_.reset();
   kept_.clear();
   log::warning("liveswap-keeper: {}; another one is started", why);
-  next_ = now() + pause_;
-  pause_ = std::min(2 * pause_, longest_pause);
-  timer_.start(next_ - now());
+  start_later();
+  settings_.due();
 }
 
-bool Keeping::is_there() {
-  if (link_) return true;
-  auto started = start_keeper(settings_.program, settings_.state_dir);
-  if (started) {
-    adopt(std::move(*started));
-    return true;
-  }
-  log::seldom({"keepers that cannot be started"}, log::Level::warning,
-              "{}: if this master is killed, its workers drain and leave", started.error().text);
-  next_ = now() + pause_;
+void Keeping::start_later() {
+  next_keeper_ = now() + pause_;
+  timer_.start(pause_);
   pause_ = std::min(2 * pause_, longest_pause);
-  timer_.start(next_ - now());
+}
+
+// Starts a keeper, if there is none.
+bool Keeping::is_there() {
+  if (link_ || start_ || now() < next_keeper_) return static_cast<bool>(link_);
+  auto started = KeeperStart::begin(loop_, settings_.program, settings_.state_dir,
+                                    [this](Result<UniqueFd> link) { on_started(std::move(link)); });
+  if (started) start_ = std::move(*started);
+  else on_started(tl::unexpected<Error>(started.error()));
   return false;
 }
 
-void Keeping::keep() {
+void Keeping::on_started(Result<UniqueFd> link) {
+  start_.reset();
+  if (link) {
+    adopt(std::move(*link));
+    return settings_.due();
+  }
+  log::seldom({"keepers that cannot be started"}, log::Level::warning,
+              "{}: if this master is killed, its workers drain and leave", link.error().text);
+  start_later();
+}
+
+bool Keeping::keep() {
+  if (link_ && now() < next_ && settings_.wait() != Milliseconds{0}) {
+    timer_.start(next_ - now());
+    return false;
+  }
+  keep_at_once();
+  return true;
+}
+
+void Keeping::keep_at_once() {
   if (settings_.program.empty()) return;
-  if (settings_.wait() == Milliseconds{0}) return end();
-  if (now() < next_) return timer_.start(next_ - now());
+  if (settings_.wait() == Milliseconds{0}) return dismiss();
+  if (!is_there()) return;
   const auto begin = processor_time();
+  send_current();
+  const auto took = processor_time() - begin;
+  if (took > long_time) next_ = now() + share * took;
+}
+
+void Keeping::send_current() {
   auto state = settings_.save();
-  if (!state || !is_there()) return;
+  if (!state) return;
   std::vector<int> fds;
   std::string document = state::document_of(*state, fds);
   if (document == kept_ && wait_ == settings_.wait()) return;
   if (!send(*state, fds, document)) return timer_.start(try_again);
   kept_ = std::move(document);
   wait_ = settings_.wait();
-  const auto took = processor_time() - begin;
-  if (took > long_time) next_ = now() + share * took;
 }
 
 bool Keeping::send(state::MasterState& state, const std::vector<int>& fds, const std::string& document) {
@@ -150,10 +173,20 @@ bool Keeping::send(state::MasterState& state, const std::vector<int>& fds, const
   return protocol::send_to_keeper(link_.get(), frame, outputs_of(state, fds), &fd, 1);
 }
 
+// The keeper leaves; nothing waits for it.
+void Keeping::dismiss() {
+  if (!link_) return;
+  timer_.stop();
+  protocol::send_to_keeper(link_.get(), {LIVESWAP_KEEPER_END, 0, 0}, "", nullptr, 0);
+  poll_.reset();
+  link_.reset();
+  kept_.clear();
+}
+
 void Keeping::end() {
+  start_.reset();
   if (!link_) return;
   poll_.reset();
-  timer_.stop();
   protocol::send_to_keeper(link_.get(), {LIVESWAP_KEEPER_END, 0, 0}, "", nullptr, 0);
   const auto until = now() + Milliseconds{leave_limit_ms};
   for (bool gone = false; !gone && now() < until;) {
@@ -161,8 +194,7 @@ void Keeping::end() {
     ::poll(&end, 1, static_cast<int>((until - now()).count()));
     protocol::receive_from_keeper(link_.get(), false, gone);
   }
-  link_.reset();
-  kept_.clear();
+  dismiss();
 }
 
 }  // namespace liveswap::master
