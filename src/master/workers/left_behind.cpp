@@ -19,6 +19,9 @@ using Inodes = std::set<std::uint64_t>;
 // How long one call may stop and check processes.
 constexpr std::chrono::milliseconds budget{20};
 constexpr std::chrono::milliseconds until_stopped{10};
+// So often a process is stopped and checked before it is killed with a connection. On a busy machine there
+// are few tries within the grace.
+constexpr unsigned tries_least = 10;
 // After this many graces a process that SIGKILL does not end is given up.
 constexpr int patience = 4;
 
@@ -90,23 +93,32 @@ bool have_common(const Inodes& one, const Inodes& other) {
   return std::any_of(one.begin(), one.end(), [&](auto inode) { return other.contains(inode); });
 }
 
+bool is_any_known(const std::vector<Holder>& holders, const std::set<pid_t>& known) {
+  return std::any_of(holders.begin(), holders.end(),
+                     [&](const auto& one) { return one.must_end && known.contains(one.process.pid); });
+}
+
 // If all of them run the worker's program. Another program may be meant to outlive the worker.
 bool may_kill_all(const std::vector<LeftProcess>& processes) {
   return !processes.empty() &&
          std::none_of(processes.begin(), processes.end(), [](const auto& one) { return one.executed; });
 }
 
-// Kills the process if `is_late` or without a connection. False: the process holds no listener any more.
-bool try_to_end(const Holder& holder, const Traces& traces, const ListeningSockets& sockets, bool is_late) {
+enum class Tried { continued, killed, holds_none };
+
+// Kills the process if `is_late` or without a connection. holds_none: the process holds no listener any more.
+Tried try_to_end(const Holder& holder, const Traces& traces, const ListeningSockets& sockets, bool is_late) {
   const auto& process = holder.process;
   Target target(process);
-  if (!target) return false;
+  if (!target) return Tried::holds_none;
   const bool is_stopped = target.stop(process);
-  if (!is_stopped && !is_late) return true;
+  if (!is_stopped && !is_late) return Tried::continued;
   // Since the scan the process may have closed the listener or executed another program.
-  if (program_of(process.pid) != traces.program || !holds_any(process, sockets, holder.own)) return false;
-  if (is_late || !may_have_connection(process, traces.places)) target.send(SIGKILL);
-  return true;
+  if (program_of(process.pid) != traces.program || !holds_any(process, sockets, holder.own))
+    return Tried::holds_none;
+  if (!is_late && may_have_connection(process, traces.places)) return Tried::continued;
+  target.send(SIGKILL);
+  return Tried::killed;
 }
 
 }  // namespace
@@ -126,8 +138,10 @@ void LeftBehind::end_some(Worker& worker, const Traces& traces, const ListeningS
     auto next = worker.ending.upper_bound(worker.last);
     if (next == worker.ending.end()) next = worker.ending.begin();
     worker.last = next->first;
-    const bool is_late = now - next->second.since >= grace;
-    if (!try_to_end(next->second.holder, traces, sockets, is_late)) worker.ending.erase(next);
+    const bool is_late = ++next->second.tries > tries_least && now - next->second.since >= grace;
+    const auto tried = try_to_end(next->second.holder, traces, sockets, is_late);
+    if (tried == Tried::holds_none) worker.ending.erase(next);
+    else next->second.is_killed = tried == Tried::killed;
   }
 }
 
@@ -143,12 +157,14 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
   state.open = left->unreadable + static_cast<std::size_t>(std::count_if(
                                       worker.awaited->begin(), worker.awaited->end(),
                                       [&](auto inode) { return left->connections.contains(inode); }));
-  // Processes may fork new ones faster than two scans find the same.
+  auto holders = all_holders(*left, sockets);
+  // Processes may fork new ones faster than two scans find the same. Those that are found twice are ended one
+  // by one.
   const bool kill_them_all = worker.end_began && now - *worker.end_began >= grace && !traces.cgroup.empty() &&
-                             may_kill_all(left->processes);
+                             may_kill_all(left->processes) && !is_any_known(holders, worker.suspects);
   bool some_end = false;
   if (state.open == 0) {
-    for (auto& holder : all_holders(*left, sockets)) {
+    for (auto& holder : holders) {
       if (holder.must_end) {
         some_end = true;
         // Seen twice: at the first scan the process may have been about to exec.
@@ -163,7 +179,9 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
   if (some_end && !worker.end_began) worker.end_began = now;
   if (some_end && kill_them_all) kill_all(traces.cgroup);
   // A process that survives SIGKILL hangs in the kernel, or belongs to another user.
-  const bool given_up = worker.end_began && now - *worker.end_began >= patience * grace;
+  const bool given_up = worker.end_began && now - *worker.end_began >= patience * grace &&
+                        std::all_of(worker.ending.begin(), worker.ending.end(),
+                                    [](const auto& one) { return one.second.is_killed; });
   state.is_over = state.open == 0 && (!some_end || given_up);
   return state;
 }

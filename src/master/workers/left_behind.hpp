@@ -41,14 +41,15 @@ bool holds_any(const LeftProcess& process, const ListeningSockets& sockets, cons
 //    first scan. Later connections do not count.
 // 2. Then processes that hold a listening socket and still run the worker's program are killed: they were
 //    made by fork() and could accept with old code for ever. Each is stopped (SIGSTOP) and checked, then
-//    killed if without a connection, else continued (SIGCONT) until the next step. After the grace the kill
-//    is unconditional. Two scans must have seen the process: at the first, a child may be about to exec or
-//    to close the listener.
+//    killed if without a connection, else continued (SIGCONT) until the next step. After the grace and ten
+//    tries the kill is unconditional. Two scans must have seen the process: at the first, a child may be
+//    about to exec or to close the listener.
 // 3. Processes that have executed another program are only reported: they may have inherited the socket by
 //    mistake. So are orphans of an unknown worker.
 //
-// By force (after a crash, at the drain limit, or when processes that must end outlast the grace) the
-// worker's whole cgroup is killed at once, unless a process in it has executed another program.
+// By force (after a crash, at the drain limit, or when after the grace each scan still finds other processes
+// that must end) the worker's whole cgroup is killed at once, unless a process in it has executed another
+// program.
 //
 // Master's thread only, before the worker is reaped, so that the pid is not reused.
 class LeftBehind {
@@ -79,6 +80,8 @@ class LeftBehind {
   struct Ending {
     Holder holder;
     Milliseconds since{0};
+    unsigned tries = 0;
+    bool is_killed = false;
   };
   struct Worker {
     std::optional<std::set<std::uint64_t>> awaited;  // connections open at the first scan
