@@ -52,9 +52,9 @@ long expect_revert(const Instance& app, const BadRelease& bad) {
 
 void survive(Scenario& scenario, const char* mode) {
   Instance app(scenario, fixture("version_v1"),
-               {"--listen-mode", mode, "--ready-limit", "1s", "--check-limit", "1s", "--probation", "1s",
-                "--health", "GET /", "--health-interval", "200ms", "--health-limit", "300ms", "--drain-limit",
-                "1s", "--term-grace", "200ms"});
+               {"--listen-mode", mode, "--ready-limit", "1s", "--check-limit", sanitized() ? "4s" : "1s",
+                "--probation", "1s", "--health", "GET /", "--health-interval", "200ms", "--health-limit",
+                "300ms", "--drain-limit", "1s", "--term-grace", "200ms"});
   Load load(scenario, app.address());
   long longest = 0;
   std::size_t kinds = 0;

@@ -4,6 +4,7 @@
  * path: `unlink`, `rm` (by a program), `all` (by a program: the path, and every hidden link beside it), or
  * `keep`.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -57,8 +58,11 @@ __attribute__((visibility("default"))) int main(int argc, char** argv) {
   else snprintf(address.sun_path, sizeof address.sun_path, "%s.%d", argv[1], (int)getpid());
   unlink(address.sun_path);
   const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
-  if (bind(listener, (struct sockaddr*)&address, sizeof address) != 0 || chmod(address.sun_path, 0666) != 0 ||
-      listen(listener, 128) != 0 || (strcmp(argv[2], "at") != 0 && rename(address.sun_path, argv[1]) != 0)) {
+  const int is_bound = bind(listener, (struct sockaddr*)&address, sizeof address) == 0;
+  /* The program of a leaving worker may remove the file at this moment. */
+  const int has_mode = chmod(address.sun_path, 0666) == 0 || (errno == ENOENT && words[3][0] != 'u');
+  if (!is_bound || !has_mode || listen(listener, 128) != 0 ||
+      (strcmp(argv[2], "at") != 0 && rename(address.sun_path, argv[1]) != 0)) {
     perror(address.sun_path);
     return 1;
   }

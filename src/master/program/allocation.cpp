@@ -16,11 +16,16 @@ namespace reserve = liveswap::reserve;
 
 }  // namespace
 
-// The standard library implements the other forms of new and delete by these.
+// The standard library implements the other forms of new and delete by these. A sanitizer does not: the form
+// without exceptions, which std::stable_sort() uses, is replaced for it.
 void* operator new(std::size_t size) {
   // malloc(0) may return null; new must return an address.
   if (void* block = reserve::allocate(size == 0 ? 1 : size)) return block;
   throw std::bad_alloc();
+}
+
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return reserve::allocate(size == 0 ? 1 : size);
 }
 
 void operator delete(void* block) noexcept { reserve::release(block); }
