@@ -138,7 +138,7 @@ void Master::roll_back(rollout::RequestId request, rollout::UpgradeRequest wish,
   wish.release = release;
   wish.path = release.path;
   if (soundness_.is_sealed(release)) return perform(engine_.upgrade(now(), request, wish));
-  log_hashing(release);
+  soundness_.log_hashing(release);
   soundness_.examine(release, true, [this, request, wish](const rollout::Examined& found) {
     answer_or_give_up(request, [&] {
       if (!found.sound())

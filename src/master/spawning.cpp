@@ -19,7 +19,7 @@ void Master::carry_out(const rollout::Spawn& command) {
   if (soundness_.is_sealed(command.release)) return start_worker(command);
   const std::string file = soundness_.file_of(command.release);
   if (!unspawned_.add(file, command)) return;
-  log_hashing(command.release);
+  soundness_.log_hashing(command.release);
   // If an exception leaves a worker without a process, the worker's ready limit ends it by
   // end_without_process().
   const auto done = [this, file, release = command.release](const rollout::Examined& found) {

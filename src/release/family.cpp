@@ -9,6 +9,8 @@
 #include "base/unique_fd.hpp"
 #include "release/private_libraries.hpp"
 #include "release/sha256.hpp"
+#include "release/tree/source_tree.hpp"
+#include "release/tree/tree_store.hpp"
 
 namespace liveswap::release {
 namespace {
@@ -23,12 +25,18 @@ Result<Content> read_only(const Source& source, const std::string&) {
 
 }  // namespace
 
-Result<std::vector<Member>> visit_family(const std::string& path, const Trust& trust, const Visit& visit) {
+Result<void> check_path(const std::string& path) {
   const std::string name = base_name(path);
-  if (path.empty() || path.front() != '/' || name.empty() || name == "." || name == ".." ||
-      path.find('\n') != std::string::npos)
-    return fail("cannot take \"" + path +
-                "\": expected the absolute path of a library, without a line break");
+  if (!path.empty() && path.front() == '/' && !name.empty() && name != "." && name != ".." &&
+      path.find('\n') == std::string::npos)
+    return {};
+  return fail("cannot take \"" + path +
+              "\": expected the absolute path of a file or directory by its name, without a line break");
+}
+
+Result<std::vector<Member>> visit_family(const std::string& path, const Trust& trust, const Visit& visit) {
+  if (auto checked = check_path(path); !checked) return tl::unexpected<Error>(checked.error());
+  const std::string name = base_name(path);
   const std::string above = std::filesystem::path(path).parent_path().string();
   const auto directory = UniqueFd::adopt(::open(above.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return os_fail("open", path, errno);
@@ -65,6 +73,7 @@ std::string id_of(const std::vector<Member>& members) {
 Result<std::vector<Member>> members_of(const std::string& path) { return visit_family(path, {}, read_only); }
 
 Result<std::string> identify(const std::string& path) {
+  if (auto tree = SourceTree::open(path, {})) return identify_tree(std::move(*tree));
   const auto members = members_of(path);
   if (!members) return tl::unexpected<Error>(members.error());
   return id_of(*members);

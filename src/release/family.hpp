@@ -27,6 +27,9 @@ struct Content {
 // Called for each file with its name in the release: copies or only hashes it.
 using Visit = std::function<Result<Content>(const Source&, const std::string& name)>;
 
+// An error: `path` is not absolute, has no last component, or has a line break. Pure.
+Result<void> check_path(const std::string& path);
+
 // Visits the library at the absolute `path`, then its private libraries, breadth first. The directory of the
 // library is opened once, so a symbolic link that changes meanwhile cannot mix two versions. Libraries from
 // other directories are named `.needed/<name>` (private_libraries.hpp).
@@ -41,7 +44,7 @@ std::string id_of(const std::vector<Member>& members);
 // The files of the release for the library at `path`, hashed. Copies nothing.
 Result<std::vector<Member>> members_of(const std::string& path);
 
-// The id that take() would give the library at `path`. Copies nothing.
+// The id that take() would give the library or directory at `path`. Copies nothing.
 Result<std::string> identify(const std::string& path);
 
 // The last component of a path.

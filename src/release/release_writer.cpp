@@ -6,15 +6,13 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 
+#include "base/remove_tree.hpp"
 #include "base/unique_fd.hpp"
 #include "release/disk.hpp"
 #include "release/sha256.hpp"
 
 namespace liveswap::release {
-
-namespace fs = std::filesystem;
 
 Result<ReleaseWriter> ReleaseWriter::make(const std::string& releases) {
   std::string path = releases + "/.new-XXXXXX";
@@ -23,8 +21,8 @@ Result<ReleaseWriter> ReleaseWriter::make(const std::string& releases) {
 }
 
 ReleaseWriter::~ReleaseWriter() {
-  std::error_code ignored;  // keep_only() tries again
-  if (!path_.empty()) fs::remove_all(path_, ignored);
+  if (path_.empty()) return;
+  [[maybe_unused]] const auto removed = remove_tree(path_);  // keep_only() tries again
 }
 
 Result<Content> ReleaseWriter::add(const Source& source, const std::string& name) {

@@ -19,6 +19,8 @@
 #include "release/private_libraries.hpp"
 #include "release/seal.hpp"
 #include "release/sha256.hpp"
+#include "release/tree/tree_soundness.hpp"
+#include "release/tree/tree_store.hpp"
 #include "release/verity.hpp"
 
 namespace liveswap::release {
@@ -201,24 +203,52 @@ tl::expected<std::string, Unsound> check_sealed(const std::string& directory, co
       false});
 }
 
+// Damage is told of only after all files have been read.
+tl::expected<std::string, Unsound> check_stored_tree(const Store& store, const std::string& tree,
+                                                     const std::string& id, Hashing hashing) {
+  auto known = KnownFiles::of(store.releases());
+  const bool trusts = hashing == Hashing::changed;
+  auto checked = check_tree(tree, id, trusts ? known : KnownFiles(), known);
+  if (trusts && !checked && checked.error().differs) checked = check_tree(tree, id, KnownFiles(), known);
+  known.keep_for(store.releases());
+  if (!checked) return tl::unexpected<Unsound>(checked.error());
+  return std::string(tree_seal);
+}
+
+tl::expected<std::string, Unsound> check_release(const Store& store, const Committed& release,
+                                                 Hashing hashing) {
+  const std::string file = store.file(release.id, release.path);
+  if (is_tree(file)) return check_stored_tree(store, file, release.id, hashing);
+  return check_sealed(store.directory(release.id), base_name(file), release.id);
+}
+
+// Replaces the stored files from the original ones. Returns what was done.
+Result<std::string> mend(const Store& store, const Committed& release, const Trust& trust) {
+  const std::string file = store.file(release.id, release.path);
+  if (is_tree(file))
+    if (const auto moved = move_strays(file, release.id, store.stray())) return *moved;
+  const auto there = identify(release.path);
+  if (!there) return tl::unexpected<Error>(there.error());
+  if (*there != release.id) return fail(release.path + " has other content by now");
+  if (const auto taken = store.take(release.path, trust); !taken) return fail(taken.error().text);
+  return "mended from " + release.path;
+}
+
 }  // namespace
 
-tl::expected<Sound, Unsound> examine(const Store& store, const Committed& release, const Trust& trust) {
-  const std::string file = store.file(release.id, release.path);
-  const std::string directory = file.substr(0, file.rfind('/')), name = base_name(file);
-  const auto checked = check_sealed(directory, name, release.id);
+tl::expected<Sound, Unsound> examine(const Store& store, const Committed& release, const Trust& trust,
+                                     Hashing hashing) {
+  const auto checked = check_release(store, release, hashing);
   if (checked) return Sound{*checked, ""};
   if (!checked.error().differs) return tl::unexpected<Unsound>(checked.error());
   const auto give_up = [&](const std::string& why) {
     return differs(checked.error().text + "; it cannot be mended: " + why);
   };
-  const auto there = identify(release.path);
-  if (!there) return give_up(there.error().text);
-  if (*there != release.id) return give_up(release.path + " has other content by now");
-  if (const auto taken = store.take(release.path, trust); !taken) return give_up(taken.error().text);
-  const auto again = check_sealed(directory, name, release.id);
+  const auto mended = mend(store, release, trust);
+  if (!mended) return give_up(mended.error().text);
+  const auto again = check_release(store, release, Hashing::all);
   if (!again) return give_up(again.error().text);
-  return Sound{*again, checked.error().text + "; mended from " + release.path};
+  return Sound{*again, checked.error().text + "; " + *mended};
 }
 
 }  // namespace liveswap::release

@@ -26,13 +26,20 @@ tl::expected<void, Unsound> check_bytes(const std::string& directory, const std:
 // All files below `directory`, relative, at most 1,000; without removed files that NFS keeps.
 tl::expected<std::vector<std::string>, Unsound> names_below(const std::string& directory);
 
+// How much of a directory's release examine() reads. Of a library it always reads all.
+enum class Hashing {
+  all,
+  changed,  // files that have changed since they were hashed, by their stamps (tree/known_files.hpp)
+};
+
 struct Sound {
   std::string seal;    // seal of the hashed content (seal.hpp); empty: not available
   std::string mended;  // what was wrong and has been replaced from the original file; empty: nothing
 };
-// Examines a release: hashes its files, and mends a damaged one if the file at its path still has the same
-// content. Reads the
-// files up to three times if they change meanwhile. Blocks.
-tl::expected<Sound, Unsound> examine(const Store& store, const Committed& release, const Trust& trust);
+// Examines a release: hashes its files, and mends a damaged one if the file or directory at its path still
+// has the same content. Files that an application has added to its directory are moved away (Store::stray()).
+// Reads the files up to three times if they change meanwhile. Blocks.
+tl::expected<Sound, Unsound> examine(const Store& store, const Committed& release, const Trust& trust,
+                                     Hashing hashing = Hashing::all);
 
 }  // namespace liveswap::release

@@ -48,8 +48,11 @@ bool written_just_now(const struct stat& info) {
 
 }  // namespace
 
-Result<Source> Source::open(int directory, const std::string& name, std::string shown, const Trust& trust) {
-  auto fd = UniqueFd::adopt(::openat(directory, name.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+Result<Source> Source::open(int directory, const std::string& name, std::string shown, const Trust& trust,
+                            Links links) {
+  const int nofollow = links == Links::refused ? O_NOFOLLOW : 0;
+  auto fd = UniqueFd::adopt(
+      ::openat(directory, name.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | nofollow));
   if (!fd) return os_fail("open", shown, errno);
   Source source(std::move(fd), std::move(shown));
   if (::fstat(source.fd(), &source.info_) != 0) return os_fail("look at", source.shown_, errno);
@@ -77,17 +80,21 @@ Result<void> Source::check(const Trust& trust) const {
     return fail(fmt::format("{} is {}, expected a regular file", shown_, kind_of(info_.st_mode)));
   if (size() > size_limit)
     return fail(fmt::format("{} has {} bytes, expected at most {}", shown_, size(), size_limit));
+  return check_trust(info_, shown_, trust);
+}
+
+Result<void> check_trust(const struct stat& info, const std::string& shown, const Trust& trust) {
   if (!trust.privileged) return {};
-  if (info_.st_uid != 0)
+  if (info.st_uid != 0)
     return fail(
         fmt::format("{} belongs to user {}, expected root, since the master runs as root: "
                     "`chown root {}` if root trusts its content",
-                    shown_, info_.st_uid, shown_));
-  if (info_.st_mode & (S_IWGRP | S_IWOTH))
+                    shown, info.st_uid, shown));
+  if (info.st_mode & (S_IWGRP | S_IWOTH))
     return fail(fmt::format(
         "{} has mode {:04o}, expected that only root may write to it, since the master runs as root: "
         "`chmod go-w {}`",
-        shown_, info_.st_mode & 07777, shown_));
+        shown, info.st_mode & 07777, shown));
   return {};
 }
 

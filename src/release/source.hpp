@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "base/file.hpp"
 #include "base/unique_fd.hpp"
 
 namespace liveswap::release {
@@ -17,6 +18,9 @@ struct Trust {
   bool privileged = false;
 };
 
+// Whether a file or directory meets the requirements. An error says what to do. `shown`: its name in errors.
+Result<void> check_trust(const struct stat& info, const std::string& shown, const Trust& trust);
+
 // A file to copy into the store. Opened once; all checks and reads use this descriptor.
 class Source {
  public:
@@ -25,12 +29,14 @@ class Source {
 
   // Opens `name` in `directory` (borrowed) without waiting for a FIFO or device. Waits up to 500 ms for
   // writers. An error: not a regular file, not trusted, too large, or still open for writing. `shown`: name
-  // in errors.
-  static Result<Source> open(int directory, const std::string& name, std::string shown, const Trust& trust);
+  // in errors. `links`: whether `name` may be a symbolic link.
+  static Result<Source> open(int directory, const std::string& name, std::string shown, const Trust& trust,
+                             Links links = Links::followed);
 
   int fd() const { return fd_.get(); }
   std::uint64_t size() const { return static_cast<std::uint64_t>(info_.st_size); }
   const std::string& shown() const { return shown_; }
+  const struct stat& info() const { return info_; }
 
   // An error if the file was modified since open(): the bytes read may be a mixture.
   Result<void> unchanged() const;

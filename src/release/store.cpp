@@ -19,6 +19,8 @@
 #include "release/seal.hpp"
 #include "release/sha256.hpp"
 #include "release/soundness.hpp"
+#include "release/tree/source_tree.hpp"
+#include "release/tree/tree_store.hpp"
 #include "release/verity.hpp"
 
 namespace liveswap::release {
@@ -149,22 +151,6 @@ Result<std::string> put_in_place(const std::string& releases, ReleaseWriter writ
   return how;
 }
 
-// Renames first, so that a release is whole or absent even if this process is killed.
-Result<void> remove(const std::string& releases, const std::string& name) {
-  const std::string from = releases + "/" + name;
-  std::string doomed = from;
-  if (name.front() != '.') {
-    doomed = releases + "/.old-" + name;
-    std::error_code ignored;
-    fs::remove_all(doomed, ignored);
-    if (::rename(from.c_str(), doomed.c_str()) != 0) return os_fail("remove", from, errno);
-  }
-  std::error_code failed;
-  fs::remove_all(doomed, failed);
-  if (failed) return os_fail("remove", doomed, failed.value());
-  return {};
-}
-
 std::vector<std::string> sorted_names(const std::string& directory) {
   std::vector<std::string> names;
   std::error_code failed;
@@ -184,6 +170,8 @@ tl::expected<Store::Taken, Store::Failure> Store::take(const std::string& path, 
   };
   const auto held = open_for_taking(releases_);
   if (!held) return give_up(held.error());
+  if (auto checked = check_path(path); !checked) return give_up(checked.error(), true);
+  if (auto tree = SourceTree::open(path, trust)) return take_tree(releases_, std::move(*tree));
   auto writer = ReleaseWriter::make(releases_);
   if (!writer) return give_up(writer.error());
   bool of_disk = false;
@@ -246,14 +234,13 @@ Result<void> Store::keep_only(const std::set<std::string>& ids) const {
   if (::access(releases_.c_str(), F_OK) != 0 && errno == ENOENT) return {};
   const auto held = lock(releases_, LOCK_EX | LOCK_NB);
   if (!held) return tl::unexpected<Error>(held.error());
-  Result<void> outcome;
+  std::set<std::string> old;
   for (const auto& name : sorted_names(releases_)) {
     const bool left_over = name.starts_with(".new-") || name.starts_with(".old-");
     const std::string id = is_id(name) ? name : release_of_digests(name);
-    if (!left_over && (id.empty() || ids.contains(id))) continue;
-    if (auto removed = remove(releases_, name); !removed && outcome) outcome = removed;
+    if (left_over || (!id.empty() && !ids.contains(id))) old.insert(name);
   }
-  return outcome;
+  return remove_releases(releases_, old);
 }
 
 }  // namespace liveswap::release

@@ -9,13 +9,17 @@
 
 namespace liveswap::release {
 
-// The store of releases: immutable snapshots of libraries. Workers load only from here.
+// The store of releases: immutable snapshots of libraries, programs, scripts and directories. Workers run
+// only what is here.
 //
 //   <state_dir>/releases/<id>/libapp.so       0444, in directories 0755
 //   <state_dir>/releases/<id>/.needed/        private libraries from other directories
 //   <state_dir>/releases/<id>.verity          where its files have fs-verity: their hashes (verity.hpp)
-//   <state_dir>/releases/.new-XXXXXX/         being written, or left by a killed process
-//   <state_dir>/releases/.old-<id>/           being removed
+//   <state_dir>/releases/<id>/app/…           a directory: everything in it (tree/tree_store.hpp)
+//   <state_dir>/releases/<id>/.manifest       of a directory: what is in it (tree/manifest.hpp)
+//   <state_dir>/releases/.hashes              what is known of the files of directories
+//   (tree/known_files.hpp) <state_dir>/releases/.new-XXXXXX/         being written, or left by a killed
+//   process <state_dir>/releases/.old-<id>/           being removed
 //
 // A release is written to a temporary directory, synced and renamed, so even a power failure leaves existing
 // releases intact. Several processes may call take() at once; removals lock the store exclusively. All
@@ -32,20 +36,24 @@ class Store {
     std::string file;                            // file(id, path)
     std::string how;                             // how it was copied, or that it existed; for people
     std::vector<std::string> private_libraries;  // relative to the directory of `file`
-    std::string seal;  // of the hashed content (seal.hpp); empty: modified meanwhile
+    std::string seal;  // of the hashed content (seal.hpp), or tree_seal; empty: modified meanwhile
   };
 
   struct Failure : Error {
     bool of_file = false;  // missing, unreadable, not trusted or changing; not: the disk is full
   };
-  // Copies the library at the absolute `path` and its private libraries into the store, unless they are
-  // there. Repairs a damaged release; workers that run keep the old files. An error names the file and what
-  // is wrong.
+  // Copies the library at the absolute `path` and its private libraries, or the directory there, into the
+  // store, unless they are there. Repairs a damaged release; workers that run keep the old files. An error
+  // names the file and what is wrong.
   tl::expected<Taken, Failure> take(const std::string& path, const Trust& trust) const;
 
   // The path of a release, which need not exist. Pure.
   std::string file(const std::string& id, const std::string& path) const;
   std::string directory(const std::string& id) const { return releases_ + "/" + id; }
+  // The directory of all releases.
+  const std::string& releases() const { return releases_; }
+  // Where files go that an application has written into its release.
+  std::string stray() const { return state_dir_ + "/stray"; }
 
   // The directory `.needed` of the release with that `file`; empty: the release has none.
   static std::string needed(const std::string& file);

@@ -129,7 +129,8 @@ Json sound_json(const release::Committed& release, const release::Sound& sound) 
 
 Answer examine(const Words& words) {
   const release::Committed wanted{words[4], words[3]};
-  const auto sound = release::examine(Store(words[1]), wanted, {words[2] == "1"});
+  const auto hashing = words.size() == 6 ? release::Hashing::changed : release::Hashing::all;
+  const auto sound = release::examine(Store(words[1]), wanted, {words[2] == "1"}, hashing);
   if (sound) return json_answer(sound_json(wanted, *sound));
   if (!sound.error().differs) return failed(sound.error());
   return json_answer({{"trouble", shortened(sound.error().text)}});
@@ -190,7 +191,7 @@ struct Verb {
 constexpr std::size_t any = SIZE_MAX;
 constexpr Verb verbs[]{{"take", 4, 4, 0, take},
                        {"collect", 3, any, 2, collect},
-                       {"examine", 5, 5, 0, examine},
+                       {"examine", 5, 6, 0, examine},
                        {"substitute", 6, any, 3, find_substitute},
                        {"hash", 2, 2, 0, hash},
                        {"read", 3, 3, 2, read},
@@ -213,6 +214,7 @@ bool is_usable(const Words& words) {
   if (!verb || words.size() < verb->least || words.size() > verb->most) return false;
   if (verb->number > 0 && !as_number(words[static_cast<std::size_t>(verb->number)])) return false;
   if (words[0] == "substitute" && words.size() % 2 != 0) return false;
+  if (words[0] == "examine" && words.size() == 6 && words[5] != "changed") return false;
   if (words[0] == "take" || words[0] == "examine" || words[0] == "substitute")
     return words[2] == "0" || words[2] == "1";
   return words[0] != "receipt" || words[2] == "newest" || as_number(words[2]);

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/remove_tree.hpp"
+
 namespace liveswap::verify {
 namespace {
 
@@ -31,8 +33,8 @@ Result<Workplace> Workplace::make() {
 }
 
 Workplace::~Workplace() {
-  std::error_code failed;
-  if (!path_.empty()) fs::remove_all(path_, failed);
+  if (path_.empty()) return;
+  [[maybe_unused]] const auto removed = remove_tree(path_);
 }
 
 Result<std::string> Workplace::copy_library(const std::string& library) const {

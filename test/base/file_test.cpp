@@ -2,11 +2,13 @@
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
+#include "base/remove_tree.hpp"
 #include "base/system_libraries.hpp"
 #include "base/unique_fd.hpp"
 #include "test/support/temp_dir.hpp"
@@ -160,4 +162,23 @@ TEST_CASE("a descriptor is closed once, and at the moment it is replaced") {
   const int number = reader.release();
   CHECK_FALSE(reader);
   CHECK(::close(number) == 0);
+}
+
+TEST_CASE("a directory is removed although nobody may write to what is in it") {
+  const TempDir dir;
+  // Root may remove everything anyway.
+  const bool is_root = ::geteuid() == 0;
+  REQUIRE(::chmod(dir.path().c_str(), 0777) == 0);
+  if (is_root) REQUIRE(::seteuid(65534) == 0);
+  dir.write("t/a/b/f", "x");
+  dir.write("outside/f", "x");
+  fs::create_symlink(dir / "outside", dir / "t/a/link");
+  for (const char* path : {"t/a/b", "t/a", "t"}) REQUIRE(::chmod((dir / path).c_str(), 0555) == 0);
+  CHECK(remove_tree(dir / "t").has_value());
+  CHECK_FALSE(fs::exists(dir / "t"));
+  CHECK(fs::exists(dir / "outside/f"));
+  CHECK(remove_tree(dir / "t").has_value());
+  CHECK(remove_tree(dir / "outside/f").has_value());
+  CHECK_FALSE(fs::exists(dir / "outside/f"));
+  if (is_root) REQUIRE(::seteuid(0) == 0);
 }

@@ -9,6 +9,8 @@
 
 #include "master/releases/sound_start.hpp"
 #include "master/releases/store_tasks.hpp"
+#include "release/sha256.hpp"
+#include "release/tree/known_files.hpp"
 #include "test/support/temp_dir.hpp"
 #include "test_loop.hpp"
 
@@ -85,6 +87,31 @@ TEST_CASE("soundness: a release is sealed once it has been hashed, until its fil
   CHECK(world.examine(release, true).kind == Kind::sound);
   ::chmod(world.soundness.file_of(release).c_str(), 0400);
   CHECK_FALSE(world.soundness.is_sealed(release));
+}
+
+TEST_CASE("soundness: a directory is looked at before each worker, and hashed once") {
+  World world;
+  fs::create_directories(world.dir / "app");
+  std::ofstream(world.dir / "app/index.js") << "one";
+  const auto taken = release::Store(world.options.state_dir).take(world.dir / "app", {}).value();
+  const rollout::Release release{world.dir / "app", taken.id};
+  world.soundness.note_seal(release, taken.seal);
+  CHECK_FALSE(world.soundness.is_sealed(release));
+  CHECK(world.examine(release, false).kind == Kind::sound);
+  // `changed` trusts what is known of the file; a release in doubt is read whole.
+  const std::string file = world.soundness.file_of(release) + "/index.js";
+  fs::permissions(file, fs::perms{0644});
+  std::ofstream(file) << "two";
+  fs::permissions(file, fs::perms{0444});
+  struct stat info {};
+  REQUIRE(::stat(file.c_str(), &info) == 0);
+  auto known = release::KnownFiles::of(world.options.state_dir + "/releases");
+  known.add(release::stamp_of(info), release::sha256_of("one"));
+  known.keep_for(world.options.state_dir + "/releases");
+  fs::remove_all(world.dir / "app");
+  CHECK(world.examine(release, false).kind == Kind::sound);
+  world.soundness.doubt(release);
+  CHECK(world.examine(release, false).kind == Kind::differs);
 }
 
 TEST_CASE("soundness: a release that is in doubt is read whole before it runs again") {

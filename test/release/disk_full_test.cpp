@@ -98,6 +98,30 @@ TEST_CASE("a full disk: a release is taken whole or not at all") {
   }
 }
 
+TEST_CASE(
+    "a full disk: a directory is taken whole or not at all, also beside a release that shares its files") {
+  if (!own_mounts()) return;
+  for (const bool of_files : {false, true}) {
+    const TempDir dir;
+    const SmallDisk disk(dir / "state");
+    const Store store(dir / "state");
+    for (unsigned i = 0; i < 8; ++i) put(dir / ("srv/app/d/" + std::to_string(i)), noise(5000, i));
+    REQUIRE(store.take(dir / "srv/app", {}).has_value());
+    for (unsigned i = 0; i < 6; ++i) put(dir / ("srv/app/d/" + std::to_string(i)), noise(5000, 10 + i));
+    const auto before = tree(dir / "state");
+    const int failures = starve(
+        disk, of_files,
+        [&] {
+          const auto taken = store.take(dir / "srv/app", {});
+          return taken ? std::string() : taken.error().text;
+        },
+        [&] { CHECK(tree(dir / "state") == before); });
+    CHECK(failures >= 5);
+    disk.leave(5000, 5000);
+    CHECK(store.take(dir / "srv/app", {})->how == "already there");
+  }
+}
+
 TEST_CASE("a full disk: the very first release") {
   if (!own_mounts()) return;
   const TempDir dir;

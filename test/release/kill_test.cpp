@@ -13,6 +13,7 @@
 #include "release/committed.hpp"
 #include "release/family.hpp"
 #include "release/sha256.hpp"
+#include "release/soundness.hpp"
 #include "release/store.hpp"
 #include "support.hpp"
 
@@ -49,6 +50,43 @@ TEST_CASE("a commit that is killed leaves a pair that was committed") {
     REQUIRE_MESSAGE(now.has_value(), now.error().text);
     REQUIRE(now->id == std::string(64, now->path.back()));
   }
+}
+
+TEST_CASE("a directory that is taken by a killed process is whole or not there") {
+  const TempDir dir;
+  for (unsigned version = 0; version < 3; ++version)
+    for (unsigned i = 0; i < 40; ++i)
+      put(dir / (std::to_string(version) + "/d" + std::to_string(i % 4) + "/" + std::to_string(i)),
+          noise(20'000, i < 30 ? i : 100 * version + i));
+  const Store store(dir.path());
+  std::mt19937 dice(3);
+  int left_over = 0, whole = 0;
+  for (int round = 0; round < 40; ++round) {
+    CAPTURE(round);
+    kill_after(std::chrono::microseconds(1000 + dice() % 40'000), [&](int i) {
+      (void)store.take(dir / std::to_string(i % 3), {});
+      if (i % 4 == 3) (void)store.keep_only({});
+    });
+    if (!fs::exists(dir / "releases")) continue;
+    for (const auto& entry : fs::directory_iterator(dir / "releases")) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with(".hashes")) continue;
+      if (!is_id(name)) {
+        ++left_over;
+        continue;
+      }
+      for (const auto& one : fs::directory_iterator(entry.path())) {
+        if (!one.is_directory()) continue;
+        const auto found = examine(store, {dir / one.path().filename().string(), name}, {}, Hashing::changed);
+        REQUIRE_MESSAGE(found.has_value(), found.error().text);
+        REQUIRE(found->mended.empty());
+        ++whole;
+      }
+    }
+    REQUIRE(store.keep_only({}).has_value());
+  }
+  CHECK(left_over > 0);
+  CHECK(whole > 0);
 }
 
 TEST_CASE(

@@ -117,6 +117,25 @@ TEST_CASE("liveswap-store takes a release and says which") {
   CHECK(hashed.json() == Json{{"id", answer["id"]}});
 }
 
+TEST_CASE("liveswap-store takes a directory, hashes it and examines it") {
+  const TempDir dir;
+  put(dir / "srv/app/index.js", "one");
+  const auto answer = run({"take", dir.path(), "0", dir / "srv/app"}).json();
+  REQUIRE(answer.is_object());
+  CHECK(answer["seal"] == "tree");
+  CHECK(run({"hash", dir / "srv/app"}).json() == Json{{"id", answer["id"]}});
+  const std::vector<std::string> words{"examine", dir.path(), "0", answer["id"], dir / "srv/app"};
+  auto changed = words;
+  changed.push_back("changed");
+  for (const auto& one : {words, changed}) CHECK(run(one).json()["seal"] == "tree");
+  fs::remove_all(dir / "srv");
+  fs::permissions(answer["file"].get<std::string>() + "/index.js", fs::perms{0666});
+  for (const auto& one : {words, changed})
+    CHECK(contains(run(one).json()["trouble"].get<std::string>(), "changed: index.js"));
+  changed.back() = "other";
+  CHECK(run_with(-1, changed) == LIVESWAP_EXIT_USAGE);
+}
+
 TEST_CASE("liveswap-store refuses a file that is not fit for it, and says what else has failed") {
   const TempDir dir;
   const auto missing = run({"take", dir.path(), "0", dir / "none.so"});

@@ -16,7 +16,14 @@ TempDir::TempDir() : path_("/tmp/liveswap-test-XXXXXX") {
 }
 
 TempDir::~TempDir() {
-  std::error_code ignored;
+  std::error_code failed, ignored;
+  fs::remove_all(path_, failed);
+  if (!failed) return;
+  // Nobody may write to the directories of a release.
+  for (fs::recursive_directory_iterator entry(path_, ignored), end; !ignored && entry != end;
+       entry.increment(ignored))
+    if (!entry->is_symlink() && entry->is_directory())
+      fs::permissions(entry->path(), fs::perms::owner_all, ignored);
   fs::remove_all(path_, ignored);
 }
 

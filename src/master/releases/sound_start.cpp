@@ -12,7 +12,7 @@ constexpr Milliseconds tell_interval{60'000};
 }  // namespace
 
 void SoundStart::find(const rollout::Release& committed) {
-  if (!told_) log_hashing(committed);
+  if (!told_) soundness_.log_hashing(committed);
   soundness_.examine(committed, true, [this, committed](const rollout::Examined& found) {
     if (!guarded([&] { on_examined(committed, found); })) done_(std::nullopt);
   });

@@ -42,9 +42,14 @@ Soundness::Soundness(uv_loop_t& loop, const spawn::Request& store, const Options
 
 bool Soundness::is_sealed(const rollout::Release& release) const {
   const auto it = seals_.find(file_of(release));
-  if (it == seals_.end()) return false;
+  if (it == seals_.end() || it->second == release::tree_seal) return false;
   const auto now = release::seal_of(store_.directory(release.id));
   return now && *now == it->second;
+}
+
+bool Soundness::is_hashed_tree(const rollout::Release& release) const {
+  const auto it = seals_.find(file_of(release));
+  return it != seals_.end() && it->second == release::tree_seal;
 }
 
 void Soundness::note_seal(const rollout::Release& release, const std::string& seal) {
@@ -69,7 +74,9 @@ std::string Soundness::trouble_of(const rollout::Release& release) const {
 }
 
 void Soundness::examine(const rollout::Release& release, bool substitute, OnExamined done) {
-  queries_.ask({"examine", options_.state_dir, privileged(), release.id, release.path},
+  std::vector<std::string> words{"examine", options_.state_dir, privileged(), release.id, release.path};
+  if (is_hashed_tree(release)) words.push_back("changed");
+  queries_.ask(std::move(words),
                [this, release, substitute, done = std::move(done)](const StoreQueries::Reply& reply) {
                  rollout::Examined found;
                  found.text = "no memory";
@@ -155,7 +162,8 @@ void Soundness::add_substitute(rollout::Examined& found, const std::vector<relea
   found.earlier = release;
 }
 
-void log_hashing(const rollout::Release& release) {
+void Soundness::log_hashing(const rollout::Release& release) const {
+  if (is_hashed_tree(release)) return;
   log::info("release {}: its bytes in the store are hashed before it runs", short_id(release.id));
 }
 

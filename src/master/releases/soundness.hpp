@@ -28,6 +28,8 @@ class Soundness {
             const rollout::FallBack& fall_back);
 
   // Whether the release was hashed and its seal is unchanged. If so, the release may run without examine().
+  // Never for a directory, which has too many files for the loop: examine() then reads only those of its
+  // files that were touched.
   bool is_sealed(const rollout::Release& release) const;
   // Stores the seal of a release that has just been hashed. Empty: the release must be examined before it
   // runs.
@@ -45,6 +47,8 @@ class Soundness {
   // bytes differ and `substitute` is true, also searches for the nearest sound release (Examined::earlier).
   // `done` is called later, on the loop, and must not throw.
   void examine(const rollout::Release& release, bool substitute, OnExamined done);
+  // Logs that the release is about to be hashed.
+  void log_hashing(const rollout::Release& release) const;
   bool is_idle() const { return queries_.is_idle(); }
   // Ends all running examinations; `text` is the reason in their results.
   void give_up(const std::string& text) { queries_.give_up(text); }
@@ -54,6 +58,7 @@ class Soundness {
   std::string file_of(const rollout::Release& release) const { return store_.file(release.id, release.path); }
 
  private:
+  bool is_hashed_tree(const rollout::Release& release) const;
   rollout::Examined examined(const rollout::Release& release, const Task::Result& result);
   void find_substitute(const rollout::Release& release, const rollout::Examined& found, OnExamined done);
   void add_substitute(rollout::Examined& found, const std::vector<release::Committed>& own,
@@ -69,8 +74,5 @@ class Soundness {
   std::map<std::string, std::string> seals_;    // from the last hashing
   std::map<std::string, std::string> unsound_;  // what is wrong
 };
-
-// Logs that the release is about to be hashed.
-void log_hashing(const rollout::Release& release);
 
 }  // namespace liveswap::master
