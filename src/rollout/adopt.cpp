@@ -75,20 +75,32 @@ Commands Engine::adopt(Time now, const Facts& facts) {
     resume_liveness(workers_[worker.id] = worker);
     slots_[worker.slot].workers.push_back(worker.id);
   }
-  give_up_starting(now);
+  adopt_starting(now);
   for (const DecidedUpgrade& one : facts.decided) adopt_answer(one);
   if (facts.unfinished) fail_unfinished(now, *facts.unfinished);
   return done(now);
 }
 
-// What such a worker has said last may have been lost with its master: it may be loading its code, or serve
-// already. Its predecessor, if there is one, has not been told to drain. So it is drained, not killed, and
-// the slot gets another one.
-void Engine::give_up_starting(Time now) {
+// A worker of the committed generation, which is alone in its slot. The successor of a hung worker is not.
+bool Engine::goes_on_starting(const Worker& worker) const {
+  if (worker.staged || worker.generation != committed_->generation) return false;
+  const auto& of_slot = slots_[worker.slot].workers;
+  return std::none_of(of_slot.begin(), of_slot.end(), [&](WorkerId id) {
+    const Worker& other = workers_.at(id);
+    return id != worker.id && active(other) && other.generation == worker.generation;
+  });
+}
+
+// What a starting worker has said last may have been lost with its master: it may be loading its code, or
+// serve already. So from now on it counts as one that has entered liveswap_main, which is drained, not
+// killed. The ready limit of one that goes on begins anew, since nobody has read what it says. The slot of
+// one that is given up gets another worker; its predecessor, if there is one, has not been told to drain.
+void Engine::adopt_starting(Time now) {
   for (auto& [id, worker] : workers_) {
     if (worker.state != WorkerState::starting) continue;
     worker.entered = true;
-    drain_worker(now, worker);
+    if (goes_on_starting(worker)) worker.deadline = now + settings_.ready_limit;
+    else drain_worker(now, worker);
   }
 }
 

@@ -62,8 +62,9 @@ class Engine {
   // For adopt(). Only once a release is committed. If not is_at_rest(), they are for an engine that goes on
   // after the end of this one's master: what clients have asked for is left out.
   Facts facts() const;
-  // Instead of boot(): takes over the workers of the facts as they are. Slots without a worker get one. An
-  // upgrade that was under way fails, for the reason that its master was killed.
+  // Instead of boot(): takes over the workers of the facts as they are, also those of the committed
+  // generation that are starting. Slots without a worker get one. An upgrade that was under way fails, for
+  // the reason that its master was killed.
   Commands adopt(Time now, const Facts& facts);
   // Whether facts() say everything: a release is committed, nothing is under way or queued, no worker starts
   // and no decided upgrade or change of forks waits for its answer.
@@ -264,7 +265,8 @@ class Engine {
   };
 
   // adopt.cpp
-  void give_up_starting(Time now);
+  bool goes_on_starting(const Worker& worker) const;
+  void adopt_starting(Time now);
   void adopt_answer(const DecidedUpgrade& one);
   void fail_unfinished(Time now, const UnfinishedUpgrade& unfinished);
 

@@ -271,3 +271,48 @@ TEST_CASE("adopt: before a flip the successors, which have no connections, are g
   CHECK(only<Drain>(commands).size() + only<Signal>(commands).size() == 2);
   CHECK(fresh.unserved_slots().empty());
 }
+
+TEST_CASE("adopt: a worker of the committed generation that is starting becomes ready") {
+  Script script = Script::booted(settings(2));
+  script.crashed(1);
+  const auto facts = script.engine().facts();
+  REQUIRE(facts.workers.size() == 2);
+  REQUIRE(facts.workers[1].state == WorkerState::starting);
+  Engine fresh(settings(2));
+  CHECK(fresh.adopt(soon, facts).empty());
+  CHECK(fresh.unserved_slots() == std::set<unsigned>{0});
+  CHECK(only<Spawn>(fresh.ready(soon, 3)).empty());
+  CHECK(fresh.unserved_slots().empty());
+  CHECK(fresh.workers().at(3).state == WorkerState::ready);
+}
+
+// Its frames may have been lost with the former master.
+TEST_CASE("adopt: a starting worker that does not become ready is drained at its limit, which begins anew") {
+  Script script = Script::booted(settings(1));
+  script.crashed(1);
+  auto facts = script.engine().facts();
+  facts.workers[0].deadline = Time{1};
+  Engine fresh(settings(1));
+  CHECK(fresh.adopt(soon, facts).empty());
+  const auto limit = fresh.next_deadline();
+  REQUIRE(limit);
+  CHECK(*limit == soon + settings(1).ready_limit);
+  const auto commands = fresh.tick(*limit);
+  const auto drains = only<Drain>(commands);
+  REQUIRE(drains.size() == 1);
+  CHECK(drains[0].worker == 2);
+  CHECK(only<Signal>(commands).empty());
+}
+
+TEST_CASE("adopt: the starting successor of a worker that has hung is given up") {
+  Script script = Script::booted(settings(1));
+  auto facts = script.engine().facts();
+  Engine::Worker successor = facts.workers[0];
+  successor.id = facts.last_worker = 2;
+  successor.state = WorkerState::starting;
+  facts.workers.push_back(successor);
+  Engine fresh(settings(1));
+  const auto drains = only<Drain>(fresh.adopt(soon, facts));
+  REQUIRE(drains.size() == 1);
+  CHECK(drains[0].worker == 2);
+}
