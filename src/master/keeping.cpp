@@ -100,12 +100,13 @@ Outcome Master::take_over(TakeOver from) {
   std::set<rollout::RequestId> goes_on;
   if (const auto& unfinished = state.engine.unfinished) goes_on.insert(unfinished->request);
   for (const auto& one : state.engine.decided) goes_on.insert(one.request);
-  late_start_ = LateStart{{std::move(from.options), std::move(from.identity), {}}, from.start};
+  begin_late_start(from);
   log::info("took over {} of a master that was killed; generation {}, {}",
             plural(state.workers.size(), "worker"), state.engine.generation, state.engine.release.path);
   for (const auto& listener : listeners_.bound())
     log::info("listener {}: {}", listener.name, listener.address);
   adopt(state);
+  close_listeners();
   if (std::string_view(engine_.phase()) == "flipping") {
     listeners_.resume_flip();
     pending_flip_.begin();
@@ -120,19 +121,33 @@ Outcome Master::take_over(TakeOver from) {
   return loop();
 }
 
+// Looks up the hosts of new listeners. What cannot be applied is told, and the former options stay.
+void Master::begin_late_start(TakeOver& from) {
+  late_start_ = LateStart{from.start};
+  ConfigReading::Found found{std::move(from.options), std::move(from.identity), {}};
+  config_reading_.complete(options_, std::move(found), [this](const ConfigReading::Outcome& outcome) {
+    if (!late_start_ || engine_.stopping()) return;
+    late_start_->found = outcome ? *outcome : ConfigReading::Found{options_, tools_.worker.identity, {}};
+    if (!outcome) give_up_options_of_start(outcome.error().text);
+    catch_up_with_start();
+  });
+}
+
+void Master::give_up_options_of_start(const std::string& why) {
+  notice("the master goes on with the options of the former start: " + why);
+}
+
 // Applies what this start says otherwise than the former one, once nothing else is under way: options as by a
-// reload, and another release as by an upgrade.
+// reload, and another release as by an upgrade. The start counts as done when the options have been applied.
 void Master::catch_up_with_start() {
-  if (!late_start_ || outcome_ || engine_.stopping() || reload_obstacle()) return;
-  if (!std::exchange(late_start_->reloaded, true)) {
-    auto plan = config::plan_reload(options_, late_start_->found.options);
-    std::erase_if(plan.changes, [](const auto& one) { return one.applies == config::Applies::restart; });
-    if (!plan.changes.empty()) {
-      const auto request = requests_.open({0, protocol::Verb::reload, false, {}, by_this_start(), now()});
-      return begin_reload(request, ConfigReading::Found(late_start_->found), plan);
-    }
-  }
+  const auto must_wait = [this] {
+    return !late_start_ || !late_start_->found || outcome_ || engine_.stopping() || reload_obstacle();
+  };
+  if (must_wait()) return;
+  if (!std::exchange(late_start_->is_reloaded, true)) reload_for_start();
+  if (must_wait()) return;
   const auto start = std::exchange(late_start_, std::nullopt)->start;
+  guarded([this] { tell_ready(); });
   const auto& release = engine_.release();
   if (start.path.empty() || (start.path == release.path && start.id == release.id)) return;
   rollout::UpgradeRequest wish;
@@ -142,6 +157,18 @@ void Master::catch_up_with_start() {
   const auto request =
       requests_.open({0, protocol::Verb::upgrade, false, start.path, by_this_start(), now()});
   perform(engine_.upgrade(now(), request, wish));
+}
+
+void Master::reload_for_start() {
+  const ConfigReading::Found found = *late_start_->found;
+  auto plan = config::plan_reload(options_, found.options);
+  std::erase_if(plan.changes, [](const auto& one) { return one.applies == config::Applies::restart; });
+  if (plan.changes.empty()) return;
+  const auto request = requests_.open({0, protocol::Verb::reload, false, {}, by_this_start(), now()});
+  const auto failure = begin_reload(request, found, plan);
+  if (!failure) return;
+  requests_.give_up(request);
+  give_up_options_of_start(failure->text);
 }
 
 }  // namespace liveswap::master

@@ -252,9 +252,9 @@ void Master::carry_out(const rollout::Booted&) {
 }
 
 // Calls on_ready once after the boot, but not before the comparison with the file has ended: its notice comes
-// first.
+// first. A start that has taken over has its own options to apply before.
 void Master::tell_ready() {
-  if (!booted_ || store_tasks_.is_comparing()) return;
+  if (!booted_ || store_tasks_.is_comparing() || late_start_) return;
   booted_ = false;
   if (options_.on_ready) guarded([this] { options_.on_ready(); });
 }

@@ -162,6 +162,7 @@ class Master {
   state::MasterState save();
   state::MasterState save_common() const;
   void adopt(const state::MasterState& from);
+  void give_up_changed_listeners();
   Result<void> adopt_control(const state::MasterState& from);
 
   // keeping.cpp: the state of this master, for the next one, and the start of the next one
@@ -170,7 +171,10 @@ class Master {
   std::optional<state::MasterState> save_for_next();
   void adopt_requests(const state::MasterState& from);
   void repeat_drains();
+  void begin_late_start(TakeOver& from);
   void catch_up_with_start();
+  void give_up_options_of_start(const std::string& why);
+  void reload_for_start();
 
   // requests.cpp: commands of clients
   void on_command(ConnectionId connection, const protocol::Command& command);
@@ -203,8 +207,9 @@ class Master {
   std::optional<std::string> reload_obstacle() const;
   void on_reload(rollout::RequestId request, const protocol::Command& command);
   void on_config(rollout::RequestId request, const ConfigReading::Outcome& found, bool dry_run);
-  void begin_reload(rollout::RequestId request, const ConfigReading::Found& found,
-                    const config::ReloadPlan& plan);
+  std::optional<ConfigReading::Failure> begin_reload(rollout::RequestId request,
+                                                     const ConfigReading::Found& found,
+                                                     const config::ReloadPlan& plan);
   void grow_for_reload();
   void end_step(rollout::Answer answer);
   void go_on_with_reload();
@@ -283,9 +288,9 @@ class Master {
   bool is_kept_ = false;  // the keeper has what the engine says, or there is none
   // What the start says that has taken over; until it has been applied.
   struct LateStart {
-    ConfigReading::Found found;
     rollout::Release start;
-    bool reloaded = false;
+    std::optional<ConfigReading::Found> found = {};  // nullopt: hosts are being looked up
+    bool is_reloaded = false;
   };
   std::optional<LateStart> late_start_;
 };

@@ -136,6 +136,7 @@ void Master::adopt(const state::MasterState& from) {
     receipts_.resume(OpenReceipts::LastUpgrade{last->verdict, last->text, last->receipt, last->at});
   steered_ = from.steered;
   app_listeners_.adopt(from.app_listeners, from.listeners);
+  give_up_changed_listeners();
   std::vector<std::pair<rollout::WorkerId, std::string>> lost;
   for (const auto& worker : from.workers)
     if (auto adopted = pool_.adopt(worker); !adopted) lost.emplace_back(worker.id, adopted.error().text);
@@ -148,6 +149,12 @@ void Master::adopt(const state::MasterState& from) {
   if (!from.record_trouble.empty()) record_.write_later(from.record_trouble);
   // So that a respawn need not wait for that.
   soundness_.examine(engine_.release(), false, [](const rollout::Examined&) {});
+}
+
+// A reload was under way when the master was killed: it has failed, and the former options hold.
+void Master::give_up_changed_listeners() {
+  listeners_.take_back();
+  listeners_.set_backlog(options_.backlog);
 }
 
 Result<void> Master::adopt_control(const state::MasterState& from) {

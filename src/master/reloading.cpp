@@ -94,22 +94,26 @@ void Master::on_config(rollout::RequestId request, const ConfigReading::Outcome&
     return requests_.answer(request, protocol::ok_line("reload", members));
   }
   if (const auto busy = reload_obstacle()) return refuse(*busy);
-  begin_reload(request, *found, plan);
+  if (const auto failure = begin_reload(request, *found, plan)) {
+    log::warning("reload: {}", failure->text);
+    requests_.refuse(request, failure->refusal, failure->text);
+  }
 }
 
-void Master::begin_reload(rollout::RequestId request, const ConfigReading::Found& found,
-                          const config::ReloadPlan& plan) {
+// nullopt: it has begun, and the request is answered when it is done.
+std::optional<ConfigReading::Failure> Master::begin_reload(rollout::RequestId request,
+                                                           const ConfigReading::Found& found,
+                                                           const config::ReloadPlan& plan) {
   log::info("reload: {}", applied_text(plan));
   Options next = options_;
   config::take_changes(plan, found.options, next);
   auto lending = other_listeners(plan, found);
   if (!lending)
-    return requests_.refuse(request, protocol::Refusal::refused,
-                            lending.error().text + "; nothing was changed");
+    return ConfigReading::Failure{protocol::Refusal::refused, lending.error().text + "; nothing was changed"};
   if (auto moved = move_log(next.log_file); !moved) {
     lending = listeners_.lending();
     close_listeners();
-    return requests_.refuse(request, protocol::Refusal::failed, moved.error().text + "; nothing was changed");
+    return ConfigReading::Failure{protocol::Refusal::failed, moved.error().text + "; nothing was changed"};
   }
   reload_ = PendingReload{request,      0,    plan, options_, tools_.worker.identity, engine_.fork_count(),
                           std::nullopt, false};
@@ -117,8 +121,9 @@ void Master::begin_reload(rollout::RequestId request, const ConfigReading::Found
   if (changes(plan, "forks")) reload_->forks = next.forks;
   if (changes_listeners(plan)) listeners_.take_up(*lending);
   use(next, found.identity);
-  if (reload_->forks && *reload_->forks > engine_.fork_count()) return grow_for_reload();
-  go_on_with_reload();
+  if (reload_->forks && *reload_->forks > engine_.fork_count()) grow_for_reload();
+  else go_on_with_reload();
+  return std::nullopt;
 }
 
 // Binds new listeners, with closed doors. Without a change: what there is.

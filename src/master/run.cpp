@@ -20,10 +20,10 @@
 #include "master/master.hpp"
 #include "master/programs.hpp"
 #include "master/setup.hpp"
-#include "master/state/envelope.hpp"
 #include "master/uv/own_loop.hpp"
 #include "protocol/command_line.hpp"
 #include "protocol/instance.hpp"
+#include "protocol/keeper.hpp"
 #include "release/head.hpp"
 #include "rollout/start.hpp"
 #include "spawn/identity.hpp"
@@ -106,29 +106,22 @@ Result<master::Token> new_token(const Options& options) {
   return token;
 }
 
-// Why a master with these options cannot go on with the workers of the former one; nullopt: it can.
-std::optional<std::string> misfit(const Options& options, const Options& former) {
-  std::string texts;
-  for (const auto& change : config::plan_reload(former, options).changes)
-    if (change.key == "listen" || change.key == "listen-mode" || change.key == "backlog")
-      texts += fmt::format("{}{} ({})", texts.empty() ? "" : ", ", change.key, change.text);
-  if (texts.empty()) return std::nullopt;
-  return "they have other listeners: " + texts;
-}
-
-// What a killed master has left, if this one can go on with it. What it cannot go on with drains.
-std::optional<master::Orphans> look_for_orphans(const Options& options) {
-  auto found = master::find_orphans(options);
-  if (found && !*found) return std::nullopt;
-  std::string why = found ? "" : found.error().text;
-  if (found) {
-    const auto problem = misfit(options, (*found)->state.options);
-    if (!problem) return std::move(**found);
-    why = *problem;
-    master::state::close_descriptors((*found)->state);
-    found = std::optional<master::Orphans>();
-  }
-  notify(options, "the workers of a killed master cannot be taken over, so they drain: " + why);
+// What a killed master has left, if this one can go on with it. What is damaged, or of another instance,
+// drains. What belongs to another user is left alone, and the start is refused.
+tl::expected<std::optional<master::Orphans>, Outcome> look_for_orphans(const Options& options) {
+  auto link = protocol::connect_keeper(options.state_dir);
+  if (!link)
+    return tl::unexpected<Outcome>(
+        {refused,
+         fmt::format(
+             "workers of a killed master may serve on, but this start cannot take them over, and leaves "
+             "them alone: {}. Start or stop that instance as its user, or choose another --state-dir",
+             link.error().text)});
+  if (!*link) return std::nullopt;
+  auto found = master::take_orphans(std::move(*link), options);
+  if (found) return std::move(*found);
+  notify(options,
+         "the workers of a killed master cannot be taken over, so they drain: " + found.error().text);
   master::let_orphans_leave(options);
   return std::nullopt;
 }
@@ -161,7 +154,7 @@ void go_on_with_log(const master::state::MasterState& state, const Options& opti
 Outcome take_over(const Surrounding& here, InstanceLock lock, master::Orphans orphans) {
   const auto& options = here.options;
   // The sockets that the service manager passes are those that the keeper has, too.
-  std::vector<Listener> listen = options.listen;
+  std::vector<Listener> listen = orphans.state.options.listen;
   if (options.service)
     if (const auto passed = master::PassedListeners::take(listen); !passed)
       log::warning("{}", passed.error().text);
@@ -212,8 +205,9 @@ Outcome run_settled(const Options& options) {
   if (const auto found = obstacle_of(options, programs->worker_host, identity)) return {failed, *found};
   auto lock = InstanceLock::acquire({options.port, options.state_dir, options.runtime_dir});
   if (!lock) return refusal(lock.error());
-  if (auto orphans = look_for_orphans(options))
-    return take_over({options, *programs, many.before()}, std::move(*lock), std::move(*orphans));
+  auto orphans = look_for_orphans(options);
+  if (!orphans) return orphans.error();
+  if (*orphans) return take_over({options, *programs, many.before()}, std::move(*lock), std::move(**orphans));
   if (auto gone = lock->wait_for_workers(patience(options)); !gone) return refusal(gone.error());
   if (options.state_dir == protocol::earlier_state_dir(options.port))
     notify(options,

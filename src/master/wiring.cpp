@@ -122,6 +122,7 @@ WorkerPool::Handlers Master::pool_handlers() {
             {"slot", engine_.workers().at(id).slot}, {"pid", pool_.pid(id)}, {"open", open}};
         requests_.event(request, protocol::event_line("connections", members));
       },
+      [this] { guarded([this] { keep(); }); },
       [this] {
         look_at_app_listeners();
         listener_files_.watch();

@@ -111,10 +111,10 @@ TEST_CASE("a cgroup finds the processes that a worker leaves, ends them at once,
   CHECK(becomes_true([&] { return master::members_of(cgroup).size() == 2; }));
   for (const pid_t pid : master::members_of(cgroup)) {
     CHECK(master::is_in_cgroup_of_worker(pid));
-    CHECK(cgroups.of(pid) == cgroup);
+    CHECK(cgroups.of(pid, "") == cgroup);
   }
-  CHECK(cgroups.of(worker) == cgroup);
-  CHECK(cgroups.of(::getpid()) == "");
+  CHECK(cgroups.of(worker, "") == cgroup);
+  CHECK(cgroups.of(::getpid(), "") == "");
   // As after a re-execution.
   CHECK(Cgroups::of_this_process().make() > cgroup);
   // Nothing else tells where these processes come from, as this process is no subreaper.

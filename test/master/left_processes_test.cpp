@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <thread>
@@ -84,6 +86,35 @@ TEST_CASE("left processes: those of the listeners, over TCP and Unix sockets, an
   CHECK(connections_of(group.id(), places) == 3);
   // The group has the clients' ends, too, but these do not count.
   CHECK(connections_of(group.id(), {}) == 0);
+}
+
+// The number of a killed master's worker, which another process has reaped.
+TEST_CASE("left processes: the group of a new process that has the worker's number is not the worker's") {
+  const pid_t leader = ::fork();
+  if (leader == 0) {
+    ::setpgid(0, 0);
+    if (::fork() >= 0)
+      for (;;) ::pause();
+    ::_exit(1);
+  }
+  const auto members = [&] { return master::left_by({{leader, {}}}).value().at(leader).processes.size(); };
+  const auto in_group = [&] {
+    unsigned found = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc"))
+      if (const pid_t pid = std::atoi(entry.path().filename().c_str()); pid > 0 && ::getpgid(pid) == leader)
+        ++found;
+    return found;
+  };
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (in_group() != 2 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  REQUIRE(in_group() == 2);
+  CHECK(members() == 0);
+  ::kill(leader, SIGKILL);
+  siginfo_t info{};
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(leader), &info, WEXITED | WNOWAIT) == 0);
+  CHECK(members() == 1);
+  ::kill(-leader, SIGKILL);
+  ::waitpid(leader, nullptr, 0);
 }
 
 TEST_CASE("left processes: one look tells groups apart") {

@@ -1,16 +1,19 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <map>
 
 #include "config/address.hpp"
 #include "master/sockets/accept_queue.hpp"
 #include "master/sockets/bind_address.hpp"
 #include "master/sockets/listeners.hpp"
 #include "master/sockets/sockets.hpp"
+#include "master/state/socket_state.hpp"
 #include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
@@ -249,6 +252,70 @@ TEST_CASE("the file of a Unix socket is hidden while no worker serves it") {
   app.listeners.take_back();
   app.steer();
   CHECK(exists());
+}
+
+// Sockets and files as they are, in duplicates: as the next master gets them.
+static state::ListenersState kept_of(const Listeners& listeners) {
+  auto state = listeners.save();
+  std::vector<int> fds;
+  state::Writer(fds).put(state);
+  std::map<int, int> numbers;
+  for (const int fd : fds) numbers[fd] = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  state::Renumberer(numbers).visit(state);
+  return state;
+}
+
+TEST_CASE("the next master goes on in the middle of a change, and can take it back") {
+  Changing app(List{{"web", "127.0.0.1:0"}, {"old", "127.0.0.1:0"}});
+  const auto former = app.listeners.lending();
+  const auto web = address_of(app.socket(former, 0)), old = address_of(app.socket(former, 1));
+  auto next = app.prepare(List{{"new", "127.0.0.1:0"}, {"web", "127.0.0.1:0"}}, ListenMode::shared);
+  app.listeners.take_up(next);
+  app.serving[0] = next;
+  app.steer();
+  const auto fresh = address_of(app.socket(next, 0));
+  app.listeners.leave_open();
+  const auto kept = kept_of(app.listeners);
+  Listeners heir = Listeners::adopt(kept);
+  auto lendings = heir.adopt_others(kept, nullptr);
+  REQUIRE(lendings.size() == 2);
+  CHECK(heir.is_changing());
+  CHECK(Listeners::names(heir.lending()) == "new,web");
+  CHECK(Listeners::names(heir.former()) == "web,old");
+  CHECK(heir.leaving().size() == 1);
+  CHECK(heir.leaving().at(0).name == "old");
+  heir.take_back();
+  CHECK(heir.names() == "web,old");
+  CHECK(heir.leaving().at(0).name == "new");
+  // Slot 0 has the new configuration still: its worker serves on.
+  const auto serve = [&](const Lending& slot_0) {
+    heir.steer(slots, {}, {{0, slot_0}, {1, heir.lending()}});
+  };
+  serve(lendings.at(0));
+  for (const auto& where : {web, old, fresh}) CHECK(knock(where) == Came::in);
+  serve(heir.lending());
+  CHECK(knock(fresh) == Came::refused);
+  CHECK(knock(old) == Came::in);
+  lendings.clear();
+  std::vector<std::string> closed;
+  heir.close_unheld([&](Endpoint& one) { closed.push_back(one.name()); });
+  CHECK(closed == std::vector<std::string>{"new"});
+  CHECK_FALSE(heir.is_changing());
+  CHECK(heir.leaving().empty());
+}
+
+TEST_CASE("the next master undoes what the former one has steered after its last state") {
+  Changing app(List{{"web", "127.0.0.1:0"}});
+  const auto lending = app.listeners.lending();
+  const auto web = address_of(app.socket(lending, 0));
+  const auto kept = kept_of(app.listeners);
+  app.listeners.steer(slots, {0});
+  app.listeners.leave_open();
+  Listeners heir = Listeners::adopt(kept);
+  heir.adopt_others(kept, nullptr);
+  heir.steer(slots, {});
+  for (int i = 0; i < 64 && waiting_at(app.socket(lending, 0, 0)) == 0; ++i) CHECK(knock(web) == Came::in);
+  CHECK(waiting_at(app.socket(lending, 0, 0)) > 0);
 }
 
 TEST_CASE("a rename keeps the sockets") {

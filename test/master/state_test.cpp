@@ -306,6 +306,44 @@ TEST_CASE("state: what is kept for the next master is read, and refused for a re
         "the state is wrong: numbers that are still to come");
 }
 
+TEST_CASE("state: listeners that a reload was changing are in it") {
+  auto one = kept();
+  auto& leaving = one.listeners.endpoints.emplace_back();
+  leaving.name = "old";
+  leaving.where.where.length = 16;
+  leaving.sets = {{{{34}}}};
+  leaving.group.add(34);
+  leaving.door = Endpoint::Door::held;
+  one.listeners.lendings = {{{0, "web", true}, {1, "passed", false}}, {{3, "old", true}, {0, "was", false}}};
+  one.listeners.former = 1;
+  one.app_listeners.workers.at(0).lending = 1;
+  const std::string bytes = bytes_of(one);
+  const auto read = state::parse(bytes);
+  REQUIRE_MESSAGE(read, read.error().text);
+  CHECK(read->listeners.former == 1);
+  CHECK(read->listeners.lendings.at(1).at(1).name == "was");
+  CHECK(read->listeners.endpoints.at(3).door == Endpoint::Door::held);
+  CHECK(read->app_listeners.workers.at(0).lending == 1);
+  const auto with = [&](const char* pointer, const nlohmann::json& value) {
+    auto document = document_of(bytes);
+    document.at(nlohmann::json::json_pointer(pointer)) = value;
+    return refusal(with_document(bytes, document.dump()));
+  };
+  CHECK(with("/listeners/former", 2) == "the state is wrong: a configuration that does not exist");
+  CHECK(with("/listeners/lendings/1/0/endpoint", 4) ==
+        "the state is wrong: a lent listener that does not exist");
+  CHECK(with("/listeners/lendings/1/0/endpoint", 0) ==
+        "the state is wrong: a lent listener that does not exist");
+  CHECK(with("/listeners/lendings/1/0/endpoint", 2) ==
+        "the state is wrong: a lent listener of an application");
+  CHECK(with("/listeners/lendings/0/0/endpoint", 3) ==
+        "the state is wrong: the present configuration lends other listeners");
+  CHECK(with("/app_listeners/workers/0/lending", 2) ==
+        "the state is wrong: a worker with a listener that does not exist");
+  CHECK(with("/listeners/lendings", nlohmann::json::array()) ==
+        "the state is wrong: a configuration that does not exist");
+}
+
 TEST_CASE("state: descriptors get the numbers that they have in the next master") {
   const std::string bytes = bytes_of(kept());
   auto read = state::parse(bytes);

@@ -16,6 +16,7 @@
 #include "support/connection.hpp"
 #include "support/control.hpp"
 #include "support/load.hpp"
+#include "support/mortal.hpp"
 #include "support/proc.hpp"
 #include "support/sessions.hpp"
 
@@ -23,41 +24,6 @@ namespace scenario {
 namespace {
 
 const Words options{"--settle", "20ms", "--drain-limit", "10s", "--term-grace", "500ms"};
-
-bool all_run(const std::vector<pid_t>& pids) { return std::all_of(pids.begin(), pids.end(), proc::runs); }
-bool all_gone(const std::vector<pid_t>& pids) { return std::none_of(pids.begin(), pids.end(), proc::runs); }
-
-// An instance whose masters are killed and started anew at the same site.
-class Mortal {
- public:
-  Mortal(Scenario& scenario, const std::string& library, const Words& of_start = options,
-         const Words& arguments = {})
-      : site_(std::make_shared<Site>(scenario)), options_(of_start), arguments_(arguments) {
-    start(library);
-  }
-  Instance* operator->() { return app_.get(); }
-  const Site& site() const { return *site_; }
-  const std::string& address() const { return site_->address(); }
-  void kill() {
-    app_->master().signal(SIGKILL);
-    app_->master().wait();
-    app_.reset();
-  }
-  // Without a library: what HEAD says.
-  void start(const std::string& library = "") {
-    app_ = std::make_unique<Instance>(site_, library, options_, arguments_);
-  }
-  void start_with(const Words& of_start) {
-    options_ = of_start;
-    start();
-  }
-  std::string log() { return app_->master().err(); }
-
- private:
-  std::shared_ptr<Site> site_;
-  Words options_, arguments_;
-  std::unique_ptr<Instance> app_;
-};
 
 // How often the master is killed in the long tests.
 int kills() {
@@ -145,7 +111,7 @@ TEST_CASE_FIXTURE(Scenario, "the master is killed under load, shared, keep-alive
 }
 
 TEST_CASE_FIXTURE(Scenario, "a killed master's workers serve on, and the next one has the same history") {
-  Mortal app(*this, fixture("version_v1"));
+  Mortal app(*this, fixture("version_v1"), options);
   CHECK(app->upgrade(fixture("version_v2")).status == Exit::ok);
   const auto history = app->run("history", {"--json"}).out;
   const auto workers = app->workers();
@@ -170,7 +136,7 @@ TEST_CASE_FIXTURE(Scenario, "a killed master's workers serve on, and the next on
 }
 
 TEST_CASE_FIXTURE(Scenario, "a held connection goes on, also one that drains, and holds up nobody") {
-  Mortal app(*this, fixture("version_v1"));
+  Mortal app(*this, fixture("version_v1"), options);
   Connection held(app.address());
   REQUIRE(held.send("GET / HTTP/1.1\r\nHost: x\r\n"));
   REQUIRE(eventually([&] { return app->connections() > 0; }));
@@ -203,7 +169,7 @@ TEST_CASE_FIXTURE(Scenario, "a worker that dies while there is no master is repl
 }
 
 TEST_CASE_FIXTURE(Scenario, "an adopted worker that dies is replaced, and drains as any other") {
-  Mortal app(*this, fixture("version_v1"));
+  Mortal app(*this, fixture("version_v1"), options);
   app.kill();
   app.start();
   const auto before = app->workers();
@@ -250,7 +216,7 @@ TEST_CASE_FIXTURE(Scenario, "status and stop say what is there without a master"
 }
 
 TEST_CASE_FIXTURE(Scenario, "an end by command leaves no keeper, and the port is free at once") {
-  Mortal app(*this, fixture("version_v1"));
+  Mortal app(*this, fixture("version_v1"), options);
   for (int i = 0; i < 3; ++i) {
     CHECK(app->run("stop").status == Exit::ok);
     CHECK(app->master().wait().status == Exit::ok);
@@ -260,7 +226,7 @@ TEST_CASE_FIXTURE(Scenario, "an end by command leaves no keeper, and the port is
 }
 
 TEST_CASE_FIXTURE(Scenario, "two starts at once against orphans: one is the master") {
-  Mortal app(*this, fixture("version_v1"));
+  Mortal app(*this, fixture("version_v1"), options);
   const auto workers = app->workers();
   app.kill();
   const Words words = options + Words{"--listen", app.address()};
@@ -276,7 +242,7 @@ TEST_CASE_FIXTURE(Scenario, "two starts at once against orphans: one is the mast
 
 // A socket that another process has put there does not answer as a keeper does.
 TEST_CASE_FIXTURE(Scenario, "a forged keeper is found out, and the start goes on without it") {
-  Mortal app(*this, fixture("version_v1"));
+  Mortal app(*this, fixture("version_v1"), options);
   CHECK(app->run("stop").status == Exit::ok);
   app->master().wait();
   const std::string path = app.site().state_dir() + "/keeper.sock";
@@ -292,7 +258,7 @@ TEST_CASE_FIXTURE(Scenario, "a forged keeper is found out, and the start goes on
 }
 
 TEST_CASE_FIXTURE(Scenario, "the keeper is replaced when it dies") {
-  Mortal app(*this, fixture("version_v1"));
+  Mortal app(*this, fixture("version_v1"), options);
   const auto of_keeper = [&] {
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
       const auto pid = std::atoi(entry.path().filename().c_str());
@@ -320,7 +286,7 @@ TEST_CASE_FIXTURE(Scenario, "the keeper is replaced when it dies") {
 }
 
 TEST_CASE_FIXTURE(Scenario, "what the next start says otherwise is applied like a reload") {
-  Mortal app(*this, fixture("version_v1"));
+  Mortal app(*this, fixture("version_v1"), options);
   Load load(*this, app.address(), {"--rate", "200"});
   const auto workers = app->workers();
   app.kill();
@@ -334,19 +300,8 @@ TEST_CASE_FIXTURE(Scenario, "what the next start says otherwise is applied like 
   load.stop().check_nothing_lost();
 }
 
-TEST_CASE_FIXTURE(Scenario, "workers with other listeners are named and drain") {
-  Mortal app(*this, fixture("version_v1"));
-  const auto workers = app->workers();
-  app.kill();
-  app.start_with(options + Words{"--listen-mode", "shared"});
-  CHECK(contains(app.log(), "cannot be taken over"));
-  CHECK(contains(app.log(), "listen-mode"));
-  CHECK(all_gone(workers));
-  CHECK(contains(http_get(app.address()), "v1"));
-}
-
 TEST_CASE_FIXTURE(Scenario, "a killed master that was re-executed before is no other case") {
-  Mortal app(*this, fixture("version_v1"));
+  Mortal app(*this, fixture("version_v1"), options);
   CHECK(app->run("reexec").status == Exit::ok);
   const auto workers = app->workers();
   app.kill();

@@ -33,18 +33,6 @@ void expect_committed(const std::shared_ptr<Site>& site) {
   CHECK(contains(http_get(again.address()), "v2"));
 }
 
-// Starts an upgrade and reads until the n-th event of that name; false: the upgrade ended before.
-bool upgrade_until(const Site& site, const std::string& event, int count) {
-  Connection client(local_door(site));
-  REQUIRE(client.send(Json{{"cmd", "upgrade"}, {"value", fixture("version_v2")}}.dump() + "\n"));
-  for (;;) {
-    const auto line = Json::parse(client.read_line(), nullptr, false);
-    REQUIRE(line.is_object());
-    if (line.contains("cmd")) return false;
-    if (line["event"] == event && --count == 0) return true;
-  }
-}
-
 TEST_CASE_FIXTURE(Scenario, "the master is killed at every event of an upgrade") {
   const std::pair<const char*, int> steps[] = {
       {"preparing", 1}, {"started", 1},  {"spawned", 1},   {"ready", 1},     {"draining", 1}, {"spawned", 2},
@@ -55,7 +43,7 @@ TEST_CASE_FIXTURE(Scenario, "the master is killed at every event of an upgrade")
     const auto site = std::make_shared<Site>(*this, std::string(event) + std::to_string(count));
     {
       Instance app(site, fixture("version_v1"), options + Words{"--probation", "100ms"});
-      CHECK(upgrade_until(*site, event, count));
+      CHECK(upgrade_until(*site, fixture("version_v2"), event, count));
       kill_master(app);
     }
     expect_committed(site);

@@ -1,74 +1,21 @@
 // liveswap itself is replaced while applications serve at listeners of every kind that they have bound
 // themselves.
 #include <doctest/doctest.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <filesystem>
 
 #include "support/connection.hpp"
 #include "support/instance.hpp"
+#include "support/plans.hpp"
 #include "support/proc.hpp"
-#include "support/sessions.hpp"
 
 namespace scenario {
 namespace {
 
-std::string planned(const std::string& version) { return BINDER_BUILD "/libbinder_" + version + ".so"; }
-
-// A directory with the same plan for both versions of the binder.
-std::string plan_of(const Scenario& scenario, const std::string& name, const Words& lines) {
-  const std::string directory = scenario.dir.directory(name);
-  std::string text;
-  for (const auto& line : lines) text += line + "\n";
-  for (const char* version : {"v1", "v2"}) write_file(directory + "/" + version + ".plan", text);
-  return directory;
-}
-
-// What the status says of listeners, in a certain order.
-Words all_listeners(const Instance& app) {
-  Words found;
-  const Json status = app.status();
-  for (const auto& one : status["listeners"]) found.push_back(one.dump());
-  std::sort(found.begin(), found.end());
-  return found;
-}
-
-// Whether it is a TCP listener of the application at a port that the kernel chose.
-bool is_chosen(const Json& listener, const std::vector<const Port*>& others) {
-  const std::string address = listener["address"];
-  return listener.value("application", false) && address.starts_with("127.0.0.1:") &&
-         std::none_of(others.begin(), others.end(),
-                      [&](const Port* one) { return address == one->address(); });
-}
-
-// Asks at a UDP port. Datagrams may be lost, so a few times.
-std::string datagram_answer(const Port& port) {
-  const auto fd = liveswap::UniqueFd::adopt(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port.number());
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  REQUIRE(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-  char answer[16];
-  for (int attempt = 0; attempt < 20; ++attempt) {
-    pollfd wait{fd.get(), POLLIN, 0};
-    if (::send(fd.get(), "?", 1, 0) != 1 || ::poll(&wait, 1, 500) != 1) continue;
-    const ssize_t size = ::recv(fd.get(), answer, sizeof answer, 0);
-    if (size > 0) return {answer, static_cast<std::size_t>(size)};
-  }
-  return "";
-}
-
-void check_clients(Sessions& sessions) {
-  for (const auto& [what, count] : sessions.stop()) FAIL_CHECK(count, " times: ", what);
-  CHECK(sessions.answers() > 0);
-}
+std::string planned(const std::string& version) { return own_fixture("binder_" + version); }
 
 TEST_CASE_FIXTURE(Scenario, "TCP, port 0, UDP, Unix and abstract listeners of an application are kept") {
   for (const std::string mode : {"reuseport", "shared"}) {
@@ -110,7 +57,7 @@ TEST_CASE_FIXTURE(Scenario, "TCP, port 0, UDP, Unix and abstract listeners of an
     REQUIRE(again.all_began());
     CHECK(app.upgrade(planned("v2")).status == Exit::ok);
     reexecute();
-    check_clients(again);
+    check_nothing_lost(again);
     CHECK(all_listeners(app) == before);
     for (const auto& address : streams) CHECK(contains(http_get(address), "v2"));
     for (const Port* port : {&datagrams, &blocking}) CHECK(datagram_answer(*port) == "v2");
@@ -155,7 +102,7 @@ TEST_CASE_FIXTURE(Scenario, "workers of another user, and what they have bound, 
   CHECK(app.workers() == workers);
   CHECK(app.upgrade(dir / "v2").status == Exit::ok);
   CHECK(app.run("reexec").status == Exit::ok);
-  check_clients(sessions);
+  check_nothing_lost(sessions);
   CHECK(all_listeners(app) == before);
   for (const pid_t worker : app.workers()) CHECK(proc::status_number(worker, "Uid") == 65534);
   struct stat file {};

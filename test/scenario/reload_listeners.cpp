@@ -1,15 +1,14 @@
 // `liveswap reload` with listeners that come, go, and change their mode and backlog.
 #include <doctest/doctest.h>
 
-#include <atomic>
 #include <fstream>
 #include <set>
-#include <thread>
 
 #include "support/connection.hpp"
 #include "support/instance.hpp"
 #include "support/load.hpp"
 #include "support/port.hpp"
+#include "support/visitor.hpp"
 
 namespace scenario {
 namespace {
@@ -30,39 +29,6 @@ std::set<std::string> listening_at(const Port& port) {
   }
   return found;
 }
-
-// A client that makes one request after the other. A connection that was made must get its answer.
-class Visitor {
- public:
-  explicit Visitor(const std::string& address) : address_(address), thread_([this] { visit(); }) {}
-  ~Visitor() {
-    stop_ = true;
-    thread_.join();
-  }
-  unsigned served() const { return served_; }
-  unsigned broken() const { return broken_; }
-  unsigned refused() const { return refused_; }
-
- private:
-  void visit() {
-    while (!stop_) {
-      auto connection = Connection::attempt(address_);
-      if (!connection) {
-        ++refused_;
-        let_pass(milliseconds(5));
-        continue;
-      }
-      const bool answered = connection->send("GET / HTTP/1.1\r\nHost: x\r\n\r\n") &&
-                            connection->read_all().starts_with("HTTP/1.1 200");
-      ++(answered ? served_ : broken_);
-    }
-  }
-
-  std::string address_;
-  std::atomic<bool> stop_ = false;
-  std::atomic<unsigned> served_ = 0, broken_ = 0, refused_ = 0;
-  std::thread thread_;
-};
 
 // A master with a configuration file; its application serves the listeners that the arguments name, too.
 class Configured {

@@ -132,8 +132,11 @@ class AppListeners {
   bool holds_connections() const { return !handed_off_.empty(); }
   // All members as values, for the next image of the program. Only if no connection is held.
   state::AppListenersState save() const;
-  // Takes over the endpoints and workers of the former image.
+  // Takes over the endpoints and workers of the former image, or of a killed master.
   void adopt(const state::AppListenersState& from, const state::ListenersState& listeners);
+
+  // What the worker is lent. The worker must exist.
+  const Lending& lent_to(rollout::WorkerId worker) const { return lent_to(workers_.at(worker)); }
 
   // A lent listener is being closed. No worker has it any more.
   void forget(Endpoint& endpoint);

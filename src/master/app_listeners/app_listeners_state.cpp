@@ -21,6 +21,7 @@ state::AppListenersState AppListeners::save() const {
     state::AppWorkerState& one = into.workers.emplace_back();
     one.id = id;
     one.facts = worker;
+    one.lending = listeners_.number_of(lent_to(worker));
     one.waits = numbers_of(listeners_, worker.waits);
     one.uses = numbers_of(listeners_, worker.uses);
     for (const auto& [endpoint, since] : worker.given_up)
@@ -46,11 +47,12 @@ std::unique_ptr<AppEndpoint> AppListeners::make_endpoint(const state::EndpointSt
 }
 
 void AppListeners::adopt(const state::AppListenersState& from, const state::ListenersState& listeners) {
-  listeners_.adopt_apps(listeners, [this](const auto& endpoint) { return make_endpoint(endpoint); });
+  const auto lendings =
+      listeners_.adopt_others(listeners, [this](const auto& endpoint) { return make_endpoint(endpoint); });
   for (const auto& one : from.workers) {
     Worker& worker = workers_[one.id];
     static_cast<state::AppWorkerFacts&>(worker) = one.facts;
-    worker.lending = listeners_.lending();
+    worker.lending = lendings.at(one.lending);
     for (const unsigned number : one.waits) worker.waits.insert(listeners_.numbered(number));
     for (const unsigned number : one.uses) worker.uses.insert(listeners_.numbered(number));
     for (const auto& [number, since] : one.given_up)

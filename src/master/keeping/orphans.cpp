@@ -72,7 +72,9 @@ Result<void> check_instance(const state::MasterState& state, const Options& opti
   return {};
 }
 
-Result<std::optional<Orphans>> take(UniqueFd link, const Options& options) {
+}  // namespace
+
+Result<std::optional<Orphans>> take_orphans(UniqueFd link, const Options& options) {
   if (!protocol::send_to_keeper(link.get(), {LIVESWAP_KEEPER_ADOPT, 0, 0}, "", nullptr, 0))
     return fail("liveswap-keeper has ended");
   auto received = receive_all(link.get());
@@ -90,15 +92,6 @@ Result<std::optional<Orphans>> take(UniqueFd link, const Options& options) {
     return tl::unexpected<Error>(fits.error());
   }
   return Orphans{std::move(*state), std::move(link)};
-}
-
-}  // namespace
-
-Result<std::optional<Orphans>> find_orphans(const Options& options) {
-  auto link = protocol::connect_keeper(options.state_dir);
-  if (!link) return tl::unexpected<Error>(link.error());
-  if (!*link) return std::nullopt;
-  return take(std::move(*link), options);
 }
 
 void let_orphans_leave(const Options& options) {

@@ -17,10 +17,10 @@ struct Orphans {
   UniqueFd keeper;
 };
 
-// Asks the keeper of that state directory for what a killed master has left. nullopt: nothing. An error:
-// something is there, but it is not this user's and this instance's, or damaged. Everything that comes is
-// checked. Blocks, for some seconds at most. The caller holds the instance's lock.
-Result<std::optional<Orphans>> find_orphans(const Options& options);
+// Asks the keeper of the state directory (protocol::connect_keeper()) for what a killed master has left.
+// nullopt: nothing. An error: something is there, but not this instance's, or damaged. Everything that comes
+// is checked. Blocks, for some seconds at most. The caller holds the instance's lock.
+Result<std::optional<Orphans>> take_orphans(UniqueFd link, const Options& options);
 
 // Has the keeper leave, so that the workers drain; and waits until it has. Blocks, for some seconds at most.
 void let_orphans_leave(const Options& options);

@@ -98,11 +98,11 @@ void ConfigReading::on_text(const StoreQueries::Reply& reply, const Options& now
   if (!text) return done(failed_by({protocol::Refusal::failed, text.error().text}));
   auto fresh = options_of(*text, now);
   if (!fresh) return done(failed_by(fresh.error()));
-  look_up_hosts(now, Found{std::move(*fresh), identity, {}}, done);
+  complete(now, Found{std::move(*fresh), identity, {}}, done);
 }
 
 // A listener that is there already is found by its text.
-void ConfigReading::look_up_hosts(const Options& now, Found found, const Done& done) {
+void ConfigReading::complete(const Options& now, Found found, const Done& done) {
   std::set<std::string> names;
   for (const auto& listener : found.options.listen) {
     const auto address = config::parse_address(listener.address);

@@ -36,6 +36,9 @@ class ConfigReading {
   // `now`: the options that hold, with the identity that belongs to them; it is looked up anew only where the
   // file names another user or group. Requires `now.config_file` and `now.read_config`.
   void read(const Options& now, const std::optional<spawn::Identity>& identity, Done done);
+  // Looks up what is needed to go from `now` to the options in `found`: the hosts of new listeners, and the
+  // user and group if they differ. `done` may be called within this call.
+  void complete(const Options& now, Found found, const Done& done);
   // Answers every question with `text`, as failed.
   void give_up(const std::string& text) { queries_.give_up(text); }
 
@@ -43,7 +46,6 @@ class ConfigReading {
   void on_text(const StoreQueries::Reply& reply, const Options& now,
                const std::optional<spawn::Identity>& identity, const Done& done);
   void look_up(Found found, const Done& done);
-  void look_up_hosts(const Options& now, Found found, const Done& done);
 
   StoreQueries queries_;
 };

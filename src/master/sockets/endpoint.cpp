@@ -33,13 +33,18 @@ std::string directory_of(const std::string& path) { return path.substr(0, path.r
 }  // namespace
 
 Endpoint::Endpoint(const state::EndpointState& from)
-    : name_(from.name), was_mended_(from.was_mended), is_left_open_(from.left_open), lost_(from.lost) {}
+    : name_(from.name),
+      was_mended_(from.was_mended),
+      is_left_open_(from.left_open),
+      door_(from.door),
+      lost_(from.lost) {}
 
 void Endpoint::save(state::EndpointState& into) const {
   into.name = name_;
   into.was_mended = was_mended_;
   into.left_open = is_left_open_;
   into.lost = lost_;
+  into.door = door_;
 }
 
 bool same_entry(const std::string& one, const std::string& other) {

@@ -37,6 +37,11 @@ std::unique_ptr<Endpoint> adopt_endpoint(const state::EndpointState& from) {
   return std::make_unique<UnixEndpoint>(from);
 }
 
+bool is_of_application(const state::EndpointState& one) {
+  using Kind = state::EndpointState::Kind;
+  return one.kind == Kind::app_inet || one.kind == Kind::app_unix;
+}
+
 tl::unexpected<Error> fail_listener(const std::string& name, const Error& error) {
   return fail(fmt::format("listener {}: {}", name, error.text));
 }
@@ -75,8 +80,22 @@ Listeners Listeners::adopt(const state::ListenersState& from) {
   return listeners;
 }
 
-void Listeners::adopt_apps(const state::ListenersState& from, const MakeApp& make) {
-  for (std::size_t i = lent_; i < from.endpoints.size(); ++i) take(make(from.endpoints[i]));
+std::vector<Lending> Listeners::adopt_others(const state::ListenersState& from, const MakeApp& make) {
+  for (std::size_t i = lent_; i < from.endpoints.size(); ++i)
+    if (is_of_application(from.endpoints[i])) take(make(from.endpoints[i]));
+    else endpoints_.push_back(adopt_endpoint(from.endpoints[i]));
+  std::vector<Lending> made;
+  for (const auto& lending : from.lendings) {
+    auto lent = std::make_shared<std::vector<Lent>>();
+    for (const auto& [endpoint, name, per_slot] : lending)
+      lent->push_back({numbered(endpoint), name, per_slot});
+    made.push_back(std::move(lent));
+  }
+  if (made.empty()) made.push_back(lending());
+  lending_ = made.front();
+  former_ = made.at(from.former);
+  lendings_.assign(made.begin(), made.end());
+  return made;
 }
 
 state::ListenersState Listeners::save() const {
@@ -88,6 +107,11 @@ state::ListenersState Listeners::save() const {
   into.slots = slots_;
   into.steered = steered_;
   into.without = without_;
+  for (const auto& lending : lendings()) {
+    auto& lent = into.lendings.emplace_back();
+    for (const Lent& one : *lending) lent.push_back({number_of(*one.endpoint), one.name, one.per_slot});
+  }
+  into.former = number_of(former());
   return into;
 }
 
@@ -95,6 +119,11 @@ unsigned Listeners::number_of(const Endpoint& endpoint) const {
   const auto found = std::find_if(endpoints_.begin(), endpoints_.end(),
                                   [&](const auto& one) { return one.get() == &endpoint; });
   return static_cast<unsigned>(found - endpoints_.begin());
+}
+
+unsigned Listeners::number_of(const Lending& lending) const {
+  const auto all = lendings();
+  return static_cast<unsigned>(std::find(all.begin(), all.end(), lending) - all.begin());
 }
 
 Result<void> Listeners::grow(unsigned slots) {

@@ -55,12 +55,14 @@ class Listeners {
   // The listeners of the former image of the program. `make`: makes an application listener from its state.
   using MakeApp = std::function<std::unique_ptr<AppEndpoint>(const state::EndpointState&)>;
   static Listeners adopt(const state::ListenersState& from);
-  // Call once after adopt(), before anything else: the application listeners among the endpoints.
-  void adopt_apps(const state::ListenersState& from, const MakeApp& make);
+  // Call once after adopt(), before anything else: the endpoints that are not lent now, application listeners
+  // and those that are leaving. Returns ListenersState::lendings. Hold each as long as a worker has it.
+  std::vector<Lending> adopt_others(const state::ListenersState& from, const MakeApp& make);
   // All members but kept() as values. Only while no set is staged.
   state::ListenersState save() const;
-  // The place of an endpoint in save(), and the reverse.
+  // The place of an endpoint or of what is lent in save(), and the reverse.
   unsigned number_of(const Endpoint& endpoint) const;
+  unsigned number_of(const Lending& lending) const;
   Endpoint* numbered(unsigned number) const { return endpoints_.at(number).get(); }
 
   Listeners(Listeners&&) = default;
@@ -227,6 +229,7 @@ class Listeners {
   bool is_free(unsigned set) const;
   bool is_app(const Endpoint* endpoint) const;
   std::vector<Endpoint*> current() const;  // all but those that are leaving
+  std::vector<Lending> lendings() const;   // the present one first; each once
   using Places = std::vector<Endpoint*>;   // by listener of a Wanted; nullptr: a new one
   Places match(const Wanted& wanted) const;
   Result<void> open_new(const Wanted& wanted, Places& places);

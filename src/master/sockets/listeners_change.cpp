@@ -62,6 +62,16 @@ const Lending& Listeners::lending() const {
   return lending_ = former_ = std::move(made);
 }
 
+std::vector<Lending> Listeners::lendings() const {
+  std::vector<Lending> found{lending()};
+  const auto add = [&](const Lending& one) {
+    if (one && std::find(found.begin(), found.end(), one) == found.end()) found.push_back(one);
+  };
+  add(former_);
+  for (const auto& one : lendings_) add(one.lock());
+  return found;
+}
+
 bool Listeners::is_app(const Endpoint* endpoint) const {
   return std::find(app_endpoints_.begin(), app_endpoints_.end(), endpoint) != app_endpoints_.end();
 }
@@ -235,11 +245,8 @@ std::size_t Listeners::waiting_in_parting(const Serving& worker, unsigned slots)
 
 void Listeners::close_unheld(const std::function<void(Endpoint&)>& forget) {
   std::erase_if(lendings_, [](const auto& one) { return !is_live(one); });
-  std::vector<Lending> held{lending(), former_};
-  for (const auto& one : lendings_)
-    if (auto live = one.lock()) held.push_back(std::move(live));
   std::set<const Endpoint*> used, spread;
-  for (const auto& lending : held)
+  for (const auto& lending : lendings())
     for (const Lent& one : *lending) {
       used.insert(one.endpoint);
       if (one.per_slot) spread.insert(one.endpoint);

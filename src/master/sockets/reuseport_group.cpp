@@ -97,9 +97,12 @@ Result<void> ReuseportGroup::deal_to(const std::vector<int>& sockets, const std:
     if (std::find(sockets.begin(), sockets.end(), sockets_[number]) != sockets.end())
       numbers.push_back(number);
   if (numbers.size() == sockets_.size()) numbers.clear();
-  // Set the program even if the numbers are the same, since an application may have replaced the program. Use
-  // a socket that gets connections: an application may have locked a replaced one (SO_LOCK_FILTER).
-  if ((numbers != program_ || !numbers.empty()) && !steer(sockets[0], numbers))
+  // Set or remove the program even if the numbers are the same: an application may have replaced it, and a
+  // killed master may have changed it after its last state. Use a socket that gets connections: an
+  // application may have locked a replaced one (SO_LOCK_FILTER). Where no program is wanted and none is
+  // known, an error says that there is none.
+  const bool is_known_change = numbers != program_ || !numbers.empty();
+  if (!steer(sockets[0], numbers) && is_known_change)
     return os_fail("steer the connections of", object, errno);
   program_ = numbers;
   dealt_to_ = sockets;

@@ -70,7 +70,7 @@ Result<void> check_group(const EndpointState& endpoint, const std::set<int>& own
 Result<void> check_endpoint(const EndpointState& endpoint, bool is_lent, unsigned sets) {
   using Kind = EndpointState::Kind;
   const bool is_app = endpoint.kind == Kind::app_inet || endpoint.kind == Kind::app_unix;
-  if (is_app == is_lent) return wrong("an endpoint among others");
+  if (is_app && is_lent) return wrong("a lent listener of an application");
   if (endpoint.set >= sets || endpoint.sets.size() > sets) return wrong("a set that does not exist");
   std::set<int> own;
   for (const auto& set : endpoint.sets) {
@@ -93,6 +93,31 @@ Result<void> check_endpoint(const EndpointState& endpoint, bool is_lent, unsigne
   return is_inet ? check_group(endpoint, own) : Result<void>();
 }
 
+// An earlier version has written none.
+std::size_t lendings_of(const ListenersState& listeners) {
+  return std::max<std::size_t>(1, listeners.lendings.size());
+}
+
+Result<void> check_lendings(const ListenersState& listeners) {
+  using Kind = EndpointState::Kind;
+  if (listeners.former >= lendings_of(listeners)) return wrong("a configuration that does not exist");
+  for (const auto& lending : listeners.lendings) {
+    std::set<unsigned> own;
+    if (lending.size() > config::listeners_limit) return wrong("too many lent listeners");
+    for (const auto& one : lending) {
+      if (one.endpoint >= listeners.endpoints.size() || !own.insert(one.endpoint).second)
+        return wrong("a lent listener that does not exist");
+      const auto kind = listeners.endpoints[one.endpoint].kind;
+      if (kind == Kind::app_inet || kind == Kind::app_unix) return wrong("a lent listener of an application");
+    }
+  }
+  if (listeners.lendings.empty()) return {};
+  const auto& present = listeners.lendings.front();
+  bool fits = present.size() == listeners.lent;
+  for (std::size_t i = 0; fits && i < present.size(); ++i) fits = present[i].endpoint == i;
+  return fits ? Result<void>() : wrong("the present configuration lends other listeners");
+}
+
 Result<void> check_listeners(const MasterState& state) {
   const auto& listeners = state.listeners;
   if (listeners.sets < 1 || listeners.sets > most_sets || listeners.live >= listeners.sets)
@@ -103,11 +128,11 @@ Result<void> check_listeners(const MasterState& state) {
   for (std::size_t i = 0; i < listeners.endpoints.size(); ++i) {
     const auto& one = listeners.endpoints[i];
     if (auto fits = check_endpoint(one, i < listeners.lent, listeners.sets); !fits) return fits;
-    const bool is_served = one.kind != EndpointState::Kind::tcp ||
+    const bool is_served = one.kind != EndpointState::Kind::tcp || one.door == Endpoint::Door::abandoned ||
                            (listeners.live < one.sets.size() && !one.sets[listeners.live].empty());
     if (!is_served) return wrong("a listener without a live socket");
   }
-  return {};
+  return check_lendings(listeners);
 }
 
 Result<void> check_workers(const MasterState& state) {
@@ -154,6 +179,7 @@ Result<void> check_app_listeners(const MasterState& state) {
   for (const auto& worker : state.workers) running.insert(worker.id);
   for (const auto& one : app.workers) {
     bool fits = workers.insert(one.id).second && one.facts.set < state.listeners.sets &&
+                one.lending < lendings_of(state.listeners) &&
                 std::all_of(one.waits.begin(), one.waits.end(), is_endpoint) &&
                 std::all_of(one.uses.begin(), one.uses.end(), is_endpoint);
     for (const auto& [number, since] : one.given_up) fits = fits && is_endpoint(number);

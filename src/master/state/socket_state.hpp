@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "master/sockets/bind_address.hpp"
+#include "master/sockets/endpoint.hpp"
 #include "master/sockets/reuseport_group.hpp"
 #include "master/sockets/socket_file.hpp"
 #include "master/state/archive.hpp"
@@ -48,10 +49,22 @@ struct EndpointState {
   std::optional<spawn::Identity> made_by;
   std::string former_path;
   bool nonblocking = false, listens = false, spared = false, left = false;
+  Endpoint::Door door = Endpoint::Door::open;
+};
+
+// A listener as a configuration lends it to workers (sockets/lending.hpp).
+struct LentState {
+  unsigned endpoint = 0;  // the place in ListenersState::endpoints
+  std::string name;
+  bool per_slot = false;
 };
 
 struct ListenersState {
   std::vector<EndpointState> endpoints;  // the lent ones first
+  // What each configuration lends that is in use: the present one first, which lends the first endpoints in
+  // their order. Empty (written by an earlier version): that one.
+  std::vector<std::vector<LentState>> lendings;
+  unsigned former = 0;  // the place in `lendings` of what the committed generation is lent
   std::uint64_t lent = 0;
   unsigned sets = 1;
   unsigned live = 0;
@@ -91,15 +104,22 @@ void describe(Archive& a, EndpointState& one) {
   a("spare", one.spare)("left_open", one.left_open);
   a("file", one.file)("lock", one.lock)("set_beside", one.set_beside)("made_by", one.made_by);
   a("former_path", one.former_path)("nonblocking", one.nonblocking)("listens", one.listens);
-  a("spared", one.spared)("left", one.left);
+  a("spared", one.spared)("left", one.left)("door", one.door);
+}
+template <class Archive>
+void describe(Archive& a, LentState& one) {
+  a("endpoint", one.endpoint)("name", one.name)("per_slot", one.per_slot);
 }
 template <class Archive>
 void describe(Archive& a, ListenersState& one) {
   a("endpoints", one.endpoints)("lent", one.lent)("sets", one.sets)("live", one.live)("slots", one.slots);
   a("steered", one.steered)("without", one.without)("kept", one.kept);
+  a("lendings", one.lendings)("former", one.former);
 }
 
 template <>
 inline constexpr EndpointState::Kind last_of<EndpointState::Kind> = EndpointState::Kind::passed;
+template <>
+inline constexpr Endpoint::Door last_of<Endpoint::Door> = Endpoint::Door::abandoned;
 
 }  // namespace liveswap::master::state

@@ -49,6 +49,8 @@ struct WorkerState {
   std::uint64_t served = 0, failed = 0;
   std::uint64_t idle_ended = 0, idle_handed_off = 0;
   std::string failure;
+  std::string cgroup;  // its own; empty: none
+  Program program;     // that it executes
 };
 
 // The plain members of a worker that binds listeners (app_listeners/app_listeners.hpp).
@@ -75,6 +77,7 @@ struct AppWorkerFacts {
 struct AppWorkerState {
   rollout::WorkerId id = 0;
   AppWorkerFacts facts;
+  unsigned lending = 0;  // what the worker is lent: the place in ListenersState::lendings
   std::vector<unsigned> waits, uses;
   std::vector<std::pair<unsigned, std::optional<rollout::Time>>> given_up;
   std::vector<std::pair<std::uint64_t, unsigned>> cookies;
@@ -125,7 +128,7 @@ void describe(Archive& a, WorkerState& one) {
   a("forced", one.forced)("outlived", one.outlived)("killed", one.killed)("open", one.open);
   a("served", one.served)("failed", one.failed)("idle_ended", one.idle_ended)("idle_handed_off",
                                                                               one.idle_handed_off);
-  a("failure", one.failure);
+  a("failure", one.failure)("cgroup", one.cgroup)("program", one.program);
 }
 template <class Archive>
 void describe(Archive& a, rollout::AwaitedListeners::Place& one) {
@@ -141,7 +144,8 @@ void describe(Archive& a, AppWorkerFacts& one) {
 }
 template <class Archive>
 void describe(Archive& a, AppWorkerState& one) {
-  a("id", one.id)("facts", one.facts)("waits", one.waits)("uses", one.uses)("given_up", one.given_up);
+  a("id", one.id)("facts", one.facts)("lending", one.lending)("waits", one.waits)("uses", one.uses)(
+      "given_up", one.given_up);
   a("cookies", one.cookies)("named", one.named);
 }
 template <class Archive>

@@ -132,11 +132,11 @@ void sweep(const std::string& directory, const IsOld& is_old) {
       remove_empty(entry->path().string());
 }
 
-// "liveswap-12-3", if a worker of the master 12, which is this process, has started the process.
+// "liveswap-12-3", if a worker of a master has started the process. Empty: none, or the process has ended.
 std::string cgroup_name_of(pid_t pid) {
   std::string found;
   each_part(membership_in(file_text(fmt::format("/proc/{}/cgroup", pid))), '/', [&](std::string_view name) {
-    if (found.empty() && is_of(name, ::getpid())) found = name;
+    if (found.empty() && master_in(name) != 0) found = name;
   });
   return found;
 }
@@ -216,9 +216,15 @@ std::string Cgroups::make() {
   return {};
 }
 
-std::string Cgroups::of(pid_t worker) const {
-  const auto name = directory_.empty() ? "" : cgroup_name_of(worker);
-  return name.empty() ? "" : directory_ + "/" + name;
+// A worker that has ended is in no cgroup any more.
+std::string Cgroups::of(pid_t worker, const std::string& kept) const {
+  const auto name = cgroup_name_of(worker);
+  if (!directory_.empty() && is_of(name, ::getpid())) return directory_ + "/" + name;
+  const fs::path path(kept);
+  std::error_code failed;
+  const bool fits = path.is_absolute() && master_in(path.filename().string()) != 0 &&
+                    fs::is_directory(fs::symlink_status(path, failed));
+  return fits && (name.empty() || path.filename() == name) ? kept : "";
 }
 
 void Cgroups::remove(const std::string& cgroup) {
@@ -244,6 +250,6 @@ bool kill_all(const std::string& cgroup) {
   return file && ::write(file.get(), "1", 1) == 1;
 }
 
-bool is_in_cgroup_of_worker(pid_t pid) { return !cgroup_name_of(pid).empty(); }
+bool is_in_cgroup_of_worker(pid_t pid) { return is_of(cgroup_name_of(pid), ::getpid()); }
 
 }  // namespace liveswap::master

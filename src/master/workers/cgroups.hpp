@@ -32,8 +32,9 @@ class Cgroups {
   const std::string& directory() const { return directory_; }
   // The directory of a new cgroup; empty: not possible.
   std::string make();
-  // The cgroup of a worker that this process has started, also before it replaced its program; empty: none.
-  std::string of(pid_t worker) const;
+  // The cgroup of a worker that this process has started, also before it replaced its program, or that a
+  // killed master has started: then it is `kept`, as that has said. Empty: none.
+  std::string of(pid_t worker, const std::string& kept) const;
   // Removes a cgroup as soon as it is empty: now, or at one of the next calls.
   void remove(const std::string& cgroup);
 

@@ -186,12 +186,15 @@ std::optional<LeftBehind::State> LeftBehind::step(pid_t id, const Traces& traces
   return state;
 }
 
-std::vector<Holder> LeftBehind::end_now(pid_t id, const Traces& traces, const ListeningSockets& sockets) {
+std::vector<Holder> LeftBehind::end_now(pid_t id, const Traces& traces, const ListeningSockets& sockets,
+                                        bool others) {
   const auto left = scans_.now(id, traces);
   auto holders = all_holders(left, sockets);
   if (may_kill_all(left.processes)) kill_all(traces.cgroup);
   for (const auto& holder : holders)
     if (holder.must_end) send_signal(holder.process, SIGKILL);
+  for (const auto& process : left.processes)
+    if (others && !process.executed) send_signal(process, SIGKILL);
   return holders;
 }
 

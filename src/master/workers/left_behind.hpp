@@ -51,7 +51,8 @@ bool holds_any(const LeftProcess& process, const ListeningSockets& sockets, cons
 // that must end) the worker's whole cgroup is killed at once, unless a process in it has executed another
 // program.
 //
-// Master's thread only, before the worker is reaped, so that the pid is not reused.
+// Master's thread only. A child is not reaped before the end, so that its pid is not reused. The pid of a
+// killed master's worker is not reused as long as that has left processes in its group or session.
 class LeftBehind {
  public:
   using Milliseconds = std::chrono::milliseconds;
@@ -67,8 +68,11 @@ class LeftBehind {
   // also retries the kills). `now`: any monotonic clock.
   std::optional<State> step(pid_t worker, const Traces& traces, const ListeningSockets& sockets,
                             Milliseconds now, Milliseconds grace);
-  // After a failure or the drain limit: waits for no connection and kills at once.
-  std::vector<Holder> end_now(pid_t worker, const Traces& traces, const ListeningSockets& sockets);
+  // After a failure or the drain limit: waits for no connection and kills at once. `others`: also processes
+  // without a listening socket that run the worker's program, for a worker whose process group nobody can
+  // signal.
+  std::vector<Holder> end_now(pid_t worker, const Traces& traces, const ListeningSockets& sockets,
+                              bool others = false);
 
   // Whether step() was called for the worker since the last forget().
   bool knows(pid_t worker) const { return scans_.knows(worker); }

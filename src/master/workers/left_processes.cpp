@@ -140,14 +140,16 @@ class Search {
     if (const auto known = known_.find(pid); known != known_.end()) return known->second;
     if (const auto member = members_.find(pid); member != members_.end()) return member->second;
     const Process& process = it->second;
-    pid_t worker = workers_.contains(process.group)     ? process.group
-                   : workers_.contains(process.session) ? process.session
-                                                        : 0;
+    pid_t worker = is_ended(process.group) ? process.group : is_ended(process.session) ? process.session : 0;
     if (worker == 0 && process.parent == ::getpid() && adopts_)
       worker = spawn::is_claimed(pid) ? 0 : forked_by(pid);
     if (worker == 0) worker = worker_of(process.parent, depth + 1);
     return known_[pid] = worker;
   }
+
+  // Of a killed master's worker another process has reaped the pid: a new process has that number only if the
+  // worker has left none in its group and session.
+  bool is_ended(pid_t worker) const { return workers_.contains(worker) && !all_.contains(worker); }
 
   pid_t forked_by(pid_t pid) const {
     pid_t worker = unknown_worker;

@@ -44,7 +44,7 @@ struct Left {
   std::vector<LeftProcess> orphans;     // processes of unknown workers; the same in every result
 };
 
-// What each of these ended, unreaped workers has left: the processes of the worker's cgroup, process group
+// What each of these ended workers has left: the processes of the worker's cgroup, process group
 // and session; if this process is a child subreaper, also orphans that still hold the worker host's
 // descriptors of /proc/<worker>; and the descendants of all of them. Without cgroups an orphan that has
 // executed another program cannot be assigned. nullopt: /proc cannot be read now (no free descriptor, for

@@ -234,8 +234,13 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       entry.log.write(level_of(frame.value), fmt::format("slot {} pid {}", entry.slot, entry.pid),
                       std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX), Milliseconds(uv_now(&loop_)));
       break;
-    case LIVESWAP_FORKED: entry.forked = true; break;
-    case LIVESWAP_RETIRING: entry.retiring = frame.value == 1; break;
+    case LIVESWAP_FORKED:
+      if (!std::exchange(entry.forked, true) && handlers_.noted) handlers_.noted();
+      break;
+    case LIVESWAP_RETIRING:
+      entry.retiring = frame.value == 1;
+      if (handlers_.noted) handlers_.noted();
+      break;
     case LIVESWAP_TAKEN:
     case LIVESWAP_REFUSED: note_taken(id, frame); break;
     // A forked child has the channel, too, and may beat while its parent hangs.
@@ -311,7 +316,8 @@ bool WorkerPool::is_outlived(WorkerId id) {
   // Processes that SIGKILL cannot end are not waited for.
   const bool is_late = entry.killed && Milliseconds(uv_now(&loop_)) - *entry.killed >= base_.term_grace;
   if (is_late || (!is_known && (!entry.draining || entry.forced))) {
-    note_left(entry, left_behind_.end_now(entry.pid, entry.traces, sockets));
+    const bool others = !entry.process->is_child();
+    note_left(entry, left_behind_.end_now(entry.pid, entry.traces, sockets, others));
     return false;
   }
   auto state =
@@ -424,6 +430,8 @@ std::vector<state::WorkerState> WorkerPool::save() const {
     one.idle_ended = entry.idle.ended;
     one.idle_handed_off = entry.idle.handed_off;
     one.failure = entry.failure;
+    one.cgroup = entry.traces.cgroup;
+    one.program = entry.traces.program;
   }
   return all;
 }
@@ -444,7 +452,7 @@ Result<void> WorkerPool::adopt(const state::WorkerState& from) {
   entry.slot = from.slot;
   entry.generation = from.generation;
   entry.sockets = listeners_.hold_of(from.set);
-  entry.lending = listeners_.lending();
+  entry.lending = app_listeners_.lent_to(from.id);
   entry.stage = from.stage;
   entry.draining = from.draining;
   entry.retiring = from.retiring;
@@ -456,8 +464,10 @@ Result<void> WorkerPool::adopt(const state::WorkerState& from) {
   entry.served = {from.served, from.failed};
   entry.idle = {from.idle_ended, from.idle_handed_off};
   entry.failure = from.failure;
+  // Of a worker that has ended meanwhile, only the former master could know it.
   entry.traces.program = program_of(from.pid);
-  entry.traces.cgroup = base_.cgroups.of(from.pid);
+  if (entry.traces.program == Program()) entry.traces.program = from.program;
+  entry.traces.cgroup = base_.cgroups.of(from.pid, from.cgroup);
   if (from.draining) entry.traces.places = listeners_.places();
   return {};
 }

@@ -33,6 +33,8 @@ class WorkerPool {
     std::function<void(rollout::WorkerId, const rollout::Departure&)> exited;  // pid() still works
     std::function<void(rollout::WorkerId, std::int32_t question, std::uint64_t answer)> answered;
     std::function<void(rollout::WorkerId, std::uint64_t open)> connections;  // of a draining worker, unasked
+    // A worker has reported what a next master needs to know.
+    std::function<void()> noted = {};
     // A worker has bound or closed a listener, or has handed off a connection.
     std::function<void()> app_listeners_changed = {};
     std::function<void(rollout::WorkerId, bool is_stopped)> stopped = {};
@@ -98,7 +100,8 @@ class WorkerPool {
   // Every worker, for the next image of the program. Only if is_idle().
   std::vector<state::WorkerState> save() const;
   std::vector<state::OutputState> save_left() const;
-  // A worker of the former image; on failure it is killed.
+  // A worker of the former image, or of a killed master; on failure it is killed. AppListeners has adopted it
+  // already.
   Result<void> adopt(const state::WorkerState& from);
   void adopt_left(const state::OutputState& from) { keep_left(Output::adopt(loop_, from)); }
 

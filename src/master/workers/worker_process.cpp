@@ -227,8 +227,9 @@ std::optional<bool> WorkerProcess::take_stop() {
 
 void WorkerProcess::signal(int number) {
   if (child_.pid < 0) return;
-  // The leader is not reaped, so the group's number is not reused.
-  if (has_ended_) ::kill(-child_.pid, number);
+  // The leader is not reaped, so the group's number is not reused. Of an ended process that is no child
+  // nothing is left to signal here.
+  if (has_ended_ && is_child_) ::kill(-child_.pid, number);
   else ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), number, nullptr, 0);
 }
 
@@ -368,17 +369,18 @@ void WorkerProcess::take_frame(Frame frame, const char* packet, std::size_t size
   handlers_.frame(frame);
 }
 
-// While others of the group are waited for, the process stays unreaped, so that the pid and group are not
-// reused.
+// While others of the group are waited for, a child stays unreaped, so that the pid and group are not reused.
 void WorkerProcess::on_exit() {
   siginfo_t info{};
   const auto pidfd = static_cast<id_t>(child_.pidfd.get());
   const int found = ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
   if (found == 0 && info.si_pid == 0) return;
+  if (found != 0 && adopted_) is_child_ = false;
   // Starts the timer first, which cannot fail: if a call below throws, the timer calls on_exit() again.
   if (has_ended_) outlived_.start(outlived_step);
   for (int i = 0; i < frames_of_the_dead && read_frame(true); ++i) continue;
-  if (found != 0 || !handlers_.outlived || !handlers_.outlived()) return reap();
+  const bool may_outlive = (found == 0 || !is_child_) && handlers_.outlived;
+  if (!may_outlive || !handlers_.outlived()) return reap();
   outlived_.start(outlived_step);
   has_ended_ = true;
   exit_poll_.stop();

@@ -72,8 +72,8 @@ class WorkerProcess {
     // The last call, after all frames of the worker. If the worker ended badly, the rest of the process
     // group has been killed. May destroy the object.
     std::function<void(const Ending&)> ended;
-    // The process has ended but is not reaped: return true to wait for processes left behind in the group.
-    // Called every 100 ms until the result is false; then ended() follows.
+    // The process has ended: return true to wait for processes that it has left behind. Called every 100 ms
+    // until the result is false; then ended() follows. A child is not reaped before.
     std::function<bool()> outlived = {};
   };
 
@@ -89,6 +89,8 @@ class WorkerProcess {
   ~WorkerProcess();
 
   pid_t pid() const { return child_.pid; }
+  // False: a killed master has started it, and it has ended. Another process reaps it.
+  bool is_child() const { return is_child_; }
 
   // Sends the frame now, or queues it until the channel has room; does nothing after the worker's end.
   // send() queues at most as many answers as the worker has asked for. send_bounded() has a limit and
@@ -119,8 +121,8 @@ class WorkerProcess {
   // A worker that the former image, or a killed master, has started.
   static Result<std::unique_ptr<WorkerProcess>> adopt(uv_loop_t& loop, const state::WorkerState& from,
                                                       Handlers handlers);
-  // By pidfd, so never hits another process. While left processes are waited for, the whole process group
-  // gets the signal.
+  // By pidfd, so never hits another process. While processes are waited for that a child has left, the whole
+  // process group gets the signal.
   void signal(int number);
 
  private:
@@ -150,7 +152,8 @@ class WorkerProcess {
   bool pausing_ = false;  // the kernel has no memory or takes no more descriptors in flight: retry soon
   Timer pause_;
   bool has_ended_ = false;  // ended; others of the group live
-  bool adopted_ = false;    // of the former image of this program, or of a killed master: then it is no child
+  bool adopted_ = false;    // of the former image of this program, or of a killed master
+  bool is_child_ = true;    // false: of a killed master, and has ended
   Timer outlived_;
   bool resting_ = false;
   Timer rest_;

@@ -23,4 +23,18 @@ Json answer_of(Connection& connection) {
   }
 }
 
+bool upgrade_until(const Site& site, const std::string& target, const std::string& event, int count,
+                   const Json& wishes) {
+  Connection client(local_door(site));
+  Json command{{"cmd", "upgrade"}, {"value", target}};
+  command.update(wishes);
+  REQUIRE(client.send(command.dump() + "\n"));
+  for (;;) {
+    const auto line = Json::parse(client.read_line(), nullptr, false);
+    REQUIRE(line.is_object());
+    if (line.contains("cmd")) return false;
+    if (line["event"] == event && --count == 0) return true;
+  }
+}
+
 }  // namespace scenario

@@ -15,4 +15,9 @@ std::string token_of(const Site& site);
 // The next answer; skips events. Fails the test if there is none.
 Json answer_of(Connection& connection);
 
+// Starts an upgrade to `target`, with more members of the command, and reads until the n-th event of that
+// name; false: the upgrade ended before.
+bool upgrade_until(const Site& site, const std::string& target, const std::string& event, int count,
+                   const Json& wishes = Json::object());
+
 }  // namespace scenario
