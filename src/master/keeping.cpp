@@ -38,13 +38,16 @@ std::string by_this_start() {
 void Master::keep_with(const std::string& program) {
   keeping_.emplace(loop_,
                    Keeping::Settings{program, options_.state_dir, [this] { return options_.orphan_wait; },
-                                     [this] { return save_for_next(); }, [this] { perform({}); }});
+                                     [this] { return save_for_next(); }, [this] { keep(); }});
 }
 
-// False: perform() is called again when the state can be kept.
-bool Master::keep() {
-  is_kept_ = !keeping_ || keeping_->keep();
-  return is_kept_;
+void Master::keep() {
+  if (keeping_) keeping_->keep();
+}
+
+void Master::keep_at_once() {
+  is_kept_ = true;
+  if (keeping_) keeping_->keep_at_once();
 }
 
 // Nothing that changes by itself is in it, so that an unchanged state is not sent again.

@@ -126,26 +126,17 @@ void Master::obey(Signals::Order order, const char* name) {
   }
 }
 
-// False: the state can be kept only later, and then perform() is called again. An exception must not keep the
-// command from being carried out.
-bool Master::keep_or_go_on() {
-  bool is_later = false;
-  guarded([&] { is_later = !keep(); });
-  return !is_later;
-}
-
 // Carries out the commands in order. Carrying out a command may cause an event and so a nested call, which
-// only appends its commands to the queue. Commands that cannot be taken back, and all after them, stay in the
-// queue until the state has been kept.
+// only appends its commands to the queue.
 void Master::perform(rollout::Commands commands) {
   for (auto& command : commands) queue_.push_back(std::move(command));
   is_kept_ = false;
   if (performing_) return;
   performing_ = true;
   while (!queue_.empty()) {
-    if (!is_kept_ && is_irrevocable(queue_.front()) && !keep_or_go_on()) break;
     const rollout::Command command = std::move(queue_.front());
     queue_.pop_front();
+    if (!is_kept_ && is_irrevocable(command)) guarded([this] { keep_at_once(); });
     // An exception in one command must not keep the later ones from being carried out.
     if (!guarded([&] { std::visit([this](const auto& order) { carry_out(order); }, command); }))
       guarded([&] { make_up_for(command); });
@@ -281,9 +272,7 @@ void Master::carry_out(const rollout::Answer& command) {
   if (done) members["text"] = text;
   if (changes) members["changes"] = changes.mapped();
   // The next master must not write the receipt again.
-  guarded([this] {
-    if (keeping_) keeping_->keep_at_once();
-  });
+  guarded([this] { keep_at_once(); });
   requests_.answer(command.request, done ? protocol::ok_line(verb, members)
                                          : protocol::error_line(verb, refusal, text, members));
   collect();

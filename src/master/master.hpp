@@ -166,8 +166,8 @@ class Master {
   Result<void> adopt_control(const state::MasterState& from);
 
   // keeping.cpp: the state of this master, for the next one, and the start of the next one
-  bool keep();
-  bool keep_or_go_on();
+  void keep();
+  void keep_at_once();
   std::optional<state::MasterState> save_for_next();
   void adopt_requests(const state::MasterState& from);
   void repeat_drains();
@@ -285,7 +285,7 @@ class Master {
   rlimit files_of_workers_;  // RLIMIT_NOFILE
   Reexecution reexecution_;
   std::optional<Keeping> keeping_;
-  bool is_kept_ = false;  // the keeper has what the engine says, or there is none
+  bool is_kept_ = false;  // the engine has not changed since keep_at_once()
   // What the start says that has taken over; until it has been applied.
   struct LateStart {
     rollout::Release start;

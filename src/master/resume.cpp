@@ -42,12 +42,6 @@ Outcome try_state(const std::string& number) {
   return {ok, {}};
 }
 
-std::vector<int> descriptors_of(state::MasterState& state) {
-  std::vector<int> fds;
-  state::Writer(fds).put(state);
-  return fds;
-}
-
 Outcome go_on(Readable& from, master::OwnLoop& loop, const std::string& failure) {
   auto& state = from.state;
   const auto& options = state.options;
@@ -82,7 +76,7 @@ std::optional<Outcome> resume(const std::vector<std::string>& command_line,
     return Outcome{failed, why};
   }
   if (from->state.log.number >= 0) log::adopt_file(from->state.log.number, from->state.options.log_file);
-  state::keep_from_children(descriptors_of(from->state));
+  state::keep_from_children(state::descriptors_of(from->state));
   handed->state.reset();
   handed->former.reset();
   if (complete) complete(from->state.options);

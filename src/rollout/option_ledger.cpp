@@ -2,11 +2,21 @@
 
 namespace liveswap::rollout {
 
+void OptionLedger::know(Cookie socket, const OptionValues& values) {
+  if (!knows(socket)) bases_[values].insert(socket);
+}
+
+const OptionValues* OptionLedger::bases_of(Cookie socket) const {
+  for (const auto& [values, sockets] : bases_)
+    if (sockets.contains(socket)) return &values;
+  return nullptr;
+}
+
 OptionValue OptionLedger::base_of(Cookie socket, const OptionName& option) const {
-  const auto bases = bases_.find(socket);
-  if (bases == bases_.end()) return std::nullopt;
-  const auto base = bases->second.find(option);
-  return base == bases->second.end() ? std::nullopt : base->second;
+  const auto* bases = bases_of(socket);
+  if (!bases) return std::nullopt;
+  const auto base = bases->find(option);
+  return base == bases->end() ? std::nullopt : base->second;
 }
 
 void OptionLedger::note(Cookie socket, const OptionName& option, Generation by, OptionValue value) {
@@ -16,7 +26,8 @@ void OptionLedger::note(Cookie socket, const OptionName& option, Generation by, 
 }
 
 void OptionLedger::forget(Cookie socket) {
-  bases_.erase(socket);
+  for (auto& [values, sockets] : bases_) sockets.erase(socket);
+  std::erase_if(bases_, [](const auto& one) { return one.second.empty(); });
   settings_.erase(socket);
 }
 

@@ -38,8 +38,8 @@ class OptionLedger {
   using Cookie = std::uint64_t;
 
   // The options of a socket before any worker has it. Only the first call for a socket counts.
-  void know(Cookie socket, const OptionValues& values) { bases_.try_emplace(socket, values); }
-  bool knows(Cookie socket) const { return bases_.contains(socket); }
+  void know(Cookie socket, const OptionValues& values);
+  bool knows(Cookie socket) const { return bases_of(socket) != nullptr; }
   // A worker of that generation has set the option to this value.
   void note(Cookie socket, const OptionName& option, Generation by, OptionValue value);
   void forget(Cookie socket);
@@ -72,9 +72,11 @@ class OptionLedger {
       a("by", by)("value", value);
     }
   };
+  const OptionValues* bases_of(Cookie socket) const;
   OptionValue base_of(Cookie socket, const OptionName& option) const;
 
-  std::map<Cookie, OptionValues> bases_;
+  // Original values. Sockets that were made alike have the same, so these are few.
+  std::map<OptionValues, std::set<Cookie>> bases_;
   std::map<Cookie, std::map<OptionName, std::vector<Setting>>> settings_;  // the last one is in force
 };
 

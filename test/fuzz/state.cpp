@@ -22,11 +22,6 @@ std::string with_header(std::string_view document) {
   return bytes.append(document);
 }
 
-std::string document_of(state::MasterState& one) {
-  std::vector<int> fds;
-  return state::Writer(fds).put(one).dump();
-}
-
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -34,9 +29,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   state::parse(text);
   auto one = state::parse(with_header(text));
   if (!one) return fuzz::require(!one.error().text.empty(), "a refusal says why"), 0;
-  const auto document = document_of(*one);
+  const auto document = state::document_of(*one);
   auto again = state::parse(with_header(document));
   fuzz::require(again.has_value(), "what is read can be written");
-  fuzz::require(document_of(*again) == document, "what is written is read");
+  fuzz::require(state::document_of(*again) == document, "what is written is read");
   return 0;
 }

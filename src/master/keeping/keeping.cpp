@@ -19,16 +19,16 @@ constexpr Milliseconds try_again{20};
 constexpr Milliseconds first_pause{1'000}, longest_pause{60'000};
 // If keeping a state takes long, as with hundreds of workers, the pause before the next time is so much
 // longer.
-constexpr Milliseconds long_time{5};
+constexpr std::chrono::microseconds long_time{1'000};
 constexpr int share = 8;
 constexpr int leave_limit_ms = 2'000;
 
 // Of this thread: other processes do not count.
-Milliseconds processor_time() {
+std::chrono::microseconds processor_time() {
   timespec time{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return std::chrono::duration_cast<Milliseconds>(std::chrono::seconds(time.tv_sec) +
-                                                  std::chrono::nanoseconds(time.tv_nsec));
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::seconds(time.tv_sec) +
+                                                               std::chrono::nanoseconds(time.tv_nsec));
 }
 
 std::uint32_t target_of(int place, const std::map<int, std::uint32_t>& places) {
@@ -125,13 +125,10 @@ void Keeping::on_started(Result<UniqueFd> link) {
   start_later();
 }
 
-bool Keeping::keep() {
-  if (link_ && now() < next_ && settings_.wait() != Milliseconds{0}) {
-    timer_.start(next_ - now());
-    return false;
-  }
-  keep_at_once();
-  return true;
+void Keeping::keep() {
+  const bool is_paused = link_ && now() < next_ && settings_.wait() != Milliseconds{0};
+  if (is_paused) timer_.start(next_ - now());
+  else keep_at_once();
 }
 
 void Keeping::keep_at_once() {
@@ -141,21 +138,21 @@ void Keeping::keep_at_once() {
   const auto begin = processor_time();
   send_current();
   const auto took = processor_time() - begin;
-  if (took > long_time) next_ = now() + share * took;
+  if (took > long_time) next_ = now() + std::chrono::ceil<Milliseconds>(share * took);
 }
 
 void Keeping::send_current() {
   auto state = settings_.save();
   if (!state) return;
-  std::vector<int> fds;
-  std::string document = state::document_of(*state, fds);
+  std::string document = state::document_of(*state);
   if (document == kept_ && wait_ == settings_.wait()) return;
-  if (!send(*state, fds, document)) return timer_.start(try_again);
+  if (!send(*state, document)) return timer_.start(try_again);
   kept_ = std::move(document);
   wait_ = settings_.wait();
 }
 
-bool Keeping::send(state::MasterState& state, const std::vector<int>& fds, const std::string& document) {
+bool Keeping::send(const state::MasterState& state, const std::string& document) {
+  const auto& fds = state.descriptors;
   const auto file = state::write_document(document);
   if (!file) {
     log::seldom({"states that cannot be kept"}, log::Level::warning, "{}", file.error().text);

@@ -33,11 +33,10 @@ class Keeping {
 
   // Goes on with the keeper of the former master, or of the former image of this program.
   void adopt(UniqueFd link);
-  // Call after each change, and before a command that cannot be taken back. False: the keeper does not have
-  // this state yet, since the last one took long to make (hundreds of workers); Settings::due is called when
-  // the pause after it has passed. True: the keeper has this state, or nothing can be kept now.
-  bool keep();
-  // The same without a pause.
+  // Call after each change. If the last state took long to make (hundreds of workers), waits for the end of
+  // a pause, and then calls Settings::due.
+  void keep();
+  // The same without a pause: call before a command that cannot be taken back.
   void keep_at_once();
   bool is_starting() const { return start_ != nullptr; }
   // Borrowed; -1: no keeper.
@@ -54,7 +53,7 @@ class Keeping {
   void on_link();
   void lose(const std::string& why);
   void send_current();
-  bool send(state::MasterState& state, const std::vector<int>& fds, const std::string& document);
+  bool send(const state::MasterState& state, const std::string& document);
   void dismiss();
 
   uv_loop_t& loop_;

@@ -99,8 +99,7 @@ inline constexpr Recorder::End last_of<Recorder::End> = Recorder::End::crashed;
 std::map<rollout::RequestId, std::string> OpenReceipts::save() const {
   std::map<rollout::RequestId, std::string> texts;
   std::vector<int> none;
-  for (const auto& [request, recorder] : open_)
-    texts[request] = state::Writer(none).put(const_cast<Recorder&>(recorder)).dump();
+  for (const auto& [request, recorder] : open_) state::Writer(texts[request], none).put(recorder);
   return texts;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 
 namespace liveswap::master::state {
 namespace {
@@ -11,17 +12,24 @@ namespace {
 // Descriptors beyond this number: more than the kernel allows by default (fs.nr_open).
 constexpr int most_fd = 1 << 20;
 
-bool is_plain(const std::string& text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
-}
+bool is_plain(char c) { return c >= 0x20 && c < 0x7f; }
 
 }  // namespace
 
-Json put_text(const std::string& text) {
-  if (is_plain(text)) return text;
-  std::string digits;
-  for (const char c : text) digits += fmt::format("{:02x}", static_cast<unsigned char>(c));
-  return {{"hex", digits}};
+void put_text(const std::string& text, std::string& into) {
+  if (!std::all_of(text.begin(), text.end(), is_plain)) {
+    into += "{\"hex\":\"";
+    for (const char c : text)
+      fmt::format_to(std::back_inserter(into), "{:02x}", static_cast<unsigned char>(c));
+    into += "\"}";
+    return;
+  }
+  into += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') into += '\\';
+    into += c;
+  }
+  into += '"';
 }
 
 std::string get_text(const Json& found) {

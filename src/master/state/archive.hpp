@@ -1,5 +1,6 @@
 #pragma once
 
+#include <charconv>
 #include <chrono>
 #include <concepts>
 #include <cstdint>
@@ -72,46 +73,69 @@ concept Member = requires(T& t, Archive& archive) {
 };
 
 // JSON is UTF-8, and paths and outputs may be any bytes: such a text is written as {"hex": "…"}.
-Json put_text(const std::string& text);
+void put_text(const std::string& text, std::string& into);
 std::string get_text(const Json& found);
 
+// Appends the document to a text, without a tree of values between: this is done at each change of the state,
+// and for each worker.
 class Writer {
  public:
   // `fds` gets the descriptors that the value names.
-  explicit Writer(std::vector<int>& fds) : fds_(fds) {}
+  Writer(std::string& into, std::vector<int>& fds) : into_(into), fds_(fds) {}
   template <class T>
   Writer& operator()(const char* name, T& value) {
-    object_[name] = put(value);
+    into_ += is_first_ ? "{\"" : ",\"";
+    is_first_ = false;
+    into_ += name;
+    into_ += "\":";
+    put(value);
     return *this;
   }
   template <class T>
-  Json put(T& value) {
+  void put(T& value) {
     using Type = std::remove_const_t<T>;
-    if constexpr (std::is_enum_v<Type>) return static_cast<std::int64_t>(value);
-    else if constexpr (std::is_arithmetic_v<Type>) return value;
-    else if constexpr (std::is_same_v<Type, std::string>) return put_text(value);
-    else if constexpr (std::is_same_v<Type, Fd>) return put_fd(value.number);
-    else if constexpr (Optional<Type>) return value ? put(*value) : Json();
-    else if constexpr (Duration<Type>) return value.count();
-    else if constexpr (Range<Type>) return put_all(value);
-    else if constexpr (Pair<Type>) return Json::array({put(value.first), put(value.second)});
-    else {
-      Writer inner(fds_);
+    if constexpr (std::is_enum_v<Type>) put_number(static_cast<std::int64_t>(value));
+    else if constexpr (std::is_same_v<Type, bool>) into_ += value ? "true" : "false";
+    else if constexpr (std::is_integral_v<Type>) put_number(value);
+    else if constexpr (std::is_same_v<Type, std::string>) put_text(value, into_);
+    else if constexpr (std::is_same_v<Type, Fd>) put_fd(value.number);
+    else if constexpr (Optional<Type>) {
+      if (value) put(*value);
+      else into_ += "null";
+    } else if constexpr (Duration<Type>) put_number(value.count());
+    else if constexpr (Range<Type>) put_all(value);
+    else if constexpr (Pair<Type>) {
+      into_ += '[';
+      put(value.first);
+      into_ += ',';
+      put(value.second);
+      into_ += ']';
+    } else {
+      Writer inner(into_, fds_);
       describe_any(inner, const_cast<Type&>(value));
-      return std::move(inner.object_);
+      into_ += inner.is_first_ ? "{}" : "}";
     }
   }
 
  private:
-  Json put_fd(int number) {
+  template <class T>
+  void put_number(T value) {
+    char digits[24];
+    into_.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+  }
+  void put_fd(int number) {
     if (number >= 0) fds_.push_back(number);
-    return number;
+    put_number(number);
   }
   template <class T>
-  Json put_all(T& values) {
-    Json all = Json::array();
-    for (auto& one : values) all.push_back(put(one));
-    return all;
+  void put_all(T& values) {
+    into_ += '[';
+    bool is_first = true;
+    for (auto&& one : values) {
+      if (!std::exchange(is_first, false)) into_ += ',';
+      put(one);
+    }
+    into_ += ']';
   }
   template <class Archive, class T>
   static void describe_any(Archive& archive, T& value) {
@@ -121,9 +145,19 @@ class Writer {
   friend class Reader;
   friend class Renumberer;
 
+  std::string& into_;
   std::vector<int>& fds_;
-  Json object_ = Json::object();
+  bool is_first_ = true;
 };
+
+// The descriptors that a value names.
+template <class T>
+std::vector<int> descriptors_of(T& value) {
+  std::string text;
+  std::vector<int> fds;
+  Writer(text, fds).put(value);
+  return fds;
+}
 
 // Throws Wrong.
 class Reader {

@@ -41,17 +41,19 @@ Result<void> write_all(int fd, std::string_view bytes) {
 
 }  // namespace
 
-std::string document_of(MasterState& state, std::vector<int>& fds) {
-  Json document = Writer(fds).put(state);
-  if (!state.at_rest) document["descriptors"] = fds;
-  return document.dump();
+std::string document_of(MasterState& state) {
+  std::string document;
+  state.descriptors.clear();
+  Writer(document, state.descriptors).put(state);
+  return document;
 }
 
 Result<Written> write(MasterState& state) {
   Written written;
-  auto file = write_document(document_of(state, written.fds));
+  auto file = write_document(document_of(state));
   if (!file) return tl::unexpected<Error>(file.error());
   written.file = std::move(*file);
+  written.fds = state.descriptors;
   return written;
 }
 
@@ -79,7 +81,7 @@ Result<void> take_descriptors(MasterState& state, std::vector<UniqueFd>& receive
   std::vector<int> named;
   try {
     Renumberer(numbers).visit(state);
-    Writer(named).put(state);
+    named = descriptors_of(state);
   } catch (const Wrong& wrong) {
     return fail(std::string("the state is wrong: ") + wrong.what());
   }
@@ -90,9 +92,7 @@ Result<void> take_descriptors(MasterState& state, std::vector<UniqueFd>& receive
 }
 
 void close_descriptors(MasterState& state) {
-  std::vector<int> named;
-  Writer(named).put(state);
-  for (const int fd : named) UniqueFd::adopt(fd).reset();
+  for (const int fd : descriptors_of(state)) UniqueFd::adopt(fd).reset();
 }
 
 Result<MasterState> parse(std::string_view bytes) {
@@ -142,8 +142,7 @@ Result<MasterState> read(int file) {
 }
 
 Result<void> check_descriptors(MasterState& state) {
-  std::vector<int> fds;
-  Writer(fds).put(state);
+  const auto fds = descriptors_of(state);
   struct stat info {};
   for (const int fd : fds)
     if (::fstat(fd, &info) != 0) return os_fail("take over", fmt::format("descriptor {}", fd), errno);

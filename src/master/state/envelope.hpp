@@ -22,9 +22,9 @@ struct Written {
 // document.
 Result<Written> write(MasterState& state);
 
-// The same in two steps, for a state that is written again and again: the document and its descriptors, also
-// as MasterState::descriptors; and the memory file.
-std::string document_of(MasterState& state, std::vector<int>& fds);
+// The same in two steps, for a state that is written again and again: the document, which also sets
+// MasterState::descriptors; and the memory file.
+std::string document_of(MasterState& state);
 Result<UniqueFd> write_document(const std::string& document);
 
 // Gives the descriptors of a state their numbers in this process: the n-th of MasterState::descriptors is

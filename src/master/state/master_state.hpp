@@ -58,7 +58,8 @@ struct MasterState {
   // Written for a re-execution: no upgrade is under way, and the lock and the control sockets are handed
   // over. false: written for the next master, at any moment.
   bool at_rest = true;
-  // The numbers of the descriptors in the order in which they are passed on; only if not `at_rest`.
+  // The numbers of the descriptors that the document names, in its order. Those of a state that is not
+  // `at_rest` are passed on in this order.
   std::vector<int> descriptors;
 
   // The program and its environment.
@@ -156,7 +157,7 @@ void describe(Archive& a, Failures::Failure& one) {
 }
 template <class Archive>
 void describe(Archive& a, MasterState& one) {
-  a("at_rest", one.at_rest)("descriptors", one.descriptors)("keeper", one.keeper);
+  a("at_rest", one.at_rest)("keeper", one.keeper);
   a("version", one.version)("executions", one.executions)("started", one.started);
   a("executed", one.executed);
   a("ignored_from_terminal", one.ignored_from_terminal);
@@ -168,6 +169,8 @@ void describe(Archive& a, MasterState& one) {
   a("last_query", one.last_query)("failures", one.failures)("committed", one.committed);
   a("fall_back", one.fall_back)("last_upgrade", one.last_upgrade)("record_trouble", one.record_trouble);
   a("receipts", one.receipts);
+  // At last, when all have been written.
+  a("descriptors", one.descriptors);
 }
 
 template <>
