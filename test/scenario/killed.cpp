@@ -31,6 +31,9 @@ int kills() {
   return given ? std::atoi(given) : 10;
 }
 
+// A load ends by itself after ten minutes.
+constexpr int kills_for_load = 50;
+
 unsigned seed() {
   const char* given = std::getenv("LIVESWAP_SEED");
   return given ? static_cast<unsigned>(std::atoi(given)) : 20'261'129;
@@ -79,9 +82,20 @@ Words order(std::mt19937& random, std::string& verb) {
 void often(Scenario& scenario, const std::string& mode, const Words& load_options) {
   std::mt19937 random(seed());
   Mortal app(scenario, fixture("version_v1"), options + Words{"--listen-mode", mode});
-  Load load(scenario, app.address(), load_options);
+  std::optional<Load> load;
+  unsigned long attempts = 0, failures = 0;
+  const auto end_load = [&] {
+    const auto report = load->stop();
+    report.check_nothing_lost();
+    attempts += report.attempts();
+    failures += report.failures();
+  };
   for (int i = 0; i < kills(); ++i) {
     CAPTURE(i);
+    if (i % kills_for_load == 0) {
+      if (load) end_load();
+      load.emplace(scenario, app.address(), load_options);
+    }
     const auto before = app->workers();
     std::string verb;
     std::optional<Process> client;
@@ -97,9 +111,8 @@ void often(Scenario& scenario, const std::string& mode, const Words& load_option
     if (!upgrades) CHECK(app->workers() == before);
     check_whole(app, 2);
   }
-  const auto report = load.stop();
-  report.check_nothing_lost();
-  MESSAGE(mode, ": ", kills(), " kills, ", report.attempts(), " attempts, ", report.failures(), " failed");
+  end_load();
+  MESSAGE(mode, ": ", kills(), " kills, ", attempts, " attempts, ", failures, " failed");
 }
 
 TEST_CASE_FIXTURE(Scenario, "the master is killed under load, reuseport, a connection for each request") {
