@@ -57,6 +57,7 @@ enum liveswap_stage {
   LIVESWAP_STAGE_START,     /* liveswap_main has been entered and the worker is not ready */
   LIVESWAP_STAGE_READY,     /* the ready limit has passed */
   LIVESWAP_STAGE_RUN,       /* after the worker was ready */
+  LIVESWAP_STAGE_SYNTAX,    /* after LINK; only in a check of a script: its runtime reads it */
 };
 
 enum liveswap_frame_kind {
@@ -84,7 +85,7 @@ enum liveswap_frame_kind {
                            listener, so WAITS frames decide about readiness */
   LIVESWAP_READY,       /* liveswap_ready() */
   LIVESWAP_FAILED,      /* value: enum liveswap_stage; text: why, for people */
-  LIVESWAP_RETURNED,    /* value: what liveswap_main has returned */
+  LIVESWAP_RETURNED,    /* value: what liveswap_main has returned. count 1: main() of a program */
   LIVESWAP_LOG,         /* value: the level; text: the line */
   LIVESWAP_TAKEN,       /* value: that of the MESSAGE, which is now in the application's inbox; or that of the
                            ADOPT, whose connection accept() has returned */
@@ -97,7 +98,8 @@ enum liveswap_frame_kind {
                          liveswap-store: see store/main.cpp, an answer longer than a frame comes as a
                          descriptor of a regular file, count: its size; from a check, before exit handlers
                          run, text: the paths of the library and of all libraries loaded with it, one a line,
-                         count: threads that the library has left running */
+                         count: threads that the library has left running. For a program or script there are
+                         lines "!kind WORD" first, and for a script "!runtime PATH", "!version TEXT" */
 
   LIVESWAP_FORKED,   /* the application has forked: its children may have connections */
   LIVESWAP_RETIRING, /* for an application that does not drain by itself. value 1: the worker host waits for
@@ -215,9 +217,17 @@ struct liveswap_frame {
  * MORE, in any order; an option with its default value is left out:
  *   --entry NAME                        the function to call: liveswap_main, or main
  *   --intercept libc|seccomp            how bind() of the application is intercepted
- *   --keepalive end|migrate|keep        what happens to idle connections in a drain
+ *   --keepalive end|migrate|keep|http   what happens to idle connections in a drain; default: end for a
+ *                                       plugin, http for a program or script
  *   --keepalive-grace MS                how long a connection must be idle for that
  *   --heartbeat MS                      how often the master wants a heartbeat (liveswap_heartbeat)
+ *   --await nothing                     a program may be ready without waiting on a listener
+ *   --kind plugin|program|script        the kind of the release, which else its content tells
+ *   --start FILE                        what starts a release that is a directory
+ *   --runtime ENDING=WORD…              the command for scripts with that ending; without an ending: for this
+ *                                       release. 0x1f stands between two words. Repeatable
+ *   --runtime-check ENDING=WORD…        the command that checks such scripts, likewise
+ *   --as WORD                           argv[0] of a program, instead of its path in the store
  *
  * The master passes the words of a worker from --slot to MORE in LIVESWAP_WORKER_VARIABLE instead, one word a
  * line; the command line is then PATH [ARG …]. So Go and Rust, which read the process's arguments without
@@ -231,6 +241,11 @@ struct liveswap_frame {
  * SIGKILL ends only their process group. --drain-limit (-1: none) is the limit of a drain that the worker
  * begins because its master has died; --term-grace is the time between two steps of force after the
  * limit. Without listeners, --listeners is the empty word.
+ *
+ * If PATH is a program or script, or a directory with what starts it (launch/resolve.h), the worker host
+ * executes it, or its runtime, with liveswap-hook.so in LD_PRELOAD, which then is the worker host: same
+ * process, same descriptors, same frames. The hook gets the words in LIVESWAP_WORKER_VARIABLE, and PATH in
+ * LIVESWAP_RELEASE.
  *
  * LD_LIBRARY_PATH may end with the directory `.needed` beside PATH, for the loader of this process only: the
  * worker host removes it before the application runs.

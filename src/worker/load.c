@@ -3,11 +3,9 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <link.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -107,27 +105,8 @@ static uint32_t check_abi(void* library, const char* path) {
   return note->flags;
 }
 
-/*
- * The master appends the release's `.needed` to LD_LIBRARY_PATH, which the loader reads when the process
- * starts. Removed here, so that programs that the application starts get the variable as configured.
- */
-static void hide_needed_directory(const char* path) {
-  char tail[PATH_MAX + 16];
-  char* value = getenv("LD_LIBRARY_PATH");
-  const char* const slash = strrchr(path, '/');
-  if (value == NULL || slash == NULL || slash - path >= PATH_MAX) return;
-  snprintf(tail, sizeof tail, "%.*s/.needed", (int)(slash - path), path);
-  const size_t size = strlen(value);
-  const size_t tail_size = strlen(tail);
-  if (strcmp(value, tail) == 0) unsetenv("LD_LIBRARY_PATH");
-  else if (size > tail_size && value[size - tail_size - 1] == ':' &&
-           strcmp(value + size - tail_size, tail) == 0)
-    value[size - tail_size - 1] = '\0';
-}
-
 struct loaded load(const char* path, const char* entry) {
   struct loaded loaded;
-  hide_needed_directory(path);
   loaded.library = link_library(path, open_library(path));
   void* function = find_entry(loaded.library, path, entry);
   /* ISO C has no cast from an object pointer to a function pointer; POSIX guarantees the same bits. */

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "launch/resolve.h"
 #include "liveswap_plugin.h"
 #include "load.h"
+#include "pre_upgrade_command.h"
 #include "worker/base/libc.h"
 #include "worker/link/channel.h"
 
@@ -36,7 +38,16 @@ static void done(void* context, const char* error, const char* value) {
   pthread_mutex_unlock(&lock);
 }
 
+static _Noreturn void run_command(const struct options* options) {
+  const char* error = NULL;
+  const char* path = NULL;
+  pre_upgrade_command(options, &error, &path);
+  send_done(error, path);
+  libc.exit(0);
+}
+
 void pre_upgrade_run(const struct options* options) {
+  if (launch_resolve_kind(options->path, &options->launch) != LAUNCH_PLUGIN) run_command(options);
   const struct loaded plugin = load(options->path, "liveswap_preupgrade");
   channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_START);
   ((void (*)(const char*, liveswap_done, void*))plugin.entry)(options->value, done, NULL);

@@ -56,6 +56,19 @@ TEST_CASE("the host exports the functions of the header, the calls that it sees,
   CHECK(seen == wanted);
 }
 
+TEST_CASE("the hook needs nothing but libc, and exports what the host exports, and the start of a program") {
+  const auto needed = words_of(output_of("readelf -dW " HOOK " | sed -n 's/.*NEEDED.*\\[\\(.*\\)\\]/\\1/p'"));
+  CHECK(needed.count("libc.so.6") == 1);
+  for (const std::string& library : needed)
+    CHECK((library == "libc.so.6" || library.rfind("ld-linux", 0) == 0));
+  const auto names = [](const std::string& path) {
+    return words_of(output_of("nm -D --defined-only " + path + " | awk '{print $3}'"));
+  };
+  auto expected = names(WORKER_HOST);
+  expected.insert("__libc_start_main");
+  CHECK(names(HOOK) == expected);
+}
+
 TEST_CASE("the header compiles as every C and C++ it promises, without a warning") {
   const std::string base = "/tmp/liveswap-header-" + std::to_string(getpid());
   for (const std::string suffix : {".c", ".cpp"}) {

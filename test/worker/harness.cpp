@@ -129,8 +129,9 @@ Worker Worker::start(const Settings& settings) {
                                     "--term-grace",
                                     std::to_string(settings.term_grace_ms),
                                     "--listeners",
-                                    settings.names,
-                                    settings.path};
+                                    settings.names};
+  words.insert(words.end(), settings.more.begin(), settings.more.end());
+  words.push_back(settings.path);
   words.insert(words.end(), settings.arguments.begin(), settings.arguments.end());
   return spawn(words, settings.listeners, settings.environment);
 }
@@ -236,8 +237,8 @@ End Worker::wait() {
   return WIFEXITED(status) ? End{true, WEXITSTATUS(status)} : End{false, WTERMSIG(status)};
 }
 
-std::string failure(const std::string& path, int stage) {
-  Worker worker = Worker::start({.path = path});
+std::string failure(const std::string& path, int stage, const std::vector<std::string>& more) {
+  Worker worker = Worker::start({.path = path, .more = more});
   const Frame frame = worker.expect(LIVESWAP_FAILED);
   CHECK(frame.value == stage);
   const End end = worker.wait();

@@ -54,6 +54,7 @@ class Worker {
     std::int64_t term_grace_ms = 2000;
     std::vector<std::string> arguments = {};
     std::map<std::string, std::string> environment = {};
+    std::vector<std::string> more = {};  // options before the path
   };
 
   static Worker start(const Settings& settings);
@@ -88,6 +89,6 @@ class Worker {
 };
 
 // Checks that loading ends with a FAILED frame at that stage, and returns its text.
-std::string failure(const std::string& path, int stage);
+std::string failure(const std::string& path, int stage, const std::vector<std::string>& more = {});
 
 }  // namespace liveswap::test

@@ -35,6 +35,8 @@ std::size_t end_of_segments(const std::string& library) {
   return end;
 }
 
+const std::vector<std::string> as_a_plugin{"--kind", "plugin"};
+
 bool has(const std::string& text, const std::string& part) {
   CAPTURE(text);
   const bool found = text.find(part) != std::string::npos;
@@ -47,7 +49,7 @@ bool has(const std::string& text, const std::string& part) {
 TEST_CASE("what is no regular file fails at OPEN, with what was found, and never blocks") {
   const TempDir directory;
   has(failure(directory / "none.so", LIVESWAP_STAGE_OPEN), "No such file or directory");
-  has(failure(directory.path(), LIVESWAP_STAGE_OPEN), "is a directory; expected a regular file");
+  has(failure(directory.path(), LIVESWAP_STAGE_OPEN), "says what starts it");
   has(failure("/dev/zero", LIVESWAP_STAGE_OPEN), "is a device");
   const std::string fifo = directory / "fifo";
   REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
@@ -78,7 +80,7 @@ TEST_CASE("what is no shared library of this machine fails at LINK, with what wa
   has(failure(directory.write("lib.so", other), LIVESWAP_STAGE_LINK), "found 32 bits");
   other = good;
   other[16] = ET_EXEC;
-  has(failure(directory.write("lib.so", other), LIVESWAP_STAGE_LINK),
+  has(failure(directory.write("lib.so", other), LIVESWAP_STAGE_LINK, as_a_plugin),
       "is a program; expected a shared library");
   other[16] = ET_REL;
   has(failure(directory.write("lib.so", other), LIVESWAP_STAGE_LINK), "is an object file");
@@ -86,7 +88,7 @@ TEST_CASE("what is no shared library of this machine fails at LINK, with what wa
   other[56] = 0;
   other[57] = 0;
   has(failure(directory.write("lib.so", other), LIVESWAP_STAGE_LINK), "damaged ELF header");
-  has(failure(WORKER_HOST, LIVESWAP_STAGE_LINK), "is a program (PIE)");
+  has(failure(WORKER_HOST, LIVESWAP_STAGE_LINK, as_a_plugin), "is a program (PIE)");
 }
 
 TEST_CASE("what the loader refuses fails at LINK with its own words") {

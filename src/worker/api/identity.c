@@ -24,7 +24,8 @@ static void name_process(void) {
 
 void identity_assume(const struct options* options) {
   self = options;
-  name_process();
+  /* A program keeps the name that it has without liveswap. */
+  if (!options->is_program) name_process();
 }
 
 int liveswap_slot(void) { return self->slot; }

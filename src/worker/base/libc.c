@@ -4,15 +4,84 @@
 #include <stddef.h>
 #include <string.h>
 
-struct libc libc;
+/*
+ * Every pointer begins with a function that fills in the table and calls libc's function: constructors of
+ * other libraries, and an allocator that the loader calls before any constructor (jemalloc), may call
+ * interposed functions before libc_setup().
+ */
+#define FIRST(type, name, parameters, values) \
+  static type first_##name parameters {       \
+    libc_setup();                             \
+    return libc.name values;                  \
+  }
+#define FIRST_END(name)                                            \
+  static __attribute__((noreturn)) void first_##name(int status) { \
+    libc_setup();                                                  \
+    libc.name(status);                                             \
+  }
+#include "libc_first.h"
 
-/* Constructors of other libraries run before main() and may already call these functions. */
-static void set_up_first(int count, char** words, char** environment) {
-  (void)count, (void)words, (void)environment;
-  libc_setup();
-}
-__attribute__((section(".preinit_array"), used)) static void (*const first)(int, char**,
-                                                                            char**) = set_up_first;
+#define START(name) .name = first_##name
+struct libc libc = {
+    START(accept),
+    START(accept4),
+    START(close),
+    START(fcntl),
+    START(ioctl),
+    START(poll),
+    START(epoll_ctl),
+    START(epoll_wait),
+    START(read),
+    START(recv),
+    START(readv),
+    START(recvmsg),
+    START(write),
+    START(send),
+    START(writev),
+    START(sendmsg),
+    START(recvfrom),
+    START(sendto),
+    START(sendmmsg),
+    START(sendfile64),
+    START(splice),
+    START(vdprintf),
+    START(__vdprintf_chk),
+    START(__read_chk),
+    START(__recv_chk),
+    START(__recvfrom_chk),
+    START(bind),
+    START(listen),
+    START(connect),
+    START(shutdown),
+    START(setsockopt),
+    START(close_range),
+    START(dup),
+    START(dup2),
+    START(dup3),
+    START(ppoll),
+    START(select),
+    START(pselect),
+    START(epoll_pwait),
+    START(epoll_pwait2),
+    START(unlink),
+    START(unlinkat),
+    START(remove),
+    START(rename),
+    START(renameat),
+    START(renameat2),
+    START(syscall),
+    START(exit),
+    START(_exit),
+    START(daemon),
+    START(setsid),
+    START(pthread_create),
+    START(thrd_create),
+    START(prctl),
+    START(pthread_sigmask),
+    START(sigaction),
+    START(signal),
+};
+#undef START
 
 bool libc_setup(void) {
   static const struct {

@@ -36,9 +36,23 @@ static bool parse_choice(const char* const* words, int count, const char* word, 
   return false;
 }
 
+/* What starts the release. False: another option. */
+static bool parse_launch(struct options* options, const char* name, char* value) {
+  struct launch_options* const launch = &options->launch;
+  if (strcmp(name, "--kind") == 0) launch->kind = value;
+  else if (strcmp(name, "--start") == 0) launch->start = value;
+  else if (strcmp(name, "--as") == 0) options->as = value;
+  else if (strcmp(name, "--runtime") == 0 && launch->run_count < LAUNCH_RUNTIMES_MAX)
+    launch->runs[launch->run_count++] = value;
+  else if (strcmp(name, "--runtime-check") == 0 && launch->check_count < LAUNCH_RUNTIMES_MAX)
+    launch->checks[launch->check_count++] = value;
+  else return false;
+  return true;
+}
+
 static bool parse_more(struct options* options, const char* name, char* value) {
   static const char* const intercepts[] = {"libc", "seccomp"};
-  static const char* const keepalives[] = {"end", "migrate", "keep"};
+  static const char* const keepalives[] = {"end", "migrate", "keep", "http"};
   int choice = 0;
   if (strcmp(name, "--entry") == 0) {
     options->entry = value;
@@ -50,14 +64,19 @@ static bool parse_more(struct options* options, const char* name, char* value) {
     return found;
   }
   if (strcmp(name, "--keepalive") == 0) {
-    const bool found = parse_choice(keepalives, 3, value, &choice);
+    const bool found = parse_choice(keepalives, 4, value, &choice);
     options->keepalive = (enum keepalive)choice;
+    options->keepalive_is_given = true;
     return found;
   }
   if (strcmp(name, "--keepalive-grace") == 0)
     return parse_number(value, 0, INT_MAX, &options->keepalive_grace_ms);
   if (strcmp(name, "--heartbeat") == 0) return parse_number(value, 1, INT_MAX, &options->heartbeat_ms);
-  return false;
+  if (strcmp(name, "--await") == 0) {
+    options->awaits_nothing = strcmp(value, "nothing") == 0;
+    return options->awaits_nothing;
+  }
+  return parse_launch(options, name, value);
 }
 
 /* Parses pairs of words from `at` on, up to the path. Returns the index of the path; 0 on an error. */
@@ -96,10 +115,11 @@ static bool parse_worker(struct options* options, int argc, char** argv) {
 
 /* A worker's words come one a line in `text`; PATH and ARGs are the command line. */
 static bool parse_environment(struct options* options, char* text, int argc, char** argv) {
-  enum { WORDS_MAX = 64 };
+  enum { WORDS_MAX = 64 + 4 * LAUNCH_RUNTIMES_MAX };
   static char* words[WORDS_MAX + 2];
   int count = 1; /* the first is the program's name */
   words[0] = text;
+  options->words = strdup(text);
   for (char* word = text; word != NULL && count < WORDS_MAX;) {
     char* const end = strchr(word, '\n');
     if (end != NULL) *end = '\0';
@@ -113,10 +133,14 @@ static bool parse_environment(struct options* options, char* text, int argc, cha
   return true;
 }
 
-bool options_parse(struct options* options, int argc, char** argv) {
-  char* const text = getenv(LIVESWAP_WORKER_VARIABLE);
+static void set_defaults(struct options* options) {
   *options = (struct options){
       .slot = -1, .drain_limit_ms = -1, .entry = "liveswap_main", .keepalive_grace_ms = 1000};
+}
+
+bool options_parse(struct options* options, int argc, char** argv) {
+  char* const text = getenv(LIVESWAP_WORKER_VARIABLE);
+  set_defaults(options);
   if (argc > 1 && strcmp(argv[1], "--pre-upgrade") == 0) return parse_pre_upgrade(options, argc, argv);
   if (argc > 1 && strcmp(argv[1], "--check") == 0) {
     options->mode = MODE_CHECK;
@@ -124,6 +148,11 @@ bool options_parse(struct options* options, int argc, char** argv) {
   }
   if (text == NULL) return parse_worker(options, argc, argv);
   unsetenv(LIVESWAP_WORKER_VARIABLE);
+  return parse_environment(options, text, argc, argv);
+}
+
+bool options_parse_text(struct options* options, char* text, int argc, char** argv) {
+  set_defaults(options);
   return parse_environment(options, text, argc, argv);
 }
 

@@ -67,8 +67,8 @@ void retire_begin(const struct options* of_process, bool succeeded) {
   if (retire_has_begun()) return;
   options = of_process;
   adopted_stop();
-  hands_off = succeeded && options->keepalive == KEEPALIVE_MIGRATE &&
-              idle_connections_begin(options->keepalive_grace_ms);
+  const bool may_hand_off = options->keepalive == KEEPALIVE_MIGRATE || options->keepalive == KEEPALIVE_HTTP;
+  hands_off = succeeded && may_hand_off && idle_connections_begin(options->keepalive_grace_ms);
   sends_unseen = io_uring_is_there();
   atomic_store(&begun, true);
   tell_master(true);
@@ -179,6 +179,12 @@ static enum http_answer_state answer_at(int fd, const struct connection* connect
   return can_go_on ? traffic_answer(fd, connection) : ANSWER_UNKNOWN;
 }
 
+/* With KEEPALIVE_HTTP only what was seen to be HTTP/1.x, or has sent nothing: another protocol may keep state
+ * in its connections (a TLS session, a redis client that has chosen a database). */
+static bool may_be_handed_off(enum http_answer_state answer) {
+  return hands_off && (options->keepalive == KEEPALIVE_MIGRATE || answer == ANSWER_COMPLETE);
+}
+
 static void examine(int fd, void* context) {
   struct scan* scan = context;
   struct connection connection;
@@ -194,7 +200,7 @@ static void examine(int fd, void* context) {
   if (is_answering) return;
   /* The host's own: being handed off. */
   if ((fd_flags(fd) & FLAG_HOST) != 0) return;
-  if (hands_off && tcp && idle_connections_consider(fd, &connection, listener)) return;
+  if (tcp && may_be_handed_off(answer) && idle_connections_consider(fd, &connection, listener)) return;
   if (options->keepalive == KEEPALIVE_KEEP) return;
   if (tcp) end_when_idle(fd, &connection, answer, scan->age);
   else end_when_quiet(fd, scan->age);

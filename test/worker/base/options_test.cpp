@@ -88,6 +88,28 @@ TEST_CASE("options: what is left out has its default") {
   CHECK(line.options.intercept == INTERCEPT_LIBC);
   CHECK(line.options.keepalive == KEEPALIVE_END);
   CHECK(line.options.keepalive_grace_ms == 1000);
+  CHECK(!line.options.keepalive_is_given);
+  CHECK(line.options.launch.kind == nullptr);
+  CHECK(line.options.launch.run_count == 0);
+}
+
+TEST_CASE("options: what starts the release") {
+  const Line line(worker({"--kind", "script", "--start", "a/b.js", "--runtime", "js=node\x1f-x", "--runtime",
+                          "=deno", "--await", "nothing", "--runtime-check", "js=node", "--as", "/app/x",
+                          "--keepalive", "http", "/a"}));
+  REQUIRE(line.is_good);
+  CHECK(line.options.awaits_nothing);
+  const auto& launch = line.options.launch;
+  CHECK(std::string(launch.kind) == "script");
+  CHECK(std::string(launch.start) == "a/b.js");
+  REQUIRE(launch.run_count == 2);
+  CHECK(std::string(launch.runs[0]) == "js=node\x1f-x");
+  CHECK(std::string(launch.runs[1]) == "=deno");
+  REQUIRE(launch.check_count == 1);
+  CHECK(std::string(launch.checks[0]) == "js=node");
+  CHECK(std::string(line.options.as) == "/app/x");
+  CHECK(line.options.keepalive == KEEPALIVE_HTTP);
+  CHECK(line.options.keepalive_is_given);
 }
 
 TEST_CASE("options: more of them, in any order") {

@@ -1,0 +1,108 @@
+#include "execute.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "contract/channel.h"
+#include "launch/resolve.h"
+#include "worker/base/environment.h"
+#include "worker/base/libc.h"
+#include "worker/link/channel.h"
+
+enum { WHY_SIZE = 2048 };
+
+bool hook_find(char* path, size_t room, char* why, size_t why_size) {
+  static const char name[] = "liveswap-hook.so";
+  const ssize_t size = readlink("/proc/self/exe", path, room - 1);
+  path[size > 0 ? size : 0] = '\0';
+  char* const slash = strrchr(path, '/');
+  if (slash == NULL || (size_t)(slash - path) + 1 + sizeof name > room) {
+    snprintf(why, why_size, "cannot find %s beside liveswap-worker", name);
+    return false;
+  }
+  memcpy(slash + 1, name, sizeof name);
+  if (access(path, R_OK) != 0) {
+    snprintf(why, why_size, "cannot read %s, which programs and scripts need: %s", path, strerror(errno));
+    return false;
+  }
+  if (strpbrk(path, " :") == NULL) return true;
+  snprintf(
+      why, why_size,
+      "%s has a blank or a colon in its path, which the dynamic loader takes for separators in LD_PRELOAD: "
+      "install liveswap elsewhere to run programs and scripts",
+      path);
+  return false;
+}
+
+char* hook_preload(const char* hook, char* const* environment) {
+  const char* const before = environment_value(environment, "LD_PRELOAD");
+  char* text = NULL;
+  const bool has_more = before != NULL && *before != '\0';
+  const int size = asprintf(&text, "LD_PRELOAD=%s%s%s", hook, has_more ? ":" : "", has_more ? before : "");
+  return size < 0 ? NULL : text;
+}
+
+/* argv: that of the runtime, the script, and the arguments of the application. A program gets the path that
+ * the user has given: some look for their files by it, or are called by several names. */
+static char** words_for(const struct launch_plan* plan, const struct options* options) {
+  size_t at = 0;
+  char** const words = calloc(LAUNCH_WORDS_MAX + (size_t)options->argument_count + 2, sizeof *words);
+  if (words == NULL) return NULL;
+  for (; plan->kind == LAUNCH_SCRIPT && plan->run[at] != NULL; ++at) words[at] = plan->run[at];
+  const bool has_name = plan->kind == LAUNCH_PROGRAM && options->as != NULL;
+  words[at++] = has_name ? options->as : (char*)plan->path;
+  for (int i = 1; i < options->argument_count; ++i) words[at++] = options->arguments[i];
+  return words;
+}
+
+/* Behind all others, so that their memory is not between those that the program sees. */
+static char** variables_for(const struct options* options, const char* hook) {
+  static const char* const without[] = {"LD_PRELOAD", LIVESWAP_WORKER_VARIABLE, HOOK_RELEASE, NULL};
+  char* words = NULL;
+  char* release = NULL;
+  char* const preload = hook_preload(hook, options->launch.environment);
+  if (preload == NULL || asprintf(&words, LIVESWAP_WORKER_VARIABLE "=%s", options->words) < 0 ||
+      asprintf(&release, HOOK_RELEASE "=%s", options->path) < 0)
+    return NULL;
+  return environment_join(options->launch.environment, without,
+                          (const char* const[]){preload, words, release}, 3);
+}
+
+/* channel_adopt() has made them close at an exec. */
+static void keep_descriptors(void) {
+  libc.fcntl(LIVESWAP_FD_CHANNEL, F_SETFD, 0);
+  libc.fcntl(LIVESWAP_FD_LIFE, F_SETFD, 0);
+}
+
+static _Noreturn void execute(const struct launch_plan* plan, const struct options* options) {
+  char hook[PATH_MAX];
+  char why[WHY_SIZE];
+  if (options->words == NULL)
+    channel_fail(LIVESWAP_STAGE_SPAWN, "a program needs the words in " LIVESWAP_WORKER_VARIABLE);
+  if (!hook_find(hook, sizeof hook, why, sizeof why)) channel_fail(LIVESWAP_STAGE_SPAWN, "%s", why);
+  char** const words = words_for(plan, options);
+  char** const variables = variables_for(options, hook);
+  if (words == NULL || variables == NULL) channel_fail(LIVESWAP_STAGE_SPAWN, "%s", strerror(ENOMEM));
+  channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_LINK);
+  keep_descriptors();
+  execve(plan->program, words, variables);
+  channel_fail(LIVESWAP_STAGE_LINK, "cannot execute %s: %s", plan->program, strerror(errno));
+}
+
+void execute_program(struct options* options) {
+  static struct launch_plan plan;
+  char why[WHY_SIZE];
+  if (launch_resolve_kind(options->path, &options->launch) == LAUNCH_PLUGIN) return;
+  channel_send(
+      (struct liveswap_frame){
+          .kind = LIVESWAP_STAGED, .value = LIVESWAP_STAGE_OPEN, .count = LIVESWAP_CHANNEL_VERSION},
+      NULL, 0);
+  if (!launch_resolve(options->path, &options->launch, &plan, why, sizeof why))
+    channel_fail(LIVESWAP_STAGE_OPEN, "%s", why);
+  if (plan.kind != LAUNCH_PLUGIN) execute(&plan, options);
+}
