@@ -36,8 +36,17 @@ enum class ListenMode { reuseport, shared };
 enum class Intercept { libc, seccomp };
 
 // During a drain, idle connections of an application that does not use the plugin contract are ended, handed
-// off to the successor (migrate), or kept.
-enum class Keepalive { end, migrate, keep };
+// off to the successor (migrate), or kept. http: those that were seen to speak plain HTTP/1.x are handed off,
+// others are ended. automatic: end for a plugin, http for a program or script.
+enum class Keepalive { end, migrate, keep, http, automatic };
+
+// How scripts with a certain ending are run and checked. The script's path follows the last word. `run`: a
+// program, by its absolute path or a name in the PATH of the workers, and arguments; empty: the usual one.
+// `check`: a command that exits with 0 if the script is well-formed; empty: the usual one, if there is one.
+struct Runtime {
+  std::vector<std::string> run;
+  std::vector<std::string> check;
+};
 
 // A number of workers, or a percentage of `forks`: rounded up, at least 1 unless 0 %.
 struct Amount {
@@ -75,10 +84,16 @@ struct Options {
   int backlog = 4096;                  // of the listeners; capped at net.core.somaxconn
   std::vector<std::string> arguments;  // for the application (liveswap_argv)
 
+  // A release is a plugin (a shared library), a program, a script, or a directory with one of them.
+  std::string kind;                         // "plugin", "program" or "script"; empty: what the content tells
+  std::string start_file;                   // relative path of what starts a directory; empty: found there
+  Runtime runtime;                          // of the script, whatever its ending
+  std::map<std::string, Runtime> runtimes;  // by ending, without the dot: further ones, or others than usual
+
   // For an application that opens its listeners itself, `listen` may be empty.
   std::string entry = "liveswap_main";  // or "main" for a program linked -shared
   Intercept intercept = Intercept::libc;
-  Keepalive keepalive = Keepalive::end;
+  Keepalive keepalive = Keepalive::automatic;
   Milliseconds keepalive_grace{1'000};  // idle time before a connection is ended or handed off
   // Readiness of an application with another entry than liveswap_main, or without `listen`. true: ready when
   // it waits for connections on a listener, or calls liveswap_ready(). false: also ready after `settle`.
@@ -304,9 +319,12 @@ struct CheckFinding {
 };
 
 struct CheckOptions {
-  Milliseconds limit{30'000};                           // for trial load and self-test; at least 1 ms
-  std::string entry = "liveswap_main";                  // as in Options
-  std::vector<std::string> arguments = {};              // liveswap_argv of the self-test
+  Milliseconds limit{30'000};               // for trial load and self-test; at least 1 ms
+  std::string entry = "liveswap_main";      // as in Options
+  std::vector<std::string> arguments = {};  // liveswap_argv of the self-test
+  std::string kind = {};                    // these as in Options
+  std::string start_file = {};
+  Runtime runtime = {};
   std::map<std::string, std::string> environment = {};  // as in Options
   std::string worker_host = {};                         // as in Options
 };

@@ -51,6 +51,17 @@ tl::unexpected<Error> unknown_option(const std::string& word) {
                           meant ? fmt::format("did you mean --{}?", *meant) : "see `liveswap help`"));
 }
 
+// Behind a command that starts an application, `--start FILE` is `--start-file FILE`; without a command it is
+// `start FILE`.
+void name_start_file(Split& line) {
+  const bool starts =
+      !line.others.empty() &&
+      (line.others.front() == "start" || line.others.front() == "check" || line.others.front() == "verify");
+  if (!starts) return;
+  for (auto& [name, text] : line.options)
+    if (name == "start") name = "start-file";
+}
+
 Result<Split> split(const Words& words) {
   Split result;
   const auto end = std::find(words.begin(), words.end(), "--");
@@ -62,6 +73,7 @@ Result<Split> split(const Words& words) {
     const auto parsed = known.parse(static_cast<int>(argv.size()), argv.data());
     for (const auto& option : parsed.arguments()) result.options.emplace_back(option.key(), option.value());
     result.others = parsed.unmatched();
+    name_start_file(result);
   } catch (const cxxopts::exceptions::exception& error) {
     return fail(error.what());
   }

@@ -8,6 +8,7 @@
 #include "cli/printable.hpp"
 #include "cli/run_command.hpp"
 #include "cli/terminal.hpp"
+#include "config/runtimes.hpp"
 #include "config/values.hpp"
 
 namespace liveswap::cli {
@@ -38,6 +39,18 @@ Result<CheckOptions> check_options(const Arguments& arguments) {
       const auto entry = config::parse_entry(text);
       if (!entry) return because(entry.error());
       options.entry = *entry;
+    } else if (name == "kind") {
+      const auto kind = config::parse_kind(text);
+      if (!kind) return because(kind.error());
+      options.kind = *kind;
+    } else if (name == "start-file") {
+      const auto file = config::parse_start_file(text);
+      if (!file) return because(file.error());
+      options.start_file = *file;
+    } else if (name == "runtime") {
+      const auto runtime = config::parse_runtime(text);
+      if (!runtime) return because(runtime.error());
+      options.runtime = *runtime;
     } else if (name == "worker-host") {
       if (text.empty()) return fail("--worker-host: found nothing, expected a path");
       options.worker_host = absolute_path(text, current_directory());

@@ -110,7 +110,7 @@ constexpr std::array table{
     Option{"H", "head", "PATH", start, Section::application, "path", "STATE-DIR/HEAD",
            "the HEAD file, which names the code that is committed"},
     Option{"", "pre-upgrade", "PATH", start, Section::application, "path", "",
-           "a plugin that runs before each upgrade",
+           "a plugin, script or program that runs before each upgrade",
            "It runs in a process of its own: see [pre-upgrade plugins](../how-to/write-a-plugin.md)."},
     Option{"z", "no-zero-downtime", "", start, Section::application, "", "",
            "an upgrade kills all workers and starts new ones", "Connections are lost.", Takes::nothing},
@@ -129,6 +129,19 @@ constexpr std::array table{
     Option{"", "backlog", "N", start, Section::sockets, "1 to 2147483647", "4096",
            "length of the accept queue", "The kernel limits it to `net.core.somaxconn`."},
 
+    Option{
+        "", "kind", "KIND", start | check, Section::own_sockets, "plugin, program, script or auto", "auto",
+        "what a release is: a shared library (plugin), a program, or a script; auto: what its content tells",
+        "See [kinds of releases](kinds.md)."},
+    Option{"", "start-file", "FILE", start | check, Section::own_sockets, "a relative path", "",
+           "what starts a release that is a directory; `--start FILE` means the same behind a command",
+           "Without it: `main` of package.json, or index.js; `__main__.py`; `config.ru`."},
+    Option{
+        "", "runtime", "COMMAND", start | check, Section::own_sockets, "words separated by blanks", "",
+        "the command that runs the script, such as \"/opt/py/bin/python3 -u\"",
+        "Without it: what `runtimes` of the configuration file names for the ending, the `#!` line, or the "
+        "usual runtime of the ending."},
+
     Option{"", "entry", "NAME", start | check, Section::own_sockets, "the name of a function",
            "liveswap_main", "the function to run; main: an ordinary program, linked with -shared",
            "`liveswap_main` gets the first listener. Any other function is called as `main` is, with the "
@@ -140,13 +153,14 @@ constexpr std::array table{
            "seccomp is for Go and the like: a filter of the kernel on `bind` and `listen`, which children "
            "inherit, and which sets no_new_privs where workers lack CAP_SYS_ADMIN. It cannot go with "
            "`--keepalive migrate`. See [interception](existing-servers.md#interception)."},
-    Option{"", "keepalive", "WHAT", start, Section::own_sockets, "end, migrate or keep", "end",
-           "what becomes of idle connections in a drain: end them, hand them off to the new worker (migrate; "
-           "not "
-           "with --intercept seccomp), or keep them",
-           "This is about an application that does not drain by itself. migrate is for plain HTTP/1.1 and "
-           "other protocols without state in a connection. A connection in the middle of an HTTP/1.x answer "
-           "is not idle. See [idle connections](existing-servers.md#idle-connections)."},
+    Option{
+        "", "keepalive", "WHAT", start, Section::own_sockets, "end, migrate, keep, http or auto", "auto",
+        "what becomes of idle connections in a drain: end them, hand them off to the new worker (migrate; "
+        "not with --intercept seccomp), keep them, or hand off those that speak HTTP/1.x and end the others "
+        "(http); auto: end for a plugin, http for a program or script",
+        "This is about an application that does not drain by itself. migrate is for plain HTTP/1.1 and "
+        "other protocols without state in a connection. A connection in the middle of an HTTP/1.x answer "
+        "is not idle. See [idle connections](existing-servers.md#idle-connections)."},
     Option{"", "keepalive-grace", "TIME", start, Section::own_sockets, "0ms to 576h", "1s",
            "how long a connection must have been idle to be ended or handed off"},
     Option{"", "no-await-listener", "", start, Section::own_sockets, "", "",

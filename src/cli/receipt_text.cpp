@@ -32,6 +32,9 @@ std::string release(const Json& receipt, const char* name) {
                           : "";
   if (const auto generation = number(release, "generation"); generation.value_or(0) > 0)
     known += fmt::format("{}generation {}", known.empty() ? "" : ", ", *generation);
+  if (const Json& runtime = member(release, "runtime"); runtime.is_object())
+    known += fmt::format("{}runtime {} {}", known.empty() ? "" : ", ", text(runtime, "path"),
+                         text(runtime, "version"));
   return text(release, "path") + (known.empty() ? "" : " (" + known + ")");
 }
 

@@ -11,6 +11,7 @@
 #include "base/file.hpp"
 #include "config/address.hpp"
 #include "config/file_check.hpp"
+#include "config/runtimes.hpp"
 #include "config/settings.hpp"
 #include "config/validate.hpp"
 #include "config/values.hpp"
@@ -57,6 +58,11 @@ Result<void> add_privileged_port(Options& options, std::string_view text) {
       [&](std::uint16_t port) { options.privileged_ports.push_back(port); });
 }
 
+// A check of the file stays: the command line cannot name one.
+Result<void> set_runtime(Options& options, std::string_view text) {
+  return config::parse_runtime(text).map([&](const Runtime& runtime) { options.runtime.run = runtime.run; });
+}
+
 // Options that are no single value, or that have another name in the configuration file.
 struct Setter {
   std::string_view name;
@@ -69,6 +75,7 @@ constexpr std::array setters{
     Setter{"privileged-port", add_privileged_port},
     Setter{"env", set_variable},
     Setter{"limit", set_limit},
+    Setter{"runtime", set_runtime},
     Setter{"flip", turn<&Options::flip, true>},
     Setter{"force-target", turn<&Options::force_target, true>},
     Setter{"no-zero-downtime", turn<&Options::zero_downtime, false>},

@@ -129,6 +129,9 @@ std::string top(const Json& status, const Paragraphs& page) {
   const Json& downtime = member(status, "zero_downtime");
   std::string lines = page.of("master", master_line(status)) + page.of("HEAD", head_line(status)) +
                       page.of("HEAD file", text(status, "head_file"));
+  if (const Json& runtime = member(status, "runtime"); runtime.is_object())
+    lines += page.of("runtime", fmt::format("{} {} (SHA-256 {})", text(runtime, "path"),
+                                            text(runtime, "version"), text(runtime, "sha256").substr(0, 12)));
   if (member(status, "target_note").is_string()) lines += page.of("target", text(status, "target_note"));
   if (member(status, "release_note").is_string()) lines += page.of("release", text(status, "release_note"));
   if (member(status, "record_note").is_string()) lines += page.of("record", text(status, "record_note"));

@@ -14,6 +14,7 @@
 #include "cli/terminal.hpp"
 #include "config/quote.hpp"
 #include "config/values.hpp"
+#include "launch/resolve.h"
 #include "verify/proof.hpp"
 
 namespace liveswap::cli {
@@ -94,11 +95,25 @@ bool is_given(const Settings& settings, std::string_view name) {
   return std::any_of(settings.begin(), settings.end(), [&](const auto& one) { return one.first == name; });
 }
 
-std::vector<std::string> start_options(const Settings& settings) {
+std::string value_of(const Settings& settings, std::string_view name) {
+  for (const auto& [known, text] : settings)
+    if (known == name) return text;
+  return "";
+}
+
+// Whether the application binds its own listeners: a program, a script, or a library with another entry.
+bool binds_itself(const std::string& path, const Settings& settings) {
+  launch_options launch{};
+  const std::string kind = value_of(settings, "kind"), file = value_of(settings, "start-file");
+  if (!kind.empty() && kind != "auto") launch.kind = kind.c_str();
+  if (!file.empty()) launch.start = file.c_str();
+  return is_given(settings, "entry") || launch_resolve_kind(path.c_str(), &launch) != LAUNCH_PLUGIN;
+}
+
+std::vector<std::string> start_options(const std::string& library, const Settings& settings) {
   std::vector<std::string> words;
   // With a configuration file, the defaults are left out: on the command line they would override the file.
-  // With --entry, the application binds its own listener, so --listen is left out.
-  const bool binds = is_given(settings, "entry");
+  const bool binds = binds_itself(library, settings);
   for (const auto& [name, text] : defaults_of_start)
     if (!(binds && name == "listen") && !is_given(settings, name) && !is_given(settings, "config"))
       words.push_back(fmt::format("--{}={}", name, text));
@@ -122,7 +137,7 @@ Result<verify::Task> task_of(const Arguments& arguments) {
   task.arguments = arguments.application.value_or(std::vector<std::string>{});
   for (const auto& [name, text] : arguments.settings)
     if (auto taken = take(task, name, text); !taken) return tl::unexpected<Error>(taken.error());
-  task.start_options = start_options(arguments.settings);
+  task.start_options = start_options(task.library, arguments.settings);
   return task;
 }
 

@@ -27,6 +27,8 @@ std::string value_text(Keepalive what) {
     case Keepalive::end: return "end";
     case Keepalive::migrate: return "migrate";
     case Keepalive::keep: return "keep";
+    case Keepalive::http: return "http";
+    case Keepalive::automatic: return "auto";
   }
   return "?";
 }
@@ -84,6 +86,16 @@ std::string value_text(const std::map<std::string, std::string>& variables) {
   std::vector<std::string> words;
   for (const auto& [name, value] : variables) words.push_back(name + "=" + value);
   return value_text(words);
+}
+
+std::string value_text(const Runtime& runtime) {
+  return value_text(runtime.run) + (runtime.check.empty() ? "" : " checked by " + value_text(runtime.check));
+}
+
+std::string value_text(const std::map<std::string, Runtime>& runtimes) {
+  std::vector<std::string> texts;
+  for (const auto& [ending, runtime] : runtimes) texts.push_back(ending + ": " + value_text(runtime));
+  return fmt::format("{}", fmt::join(texts, ", "));
 }
 
 std::string memory_text(const Options& options) {
@@ -161,6 +173,10 @@ constexpr std::array rules{
     rule<&Options::backoff_min>("backoff-min", at_once),
     rule<&Options::backoff_max>("backoff-max", at_once),
     rule<&Options::backoff_reset>("backoff-reset", at_once),
+    rule<&Options::kind>("kind", generation),
+    rule<&Options::start_file>("start-file", generation),
+    rule<&Options::runtime>("runtime", generation),
+    rule<&Options::runtimes>("runtimes", generation),
     rule<&Options::entry>("entry", generation),
     rule<&Options::intercept>("intercept", generation),
     rule<&Options::keepalive>("keepalive", generation),

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/file.hpp"
+#include "config/runtimes.hpp"
 #include "config/values.hpp"
 
 namespace liveswap::config {
@@ -41,6 +42,8 @@ constexpr std::array table{
     Setting{"force-target", one<&Options::force_target, parse_switch>},
     Setting{"listen-mode", one<&Options::listen_mode, parse_listen_mode>},
     Setting{"backlog", one<&Options::backlog, parse_backlog>},
+    Setting{"kind", one<&Options::kind, parse_kind>},
+    Setting{"start-file", one<&Options::start_file, parse_start_file>},
     Setting{"entry", one<&Options::entry, parse_entry>},
     Setting{"intercept", one<&Options::intercept, parse_intercept>},
     Setting{"keepalive", one<&Options::keepalive, parse_keepalive>},

@@ -12,6 +12,7 @@
 #include "config/limits.hpp"
 #include "config/nearest.hpp"
 #include "config/quote.hpp"
+#include "config/runtimes.hpp"
 #include "config/values.hpp"
 
 namespace liveswap::config {
@@ -234,12 +235,18 @@ void check_takeover(Problems& problems, const Options& options) {
   if (!is_entry_name(options.entry))
     problems.add("entry", fmt::format("found {}, expected {}", in_quotes(options.entry), entry_rule));
   problems.duration("keepalive-grace", options.keepalive_grace, Milliseconds{0});
-  if (options.keepalive == Keepalive::migrate && options.intercept == Intercept::seccomp)
+  const bool hands_off = options.keepalive == Keepalive::migrate || options.keepalive == Keepalive::http;
+  if (hands_off && options.intercept == Intercept::seccomp)
     problems.add("keepalive",
-                 "found migrate with the intercept seccomp, expected end or keep: a program that accepts by "
-                 "raw system calls cannot take connections over");
+                 fmt::format("found {} with the intercept seccomp, expected end or keep: a program that "
+                             "accepts by raw system calls cannot take connections over",
+                             options.keepalive == Keepalive::http ? "http" : "migrate"));
   for (const auto port : options.privileged_ports)
     problems.range("privileged-ports", unsigned{port}, 1U, unsigned{highest_privileged_port});
+}
+
+void check_launch(Problems& problems, const Options& options) {
+  for (const auto& [option, text] : problems_of_launch(options)) problems.add(option, text);
 }
 
 void check_environment(Problems& problems, const Options& options) {
@@ -285,6 +292,7 @@ Result<Options> validate(Options options, uid_t user) {
   check_liveness(problems, options);
   check_control(problems, options, user);
   check_takeover(problems, options);
+  check_launch(problems, options);
   check_environment(problems, options);
   check_limits(problems, options);
   check_user(problems, options, user);

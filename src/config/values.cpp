@@ -166,7 +166,9 @@ Result<Keepalive> parse_keepalive(std::string_view text) {
   if (text == "end") return Keepalive::end;
   if (text == "migrate") return Keepalive::migrate;
   if (text == "keep") return Keepalive::keep;
-  return fail(fmt::format("found {}, expected end, migrate or keep", in_quotes(text)));
+  if (text == "http") return Keepalive::http;
+  if (text == "auto") return Keepalive::automatic;
+  return fail(fmt::format("found {}, expected end, migrate, keep, http or auto", in_quotes(text)));
 }
 
 Result<std::uint16_t> parse_privileged_port(std::string_view text) {

@@ -73,7 +73,7 @@ inline constexpr std::string_view entry_rule =
 // "libc" or "seccomp".
 Result<Intercept> parse_intercept(std::string_view text);
 
-// "end", "migrate" or "keep".
+// "end", "migrate", "keep", "http" or "auto".
 Result<Keepalive> parse_keepalive(std::string_view text);
 
 // 1 … 1023: ports that need privileges by default.

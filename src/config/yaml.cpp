@@ -12,6 +12,7 @@
 #include "config/nearest.hpp"
 #include "config/quote.hpp"
 #include "config/reader.hpp"
+#include "config/runtimes.hpp"
 #include "config/settings.hpp"
 #include "config/values.hpp"
 
@@ -123,6 +124,7 @@ constexpr std::array keys{
     Key{"listen", read_listen},       Key{"health", read_health},
     Key{"arguments", read_arguments}, Key{"environment", read_environment},
     Key{"limits", read_limits},       Key{"privileged-ports", read_privileged_ports},
+    Key{"runtime", read_runtime},     Key{"runtimes", read_runtimes},
 };
 
 void read_setting(Reader& reader, const Setting& setting, const Node& key, const Node& node,

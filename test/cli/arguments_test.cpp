@@ -29,6 +29,17 @@ struct Form {
 
 }  // namespace
 
+TEST_CASE("behind a command, --start names what starts a directory") {
+  using Settings = std::vector<std::pair<std::string, std::string>>;
+  for (const std::string command : {"start", "check", "verify"}) {
+    const auto arguments = parsed({command, "./app", "--start", "server.js"});
+    CHECK(arguments.value == "./app");
+    CHECK(arguments.settings == Settings{{"start-file", "server.js"}});
+  }
+  CHECK(parsed({"--start", "./app"}).value == "./app");
+  CHECK(parsed({"-s", "./app", "--start-file=x.py"}).settings == Settings{{"start-file", "x.py"}});
+}
+
 TEST_CASE("both forms of each command") {
   const std::vector<Form> forms{
       {{"start", "lib.so"}, Command::start, "lib.so"},

@@ -50,6 +50,11 @@ TEST_CASE("what is taken over") {
               "keepalive: found migrate with the intercept seccomp, expected end or keep: a program that "
               "accepts by raw system "
               "calls cannot take connections over");
+  CHECK_GOOD(o.keepalive = Keepalive::http);
+  CHECK_ERROR(
+      (o.keepalive = Keepalive::http, o.intercept = Intercept::seccomp),
+      "keepalive: found http with the intercept seccomp, expected end or keep: a program that accepts "
+      "by raw system calls cannot take connections over");
   CHECK_ERROR(o.keepalive_grace = -1ms, "keepalive-grace: found -1ms, expected 0ms to 2073600000ms");
   CHECK_ERROR(o.privileged_ports = {0}, "privileged-ports: found 0, expected a number from 1 to 1023");
 }
