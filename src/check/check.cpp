@@ -11,6 +11,7 @@
 #include "base/file.hpp"
 #include "base/system_libraries.hpp"
 #include "check/findings.hpp"
+#include "launch/resolve.h"
 #include "liveswap.hpp"
 #include "spawn/worker_host.hpp"
 
@@ -134,12 +135,21 @@ std::string all_output(const Trial& trial) {
   std::string output = trial.end.output;
   if (!output.empty() && output.back() != '\n') output += '\n';
   for (const std::string& line : trial.log) output += "liveswap_log: " + line + "\n";
+  const auto first = trial.failure.find('\n');
+  if (first != std::string::npos) output += trial.failure.substr(first + 1) + "\n";
   return output;
 }
 
 void sort_by_weight(Findings& findings) {
   std::stable_sort(findings.begin(), findings.end(),
                    [](const CheckFinding& a, const CheckFinding& b) { return a.level > b.level; });
+}
+
+launch_kind kind_of(const std::string& path, const CheckOptions& options) {
+  launch_options launch{};
+  if (!options.kind.empty()) launch.kind = options.kind.c_str();
+  if (!options.start_file.empty()) launch.start = options.start_file.c_str();
+  return launch_resolve_kind(path.c_str(), &launch);
 }
 
 }  // namespace
@@ -153,9 +163,11 @@ CheckReport check(const std::string& path, const CheckOptions& options) {
     report.findings.push_back({Level::error, "host", host.error().text, "install liveswap whole"});
     return report;
   }
+  const bool is_plugin = kind_of(report.path, options) == LAUNCH_PLUGIN;
   PrivateLibraries along;
+  if (!is_plugin) add_trust(report.findings, report.path);
   // If this is no ELF file of this machine, the worker host reports the reason.
-  if (const auto file = ElfFile::read(report.path, options.entry)) {
+  if (const auto file = ElfFile::read(report.path, options.entry); is_plugin && file) {
     along = private_libraries(report.path, *file);
     report.findings = elf_findings(report.path, *file, along,
                                    demangled(file->unique, std::min(names_limit, options.limit)));

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "launch/resolve.h"
 #include "spawn/worker_host.hpp"
 
 namespace liveswap::checks {
@@ -13,13 +14,35 @@ constexpr std::size_t log_limit = 100;       // lines kept
 constexpr std::size_t failure_limit = 2048;  // as much as a master accepts
 constexpr std::size_t left_limit = 16;       // processes listed
 
-std::vector<std::string> lines_of(std::string_view text) {
-  std::vector<std::string> lines;
+void take_line(Trial& trial, std::string_view line) {
+  const auto take = [&](std::string_view head, std::string& into) {
+    if (line.starts_with(head)) into = line.substr(head.size());
+  };
+  if (!line.starts_with("!")) trial.loaded.emplace_back(line);
+  take("!kind ", trial.kind);
+  take("!runtime ", trial.runtime);
+  take("!version ", trial.version);
+}
+
+void take_answer(Trial& trial, std::string_view text) {
   for (auto end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
-    lines.emplace_back(text.substr(0, end));
+    take_line(trial, text.substr(0, end));
     text.remove_prefix(end + 1);
   }
-  return lines;
+}
+
+std::vector<std::string> launch_words(const CheckOptions& options) {
+  std::vector<std::string> words;
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) words.insert(words.end(), {name, value});
+  };
+  add("--kind", options.kind);
+  add("--start", options.start_file);
+  std::string command;
+  for (const auto& word : options.runtime.run)
+    command += (command.empty() ? "=" : std::string(1, LAUNCH_SEPARATOR)) + word;
+  add("--runtime", command);
+  return words;
 }
 
 // "4711 name"
@@ -43,6 +66,8 @@ Result<Trial> run_trial(const std::string& host, const std::string& path, const 
   request.arguments = {"liveswap-worker", "--check"};
   if (options.entry != "liveswap_main")
     request.arguments.insert(request.arguments.end(), {"--entry", options.entry});
+  const auto words = launch_words(options);
+  request.arguments.insert(request.arguments.end(), words.begin(), words.end());
   request.arguments.push_back(path);
   request.arguments.insert(request.arguments.end(), options.arguments.begin(), options.arguments.end());
   request.environment = spawn::child_environment(options.environment);
@@ -75,7 +100,7 @@ Result<Trial> run_trial(const std::string& host, const std::string& path, const 
         if (trial.passed) break;  // a second frame does not extend the limit
         trial.passed = true;
         trial.threads = frame.count;
-        trial.loaded = lines_of(text);
+        take_answer(trial, text);
         trial.load = std::chrono::duration_cast<std::chrono::microseconds>(loaded - begin);
         trial.selftest = since(loaded);
         return exit_limit;

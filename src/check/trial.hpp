@@ -14,6 +14,9 @@ namespace liveswap::checks {
 struct Trial {
   int stage = LIVESWAP_STAGE_SPAWN;  // enum liveswap_stage: the last one reached, or the failed one
   bool passed = false;
+  std::string kind;                       // "program" or "script"; empty: a plugin
+  std::string runtime;                    // of a script
+  std::string version;                    // of that runtime
   std::string failure;                    // as the host reported it; empty: it passed, exited or hung
   std::uint64_t threads = 0;              // still running after the self-test
   std::vector<std::string> loaded;        // paths of all loaded libraries, with the checked one

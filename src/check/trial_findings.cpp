@@ -20,6 +20,7 @@ std::string kind_of(int stage) {
     case LIVESWAP_STAGE_ENTRY: return "entry";
     case LIVESWAP_STAGE_ABI: return "abi";
     case LIVESWAP_STAGE_SELFTEST: return "selftest";
+    case LIVESWAP_STAGE_SYNTAX: return "syntax";
     case LIVESWAP_STAGE_SPAWN:
     case LIVESWAP_STAGE_START:
     case LIVESWAP_STAGE_READY:
@@ -31,6 +32,7 @@ std::string kind_of(int stage) {
 // The code that was running at that stage.
 std::string running_code(int stage) {
   if (stage == LIVESWAP_STAGE_SELFTEST) return "liveswap_selftest";
+  if (stage == LIVESWAP_STAGE_SYNTAX) return "the runtime's check of the script";
   return stage == LIVESWAP_STAGE_LINK ? "a constructor" : "the worker host";
 }
 
@@ -89,7 +91,9 @@ CheckFinding exited(const Trial& trial) {
 }
 
 CheckFinding rejected(const std::string& path, const Trial& trial) {
-  CheckFinding finding{Level::error, kind_of(trial.stage), trial.failure, ""};
+  // A runtime says more than one line about a script: the report has the others in its output.
+  CheckFinding finding{Level::error, kind_of(trial.stage), trial.failure.substr(0, trial.failure.find('\n')),
+                       ""};
   if (trial.stage == LIVESWAP_STAGE_SELFTEST && !trial.log.empty())
     finding.text += "; the last it said: " + trial.log.back();
   else if (trial.stage == LIVESWAP_STAGE_SELFTEST) finding.text += last_output(trial);
@@ -144,12 +148,31 @@ void add_left(Findings& findings, const Trial& trial) {
                         "start processes in liveswap_main, and end them before it returns"});
 }
 
+void add_launch(Findings& findings, const Trial& trial) {
+  if (trial.kind == "program") {
+    findings.push_back(
+        {Level::fine, "load", "it is a program, and the worker host can be loaded into it", ""});
+    return;
+  }
+  findings.push_back({Level::fine, "load",
+                      fmt::format("it is a script, and {}{} runs it", trial.runtime,
+                                  trial.version.empty() ? "" : " (" + trial.version + ")"),
+                      ""});
+  findings.push_back({Level::fine, "syntax",
+                      trial.stage == LIVESWAP_STAGE_SYNTAX
+                          ? "its runtime finds no error in it, in " + time_text(trial.selftest)
+                          : "no check of its runtime is known",
+                      ""});
+}
+
 }  // namespace
 
 Findings trial_findings(const std::string& path, const Trial& trial, Milliseconds limit) {
   Findings findings;
   if (!trial.passed) {
     findings.push_back(failure_of(path, trial, limit));
+  } else if (!trial.kind.empty()) {
+    add_launch(findings, trial);
   } else {
     findings.push_back({Level::fine, "load", "it loads in " + time_text(trial.load), ""});
     findings.push_back({Level::fine, "selftest",

@@ -239,6 +239,7 @@ class Master {
   OpenRequests requests_;
   Failures failures_;
   release::CommittedReleases committed_;
+  KnownRuntimes known_runtimes_;
   rollout::FallBack fall_back_;
   HistoryAnswers history_answers_;
   StoreQueries resolver_;  // finds the release of a rollback; apart from `history_answers_`, so that clients'

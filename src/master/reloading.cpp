@@ -276,6 +276,7 @@ void Master::use(const Options& options, const std::optional<spawn::Identity>& i
   for (const auto& limit : resource_limits(options_.limits)) tools_.worker.limits.push_back(limit);
   tools_.arguments = options_.arguments;
   tools_.entry = options_.entry;
+  tools_.launch = launch_words(options_);
   tools_.plugin = options_.pre_upgrade;
   tools_.there = options_.working_directory.empty() ? home_ : options_.working_directory;
   tools_.plugin_limit = options_.pre_upgrade_limit;

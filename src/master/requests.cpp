@@ -137,7 +137,9 @@ void Master::roll_back(rollout::RequestId request, rollout::UpgradeRequest wish,
   log::info("rollback to {} (release {}) was asked for", release.path, short_id(release.id));
   wish.release = release;
   wish.path = release.path;
-  if (soundness_.is_sealed(release)) return perform(engine_.upgrade(now(), request, wish));
+  // A script's runtime may have changed, which no seal of the release shows.
+  const bool is_known = soundness_.is_sealed(release) && !known_runtimes_.has(release.id);
+  if (is_known) return perform(engine_.upgrade(now(), request, wish));
   soundness_.log_hashing(release);
   soundness_.examine(release, true, [this, request, wish](const rollout::Examined& found) {
     answer_or_give_up(request, [&] {

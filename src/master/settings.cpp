@@ -1,9 +1,13 @@
 #include "master/settings.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <uv.h>
 
 #include <algorithm>
 #include <string>
+
+#include "launch/resolve.h"
 
 namespace liveswap::master {
 namespace {
@@ -16,6 +20,17 @@ constexpr rollout::Time steer_grace{1'000};
 // Each step of a preparation has a limit of its own. The engine's limit is the sum plus this slack, in case a
 // step exceeds its limit.
 constexpr rollout::Time prepare_slack{5'000};
+
+const char* word(Keepalive what) {
+  switch (what) {
+    case Keepalive::end:
+    case Keepalive::automatic: break;
+    case Keepalive::migrate: return "migrate";
+    case Keepalive::keep: return "keep";
+    case Keepalive::http: return "http";
+  }
+  return "end";
+}
 
 }  // namespace
 
@@ -81,18 +96,37 @@ AppListeners::Rules app_listener_rules(const Options& options, const std::option
           {options.settle, std::min<Milliseconds>(options.listener_wait, options.ready_limit / 2)}};
 }
 
+std::vector<std::string> launch_words(const Options& options) {
+  std::vector<std::string> words;
+  const auto add = [&](const char* name, const std::string& value) {
+    words.insert(words.end(), {name, value});
+  };
+  const auto add_runtime = [&](const std::string& ending, const Runtime& runtime) {
+    const std::string separator(1, LAUNCH_SEPARATOR);
+    if (!runtime.run.empty())
+      add("--runtime", fmt::format("{}={}", ending, fmt::join(runtime.run, separator)));
+    if (!runtime.check.empty())
+      add("--runtime-check", fmt::format("{}={}", ending, fmt::join(runtime.check, separator)));
+  };
+  if (!options.kind.empty()) add("--kind", options.kind);
+  if (!options.start_file.empty()) add("--start", options.start_file);
+  add_runtime("", options.runtime);
+  for (const auto& [ending, runtime] : options.runtimes) add_runtime(ending, runtime);
+  return words;
+}
+
 std::vector<std::string> worker_words(const Options& options) {
   const Options standard;
-  std::vector<std::string> words;
+  std::vector<std::string> words = launch_words(options);
   const auto add = [&](const char* name, const std::string& value) {
     words.insert(words.end(), {name, value});
   };
   if (options.entry != standard.entry) add("--entry", options.entry);
   if (options.intercept == Intercept::seccomp) add("--intercept", "seccomp");
-  if (options.keepalive != Keepalive::end)
-    add("--keepalive", options.keepalive == Keepalive::migrate ? "migrate" : "keep");
+  if (options.keepalive != Keepalive::automatic) add("--keepalive", word(options.keepalive));
   if (options.keepalive_grace != standard.keepalive_grace)
     add("--keepalive-grace", std::to_string(options.keepalive_grace.count()));
+  if (!options.await_listener) add("--await", "nothing");
   if (options.liveness == "heartbeat") add("--heartbeat", std::to_string(options.liveness_interval.count()));
   return words;
 }

@@ -29,6 +29,9 @@ AppListeners::Rules app_listener_rules(const Options& options, const std::option
 // The options of the worker host (contract/channel.h) that differ from its defaults, as words: name, value, …
 std::vector<std::string> worker_words(const Options& options);
 
+// Those of them that say what starts a release; a check gets these only.
+std::vector<std::string> launch_words(const Options& options);
+
 // nullopt for a negative value, which means no limit.
 std::optional<rollout::Time> limit_of(Milliseconds value);
 

@@ -1,3 +1,4 @@
+#include "json/parse.hpp"
 #include "master/master.hpp"
 
 // The steps of an upgrade besides workers: preparation, commit, flip of the sockets, and the removal of old
@@ -19,6 +20,7 @@ void Master::begin_preparation(const std::string& value) {
         const auto ended = std::move(preparation_);
         guarded([&] {
           if (release) soundness_.note_seal(*release, ended->seal());
+          if (release) known_runtimes_.note(release->id, json::parse_or_null(ended->runtime()));
           if (release) return perform(engine_.prepared(now(), *release, ended->remark()));
           const auto& failure = release.error();
           perform(failure.unfit ? engine_.unfit(now(), failure.text)

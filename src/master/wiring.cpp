@@ -28,6 +28,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
              std::move(store_request),
              options_.arguments,
              options_.entry,
+             launch_words(options_),
              options_.pre_upgrade,
              options_.state_dir,
              options_.working_directory.empty() ? home_ : options_.working_directory,
@@ -46,8 +47,8 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       timer_(loop),
       queries_(loop),
       receipts_(loop, release::History(options_.state_dir),
-                {engine_, pool_, listeners_, requests_, failures_, options_.target}),
-      soundness_(loop, tools_.store, options_, engine_, committed_, fall_back_),
+                {engine_, pool_, listeners_, requests_, failures_, known_runtimes_, options_.target}),
+      soundness_(loop, tools_.store, options_, engine_, committed_, fall_back_, known_runtimes_),
       sound_start_(loop, soundness_, engine_, [this](const auto& found) { boot_from_store(found); }),
       record_(loop, engine_, options_.head, options_.state_dir),
       store_tasks_(loop, tools_.store, options_),
@@ -195,7 +196,7 @@ QueueWatch::Handlers Master::queue_handlers() {
 
 StatusReport::Sources Master::status_sources() {
   return {options_,  engine_,   pool_,      listeners_, app_listeners_, requests_,
-          failures_, receipts_, soundness_, record_,    store_tasks_};
+          failures_, receipts_, soundness_, record_,    store_tasks_,   known_runtimes_};
 }
 
 }  // namespace liveswap::master

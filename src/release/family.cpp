@@ -7,6 +7,8 @@
 #include <filesystem>
 
 #include "base/unique_fd.hpp"
+#include "launch/kind.h"
+#include "launch/program_check.h"
 #include "release/private_libraries.hpp"
 #include "release/sha256.hpp"
 #include "release/tree/source_tree.hpp"
@@ -21,6 +23,15 @@ Result<Content> read_only(const Source& source, const std::string&) {
   auto needs = read_needs(source.fd());
   if (auto same = source.unchanged(); !same) return tl::unexpected<Error>(same.error());
   return Content{std::move(*hash), std::move(needs)};
+}
+
+// The copy would not have the rights that the kernel gives a set-uid program.
+Result<void> check_rights(const Source& source) {
+  char why[1024];
+  if (launch_kind_of(source.fd(), source.shown().c_str()) != LAUNCH_PROGRAM ||
+      launch_check_rights(source.fd(), source.shown().c_str(), why, sizeof why))
+    return {};
+  return fail(why);
 }
 
 }  // namespace
@@ -50,6 +61,8 @@ Result<std::vector<Member>> visit_family(const std::string& path, const Trust& t
     const auto source = elsewhere.empty() ? Source::open(directory.get(), member, beside, trust)
                                           : Source::open(directory.get(), elsewhere, elsewhere, trust);
     if (!source) return tl::unexpected<Error>(source.error());
+    if (i == 0)
+      if (auto fit = check_rights(*source); !fit) return tl::unexpected<Error>(fit.error());
     const auto content = visit(*source, member);
     if (!content) return tl::unexpected<Error>(content.error());
     members.push_back({member, content->hash});

@@ -18,7 +18,7 @@ std::string outside_remark(const std::string& loaded, const std::string& directo
   for (std::string path; std::getline(lines, path);) {
     // A name without a slash is the kernel's (linux-vdso.so.1). Compares text only: the paths come from a
     // process that ran code of the release, and the master must not block on a dead file system.
-    if (path.find('/') == std::string::npos || path.starts_with(directory + "/") ||
+    if (path.starts_with("!") || path.find('/') == std::string::npos || path.starts_with(directory + "/") ||
         is_named_as_system_library(path))
       continue;
     if (++count <= named_at_most) names += (names.empty() ? "" : ", ") + path;

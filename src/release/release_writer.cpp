@@ -9,6 +9,7 @@
 
 #include "base/remove_tree.hpp"
 #include "base/unique_fd.hpp"
+#include "launch/kind.h"
 #include "release/disk.hpp"
 #include "release/sha256.hpp"
 
@@ -43,7 +44,10 @@ Result<Content> ReleaseWriter::add(const Source& source, const std::string& name
   // Before the mode, because only a user who may write can do this; before the hash, because nobody can write
   // afterwards. Where the disk is full, the file stays without, and the sync tells of that.
   const bool has_verity = enable_verity(file.get());
-  if (::fchmod(file.get(), 0444) != 0) return disk_fail("set the mode of", path, errno);
+  // The kernel executes a program, and another program reads or maps anything else.
+  const auto kind = launch_kind_of(file.get(), name.c_str());
+  const bool is_executed = kind == LAUNCH_PROGRAM || kind == LAUNCH_UNCLEAR;
+  if (::fchmod(file.get(), is_executed ? 0555 : 0444) != 0) return disk_fail("set the mode of", path, errno);
   // A file system that delays allocation may report a full disk only here.
   if (::fsync(file.get()) != 0) return disk_fail("sync", path, errno);
   auto hash = sha256_of_file(file.get(), path);

@@ -16,6 +16,7 @@
 #include "release/family.hpp"
 #include "release/private_libraries.hpp"
 #include "release/release_writer.hpp"
+#include "release/runtime_record.hpp"
 #include "release/seal.hpp"
 #include "release/sha256.hpp"
 #include "release/soundness.hpp"
@@ -237,7 +238,8 @@ Result<void> Store::keep_only(const std::set<std::string>& ids) const {
   std::set<std::string> old;
   for (const auto& name : sorted_names(releases_)) {
     const bool left_over = name.starts_with(".new-") || name.starts_with(".old-");
-    const std::string id = is_id(name) ? name : release_of_digests(name);
+    const std::string beside = release_of_digests(name) + release_of_runtime(name);
+    const std::string id = is_id(name) ? name : beside;
     if (left_over || (!id.empty() && !ids.contains(id))) old.insert(name);
   }
   return remove_releases(releases_, old);

@@ -14,6 +14,8 @@
 //       ID,ID,… or empty.
 //   liveswap-store hash PATH
 //       The id that PATH has; copies nothing.
+//   liveswap-store runtime STATE_DIR ID PATH VERSION
+//       Records that the script ID was prepared with the runtime PATH, whose file is hashed.
 //   liveswap-store read PATH LIMIT
 //       The text of a regular file of at most LIMIT bytes.
 //   liveswap-store resolve HOST…

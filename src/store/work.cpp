@@ -13,6 +13,7 @@
 #include "release/family.hpp"
 #include "release/history.hpp"
 #include "release/rollback_target.hpp"
+#include "release/runtime_record.hpp"
 #include "release/sha256.hpp"
 #include "release/soundness.hpp"
 #include "release/store.hpp"
@@ -49,6 +50,25 @@ Answer take(const Words& words) {
                       {"how", taken->how},
                       {"seal", taken->seal},
                       {"private_libraries", taken->private_libraries}});
+}
+
+Json runtime_json(const release::RuntimeRecord& runtime) {
+  return {{"path", runtime.path}, {"version", runtime.version}, {"sha256", runtime.sha256}};
+}
+
+// Adds what is recorded of the runtime, and how it differs now.
+void add_runtime(Json& answer, const std::string& directory) {
+  const auto then = release::recorded_runtime(directory);
+  if (!then) return;
+  answer["runtime"] = runtime_json(*then);
+  answer["runtime_remark"] = release::runtime_difference(*then);
+}
+
+Answer record_runtime(const Words& words) {
+  if (!release::is_id(words[2])) return failed({"\"" + words[2] + "\" is no id of a release"});
+  const auto recorded =
+      release::record_runtime(Store(words[1]).directory(words[2]), {words[3], words[4], "", ""});
+  return recorded ? json_answer(runtime_json(*recorded)) : failed(recorded.error());
 }
 
 // The text of a file, for the master, which must not block.
@@ -131,7 +151,11 @@ Answer examine(const Words& words) {
   const release::Committed wanted{words[4], words[3]};
   const auto hashing = words.size() == 6 ? release::Hashing::changed : release::Hashing::all;
   const auto sound = release::examine(Store(words[1]), wanted, {words[2] == "1"}, hashing);
-  if (sound) return json_answer(sound_json(wanted, *sound));
+  if (sound) {
+    auto answer = sound_json(wanted, *sound);
+    add_runtime(answer, Store(words[1]).directory(wanted.id));
+    return json_answer(answer);
+  }
   if (!sound.error().differs) return failed(sound.error());
   return json_answer({{"trouble", shortened(sound.error().text)}});
 }
@@ -194,6 +218,7 @@ constexpr Verb verbs[]{{"take", 4, 4, 0, take},
                        {"examine", 5, 6, 0, examine},
                        {"substitute", 6, any, 3, find_substitute},
                        {"hash", 2, 2, 0, hash},
+                       {"runtime", 5, 5, 0, record_runtime},
                        {"read", 3, 3, 2, read},
                        {"identity", 3, 3, 0, identity},
                        {"resolve", 2, any, 0, resolve},

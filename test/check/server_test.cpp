@@ -108,7 +108,7 @@ TEST_CASE("server: a function that the worker host has is noticed in a library t
 }
 
 TEST_CASE("server: a program that was not built as a library is told how to") {
-  const CheckReport report = checked(CHECK_FIXTURES "/servers/program", {.entry = "main"});
+  const CheckReport report = checked(CHECK_FIXTURES "/servers/program", {.entry = "main", .kind = "plugin"});
   CAPTURE(listed(report.findings));
   REQUIRE(report.count(Level::error) == 1);
   CHECK(count(report.findings, Level::error, "load", "is a program (PIE); expected a shared library") == 1);

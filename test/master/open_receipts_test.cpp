@@ -32,8 +32,9 @@ struct World {
   rollout::Engine engine{rollout::Settings{}};
   OpenRequests requests;
   Failures failures;
+  KnownRuntimes runtimes;
   OpenReceipts receipts{
-      loop, release::History(dir / ""), {engine, pool, listeners, requests, failures, "/app.so"}};
+      loop, release::History(dir / ""), {engine, pool, listeners, requests, failures, runtimes, "/app.so"}};
 
   protocol::Json read(std::uint64_t number) const {
     std::ifstream file(dir / "history/" + std::to_string(number) + ".json");
@@ -43,6 +44,19 @@ struct World {
 };
 
 }  // namespace
+
+TEST_CASE("open receipts: the runtime of a script stands in its receipt") {
+  World world;
+  world.runtimes.note("0123", {{"path", "/usr/bin/node"}, {"version", "v20"}, {"sha256", "ab"}, {"more", 1}});
+  world.receipts.add(note(NoteKind::preparing, 0));
+  auto started = note(NoteKind::started, 0);
+  started.release = {"/app.js", "0123"};
+  started.generation = 1;
+  world.receipts.add(started);
+  const auto [number, text] = world.receipts.close(0, rollout::Verdict::ok, "it serves");
+  CHECK(world.read(number)["to"]["runtime"] ==
+        protocol::Json({{"path", "/usr/bin/node"}, {"version", "v20"}, {"sha256", "ab"}}));
+}
 
 TEST_CASE("open receipts: that of a start has its target, its phases and how it failed") {
   World world;

@@ -47,7 +47,8 @@ struct World {
   rollout::Engine engine{rollout::Settings{}};
   release::CommittedReleases committed;
   rollout::FallBack fall_back;
-  Soundness soundness{loop, store, options, engine, committed, fall_back};
+  KnownRuntimes runtimes;
+  Soundness soundness{loop, store, options, engine, committed, fall_back, runtimes};
 
   // Takes a library into the store, with a content that differs for each name.
   rollout::Release take(const std::string& name) const {

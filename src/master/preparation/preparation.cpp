@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
@@ -29,6 +30,14 @@ std::string companions(const Json& answer) {
   for (const auto& name : json::list(answer, "private_libraries"))
     if (name.is_string()) names += (names.empty() ? ", with " : ", ") + name.get<std::string>();
   return names;
+}
+
+// What follows `head` in the line of an answer that begins with it; empty: there is none.
+std::string line_of(const std::string& answer, const std::string& head) {
+  std::istringstream lines(answer);
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(head)) return line.substr(head.size());
+  return "";
 }
 
 }  // namespace
@@ -100,6 +109,7 @@ void Preparation::after_take(const Task::Result& result) {
   request.arguments = {"liveswap-worker", "--check"};
   if (tools_.entry != default_entry)
     request.arguments.insert(request.arguments.end(), {"--entry", tools_.entry});
+  request.arguments.insert(request.arguments.end(), tools_.launch.begin(), tools_.launch.end());
   request.arguments.push_back(file_);
   spawn::add_library_path(request.environment, release::Store::needed(file_));
   request.arguments.insert(request.arguments.end(), tools_.arguments.begin(), tools_.arguments.end());
@@ -123,6 +133,22 @@ void Preparation::after_check(const Task::Result& result) {
     return fail_step(fmt::format("preflight, stage {}", result.stage), named, tools_.check_limit, unfit);
   }
   remark_ = release::outside_remark(result.text, std::filesystem::path(file_).parent_path().string());
+  const std::string runtime = line_of(result.text, "!runtime ");
+  if (runtime.empty()) return succeed();
+  spawn::Request request = tools_.store;
+  request.arguments.insert(request.arguments.end(), {"runtime", tools_.state_dir, release_.id, runtime,
+                                                     line_of(result.text, "!version ")});
+  run("store", std::move(request), tools_.check_limit,
+      [this](const Task::Result& next) { after_runtime(next); });
+}
+
+void Preparation::after_runtime(const Task::Result& result) {
+  if (result.kind != Kind::done) return fail_step("recording the runtime", result, tools_.check_limit, false);
+  runtime_ = result.text;
+  succeed();
+}
+
+void Preparation::succeed() {
   const auto done = std::move(done_);
   done(release_);
 }

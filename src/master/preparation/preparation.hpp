@@ -20,6 +20,7 @@ inline constexpr const char* default_entry = "liveswap_main";
 //   plugin   the pre-upgrade plugin, if any, may choose another path or refuse
 //   take     liveswap-store copies the file into the store
 //   check    a worker host loads it from there on trial
+//   runtime  liveswap-store records what runs a script
 class Preparation {
  public:
   struct Tools {
@@ -27,6 +28,7 @@ class Preparation {
     spawn::Request store;                // liveswap-store
     std::vector<std::string> arguments;  // of the application
     std::string entry;                   // the function to look up
+    std::vector<std::string> launch;     // launch_words() of master/settings.hpp
     std::string plugin;                  // empty: none
     std::string state_dir;
     std::string there;  // base of the plugin's relative paths
@@ -51,6 +53,9 @@ class Preparation {
   // Valid when done: the seal of the stored files (release/seal.hpp); empty: examine them.
   const std::string& seal() const { return seal_; }
 
+  // Valid when done: the runtime of a script, as recorded (JSON); else empty.
+  const std::string& runtime() const { return runtime_; }
+
   // Kills the current step; `done` is not called. The process is kept in `dying` until it is reaped.
   void cancel(std::list<std::unique_ptr<Task>>& dying);
 
@@ -60,6 +65,8 @@ class Preparation {
   void take();
   void after_take(const Task::Result& result);
   void after_check(const Task::Result& result);
+  void after_runtime(const Task::Result& result);
+  void succeed();
   void give_up(const std::string& text, bool unfit);
   void fail_step(const std::string& what, const Task::Result& result, Milliseconds limit, bool unfit);
 
@@ -69,6 +76,7 @@ class Preparation {
   std::string file_;
   std::string remark_;
   std::string seal_;
+  std::string runtime_;
   Done done_;
   std::unique_ptr<Task> task_;
 };

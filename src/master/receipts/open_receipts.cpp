@@ -72,14 +72,17 @@ Json plan_of(const rollout::Engine& engine) {
           {"flip", pace.flip}};
 }
 
-// {"path", "id", "generation"}; null if there is no release. An id or generation that is not known yet is
-// null.
-Json release_json(const rollout::Release& release, rollout::Generation generation) {
+// {"path", "id", "generation"}, and of a script "runtime"; null if there is no release. An id or generation
+// that is not known yet is null.
+Json release_json(const rollout::Release& release, rollout::Generation generation,
+                  const KnownRuntimes& runtimes) {
   if (release.path.empty()) return nullptr;
   const auto known = [](bool is, Json value) { return is ? std::move(value) : Json(); };
-  return {{"path", release.path},
-          {"id", known(!release.id.empty(), release.id)},
-          {"generation", known(generation > 0, generation)}};
+  Json found{{"path", release.path},
+             {"id", known(!release.id.empty(), release.id)},
+             {"generation", known(generation > 0, generation)}};
+  if (runtimes.has(release.id)) found["runtime"] = runtimes.of(release.id);
+  return found;
 }
 
 // A reload that changes only settings of the master has no workers to tell of.
@@ -143,8 +146,8 @@ void OpenReceipts::open(const rollout::Note& note) {
   const std::string to = value.empty() ? engine.release().path : value;
   Json head{{"kind", start ? "start" : protocol::word(request->verb)},
             {"asked", {{"by", by}, {"value", value}}},
-            {"from", release_json(engine.release(), engine.generation())},
-            {"to", release_json({to, {}}, 0)},
+            {"from", release_json(engine.release(), engine.generation(), from_.runtimes)},
+            {"to", release_json({to, {}}, 0, from_.runtimes)},
             {"plan", plan_of(engine)}};
   open_.insert_or_assign(
       note.request, Recorder(now(), release::utc_text(std::chrono::system_clock::now()), std::move(head)));
@@ -154,7 +157,7 @@ void OpenReceipts::open(const rollout::Note& note) {
 // some of these workers may drain already. Workers that drain because of an earlier upgrade are left out
 // (request_of()).
 void OpenReceipts::begin(Recorder& receipt, const rollout::Note& note) const {
-  receipt.amend({{"to", release_json(note.release, note.generation)}});
+  receipt.amend({{"to", release_json(note.release, note.generation, from_.runtimes)}});
   for (const auto& [id, worker] : from_.engine.workers()) {
     const pid_t pid = from_.pool.pid(id);
     if (worker.generation == note.generation || !pid || from_.engine.request_of(id) != note.request) continue;

@@ -7,6 +7,7 @@
 
 #include "master/control/open_requests.hpp"
 #include "master/receipts/failures.hpp"
+#include "master/releases/known_runtimes.hpp"
 #include "master/sockets/listeners.hpp"
 #include "master/uv/loop.hpp"
 #include "master/workers/worker_pool.hpp"
@@ -28,6 +29,7 @@ class OpenReceipts {
     const Listeners& listeners;
     const OpenRequests& requests;
     const Failures& failures;
+    const KnownRuntimes& runtimes;
     std::string target;  // the configured target, recorded as the requested value of a start
   };
   OpenReceipts(uv_loop_t& loop, release::History history, Sources sources);

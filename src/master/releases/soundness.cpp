@@ -32,11 +32,12 @@ const char* privileged() { return ::geteuid() == 0 ? "1" : "0"; }
 
 Soundness::Soundness(uv_loop_t& loop, const spawn::Request& store, const Options& options,
                      const rollout::Engine& engine, const release::CommittedReleases& committed,
-                     const rollout::FallBack& fall_back)
+                     const rollout::FallBack& fall_back, KnownRuntimes& runtimes)
     : options_(options),
       engine_(engine),
       committed_(committed),
       fall_back_(fall_back),
+      runtimes_(runtimes),
       store_(options.state_dir),
       queries_(loop, store, examined_at_once, options.check_limit) {}
 
@@ -100,6 +101,7 @@ rollout::Examined Soundness::examined(const rollout::Release& release, const Tas
     found.kind = Found::sound;
     found.text = json::text_or_empty(answer, "mended");
     if (!found.text.empty()) log::warning("release {}: {}", short_id(release.id), found.text);
+    take_runtime(release, answer, found);
     return found;
   }
   if (const auto trouble = json::text(answer, "trouble")) {
@@ -114,6 +116,15 @@ rollout::Examined Soundness::examined(const rollout::Release& release, const Tas
   found.text = fmt::format("release {} ({}) could not be hashed now: {}", short_id(release.id), release.path,
                            late ? "it took longer than --check-limit" : result.text);
   return found;
+}
+
+// A rollback says so if the runtime is another one than then.
+void Soundness::take_runtime(const rollout::Release& release, const Json& answer, rollout::Examined& found) {
+  runtimes_.note(release.id, json::member(answer, "runtime"));
+  const auto remark = json::text_or_empty(answer, "runtime_remark");
+  if (remark.empty()) return;
+  log::warning("release {}: {}", short_id(release.id), remark);
+  found.text += (found.text.empty() ? "" : "; ") + remark;
 }
 
 // The time limit is that of one check for each candidate.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "liveswap.hpp"
+#include "master/releases/known_runtimes.hpp"
 #include "master/releases/store_queries.hpp"
 #include "release/committed_releases.hpp"
 #include "release/store.hpp"
@@ -25,7 +26,7 @@ class Soundness {
   // All references must outlive this object. `store`: how to start liveswap-store.
   Soundness(uv_loop_t& loop, const spawn::Request& store, const Options& options,
             const rollout::Engine& engine, const release::CommittedReleases& committed,
-            const rollout::FallBack& fall_back);
+            const rollout::FallBack& fall_back, KnownRuntimes& runtimes);
 
   // Whether the release was hashed and its seal is unchanged. If so, the release may run without examine().
   // Never for a directory, which has too many files for the loop: examine() then reads only those of its
@@ -60,6 +61,7 @@ class Soundness {
  private:
   bool is_hashed_tree(const rollout::Release& release) const;
   rollout::Examined examined(const rollout::Release& release, const Task::Result& result);
+  void take_runtime(const rollout::Release& release, const nlohmann::json& answer, rollout::Examined& found);
   void find_substitute(const rollout::Release& release, const rollout::Examined& found, OnExamined done);
   void add_substitute(rollout::Examined& found, const std::vector<release::Committed>& own,
                       const Task::Result& result);
@@ -68,6 +70,7 @@ class Soundness {
   const rollout::Engine& engine_;
   const release::CommittedReleases& committed_;
   const rollout::FallBack& fall_back_;
+  KnownRuntimes& runtimes_;
   const release::Store store_;
   StoreQueries queries_;
   // The keys are files in the store.

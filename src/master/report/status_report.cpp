@@ -39,6 +39,8 @@ Json StatusReport::json(const WorkerQuery::Answers& connections) const {
               {"listen_mode", from_.options.listen_mode == ListenMode::shared ? "shared" : "reuseport"},
               {"listeners", listeners()},
               {"slots", slots(connections)}};
+  if (auto runtime = from_.runtimes.of(from_.engine.release().id); !runtime.is_null())
+    report["runtime"] = std::move(runtime);
   if (!from_.options.target.empty()) report["target"] = from_.options.target;
   if (const auto remark = start_remark(); !remark.empty()) report["target_note"] = remark;
   if (Json left_behind = left(); !left_behind.empty()) report["left"] = std::move(left_behind);

@@ -32,6 +32,7 @@ class StatusReport {
     const Soundness& soundness;
     const CommitRecord& record;
     const StoreTasks& store_tasks;
+    const KnownRuntimes& runtimes;
   };
   explicit StatusReport(const Sources& sources) : from_(sources) {}
 

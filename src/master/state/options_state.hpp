@@ -20,12 +20,22 @@ void describe(Archive& a, ResourceLimit& one) {
 }
 
 template <class Archive>
+void describe(Archive& a, Runtime& one) {
+  a("run", one.run)("check", one.check);
+}
+
+template <class Archive>
 void describe(Archive& a, Options& one) {
   a("target", one.target)("force_target", one.force_target)("port", one.port)("address", one.address);
   a("forks", one.forks)("head", one.head)("pre_upgrade", one.pre_upgrade);
   a("zero_downtime", one.zero_downtime)("listen", one.listen)("listen_mode", one.listen_mode);
   a("backlog", one.backlog)("arguments", one.arguments)("entry", one.entry)("intercept", one.intercept);
-  a("keepalive", one.keepalive)("keepalive_grace", one.keepalive_grace);
+  // The default is left out, since an earlier version does not know this value.
+  if constexpr (std::is_same_v<Archive, Writer>) {
+    if (one.keepalive != Keepalive::automatic) a("keepalive", one.keepalive);
+  } else a("keepalive", one.keepalive);
+  a("keepalive_grace", one.keepalive_grace);
+  a("kind", one.kind)("start_file", one.start_file)("runtime", one.runtime)("runtimes", one.runtimes);
   a("await_listener", one.await_listener)("privileged_ports", one.privileged_ports);
   a("batch", one.batch)("surge", one.surge)("max_draining", one.max_draining)("flip", one.flip);
   a("canary", one.canary)("bake", one.bake)("probation", one.probation)("max_memory", one.max_memory);
@@ -49,6 +59,6 @@ inline constexpr ListenMode last_of<ListenMode> = ListenMode::shared;
 template <>
 inline constexpr Intercept last_of<Intercept> = Intercept::seccomp;
 template <>
-inline constexpr Keepalive last_of<Keepalive> = Keepalive::keep;
+inline constexpr Keepalive last_of<Keepalive> = Keepalive::automatic;
 
 }  // namespace liveswap::master::state

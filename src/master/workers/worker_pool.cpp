@@ -87,6 +87,9 @@ spawn::Request WorkerPool::request_for(const rollout::Spawn& order, const Profil
                                  "--term-grace",  std::to_string(base_.term_grace.count()),
                                  "--listeners",   Listeners::names(profile.lending)};
   words.insert(words.end(), profile.more.begin(), profile.more.end());
+  // argv[0] of a program. Words are one a line.
+  if (!order.release.path.ends_with(".so") && order.release.path.find('\n') == std::string::npos)
+    words.insert(words.end(), {"--as", order.release.path});
   // At the front: the worker host reads the first variable of this name, and the configured environment may
   // contain another.
   request.environment.insert(request.environment.begin(),
@@ -214,7 +217,11 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       if (frame.value == LIVESWAP_STAGE_OPEN) entry.channel_version = static_cast<unsigned>(frame.count);
       entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN);
       break;
-    case LIVESWAP_ENTERED: handlers_.entered(id, app_listeners_.entered(id, frame.value == 1)); break;
+    case LIVESWAP_ENTERED:
+      // The worker host may have executed another program.
+      entry.traces.program = program_of(entry.pid);
+      handlers_.entered(id, app_listeners_.entered(id, frame.value == 1));
+      break;
     case LIVESWAP_DEFERRED:
       app_listeners_.deferred(id, frame.value == 1);
       handlers_.deferred(id);
@@ -227,7 +234,8 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
     case LIVESWAP_RETURNED:
       if (!entry.draining)
         handlers_.returned(
-            id, fmt::format("liveswap_main returned {} without having been told to drain", frame.value));
+            id, fmt::format("{} returned {} without having been told to drain",
+                            frame.count == 1 ? "the program's main" : "liveswap_main", frame.value));
       break;
     case LIVESWAP_LOG:
       entry.process->add_line(std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX));

@@ -119,6 +119,7 @@ const char* stage_word(int stage) {
     case LIVESWAP_STAGE_START: return "start";
     case LIVESWAP_STAGE_READY: return "ready";
     case LIVESWAP_STAGE_RUN: return "run";
+    case LIVESWAP_STAGE_SYNTAX: return "syntax";
   }
   return "unknown";
 }

@@ -1,0 +1,82 @@
+#include "release/runtime_record.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "base/file.hpp"
+#include "base/unique_fd.hpp"
+#include "json/fields.hpp"
+#include "json/parse.hpp"
+#include "release/sha256.hpp"
+
+namespace liveswap::release {
+namespace {
+
+constexpr std::string_view runtime_suffix = ".runtime";
+constexpr std::size_t runtime_record_limit = 16 * 1024;
+
+std::string runtime_path(const std::string& directory) { return directory + std::string(runtime_suffix); }
+
+Result<std::string> hash_of_program(const std::string& path) {
+  const auto file = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (!file) return os_fail("open", path, errno);
+  return sha256_of_file(file.get(), path);
+}
+
+// A file with the same stamp is not hashed again. Empty: unknown.
+std::string stamp_of(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return "";
+  return fmt::format("{}:{} {} {}.{} {}.{}", info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec,
+                     info.st_mtim.tv_nsec, info.st_ctim.tv_sec, info.st_ctim.tv_nsec);
+}
+
+std::string described(const RuntimeRecord& runtime) {
+  return fmt::format("{} ({}{}SHA-256 {})", runtime.path, runtime.version,
+                     runtime.version.empty() ? "" : ", ", runtime.sha256.substr(0, 12));
+}
+
+}  // namespace
+
+Result<RuntimeRecord> record_runtime(const std::string& directory, RuntimeRecord found) {
+  found.stamp = stamp_of(found.path);
+  auto hash = hash_of_program(found.path);
+  if (!hash) return tl::unexpected<Error>(hash.error());
+  found.sha256 = std::move(*hash);
+  const nlohmann::json record{
+      {"path", found.path}, {"version", found.version}, {"sha256", found.sha256}, {"stamp", found.stamp}};
+  const auto text = record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  if (auto written = replace_file(runtime_path(directory), text, 0600); !written)
+    return tl::unexpected<Error>(written.error());
+  return found;
+}
+
+std::optional<RuntimeRecord> recorded_runtime(const std::string& directory) {
+  const auto text = read_small_file(runtime_path(directory), runtime_record_limit, Links::refused);
+  if (!text) return std::nullopt;
+  const auto record = json::parse_or_null(*text);
+  RuntimeRecord found{json::text_or_empty(record, "path"), json::text_or_empty(record, "version"),
+                      json::text_or_empty(record, "sha256"), json::text_or_empty(record, "stamp")};
+  return found.path.empty() || found.sha256.empty() ? std::nullopt : std::optional(found);
+}
+
+std::string runtime_difference(const RuntimeRecord& then) {
+  if (!then.stamp.empty() && then.stamp == stamp_of(then.path)) return "";
+  const auto now = hash_of_program(then.path);
+  if (now && *now == then.sha256) return "";
+  return fmt::format("it was prepared with the runtime {}, which {}", described(then),
+                     now ? fmt::format("is another file now (SHA-256 {})", now->substr(0, 12))
+                         : "cannot be read now: " + now.error().text);
+}
+
+std::string release_of_runtime(std::string_view name) {
+  if (!name.ends_with(runtime_suffix)) return {};
+  name.remove_suffix(runtime_suffix.size());
+  return is_id(name) ? std::string(name) : "";
+}
+
+}  // namespace liveswap::release
