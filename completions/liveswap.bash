@@ -6,7 +6,7 @@ _liveswap_commands="start upgrade rollback promote abort history receipt message
 # The options of a command.
 _liveswap_options() {
   case $1 in
-    start) echo "--port --address --state-dir --runtime-dir --config --daemon --restart --force-target --forks --head --pre-upgrade --no-zero-downtime --listen --listen-mode --backlog --entry --intercept --keepalive --keepalive-grace --no-await-listener --privileged-port --canary --bake --probation --batch --surge --flip --health --health-interval --health-limit --liveness --liveness-interval --liveness-limit --liveness-failures --max-memory --max-draining --keep-releases --check-limit --settle --ready-limit --listener-wait --drain-limit --term-grace --orphan-wait --pre-upgrade-limit --backoff-min --backoff-max --backoff-reset --env --working-directory --user --group --limit --no-auth --worker-host --log-file --version --help" ;;
+    start) echo "--port --address --state-dir --runtime-dir --config --daemon --restart --force-target --forks --head --pre-upgrade --no-zero-downtime --listen --listen-mode --backlog --kind --start-file --runtime --entry --intercept --keepalive --keepalive-grace --no-await-listener --privileged-port --canary --bake --probation --batch --surge --flip --health --health-interval --health-limit --liveness --liveness-interval --liveness-limit --liveness-failures --max-memory --max-draining --keep-releases --check-limit --settle --ready-limit --listener-wait --drain-limit --term-grace --orphan-wait --pre-upgrade-limit --backoff-min --backoff-max --backoff-reset --env --working-directory --user --group --limit --no-auth --worker-host --log-file --version --help" ;;
     upgrade) echo "--port --address --state-dir --runtime-dir --timeout --detach --json --queue --canary --bake --probation --batch --surge --flip --no-flip --version --help" ;;
     rollback) echo "--port --address --state-dir --runtime-dir --timeout --detach --json --version --help" ;;
     promote) echo "--port --address --state-dir --runtime-dir --timeout --version --help" ;;
@@ -21,9 +21,9 @@ _liveswap_options() {
     forks) echo "--port --address --state-dir --runtime-dir --timeout --version --help" ;;
     reexec) echo "--port --address --state-dir --runtime-dir --timeout --binary --version --help" ;;
     reload) echo "--port --address --state-dir --runtime-dir --timeout --json --dry-run --version --help" ;;
-    check) echo "--json --entry --check-limit --env --worker-host --version --help" ;;
+    check) echo "--json --kind --start-file --runtime --entry --check-limit --env --worker-host --version --help" ;;
     config) echo "--json --version --help" ;;
-    verify) echo "--json --path --connect --upgrades --faults --clients --seconds-before --config --forks --no-zero-downtime --listen --listen-mode --backlog --entry --intercept --keepalive --keepalive-grace --no-await-listener --privileged-port --max-memory --max-draining --keep-releases --check-limit --settle --ready-limit --listener-wait --drain-limit --term-grace --orphan-wait --pre-upgrade-limit --backoff-min --backoff-max --backoff-reset --env --working-directory --user --group --limit --worker-host --version --help" ;;
+    verify) echo "--json --path --connect --upgrades --faults --clients --seconds-before --config --forks --no-zero-downtime --listen --listen-mode --backlog --kind --start-file --runtime --entry --intercept --keepalive --keepalive-grace --no-await-listener --privileged-port --max-memory --max-draining --keep-releases --check-limit --settle --ready-limit --listener-wait --drain-limit --term-grace --orphan-wait --pre-upgrade-limit --backoff-min --backoff-max --backoff-reset --env --working-directory --user --group --limit --worker-host --version --help" ;;
     list) echo "--json --version --help" ;;
     version) echo "--version --help" ;;
     help) echo "--version --help" ;;
@@ -55,9 +55,12 @@ _liveswap_values() {
     --listen) echo ANYTHING ;;
     --listen-mode) echo "reuseport shared" ;;
     --backlog) echo ANYTHING ;;
+    --kind) echo "plugin program script auto" ;;
+    --start-file) echo FILES ;;
+    --runtime) echo ANYTHING ;;
     --entry) echo ANYTHING ;;
     --intercept) echo "libc seccomp" ;;
-    --keepalive) echo "end migrate keep" ;;
+    --keepalive) echo "end migrate keep http auto" ;;
     --keepalive-grace) echo ANYTHING ;;
     --privileged-port) echo ANYTHING ;;
     --canary) echo ANYTHING ;;

@@ -28,14 +28,14 @@ Result<std::string> hash_of_program(const std::string& path) {
 }
 
 // A file with the same stamp is not hashed again. Empty: unknown.
-std::string stamp_of(const std::string& path) {
+std::string runtime_stamp(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return "";
   return fmt::format("{}:{} {} {}.{} {}.{}", info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec,
                      info.st_mtim.tv_nsec, info.st_ctim.tv_sec, info.st_ctim.tv_nsec);
 }
 
-std::string described(const RuntimeRecord& runtime) {
+std::string runtime_text(const RuntimeRecord& runtime) {
   return fmt::format("{} ({}{}SHA-256 {})", runtime.path, runtime.version,
                      runtime.version.empty() ? "" : ", ", runtime.sha256.substr(0, 12));
 }
@@ -43,7 +43,7 @@ std::string described(const RuntimeRecord& runtime) {
 }  // namespace
 
 Result<RuntimeRecord> record_runtime(const std::string& directory, RuntimeRecord found) {
-  found.stamp = stamp_of(found.path);
+  found.stamp = runtime_stamp(found.path);
   auto hash = hash_of_program(found.path);
   if (!hash) return tl::unexpected<Error>(hash.error());
   found.sha256 = std::move(*hash);
@@ -65,10 +65,10 @@ std::optional<RuntimeRecord> recorded_runtime(const std::string& directory) {
 }
 
 std::string runtime_difference(const RuntimeRecord& then) {
-  if (!then.stamp.empty() && then.stamp == stamp_of(then.path)) return "";
+  if (!then.stamp.empty() && then.stamp == runtime_stamp(then.path)) return "";
   const auto now = hash_of_program(then.path);
   if (now && *now == then.sha256) return "";
-  return fmt::format("it was prepared with the runtime {}, which {}", described(then),
+  return fmt::format("it was prepared with the runtime {}, which {}", runtime_text(then),
                      now ? fmt::format("is another file now (SHA-256 {})", now->substr(0, 12))
                          : "cannot be read now: " + now.error().text);
 }

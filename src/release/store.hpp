@@ -18,7 +18,7 @@ namespace liveswap::release {
 //   <state_dir>/releases/<id>/app/…           a directory: everything in it (tree/tree_store.hpp)
 //   <state_dir>/releases/<id>/.manifest       of a directory: what is in it (tree/manifest.hpp)
 //   <state_dir>/releases/<id>.runtime         of a script: what it was prepared with (runtime_record.hpp)
-//   <state_dir>/releases/.hashes              what is known of the files of directories (tree/known_files.hpp)
+//   <state_dir>/releases/.hashes              what is known of files of directories (tree/known_files.hpp)
 //   <state_dir>/releases/.new-XXXXXX/         being written, or left by a killed process
 //   <state_dir>/releases/.old-<id>/           being removed
 //

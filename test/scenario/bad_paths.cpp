@@ -51,7 +51,7 @@ std::vector<BadPath> bad_paths(const TempDir& dir) {
       {truncated(dir), "cut short: found 1000 bytes"},
       {with_content(dir, "libtext.so", "#!/bin/sh\necho this is no library\n"), "ELF"},
       {for_another_machine(dir), "another architecture"},
-      {"/bin/true", "is a program"},
+      {"/usr/bin/passwd", "is set-uid"},
       {STATIC_PROGRAM, "is a program"},
       {dir.directory("libdir.so"), "directory"},
       {fifo(dir), "FIFO"},

@@ -1,0 +1,255 @@
+// Scripts as they are: run by their runtime with the hook, upgraded under load; those that are wrong.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include "support/file.hpp"
+#include "support/load.hpp"
+#include "support/proc.hpp"
+#include "support/sessions.hpp"
+
+namespace scenario {
+namespace {
+
+constexpr int upgrades = 10;
+
+bool is_installed(const std::string& name) {
+  for (const std::string place : {"/usr/local/bin/", "/usr/bin/", "/bin/"})
+    if (std::filesystem::exists(place + name)) return true;
+  return false;
+}
+
+// test/programs/http.<ending> with that version, in a file of the scenario's directory.
+std::string script(const Scenario& scenario, const std::string& ending, const std::string& version) {
+  std::string text = read_file(PROGRAM_SOURCES "/http." + ending);
+  for (auto at = text.find("'VERSION'"); at != std::string::npos; at = text.find("'VERSION'", at + 1))
+    text.replace(at + 1, 7, version);
+  for (auto at = text.find("nVERSION"); at != std::string::npos; at = text.find("nVERSION", at + 1))
+    text.replace(at + 1, 7, version);
+  const std::string path = scenario.dir / ("http_" + version + "." + ending);
+  write_file(path, text);
+  return path;
+}
+
+void upgrade_under_load(Scenario& scenario, const std::string& ending, const Words& options = {}) {
+  CAPTURE(ending);
+  const Port port;
+  const auto v1 = script(scenario, ending, "v1"), v2 = script(scenario, ending, "v2");
+  Instance app(scenario, v1, options, {port.text()});
+  Load load(scenario, port.address(), {"--rate", "200"});
+  Sessions sessions({port.address()}, {.clients = 8, .requests = 0, .pause = milliseconds(25)});
+  REQUIRE(sessions.all_began());
+  for (int i = 1; i <= upgrades; ++i) {
+    const auto finished = app.upgrade(i % 2 ? v2 : v1);
+    REQUIRE_MESSAGE(finished.status == Exit::ok, "upgrade ", i, ": ", finished.err);
+  }
+  for (const auto& [what, count] : sessions.stop()) FAIL_CHECK(count, " times: ", what);
+  const auto report = load.stop();
+  report.check_nothing_lost();
+  CHECK(sessions.answers_of("v1") > 0);
+  CHECK(sessions.answers_of("v2") > 0);
+  MESSAGE(ending, ": ", upgrades, " upgrades, ", report.attempts(), " attempts and ", sessions.answers(),
+          " on connections that were never closed, 0 failed");
+}
+
+TEST_CASE_FIXTURE(Scenario,
+                  "10 upgrades of a script of Node under load" * doctest::skip(!is_installed("node"))) {
+  upgrade_under_load(*this, "js");
+}
+
+TEST_CASE_FIXTURE(Scenario,
+                  "10 upgrades of a script of Python under load" * doctest::skip(!is_installed("python3"))) {
+  upgrade_under_load(*this, "py");
+}
+
+TEST_CASE_FIXTURE(Scenario,
+                  "10 upgrades of a script of Perl under load" * doctest::skip(!is_installed("perl"))) {
+  upgrade_under_load(*this, "pl");
+}
+
+struct Bad {
+  const char* name;
+  const char* ending;
+  const char* text;
+  const char* says;
+  int status;
+};
+
+// The runtime's own words stand in the error, and the old code serves on.
+void check_bad(Scenario& scenario, const Bad& bad) {
+  CAPTURE(bad.name);
+  const Port port;
+  const auto good = script(scenario, bad.ending, "v1");
+  Instance app(scenario, good, {"--forks", "1", "--ready-limit", "5s"}, {port.text()});
+  const auto before = app.workers();
+  const std::string path = scenario.dir / (std::string("bad.") + bad.ending);
+  write_file(path, bad.text);
+  const auto finished = app.upgrade(path);
+  CHECK(finished.status == bad.status);
+  CHECK_MESSAGE(contains(finished.err, bad.says), finished.err);
+  CHECK(contains(http_get(port.address()), "v1"));
+  CHECK(app.workers() == before);
+}
+
+TEST_CASE_FIXTURE(Scenario, "scripts of Node that are wrong" * doctest::skip(!is_installed("node"))) {
+  for (const Bad& bad : {
+           Bad{"a syntax error", "js", "const a = ;\n", "SyntaxError: Unexpected token ';'", Exit::reverted},
+           Bad{"a missing module", "js", "require('no-such-module');\n",
+               "Cannot find module 'no-such-module'", Exit::reverted},
+           Bad{"an exception", "js", "throw new Error('out of order');\n", "out of order", Exit::reverted},
+           Bad{"never listens", "js", "setInterval(() => {}, 1000);\n", "not ready within", Exit::reverted},
+           Bad{"ends at once", "js", "console.error('nothing to do');\n", "nothing to do", Exit::reverted},
+       })
+    check_bad(*this, bad);
+}
+
+TEST_CASE_FIXTURE(Scenario, "scripts of Python that are wrong" * doctest::skip(!is_installed("python3"))) {
+  for (const Bad& bad : {
+           Bad{"a syntax error", "py", "def a(:\n", "SyntaxError: invalid syntax", Exit::reverted},
+           Bad{"a missing module", "py", "import no_such_module\n", "No module named 'no_such_module'",
+               Exit::reverted},
+       })
+    check_bad(*this, bad);
+  // The check leaves nothing beside the script or in the store.
+  CHECK(!std::filesystem::exists(dir / "__pycache__"));
+}
+
+TEST_CASE_FIXTURE(Scenario,
+                  "a script that crashes after it has listened" * doctest::skip(!is_installed("node"))) {
+  const Port port;
+  const auto good = script(*this, "js", "v1");
+  Instance app(*this, good, {"--forks", "1", "--probation", "3s"}, {port.text()});
+  const std::string path = dir / "crash.js";
+  write_file(path, read_file(script(*this, "js", "v2")) +
+                       "setTimeout(() => { throw new Error('too late') }, 300);\n");
+  const auto finished = app.upgrade(path);
+  CHECK(finished.status == Exit::reverted);
+  CHECK_MESSAGE(contains(finished.err, "too late"), finished.err);
+  CHECK(contains(http_get(port.address()), "v1"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "a shell script is refused with the reason") {
+  const Port port;
+  Instance app(*this, PROGRAMS "/poll_v1", {"--forks", "1"}, {port.text()});
+  write_file(dir / "run.sh", "#!/bin/sh\nexec node server.js\n");
+  write_file(dir / "run", "#!/usr/bin/env bash\nexec node server.js\n");
+  for (const std::string name : {"run.sh", "run"}) {
+    const auto finished = app.upgrade(dir / name);
+    CHECK(finished.status == Exit::refused);
+    CHECK_MESSAGE(contains(finished.err, "is a shell script"), finished.err);
+  }
+}
+
+TEST_CASE_FIXTURE(Scenario, "a runtime that liveswap does not know" * doctest::skip(!is_installed("perl"))) {
+  const Port port;
+  const auto text = read_file(script(*this, "pl", "v1"));
+  write_file(dir / "http.odd", text);
+  write_file(dir / "odd.yaml", "runtimes:\n  odd: {run: [perl, -w], check: [perl, -c]}\n");
+  Instance app(*this, dir / "http.odd", {"--forks", "1", "--config", dir / "odd.yaml"}, {port.text()});
+  CHECK(contains(http_get(port.address()), "v1"));
+  const auto line = read_file("/proc/" + std::to_string(app.workers().at(0)) + "/cmdline");
+  CHECK(line.starts_with(std::string("perl\0-w\0", 8)));
+  write_file(dir / "bad.odd", "sub {\n");
+  const auto finished = app.upgrade(dir / "bad.odd");
+  CHECK(finished.status == Exit::reverted);
+  CHECK_MESSAGE(contains(finished.err, "Missing right curly"), finished.err);
+}
+
+TEST_CASE_FIXTURE(Scenario, "the #! line names the runtime" * doctest::skip(!is_installed("perl"))) {
+  const Port port;
+  write_file(dir / "server", "#!/usr/bin/env -S perl -w\n" + read_file(script(*this, "pl", "v1")));
+  Instance app(*this, dir / "server", {"--forks", "1"}, {port.text()});
+  CHECK(contains(http_get(port.address()), "v1"));
+}
+
+TEST_CASE_FIXTURE(Scenario,
+                  "the runtime stands in receipt and status, and a rollback says that it has changed" *
+                      doctest::skip(!is_installed("perl"))) {
+  const Port port;
+  const std::string perl = dir / "perl";
+  std::filesystem::copy_file("/usr/bin/perl", perl);
+  Instance app(*this, script(*this, "pl", "v1"), {"--forks", "1", "--runtime", perl}, {port.text()});
+  REQUIRE(app.upgrade(script(*this, "pl", "v2")).status == Exit::ok);
+  const auto receipt = Json::parse(app.run("receipt", {"--json"}).out);
+  for (const auto& runtime : {receipt["to"]["runtime"], app.status()["runtime"]}) {
+    CHECK(runtime["path"] == perl);
+    CHECK(contains(runtime["version"].get<std::string>(), "This is perl"));
+    CHECK(runtime["sha256"].get<std::string>().size() == 64);
+  }
+  CHECK(!contains(app.run("rollback").err, "another file"));
+  write_file(perl + ".new", read_file("/usr/bin/perl") + "#");
+  std::filesystem::permissions(perl + ".new", std::filesystem::perms(0755));
+  std::filesystem::rename(perl + ".new", perl);
+  const auto back = app.run("rollback");
+  CHECK(back.status == Exit::ok);
+  CHECK_MESSAGE(contains(back.out + back.err, "which is another file now"), back.out + back.err);
+}
+
+TEST_CASE_FIXTURE(Scenario,
+                  "a module of Node as the pre-upgrade plugin" * doctest::skip(!is_installed("node"))) {
+  const Port port;
+  const auto v1 = script(*this, "js", "v1"), v2 = script(*this, "js", "v2");
+  write_file(dir / "pull.js",
+             "module.exports = (value, callback) => setTimeout(() => value.endsWith('refuse.js') ?\n"
+             "  callback(new Error('not today')) : callback(null, '" +
+                 v2 + "'), 10);\n");
+  Instance app(*this, v1, {"--forks", "1", "--pre-upgrade", dir / "pull.js"}, {port.text()});
+  const auto refused = app.upgrade(dir / "refuse.js");
+  CHECK(refused.status == Exit::refused);
+  CHECK_MESSAGE(contains(refused.err, "not today"), refused.err);
+  CHECK(app.upgrade(v1).status == Exit::ok);
+  CHECK(app.head() == v2 + "\n");
+}
+
+TEST_CASE_FIXTURE(Scenario, "a script as the pre-upgrade plugin" * doctest::skip(!is_installed("perl"))) {
+  const Port port;
+  const auto v1 = script(*this, "pl", "v1"), v2 = script(*this, "pl", "v2");
+  write_file(dir / "pull.pl",
+             "print \"pulled\\n\"; die \"not $ARGV[0]\\n\" if $ARGV[0] =~ /refuse/; print '" + v2 +
+                 "' if $ARGV[0] =~ /v1/;\n");
+  Instance app(*this, v1, {"--forks", "1", "--pre-upgrade", dir / "pull.pl"}, {port.text()});
+  const auto refused = app.upgrade(dir / "refuse.pl");
+  CHECK(refused.status == Exit::refused);
+  CHECK_MESSAGE(contains(refused.err, "not " + (dir / "refuse.pl")), refused.err);
+  CHECK(app.upgrade(v1).status == Exit::ok);
+  CHECK(app.head() == v2 + "\n");
+}
+
+// Such a connection may have state that only its own process knows.
+TEST_CASE_FIXTURE(Scenario, "a connection of another protocol is ended, not handed off" *
+                                doctest::skip(!is_installed("node"))) {
+  const Port port;
+  write_file(
+      dir / "count.js",
+      "require('net').createServer(s => { let n = 0; s.on('data', () => s.write('count ' + ++n + '\\n')); })"
+      ".listen(Number(process.argv[2]), '127.0.0.1');\n");
+  Instance app(*this, dir / "count.js", {"--forks", "1", "--keepalive-grace", "200ms"}, {port.text()});
+  Connection open(port.address());
+  REQUIRE(open.send("x"));
+  CHECK(open.read_line() == "count 1\n");
+  CHECK(app.upgrade(dir / "count.js").status == Exit::ok);
+  CHECK(open.ends());
+}
+
+// Node's cluster accepts in the first process and serves in others.
+TEST_CASE_FIXTURE(Scenario, "a cluster of Node cuts no connection" * doctest::skip(!is_installed("node"))) {
+  const Port port;
+  const std::string text =
+      "const cluster = require('cluster');\n"
+      "if (cluster.isPrimary) { cluster.fork(); cluster.fork(); }\n"
+      "else require('http').createServer((q, r) => r.end('v1')).listen(Number(process.argv[2]), "
+      "'127.0.0.1');\n";
+  write_file(dir / "cluster.js", text);
+  Instance app(*this, dir / "cluster.js", {"--forks", "1"}, {port.text()});
+  Connection open(port.address());
+  REQUIRE(open.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+  CHECK(contains(open.read_line(), "200"));
+  auto upgrade = app.site().launch("upgrade", {script(*this, "js", "v2")});
+  CHECK(eventually([&] { return contains(http_get(port.address()), "v2"); }));
+  REQUIRE(open.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+  CHECK(contains(open.read_all(), "v1"));
+  CHECK(upgrade.wait().status == Exit::ok);
+}
+
+}  // namespace
+}  // namespace scenario
