@@ -182,7 +182,8 @@ TEST_CASE_FIXTURE(Scenario,
   std::filesystem::rename(perl + ".new", perl);
   const auto back = app.run("rollback");
   CHECK(back.status == Exit::ok);
-  CHECK_MESSAGE(contains(back.out + back.err, "which is another file now"), back.out + back.err);
+  const std::string said = back.out + back.err;
+  CHECK_MESSAGE(contains(said, "which is another file now"), said);
 }
 
 TEST_CASE_FIXTURE(Scenario,
