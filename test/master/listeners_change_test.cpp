@@ -257,10 +257,8 @@ TEST_CASE("the file of a Unix socket is hidden while no worker serves it") {
 // Sockets and files as they are, in duplicates: as the next master gets them.
 static state::ListenersState kept_of(const Listeners& listeners) {
   auto state = listeners.save();
-  std::vector<int> fds;
-  state::Writer(fds).put(state);
   std::map<int, int> numbers;
-  for (const int fd : fds) numbers[fd] = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  for (const int fd : state::descriptors_of(state)) numbers[fd] = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
   state::Renumberer(numbers).visit(state);
   return state;
 }
