@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "contract/channel.h"
@@ -60,17 +62,32 @@ static char** words_for(const struct launch_plan* plan, const struct options* op
   return words;
 }
 
+/* A script gets one end of a pair of sockets, as it cannot call liveswap_plugin.h; the hook gets the other.
+ * False: there are none. */
+static bool make_words(const struct options* options, char** for_script, char** for_hook) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return false;
+  return asprintf(for_script, WORDS_VARIABLE "=%d %d %" PRIu64, ends[1], options->slot, options->generation) >
+             0 &&
+         asprintf(for_hook, HOOK_WORDS "=%d %d", ends[0], ends[1]) > 0;
+}
+
 /* Behind all others, so that their memory is not between those that the program sees. */
-static char** variables_for(const struct options* options, const char* hook) {
-  static const char* const without[] = {"LD_PRELOAD", LIVESWAP_WORKER_VARIABLE, HOOK_RELEASE, NULL};
+static char** variables_for(const struct options* options, const char* hook, bool is_script) {
+  static const char* const without[] = {"LD_PRELOAD", LIVESWAP_WORKER_VARIABLE, HOOK_RELEASE,
+                                        HOOK_WORDS,   WORDS_VARIABLE,           NULL};
+  char* for_script = NULL;
+  char* for_hook = NULL;
   char* words = NULL;
   char* release = NULL;
   char* const preload = hook_preload(hook, options->launch.environment);
   if (preload == NULL || asprintf(&words, LIVESWAP_WORKER_VARIABLE "=%s", options->words) < 0 ||
       asprintf(&release, HOOK_RELEASE "=%s", options->path) < 0)
     return NULL;
+  const bool has_words = is_script && make_words(options, &for_script, &for_hook);
   return environment_join(options->launch.environment, without,
-                          (const char* const[]){preload, words, release}, 3);
+                          (const char* const[]){preload, words, release, for_hook, for_script},
+                          has_words ? 5 : 3);
 }
 
 /* channel_adopt() has made them close at an exec. */
@@ -86,7 +103,7 @@ static _Noreturn void execute(const struct launch_plan* plan, const struct optio
     channel_fail(LIVESWAP_STAGE_SPAWN, "a program needs the words in " LIVESWAP_WORKER_VARIABLE);
   if (!hook_find(hook, sizeof hook, why, sizeof why)) channel_fail(LIVESWAP_STAGE_SPAWN, "%s", why);
   char** const words = words_for(plan, options);
-  char** const variables = variables_for(options, hook);
+  char** const variables = variables_for(options, hook, plan->kind == LAUNCH_SCRIPT);
   if (words == NULL || variables == NULL) channel_fail(LIVESWAP_STAGE_SPAWN, "%s", strerror(ENOMEM));
   channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_LINK);
   keep_descriptors();

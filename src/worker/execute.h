@@ -9,6 +9,11 @@
 /* The variables, besides LD_PRELOAD, by which this program tells the hook what it needs. The hook removes
  * them. */
 #define HOOK_RELEASE "LIVESWAP_RELEASE"
+/* The descriptor of the worker host's end of the words (control/words.h), and of the script's. */
+#define HOOK_WORDS "LIVESWAP_HOOK_WORDS"
+
+/* The variable of the script itself: descriptor, slot and generation. It stays. */
+#define WORDS_VARIABLE "LIVESWAP_WORDS"
 
 /* If the release is a program or a script, executes it with the hook, and does not return: on failure reports
  * why and ends the process. Returns for a plugin. The channel has been adopted; the other descriptors stay as

@@ -18,6 +18,7 @@
  * needed later is copied.
  */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@
 #include "worker/base/libc.h"
 #include "worker/base/options.h"
 #include "worker/base/proc_self.h"
+#include "worker/control/words.h"
 #include "worker/link/channel.h"
 #include "worker/link/output.h"
 
@@ -43,6 +45,7 @@ static main_function* program_main;
 /* Copies of the variables for the hook; NULL: this process is no worker. */
 static char* release;
 static char* words;
+static char* words_ends; /* control/words.h; NULL: the application has none */
 
 static _Noreturn void refuse(const char* why) {
   dprintf(STDERR_FILENO, "liveswap-hook: %s\n", why);
@@ -79,6 +82,9 @@ __attribute__((constructor)) static void first(int argc, char** argv, char** env
   release = copy_of(path);
   environment_remove(environment, LIVESWAP_WORKER_VARIABLE);
   environment_remove(environment, HOOK_RELEASE);
+  const char* const ends = environment_value(environment, HOOK_WORDS);
+  words_ends = ends == NULL ? NULL : copy_of(ends);
+  environment_remove(environment, HOOK_WORDS);
   leave_preload(environment);
   environment_hide_needed(environment, path);
 }
@@ -106,12 +112,23 @@ static void adopt(struct options* options, int argc, char** argv) {
   if (!listeners_adopt(options->listeners)) refuse("a listener is missing");
 }
 
+/* Both ends have come through the exec, and close at the next one. */
+static void take_words(void) {
+  int of_host = -1;
+  int of_script = -1;
+  if (words_ends == NULL || sscanf(words_ends, "%d %d", &of_host, &of_script) != 2) return;
+  libc.fcntl(of_host, F_SETFD, FD_CLOEXEC);
+  libc.fcntl(of_script, F_SETFD, FD_CLOEXEC);
+  words_setup(of_host);
+}
+
 static int run(int argc, char** argv, char** environment) {
   static struct options options;
   if (release == NULL) return program_main(argc, argv, environment);
   output_by_lines();
   adopt(&options, argc, argv);
   worker_choose_keepalive(&options, false);
+  take_words();
   worker_set_up(&options);
   worker_take_over(&options);
   worker_enter(&options, NULL);

@@ -19,6 +19,7 @@ static atomic_bool deferred; /* by liveswap_defer_ready() or the ABI note */
 static atomic_bool awaited;  /* the application has bound a listener, or is about to */
 static atomic_bool own_seen; /* a wait on a listener that the master does not hold was seen */
 static atomic_bool over;
+static void (*before_wait)(void);
 
 static void tell(enum liveswap_frame_kind kind, int32_t value) {
   if (entered || kind == LIVESWAP_ENTERED) channel_send_value(kind, value);
@@ -87,7 +88,10 @@ static void say_waits(uint64_t cookie) {
   watch();
 }
 
+void readiness_before_wait(void (*call)(void)) { before_wait = call; }
+
 void readiness_note_wait(const struct listener* listener) {
+  if (before_wait != NULL) before_wait();
   pthread_mutex_lock(&lock);
   const bool first = listeners_note_wait(listener);
   if (first) say_waits(listener->cookie);
@@ -112,6 +116,7 @@ bool readiness_needs_scan(void) {
 bool readiness_is_awaited(void) { return awaited; }
 
 void readiness_note_own(uint64_t cookie) {
+  if (before_wait != NULL) before_wait();
   pthread_mutex_lock(&lock);
   own_seen = true;
   say_waits(cookie);

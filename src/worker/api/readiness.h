@@ -27,6 +27,10 @@ void readiness_expect(const struct listener* listener);
 /* The application has closed a listener. */
 void readiness_review(void);
 
+/* Called once, before the application runs: `call` is called before the first wait on each listener is
+ * reported. It may call liveswap_defer_ready(). */
+void readiness_before_wait(void (*call)(void));
+
 /* If `fd` is a listener of the master: the application has waited for a connection, or accepted. */
 void readiness_seen(int fd);
 

@@ -12,6 +12,11 @@ void liveswap_served(int has_failed) {
   atomic_fetch_add_explicit(has_failed != 0 ? &failed : &succeeded, 1, memory_order_relaxed);
 }
 
+void served_add(uint64_t all, uint64_t of_them_failed) {
+  atomic_fetch_add_explicit(&succeeded, all - of_them_failed, memory_order_relaxed);
+  atomic_fetch_add_explicit(&failed, of_them_failed, memory_order_relaxed);
+}
+
 struct liveswap_served_count served_count(void) {
   const uint64_t failures = atomic_load_explicit(&failed, memory_order_relaxed);
   return (struct liveswap_served_count){

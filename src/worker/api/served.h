@@ -2,7 +2,12 @@
 #ifndef LIVESWAP_WORKER_API_SERVED_H
 #define LIVESWAP_WORKER_API_SERVED_H
 
+#include <stdint.h>
+
 #include "contract/channel.h"
+
+/* Adds requests, of which `failed` have failed. Any thread. */
+void served_add(uint64_t all, uint64_t failed);
 
 /* The numbers so far; never more failed than served. Any thread. */
 struct liveswap_served_count served_count(void);

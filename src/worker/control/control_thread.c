@@ -2,6 +2,7 @@
 #include <limits.h>
 #include "frames.h"
 #include "parking.h"
+#include "words.h"
 #include "worker/api/drain.h"
 #include "worker/base/clock.h"
 #include "worker/base/libc.h"
@@ -29,9 +30,9 @@ enum { STACK_SIZE = 256 * 1024 };
 static cpu_set_t affinity;
 
 /* What does work that is due and returns when to call again. */
-static int64_t (*const steps[])(void) = {orphan_step,          revoke_step,          retire_step,
-                                         handoff_step,         adopted_step,         give_back_step,
-                                         readiness_watch_step, unseen_listeners_step};
+static int64_t (*const steps[])(void) = {orphan_step,          revoke_step,           retire_step,
+                                         handoff_step,         adopted_step,          give_back_step,
+                                         readiness_watch_step, unseen_listeners_step, words_step};
 
 /* The earlier of two times; -1 means never. */
 static int64_t earlier(int64_t one, int64_t other) {
@@ -67,7 +68,8 @@ static void* control(void* before) {
                             {forked_child_fd(), POLLIN, 0},
                             {handoff_fd(), POLLIN, 0},
                             {output_fd(0), POLLIN, 0},
-                            {output_fd(1), POLLIN, 0}};
+                            {output_fd(1), POLLIN, 0},
+                            {words_fd(), POLLIN, 0}};
     enum { COUNT = sizeof wake / sizeof wake[0] };
     if (due < 0 && control_thread_park(wake, COUNT)) return NULL;
     if (libc.poll(wake, COUNT, timeout_until(due < 0 ? control_thread_due() : due)) != 0)
@@ -77,6 +79,7 @@ static void* control(void* before) {
     if (wake[2].revents != 0) wake_clear();
     if (wake[3].revents != 0) forked_child_serve_report();
     if (wake[4].revents != 0) handoff_serve();
+    if (wake[7].revents != 0) words_serve();
     if (wake[5].revents != 0 || wake[6].revents != 0) output_abandoned();
   }
   return NULL;

@@ -13,6 +13,7 @@
 enum { REST_MAX_MS = 1024 };
 
 static int channel = -1;
+static _Atomic int also = -1;
 static void (*received)(void);
 static timer_t timer;
 static _Atomic int64_t rest_ms;
@@ -35,16 +36,24 @@ bool wakeup_signal_setup(int of_channel, void (*call)(void)) {
   return libc.sigaction(SIGURG, &action, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &event, &timer) == 0;
 }
 
-static bool set_async(bool on) {
-  const int flags = libc.fcntl(channel, F_GETFL);
-  return flags >= 0 && libc.fcntl(channel, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC) == 0;
+void wakeup_signal_add(int fd) { also = fd; }
+
+static bool set_async(int fd, bool on) {
+  const int flags = libc.fcntl(fd, F_GETFL);
+  return flags >= 0 && libc.fcntl(fd, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC) == 0;
+}
+
+static bool arm(int fd) {
+  /* The first thread has the number of the process. */
+  const struct f_owner_ex owner = {F_OWNER_TID, getpid()};
+  return libc.fcntl(fd, F_SETOWN_EX, &owner) == 0 && libc.fcntl(fd, F_SETSIG, SIGURG) == 0 &&
+         set_async(fd, true);
 }
 
 bool wakeup_signal_arm(void) {
-  /* The first thread has the number of the process. */
-  const struct f_owner_ex owner = {F_OWNER_TID, getpid()};
-  return libc.fcntl(channel, F_SETOWN_EX, &owner) == 0 && libc.fcntl(channel, F_SETSIG, SIGURG) == 0 &&
-         set_async(true);
+  /* The application may have closed the other end of that one meanwhile, and then it is gone. */
+  if (also >= 0) arm(also);
+  return arm(channel);
 }
 
 /* 0: never. */
@@ -55,7 +64,8 @@ static void set_timer(int64_t ms) {
 }
 
 void wakeup_signal_disarm(void) {
-  set_async(false);
+  set_async(channel, false);
+  if (also >= 0) set_async(also, false);
   set_timer(0);
 }
 

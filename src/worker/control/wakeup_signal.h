@@ -27,6 +27,10 @@
  */
 bool wakeup_signal_setup(int channel, void (*received)(void));
 
+/* Has the kernel signal what arrives at a second descriptor too, as on the channel. Called once, before
+ * control_thread_begin(). */
+void wakeup_signal_add(int fd);
+
 /* From here on the kernel signals frames. The kernel stores the caller's current user, and for each frame
  * sends the signal only if that user may signal the first thread. Any thread; async-signal-safe, as all
  * functions below. */
