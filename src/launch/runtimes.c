@@ -4,9 +4,11 @@
 
 /* Compiles in memory: py_compile would leave a file beside the script. Prints the error alone, without the
  * lines of this program. */
-#define PYTHON_CHECK                                                                       \
-  "import sys, traceback\n"                                                                \
-  "try: compile(open(sys.argv[1], 'rb').read(), sys.argv[1], 'exec', dont_inherit=True)\n" \
+#define PYTHON_CHECK                                                         \
+  "import os, sys, traceback\n"                                              \
+  "path = sys.argv[1]\n"                                                     \
+  "if os.path.isdir(path): path = os.path.join(path, '__main__.py')\n"       \
+  "try: compile(open(path, 'rb').read(), path, 'exec', dont_inherit=True)\n" \
   "except (SyntaxError, ValueError): traceback.print_exc(limit=0); sys.exit(1)"
 
 static const struct launch_runtime table[] = {

@@ -120,8 +120,8 @@ static void check_syntax(struct options* options) {
       launch_child_output(program, words, options->launch.environment, output, output, ERRORS_SIZE);
   if (status == 0) return;
   cut_end(output);
-  channel_fail(LIVESWAP_STAGE_SYNTAX, "%s %s finds an error in %s:\n%s", words[0], count > 1 ? words[1] : "",
-               plan.path, output[0] != '\0' ? output : "it gives no reason");
+  channel_fail(LIVESWAP_STAGE_SYNTAX, "%s finds an error in %s:\n%s", words[0], plan.path,
+               output[0] != '\0' ? output : "it gives no reason");
 }
 
 static void check_script(struct options* options) {

@@ -186,6 +186,42 @@ TEST_CASE_FIXTURE(Scenario,
   CHECK_MESSAGE(contains(said, "which is another file now"), said);
 }
 
+TEST_CASE_FIXTURE(Scenario, "a directory of Python" * doctest::skip(!is_installed("python3"))) {
+  const Port port;
+  const std::string app = dir / "app";
+  std::filesystem::create_directory(app);
+  write_file(app + "/__main__.py", read_file(script(*this, "py", "v1")));
+  Instance instance(*this, app, {"--forks", "1"}, {port.text()});
+  CHECK(contains(http_get(port.address()), "v1"));
+  write_file(app + "/__main__.py", read_file(script(*this, "py", "v2")));
+  CHECK(instance.upgrade(app).status == Exit::ok);
+  CHECK(contains(http_get(port.address()), "v2"));
+  write_file(app + "/__main__.py", "def a(:\n");
+  const auto failed = instance.upgrade(app);
+  CHECK_MESSAGE(contains(failed.err, "SyntaxError"), failed.err);
+  CHECK(contains(http_get(port.address()), "v2"));
+}
+
+TEST_CASE_FIXTURE(Scenario,
+                  "a directory of Node, and what starts it" * doctest::skip(!is_installed("node"))) {
+  const Port port;
+  const std::string app = dir / "app";
+  std::filesystem::create_directories(app + "/lib");
+  write_file(app + "/package.json", "{\"main\": \"lib/server.js\"}");
+  write_file(app + "/lib/server.js", read_file(script(*this, "js", "v1")));
+  write_file(app + "/other.js", read_file(script(*this, "js", "v2")));
+  {
+    Instance instance(*this, app, {"--forks", "1"}, {port.text()});
+    CHECK(contains(http_get(port.address()), "v1"));
+  }
+  Instance other(*this, app, {"--forks", "1", "--start-file", "other.js"}, {port.text()});
+  CHECK(contains(http_get(port.address()), "v2"));
+  std::filesystem::remove(app + "/other.js");
+  const auto refused = other.upgrade(app);
+  CHECK(refused.status == Exit::refused);
+  CHECK_MESSAGE(contains(refused.err, "has no file other.js"), refused.err);
+}
+
 TEST_CASE_FIXTURE(Scenario,
                   "a module of Node as the pre-upgrade plugin" * doctest::skip(!is_installed("node"))) {
   const Port port;
