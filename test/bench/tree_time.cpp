@@ -20,7 +20,7 @@ using namespace liveswap::release;
 
 namespace {
 
-constexpr unsigned files = 5000, in_a_directory = 7, rounds = 11;
+constexpr unsigned files = 5000, in_a_directory = 7, rounds = 5;
 
 void write(const std::string& path, std::mt19937& dice) {
   std::string bytes(2000 + dice() % 12'000, '\0');
