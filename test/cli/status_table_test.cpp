@@ -65,6 +65,13 @@ TEST_CASE("a master in the middle of an upgrade") {
   }
 }
 
+TEST_CASE("status: a listener that a reload has removed, and that old workers still have, is leaving") {
+  const auto table = status_table(
+      R"({"listeners":[{"name":"web","address":"127.0.0.1:80"},{"name":"old","address":"127.0.0.1:81",
+          "leaving":true},{"name":"x","address":"unix:/x","leaving":false}],"listen_mode":"shared"})");
+  CHECK(table->find("web=127.0.0.1:80, old=127.0.0.1:81 leaving, x=unix:/x (shared)\n") != std::string::npos);
+}
+
 TEST_CASE("workers that do not answer, and when the next one is replaced") {
   const std::string slots =
       R"("slots":[{"slot":1,"restarts":0,"workers":[{"pid":12,"state":"hung","generation":1,

@@ -139,6 +139,13 @@ void MasterRun::make_host(const Board& store) const {
   std::filesystem::permissions(host + "/liveswap-store", std::filesystem::perms(0755));
 }
 
+void MasterRun::write_configuration() {
+  const auto number = ++configurations_;
+  std::ofstream(place_.directory + "/liveswap.yaml")
+      << "environment: {NUMBER: \"" << number << "\"}\nready-limit: " << 30'000 + number
+      << "ms\nbackoff-reset: " << 10'000 + number << "ms\n";
+}
+
 // The loader ignores bytes after the last section.
 std::string MasterRun::fresh_library() {
   const auto path = place_.directory + "/fresh.so";
@@ -160,12 +167,34 @@ void MasterRun::start(const std::optional<Failure>& failure) {
   const std::string host = place_.directory + "/host/liveswap-worker";
   const std::string control = std::to_string(control_), forks = std::to_string(place_.forks),
                     first = library(1);
-  const char* const words[] = {
-      "liveswap",       "start",       "-p",           control.c_str(), "--listen",
-      address_.c_str(), "--forks",     forks.c_str(),  "--settle",      "5ms",
-      "--drain-limit",  "5s",          "--term-grace", "200ms",         "--backoff-max",
-      "200ms",          "--state-dir", state.c_str(),  "--runtime-dir", runtime.c_str(),
-      "--worker-host",  host.c_str(),  first.c_str(),  nullptr};
+  write_configuration();
+  const std::string file = place_.directory + "/liveswap.yaml";
+  const char* const words[] = {"liveswap",
+                               "start",
+                               "-p",
+                               control.c_str(),
+                               "--listen",
+                               address_.c_str(),
+                               "--forks",
+                               forks.c_str(),
+                               "--settle",
+                               "5ms",
+                               "-c",
+                               file.c_str(),
+                               "--drain-limit",
+                               "5s",
+                               "--term-grace",
+                               "200ms",
+                               "--backoff-max",
+                               "200ms",
+                               "--state-dir",
+                               state.c_str(),
+                               "--runtime-dir",
+                               runtime.c_str(),
+                               "--worker-host",
+                               host.c_str(),
+                               first.c_str(),
+                               nullptr};
   // Without HOME a start looks up the user's entry, and without memory glibc 2.36 (NSS) crashes there.
   const std::string home = "HOME=" + place_.directory;
   const char* const variables[] = {preload.c_str(), board.c_str(), home.c_str(), "PATH=/usr/bin:/bin",

@@ -83,6 +83,9 @@ class MasterRun {
   void shorten_history() const;
 
   std::string library(int version) const;
+  // Changes some settings in the configuration file: one for new workers, and others that hold at once.
+  void write_configuration();
+  static constexpr std::size_t changes_of_configuration = 3;
   // A library with a content that no release has had.
   std::string fresh_library();
   const std::string& address() const { return address_; }
@@ -101,6 +104,7 @@ class MasterRun {
   pid_t pid_ = -1;
   std::optional<int> status_;
   unsigned fresh_ = 0;
+  unsigned configurations_ = 0;
   std::size_t log_before_ = 0;  // size of the log before this start
 };
 

@@ -16,6 +16,7 @@ constexpr Milliseconds patience{20'000};
 constexpr Milliseconds hopeless{300};
 
 constexpr const char* start_and_stop = "start and stop";
+constexpr const char* reload = "reload";
 
 constexpr std::uint64_t never = UINT64_MAX;
 constexpr unsigned start_share = 4;
@@ -37,6 +38,7 @@ Failure Sweep::failure(std::uint64_t n, Times times) const {
 }
 
 Json Sweep::command_of(const Step& step) {
+  if (step.name == reload) master_.write_configuration();
   if (!step.command.is_null()) return step.command;
   version_ = 3 - version_;
   return {{"cmd", "upgrade"}, {"value", step.in_store ? master_.fresh_library() : master_.library(version_)}};
@@ -48,6 +50,7 @@ bool Sweep::run() {
                                 {"message", {{"cmd", "message"}, {"value", "hello"}}, 10},
                                 {"upgrade", Json(), 12},
                                 {"rollback", {{"cmd", "rollback"}}, 8},
+                                {reload, {{"cmd", "reload"}}, 10},
                                 {"history, store", {{"cmd", "history"}}, 4, true},
                                 {"upgrade, store", Json(), 8, true}};
   master_.start(std::nullopt);
@@ -107,8 +110,21 @@ void Sweep::try_command(const Step& step, Times times, std::uint64_t n, Figures&
   if (tried_ % history_step == 0) master_.shorten_history();
   if (fate.failed > 0) ++figures.reached;
   if (!answer || answer->contains("error")) ++figures.refused;
-  look_after(step.name + ", call " + std::to_string(n) + " fails " + word(times == Times::for_ever) + " (" +
-             fate.name + ")");
+  const auto where = step.name + ", call " + std::to_string(n) + " fails " + word(times == Times::for_ever) +
+                     " (" + fate.name + ")";
+  look_after(where);
+  if (step.name == reload) look_after_reload(where, answer);
+}
+
+// Either every change of the file has been applied, or none. Without an answer it is not known which.
+void Sweep::look_after_reload(const std::string& where, const std::optional<Json>& answer) {
+  const auto now = master_.ask({{"cmd", "reload"}, {"dry_run", true}}, patience);
+  const auto left = now && now->contains("changes") ? (*now)["changes"].size() : SIZE_MAX;
+  const bool is_applied = left == 0, is_undone = left == MasterRun::changes_of_configuration;
+  const bool fits = !answer ? is_applied || is_undone : answer->contains("error") ? is_undone : is_applied;
+  if (!fits)
+    find(where, "the settings are mixed: " + (now ? now->dump() : "no answer") + " after " +
+                    (answer ? answer->dump() : "no answer"));
 }
 
 // The first check mostly suffices; it costs one `status` command.

@@ -47,12 +47,14 @@ class Sweep {
   void try_start_and_stop(Times times, std::uint64_t start_n, std::uint64_t stop_n, Figures& figures);
   bool stop(const std::optional<Failure>& failure, Times times, const std::string& where);
   void look_after(const std::string& where);
+  void look_after_reload(const std::string& where, const std::optional<Json>& answer);
   void restart();
   void find(const std::string& where, const std::string& what);
   std::vector<std::uint64_t> chosen(std::uint64_t calls, unsigned share) const;
   Failure failure(std::uint64_t n, Times times) const;
   void print(const std::string& name, Times times, std::uint64_t calls, const Figures& figures) const;
-  // An upgrade alternates between two releases; where the store is tried, it takes a new one each time.
+  // An upgrade alternates between two releases; where the store is tried, it takes a new one each time. A
+  // reload finds another environment in the file each time.
   Json command_of(const Step& step);
   Board& board_of(const Step& step) { return step.in_store ? store_ : board_; }
 

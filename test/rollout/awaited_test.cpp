@@ -173,6 +173,35 @@ TEST_CASE("awaited: what is closed counts for a moment yet, and not after that")
   CHECK(awaited.duty_of(one).listeners == admin);
 }
 
+// Closed by a reload, or dropped by the application that had bound it.
+TEST_CASE("awaited: a listener that is closed is not awaited any more, of no release and in no slot") {
+  AwaitedListeners awaited(limits);
+  for (const unsigned slot : {0U, 1U}) {
+    awaited.serves(0s, place(slot, 1, "A"), both);
+    awaited.serves(1s, place(slot, 2, "B"), both);
+  }
+  awaited.started();
+  CHECK_FALSE(awaited.look(2s, place(0, 3, "A"), waits_on(port)).ready);
+  CHECK_FALSE(awaited.look(2s, place(2, 3, "C"), waits_on(port)).ready);
+  awaited.forget("a");
+  CHECK(awaited.look(2s, place(0, 3, "A"), waits_on(port)).ready);
+  CHECK(awaited.look(2s, place(1, 3, "B"), waits_on(port)).ready);
+  CHECK(awaited.look(2s, place(2, 3, "C"), waits_on(port)).ready);
+  CHECK(awaited.duty_of(place(0, 3, "B")).listeners == port);
+}
+
+// It counts for a moment yet: but not if it has been closed.
+TEST_CASE("awaited: a listener that a worker has just left and that is closed is not awaited") {
+  AwaitedListeners awaited(limits);
+  awaited.serves(0s, place(0, 1, "A"), both);
+  awaited.serves(1s, place(0, 1, "A"), port);
+  CHECK_FALSE(awaited.look(1s, place(0, 2, "B"), waits_on(port)).ready);
+  awaited.forget("a");
+  CHECK(awaited.look(1s, place(0, 2, "B"), waits_on(port)).ready);
+  awaited.serves(1001ms, place(0, 1, "A"), port);
+  CHECK(awaited.duty_of(place(0, 2, "B")).listeners == port);
+}
+
 TEST_CASE("awaited: not every release is remembered") {
   AwaitedListeners awaited(limits);
   for (const std::string release : {"A", "B", "C", "D", "E"})
