@@ -50,7 +50,7 @@ bool Sweep::run() {
                                 {"message", {{"cmd", "message"}, {"value", "hello"}}, 10},
                                 {"upgrade", Json(), 12},
                                 {"rollback", {{"cmd", "rollback"}}, 8},
-                                {reload, {{"cmd", "reload"}}, 10},
+                                {reload, {{"cmd", "reload"}}, 4},
                                 {"history, store", {{"cmd", "history"}}, 4, true},
                                 {"upgrade, store", Json(), 8, true}};
   master_.start(std::nullopt);
