@@ -110,7 +110,8 @@ class Keeper {
     const std::vector<int> fds(number, flags & output ? reader_.get() : nowhere_.get());
     const int to = flags & to_master ? link_.keeper.get() : link_.master.get();
     if (flags & runt) {
-      ::send(to, &frame, text.size() % sizeof frame, MSG_NOSIGNAL | MSG_DONTWAIT);
+      // An empty packet would look like the end of the connection.
+      ::send(to, &frame, 1 + text.size() % (sizeof frame - 1), MSG_NOSIGNAL | MSG_DONTWAIT);
       return;
     }
     protocol::send_to_keeper(to, frame, std::string(text), fds.data(), fds.size());

@@ -116,12 +116,14 @@ void Sweep::try_command(const Step& step, Times times, std::uint64_t n, Figures&
   if (step.name == reload) look_after_reload(where, answer);
 }
 
-// Either every change of the file has been applied, or none. Without an answer it is not known which.
+// Either every change of the file has been applied, or none. Without an answer, or where an error has cut the
+// answer off, it is not known which.
 void Sweep::look_after_reload(const std::string& where, const std::optional<Json>& answer) {
   const auto now = master_.ask({{"cmd", "reload"}, {"dry_run", true}}, patience);
   const auto left = now && now->contains("changes") ? (*now)["changes"].size() : SIZE_MAX;
   const bool is_applied = left == 0, is_undone = left == MasterRun::changes_of_configuration;
-  const bool fits = !answer ? is_applied || is_undone : answer->contains("error") ? is_undone : is_applied;
+  const bool is_known = answer && !answer->value("cmd", "").empty();
+  const bool fits = !is_known ? is_applied || is_undone : answer->contains("error") ? is_undone : is_applied;
   if (!fits)
     find(where, "the settings are mixed: " + (now ? now->dump() : "no answer") + " after " +
                     (answer ? answer->dump() : "no answer"));
