@@ -4,12 +4,15 @@ the next. No request is repeated: a request that is refused, cut, late or wrongl
 a datagram (dns) may get lost; the client repeats it, as resolvers do, and the printed line has the number of
 repetitions.
 
-    load.py http|https|memcached|redis|dns PORT [--never-close]
+    load.py http|https|proxy|memcached|redis|mqtt|dns|dns-tcp|stun PORT [--never-close]
+
+`proxy` asks for the URL in the variable WILD_URL.
 
 Runs until the end of stdin, and prints one line. Exit status 1: there were failures.
 """
 import argparse
 import collections
+import os
 import socket
 import ssl
 import sys
@@ -25,6 +28,8 @@ class Wrong(Exception):
 
 
 class Client:
+    is_over = False  # the server has said that it closes the connection
+
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), LIMIT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -70,7 +75,17 @@ class SecureClient(Client):
         self.bytes = self.socket.makefile("rb")
 
 
+class MqttClient(Client):
+    """MQTT 3.1.1, clean session, keep-alive of 60 s."""
+    def __init__(self, port):
+        super().__init__(port)
+        self.send(b"\x10\x0c\0\4MQTT\4\2\0\x3c\0\0", 1)
+        self.expect(self.exactly(4), b"\x20\2\0\0")
+
+
 class DatagramClient:
+    is_over = False
+
     def __init__(self, port):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.connect(("127.0.0.1", port))
@@ -92,23 +107,60 @@ class DatagramClient:
         self.socket.close()
 
 
-def dns(client, number):
-    """The address of it.works (RFC 1035), which is 127.0.0.7 as long as nobody else is asked."""
-    question = b"\x02it\x05works\0\0\x01\0\x01"
-    answer = client.ask(b"%c%c\1\0\0\1\0\0\0\0\0\0" % divmod(number % 65536, 256) + question)
+def dns_question(number):
+    """Asks for the address of it.works (RFC 1035), which is 127.0.0.7 as long as nobody else is asked."""
+    head = b"%c%c\1\0\0\1\0\0\0\0\0\0" % divmod(number % 65536, 256)
+    return head + b"\x02it\x05works\0\0\x01\0\x01"
+
+
+def dns_check(answer):
     if answer[3] & 15 != 0 or not answer.endswith(b"\0\x04\x7f\0\0\x07"):
         raise Wrong("answer %r" % answer)
 
 
-def http(client, number):
-    client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", number)
-    client.expect(client.line(), b"HTTP/1.1 200 OK")
+def dns(client, number):
+    dns_check(client.ask(dns_question(number)))
+
+
+def dns_tcp(client, number):
+    question = dns_question(number)
+    client.send(len(question).to_bytes(2, "big") + question, number)
+    dns_check(client.exactly(int.from_bytes(client.exactly(2), "big")))
+
+
+def stun(client, number):
+    """A binding request (RFC 8489), answered with the same transaction."""
+    transaction = b"\x21\x12\xa4\x42" + number.to_bytes(12, "big")
+    client.send(b"\0\1\0\0" + transaction, number)
+    head = client.exactly(20)
+    client.exactly(int.from_bytes(head[2:4], "big"))
+    client.expect(head[:2] + head[4:], b"\1\1" + transaction)
+
+
+def mqtt(client, number):
+    """A message that the broker has to confirm."""
+    packet = b"%c%c" % divmod(number % 65535 + 1, 256)
+    client.send(b"\x32\x0b\0\5topic" + packet + b"xy", number)
+    client.expect(client.exactly(4), b"\x40\2" + packet)
+
+
+def http(client, number, url=b"/"):
+    client.send(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % url, number)
+    first = client.line()
+    client.expect(first, b"HTTP/1.1 200 OK", b"HTTP/1.0 200 OK")
+    client.is_over = first.startswith(b"HTTP/1.0")
     size = None
     while header := client.line():
         name, _, value = header.partition(b":")
         if name.lower() == b"content-length":
             size = int(value)
+        if name.lower() == b"connection":
+            client.is_over = value.strip().lower() == b"close"
     client.expect(client.exactly(size), b"It works.\n")
+
+
+def proxy(client, number):
+    http(client, number, os.environ["WILD_URL"].encode())
 
 
 # Each process stores values of its own, so another worker may not find a key. That is right; a wrong value is
@@ -140,8 +192,9 @@ def redis(client, number):
             raise Wrong("value %r" % found)
 
 
-CLIENT_OF = {"https": SecureClient, "dns": DatagramClient}
-ASK_OF = {"http": http, "https": http, "memcached": memcached, "redis": redis, "dns": dns}
+CLIENT_OF = {"https": SecureClient, "dns": DatagramClient, "mqtt": MqttClient}
+ASK_OF = {"http": http, "https": http, "proxy": proxy, "memcached": memcached, "redis": redis, "mqtt": mqtt,
+          "dns": dns, "dns-tcp": dns_tcp, "stun": stun}
 
 
 class Load:
@@ -159,7 +212,7 @@ class Load:
             self.connections += 1
         try:
             asked = 0
-            while not self.stop.is_set() and (self.never_close or asked < REQUESTS):
+            while not self.stop.is_set() and not client.is_over and (self.never_close or asked < REQUESTS):
                 self.ask(client, number + asked)
                 asked += 1
                 with self.lock:
