@@ -267,7 +267,7 @@ TEST_CASE("the next master goes on in the middle of a change, and can take it ba
   Changing app(List{{"web", "127.0.0.1:0"}, {"old", "127.0.0.1:0"}});
   const auto former = app.listeners.lending();
   const auto web = address_of(app.socket(former, 0)), old = address_of(app.socket(former, 1));
-  auto next = app.prepare(List{{"new", "127.0.0.1:0"}, {"web", "127.0.0.1:0"}}, ListenMode::shared);
+  auto next = app.prepare(List{{"new", "127.0.0.2:0"}, {"web", "127.0.0.1:0"}}, ListenMode::shared);
   app.listeners.take_up(next);
   app.serving[0] = next;
   app.steer();
