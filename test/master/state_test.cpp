@@ -36,6 +36,10 @@ state::MasterState sample() {
   one.options.liveness_limit = Milliseconds{3'002};
   one.options.liveness_failures = 303;
   one.options.service = true;
+  one.options.kind = "script";
+  one.options.start_file = "bin/server.js";
+  one.options.runtime.run = {"/opt/node/bin/node", "--no-warnings"};
+  one.options.runtimes["ts"].run = {"deno"};
   one.control = {"token", {21}, {22}, {23}, {{{24}, true, "{\"cmd\"", true}}};
   auto& lent = one.listeners.endpoints.emplace_back();
   lent.name = "web";
@@ -181,7 +185,7 @@ TEST_CASE("state: what was written is read") {
 // in master/state/options_state.hpp.
 TEST_CASE("state: every option is in the state") {
 #if defined(__x86_64__) && defined(__GLIBCXX__)
-  CHECK(sizeof(Options) == 992);
+  CHECK(sizeof(Options) == 1152);
 #endif
 }
 
