@@ -112,5 +112,5 @@ bool libc_setup(void) {
   return true;
 }
 
-/* Where nothing has called one of the functions before main(), so that tests can put others into the table. */
+/* Also where nothing has called one of the functions before main(): tests then put others into the table. */
 __attribute__((constructor)) static void set_up_first(void) { libc_setup(); }
