@@ -18,7 +18,8 @@
 namespace scenario {
 namespace {
 
-const Words quick{"--settle", "20ms", "--drain-limit", "10s", "--term-grace", "500ms"};
+const Words quick{"--settle",     "20ms",  "--drain-limit",     "10s",
+                  "--term-grace", "500ms", "--keepalive-grace", "5s"};
 
 std::string forked(const std::string& version) { return own_fixture("forker_" + version); }
 
