@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/file.hpp"
@@ -40,11 +41,27 @@ std::string runtime_text(const RuntimeRecord& runtime) {
                      runtime.version.empty() ? "" : ", ", runtime.sha256.substr(0, 12));
 }
 
+// The hash that a record of another release has for the same, unchanged file: a runtime may have 100 MB.
+// Empty: none.
+std::string known_hash(const std::string& directory, const RuntimeRecord& wanted) {
+  if (wanted.stamp.empty()) return "";
+  std::error_code failed;
+  std::filesystem::directory_iterator entry(std::filesystem::path(directory).parent_path(), failed), end;
+  for (; !failed && entry != end; entry.increment(failed)) {
+    const std::string path = entry->path();
+    if (!path.ends_with(runtime_suffix)) continue;
+    const auto known = recorded_runtime(path.substr(0, path.size() - runtime_suffix.size()));
+    if (known && known->path == wanted.path && known->stamp == wanted.stamp) return known->sha256;
+  }
+  return "";
+}
+
 }  // namespace
 
 Result<RuntimeRecord> record_runtime(const std::string& directory, RuntimeRecord found) {
   found.stamp = runtime_stamp(found.path);
-  auto hash = hash_of_program(found.path);
+  auto hash = Result<std::string>(known_hash(directory, found));
+  if (hash->empty()) hash = hash_of_program(found.path);
   if (!hash) return tl::unexpected<Error>(hash.error());
   found.sha256 = std::move(*hash);
   const nlohmann::json record{

@@ -17,7 +17,8 @@ struct RuntimeRecord {
   std::string stamp = {};  // of that file when it was hashed: inode, size, times
 };
 
-// Hashes the program at `found.path` and writes the record of the release in `directory`.
+// Hashes the program at `found.path`, unless the record of another release beside has its hash, and writes
+// the record of the release in `directory`.
 Result<RuntimeRecord> record_runtime(const std::string& directory, RuntimeRecord found);
 
 // What record_runtime() has written; nullopt: nothing, as for a plugin.
