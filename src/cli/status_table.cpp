@@ -29,21 +29,21 @@ struct Paragraphs {
 
 std::string head_line(const Json& status) {
   const std::string head = text(status, "head");
-  const Json& id = member(status, "release_id");
-  const std::string release =
-      id.is_string() && !id.empty() ? "release " + short_id(text(status, "release_id")) + ", " : "";
-  return fmt::format("{} ({}generation {})", head.empty() ? "nothing committed yet" : head, release,
-                     text(status, "generation"));
+  if (head.empty()) return "nothing committed yet";
+  const bool has_id = member(status, "release_id").is_string() && !text(status, "release_id").empty();
+  const std::string release = has_id ? "release " + short_id(text(status, "release_id")) + ", " : "";
+  return fmt::format("{} ({}generation {})", head, release, text(status, "generation"));
 }
 
-// "rollback to /srv/app.so: baking, 12.0 s left, 1 of 4 slots ready, since 18.0 s, asked for by …".
+// "rollback to /srv/app.so: baking, 12.0 s left, 1 of 4 slots ready, since 18.0 s, asked for by …". A start
+// has no path while it prepares, and no time.
 std::string under_way_line(const Json& upgrade) {
-  std::string line =
-      fmt::format("{} to {}: {}", text(upgrade, "kind"), text(upgrade, "to"), text(upgrade, "phase"));
+  const std::string to = text(upgrade, "to").empty() ? "" : " to " + text(upgrade, "to");
+  std::string line = fmt::format("{}{}: {}", text(upgrade, "kind"), to, text(upgrade, "phase"));
   if (number(upgrade, "left_ms")) line += fmt::format(", {} left", time(upgrade, "left_ms"));
   if (number(upgrade, "slots"))
     line += fmt::format(", {} of {} slots ready", text(upgrade, "slots_ready"), text(upgrade, "slots"));
-  line += fmt::format(", since {}", time(upgrade, "elapsed_ms"));
+  if (number(upgrade, "elapsed_ms")) line += fmt::format(", since {}", time(upgrade, "elapsed_ms"));
   if (member(upgrade, "asked_by").is_string()) line += ", asked for by " + text(upgrade, "asked_by");
   return line;
 }

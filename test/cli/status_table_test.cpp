@@ -112,9 +112,17 @@ TEST_CASE("a bake, and an upgrade that waits") {
   }
   const auto rolling =
       status_table(R"({"upgrade":{"kind":"rollback","to":"/v2.so","phase":"rolling"},"queued":null})");
-  CHECK(rolling->find("under way     rollback to /v2.so: rolling, since ?\n") != std::string::npos);
+  CHECK(rolling->find("under way     rollback to /v2.so: rolling\n") != std::string::npos);
   CHECK(rolling->find("promote") == std::string::npos);
   CHECK(rolling->find("queued") == std::string::npos);
+}
+
+TEST_CASE("a start that prepares") {
+  const auto table = status_table(
+      R"({"head":"","release_id":"","generation":0,"upgrade":{"kind":"start","to":"","phase":"preparing"}})");
+  REQUIRE(table.has_value());
+  CHECK(table->find("HEAD          nothing committed yet\n") != std::string::npos);
+  CHECK(table->find("under way     start: preparing\n") != std::string::npos);
 }
 
 TEST_CASE("the last failure of a slot, with what the worker wrote last") {
