@@ -4,7 +4,9 @@ the next. No request is repeated: a request that is refused, cut, late or wrongl
 a datagram (dns) may get lost; the client repeats it, as resolvers do, and the printed line has the number of
 repetitions.
 
-    load.py http|https|proxy|memcached|redis|mqtt|dns|dns-tcp|stun PORT [--never-close]
+    load.py PROTOCOL PORT [--never-close]
+
+http, https, proxy, proxy-close, websocket, memcached, redis, mqtt, dns, dns-tcp, stun.
 
 `proxy` asks for the URL in the variable WILD_URL.
 
@@ -83,6 +85,17 @@ class MqttClient(Client):
         self.expect(self.exactly(4), b"\x20\2\0\0")
 
 
+class WebSocketClient(Client):
+    """A server that returns each message (RFC 6455)."""
+    def __init__(self, port):
+        super().__init__(port)
+        self.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                  b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", 1)
+        self.expect(self.line(), b"HTTP/1.1 101 Switching Protocols")
+        while self.line():
+            pass
+
+
 class DatagramClient:
     is_over = False
 
@@ -144,8 +157,15 @@ def mqtt(client, number):
     client.expect(client.exactly(4), b"\x40\2" + packet)
 
 
-def http(client, number, url=b"/"):
-    client.send(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % url, number)
+def websocket(client, number):
+    """A text of a client is masked; this mask changes nothing."""
+    text = b"%d" % number
+    client.send(b"\x81%c\0\0\0\0%s" % (0x80 + len(text), text), number)
+    client.expect(client.exactly(2 + len(text)), b"\x81%c%s" % (len(text), text))
+
+
+def http(client, number, url=b"/", headers=b""):
+    client.send(b"GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (url, headers), number)
     first = client.line()
     client.expect(first, b"HTTP/1.1 200 OK", b"HTTP/1.0 200 OK")
     client.is_over = first.startswith(b"HTTP/1.0")
@@ -159,8 +179,14 @@ def http(client, number, url=b"/"):
     client.expect(client.exactly(size), b"It works.\n")
 
 
-def proxy(client, number):
-    http(client, number, os.environ["WILD_URL"].encode())
+def proxy(client, number, headers=b""):
+    http(client, number, os.environ["WILD_URL"].encode(), headers)
+
+
+def proxy_close(client, number):
+    """For a proxy that closes each connection and does not say so."""
+    proxy(client, number, b"Connection: close\r\n")
+    client.is_over = True
 
 
 # Each process stores values of its own, so another worker may not find a key. That is right; a wrong value is
@@ -192,9 +218,9 @@ def redis(client, number):
             raise Wrong("value %r" % found)
 
 
-CLIENT_OF = {"https": SecureClient, "dns": DatagramClient, "mqtt": MqttClient}
-ASK_OF = {"http": http, "https": http, "proxy": proxy, "memcached": memcached, "redis": redis, "mqtt": mqtt,
-          "dns": dns, "dns-tcp": dns_tcp, "stun": stun}
+CLIENT_OF = {"https": SecureClient, "dns": DatagramClient, "mqtt": MqttClient, "websocket": WebSocketClient}
+ASK_OF = {"http": http, "https": http, "proxy": proxy, "proxy-close": proxy_close, "websocket": websocket,
+          "memcached": memcached, "redis": redis, "mqtt": mqtt, "dns": dns, "dns-tcp": dns_tcp, "stun": stun}
 
 
 class Load:
