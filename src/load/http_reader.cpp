@@ -52,6 +52,7 @@ void HttpReader::expect(std::string_view) {
   stage_ = Stage::head;
   head_.clear();
   length_.reset();
+  chunks_.reset();
   answer_ = {};
   problem_.clear();
 }
@@ -127,7 +128,9 @@ Reading HttpReader::enter_header(const std::string& name, std::string_view value
       return reject("a malformed Content-Length");
     length_ = length;
   } else if (name == "transfer-encoding") {
-    return reject("Transfer-Encoding, which is not supported");
+    if (lowered(value) != "chunked" || chunks_)
+      return reject("a Transfer-Encoding other than chunked, which is not supported");
+    chunks_.emplace();
   } else if (name == "connection") {
     const std::string options = lowered(value);
     if (has_token(options, "close")) answer_.close = true;
@@ -143,15 +146,29 @@ Reading HttpReader::start_body() {
   stage_ = Stage::body;
   if (answer_.status == 204 || answer_.status == 304) {
     length_ = 0;
+  } else if (chunks_) {
+    if (length_) return reject("both Content-Length and Transfer-Encoding");
+    stage_ = Stage::chunks;
   } else if (!length_) {
-    if (!allow_eof_body_) return reject("no Content-Length");
+    if (!allow_eof_body_) return reject("neither Content-Length nor chunks");
     answer_.close = true;
     stage_ = Stage::body_until_eof;
   }
   return Reading::complete;
 }
 
+Reading HttpReader::feed_chunks(std::string_view bytes) {
+  const Reading reading = chunks_->feed(bytes, answer_.body);
+  if (reading == Reading::bad) return reject(chunks_->problem());
+  if (reading == Reading::more) return reading;
+  if (!bytes.empty()) return reject("bytes after the answer");
+  stage_ = Stage::done;
+  return reading;
+}
+
 Reading HttpReader::feed_body(std::string_view bytes) {
+  if (stage_ == Stage::done) return bytes.empty() ? Reading::complete : reject("bytes after the answer");
+  if (stage_ == Stage::chunks) return feed_chunks(bytes);
   if (stage_ == Stage::body_until_eof) {
     answer_.body.append(bytes);
     return Reading::more;
@@ -174,6 +191,7 @@ const char* HttpReader::place() const {
   switch (stage_) {
     case Stage::head: return head_.empty() ? "before any byte of the answer" : "within the headers";
     case Stage::body:
+    case Stage::chunks:
     case Stage::body_until_eof: return "within the body";
     case Stage::done: return "after the answer";
   }

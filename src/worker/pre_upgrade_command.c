@@ -25,7 +25,10 @@ static const char node_module[] =
     "  process.stdout.write(error || !path ? '' : '\\n' + require('path').resolve(path) + '\\n',\n"
     "    () => process.exit(error ? 1 : 0));\n"
     "};\n"
-    "if (typeof run === 'function') run(value, done);\n";
+    "if (typeof run === 'function') {\n"
+    "  process.once('beforeExit', () => done('it has ended without a call of its callback'));\n"
+    "  run({cmd: 'upgrade', value}, done);\n"
+    "}\n";
 
 static struct launch_plan plan;
 static char output[OUTPUT_SIZE];

@@ -99,8 +99,8 @@ TEST_CASE("malformed heads are rejected") {
   for (const char* header :
        {" folded", "no colon", ": no name", "bad name: x", "name : x", "Content-Length: 0x5",
         "Content-Length:", "Content-Length: -1", "Content-Length: 1 2", "Content-Length: 7",
-        "Content-Length: 99999999999999999999", "Transfer-Encoding: chunked", "X-Version:", "X-Version: a b",
-        "X-Version: a\r\nX-Version: b"})
+        "Content-Length: 99999999999999999999", "Transfer-Encoding: chunked", "Transfer-Encoding: gzip",
+        "X-Version:", "X-Version: a b", "X-Version: a\r\nX-Version: b"})
     CHECK_MESSAGE(read(with_header(header)) == Reading::bad, header);
 }
 
@@ -110,6 +110,44 @@ TEST_CASE("headers are bounded") {
   CHECK(read(start + std::string(room, 'x') + "\r\n\r\n") == Reading::complete);
   CHECK(problem_of(start + std::string(room + 1, 'x') + "\r\n\r\n") == "headers of more than 16 KiB");
   CHECK(problem_of(start + std::string(1'000'000, 'x')) == "headers of more than 16 KiB");
+}
+
+namespace {
+
+const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+}  // namespace
+
+TEST_CASE("a body in chunks is the same whatever the pieces it comes in") {
+  const std::string text = chunked + "5\r\nhello\r\n00a;odd=\"1\"\r\n, and more\r\n0\r\nDigest: x\r\n\r\n";
+  for (std::size_t piece = 1; piece <= text.size(); ++piece) {
+    HttpReader reader;
+    reader.expect("");
+    Reading reading = Reading::more;
+    for (std::size_t at = 0; at < text.size(); at += piece) {
+      REQUIRE(reading == Reading::more);
+      CHECK(reader.end() == Reading::more);
+      reading = reader.feed(text.substr(at, piece));
+    }
+    CHECK(reading == Reading::complete);
+    CHECK(reader.answer().body.start == "hello, and more");
+    CHECK_FALSE(reader.answer().close);
+    CHECK(reader.feed("x") == Reading::bad);
+    reader.expect("");
+    CHECK(reader.feed(good) == Reading::complete);
+  }
+}
+
+TEST_CASE("chunks that are wrong are rejected") {
+  CHECK(read(chunked + "0\r\n\r\n") == Reading::complete);
+  for (const char* body : {"x", "\r\n", "-1\r\n", "5 \r\n", "10000000000000000\r\n"})
+    CHECK_MESSAGE(read(chunked + body + "\r\n") == Reading::bad, body);
+  CHECK(problem_of(chunked + "1\r\nab\r\n") == "a chunk is longer than its size");
+  CHECK(problem_of(chunked + "1\n") == "a line between chunks does not end in CRLF");
+  CHECK(problem_of(chunked + std::string(1024, '0')) == "a line between chunks does not end in CRLF");
+  CHECK(problem_of(chunked + "0\r\n\r\nx") == "bytes after the answer");
+  CHECK(problem_of("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n") ==
+        "both Content-Length and Transfer-Encoding");
 }
 
 TEST_CASE("a body is counted whole but kept only in part") {
@@ -143,7 +181,7 @@ TEST_CASE("who closes after the answer") {
 
 TEST_CASE("without a length only the end of the stream ends a body, when that is allowed") {
   const std::string text = "HTTP/1.1 200 OK\r\n\r\nhello";
-  CHECK(problem_of(text) == "no Content-Length");
+  CHECK(problem_of(text) == "neither Content-Length nor chunks");
   HttpReader reader(true);
   reader.expect("");
   CHECK(reader.feed(text) == Reading::more);

@@ -227,13 +227,16 @@ TEST_CASE_FIXTURE(Scenario,
   const Port port;
   const auto v1 = script(*this, "js", "v1"), v2 = script(*this, "js", "v2");
   write_file(dir / "pull.js",
-             "module.exports = (value, callback) => setTimeout(() => value.endsWith('refuse.js') ?\n"
-             "  callback(new Error('not today')) : callback(null, '" +
+             "module.exports = ({value}, callback) => setTimeout(() => value.endsWith('refuse.js') ?\n"
+             "  callback(new Error('not today')) : value.endsWith('silent.js') || callback(null, '" +
                  v2 + "'), 10);\n");
   Instance app(*this, v1, {"--forks", "1", "--pre-upgrade", dir / "pull.js"}, {port.text()});
   const auto refused = app.upgrade(dir / "refuse.js");
   CHECK(refused.status == Exit::refused);
   CHECK_MESSAGE(contains(refused.err, "not today"), refused.err);
+  const auto silent = app.upgrade(dir / "silent.js");
+  CHECK(silent.status == Exit::refused);
+  CHECK_MESSAGE(contains(silent.err, "without a call of its callback"), silent.err);
   CHECK(app.upgrade(v1).status == Exit::ok);
   CHECK(app.head() == v2 + "\n");
 }

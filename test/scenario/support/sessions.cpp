@@ -14,16 +14,31 @@ constexpr milliseconds between_halves{5};
 constexpr milliseconds answer_limit{5'000};
 const std::string first_half = "GET / HTTP/1.1\r\nHo", second_half = "st: localhost\r\n\r\n";
 
+std::optional<std::string> read_chunks(Connection& connection) {
+  std::string body;
+  for (;;) {
+    const std::string line = connection.read_line(answer_limit);
+    if (!line.ends_with("\r\n")) return std::nullopt;
+    const std::size_t size = std::stoul(line, nullptr, 16);
+    const std::string chunk = connection.read_exactly(size + 2, answer_limit);
+    if (!chunk.ends_with("\r\n")) return std::nullopt;
+    if (size == 0) return body;
+    body += chunk.substr(0, size);
+  }
+}
+
 // The body; nothing: no whole answer.
 std::optional<std::string> read_answer(Connection& connection) {
   std::size_t length = 0;
-  bool status = false;
+  bool status = false, chunks = false;
   for (std::string line; (line = connection.read_line(answer_limit)) != "\r\n";) {
     if (!line.ends_with("\n")) return std::nullopt;
     for (char& c : line) c = static_cast<char>(std::tolower(c));
-    if (line.starts_with("http/1.1 200")) status = true;
+    if (line.starts_with("http/1.1 200") || line.starts_with("http/1.1 404")) status = true;
+    if (line.starts_with("transfer-encoding: chunked")) chunks = true;
     if (line.starts_with("content-length:")) length = std::stoul(line.substr(15));
   }
+  if (status && chunks) return read_chunks(connection);
   if (!status || length == 0) return std::nullopt;
   return connection.read_exactly(length, answer_limit);
 }
@@ -63,7 +78,10 @@ bool Sessions::ask(Connection& connection, unsigned long number) {
   if (number % split_every == 0) let_pass(between_halves);
   sent = sent && connection.send(second_half);
   const auto body = read_answer(connection);
-  const std::string version = !body ? "" : contains(*body, "1") ? "v1" : contains(*body, "2") ? "v2" : "";
+  const std::string version = !body                         ? ""
+                              : contains(*body, manner_.v1) ? "v1"
+                              : contains(*body, manner_.v2) ? "v2"
+                                                            : "";
   if (version.empty()) {
     note(std::string(sent ? "no answer to" : "could not send") + " request " + std::to_string(number) +
          " of a connection" + (body ? ": " + *body : ""));

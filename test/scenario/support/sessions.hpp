@@ -21,6 +21,8 @@ class Sessions {
     // Requests on one connection; 0: it is never closed.
     unsigned requests = 10;
     milliseconds pause{5};
+    // What the body of a version contains.
+    std::string v1 = "1", v2 = "2";
   };
 
   Sessions(std::vector<std::string> addresses, Manner manner);
