@@ -12,6 +12,7 @@
 
 #include "contract/channel.h"
 #include "launch/resolve.h"
+#include "launch/runtimes.h"
 #include "worker/base/environment.h"
 #include "worker/base/libc.h"
 #include "worker/link/channel.h"
@@ -72,22 +73,39 @@ static bool make_words(const struct options* options, char** for_script, char** 
          asprintf(for_hook, HOOK_WORDS "=%d %d", ends[0], ends[1]) > 0;
 }
 
-/* Behind all others, so that their memory is not between those that the program sees. */
-static char** variables_for(const struct options* options, const char* hook, bool is_script) {
+/* Python would write __pycache__ into the release in the store, which only root can; unless a variable of the
+ * user's says where, or whether. */
+static bool needs_no_bytecode(const struct launch_plan* plan, char* const* environment) {
+  const struct launch_runtime* const runtime = launch_runtime_of_name(launch_base_name(plan->binary));
+  return plan->kind == LAUNCH_SCRIPT && runtime != NULL && runtime == launch_runtime_of_ending("py") &&
+         environment_value(environment, "PYTHONDONTWRITEBYTECODE") == NULL &&
+         environment_value(environment, "PYTHONPYCACHEPREFIX") == NULL;
+}
+
+/* Those that the hook takes out are behind all others, so that their memory is not between those that the
+ * program sees. */
+static char** variables_for(const struct launch_plan* plan, const struct options* options, const char* hook) {
   static const char* const without[] = {"LD_PRELOAD", LIVESWAP_WORKER_VARIABLE, HOOK_RELEASE,
                                         HOOK_WORDS,   WORDS_VARIABLE,           NULL};
+  char* const* const environment = options->launch.environment;
+  const char* more[6];
+  size_t count = 0;
   char* for_script = NULL;
   char* for_hook = NULL;
   char* words = NULL;
   char* release = NULL;
-  char* const preload = hook_preload(hook, options->launch.environment);
+  char* const preload = hook_preload(hook, environment);
   if (preload == NULL || asprintf(&words, LIVESWAP_WORKER_VARIABLE "=%s", options->words) < 0 ||
       asprintf(&release, HOOK_RELEASE "=%s", options->path) < 0)
     return NULL;
-  const bool has_words = is_script && make_words(options, &for_script, &for_hook);
-  return environment_join(options->launch.environment, without,
-                          (const char* const[]){preload, words, release, for_hook, for_script},
-                          has_words ? 5 : 3);
+  const bool has_words = plan->kind == LAUNCH_SCRIPT && make_words(options, &for_script, &for_hook);
+  if (needs_no_bytecode(plan, environment)) more[count++] = "PYTHONDONTWRITEBYTECODE=1";
+  if (has_words) more[count++] = for_script;
+  more[count++] = preload;
+  more[count++] = words;
+  more[count++] = release;
+  if (has_words) more[count++] = for_hook;
+  return environment_join(environment, without, more, count);
 }
 
 /* channel_adopt() has made them close at an exec. */
@@ -103,7 +121,7 @@ static _Noreturn void execute(const struct launch_plan* plan, const struct optio
     channel_fail(LIVESWAP_STAGE_SPAWN, "a program needs the words in " LIVESWAP_WORKER_VARIABLE);
   if (!hook_find(hook, sizeof hook, why, sizeof why)) channel_fail(LIVESWAP_STAGE_SPAWN, "%s", why);
   char** const words = words_for(plan, options);
-  char** const variables = variables_for(options, hook, plan->kind == LAUNCH_SCRIPT);
+  char** const variables = variables_for(plan, options, hook);
   if (words == NULL || variables == NULL) channel_fail(LIVESWAP_STAGE_SPAWN, "%s", strerror(ENOMEM));
   channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_LINK);
   keep_descriptors();

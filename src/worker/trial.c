@@ -108,6 +108,35 @@ static void ask_version(struct options* options) {
   }
 }
 
+static const char* find_in_line(const char* line, size_t size, const char* part) {
+  return memmem(line, size, part, strlen(part));
+}
+
+/* The line that says what is wrong ("SyntaxError: …", "x.rb:1: syntax error"); else the first one. */
+static const char* telling_line(const char* text, size_t* size) {
+  static const char* const signs[] = {"Error:", "error:", "syntax error", "Parse error"};
+  for (size_t i = 0; i < sizeof signs / sizeof signs[0]; ++i) {
+    for (const char* line = text; *line != '\0'; line += *size + (line[*size] != '\0')) {
+      *size = strcspn(line, "\n");
+      if (find_in_line(line, *size, signs[i]) != NULL) return line;
+    }
+  }
+  text += strspn(text, "\n");
+  *size = strcspn(text, "\n");
+  return text;
+}
+
+/* The first line of a reason stands alone in a status or a log. */
+static _Noreturn void fail_syntax(const char* checker, const char* text) {
+  size_t size = 0;
+  const char* const line = telling_line(text, &size);
+  const bool is_all = strcspn(text, "\n") == strlen(text);
+  if (text[0] == '\0')
+    channel_fail(LIVESWAP_STAGE_SYNTAX, "%s finds an error in %s, and gives no reason", checker, plan.path);
+  channel_fail(LIVESWAP_STAGE_SYNTAX, "%s finds an error in %s: %.*s%s%s", checker, plan.path, (int)size,
+               line, is_all ? "" : "\n", is_all ? "" : text);
+}
+
 static void check_syntax(struct options* options) {
   char program[PATH_MAX];
   char* words[LAUNCH_WORDS_MAX + 2] = {NULL};
@@ -120,8 +149,7 @@ static void check_syntax(struct options* options) {
       launch_child_output(program, words, options->launch.environment, output, output, ERRORS_SIZE);
   if (status == 0) return;
   cut_end(output);
-  channel_fail(LIVESWAP_STAGE_SYNTAX, "%s finds an error in %s:\n%s", words[0], plan.path,
-               output[0] != '\0' ? output : "it gives no reason");
+  fail_syntax(words[0], output);
 }
 
 static void check_script(struct options* options) {

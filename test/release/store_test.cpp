@@ -54,6 +54,23 @@ TEST_CASE("a library is taken under the hash of its content and its own name") {
   CHECK(tree(dir / "releases").size() == 2);  // nothing is left beside it
 }
 
+TEST_CASE("a program stays executable, and nobody may write to it") {
+  const TempDir dir;
+  const Store store(dir.path());
+  put(dir / "program", get("/proc/self/exe"));
+  put(dir / "script.py", "#!/usr/bin/python3\n");
+  for (const ::mode_t mode : {0700u, 0755u, 0777u}) {
+    ::chmod((dir / "program").c_str(), mode);
+    ::chmod((dir / "script.py").c_str(), mode);
+    const auto program = store.take(dir / "program", {}), script = store.take(dir / "script.py", {});
+    REQUIRE_MESSAGE(program.has_value(), program.error().text);
+    REQUIRE_MESSAGE(script.has_value(), script.error().text);
+    CHECK(mode_of(program->file) == 0555);
+    CHECK(mode_of(script->file) == 0444);
+    REQUIRE(store.keep_only({}).has_value());
+  }
+}
+
 TEST_CASE("SHA-256 is SHA-256") {
   CHECK(sha256_of("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   CHECK(sha256_of("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");

@@ -89,6 +89,11 @@ void check_bad(Scenario& scenario, const Bad& bad) {
   CHECK_MESSAGE(contains(finished.err, bad.says), finished.err);
   CHECK(contains(http_get(port.address()), "v1"));
   CHECK(app.workers() == before);
+  // A status and a log line have the first line alone.
+  const auto reason = Json::parse(app.run("receipt", {"--json"}).out)["reason"].get<std::string>();
+  CHECK_MESSAGE(!reason.substr(0, reason.find('\n')).ends_with(":"), reason);
+  if (std::string(bad.name) == "a syntax error")
+    CHECK_MESSAGE(contains(reason.substr(0, reason.find('\n')), bad.says), reason);
 }
 
 TEST_CASE_FIXTURE(Scenario, "scripts of Node that are wrong" * doctest::skip(!is_installed("node"))) {
@@ -200,6 +205,38 @@ TEST_CASE_FIXTURE(Scenario, "a directory of Python" * doctest::skip(!is_installe
   const auto failed = instance.upgrade(app);
   CHECK_MESSAGE(contains(failed.err, "SyntaxError"), failed.err);
   CHECK(contains(http_get(port.address()), "v2"));
+}
+
+// What Python caches of its modules, in files below a directory.
+unsigned count_bytecode(const std::string& place) {
+  unsigned count = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(place))
+    count += entry.path().extension() == ".pyc";
+  return count;
+}
+
+TEST_CASE_FIXTURE(Scenario, "Python writes no bytecode into its release, and elsewhere if the user says so" *
+                                doctest::skip(!is_installed("python3"))) {
+  const Port port;
+  const std::string app = dir / "app";
+  std::filesystem::create_directory(app);
+  write_file(app + "/helper.py", "def help(): pass\n");
+  write_file(app + "/__main__.py", "import helper\n" + read_file(script(*this, "py", "v1")));
+  const auto site = [&](const std::string& name) {
+    const auto made = std::make_shared<Site>(*this, name);
+    made->prefix = {"env", "-u", "PYTHONDONTWRITEBYTECODE", "-u", "PYTHONPYCACHEPREFIX"};
+    return made;
+  };
+  {
+    const Instance instance(site("one"), app, {"--forks", "1"}, {port.text()});
+    CHECK(contains(http_get(port.address()), "v1"));
+    CHECK(count_bytecode(instance.site().state_dir()) == 0);
+  }
+  const std::string cache = dir.directory("cache");
+  const Instance instance(site("two"), app, {"--forks", "1", "--env", "PYTHONPYCACHEPREFIX=" + cache},
+                          {port.text()});
+  CHECK(count_bytecode(instance.site().state_dir()) == 0);
+  CHECK(count_bytecode(cache) > 0);
 }
 
 TEST_CASE_FIXTURE(Scenario,

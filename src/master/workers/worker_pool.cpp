@@ -87,8 +87,8 @@ spawn::Request WorkerPool::request_for(const rollout::Spawn& order, const Profil
                                  "--term-grace",  std::to_string(base_.term_grace.count()),
                                  "--listeners",   Listeners::names(profile.lending)};
   words.insert(words.end(), profile.more.begin(), profile.more.end());
-  // argv[0] of a program. Words are one a line.
-  if (!order.release.path.ends_with(".so") && order.release.path.find('\n') == std::string::npos)
+  // argv[0], if the release is a program. Words are one a line.
+  if (order.release.path.find('\n') == std::string::npos)
     words.insert(words.end(), {"--as", order.release.path});
   // At the front: the worker host reads the first variable of this name, and the configured environment may
   // contain another.
