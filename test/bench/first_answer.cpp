@@ -33,7 +33,8 @@ bool is_answered(int port) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   char first = 0;
   const bool answered = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-                        send(fd, request, sizeof request - 1, MSG_NOSIGNAL) > 0 && recv(fd, &first, 1, 0) == 1;
+                        send(fd, request, sizeof request - 1, MSG_NOSIGNAL) > 0 &&
+                        recv(fd, &first, 1, 0) == 1;
   close(fd);
   return answered;
 }
