@@ -4,13 +4,14 @@ the next. No request is repeated: a request that is refused, cut, late or wrongl
 a datagram (dns) may get lost; the client repeats it, as resolvers do, and the printed line has the number of
 repetitions.
 
-    load.py PROTOCOL PORT [--never-close]
+    load.py PROTOCOL PORT [--kept N]      N of the six clients never close their connection
 
 http, https, proxy, proxy-close, websocket, memcached, redis, mqtt, dns, dns-tcp, stun.
 
 `proxy` asks for the URL in the variable WILD_URL.
 
-Runs until the end of stdin, and prints one line. Exit status 1: there were failures.
+Runs until the end of stdin, and prints one line: `N kept` is the number of connections that the clients which
+close none have opened. Exit status 1: there were failures.
 """
 import argparse
 import collections
@@ -224,37 +225,37 @@ ASK_OF = {"http": http, "https": http, "proxy": proxy, "proxy-close": proxy_clos
 
 
 class Load:
-    def __init__(self, protocol, port, never_close):
-        self.ask, self.connect = ASK_OF[protocol], CLIENT_OF.get(protocol, Client)
-        self.port, self.never_close = port, never_close
+    def __init__(self, protocol, port):
+        self.ask, self.connect, self.port = ASK_OF[protocol], CLIENT_OF.get(protocol, Client), port
         self.stop = threading.Event()
         self.lock = threading.Lock()
-        self.requests = self.connections = self.repeated = 0
+        self.requests = self.connections = self.kept = self.repeated = 0
         self.failures = collections.Counter()
 
-    def session(self, number):
+    def session(self, number, is_kept):
         client = self.connect(self.port)
         with self.lock:
             self.connections += 1
+            self.kept += is_kept
         try:
             asked = 0
-            while not self.stop.is_set() and not client.is_over and (self.never_close or asked < REQUESTS):
+            while not self.stop.is_set() and not client.is_over and (is_kept or asked < REQUESTS):
                 self.ask(client, number + asked)
                 asked += 1
                 with self.lock:
                     self.requests += 1
-                time.sleep(PAUSE * (5 if self.never_close else 1))
+                time.sleep(PAUSE * (5 if is_kept else 1))
             return asked
         finally:
             client.close()
             with self.lock:
                 self.repeated += getattr(client, "repeated", 0)
 
-    def run(self):
+    def run(self, is_kept):
         number = 0
         while not self.stop.is_set():
             try:
-                number += self.session(number)
+                number += self.session(number, is_kept)
             except (OSError, ValueError, TypeError, Wrong) as failure:
                 with self.lock:
                     self.failures[repr(failure)] += 1
@@ -276,11 +277,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("protocol", choices=ASK_OF)
     parser.add_argument("port", type=int)
-    parser.add_argument("--never-close", action="store_true")
+    parser.add_argument("--kept", type=int, default=0)
     words = parser.parse_args()
-    load = Load(words.protocol, words.port, words.never_close)
+    load = Load(words.protocol, words.port)
     load.wait_for_server()
-    threads = [threading.Thread(target=load.run) for _ in range(CLIENTS)]
+    threads = [threading.Thread(target=load.run, args=(number < words.kept,)) for number in range(CLIENTS)]
     for thread in threads:
         thread.start()
     sys.stdin.read()
@@ -289,6 +290,8 @@ def main():
         thread.join()
     failed = sum(load.failures.values())
     print("%d requests on %d connections, %d failed" % (load.requests, load.connections, failed), end="")
+    if load.kept:
+        print(", %d kept" % load.kept, end="")
     if load.repeated:
         print(", %d datagrams repeated" % load.repeated, end="")
     for what, count in load.failures.most_common(5):

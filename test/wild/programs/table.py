@@ -23,10 +23,13 @@ This page lists programs and scripts that were upgraded as they are installed, a
 Each program ran as two workers (`--forks 2`) and was upgraded {upgrades} times, in {times}. Meanwhile six
 clients sent requests, ten on each connection if the server allows that, and repeated none: each request that
 was refused, cut, late or wrongly answered counts as failed. Only a datagram may be sent again, as resolvers
-do. {date}, {machine}.
+do. Where the protocol is HTTP with keep-alive, two of the clients never close their connection: the column
+*kept* has the number of connections that these two have opened, which is {ideal} if all stay open over all
+upgrades. A server that itself announces the end of a connection makes it more.
+{date}, {machine}.
 
-| program | version | requests | connections | failed | upgrades | outcome |
-|---|---|---|---|---|---|---|
+| program | version | requests | connections | kept | failed | upgrades | outcome |
+|---|---|---|---|---|---|---|---|
 {rows}
 
 {summary}
@@ -46,17 +49,18 @@ def remarks(name):
 class Program:
     def __init__(self, name):
         self.name, self.version, self.reason = name, "", ""
-        self.requests = self.connections = self.failed = self.repeated = self.upgrades = 0
+        self.requests = self.connections = self.kept = self.failed = self.repeated = self.upgrades = 0
         self.words = []
 
     def add(self, version, word, text):
         self.version = version or self.version
         self.words.append(word)
         number = dict((what, int(count)) for count, what in
-                      re.findall(r"(\d+) (requests|connections|failed|datagrams|upgrades)\b", text))
+                      re.findall(r"(\d+) (requests|connections|failed|kept|datagrams|upgrades)\b", text))
         self.requests += number.get("requests", 0)
         self.connections += number.get("connections", 0)
         self.failed += number.get("failed", 0)
+        self.kept += number.get("kept", 0)
         self.repeated += number.get("datagrams", 0)
         self.upgrades += number.get("upgrades", 0)
         if word != "ok" and not self.reason:
@@ -73,9 +77,10 @@ class Program:
         return "; ".join(part for part in (text, remarks(self.name)) if part)
 
     def row(self):
-        return "| %s | %s | %s | %s | %d | %d | %s |" % (
-            self.name, self.version, format(self.requests, ","), format(self.connections, ","), self.failed,
-            self.upgrades, self.outcome())
+        requests, connections = format(self.requests, ","), format(self.connections, ",")
+        return "| %s | %s | %s | %s | %s | %d | %d | %s |" % (
+            self.name, self.version, requests, connections, self.kept or "", self.failed, self.upgrades,
+            self.outcome())
 
 
 def system():
@@ -92,7 +97,8 @@ def main():
         programs.setdefault(name, Program(name)).add(version, word, text)
     good = sum(set(program.words) == {"ok"} for program in programs.values())
     print(PAGE.format(
-        rounds=rounds, upgrades=upgrades, times="one round" if rounds == 1 else "each of %d rounds" % rounds,
+        rounds=rounds, ideal=2 * rounds, upgrades=upgrades,
+        times="one round" if rounds == 1 else "each of %d rounds" % rounds,
         date=datetime.date.today().isoformat(), machine=system(),
         rows="\n".join(program.row() for program in programs.values()),
         summary="%d programs, %d ok; %s requests, %s failed." % (
