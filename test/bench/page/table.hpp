@@ -1,0 +1,29 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace page {
+
+// A table in Markdown.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> heads);
+  void add(const std::vector<std::string>& cells);
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+// With three significant digits and no exponent; "–" for nothing.
+std::string shown(std::optional<double> value);
+
+// "median (lowest to highest)"; the median alone if there is one value.
+std::string with_range(const std::vector<double>& values);
+
+// A paragraph, broken into lines of at most 110 characters.
+std::string paragraph(const std::string& text);
+
+}  // namespace page
