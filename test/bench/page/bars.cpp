@@ -61,7 +61,7 @@ class Scale {
 void add_axis(Svg& svg, const Scale& scale, const Bars& bars, double height) {
   for (const double tick : scale.ticks()) {
     svg.line(scale.x(tick), Sheet::top - 6, scale.x(tick), height - Sheet::bottom, grey);
-    svg.text(scale.x(tick), height - Sheet::bottom + 16, shown(tick), Anchor::middle);
+    svg.text(scale.x(tick), height - Sheet::bottom + 16, shown_on_axis(tick), Anchor::middle);
   }
   svg.text(Sheet::left + Sheet::plot_width / 2, height - 6, bars.unit, Anchor::middle);
   double x = Sheet::left;

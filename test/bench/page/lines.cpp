@@ -46,12 +46,12 @@ void add_axes(Svg& svg, const Plane& plane, const Lines& lines) {
   for (double at = plane.x_axis.low; at <= plane.x_axis.high; ++at) {
     const double x = plane.x(std::pow(10, at));
     svg.line(x, Square::top, x, Square::top + Square::plot_height, grey);
-    svg.text(x, Square::top + Square::plot_height + 16, shown(std::pow(10, at)), Anchor::middle);
+    svg.text(x, Square::top + Square::plot_height + 16, shown_on_axis(std::pow(10, at)), Anchor::middle);
   }
   for (double at = plane.y_axis.low; at <= plane.y_axis.high; ++at) {
     const double y = plane.y(std::pow(10, at));
     svg.line(Square::left, y, Square::left + Square::plot_width, y, grey);
-    svg.text(Square::left - 6, y + 4, shown(std::pow(10, at)), Anchor::end);
+    svg.text(Square::left - 6, y + 4, shown_on_axis(std::pow(10, at)), Anchor::end);
   }
   svg.text(Square::left + Square::plot_width / 2, Square::top + Square::plot_height + 38, lines.x_title,
            Anchor::middle);

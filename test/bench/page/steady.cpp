@@ -72,6 +72,12 @@ void add_steady(Page& page, const Results& results) {
       "may be "
       "luck of the deal. Where two processes share the work, the share of the busiest in the CPU of all is "
       "0.5.");
+  for (const Json& program : results.measured())
+    for (const Json& record : results.records("steady", program["name"]))
+      if (record.contains("failed"))
+        page.text += paragraph(fmt::format("{}, {} {} connections: failed: {}.",
+                                           std::string(program["title"]), record["connections"].dump(),
+                                           std::string(record["way"]), std::string(record["failed"])));
   add_throughput(page, results, "keep-alive", "kept connections");
   add_throughput(page, results, "new-connections", "a connection for each request");
   add_latency(page, results, "keep-alive", "kept connections");

@@ -37,6 +37,8 @@ std::string shown(std::optional<double> value) {
   return is_zero ? std::string(1, '0') : text;
 }
 
+std::string shown_on_axis(double value) { return fmt::format("{:g}", value); }
+
 std::string with_range(const std::vector<double>& values) {
   if (values.size() < 2) return shown(median(values));
   const auto [low, high] = std::minmax_element(values.begin(), values.end());

@@ -20,6 +20,9 @@ class Table {
 // With three significant digits and no exponent; "–" for nothing.
 std::string shown(std::optional<double> value);
 
+// A value of an axis, without zeros at the end.
+std::string shown_on_axis(double value);
+
 // "median (lowest to highest)"; the median alone if there is one value.
 std::string with_range(const std::vector<double>& values);
 

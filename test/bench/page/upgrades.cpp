@@ -137,7 +137,8 @@ void add_capacity(Page& page, const Results& results) {
       "lowest throughput of 50 ms after the order, as a part of that before; and the work that was lost in "
       "the "
       "second after the order, as milliseconds of the steady throughput.");
-  Table table({"program", "requests a second before", "lowest 50 ms", "lost, ms", "failed requests"});
+  Table table(
+      {"program", "requests a second before", "lowest 50 ms", "lost, ms", "failed requests", "command, ms"});
   Bars plot{"The lowest throughput of 50 ms during an upgrade",
             "part of the steady throughput",
             {},
@@ -148,7 +149,8 @@ void add_capacity(Page& page, const Results& results) {
     const auto of = [&](const char* place) { return results.numbers("capacity", program["name"], place); };
     table.add({program["title"], shown(median(of("/rate"))), with_range(of("/lowest")),
                with_range(of("/lost_ms")),
-               of("/failures").empty() ? "–" : fmt::format("{:.0f}", sum(of("/failures")))});
+               of("/failures").empty() ? "–" : fmt::format("{:.0f}", sum(of("/failures"))),
+               shown(median(of("/command_ms")))});
     plot.rows.push_back(program["title"]);
     plot.series[0].values.push_back(median(of("/lowest")));
   }

@@ -6,5 +6,5 @@ def median: sort | .[length / 2 | floor];
 | ($answers[($mark / 4 | floor):$mark] | median) as $steady
 | [range($mark; [($answers | length) - 5, $mark + 1000 / $step] | min)
    | ($answers[.:. + 5] | add) / 5 / $steady] as $after
-| {rate: ($steady * 1000 / $step), lowest: ($after | min), failures: (.failures | add),
+| {command_ms: ($command_s * 1000), rate: ($steady * 1000 / $step), lowest: ($after | min), failures: (.failures | add),
    lost_ms: ([$answers[$mark:$mark + 1000 / $step][] | (1 - . / $steady) * $step] | add)}

@@ -44,7 +44,8 @@ measure_steady() { # WAY CONNECTIONS NAME…: throughput and latency, the server
     use "$name"
     all=${words[i - 1]#*=}
     record steady "$name" "$(jq -c --arg way $way --argjson connections $connections \
-      --argjson before "$(jq -sc . <<<"${before[$name]}")" --argjson after "$(each_cpu_ns ${all//,/ } | jq -sc .)" \
+      --argjson before "$(jq -sc . <<<"${before[$name]}")" \
+      --argjson after "$(each_cpu_ns ${all//,/ } | jq -sc .)" \
       '[$after, $before] | transpose | map(.[0] - .[1]) as $spent
        | {$way, $connections, busiest: (($spent | max) / ([1, ($spent | add)] | max))} + $measured
          + (if $measured.answers then {master_ms_1000: ($spent[0] / 1e3 / $measured.answers)} else {} end)' \
@@ -137,7 +138,7 @@ measure_slow() { # NAME N: an upgrade while requests are answered that take a se
 }
 
 measure_capacity() { # NAME N: what of its throughput the server has during an upgrade
-  local client to from line
+  local client to from line began ended
   mkfifo "$run/busy.in" "$run/busy.out"
   "$build/test/bench/capacity" new-connections 32 "$port" 10 <"$run/busy.in" >"$run/busy.out" & client=$!
   exec {to}>"$run/busy.in" {from}<"$run/busy.out"
@@ -145,7 +146,9 @@ measure_capacity() { # NAME N: what of its throughput the server has during an u
   prepare "$2"
   echo mark >&$to
   read -r line <&$from
+  began=$EPOCHREALTIME
   upgrade "$2"
+  ended=$EPOCHREALTIME
   settled "$2" || true
   sleep "$busy_s"
   echo stop >&$to
@@ -153,5 +156,6 @@ measure_capacity() { # NAME N: what of its throughput the server has during an u
   read -r line <&$from
   exec {from}<&-
   wait $client
-  record capacity "$1" "$(jq -c -f "$here/peer/capacity.jq" <<<"$line")"
+  record capacity "$1" "$(jq -c --argjson command_s "$(awk "BEGIN {print $ended - $began}")" \
+    -f "$here/peer/capacity.jq" <<<"$line")"
 }
