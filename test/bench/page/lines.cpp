@@ -68,13 +68,12 @@ void add_names(Svg& svg, const Plane& plane, const Lines& lines) {
   for (const auto& [y, i] : ends) {
     last = std::max(y + 4, last + 15);
     svg.text(Square::left + Square::plot_width + 8, last, lines.lines[i].name, Anchor::start,
-             fmt::format("style=\"fill:{}\"", colour(i / 2)));
+             fmt::format("style=\"fill:{}\"", colour(lines.lines[i].colour)));
   }
 }
 
 }  // namespace
 
-// Lines come in pairs: what was measured, and its bare counterpart in the same colour.
 std::string svg_of(const Lines& lines) {
   Svg svg(Square::left + Square::plot_width + Square::right,
           Square::top + Square::plot_height + Square::bottom, lines.title);
@@ -84,9 +83,9 @@ std::string svg_of(const Lines& lines) {
     std::string points;
     for (const auto& [x, y] : lines.lines[i].points) {
       points += fmt::format("{:.1f},{:.1f} ", plane.x(x), plane.y(y));
-      svg.dot(plane.x(x), plane.y(y), colour(i / 2));
+      svg.dot(plane.x(x), plane.y(y), colour(lines.lines[i].colour));
     }
-    svg.path(points, colour(i / 2), lines.lines[i].bare);
+    svg.path(points, colour(lines.lines[i].colour), lines.lines[i].dashed);
   }
   add_names(svg, plane, lines);
   return svg.finish();

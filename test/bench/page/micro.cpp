@@ -29,9 +29,12 @@ std::vector<std::pair<std::string, Measured>> by_name(const Json& records) {
 }
 
 void add_line(Lines& plot, const std::string& name, const std::map<double, std::vector<double>>& by_n,
-              bool bare) {
-  Line line{name, {}, bare};
+              bool dashed) {
+  Line line{name, {}, plot.lines.size(), dashed};
   for (const auto& [n, values] : by_n) line.points.emplace_back(n, *median(values));
+  // Two things may have the same bare counterpart.
+  for (const Line& other : plot.lines)
+    if (other.points == line.points) return;
   plot.lines.push_back(line);
 }
 

@@ -27,7 +27,8 @@ std::string svg_of(const Bars& bars);
 struct Line {
   std::string name;
   std::vector<std::pair<double, double>> points;
-  bool bare = false;  // drawn dashed
+  std::size_t colour = 0;
+  bool dashed = false;
 };
 
 // Lines over N; both axes are logarithmic.

@@ -13,11 +13,12 @@ std::string where_and_when(const Json& json) {
       "Made by `{}` on {} from commit {}; the values are in [performance.json](performance.json). Do not "
       "edit "
       "this page: change `test/bench/page`. The machine: {} cores ({}), {} GiB, {}, Linux {}; clients and "
-      "servers share it. Rounds: {}, and in each the programs are measured in another order. A figure is the "
+      "servers share it; the load average before was {}. Rounds: {}, and in each the programs are measured "
+      "in another order. A figure is the "
       "median of the rounds, with the lowest and the highest in brackets where they are shown.",
       text_of(json["command"]), text_of(json["date"]), text_of(json["commit"]), text_of(machine["cores"]),
       text_of(machine["cpu"]), text_of(machine["memory_gib"]), text_of(machine["system"]),
-      text_of(machine["kernel"]), text_of(json["rounds"])));
+      text_of(machine["kernel"]), text_of(machine["load"]), text_of(json["rounds"])));
 }
 
 std::string mode_of(const Json& program) {

@@ -8,31 +8,24 @@
 namespace page {
 namespace {
 
-// One upgrade, over all loads: when the first new answer came, and the last old one.
-struct Upgrade {
-  double first_new, last_old, command;
-};
-
-std::vector<Upgrade> upgrades_of(const Results& results, const Json& program) {
-  std::vector<Upgrade> found;
-  const auto news = results.records("upgrades", program["name"], {{"load", "new"}});
-  const auto kept = results.records("upgrades", program["name"], {{"load", "kept"}});
-  for (std::size_t round = 0; round < std::min(news.size(), kept.size()); ++round)
-    for (std::size_t i = 0; i < news[round]["orders"].size(); ++i) {
-      const Json &a = news[round]["orders"][i], &b = kept[round]["orders"][i];
-      if (a["first_new_ms"].is_null() || b["first_new_ms"].is_null()) continue;
-      found.push_back({std::min(a["first_new_ms"].get<double>(), b["first_new_ms"].get<double>()),
-                       std::max(a["last_old_ms"].get<double>(), b["last_old_ms"].get<double>()),
-                       a["command_ms"].get<double>()});
-    }
+// Of each upgrade the value under that name, with one of the two loads. Without those to whose version no
+// answer came.
+std::vector<double> times(const Results& results, const Json& program, const std::string& load,
+                          const std::string& name) {
+  std::vector<double> found;
+  for (const Json& record : results.records("upgrades", program["name"], {{"load", load}}))
+    for (const Json& upgrade : record["orders"])
+      if (upgrade[name].is_number()) found.push_back(std::max(upgrade[name].get<double>(), 0.0));
   return found;
 }
 
-template <class Value>
-std::vector<double> each(const std::vector<Upgrade>& upgrades, const Value& value) {
-  std::vector<double> found;
-  for (const Upgrade& upgrade : upgrades) found.push_back(value(upgrade));
-  return found;
+// How long both versions answered new connections.
+std::vector<double> skews(const Results& results, const Json& program) {
+  std::vector<double> firsts = times(results, program, "new", "first_new_ms");
+  const std::vector<double> lasts = times(results, program, "new", "last_old_ms");
+  firsts.resize(std::min(firsts.size(), lasts.size()));
+  for (std::size_t i = 0; i < firsts.size(); ++i) firsts[i] = std::max(lasts[i] - firsts[i], 0.0);
+  return firsts;
 }
 
 double sum(const std::vector<double>& values) { return std::accumulate(values.begin(), values.end(), 0.0); }
@@ -73,28 +66,27 @@ void add_times(Page& page, const Results& results) {
   page.text += "### How long an upgrade takes\n\n";
   page.text += paragraph(
       "Milliseconds from the order (the start of the command, or the signal) to the first answer of the new "
-      "version and to the last answer of the old one, on any connection; both answer for the time between. "
-      "Only "
-      "a few of the commands wait for the end of the upgrade: liveswap, PM2, and the two bare ways.");
-  Table table({"program", "first new answer", "last old answer", "both answer", "end of the command"});
+      "version and to the last answer of the old one, and for how long both answer new connections. A kept "
+      "connection "
+      "that is used may stay with the old version until it is idle or told to close. Only some of the "
+      "commands wait "
+      "for the end of the upgrade: liveswap, PM2, and the two bare ways.");
+  Table table({"program", "first new answer", "last old answer, new connections", "kept connections",
+               "both answer new connections", "end of the command"});
   Bars plot{"From the order to the last answer of the old version",
             "milliseconds (logarithmic)",
             {},
-            {{"median", {}}, {"longest", {}}},
+            {{"new connections", {}}, {"kept connections", {}}},
             true,
             {}};
   for (const Json& program : results.measured()) {
-    const auto all = upgrades_of(results, program);
-    const auto old = each(all, [](const Upgrade& one) { return std::max(one.last_old, 0.0); });
-    table.add({program["title"], with_range(each(all, [](const Upgrade& one) { return one.first_new; })),
-               with_range(old),
-               with_range(
-                   each(all, [](const Upgrade& one) { return std::max(one.last_old - one.first_new, 0.0); })),
-               shown(median(each(all, [](const Upgrade& one) { return one.command; })))});
+    const auto of = [&](const char* load, const char* name) { return times(results, program, load, name); };
+    table.add({program["title"], with_range(of("new", "first_new_ms")), with_range(of("new", "last_old_ms")),
+               with_range(of("kept", "last_old_ms")), with_range(skews(results, program)),
+               shown(median(of("new", "command_ms")))});
     plot.rows.push_back(program["title"]);
-    plot.series[0].values.push_back(median(old));
-    plot.series[1].values.push_back(old.empty() ? std::nullopt
-                                                : std::optional(*std::max_element(old.begin(), old.end())));
+    plot.series[0].values.push_back(median(of("new", "last_old_ms")));
+    plot.series[1].values.push_back(median(of("kept", "last_old_ms")));
   }
   page.text += table.text() + "\n";
   page.add_plot("last-old-answer", plot);

@@ -79,12 +79,12 @@ answers_only_as() { # N
 }
 settled() { until_true 20 answers_only_as "$1"; } # N
 
-# Sums over processes (PID…): ns of CPU, voluntary context switches, KiB of memory (PSS). A process that
-# has ended counts no more.
-cpu_ns() { sum_of schedstat '{n += $1}' "$@"; }
-switches() { sum_of status '/^voluntary/ {n += $2}' "$@"; }
+# CPU of each process (PID…) in nanoseconds; sums of voluntary context switches, and of KiB of memory (PSS). A
+# process that has ended counts no more.
+cpu_ns() { "$build/test/bench/cpu-time" "$@"; }
+switches() { sum_of 'task/*/status' '/^voluntary/ {n += $2}' "$@"; }
 pss_kib() { sum_of smaps_rollup '/^Pss:/ {n += $2}' "$@"; }
-sum_of() { # FILE RULE PID…
+sum_of() { # FILES RULE PID…
   { cat /dev/null $(for_each "/proc/%s/$1 " "${@:3}") 2>/dev/null || true; } |
     awk "$2 END {printf \"%.0f\", n}"
 }

@@ -25,8 +25,6 @@ measure_idle() { # NAME…: CPU and wake-ups while nobody asks; memory
   done
 }
 
-each_cpu_ns() { local p; for p; do echo "$(cpu_ns "$p")"; done; } # PID…
-
 measure_steady() { # WAY CONNECTIONS NAME…: throughput and latency, the servers in turns of 20 ms
   local way=$1 connections=$2 name words=() lines i all
   local -A before
@@ -35,7 +33,7 @@ measure_steady() { # WAY CONNECTIONS NAME…: throughput and latency, the server
     use "$name"
     all=$(echo $pid $(below "$pid"))
     words+=("$port=${all// /,}")
-    before[$name]=$(each_cpu_ns $all)
+    before[$name]=$(cpu_ns $all)
   done
   mapfile -t lines < <("$build/test/bench/beside" --json $way $connections \
     "$(awk "BEGIN {print $steady_s * $#}")" "${words[@]}")
@@ -45,7 +43,7 @@ measure_steady() { # WAY CONNECTIONS NAME…: throughput and latency, the server
     all=${words[i - 1]#*=}
     record steady "$name" "$(jq -c --arg way $way --argjson connections $connections \
       --argjson before "$(jq -sc . <<<"${before[$name]}")" \
-      --argjson after "$(each_cpu_ns ${all//,/ } | jq -sc .)" \
+      --argjson after "$(cpu_ns ${all//,/ } | jq -sc .)" \
       '[$after, $before] | transpose | map(.[0] - .[1]) as $spent
        | {$way, $connections, busiest: (($spent | max) / ([1, ($spent | add)] | max))} + $measured
          + (if $measured.answers then {master_ms_1000: ($spent[0] / 1e3 / $measured.answers)} else {} end)' \
