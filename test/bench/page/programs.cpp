@@ -10,7 +10,8 @@ std::string text_of(const Json& value) { return value.is_string() ? value.get<st
 std::string where_and_when(const Json& json) {
   const Json& machine = json["machine"];
   return paragraph(fmt::format(
-      "Made by `{}` on {} from commit {}; the values are in [performance.json](performance.json). Do not "
+      "Made by `{}` on {} with the code of commit {}; the values are in "
+      "[performance.json](performance.json). Do not "
       "edit "
       "this page: change `test/bench/page`. The machine: {} cores ({}), {} GiB, {}, Linux {}; clients and "
       "servers share it; the load average before was {}. Rounds: {}, and in each the programs are measured "
