@@ -1,11 +1,19 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "page.hpp"
 
 namespace page {
 namespace {
 
 std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+
+int rounds_of(const Json& json) {
+  int most = 0;
+  for (const Json& record : json["records"]) most = std::max(most, record["round"].get<int>());
+  return most;
+}
 
 std::string where_and_when(const Json& json) {
   const Json& machine = json["machine"];
@@ -19,7 +27,7 @@ std::string where_and_when(const Json& json) {
       "median of the rounds, with the lowest and the highest in brackets where they are shown.",
       text_of(json["command"]), text_of(json["date"]), text_of(json["commit"]), text_of(machine["cores"]),
       text_of(machine["cpu"]), text_of(machine["memory_gib"]), text_of(machine["system"]),
-      text_of(machine["kernel"]), text_of(machine["load"]), text_of(json["rounds"])));
+      text_of(machine["kernel"]), text_of(machine["load"]), rounds_of(json)));
 }
 
 std::string mode_of(const Json& program) {

@@ -89,9 +89,12 @@ void add_memory_and_cpu(Page& page, const Results& results) {
   page.text += paragraph(
       "Memory is the proportional share (PSS) of the first process (the master, the primary, the daemon) and "
       "of all "
-      "others together, before the first load. The CPU of the first process is that during the steady load "
-      "above, for "
-      "1,000 requests, and while nobody asks; wake-ups are voluntary context switches.");
+      "others together, before the first load, while all programs run beside each other: what runs several "
+      "times, "
+      "like liveswap, node and the bare server, shares pages, and takes more when it is alone. The CPU of "
+      "the first "
+      "process is that during the steady load above, for 1,000 requests, and while nobody asks; wake-ups are "
+      "voluntary context switches.");
   Table table({"program", "first process, MiB", "others, MiB (number)",
                "CPU of the first process for 1,000 requests, ms", "idle: CPU, ms a second",
                "wake-ups a second: first, others"});

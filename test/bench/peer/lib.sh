@@ -33,13 +33,12 @@ next_port() {
 launch() { # NAME: starts version 1 and waits for it
   use "$1"
   next_port
-  control=$((port + 1)) run=$work/$1.$((++launched))
-  mkdir "$run"
+  control=$((port + 1)) run=$(mktemp -d "$work/$1.XXXX")
+  chmod 755 "$run"
   start 1
   pid_of[$1]=$pid port_of[$1]=$port run_of[$1]=$run
   settled 1 || { tail -5 "$run/log" >&2; return 1; }
 }
-launched=0
 
 end() { # NAME
   use "$1"
