@@ -49,7 +49,8 @@ void add_micro(Page& page, const Results& results) {
       "turns; "
       "medians, in milliseconds. Commands count from the start of the process `liveswap` to its end. The "
       "workers are by "
-      "the contract with an explicit `liveswap_ready()`, without load.");
+      "the contract with an explicit `liveswap_ready()`, without load. A benchmark that failed is missing "
+      "here.");
   Table table({"what", "N", "liveswap", "bare", "ratio", "the bare thing"});
   Lines plot{"Growth with the number of workers", "workers", "milliseconds", {}};
   for (const auto& [name, measured] : all) {

@@ -22,7 +22,9 @@ std::string where_and_when(const Json& json) {
       "[performance.json](performance.json). Do not "
       "edit "
       "this page: change `test/bench/page`. The machine: {} cores ({}), {} GiB, {}, Linux {}; clients and "
-      "servers share it; the load average before was {}. Rounds: {}, and in each the programs are measured "
+      "servers share it; the load average before was {} (above 1 other work took part of the cores; compare "
+      "the programs with each other then, not with other days). Rounds: {}, and in each the programs are "
+      "measured "
       "in another order. A figure is the "
       "median of the rounds, with the lowest and the highest in brackets where they are shown.",
       text_of(json["command"]), text_of(json["date"]), text_of(json["commit"]), text_of(machine["cores"]),
