@@ -100,7 +100,9 @@ struct Options {
   bool await_listener = true;
   std::vector<std::uint16_t> privileged_ports;  // bound by the master for unprivileged workers
 
-  unsigned batch = 1;          // number of slots whose successors start at the same time
+  // Number of slots whose successors start at the same time. 0: the first alone, then at most a quarter of
+  // the slots, of which at most one for each CPU still loads its code or initialises.
+  unsigned batch = 0;
   Amount surge = {100, true};  // additional workers during an upgrade; 0: stop old first
   // How many workers may drain at the same time, 100% or more. If there are more, the master ends by force
   // those that have drained longest. Upgrades wait for draining workers only at max_memory, or if surge is 0.
@@ -221,7 +223,7 @@ struct UpgradeWishes {
   std::optional<Amount> canary;
   std::optional<Milliseconds> bake;
   std::optional<Milliseconds> probation;
-  std::optional<unsigned> batch;
+  std::optional<unsigned> batch;  // 0: automatic
   std::optional<Amount> surge;
   std::optional<bool> flip;
   bool queue = false;   // wait for a running upgrade; replaces one that waits

@@ -179,8 +179,12 @@ constexpr std::array table{
            "By crashes, health probes and, where the application reports them, failed requests."},
     Option{"", "probation", "TIME", pace, Section::pace, "0ms to 576h, or none", "none",
            "how long after the last slot a failure still reverts the upgrade", "HEAD is written after it."},
-    Option{"", "batch", "N", pace, Section::pace, "1 to 1024", "1",
-           "how many slots get their successor at the same time"},
+    Option{
+        "", "batch", "N", pace, Section::pace, "1 to 1024, or auto", "auto",
+        "how many slots get their successor at the same time",
+        "auto: the first successor is alone. When it is ready, at most a quarter of the slots get theirs at "
+        "the same time, and at most one for each CPU loads its code or initialises: the others wait for "
+        "the end of `--settle`."},
     Option{
         "", "surge", "AMOUNT", pace, Section::pace, "0 to 1024, or 0% to 1000%", "100%",
         "how many workers there may be beyond --forks during an upgrade, such as 2 or 50%; 0: old before new",

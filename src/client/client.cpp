@@ -30,6 +30,7 @@ std::map<std::string, std::string> texts_of(const UpgradeWishes& wishes) {
   add("bake", wishes.bake);
   add("probation", wishes.probation);
   add("batch", wishes.batch);
+  if (wishes.batch == 0U) texts["batch"] = "auto";
   add("surge", wishes.surge);
   add("flip", wishes.flip);
   if (wishes.queue) texts["queue"] = text_of(true);

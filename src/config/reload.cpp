@@ -121,6 +121,16 @@ std::string orphan_wait_text(const Options& options) {
   return options.orphan_wait.count() < 0 ? "forever" : value_text(options.orphan_wait);
 }
 
+std::string batch_text(const Options& options) {
+  return options.batch == 0 ? "auto" : std::to_string(options.batch);
+}
+
+constexpr ReloadRule batch_rule() {
+  ReloadRule made = rule<&Options::batch>("batch", at_once);
+  made.text = batch_text;
+  return made;
+}
+
 constexpr ReloadRule orphan_wait_rule() {
   ReloadRule made = rule<&Options::orphan_wait>("orphan-wait", at_once);
   made.text = orphan_wait_text;
@@ -146,7 +156,7 @@ constexpr std::array rules{
     rule<&Options::zero_downtime>("zero-downtime", at_once),
     rule<&Options::await_listener>("await-listener", at_once),
     rule<&Options::privileged_ports>("privileged-ports", at_once),
-    rule<&Options::batch>("batch", at_once),
+    batch_rule(),
     rule<&Options::surge>("surge", at_once),
     rule<&Options::max_draining>("max-draining", at_once),
     rule<&Options::flip>("flip", at_once),

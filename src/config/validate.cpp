@@ -87,7 +87,7 @@ void check_numbers(Problems& problems, const Options& options) {
   problems.range("port", unsigned{options.port}, 1U, 65535U);
   problems.range("forks", options.forks, 0U, forks_limit);
   problems.range("backlog", options.backlog, 1, std::numeric_limits<int>::max());
-  problems.range("batch", options.batch, 1U, forks_limit);
+  problems.range("batch", options.batch, 0U, forks_limit);
   problems.range("keep-releases", options.keep_releases, 1U, releases_limit);
   problems.amount("surge", options.surge);
   check_canary(problems, options);

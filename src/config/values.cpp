@@ -134,6 +134,7 @@ Result<std::uint16_t> parse_port(std::string_view text) {
 }
 
 Result<unsigned> parse_batch(std::string_view text) {
+  if (text == "auto") return 0U;
   return narrowed<unsigned>(parse_number(text, 1, forks_limit));
 }
 

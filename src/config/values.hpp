@@ -55,7 +55,7 @@ Result<unsigned> parse_forks(std::string_view text);
 // 1 … 65535.
 Result<std::uint16_t> parse_port(std::string_view text);
 
-// 1 … 1024.
+// 1 … 1024, or "auto": 0.
 Result<unsigned> parse_batch(std::string_view text);
 
 // 1 … INT_MAX.

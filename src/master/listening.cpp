@@ -37,7 +37,8 @@ void Master::look_at_app_listeners() {
 // Each perform() may change the engine's state and call look_at_app_listeners() again.
 void Master::judge_starting(const std::vector<AppListeners::Judged>& judged) {
   for (const auto& [worker, outlook] : judged) {
-    engine_.awaits(worker, outlook.awaits);
+    if (auto commands = engine_.awaits(now(), worker, outlook.awaits); !commands.empty())
+      perform(std::move(commands));
     for (const auto& listener : outlook.dropped) perform(engine_.dropped(now(), worker, listener));
     if (outlook.ready) perform(engine_.seen_ready(now(), worker));
   }

@@ -18,10 +18,10 @@ constexpr Milliseconds settle_again{50};
 // Polling interval: nothing reports that an accept queue is empty.
 constexpr Milliseconds waiting_drains_step{20};
 
-// The next master must know of the workers that take over before a worker is told to go.
+// The next master must know of the workers that take over before a worker is told to go. For a drain see
+// drain_those_due().
 bool is_irrevocable(const rollout::Command& command) {
-  return std::holds_alternative<rollout::Drain>(command) ||
-         std::holds_alternative<rollout::Revoke>(command) ||
+  return std::holds_alternative<rollout::Revoke>(command) ||
          std::holds_alternative<rollout::Signal>(command) || std::holds_alternative<rollout::Flip>(command);
 }
 
@@ -187,17 +187,23 @@ void Master::carry_out(const rollout::Drain& command) {
   drain_those_due();
 }
 
-// An exception leaves the drain in `waiting_drains_`; the timer, which is started before, tries again.
+// Keeps the state first, since a drain cannot be taken back. If that must pause, as with hundreds of workers,
+// the drains wait with it. An exception leaves the drain in `waiting_drains_`; the timer, which is started
+// before, tries again.
 void Master::drain_those_due() {
-  const auto is_crowded = [this](rollout::WorkerId id) {
+  const Milliseconds pause = keeping_ ? keeping_->pause_left() : Milliseconds{0};
+  const auto must_wait = [this, pause](rollout::WorkerId id) {
+    if (pause > Milliseconds{0}) return true;
     const auto it = engine_.workers().find(id);
     if (it == engine_.workers().end()) return false;
     const bool is_removed = it->second.slot >= engine_.fork_count();
     return (is_removed && listeners_.waiting(it->second.slot) > 0) ||
            (!engine_.stopping() && listeners_.waiting_in_parting(serving(id), engine_.fork_count()) > 0);
   };
-  waiting_drains_timer_.start(waiting_drains_step, [this] { drain_those_due(); });
-  while (const auto order = waiting_drains_.due(now(), is_crowded)) {
+  waiting_drains_timer_.start(pause > Milliseconds{0} ? pause : waiting_drains_step,
+                              [this] { drain_those_due(); });
+  while (const auto order = waiting_drains_.due(now(), must_wait)) {
+    if (!is_kept_) guarded([this] { keep_at_once(); });
     drain(*order);
     waiting_drains_.remove(order->worker);
   }

@@ -73,7 +73,7 @@ std::optional<std::string> Master::unrest(bool late) {
   if (reload_) return "a reload is under way";
   if (listeners_.is_changing()) return "old workers still have listeners that a reload has changed";
   if (booted_ || store_tasks_.is_comparing()) return "the master is still starting";
-  if (!waiting_drains_.empty()) return "connections wait for a worker of a slot that is removed";
+  if (!waiting_drains_.empty()) return "workers wait to be told to drain";
   if (app_listeners_.holds_connections()) return "connections that were handed off wait for a worker";
   if (!pool_.is_idle()) return "a worker has not read what was sent to it";
   if (requests_.server()->is_sending()) return "a long answer is being sent";

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "launch/resolve.h"
+#include "master/setup.hpp"
 
 namespace liveswap::master {
 namespace {
@@ -40,7 +41,7 @@ std::optional<rollout::Time> limit_of(Milliseconds value) {
 
 rollout::Pace pace_of(const Options& options) {
   rollout::Pace pace;
-  pace.batch = options.batch;
+  if (options.batch > 0) pace.batch = options.batch;
   pace.surge = options.surge;
   pace.canary = options.canary;
   pace.bake = options.bake;
@@ -53,6 +54,7 @@ rollout::Settings engine_settings(const Options& options) {
   rollout::Settings settings;
   static_cast<rollout::Pace&>(settings) = pace_of(options);
   settings.forks = options.forks;
+  settings.processors = usable_cpus();
   settings.zero_downtime = options.zero_downtime;
   settings.health = !options.health.empty();
   settings.liveness_failures = options.liveness.empty() ? 0 : options.liveness_failures;

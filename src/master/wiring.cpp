@@ -103,7 +103,7 @@ WorkerPool::Handlers Master::pool_handlers() {
       [this](WorkerId id, const rollout::Departure& departure) {
         // An exception here must not keep the exit from the engine.
         guarded([&] {
-          listeners_.repair();
+          listeners_.repair_of(engine_.workers().at(id).slot);
           listener_files_.mend();
         });
         guarded([&] { queries_.forget(id); });
@@ -115,7 +115,7 @@ WorkerPool::Handlers Master::pool_handlers() {
         queries_.answer(question, id, value);
       },
       [this](WorkerId id, std::uint64_t open) {
-        listeners_.repair();
+        listeners_.repair_of(engine_.workers().at(id).slot);
         const auto request = engine_.request_of(id);
         if (auto* receipt = receipts_.find(request)) receipt->connections(id, open);
         if (!requests_.find(request)) return;

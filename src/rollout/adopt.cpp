@@ -75,6 +75,7 @@ Commands Engine::adopt(Time now, const Facts& facts) {
     resume_liveness(workers_[worker.id] = worker);
     slots_[worker.slot].workers.push_back(worker.id);
   }
+  see_all();
   adopt_starting(now);
   for (const DecidedUpgrade& one : facts.decided) adopt_answer(one);
   if (facts.unfinished) fail_unfinished(now, *facts.unfinished);
@@ -101,6 +102,7 @@ void Engine::adopt_starting(Time now) {
     worker.entered = true;
     if (goes_on_starting(worker)) worker.deadline = now + settings_.ready_limit;
     else drain_worker(now, worker);
+    see(worker.slot);
   }
 }
 
@@ -127,6 +129,7 @@ void Engine::fail_unfinished(Time now, const UnfinishedUpgrade& unfinished) {
     return worker.staged && active(worker) && worker.generation != unfinished.generation;
   });
   if (flips) upgrade_->phase = Phase::flipping;
+  see_all();
   fail_upgrade(now, "the master was killed during the upgrade");
 }
 

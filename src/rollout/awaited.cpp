@@ -23,12 +23,12 @@ std::string served_by(const AwaitedListeners::Place& place, Generation generatio
 
 }  // namespace
 
-void AwaitedListeners::serves(Time now, const Place& place, const Listeners& listeners) {
+bool AwaitedListeners::serves(Time now, const Place& place, const Listeners& listeners) {
   Record record{place, listeners, {}};
-  const auto known = std::find_if(records_.begin(), records_.end(), [&](const Record& one) {
-    return one.place.slot == place.slot && one.place.release == place.release;
-  });
-  if (known != records_.end()) {
+  auto& of_slot = records_[place.slot];
+  const auto known = std::find_if(of_slot.begin(), of_slot.end(),
+                                  [&](const Record& one) { return one.place.release == place.release; });
+  if (known != of_slot.end()) {
     for (const auto& [key, name] : known->listeners) {
       if (listeners.contains(key)) continue;
       const auto left = known->left.contains(key) ? known->left.at(key) : now;
@@ -36,52 +36,56 @@ void AwaitedListeners::serves(Time now, const Place& place, const Listeners& lis
       record.left[key] = left;
       record.listeners[key] = name;
     }
-    records_.erase(known);
+    of_slot.erase(known);
   }
-  records_.push_back(std::move(record));
-  const auto of_slot = [&](const Record& one) { return one.place.slot == place.slot; };
-  if (static_cast<std::size_t>(std::count_if(records_.begin(), records_.end(), of_slot)) > releases_most)
-    records_.erase(std::find_if(records_.begin(), records_.end(), of_slot));
+  const bool some_have_left = !record.left.empty();
+  of_slot.push_back(std::move(record));
+  if (of_slot.size() > releases_most) of_slot.erase(of_slot.begin());
+  return some_have_left;
 }
 
 void AwaitedListeners::forget(const std::string& key) {
-  for (Record& one : records_) {
-    one.listeners.erase(key);
-    one.left.erase(key);
-  }
+  for (auto& [slot, records] : records_)
+    for (Record& one : records) {
+      one.listeners.erase(key);
+      one.left.erase(key);
+    }
 }
 
-const AwaitedListeners::Record* AwaitedListeners::find(unsigned slot, const std::string& release) const {
-  for (const Record& one : records_)
-    if (one.place.slot == slot && one.place.release == release) return &one;
-  return nullptr;
+std::vector<AwaitedListeners::Record> AwaitedListeners::all_records() const {
+  std::vector<Record> all;
+  for (const auto& [slot, records] : records_) all.insert(all.end(), records.begin(), records.end());
+  return all;
 }
 
-const AwaitedListeners::Record* AwaitedListeners::find_latest(unsigned slot) const {
-  const Record* latest = nullptr;
-  for (const Record& one : records_)
-    if (one.place.slot == slot) latest = &one;
-  return latest;
+void AwaitedListeners::set_records(std::vector<Record> records) {
+  records_.clear();
+  for (Record& one : records) records_[one.place.slot].push_back(std::move(one));
+}
+
+// That of the same release, else the last one of the slot; nullptr: none.
+const AwaitedListeners::Record* AwaitedListeners::find(const Place& place) const {
+  const auto of_slot = records_.find(place.slot);
+  if (of_slot == records_.end()) return nullptr;
+  for (const Record& one : of_slot->second)
+    if (one.place.release == place.release) return &one;
+  return &of_slot->second.back();
 }
 
 // The listeners common to all slots.
 AwaitedListeners::Listeners AwaitedListeners::of_every_slot(Generation& generation) const {
-  std::map<unsigned, const Record*> latest;
-  for (const Record& one : records_) latest[one.place.slot] = &one;
-  if (latest.empty()) return {};
-  Listeners common = latest.begin()->second->listeners;
-  for (const auto& entry : latest) {
-    const Record& record = *entry.second;
-    generation = std::max(generation, record.place.generation);
-    std::erase_if(common, [&](const auto& one) { return !record.listeners.contains(one.first); });
+  if (records_.empty()) return {};
+  Listeners common = records_.begin()->second.back().listeners;
+  for (const auto& [slot, records] : records_) {
+    const Record& latest = records.back();
+    generation = std::max(generation, latest.place.generation);
+    std::erase_if(common, [&](const auto& one) { return !latest.listeners.contains(one.first); });
   }
   return common;
 }
 
 AwaitedListeners::Duty AwaitedListeners::duty_of(const Place& place) const {
-  const Record* record = find(place.slot, place.release);
-  if (!record) record = find_latest(place.slot);
-  if (record) return {record->listeners, record->place.generation};
+  if (const Record* record = find(place)) return {record->listeners, record->place.generation};
   Duty duty;
   if (is_started_) duty.listeners = of_every_slot(duty.generation);
   return duty;
@@ -140,6 +144,7 @@ AwaitedListeners::Outlook AwaitedListeners::look(Time now, const Place& place, c
   const Time due = is_known ? progress.settled : progress.all_lent ? now : progress.since + limits_.settle;
   outlook.ready = now >= due;
   if (!outlook.ready) outlook.next = due;
+  outlook.awaits.only_time = !outlook.ready;
   return outlook;
 }
 

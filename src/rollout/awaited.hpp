@@ -1,6 +1,5 @@
 #pragma once
 
-#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -51,8 +50,9 @@ class AwaitedListeners {
   void started() { is_started_ = true; }
 
   // Records what the ready worker in `place` waits on. A listener that is missing still counts for a
-  // moment, because a worker that is about to end closes listeners first.
-  void serves(Time now, const Place& place, const Listeners& listeners);
+  // moment, because a worker that is about to end closes listeners first: true, as long as there is one; call
+  // again until it is false, and after each change.
+  bool serves(Time now, const Place& place, const Listeners& listeners);
 
   // Nobody needs to wait on this listener any more: it is closed.
   void forget(const std::string& key);
@@ -92,7 +92,9 @@ class AwaitedListeners {
   // The memory as values (master/state/archive.hpp).
   template <class Archive>
   void describe(Archive& a) {
-    a("started", is_started_)("records", records_)("dropped", dropped_);
+    auto all = all_records();
+    a("started", is_started_)("records", all)("dropped", dropped_);
+    set_records(std::move(all));
   }
 
  private:
@@ -105,15 +107,17 @@ class AwaitedListeners {
       a("place", place)("listeners", listeners)("left", left);
     }
   };
-  const Record* find(unsigned slot, const std::string& release) const;
-  const Record* find_latest(unsigned slot) const;
+  std::vector<Record> all_records() const;
+  void set_records(std::vector<Record> records);
+  const Record* find(const Place& place) const;
   Listeners of_every_slot(Generation& generation) const;
   bool is_dropped(const Place& place, const Duty& duty, const std::string& key) const;
   void drop(Generation generation, const std::string& key);
 
   Limits limits_;
   bool is_started_ = false;
-  std::deque<Record> records_;  // one for each slot and release; the last updated is last
+  // For each slot, one for each of its last releases; the last updated is last. None is empty.
+  std::map<unsigned, std::vector<Record>> records_;
   std::map<Generation, std::set<std::string>> dropped_;
 };
 

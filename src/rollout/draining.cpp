@@ -14,11 +14,11 @@ unsigned Engine::most_draining() const { return std::max(settings_.max_draining.
 // Uses force on the workers that have drained longest, beyond the limit. Workers of removed slots do not
 // count: each slot leaves them only once.
 void Engine::limit_draining(Time now) {
-  if (stopping_) return;
+  if (stopping_ || overview_.asked_to_drain() <= most_draining()) return;
+  looks_ += slots_.size();
   std::vector<Worker*> asked;
   for (auto& [id, worker] : workers_)
     if (!active(worker) && worker.step == DrainStep::asked && worker.slot < forks_) asked.push_back(&worker);
-  if (asked.size() <= most_draining()) return;
   std::stable_sort(asked.begin(), asked.end(),
                    [](const Worker* a, const Worker* b) { return a->drain_since < b->drain_since; });
   asked.resize(asked.size() - most_draining());
@@ -33,9 +33,12 @@ bool Engine::way_back() const { return upgrade_ && committed_ && (upgrade_->urge
 // the way back a short one.
 void Engine::clear_way_back(Time now) {
   if (!way_back() || surge() > 0) return;
-  for (unsigned slot = 0; slot < forks_; ++slot) {
-    if (has_active(slot)) continue;
+  const auto& without = overview_.without_active();
+  for (auto it = without.begin(); it != without.end();) {
+    const unsigned slot = *it;
+    ++looks_;
     for (const WorkerId id : slots_[slot].workers) hurry(now, workers_.at(id));
+    it = without.upper_bound(slot);  // hurry() may have changed the set
   }
 }
 
@@ -45,6 +48,7 @@ void Engine::hurry(Time now, Worker& worker) {
   const Time begun = worker.step == DrainStep::asked ? worker.drain_since : now;
   const Time end = begun + std::min(settings_.term_grace, hurried_step);
   worker.deadline = std::min(worker.deadline.value_or(end), end);
+  see(worker.slot);
   if (*worker.deadline <= now) next_step(now, worker, hurried_in_words);
 }
 

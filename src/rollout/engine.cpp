@@ -9,7 +9,9 @@ Engine::Engine(const Settings& settings)
       random_(settings.seed),
       forks_(settings.forks),
       slots_(settings.forks),
-      replacements_(settings.replacement) {}
+      replacements_(settings.replacement) {
+  see_all();
+}
 
 void Engine::configure(const Settings& settings) {
   const auto seed = settings_.seed;
@@ -23,26 +25,52 @@ const Engine::Target* Engine::goal() const {
   return committed_ ? &*committed_ : nullptr;
 }
 
-bool Engine::has_active(unsigned slot) const {
-  const auto& ids = slots_[slot].workers;
-  return std::any_of(ids.begin(), ids.end(), [&](WorkerId id) { return active(workers_.at(id)); });
+SlotView Engine::view_of(unsigned slot) const {
+  SlotView view;
+  view.has_turn = slots_[slot].turn;
+  view.next_respawn = slots_[slot].respawn_at;
+  const auto consider = [&](const std::optional<Time>& time) {
+    if (time && (!view.next || *time < *view.next)) view.next = time;
+  };
+  for (const WorkerId id : slots_[slot].workers) {
+    const Worker& worker = workers_.at(id);
+    const bool starts = worker.state == WorkerState::starting;
+    const bool serves = worker.state == WorkerState::ready && !worker.staged;
+    const bool is_silent =
+        worker.liveness.is_hung || (worker.liveness.has_answered && worker.liveness.silent_since);
+    ++view.workers;
+    view.active += active(worker);
+    view.working += starts && !worker.settle_at && !worker.awaits.only_time;
+    view.asked_to_drain += !active(worker) && worker.step == DrainStep::asked;
+    view.is_served |= serves;
+    view.takes_connections |= serves && !worker.stopped_since && !is_silent;
+    view.has_hung |= active(worker) && worker.liveness.is_hung;
+    view.is_replacing |= starts && worker.replaces != 0;
+    consider(worker.deadline);
+    consider(worker.settle_at);
+  }
+  const Worker* const of_goal = goal() ? find_active(slot, goal()->generation) : nullptr;
+  view.heads_for_goal = of_goal != nullptr;
+  view.is_on_goal = of_goal && of_goal->state == WorkerState::ready;
+  return view;
 }
 
-bool Engine::served(unsigned slot) const {
-  const auto& ids = slots_[slot].workers;
-  return std::any_of(ids.begin(), ids.end(), [&](WorkerId id) {
-    const Worker& worker = workers_.at(id);
-    return worker.state == WorkerState::ready && !worker.staged;
-  });
+void Engine::see(unsigned slot) {
+  ++looks_;
+  overview_.put(slot, view_of(slot));
 }
 
-bool Engine::takes_connections(unsigned slot) const {
-  const auto& ids = slots_[slot].workers;
-  return std::any_of(ids.begin(), ids.end(), [&](WorkerId id) {
-    const Worker& worker = workers_.at(id);
-    return worker.state == WorkerState::ready && !worker.staged && !worker.stopped_since &&
-           !worker.liveness.is_hung && !(worker.liveness.has_answered && worker.liveness.silent_since);
-  });
+// After a change of the goal, of the number of slots, or of many workers.
+void Engine::see_all() {
+  looks_ += slots_.size();
+  overview_ = overview_anew();
+}
+
+Overview Engine::overview_anew() const {
+  Overview anew;
+  anew.reset(static_cast<unsigned>(slots_.size()), forks_);
+  for (unsigned slot = 0; slot < slots_.size(); ++slot) anew.put(slot, view_of(slot));
+  return anew;
 }
 
 const Engine::Worker* Engine::find_active(unsigned slot, Generation generation) const {
@@ -53,32 +81,12 @@ const Engine::Worker* Engine::find_active(unsigned slot, Generation generation) 
   return nullptr;
 }
 
-bool Engine::on_goal(unsigned slot) const {
-  const Target* target = goal();
-  if (!target) return false;
-  const Worker* worker = find_active(slot, target->generation);
-  return worker && worker->state == WorkerState::ready;
-}
-
-bool Engine::all_on_goal() const {
-  for (unsigned slot = 0; slot < forks_; ++slot)
-    if (!on_goal(slot)) return false;
-  return true;
-}
-
 unsigned Engine::surge() const { return pace().surge.of(forks_); }
 
 unsigned Engine::canary() const {
   return upgrade_ && !upgrade_->pace.flip && !upgrade_->baked
              ? std::min(upgrade_->pace.canary.of(forks_), forks_)
              : 0;
-}
-
-bool Engine::canary_on_goal() const {
-  unsigned on = 0;
-  for (unsigned slot = 0; slot < forks_; ++slot)
-    if (slots_[slot].turn && on_goal(slot)) ++on;
-  return on >= canary();
 }
 
 bool Engine::running() const { return !stopping_ && committed_ && !upgrade_; }
@@ -113,19 +121,16 @@ std::optional<Time> Engine::phase_end() const {
   return trial ? upgrade_->deadline : std::nullopt;
 }
 
-std::set<unsigned> Engine::unserved_slots() const {
-  std::set<unsigned> found;
-  for (unsigned slot = 0; slot < forks_; ++slot)
-    if (!takes_connections(slot)) found.insert(slot);
-  return found;
-}
-
 Commands Engine::tick(Time now) {
   std::vector<WorkerId> due;
-  for (const auto& [id, worker] : workers_)
-    if ((worker.deadline && *worker.deadline <= now) || (worker.settle_at && *worker.settle_at <= now))
-      due.push_back(id);
-  // A deadline may erase another worker, so look each one up again.
+  for (const unsigned slot : overview_.due(now))
+    for (const WorkerId id : slots_[slot].workers) {
+      const Worker& worker = workers_.at(id);
+      if ((worker.deadline && *worker.deadline <= now) || (worker.settle_at && *worker.settle_at <= now))
+        due.push_back(id);
+    }
+  // In the order of their start. A deadline may erase another worker, so look each one up again.
+  std::sort(due.begin(), due.end());
   for (const WorkerId id : due)
     if (const auto it = workers_.find(id); it != workers_.end()) worker_deadline(now, it->second);
   if (upgrade_ && upgrade_->deadline && *upgrade_->deadline <= now) upgrade_deadline(now);
@@ -133,15 +138,10 @@ Commands Engine::tick(Time now) {
 }
 
 std::optional<Time> Engine::next_deadline() const {
-  std::optional<Time> next;
+  std::optional<Time> next = overview_.next();
   const auto consider = [&](const std::optional<Time>& time) {
     if (time && (!next || *time < *next)) next = time;
   };
-  for (const auto& [id, worker] : workers_) {
-    consider(worker.deadline);
-    consider(worker.settle_at);
-  }
-  for (const Slot& slot : slots_) consider(slot.respawn_at);
   if (upgrade_) consider(upgrade_->deadline);
   consider(replace_at_);
   if (admin_command_) consider(admin_command_->deadline);

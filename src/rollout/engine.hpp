@@ -4,6 +4,7 @@
 #include <random>
 #include <set>
 
+#include "rollout/overview.hpp"
 #include "rollout/replacement_limits.hpp"
 #include "rollout/types.hpp"
 
@@ -120,7 +121,7 @@ class Engine {
   Commands seen_ready(Time now, WorkerId worker);  // from the awaited listeners; the settle time still runs
   // `awaits`: what a starting worker has not done yet, for the failure message. `dropped`: the worker
   // leaves out a listener (awaited.hpp).
-  void awaits(WorkerId worker, const Awaits& awaits);
+  Commands awaits(Time now, WorkerId worker, const Awaits& awaits);
   Commands dropped(Time now, WorkerId worker, const std::string& listener);
   // liveswap_main has returned without a request to stop. The process may live on for a while.
   Commands returned(Time now, WorkerId worker, const std::string& text);
@@ -206,7 +207,12 @@ class Engine {
   // The request of the upgrade that started, or drains, this worker; 0: none.
   RequestId request_of(WorkerId worker) const;
   // Slots without a ready worker that takes connections: new connections go to the other slots.
-  std::set<unsigned> unserved_slots() const;
+  const std::set<unsigned>& unserved_slots() const { return overview_.without_connections(); }
+  // For tests: what is known of the slots, and the same made anew from all workers. Also how often the engine
+  // has looked at a slot since it was made.
+  const Overview& overview() const { return overview_; }
+  Overview overview_anew() const;
+  std::uint64_t looks() const { return looks_; }
 
  private:
   struct Target {
@@ -262,6 +268,7 @@ class Engine {
     bool ok = true;
     std::string text;
     std::vector<RequestId> requests;
+    bool is_told = false;  // every worker has been told to leave
   };
 
   // adopt.cpp
@@ -278,6 +285,8 @@ class Engine {
   void take_turns(Time now);
   bool take_turn(Time now, unsigned slot);
   bool may_spawn(unsigned slot) const;
+  bool may_begin_turn() const;
+  bool waits_for_respawn(unsigned slot) const;
   void spawn(Time now, unsigned slot, const Target& target);
   std::optional<Target> target_for_empty(unsigned slot) const;
   bool needs_stopgap(unsigned slot) const;
@@ -326,7 +335,6 @@ class Engine {
   void hang(Time now, Worker& worker);
   void resume_liveness(Worker& worker);
   WorkerId hung_in(unsigned slot) const;
-  bool is_replacing() const;
   void replace_hung(Time now);
   bool replace(Time now, unsigned slot, WorkerId hung);
   void end_replaced(Time now, const Worker& successor);
@@ -349,7 +357,7 @@ class Engine {
   bool may_abort() const;
   std::optional<std::string> impossible(const UpgradeRequest& request) const;
   void close_slots();
-  bool vanishing() const;
+  bool vanishing() const { return overview_.removed() > 0; }
   std::string shrunk_text() const;
   void begin_stop(bool at_once, bool ok, const std::string& text);
 
@@ -362,15 +370,15 @@ class Engine {
   void answer(PendingAnswer pending);
   const PendingAnswer* pending_answer_of(WorkerId worker) const;
 
+  // engine.cpp: the overview
+  SlotView view_of(unsigned slot) const;
+  void see(unsigned slot);
+  void see_all();
+
   const Target* goal() const;
   bool active(const Worker& worker) const { return worker.state != WorkerState::draining; }
-  bool on_goal(unsigned slot) const;
-  bool all_on_goal() const;
-  bool canary_on_goal() const;
+  bool all_on_goal() const { return overview_.on_goal() == forks_; }
   unsigned canary() const;
-  bool has_active(unsigned slot) const;
-  bool served(unsigned slot) const;
-  bool takes_connections(unsigned slot) const;
   const Worker* find_active(unsigned slot, Generation generation) const;
   unsigned surge() const;
 
@@ -381,6 +389,8 @@ class Engine {
   Generation last_generation_ = 0;
   std::map<WorkerId, Worker> workers_;
   std::vector<Slot> slots_;
+  Overview overview_;  // of workers_ and slots_: call see() after each change
+  mutable std::uint64_t looks_ = 0;
   std::optional<Target> committed_;
   std::optional<Upgrade> upgrade_;
   std::optional<Queued> queue_;

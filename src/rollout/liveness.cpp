@@ -37,12 +37,16 @@ Commands Engine::answered(Time now, WorkerId id) {
   const bool was_silent = worker.liveness.silent_since.has_value();
   worker.liveness = Liveness{};
   worker.liveness.has_answered = true;
+  see(worker.slot);
   if (was_silent) note(NoteKind::answering, worker, now);
   return done(now);
 }
 
 Commands Engine::cannot_be_asked(Time now, WorkerId id) {
-  if (const auto it = workers_.find(id); it != workers_.end()) it->second.liveness = Liveness{};
+  if (const auto it = workers_.find(id); it != workers_.end()) {
+    it->second.liveness = Liveness{};
+    see(it->second.slot);
+  }
   return done(now);
 }
 
@@ -54,6 +58,7 @@ Commands Engine::unanswered(Time now, WorkerId id, const std::string& text) {
   ++worker.liveness.unanswered;
   if (!worker.liveness.silent_since) {
     worker.liveness.silent_since = now;
+    see(worker.slot);
     note(NoteKind::silent, worker, now, text);
   }
   if (!worker.liveness.is_hung && counts_as_hung(now, worker.liveness)) hang(now, worker);
@@ -63,6 +68,7 @@ Commands Engine::unanswered(Time now, WorkerId id, const std::string& text) {
 void Engine::forget_liveness() {
   check_is_proven_ = false;
   for (auto& [id, worker] : workers_) worker.liveness = Liveness{};
+  see_all();
 }
 
 // Of an adopted worker: the checks begin anew, and so do the limits.
@@ -82,6 +88,7 @@ bool Engine::counts_as_hung(Time now, const Liveness& liveness) const {
 
 void Engine::hang(Time now, Worker& worker) {
   worker.liveness.is_hung = true;
+  see(worker.slot);
   const std::string text = "slot " + std::to_string(worker.slot) +
                            ", stage run: it hangs: " + std::to_string(worker.liveness.unanswered) +
                            " liveness checks in a row unanswered, the last: " + worker.liveness.text;
@@ -103,16 +110,11 @@ WorkerId Engine::hung_in(unsigned slot) const {
   return found;
 }
 
-bool Engine::is_replacing() const {
-  return std::any_of(workers_.begin(), workers_.end(), [](const auto& entry) {
-    return entry.second.replaces != 0 && entry.second.state == WorkerState::starting;
-  });
-}
-
 void Engine::replace_hung(Time now) {
   replace_at_.reset();
-  if (!committed_ || flipping() || is_replacing()) return;
-  for (unsigned slot = 0; slot < forks_; ++slot) {
+  if (!committed_ || flipping() || overview_.replacing() > 0) return;
+  for (const unsigned slot : overview_.hung()) {
+    ++looks_;
     const WorkerId id = hung_in(slot);
     if (id == 0) continue;
     if (const Time at = replacements_.next(now, slot, forks_); at > now) {
@@ -130,9 +132,10 @@ bool Engine::replace(Time now, unsigned slot, WorkerId hung) {
     if (!may_spawn(slot)) return false;
     spawn(now, slot, *committed_);
     workers_.at(last_worker_).replaces = hung;
+    see(slot);
   } else {
-    for (unsigned other = 0; other < forks_; ++other)
-      if (other != slot && !served(other)) return false;
+    for (const unsigned other : overview_.unserved())
+      if (other != slot) return false;
     drain_worker(now, workers_.at(hung));
     if (may_spawn(slot)) spawn(now, slot, *committed_);
   }

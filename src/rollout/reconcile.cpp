@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <utility>
 
 #include "rollout/engine.hpp"
@@ -8,8 +7,10 @@ namespace liveswap::rollout {
 // Call at the end of every event. Reconciles and returns the commands.
 Commands Engine::done(Time now) {
   // A due respawn needs no deadline any more: fill_empty_slots() spawns, now or after a later event.
-  for (Slot& slot : slots_)
-    if (slot.respawn_at && *slot.respawn_at <= now) slot.respawn_at.reset();
+  for (const unsigned slot : overview_.respawns_due(now)) {
+    slots_[slot].respawn_at.reset();
+    see(slot);
+  }
   // A queued rollback gets a failed upgrade's slots at once.
   if (reverting() && queue_ && queue_->request.overtake) close_upgrade(Verdict::reverted, upgrade_->reason);
   const bool rollback_begins = queue_ && queue_->request.overtake && !in_the_way_of_upgrade();
@@ -39,11 +40,12 @@ void Engine::reconcile(Time now) {
 }
 
 void Engine::reconcile_stop(Time now) {
-  for (auto& [id, worker] : workers_) {
-    if (stopping_->at_once && (active(worker) || worker.step < DrainStep::termed))
-      force(now, worker, DrainStep::termed);
-    else if (active(worker)) drain_worker(now, worker);
-  }
+  if (!std::exchange(stopping_->is_told, true))
+    for (auto& [id, worker] : workers_) {
+      if (stopping_->at_once && (active(worker) || worker.step < DrainStep::termed))
+        force(now, worker, DrainStep::termed);
+      else if (active(worker)) drain_worker(now, worker);
+    }
   if (!workers_.empty()) return;
   for (const RequestId request : stopping_->requests) out_.push_back(Answer{request, Verdict::ok, "stopped"});
   out_.push_back(Quit{stopping_->ok, stopping_->text});
@@ -56,13 +58,21 @@ std::optional<Engine::Target> Engine::target_for_empty(unsigned slot) const {
   return committed_;
 }
 
+// A slot that no worker serves may need one: it has none that starts, or that one needs a stopgap.
 void Engine::fill_empty_slots(Time now) {
   if (flipping()) return;
-  for (unsigned slot = 0; slot < forks_; ++slot) {
-    if (slots_[slot].respawn_at) continue;
-    const bool stopgap = needs_stopgap(slot);
-    const auto target = stopgap ? committed_ : has_active(slot) ? std::nullopt : target_for_empty(slot);
-    if (target && may_spawn(slot)) spawn(now, slot, *target);
+  const auto& unserved = overview_.unserved();
+  for (auto it = unserved.begin(); it != unserved.end();) {
+    const unsigned slot = *it;
+    ++looks_;
+    if (!slots_[slot].respawn_at) {
+      const bool stopgap = needs_stopgap(slot);
+      const auto target = stopgap                         ? committed_
+                          : overview_.of(slot).active > 0 ? std::nullopt
+                                                          : target_for_empty(slot);
+      if (target && may_spawn(slot)) spawn(now, slot, *target);
+    }
+    it = unserved.upper_bound(slot);  // spawn() may have changed the set
   }
 }
 
@@ -70,39 +80,55 @@ void Engine::fill_empty_slots(Time now) {
 // a server that must run alone) the old worker must have exited first.
 bool Engine::may_spawn(unsigned slot) const {
   if (surge() == 0) return slots_[slot].workers.empty();
-  const auto busy = std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
-    return entry.second.slot < forks_ && active(entry.second);
-  });
-  return static_cast<std::size_t>(busy) < std::size_t{forks_} + surge();
+  return overview_.active() < std::size_t{forks_} + surge();
 }
 
 // The old worker died while its successor starts, so the slot is not served. No stopgap for code that keeps
 // dying, unless the successor is staged and serves nothing.
 bool Engine::needs_stopgap(unsigned slot) const {
-  return settings_.zero_downtime && surge() > 0 && rolling() && committed_ && has_active(slot) &&
-         !served(slot) && !find_active(slot, committed_->generation) &&
+  return settings_.zero_downtime && surge() > 0 && rolling() && committed_ && overview_.of(slot).active > 0 &&
+         !overview_.of(slot).is_served && !find_active(slot, committed_->generation) &&
          (slots_[slot].deaths <= 1 || upgrade_->flip_ahead);
 }
 
-// Gives turns to slots that are not on the goal, at most `batch` at once; without zero downtime all at
-// once.
+bool Engine::waits_for_respawn(unsigned slot) const {
+  return slots_[slot].respawn_at && committed_ && goal()->generation == committed_->generation;
+}
+
+// Whether one more slot may have its turn while others have theirs; without zero downtime all have it at
+// once. `--batch auto` bounds two things. Workers that really start (load the code, initialise) take
+// processor time from those that serve: there are at most as many as processors. Those that only wait for
+// their settle time cost nothing: with them there are at most a quarter of the slots. The first successor of
+// a release is alone, so that code which cannot start is started once.
+bool Engine::may_begin_turn() const {
+  if (!settings_.zero_downtime) return true;
+  const std::size_t under_way = overview_.turns() - overview_.turns_on_goal();
+  if (pace().batch) return under_way < *pace().batch;
+  if (under_way == 0) return true;
+  const bool is_proven = !rolling() || overview_.turns_on_goal() > 0;
+  return is_proven && under_way < forks_ / 4 && overview_.working() < settings_.processors;
+}
+
+// Gives turns to slots that are not on the goal.
 void Engine::take_turns(Time now) {
   if (!goal() || flipping()) return;
-  unsigned under_way = 0;
-  unsigned turns = 0;
-  for (unsigned slot = 0; slot < forks_; ++slot) {
-    if (slots_[slot].turn) ++turns;
-    if (slots_[slot].turn && !on_goal(slot)) ++under_way;
+  // Slots that have lost their worker during their turn.
+  const auto& lost = overview_.lost_in_turn();
+  for (auto it = lost.begin(); it != lost.end();) {
+    const unsigned slot = *it;
+    ++looks_;
+    if (!waits_for_respawn(slot) && !take_turn(now, slot)) return;
+    it = lost.upper_bound(slot);
   }
   const unsigned at_most = rolling() && committed_ && canary() > 0 ? canary() : forks_;
-  for (unsigned slot = 0; slot < forks_; ++slot) {
-    if (on_goal(slot) || find_active(slot, goal()->generation)) continue;
-    const bool again = slots_[slot].turn;
-    if (!again && (turns >= at_most || (upgrade_ && upgrade_->phase == Phase::baking))) continue;
-    if (!again && settings_.zero_downtime && under_way >= pace().batch) continue;
-    if (slots_[slot].respawn_at && committed_ && goal()->generation == committed_->generation) continue;
-    if (!take_turn(now, slot)) return;
-    if (!again) ++under_way, ++turns;
+  const bool is_baking = upgrade_ && upgrade_->phase == Phase::baking;
+  const auto& behind = overview_.behind();
+  for (auto it = behind.begin(); it != behind.end();) {
+    if (is_baking || overview_.turns() >= at_most || !may_begin_turn()) return;
+    const unsigned slot = *it;
+    ++looks_;
+    if (!waits_for_respawn(slot) && !take_turn(now, slot)) return;
+    it = behind.upper_bound(slot);
   }
 }
 
@@ -113,6 +139,7 @@ bool Engine::take_turn(Time now, unsigned slot) {
   if (!old_first && !may_spawn(slot)) return false;
   if (!old_first && wait_for_memory(now)) return false;
   slots_[slot].turn = true;
+  see(slot);
   if (!old_first) {
     spawn(now, slot, *goal());
     return true;
@@ -139,6 +166,7 @@ void Engine::spawn(Time now, unsigned slot, const Target& target) {
   slots_[slot].respawn_at.reset();
   const auto it = workers_.emplace(worker.id, worker).first;
   slots_[slot].workers.push_back(worker.id);
+  see(slot);
   out_.push_back(Spawn{worker.id, slot, target.generation, target.release, worker.staged, target.profile});
   note(NoteKind::spawned, it->second, now);
 }

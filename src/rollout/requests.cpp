@@ -134,6 +134,7 @@ Commands Engine::kill(Time now, RequestId request) {
     slot.respawn_at.reset();
     slot.deaths = 0;
   }
+  see_all();
   admin_command_ = AdminCommand{};
   admin_command_->request = request;
   admin_command_->deadline = now + 2 * settings_.term_grace + settings_.ready_limit;
@@ -158,6 +159,7 @@ Commands Engine::forks(Time now, RequestId request, unsigned count) {
     out_.push_back(Steer{count});
   }
   forks_ = count;
+  see_all();
   return done(now);
 }
 
@@ -194,14 +196,9 @@ std::string Engine::shrunk_text() const {
   return std::to_string(forks_) + (forks_ == 1 ? " worker is left" : " workers are left");
 }
 
-// Whether a worker of a removed slot still runs.
-bool Engine::vanishing() const {
-  return std::any_of(workers_.begin(), workers_.end(),
-                     [&](const auto& entry) { return entry.second.slot >= forks_; });
-}
-
 void Engine::close_slots() {
   slots_.resize(forks_);
+  see_all();
   out_.push_back(CloseSlots{forks_});
 }
 
@@ -216,6 +213,7 @@ void Engine::fail_admin_command(Time now, Verdict verdict, const std::string& te
   admin_command_->kind = AdminCommand::Kind::shrink;
   admin_command_->deadline = now + settings_.unsteer;
   forks_ = admin_command_->forks_before;
+  see_all();
   out_.push_back(Steer{forks_});
   if (settings_.unsteer == Time{0}) advance_shrink(now, true);
 }
@@ -251,7 +249,9 @@ void Engine::begin_stop(bool at_once, bool ok, const std::string& text) {
   if (admin_command_) abandon_admin_command(why);
   if (!stopping_) stopping_ = Stopping{at_once, ok, text, {}};
   stopping_->at_once |= at_once;
+  stopping_->is_told = false;
   for (Slot& slot : slots_) slot.respawn_at.reset();
+  see_all();
   replace_at_.reset();
 }
 

@@ -28,7 +28,8 @@ struct Release {
 };
 
 struct Pace {
-  unsigned batch = 1;
+  std::optional<unsigned>
+      batch;  // slots that have their turn at the same time; nullopt: Engine::may_begin_turn
   Amount surge{100, true};
   Amount canary;      // slots that get the release first; 0: no canary
   Time bake{30'000};  // pause before the other slots follow
@@ -47,6 +48,7 @@ struct ReplacementPace {
 
 struct Settings : Pace {
   unsigned forks = 2;
+  unsigned processors = 1;  // that this machine has for the workers
   bool zero_downtime = true;
   Amount max_draining{800, true};  // workers that may drain at once; at least `forks` are allowed
   bool health = false;             // probes are configured: commit only after a good one
@@ -89,8 +91,9 @@ enum class DrainStep {
 
 // What a starting worker has not done yet, for its failure message: "it did not yet wait on …".
 struct Awaits {
-  std::string text;    // empty: nothing
-  std::string advice;  // what to do if the ready limit passes
+  std::string text;        // empty: nothing
+  std::string advice;      // what to do if the ready limit passes
+  bool only_time = false;  // only the settle time is left
 };
 
 struct UpgradeRequest {

@@ -34,6 +34,7 @@ void Engine::begin_rolling(const Release& release) {
   upgrade_->deadline.reset();
   upgrade_->flip_ahead = upgrade_->pace.flip && committed_ && settings_.zero_downtime;
   for (Slot& slot : slots_) slot.turn = false;
+  see_all();
   note(NoteKind::started, upgrade_->remark);
   ask_memory();
 }
@@ -78,7 +79,7 @@ Commands Engine::unfit(Time now, const std::string& text) {
 
 void Engine::advance_upgrade(Time now) {
   if (!upgrade_) return;
-  if (upgrade_->phase == Phase::rolling && canary() > 0 && canary_on_goal()) bake(now);
+  if (upgrade_->phase == Phase::rolling && canary() > 0 && overview_.turns_on_goal() >= canary()) bake(now);
   if (!all_on_goal()) return;
   switch (upgrade_->phase) {
     case Phase::preparing:
@@ -125,6 +126,7 @@ void Engine::flip() {
   upgrade_->phase = Phase::flipping;
   upgrade_->flip_ahead = false;
   for (auto& [id, worker] : workers_) worker.staged = worker.generation != upgrade_->to.generation;
+  see_all();
   note(NoteKind::flipping);
   out_.push_back(Flip{});
 }
@@ -143,6 +145,7 @@ Commands Engine::flip_failed(Time now, const std::string& text) {
   if (!flipping()) return done(now);
   for (auto& [id, worker] : workers_) worker.staged = worker.generation == upgrade_->to.generation;
   upgrade_->phase = Phase::rolling;
+  see_all();
   fail_upgrade(now, upgrade_->reason.empty() ? text : upgrade_->reason);
   return done(now);
 }
@@ -198,6 +201,7 @@ Commands Engine::committed(Time now) {
     slot.respawn_at.reset();
     slot.deaths = 0;
   }
+  see_all();
   close_upgrade(Verdict::ok, joined("generation " + std::to_string(committed_->generation) + " serves in " +
                                         std::to_string(forks_) + (forks_ == 1 ? " slot" : " slots"),
                                     upgrade_->remark));
@@ -223,6 +227,7 @@ Commands Engine::commit_failed(Time now, const std::string& text) {
 void Engine::fail_upgrade(Time now, const std::string& reason) {
   if (!committed_) {
     upgrade_.reset();
+    see_all();
     begin_stop(false, false, reason);
     return;
   }
@@ -243,6 +248,7 @@ void Engine::fail_upgrade(Time now, const std::string& reason) {
     slot.respawn_at.reset();
     slot.deaths = 0;
   }
+  see_all();
   for (auto& [id, worker] : workers_)
     if (worker.generation == upgrade_->to.generation && active(worker) &&
         (worker.state == WorkerState::starting || worker.staged))
@@ -260,6 +266,7 @@ void Engine::close_upgrade(Verdict verdict, const std::string& text) {
       if (!active(worker) && !pending_answer_of(id)) pending.workers.insert(id);
   for (Slot& slot : slots_) slot.turn = false;
   upgrade_.reset();
+  see_all();
   if (pending.workers.empty()) answer(pending);
   else pending_answers_.push_back(std::move(pending));
 }

@@ -52,6 +52,7 @@ Commands Engine::entered(Time now, WorkerId id, bool deferred) {
     it->second.entered = true;
     if (it->second.state == WorkerState::starting && !deferred) {
       it->second.settle_at = now + settings_.settle;
+      see(it->second.slot);
       if (settings_.settle == Time{0}) become_ready(now, it->second);
     }
   }
@@ -59,7 +60,10 @@ Commands Engine::entered(Time now, WorkerId id, bool deferred) {
 }
 
 Commands Engine::deferred(Time now, WorkerId id) {
-  if (const auto it = workers_.find(id); it != workers_.end()) it->second.settle_at.reset();
+  if (const auto it = workers_.find(id); it != workers_.end()) {
+    it->second.settle_at.reset();
+    see(it->second.slot);
+  }
   return done(now);
 }
 
@@ -76,8 +80,14 @@ Commands Engine::seen_ready(Time now, WorkerId id) {
   return ready(now, id);
 }
 
-void Engine::awaits(WorkerId id, const Awaits& awaits) {
-  if (const auto it = workers_.find(id); it != workers_.end()) it->second.awaits = awaits;
+Commands Engine::awaits(Time now, WorkerId id, const Awaits& awaits) {
+  const auto it = workers_.find(id);
+  if (it == workers_.end()) return {};
+  const bool is_change = it->second.awaits.only_time != awaits.only_time;
+  it->second.awaits = awaits;
+  if (!is_change) return {};
+  see(it->second.slot);
+  return done(now);  // another worker may start
 }
 
 Commands Engine::dropped(Time now, WorkerId id, const std::string& listener) {
@@ -94,6 +104,7 @@ void Engine::become_ready(Time now, Worker& worker) {
   worker.was_ready = true;
   worker.settle_at.reset();
   worker.deadline.reset();
+  see(worker.slot);
   note(NoteKind::ready, worker, now);
   ask_memory();
   if (goal() && !worker.staged) drain_slot(now, worker.slot, worker.generation);
@@ -131,6 +142,7 @@ void Engine::drain(Time now, Worker& worker, std::optional<Time> limit) {
   worker.settle_at.reset();
   worker.deadline.reset();
   if (limit) worker.deadline = now + *limit;
+  see(worker.slot);
   out_.push_back(Drain{worker.id, limit});
   note(NoteKind::draining, worker, now);
 }
@@ -155,6 +167,7 @@ void Engine::force(Time now, Worker& worker, DrainStep step) {
       worker.deadline.reset();  // only the reaping is left
       break;
   }
+  see(worker.slot);
 }
 
 // `why`: the reason for using force; only the first step stores it.
@@ -214,6 +227,7 @@ Commands Engine::exited(Time now, WorkerId id, const Departure& departure) {
   memory_.erase(id);
   auto& of_slot = slots_[worker.slot].workers;
   of_slot.erase(std::find(of_slot.begin(), of_slot.end(), id));
+  see(worker.slot);
   record_departure(worker, departure);
   if (active(worker)) {
     const std::string stage = worker.was_ready ? "run" : worker.entered ? "start" : departure.stage;
@@ -227,6 +241,7 @@ Commands Engine::stopped(Time now, WorkerId id, bool is_stopped) {
   const auto it = workers_.find(id);
   if (it == workers_.end() || it->second.stopped_since.has_value() == is_stopped) return done(now);
   it->second.stopped_since = is_stopped ? std::optional(now) : std::nullopt;
+  see(it->second.slot);
   note(is_stopped ? NoteKind::stopped : NoteKind::continued, it->second, now);
   return done(now);
 }
@@ -250,6 +265,7 @@ void Engine::died(Time now, const Worker& worker, const std::string& reason) {
   }
   ++slots_[worker.slot].restarts;
   schedule_respawn(now, slots_[worker.slot], now - worker.spawned);
+  see(worker.slot);
 }
 
 // The first death in a row is replaced at once; each further one after twice the delay, ± 25 % of jitter so

@@ -227,7 +227,7 @@ Engine one_starting(const Awaits& awaits) {
   wish.release = Release{"a.so", "A"};
   engine.boot(0s, wish);
   engine.entered(0s, 1, true);
-  engine.awaits(1, awaits);
+  engine.awaits(0s, 1, awaits);
   return engine;
 }
 

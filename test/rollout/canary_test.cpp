@@ -51,8 +51,8 @@ TEST_CASE("canary: its own slots have their turns by batch, and a share is round
     pace.batch = 5;
   }
   const std::string first = script.roll(7, pace);
-  CHECK(first == (pace.batch == 1 ? "spawn 6 in 0: B" : "spawn 6 in 0: B, spawn 7 in 1: B"));
-  CHECK(script.ready(6) == (pace.batch == 1 ? "drain 1 60000, spawn 7 in 1: B" : "drain 1 60000"));
+  CHECK(first == (!pace.batch ? "spawn 6 in 0: B" : "spawn 6 in 0: B, spawn 7 in 1: B"));
+  CHECK(script.ready(6) == (!pace.batch ? "drain 1 60000, spawn 7 in 1: B" : "drain 1 60000"));
   CHECK(script.engine().phase() == std::string("rolling"));
   CHECK(script.ready(7) == "drain 2 60000");
   CHECK(script.engine().phase() == std::string("baking"));

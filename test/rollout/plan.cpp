@@ -15,7 +15,7 @@ Amount draw_surge(Dice& dice, bool some) {
 
 Pace draw_pace(Dice& dice, bool some_surge) {
   Pace pace;
-  pace.batch = static_cast<unsigned>(dice.between(1, 3));
+  if (dice.chance(60)) pace.batch = static_cast<unsigned>(dice.between(1, 3));
   pace.surge = draw_surge(dice, some_surge);
   if (dice.chance(40))
     pace.canary = dice.chance(50) ? Amount{static_cast<unsigned>(dice.between(1, 6)), false}
@@ -43,7 +43,8 @@ void draw_liveness(Settings& settings, Dice& dice) {
 Settings draw_settings(Dice& dice, bool peaceful) {
   Settings settings;
   static_cast<Pace&>(settings) = draw_pace(dice, peaceful);
-  settings.forks = static_cast<unsigned>(dice.between(1, 5));
+  settings.forks = static_cast<unsigned>(dice.chance(90) ? dice.between(1, 5) : dice.between(6, 16));
+  settings.processors = static_cast<unsigned>(dice.between(1, 4));
   settings.zero_downtime = dice.chance(88);
   if (dice.chance(50))
     settings.max_draining = dice.chance(50) ? Amount{static_cast<unsigned>(dice.between(1, 9)), false}

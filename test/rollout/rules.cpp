@@ -44,6 +44,7 @@ bool Rules::errand_bars() const {
 }
 
 void Rules::judge_books() {
+  demand(engine_.overview() == engine_.overview_anew(), "what is known of the slots is what is there");
   const auto& theirs = engine_.workers();
   demand(theirs.size() == workers_.size(), "the engine knows every worker that is alive, and no other");
   auto known = workers_.begin();
@@ -143,7 +144,8 @@ void Rules::judge_batch() const {
   }
   // After a flip, a revert starts all workers at once.
   const bool back_from_flip = course_->reverting && course_->pace().flip;
-  demand(back_from_flip || slots.size() <= course_->pace().batch,
+  const unsigned by_default = std::max(engine_.fork_count() / 4, 1U);
+  demand(back_from_flip || slots.size() <= course_->pace().batch.value_or(by_default),
          "there are never more than batch successors starting");
 }
 

@@ -154,7 +154,7 @@ int AppInet::listen(unsigned set, unsigned slot, int backlog) {
   if (!socket) return EBADF;
   if (is_datagram()) return EOPNOTSUPP;
   // Otherwise a member that was shut down would rejoin below under an unknown number.
-  repair();
+  repair_of(slot);
   const bool steered = socket->member || group_.hold();
   if (!steered)
     log::seldom({"connections that cannot be steered"}, log::Level::warning,
@@ -218,7 +218,21 @@ void AppInet::shrink(unsigned slots) {
 void AppInet::repair() {
   if (is_datagram()) return;
   note_raw_listens();
+  repair_these(group_.sockets());
+}
+
+void AppInet::repair_of(unsigned slot) {
+  if (is_datagram()) return;
+  note_raw_listens();
+  std::vector<int> fds;
+  for (unsigned set = 0; set < sets_.size(); ++set)
+    if (const Socket* one = find(set, slot); one && one->member) fds.push_back(one->fd.get());
+  repair_these(fds);
+}
+
+void AppInet::repair_these(const std::vector<int>& fds) {
   group_.repair(
+      fds,
       [this](int fd) {
         Socket& one = *owner(fd);
         return repair_app_socket(fd, one.backlog, one.nonblocking);

@@ -31,6 +31,7 @@ class AppInet final : public AppEndpoint {
   void retire(unsigned set) override;
   void shrink(unsigned slots) override;
   void repair() override;
+  void repair_of(unsigned slot) override;
   int socket(unsigned set, unsigned slot) const override;
   std::vector<int> sockets(unsigned set) const override;
   bool per_slot() const override { return rules_.per_slot; }
@@ -70,6 +71,7 @@ class AppInet final : public AppEndpoint {
   void end(const Socket& socket) const;
   int join(Socket& socket);
   void note_raw_listens();
+  void repair_these(const std::vector<int>& fds);
   void close_last_beyond(unsigned slots);
 
   Rules rules_;

@@ -21,13 +21,20 @@ constexpr std::size_t former_limit = 4096;
 
 bool AppListeners::note_states(const std::vector<Seen>& seen) {
   bool changed = false;
+  std::set<unsigned> left;
+  auto it = workers_.begin();
   for (const Seen& one : seen) {
-    const auto it = workers_.find(one.worker);
-    if (it == workers_.end()) continue;
-    changed = changed || it->second.ready != one.ready || it->second.draining != one.draining;
-    it->second.ready = one.ready;
-    it->second.draining = one.draining;
+    // Both are in the order of the ids, so that no search is needed.
+    while (it != workers_.end() && it->first < one.worker) ++it;
+    if (it == workers_.end() || it->first != one.worker) continue;
+    Worker& worker = it->second;
+    if (worker.ready == one.ready && worker.draining == one.draining) continue;
+    if (one.draining) left.insert(worker.place.slot);
+    worker.ready = one.ready;
+    worker.draining = one.draining;
+    changed = true;
   }
+  for (const unsigned slot : left) record_again(slot);
   return changed;
 }
 
@@ -72,6 +79,7 @@ void AppListeners::drop(AppEndpoint& endpoint) {
   for (auto& [other, use] : uses_)
     std::erase_if(use.substitutes,
                   [&](const Substitute& substitute) { return substitute.endpoint == &endpoint; });
+  record_again(std::nullopt);
   uses_.erase(&endpoint);
   listeners_.drop(endpoint);
 }
@@ -88,6 +96,7 @@ void AppListeners::forget(Endpoint& endpoint) {
     worker.given_up.erase(&endpoint);
     std::erase_if(worker.cookies, [&](const auto& one) { return one.second == &endpoint; });
   }
+  record_again(std::nullopt);
   const auto key = endpoint.address();
   const auto lent = listeners_.lent();
   if (std::none_of(lent.begin(), lent.end(), [&](const Endpoint* one) { return one->address() == key; }))

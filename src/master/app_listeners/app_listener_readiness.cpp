@@ -80,6 +80,21 @@ AwaitedListeners::Progress AppListeners::progress_of(const Worker& worker) const
   return progress;
 }
 
+// What a ready worker waits on is recorded for its successors when it has changed. A listener that it has
+// left counts for a moment, so that the worker is recorded again.
+void AppListeners::record_waits(rollout::Time now, Worker& worker) {
+  if (!worker.ready || worker.draining || worker.recorded == worker.waits) return;
+  if (awaited_.serves(now, worker.place, served_by(worker))) worker.recorded.reset();
+  else worker.recorded = worker.waits;
+}
+
+// The workers of that slot (nullopt: all) are recorded again: a worker of the slot has left, so that the one
+// that stays is what a successor replaces; or listeners have other addresses.
+void AppListeners::record_again(std::optional<unsigned> slot) {
+  for (auto& [id, worker] : workers_)
+    if (!slot || worker.place.slot == *slot) worker.recorded.reset();
+}
+
 std::vector<AppListeners::Judged> AppListeners::judge(rollout::Time now) {
   if (!std::exchange(unjudged_, false) && (!judgement_due_ || now < *judgement_due_)) return {};
   judgement_due_.reset();
@@ -88,7 +103,7 @@ std::vector<AppListeners::Judged> AppListeners::judge(rollout::Time now) {
   for (auto& [id, worker] : workers_) {
     if (std::exchange(worker.progressed, false)) worker.since = now;
     if (worker.entered && worker.entered_at == rollout::Time{0}) worker.entered_at = now;
-    if (worker.ready && !worker.draining) awaited_.serves(now, worker.place, served_by(worker));
+    record_waits(now, worker);
   }
   for (auto& [id, worker] : workers_) {
     if (!is_being_judged(worker)) continue;

@@ -76,7 +76,11 @@ void AppListeners::joined(rollout::WorkerId id, const rollout::AwaitedListeners:
 }
 
 void AppListeners::left(rollout::WorkerId id) {
-  workers_.erase(id);
+  const auto it = workers_.find(id);
+  if (it == workers_.end()) return;
+  const unsigned slot = it->second.place.slot;
+  workers_.erase(it);
+  record_again(slot);
   changed_ = true;
 }
 
@@ -157,8 +161,8 @@ int AppListeners::bind_address(Worker& worker, const BindRequest& request, spawn
   auto& nth = worker.unnamed[address.is_unnamed() ? address.text() : ""];
   Endpoint* endpoint = find(address, nth);
   AppEndpoint* app = app_endpoint(endpoint);
-  // repair() may replace a socket that was shut down.
-  if (app) app->repair();
+  // This may replace a socket that was shut down.
+  if (app) app->repair_of(worker.place.slot);
   if (endpoint) mend(*endpoint);
   int socket = app        ? app->reachable(worker.set, worker.place.slot)
                : endpoint ? listening_socket(worker, *endpoint)

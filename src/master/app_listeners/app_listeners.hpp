@@ -77,7 +77,7 @@ class AppListeners {
   // Handles a frame of a known worker and takes its descriptor. False: not one of these kinds.
   bool take_frame(rollout::WorkerId worker, Frame& frame);
 
-  // The engine's view. `quiet`: no upgrade is under way, and every slot is served.
+  // The engine's view, in the order of the ids. `quiet`: no upgrade is under way, and every slot is served.
   struct Seen {
     rollout::WorkerId worker;
     bool ready;
@@ -147,6 +147,8 @@ class AppListeners {
   struct Worker : state::AppWorkerFacts {
     Lending lending;            // empty: the present one
     std::set<Endpoint*> waits;  // waits on these, and has not closed them
+    // `waits` when it was last recorded for successors; nullopt: to be recorded again (record_waits()).
+    std::optional<std::set<Endpoint*>> recorded;
     std::map<const Endpoint*, std::optional<rollout::Time>> given_up;  // closed lent ones; time by look()
     std::set<Endpoint*> uses;                                          // has bound these, and not closed them
     std::map<std::uint64_t, Endpoint*> cookies;    // all sockets that the worker was given, replaced ones too
@@ -235,6 +237,8 @@ class AppListeners {
   Ticket ticket_for(const std::shared_ptr<std::size_t>& giver) const;
   Endpoint* taker(const Worker& worker, const HandedOff& one) const;
   bool adopt(const HandedOff& one, bool also_by_giver);
+  void record_waits(rollout::Time now, Worker& worker);
+  void record_again(std::optional<unsigned> slot);
   bool is_being_judged(const Worker& worker) const;
   rollout::AwaitedListeners::Listeners served_by(const Worker& worker) const;
   bool is_replaced(const Worker& worker, const std::string& key) const;

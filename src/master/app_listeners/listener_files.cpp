@@ -28,7 +28,9 @@ void ListenerFiles::mend() {
     watch();
     if (i > 0 && !changed) break;
   }
-  looked_(news);
+  const bool is_news = !news.mended.empty() || news.lost != lost_;
+  lost_ = news.lost;
+  if (is_news) looked_(news);
 }
 
 // inotify watches the file, not the path. After a change the path may lead to another file, so the handler

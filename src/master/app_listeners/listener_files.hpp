@@ -16,7 +16,8 @@ namespace liveswap::master {
 // reports a change of one, and at each call of mend().
 class ListenerFiles {
  public:
-  // `looked` is called after each check with the result. The references must outlive this object.
+  // `looked` is called after a check that has recreated a file, or has found others missing than the last
+  // one. The references must outlive this object.
   ListenerFiles(uv_loop_t& loop, Listeners& listeners, AppListeners& app_listeners,
                 std::function<void(const rollout::FileNews&)> looked)
       : loop_(loop), listeners_(listeners), app_listeners_(app_listeners), looked_(std::move(looked)) {}
@@ -32,6 +33,7 @@ class ListenerFiles {
   AppListeners& app_listeners_;
   std::function<void(const rollout::FileNews&)> looked_;
   std::map<std::string, std::unique_ptr<FileWatch>> watches_;  // by path
+  std::vector<std::string> lost_;                              // told last
 };
 
 }  // namespace liveswap::master

@@ -125,9 +125,14 @@ void Keeping::on_started(Result<UniqueFd> link) {
   start_later();
 }
 
-void Keeping::keep() {
+Milliseconds Keeping::pause_left() const {
   const bool is_paused = link_ && now() < next_ && settings_.wait() != Milliseconds{0};
-  if (is_paused) timer_.start(next_ - now());
+  return is_paused ? next_ - now() : Milliseconds{0};
+}
+
+void Keeping::keep() {
+  const auto left = pause_left();
+  if (left > Milliseconds{0}) timer_.start(left);
   else keep_at_once();
 }
 

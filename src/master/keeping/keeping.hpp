@@ -38,6 +38,9 @@ class Keeping {
   void keep();
   // The same without a pause: call before a command that cannot be taken back.
   void keep_at_once();
+  // How long keep() would wait. A command that cannot be taken back and may wait, such as a drain, waits so
+  // long: so those of many workers share one state.
+  Milliseconds pause_left() const;
   bool is_starting() const { return start_ != nullptr; }
   // Borrowed; -1: no keeper.
   int link() const { return link_.get(); }

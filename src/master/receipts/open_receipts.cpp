@@ -64,7 +64,7 @@ Recorder::End end_of(rollout::Parting parting) {
 Json plan_of(const rollout::Engine& engine) {
   const auto& pace = engine.pace();
   return {{"forks", engine.fork_count()},
-          {"batch", pace.batch},
+          {"batch", pace.batch ? Json(*pace.batch) : Json("auto")},
           {"surge", pace.surge.of(engine.fork_count())},
           {"canary", pace.canary.of(engine.fork_count())},
           {"bake_ms", pace.bake.count()},

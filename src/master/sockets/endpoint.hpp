@@ -72,6 +72,8 @@ class Endpoint {
   virtual void set_backlog(int) {}
   // Listens again if an application has shut down a shared socket, with the former backlog and O_NONBLOCK.
   virtual void repair() = 0;
+  // The same for the sockets that workers of this slot have.
+  virtual void repair_of(unsigned /*slot*/) { repair(); }
 
   // Replaces the socket with that cookie, which an application has spoilt. New connections go to the new
   // socket; those queued in the old one stay for the workers that have it. Returns the new socket,

@@ -257,11 +257,19 @@ std::vector<Listeners::Depth> Listeners::depth() const {
 }
 
 void Listeners::repair() {
-  for (auto& endpoint : endpoints_) {
-    endpoint->repair();
+  for (auto& endpoint : endpoints_) endpoint->repair();
+  retire_free_sets();
+}
+
+void Listeners::repair_of(unsigned slot) {
+  for (auto& endpoint : endpoints_) endpoint->repair_of(slot);
+  retire_free_sets();
+}
+
+void Listeners::retire_free_sets() {
+  for (auto& endpoint : endpoints_)
     for (unsigned set = 0; set < holds_.size(); ++set)
       if (is_free(set)) endpoint->retire(set);
-  }
 }
 
 std::vector<int> Listeners::of_slot(const Lending& lending, unsigned slot, bool staged) const {
@@ -293,7 +301,13 @@ void Listeners::each_socket(const Tell& tell) const {
 
 ListeningPlaces Listeners::places() const {
   ListeningPlaces places;
-  each_socket([&](const Endpoint&, int fd) { places.add(fd); });
+  // The sockets of a set have one address.
+  for (const auto& endpoint : endpoints_)
+    for (unsigned set = 0; set < holds_.size(); ++set) {
+      const auto sockets = endpoint->sockets(set);
+      const auto first = std::find_if(sockets.begin(), sockets.end(), [](int fd) { return fd >= 0; });
+      if (first != sockets.end()) places.add(*first);
+    }
   return places;
 }
 

@@ -167,6 +167,8 @@ class Listeners {
   // Undoes what applications may have done to shared sockets: shutdown(), a smaller backlog, blocking mode.
   // Logs each repair. Cheap: call whenever a worker may have changed something.
   void repair();
+  // The same for the sockets that workers of this slot have.
+  void repair_of(unsigned slot);
 
   // The sockets for a worker of that slot, in the order of the listeners; borrowed. Take hold() at the same
   // time and keep that until the worker has exited.
@@ -227,6 +229,7 @@ class Listeners {
   Listeners() = default;
   unsigned set_of(bool staged) const { return staged ? *staged_ : live_; }
   bool is_free(unsigned set) const;
+  void retire_free_sets();
   bool is_app(const Endpoint* endpoint) const;
   std::vector<Endpoint*> current() const;  // all but those that are leaving
   std::vector<Lending> lendings() const;   // the present one first; each once

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <numeric>
+#include <unordered_set>
 #include <utility>
 
 #include "base/log.hpp"
@@ -92,11 +93,13 @@ bool ReuseportGroup::hold() {
 }
 
 Result<void> ReuseportGroup::deal_to(const std::vector<int>& sockets, const std::string& object) {
-  std::vector<unsigned> numbers;
-  for (unsigned number = 0; number < sockets_.size(); ++number)
-    if (std::find(sockets.begin(), sockets.end(), sockets_[number]) != sockets.end())
-      numbers.push_back(number);
-  if (numbers.size() == sockets_.size()) numbers.clear();
+  std::vector<unsigned> numbers;  // empty: all
+  if (sockets != sockets_) {
+    const std::unordered_set<int> wanted(sockets.begin(), sockets.end());
+    for (unsigned number = 0; number < sockets_.size(); ++number)
+      if (wanted.contains(sockets_[number])) numbers.push_back(number);
+    if (numbers.size() == sockets_.size()) numbers.clear();
+  }
   // Set or remove the program even if the numbers are the same: an application may have replaced it, and a
   // killed master may have changed it after its last state. Use a socket that gets connections: an
   // application may have locked a replaced one (SO_LOCK_FILTER). Where no program is wanted and none is
@@ -120,9 +123,10 @@ Result<void> ReuseportGroup::replace(int former, int fresh, const std::string& o
 // joined again, and is last now. If several sockets left at once, the order is unknown, and the numbers may
 // be wrong: a connection could then wait in a set that is not live. Only a shutdown() by an application,
 // which the contract forbids, causes this.
-void ReuseportGroup::repair(const std::function<bool(int)>& listen_again, const std::string& object) {
+void ReuseportGroup::repair(const std::vector<int>& members, const std::function<bool(int)>& listen_again,
+                            const std::string& object) {
   bool moved = false;
-  for (const int fd : std::vector<int>(sockets_)) {
+  for (const int fd : std::vector<int>(members)) {
     if (!listen_again(fd)) continue;
     std::swap(*std::find(sockets_.begin(), sockets_.end(), fd), sockets_.back());
     moved = true;

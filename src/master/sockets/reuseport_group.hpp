@@ -41,8 +41,9 @@ class ReuseportGroup {
   Result<void> deal_to(const std::vector<int>& sockets, const std::string& object);
   // `fresh`, a new last member, gets the connections of `former` from now on.
   Result<void> replace(int former, int fresh, const std::string& object);
-  // Calls `listen_again` for each member. True: the member had been shut down, and listens again.
-  void repair(const std::function<bool(int fd)>& listen_again, const std::string& object);
+  // Calls `listen_again` for each of these members. True: the member had been shut down, and listens again.
+  void repair(const std::vector<int>& members, const std::function<bool(int fd)>& listen_again,
+              const std::string& object);
 
   // All members but `deal_` as values (state/archive.hpp). The descriptors are borrowed, and keep their
   // numbers in the next image of the program.

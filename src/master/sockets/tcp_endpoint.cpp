@@ -134,9 +134,7 @@ TcpEndpoint::~TcpEndpoint() {
   for (const int fd : group_.sockets()) shut_down(fd);
 }
 
-std::string TcpEndpoint::address() const {
-  return group_.sockets().empty() ? text_ : address_of(group_.sockets()[0]).text();
-}
+std::string TcpEndpoint::address() const { return group_.sockets().empty() ? text_ : where_.text(); }
 
 Result<void> TcpEndpoint::prepare(unsigned set, unsigned slots) {
   if (sets_.size() <= set) sets_.resize(set + 1);
@@ -231,9 +229,19 @@ void TcpEndpoint::move_door(Door door) {
     hold_first_packets(fd, door == Door::held || (door == Door::abandoned && !withdraw(fd)));
 }
 
-void TcpEndpoint::repair() {
+void TcpEndpoint::repair() { repair_these(group_.sockets()); }
+
+void TcpEndpoint::repair_of(unsigned slot) {
+  std::vector<int> fds;
+  for (unsigned set = 0; set < sets_.size(); ++set)
+    if (const int fd = socket(set, per_slot_ ? slot : 0); fd >= 0) fds.push_back(fd);
+  repair_these(fds);
+}
+
+void TcpEndpoint::repair_these(const std::vector<int>& fds) {
   if (is_abandoned()) return;
-  group_.repair([this](int fd) { return repair_socket(fd, backlog_); }, text_);
+  group_.repair(
+      fds, [this](int fd) { return repair_socket(fd, backlog_); }, text_);
 }
 
 // The old socket cannot leave the group (reuseport_group.hpp), so the new program excludes the old socket.

@@ -39,6 +39,7 @@ class TcpEndpoint final : public Endpoint {
   Result<void> spread(bool per_slot, unsigned set, unsigned slots) override;
   void set_backlog(int backlog) override;
   void repair() override;
+  void repair_of(unsigned slot) override;
   int renew(std::uint64_t cookie) override;
   int socket(unsigned set, unsigned slot) const override;
   std::vector<int> sockets(unsigned set) const override;
@@ -54,6 +55,7 @@ class TcpEndpoint final : public Endpoint {
   Result<void> leave_spare(std::vector<UniqueFd>& sockets);
   void close_last_beyond(unsigned slots);
   void move_door(Door door) override;
+  void repair_these(const std::vector<int>& fds);
 
   std::string text_;  // the configured address
   SocketAddress where_;

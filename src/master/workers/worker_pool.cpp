@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <cstring>
@@ -187,7 +188,10 @@ void WorkerPool::count_connections(WorkerId id, std::int32_t question) {
 void WorkerPool::look_for_stops() {
   // Of those that have ended, some may have been the last of their cgroup.
   base_.cgroups.remove("");
-  if (!handlers_.stopped) return;
+  // A SIGCHLD is mostly of a child that has ended: then no worker has to be looked at.
+  siginfo_t any{};
+  const int found = ::waitid(P_ALL, 0, &any, WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT);
+  if (!handlers_.stopped || found != 0 || any.si_pid == 0) return;
   std::map<WorkerId, bool> stops;
   for (const auto& [id, entry] : entries_)
     if (const auto stopped = entry.process->take_stop()) stops[id] = *stopped;
@@ -309,7 +313,9 @@ void WorkerPool::note_open(WorkerId id, Entry& entry, std::uint64_t open) {
 
 // Cheap, unlike a search in /proc.
 bool WorkerPool::may_have_left(const Entry& entry) {
-  return entry.forked || has_orphans() || is_populated(entry.traces.cgroup);
+  if (entry.forked) return true;
+  // Where the worker had a cgroup of its own, that tells. The list of all children grows with the workers.
+  return entry.traces.cgroup.empty() ? has_orphans() : is_populated(entry.traces.cgroup);
 }
 
 // The main process of a server that forks for each connection may exit while children still serve
