@@ -129,13 +129,10 @@ Result<unsigned> parse_forks(std::string_view text) {
   });
 }
 
+Result<unsigned> parse_batch(std::string_view text) { return parse_forks(text); }
+
 Result<std::uint16_t> parse_port(std::string_view text) {
   return narrowed<std::uint16_t>(parse_number(text, 1, UINT16_MAX));
-}
-
-Result<unsigned> parse_batch(std::string_view text) {
-  if (text == "auto") return 0U;
-  return narrowed<unsigned>(parse_number(text, 1, forks_limit));
 }
 
 Result<int> parse_backlog(std::string_view text) { return narrowed<int>(parse_number(text, 1, INT_MAX)); }

@@ -48,7 +48,7 @@ const std::map<std::string, Row> rows{
     {"zero-downtime", {"true", "false", at_once}},
     {"await-listener", {"true", "false", at_once}},
     {"privileged-ports", {"[80, 443]", "[80]", at_once}},
-    {"batch", {"1", "2", at_once}},
+    {"batch", {"auto", "2", at_once}},
     {"surge", {"2", "2%", at_once}},
     {"max-draining", {"100%", "200%", at_once}},
     {"flip", {"false", "true", at_once}},

@@ -35,7 +35,8 @@ TEST_CASE("numbers") {
   CHECK_GOOD(o.forks = 0);
   CHECK_GOOD(o.forks = 1024);
   CHECK_ERROR(o.forks = 1025, "forks: found 1025, expected a number from 0 to 1024");
-  CHECK_ERROR(o.batch = 0, "batch: found 0, expected a number from 1 to 1024");
+  CHECK_GOOD(o.batch = 0);
+  CHECK_ERROR(o.batch = 1025, "batch: found 1025, expected a number from 0 to 1024");
   CHECK_ERROR(o.backlog = 0, "backlog: found 0, expected a number from 1 to 2147483647");
   CHECK_ERROR(o.backlog = -5, "backlog: found -5, expected a number from 1 to 2147483647");
   CHECK_GOOD((o.surge = {0, false}));
@@ -253,8 +254,8 @@ TEST_CASE("only root changes user and group") {
 }
 
 TEST_CASE("every error is reported") {
-  CHECK_ERROR((o.forks = 2000, o.batch = 0, o.address = "*"),
+  CHECK_ERROR((o.forks = 2000, o.batch = 2000, o.address = "*"),
               "forks: found 2000, expected a number from 0 to 1024\n"
-              "batch: found 0, expected a number from 1 to 1024\n"
+              "batch: found 2000, expected a number from 0 to 1024\n"
               "address: found \"*\", expected an address or a name, without a port");
 }

@@ -123,7 +123,8 @@ TEST_CASE("numbers of workers and ports") {
           "found \"" + std::string(text) + "\", expected a number from 1 to 65535");
 
   CHECK(*parse_batch("1024") == 1024);
-  check_bad(parse_batch, {{"0", "found \"0\", expected a number from 1 to 1024"}});
+  CHECK(*parse_batch("auto") == 0);
+  check_bad(parse_batch, {{"0", "found \"0\", expected a number from 1 to 1024, or auto"}});
   CHECK(*parse_backlog("2147483647") == 2147483647);
   check_bad(parse_backlog, {{"2147483648", "found \"2147483648\", expected a number from 1 to 2147483647"}});
 }

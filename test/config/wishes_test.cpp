@@ -61,7 +61,7 @@ TEST_CASE("wishes that cannot be") {
   CHECK(error_of(with_wishes({}, {{"user", "root"}})) ==
         "unknown option \"user\", expected one of canary, bake, probation, batch, surge, flip, queue");
   CHECK(error_of(with_wishes({}, {{"batch", "0"}})) ==
-        "batch: found \"0\", expected a number from 1 to 1024");
+        "batch: found \"0\", expected a number from 1 to 1024, or auto");
   CHECK(error_of(with_wishes({}, {{"queue", "yes"}})) == "queue: found \"yes\", expected true or false");
   CHECK(error_of(with_wishes({}, {{"flip", "true"}, {"surge", "0"}}))
             .starts_with("flip: found true with surge 0"));

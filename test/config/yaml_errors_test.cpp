@@ -109,7 +109,7 @@ TEST_CASE("values out of range") {
        {"zero-downtime: yes", "1:16: zero-downtime: found \"yes\", expected true or false"},
        {"listen-mode: both", "1:14: listen-mode: found \"both\", expected reuseport or shared"},
        {"backlog: -1", "1:10: backlog: found \"-1\", expected a number from 1 to 2147483647"},
-       {"batch: 0", "1:8: batch: found \"0\", expected a number from 1 to 1024"},
+       {"batch: 0", "1:8: batch: found \"0\", expected a number from 1 to 1024, or auto"},
        {"surge: 2000%",
         "1:8: surge: found \"2000%\", expected a number from 0 to 1024 or a share from 0% to 1000%"},
        {"settle: 5", "1:9: settle: found \"5\", expected a unit behind it: 5ms, 5s, 5m or 5h"},

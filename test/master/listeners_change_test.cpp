@@ -325,3 +325,15 @@ TEST_CASE("a rename keeps the sockets") {
   app.listeners.take_back();
   CHECK(app.listeners.bound()[0].name == "web");
 }
+
+// liveswap-keeper has a copy of each descriptor until it gets the next state.
+TEST_CASE("a Unix listener that has gone can be listened on again, although its lock has a copy") {
+  const TempDir dir;
+  const std::string path = dir / "app.sock";
+  auto lock = lock_unix(path);
+  REQUIRE(lock.has_value());
+  const auto copy = UniqueFd::adopt(::fcntl(lock->get(), F_DUPFD_CLOEXEC, 0));
+  CHECK(!lock_unix(path).has_value());
+  unlock_unix(std::move(*lock));
+  CHECK(lock_unix(path).has_value());
+}

@@ -283,7 +283,7 @@ TEST_CASE_FIXTURE(Scenario, "a reload under way reverts, and the next start appl
     CHECK_MESSAGE(eventually([&] {
                     return is_whole(app.site(), 2) && listeners(app.site().status()) == file.expected;
                   }),
-                  app.site().status().dump());
+                  app.site().status().dump(), "\n", app.log());
     CHECK_FALSE(contains(app.log(), "cannot be taken over"));
   }
   load.stop().check_nothing_lost();

@@ -208,6 +208,10 @@ Result<UniqueFd> bind_unix(const std::string& path, mode_t mode, int backlog) {
 
 Result<UniqueFd> lock_unix(const std::string& path) { return take_lock(path); }
 
+void unlock_unix(UniqueFd lock) {
+  if (lock) ::flock(lock.get(), LOCK_UN);
+}
+
 Result<UnixListener> listen_unix(const std::string& path, mode_t mode, int backlog) {
   // Check first: no lock file for an unusable path.
   if (const auto address = unix_address(path); !address) return tl::unexpected<Error>(address.error());

@@ -67,6 +67,8 @@ void hold_first_packets(int fd, bool hold);
 
 // A lock on `<path>.lock`, see listen_unix().
 Result<UniqueFd> lock_unix(const std::string& path);
+// Ends the lock, also if liveswap-keeper still has a copy of the descriptor: to close this one would not.
+void unlock_unix(UniqueFd lock);
 
 struct UnixListener {
   UniqueFd socket;

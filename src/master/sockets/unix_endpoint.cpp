@@ -105,6 +105,7 @@ UnixEndpoint::~UnixEndpoint() {
   if (is_left_open()) return;
   for (const UniqueFd& socket : sockets_)
     if (socket) shut_down(socket.get());
+  unlock_unix(std::move(lock_));
 }
 
 Result<void> UnixEndpoint::prepare(unsigned set, unsigned) {
@@ -166,7 +167,7 @@ void UnixEndpoint::move_door(Door door) {
     case Door::abandoned:
       file_.remove();
       settle();
-      lock_.reset();
+      unlock_unix(std::move(lock_));
   }
 }
 

@@ -25,6 +25,8 @@ struct Line {
     argv.push_back(nullptr);
     is_good = options_parse(&options, static_cast<int>(words.size()), argv.data());
   }
+  Line(const Line&) = delete;
+  ~Line() { std::free(options.words); }
   Words words;
   std::vector<char*> argv;
   ::options options{};
