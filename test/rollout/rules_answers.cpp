@@ -66,7 +66,8 @@ void Rules::judge_refused_upgrade(const Answer& answer, const Open& open) {
   const bool waits = open.wish.queue || open.wish.overtake;
   const bool barred = state_before_ == "starting" || state_before_ == "stopping";
   const bool idle = state_before_ == "running" && !errand_barred_;
-  if (answer.request == request_) {
+  // A request may be queued and begun by the same event, which then finds that it cannot be.
+  if (answer.request == request_ && answer.request != queued_) {
     demand(impossible(open.wish) || barred || (!idle && !waits), "who may begin or wait is not refused");
     return;
   }
