@@ -99,10 +99,11 @@ TEST_CASE_FIXTURE(Scenario, "hand-off of connections") {
   allow_many_descriptors();
   const Port port;
   const std::string libraries[] = {version(*this, "bench_as_it_is", 1), version(*this, "bench_as_it_is", 2)};
+  // So many workers that each has less than 1024 connections, which is the most that one hands off.
   Instance app(*this, libraries[0],
-               {"--entry", "main", "--forks", "2", "--keepalive", "migrate", "--keepalive-grace", "0ms"},
+               {"--entry", "main", "--forks", "16", "--keepalive", "migrate", "--keepalive-grace", "0ms"},
                {port.text(), "1", "shared"});
-  Comparison hand_off("hand-off of idle connections (upgrade of 2 workers, to the end of the old ones)",
+  Comparison hand_off("hand-off of idle connections (upgrade of 16 workers, to the end of the old ones)",
                       count, "as many descriptors by SCM_RIGHTS");
   std::vector<Connection> connections;
   for (unsigned i = 0; i < count; ++i) {
