@@ -144,6 +144,9 @@ enum liveswap_frame_kind {
 
   LIVESWAP_HEARTBEAT, /* liveswap_heartbeat(); at most one in half the time of --heartbeat. value: that time,
                          in ms */
+
+  LIVESWAP_ELSEWHERE, /* count: open connections of processes that the application has started. At each
+                         change, before the COUNTED that includes them */
 };
 
 enum liveswap_refusal {

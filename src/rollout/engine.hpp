@@ -231,6 +231,7 @@ class Engine {
     Target to;
     std::string reason;            // why the upgrade reverts
     std::string remark;            // for `started`, and for the answer
+    bool cuts = false;             // Verdict::cut
     std::optional<Time> deadline;  // of the phase
     bool said_waiting = false;
     bool baked = false;       // the canary has passed

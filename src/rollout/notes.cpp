@@ -54,6 +54,10 @@ void Engine::answer(PendingAnswer pending) {
     first.text += ", but nobody can connect to all of its listeners";
   }
   for (const std::string& text : lost_files_) first.text += "; " + text;
+  if (first.verdict == Verdict::cut)
+    first.text +=
+        "; liveswap can neither end nor hand off connections of other processes: let --forks start workers "
+        "in place of them, or raise --drain-limit";
   out_.insert(out_.end(), pending.answers.begin(), pending.answers.end());
 }
 

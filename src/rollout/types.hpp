@@ -176,6 +176,7 @@ enum class Verdict {
   reverted,
   timed_out,
   unreachable,  // done, but clients cannot find a Unix socket's file
+  cut,          // done, but connections of processes that an old worker had started were cut
 };
 
 // Files of Unix listeners, in words.
@@ -249,10 +250,11 @@ using Commands = std::vector<Command>;
 // (contract/channel.h).
 struct Departure {
   std::string stage;
-  std::string text;         // "exit status 3", "killed by SIGSEGV", or the worker host's message
-  bool clean = false;       // exit status 0
-  bool by_sigterm = false;  // by the default action of SIGTERM
-  bool drained = false;     // no connection is known to have been open
+  std::string text;             // "exit status 3", "killed by SIGSEGV", or the worker host's message
+  bool clean = false;           // exit status 0
+  bool by_sigterm = false;      // by the default action of SIGTERM
+  bool drained = false;         // no connection is known to have been open
+  std::uint64_t elsewhere = 0;  // open connections of processes that the application had started
 };
 
 }  // namespace liveswap::rollout

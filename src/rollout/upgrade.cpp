@@ -258,6 +258,7 @@ void Engine::fail_upgrade(Time now, const std::string& reason) {
 // Decides the upgrade. Its answers wait until the workers that it drains have exited.
 void Engine::close_upgrade(Verdict verdict, const std::string& text) {
   note(NoteKind::leaving);
+  if (verdict == Verdict::ok && upgrade_->cuts) verdict = Verdict::cut;
   PendingAnswer pending{{Answer{upgrade_->request, verdict, text}}, {}, 0, upgrade_->mended};
   for (const RequestId abort : upgrade_->aborts)
     pending.answers.push_back(Answer{abort, Verdict::ok, "reverted"});

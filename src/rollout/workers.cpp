@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "rollout/draining.hpp"
 #include "rollout/engine.hpp"
 
@@ -22,6 +23,14 @@ Parting parting_of(const Engine::Worker& worker, const Departure& departure) {
   return departure.clean || as_asked ? Parting::clean : Parting::crashed;
 }
 
+// Connections of other processes that were cut by force: liveswap could neither end nor hand them off.
+std::uint64_t cut_elsewhere(const Engine::Worker& worker, const Departure& departure,
+                            const Settings& settings) {
+  const bool by_force = worker.state == WorkerState::draining && worker.was_ready &&
+                        parting_of(worker, departure) == Parting::forced && settings.zero_downtime;
+  return by_force ? departure.elsewhere : 0;
+}
+
 // What became of a worker that did not end cleanly; empty if it did.
 std::string fate_of(const Engine::Worker& worker, const Departure& departure, const Settings& settings) {
   const bool drained = worker.state == WorkerState::draining;
@@ -32,7 +41,10 @@ std::string fate_of(const Engine::Worker& worker, const Departure& departure, co
     return name + " died while it drained (" + departure.text + ")";
   if (worker.was_ready && parting == Parting::forced && settings.zero_downtime)
     return name + (worker.why_forced.empty() ? "" : " " + worker.why_forced + " and") +
-           " was ended by force (" + departure.text + ")";
+           " was ended by force (" + departure.text + ")" +
+           (departure.elsewhere == 0 ? ""
+                                     : ", which cut " + plural(departure.elsewhere, "connection") +
+                                           " of processes that it had started");
   return "";
 }
 
@@ -287,6 +299,7 @@ void Engine::record_departure(const Worker& worker, const Departure& departure) 
                    [&](const PendingAnswer& pending) { return pending.workers.count(worker.id) > 0; });
   if (it == pending_answers_.end()) {
     // The worker exited before the upgrade was decided: keep its fate for the answer.
+    if (upgrade_ && cut_elsewhere(worker, departure, settings_) > 0) upgrade_->cuts = true;
     const std::string fate =
         upgrade_ && !worker.failed && !active(worker) ? fate_of(worker, departure, settings_) : "";
     if (!fate.empty() && upgrade_->remark.size() < remarks_limit)
@@ -294,6 +307,8 @@ void Engine::record_departure(const Worker& worker, const Departure& departure) 
     return;
   }
   it->workers.erase(worker.id);
+  Verdict& verdict = it->answers.front().verdict;
+  if (verdict == Verdict::ok && cut_elsewhere(worker, departure, settings_) > 0) verdict = Verdict::cut;
   if (!worker.failed) tell_fate(*it, worker, departure);
   if (!it->workers.empty()) return;
   const PendingAnswer over = std::move(*it);

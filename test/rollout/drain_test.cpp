@@ -113,6 +113,33 @@ TEST_CASE("drain: SIGTERM as a step of force stays an end by force") {
   CHECK(script.parting() == Parting::forced);
 }
 
+TEST_CASE("drain: connections of other processes that force cuts are no success") {
+  Script script = draining();
+  script.pass(Time{62'000});
+  CHECK(script.ended_by_sigterm(1, false, 3) == "answer 7 cut");
+  CHECK(script.answer_text().find("which cut 3 connections of processes that it had started") !=
+        std::string::npos);
+  CHECK(script.answer_text().find("let --forks start workers") != std::string::npos);
+}
+
+TEST_CASE("drain: the same while other slots have their turn") {
+  Script script = Script::booted(settings(2));
+  script.upgrade(7);
+  script.prepared("B");
+  script.ready(3);
+  script.pass(Time{62'000});
+  script.ended_by_sigterm(1, false, 1);
+  script.ready(4);
+  script.committed();
+  CHECK(script.returned(2) == "answer 7 cut");
+  CHECK(script.answer_text().find("which cut 1 connection of processes") != std::string::npos);
+}
+
+TEST_CASE("drain: other processes may have connections when a worker leaves by itself") {
+  Script script = draining();
+  CHECK(script.ended_by_sigterm(1, true, 3) == "answer 7 ok");
+}
+
 TEST_CASE("drain: without a limit it is never forced") {
   auto with = settings(1);
   with.drain_limit.reset();

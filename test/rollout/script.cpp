@@ -118,8 +118,8 @@ std::string Script::ready(WorkerId worker) {
 std::string Script::returned(WorkerId worker) { return say(engine_.exited(now_, worker, clean)); }
 std::string Script::crashed(WorkerId worker) { return say(engine_.exited(now_, worker, crash)); }
 std::string Script::files(const FileNews& news) { return say(engine_.files(now_, news)); }
-std::string Script::ended_by_sigterm(WorkerId worker, bool drained) {
-  return say(engine_.exited(now_, worker, {"", "killed by SIGTERM", false, true, drained}));
+std::string Script::ended_by_sigterm(WorkerId worker, bool drained, std::uint64_t elsewhere) {
+  return say(engine_.exited(now_, worker, {"", "killed by SIGTERM", false, true, drained, elsewhere}));
 }
 std::string Script::not_spawned(WorkerId worker) { return say(engine_.exited(now_, worker, unborn)); }
 

@@ -63,7 +63,7 @@ class Script {
   std::string returned(WorkerId worker);    // the process exits with status 0
   std::string crashed(WorkerId worker);
   std::string files(const FileNews& news);
-  std::string ended_by_sigterm(WorkerId worker, bool drained);
+  std::string ended_by_sigterm(WorkerId worker, bool drained, std::uint64_t elsewhere = 0);
   std::string not_spawned(WorkerId worker);
 
   // Lets time pass, with a tick at each deadline. Orders are prefixed with their time: `+100 spawn 3 in 0:

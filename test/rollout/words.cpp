@@ -11,6 +11,7 @@ std::string in_words(Verdict verdict) {
     case Verdict::reverted: return "reverted";
     case Verdict::timed_out: return "timed out";
     case Verdict::unreachable: return "unreachable";
+    case Verdict::cut: return "cut";
   }
   return "?";
 }

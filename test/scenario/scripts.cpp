@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <functional>
 
 #include "support/file.hpp"
 #include "support/load.hpp"
@@ -326,6 +327,59 @@ TEST_CASE_FIXTURE(Scenario, "a cluster of Node cuts no connection" * doctest::sk
   REQUIRE(open.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
   CHECK(contains(open.read_all(), "v1"));
   CHECK(upgrade.wait().status == Exit::ok);
+}
+
+// Requests on it without a pause; false: it was closed in between.
+bool asks_until(Connection& connection, const std::function<bool()>& enough) {
+  while (!enough()) {
+    if (!connection.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")) return false;
+    while (true) {
+      const std::string line = connection.read_line();
+      if (line.empty()) return false;
+      if (line == "\r\n") break;
+    }
+    if (connection.read_exactly(2, patience) != "v1") return false;
+  }
+  return true;
+}
+
+TEST_CASE_FIXTURE(Scenario, "an upgrade that cuts connections of a cluster of Node is no success" *
+                                doctest::skip(!is_installed("node"))) {
+  const Port port;
+  write_file(dir / "cluster.js",
+             "const cluster = require('cluster');\n"
+             "if (cluster.isPrimary) cluster.fork();\n"
+             "else require('http').createServer((q, r) => r.end('v1')).listen(Number(process.argv[2]), "
+             "'127.0.0.1');\n");
+  Instance app(*this, dir / "cluster.js", {"--forks", "1", "--drain-limit", "1s"}, {port.text()});
+  Connection busy(port.address());
+  auto upgrade = app.site().launch("upgrade", {script(*this, "js", "v2")});
+  CHECK(!asks_until(busy, [&] { return !upgrade.running(); }));
+  const auto finished = upgrade.wait();
+  CHECK(finished.status == Exit::failed);
+  CHECK_MESSAGE(contains(finished.err, "which cut 1 connection of processes that it had started"),
+                finished.err);
+  CHECK_MESSAGE(contains(finished.err, "let --forks start workers"), finished.err);
+  CHECK(contains(http_get(port.address()), "v2"));
+  CHECK(contains(app.head(), "http_v2.js"));
+}
+
+TEST_CASE_FIXTURE(Scenario,
+                  "a prefork server of Python is refused" * doctest::skip(!is_installed("python3"))) {
+  const Port port;
+  Instance app(*this, script(*this, "py", "v1"), {"--forks", "1"}, {port.text()});
+  const auto before = app.workers();
+  write_file(dir / "prefork.py",
+             "import os, socket, sys\n"
+             "s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+             "for _ in range(2):\n"
+             "    if os.fork() == 0:\n"
+             "        while True: s.accept()[0].close()\n"
+             "os.wait()\n");
+  const auto finished = app.upgrade(dir / "prefork.py");
+  CHECK(finished.status == Exit::reverted);
+  CHECK_MESSAGE(contains(finished.err, "forks processes that serve (prefork)"), finished.err);
+  CHECK(app.workers() == before);
 }
 
 }  // namespace

@@ -78,7 +78,8 @@ protocol::Refusal refusal_of(rollout::Verdict verdict) {
     case rollout::Verdict::refused: return protocol::Refusal::refused;
     case rollout::Verdict::reverted: return protocol::Refusal::reverted;
     case rollout::Verdict::timed_out: return protocol::Refusal::timed_out;
-    case rollout::Verdict::unreachable: return protocol::Refusal::failed;
+    case rollout::Verdict::unreachable:
+    case rollout::Verdict::cut: return protocol::Refusal::failed;
   }
   return protocol::Refusal::failed;
 }

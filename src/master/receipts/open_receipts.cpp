@@ -217,9 +217,10 @@ OpenReceipts::Closed OpenReceipts::close(rollout::RequestId request, rollout::Ve
                                          const std::string& reason) {
   const auto entry = open_.extract(request);
   if (entry.empty()) return {0, reason};
-  // `unreachable`: the release is committed although clients cannot find a socket's file, so a rollback can
-  // go to it.
-  const bool committed = verdict == rollout::Verdict::ok || verdict == rollout::Verdict::unreachable;
+  // `unreachable` and `cut`: the release is committed although clients cannot find a socket's file, or
+  // connections were cut; so a rollback can go to it.
+  const bool committed = verdict == rollout::Verdict::ok || verdict == rollout::Verdict::unreachable ||
+                         verdict == rollout::Verdict::cut;
   const std::string outcome = committed ? "ok" : protocol::word(refusal_of(verdict));
   Json document = entry.mapped().finish(now(), outcome, reason);
   if (outcome == "ok" && json::text(document, "kind") != "start" && changes_workers(document))

@@ -176,7 +176,7 @@ void describe(Archive& a, MasterState& one) {
 template <>
 inline constexpr protocol::Verb last_of<protocol::Verb> = protocol::Verb::reexec;
 template <>
-inline constexpr rollout::Verdict last_of<rollout::Verdict> = rollout::Verdict::unreachable;
+inline constexpr rollout::Verdict last_of<rollout::Verdict> = rollout::Verdict::cut;
 template <>
 inline constexpr rollout::WorkerState last_of<rollout::WorkerState> = rollout::WorkerState::draining;
 template <>

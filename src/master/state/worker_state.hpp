@@ -46,6 +46,7 @@ struct WorkerState {
   bool draining = false, retiring = false, forked = false, forced = false, outlived = false;
   std::optional<rollout::Time> killed;
   std::optional<std::uint64_t> open;
+  std::uint64_t elsewhere = 0, cut = 0;  // of those, held by other processes: now, when a signal was sent
   std::uint64_t served = 0, failed = 0;
   std::uint64_t idle_ended = 0, idle_handed_off = 0;
   std::string failure;
@@ -126,6 +127,7 @@ void describe(Archive& a, WorkerState& one) {
   a("channel_version", one.channel_version)("slot", one.slot)("generation", one.generation)("set", one.set);
   a("stage", one.stage)("draining", one.draining)("retiring", one.retiring)("forked", one.forked);
   a("forced", one.forced)("outlived", one.outlived)("killed", one.killed)("open", one.open);
+  a("elsewhere", one.elsewhere)("cut", one.cut);
   a("served", one.served)("failed", one.failed)("idle_ended", one.idle_ended)("idle_handed_off",
                                                                               one.idle_handed_off);
   a("failure", one.failure)("cgroup", one.cgroup)("program", one.program);

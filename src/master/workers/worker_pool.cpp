@@ -168,6 +168,7 @@ void WorkerPool::signal(WorkerId id, bool kill) {
   if (it == entries_.end()) return;
   it->second.draining = true;
   it->second.forced = true;
+  it->second.cut = std::max(it->second.cut, it->second.elsewhere);
   if (kill && !it->second.killed) it->second.killed = Milliseconds(uv_now(&loop_));
   it->second.process->signal(kill ? SIGKILL : SIGTERM);
   if (it->second.outlived) left_behind_.signal(it->second.pid, it->second.traces, kill ? SIGKILL : SIGTERM);
@@ -259,6 +260,7 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
     case LIVESWAP_HEARTBEAT:
       if (frame.sender.pid == entry.pid && handlers_.beat) handlers_.beat(id, Milliseconds(frame.value));
       break;
+    case LIVESWAP_ELSEWHERE: entry.elsewhere = frame.count; break;
     case LIVESWAP_COUNTED:
       note_served(entry, frame.text);
       if (frame.value > 0) handlers_.answered(id, frame.value, frame.count);
@@ -341,7 +343,7 @@ bool WorkerPool::is_outlived(WorkerId id) {
   if (open > 0 && !std::exchange(entry.outlived, true))
     log::info("slot {} pid {}: has ended; waiting for {} of its forked processes", entry.slot, entry.pid,
               plural(open, "connection"));
-  if (entry.outlived) note_open(id, entry, open);
+  if (entry.outlived) note_open(id, entry, entry.elsewhere = open);
   note_left(entry, std::move(state->holders));
   return !state->is_over;
 }
@@ -392,10 +394,11 @@ void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
                                       entry.open.value_or(0) == 0 && entry.failure.empty());
   const auto told = guarded([&] {
     handlers_.exited(id, {stage_word(entry.stage), entry.failure.empty() ? ending.text : entry.failure, clean,
-                          ending.signal == SIGTERM, drained});
+                          ending.signal == SIGTERM, drained, entry.cut});
   });
   // There was no memory for the texts: report the end without them.
-  if (!told) guarded([&] { handlers_.exited(id, {"run", "", clean, ending.signal == SIGTERM, drained}); });
+  if (!told)
+    guarded([&] { handlers_.exited(id, {"run", "", clean, ending.signal == SIGTERM, drained, entry.cut}); });
   guarded([&] { keep_left(entry.process->take_output()); });
   entries_.erase(id);
 }
@@ -439,6 +442,8 @@ std::vector<state::WorkerState> WorkerPool::save() const {
     one.outlived = entry.outlived;
     one.killed = entry.killed;
     one.open = entry.open;
+    one.elsewhere = entry.elsewhere;
+    one.cut = entry.cut;
     one.served = entry.served.requests;
     one.failed = entry.served.failed;
     one.idle_ended = entry.idle.ended;
@@ -475,6 +480,8 @@ Result<void> WorkerPool::adopt(const state::WorkerState& from) {
   entry.outlived = from.outlived;
   entry.killed = from.killed;
   entry.open = from.open;
+  entry.elsewhere = from.elsewhere;
+  entry.cut = from.cut;
   entry.served = {from.served, from.failed};
   entry.idle = {from.idle_ended, from.idle_handed_off};
   entry.failure = from.failure;

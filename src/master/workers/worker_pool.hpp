@@ -150,6 +150,8 @@ class WorkerPool {
     bool outlived = false;               // ended; left processes are waited for
     Traces traces;
     std::optional<std::uint64_t> open;  // connections, by the last report of a drain
+    std::uint64_t elsewhere = 0;        // of those, held by other processes
+    std::uint64_t cut = 0;              // those of other processes when the first signal was sent
     ProcessLog log{log_lines, std::chrono::seconds(1)};
     std::string failure;  // the worker host's own report
   };

@@ -15,13 +15,23 @@ static void visit(int fd, void* count) {
   if (listeners_accepted(fd) != NULL) ++*(uint64_t*)count;
 }
 
-uint64_t connection_count(void) {
+static uint64_t own_count(void) {
   uint64_t count = 0;
   proc_self_each_descriptor(visit, &count);
-  return count + (descendants_may_be() ? descendants_connections() : 0);
+  return count;
 }
 
+static uint64_t elsewhere_count(void) { return descendants_may_be() ? descendants_connections() : 0; }
+
+uint64_t connection_count(void) { return own_count() + elsewhere_count(); }
+
 typedef bool sender(struct liveswap_frame frame, const void* text, size_t size);
+
+static void send_elsewhere(sender* send, uint64_t count) {
+  static uint64_t reported;
+  if (count == reported) return;
+  if (send((struct liveswap_frame){.kind = LIVESWAP_ELSEWHERE, .count = count}, NULL, 0)) reported = count;
+}
 
 static bool send_count(sender* send, int32_t value, uint64_t count) {
   const struct liveswap_served_count served = served_count();
@@ -52,7 +62,11 @@ void connection_count_last(void) {
 int64_t connection_count_report_change(void) {
   static uint64_t reported = UINT64_MAX;
   const int64_t began = clock_cpu_ms();
-  const uint64_t count = connection_count();
+  /* In this order: a connection that is being passed to another process is counted at least once. */
+  const uint64_t own = own_count();
+  const uint64_t elsewhere = elsewhere_count();
+  const uint64_t count = own + elsewhere;
+  send_elsewhere(channel_try_send, elsewhere);
   if (count != reported && send_count(channel_try_send, 0, count)) reported = count;
   report_idle(channel_try_send);
   return clock_due_again(began, REPORT_EVERY_MS);
