@@ -123,11 +123,13 @@ TEST_CASE("drain: connections of other processes that force cuts are no success"
 }
 
 TEST_CASE("drain: the same while other slots have their turn") {
-  Script script = Script::booted(settings(2));
+  auto with = settings(2);
+  with.drain_limit = Time{100};
+  Script script = Script::booted(with);
   script.upgrade(7);
   script.prepared("B");
   script.ready(3);
-  script.pass(Time{62'000});
+  script.pass(Time{300});
   script.ended_by_sigterm(1, false, 1);
   script.ready(4);
   script.committed();

@@ -1,11 +1,16 @@
 // Programs as they are: executed with the hook, upgraded under load; what they see of themselves; which are
 // refused.
 #include <doctest/doctest.h>
+#include <linux/capability.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #include <filesystem>
 
 #include "support/file.hpp"
 #include "support/load.hpp"
+#include "support/nobody.hpp"
 #include "support/proc.hpp"
 #include "support/sessions.hpp"
 
@@ -115,6 +120,48 @@ TEST_CASE_FIXTURE(Scenario, "a set-uid program is refused by name") {
   check_refused(*this, copy, "is set-uid or set-gid");
 }
 
+// cap_net_bind_service; false: this test may not give it.
+bool give_capability(const std::string& path) {
+  const vfs_cap_data data{VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE,
+                          {{1u << CAP_NET_BIND_SERVICE, 0}, {0, 0}}};
+  return ::setxattr(path.c_str(), "security.capability", &data, sizeof data, 0) == 0;
+}
+
+TEST_CASE_FIXTURE(Scenario, "a program with file capabilities is refused by name, and such a runtime") {
+  const std::string copy = dir / "poll_capable", perl = dir / "perl";
+  std::filesystem::copy_file(program("poll_v2"), copy);
+  if (!give_capability(copy)) {
+    MESSAGE("file capabilities cannot be set here: left out");
+    return;
+  }
+  check_refused(*this, copy, "has file capabilities");
+  if (!std::filesystem::exists("/usr/bin/perl")) return;
+  std::filesystem::copy_file("/usr/bin/perl", perl);
+  REQUIRE(give_capability(perl));
+  write_file(dir / "server.pl", "#!" + perl + "\nsleep 1;\n");
+  const auto finished = run(dir, {{liveswap_program(), "check", dir / "server.pl"}});
+  CHECK(finished.status == Exit::failed);
+  CHECK_MESSAGE(contains(finished.out + finished.err, perl + " has file capabilities"), finished.out,
+                finished.err);
+}
+
+// The bytes of a program, with the name of a library that it needs in place of another one.
+std::string needing(const std::string& name) {
+  std::string bytes = read_file(program("lacking"));
+  const std::string former = "libmissing_from_here.so";
+  const auto at = bytes.find(former);
+  REQUIRE(at != std::string::npos);
+  REQUIRE(name.size() <= former.size());
+  return bytes.replace(at, former.size(), name + std::string(former.size() - name.size(), '\0'));
+}
+
+TEST_CASE_FIXTURE(Scenario, "a program built with a sanitizer is refused by name") {
+  for (const std::string library : {"libasan.so.8", "libtsan.so.2", "libclang_rt.asan.so"}) {
+    write_file(dir / library, needing(library));
+    check_refused(*this, dir / library, "is built with a sanitizer (" + library + ")");
+  }
+}
+
 TEST_CASE_FIXTURE(Scenario, "a program for another C library is refused by name") {
   std::string bytes = read_file(program("poll_v2"));
   const std::string loader = "ld-linux-x86-64.so.2";
@@ -129,12 +176,7 @@ TEST_CASE_FIXTURE(Scenario, "a program for another C library is refused by name"
 TEST_CASE_FIXTURE(Scenario, "a program with a missing library is found before a worker is touched") {
   const Port port;
   Instance app(*this, program("poll_v1"), {"--forks", "1"}, {port.text()});
-  std::string bytes = read_file(program("lacking"));
-  const std::string name = "libmissing_from_here.so";
-  const auto at = bytes.find(name);
-  REQUIRE(at != std::string::npos);
-  bytes.replace(at, name.size(), "libmissing_from_nowh.so");
-  write_file(dir / "lacking", bytes);
+  write_file(dir / "lacking", needing("libmissing_from_nowh.so"));
   const auto before = app.workers();
   const auto finished = app.upgrade(dir / "lacking");
   CHECK(finished.status == Exit::reverted);
@@ -165,6 +207,32 @@ TEST_CASE_FIXTURE(Scenario, "a program that forks for each connection") {
   REQUIRE(open.send("GET / HTTP/1.1\r\nConnection: close\r\n\r\n"));
   CHECK(contains(open.read_all(), "v1"));
   CHECK(upgrade.wait().status == Exit::ok);
+}
+
+// Of the user nobody; false, with a message: it cannot run here.
+bool can_run_as_nobody(Scenario& scenario) {
+  if (::geteuid() != 0) {
+    MESSAGE("needs root: left out");
+    return false;
+  }
+  ::chmod(scenario.dir.path().c_str(), 0711);
+  Site site(scenario, "nobody");
+  return become_nobody(site);
+}
+
+TEST_CASE_FIXTURE(Scenario, "a program and a script run as the user of --user") {
+  if (!can_run_as_nobody(*this)) return;
+  write_file(dir / "server.pl", read_file(PROGRAM_SOURCES "/http.pl"));
+  for (const std::string& path : Words{program("poll_v1"), dir / "server.pl"}) {
+    CAPTURE(path);
+    const Port port;
+    Instance app(*this, path, {"--user", "nobody", "--forks", "1"}, {port.text()});
+    for (int i = 0; i < 2; ++i) {
+      CHECK(contains(http_get(port.address()), "200 OK"));
+      CHECK(proc::status_number(app.workers().at(0), "Uid") == 65534);
+      CHECK(app.upgrade(path).status == Exit::ok);
+    }
+  }
 }
 
 TEST_CASE_FIXTURE(Scenario,
