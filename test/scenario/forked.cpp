@@ -122,8 +122,10 @@ TEST_CASE_FIXTURE(Scenario, "a child that never answers is ended with its group 
     const auto children = proc::descendants(worker);
     REQUIRE(children.size() == 1);
     const auto finished = app.upgrade(forker("v2"));
-    CHECK_MESSAGE(finished.status == Exit::ok, finished.err);
-    CHECK_MESSAGE(contains(finished.out + finished.err, "ended by force"), finished.out, finished.err);
+    CHECK_MESSAGE(finished.status == Exit::failed, finished.err);
+    CHECK_MESSAGE(contains(finished.err, "ended by force"), finished.err);
+    CHECK_MESSAGE(contains(finished.err, "which cut 1 connection of processes"), finished.err);
+    CHECK(contains(app.head(), forker("v2")));
     CHECK(old_worker(app)["end"] == "forced");
     CHECK(eventually([&] { return !proc::runs(children.at(0)); }));
   }
