@@ -174,7 +174,7 @@ constexpr std::array table{
 
     Option{"", "canary", "AMOUNT", pace, Section::pace, "0 to --forks, or 0% to 100%", "0",
            "how many slots get the new code first, and then bake, such as 1 or 10%",
-           "The other slots follow after the bake. 0: all slots, one after the other."},
+           "The other slots follow after the bake. 0: no canary."},
     Option{"", "bake", "TIME", pace, Section::pace, "0ms to 576h", "30s", "how long the canaries are judged",
            "By crashes, health probes and, where the application reports them, failed requests."},
     Option{"", "probation", "TIME", pace, Section::pace, "0ms to 576h, or none", "none",

@@ -315,9 +315,7 @@ void WorkerPool::note_open(WorkerId id, Entry& entry, std::uint64_t open) {
 
 // Cheap, unlike a search in /proc.
 bool WorkerPool::may_have_left(const Entry& entry) {
-  if (entry.forked) return true;
-  // Where the worker had a cgroup of its own, that tells. The list of all children grows with the workers.
-  return entry.traces.cgroup.empty() ? has_orphans() : is_populated(entry.traces.cgroup);
+  return entry.forked || has_orphans() || is_populated(entry.traces.cgroup);
 }
 
 // The main process of a server that forks for each connection may exit while children still serve
