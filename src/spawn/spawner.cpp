@@ -60,23 +60,26 @@ int give_up(Plan& plan, const char* step, const std::string& object) {
   return 127;
 }
 
+// The child makes raw system calls where a wrapper does more than the call: glibc's of the user would change
+// all threads of the parent, and a sanitizer's of descriptors and signal handlers would note for the parent
+// what the child does.
+
 // First moves all sources above the targets, since a source may have a target's number.
 bool place_descriptors(Plan& plan) {
   const auto& wanted = plan.request->descriptors;
   const int count = static_cast<int>(wanted.size());
   for (int i = 0; i < count; ++i) {
     const int source = wanted[i] >= 0 ? wanted[i] : (i <= STDERR_FILENO ? plan.null_fd : -1);
-    plan.moved[i] = source < 0 ? -1 : ::fcntl(source, F_DUPFD, count);
+    plan.moved[i] = source < 0 ? -1 : static_cast<int>(::syscall(SYS_fcntl, source, F_DUPFD, count));
     if (source >= 0 && plan.moved[i] < 0) return false;
   }
   for (int i = 0; i < count; ++i) {
-    if (plan.moved[i] < 0) ::close(i);
-    else if (::dup2(plan.moved[i], i) < 0) return false;
+    if (plan.moved[i] < 0) ::syscall(SYS_close, i);
+    else if (::syscall(SYS_dup3, plan.moved[i], i, 0) < 0) return false;
   }
   return ::syscall(SYS_close_range, static_cast<unsigned>(count), ~0U, 0) == 0;
 }
 
-// Raw system calls: glibc's wrappers would change all threads of the parent.
 bool become(const Identity& identity) {
   return ::syscall(SYS_setgroups, identity.groups.size(), identity.groups.data()) == 0 &&
          ::syscall(SYS_setresgid, identity.group, identity.group, identity.group) == 0 &&
@@ -84,12 +87,11 @@ bool become(const Identity& identity) {
 }
 
 void reset_signals() {
-  struct sigaction standard {};
-  standard.sa_handler = SIG_DFL;
-  for (int number = 1; number < NSIG; ++number) ::sigaction(number, &standard, nullptr);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  // The kernel's struct sigaction and sigset_t. All zero is SIG_DFL, and no signal.
+  static constexpr unsigned long zero[8] = {};
+  constexpr std::size_t mask_size = NSIG / 8;
+  for (int number = 1; number < NSIG; ++number) ::syscall(SYS_rt_sigaction, number, zero, nullptr, mask_size);
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, zero, nullptr, mask_size);
 }
 
 int child_main(void* argument) {

@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <random>
 #include <set>
@@ -270,27 +272,51 @@ TEST_CASE_FIXTURE(Scenario, "a forged keeper is found out, and the start goes on
   CHECK(contains(http_get(app.address()), "v1"));
 }
 
+namespace {
+
+pid_t keeper_of(const Site& site) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const auto pid = std::atoi(entry.path().filename().c_str());
+    if (pid <= 0) continue;
+    const auto words = proc::arguments(pid);
+    if (words.size() == 2 && words[0] == "liveswap-keeper" && words[1] == site.state_dir() && proc::runs(pid))
+      return pid;
+  }
+  return 0;
+}
+
+std::set<std::string> sockets_of(pid_t pid) {
+  std::set<std::string> found;
+  for (const auto& [fd, what] : proc::descriptors(pid))
+    if (what.starts_with("socket:")) found.insert(what);
+  return found;
+}
+
+std::set<std::string> common_sockets(const std::set<std::string>& one, const std::set<std::string>& other) {
+  std::set<std::string> common;
+  std::ranges::set_intersection(one, other, std::inserter(common, common.end()));
+  return common;
+}
+
+}  // namespace
+
 TEST_CASE_FIXTURE(Scenario, "the keeper is replaced when it dies") {
   Mortal app(*this, fixture("version_v1"), options);
-  const auto of_keeper = [&] {
-    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-      const auto pid = std::atoi(entry.path().filename().c_str());
-      if (pid <= 0) continue;
-      const auto words = proc::arguments(pid);
-      if (words.size() == 2 && words[0] == "liveswap-keeper" && words[1] == app.site().state_dir() &&
-          proc::runs(pid))
-        return pid;
-    }
-    return 0;
-  };
-  const pid_t keeper = of_keeper();
+  const pid_t keeper = keeper_of(app.site());
   REQUIRE(keeper > 0);
-  const auto held = proc::descriptors(keeper).size();
-  ::kill(keeper, SIGKILL);
-  // The next one has everything.
+  // The listener and the channels of two workers, at least.
+  std::set<std::string> held;
   REQUIRE(eventually([&] {
-    const pid_t next = of_keeper();
-    return next > 0 && next != keeper && proc::descriptors(next).size() >= held;
+    held = common_sockets(sockets_of(keeper), sockets_of(app->master().pid()));
+    return held.size() >= 3;
+  }));
+  ::kill(keeper, SIGKILL);
+  // The next one has everything that the master still has.
+  REQUIRE(eventually([&] {
+    const pid_t next = keeper_of(app.site());
+    if (next == 0 || next == keeper) return false;
+    const auto needed = common_sockets(held, sockets_of(app->master().pid()));
+    return needed.size() >= 3 && common_sockets(needed, sockets_of(next)) == needed;
   }));
   const auto workers = app->workers();
   app.kill();
