@@ -2,11 +2,14 @@
 // load.
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
 
+#include "support/connection.hpp"
 #include "support/file.hpp"
 #include "support/load.hpp"
 #include "support/proc.hpp"
@@ -129,6 +132,44 @@ TEST_CASE_FIXTURE(Scenario, "5 upgrades, and connections go along" * doctest::sk
 
 TEST_CASE_FIXTURE(Scenario, "100 upgrades and 200 pooled connections" * doctest::skip(runs_alone())) {
   migrate_under_load(*this, "epoll", 100, {.clients = 200, .pause = milliseconds(25)});
+}
+
+// As many as the limit on descriptors permits: each has one here, three in the old worker.
+std::size_t many_connections() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  return std::min<rlim_t>(5'000, (limit.rlim_max - 1'000) / 4);
+}
+
+std::string ask_version(Connection& connection) {
+  if (!connection.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")) return "";
+  for (std::string line; (line = connection.read_line()) != "\r\n";)
+    if (!line.ends_with("\n")) return "";
+  return connection.read_exactly(2);
+}
+
+// More than the worker host takes in one step (1,024), and than it holds at once (4,096).
+TEST_CASE_FIXTURE(Scenario,
+                  "thousands of idle connections of one worker go along" * doctest::skip(runs_alone())) {
+  const std::size_t count = many_connections();
+  REQUIRE(count > 2'048);
+  const Port port;
+  Instance app(*this, server("epoll", "v1"),
+               as_a_program + Words{"--forks", "1", "--keepalive", "migrate", "--keepalive-grace", "100ms"},
+               {port.text()});
+  std::vector<Connection> connections;
+  for (std::size_t i = 0; i < count; ++i) {
+    connections.emplace_back(port.address());
+    REQUIRE(ask_version(connections.back()) == "v1");
+  }
+  const auto before = app.workers();
+  REQUIRE(app.upgrade(server("epoll", "v2")).status == Exit::ok);
+  CHECK(eventually([&] { return all_gone(before); }));
+  std::size_t kept = 0;
+  for (Connection& connection : connections) kept += ask_version(connection) == "v2";
+  CHECK(kept == count);
 }
 
 // A connection with a slow answer in pieces is not idle; connections of clients that are never idle are

@@ -53,6 +53,7 @@ static int events_fd = -1;
 static int64_t look_again_due = -1; /* when to look again at connections with `client_has_sent`; -1: never */
 static int64_t grace;
 static struct handoff table[HANDOFF_MAX];
+static int used_places;
 
 bool handoff_begin(int64_t grace_ms) {
   grace = grace_ms;
@@ -63,6 +64,8 @@ bool handoff_begin(int64_t grace_ms) {
 int handoff_fd(void) { return events_fd; }
 
 bool handoff_is_over(void) { return has_no_successor; }
+
+int handoff_room(void) { return HANDOFF_MAX - used_places; }
 
 /* The number of unread bytes. */
 static int unread_bytes(int fd) {
@@ -93,6 +96,7 @@ struct handoff* handoff_take(int connection, int pair, const struct handoff_orig
     return NULL;
   }
   const int64_t now = clock_ms();
+  ++used_places;
   *handoff = (struct handoff){.used = true,
                               .origin = *origin,
                               .connection = connection,
@@ -116,6 +120,7 @@ static void close_connection(struct handoff* handoff) {
 static void release(struct handoff* handoff) {
   watch(handoff, SIDE_PAIR, EPOLL_CTL_DEL, NOTHING);
   host_fd_close(handoff->pair);
+  --used_places;
   handoff->used = false;
 }
 

@@ -35,6 +35,9 @@
 /* Called once; `grace_ms` as --keepalive-grace. False, with errno. */
 bool handoff_begin(int64_t grace_ms);
 
+/* How many more handoff_take() can take now. */
+int handoff_room(void);
+
 /* A connection as of the moment before the replacement. */
 struct handoff_origin {
   uint64_t listener; /* the listener's cookie */

@@ -5,6 +5,7 @@
 
 #include "handoff_relay.h"
 #include "liveswap_plugin.h"
+#include "worker/api/drain.h"
 #include "worker/base/fd_flags.h"
 #include "worker/base/libc.h"
 #include "worker/base/socket.h"
@@ -49,12 +50,16 @@ static bool looks_idle(const struct connection* connection) {
          connection->silent_ms >= QUIET_MS + 2 * connection->round_trip_ms;
 }
 
+/* For a later step. A connection that finds no place within half of the drain limit is ended as idle. */
+static bool may_wait(void) { return drain_age_ms() < drain_patience_ms(); }
+
 bool idle_connections_consider(int fd, const struct connection* connection, const struct listener* listener) {
   uint64_t cookie = 0;
-  if (handoff_is_over() || batch_size == BATCH_MAX || (unsigned)fd >= FD_FLAGS_MAX) return false;
+  if (handoff_is_over() || (unsigned)fd >= FD_FLAGS_MAX) return false;
   const bool failed_before = has_failed[fd];
   has_failed[fd] = false;
   if (failed_before || !looks_idle(connection) || !socket_cookie(fd, &cookie)) return false;
+  if (batch_size == BATCH_MAX || batch_size >= handoff_room()) return may_wait();
   batch[batch_size++] = (struct candidate){
       .fd = fd,
       .cookie = cookie,
@@ -104,15 +109,23 @@ static bool replace_by(int placeholder, int connection, const struct candidate* 
   return replace_fd_learnt(candidate->fd, candidate->cookie, placeholder);
 }
 
-static bool replace_one(const struct candidate* candidate) {
+enum outcome { REPLACED, NOT_REPLACED, NO_DESCRIPTOR };
+
+static enum outcome replace_one(const struct candidate* candidate) {
   int ends[2] = {-1, -1};
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return false;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return NO_DESCRIPTOR;
   const int connection = libc.fcntl(candidate->fd, F_DUPFD_CLOEXEC, 0);
   struct handoff* const handoff = handoff_take(connection, ends[0], &candidate->origin);
   const bool done = handoff != NULL && replace_by(ends[1], connection, candidate);
   if (handoff != NULL && !done) handoff_undo(handoff);
   libc.close(ends[1]);
-  return done;
+  if (connection < 0) return NO_DESCRIPTOR;
+  return done ? REPLACED : NOT_REPLACED;
+}
+
+/* Descriptors get free as connections are handed off. */
+static bool is_failure(enum outcome outcome) {
+  return outcome == NOT_REPLACED || (outcome == NO_DESCRIPTOR && !may_wait());
 }
 
 /* Threads may be in calls that have already looked up a connection. They are interrupted after the
@@ -124,7 +137,7 @@ static void replace_batch(void) {
     if (!batch[i].dropped) fd_flags_add(batch[i].fd, FLAG_HANDOFF);
   const bool learnt = replace_fd_learn();
   for (int i = 0; i < batch_size; ++i)
-    has_failed[batch[i].fd] = batch[i].dropped || !learnt || !replace_one(&batch[i]);
+    has_failed[batch[i].fd] = batch[i].dropped || is_failure(learnt ? replace_one(&batch[i]) : NO_DESCRIPTOR);
   replace_fd_forget_learnt();
   interrupt_handoff_users();
   for (int i = 0; i < batch_size; ++i) fd_flags_remove(batch[i].fd, FLAG_HANDOFF);

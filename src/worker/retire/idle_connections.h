@@ -17,7 +17,8 @@
 bool idle_connections_begin(int64_t grace_ms);
 
 /* Considers a connection of the application. True: the connection looks idle, and the next
- * idle_connections_step() tries to replace it. False also if the last try has just failed. */
+ * idle_connections_step() tries to replace it, or a later one if there are too many for one step. False also
+ * if the last try has just failed. */
 bool idle_connections_consider(int fd, const struct connection* connection, const struct listener* listener);
 
 /* Replaces those connections, and hands off earlier ones that stayed idle. */

@@ -99,7 +99,6 @@ TEST_CASE_FIXTURE(Scenario, "hand-off of connections") {
   allow_many_descriptors();
   const Port port;
   const std::string libraries[] = {version(*this, "bench_as_it_is", 1), version(*this, "bench_as_it_is", 2)};
-  // So many workers that each has less than 1024 connections, which is the most that one hands off.
   Instance app(*this, libraries[0],
                {"--entry", "main", "--forks", "16", "--keepalive", "migrate", "--keepalive-grace", "0ms"},
                {port.text(), "1", "shared"});
