@@ -14,11 +14,15 @@ void Master::look_at_app_listeners() {
                                   ? std::set{engine_.generation()}
                                   : std::set{engine_.generation(), engine_.goal_generation()});
   if (app_listeners_.idle() && engine_.workers().empty()) return app_listeners_timer_.stop();
-  std::vector<AppListeners::Seen> seen;
-  for (const auto& [id, worker] : engine_.workers())
-    seen.push_back(
-        {id, worker.state == rollout::WorkerState::ready, worker.state == rollout::WorkerState::draining});
-  auto next = app_listeners_.look(now(), seen, is_quiet());
+  std::vector<AppListeners::Seen> turned;
+  for (const auto id : engine_.turned()) {
+    const auto it = engine_.workers().find(id);
+    if (it == engine_.workers().end()) continue;
+    const auto state = it->second.state;
+    turned.push_back({id, state == rollout::WorkerState::ready, state == rollout::WorkerState::draining});
+  }
+  auto next = app_listeners_.look(now(), turned, is_quiet());
+  engine_.forget_turned();
   const auto judged = app_listeners_.judge(now());
   const auto given_up = app_listeners_.given_up(now());
   if (const auto due = app_listeners_.next_judgement()) next = next ? std::min(*next, *due) : *due;

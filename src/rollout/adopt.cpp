@@ -74,6 +74,7 @@ Commands Engine::adopt(Time now, const Facts& facts) {
   for (const Worker& worker : facts.workers) {
     resume_liveness(workers_[worker.id] = worker);
     slots_[worker.slot].workers.push_back(worker.id);
+    turned_.push_back(worker.id);
   }
   see_all();
   adopt_starting(now);

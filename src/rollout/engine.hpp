@@ -208,6 +208,10 @@ class Engine {
   RequestId request_of(WorkerId worker) const;
   // Slots without a ready worker that takes connections: new connections go to the other slots.
   const std::set<unsigned>& unserved_slots() const { return overview_.without_connections(); }
+  // Workers that have become ready, or begun to drain, since forget_turned(); after adopt(), all. Some may
+  // have exited.
+  const std::vector<WorkerId>& turned() const { return turned_; }
+  void forget_turned() { turned_.clear(); }
   // For tests: what is known of the slots, and the same made anew from all workers. Also how often the engine
   // has looked at a slot since it was made.
   const Overview& overview() const { return overview_; }
@@ -317,6 +321,7 @@ class Engine {
   void ask_memory();
 
   // workers.cpp
+  void turn(Worker& worker, WorkerState state);
   void become_ready(Time now, Worker& worker);
   void drain_slot(Time now, unsigned slot, Generation generation);
   void drain_worker(Time now, Worker& worker);
@@ -392,6 +397,7 @@ class Engine {
   std::vector<Slot> slots_;
   Overview overview_;  // of workers_ and slots_: call see() after each change
   mutable std::uint64_t looks_ = 0;
+  std::vector<WorkerId> turned_;
   std::optional<Target> committed_;
   std::optional<Upgrade> upgrade_;
   std::optional<Queued> queue_;

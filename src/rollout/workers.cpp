@@ -108,11 +108,16 @@ Commands Engine::dropped(Time now, WorkerId id, const std::string& listener) {
   return done(now);
 }
 
+void Engine::turn(Worker& worker, WorkerState state) {
+  if (worker.state != state) turned_.push_back(worker.id);
+  worker.state = state;
+}
+
 // The slot's old worker drains only now that the new worker is ready. While an upgrade rolls, a respawned
 // worker of the committed release drains the slot's workers of earlier failed generations, but not those of
 // the upgrade.
 void Engine::become_ready(Time now, Worker& worker) {
-  worker.state = WorkerState::ready;
+  turn(worker, WorkerState::ready);
   worker.was_ready = true;
   worker.settle_at.reset();
   worker.deadline.reset();
@@ -148,7 +153,7 @@ std::optional<Time> Engine::drain_limit() const {
 }
 
 void Engine::drain(Time now, Worker& worker, std::optional<Time> limit) {
-  worker.state = WorkerState::draining;
+  turn(worker, WorkerState::draining);
   worker.step = DrainStep::asked;
   worker.drain_since = now;
   worker.settle_at.reset();
@@ -162,7 +167,7 @@ void Engine::drain(Time now, Worker& worker, std::optional<Time> limit) {
 // Takes the worker to a step of force; the next step follows by its deadline.
 void Engine::force(Time now, Worker& worker, DrainStep step) {
   if (active(worker)) worker.drain_since = now;
-  worker.state = WorkerState::draining;
+  turn(worker, WorkerState::draining);
   worker.step = step;
   worker.settle_at.reset();
   worker.deadline =

@@ -43,8 +43,19 @@ bool Rules::errand_bars() const {
   });
 }
 
+// Who follows the workers' states looks only at those that the engine names.
+void Rules::judge_turned() {
+  const auto& turned = engine_.turned();
+  const std::set<WorkerId> named(turned.begin(), turned.end());
+  for (const auto& [id, worker] : engine_.workers()) {
+    const auto before = std::exchange(states_[id], worker.state);
+    demand(before == worker.state || named.contains(id), "a worker whose state has changed is named");
+  }
+}
+
 void Rules::judge_books() {
   demand(engine_.overview() == engine_.overview_anew(), "what is known of the slots is what is there");
+  judge_turned();
   const auto& theirs = engine_.workers();
   demand(theirs.size() == workers_.size(), "the engine knows every worker that is alive, and no other");
   auto known = workers_.begin();

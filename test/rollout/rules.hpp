@@ -176,6 +176,7 @@ class Rules {
   void judge_mix() const;
 
   // rules.cpp: rules for the state after all orders
+  void judge_turned();
   void judge_books();
   void judge_worker(const Known& known, const Engine::Worker& worker) const;
   void judge_capacity() const;
@@ -231,6 +232,7 @@ class Rules {
   std::string state_before_ = "starting";
   std::string phase_before_;
   bool errand_before_ = false;
+  std::map<WorkerId, WorkerState> states_;
   bool errand_barred_ = false;
   unsigned forks_before_;
   std::string release_;

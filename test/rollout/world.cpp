@@ -39,6 +39,7 @@ void World::tell(Cause cause, const char* what, std::uint64_t whom, const std::f
   if (trace_)
     for (const Command& command : commands) *trace_ << "    " << in_words(command) << '\n';
   rules_.judge(now_, cause, commands);
+  engine_.forget_turned();
   perform(commands);
   if (performing_) return;
   watch();

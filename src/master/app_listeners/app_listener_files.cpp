@@ -61,7 +61,7 @@ int AppListeners::rename(Worker& worker, const Frame& frame, UniqueFd& answer) {
 // The old name stays while other workers have bound and will rename it.
 int AppListeners::move(Worker& worker, AppUnix& endpoint, const Renaming& renaming) {
   worker.named.erase(&endpoint);
-  record_again(std::nullopt);
+  record_all_again();
   const bool others = std::any_of(workers_.begin(), workers_.end(), [&](const auto& one) {
     const auto found = one.second.named.find(&endpoint);
     return found != one.second.named.end() && found->second == renaming.from && !one.second.ready &&

@@ -19,22 +19,18 @@ constexpr std::size_t former_limit = 4096;
 
 }  // namespace
 
-bool AppListeners::note_states(const std::vector<Seen>& seen) {
+bool AppListeners::note_states(const std::vector<Seen>& turned) {
   bool changed = false;
-  std::set<unsigned> left;
-  auto it = workers_.begin();
-  for (const Seen& one : seen) {
-    // Both are in the order of the ids, so that no search is needed.
-    while (it != workers_.end() && it->first < one.worker) ++it;
-    if (it == workers_.end() || it->first != one.worker) continue;
+  for (const Seen& one : turned) {
+    const auto it = workers_.find(one.worker);
+    if (it == workers_.end()) continue;
     Worker& worker = it->second;
-    if (worker.ready == one.ready && worker.draining == one.draining) continue;
-    if (one.draining) left.insert(worker.place.slot);
     worker.ready = one.ready;
     worker.draining = one.draining;
+    unsettled_.insert(one.worker);
+    if (one.draining) record_again(worker.place.slot);
     changed = true;
   }
-  for (const unsigned slot : left) record_again(slot);
   return changed;
 }
 
@@ -79,7 +75,7 @@ void AppListeners::drop(AppEndpoint& endpoint) {
   for (auto& [other, use] : uses_)
     std::erase_if(use.substitutes,
                   [&](const Substitute& substitute) { return substitute.endpoint == &endpoint; });
-  record_again(std::nullopt);
+  record_all_again();
   uses_.erase(&endpoint);
   listeners_.drop(endpoint);
 }
@@ -96,7 +92,7 @@ void AppListeners::forget(Endpoint& endpoint) {
     worker.given_up.erase(&endpoint);
     std::erase_if(worker.cookies, [&](const auto& one) { return one.second == &endpoint; });
   }
-  record_again(std::nullopt);
+  record_all_again();
   const auto key = endpoint.address();
   const auto lent = listeners_.lent();
   if (std::none_of(lent.begin(), lent.end(), [&](const Endpoint* one) { return one->address() == key; }))
@@ -127,14 +123,14 @@ void AppListeners::look_at(AppEndpoint& endpoint, Use& use, rollout::Time now) {
   if (lifetime.turns_away(now, as_it_is)) endpoint.clear_unwanted();
 }
 
-std::optional<rollout::Time> AppListeners::look(rollout::Time now, const std::vector<Seen>& seen,
+std::optional<rollout::Time> AppListeners::look(rollout::Time now, const std::vector<Seen>& turned,
                                                 bool quiet) {
   looked_at_ = now;
-  for (auto& [id, worker] : workers_)
-    for (auto& [endpoint, since] : worker.given_up)
+  for (const auto id : unsettled_)
+    for (auto& [endpoint, since] : workers_.at(id).given_up)
       if (!since) since = now;
   // All three are evaluated: each has side effects.
-  const bool states = note_states(seen), frames = std::exchange(changed_, false);
+  const bool states = note_states(turned), frames = std::exchange(changed_, false);
   const bool changed = (std::exchange(quiet_, quiet) != quiet) || states || frames;
   unjudged_ = unjudged_ || changed;
   for (AppEndpoint* endpoint : std::vector<AppEndpoint*>(listeners_.app_endpoints())) {
@@ -155,8 +151,8 @@ std::optional<rollout::Time> AppListeners::next_time(rollout::Time now) const {
     if (!use.substitutes.empty() && use.lifetime.passes_on()) take(now + forward_step);
   }
   if (!handed_off_.empty()) take(now + handed_off_step);
-  for (const auto& [id, worker] : workers_)
-    for (const auto& [endpoint, since] : worker.given_up)
+  for (const auto id : unsettled_)
+    for (const auto& [endpoint, since] : workers_.at(id).given_up)
       if (since) take(*since + given_up_pause);
   return next;
 }
@@ -169,13 +165,15 @@ bool AppListeners::waits_on(rollout::WorkerId id, const std::string& listener) c
 
 std::vector<AppListeners::GivenUp> AppListeners::given_up(rollout::Time now) {
   std::vector<GivenUp> found;
-  for (auto& [id, worker] : workers_)
-    std::erase_if(worker.given_up,
-                  [&, worker_id = id, serves = worker.ready && !worker.draining](const auto& one) {
-                    const bool is_due = one.second && now >= *one.second + given_up_pause;
-                    if (is_due && serves) found.push_back({worker_id, one.first->name()});
-                    return is_due || !serves;
-                  });
+  for (const auto id : unsettled_) {
+    Worker& worker = workers_.at(id);
+    const bool serves = worker.ready && !worker.draining;
+    std::erase_if(worker.given_up, [&](const auto& one) {
+      const bool is_due = one.second && now >= *one.second + given_up_pause;
+      if (is_due && serves) found.push_back({id, one.first->name()});
+      return is_due || !serves;
+    });
+  }
   return found;
 }
 

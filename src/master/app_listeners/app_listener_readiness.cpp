@@ -11,6 +11,7 @@ bool AppListeners::entered(rollout::WorkerId id, bool by_itself) {
   const auto it = workers_.find(id);
   if (it == workers_.end()) return by_itself;
   Worker& worker = it->second;
+  unsettled_.insert(id);
   worker.entered = changed_ = worker.progressed = true;
   worker.by_itself = worker.by_itself || by_itself;
   return worker.by_itself || worker.expects || rules_.expects_listener || !worker.uses.empty() ||
@@ -20,6 +21,7 @@ bool AppListeners::entered(rollout::WorkerId id, bool by_itself) {
 void AppListeners::deferred(rollout::WorkerId id, bool by_itself) {
   const auto it = workers_.find(id);
   if (it == workers_.end()) return;
+  unsettled_.insert(id);
   it->second.by_itself = it->second.by_itself || by_itself;
   it->second.expects = it->second.expects || !by_itself;
   changed_ = true;
@@ -88,11 +90,22 @@ void AppListeners::record_waits(rollout::Time now, Worker& worker) {
   else worker.recorded = worker.waits;
 }
 
-// The workers of that slot (nullopt: all) are recorded again: a worker of the slot has left, so that the one
-// that stays is what a successor replaces; or listeners have other addresses.
-void AppListeners::record_again(std::optional<unsigned> slot) {
-  for (auto& [id, worker] : workers_)
-    if (!slot || worker.place.slot == *slot) worker.recorded.reset();
+// A worker of the slot has left, so that the one that stays is what a successor replaces.
+void AppListeners::record_again(unsigned slot) {
+  for (const auto id : of_slot_[slot]) {
+    workers_.at(id).recorded.reset();
+    unsettled_.insert(id);
+  }
+}
+
+// Listeners have other addresses.
+void AppListeners::record_all_again() {
+  for (const auto& [slot, ids] : of_slot_) record_again(slot);
+}
+
+bool AppListeners::is_settled(const Worker& worker) const {
+  const bool serves = worker.ready && !worker.draining;
+  return !is_being_judged(worker) && worker.given_up.empty() && (!serves || worker.recorded == worker.waits);
 }
 
 std::vector<AppListeners::Judged> AppListeners::judge(rollout::Time now) {
@@ -100,12 +113,14 @@ std::vector<AppListeners::Judged> AppListeners::judge(rollout::Time now) {
   judgement_due_.reset();
   if (quiet_) awaited_.started();
   std::vector<Judged> judged;
-  for (auto& [id, worker] : workers_) {
+  for (const auto id : unsettled_) {
+    Worker& worker = workers_.at(id);
     if (std::exchange(worker.progressed, false)) worker.since = now;
     if (worker.entered && worker.entered_at == rollout::Time{0}) worker.entered_at = now;
     record_waits(now, worker);
   }
-  for (auto& [id, worker] : workers_) {
+  for (const auto id : unsettled_) {
+    Worker& worker = workers_.at(id);
     if (!is_being_judged(worker)) continue;
     auto outlook = awaited_.look(now, worker.place, progress_of(worker));
     if (outlook.next)
@@ -113,6 +128,7 @@ std::vector<AppListeners::Judged> AppListeners::judge(rollout::Time now) {
     worker.ready = outlook.ready;
     judged.push_back({id, std::move(outlook)});
   }
+  std::erase_if(unsettled_, [this](const auto id) { return is_settled(workers_.at(id)); });
   return judged;
 }
 

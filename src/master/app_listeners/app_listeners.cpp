@@ -70,6 +70,8 @@ void AppListeners::joined(rollout::WorkerId id, const rollout::AwaitedListeners:
   worker.pid = pid;
   worker.set = listeners_.set_of(given.set);
   worker.lending = given.lending;
+  of_slot_[place.slot].insert(id);
+  unsettled_.insert(id);
   for (const Lent& one : *lent_to(worker))
     if (const int fd = listening_socket(worker, *one.endpoint); fd >= 0) give(worker, fd, *one.endpoint);
   changed_ = true;
@@ -80,12 +82,15 @@ void AppListeners::left(rollout::WorkerId id) {
   if (it == workers_.end()) return;
   const unsigned slot = it->second.place.slot;
   workers_.erase(it);
+  unsettled_.erase(id);
+  of_slot_[slot].erase(id);
   record_again(slot);
   changed_ = true;
 }
 
 bool AppListeners::take_frame(rollout::WorkerId id, Frame& frame) {
   Worker& worker = workers_.at(id);
+  unsettled_.insert(id);
   UniqueFd descriptor;
   int error = 0;
   switch (frame.kind) {

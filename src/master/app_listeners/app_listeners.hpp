@@ -77,15 +77,17 @@ class AppListeners {
   // Handles a frame of a known worker and takes its descriptor. False: not one of these kinds.
   bool take_frame(rollout::WorkerId worker, Frame& frame);
 
-  // The engine's view, in the order of the ids. `quiet`: no upgrade is under way, and every slot is served.
+  // What the engine says of a worker.
   struct Seen {
     rollout::WorkerId worker;
     bool ready;
     bool draining;
   };
   // Updates which sockets are wanted, drops unused listeners, and passes on handed-off connections. Call
-  // after every frame and after changes in the engine. Returns when to call next if nothing happens.
-  std::optional<rollout::Time> look(rollout::Time now, const std::vector<Seen>& seen, bool quiet);
+  // after every frame and after changes in the engine. `turned`: the workers that have become ready, or begun
+  // to drain, since the last call. `quiet`: no upgrade is under way, and every slot is served. Returns when
+  // to call next if nothing happens.
+  std::optional<rollout::Time> look(rollout::Time now, const std::vector<Seen>& turned, bool quiet);
   // No application listener and no waiting connection.
   bool idle() const { return listeners_.app_endpoints().empty() && handed_off_.empty(); }
   // The state of workers that are not ready, where changes are possible; call after look(). A worker
@@ -225,7 +227,7 @@ class AppListeners {
   int complain_of_bind(Worker& worker, const BindAddress& address, int error) const;
   void complain(Worker& worker, const std::string& text) const;
 
-  bool note_states(const std::vector<Seen>& seen);
+  bool note_states(const std::vector<Seen>& turned);
   AppEndpoint::Wanted wanted_of(AppEndpoint& endpoint) const;
   void refresh(AppEndpoint& endpoint, Use& use);
   void look_at(AppEndpoint& endpoint, Use& use, rollout::Time now);
@@ -238,8 +240,10 @@ class AppListeners {
   Endpoint* taker(const Worker& worker, const HandedOff& one) const;
   bool adopt(const HandedOff& one, bool also_by_giver);
   void record_waits(rollout::Time now, Worker& worker);
-  void record_again(std::optional<unsigned> slot);
+  void record_again(unsigned slot);
+  void record_all_again();
   bool is_being_judged(const Worker& worker) const;
+  bool is_settled(const Worker& worker) const;
   rollout::AwaitedListeners::Listeners served_by(const Worker& worker) const;
   bool is_replaced(const Worker& worker, const std::string& key) const;
   rollout::AwaitedListeners::Progress progress_of(const Worker& worker) const;
@@ -250,6 +254,10 @@ class AppListeners {
   Rules rules_;
   Send send_;
   std::map<rollout::WorkerId, Worker> workers_;
+  std::map<unsigned, std::set<rollout::WorkerId>> of_slot_;
+  // Workers about which something is to be found out or to be recorded: only they are looked at after an
+  // event. A worker gets here by each event of its own, and stays until is_settled().
+  std::set<rollout::WorkerId> unsettled_;
   std::map<const Endpoint*, Use> uses_;
   rollout::OptionLedger options_;
   std::map<std::string, std::string> stuck_options_;

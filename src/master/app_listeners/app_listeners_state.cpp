@@ -53,6 +53,8 @@ void AppListeners::adopt(const state::AppListenersState& from, const state::List
     Worker& worker = workers_[one.id];
     static_cast<state::AppWorkerFacts&>(worker) = one.facts;
     worker.lending = lendings.at(one.lending);
+    of_slot_[worker.place.slot].insert(one.id);
+    unsettled_.insert(one.id);
     for (const unsigned number : one.waits) worker.waits.insert(listeners_.numbered(number));
     for (const unsigned number : one.uses) worker.uses.insert(listeners_.numbered(number));
     for (const auto& [number, since] : one.given_up)
