@@ -1,5 +1,5 @@
-// The master is killed while clients hammer the application; the next one takes everything over. Nothing is
-// lost, no worker is started anew.
+// The master is killed; the next one takes everything over. No worker is started anew. killed_often.cpp does
+// that at random moments, under load.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,7 +12,6 @@
 #include <filesystem>
 #include <iterator>
 #include <memory>
-#include <random>
 #include <set>
 
 #include "support/connection.hpp"
@@ -26,104 +25,6 @@ namespace scenario {
 namespace {
 
 const Words options{"--settle", "20ms", "--drain-limit", "10s", "--term-grace", "500ms"};
-
-// How often the master is killed in the long tests.
-int kills() {
-  const char* given = std::getenv("LIVESWAP_KILLS");
-  return given ? std::atoi(given) : 10;
-}
-
-// A load ends by itself after ten minutes.
-constexpr int kills_for_load = 50;
-
-unsigned seed() {
-  const char* given = std::getenv("LIVESWAP_SEED");
-  return given ? static_cast<unsigned>(std::atoi(given)) : 20'261'129;
-}
-
-// The longest time between a death and the next start.
-int gap_ms() {
-  const char* given = std::getenv("LIVESWAP_GAP_MS");
-  return given ? std::atoi(given) : 30;
-}
-
-void check_whole(Mortal& app, unsigned forks) {
-  const auto head = app->head();
-  const bool is_known = head == fixture("version_v1") + "\n" || head == fixture("version_v2") + "\n" ||
-                        head == fixture("ready_v1") + "\n";
-  CHECK_MESSAGE(is_known, "HEAD: ", head);
-  CHECK(eventually([&] {
-    const auto status = app->status();
-    if (status.value("state", "") != "running" || status["slots"].size() != forks) return false;
-    for (const auto& slot : status["slots"]) {
-      unsigned ready = 0;
-      for (const auto& worker : slot["workers"])
-        if (worker["state"] == "ready" && worker["release"] == status["head"]) ++ready;
-      if (ready != 1) return false;
-    }
-    return true;
-  }));
-  const auto status = app->status();
-  CHECK(status["head"].get<std::string>() + "\n" == head);
-  for (const auto& slot : status["slots"]) CHECK(slot["restarts"] == 0);
-}
-
-// Something is under way when the master is killed.
-Words order(std::mt19937& random, std::string& verb) {
-  const std::string target = fixture(random() % 2 == 0 ? "version_v1" : "version_v2");
-  verb = "upgrade";
-  switch (random() % 6) {
-    case 0: return {target, "--flip"};
-    case 1: return {target, "--canary", "1", "--bake", "60ms"};
-    case 2: return {target, "--probation", "100ms"};
-    case 3: verb = "rollback"; return {};
-    default: return {target};
-  }
-}
-
-void often(Scenario& scenario, const std::string& mode, const Words& load_options) {
-  std::mt19937 random(seed());
-  Mortal app(scenario, fixture("version_v1"), options + Words{"--listen-mode", mode});
-  std::optional<Load> load;
-  unsigned long attempts = 0, failures = 0;
-  const auto end_load = [&] {
-    const auto report = load->stop();
-    report.check_nothing_lost();
-    attempts += report.attempts();
-    failures += report.failures();
-  };
-  for (int i = 0; i < kills(); ++i) {
-    CAPTURE(i);
-    if (i % kills_for_load == 0) {
-      if (load) end_load();
-      load.emplace(scenario, app.address(), load_options);
-    }
-    const auto before = app->workers();
-    std::string verb;
-    std::optional<Process> client;
-    const auto words = order(random, verb);
-    const bool upgrades = random() % 4 != 0;
-    if (upgrades) client.emplace(app.site().launch(verb, words));
-    let_pass(milliseconds(random() % (upgrades ? 250 : 20)));
-    app.kill();
-    if (client) client->wait();
-    if (!upgrades) CHECK(all_run(before));
-    let_pass(milliseconds(random() % static_cast<unsigned>(gap_ms())));
-    app.start();
-    if (!upgrades) CHECK(app->workers() == before);
-    check_whole(app, 2);
-  }
-  end_load();
-  MESSAGE(mode, ": ", kills(), " kills, ", attempts, " attempts, ", failures, " failed");
-}
-
-TEST_CASE_FIXTURE(Scenario, "the master is killed under load, reuseport, a connection for each request") {
-  often(*this, "reuseport", {"--rate", "300"});
-}
-
-TEST_CASE_FIXTURE(Scenario, "the master is killed under load, shared, keep-alive") {
-  often(*this, "shared", {"--rate", "300", "--keep-alive", "--connections", "20"});
-}
 
 TEST_CASE_FIXTURE(Scenario, "a killed master's workers serve on, and the next one has the same history") {
   Mortal app(*this, fixture("version_v1"), options);
@@ -272,8 +173,6 @@ TEST_CASE_FIXTURE(Scenario, "a forged keeper is found out, and the start goes on
   CHECK(contains(http_get(app.address()), "v1"));
 }
 
-namespace {
-
 pid_t keeper_of(const Site& site) {
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     const auto pid = std::atoi(entry.path().filename().c_str());
@@ -297,8 +196,6 @@ std::set<std::string> common_sockets(const std::set<std::string>& one, const std
   std::ranges::set_intersection(one, other, std::inserter(common, common.end()));
   return common;
 }
-
-}  // namespace
 
 TEST_CASE_FIXTURE(Scenario, "the keeper is replaced when it dies") {
   Mortal app(*this, fixture("version_v1"), options);

@@ -12,9 +12,11 @@ namespace {
 
 Words start_words(const Site& site, const std::string& library, const Words& options,
                   const Words& arguments) {
-  // An application with its own main binds its listeners itself.
-  const bool binds = std::find(options.begin(), options.end(), "--entry") != options.end();
-  Words words = binds ? options : Words{"--listen", site.address()} + options;
+  const auto has = [&](const char* option) {
+    return std::find(options.begin(), options.end(), option) != options.end();
+  };
+  // An application with its own main binds its listeners itself; a configuration file names them.
+  Words words = has("--entry") || has("--config") ? options : Words{"--listen", site.address()} + options;
   if (!library.empty()) words.push_back(library);
   if (!arguments.empty()) words = words + Words{"--"} + arguments;
   return words;
