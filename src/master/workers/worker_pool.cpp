@@ -6,8 +6,6 @@
 #include <sys/wait.h>
 
 #include <algorithm>
-#include <cstring>
-#include <string_view>
 #include <utility>
 
 #include "base/log.hpp"
@@ -23,24 +21,9 @@ namespace {
 using rollout::Departure;
 using rollout::WorkerId;
 
-log::Level level_of(std::int32_t value) {
-  switch (value) {
-    case 0: return log::Level::debug;
-    case 1: return log::Level::info;
-    case 2: return log::Level::warning;
-    default: return log::Level::error;
-  }
-}
-
-// The longest failure message of a worker, in bytes: the message goes to a log, a terminal and an answer.
-constexpr std::size_t failure_limit = 2048;
-
 // The master goes on reading the output of left processes, so that they do not block in write(): at most this
 // many outputs, the newest.
 constexpr std::size_t left_limit = 16;
-
-// The largest number of left processes in a report.
-constexpr std::size_t remaining_limit = 64;
 
 std::string milliseconds_or_none(const std::optional<rollout::Time>& time) {
   return std::to_string(time ? time->count() : -1);
@@ -213,170 +196,6 @@ const Lending& WorkerPool::lending(WorkerId id) const {
 std::string WorkerPool::last_output(WorkerId id) const {
   const auto it = entries_.find(id);
   return it == entries_.end() ? "" : it->second.process->last_output();
-}
-
-void WorkerPool::on_frame(WorkerId id, Frame& frame) {
-  Entry& entry = entries_.at(id);
-  switch (frame.kind) {
-    case LIVESWAP_STAGED:
-      if (frame.value == LIVESWAP_STAGE_OPEN) entry.channel_version = static_cast<unsigned>(frame.count);
-      entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN);
-      break;
-    case LIVESWAP_ENTERED:
-      // The worker host may have executed another program.
-      entry.traces.program = program_of(entry.pid);
-      handlers_.entered(id, app_listeners_.entered(id, frame.value == 1));
-      break;
-    case LIVESWAP_DEFERRED:
-      app_listeners_.deferred(id, frame.value == 1);
-      handlers_.deferred(id);
-      break;
-    case LIVESWAP_READY: handlers_.ready(id); break;
-    case LIVESWAP_FAILED:
-      entry.stage = std::clamp<int>(frame.value, LIVESWAP_STAGE_SPAWN, LIVESWAP_STAGE_RUN);
-      entry.failure = frame.text.substr(0, failure_limit);
-      break;
-    case LIVESWAP_RETURNED:
-      if (!entry.draining)
-        handlers_.returned(
-            id, fmt::format("{} returned {} without having been told to drain",
-                            frame.count == 1 ? "the program's main" : "liveswap_main", frame.value));
-      break;
-    case LIVESWAP_LOG:
-      entry.process->add_line(std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX));
-      entry.log.write(level_of(frame.value), fmt::format("slot {} pid {}", entry.slot, entry.pid),
-                      std::string_view(frame.text).substr(0, LIVESWAP_LOG_MAX), Milliseconds(uv_now(&loop_)));
-      break;
-    case LIVESWAP_FORKED:
-      if (!std::exchange(entry.forked, true) && handlers_.noted) handlers_.noted();
-      break;
-    case LIVESWAP_RETIRING:
-      entry.retiring = frame.value == 1;
-      if (handlers_.noted) handlers_.noted();
-      break;
-    case LIVESWAP_TAKEN:
-    case LIVESWAP_REFUSED: note_taken(id, frame); break;
-    // A forked child has the channel, too, and may beat while its parent hangs.
-    case LIVESWAP_HEARTBEAT:
-      if (frame.sender.pid == entry.pid && handlers_.beat) handlers_.beat(id, Milliseconds(frame.value));
-      break;
-    case LIVESWAP_ELSEWHERE: entry.elsewhere = frame.count; break;
-    case LIVESWAP_COUNTED:
-      note_served(entry, frame.text);
-      if (frame.value > 0) handlers_.answered(id, frame.value, frame.count);
-      else if (entry.draining && !entry.outlived) note_open(id, entry, frame.count);
-      break;
-    case LIVESWAP_IDLE: note_idle(entry, frame.text); break;
-    default:
-      if (app_listeners_.take_frame(id, frame) && handlers_.app_listeners_changed)
-        handlers_.app_listeners_changed();
-      if (frame.kind == LIVESWAP_HANDOFF && app_listeners_.is_full(id)) entry.process->rest();
-      break;  // unknown kinds are ignored
-  }
-}
-
-// Positive numbers are those of questions, negative ones those of liveness checks.
-void WorkerPool::note_taken(WorkerId id, const Frame& frame) {
-  const bool is_taken = frame.kind == LIVESWAP_TAKEN;
-  if (frame.value > 0) return handlers_.answered(id, frame.value, is_taken ? 1 : 0);
-  using Taken = AppListeners::Taken;
-  const Taken what = is_taken                                   ? Taken::accepted
-                     : frame.count == LIVESWAP_REFUSAL_NO_ROOM  ? Taken::no_room
-                     : frame.count == LIVESWAP_REFUSAL_NOT_HELD ? Taken::not_held
-                                                                : Taken::unseen;
-  if (handlers_.taken && frame.value > INT32_MIN) handlers_.taken(id, frame.value, what);
-}
-
-// Readers subtract two counts of a worker, so a lower one than the last is ignored.
-void WorkerPool::note_served(Entry& entry, const std::string& text) {
-  liveswap_served_count said{};
-  if (text.size() != sizeof said) return;
-  std::memcpy(&said, text.data(), sizeof said);
-  if (said.failed > said.served || said.served < entry.served.requests || said.failed < entry.served.failed)
-    return;
-  entry.served = {said.served, said.failed};
-}
-
-void WorkerPool::note_idle(Entry& entry, const std::string& text) {
-  liveswap_idle_count said{};
-  if (text.size() != sizeof said) return;
-  std::memcpy(&said, text.data(), sizeof said);
-  // Numbers that no worker can have reached are ignored.
-  constexpr std::uint64_t most = UINT32_MAX;
-  if (said.ended > most || said.handed_off > most || said.ended < entry.idle.ended ||
-      said.handed_off < entry.idle.handed_off)
-    return;
-  entry.idle = {said.ended, said.handed_off};
-}
-
-void WorkerPool::note_open(WorkerId id, Entry& entry, std::uint64_t open) {
-  if (std::exchange(entry.open, open) != open) handlers_.connections(id, open);
-}
-
-// Cheap, unlike a search in /proc.
-bool WorkerPool::may_have_left(const Entry& entry) {
-  return entry.forked || has_orphans() || is_populated(entry.traces.cgroup);
-}
-
-// The main process of a server that forks for each connection may exit while children still serve
-// connections. The master waits for these connections until the worker's drain limit and then signals the
-// children.
-bool WorkerPool::is_outlived(WorkerId id) {
-  Entry& entry = entries_.at(id);
-  const bool is_known = left_behind_.knows(entry.pid);
-  if (!is_known && !may_have_left(entry)) return false;
-  if (!entry.draining) entry.traces.places = listeners_.places();
-  const auto sockets = listeners_.listening();
-  // Processes that SIGKILL cannot end are not waited for.
-  const bool is_late = entry.killed && Milliseconds(uv_now(&loop_)) - *entry.killed >= base_.term_grace;
-  if (is_late || (!is_known && (!entry.draining || entry.forced))) {
-    const bool others = !entry.process->is_child();
-    note_left(entry, left_behind_.end_now(entry.pid, entry.traces, sockets, others));
-    return false;
-  }
-  auto state =
-      left_behind_.step(entry.pid, entry.traces, sockets, Milliseconds(uv_now(&loop_)), base_.term_grace);
-  if (!state) return true;
-  const std::size_t open = state->open;
-  if (open > 0 && !std::exchange(entry.outlived, true))
-    log::info("slot {} pid {}: has ended; waiting for {} of its forked processes", entry.slot, entry.pid,
-              plural(open, "connection"));
-  if (entry.outlived) note_open(id, entry, entry.elsewhere = open);
-  note_left(entry, std::move(state->holders));
-  return !state->is_over;
-}
-
-void WorkerPool::note_left(Entry& entry, std::vector<Holder> holders) {
-  for (auto& holder : holders) {
-    const auto& process = holder.process;
-    if (is_remaining(process)) continue;
-    log::warning(
-        "{} process {} ({}), which has the listener {} open{}",
-        holder.is_known ? fmt::format("slot {} pid {}: has ended and left", entry.slot, entry.pid)
-                        : "a worker has left",
-        process.pid, process.program, fmt::join(holder.listeners, ", "),
-        holder.must_end
-            ? " and would accept with the old code: it is killed"
-            : ", and runs another program, whose connections the new code never gets. End that process, "
-              "and set FD_CLOEXEC on listeners before starting programs");
-    if (!holder.must_end && remaining_.size() < remaining_limit)
-      remaining_.push_back({holder, entry.slot, entry.generation});
-    if (entry.left.size() < remaining_limit) entry.left.push_back(std::move(holder));
-  }
-}
-
-bool WorkerPool::is_remaining(const LeftProcess& process) const {
-  return std::any_of(remaining_.begin(), remaining_.end(), [&](const Remaining& one) {
-    return one.holder.process.pid == process.pid && one.holder.process.started == process.started;
-  });
-}
-
-std::vector<WorkerPool::Remaining> WorkerPool::remaining() {
-  const auto listening = listeners_.listening();
-  std::erase_if(remaining_, [&](const Remaining& one) {
-    return !holds_any(one.holder.process, listening, one.holder.own);
-  });
-  return remaining_;
 }
 
 void WorkerPool::on_ended(WorkerId id, const Ending& ending) {
