@@ -28,6 +28,14 @@ std::vector<std::pair<std::string, Measured>> by_name(const Json& records) {
   return found;
 }
 
+// They may be made anew without the rest of the page.
+std::string made(const Json& json) {
+  const auto found = json.find("micro_made");
+  if (found == json.end()) return "";
+  return fmt::format(" Made on {} with the code of commit {}.", (*found)["date"].get<std::string>(),
+                     (*found)["commit"].get<std::string>());
+}
+
 void add_line(Lines& plot, const std::string& name, const std::map<double, std::vector<double>>& by_n,
               bool dashed) {
   Line line{name, {}, plot.lines.size(), dashed};
@@ -50,7 +58,8 @@ void add_micro(Page& page, const Results& results) {
       "medians, in milliseconds. Commands count from the start of the process `liveswap` to its end. The "
       "workers are by "
       "the contract with an explicit `liveswap_ready()`, without load. A benchmark that failed is missing "
-      "here.");
+      "here." +
+      made(results.json()));
   Table table({"what", "N", "liveswap", "bare", "ratio", "the bare thing"});
   Lines plot{"Growth with the number of workers", "workers", "milliseconds", {}};
   for (const auto& [name, measured] : all) {
