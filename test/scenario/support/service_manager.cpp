@@ -150,6 +150,12 @@ std::vector<std::string> ServiceManager::values(const std::string& name) {
   return found;
 }
 
+// Also what has been sent and not yet received: of a service that has ended, for example.
+void ServiceManager::forget() {
+  receive();
+  lines_.clear();
+}
+
 std::string ServiceManager::last(const std::string& name) {
   const auto all = values(name);
   return all.empty() ? "" : all.back();

@@ -37,7 +37,7 @@ class ServiceManager {
   std::string last(const std::string& name);
   // Waits for a message with that line, among those since the last forget().
   bool says(const std::string& line, milliseconds limit = patience);
-  void forget() { lines_.clear(); }
+  void forget();
 
   // The names in the descriptor store.
   std::vector<std::string> stored();
