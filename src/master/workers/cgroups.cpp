@@ -9,9 +9,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <thread>
 #include <utility>
 
 #include "base/log.hpp"
@@ -28,10 +30,21 @@ constexpr std::string_view prefix = "liveswap-";
 // More directories than that are of somebody else, or hostile.
 constexpr int tries = 16;
 constexpr std::size_t read_at_most = 64;
+constexpr std::chrono::milliseconds until_frozen{20};
 
 std::string file_text(const std::string& path) {
   std::ifstream file(path);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+bool has_event(const std::string& cgroup, std::string_view event) {
+  return !cgroup.empty() && file_text(cgroup + "/cgroup.events").find(event) != std::string::npos;
+}
+
+bool write_digit(const std::string& cgroup, const std::string& name, char digit) {
+  if (cgroup.empty()) return false;
+  const auto file = UniqueFd::adopt(::open((cgroup + "/" + name).c_str(), O_WRONLY | O_CLOEXEC));
+  return file && ::write(file.get(), &digit, 1) == 1;
 }
 
 template <class Tell>
@@ -232,9 +245,7 @@ void Cgroups::remove(const std::string& cgroup) {
   std::erase_if(full_, remove_empty);
 }
 
-bool is_populated(const std::string& cgroup) {
-  return !cgroup.empty() && file_text(cgroup + "/cgroup.events").find("populated 1") != std::string::npos;
-}
+bool is_populated(const std::string& cgroup) { return has_event(cgroup, "populated 1"); }
 
 std::vector<pid_t> members_of(const std::string& cgroup) {
   std::vector<pid_t> members;
@@ -244,11 +255,17 @@ std::vector<pid_t> members_of(const std::string& cgroup) {
   return members;
 }
 
-bool kill_all(const std::string& cgroup) {
-  if (cgroup.empty()) return false;
-  const auto file = UniqueFd::adopt(::open((cgroup + "/cgroup.kill").c_str(), O_WRONLY | O_CLOEXEC));
-  return file && ::write(file.get(), "1", 1) == 1;
+bool kill_all(const std::string& cgroup) { return write_digit(cgroup, "cgroup.kill", '1'); }
+
+Frozen::Frozen(std::string cgroup) : cgroup_(std::move(cgroup)) {
+  using Clock = std::chrono::steady_clock;
+  if (!write_digit(cgroup_, "cgroup.freeze", '1')) return;
+  const auto end = Clock::now() + until_frozen;
+  while (!has_event(cgroup_, "frozen 1") && Clock::now() < end)
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
 }
+
+void thaw(const std::string& cgroup) { write_digit(cgroup, "cgroup.freeze", '0'); }
 
 bool is_in_cgroup_of_worker(pid_t pid) { return is_of(cgroup_name_of(pid), ::getpid()); }
 

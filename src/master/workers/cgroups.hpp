@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace liveswap::master {
@@ -52,6 +53,20 @@ bool is_populated(const std::string& cgroup);
 std::vector<pid_t> members_of(const std::string& cgroup);
 // Kills all of them at once with SIGKILL, so that none can fork meanwhile. False: not possible.
 bool kill_all(const std::string& cgroup);
+// Lets the processes run again, also those that another master has left frozen.
+void thaw(const std::string& cgroup);
+// While it exists, no process of the cgroup runs, so that none can fork or exit. The constructor waits for
+// that, at most 20 ms; then some may still run.
+class Frozen {
+ public:
+  explicit Frozen(std::string cgroup);
+  Frozen(Frozen&& other) noexcept : cgroup_(std::exchange(other.cgroup_, {})) {}
+  Frozen& operator=(Frozen&&) = delete;
+  ~Frozen() { thaw(cgroup_); }
+
+ private:
+  std::string cgroup_;
+};
 // Whether a worker of this master, running or ended, has started the process.
 bool is_in_cgroup_of_worker(pid_t pid);
 

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -166,8 +167,10 @@ class Search {
     LeftProcess found{pid, process.started, {}, true, {}};
     std::error_code failed;
     found.program = fs::read_symlink(place_of(pid) / "exe", failed).filename();
+    // An exiting process has no program any more. It may have begun to exit since the stat was read.
     if (const auto runs = program_of(pid); runs != Program()) found.executed = runs != program;
-    else if (process.is_exiting) found.executed = false;
+    else if (const auto now = process_at(pid); process.is_exiting || !now || now->is_exiting)
+      found.executed = false;
     if (!add_sockets(pid, found.sockets)) ++left.unreadable;
     left.processes.push_back(std::move(found));
   }
@@ -178,6 +181,21 @@ class Search {
   std::map<pid_t, pid_t> members_;  // of cgroups: process → worker
   std::map<pid_t, pid_t> known_;
 };
+
+// Freezes the cgroups with a process that was not looked at: processes may fork and exit faster than they are
+// looked at one after the other.
+std::vector<Frozen> freeze_unseen(const std::map<pid_t, Traces>& workers,
+                                  const std::map<pid_t, Left>& found) {
+  std::vector<Frozen> frozen;
+  for (const auto& [worker, traces] : workers) {
+    std::set<pid_t> seen;
+    for (const auto& process : found.at(worker).processes) seen.insert(process.pid);
+    const auto members = members_of(traces.cgroup);
+    if (std::any_of(members.begin(), members.end(), [&](pid_t pid) { return !seen.contains(pid); }))
+      frozen.emplace_back(traces.cgroup);
+  }
+  return frozen;
+}
 
 // Calls `tell` with each line. Reads the processes' own network tables: they may live in another network
 // namespace. The table of an ended process is empty; then the next one's is read. A table begins with a
@@ -223,6 +241,9 @@ Program program_of(pid_t pid) {
 
 std::optional<std::map<pid_t, Left>> left_by(const std::map<pid_t, Traces>& workers) {
   auto found = Search(workers).found();
+  if (!found) return std::nullopt;
+  const auto frozen = freeze_unseen(workers, *found);
+  if (!frozen.empty()) found = Search(workers).found();
   if (!found) return std::nullopt;
   for (auto& [worker, left] : *found)
     if (!find_connections(left, workers.at(worker).places)) return std::nullopt;

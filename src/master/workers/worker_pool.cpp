@@ -306,6 +306,8 @@ Result<void> WorkerPool::adopt(const state::WorkerState& from) {
   entry.traces.program = program_of(from.pid);
   if (entry.traces.program == Program()) entry.traces.program = from.program;
   entry.traces.cgroup = base_.cgroups.of(from.pid, from.cgroup);
+  // The former master may have been killed while it looked at what the worker has left.
+  thaw(entry.traces.cgroup);
   if (from.draining) entry.traces.places = listeners_.places();
   return {};
 }
