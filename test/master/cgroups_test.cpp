@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <set>
 #include <thread>
 
 #include "master/workers/left_processes.hpp"
@@ -40,11 +41,12 @@ Cgroups real_cgroups() {
   return found;
 }
 
-// A shell that has started a process in a session of its own, and has ended.
-pid_t start_daemon(const std::string& cgroup) {
+// Starts the program in the cgroup, and waits for its end.
+pid_t start_and_end(const std::string& program, const std::vector<std::string>& arguments,
+                    const std::string& cgroup) {
   spawn::Request request;
-  request.program = "/bin/sh";
-  request.arguments = {"sh", "-c", "setsid sh -c 'sleep 600 & wait' </dev/null >/dev/null 2>&1 &"};
+  request.program = program;
+  request.arguments = arguments;
   request.environment = {"PATH=/usr/bin:/bin"};
   request.descriptors = {-1, -1, -1};
   request.cgroup = cgroup;
@@ -53,6 +55,18 @@ pid_t start_daemon(const std::string& cgroup) {
   siginfo_t info{};
   REQUIRE(::waitid(P_PID, static_cast<id_t>(child->pid), &info, WEXITED | WNOWAIT) == 0);
   return child->pid;
+}
+
+// A shell that has started a process in a session of its own, and has ended.
+pid_t start_daemon(const std::string& cgroup) {
+  return start_and_end("/bin/sh",
+                       {"sh", "-c", "setsid sh -c 'sleep 600 & wait' </dev/null >/dev/null 2>&1 &"}, cgroup);
+}
+
+// A process that forks as fast as it can, and goes on in its child; the first one has ended.
+pid_t start_hopper(const std::string& cgroup) {
+  return start_and_end("/usr/bin/perl", {"perl", "-e", "while (1) { my $child = fork; exit if $child; }"},
+                       cgroup);
 }
 
 }  // namespace
@@ -131,6 +145,26 @@ TEST_CASE("a cgroup finds the processes that a worker leaves, ends them at once,
   cgroups.remove("");
   CHECK_FALSE(std::filesystem::exists(cgroup));
   ::waitpid(worker, nullptr, 0);
+}
+
+TEST_CASE("a process that forks all the time is found at each look, and runs on after it") {
+  auto cgroups = real_cgroups();
+  const auto cgroup = cgroups.make();
+  if (cgroups.directory().empty()) return;
+  const pid_t worker = start_hopper(cgroup);
+  std::set<pid_t> pids;
+  unsigned found = 0;
+  for (int i = 0; i < 20; ++i) {
+    const auto left = master::left_by({{worker, {{}, {}, cgroup}}});
+    if (!left || left->at(worker).processes.empty()) continue;
+    ++found;
+    pids.insert(left->at(worker).processes.front().pid);
+  }
+  CHECK(master::kill_all(cgroup));
+  CHECK(becomes_true([&] { return !master::is_populated(cgroup); }));
+  ::waitpid(worker, nullptr, 0);
+  CHECK(found == 20);
+  CHECK(pids.size() > 1);
 }
 
 TEST_CASE("cgroups that a worker has made in its own are seen, and removed with it") {
