@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
@@ -63,12 +64,13 @@ long clone3_and_call(clone_args& args, int (*child)(void*), void* argument) {
 
 pid_t clone_into(int cgroup, ChildStack stack, int (*child)(void*), void* argument, int* pidfd) {
   clone_args args{};
-  args.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_INTO_CGROUP;
+  args.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD;
+  if (cgroup >= 0) args.flags |= CLONE_INTO_CGROUP;
   args.pidfd = reinterpret_cast<std::uint64_t>(pidfd);
   args.exit_signal = SIGCHLD;
   args.stack = reinterpret_cast<std::uint64_t>(stack.base);
   args.stack_size = stack.size;
-  args.cgroup = static_cast<std::uint64_t>(cgroup);
+  args.cgroup = static_cast<std::uint64_t>(std::max(cgroup, 0));
   const long result = clone3_and_call(args, child, argument);
   if (result >= 0) return static_cast<pid_t>(result);
   errno = static_cast<int>(-result);

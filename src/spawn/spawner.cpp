@@ -183,10 +183,12 @@ class Stack {
   void* base_;
 };
 
-// In the cgroup of the request if that is possible, else in the caller's.
+// In the cgroup of the request if that is possible, else in the caller's. clone() is for kernels and filters
+// without clone3(): the thread sanitizer's wrapper of it takes this thread for the child, and sees none of
+// its locks from then on.
 pid_t clone_child(Plan& plan, const Stack& stack, int cgroup, int* pidfd) {
-  if (cgroup >= 0)
-    if (const pid_t pid = clone_into(cgroup, stack.whole(), child_main, &plan, pidfd); pid >= 0) return pid;
+  for (const int where : {cgroup, -1})
+    if (const pid_t pid = clone_into(where, stack.whole(), child_main, &plan, pidfd); pid >= 0) return pid;
   return ::clone(child_main, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, pidfd);
 }
 
