@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -155,9 +156,11 @@ Worker Worker::spawn(const std::vector<std::string>& words, const std::vector<in
   UniqueFd theirs = UniqueFd::adopt(ends[1]);
   std::vector<std::string> arguments = words;
   // For a sanitizer build: a crash that a fixture is made for shall end in its signal.
+  const char* given = std::getenv("TSAN_OPTIONS");
   std::vector<std::string> variables = {
       "ASAN_OPTIONS=handle_segv=0:handle_abort=0",
-      "TSAN_OPTIONS=handle_segv=0:handle_abort=0:halt_on_error=1:atexit_sleep_ms=0"};
+      std::string("TSAN_OPTIONS=") +
+          (given ? given : "handle_segv=0:handle_abort=0:halt_on_error=1:atexit_sleep_ms=0")};
   for (const auto& [name, value] : environment) variables.push_back(name + "=" + value);
   const std::vector<char*> argument_list = pointers(arguments);
   const std::vector<char*> variable_list = pointers(variables);

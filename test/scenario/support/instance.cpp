@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "support/proc.hpp"
 
@@ -30,7 +31,8 @@ Site::Site(Scenario& scenario, const std::string& name)
   environment["XDG_RUNTIME_DIR"] = scenario.dir.directory(name + "/run");
   // A crashing fixture must die by its signal, as without the sanitizer.
   environment["ASAN_OPTIONS"] = "handle_segv=0:handle_abort=0";
-  environment["TSAN_OPTIONS"] = "handle_segv=0:handle_abort=0:halt_on_error=1:atexit_sleep_ms=0";
+  if (!std::getenv("TSAN_OPTIONS"))
+    environment["TSAN_OPTIONS"] = "handle_segv=0:handle_abort=0:halt_on_error=1:atexit_sleep_ms=0";
 }
 
 Process::Setup Site::command(const std::string& verb, const Words& words) const {
