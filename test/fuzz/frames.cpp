@@ -178,7 +178,7 @@ class Master {
       case 4: now_ += rollout::Time{std::abs(value)}; break;
       case 5: app_listeners_.judge(now_); break;
     }
-    app_listeners_.look(now_, {{id, ready_, draining_}}, !draining_);
+    app_listeners_.look(now_, turned(), !draining_);
   }
 
   void send_packet(const liveswap_frame& header, unsigned flags, std::string_view text) {
@@ -213,9 +213,16 @@ class Master {
     ::sendmsg(theirs_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
   }
 
+  // The worker, if its state is another one than at the last call.
+  std::vector<master::AppListeners::Seen> turned() {
+    const std::pair now{ready_, draining_};
+    if (std::exchange(told_, now) == now) return {};
+    return {{id, ready_, draining_}};
+  }
+
   void run() {
     uv_run(&loop(), UV_RUN_NOWAIT);
-    app_listeners_.look(now_, {{id, ready_, draining_}}, !draining_);
+    app_listeners_.look(now_, turned(), !draining_);
     while (read_answer()) continue;
   }
 
@@ -249,6 +256,7 @@ class Master {
   UniqueFd theirs_;
   std::uint64_t cookie_ = 0;
   bool ready_ = false, draining_ = false;
+  std::pair<bool, bool> told_;
   rollout::Time now_{1'000};
   Listeners listeners_;
   AppListeners app_listeners_;

@@ -24,6 +24,7 @@ launch_kind kind_of(const std::string& bytes, const std::string& name = "app") {
   const std::string path = directory / name;
   std::ofstream(path, std::ios::binary) << bytes;
   const auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  REQUIRE(fd);
   return launch_kind_of(fd.get(), name.c_str());
 }
 

@@ -192,10 +192,16 @@ TEST_CASE("resolve: directories") {
   REQUIRE(place.resolve(path));
   CHECK(place.plan().path == path + "/__main__.py");
   CHECK(place.run() == Words{"python3"});
-  for (const char* start : {"/bin/ls", "../x.js", "a/../../x.js", "", "..", "none.js"}) {
+  place.write("x.js", "x");
+  place.write("app/a/y.js", "x");
+  for (const char* start : {"/bin/ls", "/a/y.js", "../x.js", "a/../../x.js", "", ".."}) {
     place.options().start = start;
     CHECK_MESSAGE(!place.resolve(path), start);
+    CHECK_MESSAGE(has(place.why(), "expected a path inside of the directory"), place.why());
   }
+  place.options().start = "none.js";
+  CHECK(!place.resolve(path));
+  CHECK(has(place.why(), "has no file none.js"));
   place.options().start = "x.js";
   CHECK(!place.resolve(place.write("single.js", "x")));
   CHECK(has(place.why(), "is for a directory"));

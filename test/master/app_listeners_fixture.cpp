@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <filesystem>
+#include <utility>
 
 namespace liveswap::test {
 namespace {
@@ -148,26 +149,16 @@ void Fixture::join(rollout::WorkerId id, unsigned slot, rollout::Generation gene
                    pid_t pid) {
   app_listeners_.joined(id, {slot, generation, "release " + std::to_string(generation)}, pid,
                         {listeners_.hold(staged)});
-  seen_.push_back({id, false, false});
   senders_[id] = {pid, ::getuid(), ::getgid()};
 }
 
 void Fixture::speaks_as(rollout::WorkerId id, const master::Sender& sender) { senders_[id] = sender; }
 
-void Fixture::leave(rollout::WorkerId id) {
-  app_listeners_.left(id);
-  std::erase_if(seen_, [id](const auto& one) { return one.worker == id; });
-}
+void Fixture::leave(rollout::WorkerId id) { app_listeners_.left(id); }
 
-void Fixture::ready(rollout::WorkerId id) {
-  for (auto& one : seen_)
-    if (one.worker == id) one.ready = true;
-}
+void Fixture::ready(rollout::WorkerId id) { turned_.push_back({id, true, false}); }
 
-void Fixture::drain(rollout::WorkerId id) {
-  for (auto& one : seen_)
-    if (one.worker == id) one = {id, false, true};
-}
+void Fixture::drain(rollout::WorkerId id) { turned_.push_back({id, false, true}); }
 
 int Fixture::ask(rollout::WorkerId id, std::uint32_t kind, const std::string& text, std::uint64_t count,
                  UniqueFd fd, bool crippled) {
@@ -233,10 +224,10 @@ void Fixture::close(rollout::WorkerId id, UniqueFd fd) {
 void Fixture::look(int ms, bool quiet) {
   // In steps: the first look() starts the grace periods.
   for (int left = ms; left > 0; left -= 100) {
-    app_listeners_.look(now_, seen_, quiet);
+    app_listeners_.look(now_, std::exchange(turned_, {}), quiet);
     now_ += rollout::Time{std::min(left, 100)};
   }
-  app_listeners_.look(now_, seen_, quiet);
+  app_listeners_.look(now_, std::exchange(turned_, {}), quiet);
 }
 
 std::vector<std::string> Fixture::names() const {

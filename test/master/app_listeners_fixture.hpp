@@ -114,7 +114,7 @@ class Fixture {
 
   master::Listeners listeners_;
   master::AppListeners app_listeners_;
-  std::vector<master::AppListeners::Seen> seen_;
+  std::vector<master::AppListeners::Seen> turned_;  // since the last look()
   std::map<rollout::WorkerId, master::Sender> senders_;
   rollout::Time now_{1'000};
   std::int32_t last_number_ = 0;

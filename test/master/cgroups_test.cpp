@@ -156,23 +156,26 @@ TEST_CASE("processes that fork all the time are found at each look, and run on a
   constexpr unsigned hoppers = 10, looks = 10;
   std::vector<pid_t> first;
   for (unsigned i = 0; i < hoppers; ++i) first.push_back(start_hopper(cgroup));
-  std::set<pid_t> pids;
+  std::vector<std::set<pid_t>> pids;
   unsigned complete = 0;
   for (unsigned i = 0; i < looks; ++i) {
     const auto left = master::left_by({{first.front(), {{}, {}, cgroup}}});
     if (!left) continue;
     unsigned with_socket = 0;
+    pids.emplace_back();
     for (const auto& process : left->at(first.front()).processes) {
       with_socket += process.sockets.size() == 1;
-      pids.insert(process.pid);
+      pids.back().insert(process.pid);
     }
     complete += with_socket >= hoppers;
   }
   CHECK(master::kill_all(cgroup));
   CHECK(becomes_true([&] { return !master::is_populated(cgroup); }));
   for (const pid_t pid : first) ::waitpid(pid, nullptr, 0);
-  CHECK(complete == looks);
-  CHECK(pids.size() > hoppers);
+  // On a busy machine some may still run after 20 ms. Without the freezer no look is complete.
+  CHECK(complete >= looks / 2);
+  REQUIRE(pids.size() > 1);
+  CHECK(pids.front() != pids.back());
 }
 
 TEST_CASE("cgroups that a worker has made in its own are seen, and removed with it") {

@@ -170,12 +170,10 @@ TEST_CASE_FIXTURE(Scenario, "the master is killed under load, reloads under way"
   const Port extra;
   const auto site = std::make_shared<Site>(*this);
   const std::string file = dir / "liveswap.yaml";
-  std::string names;
   const auto change = [&](std::mt19937& random) {
-    names = "m";
     std::string listen = "m=" + site->address();
-    if (random() % 2 == 0) names += " x", listen += ", x=" + extra.address();
-    if (random() % 2 == 0) names += " u", listen += ", u=unix:" + file + ".sock";
+    if (random() % 2 == 0) listen += ", x=" + extra.address();
+    if (random() % 2 == 0) listen += ", u=unix:" + file + ".sock";
     write_file(file, "listen: [" + listen + "]\narguments: [m, x, u]\nenvironment: {MODE: m" +
                          std::to_string(random() % 100) +
                          "}\nlisten-mode: " + (random() % 2 == 0 ? "shared" : "reuseport") + "\n");

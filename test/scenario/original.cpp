@@ -114,6 +114,7 @@ TEST_CASE_FIXTURE(Scenario, "the original's options" * doctest::skip(!has_node()
 TEST_CASE_FIXTURE(Scenario, "the original's -z" * doctest::skip(!has_node())) {
   const Page page(*this);
   Process master = page.start({"-z", "-s", "index1.js"});
+  CHECK(page.status()["zero_downtime"] == false);
   CHECK(page.run({"-u", "./index2.js"}).status == Exit::ok);
   CHECK(contains(http_get(page.port.address()), "404 Not Found"));
   CHECK(page.run({"-d"}).status == Exit::ok);

@@ -16,8 +16,6 @@ namespace {
 
 const Words none{"--orphan-wait", "none"};
 
-bool all_gone(const std::vector<pid_t>& pids) { return std::none_of(pids.begin(), pids.end(), proc::runs); }
-
 void kill_master(Instance& app) {
   app.master().signal(SIGKILL);
   app.master().wait();

@@ -93,8 +93,8 @@ void AppListeners::record_waits(rollout::Time now, Worker& worker) {
 // A worker of the slot has left, so that the one that stays is what a successor replaces.
 void AppListeners::record_again(unsigned slot) {
   for (const auto id : of_slot_[slot]) {
-    workers_.at(id).recorded.reset();
     unsettled_.insert(id);
+    workers_.at(id).recorded.reset();
   }
 }
 
@@ -125,7 +125,8 @@ std::vector<AppListeners::Judged> AppListeners::judge(rollout::Time now) {
     auto outlook = awaited_.look(now, worker.place, progress_of(worker));
     if (outlook.next)
       judgement_due_ = judgement_due_ ? std::min(*judgement_due_, *outlook.next) : *outlook.next;
-    worker.ready = outlook.ready;
+    // Until the engine has said that it is ready (look()): the caller may have no memory to tell the engine.
+    unjudged_ = unjudged_ || outlook.ready;
     judged.push_back({id, std::move(outlook)});
   }
   std::erase_if(unsettled_, [this](const auto id) { return is_settled(workers_.at(id)); });

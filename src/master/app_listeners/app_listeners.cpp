@@ -84,8 +84,8 @@ void AppListeners::left(rollout::WorkerId id) {
   workers_.erase(it);
   unsettled_.erase(id);
   of_slot_[slot].erase(id);
-  record_again(slot);
   changed_ = true;
+  record_again(slot);
 }
 
 bool AppListeners::take_frame(rollout::WorkerId id, Frame& frame) {

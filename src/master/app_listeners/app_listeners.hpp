@@ -90,8 +90,8 @@ class AppListeners {
   std::optional<rollout::Time> look(rollout::Time now, const std::vector<Seen>& turned, bool quiet);
   // No application listener and no waiting connection.
   bool idle() const { return listeners_.app_endpoints().empty() && handed_off_.empty(); }
-  // The state of workers that are not ready, where changes are possible; call after look(). A worker
-  // reported as ready is not judged again.
+  // The state of workers that are not ready, where changes are possible; call after look(). A worker is
+  // judged until look() is told that it is ready.
   struct Judged {
     rollout::WorkerId worker;
     rollout::AwaitedListeners::Outlook outlook;
@@ -256,7 +256,7 @@ class AppListeners {
   std::map<rollout::WorkerId, Worker> workers_;
   std::map<unsigned, std::set<rollout::WorkerId>> of_slot_;
   // Workers about which something is to be found out or to be recorded: only they are looked at after an
-  // event. A worker gets here by each event of its own, and stays until is_settled().
+  // event. Whatever may make is_settled() false puts the worker here.
   std::set<rollout::WorkerId> unsettled_;
   std::map<const Endpoint*, Use> uses_;
   rollout::OptionLedger options_;

@@ -141,8 +141,10 @@ template <class IsOld>
 void sweep(const std::string& directory, const IsOld& is_old) {
   std::error_code failed;
   for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end; entry.increment(failed))
-    if (const pid_t master = master_in(entry->path().filename().string()); master != 0 && is_old(master))
+    if (const pid_t master = master_in(entry->path().filename().string()); master != 0 && is_old(master)) {
+      thaw(entry->path().string());
       remove_empty(entry->path().string());
+    }
 }
 
 // "liveswap-12-3", if a worker of a master has started the process. Empty: none, or the process has ended.
@@ -257,12 +259,24 @@ std::vector<pid_t> members_of(const std::string& cgroup) {
 
 bool kill_all(const std::string& cgroup) { return write_digit(cgroup, "cgroup.kill", '1'); }
 
-Frozen::Frozen(std::string cgroup) : cgroup_(std::move(cgroup)) {
+// The other constructor has made a whole object, so that the destructor runs also if this one throws.
+Frozen::Frozen(const std::vector<std::string>& cgroups) : Frozen() {
   using Clock = std::chrono::steady_clock;
-  if (!write_digit(cgroup_, "cgroup.freeze", '1')) return;
+  switches_.reserve(cgroups.size());
+  for (const auto& cgroup : cgroups) {
+    switches_.push_back(UniqueFd::adopt(::open((cgroup + "/cgroup.freeze").c_str(), O_WRONLY | O_CLOEXEC)));
+    if (switches_.back() && ::write(switches_.back().get(), "1", 1) != 1) switches_.back().reset();
+  }
   const auto end = Clock::now() + until_frozen;
-  while (!has_event(cgroup_, "frozen 1") && Clock::now() < end)
-    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  for (std::size_t i = 0; i < cgroups.size(); ++i)
+    while (switches_[i] && !has_event(cgroups[i], "frozen 1") && Clock::now() < end)
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+}
+
+Frozen::~Frozen() {
+  for (const UniqueFd& one : switches_) {
+    [[maybe_unused]] const ssize_t written = one ? ::write(one.get(), "0", 1) : 0;
+  }
 }
 
 void thaw(const std::string& cgroup) { write_digit(cgroup, "cgroup.freeze", '0'); }

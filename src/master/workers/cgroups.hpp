@@ -5,8 +5,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
+
+#include "base/unique_fd.hpp"
 
 namespace liveswap::master {
 
@@ -15,8 +16,8 @@ namespace liveswap::master {
 //
 //   <the master's cgroup>/liveswap-<pid of the master>-<number>/
 //
-// No controller is enabled, so the master may stay in its own cgroup. All functions take some microseconds;
-// none waits. An empty path is no cgroup: nothing is done, and nothing is found.
+// No controller is enabled, so the master may stay in its own cgroup. All functions take some microseconds,
+// and none but Frozen waits. An empty path is no cgroup: nothing is done, and nothing is found.
 class Cgroups {
  public:
   // Makes none.
@@ -53,20 +54,24 @@ bool is_populated(const std::string& cgroup);
 std::vector<pid_t> members_of(const std::string& cgroup);
 // Kills all of them at once with SIGKILL, so that none can fork meanwhile. False: not possible.
 bool kill_all(const std::string& cgroup);
-// Lets the processes run again, also those that another master has left frozen.
-void thaw(const std::string& cgroup);
-// While it exists, no process of the cgroup runs, so that none can fork or exit. The constructor waits for
-// that, at most 20 ms; then some may still run.
+// While it exists, no process of these cgroups runs, so that none can fork or exit, and none answers its
+// clients. The constructor waits for that, at most 20 ms; then some may still run.
 class Frozen {
  public:
-  explicit Frozen(std::string cgroup);
-  Frozen(Frozen&& other) noexcept : cgroup_(std::exchange(other.cgroup_, {})) {}
-  Frozen& operator=(Frozen&&) = delete;
-  ~Frozen() { thaw(cgroup_); }
+  explicit Frozen(const std::vector<std::string>& cgroups);
+  Frozen(const Frozen&) = delete;
+  Frozen& operator=(const Frozen&) = delete;
+  ~Frozen();
+
+  bool any() const { return !switches_.empty(); }
 
  private:
-  std::string cgroup_;
+  Frozen() = default;
+
+  std::vector<UniqueFd> switches_;  // open, so that the end needs neither a descriptor nor memory
 };
+// Lets processes run again that a killed master has left frozen.
+void thaw(const std::string& cgroup);
 // Whether a worker of this master, running or ended, has started the process.
 bool is_in_cgroup_of_worker(pid_t pid);
 

@@ -182,19 +182,21 @@ class Search {
   std::map<pid_t, pid_t> known_;
 };
 
-// Freezes the cgroups with a process that was not looked at: processes may fork and exit faster than they are
-// looked at one after the other.
-std::vector<Frozen> freeze_unseen(const std::map<pid_t, Traces>& workers,
-                                  const std::map<pid_t, Left>& found) {
-  std::vector<Frozen> frozen;
+// The cgroups with a process that was not looked at: processes may fork and exit faster than they are looked
+// at one after the other. One that has ended since it was listed may have forked. A zombie has nothing open.
+std::vector<std::string> unsearched(const std::map<pid_t, Traces>& workers,
+                                    const std::map<pid_t, Left>& found) {
+  std::vector<std::string> cgroups;
   for (const auto& [worker, traces] : workers) {
     std::set<pid_t> seen;
     for (const auto& process : found.at(worker).processes) seen.insert(process.pid);
     const auto members = members_of(traces.cgroup);
-    if (std::any_of(members.begin(), members.end(), [&](pid_t pid) { return !seen.contains(pid); }))
-      frozen.emplace_back(traces.cgroup);
+    if (std::any_of(members.begin(), members.end(), [&](pid_t pid) {
+          return !seen.contains(pid) && (process_at(pid) || ::access(place_of(pid).c_str(), F_OK) != 0);
+        }))
+      cgroups.push_back(traces.cgroup);
   }
-  return frozen;
+  return cgroups;
 }
 
 // Calls `tell` with each line. Reads the processes' own network tables: they may live in another network
@@ -242,8 +244,8 @@ Program program_of(pid_t pid) {
 std::optional<std::map<pid_t, Left>> left_by(const std::map<pid_t, Traces>& workers) {
   auto found = Search(workers).found();
   if (!found) return std::nullopt;
-  const auto frozen = freeze_unseen(workers, *found);
-  if (!frozen.empty()) found = Search(workers).found();
+  const Frozen frozen(unsearched(workers, *found));
+  if (frozen.any()) found = Search(workers).found();
   if (!found) return std::nullopt;
   for (auto& [worker, left] : *found)
     if (!find_connections(left, workers.at(worker).places)) return std::nullopt;

@@ -224,9 +224,9 @@ void WorkerPool::part_with(WorkerId id, const Ending& ending) {
   Entry& entry = entries_.at(id);
   entry.exit_code = ending.code;
   entry.idle.handed_off -= std::min(entry.idle.handed_off, app_listeners_.refused(id));
-  app_listeners_.left(id);
   left_behind_.forget(entry.pid);
   base_.cgroups.remove(entry.traces.cgroup);
+  app_listeners_.left(id);
   entry.log.end(fmt::format("slot {} pid {}", entry.slot, entry.pid));
   entry.sockets.reset();
   entry.lending.reset();
@@ -279,6 +279,8 @@ std::vector<state::OutputState> WorkerPool::save_left() const {
 }
 
 Result<void> WorkerPool::adopt(const state::WorkerState& from) {
+  // The former master may have been killed while it looked at what the worker has left.
+  thaw(base_.cgroups.of(from.pid, from.cgroup));
   auto process = WorkerProcess::adopt(loop_, from, handlers_of(from.id));
   if (!process) return tl::unexpected<Error>(process.error());
   Entry& entry = entries_[from.id];
@@ -306,8 +308,6 @@ Result<void> WorkerPool::adopt(const state::WorkerState& from) {
   entry.traces.program = program_of(from.pid);
   if (entry.traces.program == Program()) entry.traces.program = from.program;
   entry.traces.cgroup = base_.cgroups.of(from.pid, from.cgroup);
-  // The former master may have been killed while it looked at what the worker has left.
-  thaw(entry.traces.cgroup);
   if (from.draining) entry.traces.places = listeners_.places();
   return {};
 }

@@ -6,6 +6,7 @@
 #include "handoff_relay.h"
 #include "liveswap_plugin.h"
 #include "worker/api/drain.h"
+#include "worker/base/clock.h"
 #include "worker/base/fd_flags.h"
 #include "worker/base/libc.h"
 #include "worker/base/socket.h"
@@ -20,6 +21,8 @@ enum {
   /* The resolution of the kernel's clock. Two round trips are added for a client that was told to go on (100
    * Continue). */
   QUIET_MS = 10,
+  /* After a descriptor was missing: the application may need those that get free. */
+  NO_DESCRIPTOR_REST_MS = 200,
 };
 
 struct candidate {
@@ -32,6 +35,7 @@ struct candidate {
 
 static struct candidate batch[BATCH_MAX];
 static int batch_size;
+static int64_t next_batch_at;
 
 /* By descriptor: the last attempt failed. Such a connection is tried again in every other scan. */
 static bool has_failed[FD_FLAGS_MAX];
@@ -59,7 +63,8 @@ bool idle_connections_consider(int fd, const struct connection* connection, cons
   const bool failed_before = has_failed[fd];
   has_failed[fd] = false;
   if (failed_before || !looks_idle(connection) || !socket_cookie(fd, &cookie)) return false;
-  if (batch_size == BATCH_MAX || batch_size >= handoff_room()) return may_wait();
+  if (batch_size == BATCH_MAX || batch_size >= handoff_room() || clock_ms() < next_batch_at)
+    return may_wait();
   batch[batch_size++] = (struct candidate){
       .fd = fd,
       .cookie = cookie,
@@ -123,9 +128,16 @@ static enum outcome replace_one(const struct candidate* candidate) {
   return done ? REPLACED : NOT_REPLACED;
 }
 
-/* Descriptors get free as connections are handed off. */
-static bool is_failure(enum outcome outcome) {
-  return outcome == NOT_REPLACED || (outcome == NO_DESCRIPTOR && !may_wait());
+/* Stops at the first connection for which no descriptor is left: some get free as others are handed off. */
+static void replace_each(bool learnt) {
+  for (int i = 0; i < batch_size; ++i) {
+    const enum outcome outcome = batch[i].dropped || !learnt ? NOT_REPLACED : replace_one(&batch[i]);
+    if (outcome == NO_DESCRIPTOR && may_wait()) {
+      next_batch_at = clock_ms() + NO_DESCRIPTOR_REST_MS;
+      return;
+    }
+    has_failed[batch[i].fd] = outcome != REPLACED;
+  }
 }
 
 /* Threads may be in calls that have already looked up a connection. They are interrupted after the
@@ -135,9 +147,7 @@ static void replace_batch(void) {
   drop_unmovable();
   for (int i = 0; i < batch_size; ++i)
     if (!batch[i].dropped) fd_flags_add(batch[i].fd, FLAG_HANDOFF);
-  const bool learnt = replace_fd_learn();
-  for (int i = 0; i < batch_size; ++i)
-    has_failed[batch[i].fd] = batch[i].dropped || is_failure(learnt ? replace_one(&batch[i]) : NO_DESCRIPTOR);
+  replace_each(replace_fd_learn());
   replace_fd_forget_learnt();
   interrupt_handoff_users();
   for (int i = 0; i < batch_size; ++i) fd_flags_remove(batch[i].fd, FLAG_HANDOFF);

@@ -208,5 +208,6 @@ TEST_CASE("trees that are damaged at random are mended or told of, and never run
     REQUIRE_MESSAGE(found.has_value(), found.error().text);
     REQUIRE_FALSE(found->mended.empty());
     REQUIRE(tree(app.taken.file) == original);
+    REQUIRE(app.look(Hashing::all).value().mended.empty());  // modes and links, too
   }
 }

@@ -82,6 +82,8 @@ TEST_CASE("a tree is taken whole, under the hash of its manifest and its own nam
   put(dir / "srv/app/ odd \\ name\t\xff", "x");
   put(dir / "srv/app/secret", "password");
   ::chmod((dir / "srv/app/secret").c_str(), 0600);
+  const timespec times[2] = {{1'000'000'000, 0}, {1'000'000'000, 5}};
+  REQUIRE(::utimensat(AT_FDCWD, (dir / "srv/app/index.js").c_str(), times, 0) == 0);
   const Store store(dir.path());
   const ::mode_t mask = ::umask(0077);
   const auto taken = take(store, dir / "srv/app");
@@ -96,7 +98,8 @@ TEST_CASE("a tree is taken whole, under the hash of its manifest and its own nam
   CHECK(mode_of(taken.file + "/node_modules/.bin/tool") == 0555);
   CHECK(mode_of(taken.file + "/secret") == 0400);
   CHECK(mode_of(dir / ("releases/" + taken.id)) == 0755);
-  CHECK(look_at(taken.file + "/index.js").st_mtime == look_at(dir / "srv/app/index.js").st_mtime);
+  CHECK(look_at(taken.file + "/index.js").st_mtim.tv_sec == 1'000'000'000);
+  CHECK(look_at(taken.file + "/index.js").st_mtim.tv_nsec == 5);
   CHECK(store.has(taken.id, dir / "srv/app"));
   CHECK(store.complete(taken.id.substr(0, 8)).value() == taken.id);
   CHECK(identify(dir / "srv/app").value() == taken.id);
@@ -280,17 +283,25 @@ TEST_CASE("a tree that is written to over and over is taken as one of its versio
         fs::rename(dir / "srv/new", dir / ("srv/app/" + std::to_string(i)));
       }
   });
+  std::vector<std::string> versions;  // of each taken tree, a digit for a file
   for (int i = 0; i < 5; ++i) {
     const auto taken = store.take(dir / "srv/app", {});
     if (!taken) CHECK(contains(taken.error().text, "is a build or a copy still running?"));
-    if (taken) {
-      // The versions before and after that of file 0.
-      const int first = std::stoi(get(taken->file + "/0")), last = std::stoi(get(taken->file + "/39"));
-      CHECK((first == last || first == (last + 1) % 10));
-    }
+    std::string& digits = versions.emplace_back();
+    for (int n = 0; taken && n < 40; ++n) digits += get(taken->file + "/" + std::to_string(n));
   }
   stop = true;
   deploy.join();
+  for (const std::string& digits : versions) {
+    CAPTURE(digits);
+    if (digits.empty()) continue;
+    CHECK(digits.size() == 40);
+    // A version, or, in the middle of a deployment, files of the next one and then of the one before.
+    const auto step = digits.find_first_not_of(digits[0]);
+    if (step == std::string::npos) continue;
+    CHECK((digits[step] - '0' + 1) % 10 == digits[0] - '0');
+    CHECK(digits.find_first_not_of(digits[step], step) == std::string::npos);
+  }
   CHECK(tree(take(store, dir / "srv/app").file) == tree(dir / "srv/app"));
 }
 

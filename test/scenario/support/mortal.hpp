@@ -10,13 +10,6 @@
 
 namespace scenario {
 
-inline bool all_run(const std::vector<pid_t>& pids) {
-  return std::all_of(pids.begin(), pids.end(), proc::runs);
-}
-inline bool all_gone(const std::vector<pid_t>& pids) {
-  return std::none_of(pids.begin(), pids.end(), proc::runs);
-}
-
 // An instance whose masters are killed and started anew at the same site.
 class Mortal {
  public:

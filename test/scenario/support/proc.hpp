@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -34,3 +35,14 @@ std::string working_directory(pid_t pid);
 std::size_t threads(pid_t pid);
 
 }  // namespace scenario::proc
+
+namespace scenario {
+
+inline bool all_run(const std::vector<pid_t>& pids) {
+  return std::all_of(pids.begin(), pids.end(), proc::runs);
+}
+inline bool all_gone(const std::vector<pid_t>& pids) {
+  return std::none_of(pids.begin(), pids.end(), proc::runs);
+}
+
+}  // namespace scenario

@@ -21,14 +21,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-volatile sig_atomic_t received = 0;
+std::atomic<int> received = 0;
 sigset_t mask_in_handler;
 Clock::time_point times[16];
 
 void note() {
   ::pthread_sigmask(SIG_SETMASK, nullptr, &mask_in_handler);
   if (received < 16) times[received] = Clock::now();
-  received = received + 1;
+  ++received;
   errno = EXDEV;  // which the application must not see
 }
 
