@@ -137,14 +137,15 @@ bool remove_empty(const std::string& cgroup) {
   return ::rmdir(cgroup.c_str()) == 0;
 }
 
+// The cgroups below the directory that masters have made which are `old`.
 template <class IsOld>
-void sweep(const std::string& directory, const IsOld& is_old) {
+std::vector<std::string> cgroups_of(const std::string& directory, const IsOld& is_old) {
+  std::vector<std::string> found;
   std::error_code failed;
   for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end; entry.increment(failed))
-    if (const pid_t master = master_in(entry->path().filename().string()); master != 0 && is_old(master)) {
-      thaw(entry->path().string());
-      remove_empty(entry->path().string());
-    }
+    if (const pid_t master = master_in(entry->path().filename().string()); master != 0 && is_old(master))
+      found.push_back(entry->path().string());
+  return found;
 }
 
 // "liveswap-12-3", if a worker of a master has started the process. Empty: none, or the process has ended.
@@ -200,8 +201,13 @@ Cgroups Cgroups::of_this_process() {
   const auto directory = cgroup_directory(file_text("/proc/self/mountinfo"), file_text("/proc/self/cgroup"));
   if (!directory || !is_delegated(*directory)) return {};
   Cgroups found(*directory);
-  sweep(*directory,
-        [](pid_t master) { return master == ::getpid() || (::kill(master, 0) != 0 && errno == ESRCH); });
+  const auto is_old = [](pid_t master) {
+    return master == ::getpid() || (::kill(master, 0) != 0 && errno == ESRCH);
+  };
+  for (const auto& cgroup : cgroups_of(*directory, is_old)) {
+    thaw(cgroup);
+    remove_empty(cgroup);
+  }
   found.made_ = highest_number(*directory);
   // The directory may be read-only, the kernel older than 5.14, or a container's filter forbid clone3().
   const auto trial = found.make();
@@ -218,7 +224,13 @@ Cgroups::Cgroups(Cgroups&& other) noexcept
       full_(std::exchange(other.full_, {})) {}
 
 Cgroups::~Cgroups() {
-  if (!directory_.empty()) sweep(directory_, [](pid_t master) { return master == ::getpid(); });
+  if (directory_.empty()) return;
+  try {
+    for (const auto& cgroup : cgroups_of(directory_, [](pid_t master) { return master == ::getpid(); }))
+      remove_empty(cgroup);
+  } catch (...) {
+    // No memory: the next master removes them.
+  }
 }
 
 // A name may be taken: by a process that a dead master with the same pid has left.
