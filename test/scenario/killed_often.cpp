@@ -162,10 +162,7 @@ TEST_CASE_FIXTURE(Scenario, "the master is killed under load, listeners of the a
 
 TEST_CASE_FIXTURE(Scenario, "the master is killed under load, listeners of the application, shared") {
   const Port port;
-  auto subject = taken_over(*this, port, "shared");
-  // Otherwise a kept connection may be ended as idle in the moment in which its client sends.
-  subject.options = subject.options + Words{"--keepalive", "migrate"};
-  often(*this, "shared, taken over", subject, kept_connections);
+  often(*this, "shared, taken over", taken_over(*this, port, "shared"), new_connections);
 }
 
 // A listener comes and goes, TCP and Unix; the mode and what concerns workers change.
