@@ -84,10 +84,13 @@ class Timer : public Handle<uv_timer_t> {
   void on_due(std::function<void()> callback) {
     set_callback([callback = std::move(callback)](int) { callback(); });
   }
+  // Never due before now() + `delay`, also where the loop's own time, from which libuv counts, is older.
   void start(Milliseconds delay) {
+    const Milliseconds loop_time(uv_now(state_->uv.loop));
+    const auto wait = std::max(Milliseconds{0}, delay) + std::max(Milliseconds{0}, now() - loop_time);
     uv_timer_start(
         &state_->uv, [](uv_timer_t* timer) { call(timer->data, 0); },
-        static_cast<std::uint64_t>(std::max<Milliseconds::rep>(0, delay.count())), 0);
+        static_cast<std::uint64_t>(wait.count()), 0);
   }
   void stop() { uv_timer_stop(&state_->uv); }
 };
