@@ -4,6 +4,7 @@
 #include "slow_path.h"
 
 _Atomic(uint16_t) fd_flags_table[FD_FLAGS_MAX];
+atomic_int fd_flags_end;
 atomic_uint fd_flags_changes;
 atomic_uint slow_path_now = SLOW_LOOP;
 

@@ -29,6 +29,10 @@ enum { FD_FLAGS_MAX = 65536 };
 
 extern _Atomic(uint16_t) fd_flags_table[FD_FLAGS_MAX];
 
+/* No descriptor from here on has had a flag. A scan up to here touches few pages of the table, and each is a
+ * page fault in a forked child. */
+extern atomic_int fd_flags_end;
+
 /* Counts all changes: a thread may cache what it knows of a descriptor until this number changes. */
 extern atomic_uint fd_flags_changes;
 
@@ -42,14 +46,22 @@ static inline unsigned fd_flags_for_copy(int fd) {
   return fd_flags(fd) & ~(unsigned)(FLAG_HOST | FLAG_HANDOFF);
 }
 
+static inline void fd_flags_raise_end(int fd) {
+  int end = atomic_load(&fd_flags_end);
+  while (end <= fd && !atomic_compare_exchange_weak(&fd_flags_end, &end, fd + 1)) continue;
+}
+
 static inline void fd_flags_set(int fd, unsigned flags) {
-  if ((unsigned)fd < FD_FLAGS_MAX)
+  if ((unsigned)fd < FD_FLAGS_MAX) {
+    if (flags != 0) fd_flags_raise_end(fd);
     atomic_store_explicit(&fd_flags_table[fd], (uint16_t)flags, memory_order_relaxed);
+  }
   atomic_fetch_add(&fd_flags_changes, 1);
 }
 
 static inline void fd_flags_add(int fd, unsigned flags) {
   if ((fd_flags(fd) & flags) == flags || (unsigned)fd >= FD_FLAGS_MAX) return;
+  fd_flags_raise_end(fd);
   atomic_fetch_or_explicit(&fd_flags_table[fd], (uint16_t)flags, memory_order_relaxed);
   atomic_fetch_add(&fd_flags_changes, 1);
 }

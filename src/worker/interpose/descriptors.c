@@ -110,8 +110,9 @@ INTERPOSED int close(int fd) {
 
 INTERPOSED int close_range(unsigned first, unsigned last, int flags) {
   if (first > last || (flags & ~CLOSE_RANGE_UNSHARE) != 0) return libc.close_range(first, last, flags);
+  const unsigned end = (unsigned)atomic_load(&fd_flags_end);
   unsigned from = first;
-  for (unsigned fd = first; fd <= last && fd < FD_FLAGS_MAX; ++fd) {
+  for (unsigned fd = first; fd <= last && fd < end; ++fd) {
     if (fd_flags((int)fd) == 0) continue;
     if (fd > from) libc.close_range(from, fd - 1, flags);
     close_flagged((int)fd);

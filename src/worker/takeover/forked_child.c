@@ -50,7 +50,8 @@ static void become_child(void) {
   slow_path_remove(~(unsigned)(SLOW_CHILD | SLOW_REVOKED));
   self = getpid();
   epoll_lock_in_child();
-  for (int fd = 0; fd < FD_FLAGS_MAX; ++fd) {
+  const int end = atomic_load(&fd_flags_end);
+  for (int fd = 0; fd < end; ++fd) {
     const unsigned flags = fd_flags(fd);
     if ((flags & FLAG_HELD) != 0) fd_flags_set(fd, (flags & ~(unsigned)FLAG_HELD) | FLAG_INHERITED);
     if ((flags & FLAG_HANDOFF) != 0) fd_flags_remove(fd, FLAG_HANDOFF);
