@@ -123,8 +123,8 @@ constexpr std::array table{
     Option{
         "", "listen-mode", "MODE", start, Section::sockets, "reuseport or shared", "reuseport",
         "one socket for each slot (reuseport), or one for all (shared)",
-        "With reuseport the kernel chooses the slot by a hash of the addresses, and each slot has a queue of "
-        "its own. "
+        "With reuseport each slot has a queue of its own. New connections go to the slots in turn where eBPF "
+        "is allowed (CAP_BPF), otherwise by a hash of the addresses. "
         "With shared, whichever worker is free accepts, so a hung worker stalls no other."},
     Option{"", "backlog", "N", start, Section::sockets, "1 to 2147483647", "4096",
            "length of the accept queue", "The kernel limits it to `net.core.somaxconn`."},

@@ -15,7 +15,7 @@ AppInet::AppInet(const state::EndpointState& from, const Rules& rules)
     : AppEndpoint(from),
       rules_(rules),
       where_(from.where),
-      group_(from.group.with(is_datagram() ? Deal::by_peer : Deal::at_random)),
+      group_(from.group.with(is_datagram() ? Deal::by_peer : Deal::in_turn)),
       left_(from.left),
       spared_(from.spared) {
   for (const auto& set : from.sets) {

@@ -21,7 +21,7 @@ class AppInet final : public AppEndpoint {
       : AppEndpoint(asked, nth),
         rules_(rules),
         where_(asked),
-        group_(is_datagram() ? Deal::by_peer : Deal::at_random) {}
+        group_(is_datagram() ? Deal::by_peer : Deal::in_turn) {}
   AppInet(const state::EndpointState& from, const Rules& rules);
   ~AppInet() override;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,12 +10,13 @@
 namespace liveswap::master {
 
 enum class Deal {
-  at_random,  // for connections
-  by_peer,    // for datagrams: one sender always to the same socket
+  in_turn,  // connections one after the other; where eBPF is not allowed, at random
+  by_peer,  // datagrams: of one sender always to the same socket
 };
 
-// The listening sockets of one SO_REUSEPORT group. The kernel distributes new connections evenly by a
-// program, or by itself while all sockets shall get some.
+// The listening sockets of one SO_REUSEPORT group. A program (steering_program.hpp) deals new connections to
+// them. Where eBPF is not allowed there is one only while some sockets shall get none: without a program the
+// kernel deals by its hash.
 //
 // The program names sockets by their numbers in the group: the order in which they began to listen. If one
 // leaves, the last takes that number, and until a new program is set connections go astray. So only the last
@@ -58,7 +60,10 @@ class ReuseportGroup {
   }
 
  private:
-  bool steer(int fd, const std::vector<unsigned>& numbers) const;
+  std::vector<unsigned> numbers_of(const std::vector<int>& sockets) const;
+  // Sets a program with these numbers, or removes the present one if none `is_needed` and the numbers are
+  // dealt to in turn without. Returns the numbers in the program; nullopt, with errno: the kernel refuses.
+  std::optional<std::vector<unsigned>> steer(int fd, std::vector<unsigned> numbers, bool is_needed) const;
 
   Deal deal_;
   std::vector<int> sockets_;       // by number

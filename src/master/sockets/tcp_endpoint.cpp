@@ -102,7 +102,7 @@ TcpEndpoint::TcpEndpoint(const state::EndpointState& from)
       where_(from.where.where),
       per_slot_(from.per_slot),
       backlog_(from.backlog),
-      group_(from.group.with(Deal::at_random)),
+      group_(from.group.with(Deal::in_turn)),
       set_(from.set) {
   for (const auto& set : from.sets) {
     auto& sockets = sets_.emplace_back();

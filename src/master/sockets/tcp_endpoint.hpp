@@ -64,7 +64,7 @@ class TcpEndpoint final : public Endpoint {
   std::vector<std::vector<UniqueFd>> sets_;
   std::vector<UniqueFd> spoilt_;  // in the group, but excluded by the program
   std::vector<UniqueFd> spare_;   // of an earlier master: in the group, and in no set yet
-  ReuseportGroup group_{Deal::at_random};
+  ReuseportGroup group_{Deal::in_turn};
   unsigned set_ = 0;  // the current one
 };
 

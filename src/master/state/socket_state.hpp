@@ -41,7 +41,7 @@ struct EndpointState {
   int backlog = 0;
   std::vector<std::vector<SocketState>> sets;  // by set, by slot; a Unix socket has one for all slots
   std::vector<Fd> spoilt, spare;
-  ReuseportGroup group{Deal::at_random};  // its members are among `sets`, `spoilt` and `spare`
+  ReuseportGroup group{Deal::in_turn};  // its members are among `sets`, `spoilt` and `spare`
   unsigned set = 0;                       // the current one
   SocketFile file;
   Fd lock;  // of the path
