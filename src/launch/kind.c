@@ -73,12 +73,20 @@ static enum launch_kind kind_of_elf(int fd) {
   return find_segment(fd, &header, PT_INTERP, &segment) ? LAUNCH_UNCLEAR : LAUNCH_PLUGIN;
 }
 
+static bool begins_with(int fd, const char* text) {
+  char head[SELFMAG];
+  const size_t size = strlen(text);
+  return pread(fd, head, size, 0) == (ssize_t)size && memcmp(head, text, size) == 0;
+}
+
+bool launch_is_library(int fd, const char* name) {
+  return begins_with(fd, ELFMAG) || is_named_as_library(name);
+}
+
 enum launch_kind launch_kind_of(int fd, const char* name) {
-  char head[SELFMAG] = {0};
-  const ssize_t size = pread(fd, head, sizeof head, 0);
-  if (size == SELFMAG && memcmp(head, ELFMAG, SELFMAG) == 0) return kind_of_elf(fd);
+  if (begins_with(fd, ELFMAG)) return kind_of_elf(fd);
   if (is_named_as_library(name)) return LAUNCH_PLUGIN;
-  if (size >= 2 && head[0] == '#' && head[1] == '!') return LAUNCH_SCRIPT;
+  if (begins_with(fd, "#!")) return LAUNCH_SCRIPT;
   return launch_runtime_of_ending(launch_ending(name)) != NULL ? LAUNCH_SCRIPT : LAUNCH_PLUGIN;
 }
 

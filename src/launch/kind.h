@@ -29,6 +29,9 @@ enum launch_kind {
  * pread(). */
 enum launch_kind launch_kind_of(int fd, const char* name);
 
+/* Whether the file is an ELF file, or has the name of a library: never a script without --kind. */
+bool launch_is_library(int fd, const char* name);
+
 /* What follows the last dot of the last part of the path; "" if there is no dot, or nothing before it. */
 const char* launch_ending(const char* path);
 

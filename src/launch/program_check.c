@@ -165,12 +165,15 @@ static bool has_name(const struct file* file, const char* name) {
   return false;
 }
 
+/* The function that starts a sanitizer names it, also where its library is linked into the program. */
 static bool check_names(struct file* file) {
+  static const char* const starts[] = {"__asan_init", "__tsan_init", "__msan_init", "__hwasan_init",
+                                       "__lsan_init"};
   each_dynamic(file, note_names);
   if (file->names == 0) return true;
   if (!each_dynamic(file, check_needed)) return false;
-  if (has_name(file, "__asan_init")) return refuse_sanitizer(file, "AddressSanitizer");
-  if (has_name(file, "__tsan_init")) return refuse_sanitizer(file, "ThreadSanitizer");
+  for (size_t i = 0; i < sizeof starts / sizeof starts[0]; ++i)
+    if (has_name(file, starts[i])) return refuse_sanitizer(file, starts[i]);
   if (has_name(file, "__libc_start_main")) return true;
   return refuse(
       file,

@@ -81,10 +81,10 @@ static bool ask(const struct resolution* r, const struct launch_runtime* runtime
   char output[PATH_MAX];
   char* words[LAUNCH_TABLE_WORDS + 2] = {r->plan->program};
   for (int i = 0; i < LAUNCH_TABLE_WORDS; ++i) words[i + 1] = (char*)runtime->ask[i];
-  const int status = runtime->ask[0] == NULL
-                         ? CHILD_NOT_STARTED
-                         : launch_child_output(r->plan->program, words, r->options->environment, output,
-                                               (char[PATH_MAX]){0}, sizeof output);
+  const bool may_ask = runtime->ask[0] != NULL && r->options->environment != NULL;
+  const int status = !may_ask ? CHILD_NOT_STARTED
+                              : launch_child_output(r->plan->program, words, r->options->environment, output,
+                                                    (char[PATH_MAX]){0}, sizeof output);
   output[status == CHILD_NOT_STARTED ? 0 : strcspn(output, "\n")] = '\0';
   if (status == 0 && output[0] == '/' && access(output, X_OK) == 0 && !is_shell_script(output)) {
     memcpy(r->plan->program, output, sizeof output);

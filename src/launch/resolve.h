@@ -10,6 +10,7 @@
 #define LIVESWAP_LAUNCH_RESOLVE_H
 
 #include <limits.h>
+#include <string.h>
 
 #include "kind.h"
 
@@ -30,7 +31,7 @@ struct launch_options {
   const char* checks[LAUNCH_RUNTIMES_MAX];
   int run_count;
   int check_count;
-  char* const* environment; /* of a runtime that is asked for its path */
+  char* const* environment; /* of a runtime that is asked for its path; NULL: none is executed for that */
 };
 
 struct launch_plan {
@@ -45,6 +46,20 @@ struct launch_plan {
   char text[LAUNCH_TEXT_MAX]; /* of the words */
   size_t text_size;
 };
+
+/* `--kind`, `--start`, `--runtime` or `--runtime-check` with its value, which must outlive `options`. False:
+ * another option, or one too many. Inline: the hook reads these options and is linked without this library.
+ */
+static inline bool launch_take_option(struct launch_options* options, const char* name, const char* value) {
+  if (strcmp(name, "--kind") == 0) options->kind = value;
+  else if (strcmp(name, "--start") == 0) options->start = value;
+  else if (strcmp(name, "--runtime") == 0 && options->run_count < LAUNCH_RUNTIMES_MAX)
+    options->runs[options->run_count++] = value;
+  else if (strcmp(name, "--runtime-check") == 0 && options->check_count < LAUNCH_RUNTIMES_MAX)
+    options->checks[options->check_count++] = value;
+  else return false;
+  return true;
+}
 
 /* Only the kind: cheap. `path`: absolute. Without a readable file: plugin. For LAUNCH_UNCLEAR see
  * launch_resolve(). */

@@ -77,28 +77,30 @@ bool launch_find_start(const struct resolution* r, const char** ending) {
   return true;
 }
 
-static enum launch_kind kind_of_path(const char* path) {
-  const int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  struct stat status;
-  if (fd < 0) return LAUNCH_PLUGIN;
-  const bool is_directory = fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
-  const bool is_file = !is_directory && S_ISREG(status.st_mode);
-  const enum launch_kind kind = is_directory ? LAUNCH_SCRIPT
-                                : is_file    ? launch_kind_of(fd, path)
-                                             : LAUNCH_PLUGIN;
-  close(fd);
-  return kind;
+/* Whether a runtime was given for this application, or for files with this ending. */
+static bool has_runtime(const struct launch_options* options, const char* path) {
+  const char* const ending = launch_ending(path);
+  return launch_find_command(options->runs, options->run_count, "") != NULL ||
+         (ending[0] != '\0' && launch_find_command(options->runs, options->run_count, ending) != NULL);
+}
+
+static enum launch_kind kind_of_file(int fd, const struct launch_options* options, const char* path) {
+  const enum launch_kind kind = launch_kind_of(fd, path);
+  if (kind != LAUNCH_PLUGIN || launch_is_library(fd, path)) return kind;
+  return has_runtime(options, path) ? LAUNCH_SCRIPT : LAUNCH_PLUGIN;
 }
 
 enum launch_kind launch_kind_with(const struct launch_options* options, const char* path) {
   enum launch_kind kind = LAUNCH_PLUGIN;
+  struct stat status;
   if (options->kind != NULL && launch_kind_from_word(options->kind, &kind)) return kind;
-  kind = kind_of_path(path);
-  if (kind != LAUNCH_PLUGIN) return kind;
-  const char* const ending = launch_ending(path);
-  const bool is_given = ending[0] != '\0' && strcmp(ending, "so") != 0 &&
-                        launch_find_command(options->runs, options->run_count, ending) != NULL;
-  return is_given && access(path, R_OK) == 0 ? LAUNCH_SCRIPT : LAUNCH_PLUGIN;
+  const int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0) return LAUNCH_PLUGIN;
+  const bool is_known = fstat(fd, &status) == 0;
+  if (is_known && S_ISDIR(status.st_mode)) kind = LAUNCH_SCRIPT;
+  if (is_known && S_ISREG(status.st_mode)) kind = kind_of_file(fd, options, path);
+  close(fd);
+  return kind;
 }
 
 enum launch_kind launch_resolve_kind(const char* path, const struct launch_options* options) {

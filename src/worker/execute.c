@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "contract/channel.h"
+#include "launch/program_check.h"
 #include "launch/resolve.h"
 #include "launch/runtimes.h"
 #include "worker/base/environment.h"
@@ -124,6 +125,8 @@ static _Noreturn void execute(const struct launch_plan* plan, const struct optio
   char** const variables = variables_for(plan, options, hook);
   if (words == NULL || variables == NULL) channel_fail(LIVESWAP_STAGE_SPAWN, "%s", strerror(ENOMEM));
   channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_LINK);
+  /* Also here: a respawn and a rollback have no preflight, and the runtime may have changed since. */
+  if (!launch_check_program(plan->binary, why, sizeof why)) channel_fail(LIVESWAP_STAGE_LINK, "%s", why);
   keep_descriptors();
   execve(plan->program, words, variables);
   channel_fail(LIVESWAP_STAGE_LINK, "cannot execute %s: %s", plan->program, strerror(errno));

@@ -66,6 +66,24 @@ class Place {
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
+TEST_CASE_FIXTURE(Place, "a runtime that is given makes a script of a file that is no library") {
+  install("deno");
+  const auto kind_of = [&](const std::string& path) { return launch_resolve_kind(path.c_str(), &options()); };
+  const std::string text = write("app.ts", "text"), named = write("libapp.so.2", "text"),
+                    plain = write("app", "text");
+  const std::string library = write("app.2", "\177ELF and more");
+  for (const auto& path : {text, named, plain, library}) CHECK(kind_of(path) == LAUNCH_PLUGIN);
+  SUBCASE("for the application") {
+    options().runs[options().run_count++] = "=deno\x1frun";
+    CHECK(kind_of(plain) == LAUNCH_SCRIPT);
+  }
+  SUBCASE("for the ending") { options().runs[options().run_count++] = "ts=deno\x1frun"; }
+  CHECK(kind_of(text) == LAUNCH_SCRIPT);
+  REQUIRE(resolve(text));
+  CHECK(run() == Words{"deno", "run"});
+  for (const auto& path : {named, library}) CHECK(kind_of(path) == LAUNCH_PLUGIN);
+}
+
 TEST_CASE("resolve: the usual runtime of an ending") {
   Place place;
   const auto node = place.install("node");
@@ -153,6 +171,9 @@ TEST_CASE("resolve: a shell script in the runtime's place is asked for the real 
   place.write("bin/node", "#!/bin/sh\necho " + real + "\n", 0755);
   REQUIRE_MESSAGE(place.resolve(place.write("index.js", "x")), place.why());
   CHECK(place.plan().program == real);
+  place.options().environment = nullptr;
+  CHECK(!place.resolve(place / "index.js"));
+  place.options().environment = environ;
   place.write("bin/node", "#!/bin/sh\necho none\n", 0755);
   CHECK(!place.resolve(place / "index.js"));
   place.write("bin/node", "#!/bin/sh\nexit 1\n", 0755);

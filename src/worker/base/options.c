@@ -38,15 +38,8 @@ static bool parse_choice(const char* const* words, int count, const char* word, 
 
 /* What starts the release. False: another option. */
 static bool parse_launch(struct options* options, const char* name, char* value) {
-  struct launch_options* const launch = &options->launch;
-  if (strcmp(name, "--kind") == 0) launch->kind = value;
-  else if (strcmp(name, "--start") == 0) launch->start = value;
-  else if (strcmp(name, "--as") == 0) options->as = value;
-  else if (strcmp(name, "--runtime") == 0 && launch->run_count < LAUNCH_RUNTIMES_MAX)
-    launch->runs[launch->run_count++] = value;
-  else if (strcmp(name, "--runtime-check") == 0 && launch->check_count < LAUNCH_RUNTIMES_MAX)
-    launch->checks[launch->check_count++] = value;
-  else return false;
+  if (strcmp(name, "--as") != 0) return launch_take_option(&options->launch, name, value);
+  options->as = value;
   return true;
 }
 
