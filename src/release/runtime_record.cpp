@@ -81,13 +81,16 @@ std::optional<RuntimeRecord> recorded_runtime(const std::string& directory) {
   return found.path.empty() || found.sha256.empty() ? std::nullopt : std::optional(found);
 }
 
-std::string runtime_difference(const RuntimeRecord& then) {
+std::string runtime_difference(const RuntimeRecord& then, const std::string& now) {
+  std::error_code failed;
+  if (!now.empty() && now != then.path && !std::filesystem::equivalent(now, then.path, failed))
+    return fmt::format("it was prepared with the runtime {}, and {} runs it now", runtime_text(then), now);
   if (!then.stamp.empty() && then.stamp == runtime_stamp(then.path)) return "";
-  const auto now = hash_of_program(then.path);
-  if (now && *now == then.sha256) return "";
+  const auto hash = hash_of_program(then.path);
+  if (hash && *hash == then.sha256) return "";
   return fmt::format("it was prepared with the runtime {}, which {}", runtime_text(then),
-                     now ? fmt::format("is another file now (SHA-256 {})", now->substr(0, 12))
-                         : "cannot be read now: " + now.error().text);
+                     hash ? fmt::format("is another file now (SHA-256 {})", hash->substr(0, 12))
+                          : "cannot be read now: " + hash.error().text);
 }
 
 std::string release_of_runtime(std::string_view name) {

@@ -24,8 +24,9 @@ Result<RuntimeRecord> record_runtime(const std::string& directory, RuntimeRecord
 // What record_runtime() has written; nullopt: nothing, as for a plugin.
 std::optional<RuntimeRecord> recorded_runtime(const std::string& directory);
 
-// For people: that the program at that path is another file now, or is gone. Empty: it is the same.
-std::string runtime_difference(const RuntimeRecord& then);
+// For people: that another program than then would run the script, `now`, or that the program at that path is
+// another file, or is gone. Empty: it is the same. `now`: empty if unknown.
+std::string runtime_difference(const RuntimeRecord& then, const std::string& now);
 
 // Whether `name` is that of such a file, and of which release; empty: of none.
 std::string release_of_runtime(std::string_view name);

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "launch/resolve.h"
 #include "protocol/line_buffer.hpp"
 #include "protocol/message.hpp"
 #include "release/family.hpp"
@@ -56,12 +58,28 @@ Json runtime_json(const release::RuntimeRecord& runtime) {
   return {{"path", runtime.path}, {"version", runtime.version}, {"sha256", runtime.sha256}};
 }
 
+// The runtime that would start the release now; empty: unknown, as where a shell script stands in its place
+// (pyenv), which nobody may execute here: the workers' user may be another one. `words` from `first` on:
+// pairs of words for launch_take_option(), and `--path`, the workers' PATH.
+std::string runtime_now(const std::string& file, const Words& words, std::size_t first) {
+  static launch_plan plan;
+  launch_options options{};
+  for (std::size_t i = first; i + 1 < words.size(); i += 2) {
+    if (words[i] == "--path") ::setenv("PATH", words[i + 1].c_str(), 1);
+    else launch_take_option(&options, words[i].c_str(), words[i + 1].c_str());
+  }
+  char why[256];
+  return launch_resolve(file.c_str(), &options, &plan, why, sizeof why) ? plan.program : "";
+}
+
 // Adds what is recorded of the runtime, and how it differs now.
-void add_runtime(Json& answer, const std::string& directory) {
-  const auto then = release::recorded_runtime(directory);
+void add_runtime(Json& answer, const Words& words) {
+  const Store store(words[1]);
+  const auto then = release::recorded_runtime(store.directory(words[3]));
   if (!then) return;
   answer["runtime"] = runtime_json(*then);
-  answer["runtime_remark"] = release::runtime_difference(*then);
+  answer["runtime_remark"] =
+      release::runtime_difference(*then, runtime_now(store.file(words[3], words[4]), words, 6));
 }
 
 Answer record_runtime(const Words& words) {
@@ -149,11 +167,12 @@ Json sound_json(const release::Committed& release, const release::Sound& sound) 
 
 Answer examine(const Words& words) {
   const release::Committed wanted{words[4], words[3]};
-  const auto hashing = words.size() == 6 ? release::Hashing::changed : release::Hashing::all;
+  const bool is_known = words.size() > 5 && words[5] == "changed";
+  const auto hashing = is_known ? release::Hashing::changed : release::Hashing::all;
   const auto sound = release::examine(Store(words[1]), wanted, {words[2] == "1"}, hashing);
   if (sound) {
     auto answer = sound_json(wanted, *sound);
-    add_runtime(answer, Store(words[1]).directory(wanted.id));
+    add_runtime(answer, words);
     return json_answer(answer);
   }
   if (!sound.error().differs) return failed(sound.error());
@@ -215,7 +234,7 @@ struct Verb {
 constexpr std::size_t any = SIZE_MAX;
 constexpr Verb verbs[]{{"take", 4, 4, 0, take},
                        {"collect", 3, any, 2, collect},
-                       {"examine", 5, 6, 0, examine},
+                       {"examine", 5, any, 0, examine},
                        {"substitute", 6, any, 3, find_substitute},
                        {"hash", 2, 2, 0, hash},
                        {"runtime", 5, 5, 0, record_runtime},
@@ -239,7 +258,8 @@ bool is_usable(const Words& words) {
   if (!verb || words.size() < verb->least || words.size() > verb->most) return false;
   if (verb->number > 0 && !as_number(words[static_cast<std::size_t>(verb->number)])) return false;
   if (words[0] == "substitute" && words.size() % 2 != 0) return false;
-  if (words[0] == "examine" && words.size() == 6 && words[5] != "changed") return false;
+  // A master of a former version gives 5 words, or "changed" as the sixth.
+  if (words[0] == "examine" && words.size() > 5 && words[5] != "changed" && words[5] != "all") return false;
   if (words[0] == "take" || words[0] == "examine" || words[0] == "substitute")
     return words[2] == "0" || words[2] == "1";
   return words[0] != "receipt" || words[2] == "newest" || as_number(words[2]);

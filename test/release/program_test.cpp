@@ -124,9 +124,9 @@ TEST_CASE("liveswap-store takes a directory, hashes it and examines it") {
   REQUIRE(answer.is_object());
   CHECK(answer["seal"] == "tree");
   CHECK(run({"hash", dir / "srv/app"}).json() == Json{{"id", answer["id"]}});
-  const std::vector<std::string> words{"examine", dir.path(), "0", answer["id"], dir / "srv/app"};
+  const std::vector<std::string> words{"examine", dir.path(), "0", answer["id"], dir / "srv/app", "all"};
   auto changed = words;
-  changed.push_back("changed");
+  changed.back() = "changed";
   for (const auto& one : {words, changed}) CHECK(run(one).json()["seal"] == "tree");
   fs::remove_all(dir / "srv");
   fs::permissions(answer["file"].get<std::string>() + "/index.js", fs::perms{0666});
@@ -318,7 +318,7 @@ TEST_CASE(
   const TempDir dir;
   put(dir / "srv/a.so", noise(1000, 1));
   const auto taken = run({"take", dir.path(), "0", dir / "srv/a.so"}).json();
-  const std::vector<std::string> words{"examine", dir.path(), "0", taken["id"], dir / "srv/a.so"};
+  const std::vector<std::string> words{"examine", dir.path(), "0", taken["id"], dir / "srv/a.so", "all"};
   {
     const auto held = UniqueFd::adopt(::open(taken["file"].get<std::string>().c_str(), O_RDONLY | O_CLOEXEC));
     ::fcntl(held.get(), F_SETSIG, SIGURG);
@@ -348,6 +348,7 @@ TEST_CASE("liveswap-store does nothing without a master or with other words") {
                                                 {"receipt", dir.path(), "-1"},
                                                 {"earlier", dir.path(), "5", ""},
                                                 {"examine", dir.path(), "0", "x"},
+                                                {"examine", dir.path(), "0", "x", dir / "f", "some"},
                                                 {"substitute", dir.path(), "0", "9", "", "", "x"},
                                                 {"hash"},
                                                 {"read", dir / "f"},

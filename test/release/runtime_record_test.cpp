@@ -28,12 +28,12 @@ TEST_CASE("runtime record: a file that has not changed is hashed once for all re
   const auto second = release::record_runtime(dir / "releases/b", {runtime, "v1", "", ""});
   REQUIRE(second);
   CHECK(second->sha256.substr(0, 4) == "0000");
-  CHECK(release::runtime_difference(*second).empty());
+  CHECK(release::runtime_difference(*second, "").empty());
   // Changed, also with the same size.
   std::ofstream(runtime) << "two";
   const auto third = release::record_runtime(dir / "releases/c", {runtime, "v2", "", ""});
   REQUIRE(third);
   CHECK(third->sha256 == "3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3");
-  CHECK(release::runtime_difference(*first).find("is another file now") != std::string::npos);
+  CHECK(release::runtime_difference(*first, "").find("is another file now") != std::string::npos);
   CHECK(release::recorded_runtime(dir / "releases/c")->version == "v2");
 }

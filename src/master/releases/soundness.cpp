@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "json/fields.hpp"
 #include "json/parse.hpp"
+#include "master/settings.hpp"
 #include "release/seal.hpp"
 
 namespace liveswap::master {
@@ -75,8 +76,12 @@ std::string Soundness::trouble_of(const rollout::Release& release) const {
 }
 
 void Soundness::examine(const rollout::Release& release, bool substitute, OnExamined done) {
-  std::vector<std::string> words{"examine", options_.state_dir, privileged(), release.id, release.path};
-  if (is_hashed_tree(release)) words.push_back("changed");
+  std::vector<std::string> words{"examine",  options_.state_dir, privileged(),
+                                 release.id, release.path,       is_hashed_tree(release) ? "changed" : "all"};
+  if (const auto path = options_.environment.find("PATH"); path != options_.environment.end())
+    words.insert(words.end(), {"--path", path->second});
+  const auto launch = launch_words(options_);
+  words.insert(words.end(), launch.begin(), launch.end());
   queries_.ask(std::move(words),
                [this, release, substitute, done = std::move(done)](const StoreQueries::Reply& reply) {
                  rollout::Examined found;
