@@ -13,6 +13,7 @@
 #include "check/findings.hpp"
 #include "launch/resolve.h"
 #include "liveswap.hpp"
+#include "release/tree/source_tree.hpp"
 #include "spawn/worker_host.hpp"
 
 namespace liveswap {
@@ -95,6 +96,18 @@ void add_trust(Findings& findings, const std::string& path) {
          "chmod go-w"});
 }
 
+// What an upgrade would not take of a directory: links that lead out, limits, special files.
+void add_tree(Findings& findings, const std::string& path) {
+  const auto describe = [&](bool privileged) -> Result<void> {
+    auto tree = release::SourceTree::open(path, {.privileged = privileged});
+    return tree ? tree->describe() : Result<void>{};
+  };
+  if (const auto described = describe(false); !described)
+    findings.push_back({Level::error, "open", described.error().text, ""});
+  else if (const auto trusted = ::geteuid() == 0 ? describe(true) : Result<void>{}; !trusted)
+    findings.push_back({Level::warning, "trust", trusted.error().text, ""});
+}
+
 bool is_among(const std::vector<std::string>& paths, const std::string& path) {
   std::error_code failed;
   return std::any_of(paths.begin(), paths.end(),
@@ -149,6 +162,8 @@ launch_kind kind_of(const std::string& path, const CheckOptions& options) {
   launch_options launch{};
   if (!options.kind.empty()) launch.kind = options.kind.c_str();
   if (!options.start_file.empty()) launch.start = options.start_file.c_str();
+  // Which runtime does not matter for the kind.
+  if (!options.runtime.run.empty()) launch.runs[launch.run_count++] = "=given";
   return launch_resolve_kind(path.c_str(), &launch);
 }
 
@@ -165,7 +180,10 @@ CheckReport check(const std::string& path, const CheckOptions& options) {
   }
   const bool is_plugin = kind_of(report.path, options) == LAUNCH_PLUGIN;
   PrivateLibraries along;
-  if (!is_plugin) add_trust(report.findings, report.path);
+  if (!is_plugin) {
+    add_trust(report.findings, report.path);
+    add_tree(report.findings, report.path);
+  }
   // If this is no ELF file of this machine, the worker host reports the reason.
   if (const auto file = ElfFile::read(report.path, options.entry); is_plugin && file) {
     along = private_libraries(report.path, *file);

@@ -1,18 +1,19 @@
-// Overwrites the running library in place, as cp, a linker or strip may do: same inode, other bytes. Uses a
-// copy of the user's file.
+// Overwrites what runs in place, as cp, a linker or strip may do: same inode, other bytes. Uses a copy of the
+// user's file or directory.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 
 #include "verify/stage.hpp"
 
 namespace liveswap::verify {
 namespace {
 
-using std::chrono::seconds;
+namespace fs = std::filesystem;
 
 // Time for the workers to touch pages that were not yet loaded.
 constexpr Milliseconds exposure{700};
@@ -25,12 +26,23 @@ Result<void> overwrite_file(const std::string& path) {
   return {};
 }
 
+// The file, or all files of the directory.
+Result<void> overwrite(const std::string& path) {
+  std::error_code failed;
+  if (!fs::is_directory(path, failed)) return overwrite_file(path);
+  for (const auto& entry : fs::recursive_directory_iterator(path, failed)) {
+    if (!entry.is_regular_file(failed) || entry.is_symlink(failed)) continue;
+    if (auto written = overwrite_file(entry.path()); !written) return written;
+  }
+  return {};
+}
+
 Result<std::string> overwrite_what_runs(Stage& stage, const std::string& copy) {
   const auto there = stage.application.upgrade(copy);
-  if (there.outcome.status != ok) return fail("a copy of the library cannot be run: " + there.outcome.text);
+  if (there.outcome.status != ok) return fail("a copy of it cannot be run: " + there.outcome.text);
   const auto before = stage.application.snapshot();
   if (!before) return tl::unexpected<Error>(before.error());
-  if (auto written = overwrite_file(copy); !written) return tl::unexpected<Error>(written.error());
+  if (auto written = overwrite(copy); !written) return tl::unexpected<Error>(written.error());
   stage.interrupt.pause(exposure);
   const auto after = stage.application.snapshot();
   if (!after) return tl::unexpected<Error>(after.error());
@@ -47,7 +59,7 @@ Result<std::string> overwrite_what_runs(Stage& stage, const std::string& copy) {
 
 FaultFinding inject_overwrite(Stage& stage) {
   FaultFinding finding{Fault::overwrite, false, "nobody notices", "", {}};
-  const auto copy = stage.place.copy_library(stage.current);
+  const auto copy = stage.place.copy_release(stage.current);
   if (!copy) {
     finding.found = copy.error().text;
     return finding;

@@ -37,18 +37,23 @@ Workplace::~Workplace() {
   [[maybe_unused]] const auto removed = remove_tree(path_);
 }
 
-Result<std::string> Workplace::copy_library(const std::string& library) const {
-  const fs::path from(library), directory(path_ + "/copy");
-  const fs::path copy = directory / from.filename();
+Result<std::string> Workplace::copy_release(const std::string& path) const {
+  const fs::path given = fs::path(path).lexically_normal();
+  const fs::path from = given.has_filename() ? given : given.parent_path();
+  const fs::path directory(path_ + "/copy"), copy = directory / from.filename();
   std::error_code failed;
   fs::remove_all(directory, failed);
   fs::create_directory(directory, failed);
   if (failed) return os_fail("make the directory", directory, failed.value());
-  for (const auto& neighbour : fs::directory_iterator(from.parent_path(), failed))
-    if (neighbour.path().filename() != from.filename())
-      fs::create_symlink(neighbour.path(), directory / neighbour.path().filename(), failed);
-  fs::copy_file(from, copy, failed);
-  if (failed) return os_fail("copy to " + copy.string(), library, failed.value());
+  const bool is_directory = fs::is_directory(from, failed);
+  if (!is_directory)
+    for (const auto& neighbour : fs::directory_iterator(fs::absolute(from).parent_path(), failed))
+      if (neighbour.path().filename() != from.filename())
+        fs::create_symlink(neighbour.path(), directory / neighbour.path().filename(), failed);
+  // A link like `current` is followed.
+  fs::copy(fs::canonical(from, failed), copy, fs::copy_options::recursive | fs::copy_options::copy_symlinks,
+           failed);
+  if (failed) return os_fail("copy to " + copy.string(), path, failed.value());
   return copy.string();
 }
 

@@ -16,9 +16,9 @@ class Workplace {
 
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
-  // Copies a library into a directory of its own, with symbolic links to its neighbours for private
-  // libraries.
-  Result<std::string> copy_library(const std::string& library) const;
+  // Copies a file into a directory of its own, with symbolic links to its neighbours (private libraries,
+  // modules of a script); or a directory, with its symbolic links as they are. Returns the path of the copy.
+  Result<std::string> copy_release(const std::string& path) const;
 
  private:
   explicit Workplace(std::string path) : path_(std::move(path)) {}

@@ -67,14 +67,14 @@ TEST_CASE("a place is gone with its object; a copied library has its neighbours 
     std::filesystem::create_directory(*place / "lib");
     std::ofstream(*place / "lib/libapp.so") << "app";
     std::ofstream(*place / "lib/libprivate.so.1") << "private";
-    const auto copy = place->copy_library(*place / "lib/libapp.so");
+    const auto copy = place->copy_release(*place / "lib/libapp.so");
     REQUIRE(copy);
     CHECK(std::filesystem::is_regular_file(std::filesystem::symlink_status(*copy)));
     const auto neighbour = std::filesystem::path(*copy).parent_path() / "libprivate.so.1";
     CHECK(std::filesystem::is_symlink(neighbour));
     CHECK(std::filesystem::file_size(neighbour) == 7);
-    CHECK(place->copy_library(*place / "lib/libapp.so"));
-    CHECK_FALSE(place->copy_library("/is/not/there.so"));
+    CHECK(place->copy_release(*place / "lib/libapp.so"));
+    CHECK_FALSE(place->copy_release("/is/not/there.so"));
   }
   CHECK_FALSE(std::filesystem::exists(where));
 }
