@@ -303,9 +303,13 @@ void Master::carry_out(const rollout::Quit& command) {
 void Master::carry_out(const rollout::Note& note) {
   // The worker has no process yet (spawning.cpp): the note is kept until the process exists.
   if (note.kind == rollout::NoteKind::spawned && pool_.pid(note.worker) == 0) return unspawned_.keep(note);
-  if (note.kind == rollout::NoteKind::failed || note.kind == rollout::NoteKind::hung)
-    failures_.add({note.request, note.text, pool_.last_output(note.worker), note.slot, note.generation,
+  if (note.kind == rollout::NoteKind::failed || note.kind == rollout::NoteKind::hung) {
+    std::string output = pool_.last_output(note.worker);
+    if (const auto advice = advice_on(output, options_.state_dir + "/releases/"); !advice.empty())
+      output += (output.ends_with('\n') ? "" : "\n") + advice;
+    failures_.add({note.request, note.text, std::move(output), note.slot, note.generation,
                    pool_.pid(note.worker), now()});
+  }
   follow_reload(note);
   notes_.log(without_reload(note));
   receipts_.add(note);

@@ -45,6 +45,18 @@ struct World {
 
 }  // namespace
 
+TEST_CASE("an application that writes beside its code is told where to write") {
+  const std::string releases = "/state/releases/";
+  for (const std::string line : {"PermissionError: [Errno 13] Permission denied: '/state/releases/ab/app/x'",
+                                 "Error: EACCES: permission denied, open '/state/releases/ab/app/x'",
+                                 "first\nopen(/state/releases/ab/app/x): Read-only file system\nlast"})
+    CHECK(advice_on(line, releases).find("working directory") != std::string::npos);
+  for (const std::string line :
+       {"", "\n\n", "Permission denied: '/etc/shadow'", "started /state/releases/ab/app",
+        "Permission denied\n/state/releases/ab/app/x\n"})
+    CHECK(advice_on(line, releases).empty());
+}
+
 TEST_CASE("open receipts: the runtime of a script stands in its receipt") {
   World world;
   world.runtimes.note("0123", {{"path", "/usr/bin/node"}, {"version", "v20"}, {"sha256", "ab"}, {"more", 1}});

@@ -5,10 +5,15 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "rollout/types.hpp"
 
 namespace liveswap::master {
+
+// A line for an application that wanted to write beside its code; empty: `output` shows nothing of that kind.
+// `releases`: the directory of the store's releases.
+std::string advice_on(std::string_view output, const std::string& releases);
 
 // The failures of workers, with the last output of each worker. The engine's reasons do not contain that
 // output. It is added where people read the reason: in answers, events, receipts and the status.
