@@ -2,6 +2,7 @@
 // refused.
 #include <doctest/doctest.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -139,15 +140,55 @@ TEST_CASE_FIXTURE(Scenario, "a program with file capabilities is refused by name
                 finished.err);
 }
 
-// The bytes of a program, with the name of a library that it needs in place of another one.
-std::string needing(const std::string& name) {
-  std::string bytes = read_file(program("lacking"));
-  const std::string former = "libmissing_from_here.so";
-  const auto at = bytes.find(former);
-  REQUIRE(at != std::string::npos);
-  REQUIRE(name.size() <= former.size());
-  return bytes.replace(at, former.size(), name + std::string(former.size() - name.size(), '\0'));
+// A respawn has no preflight. Without the hook the worker would bind the port by itself.
+TEST_CASE_FIXTURE(Scenario, "a runtime that got capabilities since is named when a worker is respawned" *
+                                doctest::skip(!std::filesystem::exists("/usr/bin/perl"))) {
+  const Port port;
+  const std::string perl = dir / "perl", script = dir / "server.pl";
+  std::filesystem::copy_file("/usr/bin/perl", perl);
+  write_file(script, read_file(PROGRAM_SOURCES "/http.pl"));
+  Instance app(*this, script, {"--runtime", perl}, {port.text()});
+  if (!give_capability(perl)) {
+    MESSAGE("file capabilities cannot be set here: left out");
+    return;
+  }
+  ::kill(app.workers().at(0), SIGKILL);
+  CHECK(app.master().says(perl + " has file capabilities"));
+  CHECK(contains(http_get(port.address()), "VERSION"));
 }
+
+// A copy of a program in which the bytes `from` are `to`, filled up with zeros.
+std::string changed(const std::string& name, const std::string& from, const std::string& to) {
+  std::string bytes = read_file(program(name));
+  const auto at = bytes.find(from);
+  REQUIRE(at != std::string::npos);
+  REQUIRE(to.size() <= from.size());
+  return bytes.replace(at, from.size(), to + std::string(from.size() - to.size(), '\0'));
+}
+
+TEST_CASE_FIXTURE(Scenario, "a program for another architecture is refused by name") {
+  std::string bytes = read_file(program("poll_v2"));
+  const std::size_t machine = 18;  // e_machine
+  bytes[machine] = static_cast<char>(bytes[machine] ^ 0x55);
+  write_file(dir / "foreign", bytes);
+  check_refused(*this, dir / "foreign", "is built for another architecture");
+}
+
+TEST_CASE_FIXTURE(Scenario, "a program that does not start by libc is refused by name") {
+  write_file(dir / "own_start", changed("poll_v2", "__libc_start_main", "__libc_start_self"));
+  check_refused(*this, dir / "own_start", "does not start by libc's __libc_start_main()");
+}
+
+TEST_CASE_FIXTURE(Scenario, "a program with a sanitizer linked into it is refused by name") {
+  for (const std::string start :
+       {"__asan_init", "__tsan_init", "__msan_init", "__hwasan_init", "__lsan_init"}) {
+    write_file(dir / start, changed("poll_v2", "__libc_start_main", start));
+    check_refused(*this, dir / start, "is built with a sanitizer (" + start + ")");
+  }
+}
+
+// The bytes of a program, with the name of a library that it needs in place of another one.
+std::string needing(const std::string& name) { return changed("lacking", "libmissing_from_here.so", name); }
 
 TEST_CASE_FIXTURE(Scenario, "a program built with a sanitizer is refused by name") {
   for (const std::string library : {"libasan.so.8", "libtsan.so.2", "libclang_rt.asan.so"}) {

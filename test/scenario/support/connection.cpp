@@ -129,12 +129,9 @@ std::string http_get(const std::string& address, const std::string& path) {
     header += line;
     if (line.starts_with("Content-Length: ")) length = std::stoul(line.substr(16));
   }
-  std::string body;
-  while (body.size() < length) {
-    const auto line = connection->read_line();
-    if (line.empty()) return "";
-    body += line;
-  }
+  // A server may keep the connection open.
+  const std::string body = connection->read_exactly(length);
+  if (body.size() < length) return "";
   return header + body;
 }
 

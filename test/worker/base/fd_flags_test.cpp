@@ -78,6 +78,21 @@ TEST_CASE("fd_flags: a change is counted, what changes nothing is not") {
   CHECK(changes() != before);
 }
 
+TEST_CASE("fd_flags: the end is behind every number that has had a flag, and never falls") {
+  const auto end = [] { return atomic_load(&fd_flags_end); };
+  fd_flags_set(5'000, 0);
+  CHECK(end() < 5'000);
+  fd_flags_set(5'000, FLAG_HELD);
+  CHECK(end() == 5'001);
+  fd_flags_add(6'000, FLAG_SEEN);
+  CHECK(end() == 6'001);
+  fd_flags_add(10, FLAG_SEEN);
+  for (const int fd : {10, 5'000, 6'000}) fd_flags_set(fd, 0);
+  CHECK(end() == 6'001);
+  fd_flags_add(FD_FLAGS_MAX, FLAG_HELD);
+  CHECK(end() == 6'001);
+}
+
 TEST_CASE("fd_flags: threads that add and remove different flags lose none of them") {
   const int fd = 80;
   std::vector<std::thread> threads;
