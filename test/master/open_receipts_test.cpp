@@ -49,6 +49,7 @@ TEST_CASE("an application that writes beside its code is told where to write") {
   const std::string releases = "/state/releases/";
   for (const std::string line : {"PermissionError: [Errno 13] Permission denied: '/state/releases/ab/app/x'",
                                  "Error: EACCES: permission denied, open '/state/releases/ab/app/x'",
+                                 "open /state/releases/ab/app/x: permission denied",
                                  "first\nopen(/state/releases/ab/app/x): Read-only file system\nlast"})
     CHECK(advice_on(line, releases).find("working directory") != std::string::npos);
   for (const std::string line :

@@ -1,20 +1,34 @@
 #include "master/receipts/failures.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 #include "base/tail.hpp"
 
 namespace liveswap::master {
+
+namespace {
+
+// Whatever the case of the letters is.
+bool has(std::string_view line, std::string_view part) {
+  const auto same = [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+  };
+  return std::search(line.begin(), line.end(), part.begin(), part.end(), same) != line.end();
+}
+
+}  // namespace
 
 std::string advice_on(std::string_view output, const std::string& releases) {
   while (!output.empty()) {
     const auto line = output.substr(0, output.find('\n'));
     output.remove_prefix(std::min(output.size(), line.size() + 1));
     if (line.find(releases) == std::string_view::npos) continue;
-    for (const std::string_view sign : {"EACCES", "Permission denied", "EROFS", "Read-only file system"})
-      if (line.find(sign) != std::string_view::npos)
-        return "liveswap: its release in the store is read-only: let the application write to its working "
-               "directory, or to a path that --env names\n";
+    for (const std::string_view sign : {"EACCES", "permission denied", "EROFS", "read-only file system"})
+      if (has(line, sign))
+        return "liveswap: if it wanted to write there: its release in the store is read-only; let the "
+               "application "
+               "write to its working directory, or to a path that --env names\n";
   }
   return "";
 }

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -75,13 +76,21 @@ std::string Soundness::trouble_of(const rollout::Release& release) const {
   return it == unsound_.end() ? "" : it->second;
 }
 
+// As child_environment() makes it.
+std::string Soundness::path_of_workers() const {
+  const auto set = options_.environment.find("PATH");
+  const char* const inherited = ::getenv("PATH");
+  return set != options_.environment.end() ? set->second : inherited ? inherited : "";
+}
+
 void Soundness::examine(const rollout::Release& release, bool substitute, OnExamined done) {
   std::vector<std::string> words{"examine",  options_.state_dir, privileged(),
                                  release.id, release.path,       is_hashed_tree(release) ? "changed" : "all"};
-  if (const auto path = options_.environment.find("PATH"); path != options_.environment.end())
-    words.insert(words.end(), {"--path", path->second});
-  const auto launch = launch_words(options_);
-  words.insert(words.end(), launch.begin(), launch.end());
+  if (options_.user.empty()) {
+    words.insert(words.end(), {"--path", path_of_workers()});
+    const auto launch = launch_words(options_);
+    words.insert(words.end(), launch.begin(), launch.end());
+  }
   queries_.ask(std::move(words),
                [this, release, substitute, done = std::move(done)](const StoreQueries::Reply& reply) {
                  rollout::Examined found;

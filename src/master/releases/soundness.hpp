@@ -60,6 +60,7 @@ class Soundness {
 
  private:
   bool is_hashed_tree(const rollout::Release& release) const;
+  std::string path_of_workers() const;
   rollout::Examined examined(const rollout::Release& release, const Task::Result& result);
   void take_runtime(const rollout::Release& release, const nlohmann::json& answer, rollout::Examined& found);
   void find_substitute(const rollout::Release& release, const rollout::Examined& found, OnExamined done);

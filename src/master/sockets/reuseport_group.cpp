@@ -6,25 +6,12 @@
 #include <utility>
 
 #include "base/log.hpp"
-#include "master/sockets/steering_program.hpp"
 
 namespace liveswap::master {
-namespace {
-
-// A refusal is final (no CAP_BPF, an older kernel).
-bool in_turn_if_allowed(int fd, const std::vector<unsigned>& numbers) {
-  static bool is_allowed = true;
-  if (!is_allowed || deal_in_turn(fd, numbers)) return is_allowed;
-  is_allowed = errno != EPERM && errno != EACCES && errno != EINVAL && errno != ENOSYS;
-  return false;
-}
-
-}  // namespace
-
 std::optional<std::vector<unsigned>> ReuseportGroup::steer(int fd, std::vector<unsigned> numbers,
                                                            bool is_needed) const {
   const bool is_alone = numbers.size() == 1 && !is_needed;
-  bool is_set = deal_ == Deal::in_turn && !is_alone && in_turn_if_allowed(fd, numbers);
+  bool is_set = deal_ == Deal::in_turn && !is_alone && turns_->deal(fd, numbers);
   if (!is_set && !is_needed) {
     numbers.clear();
     is_set = remove_program(fd);
@@ -37,6 +24,8 @@ std::optional<std::vector<unsigned>> ReuseportGroup::steer(int fd, std::vector<u
 void ReuseportGroup::remove_last() {
   std::erase(dealt_to_, sockets_.back());
   sockets_.pop_back();
+  // If the kernel has refused another program, the present one may still name the number.
+  std::erase_if(program_, [this](unsigned number) { return number == sockets_.size(); });
 }
 
 std::vector<unsigned> ReuseportGroup::numbers_of(const std::vector<int>& sockets) const {

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.hpp"
+#include "master/sockets/steering_program.hpp"
 
 namespace liveswap::master {
 
@@ -47,8 +49,8 @@ class ReuseportGroup {
   void repair(const std::vector<int>& members, const std::function<bool(int fd)>& listen_again,
               const std::string& object);
 
-  // All members but `deal_` as values (state/archive.hpp). The descriptors are borrowed, and keep their
-  // numbers in the next image of the program.
+  // All members but `deal_` and `turns_` as values (state/archive.hpp). The descriptors are borrowed, and
+  // keep their numbers in the next image of the program.
   template <class Archive>
   void describe(Archive& a) {
     a("sockets", sockets_)("dealt_to", dealt_to_)("program", program_);
@@ -66,9 +68,10 @@ class ReuseportGroup {
   std::optional<std::vector<unsigned>> steer(int fd, std::vector<unsigned> numbers, bool is_needed) const;
 
   Deal deal_;
-  std::vector<int> sockets_;       // by number
-  std::vector<int> dealt_to_;      // as last requested
-  std::vector<unsigned> program_;  // numbers in the program; empty: no program
+  std::shared_ptr<Turns> turns_ = std::make_shared<Turns>();  // of this group alone; copies share it
+  std::vector<int> sockets_;                                  // by number
+  std::vector<int> dealt_to_;                                 // as last requested
+  std::vector<unsigned> program_;                             // numbers in the program; empty: no program
 };
 
 }  // namespace liveswap::master

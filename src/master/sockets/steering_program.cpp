@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "base/error.hpp"
+#include "base/log.hpp"
 #include "base/unique_fd.hpp"
 
 #ifndef SO_DETACH_REUSEPORT_BPF
@@ -84,11 +86,11 @@ UniqueFd bpf(bpf_cmd command, bpf_attr& attributes) {
 }
 
 // r1 = how often the program ran before.
-void count_runs(Extended& code, int map) {
+void count_runs(Extended& code, int counter) {
   constexpr int key = -4;
   const auto add = [&](auto... parts) { code.push_back(instruction(parts...)); };
   add(BPF_ST | BPF_W | BPF_MEM, r10, r0, key, 0);
-  add(BPF_LD | BPF_DW | BPF_IMM, r1, static_cast<Register>(BPF_PSEUDO_MAP_FD), 0, map);
+  add(BPF_LD | BPF_DW | BPF_IMM, r1, static_cast<Register>(BPF_PSEUDO_MAP_FD), 0, counter);
   add(0u, r0, r0, 0, 0);
   add(BPF_ALU64 | BPF_MOV | BPF_X, r2, r10, 0, 0);
   add(BPF_ALU64 | BPF_ADD | BPF_K, r2, r0, 0, key);
@@ -99,20 +101,48 @@ void count_runs(Extended& code, int map) {
   add(BPF_STX | BPF_DW | BPF_ATOMIC, r0, r1, 0, BPF_ADD | BPF_FETCH);
 }
 
+// r1 = a value below `count`, evenly. Not the counter modulo `count`: where the kernel runs the program twice
+// for each connection (SYN cookies, TPROXY), half of the sockets would get none. The counter times 2^32
+// divided by the golden ratio spreads evenly for every step (Knuth, The Art of Computer Programming, 6.4).
+void spread(Extended& code, unsigned count) {
+  constexpr auto golden = static_cast<int>(2654435769u);
+  code.push_back(instruction(BPF_ALU | BPF_MUL | BPF_K, r1, r0, 0, golden));  // of 32 bits
+  code.push_back(instruction(BPF_ALU64 | BPF_MUL | BPF_K, r1, r0, 0, static_cast<int>(count)));
+  code.push_back(instruction(BPF_ALU64 | BPF_RSH | BPF_K, r1, r0, 0, 32));
+}
+
+UniqueFd make_counter() {
+  bpf_attr attributes{};
+  attributes.map_type = BPF_MAP_TYPE_ARRAY;
+  attributes.key_size = 4;
+  attributes.value_size = 8;
+  attributes.max_entries = 1;
+  return bpf(BPF_MAP_CREATE, attributes);
+}
+
+UniqueFd load_program(const Extended& code) {
+  bpf_attr attributes{};
+  // With this type the program returns a number in the group, as a classic program does.
+  attributes.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
+  attributes.insns = reinterpret_cast<std::uintptr_t>(code.data());
+  attributes.insn_cnt = static_cast<unsigned>(code.size());
+  attributes.license = reinterpret_cast<std::uintptr_t>("MIT");
+  return bpf(BPF_PROG_LOAD, attributes);
+}
+
+bool turns_are_allowed = true;
+
 }  // namespace
 
-bool deal_in_turn(int fd, const std::vector<unsigned>& numbers) {
-  bpf_attr of_map{};
-  of_map.map_type = BPF_MAP_TYPE_ARRAY;
-  of_map.key_size = 4;
-  of_map.value_size = 8;
-  of_map.max_entries = 1;
-  const UniqueFd map = bpf(BPF_MAP_CREATE, of_map);
-  if (!map) return false;
+bool Turns::are_allowed() { return turns_are_allowed; }
+
+bool Turns::load(const std::vector<unsigned>& numbers) {
+  if (!counter_) counter_ = make_counter();
+  if (!counter_) return false;
   Extended code;
-  count_runs(code, map.get());
+  count_runs(code, counter_.get());
+  spread(code, static_cast<unsigned>(numbers.size()));
   const auto add = [&](auto... parts) { code.push_back(instruction(parts...)); };
-  add(BPF_ALU64 | BPF_MOD | BPF_K, r1, r0, 0, static_cast<int>(numbers.size()));
   const auto runs = runs_of(numbers);
   for (const Run& run : runs) {
     if (&run != &runs.back())
@@ -121,15 +151,24 @@ bool deal_in_turn(int fd, const std::vector<unsigned>& numbers) {
     add(BPF_ALU64 | BPF_MOV | BPF_X, r0, r1, 0, 0);
     add(BPF_JMP | BPF_EXIT, r0, r0, 0, 0);
   }
-  bpf_attr of_program{};
-  // With this type the program returns a number in the group, as a classic program does.
-  of_program.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
-  of_program.insns = reinterpret_cast<std::uintptr_t>(code.data());
-  of_program.insn_cnt = static_cast<unsigned>(code.size());
-  of_program.license = reinterpret_cast<std::uintptr_t>("MIT");
-  const UniqueFd program = bpf(BPF_PROG_LOAD, of_program);
-  const int number = program.get();
-  return program && ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &number, sizeof number) == 0;
+  auto program = load_program(code);
+  if (!program) return false;
+  program_ = std::move(program);
+  numbers_ = numbers;
+  return true;
+}
+
+bool Turns::deal(int fd, const std::vector<unsigned>& numbers) {
+  if (!turns_are_allowed) return false;
+  if ((!program_ || numbers_ != numbers) && !load(numbers)) {
+    turns_are_allowed = false;
+    log::info(
+        "new connections go to the slots by the kernel's hash, not in turn: cannot load an eBPF program: {}",
+        error_text(errno));
+    return false;
+  }
+  const int program = program_.get();
+  return ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &program, sizeof program) == 0;
 }
 
 bool deal_at_random(int fd, const std::vector<unsigned>& numbers) {

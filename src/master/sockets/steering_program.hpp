@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "base/unique_fd.hpp"
+
 namespace liveswap::master {
 
 // Programs that choose the socket of an SO_REUSEPORT group for a new connection or a datagram. `fd`: any
@@ -9,8 +11,21 @@ namespace liveswap::master {
 // empty, in the order in which they began to listen. Each replaces the group's former program. False, with
 // errno: the kernel refuses.
 
-// One after the other. Needs an eBPF program, thus CAP_BPF (with unprivileged_bpf_disabled) and Linux 5.12.
-bool deal_in_turn(int fd, const std::vector<unsigned>& numbers);
+// An eBPF program with a counter, by which all sockets get as many connections. It is loaded again only for
+// other numbers, and then goes on with the counter. Needs CAP_BPF (or unprivileged_bpf_disabled=0) and
+// Linux 5.12.
+class Turns {
+ public:
+  bool deal(int fd, const std::vector<unsigned>& numbers);
+  // False once the kernel has refused to load such a program: then deal() does not try again.
+  static bool are_allowed();
+
+ private:
+  bool load(const std::vector<unsigned>& numbers);
+
+  UniqueFd counter_, program_;
+  std::vector<unsigned> numbers_;  // in the program
+};
 
 bool deal_at_random(int fd, const std::vector<unsigned>& numbers);
 
