@@ -98,13 +98,13 @@ void add_trust(Findings& findings, const std::string& path) {
 
 // What an upgrade would not take of a directory: links that lead out, limits, special files.
 void add_tree(Findings& findings, const std::string& path) {
-  const auto describe = [&](bool privileged) -> Result<void> {
+  const auto check = [&](bool privileged) -> Result<void> {
     auto tree = release::SourceTree::open(path, {.privileged = privileged});
-    return tree ? tree->describe() : Result<void>{};
+    return tree ? tree->check() : Result<void>{};
   };
-  if (const auto described = describe(false); !described)
-    findings.push_back({Level::error, "open", described.error().text, ""});
-  else if (const auto trusted = ::geteuid() == 0 ? describe(true) : Result<void>{}; !trusted)
+  if (const auto allowed = check(false); !allowed)
+    findings.push_back({Level::error, "open", allowed.error().text, ""});
+  else if (const auto trusted = ::geteuid() == 0 ? check(true) : Result<void>{}; !trusted)
     findings.push_back({Level::warning, "trust", trusted.error().text, ""});
 }
 

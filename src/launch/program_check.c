@@ -132,11 +132,10 @@ static bool note_names(struct file* file, const ElfW(Dyn) * entry) {
 }
 
 static bool refuse_sanitizer(const struct file* file, const char* name) {
-  return refuse(
-      file,
-      "is built with a sanitizer (%s), whose library must come before all others, and so before the "
-      "hook: give liveswap a build without it; a plugin may be built with one",
-      name);
+  return refuse(file,
+                "is built with a sanitizer (%s), whose code must run before all other, and so before the "
+                "hook: give liveswap a build without it; a plugin may be built with one",
+                name);
 }
 
 static bool check_needed(struct file* file, const ElfW(Dyn) * entry) {

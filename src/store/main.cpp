@@ -5,9 +5,10 @@
 //       Copies PATH into the store. PRIVILEGED: 1 if the master is root.
 //   liveswap-store collect STATE_DIR MORE ID …
 //       Removes all releases but these and the last MORE others in the history; removes old receipts.
-//   liveswap-store examine STATE_DIR PRIVILEGED ID PATH [changed]
+//   liveswap-store examine STATE_DIR PRIVILEGED ID PATH [changed | all [--path PATH OPTION VALUE …]]
 //       Hashes the files of release ID, or reads those with fs-verity whose hash is known; mends a damaged
 //       one from PATH. `changed`: of a directory, hashes only the files that were touched since it was done.
+//       `--path`, and what starts a script (launch_take_option()): says if another runtime would do so now.
 //   liveswap-store substitute STATE_DIR PRIVILEGED KEEP NEVER LAST [ID PATH] …
 //       Finds a sound release. Tries the given ones, then the last KEEP in the history, without those in
 //       NEVER. Those in LAST, and those that a rollback left, are tried after all others. NEVER and LAST:

@@ -58,16 +58,17 @@ Json runtime_json(const release::RuntimeRecord& runtime) {
   return {{"path", runtime.path}, {"version", runtime.version}, {"sha256", runtime.sha256}};
 }
 
-// The runtime that would start the release now; empty: unknown, as where a shell script stands in its place
-// (pyenv), which nobody may execute here: the workers' user may be another one. `words` from `first` on:
-// pairs of words for launch_take_option(), and `--path`, the workers' PATH.
+// The runtime that would start the release now; empty: unknown. `words` from `first` on: `--path`, the
+// workers' PATH, and pairs of words for launch_take_option(). Unknown without a PATH, which a master leaves
+// out whose workers have another user, and where a shell script stands in the runtime's place (pyenv): nobody
+// may execute that here.
 std::string runtime_now(const std::string& file, const Words& words, std::size_t first) {
   static launch_plan plan;
   launch_options options{};
-  for (std::size_t i = first; i + 1 < words.size(); i += 2) {
-    if (words[i] == "--path") ::setenv("PATH", words[i + 1].c_str(), 1);
-    else launch_take_option(&options, words[i].c_str(), words[i + 1].c_str());
-  }
+  if (words.size() < first + 2 || words[first] != "--path") return "";
+  ::setenv("PATH", words[first + 1].c_str(), 1);
+  for (std::size_t i = first + 2; i + 1 < words.size(); i += 2)
+    launch_take_option(&options, words[i].c_str(), words[i + 1].c_str());
   char why[256];
   return launch_resolve(file.c_str(), &options, &plan, why, sizeof why) ? plan.program : "";
 }

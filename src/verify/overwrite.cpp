@@ -30,10 +30,13 @@ Result<void> overwrite_file(const std::string& path) {
 Result<void> overwrite(const std::string& path) {
   std::error_code failed;
   if (!fs::is_directory(path, failed)) return overwrite_file(path);
-  for (const auto& entry : fs::recursive_directory_iterator(path, failed)) {
-    if (!entry.is_regular_file(failed) || entry.is_symlink(failed)) continue;
-    if (auto written = overwrite_file(entry.path()); !written) return written;
+  fs::recursive_directory_iterator entry(path, failed), end;
+  for (; !failed && entry != end; entry.increment(failed)) {
+    std::error_code unknown;
+    if (!entry->is_regular_file(unknown) || entry->is_symlink(unknown)) continue;
+    if (auto written = overwrite_file(entry->path()); !written) return written;
   }
+  if (failed) return os_fail("list", path, failed.value());
   return {};
 }
 

@@ -22,6 +22,38 @@ std::string place() {
   return chosen && *chosen == '/' && std::string(chosen).size() <= longest_place ? chosen : "/tmp";
 }
 
+void copy_writable(const fs::path& from, const fs::path& to, std::error_code& failed) {
+  fs::copy_file(from, to, failed);
+  if (!failed) fs::permissions(to, fs::perms::owner_write, fs::perm_options::add, failed);
+}
+
+// Private libraries, and modules of a script, are found by links.
+void copy_with_neighbours(const fs::path& from, const fs::path& to, std::error_code& failed) {
+  const fs::path above = fs::absolute(from).parent_path();
+  for (fs::directory_iterator one(above, failed), end; !failed && one != end; one.increment(failed)) {
+    std::error_code ignored;
+    if (one->path().filename() != from.filename())
+      fs::create_symlink(one->path(), to.parent_path() / one->path().filename(), ignored);
+  }
+  if (!failed) copy_writable(from, to, failed);
+}
+
+// Directories, files and links as they are. Without what no release has, and without `place`, which may lie
+// in the directory.
+void copy_tree(const fs::path& from, const fs::path& to, const fs::path& place, std::error_code& failed) {
+  fs::create_directory(to, failed);
+  fs::recursive_directory_iterator one(from, failed), end;
+  for (; !failed && one != end; one.increment(failed)) {
+    std::error_code ignored;
+    const fs::path copy = to / one->path().lexically_relative(from);
+    if (one->is_symlink(failed)) fs::copy_symlink(one->path(), copy, failed);
+    else if (fs::equivalent(one->path(), place, ignored)) one.disable_recursion_pending();
+    else if (one->is_directory(failed)) fs::create_directory(copy, failed);
+    else if (one->is_regular_file(failed)) copy_writable(one->path(), copy, failed);
+    if (failed) return;
+  }
+}
+
 }  // namespace
 
 Result<Workplace> Workplace::make() {
@@ -45,14 +77,8 @@ Result<std::string> Workplace::copy_release(const std::string& path) const {
   fs::remove_all(directory, failed);
   fs::create_directory(directory, failed);
   if (failed) return os_fail("make the directory", directory, failed.value());
-  const bool is_directory = fs::is_directory(from, failed);
-  if (!is_directory)
-    for (const auto& neighbour : fs::directory_iterator(fs::absolute(from).parent_path(), failed))
-      if (neighbour.path().filename() != from.filename())
-        fs::create_symlink(neighbour.path(), directory / neighbour.path().filename(), failed);
-  // A link like `current` is followed.
-  fs::copy(fs::canonical(from, failed), copy, fs::copy_options::recursive | fs::copy_options::copy_symlinks,
-           failed);
+  if (fs::is_directory(from, failed)) copy_tree(from, copy, path_, failed);
+  else copy_with_neighbours(from, copy, failed);
   if (failed) return os_fail("copy to " + copy.string(), path, failed.value());
   return copy.string();
 }

@@ -17,7 +17,8 @@ class Workplace {
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
   // Copies a file into a directory of its own, with symbolic links to its neighbours (private libraries,
-  // modules of a script); or a directory, with its symbolic links as they are. Returns the path of the copy.
+  // modules of a script); or a directory with its files, directories and links. All copied files can be
+  // written to. Returns the path of the copy.
   Result<std::string> copy_release(const std::string& path) const;
 
  private:

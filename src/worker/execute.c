@@ -115,6 +115,16 @@ static void keep_descriptors(void) {
   libc.fcntl(LIVESWAP_FD_LIFE, F_SETFD, 0);
 }
 
+/* Also here: a respawn and a rollback have no preflight, and the runtime may have got such rights since. The
+ * kernel would then leave out the hook without a word. */
+static void check_rights(const char* program) {
+  char why[WHY_SIZE];
+  const int fd = open(program, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd >= 0 && !launch_check_rights(fd, program, why, sizeof why))
+    channel_fail(LIVESWAP_STAGE_LINK, "%s", why);
+  if (fd >= 0) libc.close(fd);
+}
+
 static _Noreturn void execute(const struct launch_plan* plan, const struct options* options) {
   char hook[PATH_MAX];
   char why[WHY_SIZE];
@@ -125,8 +135,7 @@ static _Noreturn void execute(const struct launch_plan* plan, const struct optio
   char** const variables = variables_for(plan, options, hook);
   if (words == NULL || variables == NULL) channel_fail(LIVESWAP_STAGE_SPAWN, "%s", strerror(ENOMEM));
   channel_send_value(LIVESWAP_STAGED, LIVESWAP_STAGE_LINK);
-  /* Also here: a respawn and a rollback have no preflight, and the runtime may have changed since. */
-  if (!launch_check_program(plan->binary, why, sizeof why)) channel_fail(LIVESWAP_STAGE_LINK, "%s", why);
+  check_rights(plan->binary);
   keep_descriptors();
   execve(plan->program, words, variables);
   channel_fail(LIVESWAP_STAGE_LINK, "cannot execute %s: %s", plan->program, strerror(errno));

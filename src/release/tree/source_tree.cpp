@@ -60,6 +60,11 @@ Result<std::vector<TreeEntry>> SourceTree::list() {
   return tl::unexpected<Error>(listed.error());
 }
 
+Result<void> SourceTree::check() {
+  const auto listed = list();
+  return listed ? Result<void>{} : tl::unexpected<Error>(listed.error());
+}
+
 Result<Source> SourceTree::open_file(const TreeEntry& entry) {
   const std::string shown = path_below(path_, entry.path);
   const int above = beneath_.directory(directory_above(entry.path));

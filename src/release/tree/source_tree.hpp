@@ -24,6 +24,9 @@ class SourceTree {
   // for writing, or has changed meanwhile.
   Result<void> describe();
 
+  // Lists the tree without reading files, except .liveswapignore. An error: something is not allowed.
+  Result<void> check();
+
   // Sorted by path; first the tree itself. Empty before describe().
   const std::vector<TreeEntry>& entries() const { return entries_; }
   // SHA-256 of the manifest.

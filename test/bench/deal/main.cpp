@@ -1,6 +1,6 @@
 // How new connections are dealt to workers: evenly, and past a worker that is slow or stuck? By the kernel's
-// hash, by one shared socket, and by two eBPF programs (root only). The parts of the machine are those that
-// liveswap would use; liveswap itself takes no part. docs/measurements.md has the results.
+// hash, by one shared socket, and by two eBPF programs (root only). liveswap itself takes no part, so the
+// programs can be compared with each other alone. docs/measurements.md has the results.
 //
 //   deal          prints tables in Markdown; 4 minutes
 #include <fmt/format.h>
