@@ -133,7 +133,7 @@ static bool note_names(struct file* file, const ElfW(Dyn) * entry) {
 
 static bool refuse_sanitizer(const struct file* file, const char* name) {
   return refuse(file,
-                "is built with a sanitizer (%s), whose code must run before all other, and so before the "
+                "is built with a sanitizer (%s), which must start before all other code, and so before the "
                 "hook: give liveswap a build without it; a plugin may be built with one",
                 name);
 }

@@ -60,8 +60,8 @@ Json runtime_json(const release::RuntimeRecord& runtime) {
 
 // The runtime that would start the release now; empty: unknown. `words` from `first` on: `--path`, the
 // workers' PATH, and pairs of words for launch_take_option(). Unknown without a PATH, which a master leaves
-// out whose workers have another user, and where a shell script stands in the runtime's place (pyenv): nobody
-// may execute that here.
+// out if its workers have another user; and unknown if the runtime is a shell script (pyenv), because this
+// process does not execute it.
 std::string runtime_now(const std::string& file, const Words& words, std::size_t first) {
   static launch_plan plan;
   launch_options options{};

@@ -27,8 +27,7 @@ std::string advice_on(std::string_view output, const std::string& releases) {
     for (const std::string_view sign : {"EACCES", "permission denied", "EROFS", "read-only file system"})
       if (has(line, sign))
         return "liveswap: if it wanted to write there: its release in the store is read-only; let the "
-               "application "
-               "write to its working directory, or to a path that --env names\n";
+               "application write to its working directory, or to a path that --env names\n";
   }
   return "";
 }

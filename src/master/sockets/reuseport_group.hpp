@@ -63,8 +63,9 @@ class ReuseportGroup {
 
  private:
   std::vector<unsigned> numbers_of(const std::vector<int>& sockets) const;
-  // Sets a program with these numbers, or removes the present one if none `is_needed` and the numbers are
-  // dealt to in turn without. Returns the numbers in the program; nullopt, with errno: the kernel refuses.
+  // Sets a program with these numbers. If no program `is_needed`, because the numbers are all, and the
+  // program in turn is not allowed, removes the present one instead. Returns the numbers in the program;
+  // nullopt, with errno: the kernel refuses.
   std::optional<std::vector<unsigned>> steer(int fd, std::vector<unsigned> numbers, bool is_needed) const;
 
   Deal deal_;

@@ -134,8 +134,6 @@ bool turns_are_allowed = true;
 
 }  // namespace
 
-bool Turns::are_allowed() { return turns_are_allowed; }
-
 bool Turns::load(const std::vector<unsigned>& numbers) {
   if (!counter_) counter_ = make_counter();
   if (!counter_) return false;

@@ -16,9 +16,8 @@ namespace liveswap::master {
 // Linux 5.12.
 class Turns {
  public:
+  // Once the kernel has refused to load such a program, no object tries again.
   bool deal(int fd, const std::vector<unsigned>& numbers);
-  // False once the kernel has refused to load such a program: then deal() does not try again.
-  static bool are_allowed();
 
  private:
   bool load(const std::vector<unsigned>& numbers);
