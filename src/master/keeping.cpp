@@ -110,7 +110,7 @@ Outcome Master::take_over(TakeOver from) {
     log::info("listener {}: {}", listener.name, listener.address);
   adopt(state);
   close_listeners();
-  if (std::string_view(engine_.phase()) == "flipping") {
+  if (engine_.flipping()) {
     listeners_.resume_flip();
     pending_flip_.begin();
   }

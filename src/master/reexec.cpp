@@ -106,7 +106,9 @@ state::MasterState Master::save_common() const {
   into.descriptors_hard = files_of_workers_.rlim_max;
   if (log::descriptor() != STDERR_FILENO) into.log = {log::descriptor()};
   into.options = options_;
-  into.listeners = listeners_.save();
+  // The state is kept just before a flip: the next master then directs the connections to the new sockets,
+  // whether this one still has or not.
+  into.listeners = listeners_.save(engine_.flipping() && listeners_.staged());
   into.listeners.kept = service_.stored();
   into.engine = engine_.facts();
   into.workers = pool_.save();

@@ -188,6 +188,8 @@ class Engine {
   const Pace& pace() const { return upgrade_ ? upgrade_->pace : settings_; }
   // Successors are, or will be, staged.
   bool staging() const { return upgrade_ && upgrade_->flip_ahead; }
+  // From the Flip to flipped() or flip_failed(). No worker is started; failures are handled at the end.
+  bool flipping() const { return upgrade_ && upgrade_->phase == Phase::flipping; }
   // The request of the upgrade under way.
   std::optional<RequestId> upgrading() const {
     return upgrade_ ? std::optional(upgrade_->request) : std::nullopt;
@@ -311,8 +313,6 @@ class Engine {
   void close_upgrade(Verdict verdict, const std::string& text);
   void upgrade_deadline(Time now);
   bool rolling() const;
-  // During a flip no worker is started; failures are handled at the end.
-  bool flipping() const { return upgrade_ && upgrade_->phase == Phase::flipping; }
 
   // judge.cpp
   bool successor_serves() const;

@@ -10,6 +10,7 @@
 #include <map>
 
 #include "flip_load.hpp"
+#include "kept_listeners.hpp"
 #include "master/sockets/accept_queue.hpp"
 #include "test/support/temp_dir.hpp"
 
@@ -66,6 +67,39 @@ std::vector<int> sockets_of(const Listeners& listeners, unsigned count, bool sta
   std::vector<int> found;
   for (unsigned slot = 0; slot < count; ++slot) found.push_back(listeners.of_slot(slot, staged)[0]);
   return found;
+}
+
+void kill_at_flip(ListenMode mode, bool is_flipped) {
+  const TempDir dir;
+  const std::string path = dir / "app.sock";
+  auto former = open_all({{"tcp", "127.0.0.1:0"}, {"unix", "unix:" + path}}, mode);
+  stage(former);
+  const auto state = kept_for_next(former.save(true));
+  const std::vector<std::string> addresses{former.bound()[0].address, "unix:" + path};
+  std::list<UniqueFd> clients;
+  for (const auto& address : addresses) clients.push_back(dial(address));
+  if (is_flipped) flip(former);
+  former.leave_open();
+
+  auto next = Listeners::adopt(state);
+  next.adopt_others(state, {});
+  auto old_workers = next.hold_of(0);
+  const auto new_workers = next.hold();
+  next.steer(slots, {});
+  next.resume_flip();
+  CHECK(next.waiting_in_old() > 2);
+  const auto tcp = sockets_of(next, slots, false);
+  CHECK(deal(addresses[0], tcp, 60, clients).size() == (mode == ListenMode::reuseport ? slots : 1));
+  CHECK(deal(addresses[1], {next.of_slot(0)[1]}, 60, clients).at(next.of_slot(0)[1]) == 60);
+  CHECK(eventually([&] { return next.waiting_in_old() == 2; }));
+  CHECK(next.mend_files().empty());
+  old_workers.reset();
+  next.repair();
+  CHECK(next.waiting_in_old() == 0);
+  CHECK_FALSE(std::filesystem::exists(path + ".new"));
+  CHECK(dial(addresses[1]));
+  CHECK(next.depth()[0].waiting == 60);
+  CHECK(next.depth()[1].waiting == 61);
 }
 
 void flip_under_load(ListenMode mode) {
@@ -130,6 +164,14 @@ TEST_CASE("a staged set gets nothing before the flip, the former one nothing aft
     CHECK(listeners.depth()[0].waiting == 120);
     CHECK(eventually([&] { return listeners.waiting_in_old() == 60; }));
   }
+}
+
+TEST_CASE("a flip is completed by the next master if the former one is killed") {
+  for (const auto mode : {ListenMode::reuseport, ListenMode::shared})
+    for (const bool is_flipped : {false, true}) {
+      CAPTURE(is_flipped);
+      kill_at_flip(mode, is_flipped);
+    }
 }
 
 TEST_CASE("a set that has not been wanted is used again, without what came to it") {

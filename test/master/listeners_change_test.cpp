@@ -6,18 +6,18 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <map>
 
 #include "config/address.hpp"
+#include "kept_listeners.hpp"
 #include "master/sockets/accept_queue.hpp"
 #include "master/sockets/bind_address.hpp"
 #include "master/sockets/listeners.hpp"
 #include "master/sockets/sockets.hpp"
-#include "master/state/socket_state.hpp"
 #include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
 using namespace liveswap::master;
+using liveswap::test::kept_for_next;
 using liveswap::test::TempDir;
 
 namespace {
@@ -254,15 +254,6 @@ TEST_CASE("the file of a Unix socket is hidden while no worker serves it") {
   CHECK(exists());
 }
 
-// Sockets and files as they are, in duplicates: as the next master gets them.
-static state::ListenersState kept_of(const Listeners& listeners) {
-  auto state = listeners.save();
-  std::map<int, int> numbers;
-  for (const int fd : state::descriptors_of(state)) numbers[fd] = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  state::Renumberer(numbers).visit(state);
-  return state;
-}
-
 TEST_CASE("the next master goes on in the middle of a change, and can take it back") {
   Changing app(List{{"web", "127.0.0.1:0"}, {"old", "127.0.0.1:0"}});
   const auto former = app.listeners.lending();
@@ -273,7 +264,7 @@ TEST_CASE("the next master goes on in the middle of a change, and can take it ba
   app.steer();
   const auto fresh = address_of(app.socket(next, 0));
   app.listeners.leave_open();
-  const auto kept = kept_of(app.listeners);
+  const auto kept = kept_for_next(app.listeners.save());
   Listeners heir = Listeners::adopt(kept);
   auto lendings = heir.adopt_others(kept, nullptr);
   REQUIRE(lendings.size() == 2);
@@ -306,7 +297,7 @@ TEST_CASE("the next master undoes what the former one has steered after its last
   Changing app(List{{"web", "127.0.0.1:0"}});
   const auto lending = app.listeners.lending();
   const auto web = address_of(app.socket(lending, 0));
-  const auto kept = kept_of(app.listeners);
+  const auto kept = kept_for_next(app.listeners.save());
   app.listeners.steer(slots, {0});
   app.listeners.leave_open();
   Listeners heir = Listeners::adopt(kept);

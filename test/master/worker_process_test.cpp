@@ -3,7 +3,9 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +31,7 @@ class Worker {
     std::size_t size;
     bool has_descriptor, crippled;
     Sender sender;
+    bool is_in_channel;  // another master could still read it
   };
 
   Worker() {
@@ -46,7 +49,7 @@ class Worker {
         loop_, std::move(request),
         {[this](Frame& frame) {
            heard.push_back({frame.kind, frame.text.size(), static_cast<bool>(frame.descriptor),
-                            frame.crippled, frame.sender});
+                            frame.crippled, frame.sender, waits_in_channel()});
          },
          [this](const Ending&) { ended = true; }});
     REQUIRE(started.has_value());
@@ -71,6 +74,11 @@ class Worker {
     CHECK(uv_loop_close(&loop_) == 0);
   }
 
+  bool waits_in_channel() const {
+    int bytes = 0;
+    REQUIRE(::ioctl(channel(), SIOCOUTQ, &bytes) == 0);
+    return bytes > 0;
+  }
   WorkerProcess& process() { return *process_; }
   int channel() const { return channel_.get(); }
 
@@ -123,6 +131,8 @@ TEST_CASE("channel: descriptors that nobody asked for are closed, however many")
     REQUIRE((++sent, worker.send(packet(LIVESWAP_LOG), std::vector<int>(count, null.get()))));
   REQUIRE(worker.send("short", {null.get()}));
   REQUIRE((++sent, worker.send(packet(4711), {null.get()})));
+  for (const std::size_t count : {0u, 1u, 2u, 253u})
+    REQUIRE((++sent, worker.send(packet(LIVESWAP_HANDOFF), std::vector<int>(count, null.get()))));
   worker.hear(sent);
   REQUIRE(worker.heard.size() == sent);
   CHECK_FALSE(worker.heard[0].has_descriptor);
@@ -171,6 +181,27 @@ TEST_CASE("channel: a worker that reads nothing is kept a bounded number of conn
     worker.turn();
   }
   CHECK(received == sent + 1);
+  CHECK(has_no_more_than(before));
+}
+
+// Whoever kills the master before the connection has been passed on leaves it to the next master.
+TEST_CASE("channel: a connection stays there until it has been passed on, other frames do not") {
+  const auto connection = UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Worker worker;
+  worker.turn();
+  const auto before = open_descriptors();
+  const std::pair<std::uint32_t, bool> frames[] = {
+      {LIVESWAP_LOG, false}, {LIVESWAP_HANDOFF, true}, {LIVESWAP_READY, false}, {LIVESWAP_HANDOFF, true}};
+  for (std::size_t i = 0; i < std::size(frames); ++i) {
+    REQUIRE(worker.send(packet(frames[i].first), {connection.get()}));
+    worker.hear(i + 1);
+    REQUIRE(worker.heard.size() == i + 1);
+    CHECK(worker.heard[i].has_descriptor);
+    CHECK(worker.heard[i].is_in_channel == frames[i].second);
+    CHECK_FALSE(worker.waits_in_channel());
+  }
+  worker.turn();
+  CHECK(worker.heard.size() == std::size(frames));
   CHECK(has_no_more_than(before));
 }
 

@@ -1,10 +1,13 @@
 // The master is killed while something is under way: a flip, an upgrade, a reload, a worker that starts, a
 // server's forked children. The next master carries it on, or reverts it.
 #include <doctest/doctest.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <random>
 #include <set>
 
@@ -81,6 +84,66 @@ TEST_CASE_FIXTURE(Scenario, "two listeners with flipped sets of sockets are take
     for (auto& load : loads) load->stop().check_nothing_lost();
     for (const auto& address : {app.address(), second.address(), path})
       CHECK(contains(http_get(address), "HTTP/1.1 200"));
+  }
+}
+
+// Tells when a file has got its name by a rename.
+class RenameWatch {
+ public:
+  RenameWatch(const std::string& directory, std::string name)
+      : fd_(liveswap::UniqueFd::adopt(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK))), name_(std::move(name)) {
+    REQUIRE(::inotify_add_watch(fd_.get(), directory.c_str(), IN_MOVED_TO) >= 0);
+  }
+  // false: not within 10 s.
+  bool wait() const {
+    const auto limit = Clock::now() + std::chrono::seconds(10);
+    alignas(inotify_event) char buffer[4096];
+    while (Clock::now() < limit) {
+      pollfd event{fd_.get(), POLLIN, 0};
+      if (::poll(&event, 1, 1'000) != 1) continue;
+      const ssize_t size = ::read(fd_.get(), buffer, sizeof buffer);
+      for (ssize_t at = 0; at < size;) {
+        const auto* one = reinterpret_cast<const inotify_event*>(buffer + at);
+        if (one->len > 0 && name_ == one->name) return true;
+        at += static_cast<ssize_t>(sizeof *one + one->len);
+      }
+    }
+    return false;
+  }
+
+ private:
+  liveswap::UniqueFd fd_;
+  std::string name_;
+};
+
+// The file of the Unix listener changes in the middle of a flip: after the first TCP listener and before the
+// last one.
+TEST_CASE_FIXTURE(Scenario, "a master that is killed within a flip loses nothing") {
+  for (const std::string mode : {"reuseport", "shared"}) {
+    CAPTURE(mode);
+    const Port last;
+    const std::string directory = dir / ("sockets-" + mode), file = directory + "/app.sock";
+    std::filesystem::create_directory(directory);
+    Mortal app(*this, own_fixture("report"),
+               quick + Words{"--listen-mode", mode, "--listen", "second=unix:" + file, "--listen",
+                             "last=" + last.address()},
+               {"second", "last"});
+    std::vector<std::unique_ptr<Load>> loads;
+    for (const auto& address : {app.address(), last.address()})
+      loads.push_back(std::make_unique<Load>(*this, address, Words{"--rate", "150"}));
+    loads.push_back(std::make_unique<Load>(*this, "localhost", Words{"--rate", "150", "--unix", file}));
+    for (int i = 0; i < kills(); ++i) {
+      CAPTURE(i);
+      const RenameWatch exchange(directory, "app.sock");
+      Process upgrade = app.site().launch("upgrade", {own_fixture("report"), "--flip"});
+      CHECK(exchange.wait());
+      app.kill();
+      upgrade.wait();
+      app.start();
+      CHECK(eventually([&] { return is_whole(app.site(), 2); }));
+      CHECK_FALSE(contains(app.log(), "reset"));
+    }
+    for (auto& load : loads) load->stop().check_nothing_lost();
   }
 }
 

@@ -142,6 +142,15 @@ Subject taken_over(Scenario& scenario, const Port& port, const std::string& mode
           .address = port.address()};
 }
 
+// A server that keeps connections, and knows nothing of liveswap: they go from worker to worker.
+Subject handing_off(Scenario& scenario, const Port& port) {
+  return {.site = std::make_shared<Site>(scenario),
+          .releases = {own_fixture("streamer_v1"), own_fixture("streamer_v2")},
+          .options = {"--entry", "main", "--keepalive", "migrate", "--keepalive-grace", "100ms"},
+          .arguments = {port.text(), scenario.dir / "gate"},
+          .address = port.address()};
+}
+
 const Words new_connections{"--rate", "300"};
 const Words kept_connections{"--rate", "300", "--keep-alive", "--connections", "20"};
 
@@ -163,6 +172,11 @@ TEST_CASE_FIXTURE(Scenario, "the master is killed under load, listeners of the a
 TEST_CASE_FIXTURE(Scenario, "the master is killed under load, listeners of the application, shared") {
   const Port port;
   often(*this, "shared, taken over", taken_over(*this, port, "shared"), new_connections);
+}
+
+TEST_CASE_FIXTURE(Scenario, "the master is killed under load, connections are handed off") {
+  const Port port;
+  often(*this, "handed off", handing_off(*this, port), kept_connections);
 }
 
 // A listener comes and goes, TCP and Unix; the mode and what concerns workers change.

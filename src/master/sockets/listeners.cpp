@@ -98,12 +98,12 @@ std::vector<Lending> Listeners::adopt_others(const state::ListenersState& from, 
   return made;
 }
 
-state::ListenersState Listeners::save() const {
+state::ListenersState Listeners::save(bool flips) const {
   state::ListenersState into;
   for (const auto& endpoint : endpoints_) endpoint->save(into.endpoints.emplace_back());
   into.lent = lent_;
   into.sets = static_cast<unsigned>(holds_.size());
-  into.live = live_;
+  into.live = flips ? staged_.value() : live_;
   into.slots = slots_;
   into.steered = steered_;
   into.without = without_;

@@ -58,8 +58,9 @@ class Listeners {
   // Call once after adopt(), before anything else: the endpoints that are not lent now, application listeners
   // and those that are leaving. Returns ListenersState::lendings. Hold each as long as a worker has it.
   std::vector<Lending> adopt_others(const state::ListenersState& from, const MakeApp& make);
-  // All members but kept() as values. Only while no set is staged.
-  state::ListenersState save() const;
+  // All members but kept() as values. A staged set is saved as a former one. `flips`: as after a flip() that
+  // is about to begin; needs a staged set. An adopt() from that completes the flip by its first steer().
+  state::ListenersState save(bool flips = false) const;
   // The place of an endpoint or of what is lent in save(), and the reverse.
   unsigned number_of(const Endpoint& endpoint) const;
   unsigned number_of(const Lending& lending) const;

@@ -84,6 +84,19 @@ UnixEndpoint::UnixEndpoint(const state::EndpointState& from)
       backlog_(from.backlog),
       set_(from.set) {
   for (const auto& set : from.sets) sockets_.push_back(UniqueFd::adopt(set.at(0).fd.number));
+  see_exchange();
+}
+
+// A master that was killed right after point() has exchanged the files, and its state does not tell it.
+void UnixEndpoint::see_exchange() {
+  const int beside = set_beside_ ? socket(*set_beside_, 0) : -1;
+  const auto of_beside = beside < 0 ? std::nullopt : unix_file(beside);
+  struct stat found {};
+  if (!of_beside || ::lstat(path_.c_str(), &found) != 0 || found.st_ino != *of_beside) return;
+  const unsigned former = std::exchange(set_, *set_beside_);
+  set_beside_.reset();
+  if (::lstat(beside_.c_str(), &found) == 0) set_beside_ = former;
+  file_ = SocketFile(path_, std::nullopt);
 }
 
 void UnixEndpoint::save(state::EndpointState& into) const {

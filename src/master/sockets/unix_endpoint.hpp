@@ -47,6 +47,7 @@ class UnixEndpoint final : public Endpoint {
 
  private:
   void move_door(Door door) override;
+  void see_exchange();
   void replace(unsigned set);
   Result<std::uint64_t> replace_removed();
   Result<UniqueFd> bind_anew(const std::string& path) const;

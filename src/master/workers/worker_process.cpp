@@ -1,6 +1,5 @@
 #include "master/workers/worker_process.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -9,67 +8,17 @@
 #include <sys/wait.h>
 
 #include <cerrno>
-#include <cstring>
 
-#include "base/log.hpp"
 #include "master/state/worker_state.hpp"
 
 namespace liveswap::master {
 namespace {
 
-// Frames read from one worker before the others get their turn.
-constexpr int frames_at_once = 64;
-
-// While this many frames are queued for a worker, its channel is not read: the worker must first read the
-// answers.
-constexpr std::size_t outbox_limit = 256;
-
 // Frames read after the worker's exit: more than a channel holds. A left process may go on sending.
 constexpr int frames_of_the_dead = 4096;
 
-// Handed-off connections queued for a worker; each costs a descriptor.
-constexpr std::size_t bounded_limit = 1024;
-
-// Before a descriptor for which the kernel had no room is sent again, or a resting worker is read again.
-constexpr Milliseconds pause{5};
-
 // Between two checks whether left processes have finished.
 constexpr Milliseconds outlived_step{100};
-
-std::string packet_of(std::uint32_t kind, std::int32_t value, std::uint64_t count, std::string_view text) {
-  const liveswap_frame header{kind, value, count};
-  std::string packet(reinterpret_cast<const char*>(&header), sizeof header);
-  packet += text;
-  return packet;
-}
-
-// SCM_MAX_FD, the kernel's limit. With less room the kernel would close the surplus, on this thread, and
-// could block (received_fd.hpp).
-constexpr std::size_t packet_descriptors = 253;
-constexpr std::size_t control_size = CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(packet_descriptors * sizeof(int));
-
-// Takes all descriptors and the credentials of a message; returns the number of descriptors. A single one
-// is kept; several are closed, as their meaning is unclear.
-unsigned take_control(msghdr& message, Frame& frame) {
-  unsigned found = 0;
-  for (cmsghdr* one = CMSG_FIRSTHDR(&message); one; one = CMSG_NXTHDR(&message, one)) {
-    if (one->cmsg_level != SOL_SOCKET) continue;
-    if (one->cmsg_type == SCM_CREDENTIALS && one->cmsg_len == CMSG_LEN(sizeof(ucred))) {
-      ucred said{};
-      std::memcpy(&said, CMSG_DATA(one), sizeof said);
-      frame.sender = {said.pid, said.uid, said.gid};
-    }
-    if (one->cmsg_type != SCM_RIGHTS) continue;
-    for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= one->cmsg_len; at += sizeof(int), ++found) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(one) + at, sizeof fd);
-      frame.descriptor = UniqueFd::adopt(fd);
-    }
-  }
-  frame.crippled = found > 1 || (message.msg_flags & MSG_CTRUNC);
-  if (frame.crippled) frame.descriptor.reset();
-  return found;
-}
 
 Ending ending_of(const siginfo_t& info) {
   if (info.si_code == CLD_EXITED) {
@@ -196,16 +145,6 @@ WorkerProcess::~WorkerProcess() {
   ::waitid(P_PID, static_cast<id_t>(child_.pid), &info, WEXITED);
 }
 
-// Drains the channel after shutdown(): otherwise the kernel closes the queued descriptors on this thread,
-// which can block.
-void WorkerProcess::close_channel() {
-  handlers_.frame = nullptr;
-  if (channel_) ::shutdown(channel_.get(), SHUT_RDWR);
-  while (read_frame(true)) continue;
-  channel_poll_.reset();
-  channel_.reset();
-}
-
 std::string WorkerProcess::last_output() {
   output_->catch_up();
   return output_->last();
@@ -232,142 +171,6 @@ void WorkerProcess::signal(int number) {
   // nothing is left to signal here.
   if (has_ended_ && is_child_) ::kill(-child_.pid, number);
   else ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), number, nullptr, 0);
-}
-
-WorkerProcess::Written WorkerProcess::write_frame(const std::string& bytes, int descriptor) {
-  iovec text{const_cast<char*>(bytes.data()), bytes.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &text;
-  message.msg_iovlen = 1;
-  if (descriptor >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* rights = CMSG_FIRSTHDR(&message);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof descriptor);
-    std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
-  }
-  if (::sendmsg(channel_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return Written::done;
-  // The channel has room, so poll() would report UV_WRITABLE at once and the loop would spin: pause instead.
-  if (errno == ETOOMANYREFS || errno == ENOMEM || errno == ENOBUFS) return Written::no_memory;
-  if (errno == EAGAIN || errno == EINTR) return Written::full;
-  return Written::done;  // the worker has gone
-}
-
-void WorkerProcess::send(std::uint32_t kind, std::int32_t value, const Extras& extras) {
-  if (!channel_poll_) return;
-  auto bytes = packet_of(kind, value, extras.count, extras.text);
-  if (outbox_.empty() && write_frame(bytes, extras.descriptor) == Written::done) return;
-  auto kept = UniqueFd::adopt(extras.descriptor < 0 ? -1 : ::fcntl(extras.descriptor, F_DUPFD_CLOEXEC, 0));
-  if (extras.descriptor >= 0 && !kept) {
-    log::warning("pid {}: no descriptor left to send the worker a frame: {}", child_.pid, error_text(errno));
-    if (kind != LIVESWAP_ANSWER) return;
-    bytes = packet_of(kind, value, EMFILE, {});
-  }
-  outbox_.push_back({std::move(bytes), std::move(kept), extras.ticket});
-  if (outbox_.size() == 1) write_outbox();
-  watch_channel();
-}
-
-bool WorkerProcess::send_bounded(std::uint32_t kind, std::int32_t value, const Extras& extras) {
-  if (outbox_.size() >= bounded_limit) return false;
-  send(kind, value, extras);
-  return true;
-}
-
-void WorkerProcess::rest() {
-  if (std::exchange(resting_, true)) return;
-  rest_.start(pause, [this] {
-    resting_ = false;
-    watch_channel();
-  });
-  watch_channel();
-}
-
-bool WorkerProcess::offer(std::uint32_t kind, std::int32_t value, std::string_view text) {
-  return channel_poll_ && outbox_.empty() &&
-         write_frame(packet_of(kind, value, 0, text), -1) == Written::done;
-}
-
-void WorkerProcess::write_outbox() {
-  while (!outbox_.empty() && !pausing_) {
-    const auto written = write_frame(outbox_.front().bytes, outbox_.front().descriptor.get());
-    if (written == Written::full) return;
-    if (written == Written::done) {
-      outbox_.pop_front();
-      continue;
-    }
-    pausing_ = true;
-    pause_.start(pause, [this] {
-      pausing_ = false;
-      write_outbox();
-      watch_channel();
-    });
-  }
-}
-
-void WorkerProcess::watch_channel() {
-  if (!channel_poll_) return;
-  const int reading = outbox_.size() < outbox_limit && !resting_ ? UV_READABLE : 0;
-  const int writing = outbox_.empty() || pausing_ ? 0 : UV_WRITABLE;
-  channel_poll_->watch(reading | writing);
-}
-
-void WorkerProcess::on_channel(int events) {
-  if (events & UV_WRITABLE) {
-    write_outbox();
-    watch_channel();
-  }
-  if (events & UV_READABLE)
-    for (int i = 0;
-         i < frames_at_once && outbox_.size() < outbox_limit && !resting_ && read_frame(has_ended_); ++i)
-      continue;
-}
-
-// False: no frame waits. The end of the channel is only noted; the end of the process counts.
-bool WorkerProcess::read_frame(bool posthumous) {
-  if (!channel_poll_) return false;
-  // One buffer for all workers: frames are read one at a time on one thread.
-  static thread_local char buffer[sizeof(liveswap_frame) + LIVESWAP_TEXT_MAX];
-  alignas(cmsghdr) char control[control_size];
-  iovec text{buffer, sizeof buffer};
-  msghdr message{};
-  message.msg_iov = &text;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  const ssize_t size = ::recvmsg(channel_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (size < 0 && (errno == ENOMEM || errno == ENOBUFS)) {
-    if (!posthumous) rest();
-    return false;
-  }
-  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-  // The peer closed with unread data; earlier frames still wait.
-  if (size < 0 && errno == ECONNRESET) return true;
-  Frame frame;
-  frame.posthumous = posthumous;
-  const unsigned descriptors = size < 0 ? 0 : take_control(message, frame);
-  // An empty packet looks like the end of the channel, but has control data.
-  if (size < 0 || (size == 0 && message.msg_controllen == 0)) {
-    channel_poll_.reset();
-    return false;
-  }
-  take_frame(std::move(frame), buffer, static_cast<std::size_t>(size));
-  if (descriptors > 0 && !posthumous && spawn::is_discarding_too_many()) rest();
-  return true;
-}
-
-void WorkerProcess::take_frame(Frame frame, const char* packet, std::size_t size) {
-  if (size < sizeof(liveswap_frame) || !handlers_.frame) return;
-  liveswap_frame header;
-  std::memcpy(&header, packet, sizeof header);
-  frame.kind = header.kind;
-  frame.value = header.value;
-  frame.count = header.count;
-  frame.text.assign(packet + sizeof header, size - sizeof header);
-  handlers_.frame(frame);
 }
 
 // While others of the group are waited for, a child stays unreaped, so that the pid and group are not reused.

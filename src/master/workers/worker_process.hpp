@@ -41,6 +41,7 @@ struct Frame {
   bool crippled = false;  // more than one descriptor came, or there was no room for one: all are closed
   Sender sender = {};
   bool posthumous = false;  // read after the worker's exit, so the sender can no longer be verified
+  bool had_descriptor = false;  // one or more came
 };
 
 // Optional parts of a frame to a worker.
@@ -131,9 +132,12 @@ class WorkerProcess {
   void on_channel(int events);
   void on_exit();
   void reap();
+  // False: no frame waits, or none can be read now.
   bool read_frame(bool posthumous = false);
+  // no_frame: something else than a frame was read, and ignored.
+  enum class Read { frame, no_frame, nothing, no_memory };
+  Read receive(Frame& frame, int flags);
   void close_channel();
-  void take_frame(Frame frame, const char* packet, std::size_t size);
   struct Packet {
     std::string bytes;
     spawn::ReceivedFd descriptor;  // duplicated

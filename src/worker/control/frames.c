@@ -17,6 +17,7 @@
 #include "worker/takeover/adopted_connections.h"
 #include "worker/takeover/connection_count.h"
 #include "worker/takeover/descendants.h"
+#include "worker/takeover/given_connections.h"
 #include "worker/takeover/lost_listener.h"
 #include "worker/takeover/revoke.h"
 
@@ -53,6 +54,7 @@ static void take_socket(const struct liveswap_frame* frame, const char* text, si
   } else {
     memcpy(&cookie, text, sizeof cookie);
     if (is_check) adopted_put_check(cookie, fd, frame->value);
+    else if (is_adopt && !given_connections_add(fd)) libc.close(fd);
     else if (is_adopt) adopted_put(cookie, fd, (int64_t)frame->count);
     else lost_listener_replace(cookie, fd);
   }

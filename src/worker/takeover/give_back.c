@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "contract/channel.h"
+#include "given_connections.h"
 #include "liveswap_plugin.h"
 #include "worker/base/clock.h"
 #include "worker/base/fd_flags.h"
@@ -47,6 +48,7 @@ static bool send_one(const struct returned* one) {
 }
 
 void give_back(uint64_t cookie, int connection, int64_t since) {
+  given_connections_forget(connection);
   const struct returned one = {cookie, since, connection};
   pthread_mutex_lock(&lock);
   /* Keep the order of arrival. */
