@@ -12,8 +12,6 @@
 #include <filesystem>
 #include <utility>
 
-#include "kept_listeners.hpp"
-
 namespace liveswap::test {
 namespace {
 
@@ -135,46 +133,28 @@ bool has_no_more_than(std::size_t count) {
 }
 
 Fixture::Fixture(unsigned slots, Rules rules, const std::vector<Listener>& lent, ListenMode mode)
-    : rules_(std::move(rules)), listeners_(open(lent, mode, slots)) {
-  make_app_listeners();
-}
-
-void Fixture::make_app_listeners() {
-  app_listeners_.emplace(
-      *listeners_, rules_,
-      [this](rollout::WorkerId worker, std::uint32_t kind, std::int32_t value, const master::Extras& extras) {
-        if (!has_room && kind != LIVESWAP_ANSWER) return false;
-        auto copy =
-            UniqueFd::adopt(extras.descriptor < 0 ? -1 : ::fcntl(extras.descriptor, F_DUPFD_CLOEXEC, 0));
-        told.push_back(
-            {worker, kind, value, extras.count, std::string(extras.text), std::move(copy), extras.ticket});
-        return true;
-      });
-}
-
-void Fixture::succeed() {
-  master::state::MasterState kept;
-  kept.listeners = listeners_->save();
-  kept.app_listeners = app_listeners_->save();
-  kept = kept_for_next(kept);
-  listeners_->leave_open();
-  app_listeners_.reset();
-  listeners_.reset();
-  listeners_.emplace(master::Listeners::adopt(kept.listeners));
-  make_app_listeners();
-  app_listeners_->adopt(kept.app_listeners, kept.listeners);
-}
+    : listeners_(open(lent, mode, slots)),
+      app_listeners_(listeners_, std::move(rules),
+                     [this](rollout::WorkerId worker, std::uint32_t kind, std::int32_t value,
+                            const master::Extras& extras) {
+                       if (!has_room && kind != LIVESWAP_ANSWER) return false;
+                       auto copy = UniqueFd::adopt(
+                           extras.descriptor < 0 ? -1 : ::fcntl(extras.descriptor, F_DUPFD_CLOEXEC, 0));
+                       told.push_back({worker, kind, value, extras.count, std::string(extras.text),
+                                       std::move(copy), extras.ticket});
+                       return true;
+                     }) {}
 
 void Fixture::join(rollout::WorkerId id, unsigned slot, rollout::Generation generation, bool staged,
                    pid_t pid) {
-  app_listeners_->joined(id, {slot, generation, "release " + std::to_string(generation)}, pid,
-                         {listeners_->hold(staged)});
+  app_listeners_.joined(id, {slot, generation, "release " + std::to_string(generation)}, pid,
+                        {listeners_.hold(staged)});
   senders_[id] = {pid, ::getuid(), ::getgid()};
 }
 
 void Fixture::speaks_as(rollout::WorkerId id, const master::Sender& sender) { senders_[id] = sender; }
 
-void Fixture::leave(rollout::WorkerId id) { app_listeners_->left(id); }
+void Fixture::leave(rollout::WorkerId id) { app_listeners_.left(id); }
 
 void Fixture::ready(rollout::WorkerId id) { turned_.push_back({id, true, false}); }
 
@@ -191,7 +171,7 @@ int Fixture::ask_posthumously(rollout::WorkerId id, std::uint32_t kind, const st
 }
 
 int Fixture::answer_to(rollout::WorkerId id, master::Frame frame) {
-  REQUIRE(app_listeners_->take_frame(id, frame));
+  REQUIRE(app_listeners_.take_frame(id, frame));
   for (const Told& one : told)
     if (one.kind == LIVESWAP_ANSWER && one.value == last_number_ && one.worker == id)
       return static_cast<int>(one.count);
@@ -201,7 +181,7 @@ int Fixture::answer_to(rollout::WorkerId id, master::Frame frame) {
 
 void Fixture::tell(rollout::WorkerId id, std::uint32_t kind, const std::string& text, UniqueFd fd) {
   master::Frame frame{kind, 0, 0, text, std::move(fd), false, senders_[id]};
-  REQUIRE(app_listeners_->take_frame(id, frame));
+  REQUIRE(app_listeners_.take_frame(id, frame));
 }
 
 Fixture::Held Fixture::bind(rollout::WorkerId id, const Where& where) {
@@ -230,7 +210,7 @@ void Fixture::wait_on(rollout::WorkerId id, int fd) { tell(id, LIVESWAP_WAITS, c
 
 std::optional<rollout::AwaitedListeners::Outlook> Fixture::judge(rollout::WorkerId id) {
   look(0, false);
-  for (auto& one : app_listeners_->judge(now_))
+  for (auto& one : app_listeners_.judge(now_))
     if (one.worker == id) return std::move(one.outlook);
   return std::nullopt;
 }
@@ -244,15 +224,15 @@ void Fixture::close(rollout::WorkerId id, UniqueFd fd) {
 void Fixture::look(int ms, bool quiet) {
   // In steps: the first look() starts the grace periods.
   for (int left = ms; left > 0; left -= 100) {
-    app_listeners_->look(now_, std::exchange(turned_, {}), quiet);
+    app_listeners_.look(now_, std::exchange(turned_, {}), quiet);
     now_ += rollout::Time{std::min(left, 100)};
   }
-  app_listeners_->look(now_, std::exchange(turned_, {}), quiet);
+  app_listeners_.look(now_, std::exchange(turned_, {}), quiet);
 }
 
 std::vector<std::string> Fixture::names() const {
   std::vector<std::string> found;
-  for (const auto& one : listeners_->bound())
+  for (const auto& one : listeners_.bound())
     if (one.application) found.push_back(one.name);
   return found;
 }

@@ -73,8 +73,8 @@ class Fixture {
   explicit Fixture(unsigned slots = 2, Rules rules = {}, const std::vector<Listener>& lent = {},
                    ListenMode mode = ListenMode::reuseport);
 
-  master::Listeners& listeners() { return *listeners_; }
-  master::AppListeners& app_listeners() { return *app_listeners_; }
+  master::Listeners& listeners() { return listeners_; }
+  master::AppListeners& app_listeners() { return app_listeners_; }
 
   void join(rollout::WorkerId id, unsigned slot, rollout::Generation generation = 1, bool staged = false,
             pid_t pid = ::getpid());
@@ -100,8 +100,6 @@ class Fixture {
   // The worker's state if time or a change may have affected it; nullopt: it is not judged.
   std::optional<rollout::AwaitedListeners::Outlook> judge(rollout::WorkerId id);
   void close(rollout::WorkerId id, UniqueFd fd);
-  // The master is killed, and the next one goes on.
-  void succeed();
 
   // Lets `ms` pass, and calls AppListeners::look().
   void look(int ms = 0, bool quiet = true);
@@ -114,11 +112,8 @@ class Fixture {
  private:
   int answer_to(rollout::WorkerId id, master::Frame frame);
 
-  void make_app_listeners();
-
-  Rules rules_;
-  std::optional<master::Listeners> listeners_;
-  std::optional<master::AppListeners> app_listeners_;
+  master::Listeners listeners_;
+  master::AppListeners app_listeners_;
   std::vector<master::AppListeners::Seen> turned_;  // since the last look()
   std::map<rollout::WorkerId, master::Sender> senders_;
   rollout::Time now_{1'000};

@@ -310,33 +310,6 @@ TEST_CASE("handoff: it waits for a successor or for room, but not for ever") {
   CHECK(ended(never));
 }
 
-TEST_CASE("handoff: a connection that waits for a successor outlives its master") {
-  Pair pair;
-  Fixture& fixture = pair.fixture;
-  fixture.drain(1);
-  fixture.drain(2);
-  fixture.look(0, false);
-  fixture.listeners().steer(2, {1});
-  const auto client = connect_to(pair.where);
-  auto connection = accept_from(pair.first.get());
-  REQUIRE(connection);
-  const auto name = cookie(connection.get());
-  fixture.tell(1, LIVESWAP_HANDOFF, cookie_text(pair.first.get()), std::move(connection));
-  fixture.look(4'000, false);
-  CHECK(fixture.app_listeners().holds_connections());
-  fixture.succeed();
-  fixture.look(1'000, false);
-  fixture.join(3, 0, 2);
-  const auto successor = fixture.serve(3, pair.where);
-  fixture.ready(3);
-  fixture.look(0, false);
-  REQUIRE(adopted(fixture).size() == 1);
-  CHECK(adopted(fixture)[0]->worker == 3);
-  CHECK(adopted(fixture)[0]->count == 5'000);
-  CHECK(cookie(adopted(fixture)[0]->descriptor.get()) == name);
-  CHECK_FALSE(fixture.app_listeners().holds_connections());
-}
-
 TEST_CASE("handoff: the number of waiting connections is bounded") {
   Pair pair;
   Fixture& fixture = pair.fixture;

@@ -8,9 +8,8 @@
 
 namespace liveswap::test {
 
-// What the next master gets of a state, or of a part: the same sockets, by duplicates of the descriptors.
-template <class State>
-State kept_for_next(State state) {
+// What the next master gets of these listeners: the same sockets and files, by duplicates of the descriptors.
+inline master::state::ListenersState kept_for_next(master::state::ListenersState state) {
   std::map<int, int> numbers;
   for (const int fd : master::state::descriptors_of(state)) numbers[fd] = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
   master::state::Renumberer(numbers).visit(state);

@@ -95,7 +95,6 @@ state::MasterState sample() {
   binds.given_up = {{0, std::nullopt}};
   one.app_listeners.workers = {binds};
   one.app_listeners.uses = {{2, {}, true}};
-  one.app_listeners.handed_off = {{{35}, 2, 0, 7, rollout::Time{5}, std::nullopt}};
   one.app_listeners.options.know(17, {{{1, 2, "tag"}, std::string("\0\x01", 2)}, {{1, 3}, std::nullopt}});
   one.committed.add({"/srv/app.so", std::string(64, 'a')}, "");
   return one;
@@ -178,8 +177,6 @@ TEST_CASE("state: what was written is read") {
   CHECK(read->options.liveness_failures == 303);
   CHECK(read->engine.slots.at(0).respawn_at == rollout::Time{77});
   CHECK(read->app_listeners.workers.at(0).cookies.at(0).first == UINT64_MAX);
-  CHECK(read->app_listeners.handed_off.at(0).connection.number == 35);
-  CHECK(read->app_listeners.handed_off.at(0).waited == rollout::Time{5});
   CHECK(read->control.clients.at(0).received == "{\"cmd\"");
   CHECK(bytes_of(*read) == bytes);
 }
@@ -198,7 +195,7 @@ TEST_CASE("state: the file is sealed, and names its descriptors") {
   REQUIRE(written);
   CHECK(::write(written->file.get(), "x", 1) < 0);
   CHECK(::ftruncate(written->file.get(), 1) != 0);
-  CHECK(written->fds.size() == 13);
+  CHECK(written->fds.size() == 12);
   CHECK(state::read(written->file.get()));
   const auto open = UniqueFd::adopt(::memfd_create("open", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   CHECK(!state::read(open.get()));
@@ -245,10 +242,6 @@ TEST_CASE("state: what does not fit together is refused, with its name") {
         "the state is wrong: workers: channel: descriptor 40 is named twice");
   CHECK(with("/workers/0/channel_version", LIVESWAP_CHANNEL_VERSION + 1).find("speaks version") !=
         std::string::npos);
-  CHECK(with("/app_listeners/handed_off/0/endpoint", 3) ==
-        "the state is wrong: a connection without its listener");
-  CHECK(with("/app_listeners/handed_off/0/connection", -1) ==
-        "the state is wrong: a connection without its listener");
   CHECK(with("/app_listeners/workers/0/uses/0", 3) ==
         "the state is wrong: a worker with a listener that does not exist");
   CHECK(with("/listeners/endpoints/0/group/sockets/0", 31) ==

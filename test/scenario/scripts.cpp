@@ -1,5 +1,6 @@
 // Scripts as they are: run by their runtime with the hook, upgraded under load; those that are wrong.
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <functional>
@@ -219,6 +220,28 @@ TEST_CASE_FIXTURE(Scenario, "a directory of Python" * doctest::skip(!is_installe
   CHECK(failed.status == Exit::reverted);
   CHECK_MESSAGE(contains(failed.err, "SyntaxError"), failed.err);
   CHECK(contains(http_get(port.address()), "v2"));
+}
+
+TEST_CASE_FIXTURE(Scenario, "a directory is checked" * doctest::skip(!is_installed("python3"))) {
+  const std::string app = dir / "app";
+  std::filesystem::create_directory(app);
+  write_file(app + "/__main__.py", read_file(script(*this, "py", "v1")));
+  const auto check = [&] { return run(dir, {{liveswap_program(), "check", app}}); };
+  const auto is_refused = [&](const std::string& with) {
+    const auto finished = check();
+    CHECK(finished.status == Exit::failed);
+    CHECK_MESSAGE(contains(finished.out + finished.err, with), finished.out, finished.err);
+  };
+  const auto good = check();
+  CHECK_MESSAGE(good.status == Exit::ok, good.out, good.err);
+  std::filesystem::create_symlink("/etc/hostname", app + "/leads-out");
+  is_refused("leads-out");
+  std::filesystem::remove(app + "/leads-out");
+  REQUIRE(::mkfifo((app + "/pipe").c_str(), 0600) == 0);
+  is_refused("pipe");
+  std::filesystem::remove(app + "/pipe");
+  write_file(app + "/__main__.py", "def a(:\n");
+  is_refused("SyntaxError");
 }
 
 TEST_CASE_FIXTURE(Scenario, "Python writes no bytecode into its release, and elsewhere if the user says so" *

@@ -132,7 +132,7 @@ class AppListeners {
 
   // Whether handed-off connections wait for a worker.
   bool holds_connections() const { return !handed_off_.empty(); }
-  // All members as values, for the next image of the program, or for the next master.
+  // All members as values, for the next image of the program. Only if no connection is held.
   state::AppListenersState save() const;
   // Takes over the endpoints and workers of the former image, or of a killed master.
   void adopt(const state::AppListenersState& from, const state::ListenersState& listeners);

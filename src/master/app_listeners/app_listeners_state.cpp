@@ -37,13 +37,6 @@ state::AppListenersState AppListeners::save() const {
   into.stuck_options = stuck_options_;
   into.former.assign(former_.begin(), former_.end());
   into.awaited = awaited_;
-  for (const HandedOff& one : handed_off_)
-    into.handed_off.push_back({{one.connection.get()},
-                               listeners_.number_of(*one.endpoint),
-                               one.slot,
-                               one.from,
-                               one.waited,
-                               one.since});
   return into;
 }
 
@@ -78,12 +71,6 @@ void AppListeners::adopt(const state::AppListenersState& from, const state::List
   stuck_options_ = from.stuck_options;
   former_.assign(from.former.begin(), from.former.end());
   awaited_ = from.awaited.with(rules_.awaited);
-  for (const auto& one : from.handed_off) {
-    const auto giver = workers_.find(one.from);
-    handed_off_.push_back({UniqueFd::adopt(one.connection.number), listeners_.numbered(one.endpoint),
-                           one.slot, one.from, one.waited, one.since,
-                           ticket_for(giver == workers_.end() ? forwarded_ : giver->second.waiting)});
-  }
   changed_ = true;
 }
 

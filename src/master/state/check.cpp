@@ -188,9 +188,6 @@ Result<void> check_app_listeners(const MasterState& state) {
     if (!fits) return wrong("a worker with a listener that does not exist");
   }
   if (workers != running) return wrong("a worker without its listeners");
-  for (const auto& one : app.handed_off)
-    if (!is_endpoint(one.endpoint) || one.connection.number < 0)
-      return wrong("a connection without its listener");
   for (const auto& use : app.uses)
     if (!is_endpoint(use.endpoint) || use.endpoint < state.listeners.lent)
       return wrong("the use of a listener that does not exist");

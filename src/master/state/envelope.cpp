@@ -162,8 +162,6 @@ Result<void> check_descriptors(MasterState& state) {
         if (!is_socket(one)) return wrong(one, "socket");
   for (const auto& worker : state.workers)
     if (!is_socket(worker.channel)) return wrong(worker.channel, "channel");
-  for (const auto& one : state.app_listeners.handed_off)
-    if (!is_socket(one.connection)) return wrong(one.connection, "socket");
   for (const auto& client : state.control.clients)
     if (!is_socket(client.socket)) return wrong(client.socket, "socket");
   for (const Fd& one : {state.control.local, state.control.tcp})

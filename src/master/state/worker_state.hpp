@@ -91,16 +91,6 @@ struct AppUseState {
   bool told = false;
 };
 
-// A connection that was handed off, and that no worker could take yet.
-struct HandedOffState {
-  Fd connection;
-  unsigned endpoint = 0;
-  unsigned slot = 0;
-  rollout::WorkerId from = 0;
-  rollout::Time waited{0};
-  std::optional<rollout::Time> since;
-};
-
 struct AppListenersState {
   std::vector<AppWorkerState> workers;
   std::vector<AppUseState> uses;
@@ -108,7 +98,6 @@ struct AppListenersState {
   std::map<std::string, std::string> stuck_options;
   std::vector<std::uint64_t> former;
   rollout::AwaitedListeners awaited{{}};
-  std::vector<HandedOffState> handed_off;
 };
 
 template <class Archive>
@@ -166,14 +155,9 @@ void describe(Archive& a, AppUseState& one) {
   a("endpoint", one.endpoint)("lifetime", one.lifetime)("told", one.told);
 }
 template <class Archive>
-void describe(Archive& a, HandedOffState& one) {
-  a("connection", one.connection)("endpoint", one.endpoint)("slot", one.slot)("from", one.from);
-  a("waited", one.waited)("since", one.since);
-}
-template <class Archive>
 void describe(Archive& a, AppListenersState& one) {
   a("workers", one.workers)("uses", one.uses)("options", one.options)("stuck_options", one.stuck_options);
-  a("former", one.former)("awaited", one.awaited)("handed_off", one.handed_off);
+  a("former", one.former)("awaited", one.awaited);
 }
 
 }  // namespace liveswap::master::state
