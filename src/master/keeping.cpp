@@ -17,18 +17,6 @@ namespace {
 
 constexpr const char* lost_request = "the master was killed before it was done";
 
-// Workers that the former master has not spawned yet are left out. After a flip, the workers with the former
-// sockets get no connections; before it, those with the new ones.
-rollout::Engine::Facts facts_of(const state::MasterState& from) {
-  auto facts = from.engine;
-  std::map<rollout::WorkerId, unsigned> sets;
-  for (const auto& worker : from.workers) sets[worker.id] = worker.set;
-  std::erase_if(facts.workers, [&](const auto& worker) { return !sets.contains(worker.id); });
-  for (auto& worker : facts.workers)
-    worker.staged = worker.state != rollout::WorkerState::draining && sets[worker.id] != from.listeners.live;
-  return facts;
-}
-
 std::string by_this_start() {
   return "uid " + std::to_string(::getuid()) + ", start of pid " + std::to_string(::getpid());
 }
@@ -96,7 +84,6 @@ Outcome Master::take_over(TakeOver from) {
   start_watching();
   keeping_->adopt(std::move(from.keeper));
   auto& state = from.state;
-  state.engine = facts_of(state);
   if (from.head) state.engine = rollout::as_head_says(std::move(state.engine), *from.head);
   status_.resume({now(), now(), 0});
   adopt_requests(state);

@@ -163,6 +163,7 @@ class Master {
   state::MasterState save_common() const;
   void adopt(const state::MasterState& from);
   void give_up_changed_listeners();
+  void repeat_flip();
   Result<void> adopt_control(const state::MasterState& from);
 
   // keeping.cpp: the state of this master, for the next one, and the start of the next one

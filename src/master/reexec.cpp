@@ -106,8 +106,7 @@ state::MasterState Master::save_common() const {
   into.descriptors_hard = files_of_workers_.rlim_max;
   if (log::descriptor() != STDERR_FILENO) into.log = {log::descriptor()};
   into.options = options_;
-  // The state is kept just before a flip: the next master then directs the connections to the new sockets,
-  // whether this one still has or not.
+  // The state is kept just before a flip, which the next master repeats.
   into.listeners = listeners_.save(engine_.flipping() && listeners_.staged());
   into.listeners.kept = service_.stored();
   into.engine = engine_.facts();
@@ -125,38 +124,6 @@ state::MasterState Master::save_common() const {
     into.last_upgrade = {last->verdict, last->text, last->receipt, last->at};
   into.record_trouble = record_.trouble();
   return into;
-}
-
-// What is remembered first, then what runs, and the clients last: a command may come at once.
-void Master::adopt(const state::MasterState& from) {
-  requests_.resume_after(from.last_request);
-  queries_.resume_after(from.last_query);
-  failures_ = from.failures;
-  committed_ = from.committed;
-  fall_back_ = from.fall_back;
-  if (const auto& last = from.last_upgrade)
-    receipts_.resume(OpenReceipts::LastUpgrade{last->verdict, last->text, last->receipt, last->at});
-  steered_ = from.steered;
-  app_listeners_.adopt(from.app_listeners, from.listeners);
-  give_up_changed_listeners();
-  std::vector<std::pair<rollout::WorkerId, std::string>> lost;
-  for (const auto& worker : from.workers)
-    if (auto adopted = pool_.adopt(worker); !adopted) lost.emplace_back(worker.id, adopted.error().text);
-  for (const auto& output : from.left_outputs) pool_.adopt_left(output);
-  pool_.adopt_remaining(from.remaining);
-  perform(engine_.adopt(now(), from.engine));
-  for (const auto& [id, text] : lost) perform(engine_.exited(now(), id, {"run", text, false}));
-  // Watches the files of application listeners too, and makes those again that were removed meanwhile.
-  listener_files_.mend();
-  if (!from.record_trouble.empty()) record_.write_later(from.record_trouble);
-  // So that a respawn need not wait for that.
-  soundness_.examine(engine_.release(), false, [](const rollout::Examined&) {});
-}
-
-// A reload was under way when the master was killed: it has failed, and the former options hold.
-void Master::give_up_changed_listeners() {
-  listeners_.take_back();
-  listeners_.set_backlog(options_.backlog);
 }
 
 Result<void> Master::adopt_control(const state::MasterState& from) {

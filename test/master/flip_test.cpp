@@ -84,9 +84,10 @@ void kill_at_flip(ListenMode mode, bool is_flipped) {
   auto next = Listeners::adopt(state);
   next.adopt_others(state, {});
   auto old_workers = next.hold_of(0);
-  const auto new_workers = next.hold();
-  next.steer(slots, {});
-  next.resume_flip();
+  const auto new_workers = next.hold(true);
+  REQUIRE(next.staged());
+  flip(next);
+  CHECK(next.live() == 1);
   CHECK(next.waiting_in_old() > 2);
   const auto tcp = sockets_of(next, slots, false);
   CHECK(deal(addresses[0], tcp, 60, clients).size() == (mode == ListenMode::reuseport ? slots : 1));

@@ -310,6 +310,33 @@ TEST_CASE("state: what is kept for the next master is read, and refused for a re
         "the state is wrong: numbers that are still to come");
 }
 
+TEST_CASE("state: a flip that is about to begin is in it, with the sockets of its set") {
+  auto one = kept();
+  one.listeners.sets = 2;
+  auto& tcp = one.listeners.endpoints.at(0);
+  tcp.sets.push_back({{{35}}});
+  tcp.group.add(35);
+  auto& path = one.listeners.endpoints.at(1);
+  path.kind = state::EndpointState::Kind::unix_path;
+  path.sets.push_back({{{36}}});
+  path.set_beside = 1;
+  one.listeners.staged = 1;
+  const std::string bytes = bytes_of(one);
+  const auto read = state::parse(bytes);
+  REQUIRE_MESSAGE(read, read.error().text);
+  CHECK(read->listeners.staged == 1);
+  CHECK(read->listeners.endpoints.at(1).set_beside == 1);
+  const auto with = [&](const char* pointer, const nlohmann::json& value) {
+    auto document = document_of(bytes);
+    document.at(nlohmann::json::json_pointer(pointer)) = value;
+    return refusal(with_document(bytes, document.dump()));
+  };
+  CHECK(with("/listeners/staged", 2) == "the state is wrong: a flip to a set that does not exist");
+  CHECK(with("/listeners/staged", 0) == "the state is wrong: a flip to a set that does not exist");
+  one.listeners.endpoints.at(1).sets.pop_back();
+  CHECK(refusal(bytes_of(one)) == "the state is wrong: a flip to a set without sockets");
+}
+
 TEST_CASE("state: listeners that a reload was changing are in it") {
   auto one = kept();
   auto& leaving = one.listeners.endpoints.emplace_back();

@@ -184,20 +184,20 @@ TEST_CASE("channel: a worker that reads nothing is kept a bounded number of conn
   CHECK(has_no_more_than(before));
 }
 
-// Whoever kills the master before the connection has been passed on leaves it to the next master.
-TEST_CASE("channel: a connection stays there until it has been passed on, other frames do not") {
+// Whoever kills the master meanwhile leaves the frame to the next master.
+TEST_CASE("channel: a frame stays there until it has been handled") {
   const auto connection = UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   Worker worker;
   worker.turn();
   const auto before = open_descriptors();
-  const std::pair<std::uint32_t, bool> frames[] = {
-      {LIVESWAP_LOG, false}, {LIVESWAP_HANDOFF, true}, {LIVESWAP_READY, false}, {LIVESWAP_HANDOFF, true}};
+  const std::uint32_t frames[] = {LIVESWAP_LOG, LIVESWAP_HANDOFF, LIVESWAP_READY, LIVESWAP_BIND};
   for (std::size_t i = 0; i < std::size(frames); ++i) {
-    REQUIRE(worker.send(packet(frames[i].first), {connection.get()}));
+    REQUIRE(worker.send(packet(frames[i]), {connection.get()}));
     worker.hear(i + 1);
     REQUIRE(worker.heard.size() == i + 1);
+    CHECK(worker.heard[i].kind == frames[i]);
     CHECK(worker.heard[i].has_descriptor);
-    CHECK(worker.heard[i].is_in_channel == frames[i].second);
+    CHECK(worker.heard[i].is_in_channel);
     CHECK_FALSE(worker.waits_in_channel());
   }
   worker.turn();

@@ -70,6 +70,7 @@ Listeners Listeners::adopt(const state::ListenersState& from) {
   Listeners listeners;
   for (unsigned set = 0; set < from.sets; ++set) listeners.holds_.push_back(std::make_shared<const int>(0));
   listeners.live_ = from.live;
+  listeners.staged_ = from.staged;
   listeners.slots_ = from.slots;
   listeners.steered_ = from.steered;
   listeners.without_ = from.without;
@@ -103,7 +104,8 @@ state::ListenersState Listeners::save(bool flips) const {
   for (const auto& endpoint : endpoints_) endpoint->save(into.endpoints.emplace_back());
   into.lent = lent_;
   into.sets = static_cast<unsigned>(holds_.size());
-  into.live = flips ? staged_.value() : live_;
+  into.live = live_;
+  if (flips) into.staged = staged_;
   into.slots = slots_;
   into.steered = steered_;
   into.without = without_;

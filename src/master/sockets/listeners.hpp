@@ -58,8 +58,8 @@ class Listeners {
   // Call once after adopt(), before anything else: the endpoints that are not lent now, application listeners
   // and those that are leaving. Returns ListenersState::lendings. Hold each as long as a worker has it.
   std::vector<Lending> adopt_others(const state::ListenersState& from, const MakeApp& make);
-  // All members but kept() as values. A staged set is saved as a former one. `flips`: as after a flip() that
-  // is about to begin; needs a staged set. An adopt() from that completes the flip by its first steer().
+  // All members but kept() as values. `flips`: flip() is about to begin, and the master that goes on from
+  // this state repeats it. Otherwise a staged set is saved as a former one.
   state::ListenersState save(bool flips = false) const;
   // The place of an endpoint or of what is lent in save(), and the reverse.
   unsigned number_of(const Endpoint& endpoint) const;
@@ -122,10 +122,11 @@ class Listeners {
   // Makes the staged set. On failure nothing changes.
   Result<void> stage();
   bool staged() const { return staged_.has_value(); }
+  unsigned live() const { return live_; }
   // Gives up the staged set, if any.
   void unstage();
   // Directs new connections to all slots of the staged set. On failure nothing changes for any listener,
-  // and the set remains staged.
+  // and the set remains staged. May be repeated by the next master, whatever the former one has done of it.
   Result<void> flip();
   // Connections that wait in former sets with a holder, including handshakes pending at the last flip. At
   // least 1 for 50 ms after a flip, so that 0 is final. Call about every 10 ms, with a limit: a handshake

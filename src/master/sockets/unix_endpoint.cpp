@@ -87,15 +87,19 @@ UnixEndpoint::UnixEndpoint(const state::EndpointState& from)
   see_exchange();
 }
 
-// A master that was killed right after point() has exchanged the files, and its state does not tell it.
+// A master that was killed right after point() has exchanged the files, or has renamed one over the other,
+// and its state does not tell it.
 void UnixEndpoint::see_exchange() {
   const int beside = set_beside_ ? socket(*set_beside_, 0) : -1;
-  const auto of_beside = beside < 0 ? std::nullopt : unix_file(beside);
+  if (beside < 0) return;
   struct stat found {};
-  if (!of_beside || ::lstat(path_.c_str(), &found) != 0 || found.st_ino != *of_beside) return;
+  const bool is_beside = ::lstat(beside_.c_str(), &found) == 0;
+  const bool is_exchanged = is_beside && file_.is(found);
+  const bool is_renamed =
+      !is_beside && ::lstat(path_.c_str(), &found) == 0 && unix_file(beside) == found.st_ino;
+  if (!is_exchanged && !is_renamed) return;
   const unsigned former = std::exchange(set_, *set_beside_);
-  set_beside_.reset();
-  if (::lstat(beside_.c_str(), &found) == 0) set_beside_ = former;
+  set_beside_ = is_exchanged ? std::optional(former) : std::nullopt;
   file_ = SocketFile(path_, std::nullopt);
 }
 

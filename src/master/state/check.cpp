@@ -118,6 +118,20 @@ Result<void> check_lendings(const ListenersState& listeners) {
   return fits ? Result<void>() : wrong("the present configuration lends other listeners");
 }
 
+Result<void> check_flip(const ListenersState& listeners) {
+  if (!listeners.staged) return {};
+  if (*listeners.staged >= listeners.sets || *listeners.staged == listeners.live)
+    return wrong("a flip to a set that does not exist");
+  for (std::size_t i = 0; i < listeners.lent; ++i) {
+    const auto& one = listeners.endpoints[i];
+    const bool has_sets = one.kind == EndpointState::Kind::tcp || one.kind == EndpointState::Kind::unix_path;
+    const bool has_this = *listeners.staged < one.sets.size() && !one.sets[*listeners.staged].empty() &&
+                          one.sets[*listeners.staged].front().fd.number >= 0;
+    if (!has_sets || !has_this) return wrong("a flip to a set without sockets");
+  }
+  return {};
+}
+
 Result<void> check_listeners(const MasterState& state) {
   const auto& listeners = state.listeners;
   if (listeners.sets < 1 || listeners.sets > most_sets || listeners.live >= listeners.sets)
@@ -132,6 +146,7 @@ Result<void> check_listeners(const MasterState& state) {
                            (listeners.live < one.sets.size() && !one.sets[listeners.live].empty());
     if (!is_served) return wrong("a listener without a live socket");
   }
+  if (auto fits = check_flip(listeners); !fits) return fits;
   return check_lendings(listeners);
 }
 

@@ -68,6 +68,7 @@ struct ListenersState {
   std::uint64_t lent = 0;
   unsigned sets = 1;
   unsigned live = 0;
+  std::optional<unsigned> staged;  // a flip to that set was about to begin
   unsigned slots = 0;
   unsigned steered = 0;
   std::set<unsigned> without;
@@ -114,7 +115,7 @@ template <class Archive>
 void describe(Archive& a, ListenersState& one) {
   a("endpoints", one.endpoints)("lent", one.lent)("sets", one.sets)("live", one.live)("slots", one.slots);
   a("steered", one.steered)("without", one.without)("kept", one.kept);
-  a("lendings", one.lendings)("former", one.former);
+  a("lendings", one.lendings)("former", one.former)("staged", one.staged);
 }
 
 template <>

@@ -163,31 +163,24 @@ void WorkerProcess::on_channel(int events) {
       continue;
 }
 
-// A connection is taken from the channel after it has been passed on. If this master is killed in between,
-// the next one passes it on again, and the worker that gets it knows it already
-// (takeover/given_connections.h).
+// A frame is taken from the channel after it has been handled, and the state has been kept. If this master is
+// killed in between, the next one handles it again: an answer to a request may come twice, a connection too
+// (takeover/given_connections.h), but none gets lost.
 bool WorkerProcess::read_frame(bool posthumous) {
   if (!channel_poll_) return false;
-  liveswap_frame header;
-  const bool is_connection = ::recv(channel_.get(), &header, sizeof header, MSG_PEEK | MSG_DONTWAIT) ==
-                                 static_cast<ssize_t>(sizeof header) &&
-                             header.kind == LIVESWAP_HANDOFF;
   Frame frame;
   frame.posthumous = posthumous;
-  const Read read = receive(frame, is_connection ? MSG_PEEK : 0);
-  const auto handle = [&] {
-    if (read == Read::frame && handlers_.frame) handlers_.frame(frame);
-  };
-  if (is_connection) {
-    guarded(handle);
-    Frame again;
-    receive(again, 0);
-  } else {
-    handle();
-  }
+  const Read read = receive(frame, MSG_PEEK);
+  if (read == Read::frame && handlers_.frame) guarded([&] { handlers_.frame(frame); });
+  if (read == Read::frame || read == Read::junk) remove_frame();
   if (!posthumous && (read == Read::no_memory || (frame.had_descriptor && spawn::is_discarding_too_many())))
     rest();
-  return read == Read::frame || read == Read::no_frame;
+  return read != Read::nothing && read != Read::no_memory;
+}
+
+void WorkerProcess::remove_frame() {
+  Frame again;
+  if (receive(again, 0) == Read::error) receive(again, 0);
 }
 
 // The end of the channel is only noted; the end of the process counts.
@@ -204,8 +197,8 @@ WorkerProcess::Read WorkerProcess::receive(Frame& frame, int flags) {
   const ssize_t size = ::recvmsg(channel_.get(), &message, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (size < 0 && (errno == ENOMEM || errno == ENOBUFS)) return Read::no_memory;
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return Read::nothing;
-  // The peer closed with unread data; earlier frames still wait.
-  if (size < 0 && errno == ECONNRESET) return Read::no_frame;
+  // The peer closed with unread data. Told once; earlier frames still wait.
+  if (size < 0 && errno == ECONNRESET) return Read::error;
   if (size >= 0) take_control(message, frame);
   // An empty packet looks like the end of the channel, but has control data.
   if (size < 0 || (size == 0 && message.msg_controllen == 0)) {
@@ -213,7 +206,7 @@ WorkerProcess::Read WorkerProcess::receive(Frame& frame, int flags) {
     return Read::nothing;
   }
   liveswap_frame header;
-  if (static_cast<std::size_t>(size) < sizeof header) return Read::no_frame;
+  if (static_cast<std::size_t>(size) < sizeof header) return Read::junk;
   std::memcpy(&header, buffer, sizeof header);
   frame.kind = header.kind;
   frame.value = header.value;

@@ -134,9 +134,10 @@ class WorkerProcess {
   void reap();
   // False: no frame waits, or none can be read now.
   bool read_frame(bool posthumous = false);
-  // no_frame: something else than a frame was read, and ignored.
-  enum class Read { frame, no_frame, nothing, no_memory };
+  // junk: a packet that is no frame. error: an error of the socket; frames may follow.
+  enum class Read { frame, junk, error, nothing, no_memory };
   Read receive(Frame& frame, int flags);
+  void remove_frame();
   void close_channel();
   struct Packet {
     std::string bytes;
