@@ -18,11 +18,12 @@ constexpr Milliseconds settle_again{50};
 // Polling interval: nothing reports that an accept queue is empty.
 constexpr Milliseconds waiting_drains_step{20};
 
-// The next master must know of the workers that take over before a worker is told to go. For a drain see
-// drain_those_due().
+// The next master must know of the workers that take over before a worker is told to go, and that they are
+// ready before HEAD names their release. For a drain see drain_those_due().
 bool is_irrevocable(const rollout::Command& command) {
-  return std::holds_alternative<rollout::Revoke>(command) ||
-         std::holds_alternative<rollout::Signal>(command) || std::holds_alternative<rollout::Flip>(command);
+  using namespace rollout;
+  return std::holds_alternative<Revoke>(command) || std::holds_alternative<Signal>(command) ||
+         std::holds_alternative<Flip>(command) || std::holds_alternative<Commit>(command);
 }
 
 }  // namespace
