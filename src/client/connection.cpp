@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 namespace liveswap::client {
 namespace {
@@ -38,9 +39,10 @@ Connection::IoResult Connection::send(std::string_view bytes) {
   return IoResult::ok;
 }
 
+// After the deadline only once more: an answer may be there already, but a peer may also talk without end.
 Connection::IoResult Connection::read_more() {
+  if (deadline_.has_passed() && std::exchange(is_late_, true)) return IoResult::timed_out;
   for (;;) {
-    // Checks the deadline before each recv(), so that a continuous stream cannot postpone the timeout.
     if (const IoResult result = wait(POLLIN); result != IoResult::ok) return result;
     char bytes[16 * 1024];
     const ssize_t n = ::recv(fd_.get(), bytes, sizeof bytes, 0);

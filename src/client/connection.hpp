@@ -37,6 +37,7 @@ class Connection {
 
   UniqueFd fd_;
   Deadline deadline_;
+  bool is_late_ = false;
   protocol::LineBuffer lines_{protocol::answer_limit};
   std::string beginning_;
 };

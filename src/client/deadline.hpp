@@ -19,6 +19,7 @@ class Deadline {
   }
 
   bool limited() const { return at_.has_value(); }
+  bool has_passed() const { return at_ && Clock::now() >= *at_; }
 
   // Timeout for poll(): -1 without a limit, 0 after the deadline. Rounded up: 0 during the last millisecond
   // would be a busy loop.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/file.hpp"
+#include "client/connection.hpp"
 #include "fake_server.hpp"
 #include "liveswap.hpp"
 #include "test/support/temp_dir.hpp"
@@ -294,6 +295,24 @@ TEST_CASE("a master that never answers, and one that talks without end") {
     CHECK(outcome.status == timed_out);
     CHECK(contains(outcome.text, "within 0.1 s: the outcome of kill is unknown"));
   }
+}
+
+TEST_CASE("what is there at the deadline is read, and nothing after that") {
+  int ends[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+  const auto peer = UniqueFd::adopt(ends[1]);
+  const auto say = [&](const std::string& text) {
+    REQUIRE(::send(peer.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
+  };
+  say("in time\n");
+  const auto deadline = client::Deadline::after(1ms);
+  client::Connection connection(UniqueFd::adopt(ends[0]), deadline);
+  while (!deadline.has_passed()) continue;
+  std::string line;
+  CHECK(connection.receive(line) == client::Connection::IoResult::ok);
+  CHECK(line == "in time");
+  say("late\n");
+  CHECK(connection.receive(line) == client::Connection::IoResult::timed_out);
 }
 
 TEST_CASE("what would be altered or cut on its way is not sent") {
