@@ -30,7 +30,7 @@ spawn::Request store_request(const std::string& worker_host, int output) {
 // process of a pid namespace needs none: the kernel kills all other processes with it.
 std::string find_keeper(const std::string& worker_host) {
   if (::getpid() == 1) return "";
-  const std::string path = std::filesystem::path(worker_host).parent_path() / "liveswap-keeper";
+  std::string path = std::filesystem::path(worker_host).parent_path() / "liveswap-keeper";
   if (::access(path.c_str(), X_OK) == 0) return path;
   log::warning("{}: if this master is killed, its workers drain and leave",
                os_error("execute the keeper beside the worker host", path, errno).text);

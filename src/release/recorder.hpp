@@ -140,7 +140,7 @@ class Recorder {
     }
   };
   struct Requests {
-    std::uint64_t served = 0, failed = 0;
+    std::uint64_t served, failed;  // with initializers, clang 14 could not make one within this class
     template <class Archive>
     void describe(Archive& a) {
       a("served", served)("failed", failed);
