@@ -1,15 +1,22 @@
 #include "client/connection.hpp"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <utility>
 
 namespace liveswap::client {
 namespace {
 
 constexpr std::size_t beginning_limit = 64;
+
+// Bytes that can be read at once.
+std::size_t waiting_at(int fd) {
+  int bytes = 0;
+  return ::ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+}
 
 bool must_wait(int number) { return number == EAGAIN || number == EWOULDBLOCK; }
 
@@ -39,9 +46,11 @@ Connection::IoResult Connection::send(std::string_view bytes) {
   return IoResult::ok;
 }
 
-// After the deadline only once more: an answer may be there already, but a peer may also talk without end.
+// After the deadline, reads what is there already, which may be the answer, and nothing more: a peer may talk
+// without end.
 Connection::IoResult Connection::read_more() {
-  if (deadline_.has_passed() && std::exchange(is_late_, true)) return IoResult::timed_out;
+  if (deadline_.has_passed() && !late_) late_ = waiting_at(fd_.get());
+  if (late_ == 0u) return IoResult::timed_out;
   for (;;) {
     if (const IoResult result = wait(POLLIN); result != IoResult::ok) return result;
     char bytes[16 * 1024];
@@ -49,6 +58,7 @@ Connection::IoResult Connection::read_more() {
     if (n < 0 && (errno == EINTR || must_wait(errno))) continue;
     if (n <= 0) return IoResult::closed;
     const std::string_view read(bytes, static_cast<std::size_t>(n));
+    if (late_) *late_ -= std::min(*late_, read.size());
     if (beginning_.size() < beginning_limit)
       beginning_ += read.substr(0, beginning_limit - beginning_.size());
     lines_.append(read);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -37,7 +39,7 @@ class Connection {
 
   UniqueFd fd_;
   Deadline deadline_;
-  bool is_late_ = false;
+  std::optional<std::size_t> late_;  // after the deadline, the bytes that may still be read
   protocol::LineBuffer lines_{protocol::answer_limit};
   std::string beginning_;
 };

@@ -71,7 +71,8 @@ enum liveswap_frame_kind {
                        a BIND with a descriptor: the socket that replaces the application's */
   LIVESWAP_ADOPT,   /* descriptor: a connection that the predecessor has handed off. text: uint64_t, SO_COOKIE
                        of the listener whose accept() shall return the connection. count: ms since the
-                       predecessor gave the connection up. A next master may give one again.
+                       predecessor gave the connection up. The next master may send one twice: the
+                       worker host closes the second.
                        value < 0: a connection of the master itself (liveness check), answered by TAKEN or
                        REFUSED and never handed on */
   LIVESWAP_REPLACE, /* descriptor: a listening socket that replaces one whose file is lost. text: uint64_t,

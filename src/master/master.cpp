@@ -19,7 +19,7 @@ constexpr Milliseconds settle_again{50};
 constexpr Milliseconds waiting_drains_step{20};
 
 // The next master must know of the workers that take over before a worker is told to go, and that they are
-// ready before HEAD names their release. For a drain see drain_those_due().
+// ready before HEAD names their release. It repeats a flip that has begun. For a drain see drain_those_due().
 bool is_irrevocable(const rollout::Command& command) {
   using namespace rollout;
   return std::holds_alternative<Revoke>(command) || std::holds_alternative<Signal>(command) ||

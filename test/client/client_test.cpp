@@ -304,13 +304,14 @@ TEST_CASE("what is there at the deadline is read, and nothing after that") {
   const auto say = [&](const std::string& text) {
     REQUIRE(::send(peer.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
   };
-  say("in time\n");
+  const std::string long_line(40'000, 'x');
+  say(long_line + "\n");
   const auto deadline = client::Deadline::after(1ms);
   client::Connection connection(UniqueFd::adopt(ends[0]), deadline);
   while (!deadline.has_passed()) continue;
   std::string line;
   CHECK(connection.receive(line) == client::Connection::IoResult::ok);
-  CHECK(line == "in time");
+  CHECK(line == long_line);
   say("late\n");
   CHECK(connection.receive(line) == client::Connection::IoResult::timed_out);
 }

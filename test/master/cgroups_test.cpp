@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,34 +42,62 @@ Cgroups real_cgroups() {
   return found;
 }
 
-// Starts the program in the cgroup, and waits for its end.
-pid_t start_and_end(const std::string& program, const std::vector<std::string>& arguments,
-                    const std::string& cgroup) {
+spawn::Request request_of(const std::string& program, const std::vector<std::string>& arguments,
+                          const std::string& cgroup) {
   spawn::Request request;
   request.program = program;
   request.arguments = arguments;
   request.environment = {"PATH=/usr/bin:/bin"};
   request.descriptors = {-1, -1, -1};
   request.cgroup = cgroup;
-  const auto child = spawn::spawn(request);
+  return request;
+}
+
+// A shell that has started a process in a session of its own, and has ended.
+pid_t start_daemon(const std::string& cgroup) {
+  const auto child = spawn::spawn(request_of(
+      "/bin/sh", {"sh", "-c", "setsid sh -c 'sleep 600 & wait' </dev/null >/dev/null 2>&1 &"}, cgroup));
   REQUIRE(child.has_value());
   siginfo_t info{};
   REQUIRE(::waitid(P_PID, static_cast<id_t>(child->pid), &info, WEXITED | WNOWAIT) == 0);
   return child->pid;
 }
 
-// A shell that has started a process in a session of its own, and has ended.
-pid_t start_daemon(const std::string& cgroup) {
-  return start_and_end("/bin/sh",
-                       {"sh", "-c", "setsid sh -c 'sleep 600 & wait' </dev/null >/dev/null 2>&1 &"}, cgroup);
-}
+// Processes with a socket that fork as fast as they can, and go on in their children. Their parent is a
+// process that reaps them at once: the system's init may be slower than they fork, and zombies count as
+// processes.
+class Hoppers {
+ public:
+  Hoppers(unsigned count, const std::string& cgroup) : parent_(::fork()) {
+    REQUIRE(parent_ >= 0);
+    if (parent_ > 0) return;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    ::signal(SIGCHLD, SIG_IGN);
+    const auto request = request_of(
+        "/usr/bin/perl",
+        {"perl", "-MSocket", "-e", "socket(my $one, AF_INET, SOCK_STREAM, 0); while (1) { exit if fork }"},
+        cgroup);
+    std::vector<Result<spawn::Child>> started;
+    while (started.size() < count) started.push_back(spawn::spawn(request));
+    for (;;) ::pause();
+  }
+  Hoppers(const Hoppers&) = delete;
+  ~Hoppers() {
+    ::kill(parent_, SIGKILL);
+    ::waitpid(parent_, nullptr, 0);
+  }
 
-// A process with a socket that forks as fast as it can, and goes on in its child; the first one has ended.
-pid_t start_hopper(const std::string& cgroup) {
-  return start_and_end(
-      "/usr/bin/perl",
-      {"perl", "-MSocket", "-e", "socket(my $one, AF_INET, SOCK_STREAM, 0); while (1) { exit if fork }"},
-      cgroup);
+ private:
+  pid_t parent_;
+};
+
+// Of a process that has ended.
+pid_t pid_of_none() {
+  const pid_t pid = ::fork();
+  if (pid == 0) ::_exit(0);
+  REQUIRE(::waitpid(pid, nullptr, 0) == pid);
+  return pid;
 }
 
 }  // namespace
@@ -154,16 +183,17 @@ TEST_CASE("processes that fork all the time are found at each look, and run on a
   const auto cgroup = cgroups.make();
   if (cgroups.directory().empty()) return;
   constexpr unsigned hoppers = 10, looks = 10;
-  std::vector<pid_t> first;
-  for (unsigned i = 0; i < hoppers; ++i) first.push_back(start_hopper(cgroup));
+  const Hoppers forking(hoppers, cgroup);
+  REQUIRE(becomes_true([&] { return master::members_of(cgroup).size() >= hoppers; }));
+  const pid_t worker = pid_of_none();
   std::vector<std::set<pid_t>> pids;
   unsigned complete = 0;
   for (unsigned i = 0; i < looks; ++i) {
-    const auto left = master::left_by({{first.front(), {{}, {}, cgroup}}});
+    const auto left = master::left_by({{worker, {{}, {}, cgroup}}});
     if (!left) continue;
     unsigned with_socket = 0;
     pids.emplace_back();
-    for (const auto& process : left->at(first.front()).processes) {
+    for (const auto& process : left->at(worker).processes) {
       with_socket += process.sockets.size() == 1;
       pids.back().insert(process.pid);
     }
@@ -171,7 +201,6 @@ TEST_CASE("processes that fork all the time are found at each look, and run on a
   }
   CHECK(master::kill_all(cgroup));
   CHECK(becomes_true([&] { return !master::is_populated(cgroup); }));
-  for (const pid_t pid : first) ::waitpid(pid, nullptr, 0);
   // On a busy machine some may still run after 20 ms. Without the freezer no look is complete.
   CHECK(complete >= looks / 2);
   REQUIRE(pids.size() > 1);
@@ -195,9 +224,7 @@ TEST_CASE("cgroups that a worker has made in its own are seen, and removed with 
 TEST_CASE("the empty cgroups of dead masters are removed, those of living ones stay") {
   const auto first = real_cgroups();
   if (first.directory().empty()) return;
-  const pid_t dead = ::fork();
-  if (dead == 0) ::_exit(0);
-  REQUIRE(::waitpid(dead, nullptr, 0) == dead);
+  const pid_t dead = pid_of_none();
   const auto of = [&](pid_t pid) { return first.directory() + "/liveswap-" + std::to_string(pid) + "-1"; };
   const std::string mine = first.directory() + "/liveswap-of-mine";
   for (const auto& path : {of(dead), of(::getppid()), mine}) REQUIRE(std::filesystem::create_directory(path));

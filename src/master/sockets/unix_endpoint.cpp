@@ -95,8 +95,8 @@ void UnixEndpoint::see_exchange() {
   struct stat found {};
   const bool is_beside = ::lstat(beside_.c_str(), &found) == 0;
   const bool is_exchanged = is_beside && file_.is(found);
-  const bool is_renamed =
-      !is_beside && ::lstat(path_.c_str(), &found) == 0 && unix_file(beside) == found.st_ino;
+  const bool is_renamed = !is_beside && ::lstat(path_.c_str(), &found) == 0 && !file_.is(found) &&
+                          unix_file(beside).value_or(found.st_ino) == found.st_ino;
   if (!is_exchanged && !is_renamed) return;
   const unsigned former = std::exchange(set_, *set_beside_);
   set_beside_ = is_exchanged ? std::optional(former) : std::nullopt;

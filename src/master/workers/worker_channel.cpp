@@ -163,19 +163,30 @@ void WorkerProcess::on_channel(int events) {
       continue;
 }
 
-// A frame is taken from the channel after it has been handled, and the state has been kept. If this master is
-// killed in between, the next one handles it again: an answer to a request may come twice, a connection too
-// (takeover/given_connections.h), but none gets lost.
+// A connection that a worker hands off is taken from the channel after it has been passed on. If this master
+// is killed in between, the next one passes it on again, and the worker that gets it knows it already
+// (takeover/given_connections.h).
 bool WorkerProcess::read_frame(bool posthumous) {
   if (!channel_poll_) return false;
+  liveswap_frame header;
+  const bool is_connection = ::recv(channel_.get(), &header, sizeof header, MSG_PEEK | MSG_DONTWAIT) ==
+                                 static_cast<ssize_t>(sizeof header) &&
+                             header.kind == LIVESWAP_HANDOFF;
   Frame frame;
   frame.posthumous = posthumous;
-  const Read read = receive(frame, MSG_PEEK);
-  if (read == Read::frame && handlers_.frame) guarded([&] { handlers_.frame(frame); });
-  if (read == Read::frame || read == Read::junk) remove_frame();
+  const Read read = receive(frame, is_connection ? MSG_PEEK : 0);
+  if (read == Read::frame) {
+    if (is_connection) guarded([&] { handle(frame); });
+    else handle(frame);
+  }
+  if (read == Read::frame && is_connection) remove_frame();
   if (!posthumous && (read == Read::no_memory || (frame.had_descriptor && spawn::is_discarding_too_many())))
     rest();
   return read != Read::nothing && read != Read::no_memory;
+}
+
+void WorkerProcess::handle(Frame& frame) {
+  if (handlers_.frame) handlers_.frame(frame);
 }
 
 void WorkerProcess::remove_frame() {
@@ -211,7 +222,8 @@ WorkerProcess::Read WorkerProcess::receive(Frame& frame, int flags) {
   frame.kind = header.kind;
   frame.value = header.value;
   frame.count = header.count;
-  frame.text.assign(buffer + sizeof header, static_cast<std::size_t>(size) - sizeof header);
+  if (handlers_.frame)
+    frame.text.assign(buffer + sizeof header, static_cast<std::size_t>(size) - sizeof header);
   return Read::frame;
 }
 

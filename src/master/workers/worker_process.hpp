@@ -137,6 +137,7 @@ class WorkerProcess {
   // junk: a packet that is no frame. error: an error of the socket; frames may follow.
   enum class Read { frame, junk, error, nothing, no_memory };
   Read receive(Frame& frame, int flags);
+  void handle(Frame& frame);
   void remove_frame();
   void close_channel();
   struct Packet {
