@@ -234,7 +234,7 @@ TEST_CASE_FIXTURE(Scenario, "a directory is checked" * doctest::skip(!is_install
   };
   const auto good = check();
   CHECK_MESSAGE(good.status == Exit::ok, good.out, good.err);
-  std::filesystem::create_symlink("/etc/hostname", app + "/leads-out");
+  std::filesystem::create_symlink("/var/secret", app + "/leads-out");
   is_refused("leads-out");
   std::filesystem::remove(app + "/leads-out");
   REQUIRE(::mkfifo((app + "/pipe").c_str(), 0600) == 0);
