@@ -110,7 +110,7 @@ static COLD bool may_wait(int fd) {
   if ((flags & FLAG_BLOCKING) == 0 || !is_known(fd) || still_blocking(fd)) return fail(EAGAIN);
   /* Another worker has taken the connection that poll or epoll had reported. Waiting here would block the
    * event loop. */
-  if ((flags & FLAG_EPOLLED) != 0 || ((flags & FLAG_POLLED) != 0 && poll_select_may_go_back()))
+  if ((flags & FLAG_EPOLLED) != 0 || ((flags & FLAG_POLLED) != 0 && poll_select_may_go_back(fd)))
     return fail(ECONNABORTED);
   return wait_for_connection(fd);
 }

@@ -34,9 +34,12 @@
  * reported once another event or an interrupt ends the wait. */
 enum { ADOPT_MAX = 1024 };
 
-static __thread bool was_sent_back; /* poll_select_may_go_back() was true since the last wait */
-static __thread bool woken;         /* for poll_select_was_woken() */
-static __thread bool has_returned;  /* return_to_event_loop() was true once */
+/* Listeners for which poll_select_may_go_back() was true since the last wait. */
+enum { SENT_BACK_MAX = 32 };
+static __thread int sent_back[SENT_BACK_MAX];
+static __thread int sent_back_count;
+static __thread bool woken;        /* for poll_select_was_woken() */
+static __thread bool has_returned; /* return_to_event_loop() was true once */
 
 bool poll_select_was_woken(void) {
   const bool was = woken;
@@ -44,16 +47,18 @@ bool poll_select_was_woken(void) {
   return was;
 }
 
-bool poll_select_may_go_back(void) {
-  const bool may = !was_sent_back;
+bool poll_select_may_go_back(int fd) {
   slow_path_add(SLOW_SENT_BACK);
-  was_sent_back = true;
-  return may;
+  for (int i = 0; i < sent_back_count; ++i)
+    if (sent_back[i] == fd) return false;
+  if (sent_back_count == SENT_BACK_MAX) return false;
+  sent_back[sent_back_count++] = fd;
+  return true;
 }
 
 /* Whether this wait needs more than libc's function. */
 static inline bool needs_slow_path(const sigset_t* mask) {
-  if (slow_path_has(SLOW_SENT_BACK)) was_sent_back = false;
+  if (slow_path_has(SLOW_SENT_BACK)) sent_back_count = 0;
   return slow_path_has(SLOW_READINESS | SLOW_REVOKED | SLOW_ADOPTS | SLOW_CHILD | SLOW_NEEDED) ||
          (mask != NULL && control_thread_is_parked());
 }

@@ -164,6 +164,25 @@ TEST_CASE("accept: a connection that another worker has taken sends the thread b
   }));
 }
 
+TEST_CASE("accept: a poll that has reported several listeners is gone back to from each") {
+  CHECK(in_child([] {
+    const HostedWorker worker;
+    const Held first(FLAG_BLOCKING | FLAG_POLLED), second(FLAG_BLOCKING | FLAG_POLLED);
+    for (const Held* held : {&first, &second}) {
+      end_blocking(held->fd);
+      limit(held->fd, 20);
+    }
+    for (int i = 0; i < 2; ++i) {
+      REQUIRE(refusal(first.fd) == ECONNABORTED);
+      REQUIRE(refusal(second.fd) == ECONNABORTED);
+      REQUIRE(refusal(first.fd) == EAGAIN);
+      REQUIRE(refusal(second.fd) == EAGAIN);
+      pollfd wanted{first.fd.get(), POLLIN, 0};
+      REQUIRE(::poll(&wanted, 1, 0) == 0);
+    }
+  }));
+}
+
 TEST_CASE("accept: a connection that another worker has taken sends the thread back to its epoll") {
   CHECK(in_child([] {
     const HostedWorker worker;
