@@ -90,9 +90,11 @@ void count_runs(Extended& code, int counter) {
   constexpr int key = -4;
   const auto add = [&](auto... parts) { code.push_back(instruction(parts...)); };
   add(BPF_ST | BPF_W | BPF_MEM, r10, r0, key, 0);
+  // NOLINTNEXTLINE(misc-redundant-expression): several parts of an instruction are 0
   add(BPF_LD | BPF_DW | BPF_IMM, r1, static_cast<Register>(BPF_PSEUDO_MAP_FD), 0, counter);
   add(0u, r0, r0, 0, 0);
   add(BPF_ALU64 | BPF_MOV | BPF_X, r2, r10, 0, 0);
+  // NOLINTNEXTLINE(misc-redundant-expression): several parts of an instruction are 0
   add(BPF_ALU64 | BPF_ADD | BPF_K, r2, r0, 0, key);
   add(BPF_JMP | BPF_CALL, r0, r0, 0, BPF_FUNC_map_lookup_elem);
   add(BPF_JMP | BPF_JNE | BPF_K, r0, r0, 1, 0);
@@ -145,6 +147,7 @@ bool Turns::load(const std::vector<unsigned>& numbers) {
   for (const Run& run : runs) {
     if (&run != &runs.back())
       add(BPF_JMP | BPF_JGE | BPF_K, r1, r0, 3, static_cast<int>(run.before + run.size));
+    // NOLINTNEXTLINE(misc-redundant-expression): several parts of an instruction are 0
     add(BPF_ALU64 | BPF_ADD | BPF_K, r1, r0, 0, static_cast<int>(run.first - run.before));
     add(BPF_ALU64 | BPF_MOV | BPF_X, r0, r1, 0, 0);
     add(BPF_JMP | BPF_EXIT, r0, r0, 0, 0);

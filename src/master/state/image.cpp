@@ -106,7 +106,7 @@ Error execute(const Execution& wanted) {
   ::pthread_sigmask(SIG_BLOCK, &blocked, &before);
   for (const int fd : fds) set_flag(fd, false);
   ::execve(wanted.program.c_str(), words.data(), variables.data());
-  const Error failed = os_error("execute", wanted.program, errno);
+  Error failed = os_error("execute", wanted.program, errno);
   for (const int fd : fds) set_flag(fd, true);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return failed;
