@@ -7,7 +7,7 @@
 namespace liveswap::rollout {
 
 std::optional<std::string> Engine::unrest() const {
-  if (const auto why = is_emptying() ? std::nullopt : under_way()) return why;
+  if (auto why = is_emptying() ? std::nullopt : under_way()) return why;
   for (const auto& [id, worker] : workers_)
     if (worker.state == WorkerState::starting)
       return "a worker is starting in slot " + std::to_string(worker.slot);
