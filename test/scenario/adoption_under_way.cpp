@@ -191,9 +191,12 @@ TEST_CASE_FIXTURE(Scenario, "an upgrade under way ends: HEAD, workers and receip
     CHECK(is_committed == (std::string(event) == "committed" || std::string(event) == "leaving"));
     if (is_committed) before = next;
     CHECK(app->serves(fixture("version_" + before)));
-    CHECK(eventually([&] { return receipts(app.site()).size() > number; }));
-    // Twice if the master was killed between writing the receipt and keeping the state.
-    CHECK(receipts(app.site()).size() <= number + 2);
+    // A killed master may have written the receipt of a commit, and not yet passed the state: two then.
+    const std::size_t most = is_committed ? number + 2 : number + 1;
+    CHECK(eventually([&] {
+      const auto found = receipts(app.site()).size();
+      return found > number && found <= most;
+    }));
     const auto receipt = Json::parse(app->run("receipt", {"--json"}).out);
     CHECK(receipt["kind"] == "upgrade");
     CHECK(receipt["to"]["path"] == target);
