@@ -123,23 +123,35 @@ bool History::is_taken(std::uint64_t number) const {
          ::access(file({number, true}).c_str(), F_OK) == 0;
 }
 
-Result<std::uint64_t> History::add(Json receipt) {
-  if (!receipt.is_object())
-    return fail("cannot add to the history: expected a JSON object, found " +
-                std::string(receipt.type_name()));
+Result<std::uint64_t> History::reserve() {
   if (auto made = make_directory(directory_, 0700); !made) return tl::unexpected<Error>(made.error());
   const auto before = entries();
   std::uint64_t number = std::max(next_, before.empty() ? 1 : before.back().number + 1);
   for (const auto last = number + tries_limit; is_taken(number) && number < last;) ++number;
   if (number >= number_limit || is_taken(number))
-    return fail("cannot write the receipt " + std::to_string(number) +
-                ": the numbers are used up: remove the files with the highest ones from " + directory_);
-  receipt["number"] = number;
-  const Entry entry{number, json::text(receipt, "outcome") == "refused"};
+    return fail("no number is free for the receipt, up to " + std::to_string(number) +
+                ": remove the files with the highest numbers from " + directory_);
+  next_ = number + 1;
+  return number;
+}
+
+void History::adopt(std::uint64_t reserved) {
+  if (reserved < number_limit) next_ = std::max(next_, reserved + 1);
+}
+
+Result<std::uint64_t> History::add(Json receipt, std::uint64_t reserved) {
+  if (!receipt.is_object())
+    return fail("cannot add to the history: expected a JSON object, found " +
+                std::string(receipt.type_name()));
+  if (auto made = make_directory(directory_, 0700); !made) return tl::unexpected<Error>(made.error());
+  const auto number = reserved > 0 && reserved < number_limit ? Result<std::uint64_t>(reserved) : reserve();
+  if (!number) return number;
+  receipt["number"] = *number;
+  const Entry entry{*number, json::text(receipt, "outcome") == "refused"};
   const std::string text = receipt.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
   if (auto written = replace_file(file(entry), text, 0600); !written)
-    return fail("cannot write the receipt " + std::to_string(number) + ": " + written.error().text);
-  next_ = number + 1;
+    return fail("cannot write the receipt " + std::to_string(*number) + ": " + written.error().text);
+  if (reserved > 0) ::unlink(file({*number, !entry.refused}).c_str());
   return number;
 }
 

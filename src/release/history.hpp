@@ -21,8 +21,8 @@ namespace liveswap::release {
 // "outcome", "kind", "from" and "to". Other files are ignored.
 //
 // Files are untrusted: each call looks at 10,000 names at most and reads 1,100 files at most, regular ones of
-// at most 16 MiB, and parses them within bounds. That may take seconds, so the master calls only add(), which
-// reads no receipt; the program liveswap-store does the rest.
+// at most 16 MiB, and parses them within bounds. That may take seconds, so the master calls only reserve()
+// and add(), which read no receipt; the program liveswap-store does the rest.
 class History {
  public:
   using Json = nlohmann::json;
@@ -39,9 +39,16 @@ class History {
 
   explicit History(std::string state_dir, Clock clock = std::chrono::steady_clock::now);
 
-  // Writes the receipt (an object) atomically under the next number, mode 0600, and returns the number.
+  // The next free number. A number that is reserved and not used is missing in the history. Creates the
+  // directory. Blocks on the disk.
+  Result<std::uint64_t> reserve();
+  // A former master has reserved this number: reserve() returns only higher ones.
+  void adopt(std::uint64_t reserved);
+
+  // Writes the receipt (an object) atomically, mode 0600, and returns its number: `reserved`, or without one
+  // (0) the next free one. A receipt that a killed master has written under the reserved number is replaced.
   // Invalid UTF-8 is replaced. Only one process may call this at a time. Blocks on the disk.
-  Result<std::uint64_t> add(Json receipt);
+  Result<std::uint64_t> add(Json receipt, std::uint64_t reserved = 0);
 
   // Removes old receipts beyond `kept` and `refused_kept`, and temporary files of killed processes.
   void prune() const;

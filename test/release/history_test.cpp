@@ -243,7 +243,33 @@ TEST_CASE("a number that somebody has used meanwhile is passed over, and one tha
   CHECK(history.add(receipt("ok", 'b')).value() == 5);
   for (int i = 0; i < 10'001; ++i) fs::remove(dir / ("history/x" + std::to_string(i)));
   put(dir / "history/999999999.json", "{}");
-  CHECK(contains(history.add(receipt("ok", 'c')).error().text, "the numbers are used up"));
+  CHECK(contains(history.add(receipt("ok", 'c')).error().text,
+                 "no number is free for the receipt, up to 1000000000"));
+}
+
+TEST_CASE("a receipt with a reserved number is written once, however often") {
+  const TempDir dir;
+  History history(dir.path());
+  REQUIRE(history.add(receipt("ok", 'a')).value() == 1);
+  const auto reserved = history.reserve().value();
+  CHECK(reserved == 2);
+  CHECK(history.add(receipt("ok", 'c')).value() == 3);
+  CHECK(history.receipt({}).value()["number"] == 3);
+  CHECK(history.add(receipt("refused", 'b'), reserved).value() == 2);
+  History next(dir.path());
+  next.adopt(reserved);
+  CHECK(next.add(receipt("reverted", 'b'), reserved).value() == 2);
+  CHECK(next.receipt(2).value()["outcome"] == "reverted");
+  CHECK(numbers(next.list(9)) == "1 2 3 ");
+  CHECK(next.add(receipt("ok", 'd')).value() == 4);
+  SUBCASE("a former master's number is not given again, though it has not been written") {
+    next.adopt(7);
+    CHECK(next.reserve().value() == 8);
+  }
+  SUBCASE("a number beyond the limit is no number") {
+    next.adopt(~std::uint64_t{0});
+    CHECK(next.add(receipt("ok", 'e'), ~std::uint64_t{0}).value() == 5);
+  }
 }
 
 TEST_CASE("a release that a rollback went away from is known as left until something goes to it again") {

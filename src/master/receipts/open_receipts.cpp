@@ -102,18 +102,19 @@ inline constexpr Recorder::End last_of<Recorder::End> = Recorder::End::crashed;
 std::map<rollout::RequestId, std::string> OpenReceipts::save() const {
   std::map<rollout::RequestId, std::string> texts;
   std::vector<int> none;
-  for (const auto& [request, recorder] : open_) state::Writer(texts[request], none).put(recorder);
+  for (const auto& [request, receipt] : open_) state::Writer(texts[request], none).put(receipt);
   return texts;
 }
 
 // A receipt that cannot be read is left out: nothing else depends on it.
 void OpenReceipts::adopt(rollout::RequestId request, const std::string& text) {
   try {
-    Recorder recorder;
+    Open receipt;
     std::set<int> none;
     const Json found = json::parse_or_null(text);
-    state::Reader(found, none).get(found, recorder);
-    open_.insert_or_assign(request, std::move(recorder));
+    state::Reader(found, none).get(found, receipt);
+    history_.adopt(receipt.number);
+    open_.insert_or_assign(request, std::move(receipt));
   } catch (const std::exception& wrong) {
     log::warning("a receipt that was open is lost: {}", wrong.what());
   }
@@ -149,8 +150,9 @@ void OpenReceipts::open(const rollout::Note& note) {
             {"from", release_json(engine.release(), engine.generation(), from_.runtimes)},
             {"to", release_json({to, {}}, 0, from_.runtimes)},
             {"plan", plan_of(engine)}};
-  open_.insert_or_assign(
-      note.request, Recorder(now(), release::utc_text(std::chrono::system_clock::now()), std::move(head)));
+  Recorder recorder(now(), release::utc_text(std::chrono::system_clock::now()), std::move(head));
+  // A failure is told when the receipt is written, which tries again.
+  open_.insert_or_assign(note.request, Open{std::move(recorder), history_.reserve().value_or(0)});
 }
 
 // Enters the old workers when an upgrade begins to roll. The engine's state may be newer than this note, so
@@ -198,7 +200,7 @@ void OpenReceipts::add_end(Recorder& receipt, const rollout::Note& note) const {
 
 Recorder* OpenReceipts::find(rollout::RequestId request) {
   const auto it = open_.find(request);
-  return it == open_.end() ? nullptr : &it->second;
+  return it == open_.end() ? nullptr : &it->second.recorder;
 }
 
 Recorder* OpenReceipts::of_upgrade() {
@@ -215,21 +217,22 @@ void OpenReceipts::sample_queues() {
 
 OpenReceipts::Closed OpenReceipts::close(rollout::RequestId request, rollout::Verdict verdict,
                                          const std::string& reason) {
-  const auto entry = open_.extract(request);
+  auto entry = open_.extract(request);
   if (entry.empty()) return {0, reason};
   // `unreachable` and `cut`: the release is committed although clients cannot find a socket's file, or
   // connections were cut; so a rollback can go to it.
   const bool committed = verdict == rollout::Verdict::ok || verdict == rollout::Verdict::unreachable ||
                          verdict == rollout::Verdict::cut;
   const std::string outcome = committed ? "ok" : protocol::word(refusal_of(verdict));
-  Json document = entry.mapped().finish(now(), outcome, reason);
+  Open& receipt = entry.mapped();
+  Json document = receipt.recorder.finish(now(), outcome, reason);
   if (outcome == "ok" && json::text(document, "kind") != "start" && changes_workers(document))
     document["reason"] = release::success_text(document, reason);
   // A refused upgrade has never begun, so these members have no meaning.
   if (outcome == "refused")
     for (const char* unknown : {"to", "plan", "slots", "skew_ms"}) document[unknown] = nullptr;
   const std::string text = json::text_or_empty(document, "reason");
-  const auto number = history_.add(std::move(document));
+  const auto number = history_.add(std::move(document), receipt.number);
   if (!number) log::error("the receipt could not be written: {}", number.error().text);
   if (number && request) last_upgrade_ = LastUpgrade{verdict, text, *number, now()};
   return {number.value_or(0), text};

@@ -63,6 +63,18 @@ class OpenReceipts {
   void resume(const std::optional<LastUpgrade>& last) { last_upgrade_ = last; }
 
  private:
+  // The number is reserved when the receipt is opened, so that the next master, if this one is killed, writes
+  // the same receipt and not a second one.
+  struct Open {
+    release::Recorder recorder;
+    std::uint64_t number = 0;  // 0: none could be reserved
+    template <class Archive>
+    void describe(Archive& a) {
+      recorder.describe(a);
+      a("number", number);
+    }
+  };
+
   void open(const rollout::Note& note);
   void begin(release::Recorder& receipt, const rollout::Note& note) const;
   void add_of_worker(release::Recorder& receipt, const rollout::Note& note) const;
@@ -71,7 +83,7 @@ class OpenReceipts {
 
   release::History history_;
   Sources from_;
-  std::map<rollout::RequestId, release::Recorder> open_;
+  std::map<rollout::RequestId, Open> open_;
   std::optional<LastUpgrade> last_upgrade_;
   Timer queue_timer_;
 };
