@@ -88,7 +88,6 @@ void kill_at_flip(ListenMode mode, bool is_flipped) {
   REQUIRE(next.staged());
   flip(next);
   CHECK(next.live() == 1);
-  CHECK(next.waiting_in_old() > 2);
   const auto tcp = sockets_of(next, slots, false);
   CHECK(deal(addresses[0], tcp, 60, clients).size() == (mode == ListenMode::reuseport ? slots : 1));
   CHECK(deal(addresses[1], {next.of_slot(0)[1]}, 60, clients).at(next.of_slot(0)[1]) == 60);
@@ -101,6 +100,43 @@ void kill_at_flip(ListenMode mode, bool is_flipped) {
   CHECK(dial(addresses[1]));
   CHECK(next.depth()[0].waiting == 60);
   CHECK(next.depth()[1].waiting == 61);
+}
+
+// The directory of the second listener has gone, whose turn is between the others.
+void fail_after_kill(ListenMode mode, bool is_flipped) {
+  const TempDir dir;
+  std::filesystem::create_directory(dir / "gone");
+  auto former = open_all({{"tcp", "127.0.0.1:0"},
+                          {"lost", "unix:" + (dir / "gone/app.sock")},
+                          {"unix", "unix:" + (dir / "app.sock")},
+                          {"last", "127.0.0.1:0"}},
+                         mode);
+  stage(former);
+  const auto state = kept_for_next(former.save(true));
+  if (is_flipped) flip(former);
+  former.leave_open();
+  std::filesystem::remove_all(dir / "gone");
+
+  auto next = Listeners::adopt(state);
+  next.adopt_others(state, {});
+  const auto old_workers = next.hold();
+  // After the flip the file of the former Unix socket is gone, so there is no way back.
+  CHECK(next.flip().has_value() == is_flipped);
+  next.steer_again();
+  CHECK(next.live() == (is_flipped ? 1 : 0));
+  const std::size_t sockets = mode == ListenMode::reuseport ? slots : 1;
+  std::list<UniqueFd> clients;
+  for (const std::size_t listener : {0U, 3U}) {
+    CAPTURE(listener);
+    std::vector<int> live;
+    for (unsigned slot = 0; slot < slots; ++slot) live.push_back(next.of_slot(slot)[listener]);
+    CHECK(deal(next.bound()[listener].address, live, 60, clients).size() == sockets);
+  }
+  const int unix_live = next.of_slot(0)[2];
+  CHECK(deal("unix:" + (dir / "app.sock"), {unix_live}, 60, clients)[unix_live] == 60);
+  next.unstage();
+  CHECK_FALSE(std::filesystem::exists(dir / "app.sock.new"));
+  CHECK(dial("unix:" + (dir / "app.sock")));
 }
 
 void flip_under_load(ListenMode mode) {
@@ -172,6 +208,15 @@ TEST_CASE("a flip is completed by the next master if the former one is killed") 
     for (const bool is_flipped : {false, true}) {
       CAPTURE(is_flipped);
       kill_at_flip(mode, is_flipped);
+    }
+}
+
+TEST_CASE("a flip that the next master cannot complete leaves all listeners with the same workers") {
+  for (const auto mode : {ListenMode::reuseport, ListenMode::shared})
+    for (const bool is_flipped : {false, true}) {
+      CAPTURE(static_cast<int>(mode));
+      CAPTURE(is_flipped);
+      fail_after_kill(mode, is_flipped);
     }
 }
 
