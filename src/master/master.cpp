@@ -278,7 +278,7 @@ void Master::carry_out(const rollout::Answer& command) {
   if (number) members["receipt"] = number;
   if (done) members["text"] = text;
   if (changes) members["changes"] = changes.mapped();
-  // The next master must not write the receipt again.
+  // The next master must not decide again on a request whose client has its answer.
   guarded([this] { keep_at_once(); });
   requests_.answer(command.request, done ? protocol::ok_line(verb, members)
                                          : protocol::error_line(verb, refusal, text, members));
