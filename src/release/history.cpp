@@ -32,12 +32,12 @@ constexpr std::string_view refused_suffix = ".refused.json";
 constexpr std::size_t names_limit = 10'000;
 constexpr std::size_t reads_limit = History::kept + History::refused_kept;
 
-// More receipts than any master writes. A file with a larger number is ignored: add() would otherwise take
-// the numbers after it, and run out of them.
+// More receipts than any master writes. A file with a larger number is ignored: reserve() would otherwise
+// take the numbers after it, and run out of them.
 constexpr std::uint64_t number_limit = 1'000'000'000;
 
-// Limit of the numbers that add() tries. The number after the newest receipt is free, unless entries() has
-// not seen all files because of `names_limit`.
+// Limit of the numbers that reserve() tries. The number after the newest receipt is free, unless entries()
+// has not seen all files because of `names_limit`.
 constexpr std::uint64_t tries_limit = 1'000;
 
 std::vector<std::string> receipt_names(const std::string& directory) {
@@ -118,7 +118,7 @@ std::vector<History::Entry> History::entries() const {
   return found;
 }
 
-bool History::is_taken(std::uint64_t number) const {
+bool History::has(std::uint64_t number) const {
   return ::access(file({number, false}).c_str(), F_OK) == 0 ||
          ::access(file({number, true}).c_str(), F_OK) == 0;
 }
@@ -127,8 +127,8 @@ Result<std::uint64_t> History::reserve() {
   if (auto made = make_directory(directory_, 0700); !made) return tl::unexpected<Error>(made.error());
   const auto before = entries();
   std::uint64_t number = std::max(next_, before.empty() ? 1 : before.back().number + 1);
-  for (const auto last = number + tries_limit; is_taken(number) && number < last;) ++number;
-  if (number >= number_limit || is_taken(number))
+  for (const auto last = number + tries_limit; has(number) && number < last;) ++number;
+  if (number >= number_limit || has(number))
     return fail("no number is free for the receipt, up to " + std::to_string(number) +
                 ": remove the files with the highest numbers from " + directory_);
   next_ = number + 1;
@@ -144,14 +144,14 @@ Result<std::uint64_t> History::add(Json receipt, std::uint64_t reserved) {
     return fail("cannot add to the history: expected a JSON object, found " +
                 std::string(receipt.type_name()));
   if (auto made = make_directory(directory_, 0700); !made) return tl::unexpected<Error>(made.error());
-  const auto number = reserved > 0 && reserved < number_limit ? Result<std::uint64_t>(reserved) : reserve();
+  const bool is_free = reserved > 0 && reserved < number_limit && !has(reserved);
+  const auto number = is_free ? Result<std::uint64_t>(reserved) : reserve();
   if (!number) return number;
   receipt["number"] = *number;
   const Entry entry{*number, json::text(receipt, "outcome") == "refused"};
   const std::string text = receipt.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
   if (auto written = replace_file(file(entry), text, 0600); !written)
     return fail("cannot write the receipt " + std::to_string(*number) + ": " + written.error().text);
-  if (reserved > 0) ::unlink(file({*number, !entry.refused}).c_str());
   return number;
 }
 

@@ -39,15 +39,16 @@ class History {
 
   explicit History(std::string state_dir, Clock clock = std::chrono::steady_clock::now);
 
-  // The next free number. A number that is reserved and not used is missing in the history. Creates the
-  // directory. Blocks on the disk.
+  // The next free number, for a receipt that is written later. Creates the directory. Blocks on the disk.
   Result<std::uint64_t> reserve();
   // A former master has reserved this number: reserve() returns only higher ones.
   void adopt(std::uint64_t reserved);
+  // Whether a file has that number.
+  bool has(std::uint64_t number) const;
 
-  // Writes the receipt (an object) atomically, mode 0600, and returns its number: `reserved`, or without one
-  // (0) the next free one. A receipt that a killed master has written under the reserved number is replaced.
-  // Invalid UTF-8 is replaced. Only one process may call this at a time. Blocks on the disk.
+  // Writes the receipt (an object) atomically, mode 0600, and returns its number: `reserved`, or the next
+  // free one if that is 0 or another program has used it. Invalid UTF-8 is replaced. Only one process may
+  // call this at a time. Blocks on the disk.
   Result<std::uint64_t> add(Json receipt, std::uint64_t reserved = 0);
 
   // Removes old receipts beyond `kept` and `refused_kept`, and temporary files of killed processes.
@@ -87,7 +88,6 @@ class History {
   static std::optional<Entry> entry_of(const std::string& name);
   static bool is_left_over(const std::string& name);
   std::string file(const Entry& entry) const;
-  bool is_taken(std::uint64_t number) const;
   std::vector<Entry> entries() const;
   Result<Json> read(const Entry& entry) const;
   Result<Json> newest(const std::vector<Entry>& known) const;

@@ -177,3 +177,30 @@ TEST_CASE("failures: a crash loop takes no more memory than its last failures") 
   CHECK(failures.with_output_of(1, "failure <0>") == "failure <0>");
   CHECK(failures.with_output_of(1, "failure <1>") != "failure <1>");
 }
+
+TEST_CASE("open receipts: the next master writes those that the killed one has not written") {
+  World world;
+  const auto request = world.requests.open({0, protocol::Verb::upgrade, false, "/b.so", "uid 7", Time{0}});
+  world.receipts.add(note(NoteKind::preparing, request));
+  const auto kept = world.receipts.save();
+  REQUIRE(kept.contains(request));
+  OpenReceipts next{
+      world.loop,
+      release::History(world.dir / ""),
+      {world.engine, world.pool, world.listeners, world.requests, world.failures, world.runtimes, "/app.so"}};
+  SUBCASE("under the number that was reserved") {
+    next.adopt(request, kept.at(request));
+    next.add(note(NoteKind::preparing, 0));
+    CHECK(next.close(0, rollout::Verdict::ok, "").number == 2);
+    CHECK(next.close(request, rollout::Verdict::reverted, "the master was killed").number == 1);
+    CHECK(world.read(1)["reason"] == "the master was killed");
+  }
+  SUBCASE("and leaves what is written") {
+    CHECK(world.receipts.close(request, rollout::Verdict::reverted, "it was bad").number == 1);
+    next.adopt(request, kept.at(request));
+    CHECK(next.close(request, rollout::Verdict::reverted, "the master was killed").number == 0);
+    CHECK(world.read(1)["reason"] == "it was bad");
+    next.add(note(NoteKind::preparing, 0));
+    CHECK(next.close(0, rollout::Verdict::ok, "").number == 2);
+  }
+}

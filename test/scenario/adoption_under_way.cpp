@@ -201,7 +201,7 @@ TEST_CASE_FIXTURE(Scenario, "an upgrade under way ends: HEAD, workers and receip
   load.stop().check_nothing_lost();
 }
 
-// The state that the next master gets is older than the receipt.
+// Most of the times the state that the next master gets is older than the receipt.
 TEST_CASE_FIXTURE(Scenario,
                   "a master that is killed when it has written a receipt: the history has it once") {
   Mortal app(*this, own_fixture("report"), quick);

@@ -113,6 +113,8 @@ void OpenReceipts::adopt(rollout::RequestId request, const std::string& text) {
     std::set<int> none;
     const Json found = json::parse_or_null(text);
     state::Reader(found, none).get(found, receipt);
+    // The killed master has written it, and may have answered.
+    if (receipt.number > 0 && history_.has(receipt.number)) return;
     history_.adopt(receipt.number);
     open_.insert_or_assign(request, std::move(receipt));
   } catch (const std::exception& wrong) {

@@ -63,8 +63,8 @@ class OpenReceipts {
   void resume(const std::optional<LastUpgrade>& last) { last_upgrade_ = last; }
 
  private:
-  // The number is reserved when the receipt is opened, so that the next master, if this one is killed, writes
-  // the same receipt and not a second one.
+  // The number is reserved when the receipt is opened: if this master is killed, the next one sees by it
+  // whether the receipt has been written.
   struct Open {
     release::Recorder recorder;
     std::uint64_t number = 0;  // 0: none could be reserved

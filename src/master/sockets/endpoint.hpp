@@ -59,8 +59,6 @@ class Endpoint {
   virtual Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) = 0;
   // Discards what point() kept for a way back.
   virtual void settle() {}
-  // point() cannot direct connections to this set again: another one is current, and settled.
-  virtual bool has_left(unsigned /*set*/) const { return false; }
   // The set is not current and no worker accepts on it: resets the connections that still wait.
   virtual void retire(unsigned set) = 0;
   // Removes the slots from this number on from every set.

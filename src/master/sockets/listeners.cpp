@@ -198,16 +198,9 @@ void Listeners::unstage() {
 Result<void> Listeners::flip() {
   if (!staged_) return fail("cannot flip: no second set of sockets has been made; stage() comes first");
   const auto current = this->current();
-  // A master that was killed had completed the flip of every listener: there is no way back.
-  const bool is_completed = std::any_of(current.begin(), current.end(),
-                                        [&](const Endpoint* endpoint) { return endpoint->has_left(live_); });
   for (Endpoint* endpoint : current) {
     const auto pointed = endpoint->point(*staged_, steered_, {});
     if (pointed) continue;
-    if (is_completed) {
-      log::error("listener {}: stays with the old workers: {}", endpoint->name(), pointed.error().text);
-      continue;
-    }
     for (Endpoint* before : current) {
       if (before == endpoint) break;
       if (auto back = before->point(live_, steered_, without_); !back)

@@ -28,7 +28,6 @@ class UnixEndpoint final : public Endpoint {
   Result<void> prepare(unsigned set, unsigned slots) override;
   Result<void> point(unsigned set, unsigned slots, const std::set<unsigned>& without) override;
   void settle() override;
-  bool has_left(unsigned set) const override { return set != set_ && set_beside_ != set; }
   void retire(unsigned set) override;
   void shrink(unsigned) override {}
   void set_backlog(int backlog) override;
