@@ -29,8 +29,11 @@ void Master::keep_with(const std::string& program) {
                                      [this] { return save_for_next(); }, [this] { keep(); }});
 }
 
+// The drains that have waited for this state go on.
 void Master::keep() {
-  if (keeping_) keeping_->keep();
+  if (!keeping_ || !keeping_->keep()) return;
+  is_kept_ = true;
+  if (!waiting_drains_.empty()) drain_those_due();
 }
 
 void Master::keep_at_once() {

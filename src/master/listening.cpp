@@ -1,11 +1,17 @@
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "master/master.hpp"
 
 // Checks the listeners: application listeners that no worker uses, starting workers that have become ready,
 // and workers that no longer accept from a lent listener.
 namespace liveswap::master {
+namespace {
+
+constexpr Milliseconds watch_queues_step{100};
+
+}  // namespace
 
 // Updates the application listeners to the engine's state, and reports to the engine what has changed. The
 // timer repeats this when something is due.
@@ -49,6 +55,16 @@ void Master::judge_starting(const std::vector<AppListeners::Judged>& judged) {
 }
 
 bool Master::is_quiet() const { return engine_.running() && engine_.unserved_slots().empty(); }
+
+// Once for many events: with many slots watch_queues() takes long, and its sockets are looked at every 500
+// ms.
+void Master::watch_queues_later() {
+  if (std::exchange(is_queue_watch_due_, true)) return;
+  queue_watch_timer_.start(watch_queues_step, [this] {
+    is_queue_watch_due_ = false;
+    watch_queues();
+  });
+}
 
 void Master::watch_queues() {
   if (!is_quiet()) return;

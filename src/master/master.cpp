@@ -155,7 +155,7 @@ void Master::settle() {
   look_at_app_listeners();
   health_rounds_.follow();
   liveness_checks_.follow();
-  watch_queues();
+  watch_queues_later();
   service_.follow();
   catch_up_with_start();
   const auto next = engine_.next_deadline();
@@ -189,10 +189,10 @@ void Master::carry_out(const rollout::Drain& command) {
 }
 
 // Keeps the state first, since a drain cannot be taken back. If that must pause, as with hundreds of workers,
-// the drains wait with it. An exception leaves the drain in `waiting_drains_`; the timer, which is started
+// the drains wait for the next state. An exception leaves the drain in `waiting_drains_`; the timer, which is started
 // before, tries again.
 void Master::drain_those_due() {
-  const Milliseconds pause = keeping_ ? keeping_->pause_left() : Milliseconds{0};
+  const Milliseconds pause = keeping_ && !is_kept_ ? keeping_->pause_left() : Milliseconds{0};
   const auto must_wait = [this, pause](rollout::WorkerId id) {
     if (pause > Milliseconds{0}) return true;
     const auto it = engine_.workers().find(id);

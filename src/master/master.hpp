@@ -153,6 +153,7 @@ class Master {
   void judge_starting(const std::vector<AppListeners::Judged>& judged);
   bool is_quiet() const;
   void watch_queues();
+  void watch_queues_later();
   void on_waiting(const QueueWatch::Place& place, ino_t inode);
 
   // reexec.cpp: the state of this master, for the next image of the program
@@ -263,6 +264,8 @@ class Master {
   ListenerFiles listener_files_;
   Timer app_listeners_timer_;
   QueueWatch queue_watch_;
+  Timer queue_watch_timer_;
+  bool is_queue_watch_due_ = false;  // the timer runs
   HealthRounds health_rounds_;
   LivenessChecks liveness_checks_;
   Notes notes_;
@@ -287,7 +290,7 @@ class Master {
   rlimit files_of_workers_;  // RLIMIT_NOFILE
   Reexecution reexecution_;
   std::optional<Keeping> keeping_;
-  bool is_kept_ = false;  // the engine has not changed since keep_at_once()
+  bool is_kept_ = false;  // the engine has not changed since its state was kept
   // What the start says that has taken over; until it has been applied.
   struct LateStart {
     rollout::Release start;

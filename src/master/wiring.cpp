@@ -59,6 +59,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
                       [this](const rollout::FileNews& news) { perform(engine_.files(now(), news)); }),
       app_listeners_timer_(loop),
       queue_watch_(loop, queue_handlers()),
+      queue_watch_timer_(loop),
       health_rounds_(
           loop, engine_, options_.health_interval,
           [this](Prober::Done done) {

@@ -13,7 +13,7 @@
 #include <cstring>
 #include <fstream>
 #include <mutex>
-#include <set>
+#include <unordered_set>
 
 #include "spawn/clone_into.hpp"
 
@@ -42,7 +42,7 @@ struct Plan {
 };
 
 std::mutex claims_lock;
-std::set<pid_t> claims;
+std::unordered_set<pid_t> claims;
 
 std::shared_ptr<const void> claim(pid_t pid) {
   const std::lock_guard guard(claims_lock);

@@ -138,7 +138,7 @@ std::optional<rollout::Time> AppListeners::look(rollout::Time now, const std::ve
     if (changed) refresh(*endpoint, use);
     look_at(*endpoint, use, now);
   }
-  if (changed) listeners_.steer_again();
+  if (changed && !uses_.empty()) listeners_.steer_again();
   place_handed_off(now);
   return next_time(now);
 }

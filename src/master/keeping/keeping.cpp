@@ -130,10 +130,11 @@ Milliseconds Keeping::pause_left() const {
   return is_paused ? next_ - now() : Milliseconds{0};
 }
 
-void Keeping::keep() {
+bool Keeping::keep() {
   const auto left = pause_left();
   if (left > Milliseconds{0}) timer_.start(left);
   else keep_at_once();
+  return left <= Milliseconds{0};
 }
 
 void Keeping::keep_at_once() {

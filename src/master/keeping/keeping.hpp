@@ -33,9 +33,9 @@ class Keeping {
 
   // Goes on with the keeper of the former master, or of the former image of this program.
   void adopt(UniqueFd link);
-  // Call after each change. If the last state took long to make (hundreds of workers), waits for the end of
-  // a pause, and then calls Settings::due.
-  void keep();
+  // Call after each change. False: the last state took long to make (hundreds of workers), so the next one
+  // is made after a pause, when Settings::due is called.
+  bool keep();
   // The same without a pause: call before a command that cannot be taken back.
   void keep_at_once();
   // How long keep() would wait. A command that cannot be taken back and may wait, such as a drain, waits so

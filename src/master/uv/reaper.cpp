@@ -1,29 +1,49 @@
 #include "master/uv/reaper.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
-#include <fstream>
+#include <string>
 #include <vector>
 
+#include "base/unique_fd.hpp"
 #include "spawn/spawner.hpp"
 
 namespace liveswap::master {
 namespace {
+
+// Appends the numbers in a file of /proc. There may be thousands, and the list is read after each worker's
+// end: a stream would take twice the time.
+void append_numbers(const std::string& path, std::vector<pid_t>& found) {
+  const auto file = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text;
+  for (char part[4096]; const auto size = ::read(file.get(), part, sizeof part);) {
+    if (size < 0) return;
+    text.append(part, static_cast<std::size_t>(size));
+  }
+  const char *at = text.data(), *const end = at + text.size();
+  for (pid_t number = 0;; ++at) {
+    const auto [stopped, error] = std::from_chars(at, end, number);
+    if (error != std::errc{}) return;
+    found.push_back(number);
+    if (stopped == end) return;
+    at = stopped;
+  }
+}
 
 // The children of all threads of this process: /proc lists each under the forking thread.
 std::vector<pid_t> all_children() {
   std::vector<pid_t> found;
   std::error_code error;
   for (std::filesystem::directory_iterator threads("/proc/self/task", error), end; !error && threads != end;
-       threads.increment(error)) {
-    std::ifstream list(threads->path() / "children");
-    for (pid_t child = 0; list >> child;) found.push_back(child);
-  }
+       threads.increment(error))
+    append_numbers(threads->path() / "children", found);
   return found;
 }
 
