@@ -410,6 +410,18 @@ TEST_CASE("state: too few descriptors, or others than are named, are refused") {
   CHECK(taken.error().text.find("has not come along") != std::string::npos);
 }
 
+TEST_CASE("state: only what is kept for the next master may be without a SHA-256") {
+  const auto without_sum = [](std::string bytes) { return bytes.replace(24, 64, 64, '\0'); };
+  CHECK(refusal(without_sum(bytes_of(kept()))) == "read");
+  CHECK(refusal(without_sum(bytes_of(sample()))) == "the state for a re-execution has no SHA-256");
+  auto one = kept();
+  const auto file = state::write_document(state::document_of(one));
+  REQUIRE(file);
+  const auto read = state::read(file->get());
+  REQUIRE_MESSAGE(read, read.error().text);
+  CHECK(read->engine.last_generation == 4);
+}
+
 TEST_CASE("state: no change of what was kept is more than a refusal") {
   const std::string bytes = bytes_of(kept());
   std::minstd_rand random(20'261'130);

@@ -26,7 +26,7 @@ struct Header {
   std::uint32_t major = major_version;
   std::uint32_t minor = minor_version;
   std::uint64_t size = 0;  // of the document
-  char sha256[64] = {};    // of the document, in hexadecimal digits
+  char sha256[64] = {};    // of the document, in hexadecimal digits; zeros: none
 };
 
 Result<void> write_all(int fd, std::string_view bytes) {
@@ -39,6 +39,19 @@ Result<void> write_all(int fd, std::string_view bytes) {
   return {};
 }
 
+Result<UniqueFd> write_file(const std::string& document, const std::string& sha256) {
+  Header header;
+  header.size = document.size();
+  sha256.copy(header.sha256, sizeof header.sha256);
+  auto file = UniqueFd::adopt(::memfd_create("liveswap-state", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file) return os_fail("make a memory file for", "the state of the master", errno);
+  const std::string_view head(reinterpret_cast<const char*>(&header), sizeof header);
+  for (const std::string_view part : {head, std::string_view(document)})
+    if (auto done = write_all(file.get(), part); !done) return tl::unexpected<Error>(done.error());
+  if (::fcntl(file.get(), F_ADD_SEALS, seals) != 0) return os_fail("seal", "the state of the master", errno);
+  return file;
+}
+
 }  // namespace
 
 std::string document_of(MasterState& state) {
@@ -49,26 +62,13 @@ std::string document_of(MasterState& state) {
 }
 
 Result<Written> write(MasterState& state) {
-  Written written;
-  auto file = write_document(document_of(state));
+  const std::string document = document_of(state);
+  auto file = write_file(document, release::sha256_of(document));
   if (!file) return tl::unexpected<Error>(file.error());
-  written.file = std::move(*file);
-  written.fds = state.descriptors;
-  return written;
+  return Written{std::move(*file), state.descriptors};
 }
 
-Result<UniqueFd> write_document(const std::string& document) {
-  Header header;
-  header.size = document.size();
-  release::sha256_of(document).copy(header.sha256, sizeof header.sha256);
-  auto file = UniqueFd::adopt(::memfd_create("liveswap-state", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!file) return os_fail("make a memory file for", "the state of the master", errno);
-  const std::string_view head(reinterpret_cast<const char*>(&header), sizeof header);
-  for (const std::string_view part : {head, std::string_view(document)})
-    if (auto done = write_all(file.get(), part); !done) return tl::unexpected<Error>(done.error());
-  if (::fcntl(file.get(), F_ADD_SEALS, seals) != 0) return os_fail("seal", "the state of the master", errno);
-  return file;
-}
+Result<UniqueFd> write_document(const std::string& document) { return write_file(document, ""); }
 
 Result<void> take_descriptors(MasterState& state, std::vector<UniqueFd>& received) {
   if (state.descriptors.size() != received.size())
@@ -108,7 +108,8 @@ Result<MasterState> parse(std::string_view bytes) {
                             header.major, header.minor, major_version));
   if (header.size != bytes.size())
     return fail(fmt::format("the state has {} bytes, expected {}", bytes.size(), header.size));
-  if (release::sha256_of(bytes) != std::string_view(header.sha256, sizeof header.sha256))
+  const bool has_sum = header.sha256[0] != '\0';
+  if (has_sum && release::sha256_of(bytes) != std::string_view(header.sha256, sizeof header.sha256))
     return fail("the state is damaged: its SHA-256 differs");
   const auto document = json::parse(bytes, {64, 20'000'000});
   if (!document) return fail("the state is " + document.error().text);
@@ -117,6 +118,7 @@ Result<MasterState> parse(std::string_view bytes) {
     std::set<int> fds;
     Reader(*document, fds).get(*document, state);
     if (auto fits = check(state); !fits) return tl::unexpected<Error>(fits.error());
+    if (state.at_rest && !has_sum) return fail("the state for a re-execution has no SHA-256");
     return state;
   } catch (const Wrong& wrong) {
     return fail(std::string("the state is wrong: ") + wrong.what());

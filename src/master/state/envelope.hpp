@@ -22,8 +22,9 @@ struct Written {
 // document.
 Result<Written> write(MasterState& state);
 
-// The same in two steps, for a state that is written again and again: the document, which also sets
-// MasterState::descriptors; and the memory file.
+// The same in two steps, for a state that is kept for the next master, and written at each change: the
+// document, which also sets MasterState::descriptors; and the memory file. The header has no SHA-256, which
+// would take most of the time: nothing can change a sealed memory file.
 std::string document_of(MasterState& state);
 Result<UniqueFd> write_document(const std::string& document);
 
