@@ -130,6 +130,7 @@ WorkerPool::Handlers Master::pool_handlers() {
         listener_files_.watch();
         guarded([this] { keep(); });
       },
+      [this] { look_at_app_listeners(); },
       [this](WorkerId id, bool is_stopped) { perform(engine_.stopped(now(), id, is_stopped)); },
       [this](WorkerId id, std::int32_t number, AppListeners::Taken what) {
         liveness_checks_.taken(id, number, what);

@@ -81,10 +81,15 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       else if (entry.draining && !entry.outlived) note_open(id, entry, frame.count);
       break;
     case LIVESWAP_IDLE: note_idle(entry, frame.text); break;
+    // Thousands may come at once: a connection that a worker takes at once changes nothing that is kept.
+    case LIVESWAP_HANDOFF:
+      app_listeners_.take_frame(id, frame);
+      if (app_listeners_.is_full(id)) entry.process->rest();
+      if (app_listeners_.holds_connections() && handlers_.connection_waits) handlers_.connection_waits();
+      break;
     default:
       if (app_listeners_.take_frame(id, frame) && handlers_.app_listeners_changed)
         handlers_.app_listeners_changed();
-      if (frame.kind == LIVESWAP_HANDOFF && app_listeners_.is_full(id)) entry.process->rest();
       break;  // unknown kinds are ignored
   }
 }

@@ -35,8 +35,10 @@ class WorkerPool {
     std::function<void(rollout::WorkerId, std::uint64_t open)> connections;  // of a draining worker, unasked
     // A worker has reported what a next master needs to know.
     std::function<void()> noted = {};
-    // A worker has bound or closed a listener, or has handed off a connection.
+    // A worker has bound or closed a listener.
     std::function<void()> app_listeners_changed = {};
+    // A connection that was handed off waits until a worker can take it.
+    std::function<void()> connection_waits = {};
     std::function<void(rollout::WorkerId, bool is_stopped)> stopped = {};
     // What became of the connection of a liveness check with this number (< 0).
     std::function<void(rollout::WorkerId, std::int32_t number, AppListeners::Taken what)> taken = {};
