@@ -68,6 +68,15 @@ TEST_CASE_FIXTURE(Scenario,
   CHECK(most_workers(events, 3) == 4);
 }
 
+// The state for the next master then takes so long that it is written with pauses, for which the drains wait.
+TEST_CASE_FIXTURE(Scenario, "old workers of many slots leave while the others are still replaced") {
+  constexpr int slots = 128;
+  Instance app(*this, own_fixture("report"), {"--forks", std::to_string(slots), "--settle", "0ms"});
+  const auto events = events_of_upgrade(app, own_fixture("report"));
+  CHECK(events.back()["value"] == "OK");
+  CHECK(most_workers(events, slots, "gone") < 2 * slots);
+}
+
 TEST_CASE_FIXTURE(Scenario, "a surge of none: old before new, and nothing lost all the same") {
   Instance app(*this, fixture("version_v1"), {"--surge", "0"});
   Load load(*this, app.address());

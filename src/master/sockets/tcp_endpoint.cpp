@@ -164,9 +164,11 @@ Result<void> TcpEndpoint::prepare(unsigned set, unsigned slots) {
 Result<void> TcpEndpoint::point(unsigned set, unsigned slots, const std::set<unsigned>& without) {
   const auto& sockets = sets_.at(set);
   std::vector<int> all, served;
+  auto left_out = without.begin();
   for (unsigned slot = 0; slot < sockets.size() && (slot == 0 || (per_slot_ && slot < slots)); ++slot) {
     all.push_back(sockets[slot].get());
-    if (!without.contains(slot)) served.push_back(sockets[slot].get());
+    while (left_out != without.end() && *left_out < slot) ++left_out;
+    if (left_out == without.end() || *left_out != slot) served.push_back(sockets[slot].get());
   }
   auto dealt = group_.deal_to(served.empty() ? all : served, text_);
   if (dealt) set_ = set;
