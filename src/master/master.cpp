@@ -189,8 +189,8 @@ void Master::carry_out(const rollout::Drain& command) {
 }
 
 // Keeps the state first, since a drain cannot be taken back. If that must pause, as with hundreds of workers,
-// the drains wait for the next state. An exception leaves the drain in `waiting_drains_`; the timer, which is started
-// before, tries again.
+// the drains wait for the next state. An exception leaves the drain in `waiting_drains_`; the timer, which is
+// started before, tries again.
 void Master::drain_those_due() {
   const Milliseconds pause = keeping_ && !is_kept_ ? keeping_->pause_left() : Milliseconds{0};
   const auto must_wait = [this, pause](rollout::WorkerId id) {
